@@ -1,0 +1,36 @@
+/** What happens to TYPE64 and TYPE65: kept byte for byte, emptied, or stripped of parts in any combination. */
+export type HttpsMode = "pass" | "nodata" | readonly HttpsStrip[];
+export type HttpsStrip = "strip-ech" | "strip-hints" | "strip-ipv6hint" | "strip-h3";
+export type FamilyMode = "pass" | "nodata";
+export type Rebinding = "allow" | "nodata";
+
+export interface TtlLimits {
+  readonly minSeconds: number;
+  readonly maxSeconds: number;
+}
+
+/** Lifetimes of answers that carry no records, in seconds. */
+export interface NegativeLimits {
+  readonly minSeconds: number;
+  readonly maxSeconds: number;
+  /** Of an answer made by a rule. */
+  readonly blockSeconds: number;
+  /** Of an answer without SOA that was doubted and then believed. */
+  readonly bareSeconds: number;
+  readonly failureSeconds: number;
+}
+
+/** How replies are shaped: section `answers`, with what the rules changed for one query. */
+export interface Shaping {
+  readonly https: HttpsMode;
+  readonly ipv6: FamilyMode | "prefer-ipv4";
+  readonly ipv4: FamilyMode | "prefer-ipv6";
+  readonly ttl: TtlLimits;
+  readonly negative: NegativeLimits;
+  readonly rebinding: Rebinding;
+}
+
+/** Section `answers`. */
+export interface AnswersOptions extends Shaping {
+  readonly deadlineMs: number;
+}

@@ -1,0 +1,234 @@
+import { type ExtendedError, readEdns } from "./edns.ts";
+import { type Name, nameEnd, plainName, plainNameEnd, readName } from "./name.ts";
+import { setUint16, uint16, uint32 } from "./octets.ts";
+import { FLAG, HEADER_OCTETS } from "./query.ts";
+import { CLASS, RCODE, TYPE } from "./types.ts";
+
+/**
+ * A response as it is kept: the bytes as they came, without OPT, and where in them the changing parts stand.
+ * Immutable; `wire` belongs to the Answer and is never edited in place.
+ */
+export interface Answer {
+  /** Header, one question, records. The id and the question's letter case are those of whoever asked upstream. */
+  readonly wire: Uint8Array;
+  /** All twelve bits (RFC 6891 §6.1.3). */
+  readonly rcode: number;
+  readonly truncated: boolean;
+  readonly authenticData: boolean;
+  readonly name: Name;
+  readonly type: number;
+  readonly class: number;
+  /** Offsets of the TTL of every record, in the order of the message. */
+  readonly ttlOffsets: Uint16Array;
+  /** How many of them belong to the answer section. */
+  readonly answerRecords: number;
+  /** Where the additional section begins; the end of the message where it is empty. */
+  readonly additionalOffset: number;
+  /** The lowest TTL in the answer section; null where that is empty. */
+  readonly lowestTtlSeconds: number | null;
+  /** The last name of the CNAME chain: the one the rcode speaks of (RFC 2308 §2.1, RFC 6604 §3). */
+  readonly chainEnd: Name;
+  /** Whether a record of the type asked for stands at the chain's end. */
+  readonly answered: boolean;
+  /** The SOA of the authority section, which says how long a negative answer holds (RFC 2308 §5). */
+  readonly soa: StartOfAuthority | null;
+  /** Whether any RRSIG is in it. */
+  readonly signed: boolean;
+  readonly extendedErrors: readonly ExtendedError[];
+}
+
+export interface StartOfAuthority {
+  readonly owner: Name;
+  readonly ttlOffset: number;
+  readonly ttlSeconds: number;
+  readonly minimumOffset: number;
+  readonly minimumSeconds: number;
+}
+
+export type Section = "answer" | "authority" | "additional";
+
+/** Where a record stands in its message. Offsets count from the message's start. */
+export interface RecordPlace {
+  readonly section: Section;
+  readonly owner: number;
+  readonly type: number;
+  readonly class: number;
+  readonly ttl: number;
+  readonly data: number;
+  readonly end: number;
+}
+
+/** What a response means for the name and type that were asked (RFC 2308 §2). */
+export type Outcome =
+  /** Records of the type. */
+  | "positive"
+  /** The name exists without the type, and an SOA says so. */
+  | "nodata"
+  /** NOERROR without the records and without an SOA: an empty answer, or a referral; nothing is proven. */
+  | "bare"
+  | "nxdomain"
+  /** Any other rcode. */
+  | "failure";
+
+export function outcomeOf(answer: Answer): Outcome {
+  if (answer.rcode === RCODE.NXDOMAIN) return "nxdomain";
+  if (answer.rcode !== RCODE.NOERROR) return "failure";
+  if (answer.answered) return "positive";
+  return answer.soa === null ? "bare" : "nodata";
+}
+
+/**
+ * Checks a response from end to end and notes what is needed of it later; null where it is malformed, is not a response,
+ * or does not repeat exactly one question. Takes over `message`: the Answer keeps it, or a part of it, and the caller must not change it.
+ */
+export function indexAnswer(message: Uint8Array): Answer | null {
+  const questionEnd = responseQuestionEnd(message);
+  if (questionEnd < 0) return null;
+  const places = recordPlaces(message, questionEnd);
+  if (places === null) return null;
+  const opt = optOf(places);
+  if (opt === "misplaced") return null;
+  const edns = opt === null ? null : readEdns(message, opt.owner + 1);
+  if (opt !== null && opt.end !== message.length) return indexAnswer(withoutRecord(message, places, opt));
+  const kept = opt === null ? places : places.slice(0, -1);
+  const name = plainName(message, HEADER_OCTETS, questionEnd - 4);
+  const type = uint16(message, questionEnd - 4);
+  const answers = kept.filter(({ section }) => section === "answer");
+  const chainEnd = followAliases(message, answers, { name, type });
+  const soa = startOfAuthority(message, kept);
+  if (chainEnd === null || soa === "malformed") return null;
+  return {
+    wire: opt === null ? message : withoutTrailingOpt(message, opt),
+    rcode: (uint16(message, 2) & 15) | ((edns?.extendedRcode ?? 0) << 4),
+    truncated: (uint16(message, 2) & FLAG.TC) !== 0,
+    authenticData: (uint16(message, 2) & FLAG.AD) !== 0,
+    name,
+    type,
+    class: uint16(message, questionEnd - 2),
+    ttlOffsets: Uint16Array.from(kept, ({ ttl }) => ttl),
+    answerRecords: answers.length,
+    additionalOffset: kept.find(({ section }) => section === "additional")?.owner ?? opt?.owner ?? message.length,
+    lowestTtlSeconds: answers.length === 0 ? null : Math.min(...answers.map(({ ttl }) => ttlAt(message, ttl))),
+    chainEnd: chainEnd.name,
+    answered: chainEnd.answered,
+    soa,
+    signed: kept.some((place) => place.type === TYPE.RRSIG),
+    extendedErrors: edns?.extendedErrors ?? [],
+  };
+}
+
+/** Every record of a checked message (`Answer.wire`), in order. */
+export function recordsOf(answer: Answer): readonly RecordPlace[] {
+  return recordPlaces(answer.wire, responseQuestionEnd(answer.wire)) ?? [];
+}
+
+/** The IPv4 and IPv6 addresses in the answer section, as octets (copies). */
+export function addressesOf(answer: Answer): Uint8Array[] {
+  return recordsOf(answer)
+    .filter(({ section, type, data, end }) => section === "answer" && isAddress(type, end - data))
+    .map(({ data, end }) => answer.wire.slice(data, end));
+}
+
+/** The TTL at an offset; one with the highest bit set counts as zero (RFC 2181 §8). */
+export function ttlAt(message: Uint8Array, offset: number): number {
+  const ttl = uint32(message, offset);
+  return ttl > 0x7fff_ffff ? 0 : ttl;
+}
+
+function isAddress(type: number, octets: number): boolean {
+  return (type === TYPE.A && octets === 4) || (type === TYPE.AAAA && octets === 16);
+}
+
+function responseQuestionEnd(message: Uint8Array): number {
+  if (message.length < HEADER_OCTETS || (uint16(message, 2) & FLAG.QR) === 0 || uint16(message, 4) !== 1) return -1;
+  const nameStop = plainNameEnd(message, HEADER_OCTETS);
+  return nameStop < 0 || nameStop + 4 > message.length ? -1 : nameStop + 4;
+}
+
+/** null where a record runs over the end, or octets are left over. */
+function recordPlaces(message: Uint8Array, start: number): RecordPlace[] | null {
+  const answers = uint16(message, 6);
+  const beforeAdditional = answers + uint16(message, 8);
+  const total = beforeAdditional + uint16(message, 10);
+  const places: RecordPlace[] = [];
+  let owner = start;
+  for (let index = 0; index < total; index++) {
+    const fixed = nameEnd(message, owner);
+    if (fixed < 0 || fixed + 10 > message.length) return null;
+    const data = fixed + 10;
+    const end = data + uint16(message, fixed + 8);
+    if (end > message.length) return null;
+    const section = index < answers ? "answer" : index < beforeAdditional ? "authority" : "additional";
+    places.push({ section, owner, type: uint16(message, fixed), class: uint16(message, fixed + 2), ttl: fixed + 4, data, end });
+    owner = end;
+  }
+  return owner === message.length ? places : null;
+}
+
+// RFC 6891 §6.1.1: at most one, in the additional section, owned by the root.
+function optOf(places: readonly RecordPlace[]): RecordPlace | null | "misplaced" {
+  const [opt, ...others] = places.filter(({ type }) => type === TYPE.OPT);
+  if (opt === undefined) return null;
+  return others.length > 0 || opt.section !== "additional" || opt.ttl !== opt.owner + 5 ? "misplaced" : opt;
+}
+
+// Nearly always OPT is the last record, and what follows it in the odd case is additional data that nobody may rely on (RFC 2181 §9).
+// Records after it go, because their compression pointers would have to be moved.
+function withoutRecord(message: Uint8Array, places: readonly RecordPlace[], opt: RecordPlace): Uint8Array {
+  const shortened = message.slice(0, opt.end);
+  const dropped = places.length - 1 - places.indexOf(opt);
+  setUint16(shortened, 10, uint16(message, 10) - dropped);
+  return shortened;
+}
+
+function withoutTrailingOpt(message: Uint8Array, opt: RecordPlace): Uint8Array {
+  const shortened = message.slice(0, opt.owner);
+  setUint16(shortened, 10, uint16(message, 10) - 1);
+  return shortened;
+}
+
+/** Aliases followed at most: more than any resolver follows, and a bound on the work. */
+const MAX_ALIASES = 64;
+
+function followAliases(
+  message: Uint8Array,
+  answers: readonly RecordPlace[],
+  asked: { readonly name: Name; readonly type: number },
+): { name: Name; answered: boolean } | null {
+  const aliases = new Map<Name, Name>();
+  const answered = new Set<Name>();
+  for (const place of answers) {
+    const owner = readName(message, place.owner);
+    if (owner === null) return null;
+    if (place.type === asked.type || asked.type === TYPE.ANY) answered.add(owner);
+    if (place.type !== TYPE.CNAME) continue;
+    const target = readName(message, place.data);
+    if (target === null) return null;
+    aliases.set(owner, target);
+  }
+  let name = asked.name;
+  for (let steps = 0; steps < MAX_ALIASES && !answered.has(name); steps++) {
+    const target = aliases.get(name);
+    if (target === undefined) break;
+    name = target;
+  }
+  return { name, answered: answered.has(name) };
+}
+
+function startOfAuthority(message: Uint8Array, places: readonly RecordPlace[]): StartOfAuthority | null | "malformed" {
+  const place = places.find(
+    ({ section, type, class: klass }) => section === "authority" && type === TYPE.SOA && klass === CLASS.IN,
+  );
+  if (place === undefined) return null;
+  const owner = readName(message, place.owner);
+  const mailbox = nameEnd(message, place.data);
+  const numbers = mailbox < 0 ? -1 : nameEnd(message, mailbox);
+  if (owner === null || numbers < 0 || numbers + 20 !== place.end) return "malformed";
+  return {
+    owner,
+    ttlOffset: place.ttl,
+    ttlSeconds: ttlAt(message, place.ttl),
+    minimumOffset: numbers + 16,
+    minimumSeconds: ttlAt(message, numbers + 16),
+  };
+}

@@ -1,0 +1,184 @@
+import { domainToASCII } from "node:url";
+
+declare const nameBrand: unique symbol;
+
+/**
+ * A domain name in canonical form: its uncompressed wire format with ASCII letters in lower case, one character (0 to 255)
+ * an octet, the root label included. Names that differ on the wire (letter case aside, RFC 4343) differ as strings, whatever
+ * octets their labels hold; the parent of a name is a suffix of it.
+ */
+export type Name = string & { readonly [nameBrand]: true };
+
+export const ROOT = "\0" as Name;
+
+/** Octets a name may have on the wire, and a label without its length octet (RFC 1035 §2.3.4). */
+export const MAX_NAME_LENGTH = 255;
+export const MAX_LABEL_LENGTH = 63;
+
+const scratch = Buffer.alloc(MAX_NAME_LENGTH);
+
+/** The offset after an uncompressed name that begins at `offset`; -1 if it is compressed, too long, or runs over the end. */
+export function plainNameEnd(message: Uint8Array, offset: number): number {
+  let position = offset;
+  for (;;) {
+    const length = message[position];
+    if (length === undefined || length > MAX_LABEL_LENGTH) return -1;
+    position += 1 + length;
+    if (position - offset > MAX_NAME_LENGTH) return -1;
+    if (length === 0) return position;
+  }
+}
+
+/** Makes a Name of the octets `offset` to `end`, which `plainNameEnd` has checked. */
+export function plainName(message: Uint8Array, offset: number, end: number): Name {
+  const length = end - offset;
+  for (let index = 0; index < length; index++) scratch[index] = lowerCase(message[offset + index] ?? 0);
+  return scratch.toString("latin1", 0, length) as Name;
+}
+
+/** The offset after a name, compressed or not, as it stands at `offset`; -1 where its octets run over the end. Pointers are not followed. */
+export function nameEnd(message: Uint8Array, offset: number): number {
+  let position = offset;
+  for (;;) {
+    const length = message[position];
+    if (length === undefined) return -1;
+    if (length === 0) return position + 1;
+    if (length >= 0xc0) return position + 2 <= message.length ? position + 2 : -1;
+    if (length > MAX_LABEL_LENGTH) return -1;
+    position += 1 + length;
+  }
+}
+
+/**
+ * Reads a name that may be compressed (RFC 1035 §4.1.4); null where it is malformed. Every pointer must lead to an earlier
+ * place than the one before it, so no message can make this loop.
+ */
+export function readName(message: Uint8Array, offset: number): Name | null {
+  let position = offset;
+  let earliest = offset;
+  let written = 0;
+  for (;;) {
+    const length = message[position];
+    if (length === undefined) return null;
+    if (length >= 0xc0) {
+      const low = message[position + 1];
+      if (low === undefined) return null;
+      const target = ((length & 0x3f) << 8) | low;
+      if (target >= earliest) return null;
+      position = target;
+      earliest = target;
+      continue;
+    }
+    if (length > MAX_LABEL_LENGTH || written + 1 + length > MAX_NAME_LENGTH || position + 1 + length > message.length)
+      return null;
+    for (let index = 0; index <= length; index++) scratch[written + index] = lowerCase(message[position + index] ?? 0);
+    written += 1 + length;
+    if (length === 0) return scratch.toString("latin1", 0, written) as Name;
+    position += 1 + length;
+  }
+}
+
+// A length octet is at most 63, below "A", so the whole wire form may be lowered octet by octet.
+function lowerCase(octet: number): number {
+  return octet >= 0x41 && octet <= 0x5a ? octet | 0x20 : octet;
+}
+
+/** The uncompressed wire format, in a buffer of its own. */
+export function nameWire(name: Name): Buffer {
+  return Buffer.from(name, "latin1");
+}
+
+/** The name without its first label; the root is its own parent. */
+export function parentOf(name: Name): Name {
+  return name.length === 1 ? ROOT : (name.slice(1 + name.charCodeAt(0)) as Name);
+}
+
+/** Whether `name` is `zone` or lies below it. */
+export function isWithin(name: Name, zone: Name): boolean {
+  if (!name.endsWith(zone)) return false;
+  let position = 0;
+  const start = name.length - zone.length;
+  while (position < start) position += 1 + name.charCodeAt(position);
+  return position === start;
+}
+
+/** How many labels there are, the root not counted. */
+export function labelCount(name: Name): number {
+  let count = 0;
+  for (let position = 0; name.charCodeAt(position) !== 0; position += 1 + name.charCodeAt(position)) count++;
+  return count;
+}
+
+/** The labels' octets as strings of one character each, the leftmost first, the root left out. */
+export function labelsOf(name: Name): string[] {
+  const labels: string[] = [];
+  for (let position = 0; name.charCodeAt(position) !== 0; ) {
+    const length = name.charCodeAt(position);
+    labels.push(name.slice(position + 1, position + 1 + length));
+    position += 1 + length;
+  }
+  return labels;
+}
+
+/** The inverse of `labelsOf`, letters lowered; null where a label is empty or too long, or the whole is. */
+export function nameOfLabels(labels: readonly string[]): Name | null {
+  let wire = "";
+  for (const label of labels) {
+    if (label.length === 0 || label.length > MAX_LABEL_LENGTH) return null;
+    wire += String.fromCharCode(label.length) + label.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+  }
+  return wire.length < MAX_NAME_LENGTH ? (`${wire}\0` as Name) : null;
+}
+
+/** Presentation format (RFC 1035 §5.1, RFC 4343 §2.1) without the final dot; the root is ".". */
+export function nameText(name: Name): string {
+  if (name.length === 1) return ".";
+  return labelsOf(name).map(labelText).join(".");
+}
+
+function labelText(label: string): string {
+  if (/^[\w-]*$/.test(label)) return label;
+  let text = "";
+  for (const character of label) {
+    const octet = character.charCodeAt(0);
+    if (octet <= 0x20 || octet >= 0x7f) text += `\\${String(octet).padStart(3, "0")}`;
+    else if ('."\\;()@$'.includes(character)) text += `\\${character}`;
+    else text += character;
+  }
+  return text;
+}
+
+/**
+ * Reads presentation format: a final dot is optional, `\.` and `\123` are octets of a label, letters beyond ASCII are turned
+ * into A-labels (RFC 5890). null where it is no name.
+ */
+export function nameFromText(text: string): Name | null {
+  if (text === "." || text === "") return text === "." ? ROOT : null;
+  const ascii = /^[\0-\x7f]*$/.test(text) ? text : domainToASCII(text);
+  if (ascii === "") return null;
+  if (!ascii.includes("\\")) return nameOfLabels((ascii.endsWith(".") ? ascii.slice(0, -1) : ascii).split("."));
+  const labels = unescapedLabels(ascii);
+  return labels === null ? null : nameOfLabels(labels);
+}
+
+function unescapedLabels(text: string): string[] | null {
+  const labels: string[] = [];
+  let label = "";
+  for (let index = 0; index < text.length; index++) {
+    const character = text.charAt(index);
+    if (character === ".") {
+      labels.push(label);
+      label = "";
+    } else if (character !== "\\") {
+      label += character;
+    } else {
+      const digits = /^\d{3}/.exec(text.slice(index + 1, index + 4))?.[0];
+      const octet = digits === undefined ? text.charCodeAt(index + 1) : Number(digits);
+      if (Number.isNaN(octet) || octet > 255) return null;
+      label += String.fromCharCode(octet);
+      index += digits === undefined ? 1 : 3;
+    }
+  }
+  if (label !== "") labels.push(label);
+  return labels;
+}

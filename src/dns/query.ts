@@ -1,0 +1,115 @@
+import { type Edns, readEdns } from "./edns.ts";
+import { nameEnd, plainName, plainNameEnd } from "./name.ts";
+import { uint16 } from "./octets.ts";
+import type { Question } from "./question.ts";
+import { CLASS, OPCODE, RCODE, TYPE } from "./types.ts";
+
+export const HEADER_OCTETS = 12;
+
+/** Masks of the second 16 bits of the header (RFC 1035 §4.1.1, RFC 4035 §3). */
+export const FLAG = { QR: 0x8000, AA: 0x0400, TC: 0x0200, RD: 0x0100, RA: 0x0080, AD: 0x0020, CD: 0x0010 } as const;
+
+/** A client's question, parsed once. Immutable; `question` is a view of the message it came in. */
+export interface Query extends Question {
+  readonly id: number;
+  readonly recursionDesired: boolean;
+  /** AD in a query: the client understands AD in the reply (RFC 6840 §5.7). */
+  readonly authenticData: boolean;
+  /** QNAME with the client's letter case, QTYPE and QCLASS, as they came. */
+  readonly questionWire: Uint8Array;
+  /** null = the client sent no OPT and gets none. */
+  readonly edns: Edns | null;
+}
+
+/** A message that gets an error for its reply, with what the reply has to repeat. */
+export interface Rejection {
+  readonly rejected: number;
+  readonly id: number;
+  readonly opcode: number;
+  readonly recursionDesired: boolean;
+  readonly checkingDisabled: boolean;
+  /** null where the question could not be read. */
+  readonly questionWire: Uint8Array | null;
+  readonly edns: Edns | null;
+}
+
+/**
+ * Parses a client's message. null means that it must not be answered: it is shorter than a header, or itself a response
+ * (answering those lets two servers talk forever). Never throws, whatever the bytes. `message` is kept and must not change.
+ */
+export function parseQuery(message: Uint8Array): Query | Rejection | null {
+  if (message.length < HEADER_OCTETS) return null;
+  const flags = uint16(message, 2);
+  if ((flags & FLAG.QR) !== 0) return null;
+  const opcode = (flags >> 11) & 15;
+  const reject = (rcode: number, questionWire: Uint8Array | null, edns: Edns | null): Rejection => ({
+    rejected: rcode,
+    id: uint16(message, 0),
+    opcode,
+    recursionDesired: (flags & FLAG.RD) !== 0,
+    checkingDisabled: (flags & FLAG.CD) !== 0,
+    questionWire,
+    edns,
+  });
+  const nameStop = uint16(message, 4) === 1 ? plainNameEnd(message, HEADER_OCTETS) : -1;
+  const end = nameStop + 4;
+  const questionWire = nameStop < 0 || end > message.length ? null : message.subarray(HEADER_OCTETS, end);
+  if (opcode !== OPCODE.QUERY) return reject(RCODE.NOTIMP, questionWire, null);
+  if (questionWire === null) return reject(RCODE.FORMERR, null, null);
+  const edns = message.length === end ? noFurtherRecords(message) : readFurtherRecords(message, end);
+  if (edns === false) return reject(RCODE.FORMERR, questionWire, null);
+  if (edns !== null && edns.version !== 0) return reject(RCODE.BADVERS, questionWire, edns);
+  const type = uint16(message, nameStop);
+  const refusal = questionRefusal(type, uint16(message, nameStop + 2));
+  if (refusal !== RCODE.NOERROR) return reject(refusal, questionWire, edns);
+  return {
+    id: uint16(message, 0),
+    name: plainName(message, HEADER_OCTETS, nameStop),
+    type,
+    class: uint16(message, nameStop + 2),
+    recursionDesired: (flags & FLAG.RD) !== 0,
+    authenticData: (flags & FLAG.AD) !== 0,
+    checkingDisabled: (flags & FLAG.CD) !== 0,
+    dnssecOk: edns?.dnssecOk ?? false,
+    clientSubnet: edns?.clientSubnet ?? null,
+    questionWire,
+    edns,
+  };
+}
+
+// Types that ask for something other than records of a name: zone transfers and transactions (RFC 5936, 8945, 2930).
+function questionRefusal(type: number, klass: number): number {
+  if (type === TYPE.AXFR || type === TYPE.IXFR) return RCODE.REFUSED;
+  if (type === TYPE.OPT || type === TYPE.TSIG || type === 0) return RCODE.FORMERR;
+  if (type === TYPE.TKEY || type === TYPE.MAILA || type === TYPE.MAILB) return RCODE.NOTIMP;
+  return klass === CLASS.NONE || klass === 0 ? RCODE.FORMERR : RCODE.NOERROR;
+}
+
+function noFurtherRecords(message: Uint8Array): null | false {
+  return uint16(message, 6) + uint16(message, 8) + uint16(message, 10) === 0 ? null : false;
+}
+
+/** The OPT record among what follows the question; null without one, false where the message is malformed or has two (RFC 6891 §6.1.1). */
+function readFurtherRecords(message: Uint8Array, start: number): Edns | null | false {
+  const beforeAdditional = uint16(message, 6) + uint16(message, 8);
+  const total = beforeAdditional + uint16(message, 10);
+  let edns: Edns | null = null;
+  let position = start;
+  for (let index = 0; index < total; index++) {
+    const fixed = nameEnd(message, position);
+    if (fixed < 0 || fixed + 10 > message.length) return false;
+    const end = fixed + 10 + uint16(message, fixed + 8);
+    if (end > message.length) return false;
+    if (uint16(message, fixed) === TYPE.OPT) {
+      if (edns !== null || index < beforeAdditional || message[position] !== 0) return false;
+      edns = readEdns(message, fixed);
+      if (edns === null) return false;
+    }
+    position = end;
+  }
+  return position === message.length ? edns : false;
+}
+
+export function isRejection(parsed: Query | Rejection): parsed is Rejection {
+  return "rejected" in parsed;
+}

@@ -1,0 +1,24 @@
+/** A socket address to listen on: an IP literal (a zone may follow as `fe80::1%eth0`) and a port, 0 = any free one. */
+export interface Endpoint {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** Section `listen`. */
+export interface ListenOptions {
+  readonly dns: readonly Endpoint[];
+  readonly tls: readonly Endpoint[];
+  readonly https: readonly Endpoint[];
+  readonly http: readonly Endpoint[];
+  readonly admin: Endpoint | null;
+  /** Begins with `/`, has no trailing one. */
+  readonly dohPath: string;
+  /** CIDRs whose PROXY header (v1 or v2) is read on the stream listeners. */
+  readonly proxyProtocol: readonly string[];
+}
+
+/** Section `tls`: absolute paths of PEM files. */
+export interface TlsOptions {
+  readonly cert: string;
+  readonly key: string;
+}

@@ -1,0 +1,64 @@
+import type { HttpsMode, NegativeLimits, Rebinding, Shaping, TtlLimits } from "../answers/options.ts";
+import type { EcsMode } from "../upstreams/options.ts";
+
+/** What a rule may answer by itself. */
+export type RuleAnswer = "nodata" | "nxdomain" | "zero" | "refused" | "drop";
+
+export interface CompareOptions {
+  readonly near: string;
+  readonly far: string;
+  /** A list of addresses, without the `list:` before it. */
+  readonly keepNearIf: string;
+  readonly withinMs: number;
+  readonly verdictMs: number;
+}
+
+/** The one action of a rule. `longest` keeps the order of the file: the first named wins a tie. */
+export type RuleAction =
+  | { readonly kind: "upstream"; readonly group: string }
+  | { readonly kind: "longest"; readonly choices: readonly { readonly list: string; readonly group: string }[] }
+  | { readonly kind: "compare"; readonly compare: CompareOptions }
+  | { readonly kind: "answer"; readonly answer: RuleAnswer };
+
+/** What a rule changes without deciding. Absent = left to later rules and to section `answers`. */
+export interface RuleModifiers {
+  readonly https?: HttpsMode;
+  readonly ipv6?: Shaping["ipv6"];
+  readonly ipv4?: Shaping["ipv4"];
+  readonly ttl?: Partial<TtlLimits>;
+  readonly negative?: Partial<NegativeLimits>;
+  readonly stale?: boolean;
+  readonly ecs?: EcsMode;
+  readonly rebinding?: Rebinding;
+  readonly log?: boolean;
+}
+
+/** One entry of section `rules`. Empty `domains`, `clients` or `types` = no such condition. */
+export interface RuleOptions {
+  readonly name: string;
+  /** Patterns and `list:NAME`, each perhaps after `!`, as written. */
+  readonly domains: readonly string[];
+  /** CIDRs, addresses and client ids. */
+  readonly clients: readonly string[];
+  /** Type numbers. */
+  readonly types: readonly number[];
+  readonly action: RuleAction | null;
+  readonly modifiers: RuleModifiers;
+}
+
+/** Section `special`. */
+export interface SpecialOptions {
+  readonly firefoxCanary: boolean;
+  readonly privateRelay: boolean;
+  readonly ddr: boolean;
+}
+
+/** One entry of section `expect`: what the configuration must decide, checked without asking anybody. */
+export interface Expectation {
+  readonly name: string;
+  readonly type: number;
+  readonly client: string | null;
+  readonly rule: string | null;
+  readonly upstream: string | null;
+  readonly answer: string | null;
+}

@@ -1,0 +1,65 @@
+export type Strategy = "fastest" | "race" | "failover" | "spread";
+
+/** One server of a group, as written in the configuration. */
+export interface ServerOptions {
+  /** As the user wrote it; names the server in logs and traces. */
+  readonly label: string;
+  /** `udp` turns to TCP on truncation; `system` stands for all resolvers of the host itself. */
+  readonly protocol: "udp" | "tcp" | "tls" | "https" | "system";
+  /** A host name or an IP literal without brackets; empty for `system`. */
+  readonly host: string;
+  readonly port: number;
+  /** Path and query of a DoH URL; empty for the others. */
+  readonly path: string;
+  /** Pinned addresses of `host`; with them nothing is looked up. */
+  readonly addresses: readonly string[];
+  /** Name sent as SNI and checked in the certificate; null = `host`. */
+  readonly tlsName: string | null;
+  readonly method: "GET" | "POST";
+  readonly maxQps: number | null;
+  /** Share of the questions under strategy `spread`; 1 or more. */
+  readonly weight: number;
+}
+
+/** A SOCKS5 or HTTP CONNECT proxy. It is given names, not addresses, unless the server's addresses are pinned. */
+export interface ProxyOptions {
+  readonly protocol: "socks5" | "http";
+  readonly host: string;
+  readonly port: number;
+  readonly username: string | null;
+  readonly password: string | null;
+}
+
+/** EDNS Client Subnet towards an upstream: dropped, as the client sent it, the client's own network, or a fixed CIDR. */
+export type EcsMode = "strip" | "forward" | "client" | { readonly subnet: string };
+
+/** One entry of section `upstreams`. */
+export interface GroupOptions {
+  readonly name: string;
+  readonly servers: readonly ServerOptions[];
+  readonly strategy: Strategy;
+  /** How long a member may be silent before the next one joins it. */
+  readonly attemptMs: number;
+  /** The group asked after every member of this one has failed. */
+  readonly fallback: string | null;
+  /** CIDRs from which this group's members ask us: their questions never go back to the group. */
+  readonly asksFrom: readonly string[];
+  readonly never: NeverOptions | null;
+  readonly volatile: boolean;
+  readonly ecs: EcsMode | null;
+  readonly proxy: ProxyOptions | null;
+  readonly rebinding: "allow" | "nodata" | null;
+}
+
+/** What must not reach a group: patterns and `list:` references, type numbers, CIDRs and client ids. */
+export interface NeverOptions {
+  readonly domains: readonly string[];
+  readonly types: readonly number[];
+  readonly clients: readonly string[];
+}
+
+/** Sections `upstreams` (in the order of the file) and `bootstrap`. */
+export interface UpstreamsOptions {
+  readonly groups: readonly GroupOptions[];
+  readonly bootstrap: readonly ServerOptions[];
+}

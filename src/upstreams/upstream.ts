@@ -1,0 +1,82 @@
+import type { Answer } from "../dns/answer.ts";
+import type { Question } from "../dns/question.ts";
+
+/**
+ * Something that can be asked: one server over one transport, or a group of them. Safe to use for many questions at once;
+ * after `close` every exchange fails with `closed`.
+ */
+export interface Upstream {
+  /** The group's name, or the server as the user wrote it. */
+  readonly label: string;
+  /** Whether every way to it is encrypted: only then may AD be believed (RFC 6840 §5.8, RFC 4035 §4.9.3). */
+  readonly encrypted: boolean;
+  /**
+   * Asks once and gives the first answer whose id, question and source match, whatever its rcode; a group gives the first good one.
+   * A server never retries on its own account beyond what its transport needs (TCP after truncation, a lost connection).
+   * `errand.attempts` gains an entry for each server asked, also where this fails; `question` is only read.
+   * @throws UpstreamError when nothing usable came, or `errand.signal` aborted first.
+   */
+  exchange(question: Question, errand: Errand): Promise<Answer>;
+  /** Ends what is under way and frees the sockets. May be called again. */
+  close(): Promise<void>;
+}
+
+/** What goes along with a question and is not part of it. */
+export interface Errand {
+  /** Ends the exchange; whoever made it has a deadline. */
+  readonly signal: AbortSignal;
+  /** Filled as servers are asked: the trace of the query. */
+  readonly attempts: Attempt[];
+  /** Address of the client that asked, so that a question never goes back where it came from; null = nobody in particular. */
+  readonly origin: string | null;
+}
+
+/** One try at one server, as traces and the log show it. */
+export interface Attempt {
+  readonly group: string | null;
+  readonly server: string;
+  readonly transport: "udp" | "tcp" | "tls" | "https";
+  /** From sending to the answer or the failure. */
+  readonly elapsedMs: number;
+  /** null where no answer came. */
+  readonly rcode: number | null;
+  readonly failure: UpstreamFailure | null;
+}
+
+export type UpstreamFailure =
+  /** No answer within the time given. */
+  | "timeout"
+  /** The caller gave up, usually because another server was quicker. */
+  | "aborted"
+  /** Nobody listens there. */
+  | "refused"
+  /** The connection broke, or could not be made. */
+  | "network"
+  /** The certificate or the handshake is wrong. */
+  | "tls"
+  /** The proxy said no, or is not there. */
+  | "proxy"
+  /** The server's own name could not be looked up. */
+  | "bootstrap"
+  /** What came is not DNS, or answers another question. */
+  | "malformed"
+  /** A status other than 200 (DoH). */
+  | "http"
+  /** The question may not go there: it came from there, or a limit of the server's or the group's forbids it. */
+  | "barred"
+  /** Every member of the group failed, or gave no good answer. */
+  | "exhausted"
+  /** The upstream has been closed. */
+  | "closed";
+
+export class UpstreamError extends Error {
+  readonly failure: UpstreamFailure;
+  readonly server: string;
+
+  constructor(failure: UpstreamFailure, server: string, detail: string) {
+    super(`${server}: ${detail}`);
+    this.name = "UpstreamError";
+    this.failure = failure;
+    this.server = server;
+  }
+}
