@@ -1,0 +1,175 @@
+import { type Answer, ttlAt } from "../dns/answer.ts";
+import { CLASSIC_UDP_OCTETS, type ExtendedError, ednsRecord, replyPadding, UDP_PAYLOAD_OCTETS } from "../dns/edns.ts";
+import { setUint16, setUint32, uint16 } from "../dns/octets.ts";
+import { FLAG, HEADER_OCTETS, type Query } from "../dns/query.ts";
+import { RCODE } from "../dns/types.ts";
+import { unreachable } from "../unreachable.ts";
+import type { TtlLimits } from "./options.ts";
+
+/** What becomes of the TTLs of an answer on its way out. */
+export type TtlEdit =
+  /** Made here for this very reply: sent as it stands. */
+  | { readonly kind: "keep" }
+  /** A positive answer: brought within the limits, then lowered by its age. */
+  | { readonly kind: "age"; readonly ageSeconds: number; readonly limits: TtlLimits }
+  /** A negative answer that holds for so long from now: no TTL is higher, and the SOA says so (RFC 2308 §5). */
+  | { readonly kind: "negative"; readonly remainingSeconds: number }
+  /** A stale answer (RFC 8767 §4), whose own TTLs are spent. */
+  | { readonly kind: "stale"; readonly ttlSeconds: number }
+  /** A failure: nobody may keep it. */
+  | { readonly kind: "failure" };
+
+/** An answer, and what has to be known to send it to this client. */
+export interface Rendering {
+  readonly query: Query;
+  readonly answer: Answer;
+  readonly ttl: TtlEdit;
+  /** Whether AD, where set, may be passed on: the way to the upstream is encrypted (RFC 6840 §5.8). */
+  readonly authenticated: boolean;
+  readonly extendedErrors: readonly ExtendedError[];
+  /** The longest reply the transport takes; see `replyLimit`. */
+  readonly limitOctets: number;
+  /** Whether the transport hides sizes only by padding: DoT and DoH. */
+  readonly encrypted: boolean;
+}
+
+export interface Rendered {
+  /** A buffer of its own; whoever sends it may keep it. */
+  readonly wire: Uint8Array;
+  /** For how many seconds an HTTP cache may hold it (RFC 8484 §5.1); null = not at all. */
+  readonly maxAgeSeconds: number | null;
+}
+
+/** The longest reply for a client: everything over streams; over UDP what it can take, within what passes every path (RFC 6891 §6.2.5). */
+export function replyLimit(query: Pick<Query, "edns">, overUdp: boolean): number {
+  if (!overUdp) return 0xffff;
+  return query.edns === null ? CLASSIC_UDP_OCTETS : Math.min(query.edns.udpPayloadOctets, UDP_PAYLOAD_OCTETS);
+}
+
+/**
+ * Turns an answer into the bytes of a reply: a copy, patched with the client's id, flags and question (its letter case included),
+ * its TTLs edited, OPT added for those who sent one, and cut to what the transport takes.
+ */
+export function render(rendering: Rendering): Rendered {
+  const { query, answer } = rendering;
+  const opt = optRecord(rendering, answer.wire.length);
+  const whole = answer.wire.length + opt.length <= rendering.limitOctets;
+  // RFC 2181 §9: what is left out of the additional section needs no TC.
+  const bodyOctets = whole ? answer.wire.length : answer.additionalOffset;
+  if (bodyOctets + opt.length > rendering.limitOctets) return { wire: truncatedReply(rendering), maxAgeSeconds: null };
+  const wire = Buffer.allocUnsafe(bodyOctets + opt.length);
+  wire.set(bodyOctets === answer.wire.length ? answer.wire : answer.wire.subarray(0, bodyOctets));
+  writeHeader(wire, rendering);
+  wire.set(query.questionWire, HEADER_OCTETS);
+  const maxAgeSeconds = editTtls(wire, answer, rendering.ttl);
+  wire.set(opt, bodyOctets);
+  setUint16(wire, 10, (whole ? uint16(answer.wire, 10) : 0) + (opt.length === 0 ? 0 : 1));
+  return { wire, maxAgeSeconds };
+}
+
+/** An empty reply with TC, which makes a client ask again over a stream. */
+function truncatedReply(rendering: Rendering): Uint8Array {
+  const { questionWire } = rendering.query;
+  const bodyOctets = HEADER_OCTETS + questionWire.length;
+  const opt = optRecord(rendering, bodyOctets);
+  const wire = Buffer.alloc(bodyOctets + opt.length);
+  wire.set(questionWire, HEADER_OCTETS);
+  writeHeader(wire, rendering);
+  wire[2] = (wire[2] ?? 0) | (FLAG.TC >> 8);
+  setUint16(wire, 4, 1);
+  setUint16(wire, 10, opt.length === 0 ? 0 : 1);
+  wire.set(opt, bodyOctets);
+  return wire;
+}
+
+function writeHeader(wire: Uint8Array, { query, answer, authenticated }: Rendering): void {
+  const wantsAuthenticData = query.authenticData || query.dnssecOk;
+  setUint16(wire, 0, query.id);
+  setUint16(
+    wire,
+    2,
+    FLAG.QR |
+      FLAG.RA |
+      (query.recursionDesired ? FLAG.RD : 0) |
+      (query.checkingDisabled ? FLAG.CD : 0) |
+      (answer.authenticData && authenticated && wantsAuthenticData ? FLAG.AD : 0) |
+      (answer.rcode > 15 && query.edns === null ? RCODE.SERVFAIL : answer.rcode & 15),
+  );
+}
+
+/** @returns for how long the reply may be held by an HTTP cache. */
+function editTtls(wire: Uint8Array, answer: Answer, edit: TtlEdit): number | null {
+  switch (edit.kind) {
+    case "keep":
+      return answer.lowestTtlSeconds ?? answer.soa?.ttlSeconds ?? null;
+    case "age":
+      return ageTtls(wire, answer, edit);
+    case "stale":
+      for (const offset of answer.ttlOffsets) if (offset < wire.length) setUint32(wire, offset, edit.ttlSeconds);
+      return null;
+    case "negative":
+      lowerNegative(wire, answer, edit.remainingSeconds);
+      return edit.remainingSeconds;
+    case "failure":
+      return null;
+    default:
+      return unreachable(edit);
+  }
+}
+
+function ageTtls(wire: Uint8Array, answer: Answer, edit: { readonly ageSeconds: number; readonly limits: TtlLimits }): number {
+  const { minSeconds, maxSeconds } = edit.limits;
+  let lowest = maxSeconds;
+  for (let index = 0; index < answer.ttlOffsets.length; index++) {
+    const offset = answer.ttlOffsets[index] ?? 0;
+    if (offset >= wire.length) break;
+    const ttl = Math.max(0, Math.min(maxSeconds, Math.max(minSeconds, ttlAt(answer.wire, offset))) - edit.ageSeconds);
+    setUint32(wire, offset, ttl);
+    if (index < answer.answerRecords && ttl < lowest) lowest = ttl;
+  }
+  return lowest;
+}
+
+// With signatures TTLs are only ever lowered and MINIMUM stays, or they would no longer verify; caches take the smaller of
+// the SOA's TTL and MINIMUM anyway (RFC 2308 §3).
+function lowerNegative(wire: Uint8Array, answer: Answer, remainingSeconds: number): void {
+  for (const offset of answer.ttlOffsets) {
+    if (offset >= wire.length) break;
+    setUint32(wire, offset, Math.min(ttlAt(answer.wire, offset), remainingSeconds));
+  }
+  if (answer.soa === null || answer.signed) return;
+  setUint32(wire, answer.soa.ttlOffset, remainingSeconds);
+  setUint32(wire, answer.soa.minimumOffset, remainingSeconds);
+}
+
+const NO_OCTETS = Buffer.alloc(0);
+
+const plainContent = {
+  udpPayloadOctets: UDP_PAYLOAD_OCTETS,
+  extendedRcode: 0,
+  dnssecOk: false,
+  clientSubnet: null,
+  extendedErrors: [],
+  paddingBlockOctets: 0,
+};
+/** The two OPT records that nearly every reply ends in. */
+const plainOpt = ednsRecord(plainContent, 0);
+const plainOptDnssecOk = ednsRecord({ ...plainContent, dnssecOk: true }, 0);
+
+function optRecord({ query, answer, extendedErrors, encrypted }: Rendering, precedingOctets: number): Buffer {
+  if (query.edns === null) return NO_OCTETS;
+  const paddingBlockOctets = replyPadding(encrypted && query.edns.padded);
+  if (extendedErrors.length === 0 && paddingBlockOctets === 0 && answer.rcode < 16 && query.clientSubnet === null)
+    return query.dnssecOk ? plainOptDnssecOk : plainOpt;
+  return ednsRecord(
+    {
+      ...plainContent,
+      extendedRcode: answer.rcode >> 4,
+      dnssecOk: query.dnssecOk,
+      clientSubnet: query.clientSubnet,
+      extendedErrors,
+      paddingBlockOctets,
+    },
+    precedingOctets,
+  );
+}
