@@ -1,0 +1,110 @@
+import { isIPv4, isIPv6 } from "node:net";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { addressFromText, addressText, rangeFromText, rangeOfPrefix } from "../../src/dns/address.ts";
+
+const octets4 = fc.uint8Array({ minLength: 4, maxLength: 4 });
+const octets16 = fc.uint8Array({ minLength: 16, maxLength: 16 });
+
+function rangeText(text: string): string | null {
+  const range = rangeFromText(text);
+  return range === null ? null : `${addressText(range.first)}-${addressText(range.last)}`;
+}
+
+describe("addresses as text", () => {
+  test.each([
+    ["192.0.2.7", "192.0.2.7"],
+    ["2001:DB8:0:0:0:0:0:7", "2001:db8::7"],
+    ["::ffff:192.0.2.7", "192.0.2.7"],
+    ["::ffff:c000:207", "192.0.2.7"],
+    ["64:ff9b::192.0.2.7", "64:ff9b::c000:207"],
+    ["::", "::"],
+    ["2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"],
+  ])("%s is written %s", (text, canonical) => {
+    expect(addressText(addressFromText(text) ?? new Uint8Array())).toBe(canonical);
+  });
+
+  test.each([
+    "",
+    "1.2.3",
+    "1.2.3.4.5",
+    "01.2.3.4",
+    "1.2.3.256",
+    "0x7f.1",
+    "1.2.3.4 ",
+    "127.1",
+    "1..2.3",
+    ".1.2.3.4",
+    "fe80::1%eth0",
+    "::1::",
+    "host",
+    "12345::",
+  ])("%j is no address", (text) => {
+    expect(addressFromText(text)).toBeNull();
+  });
+
+  test("every address is read back from its own text", () => {
+    fc.assert(
+      fc.property(fc.oneof(octets4, octets16), (octets) => {
+        const text = addressText(octets);
+        expect(octets.length === 4 || text.includes(".") ? isIPv4(text) : isIPv6(text)).toBe(true);
+        expect(addressText(addressFromText(text) ?? new Uint8Array())).toBe(text);
+      }),
+    );
+  });
+
+  test("what is taken for an address is one for the operating system's parser too, and the other way round", () => {
+    const nearlyAddress = fc.stringMatching(/^[0-9a-f:.]{0,20}$/);
+    fc.assert(
+      fc.property(nearlyAddress, (text) => {
+        expect(addressFromText(text) !== null).toBe(isIPv4(text) || isIPv6(text));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});
+
+describe("blocks as text", () => {
+  test.each([
+    ["10.0.0.0/8", "10.0.0.0-10.255.255.255"],
+    ["10.1.2.3/8", "10.0.0.0-10.255.255.255"],
+    ["0.0.0.0/0", "0.0.0.0-255.255.255.255"],
+    ["192.0.2.7", "192.0.2.7-192.0.2.7"],
+    ["192.0.2.7/32", "192.0.2.7-192.0.2.7"],
+    ["192.0.2.1-192.0.2.9", "192.0.2.1-192.0.2.9"],
+    ["192.0.2.1 - 192.0.2.9", "192.0.2.1-192.0.2.9"],
+    ["2001:db8::/33", "2001:db8::-2001:db8:7fff:ffff:ffff:ffff:ffff:ffff"],
+    ["::ffff:10.0.0.0/104", "10.0.0.0-10.255.255.255"],
+  ])("%s is %s", (text, expected) => {
+    expect(rangeText(text)).toBe(expected);
+  });
+
+  test.each([
+    "10.0.0.0/33",
+    "10.0.0.0/",
+    "10.0.0.0/-1",
+    "10.0.0.0/8.0",
+    "::/129",
+    "::ffff:10.0.0.0/95",
+    "192.0.2.9-192.0.2.1",
+    "1.1.1.1-::1",
+    "x/8",
+    "-",
+  ])("%j is no block", (text) => {
+    expect(rangeFromText(text)).toBeNull();
+  });
+
+  test("a block holds as many addresses as its prefix leaves bits", () => {
+    const wide = (octets: Uint8Array) => BigInt(`0x${Buffer.from(octets).toString("hex")}`);
+    fc.assert(
+      fc.property(fc.oneof(octets4, octets16), fc.nat(128), (octets, prefix) => {
+        const bits = prefix % (octets.length * 8 + 1);
+        const range = rangeOfPrefix(octets, bits);
+        expect(range).not.toBeNull();
+        if (range === null) return;
+        expect(wide(range.last) - wide(range.first) + 1n).toBe(1n << BigInt(octets.length * 8 - bits));
+        expect(wide(range.first) <= wide(octets) && wide(octets) <= wide(range.last)).toBe(true);
+      }),
+    );
+  });
+});
