@@ -1,0 +1,28 @@
+import { type Logger, pino } from "pino";
+import type { LogOptions } from "./options.ts";
+
+/** What the operator reads: starts, stops, reloads, faults. Queries are never written here. */
+export type OperationsLog = Logger;
+
+/** Writes JSON lines, or plain ones for a person at a terminal, to `write`. */
+export function operationsLog(level: LogOptions["level"], write: (line: string) => void, interactive: boolean): OperationsLog {
+  const destination = { write: interactive ? (line: string) => write(plainLine(line)) : write };
+  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+}
+
+const LEVEL_NAMES = new Map([
+  [10, "trace"],
+  [20, "debug"],
+  [30, "info"],
+  [40, "warn"],
+  [50, "error"],
+  [60, "fatal"],
+]);
+
+function plainLine(json: string): string {
+  const { level, time, msg, ...rest } = JSON.parse(json);
+  const details = Object.entries(rest).map(
+    ([key, value]) => `  ${key}=${typeof value === "string" ? value : JSON.stringify(value)}`,
+  );
+  return `${String(time).slice(11, 19)} ${(LEVEL_NAMES.get(level) ?? String(level)).padEnd(5)} ${msg}${details.join("")}\n`;
+}
