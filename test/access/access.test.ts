@@ -1,0 +1,153 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { Access } from "../../src/access/access.ts";
+import { localPrefixes } from "../../src/access/local-prefixes.ts";
+import type { AccessOptions } from "../../src/access/options.ts";
+import { rangeFromText } from "../../src/dns/address.ts";
+import { fakeClock } from "../fake-clock.ts";
+
+function accessWith(options: Partial<AccessOptions>, prefixes: () => readonly string[] = () => []) {
+  const clock = fakeClock();
+  const access = new Access({ clients: ["private"], rateLimit: null, ...options }, { clock, localPrefixes: prefixes });
+  return {
+    access,
+    clock,
+    ask: (address: string, clientId: string | null = null) => access.admit({ address, clientId }, clock.now()),
+  };
+}
+
+describe("who may ask", () => {
+  test.each([
+    ["127.0.0.1", "admitted"],
+    ["::1", "admitted"],
+    ["10.255.255.255", "admitted"],
+    ["172.16.0.1", "admitted"],
+    ["172.32.0.1", "forbidden"],
+    ["192.168.88.1", "admitted"],
+    ["100.64.0.1", "admitted"],
+    ["100.128.0.1", "forbidden"],
+    ["169.254.7.7", "admitted"],
+    ["fe80::1%eth0", "admitted"],
+    ["fd12:3456::1", "admitted"],
+    ["2001:db8::1", "forbidden"],
+    ["198.51.100.1", "forbidden"],
+    ["not an address", "forbidden"],
+  ])("of the private networks: %s is %s", (address, admission) => {
+    expect(accessWith({}).ask(address)).toBe(admission);
+  });
+
+  test("`private` holds the networks this host is on, and follows them when they change", async () => {
+    let prefixes = ["203.0.113.9/28"];
+    const { ask, clock } = accessWith({}, () => prefixes);
+    expect(ask("203.0.113.1")).toBe("admitted");
+    expect(ask("203.0.113.16")).toBe("forbidden");
+    prefixes = ["2001:db8:1:2::5/64"];
+    await clock.advance(5_000);
+    expect(ask("203.0.113.1")).toBe("forbidden");
+    expect(ask("2001:db8:1:2::77")).toBe("admitted");
+  });
+
+  test("after close the networks are not read again, and closing twice does no harm", async () => {
+    let reads = 0;
+    const { access, clock } = accessWith({}, () => {
+      reads++;
+      return [];
+    });
+    await access.close();
+    await access.close();
+    await clock.advance(60_000);
+    expect(reads).toBe(1);
+  });
+
+  test("the networks of this host are not read where `private` is not used", () => {
+    accessWith({ clients: ["10.0.0.0/8"] }, () => expect.fail("was read"));
+  });
+
+  test("a client id admits from anywhere, an unknown one from nowhere", () => {
+    const { ask } = accessWith({ clients: ["10.0.0.0/8", "tv"] });
+    expect(ask("198.51.100.1", "tv")).toBe("admitted");
+    expect(ask("198.51.100.1", "radio")).toBe("forbidden");
+    expect(ask("198.51.100.1", "private")).toBe("forbidden");
+    expect(ask("198.51.100.1")).toBe("forbidden");
+    expect(ask("10.0.0.1", "radio")).toBe("admitted");
+  });
+
+  test("a single address, a CIDR with host bits and `::/0` mean what they say", () => {
+    const { ask } = accessWith({ clients: ["192.0.2.7", "10.1.2.3/8", "::/0"] });
+    expect(ask("192.0.2.7")).toBe("admitted");
+    expect(ask("192.0.2.8")).toBe("forbidden");
+    expect(ask("10.200.0.1")).toBe("admitted");
+    expect(ask("2001:db8::1")).toBe("admitted");
+  });
+
+  test("the networks read from this host are well-formed and hold its loopback", () => {
+    const prefixes = localPrefixes();
+    expect(prefixes.filter((prefix) => rangeFromText(prefix) === null)).toEqual([]);
+    expect(prefixes).toContain("127.0.0.1/8");
+  });
+});
+
+describe("how fast", () => {
+  const rateLimit = { perSecond: 10, burst: 3, exempt: [] };
+
+  test("a burst passes, what is over it is limited, and time pays it back", async () => {
+    const { ask, clock } = accessWith({ rateLimit });
+    expect([1, 2, 3, 4].map(() => ask("10.0.0.1"))).toEqual(["admitted", "admitted", "admitted", "limited"]);
+    await clock.advance(100);
+    expect([1, 2].map(() => ask("10.0.0.1"))).toEqual(["admitted", "limited"]);
+    await clock.advance(3_600_000);
+    expect([1, 2, 3, 4].map(() => ask("10.0.0.1"))).toEqual(["admitted", "admitted", "admitted", "limited"]);
+  });
+
+  test("IPv4 addresses count apart, IPv6 addresses of one /64 together", () => {
+    const { ask } = accessWith({ clients: ["0.0.0.0/0", "::/0"], rateLimit: { ...rateLimit, burst: 1 } });
+    expect([ask("192.0.2.1"), ask("192.0.2.2"), ask("192.0.2.1")]).toEqual(["admitted", "admitted", "limited"]);
+    expect([ask("2001:db8::1"), ask("2001:db8::ffff"), ask("2001:db8:0:1::1")]).toEqual(["admitted", "limited", "admitted"]);
+  });
+
+  test("the forbidden stay forbidden at any rate", () => {
+    const { ask } = accessWith({ rateLimit: { ...rateLimit, burst: 1 } });
+    expect([ask("198.51.100.1"), ask("198.51.100.1")]).toEqual(["forbidden", "forbidden"]);
+  });
+
+  test("exempt networks and client ids are not counted", () => {
+    const { ask } = accessWith({
+      clients: ["0.0.0.0/0", "tv"],
+      rateLimit: { perSecond: 1, burst: 1, exempt: ["private", "tv"] },
+    });
+    expect([1, 2, 3].map(() => ask("10.0.0.1"))).toEqual(["admitted", "admitted", "admitted"]);
+    expect([1, 2, 3].map(() => ask("192.0.2.1", "tv"))).toEqual(["admitted", "admitted", "admitted"]);
+    expect([1, 2].map(() => ask("192.0.2.1"))).toEqual(["admitted", "limited"]);
+  });
+
+  test("a changed network of this host does not refill a bucket", async () => {
+    let prefixes: string[] = [];
+    const { ask, clock } = accessWith({ rateLimit: { perSecond: 0.001, burst: 1, exempt: [] } }, () => prefixes);
+    expect(ask("10.0.0.1")).toBe("admitted");
+    prefixes = ["203.0.113.9/28"];
+    await clock.advance(5_000);
+    expect(ask("10.0.0.1")).toBe("limited");
+  });
+
+  test("no series of queries gets more through than the burst and the rate allow", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 50 }),
+        fc.integer({ min: 1, max: 20 }),
+        fc.array(fc.integer({ min: 0, max: 300 }), { maxLength: 60 }),
+        async (perSecond, burst, pausesMs) => {
+          const { ask, clock } = accessWith({ rateLimit: { perSecond, burst, exempt: [] } });
+          let admitted = 0;
+          for (const pauseMs of pausesMs) {
+            await clock.advance(pauseMs);
+            if (ask("10.0.0.1") === "admitted") admitted++;
+          }
+          const elapsedMs = pausesMs.reduce((sum, pauseMs) => sum + pauseMs, 0);
+          expect(admitted).toBeLessThanOrEqual(burst + (elapsedMs * perSecond) / 1000 + 1e-6);
+          if (pausesMs.length <= burst) expect(admitted).toBe(pausesMs.length);
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
+});
