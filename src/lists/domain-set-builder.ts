@@ -1,0 +1,94 @@
+import { DomainSet, type EntrySource, type TextPattern } from "./domain-set.ts";
+import { NameCollector } from "./name-collector.ts";
+import type { BadPattern, Pattern } from "./pattern.ts";
+import { boundedRegexp } from "./regexp.ts";
+import type { Span } from "./span.ts";
+
+/** Keywords and regular expressions of one set together: each costs every query that no name of the set matches. */
+export const MAX_TEXT_PATTERNS = 2000;
+const MAX_KEYWORD_LENGTH = 253;
+
+export type NameKind = "suffix" | "full";
+
+/** Takes the entries of one source while its file is read. Every method answers why the entry cannot be used, or null. */
+export interface DomainSink {
+  name(kind: NameKind, name: Span, line: number): string | null;
+  /** What the set never holds, whatever else says so. */
+  exception(kind: NameKind, name: Span, line: number): string | null;
+  text(kind: "keyword" | "regexp", text: string, line: number): string | null;
+}
+
+/** Reads one line of a format: hands its entries to the sink. Answers why the line, or a part of it, is not used; null also for comments. */
+export type DomainLineReader = (line: Span, lineNumber: number, sink: DomainSink) => string | null;
+
+/** Builds a DomainSet, one source after another. */
+export class DomainSetBuilder {
+  readonly #list: string | null;
+  readonly #names = new NameCollector();
+  readonly #exceptions = new NameCollector();
+  readonly #sources: EntrySource[] = [];
+  readonly #texts: TextPattern[] = [];
+
+  constructor(list: string | null) {
+    this.#list = list;
+  }
+
+  /** Entries taken so far, doubles and exceptions included. */
+  get count(): number {
+    return this.#names.count + this.#exceptions.count + this.#texts.length;
+  }
+
+  /** Begins a source; the sink of the one before must not be used any more. */
+  source(label: string): DomainSink {
+    this.#sources.push({ label, firstEntry: this.#names.count });
+    return {
+      name: (kind, name, line) => this.#names.addText(name, kind === "full", line),
+      exception: (kind, name, line) => this.#exceptions.addText(name, kind === "full", line),
+      text: (kind, text, line) => this.#addText({ kind, text, source: label, line }),
+    };
+  }
+
+  /** Adds a pattern of a rule; answers why it cannot be used, else null. */
+  pattern(pattern: Pattern, line: number): string | null {
+    if ("text" in pattern) {
+      return this.#addText({ kind: pattern.kind, text: pattern.text, source: "", line });
+    }
+    this.#names.addName(pattern.name, pattern.kind === "full", line);
+    return null;
+  }
+
+  build(): DomainSet {
+    return new DomainSet({
+      list: this.#list,
+      sources: this.#sources,
+      texts: this.#texts,
+      exceptions: this.#exceptions.count === 0 ? null : this.#exceptions.table(),
+      names: this.#names.table(),
+    });
+  }
+
+  #addText(entry: Omit<TextPattern, "matches">): string | null {
+    if (this.#texts.length >= MAX_TEXT_PATTERNS) return `more than ${MAX_TEXT_PATTERNS} keywords and regular expressions`;
+    if (entry.kind === "keyword") {
+      const keyword = entry.text.toLowerCase();
+      if (keyword === "" || keyword.length > MAX_KEYWORD_LENGTH) return "a keyword that can be in no name";
+      this.#texts.push({ ...entry, text: keyword, matches: (text) => text.includes(keyword) });
+      return null;
+    }
+    const bounded = boundedRegexp(entry.text);
+    if (bounded.kind === "refused") return bounded.reason;
+    const { regexp } = bounded;
+    this.#texts.push({ ...entry, matches: (text) => regexp.test(text) });
+    return null;
+  }
+}
+
+/** The set of a rule's patterns; or why one of them cannot be used. */
+export function domainSetFromPatterns(patterns: readonly Pattern[]): DomainSet | BadPattern {
+  const builder = new DomainSetBuilder(null);
+  for (const [index, pattern] of patterns.entries()) {
+    const reason = builder.pattern(pattern, index + 1);
+    if (reason !== null) return { kind: "bad", reason };
+  }
+  return builder.build();
+}

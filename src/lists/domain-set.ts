@@ -1,0 +1,115 @@
+import { type Name, nameText } from "../dns/name.ts";
+import { unreachable } from "../unreachable.ts";
+import type { NameTable } from "./name-table.ts";
+import { type Pattern, patternText } from "./pattern.ts";
+import { MAX_SUBJECT_LENGTH } from "./regexp.ts";
+
+/** How a name is in a set. Only `DomainSet.describe` of the same set knows what `entry` means. */
+export interface Match {
+  readonly kind: Pattern["kind"];
+  /** Octets on the wire of the name that matched, the root label included: 1 for the pattern of everything, 0 for a keyword or regular expression. */
+  readonly octets: number;
+  readonly entry: number;
+}
+
+/** Where a pattern stands, for explaining a decision. */
+export interface Entry {
+  /** null = written in a rule. */
+  readonly list: string | null;
+  /** Path or URL with its category; empty for a pattern written in a rule. */
+  readonly source: string;
+  /** From 1: the line, in a .dat file the number of the entry within its category, in a rule the place among its patterns. */
+  readonly line: number;
+  readonly pattern: string;
+}
+
+/** A keyword or regular expression: those are tried one by one. */
+export interface TextPattern {
+  readonly kind: "keyword" | "regexp";
+  readonly text: string;
+  readonly matches: (nameText: string) => boolean;
+  readonly source: string;
+  readonly line: number;
+}
+
+/** A stretch of entries, from `firstEntry` up to the next source's. */
+export interface EntrySource {
+  readonly label: string;
+  readonly firstEntry: number;
+}
+
+export interface DomainSetParts {
+  readonly list: string | null;
+  readonly names: NameTable;
+  readonly sources: readonly EntrySource[];
+  readonly texts: readonly TextPattern[];
+  /** Names that are never in the set, whatever else says so; null = none. */
+  readonly exceptions: NameTable | null;
+}
+
+/** An immutable set of domain names, given by patterns. */
+export class DomainSet {
+  readonly #parts: DomainSetParts;
+
+  constructor(parts: DomainSetParts) {
+    this.#parts = parts;
+  }
+
+  /** How many different patterns there are, exceptions not counted. */
+  get size(): number {
+    return this.#parts.names.size + this.#parts.texts.length;
+  }
+
+  /**
+   * The pattern that fits the name best: exactly this name, else its longest suffix, else the first keyword or regular expression that fits.
+   * null where none does or an exception holds.
+   */
+  match(name: Name): Match | null {
+    const { names, exceptions } = this.#parts;
+    const entry = names.find(name);
+    if (entry < 0 && this.#parts.texts.length === 0) return null;
+    if (exceptions !== null && exceptions.find(name) >= 0) return null;
+    if (entry >= 0) return { kind: names.isExact(entry) ? "full" : "suffix", octets: names.wireLength(entry), entry };
+    return this.#matchText(nameText(name));
+  }
+
+  describe(match: Match): Entry {
+    const { list, names, sources, texts } = this.#parts;
+    switch (match.kind) {
+      case "full":
+      case "suffix":
+        return {
+          list,
+          source: sources.findLast(({ firstEntry }) => firstEntry <= match.entry)?.label ?? "",
+          line: names.lineOf(match.entry),
+          pattern: patternText({ kind: match.kind, name: names.nameOf(match.entry) }),
+        };
+      case "keyword":
+      case "regexp": {
+        const text = texts[match.entry];
+        if (text === undefined) throw new Error("a match of another set");
+        return { list, source: text.source, line: text.line, pattern: patternText(text) };
+      }
+      default:
+        return unreachable(match.kind);
+    }
+  }
+
+  #matchText(text: string): Match | null {
+    if (text.length > MAX_SUBJECT_LENGTH) return null;
+    const { texts } = this.#parts;
+    for (let entry = 0; entry < texts.length; entry++) {
+      const pattern = texts[entry];
+      if (pattern?.matches(text)) return { kind: pattern.kind, octets: 0, entry };
+    }
+    return null;
+  }
+}
+
+/**
+ * Whether `left` fits a name strictly better than `right`, for choosing among sets: an exact name beats suffixes, the longer suffix wins, keywords
+ * and regular expressions (equal among each other) come after every suffix.
+ */
+export function outranks(left: Match, right: Match): boolean {
+  return left.octets !== right.octets ? left.octets > right.octets : left.kind === "full" && right.kind === "suffix";
+}

@@ -1,0 +1,127 @@
+import { MAX_LABEL_LENGTH, MAX_NAME_LENGTH, type Name, nameFromText, nameWire } from "../dns/name.ts";
+import { EXACT_BIT, NameTable } from "./name-table.ts";
+import { type Span, spanText } from "./span.ts";
+
+const DOT = 0x2e;
+const NO_NAME = "not a domain name";
+const IS_ADDRESS = "an address, where a domain name belongs";
+
+/** Collects the entries of a NameTable from text, without making a string of each. */
+export class NameCollector {
+  #octets = new Uint8Array(1024);
+  #used = 0;
+  #starts = new Uint32Array(64);
+  #lines = new Uint32Array(64);
+  #count = 0;
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /**
+   * Adds a name in presentation format: letters, digits, hyphen and underscore, a final dot allowed, or letters beyond ASCII (RFC 5890).
+   * Answers why it is none, else null.
+   */
+  addText(span: Span, exact: boolean, lineNumber: number): string | null {
+    const end = span.bytes[span.end - 1] === DOT ? span.end - 1 : span.end;
+    const length = end - span.start;
+    if (length <= 0 || length > MAX_NAME_LENGTH - 2)
+      return length > 0 && hasHighOctet(span) ? this.#addUnicode(span, exact, lineNumber) : NO_NAME;
+    this.#reserve(length + 1);
+    const { bytes } = span;
+    const octets = this.#octets;
+    const base = this.#used;
+    let labelStart = base;
+    let position = base + 1;
+    let numeric = true;
+    for (let index = span.start; index < end; index++) {
+      const octet = LABEL_OCTETS[bytes[index] ?? 0] ?? 0;
+      if (octet !== 0) {
+        octets[position++] = octet;
+        if (octet < 0x30 || octet > 0x39) numeric = false;
+      } else if (bytes[index] === DOT) {
+        const labelLength = position - labelStart - 1;
+        if (labelLength === 0 || labelLength > MAX_LABEL_LENGTH) return NO_NAME;
+        octets[labelStart] = labelLength;
+        labelStart = position++;
+        numeric = true;
+      } else {
+        return (bytes[index] ?? 0) >= 0x80 ? this.#addUnicode(span, exact, lineNumber) : NO_NAME;
+      }
+    }
+    const labelLength = position - labelStart - 1;
+    if (labelLength === 0 || labelLength > MAX_LABEL_LENGTH) return NO_NAME;
+    // No top-level domain is all digits (RFC 3696 §2), so this is an address or a part of one.
+    if (numeric) return IS_ADDRESS;
+    octets[labelStart] = labelLength;
+    this.#finish(position, exact, lineNumber);
+    return null;
+  }
+
+  addName(name: Name, exact: boolean, lineNumber: number): void {
+    const length = name.length - 1;
+    this.#reserve(length);
+    this.#octets.set(nameWire(name).subarray(0, length), this.#used);
+    this.#finish(this.#used + length, exact, lineNumber);
+  }
+
+  /** The table of what was collected; the collector keeps nothing of it and begins anew. */
+  table(): NameTable {
+    this.#starts[this.#count] = this.#used;
+    const table = new NameTable({
+      octets: this.#octets.slice(0, this.#used),
+      starts: this.#starts.slice(0, this.#count + 1),
+      lines: this.#lines.slice(0, this.#count),
+    });
+    this.#octets = new Uint8Array(1024);
+    this.#starts = new Uint32Array(64);
+    this.#lines = new Uint32Array(64);
+    this.#used = 0;
+    this.#count = 0;
+    return table;
+  }
+
+  #addUnicode(span: Span, exact: boolean, lineNumber: number): string | null {
+    const name = nameFromText(spanText(span));
+    if (name === null || !isListable(name)) return NO_NAME;
+    this.addName(name, exact, lineNumber);
+    return null;
+  }
+
+  #finish(used: number, exact: boolean, lineNumber: number): void {
+    this.#starts[this.#count] = exact ? this.#used | EXACT_BIT : this.#used;
+    this.#lines[this.#count] = lineNumber;
+    this.#count++;
+    this.#used = used;
+  }
+
+  #reserve(octets: number): void {
+    if (this.#used + octets > this.#octets.length) this.#octets = grown(this.#octets, new Uint8Array(this.#octets.length * 2));
+    if (this.#count + 2 <= this.#starts.length) return;
+    this.#starts = grown(this.#starts, new Uint32Array(this.#starts.length * 2));
+    this.#lines = grown(this.#lines, new Uint32Array(this.#lines.length * 2));
+  }
+}
+
+/** The octets a label of a list may have, letters mapped to lower case; 0 = not allowed. */
+const LABEL_OCTETS = new Uint8Array(256);
+for (const octet of Buffer.from("abcdefghijklmnopqrstuvwxyz0123456789-_")) LABEL_OCTETS[octet] = octet;
+for (const octet of Buffer.from("ABCDEFGHIJKLMNOPQRSTUVWXYZ")) LABEL_OCTETS[octet] = octet | 0x20;
+
+function isListable(name: Name): boolean {
+  for (let position = 0; name.charCodeAt(position) !== 0; ) {
+    const end = position + 1 + name.charCodeAt(position);
+    for (position++; position < end; position++) if (LABEL_OCTETS[name.charCodeAt(position)] === 0) return false;
+  }
+  return true;
+}
+
+function hasHighOctet({ bytes, start, end }: Span): boolean {
+  for (let index = start; index < end; index++) if ((bytes[index] ?? 0) >= 0x80) return true;
+  return false;
+}
+
+function grown<Words extends Uint8Array | Uint32Array>(old: Words, larger: Words): Words {
+  larger.set(old);
+  return larger;
+}

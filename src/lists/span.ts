@@ -1,0 +1,79 @@
+/** A piece of a text file in octets, `end` not counted in. Made by the million while a list loads, so that a line need not become a string. */
+export interface Span {
+  readonly bytes: Buffer;
+  readonly start: number;
+  readonly end: number;
+}
+
+const NEWLINE = 0x0a;
+const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
+
+/** Calls `visit` for each line that is not blank, white space around it taken off, with its number from 1. */
+export function eachLine(bytes: Buffer, visit: (line: Span, lineNumber: number) => void): void {
+  let position = bytes.subarray(0, 3).equals(BYTE_ORDER_MARK) ? 3 : 0;
+  for (let lineNumber = 1; position < bytes.length; lineNumber++) {
+    const newline = bytes.indexOf(NEWLINE, position);
+    const end = newline < 0 ? bytes.length : newline;
+    const line = trimmed({ bytes, start: position, end });
+    if (line.start < line.end) visit(line, lineNumber);
+    position = end + 1;
+  }
+}
+
+export function trimmed({ bytes, start, end }: Span): Span {
+  let first = start;
+  let last = end;
+  while (first < last && isSpace(bytes[first])) first++;
+  while (last > first && isSpace(bytes[last - 1])) last--;
+  return { bytes, start: first, end: last };
+}
+
+/** Up to the first `#`, which no name or address can hold. */
+export function withoutComment(span: Span): Span {
+  const hash = indexOf(span, 0x23);
+  return hash < 0 ? span : trimmed({ bytes: span.bytes, start: span.start, end: hash });
+}
+
+/** Where in the file an octet stands first within the span; -1 = nowhere. */
+export function indexOf({ bytes, start, end }: Span, octet: number): number {
+  for (let index = start; index < end; index++) if (bytes[index] === octet) return index;
+  return -1;
+}
+
+/** Splits at white space. */
+export function words(span: Span): Span[] {
+  const found: Span[] = [];
+  for (let start = span.start; start < span.end; start++) {
+    if (isSpace(span.bytes[start])) continue;
+    let end = start + 1;
+    while (end < span.end && !isSpace(span.bytes[end])) end++;
+    found.push({ bytes: span.bytes, start, end });
+    start = end;
+  }
+  return found;
+}
+
+export function startsWith({ bytes, start, end }: Span, prefix: string): boolean {
+  if (end - start < prefix.length) return false;
+  for (let index = 0; index < prefix.length; index++) if (bytes[start + index] !== prefix.charCodeAt(index)) return false;
+  return true;
+}
+
+/** The part after the first `octets`. */
+export function after(span: Span, octets: number): Span {
+  return { bytes: span.bytes, start: Math.min(span.start + octets, span.end), end: span.end };
+}
+
+/** As UTF-8. */
+export function spanText({ bytes, start, end }: Span): string {
+  return bytes.toString("utf8", start, end);
+}
+
+export function spanOf(text: string): Span {
+  const bytes = Buffer.from(text);
+  return { bytes, start: 0, end: bytes.length };
+}
+
+function isSpace(octet: number | undefined): boolean {
+  return octet === 0x20 || (octet !== undefined && octet >= 0x09 && octet <= 0x0d);
+}

@@ -1,0 +1,43 @@
+import { describe, expect, test } from "vitest";
+import { boundedRegexp } from "../../src/lists/regexp.ts";
+
+describe("regular expressions of lists", () => {
+  test.each([
+    "^ads\\d+\\.example\\.com$",
+    "(^|\\.)site[0-9]{2,4}\\.(com|net)$",
+    "([0-9]+)?x",
+    ".+\\.a\\.[^\\.]+\\.b$",
+    "^r+[0-9]+(---|\\.)sn-(a|b|c)\\w{5}\\.test$",
+    "(abc)+",
+    "(?:a|b)c",
+    "(?i)^ADS",
+    "[)(*+]{3}",
+    "a{2}?",
+  ])("%s is accepted", (source) => {
+    expect(boundedRegexp(source).kind).toBe("accepted");
+  });
+
+  test.each([
+    ["(", "not a regular expression"],
+    ["(a+)+$", "repeats a group with a choice in it"],
+    ["(a|a)*$", "repeats a group with a choice in it"],
+    ["^(.+\\.)*zh\\.test$", "repeats a group with a choice in it"],
+    ["((a?){30})a{30}", "repeats a group with a choice in it"],
+    ["a?".repeat(30) + "a".repeat(30), "too many repetitions"],
+    [".*a.*b.*c", "too many repetitions"],
+    ["^.*.*.*.*$", "too many repetitions"],
+    ["(a)\\1", "back reference"],
+    ["(?<n>a)\\k<n>", "looks ahead or behind"],
+    ["(?=a)b", "looks ahead or behind"],
+    ["(?<!a)b", "looks ahead or behind"],
+    ["x".repeat(513), "more than 512 characters"],
+  ])("%s is refused", (source, reason) => {
+    const bounded = boundedRegexp(source);
+    expect(bounded.kind === "refused" ? bounded.reason : "accepted").toContain(reason);
+  });
+
+  test("letter case does not matter", () => {
+    const bounded = boundedRegexp("^ADS\\.");
+    expect(bounded.kind === "accepted" && bounded.regexp.test("ads.example.com")).toBe(true);
+  });
+});
