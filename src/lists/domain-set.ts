@@ -95,6 +95,21 @@ export class DomainSet {
     }
   }
 
+  /** Whether it has keywords or regular expressions, which may fit names anywhere. */
+  get hasTexts(): boolean {
+    return this.#parts.texts.length > 0;
+  }
+
+  /** The names that its patterns stand for, in the order they were read, equal ones more than once. */
+  names(): Generator<Name> {
+    return rowsOf(this.#parts.names);
+  }
+
+  /** The names of its exceptions, likewise. */
+  exceptionNames(): Generator<Name> {
+    return rowsOf(this.#parts.exceptions);
+  }
+
   #matchText(text: string): Match | null {
     if (text.length > MAX_SUBJECT_LENGTH) return null;
     const { texts } = this.#parts;
@@ -104,6 +119,10 @@ export class DomainSet {
     }
     return null;
   }
+}
+
+function* rowsOf(table: NameTable | null): Generator<Name> {
+  for (let entry = 0; table !== null && entry < table.rows; entry++) yield table.nameOf(entry);
 }
 
 /**
