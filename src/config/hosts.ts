@@ -1,0 +1,90 @@
+import type { HostRecord, HostsOptions } from "../hosts/options.ts";
+import { key, mapOf, type Named, object, oneOrMany, oneOrMore, optional } from "./containers.ts";
+import { readableFile } from "./files.ts";
+import { domainName, parseDomainName } from "./names.ts";
+import { address } from "./network.ts";
+import type { Reading } from "./reading.ts";
+import { integer, located, mapOr, type Parsed, type Shape, text, words } from "./shape.ts";
+import { seconds } from "./units.ts";
+
+const alpn = text({
+  expected: "a protocol id such as `h2`",
+  parse: (written): Parsed<string> =>
+    /^[\x21-\x7e]{1,255}$/.test(written)
+      ? { value: written }
+      : { wrong: `\`${written}\` is no protocol id`, fix: "write `h3`, `h2` or `http/1.1`" },
+});
+
+const NO_ADDRESS = "a name needs an address";
+const oneOrMoreAddresses = oneOrMore(address, NO_ADDRESS);
+
+const recordMap = object("a map with `address`, `addresses` or `cname`", {
+  address: optional(located(oneOrMoreAddresses), "The name's address, or several."),
+  addresses: optional(located(oneOrMoreAddresses), "The same as `address`."),
+  cname: optional(located(domainName), "The name is an alias of this one."),
+  others: key(words("nodata", "forward"), "Questions for other types: nodata, or forward as the rules say.", "nodata"),
+  https: optional(
+    object("a map with `alpn` and `port`", {
+      alpn: key(oneOrMany(alpn), "Protocols of the service, such as h2.", []),
+      port: optional(integer(1, 65_535), "Port of the service."),
+    }),
+    "A record of TYPE65 for the name.",
+  ),
+});
+
+type RecordMap = NonNullable<ReturnType<(typeof recordMap)["read"]>>;
+type RawRecord = readonly string[] | RecordMap;
+
+const record: Shape<RawRecord> = mapOr(recordMap, oneOrMoreAddresses);
+
+const records: Shape<readonly Named<string, RawRecord>[]> = mapOf("a map from names to addresses", parseHostName, record);
+
+/** A name, perhaps with `*.` before it. */
+function parseHostName(written: string): Parsed<string> {
+  const parsed = parseDomainName(written.replace(/^\*\./, ""));
+  return "value" in parsed
+    ? { value: written }
+    : { wrong: `\`${written}\` is no name of a host`, fix: "write it as in `nas.lan` or `*.apps.lan`" };
+}
+
+export const hostsShape = object("a map with `files`, `ttl` and `records`", {
+  files: key(oneOrMany(readableFile), "Files in the format of /etc/hosts; wildcards are allowed.", []),
+  ttl: key(seconds("0s", "1d"), "TTL of the answers.", "60s"),
+  records: key(records, "Names and their addresses.", {}),
+});
+
+type RawHosts = NonNullable<ReturnType<(typeof hostsShape)["read"]>>;
+
+export function hostsOptions(raw: RawHosts): HostsOptions {
+  return {
+    files: raw.files,
+    ttlSeconds: raw.ttl,
+    records: raw.records.flatMap(({ name, value }) => (value === undefined ? [] : [recordOf(name, value)])),
+  };
+}
+
+function recordOf(name: string, raw: RawRecord): HostRecord {
+  if (!isMapForm(raw)) return { name, addresses: raw, cname: null, others: "nodata", https: null };
+  const addresses = [...(raw.address?.value ?? []), ...(raw.addresses?.value ?? [])];
+  return { name, addresses, cname: raw.cname?.value ?? null, others: raw.others, https: raw.https };
+}
+
+export function checkHosts({ records }: RawHosts, reading: Reading): void {
+  const seen = new Set<string>();
+  for (const { name, keyPlace, value } of records) {
+    const identity = name.toLowerCase().replace(/\.$/, "");
+    if (seen.has(identity))
+      reading.fail(keyPlace, `\`${name}\` is here already: letter case does not tell names apart`, "make it one entry");
+    seen.add(identity);
+    if (value === undefined || !isMapForm(value)) continue;
+    const { address, addresses, cname } = value;
+    if (cname !== null && (address !== null || addresses !== null))
+      reading.fail(cname.place, "a name has a `cname` or addresses, not both (RFC 1034 §3.6.2)", "remove one of them");
+    if (cname === null && address === null && addresses === null && reading.isClean(keyPlace.key))
+      reading.fail(keyPlace, `\`${name}\` has neither an address nor a \`cname\``, "add `address:` or `cname:`");
+  }
+}
+
+function isMapForm(raw: RawRecord): raw is RecordMap {
+  return !Array.isArray(raw);
+}

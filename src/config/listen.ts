@@ -1,0 +1,125 @@
+import { isIPv6 } from "node:net";
+import type { Endpoint, ListenOptions, TlsOptions } from "../listen/options.ts";
+import { key, object, oneOrMany, required } from "./containers.ts";
+import { readableFile } from "./files.ts";
+import { canonicalAddress, endpoint, isLoopback, network } from "./network.ts";
+import type { Located, Reading } from "./reading.ts";
+import { located, orNull, type Parsed, type Shape, text } from "./shape.ts";
+
+const endpoints = oneOrMany(located(endpoint));
+
+const dohPath: Shape<string> = text({
+  expected: "a path such as `/dns-query`",
+  pattern: "^/",
+  parse: (written): Parsed<string> => {
+    if (/^(?:\/[\w.~-]+)+$/.test(written)) return { value: written };
+    const meant = `/${written.replace(/^\/+|\/+$/g, "")}`;
+    const fix = /^(?:\/[\w.~-]+)+$/.test(meant) ? `write \`${meant}\`` : "write a path such as `/dns-query`";
+    return {
+      wrong: `\`${written}\` is no path: one begins with \`/\`, ends without and has letters, digits, \`-\`, \`_\`, \`.\`, \`~\``,
+      fix,
+    };
+  },
+});
+
+export const listenShape = object("a map of listeners", {
+  dns: key(endpoints, "Plain DNS over UDP and TCP. A wildcard (0.0.0.0 or [::]) replies from the address that was asked.", [
+    "127.0.0.1:5053",
+  ]),
+  tls: key(endpoints, "DNS over TLS (DoT); needs section tls.", []),
+  https: key(endpoints, "DNS over HTTPS (DoH) with TLS: HTTP/1.1 and HTTP/2; needs section tls.", []),
+  http: key(endpoints, "DNS over HTTPS without TLS, for a reverse proxy or a trusted network: HTTP/1.0, 1.1 and h2c.", [
+    "127.0.0.1:9053",
+  ]),
+  admin: key(located(orNull(endpoint)), "API, metrics and dashboard; null switches them off.", "127.0.0.1:9080"),
+  dohPath: key(dohPath, "Path of DoH. A client may add its id: /dns-query/tv.", "/dns-query"),
+  proxyProtocol: key(
+    oneOrMany(network),
+    "Proxies whose PROXY header (v1 or v2) tells the client's address, on the stream listeners.",
+    [],
+  ),
+});
+
+export const tlsShape = object("a map with `cert` and `key`", {
+  cert: required(readableFile, "PEM file of the certificate and its chain. Read again when it changes."),
+  key: required(readableFile, "PEM file of the private key."),
+});
+
+type RawListen = NonNullable<ReturnType<(typeof listenShape)["read"]>>;
+
+export function listenOptions(raw: RawListen): ListenOptions {
+  const plain = (listed: readonly Located<Endpoint>[]) => listed.map(({ value }) => value);
+  return {
+    ...raw,
+    dns: plain(raw.dns),
+    tls: plain(raw.tls),
+    https: plain(raw.https),
+    http: plain(raw.http),
+    admin: raw.admin.value,
+  };
+}
+
+export function checkListen(raw: RawListen, tls: TlsOptions | null, token: string | null, reading: Reading): void {
+  checkAdmin(raw.admin, token, reading);
+  for (const name of ["tls", "https"] as const) {
+    const first = raw[name][0];
+    if (first !== undefined && tls === null && reading.isClean("tls"))
+      reading.fail(
+        first.place,
+        `\`listen.${name}\` needs a certificate, and there is no section \`tls\``,
+        "add `tls: { cert: fullchain.pem, key: privkey.pem }`",
+      );
+  }
+  checkClashes(raw, reading);
+}
+
+function checkAdmin({ value, place }: Located<Endpoint | null>, token: string | null, reading: Reading): void {
+  if (value === null || token !== null || isLoopback(value.address) || !reading.isClean("admin.token")) return;
+  reading.fail(
+    place,
+    "the API listens beyond this host, and no token guards it",
+    `set \`admin.token\`, or listen on \`127.0.0.1:${value.port}\``,
+  );
+}
+
+interface Listener {
+  readonly section: string;
+  readonly endpoint: Located<Endpoint>;
+}
+
+function checkClashes(raw: RawListen, reading: Reading): void {
+  const admin = raw.admin.value === null ? [] : [{ value: raw.admin.value, place: raw.admin.place }];
+  const sections = { dns: raw.dns, tls: raw.tls, https: raw.https, http: raw.http, admin };
+  const listeners = Object.entries(sections).flatMap(([section, listed]) =>
+    listed.map((each): Listener => ({ section, endpoint: each })),
+  );
+  for (const [index, later] of listeners.entries()) {
+    const earlier = listeners.slice(0, index).find((other) => clash(other, later));
+    if (earlier === undefined) continue;
+    const what =
+      earlier.section === later.section
+        ? "it is listed twice"
+        : `\`listen.${earlier.section}\` has ${endpointText(earlier.endpoint.value)} already`;
+    reading.fail(
+      later.endpoint.place,
+      `two listeners on ${endpointText(later.endpoint.value)}: ${what}`,
+      "give one of them another port",
+    );
+  }
+}
+
+// A wildcard may stand beside a single address of its own section: that is how aliases of an interface are named.
+function clash(a: Listener, b: Listener): boolean {
+  const [one, other] = [a.endpoint.value, b.endpoint.value];
+  if (one.port !== other.port || one.port === 0) return false;
+  const [first, second] = [canonicalAddress(one.address), canonicalAddress(other.address)];
+  return first === second || (a.section !== b.section && (covers(first, second) || covers(second, first)));
+}
+
+function covers(wildcard: string, address: string): boolean {
+  return wildcard === "::" || (wildcard === "0.0.0.0" && !isIPv6(address));
+}
+
+function endpointText({ address, port }: Endpoint): string {
+  return isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`;
+}

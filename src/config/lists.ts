@@ -1,0 +1,113 @@
+import type { ListOptions, ListSource } from "../lists/options.ts";
+import { key, mapOf, type Named, object, oneOrMany, oneOrMore, optional } from "./containers.ts";
+import { isReadable, readableFile } from "./files.ts";
+import { parseOwnName, reference } from "./names.ts";
+import type { Reading } from "./reading.ts";
+import { parseProxy, proxy, url } from "./server.ts";
+import { located, type Parsed, type Shape, text } from "./shape.ts";
+import { duration } from "./units.ts";
+
+const sourceText = text({
+  expected: "a path or a URL",
+  parse: parseSource,
+  examples: ["rules/cn-domains.txt", "https://lists.example/ads.txt", "rules/geosite.dat#cn"],
+});
+
+/** A file, which must be readable, or a URL, which is asked later. */
+const source: Shape<ListSource> = {
+  ...sourceText,
+  read(place, reading) {
+    const parsed = sourceText.read(place, reading);
+    if (parsed?.kind !== "file") return parsed;
+    const path = reading.absolutePath(parsed.path);
+    return isReadable(path, place, reading) ? { ...parsed, path } : undefined;
+  },
+};
+
+function parseSource(written: string): Parsed<ListSource> {
+  const [, before = "", after] = /^(.*?)(?:#([^#]*))?$/s.exec(written) ?? [];
+  const category = after ?? null;
+  if (before === "") return { wrong: "an empty path", fix: "write the path of a file, or a URL" };
+  if (category === "" || (category === null && /\.dat$/i.test(before)))
+    return {
+      wrong: `\`${written}\` holds many lists: which one is meant?`,
+      fix: `write \`${before}#cn\`, or another category of the file`,
+    };
+  if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(before)) return { value: { kind: "file", path: before, category } };
+  const protocol = URL.parse(before)?.protocol;
+  if (protocol === "https:" || protocol === "http:") return { value: { kind: "url", url: before, category } };
+  return { wrong: `\`${written}\` is no URL that a list can be fetched from`, fix: "write a URL that begins with `https://`" };
+}
+
+/** Checked like a proxy, and kept as text. */
+const proxyText: Shape<string> = text({
+  expected: proxy.expected,
+  parse: (written) => {
+    const parsed = parseProxy(written);
+    return "value" in parsed ? { value: written } : parsed;
+  },
+});
+
+const sha256 = text({
+  expected: "64 hexadecimal digits",
+  pattern: "^[0-9a-fA-F]{64}$",
+  parse: (written): Parsed<string> =>
+    /^[0-9a-f]{64}$/i.test(written)
+      ? { value: written.toLowerCase() }
+      : { wrong: "a SHA-256 has 64 hexadecimal digits", fix: "copy it from the output of `sha256sum`" },
+});
+
+const NO_SOURCE = "a list needs a file or URL";
+
+const listShape = object("a map with `domains` or `addresses`", {
+  domains: optional(located(oneOrMore(located(source), NO_SOURCE)), "A list of domains: files, URLs, or a .dat with #category."),
+  addresses: optional(
+    located(oneOrMore(located(source), NO_SOURCE)),
+    "A list of addresses and networks, from the same kinds of source.",
+  ),
+  refresh: optional(duration("1m", "24d"), "How often the sources are read again; by default never."),
+  via: optional(located(reference), "Upstream group that looks up the hosts of the URLs."),
+  proxy: optional(proxyText, "SOCKS5 or HTTP proxy for downloads."),
+  mirrors: key(oneOrMany(url("https", "http")), "URLs that are tried when the source does not answer.", []),
+  sha256: optional(located(sha256), "Checksum of the one source; a file with another is not used."),
+  seed: optional(readableFile, "File that serves until the first download has worked."),
+});
+
+type RawList = NonNullable<ReturnType<(typeof listShape)["read"]>>;
+export type RawLists = readonly Named<string, RawList>[];
+export type ListKind = ListOptions["kind"];
+
+export const listsShape: Shape<RawLists> = mapOf("a map of lists", parseOwnName, listShape);
+
+export function listOptions(lists: RawLists): readonly ListOptions[] {
+  return lists.flatMap(({ name, value: raw }) => {
+    if (raw === undefined) return [];
+    const { domains, addresses, refresh, via, sha256, ...rest } = raw;
+    const sources = (domains ?? addresses)?.value.map(({ value }) => value) ?? [];
+    return [
+      { ...rest, name, kind: kindOf(raw), sources, refreshMs: refresh, via: via?.value ?? null, sha256: sha256?.value ?? null },
+    ];
+  });
+}
+
+export function kindOf(raw: RawList): ListKind {
+  return raw.domains === null ? "addresses" : "domains";
+}
+
+export function checkLists(lists: RawLists, reading: Reading): void {
+  for (const { value: raw, keyPlace, name } of lists) {
+    if (raw === undefined) continue;
+    const { domains, addresses } = raw;
+    if (domains !== null && addresses !== null)
+      reading.fail(addresses.place, "a list is of domains or of addresses, not of both", "make it two lists");
+    if (domains === null && addresses === null && reading.isClean(keyPlace.key))
+      reading.fail(keyPlace, `the list \`${name}\` has no source`, "add `domains:` or `addresses:` with files or URLs");
+    const sources = (domains ?? addresses)?.value ?? [];
+    if (raw.sha256 !== null && sources.length > 1)
+      reading.fail(raw.sha256.place, "one checksum cannot hold for several sources", "make them several lists");
+    if (raw.sha256 !== null) continue;
+    for (const { value, place } of sources)
+      if (value.kind === "url" && /^http:/i.test(value.url))
+        reading.warn(place, "what comes over http:// may have been altered on its way", "use https://, or give its `sha256`");
+  }
+}

@@ -1,0 +1,66 @@
+import { readFileSync, statSync } from "node:fs";
+import { resolve } from "node:path";
+import { isScalar, LineCounter, parseDocument } from "yaml";
+import type { Config } from "./config.ts";
+import { checkFile, completeConfig, fileShape } from "./file.ts";
+import { systemReason } from "./files.ts";
+import type { Problem } from "./problem.ts";
+import { Reading } from "./reading.ts";
+import { reportSyntax } from "./syntax.ts";
+
+export type ConfigResult =
+  | { readonly kind: "ok"; readonly config: Config; readonly warnings: readonly Problem[]; readonly text: string }
+  | { readonly kind: "invalid"; readonly problems: readonly Problem[]; readonly text: string };
+
+/** Lists stay out of this file, so it is small; YAML of this size takes seconds to read. */
+const MAX_FILE_BYTES = 2 ** 20;
+
+/**
+ * Reads and checks the file, and whether the files it names can be read; null = the defaults alone.
+ * Blocks for the time that takes, and never throws.
+ */
+export function loadConfig(path: string | null): ConfigResult {
+  if (path === null) return parseConfig("", null);
+  try {
+    if (statSync(path).size > MAX_FILE_BYTES) return unreadable(path, "it is larger than 1 MiB", "move what is large into lists");
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path));
+    return parseConfig(text, path);
+  } catch (error) {
+    if (error instanceof TypeError) return unreadable(path, "it is not UTF-8 text", "save it with the encoding UTF-8");
+    return unreadable(path, systemReason(error), "mend the path, or create the file");
+  }
+}
+
+/**
+ * Checks `text` as if it stood in the file at `path`: relative paths start there, or at the working directory where it is null.
+ * Never throws, whatever the text.
+ */
+export function parseConfig(text: string, path: string | null): ConfigResult {
+  try {
+    return parse(text, path);
+  } catch (error) {
+    // The YAML library calls itself for each level of nesting, until the stack is full.
+    if (error instanceof RangeError)
+      return unreadable(path ?? "(defaults)", "its maps and arrays are nested too deeply", "remove some levels", text);
+    throw error;
+  }
+}
+
+function parse(text: string, path: string | null): ConfigResult {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: "silent" });
+  const reading = new Reading(path, document, lines);
+  if (!reportSyntax(document, text, reading)) return { kind: "invalid", problems: reading.problems, text };
+  // A file of comments alone is a file of defaults.
+  const isEmpty = document.contents === null || (isScalar(document.contents) && document.contents.value === null);
+  const place = isEmpty ? reading.place(document.createNode({}), "", 0) : reading.place(document.contents, "", 0);
+  const raw = fileShape.read(place, reading);
+  if (raw !== undefined) checkFile(raw, reading);
+  if (raw === undefined || reading.problems.length > 0) return { kind: "invalid", problems: reading.problems, text };
+  return { kind: "ok", config: completeConfig(raw, path === null ? null : resolve(path)), warnings: reading.warnings, text };
+}
+
+function unreadable(file: string, reason: string, fix: string, text = ""): ConfigResult {
+  const message = `cannot read the configuration: ${reason}`;
+  return { kind: "invalid", problems: [{ file, line: 1, column: 1, key: "", message, fix }], text };
+}

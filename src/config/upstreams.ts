@@ -1,0 +1,193 @@
+import Type from "typebox";
+import type { EcsMode, GroupOptions, NeverOptions, ServerOptions } from "../upstreams/options.ts";
+import { rebindingMode } from "./answers.ts";
+import { key, mapOf, type Named, object, oneOrMany, oneOrMore, optional, required } from "./containers.ts";
+import { client, domainName, domainPattern, parseOwnName, recordType, reference } from "./names.ts";
+import { address, network } from "./network.ts";
+import type { Located, Place, Reading } from "./reading.ts";
+import { proxy, type ServerAddress, serverAddress } from "./server.ts";
+import { boolean, integer, located, mapOr, type Shape, scalarOf, words } from "./shape.ts";
+import { duration } from "./units.ts";
+
+const serverMap = object("a map with `url`", {
+  url: required(located(serverAddress), "The server, as where it is written without a map."),
+  addresses: key(oneOrMany(address), "Addresses of the host in `url`; with them nothing is looked up.", []),
+  tlsName: optional(located(domainName), "Name sent as SNI and checked in the certificate; by default the host in `url`."),
+  method: optional(located(words("GET", "POST")), "HTTP method of DoH; by default POST."),
+  maxQps: optional(integer(1, 1_000_000), "Questions per second; beyond, the next member of the group is asked."),
+  weight: key(integer(1, 1000), "Share of the questions under strategy spread.", 1),
+});
+
+type RawServer = ServerAddress | NonNullable<ReturnType<(typeof serverMap)["read"]>>;
+
+/** A server as text or map, with every option. */
+export const server: Shape<ServerOptions> = (() => {
+  const either = mapOr(serverMap, serverAddress);
+  return {
+    ...either,
+    expected: serverAddress.expected,
+    read(place, reading) {
+      const raw: RawServer | undefined = either.read(place, reading);
+      if (raw === undefined) return undefined;
+      if (!("url" in raw)) return { ...raw, addresses: [], tlsName: null, method: "POST", maxQps: null, weight: 1 };
+      const { protocol } = raw.url.value;
+      if (raw.tlsName !== null && protocol !== "tls" && protocol !== "https")
+        reading.fail(
+          raw.tlsName.place,
+          `\`tlsName\` means nothing to a server without TLS`,
+          "remove it, or use tls:// or https://",
+        );
+      if (raw.method !== null && protocol !== "https")
+        reading.fail(raw.method.place, "`method` means something to https:// alone", "remove it");
+      const { addresses, maxQps, weight } = raw;
+      return {
+        ...raw.url.value,
+        addresses,
+        tlsName: raw.tlsName?.value ?? null,
+        method: raw.method?.value ?? "POST",
+        maxQps,
+        weight,
+      };
+    },
+  };
+})();
+
+const ECS_WORDS = words("strip", "forward", "client");
+
+export const ecsMode: Shape<EcsMode> = {
+  schema: Type.Union([ECS_WORDS.schema, Type.String({ pattern: "[.:]" })]),
+  expected: "`strip`, `forward`, `client` or a network",
+  read(place, reading) {
+    const word = scalarOf(place.node);
+    if (typeof word !== "string" || !/[.:]/.test(word)) return ECS_WORDS.read(place, reading);
+    const subnet = network.read(place, reading);
+    return subnet === undefined ? undefined : { subnet };
+  },
+};
+
+const neverShape = object("a map with `domains`, `types` or `clients`", {
+  domains: key(oneOrMany(located(domainPattern)), "Names that never go to this group.", []),
+  types: key(oneOrMany(recordType), "Record types that never go to this group.", []),
+  clients: key(oneOrMany(client), "Clients whose questions never go to this group.", []),
+});
+
+const groupShape = object("a map with `servers`", {
+  servers: required(
+    oneOrMore(located(server), "a group needs a server"),
+    "The members: addresses, URLs, `system`, or maps with `url`.",
+    () => [],
+  ),
+  strategy: key(
+    words("fastest", "race", "failover", "spread"),
+    "fastest: the best by measured latency. race: all at once, the first good answer. failover: in order, the ill left out. spread: at random by weight.",
+    "fastest",
+  ),
+  attempt: key(located(duration("10ms", "10s")), "A member silent for so long is joined by the next.", "600ms"),
+  fallback: optional(located(reference), "Group that is asked after every member of this one has failed."),
+  asksFrom: key(oneOrMany(network), "Networks from which the members ask Fenliu: their questions never go back to them.", []),
+  never: optional(neverShape, "What must never reach this group; such a question is refused with SERVFAIL."),
+  volatile: key(boolean(), "Answers are never given stale, prefetched or kept across restarts.", false),
+  ecs: optional(
+    ecsMode,
+    "EDNS Client Subnet towards the members: strip, forward (as the client sent it), client (the client's own network), or a fixed network.",
+  ),
+  proxy: optional(proxy, "SOCKS5 or HTTP proxy through which the members are asked; it is given their names."),
+  rebinding: optional(rebindingMode, "As answers.rebinding, for this group."),
+});
+
+type RawGroup = NonNullable<ReturnType<(typeof groupShape)["read"]>>;
+export type RawGroups = readonly Named<string, RawGroup>[];
+
+export const DEFAULT_SERVERS: readonly string[] = ["223.5.5.5", "119.29.29.29"];
+
+export const upstreamsShape: Shape<RawGroups> = (() => {
+  const groups = mapOf("a map of upstream groups", parseOwnName, groupShape);
+  return {
+    ...groups,
+    read(place, reading) {
+      const named = groups.read(place, reading);
+      if (named?.length === 0) return reading.fail(place, "there is no group", "add one, or remove the section for the default");
+      return named;
+    },
+  };
+})();
+
+export const bootstrapShape = oneOrMore(located(server), "names of servers could not be looked up");
+
+export function groupOptions(groups: RawGroups): readonly GroupOptions[] {
+  return groups.flatMap(({ name, value: raw }) => {
+    if (raw === undefined) return [];
+    const { attempt, ...rest } = raw;
+    return [
+      {
+        ...rest,
+        name,
+        servers: raw.servers.map(({ value }) => value),
+        attemptMs: attempt.value,
+        fallback: raw.fallback?.value ?? null,
+        never: raw.never === null ? null : neverOptions(raw.never),
+      },
+    ];
+  });
+}
+
+function neverOptions({ domains, types, clients }: NonNullable<RawGroup["never"]>): NeverOptions {
+  return { domains: domains.map(({ value }) => value), types, clients };
+}
+
+export function checkBootstrap(servers: readonly Located<ServerOptions>[], reading: Reading): void {
+  for (const { value, place } of servers) {
+    const isAddress = value.protocol === "system" || value.addresses.length > 0 || /^[\d.]+$|:/.test(value.host);
+    if (!isAddress)
+      reading.fail(place, `\`${value.label}\` would itself have to be looked up`, "name it by address, or pin its `addresses`");
+  }
+}
+
+export function checkGroups(groups: RawGroups, reading: Reading): void {
+  for (const { value } of groups) checkRepeatedServers(value?.servers ?? [], reading);
+  for (const cycle of fallbackCycles(groups)) {
+    const names = [...cycle.names, cycle.names[0]].map((name) => `\`${name}\``).join(" to ");
+    reading.fail(cycle.place, `the fallbacks go round in a circle: from ${names}`, "remove one of these `fallback` keys");
+  }
+}
+
+// Two members that agree make a doubtful answer believed: one server under two entries would agree with itself.
+function checkRepeatedServers(servers: readonly Located<ServerOptions>[], reading: Reading): void {
+  const seen = new Set<string>();
+  for (const { value, place } of servers) {
+    const identity = JSON.stringify([value.protocol, value.host.toLowerCase(), value.port, value.path]);
+    if (seen.has(identity))
+      reading.fail(
+        place,
+        `\`${value.label}\` is in this group twice`,
+        "remove one of them; `weight` gives a server a larger share",
+      );
+    seen.add(identity);
+  }
+}
+
+interface Cycle {
+  readonly names: readonly string[];
+  /** Of the `fallback` that closes the circle. */
+  readonly place: Place;
+}
+
+function fallbackCycles(groups: RawGroups): readonly Cycle[] {
+  const fallbacks = new Map(groups.map(({ name, value }) => [name, value?.fallback ?? null]));
+  const cycles: Cycle[] = [];
+  const done = new Set<string>();
+  for (const { name: start } of groups) {
+    const path: string[] = [];
+    let name: string = start;
+    for (;;) {
+      if (done.has(name)) break;
+      done.add(name);
+      path.push(name);
+      const next = fallbacks.get(name);
+      if (next === undefined || next === null) break;
+      if (path.includes(next.value)) cycles.push({ names: path.slice(path.indexOf(next.value)), place: next.place });
+      name = next.value;
+    }
+  }
+  return cycles;
+}
