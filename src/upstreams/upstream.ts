@@ -17,6 +17,8 @@ export interface Upstream {
    * @throws UpstreamError when nothing usable came, or `errand.signal` aborted first.
    */
   exchange(question: Question, errand: Errand): Promise<Answer>;
+  /** The IP literals it is asked at, as far as they are known by now, in any spelling; a group has none of its own. */
+  addresses?(): readonly string[];
   /** Ends what is under way and frees the sockets. May be called again. */
   close(): Promise<void>;
 }
@@ -29,6 +31,8 @@ export interface Errand {
   readonly attempts: Attempt[];
   /** Address of the client that asked, so that a question never goes back where it came from; null = nobody in particular. */
   readonly origin: string | null;
+  /** Labels of servers that have answered already: a group asks one of its other members, and never its fallback. */
+  readonly avoid?: readonly string[];
 }
 
 /** One try at one server, as traces and the log show it. */
@@ -62,7 +66,7 @@ export type UpstreamFailure =
   | "malformed"
   /** A status other than 200 (DoH). */
   | "http"
-  /** The question may not go there: it came from there, or a limit of the server's or the group's forbids it. */
+  /** The question may not go there. From a group: to none of its members, because it came from them (a loop). From a server also: a limit forbids it. */
   | "barred"
   /** Every member of the group failed, or gave no good answer. */
   | "exhausted"

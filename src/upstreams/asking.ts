@@ -1,0 +1,215 @@
+import type { Clock, Timer } from "../clock.ts";
+import type { Answer } from "../dns/answer.ts";
+import type { Question } from "../dns/question.ts";
+import { ask, type Ending, moreTelling } from "./ending.ts";
+import type { Member } from "./member.ts";
+import type { ServerOptions } from "./options.ts";
+import type { Plan } from "./strategies.ts";
+import { type Attempt, type Errand, type Upstream, UpstreamError } from "./upstream.ts";
+
+/**
+ * How many times `attemptMs` a well member may be silent before it counts as failed, where there is a fallback: slow is not failed, yet
+ * the fallback must have its turn within the client's deadline. A member known to be ill gets `attemptMs` once.
+ */
+export const FALLBACK_PATIENCE = 2;
+
+export interface AskingContext {
+  /** The group's name. */
+  readonly label: string;
+  readonly attemptMs: number;
+  readonly fallback: Upstream | null;
+  readonly clock: Clock;
+}
+
+/** One asking of a member, or of the fallback (`member` null). */
+interface Ask {
+  readonly member: Member | null;
+  readonly startedMs: number;
+  /** The member's own list, so that the trace of the query has the order in which members were asked, not that in which they ended. */
+  readonly attempts: Attempt[];
+  /** Runs out after `attemptMs`; null from then on, when the follower has been called in. */
+  timer: Timer | null;
+  ending: Ending | null;
+  elapsedMs: number;
+}
+
+/**
+ * One question on its way through the members of a group. Every member that is asked calls in one follower: at once when it fails, after
+ * `attemptMs` when it is silent. Its own answer still counts after that; the first good one ends all.
+ */
+export class Asking {
+  readonly #context: AskingContext;
+  readonly #question: Question;
+  readonly #errand: Errand;
+  readonly #stop = new AbortController();
+  readonly #asks: Ask[] = [];
+  readonly #result = Promise.withResolvers<Answer>();
+  readonly #waiting: Member[] = [];
+  #fallback: Upstream | null;
+  #fallbackTimer: Timer | null = null;
+  #bad: Answer | null = null;
+  #settled = false;
+
+  constructor(context: AskingContext, question: Question, errand: Errand) {
+    this.#context = context;
+    this.#question = question;
+    this.#errand = errand;
+    this.#fallback = context.fallback;
+  }
+
+  /**
+   * The first good answer; if there is none, the most telling of the others. To be called once, with a signal that has not aborted.
+   * @throws UpstreamError `exhausted` when no answer came at all, `aborted` as soon as the errand's signal aborts.
+   */
+  run(plan: Plan<Member>): Promise<Answer> {
+    this.#errand.signal.addEventListener("abort", this.#giveUp);
+    this.#waiting.push(...plan.order);
+    for (let asked = 0; asked < plan.together; asked++) this.#callNext();
+    this.#review();
+    return this.#result.promise;
+  }
+
+  /** Ends it at once with this failure; without effect when it has ended. */
+  cancel(error: UpstreamError): void {
+    if (this.#settled) return;
+    this.#settle();
+    this.#result.reject(error);
+  }
+
+  readonly #giveUp = (): void => {
+    this.cancel(new UpstreamError("aborted", this.#context.label, "the caller gave up"));
+  };
+
+  #callNext(): void {
+    for (let member = this.#waiting.shift(); member !== undefined; member = this.#waiting.shift()) {
+      if (!member.begin(this.#question)) continue;
+      const asked = this.#ask(member.upstream, member);
+      asked.timer = this.#context.clock.setTimer(() => {
+        asked.timer = null;
+        this.#callNext();
+        this.#review();
+      }, this.#context.attemptMs);
+      return;
+    }
+  }
+
+  #ask(upstream: Upstream, member: Member | null): Ask {
+    const asked: Ask = {
+      member,
+      startedMs: this.#context.clock.now(),
+      attempts: [],
+      timer: null,
+      ending: null,
+      elapsedMs: 0,
+    };
+    this.#asks.push(asked);
+    const errand = { signal: this.#stop.signal, attempts: asked.attempts, origin: this.#errand.origin };
+    ask(upstream, this.#question, errand).then(
+      (ending) => this.#ended(asked, ending),
+      (bug) => this.#failLoudly(asked, bug),
+    );
+    return asked;
+  }
+
+  #ended(asked: Ask, ending: Ending): void {
+    if (this.#settled) return;
+    this.#close(asked, ending);
+    if (ending.kind === "good") {
+      this.#settle();
+      if (asked.member !== null) this.#compare(asked, asked.member);
+      this.#result.resolve(ending.answer);
+      return;
+    }
+    if (ending.kind === "bad") this.#bad = moreTelling(this.#bad, ending.answer);
+    if (asked.timer !== null) this.#callNext();
+    this.#review();
+  }
+
+  #failLoudly(asked: Ask, bug: unknown): void {
+    if (this.#settled) return;
+    this.#close(asked, { kind: "failed", failure: "closed" });
+    this.#settle();
+    this.#result.reject(bug);
+  }
+
+  #close(asked: Ask, ending: Ending): void {
+    asked.timer?.cancel();
+    asked.ending = ending;
+    asked.elapsedMs = this.#context.clock.now() - asked.startedMs;
+    asked.member?.end(this.#question, ending);
+  }
+
+  /** Once every member has been asked: whether it is the fallback's turn, or all is over. */
+  #review(): void {
+    if (this.#settled || this.#waiting.length > 0) return;
+    const pending = this.#asks.filter(({ ending }) => ending === null);
+    if (this.#fallback !== null) this.#reviewFallback(this.#fallback, pending);
+    else if (pending.length === 0) this.#exhaust();
+  }
+
+  #reviewFallback(fallback: Upstream, pending: readonly Ask[]): void {
+    const nowMs = this.#context.clock.now();
+    const failedMs = Math.max(nowMs, ...pending.map((asked) => this.#failedMs(asked)));
+    this.#fallbackTimer?.cancel();
+    if (failedMs > nowMs) {
+      this.#fallbackTimer = this.#context.clock.setTimer(() => this.#review(), failedMs - nowMs);
+      return;
+    }
+    this.#fallback = null;
+    this.#ask(fallback, null);
+  }
+
+  /** When a silent member counts as failed. */
+  #failedMs({ member, startedMs }: Ask): number {
+    return startedMs + this.#context.attemptMs * (member?.well === false ? 1 : FALLBACK_PATIENCE);
+  }
+
+  #exhaust(): void {
+    this.#settle();
+    if (this.#bad !== null) this.#result.resolve(this.#bad);
+    else this.#result.reject(new UpstreamError("exhausted", this.#context.label, this.#failures()));
+  }
+
+  #failures(): string {
+    if (this.#asks.length === 0) return "every member is at its limit";
+    return this.#asks
+      .map(({ member, ending }) => `${member?.label ?? "fallback"} ${ending?.kind === "failed" ? ending.failure : "silent"}`)
+      .join(", ");
+  }
+
+  /** Ends what is still under way and completes the trace. */
+  #settle(): void {
+    this.#settled = true;
+    this.#errand.signal.removeEventListener("abort", this.#giveUp);
+    this.#fallbackTimer?.cancel();
+    const pending = this.#asks.filter(({ ending }) => ending === null);
+    for (const asked of pending) this.#close(asked, { kind: "abandoned", silent: asked.timer === null });
+    // Groups among them complete their traces as they are aborted, so this comes before the traces are taken.
+    if (pending.length > 0) this.#stop.abort();
+    for (const asked of this.#asks) this.#errand.attempts.push(...this.#trace(asked));
+  }
+
+  #trace({ member, attempts, ending, elapsedMs }: Ask): Attempt[] {
+    const trace = attempts.map((attempt) => ({ ...attempt, group: attempt.group ?? this.#context.label }));
+    if (member === null || ending?.kind !== "abandoned" || trace.at(-1)?.failure === "aborted") return trace;
+    const transport = transportOf(member.server);
+    const { label: group } = this.#context;
+    return [...trace, { group, server: member.label, transport, elapsedMs, rcode: null, failure: "aborted" }];
+  }
+
+  /** Takes down what the winner's good answer says about everybody's speed: who failed where another did not is no quicker than `attemptMs`. */
+  #compare(winner: Ask, member: Member): void {
+    member.latency.observe(winner.elapsedMs);
+    for (const { member: other, ending, elapsedMs } of this.#asks) {
+      if (ending?.kind === "bad" || ending?.kind === "failed") {
+        other?.latency.observe(Math.max(elapsedMs, this.#context.attemptMs));
+      } else if (ending?.kind === "abandoned" && ending.silent) {
+        other?.latency.observe(elapsedMs);
+      }
+    }
+  }
+}
+
+function transportOf({ protocol }: ServerOptions): Attempt["transport"] {
+  return protocol === "system" ? "udp" : protocol;
+}

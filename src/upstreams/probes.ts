@@ -1,0 +1,80 @@
+import type { Clock, Timer } from "../clock.ts";
+import { ROOT } from "../dns/name.ts";
+import type { Question } from "../dns/question.ts";
+import { CLASS, TYPE } from "../dns/types.ts";
+import { PROBE_DELAY } from "./health.ts";
+import { type Member, symptomOf } from "./member.ts";
+import type { Soundings } from "./soundings.ts";
+
+/** Long enough for a handshake through a proxy on another continent. With one probe a second, three at most are under way to a member. */
+export const PROBE_LIMIT_MS = 3000;
+
+const ROOT_SERVERS: Question = {
+  name: ROOT,
+  type: TYPE.NS,
+  class: CLASS.IN,
+  dnssecOk: false,
+  checkingDisabled: false,
+  clientSubnet: null,
+};
+
+/** Asks ill members until they reply: each second while nobody in the group is well, else ever more seldom. */
+export class Probes {
+  readonly #members: readonly Member[];
+  readonly #clock: Clock;
+  readonly #soundings: Soundings;
+  readonly #next = new Map<Member, { readonly timer: Timer; readonly sent: number }>();
+  #stopped = false;
+
+  /** `members` are all of the group. */
+  constructor(members: readonly Member[], clock: Clock, soundings: Soundings) {
+    this.#members = members;
+    this.#clock = clock;
+    this.#soundings = soundings;
+  }
+
+  /** To be told of each turn of a member from well to ill and back. */
+  turned(member: Member, well: boolean): void {
+    if (this.#stopped) return;
+    if (well) {
+      this.#next.get(member)?.timer.cancel();
+      this.#next.delete(member);
+    } else if (this.#anyWell()) {
+      this.#schedule(member, 0);
+    } else {
+      for (const ill of this.#members) this.#schedule(ill, this.#next.get(ill)?.sent ?? 0);
+    }
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const { timer } of this.#next.values()) timer.cancel();
+    this.#next.clear();
+  }
+
+  #anyWell(): boolean {
+    return this.#members.some(({ well }) => well);
+  }
+
+  #schedule(member: Member, sent: number): void {
+    this.#next.get(member)?.timer.cancel();
+    const delayMs = this.#anyWell() ? member.health.probeDelayMs : PROBE_DELAY.leastMs;
+    this.#next.set(member, { timer: this.#clock.setTimer(() => this.#probe(member, sent), delayMs), sent });
+  }
+
+  #probe(member: Member, sent: number): void {
+    if (this.#anyWell()) member.health.probed();
+    this.#schedule(member, sent + 1);
+    if (member.admitsProbe()) void this.#sound(member, sent);
+  }
+
+  // Every other probe asks what went unanswered last; those between ask for the root, because that name may be the very reason for the silence.
+  async #sound(member: Member, sent: number): Promise<void> {
+    const question = sent % 2 === 0 ? (member.lastAddressQuestion ?? ROOT_SERVERS) : ROOT_SERVERS;
+    const { ending, elapsedMs } = await this.#soundings.sound(member.upstream, question, {
+      origin: null,
+      limitMs: PROBE_LIMIT_MS,
+    });
+    if (!member.well && symptomOf(ending) === "reply") member.revive(elapsedMs);
+  }
+}

@@ -1,0 +1,48 @@
+import type { Clock } from "../clock.ts";
+import type { Question } from "../dns/question.ts";
+import { ask, type Ending } from "./ending.ts";
+import type { Upstream } from "./upstream.ts";
+
+export interface Sounding {
+  readonly ending: Ending;
+  readonly elapsedMs: number;
+}
+
+export interface SoundingOptions {
+  readonly origin: string | null;
+  readonly limitMs: number;
+}
+
+/** Questions of the group's own, which no client waits for: probes of ill members and measurements of well ones. Whoever asks bounds their number. */
+export class Soundings {
+  readonly #clock: Clock;
+  readonly #cancels = new Set<() => void>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Asks once. Ends by `limitMs`, whatever the upstream does, and never rejects. */
+  sound(upstream: Upstream, question: Question, { origin, limitMs }: SoundingOptions): Promise<Sounding> {
+    const startedMs = this.#clock.now();
+    const stop = new AbortController();
+    const { promise, resolve } = Promise.withResolvers<Sounding>();
+    const finish = (ending: Ending): void => {
+      if (!this.#cancels.delete(cancel)) return;
+      timer.cancel();
+      stop.abort();
+      resolve({ ending, elapsedMs: this.#clock.now() - startedMs });
+    };
+    const cancel = (): void => finish({ kind: "abandoned", silent: false });
+    const timer = this.#clock.setTimer(() => finish({ kind: "abandoned", silent: true }), limitMs);
+    this.#cancels.add(cancel);
+    // A bug that throws here throws for clients' questions too, and is reported there.
+    ask(upstream, question, { signal: stop.signal, attempts: [], origin }).then(finish, cancel);
+    return promise;
+  }
+
+  /** Ends all that are under way. */
+  cancelAll(): void {
+    for (const cancel of this.#cancels) cancel();
+  }
+}

@@ -1,0 +1,234 @@
+import { describe, expect, test } from "vitest";
+import { RCODE, TYPE } from "../../../src/dns/types.ts";
+import { MAX_GROUP_IN_FLIGHT } from "../../../src/upstreams/group.ts";
+import { MAX_MEMBER_IN_FLIGHT } from "../../../src/upstreams/member.ts";
+import { answers, fails, groupOptions, question, Site, serverOptions, silent } from "./scripted.ts";
+
+describe("one question", () => {
+  test("a member that answers in time is the only one asked", async () => {
+    const site = new Site(groupOptions("g"));
+    expect(await site.ask()).toMatchObject({ outcome: "a", elapsedMs: 10 });
+    expect(site.takeAsked()).toEqual(["a"]);
+  });
+
+  test("a silent member is joined by the next after attemptMs", async () => {
+    const site = new Site(groupOptions("g"));
+    site.behave({ a: silent });
+    expect(await site.ask()).toMatchObject({ outcome: "b", elapsedMs: 610 });
+    expect(site.takeAsked()).toEqual(["a", "b"]);
+  });
+
+  test("the late answer of a member that was joined still counts", async () => {
+    const site = new Site(groupOptions("g"));
+    site.behave({ a: answers(700), b: answers(500) });
+    expect(await site.ask()).toMatchObject({ outcome: "a", elapsedMs: 700 });
+  });
+
+  test.each([RCODE.REFUSED, RCODE.SERVFAIL, RCODE.FORMERR, RCODE.NOTIMP, RCODE.NOTAUTH])(
+    "after rcode %i the next is asked at once",
+    async (rcode) => {
+      const site = new Site(groupOptions("g"));
+      site.behave({ a: answers(5, rcode) });
+      expect(await site.ask()).toMatchObject({ outcome: "b", elapsedMs: 15 });
+    },
+  );
+
+  test.each(["timeout", "refused", "network", "tls", "proxy", "bootstrap", "malformed", "http", "barred", "closed"] as const)(
+    "after failure %s the next is asked at once",
+    async (failure) => {
+      const site = new Site(groupOptions("g"));
+      site.behave({ a: fails(failure, 5) });
+      expect(await site.ask()).toMatchObject({ outcome: "b", elapsedMs: 15 });
+    },
+  );
+
+  test("NXDOMAIN is a good answer", async () => {
+    const site = new Site(groupOptions("g"));
+    site.behave({ a: answers(5, RCODE.NXDOMAIN) });
+    expect(await site.ask()).toMatchObject({ outcome: "a", answer: { rcode: RCODE.NXDOMAIN } });
+  });
+
+  test.each([
+    ["to another question", { type: TYPE.AAAA }],
+    ["that is truncated", { truncated: true }],
+  ])("an answer %s is not taken", async (_, edit) => {
+    const site = new Site(groupOptions("g", { servers: [serverOptions("a"), serverOptions("b")] }));
+    site.behave({ a: answers(5, RCODE.NOERROR, edit), b: answers(5, RCODE.NOERROR, edit) });
+    expect(await site.ask()).toMatchObject({ outcome: "exhausted", elapsedMs: 10 });
+  });
+
+  test("a member that fails after it was joined calls in nobody else", async () => {
+    const site = new Site(groupOptions("g"));
+    site.behave({ a: fails("network", 700), b: answers(300) });
+    expect(await site.ask()).toMatchObject({ outcome: "b", elapsedMs: 900 });
+    expect(site.takeAsked()).toEqual(["a", "b"]);
+  });
+
+  test("the losers are aborted, the winner is not", async () => {
+    const site = new Site(groupOptions("g"));
+    site.behave({ a: silent });
+    await site.ask();
+    expect([site.server("a").aborted, site.server("b").aborted, site.server("c").aborted]).toEqual([1, 0, 0]);
+  });
+});
+
+describe("no good answer", () => {
+  test("every member failed: exhausted, and it says who failed how", async () => {
+    const site = new Site(groupOptions("g"));
+    site.behave({ a: fails("refused"), b: fails("tls"), c: fails("malformed") });
+    const errand = { signal: new AbortController().signal, attempts: [], origin: null };
+    const failed = expect(site.group.exchange(question(), errand)).rejects.toMatchObject({
+      failure: "exhausted",
+      message: "g: a refused, b tls, c malformed",
+    });
+    await site.clock.advance(10);
+    await failed;
+  });
+
+  test("SERVFAIL with its extended errors comes before what speaks of the server", async () => {
+    const site = new Site(groupOptions("g"));
+    const why = { extendedErrors: [{ code: 6, text: "bogus" }] };
+    site.behave({ a: answers(1, RCODE.SERVFAIL, why), b: answers(1, RCODE.SERVFAIL), c: answers(1, RCODE.REFUSED) });
+    expect(await site.ask()).toMatchObject({ outcome: "a", elapsedMs: 3, answer: { rcode: RCODE.SERVFAIL, ...why } });
+  });
+
+  test("one refusal among failures is the answer", async () => {
+    const site = new Site(groupOptions("g"));
+    site.behave({ a: fails("network"), b: answers(1, RCODE.REFUSED), c: fails("network") });
+    expect(await site.ask()).toMatchObject({ outcome: "b", answer: { rcode: RCODE.REFUSED } });
+  });
+
+  test("all are silent: the caller's signal ends it, at that moment", async () => {
+    const site = new Site(groupOptions("g"));
+    site.behave({ a: silent, b: silent, c: silent });
+    expect(await site.ask({ deadlineMs: 1500 })).toMatchObject({ outcome: "aborted", elapsedMs: 1500 });
+    expect(site.group.status()).toMatchObject({ inFlight: 0, members: [{ inFlight: 0 }, { inFlight: 0 }, { inFlight: 0 }] });
+  });
+
+  test("a signal that has aborted already asks nobody", async () => {
+    const site = new Site(groupOptions("g"));
+    const errand = { signal: AbortSignal.abort(), attempts: [], origin: null };
+    await expect(site.group.exchange(question(), errand)).rejects.toMatchObject({ failure: "aborted" });
+    expect(site.takeAsked()).toEqual([]);
+  });
+});
+
+describe("the trace", () => {
+  test("attempts stand in the order of asking, with the group's name, those given up included", async () => {
+    const site = new Site(groupOptions("g"));
+    site.behave({ a: silent, b: answers(5, RCODE.REFUSED), c: answers(20) });
+    const { attempts } = await site.ask();
+    expect(attempts).toEqual([
+      { group: "g", server: "a", transport: "udp", elapsedMs: 625, rcode: null, failure: "aborted" },
+      { group: "g", server: "b", transport: "udp", elapsedMs: 5, rcode: RCODE.REFUSED, failure: null },
+      { group: "g", server: "c", transport: "udp", elapsedMs: 20, rcode: RCODE.NOERROR, failure: null },
+    ]);
+  });
+
+  test("a server that has not noted its end when it is given up is noted all the same", async () => {
+    const site = new Site(groupOptions("g"));
+    const hanging = site.server("a");
+    hanging.exchange = () => new Promise(() => {});
+    expect((await site.ask()).attempts).toMatchObject([
+      { group: "g", server: "a", transport: "udp", failure: "aborted", elapsedMs: 610 },
+      { group: "g", server: "b", rcode: RCODE.NOERROR },
+    ]);
+  });
+
+  test("it is complete when the caller gives up, too", async () => {
+    const site = new Site(groupOptions("g", { fallback: "h" }), groupOptions("h", { servers: [serverOptions("x")] }));
+    site.behave({ a: fails("network"), b: fails("network"), c: fails("network"), x: silent });
+    const { attempts } = await site.ask({ deadlineMs: 900 });
+    expect(attempts.map(({ group, server, failure }) => `${group} ${server} ${failure}`)).toEqual([
+      "g a network",
+      "g b network",
+      "g c network",
+      "h x aborted",
+    ]);
+  });
+});
+
+describe("another member than those that answered", () => {
+  test("they are left out", async () => {
+    const site = new Site(groupOptions("g"));
+    expect(await site.ask({ avoid: ["a", "b"] })).toMatchObject({ outcome: "c" });
+  });
+
+  test("in a group of one there is none, and the fallback is not asked for its opinion", async () => {
+    const site = new Site(groupOptions("g", { servers: [serverOptions("a")], fallback: "h" }), groupOptions("h"));
+    expect(await site.ask({ avoid: ["a"] })).toMatchObject({ outcome: "exhausted", elapsedMs: 0, attempts: [] });
+    expect(site.takeAsked()).toEqual([]);
+  });
+});
+
+describe("limits", () => {
+  test("over a server's maxQps the next one is asked, and a second later it has room again", async () => {
+    const site = new Site(groupOptions("g", { servers: [serverOptions("a", { maxQps: 2 }), serverOptions("b")] }));
+    const outcomes = (await site.askTimes(3)).map(({ outcome }) => outcome);
+    expect(outcomes).toEqual(["a", "a", "b"]);
+    await site.clock.advance(1000);
+    expect((await site.askTimes(3)).map(({ outcome }) => outcome)).toEqual(["a", "a", "b"]);
+  });
+
+  test("maxQps below one lets a question through now and then", async () => {
+    const site = new Site(groupOptions("g", { servers: [serverOptions("a", { maxQps: 0.5 })] }));
+    expect((await site.askTimes(2)).map(({ outcome }) => outcome)).toEqual(["a", "exhausted"]);
+    await site.clock.advance(2000);
+    expect(await site.ask()).toMatchObject({ outcome: "a" });
+  });
+
+  test("all over their maxQps: exhausted at once, and the fallback is asked if there is one", async () => {
+    const servers = [serverOptions("a", { maxQps: 1 })];
+    const alone = new Site(groupOptions("g", { servers }));
+    await alone.ask();
+    expect(await alone.ask()).toMatchObject({ outcome: "exhausted", elapsedMs: 0 });
+    const site = new Site(groupOptions("g", { servers, fallback: "h" }), groupOptions("h", { servers: [serverOptions("x")] }));
+    await site.ask();
+    expect(await site.ask()).toMatchObject({ outcome: "x", elapsedMs: 10 });
+  });
+
+  test("a member with too many questions waiting is passed over, a group with too many fails at once", async () => {
+    const site = new Site(groupOptions("g", { servers: [serverOptions("a"), serverOptions("b")] }));
+    site.behave({ a: silent, b: silent });
+    const waiting = Array.from({ length: MAX_GROUP_IN_FLIGHT }, () => site.begin());
+    await site.clock.advance(100);
+    const { inFlight, members } = site.group.status();
+    expect(inFlight).toBe(MAX_GROUP_IN_FLIGHT);
+    expect(members.map((member) => member.inFlight)).toEqual([MAX_MEMBER_IN_FLIGHT, MAX_GROUP_IN_FLIGHT - MAX_MEMBER_IN_FLIGHT]);
+    expect(await site.ask()).toMatchObject({ outcome: "exhausted", elapsedMs: 0 });
+    await site.groups.close();
+    expect(new Set((await Promise.all(waiting)).map(({ outcome }) => outcome))).toEqual(new Set(["closed"]));
+  });
+});
+
+describe("closing", () => {
+  test("what is under way ends with closed, later questions too, and the members are closed once", async () => {
+    const site = new Site(groupOptions("g"));
+    site.behave({ a: silent });
+    const waiting = site.begin();
+    await site.clock.advance(50);
+    await Promise.all([site.groups.close(), site.groups.close()]);
+    expect(await waiting).toMatchObject({ outcome: "closed", elapsedMs: 50 });
+    expect(await site.ask()).toMatchObject({ outcome: "closed" });
+    expect([site.server("a").closed, site.server("a").aborted]).toEqual([1, 1]);
+  });
+
+  test("no probe is sent any more", async () => {
+    const site = new Site(groupOptions("g"));
+    site.behave({ a: fails("refused"), b: fails("refused"), c: fails("refused") });
+    await site.ask();
+    await site.clock.advance(500);
+    await site.groups.close();
+    site.takeAsked();
+    await site.clock.advance(60_000);
+    expect(site.takeAsked()).toEqual([]);
+  });
+});
+
+test("a bug in a member is not taken for a failure of the network", async () => {
+  const site = new Site(groupOptions("g"));
+  site.server("a").exchange = () => Promise.reject(new TypeError("a bug"));
+  const errand = { signal: new AbortController().signal, attempts: [], origin: null };
+  await expect(site.group.exchange(question(), errand)).rejects.toThrow(TypeError);
+  expect(site.group.status()).toMatchObject({ inFlight: 0, members: [{ inFlight: 0 }, { inFlight: 0 }, { inFlight: 0 }] });
+});
