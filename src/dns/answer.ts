@@ -70,7 +70,7 @@ export type Outcome =
   /** Any other rcode. */
   | "failure";
 
-export function outcomeOf(answer: Answer): Outcome {
+export function outcomeOf(answer: Pick<Answer, "rcode" | "answered" | "soa">): Outcome {
   if (answer.rcode === RCODE.NXDOMAIN) return "nxdomain";
   if (answer.rcode !== RCODE.NOERROR) return "failure";
   if (answer.answered) return "positive";

@@ -1,0 +1,137 @@
+import type { ClientSubnet } from "../dns/edns.ts";
+import type { Name } from "../dns/name.ts";
+import type { Question } from "../dns/question.ts";
+import { CLASS } from "../dns/types.ts";
+
+declare const keyBrand: unique symbol;
+
+/**
+ * What an answer is held under: the name, then octets for the flags, the type, the subnet where one is sent, the class, and
+ * last the route. Every part before the route tells its own length, so two questions share a key only if all parts agree.
+ */
+export type CacheKey = string & { readonly [keyBrand]: true };
+
+/** What a key says. */
+export interface KeyParts {
+  readonly name: Name;
+  /** null = an NXDOMAIN, which answers every type. */
+  readonly type: number | null;
+  readonly class: number;
+  readonly dnssecOk: boolean;
+  readonly checkingDisabled: boolean;
+  readonly clientSubnet: ClientSubnet | null;
+  readonly route: string;
+}
+
+const DNSSEC_OK = 1;
+const CHECKING_DISABLED = 2;
+const WITH_SUBNET = 4;
+const EVERY_TYPE = 8;
+
+/** `route` names the upstream group, or whatever else keeps answers to equal questions apart. */
+export function cacheKey(question: Question, route: string): CacheKey {
+  return (question.name + suffixOf(question, route)) as CacheKey;
+}
+
+/** The key of the NXDOMAIN that speaks for the name of `key`, whatever the type (RFC 2308 §5); DO, CD, subnet, class and route stay. */
+export function nxdomainKey(key: CacheKey): CacheKey {
+  const flagsAt = nameLength(key);
+  const head = key.slice(0, flagsAt) + String.fromCharCode(key.charCodeAt(flagsAt) | EVERY_TYPE, 0, 0);
+  return (head + key.slice(flagsAt + 3)) as CacheKey;
+}
+
+/** Class and route as one string: what answers about the existence of a name have in common. */
+export function scopeOf(klass: number, route: string): string {
+  return octetPair(klass) + route;
+}
+
+export function scopeOfKey(key: CacheKey): string {
+  return key.slice(scopeOffset(key));
+}
+
+export function readKey(key: CacheKey): KeyParts {
+  const flagsAt = nameLength(key);
+  const flags = key.charCodeAt(flagsAt);
+  const classAt = scopeOffset(key);
+  return {
+    name: key.slice(0, flagsAt) as Name,
+    type: (flags & EVERY_TYPE) === 0 ? readPair(key, flagsAt + 1) : null,
+    class: readPair(key, classAt),
+    dnssecOk: (flags & DNSSEC_OK) !== 0,
+    checkingDisabled: (flags & CHECKING_DISABLED) !== 0,
+    clientSubnet: (flags & WITH_SUBNET) === 0 ? null : readSubnet(key, flagsAt + 3, classAt),
+    route: key.slice(classAt + 2),
+  };
+}
+
+function suffixOf(question: Question, route: string): string {
+  if (question.clientSubnet !== null || question.class !== CLASS.IN) return newSuffix(question, route);
+  const suffixes = suffixesOf(route);
+  const shape = question.type * 4 + flagsOf(question);
+  const known = suffixes.get(shape);
+  if (known !== undefined) return known;
+  const suffix = newSuffix(question, route);
+  if (suffixes.size < MAX_SUFFIXES) suffixes.set(shape, suffix);
+  return suffix;
+}
+
+/** Bounds on the suffixes remembered. Beyond them suffixes are made anew, which costs some nanoseconds. */
+const MAX_ROUTES = 256;
+const MAX_SUFFIXES = 256;
+
+const suffixesByRoute = new Map<string, Map<number, string>>();
+
+function suffixesOf(route: string): Map<number, string> {
+  const known = suffixesByRoute.get(route);
+  if (known !== undefined) return known;
+  // Reloads may bring new routes without end; the old ones are not worth telling apart.
+  if (suffixesByRoute.size >= MAX_ROUTES) suffixesByRoute.clear();
+  const suffixes = new Map<number, string>();
+  suffixesByRoute.set(route, suffixes);
+  return suffixes;
+}
+
+function newSuffix(question: Question, route: string): string {
+  const { clientSubnet } = question;
+  const flags = flagsOf(question) | (clientSubnet === null ? 0 : WITH_SUBNET);
+  const head = String.fromCharCode(flags) + octetPair(question.type);
+  return head + (clientSubnet === null ? "" : subnetText(clientSubnet)) + scopeOf(question.class, route);
+}
+
+function flagsOf(question: Question): number {
+  return (question.dnssecOk ? DNSSEC_OK : 0) | (question.checkingDisabled ? CHECKING_DISABLED : 0);
+}
+
+// The scope is left out: in a question it is always zero (RFC 7871 §6).
+function subnetText({ family, sourcePrefix, prefixHex }: ClientSubnet): string {
+  return String.fromCharCode(family, sourcePrefix) + prefixHex;
+}
+
+function readSubnet(key: CacheKey, start: number, end: number): ClientSubnet {
+  return {
+    family: key.charCodeAt(start) === 1 ? 1 : 2,
+    sourcePrefix: key.charCodeAt(start + 1),
+    scopePrefix: 0,
+    prefixHex: key.slice(start + 2, end),
+  };
+}
+
+function nameLength(key: CacheKey): number {
+  let position = 0;
+  while (key.charCodeAt(position) !== 0) position += 1 + key.charCodeAt(position);
+  return position + 1;
+}
+
+function scopeOffset(key: CacheKey): number {
+  const flagsAt = nameLength(key);
+  if ((key.charCodeAt(flagsAt) & WITH_SUBNET) === 0) return flagsAt + 3;
+  return flagsAt + 5 + 2 * Math.ceil(key.charCodeAt(flagsAt + 4) / 8);
+}
+
+function octetPair(value: number): string {
+  return String.fromCharCode(value >> 8, value & 255);
+}
+
+function readPair(key: CacheKey, offset: number): number {
+  return (key.charCodeAt(offset) << 8) | key.charCodeAt(offset + 1);
+}
