@@ -1,0 +1,141 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  type Aging,
+  ageSeconds,
+  freshness,
+  isFresh,
+  type Limits,
+  lifetimeSeconds,
+  negativeLifetimeSeconds,
+  positiveLifetimeSeconds,
+} from "../../src/cache/lifetime.ts";
+import type { StaleOptions } from "../../src/cache/options.ts";
+import type { Answer } from "../../src/dns/answer.ts";
+import { bare, failure, nodata, nxdomain, positive, usualLimits, wideLimits } from "./answers.ts";
+
+const stale: StaleOptions = { keepMs: 86_400_000, afterMs: 1800, ttlSeconds: 30, recheckMs: 30_000 };
+const heldAtZero = (answer: Answer, volatile = false): Aging => ({ answer, storedAtMs: 0, volatile });
+
+describe("a positive answer lives", () => {
+  const { ttl } = wideLimits;
+
+  test("as long as the lowest TTL of its answer section", () => {
+    expect(positiveLifetimeSeconds(positive("a.example", { ttlSeconds: 300 }), ttl)).toBe(300);
+    expect(positiveLifetimeSeconds(positive("a.example", { alias: "b.example", aliasTtlSeconds: 20 }), ttl)).toBe(20);
+  });
+
+  test("within the limits of the rule at hand", () => {
+    const answer = positive("a.example", { ttlSeconds: 300 });
+    expect(positiveLifetimeSeconds(answer, { minSeconds: 600, maxSeconds: 3600 })).toBe(600);
+    expect(positiveLifetimeSeconds(answer, { minSeconds: 0, maxSeconds: 60 })).toBe(60);
+  });
+
+  test("not at all with a TTL of 0, unless the rule raises it", () => {
+    const answer = positive("a.example", { ttlSeconds: 0 });
+    expect(positiveLifetimeSeconds(answer, ttl)).toBe(0);
+    expect(positiveLifetimeSeconds(answer, { ...ttl, minSeconds: 5 })).toBe(5);
+  });
+
+  test("not at all where the TTL has its highest bit set (RFC 2181 §8)", () => {
+    expect(positiveLifetimeSeconds(positive("a.example", { ttlSeconds: 0x8000_0000 }), ttl)).toBe(0);
+  });
+});
+
+describe("a negative answer lives", () => {
+  const { negative } = wideLimits;
+
+  test("as long as the lesser of the SOA's TTL and MINIMUM (RFC 2308 §5)", () => {
+    for (const answer of [nodata("a.example"), nxdomain("a.example")]) {
+      const soa = answer.soa ?? expect.fail("no SOA");
+      expect(negativeLifetimeSeconds({ ...answer, soa: { ...soa, ttlSeconds: 40, minimumSeconds: 90 } }, negative)).toBe(40);
+      expect(negativeLifetimeSeconds({ ...answer, soa: { ...soa, ttlSeconds: 90, minimumSeconds: 40 } }, negative)).toBe(40);
+    }
+  });
+
+  test("no longer than the aliases that led there", () => {
+    const shape = { alias: "b.example", aliasTtlSeconds: 7 };
+    expect(negativeLifetimeSeconds(nodata("a.example", shape), negative)).toBe(7);
+    expect(negativeLifetimeSeconds(nxdomain("a.example", shape), negative)).toBe(7);
+    expect(negativeLifetimeSeconds(bare("a.example", shape), negative)).toBe(7);
+  });
+
+  test("within the limits of the rule at hand", () => {
+    expect(negativeLifetimeSeconds(nodata("a.example", { ttlSeconds: 3600 }), usualLimits.negative)).toBe(60);
+    expect(negativeLifetimeSeconds(nodata("a.example", { ttlSeconds: 0 }), usualLimits.negative)).toBe(1);
+    expect(negativeLifetimeSeconds(nodata("a.example", { ttlSeconds: 0 }), { ...negative, minSeconds: 0 })).toBe(0);
+  });
+
+  test("for a few seconds where no SOA says how long", () => {
+    expect(negativeLifetimeSeconds(bare("a.example"), negative)).toBe(10);
+    expect(negativeLifetimeSeconds({ ...nxdomain("a.example"), soa: null }, negative)).toBe(10);
+  });
+
+  test("for its own time where it is a failure", () => {
+    expect(negativeLifetimeSeconds(failure("a.example"), negative)).toBe(5);
+  });
+});
+
+describe("freshness", () => {
+  const terms = (nowMs: number, keep: StaleOptions | null = stale) => ({ limits: usualLimits, stale: keep, nowMs });
+
+  test("counts full seconds down to the last and ends with the TTL", () => {
+    const held = heldAtZero(positive("a.example", { ttlSeconds: 2 }));
+    expect(freshness(held, terms(0))).toEqual({ kind: "fresh", remainingSeconds: 2 });
+    expect(freshness(held, terms(999))).toEqual({ kind: "fresh", remainingSeconds: 2 });
+    expect(freshness(held, terms(1999))).toEqual({ kind: "fresh", remainingSeconds: 1 });
+    expect(freshness(held, terms(2000)).kind).toBe("stale");
+  });
+
+  test("an expired positive may be given until it has been kept long enough (RFC 8767)", () => {
+    const held = heldAtZero(positive("a.example", { ttlSeconds: 2 }));
+    expect(freshness(held, terms(2000))).toEqual({ kind: "stale", usableUntilMs: 2000 + stale.keepMs });
+    expect(freshness(held, terms(1999 + stale.keepMs)).kind).toBe("stale");
+    expect(freshness(held, terms(2000 + stale.keepMs)).kind).toBe("expired");
+  });
+
+  test("no negative, no volatile answer, and nothing under a rule without stale answers is ever stale", () => {
+    const later = terms(61_000);
+    for (const answer of [nodata("a.example"), nxdomain("a.example"), bare("a.example"), failure("a.example")]) {
+      expect(freshness(heldAtZero(answer), later)).toEqual({ kind: "expired" });
+    }
+    const answer = positive("a.example", { ttlSeconds: 2 });
+    expect(freshness(heldAtZero(answer, true), later)).toEqual({ kind: "expired" });
+    expect(freshness(heldAtZero(answer), terms(61_000, null))).toEqual({ kind: "expired" });
+  });
+
+  test("one held answer is judged by each rule's own limits", () => {
+    const held = heldAtZero(positive("a.example", { ttlSeconds: 300 }));
+    const short: Limits = { ...usualLimits, ttl: { minSeconds: 0, maxSeconds: 10 } };
+    expect(freshness(held, terms(20_000)).kind).toBe("fresh");
+    expect(freshness(held, { ...terms(20_000), limits: short }).kind).toBe("stale");
+  });
+
+  test("what remains and the age make up the lifetime, and a lifetime never exceeds the limits", () => {
+    const seconds = fc.integer({ min: 0, max: 200_000 });
+    const shapes = fc.record({ ttlSeconds: seconds, aliasTtlSeconds: seconds });
+    const makers = fc.constantFrom(positive, nodata, nxdomain, bare, failure);
+    const limits = fc.tuple(seconds, seconds, seconds, seconds).map(([min, max, negativeMin, negativeMax]) => ({
+      ttl: { minSeconds: Math.min(min, max), maxSeconds: Math.max(min, max) },
+      negative: {
+        ...wideLimits.negative,
+        minSeconds: Math.min(negativeMin, negativeMax),
+        maxSeconds: Math.max(negativeMin, negativeMax),
+      },
+    }));
+    fc.assert(
+      fc.property(makers, shapes, limits, fc.nat(300_000_000), (make, shape, under, nowMs) => {
+        const held = heldAtZero(make("a.example", { ...shape, alias: "b.example" }));
+        const life = lifetimeSeconds(held.answer, under);
+        expect(life).toBeLessThanOrEqual(
+          Math.max(under.ttl.maxSeconds, under.negative.maxSeconds, under.negative.failureSeconds),
+        );
+        const found = freshness(held, { limits: under, stale, nowMs });
+        expect(found.kind === "fresh").toBe(isFresh(held, under, nowMs));
+        if (found.kind !== "fresh") return;
+        expect(found.remainingSeconds).toBeGreaterThan(0);
+        expect(found.remainingSeconds + ageSeconds(held, nowMs)).toBe(life);
+      }),
+    );
+  });
+});
