@@ -1,0 +1,57 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { BLOCK_OCTETS, BlockStore, blockBytes } from "../../src/cache/blocks.ts";
+
+const record = (octets: number, seed: number) => Uint8Array.from({ length: octets }, (_, index) => (index * 7 + seed) & 255);
+
+describe("the blocks", () => {
+  test("give back every record as it was written, whatever was written and freed in between", () => {
+    const steps = fc.array(fc.record({ octets: fc.integer({ min: 1, max: 700 }), frees: fc.option(fc.nat()) }), {
+      maxLength: 60,
+    });
+    fc.assert(
+      fc.property(steps, (script) => {
+        const blocks = new BlockStore();
+        const written: { first: number; octets: Uint8Array }[] = [];
+        for (const [seed, { octets, frees }] of script.entries()) {
+          const fresh = record(octets, seed);
+          written.push({ first: blocks.write(fresh), octets: fresh });
+          if (frees !== null) for (const { first } of written.splice(frees % written.length, 1)) blocks.free(first);
+        }
+        for (const { first, octets } of written) expect(blocks.read(first, octets.length)).toEqual(octets);
+        const expected = written.reduce((sum, { octets }) => sum + Math.ceil(octets.length / BLOCK_OCTETS), 0);
+        expect(blocks.usedBlocks).toBe(expected);
+      }),
+    );
+  });
+
+  test("a record at every length around a block's edge comes back whole", () => {
+    const blocks = new BlockStore();
+    const lengths = [1, 63, 64, 65, 127, 128, 129, 65_535];
+    const written = lengths.map((octets) => ({ octets, first: blocks.write(record(octets, octets)) }));
+    for (const { octets, first } of written) expect(blocks.read(first, octets)).toEqual(record(octets, octets));
+  });
+
+  test("what was read stays as it was when its blocks hold something else", () => {
+    const blocks = new BlockStore();
+    const first = blocks.write(record(200, 1));
+    const copy = blocks.read(first, 200);
+    blocks.free(first);
+    blocks.write(record(200, 2));
+    expect(copy).toEqual(record(200, 1));
+  });
+
+  test("memory stays where the most that was held at one time has brought it, however sizes change", () => {
+    const blocks = new BlockStore();
+    const held: number[] = [];
+    for (let index = 0; index < 2000; index++) held.push(blocks.write(record(60, index)));
+    const slabBytes = blocks.slabBytes;
+    for (let round = 1; round <= 20; round++) {
+      for (const first of held.splice(0)) blocks.free(first);
+      const octets = round * 60;
+      while (held.length * blockBytes(octets) < 2000 * blockBytes(60) - blockBytes(octets))
+        held.push(blocks.write(record(octets, round)));
+    }
+    expect(blocks.slabBytes).toBe(slabBytes);
+  });
+});
