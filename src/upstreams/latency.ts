@@ -10,6 +10,7 @@ const HALF_LIFE_MS = 30_000;
 export class Latency {
   readonly #clock: Clock;
   #smoothedMs: number | null = null;
+  #lastMs: number | null = null;
   #measuredMs = Number.NEGATIVE_INFINITY;
 
   constructor(clock: Clock) {
@@ -21,6 +22,11 @@ export class Latency {
     return this.#smoothedMs;
   }
 
+  /** The last measurement alone. */
+  get lastMs(): number | null {
+    return this.#lastMs;
+  }
+
   /** When it was last measured, on the clock's scale. */
   get measuredMs(): number {
     return this.#measuredMs;
@@ -30,6 +36,7 @@ export class Latency {
     const nowMs = this.#clock.now();
     const weight = Math.max(LEAST_WEIGHT, 1 - 2 ** ((this.#measuredMs - nowMs) / HALF_LIFE_MS));
     this.#smoothedMs = this.#smoothedMs === null ? elapsedMs : this.#smoothedMs + weight * (elapsedMs - this.#smoothedMs);
+    this.#lastMs = elapsedMs;
     this.#measuredMs = nowMs;
   }
 

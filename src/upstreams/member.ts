@@ -51,6 +51,10 @@ export class Member {
     return this.latency.smoothedMs;
   }
 
+  get lastMs(): number | null {
+    return this.latency.lastMs;
+  }
+
   get measuredMs(): number {
     return this.latency.measuredMs;
   }

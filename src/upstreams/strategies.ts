@@ -14,7 +14,11 @@ export interface Plan<Candidate> {
 /** What a strategy looks at. */
 export interface Standing {
   readonly well: boolean;
+  /** Smoothed; null = never measured. */
   readonly latencyMs: number | null;
+  /** The last measurement alone. */
+  readonly lastMs: number | null;
+  /** When that was made. */
   readonly measuredMs: number;
   readonly weight: number;
 }
@@ -57,15 +61,25 @@ function planForWell<Candidate extends Standing>(
 /** One question in so many is also put to a member that is not the quickest, to see whether it has become so. */
 export const MEASURED_SHARE = 50;
 
-// Before anything is known all are asked; then the quickest alone. One never measured is measured with the next question; after that the
-// others take turns, the one measured longest ago first. Measuring costs the client no time: it waits for the quickest all the same.
+// Before anything is known all are asked; then the quickest alone. Measuring costs the client no time: it waits for the quickest all the same.
 function fastest<Candidate extends Standing>(well: readonly Candidate[], random: () => number): Plan<Candidate> {
   const order = well.toSorted((a, b) => expectedMs(a) - expectedMs(b));
-  if (order.every(({ latencyMs }) => latencyMs === null)) return { order, together: order.length, measure: null };
-  const [longestAgo] = order.slice(1).sort((a, b) => a.measuredMs - b.measuredMs);
-  if (longestAgo === undefined) return { order, together: 1, measure: null };
-  const due = longestAgo.latencyMs === null || random() * MEASURED_SHARE < 1;
-  return { order, together: 1, measure: due ? longestAgo : null };
+  const [best, ...others] = order;
+  if (best === undefined || best.latencyMs === null) return { order, together: order.length, measure: null };
+  return { order, together: 1, measure: toMeasure(expectedMs(best), others, random) };
+}
+
+// Whoever was never measured, or was quicker than the best when last measured, has its turn with the next question: so a recovered member
+// proves itself within some dozen questions, and one that was quick by chance is dropped at once. Else the one measured longest ago, now and then.
+function toMeasure<Candidate extends Standing>(
+  bestMs: number,
+  others: readonly Candidate[],
+  random: () => number,
+): Candidate | null {
+  const promising = others.find(({ lastMs }) => lastMs === null || lastMs < bestMs);
+  if (promising !== undefined) return promising;
+  const [longestAgo] = others.toSorted((a, b) => a.measuredMs - b.measuredMs);
+  return longestAgo !== undefined && random() * MEASURED_SHARE < 1 ? longestAgo : null;
 }
 
 // The difference of two infinities is no number, so the unmeasured count as slower than any measurement can be.

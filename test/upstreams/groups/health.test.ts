@@ -1,0 +1,318 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { RCODE, TYPE } from "../../../src/dns/types.ts";
+import { SILENCES_UNTIL_ILL } from "../../../src/upstreams/health.ts";
+import type { UpstreamFailure } from "../../../src/upstreams/upstream.ts";
+import { answers, type Behaviour, fails, groupOptions, question, Site, serverOptions, silent } from "./scripted.ts";
+
+const one = groupOptions("g", { servers: [serverOptions("a")] });
+const two = groupOptions("g", { servers: [serverOptions("a"), serverOptions("b")] });
+
+function wellOf(site: Site): boolean[] {
+  return site.group.status().members.map(({ well }) => well);
+}
+
+/** Seconds after `sinceMs` at which a server was asked. */
+function secondsAsked(site: Site, label: string, sinceMs: number): number[] {
+  return site.server(label).asked.map(({ atMs }) => (atMs - sinceMs) / 1000);
+}
+
+describe("falling ill", () => {
+  test.each([
+    [TYPE.A, false],
+    [TYPE.AAAA, false],
+    [TYPE.HTTPS, true],
+    [TYPE.TXT, true],
+  ])("after three silences on questions of type %i, a member is well: %s", async (type, well) => {
+    const site = new Site(two);
+    site.behave({ a: silent });
+    await site.askTimes(3, { question: question("www.example", type) });
+    expect(wellOf(site)).toEqual([well, true]);
+  });
+
+  test("two silences are not enough, and a reply with any rcode begins the count anew", async () => {
+    const site = new Site(two);
+    site.behave({ a: silent });
+    await site.askTimes(2);
+    site.behave({ a: answers(1, RCODE.SERVFAIL) });
+    await site.ask();
+    site.behave({ a: silent });
+    await site.askTimes(2);
+    expect(wellOf(site)).toEqual([true, true]);
+    await site.ask();
+    expect(wellOf(site)).toEqual([false, true]);
+  });
+
+  test("a dead member that is joined and beaten by the next counts as silent", async () => {
+    const site = new Site(two);
+    site.behave({ a: silent, b: answers(20) });
+    for (const { elapsedMs } of await site.askTimes(3)) expect(elapsedMs).toBe(620);
+    expect(wellOf(site)).toEqual([false, true]);
+  });
+
+  test("a caller that gives up before attemptMs says nothing about the member, one that gives up later does", async () => {
+    const site = new Site(one);
+    site.behave({ a: silent });
+    await site.askTimes(5, { deadlineMs: 590 });
+    expect(wellOf(site)).toEqual([true]);
+    await site.askTimes(3, { deadlineMs: 610 });
+    expect(wellOf(site)).toEqual([false]);
+  });
+
+  test.each<[UpstreamFailure, number | null]>([
+    ["refused", 1],
+    ["timeout", 3],
+    ["network", 3],
+    ["tls", 3],
+    ["proxy", 3],
+    ["bootstrap", 3],
+    ["malformed", null],
+    ["http", null],
+    ["aborted", null],
+    ["barred", null],
+  ])("failure %s makes ill after this many times: %s", async (failure, times) => {
+    const site = new Site(two);
+    site.behave({ a: fails(failure) });
+    let asked = 0;
+    while (asked < 10 && wellOf(site)[0] === true) {
+      await site.ask();
+      asked += 1;
+    }
+    expect(wellOf(site)[0] === true ? null : asked).toBe(times);
+  });
+});
+
+describe("probes", () => {
+  test("while another member is well they back off from one second to thirty", async () => {
+    const site = new Site(two);
+    site.behave({ a: fails("refused", 0) });
+    await site.ask();
+    const illMs = site.clock.now() - 10;
+    site.takeAsked();
+    await site.clock.advance(122_000);
+    expect(secondsAsked(site, "a", illMs)).toEqual([1, 3, 7, 15, 31, 61, 91, 121]);
+  });
+
+  test("while nobody is well each is probed every second, and soon after the last one fell ill", async () => {
+    const site = new Site(two);
+    site.behave({ a: fails("refused", 0) });
+    await site.ask();
+    await site.clock.advance(40_000);
+    site.behave({ b: fails("refused", 0) });
+    await site.ask();
+    const illMs = site.clock.now();
+    site.takeAsked();
+    await site.clock.advance(4500);
+    expect(secondsAsked(site, "a", illMs)).toEqual([1, 2, 3, 4]);
+    expect(secondsAsked(site, "b", illMs)).toEqual([1, 2, 3, 4]);
+  });
+
+  test("probes of a dead member end after three seconds, and never more than three wait on it", async () => {
+    const site = new Site(one);
+    site.behave({ a: silent });
+    await site.askTimes(3);
+    const before = site.server("a").aborted;
+    site.takeAsked();
+    await site.clock.advance(30_400);
+    expect(site.server("a").asked.length).toBe(30);
+    expect(site.server("a").aborted - before).toBe(27);
+  });
+
+  test("they ask by turns for what went unanswered and for the root", async () => {
+    const site = new Site(one);
+    site.behave({ a: silent });
+    await site.askTimes(3, { question: question("late.example", TYPE.AAAA) });
+    site.takeAsked();
+    await site.clock.advance(3500);
+    const types = site.server("a").asked.map((asked) => asked.question.type);
+    expect(types).toEqual([TYPE.AAAA, TYPE.NS, TYPE.AAAA]);
+  });
+
+  test.each([RCODE.NOERROR, RCODE.REFUSED, RCODE.SERVFAIL])("a reply with rcode %i makes well", async (rcode) => {
+    const site = new Site(one);
+    site.behave({ a: fails("refused") });
+    await site.ask();
+    site.behave({ a: answers(30, rcode) });
+    await site.clock.advance(1029);
+    expect(wellOf(site)).toEqual([false]);
+    await site.clock.advance(1);
+    expect(wellOf(site)).toEqual([true]);
+    site.takeAsked();
+    await site.clock.advance(60_000);
+    expect(site.takeAsked()).toEqual([]);
+  });
+
+  test("what is no DNS answer does not make well", async () => {
+    const site = new Site(one);
+    site.behave({ a: fails("refused") });
+    await site.ask();
+    site.behave({ a: fails("malformed") });
+    await site.clock.advance(10_000);
+    expect(wellOf(site)).toEqual([false]);
+  });
+
+  test("they count against maxQps and are left out where it has no room", async () => {
+    const site = new Site(groupOptions("g", { servers: [serverOptions("a", { maxQps: 0.25 })] }));
+    site.behave({ a: fails("refused", 0) });
+    await site.ask();
+    const illMs = site.clock.now();
+    site.takeAsked();
+    await site.clock.advance(12_500);
+    expect(secondsAsked(site, "a", illMs)).toEqual([4, 8, 12]);
+  });
+
+  test("a member that answers probes but no clients is probed ever more seldom", async () => {
+    const site = new Site(two);
+    const illSeconds: number[] = [];
+    for (let round = 0; round < 4; round++) {
+      site.behave({ a: silent });
+      await site.askTimes(3);
+      const illMs = site.clock.now();
+      site.behave({ a: answers(0) });
+      while (wellOf(site)[0] === false) await site.clock.advance(100);
+      illSeconds.push(Math.round((site.clock.now() - illMs) / 1000));
+    }
+    expect(illSeconds).toEqual([1, 2, 4, 8]);
+  });
+});
+
+describe("getting well", () => {
+  test("listeners hear of it when a group without a well member has one again, not of further ones", async () => {
+    const site = new Site(two, groupOptions("h", { servers: [serverOptions("x")] }));
+    const heard: string[] = [];
+    site.groups.onWell((name) => heard.push(name));
+    site.behave({ a: fails("refused", 0), b: fails("refused", 0) });
+    await site.ask();
+    site.behave({ a: answers(10) });
+    await site.clock.advance(1100);
+    expect(heard).toEqual(["g"]);
+    site.behave({ b: answers(10) });
+    await site.clock.advance(40_000);
+    expect(wellOf(site)).toEqual([true, true]);
+    expect(heard).toEqual(["g"]);
+  });
+
+  test("a client's own question may bring it about before a probe does", async () => {
+    const site = new Site(one);
+    let heard = 0;
+    site.group.onWell(() => {
+      heard += 1;
+    });
+    site.behave({ a: fails("refused", 0) });
+    await site.ask();
+    site.behave({ a: answers(10) });
+    expect(await site.ask()).toMatchObject({ outcome: "a", elapsedMs: 10 });
+    expect(heard).toBe(1);
+  });
+});
+
+test("status tells the state, what was asked, and the last failure", async () => {
+  const site = new Site(two);
+  site.behave({ a: answers(5, RCODE.REFUSED), b: answers(20) });
+  await site.ask();
+  site.behave({ a: fails("tls", 5) });
+  await site.ask();
+  expect(site.groups.status()).toEqual([
+    {
+      name: "g",
+      strategy: "failover",
+      fallback: null,
+      well: true,
+      inFlight: 0,
+      members: [
+        {
+          label: "a",
+          well: true,
+          latencyMs: 600,
+          questions: 2,
+          failures: 2,
+          lastFailure: { reason: "tls", atWallMs: site.clock.wallMs() - 20 },
+          inFlight: 0,
+        },
+        { label: "b", well: true, latencyMs: 20, questions: 2, failures: 0, lastFailure: null, inFlight: 0 },
+      ],
+    },
+  ]);
+});
+
+/** What the state of the one member must be after each step, by the words of the rule alone. */
+interface Model {
+  well: boolean;
+  silences: number;
+  recoveries: number;
+  behaviour: Behaviour;
+}
+
+interface Real {
+  readonly site: Site;
+  heard: number;
+}
+
+function replies({ behaviour }: Model): boolean {
+  return behaviour.kind === "answer";
+}
+
+function gotReply(model: Model): void {
+  if (!model.well) model.recoveries += 1;
+  model.well = true;
+  model.silences = 0;
+}
+
+function agree(model: Model, { site, heard }: Real): void {
+  expect(wellOf(site)).toEqual([model.well]);
+  expect(heard).toBe(model.recoveries);
+}
+
+type Step = fc.AsyncCommand<Model, Real>;
+
+// Long enough for a probe and its reply, so that no probe is under way when the behaviour changes.
+const PROBED_MS = 1100;
+
+function becomes(behaviour: Behaviour): Step {
+  return {
+    check: () => true,
+    async run(model, real) {
+      await real.site.clock.advance(PROBED_MS);
+      if (replies(model) && !model.well) gotReply(model);
+      model.behaviour = behaviour;
+      real.site.behave({ a: behaviour });
+      agree(model, real);
+    },
+    toString: () => `becomes ${JSON.stringify(behaviour)}`,
+  };
+}
+
+function isAsked(type: number, deadlineMs: number): Step {
+  return {
+    check: () => true,
+    async run(model, real) {
+      await real.site.ask({ question: question("www.example", type), deadlineMs });
+      if (replies(model)) gotReply(model);
+      else if (model.behaviour.kind === "fail") model.well = false;
+      else if (type === TYPE.A && deadlineMs > 600) model.silences += 1;
+      if (model.silences >= SILENCES_UNTIL_ILL) model.well = false;
+      agree(model, real);
+    },
+    toString: () => `isAsked type ${type} for ${deadlineMs} ms`,
+  };
+}
+
+test("health follows the rule through any sequence of events", async () => {
+  const steps = [
+    fc.constantFrom(answers(10), answers(10, RCODE.SERVFAIL), silent, fails("refused")).map(becomes),
+    fc.tuple(fc.constantFrom(TYPE.A, TYPE.TXT), fc.constantFrom(300, 700)).map(([type, deadlineMs]) => isAsked(type, deadlineMs)),
+  ];
+  await fc.assert(
+    fc.asyncProperty(fc.commands(steps, { maxCommands: 40 }), async (commands) => {
+      const site = new Site(one);
+      const real: Real = { site, heard: 0 };
+      site.group.onWell(() => {
+        real.heard += 1;
+      });
+      const model: Model = { well: true, silences: 0, recoveries: 0, behaviour: answers(10) };
+      await fc.asyncModelRun(() => ({ model, real }), commands);
+      await site.groups.close();
+    }),
+    { numRuns: 40 },
+  );
+});

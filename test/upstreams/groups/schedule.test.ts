@@ -1,0 +1,72 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { RCODE } from "../../../src/dns/types.ts";
+import { answers, type Behaviour, fails, groupOptions, Site, serverOptions, silent } from "./scripted.ts";
+
+const delayMs = fc.integer({ min: 1, max: 1500 });
+const behaviour: fc.Arbitrary<Behaviour> = fc.oneof(
+  fc.tuple(delayMs, fc.constantFrom(RCODE.NOERROR, RCODE.NXDOMAIN)).map(([ms, rcode]) => answers(ms, rcode)),
+  fc.tuple(delayMs, fc.constantFrom(RCODE.SERVFAIL, RCODE.REFUSED)).map(([ms, rcode]) => answers(ms, rcode)),
+  fc.tuple(fc.constantFrom("timeout", "refused", "malformed", "tls"), delayMs).map(([failure, ms]) => fails(failure, ms)),
+  fc.constant(silent),
+);
+
+function isGood(script: Behaviour): boolean {
+  return script.kind === "answer" && (script.rcode === RCODE.NOERROR || script.rcode === RCODE.NXDOMAIN);
+}
+
+function endMs(script: Behaviour): number {
+  return script.kind === "silent" ? Number.POSITIVE_INFINITY : script.afterMs;
+}
+
+/** When each member is asked, if nothing ends the question before: all at once, or each as the one before it fails or has been silent long enough. */
+function askedAt(scripts: readonly Behaviour[], attemptMs: number, together: boolean): number[] {
+  let atMs = 0;
+  return scripts.map((script) => {
+    const askedMs = atMs;
+    if (!together) atMs += Math.min(attemptMs, isGood(script) ? Number.POSITIVE_INFINITY : endMs(script));
+    return askedMs;
+  });
+}
+
+const scene = fc.record({
+  strategy: fc.constantFrom("fastest", "race", "failover", "spread"),
+  scripts: fc.array(behaviour, { minLength: 1, maxLength: 5 }),
+  attemptMs: fc.integer({ min: 20, max: 900 }),
+  // Half a millisecond off, so that nothing else ends at the very moment of the deadline.
+  deadlineMs: fc.integer({ min: 10, max: 4000 }).map((ms) => ms + 0.5),
+});
+
+test("the client waits exactly as long as the best good member needs under the strategy's schedule, and never beyond its signal", async () => {
+  await fc.assert(
+    fc.asyncProperty(scene, async ({ strategy, scripts, attemptMs, deadlineMs }) => {
+      const servers = scripts.map((_, index) => serverOptions(`s${index}`));
+      const site = new Site(groupOptions("g", { strategy, servers, attemptMs }));
+      site.behave(Object.fromEntries(scripts.map((script, index) => [`s${index}`, script])));
+      const exchanging = site.begin({ deadlineMs });
+      await site.clock.advance(4500);
+      const { outcome, answer, elapsedMs, attempts } = await exchanging;
+
+      const asked = askedAt(scripts, attemptMs, strategy === "race" || strategy === "fastest");
+      const ends = scripts.map((script, index) => (asked[index] ?? 0) + endMs(script));
+      const bestMs = Math.min(...ends.filter((_, index) => isGood(scripts[index] ?? silent)));
+      const allMs = Math.max(...ends);
+      expect(elapsedMs).toBe(Math.min(bestMs, bestMs === Number.POSITIVE_INFINITY ? allMs : bestMs, deadlineMs));
+      if (bestMs < deadlineMs) expect([RCODE.NOERROR, RCODE.NXDOMAIN]).toContain(answer?.rcode);
+      else if (elapsedMs === deadlineMs) expect(outcome).toBe("aborted");
+      else if (scripts.some(({ kind }) => kind === "answer")) expect([RCODE.SERVFAIL, RCODE.REFUSED]).toContain(answer?.rcode);
+      else expect(outcome).toBe("exhausted");
+
+      // Whoever was to be asked by then stands in the trace, in that order, and nobody else.
+      const servedMs = elapsedMs;
+      const labels = attempts.map(({ server }) => server);
+      expect(labels).toEqual([...labels].sort());
+      expect(labels.length).toBeGreaterThanOrEqual(asked.filter((atMs) => atMs < servedMs).length);
+      expect(labels.length).toBeLessThanOrEqual(asked.filter((atMs) => atMs <= servedMs).length);
+      expect(site.group.status().inFlight).toBe(0);
+      expect(site.group.status().members.every(({ inFlight }) => inFlight === 0)).toBe(true);
+      await site.groups.close();
+    }),
+    { numRuns: 300 },
+  );
+});
