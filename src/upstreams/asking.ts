@@ -8,10 +8,11 @@ import type { Plan } from "./strategies.ts";
 import { type Attempt, type Errand, type Upstream, UpstreamError } from "./upstream.ts";
 
 /**
- * How many times `attemptMs` a well member may be silent before it counts as failed, where there is a fallback: slow is not failed, yet
- * the fallback must have its turn within the client's deadline. A member known to be ill gets `attemptMs` once.
+ * How many times `attemptMs` a well member may be silent before it counts as failed, once all have been asked: slow is not failed, yet the
+ * fallback must have its turn within the client's deadline, and a name that cannot be resolved must not wait for a dead member to say so too.
+ * A member known to be ill gets `attemptMs` once.
  */
-export const FALLBACK_PATIENCE = 2;
+export const PATIENCE = 2;
 
 export interface AskingContext {
   /** The group's name. */
@@ -46,7 +47,7 @@ export class Asking {
   readonly #result = Promise.withResolvers<Answer>();
   readonly #waiting: Member[] = [];
   #fallback: Upstream | null;
-  #fallbackTimer: Timer | null = null;
+  #patience: Timer | null = null;
   #bad: Answer | null = null;
   #settled = false;
 
@@ -139,29 +140,35 @@ export class Asking {
     asked.member?.end(this.#question, ending);
   }
 
-  /** Once every member has been asked: whether it is the fallback's turn, or all is over. */
+  /**
+   * Once every member has been asked: whether it is the fallback's turn, or all is over. Where neither a fallback nor an answer is at hand,
+   * the silent are waited for until the caller gives up.
+   */
   #review(): void {
     if (this.#settled || this.#waiting.length > 0) return;
+    const nowMs = this.#context.clock.now();
     const pending = this.#asks.filter(({ ending }) => ending === null);
-    if (this.#fallback !== null) this.#reviewFallback(this.#fallback, pending);
-    else if (pending.length === 0) this.#exhaust();
+    const failedMs = Math.max(nowMs, ...pending.map((asked) => this.#failedMs(asked)));
+    this.#patience?.cancel();
+    if (failedMs > nowMs) this.#waitUntil(failedMs);
+    else if (this.#fallback !== null) this.#askFallback(this.#fallback);
+    else if (this.#bad !== null || pending.length === 0) this.#exhaust();
   }
 
-  #reviewFallback(fallback: Upstream, pending: readonly Ask[]): void {
-    const nowMs = this.#context.clock.now();
-    const failedMs = Math.max(nowMs, ...pending.map((asked) => this.#failedMs(asked)));
-    this.#fallbackTimer?.cancel();
-    if (failedMs > nowMs) {
-      this.#fallbackTimer = this.#context.clock.setTimer(() => this.#review(), failedMs - nowMs);
-      return;
-    }
+  /** When a silent member counts as failed; the fallback never does, it has limits of its own. */
+  #failedMs({ member, startedMs }: Ask): number {
+    if (member === null) return Number.POSITIVE_INFINITY;
+    return startedMs + this.#context.attemptMs * (member.well ? PATIENCE : 1);
+  }
+
+  #waitUntil(failedMs: number): void {
+    const delayMs = failedMs - this.#context.clock.now();
+    if (Number.isFinite(delayMs)) this.#patience = this.#context.clock.setTimer(() => this.#review(), delayMs);
+  }
+
+  #askFallback(fallback: Upstream): void {
     this.#fallback = null;
     this.#ask(fallback, null);
-  }
-
-  /** When a silent member counts as failed. */
-  #failedMs({ member, startedMs }: Ask): number {
-    return startedMs + this.#context.attemptMs * (member?.well === false ? 1 : FALLBACK_PATIENCE);
   }
 
   #exhaust(): void {
@@ -181,7 +188,7 @@ export class Asking {
   #settle(): void {
     this.#settled = true;
     this.#errand.signal.removeEventListener("abort", this.#giveUp);
-    this.#fallbackTimer?.cancel();
+    this.#patience?.cancel();
     const pending = this.#asks.filter(({ ending }) => ending === null);
     for (const asked of pending) this.#close(asked, { kind: "abandoned", silent: asked.timer === null });
     // Groups among them complete their traces as they are aborted, so this comes before the traces are taken.

@@ -98,6 +98,14 @@ describe("no good answer", () => {
     expect(await site.ask()).toMatchObject({ outcome: "b", answer: { rcode: RCODE.REFUSED } });
   });
 
+  test("a refusal does not wait for a dead member to answer too: twice attemptMs, or once when that is known to be ill", async () => {
+    const site = new Site(groupOptions("g", { servers: [serverOptions("a"), serverOptions("b")] }));
+    site.behave({ a: answers(5, RCODE.SERVFAIL), b: silent });
+    expect(await site.ask()).toMatchObject({ outcome: "a", elapsedMs: 1205, answer: { rcode: RCODE.SERVFAIL } });
+    await site.askTimes(2);
+    expect(await site.ask()).toMatchObject({ outcome: "a", elapsedMs: 605, answer: { rcode: RCODE.SERVFAIL } });
+  });
+
   test("all are silent: the caller's signal ends it, at that moment", async () => {
     const site = new Site(groupOptions("g"));
     site.behave({ a: silent, b: silent, c: silent });
