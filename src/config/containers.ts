@@ -1,7 +1,7 @@
 import Type, { type TSchema } from "typebox";
 import { isMap, isScalar, isSeq } from "yaml";
 import { closest } from "./closest.ts";
-import { keyBelow, type Located, type Place, type Reading } from "./reading.ts";
+import { keyBelow, type Located, type Node, type Place, type Reading } from "./reading.ts";
 import { anyOf, describe, type Parsed, type Shape, scalarOf, shortened } from "./shape.ts";
 
 /** One key of an object. */
@@ -76,7 +76,7 @@ export function object<K extends Keys>(expected: string, keys: K, options: Objec
     expected,
     mayBeBlank: true,
     read(place, reading) {
-      const found = entriesOf(place, expected, reading);
+      const found = entriesOf(place, expected, reading, `write its keys below: ${Object.keys(keys).join(", ")}`);
       if (found === undefined) return undefined;
       for (const entry of found) if (!Object.hasOwn(keys, entry.name)) failAsUnknown(entry, Object.keys(keys), options, reading);
       const values = Object.entries(keys).map(([name, { read }]) => {
@@ -109,21 +109,35 @@ interface Entry {
   readonly place: Place;
 }
 
-function entriesOf(place: Place, expected: string, reading: Reading): readonly Entry[] | undefined {
-  if (!isMap(place.node)) return reading.fail(place, `expected ${expected}, found ${describe(place.node)}`, null);
+/** @param fix for what is no map. */
+function entriesOf(place: Place, expected: string, reading: Reading, fix: string): readonly Entry[] | undefined {
+  if (!isMap(place.node)) return reading.fail(place, `expected ${expected}, found ${describe(place.node)}`, fix);
   const entries: Entry[] = [];
+  const names = new Set<string>();
   for (const pair of place.node.items) {
     const keyNode = reading.place(pair.key, place.key, place.offset);
-    if (!isScalar(keyNode.node)) {
-      reading.fail(keyNode, `expected a key, found ${describe(keyNode.node)}`, "put the key in quotes");
+    const name = nameOf(keyNode.node);
+    if (name === null) {
+      reading.fail(
+        keyNode,
+        `expected a key, found ${describe(keyNode.node)}`,
+        "write a word, in quotes if it begins with a bracket",
+      );
       continue;
     }
-    const name =
-      typeof keyNode.node.value === "string" ? keyNode.node.value : (keyNode.node.source ?? String(keyNode.node.value));
     const keyPath = keyBelow(place.key, name);
-    entries.push({ name, keyPlace: { ...keyNode, key: keyPath }, place: reading.place(pair.value, keyPath, keyNode.offset) });
+    const entry = { name, keyPlace: { ...keyNode, key: keyPath }, place: reading.place(pair.value, keyPath, keyNode.offset) };
+    if (names.has(name)) reading.fail(entry.keyPlace, `the key \`${shortened(name)}\` is here twice`, "make it one entry");
+    else entries.push(entry);
+    names.add(name);
   }
   return entries;
+}
+
+/** A key as it is written, whatever YAML takes it for; null where it is no scalar. */
+function nameOf(node: Node): string | null {
+  if (!isScalar(node)) return null;
+  return typeof node.value === "string" ? node.value : (node.source ?? null);
 }
 
 /** An entry of a map whose keys are the user's own names. */
@@ -146,7 +160,7 @@ export function mapOf<N, T>(
     mayBeBlank: true,
     read(place, reading) {
       const named: Named<N, T>[] = [];
-      for (const entry of entriesOf(place, expected, reading) ?? []) {
+      for (const entry of entriesOf(place, expected, reading, "write a name, `:` and its value on each line below") ?? []) {
         const parsed = parseName(entry.name);
         const value = shape.read(entry.place, reading);
         if ("value" in parsed) named.push({ name: parsed.value, keyPlace: entry.keyPlace, value });

@@ -48,7 +48,7 @@ export function parseConfig(text: string, path: string | null): ConfigResult {
 
 function parse(text: string, path: string | null): ConfigResult {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: "silent" });
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false });
   const reading = new Reading(path, document, lines);
   if (!reportSyntax(document, text, reading)) return { kind: "invalid", problems: reading.problems, text };
   // A file of comments alone is a file of defaults.

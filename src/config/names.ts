@@ -92,6 +92,7 @@ export function parseListReference(written: string): Parsed<string> {
 /** Accepts letters beyond ASCII (RFC 5890), `_`, and a final dot; neither escapes nor wildcards. Gives the name as written. */
 export function parseDomainName(written: string): Parsed<string> {
   if (isDomainName(written)) return { value: written };
+  if (written === "") return { wrong: "an empty name", fix: "write a name such as `example.com`" };
   return { wrong: `\`${written}\` is no domain name`, fix: domainFix(written) };
 }
 

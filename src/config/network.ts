@@ -20,6 +20,7 @@ export const endpoint = text({
   expected: "an address with a port, such as `127.0.0.1:5053`",
   parse: parseEndpoint,
   examples: ["127.0.0.1:5053", "[::1]:5053"],
+  fixOfCollection: 'put an address with brackets in quotes, as in "[::1]:5053"',
 });
 
 export function parseAddress(written: string): Parsed<string> {

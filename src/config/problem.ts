@@ -9,8 +9,8 @@ export interface Problem {
   /** Where in the tree, such as `rules[2].types`; empty for the file as a whole. */
   readonly key: string;
   readonly message: string;
-  /** What to do about it, as an order; null where nothing sensible can be said. */
-  readonly fix: string | null;
+  /** What to do about it, as an order. */
+  readonly fix: string;
 }
 
 /** Columns of a source line that are shown; of longer lines only the part around the caret. */
@@ -30,7 +30,7 @@ function printProblem(problem: Problem, sourceLine: string): string {
     const shown = sourceLine.slice(from, from + SHOWN_COLUMNS);
     printed.push(`    ${printable(shown)}`, `    ${" ".repeat(displayWidth(shown.slice(0, problem.column - 1 - from)))}^`);
   }
-  if (problem.fix !== null) printed.push(`    fix: ${problem.fix}`);
+  printed.push(`    fix: ${problem.fix}`);
   return `${printed.join("\n")}\n`;
 }
 

@@ -46,11 +46,11 @@ export class Reading {
   }
 
   /** Gives undefined, so that a reader can end with it. */
-  fail(place: Omit<Place, "node">, message: string, fix: string | null): undefined {
+  fail(place: Omit<Place, "node">, message: string, fix: string): undefined {
     this.#problems.push(this.#problem(place, message, fix));
   }
 
-  warn(place: Omit<Place, "node">, message: string, fix: string | null): void {
+  warn(place: Omit<Place, "node">, message: string, fix: string): void {
     this.#warnings.push(this.#problem(place, message, fix));
   }
 
@@ -81,7 +81,7 @@ export class Reading {
     return resolve(this.#baseDirectory, path);
   }
 
-  #problem(place: Omit<Place, "node">, message: string, fix: string | null): Problem {
+  #problem(place: Omit<Place, "node">, message: string, fix: string): Problem {
     const { line, col } = this.#lines.linePos(place.offset);
     return {
       file: this.#file,
@@ -89,7 +89,7 @@ export class Reading {
       column: Math.max(1, col),
       key: place.key,
       message: onOneLine(message),
-      fix: fix === null ? null : onOneLine(fix),
+      fix: onOneLine(fix),
     };
   }
 }

@@ -11,6 +11,7 @@ export const serverAddress = text({
   expected: "a server such as `223.5.5.5` or `https://1.1.1.1/dns-query`",
   parse: parseServer,
   examples: ["223.5.5.5", "udp://192.168.88.1:53", "tcp://9.9.9.9", "tls://8.8.8.8", "https://1.1.1.1/dns-query", "system"],
+  fixOfCollection: 'put an address with brackets in quotes, as in "[2400:3200::1]:53"',
 });
 
 export const proxy = text({

@@ -16,7 +16,7 @@ export interface Shape<T> {
 }
 
 /** What a parser of one word gives: the value, or what is wrong with the word and what to write. */
-export type Parsed<T> = { readonly value: T } | { readonly wrong: string; readonly fix: string | null };
+export type Parsed<T> = { readonly value: T } | { readonly wrong: string; readonly fix: string };
 
 /** Longer words are no configuration, and would drown every message about them. */
 const MAX_TEXT_LENGTH = 2000;
@@ -27,6 +27,8 @@ interface TextOptions<T> {
   /** Has to match whatever `parse` accepts. */
   readonly pattern?: string;
   readonly examples?: readonly string[];
+  /** What to do where YAML saw a map or array; by default, to write what is expected. */
+  readonly fixOfCollection?: string;
 }
 
 /** A string with a form of its own. */
@@ -39,7 +41,7 @@ export function text<T>(options: TextOptions<T>): Shape<T> {
       const word = scalarOf(place.node);
       if (typeof word !== "string") return failAsNotText(place, reading, options);
       if (word.length > MAX_TEXT_LENGTH)
-        return reading.fail(place, `expected ${expected}, found ${word.length} characters`, null);
+        return reading.fail(place, `expected ${expected}, found ${word.length} characters`, `write ${expected}`);
       const parsed = parse(word);
       return "value" in parsed ? parsed.value : reading.fail(place, parsed.wrong, parsed.fix);
     },
@@ -49,7 +51,7 @@ export function text<T>(options: TextOptions<T>): Shape<T> {
 function failAsNotText<T>(place: Place, reading: Reading, options: TextOptions<T>): undefined {
   const written = isScalar(place.node) && place.node.value !== null ? (place.node.source ?? null) : null;
   const message = `expected ${options.expected}, found ${describe(place.node)}`;
-  if (written === null) return reading.fail(place, message, null);
+  if (written === null) return reading.fail(place, message, options.fixOfCollection ?? `write ${options.expected}`);
   const parsed = options.parse(written);
   return reading.fail(place, message, "value" in parsed ? `put it in quotes: "${written}"` : parsed.fix);
 }
@@ -87,7 +89,11 @@ export function boolean(): Shape<boolean> {
       const found = scalarOf(place.node);
       if (typeof found === "boolean") return found;
       const fix = meant.get(String(found).toLowerCase());
-      return reading.fail(place, `expected ${expected}, found ${describe(place.node)}`, `write ${fix ?? expected}`);
+      return reading.fail(
+        place,
+        `expected ${expected}, found ${describe(place.node)}`,
+        `write ${fix === undefined ? expected : `\`${fix}\``}`,
+      );
     },
   };
 }
@@ -101,7 +107,8 @@ export function integer(minimum: number, maximum: number): Shape<number> {
     read(place, reading) {
       const found = scalarOf(place.node);
       if (typeof found === "number" && Number.isInteger(found) && found >= minimum && found <= maximum) return found;
-      const unquoted = typeof found === "string" && /^\d{1,15}$/.test(found) ? `write it without quotes: ${found}` : null;
+      const unquoted =
+        typeof found === "string" && /^\d{1,15}$/.test(found) ? `write it without quotes: ${found}` : `write ${expected}`;
       return reading.fail(place, `expected ${expected}, found ${describe(place.node)}`, unquoted);
     },
   };

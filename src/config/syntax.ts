@@ -1,18 +1,19 @@
 import { type Document, visit, type YAMLError } from "yaml";
 import type { Reading } from "./reading.ts";
 
-/**
- * Reports what is wrong with `text` as YAML. true = its tree can be read on: repeated keys spoil nothing else, while after
- * anything worse values may have slipped to other places.
- */
+/** Reports what is wrong with `text` as YAML. true = nothing is; else values may have slipped to other places, and reading on is no use. */
 export function reportSyntax(document: Document, text: string, reading: Reading): boolean {
-  const errors = [...document.errors, ...document.warnings];
+  const errors = [...document.errors, ...document.warnings].toSorted((a, b) => a.pos[0] - b.pos[0]);
+  let lastLineStart: number | null = null;
   for (const error of errors) {
+    // What follows in the same line is mostly the same mistake, seen again.
+    const lineStart = startOfLine(text, error.pos[0]);
+    if (lineStart === lastLineStart) continue;
+    lastLineStart = lineStart;
     const [message, fix] = inPlainWords(error, text);
     reading.fail({ key: "", offset: error.pos[0] }, message, fix);
   }
-  if (errors.some(({ code }) => code !== "DUPLICATE_KEY")) return false;
-  return !hasOpenAlias(document, reading);
+  return errors.length === 0 && !hasOpenAlias(document, reading);
 }
 
 /** `*.example.com` without quotes is an alias to YAML. */
@@ -33,14 +34,13 @@ function hasOpenAlias(document: Document, reading: Reading): boolean {
   return found;
 }
 
-type Words = readonly [message: string, fix: string | null];
+type Words = readonly [message: string, fix: string];
 
 function inPlainWords(error: YAMLError, text: string): Words {
   const [start, end] = error.pos;
   const line = lineAt(text, start);
+  const hint = quotingHint(line) ?? "look at the quotes, brackets and spaces of this line and the one before";
   switch (error.code) {
-    case "DUPLICATE_KEY":
-      return [`the key \`${/^[^\s:]+/.exec(text.slice(start))?.[0] ?? ""}\` is here twice`, "make it one entry"];
     case "TAG_RESOLVE_FAILED": {
       const tag = text.slice(start, end);
       return [`YAML takes \`${tag}\` for a tag, because it begins with \`!\``, `put it in quotes: "${tag}"`];
@@ -48,21 +48,28 @@ function inPlainWords(error: YAMLError, text: string): Words {
     case "TAB_AS_INDENT":
       return ["a tab stands where spaces are needed", "indent with spaces"];
     case "MULTIPLE_DOCS":
-      return ["a second document begins here", "remove the line `---`"];
+      return ["a second document begins here", "remove the line `---` or `...` before it"];
     case "BAD_SCALAR_START":
-      return [`a text cannot begin with \`${text.slice(start, start + 1)}\` without quotes`, "put it in quotes"];
-    case "BLOCK_AS_IMPLICIT_KEY":
-      return ["a second `:` in one line", "put the value in quotes, or begin a new line for the inner key"];
-    case "MISSING_CHAR":
-    case "UNEXPECTED_TOKEN":
+      return [`a text cannot begin with \`${text.charAt(start)}\` without quotes`, "put it in quotes"];
     case "BAD_ALIAS":
-      return [error.message, quotingHint(line)];
+      return ["a text cannot begin with `*` without quotes", "put it in quotes"];
+    case "BLOCK_AS_IMPLICIT_KEY":
+      if (/:\s.*:(?:\s|$)/.test(line))
+        return ["a second `:` in one line", "put the value in quotes, or begin a new line for the inner key"];
+      return ["the indentation does not fit the lines around it", INDENT];
     case "BAD_INDENT":
-      return [error.message, "indent keys of one map and items of one array alike, and close every `[` and `{`"];
+      if (error.message.startsWith("Flow"))
+        return ["a `[` or `{` before this is not closed, or this line is not indented", "close it, and indent the lines in it"];
+      return ["the indentation does not fit the lines around it", INDENT];
+    case "MISSING_CHAR":
+      if (/closing ["']quote/.test(error.message)) return ["a quote before this is not closed", "close it"];
+      return [`this is no YAML: ${lowerFirst(error.message)}`, hint];
     default:
-      return [error.message, quotingHint(line)];
+      return [`this is no YAML: ${lowerFirst(error.message)}`, hint];
   }
 }
+
+const INDENT = "indent the keys of one map alike, and the items of one array";
 
 /** The usual reasons why a line of this file is no YAML. */
 function quotingHint(line: string): string | null {
@@ -73,8 +80,16 @@ function quotingHint(line: string): string | null {
   return null;
 }
 
+function lowerFirst(message: string): string {
+  return message.charAt(0).toLowerCase() + message.slice(1);
+}
+
 function lineAt(text: string, offset: number): string {
-  const start = text.lastIndexOf("\n", offset - 1) + 1;
   const end = text.indexOf("\n", offset);
-  return text.slice(start, end === -1 ? undefined : end);
+  return text.slice(startOfLine(text, offset), end === -1 ? undefined : end);
+}
+
+// lastIndexOf takes a negative position for 0.
+function startOfLine(text: string, offset: number): number {
+  return offset === 0 ? 0 : text.lastIndexOf("\n", offset - 1) + 1;
 }
