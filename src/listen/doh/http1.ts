@@ -1,0 +1,159 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { Peer } from "../address.ts";
+import type { ListenServices } from "../services.ts";
+import type { Connection } from "../stream-listener.ts";
+import { ALLOWED_METHODS } from "./request.ts";
+import type { DohService, HttpPeer, HttpResponse } from "./service.ts";
+
+/** How long the rest of an endless body is thrown away after its 413, so that the client gets to read the answer. */
+const LINGER_MS = 1000;
+
+const CHECK_MS = 1000;
+
+/** DoH over HTTP/1.0 and HTTP/1.1 on connections that others have accepted. Responses go out in the order of the requests. */
+export class Http1Server {
+  readonly #service: DohService;
+  readonly #services: ListenServices;
+  readonly #server: Server;
+  readonly #connections = new WeakMap<Duplex, Http1Connection>();
+
+  constructor(service: DohService, services: ListenServices) {
+    const { limits } = services;
+    this.#service = service;
+    this.#services = services;
+    this.#server = createServer({
+      keepAliveTimeout: limits.httpIdleMs,
+      headersTimeout: limits.httpHeaderMs,
+      requestTimeout: limits.httpRequestMs,
+      connectionsCheckingInterval: CHECK_MS,
+      // Without a Host header Node would answer by itself, in chunks.
+      requireHostHeader: false,
+      noDelay: true,
+    });
+    // A client that sends its request and ends its side still wants the answer. The property is not in Node's types.
+    Object.assign(this.#server, { httpAllowHalfOpen: true });
+    const take = (request: IncomingMessage, response: ServerResponse): void => void this.#take(request, response);
+    this.#server.on("request", take);
+    this.#server.on("checkExpectation", take);
+    this.#server.on("connect", (_request, socket) => writeBare(socket, 405, `allow: ${ALLOWED_METHODS}\r\n`));
+    this.#server.on("clientError", (error, socket) => this.#refuse(error, socket));
+    // A server that never listens starts the timers of its requests on this event only.
+    this.#server.emit("listening");
+  }
+
+  serve(socket: Socket, peer: Peer): Connection {
+    const connection = new Http1Connection(socket, this.#service.peer(peer), this.#services.limits.outstandingPerConnection);
+    this.#connections.set(socket, connection);
+    this.#server.emit("connection", socket);
+    // Node reads by itself only what has not been read before.
+    socket.resume();
+    return connection;
+  }
+
+  async close(): Promise<void> {
+    this.#server.close();
+  }
+
+  async #take(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const connection = this.#connections.get(request.socket);
+    if (connection === undefined) throw new Error("a request came on a connection that was never served");
+    connection.begin(response);
+    const { headers } = request;
+    const reply = await this.#service.respond(
+      {
+        version: request.httpVersion === "1.0" ? "1.0" : "1.1",
+        method: request.method ?? "",
+        target: request.url ?? "",
+        contentType: headers["content-type"],
+        contentEncoding: headers["content-encoding"],
+        forwardedFor: joined(headers["x-forwarded-for"]),
+        realIp: joined(headers["x-real-ip"]),
+        body: hasBody(request) ? request : null,
+      },
+      connection.peer,
+    );
+    if (reply === null || response.destroyed || request.socket.destroyed) return;
+    this.#send(response, reply, connection.closesAfterThis);
+  }
+
+  #send(response: ServerResponse, reply: HttpResponse, closes: boolean): void {
+    response.writeHead(reply.status, closes || reply.unread ? { ...reply.headers, connection: "close" } : reply.headers);
+    if (!reply.unread) {
+      response.end(reply.body);
+      return;
+    }
+    // Closing now would reset the connection under the octets still arriving, and the answer might be lost with it.
+    response.write(reply.body);
+    const timer = this.#services.clock.setTimer(() => response.end(), LINGER_MS);
+    response.req.on("end", () => response.end());
+    response.on("close", () => timer.cancel());
+  }
+
+  #refuse(error: Error & { readonly code?: string }, socket: Duplex): void {
+    if (!socket.writable || error.code === "ECONNRESET" || this.#connections.get(socket)?.isIdle !== true) {
+      socket.destroy();
+      return;
+    }
+    writeBare(socket, error.code === "HPE_HEADER_OVERFLOW" ? 431 : error.code === "ERR_HTTP_REQUEST_TIMEOUT" ? 408 : 400, "");
+  }
+}
+
+/** One HTTP/1 connection and the requests on it that have no answer yet. */
+class Http1Connection implements Connection {
+  readonly peer: HttpPeer;
+  readonly #socket: Socket;
+  readonly #maxOutstanding: number;
+  #outstanding = 0;
+  #finishing = false;
+
+  constructor(socket: Socket, peer: HttpPeer, maxOutstanding: number) {
+    this.#socket = socket;
+    this.peer = peer;
+    this.#maxOutstanding = maxOutstanding;
+  }
+
+  get isIdle(): boolean {
+    return this.#outstanding === 0;
+  }
+
+  get closesAfterThis(): boolean {
+    return this.#finishing && this.#outstanding === 1;
+  }
+
+  begin(response: ServerResponse): void {
+    this.#outstanding++;
+    // Node goes on reading pipelined requests however many wait for their answers.
+    if (this.#outstanding >= this.#maxOutstanding) this.#socket.pause();
+    response.on("close", () => {
+      this.#outstanding--;
+      if (this.#outstanding < this.#maxOutstanding) this.#socket.resume();
+      if (this.#finishing && this.isIdle) this.#socket.destroySoon();
+    });
+  }
+
+  finish(): void {
+    this.#finishing = true;
+    if (this.isIdle) this.#socket.destroySoon();
+  }
+}
+
+/** RFC 9112 §6.3: a request with neither header has no body. */
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0";
+}
+
+function joined(value: string | readonly string[] | undefined): string | undefined {
+  return value === undefined || typeof value === "string" ? value : value.join(",");
+}
+
+/** Answers what never became a request, and closes. */
+function writeBare(socket: Duplex, status: number, extraHeaders: string): void {
+  const text = `${STATUS_CODES[status]}\n`;
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: text/plain; charset=utf-8\r\n` +
+      `content-length: ${text.length}\r\n${extraHeaders}connection: close\r\n\r\n${text}`,
+    () => socket.destroy(),
+  );
+}

@@ -1,0 +1,192 @@
+import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
+import { once } from "node:events";
+import type { Timer } from "../clock.ts";
+import { addressOfSocket, endpointText } from "./address.ts";
+import type { Reply } from "./handler.ts";
+import { localAddresses, wildcardFamily } from "./local-addresses.ts";
+import type { Endpoint } from "./options.ts";
+import type { ListenServices } from "./services.ts";
+
+/** How often this host's addresses are read again behind a wildcard. */
+const REREAD_MS = 5000;
+
+/** Linux and FreeBSD let sockets share a port by SO_REUSEPORT; elsewhere libuv's `reuseAddr` does the same. */
+const SHARING = process.platform === "linux" || process.platform === "freebsd" ? { reusePort: true } : { reuseAddr: true };
+
+/** Reads the addresses behind a wildcard; a test may put its own in place. */
+export type ReadLocalAddresses = typeof localAddresses;
+
+/**
+ * DNS over UDP on one endpoint. A wildcard socket would answer from whichever address the route back prefers, and clients
+ * drop a reply that comes from elsewhere (RFC 5452 §4.1). So each local address has a socket of its own, to which the
+ * kernel gives what was sent there, and the wildcard beside them hears the aliases that the system does not list.
+ */
+export class UdpListener {
+  readonly bound: Endpoint;
+  readonly #services: ListenServices;
+  readonly #readAddresses: ReadLocalAddresses;
+  readonly #main: Socket;
+  readonly #local = new Map<string, Socket>();
+  readonly #skipped = new Set<string>();
+  #inFlight = 0;
+  #timer: Timer | null = null;
+  #closing: Promise<void> | null = null;
+  #whenIdle: () => void = () => {};
+
+  /** @throws the system's error when the endpoint cannot be bound; a local address behind a wildcard that cannot is reported. */
+  static async open(endpoint: Endpoint, services: ListenServices, readAddresses = localAddresses): Promise<UdpListener> {
+    const isWildcard = wildcardFamily(endpoint.address) !== null;
+    const main = await bind(endpoint, isWildcard, services.limits.udpReceiveBufferBytes);
+    const listener = new UdpListener(main, endpoint.address, services, readAddresses);
+    if (isWildcard) await listener.#reread();
+    return listener;
+  }
+
+  private constructor(main: Socket, address: string, services: ListenServices, readAddresses: ReadLocalAddresses) {
+    this.#main = main;
+    this.#services = services;
+    this.#readAddresses = readAddresses;
+    this.bound = { address, port: main.address().port };
+    this.#serve(main);
+  }
+
+  /** The addresses that have a socket of their own behind a wildcard. */
+  get localAddresses(): readonly string[] {
+    return [...this.#local.keys()];
+  }
+
+  /** Takes no further question, lets the answers under way go out for at most `graceMs`, then closes all sockets. */
+  close(graceMs: number): Promise<void> {
+    this.#closing ??= this.#close(graceMs);
+    return this.#closing;
+  }
+
+  async #close(graceMs: number): Promise<void> {
+    this.#timer?.cancel();
+    if (this.#inFlight > 0) {
+      await new Promise<void>((resolve) => {
+        const timer = this.#services.clock.setTimer(resolve, graceMs);
+        this.#whenIdle = () => {
+          timer.cancel();
+          resolve();
+        };
+      });
+    }
+    await Promise.all([this.#main, ...this.#local.values()].map(closeSocket));
+    this.#local.clear();
+  }
+
+  async #reread(): Promise<void> {
+    const family = wildcardFamily(this.bound.address);
+    if (family === null || this.#closing !== null) return;
+    const wanted = new Set(this.#readAddresses(family));
+    for (const [address, socket] of this.#local) {
+      if (wanted.has(address)) continue;
+      this.#local.delete(address);
+      await closeSocket(socket);
+    }
+    for (const address of this.#skipped) if (!wanted.has(address)) this.#skipped.delete(address);
+    for (const address of wanted) if (!this.#local.has(address)) await this.#add(address);
+    if (this.#closing === null) this.#timer = this.#services.clock.setTimer(() => void this.#reread(), REREAD_MS);
+  }
+
+  async #add(address: string): Promise<void> {
+    try {
+      const socket = await bind({ address, port: this.bound.port }, true, this.#services.limits.udpReceiveBufferBytes);
+      if (this.#closing !== null) return await closeSocket(socket);
+      this.#local.set(address, socket);
+      this.#skipped.delete(address);
+      this.#serve(socket);
+    } catch (error) {
+      // An IPv6 address cannot be bound while it is tentative; it is tried again at each reading.
+      if (this.#skipped.has(address)) return;
+      this.#skipped.add(address);
+      this.#services.report({ kind: "localAddressSkipped", address, reason: String(error) });
+    }
+  }
+
+  #serve(socket: Socket): void {
+    const { address, port } = socket.address();
+    socket.on("error", (error) => {
+      this.#services.report({ kind: "socketError", where: `udp ${endpointText(address, port)}`, reason: error.message });
+    });
+    socket.on("message", (message, remote) => this.#take(socket, message, remote));
+  }
+
+  #take(socket: Socket, message: Buffer, remote: RemoteInfo): void {
+    const { counters, handler, limits } = this.#services;
+    // Nothing can be sent to port 0; such a source address is forged.
+    if (this.#closing !== null || remote.port === 0) return;
+    if (counters.udpInFlight >= limits.udpInFlight) {
+      counters.udpShed++;
+      return;
+    }
+    const answer = handler.answer(new Uint8Array(message.buffer, message.byteOffset, message.length), {
+      address: addressOfSocket(remote.address),
+      port: remote.port,
+      transport: "udp",
+      http: null,
+      clientId: null,
+    });
+    if (!(answer instanceof Promise)) {
+      this.#send(socket, answer, remote);
+      return;
+    }
+    counters.udpInFlight++;
+    this.#inFlight++;
+    void answer.then((reply) => {
+      this.#send(socket, reply, remote);
+      counters.udpInFlight--;
+      this.#inFlight--;
+      if (this.#inFlight === 0) this.#whenIdle();
+    });
+  }
+
+  #send(socket: Socket, reply: Reply | null, remote: RemoteInfo): void {
+    if (reply === null) return;
+    const { counters, limits } = this.#services;
+    try {
+      if (socket.getSendQueueSize() > limits.udpSendQueueBytes) {
+        counters.udpUnsent++;
+        return;
+      }
+      socket.send(reply.wire, remote.port, remote.address, (error) => {
+        if (error !== null) counters.udpUnsent++;
+      });
+    } catch {
+      // The address went away, and its socket with it, while the answer was awaited.
+      counters.udpUnsent++;
+    }
+  }
+}
+
+async function bind({ address, port }: Endpoint, shared: boolean, receiveBufferBytes: number): Promise<Socket> {
+  const socket = createSocket({
+    type: address.includes(":") ? "udp6" : "udp4",
+    ipv6Only: address.includes(":"),
+    ...(shared ? SHARING : {}),
+    // Only literals are ever sent to, so nothing is looked up.
+    lookup: (host, _options, found) => found(null, host, host.includes(":") ? 6 : 4),
+  });
+  try {
+    // As nothing is looked up, the socket is bound before `bind` returns.
+    const listening = once(socket, "listening");
+    socket.bind({ address, port, exclusive: true });
+    await listening;
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
+  try {
+    socket.setRecvBufferSize(receiveBufferBytes);
+  } catch {
+    // Some systems refuse what is beyond their limit instead of granting that much.
+  }
+  return socket;
+}
+
+function closeSocket(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    socket.close(() => resolve());
+  });
+}

@@ -1,0 +1,120 @@
+import { describe, expect, onTestFinished, test } from "vitest";
+import type { Client } from "../../src/client.ts";
+import type { Handler, Reply } from "../../src/listen/handler.ts";
+import { ASKERS, type Asker, type AskerKind } from "./support/askers.ts";
+import { handlerOf, idOf, messageOf, openSite } from "./support/site.ts";
+
+async function siteWithAsker(
+  kind: AskerKind,
+  handler?: Handler,
+): Promise<{ asker: Asker; site: Awaited<ReturnType<typeof openSite>> }> {
+  const site = await openSite(handler === undefined ? {} : { handler });
+  const asker = await kind.open(site);
+  onTestFinished(() => asker.close());
+  return { asker, site };
+}
+
+describe.each(ASKERS)("$title", (kind) => {
+  test("the reply is what the handler gave, byte for byte", async () => {
+    const seen: Uint8Array[] = [];
+    const wire = messageOf(77, 1200);
+    const { asker } = await siteWithAsker(
+      kind,
+      handlerOf((message) => {
+        seen.push(message);
+        return { wire, maxAgeSeconds: null };
+      }),
+    );
+    expect(await asker.ask(messageOf(77, 35))).toEqual(wire);
+    expect(seen.map((message) => new Uint8Array(message))).toEqual([messageOf(77, 35)]);
+  });
+
+  test("100 questions at once all get their own answers", async () => {
+    const { asker } = await siteWithAsker(
+      kind,
+      handlerOf(async (wire) => ({ wire, maxAgeSeconds: null })),
+    );
+    const messages = Array.from({ length: 100 }, (_, id) => messageOf(id, 20 + id));
+    expect(await Promise.all(messages.map((message) => asker.ask(message)))).toEqual(messages);
+  });
+
+  test("the client's address and transport are told, and nothing is made up", async () => {
+    const clients: Client[] = [];
+    const { asker } = await siteWithAsker(
+      kind,
+      handlerOf((wire, client) => {
+        clients.push(client);
+        return { wire, maxAgeSeconds: null };
+      }),
+    );
+    await asker.ask(messageOf(1));
+    expect(clients).toEqual([
+      { address: "127.0.0.1", port: expect.any(Number), transport: kind.transport, http: kind.http, clientId: null },
+    ]);
+  });
+
+  test("a slow answer does not hold up a quick one", async () => {
+    const slow = Promise.withResolvers<Reply>();
+    const { asker } = await siteWithAsker(
+      kind,
+      handlerOf((wire) => (idOf(wire) === 1 ? slow.promise : { wire, maxAgeSeconds: null })),
+    );
+    const first = asker.ask(messageOf(1));
+    expect(await asker.ask(messageOf(2))).toEqual(messageOf(2));
+    slow.resolve({ wire: messageOf(1), maxAgeSeconds: null });
+    expect(await first).toEqual(messageOf(1));
+  });
+
+  test("closing lets the answer under way go out", async () => {
+    const begun = Promise.withResolvers<void>();
+    const slow = Promise.withResolvers<Reply>();
+    const { asker, site } = await siteWithAsker(
+      kind,
+      handlerOf(() => {
+        begun.resolve();
+        return slow.promise;
+      }),
+    );
+    const answer = asker.ask(messageOf(1));
+    await begun.promise;
+    const closed = site.close();
+    slow.resolve({ wire: messageOf(1), maxAgeSeconds: null });
+    expect(await answer).toEqual(messageOf(1));
+    await closed;
+    expect(site.counters).toMatchObject({ connections: 0, udpInFlight: 0 });
+  });
+
+  test("closing does not wait for idle connections, and may be asked twice", async () => {
+    const { asker, site } = await siteWithAsker(kind);
+    await asker.ask(messageOf(1));
+    await Promise.all([site.close(), site.close()]);
+    expect(site.counters.connections).toBe(0);
+  });
+
+  test("closing waits no longer than its grace for an answer that never comes", async () => {
+    const begun = Promise.withResolvers<void>();
+    const { asker, site } = await siteWithAsker(
+      kind,
+      handlerOf(() => {
+        begun.resolve();
+        return new Promise(() => {});
+      }),
+    );
+    asker.ask(messageOf(1)).catch(() => {});
+    await begun.promise;
+    await site.close(1);
+    expect(site.counters.connections).toBe(0);
+  });
+
+  test("a message that the handler gives nothing for gets no reply, and the next one its own", async () => {
+    const { asker } = await siteWithAsker(
+      kind,
+      handlerOf((wire) => (idOf(wire) === 1 ? null : { wire, maxAgeSeconds: null })),
+    );
+    const replies: Uint8Array[] = [];
+    const first = asker.ask(messageOf(1)).then((reply) => replies.push(reply));
+    if (kind.silence === "status 400") await expect(first).rejects.toThrow("status 400");
+    expect(await asker.ask(messageOf(2))).toEqual(messageOf(2));
+    expect(replies).toEqual([]);
+  });
+});

@@ -1,0 +1,74 @@
+import { fileURLToPath } from "node:url";
+import { onTestFinished } from "vitest";
+import { systemClock } from "../../../src/clock.ts";
+import type { Handler } from "../../../src/listen/handler.ts";
+import { type Listeners, type ListenersSurroundings, openListeners } from "../../../src/listen/listeners.ts";
+import type { ListenOptions } from "../../../src/listen/options.ts";
+
+export const tlsFixture = (name: string): string => fileURLToPath(new URL(`../../fixtures/tls/${name}`, import.meta.url));
+
+export const ON_LOOPBACK = [{ address: "127.0.0.1", port: 0 }];
+
+/** Everything but `answer` of a handler; JSON questions are answered with their parameters. */
+export function handlerOf(answer: Handler["answer"]): Handler {
+  return {
+    answer,
+    answerJson: async (parameters) => ({ kind: "ok", body: JSON.stringify([...parameters]), maxAgeSeconds: 7 }),
+  };
+}
+
+/** Gives back what it is asked. */
+export const echo: Handler = handlerOf((wire) => ({ wire, maxAgeSeconds: 60 }));
+
+export interface SiteOptions extends Partial<ListenersSurroundings> {
+  readonly listen?: Partial<ListenOptions>;
+  readonly trustedProxies?: readonly string[];
+  readonly handler?: Handler;
+}
+
+/** Listeners of every kind on 127.0.0.1, closed at the end of the test. */
+export async function openSite({
+  listen,
+  trustedProxies = [],
+  handler = echo,
+  ...surroundings
+}: SiteOptions = {}): Promise<Listeners> {
+  const listeners = await openListeners(
+    {
+      listen: {
+        dns: ON_LOOPBACK,
+        tls: ON_LOOPBACK,
+        https: ON_LOOPBACK,
+        http: ON_LOOPBACK,
+        admin: null,
+        dohPath: "/dns-query",
+        proxyProtocol: [],
+        ...listen,
+      },
+      tls: { cert: tlsFixture("cert.pem"), key: tlsFixture("key.pem") },
+      trustedProxies,
+    },
+    handler,
+    { clock: systemClock, ...surroundings },
+  );
+  onTestFinished(() => listeners.close(0));
+  return listeners;
+}
+
+export function portOf(listeners: Listeners, kind: keyof Listeners["bound"]): number {
+  const [endpoint] = listeners.bound[kind];
+  if (endpoint === undefined) throw new Error(`nothing is bound for ${kind}`);
+  return endpoint.port;
+}
+
+/** A message with this number as its id, and some octets behind the header to tell messages apart. */
+export function messageOf(id: number, sizeBytes = 40): Uint8Array {
+  const message = new Uint8Array(sizeBytes).map((_, at) => (id * 31 + at) & 0xff);
+  message[0] = id >> 8;
+  message[1] = id & 0xff;
+  return message;
+}
+
+export function idOf(message: Uint8Array): number {
+  return (message[0] ?? 0) * 256 + (message[1] ?? 0);
+}
