@@ -126,6 +126,7 @@ export class Asking {
     this.#review();
   }
 
+  // The failure that is noted here is one that says nothing about the member.
   #failLoudly(asked: Ask, bug: unknown): void {
     if (this.#settled) return;
     this.#close(asked, { kind: "failed", failure: "closed" });

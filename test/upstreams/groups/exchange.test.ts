@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import { describe, expect, test } from "vitest";
 import { RCODE, TYPE } from "../../../src/dns/types.ts";
 import { MAX_GROUP_IN_FLIGHT } from "../../../src/upstreams/group.ts";
@@ -210,6 +211,29 @@ describe("limits", () => {
 });
 
 describe("closing", () => {
+  test("members that are found silent by it are not probed", async () => {
+    const site = new Site(groupOptions("g", { servers: [serverOptions("a")] }));
+    site.behave({ a: silent });
+    const waiting = [site.begin(), site.begin(), site.begin()];
+    await site.clock.advance(700);
+    await site.groups.close();
+    await Promise.all(waiting);
+    expect(site.takeAsked().length).toBe(3);
+    await site.clock.advance(10_000);
+    expect(site.takeAsked()).toEqual([]);
+  });
+
+  test("a probe under way is aborted", async () => {
+    const site = new Site(groupOptions("g", { servers: [serverOptions("a")] }));
+    site.behave({ a: fails("refused") });
+    await site.ask();
+    site.behave({ a: silent });
+    await site.clock.advance(1500);
+    expect(site.server("a").aborted).toBe(0);
+    await site.groups.close();
+    expect(site.server("a").aborted).toBe(1);
+  });
+
   test("what is under way ends with closed, later questions too, and the members are closed once", async () => {
     const site = new Site(groupOptions("g"));
     site.behave({ a: silent });
@@ -231,6 +255,16 @@ describe("closing", () => {
     await site.clock.advance(60_000);
     expect(site.takeAsked()).toEqual([]);
   });
+});
+
+test("nothing is left hanging on the caller's signal", async () => {
+  const site = new Site(groupOptions("g"));
+  const { signal } = new AbortController();
+  const exchanging = site.group.exchange(question(), { signal, attempts: [], origin: null });
+  expect(getEventListeners(signal, "abort").length).toBe(1);
+  await site.clock.advance(10);
+  await exchanging;
+  expect(getEventListeners(signal, "abort")).toEqual([]);
 });
 
 test("a bug in a member is not taken for a failure of the network", async () => {

@@ -142,6 +142,17 @@ describe("probes", () => {
     expect(site.takeAsked()).toEqual([]);
   });
 
+  test("the reply of a recovered member is all that is known of its speed", async () => {
+    const site = new Site(one);
+    site.behave({ a: answers(500) });
+    await site.ask();
+    site.behave({ a: fails("refused", 0) });
+    await site.ask();
+    site.behave({ a: answers(30) });
+    await site.clock.advance(1100);
+    expect(site.group.status()).toMatchObject({ members: [{ well: true, latencyMs: 30 }] });
+  });
+
   test("what is no DNS answer does not make well", async () => {
     const site = new Site(one);
     site.behave({ a: fails("refused") });
