@@ -5,7 +5,7 @@ import type { Entry } from "./entry.ts";
  * Which entries speak of a name: those held under it, and those whose aliases end at it (RFC 2308 §2.1). The oldest come first.
  */
 export class NameIndex {
-  readonly #byName = new Map<Name, Entry[]>();
+  readonly #byName = new Map<Name, readonly Entry[]>();
 
   about(name: Name): readonly Entry[] {
     return this.#byName.get(name) ?? NO_ENTRIES;
@@ -13,11 +13,8 @@ export class NameIndex {
 
   add(entry: Entry): void {
     const { name, chainEnd } = entry.answer;
-    this.#list(name).push(entry);
-    if (chainEnd === name) return;
-    const list = this.#list(chainEnd);
-    if (list.length >= MAX_ALIASED) forgetOldestAliased(list, chainEnd);
-    list.push(entry);
+    this.#put(name, this.about(name).concat(entry));
+    if (chainEnd !== name) this.#put(chainEnd, withRoom(this.about(chainEnd), chainEnd).concat(entry));
   }
 
   remove(entry: Entry): void {
@@ -30,20 +27,17 @@ export class NameIndex {
     this.#byName.clear();
   }
 
-  #list(name: Name): Entry[] {
-    const known = this.#byName.get(name);
-    if (known !== undefined) return known;
-    const list: Entry[] = [];
-    this.#byName.set(name, list);
-    return list;
+  #take(name: Name, entry: Entry): void {
+    this.#put(
+      name,
+      this.about(name).filter((each) => each !== entry),
+    );
   }
 
-  #take(name: Name, entry: Entry): void {
-    const list = this.#byName.get(name);
-    const place = list?.indexOf(entry) ?? -1;
-    if (list === undefined || place < 0) return;
-    if (list.length === 1) this.#byName.delete(name);
-    else list.splice(place, 1);
+  // Lists are made anew, at their exact length: one that grows by `push` or a spread has room for sixteen more, which few will need.
+  #put(name: Name, list: readonly Entry[]): void {
+    if (list.length === 0) this.#byName.delete(name);
+    else this.#byName.set(name, list);
   }
 }
 
@@ -55,7 +49,8 @@ const MAX_ALIASED = 64;
 
 const NO_ENTRIES: readonly Entry[] = [];
 
-function forgetOldestAliased(list: Entry[], name: Name): void {
+function withRoom(list: readonly Entry[], name: Name): readonly Entry[] {
+  if (list.length < MAX_ALIASED) return list;
   const oldest = list.findIndex(({ answer }) => answer.name !== name);
-  if (oldest >= 0) list.splice(oldest, 1);
+  return list.filter((_, index) => index !== oldest);
 }

@@ -68,6 +68,11 @@ export function failure(text: string, shape: AnswerShape = {}): Answer {
   return response(text, { type: shape.type ?? TYPE.A, rcode: RCODE.SERVFAIL, answers: [], soa: null });
 }
 
+/** The same with its bytes in a plain array: equality tells a Buffer from one. */
+export function plain(answer: Answer): Answer {
+  return { ...answer, wire: Uint8Array.from(answer.wire) };
+}
+
 function negative(text: string, rcode: number, shape: AnswerShape): Answer {
   const { type = TYPE.A, ttlSeconds = 60 } = shape;
   const soa = negativeSoa(name("zone.example"), ttlSeconds);

@@ -1,0 +1,333 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { AnswerCache } from "../../src/cache/answer-cache.ts";
+import { entryBytes } from "../../src/cache/entry.ts";
+import { cacheKey } from "../../src/cache/key.ts";
+import type { CacheOptions } from "../../src/cache/options.ts";
+import type { Answer } from "../../src/dns/answer.ts";
+import { TYPE } from "../../src/dns/types.ts";
+import { fakeClock } from "../fake-clock.ts";
+import { failure, name, nodata, nxdomain, plain, positive, question, usualLimits } from "./answers.ts";
+
+const limits = usualLimits;
+const stale = { keepMs: 3_600_000, afterMs: 1800, ttlSeconds: 30, recheckMs: 30_000 };
+
+function newCache(sizeBytes: number, changed: Partial<CacheOptions> = {}) {
+  const clock = fakeClock();
+  return { clock, cache: new AnswerCache({ sizeBytes, stale, prefetch: true, file: null, volatile: [], ...changed }, clock) };
+}
+
+const key = (text: string, type: number = TYPE.A, route = "domestic") => cacheKey(question(text, type), route);
+
+/** Names of one length, so that their entries weigh the same. */
+const host = (index: number) => `h${String(index).padStart(6, "0")}.example`;
+const weight = entryBytes(key(host(0)), positive(host(0)));
+/** A cache whose positive segment takes so many of them. */
+const sizeFor = (entries: number) => Math.ceil((entries * weight * 8) / 7);
+
+describe("what is held", () => {
+  const answers: readonly [string, Answer][] = [
+    ["a positive", positive("page.example")],
+    ["one behind an alias", positive("page.example", { alias: "end.example" })],
+    ["a NODATA", nodata("page.example")],
+    ["an NXDOMAIN", nxdomain("page.example")],
+    [
+      "a failure with its reasons",
+      { ...failure("page.example"), rcode: 23, extendedErrors: [{ code: 22, text: "nobody there" }] },
+    ],
+    ["a long one", positive("page.example", { type: TYPE.TXT, data: new Uint8Array(60_000).map((_, index) => index & 255) })],
+  ];
+  test.each(answers)("comes back equal: %s", (_, answer) => {
+    const { cache } = newCache(1 << 20);
+    const at = key("page.example", answer.type);
+    expect(cache.put(at, answer, { limits })).toBe("taken");
+    expect(cache.get(at)).toEqual({
+      answer: plain(answer),
+      storedAtMs: 0,
+      hits: 1,
+      volatile: false,
+      made: false,
+      troubledAtMs: null,
+    });
+  });
+
+  test("stays valid in the hands of whoever got it, after it was dropped and its memory reused", () => {
+    const { cache } = newCache(1 << 20);
+    cache.put(key("page.example"), positive("page.example"), { limits });
+    const held = cache.get(key("page.example"));
+    cache.delete(key("page.example"));
+    for (let index = 0; index < 50; index++) cache.put(key(host(index)), positive(host(index)), { limits });
+    expect(held?.answer).toEqual(plain(positive("page.example")));
+  });
+
+  test("does not change when the one who put it changes his bytes", () => {
+    const { cache } = newCache(1 << 20);
+    const answer = positive("page.example");
+    cache.put(key("page.example"), answer, { limits });
+    answer.wire.fill(0);
+    expect(cache.get(key("page.example"))?.answer).toEqual(plain(positive("page.example")));
+  });
+
+  test("is not held if truncated, or larger than its share", () => {
+    const { cache } = newCache(8192);
+    expect(cache.put(key("page.example"), { ...positive("page.example"), truncated: true }, { limits })).toBe("truncated");
+    const large = positive("page.example", { type: TYPE.TXT, data: new Uint8Array(9000) });
+    expect(cache.put(key("page.example", TYPE.TXT), large, { limits })).toBe("large");
+    expect(newCache(0).cache.put(key("page.example"), positive("page.example"), { limits })).toBe("large");
+  });
+
+  test("is gone once no use is left in it: a positive after its stale life, a negative and a volatile one after their TTL", async () => {
+    const { cache, clock } = newCache(1 << 20);
+    cache.put(key("a.example"), positive("a.example", { ttlSeconds: 10 }), { limits });
+    cache.put(key("b.example"), positive("b.example", { ttlSeconds: 10 }), { limits, volatile: true });
+    cache.put(key("c.example"), nodata("c.example", { ttlSeconds: 10 }), { limits });
+    await clock.advance(9_999);
+    expect(["a", "b", "c"].filter((text) => cache.peek(key(`${text}.example`)) !== null)).toEqual(["a", "b", "c"]);
+    await clock.advance(1);
+    expect(["a", "b", "c"].filter((text) => cache.peek(key(`${text}.example`)) !== null)).toEqual(["a"]);
+    await clock.advance(stale.keepMs);
+    expect(cache.peek(key("a.example"))).toBeNull();
+    expect(cache.stats()).toMatchObject({ positive: { entries: 0, bytes: 0 }, negative: { entries: 0, bytes: 0 } });
+  });
+
+  test("under the key of another name is a mistake that shows at once", () => {
+    const { cache } = newCache(1 << 20);
+    expect(() => cache.put(key("page.example"), positive("other.example"), { limits })).toThrow("another name");
+  });
+});
+
+describe("the budget", () => {
+  test("100,000 NXDOMAINs of random names displace no positive answer", () => {
+    const { cache } = newCache(1 << 20);
+    const names = Array.from({ length: 500 }, (_, index) => host(index));
+    for (const each of names) cache.put(key(each), positive(each), { limits });
+    for (let index = 0; index < 100_000; index++) {
+      const flood = `x${index}.flood.example`;
+      cache.put(key(flood), nxdomain(flood), { limits });
+    }
+    expect(names.filter((each) => cache.peek(key(each)) === null)).toEqual([]);
+    const { positive: positives, negative } = cache.stats();
+    expect(positives).toMatchObject({ entries: 500, evictions: 0 });
+    expect(negative.entries).toBeGreaterThan(50);
+    expect(negative.entries + negative.evictions).toBe(100_000);
+  });
+
+  test("is never exceeded, whatever is put", () => {
+    const puts = fc.array(
+      fc.record({
+        index: fc.nat(30),
+        make: fc.constantFrom(positive, nodata, nxdomain, failure),
+        octets: fc.integer({ min: 1, max: 900 }),
+        aliased: fc.boolean(),
+      }),
+      { maxLength: 80 },
+    );
+    fc.assert(
+      fc.property(puts, fc.integer({ min: 0, max: 20_000 }), (script, sizeBytes) => {
+        const { cache } = newCache(sizeBytes);
+        for (const { index, make, octets, aliased } of script) {
+          const shape = { type: TYPE.TXT, data: new Uint8Array(octets), ...(aliased ? { alias: "end.example" } : {}) };
+          cache.put(key(host(index), TYPE.TXT), make(host(index), shape), { limits });
+          const stats = cache.stats();
+          expect(stats.positive.bytes).toBeLessThanOrEqual(stats.positive.budgetBytes);
+          expect(stats.negative.bytes).toBeLessThanOrEqual(stats.negative.budgetBytes);
+          expect(stats.positive.budgetBytes + stats.negative.budgetBytes).toBe(sizeBytes);
+          const held = [...cache.entries()];
+          expect(held.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(stats.positive.bytes + stats.negative.bytes);
+          expect(held.length).toBe(stats.positive.entries + stats.negative.entries);
+        }
+      }),
+    );
+  });
+
+  test("a name asked for type after type, or by subnet after subnet, keeps few entries", () => {
+    const { cache } = newCache(1 << 24);
+    cache.put(key("page.example"), positive("page.example"), { limits });
+    for (let type = 300; type < 1300; type++) cache.put(key("page.example", type), nodata("page.example", { type }), { limits });
+    expect(cache.stats().negative.entries).toBe(256);
+    expect(cache.peek(key("page.example", 1299))).not.toBeNull();
+    expect(cache.peek(key("page.example"))).not.toBeNull();
+  });
+
+  test("names without end may be aliases of one", () => {
+    const { cache } = newCache(1 << 22);
+    for (let index = 0; index < 2000; index++) {
+      cache.put(key(host(index)), positive(host(index), { alias: "end.example" }), { limits });
+    }
+    expect(cache.stats().positive.entries).toBe(2000);
+    for (let index = 0; index < 2000; index++) cache.delete(key(host(index)));
+    expect(cache.stats().positive).toMatchObject({ entries: 0, bytes: 0 });
+    expect(cache.inspect(name("end.example"))).toEqual([]);
+  });
+});
+
+describe("eviction", () => {
+  test("follows SIEVE: the hand spares once whoever was asked for, and takes the first who was not", () => {
+    const room = 8;
+    const steps = fc.array(fc.record({ index: fc.nat(20), puts: fc.boolean() }), { maxLength: 200 });
+    fc.assert(
+      fc.property(steps, (script) => {
+        const { cache } = newCache(sizeFor(room));
+        const model = new SieveModel(room);
+        for (const { index, puts } of script) {
+          const text = host(index);
+          if (puts && !model.has(text)) {
+            cache.put(key(text), positive(text), { limits });
+            model.add(text);
+          } else {
+            expect(cache.get(key(text)) !== null).toBe(model.hit(text));
+          }
+          expect(hostsIn(cache)).toEqual(model.names());
+        }
+      }),
+    );
+  });
+
+  test("takes the useless before anybody who is of use", async () => {
+    const { cache, clock } = newCache(sizeFor(4), { stale: null });
+    cache.put(key(host(0)), positive(host(0), { ttlSeconds: 100 }), { limits });
+    cache.put(key(host(1)), positive(host(1), { ttlSeconds: 100 }), { limits });
+    cache.put(key(host(2)), positive(host(2), { ttlSeconds: 5 }), { limits });
+    cache.put(key(host(3)), positive(host(3), { ttlSeconds: 100 }), { limits });
+    cache.get(key(host(2)));
+    await clock.advance(5_000);
+    cache.put(key(host(4)), positive(host(4)), { limits });
+    expect(hostsIn(cache)).toEqual([host(0), host(1), host(3), host(4)]);
+    expect(cache.stats().positive.evictions).toBe(0);
+  });
+
+  test("a renewed answer keeps the favour it had", () => {
+    const { cache } = newCache(sizeFor(2));
+    cache.put(key(host(0)), positive(host(0)), { limits });
+    cache.get(key(host(0)));
+    cache.put(key(host(0)), positive(host(0)), { limits });
+    cache.put(key(host(1)), positive(host(1)), { limits });
+    cache.put(key(host(2)), positive(host(2)), { limits });
+    expect(hostsIn(cache)).toEqual([host(0), host(2)]);
+  });
+});
+
+describe("looking and flushing", () => {
+  test("get counts, peek does not", () => {
+    const { cache } = newCache(1 << 20);
+    cache.put(key("page.example"), positive("page.example"), { limits });
+    cache.peek(key("page.example"));
+    cache.peek(key("none.example"));
+    cache.get(key("none.example"));
+    expect(cache.get(key("page.example"))?.hits).toBe(1);
+    expect(cache.get(key("page.example"))?.hits).toBe(2);
+    expect(cache.stats()).toMatchObject({ hits: 2, misses: 1, positive: { hits: 2 }, negative: { hits: 0 } });
+  });
+
+  test("inspect shows what a name has on every route, with its true age", async () => {
+    const { cache, clock } = newCache(1 << 20);
+    const bornMs = clock.wallMs();
+    cache.put(key("page.example"), positive("page.example"), { limits, volatile: true });
+    cache.put(key("www.page.example"), positive("www.page.example", { alias: "page.example" }), { limits });
+    await clock.advance(5_000);
+    cache.put(key("page.example", TYPE.A, "overseas"), nxdomain("page.example"), { limits });
+    const shown = cache.inspect(name("page.example"));
+    expect(shown.map(({ key: { type, route }, outcome, storedWallMs }) => ({ type, route, outcome, storedWallMs }))).toEqual([
+      { type: TYPE.A, route: "domestic", outcome: "positive", storedWallMs: bornMs },
+      { type: null, route: "overseas", outcome: "nxdomain", storedWallMs: bornMs + 5_000 },
+    ]);
+    expect(shown.map(({ held }) => held.volatile)).toEqual([true, false]);
+  });
+
+  test("flush drops a name on every route and in every type, and below it only if asked", () => {
+    const { cache } = newCache(1 << 20);
+    const fill = () => {
+      for (const text of ["page.example", "www.page.example", "otherpage.example"]) {
+        for (const type of [TYPE.A, TYPE.TXT]) cache.put(key(text, type), positive(text, { type }), { limits });
+      }
+      cache.put(key("page.example", TYPE.A, "overseas"), nxdomain("page.example"), { limits });
+    };
+    fill();
+    expect(cache.flush(name("page.example"), false)).toBe(3);
+    expect(cache.peek(key("www.page.example"))).not.toBeNull();
+    fill();
+    expect(cache.flush(name("page.example"), true)).toBe(5);
+    expect(cache.peek(key("otherpage.example"))).not.toBeNull();
+    expect(cache.flush(name("page.example"), true)).toBe(0);
+  });
+
+  test("clear leaves nothing, and the cache goes on", () => {
+    const { cache } = newCache(sizeFor(20));
+    for (let index = 0; index < 30; index++) cache.put(key(host(index)), positive(host(index)), { limits });
+    cache.clear();
+    expect([...cache.entries()]).toEqual([]);
+    expect(cache.stats().positive).toMatchObject({ entries: 0, bytes: 0 });
+    for (let index = 0; index < 30; index++) cache.put(key(host(index)), positive(host(index)), { limits });
+    expect(cache.stats().positive.entries).toBe(20);
+    expect(cache.get(key(host(29)))?.answer).toEqual(plain(positive(host(29))));
+  });
+});
+
+describe("an answer that was kept elsewhere", () => {
+  test("goes on ageing from when it first came", async () => {
+    const { cache, clock } = newCache(1 << 20);
+    await clock.advance(1_000);
+    expect(cache.put(key("page.example"), positive("page.example", { ttlSeconds: 100 }), { limits, ageMs: 40_000 })).toBe(
+      "taken",
+    );
+    expect(cache.get(key("page.example"))?.storedAtMs).toBe(-39_000);
+    expect(cache.inspect(name("page.example"))[0]?.storedWallMs).toBe(clock.wallMs() - 40_000);
+  });
+
+  test("is not taken where its life is over, or a later answer is held", () => {
+    const { cache } = newCache(1 << 20);
+    const ageMs = 300_000 + stale.keepMs;
+    expect(cache.put(key("page.example"), positive("page.example", { ttlSeconds: 300 }), { limits, ageMs })).toBe("momentary");
+    cache.put(key("page.example"), nodata("page.example"), { limits });
+    expect(cache.put(key("page.example"), positive("page.example"), { limits, ageMs: 1 })).toBe("older");
+  });
+});
+
+function hostsIn(cache: AnswerCache): string[] {
+  return [...cache.entries()]
+    .map(({ held }) => held.answer.name.slice(1, 8))
+    .map((label) => `${label}.example`)
+    .sort();
+}
+
+/** SIEVE as its paper tells it, over an array: the oldest first, the hand an index. */
+class SieveModel {
+  readonly #room: number;
+  #queue: { readonly name: string; visited: boolean }[] = [];
+  #hand = 0;
+
+  constructor(room: number) {
+    this.#room = room;
+  }
+
+  has(text: string): boolean {
+    return this.#queue.some((each) => each.name === text);
+  }
+
+  hit(text: string): boolean {
+    const found = this.#queue.find((each) => each.name === text);
+    if (found !== undefined) found.visited = true;
+    return found !== undefined;
+  }
+
+  add(text: string): void {
+    if (this.#queue.length === this.#room) this.#evict();
+    this.#queue.push({ name: text, visited: false });
+  }
+
+  names(): string[] {
+    return this.#queue.map((each) => each.name).sort();
+  }
+
+  #evict(): void {
+    for (;;) {
+      if (this.#hand >= this.#queue.length) this.#hand = 0;
+      const each = this.#queue[this.#hand];
+      if (each === undefined) return;
+      if (!each.visited) break;
+      each.visited = false;
+      this.#hand++;
+    }
+    this.#queue.splice(this.#hand, 1);
+  }
+}
