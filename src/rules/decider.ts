@@ -1,0 +1,194 @@
+import type { Shaping } from "../answers/options.ts";
+import type { Name } from "../dns/name.ts";
+import { CLASS, TYPE } from "../dns/types.ts";
+import type { HostsTable } from "../hosts/hosts-table.ts";
+import { unreachable } from "../unreachable.ts";
+import { blockedAnswer } from "./blocked.ts";
+import { ClientAddresses } from "./clients.ts";
+import type { Asked, Asker, Decision, Reply } from "./decision.ts";
+import { ruleThatKeeps } from "./existence.ts";
+import { type HostsTtls, hostsAnswer } from "./hosts-answer.ts";
+import type { RuleAnswer, RuleOptions, SpecialOptions } from "./options.ts";
+import { compare, drop, forward, type Ground, reply } from "./outcomes.ts";
+import type { ListSource } from "./patterns.ts";
+import { isHit, Rule } from "./rule.ts";
+import { Settings } from "./settings.ts";
+import { type SpecialZone, SpecialZones } from "./special.ts";
+import { SpecialExistence } from "./special-existence.ts";
+import { type Explanation, hitStep, hostsStep, type Step } from "./trace.ts";
+
+export interface DeciderParts {
+  readonly rules: readonly RuleOptions[];
+  readonly answers: Shaping;
+  readonly special: SpecialOptions;
+  readonly hosts: HostsTable;
+  readonly hostsTtlSeconds: number;
+  readonly lists: ListSource;
+  /** Takes the questions that no rule decides. */
+  readonly firstGroup: string;
+}
+
+/** One question on its way through the rules. */
+interface Inquiry {
+  readonly asked: Asked;
+  readonly asker: Asker;
+  /** The special zone of the name: only rules with a pattern within it count. */
+  readonly zone: SpecialZone | null;
+  /** null = nobody reads them, and none are made. */
+  readonly steps: Step[] | null;
+}
+
+/** Decides what becomes of a question: hosts, special names, rules, in this order. Synchronous; lists are taken as they are at the time. */
+export class Decider {
+  readonly #rules: readonly Rule[];
+  readonly #hosts: HostsTable;
+  readonly #hostsTtls: HostsTtls;
+  readonly #zones: SpecialZones;
+  readonly #existence: SpecialExistence;
+  readonly #initial: Settings;
+  readonly #setsLog: boolean;
+  readonly #firstGroup: string;
+
+  /** @throws Error where a rule's pattern is none; `ruleProblems` says so beforehand. */
+  constructor({ rules, answers, special, hosts, hostsTtlSeconds, lists, firstGroup }: DeciderParts) {
+    const addresses = new ClientAddresses();
+    this.#rules = rules.map((options) => new Rule(options, { lists, addresses }));
+    this.#hosts = hosts;
+    this.#hostsTtls = { positiveSeconds: hostsTtlSeconds, negativeSeconds: answers.negative.blockSeconds };
+    this.#zones = new SpecialZones(special);
+    this.#existence = new SpecialExistence(this.#rules, this.#zones);
+    this.#initial = Settings.initial(answers);
+    this.#setsLog = rules.some(({ modifiers }) => modifiers.log !== undefined);
+    this.#firstGroup = firstGroup;
+  }
+
+  decide(asked: Asked, asker: Asker): Decision {
+    return this.#walk(asked, asker, null);
+  }
+
+  /** The same decision, with everything that was looked at on the way. */
+  explain(asked: Asked, asker: Asker): Explanation {
+    const steps: Step[] = [];
+    const decision = this.#walk(asked, asker, steps);
+    return { decision, steps };
+  }
+
+  /**
+   * Whether the static table has this name or one below it. Such a name exists, so an upstream's NXDOMAIN for it must become NODATA
+   * (RFC 8020 §2): it can come for a name above a hosts name, and for a type that `others: forward` sends on.
+   */
+  holds(name: Name): boolean {
+    return this.#hosts.isAncestor(name) || this.#hosts.lookup(name) !== null || this.#hosts.pointer(name) !== null;
+  }
+
+  #walk(asked: Asked, asker: Asker, steps: Step[] | null): Decision {
+    // Hosts and special names are of class IN; the rules hold for any.
+    if (asked.class !== CLASS.IN) return this.#byRules({ asked, asker, zone: null, steps });
+    const held = hostsAnswer(this.#hosts, asked, this.#hostsTtls);
+    if (held !== null) {
+      steps?.push(hostsStep(this.#hosts, asked.name));
+      return reply(held, { source: "hosts", action: "none" }, this.#localGround(asked, asker));
+    }
+    const zone = this.#zones.find(asked.name, asked.type);
+    if (zone === null) return this.#byRules({ asked, asker, zone, steps });
+    steps?.push({ kind: "special", zone: zone.name });
+    return zone.opens ? this.#byRules({ asked, asker, zone, steps }) : this.#fromZone(zone, asked, asker);
+  }
+
+  #byRules(inquiry: Inquiry): Decision {
+    const { asked, asker, zone, steps } = inquiry;
+    let settings = this.#initial;
+    for (const rule of this.#rules) {
+      const result = rule.test(asked, asker);
+      if (!isHit(result)) {
+        steps?.push({ kind: "rule", rule: rule.name, outcome: result, match: null });
+        continue;
+      }
+      const match = result === "unconditional" ? null : result;
+      if (rule.modifiers !== null) settings = settings.after(rule.modifiers);
+      if (rule.action === null) {
+        steps?.push(hitStep(rule.name, "modifies", match));
+        continue;
+      }
+      const leaves = zone === null || rule.opens(asked.name, zone.name);
+      steps?.push(hitStep(rule.name, leaves ? "decides" : "closed", match));
+      if (!leaves) break;
+      return this.#carryOut(rule, { rule: rule.name, match, settings }, inquiry);
+    }
+    if (zone !== null) return this.#fromZone(zone, asked, asker);
+    steps?.push({ kind: "first-group", group: this.#firstGroup });
+    const ground = { rule: null, match: null, settings };
+    return isAny(asked) ? minimalAny(ground) : forward(this.#firstGroup, ground);
+  }
+
+  #carryOut(rule: Rule, ground: Ground, inquiry: Inquiry): Decision {
+    const { action } = rule;
+    if (action === null) throw new Error(`rule ${rule.name} has no action`);
+    if (action.kind === "answer") return this.#block(rule, action.answer, { ground, inquiry });
+    if (isAny(inquiry.asked)) return minimalAny(ground);
+    switch (action.kind) {
+      case "upstream":
+        return forward(action.group, ground);
+      case "longest":
+        return forward(rule.groupOf(ground.match), ground);
+      case "compare":
+        return compare(action.compare, ground);
+      default:
+        return unreachable(action);
+    }
+  }
+
+  #block(rule: Rule, answer: RuleAnswer, { ground, inquiry }: { readonly ground: Ground; readonly inquiry: Inquiry }): Decision {
+    if (answer === "drop") return drop(ground);
+    const { asked } = inquiry;
+    const sent = answer === "nxdomain" && this.#mustKeep(rule, inquiry) ? "nodata" : answer;
+    const ttlSeconds = ground.settings.shaping.negative.blockSeconds;
+    return reply(blockedAnswer(sent, asked, ttlSeconds), { source: "rule", action: "block" }, ground);
+  }
+
+  /** Whether NXDOMAIN would take along something that exists. */
+  #mustKeep(rule: Rule, { asked, asker, steps }: Inquiry): boolean {
+    if (this.holds(asked.name)) {
+      steps?.push({ kind: "kept", because: "hosts" });
+      return true;
+    }
+    const keeping = ruleThatKeeps(this.#rules, rule, { name: asked.name, asker });
+    if (keeping === null) return false;
+    steps?.push({ kind: "kept", because: { rule: keeping.name } });
+    return true;
+  }
+
+  #fromZone(zone: SpecialZone, asked: Asked, asker: Asker): Reply {
+    const wanted = asked.name === zone.name ? zone.apex : zone.below;
+    const kept = wanted === "nxdomain" && (this.holds(asked.name) || this.#existence.leavesAtOrBelow(asked.name, zone));
+    return reply(
+      { kind: kept ? "nodata" : wanted, soaOwner: zone.name, ttlSeconds: this.#hostsTtls.negativeSeconds },
+      { source: "special", action: zone.denies ? "block" : "none" },
+      this.#localGround(asked, asker),
+    );
+  }
+
+  // Rules change nothing about names that are answered here, but whether a client is logged must not depend on the name.
+  #localGround(asked: Asked, asker: Asker): Ground {
+    const ground = { rule: null, match: null, settings: this.#initial };
+    if (!this.#setsLog) return ground;
+    for (const rule of this.#rules) {
+      const log = rule.modifiers?.log;
+      if ((log === undefined && rule.action === null) || !isHit(rule.test(asked, asker))) continue;
+      return log === false ? { ...ground, settings: this.#initial.after(UNLOGGED) } : ground;
+    }
+    return ground;
+  }
+}
+
+const UNLOGGED = { log: false };
+
+function isAny({ type, class: klass }: Asked): boolean {
+  return type === TYPE.ANY && klass === CLASS.IN;
+}
+
+/** What would be forwarded is cut short: ANY serves amplification more than anybody else (RFC 8482 §4.2). */
+function minimalAny(ground: Ground): Reply {
+  const ttlSeconds = ground.settings.shaping.negative.blockSeconds;
+  return reply({ kind: "minimal-any", ttlSeconds }, { source: "special", action: "any:minimal" }, ground);
+}

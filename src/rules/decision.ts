@@ -1,0 +1,87 @@
+import type { Shaping } from "../answers/options.ts";
+import type { Name } from "../dns/name.ts";
+import type { EcsMode } from "../upstreams/options.ts";
+import type { CompareOptions } from "./options.ts";
+import type { RuleMatch } from "./patterns.ts";
+
+/** What becomes of a question, and why. Immutable; parts of it are shared between decisions. */
+export type Decision =
+  /** It is answered here, and nobody is asked. */
+  | Reply
+  /** A group of upstreams answers it. */
+  | Forward
+  /** Two groups are asked and their answers weighed against each other. */
+  | Compare
+  /** A rule wants silence: nothing is sent over UDP, REFUSED on streams. */
+  | Drop;
+
+/** What every decision carries. */
+interface Decided {
+  /** The rule that decided; null where hosts, a special name, or the first group for want of a rule did. */
+  readonly rule: string | null;
+  /** The pattern by which that rule matched; null where it has none, or only excepts. */
+  readonly match: RuleMatch | null;
+  /** Section `answers` with what the matching rules changed; the same object for all questions that no modifier touched. */
+  readonly shaping: Shaping;
+  /** false = a rule forbids stale answers; true leaves it to section `cache`. */
+  readonly stale: boolean;
+  /** null = left to the group. */
+  readonly ecs: EcsMode | null;
+  /** Whether the query may be recorded in the query log. */
+  readonly log: boolean;
+}
+
+export interface Reply extends Decided {
+  readonly kind: "reply";
+  readonly source: "hosts" | "special" | "rule";
+  /** `block` for what a rule or a switch of section `special` denies, `any:minimal` for a curtailed ANY, else `none`. */
+  readonly action: "none" | "block" | "any:minimal";
+  readonly answer: LocalAnswer;
+}
+
+export interface Forward extends Decided {
+  readonly kind: "forward";
+  readonly group: string;
+}
+
+export interface Compare extends Decided {
+  readonly kind: "compare";
+  readonly compare: CompareOptions;
+}
+
+export interface Drop extends Decided {
+  readonly kind: "drop";
+  readonly action: "block";
+}
+
+/** An answer made here, for the name that was asked. */
+export type LocalAnswer =
+  /** Addresses of the family asked for, 4 or 16 octets each. */
+  | { readonly kind: "addresses"; readonly addresses: readonly Uint8Array[]; readonly ttlSeconds: number }
+  /** A CNAME; what the target answers follows by the target's own decision. */
+  | { readonly kind: "alias"; readonly target: Name; readonly ttlSeconds: number }
+  /** A PTR. */
+  | { readonly kind: "pointer"; readonly target: Name; readonly ttlSeconds: number }
+  /** A TYPE65 record of a hosts name, as its RDATA. */
+  | { readonly kind: "https"; readonly data: Uint8Array; readonly ttlSeconds: number }
+  /** NOERROR without records: the name is there, the type is not; one SOA of this owner with TTL = MINIMUM. */
+  | { readonly kind: "nodata"; readonly soaOwner: Name; readonly ttlSeconds: number }
+  /** Neither the name nor anything below it is there (RFC 8020); one SOA of this owner with TTL = MINIMUM. */
+  | { readonly kind: "nxdomain"; readonly soaOwner: Name; readonly ttlSeconds: number }
+  | { readonly kind: "refused" }
+  /** One HINFO record in place of everything there is (RFC 8482 §4.2). */
+  | { readonly kind: "minimal-any"; readonly ttlSeconds: number };
+
+/** What of a question the decision depends on. */
+export interface Asked {
+  readonly name: Name;
+  readonly type: number;
+  readonly class: number;
+}
+
+/** What of the client the decision depends on. */
+export interface Asker {
+  /** As in `Client`. */
+  readonly address: string;
+  readonly clientId: string | null;
+}

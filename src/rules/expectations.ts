@@ -1,0 +1,132 @@
+import { addressFromText, addressText } from "../dns/address.ts";
+import { nameFromText, nameText } from "../dns/name.ts";
+import { CLASS, typeName } from "../dns/types.ts";
+import { unreachable } from "../unreachable.ts";
+import type { Decider } from "./decider.ts";
+import type { Asked, Asker, Decision, LocalAnswer } from "./decision.ts";
+import type { Expectation } from "./options.ts";
+import { describeMatch } from "./patterns.ts";
+import { typeFilter } from "./type-filter.ts";
+
+/** What the configuration decides otherwise than it is expected to. */
+export interface ExpectationFailure {
+  readonly expectation: Expectation;
+  /** The whole difference in one sentence, with the rule and the line of the list that brought it about. */
+  readonly message: string;
+}
+
+/** Decides every expected question, without asking anybody; gives what came out differently. */
+export function checkExpectations(decider: Pick<Decider, "decide">, expectations: readonly Expectation[]): ExpectationFailure[] {
+  return expectations.flatMap((expectation) => {
+    const message = failureOf(decider, expectation);
+    return message === null ? [] : [{ expectation, message }];
+  });
+}
+
+function failureOf(decider: Pick<Decider, "decide">, expectation: Expectation): string | null {
+  const name = nameFromText(expectation.name);
+  if (name === null) return `${expectation.name} is no domain name`;
+  const { type } = expectation;
+  const decision = decideToTheEnd(decider, { name, type, class: CLASS.IN }, askerOf(expectation.client));
+  const got = { rule: decision.rule, upstream: groupsOf(decision), answer: answerOf(decision, type) };
+  const differences = [
+    ...difference("rule", expectation.rule, got.rule === null ? [] : [got.rule]),
+    ...difference("upstream", expectation.upstream, got.upstream),
+    ...difference("answer", canonicalAnswer(expectation.answer), got.answer),
+  ];
+  if (differences.length === 0) return null;
+  const client = expectation.client === null ? "" : ` for ${expectation.client}`;
+  return `${expectation.name} ${typeName(type)}${client}: expected ${differences.join(" and ")}; ${reasonOf(decision)}`;
+}
+
+/** Who asks where an expectation says nothing of clients. */
+const SOMEBODY: Asker = { address: "127.0.0.1", clientId: null };
+
+function askerOf(client: string | null): Asker {
+  if (client === null) return SOMEBODY;
+  return addressFromText(client) === null ? { ...SOMEBODY, clientId: client } : { address: client, clientId: null };
+}
+
+/** Aliases of the static table followed at most; a ring of them ends here. */
+const MAX_ALIASES = 16;
+
+/** The decision for the name itself, or for the last of its aliases: that one says where the answer comes from. */
+function decideToTheEnd(decider: Pick<Decider, "decide">, asked: Asked, asker: Asker): Decision {
+  let decision = decider.decide(asked, asker);
+  for (let steps = 0; steps < MAX_ALIASES && decision.kind === "reply" && decision.answer.kind === "alias"; steps++) {
+    decision = decider.decide({ ...asked, name: decision.answer.target }, asker);
+  }
+  return decision;
+}
+
+function difference(key: string, expected: string | null, got: readonly string[]): string[] {
+  if (expected === null || got.includes(expected)) return [];
+  return [`${key} ${expected}, got ${got.length === 0 ? `no ${key}` : got.join(", ")}`];
+}
+
+/** An address can be spelled in several ways. */
+function canonicalAnswer(expected: string | null): string | null {
+  const address = expected === null ? null : addressFromText(expected);
+  return address === null ? expected : addressText(address);
+}
+
+function groupsOf(decision: Decision): readonly string[] {
+  switch (decision.kind) {
+    case "forward":
+      return [decision.group];
+    case "compare":
+      return [decision.compare.near, decision.compare.far];
+    case "reply":
+    case "drop":
+      return [];
+    default:
+      return unreachable(decision);
+  }
+}
+
+function answerOf(decision: Decision, type: number): readonly string[] {
+  switch (decision.kind) {
+    case "forward":
+    case "compare":
+      return typeFilter(decision.shaping, type) === null ? [] : ["nodata"];
+    case "drop":
+      return ["drop"];
+    case "reply":
+      return answerTexts(decision.answer);
+    default:
+      return unreachable(decision);
+  }
+}
+
+function answerTexts(answer: LocalAnswer): readonly string[] {
+  switch (answer.kind) {
+    case "addresses": {
+      const isZero = answer.addresses.every((address) => address.every((octet) => octet === 0));
+      return [...(isZero ? ["zero"] : []), ...answer.addresses.map(addressText)];
+    }
+    case "alias":
+    case "pointer":
+      return [nameText(answer.target)];
+    case "https":
+    case "nodata":
+    case "nxdomain":
+    case "refused":
+    case "minimal-any":
+      return [answer.kind];
+    default:
+      return unreachable(answer);
+  }
+}
+
+function reasonOf(decision: Decision): string {
+  if (decision.rule === null)
+    return decision.kind === "reply" ? `answered from ${sourceOf(decision.source)}` : "no rule decides it";
+  if (decision.match === null) return `rule ${decision.rule} decides`;
+  const { list, source, line, pattern } = describeMatch(decision.match);
+  const place = list === null ? pattern : `${pattern}, line ${line} of list ${list} (${source})`;
+  return `rule ${decision.rule} decides by ${place}`;
+}
+
+function sourceOf(source: "hosts" | "special" | "rule"): string {
+  return source === "special" ? "the special names" : source;
+}

@@ -1,0 +1,149 @@
+import { isWithin, type Name, nameFromText } from "../dns/name.ts";
+import { TYPE } from "../dns/types.ts";
+import type { SpecialOptions } from "./options.ts";
+
+/** A part of the name space that is answered here (RFC 6761). */
+export interface SpecialZone {
+  readonly name: Name;
+  /** What the zone's own name gets; names below it get NXDOMAIN unless `below` says otherwise. */
+  readonly apex: "nodata" | "nxdomain";
+  readonly below: "nodata" | "nxdomain";
+  /** Whether a rule's pattern at or below the zone lets names out. */
+  readonly opens: boolean;
+  /** Whether answering here denies something that exists. */
+  readonly denies: boolean;
+}
+
+/** Zones that are never anybody's on the public internet. */
+const LOCAL_ZONES: readonly string[] = [
+  "localhost", // RFC 6761 §6.3
+  "invalid", // RFC 6761 §6.4
+  "test", // RFC 6761 §6.2
+  "onion", // RFC 7686 §2
+  "alt", // RFC 9476 §2
+  "local", // RFC 6762 §22.1
+  "home.arpa", // RFC 8375 §4
+  "lan", // by custom of home routers
+  "internal", // reserved for private use by resolution of the ICANN board, 2024-07-29
+];
+
+/** Reverse zones of addresses without a public meaning. */
+const REVERSE_ZONES: readonly string[] = [
+  // RFC 6303 §4.1
+  "10.in-addr.arpa",
+  ...numbers(16, 31).map((octet) => `${octet}.172.in-addr.arpa`),
+  "168.192.in-addr.arpa",
+  // RFC 6303 §4.2
+  "0.in-addr.arpa",
+  "127.in-addr.arpa",
+  "254.169.in-addr.arpa",
+  "2.0.192.in-addr.arpa",
+  "100.51.198.in-addr.arpa",
+  "113.0.203.in-addr.arpa",
+  "255.255.255.255.in-addr.arpa",
+  // RFC 7793: the shared address space 100.64.0.0/10
+  ...numbers(64, 127).map((octet) => `${octet}.100.in-addr.arpa`),
+  // RFC 6303 §4.3 to §4.6: :: and ::1, fd00::/8, fe80::/10, 2001:db8::/32
+  `${"0.".repeat(32)}ip6.arpa`,
+  `1.${"0.".repeat(31)}ip6.arpa`,
+  "d.f.ip6.arpa",
+  "8.e.f.ip6.arpa",
+  "9.e.f.ip6.arpa",
+  "a.e.f.ip6.arpa",
+  "b.e.f.ip6.arpa",
+  "8.b.d.0.1.0.0.2.ip6.arpa",
+];
+
+/** Answered without any record, it tells Firefox to leave its own DoH off. */
+const FIREFOX_CANARY = ["use-application-dns.net"];
+
+/** Denied, they tell Apple's systems that iCloud Private Relay is not wanted here. */
+const PRIVATE_RELAY = ["mask.icloud.com", "mask-h2.icloud.com"];
+
+/** Finds the special zone of a name. */
+export class SpecialZones {
+  readonly #zones = new Map<Name, SpecialZone>();
+  /** The last labels of all zones but the switched ones, by their length: nearly every name is let go here. */
+  readonly #tops: Name[][] = [];
+  readonly #switched: SpecialZone[] = [];
+
+  constructor(options: SpecialOptions) {
+    for (const name of [...LOCAL_ZONES, ...REVERSE_ZONES].map(zoneName)) {
+      this.#add({ name, apex: "nodata", below: "nxdomain", opens: true, denies: false });
+    }
+    // RFC 9462 §6.4: the names of a resolver's own designation never go to another resolver.
+    this.#add({ name: zoneName("resolver.arpa"), apex: "nodata", below: "nodata", opens: false, denies: false });
+    const denied = [...(options.firefoxCanary ? FIREFOX_CANARY : []), ...(options.privateRelay ? PRIVATE_RELAY : [])];
+    for (const name of denied.map(zoneName)) {
+      this.#switched.push({ name, apex: "nxdomain", below: "nxdomain", opens: false, denies: true });
+    }
+  }
+
+  /** The zone that answers such a question of class IN; null where it is a name like any other. A single label is a zone of its own. */
+  find(name: Name, type: number): SpecialZone | null {
+    for (const zone of this.#switched) if (isWithin(name, zone.name)) return zone;
+    const top = topLabelAt(name);
+    if (top < 0) return null;
+    const zone = this.#belowTop(name, top);
+    if (zone !== null) return zone.name === name && isForwardedAtApex(name, type) ? null : zone;
+    return top === 0 && isAnsweredForSingleLabels(type) ? singleLabel(name) : null;
+  }
+
+  #add(zone: SpecialZone): void {
+    const top = zone.name.slice(topLabelAt(zone.name)) as Name;
+    this.#zones.set(zone.name, zone);
+    this.#tops[top.length] ??= [];
+    const sameLength = this.#tops[top.length];
+    if (sameLength?.includes(top) === false) sameLength.push(top);
+  }
+
+  #belowTop(name: Name, top: number): SpecialZone | null {
+    if (!this.#hasTop(name, top)) return null;
+    // Zones do not lie in each other, so the first suffix that is one decides.
+    for (let position = 0; position <= top; position += 1 + name.charCodeAt(position)) {
+      const zone = this.#zones.get(name.slice(position) as Name);
+      if (zone !== undefined) return zone;
+    }
+    return null;
+  }
+
+  #hasTop(name: Name, top: number): boolean {
+    const sameLength = this.#tops[name.length - top];
+    if (sameLength === undefined) return false;
+    for (const candidate of sameLength) if (name.endsWith(candidate)) return true;
+    return false;
+  }
+}
+
+const HOME_ARPA = zoneName("home.arpa");
+
+// RFC 8375 §4: the insecure delegation of home.arpa is proven by its parent.
+function isForwardedAtApex(name: Name, type: number): boolean {
+  return type === TYPE.DS && name === HOME_ARPA;
+}
+
+// A host of the local network is looked for by its bare label; everything else about single labels concerns top-level domains.
+function isAnsweredForSingleLabels(type: number): boolean {
+  return type === TYPE.A || type === TYPE.AAAA || type === TYPE.SVCB || type === TYPE.HTTPS;
+}
+
+function singleLabel(name: Name): SpecialZone {
+  return { name, apex: "nodata", below: "nodata", opens: true, denies: false };
+}
+
+/** Where the last label begins; -1 for the root. */
+function topLabelAt(name: Name): number {
+  let top = -1;
+  for (let position = 0; name.charCodeAt(position) !== 0; position += 1 + name.charCodeAt(position)) top = position;
+  return top;
+}
+
+function zoneName(text: string): Name {
+  const name = nameFromText(text);
+  if (name === null) throw new Error(`${text} is no name`);
+  return name;
+}
+
+function numbers(first: number, last: number): number[] {
+  return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+}
