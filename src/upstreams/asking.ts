@@ -193,7 +193,7 @@ export class Asking {
     const pending = this.#asks.filter(({ ending }) => ending === null);
     for (const asked of pending) this.#close(asked, { kind: "abandoned", silent: asked.timer === null });
     // Groups among them complete their traces as they are aborted, so this comes before the traces are taken.
-    if (pending.length > 0) this.#stop.abort();
+    if (pending.length > 0) this.#stop.abort(new UpstreamError("aborted", this.#context.label, "no longer needed"));
     for (const asked of this.#asks) this.#errand.attempts.push(...this.#trace(asked));
   }
 

@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import type { Question } from "../dns/question.ts";
 import { ask, type Ending } from "./ending.ts";
-import type { Upstream } from "./upstream.ts";
+import { type Upstream, UpstreamError } from "./upstream.ts";
 
 export interface Sounding {
   readonly ending: Ending;
@@ -30,7 +30,7 @@ export class Soundings {
     const finish = (ending: Ending): void => {
       if (!this.#cancels.delete(cancel)) return;
       timer.cancel();
-      stop.abort();
+      if (ending.kind === "abandoned") stop.abort(new UpstreamError("aborted", upstream.label, "no longer needed"));
       resolve({ ending, elapsedMs: this.#clock.now() - startedMs });
     };
     const cancel = (): void => finish({ kind: "abandoned", silent: false });
