@@ -36,20 +36,8 @@ export function loadConfig(path: string | null): ConfigResult {
  * Never throws, whatever the text.
  */
 export function parseConfig(text: string, path: string | null): ConfigResult {
-  try {
-    return parse(text, path);
-  } catch (error) {
-    // The YAML library calls itself for each level of nesting, until the stack is full.
-    if (error instanceof RangeError)
-      return unreadable(path ?? "(defaults)", "its maps and arrays are nested too deeply", "remove some levels", text);
-    throw error;
-  }
-}
-
-function parse(text: string, path: string | null): ConfigResult {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false });
-  const reading = new Reading(path, document, lines);
+  const document = parseDocument(text, { prettyErrors: false, uniqueKeys: false });
+  const reading = new Reading(path, document, linesOf(text));
   if (!reportSyntax(document, text, reading)) return { kind: "invalid", problems: reading.problems, text };
   // A file of comments alone is a file of defaults.
   const isEmpty = document.contents === null || (isScalar(document.contents) && document.contents.value === null);
@@ -60,7 +48,15 @@ function parse(text: string, path: string | null): ConfigResult {
   return { kind: "ok", config: completeConfig(raw, path === null ? null : resolve(path)), warnings: reading.warnings, text };
 }
 
-function unreadable(file: string, reason: string, fix: string, text = ""): ConfigResult {
+// The parser's own counting misses line ends within quotes.
+function linesOf(text: string): LineCounter {
+  const lines = new LineCounter();
+  lines.addNewLine(0);
+  for (const { index } of text.matchAll(/\n/g)) lines.addNewLine(index + 1);
+  return lines;
+}
+
+function unreadable(file: string, reason: string, fix: string): ConfigResult {
   const message = `cannot read the configuration: ${reason}`;
-  return { kind: "invalid", problems: [{ file, line: 1, column: 1, key: "", message, fix }], text };
+  return { kind: "invalid", problems: [{ file, line: 1, column: 1, key: "", message, fix }], text: "" };
 }

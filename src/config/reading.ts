@@ -85,8 +85,8 @@ export class Reading {
     const { line, col } = this.#lines.linePos(place.offset);
     return {
       file: this.#file,
-      line: Math.max(1, line),
-      column: Math.max(1, col),
+      line,
+      column: col,
       key: place.key,
       message: onOneLine(message),
       fix: onOneLine(fix),

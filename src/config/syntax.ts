@@ -9,6 +9,8 @@ export function reportSyntax(document: Document, text: string, reading: Reading)
     // What follows in the same line is mostly the same mistake, seen again.
     const lineStart = startOfLine(text, error.pos[0]);
     if (lineStart === lastLineStart) continue;
+    // After such an error nothing has a meaning any more, and every word to the end would be another.
+    if (lastLineStart !== null && error.message.includes(BEYOND_THE_END)) break;
     lastLineStart = lineStart;
     const [message, fix] = inPlainWords(error, text);
     reading.fail({ key: "", offset: error.pos[0] }, message, fix);
@@ -61,14 +63,21 @@ function inPlainWords(error: YAMLError, text: string): Words {
       if (error.message.startsWith("Flow"))
         return ["a `[` or `{` before this is not closed, or this line is not indented", "close it, and indent the lines in it"];
       return ["the indentation does not fit the lines around it", INDENT];
+    case "RESOURCE_EXHAUSTION":
+      return ["maps and arrays are nested too deeply here", "remove some levels"];
     case "MISSING_CHAR":
       if (/closing ["']quote/.test(error.message)) return ["a quote before this is not closed", "close it"];
+      return [`this is no YAML: ${lowerFirst(error.message)}`, hint];
+    case "UNEXPECTED_TOKEN":
+      if (error.message.includes(BEYOND_THE_END))
+        return ["the file has ended before this", "look for a bracket that is closed too early or twice"];
       return [`this is no YAML: ${lowerFirst(error.message)}`, hint];
     default:
       return [`this is no YAML: ${lowerFirst(error.message)}`, hint];
   }
 }
 
+const BEYOND_THE_END = "in YAML stream";
 const INDENT = "indent the keys of one map alike, and the items of one array";
 
 /** The usual reasons why a line of this file is no YAML. */

@@ -92,9 +92,10 @@ export function parseDuration(written: string): Parsed<number> {
   const [, digits = "", unit = ""] = exact ?? [];
   if (isKeyOf(MS_PER, unit)) return { value: Number(digits) * MS_PER[unit] };
   const meant = loosely(written, TIME_SYNONYMS);
+  const offered = /^\d{1,9}$/.test(written) ? `${written}s` : formatDuration(Math.ceil(meant ?? 0));
   return {
     wrong: `\`${written}\` is no duration: a whole number and one of ms, s, m, h, d are needed`,
-    fix: meant === null ? "write a duration such as `30s`" : `write \`${formatDuration(Math.ceil(meant))}\``,
+    fix: meant === null ? "write a duration such as `30s`" : `write \`${offered}\``,
   };
 }
 

@@ -413,6 +413,17 @@ describe("YAML", () => {
       "2:8 : a text cannot begin with `@` without quotes",
       "3:24 : a `[` or `{` before this is not closed, or this line is not indented",
     ],
+    [
+      "a place below a text of several lines is counted right",
+      'admin: { token: "a\n b" }\nlogg: {}',
+      "1:17 admin.token: a token has 8 or more characters, printable ASCII without spaces",
+      "3:1 logg: unknown key `logg`; did you mean `log`?",
+    ],
+    [
+      "what follows an end that came too early is no further problem",
+      "log: {}}\ncache: {}\naccess: {}",
+      "1:8 : the file has ended before this",
+    ],
     ["a quote is closed", 'log: { level: "info }', "1:22 : a quote before this is not closed"],
   ]);
 });
