@@ -1,4 +1,4 @@
-import { isWithin, type Name, parentOf, ROOT } from "../dns/name.ts";
+import { type Name, parentOf, ROOT } from "../dns/name.ts";
 import type { DomainSet } from "../lists/domain-set.ts";
 
 /** Whether a set may hold a name strictly below this one by a pattern that does not hold this one. Errs towards yes. */
@@ -9,16 +9,6 @@ export function reachesBelow(set: DomainSet, name: Name): boolean {
 /** Whether an exception of the set stands strictly below the name. */
 export function exceptsBelow(set: DomainSet, name: Name): boolean {
   return ancestorsIn(set).ofExceptions.has(name);
-}
-
-/** The names that have a pattern of the set below them, the patterns that lie within none of the zones left out, up to the zone. */
-export function ancestorsWithin(set: DomainSet, zoneOf: (name: Name) => Name | null): ReadonlySet<Name> {
-  const ancestors = new Set<Name>();
-  for (const name of set.names()) {
-    const zone = zoneOf(name);
-    if (zone !== null) addAncestors(ancestors, name, zone);
-  }
-  return ancestors;
 }
 
 interface Ancestors {
@@ -39,11 +29,11 @@ function ancestorsIn(set: DomainSet): Ancestors {
   return ancestors;
 }
 
-/** The names strictly above `name`, up to and with `top`. */
-function addAncestors(ancestors: Set<Name>, name: Name, top: Name): void {
-  if (name === top) return;
-  for (let above = parentOf(name); isWithin(above, top) && !ancestors.has(above); above = parentOf(above)) {
+/** Adds the names strictly above `name`, up to and with `top`, which holds it. */
+export function addAncestors(ancestors: Set<Name>, name: Name, top: Name): void {
+  for (let above = name; above !== top; ) {
+    above = parentOf(above);
+    if (ancestors.has(above)) return;
     ancestors.add(above);
-    if (above === top) return;
   }
 }

@@ -10,7 +10,7 @@ import { ruleThatKeeps } from "./existence.ts";
 import { type HostsTtls, hostsAnswer } from "./hosts-answer.ts";
 import type { RuleAnswer, RuleOptions, SpecialOptions } from "./options.ts";
 import { compare, drop, forward, type Ground, reply } from "./outcomes.ts";
-import type { ListSource } from "./patterns.ts";
+import type { DomainLists } from "./patterns.ts";
 import { isHit, Rule } from "./rule.ts";
 import { Settings } from "./settings.ts";
 import { type SpecialZone, SpecialZones } from "./special.ts";
@@ -23,7 +23,7 @@ export interface DeciderParts {
   readonly special: SpecialOptions;
   readonly hosts: HostsTable;
   readonly hostsTtlSeconds: number;
-  readonly lists: ListSource;
+  readonly lists: DomainLists;
   /** Takes the questions that no rule decides. */
   readonly firstGroup: string;
 }
@@ -38,7 +38,7 @@ interface Inquiry {
   readonly steps: Step[] | null;
 }
 
-/** Decides what becomes of a question: hosts, special names, rules, in this order. Synchronous; lists are taken as they are at the time. */
+/** Decides what becomes of a question: hosts, special names, rules, in this order. Immutable. */
 export class Decider {
   readonly #rules: readonly Rule[];
   readonly #hosts: HostsTable;

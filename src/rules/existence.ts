@@ -31,16 +31,16 @@ export function givesRecords({ action }: Rule): boolean {
 // What lies below and is not denied along with the name goes on to later rules, and in the end to the first group.
 function deniesBelow({ domains }: Rule, name: Name): boolean {
   if (domains === null) return true;
-  if (domains.excepted.some((except) => reachesBelow(except(), name))) return false;
-  return domains.wanted.length === 0 || domains.wanted.some((wanted) => holdsBelow(wanted(), name));
+  if (domains.excepted.some((except) => reachesBelow(except, name))) return false;
+  return domains.wanted.length === 0 || domains.wanted.some((wanted) => holdsBelow(wanted, name));
 }
 
 function mayHoldBelow({ domains, longest }: Rule, name: Name): boolean {
-  if (longest !== null) return longest.choices.some(({ set }) => reachesBelow(set(), name));
+  if (longest !== null) return longest.choices.some(({ set }) => reachesBelow(set, name));
   if (domains === null) return false;
-  if (domains.wanted.some((wanted) => reachesBelow(wanted(), name))) return true;
+  if (domains.wanted.some((wanted) => reachesBelow(wanted, name))) return true;
   // Where the name is excepted by itself alone, the names below it are not.
-  return domains.test(name) === "excepted" && !domains.excepted.some((except) => holdsBelow(except(), name));
+  return domains.test(name) === "excepted" && !domains.excepted.some((except) => holdsBelow(except, name));
 }
 
 /** Whether the set holds the name and everything below it. A keyword in a name is in all names below it; a regular expression may be tied to the beginning. */

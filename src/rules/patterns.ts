@@ -1,6 +1,7 @@
 import type { Name } from "../dns/name.ts";
 import type { DomainSet, Entry, Match } from "../lists/domain-set.ts";
 import { domainSetFromPatterns } from "../lists/domain-set-builder.ts";
+import type { Lists } from "../lists/load.ts";
 import { type Pattern, parseDomainCondition } from "../lists/pattern.ts";
 
 /** The pattern by which a rule matched. It is put into words only where somebody reads them: see `describeMatch`. */
@@ -14,21 +15,18 @@ export function describeMatch({ set, found }: RuleMatch): Entry {
   return set.describe(found);
 }
 
-/** A set as it is now: a list is replaced as a whole when it is refreshed. */
-export type CurrentSet = () => DomainSet;
-
-/** Gives the current set of a list of domains. */
-export type ListSource = (list: string) => CurrentSet;
+/** Gives a list of domains by its name; null where there is none. */
+export type DomainLists = Pick<Lists, "domains">;
 
 /** The `domains` of a rule. */
 export class DomainFilter {
-  readonly wanted: readonly CurrentSet[];
-  readonly excepted: readonly CurrentSet[];
+  readonly wanted: readonly DomainSet[];
+  readonly excepted: readonly DomainSet[];
   /** Whether nothing is wanted in particular: only excepts are written, and everything else matches. */
   readonly #wantsAll: boolean;
 
-  /** @throws Error where a pattern is none; `ruleProblems` says so beforehand. */
-  constructor(texts: readonly string[], lists: ListSource) {
+  /** @throws Error where a pattern is none, or a list is not there; `ruleProblems` and the configuration say so beforehand. */
+  constructor(texts: readonly string[], lists: DomainLists) {
     this.wanted = setsOf(texts, lists, false);
     this.excepted = setsOf(texts, lists, true);
     this.#wantsAll = this.wanted.length === 0;
@@ -38,13 +36,13 @@ export class DomainFilter {
   test(name: Name): RuleMatch | "unconditional" | "domains" | "excepted" {
     const match = firstMatch(this.wanted, name);
     if (match === null && !this.#wantsAll) return "domains";
-    for (const except of this.excepted) if (except().match(name) !== null) return "excepted";
+    for (const except of this.excepted) if (except.match(name) !== null) return "excepted";
     return match ?? "unconditional";
   }
 
   /** Whether a pattern that holds the name lies at or below the zone, which holds the name too. */
   opens(name: Name, zone: Name): boolean {
-    return this.wanted.some((current) => liesWithin(current().match(name), zone));
+    return this.wanted.some((set) => liesWithin(set.match(name), zone));
   }
 }
 
@@ -53,27 +51,33 @@ export function liesWithin(match: Match | null, zone: Name): boolean {
   return match !== null && match.octets >= zone.length;
 }
 
-function firstMatch(sets: readonly CurrentSet[], name: Name): RuleMatch | null {
-  for (const current of sets) {
-    const set = current();
+/** @throws Error where there is no such list: references are checked with the configuration. */
+export function listNamed(lists: DomainLists, list: string): DomainSet {
+  const set = lists.domains(list);
+  if (set === null) throw new Error(`there is no list ${list} of domains`);
+  return set;
+}
+
+function firstMatch(sets: readonly DomainSet[], name: Name): RuleMatch | null {
+  for (const set of sets) {
     const found = set.match(name);
     if (found !== null) return { set, found };
   }
   return null;
 }
 
-function setsOf(texts: readonly string[], lists: ListSource, excepted: boolean): CurrentSet[] {
+function setsOf(texts: readonly string[], lists: DomainLists, excepted: boolean): DomainSet[] {
   const patterns: Pattern[] = [];
-  const sets: CurrentSet[] = [];
+  const sets: DomainSet[] = [];
   for (const text of texts) {
     const condition = parseDomainCondition(text);
     if ("kind" in condition) throw new Error(condition.reason);
     if (condition.excepted !== excepted) continue;
-    if (condition.target.kind === "list") sets.push(lists(condition.target.list));
+    if (condition.target.kind === "list") sets.push(listNamed(lists, condition.target.list));
     else patterns.push(condition.target);
   }
   if (patterns.length === 0) return sets;
   const own = domainSetFromPatterns(patterns);
   if ("kind" in own) throw new Error(own.reason);
-  return [() => own, ...sets];
+  return [own, ...sets];
 }

@@ -4,7 +4,7 @@ import { type ClientAddresses, ClientCondition } from "./clients.ts";
 import type { Asked, Asker } from "./decision.ts";
 import { Longest } from "./longest.ts";
 import type { RuleAction, RuleModifiers, RuleOptions } from "./options.ts";
-import { DomainFilter, type ListSource, liesWithin, type RuleMatch } from "./patterns.ts";
+import { DomainFilter, type DomainLists, liesWithin, type RuleMatch } from "./patterns.ts";
 
 /** Why a rule does not match: the first condition that fails. */
 export type Miss = "types" | "clients" | "domains" | "excepted" | "longest";
@@ -23,7 +23,7 @@ export class Rule {
   readonly types: ReadonlySet<number> | null;
   readonly #clients: ClientCondition | null;
 
-  constructor(options: RuleOptions, { lists, addresses }: { readonly lists: ListSource; readonly addresses: ClientAddresses }) {
+  constructor(options: RuleOptions, { lists, addresses }: { readonly lists: DomainLists; readonly addresses: ClientAddresses }) {
     this.name = options.name;
     this.action = options.action;
     this.modifiers = Object.values(options.modifiers).some((value) => value !== undefined) ? options.modifiers : null;
@@ -57,9 +57,9 @@ export class Rule {
     return this.longest.groupOf(match);
   }
 
-  /** The sets that names match by, in `domains` and `longest`, as they are now. */
+  /** The sets that names match by, in `domains` and `longest`. */
   sets(): DomainSet[] {
-    return [...(this.domains?.wanted ?? []), ...(this.longest?.choices.map(({ set }) => set) ?? [])].map((current) => current());
+    return [...(this.domains?.wanted ?? []), ...(this.longest?.choices.map(({ set }) => set) ?? [])];
   }
 
   /** Whether the rule, which matches the name, lets it out of a special zone: by a pattern of `domains` or `longest` within the zone. */

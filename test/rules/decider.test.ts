@@ -90,18 +90,9 @@ describe("which rule decides", () => {
     expect(described("three.example")).toBeNull();
   });
 
-  test("a list that was replaced counts from the next question on", () => {
-    const { decide, setList } = site({
-      lists: { ads: [] },
-      rules: [rule("ads", { answer: "refused" }, { domains: ["list:ads"] })],
-    });
-    expect(gist(decide("ads.example"))).toBe("nobody>first");
-    setList("ads", ["ads.example"]);
-    expect(gist(decide("ads.example"))).toBe("ads>refused");
-  });
-
   test("a pattern that is none is a fault in whoever made the rules", () => {
     expect(() => site({ rules: [rule("bad", "a", { domains: ["*.example.com"] })] })).toThrow("*.example.com is no domain name");
+    expect(() => site({ rules: [rule("bad", "a", { domains: ["list:none"] })] })).toThrow("there is no list none of domains");
   });
 });
 

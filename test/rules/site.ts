@@ -36,10 +36,8 @@ export interface SiteText {
 
 export interface Site {
   readonly decider: Decider;
-  /** Replaces a list as a refresh does. */
-  setList(name: string, patterns: readonly string[]): void;
   /** `text` is a name and perhaps a type: `www.example.com AAAA`. */
-  decide(text: string, asker?: Asker): Decision;
+  readonly decide: (text: string, asker?: Asker) => Decision;
 }
 
 export function site(text: SiteText): Site {
@@ -52,12 +50,11 @@ export function site(text: SiteText): Site {
     special: { ...specialOff, ...text.special },
     hosts: new HostsTable([entries]),
     hostsTtlSeconds: 300,
-    lists: (name) => () => sets.get(name) ?? expect.fail(`no list ${name}`),
+    lists: { domains: (list) => sets.get(list) ?? null },
     firstGroup: "first",
   });
   return {
     decider,
-    setList: (name, patterns) => sets.set(name, listOf(name, patterns)),
     decide: (question, asker = laptop) => decider.decide(ask(question), asker),
   };
 }
