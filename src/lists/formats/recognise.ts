@@ -1,0 +1,75 @@
+import { addressFromText } from "../../dns/address.ts";
+import { eachLine, spanText } from "../span.ts";
+import { decodedAutoproxy } from "./autoproxy.ts";
+
+export const TEXT_FORMATS = ["plain", "dnsmasq", "hosts", "adguard", "clash", "gfwlist"] as const;
+export type TextFormat = (typeof TEXT_FORMATS)[number];
+
+/** What the bytes of a list are. `text` is decoded where the file was base64. */
+export type Recognised =
+  | { readonly kind: "text"; readonly format: TextFormat; readonly text: Buffer }
+  /** A V2Ray geosite or geoip file. */
+  | { readonly kind: "dat" }
+  | { readonly kind: "unusable"; readonly reason: string };
+
+/** Octets looked at to tell text from other files. */
+const HEAD_OCTETS = 4096;
+/** Octets whose lines have a say in which format a text is. */
+const VOTING_OCTETS = 65_536;
+
+/** Tells a format by its content: a text by its first line where that names the format, else by what most of its lines are. */
+export function recognise(bytes: Buffer): Recognised {
+  const head = bytes.subarray(0, HEAD_OCTETS);
+  if (/^\s*<(!doctype|html|head|body|\?xml)/i.test(head.toString("latin1"))) return unusable("a web page");
+  if (isBinary(head)) return bytes[0] === 0x0a ? { kind: "dat" } : unusable(binaryKind(bytes));
+  const decoded = decodedAutoproxy(bytes);
+  if (decoded !== null) return { kind: "text", format: "gfwlist", text: decoded };
+  return { kind: "text", format: voted(bytes), text: bytes };
+}
+
+function voted(text: Buffer): TextFormat {
+  const votes = new Map<TextFormat, number>();
+  let header: TextFormat | null = null;
+  eachLine(text.subarray(0, VOTING_OCTETS), (line) => {
+    const written = spanText(line);
+    if (votes.size === 0) header ??= formatOfHeader(written);
+    const format = formatOfLine(written);
+    if (format !== null) votes.set(format, (votes.get(format) ?? 0) + 1);
+  });
+  const [winner] = [...votes].toSorted(([, left], [, right]) => right - left);
+  return header ?? winner?.[0] ?? "plain";
+}
+
+function formatOfHeader(line: string): TextFormat | null {
+  if (/^\[autoproxy/i.test(line)) return "gfwlist";
+  if (/^\[adblock/i.test(line)) return "adguard";
+  return line.startsWith("payload:") ? "clash" : null;
+}
+
+/** null for a comment. */
+function formatOfLine(line: string): TextFormat | null {
+  if (/^(#|;|\/\/)/.test(line)) return null;
+  if (/^[a-z-]+\s*=\s*[^=\s]/.test(line)) return "dnsmasq";
+  if (/^(-\s+\S|(domain|host)(-suffix|-keyword|-regex)?\s*,|ip-cidr6?\s*,)/i.test(line)) return "clash";
+  if (/^(!|@@|\|)|\^(\$|\||$)/i.test(line)) return "adguard";
+  const [first = "", second] = line.split(/\s+/, 2);
+  return second !== undefined && addressFromText(first.replace(/%.*/, "")) !== null ? "hosts" : "plain";
+}
+
+function isBinary(head: Buffer): boolean {
+  return head.some((octet) => octet < 0x09 || (octet >= 0x0e && octet < 0x20 && octet !== 0x1b));
+}
+
+const MAXMIND_MARKER = Buffer.from("\xab\xcd\xefMaxMind.com", "latin1");
+
+function binaryKind(bytes: Buffer): string {
+  if (bytes[0] === 0x1f && bytes[1] === 0x8b) return "compressed by gzip: unpack it first";
+  if (bytes.subarray(0, 2).toString("latin1") === "PK") return "a ZIP archive: unpack it first";
+  if (/^(\xff\xfe|\xfe\xff)/.test(bytes.toString("latin1", 0, 2))) return "UTF-16 text: save it as UTF-8";
+  if (bytes.includes(MAXMIND_MARKER)) return "a MaxMind database, which cannot be read yet";
+  return "a binary file of an unknown format";
+}
+
+function unusable(reason: string): Recognised {
+  return { kind: "unusable", reason };
+}

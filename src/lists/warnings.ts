@@ -1,0 +1,27 @@
+/** A line that was not used, and why. */
+export interface Warning {
+  readonly line: number;
+  readonly reason: string;
+}
+
+/** Warnings of one source that are kept whole; further ones are counted. */
+export const MAX_KEPT_WARNINGS = 20;
+
+/** Counts the lines of one source that could not be used. */
+export class WarningLog {
+  #count = 0;
+  readonly #first: Warning[] = [];
+
+  add(line: number, reason: string): void {
+    this.#count++;
+    if (this.#first.length < MAX_KEPT_WARNINGS) this.#first.push({ line, reason });
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  get first(): readonly Warning[] {
+    return this.#first;
+  }
+}

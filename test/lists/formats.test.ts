@@ -1,0 +1,378 @@
+import { describe, expect, test } from "vitest";
+import { type Name, nameFromText } from "../../src/dns/name.ts";
+import type { DomainSet } from "../../src/lists/domain-set.ts";
+import { DomainSetBuilder } from "../../src/lists/domain-set-builder.ts";
+import { readDomains } from "../../src/lists/read-domains.ts";
+import { type Warning, WarningLog } from "../../src/lists/warnings.ts";
+
+interface Reading {
+  readonly set: DomainSet;
+  readonly problem: string | null;
+  readonly warnings: readonly Warning[];
+}
+
+function read(bytes: string | Buffer, category: string | null = null): Reading {
+  const builder = new DomainSetBuilder("list");
+  const warnings = new WarningLog();
+  const problem = readDomains(Buffer.from(bytes), category, { sink: builder.source("file"), warnings });
+  return { set: builder.build(), problem, warnings: warnings.first };
+}
+
+function name(text: string): Name {
+  const parsed = nameFromText(text);
+  if (parsed === null) throw new Error(`${text} is no name`);
+  return parsed;
+}
+
+/** For each name the pattern that matches it and its line. */
+function matches({ set }: Reading, ...names: readonly string[]): (string | null)[] {
+  return names.map((text) => {
+    const match = set.match(name(text));
+    if (match === null) return null;
+    const { pattern, line } = set.describe(match);
+    return `${pattern}:${line}`;
+  });
+}
+
+describe("a plain list", () => {
+  test("is one name a line, with comments and blank lines between", () => {
+    const reading = read("# head\n\na.test\n  B.test  # why\r\nc.test.#x\n; d.test\n// e.test\n");
+    expect(matches(reading, "x.a.test", "b.test", "c.test", "d.test", "e.test")).toEqual([
+      "a.test:3",
+      "b.test:4",
+      "c.test:5",
+      null,
+      null,
+    ]);
+    expect(reading.warnings).toEqual([]);
+  });
+
+  test("takes prefixes, attributes and wildcards in front", () => {
+    const reading = read(
+      "domain:a.test @cn\nfull:b.test @ads @!cn\nkeyword:word\nregexp:^r[0-9]+\\.test$ @cn\n+.c.test\n.d.test\n*.e.test\n",
+    );
+    expect(matches(reading, "x.a.test", "b.test", "sword.net", "r1.test", "c.test", "x.d.test", "e.test", "any")).toEqual([
+      "a.test:1",
+      "full:b.test:2",
+      "keyword:word:3",
+      "regexp:^r[0-9]+\\.test$:4",
+      "c.test:5",
+      "d.test:6",
+      "e.test:7",
+      null,
+    ]);
+    expect(reading.warnings).toEqual([]);
+  });
+
+  test("can be narrowed to the lines that carry an attribute", () => {
+    const text = "a.test @cn\nb.test @ads @cn\nc.test\nregexp:^d @ads @cn\n";
+    expect(matches(read(text, "@cn"), "a.test", "b.test", "c.test", "d.net")).toEqual([
+      "a.test:1",
+      "b.test:2",
+      null,
+      "regexp:^d:4",
+    ]);
+    expect(matches(read(text, "plain@cn@ads"), "a.test", "b.test", "c.test", "d.net")).toEqual([
+      null,
+      "b.test:2",
+      null,
+      "regexp:^d:4",
+    ]);
+  });
+
+  test("a stray dot does not stand for everything", () => {
+    const reading = read("a.test\n.\n..\n");
+    expect(matches(reading, "b.test", ".")).toEqual([null, null]);
+    expect(reading.warnings.map(({ line }) => line)).toEqual([2, 3]);
+  });
+
+  test("names beyond ASCII are read as A-labels", () => {
+    expect(matches(read("例子.测试\nbücher.example\n"), "xn--fsqu00a.xn--0zwm56d", "xn--bcher-kva.example")).toEqual([
+      "xn--fsqu00a.xn--0zwm56d:1",
+      "xn--bcher-kva.example:2",
+    ]);
+  });
+
+  test("a bad line is a warning with its number and reason, and the list still loads", () => {
+    const label64 = "a".repeat(64);
+    const reading = read(
+      [
+        "good.test",
+        "two words",
+        "192.0.2.1",
+        "a..b",
+        `${label64}.test`,
+        "http://x.test/",
+        "a".repeat(300),
+        "include:other",
+        "what:x",
+        "regexp:(",
+        "keyword:",
+        "-_.test",
+      ].join("\n"),
+    );
+    expect(matches(reading, "good.test", "-_.test")).toEqual(["good.test:1", "-_.test:12"]);
+    expect(reading.warnings.map(({ line, reason }) => `${line} ${reason}`)).toEqual([
+      "2 not a domain name",
+      "3 an address, where a domain name belongs",
+      "4 not a domain name",
+      "5 not a domain name",
+      "6 not a pattern",
+      "7 not a domain name",
+      "8 another file is included, which is not followed",
+      "9 not a pattern",
+      "10 not a regular expression",
+      "11 a keyword that can be in no name",
+    ]);
+  });
+});
+
+describe("a dnsmasq configuration", () => {
+  test("gives the names between the slashes, several to a line", () => {
+    const reading = read(
+      "# c\nserver=/a.test/114.114.114.114\nserver=/b.test/.c.test/192.0.2.1#5353\naddress=/d.test/\nlocal = /e.test/\nipset=/f.test/vpn,vpn6\nnftset=/g.test/4#inet#fw4#set\nserver=/H.test/\n",
+    );
+    expect(matches(reading, "x.a.test", "b.test", "c.test", "d.test", "e.test", "f.test", "g.test", "h.test")).toEqual([
+      "a.test:2",
+      "b.test:3",
+      "c.test:3",
+      "d.test:4",
+      "e.test:5",
+      "f.test:6",
+      "g.test:7",
+      "h.test:8",
+    ]);
+    expect(reading.warnings).toEqual([]);
+  });
+
+  test("other directives and names that are none are warnings", () => {
+    const reading = read(
+      "server=/a.test/1.1.1.1\ncache-size=100\nserver=8.8.8.8\nserver=//1.1.1.1\naddress=/#/1.1.1.1\nbogus-nxdomain=1.2.3.4\nserver=/b.test\n",
+    );
+    expect(reading.set.size).toBe(1);
+    expect(reading.warnings.map(({ line }) => line)).toEqual([2, 3, 4, 5, 6, 7]);
+  });
+});
+
+describe("a hosts file", () => {
+  test("names each stand for themselves alone, the machine's own left out", () => {
+    const reading = read(
+      "127.0.0.1 localhost\n::1 ip6-localhost\nfe80::1%lo0 localhost\n0.0.0.0 0.0.0.0\n0.0.0.0 ads.test track.test # both\n:: b.test\n",
+    );
+    expect(matches(reading, "ads.test", "x.ads.test", "track.test", "b.test", "localhost")).toEqual([
+      "full:ads.test:5",
+      null,
+      "full:track.test:5",
+      "full:b.test:6",
+      null,
+    ]);
+    expect(reading.warnings).toEqual([]);
+  });
+
+  test("a line without an address or a name is a warning", () => {
+    expect(read("0.0.0.0 a.test\n0.0.0.0 b.test\nc.test\n0.0.0.0\n").warnings.map(({ line }) => line)).toEqual([3, 4]);
+  });
+});
+
+describe("an AdGuard list", () => {
+  const reading = read(
+    [
+      "[Adblock Plus 2.0]",
+      "! comment",
+      "||ads.test^",
+      "@@||good.ads.test^",
+      "|exact.test^",
+      "bare.test",
+      "||mod.test^$important",
+      "||skip.test^$dnstype=A",
+      "||path.test/banner",
+      "example.com##.banner",
+      "example.com#@#.banner",
+      "/^track[0-9]+\\./",
+      "||ad*.wild.test^",
+      "||*.below.test^",
+      "0.0.0.0 hosts.test",
+      "@@|exact.test^",
+      "@@/regexp/",
+      "||open.test",
+    ].join("\n"),
+  );
+
+  test("tells names with all below them from names alone", () => {
+    expect(matches(reading, "x.ads.test", "bare.test", "x.bare.test", "mod.test", "x.open.test", "hosts.test")).toEqual([
+      "ads.test:3",
+      "full:bare.test:6",
+      null,
+      "mod.test:7",
+      "open.test:18",
+      "full:hosts.test:15",
+    ]);
+  });
+
+  test("exceptions hold within the list", () => {
+    expect(matches(reading, "good.ads.test", "x.good.ads.test", "exact.test")).toEqual([null, null, null]);
+  });
+
+  test("regular expressions and wildcards match on the whole name", () => {
+    expect(matches(reading, "track7.net", "ad7.wild.test", "x.ad.wild.test", "bad.wild.test", "x.below.test")).toEqual([
+      "regexp:^track[0-9]+\\.:12",
+      "regexp:(?:^|\\.)ad.*\\.wild\\.test$:13",
+      "regexp:(?:^|\\.)ad.*\\.wild\\.test$:13",
+      null,
+      "below.test:14",
+    ]);
+  });
+
+  test("what is about pages or requests is skipped with a warning each", () => {
+    expect(reading.warnings.map(({ line, reason }) => `${line} ${reason}`)).toEqual([
+      "8 a rule with a modifier that is not known here",
+      "9 a rule about a path",
+      "10 a cosmetic rule, which is about pages",
+      "11 a cosmetic rule, which is about pages",
+      "17 an exception by regular expression",
+    ]);
+  });
+});
+
+describe("rule sets of Clash and Surge", () => {
+  test("YAML payload", () => {
+    const reading = read("payload:\n  # c\n  - '+.a.test'\n  - \".b.test\"\n  - c.test # why\n  - '*.d.test'\n");
+    expect(matches(reading, "a.test", "x.b.test", "c.test", "x.c.test", "d.test")).toEqual([
+      "a.test:3",
+      "b.test:4",
+      "full:c.test:5",
+      null,
+      "d.test:6",
+    ]);
+    expect(reading.warnings).toEqual([]);
+  });
+
+  test("typed lines, with or without a policy", () => {
+    const reading = read(
+      "DOMAIN-SUFFIX,a.test\nDOMAIN,b.test,PROXY\n- DOMAIN-KEYWORD,word,no-resolve\ndomain-regex,^r{1,2}\\.test$\nIP-CIDR,192.0.2.0/24\nPROCESS-NAME,curl\n",
+    );
+    expect(matches(reading, "x.a.test", "b.test", "x.b.test", "sword.net", "rr.test")).toEqual([
+      "a.test:1",
+      "full:b.test:2",
+      null,
+      "keyword:word:3",
+      "regexp:^r{1,2}\\.test$:4",
+    ]);
+    expect(reading.warnings.map(({ line }) => line)).toEqual([5, 6]);
+  });
+});
+
+describe("gfwlist", () => {
+  const text =
+    "[AutoProxy 0.2.9]\n! c\n||a.test\n.b.test\n|https://c.test/path\nd.test/x\n@@||good.a.test\n/^https?:\\/\\/e/\n|http://*.f.test\nword\n";
+
+  test.each([
+    ["as base64", Buffer.from(text).toString("base64").replace(/.{64}/g, "$&\n")],
+    ["as text", text],
+  ])("%s", (_, written) => {
+    const reading = read(written);
+    expect(matches(reading, "x.a.test", "b.test", "c.test", "x.d.test", "good.a.test")).toEqual([
+      "a.test:3",
+      "b.test:4",
+      "c.test:5",
+      "d.test:6",
+      null,
+    ]);
+    expect(reading.warnings.map(({ line }) => line)).toEqual([8, 9, 10]);
+  });
+});
+
+/** A protobuf field of octets or of a number. */
+function field(number: number, value: string | Buffer | number): Buffer {
+  if (typeof value === "number") return Buffer.from([number << 3, value]);
+  const octets = Buffer.from(value);
+  return Buffer.concat([Buffer.from([(number << 3) | 2, (octets.length & 0x7f) | 0x80, octets.length >> 7]), octets]);
+}
+
+function domain(type: number, value: string, ...attributes: readonly string[]): Buffer {
+  const marks = attributes.map((key) => field(3, Buffer.concat([field(1, key), field(2, 1)])));
+  return field(2, Buffer.concat([field(1, type), field(2, value), ...marks]));
+}
+
+describe("a geosite file", () => {
+  const cn = [
+    domain(0, "word"),
+    domain(1, "^r[0-9]$", "ads"),
+    domain(2, "a.test"),
+    domain(3, "b.test", "!cn"),
+    domain(2, "c.test", "ads", "!cn"),
+    domain(9, "d.test"),
+  ];
+  const dat = Buffer.concat([
+    field(1, Buffer.concat([field(1, "OTHER"), domain(2, "other.test")])),
+    field(1, Buffer.concat([field(1, "CN"), ...cn])),
+  ]);
+
+  test("one category is read, an entry's number being its line", () => {
+    const reading = read(dat, "cn");
+    expect(matches(reading, "sword.net", "r1", "x.a.test", "b.test", "x.b.test", "other.test")).toEqual([
+      "keyword:word:1",
+      "regexp:^r[0-9]$:2",
+      "a.test:3",
+      "full:b.test:4",
+      null,
+      null,
+    ]);
+    expect(reading.warnings).toEqual([{ line: 6, reason: "an entry of an unknown type" }]);
+  });
+
+  test("an attribute narrows it to the entries that carry it, several to those that carry all", () => {
+    expect(read(dat, "CN@!cn").set.size).toBe(2);
+    expect(matches(read(dat, "cn@ads@!cn"), "c.test", "b.test")).toEqual(["c.test:5", null]);
+  });
+
+  test("a missing category, or none asked for, is a problem", () => {
+    expect(read(dat, "fr").problem).toBe("it has no category fr");
+    expect(read(dat).problem).toBe("a .dat file needs the category after #");
+  });
+
+  test("a file that is cut off is a problem, and what was read before it holds", () => {
+    const reading = read(dat.subarray(0, dat.length - 30), "cn");
+    expect(reading.problem).toBe("a protobuf message that is cut off");
+    expect(read(dat.subarray(0, dat.length - 30), "other").set.size).toBe(1);
+  });
+});
+
+describe("what is no list", () => {
+  test.each([
+    ["<!DOCTYPE html><html><body>404</body></html>", "a web page"],
+    ["\n <html>\n", "a web page"],
+    [Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0]), "compressed by gzip: unpack it first"],
+    [Buffer.from("PK\x03\x04", "latin1"), "a ZIP archive: unpack it first"],
+    [Buffer.from("\ufeffa.test\n", "utf16le"), "UTF-16 text: save it as UTF-8"],
+    [Buffer.from("\x00\x01\xab\xcd\xefMaxMind.com", "latin1"), "a MaxMind database, which cannot be read yet"],
+    [Buffer.from([0, 1, 2, 3]), "a binary file of an unknown format"],
+    [Buffer.from([0]), "a binary file of an unknown format"],
+  ])("%j is a problem", (bytes, problem) => {
+    expect(read(bytes)).toMatchObject({ problem, set: { size: 0 } });
+  });
+});
+
+describe("the format", () => {
+  test("is that of most lines, whatever a single line looks like", () => {
+    const plain = `${Array.from({ length: 9 }, (_, index) => `n${index}.test`).join("\n")}\n||odd.test^\n`;
+    const reading = read(plain);
+    expect(matches(reading, "x.n3.test")).toEqual(["n3.test:4"]);
+    expect(reading.warnings).toEqual([{ line: 10, reason: "not a domain name" }]);
+  });
+
+  test("can be told by the category", () => {
+    expect(matches(read("a.test\n.b.test\n", "clash"), "a.test", "x.a.test", "x.b.test")).toEqual([
+      "full:a.test:1",
+      null,
+      "b.test:2",
+    ]);
+    expect(read("a.test\n", "nonsense").problem).toBe(
+      "a text has no category nonsense; the formats are plain, dnsmasq, hosts, adguard, clash, gfwlist",
+    );
+  });
+
+  test("a byte order mark is no part of the first line", () => {
+    expect(matches(read("\ufeffa.test\n"), "a.test")).toEqual(["a.test:1"]);
+  });
+});
