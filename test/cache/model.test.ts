@@ -31,20 +31,20 @@ interface Put {
   readonly waitMs: number;
 }
 
-const texts = ["a.example", "b.example", "c.example"];
+const texts = ["a.example", "b.example"];
 const questions = fc.record<Asked>({
   text: fc.constantFrom(...texts),
   type: fc.constantFrom(TYPE.A, TYPE.AAAA),
-  dnssecOk: fc.boolean(),
-  route: fc.constantFrom("near", "far"),
+  dnssecOk: fc.constantFrom(false, false, false, true),
+  route: fc.constantFrom("near", "near", "near", "near", "far"),
 });
 const puts = fc.record<Put>({
   asked: questions,
   make: fc.constantFrom(positive, nodata, nxdomain, bare, failure),
-  alias: fc.constantFrom(null, null, "b.example", "end.example"),
+  alias: fc.constantFrom(null, null, null, "b.example", "end.example", "end.example"),
   ttlSeconds: fc.constantFrom(0, 3, 20, 50),
   made: fc.boolean(),
-  volatile: fc.boolean(),
+  volatile: fc.constantFrom(false, false, true),
   waitMs: fc.constantFrom(0, 0, 1_000, 4_000, 20_000, 45_000),
 });
 
@@ -129,7 +129,7 @@ const everyQuestion: readonly Asked[] = texts.flatMap((text) =>
 
 test("whatever is put and in whatever order, the cache holds what the laws say and nothing else", async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(puts, { maxLength: 25 }), async (script) => {
+    fc.asyncProperty(fc.array(puts, { maxLength: 30, size: "max" }), async (script) => {
       const clock = fakeClock();
       const options = { sizeBytes: 1 << 20, prefetch: true, file: null, volatile: [] };
       const stale = { keepMs, afterMs: 1_800, ttlSeconds: 30, recheckMs: 30_000 };

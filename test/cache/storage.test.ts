@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { AnswerCache } from "../../src/cache/answer-cache.ts";
 import { entryBytes } from "../../src/cache/entry.ts";
-import { cacheKey } from "../../src/cache/key.ts";
+import { cacheKey, nxdomainKey } from "../../src/cache/key.ts";
 import type { CacheOptions } from "../../src/cache/options.ts";
 import type { Answer } from "../../src/dns/answer.ts";
 import { TYPE } from "../../src/dns/types.ts";
@@ -120,7 +120,7 @@ describe("the budget", () => {
         octets: fc.integer({ min: 1, max: 900 }),
         aliased: fc.boolean(),
       }),
-      { maxLength: 80 },
+      { maxLength: 80, size: "max" },
     );
     fc.assert(
       fc.property(puts, fc.integer({ min: 0, max: 20_000 }), (script, sizeBytes) => {
@@ -164,14 +164,17 @@ describe("the budget", () => {
 describe("eviction", () => {
   test("follows SIEVE: the hand spares once whoever was asked for, and takes the first who was not", () => {
     const room = 8;
-    const steps = fc.array(fc.record({ index: fc.nat(20), puts: fc.boolean() }), { maxLength: 200 });
+    const step = fc.record({ index: fc.nat(20), action: fc.constantFrom("put", "put", "get", "get", "delete") });
     fc.assert(
-      fc.property(steps, (script) => {
+      fc.property(fc.array(step, { maxLength: 200, size: "max" }), (script) => {
         const { cache } = newCache(sizeFor(room));
         const model = new SieveModel(room);
-        for (const { index, puts } of script) {
+        for (const { index, action } of script) {
           const text = host(index);
-          if (puts && !model.has(text)) {
+          if (action === "delete") {
+            cache.delete(key(text));
+            model.remove(text);
+          } else if (action === "put" && !model.has(text)) {
             cache.put(key(text), positive(text), { limits });
             model.add(text);
           } else {
@@ -180,6 +183,26 @@ describe("eviction", () => {
           expect(hostsIn(cache)).toEqual(model.names());
         }
       }),
+    );
+  });
+
+  test("finds the useless wherever they lie, while answers of every age come and go", async () => {
+    const step = fc.record({ index: fc.nat(40), ttlSeconds: fc.constantFrom(1, 5, 1000), waitMs: fc.constantFrom(0, 500, 3000) });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 150, size: "max" }), async (script) => {
+        const room = 6;
+        const { cache, clock } = newCache(sizeFor(room), { stale: null });
+        for (const { index, ttlSeconds, waitMs } of script) {
+          await clock.advance(waitMs);
+          // With fewer entries than one look takes in, nobody of use goes while a useless one is left.
+          const useful = hostsIn(cache);
+          cache.put(key(host(index)), positive(host(index), { ttlSeconds }), { limits });
+          const kept = hostsIn(cache);
+          if (useful.length < room) expect(kept).toEqual([...new Set([...useful, host(index)])].sort());
+          else expect(kept.length).toBe(room);
+        }
+      }),
+      { numRuns: 40 },
     );
   });
 
@@ -203,6 +226,16 @@ describe("eviction", () => {
     cache.put(key(host(0)), positive(host(0)), { limits });
     cache.put(key(host(1)), positive(host(1)), { limits });
     cache.put(key(host(2)), positive(host(2)), { limits });
+    expect(hostsIn(cache)).toEqual([host(0), host(2)]);
+  });
+
+  test("a renewed NXDOMAIN keeps the favour it had, whatever type was asked", () => {
+    const { cache } = newCache(2 * 8 * entryBytes(nxdomainKey(key(host(0))), nxdomain(host(0))));
+    cache.put(key(host(0)), nxdomain(host(0)), { limits });
+    cache.get(key(host(0)));
+    cache.put(key(host(0), TYPE.AAAA), nxdomain(host(0), { type: TYPE.AAAA }), { limits });
+    cache.put(key(host(1)), nxdomain(host(1)), { limits });
+    cache.put(key(host(2)), nxdomain(host(2)), { limits });
     expect(hostsIn(cache)).toEqual([host(0), host(2)]);
   });
 });
@@ -315,19 +348,29 @@ class SieveModel {
     this.#queue.push({ name: text, visited: false });
   }
 
+  remove(text: string): void {
+    const place = this.#queue.findIndex((each) => each.name === text);
+    if (place >= 0) this.#take(place);
+  }
+
   names(): string[] {
     return this.#queue.map((each) => each.name).sort();
   }
 
   #evict(): void {
     for (;;) {
-      if (this.#hand >= this.#queue.length) this.#hand = 0;
       const each = this.#queue[this.#hand];
       if (each === undefined) return;
       if (!each.visited) break;
       each.visited = false;
-      this.#hand++;
+      this.#hand = (this.#hand + 1) % this.#queue.length;
     }
-    this.#queue.splice(this.#hand, 1);
+    this.#take(this.#hand);
+  }
+
+  #take(place: number): void {
+    this.#queue.splice(place, 1);
+    if (place < this.#hand) this.#hand--;
+    if (this.#hand === this.#queue.length) this.#hand = 0;
   }
 }
