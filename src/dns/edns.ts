@@ -82,8 +82,8 @@ export function readEdns(message: Uint8Array, offset: number): Edns | null {
 
 const NO_ERRORS: readonly ExtendedError[] = [];
 
-// RFC 7871 §6: an address of the wrong length for its prefix, or with bits beyond it, is a FORMERR.
-function readClientSubnet(message: Uint8Array, start: number, end: number): ClientSubnet | null {
+/** Reads the content of an ECS option. null (FORMERR, RFC 7871 §6) where the address has the wrong length for its prefix, or bits beyond it. */
+export function readClientSubnet(message: Uint8Array, start: number, end: number): ClientSubnet | null {
   if (end - start < 4) return null;
   const family = uint16(message, start);
   const sourcePrefix = message[start + 2] ?? 0;

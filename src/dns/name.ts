@@ -49,6 +49,9 @@ export function nameEnd(message: Uint8Array, offset: number): number {
   }
 }
 
+/** Pointers followed in one name: as many as it can have labels. More only lead from pointer to pointer, thousands of times in a hostile message. */
+const MAX_POINTERS = 127;
+
 /**
  * Reads a name that may be compressed (RFC 1035 §4.1.4); null where it is malformed. Every pointer must lead to an earlier
  * place than the one before it, so no message can make this loop.
@@ -57,6 +60,7 @@ export function readName(message: Uint8Array, offset: number): Name | null {
   let position = offset;
   let earliest = offset;
   let written = 0;
+  let pointers = 0;
   for (;;) {
     const length = message[position];
     if (length === undefined) return null;
@@ -64,7 +68,7 @@ export function readName(message: Uint8Array, offset: number): Name | null {
       const low = message[position + 1];
       if (low === undefined) return null;
       const target = ((length & 0x3f) << 8) | low;
-      if (target >= earliest) return null;
+      if (target >= earliest || ++pointers > MAX_POINTERS) return null;
       position = target;
       earliest = target;
       continue;

@@ -1,0 +1,216 @@
+import { type RecordPlace, ttlAt } from "./answer.ts";
+import { type Name, nameEnd } from "./name.ts";
+import { uint16 } from "./octets.ts";
+import { type EdnsOption, readOptions, writeOption } from "./options.ts";
+import { FLAG, HEADER_OCTETS } from "./query.ts";
+import { type Rdata, readRdata, writeRdata } from "./rdata/rdata.ts";
+import { MessageNames, WireReader } from "./rdata/wire-reader.ts";
+import { WireWriter } from "./rdata/wire-writer.ts";
+import { TYPE } from "./types.ts";
+
+/** A whole message, taken apart. For what shows or makes messages; queries are served from bytes (`query.ts`, `answer.ts`). */
+export interface Message {
+  readonly id: number;
+  /** QR. */
+  readonly response: boolean;
+  readonly opcode: number;
+  readonly authoritative: boolean;
+  readonly truncated: boolean;
+  readonly recursionDesired: boolean;
+  readonly recursionAvailable: boolean;
+  readonly authenticData: boolean;
+  readonly checkingDisabled: boolean;
+  /** All twelve bits; above 15 only with `edns`. */
+  readonly rcode: number;
+  readonly edns: MessageEdns | null;
+  readonly questions: readonly MessageQuestion[];
+  readonly answers: readonly ResourceRecord[];
+  readonly authority: readonly ResourceRecord[];
+  /** Without the OPT record, which is `edns`. */
+  readonly additional: readonly ResourceRecord[];
+}
+
+export interface MessageQuestion {
+  readonly name: Name;
+  readonly type: number;
+  readonly class: number;
+}
+
+export interface ResourceRecord {
+  readonly owner: Name;
+  readonly type: number;
+  readonly class: number;
+  /** Below 2^31 (RFC 2181 §8). */
+  readonly ttlSeconds: number;
+  readonly data: Rdata;
+}
+
+/** The OPT record (RFC 6891 §6.1). */
+export interface MessageEdns {
+  readonly udpPayloadOctets: number;
+  readonly version: number;
+  readonly dnssecOk: boolean;
+  /** The fifteen flags beside DO. */
+  readonly otherFlags: number;
+  readonly options: readonly EdnsOption[];
+}
+
+/**
+ * Takes a message apart. null where its framing is broken: a name, a record that runs over the end, octets left over, or an OPT that is
+ * misplaced or there twice. Data that does not fit its type is not fatal: see `OpaqueRdata`. Nothing of `message` is kept.
+ */
+export function decodeMessage(message: Uint8Array): Message | null {
+  if (message.length < HEADER_OCTETS || message.length > 0xffff) return null;
+  const names = new MessageNames(message);
+  const questions = readQuestions(message, names);
+  if (questions === null) return null;
+  const sections: ResourceRecord[][] = [];
+  let edns: { readonly extendedRcode: number; readonly content: MessageEdns } | null = null;
+  let position = questions.end;
+  for (const countOffset of [6, 8, 10]) {
+    const section: ResourceRecord[] = [];
+    for (let count = uint16(message, countOffset); count > 0; count--) {
+      const place = recordPlace(message, position);
+      const owner = place === null ? null : names.read(place.owner);
+      if (place === null || owner === null) return null;
+      position = place.end;
+      if (place.type === TYPE.OPT) {
+        if (edns !== null || countOffset !== 10 || place.ttl - place.owner !== 5) return null;
+        edns = { extendedRcode: message[place.ttl] ?? 0, content: readOpt(message, place) };
+      } else {
+        section.push(readRecord(message, { owner, place, names }));
+      }
+    }
+    sections.push(section);
+  }
+  if (position !== message.length || names.exhausted) return null;
+  const [answers = [], authority = [], additional = []] = sections;
+  return {
+    ...readHeader(message, edns?.extendedRcode ?? 0),
+    edns: edns?.content ?? null,
+    questions: questions.list,
+    answers,
+    authority,
+    additional,
+  };
+}
+
+function readHeader(message: Uint8Array, extendedRcode: number) {
+  const flags = uint16(message, 2);
+  return {
+    id: uint16(message, 0),
+    response: (flags & FLAG.QR) !== 0,
+    opcode: (flags >> 11) & 15,
+    authoritative: (flags & FLAG.AA) !== 0,
+    truncated: (flags & FLAG.TC) !== 0,
+    recursionDesired: (flags & FLAG.RD) !== 0,
+    recursionAvailable: (flags & FLAG.RA) !== 0,
+    authenticData: (flags & FLAG.AD) !== 0,
+    checkingDisabled: (flags & FLAG.CD) !== 0,
+    rcode: (extendedRcode << 4) | (flags & 15),
+  };
+}
+
+function readQuestions(message: Uint8Array, names: MessageNames): { list: MessageQuestion[]; end: number } | null {
+  const list: MessageQuestion[] = [];
+  let position = HEADER_OCTETS;
+  for (let count = uint16(message, 4); count > 0; count--) {
+    const fixed = nameEnd(message, position);
+    const name = fixed < 0 || fixed + 4 > message.length ? null : names.read(position);
+    if (name === null) return null;
+    list.push({ name, type: uint16(message, fixed), class: uint16(message, fixed + 2) });
+    position = fixed + 4;
+  }
+  return { list, end: position };
+}
+
+function recordPlace(message: Uint8Array, owner: number): Omit<RecordPlace, "section"> | null {
+  const fixed = nameEnd(message, owner);
+  if (fixed < 0 || fixed + 10 > message.length) return null;
+  const data = fixed + 10;
+  const end = data + uint16(message, fixed + 8);
+  if (end > message.length) return null;
+  return { owner, type: uint16(message, fixed), class: uint16(message, fixed + 2), ttl: fixed + 4, data, end };
+}
+
+function readRecord(
+  message: Uint8Array,
+  { owner, place, names }: { owner: Name; place: Omit<RecordPlace, "section">; names: MessageNames },
+): ResourceRecord {
+  const reader = new WireReader(message, { start: place.data, end: place.end }, names);
+  const ttlSeconds = ttlAt(message, place.ttl);
+  return { owner, type: place.type, class: place.class, ttlSeconds, data: readRdata(place.type, reader) };
+}
+
+function readOpt(message: Uint8Array, place: Omit<RecordPlace, "section">): MessageEdns {
+  const flags = uint16(message, place.ttl + 2);
+  return {
+    udpPayloadOctets: place.class,
+    version: message[place.ttl + 1] ?? 0,
+    dnssecOk: (flags & DO) !== 0,
+    otherFlags: flags & ~DO,
+    options: readOptions(message, place.data, place.end),
+  };
+}
+
+const DO = 0x8000;
+
+/**
+ * The message on the wire, names compressed as far as RFC 3597 §4 allows; OPT stands last.
+ * @throws RangeError where a value does not fit its field, the rcode needs `edns`, OPT stands among the records, or the whole is longer than 65535 octets.
+ */
+export function encodeMessage(message: Message): Buffer {
+  const { edns } = message;
+  if (message.rcode > (edns === null ? 15 : 0xfff)) throw new RangeError(`rcode ${message.rcode} does not fit`);
+  const writer = new WireWriter({ compressing: true });
+  writeHeader(writer, message);
+  for (const { name, type, class: klass } of message.questions) {
+    writer.compressedName(name);
+    writer.uint16(type);
+    writer.uint16(klass);
+  }
+  for (const record of [...message.answers, ...message.authority, ...message.additional]) writeRecord(writer, record);
+  if (edns !== null) writeOpt(writer, edns, message.rcode >> 4);
+  return writer.bytes();
+}
+
+function writeHeader(writer: WireWriter, message: Message): void {
+  if (message.opcode > 15) throw new RangeError(`opcode ${message.opcode} does not fit`);
+  writer.uint16(message.id);
+  writer.uint16(
+    (message.response ? FLAG.QR : 0) |
+      (message.opcode << 11) |
+      (message.authoritative ? FLAG.AA : 0) |
+      (message.truncated ? FLAG.TC : 0) |
+      (message.recursionDesired ? FLAG.RD : 0) |
+      (message.recursionAvailable ? FLAG.RA : 0) |
+      (message.authenticData ? FLAG.AD : 0) |
+      (message.checkingDisabled ? FLAG.CD : 0) |
+      (message.rcode & 15),
+  );
+  writer.uint16(message.questions.length);
+  writer.uint16(message.answers.length);
+  writer.uint16(message.authority.length);
+  writer.uint16(message.additional.length + (message.edns === null ? 0 : 1));
+}
+
+function writeRecord(writer: WireWriter, record: ResourceRecord): void {
+  if (record.type === TYPE.OPT) throw new RangeError("an OPT record is given as edns");
+  writer.compressedName(record.owner);
+  writer.uint16(record.type);
+  writer.uint16(record.class);
+  writer.uint32(record.ttlSeconds);
+  writer.behindLength(() => writeRdata(writer, record.data));
+}
+
+function writeOpt(writer: WireWriter, edns: MessageEdns, extendedRcode: number): void {
+  writer.uint8(0);
+  writer.uint16(TYPE.OPT);
+  writer.uint16(edns.udpPayloadOctets);
+  writer.uint8(extendedRcode);
+  writer.uint8(edns.version);
+  writer.uint16((edns.dnssecOk ? DO : 0) | edns.otherFlags);
+  writer.behindLength(() => {
+    for (const option of edns.options) writeOption(writer, option);
+  });
+}

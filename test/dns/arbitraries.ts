@@ -1,0 +1,235 @@
+import fc from "fast-check";
+import type { Message, ResourceRecord } from "../../src/dns/message.ts";
+import { type Name, nameOfLabels, ROOT } from "../../src/dns/name.ts";
+import type { EdnsOption } from "../../src/dns/options.ts";
+import { ipv6Text } from "../../src/dns/rdata/field.ts";
+import type { Rdata } from "../../src/dns/rdata/rdata.ts";
+import type { SvcParam } from "../../src/dns/svcb.ts";
+import { TYPE } from "../../src/dns/types.ts";
+
+export const uint8 = fc.integer({ min: 0, max: 0xff });
+export const uint16 = fc.integer({ min: 0, max: 0xffff });
+export const uint32 = fc.integer({ min: 0, max: 0xffff_ffff });
+
+/** Strings of one character (0 to 255) an octet. */
+export function octetText(minLength: number, maxLength: number): fc.Arbitrary<string> {
+  return fc.uint8Array({ minLength, maxLength }).map((octets) => Buffer.from(octets).toString("latin1"));
+}
+
+const hostLabel = fc.constantFrom("a", "b", "www", "page", "example", "com", "xn--fiq228c", "_dns", "x".repeat(63));
+
+/** Labels of any octets: dots, zeros, high octets and letters of both cases among them. */
+export const label = fc.oneof(hostLabel, octetText(1, 63), fc.constantFrom(".", "\0", "A.B", "\xe9", "@", "\\", '"', " "));
+
+export const labels: fc.Arbitrary<string[]> = fc
+  .array(label, { maxLength: 12 })
+  .map((all) => (all.join("").length + all.length < 255 ? all : all.slice(0, 3)));
+
+export const name: fc.Arbitrary<Name> = labels.map((all) => nameOfLabels(all) ?? ROOT);
+
+const ipv4 = fc.uint8Array({ minLength: 4, maxLength: 4 }).map((octets) => octets.join("."));
+const ipv6 = fc
+  .oneof(
+    fc.uint8Array({ minLength: 16, maxLength: 16 }),
+    fc
+      .uint8Array({ minLength: 4, maxLength: 4 })
+      .map((octets) => Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, ...octets)),
+    fc.constant(new Uint8Array(16)),
+  )
+  .map(ipv6Text);
+const octets = fc.uint8Array({ maxLength: 40 });
+const types = fc
+  .uniqueArray(fc.oneof(fc.constantFrom(...Object.values(TYPE)), uint16), { maxLength: 12 })
+  .map((all) => all.sort((a, b) => a - b));
+const strings = fc.array(octetText(0, 255), { minLength: 1, maxLength: 4 });
+
+const numbersValue = (numbers: readonly number[]) => Uint8Array.from(numbers.flatMap((number) => [number >> 8, number & 255]));
+const alpnValue = fc
+  .array(octetText(1, 20), { minLength: 1, maxLength: 4 })
+  .map((all) => Uint8Array.from(Buffer.from(all.map((item) => String.fromCharCode(item.length) + item).join(""), "latin1")));
+const multipleOf = (unit: number) =>
+  fc.integer({ min: 1, max: 4 }).chain((count) => fc.uint8Array({ minLength: unit * count, maxLength: unit * count }));
+const svcValues: Record<number, fc.Arbitrary<Uint8Array>> = {
+  1: alpnValue,
+  3: multipleOf(2).map((value) => value.slice(0, 2)),
+  4: multipleOf(4),
+  5: fc.uint8Array({ minLength: 1, maxLength: 40 }),
+  6: multipleOf(16),
+  7: fc.string({ maxLength: 20, unit: "grapheme" }).map((text) => new Uint8Array(Buffer.from(text))),
+  8: fc.constant(new Uint8Array()),
+  9: fc.uniqueArray(uint16, { minLength: 1, maxLength: 5 }).map(numbersValue),
+  10: octets,
+  667: octets,
+  65535: octets,
+};
+
+/** Parameters that a zone file may have: ascending, faultless, consistent with each other. */
+export const svcParams: fc.Arbitrary<SvcParam[]> = fc
+  .subarray(Object.keys(svcValues).map(Number))
+  .chain((keys) => fc.tuple(...keys.map((key) => (svcValues[key] ?? octets).map((value) => ({ key, value })))))
+  .chain((params) =>
+    fc
+      .record({ noDefaultAlpn: fc.boolean(), mandatory: fc.subarray(params.map(({ key }) => key)) })
+      .map(({ noDefaultAlpn, mandatory }) => [
+        ...(mandatory.length > 0 ? [{ key: 0, value: numbersValue(mandatory) }] : []),
+        ...params.filter(({ key }) => key === 1),
+        ...(noDefaultAlpn && params[0]?.key === 1 ? [{ key: 2, value: new Uint8Array() }] : []),
+        ...params.filter(({ key }) => key > 1),
+      ]),
+  );
+
+type DataArbitraries = { [K in Exclude<Rdata["kind"], "opaque">]: fc.Arbitrary<Omit<Extract<Rdata, { kind: K }>, "kind">> };
+
+const oneName = fc.record({ name });
+const hex = fc.uint8Array({ minLength: 1, maxLength: 40 });
+const delegation = fc.record({ keyTag: uint16, algorithm: uint8, digestType: uint8, digest: hex });
+const publicKey = fc.record({ flags: uint16, protocol: uint8, algorithm: uint8, key: octets });
+const hashing = { algorithm: uint8, flags: uint8, iterations: uint16, salt: octets };
+const binding = fc.record({ priority: uint16, target: name, params: svcParams });
+
+/** One arbitrary for every type that has fields: the compiler asks for those that are missing. */
+const dataArbitraries: DataArbitraries = {
+  A: fc.record({ address: ipv4 }),
+  NS: oneName,
+  CNAME: oneName,
+  SOA: fc.record({
+    primary: name,
+    mailbox: name,
+    serial: uint32,
+    refreshSeconds: uint32,
+    retrySeconds: uint32,
+    expireSeconds: uint32,
+    minimumSeconds: uint32,
+  }),
+  PTR: oneName,
+  HINFO: fc.record({ cpu: octetText(0, 255), os: octetText(0, 255) }),
+  MX: fc.record({ preference: uint16, exchange: name }),
+  TXT: fc.record({ strings }),
+  RP: fc.record({ mailbox: name, text: name }),
+  AFSDB: fc.record({ subtype: uint16, hostname: name }),
+  AAAA: fc.record({ address: ipv6 }),
+  SRV: fc.record({ priority: uint16, weight: uint16, port: uint16, target: name }),
+  NAPTR: fc.record({
+    order: uint16,
+    preference: uint16,
+    flags: octetText(0, 4),
+    services: octetText(0, 20),
+    regexp: octetText(0, 255),
+    replacement: name,
+  }),
+  DNAME: oneName,
+  DS: delegation,
+  SSHFP: fc.record({ algorithm: uint8, fingerprintType: uint8, fingerprint: octets }),
+  RRSIG: fc.record({
+    covered: uint16,
+    algorithm: uint8,
+    labels: uint8,
+    originalTtlSeconds: uint32,
+    expiration: uint32,
+    inception: uint32,
+    keyTag: uint16,
+    signer: name,
+    signature: octets,
+  }),
+  NSEC: fc.record({ next: name, types }),
+  DNSKEY: publicKey,
+  NSEC3: fc.record({ ...hashing, next: hex, types }),
+  NSEC3PARAM: fc.record(hashing),
+  TLSA: fc.record({ usage: uint8, selector: uint8, matching: uint8, certificate: octets }),
+  CDS: delegation,
+  CDNSKEY: publicKey,
+  SVCB: binding,
+  HTTPS: binding,
+  SPF: fc.record({ strings }),
+  URI: fc.record({ priority: uint16, weight: uint16, target: octetText(0, 80) }),
+  CAA: fc.record({ flags: uint8, tag: fc.constantFrom("issue", "issuewild", "iodef", "X9"), value: octetText(0, 80) }),
+};
+
+/** Every kind of data, with its type number. */
+export const typedData: { readonly kind: string; readonly arbitrary: fc.Arbitrary<{ type: number; data: Rdata }> }[] =
+  Object.entries(dataArbitraries).map(([kind, arbitrary]) => ({
+    kind,
+    // The table above pairs each kind with its own fields, which Object.entries forgets.
+    arbitrary: (arbitrary as fc.Arbitrary<object>).map((fields) => ({
+      type: TYPE[kind as keyof typeof TYPE],
+      data: { kind, ...fields } as Rdata,
+    })),
+  }));
+
+/** Types without a format of their own here. */
+const unknownData = fc
+  .record({ type: fc.constantFrom(TYPE.CERT, TYPE.APL, 65_280, 0), octets })
+  .map((made) => ({ type: made.type, data: { kind: "opaque", octets: made.octets, note: null } as const }));
+
+export const record: fc.Arbitrary<ResourceRecord> = fc
+  .record({
+    owner: name,
+    class: fc.constantFrom(1, 3, 4, 4711),
+    ttlSeconds: fc.integer({ min: 0, max: 0x7fff_ffff }),
+    body: fc.oneof(unknownData, ...typedData.map(({ arbitrary }) => arbitrary)),
+  })
+  .map(({ body, ...rest }) => ({ ...rest, ...body }));
+
+const ednsOption: fc.Arbitrary<EdnsOption> = fc.oneof(
+  fc.record({ kind: fc.constant("nsid" as const), octets }),
+  fc.record({
+    kind: fc.constant("clientSubnet" as const),
+    subnet: fc.constantFrom(
+      { family: 1, sourcePrefix: 24, scopePrefix: 0, prefixHex: "c00002" },
+      { family: 2, sourcePrefix: 61, scopePrefix: 56, prefixHex: "20010db8000000f8" },
+      { family: 1, sourcePrefix: 0, scopePrefix: 0, prefixHex: "" },
+    ),
+  }),
+  fc.record({
+    kind: fc.constant("cookie" as const),
+    client: fc.uint8Array({ minLength: 8, maxLength: 8 }),
+    server: fc.oneof(fc.constant(new Uint8Array()), fc.uint8Array({ minLength: 8, maxLength: 32 })),
+  }),
+  fc.record({ kind: fc.constant("expire" as const), seconds: fc.oneof(uint32, fc.constant(null)) }),
+  fc.record({
+    kind: fc.constant("tcpKeepalive" as const),
+    timeoutMs: fc.oneof(
+      uint16.map((tenths) => tenths * 100),
+      fc.constant(null),
+    ),
+  }),
+  fc.record({ kind: fc.constant("padding" as const), length: fc.integer({ min: 0, max: 500 }) }),
+  fc.record({ kind: fc.constant("extendedError" as const), code: uint16, text: fc.string({ maxLength: 40, unit: "grapheme" }) }),
+  fc.record({
+    kind: fc.constant("unknown" as const),
+    code: fc.integer({ min: 1000, max: 65_535 }),
+    octets,
+    note: fc.constant(null),
+  }),
+);
+
+const edns = fc.record({
+  udpPayloadOctets: uint16,
+  version: uint8,
+  dnssecOk: fc.boolean(),
+  otherFlags: fc.integer({ min: 0, max: 0x7fff }),
+  options: fc.array(ednsOption, { maxLength: 5 }),
+});
+
+const section = fc.array(record, { maxLength: 5 });
+
+/** Whole messages of every kind, queries with records in them included. */
+export const message: fc.Arbitrary<Message> = fc
+  .record({
+    id: uint16,
+    response: fc.boolean(),
+    opcode: fc.integer({ min: 0, max: 15 }),
+    authoritative: fc.boolean(),
+    truncated: fc.boolean(),
+    recursionDesired: fc.boolean(),
+    recursionAvailable: fc.boolean(),
+    authenticData: fc.boolean(),
+    checkingDisabled: fc.boolean(),
+    rcode: fc.integer({ min: 0, max: 0xfff }),
+    edns: fc.oneof(edns, fc.constant(null)),
+    questions: fc.array(fc.record({ name, type: uint16, class: uint16 }), { maxLength: 3 }),
+    answers: section,
+    authority: section,
+    additional: section,
+  })
+  .map((made) => ({ ...made, rcode: made.edns === null ? made.rcode & 15 : made.rcode }));

@@ -1,0 +1,52 @@
+import { encodeMessage, type Message, type MessageQuestion, type ResourceRecord } from "../../src/dns/message.ts";
+import { type Name, nameFromText } from "../../src/dns/name.ts";
+import { parseRecord } from "../../src/dns/presentation.ts";
+import { CLASS, typeNumber } from "../../src/dns/types.ts";
+
+/**
+ * Records from lines such as "page.example A 192.0.2.7" or "page.example 60 AAAA 2001:db8::7", so that scripted upstreams read like a zone.
+ * Names are absolute; the TTL is 300 where none is given. Throws for a line that is no record.
+ */
+export function zone(...lines: readonly string[]): ResourceRecord[] {
+  return lines.map((line) => parseRecord(line, undefined, 300));
+}
+
+/** "page.example" and "HTTPS" as a question of class IN. */
+export function question(name: string, type = "A"): MessageQuestion {
+  const number = typeNumber(type);
+  if (number === null) throw new Error(`${type} is no type`);
+  return { name: nameOf(name), type: number, class: CLASS.IN };
+}
+
+export function nameOf(text: string): Name {
+  const name = nameFromText(text);
+  if (name === null) throw new Error(`${text} is no name`);
+  return name;
+}
+
+/** A query without anything in it: id 0, RD, no EDNS. */
+export const blankQuery: Message = {
+  id: 0,
+  response: false,
+  opcode: 0,
+  authoritative: false,
+  truncated: false,
+  recursionDesired: true,
+  recursionAvailable: false,
+  authenticData: false,
+  checkingDisabled: false,
+  rcode: 0,
+  edns: null,
+  questions: [],
+  answers: [],
+  authority: [],
+  additional: [],
+};
+
+/** A response without anything in it: id 0, RD, RA, NOERROR, no EDNS. */
+export const blankResponse: Message = { ...blankQuery, response: true, recursionAvailable: true };
+
+/** The wire form of `blankResponse` with these parts. */
+export function responseWire(parts: Partial<Message>): Buffer {
+  return encodeMessage({ ...blankResponse, ...parts });
+}
