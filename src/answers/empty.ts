@@ -1,7 +1,7 @@
 import { type Answer, indexAnswer, recordsOf } from "../dns/answer.ts";
 import { buildAnswer, negativeSoa, recordWire } from "../dns/build.ts";
 import { type Name, nameWire } from "../dns/name.ts";
-import { setUint16, uint16 } from "../dns/octets.ts";
+import { setUint16, setUint32, uint16 } from "../dns/octets.ts";
 import { FLAG } from "../dns/query.ts";
 import type { Question } from "../dns/question.ts";
 import { RCODE } from "../dns/types.ts";
@@ -35,11 +35,17 @@ export function withMadeSoa(answer: Answer, ttlSeconds: number): Answer {
   return reindexed(wire, answer);
 }
 
-/** The same answer with NOERROR for its rcode: NODATA where NXDOMAIN was not believed (DESIGN law 2). AD speaks of the old one and goes. */
-export function asNodata(answer: Answer): Answer {
-  const wire = Buffer.from(answer.wire);
+/**
+ * The same answer with NOERROR for its rcode: NODATA where NXDOMAIN was not believed (DESIGN.md, law 2). AD speaks of the old one
+ * and goes. With `ttlSeconds` it holds no longer than that.
+ */
+export function asNodata(nxdomain: Answer, ttlSeconds: number | null): Answer {
+  const wire = Buffer.from(nxdomain.wire);
   setUint16(wire, 2, uint16(wire, 2) & ~(FLAG.AD | 15));
-  return reindexed(wire, answer);
+  if (ttlSeconds === null) return reindexed(wire, nxdomain);
+  if (nxdomain.soa === null) return withMadeSoa(reindexed(wire, nxdomain), ttlSeconds);
+  setUint32(wire, nxdomain.soa.ttlOffset, Math.min(nxdomain.soa.ttlSeconds, ttlSeconds));
+  return reindexed(wire, nxdomain);
 }
 
 function reindexed(wire: Uint8Array, original: Answer): Answer {

@@ -1,6 +1,6 @@
 import { ednsRecord, UDP_PAYLOAD_OCTETS } from "../dns/edns.ts";
 import { setUint16 } from "../dns/octets.ts";
-import { FLAG, HEADER_OCTETS, type Query, type Rejection } from "../dns/query.ts";
+import { FLAG, HEADER_OCTETS, type Rejection } from "../dns/query.ts";
 
 /** The reply to a message that is no question we answer: FORMERR, NOTIMP, REFUSED, BADVERS; OPT for those who sent a readable one. */
 export function rejectionReply(rejection: Rejection): Uint8Array {
@@ -15,12 +15,6 @@ export function rejectionReply(rejection: Rejection): Uint8Array {
   wire.set(question, HEADER_OCTETS);
   wire.set(opt, HEADER_OCTETS + question.length);
   return wire;
-}
-
-/** The same for a query that was parsed, then refused. */
-export function refusalOf(query: Query, rcode: number): Rejection {
-  const { id, recursionDesired, checkingDisabled, questionWire, edns } = query;
-  return { rejected: rcode, id, opcode: 0, recursionDesired, checkingDisabled, questionWire, edns };
 }
 
 function optRecord(rcode: number, dnssecOk: boolean): Buffer {

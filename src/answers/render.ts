@@ -68,7 +68,7 @@ export function render(rendering: Rendering): Rendered {
 }
 
 /** An empty reply with TC, which makes a client ask again over a stream. */
-function truncatedReply(rendering: Rendering): Uint8Array {
+export function truncatedReply(rendering: Rendering): Uint8Array {
   const { questionWire } = rendering.query;
   const bodyOctets = HEADER_OCTETS + questionWire.length;
   const opt = optRecord(rendering, bodyOctets);
@@ -101,7 +101,7 @@ function writeHeader(wire: Uint8Array, { query, answer, authenticated }: Renderi
 function editTtls(wire: Uint8Array, answer: Answer, edit: TtlEdit): number | null {
   switch (edit.kind) {
     case "keep":
-      return answer.lowestTtlSeconds ?? answer.soa?.ttlSeconds ?? null;
+      return keptFor(answer);
     case "age":
       return ageTtls(wire, answer, edit);
     case "stale":
@@ -115,6 +115,11 @@ function editTtls(wire: Uint8Array, answer: Answer, edit: TtlEdit): number | nul
     default:
       return unreachable(edit);
   }
+}
+
+function keptFor({ answered, lowestTtlSeconds, soa }: Answer): number | null {
+  if (answered || soa === null) return lowestTtlSeconds;
+  return Math.min(lowestTtlSeconds ?? soa.ttlSeconds, soa.ttlSeconds, soa.minimumSeconds);
 }
 
 function ageTtls(wire: Uint8Array, answer: Answer, edit: { readonly ageSeconds: number; readonly limits: TtlLimits }): number {

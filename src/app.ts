@@ -1,0 +1,108 @@
+import { isDeepStrictEqual } from "node:util";
+import { rejectionReply } from "./answers/rejection.ts";
+import type { Client } from "./client.ts";
+import type { Config } from "./config/config.ts";
+import { isRejection, parseQuery } from "./dns/query.ts";
+import { RCODE } from "./dns/types.ts";
+import type { Handler, Reply } from "./listen/handler.ts";
+import { type BoundEndpoints, type Listeners, openListeners } from "./listen/listeners.ts";
+import { serve } from "./serve.ts";
+import { answerJson } from "./serve-json.ts";
+import { closeSite, openSite, type Site, SiteError, type SiteSurroundings } from "./site.ts";
+
+/** A server at work: its listeners, and the site they answer from at the moment. */
+export class App {
+  readonly #surroundings: SiteSurroundings;
+  readonly #listeners: Listeners;
+  readonly #current: { site: Site };
+  #reloading: Promise<void> = Promise.resolve();
+  #closed: Promise<void> | null = null;
+
+  private constructor(surroundings: SiteSurroundings, listeners: Listeners, current: { site: Site }) {
+    this.#surroundings = surroundings;
+    this.#listeners = listeners;
+    this.#current = current;
+  }
+
+  /**
+   * Builds the site, then opens the listeners, so that the first query finds everything in place.
+   * @throws SiteError, ListenError
+   */
+  static async start(config: Config, surroundings: SiteSurroundings): Promise<App> {
+    const current = { site: await openSite(config, surroundings, null) };
+    const { log, clock } = surroundings;
+    try {
+      const listeners = await openListeners(config, handlerFor(current, surroundings), {
+        clock,
+        report: ({ kind, ...details }) => log.warn(details, kind),
+      });
+      return new App(surroundings, listeners, current);
+    } catch (error) {
+      await closeSite(current.site, null);
+      throw error;
+    }
+  }
+
+  get bound(): BoundEndpoints {
+    return this.#listeners.bound;
+  }
+
+  /**
+   * Puts a new configuration in place, between one query and the next. What it leaves as it was keeps its connections and its cache.
+   * @throws SiteError where it cannot be served; then everything goes on as before.
+   */
+  reload(config: Config): Promise<void> {
+    const turn = this.#reloading.then(() => this.#reload(config));
+    this.#reloading = turn.catch(() => {});
+    return turn;
+  }
+
+  async #reload(config: Config): Promise<void> {
+    const { site } = this.#current;
+    const listening = ({ listen, tls, trustedProxies }: Config) => ({ listen, tls, trustedProxies });
+    if (!isDeepStrictEqual(listening(config), listening(site.config))) {
+      throw new SiteError(["listen, tls and trustedProxies are read at the start only: restart Fenliu to change them"]);
+    }
+    const next = await openSite(config, this.#surroundings, site);
+    this.#current.site = next;
+    // What is under way on the old servers has until its deadline.
+    this.#surroundings.clock.setTimer(() => void closeSite(site, next), site.config.answers.deadlineMs);
+  }
+
+  /** Takes no more questions, answers those under way, and closes everything. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    await this.#reloading;
+    await this.#listeners.close();
+    await closeSite(this.#current.site, null);
+  }
+}
+
+function handlerFor(current: { readonly site: Site }, { log }: SiteSurroundings): Handler {
+  const broken = (error: unknown, message: Uint8Array): Reply | null => {
+    log.error({ err: error, query: Buffer.from(message).toString("base64") }, "a fault in Fenliu itself: please report it");
+    return serverFailure(message);
+  };
+  return {
+    answer(message: Uint8Array, client: Client) {
+      try {
+        const reply = serve(current.site, message, client);
+        return reply instanceof Promise ? reply.catch((error: unknown) => broken(error, message)) : reply;
+      } catch (error) {
+        return broken(error, message);
+      }
+    },
+    answerJson: (parameters, client) => answerJson(current.site, parameters, client),
+  };
+}
+
+function serverFailure(message: Uint8Array): Reply | null {
+  const parsed = parseQuery(message);
+  if (parsed === null) return null;
+  const rejection = isRejection(parsed) ? parsed : { ...parsed, opcode: 0 };
+  return { wire: rejectionReply({ ...rejection, rejected: RCODE.SERVFAIL }), maxAgeSeconds: null };
+}

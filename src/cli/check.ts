@@ -1,0 +1,36 @@
+import type { Config } from "../config/config.ts";
+import { loadConfig } from "../config/load.ts";
+import { printProblems } from "../config/problem.ts";
+import { operationsLog } from "../log/operations.ts";
+import { notYet } from "../not-yet.ts";
+import { checkExpectations } from "../rules/expectations.ts";
+import { openDecider } from "../site.ts";
+import { configPath } from "./config-path.ts";
+import type { Invocation } from "./run.ts";
+import { EXIT, type Terminal } from "./terminal.ts";
+
+/** `fenliu check`: everything that `serve` would complain of, without opening a socket. */
+export async function check({ config: given, json }: Invocation, terminal: Terminal): Promise<number> {
+  const path = configPath(given, terminal);
+  const result = loadConfig(path);
+  const refusals = result.kind === "ok" ? await refusalsOf(result.config, terminal) : [];
+  const problems = result.kind === "ok" ? [] : result.problems;
+  const warnings = result.kind === "ok" ? result.warnings : [];
+  const ok = problems.length + refusals.length === 0;
+  if (json) {
+    terminal.out(`${JSON.stringify({ file: path, ok, problems, warnings, refusals }, null, 2)}\n`);
+  } else {
+    terminal.err(printProblems([...problems, ...warnings], result.text));
+    for (const refusal of refusals) terminal.err(`fenliu: ${refusal}\n`);
+    if (ok) terminal.out(`${path ?? "the defaults"}: nothing wrong\n`);
+  }
+  return ok ? EXIT.ok : EXIT.failed;
+}
+
+async function refusalsOf(config: Config, terminal: Terminal): Promise<string[]> {
+  const log = operationsLog("warn", (line) => terminal.err(line), true);
+  const missing = notYet(config);
+  if (missing.length > 0) return missing;
+  const decider = await openDecider(config, log);
+  return checkExpectations(decider, config.expect).map(({ message }) => message);
+}

@@ -1,0 +1,24 @@
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+import type { Config } from "../config/config.ts";
+import { type ConfigResult, loadConfig } from "../config/load.ts";
+import { printProblems } from "../config/problem.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** The file a command reads: the one it was given, else `fenliu.yaml` where one lies; null = the defaults alone. */
+export function configPath(given: string | null, terminal: Terminal): string | null {
+  if (given !== null) return resolve(terminal.directory, given);
+  return terminal.configDirectories.map((directory) => join(directory, "fenliu.yaml")).find((path) => existsSync(path)) ?? null;
+}
+
+/** Reads a configuration and prints every problem and warning. null = it cannot be used. */
+export function readConfig(path: string | null, terminal: Terminal): Config | null {
+  const result: ConfigResult = loadConfig(path);
+  if (result.kind === "ok") {
+    terminal.err(printProblems(result.warnings, result.text));
+    return result.config;
+  }
+  terminal.err(printProblems(result.problems, result.text));
+  terminal.err(`${result.problems.length === 1 ? "one problem" : `${result.problems.length} problems`} in the configuration\n`);
+  return null;
+}

@@ -1,0 +1,117 @@
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { systemClock } from "../clock.ts";
+import { loadConfig } from "../config/load.ts";
+import { parseServer } from "../config/server.ts";
+import type { Answer } from "../dns/answer.ts";
+import { jsonMessage } from "../dns/json.ts";
+import { decodeMessage } from "../dns/message.ts";
+import { nameFromText } from "../dns/name.ts";
+import { messageText } from "../dns/presentation.ts";
+import type { Question } from "../dns/question.ts";
+import { CLASS, rcodeName, TYPE, typeNumber } from "../dns/types.ts";
+import { endpointText } from "../listen/address.ts";
+import { Bootstrap } from "../upstreams/bootstrap.ts";
+import type { ServerOptions } from "../upstreams/options.ts";
+import { trustSystemCertificates } from "../upstreams/roots.ts";
+import { openServer } from "../upstreams/server.ts";
+import type { ServerContext } from "../upstreams/server-context.ts";
+import { type Attempt, UpstreamError } from "../upstreams/upstream.ts";
+import { configPath } from "./config-path.ts";
+import type { Invocation } from "./run.ts";
+import { EXIT, type Terminal, UsageError } from "./terminal.ts";
+
+/** Longer than a Fenliu's own deadline. */
+const TIMEOUT_MS = 6000;
+
+/** `fenliu query NAME [TYPE] [@SERVER]`: asks one server over its transport, and shows the answer and how it was had. */
+export async function query(invocation: Invocation, terminal: Terminal): Promise<number> {
+  const { server, question } = parseWords(invocation, terminal);
+  trustSystemCertificates();
+  const context = contextOf(invocation, terminal);
+  const upstream = openServer(server, context);
+  const attempts: Attempt[] = [];
+  try {
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const answer = await upstream.exchange(question, { signal, attempts, origin: null });
+    terminal.out(
+      invocation.json ? `${JSON.stringify({ answer: jsonOf(answer), attempts }, null, 2)}\n` : shown(answer, attempts),
+    );
+    return EXIT.ok;
+  } catch (error) {
+    if (!(error instanceof UpstreamError)) throw error;
+    if (invocation.json)
+      terminal.out(`${JSON.stringify({ failure: error.failure, message: error.message, attempts }, null, 2)}\n`);
+    else terminal.err(`fenliu: ${error.message} (${error.failure})\n`);
+    return EXIT.failed;
+  } finally {
+    await upstream.close();
+  }
+}
+
+function parseWords({ words, config }: Invocation, terminal: Terminal): { server: ServerOptions; question: Question } {
+  const servers = words.filter((word) => word.startsWith("@"));
+  const [nameText, typeText = "A", ...others] = words.filter((word) => !word.startsWith("@"));
+  if (nameText === undefined || others.length > 0 || servers.length > 1)
+    throw new UsageError("query takes NAME [TYPE] [@SERVER]");
+  const name = nameFromText(nameText);
+  if (name === null) throw new UsageError(`\`${nameText}\` is no domain name`);
+  const type = typeNumber(typeText);
+  if (type === null) throw new UsageError(`\`${typeText}\` is no record type`);
+  const written = servers[0]?.slice(1) ?? ownAddress(config, terminal);
+  const parsed = parseServer(written);
+  if (!("value" in parsed)) throw new UsageError(`${parsed.wrong}; ${parsed.fix}`);
+  return {
+    server: { ...parsed.value, ...UNPINNED },
+    question: { name, type, class: CLASS.IN, dnssecOk: type === TYPE.RRSIG, checkingDisabled: false, clientSubnet: null },
+  };
+}
+
+/** Where the Fenliu of this configuration listens for DNS. */
+function ownAddress(config: string | null, terminal: Terminal): string {
+  const result = loadConfig(configPath(config, terminal));
+  const endpoint = result.kind === "ok" ? result.config.listen.dns[0] : undefined;
+  if (endpoint === undefined) throw new UsageError("the configuration has no `listen.dns`: name a server with @");
+  const loopback = new Map([
+    ["0.0.0.0", "127.0.0.1"],
+    ["::", "::1"],
+  ]);
+  return endpointText(loopback.get(endpoint.address) ?? endpoint.address, endpoint.port);
+}
+
+function contextOf({ ca }: Invocation, terminal: Terminal): ServerContext {
+  const system = { resolvConf: "/etc/resolv.conf", isOurs: () => false };
+  const nowhere = new Bootstrap([], systemClock);
+  const bare: ServerContext = { clock: systemClock, bootstrap: nowhere, proxy: null, ca: caText(ca, terminal), system };
+  // Nobody has said whom to ask for the server's own name: the host's resolvers, as any other program would.
+  const resolvers = openServer(SYSTEM, bare);
+  return { ...bare, bootstrap: new Bootstrap([resolvers], systemClock) };
+}
+
+const UNPINNED = { addresses: [], tlsName: null, method: "POST", maxQps: null, weight: 1 } as const;
+
+const SYSTEM: ServerOptions = { label: "system", protocol: "system", host: "", port: 0, path: "", ...UNPINNED };
+
+function caText(path: string | null, terminal: Terminal): string | null {
+  if (path === null) return null;
+  try {
+    return readFileSync(resolve(terminal.directory, path), "utf8");
+  } catch (error) {
+    throw new UsageError(`--ca: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+function shown(answer: Answer, attempts: readonly Attempt[]): string {
+  const message = decodeMessage(answer.wire);
+  const errors = answer.extendedErrors.map(({ code, text }) => `;; EDE ${code}${text === "" ? "" : `: ${text}`}\n`);
+  const ways = attempts.map(({ server, transport, elapsedMs, rcode, failure }) => {
+    const outcome = rcode === null ? failure : rcodeName(rcode);
+    return `;; ${server} over ${transport}: ${outcome} in ${elapsedMs.toFixed(1)} ms\n`;
+  });
+  return `${message === null ? "" : messageText(message)}${errors.join("")}${ways.join("")}`;
+}
+
+function jsonOf(answer: Answer): unknown {
+  const message = decodeMessage(answer.wire);
+  return message === null ? null : jsonMessage(message);
+}

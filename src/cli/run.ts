@@ -1,0 +1,78 @@
+import { parseArgs } from "node:util";
+import { check } from "./check.ts";
+import { demo } from "./demo.ts";
+import { query } from "./query.ts";
+import { serve } from "./serve.ts";
+import { EXIT, type Terminal, UsageError } from "./terminal.ts";
+import { version } from "./version.ts";
+
+const USAGE = `fenliu: a DNS server that sends each question to the right upstream
+
+  fenliu serve [-c FILE]           answer questions (also without a command)
+  fenliu check [-c FILE]           read the configuration, report every problem, change nothing
+  fenliu query NAME [TYPE] [@SERVER]
+                                   ask a server, as @192.0.2.1:53, @tls://… or @https://…; without one, the Fenliu of -c FILE
+  fenliu demo                      try everything without the internet
+
+  -c, --config FILE   the configuration; without it fenliu.yaml in this folder, else the defaults
+      --json          output for scripts
+      --version       -h, --help
+`;
+
+/** Commands of the contract that this version does not have. */
+const NOT_YET = ["explain", "log", "lists", "flush", "routeros", "import"];
+
+/** What the command line said, common to all commands. */
+export interface Invocation {
+  /** What stands after the command's name. */
+  readonly words: readonly string[];
+  readonly config: string | null;
+  readonly json: boolean;
+  /** A PEM file with the authority to trust instead of the system's. */
+  readonly ca: string | null;
+}
+
+type Command = (invocation: Invocation, terminal: Terminal) => Promise<number>;
+
+const commands: Readonly<Record<string, Command>> = { serve, check, query, demo };
+
+/** Carries out one command line (without the program's name). @returns the exit code; nothing is thrown that a user could cause. */
+export async function run(argv: readonly string[], terminal: Terminal): Promise<number> {
+  try {
+    const { values, positionals } = parse(argv);
+    if (values.help === true) return printed(terminal, USAGE);
+    if (values.version === true) return printed(terminal, `${version()}\n`);
+    const [name = "serve", ...words] = positionals;
+    if (NOT_YET.includes(name)) throw new UsageError(`\`fenliu ${name}\` is not there yet in version ${version()}`);
+    const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+    if (command === undefined) throw new UsageError(`there is no command \`${name}\``);
+    return await command({ words, config: values.config ?? null, json: values.json === true, ca: values.ca ?? null }, terminal);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    terminal.err(`fenliu: ${error.message}\n\n${USAGE}`);
+    return EXIT.usage;
+  }
+}
+
+function parse(argv: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...argv],
+      allowPositionals: true,
+      options: {
+        config: { type: "string", short: "c" },
+        json: { type: "boolean" },
+        ca: { type: "string" },
+        help: { type: "boolean", short: "h" },
+        version: { type: "boolean" },
+      },
+    });
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function printed(terminal: Terminal, text: string): number {
+  terminal.out(text);
+  return EXIT.ok;
+}

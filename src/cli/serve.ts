@@ -1,0 +1,57 @@
+import { App } from "../app.ts";
+import { systemClock } from "../clock.ts";
+import { endpointText } from "../listen/address.ts";
+import { ListenError } from "../listen/listen-error.ts";
+import type { BoundEndpoints } from "../listen/listeners.ts";
+import { type OperationsLog, operationsLog } from "../log/operations.ts";
+import { SiteError } from "../site.ts";
+import { trustSystemCertificates } from "../upstreams/roots.ts";
+import { configPath, readConfig } from "./config-path.ts";
+import type { Invocation } from "./run.ts";
+import { EXIT, type Terminal } from "./terminal.ts";
+
+/** `fenliu serve`: answers questions until it is told to stop; SIGHUP reads the configuration again. */
+export async function serve({ config: given }: Invocation, terminal: Terminal): Promise<number> {
+  const path = configPath(given, terminal);
+  const config = readConfig(path, terminal);
+  if (config === null) return EXIT.failed;
+  const log = operationsLog(config.log.level, (line) => terminal.err(line), terminal.interactive);
+  const stopped = terminal.untilStopped();
+  trustSystemCertificates();
+  try {
+    const app = await App.start(config, { clock: systemClock, log, ca: null, resolvConf: "/etc/resolv.conf" });
+    terminal.onReload(() => void reload(app, path, { terminal, log }));
+    log.info({ config: path ?? "defaults", ...boundTexts(app.bound) }, "Fenliu is answering");
+    log.info({ signal: await stopped }, "stopping");
+    await app.close();
+    return EXIT.ok;
+  } catch (error) {
+    if (!(error instanceof SiteError) && !(error instanceof ListenError)) throw error;
+    for (const problem of error.problems) terminal.err(`fenliu: ${problem}\n`);
+    return EXIT.failed;
+  }
+}
+
+async function reload(
+  app: App,
+  path: string | null,
+  { terminal, log }: { terminal: Terminal; log: OperationsLog },
+): Promise<void> {
+  const config = readConfig(path, terminal);
+  if (config === null) return log.error("not reloaded: the configuration has problems; the one before goes on serving");
+  try {
+    await app.reload(config);
+    log.info({ config: path ?? "defaults" }, "reloaded");
+  } catch (error) {
+    if (!(error instanceof SiteError)) throw error;
+    for (const problem of error.problems) log.error(problem);
+    log.error("not reloaded: the configuration before goes on serving");
+  }
+}
+
+function boundTexts(bound: BoundEndpoints): Record<string, string> {
+  const texts = Object.entries(bound).map(
+    ([kind, endpoints]) => [kind, endpoints.map(({ address, port }) => endpointText(address, port)).join(" ")] as const,
+  );
+  return Object.fromEntries(texts.filter(([, text]) => text !== ""));
+}

@@ -1,0 +1,21 @@
+/** Where a command writes, and what it may know of its surroundings. Passed in, so that tests read what a person would. */
+export interface Terminal {
+  out(text: string): void;
+  err(text: string): void;
+  /** Whether a person reads along: colours and tables; else plain lines. */
+  readonly interactive: boolean;
+  /** The folder relative paths on the command line start from. */
+  readonly directory: string;
+  /** Where `fenliu.yaml` is looked for when the command line names no file, in this order. */
+  readonly configDirectories: readonly string[];
+  /** From the first call on, a signal to end resolves this with its name instead of ending the process. */
+  untilStopped(): Promise<string>;
+  /** Calls back each time the process is told to read its configuration again. */
+  onReload(run: () => void): void;
+}
+
+/** Exit codes (DESIGN.md §7). */
+export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
+
+/** Prints its message and ends the command with exit code 2. */
+export class UsageError extends Error {}

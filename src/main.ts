@@ -1,0 +1,20 @@
+import { run } from "./cli/run.ts";
+import type { Terminal } from "./cli/terminal.ts";
+
+/** npm changes into the package's folder; paths on the command line are meant from where the user stood. */
+const directory = (process.env["npm_lifecycle_event"] === undefined ? undefined : process.env["INIT_CWD"]) ?? process.cwd();
+
+const terminal: Terminal = {
+  out: (text) => void process.stdout.write(text),
+  err: (text) => void process.stderr.write(text),
+  interactive: process.stdout.isTTY,
+  directory,
+  configDirectories: [directory, process.cwd()],
+  untilStopped: () =>
+    new Promise((resolve) => {
+      for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve(signal));
+    }),
+  onReload: (reload) => void process.on("SIGHUP", reload),
+};
+
+process.exitCode = await run(process.argv.slice(2), terminal);

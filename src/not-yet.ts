@@ -1,0 +1,24 @@
+import type { Config } from "./config/config.ts";
+import { notYet as notYetInRules } from "./rules/not-yet.ts";
+
+/**
+ * What the configuration asks for by name and this version cannot do, one sentence each. Better a server that says so at its start than
+ * one that quietly leaves it out.
+ */
+export function notYet(config: Config): string[] {
+  const sections = [
+    { name: "poison", used: config.poison.length > 0 },
+    { name: "bogus", used: config.bogus.length > 0 },
+    { name: "ddns", used: config.ddns.tokens.length > 0 },
+    { name: "routeros", used: config.routeros !== null },
+    { name: "cluster", used: config.cluster !== null },
+    { name: "log.queries sinks", used: config.log.sinks.length > 0 },
+  ];
+  const groups = config.upstreams.groups.flatMap(({ name, never, ecs, rebinding }) => [
+    ...(never === null ? [] : [`upstreams.${name}.never`]),
+    ...(ecs === null || ecs === "strip" ? [] : [`upstreams.${name}.ecs`]),
+    ...(rebinding === "nodata" ? [`upstreams.${name}.rebinding`] : []),
+  ]);
+  const keys = [...sections.filter(({ used }) => used).map(({ name }) => name), ...groups];
+  return [...keys.map((key) => `${key} is not there yet`), ...notYetInRules(config)];
+}

@@ -1,0 +1,66 @@
+import { bareAnswer } from "../answers/empty.ts";
+import { render } from "../answers/render.ts";
+import { type Answer, indexAnswer, outcomeOf } from "../dns/answer.ts";
+import { decodeMessage, encodeMessage } from "../dns/message.ts";
+import { type Name, nameWire } from "../dns/name.ts";
+import type { Query } from "../dns/query.ts";
+import { EDE, RCODE, TYPE } from "../dns/types.ts";
+import type { LocalAnswer, Reply } from "../rules/decision.ts";
+import type { Resolution } from "./resolution.ts";
+
+/** How many aliases of the hosts table are followed, one after the other; more of them are taken for a circle. */
+export const MAX_ALIASES = 8;
+
+export type Alias = Extract<LocalAnswer, { readonly kind: "alias" }>;
+
+/** The same query for the alias's target, which is decided by its own rules. */
+export function queryForTarget(query: Query, target: Name): Query {
+  const typeAndClass = query.questionWire.subarray(-4);
+  return { ...query, name: target, questionWire: Buffer.concat([nameWire(target), typeAndClass]) };
+}
+
+/** Puts the alias before what was found for its target. A failure of the target is the query's; so is silence. */
+export function aliased(
+  asked: { readonly query: Query; readonly decision: Reply },
+  alias: Alias,
+  target: Resolution,
+): Resolution {
+  const { query, decision } = asked;
+  const common = { ...target, decision, authenticated: false };
+  if (target.answer === null) return common;
+  if (outcomeOf(target.answer) === "failure")
+    return { ...common, answer: bareAnswer(query, target.answer.rcode), ttl: { kind: "failure" } };
+  return { ...common, source: "hosts", answer: withAlias(query, alias, target), ttl: { kind: "keep" } };
+}
+
+/** The hosts table's aliases lead in a circle, or nearly. */
+export function tooManyAliases(query: Query, decision: Reply): Resolution {
+  return {
+    decision,
+    source: "failure",
+    action: "none",
+    answer: bareAnswer(query, RCODE.SERVFAIL),
+    ttl: { kind: "failure" },
+    authenticated: false,
+    extendedErrors: [{ code: EDE.OTHER, text: `more than ${MAX_ALIASES} aliases in the hosts table` }],
+    attempts: [],
+  };
+}
+
+function withAlias(query: Query, alias: Alias, { answer, ttl }: Resolution): Answer {
+  if (answer === null) throw new Error("an alias without an answer for its target");
+  const sending = { ttl, authenticated: false, extendedErrors: [], limitOctets: 0xffff, encrypted: false };
+  const rendered = render({ ...sending, query: queryForTarget(query, alias.target), answer });
+  const message = decodeMessage(rendered.wire);
+  if (message === null) throw new Error("a rendered answer cannot be read");
+  const owner = { owner: query.name, class: query.class, ttlSeconds: alias.ttlSeconds };
+  const wire = encodeMessage({
+    ...message,
+    edns: null,
+    questions: [{ name: query.name, type: query.type, class: query.class }],
+    answers: [{ ...owner, type: TYPE.CNAME, data: { kind: "CNAME", name: alias.target } }, ...message.answers],
+  });
+  const indexed = indexAnswer(wire);
+  if (indexed === null) throw new Error("an answer made here is malformed");
+  return indexed;
+}

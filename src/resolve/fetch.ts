@@ -1,0 +1,67 @@
+import { bareAnswer } from "../answers/empty.ts";
+import { type Answer, addressesOf, outcomeOf } from "../dns/answer.ts";
+import type { ExtendedError } from "../dns/edns.ts";
+import { EDE, RCODE, rcodeName } from "../dns/types.ts";
+import type { Group } from "../upstreams/group.ts";
+import { type Attempt, UpstreamError, type UpstreamFailure } from "../upstreams/upstream.ts";
+import { Deadline } from "./deadline.ts";
+import { believe } from "./guard.ts";
+import type { Fetched, Order } from "./order.ts";
+import type { Resolver } from "./resolver.ts";
+
+/**
+ * Asks the group, checks what it says about the name's existence, and keeps the answer. Whoever asks the same meanwhile waits for this
+ * result, unless the question comes from where it might have been sent. Never rejects; settled by the deadline of whoever asked first.
+ */
+export function fetchAnswer(resolver: Resolver, order: Order): Promise<Fetched> {
+  const group = resolver.groups.get(order.route);
+  if (order.origin !== null && group.bars(order.origin)) return ask(resolver, order, group);
+  const joined = resolver.flights.join(order.key, () => ask(resolver, order, group));
+  return joined ?? Promise.resolve(failedBy(order, "exhausted", "too many questions are under way"));
+}
+
+async function ask(resolver: Resolver, order: Order, group: Group): Promise<Fetched> {
+  const { question, origin } = order;
+  const attempts: Attempt[] = [];
+  const deadline = new Deadline(resolver.clock, order.deadlineMs);
+  try {
+    const answer = await group.exchange(question, { signal: deadline.signal, attempts, origin });
+    if (outcomeOf(answer) === "failure") return keep(resolver, order, { ...refusedBy(order, answer), attempts });
+    const believed = await believe(resolver, { order, answer }, fetchAnswer);
+    return keep(resolver, order, { kind: "answered", ...believed, attempts });
+  } catch (error) {
+    if (!(error instanceof UpstreamError)) throw error;
+    const result = { ...failedBy(order, error.failure, error.message), attempts };
+    // A loop says nothing about the name, and others may ask the same without making one.
+    return error.failure === "barred" ? result : keep(resolver, order, result);
+  } finally {
+    deadline.lift();
+  }
+}
+
+function keep(resolver: Resolver, { key, route, limits }: Order, fetched: Fetched): Fetched {
+  const made = fetched.kind === "failed" || fetched.action !== "none";
+  const volatile = resolver.groups.get(route).options.volatile || hasVolatileAddress(resolver, fetched.answer);
+  resolver.cache.put(key, fetched.answer, { limits, made, volatile });
+  return fetched;
+}
+
+function hasVolatileAddress(resolver: Resolver, answer: Answer): boolean {
+  return addressesOf(answer).some((address) => resolver.volatileAddresses.has(address));
+}
+
+// What an upstream refuses it refuses us; to the client that is a failure like any other.
+function refusedBy(order: Order, answer: Answer): Fetched {
+  const said = answer.extendedErrors.length > 0 ? answer.extendedErrors : null;
+  const text = `${order.route} answered ${rcodeName(answer.rcode)}`;
+  return failed(order, "rcode", said ?? [{ code: EDE.NO_REACHABLE_AUTHORITY, text }]);
+}
+
+function failedBy(order: Order, failure: UpstreamFailure, text: string): Fetched {
+  const silent = failure === "timeout" || failure === "aborted" || failure === "exhausted";
+  return failed(order, failure, [{ code: silent ? EDE.NO_REACHABLE_AUTHORITY : EDE.NETWORK_ERROR, text }]);
+}
+
+function failed({ question }: Order, failure: UpstreamFailure | "rcode", extendedErrors: readonly ExtendedError[]): Fetched {
+  return { kind: "failed", answer: { ...bareAnswer(question, RCODE.SERVFAIL), extendedErrors }, failure, attempts: [] };
+}

@@ -1,0 +1,79 @@
+import type { Held } from "../cache/held.ts";
+import { cacheKey } from "../cache/key.ts";
+import { freshness } from "../cache/lifetime.ts";
+import type { StaleOptions } from "../cache/options.ts";
+import { shouldPrefetch } from "../cache/prefetch.ts";
+import type { Query } from "../dns/query.ts";
+import type { Question } from "../dns/question.ts";
+import type { Forward } from "../rules/decision.ts";
+import { withinMs } from "./deadline.ts";
+import { fetchAnswer } from "./fetch.ts";
+import type { Order } from "./order.ts";
+import { fromCache, fromStale, fromUpstream, looped } from "./outcomes.ts";
+import type { Resolution } from "./resolution.ts";
+import type { Asked } from "./resolve.ts";
+import type { Resolver } from "./resolver.ts";
+
+/** Answers a question from the cache, or from the group it is sent to, or with what was good before where that fails or takes long. */
+export function forward(resolver: Resolver, asked: Asked<Forward>): Resolution | Promise<Resolution> {
+  const { decision } = asked;
+  const question = upstreamQuestion(asked.query);
+  const key = cacheKey(question, decision.group);
+  const held = resolver.cache.get(key);
+  if (held === null) return fetchFor(resolver, asked, orderFor(resolver, asked, { question, key }));
+  const options = decision.stale ? resolver.stale : null;
+  const state = freshness(held, { limits: decision.shaping, stale: options, nowMs: resolver.clock.now() });
+  if (state.kind === "fresh") {
+    if (isToBeRenewed(resolver, asked, held)) void fetchAnswer(resolver, orderFor(resolver, asked, { question, key }));
+    return fromCache(resolver, asked, { held, remainingSeconds: state.remainingSeconds });
+  }
+  const order = orderFor(resolver, asked, { question, key });
+  if (state.kind === "expired" || options === null) return fetchFor(resolver, asked, order);
+  return refresh(resolver, asked, { order, held, options });
+}
+
+function orderFor(
+  resolver: Resolver,
+  { decision, client }: Asked<Forward>,
+  { question, key }: Pick<Order, "question" | "key">,
+): Order {
+  const deadlineMs = resolver.clock.now() + resolver.deadlineMs;
+  return { question, key, route: decision.group, origin: client.address, limits: decision.shaping, deadlineMs };
+}
+
+/** What goes to upstreams: without the client's subnet, which is stripped unless a rule or group says otherwise. */
+function upstreamQuestion(query: Query): Question {
+  return query.clientSubnet === null ? query : { ...query, clientSubnet: null };
+}
+
+function isToBeRenewed(resolver: Resolver, { query, decision }: Asked<Forward>, held: Held): boolean {
+  const limits = decision.shaping;
+  const nameLives = () => resolver.cache.holdsPositive(query.name, { class: query.class, route: decision.group }, limits);
+  return resolver.prefetch && shouldPrefetch(held, { limits, nowMs: resolver.clock.now(), nameLives });
+}
+
+async function fetchFor(resolver: Resolver, asked: Asked<Forward>, order: Order): Promise<Resolution> {
+  const fetched = await fetchAnswer(resolver, order);
+  if (fetched.kind === "failed" && fetched.failure === "barred") return looped(asked, fetched);
+  return fromUpstream(resolver, asked, fetched);
+}
+
+interface Refresh {
+  readonly order: Order;
+  /** Positive, expired, and still within its stale life. */
+  readonly held: Held;
+  readonly options: StaleOptions;
+}
+
+// RFC 8767 §5: the client response timer gives the fresh answer a chance; after a failure the stale one is given at once for a while.
+async function refresh(resolver: Resolver, asked: Asked<Forward>, { order, held, options }: Refresh): Promise<Resolution> {
+  const nowMs = resolver.clock.now();
+  if (held.troubledAtMs !== null && nowMs < held.troubledAtMs + options.recheckMs) {
+    if (resolver.rechecks.take(order.key, nowMs)) void fetchAnswer(resolver, order);
+    return fromStale(asked, held, options);
+  }
+  const fetched = await withinMs(resolver.clock, options.afterMs, fetchAnswer(resolver, order));
+  if (fetched?.kind === "answered") return fromUpstream(resolver, asked, fetched);
+  if (fetched === null) resolver.cache.noteTrouble(order.key);
+  return fromStale(asked, held, options);
+}

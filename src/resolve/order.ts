@@ -1,0 +1,36 @@
+import type { CacheKey } from "../cache/key.ts";
+import type { Limits } from "../cache/lifetime.ts";
+import type { Answer } from "../dns/answer.ts";
+import type { Question } from "../dns/question.ts";
+import type { Attempt, UpstreamFailure } from "../upstreams/upstream.ts";
+
+/** A question that is to be asked of a group, and what its answer is held under. */
+export interface Order {
+  readonly question: Question;
+  readonly key: CacheKey;
+  /** The group's name: answers never move from one route to another. */
+  readonly route: string;
+  readonly origin: string | null;
+  /** The limits of the rule that the question came by. */
+  readonly limits: Limits;
+  /** On the scale of the clock. */
+  readonly deadlineMs: number;
+}
+
+/** What came of it. */
+export type Fetched =
+  | {
+      readonly kind: "answered";
+      readonly answer: Answer;
+      /** See `Resolution.action`. */
+      readonly action: "none" | "nxdomain:guarded";
+      readonly attempts: readonly Attempt[];
+    }
+  /** The group gave no answer, or an rcode that answers nothing. */
+  | {
+      readonly kind: "failed";
+      /** The SERVFAIL to be sent where nothing better is held. */
+      readonly answer: Answer;
+      readonly failure: UpstreamFailure | "rcode";
+      readonly attempts: readonly Attempt[];
+    };

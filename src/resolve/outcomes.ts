@@ -1,0 +1,103 @@
+import { negativeAnswer, withMadeSoa } from "../answers/empty.ts";
+import type { TtlEdit } from "../answers/render.ts";
+import type { Held } from "../cache/held.ts";
+import { ageSeconds, lifetimeSeconds } from "../cache/lifetime.ts";
+import type { StaleOptions } from "../cache/options.ts";
+import { type Answer, outcomeOf } from "../dns/answer.ts";
+import { EDE, RCODE } from "../dns/types.ts";
+import type { Forward } from "../rules/decision.ts";
+import { unreachable } from "../unreachable.ts";
+import type { Fetched } from "./order.ts";
+import type { Resolution } from "./resolution.ts";
+import type { Asked } from "./resolve.ts";
+import type { Resolver } from "./resolver.ts";
+
+/** A fresh answer that is held. */
+export function fromCache(
+  resolver: Resolver,
+  { decision }: Asked<Forward>,
+  { held, remainingSeconds }: { readonly held: Held; readonly remainingSeconds: number },
+): Resolution {
+  const age = ageSeconds(held, resolver.clock.now());
+  const prepared = prepare(held.answer, { decision, ageSeconds: age, remainingSeconds });
+  return {
+    decision,
+    source: "cache",
+    // What is made here and held is a guarded NXDOMAIN, or a failure, which speaks for itself.
+    action: held.made && prepared.answer.rcode === RCODE.NOERROR ? "nxdomain:guarded" : "none",
+    ...prepared,
+    authenticated: resolver.groups.get(decision.group).encrypted,
+    extendedErrors: held.answer.extendedErrors,
+    attempts: [],
+  };
+}
+
+/** What a group has just said, or that it said nothing of use. */
+export function fromUpstream(resolver: Resolver, { decision }: Asked<Forward>, fetched: Fetched): Resolution {
+  const remainingSeconds = lifetimeSeconds(fetched.answer, decision.shaping);
+  return {
+    decision,
+    source: fetched.kind === "answered" ? "upstream" : "failure",
+    action: fetched.kind === "answered" ? fetched.action : "none",
+    ...prepare(fetched.answer, { decision, ageSeconds: 0, remainingSeconds }),
+    authenticated: resolver.groups.get(decision.group).encrypted,
+    extendedErrors: fetched.answer.extendedErrors,
+    attempts: fetched.attempts,
+  };
+}
+
+/** What was good before (RFC 8767 §4). AD does not outlive the TTL it was given for. */
+export function fromStale({ decision }: Asked<Forward>, held: Held, options: StaleOptions): Resolution {
+  return {
+    decision,
+    source: "stale",
+    action: "none",
+    answer: held.answer,
+    ttl: { kind: "stale", ttlSeconds: options.ttlSeconds },
+    authenticated: false,
+    extendedErrors: [{ code: EDE.STALE, text: "" }],
+    attempts: [],
+  };
+}
+
+/** The question came from every server it could be sent to: those look here for what they lack, so the name is nowhere. */
+export function looped({ query, decision }: Asked<Forward>, fetched: Fetched): Resolution {
+  const ttlSeconds = decision.shaping.negative.minSeconds;
+  return {
+    decision,
+    source: "failure",
+    action: "loop",
+    answer: negativeAnswer(query, { rcode: RCODE.NXDOMAIN, soaOwner: query.name, ttlSeconds }),
+    ttl: { kind: "keep" },
+    authenticated: false,
+    extendedErrors: [{ code: EDE.OTHER, text: `loop: the question came from the upstream of ${decision.group}` }],
+    attempts: fetched.attempts,
+  };
+}
+
+interface Preparation {
+  readonly decision: Forward;
+  readonly ageSeconds: number;
+  /** Of a negative answer: how long it still holds. */
+  readonly remainingSeconds: number;
+}
+
+/** The answer with an SOA where it lacks one, and what is to be done to its TTLs. */
+function prepare(answer: Answer, { decision, ageSeconds, remainingSeconds }: Preparation): { answer: Answer; ttl: TtlEdit } {
+  const outcome = outcomeOf(answer);
+  switch (outcome) {
+    case "positive":
+      return { answer, ttl: { kind: "age", ageSeconds, limits: decision.shaping.ttl } };
+    case "nodata":
+    case "nxdomain":
+    case "bare":
+      return {
+        answer: answer.soa === null ? withMadeSoa(answer, remainingSeconds) : answer,
+        ttl: { kind: "negative", remainingSeconds },
+      };
+    case "failure":
+      return { answer, ttl: { kind: "failure" } };
+    default:
+      return unreachable(outcome);
+  }
+}

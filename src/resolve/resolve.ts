@@ -1,0 +1,93 @@
+import { nodataAnswer } from "../answers/empty.ts";
+import type { Client } from "../client.ts";
+import type { Query } from "../dns/query.ts";
+import { EDE } from "../dns/types.ts";
+import type { Decision, Forward, Reply } from "../rules/decision.ts";
+import { type FilterAction, typeFilter } from "../rules/type-filter.ts";
+import { unreachable } from "../unreachable.ts";
+import { type Alias, aliased, MAX_ALIASES, queryForTarget, tooManyAliases } from "./alias.ts";
+import { forward } from "./forward.ts";
+import { localAnswer } from "./local-answer.ts";
+import type { Resolution } from "./resolution.ts";
+import type { Resolver } from "./resolver.ts";
+
+/** A query on its way, with what every stage may need to know of it. */
+export interface Asked<D extends Decision = Decision> {
+  readonly query: Query;
+  readonly client: Client;
+  readonly decision: D;
+}
+
+/**
+ * The spine: what becomes of a query, from the decision to the answer that will be sent. Synchronous where nobody has to be asked.
+ * Never rejects for anything the network does; a promise is settled by the resolver's deadline.
+ */
+export function resolve(resolver: Resolver, query: Query, client: Client): Resolution | Promise<Resolution> {
+  return walk(resolver, { query, client }, 0);
+}
+
+type Walker = Pick<Asked, "query" | "client">;
+
+function walk(resolver: Resolver, { query, client }: Walker, aliases: number): Resolution | Promise<Resolution> {
+  const decision = resolver.decider.decide(query, client);
+  switch (decision.kind) {
+    case "reply":
+      return decision.answer.kind === "alias"
+        ? follow(resolver, { query, client, decision }, { alias: decision.answer, aliases })
+        : replied(query, decision);
+    case "forward":
+      return forwarded(resolver, { query, client, decision });
+    case "drop":
+      return unanswered(decision);
+    case "compare":
+      throw new Error(`rule ${decision.rule}: compare was to be refused at start`);
+    default:
+      return unreachable(decision);
+  }
+}
+
+function follow(
+  resolver: Resolver,
+  asked: Asked<Reply>,
+  { alias, aliases }: { readonly alias: Alias; readonly aliases: number },
+): Resolution | Promise<Resolution> {
+  if (aliases >= MAX_ALIASES) return tooManyAliases(asked.query, asked.decision);
+  const target = walk(resolver, { query: queryForTarget(asked.query, alias.target), client: asked.client }, aliases + 1);
+  return target instanceof Promise ? target.then((found) => aliased(asked, alias, found)) : aliased(asked, alias, target);
+}
+
+function forwarded(resolver: Resolver, asked: Asked<Forward>): Resolution | Promise<Resolution> {
+  const filter = typeFilter(asked.decision.shaping, asked.query.type);
+  return filter === null ? forward(resolver, asked) : filtered(asked, filter);
+}
+
+function replied(query: Query, decision: Reply): Resolution {
+  const blocked = decision.action === "block";
+  return {
+    ...made(decision),
+    source: decision.source,
+    action: decision.action,
+    answer: localAnswer(query, decision.answer),
+    extendedErrors: blocked ? [{ code: EDE.BLOCKED, text: decision.rule === null ? "" : `rule ${decision.rule}` }] : [],
+  };
+}
+
+// RFC 2308 §5, RFC 8020: NXDOMAIN would speak for every type of the name, so a type that is switched off is NODATA.
+function filtered({ query, decision }: Asked, filter: FilterAction): Resolution {
+  return {
+    ...made(decision),
+    source: "rule",
+    action: filter,
+    answer: nodataAnswer(query, decision.shaping.negative.blockSeconds),
+    extendedErrors: [{ code: EDE.FILTERED, text: filter }],
+  };
+}
+
+function unanswered(decision: Decision): Resolution {
+  return { ...made(decision), source: "rule", action: "block", answer: null, extendedErrors: [] };
+}
+
+/** The parts common to everything that is answered here. */
+function made(decision: Decision) {
+  return { decision, ttl: { kind: "keep" }, authenticated: false, attempts: [] } as const;
+}

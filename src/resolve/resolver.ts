@@ -1,0 +1,29 @@
+import type { AnswerCache } from "../cache/answer-cache.ts";
+import type { StaleOptions } from "../cache/options.ts";
+import type { Clock } from "../clock.ts";
+import type { AddressSet } from "../dns/address-set.ts";
+import type { Decider } from "../rules/decider.ts";
+import type { Groups } from "../upstreams/groups.ts";
+import type { Flights } from "./flights.ts";
+import type { Fetched } from "./order.ts";
+import type { Rechecks } from "./rechecks.ts";
+
+/** Everything the spine works with. Immutable: a reload makes another one and swaps the reference. */
+export interface Resolver {
+  readonly decider: Decider;
+  readonly groups: Groups;
+  readonly cache: AnswerCache;
+  readonly clock: Clock;
+  /** Questions to upstreams under way, by cache key. */
+  readonly flights: Flights<string, Fetched>;
+  /** When the refreshes of troubled answers were last tried. */
+  readonly rechecks: Rechecks;
+  /** Every query has its reply by then, counted from its arrival. */
+  readonly deadlineMs: number;
+  /** Whether answers in demand are renewed before they expire. */
+  readonly prefetch: boolean;
+  /** Answers with one of these addresses are for the moment: fake-ip ranges and `cache.volatile`. */
+  readonly volatileAddresses: AddressSet;
+  /** null = stale answers are never given. */
+  readonly stale: StaleOptions | null;
+}

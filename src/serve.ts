@@ -1,0 +1,67 @@
+import type { Access } from "./access/access.ts";
+import { bareAnswer } from "./answers/empty.ts";
+import { rejectionReply } from "./answers/rejection.ts";
+import { type Rendered, render, replyLimit, truncatedReply } from "./answers/render.ts";
+import type { Client } from "./client.ts";
+import type { ExtendedError } from "./dns/edns.ts";
+import { isRejection, parseQuery, type Query } from "./dns/query.ts";
+import { EDE, RCODE } from "./dns/types.ts";
+import type { Resolution } from "./resolve/resolution.ts";
+import { resolve } from "./resolve/resolve.ts";
+import type { Resolver } from "./resolve/resolver.ts";
+
+/** What bytes are answered with: one value, swapped whole by a reload. */
+export interface Site {
+  readonly resolver: Resolver;
+  readonly access: Access;
+}
+
+/**
+ * From a client's bytes to the reply's: parse, admit, resolve, render. null = nothing is to be sent. What no await was needed for is
+ * returned as it is. Never throws or rejects but for a bug.
+ */
+export function serve(
+  { resolver, access }: Site,
+  message: Uint8Array,
+  client: Client,
+): Rendered | null | Promise<Rendered | null> {
+  const parsed = parseQuery(message);
+  if (parsed === null) return null;
+  const admission = access.admit(client, resolver.clock.now());
+  if (isRejection(parsed)) {
+    const rejection = admission === "admitted" ? parsed : { ...parsed, rejected: RCODE.REFUSED };
+    return { wire: rejectionReply(rejection), maxAgeSeconds: null };
+  }
+  if (admission !== "admitted") return turnedAway(parsed, client, admission);
+  const resolution = resolve(resolver, parsed, client);
+  return resolution instanceof Promise ? resolution.then((late) => sent(parsed, client, late)) : sent(parsed, client, resolution);
+}
+
+function sent(query: Query, client: Client, resolution: Resolution): Rendered | null {
+  const { answer, ttl, authenticated, extendedErrors } = resolution;
+  if (answer === null) return client.transport === "udp" ? null : refused(query, client, { code: EDE.BLOCKED, text: "" });
+  return render({ query, answer, ttl, authenticated, extendedErrors, ...carriedBy(client, query) });
+}
+
+// Over its rate a client is sent to TCP, where nobody can ask under a forged address; on streams it is refused.
+function turnedAway(query: Query, client: Client, admission: "forbidden" | "limited"): Rendered {
+  if (admission === "forbidden") return refused(query, client, { code: EDE.PROHIBITED, text: "" });
+  if (client.transport !== "udp") return refused(query, client, { code: EDE.PROHIBITED, text: "over the rate limit" });
+  return { wire: truncatedReply({ ...withoutRecords(query, RCODE.NOERROR), ...carriedBy(client, query) }), maxAgeSeconds: null };
+}
+
+function refused(query: Query, client: Client, extendedError: ExtendedError): Rendered {
+  return render({ ...withoutRecords(query, RCODE.REFUSED), ...carriedBy(client, query), extendedErrors: [extendedError] });
+}
+
+function withoutRecords(query: Query, rcode: number) {
+  const ttl = { kind: "failure" } as const;
+  return { query, answer: bareAnswer(query, rcode), ttl, authenticated: false, extendedErrors: [] };
+}
+
+function carriedBy({ transport }: Client, query: Query) {
+  return {
+    limitOctets: replyLimit(query, transport === "udp"),
+    encrypted: transport === "dot" || transport === "doh",
+  };
+}
