@@ -1,0 +1,131 @@
+import type { Clock, Timer } from "../clock.ts";
+import { addressText } from "../dns/address.ts";
+import { type Answer, addressesOf, outcomeOf } from "../dns/answer.ts";
+import { type Name, nameFromText, nameText } from "../dns/name.ts";
+import { CLASS, rcodeName, TYPE } from "../dns/types.ts";
+import type { AddressLookup } from "./address-book.ts";
+import { ignore } from "./connect.ts";
+import { inTurn } from "./in-turn.ts";
+import { stopAfter } from "./stop-after.ts";
+import { type Upstream, UpstreamError } from "./upstream.ts";
+
+/** How long found addresses are used before they are looked up again, whatever their TTL, in seconds. */
+const KEPT_SECONDS = { min: 60, max: 86_400 } as const;
+
+/** How long a look-up may take as a whole, and how long one server may be silent before the next is asked beside it. */
+const LOOKUP_LIMIT_MS = 3_000;
+const STAGGER_MS = 500;
+
+/** How long AAAA is waited for once A is there: it is only a second choice. */
+const SECOND_CHOICE_MS = 200;
+
+/** Names known at a time; there are as many as servers with names in the configuration. */
+const MAX_HOSTS = 1_000;
+
+interface Found {
+  readonly addresses: readonly string[];
+  readonly expiresMs: number;
+}
+
+/**
+ * Looks up the names of servers and proxies, by asking the servers it was given. Look-ups of one name under way at a time are one. Addresses
+ * past their time are still given out, at once, while they are looked up anew: a server rarely moves, and the bootstrap servers may be the
+ * ones that fail.
+ */
+export class Bootstrap implements AddressLookup {
+  readonly #servers: readonly Upstream[];
+  readonly #clock: Clock;
+  readonly #found = new Map<string, Found>();
+  readonly #running = new Map<string, Promise<readonly string[]>>();
+  readonly #closing = new AbortController();
+
+  /** Takes over the servers, which must not need looking up themselves. */
+  constructor(servers: readonly Upstream[], clock: Clock) {
+    this.#servers = servers;
+    this.#clock = clock;
+  }
+
+  async lookUp(host: string): Promise<readonly string[]> {
+    // RFC 6761 §6.3: nobody is to be asked for these.
+    if (/^(?:.+\.)?localhost\.?$/i.test(host)) return ["127.0.0.1", "::1"];
+    const key = host.toLowerCase();
+    const found = this.#found.get(key);
+    if (found !== undefined && this.#clock.now() < found.expiresMs) return found.addresses;
+    const renewal = this.#joined(key);
+    if (found === undefined) return await renewal;
+    renewal.catch(() => this.#keepLonger(key, found.addresses));
+    return found.addresses;
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort(new UpstreamError("closed", "bootstrap", "closed"));
+    await Promise.all(this.#servers.map((server) => server.close()));
+  }
+
+  #joined(host: string): Promise<readonly string[]> {
+    const running = this.#running.get(host);
+    if (running !== undefined) return running;
+    const lookup = this.#search(host).finally(() => this.#running.delete(host));
+    this.#running.set(host, lookup);
+    return lookup;
+  }
+
+  #keepLonger(host: string, addresses: readonly string[]): void {
+    this.#found.set(host, { addresses, expiresMs: this.#clock.now() + KEPT_SECONDS.min * 1000 });
+  }
+
+  async #search(host: string): Promise<readonly string[]> {
+    const name = nameFromText(host);
+    if (name === null) throw new UpstreamError("bootstrap", host, "not a host name");
+    if (this.#servers.length === 0) throw new UpstreamError("bootstrap", host, "no bootstrap server is configured");
+    const overdue = () => new UpstreamError("bootstrap", host, `no bootstrap server knew it within ${LOOKUP_LIMIT_MS} ms`);
+    const options = { signal: this.#closing.signal, clock: this.#clock, limitMs: LOOKUP_LIMIT_MS, overdue };
+    const answers = await stopAfter(options, (signal) => this.#askBoth(name, signal));
+    const addresses = answers.flatMap(addressesOf).map(addressText);
+    if (addresses.length === 0) throw new UpstreamError("bootstrap", host, "the bootstrap servers know no address for it");
+    const ttls = answers.flatMap(({ lowestTtlSeconds }) => lowestTtlSeconds ?? []);
+    const keptSeconds = Math.min(Math.max(Math.min(...ttls), KEPT_SECONDS.min), KEPT_SECONDS.max);
+    if (this.#found.size >= MAX_HOSTS) this.#found.clear();
+    this.#found.set(host, { addresses: [...new Set(addresses)], expiresMs: this.#clock.now() + keptSeconds * 1000 });
+    return addresses;
+  }
+
+  /** The answers for A and AAAA, in this order, without one that failed or is too late. */
+  async #askBoth(name: Name, outer: AbortSignal): Promise<readonly Answer[]> {
+    const ending = new AbortController();
+    const signal = AbortSignal.any([outer, ending.signal]);
+    let timer: Timer | null = null;
+    const pause = () =>
+      new Promise<null>((resolve) => {
+        timer = this.#clock.setTimer(() => resolve(null), SECOND_CHOICE_MS);
+      });
+    const failures: unknown[] = [];
+    const noted = (error: unknown): null => {
+      failures.push(error);
+      return null;
+    };
+    const second = this.#ask(name, TYPE.AAAA, signal).catch(noted);
+    try {
+      const ipv4 = await this.#ask(name, TYPE.A, signal).catch(noted);
+      const ipv6 = ipv4?.answered ? await Promise.race([second, pause()]) : await second;
+      const answers = [ipv4, ipv6].filter((answer) => answer !== null);
+      if (answers.length > 0) return answers;
+      if (outer.aborted) throw outer.reason;
+      const [cause] = failures;
+      throw new UpstreamError("bootstrap", nameText(name), cause instanceof Error ? cause.message : "no answer");
+    } finally {
+      ending.abort();
+      (timer as Timer | null)?.cancel();
+    }
+  }
+
+  #ask(name: Name, type: number, signal: AbortSignal): Promise<Answer> {
+    const question = { name, type, class: CLASS.IN, dnssecOk: false, checkingDisabled: false, clientSubnet: null };
+    const options = { signal, clock: this.#clock, staggerMs: STAGGER_MS, discard: ignore };
+    return inTurn(this.#servers, options, async (server, trySignal) => {
+      const answer = await server.exchange(question, { signal: trySignal, attempts: [], origin: null });
+      if (outcomeOf(answer) === "failure") throw new UpstreamError("bootstrap", server.label, rcodeName(answer.rcode));
+      return answer;
+    });
+  }
+}

@@ -1,0 +1,127 @@
+import type { Socket } from "node:net";
+import { errors, Pool } from "undici";
+import type { Clock, Timer } from "../clock.ts";
+import { MAX_MESSAGE_BYTES } from "../dns/frame.ts";
+import { destroyed } from "./connect.ts";
+import {
+  type CarrierEvents,
+  type HttpsCarrier,
+  type HttpsJob,
+  type HttpsTarget,
+  httpsRequest,
+  responseFault,
+} from "./https-job.ts";
+import { UpstreamError } from "./upstream.ts";
+
+/** Connections at a time; each carries one request after the other. */
+const MAX_CONNECTIONS = 8;
+
+/** How long a server is taken for one without HTTP/2. */
+const HELD_MS = 600_000;
+
+export interface Http1Parts {
+  readonly clock: Clock;
+  readonly events: CarrierEvents;
+  readonly dial: (signal: AbortSignal) => Promise<Socket>;
+}
+
+/** A few HTTP/1.1 connections, for servers that do not choose `h2`. */
+export class Http1Carrier implements HttpsCarrier {
+  readonly #target: HttpsTarget;
+  readonly #parts: Http1Parts;
+  readonly #pool: Pool;
+  readonly #closing = new AbortController();
+  readonly #sockets = new Set<Socket>();
+  readonly #expiry: Timer;
+  #spare: Socket | null;
+  #retired = false;
+  #hasAnswered = false;
+
+  /** `first` is the connection on which the server chose this version. */
+  constructor(first: Socket, target: HttpsTarget, parts: Http1Parts) {
+    this.#target = target;
+    this.#parts = parts;
+    this.#expiry = parts.clock.setTimer(() => void this.#retire(), HELD_MS);
+    this.#spare = first;
+    this.#pool = new Pool(`https://${target.authority}`, {
+      connections: MAX_CONNECTIONS,
+      pipelining: 1,
+      allowH2: false,
+      // The caller's signal is the limit of each request.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      maxResponseSize: MAX_MESSAGE_BYTES,
+      keepAliveTimeout: 30_000,
+      connect: (_, connected) => {
+        this.#connect().then(
+          (socket) => connected(null, socket),
+          (error: Error) => connected(error, null),
+        );
+      },
+    });
+  }
+
+  get hasRoom(): boolean {
+    return !this.#retired;
+  }
+
+  ask(job: HttpsJob): void {
+    const controller = new AbortController();
+    job.cancel = () => controller.abort();
+    this.#request(job, controller.signal).then(job.ends.resolve, (error: Error) => {
+      const failure = this.#failure(error);
+      if (failure.failure === "network" && this.#hasAnswered && !job.resent && !controller.signal.aborted) {
+        job.resent = true;
+        this.#parts.events.resend(job);
+      } else job.ends.reject(failure);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#retired = true;
+    this.#expiry.cancel();
+    this.#closing.abort(new UpstreamError("closed", this.#target.label, "closed"));
+    this.#spare?.destroy();
+    await this.#pool.destroy();
+    await Promise.all(this.#sockets.values().map(destroyed));
+    this.#parts.events.ended();
+  }
+
+  // The requests that wait are still carried; `close` of the pool waits for them.
+  async #retire(): Promise<void> {
+    this.#retired = true;
+    await this.#pool.close();
+    await this.close();
+  }
+
+  async #connect(): Promise<Socket> {
+    const spare = this.#spare;
+    this.#spare = null;
+    const socket = spare !== null && !spare.destroyed ? spare : await this.#parts.dial(this.#closing.signal);
+    this.#sockets.add(socket);
+    socket.once("close", () => this.#sockets.delete(socket));
+    return socket;
+  }
+
+  async #request(job: HttpsJob, signal: AbortSignal): Promise<Uint8Array> {
+    const { statusCode, headers, body } = await this.#pool.request({ ...httpsRequest(this.#target, job.message), signal });
+    const contentType = headers["content-type"];
+    const fault = responseFault(this.#target.label, statusCode, Array.isArray(contentType) ? contentType[0] : contentType);
+    if (fault !== null) {
+      // Reads up to its limit and then closes the connection, so that a short page of an error does not cost one.
+      await body.dump({ limit: MAX_DUMPED_OCTETS });
+      throw fault;
+    }
+    const octets = new Uint8Array(await body.arrayBuffer());
+    this.#hasAnswered = true;
+    return octets;
+  }
+
+  #failure(error: Error): UpstreamError {
+    if (error instanceof UpstreamError) return error;
+    const isMalformed = error instanceof errors.ResponseExceededMaxSizeError || error instanceof errors.HTTPParserError;
+    return new UpstreamError(isMalformed ? "malformed" : "network", this.#target.label, error.message);
+  }
+}
+
+const MAX_DUMPED_OCTETS = 16_384;

@@ -1,0 +1,208 @@
+import type { Socket } from "node:net";
+import type { Clock } from "../clock.ts";
+import type { Answer } from "../dns/answer.ts";
+import { askMessage } from "../dns/ask.ts";
+import { FrameReader, frame } from "../dns/frame.ts";
+import { uint16 } from "../dns/octets.ts";
+import type { Question } from "../dns/question.ts";
+import { connectError, destroyed } from "./connect.ts";
+import { ConnectionWatch } from "./connection-watch.ts";
+import { randomId } from "./query-id.ts";
+import { readReply } from "./reply.ts";
+import type { Ends } from "./underway.ts";
+import { UpstreamError } from "./upstream.ts";
+
+/** Questions that may wait on one connection; those given up count until they are answered. RFC 7766 §6.2.1.1 names no number. */
+export const MAX_PIPELINED = 128;
+
+/**
+ * How long a connection may be silent under unanswered questions before no more are put on it: a router that has forgotten the connection
+ * drops everything without a word, and TCP itself takes minutes to notice.
+ */
+const STALLED_MS = 1_500;
+
+/** A question on its way over a stream. */
+export interface StreamJob {
+  readonly question: Question;
+  readonly edns: boolean;
+  readonly ends: Ends<Answer>;
+  /** Whether it has been moved to a second connection already: there is no third. */
+  resent: boolean;
+  /** Takes it off the connection it is on. */
+  cancel: () => void;
+}
+
+export interface StreamConnectionOptions {
+  readonly label: string;
+  readonly clock: Clock;
+  /** Whether to pad queries: on encrypted connections. */
+  readonly padded: boolean;
+  readonly dial: (signal: AbortSignal) => Promise<Socket>;
+  /** Takes a question that this connection has lost to another one. */
+  readonly resend: (job: StreamJob) => void;
+  /** Called once, when the connection takes no more questions and none is left on it. */
+  readonly ended: () => void;
+}
+
+/**
+ * One connection over which questions go out as they come and are answered in any order (RFC 7766 §6.2.1.1, §7). Ids are unpredictable and
+ * unique on it; that of a question given up stays taken, so that its late answer meets nobody else. When the connection breaks, or
+ * stalls, after it has carried at least one answer, the questions on it are handed to `resend`: most likely the server closed it while they
+ * were on their way. On a connection that never worked they fail.
+ */
+export class StreamConnection {
+  readonly #options: StreamConnectionOptions;
+  readonly #dialling = new AbortController();
+  readonly #reader = new FrameReader();
+  /** By id; null = given up. */
+  readonly #waiting = new Map<number, StreamJob | null>();
+  readonly #outbox: Uint8Array[] = [];
+  readonly #watch: ConnectionWatch;
+  #socket: Socket | null = null;
+  #unsettled = 0;
+  #hasAnswered = false;
+  /** Whether it takes no more questions, and ends with the last one. */
+  #retired = false;
+  #ended = false;
+
+  constructor(options: StreamConnectionOptions) {
+    this.#options = options;
+    this.#watch = new ConnectionWatch(options.clock, {
+      stalledMs: STALLED_MS,
+      stalled: () => this.#stall(),
+      idle: () => this.#end(new UpstreamError("closed", options.label, "idle")),
+    });
+    options.dial(this.#dialling.signal).then(
+      (socket) => this.#opened(socket),
+      (error: unknown) => this.#end(error instanceof Error ? error : new Error(String(error))),
+    );
+  }
+
+  get hasRoom(): boolean {
+    return !this.#retired && this.#waiting.size < MAX_PIPELINED;
+  }
+
+  /** Takes a question over; to be called only where there is room. */
+  ask(job: StreamJob): void {
+    const id = this.#freeId();
+    this.#waiting.set(id, job);
+    this.#unsettled += 1;
+    job.cancel = () => this.#abandon(id);
+    const message = askMessage(job.question, { id, edns: job.edns, padded: this.#options.padded });
+    if (this.#socket === null) this.#outbox.push(frame(message));
+    else this.#send(frame(message));
+  }
+
+  /** The questions still on it fail, or are answered by whoever took them off before. */
+  async close(): Promise<void> {
+    const socket = this.#socket;
+    this.#end(new UpstreamError("closed", this.#options.label, "closed"));
+    if (socket !== null) await destroyed(socket);
+  }
+
+  #opened(socket: Socket): void {
+    if (this.#ended) return void socket.destroy();
+    this.#socket = socket;
+    const { label } = this.#options;
+    socket.on("data", (chunk: Buffer) => this.#receive(chunk));
+    socket.on("error", (error) => this.#end(connectError(error, label)));
+    socket.on("end", () => this.#end(new UpstreamError("network", label, "the server closed the connection")));
+    socket.on("close", () => this.#end(new UpstreamError("network", label, "the connection is closed")));
+    for (const framed of this.#outbox.splice(0)) this.#send(framed);
+    this.#settled();
+  }
+
+  #send(framed: Uint8Array): void {
+    this.#watch.sent();
+    this.#socket?.write(framed);
+  }
+
+  #receive(chunk: Uint8Array): void {
+    this.#watch.heard();
+    this.#reader.push(chunk);
+    while (!this.#ended && this.#reader.ready) {
+      const message = this.#reader.next();
+      if (message === "badLength")
+        this.#end(new UpstreamError("malformed", this.#options.label, "a message of impossible length"));
+      else if (message !== "incomplete") this.#answer(message);
+    }
+    if (!this.#ended) this.#settled();
+  }
+
+  #answer(message: Uint8Array): void {
+    const id = uint16(message, 0);
+    const job = this.#waiting.get(id);
+    // An answer that nobody waits for is odd, but no reason to doubt those that are waited for.
+    if (job === undefined) return;
+    this.#hasAnswered = true;
+    this.#waiting.delete(id);
+    if (job === null) return;
+    this.#unsettled -= 1;
+    const reply = readReply(message, id, job.question);
+    if (reply.kind === "answer") job.ends.resolve(reply.answer);
+    else job.ends.reject(new UpstreamError("malformed", this.#options.label, REPLY_FAULTS[reply.kind]));
+  }
+
+  #abandon(id: number): void {
+    if (this.#ended || !this.#waiting.get(id)) return;
+    this.#waiting.set(id, null);
+    this.#unsettled -= 1;
+    this.#settled();
+  }
+
+  /** Decides what becomes of the connection when a question has gone from it. */
+  #settled(): void {
+    if (this.#unsettled > 0) return;
+    if (this.#retired || !this.hasRoom) this.#end(new UpstreamError("closed", this.#options.label, "retired"));
+    else this.#watch.rest();
+  }
+
+  // RFC 7766 §6.2.4 lets questions of a lost connection go out again; here they also leave one that seems lost.
+  #stall(): void {
+    this.#retired = true;
+    if (this.#hasAnswered) {
+      for (const [id, job] of this.#waiting) {
+        if (job === null || job.resent) continue;
+        this.#waiting.set(id, null);
+        this.#unsettled -= 1;
+        this.#resend(job);
+      }
+    }
+    this.#settled();
+  }
+
+  #resend(job: StreamJob): void {
+    job.resent = true;
+    this.#options.resend(job);
+  }
+
+  #end(error: Error): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#retired = true;
+    this.#watch.stop();
+    this.#dialling.abort(error);
+    this.#socket?.destroy();
+    const jobs = [...this.#waiting.values()].filter((job) => job !== null);
+    this.#waiting.clear();
+    this.#options.ended();
+    const isLost = this.#hasAnswered && error instanceof UpstreamError && error.failure === "network";
+    for (const job of jobs) {
+      if (isLost && !job.resent) this.#resend(job);
+      else job.ends.reject(error);
+    }
+  }
+
+  #freeId(): number {
+    for (;;) {
+      const id = randomId();
+      if (!this.#waiting.has(id)) return id;
+    }
+  }
+}
+
+const REPLY_FAULTS = {
+  foreign: "the answer is to another question",
+  truncated: "the answer is truncated, on a stream",
+  malformed: "the answer is malformed",
+} as const;

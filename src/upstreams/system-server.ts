@@ -1,0 +1,86 @@
+import { readFile } from "node:fs/promises";
+import { isIP } from "node:net";
+import type { Clock } from "../clock.ts";
+import type { Answer } from "../dns/answer.ts";
+import type { Question } from "../dns/question.ts";
+import { ignore } from "./connect.ts";
+import { inTurn } from "./in-turn.ts";
+import type { SystemContext } from "./server-context.ts";
+import { type Errand, type Upstream, UpstreamError } from "./upstream.ts";
+
+/** How often the file is looked at, at most. Reading it anew finds every kind of change, links included, and costs less than a question. */
+const RECHECK_MS = 5_000;
+
+/** How long one of them may be silent before the next one is asked beside it: what stub resolvers wait (resolv.conf(5)) is far too long. */
+const STAGGER_MS = 1_000;
+
+/** What stub resolvers heed (resolv.conf(5)). */
+const MAX_RESOLVERS = 3;
+
+const DNS_PORT = 53;
+
+export interface SystemServerParts {
+  readonly clock: Clock;
+  readonly system: SystemContext;
+  /** Opens a server asked by datagrams. */
+  readonly open: (address: string) => Upstream;
+}
+
+/** The resolvers of the host itself, in the order of its resolv.conf: each is asked when the one before has failed or is silent. */
+export class SystemServer implements Upstream {
+  readonly label: string;
+  readonly encrypted = false;
+  readonly #parts: SystemServerParts;
+  #resolvers = new Map<string, Upstream>();
+  #readAtMs = Number.NEGATIVE_INFINITY;
+  #reading: Promise<void> | null = null;
+  #closed = false;
+
+  constructor(label: string, parts: SystemServerParts) {
+    this.label = label;
+    this.#parts = parts;
+  }
+
+  async exchange(question: Question, errand: Errand): Promise<Answer> {
+    const { clock, system } = this.#parts;
+    if (clock.now() - this.#readAtMs >= RECHECK_MS) {
+      this.#reading ??= this.#read().finally(() => {
+        this.#reading = null;
+      });
+      await this.#reading;
+    }
+    if (this.#closed) throw new UpstreamError("closed", this.label, "closed");
+    const resolvers = [...this.#resolvers.values()];
+    if (resolvers.length === 0) throw new UpstreamError("bootstrap", this.label, `${system.resolvConf} names no resolver but us`);
+    const options = { signal: errand.signal, clock, staggerMs: STAGGER_MS, discard: ignore };
+    return await inTurn(resolvers, options, (resolver, signal) => resolver.exchange(question, { ...errand, signal }));
+  }
+
+  addresses(): readonly string[] {
+    return [...this.#resolvers.keys()];
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#reading;
+    await Promise.all(this.#resolvers.values().map((resolver) => resolver.close()));
+  }
+
+  async #read(): Promise<void> {
+    const { clock, system, open } = this.#parts;
+    // While it is being rewritten there may be no file; what it said before still holds.
+    const text = await readFile(system.resolvConf, "utf8").catch(() => null);
+    this.#readAtMs = clock.now();
+    if (text === null || this.#closed) return;
+    const before = this.#resolvers;
+    const addresses = resolversIn(text).filter((address) => !system.isOurs(address, DNS_PORT));
+    this.#resolvers = new Map(addresses.map((address) => [address, before.get(address) ?? open(address)]));
+    for (const [address, resolver] of before) if (!this.#resolvers.has(address)) void resolver.close();
+  }
+}
+
+/** The addresses on the `nameserver` lines of a resolv.conf(5). */
+export function resolversIn(text: string): string[] {
+  const addresses = text.split("\n").flatMap((line) => /^\s*nameserver\s+(\S+)/.exec(line)?.[1] ?? []);
+  return [...new Set(addresses.filter((address) => isIP(address) !== 0))].slice(0, MAX_RESOLVERS);
+}

@@ -1,0 +1,142 @@
+import { createSocket, type Socket } from "node:dgram";
+import { isIPv6 } from "node:net";
+import type { Timer } from "../clock.ts";
+import type { Answer } from "../dns/answer.ts";
+import { askMessage } from "../dns/ask.ts";
+import type { Question } from "../dns/question.ts";
+import type { AddressBook } from "./address-book.ts";
+import { type AttemptSubject, noteAttempt } from "./attempt.ts";
+import { connectError, ignore } from "./connect.ts";
+import { EdnsSupport } from "./edns-support.ts";
+import type { ServerOptions } from "./options.ts";
+import { randomId } from "./query-id.ts";
+import { readReply } from "./reply.ts";
+import type { ServerContext } from "./server-context.ts";
+import { type Ends, Underway } from "./underway.ts";
+import { type Errand, type Upstream, UpstreamError } from "./upstream.ts";
+
+/** When the same datagram goes out a second and last time: packets get lost, and a server's answer is rarely slower than this. */
+const RESEND_MS = 1_000;
+
+/** Questions, and so sockets, at a time. */
+const MAX_SOCKETS = 512;
+
+/** What a datagram brought: an answer, or with null the news that it does not fit into one. */
+interface DatagramReply {
+  readonly rcode: number;
+  readonly answer: Answer | null;
+}
+
+/**
+ * A server asked by datagrams, and over TCP for answers that do not fit (RFC 7766 §5). Every question has a socket of its own: its port is
+ * one that the kernel picks at random (RFC 5452 §9.2, RFC 6056), and no stray answer can reach another question. The socket is connected, so
+ * that only the server's datagrams come in, and its refusals (ICMP) with them. What does not fit the question is not believed, nor taken
+ * for a failure: waiting goes on.
+ */
+export class UdpServer implements Upstream {
+  readonly label: string;
+  readonly encrypted = false;
+  readonly #port: number;
+  readonly #book: AddressBook;
+  readonly #subject: AttemptSubject;
+  readonly #overTcp: Upstream;
+  readonly #edns: EdnsSupport;
+  readonly #underway: Underway;
+  readonly #closing = new Set<Promise<void>>();
+
+  constructor(
+    server: ServerOptions,
+    { clock }: ServerContext,
+    parts: { readonly book: AddressBook; readonly overTcp: Upstream },
+  ) {
+    this.label = server.label;
+    this.#port = server.port;
+    this.#book = parts.book;
+    this.#subject = { server: server.label, transport: "udp", clock };
+    this.#overTcp = parts.overTcp;
+    this.#edns = new EdnsSupport(clock);
+    this.#underway = new Underway(server.label, MAX_SOCKETS);
+  }
+
+  exchange(question: Question, errand: Errand): Promise<Answer> {
+    return this.#edns.ask(async (edns) => {
+      const ask = () => this.#ask(askMessage(question, { id: randomId(), edns, padded: false }), question, errand.signal);
+      const { answer } = await noteAttempt(errand, this.#subject, ask);
+      return answer ?? (await this.#overTcp.exchange(question, errand));
+    });
+  }
+
+  addresses(): readonly string[] {
+    return this.#book.latest;
+  }
+
+  async close(): Promise<void> {
+    this.#underway.close();
+    await Promise.all([this.#overTcp.close(), ...this.#closing]);
+  }
+
+  async #ask(message: Buffer, question: Question, signal: AbortSignal): Promise<DatagramReply> {
+    const [address] = this.#book.known() ?? (await this.#lookUp(signal));
+    if (address === undefined) throw new UpstreamError("bootstrap", this.label, "no address");
+    return await this.#underway.run<DatagramReply>(signal, (ends) => this.#converse(address, { message, question, ends }));
+  }
+
+  #lookUp(signal: AbortSignal): Promise<readonly string[]> {
+    return this.#underway.run<readonly string[]>(signal, (ends) => {
+      this.#book.list().then(ends.resolve, ends.reject);
+      return ignore;
+    });
+  }
+
+  #converse(address: string, { message, question, ends }: Conversation): () => void {
+    const { clock } = this.#subject;
+    const id = message.readUInt16BE(0);
+    const family = isIPv6(address) ? 6 : 4;
+    // Node would ask the system's resolver even for a literal.
+    const socket = createSocket({ type: `udp${family}`, lookup: (literal, _, found) => found(null, literal, family) });
+    let resending: Timer | null = null;
+    let isSilent = false;
+    let hasEnded = false;
+    const fail = (error: Error): void => {
+      this.#book.noteFailure(address);
+      ends.reject(connectError(error, this.label));
+    };
+    const send = (): void => socket.send(message, (error) => error !== null && fail(error));
+    socket.on("error", fail);
+    socket.on("message", (datagram) => {
+      const reply = readReply(new Uint8Array(datagram), id, question);
+      if (reply.kind === "answer") ends.resolve({ rcode: reply.answer.rcode, answer: reply.answer });
+      else if (reply.kind === "truncated") ends.resolve({ rcode: reply.rcode, answer: null });
+      isSilent = false;
+    });
+    socket.once("connect", () => {
+      if (hasEnded) return;
+      send();
+      resending = clock.setTimer(() => {
+        isSilent = true;
+        send();
+      }, RESEND_MS);
+    });
+    socket.connect(this.#port, address);
+    return () => {
+      hasEnded = true;
+      resending?.cancel();
+      if (isSilent) this.#book.noteFailure(address);
+      this.#free(socket);
+    };
+  }
+
+  #free(socket: Socket): void {
+    const closed = new Promise<void>((resolve) => {
+      socket.close(resolve);
+    });
+    this.#closing.add(closed);
+    void closed.then(() => this.#closing.delete(closed));
+  }
+}
+
+interface Conversation {
+  readonly message: Buffer;
+  readonly question: Question;
+  readonly ends: Ends<DatagramReply>;
+}
