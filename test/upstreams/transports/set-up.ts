@@ -1,0 +1,93 @@
+import { onTestFinished } from "vitest";
+import { type Clock, systemClock } from "../../../src/clock.ts";
+import { type Answer, addressesOf } from "../../../src/dns/answer.ts";
+import type { ProxyOptions, ServerOptions } from "../../../src/upstreams/options.ts";
+import { openServer } from "../../../src/upstreams/server.ts";
+import type { ServerContext } from "../../../src/upstreams/server-context.ts";
+import type { Attempt, Errand, Upstream } from "../../../src/upstreams/upstream.ts";
+import { type ScriptedProxy, scriptedProxy } from "../scripted-proxy.ts";
+import { type Script, type ScriptedServer, type ScriptedTransport, scriptedServer, testCertificate } from "../scripted-server.ts";
+
+/** A way to ask a server: each must keep the same promises. */
+export interface Way {
+  readonly title: string;
+  readonly server: ScriptedTransport;
+  readonly protocol: "udp" | "tcp" | "tls" | "https";
+  readonly method: "GET" | "POST";
+  readonly proxy: ProxyOptions["protocol"] | null;
+}
+
+const direct = [
+  { title: "tcp", server: "dns", protocol: "tcp", method: "GET" },
+  { title: "tls", server: "tls", protocol: "tls", method: "GET" },
+  { title: "https h2 GET", server: "h2", protocol: "https", method: "GET" },
+  { title: "https h2 POST", server: "h2", protocol: "https", method: "POST" },
+  { title: "https h1 GET", server: "h1", protocol: "https", method: "GET" },
+  { title: "https h1 POST", server: "h1", protocol: "https", method: "POST" },
+] as const;
+
+export const streamWays: readonly Way[] = direct.flatMap((way) => [
+  { ...way, proxy: null },
+  { ...way, title: `${way.title} through SOCKS5`, proxy: "socks5" as const },
+  { ...way, title: `${way.title} through an HTTP proxy`, proxy: "http" as const },
+]);
+
+export const ways: readonly Way[] = [
+  { title: "udp", server: "dns", protocol: "udp", method: "GET", proxy: null },
+  { title: "udp, so tcp, through SOCKS5", server: "dns", protocol: "udp", method: "GET", proxy: "socks5" },
+  ...streamWays,
+];
+
+export interface Site {
+  readonly server: ScriptedServer;
+  readonly proxy: ScriptedProxy | null;
+  readonly upstream: Upstream;
+}
+
+export interface SiteOptions {
+  readonly clock?: Clock;
+  readonly changes?: Partial<ServerOptions>;
+  readonly context?: Partial<ServerContext>;
+}
+
+/** A scripted server, a proxy where the way has one, and an upstream that leads there; all closed when the test ends. */
+export async function site(
+  way: Way,
+  script: Script,
+  { clock = systemClock, changes = {}, context = {} }: SiteOptions = {},
+): Promise<Site> {
+  const server = await scriptedServer(way.server, script, { clock });
+  const proxy = way.proxy === null ? null : await scriptedProxy(way.proxy);
+  const options = server.options({ protocol: way.protocol, method: way.method, ...changes });
+  const upstream = openServer(options, { ...contextWith({ clock, proxy: proxy?.options() ?? null }), ...context });
+  onTestFinished(async () => {
+    await upstream.close();
+    await proxy?.close();
+    await server.close();
+  });
+  return { server, proxy, upstream };
+}
+
+export function contextWith(changes: Partial<ServerContext> = {}): ServerContext {
+  return {
+    clock: systemClock,
+    bootstrap: { lookUp: (host) => Promise.reject(new Error(`nobody should look up ${host}`)) },
+    proxy: null,
+    ca: testCertificate,
+    system: { resolvConf: "/nonexistent/resolv.conf", isOurs: () => false },
+    ...changes,
+  };
+}
+
+export interface TestErrand extends Errand {
+  readonly attempts: Attempt[];
+}
+
+/** An errand with a generous deadline, so that a test that hangs says where. */
+export function errand(signal: AbortSignal = AbortSignal.timeout(10_000)): TestErrand {
+  return { signal, attempts: [], origin: null };
+}
+
+export function addressTexts(answer: Answer): string[] {
+  return addressesOf(answer).map((octets) => octets.join("."));
+}
