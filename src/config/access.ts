@@ -1,6 +1,7 @@
-import { key, object, oneOrMany, oneOrMore } from "./containers.ts";
+import { oneOrMany, oneOrMore } from "./arrays.ts";
 import { clientOrPrivate } from "./names.ts";
 import { network } from "./network.ts";
+import { key, object } from "./object.ts";
 import { boolean, integer, orFalse } from "./shape.ts";
 
 const rateLimitShape = object("a map with `perSecond`, `burst` and `exempt`", {

@@ -1,7 +1,8 @@
-import { arrayOf, key, nameless, object, oneOrMany, required } from "./containers.ts";
+import { arrayOf, oneOrMany } from "./arrays.ts";
 import { readableFile } from "./files.ts";
 import { parseDomainName, reference } from "./names.ts";
 import { parseAddress } from "./network.ts";
+import { key, nameless, object, required } from "./object.ts";
 import { url } from "./server.ts";
 import { located, orNull, type Parsed, text } from "./shape.ts";
 

@@ -1,7 +1,7 @@
 import Type from "typebox";
 import { isSeq } from "yaml";
 import type { AnswersOptions, HttpsMode, HttpsStrip } from "../answers/options.ts";
-import { key, object } from "./containers.ts";
+import { key, object } from "./object.ts";
 import type { Located, Place, Reading } from "./reading.ts";
 import { located, type Shape, scalarOf, words } from "./shape.ts";
 import { duration, formatDuration, seconds } from "./units.ts";

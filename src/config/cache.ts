@@ -1,8 +1,9 @@
 import type { CacheOptions } from "../cache/options.ts";
 import { type RawAnswers, warnBeyondDeadline } from "./answers.ts";
-import { key, object, oneOrMany } from "./containers.ts";
+import { oneOrMany } from "./arrays.ts";
 import { path } from "./files.ts";
 import { network } from "./network.ts";
+import { key, object } from "./object.ts";
 import type { Reading } from "./reading.ts";
 import { boolean, located, orFalse, orNull } from "./shape.ts";
 import { duration, seconds, size } from "./units.ts";

@@ -1,7 +1,8 @@
 import type { Expectation } from "../rules/options.ts";
-import { arrayOf, key, object, optional, required } from "./containers.ts";
+import { arrayOf } from "./arrays.ts";
 import { client, domainName, recordType, reference } from "./names.ts";
 import { parseAddress } from "./network.ts";
+import { key, object, optional, required } from "./object.ts";
 import type { Located, Reading } from "./reading.ts";
 import { located, type Parsed, type Shape, text } from "./shape.ts";
 

@@ -1,15 +1,16 @@
 import { accessShape, specialShape, trustedProxiesShape } from "./access.ts";
 import { adminShape, clusterShape, ddnsShape, routerosShape } from "./admin.ts";
 import { answersOptions, answersShape, checkAnswers, warnBeyondDeadline } from "./answers.ts";
+import { oneOrMany } from "./arrays.ts";
 import { cacheOptions, cacheShape, checkCache } from "./cache.ts";
 import type { Config } from "./config.ts";
-import { key, object, oneOrMany, optional } from "./containers.ts";
 import { checkExpectations, expectation, expectShape } from "./expect.ts";
 import { checkHosts, hostsOptions, hostsShape } from "./hosts.ts";
 import { checkListen, listenOptions, listenShape, tlsShape } from "./listen.ts";
 import { checkLists, listOptions, listsShape } from "./lists.ts";
 import { logOptions, logShape } from "./log.ts";
 import { networkOrList } from "./names.ts";
+import { key, object, optional } from "./object.ts";
 import type { Reading } from "./reading.ts";
 import { References } from "./references.ts";
 import { ruleOptions, rulesShape } from "./rules.ts";

@@ -1,7 +1,8 @@
 import type { ListOptions, ListSource } from "../lists/options.ts";
-import { key, mapOf, type Named, object, oneOrMany, oneOrMore, optional } from "./containers.ts";
+import { oneOrMany, oneOrMore } from "./arrays.ts";
 import { isReadable, readableFile } from "./files.ts";
 import { parseOwnName, reference } from "./names.ts";
+import { key, mapOf, type Named, object, optional } from "./object.ts";
 import type { Reading } from "./reading.ts";
 import { parseProxy, proxy, url } from "./server.ts";
 import { located, type Parsed, type Shape, text } from "./shape.ts";

@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { readFileSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { isScalar, LineCounter, parseDocument } from "yaml";
@@ -21,14 +22,15 @@ const MAX_FILE_BYTES = 2 ** 20;
  */
 export function loadConfig(path: string | null): ConfigResult {
   if (path === null) return parseConfig("", null);
+  let bytes: Buffer;
   try {
     if (statSync(path).size > MAX_FILE_BYTES) return unreadable(path, "it is larger than 1 MiB", "move what is large into lists");
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path));
-    return parseConfig(text, path);
+    bytes = readFileSync(path);
   } catch (error) {
-    if (error instanceof TypeError) return unreadable(path, "it is not UTF-8 text", "save it with the encoding UTF-8");
     return unreadable(path, systemReason(error), "mend the path, or create the file");
   }
+  if (!isUtf8(bytes)) return unreadable(path, "it is not UTF-8 text", "save it with the encoding UTF-8");
+  return parseConfig(bytes.toString("utf8"), path);
 }
 
 /**

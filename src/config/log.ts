@@ -1,6 +1,7 @@
 import type { LogOptions } from "../log/options.ts";
-import { key, object, oneOrMany } from "./containers.ts";
+import { oneOrMany } from "./arrays.ts";
 import { path } from "./files.ts";
+import { key, object } from "./object.ts";
 import { boolean, integer, type Parsed, text, words } from "./shape.ts";
 import { duration } from "./units.ts";
 

@@ -1,6 +1,5 @@
 import { TYPE } from "../dns/types.ts";
 import { checkOrder, type RawAnswers, warnBeyondDeadline } from "./answers.ts";
-import { eachRepeated } from "./containers.ts";
 import type { Located, Place, Reading } from "./reading.ts";
 import { type RawRule, ruleOptions } from "./rules.ts";
 
@@ -17,12 +16,18 @@ export function checkRules(rules: readonly Located<RawRule>[], answers: RawAnswe
         "add one, such as `upstream:`",
       );
   }
-  eachRepeated(
-    rules.map(({ value }) => value.name).filter(({ value }) => value !== ""),
-    (name) => name,
-    ({ place, value }) => reading.fail(place, `there is already a rule \`${value}\``, "give every rule a name of its own"),
-  );
+  checkNames(rules, reading);
   warnOfUnreachable(rules, reading);
+}
+
+function checkNames(rules: readonly Located<RawRule>[], reading: Reading): void {
+  const seen = new Set<string>();
+  for (const { value: rule } of rules) {
+    const { value: name, place } = rule.name;
+    if (seen.has(name)) reading.fail(place, `there is already a rule \`${name}\``, "give every rule a name of its own");
+    // A name that is missing or wrong has been reported.
+    if (name !== "") seen.add(name);
+  }
 }
 
 interface Action {

@@ -1,7 +1,8 @@
 import type { RuleAction, RuleModifiers, RuleOptions } from "../rules/options.ts";
 import { httpsMode, ipv4Mode, ipv6Mode, NEGATIVE_KEYS, rebindingMode, TTL_KEYS } from "./answers.ts";
-import { arrayOf, key, mapOf, nameless, object, oneOrMore, optional, required } from "./containers.ts";
+import { arrayOf, oneOrMore } from "./arrays.ts";
 import { client, domainPattern, listReference, parseListReference, recordType, reference } from "./names.ts";
+import { key, mapOf, nameless, object, optional, required } from "./object.ts";
 import type { Located } from "./reading.ts";
 import { boolean, located, type Parsed, type Shape, text, words } from "./shape.ts";
 import { duration } from "./units.ts";

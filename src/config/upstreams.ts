@@ -1,9 +1,10 @@
 import Type from "typebox";
 import type { EcsMode, GroupOptions, NeverOptions, ServerOptions } from "../upstreams/options.ts";
 import { rebindingMode } from "./answers.ts";
-import { key, mapOf, type Named, object, oneOrMany, oneOrMore, optional, required } from "./containers.ts";
+import { oneOrMany, oneOrMore } from "./arrays.ts";
 import { client, domainName, domainPattern, parseOwnName, recordType, reference } from "./names.ts";
 import { address, network } from "./network.ts";
+import { key, mapOf, type Named, object, optional, required } from "./object.ts";
 import type { Located, Place, Reading } from "./reading.ts";
 import { proxy, type ServerAddress, serverAddress } from "./server.ts";
 import { boolean, integer, located, mapOr, type Shape, scalarOf, words } from "./shape.ts";

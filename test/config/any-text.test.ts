@@ -105,6 +105,64 @@ describe("reading never throws, and what it finds lies in the text", () => {
   });
 });
 
+describe("good files, made at random", () => {
+  const name = fc.stringMatching(/^[a-z][a-z0-9-]{0,8}$/);
+  const duration = fc.tuple(fc.integer({ min: 1, max: 60 }), fc.constantFrom("s", "m")).map(([count, unit]) => `${count}${unit}`);
+  const host = fc.oneof(
+    fc.ipV4(),
+    fc.ipV6().map((address) => `[${address}]`),
+  );
+  const server = fc.oneof(
+    fc.ipV4(),
+    fc.tuple(fc.constantFrom("udp", "tcp", "tls", "https"), host).map(([scheme, where]) => `${scheme}://${where}`),
+    fc.constant("system"),
+  );
+  const group = fc.record({
+    servers: fc.uniqueArray(server, { minLength: 1, maxLength: 3, selector: (text) => text.replace(/^udp:\/\//, "") }),
+    strategy: fc.constantFrom("fastest", "race", "failover", "spread"),
+    volatile: fc.boolean(),
+  });
+  const file = fc.record(
+    {
+      upstreams: fc.dictionary(name, group, { minKeys: 1, maxKeys: 3 }),
+      answers: fc.record({ https: fc.constantFrom("pass", "nodata", ["strip-ech"]), ttl: fc.record({ min: duration }) }),
+      hosts: fc.record({
+        records: fc.dictionary(fc.domain(), fc.oneof(fc.ipV4(), fc.array(fc.ipV6(), { minLength: 1, maxLength: 3 })), {
+          maxKeys: 4,
+        }),
+      }),
+      rules: fc.uniqueArray(
+        fc.record({
+          name,
+          domains: fc.array(fc.domain(), { minLength: 1, maxLength: 3 }),
+          answer: fc.constantFrom("nodata", "nxdomain"),
+        }),
+        {
+          maxLength: 4,
+          selector: (rule) => rule.name,
+        },
+      ),
+      cache: fc.record({ stale: fc.constantFrom(false, { keep: "1h" }), prefetch: fc.boolean() }),
+    },
+    { requiredKeys: [] },
+  );
+
+  test("are accepted by reader and schema, and mean the same in block style and in flow style", () => {
+    fc.assert(
+      fc.property(file, (raw) => {
+        const block = parseConfig(stringify(raw), "f");
+        expect(block).toMatchObject({ kind: "ok" });
+        expect(parseConfig(JSON.stringify(raw), "f")).toMatchObject({
+          kind: "ok",
+          config: block.kind === "ok" ? block.config : null,
+        });
+        expect(Value.Errors(schema, raw)).toEqual([]);
+      }),
+      { numRuns: 100 },
+    );
+  });
+});
+
 describe("the schema for editors and the reader", () => {
   /** Values of every kind, at every place that the schema knows. */
   const anyValue = fc.oneof(
