@@ -307,7 +307,8 @@ export class AnswerCache {
 
   #inspected(entry: Entry, nowMs: number): Inspected {
     return {
-      key: readKey(entry.key),
+      key: entry.key,
+      parts: readKey(entry.key),
       outcome: entry.outcome,
       held: this.#held(entry),
       storedWallMs: this.#clock.wallMs() - (nowMs - entry.storedAtMs),

@@ -1,5 +1,5 @@
 import type { Answer, Outcome } from "../dns/answer.ts";
-import type { KeyParts } from "./key.ts";
+import type { CacheKey, KeyParts } from "./key.ts";
 import type { Limits } from "./lifetime.ts";
 
 /** An answer as it is held. */
@@ -52,7 +52,8 @@ export interface Place {
 
 /** An entry as it is shown to people. */
 export interface Inspected {
-  readonly key: KeyParts;
+  readonly key: CacheKey;
+  readonly parts: KeyParts;
   readonly outcome: Outcome;
   readonly held: Held;
   readonly storedWallMs: number;

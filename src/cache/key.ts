@@ -1,5 +1,5 @@
 import type { ClientSubnet } from "../dns/edns.ts";
-import type { Name } from "../dns/name.ts";
+import { MAX_LABEL_LENGTH, MAX_NAME_LENGTH, type Name } from "../dns/name.ts";
 import type { Question } from "../dns/question.ts";
 import { CLASS } from "../dns/types.ts";
 
@@ -62,6 +62,17 @@ export function readKey(key: CacheKey): KeyParts {
     clientSubnet: (flags & WITH_SUBNET) === 0 ? null : readSubnet(key, flagsAt + 3, classAt),
     route: key.slice(classAt + 2),
   };
+}
+
+/** Makes a key of what was a key once; null where it is none. Letters of its name are expected in lower case. */
+export function keyFromText(text: string): CacheKey | null {
+  let flagsAt = 0;
+  for (let length = text.charCodeAt(0); length !== 0; length = text.charCodeAt(flagsAt)) {
+    if (Number.isNaN(length) || length > MAX_LABEL_LENGTH) return null;
+    flagsAt += 1 + length;
+  }
+  const key = text as CacheKey;
+  return flagsAt < MAX_NAME_LENGTH && scopeOffset(key) + 2 <= text.length ? key : null;
 }
 
 function suffixOf(question: Question, route: string): string {

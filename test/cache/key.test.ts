@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { cacheKey, nxdomainKey, readKey, scopeOf, scopeOfKey } from "../../src/cache/key.ts";
+import { cacheKey, keyFromText, nxdomainKey, readKey, scopeOf, scopeOfKey } from "../../src/cache/key.ts";
 import type { ClientSubnet } from "../../src/dns/edns.ts";
 import { type Name, nameOfLabels, plainName, ROOT } from "../../src/dns/name.ts";
 import type { Question } from "../../src/dns/question.ts";
@@ -74,6 +74,25 @@ describe("the cache key", () => {
         expect(scopeOfKey(cacheKey(asked, route))).toBe(scopeOf(asked.class, route));
       }),
     );
+  });
+
+  test("is known again from its text, and nothing that cannot be read is taken for one", () => {
+    fc.assert(
+      fc.property(questions, routes, fc.string({ unit: "binary" }), (asked, route, text) => {
+        const key = cacheKey(asked, route);
+        expect(keyFromText(key)).toBe(key);
+        expect(keyFromText(nxdomainKey(key))).toBe(nxdomainKey(key));
+        const least = key.length - route.length;
+        for (let end = 0; end < least; end++) expect(keyFromText(key.slice(0, end))).toBeNull();
+        const taken = keyFromText(text);
+        if (taken !== null)
+          expect(cacheKey({ ...asked, ...readKey(taken), type: 1 }, readKey(taken).route)).toHaveLength(text.length);
+      }),
+    );
+    expect(keyFromText("")).toBeNull();
+    expect(keyFromText(`${"\x01a".repeat(127)}\0\0\0\x01\0\x01`)).not.toBeNull();
+    expect(keyFromText(`${"\x01a".repeat(128)}\0\0\0\x01\0\x01`)).toBeNull();
+    expect(keyFromText(`\x40${"a".repeat(64)}\0\0\0\x01\0\x01`)).toBeNull();
   });
 
   test("is the same after many routes have come and gone", () => {

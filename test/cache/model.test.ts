@@ -155,8 +155,8 @@ test("whatever is put and in whatever order, the cache holds what the laws say a
             expect(proven).toBe(model.proves(text, route, clock.now()));
             // Law 2: a name that is proven to exist has no NXDOMAIN in any type.
             const denied = [...cache.entries()].some(
-              ({ key, outcome, held: { answer: other } }) =>
-                outcome === "nxdomain" && key.route === route && nameText(other.chainEnd) === text,
+              ({ parts, outcome, held: { answer: other } }) =>
+                outcome === "nxdomain" && parts.route === route && nameText(other.chainEnd) === text,
             );
             expect(proven && denied).toBe(false);
           }

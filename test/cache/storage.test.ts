@@ -260,7 +260,7 @@ describe("looking and flushing", () => {
     await clock.advance(5_000);
     cache.put(key("page.example", TYPE.A, "overseas"), nxdomain("page.example"), { limits });
     const shown = cache.inspect(name("page.example"));
-    expect(shown.map(({ key: { type, route }, outcome, storedWallMs }) => ({ type, route, outcome, storedWallMs }))).toEqual([
+    expect(shown.map(({ parts: { type, route }, outcome, storedWallMs }) => ({ type, route, outcome, storedWallMs }))).toEqual([
       { type: TYPE.A, route: "domestic", outcome: "positive", storedWallMs: bornMs },
       { type: null, route: "overseas", outcome: "nxdomain", storedWallMs: bornMs + 5_000 },
     ]);

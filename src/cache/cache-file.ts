@@ -1,0 +1,170 @@
+import { type FileHandle, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { dirname } from "node:path";
+import { setImmediate as turn } from "node:timers/promises";
+import { crc32 } from "node:zlib";
+import type { Clock } from "../clock.ts";
+import { type Answer, indexAnswer, outcomeOf } from "../dns/answer.ts";
+import { RCODE } from "../dns/types.ts";
+import type { AnswerCache } from "./answer-cache.ts";
+import type { Inspected } from "./held.ts";
+import { type CacheKey, keyFromText } from "./key.ts";
+import type { Limits } from "./lifetime.ts";
+
+/**
+ * Writes the positive answers to a file, for the next start. Volatile ones and those made here are left out, and negatives live
+ * too short to be worth it. The file is written beside its place and then moved there, so it is whole or the one before.
+ * One save at a time.
+ * @returns how many answers are in it.
+ * @throws the system's error where the file cannot be written.
+ */
+export async function saveCache(cache: AnswerCache, path: string): Promise<number> {
+  const besidePath = `${path}.new`;
+  await mkdir(dirname(path), { recursive: true });
+  try {
+    const count = await writeFile(besidePath, cache);
+    await rename(besidePath, path);
+    return count;
+  } catch (error) {
+    await rm(besidePath, { force: true });
+    throw error;
+  }
+}
+
+/** What became of a file at start. */
+export interface CacheLoad {
+  readonly restored: number;
+  /** Answers whose life is over, or that the cache would not take. */
+  readonly dropped: number;
+  /** Why the file, or its rest, was not read; null = it was, or there is none. */
+  readonly problem: string | null;
+}
+
+export interface LoadOptions {
+  /** Those of section `answers`: they say which answers still have a use. */
+  readonly limits: Limits;
+  readonly clock: Clock;
+}
+
+/**
+ * Puts the answers of a file into the cache, as old as they are. To be called before the first query. A file that is damaged
+ * or of another version is no error: what cannot be trusted is left alone, and the problem is told.
+ */
+export async function loadCache(cache: AnswerCache, path: string, options: LoadOptions): Promise<CacheLoad> {
+  const file = await readWhole(path);
+  if (typeof file === "string") return { restored: 0, dropped: 0, problem: file };
+  if (file === null) return { restored: 0, dropped: 0, problem: null };
+  if (!file.subarray(0, HEADER.length).equals(HEADER)) {
+    return { restored: 0, dropped: 0, problem: "it is not a cache file of this version" };
+  }
+  let restored = 0;
+  let dropped = 0;
+  for (let start = HEADER.length; start < file.length; ) {
+    const record = readRecord(file, start);
+    if (record === null) return { restored, dropped, problem: `it is damaged at octet ${start}` };
+    start = record.end;
+    if (restoreRecord(cache, record, options)) restored++;
+    else dropped++;
+    if ((restored + dropped) % RECORDS_PER_TURN === 0) await turn();
+  }
+  return { restored, dropped, problem: null };
+}
+
+/** The format: this line, then records. The number goes up whenever the format or that of a key changes. */
+const HEADER = Buffer.from("fenliu answers 1\n");
+
+/** Of a record: CRC-32 of all that follows, when the answer came (wall clock, ms), octets of the key in UTF-8, octets of the message. */
+const RECORD = { checksumAt: 0, storedAt: 4, keyLengthAt: 12, wireLengthAt: 14, keyAt: 18 } as const;
+
+/** Both keep the loop free for queries. */
+const CHUNK_BYTES = 256 * 1024;
+const RECORDS_PER_TURN = 500;
+
+/** Larger than any sensible cache. */
+const MAX_FILE_BYTES = 1024 ** 3;
+
+async function writeFile(path: string, cache: AnswerCache): Promise<number> {
+  // Only for its owner: it tells what was looked up here.
+  const file = await open(path, "w", 0o600);
+  try {
+    const count = await writeRecords(file, cache);
+    await file.sync();
+    return count;
+  } finally {
+    await file.close();
+  }
+}
+
+async function writeRecords(file: FileHandle, cache: AnswerCache): Promise<number> {
+  let count = 0;
+  let chunks: Uint8Array[] = [HEADER];
+  let bytes = HEADER.length;
+  for (const entry of cache.entries()) {
+    if (!isWorthKeeping(entry)) continue;
+    const record = encodeRecord(entry);
+    chunks.push(record);
+    bytes += record.length;
+    count++;
+    if (bytes < CHUNK_BYTES) continue;
+    await file.writeFile(Buffer.concat(chunks));
+    chunks = [];
+    bytes = 0;
+  }
+  await file.writeFile(Buffer.concat(chunks));
+  return count;
+}
+
+function isWorthKeeping({ outcome, held }: Inspected): boolean {
+  return outcome === "positive" && !held.volatile && !held.made;
+}
+
+function encodeRecord({ key, held, storedWallMs }: Inspected): Buffer {
+  const { wire } = held.answer;
+  const keyOctets = Buffer.from(key, "utf8");
+  const record = Buffer.alloc(RECORD.keyAt + keyOctets.length + wire.length);
+  record.writeDoubleBE(storedWallMs, RECORD.storedAt);
+  record.writeUInt16BE(keyOctets.length, RECORD.keyLengthAt);
+  record.writeUInt32BE(wire.length, RECORD.wireLengthAt);
+  record.set(keyOctets, RECORD.keyAt);
+  record.set(wire, RECORD.keyAt + keyOctets.length);
+  record.writeUInt32BE(crc32(record.subarray(RECORD.storedAt)), RECORD.checksumAt);
+  return record;
+}
+
+interface StoredRecord {
+  readonly key: CacheKey;
+  readonly answer: Answer;
+  readonly storedWallMs: number;
+  /** Where the next one begins. */
+  readonly end: number;
+}
+
+/** null where it is cut short or damaged. */
+function readRecord(file: Buffer, start: number): StoredRecord | null {
+  if (start + RECORD.keyAt > file.length) return null;
+  const wireStart = start + RECORD.keyAt + file.readUInt16BE(start + RECORD.keyLengthAt);
+  const end = wireStart + file.readUInt32BE(start + RECORD.wireLengthAt);
+  if (end > file.length) return null;
+  if (crc32(file.subarray(start + RECORD.storedAt, end)) !== file.readUInt32BE(start + RECORD.checksumAt)) return null;
+  const key = keyFromText(file.toString("utf8", start + RECORD.keyAt, wireStart));
+  const answer = indexAnswer(Uint8Array.from(file.subarray(wireStart, end)));
+  if (key === null || answer === null || !key.startsWith(answer.name)) return null;
+  return { key, answer, storedWallMs: file.readDoubleBE(start + RECORD.storedAt), end };
+}
+
+function restoreRecord(cache: AnswerCache, { key, answer, storedWallMs }: StoredRecord, { limits, clock }: LoadOptions): boolean {
+  const ageMs = clock.wallMs() - storedWallMs;
+  // From the future: the clock was set back since, or is not set yet, and nobody knows how old the answer is.
+  if (!(ageMs >= 0) || answer.rcode !== RCODE.NOERROR || outcomeOf(answer) !== "positive") return false;
+  return cache.put(key, answer, { limits, ageMs }) === "taken";
+}
+
+/** null = there is none; a string = why it cannot be read. */
+async function readWhole(path: string): Promise<Buffer | string | null> {
+  try {
+    const { size } = await stat(path);
+    return size > MAX_FILE_BYTES ? "it is too large" : await readFile(path);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    return "code" in error && error.code === "ENOENT" ? null : error.message;
+  }
+}

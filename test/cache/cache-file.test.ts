@@ -1,0 +1,159 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { AnswerCache } from "../../src/cache/answer-cache.ts";
+import { loadCache, saveCache } from "../../src/cache/cache-file.ts";
+import { cacheKey } from "../../src/cache/key.ts";
+import { TYPE } from "../../src/dns/types.ts";
+import { type FakeClock, fakeClock } from "../fake-clock.ts";
+import { failure, nodata, nxdomain, plain, positive, question, usualLimits } from "./answers.ts";
+
+const limits = usualLimits;
+const keepMs = 3_600_000;
+const startMs = Date.UTC(2026, 0, 1);
+
+let folder = "";
+let path = "";
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "fenliu-cache-"));
+  path = join(folder, "data", "cache.db");
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+function newCache(clock: FakeClock): AnswerCache {
+  const stale = { keepMs, afterMs: 1800, ttlSeconds: 30, recheckMs: 30_000 };
+  return new AnswerCache({ sizeBytes: 1 << 20, stale, prefetch: true, file: path, volatile: [] }, clock);
+}
+
+const key = (text: string, type: number = TYPE.A, route = "海外") => cacheKey(question(text, type), route);
+
+describe("the cache file", () => {
+  test("brings back the positive answers, as old as they are by then", async () => {
+    const clock = fakeClock(startMs);
+    const cache = newCache(clock);
+    cache.put(key("page.example"), positive("page.example", { alias: "end.example" }), { limits });
+    await clock.advance(10_000);
+    const mail = positive("mail.example", { type: TYPE.TXT, data: new Uint8Array(700).fill(65) });
+    cache.put(key("mail.example", TYPE.TXT), mail, { limits });
+    expect(await saveCache(cache, path)).toBe(2);
+
+    const later = fakeClock(startMs + 60_000);
+    const restored = newCache(later);
+    expect(await loadCache(restored, path, { limits, clock: later })).toEqual({ restored: 2, dropped: 0, problem: null });
+    expect(restored.peek(key("page.example"))).toMatchObject({
+      answer: plain(positive("page.example", { alias: "end.example" })),
+      storedAtMs: later.now() - 60_000,
+    });
+    expect(restored.peek(key("mail.example", TYPE.TXT))).toMatchObject({ answer: plain(mail), storedAtMs: later.now() - 50_000 });
+    expect(restored.peek(key("page.example", TYPE.A, "domestic"))).toBeNull();
+  });
+
+  test("leaves out what is volatile, negative or made here", async () => {
+    const clock = fakeClock();
+    const cache = newCache(clock);
+    cache.put(key("a.example"), positive("a.example"), { limits, volatile: true });
+    cache.put(key("b.example"), positive("b.example"), { limits, made: true });
+    cache.put(key("c.example"), nodata("c.example"), { limits });
+    cache.put(key("d.example"), nxdomain("d.example"), { limits });
+    cache.put(key("e.example"), failure("e.example"), { limits });
+    expect(await saveCache(cache, path)).toBe(0);
+  });
+
+  test("drops answers whose life is over, and those that seem to come from the future", async () => {
+    const clock = fakeClock(startMs);
+    const cache = newCache(clock);
+    cache.put(key("page.example"), positive("page.example", { ttlSeconds: 300 }), { limits });
+    await saveCache(cache, path);
+    for (const nowMs of [startMs + 300_000 + keepMs, startMs - 1]) {
+      const other = fakeClock(nowMs);
+      expect(await loadCache(newCache(other), path, { limits, clock: other })).toEqual({
+        restored: 0,
+        dropped: 1,
+        problem: null,
+      });
+    }
+    const stillStale = fakeClock(startMs + 299_999 + keepMs);
+    expect(await loadCache(newCache(stillStale), path, { limits, clock: stillStale })).toMatchObject({ restored: 1 });
+  });
+
+  test("need not be there", async () => {
+    const clock = fakeClock();
+    expect(await loadCache(newCache(clock), path, { limits, clock })).toEqual({ restored: 0, dropped: 0, problem: null });
+  });
+
+  test("of another version, or not a file, is told and not read", async () => {
+    const clock = fakeClock();
+    await mkdir(path, { recursive: true });
+    expect(await loadCache(newCache(clock), path, { limits, clock })).toMatchObject({ restored: 0, problem: expect.any(String) });
+    const other = join(folder, "other.db");
+    await writeFile(other, "fenliu answers 0\nand so on");
+    expect(await loadCache(newCache(clock), other, { limits, clock })).toMatchObject({
+      restored: 0,
+      problem: "it is not a cache file of this version",
+    });
+  });
+
+  test("with any octet changed, or cut anywhere, gives only answers that were in it", async () => {
+    const clock = fakeClock();
+    const cache = newCache(clock);
+    const names = ["a.example", "b.example", "c.example"];
+    for (const each of names) cache.put(key(each), positive(each), { limits });
+    await saveCache(cache, path);
+    const whole = await readFile(path);
+    const damage = fc.oneof(
+      fc.record({ at: fc.nat(whole.length - 1), mask: fc.integer({ min: 1, max: 255 }) }).map(({ at, mask }) => {
+        const damaged = Buffer.from(whole);
+        damaged[at] = (damaged[at] ?? 0) ^ mask;
+        return damaged;
+      }),
+      fc.nat(whole.length - 1).map((end) => whole.subarray(0, end)),
+      fc.uint8Array({ maxLength: 200 }).map((octets) => Buffer.concat([whole, octets])),
+    );
+    await fc.assert(
+      fc.asyncProperty(damage, async (damaged) => {
+        await writeFile(path, damaged);
+        const restored = newCache(clock);
+        const load = await loadCache(restored, path, { limits, clock });
+        const held = [...restored.entries()];
+        expect(held.length).toBe(load.restored);
+        if (load.restored < names.length && damaged.length >= whole.length) expect(load.problem).not.toBeNull();
+        for (const { key: at, held: found } of held) {
+          expect(found.answer).toEqual(cache.peek(at)?.answer);
+          expect(found.storedAtMs).toBe(cache.peek(at)?.storedAtMs);
+        }
+      }),
+    );
+  });
+
+  test("is read by nobody else, and nothing is left beside it", async () => {
+    const cache = newCache(fakeClock());
+    await saveCache(cache, path);
+    expect((await stat(path)).mode & 0o077).toBe(0);
+    expect(await readdir(join(folder, "data"))).toEqual(["cache.db"]);
+  });
+
+  test("stays as it was where a new one cannot be put in its place", async () => {
+    await mkdir(join(path, "in the way"), { recursive: true });
+    await expect(saveCache(newCache(fakeClock()), path)).rejects.toThrow();
+    expect(await readdir(join(folder, "data"))).toEqual(["cache.db"]);
+  });
+
+  test("takes a cache of many chunks, while answers come and go", async () => {
+    const clock = fakeClock();
+    const stale = { keepMs, afterMs: 1800, ttlSeconds: 30, recheckMs: 30_000 };
+    const options = { sizeBytes: 1 << 24, stale, prefetch: true, file: path, volatile: [] };
+    const cache = new AnswerCache(options, clock);
+    for (let index = 0; index < 4000; index++) cache.put(key(`h${index}.example`), positive(`h${index}.example`), { limits });
+    const saving = saveCache(cache, path);
+    for (let index = 0; index < 100; index++) {
+      await new Promise((resolve) => setImmediate(resolve));
+      cache.delete(key(`h${index * 37}.example`));
+    }
+    const count = await saving;
+    const restored = new AnswerCache(options, clock);
+    expect(await loadCache(restored, path, { limits, clock })).toEqual({ restored: count, dropped: 0, problem: null });
+    expect(count).toBeGreaterThanOrEqual(3900);
+  });
+});
