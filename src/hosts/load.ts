@@ -25,8 +25,10 @@ export async function loadHosts(options: HostsOptions): Promise<LoadedHosts> {
 async function readFileAt(path: string): Promise<HostsReading> {
   const failed = (reason: string): HostsReading => ({ entries: [], problems: [{ source: path, line: 0, reason }] });
   try {
-    const { size } = await stat(path);
-    if (size > MAX_HOSTS_FILE_BYTES) return failed(`larger than ${MAX_HOSTS_FILE_BYTES / 1024 / 1024} MiB`);
+    const found = await stat(path);
+    // A pipe or a device may never end.
+    if (!found.isFile()) return failed("not a file");
+    if (found.size > MAX_HOSTS_FILE_BYTES) return failed(`larger than ${MAX_HOSTS_FILE_BYTES / 1024 / 1024} MiB`);
     return readHostsFile(await readFile(path, "utf8"), path);
   } catch (error) {
     return failed(error instanceof Error ? error.message : String(error));

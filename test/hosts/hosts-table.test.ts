@@ -188,18 +188,19 @@ describe("loading section hosts", () => {
   const folder = mkdtempSync(join(tmpdir(), "hosts-"));
   afterAll(() => rmSync(folder, { recursive: true }));
 
-  test("files count as one in their order, records are stronger, and a missing file is a problem", async () => {
+  test("files count as one in their order, records are stronger, and a missing file or a folder is a problem", async () => {
     const [one, two, missing] = [join(folder, "one"), join(folder, "two"), join(folder, "missing")];
     writeFileSync(one, "10.0.0.1 a.lan b.lan\n");
     writeFileSync(two, "10.0.0.2 a.lan\nbad\n");
     const { table, problems } = await loadHosts({
-      files: [one, missing, two],
+      files: [one, missing, folder, two],
       ttlSeconds: 60,
       records: [record("b.lan", { addresses: ["10.0.0.9"] })],
     });
     expect([addresses(table, "a.lan"), addresses(table, "b.lan")]).toEqual([["10.0.0.1", "10.0.0.2"], ["10.0.0.9"]]);
     expect(problems.map(({ source, line }) => [source, line])).toEqual([
       [missing, 0],
+      [folder, 0],
       [two, 2],
     ]);
   });
