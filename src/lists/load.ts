@@ -182,9 +182,11 @@ class FileReader {
 
 async function readContent(path: string): Promise<FileContent> {
   try {
-    const { size, mtimeMs } = await stat(path);
-    if (size > MAX_LIST_FILE_BYTES) return { ...NO_FILE, problem: `larger than ${MAX_LIST_FILE_BYTES / 1024 / 1024} MiB` };
-    return { bytes: await readFile(path), changedWallMs: mtimeMs, problem: null };
+    const found = await stat(path);
+    // A pipe or a device may never end.
+    if (!found.isFile()) return { ...NO_FILE, problem: `${path} is not a file` };
+    if (found.size > MAX_LIST_FILE_BYTES) return { ...NO_FILE, problem: `larger than ${MAX_LIST_FILE_BYTES / 1024 / 1024} MiB` };
+    return { bytes: await readFile(path), changedWallMs: found.mtimeMs, problem: null };
   } catch (error) {
     return { ...NO_FILE, problem: error instanceof Error ? error.message : String(error) };
   }

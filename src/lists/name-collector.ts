@@ -4,7 +4,11 @@ import { type Span, spanText } from "./span.ts";
 
 const DOT = 0x2e;
 const NO_NAME = "not a domain name";
+const IS_FULL = "the list is full";
 const IS_ADDRESS = "an address, where a domain name belongs";
+
+/** Octets of all names of one table together: half of what its offsets can tell apart, and some forty million names. */
+const MAX_OCTETS = 2 ** 30;
 
 /** Collects the entries of a NameTable from text, without making a string of each. */
 export class NameCollector {
@@ -25,6 +29,7 @@ export class NameCollector {
   addText(span: Span, exact: boolean, lineNumber: number): string | null {
     const end = span.bytes[span.end - 1] === DOT ? span.end - 1 : span.end;
     const length = end - span.start;
+    if (this.#used >= MAX_OCTETS) return IS_FULL;
     if (length <= 0 || length > MAX_NAME_LENGTH - 2)
       return length > 0 && hasHighOctet(span) ? this.#addUnicode(span, exact, lineNumber) : NO_NAME;
     this.#reserve(length + 1);
@@ -69,7 +74,7 @@ export class NameCollector {
   table(): NameTable {
     this.#starts[this.#count] = this.#used;
     const table = new NameTable({
-      octets: this.#octets.slice(0, this.#used),
+      octets: Buffer.from(this.#octets.slice(0, this.#used).buffer),
       starts: this.#starts.slice(0, this.#count + 1),
       lines: this.#lines.slice(0, this.#count),
     });

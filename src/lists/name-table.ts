@@ -5,7 +5,7 @@ import type { Name } from "../dns/name.ts";
  * `starts[i]` masked off: that bit says that the entry stands for exactly this name rather than for it and everything below. The arrays belong to the table.
  */
 export interface NameRows {
-  readonly octets: Uint8Array;
+  readonly octets: Buffer;
   /** One more than there are entries. */
   readonly starts: Uint32Array;
   readonly lines: Uint32Array;
@@ -30,7 +30,9 @@ const labelStarts = new Uint8Array(128);
  * speed, never the result. Equal entries are kept once, the first of them.
  */
 export class NameTable {
-  readonly #rows: NameRows;
+  readonly #octets: Buffer;
+  readonly #starts: Uint32Array;
+  readonly #lines: Uint32Array;
   /** 0 = free, else 1 to 255. */
   readonly #tags: Uint8Array;
   readonly #entries: Uint32Array;
@@ -38,9 +40,11 @@ export class NameTable {
   /** How many different entries there are. */
   readonly size: number;
 
-  constructor(rows: NameRows) {
-    this.#rows = rows;
-    const count = rows.starts.length - 1;
+  constructor({ octets, starts, lines }: NameRows) {
+    this.#octets = octets;
+    this.#starts = starts;
+    this.#lines = lines;
+    const count = starts.length - 1;
     const capacity = 2 ** Math.ceil(Math.log2(Math.max(8, count / MAX_LOAD)));
     this.#tags = new Uint8Array(capacity);
     this.#entries = new Uint32Array(capacity);
@@ -71,7 +75,7 @@ export class NameTable {
   }
 
   isExact(entry: number): boolean {
-    return ((this.#rows.starts[entry] ?? 0) & EXACT_BIT) !== 0;
+    return ((this.#starts[entry] ?? 0) & EXACT_BIT) !== 0;
   }
 
   /** Octets of the entry's name on the wire, the root label included. */
@@ -80,24 +84,24 @@ export class NameTable {
   }
 
   nameOf(entry: number): Name {
-    return `${Buffer.from(this.#rows.octets.subarray(this.#start(entry), this.#end(entry))).toString("latin1")}\0` as Name;
+    return `${this.#octets.toString("latin1", this.#start(entry), this.#end(entry))}\0` as Name;
   }
 
   lineOf(entry: number): number {
-    return this.#rows.lines[entry] ?? 0;
+    return this.#lines[entry] ?? 0;
   }
 
   /** Every entry collected, those that were there before included. */
   get rows(): number {
-    return this.#rows.starts.length - 1;
+    return this.#starts.length - 1;
   }
 
   #start(entry: number): number {
-    return (this.#rows.starts[entry] ?? 0) & OFFSET_MASK;
+    return (this.#starts[entry] ?? 0) & OFFSET_MASK;
   }
 
   #end(entry: number): number {
-    return (this.#rows.starts[entry + 1] ?? 0) & OFFSET_MASK;
+    return (this.#starts[entry + 1] ?? 0) & OFFSET_MASK;
   }
 
   #probe(name: Name, from: number, hash: number, exactBit = 0): number {
@@ -107,7 +111,7 @@ export class NameTable {
       if (held === 0) return -1;
       if (held !== tag) continue;
       const entry = this.#entries[slot] ?? 0;
-      if (this.#isSuffix(entry, name, from) && ((this.#rows.starts[entry] ?? 0) & EXACT_BIT) === (exactBit | 0)) return entry;
+      if (this.#isSuffix(entry, name, from) && ((this.#starts[entry] ?? 0) & EXACT_BIT) === (exactBit | 0)) return entry;
     }
   }
 
@@ -115,7 +119,7 @@ export class NameTable {
     const start = this.#start(entry);
     const length = name.length - 1 - from;
     if (this.#end(entry) - start !== length) return false;
-    const { octets } = this.#rows;
+    const octets = this.#octets;
     for (let index = 0; index < length; index++) if (octets[start + index] !== name.charCodeAt(from + index)) return false;
     return true;
   }
@@ -134,7 +138,7 @@ export class NameTable {
   }
 
   #hash(entry: number): number {
-    const { octets } = this.#rows;
+    const octets = this.#octets;
     const end = this.#end(entry);
     const first = this.#start(entry);
     let depth = 0;
@@ -153,7 +157,7 @@ export class NameTable {
     const rightStart = this.#start(right);
     const length = this.#end(left) - leftStart;
     if (this.isExact(left) !== this.isExact(right) || this.#end(right) - rightStart !== length) return false;
-    const { octets } = this.#rows;
+    const octets = this.#octets;
     for (let index = 0; index < length; index++) if (octets[leftStart + index] !== octets[rightStart + index]) return false;
     return true;
   }

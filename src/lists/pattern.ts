@@ -25,6 +25,7 @@ export function parsePattern(text: string): Pattern | BadPattern {
     const bounded = prefix === "regexp" ? boundedRegexp(rest) : null;
     return bounded?.kind === "refused" ? bad(`${text} is ${bounded.reason}`) : { kind: prefix, text: rest };
   }
+  if (/(^|\.)\d+\.?$/.test(rest)) return bad(`${text} is an address or a part of one, where a domain name belongs`);
   const name = /[\s/:*|^@#,;()"'!]/.test(rest) ? null : nameFromText(rest);
   if (name !== null) return { kind: prefix === "full" ? "full" : "suffix", name };
   const bare = rest.replace(/^(\*\.|\+\.|\.)/, "");

@@ -92,7 +92,7 @@ class WayCounter {
 
   #group(): number {
     if (this.#source.startsWith("?:", this.#position)) this.#position += 2;
-    else if (this.#source[this.#position] === "?") throw new Refusal("a regular expression that looks ahead or behind");
+    else if (this.#source[this.#position] === "?") throw new Refusal("a regular expression with a group of the form (?…)");
     const { ways } = this.#alternatives();
     this.#position++;
     return ways;

@@ -229,6 +229,8 @@ describe("patterns as text", () => {
     ["regexp:^a\\.b$", "regexp:^a\\.b$"],
     ["regexp:(", null],
     ["a b", null],
+    ["192.0.2.1", null],
+    ["2.0.192.in-addr.arpa", "2.0.192.in-addr.arpa"],
     ["*.lan", null],
     ["http://lan", null],
     ["", null],

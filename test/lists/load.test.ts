@@ -65,19 +65,20 @@ describe("loading lists", () => {
     expect(lists.status()).toMatchObject([{ size: 5, sources: [{ entries: 7, warningCount: 1, warnings: [{ line: 9 }] }] }]);
   });
 
-  test("a missing file, a web page and a file without entries are problems, and the other sources hold", async () => {
+  test("a missing file, a web page, a file without entries and a folder are problems, and the other sources hold", async () => {
     const missing = join(folder, "missing.txt");
     const page = file("page.txt", "<!doctype html><p>blocked</p>");
     const empty = file("empty.txt", "# nothing\n");
     const good = file("good.txt", "good.test\n");
     const lists = await loadLists([
-      list("mixed", "domains", { sources: [missing, page, empty, good].map((path) => fromFile(path)) }),
+      list("mixed", "domains", { sources: [missing, page, empty, folder, good].map((path) => fromFile(path)) }),
     ]);
     expect(lists.domains("mixed")?.match(name("good.test"))).not.toBeNull();
     expect(lists.status()[0]?.sources.map(({ problem }) => problem)).toEqual([
       expect.stringContaining("ENOENT"),
       "a web page",
       "no usable entry",
+      `${folder} is not a file`,
       null,
     ]);
   });

@@ -19,8 +19,6 @@ export const readAutoproxyLine: DomainLineReader = (line, lineNumber, sink) => {
 
 /** The text of a list that is base64 as a whole; null where it is something else. Line numbers then count within the text. */
 export function decodedAutoproxy(bytes: Buffer): Buffer | null {
-  const head = bytes.toString("latin1", 0, 64).trimStart();
-  if (!/^[A-Za-z0-9+/]{16,}/.test(head)) return null;
-  const decoded = Buffer.from(bytes.toString("latin1"), "base64");
-  return decoded.toString("latin1", 0, 16).toLowerCase().startsWith("[autoproxy") ? decoded : null;
+  const head = Buffer.from(bytes.toString("latin1", 0, 64).trimStart().slice(0, 16), "base64").toString("latin1");
+  return /^\[autoproxy/i.test(head) ? Buffer.from(bytes.toString("latin1"), "base64") : null;
 }
