@@ -1,42 +1,44 @@
-// `npm test`: every check that needs nothing but Node and npm, in one run, closing on a line that counts the tests.
+// `npm test`: every check that needs nothing but Node and npm. `node tools/test.mjs clients`: the suites that need Debian's clients and
+// servers. Either closes on a line that counts the tests.
 
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const scratch = mkdtempSync(join(tmpdir(), "fenliu-test-"));
-const report = join(scratch, "report.json");
-
-const checks = [
+const CHECKS = [
   ["tsc", ["--noEmit"]],
   ["biome", ["check", "--error-on-warnings", "."]],
   ["oxlint", ["--type-aware", "--deny-warnings", "src", "test", "bench", "tools"]],
   ["knip", []],
 ];
 
-try {
-  for (const [command, args] of checks) run(command, args);
-  const status = spawnSync(
-    "vitest",
-    ["run", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`, ...process.argv.slice(2)],
-    {
-      stdio: "inherit",
-      shell: process.platform === "win32",
-    },
-  ).status;
-  const { numPassedTests, numFailedTests, numPendingTests } = JSON.parse(readFileSync(report, "utf8"));
-  console.log(`\n${numPassedTests} passed, ${numFailedTests} failed, ${numPendingTests} skipped`);
-  process.exitCode = status ?? 1;
-} finally {
-  rmSync(scratch, { recursive: true });
+const [suite, ...rest] = process.argv.slice(2);
+process.exitCode = suite === "clients" ? runTests(["--config", "vitest.clients.config.ts", ...rest]) : runAll(process.argv.slice(2));
+
+function runAll(args) {
+  for (const [command, options] of CHECKS) {
+    console.log(`> ${command} ${options.join(" ")}`);
+    if (run(command, options) === 0) continue;
+    console.log(`\n${command} found faults; the tests were not run.\n0 passed, 1 failed`);
+    return 1;
+  }
+  return runTests(args);
+}
+
+function runTests(args) {
+  const scratch = mkdtempSync(join(tmpdir(), "fenliu-test-"));
+  const report = join(scratch, "report.json");
+  try {
+    const status = run("vitest", ["run", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`, ...args]);
+    const { numPassedTests, numFailedTests, numPendingTests } = JSON.parse(readFileSync(report, "utf8"));
+    console.log(`\n${numPassedTests} passed, ${numFailedTests} failed, ${numPendingTests} skipped`);
+    return status;
+  } finally {
+    rmSync(scratch, { recursive: true });
+  }
 }
 
 function run(command, args) {
-  console.log(`> ${command} ${args.join(" ")}`);
-  const { status } = spawnSync(command, args, { stdio: "inherit", shell: process.platform === "win32" });
-  if (status === 0) return;
-  console.error(`${command} found faults; the tests were not run.`);
-  console.log("0 passed, 1 failed");
-  process.exit(1);
+  return spawnSync(command, args, { stdio: "inherit", shell: process.platform === "win32" }).status ?? 1;
 }

@@ -1,0 +1,11 @@
+import { defineConfig } from "vitest/config";
+
+/** The suites that need Debian's clients and servers: `.ci/run` installs them. */
+export default defineConfig({
+  test: {
+    include: ["test/clients/**/*.test.ts"],
+    testTimeout: 60_000,
+    hookTimeout: 180_000,
+    fileParallelism: false,
+  },
+});
