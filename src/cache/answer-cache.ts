@@ -2,7 +2,7 @@ import type { Clock } from "../clock.ts";
 import { type Answer, type Outcome, outcomeOf } from "../dns/answer.ts";
 import { isWithin, type Name } from "../dns/name.ts";
 import { BlockStore } from "./blocks.ts";
-import { type Entry, entryBytes, indexOf, readAnswer, writeAnswer } from "./entry.ts";
+import { type Entry, entryBytes, readAnswer, withoutBytes, writeAnswer } from "./entry.ts";
 import type { CacheStats, Held, Inspected, Place, PutOptions, Refusal, SegmentStats } from "./held.ts";
 import { type CacheKey, nxdomainKey, readKey, scopeOf, scopeOfKey } from "./key.ts";
 import { isFresh, type Limits, lifetimeSeconds, staleKeepMs } from "./lifetime.ts";
@@ -74,7 +74,10 @@ export class AnswerCache {
       storedAtMs: nowMs - (options.ageMs ?? 0),
     };
     const refusal = this.#refusal(coming);
-    if (refusal !== null) return refusal;
+    if (refusal !== null) {
+      if (coming.outcome === "failure") this.noteTrouble(key);
+      return refusal;
+    }
     const visited = this.#supersede(coming);
     return this.#store(coming, visited);
   }
@@ -95,7 +98,7 @@ export class AnswerCache {
     );
   }
 
-  /** Notes on what is held that a refresh of it failed or was slow. A failure that is put does so by itself. */
+  /** Notes on what is held that a refresh of it failed or was slow. A failure that is put and refused does so by itself. */
   noteTrouble(key: CacheKey): void {
     const entry = this.#find(key);
     if (entry !== null) entry.troubledAtMs = this.#clock.now();
@@ -185,9 +188,8 @@ export class AnswerCache {
     const fresh = entry !== null && isFresh(entry, limits, nowMs);
     if (outcome === "failure") {
       if (entry === null || entry.outcome === "failure") return null;
-      if (entry.outcome !== "positive") return fresh ? "negative" : null;
-      entry.troubledAtMs = nowMs;
-      return "positive";
+      if (entry.outcome === "positive") return "positive";
+      return fresh ? "negative" : null;
     }
     if (fresh && entry.outcome === "positive") return "positive";
     return outcome === "nxdomain" && this.#isProven(answer.chainEnd, scope, limits) ? "exists" : null;
@@ -234,7 +236,7 @@ export class AnswerCache {
     this.#makeRoom(segment, bytes, nowMs);
     const entry: Entry = {
       key,
-      answer: indexOf(answer),
+      answer: withoutBytes(answer),
       outcome,
       made: coming.made,
       volatile: coming.volatile,

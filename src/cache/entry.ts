@@ -31,7 +31,7 @@ export interface Entry extends Aging {
  * headers of two strings, the list of its name, and a slot in each of two maps, some of them empty. Found by measuring the heap
  * with 40,000 and 70,000 entries, and rounded up.
  */
-export const ENTRY_OVERHEAD_BYTES = 560;
+const ENTRY_OVERHEAD_BYTES = 560;
 
 /** The bytes that an answer under `key` counts for. */
 export function entryBytes(key: CacheKey, answer: Answer): number {
@@ -78,7 +78,7 @@ export function readAnswer(blocks: BlockStore, entry: Entry): Answer {
 }
 
 /** Everything but the bytes. Spelled out, because what a spread leaves over takes several times the memory. */
-export function indexOf(answer: Answer): AnswerIndex {
+export function withoutBytes(answer: Answer): AnswerIndex {
   return {
     rcode: answer.rcode,
     truncated: answer.truncated,

@@ -11,6 +11,7 @@ export interface Held {
   /** How often `get` gave it, this time included. */
   readonly hits: number;
   readonly volatile: boolean;
+  /** See `PutOptions.made`. */
   readonly made: boolean;
   /** When a refresh of it last failed or was slow, on the scale of `Clock.now`; null = not since it came. */
   readonly troubledAtMs: number | null;
@@ -21,7 +22,7 @@ export interface PutOptions {
   readonly limits: Limits;
   /** Never given stale, prefetched or persisted. */
   readonly volatile?: boolean;
-  /** Not upstream's word but ours (a guarded NXDOMAIN): it proves nothing about the name. */
+  /** A negative that is not upstream's word but ours (for a guarded NXDOMAIN): it proves nothing about the name. */
   readonly made?: boolean;
   /** For answers that were kept elsewhere meanwhile. They never replace what is held. */
   readonly ageMs?: number;

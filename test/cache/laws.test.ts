@@ -206,6 +206,7 @@ describe("a failure", () => {
     cache.put(key("page.example"), nodata("page.example", { ttlSeconds: 20 }), { limits });
     cache.put(key("gone.example"), nxdomain("gone.example", { ttlSeconds: 20 }), { limits });
     expect(cache.put(key("page.example"), failure("page.example"), { limits })).toBe("negative");
+    expect(cache.peek(key("page.example"))?.troubledAtMs).toBe(clock.now());
     expect(cache.put(key("gone.example", TYPE.MX), failure("gone.example", { type: TYPE.MX }), { limits })).toBe("negative");
     await clock.advance(20_000);
     expect(cache.put(key("page.example"), failure("page.example"), { limits })).toBe("taken");

@@ -34,6 +34,11 @@ describe("an answer is renewed early", () => {
     expect(shouldPrefetch(held(answer, { volatile: true }), at(95_000))).toBe(false);
   });
 
+  test("not again at once after a renewal has failed", () => {
+    expect(shouldPrefetch(held(answer, { troubledAtMs: 91_000 }), at(95_999))).toBe(false);
+    expect(shouldPrefetch(held(answer, { troubledAtMs: 91_000 }), at(96_000))).toBe(true);
+  });
+
   test("as a NODATA only where the name has a live positive type", () => {
     const empty = held(nodata("a.example", { ttlSeconds: 60 }));
     expect(shouldPrefetch(empty, at(55_000, false))).toBe(false);
