@@ -148,14 +148,16 @@ export class Decider {
 
   /** Whether NXDOMAIN would take along something that exists. */
   #mustKeep(rule: Rule, { asked, asker, steps }: Inquiry): boolean {
-    if (this.holds(asked.name)) {
-      steps?.push({ kind: "kept", because: "hosts" });
-      return true;
-    }
-    const keeping = ruleThatKeeps(this.#rules, rule, { name: asked.name, asker });
-    if (keeping === null) return false;
-    steps?.push({ kind: "kept", because: { rule: keeping.name } });
-    return true;
+    const because = this.#keeperOf(rule, asked.name, asker);
+    if (because !== null) steps?.push({ kind: "kept", because });
+    return because !== null;
+  }
+
+  #keeperOf(rule: Rule, name: Name, asker: Asker): Extract<Step, { kind: "kept" }>["because"] | null {
+    if (this.holds(name)) return "hosts";
+    if (this.#zones.existAtOrBelow(name)) return "special";
+    const keeping = ruleThatKeeps(this.#rules, rule, { name, asker });
+    return keeping === null ? null : { rule: keeping.name };
   }
 
   #fromZone(zone: SpecialZone, asked: Asked, asker: Asker): Reply {

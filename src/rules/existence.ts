@@ -31,20 +31,23 @@ export function givesRecords({ action }: Rule): boolean {
 // What lies below and is not denied along with the name goes on to later rules, and in the end to the first group.
 function deniesBelow({ domains }: Rule, name: Name): boolean {
   if (domains === null) return true;
-  if (domains.excepted.some((except) => reachesBelow(except, name))) return false;
-  return domains.wanted.length === 0 || domains.wanted.some((wanted) => holdsBelow(wanted, name));
+  const below = someNameBelow(name);
+  if (domains.excepted.some((except) => except.match(below) !== null || reachesBelow(except, name))) return false;
+  return domains.wanted.length === 0 || domains.wanted.some((wanted) => holdsAllBelow(wanted, name));
 }
 
-function mayHoldBelow({ domains, longest }: Rule, name: Name): boolean {
-  if (longest !== null) return longest.choices.some(({ set }) => reachesBelow(set, name));
-  if (domains === null) return false;
-  if (domains.wanted.some((wanted) => reachesBelow(wanted, name))) return true;
-  // Where the name is excepted by itself alone, the names below it are not.
-  return domains.test(name) === "excepted" && !domains.excepted.some((except) => holdsBelow(except, name));
+// A keyword in a name is in every name below it too; a regular expression may be tied to the beginning.
+function holdsAllBelow(set: DomainSet, name: Name): boolean {
+  const bySuffix = set.match(someNameBelow(name))?.kind === "suffix";
+  return (bySuffix || set.match(name)?.kind === "keyword") && !exceptsBelow(set, name);
 }
 
-/** Whether the set holds the name and everything below it. A keyword in a name is in all names below it; a regular expression may be tied to the beginning. */
-function holdsBelow(set: DomainSet, name: Name): boolean {
-  const kind = set.match(name)?.kind;
-  return (kind === "suffix" || kind === "keyword") && !exceptsBelow(set, name);
+/** Whether a rule that does not hold the name may hold one below it: by a pattern there, or because only the name itself is excepted. */
+function mayHoldBelow(rule: Rule, name: Name): boolean {
+  return rule.sets().some((set) => reachesBelow(set, name)) || isHit(rule.testName(someNameBelow(name)));
+}
+
+/** A name below with a label that nobody writes, so that it stands for all those of which no pattern speaks in particular. */
+function someNameBelow(name: Name): Name {
+  return `\x01\0${name}` as Name;
 }

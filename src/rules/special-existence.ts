@@ -16,13 +16,13 @@ export class SpecialExistence {
       for (const name of set.names()) {
         // Asked for SOA, a single label is no zone of its own.
         const zone = zones.find(name, TYPE.SOA);
-        if (zone !== null) addAncestors(this.#above, name, zone.name);
+        if (zone?.opens) addAncestors(this.#above, name, zone.name);
       }
     }
   }
 
   /** Whether any rule lets out this name of the zone, for some type or client, or a name below it: then it is no NXDOMAIN (RFC 8020 §2). */
   leavesAtOrBelow(name: Name, zone: SpecialZone): boolean {
-    return this.#above.has(name) || this.#rules.some((rule) => rule.opens(name, zone.name));
+    return zone.opens && (this.#above.has(name) || this.#rules.some((rule) => rule.opens(name, zone.name)));
   }
 }

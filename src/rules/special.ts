@@ -1,5 +1,6 @@
-import { isWithin, type Name, nameFromText } from "../dns/name.ts";
+import { isWithin, type Name, nameFromText, ROOT } from "../dns/name.ts";
 import { TYPE } from "../dns/types.ts";
+import { addAncestors } from "./below.ts";
 import type { SpecialOptions } from "./options.ts";
 
 /** A part of the name space that is answered here (RFC 6761). */
@@ -66,6 +67,7 @@ export class SpecialZones {
   /** The last labels of all zones but the switched ones, by their length: nearly every name is let go here. */
   readonly #tops: Name[][] = [];
   readonly #switched: SpecialZone[] = [];
+  readonly #above = new Set<Name>();
 
   constructor(options: SpecialOptions) {
     for (const name of [...LOCAL_ZONES, ...REVERSE_ZONES].map(zoneName)) {
@@ -89,7 +91,13 @@ export class SpecialZones {
     return top === 0 && isAnsweredForSingleLabels(type) ? singleLabel(name) : null;
   }
 
+  /** Whether NODATA is answered here for this name in some type, or for the apex of a zone below it: the root, single labels, in-addr.arpa and the like. */
+  existAtOrBelow(name: Name): boolean {
+    return topLabelAt(name) <= 0 || this.#above.has(name);
+  }
+
   #add(zone: SpecialZone): void {
+    addAncestors(this.#above, zone.name, ROOT);
     const top = zone.name.slice(topLabelAt(zone.name)) as Name;
     this.#zones.set(zone.name, zone);
     this.#tops[top.length] ??= [];

@@ -19,8 +19,8 @@ export type Step =
       /** What it matched by; null for a miss, and where it has no pattern. */
       readonly match: Entry | null;
     }
-  /** The name must not get NXDOMAIN, because of the static table or because of this rule. */
-  | { readonly kind: "kept"; readonly because: "hosts" | { readonly rule: string } }
+  /** The name must not get NXDOMAIN, because of the static table, of a special name, or of this rule. */
+  | { readonly kind: "kept"; readonly because: "hosts" | "special" | { readonly rule: string } }
   /** No rule decided. */
   | { readonly kind: "first-group"; readonly group: string };
 

@@ -1,0 +1,198 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { TYPE, typeName } from "../../src/dns/types.ts";
+import type { Asker, Decision } from "../../src/rules/decision.ts";
+import type { RuleAnswer, RuleOptions } from "../../src/rules/options.ts";
+import { ask, laptop, rule, type SiteText, site } from "./site.ts";
+
+const types = [TYPE.A, TYPE.AAAA, TYPE.TXT];
+
+/** All names of up to three labels below each of two top-level ones, one of them special. */
+const universe = ["example", "lan"].flatMap((top) => {
+  const names = [[top]];
+  for (const labels of names) if (labels.length < 4) for (const label of ["a", "b", "ads"]) names.push([label, ...labels]);
+  return names.map((labels) => labels.join("."));
+});
+
+const askers: Asker[] = [laptop, { address: "10.0.7.1", clientId: null }, { address: "10.0.0.50", clientId: "tv" }];
+
+const someName = fc.constantFrom(...universe);
+const pattern = fc.oneof(
+  { weight: 4, arbitrary: someName },
+  { weight: 2, arbitrary: someName.map((text) => `full:${text}`) },
+  { weight: 1, arbitrary: fc.constantFrom("keyword:ads", "keyword:a.b", "regexp:^ads\\.", "regexp:b\\.example$", ".") },
+);
+const lists = fc.record({ near: fc.array(pattern, { maxLength: 3 }), far: fc.array(pattern, { maxLength: 3 }) });
+const domain = fc
+  .tuple(fc.constantFrom("", "", "", "!"), fc.oneof({ weight: 3, arbitrary: pattern }, fc.constantFrom("list:near", "list:far")))
+  .map(([except, text]) => except + text);
+const action = fc.oneof(
+  fc.constantFrom("one", "two"),
+  fc.constantFrom<RuleAnswer[]>("nodata", "nxdomain", "nxdomain", "zero", "refused", "drop").map((answer) => ({ answer })),
+  fc.constant({ longest: { near: "domestic", far: "overseas" } }),
+  fc.constant(null),
+);
+const someRules = fc
+  .array(
+    fc.record({
+      does: action,
+      domains: fc.array(domain, { maxLength: 3 }),
+      clients: fc.constantFrom<string[][]>([], [], ["10.0.7.0/24"], ["tv", "10.0.7.1"]),
+      types: fc.constantFrom<number[][]>([], [], [TYPE.A], [TYPE.AAAA, TYPE.TXT]),
+    }),
+    { maxLength: 4 },
+  )
+  .map((drawn) =>
+    drawn.map(({ does, ...conditions }, index) => {
+      // The configuration refuses other answers in a rule with types.
+      const refused = conditions.types.length > 0 && typeof does === "object" && does !== null && "answer" in does;
+      return rule(`rule${index}`, refused ? { answer: "nodata" } : does, conditions);
+    }),
+  );
+const hosts = fc
+  .uniqueArray(someName, { maxLength: 2 })
+  .map((names) => names.map((text) => ({ name: text, addresses: ["10.0.0.5"], others: "forward" as const })));
+
+/** Whether NOERROR can come of it; what is denied and gets NODATA for another name's sake does not exist either. */
+function exists(decision: Decision, rules: readonly RuleOptions[]): boolean {
+  if (decision.kind !== "reply") return decision.kind !== "drop";
+  const action = rules.find((options) => options.name === decision.rule)?.action;
+  if (action?.kind === "answer" && action.answer === "nxdomain") return false;
+  return decision.answer.kind !== "nxdomain" && decision.answer.kind !== "refused";
+}
+
+describe("laws", () => {
+  test("NXDOMAIN never takes along a type of the name or a name below it that the same client can have (RFC 2308 §5, RFC 8020 §2)", () => {
+    fc.assert(
+      fc.property(someRules, lists, hosts, (rules, drawnLists, drawnHosts) => {
+        const { decide } = site({ rules, lists: drawnLists, hosts: drawnHosts });
+        for (const asker of askers) {
+          const questions = universe.flatMap((text) => types.map((type) => ({ text, type })));
+          const decided = questions.map(({ text, type }) => ({
+            text,
+            type,
+            decision: decide(`${text} ${typeName(type)}`, asker),
+          }));
+          const denied = decided.filter(({ decision }) => decision.kind === "reply" && decision.answer.kind === "nxdomain");
+          for (const { text } of denied) {
+            const taken = decided.filter((other) => `.${other.text}`.endsWith(`.${text}`) && exists(other.decision, rules));
+            expect(taken.map((other) => `${other.text} ${typeName(other.type)}`)).toEqual([]);
+          }
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("the rules decide as a plain reading of them does", () => {
+    fc.assert(
+      fc.property(someRules, lists, (rules, drawnLists) => {
+        const { decide } = site({ rules, lists: drawnLists });
+        for (const asker of askers) {
+          for (const text of universe) {
+            for (const type of types) {
+              const decision = decide(`${text} ${typeName(type)}`, asker);
+              expect(shown(decision)).toBe(plainly({ rules, lists: drawnLists }, { text, type }, asker));
+            }
+          }
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test("explaining decides the same as deciding", () => {
+    fc.assert(
+      fc.property(someRules, lists, hosts, someName, (rules, drawnLists, drawnHosts, text) => {
+        const { decider } = site({ rules, lists: drawnLists, hosts: drawnHosts });
+        for (const asker of askers) {
+          const { decision, steps } = decider.explain(ask(text), asker);
+          expect(decision).toEqual(decider.decide(ask(text), asker));
+          const deciding = steps.filter((step) => step.kind === "rule" && step.outcome === "decides");
+          expect(deciding).toMatchObject(decision.rule === null ? [] : [{ rule: decision.rule }]);
+        }
+      }),
+    );
+  });
+});
+
+function shown(decision: Decision): string {
+  if (decision.kind === "forward") return `${decision.rule ?? "nobody"}>${decision.group}`;
+  return decision.rule === null ? "special" : decision.rule;
+}
+
+/** The rules read word by word, slowly, from their texts alone. */
+function plainly(text: SiteText, question: { text: string; type: number }, asker: Asker): string {
+  const zone = specialZone(question);
+  for (const options of text.rules ?? []) {
+    const typed = options.types.length === 0 || options.types.includes(question.type);
+    const by = longestOf(options, text, question.text);
+    const holds = domainsHold(options.domains, text, question.text) && (by !== null || options.action?.kind !== "longest");
+    if (!typed || !clientsHold(options.clients, asker) || !holds || options.action === null) continue;
+    const patterns = expanded(
+      options.domains.filter((written) => !written.startsWith("!")),
+      text,
+    );
+    const within = [...patterns, ...(by === null ? [] : [by.pattern])].filter((written) => fits(written, question.text));
+    if (zone !== null && !within.some((written) => isWithinZone(written, zone))) return "special";
+    if (by !== null) return `${options.name}>${by.group}`;
+    return options.action.kind === "upstream" ? `${options.name}>${options.action.group}` : options.name;
+  }
+  return zone === null ? "nobody>first" : "special";
+}
+
+function specialZone({ text, type }: { text: string; type: number }): string | null {
+  if (text === "lan" || text.endsWith(".lan")) return "lan";
+  return !text.includes(".") && type !== TYPE.TXT ? text : null;
+}
+
+function isWithinZone(written: string, zone: string): boolean {
+  return (
+    /^(full:)?[a-z]/.test(written) &&
+    `.${written.replace("full:", "")}`.endsWith(`.${zone}`) &&
+    !/^(keyword|regexp)/.test(written)
+  );
+}
+
+function clientsHold(clients: readonly string[], { address, clientId }: Asker): boolean {
+  return (
+    clients.length === 0 ||
+    clients.some((entry) => entry === address || entry === clientId || (entry.includes("/") && address.startsWith("10.0.7.")))
+  );
+}
+
+function expanded(domains: readonly string[], text: SiteText): string[] {
+  return domains.flatMap((written) => (written.startsWith("list:") ? (text.lists?.[written.slice(5)] ?? []) : [written]));
+}
+
+function domainsHold(domains: readonly string[], text: SiteText, asked: string): boolean {
+  const wanted = domains.filter((written) => !written.startsWith("!"));
+  const excepted = domains.filter((written) => written.startsWith("!")).map((written) => written.slice(1));
+  if (expanded(excepted, text).some((written) => fits(written, asked))) return false;
+  return wanted.length === 0 || expanded(wanted, text).some((written) => fits(written, asked));
+}
+
+function fits(written: string, asked: string): boolean {
+  if (written === ".") return true;
+  if (written.startsWith("full:")) return asked === written.slice(5);
+  if (written.startsWith("keyword:")) return asked.includes(written.slice(8));
+  if (written.startsWith("regexp:")) return new RegExp(written.slice(7)).test(asked);
+  return asked === written || asked.endsWith(`.${written}`);
+}
+
+function longestOf({ action: does }: RuleOptions, text: SiteText, asked: string): { group: string; pattern: string } | null {
+  if (does?.kind !== "longest") return null;
+  let best: { group: string; pattern: string; worth: number } | null = null;
+  for (const { list, group } of does.choices) {
+    for (const written of text.lists?.[list] ?? []) {
+      if (fits(written, asked) && worth(written) > (best?.worth ?? 0)) best = { group, pattern: written, worth: worth(written) };
+    }
+  }
+  return best;
+}
+
+function worth(written: string): number {
+  if (written.startsWith("full:")) return 1_000;
+  if (written.startsWith("keyword:") || written.startsWith("regexp:")) return 1;
+  return written === "." ? 2 : 2 + written.length;
+}
