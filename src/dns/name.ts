@@ -1,3 +1,4 @@
+import { isIPv4 } from "node:net";
 import { domainToASCII } from "node:url";
 
 declare const nameBrand: unique symbol;
@@ -82,6 +83,30 @@ export function readName(message: Uint8Array, offset: number): Name | null {
   }
 }
 
+/** Whether `readName` would give a name, found out without making one. */
+export function isName(message: Uint8Array, offset: number): boolean {
+  let position = offset;
+  let earliest = offset;
+  let octets = 0;
+  let pointers = 0;
+  for (;;) {
+    const length = message[position];
+    if (length === undefined) return false;
+    if (length >= 0xc0) {
+      const low = message[position + 1];
+      if (low === undefined) return false;
+      position = ((length & 0x3f) << 8) | low;
+      if (position >= earliest || ++pointers > MAX_POINTERS) return false;
+      earliest = position;
+      continue;
+    }
+    octets += 1 + length;
+    if (length > MAX_LABEL_LENGTH || octets > MAX_NAME_LENGTH) return false;
+    if (length === 0) return true;
+    position += 1 + length;
+  }
+}
+
 // A length octet is at most 63, below "A", so the whole wire form may be lowered octet by octet.
 function lowerCase(octet: number): number {
   return octet >= 0x41 && octet <= 0x5a ? octet | 0x20 : octet;
@@ -158,11 +183,19 @@ function labelText(label: string): string {
  */
 export function nameFromText(text: string): Name | null {
   if (text === "." || text === "") return text === "." ? ROOT : null;
-  const ascii = /^[\0-\x7f]*$/.test(text) ? text : domainToASCII(text);
-  if (ascii === "") return null;
+  const ascii = /^[\0-\x7f]*$/.test(text) ? text : asciiForm(text);
+  if (ascii === null) return null;
   if (!ascii.includes("\\")) return nameOfLabels((ascii.endsWith(".") ? ascii.slice(0, -1) : ascii).split("."));
   const labels = unescapedLabels(ascii);
   return labels === null ? null : nameOfLabels(labels);
+}
+
+/** null where `text` is no internationalized name. */
+function asciiForm(text: string): string | null {
+  // domainToASCII takes the host of a URL, and so drops what follows "/", "?", "#" or a backslash, and makes an address of "１２７.１".
+  if (/[^\w.*\x80-\u{10ffff}-]/u.test(text)) return null;
+  const ascii = domainToASCII(text);
+  return ascii === "" || isIPv4(ascii) ? null : ascii;
 }
 
 function unescapedLabels(text: string): string[] | null {
@@ -178,7 +211,8 @@ function unescapedLabels(text: string): string[] | null {
     } else {
       const digits = /^\d{3}/.exec(text.slice(index + 1, index + 4))?.[0];
       const octet = digits === undefined ? text.charCodeAt(index + 1) : Number(digits);
-      if (Number.isNaN(octet) || octet > 255) return null;
+      // RFC 1035 §5.1: a backslash stands before three digits, or before a character that is none.
+      if (Number.isNaN(octet) || octet > 255 || (digits === undefined && octet >= 0x30 && octet <= 0x39)) return null;
       label += String.fromCharCode(octet);
       index += digits === undefined ? 1 : 3;
     }
