@@ -85,11 +85,13 @@ const NO_ERRORS: readonly ExtendedError[] = [];
 /** Reads the content of an ECS option. null (FORMERR, RFC 7871 §6) where the address has the wrong length for its prefix, or bits beyond it. */
 export function readClientSubnet(message: Uint8Array, start: number, end: number): ClientSubnet | null {
   if (end - start < 4) return null;
-  const family = uint16(message, start);
+  // dig sends "no subnet" as family 0, which RFC 7871 does not name; an IPv4 prefix of no bits says the same.
+  const family = uint16(message, start) === 0 && end - start === 4 ? 1 : uint16(message, start);
   const sourcePrefix = message[start + 2] ?? 0;
   const scopePrefix = message[start + 3] ?? 0;
   if (family !== 1 && family !== 2) return null;
-  if (sourcePrefix > (family === 1 ? 32 : 128) || end - start - 4 !== Math.ceil(sourcePrefix / 8)) return null;
+  if (Math.max(sourcePrefix, scopePrefix) > (family === 1 ? 32 : 128) || end - start - 4 !== Math.ceil(sourcePrefix / 8))
+    return null;
   const spareBits = -sourcePrefix & 7;
   if (((message[end - 1] ?? 0) & ((1 << spareBits) - 1)) !== 0 && sourcePrefix > 0) return null;
   return { family, sourcePrefix, scopePrefix, prefixHex: Buffer.from(message.subarray(start + 4, end)).toString("hex") };

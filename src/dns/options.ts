@@ -27,7 +27,7 @@ export type EdnsOption =
   /** The octets left where an option is announced to be longer than they are. */
   | { readonly kind: "cutOff"; readonly octets: Uint8Array };
 
-/** Reads the options of an OPT record, from `start` to `end`. Whatever the octets, what is given writes back as it was. */
+/** Reads the options of an OPT record, from `start` to `end`; whatever the octets, it gives something for each of them. */
 export function readOptions(message: Uint8Array, start: number, end: number): EdnsOption[] {
   const options: EdnsOption[] = [];
   const reader = new WireReader(message, { start, end }, null);

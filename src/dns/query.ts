@@ -54,10 +54,10 @@ export function parseQuery(message: Uint8Array): Query | Rejection | null {
   const nameStop = uint16(message, 4) === 1 ? plainNameEnd(message, HEADER_OCTETS) : -1;
   const end = nameStop + 4;
   const questionWire = nameStop < 0 || end > message.length ? null : message.subarray(HEADER_OCTETS, end);
-  if (opcode !== OPCODE.QUERY) return reject(RCODE.NOTIMP, questionWire, null);
-  if (questionWire === null) return reject(RCODE.FORMERR, null, null);
-  const edns = message.length === end ? noFurtherRecords(message) : readFurtherRecords(message, end);
-  if (edns === false) return reject(RCODE.FORMERR, questionWire, null);
+  const edns =
+    questionWire === null ? false : message.length === end ? noFurtherRecords(message) : readFurtherRecords(message, end);
+  if (opcode !== OPCODE.QUERY) return reject(RCODE.NOTIMP, questionWire, edns === false ? null : edns);
+  if (questionWire === null || edns === false) return reject(RCODE.FORMERR, questionWire, null);
   if (edns !== null && edns.version !== 0) return reject(RCODE.BADVERS, questionWire, edns);
   const type = uint16(message, nameStop);
   const refusal = questionRefusal(type, uint16(message, nameStop + 2));
