@@ -1,4 +1,4 @@
-import type { Clock, Timer } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import { addressText } from "../dns/address.ts";
 import { type Answer, addressesOf, outcomeOf } from "../dns/answer.ts";
 import { type Name, nameFromText, nameText } from "../dns/name.ts";
@@ -6,6 +6,9 @@ import { CLASS, rcodeName, TYPE } from "../dns/types.ts";
 import type { AddressLookup } from "./address-book.ts";
 import { ignore } from "./connect.ts";
 import { inTurn } from "./in-turn.ts";
+import type { ServerOptions } from "./options.ts";
+import { openServer } from "./server.ts";
+import type { ServerContext } from "./server-context.ts";
 import { stopAfter } from "./stop-after.ts";
 import { type Upstream, UpstreamError } from "./upstream.ts";
 
@@ -81,12 +84,12 @@ export class Bootstrap implements AddressLookup {
     const overdue = () => new UpstreamError("bootstrap", host, `no bootstrap server knew it within ${LOOKUP_LIMIT_MS} ms`);
     const options = { signal: this.#closing.signal, clock: this.#clock, limitMs: LOOKUP_LIMIT_MS, overdue };
     const answers = await stopAfter(options, (signal) => this.#askBoth(name, signal));
-    const addresses = answers.flatMap(addressesOf).map(addressText);
+    const addresses = [...new Set(answers.flatMap(addressesOf).map(addressText))];
     if (addresses.length === 0) throw new UpstreamError("bootstrap", host, "the bootstrap servers know no address for it");
     const ttls = answers.flatMap(({ lowestTtlSeconds }) => lowestTtlSeconds ?? []);
     const keptSeconds = Math.min(Math.max(Math.min(...ttls), KEPT_SECONDS.min), KEPT_SECONDS.max);
     if (this.#found.size >= MAX_HOSTS) this.#found.clear();
-    this.#found.set(host, { addresses: [...new Set(addresses)], expiresMs: this.#clock.now() + keptSeconds * 1000 });
+    this.#found.set(host, { addresses, expiresMs: this.#clock.now() + keptSeconds * 1000 });
     return addresses;
   }
 
@@ -94,11 +97,6 @@ export class Bootstrap implements AddressLookup {
   async #askBoth(name: Name, outer: AbortSignal): Promise<readonly Answer[]> {
     const ending = new AbortController();
     const signal = AbortSignal.any([outer, ending.signal]);
-    let timer: Timer | null = null;
-    const pause = () =>
-      new Promise<null>((resolve) => {
-        timer = this.#clock.setTimer(() => resolve(null), SECOND_CHOICE_MS);
-      });
     const failures: unknown[] = [];
     const noted = (error: unknown): null => {
       failures.push(error);
@@ -107,7 +105,7 @@ export class Bootstrap implements AddressLookup {
     const second = this.#ask(name, TYPE.AAAA, signal).catch(noted);
     try {
       const ipv4 = await this.#ask(name, TYPE.A, signal).catch(noted);
-      const ipv6 = ipv4?.answered ? await Promise.race([second, pause()]) : await second;
+      const ipv6 = ipv4?.answered ? await this.#briefly(second) : await second;
       const answers = [ipv4, ipv6].filter((answer) => answer !== null);
       if (answers.length > 0) return answers;
       if (outer.aborted) throw outer.reason;
@@ -115,8 +113,13 @@ export class Bootstrap implements AddressLookup {
       throw new UpstreamError("bootstrap", nameText(name), cause instanceof Error ? cause.message : "no answer");
     } finally {
       ending.abort();
-      (timer as Timer | null)?.cancel();
     }
+  }
+
+  #briefly<T>(promise: Promise<T>): Promise<T | null> {
+    const late = Promise.withResolvers<null>();
+    const timer = this.#clock.setTimer(() => late.resolve(null), SECOND_CHOICE_MS);
+    return Promise.race([promise, late.promise]).finally(() => timer.cancel());
   }
 
   #ask(name: Name, type: number, signal: AbortSignal): Promise<Answer> {
@@ -128,4 +131,16 @@ export class Bootstrap implements AddressLookup {
       return answer;
     });
   }
+}
+
+/** Opens the servers of section `bootstrap`. They are asked directly, and have to be given by address: nobody could look them up. */
+export function openBootstrap(servers: readonly ServerOptions[], context: Omit<ServerContext, "bootstrap" | "proxy">): Bootstrap {
+  const bootstrap: AddressLookup = {
+    lookUp: (host) =>
+      Promise.reject(new UpstreamError("bootstrap", host, "a bootstrap server is given by its address, not by a name")),
+  };
+  return new Bootstrap(
+    servers.map((server) => openServer(server, { ...context, bootstrap, proxy: null })),
+    context.clock,
+  );
 }

@@ -1,4 +1,4 @@
-import { connect, isIPv6, type LookupFunction, type Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import { UpstreamError } from "./upstream.ts";
 
 /** Where a TCP connection goes: an address, never a name. */
@@ -12,18 +12,11 @@ export interface Endpoint {
  * @throws UpstreamError `refused` or `network`; the signal's reason when it aborts, and then nothing is left open.
  */
 export function connectTcp({ address, port }: Endpoint, label: string, signal: AbortSignal): Promise<Socket> {
-  return whenReady(connect({ host: address, port, noDelay: true, keepAlive: true, lookup: literalLookup }), "connect", {
+  return whenReady(connect({ host: address, port, noDelay: true, keepAlive: true }), "connect", {
     signal,
     failure: (error) => connectError(error, label),
   });
 }
-
-/** Node asks the system's resolver even for literals unless it is given another; this one only hands back what it was given. */
-export const literalLookup: LookupFunction = (address, options, callback) => {
-  const family = isIPv6(address) ? 6 : 4;
-  if (options.all === true) callback(null, [{ address, family }]);
-  else callback(null, address, family);
-};
 
 export interface ReadyOptions {
   readonly signal: AbortSignal;

@@ -87,12 +87,18 @@ export class Dialer {
       checkServerIdentity: (_, certificate) => checkServerIdentity(name, certificate),
       ALPNProtocols: [...alpn],
       secureContext: this.#secureContext,
+      // Said here so that no setting of the environment can turn it off.
+      rejectUnauthorized: true,
       ...(this.#session === null ? {} : { session: this.#session }),
     });
     secured.on("session", (session) => {
       this.#session = session;
     });
-    return await whenReady(secured, "secureConnect", { signal, failure: (error) => handshakeError(error, label) });
+    const failure = (error: Error): UpstreamError => {
+      this.#session = null;
+      return handshakeError(error, label);
+    };
+    return await whenReady(secured, "secureConnect", { signal, failure });
   }
 }
 

@@ -56,7 +56,8 @@ export class StreamConnection {
   readonly #reader = new FrameReader();
   /** By id; null = given up. */
   readonly #waiting = new Map<number, StreamJob | null>();
-  readonly #outbox: Uint8Array[] = [];
+  /** What goes out once there is a connection. */
+  readonly #outbox = new Map<number, Uint8Array>();
   readonly #watch: ConnectionWatch;
   #socket: Socket | null = null;
   #unsettled = 0;
@@ -89,7 +90,7 @@ export class StreamConnection {
     this.#unsettled += 1;
     job.cancel = () => this.#abandon(id);
     const message = askMessage(job.question, { id, edns: job.edns, padded: this.#options.padded });
-    if (this.#socket === null) this.#outbox.push(frame(message));
+    if (this.#socket === null) this.#outbox.set(id, frame(message));
     else this.#send(frame(message));
   }
 
@@ -108,7 +109,8 @@ export class StreamConnection {
     socket.on("error", (error) => this.#end(connectError(error, label)));
     socket.on("end", () => this.#end(new UpstreamError("network", label, "the server closed the connection")));
     socket.on("close", () => this.#end(new UpstreamError("network", label, "the connection is closed")));
-    for (const framed of this.#outbox.splice(0)) this.#send(framed);
+    for (const framed of this.#outbox.values()) this.#send(framed);
+    this.#outbox.clear();
     this.#settled();
   }
 
@@ -145,7 +147,8 @@ export class StreamConnection {
 
   #abandon(id: number): void {
     if (this.#ended || !this.#waiting.get(id)) return;
-    this.#waiting.set(id, null);
+    if (this.#outbox.delete(id)) this.#waiting.delete(id);
+    else this.#waiting.set(id, null);
     this.#unsettled -= 1;
     this.#settled();
   }

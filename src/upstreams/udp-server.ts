@@ -91,9 +91,7 @@ export class UdpServer implements Upstream {
   #converse(address: string, { message, question, ends }: Conversation): () => void {
     const { clock } = this.#subject;
     const id = message.readUInt16BE(0);
-    const family = isIPv6(address) ? 6 : 4;
-    // Node would ask the system's resolver even for a literal.
-    const socket = createSocket({ type: `udp${family}`, lookup: (literal, _, found) => found(null, literal, family) });
+    const socket = createSocket(isIPv6(address) ? "udp6" : "udp4");
     let resending: Timer | null = null;
     let isSilent = false;
     let hasEnded = false;
