@@ -3,7 +3,8 @@ import { unreachable } from "../unreachable.ts";
 import { readAddressLine } from "./formats/address-lines.ts";
 import { readGeoip } from "./formats/geoip.ts";
 import { parseCategory } from "./formats/geosite.ts";
-import { MalformedMessage } from "./formats/protobuf.ts";
+import { MalformedFile } from "./formats/malformed.ts";
+import { readMmdb } from "./formats/mmdb.ts";
 import { recognise } from "./formats/recognise.ts";
 import { eachLine } from "./span.ts";
 import type { WarningLog } from "./warnings.ts";
@@ -14,18 +15,28 @@ export interface AddressReading {
   readonly problem: string | null;
 }
 
-/** Reads the bytes of one source of addresses. `category` is the code within a .dat file, null for a text. Never throws, whatever the bytes. */
+/** Reads the bytes of one source of addresses. `category` is the code within a .dat file, the country in a MaxMind database, null for a text. Never throws, whatever the bytes. */
 export function readAddresses(bytes: Buffer, category: string | null, warnings: WarningLog): AddressReading {
+  try {
+    return read(bytes, category, warnings);
+  } catch (error) {
+    if (error instanceof MalformedFile) return unusable(error.message);
+    throw error;
+  }
+}
+
+function read(bytes: Buffer, category: string | null, warnings: WarningLog): AddressReading {
   const recognised = recognise(bytes);
   switch (recognised.kind) {
     case "unusable":
-      return { ranges: [], problem: recognised.reason };
+      return unusable(recognised.reason);
     case "dat":
-      return readDat(bytes, category, warnings);
+      return category === null ? unusable("a .dat file needs the category after #") : readCategory(bytes, category, warnings);
+    case "mmdb":
+      if (category === null) return unusable("a MaxMind database needs the country after #");
+      return { ranges: readMmdb(bytes, category.toUpperCase()), problem: null };
     case "text":
-      return category === null
-        ? readText(recognised.text, warnings)
-        : { ranges: [], problem: `a text has no category ${category}` };
+      return category === null ? readText(recognised.text, warnings) : unusable(`a text has no category ${category}`);
     default:
       return unreachable(recognised);
   }
@@ -41,17 +52,15 @@ function readText(text: Buffer, warnings: WarningLog): AddressReading {
   return { ranges, problem: null };
 }
 
-function readDat(bytes: Buffer, category: string | null, warnings: WarningLog): AddressReading {
-  if (category === null) return { ranges: [], problem: "a .dat file needs the category after #" };
-  try {
-    const read = readGeoip(bytes, parseCategory(category).code, warnings);
-    if (read === null) return { ranges: [], problem: `it has no category ${category}` };
-    // Such a category names what it does not hold; taking it for the opposite would send traffic the wrong way.
-    return read.reversed
-      ? { ranges: [], problem: `category ${category} is reversed, which cannot be read yet` }
-      : { ranges: read.ranges, problem: null };
-  } catch (error) {
-    if (error instanceof MalformedMessage) return { ranges: [], problem: error.message };
-    throw error;
-  }
+function readCategory(bytes: Buffer, category: string, warnings: WarningLog): AddressReading {
+  const found = readGeoip(bytes, parseCategory(category).code, warnings);
+  if (found === null) return unusable(`it has no category ${category}`);
+  // Such a category names what it does not hold; taking it for the opposite would send traffic the wrong way.
+  return found.reversed
+    ? unusable(`category ${category} is reversed, which cannot be read yet`)
+    : { ranges: found.ranges, problem: null };
+}
+
+function unusable(problem: string): AddressReading {
+  return { ranges: [], problem };
 }

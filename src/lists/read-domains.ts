@@ -6,8 +6,8 @@ import { readClashLine } from "./formats/clash.ts";
 import { readDnsmasqLine } from "./formats/dnsmasq.ts";
 import { parseCategory, readGeosite } from "./formats/geosite.ts";
 import { readHostsLine } from "./formats/hosts-file.ts";
+import { MalformedFile } from "./formats/malformed.ts";
 import { plainLines } from "./formats/plain.ts";
-import { MalformedMessage } from "./formats/protobuf.ts";
 import { recognise, TEXT_FORMATS, type TextFormat } from "./formats/recognise.ts";
 import { eachLine } from "./span.ts";
 import type { WarningLog } from "./warnings.ts";
@@ -26,6 +26,8 @@ export function readDomains(
   switch (recognised.kind) {
     case "unusable":
       return recognised.reason;
+    case "mmdb":
+      return "a MaxMind database, which holds no names";
     case "dat":
       return readDat(bytes, category, takers);
     case "text": {
@@ -54,7 +56,7 @@ function readDat(
   try {
     return readGeosite(bytes, parseCategory(category), takers) ? null : `it has no category ${category}`;
   } catch (error) {
-    if (error instanceof MalformedMessage) return error.message;
+    if (error instanceof MalformedFile) return error.message;
     throw error;
   }
 }

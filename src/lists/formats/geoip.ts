@@ -14,7 +14,7 @@ export interface GeoipCategory {
 
 /**
  * Reads one category (its code in upper case) of a V2Ray geoip file; null where there is none. A block's number within it serves as its line.
- * @throws MalformedMessage
+ * @throws MalformedFile
  */
 export function readGeoip(bytes: Buffer, code: string, warnings: WarningLog): GeoipCategory | null {
   let found = false;

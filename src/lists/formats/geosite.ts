@@ -24,7 +24,7 @@ const ATTRIBUTE_KEY = 1;
 
 /**
  * Reads one category of a V2Ray geosite file. An entry's number within its category serves as its line. false where there is no such category.
- * @throws MalformedMessage
+ * @throws MalformedFile
  */
 export function readGeosite(bytes: Buffer, { code, attributes }: Category, { sink, warnings }: EntryTakers): boolean {
   let found = false;

@@ -1,5 +1,4 @@
-/** Bytes that are no protobuf message, or not the one expected. */
-export class MalformedMessage extends Error {}
+import { MalformedFile } from "./malformed.ts";
 
 /** Steps through the fields of one message between two offsets of a file, without copying anything. */
 export class ProtobufCursor {
@@ -20,7 +19,7 @@ export class ProtobufCursor {
     this.#end = end;
   }
 
-  /** Goes on to the next field; false at the end. Fixed-width numbers are passed over. @throws MalformedMessage */
+  /** Goes on to the next field; false at the end. Fixed-width numbers are passed over. @throws MalformedFile */
   next(): boolean {
     if (this.#position === this.#end) return false;
     const key = this.#varint();
@@ -46,7 +45,7 @@ export class ProtobufCursor {
         this.#skip(4);
         break;
       default:
-        throw new MalformedMessage("not a protobuf message");
+        throw new MalformedFile("not a protobuf message");
     }
     return true;
   }
@@ -61,7 +60,7 @@ export class ProtobufCursor {
   }
 
   #skip(octets: number): void {
-    if (octets > this.#end - this.#position) throw new MalformedMessage("a protobuf message that is cut off");
+    if (octets > this.#end - this.#position) throw new MalformedFile("a protobuf message that is cut off");
     this.#position += octets;
   }
 
@@ -71,11 +70,11 @@ export class ProtobufCursor {
     let scale = 1;
     for (let count = 0; count < 10; count++) {
       const octet = this.#position < this.#end ? this.bytes[this.#position++] : undefined;
-      if (octet === undefined) throw new MalformedMessage("a protobuf message that is cut off");
+      if (octet === undefined) throw new MalformedFile("a protobuf message that is cut off");
       value += (octet & 0x7f) * scale;
       if (octet < 0x80) return value;
       scale *= 128;
     }
-    throw new MalformedMessage("not a protobuf message");
+    throw new MalformedFile("not a protobuf message");
   }
 }

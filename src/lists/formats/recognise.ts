@@ -1,6 +1,7 @@
 import { addressFromText } from "../../dns/address.ts";
 import { eachLine, spanText } from "../span.ts";
 import { decodedAutoproxy } from "./autoproxy.ts";
+import { isMmdb } from "./mmdb.ts";
 
 export const TEXT_FORMATS = ["plain", "dnsmasq", "hosts", "adguard", "clash", "gfwlist"] as const;
 export type TextFormat = (typeof TEXT_FORMATS)[number];
@@ -10,6 +11,8 @@ export type Recognised =
   | { readonly kind: "text"; readonly format: TextFormat; readonly text: Buffer }
   /** A V2Ray geosite or geoip file. */
   | { readonly kind: "dat" }
+  /** A MaxMind database. */
+  | { readonly kind: "mmdb" }
   | { readonly kind: "unusable"; readonly reason: string };
 
 /** Octets looked at to tell text from other files. */
@@ -21,6 +24,7 @@ const VOTING_OCTETS = 65_536;
 export function recognise(bytes: Buffer): Recognised {
   const head = bytes.subarray(0, HEAD_OCTETS);
   if (/^\s*<(!doctype|html|head|body|\?xml)/i.test(head.toString("latin1"))) return unusable("a web page");
+  if (isBinary(head) && isMmdb(bytes)) return { kind: "mmdb" };
   if (isBinary(head)) return bytes[0] === 0x0a ? { kind: "dat" } : unusable(binaryKind(bytes));
   const decoded = decodedAutoproxy(bytes);
   if (decoded !== null) return { kind: "text", format: "gfwlist", text: decoded };
@@ -60,13 +64,10 @@ function isBinary(head: Buffer): boolean {
   return head.some((octet) => octet < 0x09 || (octet >= 0x0e && octet < 0x20 && octet !== 0x1b));
 }
 
-const MAXMIND_MARKER = Buffer.from("\xab\xcd\xefMaxMind.com", "latin1");
-
 function binaryKind(bytes: Buffer): string {
   if (bytes[0] === 0x1f && bytes[1] === 0x8b) return "compressed by gzip: unpack it first";
   if (bytes.subarray(0, 2).toString("latin1") === "PK") return "a ZIP archive: unpack it first";
   if (/^(\xff\xfe|\xfe\xff)/.test(bytes.toString("latin1", 0, 2))) return "UTF-16 text: save it as UTF-8";
-  if (bytes.includes(MAXMIND_MARKER)) return "a MaxMind database, which cannot be read yet";
   return "a binary file of an unknown format";
 }
 

@@ -1,0 +1,127 @@
+import { type AddressRange, rangeOfPrefix } from "../../dns/address.ts";
+import { MalformedFile } from "./malformed.ts";
+import { type DatabaseValue, ValueReader } from "./mmdb-value.ts";
+
+const MARKER = Buffer.from("\xab\xcd\xefMaxMind.com", "latin1");
+/** Between the search tree and the data section. */
+const SEPARATOR_OCTETS = 16;
+
+/** The metadata stand behind their marker within this much of the end. */
+const METADATA_OCTETS = 128 * 1024;
+
+export function isMmdb(bytes: Buffer): boolean {
+  return bytes.subarray(-METADATA_OCTETS).includes(MARKER);
+}
+
+/**
+ * The networks of a country (its ISO 3166 code in upper case) in a MaxMind database (MaxMind DB File Format 2.0). Records say it as `country.iso_code`,
+ * `country_code`, `country`, or are the code, or an array of codes, themselves.
+ * @throws MalformedFile
+ */
+export function readMmdb(bytes: Buffer, code: string): readonly AddressRange[] {
+  const tree = treeOf(bytes);
+  const reader = new ValueReader(bytes, tree.nodes * tree.nodeOctets + SEPARATOR_OCTETS);
+  // Few different records stand behind many networks.
+  const known = new Map<number, boolean>();
+  const isWanted = (record: number) => {
+    const held =
+      known.get(record) ??
+      codesOf(reader.read(record - tree.nodes - SEPARATOR_OCTETS)).some((found) => found.toUpperCase() === code);
+    known.set(record, held);
+    return held;
+  };
+  return new TreeWalk(tree, isWanted).ranges();
+}
+
+interface Tree {
+  readonly bytes: Buffer;
+  readonly nodes: number;
+  /** Two records a node, of 24, 28 or 32 bits each. */
+  readonly nodeOctets: number;
+  readonly addressOctets: 4 | 16;
+}
+
+function treeOf(bytes: Buffer): Tree {
+  const metadata = new ValueReader(bytes, bytes.lastIndexOf(MARKER) + MARKER.length).read(0);
+  const number = (key: string) => (metadata instanceof Map ? metadata.get(key) : null);
+  const [nodes, recordBits, version] = [number("node_count"), number("record_size"), number("ip_version")];
+  if (
+    typeof nodes !== "number" ||
+    (recordBits !== 24 && recordBits !== 28 && recordBits !== 32) ||
+    (version !== 4 && version !== 6)
+  ) {
+    throw new MalformedFile("a database without the metadata that is needed");
+  }
+  const nodeOctets = recordBits / 4;
+  if (nodes * nodeOctets + SEPARATOR_OCTETS > bytes.length) throw new MalformedFile("a database that is cut off");
+  return { bytes, nodes, nodeOctets, addressOctets: version === 4 ? 4 : 16 };
+}
+
+/** Goes through the search tree, a node a bit of the address, and gathers the networks whose record is wanted. */
+class TreeWalk {
+  readonly #tree: Tree;
+  readonly #isWanted: (record: number) => boolean;
+  readonly #address: Uint8Array;
+  readonly #ranges: AddressRange[] = [];
+  /** The node of ::/96, where a database for both families keeps IPv4; elsewhere it is an alias (6to4 and the like). */
+  readonly #ipv4Root: number;
+  #visited = 0;
+
+  constructor(tree: Tree, isWanted: (record: number) => boolean) {
+    this.#tree = tree;
+    this.#isWanted = isWanted;
+    this.#address = new Uint8Array(tree.addressOctets);
+    let node = 0;
+    for (let bit = 0; bit < (tree.addressOctets === 16 ? 96 : 0) && node < tree.nodes; bit++) node = this.#record(node, 0);
+    this.#ipv4Root = node;
+  }
+
+  ranges(): readonly AddressRange[] {
+    this.#visit(0, 0);
+    return this.#ranges;
+  }
+
+  #visit(record: number, bits: number): void {
+    const { nodes, addressOctets } = this.#tree;
+    if (record === nodes) return;
+    if (record > nodes) {
+      if (this.#isWanted(record)) this.#add(bits);
+      return;
+    }
+    const alias = record === this.#ipv4Root && addressOctets === 16 && this.#address.some((octet) => octet !== 0);
+    if (alias) return;
+    // Every node has one place in the tree; a file in which they are shared could be walked without end.
+    if (++this.#visited > nodes || bits === addressOctets * 8) throw new MalformedFile("a database whose tree has no end");
+    const mask = 0x80 >> (bits % 8);
+    const octet = bits >> 3;
+    this.#visit(this.#record(record, 0), bits + 1);
+    this.#address[octet] = (this.#address[octet] ?? 0) | mask;
+    this.#visit(this.#record(record, 1), bits + 1);
+    this.#address[octet] = (this.#address[octet] ?? 0) & ~mask;
+  }
+
+  #add(bits: number): void {
+    const isIpv4 = this.#tree.addressOctets === 16 && bits >= 96 && this.#address.subarray(0, 12).every((octet) => octet === 0);
+    const range = isIpv4 ? rangeOfPrefix(this.#address.subarray(12), bits - 96) : rangeOfPrefix(this.#address, bits);
+    if (range !== null) this.#ranges.push(range);
+  }
+
+  #record(node: number, side: 0 | 1): number {
+    const { bytes, nodeOctets } = this.#tree;
+    const start = node * nodeOctets;
+    if (nodeOctets === 6) return bytes.readUIntBE(start + side * 3, 3);
+    if (nodeOctets === 8) return bytes.readUInt32BE(start + side * 4);
+    // 28 bits: the middle octet holds the highest four of each, the left one's first.
+    const middle = bytes.readUInt8(start + 3);
+    return (side === 0 ? middle >> 4 : middle & 15) * 0x100_0000 + bytes.readUIntBE(start + side * 4, 3);
+  }
+}
+
+function codesOf(value: DatabaseValue): readonly string[] {
+  if (typeof value === "string") return [value];
+  if (Array.isArray(value)) return value.filter((element) => typeof element === "string");
+  if (!(value instanceof Map)) return [];
+  const country = value.get("country");
+  const code = country instanceof Map ? country.get("iso_code") : (value.get("country_code") ?? country);
+  return typeof code === "string" ? [code] : [];
+}
