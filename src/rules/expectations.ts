@@ -48,7 +48,7 @@ function askerOf(client: string | null): Asker {
 }
 
 /** Aliases of the static table followed at most; a ring of them ends here. */
-const MAX_ALIASES = 16;
+const MAX_ALIASES = 8;
 
 /** The decision for the name itself, or for the last of its aliases: that one says where the answer comes from. */
 function decideToTheEnd(decider: Pick<Decider, "decide">, asked: Asked, asker: Asker): Decision {

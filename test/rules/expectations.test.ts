@@ -1,0 +1,96 @@
+import { describe, expect, test } from "vitest";
+import { TYPE } from "../../src/dns/types.ts";
+import { checkExpectations } from "../../src/rules/expectations.ts";
+import type { Expectation } from "../../src/rules/options.ts";
+import { rule, site } from "./site.ts";
+
+const { decider } = site({
+  lists: { cn: ["taobao.com"], world: ["x.example", "google.com"] },
+  hosts: [
+    { name: "nas.lan", addresses: ["10.0.0.5", "fd00::5"] },
+    { name: "photos.lan", cname: "nas.lan" },
+    { name: "shop.lan", cname: "www.google.com" },
+    { name: "ring.lan", cname: "back.lan" },
+    { name: "back.lan", cname: "ring.lan" },
+  ],
+  rules: [
+    rule("quiet", null, { clients: ["10.0.9.0/24", "phone"], modifiers: { ipv6: "nodata" } }),
+    rule("zero", { answer: "zero" }, { domains: ["zero.example"] }),
+    rule("drop", { answer: "drop" }, { domains: ["drop.example"] }),
+    rule("split", { longest: { cn: "domestic", world: "overseas" } }),
+  ],
+});
+
+function failures(...expectations: (Partial<Expectation> & { readonly name: string })[]): string[] {
+  const complete = expectations.map((expectation) => ({
+    type: TYPE.A,
+    client: null,
+    rule: null,
+    upstream: null,
+    answer: null,
+    ...expectation,
+  }));
+  return checkExpectations(decider, complete).map(({ message }) => message);
+}
+
+describe("expectations", () => {
+  test("that hold bring nothing", () => {
+    expect(
+      failures(
+        { name: "www.taobao.com", upstream: "domestic" },
+        { name: "www.google.com", rule: "split", upstream: "overseas" },
+        { name: "nas.lan", type: TYPE.HTTPS, answer: "nodata" },
+        { name: "nas.lan", answer: "10.0.0.5" },
+        { name: "nas.lan", type: TYPE.AAAA, answer: "fd00:0::5" },
+        { name: "zero.example", answer: "zero" },
+        { name: "zero.example", answer: "0.0.0.0" },
+        { name: "zero.example", type: TYPE.TXT, answer: "nodata" },
+        { name: "drop.example", answer: "drop" },
+        { name: "a.invalid", answer: "nxdomain" },
+        { name: "other.example", upstream: "first" },
+      ),
+    ).toEqual([]);
+  });
+
+  test("follow the aliases of the static table, and end in a ring of them", () => {
+    expect(
+      failures({ name: "photos.lan", answer: "10.0.0.5" }, { name: "shop.lan", rule: "split", upstream: "overseas" }),
+    ).toEqual([]);
+    expect(failures({ name: "ring.lan", answer: "nodata" })).toEqual([
+      "ring.lan A: expected answer nodata, got back.lan; answered from hosts",
+    ]);
+  });
+
+  test("see a switched-off type as the answer it gets, for the client that is named", () => {
+    expect(
+      failures(
+        { name: "www.google.com", type: TYPE.AAAA, client: "10.0.9.1", answer: "nodata" },
+        { name: "www.google.com", type: TYPE.AAAA, client: "phone", answer: "nodata" },
+      ),
+    ).toEqual([]);
+    expect(failures({ name: "www.google.com", type: TYPE.AAAA, answer: "nodata" })).toEqual([
+      "www.google.com AAAA: expected answer nodata, got no answer; rule split decides by google.com, line 2 of list world (world.txt)",
+    ]);
+  });
+
+  test("that fail tell the difference, the rule and the line", () => {
+    expect(
+      failures(
+        { name: "www.google.com", rule: "ads", upstream: "domestic" },
+        { name: "zero.example", upstream: "domestic" },
+        { name: "other.example", rule: "split", client: "phone" },
+        { name: "not a name..", answer: "nodata" },
+      ),
+    ).toEqual([
+      "www.google.com A: expected rule ads, got split and upstream domestic, got overseas; rule split decides by google.com, line 2 of list world (world.txt)",
+      "zero.example A: expected upstream domestic, got no upstream; rule zero decides by zero.example",
+      "other.example A for phone: expected rule split, got no rule; no rule decides it",
+      "not a name.. is no domain name",
+    ]);
+  });
+
+  test("a failure carries its expectation", () => {
+    const expectation = { name: "nas.lan", type: TYPE.A, client: null, rule: null, upstream: "first", answer: null };
+    expect(checkExpectations(decider, [expectation])).toMatchObject([{ expectation }]);
+  });
+});

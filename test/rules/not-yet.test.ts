@@ -1,0 +1,53 @@
+import { expect, test } from "vitest";
+import { notYet } from "../../src/rules/not-yet.ts";
+import { ruleProblems } from "../../src/rules/problems.ts";
+import { answers, rule, specialOff } from "./site.ts";
+
+test("what works is not complained of", () => {
+  const rules = [
+    rule("quiet", null, { modifiers: { https: "nodata", ipv6: "nodata", ipv4: "pass", log: false, rebinding: "allow" } }),
+    rule("ads", { answer: "zero" }, { modifiers: { negative: { blockSeconds: 5 }, ttl: { maxSeconds: 60 } } }),
+    rule("split", { longest: { cn: "domestic" } }),
+  ];
+  expect(notYet({ rules, answers, special: { ...specialOff, firefoxCanary: true } })).toEqual([]);
+});
+
+test("what is not there yet is named, with its place", () => {
+  const compare = { near: "a", far: "b", keepNearIf: "cn-ip", withinMs: 800, verdictMs: 86_400_000 };
+  const rules = [
+    { ...rule("others", null), action: { kind: "compare" as const, compare } },
+    rule("many", "a", {
+      modifiers: { https: ["strip-ech", "strip-h3"], ipv6: "prefer-ipv4", stale: false, ecs: "strip", rebinding: "nodata" },
+    }),
+  ];
+  const places = notYet({
+    rules,
+    answers: { ...answers, https: ["strip-hints"], ipv4: "prefer-ipv6" },
+    special: { ...specialOff, ddr: true },
+  });
+  expect(places.map((sentence) => sentence.replace(/ is not there yet.*/, ""))).toEqual([
+    "answers: https: strip-hints",
+    "answers: ipv4: prefer-ipv6",
+    "special.ddr",
+    "rule others: compare",
+    "rule many: https: strip-ech",
+    "rule many: https: strip-h3",
+    "rule many: ipv6: prefer-ipv4",
+    "rule many: rebinding: nodata",
+    "rule many: stale",
+    "rule many: ecs",
+  ]);
+});
+
+test("every pattern that cannot be used is named with its rule", () => {
+  const rules = [
+    rule("fine", "a", { domains: ["example.com", "!full:www.example.com", "list:any", "keyword:x", "."] }),
+    rule("bad", "a", { domains: ["*.example.com", "!regexp:(a+)+$", "ok.example"] }),
+    rule("long", "a", { domains: [`keyword:${"x".repeat(300)}`] }),
+  ];
+  expect(ruleProblems(rules)).toEqual([
+    "rule bad: *.example.com is no domain name; example.com stands for it and everything below it",
+    expect.stringMatching(/^rule bad: regexp:\(a\+\)\+\$ is /),
+    "rule long: a keyword that can be in no name",
+  ]);
+});
