@@ -13,8 +13,9 @@ export function parseAddress(text: string): string | null {
     case 4:
       return text;
     case 6: {
-      const address = ipaddr.IPv6.parse(text);
-      return address.isIPv4MappedAddress() ? address.toIPv4Address().toString() : address.toString();
+      const address = parseWithoutZone(text);
+      const mark = text.indexOf("%");
+      return mark === -1 ? address.toString() : `${address.toString()}${text.slice(mark)}`;
     }
     default:
       return null;
@@ -34,7 +35,14 @@ export function endpointText(address: string, port: number): string {
 /** What counts as one client where clients are counted: an IPv4 address, or the /64 of an IPv6 address. */
 export function clientNetwork(address: string): string {
   if (!address.includes(":")) return address;
-  return ipaddr.IPv6.parse(address).parts.slice(0, 4).join(":");
+  const parsed = parseWithoutZone(address);
+  return parsed instanceof ipaddr.IPv6 ? parsed.parts.slice(0, 4).join(":") : parsed.toString();
+}
+
+/** ipaddr.js knows no zones such as `%br-lan`. IPv4-mapped addresses become IPv4. */
+function parseWithoutZone(address: string): ipaddr.IPv4 | ipaddr.IPv6 {
+  const mark = address.indexOf("%");
+  return ipaddr.process(mark === -1 ? address : address.slice(0, mark));
 }
 
 /** A set of CIDRs and single addresses. */
@@ -53,7 +61,7 @@ export class AddressMatcher {
   /** `address` as in `Client.address`. */
   has(address: string): boolean {
     if (this.#ranges.length === 0) return false;
-    const parsed = ipaddr.parse(address);
+    const parsed = parseWithoutZone(address);
     return this.#ranges.some(([range, bits]) => range.kind() === parsed.kind() && parsed.match(range, bits));
   }
 }
