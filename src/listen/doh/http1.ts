@@ -124,11 +124,12 @@ class Http1Connection implements Connection {
 
   begin(response: ServerResponse): void {
     this.#outstanding++;
-    // Node goes on reading pipelined requests however many wait for their answers.
-    if (this.#outstanding >= this.#maxOutstanding) this.#socket.pause();
+    // Node goes on reading pipelined requests however many wait for their answers, and resumes the socket after each
+    // one; so the pause comes after all that were in the chunk.
+    if (this.#outstanding === this.#maxOutstanding) process.nextTick(() => this.#pauseIfFull());
     response.on("close", () => {
       this.#outstanding--;
-      if (this.#outstanding < this.#maxOutstanding) this.#socket.resume();
+      if (this.#outstanding === this.#maxOutstanding - 1) this.#socket.resume();
       if (this.#finishing && this.isIdle) this.#socket.destroySoon();
     });
   }
@@ -136,6 +137,10 @@ class Http1Connection implements Connection {
   finish(): void {
     this.#finishing = true;
     if (this.isIdle) this.#socket.destroySoon();
+  }
+
+  #pauseIfFull(): void {
+    if (this.#outstanding >= this.#maxOutstanding) this.#socket.pause();
   }
 }
 

@@ -88,7 +88,7 @@ function readQuery(query: string, clientId: string | null): DohRequest {
   return refuse(400, "There is neither a parameter dns nor a parameter name.");
 }
 
-/** RFC 4648 §5, padding tolerated (RFC 8484 §4.1 forbids it, and clients send it). A fresh copy; null = not base64url. */
+/** RFC 4648 §5, padding tolerated (RFC 8484 §6 forbids it, and clients send it). A fresh copy; null = not base64url. */
 function decodeBase64Url(text: string): Uint8Array | null {
   const plain = text.replace(/(?:=|%3d){1,2}$/i, "");
   if (!/^[A-Za-z0-9_-]*$/.test(plain) || plain.length % 4 === 1) return null;
