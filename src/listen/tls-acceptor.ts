@@ -61,8 +61,11 @@ export class TlsAcceptor {
       this.#pending.set(key, (socket) => {
         settle();
         socket.on("error", () => {});
+        socket.allowHalfOpen = true;
         resolve(socket);
       });
+      // Nobody waits for an answer before the handshake is over.
+      raw.allowHalfOpen = false;
       this.#server.emit("connection", raw);
     });
   }

@@ -41,6 +41,8 @@ export class Http2Connection implements Connection {
     this.#services = behind.services;
     this.#peer = behind.service.peer(peer);
     this.#deadline = new Deadline(behind.services.clock, () => this.#expire());
+    // A client that ends its side of an HTTP/2 connection is gone.
+    socket.allowHalfOpen = false;
     this.#session = performServerHandshake(socket, {
       maxSessionMemory: SESSION_MEMORY_MB,
       maxSessionInvalidFrames: MAX_INVALID_FRAMES,
@@ -78,6 +80,7 @@ export class Http2Connection implements Connection {
     });
     this.#watch();
     this.#outstanding++;
+    if (headers.expect === "100-continue") stream.additionalHeaders({ ":status": constants.HTTP_STATUS_CONTINUE });
     const hasEnded = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
     const reply = await this.#service.respond(
       {

@@ -1,0 +1,133 @@
+import { once } from "node:events";
+import { copyFile, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connect, type TLSSocket } from "node:tls";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { systemClock } from "../../src/clock.ts";
+import { frame } from "../../src/dns/frame.ts";
+import { openListeners } from "../../src/listen/listeners.ts";
+import type { ListenEvent } from "../../src/listen/services.ts";
+import { fakeClock } from "../fake-clock.ts";
+import { connectRaw, connectRawTls } from "./support/raw.ts";
+import { echo, messageOf, ON_LOOPBACK, openSite, portOf, tlsFixture } from "./support/site.ts";
+
+describe("a handshake", () => {
+  test("offers h2, then HTTP/1.1 on https, and dot on tls, and asks for none of them", async () => {
+    const site = await openSite();
+    const chosen = async (kind: "tls" | "https", protocols?: string[]) =>
+      (await connectRawTls(portOf(site, kind), protocols === undefined ? {} : { ALPNProtocols: protocols })).socket.alpnProtocol;
+    expect(await chosen("https", ["http/1.1", "h2"])).toBe("h2");
+    expect(await chosen("https", ["http/1.1"])).toBe("http/1.1");
+    expect(await chosen("https", ["http/1.0"])).toBe("http/1.0");
+    expect(await chosen("https")).toBe(false);
+    expect(await chosen("tls", ["dot"])).toBe("dot");
+    expect(await chosen("tls")).toBe(false);
+  });
+
+  test("below TLS 1.2 is refused", async () => {
+    const site = await openSite();
+    const socket = connect({
+      port: portOf(site, "tls"),
+      host: "127.0.0.1",
+      rejectUnauthorized: false,
+      minVersion: "TLSv1",
+      maxVersion: "TLSv1.1",
+      ciphers: "DEFAULT@SECLEVEL=0",
+    });
+    const [error] = await once(socket, "error");
+    expect(String(error)).toMatch(/protocol version|unsupported protocol/i);
+    await expect.poll(() => site.counters.connections).toBe(0);
+  });
+
+  test.each(["TLSv1.2", "TLSv1.3"] as const)("of %s can be resumed", async (version) => {
+    const site = await openSite();
+    const options = { minVersion: version, maxVersion: version } as const;
+    const first = await connectRawTls(portOf(site, "tls"), options);
+    let session: Buffer | undefined;
+    first.socket.on("session", (ticket: Buffer) => {
+      session = ticket;
+    });
+    await first.write(frame(messageOf(1))).take(42);
+    await expect.poll(() => session ?? first.socket.getSession()).toBeDefined();
+    const second = await connectRawTls(portOf(site, "tls"), { ...options, session: session ?? first.socket.getSession() });
+    expect(second.socket.isSessionReused()).toBe(true);
+  });
+
+  test("that is never finished is cut after 10 s, and so is garbage at once", async () => {
+    const clock = fakeClock();
+    const site = await openSite({ clock });
+    const silent = await connectRaw(portOf(site, "tls"));
+    await expect.poll(() => site.counters.connections).toBe(1);
+    await clock.advance(10_000);
+    await silent.ended;
+    const garbage = await connectRaw(portOf(site, "https"));
+    garbage.write("GET / HTTP/1.1\r\n\r\n");
+    await garbage.ended;
+    await expect.poll(() => site.counters.connections).toBe(0);
+  });
+});
+
+describe("certificate files", () => {
+  async function siteWithFiles() {
+    const directory = await mkdtemp(join(tmpdir(), "fenliu-tls-"));
+    onTestFinished(() => rm(directory, { recursive: true }));
+    const files = { cert: join(directory, "cert.pem"), key: join(directory, "key.pem") };
+    await copyFile(tlsFixture("cert.pem"), files.cert);
+    await copyFile(tlsFixture("key.pem"), files.key);
+    const events: ListenEvent[] = [];
+    const listeners = await openListeners(
+      {
+        listen: {
+          dns: [],
+          tls: ON_LOOPBACK,
+          https: ON_LOOPBACK,
+          http: [],
+          admin: null,
+          dohPath: "/dns-query",
+          proxyProtocol: [],
+        },
+        tls: files,
+        trustedProxies: [],
+      },
+      echo,
+      { clock: systemClock, report: (event) => events.push(event) },
+    );
+    onTestFinished(() => listeners.close(0));
+    const nameSeen = async (kind: "tls" | "https"): Promise<string> =>
+      commonName((await connectRawTls(portOf(listeners, kind))).socket);
+    return { files, directory, events, nameSeen, listeners };
+  }
+
+  const commonName = (socket: TLSSocket): string => String(socket.getPeerCertificate().subject.CN);
+
+  test("put in place by renaming are used for new connections, and old ones live on", async () => {
+    const { files, directory, events, nameSeen, listeners } = await siteWithFiles();
+    const old = await connectRawTls(portOf(listeners, "tls"));
+    expect(await nameSeen("tls")).toBe("localhost");
+    for (const [name, target] of [
+      ["renewed-key.pem", files.key],
+      ["renewed-cert.pem", files.cert],
+    ] as const) {
+      await copyFile(tlsFixture(name), join(directory, "new"));
+      await rename(join(directory, "new"), target);
+    }
+    await expect.poll(() => events, { timeout: 5000 }).toEqual([{ kind: "certificateReloaded" }]);
+    expect([await nameSeen("tls"), await nameSeen("https")]).toEqual(["renewed.localhost", "renewed.localhost"]);
+    expect((await connectRawTls(portOf(listeners, "https"), { ALPNProtocols: ["h2"] })).socket.alpnProtocol).toBe("h2");
+    expect(await old.write(frame(messageOf(1))).take(42)).toEqual(Buffer.from(frame(messageOf(1))));
+  });
+
+  test("that are broken are reported, and the old ones serve on until they are mended", async () => {
+    const { files, events, nameSeen } = await siteWithFiles();
+    await writeFile(files.cert, "no certificate");
+    await expect
+      .poll(() => events, { timeout: 5000 })
+      .toEqual([{ kind: "certificateRefused", reason: expect.stringContaining(files.cert) }]);
+    expect(await nameSeen("https")).toBe("localhost");
+    await copyFile(tlsFixture("renewed-key.pem"), files.key);
+    await copyFile(tlsFixture("renewed-cert.pem"), files.cert);
+    await expect.poll(() => events.at(-1), { timeout: 5000 }).toEqual({ kind: "certificateReloaded" });
+    expect(await nameSeen("tls")).toBe("renewed.localhost");
+  });
+});
