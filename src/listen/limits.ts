@@ -50,9 +50,9 @@ const LIMITS: { readonly [K in keyof ListenLimits]: Range } = {
   writeBacklogBytes: { default: 1 << 20, min: 131_072, max: 1 << 30 },
   writeMs: { default: 10_000, min: 100, max: 600_000 },
   messageMs: { default: 10_000, min: 100, max: 600_000 },
-  // RFC 7766 §6.2.3: an idle time "of the order of a few seconds" is advised; a forwarder asks more often than that.
+  // RFC 7766 §6.2.3 recommends an idle time on the order of seconds; a busy forwarder asks more often than that.
   tcpIdleMs: { default: 10_000, min: 1000, max: 3_600_000 },
-  // RFC 7858 §3.4 lets TLS connections idle for longer, for a handshake costs more than keeping them.
+  // RFC 7858 §3.4 wants connections kept and used again, for a handshake costs more than an idle connection.
   dotIdleMs: { default: 30_000, min: 1000, max: 3_600_000 },
   // DoH clients such as routers keep one connection and take its closing for a failure.
   httpIdleMs: { default: 180_000, min: 120_000, max: 3_600_000 },

@@ -9,7 +9,7 @@ import { explainBindError, ListenError } from "./listen-error.ts";
 import type { Endpoint, ListenOptions, TlsOptions } from "./options.ts";
 import type { ListenEvent, ListenServices } from "./services.ts";
 import { StreamConnection } from "./stream.ts";
-import { type Serve, StreamListener } from "./stream-listener.ts";
+import { type Serve, StreamListener, type StreamService } from "./stream-listener.ts";
 import { TlsAcceptor } from "./tls-acceptor.ts";
 import { TlsFiles } from "./tls-files.ts";
 import { UdpListener } from "./udp-listener.ts";
@@ -106,19 +106,16 @@ class Opening {
     for (const endpoint of listen.dns) await this.#openDns(endpoint);
     const doh = new DohServer(listen.dohPath, services);
     this.#others.push(doh);
-    for (const endpoint of listen.http) await this.#openStream("http", endpoint, (socket, peer) => doh.serve(socket, peer));
+    const serveDoh: Serve = (socket, peer) => doh.serve(socket, peer);
+    const exempt = services.trustedProxies;
+    for (const endpoint of listen.http) await this.#openStream("http", endpoint, { serve: serveDoh, exempt });
     if (listen.tls.length + listen.https.length === 0) return;
     const secure = await this.#openTls(tls);
     if (secure === null) return;
     const { dot, https } = secure;
-    for (const endpoint of listen.tls) await this.#openStream("tls", endpoint, over(dot, serveDns("dot", services)));
-    for (const endpoint of listen.https) {
-      await this.#openStream(
-        "https",
-        endpoint,
-        over(https, (socket, peer) => doh.serve(socket, peer)),
-      );
-    }
+    for (const endpoint of listen.tls)
+      await this.#openStream("tls", endpoint, { serve: over(dot, serveDns("dot", services)), exempt: null });
+    for (const endpoint of listen.https) await this.#openStream("https", endpoint, { serve: over(https, serveDoh), exempt });
   }
 
   async close(graceMs: number): Promise<void> {
@@ -128,9 +125,9 @@ class Opening {
 
   /** UDP and TCP of one endpoint have the same port, also where any free one was asked for. */
   async #openDns(endpoint: Endpoint): Promise<void> {
-    const serve = serveDns("tcp", this.#services);
+    const service = { serve: serveDns("tcp", this.#services), exempt: null };
     for (let tries = 1; ; tries++) {
-      const tcp = await this.#attempt("dns", endpoint, "tcp", () => StreamListener.open(endpoint, serve, this.#services));
+      const tcp = await this.#attempt("dns", endpoint, "tcp", () => StreamListener.open(endpoint, service, this.#services));
       const port = tcp?.bound.port ?? endpoint.port;
       const isLast = endpoint.port !== 0 || tries === FREE_PORT_TRIES || tcp === null;
       try {
@@ -147,8 +144,8 @@ class Opening {
     }
   }
 
-  async #openStream(kind: "tls" | "https" | "http", endpoint: Endpoint, serve: Serve): Promise<void> {
-    const listener = await this.#attempt(kind, endpoint, "tcp", () => StreamListener.open(endpoint, serve, this.#services));
+  async #openStream(kind: "tls" | "https" | "http", endpoint: Endpoint, service: StreamService): Promise<void> {
+    const listener = await this.#attempt(kind, endpoint, "tcp", () => StreamListener.open(endpoint, service, this.#services));
     if (listener !== null) this.#keep(kind, listener);
   }
 

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
-import { addressOfSocket, endpointText, type Peer } from "./address.ts";
+import { type AddressMatcher, addressOfSocket, endpointText, type Peer } from "./address.ts";
 import type { Endpoint } from "./options.ts";
 import { readProxyHeader } from "./proxy-protocol.ts";
 import { readStart } from "./read-start.ts";
@@ -18,6 +18,12 @@ export interface Connection {
  */
 export type Serve = (socket: Socket, peer: Peer) => Promise<Connection | null>;
 
+/** What is behind a listener. Clients in `exempt`, such as reverse proxies, may have any number of connections each. */
+export interface StreamService {
+  readonly serve: Serve;
+  readonly exempt: AddressMatcher | null;
+}
+
 const BACKLOG = 1024;
 
 /**
@@ -29,25 +35,29 @@ export class StreamListener {
   readonly bound: Endpoint;
   readonly #services: ListenServices;
   readonly #server: Server;
-  readonly #serve: Serve;
+  readonly #service: StreamService;
   readonly #open = new Map<Socket, Connection | null>();
   #closing: Promise<void> | null = null;
   #whenEmpty: () => void = () => {};
 
   /** @throws the system's error when the endpoint cannot be bound. */
-  static async open(endpoint: Endpoint, serve: Serve, services: ListenServices): Promise<StreamListener> {
+  static async open(endpoint: Endpoint, service: StreamService, services: ListenServices): Promise<StreamListener> {
     const server = createServer({ allowHalfOpen: true, noDelay: true });
     server.listen({ host: endpoint.address, port: endpoint.port, ipv6Only: endpoint.address.includes(":"), backlog: BACKLOG });
     await once(server, "listening");
-    return new StreamListener(server, endpoint, { serve, services });
+    return new StreamListener(server, endpoint, { service, services });
   }
 
-  private constructor(server: Server, endpoint: Endpoint, behind: { readonly serve: Serve; readonly services: ListenServices }) {
+  private constructor(
+    server: Server,
+    endpoint: Endpoint,
+    behind: { readonly service: StreamService; readonly services: ListenServices },
+  ) {
     const address = server.address();
     if (address === null || typeof address === "string") throw new Error("a server that listens on a port has a port");
     this.bound = { address: endpoint.address, port: address.port };
     this.#server = server;
-    this.#serve = behind.serve;
+    this.#service = behind.service;
     this.#services = behind.services;
     const where = `tcp ${endpointText(this.bound.address, this.bound.port)}`;
     // Such as EMFILE at accept: the system tries again by itself.
@@ -64,17 +74,17 @@ export class StreamListener {
   async #close(graceMs: number): Promise<void> {
     const closed = once(this.#server, "close");
     this.#server.close();
-    const timer = this.#services.clock.setTimer(() => {
-      for (const socket of this.#open.keys()) socket.destroy();
-    }, graceMs);
     const emptied = new Promise<void>((resolve) => {
       this.#whenEmpty = resolve;
       if (this.#open.size === 0) resolve();
     });
     for (const [socket, connection] of this.#open) {
-      if (connection === null) socket.destroy();
+      if (connection === null || graceMs <= 0) socket.destroy();
       else connection.finish();
     }
+    const timer = this.#services.clock.setTimer(() => {
+      for (const socket of this.#open.keys()) socket.destroy();
+    }, graceMs);
     await emptied;
     timer.cancel();
     await closed;
@@ -115,13 +125,12 @@ export class StreamListener {
       if (header === null) return null;
       peer = header.source ?? direct;
     }
-    const leave = slots.enterAs(peer.address);
-    if (leave === null) return null;
-    if (socket.destroyed) {
-      leave();
-      return null;
+    if (socket.destroyed) return null;
+    if (this.#service.exempt?.has(peer.address) !== true) {
+      const leave = slots.enterAs(peer.address);
+      if (leave === null) return null;
+      socket.on("close", leave);
     }
-    socket.on("close", leave);
-    return this.#serve(socket, peer);
+    return this.#service.serve(socket, peer);
   }
 }

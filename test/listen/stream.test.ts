@@ -1,0 +1,223 @@
+import { describe, expect, test } from "vitest";
+import { frame } from "../../src/dns/frame.ts";
+import type { Reply } from "../../src/listen/handler.ts";
+import { fakeClock } from "../fake-clock.ts";
+import { connectRaw, connectRawTls, type RawConnection } from "./support/raw.ts";
+import { handlerOf, idOf, messageOf, openSite, portOf, type SiteOptions } from "./support/site.ts";
+
+async function connected(options: SiteOptions = {}) {
+  const clock = fakeClock();
+  const site = await openSite({ clock, ...options });
+  return { clock, site, connection: await connectRaw(portOf(site, "dns")) };
+}
+
+const takeMessage = async (connection: RawConnection): Promise<Uint8Array> =>
+  new Uint8Array(await connection.take((await connection.take(2)).readUInt16BE()));
+
+describe("a TCP connection", () => {
+  test("takes questions however they are cut, and several in one segment", async () => {
+    const { connection } = await connected();
+    const stream = Buffer.concat([1, 2, 3].map((id) => frame(messageOf(id))));
+    for (const octet of stream.subarray(0, 50)) connection.write(Uint8Array.of(octet));
+    connection.write(stream.subarray(50));
+    expect([await takeMessage(connection), await takeMessage(connection), await takeMessage(connection)]).toEqual(
+      [1, 2, 3].map((id) => messageOf(id)),
+    );
+  });
+
+  test("carries the largest message both ways", async () => {
+    const { connection } = await connected();
+    connection.write(frame(messageOf(5, 65_535)));
+    expect(Buffer.from(await takeMessage(connection)).equals(messageOf(5, 65_535))).toBe(true);
+  });
+
+  test("gives its answers to a client that has ended its side", async () => {
+    const slow = Promise.withResolvers<Reply>();
+    const { connection } = await connected({
+      handler: handlerOf((wire) => (idOf(wire) === 1 ? slow.promise : { wire, maxAgeSeconds: null })),
+    });
+    connection.socket.end(Buffer.concat([frame(messageOf(1)), frame(messageOf(2)), Uint8Array.of(0)]));
+    expect(await takeMessage(connection)).toEqual(messageOf(2));
+    slow.resolve({ wire: messageOf(1), maxAgeSeconds: null });
+    expect(await connection.takeRest()).toEqual(Buffer.from(frame(messageOf(1))));
+  });
+
+  test("is closed after a length that no DNS message has", async () => {
+    for (const length of [0, 11]) {
+      const { connection } = await connected();
+      connection.write(Uint8Array.of(0, length));
+      expect(await connection.takeRest()).toEqual(Buffer.alloc(0));
+    }
+  });
+
+  test("is closed 10 s after its last answer", async () => {
+    const { clock, connection } = await connected();
+    await clock.advance(9000);
+    await takeMessage(connection.write(frame(messageOf(1))));
+    await clock.advance(9999);
+    expect(connection.isOver).toBe(false);
+    await clock.advance(1);
+    await connection.ended;
+  });
+
+  test("is kept while an answer is awaited", async () => {
+    const slow = Promise.withResolvers<Reply>();
+    const begun = Promise.withResolvers<void>();
+    const { clock, connection } = await connected({
+      handler: handlerOf(() => {
+        begun.resolve();
+        return slow.promise;
+      }),
+    });
+    connection.write(frame(messageOf(1)));
+    await begun.promise;
+    await clock.advance(60_000);
+    slow.resolve({ wire: messageOf(1), maxAgeSeconds: null });
+    expect(await takeMessage(connection)).toEqual(messageOf(1));
+  });
+
+  test.each([
+    ["half a length", Uint8Array.of(0)],
+    ["half a message", frame(messageOf(2)).subarray(0, 20)],
+  ])("is cut 10 s after %s that is never completed", async (_title, half) => {
+    const { clock, connection } = await connected();
+    await takeMessage(connection.write(Buffer.concat([frame(messageOf(1)), half])));
+    await clock.advance(9999);
+    expect(connection.isOver).toBe(false);
+    await clock.advance(1);
+    await connection.ended;
+  });
+
+  test("is cut when a message dribbles in, though other answers go out meanwhile", async () => {
+    const slow = Promise.withResolvers<Reply>();
+    const begun = Promise.withResolvers<void>();
+    const { clock, connection } = await connected({
+      handler: handlerOf(() => {
+        begun.resolve();
+        return slow.promise;
+      }),
+    });
+    connection.write(Buffer.concat([frame(messageOf(1)), Uint8Array.of(1)]));
+    await begun.promise;
+    while (!connection.isOver) {
+      connection.write(Uint8Array.of(0));
+      await clock.advance(1000);
+    }
+    expect(clock.now()).toBeGreaterThanOrEqual(10_000);
+  });
+
+  test("is not read beyond the questions whose answers it awaits, and read on as they come", async () => {
+    const asked: { id: number; answer: () => void }[] = [];
+    const { connection } = await connected({
+      limits: { outstandingPerConnection: 3 },
+      handler: handlerOf(
+        (wire) => new Promise((resolve) => asked.push({ id: idOf(wire), answer: () => resolve({ wire, maxAgeSeconds: null }) })),
+      ),
+    });
+    connection.write(Buffer.concat([1, 2, 3, 4, 5].map((id) => frame(messageOf(id)))));
+    await expect.poll(() => asked.length).toBe(3);
+    asked[1]?.answer();
+    expect(await takeMessage(connection)).toEqual(messageOf(2));
+    expect(asked.map(({ id }) => id)).toEqual([1, 2, 3, 4]);
+    for (let turn = 0; turn < asked.length; turn++) asked[turn]?.answer();
+    const rest = [await takeMessage(connection), await takeMessage(connection), await takeMessage(connection)];
+    expect(rest.map(idOf).sort((a, b) => a - b)).toEqual([1, 3, 4]);
+    await expect.poll(() => asked.length).toBe(5);
+    asked[4]?.answer();
+    expect(await takeMessage(connection)).toEqual(messageOf(5));
+  });
+
+  test("is cut when its client reads nothing of a large backlog", async () => {
+    const { site, connection } = await connected({
+      handler: handlerOf((wire) => Promise.resolve({ wire: messageOf(idOf(wire), 65_535), maxAgeSeconds: null })),
+    });
+    connection.socket.pause();
+    for (let id = 0; id < 500; id++) connection.write(frame(messageOf(id)));
+    await expect.poll(() => site.counters.connections, { timeout: 5000 }).toBe(0);
+  });
+
+  test("is cut when its client leaves an answer unread", async () => {
+    const { clock, site, connection } = await connected({
+      handler: handlerOf((wire) => ({ wire: messageOf(idOf(wire), 65_535), maxAgeSeconds: null })),
+    });
+    connection.socket.pause();
+    for (let id = 0; id < 500; id++) connection.write(frame(messageOf(id)));
+    while (site.counters.connections > 0) await clock.advance(1000);
+    expect(clock.now()).toBeGreaterThanOrEqual(10_000);
+  });
+
+  test("that is reset takes nothing with it", async () => {
+    const slow = Promise.withResolvers<Reply>();
+    const begun = Promise.withResolvers<void>();
+    const { site, connection } = await connected({
+      handler: handlerOf((wire) => {
+        if (idOf(wire) !== 1) return { wire, maxAgeSeconds: null };
+        begun.resolve();
+        return slow.promise;
+      }),
+    });
+    connection.write(frame(messageOf(1)));
+    await begun.promise;
+    connection.socket.resetAndDestroy();
+    await expect.poll(() => site.counters.connections).toBe(0);
+    slow.resolve({ wire: messageOf(1), maxAgeSeconds: null });
+    const other = await connectRaw(portOf(site, "dns"));
+    expect(await takeMessage(other.write(frame(messageOf(2))))).toEqual(messageOf(2));
+  });
+});
+
+describe("connections", () => {
+  test("beyond the limit are closed at once and counted, and there is room again when one leaves", async () => {
+    const { site, connection } = await connected({ limits: { connections: 2 } });
+    const second = await connectRaw(portOf(site, "http"));
+    const third = await connectRaw(portOf(site, "dns"));
+    await third.ended;
+    expect(site.counters).toMatchObject({ connections: 2, connectionsRefused: 1 });
+    second.socket.destroy();
+    await expect.poll(() => site.counters.connections).toBe(1);
+    const fourth = await connectRaw(portOf(site, "dns"));
+    await takeMessage(fourth.write(frame(messageOf(4))));
+    await takeMessage(connection.write(frame(messageOf(1))));
+  });
+
+  test("of a trusted proxy are limited in all only, where it speaks HTTP", async () => {
+    const site = await openSite({ limits: { connectionsPerClient: 1, connections: 4 }, trustedProxies: ["127.0.0.1"] });
+    for (let turn = 0; turn < 4; turn++) await connectRaw(portOf(site, "http"));
+    await (await connectRaw(portOf(site, "http"))).ended;
+    expect(site.counters).toMatchObject({ connections: 4, connectionsRefused: 1 });
+  });
+
+  test("of one client are limited too", async () => {
+    const { site } = await connected({ limits: { connectionsPerClient: 1 } });
+    const second = await connectRaw(portOf(site, "dns"));
+    await second.ended;
+    await expect.poll(() => site.counters).toMatchObject({ connections: 1, connectionsRefused: 1 });
+  });
+});
+
+describe("a DoT connection", () => {
+  test("is kept for 30 s", async () => {
+    const clock = fakeClock();
+    const site = await openSite({ clock });
+    const connection = await connectRawTls(portOf(site, "tls"));
+    await takeMessage(connection.write(frame(messageOf(1))));
+    while (!connection.isOver) await clock.advance(1000);
+    expect(clock.now()).toBeGreaterThanOrEqual(30_000);
+  });
+
+  test("gives its answers to a client that has ended its side", async () => {
+    const slow = Promise.withResolvers<Reply>();
+    const begun = Promise.withResolvers<void>();
+    const site = await openSite({
+      handler: handlerOf(() => {
+        begun.resolve();
+        return slow.promise;
+      }),
+    });
+    const connection = await connectRawTls(portOf(site, "tls"));
+    connection.socket.end(frame(messageOf(1)));
+    await begun.promise;
+    slow.resolve({ wire: messageOf(1), maxAgeSeconds: null });
+    expect(await connection.takeRest()).toEqual(Buffer.from(frame(messageOf(1))));
+  });
+});
