@@ -3,7 +3,7 @@ import { once } from "node:events";
 import type { Timer } from "../clock.ts";
 import { addressOfSocket, endpointText } from "./address.ts";
 import type { Reply } from "./handler.ts";
-import { localAddresses, wildcardFamily } from "./local-addresses.ts";
+import { type Family, localAddresses, wildcardFamily } from "./local-addresses.ts";
 import type { Endpoint } from "./options.ts";
 import type { ListenServices } from "./services.ts";
 
@@ -18,7 +18,7 @@ export type ReadLocalAddresses = typeof localAddresses;
 
 /**
  * DNS over UDP on one endpoint. A wildcard socket would answer from whichever address the route back prefers, and clients
- * drop a reply that comes from elsewhere (RFC 5452 §4.1). So each local address has a socket of its own, to which the
+ * drop a reply that comes from elsewhere (RFC 2181 §4.1, RFC 5452 §9.1). So each local address has a socket of its own, to which the
  * kernel gives what was sent there, and the wildcard beside them hears the aliases that the system does not list.
  */
 export class UdpListener {
@@ -63,7 +63,7 @@ export class UdpListener {
 
   async #close(graceMs: number): Promise<void> {
     this.#timer?.cancel();
-    if (this.#inFlight > 0) {
+    if (this.#inFlight > 0 && graceMs > 0) {
       await new Promise<void>((resolve) => {
         const timer = this.#services.clock.setTimer(resolve, graceMs);
         this.#whenIdle = () => {
@@ -79,7 +79,7 @@ export class UdpListener {
   async #reread(): Promise<void> {
     const family = wildcardFamily(this.bound.address);
     if (family === null || this.#closing !== null) return;
-    const wanted = new Set(this.#readAddresses(family));
+    const wanted = this.#wantedAddresses(family);
     for (const [address, socket] of this.#local) {
       if (wanted.has(address)) continue;
       this.#local.delete(address);
@@ -88,6 +88,16 @@ export class UdpListener {
     for (const address of this.#skipped) if (!wanted.has(address)) this.#skipped.delete(address);
     for (const address of wanted) if (!this.#local.has(address)) await this.#add(address);
     if (this.#closing === null) this.#timer = this.#services.clock.setTimer(() => void this.#reread(), REREAD_MS);
+  }
+
+  #wantedAddresses(family: Family): ReadonlySet<string> {
+    try {
+      return new Set(this.#readAddresses(family));
+    } catch (error) {
+      // Such as EMFILE. What is open stays so until the addresses can be read again.
+      this.#services.report({ kind: "socketError", where: "local addresses", reason: String(error) });
+      return new Set(this.#local.keys());
+    }
   }
 
   async #add(address: string): Promise<void> {

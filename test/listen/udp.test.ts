@@ -1,0 +1,202 @@
+import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
+import { once } from "node:events";
+import { describe, expect, onTestFinished, test } from "vitest";
+import type { Client } from "../../src/client.ts";
+import { AddressMatcher } from "../../src/listen/address.ts";
+import { ConnectionSlots } from "../../src/listen/connection-slots.ts";
+import type { Handler, Reply } from "../../src/listen/handler.ts";
+import { limitsWith } from "../../src/listen/limits.ts";
+import type { ListenEvent, ListenServices } from "../../src/listen/services.ts";
+import { UdpListener } from "../../src/listen/udp-listener.ts";
+import { type FakeClock, fakeClock } from "../fake-clock.ts";
+import { echo, handlerOf, messageOf } from "./support/site.ts";
+
+interface Bench {
+  readonly clock: FakeClock;
+  readonly events: ListenEvent[];
+  readonly services: ListenServices;
+}
+
+function benchWith(handler: Handler = echo, udpInFlight = 100): Bench {
+  const clock = fakeClock();
+  const events: ListenEvent[] = [];
+  const limits = limitsWith({ udpInFlight });
+  const counters = { udpInFlight: 0, udpShed: 0, udpUnsent: 0, connections: 0, connectionsRefused: 0 };
+  const services = {
+    handler,
+    clock,
+    limits,
+    counters,
+    slots: new ConnectionSlots(limits, counters),
+    proxyPeers: new AddressMatcher([]),
+    trustedProxies: new AddressMatcher([]),
+    report: (event: ListenEvent) => events.push(event),
+  };
+  return { clock, events, services };
+}
+
+async function open(address: string, bench: Bench, readAddresses?: () => readonly string[]): Promise<UdpListener> {
+  const listener = await UdpListener.open({ address, port: 0 }, bench.services, readAddresses);
+  onTestFinished(() => listener.close(0));
+  return listener;
+}
+
+async function clientSocket(type: "udp4" | "udp6" = "udp4"): Promise<Socket> {
+  const socket = createSocket(type);
+  onTestFinished(() => new Promise<void>((resolve) => socket.close(() => resolve())));
+  socket.bind(0, type === "udp4" ? "127.0.0.1" : "::1");
+  await once(socket, "listening");
+  return socket;
+}
+
+/** Asks without connecting, so that a reply from another address is seen too. */
+async function ask(
+  socket: Socket,
+  address: string,
+  port: number,
+  message = messageOf(1),
+): Promise<{ reply: Uint8Array; from: RemoteInfo }> {
+  const replied: Promise<[Buffer, RemoteInfo]> = once(socket, "message") as Promise<[Buffer, RemoteInfo]>;
+  socket.send(message, port, address);
+  const [reply, from] = await replied;
+  return { reply: new Uint8Array(reply), from };
+}
+
+describe("behind the IPv4 wildcard", () => {
+  test("the reply comes from the address asked, also for one that appeared later", async () => {
+    const bench = benchWith();
+    let addresses = ["127.0.0.1", "127.0.0.2"];
+    const listener = await open("0.0.0.0", bench, () => addresses);
+    const socket = await clientSocket();
+    for (const address of ["127.0.0.1", "127.0.0.2"]) {
+      expect((await ask(socket, address, listener.bound.port)).from).toMatchObject({ address, port: listener.bound.port });
+    }
+    addresses = ["127.0.0.2", "127.0.0.3"];
+    await bench.clock.advance(5000);
+    await expect.poll(() => listener.localAddresses).toEqual(["127.0.0.2", "127.0.0.3"]);
+    for (const address of ["127.0.0.2", "127.0.0.3"]) {
+      expect((await ask(socket, address, listener.bound.port)).from).toMatchObject({ address });
+    }
+  });
+
+  test("an address that nobody listed still gets an answer", async () => {
+    const listener = await open("0.0.0.0", benchWith(), () => []);
+    expect((await ask(await clientSocket(), "127.0.0.9", listener.bound.port)).reply).toEqual(messageOf(1));
+  });
+
+  test("this host's own addresses are listened on by themselves", async () => {
+    const listener = await open("0.0.0.0", benchWith());
+    expect(listener.localAddresses).toContain("127.0.0.1");
+  });
+
+  test("an address that cannot be bound is reported once, tried again, and keeps nobody from being answered", async () => {
+    const bench = benchWith();
+    // 192.0.2.0/24 is for documentation; 192.0.2.222 is no address of any host.
+    const listener = await open("0.0.0.0", bench, () => ["192.0.2.222", "127.0.0.1"]);
+    await bench.clock.advance(20_000);
+    expect(bench.events).toEqual([
+      { kind: "localAddressSkipped", address: "192.0.2.222", reason: expect.stringContaining("EADDRNOTAVAIL") },
+    ]);
+    expect((await ask(await clientSocket(), "127.0.0.1", listener.bound.port)).reply).toEqual(messageOf(1));
+  });
+
+  test("what is open stays open while the addresses cannot be read", async () => {
+    const bench = benchWith();
+    let fails = false;
+    const listener = await open("0.0.0.0", bench, () => {
+      if (fails) throw new Error("too many open files");
+      return ["127.0.0.2"];
+    });
+    fails = true;
+    await bench.clock.advance(5000);
+    expect(bench.events).toEqual([{ kind: "socketError", where: "local addresses", reason: "Error: too many open files" }]);
+    expect((await ask(await clientSocket(), "127.0.0.2", listener.bound.port)).from).toMatchObject({ address: "127.0.0.2" });
+  });
+
+  test("an answer to an address that went away meanwhile is counted as unsent", async () => {
+    const slow = Promise.withResolvers<Reply>();
+    const begun = Promise.withResolvers<void>();
+    const bench = benchWith(
+      handlerOf(() => {
+        begun.resolve();
+        return slow.promise;
+      }),
+    );
+    let addresses = ["127.0.0.2"];
+    const listener = await open("0.0.0.0", bench, () => addresses);
+    (await clientSocket()).send(messageOf(1), listener.bound.port, "127.0.0.2");
+    await begun.promise;
+    addresses = [];
+    await bench.clock.advance(5000);
+    await expect.poll(() => listener.localAddresses).toEqual([]);
+    slow.resolve({ wire: messageOf(1), maxAgeSeconds: null });
+    await expect.poll(() => bench.services.counters).toMatchObject({ udpInFlight: 0, udpUnsent: 1 });
+  });
+});
+
+describe("IPv6", () => {
+  test.each(["::1", "::"])("on %s a client is answered and told in short form", async (address) => {
+    const clients: Client[] = [];
+    const listener = await open(
+      address,
+      benchWith(
+        handlerOf((wire, client) => {
+          clients.push(client);
+          return { wire, maxAgeSeconds: null };
+        }),
+      ),
+    );
+    const { from } = await ask(await clientSocket("udp6"), "::1", listener.bound.port);
+    expect(from.address).toBe("::1");
+    expect(clients).toMatchObject([{ address: "::1" }]);
+  });
+
+  test("its wildcard leaves the port of IPv4 alone", async () => {
+    const six = await open("::", benchWith());
+    const four = await UdpListener.open({ address: "127.0.0.1", port: six.bound.port }, benchWith().services);
+    onTestFinished(() => four.close(0));
+    expect((await ask(await clientSocket(), "127.0.0.1", six.bound.port)).reply).toEqual(messageOf(1));
+  });
+});
+
+test("questions beyond those in flight are dropped and counted, and taken again later", async () => {
+  const answers: (() => void)[] = [];
+  const bench = benchWith(
+    handlerOf((wire) => new Promise((resolve) => answers.push(() => resolve({ wire, maxAgeSeconds: null })))),
+    2,
+  );
+  const listener = await open("127.0.0.1", bench);
+  const socket = await clientSocket();
+  for (let id = 0; id < 5; id++) socket.send(messageOf(id), listener.bound.port, "127.0.0.1");
+  await expect.poll(() => bench.services.counters).toMatchObject({ udpInFlight: 2, udpShed: 3 });
+  for (const answer of answers.splice(0)) answer();
+  await expect.poll(() => bench.services.counters.udpInFlight).toBe(0);
+  socket.send(messageOf(9), listener.bound.port, "127.0.0.1");
+  await expect.poll(() => answers.length).toBe(1);
+});
+
+test("a reply too large for a datagram is counted as unsent", async () => {
+  const bench = benchWith(handlerOf(() => ({ wire: new Uint8Array(65_535), maxAgeSeconds: null })));
+  const listener = await open("127.0.0.1", bench);
+  (await clientSocket()).send(messageOf(1), listener.bound.port, "127.0.0.1");
+  await expect.poll(() => bench.services.counters.udpUnsent).toBe(1);
+});
+
+test("every datagram reaches the handler in octets of its own, the empty one too", async () => {
+  const seen: Uint8Array[] = [];
+  const listener = await open(
+    "127.0.0.1",
+    benchWith(
+      handlerOf((message) => {
+        seen.push(message);
+        return null;
+      }),
+    ),
+  );
+  const socket = await clientSocket();
+  const sent = [new Uint8Array(0), messageOf(1, 1), messageOf(2, 512), messageOf(3, 9000)];
+  for (const message of sent) socket.send(message, listener.bound.port, "127.0.0.1");
+  await expect.poll(() => seen.length).toBe(sent.length);
+  expect(seen).toEqual(sent);
+  expect(new Set(seen.map((message) => message.buffer)).size).toBe(sent.length);
+});
