@@ -1,0 +1,78 @@
+import type { Message, MessageQuestion, ResourceRecord } from "../src/dns/message.ts";
+import { isWithin, type Name } from "../src/dns/name.ts";
+import type { Query } from "../src/dns/query.ts";
+import { RCODE, TYPE } from "../src/dns/types.ts";
+import { responseWire, zone } from "./dns/zone.ts";
+import type { Action, Asked, Script } from "./upstreams/scripted-server.ts";
+
+/** How long the negatives of a scripted zone hold, where it has no SOA of its own. */
+export const ZONE_NEGATIVE_SECONDS = 30;
+
+const DEFAULT_SOA = `example ${ZONE_NEGATIVE_SECONDS} SOA ns.example hostmaster.example 1 3600 600 86400 ${ZONE_NEGATIVE_SECONDS}`;
+
+/** An upstream that knows these records and no others: an honest one, with aliases followed and RFC 2308's negatives. */
+export function honest(...lines: readonly string[]): Script {
+  const records = zone(...lines);
+  return (asked) => reply(answerFrom(records, asked.query));
+}
+
+/** What `honest` would answer; to build liars on. */
+export function honestAnswer(asked: Asked, ...lines: readonly string[]): Partial<Message> {
+  return answerFrom(zone(...lines), asked.query);
+}
+
+/** NXDOMAIN with an SOA, as one that has the name would never say. */
+export function deny(asked: Asked): Action {
+  return reply({ questions: [questionOf(asked.query)], rcode: RCODE.NXDOMAIN, authority: soaOf([]) });
+}
+
+/** NODATA with an SOA. */
+export function empty(asked: Asked): Action {
+  return reply({ questions: [questionOf(asked.query)], authority: soaOf([]) });
+}
+
+/** NOERROR with nothing in it at all. */
+export function bare(asked: Asked): Action {
+  return reply({ questions: [questionOf(asked.query)] });
+}
+
+export function withRcode(asked: Asked, rcode: number): Action {
+  return reply({ questions: [questionOf(asked.query)], rcode });
+}
+
+/** A reply with these parts, to the question asked. */
+export function respond(asked: Asked, parts: Partial<Message>): Action {
+  return reply({ questions: [questionOf(asked.query)], ...parts });
+}
+
+export const silent: Action = { kind: "silence" };
+
+function reply(parts: Partial<Message>): Action {
+  return { kind: "reply", message: responseWire(parts) };
+}
+
+function answerFrom(records: readonly ResourceRecord[], query: Query): Partial<Message> {
+  const questions = [questionOf(query)];
+  const answers: ResourceRecord[] = [];
+  let name: Name = query.name;
+  for (let aliases = 0; aliases < 16; aliases++) {
+    const own = records.filter(({ owner }) => owner === name);
+    const wanted = own.filter(({ type }) => type === query.type);
+    if (wanted.length > 0) return { questions, answers: [...answers, ...wanted] };
+    const alias = own.find(({ type }) => type === TYPE.CNAME);
+    if (alias === undefined || alias.data.kind !== "CNAME") break;
+    answers.push(alias);
+    name = alias.data.name;
+  }
+  const exists = records.some(({ owner }) => isWithin(owner, name));
+  return { questions, answers, authority: soaOf(records), rcode: exists ? RCODE.NOERROR : RCODE.NXDOMAIN };
+}
+
+function soaOf(records: readonly ResourceRecord[]): readonly ResourceRecord[] {
+  const own = records.filter(({ type }) => type === TYPE.SOA);
+  return own.length > 0 ? own : zone(DEFAULT_SOA);
+}
+
+function questionOf({ name, type, class: klass }: Query): MessageQuestion {
+  return { name, type, class: klass };
+}
