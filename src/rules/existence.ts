@@ -1,4 +1,4 @@
-import type { Name } from "../dns/name.ts";
+import { type Name, ROOT } from "../dns/name.ts";
 import type { DomainSet } from "../lists/domain-set.ts";
 import { exceptsBelow, reachesBelow } from "./below.ts";
 import type { Asker } from "./decision.ts";
@@ -20,6 +20,14 @@ export function ruleThatKeeps(
     if (givesRecords(rule) && mayHoldBelow(rule, name)) return rule;
   }
   return null;
+}
+
+/** Goes through the sets that `ruleThatKeeps` may ask for now, so that no query has to. */
+export function prepareExistence(rules: readonly Rule[]): void {
+  const lastDenying = rules.findLastIndex(({ action }) => action?.kind === "answer" && action.answer === "nxdomain");
+  for (const rule of rules.slice(0, lastDenying + 1)) {
+    for (const set of [...rule.sets(), ...(rule.domains?.excepted ?? [])]) exceptsBelow(set, ROOT);
+  }
 }
 
 /** Whether questions that the rule decides can get NOERROR. */

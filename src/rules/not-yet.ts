@@ -4,7 +4,7 @@ import type { RuleOptions, SpecialOptions } from "./options.ts";
 /** What a configuration asks of the rules, of the shaping of answers and of the special names that cannot be done yet: one sentence each. */
 export function notYet(parts: {
   readonly rules: readonly RuleOptions[];
-  readonly answers: Pick<Shaping, "https" | "ipv6" | "ipv4" | "rebinding">;
+  readonly answers: Pick<Shaping, "ipv6" | "ipv4" | "rebinding">;
   readonly special: SpecialOptions;
 }): string[] {
   return [
@@ -24,10 +24,9 @@ function ruleNotYet({ name, action, modifiers }: RuleOptions): string[] {
   ];
 }
 
-function shapingNotYet(place: string, shaping: Partial<Pick<Shaping, "https" | "ipv6" | "ipv4" | "rebinding">>): string[] {
-  const { https, ipv6, ipv4, rebinding } = shaping;
+function shapingNotYet(place: string, shaping: Partial<Pick<Shaping, "ipv6" | "ipv4" | "rebinding">>): string[] {
+  const { ipv6, ipv4, rebinding } = shaping;
   return [
-    ...(typeof https === "object" ? https.map((strip) => `${place}: https: ${strip} is not there yet`) : []),
     ...(ipv6 === "prefer-ipv4" ? [`${place}: ipv6: prefer-ipv4 is not there yet`] : []),
     ...(ipv4 === "prefer-ipv6" ? [`${place}: ipv4: prefer-ipv6 is not there yet`] : []),
     ...(rebinding === "nodata" ? [`${place}: rebinding: nodata is not there yet`] : []),

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { nameOfLabels } from "../../src/dns/name.ts";
 import { TYPE, typeName } from "../../src/dns/types.ts";
 import type { Asker, Decision } from "../../src/rules/decision.ts";
 import type { RuleAnswer, RuleOptions } from "../../src/rules/options.ts";
@@ -98,6 +99,29 @@ describe("laws", () => {
         }
       }),
       { numRuns: 100 },
+    );
+  });
+
+  test("a name of any octets, a type and a class of any number are decided without throwing", () => {
+    const label = fc.uint8Array({ minLength: 1, maxLength: 63 }).map((octets) => Buffer.from(octets).toString("latin1"));
+    const known = fc.constantFrom("lan", "arpa", "in-addr", "10", "example", "ads", "localhost");
+    const labels = fc.array(fc.oneof(label, known), { maxLength: 6 });
+    fc.assert(
+      fc.property(
+        someRules,
+        lists,
+        labels,
+        fc.nat(0xffff),
+        fc.constantFrom(1, 3, 255),
+        (rules, drawnLists, drawn, type, klass) => {
+          const asked = nameOfLabels(drawn);
+          fc.pre(asked !== null);
+          const { decider } = site({ rules, lists: drawnLists });
+          for (const asker of askers) {
+            expect(["forward", "reply", "drop"]).toContain(decider.decide({ name: asked, type, class: klass }, asker).kind);
+          }
+        },
+      ),
     );
   });
 
