@@ -1,5 +1,5 @@
 import { type ExtendedError, readEdns } from "./edns.ts";
-import { type Name, nameEnd, plainName, plainNameEnd, readName } from "./name.ts";
+import { isName, type Name, nameEnd, plainName, plainNameEnd, readName } from "./name.ts";
 import { setUint16, uint16, uint32 } from "./octets.ts";
 import { FLAG, HEADER_OCTETS } from "./query.ts";
 import { CLASS, RCODE, TYPE } from "./types.ts";
@@ -79,13 +79,14 @@ export function outcomeOf(answer: Pick<Answer, "rcode" | "answered" | "soa">): O
 
 /**
  * Checks a response from end to end and notes what is needed of it later; null where it is malformed, is not a response,
- * or does not repeat exactly one question. Takes over `message`: the Answer keeps it, or a part of it, and the caller must not change it.
+ * or does not repeat exactly one question. Takes over `message`: the Answer may keep it, and the caller must not change it.
+ * One with TC may end anywhere after its question: its records are left out then.
  */
 export function indexAnswer(message: Uint8Array): Answer | null {
   const questionEnd = responseQuestionEnd(message);
   if (questionEnd < 0) return null;
   const places = recordPlaces(message, questionEnd);
-  if (places === null) return null;
+  if (places === null || !places.every(({ owner }) => isName(message, owner))) return cutShort(message, questionEnd);
   const opt = optOf(places);
   if (opt === "misplaced") return null;
   const edns = opt === null ? null : readEdns(message, opt.owner + 1);
@@ -99,7 +100,7 @@ export function indexAnswer(message: Uint8Array): Answer | null {
   if (chainEnd === null || soa === "malformed") return null;
   return {
     wire: opt === null ? message : withoutTrailingOpt(message, opt),
-    rcode: (uint16(message, 2) & 15) | ((edns?.extendedRcode ?? 0) << 4),
+    rcode: (uint16(message, 2) & 15) | ((opt === null ? 0 : (message[opt.ttl] ?? 0)) << 4),
     truncated: (uint16(message, 2) & FLAG.TC) !== 0,
     authenticData: (uint16(message, 2) & FLAG.AD) !== 0,
     name,
@@ -126,7 +127,7 @@ export function recordsOf(answer: Answer): readonly RecordPlace[] {
 export function addressesOf(answer: Answer): Uint8Array[] {
   return recordsOf(answer)
     .filter(({ section, type, data, end }) => section === "answer" && isAddress(type, end - data))
-    .map(({ data, end }) => answer.wire.slice(data, end));
+    .map(({ data, end }) => copyOf(answer.wire, data, end));
 }
 
 /** The TTL at an offset; one with the highest bit set counts as zero (RFC 2181 §8). */
@@ -139,8 +140,12 @@ function isAddress(type: number, octets: number): boolean {
   return (type === TYPE.A && octets === 4) || (type === TYPE.AAAA && octets === 16);
 }
 
+/** Over HTTP more can arrive, but no other transport could pass it on, and offsets have 16 bits. */
+const MAX_MESSAGE_OCTETS = 0xffff;
+
 function responseQuestionEnd(message: Uint8Array): number {
-  if (message.length < HEADER_OCTETS || (uint16(message, 2) & FLAG.QR) === 0 || uint16(message, 4) !== 1) return -1;
+  if (message.length < HEADER_OCTETS || message.length > MAX_MESSAGE_OCTETS) return -1;
+  if ((uint16(message, 2) & FLAG.QR) === 0 || uint16(message, 4) !== 1) return -1;
   const nameStop = plainNameEnd(message, HEADER_OCTETS);
   return nameStop < 0 || nameStop + 4 > message.length ? -1 : nameStop + 4;
 }
@@ -175,16 +180,29 @@ function optOf(places: readonly RecordPlace[]): RecordPlace | null | "misplaced"
 // Nearly always OPT is the last record, and what follows it in the odd case is additional data that nobody may rely on (RFC 2181 §9).
 // Records after it go, because their compression pointers would have to be moved.
 function withoutRecord(message: Uint8Array, places: readonly RecordPlace[], opt: RecordPlace): Uint8Array {
-  const shortened = message.slice(0, opt.end);
+  const shortened = copyOf(message, 0, opt.end);
   const dropped = places.length - 1 - places.indexOf(opt);
   setUint16(shortened, 10, uint16(message, 10) - dropped);
   return shortened;
 }
 
 function withoutTrailingOpt(message: Uint8Array, opt: RecordPlace): Uint8Array {
-  const shortened = message.slice(0, opt.owner);
+  const shortened = copyOf(message, 0, opt.owner);
   setUint16(shortened, 10, uint16(message, 10) - 1);
   return shortened;
+}
+
+// Some servers cut a long answer at the limit and leave the counts as they were. What counts is TC: it sends us to a stream.
+function cutShort(message: Uint8Array, questionEnd: number): Answer | null {
+  if ((uint16(message, 2) & FLAG.TC) === 0) return null;
+  const shortened = copyOf(message, 0, questionEnd);
+  shortened.fill(0, 6, HEADER_OCTETS);
+  return indexAnswer(shortened);
+}
+
+// Not slice(), which of a Buffer gives a view.
+function copyOf(message: Uint8Array, start: number, end: number): Uint8Array {
+  return new Uint8Array(message.subarray(start, end));
 }
 
 /** Aliases followed at most: more than any resolver follows, and a bound on the work. */
@@ -202,7 +220,7 @@ function followAliases(
     if (owner === null) return null;
     if (place.type === asked.type || asked.type === TYPE.ANY) answered.add(owner);
     if (place.type !== TYPE.CNAME) continue;
-    const target = readName(message, place.data);
+    const target = nameEnd(message, place.data) === place.end ? readName(message, place.data) : null;
     if (target === null) return null;
     aliases.set(owner, target);
   }
