@@ -17,6 +17,7 @@ export interface BuiltResponse {
   readonly name: Name;
   readonly type: number;
   readonly class: number;
+  /** All twelve bits. */
   readonly rcode: number;
   readonly answers: readonly BuiltRecord[];
   readonly authority: readonly BuiltRecord[];
@@ -25,7 +26,7 @@ export interface BuiltResponse {
 /** Puts a response together as an Answer; its id is 0, and it is neither authoritative nor authenticated. */
 export function buildAnswer(response: BuiltResponse): Answer {
   const head = Buffer.alloc(HEADER_OCTETS + response.name.length + 4);
-  setUint16(head, 2, FLAG.QR | FLAG.RA | response.rcode);
+  setUint16(head, 2, FLAG.QR | FLAG.RA | (response.rcode & 15));
   setUint16(head, 4, 1);
   setUint16(head, 6, response.answers.length);
   setUint16(head, 8, response.authority.length);
@@ -36,7 +37,8 @@ export function buildAnswer(response: BuiltResponse): Answer {
   const owner = (record: BuiltRecord) => (record.owner === response.name ? questionPointer : nameWire(record.owner));
   const answer = indexAnswer(Buffer.concat([head, ...records.map((record) => recordWire(record, owner(record)))]));
   if (answer === null) throw new Error("a response made here is malformed");
-  return answer;
+  // What an rcode has beyond four bits stands in OPT, which an Answer is without.
+  return { ...answer, rcode: response.rcode };
 }
 
 /** One record; its owner is written as given, which may be a compression pointer. */

@@ -1,0 +1,94 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { type EdnsContent, ednsRecord, readEdns, replyPadding } from "../../src/dns/edns.ts";
+import { decodeMessage } from "../../src/dns/message.ts";
+import { uint8, uint16 } from "./arbitraries.ts";
+import { responseWire } from "./zone.ts";
+
+const blank: EdnsContent = {
+  udpPayloadOctets: 1232,
+  extendedRcode: 0,
+  dnssecOk: false,
+  clientSubnet: null,
+  extendedErrors: [],
+  paddingBlockOctets: 0,
+};
+
+const content: fc.Arbitrary<EdnsContent> = fc.record({
+  udpPayloadOctets: fc.integer({ min: 512, max: 0xffff }),
+  extendedRcode: uint8,
+  dnssecOk: fc.boolean(),
+  clientSubnet: fc.constantFrom(
+    null,
+    { family: 1, sourcePrefix: 9, scopePrefix: 16, prefixHex: "0a80" },
+    { family: 2, sourcePrefix: 0, scopePrefix: 0, prefixHex: "" },
+  ),
+  extendedErrors: fc.array(fc.record({ code: uint16, text: fc.string({ unit: "grapheme", maxLength: 20 }) }), { maxLength: 3 }),
+  paddingBlockOctets: fc.constantFrom(0, 128, 468),
+});
+
+describe("an OPT record of ours", () => {
+  test("is read back as it was meant", () => {
+    fc.assert(
+      fc.property(content, fc.nat(4000), (made, preceding) => {
+        const { paddingBlockOctets, ...said } = made;
+        expect(readEdns(ednsRecord(made, preceding), 1)).toEqual({ ...said, version: 0, padded: paddingBlockOctets > 0 });
+      }),
+    );
+  });
+
+  test("pads the message it ends to whole blocks, with zeros", () => {
+    fc.assert(
+      fc.property(content, fc.nat(4000), (made, preceding) => {
+        const record = ednsRecord(made, preceding);
+        if (made.paddingBlockOctets > 0) expect((preceding + record.length) % made.paddingBlockOctets).toBe(0);
+      }),
+    );
+  });
+
+  test("is a record that decodes within a message", () => {
+    fc.assert(
+      fc.property(content, (made) => {
+        const head = responseWire({});
+        const wire = Buffer.concat([head, ednsRecord(made, head.length)]);
+        wire[11] = 1;
+        const options = [
+          ...made.extendedErrors.map((error) => ({ kind: "extendedError", ...error })),
+          ...(made.clientSubnet === null ? [] : [{ kind: "clientSubnet", subnet: made.clientSubnet }]),
+          ...(made.paddingBlockOctets === 0 ? [] : [{ kind: "padding", length: expect.any(Number) }]),
+        ];
+        expect(decodeMessage(wire)?.edns).toEqual({
+          udpPayloadOctets: made.udpPayloadOctets,
+          version: 0,
+          dnssecOk: made.dnssecOk,
+          otherFlags: 0,
+          options,
+        });
+      }),
+    );
+  });
+});
+
+describe("an OPT record of others", () => {
+  test("any octets are read without throwing", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 80 }), (data) => {
+        const record = ednsRecord(blank, 0);
+        record.writeUInt16BE(data.length, 9);
+        const edns = readEdns(Buffer.concat([record, data]), 1);
+        if (edns !== null) expect(edns.udpPayloadOctets).toBe(1232);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  test("text of an extended error that is no UTF-8 is shown as far as it goes", () => {
+    const record = ednsRecord({ ...blank, extendedErrors: [{ code: 15, text: "ab" }] }, 0);
+    record[record.length - 1] = 0xff;
+    expect(readEdns(record, 1)?.extendedErrors).toEqual([{ code: 15, text: "a\ufffd" }]);
+  });
+});
+
+test("replies are padded for those who padded their query (RFC 8467 §4.1)", () => {
+  expect([replyPadding(true), replyPadding(false)]).toEqual([468, 0]);
+});
