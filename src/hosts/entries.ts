@@ -16,6 +16,9 @@ export interface HostsReading {
   readonly problems: readonly HostsProblem[];
 }
 
+/** Problems of one file that are kept; the last of them says how many more there are. */
+const MAX_PROBLEMS = 100;
+
 /** What `source` says of entries that come from section `hosts` itself. */
 export const RECORDS_SOURCE = "hosts.records";
 
@@ -41,7 +44,13 @@ export function readHostsFile(text: string, source: string): HostsReading {
       }
     }
   }
-  return { entries, problems };
+  return { entries, problems: firstOf(problems, source) };
+}
+
+function firstOf(problems: readonly HostsProblem[], source: string): readonly HostsProblem[] {
+  if (problems.length <= MAX_PROBLEMS) return problems;
+  const further = problems.length - MAX_PROBLEMS;
+  return [...problems.slice(0, MAX_PROBLEMS), { source, line: 0, reason: `${further} further problems` }];
 }
 
 /** Reads section `hosts.records`. A record with anything wrong in it is left out whole. */

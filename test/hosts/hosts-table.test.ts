@@ -153,6 +153,11 @@ describe("what cannot be read", () => {
     ]);
   });
 
+  test("of many problems the first are kept and the others counted", () => {
+    const { problems } = readHostsFile("bad\n".repeat(1000), "hosts.txt");
+    expect([problems.length, problems.at(-1)]).toEqual([101, { source: "hosts.txt", line: 0, reason: "900 further problems" }]);
+  });
+
   test.each([
     [record("a b", {}), '"a b" is no host name'],
     [record(".", {}), '"." is no host name'],
