@@ -1,5 +1,6 @@
 import { DomainSet, type EntrySource, type TextPattern } from "./domain-set.ts";
 import { NameCollector } from "./name-collector.ts";
+import type { NameKind } from "./name-table.ts";
 import type { BadPattern, Pattern } from "./pattern.ts";
 import { boundedRegexp } from "./regexp.ts";
 import type { Span } from "./span.ts";
@@ -7,8 +8,6 @@ import type { Span } from "./span.ts";
 /** Keywords and regular expressions of one set together: each costs every query that no name of the set matches. */
 export const MAX_TEXT_PATTERNS = 2000;
 const MAX_KEYWORD_LENGTH = 253;
-
-export type NameKind = "suffix" | "full";
 
 /** Takes the entries of one source while its file is read. Every method answers why the entry cannot be used, or null. */
 export interface DomainSink {
@@ -42,8 +41,8 @@ export class DomainSetBuilder {
   source(label: string): DomainSink {
     this.#sources.push({ label, firstEntry: this.#names.count });
     return {
-      name: (kind, name, line) => this.#names.addText(name, kind === "full", line),
-      exception: (kind, name, line) => this.#exceptions.addText(name, kind === "full", line),
+      name: (kind, name, line) => this.#names.addText(name, kind, line),
+      exception: (kind, name, line) => this.#exceptions.addText(name, kind, line),
       text: (kind, text, line) => this.#addText({ kind, text, source: label, line }),
     };
   }
@@ -53,10 +52,11 @@ export class DomainSetBuilder {
     if ("text" in pattern) {
       return this.#addText({ kind: pattern.kind, text: pattern.text, source: "", line });
     }
-    this.#names.addName(pattern.name, pattern.kind === "full", line);
+    this.#names.addName(pattern.name, pattern.kind, line);
     return null;
   }
 
+  /** Ends the building. */
   build(): DomainSet {
     return new DomainSet({
       list: this.#list,

@@ -69,7 +69,7 @@ export class DomainSet {
     const entry = names.find(name);
     if (entry < 0 && this.#parts.texts.length === 0) return null;
     if (exceptions !== null && exceptions.find(name) >= 0) return null;
-    if (entry >= 0) return { kind: names.isExact(entry) ? "full" : "suffix", octets: names.wireLength(entry), entry };
+    if (entry >= 0) return { kind: names.kindOf(entry) === "full" ? "full" : "suffix", octets: names.wireLength(entry), entry };
     return this.#matchText(nameText(name));
   }
 
@@ -82,7 +82,9 @@ export class DomainSet {
           list,
           source: sources.findLast(({ firstEntry }) => firstEntry <= match.entry)?.label ?? "",
           line: names.lineOf(match.entry),
-          pattern: patternText({ kind: match.kind, name: names.nameOf(match.entry) }),
+          pattern:
+            (names.kindOf(match.entry) === "below" ? "*." : "") +
+            patternText({ kind: match.kind, name: names.nameOf(match.entry) }),
         };
       case "keyword":
       case "regexp": {
@@ -100,7 +102,7 @@ export class DomainSet {
     return this.#parts.texts.length > 0;
   }
 
-  /** The names that its patterns stand for, in the order they were read, equal ones more than once. */
+  /** The names that its patterns stand for, in the order they were read, equal ones more than once; `*.x` where only what is below x is meant. */
   names(): Generator<Name> {
     return rowsOf(this.#parts.names);
   }
@@ -122,7 +124,10 @@ export class DomainSet {
 }
 
 function* rowsOf(table: NameTable | null): Generator<Name> {
-  for (let entry = 0; table !== null && entry < table.rows; entry++) yield table.nameOf(entry);
+  for (let entry = 0; table !== null && entry < table.rows; entry++) {
+    const name = table.nameOf(entry);
+    yield table.kindOf(entry) === "below" ? (`\x01*${name}` as Name) : name;
+  }
 }
 
 /**

@@ -106,7 +106,7 @@ async function openSources(sources: readonly ListSource[], seed: string | null, 
       opened.push({ label, origin: label, category, servedFrom: "seed", file: NO_FILE });
     } else {
       // The category of the download means nothing to a seed in another format.
-      const seedCategory = recognise(seedFile.bytes).kind === "dat" ? category : null;
+      const seedCategory = recognise(seedFile.bytes).kind === "text" ? null : category;
       opened.push({ label, origin: labelOf(seed, seedCategory), category: seedCategory, servedFrom: "seed", file: seedFile });
     }
   }

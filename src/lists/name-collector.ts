@@ -1,14 +1,11 @@
 import { MAX_LABEL_LENGTH, MAX_NAME_LENGTH, type Name, nameFromText, nameWire } from "../dns/name.ts";
-import { EXACT_BIT, NameTable } from "./name-table.ts";
+import { MAX_TABLE_OCTETS, NAME_KIND, type NameKind, NameTable } from "./name-table.ts";
 import { type Span, spanText } from "./span.ts";
 
 const DOT = 0x2e;
 const NO_NAME = "not a domain name";
 const IS_FULL = "the list is full";
 const IS_ADDRESS = "an address, where a domain name belongs";
-
-/** Octets of all names of one table together: half of what its offsets can tell apart, and some forty million names. */
-const MAX_OCTETS = 2 ** 30;
 
 /** Collects the entries of a NameTable from text, without making a string of each. */
 export class NameCollector {
@@ -26,12 +23,13 @@ export class NameCollector {
    * Adds a name in presentation format: letters, digits, hyphen and underscore, a final dot allowed, or letters beyond ASCII (RFC 5890).
    * Answers why it is none, else null.
    */
-  addText(span: Span, exact: boolean, lineNumber: number): string | null {
+  addText(span: Span, kind: NameKind, lineNumber: number): string | null {
     const end = span.bytes[span.end - 1] === DOT ? span.end - 1 : span.end;
     const length = end - span.start;
-    if (this.#used >= MAX_OCTETS) return IS_FULL;
-    if (length <= 0 || length > MAX_NAME_LENGTH - 2)
-      return length > 0 && hasHighOctet(span) ? this.#addUnicode(span, exact, lineNumber) : NO_NAME;
+    if (this.#used > MAX_TABLE_OCTETS - MAX_NAME_LENGTH) return IS_FULL;
+    if (length <= 0) return NO_NAME;
+    // In UTF-8 a name may be longer than its A-labels.
+    if (length > MAX_NAME_LENGTH - 2) return hasHighOctet(span) ? this.#addUnicode(span, kind, lineNumber) : NO_NAME;
     this.#reserve(length + 1);
     const { bytes } = span;
     const octets = this.#octets;
@@ -51,7 +49,7 @@ export class NameCollector {
         labelStart = position++;
         numeric = true;
       } else {
-        return (bytes[index] ?? 0) >= 0x80 ? this.#addUnicode(span, exact, lineNumber) : NO_NAME;
+        return (bytes[index] ?? 0) >= 0x80 ? this.#addUnicode(span, kind, lineNumber) : NO_NAME;
       }
     }
     const labelLength = position - labelStart - 1;
@@ -59,42 +57,36 @@ export class NameCollector {
     // No top-level domain is all digits (RFC 3696 §2), so this is an address or a part of one.
     if (numeric) return IS_ADDRESS;
     octets[labelStart] = labelLength;
-    this.#finish(position, exact, lineNumber);
+    this.#finish(position, kind, lineNumber);
     return null;
   }
 
-  addName(name: Name, exact: boolean, lineNumber: number): void {
+  addName(name: Name, kind: NameKind, lineNumber: number): void {
     const length = name.length - 1;
     this.#reserve(length);
     this.#octets.set(nameWire(name).subarray(0, length), this.#used);
-    this.#finish(this.#used + length, exact, lineNumber);
+    this.#finish(this.#used + length, kind, lineNumber);
   }
 
-  /** The table of what was collected; the collector keeps nothing of it and begins anew. */
+  /** The table of what was collected so far, in arrays of its own that are no longer than they must be. */
   table(): NameTable {
     this.#starts[this.#count] = this.#used;
-    const table = new NameTable({
+    return new NameTable({
       octets: Buffer.from(this.#octets.slice(0, this.#used).buffer),
       starts: this.#starts.slice(0, this.#count + 1),
       lines: this.#lines.slice(0, this.#count),
     });
-    this.#octets = new Uint8Array(1024);
-    this.#starts = new Uint32Array(64);
-    this.#lines = new Uint32Array(64);
-    this.#used = 0;
-    this.#count = 0;
-    return table;
   }
 
-  #addUnicode(span: Span, exact: boolean, lineNumber: number): string | null {
+  #addUnicode(span: Span, kind: NameKind, lineNumber: number): string | null {
     const name = nameFromText(spanText(span));
     if (name === null || !isListable(name)) return NO_NAME;
-    this.addName(name, exact, lineNumber);
+    this.addName(name, kind, lineNumber);
     return null;
   }
 
-  #finish(used: number, exact: boolean, lineNumber: number): void {
-    this.#starts[this.#count] = exact ? this.#used | EXACT_BIT : this.#used;
+  #finish(used: number, kind: NameKind, lineNumber: number): void {
+    this.#starts[this.#count] = this.#used | NAME_KIND[kind];
     this.#lines[this.#count] = lineNumber;
     this.#count++;
     this.#used = used;

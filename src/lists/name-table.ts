@@ -1,8 +1,8 @@
 import type { Name } from "../dns/name.ts";
 
 /**
- * The names of a table as they were collected. Entry `i` is the wire form without the root label in `octets[starts[i] .. starts[i + 1]]`, the highest bit of
- * `starts[i]` masked off: that bit says that the entry stands for exactly this name rather than for it and everything below. The arrays belong to the table.
+ * The names of a table as they were collected. Entry `i` is the wire form without the root label in `octets[starts[i] .. starts[i + 1]]`, the two highest bits
+ * of `starts[i]` masked off: these are its kind, one of `NAME_KIND`. The arrays belong to the table.
  */
 export interface NameRows {
   readonly octets: Buffer;
@@ -11,15 +11,22 @@ export interface NameRows {
   readonly lines: Uint32Array;
 }
 
-export const EXACT_BIT = 0x8000_0000;
-const OFFSET_MASK = 0x7fff_ffff;
+/** What an entry stands for: the name and everything below it, the name alone, or what is below it alone. */
+export const NAME_KIND = { suffix: 0, full: 0x8000_0000 | 0, below: 0x4000_0000 } as const;
+export type NameKind = keyof typeof NAME_KIND;
+
+const KIND_MASK = 0xc000_0000 | 0;
+const OFFSET_MASK = 0x3fff_ffff;
+
+/** Octets that the names of one table may have together. */
+export const MAX_TABLE_OCTETS = OFFSET_MASK;
 
 /** Share of the slots that may be taken: beyond it probes for names that are not there grow long. */
 const MAX_LOAD = 0.7;
 const HASH_SEED = 0x811c_9dc5 | 0;
 const HASH_PRIME = 0x0100_0193;
-/** Told apart by their hash, exact names and suffixes share one table. */
-const EXACT_SALT = 0x5bd1_e995;
+/** Told apart by their hash, names that stand for themselves alone and suffixes share one table. */
+const FULL_SALT = 0x5bd1_e995;
 
 /** A name has at most 127 labels besides the root. Filled and read within one call. */
 const labelStarts = new Uint8Array(128);
@@ -70,12 +77,13 @@ export class NameTable {
       const entry = this.#probe(name, start, mixed(hash));
       if (entry >= 0) found = entry;
     }
-    const exact = this.#probe(name, 0, mixed(hash ^ EXACT_SALT), EXACT_BIT);
+    const exact = this.#probe(name, 0, mixed(hash ^ FULL_SALT), true);
     return exact >= 0 ? exact : found;
   }
 
-  isExact(entry: number): boolean {
-    return ((this.#starts[entry] ?? 0) & EXACT_BIT) !== 0;
+  kindOf(entry: number): NameKind {
+    const kind = this.#kind(entry);
+    return kind === NAME_KIND.full ? "full" : kind === NAME_KIND.below ? "below" : "suffix";
   }
 
   /** Octets of the entry's name on the wire, the root label included. */
@@ -96,6 +104,10 @@ export class NameTable {
     return this.#starts.length - 1;
   }
 
+  #kind(entry: number): number {
+    return (this.#starts[entry] ?? 0) & KIND_MASK;
+  }
+
   #start(entry: number): number {
     return (this.#starts[entry] ?? 0) & OFFSET_MASK;
   }
@@ -104,14 +116,16 @@ export class NameTable {
     return (this.#starts[entry + 1] ?? 0) & OFFSET_MASK;
   }
 
-  #probe(name: Name, from: number, hash: number, exactBit = 0): number {
+  #probe(name: Name, from: number, hash: number, full = false): number {
     const tag = hash >>> 24 || 1;
     for (let slot = hash & this.#mask; ; slot = (slot + 1) & this.#mask) {
       const held = this.#tags[slot];
       if (held === 0) return -1;
       if (held !== tag) continue;
       const entry = this.#entries[slot] ?? 0;
-      if (this.#isSuffix(entry, name, from) && ((this.#starts[entry] ?? 0) & EXACT_BIT) === (exactBit | 0)) return entry;
+      const kind = this.#kind(entry);
+      const fits = full ? kind === NAME_KIND.full : kind === NAME_KIND.suffix || (kind === NAME_KIND.below && from > 0);
+      if (fits && this.#isSuffix(entry, name, from)) return entry;
     }
   }
 
@@ -149,14 +163,14 @@ export class NameTable {
       const stop = start + 1 + (octets[start] ?? 0);
       for (let position = start; position < stop; position++) hash = Math.imul(hash ^ (octets[position] ?? 0), HASH_PRIME);
     }
-    return mixed(this.isExact(entry) ? hash ^ EXACT_SALT : hash);
+    return mixed(this.#kind(entry) === NAME_KIND.full ? hash ^ FULL_SALT : hash);
   }
 
   #equal(left: number, right: number): boolean {
     const leftStart = this.#start(left);
     const rightStart = this.#start(right);
     const length = this.#end(left) - leftStart;
-    if (this.isExact(left) !== this.isExact(right) || this.#end(right) - rightStart !== length) return false;
+    if (this.#kind(left) !== this.#kind(right) || this.#end(right) - rightStart !== length) return false;
     const octets = this.#octets;
     for (let index = 0; index < length; index++) if (octets[leftStart + index] !== octets[rightStart + index]) return false;
     return true;

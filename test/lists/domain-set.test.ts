@@ -109,6 +109,24 @@ describe("a set of domains", () => {
     expect(set.size).toBe(4);
   });
 
+  test("what stands only for the names below yields to nothing but longer patterns, and leaves its own name to others", () => {
+    const builder = new DomainSetBuilder("list");
+    const sink = builder.source("file");
+    sink.name("below", spanOf("a.test"), 1);
+    sink.name("suffix", spanOf("test"), 2);
+    sink.name("below", spanOf("c.test"), 3);
+    sink.name("suffix", spanOf("c.test"), 4);
+    const set = builder.build();
+    expect(["a.test", "x.a.test", "y.x.a.test", "c.test"].map((text) => matched(set, text))).toEqual([
+      "test",
+      "*.a.test",
+      "*.a.test",
+      "c.test",
+    ]);
+    expect([...set.names()].map(nameText)).toEqual(["*.a.test", "test", "*.c.test", "c.test"]);
+    expect(set.size).toBe(4);
+  });
+
   test("an empty set holds nothing", () => {
     const set = setOf();
     expect([set.size, matched(set, "example.com"), matched(set, ".")]).toEqual([0, null, null]);

@@ -214,12 +214,15 @@ describe("an AdGuard list", () => {
   });
 
   test("regular expressions and wildcards match on the whole name", () => {
-    expect(matches(reading, "track7.net", "ad7.wild.test", "x.ad.wild.test", "bad.wild.test", "x.below.test")).toEqual([
+    expect(
+      matches(reading, "track7.net", "ad7.wild.test", "x.ad.wild.test", "bad.wild.test", "x.below.test", "below.test"),
+    ).toEqual([
       "regexp:^track[0-9]+\\.:12",
       "regexp:(?:^|\\.)ad.*\\.wild\\.test$:13",
       "regexp:(?:^|\\.)ad.*\\.wild\\.test$:13",
       null,
-      "below.test:14",
+      "*.below.test:14",
+      null,
     ]);
   });
 
@@ -237,12 +240,14 @@ describe("an AdGuard list", () => {
 describe("rule sets of Clash and Surge", () => {
   test("YAML payload", () => {
     const reading = read("payload:\n  # c\n  - '+.a.test'\n  - \".b.test\"\n  - c.test # why\n  - '*.d.test'\n");
-    expect(matches(reading, "a.test", "x.b.test", "c.test", "x.c.test", "d.test")).toEqual([
+    expect(matches(reading, "a.test", "x.b.test", "b.test", "c.test", "x.c.test", "d.test", "y.x.d.test")).toEqual([
       "a.test:3",
-      "b.test:4",
+      "*.b.test:4",
+      null,
       "full:c.test:5",
       null,
-      "d.test:6",
+      null,
+      "*.d.test:6",
     ]);
     expect(reading.warnings).toEqual([]);
   });
@@ -362,7 +367,7 @@ describe("the format", () => {
   });
 
   test("can be told by the category", () => {
-    expect(matches(read("a.test\n.b.test\n", "clash"), "a.test", "x.a.test", "x.b.test")).toEqual([
+    expect(matches(read("a.test\n+.b.test\n", "clash"), "a.test", "x.a.test", "x.b.test")).toEqual([
       "full:a.test:1",
       null,
       "b.test:2",

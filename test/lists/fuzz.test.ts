@@ -41,14 +41,14 @@ const anyBytes = fc.oneof(
 );
 const category = fc.constantFrom(null, "cn", "cn@ads", "@cn", ...TEXT_FORMATS);
 
-/** Passes everything on but exceptions, and notes the names that were taken. */
+/** Passes everything on but exceptions, and notes the names that were taken and are in the set themselves. */
 function recording(sink: DomainSink, taken: Name[]): DomainSink {
   return {
     ...sink,
     name(kind, span, line) {
       const reason = sink.name(kind, span, line);
       const name = nameFromText(spanText(span));
-      if (reason === null && name !== null) taken.push(name);
+      if (reason === null && name !== null && kind !== "below") taken.push(name);
       return reason;
     },
     exception: () => null,

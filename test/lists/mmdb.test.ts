@@ -40,7 +40,7 @@ interface Network {
   readonly record: Value;
 }
 
-/** Writes a database of 16-octet addresses. Networks must not enclose each other, nor anything under `aliasOfIpv4`. */
+/** Writes a database, of version 6. Networks must not enclose each other, nor anything under `aliasOfIpv4`. */
 function database(networks: readonly Network[], recordBits: 24 | 28 | 32, aliasOfIpv4 = false): Buffer {
   const nodes: [Place, Place][] = [[null, null]];
   const data: Buffer[] = [];

@@ -9,13 +9,14 @@ const COSMETIC = /#@?#|#@?[?$%]+#|\$\$|\$@\$/;
 const HARMLESS_MODIFIERS = new Set(["important", "all"]);
 
 /**
- * AdGuard's rules for DNS: `||name^` with all below it, `|name^` and a bare name alone, `@@` an exception, `/…/` a regular expression, `*` any octets,
+ * AdGuard's rules for DNS: `||name^` with all below it, `||*.name^` what is below alone, `|name^` and a bare name alone, `@@` an exception, `/…/` a regular expression, `*` any octets,
  * lines of a hosts file. What speaks of pages or of single requests is no matter for DNS, and is skipped with a warning.
  */
 export const readAdguardLine: DomainLineReader = (line, lineNumber, sink) => {
   const text = spanText(line);
+  if (/^([![]|#+([\s#=-]|$))/.test(text)) return null;
   if (COSMETIC.test(text)) return "a cosmetic rule, which is about pages";
-  if (/^[!#[]/.test(text)) return null;
+  if (text.startsWith("#")) return null;
   if (addressFromText(text.split(/\s/, 1)[0] ?? "") !== null) return readHostsLine(line, lineNumber, sink);
   const excepted = text.startsWith("@@");
   const { pattern, modifiers } = splitModifiers(excepted ? text.slice(2) : text);
@@ -38,16 +39,16 @@ function readRule({ pattern, excepted, lineNumber }: Rule, sink: DomainSink): st
   if (rest.startsWith("/")) return "a rule about a path";
   if (!/^\^?\|?$/.test(rest)) return "not a rule about a name";
   const bare = name.replace(/^\*\./, "");
-  const kind = start === "||" || bare !== name ? "suffix" : "full";
+  const kind = bare !== name ? "below" : start === "||" ? "suffix" : "full";
   if (!bare.includes("*"))
     return excepted ? sink.exception(kind, spanOf(bare), lineNumber) : sink.name(kind, spanOf(bare), lineNumber);
   if (excepted) return "an exception with a wildcard";
-  return /^[\w.*-]+$/.test(name) ? sink.text("regexp", wildcardSource(kind, name), lineNumber) : "not a domain name";
+  return /^[\w.*-]+$/.test(name) ? sink.text("regexp", wildcardSource(start === "||", name), lineNumber) : "not a domain name";
 }
 
-function wildcardSource(kind: "suffix" | "full", name: string): string {
+function wildcardSource(anyDepth: boolean, name: string): string {
   const body = name.replaceAll(".", "\\.").replace(/\*+/g, ".*");
-  return `${kind === "suffix" ? "(?:^|\\.)" : "^"}${body}$`;
+  return `${anyDepth ? "(?:^|\\.)" : "^"}${body}$`;
 }
 
 function splitModifiers(rule: string): { readonly pattern: string; readonly modifiers: readonly string[] } {

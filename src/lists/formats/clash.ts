@@ -4,16 +4,15 @@ import { withoutWildcard } from "./plain.ts";
 
 /**
  * Rule sets of Clash and Surge, as YAML (`payload:` and `- '+.x'`) or as lines: `DOMAIN-SUFFIX,x`, `DOMAIN,x`, `DOMAIN-KEYWORD,x`, `DOMAIN-REGEX,x`; without
- * a type, `+.x`, `.x` and `*.x` are x and everything below, and `x` is x alone.
+ * a type, `+.x` is x and everything below, `.x` and `*.x` (which Clash takes for one level) what is below alone, and `x` is x alone.
  */
 export const readClashLine: DomainLineReader = (line, lineNumber, sink) => {
   const text = clashValue(line);
   if (text === null) return null;
   const [type = "", value] = text.split(",", 2).map((part) => part.trim());
   if (value === undefined) {
-    const name = spanOf(text);
-    const bare = withoutWildcard(name);
-    return sink.name(bare === name ? "full" : "suffix", bare, lineNumber);
+    const kind = text.startsWith("+.") ? "suffix" : /^\*?\./.test(text) ? "below" : "full";
+    return sink.name(kind, withoutWildcard(spanOf(text)), lineNumber);
   }
   switch (type.toUpperCase()) {
     case "DOMAIN":

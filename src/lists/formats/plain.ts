@@ -59,6 +59,6 @@ function regexpAndAttributes(content: Span, attributes: readonly string[]): Span
 }
 
 function carriesAll(tags: readonly Span[], attributes: readonly string[]): boolean {
-  const carried = tags.map((tag) => spanText(after(tag, 1)));
+  const carried = tags.map((tag) => spanText(after(tag, 1)).toLowerCase());
   return attributes.every((attribute) => carried.includes(attribute));
 }

@@ -53,6 +53,7 @@ function formatOfHeader(line: string): TextFormat | null {
 /** null for a comment. */
 function formatOfLine(line: string): TextFormat | null {
   if (/^(#|;|\/\/)/.test(line)) return null;
+  if (/^(full|domain|keyword|regexp|include):/.test(line)) return "plain";
   if (/^[a-z-]+\s*=\s*[^=\s]/.test(line)) return "dnsmasq";
   if (/^(-\s+\S|(domain|host)(-suffix|-keyword|-regex)?\s*,|ip-cidr6?\s*,)/i.test(line)) return "clash";
   if (/^(!|@@|\|)|\^(\$|\||$)/i.test(line)) return "adguard";
