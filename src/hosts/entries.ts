@@ -20,7 +20,7 @@ export interface HostsReading {
 const MAX_PROBLEMS = 100;
 
 /** What `source` says of entries that come from section `hosts` itself. */
-export const RECORDS_SOURCE = "hosts.records";
+const RECORDS_SOURCE = "hosts.records";
 
 /** Reads the hosts-file format: an address, then names (`*.` may stand before one), `#` begins a comment. A bad word is a problem; the rest of its line holds. */
 export function readHostsFile(text: string, source: string): HostsReading {

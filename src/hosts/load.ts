@@ -4,7 +4,7 @@ import { HostsTable } from "./hosts-table.ts";
 import type { HostsOptions } from "./options.ts";
 
 /** A hosts file beyond this is a mistake: each name in it is an object in memory. Long lists belong into section `lists`. */
-export const MAX_HOSTS_FILE_BYTES = 32 * 1024 * 1024;
+const MAX_HOSTS_FILE_BYTES = 32 * 1024 * 1024;
 
 export interface LoadedHosts {
   readonly table: HostsTable;

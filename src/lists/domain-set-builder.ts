@@ -6,7 +6,7 @@ import { boundedRegexp } from "./regexp.ts";
 import type { Span } from "./span.ts";
 
 /** Keywords and regular expressions of one set together: each costs every query that no name of the set matches. */
-export const MAX_TEXT_PATTERNS = 2000;
+const MAX_TEXT_PATTERNS = 2000;
 const MAX_KEYWORD_LENGTH = 253;
 
 /** Takes the entries of one source while its file is read. Every method answers why the entry cannot be used, or null. */

@@ -10,7 +10,7 @@ import { readDomains } from "./read-domains.ts";
 import { type Warning, WarningLog } from "./warnings.ts";
 
 /** Larger files are refused: they are read as a whole. */
-export const MAX_LIST_FILE_BYTES = 256 * 1024 * 1024;
+const MAX_LIST_FILE_BYTES = 256 * 1024 * 1024;
 
 /** The lists of a configuration, as they were when they were loaded. */
 export interface Lists {

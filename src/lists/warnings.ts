@@ -5,7 +5,7 @@ export interface Warning {
 }
 
 /** Warnings of one source that are kept whole; further ones are counted. */
-export const MAX_KEPT_WARNINGS = 20;
+const MAX_KEPT_WARNINGS = 20;
 
 /** Counts the lines of one source that could not be used. */
 export class WarningLog {

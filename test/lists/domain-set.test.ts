@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { type Name, nameFromText, nameText } from "../../src/dns/name.ts";
 import { type DomainSet, outranks } from "../../src/lists/domain-set.ts";
 import { DomainSetBuilder, domainSetFromPatterns } from "../../src/lists/domain-set-builder.ts";
-import { type Pattern, parsePattern, patternText } from "../../src/lists/pattern.ts";
+import { type Pattern, parseDomainCondition, parsePattern, patternText } from "../../src/lists/pattern.ts";
 import { spanOf } from "../../src/lists/span.ts";
 
 function name(text: string): Name {
@@ -262,5 +262,20 @@ describe("patterns as text", () => {
       kind: "bad",
       reason: "*.apps.lan is no domain name; apps.lan stands for it and everything below it",
     });
+  });
+});
+
+describe("what stands in a rule's domains", () => {
+  test("is a pattern or a list, perhaps excepted", () => {
+    expect(["lan", "!full:x.lan", "list:cn", "! list:ads"].map(parseDomainCondition)).toEqual([
+      { excepted: false, target: { kind: "suffix", name: name("lan") } },
+      { excepted: true, target: { kind: "full", name: name("x.lan") } },
+      { excepted: false, target: { kind: "list", list: "cn" } },
+      { excepted: true, target: { kind: "list", list: "ads" } },
+    ]);
+  });
+
+  test("is refused with the reason where it is neither", () => {
+    expect(parseDomainCondition("!a b")).toEqual({ kind: "bad", reason: "a b is no domain name" });
   });
 });
