@@ -7,6 +7,8 @@ export interface ScriptedProxy {
   /** Every target that was asked for, as `host:port`. */
   readonly targets: readonly string[];
   options(changes?: Partial<ProxyOptions>): ProxyOptions;
+  /** From now on nothing comes through the tunnels there are, in either direction, and none of them is closed. */
+  freeze(): void;
   close(): Promise<void>;
 }
 
@@ -26,6 +28,7 @@ export async function scriptedProxy(
 ): Promise<ScriptedProxy> {
   const targets: string[] = [];
   const sockets = new Set<Socket>();
+  const frozen = new WeakSet<Socket>();
   const track = (socket: Socket): void => {
     sockets.add(socket);
     socket.on("error", () => socket.destroy()).on("close", () => sockets.delete(socket));
@@ -34,7 +37,7 @@ export async function scriptedProxy(
     track(client);
     const accept = protocol === "socks5" ? acceptSocks5 : acceptHttp;
     if (options.garbage !== undefined) client.end(options.garbage);
-    else accept(client, { targets, options, track }).catch(() => client.destroy());
+    else accept(client, { targets, options, track, frozen }).catch(() => client.destroy());
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -42,6 +45,9 @@ export async function scriptedProxy(
   return {
     targets,
     options: (changes = {}) => ({ protocol, host: "127.0.0.1", port, username: null, password: null, ...changes }),
+    freeze: () => {
+      for (const socket of sockets) frozen.add(socket);
+    },
     close: async () => {
       for (const socket of sockets) socket.destroy();
       await new Promise<void>((resolve) => server.close(() => resolve()));
@@ -53,9 +59,11 @@ interface Accepting {
   readonly targets: string[];
   readonly options: ScriptedProxyOptions;
   readonly track: (socket: Socket) => void;
+  readonly frozen: WeakSet<Socket>;
 }
 
-async function acceptSocks5(client: Socket, { targets, options, track }: Accepting): Promise<void> {
+async function acceptSocks5(client: Socket, accepting: Accepting): Promise<void> {
+  const { targets, options } = accepting;
   const [, methods = 0] = await readOctets(client, 2);
   const offered = await readOctets(client, methods);
   const login = options.login ?? null;
@@ -74,12 +82,13 @@ async function acceptSocks5(client: Socket, { targets, options, track }: Accepti
   const port = (await readOctets(client, 2)).readUInt16BE(0);
   targets.push(`${host}:${port}`);
   if (options.refuses) return void client.end(Uint8Array.of(5, 2, 0, 1, 0, 0, 0, 0, 0, 0));
-  await join(client, { host, port, track });
+  await join(client, { host, port }, accepting);
   // The name of the proxy's own end, so that its length has to be read too.
   client.write(Buffer.from([5, 0, 0, 3, 5, ...Buffer.from("proxy"), 0, 1]));
 }
 
-async function acceptHttp(client: Socket, { targets, options, track }: Accepting): Promise<void> {
+async function acceptHttp(client: Socket, accepting: Accepting): Promise<void> {
+  const { targets, options } = accepting;
   const head = (await readThrough(client, "\r\n\r\n", 8192)).toString();
   const [, authority = ""] = /^CONNECT (\S+) HTTP\/1\.1\r\n/.exec(head) ?? [];
   const login = options.login ?? null;
@@ -89,19 +98,20 @@ async function acceptHttp(client: Socket, { targets, options, track }: Accepting
   targets.push(authority);
   if (options.refuses) return void client.end("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
   const { hostname, port } = new URL(`http://${authority}`);
-  await join(client, { host: hostname.replace(/^\[|\]$/g, ""), port: Number(port), track });
+  await join(client, { host: hostname.replace(/^\[|\]$/g, ""), port: Number(port) }, accepting);
   client.write("HTTP/1.1 200 Connection established\r\nVia: test\r\n\r\n");
 }
 
 async function join(
   client: Socket,
-  { host, port, track }: { readonly host: string; readonly port: number; readonly track: (socket: Socket) => void },
+  { host, port }: { readonly host: string; readonly port: number },
+  { track, frozen }: Accepting,
 ): Promise<void> {
   const server = connect(port, isIP(host) === 0 ? "127.0.0.1" : host);
   track(server);
   await once(server, "connect");
-  client.on("data", (chunk) => server.write(chunk)).on("close", () => server.destroy());
-  server.on("data", (chunk) => client.write(chunk)).on("close", () => client.destroy());
+  client.on("data", (chunk) => frozen.has(client) || server.write(chunk)).on("close", () => server.destroy());
+  server.on("data", (chunk) => frozen.has(client) || client.write(chunk)).on("close", () => client.destroy());
 }
 
 async function counted(client: Socket): Promise<string> {

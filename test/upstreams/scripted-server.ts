@@ -46,7 +46,7 @@ export type Action =
   | { readonly kind: "close" }
   /** Sends the first half of what `reply` would, then closes the connection; nothing on UDP. */
   | { readonly kind: "closeMidway"; readonly message: Uint8Array }
-  | { readonly kind: "after"; readonly delayMs: number; readonly then: Action }
+  | { readonly kind: "after"; readonly delayMs: number; readonly action: Action }
   | { readonly kind: "all"; readonly actions: readonly Action[] }
   /** An HTTP answer of any kind; a silence elsewhere. */
   | {
@@ -57,7 +57,7 @@ export type Action =
     }
   /** HTTP/2: RST_STREAM with REFUSED_STREAM; a silence elsewhere. */
   | { readonly kind: "refuseStream" }
-  /** HTTP/2: GOAWAY, with which every stream after `lastStreamId` has not been processed; a silence elsewhere. */
+  /** HTTP/2: GOAWAY, with which every stream after `lastStreamId` (1 or more) has not been processed; a silence elsewhere. */
   | { readonly kind: "goaway"; readonly lastStreamId: number };
 
 export type Script = (asked: Asked) => Action | Promise<Action>;
@@ -82,6 +82,8 @@ export interface ScriptedOptions {
   /** For actions of kind `after`. */
   readonly clock?: Clock;
   readonly address?: string;
+  /** How many streams a session of HTTP/2 may have at a time. */
+  readonly maxStreams?: number;
 }
 
 const directory = new URL("../fixtures/tls/", import.meta.url);
@@ -93,10 +95,10 @@ export const testCertificate = readFileSync(new URL("cert.pem", directory), "utf
 export async function scriptedServer(
   transport: ScriptedTransport,
   script: Script,
-  { clock, address = "127.0.0.1" }: ScriptedOptions = {},
+  { clock, address = "127.0.0.1", maxStreams = 100 }: ScriptedOptions = {},
 ): Promise<ScriptedServer> {
   const stage = new Stage(script, clock ?? null);
-  const closers = await (transport === "dns" ? openDns(stage, address) : openSecure(transport, stage, address));
+  const closers = await (transport === "dns" ? openDns(stage, address) : openSecure(transport, stage, { address, maxStreams }));
   let closing: Promise<void> | null = null;
   const protocol = transport === "dns" ? "udp" : transport === "tls" ? "tls" : "https";
   const host = address.includes(":") ? `[${address}]` : address;
@@ -205,7 +207,7 @@ class Stage {
         break;
       case "after":
         if (this.#clock === null) throw new Error("a delay needs a clock");
-        this.#clock.setTimer(() => this.#perform(action.then, id, way), action.delayMs);
+        this.#clock.setTimer(() => this.#perform(action.action, id, way), action.delayMs);
         break;
       case "all":
         for (const each of action.actions) this.#perform(each, id, way);
@@ -247,18 +249,20 @@ async function openDns(stage: Stage, address: string): Promise<Opened> {
   }
 }
 
-async function openSecure(transport: "tls" | "https" | "h1" | "h2", stage: Stage, address: string): Promise<Opened> {
-  const identity = { key: testKey, cert: testCertificate };
-  const server = secureServer(transport, stage, identity);
+type SecureTransport = Exclude<ScriptedTransport, "dns">;
+
+async function openSecure(
+  transport: SecureTransport,
+  stage: Stage,
+  { address, maxStreams }: { readonly address: string; readonly maxStreams: number },
+): Promise<Opened> {
+  const server = secureServer(transport, stage, maxStreams);
   const port = await listening(server, 0, address);
   return { port, close: () => closed(server) };
 }
 
-function secureServer(
-  transport: "tls" | "https" | "h1" | "h2",
-  stage: Stage,
-  identity: { readonly key: string; readonly cert: string },
-): Server {
+function secureServer(transport: SecureTransport, stage: Stage, maxConcurrentStreams: number): Server {
+  const identity = { key: testKey, cert: testCertificate };
   if (transport === "tls")
     return createTlsServer({ ...identity, ALPNProtocols: ["dot"] }, (socket) => serveStream(stage, socket, "tls"));
   // By the client's port: what a request shows of its HTTP/2 connection is not the socket itself.
@@ -268,7 +272,7 @@ function secureServer(
   const server =
     transport === "h1"
       ? createHttpsServer(identity, serve)
-      : createSecureServer({ ...identity, allowHTTP1: transport === "https" }, serve);
+      : createSecureServer({ ...identity, allowHTTP1: transport === "https", settings: { maxConcurrentStreams } }, serve);
   server.on("secureConnection", (socket) => connections.set(socket.remotePort, stage.accept(socket)));
   return server.on("tlsClientError", () => undefined);
 }

@@ -5,6 +5,7 @@ import type { ProxyOptions, ServerOptions } from "../../../src/upstreams/options
 import { openServer } from "../../../src/upstreams/server.ts";
 import type { ServerContext } from "../../../src/upstreams/server-context.ts";
 import type { Attempt, Errand, Upstream } from "../../../src/upstreams/upstream.ts";
+import { type FakeClock, fakeClock } from "../../fake-clock.ts";
 import { type ScriptedProxy, scriptedProxy } from "../scripted-proxy.ts";
 import { type Script, type ScriptedServer, type ScriptedTransport, scriptedServer, testCertificate } from "../scripted-server.ts";
 
@@ -48,18 +49,19 @@ export interface SiteOptions {
   readonly clock?: Clock;
   readonly changes?: Partial<ServerOptions>;
   readonly context?: Partial<ServerContext>;
+  readonly maxStreams?: number;
 }
 
 /** A scripted server, a proxy where the way has one, and an upstream that leads there; all closed when the test ends. */
 export async function site(
   way: Way,
   script: Script,
-  { clock = systemClock, changes = {}, context = {} }: SiteOptions = {},
+  { clock = systemClock, changes = {}, context = {}, maxStreams = 100 }: SiteOptions = {},
 ): Promise<Site> {
-  const server = await scriptedServer(way.server, script, { clock });
+  const server = await scriptedServer(way.server, script, { clock, maxStreams });
   const proxy = way.proxy === null ? null : await scriptedProxy(way.proxy);
-  const options = server.options({ protocol: way.protocol, method: way.method, ...changes });
-  const upstream = openServer(options, { ...contextWith({ clock, proxy: proxy?.options() ?? null }), ...context });
+  const serverOptions = server.options({ protocol: way.protocol, method: way.method, ...changes });
+  const upstream = openServer(serverOptions, { ...contextWith({ clock, proxy: proxy?.options() ?? null }), ...context });
   onTestFinished(async () => {
     await upstream.close();
     await proxy?.close();
@@ -76,6 +78,29 @@ export function contextWith(changes: Partial<ServerContext> = {}): ServerContext
     ca: testCertificate,
     system: { resolvConf: "/nonexistent/resolv.conf", isOurs: () => false },
     ...changes,
+  };
+}
+
+/** A clock that also says how many timers are pending. */
+export function countingClock(clock: FakeClock = fakeClock()): FakeClock & { readonly pending: () => number } {
+  const timers = new Set<symbol>();
+  return {
+    ...clock,
+    setTimer(run, delayMs) {
+      const key = Symbol("timer");
+      timers.add(key);
+      const timer = clock.setTimer(() => {
+        timers.delete(key);
+        run();
+      }, delayMs);
+      return {
+        cancel: () => {
+          timers.delete(key);
+          timer.cancel();
+        },
+      };
+    },
+    pending: () => timers.size,
   };
 }
 

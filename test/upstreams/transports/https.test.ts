@@ -1,0 +1,231 @@
+import { describe, expect, test, vi } from "vitest";
+import { fakeClock } from "../../fake-clock.ts";
+import { addresses, addressMessage, questionFor } from "../messages.ts";
+import type { Action, Asked, ScriptedTransport } from "../scripted-server.ts";
+import { addressTexts, countingClock, errand, site, type Way } from "./set-up.ts";
+
+const question = questionFor("www.example");
+const DNS_TYPE = { "content-type": "application/dns-message" };
+
+function way(server: ScriptedTransport, method: "GET" | "POST" = "GET"): Way {
+  return { title: server, server, protocol: "https", method, proxy: null };
+}
+
+describe.each(["h1", "h2"] as const)("a request over %s", (version) => {
+  test("by GET has the question in its path, id 0, base64url without padding, and is the same for the same question", async () => {
+    const { upstream, server } = await site(way(version), (asked) => addresses(asked, "192.0.2.1"));
+    await upstream.exchange(question, errand());
+    await upstream.exchange(question, errand());
+    const [first, second] = server.asked;
+    expect(first?.http).toMatchObject({ method: "GET", accept: "application/dns-message" });
+    expect(first?.http?.path).toMatch(/^\/dns-query\?dns=[A-Za-z0-9_-]+$/);
+    expect(first?.query.id).toBe(0);
+    expect(second?.http?.path).toBe(first?.http?.path);
+  });
+
+  test("by GET keeps a query that the URL has", async () => {
+    const changes = { path: "/resolve?token=a%20b" };
+    const { upstream, server } = await site(way(version), (asked) => addresses(asked, "192.0.2.1"), { changes });
+    await upstream.exchange(question, errand());
+    expect(server.asked[0]?.http?.path).toMatch(/^\/resolve\?token=a%20b&dns=[A-Za-z0-9_-]+$/);
+  });
+
+  test("by POST has the question, padded, as its body", async () => {
+    const { upstream, server } = await site(way(version, "POST"), (asked) => addresses(asked, "192.0.2.1"));
+    await upstream.exchange(question, errand());
+    expect(server.asked[0]?.http).toMatchObject({ method: "POST", path: "/dns-query", accept: "application/dns-message" });
+    expect(server.asked[0]?.message.length).toBe(128);
+  });
+
+  test.each([204, 301, 302, 307, 400, 404, 429, 500, 503])(
+    "answered with status %i is a failure, and no redirect is followed",
+    async (status) => {
+      const { upstream, server } = await site(way(version), (asked) => ({
+        kind: "http",
+        status,
+        headers: { ...DNS_TYPE, location: "/elsewhere" },
+        body: status === 204 ? new Uint8Array() : addressMessage(asked.query, ["203.0.113.1"]),
+      }));
+      const trip = errand();
+      await expect(upstream.exchange(question, trip)).rejects.toMatchObject({ failure: "http" });
+      expect(trip.attempts).toMatchObject([{ failure: "http" }]);
+      expect(server.asked).toHaveLength(1);
+    },
+  );
+
+  test.each([
+    ["application/dns-message", true],
+    ["Application/DNS-Message; charset=binary", true],
+    ["application/dns-json", false],
+    ["application/dns-messages", false],
+    ["text/html", false],
+    [null, false],
+  ])("answered as %s: its body counts %s", async (type, counts) => {
+    const { upstream } = await site(way(version), ({ query }) => ({
+      kind: "http",
+      status: 200,
+      headers: type === null ? {} : { "content-type": type },
+      body: addressMessage(query, ["192.0.2.1"]),
+    }));
+    const exchange = upstream.exchange(question, errand());
+    if (counts) expect(addressTexts(await exchange)).toEqual(["192.0.2.1"]);
+    else await expect(exchange).rejects.toMatchObject({ failure: "malformed" });
+  });
+
+  test.each([
+    [65_535, true],
+    [65_536, false],
+    [1_000_000, false],
+  ])("answered with %i octets: read to the end %s", async (length, isRead) => {
+    const { upstream } = await site(way(version), () => ({ kind: "raw", message: new Uint8Array(length) }));
+    const detail = isRead ? /answers another question/ : /octets|size/i;
+    await expect(upstream.exchange(question, errand())).rejects.toMatchObject({
+      failure: "malformed",
+      message: expect.stringMatching(detail),
+    });
+  });
+
+  test("answered with nothing is malformed", async () => {
+    const { upstream } = await site(way(version), () => ({ kind: "raw", message: new Uint8Array() }));
+    await expect(upstream.exchange(question, errand())).rejects.toMatchObject({ failure: "malformed" });
+  });
+
+  test("after ones that failed with a status goes over the same connections", async () => {
+    const { upstream, server } = await site(way(version), (asked) =>
+      asked.serial <= 5 ? { kind: "http", status: 503, headers: {}, body: Buffer.from("busy") } : addresses(asked, "192.0.2.1"),
+    );
+    for (let count = 0; count < 5; count++)
+      await expect(upstream.exchange(question, errand())).rejects.toMatchObject({ failure: "http" });
+    await upstream.exchange(question, errand());
+    expect(server.accepted).toBeLessThanOrEqual(version === "h1" ? 2 : 1);
+  });
+});
+
+describe("the version of HTTP", () => {
+  test.each([
+    ["https", "2.0"],
+    ["h2", "2.0"],
+    ["h1", "1.1"],
+  ] as const)("of a server that offers %s is %s", async (transport, version) => {
+    const { upstream, server } = await site(way(transport), (asked) => addresses(asked, "192.0.2.1"));
+    await upstream.exchange(question, errand());
+    await upstream.exchange(question, errand());
+    expect(server.asked.map(({ http }) => http?.version)).toEqual([version, version]);
+  });
+
+  test("is found out anew ten minutes after it was 1.1", async () => {
+    const clock = fakeClock();
+    const { upstream, server } = await site(way("h1"), (asked) => addresses(asked, "192.0.2.1"), { clock });
+    await upstream.exchange(question, errand());
+    await clock.advance(600_000);
+    await vi.waitUntil(() => server.open === 0);
+    expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
+  });
+
+  test("2 has at most as many requests at a time as the server allows, and all are answered", async () => {
+    let open = 0;
+    let most = 0;
+    const script = async (asked: Asked): Promise<Action> => {
+      open += 1;
+      most = Math.max(most, open);
+      await vi.waitUntil(() => open === 3 || server.asked.length === 51);
+      open -= 1;
+      return addresses(asked, "192.0.2.1");
+    };
+    const { upstream, server } = await site(way("h2"), (asked) => addresses(asked, "192.0.2.1"), { maxStreams: 3 });
+    // The first answer brings the server's settings.
+    await upstream.exchange(question, errand());
+    server.follow(script);
+    const exchanges = Array.from({ length: 50 }, () => upstream.exchange(question, errand()));
+    expect((await Promise.all(exchanges)).map(addressTexts)).toEqual(Array.from({ length: 50 }, () => ["192.0.2.1"]));
+    expect(most).toBe(3);
+  });
+});
+
+describe("a session of HTTP/2", () => {
+  test("that refuses a stream costs a second request and nothing more, on a fresh session too", async () => {
+    const { upstream, server } = await site(way("h2"), (asked) =>
+      asked.serial === 1 ? { kind: "refuseStream" } : addresses(asked, "192.0.2.1"),
+    );
+    const trip = errand();
+    expect(addressTexts(await upstream.exchange(question, trip))).toEqual(["192.0.2.1"]);
+    expect(trip.attempts).toHaveLength(1);
+    expect(server.asked).toHaveLength(2);
+  });
+
+  test("that goes away before it has looked at a stream costs another session and nothing more", async () => {
+    const { upstream, server } = await site(way("h2"), (asked) =>
+      asked.serial === 2 ? { kind: "goaway", lastStreamId: 1 } : addresses(asked, "192.0.2.1"),
+    );
+    await upstream.exchange(question, errand());
+    const trip = errand();
+    expect(addressTexts(await upstream.exchange(question, trip))).toEqual(["192.0.2.1"]);
+    expect(trip.attempts).toHaveLength(1);
+    expect(server.asked.map(({ connection }) => connection)).toEqual([1, 1, 2]);
+  });
+
+  test("that refuses a stream twice is a failure", async () => {
+    const { upstream, server } = await site(way("h2"), () => ({ kind: "refuseStream" }));
+    await expect(upstream.exchange(question, errand())).rejects.toMatchObject({ failure: "network" });
+    expect(server.asked).toHaveLength(2);
+  });
+
+  test("that goes away still answers what it has accepted, while new questions take another", async () => {
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    const { upstream, server } = await site(way("h2"), async (asked): Promise<Action> => {
+      if (asked.serial !== 1) return addresses(asked, "192.0.2.2");
+      await released;
+      return { kind: "all", actions: [{ kind: "goaway", lastStreamId: 2 ** 31 - 1 }, addresses(asked, "192.0.2.1")] };
+    });
+    const first = upstream.exchange(question, errand());
+    await vi.waitUntil(() => server.asked.length === 1);
+    release();
+    expect(addressTexts(await first)).toEqual(["192.0.2.1"]);
+    expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.2"]);
+    expect(server.accepted).toBe(2);
+  });
+
+  test("is closed after 30 s without a question", async () => {
+    const clock = fakeClock();
+    const { upstream, server } = await site(way("h2"), (asked) => addresses(asked, "192.0.2.1"), { clock });
+    await upstream.exchange(question, errand());
+    await clock.advance(29_999);
+    expect(server.open).toBe(1);
+    await clock.advance(1);
+    await vi.waitUntil(() => server.open === 0);
+  });
+
+  test("that is slow but answers a ping is kept", async () => {
+    const clock = countingClock();
+    const script = (asked: Asked): Action => {
+      const action = addresses(asked, "192.0.2.1");
+      return asked.serial === 1 ? action : { kind: "after", delayMs: 60_000, action };
+    };
+    const { upstream, server } = await site(way("h2"), script, { clock });
+    await upstream.exchange(question, errand());
+    const exchange = upstream.exchange(question, errand());
+    await vi.waitUntil(() => server.asked.length === 2);
+    await clock.advance(1_000);
+    // Only the server's own timer is left once the ping has come back.
+    await vi.waitUntil(() => clock.pending() === 1);
+    await clock.advance(59_000);
+    expect(addressTexts(await exchange)).toEqual(["192.0.2.1"]);
+    expect(server.accepted).toBe(1);
+  });
+
+  test("that is silent and does not answer a ping is given up, and its questions asked on another", async () => {
+    const clock = fakeClock();
+    const { upstream, server, proxy } = await site({ ...way("h2"), proxy: "socks5" }, (asked) => addresses(asked, "192.0.2.1"), {
+      clock,
+    });
+    await upstream.exchange(question, errand());
+    proxy?.freeze();
+    const trip = errand();
+    const exchange = upstream.exchange(question, trip);
+    await clock.advance(1_000);
+    await clock.advance(1_000);
+    expect(addressTexts(await exchange)).toEqual(["192.0.2.1"]);
+    expect(trip.attempts).toHaveLength(1);
+    expect(server.accepted).toBe(2);
+  });
+});
