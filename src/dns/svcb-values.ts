@@ -95,13 +95,34 @@ const alpn: ValueFormat = {
       .map((protocol) => protocol.replace(/[\\,]/g, "\\$&"))
       .join(","),
   parse(text) {
-    const items = text.match(/(?:\\.|[^\\,])+|(?<=,|^)(?=,|$)/gs) ?? [];
-    const protocols = items.map((item) => item.replace(/\\(.)/gs, "$1"));
+    const protocols = listItems(text);
     if (protocols.some(({ length }) => length === 0 || length > 255))
-      throw new PresentationError("alpn: a protocol is empty or too long");
+      throw new PresentationError("a protocol of alpn is empty or too long");
     return octetsOf(protocols.map((protocol) => String.fromCharCode(protocol.length) + protocol).join(""));
   },
 };
+
+/** The items of a comma-separated list (RFC 9460 appendix A.1): a backslash stands before a comma or backslash that is meant. */
+function listItems(text: string): string[] {
+  const items: string[] = [];
+  let item = "";
+  for (let index = 0; index < text.length; index++) {
+    const character = text.charAt(index);
+    if (character === ",") {
+      items.push(item);
+      item = "";
+    } else if (character !== "\\") {
+      item += character;
+    } else {
+      index++;
+      const meant = text.charAt(index);
+      if (meant !== "," && meant !== "\\")
+        throw new PresentationError("in a list a backslash stands before a comma or another one");
+      item += meant;
+    }
+  }
+  return [...items, item];
+}
 
 /** The protocols of an `alpn` value without fault. */
 export function alpnProtocols(value: Uint8Array): string[] {

@@ -30,7 +30,7 @@ function readPlain(wire: Uint8Array): Name {
 
 /** Lowers what RFC 4343 lowers, by other means than the code under test. */
 function lowered(text: string): string {
-  return [...text].map((character) => (/[A-Z]/.test(character) ? character.toLowerCase() : character)).join("");
+  return Array.from(text, (character) => (/[A-Z]/.test(character) ? character.toLowerCase() : character)).join("");
 }
 
 describe("the canonical form", () => {
