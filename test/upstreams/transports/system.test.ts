@@ -1,0 +1,138 @@
+import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import type { Answer } from "../../../src/dns/answer.ts";
+import { indexAnswer } from "../../../src/dns/answer.ts";
+import { resolversIn, SystemServer } from "../../../src/upstreams/system-server.ts";
+import { type Upstream, UpstreamError } from "../../../src/upstreams/upstream.ts";
+import { type FakeClock, fakeClock } from "../../fake-clock.ts";
+import { addressMessage, questionFor } from "../messages.ts";
+import { addressTexts, errand } from "./set-up.ts";
+
+const question = questionFor("www.example");
+
+describe("resolv.conf(5)", () => {
+  test.each<[string, string, string[]]>([
+    ["names resolvers", "nameserver 192.0.2.1\nnameserver 2001:db8::1\n", ["192.0.2.1", "2001:db8::1"]],
+    [
+      "has comments, options and blanks",
+      "# x\n; nameserver 192.0.2.9\nsearch example\n  nameserver\t192.0.2.1   # y\noptions ndots:2",
+      ["192.0.2.1"],
+    ],
+    ["repeats itself", "nameserver 192.0.2.1\nnameserver 192.0.2.1", ["192.0.2.1"]],
+    ["has a zone", "nameserver fe80::1%eth0", ["fe80::1%eth0"]],
+    ["has names and nonsense", "nameserver dns.example\nnameserver\nnameservers 192.0.2.1\nnameserver 300.1.1.1", []],
+    [
+      "names more than three",
+      [1, 2, 3, 4].map((n) => `nameserver 192.0.2.${n}`).join("\r\n"),
+      ["192.0.2.1", "192.0.2.2", "192.0.2.3"],
+    ],
+    ["is empty", "", []],
+  ])("%s", (_, text, expected) => {
+    expect(resolversIn(text)).toEqual(expected);
+  });
+});
+
+/** Stands for the resolvers, which listen on port 53: each answers with its own address, or fails. */
+class Resolvers {
+  readonly opened: string[] = [];
+  readonly closed: string[] = [];
+  readonly failing = new Set<string>();
+
+  open(address: string): Upstream {
+    this.opened.push(address);
+    return {
+      label: address,
+      encrypted: false,
+      exchange: async (asked) => {
+        if (this.failing.has(address)) throw new UpstreamError("refused", address, "refused");
+        return answerWith(addressMessage(asked, [address]));
+      },
+      close: async () => void this.closed.push(address),
+    };
+  }
+}
+
+function answerWith(message: Uint8Array): Answer {
+  const answer = indexAnswer(message);
+  if (answer === null) throw new Error("malformed");
+  return answer;
+}
+
+interface Setting {
+  readonly clock: FakeClock;
+  readonly path: string;
+  readonly resolvers: Resolvers;
+  readonly upstream: Upstream;
+}
+
+async function systemWith(text: string | null): Promise<Setting> {
+  const directory = await mkdtemp(join(tmpdir(), "fenliu-"));
+  const path = join(directory, "resolv.conf");
+  if (text !== null) await writeFile(path, text);
+  const clock = fakeClock();
+  const resolvers = new Resolvers();
+  const system = { resolvConf: path, isOurs: (address: string, port: number) => address === "127.0.0.1" && port === 53 };
+  const upstream = new SystemServer("system", { clock, system, open: (address) => resolvers.open(address) });
+  onTestFinished(async () => {
+    await upstream.close();
+    await rm(directory, { recursive: true });
+  });
+  return { clock, path, resolvers, upstream };
+}
+
+describe("the host's own resolvers", () => {
+  test("are asked in their order, the next one when one fails", async () => {
+    const { upstream, resolvers } = await systemWith("nameserver 192.0.2.1\nnameserver 192.0.2.2\n");
+    expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
+    resolvers.failing.add("192.0.2.1");
+    expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.2"]);
+    resolvers.failing.add("192.0.2.2");
+    await expect(upstream.exchange(question, errand())).rejects.toMatchObject({ failure: "refused" });
+    expect(upstream.addresses?.()).toEqual(["192.0.2.1", "192.0.2.2"]);
+  });
+
+  test("are never ourselves", async () => {
+    const { upstream } = await systemWith("nameserver 127.0.0.1\nnameserver 192.0.2.2\n");
+    expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.2"]);
+  });
+
+  test.each([
+    ["no file", null],
+    ["nobody in it", "search example\n"],
+    ["only ourselves in it", "nameserver 127.0.0.1\n"],
+  ])("cannot be asked with %s", async (_, text) => {
+    const { upstream } = await systemWith(text);
+    await expect(upstream.exchange(question, errand())).rejects.toMatchObject({ failure: "bootstrap" });
+  });
+
+  test("are read anew within 5 s of a change, and those that stay keep what they have", async () => {
+    const { upstream, resolvers, clock, path } = await systemWith("nameserver 192.0.2.1\nnameserver 192.0.2.2\n");
+    await upstream.exchange(question, errand());
+    await writeFile(`${path}.new`, "nameserver 192.0.2.3\nnameserver 192.0.2.1\n");
+    await rename(`${path}.new`, path);
+    await clock.advance(4_999);
+    expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
+    await clock.advance(1);
+    expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.3"]);
+    expect(resolvers.opened).toEqual(["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
+    expect(resolvers.closed).toEqual(["192.0.2.2"]);
+  });
+
+  test("stay while the file is gone", async () => {
+    const { upstream, clock, path } = await systemWith("nameserver 192.0.2.1\n");
+    await upstream.exchange(question, errand());
+    await rm(path);
+    await clock.advance(5_000);
+    expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
+  });
+
+  test("are let go when it is closed", async () => {
+    const { upstream, resolvers } = await systemWith("nameserver 192.0.2.1\n");
+    await upstream.exchange(question, errand());
+    await Promise.all([upstream.close(), upstream.close()]);
+    await vi.waitUntil(() => resolvers.closed.includes("192.0.2.1"));
+    await expect(upstream.exchange(question, errand())).rejects.toMatchObject({ failure: "closed" });
+  });
+});
