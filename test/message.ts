@@ -43,9 +43,7 @@ function ednsOf(udpPayloadOctets: number, dnssecOk: boolean): MessageEdns {
 
 // Names are held in lower case; the octets of a plain one stand at the same places in its text, one further on.
 function withLetters(wire: Buffer, name: string): Buffer {
-  for (const [index, character] of [...name].entries()) {
-    if (/[A-Z]/.test(character)) wire[13 + index] = character.charCodeAt(0);
-  }
+  for (const { 0: letter, index } of name.matchAll(/[A-Z]/g)) wire[13 + index] = letter.charCodeAt(0);
   return wire;
 }
 

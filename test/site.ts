@@ -4,6 +4,7 @@ import type { Config } from "../src/config/config.ts";
 import { parseConfig } from "../src/config/load.ts";
 import { printProblems } from "../src/config/problem.ts";
 import { typeName } from "../src/dns/types.ts";
+import type { BoundEndpoints } from "../src/listen/listeners.ts";
 import { operationsLog } from "../src/log/operations.ts";
 import { type FakeClock, fakeClock } from "./fake-clock.ts";
 import { ASKERS, type Asker } from "./listen/support/askers.ts";
@@ -57,6 +58,8 @@ export interface TestSite {
   /** The questions that reached a group, such as "page.example A"; of all groups where none is named. */
   asked(group?: string): readonly string[];
   server(group?: string, member?: number): ScriptedServer;
+  /** Waits, by real time, until sockets have brought this about. */
+  until(condition: () => boolean): Promise<void>;
   /** The configuration with other sections; upstreams stay. @throws Error where it has problems. */
   config(yaml: string): Config;
   reload(yaml: string): Promise<void>;
@@ -78,7 +81,7 @@ export async function siteWith({ yaml = "", upstreams = {}, clock = fakeClock() 
   const app = await App.start(configOf(text(yaml)), surroundings);
   const askers = new Map<AskTransport, Promise<Asker>>();
   const open = (transport: AskTransport): Promise<Asker> => {
-    const known = askers.get(transport) ?? openAsker(app, transport);
+    const known = askers.get(transport) ?? openAsker(app.bound, transport);
     askers.set(transport, known);
     return known;
   };
@@ -99,7 +102,7 @@ export async function siteWith({ yaml = "", upstreams = {}, clock = fakeClock() 
     },
     send: async (message, transport = "udp") => (await open(transport)).ask(message),
     async isSilentTo(message) {
-      const asker = await openAsker(app, "udp");
+      const asker = await openAsker(app.bound, "udp");
       let isSilent = true;
       void asker.ask(message).then(() => {
         isSilent = false;
@@ -116,6 +119,9 @@ export async function siteWith({ yaml = "", upstreams = {}, clock = fakeClock() 
       const found = groups.find(({ name }) => group === undefined || name === group)?.servers[member];
       if (found === undefined) throw new Error(`there is no member ${member} of ${group}`);
       return found;
+    },
+    async until(condition) {
+      while (!condition()) await new Promise((resolve) => setImmediate(resolve));
     },
     config: (rest) => configOf(text(rest)),
     reload: (rest) => app.reload(configOf(text(rest))),
@@ -164,12 +170,15 @@ function configOf(text: string): Config {
 
 const KINDS: Readonly<Record<AskTransport, string>> = { udp: "udp", tcp: "tcp", dot: "dot", doh: "h2c POST" };
 
-function openAsker(app: App, transport: AskTransport): Promise<Asker> {
+/** A client of whatever listens there: for `udp` and `tcp` it need have nothing but `dns`. */
+export function openAsker(bound: Partial<BoundEndpoints>, transport: AskTransport): Promise<Asker> {
   const kind = ASKERS.find(({ title }) => title === KINDS[transport]);
   if (kind === undefined) throw new Error(`nobody asks over ${transport}`);
-  return kind.open({ bound: app.bound, counters: NO_COUNTS, close: () => app.close() });
+  const listeners = { bound: { ...NOTHING_BOUND, ...bound }, counters: NO_COUNTS, close: () => Promise.resolve() };
+  return kind.open(listeners);
 }
 
+const NOTHING_BOUND: BoundEndpoints = { dns: [], tls: [], https: [], http: [] };
 const NO_COUNTS = { udpInFlight: 0, udpShed: 0, udpUnsent: 0, connections: 0, connectionsRefused: 0 };
 
 interface Somebody {

@@ -54,7 +54,7 @@ function isToBeRenewed(resolver: Resolver, { query, decision }: Asked<Forward>, 
 
 async function fetchFor(resolver: Resolver, asked: Asked<Forward>, order: Order): Promise<Resolution> {
   const fetched = await fetchAnswer(resolver, order);
-  if (fetched.kind === "failed" && fetched.failure === "barred") return looped(asked, fetched);
+  if (fetched.kind === "failed" && fetched.failure === "barred") return looped(resolver, asked, fetched);
   return fromUpstream(resolver, asked, fetched);
 }
 

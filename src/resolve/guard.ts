@@ -2,6 +2,7 @@ import { asNodata } from "../answers/empty.ts";
 import { cacheKey } from "../cache/key.ts";
 import { isFresh } from "../cache/lifetime.ts";
 import { type Answer, type Outcome, outcomeOf, recordsOf } from "../dns/answer.ts";
+import type { Question } from "../dns/question.ts";
 import { EDE, TYPE } from "../dns/types.ts";
 import { withinMs } from "./deadline.ts";
 import type { Fetched, Order } from "./order.ts";
@@ -32,10 +33,10 @@ const DOUBTED_TYPES: ReadonlySet<number> = new Set([TYPE.AAAA, TYPE.SVCB, TYPE.H
  */
 export async function believe(resolver: Resolver, suspect: Suspect, fetchAnswer: FetchAnswer): Promise<Believed> {
   const { order, answer } = suspect;
-  if (outcomeOf(answer) !== "nxdomain" || isSignedDenial(order, answer)) return { answer, action: "none" };
+  if (outcomeOf(answer) !== "nxdomain" || isSignedDenial(order.question, answer)) return { answer, action: "none" };
   const { question, route, limits } = order;
   const place = { class: question.class, route };
-  if (resolver.decider.holds(answer.chainEnd)) return guarded(answer, "the hosts table has the name");
+  if (resolver.decider.holds(answer.chainEnd)) return guarded(answer, HELD_BY_HOSTS);
   if (resolver.cache.provesExistence(answer.chainEnd, place, limits)) return guarded(answer, "other types of the name exist");
   if (!DOUBTED_TYPES.has(question.type)) return { answer, action: "none" };
   const addresses = await outcomeOfAddresses(resolver, suspect, fetchAnswer);
@@ -49,9 +50,15 @@ export async function believe(resolver: Resolver, suspect: Suspect, fetchAnswer:
   }
 }
 
+/** The same for an NXDOMAIN that is held: what the hosts table has may have changed since it came. Other proof ends it in the cache itself. */
+export function believeHeld({ decider }: Pick<Resolver, "decider">, question: Question, answer: Answer): Believed {
+  if (outcomeOf(answer) !== "nxdomain" || isSignedDenial(question, answer)) return { answer, action: "none" };
+  return decider.holds(answer.chainEnd) ? guarded(answer, HELD_BY_HOSTS) : { answer, action: "none" };
+}
+
 /** Denial that whoever asked can verify is left for them to judge. */
-function isSignedDenial({ question }: Order, answer: Answer): boolean {
-  return question.dnssecOk && answer.signed && recordsOf(answer).some(({ type }) => type === TYPE.NSEC || type === TYPE.NSEC3);
+function isSignedDenial({ dnssecOk }: Question, answer: Answer): boolean {
+  return dnssecOk && answer.signed && recordsOf(answer).some(({ type }) => type === TYPE.NSEC || type === TYPE.NSEC3);
 }
 
 /** What A of the chain's last name comes to on the same route, held or asked. */
@@ -64,6 +71,8 @@ async function outcomeOfAddresses(resolver: Resolver, { order, answer }: Suspect
   const fetched = await withinMs(resolver.clock, order.deadlineMs - nowMs, fetchAnswer(resolver, { ...order, question, key }));
   return fetched === null || fetched.kind === "failed" ? "failure" : outcomeOf(fetched.answer);
 }
+
+const HELD_BY_HOSTS = "the hosts table has the name";
 
 function guarded(nxdomain: Answer, reason: string, ttlSeconds: number | null = null): Believed {
   const answer = asNodata(nxdomain, ttlSeconds);

@@ -7,6 +7,7 @@ import { type Answer, outcomeOf } from "../dns/answer.ts";
 import { EDE, RCODE } from "../dns/types.ts";
 import type { Forward } from "../rules/decision.ts";
 import { unreachable } from "../unreachable.ts";
+import { believeHeld } from "./guard.ts";
 import type { Fetched } from "./order.ts";
 import type { Resolution } from "./resolution.ts";
 import type { Asked } from "./resolve.ts";
@@ -15,19 +16,20 @@ import type { Resolver } from "./resolver.ts";
 /** A fresh answer that is held. */
 export function fromCache(
   resolver: Resolver,
-  { decision }: Asked<Forward>,
+  { query, decision }: Asked<Forward>,
   { held, remainingSeconds }: { readonly held: Held; readonly remainingSeconds: number },
 ): Resolution {
   const age = ageSeconds(held, resolver.clock.now());
-  const prepared = prepare(held.answer, { decision, ageSeconds: age, remainingSeconds });
+  const { answer, action } = believeHeld(resolver, query, held.answer);
+  // What is made here and held is a guarded NXDOMAIN, or a failure, which speaks for itself.
+  const isGuarded = held.made && answer.rcode === RCODE.NOERROR;
   return {
     decision,
     source: "cache",
-    // What is made here and held is a guarded NXDOMAIN, or a failure, which speaks for itself.
-    action: held.made && prepared.answer.rcode === RCODE.NOERROR ? "nxdomain:guarded" : "none",
-    ...prepared,
+    action: isGuarded ? "nxdomain:guarded" : action,
+    ...prepare(answer, { decision, ageSeconds: age, remainingSeconds }),
     authenticated: resolver.groups.get(decision.group).encrypted,
-    extendedErrors: held.answer.extendedErrors,
+    extendedErrors: answer.extendedErrors,
     attempts: [],
   };
 }
@@ -60,17 +62,22 @@ export function fromStale({ decision }: Asked<Forward>, held: Held, options: Sta
   };
 }
 
-/** The question came from every server it could be sent to: those look here for what they lack, so the name is nowhere. */
-export function looped({ query, decision }: Asked<Forward>, fetched: Fetched): Resolution {
-  const ttlSeconds = decision.shaping.negative.minSeconds;
+/**
+ * The question came from every server it could be sent to: those look here for what they lack, so the name is nowhere, unless it is
+ * known to exist in another type or above one of the hosts table.
+ */
+export function looped({ decider, cache }: Resolver, { query, decision }: Asked<Forward>, fetched: Fetched): Resolution {
+  const { shaping, group } = decision;
+  const exists = decider.holds(query.name) || cache.provesExistence(query.name, { class: query.class, route: group }, shaping);
+  const rcode = exists ? RCODE.NOERROR : RCODE.NXDOMAIN;
   return {
     decision,
     source: "failure",
     action: "loop",
-    answer: negativeAnswer(query, { rcode: RCODE.NXDOMAIN, soaOwner: query.name, ttlSeconds }),
+    answer: negativeAnswer(query, { rcode, soaOwner: query.name, ttlSeconds: shaping.negative.minSeconds }),
     ttl: { kind: "keep" },
     authenticated: false,
-    extendedErrors: [{ code: EDE.OTHER, text: `loop: the question came from the upstream of ${decision.group}` }],
+    extendedErrors: [{ code: EDE.OTHER, text: `loop: the question came from the upstream of ${group}` }],
     attempts: fetched.attempts,
   };
 }
