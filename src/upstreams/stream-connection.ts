@@ -53,6 +53,7 @@ export interface StreamConnectionOptions {
 export class StreamConnection {
   readonly #options: StreamConnectionOptions;
   readonly #dialling = new AbortController();
+  readonly #dialled: Promise<void>;
   readonly #reader = new FrameReader();
   /** By id; null = given up. */
   readonly #waiting = new Map<number, StreamJob | null>();
@@ -73,7 +74,7 @@ export class StreamConnection {
       stalled: () => this.#stall(),
       idle: () => this.#end(new UpstreamError("closed", options.label, "idle")),
     });
-    options.dial(this.#dialling.signal).then(
+    this.#dialled = options.dial(this.#dialling.signal).then(
       (socket) => this.#opened(socket),
       (error: unknown) => this.#end(error instanceof Error ? error : new Error(String(error))),
     );
@@ -96,14 +97,14 @@ export class StreamConnection {
 
   /** The questions still on it fail, or are answered by whoever took them off before. */
   async close(): Promise<void> {
-    const socket = this.#socket;
     this.#end(new UpstreamError("closed", this.#options.label, "closed"));
-    if (socket !== null) await destroyed(socket);
+    await this.#dialled;
+    if (this.#socket !== null) await destroyed(this.#socket);
   }
 
   #opened(socket: Socket): void {
-    if (this.#ended) return void socket.destroy();
     this.#socket = socket;
+    if (this.#ended) return void socket.destroy();
     const { label } = this.#options;
     socket.on("data", (chunk: Buffer) => this.#receive(chunk));
     socket.on("error", (error) => this.#end(connectError(error, label)));
