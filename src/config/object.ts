@@ -23,7 +23,10 @@ export function key<T>(shape: Shape<T>, description: string, byDefault: unknown)
     schema: Type.Optional(Type.With(blankable(shape), { description, default: byDefault })),
     read(place, { name, owner }, reading) {
       const value = isAbsent(place, shape) ? undefined : shape.read(place, reading);
-      return value ?? shape.read(reading.placeOfDefault(byDefault, keyBelow(owner.key, name), owner), reading);
+      // null is a value: what has been switched off.
+      return value !== undefined
+        ? value
+        : shape.read(reading.placeOfDefault(byDefault, keyBelow(owner.key, name), owner), reading);
     },
   };
 }

@@ -130,4 +130,10 @@ describe("what is left out", () => {
       deadlineMs: 4000,
     });
   });
+
+  test("`null` and `false` are values: what is switched off does not come back by its default", () => {
+    expect(accepted("listen: { admin: null }").listen.admin).toBeNull();
+    expect(accepted("cache: { file: null, stale: false }").cache).toMatchObject({ file: null, stale: null });
+    expect(accepted("access: { rateLimit: false }").access.rateLimit).toBeNull();
+  });
 });
