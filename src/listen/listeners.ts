@@ -8,7 +8,7 @@ import { type ListenLimits, limitsWith } from "./limits.ts";
 import { explainBindError, ListenError } from "./listen-error.ts";
 import type { Endpoint, ListenOptions, TlsOptions } from "./options.ts";
 import type { ListenEvent, ListenServices } from "./services.ts";
-import { StreamConnection } from "./stream.ts";
+import { StreamConnection } from "./stream-connection.ts";
 import { type Serve, StreamListener, type StreamService } from "./stream-listener.ts";
 import { TlsAcceptor } from "./tls-acceptor.ts";
 import { TlsFiles } from "./tls-files.ts";
@@ -78,10 +78,20 @@ export async function openListeners(
     bound: opening.bound,
     counters,
     close(graceMs = GRACE_MS) {
-      closing ??= opening.close(graceMs);
+      closing ??= closeAlive(opening, graceMs);
       return closing;
     },
   };
+}
+
+/** Neither a clock's timers nor half-closed sockets keep the process alive, and it must not end before the last answer is out. */
+async function closeAlive(opening: Opening, graceMs: number): Promise<void> {
+  const alive = setInterval(() => {}, 1 << 30);
+  try {
+    await opening.close(graceMs);
+  } finally {
+    clearInterval(alive);
+  }
 }
 
 interface Closable {
@@ -127,7 +137,7 @@ class Opening {
   async #openDns(endpoint: Endpoint): Promise<void> {
     const service = { serve: serveDns("tcp", this.#services), exempt: null };
     for (let tries = 1; ; tries++) {
-      const tcp = await this.#attempt("dns", endpoint, "tcp", () => StreamListener.open(endpoint, service, this.#services));
+      const tcp = await this.#attempt("dns", endpoint, () => StreamListener.open(endpoint, service, this.#services));
       const port = tcp?.bound.port ?? endpoint.port;
       const isLast = endpoint.port !== 0 || tries === FREE_PORT_TRIES || tcp === null;
       try {
@@ -145,7 +155,7 @@ class Opening {
   }
 
   async #openStream(kind: "tls" | "https" | "http", endpoint: Endpoint, service: StreamService): Promise<void> {
-    const listener = await this.#attempt(kind, endpoint, "tcp", () => StreamListener.open(endpoint, service, this.#services));
+    const listener = await this.#attempt(kind, endpoint, () => StreamListener.open(endpoint, service, this.#services));
     if (listener !== null) this.#keep(kind, listener);
   }
 
@@ -154,11 +164,11 @@ class Opening {
     this.bound[kind].push(listener.bound);
   }
 
-  async #attempt<T>(kind: keyof BoundEndpoints, endpoint: Endpoint, protocol: string, open: () => Promise<T>): Promise<T | null> {
+  async #attempt<T>(kind: keyof BoundEndpoints, endpoint: Endpoint, open: () => Promise<T>): Promise<T | null> {
     try {
       return await open();
     } catch (error) {
-      this.problems.push(`${kind} ${endpointText(endpoint.address, endpoint.port)} (${protocol}): ${explainBindError(error)}`);
+      this.problems.push(`${kind} ${endpointText(endpoint.address, endpoint.port)} (tcp): ${explainBindError(error)}`);
       return null;
     }
   }

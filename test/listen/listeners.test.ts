@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { frame } from "../../src/dns/frame.ts";
+import type { Reply } from "../../src/listen/handler.ts";
 import { ListenError } from "../../src/listen/listen-error.ts";
 import { openListeners } from "../../src/listen/listeners.ts";
 import type { ListenOptions } from "../../src/listen/options.ts";
@@ -115,6 +116,24 @@ describe("opening", () => {
 });
 
 describe("closing", () => {
+  test("lets an answer go out to a client that has ended its side", async () => {
+    const begun = Promise.withResolvers<void>();
+    const slow = Promise.withResolvers<Reply>();
+    const site = await openSite({
+      handler: handlerOf(() => {
+        begun.resolve();
+        return slow.promise;
+      }),
+    });
+    const connection = await connectRaw(portOf(site, "dns"));
+    connection.socket.end(frame(messageOf(1)));
+    await begun.promise;
+    const closed = site.close();
+    slow.resolve({ wire: messageOf(1), maxAgeSeconds: null });
+    expect(await connection.takeRest()).toEqual(Buffer.from(frame(messageOf(1))));
+    await closed;
+  });
+
   test("refuses new connections at once while an answer is awaited", async () => {
     const begun = Promise.withResolvers<void>();
     const site = await openSite({

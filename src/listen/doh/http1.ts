@@ -86,8 +86,10 @@ export class Http1Server {
     }
     // Closing now would reset the connection under the octets still arriving, and the answer might be lost with it.
     response.write(reply.body);
-    const timer = this.#services.clock.setTimer(() => response.end(), LINGER_MS);
-    response.req.on("end", () => response.end());
+    const end = (): void => void response.end();
+    const timer = this.#services.clock.setTimer(end, LINGER_MS);
+    response.req.on("end", end);
+    response.req.socket.on("end", end);
     response.on("close", () => timer.cancel());
   }
 
