@@ -21,6 +21,8 @@ export function explainBindError(error: unknown): string {
       return "not allowed; ports below 1024 need root, the capability CAP_NET_BIND_SERVICE or a lower net.ipv4.ip_unprivileged_port_start (EACCES)";
     case "EADDRNOTAVAIL":
       return "this host does not have the address (EADDRNOTAVAIL)";
+    case "EINVAL":
+      return "not an address to listen on; a link-local one needs its interface, as in fe80::1%eth0 (EINVAL)";
     case "EAFNOSUPPORT":
       return "this host has no IPv6 (EAFNOSUPPORT)";
     default:

@@ -2,7 +2,7 @@ import type { Readable } from "node:stream";
 import { MAX_MESSAGE_BYTES } from "../../dns/frame.ts";
 
 /** How much of a body is read only to be thrown away, so that the connection can be kept. */
-export const DRAINED_BYTES = 1 << 20;
+const DRAINED_BYTES = 1 << 20;
 
 /** `whole` belongs to the caller. `tooLarge`: read to its end. `endless`: longer than is read at all. `broken`: never ended. */
 export type Body =
