@@ -1,7 +1,9 @@
 import { bareAnswer } from "../answers/empty.ts";
+import { cacheKey } from "../cache/key.ts";
+import { isFresh } from "../cache/lifetime.ts";
 import { type Answer, addressesOf, outcomeOf } from "../dns/answer.ts";
 import type { ExtendedError } from "../dns/edns.ts";
-import { EDE, RCODE, rcodeName } from "../dns/types.ts";
+import { EDE, RCODE, rcodeName, TYPE } from "../dns/types.ts";
 import type { Group } from "../upstreams/group.ts";
 import { type Attempt, UpstreamError, type UpstreamFailure } from "../upstreams/upstream.ts";
 import { Deadline } from "./deadline.ts";
@@ -25,7 +27,12 @@ async function ask(resolver: Resolver, order: Order, group: Group): Promise<Fetc
   const attempts: Attempt[] = [];
   const deadline = new Deadline(resolver.clock, order.deadlineMs);
   try {
-    const answer = await group.exchange(question, { signal: deadline.signal, attempts, origin });
+    const answer = await group.exchange(question, {
+      signal: deadline.signal,
+      attempts,
+      origin,
+      doubtsEmpty: doubtsEmpty(resolver, order),
+    });
     if (outcomeOf(answer) === "failure") return keep(resolver, order, { ...refusedBy(order, answer), attempts });
     const believed = await believe(resolver, { order, answer }, fetchAnswer);
     return keep(resolver, order, { kind: "answered", ...believed, attempts });
@@ -37,6 +44,14 @@ async function ask(resolver: Resolver, order: Order, group: Group): Promise<Fetc
   } finally {
     deadline.lift();
   }
+}
+
+// DESIGN.md, law 3: a name with addresses that suddenly has none would make a house lose a site; AAAA is often empty by right.
+function doubtsEmpty(resolver: Resolver, { question, route, limits }: Order): boolean {
+  if (question.type === TYPE.A) return true;
+  if (question.type !== TYPE.AAAA) return false;
+  const held = resolver.cache.peek(cacheKey({ ...question, type: TYPE.A }, route));
+  return held === null || outcomeOf(held.answer) !== "positive" || !isFresh(held, limits, resolver.clock.now());
 }
 
 function keep(resolver: Resolver, { key, route, limits }: Order, fetched: Fetched): Fetched {

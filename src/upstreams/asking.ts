@@ -1,5 +1,5 @@
 import type { Clock, Timer } from "../clock.ts";
-import type { Answer } from "../dns/answer.ts";
+import { type Answer, outcomeOf } from "../dns/answer.ts";
 import type { Question } from "../dns/question.ts";
 import { ask, type Ending, moreTelling } from "./ending.ts";
 import type { Member } from "./member.ts";
@@ -13,6 +13,9 @@ import { type Attempt, type Errand, type Upstream, UpstreamError } from "./upstr
  * A member known to be ill gets `attemptMs` once.
  */
 export const PATIENCE = 2;
+
+/** How long answers under way are awaited once one has come that is doubted: a group that asks all at once asks nobody twice. */
+export const DOUBT_MS = 300;
 
 export interface AskingContext {
   /** The group's name. */
@@ -49,6 +52,9 @@ export class Asking {
   #fallback: Upstream | null;
   #patience: Timer | null = null;
   #bad: Answer | null = null;
+  /** An empty answer without SOA that no second member has confirmed yet. */
+  #doubted: Ask | null = null;
+  #doubt: Timer | null = null;
   #settled = false;
 
   constructor(context: AskingContext, question: Question, errand: Errand) {
@@ -116,14 +122,41 @@ export class Asking {
     if (this.#settled) return;
     this.#close(asked, ending);
     if (ending.kind === "good") {
-      this.#settle();
-      if (asked.member !== null) this.#compare(asked, asked.member);
-      this.#result.resolve(ending.answer);
+      if (this.#doubted === null && this.#isDoubted(ending.answer)) this.#confirm(asked);
+      else this.#succeed(asked, ending.answer);
       return;
     }
     if (ending.kind === "bad") this.#bad = moreTelling(this.#bad, ending.answer);
     if (asked.timer !== null) this.#callNext();
     this.#review();
+  }
+
+  #succeed(asked: Ask, answer: Answer): void {
+    this.#settle();
+    if (asked.member !== null) this.#compare(asked, asked.member);
+    this.#result.resolve(answer);
+  }
+
+  #isDoubted(answer: Answer): boolean {
+    return this.#errand.doubtsEmpty === true && outcomeOf(answer) === "bare";
+  }
+
+  /** Waits for a second opinion: of the next member for as long as any member gets; where all are asked, of those under way for a moment. */
+  #confirm(asked: Ask): void {
+    this.#doubted = asked;
+    const limitMs = this.#waiting.length > 0 ? this.#context.attemptMs : DOUBT_MS;
+    this.#callNext();
+    if (this.#isUnderWay()) this.#doubt = this.#context.clock.setTimer(() => this.#believe(asked), limitMs);
+    else this.#believe(asked);
+  }
+
+  #isUnderWay(): boolean {
+    return this.#asks.some(({ ending }) => ending === null);
+  }
+
+  /** Nobody else has said anything better. */
+  #believe(asked: Ask): void {
+    if (asked.ending?.kind === "good") this.#succeed(asked, asked.ending.answer);
   }
 
   // The failure that is noted here is one that says nothing about the member.
@@ -146,7 +179,12 @@ export class Asking {
    * the silent are waited for until the caller gives up.
    */
   #review(): void {
-    if (this.#settled || this.#waiting.length > 0) return;
+    if (this.#settled) return;
+    if (this.#doubted !== null) {
+      if (!this.#isUnderWay()) this.#believe(this.#doubted);
+      return;
+    }
+    if (this.#waiting.length > 0) return;
     const nowMs = this.#context.clock.now();
     const pending = this.#asks.filter(({ ending }) => ending === null);
     const failedMs = Math.max(nowMs, ...pending.map((asked) => this.#failedMs(asked)));
@@ -190,6 +228,7 @@ export class Asking {
     this.#settled = true;
     this.#errand.signal.removeEventListener("abort", this.#giveUp);
     this.#patience?.cancel();
+    this.#doubt?.cancel();
     const pending = this.#asks.filter(({ ending }) => ending === null);
     for (const asked of pending) this.#close(asked, { kind: "abandoned", silent: asked.timer === null });
     // Groups among them complete their traces as they are aborted, so this comes before the traces are taken.

@@ -75,7 +75,7 @@ export class Group implements Upstream {
       {
         label: this.label,
         attemptMs: this.options.attemptMs,
-        fallback: errand.avoid === undefined ? this.#fallback : null,
+        fallback: this.#fallback,
         clock: this.#context.clock,
       },
       question,
@@ -125,15 +125,13 @@ export class Group implements Upstream {
     await Promise.all(this.#members.map(({ upstream }) => upstream.close()));
   }
 
-  #candidates({ origin, avoid }: Errand): Member[] {
-    const reachable = origin === null ? [...this.#members] : this.#reachable(origin);
+  #candidates({ origin }: Errand): readonly Member[] {
+    const reachable = origin === null ? this.#members : this.#reachable(origin);
     if (reachable.length === 0) throw new UpstreamError("barred", this.label, `the question came from there (${origin})`);
-    const candidates = avoid === undefined ? reachable : reachable.filter(({ label }) => !avoid.includes(label));
-    if (candidates.length === 0) throw new UpstreamError("exhausted", this.label, "there is no other member");
-    return candidates;
+    return reachable;
   }
 
-  #reachable(origin: string): Member[] {
+  #reachable(origin: string): readonly Member[] {
     return this.#asksFrom.hasText(origin) ? [] : this.#members.filter((member) => !isAt(member, origin));
   }
 

@@ -31,8 +31,8 @@ export interface Errand {
   readonly attempts: Attempt[];
   /** Address of the client that asked, so that a question never goes back where it came from; null = nobody in particular. */
   readonly origin: string | null;
-  /** Labels of servers that have answered already: a group asks one of its other members, and never its fallback. */
-  readonly avoid?: readonly string[];
+  /** Whether an empty answer without SOA is put to another member before it is believed: such answers are often a server's trouble, not the name's. */
+  readonly doubtsEmpty?: boolean;
 }
 
 /** One try at one server, as traces and the log show it. */

@@ -157,19 +157,6 @@ describe("the trace", () => {
   });
 });
 
-describe("another member than those that answered", () => {
-  test("they are left out", async () => {
-    const site = new Site(groupOptions("g"));
-    expect(await site.ask({ avoid: ["a", "b"] })).toMatchObject({ outcome: "c" });
-  });
-
-  test("in a group of one there is none, and the fallback is not asked for its opinion", async () => {
-    const site = new Site(groupOptions("g", { servers: [serverOptions("a")], fallback: "h" }), groupOptions("h"));
-    expect(await site.ask({ avoid: ["a"] })).toMatchObject({ outcome: "exhausted", elapsedMs: 0, attempts: [] });
-    expect(site.takeAsked()).toEqual([]);
-  });
-});
-
 describe("limits", () => {
   test("over a server's maxQps the next one is asked, and a second later it has room again", async () => {
     const site = new Site(groupOptions("g", { servers: [serverOptions("a", { maxQps: 2 }), serverOptions("b")] }));

@@ -153,7 +153,7 @@ export interface AskOptions {
   readonly question?: Question;
   readonly deadlineMs?: number;
   readonly origin?: string | null;
-  readonly avoid?: readonly string[];
+  readonly doubtsEmpty?: boolean;
 }
 
 /** Groups of scripted servers under a clock that stands still. */
@@ -201,12 +201,12 @@ export class Site {
 
   /** Begins a question; the caller moves the clock. */
   begin(options: AskOptions = {}): Promise<Exchanged> {
-    const { group = this.#first, deadlineMs = 4000, origin = null, avoid } = options;
+    const { group = this.#first, deadlineMs = 4000, origin = null, doubtsEmpty = false } = options;
     const startedMs = this.clock.now();
     const controller = new AbortController();
     const timer = this.clock.setTimer(() => controller.abort(), deadlineMs);
     const attempts: Attempt[] = [];
-    const errand = { signal: controller.signal, attempts, origin, ...(avoid === undefined ? {} : { avoid }) };
+    const errand = { signal: controller.signal, attempts, origin, doubtsEmpty };
     const done = (outcome: string, answer: Answer | null): Exchanged => {
       timer.cancel();
       return { outcome, answer, elapsedMs: this.clock.now() - startedMs, attempts };

@@ -1,0 +1,59 @@
+import { expect, test } from "vitest";
+import { RCODE } from "../../../src/dns/types.ts";
+import { DOUBT_MS } from "../../../src/upstreams/asking.ts";
+import { answers, type Behaviour, fails, groupOptions, Site, serverOptions, silent } from "./scripted.ts";
+
+/** NOERROR without the record and without SOA. */
+const empty = (afterMs: number): Behaviour => answers(afterMs, RCODE.NOERROR, { answered: false, soa: null });
+
+const doubtsEmpty = true;
+
+test("an empty answer without SOA is put to another member, whose records count", async () => {
+  const site = new Site(groupOptions("g"));
+  site.behave({ a: empty(5), b: answers(10) });
+  expect(await site.ask({ doubtsEmpty })).toMatchObject({ outcome: "b", elapsedMs: 15, answer: { answered: true } });
+  expect(site.takeAsked()).toEqual(["a", "b"]);
+});
+
+test("two members that agree are believed, and no third is asked", async () => {
+  const site = new Site(groupOptions("g"));
+  site.behave({ a: empty(5), b: empty(10) });
+  expect(await site.ask({ doubtsEmpty })).toMatchObject({ elapsedMs: 15, answer: { answered: false } });
+  expect(site.takeAsked()).toEqual(["a", "b"]);
+});
+
+test("a group of one is believed at once", async () => {
+  const site = new Site(groupOptions("g", { servers: [serverOptions("a")] }));
+  site.behave({ a: empty(5) });
+  expect(await site.ask({ doubtsEmpty })).toMatchObject({ elapsedMs: 5, answer: { answered: false } });
+});
+
+test("where the second member fails the next is asked, and without any the first answer is believed", async () => {
+  const site = new Site(groupOptions("g"));
+  site.behave({ a: empty(5), b: fails("network", 5), c: answers(5) });
+  expect(await site.ask({ doubtsEmpty })).toMatchObject({ outcome: "c", elapsedMs: 15 });
+  site.behave({ c: fails("network", 5) });
+  expect(await site.ask({ doubtsEmpty })).toMatchObject({ elapsedMs: 15, answer: { answered: false } });
+});
+
+test("a silent second opinion is waited for no longer than any member", async () => {
+  const site = new Site(groupOptions("g"));
+  site.behave({ a: empty(5), b: silent, c: silent });
+  expect(await site.ask({ doubtsEmpty })).toMatchObject({ elapsedMs: 605, answer: { answered: false } });
+});
+
+test("in a race the answers under way are awaited, and nobody is asked twice", async () => {
+  const site = new Site(groupOptions("g", { strategy: "race" }));
+  site.behave({ a: empty(5), b: answers(200), c: silent });
+  expect(await site.ask({ doubtsEmpty })).toMatchObject({ outcome: "b", elapsedMs: 200 });
+  site.behave({ b: silent });
+  expect(await site.ask({ doubtsEmpty })).toMatchObject({ elapsedMs: 5 + DOUBT_MS, answer: { answered: false } });
+  expect(site.takeAsked()).toEqual(["a", "b", "c", "a", "b", "c"]);
+});
+
+test("where nobody doubts, an empty answer is as good as any", async () => {
+  const site = new Site(groupOptions("g"));
+  site.behave({ a: empty(5) });
+  expect(await site.ask()).toMatchObject({ elapsedMs: 5, answer: { answered: false } });
+  expect(site.takeAsked()).toEqual(["a"]);
+});
