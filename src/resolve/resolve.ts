@@ -1,11 +1,12 @@
 import { nodataAnswer } from "../answers/empty.ts";
 import type { Client } from "../client.ts";
 import type { Query } from "../dns/query.ts";
-import { EDE } from "../dns/types.ts";
+import { EDE, TYPE } from "../dns/types.ts";
 import type { Decision, Forward, Reply } from "../rules/decision.ts";
 import { type FilterAction, typeFilter } from "../rules/type-filter.ts";
 import { unreachable } from "../unreachable.ts";
 import { type Alias, aliased, MAX_ALIASES, queryForTarget, tooManyAliases } from "./alias.ts";
+import { withBindingsEdited } from "./bindings.ts";
 import { forward } from "./forward.ts";
 import { localAnswer } from "./local-answer.ts";
 import type { Resolution } from "./resolution.ts";
@@ -58,8 +59,14 @@ function follow(
 
 function forwarded(resolver: Resolver, asked: Asked<Forward>): Resolution | Promise<Resolution> {
   const filter = typeFilter(asked.decision.shaping, asked.query.type);
-  return filter === null ? forward(resolver, asked) : filtered(asked, filter);
+  if (filter !== null) return filtered(asked, filter);
+  const resolution = forward(resolver, asked);
+  if (!BINDING_TYPES.has(asked.query.type)) return resolution;
+  if (resolution instanceof Promise) return resolution.then((late) => withBindingsEdited(resolver, asked, late));
+  return withBindingsEdited(resolver, asked, resolution);
 }
+
+const BINDING_TYPES: ReadonlySet<number> = new Set([TYPE.SVCB, TYPE.HTTPS]);
 
 function replied(query: Query, decision: Reply): Resolution {
   const blocked = decision.action === "block";

@@ -1,0 +1,158 @@
+import { type Answer, indexAnswer, recordsOf } from "../dns/answer.ts";
+import { decodeMessage, encodeMessage, type ResourceRecord } from "../dns/message.ts";
+import { type Name, ROOT, readName } from "../dns/name.ts";
+import { uint16 } from "../dns/octets.ts";
+import { type SvcParam, svcParams } from "../dns/svcb.ts";
+import { SVC_KEY } from "../dns/svcb-values.ts";
+import { TYPE } from "../dns/types.ts";
+import type { HttpsStrip } from "./options.ts";
+
+/** What an edited SVCB or HTTPS answer has lost: what a rule strips, or one family's hint for the sake of consistency. */
+export type BindingEdit = HttpsStrip | "strip-ipv4hint";
+
+/** What of the records may stay. */
+export interface BindingTerms {
+  readonly strips: readonly HttpsStrip[];
+  /** Whether this client would get the addresses of that name from the same route: else a hint would lead where A or AAAA does not. */
+  readonly hintsFor: (target: Name) => { readonly ipv4: boolean; readonly ipv6: boolean };
+}
+
+/**
+ * Takes parameters out of every SVCB and HTTPS record of an answer, wherever it stands. What stays keeps its octets and its order. Where
+ * nothing has to go the answer comes back as it is, byte for byte; else AD is cleared and the signatures over what was changed are left out.
+ */
+export function editBindings(
+  answer: Answer,
+  terms: BindingTerms,
+): { readonly answer: Answer; readonly edits: readonly BindingEdit[] } {
+  const message = wantsEdit(answer, terms) ? decodeMessage(answer.wire) : null;
+  if (message === null) return { answer, edits: [] };
+  const edits = new Set<BindingEdit>();
+  const changed = new Set<string>();
+  const edited = (records: readonly ResourceRecord[]) =>
+    records.map((record) => {
+      const kept = editRecord(record, terms, edits);
+      if (kept !== record) changed.add(rrset(record.owner, record.type));
+      return kept;
+    });
+  const sections = {
+    answers: edited(message.answers),
+    authority: edited(message.authority),
+    additional: edited(message.additional),
+  };
+  const unsigned = (records: readonly ResourceRecord[]) => records.filter((record) => !signsOneOf(changed, record));
+  const wire = encodeMessage({
+    ...message,
+    authenticData: false,
+    answers: unsigned(sections.answers),
+    authority: unsigned(sections.authority),
+    additional: unsigned(sections.additional),
+  });
+  const indexed = indexAnswer(wire);
+  if (indexed === null) throw new Error("an edited answer is malformed");
+  return { answer: { ...indexed, extendedErrors: answer.extendedErrors }, edits: [...edits].sort() };
+}
+
+/** The same question asked of the bytes, so that an answer of which all may stay is not taken apart. */
+function wantsEdit(answer: Answer, terms: BindingTerms): boolean {
+  const { wire } = answer;
+  return recordsOf(answer).some((place) => {
+    if ((place.type !== TYPE.SVCB && place.type !== TYPE.HTTPS) || uint16(wire, place.data) === 0) return false;
+    const owner = readName(wire, place.owner);
+    const target = readName(wire, place.data + 2);
+    const places = svcParams(wire, place);
+    if (owner === null || target === null || places === null) return false;
+    const params = places.map(({ key, start, end }) => ({ key, value: wire.subarray(start, end) }));
+    return editParams(params, paramTerms(terms, owner, target), new Set()) !== params;
+  });
+}
+
+function editRecord(record: ResourceRecord, terms: BindingTerms, edits: Set<BindingEdit>): ResourceRecord {
+  const { data } = record;
+  // In AliasMode the parameters mean nothing (RFC 9460 §2.4.2).
+  if ((data.kind !== "SVCB" && data.kind !== "HTTPS") || data.priority === 0) return record;
+  const params = editParams(data.params, paramTerms(terms, record.owner, data.target), edits);
+  return params === data.params ? record : { ...record, data: { ...data, params } };
+}
+
+interface ParamTerms {
+  readonly strips: readonly HttpsStrip[];
+  readonly hints: { readonly ipv4: boolean; readonly ipv6: boolean };
+}
+
+// A target of "." is the owner itself (RFC 9460 §2.5).
+function paramTerms({ strips, hintsFor }: BindingTerms, owner: Name, target: Name): ParamTerms {
+  return { strips, hints: hintsFor(target === ROOT ? owner : target) };
+}
+
+/** @returns the same array where all of it stays. */
+function editParams(params: readonly SvcParam[], terms: ParamTerms, edits: Set<BindingEdit>): readonly SvcParam[] {
+  const dropped = new Set<number>();
+  for (const { key } of params) {
+    const edit = strippedBy(key, terms);
+    if (edit === null) continue;
+    dropped.add(key);
+    edits.add(edit);
+  }
+  const alpn = params.find(({ key }) => key === SVC_KEY.ALPN)?.value ?? null;
+  const alpnLeft = alpn !== null && terms.strips.includes("strip-h3") ? withoutHttp3(alpn) : alpn;
+  if (alpnLeft !== alpn) edits.add("strip-h3");
+  else if (dropped.size === 0) return params;
+  if (alpnLeft?.length === 0) {
+    // RFC 9460 §7.1.1: no-default-alpn may not stand without alpn; what is left are the protocols of the scheme itself.
+    dropped.add(SVC_KEY.ALPN).add(SVC_KEY.NO_DEFAULT_ALPN);
+  }
+  return params
+    .filter(({ key }) => !dropped.has(key))
+    .map((param) => (param.key === SVC_KEY.ALPN && alpnLeft !== null ? { ...param, value: alpnLeft } : param))
+    .flatMap((param) => (param.key === SVC_KEY.MANDATORY ? mendMandatory(param, dropped) : [param]));
+}
+
+/** Why a parameter has to go as a whole; null where it stays. */
+function strippedBy(key: number, { strips, hints }: ParamTerms): BindingEdit | null {
+  switch (key) {
+    case SVC_KEY.ECH:
+      return strips.includes("strip-ech") ? "strip-ech" : null;
+    case SVC_KEY.IPV4HINT:
+      if (strips.includes("strip-hints")) return "strip-hints";
+      return hints.ipv4 ? null : "strip-ipv4hint";
+    case SVC_KEY.IPV6HINT:
+      if (strips.includes("strip-hints")) return "strip-hints";
+      return hints.ipv6 && !strips.includes("strip-ipv6hint") ? null : "strip-ipv6hint";
+    default:
+      return null;
+  }
+}
+
+/** The alpn-ids without HTTP/3 and its drafts (`h3`, `h3-29`); the same octets where there was none. */
+function withoutHttp3(value: Uint8Array): Uint8Array {
+  const kept: Uint8Array[] = [];
+  let position = 0;
+  let found = false;
+  while (position < value.length) {
+    const end = position + 1 + (value[position] ?? 0);
+    const isHttp3 =
+      value[position + 1] === 0x68 && value[position + 2] === 0x33 && (end === position + 3 || value[position + 3] === 0x2d);
+    if (isHttp3) found = true;
+    else kept.push(value.subarray(position, end));
+    position = end;
+  }
+  return found ? Uint8Array.from(Buffer.concat(kept)) : value;
+}
+
+// RFC 9460 §8: a key that is listed and absent makes the whole record useless.
+function mendMandatory(param: SvcParam, dropped: ReadonlySet<number>): SvcParam[] {
+  const keys: number[] = [];
+  for (let position = 0; position + 1 < param.value.length; position += 2) keys.push(uint16(param.value, position));
+  const left = keys.filter((key) => !dropped.has(key));
+  if (left.length === keys.length) return [param];
+  return left.length === 0 ? [] : [{ ...param, value: Uint8Array.from(left.flatMap((key) => [key >> 8, key & 255])) }];
+}
+
+function signsOneOf(changed: ReadonlySet<string>, { owner, data }: ResourceRecord): boolean {
+  return data.kind === "RRSIG" && changed.has(rrset(owner, data.covered));
+}
+
+function rrset(owner: Name, type: number): string {
+  return `${type} ${owner}`;
+}

@@ -1,0 +1,35 @@
+import { editBindings } from "../answers/service-bindings.ts";
+import type { Name } from "../dns/name.ts";
+import { TYPE } from "../dns/types.ts";
+import type { Forward } from "../rules/decision.ts";
+import type { Resolution } from "./resolution.ts";
+import type { Asked } from "./resolve.ts";
+import type { Resolver } from "./resolver.ts";
+
+/**
+ * Takes out of SVCB and HTTPS records what the rules strip, and the hints that would lead this client where A and AAAA do not: its addresses
+ * of the record's target are filtered, made here, or come by another route. Where nothing has to go the answer passes byte for byte.
+ */
+export function withBindingsEdited(resolver: Resolver, asked: Asked<Forward>, resolution: Resolution): Resolution {
+  if (resolution.answer === null || !resolution.answer.answered) return resolution;
+  const { https } = asked.decision.shaping;
+  const { answer, edits } = editBindings(resolution.answer, {
+    strips: typeof https === "string" ? [] : https,
+    hintsFor: (target) => ({
+      ipv4: comesAlike(resolver, asked, { name: target, type: TYPE.A }),
+      ipv6: comesAlike(resolver, asked, { name: target, type: TYPE.AAAA }),
+    }),
+  });
+  if (edits.length === 0) return resolution;
+  return { ...resolution, answer, authenticated: false, action: `type${asked.query.type}:${edits.join(",")}` };
+}
+
+function comesAlike(
+  { decider }: Resolver,
+  { query, client, decision }: Asked<Forward>,
+  { name, type }: { readonly name: Name; readonly type: number },
+): boolean {
+  const addresses = decider.decide({ name, type, class: query.class }, client);
+  if (addresses.kind !== "forward" || addresses.group !== decision.group) return false;
+  return (type === TYPE.A ? addresses.shaping.ipv4 : addresses.shaping.ipv6) === "pass";
+}
