@@ -1,8 +1,9 @@
 import { randomInt } from "node:crypto";
-import { networkInterfaces } from "node:os";
 import { isDeepStrictEqual } from "node:util";
 import { Access } from "./access/access.ts";
+import { localPrefixes } from "./access/local-prefixes.ts";
 import { AnswerCache } from "./cache/answer-cache.ts";
+import { CacheKeeper } from "./cache-keeper.ts";
 import type { Clock } from "./clock.ts";
 import type { Config } from "./config/config.ts";
 import { AddressSet } from "./dns/address-set.ts";
@@ -15,6 +16,7 @@ import { Rechecks } from "./resolve/rechecks.ts";
 import type { Resolver } from "./resolve/resolver.ts";
 import { Decider } from "./rules/decider.ts";
 import { checkExpectations } from "./rules/expectations.ts";
+import { ruleProblems } from "./rules/problems.ts";
 import { Bootstrap } from "./upstreams/bootstrap.ts";
 import { type Groups, openGroups } from "./upstreams/groups.ts";
 import { openServer } from "./upstreams/server.ts";
@@ -34,6 +36,8 @@ interface Backing {
   readonly cache: AnswerCache;
   readonly flights: Resolver["flights"];
   readonly rechecks: Rechecks;
+  /** null = nothing is kept across restarts. */
+  readonly saving: CacheKeeper | null;
 }
 
 export interface SiteSurroundings {
@@ -61,13 +65,13 @@ export class SiteError extends Error {
  * @throws SiteError where the configuration asks for what cannot be done, or breaks its own expectations.
  */
 export async function openSite(config: Config, surroundings: SiteSurroundings, previous: Site | null): Promise<Site> {
-  const missing = notYet(config);
-  if (missing.length > 0) throw new SiteError(missing);
+  const refusals = [...notYet(config), ...ruleProblems(config.rules)];
+  if (refusals.length > 0) throw new SiteError(refusals);
   const decider = await openDecider(config, surroundings.log);
   const failures = checkExpectations(decider, config.expect);
   if (failures.length > 0) throw new SiteError(failures.map(({ message }) => message));
   const backing =
-    previous !== null && sharesBacking(config, previous.config) ? previous.backing : openBacking(config, surroundings);
+    previous !== null && sharesBacking(config, previous.config) ? previous.backing : await openBacking(config, surroundings);
   const { clock } = surroundings;
   return {
     config,
@@ -112,6 +116,7 @@ export async function openDecider(config: Config, log: OperationsLog): Promise<D
 export async function closeSite(site: Site, next: Site | null): Promise<void> {
   await site.access.close();
   if (site.backing === next?.backing) return;
+  await site.backing.saving?.close();
   await site.backing.groups.close();
   await site.backing.bootstrap.close();
 }
@@ -126,7 +131,11 @@ function sharesBacking(next: Config, current: Config): boolean {
   return isDeepStrictEqual(next.upstreams, current.upstreams) && isDeepStrictEqual(next.cache, current.cache);
 }
 
-function openBacking({ upstreams, cache, listen }: Config, { clock, ca, resolvConf }: SiteSurroundings): Backing {
+async function openBacking(
+  { upstreams, cache, listen, answers: limits }: Config,
+  surroundings: SiteSurroundings,
+): Promise<Backing> {
+  const { clock, ca, resolvConf } = surroundings;
   const isOurs = (address: string, port: number) =>
     listen.dns.some((endpoint) => endpoint.port === port && (endpoint.address === address || isWildcard(endpoint.address)));
   const common = { clock, ca, system: { resolvConf, isOurs } };
@@ -146,16 +155,11 @@ function openBacking({ upstreams, cache, listen }: Config, { clock, ca, resolvCo
     answers.forgetFailures(route);
     rechecks.clear();
   });
-  return { groups, bootstrap, cache: answers, rechecks, flights: new Flights(MAX_FLIGHTS) };
+  const saving =
+    cache.file === null ? null : await CacheKeeper.open(answers, cache.file, { clock, log: surroundings.log, limits });
+  return { groups, bootstrap, cache: answers, rechecks, flights: new Flights(MAX_FLIGHTS), saving };
 }
 
 function isWildcard(address: string): boolean {
   return address === "0.0.0.0" || address === "::";
-}
-
-/** The networks this host is on. */
-function localPrefixes(): string[] {
-  return Object.values(networkInterfaces()).flatMap((addresses = []) =>
-    addresses.flatMap(({ cidr }) => (cidr === null ? [] : [cidr])),
-  );
 }

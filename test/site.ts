@@ -69,8 +69,7 @@ export interface TestSite {
 /** Starts Fenliu on free ports of the loopback interface, before scripted upstreams, and closes all of it when the test ends. */
 export async function siteWith({ yaml = "", upstreams = {}, clock = fakeClock() }: SiteSetup): Promise<TestSite> {
   const groups = await openGroups(upstreams, clock);
-  const text = (rest: string) =>
-    `${LISTEN}${groupsText(groups)}${/^cache:/m.test(rest) ? "" : "cache: { file: null }\n"}${rest}\n`;
+  const text = (rest: string) => `${LISTEN}${groupsText(groups)}${rest}\n`;
   const log: string[] = [];
   const surroundings = {
     clock,
@@ -165,7 +164,9 @@ function groupsText(groups: readonly OpenGroup[]): string {
 function configOf(text: string): Config {
   const result = parseConfig(text, null);
   if (result.kind === "invalid") throw new Error(printProblems(result.problems, result.text));
-  return result.config;
+  // The default file would carry answers from one test to the next.
+  const { cache } = result.config;
+  return /^cache:.*\bfile:/m.test(text) ? result.config : { ...result.config, cache: { ...cache, file: null } };
 }
 
 const KINDS: Readonly<Record<AskTransport, string>> = { udp: "udp", tcp: "tcp", dot: "dot", doh: "h2c POST" };

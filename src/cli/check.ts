@@ -4,6 +4,7 @@ import { printProblems } from "../config/problem.ts";
 import { operationsLog } from "../log/operations.ts";
 import { notYet } from "../not-yet.ts";
 import { checkExpectations } from "../rules/expectations.ts";
+import { ruleProblems } from "../rules/problems.ts";
 import { openDecider } from "../site.ts";
 import { configPath } from "./config-path.ts";
 import type { Invocation } from "./run.ts";
@@ -29,7 +30,7 @@ export async function check({ config: given, json }: Invocation, terminal: Termi
 
 async function refusalsOf(config: Config, terminal: Terminal): Promise<string[]> {
   const log = operationsLog("warn", (line) => terminal.err(line), true);
-  const missing = notYet(config);
+  const missing = [...notYet(config), ...ruleProblems(config.rules)];
   if (missing.length > 0) return missing;
   const decider = await openDecider(config, log);
   return checkExpectations(decider, config.expect).map(({ message }) => message);
