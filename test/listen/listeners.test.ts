@@ -66,7 +66,7 @@ describe("opening", () => {
     const problems = await problemsOf({
       dns: [
         { address: "127.0.0.1", port },
-        { address: "127.0.0.2", port: free },
+        { address: "127.0.0.78", port: free },
       ],
       http: [
         { address: "192.0.2.222", port: 0 },
@@ -78,18 +78,19 @@ describe("opening", () => {
       expect.stringMatching(/^http 192\.0\.2\.222:0 \(tcp\): .*EADDRNOTAVAIL/),
       expect.stringMatching(new RegExp(`^http 127\\.0\\.0\\.1:${port} \\(tcp\\): .*EADDRINUSE`)),
     ]);
-    const again = await openSite({ listen: { ...NOWHERE, dns: [{ address: "127.0.0.2", port: free }] } });
+    const again = await openSite({ listen: { ...NOWHERE, dns: [{ address: "127.0.0.78", port: free }] } });
     expect(portOf(again, "dns")).toBe(free);
   });
 
   test("fails when only UDP is taken", async () => {
+    // An address of this test alone, whose TCP port nobody else takes.
     const socket = createSocket("udp4");
     onTestFinished(() => new Promise<void>((resolve) => socket.close(() => resolve())));
-    socket.bind(0, "127.0.0.1");
+    socket.bind(0, "127.0.0.77");
     await once(socket, "listening");
     const { port } = socket.address();
-    expect(await problemsOf({ dns: [{ address: "127.0.0.1", port }] })).toEqual([
-      expect.stringMatching(new RegExp(`^dns 127\\.0\\.0\\.1:${port} \\(udp\\): .*EADDRINUSE`)),
+    expect(await problemsOf({ dns: [{ address: "127.0.0.77", port }] })).toEqual([
+      expect.stringMatching(new RegExp(`^dns 127\\.0\\.0\\.77:${port} \\(udp\\): .*EADDRINUSE`)),
     ]);
   });
 
