@@ -8,7 +8,7 @@ import { CLASS, className, classNumber, OPCODE, rcodeName, typeName, typeNumber 
 
 /** A record as one line of a master file (RFC 1035 §5.1): owner, TTL, class, type and data. */
 export function recordText({ owner, ttlSeconds, class: klass, type, data }: ResourceRecord): string {
-  return `${absoluteText(owner)} ${ttlSeconds} ${className(klass)} ${typeName(type)} ${rdataText(data)}`.trimEnd();
+  return `${absoluteText(owner)} ${ttlSeconds} ${recordClass(klass)} ${typeName(type)} ${rdataText(data)}`.trimEnd();
 }
 
 /** RFC 2181 §8. */
@@ -39,7 +39,11 @@ export function parseRecord(text: string, origin: Name = ROOT, defaultTtlSeconds
   }
 }
 
-// ANY and NONE are classes too, but no record is of them, and ANY is also a type.
+// The classes ANY and NONE, which records have in updates alone (RFC 2136 §2.4), go by number: ANY is also a type.
+function recordClass(klass: number): string {
+  return klass === CLASS.ANY || klass === CLASS.NONE ? `CLASS${klass}` : className(klass);
+}
+
 function isClass(text: string): boolean {
   return /^(IN|CH|HS|CLASS\d+)$/i.test(text);
 }

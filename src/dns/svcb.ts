@@ -4,7 +4,7 @@ import { uint16 } from "./octets.ts";
 import type { Field } from "./rdata/field.ts";
 import { unquoted } from "./rdata/octet-fields.ts";
 import { PresentationError, type Token } from "./rdata/text-reader.ts";
-import { svcKeyName, svcKeyNumber, valueFormatOf } from "./svcb-values.ts";
+import { SVC_KEY, svcKeyName, svcKeyNumber, valueFormatOf } from "./svcb-values.ts";
 
 /** A parameter of an SVCB or HTTPS record (RFC 9460 §2.2); its value as it stands on the wire. */
 export interface SvcParam {
@@ -99,10 +99,11 @@ function parseSvcParam({ raw, octets, quoted }: Token): SvcParam {
 /** RFC 9460 §2.4.3: what zone files are to be checked for, and recipients need not. */
 function checkConsistency(params: readonly SvcParam[]): void {
   const keys = new Set(params.map(({ key }) => key));
-  const mandatory = params.find(({ key }) => key === 0)?.value ?? new Uint8Array();
+  const mandatory = params.find(({ key }) => key === SVC_KEY.MANDATORY)?.value ?? new Uint8Array();
   for (let position = 0; position < mandatory.length; position += 2) {
     const key = uint16(mandatory, position);
     if (!keys.has(key)) throw new PresentationError(`${svcKeyName(key)} is mandatory and missing`);
   }
-  if (keys.has(2) && !keys.has(1)) throw new PresentationError("no-default-alpn stands without alpn");
+  if (keys.has(SVC_KEY.NO_DEFAULT_ALPN) && !keys.has(SVC_KEY.ALPN))
+    throw new PresentationError("no-default-alpn stands without alpn");
 }

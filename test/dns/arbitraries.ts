@@ -164,7 +164,7 @@ const unknownData = fc
 export const record: fc.Arbitrary<ResourceRecord> = fc
   .record({
     owner: name,
-    class: fc.constantFrom(1, 3, 4, 4711),
+    class: fc.constantFrom(1, 3, 4, 254, 255, 4711),
     ttlSeconds: fc.integer({ min: 0, max: 0x7fff_ffff }),
     body: fc.oneof(unknownData, ...typedData.map(({ arbitrary }) => arbitrary)),
   })

@@ -84,6 +84,7 @@ describe("a record", () => {
     ['x TXT "a;b" ; c', 'x. 3600 IN TXT "a;b"'],
     ['x TXT "line\nbreak"', 'x. 3600 IN TXT "line\\010break"'],
     ["x TXT \\;\\ \\(", 'x. 3600 IN TXT "; ("'],
+    ['x TXT "\\#" 1', 'x. 3600 IN TXT "#" "1"'],
     ["x TXT é", 'x. 3600 IN TXT "\\195\\169"'],
     ["中国 NS ns.中国", "xn--fiqs8s. 3600 IN NS ns.xn--fiqs8s."],
     ["x NSEC y MX A A", "x. 3600 IN NSEC y. A MX"],

@@ -9,7 +9,6 @@ import {
   characterString,
   characterStrings,
   hashedOwner,
-  hexOctets,
   hexRest,
   hexText,
   quotedRest,
@@ -147,8 +146,7 @@ export function rdataText(data: Rdata): string {
  */
 export function parseRdata(type: number, text: TextReader): Rdata {
   const kind = kindsByType.get(type);
-  const data = text.peek()?.raw === "\\#" ? parseGeneric(type, text) : kind === undefined ? null : parseTyped(kind, text);
-  if (data === null) throw new PresentationError("data of a type not known here is written in the form \\# 2 c0de");
+  const data = isGeneric(text) ? parseGeneric(type, text) : parseTyped(kind, text);
   if (!text.atEnd) throw new PresentationError(`${text.next().raw} stands after the last value`);
   return data;
 }
@@ -158,7 +156,13 @@ export function rdataFromText(type: number, text: string, origin = ROOT): Rdata 
   return parseRdata(type, new TextReader(tokensOf(text), origin));
 }
 
-function parseTyped(kind: string, text: TextReader): TypedRdata {
+function isGeneric(text: TextReader): boolean {
+  const first = text.peek();
+  return first !== null && first.raw === "\\#" && !first.quoted;
+}
+
+function parseTyped(kind: string | undefined, text: TextReader): TypedRdata {
+  if (kind === undefined) throw new PresentationError("data of a type not known here is written in the form \\# 2 c0de");
   const data: Record<string, unknown> = { kind };
   for (const [name, field] of fieldsOf(kind)) data[name] = field.parse(text);
   // As in `readRdata`.
@@ -168,12 +172,7 @@ function parseTyped(kind: string, text: TextReader): TypedRdata {
 function parseGeneric(type: number, text: TextReader): Rdata {
   text.next();
   const length = text.integer(0xffff);
-  const octets = hexOctets(
-    text
-      .rest()
-      .map(({ raw }) => raw)
-      .join(""),
-  );
+  const octets = hexRest.parse(text);
   if (octets.length !== length) throw new PresentationError(`there are ${octets.length} octets, not ${length}`);
   return readRdata(type, new WireReader(octets, { start: 0, end: length }, null));
 }
