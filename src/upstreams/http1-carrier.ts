@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { errors, Pool } from "undici";
 import type { Clock, Timer } from "../clock.ts";
 import { MAX_MESSAGE_BYTES } from "../dns/frame.ts";
-import { destroyed } from "./connect.ts";
+import { destroyed, ignore } from "./connect.ts";
 import {
   type CarrierEvents,
   type HttpsCarrier,
@@ -18,6 +18,9 @@ const MAX_CONNECTIONS = 8;
 
 /** How long a server is taken for one without HTTP/2. */
 const HELD_MS = 600_000;
+
+/** What is read of an answer that does not count. */
+const MAX_DUMPED_OCTETS = 16_384;
 
 export interface Http1Parts {
   readonly clock: Clock;
@@ -90,7 +93,8 @@ export class Http1Carrier implements HttpsCarrier {
   // The requests that wait are still carried; `close` of the pool waits for them.
   async #retire(): Promise<void> {
     this.#retired = true;
-    await this.#pool.close();
+    // It fails where `close` has come in between.
+    await this.#pool.close().catch(ignore);
     await this.close();
   }
 
@@ -108,8 +112,8 @@ export class Http1Carrier implements HttpsCarrier {
     const contentType = headers["content-type"];
     const fault = responseFault(this.#target.label, statusCode, Array.isArray(contentType) ? contentType[0] : contentType);
     if (fault !== null) {
-      // Reads up to its limit and then closes the connection, so that a short page of an error does not cost one.
-      await body.dump({ limit: MAX_DUMPED_OCTETS });
+      // A short page about an error is read to its end, so that it does not cost the connection.
+      await body.dump({ limit: MAX_DUMPED_OCTETS }).catch(ignore);
       throw fault;
     }
     const octets = new Uint8Array(await body.arrayBuffer());
@@ -123,5 +127,3 @@ export class Http1Carrier implements HttpsCarrier {
     return new UpstreamError(isMalformed ? "malformed" : "network", this.#target.label, error.message);
   }
 }
-
-const MAX_DUMPED_OCTETS = 16_384;

@@ -117,6 +117,8 @@ export class Http2Carrier implements HttpsCarrier {
       job.ends.resolve(new Uint8Array(Buffer.concat(chunks)));
     });
     stream.on("close", () => {
+      // Without an id it never went out: the session is at its end, or has used up all ids.
+      if (stream.id === undefined) this.#retired = true;
       if (!this.#take(job)) return;
       if (!job.resent && this.#mayResend(stream)) this.#resend(job);
       else job.ends.reject(new UpstreamError("network", label, `the server ended the stream (code ${stream.rstCode})`));
@@ -154,11 +156,13 @@ export class Http2Carrier implements HttpsCarrier {
 
   // A slow answer and a dead connection look the same from here; a ping tells them apart (RFC 9113 §6.7).
   #probe(): void {
+    if (this.#session.destroyed) return;
     const timer = this.#clock.setTimer(() => this.#session.destroy(), PING_LIMIT_MS);
     const isSent = this.#session.ping((error) => {
       timer.cancel();
-      if (error === null) this.#watch.heard();
-      else this.#session.destroy();
+      if (error !== null) return this.#session.destroy();
+      this.#watch.heard();
+      this.#settled();
     });
     if (!isSent) this.#session.destroy();
   }

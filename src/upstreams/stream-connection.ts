@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import type { Socket } from "node:net";
 import type { Clock } from "../clock.ts";
 import type { Answer } from "../dns/answer.ts";
@@ -7,13 +8,15 @@ import { uint16 } from "../dns/octets.ts";
 import type { Question } from "../dns/question.ts";
 import { connectError, destroyed } from "./connect.ts";
 import { ConnectionWatch } from "./connection-watch.ts";
-import { randomId } from "./query-id.ts";
 import { readReply } from "./reply.ts";
 import type { Ends } from "./underway.ts";
 import { UpstreamError } from "./upstream.ts";
 
 /** Questions that may wait on one connection; those given up count until they are answered. RFC 7766 §6.2.1.1 names no number. */
 export const MAX_PIPELINED = 128;
+
+/** Ids are below this. */
+const ID_LIMIT = 0x1_0000;
 
 /**
  * How long a connection may be silent under unanswered questions before no more are put on it: a router that has forgotten the connection
@@ -199,7 +202,7 @@ export class StreamConnection {
 
   #freeId(): number {
     for (;;) {
-      const id = randomId();
+      const id = randomInt(ID_LIMIT);
       if (!this.#waiting.has(id)) return id;
     }
   }

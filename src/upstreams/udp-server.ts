@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import { createSocket, type Socket } from "node:dgram";
 import { isIPv6 } from "node:net";
 import type { Timer } from "../clock.ts";
@@ -9,7 +10,6 @@ import { type AttemptSubject, noteAttempt } from "./attempt.ts";
 import { connectError, ignore } from "./connect.ts";
 import { EdnsSupport } from "./edns-support.ts";
 import type { ServerOptions } from "./options.ts";
-import { randomId } from "./query-id.ts";
 import { readReply } from "./reply.ts";
 import type { ServerContext } from "./server-context.ts";
 import { type Ends, Underway } from "./underway.ts";
@@ -17,6 +17,9 @@ import { type Errand, type Upstream, UpstreamError } from "./upstream.ts";
 
 /** When the same datagram goes out a second and last time: packets get lost, and a server's answer is rarely slower than this. */
 const RESEND_MS = 1_000;
+
+/** Ids are below this. */
+const ID_LIMIT = 0x1_0000;
 
 /** Questions, and so sockets, at a time. */
 const MAX_SOCKETS = 512;
@@ -60,7 +63,8 @@ export class UdpServer implements Upstream {
 
   exchange(question: Question, errand: Errand): Promise<Answer> {
     return this.#edns.ask(async (edns) => {
-      const ask = () => this.#ask(askMessage(question, { id: randomId(), edns, padded: false }), question, errand.signal);
+      const ask = () =>
+        this.#ask(askMessage(question, { id: randomInt(ID_LIMIT), edns, padded: false }), question, errand.signal);
       const { answer } = await noteAttempt(errand, this.#subject, ask);
       return answer ?? (await this.#overTcp.exchange(question, errand));
     });
@@ -102,10 +106,10 @@ export class UdpServer implements Upstream {
     const send = (): void => socket.send(message, (error) => error !== null && fail(error));
     socket.on("error", fail);
     socket.on("message", (datagram) => {
+      isSilent = false;
       const reply = readReply(new Uint8Array(datagram), id, question);
       if (reply.kind === "answer") ends.resolve({ rcode: reply.answer.rcode, answer: reply.answer });
       else if (reply.kind === "truncated") ends.resolve({ rcode: reply.rcode, answer: null });
-      isSilent = false;
     });
     socket.once("connect", () => {
       if (hasEnded) return;

@@ -179,6 +179,25 @@ describe.each(streamWays)("a connection by $title", (way) => {
   });
 });
 
+describe.each(streamWays)("a server that has gone, asked by $title", (way) => {
+  test("fails 50 questions at once without waiting for anybody's patience", async () => {
+    const { upstream, server } = await site(way, (asked) => addresses(asked, "192.0.2.1"));
+    await upstream.exchange(question, errand());
+    await server.close();
+    const failures = await Promise.all(
+      Array.from({ length: 50 }, (_, index) =>
+        upstream.exchange(questionFor(`${index}.example`), errand()).then(
+          () => "answered",
+          ({ failure }: { readonly failure: string }) => failure,
+        ),
+      ),
+    );
+    expect(failures.filter((failure) => failure !== "network" && failure !== (way.proxy === null ? "refused" : "proxy"))).toEqual(
+      [],
+    );
+  });
+});
+
 function both(...actions: readonly Action[]): Action {
   return { kind: "all", actions };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
 import { fakeClock } from "../../fake-clock.ts";
-import { addresses, addressMessage, questionFor } from "../messages.ts";
+import { addresses, addressMessage, questionFor, silence } from "../messages.ts";
 import type { Action, Asked, ScriptedTransport } from "../scripted-server.ts";
 import { addressTexts, countingClock, errand, site, type Way } from "./set-up.ts";
 
@@ -211,6 +211,25 @@ describe("a session of HTTP/2", () => {
     await clock.advance(59_000);
     expect(addressTexts(await exchange)).toEqual(["192.0.2.1"]);
     expect(server.accepted).toBe(1);
+  });
+
+  test("with nothing but a question that was given up on it is closed when it has been idle", async () => {
+    const clock = countingClock();
+    const { upstream, server } = await site(
+      way("h2"),
+      (asked) => (asked.serial === 1 ? addresses(asked, "192.0.2.1") : silence),
+      { clock },
+    );
+    await upstream.exchange(question, errand());
+    const giveUp = new AbortController();
+    const failed = expect(upstream.exchange(question, errand(giveUp.signal))).rejects.toMatchObject({ failure: "aborted" });
+    await vi.waitUntil(() => server.asked.length === 2);
+    giveUp.abort();
+    await failed;
+    await clock.advance(1_000);
+    await vi.waitUntil(() => clock.delays().includes(30_000));
+    await clock.advance(30_000);
+    await vi.waitUntil(() => server.open === 0);
   });
 
   test("that is silent and does not answer a ping is given up, and its questions asked on another", async () => {

@@ -81,14 +81,20 @@ export function contextWith(changes: Partial<ServerContext> = {}): ServerContext
   };
 }
 
-/** A clock that also says how many timers are pending. */
-export function countingClock(clock: FakeClock = fakeClock()): FakeClock & { readonly pending: () => number } {
-  const timers = new Set<symbol>();
+export interface CountingClock extends FakeClock {
+  /** How many timers are pending. */
+  readonly pending: () => number;
+  /** For how long each of them was set. */
+  readonly delays: () => readonly number[];
+}
+
+export function countingClock(clock: FakeClock = fakeClock()): CountingClock {
+  const timers = new Map<symbol, number>();
   return {
     ...clock,
     setTimer(run, delayMs) {
       const key = Symbol("timer");
-      timers.add(key);
+      timers.set(key, delayMs);
       const timer = clock.setTimer(() => {
         timers.delete(key);
         run();
@@ -101,6 +107,7 @@ export function countingClock(clock: FakeClock = fakeClock()): FakeClock & { rea
       };
     },
     pending: () => timers.size,
+    delays: () => [...timers.values()],
   };
 }
 
