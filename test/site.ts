@@ -53,8 +53,8 @@ export interface TestSite {
   ask(name: string, type?: string, options?: SiteAskOptions): Promise<Reply>;
   /** Sends octets as they are. */
   send(message: Uint8Array, transport?: AskTransport): Promise<Uint8Array>;
-  /** Whether a message is met with silence over UDP: a question sent behind it is answered, and it is not. */
-  isSilentTo(message: Uint8Array): Promise<boolean>;
+  /** Whether a message is met with silence: a question sent behind it on the same socket is answered, and it is not. */
+  isSilentTo(message: Uint8Array, transport: "udp" | "tcp" | "dot"): Promise<boolean>;
   /** The questions that reached a group, such as "page.example A"; of all groups where none is named. */
   asked(group?: string): readonly string[];
   server(group?: string, member?: number): ScriptedServer;
@@ -100,8 +100,8 @@ export async function siteWith({ yaml = "", upstreams = {}, clock = fakeClock() 
       return readReply(await site.send(message, transport));
     },
     send: async (message, transport = "udp") => (await open(transport)).ask(message),
-    async isSilentTo(message) {
-      const asker = await openAsker(app.bound, "udp");
+    async isSilentTo(message, transport) {
+      const asker = await openAsker(app.bound, transport);
       let isSilent = true;
       void asker.ask(message).then(() => {
         isSilent = false;

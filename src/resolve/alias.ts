@@ -30,7 +30,9 @@ export function aliased(
   if (target.answer === null) return common;
   if (outcomeOf(target.answer) === "failure")
     return { ...common, answer: bareAnswer(query, target.answer.rcode), ttl: { kind: "failure" } };
-  return { ...common, source: "hosts", answer: withAlias(query, alias, target), ttl: { kind: "keep" } };
+  // A stale target makes the whole stale: nobody may keep it for its TTLs.
+  const ttl = target.ttl.kind === "stale" ? target.ttl : ({ kind: "keep" } as const);
+  return { ...common, source: "hosts", answer: withAlias(query, alias, target), ttl };
 }
 
 /** The hosts table's aliases lead in a circle, or nearly. */
