@@ -1,8 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const projectRoot = fileURLToPath(new URL("../..", import.meta.url));
@@ -42,64 +41,81 @@ export interface Running {
   /** What it has written so far, to either stream. */
   readonly output: () => string;
   readonly child: ChildProcess;
+  /** Its exit code, once it has ended. */
+  readonly ended: Promise<number | null>;
   /** Ends it, and waits until it has ended. */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
-/** Starts a program and waits until its output matches `ready`. @throws Error with that output where it ends first. */
-export async function start(command: string, args: readonly string[], ready: RegExp, options: RunOptions = {}): Promise<Running> {
+/** When a program is ready: once its output matches, or once the function no longer gives null. */
+export type Readiness = RegExp | (() => Promise<unknown>);
+
+/** Starts a program and waits until it is ready. @throws Error with its output where it is not, or ends first; then it is stopped. */
+export async function start(
+  command: string,
+  args: readonly string[],
+  ready: Readiness,
+  options: RunOptions = {},
+): Promise<Running> {
+  const limitMs = options.limitMs ?? 30_000;
   const child = spawn(command, args, { cwd: options.cwd ?? projectRoot, env: { ...process.env, ...options.env } });
   let output = "";
+  child.stdout.on("data", (chunk) => (output += chunk));
+  child.stderr.on("data", (chunk) => (output += chunk));
   const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
-  await new Promise<void>((resolve, reject) => {
-    const take = (chunk: Buffer) => {
-      output += chunk;
-      if (ready.test(output)) resolve();
-    };
-    child.stdout.on("data", take);
-    child.stderr.on("data", take);
-    child.on("error", reject);
-    const limit = setTimeout(() => reject(new Error(`${command} was not ready in time: ${output}`)), options.limitMs ?? 30_000);
-    void ended
-      .then((status) => reject(new Error(`${command} ended with ${status}: ${output}`)))
-      .finally(() => clearTimeout(limit));
-  });
-  return {
+  const running: Running = {
     output: () => output,
     child,
-    stop(signal = "SIGTERM") {
+    ended,
+    async stop(signal = "SIGTERM") {
       child.kill(signal);
-      return ended;
+      const timer = setTimeout(() => child.kill("SIGKILL"), STOP_LIMIT_MS);
+      const status = await ended;
+      clearTimeout(timer);
+      return status;
     },
   };
+  const isReady = ready instanceof RegExp ? async () => (ready.test(output) ? true : null) : ready;
+  try {
+    await once(child, "spawn");
+    await eventually(async () => {
+      if (child.exitCode !== null || child.signalCode !== null) throw new Error(`it ended with ${child.exitCode}`);
+      return isReady();
+    }, limitMs);
+  } catch (error) {
+    if (child.pid !== undefined) await running.stop("SIGKILL");
+    throw new Error(`${command} ${args.join(" ")} was not ready: ${output}`, { cause: error });
+  }
+  return running;
 }
 
-/** A folder that goes with the test file. */
-export function scratchFolder(): { readonly path: string; remove(): void } {
-  const path = mkdtempSync(join(tmpdir(), "fenliu-clients-"));
-  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
-}
+/** Longer than Fenliu waits for the answers under way. */
+const STOP_LIMIT_MS = 10_000;
 
-/** A port of 127.0.0.1 that nobody uses at the moment, for programs that cannot choose one themselves. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.on("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const address = probe.address();
-      if (address === null || typeof address === "string") throw new Error("a TCP server without a port");
-      probe.close(() => resolve(address.port));
+/** A port of 127.0.0.1 that nobody uses at the moment, for UDP and TCP, for programs that cannot choose one themselves. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const streams = createServer().listen(0, "127.0.0.1");
+    await once(streams, "listening");
+    const address = streams.address();
+    if (address === null || typeof address === "string") throw new Error("a TCP server without a port");
+    const datagrams = createSocket("udp4");
+    const isFree = await new Promise<boolean>((resolve) => {
+      datagrams.on("error", () => resolve(false)).bind(address.port, "127.0.0.1", () => resolve(true));
     });
-  });
+    datagrams.close();
+    await new Promise((resolve) => streams.close(resolve));
+    if (isFree) return address.port;
+  }
 }
 
-/** Tries until it works, for servers that do not say when they are ready. */
+/** Tries until it gives something other than null, for what does not say when it has happened. */
 export async function eventually<T>(attempt: () => Promise<T | null>, limitMs = 15_000): Promise<T> {
   const until = Date.now() + limitMs;
   for (;;) {
     const result = await attempt();
     if (result !== null) return result;
     if (Date.now() > until) throw new Error("it did not happen in time");
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

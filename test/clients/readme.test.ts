@@ -1,8 +1,9 @@
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { makeCertificate } from "./fenliu.ts";
-import { projectRoot, type Running, run, scratchFolder, start } from "./processes.ts";
+import { projectRoot, type Running, run, start } from "./processes.ts";
+import { Scene } from "./scene.ts";
 
 /** The commands of the README's code blocks that say, after `#`, what they print. */
 function readmeLines(block: string): readonly (readonly [command: string, prints: string])[] {
@@ -20,36 +21,36 @@ function readmeLines(block: string): readonly (readonly [command: string, prints
 const userPath = (process.env["PATH"] ?? "").split(":").filter((folder) => !folder.includes("node_modules"));
 const env = { PATH: userPath.join(":"), npm_config_update_notifier: "false" };
 
+const scene = new Scene();
 /** A clone of what is committed, with nothing installed. */
-const clone = scratchFolder();
+const clone = join(scene.folder, "fenliu");
 
 beforeAll(async () => {
-  rmSync(clone.path, { recursive: true });
-  const { status, stderr } = await run("git", ["clone", "-q", projectRoot, clone.path]);
+  const { status, stderr } = await run("git", ["clone", "-q", projectRoot, clone]);
   expect(status, stderr).toBe(0);
 });
 
-afterAll(() => clone.remove());
+afterAll(() => scene.close());
 
 /** `npm start` goes through a shell; its group is ended as a terminal would end it. */
 async function startByNpm(args: readonly string[]): Promise<Running> {
-  return start("npm", ["start", "--", ...args], /Fenliu is answering/, { cwd: clone.path, env, limitMs: 170_000 });
+  return start("npm", ["start", "--", ...args], /Fenliu is answering/, { cwd: clone, env, limitMs: 170_000 });
 }
 
 describe("npm start on a fresh clone", () => {
   let fenliu: Running;
 
   beforeAll(async () => {
-    fenliu = await startByNpm([]);
+    fenliu = await scene.add(startByNpm([]));
   });
 
   test.each(readmeLines(""))("%s", async (command, prints) => {
-    const { stdout, stderr } = await run(command, [], { shell: true, cwd: clone.path, env });
+    const { stdout, stderr } = await run(command, [], { shell: true, cwd: clone, env });
     expect(stdout + stderr).toContain(prints);
   });
 
   test("leaves the tree clean", async () => {
-    const { stdout } = await run("git", ["status", "--porcelain"], { cwd: clone.path });
+    const { stdout } = await run("git", ["status", "--porcelain"], { cwd: clone });
     expect(stdout).toBe("");
   });
 
@@ -61,18 +62,13 @@ describe("npm start on a fresh clone", () => {
 });
 
 describe("npm start with every listener, over TLS", () => {
-  let fenliu: Running;
-
   beforeAll(async () => {
-    mkdirSync(clone.path, { recursive: true });
-    await makeCertificate(clone.path);
-    fenliu = await startByNpm(["-c", "docs/examples/every-transport.yaml"]);
+    await makeCertificate(clone);
+    await scene.add(startByNpm(["-c", "docs/examples/every-transport.yaml"]));
   });
 
-  afterAll(() => fenliu.stop());
-
   test.each(readmeLines("tls"))("%s", async (command, prints) => {
-    const { stdout, stderr } = await run(command, [], { shell: true, cwd: clone.path, env });
+    const { stdout, stderr } = await run(command, [], { shell: true, cwd: clone, env });
     expect(stdout + stderr).toContain(prints);
   });
 });

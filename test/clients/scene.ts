@@ -1,0 +1,33 @@
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** What one test file has about it: a folder of its own, and the programs that end with it. */
+export class Scene {
+  readonly folder = mkdtempSync(join(tmpdir(), "fenliu-clients-"));
+  readonly #closing: (() => Promise<unknown>)[] = [];
+
+  /** A new folder below the scene's own. */
+  subfolder(name: string): string {
+    const path = join(this.folder, name);
+    mkdirSync(path);
+    return path;
+  }
+
+  /** Has a program that is starting stopped with the scene. */
+  async add<Program extends { stop(): Promise<unknown> }>(starting: Promise<Program>): Promise<Program> {
+    const program = await starting;
+    this.defer(() => program.stop());
+    return program;
+  }
+
+  defer(close: () => Promise<unknown>): void {
+    this.#closing.unshift(close);
+  }
+
+  /** Stops everything, what came last first. */
+  async close(): Promise<void> {
+    for (const close of this.#closing.splice(0)) await close();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
