@@ -6,6 +6,7 @@ import { isRejection, parseQuery } from "./dns/query.ts";
 import { RCODE } from "./dns/types.ts";
 import type { Handler, Reply } from "./listen/handler.ts";
 import { type BoundEndpoints, type Listeners, openListeners } from "./listen/listeners.ts";
+import { seldom } from "./log/seldom.ts";
 import { serve } from "./serve.ts";
 import { answerJson } from "./serve-json.ts";
 import { closeSite, openSite, type Site, SiteError, type SiteSurroundings } from "./site.ts";
@@ -31,10 +32,11 @@ export class App {
   static async start(config: Config, surroundings: SiteSurroundings): Promise<App> {
     const current = { site: await openSite(config, surroundings, null) };
     const { log, clock } = surroundings;
+    const report = seldom(clock.now, (kind, details) => log.warn(details, kind));
     try {
       const listeners = await openListeners(config, handlerFor(current, surroundings), {
         clock,
-        report: ({ kind, ...details }) => log.warn(details, kind),
+        report: ({ kind, ...details }) => report(kind, details),
       });
       return new App(surroundings, listeners, current);
     } catch (error) {

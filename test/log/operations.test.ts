@@ -1,0 +1,20 @@
+import { expect, test } from "vitest";
+import { operationsLog } from "../../src/log/operations.ts";
+
+test("a program reads one JSON object a line", () => {
+  const lines: string[] = [];
+  operationsLog("info", (line) => lines.push(line), false).warn({ list: "cn" }, "not downloaded yet");
+  expect(JSON.parse(lines.join(""))).toMatchObject({ level: 40, list: "cn", msg: "not downloaded yet" });
+});
+
+test("a person at a terminal reads time, level, sentence and details", () => {
+  const lines: string[] = [];
+  operationsLog("info", (line) => lines.push(line), true).warn({ list: "cn", entries: 3 }, "not downloaded yet");
+  expect(lines.join("")).toMatch(/^\d\d:\d\d:\d\d warn {2}not downloaded yet {2}list=cn {2}entries=3\n$/);
+});
+
+test("what is below the level is not written", () => {
+  const lines: string[] = [];
+  operationsLog("warn", (line) => lines.push(line), false).info("Fenliu is answering");
+  expect(lines).toEqual([]);
+});

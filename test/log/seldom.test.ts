@@ -1,0 +1,20 @@
+import { expect, test } from "vitest";
+import { seldom } from "../../src/log/seldom.ts";
+import { fakeClock } from "../fake-clock.ts";
+
+test("an event of each kind is told at once, then once a minute with how many were passed over", async () => {
+  const clock = fakeClock();
+  const told: unknown[] = [];
+  const report = seldom(clock.now, (kind, details) => told.push([kind, details]));
+  report("socketError", { reason: "EMFILE" });
+  report("socketError", { reason: "EMFILE" });
+  report("socketError", { reason: "EMFILE" });
+  report("certificateReloaded", {});
+  expect(told).toEqual([
+    ["socketError", { reason: "EMFILE" }],
+    ["certificateReloaded", {}],
+  ]);
+  await clock.advance(60_000);
+  report("socketError", { reason: "EMFILE" });
+  expect(told.at(-1)).toEqual(["socketError", { reason: "EMFILE", missed: 2 }]);
+});
