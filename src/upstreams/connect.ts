@@ -18,7 +18,7 @@ export function connectTcp({ address, port }: Endpoint, label: string, signal: A
   });
 }
 
-export interface ReadyOptions {
+interface ReadyOptions {
   readonly signal: AbortSignal;
   /** What an error of the socket, or its end, before it is ready means. */
   readonly failure: (error: Error) => Error;

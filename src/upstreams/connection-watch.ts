@@ -3,7 +3,7 @@ import type { Clock, Timer } from "../clock.ts";
 /** How long a connection is kept without a question. Servers often close sooner (RFC 7766 §6.2.3), which costs nothing here. */
 const IDLE_MS = 30_000;
 
-export interface WatchOptions {
+interface WatchOptions {
   readonly stalledMs: number;
   /** Called when nothing has come for so long after a question went out. */
   readonly stalled: () => void;

@@ -22,7 +22,7 @@ const HELD_MS = 600_000;
 /** What is read of an answer that does not count. */
 const MAX_DUMPED_OCTETS = 16_384;
 
-export interface Http1Parts {
+interface Http1Parts {
   readonly clock: Clock;
   readonly events: CarrierEvents;
   readonly dial: (signal: AbortSignal) => Promise<Socket>;

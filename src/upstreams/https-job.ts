@@ -40,7 +40,7 @@ export interface CarrierEvents {
 const DNS_MESSAGE = "application/dns-message";
 
 /** Method, path and headers, without pseudo-headers, and the body (RFC 8484 §4.1). */
-export interface HttpsRequest {
+interface HttpsRequest {
   readonly method: "GET" | "POST";
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;

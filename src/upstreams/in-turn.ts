@@ -1,6 +1,6 @@
 import type { Clock, Timer } from "../clock.ts";
 
-export interface TurnOptions<T> {
+interface TurnOptions<T> {
   readonly signal: AbortSignal;
   readonly clock: Clock;
   /** How long a candidate may be silent before the next one is tried beside it. */

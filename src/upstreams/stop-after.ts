@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 
 /** When and why work is to stop. */
-export interface StopOptions {
+interface StopOptions {
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly limitMs: number;

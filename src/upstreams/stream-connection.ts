@@ -35,7 +35,7 @@ export interface StreamJob {
   cancel: () => void;
 }
 
-export interface StreamConnectionOptions {
+interface StreamConnectionOptions {
   readonly label: string;
   readonly clock: Clock;
   /** Whether to pad queries: on encrypted connections. */

@@ -19,7 +19,7 @@ const MAX_RESOLVERS = 3;
 
 const DNS_PORT = 53;
 
-export interface SystemServerParts {
+interface SystemServerParts {
   readonly clock: Clock;
   readonly system: SystemContext;
   /** Opens a server asked by datagrams. */

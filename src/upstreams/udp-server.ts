@@ -22,7 +22,7 @@ const RESEND_MS = 1_000;
 const ID_LIMIT = 0x1_0000;
 
 /** Questions, and so sockets, at a time. */
-const MAX_SOCKETS = 512;
+const MAX_SOCKETS = 1_000;
 
 /** What a datagram brought: an answer, or with null the news that it does not fit into one. */
 interface DatagramReply {

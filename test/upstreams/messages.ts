@@ -26,17 +26,17 @@ export function addressMessage(
     const record = address.kind() === "ipv4" ? TYPE.A : TYPE.AAAA;
     return { owner: name, type: record, ttlSeconds, data: Uint8Array.from(address.toByteArray()) };
   });
-  return buildAnswer({ name, type, class: klass, rcode: RCODE.NOERROR, answers, authority: [] }).wire.slice();
+  return new Uint8Array(buildAnswer({ name, type, class: klass, rcode: RCODE.NOERROR, answers, authority: [] }).wire);
 }
 
 /** An empty response with an SOA, NOERROR or the rcode given. */
 export function negativeMessage({ name, type, class: klass }: Question, rcode: number = RCODE.NOERROR): Uint8Array {
-  return buildAnswer({ name, type, class: klass, rcode, answers: [], authority: [negativeSoa(name, 60)] }).wire.slice();
+  return new Uint8Array(buildAnswer({ name, type, class: klass, rcode, answers: [], authority: [negativeSoa(name, 60)] }).wire);
 }
 
 /** A response with an rcode and nothing else. */
 export function rcodeMessage({ name, type, class: klass }: Question, rcode: number): Uint8Array {
-  return buildAnswer({ name, type, class: klass, rcode, answers: [], authority: [] }).wire.slice();
+  return new Uint8Array(buildAnswer({ name, type, class: klass, rcode, answers: [], authority: [] }).wire);
 }
 
 /** Answers with these addresses. */

@@ -64,6 +64,36 @@ describe("a question by datagram", () => {
     expect(upstream.addresses?.()).toEqual(["127.0.0.2", "127.0.0.1"]);
   });
 
+  test("goes to the next address after one that stayed silent, but not after one that was only late", async () => {
+    const clock = fakeClock();
+    const script = (asked: Asked) =>
+      asked.serial === 1 || asked.name !== "www.example" ? silence : addresses(asked, "192.0.2.1");
+    const changes = { host: "dns.example", addresses: ["127.0.0.1", "127.0.0.2"] };
+    const { upstream, server } = await site(udp, script, { clock, changes });
+    const late = upstream.exchange(question, errand());
+    await vi.waitUntil(() => server.asked.length === 1);
+    await clock.advance(1_000);
+    await late;
+    const giveUp = new AbortController();
+    const silent = upstream.exchange(questionFor("silent.example"), errand(giveUp.signal));
+    const failed = expect(silent).rejects.toMatchObject({ failure: "aborted" });
+    await vi.waitUntil(() => server.asked.length === 3);
+    await clock.advance(1_000);
+    giveUp.abort();
+    await failed;
+    await expect(upstream.exchange(question, errand())).rejects.toMatchObject({ failure: "refused" });
+    expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
+  });
+
+  test("is barred when a thousand wait already", async () => {
+    const { upstream } = await site(udp, () => silence);
+    const stop = new AbortController();
+    const waiting = Array.from({ length: 1_000 }, () => upstream.exchange(question, errand(stop.signal)).catch(() => undefined));
+    await expect(upstream.exchange(question, errand())).rejects.toMatchObject({ failure: "barred" });
+    stop.abort();
+    await Promise.all(waiting);
+  });
+
   test("is looked up first where the server has a name", async () => {
     const hosts: string[] = [];
     const lookUp = async (host: string) => {
