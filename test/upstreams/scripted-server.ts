@@ -230,7 +230,7 @@ async function openDns(stage: Stage, address: string): Promise<Opened> {
     datagrams.bind(0, address);
     await once(datagrams, "listening");
     const { port } = datagrams.address();
-    const streams = createServer((socket) => serveStream(stage, socket, "tcp"));
+    const streams = createServer({ noDelay: true }, (socket) => serveStream(stage, socket, "tcp"));
     try {
       await listening(streams, port, address);
     } catch {
@@ -264,7 +264,7 @@ async function openSecure(
 function secureServer(transport: SecureTransport, stage: Stage, maxConcurrentStreams: number): Server {
   const identity = { key: testKey, cert: testCertificate };
   if (transport === "tls")
-    return createTlsServer({ ...identity, ALPNProtocols: ["dot"] }, (socket) => serveStream(stage, socket, "tls"));
+    return createTlsServer({ ...identity, ALPNProtocols: ["dot"], noDelay: true }, (socket) => serveStream(stage, socket, "tls"));
   // By the client's port: what a request shows of its HTTP/2 connection is not the socket itself.
   const connections = new Map<number | undefined, number>();
   const serve = (request: IncomingMessage | Http2ServerRequest, response: ResponseWriter): void =>
