@@ -1,6 +1,6 @@
-import { type Answer, indexAnswer, recordsOf } from "../dns/answer.ts";
+import { type Answer, indexAnswer, type RecordPlace, recordsOf } from "../dns/answer.ts";
 import { decodeMessage, encodeMessage, type ResourceRecord } from "../dns/message.ts";
-import { type Name, ROOT, readName } from "../dns/name.ts";
+import { type Name, plainNameEnd, ROOT, readName } from "../dns/name.ts";
 import { uint16 } from "../dns/octets.ts";
 import { type SvcParam, svcParams } from "../dns/svcb.ts";
 import { SVC_KEY } from "../dns/svcb-values.ts";
@@ -25,20 +25,24 @@ export function editBindings(
   answer: Answer,
   terms: BindingTerms,
 ): { readonly answer: Answer; readonly edits: readonly BindingEdit[] } {
-  const message = wantsEdit(answer, terms) ? decodeMessage(answer.wire) : null;
-  if (message === null) return { answer, edits: [] };
   const edits = new Set<BindingEdit>();
+  const edited = recordsOf(answer).map((place) => editedData(answer.wire, place, { terms, edits }));
+  const message = edited.some((octets) => octets !== null) ? decodeMessage(answer.wire) : null;
+  if (message === null) return { answer, edits: [] };
   const changed = new Set<string>();
-  const edited = (records: readonly ResourceRecord[]) =>
-    records.map((record) => {
-      const kept = editRecord(record, terms, edits);
-      if (kept !== record) changed.add(rrset(record.owner, record.type));
-      return kept;
+  let position = 0;
+  const withEdits = (records: readonly ResourceRecord[]) =>
+    records.map((record): ResourceRecord => {
+      const octets = edited[position++] ?? null;
+      if (octets === null) return record;
+      changed.add(rrset(record.owner, record.type));
+      return { ...record, data: { kind: "opaque", octets, note: null } };
     });
+  // Called in the order in which the records stand.
   const sections = {
-    answers: edited(message.answers),
-    authority: edited(message.authority),
-    additional: edited(message.additional),
+    answers: withEdits(message.answers),
+    authority: withEdits(message.authority),
+    additional: withEdits(message.additional),
   };
   const unsigned = (records: readonly ResourceRecord[]) => records.filter((record) => !signsOneOf(changed, record));
   const wire = encodeMessage({
@@ -53,26 +57,32 @@ export function editBindings(
   return { answer: { ...indexed, extendedErrors: answer.extendedErrors }, edits: [...edits].sort() };
 }
 
-/** The same question asked of the bytes, so that an answer of which all may stay is not taken apart. */
-function wantsEdit(answer: Answer, terms: BindingTerms): boolean {
-  const { wire } = answer;
-  return recordsOf(answer).some((place) => {
-    if ((place.type !== TYPE.SVCB && place.type !== TYPE.HTTPS) || uint16(wire, place.data) === 0) return false;
-    const owner = readName(wire, place.owner);
-    const target = readName(wire, place.data + 2);
-    const places = svcParams(wire, place);
-    if (owner === null || target === null || places === null) return false;
-    const params = places.map(({ key, start, end }) => ({ key, value: wire.subarray(start, end) }));
-    return editParams(params, paramTerms(terms, owner, target), new Set()) !== params;
-  });
+interface Editing {
+  readonly terms: BindingTerms;
+  /** Gains what is done. */
+  readonly edits: Set<BindingEdit>;
 }
 
-function editRecord(record: ResourceRecord, terms: BindingTerms, edits: Set<BindingEdit>): ResourceRecord {
-  const { data } = record;
+/**
+ * The data of a record without what has to go; null where all of it stays. Only the framing is looked at: a value that is malformed must not
+ * keep the others from being stripped.
+ */
+function editedData(wire: Uint8Array, place: RecordPlace, { terms, edits }: Editing): Uint8Array | null {
+  if (place.type !== TYPE.SVCB && place.type !== TYPE.HTTPS) return null;
+  const places = svcParams(wire, place);
+  const owner = readName(wire, place.owner);
+  const target = readName(wire, place.data + 2);
   // In AliasMode the parameters mean nothing (RFC 9460 §2.4.2).
-  if ((data.kind !== "SVCB" && data.kind !== "HTTPS") || data.priority === 0) return record;
-  const params = editParams(data.params, paramTerms(terms, record.owner, data.target), edits);
-  return params === data.params ? record : { ...record, data: { ...data, params } };
+  if (places === null || owner === null || target === null || uint16(wire, place.data) === 0) return null;
+  const params = places.map(({ key, start, end }) => ({ key, value: wire.subarray(start, end) }));
+  const kept = editParams(params, paramTerms(terms, owner, target), edits);
+  return kept === params
+    ? null
+    : Buffer.concat([wire.subarray(place.data, plainNameEnd(wire, place.data + 2)), ...kept.map(paramWire)]);
+}
+
+function paramWire({ key, value }: SvcParam): Buffer {
+  return Buffer.concat([Uint8Array.of(key >> 8, key & 255, value.length >> 8, value.length & 255), value]);
 }
 
 interface ParamTerms {
