@@ -7,6 +7,12 @@ export interface Endpoint {
   readonly port: number;
 }
 
+/** Where a proxy is to connect to: a host name, which it looks up, or an IP literal. */
+export interface TunnelTarget {
+  readonly host: string;
+  readonly port: number;
+}
+
 /**
  * Opens a TCP connection.
  * @throws UpstreamError `refused` or `network`; the signal's reason when it aborts, and then nothing is left open.

@@ -2,12 +2,11 @@ import { isIP, type Socket } from "node:net";
 import { checkServerIdentity, createSecureContext, type SecureContext, type TLSSocket, connect as tlsConnect } from "node:tls";
 import { AddressBook } from "./address-book.ts";
 import { connectError, connectTcp, whenReady } from "./connect.ts";
-import { openHttpTunnel } from "./http-connect.ts";
 import { inTurn } from "./in-turn.ts";
-import type { ProxyOptions, ServerOptions } from "./options.ts";
+import type { ServerOptions } from "./options.ts";
 import type { ServerContext } from "./server-context.ts";
-import { openSocks5Tunnel } from "./socks5.ts";
 import { orStopped, stopAfter } from "./stop-after.ts";
+import { openTunnel } from "./tunnel.ts";
 import { UpstreamError } from "./upstream.ts";
 
 /** How long a connection may take to be usable, TLS and proxy included: a query has its reply after 4 s whatever comes of it. */
@@ -99,41 +98,6 @@ export class Dialer {
       return handshakeError(error, label);
     };
     return await whenReady(secured, "secureConnect", { signal, failure });
-  }
-}
-
-interface TunnelOptions {
-  readonly proxy: ProxyOptions;
-  readonly book: AddressBook;
-  readonly label: string;
-  readonly signal: AbortSignal;
-}
-
-async function openTunnel(target: { readonly host: string; readonly port: number }, options: TunnelOptions): Promise<Socket> {
-  const { proxy, book, label, signal } = options;
-  const [address = proxy.host] = book.known() ?? (await orStopped(book.list(), signal));
-  try {
-    const socket = await connectTcp({ address, port: proxy.port }, label, signal);
-    const stop = (): void => void socket.destroy();
-    signal.addEventListener("abort", stop);
-    try {
-      if (signal.aborted) stop();
-      await (proxy.protocol === "socks5" ? openSocks5Tunnel : openHttpTunnel)(socket, target, proxy);
-      return socket;
-    } catch (error) {
-      socket.destroy();
-      throw error;
-    } finally {
-      signal.removeEventListener("abort", stop);
-    }
-  } catch (error) {
-    if (signal.aborted) throw signal.reason;
-    book.noteFailure(address);
-    throw new UpstreamError(
-      "proxy",
-      label,
-      `proxy ${proxy.host}:${proxy.port}: ${error instanceof Error ? error.message : String(error)}`,
-    );
   }
 }
 

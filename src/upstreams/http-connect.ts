@@ -1,7 +1,7 @@
 import { isIPv6, type Socket } from "node:net";
+import type { TunnelTarget } from "./connect.ts";
 import type { ProxyOptions } from "./options.ts";
 import { readThrough } from "./read-octets.ts";
-import type { TunnelTarget } from "./socks5.ts";
 
 /**
  * Has an HTTP proxy connect `socket` to the target (RFC 9110 §9.3.6); a name goes to it as a name. The socket then carries the target's

@@ -1,13 +1,8 @@
 import type { Socket } from "node:net";
 import { addressFromText } from "../dns/address.ts";
+import type { TunnelTarget } from "./connect.ts";
 import type { ProxyOptions } from "./options.ts";
 import { readOctets } from "./read-octets.ts";
-
-/** Where a proxy is to connect to: a host name or an IP literal. */
-export interface TunnelTarget {
-  readonly host: string;
-  readonly port: number;
-}
 
 /**
  * Has a SOCKS5 proxy connect `socket` to the target (RFC 1928); a name goes to it as a name. The socket then carries the target's octets.
