@@ -198,6 +198,13 @@ describe.each(streamWays)("a server that has gone, asked by $title", (way) => {
   });
 });
 
+test.each(ways.filter(({ proxy }) => proxy === null))("a server at an IPv6 address is asked by $title", async (way) => {
+  const { upstream, server } = await site(way, (asked) => addresses(asked, "192.0.2.1"), { address: "::1" });
+  expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
+  expect(server.asked).toHaveLength(1);
+  expect(upstream.addresses?.()).toEqual(["::1"]);
+});
+
 function both(...actions: readonly Action[]): Action {
   return { kind: "all", actions };
 }

@@ -50,15 +50,16 @@ export interface SiteOptions {
   readonly changes?: Partial<ServerOptions>;
   readonly context?: Partial<ServerContext>;
   readonly maxStreams?: number;
+  readonly address?: string;
 }
 
 /** A scripted server, a proxy where the way has one, and an upstream that leads there; all closed when the test ends. */
 export async function site(
   way: Way,
   script: Script,
-  { clock = systemClock, changes = {}, context = {}, maxStreams = 100 }: SiteOptions = {},
+  { clock = systemClock, changes = {}, context = {}, ...rest }: SiteOptions = {},
 ): Promise<Site> {
-  const server = await scriptedServer(way.server, script, { clock, maxStreams });
+  const server = await scriptedServer(way.server, script, { clock, ...rest });
   const proxy = way.proxy === null ? null : await scriptedProxy(way.proxy);
   const serverOptions = server.options({ protocol: way.protocol, method: way.method, ...changes });
   const upstream = openServer(serverOptions, { ...contextWith({ clock, proxy: proxy?.options() ?? null }), ...context });

@@ -1,10 +1,9 @@
 import { describe, expect, test, vi } from "vitest";
 import { RCODE, TYPE } from "../../../src/dns/types.ts";
-import { openServer } from "../../../src/upstreams/server.ts";
 import { fakeClock } from "../../fake-clock.ts";
 import { addresses, addressMessage, questionFor, rcode, silence, truncated } from "../messages.ts";
-import { type Action, type Asked, scriptedServer } from "../scripted-server.ts";
-import { addressTexts, contextWith, errand, site, type Way } from "./set-up.ts";
+import type { Action, Asked } from "../scripted-server.ts";
+import { addressTexts, errand, site, type Way } from "./set-up.ts";
 
 const udp: Way = { title: "udp", server: "dns", protocol: "udp", method: "GET", proxy: null };
 const question = questionFor("www.example");
@@ -44,14 +43,6 @@ describe("a question by datagram", () => {
       actions: [raw(), raw(0), raw(1, 2, 3), raw(...Buffer.alloc(600, 255)), addresses(asked, "192.0.2.1")],
     }));
     expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
-  });
-
-  test("reaches a server over IPv6", async () => {
-    const server = await scriptedServer("dns", (asked) => addresses(asked, "192.0.2.1"), { address: "::1" });
-    const upstream = openServer(server.options({ protocol: "udp" }), contextWith());
-    expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
-    await upstream.close();
-    await server.close();
   });
 
   test("goes to the next address of the server after one that refuses", async () => {
