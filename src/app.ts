@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { rejectionReply } from "./answers/rejection.ts";
 import type { Client } from "./client.ts";
+import type { Timer } from "./clock.ts";
 import type { Config } from "./config/config.ts";
 import { isRejection, parseQuery } from "./dns/query.ts";
 import { RCODE } from "./dns/types.ts";
@@ -16,6 +17,8 @@ export class App {
   readonly #surroundings: SiteSurroundings;
   readonly #listeners: Listeners;
   readonly #current: { site: Site };
+  /** Sites that were replaced and may still have questions under way. */
+  readonly #retired = new Set<Retired>();
   #reloading: Promise<void> = Promise.resolve();
   #closed: Promise<void> | null = null;
 
@@ -51,6 +54,7 @@ export class App {
 
   /**
    * Puts a new configuration in place, between one query and the next. What it leaves as it was keeps its connections and its cache.
+   * Without effect once `close` has been called.
    * @throws SiteError where it cannot be served; then everything goes on as before.
    */
   reload(config: Config): Promise<void> {
@@ -60,6 +64,7 @@ export class App {
   }
 
   async #reload(config: Config): Promise<void> {
+    if (this.#closed !== null) return;
     const { site } = this.#current;
     const listening = ({ listen, tls, trustedProxies }: Config) => ({ listen, tls, trustedProxies });
     if (!isDeepStrictEqual(listening(config), listening(site.config))) {
@@ -67,8 +72,18 @@ export class App {
     }
     const next = await openSite(config, this.#surroundings, site);
     this.#current.site = next;
-    // What is under way on the old servers has until its deadline.
-    this.#surroundings.clock.setTimer(() => void closeSite(site, next), site.config.answers.deadlineMs);
+    this.#retire(site, next);
+  }
+
+  // What is under way on the old servers has until its deadline.
+  #retire(site: Site, next: Site): void {
+    const close = (): Promise<void> => {
+      this.#retired.delete(retired);
+      return closeSite(site, next);
+    };
+    const timer = this.#surroundings.clock.setTimer(() => void close(), site.config.answers.deadlineMs);
+    const retired = { timer, close };
+    this.#retired.add(retired);
   }
 
   /** Takes no more questions, answers those under way, and closes everything. */
@@ -80,8 +95,17 @@ export class App {
   async #close(): Promise<void> {
     await this.#reloading;
     await this.#listeners.close();
+    for (const { timer, close } of this.#retired) {
+      timer.cancel();
+      await close();
+    }
     await closeSite(this.#current.site, null);
   }
+}
+
+interface Retired {
+  readonly timer: Timer;
+  readonly close: () => Promise<void>;
 }
 
 function handlerFor(current: { readonly site: Site }, { log }: SiteSurroundings): Handler {

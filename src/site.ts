@@ -73,10 +73,12 @@ export async function openSite(config: Config, surroundings: SiteSurroundings, p
   const backing =
     previous !== null && sharesBacking(config, previous.config) ? previous.backing : await openBacking(config, surroundings);
   const { clock } = surroundings;
+  // Who has used up its rate does not begin anew with every reload.
+  const keepsAccess = previous !== null && isDeepStrictEqual(config.access, previous.config.access);
   return {
     config,
     backing,
-    access: new Access(config.access, { clock, localPrefixes }),
+    access: keepsAccess ? previous.access : new Access(config.access, { clock, localPrefixes }),
     resolver: {
       ...backing,
       decider,
@@ -114,7 +116,7 @@ export async function openDecider(config: Config, log: OperationsLog): Promise<D
 
 /** Closes what `next` does not go on using; null = everything. Questions under way on the old servers have until the deadline. */
 export async function closeSite(site: Site, next: Site | null): Promise<void> {
-  await site.access.close();
+  if (site.access !== next?.access) await site.access.close();
   if (site.backing === next?.backing) return;
   await site.backing.saving?.close();
   await site.backing.groups.close();

@@ -63,13 +63,15 @@ export interface TestSite {
   /** The configuration with other sections; upstreams stay. @throws Error where it has problems. */
   config(yaml: string): Config;
   reload(yaml: string): Promise<void>;
+  /** The same with some of the groups alone. */
+  reloadWith(changes: { readonly upstreams: readonly string[]; readonly yaml?: string }): Promise<void>;
   close(): Promise<void>;
 }
 
 /** Starts Fenliu on free ports of the loopback interface, before scripted upstreams, and closes all of it when the test ends. */
 export async function siteWith({ yaml = "", upstreams = {}, clock = fakeClock() }: SiteSetup): Promise<TestSite> {
   const groups = await openGroups(upstreams, clock);
-  const text = (rest: string) => `${LISTEN}${groupsText(groups)}${rest}\n`;
+  const text = (rest: string, chosen = groups) => `${LISTEN}${groupsText(chosen)}${rest}\n`;
   const log: string[] = [];
   const surroundings = {
     clock,
@@ -124,6 +126,10 @@ export async function siteWith({ yaml = "", upstreams = {}, clock = fakeClock() 
     },
     config: (rest) => configOf(text(rest)),
     reload: (rest) => app.reload(configOf(text(rest))),
+    async reloadWith({ upstreams: names, yaml: rest = "" }) {
+      const kept = groups.filter(({ name }) => names.includes(name));
+      await app.reload(configOf(text(rest, kept)));
+    },
     close() {
       closing ??= close();
       return closing;

@@ -1,0 +1,169 @@
+import { describe, expect, test } from "vitest";
+import { zone } from "../dns/zone.ts";
+import type { Reply } from "../message.ts";
+import { type AskTransport, siteWith } from "../site.ts";
+import type { Script } from "../upstreams/scripted-server.ts";
+import { honest, respond, silent } from "../zone-script.ts";
+
+const page = honest("page.example 100 A 192.0.2.7");
+const blocking = "rules: [{ name: ads, domains: [page.example], answer: nodata }]";
+
+describe("a good reload", () => {
+  test("changes answers exactly at the swap", async () => {
+    const site = await siteWith({ upstreams: { main: page } });
+    expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
+    await site.reload(blocking);
+    for (const transport of ["udp", "tcp", "dot", "doh"] as const) {
+      expect(await site.ask("page.example", "A", { transport })).toMatchObject({ answers: [], ede: [15] });
+    }
+    await site.reload("");
+    expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
+  });
+
+  test("reads hosts, modifiers, access and rates anew", async () => {
+    const site = await siteWith({ upstreams: { main: page } });
+    await site.ask("page.example");
+    await site.reload("hosts: { records: { nas.lan: 10.0.0.5 } }\nanswers: { ttl: { max: 9s }, https: nodata }");
+    expect(await site.ask("nas.lan")).toMatchObject({ answers: ["10.0.0.5"] });
+    expect(await site.ask("page.example")).toMatchObject({ ttl: 9 });
+    expect(await site.ask("page.example", "HTTPS")).toMatchObject({ rcode: "NOERROR", ede: [17] });
+    await site.reload("access: { clients: [10.0.0.0/8] }");
+    expect(await site.ask("page.example")).toMatchObject({ rcode: "REFUSED", ede: [18] });
+    expect(await site.ask("nas.lan", "A", { client: "10.0.0.1" })).toMatchObject({ rcode: "NXDOMAIN" });
+  });
+
+  test("asks new upstreams from then on, while what is under way on the old ones is still answered", async () => {
+    const site = await siteWith({
+      upstreams: { main: { servers: [page], transport: "tls" }, other: honest("page.example A 192.0.2.8") },
+    });
+    await site.ask("page.example");
+    const answers: ((reply: Reply) => void)[] = [];
+    const late: Script = (asked) =>
+      new Promise((resolve) => answers.push(() => resolve(respond(asked, { answers: zone("slow.example A 192.0.2.9") }))));
+    site.server("main").follow(late);
+    const waiting = site.ask("slow.example");
+    await site.until(() => answers.length === 1);
+    await site.reloadWith({ upstreams: ["other"] });
+    expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.8"] });
+    expect(site.server("main").open).toBe(1);
+    for (const answer of answers) answer(await site.ask("localhost"));
+    expect(await waiting).toMatchObject({ answers: ["192.0.2.9"] });
+    await site.clock.advance(4000);
+    await site.until(() => site.server("main").open === 0);
+  });
+
+  test("loses none of the questions that come meanwhile", async () => {
+    const site = await siteWith({ upstreams: { main: page, other: page } });
+    const replies: Promise<Reply>[] = [];
+    const transports: readonly AskTransport[] = ["udp", "tcp", "dot", "doh"];
+    for (let turn = 0; turn < 20; turn++) {
+      const reloading =
+        turn % 2 === 0 ? site.reloadWith({ upstreams: ["other"] }) : site.reloadWith({ upstreams: ["main", "other"] });
+      for (const transport of transports) {
+        for (let index = 0; index < 5; index++) replies.push(site.ask("page.example", "A", { transport }));
+      }
+      await reloading;
+      for (const transport of transports) replies.push(site.ask("page.example", "A", { transport }));
+      await Promise.all(replies);
+    }
+    const answers = (await Promise.all(replies)).map((reply) => reply.answers.join());
+    expect(answers).toHaveLength(480);
+    expect(new Set(answers)).toEqual(new Set(["192.0.2.7"]));
+  });
+});
+
+describe("a reload with an unchanged file changes nothing", () => {
+  test("the cache and the connections are kept", async () => {
+    const site = await siteWith({ upstreams: { main: { servers: [page], transport: "tls" } } });
+    await site.ask("page.example");
+    await site.clock.advance(3000);
+    for (let times = 0; times < 3; times++) await site.reload("");
+    expect(await site.ask("page.example")).toMatchObject({ ttl: 97 });
+    expect(site.asked()).toHaveLength(1);
+    await site.clock.advance(5000);
+    await site.ask("other.example", "MX");
+    expect(site.server().accepted).toBe(1);
+  });
+
+  test("neither does one with other rules, hosts or limits drop them", async () => {
+    const site = await siteWith({ upstreams: { main: { servers: [page], transport: "tls" } } });
+    await site.ask("page.example");
+    await site.reload(
+      "hosts: { records: { nas.lan: 10.0.0.5 } }\nrules: [{ name: r, domains: [other.example], upstream: main }]",
+    );
+    expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
+    expect([site.asked().length, site.server().accepted]).toEqual([1, 1]);
+  });
+
+  test("a client that was over its rate still is", async () => {
+    const yaml = "access: { rateLimit: { perSecond: 1, burst: 2, exempt: [] } }";
+    const site = await siteWith({ upstreams: { main: page }, yaml });
+    for (let times = 0; times < 2; times++) await site.ask("page.example");
+    expect(await site.ask("page.example")).toMatchObject({ flags: "qr tc rd ra" });
+    await site.reload(yaml);
+    expect(await site.ask("page.example")).toMatchObject({ flags: "qr tc rd ra" });
+    await site.clock.advance(4000);
+    expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
+  });
+});
+
+describe("a reload that cannot be served leaves everything as it was", () => {
+  const refusals = {
+    "a broken expectation": {
+      yaml: "expect: [{ name: page.example, answer: nodata }]",
+      message: /page\.example A: expected answer nodata/,
+    },
+    "what is not there yet": { yaml: 'poison: ["10.0.0.1"]', message: /poison is not there yet/ },
+    "other trusted proxies": { yaml: "trustedProxies: []", message: /read at the start only: restart Fenliu/ },
+  };
+  test.each(Object.entries(refusals))("%s", async (_case, { yaml, message }) => {
+    const site = await siteWith({ upstreams: { main: page } });
+    await site.ask("page.example");
+    await expect(site.reload(yaml)).rejects.toThrow(message);
+    expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
+    expect(site.asked()).toHaveLength(1);
+    await site.reload(blocking);
+    expect(await site.ask("page.example")).toMatchObject({ answers: [], ede: [15] });
+  });
+
+  test("a changed `listen`, with a clear message", async () => {
+    const site = await siteWith({ upstreams: { main: page } });
+    const config = site.config("");
+    const changed = { ...config, listen: { ...config.listen, dohPath: "/other" } };
+    await expect(site.app.reload(changed)).rejects.toThrow("listen, tls and trustedProxies are read at the start only");
+    expect(await site.ask("page.example", "A", { transport: "doh" })).toMatchObject({ answers: ["192.0.2.7"] });
+  });
+});
+
+describe("a close", () => {
+  test("soon after a reload leaves nothing open, neither of the new site nor of the old", async () => {
+    const site = await siteWith({
+      upstreams: { main: { servers: [page], transport: "tls" }, other: { servers: [page], transport: "h2" } },
+    });
+    await site.ask("page.example");
+    await site.reloadWith({ upstreams: ["other"] });
+    await site.ask("page.example");
+    expect([site.server("main").open, site.server("other").open]).toEqual([1, 1]);
+    await site.app.close();
+    await site.until(() => site.server("main").open + site.server("other").open === 0);
+  });
+
+  test("during a reload ends well, may be called again, and a reload after it opens nothing", async () => {
+    const site = await siteWith({ upstreams: { main: page, other: { servers: [page], transport: "tls" } } });
+    const reloading = site.reloadWith({ upstreams: ["other"] });
+    await Promise.all([site.app.close(), site.app.close()]);
+    await reloading;
+    await site.reloadWith({ upstreams: ["main"] });
+    expect(site.server("other").open).toBe(0);
+  });
+
+  test("answers what is under way first", async () => {
+    const site = await siteWith({ upstreams: { main: () => silent } });
+    const waiting = site.ask("page.example", "A", { transport: "tcp" });
+    await site.until(() => site.asked().length === 1);
+    const closing = site.app.close();
+    await site.clock.advance(4000);
+    expect(await waiting).toMatchObject({ rcode: "SERVFAIL" });
+    await closing;
+  });
+});
