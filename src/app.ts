@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { rejectionReply } from "./answers/rejection.ts";
+import type { SiteSurroundings } from "./backing.ts";
 import type { Client } from "./client.ts";
 import type { Timer } from "./clock.ts";
 import type { Config } from "./config/config.ts";
@@ -10,7 +11,7 @@ import { type BoundEndpoints, type Listeners, openListeners } from "./listen/lis
 import { seldom } from "./log/seldom.ts";
 import { serve } from "./serve.ts";
 import { answerJson } from "./serve-json.ts";
-import { closeSite, openSite, type Site, SiteError, type SiteSurroundings } from "./site.ts";
+import { closeSite, openSite, type Site, SiteError } from "./site.ts";
 
 /** A server at work: its listeners, and the site they answer from at the moment. */
 export class App {

@@ -1,0 +1,81 @@
+import { randomInt } from "node:crypto";
+import { AnswerCache } from "./cache/answer-cache.ts";
+import { CacheKeeper } from "./cache-keeper.ts";
+import type { Clock } from "./clock.ts";
+import type { Config } from "./config/config.ts";
+import { localAddresses, wildcardFamily } from "./listen/local-addresses.ts";
+import type { Endpoint } from "./listen/options.ts";
+import type { OperationsLog } from "./log/operations.ts";
+import { Flights } from "./resolve/flights.ts";
+import { Rechecks } from "./resolve/rechecks.ts";
+import type { Resolver } from "./resolve/resolver.ts";
+import { type Bootstrap, openBootstrap } from "./upstreams/bootstrap.ts";
+import { type Groups, openGroups } from "./upstreams/groups.ts";
+import { openServer } from "./upstreams/server.ts";
+
+/** What outlives a reload that does not concern it: connections, what is known of the servers, and the answers they gave. */
+export interface Backing {
+  readonly groups: Groups;
+  readonly bootstrap: Bootstrap;
+  readonly cache: AnswerCache;
+  readonly flights: Resolver["flights"];
+  readonly rechecks: Rechecks;
+  /** null = nothing is kept across restarts. */
+  readonly saving: CacheKeeper | null;
+}
+
+export interface SiteSurroundings {
+  readonly clock: Clock;
+  readonly log: OperationsLog;
+  /** Certificates in PEM that upstreams are checked against; null = those that the process trusts. */
+  readonly ca: string | null;
+  /** Path of the file that names the host's own resolvers. */
+  readonly resolvConf: string;
+}
+
+/** Questions to upstreams under way at once, over all groups. */
+const MAX_FLIGHTS = 10_000;
+
+/** Opens the upstreams and the cache before them. Nothing is connected before the first question. */
+export async function openBacking(config: Config, { clock, ca, log, resolvConf }: SiteSurroundings): Promise<Backing> {
+  const { upstreams, cache: cacheOptions, listen, answers: limits } = config;
+  const context = {
+    clock,
+    ca,
+    system: { resolvConf, isOurs: (address: string, port: number) => listensAt(listen.dns, address, port) },
+  };
+  const bootstrap = openBootstrap(upstreams.bootstrap, context);
+  const groups = openGroups(upstreams.groups, {
+    openMember: (server, group) => openServer(server, { ...context, bootstrap, proxy: group.proxy }),
+    clock,
+    random: () => randomInt(2 ** 32) / 2 ** 32,
+  });
+  const cache = new AnswerCache(cacheOptions, clock);
+  const rechecks = new Rechecks(cacheOptions.stale?.recheckMs ?? 0);
+  groups.onWell((route) => {
+    cache.forgetFailures(route);
+    rechecks.clear();
+  });
+  const saving = cacheOptions.file === null ? null : await CacheKeeper.open(cache, cacheOptions.file, { clock, log, limits });
+  return { groups, bootstrap, cache, rechecks, flights: new Flights(MAX_FLIGHTS), saving };
+}
+
+/** Writes the cache, ends the questions under way and closes the connections. */
+export async function closeBacking({ saving, groups, bootstrap }: Backing): Promise<void> {
+  await saving?.close();
+  await groups.close();
+  await bootstrap.close();
+}
+
+/** Whether one of our own listeners is asked at this address: behind a wildcard, at any address of this host. */
+function listensAt(endpoints: readonly Endpoint[], address: string, port: number): boolean {
+  return endpoints.some((endpoint) => {
+    if (endpoint.port !== port) return false;
+    const family = wildcardFamily(endpoint.address);
+    return family === null ? endpoint.address === address : localAddresses(family).includes(address) || isLoopback(address);
+  });
+}
+
+function isLoopback(address: string): boolean {
+  return address === "::1" || address.startsWith("127.");
+}
