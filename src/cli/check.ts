@@ -23,7 +23,7 @@ export async function check({ config: given, json }: Invocation, terminal: Termi
   } else {
     terminal.err(printProblems([...problems, ...warnings], result.text));
     for (const refusal of refusals) terminal.err(`fenliu: ${refusal}\n`);
-    if (ok) terminal.out(`${path ?? "the defaults"}: nothing wrong\n`);
+    if (ok) terminal.out(`${path ?? "the defaults"}: ${verdictWith(warnings.length)}\n`);
   }
   return ok ? EXIT.ok : EXIT.failed;
 }
@@ -34,4 +34,9 @@ async function refusalsOf(config: Config, terminal: Terminal): Promise<string[]>
   if (missing.length > 0) return missing;
   const decider = await openDecider(config, log);
   return checkExpectations(decider, config.expect).map(({ message }) => message);
+}
+
+function verdictWith(warnings: number): string {
+  if (warnings === 0) return "nothing wrong";
+  return warnings === 1 ? "usable, with one warning" : `usable, with ${warnings} warnings`;
 }

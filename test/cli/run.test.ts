@@ -1,0 +1,113 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { run } from "../../src/cli/run.ts";
+import { directory } from "../files.ts";
+import { testTerminal } from "./terminal.ts";
+
+/** Carries a command out in a folder that has this `fenliu.yaml`. */
+async function ran(argv: readonly string[], yaml: string | null = null) {
+  const where = directory();
+  if (yaml !== null) writeFileSync(join(where, "fenliu.yaml"), yaml);
+  const terminal = testTerminal(where);
+  return { code: await run(argv, terminal), where, ...terminal.written };
+}
+
+describe("the command line", () => {
+  test.each([
+    { argv: ["frobnicate"], says: "there is no command `frobnicate`" },
+    { argv: ["toString"], says: "there is no command `toString`" },
+    { argv: ["explain", "page.example"], says: "`fenliu explain` is not there yet" },
+    { argv: ["--colour"], says: "--colour" },
+    { argv: ["check", "-c"], says: "config" },
+    { argv: ["query"], says: "query takes NAME [TYPE] [@SERVER]" },
+    { argv: ["query", "a.example", "A", "MX"], says: "query takes" },
+    { argv: ["query", "a.example", "@192.0.2.1", "@192.0.2.2"], says: "query takes" },
+    { argv: ["query", "a..example", "@192.0.2.1"], says: "`a..example` is no domain name" },
+    { argv: ["query", "a.example", "NOTYPE", "@192.0.2.1"], says: "`NOTYPE` is no record type" },
+    { argv: ["query", "a.example", "@gopher://192.0.2.1"], says: "gopher" },
+    { argv: ["query", "a.example", "@127.0.0.1", "--ca", "missing.pem"], says: "--ca" },
+  ])("$argv: a usage error, exit code 2", async ({ argv, says }) => {
+    const { code, out, err } = await ran(argv);
+    expect(code).toBe(2);
+    expect(out).toBe("");
+    expect(err).toContain(says);
+    expect(err).toContain("fenliu serve");
+  });
+
+  test("--help and --version print to stdout and exit with 0", async () => {
+    expect(await ran(["--help"])).toMatchObject({ code: 0, out: expect.stringContaining("fenliu demo"), err: "" });
+    expect(await ran(["-h", "check"])).toMatchObject({ code: 0 });
+    expect(await ran(["--version"])).toMatchObject({ code: 0, out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/), err: "" });
+  });
+});
+
+const broken = `listen: { dns: "nowhere" }
+upstreams: { main: { servers: [127.0.0.1], strategy: quickest } }
+rulez: []
+rules: [{ name: r, upstream: man }]
+`;
+
+describe("check", () => {
+  test("a file without faults: one line, exit code 0", async () => {
+    const { code, out, err, where } = await ran(["check"], "upstreams: { main: { servers: [127.0.0.1] } }\n");
+    expect({ code, out, err }).toEqual({ code: 0, out: `${join(where, "fenliu.yaml")}: nothing wrong\n`, err: "" });
+  });
+
+  test("without any file the defaults are checked", async () => {
+    expect(await ran(["check"])).toMatchObject({ code: 0, out: "the defaults: nothing wrong\n" });
+  });
+
+  test("a broken file: every problem at once with its place, exit code 1", async () => {
+    const { code, out, err, where } = await ran(["check"], broken);
+    const path = join(where, "fenliu.yaml");
+    expect({ code, out }).toEqual({ code: 1, out: "" });
+    for (const [line, column] of [
+      [1, 16],
+      [2, 54],
+      [3, 1],
+      [4, 30],
+    ])
+      expect(err).toContain(`${path}:${line}:${column}`);
+    expect(err).toContain("did you mean `rules`");
+  });
+
+  test("warnings are told, and are no failure", async () => {
+    const { code, out, err } = await ran(["check"], "upstreams: { a: { servers: [127.0.0.1] }, b: { servers: [127.0.0.2] } }\n");
+    expect(code).toBe(0);
+    expect(err).toContain("queries that no rule matches go to the first group, `a`");
+    expect(out).toMatch(/fenliu\.yaml: usable, with one warning\n$/);
+  });
+
+  test("a broken expectation: exit code 1, with the reason", async () => {
+    const yaml = "hosts: { records: { nas.lan: 10.0.0.5 } }\nexpect: [{ name: nas.lan, answer: 10.0.0.6 }]\n";
+    const { code, err } = await ran(["check"], yaml);
+    expect(code).toBe(1);
+    expect(err).toContain("nas.lan A: expected answer 10.0.0.6, got 10.0.0.5; answered from hosts");
+  });
+
+  test("what this version cannot do is refused by name", async () => {
+    const { code, err } = await ran(["check"], "ddns: { tokens: [abcdefghijklmnop] }\n");
+    expect(code).toBe(1);
+    expect(err).toContain("ddns is not there yet");
+  });
+
+  test("-c names the file, from the folder the command was started in; one that is not there is a problem", async () => {
+    const where = directory();
+    writeFileSync(join(where, "other.yaml"), "hosts: { records: { nas.lan: 10.0.0.5 } }\n");
+    const terminal = testTerminal(where);
+    expect(await run(["check", "-c", "other.yaml"], terminal)).toBe(0);
+    expect(terminal.written.out).toBe(`${join(where, "other.yaml")}: nothing wrong\n`);
+    expect(await ran(["check", "-c", "missing.yaml"])).toMatchObject({ code: 1, err: expect.stringContaining("no such file") });
+  });
+
+  test("--json: the same for scripts", async () => {
+    const good = await ran(["check", "--json"], "");
+    expect({ code: good.code, ...JSON.parse(good.out) }).toMatchObject({ code: 0, ok: true, problems: [], refusals: [] });
+    const bad = await ran(["check", "--json"], broken);
+    const { ok, problems } = JSON.parse(bad.out);
+    expect({ code: bad.code, ok, err: bad.err }).toEqual({ code: 1, ok: false, err: "" });
+    expect(problems).toHaveLength(4);
+    expect(problems[2]).toMatchObject({ line: 3, column: 1, key: "rulez" });
+  });
+});

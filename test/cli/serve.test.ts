@@ -1,0 +1,224 @@
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { run } from "../../src/cli/run.ts";
+import { directory } from "../files.ts";
+import { tlsFixture } from "../listen/support/site.ts";
+import { type Script, type ScriptedServer, type ScriptedTransport, scriptedServer } from "../upstreams/scripted-server.ts";
+import { honest } from "../zone-script.ts";
+import { type Running, start, testTerminal, until } from "./terminal.ts";
+
+/** An upstream for the time of the test. */
+async function upstreamWith(script: Script, transport: ScriptedTransport = "dns"): Promise<ScriptedServer> {
+  const upstream = await scriptedServer(transport, script);
+  onTestFinished(() => upstream.close());
+  return upstream;
+}
+
+const page = honest("page.example 100 A 192.0.2.7");
+
+/** A file for a site on free ports. `rest` follows the sections that every site has. */
+function yamlWith(upstreamPort: number, rest = ""): string {
+  return `listen: { dns: ["127.0.0.1:0"], http: ["127.0.0.1:0"], tls: ["127.0.0.1:0"], https: ["127.0.0.1:0"], admin: null }
+tls: { cert: ${tlsFixture("cert.pem")}, key: ${tlsFixture("key.pem")} }
+upstreams: { main: { servers: ["127.0.0.1:${upstreamPort}"] } }
+cache: { file: null }
+log: { level: info, queries: { enabled: false } }
+${rest}
+`;
+}
+
+interface Served extends Running {
+  readonly path: string;
+  readonly ports: Readonly<Record<"dns" | "http" | "tls" | "https", number>>;
+}
+
+/** A Fenliu started by `fenliu serve`, and stopped by the test. */
+async function served(yaml: string): Promise<Served> {
+  const where = directory();
+  const path = join(where, "fenliu.yaml");
+  writeFileSync(path, yaml);
+  const running = await start(["serve"], "Fenliu is answering", testTerminal(where));
+  const line = running.terminal.written.err.split("\n").find((text) => text.includes("Fenliu is answering")) ?? "";
+  const bound = JSON.parse(line);
+  const portOf = (kind: string): number => Number(/:(\d+)$/.exec(bound[kind])?.[1]);
+  return { ...running, path, ports: { dns: portOf("dns"), http: portOf("http"), tls: portOf("tls"), https: portOf("https") } };
+}
+
+/** `fenliu query` and what it printed. */
+async function queried(...argv: readonly string[]) {
+  const terminal = testTerminal();
+  const code = await run(["query", "--ca", tlsFixture("cert.pem"), ...argv], terminal);
+  return { code, ...terminal.written };
+}
+
+describe("serve and query", () => {
+  test("a site answers over every transport, and ends by its signal with exit code 0", async () => {
+    const upstream = await upstreamWith(page);
+    const site = await served(yamlWith(upstream.port));
+    const { dns, tls, https } = site.ports;
+    for (const [server, transport] of [
+      [`udp://127.0.0.1:${dns}`, "udp"],
+      [`tcp://127.0.0.1:${dns}`, "tcp"],
+      [`127.0.0.1:${dns}`, "udp"],
+      [`tls://127.0.0.1:${tls}`, "tls"],
+      [`https://127.0.0.1:${https}/dns-query`, "https"],
+    ]) {
+      const { code, out, err } = await queried("page.example", `@${server}`);
+      expect({ code, err }).toEqual({ code: 0, err: "" });
+      expect(out).toMatch(/page\.example\. (100|99) IN A 192\.0\.2\.7/);
+      expect(out).toContain(`over ${transport}: NOERROR in `);
+    }
+    expect(await queried("nowhere.example", "AAAA", `@127.0.0.1:${dns}`)).toMatchObject({
+      code: 0,
+      out: expect.stringContaining("status: NXDOMAIN"),
+    });
+    expect(await site.stop()).toBe(0);
+    expect(await queried("page.example", `@127.0.0.1:${dns}`)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("refused"),
+    });
+  });
+
+  test("query --json shows the answer and the attempts", async () => {
+    const upstream = await upstreamWith(page);
+    const { code, out } = await queried("page.example", `@127.0.0.1:${upstream.port}`, "--json");
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({
+      answer: { Status: 0, Answer: [{ name: "page.example.", type: 1, data: "192.0.2.7" }] },
+      attempts: [{ transport: "udp", rcode: 0, failure: null }],
+    });
+    await upstream.close();
+    const failed = await queried("page.example", `@127.0.0.1:${upstream.port}`, "--json");
+    expect(failed.code).toBe(1);
+    expect(JSON.parse(failed.out)).toMatchObject({ failure: "refused", attempts: [{ failure: "refused" }] });
+  });
+
+  test("query checks certificates", async () => {
+    const upstream = await upstreamWith(page, "tls");
+    const terminal = testTerminal();
+    expect(await run(["query", "page.example", `@tls://127.0.0.1:${upstream.port}`], terminal)).toBe(1);
+    expect(terminal.written.err).toContain("(tls)");
+  });
+
+  test("without a server it asks the Fenliu of the configuration", async () => {
+    const upstream = await upstreamWith(page);
+    const where = directory();
+    writeFileSync(join(where, "fenliu.yaml"), `listen: { dns: ["127.0.0.1:${upstream.port}"] }\n`);
+    const terminal = testTerminal(where);
+    expect(await run(["query", "page.example"], terminal)).toBe(0);
+    expect(terminal.written.out).toContain("192.0.2.7");
+  });
+
+  test("a broken configuration prints every problem and ends with 1", async () => {
+    const where = directory();
+    writeFileSync(join(where, "fenliu.yaml"), "upstreamz: {}\nlisten: { dns: nowhere }\n");
+    const terminal = testTerminal(where);
+    expect(await run(["serve"], terminal)).toBe(1);
+    expect(terminal.written.err).toContain("fenliu.yaml:1:1");
+    expect(terminal.written.err).toContain("fenliu.yaml:2:16");
+    expect(terminal.written.err).toContain("2 problems in the configuration");
+  });
+
+  test("a port that is taken is named, and the exit code is 1", async () => {
+    const occupant = createServer().listen(0, "127.0.0.1");
+    await once(occupant, "listening");
+    const address = occupant.address();
+    const port = typeof address === "object" && address !== null ? address.port : 0;
+    const where = directory();
+    writeFileSync(
+      join(where, "fenliu.yaml"),
+      `listen: { dns: ["127.0.0.1:${port}"], http: [], admin: null }\ncache: { file: null }\n`,
+    );
+    const terminal = testTerminal(where);
+    expect(await run(["serve"], terminal)).toBe(1);
+    expect(terminal.written.err).toContain(`127.0.0.1:${port}`);
+    await new Promise((resolve) => occupant.close(resolve));
+  });
+
+  test("expectations that fail, and what is not there yet, keep it from starting", async () => {
+    for (const [yaml, says] of [
+      ["expect: [{ name: page.example, answer: nodata }]", "expected answer nodata"],
+      ["rules: [{ name: r, answer: nodata, ecs: client }]", "ecs is not there yet"],
+    ] as const) {
+      const where = directory();
+      writeFileSync(join(where, "fenliu.yaml"), `${yamlWith(9, yaml)}`);
+      const terminal = testTerminal(where);
+      expect(await run(["serve"], terminal)).toBe(1);
+      expect(terminal.written.err).toContain(says);
+    }
+  });
+});
+
+/** Files that must not replace the one that serves, by what is wrong with them. */
+const brokenFiles: Readonly<Record<string, string | Buffer>> = {
+  "no YAML": "listen: [",
+  "tabs for spaces": "listen:\n\tdns: []\n",
+  "a list instead of a map": "- a\n- b\n",
+  "no UTF-8": Buffer.from([0x72, 0xff, 0xfe, 0x3a]),
+  "a file beyond a megabyte": `# ${"x".repeat(2 ** 20)}\n`,
+  "an unknown section": yamlWith(9, "rulez: []"),
+  "an unknown key": yamlWith(9, "answers: { htps: nodata }"),
+  "a key twice": yamlWith(9, "answers: {}\nanswers: {}"),
+  "a wrong type": yamlWith(9, "answers: { ttl: 5 }"),
+  "a wrong word": yamlWith(9, "answers: { https: maybe }"),
+  "a duration without unit": yamlWith(9, "answers: { deadline: 4000 }"),
+  "a group that is not there": yamlWith(9, "rules: [{ name: r, upstream: other }]"),
+  "a list that is not there": yamlWith(9, 'rules: [{ name: r, domains: "list:ads", answer: nodata }]'),
+  "a list whose file is missing": yamlWith(9, "lists: { ads: { domains: [missing.txt] } }"),
+  "a rule without a name": yamlWith(9, "rules: [{ answer: nodata }]"),
+  "two rules of one name": yamlWith(9, "rules: [{ name: r, domains: [a], answer: nodata }, { name: r, answer: nodata }]"),
+  "a rule with two actions": yamlWith(9, "rules: [{ name: r, answer: nodata, upstream: main }]"),
+  "NXDOMAIN for a type": yamlWith(9, "rules: [{ name: r, types: [AAAA], answer: nxdomain }]"),
+  "a bad pattern": yamlWith(9, 'rules: [{ name: r, domains: ["regexp:("], answer: nodata }]'),
+  "an address that is none": yamlWith(9, "hosts: { records: { nas.lan: 10.0.0.256 } }"),
+  "a network that is none": yamlWith(9, "access: { clients: [10.0.0.0/33] }"),
+  "an expectation that fails": yamlWith(9, "expect: [{ name: page.example, answer: nodata }]"),
+  "what is not there yet": yamlWith(9, "poison: [10.0.0.1]"),
+  "another listener": yamlWith(9).replace('dns: ["127.0.0.1:0"]', 'dns: ["127.0.0.2:0"]'),
+  "a certificate that is missing": yamlWith(9).replace("cert.pem", "missing.pem"),
+};
+
+describe("a reload by signal", () => {
+  test.each(Object.entries(brokenFiles))("of a file with %s leaves the running server untouched", async (_case, text) => {
+    const upstream = await upstreamWith(page);
+    const site = await served(
+      yamlWith(
+        upstream.port,
+        "hosts: { records: { nas.lan: 10.0.0.5 } }\nrules: [{ name: ads, domains: [ads.example], answer: nodata }]",
+      ),
+    );
+    const answers = async () => {
+      const replies = ["page.example", "nas.lan", "ads.example", "nowhere.example"].map((name) =>
+        queried(name, `@127.0.0.1:${site.ports.dns}`),
+      );
+      return (await Promise.all(replies)).map(({ out }) => out.replace(/ \d+ IN /g, " IN ").replace(/(id: | in )[\d.]+/g, "$1"));
+    };
+    const before = await answers();
+    writeFileSync(site.path, text);
+    site.terminal.reload();
+    await until(() => site.terminal.written.err.includes("not reloaded"));
+    expect((await answers()).map(withoutLifetimes)).toEqual(before.map(withoutLifetimes));
+    expect(upstream.asked).toHaveLength(2);
+    expect(await site.stop()).toBe(0);
+  });
+
+  test("of a good file changes the answers, and one of a missing file does not", async () => {
+    const upstream = await upstreamWith(page);
+    const site = await served(yamlWith(upstream.port));
+    const answer = async () => (await queried("page.example", `@127.0.0.1:${site.ports.dns}`)).out;
+    expect(await answer()).toContain("192.0.2.7");
+    writeFileSync(site.path, yamlWith(upstream.port, "rules: [{ name: ads, domains: [page.example], answer: nodata }]"));
+    site.terminal.reload();
+    await until(() => site.terminal.written.err.includes('"reloaded"'));
+    expect(await answer()).toContain("rule ads");
+    expect(await site.stop()).toBe(0);
+  });
+});
+
+// The numbers of an SOA count down with the seconds.
+function withoutLifetimes(text: string): string {
+  return text.replace(/(SOA .*) \d+$/gm, "$1");
+}

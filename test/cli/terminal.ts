@@ -1,0 +1,66 @@
+import { setImmediate as turn } from "node:timers/promises";
+import { onTestFinished } from "vitest";
+import { run } from "../../src/cli/run.ts";
+import type { Terminal } from "../../src/cli/terminal.ts";
+import { directory } from "../files.ts";
+
+/** A terminal in the hands of a test. */
+export interface TestTerminal extends Terminal {
+  readonly written: { out: string; err: string };
+  stop(): void;
+  reload(): void;
+}
+
+/** @param where the folder that the command is started in; by default an empty one. */
+export function testTerminal(where = directory()): TestTerminal {
+  const written = { out: "", err: "" };
+  const stopped = Promise.withResolvers<string>();
+  const reloaders: (() => void)[] = [];
+  return {
+    written,
+    out: (text) => {
+      written.out += text;
+    },
+    err: (text) => {
+      written.err += text;
+    },
+    interactive: false,
+    directory: where,
+    configDirectories: [where],
+    untilStopped: () => stopped.promise,
+    onReload: (reload) => void reloaders.push(reload),
+    stop: () => stopped.resolve("SIGTERM"),
+    reload: () => {
+      for (const reload of reloaders) reload();
+    },
+  };
+}
+
+/** A command that goes on until it is stopped. */
+export interface Running {
+  readonly terminal: TestTerminal;
+  /** Ends it, as the end of the test does. @returns its exit code. */
+  stop(): Promise<number>;
+}
+
+/** Starts a command and waits until it has written `sign` to either stream. @throws Error where it ends before that. */
+export async function start(argv: readonly string[], sign: string, terminal = testTerminal()): Promise<Running> {
+  let ended: number | null = null;
+  const running = run(argv, terminal).finally(() => {
+    ended ??= 0;
+  });
+  await until(() => {
+    if (ended !== null) throw new Error(`it ended: ${terminal.written.err}`);
+    return (terminal.written.out + terminal.written.err).includes(sign);
+  });
+  const stop = (): Promise<number> => {
+    terminal.stop();
+    return running;
+  };
+  onTestFinished(async () => void (await stop()));
+  return { terminal, stop };
+}
+
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await turn();
+}
