@@ -1,0 +1,129 @@
+// `npm run bench`: cache hits of Fenliu beside its peers, on one machine, in one run. What the figures mean: docs/performance.md.
+
+import { parseArgs } from "node:util";
+import { type Load, LoadGenerator } from "./load.ts";
+import { versionOf } from "./programs.ts";
+import { reportOf } from "./report.ts";
+import { measureRounds } from "./rounds.ts";
+import { Scene } from "./scene.ts";
+import { PEERS } from "./servers/all.ts";
+import type { Peer } from "./servers/peer.ts";
+import { zoneOf } from "./zone.ts";
+
+const USAGE = `npm run bench -- [--seconds 5] [--rounds 5] [--rate 5000] [--names 10000] [--only Fenliu,dnsdist] [--transport udp,doh]
+
+  --seconds    how long each server is measured under each load, in each round
+  --rounds     how often; medians are printed
+  --rate       queries a second of the second load
+  --names      how many names are asked for, all of them cached
+  --only       servers: ${PEERS.map(({ name }) => name).join(", ")}
+  --transport  udp, doh`;
+
+/** Programs that the load comes from, and the authoritative server behind everybody. */
+const TOOLS = [
+  { command: "nsd", versionArgs: ["-v"], debianPackage: "nsd" },
+  { command: "dnsperf", versionArgs: ["-h"], debianPackage: "dnsperf" },
+  { command: "h2load", versionArgs: ["--version"], debianPackage: "nghttp2-client" },
+  { command: "openssl", versionArgs: ["version"], debianPackage: "openssl" },
+] as const;
+
+interface Options {
+  readonly seconds: number;
+  readonly rounds: number;
+  readonly rate: number;
+  readonly names: number;
+  readonly peers: readonly Peer[];
+  readonly transports: ReadonlySet<string>;
+}
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(args: readonly string[]): Promise<number> {
+  const options = readOptions(args);
+  if (options === null) {
+    console.error(USAGE);
+    return 2;
+  }
+  const missing = TOOLS.filter(({ command, versionArgs }) => versionOf(command, versionArgs) === null);
+  if (missing.length > 0) {
+    console.error(`bench needs: apt-get install ${missing.map(({ debianPackage }) => debianPackage).join(" ")}`);
+    return 1;
+  }
+  const entrants = options.peers.flatMap((peer) => {
+    const version = peer.program === null ? null : versionOf(peer.program.command, peer.program.versionArgs);
+    if (peer.program === null || version !== null) return [{ peer, name: peer.name, threads: peer.threads, version }];
+    console.error(`left out: ${peer.name}, which is not installed (apt-get install ${peer.program.debianPackage})`);
+    return [];
+  });
+  const loads = loadsOf(options);
+  const samples = await measureAll(options, { peers: entrants.map(({ peer }) => peer), loads });
+  if (samples === null) return 130;
+  const { names, rounds, seconds: secondsEach } = options;
+  const command = ["npm run bench", ...(args.length === 0 ? [] : ["--", ...args])].join(" ");
+  console.log(reportOf({ command, names, rounds, secondsEach, entrants, loads, samples }));
+  return 0;
+}
+
+/** @returns null where a signal ended it. Everything is stopped in any case. */
+async function measureAll(
+  options: Options,
+  { peers, loads }: { readonly peers: readonly Peer[]; readonly loads: readonly Load[] },
+) {
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const stop = () => stopping.abort();
+  process.on("SIGINT", stop).on("SIGTERM", stop);
+  const progress = (text: string) => console.error(text);
+  const zone = zoneOf(options.names);
+  const scene = await Scene.open(zone);
+  try {
+    await scene.start(peers, options.names);
+    signal.throwIfAborted();
+    const asker = new LoadGenerator({ folder: scene.folder, hosts: zone.hosts, signal });
+    progress("filling the caches");
+    await scene.fillCaches(asker);
+    return await measureRounds(scene, asker, { loads, rounds: options.rounds, secondsEach: options.seconds, progress });
+  } catch (error) {
+    if (signal.aborted) return null;
+    throw error;
+  } finally {
+    await scene.close();
+    process.off("SIGINT", stop).off("SIGTERM", stop);
+  }
+}
+
+function loadsOf({ transports, rate }: Options): readonly Load[] {
+  const both = (["udp", "doh"] as const).filter((transport) => transports.has(transport));
+  return both.flatMap((transport) => [null, rate].map((perSecond) => ({ transport, perSecond })));
+}
+
+/** null where they are not understood. */
+function readOptions(args: readonly string[]): Options | null {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        seconds: { type: "string", default: "5" },
+        rounds: { type: "string", default: "5" },
+        rate: { type: "string", default: "5000" },
+        names: { type: "string", default: "10000" },
+        only: { type: "string", default: PEERS.map(({ name }) => name).join() },
+        transport: { type: "string", default: "udp,doh" },
+      },
+    });
+    const [seconds, rounds, rate, names] = [values.seconds, values.rounds, values.rate, values.names].map(Number);
+    const wanted = values.only.toLowerCase().split(",");
+    const peers = PEERS.filter(({ name }) => wanted.includes(name.toLowerCase()));
+    const transports = new Set(values.transport.split(","));
+    if (peers.length !== wanted.length || [...transports].some((each) => each !== "udp" && each !== "doh")) return null;
+    if (!isCount(seconds) || !isCount(rounds) || !isCount(rate) || !isCount(names)) return null;
+    return { seconds, rounds, rate, names, peers, transports };
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : String(error));
+    return null;
+  }
+}
+
+function isCount(value: number | undefined): value is number {
+  return value !== undefined && Number.isInteger(value) && value > 0;
+}

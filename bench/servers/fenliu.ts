@@ -1,0 +1,20 @@
+import { startFenliu } from "../../test/clients/fenliu.ts";
+import type { Peer } from "./peer.ts";
+
+export const fenliu: Peer = {
+  name: "Fenliu",
+  program: null,
+  threads: "1",
+  async start({ folder, upstreamPort, certificate }) {
+    const running = await startFenliu(
+      folder,
+      `listen: { dns: ["127.0.0.1:0"], https: ["127.0.0.1:0"], http: [], admin: null }
+tls: { cert: ${JSON.stringify(certificate.cert)}, key: ${JSON.stringify(certificate.key)} }
+upstreams: { upstream: { servers: ["udp://127.0.0.1:${upstreamPort}"] } }
+cache: { file: null }
+log: { queries: { enabled: false } }
+`,
+    );
+    return { running, udpPort: running.ports.dns, httpsPort: running.ports.https };
+  },
+};

@@ -1,0 +1,28 @@
+import type { Running } from "../../test/clients/processes.ts";
+
+/** What a server is given: each is to be a caching forwarder on 127.0.0.1, on one thread where that can be set, with its log off. */
+export interface Setting {
+  /** Its own. */
+  readonly folder: string;
+  /** A port of 127.0.0.1, UDP and TCP. */
+  readonly upstreamPort: number;
+  readonly certificate: { readonly cert: string; readonly key: string };
+  /** Answers there must be room for. */
+  readonly names: number;
+}
+
+export interface Peer {
+  readonly name: string;
+  /** How to ask for its version; null for what is part of this project. */
+  readonly program: { readonly command: string; readonly versionArgs: readonly string[]; readonly debianPackage: string } | null;
+  /** Threads that answer queries, and what else is to be known of its set-up. */
+  readonly threads: string;
+  readonly start: (setting: Setting) => Promise<Started>;
+}
+
+export interface Started {
+  readonly running: Running;
+  readonly udpPort: number;
+  /** null = it does not serve DoH. */
+  readonly httpsPort: number | null;
+}
