@@ -1,0 +1,194 @@
+import { onTestFinished } from "vitest";
+import { render } from "../src/answers/render.ts";
+import type { AnswerCache } from "../src/cache/answer-cache.ts";
+import type { Client } from "../src/client.ts";
+import { parseConfig } from "../src/config/load.ts";
+import { printProblems } from "../src/config/problem.ts";
+import { type Answer, indexAnswer } from "../src/dns/answer.ts";
+import { askMessage } from "../src/dns/ask.ts";
+import { nameText } from "../src/dns/name.ts";
+import { isRejection, parseQuery, type Query } from "../src/dns/query.ts";
+import type { Question } from "../src/dns/question.ts";
+import { typeName } from "../src/dns/types.ts";
+import { operationsLog } from "../src/log/operations.ts";
+import type { Resolution, Source } from "../src/resolve/resolution.ts";
+import { resolve } from "../src/resolve/resolve.ts";
+import { closeSite, openSite } from "../src/site.ts";
+import { openGroups } from "../src/upstreams/groups.ts";
+import { type Errand, type Upstream, UpstreamError } from "../src/upstreams/upstream.ts";
+import { type FakeClock, fakeClock } from "./fake-clock.ts";
+import { type AskOptions, queryWire, type Reply, readReply } from "./message.ts";
+import type { Action, Asked, Script } from "./upstreams/scripted-server.ts";
+
+/** What became of a query: the reply, and what only the log of queries would show. */
+export interface Outcome {
+  readonly reply: Reply;
+  readonly source: Source;
+  readonly action: string;
+  readonly elapsedMs: number;
+  /** Questions to upstreams that it gave rise to, such as "page.example A". */
+  readonly asked: readonly string[];
+}
+
+export interface WorkbenchSetup {
+  /** The file, but for `upstreams`. */
+  readonly yaml?: string;
+  /** The members of each group. */
+  readonly upstreams: Readonly<Record<string, readonly Script[]>>;
+  /** Other keys of every group. */
+  readonly keys?: string;
+  /** Of the members' addresses: `udp`, or `tls` for those whose AD counts. */
+  readonly scheme?: "udp" | "tls";
+}
+
+export interface Workbench {
+  readonly clock: FakeClock;
+  readonly cache: AnswerCache;
+  /** Asks, and lets time pass a millisecond at a time until the outcome is there. */
+  ask(name: string, type?: string, options?: AskOptions & Partial<Pick<Client, "address" | "clientId">>): Promise<Outcome>;
+  /** Replaces the scripts of a group's members. */
+  follow(group: string, scripts: readonly Script[]): void;
+}
+
+/**
+ * A whole site without sockets: everything from the parsed query to the rendered reply is the server's own, only the members of its groups are
+ * scripts. Nothing depends on real time, so tables of hundreds of cases run at once.
+ */
+export async function workbenchWith({ yaml = "", upstreams, keys = "", scheme = "udp" }: WorkbenchSetup): Promise<Workbench> {
+  const clock = fakeClock();
+  const scripts = new Map(Object.entries(upstreams));
+  const lines = [...scripts].map(([name, members]) => {
+    const servers = members.map((_, index) => `${scheme}://192.0.2.${index + 1}`).join(", ");
+    return `  ${name}: { servers: [${servers}], strategy: failover${keys === "" ? "" : `, ${keys}`} }\n`;
+  });
+  const parsed = parseConfig(`${yaml}\nupstreams:\n${lines.join("")}`, null);
+  if (parsed.kind === "invalid") throw new Error(printProblems(parsed.problems, parsed.text));
+  const config = { ...parsed.config, cache: { ...parsed.config.cache, file: null } };
+  const log = operationsLog("error", () => {}, false);
+  const site = await openSite(config, { clock, log, ca: null, resolvConf: "/nowhere" }, null);
+  const asked: string[] = [];
+  const opened = new Map<string, number>();
+  const groups = openGroups(config.upstreams.groups, {
+    openMember(server, { name }) {
+      const index = opened.get(name) ?? 0;
+      opened.set(name, index + 1);
+      return memberOf({ label: server.label, encrypted: scheme === "tls" }, clock, (asking) => {
+        asked.push(`${asking.name} ${typeName(asking.type)}`);
+        return scripts.get(name)?.[index]?.(asking) ?? { kind: "silence" };
+      });
+    },
+    clock,
+    random: () => 0.5,
+  });
+  const resolver = { ...site.resolver, groups };
+  groups.onWell((route) => {
+    resolver.cache.forgetFailures(route);
+    resolver.rechecks.clear();
+  });
+  onTestFinished(async () => {
+    await groups.close();
+    await closeSite(site, null);
+  });
+  return {
+    clock,
+    cache: resolver.cache,
+    follow: (group, next) => void scripts.set(group, next),
+    async ask(name, type = "A", { address = "127.0.0.1", clientId = null, ...options } = {}) {
+      const query = parsedQuery(queryWire(name, type, options));
+      const startedMs = clock.now();
+      const askedBefore = asked.length;
+      let found: Resolution | null = null;
+      const client: Client = { address, clientId, port: 5353, transport: "tcp", http: null };
+      void Promise.resolve(resolve(resolver, query, client)).then((resolution) => {
+        found = resolution;
+      });
+      const outcome = (resolution: Resolution): Outcome => ({
+        reply: readReply(sent(query, resolution)),
+        source: resolution.source,
+        action: resolution.action,
+        elapsedMs: clock.now() - startedMs,
+        asked: asked.slice(askedBefore),
+      });
+      await clock.advance(0);
+      while (found === null) await clock.advance(1);
+      return outcome(found);
+    },
+  };
+}
+
+function parsedQuery(message: Uint8Array): Query {
+  const query = parseQuery(message);
+  if (query === null || isRejection(query)) throw new Error("not a query");
+  return query;
+}
+
+function sent(query: Query, { answer, ...rest }: Resolution): Uint8Array {
+  if (answer === null) throw new Error("nothing is sent");
+  return render({ query, answer, ...rest, limitOctets: 0xffff, encrypted: false }).wire;
+}
+
+function memberOf(about: Pick<Upstream, "label" | "encrypted">, clock: FakeClock, script: Script): Upstream {
+  let serial = 0;
+  return {
+    ...about,
+    async exchange(question, errand) {
+      const startedMs = clock.now();
+      const { signal, attempts } = errand;
+      const note = (rcode: number | null) =>
+        attempts.push({
+          group: null,
+          server: about.label,
+          transport: "udp",
+          elapsedMs: clock.now() - startedMs,
+          rcode,
+          failure: rcode === null ? "aborted" : null,
+        });
+      try {
+        const answer = await carriedOut(await script(askedOf(question, ++serial)), { about, signal, clock });
+        note(answer.rcode);
+        return answer;
+      } catch (error) {
+        note(null);
+        throw error;
+      }
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+function askedOf(question: Question, serial: number): Asked {
+  const message = askMessage(question, { id: 0, edns: true, padded: false });
+  return {
+    query: parsedQuery(message),
+    name: nameText(question.name),
+    type: question.type,
+    message,
+    transport: "udp",
+    remotePort: 53,
+    connection: 0,
+    serial,
+    http: null,
+  };
+}
+
+interface Carrying {
+  readonly about: Pick<Upstream, "label">;
+  readonly signal: Errand["signal"];
+  readonly clock: FakeClock;
+}
+
+function carriedOut(action: Action, { about, signal, clock }: Carrying): Promise<Answer> {
+  const { promise, resolve: answer, reject } = Promise.withResolvers<Answer>();
+  signal.addEventListener("abort", () => reject(new UpstreamError("aborted", about.label, "scripted")), { once: true });
+  const perform = (next: Action): void => {
+    if (next.kind === "after") clock.setTimer(() => perform(next.action), next.delayMs);
+    else if (next.kind === "reply") {
+      const indexed = indexAnswer(Uint8Array.from(next.message));
+      if (indexed === null) reject(new UpstreamError("malformed", about.label, "scripted"));
+      else answer(indexed);
+    } else if (next.kind === "close") reject(new UpstreamError("network", about.label, "scripted"));
+    else if (next.kind !== "silence") throw new Error(`${next.kind} needs a socket`);
+  };
+  perform(action);
+  return promise;
+}
