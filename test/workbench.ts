@@ -46,7 +46,7 @@ export interface Workbench {
   readonly cache: AnswerCache;
   /** Asks, and lets time pass a millisecond at a time until the outcome is there. */
   ask(name: string, type?: string, options?: AskOptions & Partial<Pick<Client, "address" | "clientId">>): Promise<Outcome>;
-  /** Replaces the scripts of a group's members. */
+  /** Replaces the scripts of a group's members; where there are fewer, the last one is followed by the rest. */
   follow(group: string, scripts: readonly Script[]): void;
 }
 
@@ -54,12 +54,17 @@ export interface Workbench {
  * A whole site without sockets: everything from the parsed query to the rendered reply is the server's own, only the members of its groups are
  * scripts. Nothing depends on real time, so tables of hundreds of cases run at once.
  */
-export async function workbenchWith({ yaml = "", upstreams, keys = "", scheme = "udp" }: WorkbenchSetup): Promise<Workbench> {
+export async function workbenchWith({
+  yaml = "",
+  upstreams,
+  keys = "strategy: failover",
+  scheme = "udp",
+}: WorkbenchSetup): Promise<Workbench> {
   const clock = fakeClock();
   const scripts = new Map(Object.entries(upstreams));
   const lines = [...scripts].map(([name, members]) => {
     const servers = members.map((_, index) => `${scheme}://192.0.2.${index + 1}`).join(", ");
-    return `  ${name}: { servers: [${servers}], strategy: failover${keys === "" ? "" : `, ${keys}`} }\n`;
+    return `  ${name}: { servers: [${servers}], ${keys} }\n`;
   });
   const parsed = parseConfig(`${yaml}\nupstreams:\n${lines.join("")}`, null);
   if (parsed.kind === "invalid") throw new Error(printProblems(parsed.problems, parsed.text));
@@ -74,7 +79,8 @@ export async function workbenchWith({ yaml = "", upstreams, keys = "", scheme = 
       opened.set(name, index + 1);
       return memberOf({ label: server.label, encrypted: scheme === "tls" }, clock, (asking) => {
         asked.push(`${asking.name} ${typeName(asking.type)}`);
-        return scripts.get(name)?.[index]?.(asking) ?? { kind: "silence" };
+        const members = scripts.get(name) ?? [];
+        return (members[index] ?? members.at(-1))?.(asking) ?? { kind: "silence" };
       });
     },
     clock,

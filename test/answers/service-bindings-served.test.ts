@@ -155,9 +155,9 @@ test("with `pass` the octets behind the header are upstream's own, over real soc
     if (action.kind === "reply") sent = action.message;
     return action;
   };
-  const { ask } = await siteWith({ upstreams: { main: script } });
+  const server = await siteWith({ upstreams: { main: script } });
   for (const transport of ["udp", "tcp", "dot", "doh"] as const) {
-    const { wire } = await ask("page.example", "HTTPS", { transport, edns: null });
+    const { wire } = await server.ask("page.example", "HTTPS", { transport, edns: null });
     expect(Buffer.from(wire.subarray(4)).equals(sent.subarray(4))).toBe(true);
   }
 });
