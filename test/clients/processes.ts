@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
+import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 
@@ -43,8 +44,10 @@ export interface Running {
   readonly child: ChildProcess;
   /** Its exit code, once it has ended. */
   readonly ended: Promise<number | null>;
-  /** Ends it, and waits until it has ended. */
-  stop(signal?: NodeJS.Signals): Promise<number | null>;
+  /** Sends the signal to it and to all that it has started. */
+  signal(signal: NodeJS.Signals): void;
+  /** Ends it, and waits until it has ended. SIGTERM goes to the program alone, as from a service manager. */
+  stop(signal?: "SIGTERM" | "SIGKILL"): Promise<number | null>;
 }
 
 /** When a program is ready: once its output matches, or once the function no longer gives null. */
@@ -67,9 +70,13 @@ export async function start(
     output: () => output,
     child,
     ended,
+    signal(signal) {
+      for (const pid of family(child.pid)) process.kill(pid, signal);
+    },
     async stop(signal = "SIGTERM") {
-      child.kill(signal);
-      const timer = setTimeout(() => child.kill("SIGKILL"), STOP_LIMIT_MS);
+      if (signal === "SIGTERM") child.kill(signal);
+      else running.signal(signal);
+      const timer = setTimeout(() => running.signal("SIGKILL"), STOP_LIMIT_MS);
       const status = await ended;
       clearTimeout(timer);
       return status;
@@ -87,6 +94,14 @@ export async function start(
     throw new Error(`${command} ${args.join(" ")} was not ready: ${output}`, { cause: error });
   }
   return running;
+}
+
+/** A process and its descendants, as Linux tells them; none where it has ended. */
+function family(pid: number | undefined): readonly number[] {
+  const tasks = `/proc/${pid}/task`;
+  if (pid === undefined || !existsSync(tasks)) return [];
+  const children = readFileSync(`${tasks}/${pid}/children`, "latin1").split(" ").map(Number);
+  return [pid, ...children.filter((child) => child > 0).flatMap(family)];
 }
 
 /** Longer than Fenliu waits for the answers under way. */
