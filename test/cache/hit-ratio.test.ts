@@ -1,0 +1,24 @@
+import { describe, expect, test } from "vitest";
+import { hitRatio, lru, sieve, type Workload } from "../../bench/hit-ratio.ts";
+
+const calm: Workload = { names: 5000, exponent: 0.9, questions: 40_000, questionsPerSecond: 100, flood: 0, seed: 7 };
+const budgetBytes = 256 * 1024;
+
+describe("a flood of random subdomains", () => {
+  const flooded = { ...calm, flood: 20_000 };
+
+  test("costs the names in use less than one point of hit ratio", () => {
+    const ratio = hitRatio(sieve, budgetBytes, calm);
+    expect(ratio).toBeGreaterThan(0.3);
+    expect(ratio).toBeLessThan(0.95);
+    expect(Math.abs(ratio - hitRatio(sieve, budgetBytes, flooded))).toBeLessThan(0.01);
+  });
+
+  test("would cost an LRU over everything more than that, so the flood is one", () => {
+    expect(hitRatio(lru, budgetBytes, calm) - hitRatio(lru, budgetBytes, flooded)).toBeGreaterThan(0.01);
+  });
+});
+
+test("SIEVE keeps more of what is asked for again than LRU in the same budget", () => {
+  expect(hitRatio(sieve, budgetBytes, calm)).toBeGreaterThan(hitRatio(lru, budgetBytes, calm));
+});
