@@ -28,7 +28,7 @@ async function soon(site: TestSite, reply: Promise<Reply>): Promise<{ readonly r
     found = { reply: value, elapsedMs: site.clock.now() - startedMs };
   });
   for (;;) {
-    for (let times = 0; times < 3; times++) await site.ask("localhost", "A", { transport: "tcp" });
+    for (let times = 0; times < 3; times++) await site.ask("localhost");
     if (found !== null) return found;
     await site.clock.advance(100);
   }
@@ -87,6 +87,6 @@ test("a group that gets well forgets its failures at once", async () => {
   const before = site.asked().length;
   await site.clock.advance(1000);
   await site.until(() => site.asked().length > before);
-  for (let times = 0; times < 5; times++) await site.ask("localhost", "A", { transport: "tcp" });
+  for (let times = 0; times < 5; times++) await site.ask("localhost");
   expect(await site.ask("host1.example")).toMatchObject({ answers: ["192.0.2.1"] });
 });

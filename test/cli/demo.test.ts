@@ -1,0 +1,65 @@
+import { expect, test } from "vitest";
+import { run } from "../../src/cli/run.ts";
+import { start, testTerminal } from "./terminal.ts";
+
+/** What `fenliu query` prints. */
+async function shown(server: string, name: string, type: string): Promise<string> {
+  const terminal = testTerminal();
+  expect(await run(["query", name, type, `@${server}`], terminal)).toBe(0);
+  return terminal.written.out;
+}
+
+/** The questions of the text, each with the line that says what will come, as `fenliu query` puts them. */
+function questionsOf(text: string) {
+  const found: { says: string; server: string; name: string; type: string }[] = [];
+  let says = "";
+  for (const line of text.split("\n")) {
+    const dig = /^ {2}k?dig @(\S+) -p (\d+) (.*)$/.exec(line);
+    if (dig === null) {
+      if (/^ \S/.test(line)) says = line.trim();
+      continue;
+    }
+    const [, host = "", port = "", rest = ""] = dig;
+    const words = rest.split(" ");
+    const scheme = words.includes("+tcp") ? "tcp://" : "";
+    const plain = words.filter((word) => !word.startsWith("+"));
+    const [first = "", second = "A"] = plain;
+    const reverse = second.split(".").toReversed().join(".");
+    const [name, type] = first === "-x" ? [`${reverse}.in-addr.arpa`, "PTR"] : [first, second];
+    found.push({ says, server: `${scheme}${host}:${port}`, name, type });
+  }
+  return found;
+}
+
+test("the commands that `demo` prints get the answers that it tells of", async () => {
+  const demo = await start(["demo"], "Ctrl-C ends it.");
+  const text = demo.terminal.written.out;
+  const questions = questionsOf(text);
+  expect(questions.length).toBeGreaterThanOrEqual(11);
+  for (const { says, server, name, type } of questions) {
+    const out = await shown(server, name, type);
+    const [address] = /\d+\.\d+\.\d+\.\d+/.exec(says) ?? [];
+    if (address !== undefined) expect(out, `${name} ${type}`).toContain(`IN A ${address}`);
+  }
+  const ofFenliu = questions[0]?.server ?? "";
+  const expected: readonly (readonly [string, string, string | RegExp])[] = [
+    ["nas.lan", "A", "IN A 10.0.0.5"],
+    ["grafana.apps.lan", "A", "IN A 10.0.0.6"],
+    ["photos.lan", "AAAA", "IN AAAA fd00::5"],
+    ["5.0.0.10.in-addr.arpa", "PTR", "IN PTR nas.lan."],
+    ["ads.example.net", "A", /status: NOERROR[\s\S]*EDE[\s\S]*rule ads/],
+    ["video.example.net", "TYPE65", /status: NOERROR[\s\S]*ANSWER: 0/],
+    ["nothing.example.org", "A", "status: NXDOMAIN"],
+    ["news.example.org", "A", "IN A 198.51.100.40"],
+  ];
+  for (const [name, type, answer] of expected) {
+    expect(questions.map((question) => `${question.name} ${question.type}`)).toContain(`${name} ${type}`);
+    expect(await shown(ofFenliu, name, type)).toMatch(
+      typeof answer === "string" ? new RegExp(answer.replaceAll(".", "\\.")) : answer,
+    );
+  }
+  const [, url = ""] = /curl -s '([^']+)'/.exec(text) ?? [];
+  const json = await (await fetch(url, { headers: { accept: "application/dns-json" } })).json();
+  expect(json).toMatchObject({ Status: 0, Answer: [{ name: "shop.example.cn.", data: "2001:db8:1::10" }] });
+  expect(await demo.stop()).toBe(0);
+});
