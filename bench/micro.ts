@@ -1,0 +1,44 @@
+// `node --expose-gc bench/micro.ts`: what each stage of a cache hit costs, and what lists cost. For finding out what to make faster: figures of
+// one machine are worth comparing with each other only.
+
+import { closeSite } from "../src/site.ts";
+import { addressSetLookups, domainSetCosts } from "./micro/lists.ts";
+import { timing } from "./micro/measure.ts";
+import { queryPath } from "./micro/query-path.ts";
+import { filledSite } from "./micro/site.ts";
+import { zoneOf } from "./zone.ts";
+
+const NAMES = 10_000;
+const LIST_SIZES = [110_000, 1_000_000];
+const CIDRS = 15_000;
+
+const filled = await filledSite(zoneOf(NAMES));
+const timings = [...queryPath(filled), addressSetLookups(CIDRS)].map(timing);
+await closeSite(filled.site, null);
+
+const times = timings.map(({ name, nanoseconds, lowest, highest }) => [
+  name,
+  nanoseconds.toFixed(0),
+  `${lowest.toFixed(0)} to ${highest.toFixed(0)}`,
+  (1000 / nanoseconds).toFixed(2),
+]);
+const sets = (await domainSetCosts(LIST_SIZES)).map(({ what, entries, loadMs, memoryBytes, lookupNanoseconds }) => [
+  what,
+  String(entries),
+  loadMs.toFixed(0),
+  (memoryBytes / 2 ** 20).toFixed(1),
+  lookupNanoseconds.toFixed(0),
+  (1000 / lookupNanoseconds).toFixed(2),
+]);
+
+console.log(
+  `Cache hits among ${NAMES} names, ${filled.list === null ? "one pattern" : "a list of 110,000 names"} in the deciding rule\n`,
+);
+printTable(["operation", "ns", "lowest to highest", "million/s"], times);
+printTable(["domain set", "entries", "load ms", "memory MiB", "lookup ns", "million/s"], sets);
+if (globalThis.gc === undefined) console.log("Memory holds garbage too: run with --expose-gc.");
+
+function printTable(heads: readonly string[], rows: readonly (readonly string[])[]): void {
+  const rule = heads.map((_, index) => (index === 0 ? "---" : "--:"));
+  console.log(`${[heads, rule, ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n")}\n`);
+}

@@ -1,0 +1,35 @@
+import { median } from "../statistics.ts";
+
+/** One thing that is done over and over. `run` does it `count` times and gives a number that depends on all of them, or they might be left out. */
+export interface Operation {
+  readonly name: string;
+  readonly run: (count: number) => number;
+}
+
+export interface Timing {
+  readonly name: string;
+  readonly nanoseconds: number;
+  readonly lowest: number;
+  readonly highest: number;
+}
+
+const RUNS = 9;
+const RUN_MS = 100;
+
+/** The median of several runs, each long enough for the clock, after one that lets the compiler finish. */
+export function timing({ name, run }: Operation): Timing {
+  let count = 1000;
+  let kept = 0;
+  for (let elapsed = 0; elapsed < RUN_MS; count = Math.ceil(count * 1.5)) {
+    const start = performance.now();
+    kept += run(count);
+    elapsed = performance.now() - start;
+  }
+  const runs = Array.from({ length: RUNS }, () => {
+    const start = performance.now();
+    kept += run(count);
+    return ((performance.now() - start) * 1e6) / count;
+  });
+  if (Number.isNaN(kept)) throw new Error(`${name} gave no number`);
+  return { name, nanoseconds: median(runs), lowest: Math.min(...runs), highest: Math.max(...runs) };
+}
