@@ -4,7 +4,7 @@ import { isReadable, readableFile } from "./files.ts";
 import { parseOwnName, reference } from "./names.ts";
 import { key, mapOf, type Named, object, optional } from "./object.ts";
 import type { Reading } from "./reading.ts";
-import { parseProxy, proxy, url } from "./server.ts";
+import { proxy, url } from "./server.ts";
 import { located, type Parsed, type Shape, text } from "./shape.ts";
 import { duration } from "./units.ts";
 
@@ -40,15 +40,6 @@ function parseSource(written: string): Parsed<ListSource> {
   return { wrong: `\`${written}\` is no URL that a list can be fetched from`, fix: "write a URL that begins with `https://`" };
 }
 
-/** Checked like a proxy, and kept as text. */
-const proxyText: Shape<string> = text({
-  expected: proxy.expected,
-  parse: (written) => {
-    const parsed = parseProxy(written);
-    return "value" in parsed ? { value: written } : parsed;
-  },
-});
-
 const sha256 = text({
   expected: "64 hexadecimal digits",
   pattern: "^[0-9a-fA-F]{64}$",
@@ -68,8 +59,12 @@ const listShape = object("a map with `domains` or `addresses`", {
   ),
   refresh: optional(duration("1m", "24d"), "How often the sources are read again; by default never."),
   via: optional(located(reference), "Upstream group that looks up the hosts of the URLs."),
-  proxy: optional(proxyText, "SOCKS5 or HTTP proxy for downloads."),
-  mirrors: key(oneOrMany(url("https", "http")), "URLs that are tried when the source does not answer.", []),
+  proxy: optional(proxy, "SOCKS5 or HTTP proxy for downloads."),
+  mirrors: key(
+    located(oneOrMany(url("https", "http"))),
+    "URLs that are tried in this order when the one URL of the list brings nothing usable.",
+    [],
+  ),
   sha256: optional(located(sha256), "Checksum of the one source; a file with another is not used."),
   seed: optional(readableFile, "File that serves until the first download has worked."),
 });
@@ -83,10 +78,19 @@ export const listsShape: Shape<RawLists> = mapOf("a map of lists", parseOwnName,
 export function listOptions(lists: RawLists): readonly ListOptions[] {
   return lists.flatMap(({ name, value: raw }) => {
     if (raw === undefined) return [];
-    const { domains, addresses, refresh, via, sha256, ...rest } = raw;
+    const { domains, addresses, refresh, via, sha256, mirrors, ...rest } = raw;
     const sources = (domains ?? addresses)?.value.map(({ value }) => value) ?? [];
     return [
-      { ...rest, name, kind: kindOf(raw), sources, refreshMs: refresh, via: via?.value ?? null, sha256: sha256?.value ?? null },
+      {
+        ...rest,
+        name,
+        kind: kindOf(raw),
+        sources,
+        refreshMs: refresh,
+        via: via?.value ?? null,
+        mirrors: mirrors.value,
+        sha256: sha256?.value ?? null,
+      },
     ];
   });
 }
@@ -106,6 +110,9 @@ export function checkLists(lists: RawLists, reading: Reading): void {
     const sources = (domains ?? addresses)?.value ?? [];
     if (raw.sha256 !== null && sources.length > 1)
       reading.fail(raw.sha256.place, "one checksum cannot hold for several sources", "make them several lists");
+    const urls = new Set(sources.flatMap(({ value }) => (value.kind === "url" ? [value.url] : [])));
+    if (raw.mirrors.value.length > 0 && urls.size !== 1)
+      reading.fail(raw.mirrors.place, "mirrors stand for the one URL of a list", "make it a list for each URL");
     if (raw.sha256 !== null) continue;
     for (const { value, place } of sources)
       if (value.kind === "url" && /^http:/i.test(value.url))
