@@ -4,14 +4,18 @@ import type { SiteSurroundings } from "./backing.ts";
 import type { Client } from "./client.ts";
 import type { Timer } from "./clock.ts";
 import type { Config } from "./config/config.ts";
+import { withList } from "./decisions.ts";
 import { isRejection, parseQuery } from "./dns/query.ts";
 import { RCODE } from "./dns/types.ts";
+import { keepLists } from "./list-keeper.ts";
 import type { Handler, Reply } from "./listen/handler.ts";
 import { type BoundEndpoints, type Listeners, openListeners } from "./listen/listeners.ts";
+import type { ListRefresher } from "./lists/refresher.ts";
+import type { Adopt } from "./lists/update.ts";
 import { seldom } from "./log/seldom.ts";
 import { serve } from "./serve.ts";
 import { answerJson } from "./serve-json.ts";
-import { closeSite, openSite, type Site, SiteError } from "./site.ts";
+import { closeSite, openSite, type Site, SiteError, siteWith } from "./site.ts";
 
 /** A server at work: its listeners, and the site they answer from at the moment. */
 export class App {
@@ -20,13 +24,16 @@ export class App {
   readonly #current: { site: Site };
   /** Sites that were replaced and may still have questions under way. */
   readonly #retired = new Set<Retired>();
+  /** Changes of the site, reloads and lists, one after the other. */
   #reloading: Promise<void> = Promise.resolve();
+  #keeper: ListRefresher;
   #closed: Promise<void> | null = null;
 
   private constructor(surroundings: SiteSurroundings, listeners: Listeners, current: { site: Site }) {
     this.#surroundings = surroundings;
     this.#listeners = listeners;
     this.#current = current;
+    this.#keeper = this.#keepLists();
   }
 
   /**
@@ -59,8 +66,15 @@ export class App {
    * @throws SiteError where it cannot be served; then everything goes on as before.
    */
   reload(config: Config): Promise<void> {
-    const turn = this.#reloading.then(() => this.#reload(config));
-    this.#reloading = turn.catch(() => {});
+    return this.#inTurn(() => this.#reload(config));
+  }
+
+  #inTurn<T>(change: () => Promise<T>): Promise<T> {
+    const turn = this.#reloading.then(change);
+    this.#reloading = turn.then(
+      () => {},
+      () => {},
+    );
     return turn;
   }
 
@@ -73,14 +87,34 @@ export class App {
     }
     const next = await openSite(config, this.#surroundings, site);
     this.#current.site = next;
-    this.#retire(site, next);
+    // Not awaited: a change of its lists may wait for this turn to end.
+    const closing = this.#keeper.close();
+    this.#keeper = this.#keepLists();
+    this.#retire(site, next, closing);
+  }
+
+  #keepLists(): ListRefresher {
+    const { config, backing } = this.#current.site;
+    const serving = () => this.#current.site.decisions.lists.status();
+    const adopt: Adopt = (list, copies, commit) =>
+      this.#inTurn(async () => {
+        const { site } = this.#current;
+        if (site.config !== config || this.#closed !== null) throw new Error("the configuration was changed meanwhile");
+        const { decisions, faults } = await withList(site.decisions, { config, list, copies });
+        if (faults.length > 0) return faults;
+        await commit();
+        this.#current.site = siteWith(site, decisions);
+        return [];
+      });
+    return keepLists({ config, backing, serving, adopt }, this.#surroundings);
   }
 
   // What is under way on the old servers has until its deadline.
-  #retire(site: Site, next: Site): void {
-    const close = (): Promise<void> => {
+  #retire(site: Site, next: Site, keeperClosing: Promise<void>): void {
+    const close = async (): Promise<void> => {
       this.#retired.delete(retired);
-      return closeSite(site, next);
+      await keeperClosing;
+      await closeSite(site, next);
     };
     const timer = this.#surroundings.clock.setTimer(() => void close(), site.config.answers.deadlineMs);
     const retired = { timer, close };
@@ -95,6 +129,7 @@ export class App {
 
   async #close(): Promise<void> {
     await this.#reloading;
+    await this.#keeper.close();
     await this.#listeners.close();
     for (const { timer, close } of this.#retired) {
       timer.cancel();

@@ -1,11 +1,11 @@
 import type { Config } from "../config/config.ts";
 import { loadConfig } from "../config/load.ts";
 import { printProblems } from "../config/problem.ts";
+import { expectationFaults, openDecisions } from "../decisions.ts";
+import { copiesOf } from "../list-keeper.ts";
 import { operationsLog } from "../log/operations.ts";
 import { notYet } from "../not-yet.ts";
-import { checkExpectations } from "../rules/expectations.ts";
 import { ruleProblems } from "../rules/problems.ts";
-import { openDecider } from "../site.ts";
 import { configPath } from "./config-path.ts";
 import type { Invocation } from "./run.ts";
 import { EXIT, type Terminal } from "./terminal.ts";
@@ -32,8 +32,8 @@ async function refusalsOf(config: Config, terminal: Terminal): Promise<string[]>
   const log = operationsLog("warn", (line) => terminal.err(line), true);
   const missing = [...notYet(config), ...ruleProblems(config.rules)];
   if (missing.length > 0) return missing;
-  const decider = await openDecider(config, log);
-  return checkExpectations(decider, config.expect).map(({ message }) => message);
+  const decisions = await openDecisions(config, { copies: copiesOf(config), log });
+  return expectationFaults(decisions, config, log);
 }
 
 function verdictWith(warnings: number): string {

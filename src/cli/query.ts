@@ -92,7 +92,8 @@ const UNPINNED = { addresses: [], tlsName: null, method: "POST", maxQps: null, w
 
 const SYSTEM: ServerOptions = { label: "system", protocol: "system", host: "", port: 0, path: "", ...UNPINNED };
 
-function caText(path: string | null, terminal: Terminal): string | null {
+/** The authority to trust instead of the system's. @throws UsageError where the file cannot be read. */
+export function caText(path: string | null, terminal: Terminal): string | null {
   if (path === null) return null;
   try {
     return readFileSync(resolve(terminal.directory, path), "utf8");

@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import { check } from "./check.ts";
 import { demo } from "./demo.ts";
+import { lists } from "./lists.ts";
 import { query } from "./query.ts";
 import { serve } from "./serve.ts";
 import { EXIT, type Terminal, UsageError } from "./terminal.ts";
@@ -12,6 +13,9 @@ const USAGE = `fenliu: a DNS server that sends each question to the right upstre
   fenliu check [-c FILE]           read the configuration, report every problem, change nothing
   fenliu query NAME [TYPE] [@SERVER]
                                    ask a server, as @192.0.2.1:53, @tls://… or @https://…; without one, the Fenliu of -c FILE
+  fenliu lists [-c FILE]           what the lists hold, how old it is, and what is wrong with it
+  fenliu lists update [NAME…] [--accept NAME]…
+                                   download lists now, all or these; --accept takes one whose size has changed by more than a third
   fenliu demo                      try everything without the internet
 
   -c, --config FILE   the configuration; without it fenliu.yaml in this folder, else the defaults
@@ -20,7 +24,7 @@ const USAGE = `fenliu: a DNS server that sends each question to the right upstre
 `;
 
 /** Commands of the contract that this version does not have. */
-const NOT_YET = ["explain", "log", "lists", "flush", "routeros", "import"];
+const NOT_YET = ["explain", "log", "flush", "routeros", "import"];
 
 /** What the command line said, common to all commands. */
 export interface Invocation {
@@ -30,11 +34,13 @@ export interface Invocation {
   readonly json: boolean;
   /** A PEM file with the authority to trust instead of the system's. */
   readonly ca: string | null;
+  /** Lists to take however much their size has changed. */
+  readonly accept: readonly string[];
 }
 
 type Command = (invocation: Invocation, terminal: Terminal) => Promise<number>;
 
-const commands: Readonly<Record<string, Command>> = { serve, check, query, demo };
+const commands: Readonly<Record<string, Command>> = { serve, check, query, lists, demo };
 
 /** Carries out one command line (without the program's name). @returns the exit code; nothing is thrown that a user could cause. */
 export async function run(argv: readonly string[], terminal: Terminal): Promise<number> {
@@ -46,7 +52,8 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
     if (NOT_YET.includes(name)) throw new UsageError(`\`fenliu ${name}\` is not there yet in version ${version()}`);
     const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
     if (command === undefined) throw new UsageError(`there is no command \`${name}\``);
-    return await command({ words, config: values.config ?? null, json: values.json === true, ca: values.ca ?? null }, terminal);
+    const { config = null, json = false, ca = null, accept = [] } = values;
+    return await command({ words, config, json, ca, accept }, terminal);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     terminal.err(`fenliu: ${error.message}\n\n${USAGE}`);
@@ -63,6 +70,7 @@ function parse(argv: readonly string[]) {
         config: { type: "string", short: "c" },
         json: { type: "boolean" },
         ca: { type: "string" },
+        accept: { type: "string", multiple: true },
         help: { type: "boolean", short: "h" },
         version: { type: "boolean" },
       },

@@ -1,10 +1,12 @@
+import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import type { AddressRange } from "../dns/address.ts";
 import { AddressSet } from "../dns/address-set.ts";
+import { type CopyContent, type CopySource, NO_COPIES } from "./copies.ts";
 import type { DomainSet } from "./domain-set.ts";
 import { DomainSetBuilder } from "./domain-set-builder.ts";
 import { recognise } from "./formats/recognise.ts";
-import type { ListOptions, ListSource } from "./options.ts";
+import type { ListOptions } from "./options.ts";
 import { readAddresses } from "./read-addresses.ts";
 import { readDomains } from "./read-domains.ts";
 import { type Warning, WarningLog } from "./warnings.ts";
@@ -33,10 +35,15 @@ export interface ListStatus {
 export interface SourceStatus {
   /** Path or URL, with its category after `#`. */
   readonly source: string;
-  /** Where its entries are taken from; `nothing` = a URL that was not downloaded and has no seed. All URLs of a list share its seed, which the first reports. */
-  readonly servedFrom: "file" | "seed" | "nothing";
+  /**
+   * Where its entries are taken from: `copy` is the last good download, `nothing` a URL without one and without a seed. All URLs of a list
+   * share its seed, which the first reports.
+   */
+  readonly servedFrom: "file" | "copy" | "seed" | "nothing";
   readonly bytes: number;
-  /** When the file was last changed, in milliseconds since 1970; null = unknown. */
+  /** Of a copy; null for all others. */
+  readonly sha256: string | null;
+  /** When the file was last changed, or the copy downloaded, in milliseconds since 1970; null = unknown. */
   readonly changedWallMs: number | null;
   /** Entries taken, doubles counted. */
   readonly entries: number;
@@ -48,24 +55,55 @@ export interface SourceStatus {
 }
 
 /** Reads every list. What cannot be read is in the status, and its list holds what its other sources gave; never rejects for what a file holds or lacks. */
-export async function loadLists(options: readonly ListOptions[]): Promise<Lists> {
+export async function loadLists(options: readonly ListOptions[], copies: CopySource = NO_COPIES): Promise<Lists> {
   const files = new FileReader();
-  const domains = new Map<string, DomainSet>();
-  const addresses = new Map<string, AddressSet>();
-  const status: ListStatus[] = [];
-  for (const { name, kind, sources, seed } of options) {
-    const opened = await openSources(sources, seed, files);
-    if (kind === "domains") {
-      const { set, statuses } = buildDomains(name, opened);
-      domains.set(name, set);
-      status.push({ name, kind, size: set.size, sources: statuses });
-    } else {
-      const { set, statuses } = buildAddresses(opened);
-      addresses.set(name, set);
-      status.push({ name, kind, size: set.size, sources: statuses });
-    }
+  const loaded: LoadedList[] = [];
+  for (const list of options) loaded.push(await loadList(list, { files, copies }));
+  return listsOf(loaded);
+}
+
+/** The same lists with this one read anew. The others are shared. */
+export async function reloadList(lists: Lists, options: ListOptions, copies: CopySource): Promise<Lists> {
+  const anew = await loadList(options, { files: new FileReader(), copies });
+  return listsOf(
+    lists.status().map((status) => {
+      if (status.name === options.name) return anew;
+      return { status, domains: lists.domains(status.name), addresses: lists.addresses(status.name) };
+    }),
+  );
+}
+
+/** One of the two sets is null, by the kind of the list. */
+interface LoadedList {
+  readonly status: ListStatus;
+  readonly domains: DomainSet | null;
+  readonly addresses: AddressSet | null;
+}
+
+function listsOf(loaded: readonly LoadedList[]): Lists {
+  const byName = new Map(loaded.map((list) => [list.status.name, list]));
+  const status = loaded.map((list) => list.status);
+  return {
+    domains: (list) => byName.get(list)?.domains ?? null,
+    addresses: (list) => byName.get(list)?.addresses ?? null,
+    status: () => status,
+  };
+}
+
+interface Places {
+  readonly files: FileReader;
+  readonly copies: CopySource;
+}
+
+async function loadList(list: ListOptions, places: Places): Promise<LoadedList> {
+  const { name, kind } = list;
+  const opened = await openSources(list, places);
+  if (kind === "domains") {
+    const { set, statuses } = buildDomains(name, opened);
+    return { status: { name, kind, size: set.size, sources: statuses }, domains: set, addresses: null };
   }
-  return { domains: (list) => domains.get(list) ?? null, addresses: (list) => addresses.get(list) ?? null, status: () => status };
+  const { set, statuses } = buildAddresses(opened);
+  return { status: { name, kind, size: set.size, sources: statuses }, domains: null, addresses: set };
 }
 
 /** The bytes of a source, or why there are none. */
@@ -75,7 +113,8 @@ interface OpenedSource {
   /** The file that the entries stand in. */
   readonly origin: string;
   readonly category: string | null;
-  readonly servedFrom: "file" | "seed" | "nothing";
+  readonly servedFrom: SourceStatus["servedFrom"];
+  readonly sha256: string | null;
   readonly file: FileContent;
 }
 
@@ -85,32 +124,52 @@ interface FileContent {
   readonly problem: string | null;
 }
 
-async function openSources(sources: readonly ListSource[], seed: string | null, files: FileReader): Promise<OpenedSource[]> {
+async function openSources(
+  { name, sources, seed, sha256: wanted }: ListOptions,
+  { files, copies }: Places,
+): Promise<OpenedSource[]> {
   const opened: OpenedSource[] = [];
-  const seedFile = seed === null || sources.every(({ kind }) => kind === "file") ? null : await files.read(seed);
+  const held = new Map<string, CopyContent | null>();
   for (const source of sources) {
     const { category } = source;
     const label = labelOf(source.kind === "file" ? source.path : source.url, category);
+    const common = { label, origin: label, category, sha256: null };
     if (source.kind === "file") {
-      opened.push({ label, origin: label, category, servedFrom: "file", file: await files.read(source.path) });
-    } else if (seed === null || seedFile === null) {
-      opened.push({
-        label,
-        origin: label,
-        category,
-        servedFrom: "nothing",
-        file: { ...NO_FILE, problem: "not downloaded, and it has no seed" },
-      });
+      opened.push({ ...common, servedFrom: "file", file: checked(await files.read(source.path), wanted) });
+      continue;
+    }
+    // A .dat file is read once for all of its categories.
+    const copy = held.get(source.url) ?? (await copies.read(name, source.url));
+    held.set(source.url, copy);
+    if (copy !== null && (wanted === null || copy.sha256 === wanted)) {
+      const { bytes, sha256, fetchedWallMs } = copy;
+      opened.push({ ...common, servedFrom: "copy", sha256, file: { bytes, changedWallMs: fetchedWallMs, problem: null } });
+    } else if (seed === null) {
+      opened.push({ ...common, servedFrom: "nothing", file: { ...NO_FILE, problem: "not downloaded, and it has no seed" } });
     } else if (opened.some(({ servedFrom }) => servedFrom === "seed")) {
       // One seed stands for all downloads of its list, and is read once.
-      opened.push({ label, origin: label, category, servedFrom: "seed", file: NO_FILE });
+      opened.push({ ...common, servedFrom: "seed", file: NO_FILE });
     } else {
-      // The category of the download means nothing to a seed in another format.
-      const seedCategory = recognise(seedFile.bytes).kind === "text" ? null : category;
-      opened.push({ label, origin: labelOf(seed, seedCategory), category: seedCategory, servedFrom: "seed", file: seedFile });
+      opened.push(openedSeed(common, seed, await files.read(seed)));
     }
   }
   return opened;
+}
+
+function checked(file: FileContent, sha256: string | null): FileContent {
+  if (sha256 === null || file.problem !== null) return file;
+  const found = createHash("sha256").update(file.bytes).digest("hex");
+  return found === sha256 ? file : { ...NO_FILE, problem: `its checksum is ${found}, not the one that the configuration gives` };
+}
+
+function openedSeed(
+  { label, category }: Pick<OpenedSource, "label" | "category">,
+  seed: string,
+  file: FileContent,
+): OpenedSource {
+  // The category of the download means nothing to a seed in another format.
+  const seedCategory = recognise(file.bytes).kind === "text" ? null : category;
+  return { label, origin: labelOf(seed, seedCategory), category: seedCategory, servedFrom: "seed", sha256: null, file };
 }
 
 function labelOf(place: string, category: string | null): string {
@@ -157,6 +216,7 @@ function statusOf(source: OpenedSource, { entries, warnings, problem }: Outcome)
     source: source.label,
     servedFrom: source.servedFrom,
     bytes: source.file.bytes.length,
+    sha256: source.sha256,
     changedWallMs: source.file.changedWallMs,
     entries,
     warningCount: warnings.count,

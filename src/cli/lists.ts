@@ -1,0 +1,179 @@
+import { closeBacking, openBacking } from "../backing.ts";
+import { systemClock } from "../clock.ts";
+import type { Config } from "../config/config.ts";
+import { type Decisions, openDecisions, withList } from "../decisions.ts";
+import { copiesOf, listFetcher } from "../list-keeper.ts";
+import type { ListOptions } from "../lists/options.ts";
+import { type ListReport, reportLists, type SourceReport } from "../lists/report.ts";
+import { type Adopt, type Progress, type Updated, updateList, urlsOf } from "../lists/update.ts";
+import { operationsLog } from "../log/operations.ts";
+import { unreachable } from "../unreachable.ts";
+import { trustSystemCertificates } from "../upstreams/roots.ts";
+import { configPath, readConfig } from "./config-path.ts";
+import { caText } from "./query.ts";
+import type { Invocation } from "./run.ts";
+import { EXIT, type Terminal, UsageError } from "./terminal.ts";
+
+/** `fenliu lists`: what the lists of the configuration hold; `fenliu lists update [NAME…] [--accept NAME]…`: downloads them now. */
+export async function lists(invocation: Invocation, terminal: Terminal): Promise<number> {
+  const [verb, ...names] = invocation.words;
+  if (verb !== undefined && verb !== "update") throw new UsageError("lists takes nothing, or `update` and the names of lists");
+  if (verb === undefined && invocation.accept.length > 0) throw new UsageError("--accept goes with `lists update`");
+  const config = readConfig(configPath(invocation.config, terminal), terminal);
+  if (config === null) return EXIT.failed;
+  return verb === undefined ? await show(config, invocation, terminal) : await update(config, names, { invocation, terminal });
+}
+
+async function show(config: Config, { json }: Invocation, terminal: Terminal): Promise<number> {
+  const copies = copiesOf(config);
+  const { lists: loaded } = await openDecisions(config, { copies, log: operationsLog("silent", () => {}, false) });
+  const reports = await reportLists(config.lists, loaded.status(), copies);
+  terminal.out(json ? `${JSON.stringify(reports, null, 2)}\n` : table(rowsOf(reports)));
+  return EXIT.ok;
+}
+
+const HEADINGS = ["LIST", "KIND", "ENTRIES", "SOURCE", "FROM", "AGE", "PROBLEM"];
+
+function rowsOf(reports: readonly ListReport[]): readonly (readonly string[])[] {
+  return reports.flatMap(({ name, kind, sources }) =>
+    sources.map((source) => [
+      name,
+      kind,
+      String(source.entries),
+      source.source,
+      source.servedFrom,
+      ageText(source),
+      problemText(source),
+    ]),
+  );
+}
+
+function problemText({ problem, downloadProblem, warningCount }: SourceReport): string {
+  if (downloadProblem !== null) return `${downloadProblem.held ? "held: " : ""}${downloadProblem.reason}`;
+  return problem ?? (warningCount === 0 ? "" : `${warningCount} lines passed over`);
+}
+
+function ageText({ changedWallMs }: SourceReport): string {
+  if (changedWallMs === null) return "";
+  const minutes = Math.max(0, systemClock.wallMs() - changedWallMs) / 60_000;
+  if (minutes < 120) return `${Math.floor(minutes)} min`;
+  return minutes < 2880 ? `${Math.floor(minutes / 60)} h` : `${Math.floor(minutes / 1440)} d`;
+}
+
+function table(rows: readonly (readonly string[])[]): string {
+  if (rows.length === 0) return "the configuration has no lists\n";
+  const all = [HEADINGS, ...rows];
+  const widths = HEADINGS.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  const lines = all.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join("  ")
+      .trimEnd(),
+  );
+  return `${lines.join("\n")}\n`;
+}
+
+interface Surroundings {
+  readonly invocation: Invocation;
+  readonly terminal: Terminal;
+}
+
+async function update(config: Config, names: readonly string[], { invocation, terminal }: Surroundings): Promise<number> {
+  const chosen = chooseLists(config, [...names, ...invocation.accept]);
+  trustSystemCertificates();
+  const log = operationsLog("silent", () => {}, false);
+  const surroundings = { clock: systemClock, log, ca: caText(invocation.ca, terminal), resolvConf: "/etc/resolv.conf" };
+  const copies = copiesOf(config);
+  // The cache in the file is the server's.
+  const backing = await openBacking({ ...config, cache: { ...config.cache, file: null } }, surroundings);
+  const current = { decisions: await openDecisions(config, { copies, log }) };
+  const parts = {
+    copies,
+    fetch: listFetcher(backing, surroundings),
+    adopt: adoptInto(current, config),
+    clock: systemClock,
+  };
+  const results: { list: string; updated: Updated[] }[] = [];
+  try {
+    for (const list of chosen) {
+      const line = progressLine(list.name, terminal);
+      const acceptsAnySize = invocation.accept.includes(list.name);
+      const signal = new AbortController().signal;
+      const updated = await updateList(list, parts, { acceptsAnySize, signal, progress: line.show });
+      line.clear();
+      results.push({ list: list.name, updated });
+      if (!invocation.json)
+        for (const { url, outcome } of updated) terminal.out(`${list.name}  ${url}  ${outcomeText(outcome)}\n`);
+    }
+  } finally {
+    await closeBacking(backing);
+  }
+  if (invocation.json) terminal.out(`${JSON.stringify(results, null, 2)}\n`);
+  const isFine = results.every(({ updated }) =>
+    updated.every(({ outcome }) => outcome.kind === "new" || outcome.kind === "unchanged"),
+  );
+  return isFine ? EXIT.ok : EXIT.failed;
+}
+
+/** Without names all lists that are downloaded. */
+function chooseLists(config: Config, names: readonly string[]): readonly ListOptions[] {
+  const downloaded = config.lists.filter((list) => urlsOf(list).length > 0);
+  for (const name of names) {
+    if (!config.lists.some((list) => list.name === name)) throw new UsageError(`the configuration has no list \`${name}\``);
+    if (!downloaded.some((list) => list.name === name)) throw new UsageError(`\`${name}\` has no URL to download`);
+  }
+  return names.length === 0 ? downloaded : downloaded.filter(({ name }) => names.includes(name));
+}
+
+/** As a running server does, but for itself: each list is tried together with those before it. */
+function adoptInto(current: { decisions: Decisions }, config: Config): Adopt {
+  return async (list, copies, commit) => {
+    const { decisions, faults } = await withList(current.decisions, { config, list, copies });
+    if (faults.length > 0) return faults;
+    await commit();
+    current.decisions = decisions;
+    return [];
+  };
+}
+
+function outcomeText(outcome: Updated["outcome"]): string {
+  switch (outcome.kind) {
+    case "new":
+      return `${outcome.entries} entries`;
+    case "unchanged":
+      return "unchanged";
+    case "failed":
+      return `failed: ${outcome.reason}`;
+    case "held":
+      return `held: ${outcome.reason}`;
+    default:
+      return unreachable(outcome);
+  }
+}
+
+/** How often the line is drawn anew, in octets received. */
+const DRAW_BYTES = 256 * 1024;
+const BAR_CELLS = 20;
+
+interface ProgressLine {
+  readonly show: (progress: Progress) => void;
+  readonly clear: () => void;
+}
+
+/** One line that is drawn over and over, where a person looks on. */
+function progressLine(list: string, terminal: Terminal): ProgressLine {
+  let drawnBytes: number | null = null;
+  return {
+    show({ receivedBytes, totalBytes }) {
+      const isDue = drawnBytes === null || receivedBytes < drawnBytes || receivedBytes - drawnBytes >= DRAW_BYTES;
+      if (!terminal.interactive || (!isDue && receivedBytes !== totalBytes)) return;
+      drawnBytes = receivedBytes;
+      const full = totalBytes === null || totalBytes === 0 ? 0 : Math.round((receivedBytes / totalBytes) * BAR_CELLS);
+      const bar = totalBytes === null ? "" : `  [${"#".repeat(full)}${" ".repeat(BAR_CELLS - full)}]`;
+      terminal.err(`\r\x1b[K${list}${bar}  ${(receivedBytes / 1024).toFixed(0)} KiB`);
+    },
+    clear() {
+      if (drawnBytes !== null) terminal.err("\r\x1b[K");
+    },
+  };
+}

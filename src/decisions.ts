@@ -1,0 +1,96 @@
+import type { Config } from "./config/config.ts";
+import type { HostsTable } from "./hosts/hosts-table.ts";
+import { loadHosts } from "./hosts/load.ts";
+import type { CopySource } from "./lists/copies.ts";
+import { type ListStatus, type Lists, loadLists, reloadList } from "./lists/load.ts";
+import type { ListOptions } from "./lists/options.ts";
+import type { OperationsLog } from "./log/operations.ts";
+import { Decider } from "./rules/decider.ts";
+import { checkExpectations } from "./rules/expectations.ts";
+
+/** The decisions of a configuration, with what they were made from. Immutable: a list that changed makes others. */
+export interface Decisions {
+  readonly hosts: HostsTable;
+  readonly lists: Lists;
+  readonly decider: Decider;
+}
+
+export interface DecisionSurroundings {
+  /** Where downloads of lists are kept. */
+  readonly copies: CopySource;
+  readonly log: OperationsLog;
+}
+
+/** Reads the lists and the hosts, and builds the decisions from them. What could not be read is reported and left out. */
+export async function openDecisions(config: Config, { copies, log }: DecisionSurroundings): Promise<Decisions> {
+  const [hosts, lists] = await Promise.all([loadHosts(config.hosts), loadLists(config.lists, copies)]);
+  for (const { source, line, reason } of hosts.problems) log.warn({ source, line }, `hosts: ${reason}`);
+  for (const { name, sources } of lists.status()) {
+    for (const { source, problem, warningCount } of sources) {
+      if (problem !== null) log.warn({ list: name, source }, problem);
+      else if (warningCount > 0) log.warn({ list: name, source }, `${warningCount} lines were passed over`);
+    }
+  }
+  return decisionsFrom(config, hosts.table, lists);
+}
+
+/**
+ * What the decisions do otherwise than expected. While a list waits for its first download nothing can be held against them: it has to be
+ * possible to start, so that the list can be fetched. Then it is reported only.
+ */
+export function expectationFaults({ decider, lists }: Decisions, config: Config, log: OperationsLog): string[] {
+  const faults = faultsOf(decider, config);
+  const isWaiting = lists.status().some(({ sources }) => sources.some(({ servedFrom }) => servedFrom === "nothing"));
+  if (!isWaiting) return faults;
+  for (const fault of faults) log.warn(`${fault}; a list has not been downloaded yet`);
+  return [];
+}
+
+export interface ChangedDecisions {
+  readonly decisions: Decisions;
+  /** What was right before and would not be any more. */
+  readonly faults: readonly string[];
+}
+
+/** The same decisions with one list read anew. */
+export async function withList(
+  before: Decisions,
+  { config, list, copies }: { readonly config: Config; readonly list: ListOptions; readonly copies: CopySource },
+): Promise<ChangedDecisions> {
+  const lists = await reloadList(before.lists, list, copies);
+  const decisions = decisionsFrom(config, before.hosts, lists);
+  const known = new Set(checkExpectations(before.decider, config.expect).map(({ expectation }) => expectation));
+  const broken = checkExpectations(decisions.decider, config.expect).filter(({ expectation }) => !known.has(expectation));
+  const lost = lostSources(statusOf(before.lists, list), statusOf(lists, list));
+  return { decisions, faults: [...lost, ...broken.map(({ message }) => message)] };
+}
+
+function decisionsFrom(config: Config, hosts: HostsTable, lists: Lists): Decisions {
+  const [first] = config.upstreams.groups;
+  if (first === undefined) throw new Error("a configuration without upstream groups");
+  const decider = new Decider({
+    rules: config.rules,
+    answers: config.answers,
+    special: config.special,
+    hosts,
+    hostsTtlSeconds: config.hosts.ttlSeconds,
+    lists,
+    firstGroup: first.name,
+  });
+  return { hosts, lists, decider };
+}
+
+function faultsOf(decider: Decider, config: Config): string[] {
+  return checkExpectations(decider, config.expect).map(({ message }) => message);
+}
+
+function statusOf(lists: Lists, { name }: ListOptions): ListStatus | null {
+  return lists.status().find((status) => status.name === name) ?? null;
+}
+
+/** A file that is being written, or was taken away, must not empty a list that serves. */
+function lostSources(before: ListStatus | null, after: ListStatus | null): string[] {
+  return (after?.sources ?? []).flatMap(({ source, problem }, index) =>
+    problem !== null && before?.sources[index]?.problem === null ? [`${source}: ${problem}`] : [],
+  );
+}

@@ -1,0 +1,82 @@
+import { randomInt } from "node:crypto";
+import { dirname, join } from "node:path";
+import type { Backing, SiteSurroundings } from "./backing.ts";
+import type { Config } from "./config/config.ts";
+import { Copies } from "./lists/copies.ts";
+import { type DownloadTarget, download } from "./lists/download.ts";
+import type { ListStatus } from "./lists/load.ts";
+import { ListRefresher, type RefreshEvent } from "./lists/refresher.ts";
+import type { Adopt, Fetcher } from "./lists/update.ts";
+import type { OperationsLog } from "./log/operations.ts";
+import { AddressBook } from "./upstreams/address-book.ts";
+import { Bootstrap } from "./upstreams/bootstrap.ts";
+import { Dialer } from "./upstreams/dialer.ts";
+
+/** What refreshes the lists of a site works with. */
+export interface ListKeeping {
+  readonly config: Config;
+  readonly backing: Backing;
+  readonly serving: () => readonly ListStatus[];
+  readonly adopt: Adopt;
+}
+
+/** Keeps the lists of one site fresh until it is closed. */
+export function keepLists({ config, backing, serving, adopt }: ListKeeping, surroundings: SiteSurroundings): ListRefresher {
+  const { clock, log } = surroundings;
+  return new ListRefresher({
+    lists: config.lists,
+    copies: copiesOf(config),
+    fetch: listFetcher(backing, surroundings),
+    adopt,
+    serving,
+    clock,
+    random: () => randomInt(2 ** 32) / 2 ** 32,
+    report: (event) => logRefresh(event, log),
+  });
+}
+
+/** Where the downloads of a configuration are kept: in the folder of `cache.file`, or in `data` beside the configuration. */
+export function copiesOf({ cache, path }: Pick<Config, "cache" | "path">): Copies {
+  const folder = cache.file === null ? join(path === null ? "." : dirname(path), "data") : dirname(cache.file);
+  return new Copies(join(folder, "lists"));
+}
+
+/** Downloads as each list wants it: names are looked up by its group, else by the bootstrap servers, or go to its proxy. */
+export function listFetcher(
+  { groups, bootstrap }: Pick<Backing, "groups" | "bootstrap">,
+  { clock, ca, resolvConf }: Pick<SiteSurroundings, "clock" | "ca" | "resolvConf">,
+): Fetcher {
+  const system = { resolvConf, isOurs: () => false };
+  return async (list, order) => {
+    // It is not closed: that would close the group, which is not ours.
+    const lookup = list.via === null ? bootstrap : new Bootstrap([groups.get(list.via)], clock);
+    const dialer = (target: DownloadTarget): Dialer =>
+      new Dialer(
+        serverAt(target),
+        { clock, ca, bootstrap: lookup, proxy: list.proxy, system },
+        new AddressBook(target.host, [], lookup),
+      );
+    const dial = (target: DownloadTarget, signal: AbortSignal) =>
+      dialer(target).open(target.protocol === "https" ? ["http/1.1"] : null, signal);
+    return await download(order, { dial, clock });
+  };
+}
+
+function serverAt({ protocol, host, port }: DownloadTarget) {
+  const label = `${protocol}://${host}:${port}`;
+  return { label, protocol: "https", host, port, path: "", ...NOTHING_SPECIAL } as const;
+}
+
+const NOTHING_SPECIAL = { addresses: [], tlsName: null, method: "GET", maxQps: null, weight: 1 } as const;
+
+function logRefresh({ list, source, outcome }: RefreshEvent, log: OperationsLog): void {
+  const details = { list, ...(source === null ? {} : { source }) };
+  if (outcome.kind === "new") log.info({ ...details, entries: outcome.entries }, "a list was renewed");
+  else if (outcome.kind === "unchanged") log.debug(details, "a list is up to date");
+  else log.warn({ ...details, reason: outcome.reason }, REPORTS[outcome.kind]);
+}
+
+const REPORTS = {
+  failed: "a list could not be renewed: the one before goes on serving",
+  held: "a list was not taken: the one before goes on serving",
+} as const;

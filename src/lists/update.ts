@@ -1,0 +1,211 @@
+import { readFile, rm } from "node:fs/promises";
+import type { Clock } from "../clock.ts";
+import { judge } from "./candidate.ts";
+import type { Copies, Copy, CopyContent, CopyRecord, CopySource } from "./copies.ts";
+import { type Download, DownloadError, type DownloadOrder } from "./download.ts";
+import type { ListOptions } from "./options.ts";
+
+/** Fetches one URL of a list the way that list wants it. @throws DownloadError; the signal's reason when it aborts. */
+export type Fetcher = (list: ListOptions, order: DownloadOrder) => Promise<Download>;
+
+/**
+ * Tries a list as `copies` has it, and puts it in place where nothing that was right before is wrong then: `commit` runs in between, and
+ * what it throws leaves everything as it was. Answers what would be wrong; empty = it is in place.
+ */
+export type Adopt = (list: ListOptions, copies: CopySource, commit: () => Promise<void>) => Promise<readonly string[]>;
+
+export interface UpdateParts {
+  readonly copies: Copies;
+  readonly fetch: Fetcher;
+  readonly adopt: Adopt;
+  readonly clock: Clock;
+}
+
+export interface UpdateWishes {
+  /** Take a list however much its size has changed. */
+  readonly acceptsAnySize: boolean;
+  readonly signal: AbortSignal;
+  readonly progress: (progress: Progress) => void;
+}
+
+export interface Progress {
+  /** The URL or the mirror. */
+  readonly from: string;
+  readonly receivedBytes: number;
+  /** null = the server does not say, or sends it packed. */
+  readonly totalBytes: number | null;
+}
+
+/** What became of one URL. Whatever it is, the list goes on serving. */
+export interface Updated {
+  readonly url: string;
+  readonly outcome:
+    | { readonly kind: "new"; readonly entries: number }
+    | { readonly kind: "unchanged" }
+    /** Nothing usable came. */
+    | { readonly kind: "failed"; readonly reason: string }
+    /** A list came that a person has to look at, or that breaks an expectation. */
+    | { readonly kind: "held"; readonly reason: string };
+}
+
+/**
+ * Downloads the URLs of one list, and puts what is new and good to use.
+ * @throws the signal's reason when it aborts. What goes wrong otherwise is in the outcome and in the records.
+ */
+export async function updateList(list: ListOptions, parts: UpdateParts, wishes: UpdateWishes): Promise<Updated[]> {
+  const tried: Tried[] = [];
+  try {
+    for (const url of urlsOf(list)) tried.push(await tryUrl({ list, url }, parts, wishes));
+    return await settle(list, tried, parts);
+  } finally {
+    for (const { outcome } of tried) if (outcome.kind === "candidate") await rm(outcome.newPath, { force: true });
+  }
+}
+
+/** Each once, however many categories of it the list takes. */
+export function urlsOf({ sources }: Pick<ListOptions, "sources">): readonly string[] {
+  return [...new Set(sources.flatMap((source) => (source.kind === "url" ? [source.url] : [])))];
+}
+
+interface Candidate {
+  readonly kind: "candidate";
+  readonly newPath: string;
+  readonly content: CopyContent;
+  readonly copy: Copy;
+}
+
+type Trouble = Extract<Updated["outcome"], { kind: "failed" | "held" }>;
+
+interface Tried {
+  readonly url: string;
+  readonly before: CopyRecord;
+  readonly outcome: Candidate | { readonly kind: "unchanged" } | Trouble;
+}
+
+interface Wanted {
+  readonly list: ListOptions;
+  readonly url: string;
+}
+
+async function tryUrl(wanted: Wanted, parts: UpdateParts, wishes: UpdateWishes): Promise<Tried> {
+  const { list, url } = wanted;
+  const before = await parts.copies.record(list.name, url);
+  const held = await parts.copies.read(list.name, url);
+  // There is nothing newer with this checksum.
+  if (held !== null && held.sha256 === list.sha256) return { url, before, outcome: { kind: "unchanged" } };
+  const troubles: Trouble[] = [];
+  for (const from of [url, ...list.mirrors]) {
+    const outcome = await tryPlace({ ...wanted, from, before, held }, parts, wishes);
+    if (outcome.kind === "unchanged" || outcome.kind === "candidate") return { url, before, outcome };
+    troubles.push(outcome);
+  }
+  // A mirror that is down must not hide that the list itself is held.
+  const worst = troubles.find(({ kind }) => kind === "held") ?? troubles[0];
+  if (worst === undefined) throw new Error("no place was tried");
+  const others = troubles.length > 1 ? ", and no mirror had a usable one" : "";
+  return { url, before, outcome: { kind: worst.kind, reason: worst.reason + others } };
+}
+
+interface Place extends Wanted {
+  /** The URL or a mirror of it. */
+  readonly from: string;
+  readonly before: CopyRecord;
+  /** null = there is none, or it is damaged. */
+  readonly held: CopyContent | null;
+}
+
+async function tryPlace(place: Place, parts: UpdateParts, wishes: UpdateWishes): Promise<Tried["outcome"]> {
+  const { list, url, from, before, held } = place;
+  const { copies, clock } = parts;
+  let newPath: string | null = null;
+  try {
+    newPath = await copies.newPath(list.name, url);
+    const download = await parts.fetch(list, {
+      url: from,
+      // Another place has its own words for the version it has, and of a copy with the wrong checksum none are wanted.
+      held: held !== null && before.copy?.from === from && list.sha256 === null ? before.copy : null,
+      path: newPath,
+      signal: wishes.signal,
+      progress: (receivedBytes, totalBytes) => wishes.progress({ from, receivedBytes, totalBytes }),
+    });
+    if (download.kind === "unchanged") return download;
+    if (download.sha256 === held?.sha256) return await sameAgain(newPath);
+    const bytes = await readFile(newPath);
+    const judgement = judge(
+      { bytes, sha256: download.sha256 },
+      { list, url, before: wishes.acceptsAnySize ? null : (held?.bytes ?? null) },
+    );
+    if (judgement.kind === "good") {
+      const { kind: _, ...facts } = download;
+      const copy = { ...facts, from, fetchedWallMs: clock.wallMs(), entries: judgement.entries };
+      return { kind: "candidate", newPath, copy, content: { bytes, sha256: copy.sha256, fetchedWallMs: copy.fetchedWallMs } };
+    }
+    await rm(newPath, { force: true });
+    return { kind: judgement.kind === "held" ? "held" : "failed", reason: judgement.reason };
+  } catch (error) {
+    if (wishes.signal.aborted) throw wishes.signal.reason;
+    if (!(error instanceof DownloadError) && !isSystemError(error)) throw error;
+    return { kind: "failed", reason: error.message };
+  }
+}
+
+/** The server does not know validators, or the mirror has the same file. */
+async function sameAgain(newPath: string): Promise<{ readonly kind: "unchanged" }> {
+  await rm(newPath, { force: true });
+  return { kind: "unchanged" };
+}
+
+async function settle(list: ListOptions, tried: readonly Tried[], parts: UpdateParts): Promise<Updated[]> {
+  const { copies } = parts;
+  const candidates = new Map(tried.flatMap(({ url, outcome }) => (outcome.kind === "candidate" ? [[url, outcome]] : [])));
+  let refusal: Trouble | null = null;
+  if (candidates.size > 0) {
+    const tryThese: CopySource = {
+      read: async (name, url) => candidates.get(url)?.content ?? (await copies.read(name, url)),
+    };
+    const commit = async (): Promise<void> => {
+      for (const [url, candidate] of candidates) await copies.keep(list.name, url, candidate);
+    };
+    try {
+      const faults = await parts.adopt(list, tryThese, commit);
+      if (faults.length > 0) refusal = { kind: "held", reason: faults.join("; ") };
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+      refusal = { kind: "failed", reason: error.message };
+    }
+  }
+  const updated: Updated[] = [];
+  for (const { url, before, outcome } of tried) {
+    const ended = outcome.kind !== "candidate" ? outcome : (refusal ?? ({ kind: "new", entries: outcome.copy.entries } as const));
+    await noteOutcome({ list, url, before }, ended, parts);
+    updated.push({ url, outcome: ended });
+  }
+  return updated;
+}
+
+async function noteOutcome(
+  { list, url, before }: Wanted & { readonly before: CopyRecord },
+  outcome: Updated["outcome"],
+  { copies, clock }: UpdateParts,
+): Promise<void> {
+  // The copy's record says so already.
+  if (outcome.kind === "new") return;
+  const nowMs = clock.wallMs();
+  const note =
+    outcome.kind === "unchanged"
+      ? { ...before, checkedWallMs: nowMs, problem: null }
+      : {
+          ...before,
+          problem: { reason: outcome.reason, held: outcome.kind === "held", sinceWallMs: before.problem?.sinceWallMs ?? nowMs },
+        };
+  try {
+    await copies.note(list.name, url, note);
+  } catch (error) {
+    // The outcome is told to whoever asked for it; a full disk must not hide it.
+    if (!isSystemError(error)) throw error;
+  }
+}
+
+function isSystemError(error: unknown): error is Error {
+  return error instanceof Error && "code" in error && "syscall" in error;
+}

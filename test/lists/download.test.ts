@@ -1,0 +1,236 @@
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { describe, expect, test } from "vitest";
+import type { DownloadOrder } from "../../src/lists/download.ts";
+import { type FakeClock, fakeClock } from "../fake-clock.ts";
+import { directory } from "../files.ts";
+import { downloaded, type Page, testFetcher, until, web } from "./web.ts";
+
+interface Setup {
+  readonly clock?: FakeClock;
+  readonly order?: Partial<DownloadOrder>;
+}
+
+function fetchTo(path: string, url: string, { clock = fakeClock(), order = {} }: Setup = {}) {
+  const complete = { url, held: null, path, signal: new AbortController().signal, progress: () => {}, ...order };
+  return testFetcher(clock)(downloaded("l", [url]), complete);
+}
+
+describe("a file arrives", () => {
+  test.each(["http", "https"] as const)("over %s, with its checksum and the server's words for its version", async (scheme) => {
+    const path = join(directory(), "new");
+    const lastModified = "Sat, 21 Nov 2026 10:00:00 GMT";
+    const page: Page = (_, response) => response.writeHead(200, { etag: '"1"', "last-modified": lastModified }).end("a.test\n");
+    const { url } = await web({ "/a.txt?x=1": page }, scheme);
+    const sha256 = createHash("sha256").update("a.test\n").digest("hex");
+    expect(await fetchTo(path, `${url}/a.txt?x=1`)).toEqual({ kind: "new", bytes: 7, sha256, etag: '"1"', lastModified });
+    expect(readFileSync(path, "utf8")).toBe("a.test\n");
+  });
+
+  test("and is unpacked where the server packs it", async () => {
+    const path = join(directory(), "new");
+    const page: Page = (request, response) => {
+      expect(request.headers["accept-encoding"]).toBe("gzip");
+      response.writeHead(200, { "content-encoding": "gzip" }).end(gzipSync("a.test\n"));
+    };
+    const { url } = await web({ "/a": page });
+    expect(await fetchTo(path, `${url}/a`)).toMatchObject({ kind: "new", bytes: 7 });
+    expect(readFileSync(path, "utf8")).toBe("a.test\n");
+  });
+
+  test("not again where the held one is the newest", async () => {
+    const page: Page = ({ headers }, response) => {
+      const isHeld = headers["if-none-match"] === '"7"' && headers["if-modified-since"] === "yesterday";
+      response.writeHead(isHeld ? 304 : 500).end();
+    };
+    const { url } = await web({ "/a": page });
+    const held = { etag: '"7"', lastModified: "yesterday" };
+    expect(await fetchTo(join(directory(), "new"), `${url}/a`, { order: { held } })).toEqual({ kind: "unchanged" });
+  });
+
+  test("through redirects, to another server too", async () => {
+    const there = await web({ "/b": "b.test\n" });
+    const { url } = await web({
+      "/a": (_, response) => response.writeHead(302, { location: "/c" }).end("moved"),
+      "/c": (_, response) => response.writeHead(308, { location: `${there.url}/b` }).end(),
+    });
+    const path = join(directory(), "new");
+    await fetchTo(path, `${url}/a`);
+    expect(readFileSync(path, "utf8")).toBe("b.test\n");
+  });
+
+  test("and its progress is told", async () => {
+    const { url } = await web({ "/a": (_, response) => response.writeHead(200, { "content-length": "3" }).end("abc") });
+    const told: unknown[] = [];
+    await fetchTo(join(directory(), "new"), `${url}/a`, { order: { progress: (...args) => told.push(args) } });
+    expect(told.at(-1)).toEqual([3, 3]);
+  });
+});
+
+describe("nothing is left of a download that fails", () => {
+  const moved =
+    (location: string): Page =>
+    (_, response) =>
+      void response.writeHead(302, { location }).end();
+
+  test.each<readonly [string, Page, RegExp]>([
+    ["a page that is not there", (_, response) => response.writeHead(404).end("no"), /^status 404$/],
+    ["304 to one who holds nothing", (_, response) => response.writeHead(304).end(), /^status 304$/],
+    [
+      "half a file",
+      (_, response) => {
+        response.writeHead(200, { "content-length": "1000" });
+        response.write("a.test\n", () => response.destroy());
+      },
+      /./,
+    ],
+    [
+      "half a chunked file",
+      (_, response) => {
+        response.writeHead(200);
+        response.write("a.test\n", () => response.destroy());
+      },
+      /./,
+    ],
+    [
+      "half a packed file",
+      (_, response) => {
+        const packed = gzipSync("a.test\n".repeat(1000));
+        response.writeHead(200, { "content-encoding": "gzip" }).end(packed.subarray(0, packed.length - 12));
+      },
+      /unexpected end of file/,
+    ],
+    [
+      "what is not packed as it says",
+      (_, response) => response.writeHead(200, { "content-encoding": "gzip" }).end("x"),
+      /header|end/,
+    ],
+    ["another packing", (_, response) => response.writeHead(200, { "content-encoding": "br" }).end("x"), /br/],
+    [
+      "a size beyond the limit",
+      (_, response) => {
+        response.writeHead(200, { "content-length": String(2 ** 31) });
+        response.write("x");
+      },
+      /^larger than 64 MiB$/,
+    ],
+    ["a ring of redirects", moved("/a"), /^more than 5 redirects$/],
+    ["a redirect to a file", moved("file:///etc/passwd"), /no web address/],
+  ])("%s", async (_, page, reason) => {
+    const path = join(directory(), "new");
+    const { url } = await web({ "/a": page });
+    await expect(fetchTo(path, `${url}/a`)).rejects.toThrow(reason);
+    expect(existsSync(path)).toBe(false);
+  });
+
+  test("what was asked for over TLS is not taken from a redirect to plain HTTP", async () => {
+    const plain = await web({ "/b": "b.test\n" });
+    const { url } = await web({ "/a": moved(`${plain.url}/b`) }, "https");
+    await expect(fetchTo(join(directory(), "new"), `${url}/a`)).rejects.toThrow(/from https/);
+    expect(plain.asked).toEqual([]);
+  });
+
+  test("a server that is down", async () => {
+    const server = await web({});
+    await server.close();
+    await expect(fetchTo(join(directory(), "new"), `${server.url}/a`)).rejects.toThrow(/ECONNREFUSED/);
+  });
+
+  test("a stream of 200 MB is cut at the limit, and memory stays flat", async () => {
+    const chunk = Buffer.alloc(64 * 1024, "n.test\n");
+    let sentBytes = 0;
+    const page: Page = (_, response) => {
+      const more = (): void => {
+        while (sentBytes < 200e6 && !response.destroyed) {
+          sentBytes += chunk.length;
+          if (!response.write(chunk)) return void response.once("drain", more);
+        }
+        response.end();
+      };
+      more();
+    };
+    const { url } = await web({ "/a": page });
+    const path = join(directory(), "new");
+    const before = process.memoryUsage().arrayBuffers;
+    let most = 0;
+    const progress = (): void => {
+      most = Math.max(most, process.memoryUsage().arrayBuffers - before);
+    };
+    await expect(fetchTo(path, `${url}/a`, { order: { progress } })).rejects.toThrow(/^larger than 64 MiB$/);
+    expect(existsSync(path)).toBe(false);
+    expect(sentBytes).toBeLessThan(100e6);
+    expect(most).toBeLessThan(48 * 1024 * 1024);
+  });
+
+  test("and a small packed file that unpacks to more is cut there too", async () => {
+    const packed = gzipSync(Buffer.alloc(70 * 1024 * 1024));
+    const { url } = await web({ "/a": (_, response) => response.writeHead(200, { "content-encoding": "gzip" }).end(packed) });
+    await expect(fetchTo(join(directory(), "new"), `${url}/a`)).rejects.toThrow(/^larger than 64 MiB$/);
+  });
+});
+
+describe("time", () => {
+  const endless: Page = (_, response) => {
+    response.writeHead(200);
+    response.write("a.test\n");
+  };
+
+  test("a body that stops coming is given up after 30 s", async () => {
+    const clock = fakeClock();
+    const { url } = await web({ "/a": endless });
+    let received = 0;
+    const progress = (bytes: number): void => {
+      received = bytes;
+    };
+    const outcome = fetchTo(join(directory(), "new"), `${url}/a`, { clock, order: { progress } }).catch(String);
+    await until(() => received > 0);
+    await clock.advance(29_999);
+    await clock.advance(1);
+    expect(await outcome).toMatch(/nothing came for 30 s/);
+  });
+
+  test("a body that comes drop by drop is given up after ten minutes", async () => {
+    const clock = fakeClock();
+    let drip = (): void => {};
+    const { url } = await web({
+      "/a": (_, response) => {
+        response.writeHead(200);
+        drip = () => void response.write("a.test\n");
+        drip();
+      },
+    });
+    let received = 0;
+    const progress = (bytes: number): void => {
+      received = bytes;
+    };
+    const outcome = fetchTo(join(directory(), "new"), `${url}/a`, { clock, order: { progress } }).catch(String);
+    for (let drop = 1; drop < 24; drop++) {
+      await until(() => received >= drop * 7);
+      await clock.advance(25_000);
+      drip();
+    }
+    await until(() => received >= 24 * 7);
+    await clock.advance(25_000);
+    expect(await outcome).toMatch(/not complete within 600 s/);
+  });
+
+  test("a server that says nothing is given up as well", async () => {
+    const clock = fakeClock();
+    const server = await web({ "/a": () => {} });
+    const outcome = fetchTo(join(directory(), "new"), `${server.url}/a`, { clock }).catch(String);
+    await until(() => server.asked.length > 0);
+    await clock.advance(30_000);
+    expect(await outcome).toMatch(/nothing came for 30 s/);
+  });
+
+  test("whoever asked may give up", async () => {
+    const server = await web({ "/a": endless });
+    const controller = new AbortController();
+    const outcome = fetchTo(join(directory(), "new"), `${server.url}/a`, { order: { signal: controller.signal } }).catch(String);
+    await until(() => server.asked.length > 0);
+    controller.abort(new Error("that is all"));
+    expect(await outcome).toMatch(/that is all/);
+  });
+});
