@@ -57,6 +57,17 @@ describe("the incident: an upstream denies TYPE65 of names that have addresses",
     for (const order of orders) expect(await lostBy(new CachingForwarder(site, site.clock), order, site.clock)).toEqual([]);
   });
 
+  test.each([
+    "answers: { https: nodata }",
+    "rules: [{ name: no-https, types: [HTTPS, SVCB], answer: nodata }]",
+    "rules: [{ name: no-https, domains: [page.example], https: nodata }]",
+  ])("nor where we filter TYPE65 ourselves: %s", async (yaml) => {
+    const site = await siteWith({ upstreams: { main: honest(...house) }, yaml });
+    for (const order of orders.slice(0, 24)) {
+      expect(await lostBy(new CachingForwarder(site, site.clock), order, site.clock)).toEqual([]);
+    }
+  });
+
   test("the same forwarder loses addresses when it asks that upstream itself: the test above can fail", async () => {
     const clock = fakeClock();
     const upstream = await scriptedServer("dns", denyingHttps);

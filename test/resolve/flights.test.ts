@@ -1,0 +1,42 @@
+import { expect, test } from "vitest";
+import { Flights } from "../../src/resolve/flights.ts";
+import { Rechecks } from "../../src/resolve/rechecks.ts";
+
+test("equal work under way is done once, and again when it has ended, also badly", async () => {
+  const flights = new Flights<string, number>(10);
+  const landings: PromiseWithResolvers<number>[] = [];
+  const start = (): Promise<number> => {
+    const landing = Promise.withResolvers<number>();
+    landings.push(landing);
+    return landing.promise;
+  };
+  const first = flights.join("a", start);
+  expect(flights.join("a", start)).toBe(first);
+  landings[0]?.reject(new Error("lost"));
+  await expect(first).rejects.toThrow("lost");
+  expect(flights.size).toBe(0);
+  const second = flights.join("a", start);
+  landings[1]?.resolve(2);
+  expect(await second).toBe(2);
+});
+
+test("beyond its limit work is refused, while what is under way is still joined", async () => {
+  const flights = new Flights<number, number>(2);
+  const never = () => new Promise<number>(() => {});
+  const first = flights.join(1, never);
+  flights.join(2, never);
+  expect(flights.join(3, never)).toBeNull();
+  expect(flights.join(1, never)).toBe(first);
+});
+
+test("a recheck is taken once in its time, for each key, until an upstream is back", () => {
+  const rechecks = new Rechecks(1000);
+  expect([rechecks.take("a", 0), rechecks.take("a", 999), rechecks.take("b", 999), rechecks.take("a", 1000)]).toEqual([
+    true,
+    false,
+    true,
+    true,
+  ]);
+  rechecks.clear();
+  expect(rechecks.take("a", 1001)).toBe(true);
+});
