@@ -1,0 +1,209 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setImmediate as turn } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { loadCache } from "../../src/cache/cache-file.ts";
+import { TYPE } from "../../src/dns/types.ts";
+import { fakeClock } from "../fake-clock.ts";
+import { siteWith, type TestSite } from "../site.ts";
+import type { Script } from "../upstreams/scripted-server.ts";
+import { deny, honest, withRcode } from "../zone-script.ts";
+import { usualLimits } from "./answers.ts";
+import { emptyCache, SAVED_ANSWERS, savedAnswer, savedName } from "./endless-saver.ts";
+
+const startMs = Date.UTC(2026, 0, 1);
+
+let folder = "";
+let file = "";
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "fenliu-persistence-"));
+  file = join(folder, "cache.db");
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+describe("killed while it saves", () => {
+  /** Lets a process save until it has done so `saves` times and then for some turns more, and kills it with no chance to tidy up. */
+  async function killDuring(saves: number, turns: number): Promise<void> {
+    const program = fileURLToPath(new URL("endless-saver.ts", import.meta.url));
+    const child = spawn(process.execPath, [program, file], { stdio: ["ignore", "pipe", "inherit"] });
+    const ended = once(child, "exit");
+    let written = 0;
+    child.stdout.on("data", (chunk: Buffer) => (written += chunk.length));
+    while (written <= saves && child.exitCode === null) await turn();
+    for (let count = 0; count < turns; count++) await turn();
+    child.kill("SIGKILL");
+    expect((await ended)[1]).toBe("SIGKILL");
+  }
+
+  const expected = new Map(
+    Array.from({ length: SAVED_ANSWERS }, (_, index) => savedAnswer(index)).map(({ name, wire }) => [name, Buffer.from(wire)]),
+  );
+
+  test("the file is whole, or the one before, every time", { timeout: 120_000 }, async () => {
+    let unfinished = 0;
+    for (let times = 0; times < 20; times++) {
+      const hadOne = existsSync(file);
+      await killDuring(times % 3, (times * 61) % 1000);
+      if (existsSync(`${file}.new`)) unfinished++;
+      const cache = emptyCache();
+      const load = await loadCache(cache, file, { limits: usualLimits, clock: fakeClock() });
+      expect(load).toEqual({ restored: hadOne || load.restored > 0 ? SAVED_ANSWERS : 0, dropped: 0, problem: null });
+      const wrong = [...cache.entries()].filter(({ held }) => !expected.get(held.answer.name)?.equals(held.answer.wire));
+      expect(wrong).toEqual([]);
+    }
+    // Else nobody was ever killed in the middle, and nothing is shown.
+    expect(unfinished).toBeGreaterThan(0);
+  });
+
+  test("the next start is clean beside what was left unfinished, and so is the next save", async () => {
+    await killDuring(1, 20);
+    await writeFile(`${file}.new`, "fenliu answers 1\nhalf");
+    const site = await restarted(withRcodeAlways(5), startMs);
+    expect(await site.ask(savedName(7), "TXT")).toMatchObject({ rcode: "NOERROR" });
+    expect(site.asked()).toEqual([]);
+    await site.close();
+    expect(site.log.join()).not.toContain("cache:");
+    expect(existsSync(`${file}.new`)).toBe(false);
+  });
+});
+
+describe("a file that is damaged", () => {
+  const names = ["a.example", "b.example", "c.example"];
+  const zone = names.map((name, index) => `${name} 300 A 192.0.2.${index + 1}`);
+
+  async function fileOfThree(): Promise<Buffer> {
+    const site = await restarted(honest(...zone), startMs);
+    for (const name of names) await site.ask(name);
+    await site.close();
+    return readFile(file);
+  }
+
+  test("with any one bit changed, or cut after any octet, gives what it held or nothing", async () => {
+    const whole = await fileOfThree();
+    const original = emptyCache();
+    await loadCache(original, file, { limits: usualLimits, clock: fakeClock(startMs) });
+    const held = new Map([...original.entries()].map(({ key, held: { answer } }) => [key, answer]));
+    expect(held.size).toBe(3);
+    const flipped = Array.from({ length: whole.length * 8 }, (_, bit) => {
+      const damaged = Buffer.from(whole);
+      damaged[bit >> 3] = (damaged[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+      return damaged;
+    });
+    const cut = Array.from(whole, (_, end) => whole.subarray(0, end));
+    for (const [index, damaged] of [...flipped, ...cut].entries()) {
+      await writeFile(file, damaged);
+      const cache = emptyCache();
+      const load = await loadCache(cache, file, { limits: usualLimits, clock: fakeClock(startMs) });
+      expect(load.restored).toBeLessThanOrEqual(3);
+      // What is cut between two answers is shorter and not damaged.
+      if (index < flipped.length) expect(load.problem).not.toBeNull();
+      for (const { key, held: found } of cache.entries()) expect(found.answer).toEqual(held.get(key));
+    }
+  });
+
+  test.each([0, 5, 17, 40, 90, 150])("cut after %i octets: the server starts, says so and answers right", async (octets) => {
+    const whole = await fileOfThree();
+    await writeFile(file, whole.subarray(0, octets));
+    const site = await restarted(honest(...zone), startMs);
+    expect(site.log.filter((line) => line.includes("cache:"))).toHaveLength(octets === 17 ? 0 : 1);
+    for (const [index, name] of names.entries()) {
+      expect(await site.ask(name)).toMatchObject({ rcode: "NOERROR", answers: [`192.0.2.${index + 1}`] });
+    }
+  });
+});
+
+describe("after a restart", () => {
+  const script: Script = (asked) => {
+    if (asked.name === "fails.example") return withRcode(asked, 2);
+    if (asked.name === "denied.example")
+      return asked.type === TYPE.AAAA ? deny(asked) : honest("denied.example A 192.0.2.8")(asked);
+    return honest(
+      "page.example 100 A 192.0.2.7",
+      "page.example 50 HTTPS 1 . alpn=h2,h3 key667=x",
+      "www.example 80 CNAME page.example",
+      "fake.example 1000 A 198.18.0.9",
+      "mine.example 1000 A 203.0.113.9",
+    )(asked);
+  };
+  const questions: readonly (readonly [string, string])[] = [
+    ["page.example", "A"],
+    ["page.example", "HTTPS"],
+    ["www.example", "A"],
+    ["page.example", "MX"],
+    ["nowhere.example", "A"],
+    ["fails.example", "A"],
+    ["denied.example", "AAAA"],
+    ["fake.example", "A"],
+    ["mine.example", "A"],
+  ];
+
+  async function stopped(atMs: number, router = script): Promise<void> {
+    const site = await restarted(router, startMs);
+    for (const [name, type] of questions) await site.ask(name, type);
+    await site.clock.advance(atMs);
+    await site.close();
+  }
+
+  test("hits carry TTLs that the time in between has been taken off", async () => {
+    await stopped(10_000);
+    const site = await restarted(withRcodeAlways(5), startMs + 30_000);
+    expect((await site.ask("page.example")).records).toEqual(["page.example. 70 IN A 192.0.2.7"]);
+    expect((await site.ask("page.example", "HTTPS")).records).toEqual(["page.example. 20 IN HTTPS 1 . alpn=h2,h3 key667=x"]);
+    expect((await site.ask("www.example")).records).toEqual([
+      "www.example. 50 IN CNAME page.example.",
+      "page.example. 70 IN A 192.0.2.7",
+    ]);
+    expect(site.asked()).toEqual([]);
+    await site.clock.advance(20_000);
+    expect(await site.ask("page.example")).toMatchObject({ ttl: 50 });
+    // Over the wall clock of both lives the HTTPS record has had its 50 s.
+    expect(await site.ask("page.example", "HTTPS")).toMatchObject({ ede: [3], ttl: 30 });
+  });
+
+  test("what expired meanwhile is stale: upstream is asked first", async () => {
+    await stopped(10_000);
+    const dead = await restarted(withRcodeAlways(5), startMs + 200_000);
+    expect(await dead.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"], ttl: 30, ede: [3] });
+    expect(dead.asked()).toEqual(["page.example A"]);
+    await dead.close();
+    const well = await restarted(honest("page.example 100 A 192.0.2.99"), startMs + 200_000);
+    expect(await well.ask("page.example")).toMatchObject({ answers: ["192.0.2.99"], ttl: 100, ede: [] });
+  });
+
+  test("negatives, failures, what was made here and what is volatile are gone", async () => {
+    await stopped(1000);
+    const site = await restarted(withRcodeAlways(5), startMs + 1000);
+    for (const [name, type] of questions.slice(3)) expect(await site.ask(name, type)).toMatchObject({ rcode: "SERVFAIL" });
+    // A of denied.example was asked for the guard's sake, and is a positive answer like any other.
+    expect(await site.ask("denied.example")).toMatchObject({ answers: ["192.0.2.8"] });
+  });
+
+  test("nothing of a volatile group is there", async () => {
+    const first = await restarted(script, startMs, "volatile: true");
+    await first.ask("page.example");
+    await first.close();
+    const second = await restarted(withRcodeAlways(5), startMs, "volatile: true");
+    expect(await second.ask("page.example")).toMatchObject({ rcode: "SERVFAIL" });
+  });
+
+  test("a wall clock that was set back makes nothing younger", async () => {
+    await stopped(10_000);
+    const site = await restarted(honest("page.example 100 A 192.0.2.99"), startMs - 3_600_000);
+    expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.99"], ttl: 100 });
+  });
+});
+
+function withRcodeAlways(rcode: number): Script {
+  return (asked) => withRcode(asked, rcode);
+}
+
+/** A server that begins at this time of the wall clock with whatever file is there. */
+function restarted(script: Script, wallMs: number, keys = ""): Promise<TestSite> {
+  const yaml = `cache: { file: ${file}, volatile: [203.0.113.0/24] }`;
+  return siteWith({ upstreams: { main: { servers: [script], keys } }, yaml, clock: fakeClock(wallMs) });
+}
