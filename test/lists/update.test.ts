@@ -1,0 +1,265 @@
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { Copies } from "../../src/lists/copies.ts";
+import { loadLists } from "../../src/lists/load.ts";
+import type { ListOptions } from "../../src/lists/options.ts";
+import { type Adopt, updateList } from "../../src/lists/update.ts";
+import { fakeClock } from "../fake-clock.ts";
+import { directory } from "../files.ts";
+import { downloaded, names, tagged, testFetcher, type Web, web } from "./web.ts";
+
+const adoptAll: Adopt = async (_, __, commit) => {
+  await commit();
+  return [];
+};
+
+function updater({ folder = directory(), adopt = adoptAll }: { folder?: string; adopt?: Adopt } = {}) {
+  const clock = fakeClock();
+  const copies = new Copies(folder);
+  const parts = { copies, fetch: testFetcher(clock), adopt, clock };
+  return {
+    folder,
+    copies,
+    clock,
+    async update(list: ListOptions, acceptsAnySize = false) {
+      const wishes = { acceptsAnySize, signal: new AbortController().signal, progress: () => {} };
+      return (await updateList(list, parts, wishes)).map(({ outcome }) => outcome);
+    },
+    async size(list: ListOptions): Promise<number | undefined> {
+      return (await loadLists([list], copies)).status()[0]?.size;
+    },
+  };
+}
+
+function urlOf({ url }: Web, path = "/a"): string {
+  return `${url}${path}`;
+}
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
+
+describe("a list that comes", () => {
+  test("serves from its copy, and is not sent again while it is the newest", async () => {
+    const server = await web({ "/a": tagged(names(10)) });
+    const { update, size, copies, clock, folder } = updater();
+    const list = downloaded("ads", [urlOf(server)]);
+    expect(await size(list)).toBe(0);
+    expect(await update(list)).toEqual([{ kind: "new", entries: 10 }]);
+    expect(await size(list)).toBe(10);
+    await clock.advance(3_600_000);
+    expect(await update(list)).toEqual([{ kind: "unchanged" }]);
+    const record = await copies.record("ads", urlOf(server));
+    expect([record.copy?.fetchedWallMs, record.checkedWallMs]).toEqual([clock.wallMs() - 3_600_000, clock.wallMs()]);
+    expect(readdirSync(folder).length).toBe(2);
+  });
+
+  test("is compared by content where the server has no word for its version", async () => {
+    const server = await web({ "/a": names(10) });
+    const { update, folder } = updater();
+    const list = downloaded("ads", [urlOf(server)]);
+    expect([await update(list), await update(list)]).toEqual([[{ kind: "new", entries: 10 }], [{ kind: "unchanged" }]]);
+    expect(readdirSync(folder).length).toBe(2);
+  });
+
+  test("replaces the copy before, of which nothing stays", async () => {
+    const server = await web({ "/a": tagged(names(10)) });
+    const { update, size, folder } = updater();
+    const list = downloaded("ads", [urlOf(server)]);
+    await update(list);
+    server.serve("/a", tagged(names(13)));
+    expect(await update(list)).toEqual([{ kind: "new", entries: 13 }]);
+    expect(await size(list)).toBe(13);
+    expect(readdirSync(folder).length).toBe(2);
+  });
+
+  test("of several URLs each has its copy, and a file with them is read as ever", async () => {
+    const server = await web({ "/a": names(10, "a"), "/b": names(20, "b") });
+    const { update, size } = updater();
+    const own = join(directory(), "own.txt");
+    writeFileSync(own, "own.test\n");
+    const list = downloaded("ads", [urlOf(server), urlOf(server, "/b")]);
+    const mixed: ListOptions = { ...list, sources: [...list.sources, { kind: "file", path: own, category: null }] };
+    expect(await update(mixed)).toEqual([
+      { kind: "new", entries: 10 },
+      { kind: "new", entries: 20 },
+    ]);
+    expect(await size(mixed)).toBe(31);
+  });
+
+  test("comes from a mirror when its own place is down, and from its own place again later", async () => {
+    const down = await web({ "/a": tagged(names(10)) });
+    const mirror = await web({ "/m": tagged(names(11)) });
+    const { update, copies } = updater();
+    await down.close();
+    const list = downloaded("ads", [urlOf(down)], { mirrors: [urlOf(mirror, "/gone"), urlOf(mirror, "/m")] });
+    expect(await update(list)).toEqual([{ kind: "new", entries: 11 }]);
+    expect((await copies.record("ads", urlOf(down))).copy?.from).toBe(urlOf(mirror, "/m"));
+    expect(await update(list)).toEqual([{ kind: "unchanged" }]);
+    expect(mirror.asked).toEqual(["/gone", "/m", "/gone", "/m"]);
+  });
+
+  test("with the right checksum is taken whatever its size, and then not asked for any more", async () => {
+    const server = await web({ "/a": names(10) });
+    const { update } = updater();
+    await update(downloaded("ads", [urlOf(server)]));
+    server.serve("/a", names(100));
+    const pinned = downloaded("ads", [urlOf(server)], { sha256: sha256(names(100)) });
+    expect(await update(pinned)).toEqual([{ kind: "new", entries: 100 }]);
+    expect(await update(pinned)).toEqual([{ kind: "unchanged" }]);
+    expect(server.asked.length).toBe(2);
+  });
+});
+
+describe("what comes in place of a list changes nothing", () => {
+  test.each([
+    ["a page of a captive portal", "<!DOCTYPE html><title>Log in</title>", /^a web page$/],
+    ["an empty file", "", /^no usable entry$/],
+    ["comments alone", "# moved to another place\n", /^no usable entry$/],
+    ["a list of addresses", "192.0.2.0/24\n198.51.100.0/24\n", /^no usable entry$/],
+    ["an archive", Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0]).toString("latin1"), /gzip|binary|no usable/],
+    ["a list with seven of ten entries gone", names(3), /^it shrank from 10 entries to 3$/],
+    ["a list four tenths longer", names(14), /^it grew from 10 entries to 14$/],
+  ])("%s", async (_, text, reason) => {
+    const server = await web({ "/a": tagged(names(10)) });
+    const { update, size, copies, folder, clock } = updater();
+    const list = downloaded("ads", [urlOf(server)]);
+    await update(list);
+    const files = readdirSync(folder);
+    server.serve("/a", (_, response) => void response.end(Buffer.from(text, "latin1")));
+    const [outcome] = await update(list);
+    expect(outcome).toMatchObject({ reason: expect.stringMatching(reason) });
+    expect(await size(list)).toBe(10);
+    expect(readdirSync(folder)).toEqual(files);
+    const { problem } = await copies.record("ads", urlOf(server));
+    expect(problem).toEqual({
+      reason: expect.stringMatching(reason),
+      held: outcome?.kind === "held",
+      sinceWallMs: clock.wallMs(),
+    });
+  });
+
+  test("a third more or less is an ordinary day", async () => {
+    const server = await web({ "/a": names(9) });
+    const { update } = updater();
+    const list = downloaded("ads", [urlOf(server)]);
+    await update(list);
+    server.serve("/a", names(12));
+    expect(await update(list)).toEqual([{ kind: "new", entries: 12 }]);
+    server.serve("/a", names(8));
+    expect(await update(list)).toEqual([{ kind: "new", entries: 8 }]);
+  });
+
+  test("a held list is taken when a person says so, and the problem is gone", async () => {
+    const server = await web({ "/a": tagged(names(10)) });
+    const { update, size, copies } = updater();
+    const list = downloaded("ads", [urlOf(server)]);
+    await update(list);
+    server.serve("/a", tagged(names(5)));
+    const held = { kind: "held", reason: "it shrank from 10 entries to 5" };
+    expect([await update(list), await update(list)]).toEqual([[held], [held]]);
+    expect(await update(list, true)).toEqual([{ kind: "new", entries: 5 }]);
+    expect(await size(list)).toBe(5);
+    expect((await copies.record("ads", urlOf(server))).problem).toBeNull();
+  });
+
+  test("nothing says to take what is no list", async () => {
+    const server = await web({ "/a": "<html>" });
+    const { update } = updater();
+    expect(await update(downloaded("ads", [urlOf(server)]), true)).toEqual([{ kind: "failed", reason: "a web page" }]);
+  });
+
+  test("a checksum that is not the configured one", async () => {
+    const server = await web({ "/a": names(10) });
+    const { update, size } = updater();
+    const list = downloaded("ads", [urlOf(server)], { sha256: sha256("other") });
+    expect(await update(list)).toMatchObject([{ kind: "failed", reason: expect.stringContaining(sha256(names(10))) }]);
+    expect(await size(list)).toBe(0);
+  });
+
+  test("names in place of addresses", async () => {
+    const server = await web({ "/a": names(10) });
+    const { update } = updater();
+    const list = downloaded("cn-ip", [urlOf(server)], { kind: "addresses" });
+    expect(await update(list)).toEqual([{ kind: "failed", reason: "no usable entry" }]);
+  });
+
+  test("a server that is down, and how long it has been so is told", async () => {
+    const server = await web({ "/a": tagged(names(10)) });
+    const { update, size, copies, clock } = updater();
+    const list = downloaded("ads", [urlOf(server)]);
+    await update(list);
+    await server.close();
+    const downMs = clock.wallMs();
+    await update(list);
+    await clock.advance(60_000);
+    expect(await update(list)).toMatchObject([{ kind: "failed", reason: expect.stringContaining("ECONNREFUSED") }]);
+    expect((await copies.record("ads", urlOf(server))).problem?.sinceWallMs).toBe(downMs);
+    expect(await size(list)).toBe(10);
+  });
+
+  test("a list that whoever serves it refuses", async () => {
+    const server = await web({ "/a": names(10) });
+    const { update, size, folder } = updater({ adopt: () => Promise.resolve(["www.example expects another rule"]) });
+    const list = downloaded("ads", [urlOf(server)]);
+    expect(await update(list)).toEqual([{ kind: "held", reason: "www.example expects another rule" }]);
+    expect(await size(list)).toBe(0);
+    expect(readdirSync(folder).every((name) => name.endsWith(".json"))).toBe(true);
+  });
+
+  test("a folder that cannot be written", async () => {
+    const folder = join(directory(), "a-file");
+    writeFileSync(folder, "");
+    const server = await web({ "/a": names(10) });
+    const { update } = updater({ folder });
+    expect(await update(downloaded("ads", [urlOf(server)]))).toMatchObject([{ kind: "failed" }]);
+  });
+});
+
+describe("what lies on the disk", () => {
+  test("a copy that was damaged is not served, its seed is, and it is downloaded whole", async () => {
+    const server = await web({ "/a": tagged(names(10)) });
+    const { update, size, folder } = updater();
+    const seed = join(directory(), "seed.txt");
+    writeFileSync(seed, "seed.test\n");
+    const list = downloaded("ads", [urlOf(server)], { seed });
+    expect(await size(list)).toBe(1);
+    await update(list);
+    expect(await size(list)).toBe(10);
+    const copy = join(folder, readdirSync(folder).find((name) => name.endsWith(".list")) ?? "");
+    writeFileSync(copy, readFileSync(copy).subarray(0, 20));
+    expect(await size(list)).toBe(1);
+    expect(await update(list)).toEqual([{ kind: "new", entries: 10 }]);
+    expect(await size(list)).toBe(10);
+  });
+
+  test.each(["", "{", "[]", '{"copy":{"sha256":"../../etc/passwd"}}'])("a record that reads %j counts as none", async (text) => {
+    const server = await web({ "/a": tagged(names(10)) });
+    const { update, size, folder } = updater();
+    const list = downloaded("ads", [urlOf(server)]);
+    await update(list);
+    writeFileSync(join(folder, readdirSync(folder).find((name) => name.endsWith(".json")) ?? ""), text);
+    expect(await size(list)).toBe(0);
+    expect(await update(list)).toEqual([{ kind: "new", entries: 10 }]);
+  });
+
+  test("a copy with another checksum than the one configured since is not served", async () => {
+    const server = await web({ "/a": names(10) });
+    const { update, size } = updater();
+    const list = downloaded("ads", [urlOf(server)]);
+    await update(list);
+    expect(await size({ ...list, sha256: sha256("other") })).toBe(0);
+    expect(await size({ ...list, sha256: sha256(names(10)) })).toBe(10);
+  });
+
+  test("nor is a file with another checksum", async () => {
+    const path = join(directory(), "own.txt");
+    writeFileSync(path, "own.test\n");
+    const list: ListOptions = { ...downloaded("own", []), sources: [{ kind: "file", path, category: null }] };
+    const status = async (wanted: string) => (await loadLists([{ ...list, sha256: wanted }])).status()[0];
+    expect(await status(sha256("own.test\n"))).toMatchObject({ size: 1, sources: [{ problem: null }] });
+    expect(await status(sha256("other"))).toMatchObject({ size: 0, sources: [{ problem: expect.stringContaining("checksum") }] });
+  });
+});
