@@ -16,11 +16,6 @@ export function honest(...lines: readonly string[]): Script {
   return (asked) => reply(answerFrom(records, asked.query));
 }
 
-/** What `honest` would answer; to build liars on. */
-export function honestAnswer(asked: Asked, ...lines: readonly string[]): Partial<Message> {
-  return answerFrom(zone(...lines), asked.query);
-}
-
 /** NXDOMAIN with an SOA, as one that has the name would never say. */
 export function deny(asked: Asked): Action {
   return reply({ questions: [questionOf(asked.query)], rcode: RCODE.NXDOMAIN, authority: soaOf([]) });

@@ -24,7 +24,7 @@ test("beyond its limit work is refused, while what is under way is still joined"
   const flights = new Flights<number, number>(2);
   const never = () => new Promise<number>(() => {});
   const first = flights.join(1, never);
-  flights.join(2, never);
+  void flights.join(2, never);
   expect(flights.join(3, never)).toBeNull();
   expect(flights.join(1, never)).toBe(first);
 });
