@@ -2,6 +2,7 @@ import { asNodata } from "../answers/empty.ts";
 import { cacheKey } from "../cache/key.ts";
 import { isFresh } from "../cache/lifetime.ts";
 import { type Answer, type Outcome, outcomeOf, recordsOf } from "../dns/answer.ts";
+import type { Name } from "../dns/name.ts";
 import type { Question } from "../dns/question.ts";
 import { EDE, TYPE } from "../dns/types.ts";
 import { withinMs } from "./deadline.ts";
@@ -34,26 +35,38 @@ const DOUBTED_TYPES: ReadonlySet<number> = new Set([TYPE.AAAA, TYPE.SVCB, TYPE.H
 export async function believe(resolver: Resolver, suspect: Suspect, fetchAnswer: FetchAnswer): Promise<Believed> {
   const { order, answer } = suspect;
   if (outcomeOf(answer) !== "nxdomain" || isSignedDenial(order.question, answer)) return { answer, action: "none" };
-  const { question, route, limits } = order;
-  const place = { class: question.class, route };
-  if (resolver.decider.holds(answer.chainEnd)) return guarded(answer, HELD_BY_HOSTS);
-  if (resolver.cache.provesExistence(answer.chainEnd, place, limits)) return guarded(answer, "other types of the name exist");
-  if (!DOUBTED_TYPES.has(question.type)) return { answer, action: "none" };
+  const proof = proofOfExistence(resolver, order, answer.chainEnd);
+  if (proof !== null) return guarded(answer, proof);
+  if (!DOUBTED_TYPES.has(order.question.type)) return { answer, action: "none" };
   const addresses = await outcomeOfAddresses(resolver, suspect, fetchAnswer);
   switch (addresses) {
     case "nxdomain":
       return { answer, action: "none" };
     case "failure":
-      return guarded(answer, "A of the name could not be had", limits.negative.minSeconds);
+      return guarded(answer, "A of the name could not be had", order.limits.negative.minSeconds);
     default:
       return guarded(answer, "A says that the name exists");
   }
 }
 
-/** The same for an NXDOMAIN that is held: what the hosts table has may have changed since it came. Other proof ends it in the cache itself. */
-export function believeHeld({ decider }: Pick<Resolver, "decider">, question: Question, answer: Answer): Believed {
-  if (outcomeOf(answer) !== "nxdomain" || isSignedDenial(question, answer)) return { answer, action: "none" };
-  return decider.holds(answer.chainEnd) ? guarded(answer, HELD_BY_HOSTS) : { answer, action: "none" };
+/** What an NXDOMAIN was held for, and the limits of the rule at hand. */
+type Hit = Pick<Order, "question" | "route" | "limits">;
+
+/**
+ * The same for an NXDOMAIN that is held: what the hosts table has may have changed since it came, and of the many aliases that may end at one name
+ * the cache remembers a bounded number, so proof for that name does not end all of their denials.
+ */
+export function believeHeld(resolver: Pick<Resolver, "decider" | "cache">, hit: Hit, answer: Answer): Believed {
+  if (outcomeOf(answer) !== "nxdomain" || isSignedDenial(hit.question, answer)) return { answer, action: "none" };
+  const proof = proofOfExistence(resolver, hit, answer.chainEnd);
+  return proof === null ? { answer, action: "none" } : guarded(answer, proof);
+}
+
+/** How the name is known to exist, without asking anybody; null = it is not. */
+function proofOfExistence({ decider, cache }: Pick<Resolver, "decider" | "cache">, hit: Hit, name: Name): string | null {
+  if (decider.holds(name)) return "the hosts table has the name";
+  const place = { class: hit.question.class, route: hit.route };
+  return cache.provesExistence(name, place, hit.limits) ? "other types of the name exist" : null;
 }
 
 /** Denial that whoever asked can verify is left for them to judge. */
@@ -71,8 +84,6 @@ async function outcomeOfAddresses(resolver: Resolver, { order, answer }: Suspect
   const fetched = await withinMs(resolver.clock, order.deadlineMs - nowMs, fetchAnswer(resolver, { ...order, question, key }));
   return fetched === null || fetched.kind === "failed" ? "failure" : outcomeOf(fetched.answer);
 }
-
-const HELD_BY_HOSTS = "the hosts table has the name";
 
 function guarded(nxdomain: Answer, reason: string, ttlSeconds: number | null = null): Believed {
   const answer = asNodata(nxdomain, ttlSeconds);

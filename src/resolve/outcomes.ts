@@ -20,7 +20,8 @@ export function fromCache(
   { held, remainingSeconds }: { readonly held: Held; readonly remainingSeconds: number },
 ): Resolution {
   const age = ageSeconds(held, resolver.clock.now());
-  const { answer, action } = believeHeld(resolver, query, held.answer);
+  const hit = { question: query, route: decision.group, limits: decision.shaping };
+  const { answer, action } = believeHeld(resolver, hit, held.answer);
   // What is made here and held is a guarded NXDOMAIN, or a failure, which speaks for itself.
   const isGuarded = held.made && answer.rcode === RCODE.NOERROR;
   return {
