@@ -52,7 +52,7 @@ export function replyLimit(query: Pick<Query, "edns">, overUdp: boolean): number
  */
 export function render(rendering: Rendering): Rendered {
   const { query, answer } = rendering;
-  const opt = optRecord(rendering, answer.wire.length);
+  const opt = fittingOpt(rendering);
   const whole = answer.wire.length + opt.length <= rendering.limitOctets;
   // RFC 2181 §9: what is left out of the additional section needs no TC.
   const bodyOctets = whole ? answer.wire.length : answer.additionalOffset;
@@ -67,11 +67,11 @@ export function render(rendering: Rendering): Rendered {
   return { wire, maxAgeSeconds };
 }
 
-/** An empty reply with TC, which makes a client ask again over a stream. */
+/** An empty reply with TC, which makes a client ask again over a stream; there it hears the extended errors too. */
 export function truncatedReply(rendering: Rendering): Uint8Array {
   const { questionWire } = rendering.query;
   const bodyOctets = HEADER_OCTETS + questionWire.length;
-  const opt = optRecord(rendering, bodyOctets);
+  const opt = optRecord({ ...rendering, extendedErrors: [] }, bodyOctets);
   const wire = Buffer.alloc(bodyOctets + opt.length);
   wire.set(questionWire, HEADER_OCTETS);
   writeHeader(wire, rendering);
@@ -160,6 +160,17 @@ const plainContent = {
 /** The two OPT records that nearly every reply ends in. */
 const plainOpt = ednsRecord(plainContent, 0);
 const plainOptDnssecOk = ednsRecord({ ...plainContent, dnssecOk: true }, 0);
+
+/** What explains an answer must not push out any of it: the texts of extended errors go first, which may be an upstream's, then the errors. */
+function fittingOpt(rendering: Rendering): Buffer {
+  const { answer, extendedErrors, limitOctets } = rendering;
+  const opt = optRecord(rendering, answer.wire.length);
+  if (extendedErrors.length === 0 || answer.wire.length + opt.length <= limitOctets) return opt;
+  const codes = extendedErrors.map(({ code }) => ({ code, text: "" }));
+  const shorter = optRecord({ ...rendering, extendedErrors: codes }, answer.wire.length);
+  if (answer.wire.length + shorter.length <= limitOctets) return shorter;
+  return optRecord({ ...rendering, extendedErrors: [] }, answer.wire.length);
+}
 
 function optRecord({ query, answer, extendedErrors, encrypted }: Rendering, precedingOctets: number): Buffer {
   if (query.edns === null) return NO_OCTETS;

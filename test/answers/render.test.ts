@@ -4,12 +4,13 @@ import { asNodata, negativeAnswer, nodataAnswer, withMadeSoa } from "../../src/a
 import { type Rendering, render, replyLimit, type TtlEdit } from "../../src/answers/render.ts";
 import { type Answer, indexAnswer, ttlAt } from "../../src/dns/answer.ts";
 import { decodeMessage } from "../../src/dns/message.ts";
+import { ROOT } from "../../src/dns/name.ts";
 import { isRejection, parseQuery, type Query } from "../../src/dns/query.ts";
 import type { Question } from "../../src/dns/question.ts";
 import { RCODE } from "../../src/dns/types.ts";
 import { message, name } from "../dns/arbitraries.ts";
 import { responseWire } from "../dns/zone.ts";
-import { queryWire } from "../message.ts";
+import { queryWire, readReply } from "../message.ts";
 
 function queryOf(wire: Uint8Array): Query {
   const parsed = parseQuery(wire);
@@ -43,6 +44,14 @@ const edit: fc.Arbitrary<TtlEdit> = fc.oneof(
   fc.constantFrom({ kind: "keep" }, { kind: "failure" }),
 );
 
+const extendedErrors = fc.array(
+  fc.record({
+    code: fc.integer({ min: 0, max: 0xffff }),
+    text: fc.oneof(fc.constant(""), fc.string({ maxLength: 40 }), fc.constant("x".repeat(900))),
+  }),
+  { maxLength: 3 },
+);
+
 function rendering(parts: Partial<Rendering> & Pick<Rendering, "query" | "answer" | "ttl">): Rendering {
   return { authenticated: false, extendedErrors: [], limitOctets: replyLimit(parts.query, true), encrypted: false, ...parts };
 }
@@ -50,8 +59,8 @@ function rendering(parts: Partial<Rendering> & Pick<Rendering, "query" | "answer
 describe("whatever the answer, a reply", () => {
   test("parses, repeats id and question, never exceeds the limit, and has TC where records of its answer are missing", () => {
     fc.assert(
-      fc.property(query, answer, edit, (asked, given, ttl) => {
-        const parts = rendering({ query: asked, answer: given, ttl });
+      fc.property(query, answer, edit, extendedErrors, (asked, given, ttl, errors) => {
+        const parts = rendering({ query: asked, answer: given, ttl, extendedErrors: errors });
         const { wire } = render(parts);
         expect(wire.length).toBeLessThanOrEqual(parts.limitOctets);
         const reply = decodeMessage(wire);
@@ -64,6 +73,19 @@ describe("whatever the answer, a reply", () => {
         expect(reply.truncated).toBe(!isComplete);
       }),
     );
+  });
+
+  test("says why as far as there is room: its texts go first, then the codes, and no record for their sake", () => {
+    const given = negativeAnswer(queryOf(queryWire("page.example", "A")), { rcode: 3, soaOwner: ROOT, ttlSeconds: 5 });
+    const asked = queryOf(queryWire("page.example", "A", { edns: 512 }));
+    const sent = (errors: readonly { code: number; text: string }[]) =>
+      readReply(render(rendering({ query: asked, answer: given, ttl: { kind: "keep" }, extendedErrors: errors })).wire);
+    const short = sent([{ code: 22, text: "why" }]);
+    expect(short).toMatchObject({ ede: [22], edeTexts: ["why"], soa: {} });
+    const long = sent([{ code: 22, text: "x".repeat(500) }]);
+    expect(long).toMatchObject({ flags: "qr rd ra", ede: [22], edeTexts: [""], soa: {} });
+    const many = sent(Array.from({ length: 100 }, (_, code) => ({ code, text: "" })));
+    expect(many).toMatchObject({ flags: "qr rd ra", ede: [], soa: {} });
   });
 
   test("has no TTL above the stored one, and the answer that is kept does not change", () => {
