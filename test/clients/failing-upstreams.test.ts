@@ -48,6 +48,7 @@ rules:
 ${["plain", "stream", "secure", "doh", "reserve", "limited-tcp", "limited-tls"]
   .map((name) => `  - { name: ${name}, domains: ${name}.example, upstream: ${name} }`)
   .join("\n")}
+  - { name: short, domains: short.example, upstream: plain }
 ${QUIET}`;
   fenliu = await scene.add(startFenliu(scene.folder, yaml, { NODE_EXTRA_CA_CERTS: certificate.cert }));
 });
@@ -56,7 +57,7 @@ afterAll(() => scene.close());
 
 const nsdOptions = (name: string, address: string) => ({
   folder: join(scene.folder, name),
-  zones: { example: `* IN A ${address}` },
+  zones: { example: `* IN A ${address}\n*.short 1 IN A ${address}` },
 });
 const unboundOptions = () => ({
   folder: join(scene.folder, "unbound"),
@@ -140,6 +141,22 @@ describe("a group of which nobody is left", () => {
     for (const group of groups) expect((await askFresh(group)).status, group).toBe("NOERROR");
     await untilEachAnswers(FIRST);
   });
+});
+
+test("an answer whose time is up is given while nobody is there, with TTL 30 and EDE 3, and replaced when somebody is", async () => {
+  const ask = () => dig(fenliu.ports.dns, `+time=${DEADLINE_SECONDS + 1} held.short.example`);
+  expect(soleData(await ask())).toBe(FIRST);
+  await Promise.all([first.stop("SIGKILL"), second.stop("SIGKILL")]);
+  const stale = await eventually(async () => {
+    const heard = await ask();
+    expect(soleData(heard)).toBe(FIRST);
+    return heard.edns.length > 1 ? heard : null;
+  });
+  expect(stale.answers).toEqual([`held.short.example. 30 IN A ${FIRST}`]);
+  expect(stale.edns).toContainEqual(expect.stringMatching(/^EDE: 3 \(Stale Answer\)/));
+  first = await scene.add(startNsd({ ...nsdOptions("first", FIRST), port: first.port }));
+  second = await scene.add(startNsd({ ...nsdOptions("second", SECOND), port: second.port }));
+  await eventually(async () => ((await ask()).edns.length === 1 ? true : null));
 });
 
 test("hosts names are answered at once while hundreds of questions hang", async () => {

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { dig, digAll, kdig, soleData } from "./clients.ts";
 import { type FenliuProcess, makeCertificate, QUIET, startFenliu } from "./fenliu.ts";
 import { startNsd } from "./nsd.ts";
-import { run } from "./processes.ts";
+import { eventually, run } from "./processes.ts";
 import { questionOctets } from "./question.ts";
 import { startRelay } from "./relay.ts";
 import { Scene } from "./scene.ts";
@@ -205,6 +205,12 @@ describe("dig over TLS and HTTPS", () => {
   });
 });
 
+/** The pin of a certificate's key (RFC 7858 §4.2). */
+async function pinOf(cert: string): Promise<string> {
+  const key = `openssl x509 -in ${cert} -pubkey -noout | openssl pkey -pubin -outform der`;
+  return (await run(`${key} | openssl dgst -sha256 -binary | base64`, [], { shell: true })).stdout.trim();
+}
+
 describe("kdig", () => {
   const verified = () => `+tls-ca=${certificate.cert} +tls-hostname=localhost`;
   const questions = "page.example A page.example AAAA nas.lan A";
@@ -218,9 +224,9 @@ describe("kdig", () => {
   });
 
   test("over TLS with the key pinned, as Android and forwarders do", async () => {
-    const openssl = `openssl x509 -in ${certificate.cert} -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64`;
-    const pin = (await run(openssl, [], { shell: true })).stdout.trim();
-    expect((await kdig(fenliu.ports.tls, `+tls-pin=${pin} page.example`)).map(soleData)).toEqual(["192.0.2.7"]);
+    expect((await kdig(fenliu.ports.tls, `+tls-pin=${await pinOf(certificate.cert)} page.example`)).map(soleData)).toEqual([
+      "192.0.2.7",
+    ]);
   });
 
   test.each(["+https", "+https +https-get"])("over HTTPS, %s", async (option) => {
@@ -265,4 +271,18 @@ describe("many questions at once", () => {
     expect(stdout).toContain("1000 succeeded, 0 failed, 0 errored, 0 timeout");
     expect(stdout).toMatch(new RegExp(`protocol: ${shown}$`, "m"));
   });
+});
+
+test("a certificate that is renewed on disk is the one new connections get", async () => {
+  const before = await pinOf(certificate.cert);
+  await makeCertificate(scene.folder);
+  const after = await pinOf(certificate.cert);
+  expect(after).not.toBe(before);
+  const accepted = (pin: string) =>
+    kdig(fenliu.ports.tls, `+tls-pin=${pin} page.example`).then(
+      ([heard]) => heard ?? null,
+      () => null,
+    );
+  expect(await eventually(() => accepted(after)).then(soleData)).toBe("192.0.2.7");
+  expect(await accepted(before)).toBeNull();
 });

@@ -159,6 +159,12 @@ describe("nginx with proxy_protocol on", () => {
   });
 });
 
+test("whoever is not in access.clients is refused with the reason", async () => {
+  const heard = await dig(fenliu.ports.dns, `-b ${STRANGER} who.example`);
+  expect(heard).toMatchObject({ status: "REFUSED", flags: "qr rd ra", answers: [] });
+  expect(heard.edns).toContainEqual(expect.stringMatching(/^EDE: 18 \(Prohibited\)/));
+});
+
 describe("a PROXY header written by hand", () => {
   /** Sends the header and a question over TCP from `from`, and gives the rcode; null where the connection is closed instead. */
   async function askAfter(header: Buffer | string, from: string): Promise<string | null> {
