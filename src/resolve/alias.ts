@@ -1,7 +1,7 @@
 import { bareAnswer } from "../answers/empty.ts";
 import { render } from "../answers/render.ts";
 import { type Answer, indexAnswer, outcomeOf } from "../dns/answer.ts";
-import { decodeMessage, encodeMessage } from "../dns/message.ts";
+import { decodeMessage, encodeMessage, type Message } from "../dns/message.ts";
 import { type Name, nameWire } from "../dns/name.ts";
 import type { Query } from "../dns/query.ts";
 import { EDE, RCODE, TYPE } from "../dns/types.ts";
@@ -30,13 +30,19 @@ export function aliased(
   if (target.answer === null) return common;
   if (outcomeOf(target.answer) === "failure")
     return { ...common, answer: bareAnswer(query, target.answer.rcode), ttl: { kind: "failure" } };
+  const answer = withAlias(query, alias, target);
+  if (answer === null) return unanswerable(asked, "with the alias before it the answer is no message any more");
   // A stale target makes the whole stale: nobody may keep it for its TTLs.
   const ttl = target.ttl.kind === "stale" ? target.ttl : ({ kind: "keep" } as const);
-  return { ...common, source: "hosts", answer: withAlias(query, alias, target), ttl };
+  return { ...common, source: "hosts", answer, ttl };
 }
 
 /** The hosts table's aliases lead in a circle, or nearly. */
 export function tooManyAliases(query: Query, decision: Reply): Resolution {
+  return unanswerable({ query, decision }, `more than ${MAX_ALIASES} aliases in the hosts table`);
+}
+
+function unanswerable({ query, decision }: { readonly query: Query; readonly decision: Reply }, text: string): Resolution {
   return {
     decision,
     source: "failure",
@@ -44,25 +50,29 @@ export function tooManyAliases(query: Query, decision: Reply): Resolution {
     answer: bareAnswer(query, RCODE.SERVFAIL),
     ttl: { kind: "failure" },
     authenticated: false,
-    extendedErrors: [{ code: EDE.OTHER, text: `more than ${MAX_ALIASES} aliases in the hosts table` }],
+    extendedErrors: [{ code: EDE.OTHER, text }],
     attempts: [],
   };
 }
 
-function withAlias(query: Query, alias: Alias, { answer, ttl }: Resolution): Answer {
+/** null where the target's answer leaves no room for the alias, or takes more work to read than one message is worth. */
+function withAlias(query: Query, alias: Alias, { answer, ttl }: Resolution): Answer | null {
   if (answer === null) throw new Error("an alias without an answer for its target");
   const sending = { ttl, authenticated: false, extendedErrors: [], limitOctets: 0xffff, encrypted: false };
   const rendered = render({ ...sending, query: queryForTarget(query, alias.target), answer });
   const message = decodeMessage(rendered.wire);
-  if (message === null) throw new Error("a rendered answer cannot be read");
+  if (message === null) return null;
   const owner = { owner: query.name, class: query.class, ttlSeconds: alias.ttlSeconds };
-  const wire = encodeMessage({
+  const whole: Message = {
     ...message,
     edns: null,
     questions: [{ name: query.name, type: query.type, class: query.class }],
     answers: [{ ...owner, type: TYPE.CNAME, data: { kind: "CNAME", name: alias.target } }, ...message.answers],
-  });
-  const indexed = indexAnswer(wire);
-  if (indexed === null) throw new Error("an answer made here is malformed");
-  return indexed;
+  };
+  try {
+    return indexAnswer(encodeMessage(whole));
+  } catch (error) {
+    if (error instanceof RangeError) return null;
+    throw error;
+  }
 }

@@ -109,6 +109,17 @@ rules:
     expect(await reply).toMatchObject({ rcode: "SERVFAIL", ede: [22] });
   });
 
+  test("before an answer that fills a message to the last octets is SERVFAIL, and no fault", async () => {
+    const records = Array.from({ length: 4093 }, (_, index) => `page.example 100 A 10.0.${index >> 8}.${index & 255}`);
+    const site = await siteWith({
+      upstreams: { main: () => silent, far: { servers: [honest(...records)], transport: "tls" } },
+      yaml,
+    });
+    expect((await site.ask("page.example", "A", { transport: "tcp" })).answers).toHaveLength(4093);
+    expect(await site.ask("www.lan", "A", { transport: "tcp" })).toMatchObject({ rcode: "SERVFAIL", records: [], ede: [0] });
+    expect(site.log.join("")).not.toContain("fault");
+  });
+
   test("in a circle is SERVFAIL, with EDE 0", async () => {
     const site = await siteWith({ upstreams, yaml });
     for (const name of ["ring.lan", "round.lan"]) {
