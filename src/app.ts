@@ -26,14 +26,13 @@ export class App {
   readonly #retired = new Set<Retired>();
   /** Changes of the site, reloads and lists, one after the other. */
   #reloading: Promise<void> = Promise.resolve();
-  #keeper: ListRefresher;
+  #keeper: ListRefresher | null = null;
   #closed: Promise<void> | null = null;
 
   private constructor(surroundings: SiteSurroundings, listeners: Listeners, current: { site: Site }) {
     this.#surroundings = surroundings;
     this.#listeners = listeners;
     this.#current = current;
-    this.#keeper = this.#keepLists();
   }
 
   /**
@@ -49,7 +48,9 @@ export class App {
         clock,
         report: ({ kind, ...details }) => report(kind, details),
       });
-      return new App(surroundings, listeners, current);
+      const app = new App(surroundings, listeners, current);
+      app.#keeper = await app.#keepLists();
+      return app;
     } catch (error) {
       await closeSite(current.site, null);
       throw error;
@@ -88,12 +89,12 @@ export class App {
     const next = await openSite(config, this.#surroundings, site);
     this.#current.site = next;
     // Not awaited: a change of its lists may wait for this turn to end.
-    const closing = this.#keeper.close();
-    this.#keeper = this.#keepLists();
+    const closing = this.#keeper?.close();
+    this.#keeper = await this.#keepLists();
     this.#retire(site, next, closing);
   }
 
-  #keepLists(): ListRefresher {
+  #keepLists(): Promise<ListRefresher> {
     const { config, backing } = this.#current.site;
     const serving = () => this.#current.site.decisions.lists.status();
     const adopt: Adopt = (list, copies, commit) =>
@@ -110,7 +111,7 @@ export class App {
   }
 
   // What is under way on the old servers has until its deadline.
-  #retire(site: Site, next: Site, keeperClosing: Promise<void>): void {
+  #retire(site: Site, next: Site, keeperClosing: Promise<void> | undefined): void {
     const close = async (): Promise<void> => {
       this.#retired.delete(retired);
       await keeperClosing;
@@ -129,7 +130,7 @@ export class App {
 
   async #close(): Promise<void> {
     await this.#reloading;
-    await this.#keeper.close();
+    await this.#keeper?.close();
     await this.#listeners.close();
     for (const { timer, close } of this.#retired) {
       timer.cancel();

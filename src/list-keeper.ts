@@ -21,9 +21,12 @@ export interface ListKeeping {
 }
 
 /** Keeps the lists of one site fresh until it is closed. */
-export function keepLists({ config, backing, serving, adopt }: ListKeeping, surroundings: SiteSurroundings): ListRefresher {
+export function keepLists(
+  { config, backing, serving, adopt }: ListKeeping,
+  surroundings: SiteSurroundings,
+): Promise<ListRefresher> {
   const { clock, log } = surroundings;
-  return new ListRefresher({
+  return ListRefresher.open({
     lists: config.lists,
     copies: copiesOf(config),
     fetch: listFetcher(backing, surroundings),

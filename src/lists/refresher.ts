@@ -47,11 +47,17 @@ export class ListRefresher {
   readonly #closing = new AbortController();
   #planned: readonly Planned[] = [];
   #timer: Timer | null = null;
-  #turn: Promise<void>;
+  #turn: Promise<void> = Promise.resolve();
 
-  constructor(parts: RefresherParts) {
+  private constructor(parts: RefresherParts) {
     this.#parts = parts;
-    this.#turn = this.#begin();
+  }
+
+  /** Plans the first downloads, by what lies on the disk. None begins before some seconds have passed. */
+  static async open(parts: RefresherParts): Promise<ListRefresher> {
+    const refresher = new ListRefresher(parts);
+    await refresher.#begin();
+    return refresher;
   }
 
   /** Gives up downloads that are under way. May be called again. */

@@ -23,13 +23,11 @@ function updater({ folder = directory(), adopt = adoptAll }: { folder?: string; 
     folder,
     copies,
     clock,
-    async update(list: ListOptions, acceptsAnySize = false) {
+    update: async (list: ListOptions, acceptsAnySize = false) => {
       const wishes = { acceptsAnySize, signal: new AbortController().signal, progress: () => {} };
       return (await updateList(list, parts, wishes)).map(({ outcome }) => outcome);
     },
-    async size(list: ListOptions): Promise<number | undefined> {
-      return (await loadLists([list], copies)).status()[0]?.size;
-    },
+    size: async (list: ListOptions): Promise<number | undefined> => (await loadLists([list], copies)).status()[0]?.size,
   };
 }
 
