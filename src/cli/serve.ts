@@ -43,8 +43,9 @@ async function reload(
     await app.reload(config);
     log.info({ config: path ?? "defaults" }, "reloaded");
   } catch (error) {
-    if (!(error instanceof SiteError)) throw error;
-    for (const problem of error.problems) log.error(problem);
+    // Nobody waits for this promise: what it rejected with would end a server that can go on.
+    if (error instanceof SiteError) for (const problem of error.problems) log.error(problem);
+    else log.error({ err: error }, "a fault in Fenliu itself: please report it");
     log.error("not reloaded: the configuration before goes on serving");
   }
 }

@@ -2,7 +2,8 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { App } from "../../src/app.ts";
 import { run } from "../../src/cli/run.ts";
 import { directory } from "../files.ts";
 import { tlsFixture } from "../listen/support/site.ts";
@@ -203,6 +204,18 @@ describe("a reload by signal", () => {
     expect((await answers()).map(withoutLifetimes)).toEqual(before.map(withoutLifetimes));
     expect(upstream.asked).toHaveLength(2);
     expect(await site.stop()).toBe(0);
+  });
+
+  test("that meets a fault of our own is told, and the server goes on", async () => {
+    const upstream = await upstreamWith(page);
+    const site = await served(yamlWith(upstream.port));
+    // No file and no network can bring this about.
+    const reload = vi.spyOn(App.prototype, "reload").mockRejectedValue(new Error("something is broken"));
+    onTestFinished(() => reload.mockRestore());
+    site.terminal.reload();
+    await until(() => site.terminal.written.err.includes("not reloaded"));
+    expect(site.terminal.written.err).toContain("something is broken");
+    expect((await queried("page.example", `@127.0.0.1:${site.ports.dns}`)).out).toContain("192.0.2.7");
   });
 
   test("of a good file changes the answers, and one of a missing file does not", async () => {
