@@ -45,98 +45,108 @@ export interface SiteAskOptions extends AskOptions {
   readonly clientId?: string;
 }
 
-export interface TestSite {
+/** Starts Fenliu on free ports of the loopback interface, before scripted upstreams, and closes all of it when the test ends. */
+export async function siteWith({ yaml = "", upstreams = {}, clock = fakeClock() }: SiteSetup): Promise<TestSite> {
+  const groups = await openGroups(upstreams, clock);
+  const log: string[] = [];
+  const operations = operationsLog("info", (line) => log.push(line), false);
+  const surroundings = { clock, log: operations, ca: testCertificate, resolvConf: "/nowhere" };
+  const app = await App.start(configOf(textOf(groups, yaml)), surroundings);
+  const site = new TestSite({ app, clock, log, groups });
+  onTestFinished(() => site.close());
+  return site;
+}
+
+interface Parts {
+  readonly app: App;
+  readonly clock: FakeClock;
+  readonly log: readonly string[];
+  readonly groups: readonly OpenGroup[];
+}
+
+export class TestSite {
   readonly app: App;
   readonly clock: FakeClock;
   /** What the operator reads, one JSON line each. */
   readonly log: readonly string[];
-  ask(name: string, type?: string, options?: SiteAskOptions): Promise<Reply>;
-  /** Sends octets as they are. */
-  send(message: Uint8Array, transport?: AskTransport): Promise<Uint8Array>;
-  /** Whether a message is met with silence: a question sent behind it on the same socket is answered, and it is not. */
-  isSilentTo(message: Uint8Array, transport: "udp" | "tcp" | "dot"): Promise<boolean>;
-  /** The questions that reached a group, such as "page.example A"; of all groups where none is named. */
-  asked(group?: string): readonly string[];
-  server(group?: string, member?: number): ScriptedServer;
-  /** Waits, by real time, until sockets have brought this about. */
-  until(condition: () => boolean): Promise<void>;
-  /** The configuration with other sections; upstreams stay. @throws Error where it has problems. */
-  config(yaml: string): Config;
-  reload(yaml: string): Promise<void>;
-  /** The same with some of the groups alone. */
-  reloadWith(changes: { readonly upstreams: readonly string[]; readonly yaml?: string }): Promise<void>;
-  close(): Promise<void>;
-}
+  readonly #groups: readonly OpenGroup[];
+  readonly #askers = new Map<AskTransport, Promise<Asker>>();
+  #closed: Promise<void> | null = null;
 
-/** Starts Fenliu on free ports of the loopback interface, before scripted upstreams, and closes all of it when the test ends. */
-export async function siteWith({ yaml = "", upstreams = {}, clock = fakeClock() }: SiteSetup): Promise<TestSite> {
-  const groups = await openGroups(upstreams, clock);
-  const text = (rest: string, chosen = groups) => `${LISTEN}${groupsText(chosen)}${rest}\n`;
-  const log: string[] = [];
-  const surroundings = {
-    clock,
-    log: operationsLog("info", (line) => log.push(line), false),
-    ca: testCertificate,
-    resolvConf: "/nowhere",
-  };
-  const app = await App.start(configOf(text(yaml)), surroundings);
-  const askers = new Map<AskTransport, Promise<Asker>>();
-  const open = (transport: AskTransport): Promise<Asker> => {
-    const known = askers.get(transport) ?? openAsker(app.bound, transport);
-    askers.set(transport, known);
-    return known;
-  };
-  let closing: Promise<void> | null = null;
-  const close = async (): Promise<void> => {
-    for (const asker of askers.values()) await (await asker).close();
-    await app.close();
-    await Promise.all(groups.flatMap(({ servers }) => servers.map((server) => server.close())));
-  };
-  const site: TestSite = {
-    app,
-    clock,
-    log,
-    async ask(name, type = "A", { transport, client, clientId, ...options } = {}) {
-      const message = queryWire(name, type, options);
-      if (client !== undefined || clientId !== undefined) return readReply(await postAs(app, message, { client, clientId }));
-      return readReply(await site.send(message, transport));
-    },
-    send: async (message, transport = "udp") => (await open(transport)).ask(message),
-    async isSilentTo(message, transport) {
-      const asker = await openAsker(app.bound, transport);
-      let isSilent = true;
-      void asker.ask(message).then(() => {
-        isSilent = false;
-      });
-      await asker.ask(queryWire("localhost", "A", {}));
-      await asker.close();
-      return isSilent;
-    },
-    asked: (group) =>
-      groups
-        .filter(({ name }) => group === undefined || name === group)
-        .flatMap(({ servers }) => servers.flatMap(({ asked }) => asked.map(({ name, type }) => `${name} ${typeName(type)}`))),
-    server(group, member = 0) {
-      const found = groups.find(({ name }) => group === undefined || name === group)?.servers[member];
-      if (found === undefined) throw new Error(`there is no member ${member} of ${group}`);
-      return found;
-    },
-    async until(condition) {
-      while (!condition()) await new Promise((resolve) => setImmediate(resolve));
-    },
-    config: (rest) => configOf(text(rest)),
-    reload: (rest) => app.reload(configOf(text(rest))),
-    async reloadWith({ upstreams: names, yaml: rest = "" }) {
-      const kept = groups.filter(({ name }) => names.includes(name));
-      await app.reload(configOf(text(rest, kept)));
-    },
-    close() {
-      closing ??= close();
-      return closing;
-    },
-  };
-  onTestFinished(() => site.close());
-  return site;
+  constructor({ app, clock, log, groups }: Parts) {
+    this.app = app;
+    this.clock = clock;
+    this.log = log;
+    this.#groups = groups;
+  }
+
+  async ask(name: string, type = "A", { transport, client, clientId, ...options }: SiteAskOptions = {}): Promise<Reply> {
+    const message = queryWire(name, type, options);
+    if (client === undefined && clientId === undefined) return readReply(await this.send(message, transport));
+    return readReply(await postAs(this.app, message, { client, clientId }));
+  }
+
+  /** Sends octets as they are. */
+  async send(message: Uint8Array, transport: AskTransport = "udp"): Promise<Uint8Array> {
+    const asker = this.#askers.get(transport) ?? openAsker(this.app.bound, transport);
+    this.#askers.set(transport, asker);
+    return (await asker).ask(message);
+  }
+
+  /** Whether a message is met with silence: a question sent behind it on the same socket is answered, and it is not. */
+  async isSilentTo(message: Uint8Array, transport: "udp" | "tcp" | "dot"): Promise<boolean> {
+    const asker = await openAsker(this.app.bound, transport);
+    let isSilent = true;
+    void asker.ask(message).then(() => {
+      isSilent = false;
+    });
+    await asker.ask(queryWire("localhost", "A"));
+    await asker.close();
+    return isSilent;
+  }
+
+  /** The questions that reached a group, such as "page.example A"; of all groups where none is named. */
+  asked(group?: string): readonly string[] {
+    const servers = this.#groups.filter(({ name }) => group === undefined || name === group).flatMap((each) => each.servers);
+    return servers.flatMap(({ asked }) => asked.map(({ name, type }) => `${name} ${typeName(type)}`));
+  }
+
+  server(group?: string, member = 0): ScriptedServer {
+    const found = this.#groups.find(({ name }) => group === undefined || name === group)?.servers[member];
+    if (found === undefined) throw new Error(`there is no member ${member} of ${group}`);
+    return found;
+  }
+
+  /** Waits, by real time, until sockets have brought this about. */
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  /** The configuration with other sections; upstreams stay. @throws Error where it has problems. */
+  config(yaml: string): Config {
+    return configOf(textOf(this.#groups, yaml));
+  }
+
+  reload(yaml: string): Promise<void> {
+    return this.app.reload(this.config(yaml));
+  }
+
+  /** With some of the groups alone, and without any other section. */
+  async reloadWith({ upstreams }: { readonly upstreams: readonly string[] }): Promise<void> {
+    const kept = this.#groups.filter(({ name }) => upstreams.includes(name));
+    await this.app.reload(configOf(textOf(kept, "")));
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    for (const asker of this.#askers.values()) await (await asker).close();
+    await this.app.close();
+    await Promise.all(this.#groups.flatMap(({ servers }) => servers.map((server) => server.close())));
+  }
 }
 
 const LISTEN = `listen: { dns: ["127.0.0.1:0"], http: ["127.0.0.1:0"], tls: ["127.0.0.1:0"], https: ["127.0.0.1:0"], admin: null }
@@ -159,12 +169,13 @@ async function openGroups(upstreams: NonNullable<SiteSetup["upstreams"]>, clock:
   );
 }
 
-function groupsText(groups: readonly OpenGroup[]): string {
+/** The whole file. */
+function textOf(groups: readonly OpenGroup[], yaml: string): string {
   const lines = groups.map(({ name, servers, keys }) => {
     const urls = servers.map((server) => `"${server.options().label}${server.options().path}"`);
     return `  ${name}: { servers: [${urls.join(", ")}]${keys === "" ? "" : `, ${keys}`} }\n`;
   });
-  return `upstreams:\n${lines.join("")}`;
+  return `${LISTEN}upstreams:\n${lines.join("")}${yaml}\n`;
 }
 
 function configOf(text: string): Config {
