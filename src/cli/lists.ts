@@ -50,7 +50,8 @@ function rowsOf(reports: readonly ListReport[]): readonly (readonly string[])[] 
 
 function problemText({ problem, downloadProblem, warningCount }: SourceReport): string {
   if (downloadProblem !== null) return `${downloadProblem.held ? "held: " : ""}${downloadProblem.reason}`;
-  return problem ?? (warningCount === 0 ? "" : `${warningCount} lines passed over`);
+  if (problem !== null || warningCount === 0) return problem ?? "";
+  return warningCount === 1 ? "one line passed over" : `${warningCount} lines passed over`;
 }
 
 function ageText({ changedWallMs }: SourceReport): string {

@@ -52,6 +52,11 @@ describe("rules", () => {
       `${GROUP}rules: [{ name: x, types: [A, TXT], answer: zero }]`,
       "2:45 rules[0].answer: a rule with `types` cannot answer `zero`: `zero` is an address, and these types hold none",
     ],
+    [
+      "mirrors stand for one URL",
+      "lists: { l: { domains: ['https://a.example/x', 'https://b.example/y'], mirrors: ['https://c.example/x'] } }",
+      "1:81 lists.l.mirrors: mirrors stand for the one URL of a list",
+    ],
     ["`pass` mixes with no strip", "answers: { https: [strip-ech, pass] }", "1:31 answers.https[1]: `pass` stands alone"],
   ]);
 });
