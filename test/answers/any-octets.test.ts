@@ -1,0 +1,45 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { queryWire, readReply } from "../message.ts";
+import { siteWith } from "../site.ts";
+import { honest } from "../zone-script.ts";
+
+const good = queryWire("Page.Example", "A", { do: true });
+
+/** Octets of any kind, and queries with some octets changed, added or cut off. */
+const octets = fc.oneof(
+  fc.uint8Array({ maxLength: 80 }),
+  fc
+    .record({
+      changes: fc.array(fc.tuple(fc.nat(good.length - 1), fc.nat(255)), { maxLength: 4 }),
+      more: fc.uint8Array({ maxLength: 12 }),
+      length: fc.integer({ min: 12, max: good.length + 12 }),
+    })
+    .map(({ changes, more, length }) => {
+      const wire = Uint8Array.from([...good, ...more]);
+      for (const [at, octet] of changes) wire[at] = octet;
+      return wire.subarray(0, length);
+    }),
+);
+
+test("any octets get a reply with their id that can be read, or 400 where they are no question; and the server goes on", async () => {
+  const site = await siteWith({ upstreams: { main: honest("page.example A 192.0.2.7") } });
+  await fc.assert(
+    fc.asyncProperty(octets, async (message) => {
+      const isQuestion = message.length >= 12 && ((message[2] ?? 0) & 0x80) === 0;
+      const outcome = await site.send(message, "doh").catch((error: unknown) => error);
+      if (!isQuestion) {
+        expect(outcome).toMatchObject({ message: "status 400" });
+        return;
+      }
+      if (!(outcome instanceof Uint8Array)) throw new Error("no reply");
+      const reply = readReply(outcome);
+      expect(reply.id).toBe((message[0] ?? 0) * 256 + (message[1] ?? 0));
+      expect(reply.flags).toMatch(/^qr .*ra/);
+      expect(["NOERROR", "FORMERR", "NXDOMAIN", "NOTIMP", "REFUSED", "BADVERS"]).toContain(reply.rcode);
+    }),
+    { numRuns: 300 },
+  );
+  expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
+  expect(site.log.join("")).not.toContain("fault");
+});
