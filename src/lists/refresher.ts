@@ -122,10 +122,10 @@ export class ListRefresher {
     const wishes = { acceptsAnySize: false, signal: this.#closing.signal, progress: () => {} };
     const updated = await updateList(list, this.#parts, wishes);
     for (const { url, outcome } of updated) this.#report(list, url, outcome);
-    this.#wait(
-      planned,
-      updated.some(({ outcome }) => outcome.kind === "failed"),
-    );
+    // A list that is downloaded once has no other day on which it might be better.
+    const isUnfinished = ({ outcome }: Updated): boolean =>
+      outcome.kind === "failed" || (outcome.kind === "held" && list.refreshMs === null);
+    this.#wait(planned, updated.some(isUnfinished));
     if (!updated.some(({ outcome }) => outcome.kind === "new") && (await this.#filesChanged(list))) await this.#adoptAnew(list);
   }
 

@@ -129,7 +129,7 @@ async function tryPlace(place: Place, parts: UpdateParts, wishes: UpdateWishes):
       progress: (receivedBytes, totalBytes) => wishes.progress({ from, receivedBytes, totalBytes }),
     });
     if (download.kind === "unchanged") return download;
-    if (download.sha256 === held?.sha256) return await sameAgain(newPath);
+    if (download.sha256 === held?.sha256 && list.sha256 === null) return await sameAgain(newPath);
     const bytes = await readFile(newPath);
     const judgement = judge(
       { bytes, sha256: download.sha256 },
@@ -143,6 +143,7 @@ async function tryPlace(place: Place, parts: UpdateParts, wishes: UpdateWishes):
     await rm(newPath, { force: true });
     return { kind: judgement.kind === "held" ? "held" : "failed", reason: judgement.reason };
   } catch (error) {
+    if (newPath !== null) await rm(newPath, { force: true });
     if (wishes.signal.aborted) throw wishes.signal.reason;
     if (!(error instanceof DownloadError) && !isSystemError(error)) throw error;
     return { kind: "failed", reason: error.message };

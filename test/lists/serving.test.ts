@@ -156,6 +156,15 @@ describe("while it serves", () => {
     expect(await again.ask("n0.example")).toMatchObject(blocked);
   });
 
+  test("a list that is downloaded once is tried again as long as it is held", async () => {
+    const server = await web({ "/a": tagged(list10) });
+    const site = await ads({ list: `domains: "${server.url}/a"`, rest: "expect: [{ name: n0.example, upstream: main }]" });
+    expect(await reported(site, { message: HELD, server })).toContain("n0.example A: expected upstream main");
+    server.serve("/a", tagged(other10));
+    await reported(site, { message: RENEWED, withinMs: 67_000, server });
+    expect(await site.ask("n99.example")).toMatchObject(blocked);
+  });
+
   test("a list that shrank is held and reported", async () => {
     const server = await web({ "/a": tagged(list10) });
     const site = await ads({ list: `domains: "${server.url}/a", refresh: 1h` });

@@ -249,6 +249,7 @@ describe("what lies on the disk", () => {
     const list = downloaded("ads", [urlOf(server)]);
     await update(list);
     expect(await size({ ...list, sha256: sha256("other") })).toBe(0);
+    expect(await update({ ...list, sha256: sha256("other") })).toMatchObject([{ kind: "failed" }]);
     expect(await size({ ...list, sha256: sha256(names(10)) })).toBe(10);
   });
 
