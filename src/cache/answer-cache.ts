@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { type Answer, type Outcome, outcomeOf } from "../dns/answer.ts";
+import { HashedMap } from "../dns/hashed-map.ts";
 import { isWithin, type Name } from "../dns/name.ts";
 import { BlockStore } from "./blocks.ts";
 import { type Entry, entryBytes, readAnswer, withoutBytes, writeAnswer } from "./entry.ts";
@@ -22,7 +23,7 @@ export class AnswerCache {
   readonly #options: CacheOptions;
   readonly #clock: Clock;
   readonly #blocks = new BlockStore();
-  readonly #byKey = new Map<CacheKey, Entry>();
+  readonly #byKey = new HashedMap<CacheKey, Entry>();
   readonly #names = new NameIndex();
   readonly #positive: Segment;
   readonly #negative: Segment;

@@ -42,9 +42,9 @@ export class BlockStore {
     return first;
   }
 
-  /** A copy of a record of so many octets, in an ArrayBuffer of its own. */
+  /** A copy of a record of so many octets, for the moment: small ones lie in a memory they share, which they would keep alive. It begins at an even address. */
   read(first: number, octets: number): Uint8Array<ArrayBuffer> {
-    const record = new Uint8Array(octets);
+    const record = Buffer.allocUnsafe(octets);
     let block = first;
     for (let start = 0; start < octets; start += BLOCK_OCTETS) {
       const slab = this.#slabOf(block).octets;

@@ -58,14 +58,14 @@ export function readAnswer(blocks: BlockStore, entry: Entry): Answer {
   const { answer, ttlCount, wireOctets } = entry;
   const record = blocks.read(entry.firstBlock, 2 * ttlCount + wireOctets);
   return {
-    wire: new Uint8Array(record.buffer, 2 * ttlCount, wireOctets),
+    wire: new Uint8Array(record.buffer, record.byteOffset + 2 * ttlCount, wireOctets),
     rcode: answer.rcode,
     truncated: answer.truncated,
     authenticData: answer.authenticData,
     name: answer.name,
     type: answer.type,
     class: answer.class,
-    ttlOffsets: new Uint16Array(record.buffer, 0, ttlCount),
+    ttlOffsets: new Uint16Array(record.buffer, record.byteOffset, ttlCount),
     answerRecords: answer.answerRecords,
     additionalOffset: answer.additionalOffset,
     lowestTtlSeconds: answer.lowestTtlSeconds,

@@ -1,4 +1,5 @@
 import { privateAddresses } from "../dns/address-set.ts";
+import { HashedMap } from "../dns/hashed-map.ts";
 import { type Name, nameText, parentOf } from "../dns/name.ts";
 import { reverseName } from "../dns/reverse.ts";
 import type { HostRecord } from "./options.ts";
@@ -37,8 +38,8 @@ export interface HostsPointer {
  * PTR follows from the first exact name that stands for an address, where that is private (`privateAddresses`): elsewhere the table does not know better than the world.
  */
 export class HostsTable {
-  readonly #exact = new Map<Name, GatheredMatch>();
-  readonly #wildcards = new Map<Name, GatheredMatch>();
+  readonly #exact = new HashedMap<Name, GatheredMatch>();
+  readonly #wildcards = new HashedMap<Name, GatheredMatch>();
   readonly #pointers = new Map<Name, HostsPointer>();
   readonly #ancestors = new Set<Name>();
 
@@ -97,7 +98,7 @@ export class HostsTable {
 
 type GatheredMatch = HostsMatch & { readonly addresses: Uint8Array[] };
 
-function addTo(matches: Map<Name, GatheredMatch>, entry: HostEntry): void {
+function addTo(matches: HashedMap<Name, GatheredMatch>, entry: HostEntry): void {
   const held = matches.get(entry.name);
   if (held === undefined) {
     const text = nameText(entry.name);
