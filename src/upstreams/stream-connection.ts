@@ -29,11 +29,17 @@ export interface StreamJob {
   readonly question: Question;
   readonly edns: boolean;
   readonly ends: Ends<Answer>;
-  /** Whether it has been moved to a second connection already: there is no third. */
-  resent: boolean;
+  /** How often it has been moved to another connection. */
+  moves: number;
   /** Takes it off the connection it is on. */
   cancel: () => void;
 }
+
+/**
+ * How often a question is moved at most when connections end under it. Each of them had answered others before, as servers that close after a
+ * number of answers do (RFC 7766 §6.2.3 lets them), so there is progress; a question that itself brings the server down must not go on for ever.
+ */
+const MAX_MOVES = 20;
 
 interface StreamConnectionOptions {
   readonly label: string;
@@ -169,7 +175,7 @@ export class StreamConnection {
     this.#retired = true;
     if (this.#hasAnswered) {
       for (const [id, job] of this.#waiting) {
-        if (job === null || job.resent) continue;
+        if (job === null || job.moves > 0) continue;
         this.#waiting.set(id, null);
         this.#unsettled -= 1;
         this.#resend(job);
@@ -179,7 +185,7 @@ export class StreamConnection {
   }
 
   #resend(job: StreamJob): void {
-    job.resent = true;
+    job.moves += 1;
     this.#options.resend(job);
   }
 
@@ -195,7 +201,7 @@ export class StreamConnection {
     this.#options.ended();
     const isLost = this.#hasAnswered && error instanceof UpstreamError && error.failure === "network";
     for (const job of jobs) {
-      if (isLost && !job.resent) this.#resend(job);
+      if (isLost && job.moves < MAX_MOVES) this.#resend(job);
       else job.ends.reject(error);
     }
   }

@@ -38,7 +38,7 @@ export class StreamServer implements Upstream {
     return this.#edns.ask((edns) =>
       noteAttempt(errand, this.#subject, () =>
         this.#underway.run<Answer>(errand.signal, (ends) => {
-          const job: StreamJob = { question, edns, ends, resent: false, cancel: () => undefined };
+          const job: StreamJob = { question, edns, ends, moves: 0, cancel: () => undefined };
           this.#place(job);
           return () => job.cancel();
         }),

@@ -4,7 +4,7 @@ import { createServer as createTlsServer, type TLSSocket } from "node:tls";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { openServer } from "../../../src/upstreams/server.ts";
 import { fakeClock } from "../../fake-clock.ts";
-import { addresses, questionFor, silence } from "../messages.ts";
+import { addresses, close, questionFor, silence } from "../messages.ts";
 import { type Asked, scriptedServer, testCertificate, testKey } from "../scripted-server.ts";
 import { addressTexts, contextWith, errand, site, type Way } from "./set-up.ts";
 
@@ -51,6 +51,19 @@ describe.each([tcp, tls])("connections by $title", (way) => {
     await vi.waitUntil(() => server.open === 0);
     await upstream.exchange(question, errand());
     expect(server.accepted).toBe(2);
+  });
+
+  test("that close after every seventh answer lose no question, however many are under way", async () => {
+    const answered = new Map<number, number>();
+    const { upstream, server } = await site(way, (asked) => {
+      const before = answered.get(asked.connection) ?? 0;
+      answered.set(asked.connection, before + 1);
+      return before < 7 ? addresses(asked, "192.0.2.1") : close;
+    });
+    const ask = (index: number) => upstream.exchange(questionFor(`${index}.example`), errand());
+    const answers = await Promise.all(Array.from({ length: 60 }, (_, index) => ask(index)));
+    expect(answers.map(addressTexts)).toEqual(Array.from({ length: 60 }, () => ["192.0.2.1"]));
+    expect(server.accepted).toBeGreaterThan(8);
   });
 
   test("that fall silent under a question are given up for a fresh one", async () => {
