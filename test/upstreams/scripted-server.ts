@@ -305,7 +305,7 @@ function serveStream(stage: Stage, socket: Socket, transport: "tcp" | "tls"): vo
   const way: Way = {
     send: (octets, framed) => socket.writable && socket.write(framed ? frame(octets) : octets),
     end: (message) => {
-      if (message === null) socket.destroy();
+      if (message === null) socket.destroySoon();
       else socket.end(frame(message).subarray(0, message.length >> 1));
     },
     http: () => undefined,
