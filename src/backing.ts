@@ -9,6 +9,7 @@ import type { OperationsLog } from "./log/operations.ts";
 import { Flights } from "./resolve/flights.ts";
 import { Rechecks } from "./resolve/rechecks.ts";
 import type { Resolver } from "./resolve/resolver.ts";
+import { Verdicts } from "./resolve/verdicts.ts";
 import { type Bootstrap, openBootstrap } from "./upstreams/bootstrap.ts";
 import { type Groups, openGroups } from "./upstreams/groups.ts";
 import { openServer } from "./upstreams/server.ts";
@@ -20,6 +21,7 @@ export interface Backing {
   readonly cache: AnswerCache;
   readonly flights: Resolver["flights"];
   readonly rechecks: Rechecks;
+  readonly verdicts: Verdicts;
   /** null = nothing is kept across restarts. */
   readonly saving: CacheKeeper | null;
 }
@@ -57,7 +59,7 @@ export async function openBacking(config: Config, { clock, ca, log, resolvConf }
     rechecks.clear();
   });
   const saving = cacheOptions.file === null ? null : await CacheKeeper.open(cache, cacheOptions.file, { clock, log, limits });
-  return { groups, bootstrap, cache, rechecks, flights: new Flights(MAX_FLIGHTS), saving };
+  return { groups, bootstrap, cache, rechecks, verdicts: new Verdicts(), flights: new Flights(MAX_FLIGHTS), saving };
 }
 
 /** Writes the cache, ends the questions under way and closes the connections. */

@@ -5,6 +5,7 @@ import type { CopySource } from "./lists/copies.ts";
 import { type ListStatus, type Lists, loadLists, reloadList } from "./lists/load.ts";
 import type { ListOptions } from "./lists/options.ts";
 import type { OperationsLog } from "./log/operations.ts";
+import { type Measures, measuresOf } from "./resolve/measures.ts";
 import { Decider } from "./rules/decider.ts";
 import { checkExpectations } from "./rules/expectations.ts";
 
@@ -13,6 +14,7 @@ export interface Decisions {
   readonly hosts: HostsTable;
   readonly lists: Lists;
   readonly decider: Decider;
+  readonly measures: Measures;
 }
 
 export interface DecisionSurroundings {
@@ -77,7 +79,7 @@ function decisionsFrom(config: Config, hosts: HostsTable, lists: Lists): Decisio
     lists,
     firstGroup: first.name,
   });
-  return { hosts, lists, decider };
+  return { hosts, lists, decider, measures: measuresOf({ ...config, addresses: lists.addresses }) };
 }
 
 function faultsOf(decider: Decider, config: Config): string[] {

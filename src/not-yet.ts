@@ -7,8 +7,6 @@ import { notYet as notYetInRules } from "./rules/not-yet.ts";
  */
 export function notYet(config: Config): string[] {
   const sections = [
-    { name: "poison", used: config.poison.length > 0 },
-    { name: "bogus", used: config.bogus.length > 0 },
     { name: "ddns", used: config.ddns.tokens.length > 0 },
     { name: "routeros", used: config.routeros !== null },
     { name: "cluster", used: config.cluster !== null },

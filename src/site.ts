@@ -53,6 +53,7 @@ export async function openSite(config: Config, surroundings: SiteSurroundings, p
     resolver: {
       ...backing,
       decider: decisions.decider,
+      measures: decisions.measures,
       clock,
       deadlineMs: config.answers.deadlineMs,
       stale: config.cache.stale,
@@ -64,7 +65,7 @@ export async function openSite(config: Config, surroundings: SiteSurroundings, p
 
 /** The same site with other decisions, sharing all else. */
 export function siteWith(site: Site, decisions: Decisions): Site {
-  return { ...site, decisions, resolver: { ...site.resolver, decider: decisions.decider } };
+  return { ...site, decisions, resolver: { ...site.resolver, decider: decisions.decider, measures: decisions.measures } };
 }
 
 /** Closes what `next` does not go on using; null = everything. Questions under way on the old servers have until the deadline. */

@@ -11,7 +11,7 @@ import { isRejection, parseQuery, type Query } from "../src/dns/query.ts";
 import type { Question } from "../src/dns/question.ts";
 import { typeName } from "../src/dns/types.ts";
 import { operationsLog } from "../src/log/operations.ts";
-import type { Resolution, Source } from "../src/resolve/resolution.ts";
+import type { Comparison, Resolution, Source } from "../src/resolve/resolution.ts";
 import { resolve } from "../src/resolve/resolve.ts";
 import { closeSite, openSite } from "../src/site.ts";
 import { openGroups } from "../src/upstreams/groups.ts";
@@ -25,6 +25,7 @@ export interface Outcome {
   readonly reply: Reply;
   readonly source: Source;
   readonly action: string;
+  readonly comparison: Comparison | null;
   readonly elapsedMs: number;
   /** Questions to upstreams that it gave rise to, such as "page.example A". */
   readonly asked: readonly string[];
@@ -103,24 +104,30 @@ export async function workbenchWith({
       const query = parsedQuery(queryWire(name, type, options));
       const startedMs = clock.now();
       const askedBefore = asked.length;
-      let found: Resolution | null = null;
       const client: Client = { address, clientId, port: 5353, transport: "tcp", http: null };
-      void Promise.resolve(resolve(resolver, query, client)).then((resolution) => {
-        found = resolution;
+      let ended = false;
+      const resolution = Promise.resolve(resolve(resolver, query, client)).finally(() => {
+        ended = true;
       });
-      const outcome = (resolution: Resolution): Outcome => ({
-        reply: readReply(sent(query, resolution)),
-        source: resolution.source,
-        action: resolution.action,
+      // Awaited below; until then a fault of the server's own must not end the process.
+      resolution.catch(() => {});
+      await clock.advance(0);
+      while (!ended && clock.now() - startedMs < LONGEST_MS) await clock.advance(1);
+      if (!ended) throw new Error(`${name} ${type} had no reply in ${LONGEST_MS} ms`);
+      const found = await resolution;
+      return {
+        reply: readReply(sent(query, found)),
+        source: found.source,
+        action: found.action,
         elapsedMs: clock.now() - startedMs,
         asked: asked.slice(askedBefore),
-      });
-      await clock.advance(0);
-      while (found === null) await clock.advance(1);
-      return outcome(found);
+      };
     },
   };
 }
+
+/** Longer than any deadline. */
+const LONGEST_MS = 10_000;
 
 function parsedQuery(message: Uint8Array): Query {
   const query = parseQuery(message);

@@ -1,10 +1,11 @@
 import { editBindings } from "../answers/service-bindings.ts";
 import type { Name } from "../dns/name.ts";
 import { TYPE } from "../dns/types.ts";
-import type { Forward } from "../rules/decision.ts";
+import type { Compare, Forward } from "../rules/decision.ts";
 import type { Resolution } from "./resolution.ts";
 import type { Asked } from "./resolve.ts";
 import type { Resolver } from "./resolver.ts";
+import { knownVerdict } from "./verdicts.ts";
 
 /**
  * Takes out of SVCB and HTTPS records what the rules strip, and the hints that would lead this client where A and AAAA do not: its addresses
@@ -24,12 +25,23 @@ export function withBindingsEdited(resolver: Resolver, asked: Asked<Forward>, re
   return { ...resolution, answer, authenticated: false, action: `type${asked.query.type}:${edits.join(",")}` };
 }
 
+/** The types whose records carry hints. */
+export const BINDING_TYPES: ReadonlySet<number> = new Set([TYPE.SVCB, TYPE.HTTPS]);
+
 function comesAlike(
-  { decider }: Resolver,
+  resolver: Resolver,
   { query, client, decision }: Asked<Forward>,
   { name, type }: { readonly name: Name; readonly type: number },
 ): boolean {
-  const addresses = decider.decide({ name, type, class: query.class }, client);
-  if (addresses.kind !== "forward" || addresses.group !== decision.group) return false;
+  const addresses = resolver.decider.decide({ name, type, class: query.class }, client);
+  if ((addresses.kind !== "forward" && addresses.kind !== "compare") || routeOf(resolver, name, addresses) !== decision.group)
+    return false;
   return (type === TYPE.A ? addresses.shaping.ipv4 : addresses.shaping.ipv6) === "pass";
+}
+
+/** The group that A and AAAA of a name come from; null where that is not known before they are asked. */
+function routeOf(resolver: Resolver, name: Name, decision: Forward | Compare): string | null {
+  if (decision.kind === "forward") return decision.group;
+  const verdict = knownVerdict(resolver, name, decision.compare);
+  return verdict === null ? null : decision.compare[verdict.side];
 }

@@ -8,6 +8,7 @@ import type { Group } from "../upstreams/group.ts";
 import { type Attempt, UpstreamError, type UpstreamFailure } from "../upstreams/upstream.ts";
 import { Deadline } from "./deadline.ts";
 import { believe } from "./guard.ts";
+import { isForged, voidError } from "./judge.ts";
 import type { Fetched, Order } from "./order.ts";
 import type { Resolver } from "./resolver.ts";
 
@@ -32,7 +33,11 @@ async function ask(resolver: Resolver, order: Order, group: Group): Promise<Fetc
       attempts,
       origin,
       doubtsEmpty: doubtsEmpty(resolver, order),
+      refuses: (given) => isForged(given, resolver.measures.forged),
+      outwaitsForgeries: resolver.measures.farGroups.has(order.route),
     });
+    if (isForged(answer, resolver.measures.forged))
+      return keep(resolver, order, { ...failed(order, "void", [voidError(order.route)]), attempts });
     if (outcomeOf(answer) === "failure") return keep(resolver, order, { ...refusedBy(order, answer), attempts });
     const believed = await believe(resolver, { order, answer }, fetchAnswer);
     return keep(resolver, order, { kind: "answered", ...believed, attempts });
@@ -77,6 +82,10 @@ function failedBy(order: Order, failure: UpstreamFailure, text: string): Fetched
   return failed(order, failure, [{ code: silent ? EDE.NO_REACHABLE_AUTHORITY : EDE.NETWORK_ERROR, text }]);
 }
 
-function failed({ question }: Order, failure: UpstreamFailure | "rcode", extendedErrors: readonly ExtendedError[]): Fetched {
+function failed(
+  { question }: Order,
+  failure: UpstreamFailure | "rcode" | "void",
+  extendedErrors: readonly ExtendedError[],
+): Fetched {
   return { kind: "failed", answer: { ...bareAnswer(question, RCODE.SERVFAIL), extendedErrors }, failure, attempts: [] };
 }

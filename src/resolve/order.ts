@@ -26,11 +26,11 @@ export type Fetched =
       readonly action: "none" | "nxdomain:guarded";
       readonly attempts: readonly Attempt[];
     }
-  /** The group gave no answer, or an rcode that answers nothing. */
+  /** The group gave no answer, an rcode that answers nothing, or a void one: with an address of `poison` or `bogus`. */
   | {
       readonly kind: "failed";
       /** The SERVFAIL to be sent where nothing better is held. */
       readonly answer: Answer;
-      readonly failure: UpstreamFailure | "rcode";
+      readonly failure: UpstreamFailure | "rcode" | "void";
       readonly attempts: readonly Attempt[];
     };

@@ -3,6 +3,8 @@ import type { Answer } from "../dns/answer.ts";
 import type { ExtendedError } from "../dns/edns.ts";
 import type { Decision } from "../rules/decision.ts";
 import type { Attempt } from "../upstreams/upstream.ts";
+import type { Finding } from "./judge.ts";
+import type { Side } from "./verdicts.ts";
 
 export type Source = "hosts" | "special" | "rule" | "cache" | "stale" | "upstream" | "failure";
 
@@ -20,4 +22,20 @@ export interface Resolution {
   readonly extendedErrors: readonly ExtendedError[];
   /** The servers asked on behalf of this query, or of the equal one it joined; empty where nobody was. */
   readonly attempts: readonly Attempt[];
+  /** Absent where no rule compares. */
+  readonly comparison?: Comparison;
+}
+
+/** How a comparison chose between its sides. */
+export interface Comparison {
+  readonly side: Side;
+  /** The group of that side. */
+  readonly group: string;
+  /** What the near group's answer came to, now or when the verdict was found; null where there was none to look at. */
+  readonly near: Finding | null;
+  /**
+   * `comparison`: both were weighed. `verdict`: one is held. `default`: nothing is known of the name, and the type is not judged.
+   * `failure`: the far group failed, so this is the best that was left.
+   */
+  readonly by: "comparison" | "verdict" | "default" | "failure";
 }

@@ -1,12 +1,13 @@
 import { nodataAnswer } from "../answers/empty.ts";
 import type { Client } from "../client.ts";
 import type { Query } from "../dns/query.ts";
-import { EDE, TYPE } from "../dns/types.ts";
-import type { Decision, Forward, Reply } from "../rules/decision.ts";
+import { EDE } from "../dns/types.ts";
+import type { Compare, Decision, Forward, Reply } from "../rules/decision.ts";
 import { type FilterAction, typeFilter } from "../rules/type-filter.ts";
 import { unreachable } from "../unreachable.ts";
 import { type Alias, aliased, MAX_ALIASES, queryForTarget, tooManyAliases } from "./alias.ts";
-import { withBindingsEdited } from "./bindings.ts";
+import { BINDING_TYPES, withBindingsEdited } from "./bindings.ts";
+import { compare } from "./compare.ts";
 import { forward } from "./forward.ts";
 import { localAnswer } from "./local-answer.ts";
 import type { Resolution } from "./resolution.ts";
@@ -41,7 +42,7 @@ function walk(resolver: Resolver, { query, client }: Walker, aliases: number): R
     case "drop":
       return unanswered(decision);
     case "compare":
-      throw new Error(`rule ${decision.rule}: compare was to be refused at start`);
+      return compared(resolver, { query, client, decision });
     default:
       return unreachable(decision);
   }
@@ -66,7 +67,10 @@ function forwarded(resolver: Resolver, asked: Asked<Forward>): Resolution | Prom
   return withBindingsEdited(resolver, asked, resolution);
 }
 
-const BINDING_TYPES: ReadonlySet<number> = new Set([TYPE.SVCB, TYPE.HTTPS]);
+function compared(resolver: Resolver, asked: Asked<Compare>): Resolution | Promise<Resolution> {
+  const filter = typeFilter(asked.decision.shaping, asked.query.type);
+  return filter === null ? compare(resolver, asked) : filtered(asked, filter);
+}
 
 function replied(query: Query, decision: Reply): Resolution {
   const blocked = decision.action === "block";

@@ -5,8 +5,10 @@ import type { AddressSet } from "../dns/address-set.ts";
 import type { Decider } from "../rules/decider.ts";
 import type { Groups } from "../upstreams/groups.ts";
 import type { Flights } from "./flights.ts";
+import type { Measures } from "./measures.ts";
 import type { Fetched } from "./order.ts";
 import type { Rechecks } from "./rechecks.ts";
+import type { Verdicts } from "./verdicts.ts";
 
 /** Everything the spine works with. Immutable: a reload makes another one and swaps the reference. */
 export interface Resolver {
@@ -18,6 +20,10 @@ export interface Resolver {
   readonly flights: Flights<string, Fetched>;
   /** When the refreshes of troubled answers were last tried. */
   readonly rechecks: Rechecks;
+  /** Which side of a comparison answers which name. */
+  readonly verdicts: Verdicts;
+  /** What near answers are measured by, and what makes any answer void. */
+  readonly measures: Measures;
   /** Every query has its reply by then, counted from its arrival. */
   readonly deadlineMs: number;
   /** Whether answers in demand are renewed before they expire. */

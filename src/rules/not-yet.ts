@@ -14,10 +14,9 @@ export function notYet(parts: {
   ];
 }
 
-function ruleNotYet({ name, action, modifiers }: RuleOptions): string[] {
+function ruleNotYet({ name, modifiers }: RuleOptions): string[] {
   const place = `rule ${name}`;
   return [
-    ...(action?.kind === "compare" ? [`${place}: compare is not there yet`] : []),
     ...shapingNotYet(place, modifiers),
     ...(modifiers.stale === undefined ? [] : [`${place}: stale is not there yet`]),
     ...(modifiers.ecs === undefined ? [] : [`${place}: ecs is not there yet`]),

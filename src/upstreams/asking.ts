@@ -110,7 +110,7 @@ export class Asking {
       elapsedMs: 0,
     };
     this.#asks.push(asked);
-    const errand = { signal: this.#stop.signal, attempts: asked.attempts, origin: this.#errand.origin };
+    const errand = { ...this.#errand, doubtsEmpty: false, signal: this.#stop.signal, attempts: asked.attempts };
     ask(upstream, this.#question, errand).then(
       (ending) => this.#ended(asked, ending),
       (bug) => this.#failLoudly(asked, bug),

@@ -8,7 +8,7 @@ import { type Errand, type Upstream, UpstreamError, type UpstreamFailure } from 
 export type Ending =
   /** NOERROR or NXDOMAIN, whole, to the right question. */
   | { readonly kind: "good"; readonly answer: Answer }
-  /** Another rcode: the member replied, and is of no use for this question. */
+  /** Another rcode, or an answer that the errand refuses: the member replied, and is of no use for this question. */
   | { readonly kind: "bad"; readonly answer: Answer }
   | { readonly kind: "failed"; readonly failure: UpstreamFailure }
   /** We stopped waiting; `silent`: not before the member had its `attemptMs`. */
@@ -17,7 +17,7 @@ export type Ending =
 /** Asks `upstream` and judges what comes. @throws what is no UpstreamError: only a bug can bring that. */
 export async function ask(upstream: Upstream, question: Question, errand: Errand): Promise<Ending> {
   try {
-    return judge(await upstream.exchange(question, errand), question);
+    return judge(await upstream.exchange(question, errand), question, errand);
   } catch (error) {
     if (error instanceof UpstreamError) return { kind: "failed", failure: error.failure };
     throw error;
@@ -25,9 +25,10 @@ export async function ask(upstream: Upstream, question: Question, errand: Errand
 }
 
 // A truncated answer lacks records, and what it lacks must neither reach a client nor the cache.
-function judge(answer: Answer, question: Question): Ending {
+function judge(answer: Answer, question: Question, { refuses }: Errand): Ending {
   if (!answersQuestion(answer, question) || answer.truncated) return { kind: "failed", failure: "malformed" };
   const good = answer.rcode === RCODE.NOERROR || answer.rcode === RCODE.NXDOMAIN;
+  if (good && refuses?.(answer) === true) return { kind: "bad", answer };
   return { kind: good ? "good" : "bad", answer };
 }
 

@@ -33,6 +33,10 @@ export interface Errand {
   readonly origin: string | null;
   /** Whether an empty answer without SOA is put to another member before it is believed: such answers are often a server's trouble, not the name's. */
   readonly doubtsEmpty?: boolean;
+  /** Whether an answer is useless whatever its rcode, a forged one above all: a group then asks another member, and gives it only for want of a better. */
+  readonly refuses?: (answer: Answer) => boolean;
+  /** Whether a first answer over plain UDP that lacks the OPT it should have is held back for a while: forgers are quick, and know no EDNS. */
+  readonly outwaitsForgeries?: boolean;
 }
 
 /** One try at one server, as traces and the log show it. */

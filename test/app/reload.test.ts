@@ -113,7 +113,7 @@ describe("a reload that cannot be served leaves everything as it was", () => {
       yaml: "expect: [{ name: page.example, answer: nodata }]",
       message: /page\.example A: expected answer nodata/,
     },
-    "what is not there yet": { yaml: 'poison: ["10.0.0.1"]', message: /poison is not there yet/ },
+    "what is not there yet": { yaml: "ddns: { tokens: [abcdefghijklmnop] }", message: /ddns is not there yet/ },
     "other trusted proxies": { yaml: "trustedProxies: []", message: /read at the start only: restart Fenliu/ },
   };
   test.each(Object.entries(refusals))("%s", async (_case, { yaml, message }) => {

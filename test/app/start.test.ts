@@ -44,10 +44,10 @@ test("a port that is taken keeps it from starting, and every such port is named"
 });
 
 test("whatever cannot be served is named at once", async () => {
-  const text = "poison: [10.0.0.1]\nddns: { tokens: [abcdefghijklmnop] }\ncache: { file: null }";
+  const text = 'ddns: { tokens: [abcdefghijklmnop] }\ncluster: { redis: "redis://127.0.0.1:6379" }\ncache: { file: null }';
   const failure = await App.start(configOf(text), surroundings).catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(SiteError);
-  expect(failure).toMatchObject({ problems: ["poison is not there yet", "ddns is not there yet"] });
+  expect(failure).toMatchObject({ problems: ["ddns is not there yet", "cluster is not there yet"] });
 });
 
 test("a fault in Fenliu itself is SERVFAIL for the one who met it, and told to the operator", async () => {

@@ -1,0 +1,94 @@
+import { setUint16 } from "../dns/octets.ts";
+import type { Query } from "../dns/query.ts";
+import { CLASS, TYPE } from "../dns/types.ts";
+import type { Compare } from "../rules/decision.ts";
+import { BINDING_TYPES, withBindingsEdited } from "./bindings.ts";
+import { withinMs } from "./deadline.ts";
+import { forward } from "./forward.ts";
+import { judge } from "./judge.ts";
+import type { Resolution } from "./resolution.ts";
+import type { Asked } from "./resolve.ts";
+import type { Resolver } from "./resolver.ts";
+import { inTime, towards } from "./sides.ts";
+import { knownVerdict, type Verdict, verdictKey } from "./verdicts.ts";
+import { type WeighLimits, weigh } from "./weigh.ts";
+
+/**
+ * Answers a question from the near or the far group, by where the addresses of its name are (DESIGN.md §5, "Comparison"). A and AAAA are
+ * judged, and one verdict holds for the whole name: A's where it is known. Settled by the resolver's deadline.
+ */
+export function compare(resolver: Resolver, asked: Asked<Compare>): Resolution | Promise<Resolution> {
+  const { query, decision } = asked;
+  const limits = { nearMs: decision.compare.withinMs, untilMs: resolver.clock.now() + resolver.deadlineMs };
+  const verdict = query.class === CLASS.IN ? knownVerdict(resolver, query.name, decision.compare) : null;
+  if (query.class !== CLASS.IN) return follow(resolver, asked, { ...limits, verdict });
+  switch (query.type) {
+    case TYPE.A:
+      // One that only AAAA has brought about gives way to A's own.
+      return verdict?.type === TYPE.A ? follow(resolver, asked, { ...limits, verdict }) : weigh(resolver, asked, limits);
+    case TYPE.AAAA:
+    case TYPE.HTTPS:
+      return verdict === null ? afterAddresses(resolver, asked, limits) : follow(resolver, asked, { ...limits, verdict });
+    default:
+      return follow(resolver, asked, { ...limits, verdict });
+  }
+}
+
+interface Following extends WeighLimits {
+  /** null = nothing is known: the far side alone. */
+  readonly verdict: Verdict | null;
+}
+
+function follow(resolver: Resolver, asked: Asked<Compare>, { verdict, ...limits }: Following): Resolution | Promise<Resolution> {
+  const sent = towards(asked, verdict?.side ?? "far");
+  const followed = (resolution: Resolution): Resolution | Promise<Resolution> => {
+    if (verdict !== null && hasLeft(resolver, asked, { verdict, resolution })) {
+      resolver.verdicts.delete(verdictKey(asked.query.name, asked.decision.compare));
+      return weigh(resolver, asked, limits);
+    }
+    return {
+      ...(BINDING_TYPES.has(asked.query.type) ? withBindingsEdited(resolver, sent, resolution) : resolution),
+      decision: asked.decision,
+      comparison: {
+        side: verdict?.side ?? "far",
+        group: sent.decision.group,
+        near: verdict?.finding ?? null,
+        by: verdict === null ? "default" : "verdict",
+      },
+    };
+  };
+  const resolution = forward(resolver, sent);
+  return resolution instanceof Promise ? resolution.then(followed) : followed(resolution);
+}
+
+/** Whether a near answer speaks against the verdict that led there. AAAA says nothing about a verdict that A has found. */
+function hasLeft(
+  { measures }: Resolver,
+  { query, decision }: Asked<Compare>,
+  { verdict, resolution }: { readonly verdict: Verdict; readonly resolution: Resolution },
+): boolean {
+  if (verdict.side !== "near" || query.type !== verdict.type) return false;
+  const finding = judge(resolution, measures.near(decision.compare.keepNearIf));
+  return finding === "foreign" || finding === "void";
+}
+
+/**
+ * Asks for A to have a verdict. It has half of the time, so that the question itself still gets an answer; and a near group that was silent
+ * about A is not waited for again.
+ */
+async function afterAddresses(resolver: Resolver, asked: Asked<Compare>, limits: WeighLimits): Promise<Resolution> {
+  const { query, decision } = asked;
+  const weighing = Promise.resolve(weigh(resolver, { ...asked, query: forAddresses(query) }, limits));
+  const addresses = await withinMs(resolver.clock, resolver.deadlineMs / 2, weighing);
+  const verdict = knownVerdict(resolver, query.name, decision.compare);
+  if (verdict !== null || query.type !== TYPE.AAAA)
+    return inTime(resolver, follow(resolver, asked, { ...limits, verdict }), { asked, untilMs: limits.untilMs });
+  const isSilent = addresses?.comparison?.near === "silent";
+  return weigh(resolver, asked, { ...limits, nearMs: isSilent ? 0 : limits.nearMs });
+}
+
+function forAddresses(query: Query): Query {
+  const questionWire = Buffer.from(query.questionWire);
+  setUint16(questionWire, questionWire.length - 4, TYPE.A);
+  return { ...query, type: TYPE.A, questionWire };
+}

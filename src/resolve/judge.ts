@@ -1,0 +1,64 @@
+import type { AddressSet } from "../dns/address-set.ts";
+import { type Answer, addressesOf, outcomeOf } from "../dns/answer.ts";
+import type { ExtendedError } from "../dns/edns.ts";
+import { EDE } from "../dns/types.ts";
+import { unreachable } from "../unreachable.ts";
+import type { Resolution } from "./resolution.ts";
+
+/** What the near group's word on a name comes to. All but `kept` speak for the far side. */
+export type Finding =
+  /** Every address is in the list. */
+  | "kept"
+  /** One or more are not. */
+  | "foreign"
+  /** It carries an address of `poison` or `bogus`, and is never sent. */
+  | "void"
+  /** No addresses: NODATA, an empty answer, NXDOMAIN. */
+  | "empty"
+  /** An rcode that answers nothing, or no answer, and that soon. */
+  | "failed"
+  /** Nothing within the time that the near group has. */
+  | "silent";
+
+/** What the near group gave; null = nothing in time. A stale answer tells that it failed. */
+export type NearOutcome = Pick<Resolution, "source" | "answer"> | null;
+
+/** Measures a near answer. @param near what addresses must be in to be kept. */
+export function judge(outcome: NearOutcome, sets: { readonly near: AddressSet; readonly forged: AddressSet }): Finding {
+  if (outcome === null) return "silent";
+  if (outcome.answer === null || outcome.source === "stale") return "failed";
+  return judgeAnswer(outcome.answer, sets);
+}
+
+/** The same for an answer alone, however old it is. */
+export function judgeAnswer(answer: Answer, sets: { readonly near: AddressSet; readonly forged: AddressSet }): Finding {
+  const outcome = outcomeOf(answer);
+  switch (outcome) {
+    case "failure":
+      return answer.extendedErrors.some(({ text }) => text.startsWith(VOID)) ? "void" : "failed";
+    case "nodata":
+    case "bare":
+    case "nxdomain":
+      return "empty";
+    case "positive": {
+      if (isForged(answer, sets.forged)) return "void";
+      const addresses = addressesOf(answer);
+      if (addresses.length === 0) return "empty";
+      return addresses.every((address) => sets.near.has(address)) ? "kept" : "foreign";
+    }
+    default:
+      return unreachable(outcome);
+  }
+}
+
+/** Whether an answer carries an address that only liars give. */
+export function isForged(answer: Answer, forged: AddressSet): boolean {
+  return forged.size > 0 && addressesOf(answer).some((address) => forged.has(address));
+}
+
+/** Goes with the SERVFAIL that stands for a forged answer, and tells it from other failures as long as it is held. */
+export function voidError(route: string): ExtendedError {
+  return { code: EDE.OTHER, text: `${VOID} ${route} gave an address of poison or bogus` };
+}
+
+const VOID = "void answer:";
