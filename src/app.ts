@@ -16,6 +16,7 @@ import { seldom } from "./log/seldom.ts";
 import { serve } from "./serve.ts";
 import { answerJson } from "./serve-json.ts";
 import { closeSite, openSite, type Site, SiteError, siteWith } from "./site.ts";
+import type { GroupStatus } from "./upstreams/group.ts";
 
 /** A server at work: its listeners, and the site they answer from at the moment. */
 export class App {
@@ -59,6 +60,11 @@ export class App {
 
   get bound(): BoundEndpoints {
     return this.#listeners.bound;
+  }
+
+  /** The groups of upstreams, in the order of the file. */
+  upstreams(): readonly GroupStatus[] {
+    return this.#current.site.backing.groups.status();
   }
 
   /**

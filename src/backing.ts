@@ -3,6 +3,7 @@ import { AnswerCache } from "./cache/answer-cache.ts";
 import { CacheKeeper } from "./cache-keeper.ts";
 import type { Clock } from "./clock.ts";
 import type { Config } from "./config/config.ts";
+import { leakLog } from "./leak-log.ts";
 import { localAddresses, wildcardFamily } from "./listen/local-addresses.ts";
 import type { Endpoint } from "./listen/options.ts";
 import type { OperationsLog } from "./log/operations.ts";
@@ -52,6 +53,7 @@ export async function openBacking(config: Config, { clock, ca, log, resolvConf }
     clock,
     random: () => randomInt(2 ** 32) / 2 ** 32,
   });
+  groups.onBreach(leakLog(log, clock));
   const cache = new AnswerCache(cacheOptions, clock);
   const rechecks = new Rechecks(cacheOptions.stale?.recheckMs ?? 0);
   groups.onWell((route) => {

@@ -8,12 +8,15 @@ import type { OperationsLog } from "./log/operations.ts";
 import { type Measures, measuresOf } from "./resolve/measures.ts";
 import { Decider } from "./rules/decider.ts";
 import { checkExpectations } from "./rules/expectations.ts";
+import { NeverRules } from "./rules/never.ts";
 
 /** The decisions of a configuration, with what they were made from. Immutable: a list that changed makes others. */
 export interface Decisions {
   readonly hosts: HostsTable;
   readonly lists: Lists;
   readonly decider: Decider;
+  /** What must not reach a group, whatever is decided. */
+  readonly never: NeverRules;
   readonly measures: Measures;
 }
 
@@ -79,7 +82,8 @@ function decisionsFrom(config: Config, hosts: HostsTable, lists: Lists): Decisio
     lists,
     firstGroup: first.name,
   });
-  return { hosts, lists, decider, measures: measuresOf({ ...config, addresses: lists.addresses }) };
+  const never = new NeverRules({ groups: config.upstreams.groups, rules: config.rules, lists });
+  return { hosts, lists, decider, never, measures: measuresOf({ ...config, addresses: lists.addresses }) };
 }
 
 function faultsOf(decider: Decider, config: Config): string[] {

@@ -12,8 +12,7 @@ export function notYet(config: Config): string[] {
     { name: "cluster", used: config.cluster !== null },
     { name: "log.queries sinks", used: config.log.sinks.length > 0 },
   ];
-  const groups = config.upstreams.groups.flatMap(({ name, never, ecs, rebinding }) => [
-    ...(never === null ? [] : [`upstreams.${name}.never`]),
+  const groups = config.upstreams.groups.flatMap(({ name, ecs, rebinding }) => [
     ...(ecs === null || ecs === "strip" ? [] : [`upstreams.${name}.ecs`]),
     ...(rebinding === "nodata" ? [`upstreams.${name}.rebinding`] : []),
   ]);

@@ -8,7 +8,7 @@ import { AddressSet } from "./dns/address-set.ts";
 import { copiesOf } from "./list-keeper.ts";
 import { notYet } from "./not-yet.ts";
 import type { Resolver } from "./resolve/resolver.ts";
-import { ruleProblems } from "./rules/problems.ts";
+import { neverProblems, ruleProblems } from "./rules/problems.ts";
 
 /** Everything that answers queries, built from one configuration. Swapped whole by a reload. */
 export interface Site {
@@ -31,11 +31,12 @@ export class SiteError extends Error {
 }
 
 /**
- * Builds a site beside whatever is serving, taking over from `previous` what the new configuration leaves as it was.
+ * Builds a site beside whatever is serving, taking over from `previous` what the new configuration leaves as it was. To be put in place at
+ * once: from now on groups that are taken over go by its `never`.
  * @throws SiteError where the configuration asks for what cannot be done, or breaks its own expectations.
  */
 export async function openSite(config: Config, surroundings: SiteSurroundings, previous: Site | null): Promise<Site> {
-  const refusals = [...notYet(config), ...ruleProblems(config.rules)];
+  const refusals = [...notYet(config), ...ruleProblems(config.rules), ...neverProblems(config.upstreams.groups)];
   if (refusals.length > 0) throw new SiteError(refusals);
   const { clock, log } = surroundings;
   const decisions = await openDecisions(config, { copies: copiesOf(config), log });
@@ -45,6 +46,7 @@ export async function openSite(config: Config, surroundings: SiteSurroundings, p
     previous !== null && sharesBacking(config, previous.config) ? previous.backing : await openBacking(config, surroundings);
   // Who has used up its rate does not begin anew with every reload.
   const keepsAccess = previous !== null && isDeepStrictEqual(config.access, previous.config.access);
+  guardGroups(backing, decisions);
   return {
     config,
     backing,
@@ -63,9 +65,14 @@ export async function openSite(config: Config, surroundings: SiteSurroundings, p
   };
 }
 
-/** The same site with other decisions, sharing all else. */
+/** The same site with other decisions, sharing all else. To be put in place at once: the groups go by these from now on. */
 export function siteWith(site: Site, decisions: Decisions): Site {
+  guardGroups(site.backing, decisions);
   return { ...site, decisions, resolver: { ...site.resolver, decider: decisions.decider, measures: decisions.measures } };
+}
+
+function guardGroups({ groups }: Backing, { never }: Decisions): void {
+  groups.guardBy((group, question, asker) => never.forbids(group, question, asker));
 }
 
 /** Closes what `next` does not go on using; null = everything. Questions under way on the old servers have until the deadline. */

@@ -5,7 +5,7 @@ import { expectationFaults, openDecisions } from "../decisions.ts";
 import { copiesOf } from "../list-keeper.ts";
 import { operationsLog } from "../log/operations.ts";
 import { notYet } from "../not-yet.ts";
-import { ruleProblems } from "../rules/problems.ts";
+import { neverProblems, ruleProblems } from "../rules/problems.ts";
 import { configPath } from "./config-path.ts";
 import type { Invocation } from "./run.ts";
 import { EXIT, type Terminal } from "./terminal.ts";
@@ -30,7 +30,7 @@ export async function check({ config: given, json }: Invocation, terminal: Termi
 
 async function refusalsOf(config: Config, terminal: Terminal): Promise<string[]> {
   const log = operationsLog("warn", (line) => terminal.err(line), true);
-  const missing = [...notYet(config), ...ruleProblems(config.rules)];
+  const missing = [...notYet(config), ...ruleProblems(config.rules), ...neverProblems(config.upstreams.groups)];
   if (missing.length > 0) return missing;
   const decisions = await openDecisions(config, { copies: copiesOf(config), log });
   return expectationFaults(decisions, config, log);

@@ -5,6 +5,7 @@ import { type Answer, addressesOf, outcomeOf } from "../dns/answer.ts";
 import type { ExtendedError } from "../dns/edns.ts";
 import { EDE, RCODE, rcodeName, TYPE } from "../dns/types.ts";
 import type { Group } from "../upstreams/group.ts";
+import { askerOf } from "../upstreams/leaks.ts";
 import { type Attempt, UpstreamError, type UpstreamFailure } from "../upstreams/upstream.ts";
 import { Deadline } from "./deadline.ts";
 import { believe } from "./guard.ts";
@@ -14,17 +15,19 @@ import type { Resolver } from "./resolver.ts";
 
 /**
  * Asks the group, checks what it says about the name's existence, and keeps the answer. Whoever asks the same meanwhile waits for this
- * result, unless the question comes from where it might have been sent. Never rejects; settled by the deadline of whoever asked first.
+ * result, unless the question comes from where it might have been sent, or must not go to the group at all. Never rejects; settled by the
+ * deadline of whoever asked first.
  */
 export function fetchAnswer(resolver: Resolver, order: Order): Promise<Fetched> {
   const group = resolver.groups.get(order.route);
   if (order.origin !== null && group.bars(order.origin)) return ask(resolver, order, group);
+  if (group.leaks.reason(order.question, askerOf(order)) !== null) return ask(resolver, order, group);
   const joined = resolver.flights.join(order.key, () => ask(resolver, order, group));
   return joined ?? Promise.resolve(failedBy(order, "exhausted", "too many questions are under way"));
 }
 
 async function ask(resolver: Resolver, order: Order, group: Group): Promise<Fetched> {
-  const { question, origin } = order;
+  const { question, origin, clientId } = order;
   const attempts: Attempt[] = [];
   const deadline = new Deadline(resolver.clock, order.deadlineMs);
   try {
@@ -32,6 +35,7 @@ async function ask(resolver: Resolver, order: Order, group: Group): Promise<Fetc
       signal: deadline.signal,
       attempts,
       origin,
+      clientId,
       doubtsEmpty: doubtsEmpty(resolver, order),
       refuses: (given) => isForged(given, resolver.measures.forged),
       outwaitsForgeries: resolver.measures.farGroups.has(order.route),
@@ -44,8 +48,8 @@ async function ask(resolver: Resolver, order: Order, group: Group): Promise<Fetc
   } catch (error) {
     if (!(error instanceof UpstreamError)) throw error;
     const result = { ...failedBy(order, error.failure, error.message), attempts };
-    // A loop says nothing about the name, and others may ask the same without making one.
-    return error.failure === "barred" ? result : keep(resolver, order, result);
+    // Neither a loop nor a refusal of ours says anything about the name, and others may ask the same by right.
+    return error.failure === "barred" || error.failure === "forbidden" ? result : keep(resolver, order, result);
   } finally {
     deadline.lift();
   }
@@ -78,6 +82,7 @@ function refusedBy(order: Order, answer: Answer): Fetched {
 }
 
 function failedBy(order: Order, failure: UpstreamFailure, text: string): Fetched {
+  if (failure === "forbidden") return failed(order, failure, [{ code: EDE.OTHER, text }]);
   const silent = failure === "timeout" || failure === "aborted" || failure === "exhausted";
   return failed(order, failure, [{ code: silent ? EDE.NO_REACHABLE_AUTHORITY : EDE.NETWORK_ERROR, text }]);
 }

@@ -38,7 +38,8 @@ function orderFor(
   { question, key }: Pick<Order, "question" | "key">,
 ): Order {
   const deadlineMs = resolver.clock.now() + resolver.deadlineMs;
-  return { question, key, route: decision.group, origin: client.address, limits: decision.shaping, deadlineMs };
+  const { address: origin, clientId } = client;
+  return { question, key, route: decision.group, origin, clientId, limits: decision.shaping, deadlineMs };
 }
 
 /** What goes to upstreams: without the client's subnet, which is stripped unless a rule or group says otherwise. */

@@ -5,6 +5,7 @@ import { type Answer, type Outcome, outcomeOf, recordsOf } from "../dns/answer.t
 import type { Name } from "../dns/name.ts";
 import type { Question } from "../dns/question.ts";
 import { EDE, TYPE } from "../dns/types.ts";
+import { askerOf } from "../upstreams/leaks.ts";
 import { withinMs } from "./deadline.ts";
 import type { Fetched, Order } from "./order.ts";
 import type { Resolver } from "./resolver.ts";
@@ -76,13 +77,19 @@ function isSignedDenial({ dnssecOk }: Question, answer: Answer): boolean {
 
 /** What A of the chain's last name comes to on the same route, held or asked. */
 async function outcomeOfAddresses(resolver: Resolver, { order, answer }: Suspect, fetchAnswer: FetchAnswer): Promise<Outcome> {
-  const question = { ...order.question, name: answer.chainEnd, type: TYPE.A };
+  const question = { ...order.question, name: nameToAsk(resolver, order, answer), type: TYPE.A };
   const key = cacheKey(question, order.route);
   const nowMs = resolver.clock.now();
   const held = resolver.cache.peek(key);
   if (held !== null && isFresh(held, order.limits, nowMs)) return outcomeOf(held.answer);
   const fetched = await withinMs(resolver.clock, order.deadlineMs - nowMs, fetchAnswer(resolver, { ...order, question, key }));
   return fetched === null || fetched.kind === "failed" ? "failure" : outcomeOf(fetched.answer);
+}
+
+// Where the chain leads to a name that must not be sent there, its beginning is asked again: A of that leads to the same end.
+function nameToAsk({ groups }: Resolver, order: Order, { chainEnd }: Answer): Name {
+  const atEnd = { ...order.question, name: chainEnd, type: TYPE.A };
+  return groups.get(order.route).leaks.reason(atEnd, askerOf(order)) === null ? chainEnd : order.question.name;
 }
 
 function guarded(nxdomain: Answer, reason: string, ttlSeconds: number | null = null): Believed {

@@ -11,6 +11,8 @@ export interface Order {
   /** The group's name: answers never move from one route to another. */
   readonly route: string;
   readonly origin: string | null;
+  /** As in `Client`. */
+  readonly clientId: string | null;
   /** The limits of the rule that the question came by. */
   readonly limits: Limits;
   /** On the scale of the clock. */

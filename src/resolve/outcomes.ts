@@ -41,12 +41,17 @@ export function fromUpstream(resolver: Resolver, { decision }: Asked<Forward>, f
   return {
     decision,
     source: fetched.kind === "answered" ? "upstream" : "failure",
-    action: fetched.kind === "answered" ? fetched.action : "none",
+    action: actionOf(fetched),
     ...prepare(fetched.answer, { decision, ageSeconds: 0, remainingSeconds }),
     authenticated: resolver.groups.get(decision.group).encrypted,
     extendedErrors: fetched.answer.extendedErrors,
     attempts: fetched.attempts,
   };
+}
+
+function actionOf(fetched: Fetched): string {
+  if (fetched.kind === "answered") return fetched.action;
+  return fetched.failure === "forbidden" ? "never" : "none";
 }
 
 /** What was good before (RFC 8767 §4). AD does not outlive the TTL it was given for. */

@@ -3,6 +3,7 @@ import { AddressSet } from "../dns/address-set.ts";
 import type { Answer } from "../dns/answer.ts";
 import type { Question } from "../dns/question.ts";
 import { Asking } from "./asking.ts";
+import { askerOf, LeakGuard } from "./leaks.ts";
 import { isAddressType, Member, type MemberStatus } from "./member.ts";
 import type { GroupOptions, ServerOptions, Strategy } from "./options.ts";
 import { isAt } from "./origins.ts";
@@ -24,10 +25,12 @@ export interface GroupContext {
 /**
  * Servers that are asked as one. `exchange` gives the first good answer (NOERROR or NXDOMAIN, whole, to the right question); where no member
  * and no fallback has one, the most telling of the others with its extended errors. It throws `barred` only for a loop: every member is where
- * the question came from. `exhausted` is for all else, limits included, and `aborted` comes at once when the errand's signal aborts.
+ * the question came from; `forbidden` where the group's `never` says no, without asking the fallback either. `exhausted` is for all else,
+ * limits included, and `aborted` comes at once when the errand's signal aborts.
  */
 export class Group implements Upstream {
   readonly options: GroupOptions;
+  readonly leaks: LeakGuard;
   /** Whether all members are, and the fallback's too. */
   readonly encrypted: boolean;
   readonly #context: GroupContext;
@@ -49,7 +52,8 @@ export class Group implements Upstream {
     this.#asksFrom = AddressSet.of(...options.asksFrom);
     this.#members = openMembers(options, context, (member, well) => this.#turned(member, well));
     this.encrypted = this.#members.every(({ upstream }) => upstream.encrypted) && fallback?.encrypted !== false;
-    this.#soundings = new Soundings(context.clock);
+    this.leaks = new LeakGuard(options.name);
+    this.#soundings = new Soundings(context.clock, (question) => this.leaks.reason(question, null) === null);
     this.#probes = new Probes(this.#members, context.clock, this.#soundings);
   }
 
@@ -65,6 +69,7 @@ export class Group implements Upstream {
   async exchange(question: Question, errand: Errand): Promise<Answer> {
     if (this.#closed !== null) throw new UpstreamError("closed", this.label, "the group is closed");
     if (errand.signal.aborted) throw new UpstreamError("aborted", this.label, "the caller gave up");
+    this.leaks.check(question, askerOf(errand));
     const candidates = this.#candidates(errand);
     if (this.#askings.size >= MAX_GROUP_IN_FLIGHT) {
       throw new UpstreamError("exhausted", this.label, `${MAX_GROUP_IN_FLIGHT} questions are waiting already`);
@@ -109,6 +114,7 @@ export class Group implements Upstream {
       fallback: this.options.fallback,
       well: this.well,
       inFlight: this.#askings.size,
+      breaches: this.leaks.breaches,
       members: this.#members.map((member) => member.status()),
     };
   }
@@ -160,6 +166,8 @@ export interface GroupStatus {
   readonly fallback: string | null;
   readonly well: boolean;
   readonly inFlight: number;
+  /** Questions that the rules sent here against the group's `never`, and that were refused: in normal work none. */
+  readonly breaches: number;
   /** In the order of the file. */
   readonly members: readonly MemberStatus[];
 }

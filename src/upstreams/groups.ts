@@ -1,4 +1,5 @@
 import { Group, type GroupContext, type GroupStatus } from "./group.ts";
+import type { Breach, Forbids } from "./leaks.ts";
 import type { GroupOptions } from "./options.ts";
 
 /** All groups of one configuration. */
@@ -19,6 +20,16 @@ export class Groups {
   /** Calls `listener` with the group's name each time it has a well member again after it had none: failures and stale rechecks held for it are void. */
   onWell(listener: (name: string) => void): void {
     for (const [name, group] of this.#groups) group.onWell(() => listener(name));
+  }
+
+  /** From now on no question goes to a group that `forbids` keeps from it, be it of a client or of the group's own. */
+  guardBy(forbids: Forbids): void {
+    for (const group of this.#groups.values()) group.leaks.forbids = forbids;
+  }
+
+  /** Calls `listener` with each question that was to go where it must not. */
+  onBreach(listener: (breach: Breach) => void): void {
+    for (const group of this.#groups.values()) group.leaks.onBreach(listener);
   }
 
   /** In the order of the file. */

@@ -161,6 +161,7 @@ export function symptomOf(ending: Ending): Symptom {
     case "http":
     case "aborted":
     case "barred":
+    case "forbidden":
     case "exhausted":
     case "closed":
       return "none";

@@ -16,14 +16,18 @@ export interface SoundingOptions {
 /** Questions of the group's own, which no client waits for: probes of ill members and measurements of well ones. Whoever asks bounds their number. */
 export class Soundings {
   readonly #clock: Clock;
+  readonly #permits: (question: Question) => boolean;
   readonly #cancels = new Set<() => void>();
 
-  constructor(clock: Clock) {
+  /** What `permits` does not let pass is not sent, and has failed. */
+  constructor(clock: Clock, permits: (question: Question) => boolean) {
     this.#clock = clock;
+    this.#permits = permits;
   }
 
   /** Asks once. Ends by `limitMs`, whatever the upstream does, and never rejects. */
   sound(upstream: Upstream, question: Question, { origin, limitMs }: SoundingOptions): Promise<Sounding> {
+    if (!this.#permits(question)) return Promise.resolve({ ending: { kind: "failed", failure: "forbidden" }, elapsedMs: 0 });
     const startedMs = this.#clock.now();
     const stop = new AbortController();
     const { promise, resolve } = Promise.withResolvers<Sounding>();

@@ -31,6 +31,8 @@ export interface Errand {
   readonly attempts: Attempt[];
   /** Address of the client that asked, so that a question never goes back where it came from; null = nobody in particular. */
   readonly origin: string | null;
+  /** The id by which that client asked, in the path of its URL. */
+  readonly clientId?: string | null;
   /** Whether an empty answer without SOA is put to another member before it is believed: such answers are often a server's trouble, not the name's. */
   readonly doubtsEmpty?: boolean;
   /** Whether an answer is useless whatever its rcode, a forged one above all: a group then asks another member, and gives it only for want of a better. */
@@ -72,6 +74,8 @@ export type UpstreamFailure =
   | "http"
   /** The question may not go there. From a group: to none of its members, because it came from them (a loop). From a server also: a limit forbids it. */
   | "barred"
+  /** The group's `never` forbids it: the question did not go anywhere. */
+  | "forbidden"
   /** Every member of the group failed, or gave no good answer. */
   | "exhausted"
   /** The upstream has been closed. */

@@ -84,7 +84,7 @@ function actionOf(action: Parameters<typeof rule>[1]): RuleAction | null {
   return { kind: "longest", choices: Object.entries(action.longest).map(([list, group]) => ({ list, group })) };
 }
 
-function listOf(list: string, patterns: readonly string[]): DomainSet {
+export function listOf(list: string, patterns: readonly string[]): DomainSet {
   const builder = new DomainSetBuilder(list);
   builder.source(`${list}.txt`);
   for (const [index, text] of patterns.entries()) {

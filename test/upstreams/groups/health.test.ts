@@ -230,6 +230,7 @@ test("status tells the state, what was asked, and the last failure", async () =>
       fallback: null,
       well: true,
       inFlight: 0,
+      breaches: 0,
       members: [
         {
           label: "a",

@@ -1,0 +1,62 @@
+import type { Question } from "../dns/question.ts";
+import { type Errand, UpstreamError } from "./upstream.ts";
+
+/** On whose behalf a question is asked. */
+export interface Asker {
+  readonly address: string;
+  readonly clientId: string | null;
+}
+
+/** Why a question must not go to the group of that name; null = it may. `asker` null = nobody in particular. */
+export type Forbids = (group: string, question: Question, asker: Asker | null) => string | null;
+
+/** A question that the rules sent to a group against its `never`. */
+export interface Breach {
+  readonly group: string;
+  readonly question: Question;
+  readonly asker: Asker | null;
+  readonly reason: string;
+}
+
+/**
+ * Stands between a group and its transports: whatever chose the group, a question that its `never` forbids is not sent. Each one means that a
+ * rule does something else than its author wanted.
+ */
+export class LeakGuard {
+  /** To be replaced when rules or lists change. */
+  forbids: Forbids = () => null;
+  readonly #group: string;
+  readonly #listeners: ((breach: Breach) => void)[] = [];
+  #breaches = 0;
+
+  constructor(group: string) {
+    this.#group = group;
+  }
+
+  /** How many questions were refused. */
+  get breaches(): number {
+    return this.#breaches;
+  }
+
+  onBreach(listener: (breach: Breach) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Why the question must not be sent; null = it may. Nothing is counted. */
+  reason(question: Question, asker: Asker | null): string | null {
+    return this.forbids(this.#group, question, asker);
+  }
+
+  /** @throws UpstreamError `forbidden`; that is a breach, counted and reported. */
+  check(question: Question, asker: Asker | null): void {
+    const reason = this.reason(question, asker);
+    if (reason === null) return;
+    this.#breaches++;
+    for (const listener of this.#listeners) listener({ group: this.#group, question, asker, reason });
+    throw new UpstreamError("forbidden", this.#group, `never gets ${reason}`);
+  }
+}
+
+export function askerOf({ origin, clientId = null }: Pick<Errand, "origin" | "clientId">): Asker | null {
+  return origin === null ? null : { address: origin, clientId };
+}

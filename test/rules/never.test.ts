@@ -1,0 +1,160 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import type { Config } from "../../src/config/config.ts";
+import { parseConfig } from "../../src/config/load.ts";
+import { printProblems } from "../../src/config/problem.ts";
+import { type Decisions, openDecisions } from "../../src/decisions.ts";
+import type { Name } from "../../src/dns/name.ts";
+import { CLASS, TYPE } from "../../src/dns/types.ts";
+import { NO_COPIES } from "../../src/lists/copies.ts";
+import { operationsLog } from "../../src/log/operations.ts";
+import { NeverRules } from "../../src/rules/never.ts";
+import { neverProblems } from "../../src/rules/problems.ts";
+import type { NeverOptions } from "../../src/upstreams/options.ts";
+import { groupOptions, question, Site as Upstreams } from "../upstreams/groups/scripted.ts";
+import { ask, laptop, listOf, rule } from "./site.ts";
+
+const nothing: NeverOptions = { domains: [], types: [], clients: [] };
+
+/** Why a question (`www.example A`) must not go to the group `overseas`. */
+function overseas(never: Partial<NeverOptions>, lists: Readonly<Record<string, readonly string[]>> = {}, asker = laptop) {
+  const sets = new Map(Object.entries(lists).map(([name, patterns]) => [name, listOf(name, patterns)]));
+  const rules = [rule("split", { longest: { cn: "domestic", world: "overseas" } }, {})].filter(() => sets.has("world"));
+  const groups = [
+    { name: "overseas", never: { ...nothing, ...never } },
+    { name: "domestic", never: null },
+  ];
+  const all = new NeverRules({ groups, rules, lists: { domains: (list) => sets.get(list) ?? null } });
+  return (text: string) => all.forbids("overseas", ask(text), asker);
+}
+
+describe("a list forbids the names that it would win", () => {
+  const lists = { cn: ["cn", "baidu.com", "full:tie.example"], world: ["google.cn", "full:a.baidu.com", "tie.example"] };
+
+  test.each([
+    ["www.example.cn", "cn of list cn"],
+    ["www.baidu.com", "baidu.com of list cn"],
+    ["www.google.cn", null],
+    ["a.baidu.com", null],
+    ["b.a.baidu.com", "baidu.com of list cn"],
+    ["tie.example", "full:tie.example of list cn"],
+    ["www.tie.example", null],
+    ["nobody.example", null],
+  ])("%s: %s", (name, reason) => {
+    expect(overseas({ domains: ["list:cn"] }, lists)(name)).toBe(reason);
+  });
+
+  test("a tie goes to the list that the rules name first", () => {
+    const forbids = overseas({ domains: ["list:world"] }, { cn: ["tie.example"], world: ["tie.example", "own.example"] });
+    expect([forbids("tie.example"), forbids("own.example")]).toEqual([null, "own.example of list world"]);
+  });
+
+  test("a list that no rule uses forbids all of its names that no other list knows better", () => {
+    const forbids = overseas({ domains: ["list:secret"] }, { ...lists, secret: ["corp.example", "com"] });
+    expect(["x.corp.example", "other.com", "baidu.com"].map(forbids)).toEqual([
+      "corp.example of list secret",
+      "com of list secret",
+      null,
+    ]);
+  });
+});
+
+test("patterns that are written out forbid by themselves, and exceptions allow", () => {
+  const forbids = overseas({ domains: ["corp.example", "!full:www.corp.example"] });
+  expect(["a.corp.example", "www.corp.example", "example"].map(forbids)).toEqual(["corp.example", null, null]);
+  const allBut = overseas({ domains: ["!ok.example"] });
+  expect([allBut("www.ok.example"), allBut("other.example")]).toEqual([null, "every name that is not excepted"]);
+});
+
+test("types and clients forbid each by itself", () => {
+  const forbids = overseas({ types: [TYPE.PTR], clients: ["10.0.9.0/24", "kids"] });
+  expect([forbids("1.0.0.10.example PTR"), forbids("page.example A")]).toEqual(["type PTR", null]);
+  const asked = (address: string, clientId: string | null) =>
+    overseas({ types: [TYPE.PTR], clients: ["10.0.9.0/24", "kids"] }, {}, { address, clientId })("page.example");
+  expect([asked("10.0.9.7", null), asked("10.0.8.7", "kids"), asked("10.0.8.7", null)]).toEqual([
+    "client 10.0.9.7",
+    "client kids",
+    null,
+  ]);
+});
+
+test("a group without `never` gets everything", () => {
+  const all = new NeverRules({ groups: [{ name: "domestic", never: null }], rules: [], lists: { domains: () => null } });
+  expect(all.forbids("domestic", ask("www.example"), laptop)).toBeNull();
+});
+
+test("a pattern that cannot be used is named with its group", () => {
+  expect(neverProblems([{ name: "overseas", never: { ...nothing, domains: ["*.example.com"] } }])).toEqual([
+    "upstreams.overseas.never: *.example.com is no domain name; example.com stands for it and everything below it",
+  ]);
+});
+
+// Rule data of others, which is not part of the project: without it these claims go untested.
+const data = process.env["FENLIU_TEST_DATA"] ?? join(import.meta.dirname, "../../../shared/data");
+
+describe.runIf(existsSync(join(data, "dlc.dat")))("over every name of two real lists", () => {
+  const files = {
+    cn: `${join(data, "accelerated-domains.china.conf")}`,
+    world: `${join(data, "dlc.dat")}#geolocation-!cn`,
+  };
+  let names: readonly Name[];
+
+  const open = async (rules: string) => {
+    const config = configOf(`upstreams:
+  domestic: { servers: [192.0.2.1] }
+  overseas: { servers: [192.0.2.2], never: { domains: "list:cn", types: [PTR] } }
+lists:
+  cn: { domains: ${JSON.stringify(files.cn)} }
+  world: { domains: ${JSON.stringify(files.world)} }
+rules:
+${rules}
+  - { name: split, longest: { "list:cn": domestic, "list:world": overseas } }
+  - { name: others, upstream: overseas }
+`);
+    return openDecisions(config, { copies: NO_COPIES, log: operationsLog("error", () => undefined, false) });
+  };
+
+  beforeAll(async () => {
+    const { lists } = await open("");
+    const listed = ["cn", "world"].flatMap((list) => [...(lists.domains(list)?.names() ?? [])]);
+    names = listed.filter((name) => !name.startsWith("\x01*"));
+  }, 60_000);
+
+  /** Sends all names where the rules say. @returns how many each group was asked, and refused. */
+  function send({ decider, never }: Decisions) {
+    const upstreams = new Upstreams(groupOptions("domestic"), groupOptions("overseas"));
+    upstreams.groups.guardBy((group, asked, asker) => never.forbids(group, asked, asker));
+    let refused = 0;
+    let sent = 0;
+    for (const name of names) {
+      const decision = decider.decide({ name, type: TYPE.A, class: CLASS.IN }, laptop);
+      if (decision.kind !== "forward") continue;
+      sent++;
+      try {
+        upstreams.groups.get(decision.group).leaks.check({ ...question(), name }, laptop);
+      } catch {
+        refused++;
+      }
+    }
+    return { sent, refused, breaches: upstreams.groups.status().map(({ breaches }) => breaches) };
+  }
+
+  test("rules that split by these lists never breach `never: list:cn`", async () => {
+    const { sent, refused, breaches } = send(await open(""));
+    expect(sent).toBeGreaterThan(100_000);
+    expect({ refused, breaches }).toEqual({ refused: 0, breaches: [0, 0] });
+  }, 60_000);
+
+  test("a wrong rule before them is caught at every name that it takes abroad", async () => {
+    const { refused, breaches } = send(await open("  - { name: wrong, domains: [com], upstream: overseas }"));
+    expect(refused).toBeGreaterThan(1000);
+    expect(breaches).toEqual([0, refused]);
+  }, 60_000);
+});
+
+function configOf(text: string): Config {
+  const result = parseConfig(text, null);
+  if (result.kind === "invalid") throw new Error(printProblems(result.problems, result.text));
+  return result.config;
+}
