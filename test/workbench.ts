@@ -119,6 +119,7 @@ export async function workbenchWith({
         reply: readReply(sent(query, found)),
         source: found.source,
         action: found.action,
+        comparison: found.comparison,
         elapsedMs: clock.now() - startedMs,
         asked: asked.slice(askedBefore),
       };
