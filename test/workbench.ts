@@ -119,7 +119,7 @@ export async function workbenchWith({
         reply: readReply(sent(query, found)),
         source: found.source,
         action: found.action,
-        comparison: found.comparison,
+        comparison: found.comparison ?? null,
         elapsedMs: clock.now() - startedMs,
         asked: asked.slice(askedBefore),
       };
