@@ -1,8 +1,10 @@
 import { randomInt } from "node:crypto";
 import { AnswerCache } from "./cache/answer-cache.ts";
-import { CacheKeeper } from "./cache-keeper.ts";
+import { loadCache, saveCache } from "./cache/cache-file.ts";
+import type { Limits } from "./cache/lifetime.ts";
 import type { Clock } from "./clock.ts";
 import type { Config } from "./config/config.ts";
+import { Keeper, type Kept } from "./keeper.ts";
 import { leakLog } from "./leak-log.ts";
 import { localAddresses, wildcardFamily } from "./listen/local-addresses.ts";
 import type { Endpoint } from "./listen/options.ts";
@@ -10,6 +12,7 @@ import type { OperationsLog } from "./log/operations.ts";
 import { Flights } from "./resolve/flights.ts";
 import { Rechecks } from "./resolve/rechecks.ts";
 import type { Resolver } from "./resolve/resolver.ts";
+import { loadVerdicts, saveVerdicts } from "./resolve/verdict-file.ts";
 import { Verdicts } from "./resolve/verdicts.ts";
 import { type Bootstrap, openBootstrap } from "./upstreams/bootstrap.ts";
 import { type Groups, openGroups } from "./upstreams/groups.ts";
@@ -23,8 +26,8 @@ export interface Backing {
   readonly flights: Resolver["flights"];
   readonly rechecks: Rechecks;
   readonly verdicts: Verdicts;
-  /** null = nothing is kept across restarts. */
-  readonly saving: CacheKeeper | null;
+  /** What is kept across restarts; empty where nothing is. */
+  readonly saving: readonly Keeper[];
 }
 
 export interface SiteSurroundings {
@@ -60,13 +63,37 @@ export async function openBacking(config: Config, { clock, ca, log, resolvConf }
     cache.forgetFailures(route);
     rechecks.clear();
   });
-  const saving = cacheOptions.file === null ? null : await CacheKeeper.open(cache, cacheOptions.file, { clock, log, limits });
-  return { groups, bootstrap, cache, rechecks, verdicts: new Verdicts(), flights: new Flights(MAX_FLIGHTS), saving };
+  const verdicts = new Verdicts();
+  const saving: Keeper[] = [];
+  for (const kept of cacheOptions.file === null ? [] : keptAt(cacheOptions.file, { cache, verdicts, clock, limits }))
+    saving.push(await Keeper.open(kept, { clock, log }));
+  return { groups, bootstrap, cache, rechecks, verdicts, flights: new Flights(MAX_FLIGHTS), saving };
 }
 
-/** Writes the cache, ends the questions under way and closes the connections. */
+interface Keepable {
+  readonly cache: AnswerCache;
+  readonly verdicts: Verdicts;
+  readonly clock: Clock;
+  readonly limits: Limits;
+}
+
+/** The answers lie in the file itself, the verdicts beside it. */
+function keptAt(path: string, { cache, verdicts, clock, limits }: Keepable): Kept[] {
+  const verdictPath = `${path}.verdicts`;
+  return [
+    { name: "cache", path, load: () => loadCache(cache, path, { clock, limits }), save: () => saveCache(cache, path) },
+    {
+      name: "verdicts",
+      path: verdictPath,
+      load: () => loadVerdicts(verdicts, verdictPath, clock),
+      save: () => saveVerdicts(verdicts, verdictPath, clock),
+    },
+  ];
+}
+
+/** Writes what is kept, ends the questions under way and closes the connections. */
 export async function closeBacking({ saving, groups, bootstrap }: Backing): Promise<void> {
-  await saving?.close();
+  for (const keeper of saving) await keeper.close();
   await groups.close();
   await bootstrap.close();
 }
