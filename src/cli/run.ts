@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import { check } from "./check.ts";
 import { demo } from "./demo.ts";
+import { importBundle } from "./import.ts";
 import { lists } from "./lists.ts";
 import { query } from "./query.ts";
 import { serve } from "./serve.ts";
@@ -17,6 +18,8 @@ const USAGE = `fenliu: a DNS server that sends each question to the right upstre
   fenliu lists update [NAME…] [--accept NAME]…
                                    download lists now, all or these; --accept takes one whose size has changed by more than a third
   fenliu demo                      try everything without the internet
+  fenliu import easymosdns DIR [-o FILE] [--force]
+                                   make a fenliu.yaml of a mosdns bundle, and say what is not in it
 
   -c, --config FILE   the configuration; without it fenliu.yaml in this folder, else the defaults
       --json          output for scripts
@@ -24,7 +27,7 @@ const USAGE = `fenliu: a DNS server that sends each question to the right upstre
 `;
 
 /** Commands of the contract that this version does not have. */
-const NOT_YET = ["explain", "log", "flush", "routeros", "import"];
+const NOT_YET = ["explain", "log", "flush", "routeros"];
 
 /** What the command line said, common to all commands. */
 export interface Invocation {
@@ -36,11 +39,15 @@ export interface Invocation {
   readonly ca: string | null;
   /** Lists to take however much their size has changed. */
   readonly accept: readonly string[];
+  /** The file to write instead of stdout. */
+  readonly output: string | null;
+  /** Whether a file that is there may be overwritten. */
+  readonly force: boolean;
 }
 
 type Command = (invocation: Invocation, terminal: Terminal) => Promise<number>;
 
-const commands: Readonly<Record<string, Command>> = { serve, check, query, lists, demo };
+const commands: Readonly<Record<string, Command>> = { serve, check, query, lists, demo, import: importBundle };
 
 /** Carries out one command line (without the program's name). @returns the exit code; nothing is thrown that a user could cause. */
 export async function run(argv: readonly string[], terminal: Terminal): Promise<number> {
@@ -52,8 +59,8 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
     if (NOT_YET.includes(name)) throw new UsageError(`\`fenliu ${name}\` is not there yet in version ${version()}`);
     const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
     if (command === undefined) throw new UsageError(`there is no command \`${name}\``);
-    const { config = null, json = false, ca = null, accept = [] } = values;
-    return await command({ words, config, json, ca, accept }, terminal);
+    const { config = null, json = false, ca = null, accept = [], output = null, force = false } = values;
+    return await command({ words, config, json, ca, accept, output, force }, terminal);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     terminal.err(`fenliu: ${error.message}\n\n${USAGE}`);
@@ -70,6 +77,8 @@ function parse(argv: readonly string[]) {
         config: { type: "string", short: "c" },
         json: { type: "boolean" },
         ca: { type: "string" },
+        output: { type: "string", short: "o" },
+        force: { type: "boolean" },
         accept: { type: "string", multiple: true },
         help: { type: "boolean", short: "h" },
         version: { type: "boolean" },
