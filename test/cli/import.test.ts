@@ -2,6 +2,9 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { readBundle } from "../../src/cli/import/bundle.ts";
+import { Findings } from "../../src/cli/import/findings.ts";
+import { translate } from "../../src/cli/import/translate.ts";
 import { run } from "../../src/cli/run.ts";
 import { parseConfig } from "../../src/config/load.ts";
 import { openDecisions } from "../../src/decisions.ts";
@@ -289,6 +292,37 @@ servers: [{ exec: main, listeners: [{ protocol: udp, addr: "127.0.0.1:5353" }] }
       ["overseas", "spread"],
     ]);
     expect(outcome.config.listen.dns).toHaveLength(2);
+  });
+
+  test.each([
+    { compare: true, rule: { compare: { near: "domestic", far: "overseas", keepNearIf: "list:china_ip" } } },
+    { compare: false, rule: { upstream: "overseas" } },
+  ])("names that no list knows, where comparing is $compare", ({ compare, rule }) => {
+    const where = bundle({
+      ...LISTS,
+      "config.yaml": `plugins:
+  - { tag: local_ip, type: response_matcher, args: { ip: ["ext:rules/china_ip_list.txt"] } }
+  - { tag: ali, type: fast_forward, args: { upstream: [{ addr: 192.0.2.1 }] } }
+  - { tag: google, type: fast_forward, args: { upstream: [{ addr: 198.51.100.1 }] } }
+  - { tag: auto, type: ecs, args: { auto: true } }
+  - tag: main
+    type: sequence
+    args:
+      exec:
+        - primary: [auto, ali, { if: "(! local_ip) && [_response_valid_answer]", exec: [_drop_response] }]
+          secondary: [_prefer_ipv4, google]
+          fast_fallback: 150
+servers: [{ exec: main }]
+`,
+    });
+    const able = { compare, ecs: compare, preferFamily: compare };
+    const surroundings = { capabilities: able, relative: (path: string) => path };
+    const { draft, findings } = translate(readBundle(where, new Findings()), () => new Findings(), surroundings);
+    const prefers = compare ? { ipv6: "prefer-ipv4" } : {};
+    expect(draft.rules).toEqual([{ name: "others", ...prefers, ...rule }]);
+    const left = findings.all.filter(({ kind }) => kind === "left").map(({ what }) => what);
+    expect(left.includes("preferring one family of addresses: not there yet")).toBe(!compare);
+    expect(left).toContain("ecs for answers of `ali` alone");
   });
 
   test("sequences that call each other end", async () => {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { parseNetwork } from "../../config/network.ts";
 import { type Branch, branchOf } from "./branch.ts";
 import type { Plugin } from "./bundle.ts";
@@ -121,6 +122,7 @@ export class RuleMaker {
     const far = away.forward ?? near.other;
     if (near.keptIf !== null && near.forward !== null && far !== null && far !== near.forward) {
       const farFallback = near.other !== null && near.other !== far ? near.other : null;
+      this.#reportUnshared(near, away, step.place);
       const branch = { ...away, modifiers: { ...away.modifiers, ...after.modifiers }, unused: [...near.unused, ...away.unused] };
       return this.#compare({ near: near.forward, far, keptIf: near.keptIf, farFallback }, branch, context, step.place);
     }
@@ -138,6 +140,7 @@ export class RuleMaker {
         `\`${spare}\` is asked when every server of \`${group}\` has failed, not after a fixed time`,
       );
     for (const branch of [first, second, after]) this.#reportUnused(branch);
+    if (spare !== null) this.#reportUnshared(second, first, step.place);
     this.#note(main, context.condition);
     const modifiers = { ...context.modifiers, ...first.modifiers, ...after.modifiers };
     this.#emit(context.condition, { upstream: group }, { modifiers, place: step.place });
@@ -279,6 +282,14 @@ export class RuleMaker {
 
   #reportLeft(left: readonly string[], place: Place): void {
     for (const what of left) this.#findings.left(place, `a condition that no rule can have: ${what}`);
+  }
+
+  /** Settings of one branch of a fallback that the rule, which has those of the other, cannot have too. */
+  #reportUnshared({ modifiers, forward }: Branch, kept: Branch, place: Place): void {
+    const shared = new Map(Object.entries(kept.modifiers));
+    const lost = Object.entries(modifiers).filter(([key, value]) => !isDeepStrictEqual(shared.get(key), value));
+    if (lost.length > 0)
+      this.#findings.left(place, `${lost.map(([key]) => key).join(", ")} for answers of \`${forward?.tag ?? ""}\` alone`);
   }
 
   #reportUnused({ unused }: Pick<Branch, "unused">): void {
