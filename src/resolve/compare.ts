@@ -1,9 +1,8 @@
-import { setUint16 } from "../dns/octets.ts";
-import type { Query } from "../dns/query.ts";
 import { CLASS, TYPE } from "../dns/types.ts";
 import type { Compare } from "../rules/decision.ts";
 import { BINDING_TYPES, withBindingsEdited } from "./bindings.ts";
 import { withinMs } from "./deadline.ts";
+import { queryOfType } from "./families.ts";
 import { forward } from "./forward.ts";
 import { judge } from "./judge.ts";
 import type { Resolution } from "./resolution.ts";
@@ -78,17 +77,11 @@ function hasLeft(
  */
 async function afterAddresses(resolver: Resolver, asked: Asked<Compare>, limits: WeighLimits): Promise<Resolution> {
   const { query, decision } = asked;
-  const weighing = Promise.resolve(weigh(resolver, { ...asked, query: forAddresses(query) }, limits));
+  const weighing = Promise.resolve(weigh(resolver, { ...asked, query: queryOfType(query, TYPE.A) }, limits));
   const addresses = await withinMs(resolver.clock, resolver.deadlineMs / 2, weighing);
   const verdict = knownVerdict(resolver, query.name, decision.compare);
   if (verdict !== null || query.type !== TYPE.AAAA)
     return inTime(resolver, follow(resolver, asked, { ...limits, verdict }), { asked, untilMs: limits.untilMs });
   const isSilent = addresses?.comparison?.near === "silent";
   return weigh(resolver, asked, { ...limits, nearMs: isSilent ? 0 : limits.nearMs });
-}
-
-function forAddresses(query: Query): Query {
-  const questionWire = Buffer.from(query.questionWire);
-  setUint16(questionWire, questionWire.length - 4, TYPE.A);
-  return { ...query, type: TYPE.A, questionWire };
 }

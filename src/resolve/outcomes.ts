@@ -1,4 +1,4 @@
-import { negativeAnswer, withMadeSoa } from "../answers/empty.ts";
+import { bareAnswer, negativeAnswer, withMadeSoa } from "../answers/empty.ts";
 import type { TtlEdit } from "../answers/render.ts";
 import type { Held } from "../cache/held.ts";
 import { ageSeconds, lifetimeSeconds } from "../cache/lifetime.ts";
@@ -85,6 +85,20 @@ export function looped({ decider, cache }: Resolver, { query, decision }: Asked<
     authenticated: false,
     extendedErrors: [{ code: EDE.OTHER, text: `loop: the question came from the upstream of ${group}` }],
     attempts: fetched.attempts,
+  };
+}
+
+/** Nothing came for a question that began after its query had waited for something else. */
+export function outOfTime({ query, decision }: Pick<Asked, "query" | "decision">): Resolution {
+  return {
+    decision,
+    source: "failure",
+    action: "none",
+    answer: bareAnswer(query, RCODE.SERVFAIL),
+    ttl: { kind: "failure" },
+    authenticated: false,
+    extendedErrors: [{ code: EDE.NO_REACHABLE_AUTHORITY, text: "no answer in time" }],
+    attempts: [],
   };
 }
 

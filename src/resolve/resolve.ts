@@ -8,6 +8,7 @@ import { unreachable } from "../unreachable.ts";
 import { type Alias, aliased, MAX_ALIASES, queryForTarget, tooManyAliases } from "./alias.ts";
 import { BINDING_TYPES, withBindingsEdited } from "./bindings.ts";
 import { compare } from "./compare.ts";
+import { choose, type Preference, preferenceFor, queryOfType } from "./families.ts";
 import { forward } from "./forward.ts";
 import { localAnswer } from "./local-answer.ts";
 import type { Resolution } from "./resolution.ts";
@@ -28,9 +29,13 @@ export function resolve(resolver: Resolver, query: Query, client: Client): Resol
   return walk(resolver, { query, client }, 0);
 }
 
-type Walker = Pick<Asked, "query" | "client">;
+type Walker = Pick<Asked, "query" | "client"> & {
+  /** Set where another query's fate hangs on this one: it is given whatever is preferred to its own type. */
+  readonly isPreferred?: boolean;
+};
 
-function walk(resolver: Resolver, { query, client }: Walker, aliases: number): Resolution | Promise<Resolution> {
+function walk(resolver: Resolver, walker: Walker, aliases: number): Resolution | Promise<Resolution> {
+  const { query, client } = walker;
   const decision = resolver.decider.decide(query, client);
   switch (decision.kind) {
     case "reply":
@@ -38,11 +43,13 @@ function walk(resolver: Resolver, { query, client }: Walker, aliases: number): R
         ? follow(resolver, { query, client, decision }, { alias: decision.answer, aliases })
         : replied(query, decision);
     case "forward":
-      return forwarded(resolver, { query, client, decision });
+    case "compare": {
+      const asked = { query, client, decision };
+      const preference = walker.isPreferred === true ? null : preferenceFor(resolver, asked);
+      return preference === null ? sent(resolver, asked) : preferring(resolver, asked, { preference, aliases });
+    }
     case "drop":
       return unanswered(decision);
-    case "compare":
-      return compared(resolver, { query, client, decision });
     default:
       return unreachable(decision);
   }
@@ -56,6 +63,24 @@ function follow(
   if (aliases >= MAX_ALIASES) return tooManyAliases(asked.query, asked.decision);
   const target = walk(resolver, { query: queryForTarget(asked.query, alias.target), client: asked.client }, aliases + 1);
   return target instanceof Promise ? target.then((found) => aliased(asked, alias, found)) : aliased(asked, alias, target);
+}
+
+function preferring(
+  resolver: Resolver,
+  asked: Asked<Forward | Compare>,
+  { preference, aliases }: { readonly preference: Preference; readonly aliases: number },
+): Resolution | Promise<Resolution> {
+  const other = { query: queryOfType(asked.query, preference.preferred), client: asked.client, isPreferred: true };
+  return choose(resolver, {
+    asked,
+    preferred: () => walk(resolver, other, aliases),
+    given: () => sent(resolver, asked),
+    withheld: () => filtered(asked, preference.action),
+  });
+}
+
+function sent(resolver: Resolver, { decision, ...rest }: Asked<Forward | Compare>): Resolution | Promise<Resolution> {
+  return decision.kind === "forward" ? forwarded(resolver, { ...rest, decision }) : compared(resolver, { ...rest, decision });
 }
 
 function forwarded(resolver: Resolver, asked: Asked<Forward>): Resolution | Promise<Resolution> {

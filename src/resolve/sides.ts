@@ -1,7 +1,6 @@
-import { bareAnswer } from "../answers/empty.ts";
-import { EDE, RCODE } from "../dns/types.ts";
 import type { Compare, Forward } from "../rules/decision.ts";
 import { withinMs } from "./deadline.ts";
+import { outOfTime } from "./outcomes.ts";
 import type { Resolution } from "./resolution.ts";
 import type { Asked } from "./resolve.ts";
 import type { Resolver } from "./resolver.ts";
@@ -21,19 +20,9 @@ export async function inTime(
 ): Promise<Resolution> {
   if (!(resolution instanceof Promise)) return resolution;
   const found = await withinMs(resolver.clock, untilMs - resolver.clock.now(), resolution);
-  return found ?? outOfTime(asked);
+  return found ?? compareOutOfTime(asked);
 }
 
-function outOfTime({ query, decision }: Asked<Compare>): Resolution {
-  return {
-    decision,
-    source: "failure",
-    action: "none",
-    answer: bareAnswer(query, RCODE.SERVFAIL),
-    ttl: { kind: "failure" },
-    authenticated: false,
-    extendedErrors: [{ code: EDE.NO_REACHABLE_AUTHORITY, text: "no answer in time" }],
-    attempts: [],
-    comparison: { side: "far", group: decision.compare.far, near: null, by: "failure" },
-  };
+function compareOutOfTime(asked: Asked<Compare>): Resolution {
+  return { ...outOfTime(asked), comparison: { side: "far", group: asked.decision.compare.far, near: null, by: "failure" } };
 }

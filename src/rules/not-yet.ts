@@ -24,10 +24,6 @@ function ruleNotYet({ name, modifiers }: RuleOptions): string[] {
 }
 
 function shapingNotYet(place: string, shaping: Partial<Pick<Shaping, "ipv6" | "ipv4" | "rebinding">>): string[] {
-  const { ipv6, ipv4, rebinding } = shaping;
-  return [
-    ...(ipv6 === "prefer-ipv4" ? [`${place}: ipv6: prefer-ipv4 is not there yet`] : []),
-    ...(ipv4 === "prefer-ipv6" ? [`${place}: ipv4: prefer-ipv6 is not there yet`] : []),
-    ...(rebinding === "nodata" ? [`${place}: rebinding: nodata is not there yet`] : []),
-  ];
+  const { rebinding } = shaping;
+  return [...(rebinding === "nodata" ? [`${place}: rebinding: nodata is not there yet`] : [])];
 }

@@ -1,7 +1,14 @@
 import type { Shaping } from "../answers/options.ts";
 import { TYPE } from "../dns/types.ts";
 
-export type FilterAction = "type64:nodata" | "type65:nodata" | "ipv6:nodata" | "ipv4:nodata";
+export type FilterAction =
+  | "type64:nodata"
+  | "type65:nodata"
+  | "ipv6:nodata"
+  | "ipv4:nodata"
+  /** Whether these two apply is known only when the other family is. */
+  | "ipv6:prefer-ipv4"
+  | "ipv4:prefer-ipv6";
 
 /**
  * Whether a question that would be forwarded is answered by NODATA because its type is switched off, and under which name
