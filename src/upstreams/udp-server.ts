@@ -9,6 +9,7 @@ import type { AddressBook } from "./address-book.ts";
 import { type AttemptSubject, noteAttempt } from "./attempt.ts";
 import { connectError, ignore } from "./connect.ts";
 import { EdnsSupport } from "./edns-support.ts";
+import { ForgeryWatch, OUTWAIT_MS } from "./forgery.ts";
 import type { ServerOptions } from "./options.ts";
 import { readReply } from "./reply.ts";
 import type { ServerContext } from "./server-context.ts";
@@ -44,6 +45,7 @@ export class UdpServer implements Upstream {
   readonly #subject: AttemptSubject;
   readonly #overTcp: Upstream;
   readonly #edns: EdnsSupport;
+  readonly #forgeries: ForgeryWatch;
   readonly #underway: Underway;
   readonly #closing = new Set<Promise<void>>();
 
@@ -58,13 +60,19 @@ export class UdpServer implements Upstream {
     this.#subject = { server: server.label, transport: "udp", clock };
     this.#overTcp = parts.overTcp;
     this.#edns = new EdnsSupport(clock);
+    this.#forgeries = new ForgeryWatch(clock);
     this.#underway = new Underway(server.label, MAX_SOCKETS);
   }
 
   exchange(question: Question, errand: Errand): Promise<Answer> {
     return this.#edns.ask(async (edns) => {
       const ask = () =>
-        this.#ask(askMessage(question, { id: randomInt(ID_LIMIT), edns, padded: false }), question, errand.signal);
+        this.#ask({
+          message: askMessage(question, { id: randomInt(ID_LIMIT), edns, padded: false }),
+          question,
+          outwaits: edns && errand.outwaitsForgeries === true,
+          signal: errand.signal,
+        });
       const { answer } = await noteAttempt(errand, this.#subject, ask);
       return answer ?? (await this.#overTcp.exchange(question, errand));
     });
@@ -79,10 +87,10 @@ export class UdpServer implements Upstream {
     await Promise.all([this.#overTcp.close(), ...this.#closing]);
   }
 
-  async #ask(message: Buffer, question: Question, signal: AbortSignal): Promise<DatagramReply> {
+  async #ask({ signal, ...asking }: Omit<Conversation, "ends"> & { readonly signal: AbortSignal }): Promise<DatagramReply> {
     const [address] = this.#book.known() ?? (await this.#lookUp(signal));
     if (address === undefined) throw new UpstreamError("bootstrap", this.label, "no address");
-    return await this.#underway.run<DatagramReply>(signal, (ends) => this.#converse(address, { message, question, ends }));
+    return await this.#underway.run<DatagramReply>(signal, (ends) => this.#converse(address, { ...asking, ends }));
   }
 
   #lookUp(signal: AbortSignal): Promise<readonly string[]> {
@@ -92,11 +100,12 @@ export class UdpServer implements Upstream {
     });
   }
 
-  #converse(address: string, { message, question, ends }: Conversation): () => void {
+  #converse(address: string, { message, question, outwaits, ends }: Conversation): () => void {
     const { clock } = this.#subject;
     const id = message.readUInt16BE(0);
     const socket = createSocket(isIPv6(address) ? "udp6" : "udp4");
     let resending: Timer | null = null;
+    let outwaiting: Timer | null = null;
     let isSilent = false;
     let hasEnded = false;
     const fail = (error: Error): void => {
@@ -108,8 +117,17 @@ export class UdpServer implements Upstream {
     socket.on("message", (datagram) => {
       isSilent = false;
       const reply = readReply(new Uint8Array(datagram), id, question);
-      if (reply.kind === "answer") ends.resolve({ rcode: reply.answer.rcode, answer: reply.answer });
-      else if (reply.kind === "truncated") ends.resolve({ rcode: reply.rcode, answer: null });
+      if (reply.kind === "answer") {
+        const { answer } = reply;
+        const accept = (): void => ends.resolve({ rcode: answer.rcode, answer });
+        // The index leaves OPT out of the answer, and nothing else.
+        if (!outwaits || !this.#forgeries.suspects(answer, answer.wire.length < datagram.length)) accept();
+        else
+          outwaiting ??= clock.setTimer(() => {
+            this.#forgeries.acquit();
+            accept();
+          }, OUTWAIT_MS);
+      } else if (reply.kind === "truncated") ends.resolve({ rcode: reply.rcode, answer: null });
     });
     socket.once("connect", () => {
       if (hasEnded) return;
@@ -123,6 +141,7 @@ export class UdpServer implements Upstream {
     return () => {
       hasEnded = true;
       resending?.cancel();
+      outwaiting?.cancel();
       if (isSilent) this.#book.noteFailure(address);
       this.#free(socket);
     };
@@ -140,5 +159,7 @@ export class UdpServer implements Upstream {
 interface Conversation {
   readonly message: Buffer;
   readonly question: Question;
+  /** See `Errand.outwaitsForgeries`. */
+  readonly outwaits: boolean;
   readonly ends: Ends<DatagramReply>;
 }

@@ -109,13 +109,15 @@ describe("across a restart", () => {
 rules: [{ name: others, compare: { near: near, far: far, keepNearIf: "list:near-ip", verdict: 1h } }]
 cache: { file: "${cache}", stale: false, prefetch: false }`;
 
+  const upstreams = { near, far: { servers: [far], transport: "tls" } } as const;
+
   test("the verdict goes on holding, and its age with it", async () => {
     const yaml = yamlWith(list(), join(directory(), "cache.db"));
-    const first = await siteWith({ upstreams: { near, far }, yaml });
+    const first = await siteWith({ upstreams, yaml });
     expect(await first.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
     await first.close();
     const startedWallMs = first.clock.wallMs();
-    const second = await siteWith({ upstreams: { near, far }, yaml, clock: fakeClock(startedWallMs + 3_500_000) });
+    const second = await siteWith({ upstreams, yaml, clock: fakeClock(startedWallMs + 3_500_000) });
     expect(await second.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
     expect([second.asked("near"), second.asked("far")]).toEqual([["page.example A"], []]);
     await second.clock.advance(101_000);
@@ -126,7 +128,7 @@ cache: { file: "${cache}", stale: false, prefetch: false }`;
   test("a damaged file is reported, and the server starts without it", async () => {
     const cache = join(directory(), "cache.db");
     writeFileSync(`${cache}.verdicts`, "fenliu verdicts 1 0\n[]]");
-    const site = await siteWith({ upstreams: { near, far }, yaml: yamlWith(list(), cache) });
+    const site = await siteWith({ upstreams, yaml: yamlWith(list(), cache) });
     expect(site.log.join("")).toContain("verdicts: it is damaged");
     expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
   });
@@ -142,7 +144,7 @@ cache: { prefetch: false }`;
 
   test("with the same addresses in the list keeps the verdicts, and with others ends them", async () => {
     const path = nearList();
-    const site = await siteWith({ upstreams: { near, far }, yaml: yamlWith(path) });
+    const site = await siteWith({ upstreams: { near, far: { servers: [far], transport: "tls" } }, yaml: yamlWith(path) });
     await site.ask("page.example");
     await site.until(() => site.asked("far").length === 1);
     writeFileSync(path, "# the same\n192.0.2.0-192.0.2.255\n");
