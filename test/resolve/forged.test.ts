@@ -1,0 +1,42 @@
+import { expect, test } from "vitest";
+import { siteWith } from "../site.ts";
+import { workbenchWith } from "../workbench.ts";
+import { honest } from "../zone-script.ts";
+import { behaviour } from "./comparing.ts";
+
+const yaml = "poison: [203.0.113.1]\nbogus: [203.0.113.2]\ncache: { prefetch: false }";
+
+test.each(["poison", "bogus", "partlyPoison"])(
+  "an answer of kind %s is never sent, whoever gave it, nor taken for word that the name does not exist",
+  async (cell) => {
+    const bench = await workbenchWith({ yaml, upstreams: { main: [behaviour(cell)] } });
+    const { reply, source } = await bench.ask("page.example");
+    expect({ source, rcode: reply.rcode, answers: reply.answers }).toEqual({ source: "failure", rcode: "SERVFAIL", answers: [] });
+    expect(reply.edeTexts).toEqual(["void answer: main gave an address of poison or bogus"]);
+    expect((await bench.ask("page.example")).asked).toEqual([]);
+  },
+);
+
+test.each(["failover", "fastest", "race"])("under strategy %s another member's word is taken", async (strategy) => {
+  const bench = await workbenchWith({
+    yaml,
+    upstreams: { main: [behaviour("poison"), behaviour("honest@50")] },
+    keys: `strategy: ${strategy}`,
+  });
+  expect(await bench.ask("page.example")).toMatchObject({ reply: { answers: ["192.0.2.7"] }, elapsedMs: 50 });
+});
+
+test("what was good before outlasts forged answers", async () => {
+  const bench = await workbenchWith({ yaml, upstreams: { main: [behaviour("honest")] } });
+  await bench.ask("page.example");
+  bench.follow("main", [behaviour("poison")]);
+  await bench.clock.advance(101_000);
+  expect(await bench.ask("page.example")).toMatchObject({ source: "stale", reply: { answers: ["192.0.2.7"] } });
+});
+
+test("a forged answer that is held already is not sent any more from the reload on that makes it known", async () => {
+  const site = await siteWith({ upstreams: { main: honest("page.example 100 A 203.0.113.1") } });
+  expect(await site.ask("page.example")).toMatchObject({ answers: ["203.0.113.1"] });
+  await site.reload("poison: [203.0.113.0/24]");
+  expect(await site.ask("page.example")).toMatchObject({ rcode: "SERVFAIL", answers: [] });
+});
