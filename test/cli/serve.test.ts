@@ -142,7 +142,7 @@ describe("serve and query", () => {
   test("expectations that fail, and what is not there yet, keep it from starting", async () => {
     for (const [yaml, says] of [
       ["expect: [{ name: page.example, answer: nodata }]", "expected answer nodata"],
-      ["rules: [{ name: r, answer: nodata, ecs: client }]", "ecs is not there yet"],
+      ["special: { ddr: true }", "special.ddr is not there yet"],
     ] as const) {
       const where = directory();
       writeFileSync(join(where, "fenliu.yaml"), `${yamlWith(9, yaml)}`);
@@ -177,7 +177,7 @@ const brokenFiles: Readonly<Record<string, string | Buffer>> = {
   "an address that is none": yamlWith(9, "hosts: { records: { nas.lan: 10.0.0.256 } }"),
   "a network that is none": yamlWith(9, "access: { clients: [10.0.0.0/33] }"),
   "an expectation that fails": yamlWith(9, "expect: [{ name: page.example, answer: nodata }]"),
-  "what is not there yet": yamlWith(9, "poison: [10.0.0.1]"),
+  "what is not there yet": yamlWith(9, 'cluster: { redis: "redis://127.0.0.1:6379" }'),
   "another listener": yamlWith(9).replace('dns: ["127.0.0.1:0"]', 'dns: ["127.0.0.2:0"]'),
   "a certificate that is missing": yamlWith(9).replace("cert.pem", "missing.pem"),
 };
