@@ -12,8 +12,7 @@ export function notYet(config: Config): string[] {
     { name: "cluster", used: config.cluster !== null },
     { name: "log.queries sinks", used: config.log.sinks.length > 0 },
   ];
-  const groups = config.upstreams.groups.flatMap(({ name, ecs, rebinding }) => [
-    ...(ecs === null || ecs === "strip" ? [] : [`upstreams.${name}.ecs`]),
+  const groups = config.upstreams.groups.flatMap(({ name, rebinding }) => [
     ...(rebinding === "nodata" ? [`upstreams.${name}.rebinding`] : []),
   ]);
   const keys = [...sections.filter(({ used }) => used).map(({ name }) => name), ...groups];

@@ -38,9 +38,9 @@ export function serve(
 }
 
 function sent(query: Query, client: Client, resolution: Resolution): Rendered | null {
-  const { answer, ttl, authenticated, extendedErrors } = resolution;
+  const { answer, ttl, authenticated, extendedErrors, subnetScope = 0 } = resolution;
   if (answer === null) return client.transport === "udp" ? null : refused(query, client, { code: EDE.BLOCKED, text: "" });
-  return render({ query, answer, ttl, authenticated, extendedErrors, ...carriedBy(client, query) });
+  return render({ query, answer, ttl, authenticated, extendedErrors, subnetScope, ...carriedBy(client, query) });
 }
 
 // Over its rate a client is sent to TCP, where nobody can ask under a forged address; on streams it is refused.

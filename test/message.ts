@@ -1,3 +1,5 @@
+import { addressFromText } from "../src/dns/address.ts";
+import type { ClientSubnet } from "../src/dns/edns.ts";
 import { decodeMessage, encodeMessage, type MessageEdns, type ResourceRecord } from "../src/dns/message.ts";
 import { nameText } from "../src/dns/name.ts";
 import { recordText } from "../src/dns/presentation.ts";
@@ -13,6 +15,8 @@ export interface AskOptions {
   readonly cd?: boolean;
   /** Implies EDNS. */
   readonly do?: boolean;
+  /** The subnet to ask for, such as "203.0.113.0/24" (RFC 7871). */
+  readonly subnet?: string;
   /** The UDP size to tell of in an OPT record; absent = 1232, null = no OPT. */
   readonly edns?: number | null;
 }
@@ -31,14 +35,24 @@ export function queryWire(name: string, type: string, options: AskOptions = {}):
     recursionDesired: options.rd ?? true,
     authenticData: options.ad ?? false,
     checkingDisabled: options.cd ?? false,
-    edns: edns === null ? null : ednsOf(edns, options.do ?? false),
+    edns: edns === null ? null : ednsOf(edns, options),
     questions: [{ name: nameOf(name), type: number, class: options.class ?? 1 }],
   });
   return withLetters(wire, name);
 }
 
-function ednsOf(udpPayloadOctets: number, dnssecOk: boolean): MessageEdns {
-  return { udpPayloadOctets, version: 0, dnssecOk, otherFlags: 0, options: [] };
+function ednsOf(udpPayloadOctets: number, { do: dnssecOk = false, subnet }: AskOptions): MessageEdns {
+  const options = subnet === undefined ? [] : [{ kind: "clientSubnet", subnet: subnetOf(subnet) } as const];
+  return { udpPayloadOctets, version: 0, dnssecOk, otherFlags: 0, options };
+}
+
+/** Of a network, or of an address with 0 for its prefix. */
+export function subnetOf(text: string): ClientSubnet {
+  const [address = "", prefix = ""] = text.split("/");
+  const octets = addressFromText(address);
+  if (octets === null) throw new Error(`${text} is no network`);
+  const prefixHex = Buffer.from(octets.subarray(0, Math.ceil(Number(prefix) / 8))).toString("hex");
+  return { family: octets.length === 4 ? 1 : 2, sourcePrefix: Number(prefix), scopePrefix: 0, prefixHex };
 }
 
 // Names are held in lower case; the octets of a plain one stand at the same places in its text, one further on.

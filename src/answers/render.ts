@@ -27,6 +27,8 @@ export interface Rendering {
   /** Whether AD, where set, may be passed on: the way to the upstream is encrypted (RFC 6840 §5.8). */
   readonly authenticated: boolean;
   readonly extendedErrors: readonly ExtendedError[];
+  /** What is said of the subnet that the client sent (RFC 7871 §7.2.1); absent = 0, the answer is for everybody. */
+  readonly subnetScope?: number;
   /** The longest reply the transport takes; see `replyLimit`. */
   readonly limitOctets: number;
   /** Whether the transport hides sizes only by padding: DoT and DoH. */
@@ -172,7 +174,7 @@ function fittingOpt(rendering: Rendering): Buffer {
   return optRecord({ ...rendering, extendedErrors: [] }, answer.wire.length);
 }
 
-function optRecord({ query, answer, extendedErrors, encrypted }: Rendering, precedingOctets: number): Buffer {
+function optRecord({ query, answer, extendedErrors, encrypted, subnetScope = 0 }: Rendering, precedingOctets: number): Buffer {
   if (query.edns === null) return NO_OCTETS;
   const paddingBlockOctets = replyPadding(encrypted && query.edns.padded);
   if (extendedErrors.length === 0 && paddingBlockOctets === 0 && answer.rcode < 16 && query.clientSubnet === null)
@@ -182,7 +184,7 @@ function optRecord({ query, answer, extendedErrors, encrypted }: Rendering, prec
       ...plainContent,
       extendedRcode: answer.rcode >> 4,
       dnssecOk: query.dnssecOk,
-      clientSubnet: query.clientSubnet,
+      clientSubnet: query.clientSubnet === null ? null : { ...query.clientSubnet, scopePrefix: subnetScope },
       extendedErrors,
       paddingBlockOctets,
     },

@@ -3,9 +3,9 @@ import { type CacheKey, cacheKey } from "../cache/key.ts";
 import { freshness } from "../cache/lifetime.ts";
 import type { StaleOptions } from "../cache/options.ts";
 import { shouldPrefetch } from "../cache/prefetch.ts";
-import type { Query } from "../dns/query.ts";
 import type { Question } from "../dns/question.ts";
 import type { Forward } from "../rules/decision.ts";
+import { scopeOfReply, subnetToSend } from "./client-subnet.ts";
 import { withinMs } from "./deadline.ts";
 import { fetchAnswer } from "./fetch.ts";
 import { isForged } from "./judge.ts";
@@ -17,8 +17,16 @@ import type { Resolver } from "./resolver.ts";
 
 /** Answers a question from the cache, or from the group it is sent to, or with what was good before where that fails or takes long. */
 export function forward(resolver: Resolver, asked: Asked<Forward>): Resolution | Promise<Resolution> {
+  const resolution = answered(resolver, asked);
+  if (asked.query.clientSubnet === null) return resolution;
+  const subnetScope = scopeOfReply(resolver, asked);
+  if (resolution instanceof Promise) return resolution.then((late) => ({ ...late, subnetScope }));
+  return { ...resolution, subnetScope };
+}
+
+function answered(resolver: Resolver, asked: Asked<Forward>): Resolution | Promise<Resolution> {
   const { decision } = asked;
-  const question = upstreamQuestion(asked.query);
+  const question = upstreamQuestion(resolver, asked);
   const key = cacheKey(question, decision.group);
   const held = heldAnswer(resolver, key);
   if (held === null) return fetchFor(resolver, asked, orderFor(resolver, asked, { question, key }));
@@ -51,9 +59,10 @@ function orderFor(
   return { question, key, route: decision.group, origin, clientId, limits: decision.shaping, deadlineMs };
 }
 
-/** What goes to upstreams: without the client's subnet, which is stripped unless a rule or group says otherwise. */
-function upstreamQuestion(query: Query): Question {
-  return query.clientSubnet === null ? query : { ...query, clientSubnet: null };
+/** What goes to upstreams: with no subnet, unless a rule or group says otherwise. */
+function upstreamQuestion(resolver: Resolver, asked: Asked<Forward>): Question {
+  const clientSubnet = subnetToSend(resolver, asked);
+  return clientSubnet === null && asked.query.clientSubnet === null ? asked.query : { ...asked.query, clientSubnet };
 }
 
 function isToBeRenewed(resolver: Resolver, { query, decision }: Asked<Forward>, held: Held): boolean {

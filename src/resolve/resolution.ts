@@ -22,6 +22,8 @@ export interface Resolution {
   readonly extendedErrors: readonly ExtendedError[];
   /** The servers asked on behalf of this query, or of the equal one it joined; empty where nobody was. */
   readonly attempts: readonly Attempt[];
+  /** How many bits of the subnet that the client sent the answer is for (RFC 7871 §7.2.1); absent = it is for everybody. */
+  readonly subnetScope?: number;
   /** Absent where no rule compares. */
   readonly comparison?: Comparison;
 }

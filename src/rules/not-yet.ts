@@ -16,11 +16,7 @@ export function notYet(parts: {
 
 function ruleNotYet({ name, modifiers }: RuleOptions): string[] {
   const place = `rule ${name}`;
-  return [
-    ...shapingNotYet(place, modifiers),
-    ...(modifiers.stale === undefined ? [] : [`${place}: stale is not there yet`]),
-    ...(modifiers.ecs === undefined ? [] : [`${place}: ecs is not there yet`]),
-  ];
+  return [...shapingNotYet(place, modifiers), ...(modifiers.stale === undefined ? [] : [`${place}: stale is not there yet`])];
 }
 
 function shapingNotYet(place: string, shaping: Partial<Pick<Shaping, "ipv6" | "ipv4" | "rebinding">>): string[] {

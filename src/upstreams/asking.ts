@@ -22,6 +22,8 @@ export interface AskingContext {
   readonly label: string;
   readonly attemptMs: number;
   readonly fallback: Upstream | null;
+  /** Whether the fallback may have the client's subnet as well: the two groups are set alike. */
+  readonly fallbackTakesSubnet: boolean;
   readonly clock: Clock;
 }
 
@@ -111,7 +113,8 @@ export class Asking {
     };
     this.#asks.push(asked);
     const errand = { ...this.#errand, doubtsEmpty: false, signal: this.#stop.signal, attempts: asked.attempts };
-    ask(upstream, this.#question, errand).then(
+    const question = member === null && !this.#context.fallbackTakesSubnet ? withoutSubnet(this.#question) : this.#question;
+    ask(upstream, question, errand).then(
       (ending) => this.#ended(asked, ending),
       (bug) => this.#failLoudly(asked, bug),
     );
@@ -255,6 +258,10 @@ export class Asking {
       }
     }
   }
+}
+
+function withoutSubnet(question: Question): Question {
+  return question.clientSubnet === null ? question : { ...question, clientSubnet: null };
 }
 
 function transportOf({ protocol }: ServerOptions): Attempt["transport"] {

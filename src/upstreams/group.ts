@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../clock.ts";
 import { AddressSet } from "../dns/address-set.ts";
 import type { Answer } from "../dns/answer.ts";
@@ -81,6 +82,7 @@ export class Group implements Upstream {
         label: this.label,
         attemptMs: this.options.attemptMs,
         fallback: this.#fallback,
+        fallbackTakesSubnet: isDeepStrictEqual(this.options.ecs, this.#fallback?.options.ecs ?? null),
         clock: this.#context.clock,
       },
       question,

@@ -30,7 +30,6 @@ test("what is not there yet is named, with its place", () => {
     "special.ddr",
     "rule many: rebinding: nodata",
     "rule many: stale",
-    "rule many: ecs",
   ]);
 });
 
