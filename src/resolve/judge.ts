@@ -1,8 +1,11 @@
 import type { AddressSet } from "../dns/address-set.ts";
-import { type Answer, addressesOf, outcomeOf } from "../dns/answer.ts";
+import { type Answer, addressesOf, outcomeOf, recordsOf } from "../dns/answer.ts";
 import type { ExtendedError } from "../dns/edns.ts";
+import { svcParams } from "../dns/svcb.ts";
+import { SVC_KEY } from "../dns/svcb-values.ts";
 import { EDE } from "../dns/types.ts";
 import { unreachable } from "../unreachable.ts";
+import { BINDING_TYPES } from "./bindings.ts";
 import type { Resolution } from "./resolution.ts";
 
 /** What the near group's word on a name comes to. All but `kept` speak for the far side. */
@@ -51,9 +54,25 @@ export function judgeAnswer(answer: Answer, sets: { readonly near: AddressSet; r
   }
 }
 
-/** Whether an answer carries an address that only liars give. */
+/** Whether an answer carries an address that only liars give, be it as a hint. */
 export function isForged(answer: Answer, forged: AddressSet): boolean {
-  return forged.size > 0 && addressesOf(answer).some((address) => forged.has(address));
+  if (forged.size === 0) return false;
+  return [...addressesOf(answer), ...hintsOf(answer)].some((address) => forged.has(address));
+}
+
+/** The addresses that SVCB and HTTPS records hint at; none where another type was asked. */
+function hintsOf(answer: Answer): Uint8Array[] {
+  if (!BINDING_TYPES.has(answer.type)) return [];
+  const bindings = recordsOf(answer).filter(({ type }) => BINDING_TYPES.has(type));
+  const params = bindings.flatMap((place) => svcParams(answer.wire, place) ?? []);
+  return params.flatMap(({ key, start, end }) => {
+    const octets = key === SVC_KEY.IPV4HINT ? 4 : key === SVC_KEY.IPV6HINT ? 16 : 0;
+    if (octets === 0) return [];
+    const count = Math.floor((end - start) / octets);
+    return Array.from({ length: count }, (_, index) =>
+      answer.wire.subarray(start + index * octets, start + (index + 1) * octets),
+    );
+  });
 }
 
 /** Goes with the SERVFAIL that stands for a forged answer, and tells it from other failures as long as it is held. */
