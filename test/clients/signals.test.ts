@@ -126,7 +126,7 @@ ${more}${QUIET}`;
     ["that is no YAML", "listen: [", /fenliu\.yaml:\d+:\d+/],
     ["with an unknown key", "upstrems: {}", /unknown key `upstrems`[\s\S]*fix: write `upstreams`/],
     ["with a broken expectation", config("10.0.0.7", "expect: [{ name: ads.example, answer: nodata }]"), /ads\.example/],
-    ["that asks for what is not there yet", config("10.0.0.7", 'poison: ["192.0.2.1"]'), /poison/],
+    ["that asks for what is not there yet", config("10.0.0.7", 'cluster: { redis: "redis://127.0.0.1:6379" }'), /cluster/],
     ["with other listeners", config("10.0.0.7").replace("127.0.0.1:0", "127.0.0.2:0"), /restart/],
   ])("a file %s is reported and changes nothing", async (_kind, text, says) => {
     const { write, reload, hears } = await running(ownScene());
