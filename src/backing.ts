@@ -1,4 +1,4 @@
-import { createHash, randomInt } from "node:crypto";
+import { randomInt } from "node:crypto";
 import { AnswerCache } from "./cache/answer-cache.ts";
 import { loadCache, saveCache } from "./cache/cache-file.ts";
 import type { Limits } from "./cache/lifetime.ts";
@@ -65,9 +65,7 @@ export async function openBacking(config: Config, { clock, ca, log, resolvConf }
   });
   const verdicts = new Verdicts();
   const saving: Keeper[] = [];
-  for (const kept of cacheOptions.file === null
-    ? []
-    : keptAt(cacheOptions.file, { cache, verdicts, clock, limits, origin: originOf(config) }))
+  for (const kept of cacheOptions.file === null ? [] : keptAt(cacheOptions.file, { cache, verdicts, clock, limits }))
     saving.push(await Keeper.open(kept, { clock, log }));
   return { groups, bootstrap, cache, rechecks, verdicts, flights: new Flights(MAX_FLIGHTS), saving };
 }
@@ -77,24 +75,13 @@ interface Keepable {
   readonly verdicts: Verdicts;
   readonly clock: Clock;
   readonly limits: Limits;
-  readonly origin: string;
-}
-
-/** Changes with the servers that the answers come from. */
-function originOf({ upstreams }: Config): string {
-  return createHash("sha256").update(JSON.stringify(upstreams.groups)).digest("hex").slice(0, 16);
 }
 
 /** The answers lie in the file itself, the verdicts beside it. */
-function keptAt(path: string, { cache, verdicts, clock, limits, origin }: Keepable): Kept[] {
+function keptAt(path: string, { cache, verdicts, clock, limits }: Keepable): Kept[] {
   const verdictPath = `${path}.verdicts`;
   return [
-    {
-      name: "cache",
-      path,
-      load: () => loadCache(cache, path, { clock, limits, origin }),
-      save: () => saveCache(cache, path, origin),
-    },
+    { name: "cache", path, load: () => loadCache(cache, path, { clock, limits }), save: () => saveCache(cache, path) },
     {
       name: "verdicts",
       path: verdictPath,

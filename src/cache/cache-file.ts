@@ -13,15 +13,15 @@ import type { Limits } from "./lifetime.ts";
 /**
  * Writes the positive answers to a file, for the next start. Volatile ones and those made here are left out, and negatives live
  * too short to be worth it. The file is written beside its place and then moved there, so it is whole or the one before.
- * One save at a time. `origin` says whose answers they are; see `LoadOptions`.
+ * One save at a time.
  * @returns how many answers are in it.
  * @throws the system's error where the file cannot be written.
  */
-export async function saveCache(cache: AnswerCache, path: string, origin = ""): Promise<number> {
+export async function saveCache(cache: AnswerCache, path: string): Promise<number> {
   const besidePath = `${path}.new`;
   await mkdir(dirname(path), { recursive: true });
   try {
-    const count = await writeFile(besidePath, cache, header(origin));
+    const count = await writeFile(besidePath, cache);
     await rename(besidePath, path);
     return count;
   } catch (error) {
@@ -43,8 +43,6 @@ export interface LoadOptions {
   /** Those of section `answers`: they say which answers still have a use. */
   readonly limits: Limits;
   readonly clock: Clock;
-  /** A word without spaces for the upstreams in use: answers that others gave are not taken up under the names of their groups. */
-  readonly origin?: string;
 }
 
 /**
@@ -55,15 +53,12 @@ export async function loadCache(cache: AnswerCache, path: string, options: LoadO
   const file = await readWhole(path);
   if (typeof file === "string") return { restored: 0, dropped: 0, problem: file };
   if (file === null) return { restored: 0, dropped: 0, problem: null };
-  if (!file.subarray(0, FORMAT.length).equals(FORMAT)) {
+  if (!file.subarray(0, HEADER.length).equals(HEADER)) {
     return { restored: 0, dropped: 0, problem: "it is not a cache file of this version" };
   }
-  const expected = header(options.origin ?? "");
-  if (!file.subarray(0, expected.length).equals(expected))
-    return { restored: 0, dropped: 0, problem: "it holds answers of other upstreams" };
   let restored = 0;
   let dropped = 0;
-  for (let start = expected.length; start < file.length; ) {
+  for (let start = HEADER.length; start < file.length; ) {
     const record = readRecord(file, start);
     if (record === null) return { restored, dropped, problem: `it is damaged at octet ${start}` };
     start = record.end;
@@ -74,12 +69,8 @@ export async function loadCache(cache: AnswerCache, path: string, options: LoadO
   return { restored, dropped, problem: null };
 }
 
-/** The format: a line that begins so and ends in the origin, then records. The number goes up whenever the format or that of a key changes. */
-const FORMAT = Buffer.from("fenliu answers 2 ");
-
-function header(origin: string): Buffer {
-  return Buffer.from(`${FORMAT.toString()}${origin}\n`);
-}
+/** The format: this line, then records. The number goes up whenever the format or that of a key changes. */
+const HEADER = Buffer.from("fenliu answers 1\n");
 
 /** Of a record: CRC-32 of all that follows, when the answer came (wall clock, ms), octets of the key in UTF-8, octets of the message. */
 const RECORD = { checksumAt: 0, storedAt: 4, keyLengthAt: 12, wireLengthAt: 14, keyAt: 18 } as const;
@@ -91,11 +82,11 @@ const RECORDS_PER_TURN = 500;
 /** Larger than any sensible cache. */
 const MAX_FILE_BYTES = 1024 ** 3;
 
-async function writeFile(path: string, cache: AnswerCache, head: Buffer): Promise<number> {
+async function writeFile(path: string, cache: AnswerCache): Promise<number> {
   // Only for its owner: it tells what was looked up here.
   const file = await open(path, "w", 0o600);
   try {
-    const count = await writeRecords(file, cache, head);
+    const count = await writeRecords(file, cache);
     await file.sync();
     return count;
   } finally {
@@ -103,10 +94,10 @@ async function writeFile(path: string, cache: AnswerCache, head: Buffer): Promis
   }
 }
 
-async function writeRecords(file: FileHandle, cache: AnswerCache, head: Buffer): Promise<number> {
+async function writeRecords(file: FileHandle, cache: AnswerCache): Promise<number> {
   let count = 0;
-  let chunks: Uint8Array[] = [head];
-  let bytes = head.length;
+  let chunks: Uint8Array[] = [HEADER];
+  let bytes = HEADER.length;
   for (const entry of cache.entries()) {
     if (!isWorthKeeping(entry)) continue;
     const record = encodeRecord(entry);

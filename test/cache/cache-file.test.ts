@@ -83,22 +83,6 @@ describe("the cache file", () => {
     expect(await loadCache(newCache(clock), path, { limits, clock })).toEqual({ restored: 0, dropped: 0, problem: null });
   });
 
-  test("of answers that other upstreams gave is left alone", async () => {
-    const clock = fakeClock();
-    const cache = newCache(clock);
-    cache.put(key("page.example"), positive("page.example"), { limits });
-    await saveCache(cache, path, "before");
-    expect(await loadCache(newCache(clock), path, { limits, clock, origin: "after" })).toEqual({
-      restored: 0,
-      dropped: 0,
-      problem: "it holds answers of other upstreams",
-    });
-    expect(await loadCache(newCache(clock), path, { limits, clock, origin: "before" })).toMatchObject({
-      restored: 1,
-      problem: null,
-    });
-  });
-
   test("of another version, or not a file, is told and not read", async () => {
     const clock = fakeClock();
     await mkdir(path, { recursive: true });
