@@ -12,9 +12,6 @@ export function notYet(config: Config): string[] {
     { name: "cluster", used: config.cluster !== null },
     { name: "log.queries sinks", used: config.log.sinks.length > 0 },
   ];
-  const groups = config.upstreams.groups.flatMap(({ name, rebinding }) => [
-    ...(rebinding === "nodata" ? [`upstreams.${name}.rebinding`] : []),
-  ]);
-  const keys = [...sections.filter(({ used }) => used).map(({ name }) => name), ...groups];
-  return [...keys.map((key) => `${key} is not there yet`), ...notYetInRules(config)];
+  const missing = sections.filter(({ used }) => used).map(({ name }) => `${name} is not there yet`);
+  return [...missing, ...notYetInRules(config)];
 }

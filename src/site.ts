@@ -7,6 +7,7 @@ import { type Decisions, expectationFaults, openDecisions } from "./decisions.ts
 import { AddressSet } from "./dns/address-set.ts";
 import { copiesOf } from "./list-keeper.ts";
 import { notYet } from "./not-yet.ts";
+import { FAKE_IP_RANGES } from "./resolve/rebinding.ts";
 import type { Resolver } from "./resolve/resolver.ts";
 import { neverProblems, ruleProblems } from "./rules/problems.ts";
 
@@ -81,9 +82,6 @@ export async function closeSite(site: Site, next: Site | null): Promise<void> {
   if (site.backing === next?.backing) return;
   await closeBacking(site.backing);
 }
-
-/** Addresses that proxies make up for names; what they stand for changes from minute to minute. */
-const FAKE_IP_RANGES = ["198.18.0.0/15", "fc00::/18"];
 
 function sharesBacking(next: Config, current: Config): boolean {
   return isDeepStrictEqual(next.upstreams, current.upstreams) && isDeepStrictEqual(next.cache, current.cache);

@@ -15,6 +15,8 @@ export interface BindingTerms {
   readonly strips: readonly HttpsStrip[];
   /** Whether this client would get the addresses of that name from the same route: else a hint would lead where A or AAAA does not. */
   readonly hintsFor: (target: Name) => { readonly ipv4: boolean; readonly ipv6: boolean };
+  /** Whether a hint may have this address, of 4 or 16 octets, else it goes as a whole; absent = any. */
+  readonly allows?: (address: Uint8Array) => boolean;
 }
 
 /**
@@ -88,20 +90,21 @@ function paramWire({ key, value }: SvcParam): Buffer {
 interface ParamTerms {
   readonly strips: readonly HttpsStrip[];
   readonly hints: { readonly ipv4: boolean; readonly ipv6: boolean };
+  readonly allows: NonNullable<BindingTerms["allows"]>;
 }
 
 // A target of "." is the owner itself (RFC 9460 §2.5).
-function paramTerms({ strips, hintsFor }: BindingTerms, owner: Name, target: Name): ParamTerms {
-  return { strips, hints: hintsFor(target === ROOT ? owner : target) };
+function paramTerms({ strips, hintsFor, allows = () => true }: BindingTerms, owner: Name, target: Name): ParamTerms {
+  return { strips, allows, hints: hintsFor(target === ROOT ? owner : target) };
 }
 
 /** @returns the same array where all of it stays. */
 function editParams(params: readonly SvcParam[], terms: ParamTerms, edits: Set<BindingEdit>): readonly SvcParam[] {
   const dropped = new Set<number>();
-  for (const { key } of params) {
-    const edit = strippedBy(key, terms);
+  for (const param of params) {
+    const edit = strippedBy(param, terms);
     if (edit === null) continue;
-    dropped.add(key);
+    dropped.add(param.key);
     edits.add(edit);
   }
   const alpn = params.find(({ key }) => key === SVC_KEY.ALPN)?.value ?? null;
@@ -119,19 +122,26 @@ function editParams(params: readonly SvcParam[], terms: ParamTerms, edits: Set<B
 }
 
 /** Why a parameter has to go as a whole; null where it stays. */
-function strippedBy(key: number, { strips, hints }: ParamTerms): BindingEdit | null {
+function strippedBy({ key, value }: SvcParam, { strips, hints, allows }: ParamTerms): BindingEdit | null {
   switch (key) {
     case SVC_KEY.ECH:
       return strips.includes("strip-ech") ? "strip-ech" : null;
     case SVC_KEY.IPV4HINT:
       if (strips.includes("strip-hints")) return "strip-hints";
-      return hints.ipv4 ? null : "strip-ipv4hint";
+      return hints.ipv4 && addressesIn(value, 4).every(allows) ? null : "strip-ipv4hint";
     case SVC_KEY.IPV6HINT:
       if (strips.includes("strip-hints")) return "strip-hints";
-      return hints.ipv6 && !strips.includes("strip-ipv6hint") ? null : "strip-ipv6hint";
+      return hints.ipv6 && !strips.includes("strip-ipv6hint") && addressesIn(value, 16).every(allows) ? null : "strip-ipv6hint";
     default:
       return null;
   }
+}
+
+/** The addresses of a hint (RFC 9460 §7.3); octets left over are none. */
+function addressesIn(value: Uint8Array, octets: number): Uint8Array[] {
+  return Array.from({ length: Math.floor(value.length / octets) }, (_, index) =>
+    value.subarray(index * octets, (index + 1) * octets),
+  );
 }
 
 /** The alpn-ids without HTTP/3 and its drafts (`h3`, `h3-29`); the same octets where there was none. */

@@ -2,6 +2,7 @@ import { editBindings } from "../answers/service-bindings.ts";
 import type { Name } from "../dns/name.ts";
 import { TYPE } from "../dns/types.ts";
 import type { Compare, Forward } from "../rules/decision.ts";
+import { guards, isAtHome } from "./rebinding.ts";
 import type { Resolution } from "./resolution.ts";
 import type { Asked } from "./resolve.ts";
 import type { Resolver } from "./resolver.ts";
@@ -20,6 +21,7 @@ export function withBindingsEdited(resolver: Resolver, asked: Asked<Forward>, re
       ipv4: comesAlike(resolver, asked, { name: target, type: TYPE.A }),
       ipv6: comesAlike(resolver, asked, { name: target, type: TYPE.AAAA }),
     }),
+    allows: guards(resolver, asked, asked.decision.group) ? (address) => !isAtHome(address) : () => true,
   });
   if (edits.length === 0) return resolution;
   return { ...resolution, answer, authenticated: false, action: `type${asked.query.type}:${edits.join(",")}` };

@@ -11,6 +11,7 @@ import { compare } from "./compare.ts";
 import { choose, type Preference, preferenceFor, queryOfType } from "./families.ts";
 import { forward } from "./forward.ts";
 import { localAnswer } from "./local-answer.ts";
+import { withoutRebinding } from "./rebinding.ts";
 import type { Resolution } from "./resolution.ts";
 import type { Resolver } from "./resolver.ts";
 
@@ -80,7 +81,11 @@ function preferring(
 }
 
 function sent(resolver: Resolver, { decision, ...rest }: Asked<Forward | Compare>): Resolution | Promise<Resolution> {
-  return decision.kind === "forward" ? forwarded(resolver, { ...rest, decision }) : compared(resolver, { ...rest, decision });
+  const asked = { ...rest, decision };
+  const resolution =
+    decision.kind === "forward" ? forwarded(resolver, { ...rest, decision }) : compared(resolver, { ...rest, decision });
+  if (resolution instanceof Promise) return resolution.then((late) => withoutRebinding(resolver, asked, late));
+  return withoutRebinding(resolver, asked, resolution);
 }
 
 function forwarded(resolver: Resolver, asked: Asked<Forward>): Resolution | Promise<Resolution> {

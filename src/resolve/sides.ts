@@ -8,8 +8,8 @@ import type { Side } from "./verdicts.ts";
 
 /** The same question, sent to one side of a comparison. */
 export function towards(asked: Asked<Compare>, side: Side): Asked<Forward> {
-  const { compare, rule, match, shaping, stale, ecs, log } = asked.decision;
-  return { ...asked, decision: { kind: "forward", group: compare[side], rule, match, shaping, stale, ecs, log } };
+  const { compare, rule, match, shaping, stale, ecs, rebinding, log } = asked.decision;
+  return { ...asked, decision: { kind: "forward", group: compare[side], rule, match, shaping, stale, ecs, rebinding, log } };
 }
 
 /** A resolution that began after its query came: what takes longer than the query has is a failure. */

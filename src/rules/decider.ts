@@ -82,6 +82,11 @@ export class Decider {
     return this.#hosts.isAncestor(name) || this.#hosts.lookup(name) !== null || this.#hosts.pointer(name) !== null;
   }
 
+  /** Whether the name lies in a special zone: what it stands for is at home, wherever a rule sends it. */
+  isSpecial(name: Name): boolean {
+    return this.#zones.find(name, TYPE.A) !== null;
+  }
+
   #walk(asked: Asked, asker: Asker, steps: Step[] | null): Decision {
     // Hosts and special names are of class IN; the rules hold for any.
     if (asked.class !== CLASS.IN) return this.#byRules({ asked, asker, zone: null, steps });

@@ -1,4 +1,4 @@
-import type { Shaping } from "../answers/options.ts";
+import type { Rebinding, Shaping } from "../answers/options.ts";
 import type { Name } from "../dns/name.ts";
 import type { EcsMode } from "../upstreams/options.ts";
 import type { CompareOptions } from "./options.ts";
@@ -27,6 +27,8 @@ interface Decided {
   readonly stale: boolean;
   /** null = left to the group. */
   readonly ecs: EcsMode | null;
+  /** What a rule says; null = left to the group, and after it to section `answers`, as `shaping` has it. */
+  readonly rebinding: Rebinding | null;
   /** Whether the query may be recorded in the query log. */
   readonly log: boolean;
 }

@@ -11,18 +11,18 @@ export interface Ground {
 }
 
 export function forward(group: string, { rule, match, settings }: Ground): Forward {
-  const { shaping, stale, ecs, log } = settings;
-  return { kind: "forward", group, rule, match, shaping, stale, ecs, log };
+  const { shaping, stale, ecs, rebinding, log } = settings;
+  return { kind: "forward", group, rule, match, shaping, stale, ecs, rebinding, log };
 }
 
 export function compare(options: CompareOptions, { rule, match, settings }: Ground): Compare {
-  const { shaping, stale, ecs, log } = settings;
-  return { kind: "compare", compare: options, rule, match, shaping, stale, ecs, log };
+  const { shaping, stale, ecs, rebinding, log } = settings;
+  return { kind: "compare", compare: options, rule, match, shaping, stale, ecs, rebinding, log };
 }
 
 export function drop({ rule, match, settings }: Ground): Drop {
-  const { shaping, stale, ecs, log } = settings;
-  return { kind: "drop", action: "block", rule, match, shaping, stale, ecs, log };
+  const { shaping, stale, ecs, rebinding, log } = settings;
+  return { kind: "drop", action: "block", rule, match, shaping, stale, ecs, rebinding, log };
 }
 
 export function reply(
@@ -30,6 +30,6 @@ export function reply(
   { source, action }: Pick<Reply, "source" | "action">,
   { rule, match, settings }: Ground,
 ): Reply {
-  const { shaping, stale, ecs, log } = settings;
-  return { kind: "reply", source, action, answer, rule, match, shaping, stale, ecs, log };
+  const { shaping, stale, ecs, rebinding, log } = settings;
+  return { kind: "reply", source, action, answer, rule, match, shaping, stale, ecs, rebinding, log };
 }

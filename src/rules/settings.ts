@@ -1,4 +1,4 @@
-import type { NegativeLimits, Shaping, TtlLimits } from "../answers/options.ts";
+import type { NegativeLimits, Rebinding, Shaping, TtlLimits } from "../answers/options.ts";
 import type { EcsMode } from "../upstreams/options.ts";
 import type { RuleModifiers } from "./options.ts";
 
@@ -13,6 +13,7 @@ export class Settings {
   readonly shaping: Shaping;
   readonly stale: boolean;
   readonly ecs: EcsMode | null;
+  readonly rebinding: Rebinding | null;
   readonly log: boolean;
   readonly #answers: Shaping;
   readonly #merged: RuleModifiers;
@@ -26,6 +27,7 @@ export class Settings {
     this.shaping = shapingOf(answers, merged);
     this.stale = merged.stale ?? true;
     this.ecs = merged.ecs ?? null;
+    this.rebinding = merged.rebinding ?? null;
     this.log = merged.log ?? true;
   }
 
