@@ -1,5 +1,4 @@
 import type { Config } from "./config/config.ts";
-import { notYet as notYetInRules } from "./rules/not-yet.ts";
 
 /**
  * What the configuration asks for by name and this version cannot do, one sentence each. Better a server that says so at its start than
@@ -10,8 +9,8 @@ export function notYet(config: Config): string[] {
     { name: "ddns", used: config.ddns.tokens.length > 0 },
     { name: "routeros", used: config.routeros !== null },
     { name: "cluster", used: config.cluster !== null },
-    { name: "log.queries sinks", used: config.log.sinks.length > 0 },
+    { name: "log.sinks", used: config.log.sinks.length > 0 },
+    { name: "special.ddr", used: config.special.ddr },
   ];
-  const missing = sections.filter(({ used }) => used).map(({ name }) => `${name} is not there yet`);
-  return [...missing, ...notYetInRules(config)];
+  return sections.filter(({ used }) => used).map(({ name }) => `${name} is not there yet`);
 }

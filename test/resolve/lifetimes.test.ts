@@ -172,6 +172,15 @@ describe("stale answers (RFC 8767)", () => {
     expect(site.asked()).toHaveLength(3);
   });
 
+  test("are not given where a rule says `stale: false`", async () => {
+    const yaml = "rules: [{ name: strict, domains: [page.example], stale: false }]";
+    const site = await siteWith({ upstreams: { main: page }, yaml });
+    await site.ask("page.example");
+    await site.clock.advance(101_000);
+    site.server().follow(refusing);
+    expect(await site.ask("page.example")).toMatchObject({ rcode: "SERVFAIL", answers: [] });
+  });
+
   test("end after `stale.keep`", async () => {
     const site = await siteWith({ upstreams: { main: page }, yaml: "cache: { file: null, stale: { keep: 1m } }" });
     await site.ask("page.example");

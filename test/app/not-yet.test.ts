@@ -1,0 +1,21 @@
+import { expect, test } from "vitest";
+import { parseConfig } from "../../src/config/load.ts";
+import { notYet } from "../../src/not-yet.ts";
+
+function missing(yaml: string): readonly string[] {
+  const result = parseConfig(yaml, null);
+  if (result.kind === "invalid") throw new Error(result.problems.map(({ message }) => message).join("\n"));
+  return notYet(result.config);
+}
+
+test("the defaults ask for nothing that is missing", () => {
+  expect(missing("")).toEqual([]);
+});
+
+test("what is not there yet is named", () => {
+  expect(missing("special: { ddr: true }")).toEqual(["special.ddr is not there yet"]);
+  expect(missing('cluster: { redis: "redis://127.0.0.1:6379" }\nddns: { tokens: [secret-token] }')).toEqual([
+    "ddns is not there yet",
+    "cluster is not there yet",
+  ]);
+});
