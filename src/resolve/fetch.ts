@@ -23,7 +23,10 @@ export function fetchAnswer(resolver: Resolver, order: Order): Promise<Fetched> 
   if (order.origin !== null && group.bars(order.origin)) return ask(resolver, order, group);
   if (group.leaks.reason(order.question, askerOf(order)) !== null) return ask(resolver, order, group);
   const joined = resolver.flights.join(order.key, () => ask(resolver, order, group));
-  return joined ?? Promise.resolve(failedBy(order, "exhausted", "too many questions are under way"));
+  return (
+    joined ??
+    Promise.resolve(failedBy(order, new UpstreamError("exhausted", order.route, "too many questions are under way"), []))
+  );
 }
 
 async function ask(resolver: Resolver, order: Order, group: Group): Promise<Fetched> {
@@ -47,7 +50,7 @@ async function ask(resolver: Resolver, order: Order, group: Group): Promise<Fetc
     return keep(resolver, order, { kind: "answered", ...believed, attempts });
   } catch (error) {
     if (!(error instanceof UpstreamError)) throw error;
-    const result = { ...failedBy(order, error.failure, error.message), attempts };
+    const result = failedBy(order, error, attempts);
     // Neither a loop nor a refusal of ours says anything about the name, and others may ask the same by right.
     return error.failure === "barred" || error.failure === "forbidden" ? result : keep(resolver, order, result);
   } finally {
@@ -81,10 +84,18 @@ function refusedBy(order: Order, answer: Answer): Fetched {
   return failed(order, "rcode", said ?? [{ code: EDE.NO_REACHABLE_AUTHORITY, text }]);
 }
 
-function failedBy(order: Order, failure: UpstreamFailure, text: string): Fetched {
-  if (failure === "forbidden") return failed(order, failure, [{ code: EDE.OTHER, text }]);
-  const silent = failure === "timeout" || failure === "aborted" || failure === "exhausted";
-  return failed(order, failure, [{ code: silent ? EDE.NO_REACHABLE_AUTHORITY : EDE.NETWORK_ERROR, text }]);
+function failedBy(order: Order, { failure, message: text }: UpstreamError, attempts: readonly Attempt[]): Fetched {
+  return { ...failed(order, failure, [{ code: codeOf(failure, attempts), text }]), attempts };
+}
+
+/** Ways to fail that are the network's or the configuration's, rather than a server's silence. */
+const NETWORK_FAILURES: ReadonlySet<UpstreamFailure | null> = new Set(["refused", "network", "tls", "proxy", "bootstrap"]);
+
+/** RFC 8914 §4.23, §4.24: 23 where every server asked could not so much as be reached, 22 for all else that brought no answer. */
+function codeOf(failure: UpstreamFailure, attempts: readonly Attempt[]): number {
+  if (failure === "forbidden") return EDE.OTHER;
+  const isUnreachable = attempts.length > 0 && attempts.every((attempt) => NETWORK_FAILURES.has(attempt.failure));
+  return isUnreachable ? EDE.NETWORK_ERROR : EDE.NO_REACHABLE_AUTHORITY;
 }
 
 function failed(
