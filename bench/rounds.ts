@@ -23,7 +23,8 @@ const RUN_IN_SECONDS = 2;
 
 /**
  * Measures every server under every load, round by round: within a round the servers follow each other directly, each round beginning with
- * another one, so that whatever else the machine does meanwhile hits all alike.
+ * another one, so that whatever else the machine does meanwhile hits all alike. A server that answers nothing any more keeps the samples it has
+ * and is left out from then on.
  */
 export async function measureRounds(scene: Scene, asker: LoadGenerator, options: RoundsOptions): Promise<readonly Sample[]> {
   const { loads, rounds, secondsEach, progress } = options;
@@ -34,12 +35,15 @@ export async function measureRounds(scene: Scene, asker: LoadGenerator, options:
     }
   }
   const samples: Sample[] = [];
+  const fallen = new Set<Contestant>();
   for (let round = 0; round < rounds; round++) {
     for (const load of loads) {
       for (const { contestant, target } of rotated(scene.over(load.transport), round)) {
+        if (fallen.has(contestant)) continue;
         progress(`round ${round + 1} of ${rounds}: ${contestant.peer.name} over ${load.transport}`);
         const measured = await measure(asker, { contestant, target }, { perSecond: load.perSecond, seconds: secondsEach });
-        samples.push({ round, server: contestant.peer.name, load, ...measured });
+        if (measured !== null) samples.push({ round, server: contestant.peer.name, load, ...measured });
+        else fallen.add(contestant);
       }
     }
   }
@@ -50,13 +54,13 @@ async function measure(
   asker: LoadGenerator,
   { contestant, target }: { readonly contestant: Contestant; readonly target: Target },
   { perSecond, seconds }: { readonly perSecond: number | null; readonly seconds: number },
-): Promise<Outcome & Pick<Sample, "cpuMicrosPerQuery">> {
+): Promise<(Outcome & Pick<Sample, "cpuMicrosPerQuery">) | null> {
   const { pid } = contestant.running.child;
   if (pid === undefined) throw new Error(`${contestant.peer.name} does not run`);
   const before = cpuNanoseconds(pid);
   const outcome = await asker.ask(target, perSecond, seconds);
+  if (!(outcome.answered > 0)) return null;
   const usedMicros = (cpuNanoseconds(pid) - before) / 1000;
-  if (!(outcome.answered > 0)) throw new Error(`${contestant.peer.name} answered nothing over ${target.transport}`);
   return { ...outcome, cpuMicrosPerQuery: usedMicros / outcome.answered };
 }
 
