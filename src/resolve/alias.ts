@@ -4,8 +4,9 @@ import { type Answer, indexAnswer, outcomeOf } from "../dns/answer.ts";
 import { decodeMessage, encodeMessage, type Message } from "../dns/message.ts";
 import { type Name, nameWire } from "../dns/name.ts";
 import type { Query } from "../dns/query.ts";
-import { EDE, RCODE, TYPE } from "../dns/types.ts";
+import { EDE, TYPE } from "../dns/types.ts";
 import type { LocalAnswer, Reply } from "../rules/decision.ts";
+import { unanswerable } from "./outcomes.ts";
 import type { Resolution } from "./resolution.ts";
 
 /** How many aliases of the hosts table are followed, one after the other; more of them are taken for a circle. */
@@ -31,7 +32,8 @@ export function aliased(
   if (outcomeOf(target.answer) === "failure")
     return { ...common, answer: bareAnswer(query, target.answer.rcode), ttl: { kind: "failure" } };
   const answer = withAlias(query, alias, target);
-  if (answer === null) return unanswerable(asked, "with the alias before it the answer is no message any more");
+  if (answer === null)
+    return unanswerable(asked, { code: EDE.OTHER, text: "with the alias before it the answer is no message any more" });
   // A stale target makes the whole stale: nobody may keep it for its TTLs.
   const ttl = target.ttl.kind === "stale" ? target.ttl : ({ kind: "keep" } as const);
   return { ...common, source: "hosts", answer, ttl };
@@ -39,20 +41,7 @@ export function aliased(
 
 /** The hosts table's aliases lead in a circle, or nearly. */
 export function tooManyAliases(query: Query, decision: Reply): Resolution {
-  return unanswerable({ query, decision }, `more than ${MAX_ALIASES} aliases in the hosts table`);
-}
-
-function unanswerable({ query, decision }: { readonly query: Query; readonly decision: Reply }, text: string): Resolution {
-  return {
-    decision,
-    source: "failure",
-    action: "none",
-    answer: bareAnswer(query, RCODE.SERVFAIL),
-    ttl: { kind: "failure" },
-    authenticated: false,
-    extendedErrors: [{ code: EDE.OTHER, text }],
-    attempts: [],
-  };
+  return unanswerable({ query, decision }, { code: EDE.OTHER, text: `more than ${MAX_ALIASES} aliases in the hosts table` });
 }
 
 /** null where the target's answer leaves no room for the alias, or takes more work to read than one message is worth. */

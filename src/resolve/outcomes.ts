@@ -4,6 +4,7 @@ import type { Held } from "../cache/held.ts";
 import { ageSeconds, lifetimeSeconds } from "../cache/lifetime.ts";
 import type { StaleOptions } from "../cache/options.ts";
 import { type Answer, outcomeOf } from "../dns/answer.ts";
+import type { ExtendedError } from "../dns/edns.ts";
 import { EDE, RCODE } from "../dns/types.ts";
 import type { Forward } from "../rules/decision.ts";
 import { unreachable } from "../unreachable.ts";
@@ -89,7 +90,12 @@ export function looped({ decider, cache }: Resolver, { query, decision }: Asked<
 }
 
 /** Nothing came for a question that began after its query had waited for something else. */
-export function outOfTime({ query, decision }: Pick<Asked, "query" | "decision">): Resolution {
+export function outOfTime(asked: Pick<Asked, "query" | "decision">): Resolution {
+  return unanswerable(asked, { code: EDE.NO_REACHABLE_AUTHORITY, text: "no answer in time" });
+}
+
+/** SERVFAIL for a query that nobody was asked about. */
+export function unanswerable({ query, decision }: Pick<Asked, "query" | "decision">, extendedError: ExtendedError): Resolution {
   return {
     decision,
     source: "failure",
@@ -97,7 +103,7 @@ export function outOfTime({ query, decision }: Pick<Asked, "query" | "decision">
     answer: bareAnswer(query, RCODE.SERVFAIL),
     ttl: { kind: "failure" },
     authenticated: false,
-    extendedErrors: [{ code: EDE.NO_REACHABLE_AUTHORITY, text: "no answer in time" }],
+    extendedErrors: [extendedError],
     attempts: [],
   };
 }
