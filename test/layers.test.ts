@@ -40,6 +40,8 @@ const breaches: readonly (readonly [string, string])[] = [
   ["src/admin/planted.ts", "../resolve/planted.ts"],
   ["src/config/planted.ts", "../rules/planted.ts"],
   ["src/upstreams/planted.ts", "../app.ts"],
+  ["src/admin/planted.ts", "../control/planted.ts"],
+  ["src/config/planted.ts", "../control/planted.ts"],
 ];
 
 test.each(breaches)("the linter refuses in %s an import of %s", (file, specifier) => {

@@ -1,0 +1,76 @@
+import type { HttpVersion, Transport } from "../client.ts";
+import type { TraceStep } from "./trace.ts";
+
+/**
+ * One query as the log keeps it and the API shows it: flat, JSON as it stands, the same keys in every record. There is one for every
+ * message that a client sent and a header could be read of, however it ended.
+ */
+export interface QueryRecord {
+  /**
+   * Unique and rising: milliseconds since 1970 times 1024 plus a counter, so that newest first is highest first. Stays below 2^53 until
+   * the year 2248.
+   */
+  readonly id: number;
+  /** When it came, in UTC: `2026-11-21T21:03:11.482Z`. */
+  readonly time: string;
+  /** As `log.queries.clients` allows: the address, its /24 or /48, or empty. */
+  readonly client: string;
+  /** The id in the DoH path; null = none. */
+  readonly clientId: string | null;
+  readonly transport: Transport;
+  /** null but for DoH. */
+  readonly http: HttpVersion | null;
+  /** Of the HTTP request; null but for DoH. */
+  readonly method: "GET" | "POST" | null;
+  /** In presentation form, lower case, without the final dot; `.` for the root, empty where the message has no readable question. */
+  readonly name: string;
+  /** Mnemonic or `TYPE123`; empty where the message has no readable question. */
+  readonly type: string;
+  /** Mnemonic of what was sent; null where nothing was. */
+  readonly rcode: string | null;
+  /** The records of the answer section as sent, each as `TTL TYPE data`, in their order; of a long answer the first, and how many more there were. */
+  readonly answers: readonly string[];
+  /** Where the answer came from; `refused` for what no rule was asked about: malformed, forbidden, over the rate. */
+  readonly source: RecordSource;
+  /** What was done: `none`, `block`, `type65:nodata`, `nxdomain:guarded`, `compare:unproven`, `loop`, `never`, `drop`, `malformed`, `access`, `rate`, … */
+  readonly action: string;
+  /** The rule that decided; null where none did. */
+  readonly rule: string | null;
+  /** The list by which that rule matched; null = none, or a pattern written in the rule. */
+  readonly list: string | null;
+  /** The line of the list, from 1. */
+  readonly line: number | null;
+  /** The group that the answer belongs to; null where it was made here. */
+  readonly route: string | null;
+  /** The server whose answer was given, now or when it was cached in this flight; null where none was asked. */
+  readonly upstream: string | null;
+  readonly attempts: readonly AttemptRecord[];
+  /** How long a negative answer may be held, in seconds, as sent; null for all others. */
+  readonly negativeTtl: number | null;
+  /** From the whole message read to the reply made, in microseconds. */
+  readonly durationUs: number;
+  /** Of the reply, in octets; 0 where nothing was sent. */
+  readonly size: number;
+  /** Extended errors as sent (RFC 8914): `15 blocked: rule ads`. */
+  readonly ede: readonly string[];
+  /** What was changed in the answer on its way: TTLs brought within limits, parameters or records left out. */
+  readonly edits: readonly string[];
+  /** Everything that was looked at on the way to the decision. */
+  readonly trace: readonly TraceStep[];
+  /** The version of configuration, hosts and lists it was decided under. */
+  readonly version: string;
+}
+
+export type RecordSource = "hosts" | "special" | "rule" | "cache" | "stale" | "upstream" | "failure" | "refused";
+
+/** One server asked on behalf of the query. */
+export interface AttemptRecord {
+  readonly group: string | null;
+  readonly server: string;
+  readonly transport: "udp" | "tcp" | "tls" | "https";
+  readonly ms: number;
+  /** null where no answer came. */
+  readonly rcode: string | null;
+  /** Why not; null where one came. */
+  readonly failure: string | null;
+}
