@@ -3,42 +3,42 @@ import { decodeMessage, encodeMessage, type ResourceRecord } from "../dns/messag
 import { type Name, plainNameEnd, ROOT, readName } from "../dns/name.ts";
 import { uint16 } from "../dns/octets.ts";
 import { type SvcParam, svcParams } from "../dns/svcb.ts";
-import { SVC_KEY } from "../dns/svcb-values.ts";
 import { TYPE } from "../dns/types.ts";
+import { type BindingEdit, editParams, type ParamTerms } from "./binding-params.ts";
 import type { HttpsStrip } from "./options.ts";
-
-/** What an edited SVCB or HTTPS answer has lost: what a rule strips, or one family's hint for the sake of consistency. */
-export type BindingEdit = HttpsStrip | "strip-ipv4hint";
 
 /** What of the records may stay. */
 export interface BindingTerms {
   readonly strips: readonly HttpsStrip[];
   /** Whether this client would get the addresses of that name from the same route: else a hint would lead where A or AAAA does not. */
   readonly hintsFor: (target: Name) => { readonly ipv4: boolean; readonly ipv6: boolean };
-  /** Whether a hint may have this address, of 4 or 16 octets, else it goes as a whole; absent = any. */
+  /** Whether a hint or address record may have this address, of 4 or 16 octets, else it goes with all beside it; absent = any. */
   readonly allows?: (address: Uint8Array) => boolean;
 }
 
 /**
- * Takes parameters out of every SVCB and HTTPS record of an answer, wherever it stands. What stays keeps its octets and its order. Where
- * nothing has to go the answer comes back as it is, byte for byte; else AD is cleared and the signatures over what was changed are left out.
+ * Takes parameters out of every SVCB and HTTPS record of an answer to a question for these types, wherever it stands, and the address records
+ * beside them (RFC 9460 §4.2) that are not to be had by asking. What stays keeps its octets and its order. Where nothing has to go the answer
+ * comes back as it is, byte for byte; else AD is cleared and the signatures over what was changed are left out.
  */
 export function editBindings(
   answer: Answer,
   terms: BindingTerms,
 ): { readonly answer: Answer; readonly edits: readonly BindingEdit[] } {
   const edits = new Set<BindingEdit>();
-  const edited = recordsOf(answer).map((place) => editedData(answer.wire, place, { terms, edits }));
-  const message = edited.some((octets) => octets !== null) ? decodeMessage(answer.wire) : null;
+  const places = recordsOf(answer);
+  const editing = { terms, edits, barred: barredAddresses(answer.wire, places, terms) };
+  const fates = places.map((place) => fateOf(answer.wire, place, editing));
+  const message = fates.some((fate) => fate !== "stays") ? decodeMessage(answer.wire) : null;
   if (message === null) return { answer, edits: [] };
   const changed = new Set<string>();
   let position = 0;
   const withEdits = (records: readonly ResourceRecord[]) =>
-    records.map((record): ResourceRecord => {
-      const octets = edited[position++] ?? null;
-      if (octets === null) return record;
+    records.flatMap((record): ResourceRecord[] => {
+      const fate = fates[position++] ?? "stays";
+      if (fate === "stays") return [record];
       changed.add(rrset(record.owner, record.type));
-      return { ...record, data: { kind: "opaque", octets, note: null } };
+      return fate === "goes" ? [] : [{ ...record, data: { kind: "opaque", octets: fate, note: null } }];
     });
   // Called in the order in which the records stand.
   const sections = {
@@ -59,114 +59,72 @@ export function editBindings(
   return { answer: { ...indexed, extendedErrors: answer.extendedErrors }, edits: [...edits].sort() };
 }
 
+/** What becomes of a record: octets are its new data. */
+type Fate = "stays" | "goes" | Uint8Array;
+
 interface Editing {
   readonly terms: BindingTerms;
   /** Gains what is done. */
   readonly edits: Set<BindingEdit>;
+  /** Sets of address records with an address that may not be given. */
+  readonly barred: ReadonlySet<string>;
 }
 
-/**
- * The data of a record without what has to go; null where all of it stays. Only the framing is looked at: a value that is malformed must not
- * keep the others from being stripped.
- */
-function editedData(wire: Uint8Array, place: RecordPlace, { terms, edits }: Editing): Uint8Array | null {
-  if (place.type !== TYPE.SVCB && place.type !== TYPE.HTTPS) return null;
+function fateOf(wire: Uint8Array, place: RecordPlace, editing: Editing): Fate {
+  switch (place.type) {
+    case TYPE.SVCB:
+    case TYPE.HTTPS:
+      return fateOfBinding(wire, place, editing);
+    case TYPE.A:
+    case TYPE.AAAA:
+      return fateOfAddress(wire, place, editing);
+    default:
+      return "stays";
+  }
+}
+
+/** Only the framing is looked at: a value that is malformed must not keep the others from being stripped. */
+function fateOfBinding(wire: Uint8Array, place: RecordPlace, { terms, edits }: Editing): Fate {
   const places = svcParams(wire, place);
   const owner = readName(wire, place.owner);
   const target = readName(wire, place.data + 2);
   // In AliasMode the parameters mean nothing (RFC 9460 §2.4.2).
-  if (places === null || owner === null || target === null || uint16(wire, place.data) === 0) return null;
+  if (places === null || owner === null || target === null || uint16(wire, place.data) === 0) return "stays";
   const params = places.map(({ key, start, end }) => ({ key, value: wire.subarray(start, end) }));
   const kept = editParams(params, paramTerms(terms, owner, target), edits);
-  return kept === params
-    ? null
-    : Buffer.concat([wire.subarray(place.data, plainNameEnd(wire, place.data + 2)), ...kept.map(paramWire)]);
+  if (kept === params) return "stays";
+  if (kept === null) return "goes";
+  return Buffer.concat([wire.subarray(place.data, plainNameEnd(wire, place.data + 2)), ...kept.map(paramWire)]);
+}
+
+function fateOfAddress(wire: Uint8Array, { owner, type }: RecordPlace, { terms, edits, barred }: Editing): Fate {
+  const name = readName(wire, owner);
+  if (name === null) return "stays";
+  const comes = terms.hintsFor(name);
+  if ((type === TYPE.A ? comes.ipv4 : comes.ipv6) && !barred.has(rrset(name, type))) return "stays";
+  edits.add("strip-addresses");
+  return "goes";
+}
+
+function barredAddresses(
+  wire: Uint8Array,
+  places: readonly RecordPlace[],
+  { allows = () => true }: BindingTerms,
+): ReadonlySet<string> {
+  const barred = places.filter(({ type, data, end }) => {
+    const octets = type === TYPE.A ? 4 : type === TYPE.AAAA ? 16 : null;
+    return octets === end - data && !allows(wire.subarray(data, end));
+  });
+  return new Set(barred.map(({ owner, type }) => rrset(readName(wire, owner) ?? ROOT, type)));
 }
 
 function paramWire({ key, value }: SvcParam): Buffer {
   return Buffer.concat([Uint8Array.of(key >> 8, key & 255, value.length >> 8, value.length & 255), value]);
 }
 
-interface ParamTerms {
-  readonly strips: readonly HttpsStrip[];
-  readonly hints: { readonly ipv4: boolean; readonly ipv6: boolean };
-  readonly allows: NonNullable<BindingTerms["allows"]>;
-}
-
 // A target of "." is the owner itself (RFC 9460 §2.5).
 function paramTerms({ strips, hintsFor, allows = () => true }: BindingTerms, owner: Name, target: Name): ParamTerms {
   return { strips, allows, hints: hintsFor(target === ROOT ? owner : target) };
-}
-
-/** @returns the same array where all of it stays. */
-function editParams(params: readonly SvcParam[], terms: ParamTerms, edits: Set<BindingEdit>): readonly SvcParam[] {
-  const dropped = new Set<number>();
-  for (const param of params) {
-    const edit = strippedBy(param, terms);
-    if (edit === null) continue;
-    dropped.add(param.key);
-    edits.add(edit);
-  }
-  const alpn = params.find(({ key }) => key === SVC_KEY.ALPN)?.value ?? null;
-  const alpnLeft = alpn !== null && terms.strips.includes("strip-h3") ? withoutHttp3(alpn) : alpn;
-  if (alpnLeft !== alpn) edits.add("strip-h3");
-  else if (dropped.size === 0) return params;
-  if (alpnLeft?.length === 0) {
-    // RFC 9460 §7.1.1: no-default-alpn may not stand without alpn; what is left are the protocols of the scheme itself.
-    dropped.add(SVC_KEY.ALPN).add(SVC_KEY.NO_DEFAULT_ALPN);
-  }
-  return params
-    .filter(({ key }) => !dropped.has(key))
-    .map((param) => (param.key === SVC_KEY.ALPN && alpnLeft !== null ? { ...param, value: alpnLeft } : param))
-    .flatMap((param) => (param.key === SVC_KEY.MANDATORY ? mendMandatory(param, dropped) : [param]));
-}
-
-/** Why a parameter has to go as a whole; null where it stays. */
-function strippedBy({ key, value }: SvcParam, { strips, hints, allows }: ParamTerms): BindingEdit | null {
-  switch (key) {
-    case SVC_KEY.ECH:
-      return strips.includes("strip-ech") ? "strip-ech" : null;
-    case SVC_KEY.IPV4HINT:
-      if (strips.includes("strip-hints")) return "strip-hints";
-      return hints.ipv4 && addressesIn(value, 4).every(allows) ? null : "strip-ipv4hint";
-    case SVC_KEY.IPV6HINT:
-      if (strips.includes("strip-hints")) return "strip-hints";
-      return hints.ipv6 && !strips.includes("strip-ipv6hint") && addressesIn(value, 16).every(allows) ? null : "strip-ipv6hint";
-    default:
-      return null;
-  }
-}
-
-/** The addresses of a hint (RFC 9460 §7.3); octets left over are none. */
-function addressesIn(value: Uint8Array, octets: number): Uint8Array[] {
-  return Array.from({ length: Math.floor(value.length / octets) }, (_, index) =>
-    value.subarray(index * octets, (index + 1) * octets),
-  );
-}
-
-/** The alpn-ids without HTTP/3 and its drafts (`h3`, `h3-29`); the same octets where there was none. */
-function withoutHttp3(value: Uint8Array): Uint8Array {
-  const kept: Uint8Array[] = [];
-  let position = 0;
-  let found = false;
-  while (position < value.length) {
-    const end = position + 1 + (value[position] ?? 0);
-    const isHttp3 =
-      value[position + 1] === 0x68 && value[position + 2] === 0x33 && (end === position + 3 || value[position + 3] === 0x2d);
-    if (isHttp3) found = true;
-    else kept.push(value.subarray(position, end));
-    position = end;
-  }
-  return found ? Uint8Array.from(Buffer.concat(kept)) : value;
-}
-
-// RFC 9460 §8: a key that is listed and absent makes the whole record useless.
-function mendMandatory(param: SvcParam, dropped: ReadonlySet<number>): SvcParam[] {
-  const keys: number[] = [];
-  for (let position = 0; position + 1 < param.value.length; position += 2) keys.push(uint16(param.value, position));
-  const left = keys.filter((key) => !dropped.has(key));
-  if (left.length === keys.length) return [param];
-  return left.length === 0 ? [] : [{ ...param, value: Uint8Array.from(left.flatMap((key) => [key >> 8, key & 255])) }];
 }
 
 function signsOneOf(changed: ReadonlySet<string>, { owner, data }: ResourceRecord): boolean {

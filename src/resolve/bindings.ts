@@ -1,6 +1,8 @@
+import { nodataAnswer } from "../answers/empty.ts";
 import { editBindings } from "../answers/service-bindings.ts";
+import type { Answer } from "../dns/answer.ts";
 import type { Name } from "../dns/name.ts";
-import { TYPE } from "../dns/types.ts";
+import { EDE, TYPE } from "../dns/types.ts";
 import type { Compare, Forward } from "../rules/decision.ts";
 import { guards, isAtHome } from "./rebinding.ts";
 import type { Resolution } from "./resolution.ts";
@@ -10,11 +12,12 @@ import { knownVerdict } from "./verdicts.ts";
 
 /**
  * Takes out of SVCB and HTTPS records what the rules strip, and the hints that would lead this client where A and AAAA do not: its addresses
- * of the record's target are filtered, made here, or come by another route. Where nothing has to go the answer passes byte for byte.
+ * of the record's target are filtered, made here, or come by another route. Address records beside them go likewise. Where nothing has to go
+ * the answer passes byte for byte; where no record is left it is NODATA, as for a type that is filtered.
  */
 export function withBindingsEdited(resolver: Resolver, asked: Asked<Forward>, resolution: Resolution): Resolution {
-  if (resolution.answer === null || !resolution.answer.answered) return resolution;
-  const { https } = asked.decision.shaping;
+  if (resolution.answer === null || !hasWhatMayGo(resolution.answer)) return resolution;
+  const { https, negative } = asked.decision.shaping;
   const { answer, edits } = editBindings(resolution.answer, {
     strips: typeof https === "string" ? [] : https,
     hintsFor: (target) => ({
@@ -24,7 +27,21 @@ export function withBindingsEdited(resolver: Resolver, asked: Asked<Forward>, re
     allows: guards(resolver, asked, asked.decision.group) ? (address) => !isAtHome(address) : () => true,
   });
   if (edits.length === 0) return resolution;
-  return { ...resolution, answer, authenticated: false, action: `type${asked.query.type}:${edits.join(",")}` };
+  const action = resolution.action === "none" ? `type${asked.query.type}:${edits.join(",")}` : resolution.action;
+  const edited = { ...resolution, answer, authenticated: false, action };
+  if (answer.answered || !resolution.answer.answered) return edited;
+  return {
+    ...edited,
+    source: "rule",
+    answer: nodataAnswer(asked.query, negative.blockSeconds),
+    ttl: { kind: "keep" },
+    extendedErrors: [{ code: EDE.FILTERED, text: action }],
+  };
+}
+
+/** Records of the type, or address records beside an empty answer. */
+function hasWhatMayGo({ answered, additionalOffset, wire }: Answer): boolean {
+  return answered || additionalOffset < wire.length;
 }
 
 /** The types whose records carry hints. */

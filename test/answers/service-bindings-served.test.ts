@@ -116,6 +116,87 @@ describe("the target's addresses count, not the owner's", () => {
   });
 });
 
+describe("address records beside the bindings", () => {
+  const beside = ["cdn.example A 192.0.2.9", "cdn.example AAAA 2001:db8::9"];
+  const four = "cdn.example. 300 IN A 192.0.2.9";
+  const six = "cdn.example. 300 IN AAAA 2001:db8::9";
+  const script: Script = (asked) =>
+    respond(asked, { authenticData: true, answers: zone("page.example HTTPS 1 cdn.example."), additional: zone(...beside) });
+
+  test.each([
+    ["", "none", [four, six]],
+    ["answers: { https: [strip-hints, strip-ipv6hint] }", "none", [four, six]],
+    ["answers: { ipv6: nodata }", "type65:strip-addresses", [four]],
+    ["rules: [{ name: r, domains: [cdn.example], ipv4: nodata }]", "type65:strip-addresses", [six]],
+    ["rules: [{ name: r, domains: [page.example], ipv4: nodata }]", "none", [four, six]],
+    ["rules: [{ name: r, domains: [cdn.example], upstream: other }]", "type65:strip-addresses", []],
+    ["rules: [{ name: r, domains: [cdn.example], answer: nxdomain }]", "type65:strip-addresses", []],
+    ["rules: [{ name: r, types: [AAAA], domains: [cdn.example], upstream: other }]", "type65:strip-addresses", [four]],
+    ["hosts: { records: { cdn.example: 10.0.0.7 } }", "type65:strip-addresses", []],
+  ])("%s: %s", async (yaml, action, left) => {
+    const bench = await workbenchWith({ yaml, upstreams: { main: [script], other: [script] }, scheme: "tls" });
+    for (const source of ["upstream", "cache"]) {
+      const outcome = await bench.ask("page.example", "HTTPS", { ad: true });
+      expect(outcome).toMatchObject({ source, action, reply: { answers: ["1 cdn.example."], additional: left } });
+      expect(outcome.reply.flags).toBe(action === "none" ? "qr rd ra ad" : "qr rd ra");
+    }
+  });
+
+  test("beside an empty answer, too", async () => {
+    const empty: Script = (asked) =>
+      respond(asked, { authority: zone("example 30 SOA a b 1 2 3 4 30"), additional: zone(...beside) });
+    const bench = await workbenchWith({ yaml: "answers: { ipv6: nodata }", upstreams: { main: [empty] } });
+    const { action, reply } = await bench.ask("page.example", "HTTPS");
+    expect({ action, rcode: reply.rcode, soa: reply.soa?.ttl, additional: reply.additional }).toEqual({
+      action: "type65:strip-addresses",
+      rcode: "NOERROR",
+      soa: 30,
+      additional: ["cdn.example. 30 IN A 192.0.2.9"],
+    });
+  });
+
+  test("private ones go where rebinding is guarded against", async () => {
+    const rebinding: Script = (asked) =>
+      respond(asked, {
+        answers: zone("page.example HTTPS 1 cdn.example."),
+        additional: zone(...beside, "cdn.example A 192.168.1.1"),
+      });
+    const bench = await workbenchWith({ yaml: "answers: { rebinding: nodata }", upstreams: { main: [rebinding] } });
+    expect((await bench.ask("page.example", "HTTPS")).reply.additional).toEqual([six]);
+  });
+});
+
+describe("where strip-h3 leaves no record", () => {
+  const yaml = "answers: { https: [strip-h3], negative: { block: 20s } }";
+  const onlyHttp3 = "page.example HTTPS 1 . alpn=h3 no-default-alpn";
+
+  test("the answer is NODATA, as for a type that is filtered, and A stays", async () => {
+    const bench = await workbenchWith({ yaml, upstreams: { main: [honest(onlyHttp3, ...addresses)] } });
+    for (let round = 0; round < 2; round++) {
+      expect(await bench.ask("page.example", "HTTPS")).toMatchObject({
+        source: "rule",
+        action: "type65:strip-h3",
+        reply: { rcode: "NOERROR", records: [], soa: { owner: "page.example", ttl: 20, minimum: 20 }, ede: [17] },
+      });
+    }
+    expect((await bench.ask("page.example", "A")).reply.answers).toEqual(["192.0.2.7"]);
+  });
+
+  test("another record stays", async () => {
+    const other = "page.example HTTPS 2 . alpn=h2 no-default-alpn";
+    const bench = await workbenchWith({ yaml, upstreams: { main: [honest(onlyHttp3, other)] } });
+    expect((await bench.ask("page.example", "HTTPS")).reply.answers).toEqual(["2 . alpn=h2 no-default-alpn"]);
+  });
+
+  test("behind an alias of the hosts table the alias stays, with an SOA of the target", async () => {
+    const hosts = "hosts: { records: { photos.example: { cname: page.example } } }";
+    const bench = await workbenchWith({ yaml: `${hosts}\n${yaml}`, upstreams: { main: [honest(onlyHttp3)] } });
+    const { reply } = await bench.ask("photos.example", "HTTPS");
+    expect(reply).toMatchObject({ rcode: "NOERROR", soa: { owner: "page.example", ttl: 20, minimum: 20 } });
+    expect(reply.records).toEqual(["photos.example. 60 IN CNAME page.example."]);
+  });
+});
+
 describe("AD and signatures", () => {
   const rrsig = "page.example RRSIG HTTPS 13 2 300 20270101000000 20260101000000 1 example. AAAA";
   const signed: Script = (asked) =>

@@ -1,12 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type BindingEdit, type BindingTerms, editBindings } from "../../src/answers/service-bindings.ts";
+import type { BindingEdit } from "../../src/answers/binding-params.ts";
+import { type BindingTerms, editBindings } from "../../src/answers/service-bindings.ts";
 import { type Answer, indexAnswer, recordsOf } from "../../src/dns/answer.ts";
 import { decodeMessage, type Message, type ResourceRecord } from "../../src/dns/message.ts";
 import { nameText } from "../../src/dns/name.ts";
 import { recordText } from "../../src/dns/presentation.ts";
 import { rdataOctets } from "../../src/dns/rdata/rdata.ts";
 import type { SvcParam } from "../../src/dns/svcb.ts";
+import { typeName } from "../../src/dns/types.ts";
 import { svcParams as anyParams } from "../dns/arbitraries.ts";
 import { nameOf, question, responseWire, zone } from "../dns/zone.ts";
 
@@ -39,6 +41,8 @@ const ech = `ech=${Buffer.from("0045fe0d0041c80020002093f8a2b1", "hex").toString
 const hints4 = "ipv4hint=104.16.132.229,104.16.133.229";
 const hints6 = "ipv6hint=2606:4700::6810:84e5,2606:4700::6810:85e5";
 
+const SIGNATURE = "page.example RRSIG HTTPS 13 2 300 20270101000000 20260101000000 1 example. AAAA";
+
 /** HTTPS records as large sites publish them, and forms from RFC 9460. */
 const records = [
   `1 . alpn=h3,h2 ${hints4} ${ech} ${hints6}`,
@@ -58,8 +62,7 @@ const records = [
 describe("with `pass` an answer is the same one", () => {
   test.each(records)("%s", (data) => {
     const record = zone(`page.example HTTPS ${data}`);
-    const signature = zone("page.example RRSIG HTTPS 13 2 300 20270101000000 20260101000000 1 example. AAAA");
-    const answer = answerOf({ authenticData: true, answers: [...record, ...signature], additional: record });
+    const answer = answerOf({ authenticData: true, answers: [...record, ...zone(SIGNATURE)], additional: record });
     const result = editBindings(answer, PASS);
     expect(result.answer).toBe(answer);
     expect(result.edits).toEqual([]);
@@ -85,12 +88,28 @@ describe("stripping takes out what it names and mends what spoke of it", () => {
   test.each([
     ["the last key of mandatory goes with it", `1 . mandatory=ech ${ech} key667=x`, "1 . key667=x"],
     ["HTTP/3 alone leaves the protocols of the scheme", "1 . alpn=h3 port=8443", "1 . port=8443"],
-    ["and no-default-alpn does not stand without alpn (RFC 9460 §7.1.1)", "1 . alpn=h3,h3-29 no-default-alpn", "1 ."],
+    ["no-default-alpn stays with what is left of alpn", "1 . alpn=h3,h2 no-default-alpn", "1 . alpn=h2 no-default-alpn"],
     ["what only looks like HTTP/3 stays", "1 . alpn=h30,xh3,h3x", "1 . alpn=h30,xh3,h3x"],
     ["AliasMode has no parameters that mean anything (RFC 9460 §2.4.2)", `0 cdn.example. ${ech}`, `0 cdn.example. ${ech}`],
     ["a target other than the owner stays", `1 cdn.example. ${ech}`, "1 cdn.example."],
   ])("%s", (_, data, left) => {
     expect(edited(data, stripping("strip-ech", "strip-h3"))).toBe(left);
+  });
+
+  test("a record that offers HTTP/3 and nothing else goes: without no-default-alpn it would promise HTTP/1.1 (RFC 9460 §7.1.2)", () => {
+    const onlyHttp3 = `page.example HTTPS 1 . mandatory=alpn,no-default-alpn alpn=h3,h3-29 no-default-alpn port=8443 ${ech}`;
+    const answer = answerOf({
+      authenticData: true,
+      answers: zone(onlyHttp3, "page.example HTTPS 2 . alpn=h2", SIGNATURE),
+      additional: zone(onlyHttp3.replace("page", "cdn")),
+    });
+    const result = editBindings(answer, stripping("strip-h3"));
+    const message = messageOf(result.answer);
+    expect(result.edits).toEqual(["strip-h3"]);
+    expect(result.answer.authenticData).toBe(false);
+    expect(message.answers.map(recordText)).toEqual(["page.example. 300 IN HTTPS 2 . alpn=h2"]);
+    expect(message.additional).toEqual([]);
+    expect(editBindings(answer, stripping("strip-hints", "strip-ipv6hint")).answer).toBe(answer);
   });
 
   test("SVCB records likewise, in every section, and other records stay where they are", () => {
@@ -171,7 +190,7 @@ describe("what an edit makes untrue goes, and nothing else", () => {
 });
 
 function summary({ owner, data }: ResourceRecord): string {
-  return `${nameText(owner)} ${data.kind}${data.kind === "RRSIG" ? ` ${data.covered === 65 ? "HTTPS" : data.covered === 5 ? "CNAME" : "A"}` : ""}`;
+  return `${nameText(owner)} ${data.kind}${data.kind === "RRSIG" ? ` ${typeName(data.covered)}` : ""}`;
 }
 
 describe("hints stay only where the addresses of the target come alike", () => {
@@ -212,6 +231,52 @@ describe("hints stay only where the addresses of the target come alike", () => {
   });
 });
 
+describe("address records beside the bindings stay only where asking would give them (RFC 9460 §4.2)", () => {
+  const cdn = ["cdn.example A 192.0.2.1", "cdn.example AAAA 2001:db8::1", "cdn.example AAAA fd00::1"];
+  const signature = (covered: string) => `cdn.example RRSIG ${covered} 13 2 300 20270101000000 20260101000000 1 example. AAAA`;
+  const answer = answerOf({
+    authenticData: true,
+    answers: zone("page.example HTTPS 1 cdn.example. alpn=h2", SIGNATURE),
+    additional: zone(...cdn, signature("A"), signature("AAAA"), "ns.example A 192.0.2.53"),
+  });
+  const cdnOnly = (comes: { ipv4: boolean; ipv6: boolean }): BindingTerms => ({
+    strips: [],
+    hintsFor: (name) => (name === nameOf("cdn.example") ? comes : { ipv4: true, ipv6: true }),
+  });
+  const left = (terms: BindingTerms): string[] => messageOf(editBindings(answer, terms).answer).additional.map(summary);
+
+  test.each([
+    [{ ipv4: true, ipv6: false }, ["cdn.example A", "cdn.example RRSIG A", "ns.example A"]],
+    [{ ipv4: false, ipv6: true }, ["cdn.example AAAA", "cdn.example AAAA", "cdn.example RRSIG AAAA", "ns.example A"]],
+    [{ ipv4: false, ipv6: false }, ["ns.example A"]],
+  ])("with %j, and their signatures with them", (comes, records) => {
+    expect(left(cdnOnly(comes))).toEqual(records);
+  });
+
+  test("AD goes, and what was asked for stays with its signature", () => {
+    const result = editBindings(answer, cdnOnly({ ipv4: true, ipv6: false }));
+    expect(result.edits).toEqual(["strip-addresses"]);
+    expect(result.answer.authenticData).toBe(false);
+    expect(messageOf(result.answer).answers.map(summary)).toEqual(["page.example HTTPS", "page.example RRSIG HTTPS"]);
+  });
+
+  test("one address that may not be given takes its whole set along, as it does where it is asked for", () => {
+    const allows = (address: Uint8Array) => address[0] !== 0xfd;
+    expect(left({ ...PASS, allows })).toEqual(["cdn.example A", "cdn.example RRSIG A", "ns.example A"]);
+  });
+
+  test("strips of hints are about hints: who asks gets the same addresses", () => {
+    expect(editBindings(answer, stripping("strip-hints", "strip-ipv6hint", "strip-ech", "strip-h3")).answer).toBe(answer);
+  });
+
+  test("beside an empty answer likewise", () => {
+    const empty = answerOf({ authority: zone("page.example NS cdn.example"), additional: zone(...cdn) });
+    const result = editBindings(empty, cdnOnly({ ipv4: true, ipv6: false }));
+    expect(messageOf(result.answer).additional.map(summary)).toEqual(["cdn.example A"]);
+    expect(messageOf(result.answer).authority.map(recordText)).toEqual(["page.example. 300 IN NS cdn.example."]);
+  });
+});
+
 describe("for any parameters and every combination of strips", () => {
   const anyTerms = fc.record({
     strips: fc.subarray<BindingTerms["strips"][number]>(["strip-ech", "strip-hints", "strip-ipv6hint", "strip-h3"]),
@@ -229,32 +294,55 @@ describe("for any parameters and every combination of strips", () => {
 
   test("what is not named stays octet for octet and in order", () => {
     fc.assert(
-      fc.property(anyParams, anyTerms, fc.constantFrom(".", "cdn.example"), (params, terms, target) => {
-        const data = { kind: "HTTPS", priority: 1, target: nameOf(target), params } as const;
-        const [record] = zone("page.example HTTPS 1 .");
-        const answer = answerOf({ authenticData: true, answers: record === undefined ? [] : [{ ...record, data }] });
-        const result = editBindings(answer, { strips: terms.strips, hintsFor: () => terms });
-        const left = paramsOf(result.answer);
-        const gone = keysGone(terms);
-        const stays = ({ key }: SvcParam) => key > 2 && !gone.has(key);
-        expect(left.filter(({ key }) => key > 2)).toEqual(params.filter(stays));
-        expect(protocolsIn(left)).toEqual(
-          protocolsIn(params).filter((id) => !(terms.strips.includes("strip-h3") && (id === "h3" || id.startsWith("h3-")))),
-        );
-        const keys = left.map(({ key }) => key);
-        expect(keys).toEqual(keys.toSorted((a, b) => a - b));
-        // RFC 9460 §8: whatever is mandatory is there, and was mandatory before.
-        expect(mandatoryIn(left)).toEqual(mandatoryIn(params).filter((key) => keys.includes(key)));
-        if (keys.includes(2)) expect(keys).toContain(1);
-        expect(result.answer === answer).toBe(result.edits.length === 0);
-        expect(result.answer.authenticData).toBe(result.edits.length === 0);
-        // Twice is once.
-        expect(editBindings(result.answer, { strips: terms.strips, hintsFor: () => terms }).answer).toBe(result.answer);
-      }),
+      fc.property(
+        fc.oneof(anyParams, anyParams.map(withHttp3Alone)),
+        anyTerms,
+        fc.constantFrom(".", "cdn.example"),
+        (params, terms, target) => {
+          const data = { kind: "HTTPS", priority: 1, target: nameOf(target), params } as const;
+          const [record] = zone("page.example HTTPS 1 .");
+          const answer = answerOf({ authenticData: true, answers: record === undefined ? [] : [{ ...record, data }] });
+          const result = editBindings(answer, { strips: terms.strips, hintsFor: () => terms });
+          if (terms.strips.includes("strip-h3") && offersOnlyHttp3(params)) {
+            expect(recordsOf(result.answer)).toEqual([]);
+            expect(result.answer.authenticData).toBe(false);
+            return;
+          }
+          const left = paramsOf(result.answer);
+          const gone = keysGone(terms);
+          const stays = ({ key }: SvcParam) => key > 2 && !gone.has(key);
+          expect(left.filter(({ key }) => key > 2)).toEqual(params.filter(stays));
+          expect(protocolsIn(left)).toEqual(
+            protocolsIn(params).filter((id) => !(terms.strips.includes("strip-h3") && (id === "h3" || id.startsWith("h3-")))),
+          );
+          const keys = left.map(({ key }) => key);
+          expect(keys).toEqual(keys.toSorted((a, b) => a - b));
+          // RFC 9460 §8: whatever is mandatory is there, and was mandatory before.
+          expect(mandatoryIn(left)).toEqual(mandatoryIn(params).filter((key) => keys.includes(key)));
+          if (keys.includes(2)) expect(keys).toContain(1);
+          expect(result.answer === answer).toBe(result.edits.length === 0);
+          expect(result.answer.authenticData).toBe(result.edits.length === 0);
+          // Twice is once.
+          expect(editBindings(result.answer, { strips: terms.strips, hintsFor: () => terms }).answer).toBe(result.answer);
+        },
+      ),
       { numRuns: 1000 },
     );
   });
 });
+
+function isHttp3(id: string): boolean {
+  return id === "h3" || id.startsWith("h3-");
+}
+
+function offersOnlyHttp3(params: readonly SvcParam[]): boolean {
+  return params.some(({ key }) => key === 2) && protocolsIn(params).every(isHttp3);
+}
+
+/** The same parameters where all of `alpn` is HTTP/3. */
+function withHttp3Alone(params: readonly SvcParam[]): readonly SvcParam[] {
+  return params.map((param) => (param.key === 1 ? { ...param, value: Uint8Array.from(Buffer.from("\x02h3\x05h3-29")) } : param));
+}
 
 function paramsOf(answer: Answer): readonly SvcParam[] {
   const [record] = messageOf(answer).answers;
