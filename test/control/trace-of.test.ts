@@ -1,0 +1,14 @@
+import { expect, test } from "vitest";
+import { traceOf } from "../../src/control/trace-of.ts";
+import { nameFromText, ROOT } from "../../src/dns/name.ts";
+
+test("names are shown as people write them, all else as it stands", () => {
+  const match = { list: "ads", source: "ads.txt", line: 7, pattern: "ads.example" };
+  const steps = [
+    { kind: "special", zone: nameFromText("home.arpa") ?? ROOT },
+    { kind: "rule", rule: "quiet", outcome: "clients", match: null },
+    { kind: "rule", rule: "ads", outcome: "decides", match },
+    { kind: "kept", because: { rule: "others" } },
+  ] as const;
+  expect(traceOf(steps)).toEqual([{ kind: "special", zone: "home.arpa" }, ...steps.slice(1)]);
+});
