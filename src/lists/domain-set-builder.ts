@@ -1,8 +1,8 @@
+import { boundedRegexp } from "../bounded-regexp.ts";
 import { DomainSet, type EntrySource, type TextPattern } from "./domain-set.ts";
 import { NameCollector } from "./name-collector.ts";
 import type { NameKind } from "./name-table.ts";
 import type { BadPattern, Pattern } from "./pattern.ts";
-import { boundedRegexp } from "./regexp.ts";
 import type { Span } from "./span.ts";
 
 /** Keywords and regular expressions of one set together: each costs every query that no name of the set matches. */

@@ -1,8 +1,8 @@
+import { MAX_SUBJECT_LENGTH } from "../bounded-regexp.ts";
 import { type Name, nameText } from "../dns/name.ts";
 import { unreachable } from "../unreachable.ts";
 import type { NameTable } from "./name-table.ts";
 import { type Pattern, patternText } from "./pattern.ts";
-import { MAX_SUBJECT_LENGTH } from "./regexp.ts";
 
 /** How a name is in a set. Only `DomainSet.describe` of the same set knows what `entry` means. */
 export interface Match {

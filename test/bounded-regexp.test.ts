@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { boundedRegexp } from "../../src/lists/regexp.ts";
+import { boundedRegexp, MAX_WAYS } from "../src/bounded-regexp.ts";
 
-describe("regular expressions of lists", () => {
+describe("bounded regular expressions", () => {
   test.each([
     "^ads\\d+\\.example\\.com$",
     "(^|\\.)site[0-9]{2,4}\\.(com|net)$",
@@ -34,6 +34,12 @@ describe("regular expressions of lists", () => {
   ])("%s is refused", (source, reason) => {
     const bounded = boundedRegexp(source);
     expect(bounded.kind === "refused" ? bounded.reason : "accepted").toContain(reason);
+  });
+
+  test("what is tried on a whole log is allowed less than what stands in a list", () => {
+    expect(boundedRegexp("a.*b.*c", MAX_WAYS.list).kind).toBe("accepted");
+    expect(boundedRegexp("a.*b.*c", MAX_WAYS.search).kind).toBe("refused");
+    expect(boundedRegexp("^a.*b.*c", MAX_WAYS.search).kind).toBe("accepted");
   });
 
   test("letter case does not matter", () => {

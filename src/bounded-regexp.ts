@@ -1,11 +1,16 @@
-/** Longest regular expression a list may hold, in characters. */
+/** Longest regular expression that is accepted, in characters. */
 const MAX_SOURCE_LENGTH = 512;
 
 /** Names whose text is longer are matched by no regular expression. Host names are not; octets that must be escaped can make one longer. */
 export const MAX_SUBJECT_LENGTH = 253;
 
-/** Ways in which one expression may be tried against a name: three unbounded repetitions, each of 0 to 253 characters, and a small choice. */
-const MAX_WAYS = 4 * 254 ** 3;
+/** Ways in which an expression may be tried against a name. */
+export const MAX_WAYS = {
+  /** Of a list, where it is one of many that somebody published: three unbounded repetitions, each of 0 to 253 characters, and a small choice. */
+  list: 4 * 254 ** 3,
+  /** Of a search, which tries it on every name of a log: two. */
+  search: 4 * 254 ** 2,
+} as const;
 
 /** An expression that may be used, or why it may not. */
 export type BoundedRegexp =
@@ -13,12 +18,12 @@ export type BoundedRegexp =
   | { readonly kind: "refused"; readonly reason: string };
 
 /**
- * Compiles a regular expression of a list, letter case disregarded, if the work it can cause is bounded. The engine tries alternatives one after
- * another, and lists come from others while names come from anybody: `(a+)+$` would let one question hold the server for hours. So the ways in which the
+ * Compiles a regular expression that names are to be tried with, letter case disregarded, if the work it can cause is bounded. The engine tries
+ * alternatives one after another, and lists come from others while names come from anybody: `(a+)+$` would let one question hold the server for hours. So the ways in which the
  * parts can be combined are counted, without regard to which of them can match, and an expression with too many is refused; a group that is repeated
  * must not itself hold a choice.
  */
-export function boundedRegexp(source: string): BoundedRegexp {
+export function boundedRegexp(source: string, maxWays: number = MAX_WAYS.list): BoundedRegexp {
   if (source.length > MAX_SOURCE_LENGTH)
     return { kind: "refused", reason: `a regular expression of more than ${MAX_SOURCE_LENGTH} characters` };
   // Names are compared without regard to case anyhow.
@@ -31,7 +36,7 @@ export function boundedRegexp(source: string): BoundedRegexp {
   }
   try {
     const ways = new WayCounter(plain).count();
-    if (ways > MAX_WAYS) return { kind: "refused", reason: "a regular expression with too many repetitions" };
+    if (ways > maxWays) return { kind: "refused", reason: "a regular expression with too many repetitions" };
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     return { kind: "refused", reason: error.message };
