@@ -41,7 +41,7 @@ export interface SourceStatus {
    */
   readonly servedFrom: "file" | "copy" | "seed" | "nothing";
   readonly bytes: number;
-  /** Of a copy; null for all others. */
+  /** Of the bytes that were read; null where there are none. */
   readonly sha256: string | null;
   /** When the file was last changed, or the copy downloaded, in milliseconds since 1970; null = unknown. */
   readonly changedWallMs: number | null;
@@ -55,8 +55,11 @@ export interface SourceStatus {
 }
 
 /** Reads every list. What cannot be read is in the status, and its list holds what its other sources gave; never rejects for what a file holds or lacks. */
-export async function loadLists(options: readonly ListOptions[], copies: CopySource = NO_COPIES): Promise<Lists> {
-  const files = new FileReader();
+export async function loadLists(
+  options: readonly ListOptions[],
+  copies: CopySource = NO_COPIES,
+  files: ListFiles = new FileReader(),
+): Promise<Lists> {
   const loaded: LoadedList[] = [];
   for (const list of options) loaded.push(await loadList(list, { files, copies }));
   return listsOf(loaded);
@@ -90,8 +93,13 @@ function listsOf(loaded: readonly LoadedList[]): Lists {
   };
 }
 
+/** Where the files of lists are read from. Never rejects. */
+export interface ListFiles {
+  read(path: string, list: string): Promise<FileContent>;
+}
+
 interface Places {
-  readonly files: FileReader;
+  readonly files: ListFiles;
   readonly copies: CopySource;
 }
 
@@ -114,12 +122,13 @@ interface OpenedSource {
   readonly origin: string;
   readonly category: string | null;
   readonly servedFrom: SourceStatus["servedFrom"];
-  readonly sha256: string | null;
   readonly file: FileContent;
 }
 
-interface FileContent {
+export interface FileContent {
   readonly bytes: Buffer;
+  /** null where they could not be read. */
+  readonly sha256: string | null;
   readonly changedWallMs: number | null;
   readonly problem: string | null;
 }
@@ -133,9 +142,9 @@ async function openSources(
   for (const source of sources) {
     const { category } = source;
     const label = labelOf(source.kind === "file" ? source.path : source.url, category);
-    const common = { label, origin: label, category, sha256: null };
+    const common = { label, origin: label, category };
     if (source.kind === "file") {
-      opened.push({ ...common, servedFrom: "file", file: checked(await files.read(source.path), wanted) });
+      opened.push({ ...common, servedFrom: "file", file: checked(await files.read(source.path, name), wanted) });
       continue;
     }
     // A .dat file is read once for all of its categories.
@@ -143,23 +152,22 @@ async function openSources(
     held.set(source.url, copy);
     if (copy !== null && (wanted === null || copy.sha256 === wanted)) {
       const { bytes, sha256, fetchedWallMs } = copy;
-      opened.push({ ...common, servedFrom: "copy", sha256, file: { bytes, changedWallMs: fetchedWallMs, problem: null } });
+      opened.push({ ...common, servedFrom: "copy", file: { bytes, sha256, changedWallMs: fetchedWallMs, problem: null } });
     } else if (seed === null) {
       opened.push({ ...common, servedFrom: "nothing", file: { ...NO_FILE, problem: "not downloaded, and it has no seed" } });
     } else if (opened.some(({ servedFrom }) => servedFrom === "seed")) {
       // One seed stands for all downloads of its list, and is read once.
       opened.push({ ...common, servedFrom: "seed", file: NO_FILE });
     } else {
-      opened.push(openedSeed(common, seed, await files.read(seed)));
+      opened.push(openedSeed(common, seed, await files.read(seed, name)));
     }
   }
   return opened;
 }
 
 function checked(file: FileContent, sha256: string | null): FileContent {
-  if (sha256 === null || file.problem !== null) return file;
-  const found = createHash("sha256").update(file.bytes).digest("hex");
-  return found === sha256 ? file : { ...NO_FILE, problem: `its checksum is ${found}, not the one that the configuration gives` };
+  if (sha256 === null || file.problem !== null || file.sha256 === sha256) return file;
+  return { ...NO_FILE, problem: `its checksum is ${file.sha256}, not the one that the configuration gives` };
 }
 
 function openedSeed(
@@ -169,7 +177,7 @@ function openedSeed(
 ): OpenedSource {
   // The category of the download means nothing to a seed in another format.
   const seedCategory = recognise(file.bytes).kind === "text" ? null : category;
-  return { label, origin: labelOf(seed, seedCategory), category: seedCategory, servedFrom: "seed", sha256: null, file };
+  return { label, origin: labelOf(seed, seedCategory), category: seedCategory, servedFrom: "seed", file };
 }
 
 function labelOf(place: string, category: string | null): string {
@@ -216,7 +224,7 @@ function statusOf(source: OpenedSource, { entries, warnings, problem }: Outcome)
     source: source.label,
     servedFrom: source.servedFrom,
     bytes: source.file.bytes.length,
-    sha256: source.sha256,
+    sha256: source.file.sha256,
     changedWallMs: source.file.changedWallMs,
     entries,
     warningCount: warnings.count,
@@ -225,10 +233,10 @@ function statusOf(source: OpenedSource, { entries, warnings, problem }: Outcome)
   };
 }
 
-const NO_FILE: FileContent = { bytes: Buffer.alloc(0), changedWallMs: null, problem: null };
+const NO_FILE: FileContent = { bytes: Buffer.alloc(0), sha256: null, changedWallMs: null, problem: null };
 
 /** Reads each file once, however many lists take a category of it; forgets all of them with the loading. */
-class FileReader {
+class FileReader implements ListFiles {
   readonly #contents = new Map<string, Promise<FileContent>>();
 
   read(path: string): Promise<FileContent> {
@@ -246,7 +254,8 @@ async function readContent(path: string): Promise<FileContent> {
     // A pipe or a device may never end.
     if (!found.isFile()) return { ...NO_FILE, problem: `${path} is not a file` };
     if (found.size > MAX_LIST_FILE_BYTES) return { ...NO_FILE, problem: `larger than ${MAX_LIST_FILE_BYTES / 1024 / 1024} MiB` };
-    return { bytes: await readFile(path), changedWallMs: found.mtimeMs, problem: null };
+    const bytes = await readFile(path);
+    return { bytes, sha256: createHash("sha256").update(bytes).digest("hex"), changedWallMs: found.mtimeMs, problem: null };
   } catch (error) {
     return { ...NO_FILE, problem: error instanceof Error ? error.message : String(error) };
   }
