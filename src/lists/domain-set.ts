@@ -73,6 +73,14 @@ export class DomainSet {
     return this.#matchText(nameText(name));
   }
 
+  /** As `match`, but for keywords and regular expressions: whoever looks at many names is spared trying them on each. */
+  matchName(name: Name): Match | null {
+    const { names, exceptions } = this.#parts;
+    const entry = names.find(name);
+    if (entry < 0 || (exceptions !== null && exceptions.find(name) >= 0)) return null;
+    return { kind: names.kindOf(entry) === "full" ? "full" : "suffix", octets: names.wireLength(entry), entry };
+  }
+
   describe(match: Match): Entry {
     const { list, names, sources, texts } = this.#parts;
     switch (match.kind) {
