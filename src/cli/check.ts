@@ -5,35 +5,50 @@ import { expectationFaults, openDecisions } from "../decisions.ts";
 import { copiesOf } from "../list-keeper.ts";
 import { operationsLog } from "../log/operations.ts";
 import { notYet } from "../not-yet.ts";
+import { type ListConflict, listConflicts } from "../rules/conflicts.ts";
 import { neverProblems, ruleProblems } from "../rules/problems.ts";
 import { configPath } from "./config-path.ts";
+import { conflictNotes } from "./conflict-notes.ts";
 import type { Invocation } from "./run.ts";
 import { EXIT, type Terminal } from "./terminal.ts";
 
-/** `fenliu check`: everything that `serve` would complain of, without opening a socket. */
+/** `fenliu check`: everything that `serve` would complain of, and where lists disagree, without opening a socket. */
 export async function check({ config: given, json }: Invocation, terminal: Terminal): Promise<number> {
   const path = configPath(given, terminal);
   const result = loadConfig(path);
-  const refusals = result.kind === "ok" ? await refusalsOf(result.config, terminal) : [];
+  const { refusals, conflicts } = result.kind === "ok" ? await examine(result.config, terminal) : NOTHING_FOUND;
   const problems = result.kind === "ok" ? [] : result.problems;
   const warnings = result.kind === "ok" ? result.warnings : [];
   const ok = problems.length + refusals.length === 0;
   if (json) {
-    terminal.out(`${JSON.stringify({ file: path, ok, problems, warnings, refusals }, null, 2)}\n`);
+    terminal.out(`${JSON.stringify({ file: path, ok, problems, warnings, refusals, conflicts }, null, 2)}\n`);
   } else {
     terminal.err(printProblems([...problems, ...warnings], result.text));
+    terminal.err(conflictNotes(conflicts));
     for (const refusal of refusals) terminal.err(`fenliu: ${refusal}\n`);
     if (ok) terminal.out(`${path ?? "the defaults"}: ${verdictWith(warnings.length)}\n`);
   }
   return ok ? EXIT.ok : EXIT.failed;
 }
 
-async function refusalsOf(config: Config, terminal: Terminal): Promise<string[]> {
+interface Findings {
+  /** Why it cannot be served, one sentence each. */
+  readonly refusals: readonly string[];
+  /** What a person should know, and no fault. */
+  readonly conflicts: readonly ListConflict[];
+}
+
+const NOTHING_FOUND: Findings = { refusals: [], conflicts: [] };
+
+async function examine(config: Config, terminal: Terminal): Promise<Findings> {
   const log = operationsLog("warn", (line) => terminal.err(line), true);
   const missing = [...notYet(config), ...ruleProblems(config.rules), ...neverProblems(config.upstreams.groups)];
-  if (missing.length > 0) return missing;
+  if (missing.length > 0) return { ...NOTHING_FOUND, refusals: missing };
   const decisions = await openDecisions(config, { copies: copiesOf(config), log });
-  return expectationFaults(decisions, config, log);
+  return {
+    refusals: expectationFaults(decisions, config, log),
+    conflicts: listConflicts(config.rules, decisions.lists),
+  };
 }
 
 function verdictWith(warnings: number): string {
