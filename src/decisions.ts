@@ -1,10 +1,13 @@
 import type { Config } from "./config/config.ts";
+import { basisOf, type DecisionBasis, versionOf } from "./decision-basis.ts";
 import type { HostsTable } from "./hosts/hosts-table.ts";
-import { loadHosts } from "./hosts/load.ts";
+import { hostsTable, type LoadedHosts, loadHosts } from "./hosts/load.ts";
+import type { OwnHosts } from "./hosts/options.ts";
 import type { CopySource } from "./lists/copies.ts";
 import { type ListStatus, type Lists, loadLists, reloadList } from "./lists/load.ts";
 import type { ListOptions } from "./lists/options.ts";
 import type { OperationsLog } from "./log/operations.ts";
+import { ownHostsPath, readOwnHosts } from "./own-hosts.ts";
 import { type Measures, measuresOf } from "./resolve/measures.ts";
 import { Decider } from "./rules/decider.ts";
 import { checkExpectations } from "./rules/expectations.ts";
@@ -13,11 +16,21 @@ import { NeverRules } from "./rules/never.ts";
 /** The decisions of a configuration, with what they were made from. Immutable: a list that changed makes others. */
 export interface Decisions {
   readonly hosts: HostsTable;
+  readonly hostsParts: HostsParts;
   readonly lists: Lists;
   readonly decider: Decider;
   /** What must not reach a group, whatever is decided. */
   readonly never: NeverRules;
   readonly measures: Measures;
+  readonly basis: DecisionBasis;
+  /** Of configuration, hosts and lists: equal for what decides alike, also after a restart. */
+  readonly version: string;
+}
+
+/** What the table of hosts was made of. */
+export interface HostsParts {
+  readonly loaded: LoadedHosts;
+  readonly own: OwnHosts;
 }
 
 export interface DecisionSurroundings {
@@ -28,15 +41,19 @@ export interface DecisionSurroundings {
 
 /** Reads the lists and the hosts, and builds the decisions from them. What could not be read is reported and left out. */
 export async function openDecisions(config: Config, { copies, log }: DecisionSurroundings): Promise<Decisions> {
-  const [hosts, lists] = await Promise.all([loadHosts(config.hosts), loadLists(config.lists, copies)]);
-  for (const { source, line, reason } of hosts.problems) log.warn({ source, line }, `hosts: ${reason}`);
+  const [loaded, { own, problems }, lists] = await Promise.all([
+    loadHosts(config.hosts),
+    readOwnHosts(ownHostsPath(config)),
+    loadLists(config.lists, copies),
+  ]);
+  for (const { source, line, reason } of [...loaded.problems, ...problems]) log.warn({ source, line }, `hosts: ${reason}`);
   for (const { name, sources } of lists.status()) {
     for (const { source, problem, warningCount } of sources) {
       if (problem !== null) log.warn({ list: name, source }, problem);
-      else if (warningCount > 0) log.warn({ list: name, source }, `${warningCount} lines were passed over`);
+      else if (warningCount > 0) log.warn({ list: name, source, lines: warningCount }, "lines were passed over");
     }
   }
-  return decisionsFrom(config, hosts.table, lists);
+  return decisionsFrom(config, { loaded, own }, lists);
 }
 
 /**
@@ -63,14 +80,25 @@ export async function withList(
   { config, list, copies }: { readonly config: Config; readonly list: ListOptions; readonly copies: CopySource },
 ): Promise<ChangedDecisions> {
   const lists = await reloadList(before.lists, list, copies);
-  const decisions = decisionsFrom(config, before.hosts, lists);
-  const known = new Set(checkExpectations(before.decider, config.expect).map(({ expectation }) => expectation));
-  const broken = checkExpectations(decisions.decider, config.expect).filter(({ expectation }) => !known.has(expectation));
+  const decisions = decisionsFrom(config, before.hostsParts, lists);
   const lost = lostSources(statusOf(before.lists, list), statusOf(lists, list));
-  return { decisions, faults: [...lost, ...broken.map(({ message }) => message)] };
+  return { decisions, faults: [...lost, ...newlyBroken(config, before, decisions)] };
 }
 
-function decisionsFrom(config: Config, hosts: HostsTable, lists: Lists): Decisions {
+/** The same decisions with other hosts put in while running. */
+export function withOwnHosts(before: Decisions, config: Config, own: OwnHosts): ChangedDecisions {
+  const decisions = decisionsFrom(config, { ...before.hostsParts, own }, before.lists);
+  return { decisions, faults: newlyBroken(config, before, decisions) };
+}
+
+function newlyBroken({ expect }: Config, before: Decisions, after: Decisions): string[] {
+  const known = new Set(checkExpectations(before.decider, expect).map(({ expectation }) => expectation));
+  const broken = checkExpectations(after.decider, expect).filter(({ expectation }) => !known.has(expectation));
+  return broken.map(({ message }) => message);
+}
+
+function decisionsFrom(config: Config, hostsParts: HostsParts, lists: Lists): Decisions {
+  const hosts = hostsTable(hostsParts.loaded, hostsParts.own);
   const [first] = config.upstreams.groups;
   if (first === undefined) throw new Error("a configuration without upstream groups");
   const decider = new Decider({
@@ -83,7 +111,9 @@ function decisionsFrom(config: Config, hosts: HostsTable, lists: Lists): Decisio
     firstGroup: first.name,
   });
   const never = new NeverRules({ groups: config.upstreams.groups, rules: config.rules, lists });
-  return { hosts, lists, decider, never, measures: measuresOf({ ...config, addresses: lists.addresses }) };
+  const measures = measuresOf({ ...config, addresses: lists.addresses });
+  const basis = basisOf(config, { hostsFiles: hostsParts.loaded.files, ownHosts: hostsParts.own, lists: lists.status() });
+  return { hosts, hostsParts, lists, decider, never, measures, basis, version: versionOf(basis) };
 }
 
 function faultsOf(decider: Decider, config: Config): string[] {

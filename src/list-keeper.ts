@@ -1,7 +1,8 @@
 import { randomInt } from "node:crypto";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import type { Backing, SiteSurroundings } from "./backing.ts";
 import type { Config } from "./config/config.ts";
+import { dataFolder } from "./data-folder.ts";
 import { Copies } from "./lists/copies.ts";
 import { type DownloadTarget, download } from "./lists/download.ts";
 import type { ListStatus } from "./lists/load.ts";
@@ -38,10 +39,9 @@ export function keepLists(
   });
 }
 
-/** Where the downloads of a configuration are kept: in the folder of `cache.file`, or in `data` beside the configuration. */
-export function copiesOf({ cache, path }: Pick<Config, "cache" | "path">): Copies {
-  const folder = cache.file === null ? join(path === null ? "." : dirname(path), "data") : dirname(cache.file);
-  return new Copies(join(folder, "lists"));
+/** Where the downloads of a configuration are kept. */
+export function copiesOf(config: Pick<Config, "cache" | "path">): Copies {
+  return new Copies(join(dataFolder(config), "lists"));
 }
 
 /** Downloads as each list wants it: names are looked up by its group, else by the bootstrap servers, or go to its proxy. */

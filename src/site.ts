@@ -16,6 +16,8 @@ export interface Site {
   readonly config: Config;
   readonly resolver: Resolver;
   readonly decisions: Decisions;
+  /** As in `Decisions`. */
+  readonly version: string;
   readonly access: Access;
   readonly backing: Backing;
 }
@@ -52,6 +54,7 @@ export async function openSite(config: Config, surroundings: SiteSurroundings, p
     config,
     backing,
     decisions,
+    version: decisions.version,
     access: keepsAccess ? previous.access : new Access(config.access, { clock, localPrefixes }),
     resolver: {
       ...backing,
@@ -69,7 +72,12 @@ export async function openSite(config: Config, surroundings: SiteSurroundings, p
 /** The same site with other decisions, sharing all else. To be put in place at once: the groups go by these from now on. */
 export function siteWith(site: Site, decisions: Decisions): Site {
   guardGroups(site.backing, decisions);
-  return { ...site, decisions, resolver: { ...site.resolver, decider: decisions.decider, measures: decisions.measures } };
+  return {
+    ...site,
+    decisions,
+    version: decisions.version,
+    resolver: { ...site.resolver, decider: decisions.decider, measures: decisions.measures },
+  };
 }
 
 function guardGroups({ groups }: Backing, { never }: Decisions): void {

@@ -13,6 +13,8 @@ import type { UpstreamsOptions } from "../upstreams/options.ts";
 export interface Config {
   /** Absolute path of the file it was read from; null = defaults alone. */
   readonly path: string | null;
+  /** What stood in that file; empty where there is none. */
+  readonly text: string;
   readonly listen: ListenOptions;
   readonly tls: TlsOptions | null;
   readonly trustedProxies: readonly string[];

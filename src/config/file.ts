@@ -96,12 +96,13 @@ function checkReferences(raw: RawFile, reading: Reading): void {
   }
 }
 
-/** @param raw without any problem; @param path absolute, or null. */
-export function completeConfig(raw: RawFile, path: string | null): Config {
+/** @param raw without any problem. */
+export function completeConfig(raw: RawFile, { path, text }: Pick<Config, "path" | "text">): Config {
   const plain = <T>(items: readonly { readonly value: T }[]) => items.map(({ value }) => value);
   const { routeros } = raw;
   return {
     path,
+    text,
     listen: listenOptions(raw.listen),
     tls: raw.tls,
     trustedProxies: raw.trustedProxies,

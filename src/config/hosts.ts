@@ -1,4 +1,4 @@
-import type { HostRecord, HostsOptions } from "../hosts/options.ts";
+import type { HostRecord, HostsOptions, OwnHosts } from "../hosts/options.ts";
 import { oneOrMany, oneOrMore } from "./arrays.ts";
 import { readableFile } from "./files.ts";
 import { domainName, parseDomainName } from "./names.ts";
@@ -40,6 +40,8 @@ const record: Shape<RawRecord> = mapOr(recordMap, oneOrMoreAddresses);
 
 const records: Shape<readonly Named<string, RawRecord>[]> = mapOf("a map from names to addresses", parseHostName, record);
 
+const hostName = text({ expected: "a name", parse: parseHostName });
+
 /** A name, perhaps with `*.` before it. */
 function parseHostName(written: string): Parsed<string> {
   const parsed = parseDomainName(written.replace(/^\*\./, ""));
@@ -56,12 +58,28 @@ export const hostsShape = object("a map with `files`, `ttl` and `records`", {
 
 type RawHosts = NonNullable<ReturnType<(typeof hostsShape)["read"]>>;
 
+/** The file in which Fenliu keeps the names it was given while running. */
+export const ownHostsShape = object("a map with `records` and `hidden`", {
+  records: key(records, "Names and their addresses.", {}),
+  hidden: key(oneOrMany(hostName), "Names that are not there, whatever else says so.", []),
+});
+
+type RawOwnHosts = NonNullable<ReturnType<(typeof ownHostsShape)["read"]>>;
+
+export function ownHosts(raw: RawOwnHosts): OwnHosts {
+  return { records: recordsOf(raw.records), hidden: raw.hidden };
+}
+
 export function hostsOptions(raw: RawHosts): HostsOptions {
   return {
     files: raw.files,
     ttlSeconds: raw.ttl,
-    records: raw.records.flatMap(({ name, value }) => (value === undefined ? [] : [recordOf(name, value)])),
+    records: recordsOf(raw.records),
   };
+}
+
+function recordsOf(named: readonly Named<string, RawRecord>[]): HostRecord[] {
+  return named.flatMap(({ name, value }) => (value === undefined ? [] : [recordOf(name, value)]));
 }
 
 function recordOf(name: string, raw: RawRecord): HostRecord {
@@ -70,7 +88,7 @@ function recordOf(name: string, raw: RawRecord): HostRecord {
   return { name, addresses, cname: raw.cname?.value ?? null, others: raw.others, https: raw.https };
 }
 
-export function checkHosts({ records }: RawHosts, reading: Reading): void {
+export function checkHosts({ records }: Pick<RawHosts, "records">, reading: Reading): void {
   const seen = new Set<string>();
   for (const { name, keyPlace, value } of records) {
     const identity = name.toLowerCase().replace(/\.$/, "");

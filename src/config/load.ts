@@ -7,6 +7,7 @@ import { checkFile, completeConfig, fileShape } from "./file.ts";
 import { systemReason } from "./files.ts";
 import type { Problem } from "./problem.ts";
 import { Reading } from "./reading.ts";
+import type { Shape } from "./shape.ts";
 import { reportSyntax } from "./syntax.ts";
 
 export type ConfigResult =
@@ -38,16 +39,32 @@ export function loadConfig(path: string | null): ConfigResult {
  * Never throws, whatever the text.
  */
 export function parseConfig(text: string, path: string | null): ConfigResult {
+  const { raw, reading } = readYaml(text, path, { shape: fileShape, check: checkFile });
+  if (raw === undefined) return { kind: "invalid", problems: reading.problems, text };
+  const config = completeConfig(raw, { path: path === null ? null : resolve(path), text });
+  return { kind: "ok", config, warnings: reading.warnings, text };
+}
+
+interface Reader<T> {
+  readonly shape: Shape<T>;
+  readonly check: (raw: T, reading: Reading) => void;
+}
+
+/** Reads a whole YAML text by a shape. `raw` is undefined where there are problems. */
+export function readYaml<T>(
+  text: string,
+  path: string | null,
+  { shape, check }: Reader<T>,
+): { readonly raw: T | undefined; readonly reading: Reading } {
   const document = parseDocument(text, { prettyErrors: false, uniqueKeys: false });
   const reading = new Reading(path, document, linesOf(text));
-  if (!reportSyntax(document, text, reading)) return { kind: "invalid", problems: reading.problems, text };
+  if (!reportSyntax(document, text, reading)) return { raw: undefined, reading };
   // A file of comments alone is a file of defaults.
   const isEmpty = document.contents === null || (isScalar(document.contents) && document.contents.value === null);
   const place = isEmpty ? reading.place(document.createNode({}), "", 0) : reading.place(document.contents, "", 0);
-  const raw = fileShape.read(place, reading);
-  if (raw !== undefined) checkFile(raw, reading);
-  if (raw === undefined || reading.problems.length > 0) return { kind: "invalid", problems: reading.problems, text };
-  return { kind: "ok", config: completeConfig(raw, path === null ? null : resolve(path)), warnings: reading.warnings, text };
+  const raw = shape.read(place, reading);
+  if (raw !== undefined) check(raw, reading);
+  return { raw: reading.problems.length > 0 ? undefined : raw, reading };
 }
 
 // The parser's own counting misses line ends within quotes.

@@ -22,6 +22,9 @@ const MAX_PROBLEMS = 100;
 /** What `source` says of entries that come from section `hosts` itself. */
 const RECORDS_SOURCE = "hosts.records";
 
+/** What it says of those that were put in while running. */
+export const OWN_SOURCE = "data/hosts.yaml";
+
 /** Reads the hosts-file format: an address, then names (`*.` may stand before one), `#` begins a comment. A bad word is a problem; the rest of its line holds. */
 export function readHostsFile(text: string, source: string): HostsReading {
   const entries: HostEntry[] = [];
@@ -53,12 +56,12 @@ function firstOf(problems: readonly HostsProblem[], source: string): readonly Ho
   return [...problems.slice(0, MAX_PROBLEMS), { source, line: 0, reason: `${further} further problems` }];
 }
 
-/** Reads section `hosts.records`. A record with anything wrong in it is left out whole. */
-export function readRecords(records: readonly HostRecord[]): HostsReading {
+/** Reads section `hosts.records`, or what is written like it. A record with anything wrong in it is left out whole. */
+export function readRecords(records: readonly HostRecord[], source = RECORDS_SOURCE): HostsReading {
   const entries: HostEntry[] = [];
   const problems: HostsProblem[] = [];
   for (const [index, record] of records.entries()) {
-    const place = { source: RECORDS_SOURCE, line: index + 1 };
+    const place = { source, line: index + 1 };
     const entry = entryOf(record);
     if (typeof entry === "string") problems.push({ ...place, reason: entry });
     else entries.push({ ...entry, ...place });

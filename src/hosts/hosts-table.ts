@@ -61,6 +61,12 @@ export class HostsTable {
     return this.#exact.size + this.#wildcards.size;
   }
 
+  /** Everything there is, names before wildcards, in the order read. */
+  *entries(): Generator<HostsMatch> {
+    yield* this.#exact.values();
+    yield* this.#wildcards.values();
+  }
+
   /** What is said of exactly this name, else of the longest wildcard above it; null = nothing. The match speaks for all types of the name. */
   lookup(name: Name): HostsMatch | null {
     const exact = this.#exact.get(name);
@@ -96,13 +102,17 @@ export class HostsTable {
   }
 }
 
+/** As it would be written: `nas.lan` or `*.apps.lan`. */
+export function patternOf({ name, wildcard }: Pick<HostEntry, "name" | "wildcard">): string {
+  return wildcard ? `*.${nameText(name)}` : nameText(name);
+}
+
 type GatheredMatch = HostsMatch & { readonly addresses: Uint8Array[] };
 
 function addTo(matches: HashedMap<Name, GatheredMatch>, entry: HostEntry): void {
   const held = matches.get(entry.name);
   if (held === undefined) {
-    const text = nameText(entry.name);
-    matches.set(entry.name, { ...entry, addresses: [...entry.addresses], pattern: entry.wildcard ? `*.${text}` : text });
+    matches.set(entry.name, { ...entry, addresses: [...entry.addresses], pattern: patternOf(entry) });
     return;
   }
   if (held.cname !== null) return;

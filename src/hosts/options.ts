@@ -19,3 +19,10 @@ export interface HostsOptions {
   /** In file order. */
   readonly records: readonly HostRecord[];
 }
+
+/** What was put into the table and taken from it while running. It wins over the rest. */
+export interface OwnHosts {
+  readonly records: readonly HostRecord[];
+  /** Names, or `*.` before one, that are hidden wherever else they stand. */
+  readonly hidden: readonly string[];
+}

@@ -108,7 +108,7 @@ describe("what is left out", () => {
     const none = loadConfig(null);
     if (none.kind === "invalid") throw new Error(printProblems(none.problems, ""));
     for (const text of ["", "# nothing yet\n", "---\n", "{}\n"])
-      expect(parseConfig(text, null)).toMatchObject({ kind: "ok", config: none.config, warnings: [] });
+      expect(parseConfig(text, null)).toMatchObject({ kind: "ok", config: { ...none.config, text }, warnings: [] });
   });
 
   test("by default there is one group, and nothing is downloaded", () => {
@@ -121,7 +121,7 @@ describe("what is left out", () => {
 
   test("a section or array with nothing but comments below it counts as left out", () => {
     const text = "listen:\n  # dns: []\nrules:\n  # - { name: x }\nhosts:\n  records:\nlists:\nupstreams:\nexpect:\n";
-    expect(accepted(text)).toEqual(accepted(""));
+    expect(accepted(text)).toEqual({ ...accepted(""), text });
   });
 
   test("keys of a section that are left out keep their defaults beside those that are there", () => {

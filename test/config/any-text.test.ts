@@ -152,9 +152,10 @@ describe("good files, made at random", () => {
       fc.property(file, (raw) => {
         const block = parseConfig(stringify(raw), "f");
         expect(block).toMatchObject({ kind: "ok" });
-        expect(parseConfig(JSON.stringify(raw), "f")).toMatchObject({
+        const text = JSON.stringify(raw);
+        expect(parseConfig(text, "f")).toMatchObject({
           kind: "ok",
-          config: block.kind === "ok" ? block.config : null,
+          config: block.kind === "ok" ? { ...block.config, text } : null,
         });
         expect(Value.Errors(schema, raw)).toEqual([]);
       }),

@@ -8,7 +8,7 @@ import { isWithin, type Name, nameFromText, nameText } from "../../src/dns/name.
 import { reverseName } from "../../src/dns/reverse.ts";
 import { readHostsFile, readRecords } from "../../src/hosts/entries.ts";
 import { HostsTable } from "../../src/hosts/hosts-table.ts";
-import { loadHosts } from "../../src/hosts/load.ts";
+import { hostsTable, loadHosts } from "../../src/hosts/load.ts";
 import type { HostRecord } from "../../src/hosts/options.ts";
 
 function name(text: string): Name {
@@ -197,17 +197,42 @@ describe("loading section hosts", () => {
     const [one, two, missing] = [join(folder, "one"), join(folder, "two"), join(folder, "missing")];
     writeFileSync(one, "10.0.0.1 a.lan b.lan\n");
     writeFileSync(two, "10.0.0.2 a.lan\nbad\n");
-    const { table, problems } = await loadHosts({
+    const loaded = await loadHosts({
       files: [one, missing, folder, two],
       ttlSeconds: 60,
       records: [record("b.lan", { addresses: ["10.0.0.9"] })],
     });
+    const table = hostsTable(loaded, { records: [], hidden: [] });
     expect([addresses(table, "a.lan"), addresses(table, "b.lan")]).toEqual([["10.0.0.1", "10.0.0.2"], ["10.0.0.9"]]);
-    expect(problems.map(({ source, line }) => [source, line])).toEqual([
+    expect(loaded.problems.map(({ source, line }) => [source, line])).toEqual([
       [missing, 0],
       [folder, 0],
       [two, 2],
     ]);
+  });
+});
+
+describe("names put in and taken away while running", () => {
+  const written = {
+    files: [],
+    ttlSeconds: 60,
+    records: [record("a.lan", { addresses: ["10.0.0.1"] }), record("*.b.lan", { addresses: ["10.0.0.2"] })],
+  };
+
+  test("what was put in hides all that the configuration says of the name", async () => {
+    const own = { records: [record("A.lan", { addresses: ["10.0.0.9"] })], hidden: [] };
+    expect(addresses(hostsTable(await loadHosts(written), own), "a.lan")).toEqual(["10.0.0.9"]);
+  });
+
+  test("a hidden name is not there, nor is its PTR; a hidden wildcard leaves exact names", async () => {
+    const loaded = await loadHosts({ ...written, records: [...written.records, record("x.b.lan", { addresses: ["10.0.0.3"] })] });
+    const table = hostsTable(loaded, { records: [], hidden: ["A.LAN.", "*.b.lan"] });
+    expect([addresses(table, "a.lan"), addresses(table, "y.b.lan"), addresses(table, "x.b.lan")]).toEqual([
+      null,
+      null,
+      ["10.0.0.3"],
+    ]);
+    expect(table.pointer(name("1.0.0.10.in-addr.arpa"))).toBeNull();
   });
 });
 
