@@ -4,15 +4,17 @@ import type { SiteSurroundings } from "./backing.ts";
 import type { Client } from "./client.ts";
 import type { Timer } from "./clock.ts";
 import type { Config } from "./config/config.ts";
-import { withList } from "./decisions.ts";
+import { withList, withOwnHosts } from "./decisions.ts";
 import { isRejection, parseQuery } from "./dns/query.ts";
 import { RCODE } from "./dns/types.ts";
+import type { OwnHosts } from "./hosts/options.ts";
 import { keepLists } from "./list-keeper.ts";
 import type { Handler, Reply } from "./listen/handler.ts";
 import { type BoundEndpoints, type Listeners, openListeners } from "./listen/listeners.ts";
 import type { ListRefresher } from "./lists/refresher.ts";
-import type { Adopt } from "./lists/update.ts";
+import type { Adopt, Updated } from "./lists/update.ts";
 import { seldom } from "./log/seldom.ts";
+import { ownHostsPath, readOwnHosts, writeOwnHosts } from "./own-hosts.ts";
 import { serve } from "./serve.ts";
 import { answerJson } from "./serve-json.ts";
 import { closeSite, openSite, type Site, SiteError, siteWith } from "./site.ts";
@@ -62,9 +64,39 @@ export class App {
     return this.#listeners.bound;
   }
 
+  /** What queries are answered from at the moment. */
+  get site(): Site {
+    return this.#current.site;
+  }
+
   /** The groups of upstreams, in the order of the file. */
   upstreams(): readonly GroupStatus[] {
     return this.#current.site.backing.groups.status();
+  }
+
+  /**
+   * Puts names into the static table and takes them away, from the next query on and across restarts. What a person wrote into the file
+   * meanwhile is taken in.
+   * @throws SiteError where an expectation does not hold then, or the file is not as it should be; the system's error where it cannot be written.
+   */
+  changeHosts(change: (own: OwnHosts) => OwnHosts): Promise<void> {
+    return this.#inTurn(async () => {
+      const { site } = this.#current;
+      const path = ownHostsPath(site.config);
+      const { own, problems } = await readOwnHosts(path);
+      if (problems.length > 0) throw new SiteError(problems.map(({ source, line, reason }) => `${source}:${line}: ${reason}`));
+      const changed = change(own);
+      const { decisions, faults } = withOwnHosts(site.decisions, site.config, changed);
+      if (faults.length > 0) throw new SiteError(faults);
+      await writeOwnHosts(path, changed);
+      this.#current.site = siteWith(site, decisions);
+    });
+  }
+
+  /** Downloads a list now, or reads its files anew. @throws Error where there is no such list, or the lists are being changed. */
+  refreshList(name: string): Promise<readonly Updated["outcome"][]> {
+    if (this.#keeper === null) throw new Error("the lists are not there yet");
+    return this.#keeper.refreshNow(name);
   }
 
   /**

@@ -31,14 +31,8 @@ export async function readOwnHosts(
   return { own: NO_HOSTS, problems: result.problems.map(({ line, message }) => ({ source: path, line, reason: message })) };
 }
 
-/**
- * Writes the file anew, in one step.
- * @throws Error where what stands there cannot be read, so that a slip of a person's hand does not cost the names; or the system's error.
- */
+/** Writes the file anew, in one step. @throws the system's error. */
 export async function writeOwnHosts(path: string, own: OwnHosts): Promise<void> {
-  const { problems } = await readOwnHosts(path);
-  const [first] = problems;
-  if (first !== undefined) throw new Error(`${path} is not overwritten: line ${first.line}: ${first.reason}`);
   await mkdir(dirname(path), { recursive: true });
   const besidePath = `${path}.new`;
   try {

@@ -67,6 +67,22 @@ export class ListRefresher {
     await this.#turn;
   }
 
+  /**
+   * Downloads one list now, or reads its files anew, after what is under way; a list that another process changed is taken over too.
+   * @throws Error for a list that the configuration does not have, and once closed.
+   */
+  refreshNow(name: string): Promise<readonly Updated["outcome"][]> {
+    const list = this.#parts.lists.find((each) => each.name === name);
+    if (list === undefined) return Promise.reject(new Error(`there is no list ${name}`));
+    const planned = this.#planned.find((each) => each.list === list) ?? { list, dueMs: null, failures: 0, pickedUp: "" };
+    const turn = this.#turn.then(() => this.#refresh(planned));
+    this.#turn = turn.then(
+      () => {},
+      () => {},
+    );
+    return turn;
+  }
+
   async #begin(): Promise<void> {
     const concerned = this.#parts.lists.filter((list) => list.refreshMs !== null || urlsOf(list).length > 0);
     const planned: Planned[] = [];
@@ -97,7 +113,7 @@ export class ListRefresher {
     const dues = this.#planned.flatMap(({ dueMs }) => dueMs ?? []);
     const waitMs = Math.max(0, Math.min(LOOK_MS, ...dues.map((dueMs) => dueMs - clock.now())));
     this.#timer = clock.setTimer(() => {
-      this.#turn = this.#run();
+      this.#turn = this.#turn.then(() => this.#run());
     }, waitMs);
   }
 
@@ -117,7 +133,7 @@ export class ListRefresher {
     this.#schedule();
   }
 
-  async #refresh(planned: Planned): Promise<void> {
+  async #refresh(planned: Planned): Promise<readonly Updated["outcome"][]> {
     const { list } = planned;
     const wishes = { acceptsAnySize: false, signal: this.#closing.signal, progress: () => {} };
     const updated = await updateList(list, this.#parts, wishes);
@@ -126,7 +142,9 @@ export class ListRefresher {
     const isUnfinished = ({ outcome }: Updated): boolean =>
       outcome.kind === "failed" || (outcome.kind === "held" && list.refreshMs === null);
     this.#wait(planned, updated.some(isUnfinished));
-    if (!updated.some(({ outcome }) => outcome.kind === "new") && (await this.#filesChanged(list))) await this.#adoptAnew(list);
+    const outcomes = updated.map(({ outcome }) => outcome);
+    if (outcomes.some(({ kind }) => kind === "new") || !(await this.#filesChanged(list))) return outcomes;
+    return [...outcomes, await this.#adoptAnew(list)];
   }
 
   /** Puts to use what another process has downloaded. */
@@ -145,11 +163,13 @@ export class ListRefresher {
     await this.#adoptAnew(list);
   }
 
-  async #adoptAnew(list: ListOptions): Promise<void> {
+  async #adoptAnew(list: ListOptions): Promise<Updated["outcome"]> {
     const faults = await this.#parts.adopt(list, this.#parts.copies, () => Promise.resolve());
-    if (faults.length > 0) return this.#report(list, null, { kind: "held", reason: faults.join("; ") });
     const entries = this.#sources(list).reduce((sum, source) => sum + source.entries, 0);
-    this.#report(list, null, { kind: "new", entries });
+    const outcome =
+      faults.length > 0 ? ({ kind: "held", reason: faults.join("; ") } as const) : ({ kind: "new", entries } as const);
+    this.#report(list, null, outcome);
+    return outcome;
   }
 
   async #filesChanged(list: ListOptions): Promise<boolean> {
