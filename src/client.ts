@@ -1,5 +1,6 @@
 export type Transport = "udp" | "tcp" | "dot" | "doh";
 export type HttpVersion = "1.0" | "1.1" | "2";
+export type HttpMethod = "GET" | "POST";
 
 /** Who asked, and how. Made by the listeners, read by everything behind them. */
 export interface Client {
@@ -9,6 +10,8 @@ export interface Client {
   readonly transport: Transport;
   /** Set for `doh` only. */
   readonly http: HttpVersion | null;
+  /** Set for `doh` only. */
+  readonly method: HttpMethod | null;
   /** The last segment of a DoH path such as /dns-query/tv: `[a-z0-9-]{1,63}`. */
   readonly clientId: string | null;
 }

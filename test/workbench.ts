@@ -104,7 +104,7 @@ export async function workbenchWith({
       const query = parsedQuery(queryWire(name, type, options));
       const startedMs = clock.now();
       const askedBefore = asked.length;
-      const client: Client = { address, clientId, port: 5353, transport: "tcp", http: null };
+      const client: Client = { address, clientId, port: 5353, transport: "tcp", http: null, method: null };
       let ended = false;
       const resolution = Promise.resolve(resolve(resolver, query, client)).finally(() => {
         ended = true;

@@ -13,7 +13,7 @@ import { operationsLog } from "../../src/log/operations.ts";
 import { openSite, type Site } from "../../src/site.ts";
 import { dohQuestion, type Zone } from "../zone.ts";
 
-export const CLIENT: Client = { address: "127.0.0.1", port: 53_000, transport: "udp", http: null, clientId: null };
+export const CLIENT: Client = { address: "127.0.0.1", port: 53_000, transport: "udp", http: null, method: null, clientId: null };
 
 /** A site whose cache answers every message. */
 export interface FilledSite {

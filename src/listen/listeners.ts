@@ -212,5 +212,5 @@ function over(acceptor: TlsAcceptor, serve: Serve): Serve {
 
 function serveDns(transport: "tcp" | "dot", services: ListenServices): Serve {
   return async (socket, { address, port }) =>
-    new StreamConnection(socket, { address, port, transport, http: null, clientId: null }, services);
+    new StreamConnection(socket, { address, port, transport, http: null, method: null, clientId: null }, services);
 }

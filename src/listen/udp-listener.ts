@@ -136,6 +136,7 @@ export class UdpListener {
       port: remote.port,
       transport: "udp",
       http: null,
+      method: null,
       clientId: null,
     });
     if (!(answer instanceof Promise)) {

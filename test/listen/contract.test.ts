@@ -48,9 +48,8 @@ describe.each(ASKERS)("$title", (kind) => {
       }),
     );
     await asker.ask(messageOf(1));
-    expect(clients).toEqual([
-      { address: "127.0.0.1", port: expect.any(Number), transport: kind.transport, http: kind.http, clientId: null },
-    ]);
+    const { transport, http, method } = kind;
+    expect(clients).toEqual([{ transport, http, method, address: "127.0.0.1", port: expect.any(Number), clientId: null }]);
   });
 
   test("a slow answer does not hold up a quick one", async () => {

@@ -79,11 +79,11 @@ export class DohService {
       case "refused":
         return refusal(asked, false);
       case "message":
-        return this.#answerMessage(asked.message, this.#client(request, peer, asked.clientId));
+        return this.#answerMessage(asked.message, this.#client(request, peer, asked));
       case "body":
-        return this.#answerMessage(body, this.#client(request, peer, asked.clientId));
+        return this.#answerMessage(body, this.#client(request, peer, asked));
       case "json": {
-        const reply = await this.#services.handler.answerJson(asked.parameters, this.#client(request, peer, asked.clientId));
+        const reply = await this.#services.handler.answerJson(asked.parameters, this.#client(request, peer, asked));
         if (reply.kind === "bad") return refusal(refuse(400, reply.text), false);
         return success("application/dns-json", Buffer.from(reply.body), reply.maxAgeSeconds);
       }
@@ -101,9 +101,9 @@ export class DohService {
     return success("application/dns-message", reply.wire, reply.maxAgeSeconds);
   }
 
-  #client(request: HttpRequest, { direct, isTrusted }: HttpPeer, clientId: string | null): Client {
-    const peer = isTrusted ? forwardedPeer(direct, request, this.#services.trustedProxies) : direct;
-    return { address: peer.address, port: peer.port, transport: "doh", http: request.version, clientId };
+  #client(request: HttpRequest, { direct, isTrusted }: HttpPeer, { kind, clientId }: Exclude<DohRequest, Refusal>): Client {
+    const { address, port } = isTrusted ? forwardedPeer(direct, request, this.#services.trustedProxies) : direct;
+    return { address, port, transport: "doh", http: request.version, method: kind === "body" ? "POST" : "GET", clientId };
   }
 }
 

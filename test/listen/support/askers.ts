@@ -4,7 +4,7 @@ import { Agent, request as httpRequest } from "node:http";
 import { connect as connectHttp2 } from "node:http2";
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import type { HttpVersion, Transport } from "../../../src/client.ts";
+import type { HttpMethod, HttpVersion, Transport } from "../../../src/client.ts";
 import { FrameReader, frame } from "../../../src/dns/frame.ts";
 import type { Listeners } from "../../../src/listen/listeners.ts";
 import { idOf, portOf } from "./site.ts";
@@ -20,6 +20,7 @@ export interface AskerKind {
   readonly title: string;
   readonly transport: Transport;
   readonly http: HttpVersion | null;
+  readonly method: HttpMethod | null;
   /** A quick answer may overtake a slow one, as seen by one asker. */
   readonly overtakes: boolean;
   /** What a message gets that the handler gives nothing for. */
@@ -30,14 +31,15 @@ export interface AskerKind {
 const HOST = "127.0.0.1";
 
 export const ASKERS: readonly AskerKind[] = [
-  { title: "udp", transport: "udp", http: null, overtakes: true, silence: "nothing", open: openUdp },
-  { title: "tcp", transport: "tcp", http: null, overtakes: true, silence: "nothing", open: openTcp },
-  { title: "dot", transport: "dot", http: null, overtakes: true, silence: "nothing", open: openDot },
-  { title: "http/1.0", transport: "doh", http: "1.0", overtakes: true, silence: "status 400", open: openHttp10 },
+  { title: "udp", transport: "udp", http: null, method: null, overtakes: true, silence: "nothing", open: openUdp },
+  { title: "tcp", transport: "tcp", http: null, method: null, overtakes: true, silence: "nothing", open: openTcp },
+  { title: "dot", transport: "dot", http: null, method: null, overtakes: true, silence: "nothing", open: openDot },
+  { title: "http/1.0", transport: "doh", http: "1.0", method: "GET", overtakes: true, silence: "status 400", open: openHttp10 },
   {
     title: "http/1.1 GET",
     transport: "doh",
     http: "1.1",
+    method: "GET",
     overtakes: true,
     silence: "status 400",
     open: async (site) => openHttp11(site, "GET"),
@@ -46,6 +48,7 @@ export const ASKERS: readonly AskerKind[] = [
     title: "http/1.1 POST",
     transport: "doh",
     http: "1.1",
+    method: "POST",
     overtakes: true,
     silence: "status 400",
     open: async (site) => openHttp11(site, "POST"),
@@ -54,6 +57,7 @@ export const ASKERS: readonly AskerKind[] = [
     title: "h2c GET",
     transport: "doh",
     http: "2",
+    method: "GET",
     overtakes: true,
     silence: "status 400",
     open: (site) => openHttp2(`http://${HOST}:${portOf(site, "http")}`, "GET"),
@@ -62,6 +66,7 @@ export const ASKERS: readonly AskerKind[] = [
     title: "h2c POST",
     transport: "doh",
     http: "2",
+    method: "POST",
     overtakes: true,
     silence: "status 400",
     open: (site) => openHttp2(`http://${HOST}:${portOf(site, "http")}`, "POST"),
@@ -70,6 +75,7 @@ export const ASKERS: readonly AskerKind[] = [
     title: "h2 over tls",
     transport: "doh",
     http: "2",
+    method: "POST",
     overtakes: true,
     silence: "status 400",
     open: (site) => openHttp2(`https://${HOST}:${portOf(site, "https")}`, "POST"),
