@@ -14,8 +14,10 @@ export interface Explained {
   readonly verdict: ExplainedVerdict | null;
   /** The next step of a CNAME of the hosts table: its target goes by its own decision. */
   readonly target: Explained | null;
-  /** One sentence for people: `rule split sends it to domestic because of taobao.com, line 12 of list cn`. */
+  /** One or two sentences for people: `Rule split sends it to domestic because of taobao.com, line 12 of list cn.` */
   readonly summary: string;
+  /** What else bears on it, a sentence each: that a `never` forbids it, that it would be a loop, on what a preference for a family depends. */
+  readonly notes: readonly string[];
   /** What really came of it, with `resolve=true`; else null. */
   readonly outcome: ExplainedOutcome | null;
 }
@@ -23,15 +25,15 @@ export interface Explained {
 export interface ExplainedDecision {
   readonly kind: "reply" | "forward" | "compare" | "drop";
   readonly rule: string | null;
-  /** The group asked, or `near` and `far` of a comparison; null where it is answered here. */
+  /** The group asked; of a comparison the side that is known to answer, null where that is found out first; null where it is answered here. */
   readonly route: string | null;
   readonly near: string | null;
   readonly far: string | null;
-  /** What is answered here: `addresses`, `nodata`, `nxdomain`, …; null for what is forwarded. */
+  /** What is answered here: `10.0.0.5, 10.0.0.6`, `CNAME nas.lan`, `nodata`, `nxdomain`, `zero`, `drop`, …; null for what is forwarded. */
   readonly answer: string | null;
-  /** As in a query record: `block`, `type65:nodata`, `ipv6:nodata`, … */
+  /** As in a query record, as far as it is known beforehand: `block`, `type65:nodata`, `ipv6:nodata`, `never`, `loop`, … */
   readonly action: string;
-  /** Modifiers in force: as they would be written in the rule, those that differ from the defaults of `answers` and those that do not. */
+  /** Modifiers in force, as they would be written in a rule, whether a rule sets them or not. */
   readonly settings: Readonly<Record<string, unknown>>;
 }
 
