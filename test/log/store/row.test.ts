@@ -1,0 +1,70 @@
+import { DatabaseSync } from "node:sqlite";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { bucketMiddleUs, latencyBucket } from "../../../src/log/store/latency.ts";
+import { reversedBelow, reversedName } from "../../../src/log/store/reversed-name.ts";
+import { recordOf, rowOf } from "../../../src/log/store/row.ts";
+import { anyLabels, anyName, anyRecord, record, SOME_WALL_MS } from "../records.ts";
+
+describe("a record and its row", () => {
+  test("a record comes back from its row as it was", () => {
+    fc.assert(
+      fc.property(anyRecord, (made) => {
+        expect(recordOf(rowOf(made))).toEqual(made);
+      }),
+    );
+  });
+
+  test("what repeats from query to query holds neither TTL nor time nor name", () => {
+    const first = rowOf(record());
+    const later = rowOf(
+      record({
+        id: SOME_WALL_MS * 1024 + 5_000_000,
+        answers: ["17 CNAME www.taobao.com.danuoyi.tbcache.com", "17 A 192.0.2.1", "17 A 192.0.2.2"],
+        attempts: [{ group: "domestic", server: "udp://223.5.5.5", transport: "udp", ms: 12, rcode: "NOERROR", failure: null }],
+      }),
+    );
+    expect([later.answers, later.details, later.matches]).toEqual([first.answers, first.details, first.matches]);
+    expect([later.ttls, later.attemptMs, later.line, later.lagMs]).toEqual([17, 12, null, null]);
+    expect(first.matches).toBe("4711,4");
+  });
+});
+
+describe("names in reverse", () => {
+  test("labels are turned round, and back", () => {
+    expect(reversedName("www.example.com")).toBe("com.example.www");
+    expect(reversedName("a\\.b.example")).toBe("example.a\\.b");
+    fc.assert(
+      fc.property(anyName, (name) => {
+        expect(reversedName(reversedName(name))).toBe(name);
+      }),
+    );
+  });
+
+  test("the range below a name holds all names below it, and no other (in the order of SQLite)", () => {
+    const database = new DatabaseSync(":memory:");
+    const within = database.prepare("SELECT ? >= ? AND ? < ? AS inside");
+    fc.assert(
+      fc.property(anyLabels, fc.oneof(anyLabels, fc.constant(["com"])), (labels, zone) => {
+        for (const asked of [labels, zone, [...labels, ...zone]]) {
+          const { from, to } = reversedBelow(zone.join("."));
+          const reversed = reversedName(asked.join("."));
+          const below = asked.length > zone.length && zone.every((label, index) => label === asked.slice(-zone.length)[index]);
+          expect(within.get(reversed, from, reversed, to)?.["inside"]).toBe(below ? 1 : 0);
+        }
+      }),
+    );
+    database.close();
+  });
+});
+
+test("a duration is told from its bucket to a fifth", () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 20, max: 3_000_000_000 }), (us) => {
+      const told = bucketMiddleUs(latencyBucket(us));
+      expect(Math.abs(told - us) / us).toBeLessThan(0.2);
+    }),
+  );
+  expect(latencyBucket(0)).toBe(0);
+  expect(latencyBucket(Number.MAX_SAFE_INTEGER)).toBe(127);
+});
