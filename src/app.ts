@@ -1,22 +1,17 @@
 import { isDeepStrictEqual } from "node:util";
-import { rejectionReply } from "./answers/rejection.ts";
 import type { SiteSurroundings } from "./backing.ts";
-import type { Client } from "./client.ts";
 import type { Timer } from "./clock.ts";
 import type { Config } from "./config/config.ts";
 import { withList, withOwnHosts } from "./decisions.ts";
-import { isRejection, parseQuery } from "./dns/query.ts";
-import { RCODE } from "./dns/types.ts";
+import { handlerFor } from "./handler.ts";
 import type { OwnHosts } from "./hosts/options.ts";
 import { keepLists } from "./list-keeper.ts";
-import type { Handler, Reply } from "./listen/handler.ts";
 import { type BoundEndpoints, type Listeners, openListeners } from "./listen/listeners.ts";
 import type { ListRefresher } from "./lists/refresher.ts";
 import type { Adopt, Updated } from "./lists/update.ts";
 import { seldom } from "./log/seldom.ts";
+import { NO_NOTES, type Notes } from "./noted.ts";
 import { ownHostsPath, readOwnHosts, writeOwnHosts } from "./own-hosts.ts";
-import { serve } from "./serve.ts";
-import { answerJson } from "./serve-json.ts";
 import { closeSite, openSite, type Site, SiteError, siteWith } from "./site.ts";
 import type { GroupStatus } from "./upstreams/group.ts";
 
@@ -24,7 +19,7 @@ import type { GroupStatus } from "./upstreams/group.ts";
 export class App {
   readonly #surroundings: SiteSurroundings;
   readonly #listeners: Listeners;
-  readonly #current: { site: Site };
+  readonly #current: Current;
   /** Sites that were replaced and may still have questions under way. */
   readonly #retired = new Set<Retired>();
   /** Changes of the site, reloads and lists, one after the other. */
@@ -32,7 +27,7 @@ export class App {
   #keeper: ListRefresher | null = null;
   #closed: Promise<void> | null = null;
 
-  private constructor(surroundings: SiteSurroundings, listeners: Listeners, current: { site: Site }) {
+  private constructor(surroundings: SiteSurroundings, listeners: Listeners, current: Current) {
     this.#surroundings = surroundings;
     this.#listeners = listeners;
     this.#current = current;
@@ -43,11 +38,11 @@ export class App {
    * @throws SiteError, ListenError
    */
   static async start(config: Config, surroundings: SiteSurroundings): Promise<App> {
-    const current = { site: await openSite(config, surroundings, null) };
+    const current = { site: await openSite(config, surroundings, null), journal: NO_NOTES };
     const { log, clock } = surroundings;
     const report = seldom(clock.now, (kind, details) => log.warn(details, kind));
     try {
-      const listeners = await openListeners(config, handlerFor(current, surroundings), {
+      const listeners = await openListeners(config, handlerFor(current, log), {
         clock,
         report: ({ kind, ...details }) => report(kind, details),
       });
@@ -178,32 +173,13 @@ export class App {
   }
 }
 
+/** What the listeners answer with: the site is swapped. */
+interface Current {
+  site: Site;
+  readonly journal: Notes;
+}
+
 interface Retired {
   readonly timer: Timer;
   readonly close: () => Promise<void>;
-}
-
-function handlerFor(current: { readonly site: Site }, { log }: SiteSurroundings): Handler {
-  const broken = (error: unknown, message: Uint8Array): Reply | null => {
-    log.error({ err: error, query: Buffer.from(message).toString("base64") }, "a fault in Fenliu itself: please report it");
-    return serverFailure(message);
-  };
-  return {
-    answer(message: Uint8Array, client: Client) {
-      try {
-        const reply = serve(current.site, message, client);
-        return reply instanceof Promise ? reply.catch((error: unknown) => broken(error, message)) : reply;
-      } catch (error) {
-        return broken(error, message);
-      }
-    },
-    answerJson: (parameters, client) => answerJson(current.site, parameters, client),
-  };
-}
-
-function serverFailure(message: Uint8Array): Reply | null {
-  const parsed = parseQuery(message);
-  if (parsed === null) return null;
-  const rejection = isRejection(parsed) ? parsed : { ...parsed, opcode: 0 };
-  return { wire: rejectionReply({ ...rejection, rejected: RCODE.SERVFAIL }), maxAgeSeconds: null };
 }

@@ -3,11 +3,10 @@ import { jsonMessage } from "./dns/json.ts";
 import { decodeMessage, encodeMessage } from "./dns/message.ts";
 import { nameFromText } from "./dns/name.ts";
 import { CLASS, typeNumber } from "./dns/types.ts";
-import type { JsonReply } from "./listen/handler.ts";
-import { type Site, serve } from "./serve.ts";
+import type { Handler, JsonReply } from "./listen/handler.ts";
 
 /** Answers `?name=&type=&cd=&do=` in the JSON of Google's and Cloudflare's public resolvers: the same way of a query, shown differently. */
-export async function answerJson(site: Site, parameters: URLSearchParams, client: Client): Promise<JsonReply> {
+export async function answerJson(answer: Handler["answer"], parameters: URLSearchParams, client: Client): Promise<JsonReply> {
   const name = nameFromText(parameters.get("name") ?? "");
   if (name === null) return bad("name: a domain name is wanted");
   const type = typeNumber(parameters.get("type") ?? "A");
@@ -29,7 +28,7 @@ export async function answerJson(site: Site, parameters: URLSearchParams, client
     authority: [],
     additional: [],
   });
-  const reply = await serve(site, message, client);
+  const reply = await answer(message, client);
   const decoded = reply === null ? null : decodeMessage(reply.wire);
   if (reply === null || decoded === null) return bad("this question has no answer");
   return { kind: "ok", body: JSON.stringify(jsonMessage(decoded)), maxAgeSeconds: reply.maxAgeSeconds };

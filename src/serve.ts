@@ -1,4 +1,3 @@
-import type { Access } from "./access/access.ts";
 import { bareAnswer } from "./answers/empty.ts";
 import { rejectionReply } from "./answers/rejection.ts";
 import { type Rendered, render, replyLimit, truncatedReply } from "./answers/render.ts";
@@ -6,14 +5,14 @@ import type { Client } from "./client.ts";
 import type { ExtendedError } from "./dns/edns.ts";
 import { isRejection, parseQuery, type Query } from "./dns/query.ts";
 import { EDE, RCODE } from "./dns/types.ts";
+import type { AnsweringSite, Notes } from "./noted.ts";
 import type { Resolution } from "./resolve/resolution.ts";
 import { resolve } from "./resolve/resolve.ts";
-import type { Resolver } from "./resolve/resolver.ts";
 
-/** What bytes are answered with: one value, swapped whole by a reload. */
-export interface Site {
-  readonly resolver: Resolver;
-  readonly access: Access;
+/** What queries are answered from at the moment, and who is told of them. */
+export interface Serving {
+  readonly site: AnsweringSite;
+  readonly journal: Notes;
 }
 
 /**
@@ -21,20 +20,27 @@ export interface Site {
  * returned as it is. Never throws or rejects but for a bug.
  */
 export function serve(
-  { resolver, access }: Site,
+  { site, journal }: Serving,
   message: Uint8Array,
   client: Client,
 ): Rendered | null | Promise<Rendered | null> {
+  const { clock } = site.resolver;
+  const startedMs = clock.now();
   const parsed = parseQuery(message);
   if (parsed === null) return null;
-  const admission = access.admit(client, resolver.clock.now());
+  const admission = site.access.admit(client, startedMs);
+  const replied = (rendered: Rendered | null, resolution: Resolution | null): Rendered | null => {
+    journal.note({ site, client, parsed, admission, resolution, rendered, startedMs, endedMs: clock.now() });
+    return rendered;
+  };
   if (isRejection(parsed)) {
     const rejection = admission === "admitted" ? parsed : { ...parsed, rejected: RCODE.REFUSED };
-    return { wire: rejectionReply(rejection), maxAgeSeconds: null };
+    return replied({ wire: rejectionReply(rejection), maxAgeSeconds: null }, null);
   }
-  if (admission !== "admitted") return turnedAway(parsed, client, admission);
-  const resolution = resolve(resolver, parsed, client);
-  return resolution instanceof Promise ? resolution.then((late) => sent(parsed, client, late)) : sent(parsed, client, resolution);
+  if (admission !== "admitted") return replied(turnedAway(parsed, client, admission), null);
+  const resolution = resolve(site.resolver, parsed, client);
+  if (resolution instanceof Promise) return resolution.then((late) => replied(sent(parsed, client, late), late));
+  return replied(sent(parsed, client, resolution), resolution);
 }
 
 function sent(query: Query, client: Client, resolution: Resolution): Rendered | null {

@@ -1,6 +1,7 @@
 import { render, replyLimit } from "../../src/answers/render.ts";
 import { cacheKey } from "../../src/cache/key.ts";
 import { isRejection, parseQuery } from "../../src/dns/query.ts";
+import { NO_NOTES } from "../../src/noted.ts";
 import { resolve } from "../../src/resolve/resolve.ts";
 import { serve } from "../../src/serve.ts";
 import type { Operation } from "./measure.ts";
@@ -37,7 +38,10 @@ export function queryPath({ site, messages, queries }: FilledSite): readonly Ope
     { name: "cache get", run: each(keys, (key) => resolver.cache.get(key)?.hits ?? Number.NaN) },
     { name: "resolve (decide, key, get, freshness)", run: each(queries, (query) => isNow(resolve(resolver, query, CLIENT))) },
     { name: "render", run: each(renderings, (rendering) => render(rendering).wire.length) },
-    { name: "serve, from bytes to bytes", run: each(messages, (message) => isNow(serve(site, message, CLIENT))) },
+    {
+      name: "serve, from bytes to bytes",
+      run: each(messages, (message) => isNow(serve({ site, journal: NO_NOTES }, message, CLIENT))),
+    },
   ];
 }
 

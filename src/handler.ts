@@ -1,0 +1,35 @@
+import { rejectionReply } from "./answers/rejection.ts";
+import type { Client } from "./client.ts";
+import { isRejection, parseQuery } from "./dns/query.ts";
+import { RCODE } from "./dns/types.ts";
+import type { Handler, Reply } from "./listen/handler.ts";
+import type { OperationsLog } from "./log/operations.ts";
+import { type Serving, serve } from "./serve.ts";
+import { answerJson } from "./serve-json.ts";
+
+/** What the listeners hand messages to: whatever `serving` holds at that moment. A fault of ours becomes SERVFAIL, and is told. */
+export function handlerFor(serving: Serving, log: OperationsLog): Handler {
+  const broken = (error: unknown, message: Uint8Array, client: Client): Reply | null => {
+    log.error({ err: error, query: Buffer.from(message).toString("base64") }, "a fault in Fenliu itself: please report it");
+    return serverFailure(serving, message, client);
+  };
+  const answer = (message: Uint8Array, client: Client): Reply | null | Promise<Reply | null> => {
+    try {
+      const reply = serve(serving, message, client);
+      return reply instanceof Promise ? reply.catch((error: unknown) => broken(error, message, client)) : reply;
+    } catch (error) {
+      return broken(error, message, client);
+    }
+  };
+  return { answer, answerJson: (parameters, client) => answerJson(answer, parameters, client) };
+}
+
+function serverFailure({ site, journal }: Serving, message: Uint8Array, client: Client): Reply | null {
+  const parsed = parseQuery(message);
+  if (parsed === null) return null;
+  const rejection = isRejection(parsed) ? parsed : { ...parsed, opcode: 0 };
+  const rendered = { wire: rejectionReply({ ...rejection, rejected: RCODE.SERVFAIL }), maxAgeSeconds: null };
+  const nowMs = site.resolver.clock.now();
+  journal.note({ site, client, parsed, admission: "admitted", resolution: null, rendered, startedMs: nowMs, endedMs: nowMs });
+  return rendered;
+}
