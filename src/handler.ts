@@ -4,6 +4,7 @@ import { isRejection, parseQuery } from "./dns/query.ts";
 import { RCODE } from "./dns/types.ts";
 import type { Handler, Reply } from "./listen/handler.ts";
 import type { OperationsLog } from "./log/operations.ts";
+import type { Noted } from "./noted.ts";
 import { type Serving, serve } from "./serve.ts";
 import { answerJson } from "./serve-json.ts";
 
@@ -24,12 +25,20 @@ export function handlerFor(serving: Serving, log: OperationsLog): Handler {
   return { answer, answerJson: (parameters, client) => answerJson(answer, parameters, client) };
 }
 
-function serverFailure({ site, journal }: Serving, message: Uint8Array, client: Client): Reply | null {
+function serverFailure(serving: Serving, message: Uint8Array, client: Client): Reply | null {
   const parsed = parseQuery(message);
   if (parsed === null) return null;
   const rejection = isRejection(parsed) ? parsed : { ...parsed, opcode: 0 };
   const rendered = { wire: rejectionReply({ ...rejection, rejected: RCODE.SERVFAIL }), maxAgeSeconds: null };
-  const nowMs = site.resolver.clock.now();
-  journal.note({ site, client, parsed, admission: "admitted", resolution: null, rendered, startedMs: nowMs, endedMs: nowMs });
+  noteFault(serving, { client, parsed, rendered });
   return rendered;
+}
+
+function noteFault({ site, journal }: Serving, met: Pick<Noted, "client" | "parsed" | "rendered">): void {
+  try {
+    const nowMs = site.resolver.clock.now();
+    journal.note({ ...met, site, admission: "admitted", resolution: null, startedMs: nowMs, endedMs: nowMs });
+  } catch {
+    // What is broken may be what this needs as well, and the client is still owed a reply. The fault itself has been told.
+  }
 }
