@@ -28,7 +28,7 @@ export function withBindingsEdited(resolver: Resolver, asked: Asked<Forward>, re
   });
   if (edits.length === 0) return resolution;
   const action = resolution.action === "none" ? `type${asked.query.type}:${edits.join(",")}` : resolution.action;
-  const edited = { ...resolution, answer, authenticated: false, action };
+  const edited = { ...resolution, answer, authenticated: false, action, edits: [...(resolution.edits ?? []), ...edits] };
   if (answer.answered || !resolution.answer.answered) return edited;
   return {
     ...edited,

@@ -89,10 +89,10 @@ async function refresh(resolver: Resolver, asked: Asked<Forward>, { order, held,
   const nowMs = resolver.clock.now();
   if (held.troubledAtMs !== null && nowMs < held.troubledAtMs + options.recheckMs) {
     if (resolver.rechecks.take(order.key, nowMs)) void fetchAnswer(resolver, order);
-    return fromStale(asked, held, options);
+    return fromStale(asked, { held, options }, null);
   }
   const fetched = await withinMs(resolver.clock, options.afterMs, fetchAnswer(resolver, order));
   if (fetched?.kind === "answered") return fromUpstream(resolver, asked, fetched);
   if (fetched === null) resolver.cache.noteTrouble(order.key);
-  return fromStale(asked, held, options);
+  return fromStale(asked, { held, options }, fetched);
 }

@@ -28,6 +28,7 @@ export function fromCache(
   return {
     decision,
     source: "cache",
+    route: decision.group,
     action: isGuarded ? "nxdomain:guarded" : action,
     ...prepare(answer, { decision, ageSeconds: age, remainingSeconds }),
     authenticated: resolver.groups.get(decision.group).encrypted,
@@ -42,6 +43,7 @@ export function fromUpstream(resolver: Resolver, { decision }: Asked<Forward>, f
   return {
     decision,
     source: fetched.kind === "answered" ? "upstream" : "failure",
+    route: decision.group,
     action: actionOf(fetched),
     ...prepare(fetched.answer, { decision, ageSeconds: 0, remainingSeconds }),
     authenticated: resolver.groups.get(decision.group).encrypted,
@@ -55,17 +57,22 @@ function actionOf(fetched: Fetched): string {
   return fetched.failure === "forbidden" ? "never" : "none";
 }
 
-/** What was good before (RFC 8767 §4). AD does not outlive the TTL it was given for. */
-export function fromStale({ decision }: Asked<Forward>, held: Held, options: StaleOptions): Resolution {
+/** What was good before (RFC 8767 §4). AD does not outlive the TTL it was given for. `failed` is what was tried first, if it has ended. */
+export function fromStale(
+  { decision }: Asked<Forward>,
+  { held, options }: { readonly held: Held; readonly options: StaleOptions },
+  failed: Fetched | null,
+): Resolution {
   return {
     decision,
     source: "stale",
+    route: decision.group,
     action: "none",
     answer: held.answer,
     ttl: { kind: "stale", ttlSeconds: options.ttlSeconds },
     authenticated: false,
     extendedErrors: [{ code: EDE.STALE, text: "" }],
-    attempts: [],
+    attempts: failed?.attempts ?? [],
   };
 }
 
@@ -80,6 +87,7 @@ export function looped({ decider, cache }: Resolver, { query, decision }: Asked<
   return {
     decision,
     source: "failure",
+    route: group,
     action: "loop",
     answer: negativeAnswer(query, { rcode, soaOwner: query.name, ttlSeconds: shaping.negative.minSeconds }),
     ttl: { kind: "keep" },
@@ -99,6 +107,7 @@ export function unanswerable({ query, decision }: Pick<Asked, "query" | "decisio
   return {
     decision,
     source: "failure",
+    route: null,
     action: "none",
     answer: bareAnswer(query, RCODE.SERVFAIL),
     ttl: { kind: "failure" },
@@ -115,19 +124,22 @@ interface Preparation {
   readonly remainingSeconds: number;
 }
 
+type Prepared = Pick<Resolution, "answer" | "ttl" | "edits">;
+
+const MADE_SOA = ["made an SOA"];
+
 /** The answer with an SOA where it lacks one, and what is to be done to its TTLs. */
-function prepare(answer: Answer, { decision, ageSeconds, remainingSeconds }: Preparation): { answer: Answer; ttl: TtlEdit } {
+function prepare(answer: Answer, { decision, ageSeconds, remainingSeconds }: Preparation): Prepared {
   const outcome = outcomeOf(answer);
   switch (outcome) {
     case "positive":
       return { answer, ttl: { kind: "age", ageSeconds, limits: decision.shaping.ttl } };
     case "nodata":
     case "nxdomain":
-    case "bare":
-      return {
-        answer: answer.soa === null ? withMadeSoa(answer, remainingSeconds) : answer,
-        ttl: { kind: "negative", remainingSeconds },
-      };
+    case "bare": {
+      const ttl: TtlEdit = { kind: "negative", remainingSeconds };
+      return answer.soa === null ? { answer: withMadeSoa(answer, remainingSeconds), ttl, edits: MADE_SOA } : { answer, ttl };
+    }
     case "failure":
       return { answer, ttl: { kind: "failure" } };
     default:

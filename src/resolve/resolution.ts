@@ -12,6 +12,8 @@ export type Source = "hosts" | "special" | "rule" | "cache" | "stale" | "upstrea
 export interface Resolution {
   readonly decision: Decision;
   readonly source: Source;
+  /** The group whose answer it is, or that was asked in vain; null where no group has a part in it. */
+  readonly route: string | null;
   /** What was done to the answer: `none`, `block`, `type65:nodata`, `nxdomain:guarded`, … */
   readonly action: string;
   /** null = a rule wants silence. */
@@ -24,6 +26,8 @@ export interface Resolution {
   readonly attempts: readonly Attempt[];
   /** How many bits of the subnet that the client sent the answer is for (RFC 7871 §7.2.1); absent = it is for everybody. */
   readonly subnetScope?: number;
+  /** What was changed in the answer but for its TTLs, beside what `action` says; absent = nothing. */
+  readonly edits?: readonly string[];
   /** Absent where no rule compares. */
   readonly comparison?: Comparison;
 }

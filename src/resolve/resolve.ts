@@ -2,7 +2,7 @@ import { nodataAnswer } from "../answers/empty.ts";
 import type { Client } from "../client.ts";
 import type { Query } from "../dns/query.ts";
 import { EDE } from "../dns/types.ts";
-import type { Compare, Decision, Forward, Reply } from "../rules/decision.ts";
+import type { Compare, Decision, Drop, Forward, Reply } from "../rules/decision.ts";
 import { type FilterAction, typeFilter } from "../rules/type-filter.ts";
 import { unreachable } from "../unreachable.ts";
 import { type Alias, aliased, MAX_ALIASES, queryForTarget, tooManyAliases } from "./alias.ts";
@@ -124,11 +124,11 @@ function filtered({ query, decision }: Asked, filter: FilterAction): Resolution 
   };
 }
 
-function unanswered(decision: Decision): Resolution {
-  return { ...made(decision), source: "rule", action: "block", answer: null, extendedErrors: [] };
+function unanswered(decision: Drop): Resolution {
+  return { ...made(decision), source: "rule", action: decision.action, answer: null, extendedErrors: [] };
 }
 
 /** The parts common to everything that is answered here. */
 function made(decision: Decision) {
-  return { decision, ttl: { kind: "keep" }, authenticated: false, attempts: [] } as const;
+  return { decision, route: null, ttl: { kind: "keep" }, authenticated: false, attempts: [] } as const;
 }

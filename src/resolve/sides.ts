@@ -24,5 +24,6 @@ export async function inTime(
 }
 
 function compareOutOfTime(asked: Asked<Compare>): Resolution {
-  return { ...outOfTime(asked), comparison: { side: "far", group: asked.decision.compare.far, near: null, by: "failure" } };
+  const { far } = asked.decision.compare;
+  return { ...outOfTime(asked), route: far, comparison: { side: "far", group: far, near: null, by: "failure" } };
 }

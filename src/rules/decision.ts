@@ -53,7 +53,7 @@ export interface Compare extends Decided {
 
 export interface Drop extends Decided {
   readonly kind: "drop";
-  readonly action: "block";
+  readonly action: "drop";
 }
 
 /** An answer made here, for the name that was asked. */

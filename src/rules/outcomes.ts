@@ -22,7 +22,7 @@ export function compare(options: CompareOptions, { rule, match, settings }: Grou
 
 export function drop({ rule, match, settings }: Ground): Drop {
   const { shaping, stale, ecs, rebinding, log } = settings;
-  return { kind: "drop", action: "block", rule, match, shaping, stale, ecs, rebinding, log };
+  return { kind: "drop", action: "drop", rule, match, shaping, stale, ecs, rebinding, log };
 }
 
 export function reply(

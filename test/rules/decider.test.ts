@@ -220,7 +220,7 @@ describe("answers of rules", () => {
 
   test("drop is silence for every type", () => {
     const { decide } = site({ rules: [rule("ads", { answer: "drop" }, { domains: ["ads.example"] })] });
-    for (const type of types) expect(decide(`ads.example ${type}`)).toMatchObject({ kind: "drop", action: "block", rule: "ads" });
+    for (const type of types) expect(decide(`ads.example ${type}`)).toMatchObject({ kind: "drop", action: "drop", rule: "ads" });
   });
 
   test("their TTL is `negative.block`, the rule's own setting included", () => {
