@@ -2,7 +2,10 @@ import type { QueryRecord } from "./record.ts";
 
 /** Which records are wanted: within the time, and every condition holds. Made by `parseFilter` of what a user wrote. */
 export interface QueryFilter {
-  /** Milliseconds since 1970, this one included; null = the oldest there is. */
+  /**
+   * Milliseconds since 1970, this one included; null = the oldest there is. Times are those of the ids, when records were made: a query that waited
+   * for its answer came a little earlier.
+   */
   readonly fromMs: number | null;
   /** This one not included; null = up to now. */
   readonly toMs: number | null;
@@ -33,6 +36,7 @@ export type Matcher =
 
 /** Newest first. */
 export interface Page {
+  /** As many as were wanted, or fewer, even none, where looking further would have taken too long: `cursor` says whether there may be more. */
   readonly records: readonly QueryRecord[];
   /** Where the next page begins; it stays right while records are added. null = there are no more. */
   readonly cursor: string | null;

@@ -1,0 +1,206 @@
+import { isIP } from "node:net";
+import { domainToASCII } from "node:url";
+import ipaddr from "ipaddr.js";
+import { boundedRegexp, MAX_WAYS } from "../bounded-regexp.ts";
+import { parseMoment } from "./moment.ts";
+import type { RecordSource } from "./record.ts";
+import type { Condition, FilterField, Matcher, QueryFilter } from "./search.ts";
+import { typeText } from "./type-text.ts";
+
+export type ParsedFilter =
+  | { readonly kind: "ok"; readonly filter: QueryFilter }
+  | { readonly kind: "bad"; readonly problems: readonly FilterProblem[] };
+
+export interface FilterProblem {
+  readonly parameter: string;
+  /** What is wrong with it, and what is wanted. */
+  readonly reason: string;
+}
+
+/** Values of all parameters together. */
+const MAX_VALUES = 100;
+const MAX_VALUE_LENGTH = 1000;
+
+/**
+ * Reads the parameters of a search (DESIGN.md §6). One that is given several times means any of its values; `!` before a value means none of those;
+ * with both, both must hold. All parameters must hold together.
+ */
+export function parseFilter(parameters: Iterable<readonly [string, string]>, nowMs: number): ParsedFilter {
+  const reading = new FilterReading(nowMs);
+  for (const [parameter, value] of parameters) reading.take(parameter, value);
+  return reading.result();
+}
+
+/** The names of all parameters. */
+export const FILTER_PARAMETERS = [
+  "name",
+  "client",
+  "type",
+  "rcode",
+  "rule",
+  "upstream",
+  "source",
+  "action",
+  "answer",
+  "minMs",
+  "from",
+  "to",
+] as const satisfies readonly (FilterField | "from" | "to")[];
+
+class FilterReading {
+  readonly #nowMs: number;
+  readonly #problems: FilterProblem[] = [];
+  readonly #moments = new Map<"from" | "to", number>();
+  readonly #matchers = new Map<string, { readonly field: FilterField; readonly negated: boolean; readonly anyOf: Matcher[] }>();
+  #values = 0;
+
+  constructor(nowMs: number) {
+    this.#nowMs = nowMs;
+  }
+
+  take(parameter: string, value: string): void {
+    this.#values++;
+    if (this.#values > MAX_VALUES) {
+      if (this.#values === MAX_VALUES + 1) this.#problem(parameter, `there are more than ${MAX_VALUES} values altogether`);
+    } else if (value.length > MAX_VALUE_LENGTH) this.#problem(parameter, `a value has at most ${MAX_VALUE_LENGTH} characters`);
+    else if (parameter === "from" || parameter === "to") this.#takeMoment(parameter, value);
+    else if (isField(parameter)) this.#takeMatcher(parameter, value);
+    else this.#problem(parameter, `there is no such filter; there are ${FILTER_PARAMETERS.join(", ")}`);
+  }
+
+  result(): ParsedFilter {
+    const fromMs = this.#moments.get("from") ?? null;
+    const toMs = this.#moments.get("to") ?? null;
+    if (fromMs !== null && toMs !== null && fromMs >= toMs)
+      this.#problem("from", "lies at or after `to`, so nothing is between them");
+    if (this.#problems.length > 0) return { kind: "bad", problems: this.#problems };
+    const conditions: readonly Condition[] = [...this.#matchers.values()];
+    return { kind: "ok", filter: { fromMs, toMs, conditions } };
+  }
+
+  #takeMoment(parameter: "from" | "to", value: string): void {
+    const moment = parseMoment(value, this.#nowMs);
+    if (this.#moments.has(parameter)) this.#problem(parameter, "is wanted once at most");
+    else if (moment === null)
+      this.#problem(
+        parameter,
+        `${shown(value)} is no time: 2026-11-21T21:03Z, milliseconds since 1970, or 1h for an hour ago are wanted`,
+      );
+    else this.#moments.set(parameter, moment);
+  }
+
+  #takeMatcher(field: FilterField, value: string): void {
+    const negated = value.startsWith("!");
+    const plain = negated ? value.slice(1).trimStart() : value;
+    const matcher = plain === "" ? "is empty: a value is wanted" : MATCHER_OF[field](plain);
+    if (typeof matcher === "string") {
+      this.#problem(field, matcher);
+      return;
+    }
+    const key = `${negated ? "!" : ""}${field}`;
+    const condition = this.#matchers.get(key) ?? { field, negated, anyOf: [] };
+    condition.anyOf.push(matcher);
+    this.#matchers.set(key, condition);
+  }
+
+  #problem(parameter: string, reason: string): void {
+    this.#problems.push({ parameter, reason });
+  }
+}
+
+function isField(parameter: string): parameter is FilterField {
+  return Object.hasOwn(MATCHER_OF, parameter);
+}
+
+/** Reads a value without `!`; gives what is wrong with it where it is none. */
+type MatcherReader = (value: string) => Matcher | string;
+
+const MATCHER_OF: Readonly<Record<FilterField, MatcherReader>> = {
+  name: nameMatcher,
+  client: clientMatcher,
+  type(value) {
+    if (/^[a-z0-9*-]{1,32}$/i.test(value)) return wordMatcher(typeText(value));
+    return `${shown(value)} is no type: a mnemonic such as HTTPS, or TYPE65 or 65 are wanted`;
+  },
+  rcode(value) {
+    if (/^(?=.*[a-z*])[a-z0-9*]{1,32}$/i.test(value)) return wordMatcher(value.toUpperCase());
+    return `${shown(value)} is no response code: a mnemonic such as NXDOMAIN is wanted`;
+  },
+  rule: wordMatcher,
+  upstream: wordMatcher,
+  source(value) {
+    if (value.includes("*") || SOURCES.some((source) => source === value)) return wordMatcher(value);
+    return `${shown(value)} is no source: one of ${SOURCES.join(", ")} is wanted`;
+  },
+  action: wordMatcher,
+  // A TTL counts down from answer to answer, so one that is written before the type counts for nothing.
+  answer: (value) => wordMatcher(canonicalAddress(value) ?? value.toLowerCase().replace(/^(?:\d+|\*) (?=[a-z0-9*]+ )/, "")),
+  minMs(value) {
+    if (/^\d{1,9}(?:\.\d{1,3})?$/.test(value)) return { kind: "atLeast", number: Number(value) };
+    return `${shown(value)} is no number of milliseconds`;
+  },
+};
+
+const SOURCES: readonly RecordSource[] = ["hosts", "special", "rule", "cache", "stale", "upstream", "failure", "refused"];
+
+function wordMatcher(value: string): Matcher {
+  return { kind: value.includes("*") ? "glob" : "equals", text: value };
+}
+
+function nameMatcher(value: string): Matcher | string {
+  if (value.startsWith("/")) return regexpMatcher(value);
+  const [, prefix, text = value] = /^(full:)(.*)$/s.exec(value) ?? [];
+  if (text === ".") return { kind: prefix === undefined ? "within" : "equals", text };
+  const name = nameText(text);
+  if (name === null) return `${shown(value)} is no domain name: a name, a pattern with * or a /regular expression/ is wanted`;
+  if (name.includes("*")) return prefix === undefined ? { kind: "glob", text: name } : "* has no meaning after full:";
+  return { kind: prefix === undefined ? "within" : "equals", text: name };
+}
+
+/** Lower case, in A-labels (RFC 5890), without a final dot; null where it can be no name. */
+function nameText(text: string): string | null {
+  const ascii = /^[\0-\x7f]*$/.test(text) ? text.toLowerCase() : domainToASCII(text);
+  const name = ascii.replace(/(?<!\\)\.$/, "");
+  return /^$|^\.|\.\.|[\s\0-\x20\x7f]/.test(name) ? null : name;
+}
+
+function regexpMatcher(value: string): Matcher | string {
+  const [, source = ""] = /^\/(.+)\/$/s.exec(value) ?? [];
+  if (source === "") return "a regular expression stands between two slashes: /^ads[0-9]/";
+  const text = withoutIdleEnds(source);
+  const bounded = boundedRegexp(text, MAX_WAYS.search);
+  return bounded.kind === "refused" ? `${shown(value)} is ${bounded.reason}` : { kind: "regexp", text };
+}
+
+/** `.*` at either end changes nothing of what an expression finds, but multiplies the work. */
+function withoutIdleEnds(source: string): string {
+  const text = source.replace(/^(?:\^?\.\*)+(?=[^?])/, "").replace(/(?<!\\)(?:\.\*)+\$?$/, "");
+  return text === "" ? source : text;
+}
+
+function clientMatcher(value: string): Matcher | string {
+  const address = canonicalAddress(value);
+  if (address !== null) return { kind: "equals", text: address };
+  if (/^[a-z0-9-]{1,63}$/i.test(value)) return { kind: "equals", text: value.toLowerCase() };
+  return (
+    prefixMatcher(value) ?? `${shown(value)} is no client: an address, a prefix such as 10.0.7.0/24, or a client id is wanted`
+  );
+}
+
+function prefixMatcher(value: string): Matcher | null {
+  const [, address = "", digits = ""] = /^([^/%]+)\/(\d{1,3})$/.exec(value) ?? [];
+  const canonical = canonicalAddress(address);
+  if (canonical === null) return null;
+  const mapped = isIP(address) !== isIP(canonical);
+  const bits = Number(digits) - (mapped ? 96 : 0);
+  return bits < 0 || bits > (isIP(canonical) === 4 ? 32 : 128) ? null : { kind: "prefix", text: `${canonical}/${bits}` };
+}
+
+/** As records show addresses (`Client.address`); null where the text is none. */
+function canonicalAddress(text: string): string | null {
+  return isIP(text) === 0 ? null : ipaddr.process(text).toString();
+}
+
+function shown(value: string): string {
+  return `\`${value.length > 60 ? `${value.slice(0, 60)}…` : value}\``;
+}
