@@ -53,17 +53,26 @@ export class Access {
   admit(client: Pick<Client, "address" | "clientId">, nowMs: number): Admission {
     const visitor = this.#visitors.get(client.address) ?? this.#meet(client.address);
     const { clientId } = client;
-    if (!visitor.admitted && (clientId === null || !this.#admitted.ids.has(clientId))) return "forbidden";
+    if (!this.#lets(visitor, clientId)) return "forbidden";
     const limit = this.#options.rateLimit;
     if (limit === null || visitor.exempt || (clientId !== null && this.#exempt.ids.has(clientId))) return "admitted";
     visitor.bucket ??= this.#bucketOf(visitor.network, limit, nowMs);
     return visitor.bucket.take(nowMs) ? "admitted" : "limited";
   }
 
+  /** Whether this client may ask at all, however fast. Nothing is counted. */
+  allows({ address, clientId }: Pick<Client, "address" | "clientId">): boolean {
+    return this.#lets(this.#visitors.get(address) ?? this.#meet(address), clientId);
+  }
+
   /** Stops re-reading the local networks. May be called again. */
   async close(): Promise<void> {
     this.#timer?.cancel();
     this.#timer = null;
+  }
+
+  #lets({ admitted }: Visitor, clientId: string | null): boolean {
+    return admitted || (clientId !== null && this.#admitted.ids.has(clientId));
   }
 
   #meet(text: string): Visitor {

@@ -60,6 +60,7 @@ export interface ExplainedOutcome {
 /** An answer that the cache holds. */
 export interface CachedAnswer {
   readonly name: string;
+  /** `ANY` for an NXDOMAIN of the name itself, which answers every type. */
   readonly type: string;
   readonly route: string;
   readonly dnssecOk: boolean;

@@ -1,3 +1,4 @@
+import type { Client } from "../client.ts";
 import { outcomeOf } from "../dns/answer.ts";
 import { setUint16 } from "../dns/octets.ts";
 import type { Query } from "../dns/query.ts";
@@ -21,7 +22,7 @@ export interface Preference {
  * What is preferred to the type asked for; null where nothing is, or where this client would not get it anyway: a preference must never leave
  * a name without any address. Where the rules set both families against each other IPv4 is preferred.
  */
-export function preferenceFor({ decider }: Resolver, { query, client, decision }: Asked<Forward | Compare>): Preference | null {
+export function preferenceFor({ decider }: Pick<Resolver, "decider">, { query, client, decision }: Undecided): Preference | null {
   if (query.class !== CLASS.IN) return null;
   const { ipv4, ipv6 } = decision.shaping;
   if (query.type === TYPE.AAAA && ipv6 === "prefer-ipv4") {
@@ -33,6 +34,13 @@ export function preferenceFor({ decider }: Resolver, { query, client, decision }
     return isGiven(forAaaa, ({ shaping }) => shaping.ipv6 === "pass") ? PREFER_IPV6 : null;
   }
   return null;
+}
+
+/** What of a query a preference depends on. */
+interface Undecided {
+  readonly query: Pick<Query, "name" | "type" | "class">;
+  readonly client: Pick<Client, "address" | "clientId">;
+  readonly decision: Forward | Compare;
 }
 
 const PREFER_IPV4: Preference = { preferred: TYPE.A, action: "ipv6:prefer-ipv4" };

@@ -104,6 +104,11 @@ export class Group implements Upstream {
     return this.#reachable(origin).length < this.#members.length || (this.#fallback?.bars(origin) ?? false);
   }
 
+  /** Whether questions from this address can go to no member, because all of them are there: a loop. */
+  loops(origin: string): boolean {
+    return this.#reachable(origin).length === 0;
+  }
+
   /** Calls `listener` each time this group has a well member again after it had none. */
   onWell(listener: () => void): void {
     this.#wellListeners.push(listener);

@@ -1,0 +1,70 @@
+import type { ExplainRequest } from "../admin/control.ts";
+import type { Decisions } from "../decisions.ts";
+import { nameText } from "../dns/name.ts";
+import { typeName } from "../dns/types.ts";
+import type { Explained } from "../log/explained.ts";
+import { MAX_ALIASES, queryForTarget } from "../resolve/alias.ts";
+import type { Decision } from "../rules/decision.ts";
+import type { Site } from "../site.ts";
+import { type Live, NOTHING_KNOWN, stateOf } from "./explain-live.ts";
+import { summaryOf } from "./explain-summary.ts";
+import { groupsOf, outlookOf } from "./outlook.ts";
+import { settingsOf } from "./settings-text.ts";
+import { type Subject, subjectOf } from "./subject.ts";
+import { traceOf } from "./trace-of.ts";
+
+/** What decisions are explained by. */
+export type Grounds = Pick<Decisions, "decider" | "never" | "version">;
+
+/**
+ * What would become of the question now, and why. Nobody is asked, and nothing is counted.
+ * @throws ControlError `invalid`
+ */
+export function explain(site: Site, request: Omit<ExplainRequest, "resolve" | "version">): Explained {
+  return explainBy(site.decisions, subjectOf(request), site);
+}
+
+/** @param live null = no server is running, or the decisions are of the past: nothing is known of cache, verdicts and upstreams. */
+export function explainBy(grounds: Grounds, subject: Subject, live: Live | null): Explained {
+  return explainAlias(grounds, subject, { live, aliases: 0 });
+}
+
+interface Walk {
+  readonly live: Live | null;
+  /** How many aliases of the hosts table led here. */
+  readonly aliases: number;
+}
+
+function explainAlias(grounds: Grounds, subject: Subject, { live, aliases }: Walk): Explained {
+  const { query, client } = subject;
+  const { decision, steps } = grounds.decider.explain(query, client);
+  const outlook = outlookOf(grounds, { question: query, asker: client, decision });
+  const state = live === null ? NOTHING_KNOWN : stateOf(live, { subject, decision, outlook });
+  const trace = traceOf(steps);
+  const target = aliases < MAX_ALIASES ? targetOf(subject, decision) : null;
+  const explained = {
+    question: { name: nameText(query.name), type: typeName(query.type), client: client.address, clientId: client.clientId },
+    version: grounds.version,
+    decision: { ...outlook, ...state.known, settings: settingsOf(decision) },
+    trace,
+    cache: state.cache,
+    verdict: state.verdict,
+    target: target === null ? null : explainAlias(grounds, target, { live, aliases: aliases + 1 }),
+    notes: [...forbiddenNotes(grounds, subject, decision), ...state.notes],
+    outcome: null,
+  };
+  return { ...explained, summary: summaryOf(explained, { group: groupsOf(decision)[0] ?? null, holding: state.holding }) };
+}
+
+function targetOf({ query, client }: Subject, decision: Decision): Subject | null {
+  if (decision.kind !== "reply" || decision.answer.kind !== "alias") return null;
+  return { query: queryForTarget(query, decision.answer.target), client };
+}
+
+/** The groups that the rules chose, and that must never get the question. */
+function forbiddenNotes({ never }: Grounds, { query, client }: Subject, decision: Decision): string[] {
+  return groupsOf(decision).flatMap((group) => {
+    const reason = never.forbids(group, query, client);
+    return reason === null ? [] : [`\`never\` of group ${group} forbids it (${reason}): nothing is sent there.`];
+  });
+}

@@ -1,0 +1,54 @@
+import { ControlError, type ExplainRequest } from "../admin/control.ts";
+import type { Client } from "../client.ts";
+import { addressFromText, addressText } from "../dns/address.ts";
+import { askMessage } from "../dns/ask.ts";
+import { type Name, nameFromText } from "../dns/name.ts";
+import { isRejection, parseQuery, type Query } from "../dns/query.ts";
+import { CLASS, rcodeName, typeName, typeNumber } from "../dns/types.ts";
+
+/** A query that somebody might send. */
+export interface Subject {
+  readonly query: Query;
+  readonly client: Client;
+}
+
+/** @throws ControlError `invalid` where a part of it is not what it should be. */
+export function subjectOf({ name, type, client, clientId }: Omit<ExplainRequest, "resolve" | "version">): Subject {
+  const asked = nameFromText(name);
+  const number = typeNumber(type);
+  const address = client === null ? "127.0.0.1" : canonical(client);
+  const problems = [
+    ...(asked === null ? [`\`${name}\` is no domain name`] : []),
+    ...(number === null ? [`\`${type}\` is no record type`] : []),
+    ...(address === null ? [`\`${client}\` is no address`] : []),
+    ...(clientId !== null && !/^[a-z0-9-]{1,63}$/.test(clientId) ? [`\`${clientId}\` is no client id`] : []),
+  ];
+  if (asked === null || number === null || address === null || problems.length > 0)
+    throw new ControlError("invalid", ...problems);
+  return { query: queryFor(asked, number), client: { ...SOMEBODY, address, clientId } };
+}
+
+/** Over a stream, where no size cuts an answer short. */
+const SOMEBODY = { port: 0, transport: "tcp", http: null, method: null } as const;
+
+/** As listeners write it; null where it is none. */
+function canonical(text: string): string | null {
+  const [address = "", zone] = text.split("%");
+  const octets = addressFromText(address);
+  if (octets === null) return null;
+  return zone === undefined ? addressText(octets) : `${addressText(octets)}%${zone}`;
+}
+
+function queryFor(name: Name, type: number): Query {
+  const question = { name, type, class: CLASS.IN, dnssecOk: false, checkingDisabled: false, clientSubnet: null };
+  const parsed = parseQuery(askMessage(question, { id: 0, edns: true, padded: false }));
+  if (parsed === null) throw new Error("a question of ours cannot be read");
+  if (isRejection(parsed)) {
+    const rcode = rcodeName(parsed.rejected);
+    throw new ControlError(
+      "invalid",
+      `\`${typeName(type)}\` is nothing that a resolver is asked for: it is answered with ${rcode}`,
+    );
+  }
+  return parsed;
+}

@@ -1,0 +1,271 @@
+import { describe, expect, test } from "vitest";
+import { explain } from "../../src/control/explain.ts";
+import { file } from "../files.ts";
+import { siteWith, type TestSite } from "../site.ts";
+import { honest } from "../zone-script.ts";
+
+interface Question {
+  readonly type?: string;
+  readonly client?: string;
+  readonly clientId?: string;
+}
+
+function explained({ app }: TestSite, name: string, { type = "A", client, clientId }: Question = {}) {
+  return explain(app.site, { name, type, client: client ?? null, clientId: clientId ?? null });
+}
+
+const upstreams = {
+  domestic: honest("www.near.example 100 A 192.0.2.7"),
+  overseas: honest("www.far.example 100 A 198.51.100.7", "www.far.example 100 AAAA 2001:db8::7"),
+};
+
+function splitSite(more = "") {
+  const cn = file("cn.txt", ["# domestic", "near.example", "full:www.far.near.example"]);
+  const world = file("world.txt", ["far.example"]);
+  const ads = file("ads.txt", ["ads.example"]);
+  const yaml = `lists: { cn: { domains: ["${cn}"] }, world: { domains: ["${world}"] }, ads: { domains: ["${ads}"] } }
+hosts: { records: { nas.lan: 10.0.0.5, "*.apps.lan": 10.0.0.6, www.lan: { cname: www.near.example }, loop.lan: { cname: pool.lan }, pool.lan: { cname: loop.lan } } }
+rules:
+  - { name: quiet, clients: [tv], ipv6: nodata, log: false }
+  - { name: ads, domains: "list:ads", answer: nodata }
+  - { name: hush, domains: [hush.example], answer: drop }
+  - { name: mail, types: [MX], upstream: overseas }
+  - { name: split, longest: { "list:cn": domestic, "list:world": overseas } }
+${more}`;
+  return siteWith({ yaml, upstreams });
+}
+
+describe("an explanation", () => {
+  test("tells each rule that was tried, the list and line that matched, and the group", async () => {
+    const site = await splitSite();
+    const { decision, trace, summary, version } = explained(site, "WWW.near.example.");
+    expect(decision).toMatchObject({ kind: "forward", rule: "split", route: "domestic", answer: null, action: "none" });
+    expect(trace).toMatchObject([
+      { rule: "quiet", outcome: "clients" },
+      { rule: "ads", outcome: "domains" },
+      { rule: "hush", outcome: "domains" },
+      { rule: "mail", outcome: "types" },
+      { rule: "split", outcome: "decides", match: { list: "cn", line: 2, pattern: "near.example" } },
+    ]);
+    expect(summary).toMatch(
+      /^Rule split sends it to domestic because of near\.example, line 2 of list cn .*\. The cache does not hold the answer\.$/,
+    );
+    expect(version).toBe(site.app.site.version);
+    expect(site.asked()).toEqual([]);
+  });
+
+  test("tells what no rule decides", async () => {
+    const { decision, summary } = explained(await splitSite(), "other.example");
+    expect(decision).toMatchObject({ kind: "forward", rule: null, route: "domestic" });
+    expect(summary).toMatch(/^No rule decides, so it goes to the first group, domestic\./);
+  });
+
+  test("tells what is answered here, and with what", async () => {
+    const site = await splitSite();
+    expect(explained(site, "www.ads.example").decision).toMatchObject({
+      kind: "reply",
+      answer: "nodata",
+      action: "block",
+      route: null,
+    });
+    expect(explained(site, "www.ads.example").summary).toMatch(
+      /^Rule ads answers with NODATA because of ads\.example, line 1 of list ads/,
+    );
+    expect(explained(site, "hush.example").decision).toMatchObject({ kind: "drop", answer: "drop", action: "drop" });
+    expect(explained(site, "nas.lan").decision).toMatchObject({ kind: "reply", rule: null, answer: "10.0.0.5", action: "none" });
+    expect(explained(site, "x.apps.lan").summary).toBe(
+      "The hosts table has *.apps.lan, line 2 of hosts.records: it is answered here with 10.0.0.6.",
+    );
+    expect(explained(site, "5.0.0.10.in-addr.arpa", { type: "PTR" }).decision.answer).toBe("PTR nas.lan");
+    expect(explained(site, "printer.local").decision).toMatchObject({ answer: "nxdomain", action: "none" });
+    expect(explained(site, "printer.local").summary).toContain("a special name that nothing lets out");
+    expect(explained(site, "other.example", { type: "ANY" }).decision).toMatchObject({
+      answer: "minimal-any",
+      action: "any:minimal",
+    });
+  });
+
+  test("follows an alias of the hosts table to the decision on its target, and a circle of them only so far", async () => {
+    const site = await splitSite();
+    const { decision, target, summary } = explained(site, "www.lan");
+    expect(decision).toMatchObject({ kind: "reply", answer: "CNAME www.near.example", route: null });
+    expect(target).toMatchObject({
+      question: { name: "www.near.example", type: "A" },
+      decision: { rule: "split", route: "domestic" },
+    });
+    expect(summary).toContain("it is an alias of www.near.example");
+    let depth = 0;
+    for (let each = explained(site, "loop.lan").target; each !== null; each = each.target) depth++;
+    expect(depth).toBe(8);
+  });
+
+  test("shows the modifiers in force as a rule would have them", async () => {
+    const site = await splitSite("answers: { negative: { block: 90s }, https: [strip-ech] }");
+    const { settings } = explained(site, "other.example", { clientId: "tv" }).decision;
+    expect(settings).toEqual({
+      https: ["strip-ech"],
+      ipv6: "nodata",
+      ipv4: "pass",
+      ttl: { min: "0s", max: "1d" },
+      negative: { min: "1s", max: "1m", block: "90s", bare: "10s", failure: "5s" },
+      stale: true,
+      rebinding: "allow",
+      log: false,
+    });
+  });
+
+  test.each([
+    { name: "no..name", says: "`no..name` is no domain name" },
+    { name: "", says: "no domain name" },
+    { name: "a.example", type: "NOTYPE", says: "`NOTYPE` is no record type" },
+    { name: "a.example", type: "AXFR", says: "nothing that a resolver is asked for" },
+    { name: "a.example", client: "10.0.0", says: "`10.0.0` is no address" },
+    { name: "a.example", clientId: "Not an id", says: "no client id" },
+  ])("$name $type $client $clientId: refused, not judged", async ({ name, says, ...question }) => {
+    const site = await splitSite();
+    const refusal = expect.objectContaining({ kind: "invalid", message: expect.stringContaining(says) });
+    expect(() => explained(site, name, question)).toThrow(refusal);
+  });
+});
+
+describe("types that are switched off", () => {
+  test("NODATA, with the rule that would have sent it on", async () => {
+    const site = await splitSite();
+    const { decision, summary } = explained(site, "www.near.example", { type: "AAAA", clientId: "tv" });
+    expect(decision).toMatchObject({ rule: "split", route: null, answer: "nodata", action: "ipv6:nodata" });
+    expect(summary).toMatch(
+      /^AAAA is answered here with NODATA \(ipv6:nodata\); else rule split sends it to domestic because of /,
+    );
+  });
+
+  test("HTTPS of the incident: which setting, which negative TTL", async () => {
+    const site = await splitSite("answers: { https: nodata, negative: { block: 42s } }");
+    const { decision } = explained(site, "www.near.example", { type: "TYPE65" });
+    expect(decision).toMatchObject({ answer: "nodata", action: "type65:nodata", settings: { negative: { block: "42s" } } });
+  });
+
+  test("a preferred family decides as soon as it is known", async () => {
+    const site = await splitSite("answers: { ipv6: prefer-ipv4 }");
+    const before = explained(site, "www.far.example", { type: "AAAA" });
+    expect(before.decision).toMatchObject({ route: "overseas", answer: null, action: "ipv6:prefer-ipv4" });
+    expect(before.notes).toEqual([
+      "A of the name is looked up first: where it has records, the answer is NODATA (ipv6:prefer-ipv4).",
+    ]);
+    await site.ask("www.far.example", "AAAA");
+    expect(explained(site, "www.far.example", { type: "AAAA" }).decision).toMatchObject({
+      route: null,
+      answer: "nodata",
+      action: "ipv6:prefer-ipv4",
+    });
+    await site.ask("only6.far.example", "AAAA");
+    expect(explained(site, "only6.far.example", { type: "AAAA" }).decision).toMatchObject({ route: "overseas", action: "none" });
+  });
+});
+
+describe("what is held", () => {
+  test("all types of the name on its route, with the time that is left by the limits of the decision", async () => {
+    const site = await splitSite("answers: { ttl: { max: 40s } }\ncache: { stale: { keep: 1h, after: 1800ms } }");
+    await site.ask("www.far.example", "A");
+    await site.ask("www.far.example", "TXT");
+    await site.clock.advance(10_000);
+    const { cache, summary } = explained(site, "www.far.example");
+    expect(cache).toMatchObject([
+      {
+        type: "A",
+        route: "overseas",
+        outcome: "positive",
+        rcode: "NOERROR",
+        answers: ["100 A 198.51.100.7"],
+        ageSeconds: 10,
+        remainingSeconds: 30,
+      },
+      { type: "TXT", outcome: "nodata", answers: [], remainingSeconds: 20 },
+    ]);
+    expect(summary).toMatch(/The cache holds the answer \(NOERROR\), fresh for 30 s more\.$/);
+    await site.clock.advance(45_000);
+    const late = explained(site, "www.far.example");
+    expect(late.cache).toMatchObject([{ type: "A", remainingSeconds: -15 }]);
+    expect(late.summary).toMatch(/past its time: it is given where upstream fails or takes long\.$/);
+  });
+
+  test("looking is no use of it", async () => {
+    const site = await splitSite();
+    await site.ask("www.far.example", "A");
+    const stats = site.app.site.resolver.cache.stats();
+    for (let count = 0; count < 3; count++) explained(site, "www.far.example");
+    expect(site.app.site.resolver.cache.stats()).toEqual(stats);
+    expect(explained(site, "www.far.example").cache).toMatchObject([{ hits: 0 }]);
+  });
+
+  test("an NXDOMAIN answers every type", async () => {
+    const site = await splitSite();
+    await site.ask("no.far.example", "A");
+    const { cache, summary } = explained(site, "no.far.example", { type: "AAAA" });
+    expect(cache).toMatchObject([{ type: "ANY", outcome: "nxdomain", rcode: "NXDOMAIN" }]);
+    expect(summary).toContain("The cache holds the answer (NXDOMAIN)");
+  });
+});
+
+describe("what keeps a question from its group", () => {
+  test("a never", async () => {
+    const site = await siteWith({
+      yaml: "rules: [{ name: all, domains: [.], upstream: overseas }]",
+      upstreams: {
+        domestic: upstreams.domestic,
+        overseas: { servers: [upstreams.overseas], keys: "never: { domains: [home.example] }" },
+      },
+    });
+    const { decision, notes, summary } = explained(site, "www.home.example");
+    expect(decision).toMatchObject({ kind: "forward", route: "overseas", action: "never" });
+    expect(notes).toEqual(["`never` of group overseas forbids it (home.example): nothing is sent there."]);
+    expect(summary).toMatch(
+      /^Rule all sends it to overseas because of \., which must never get it: it is answered with SERVFAIL\./,
+    );
+    expect((await site.ask("www.home.example")).rcode).toBe("SERVFAIL");
+  });
+
+  test("a loop: the client is the group itself", async () => {
+    const site = await siteWith({
+      upstreams: { router: { servers: [upstreams.domestic], keys: 'asksFrom: ["192.0.2.53"]' } },
+      yaml: "access: { clients: [private, 192.0.2.0/24] }",
+    });
+    expect(explained(site, "a.example", { client: "192.0.2.53" }).decision).toMatchObject({ action: "loop", route: "router" });
+    expect(explained(site, "a.example", { client: "192.0.2.53" }).summary).toContain("answered at once as a loop");
+    expect(explained(site, "a.example", { client: "192.0.2.54" }).decision).toMatchObject({ action: "none" });
+  });
+
+  test("a client that may not ask", async () => {
+    const site = await splitSite();
+    expect(explained(site, "a.example", { client: "203.0.113.9" }).notes).toEqual([
+      "203.0.113.9 is not among `access.clients`: it is refused before all this.",
+    ]);
+    expect(explained(site, "a.example", { client: "10.0.0.9" }).notes).toEqual([]);
+  });
+});
+
+describe("a comparison", () => {
+  const yaml = () => `lists: { cn-ip: { addresses: ["${file("cn-ip.txt", ["192.0.2.0/24"])}"] } }
+rules: [{ name: others, compare: { near: domestic, far: overseas, keepNearIf: "list:cn-ip", within: 800ms, verdict: 1d } }]`;
+
+  test("without a verdict both are asked; other types go to the far side alone", async () => {
+    const site = await siteWith({ yaml: yaml(), upstreams });
+    expect(explained(site, "www.near.example")).toMatchObject({
+      decision: { kind: "compare", rule: "others", route: null, near: "domestic", far: "overseas", action: "none" },
+      verdict: null,
+      summary: "Rule others compares domestic with overseas; nothing is known of the name yet, so both are asked.",
+    });
+    expect(explained(site, "www.near.example", { type: "MX" }).decision.route).toBe("overseas");
+  });
+
+  test("a verdict tells the side, and the cache of that side tells the answer", async () => {
+    const site = await siteWith({ yaml: yaml(), upstreams });
+    await site.ask("www.near.example");
+    await site.clock.advance(30_000);
+    const { decision, verdict, cache, summary } = explained(site, "www.near.example");
+    expect(decision.route).toBe("domestic");
+    expect(verdict).toEqual({ side: "near", near: "kept", type: "A", ageSeconds: 30 });
+    expect(cache).toMatchObject([{ route: "domestic", remainingSeconds: 70 }]);
+    expect(summary).toContain("since 30 s it is known for near (A kept), so domestic answers. The cache holds the answer");
+    expect(explained(site, "www.near.example", { type: "HTTPS" }).decision.route).toBe("domestic");
+  });
+});
