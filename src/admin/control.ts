@@ -28,7 +28,7 @@ export interface Control {
   putHost(name: string, record: HostRecordInput): Promise<HostView>;
   /** Takes the name away, or hides it where the configuration has it. @returns false where there was none. */
   deleteHost(name: string): Promise<boolean>;
-  /** The configuration in force, as YAML-ready JSON, secrets replaced by `***`. */
+  /** The configuration in force. */
   config(): ConfigView;
   /** What would be said of this YAML text, were it the file. */
   checkConfig(text: string): Promise<ConfigCheck>;
@@ -39,9 +39,12 @@ export interface Control {
   readiness(): Readiness;
   /** Prometheus text, exposition format 0.0.4. */
   metrics(): string;
-  /** A script for RouterOS 7 that makes this server its DoH server. `baseUrl` is where clients reach us. */
+  /**
+   * A script for RouterOS 7 that makes this server its DoH server. `baseUrl` is where clients reach its DoH service, with or without its path.
+   * @throws ControlError `invalid` where that is no https URL.
+   */
   routerosScript(baseUrl: string): string;
-  /** A configuration profile for Apple devices (DNS over HTTPS). */
+  /** A configuration profile for Apple devices, likewise. */
   appleProfile(baseUrl: string): string;
 }
 
@@ -105,6 +108,8 @@ export interface WhatIf {
   readonly truncated: boolean;
   /** Most queries first. */
   readonly changes: readonly WhatIfChange[];
+  /** What makes it less than exact, a sentence each: that the log does not keep whole client addresses, or a list was never downloaded. */
+  readonly notes: readonly string[];
 }
 
 export interface WhatIfChange {
@@ -206,6 +211,7 @@ export interface ConfigView {
   readonly version: string;
   /** Since when it is in force. */
   readonly since: string;
+  /** As it was written, secrets replaced; what is left out has its default. */
   readonly config: Readonly<Record<string, unknown>>;
 }
 
@@ -226,6 +232,8 @@ export interface VersionView {
   readonly version: string;
   readonly since: string;
   readonly lists: readonly { readonly name: string; readonly size: number }[];
+  /** Files and lists whose content is not kept; nothing can be explained under this version then. */
+  readonly missing: readonly string[];
 }
 
 export interface Readiness {
