@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { App } from "../src/app.ts";
 import type { Config } from "../src/config/config.ts";
@@ -33,6 +34,8 @@ export interface SiteSetup {
   /** By group, in the order of the file. */
   readonly upstreams?: Readonly<Record<string, Script | GroupSetup>>;
   readonly clock?: FakeClock;
+  /** Where the file lies, and `data` beside it; without it, what would be kept there is not. */
+  readonly folder?: string;
 }
 
 export type AskTransport = "udp" | "tcp" | "dot" | "doh";
@@ -46,13 +49,14 @@ export interface SiteAskOptions extends AskOptions {
 }
 
 /** Starts Fenliu on free ports of the loopback interface, before scripted upstreams, and closes all of it when the test ends. */
-export async function siteWith({ yaml = "", upstreams = {}, clock = fakeClock() }: SiteSetup): Promise<TestSite> {
+export async function siteWith({ yaml = "", upstreams = {}, clock = fakeClock(), folder }: SiteSetup): Promise<TestSite> {
   const groups = await openGroups(upstreams, clock);
   const log: string[] = [];
   const operations = operationsLog("info", (line) => log.push(line), false);
   const surroundings = { clock, log: operations, ca: testCertificate, resolvConf: "/nowhere" };
-  const app = await App.start(configOf(textOf(groups, yaml)), surroundings);
-  const site = new TestSite({ app, clock, log, groups });
+  const path = folder === undefined ? null : join(folder, "fenliu.yaml");
+  const app = await App.start(configOf(textOf(groups, yaml), path), surroundings);
+  const site = new TestSite({ app, clock, log, groups, path });
   onTestFinished(() => site.close());
   return site;
 }
@@ -62,6 +66,7 @@ interface Parts {
   readonly clock: FakeClock;
   readonly log: readonly string[];
   readonly groups: readonly OpenGroup[];
+  readonly path: string | null;
 }
 
 export class TestSite {
@@ -70,14 +75,16 @@ export class TestSite {
   /** What the operator reads, one JSON line each. */
   readonly log: readonly string[];
   readonly #groups: readonly OpenGroup[];
+  readonly #path: string | null;
   readonly #askers = new Map<AskTransport, Promise<Asker>>();
   #closed: Promise<void> | null = null;
 
-  constructor({ app, clock, log, groups }: Parts) {
+  constructor({ app, clock, log, groups, path }: Parts) {
     this.app = app;
     this.clock = clock;
     this.log = log;
     this.#groups = groups;
+    this.#path = path;
   }
 
   async ask(name: string, type = "A", { transport, client, clientId, ...options }: SiteAskOptions = {}): Promise<Reply> {
@@ -124,7 +131,7 @@ export class TestSite {
 
   /** The configuration with other sections; upstreams stay. @throws Error where it has problems. */
   config(yaml: string): Config {
-    return configOf(textOf(this.#groups, yaml));
+    return configOf(textOf(this.#groups, yaml), this.#path);
   }
 
   reload(yaml: string): Promise<void> {
@@ -134,7 +141,7 @@ export class TestSite {
   /** With some of the groups alone, and without any other section. */
   async reloadWith({ upstreams }: { readonly upstreams: readonly string[] }): Promise<void> {
     const kept = this.#groups.filter(({ name }) => upstreams.includes(name));
-    await this.app.reload(configOf(textOf(kept, "")));
+    await this.app.reload(configOf(textOf(kept, ""), this.#path));
   }
 
   close(): Promise<void> {
@@ -178,8 +185,8 @@ function textOf(groups: readonly OpenGroup[], yaml: string): string {
   return `${LISTEN}upstreams:\n${lines.join("")}${yaml}\n`;
 }
 
-function configOf(text: string): Config {
-  const result = parseConfig(text, null);
+function configOf(text: string, path: string | null): Config {
+  const result = parseConfig(text, path);
   if (result.kind === "invalid") throw new Error(printProblems(result.problems, result.text));
   // The default file would carry answers from one test to the next.
   const { cache } = result.config;

@@ -1,8 +1,10 @@
 import { parseArgs } from "node:util";
 import { check } from "./check.ts";
 import { demo } from "./demo.ts";
+import { flush } from "./flush.ts";
 import { importBundle } from "./import.ts";
 import { lists } from "./lists.ts";
+import { log } from "./log.ts";
 import { query } from "./query.ts";
 import { serve } from "./serve.ts";
 import { EXIT, type Terminal, UsageError } from "./terminal.ts";
@@ -17,6 +19,10 @@ const USAGE = `fenliu: a DNS server that sends each question to the right upstre
   fenliu lists [-c FILE]           what the lists hold, how old it is, and what is wrong with it
   fenliu lists update [NAME…] [--accept NAME]…
                                    download lists now, all or these; --accept takes one whose size has changed by more than a third
+  fenliu log [FIELD=VALUE…] [--limit N] [--follow]
+                                   what was asked, the newest last; a word without = is a name
+  fenliu log ID                    all that is known of one query
+  fenliu flush NAME [--subtree]    drop what is held of a name, and of those below it
   fenliu demo                      try everything without the internet
   fenliu import easymosdns DIR [-o FILE] [--force]
                                    make a fenliu.yaml of a mosdns bundle, and say what is not in it
@@ -27,7 +33,7 @@ const USAGE = `fenliu: a DNS server that sends each question to the right upstre
 `;
 
 /** Commands of the contract that this version does not have. */
-const NOT_YET = ["explain", "log", "flush", "routeros"];
+const NOT_YET = ["explain", "routeros"];
 
 /** What the command line said, common to all commands. */
 export interface Invocation {
@@ -43,11 +49,26 @@ export interface Invocation {
   readonly output: string | null;
   /** Whether a file that is there may be overwritten. */
   readonly force: boolean;
+  /** Whether to go on with what comes. */
+  readonly follow: boolean;
+  /** How many records at most; null = as the command thinks fit. */
+  readonly limit: number | null;
+  /** Whether the names below are meant too. */
+  readonly subtree: boolean;
 }
 
 type Command = (invocation: Invocation, terminal: Terminal) => Promise<number>;
 
-const commands: Readonly<Record<string, Command>> = { serve, check, query, lists, demo, import: importBundle };
+const commands: Readonly<Record<string, Command>> = {
+  serve,
+  check,
+  query,
+  lists,
+  log,
+  flush,
+  demo,
+  import: importBundle,
+};
 
 /** Carries out one command line (without the program's name). @returns the exit code; nothing is thrown that a user could cause. */
 export async function run(argv: readonly string[], terminal: Terminal): Promise<number> {
@@ -59,8 +80,21 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
     if (NOT_YET.includes(name)) throw new UsageError(`\`fenliu ${name}\` is not there yet in version ${version()}`);
     const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
     if (command === undefined) throw new UsageError(`there is no command \`${name}\``);
-    const { config = null, json = false, ca = null, accept = [], output = null, force = false } = values;
-    return await command({ words, config, json, ca, accept, output, force }, terminal);
+    const {
+      config = null,
+      json = false,
+      ca = null,
+      accept = [],
+      output = null,
+      force = false,
+      follow = false,
+      limit,
+      subtree = false,
+    } = values;
+    return await command(
+      { words, config, json, ca, accept, output, force, follow, subtree, limit: limit === undefined ? null : countOf(limit) },
+      terminal,
+    );
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     terminal.err(`fenliu: ${error.message}\n\n${USAGE}`);
@@ -80,6 +114,9 @@ function parse(argv: readonly string[]) {
         output: { type: "string", short: "o" },
         force: { type: "boolean" },
         accept: { type: "string", multiple: true },
+        follow: { type: "boolean", short: "f" },
+        limit: { type: "string", short: "n" },
+        subtree: { type: "boolean" },
         help: { type: "boolean", short: "h" },
         version: { type: "boolean" },
       },
@@ -87,6 +124,11 @@ function parse(argv: readonly string[]) {
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));
   }
+}
+
+function countOf(text: string): number {
+  if (!/^[1-9]\d{0,6}$/.test(text)) throw new UsageError("--limit takes a number from 1 to 9999999");
+  return Number(text);
 }
 
 function printed(terminal: Terminal, text: string): number {

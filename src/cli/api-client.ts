@@ -1,0 +1,131 @@
+import type { Config } from "../config/config.ts";
+import { endpointText } from "../listen/address.ts";
+
+/** Nothing answers where the API should be: no server runs, or it is an older one. */
+export class ApiUnreachable extends Error {}
+
+/** The API said no; the message is for the person at the terminal. */
+export class ApiRefusal extends Error {
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.name = "ApiRefusal";
+    this.status = status;
+  }
+}
+
+export interface ApiRequest {
+  readonly method?: "GET" | "POST" | "PUT" | "DELETE";
+  readonly query?: Iterable<readonly [string, string]>;
+  readonly body?: unknown;
+  readonly signal?: AbortSignal;
+  /** Of a stream: the last event that was seen, after which it goes on. */
+  readonly lastEventId?: string;
+}
+
+/** Longer than any search is given. */
+const TIMEOUT_MS = 30_000;
+
+/** Asks the server that runs by the same configuration, on the same host. */
+export class ApiClient {
+  readonly #base: string;
+  readonly #token: string | null;
+
+  /** @throws ApiUnreachable where the configuration has no API. */
+  constructor({ listen, admin }: Pick<Config, "listen" | "admin">) {
+    if (listen.admin === null) throw new ApiUnreachable("`listen.admin` is null: this server has no API");
+    const { address, port } = listen.admin;
+    this.#base = `http://${endpointText(LOOPBACK.get(address) ?? address, port)}/api/v1/`;
+    this.#token = admin.token;
+  }
+
+  /** The JSON that a call answers; undefined where it has no content. @throws ApiUnreachable, ApiRefusal. */
+  async json(path: string, request: ApiRequest = {}): Promise<unknown> {
+    const response = await this.#call(path, { signal: AbortSignal.timeout(TIMEOUT_MS), ...request });
+    return response.status === 204 ? undefined : await response.json();
+  }
+
+  /** The events of a stream, until it ends or the signal aborts. @throws ApiUnreachable, ApiRefusal. */
+  async *events(path: string, request: ApiRequest): AsyncGenerator<ServerEvent> {
+    const response = await this.#call(path, request, "text/event-stream");
+    if (response.body === null) return;
+    let pending = "";
+    try {
+      for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
+        const blocks = (pending + chunk).split("\n\n");
+        pending = blocks.pop() ?? "";
+        for (const block of blocks) yield* eventOf(block);
+      }
+    } catch (error) {
+      if (request.signal?.aborted !== true) throw error;
+    }
+  }
+
+  async #call(
+    path: string,
+    { method = "GET", query = [], body, signal, lastEventId }: ApiRequest,
+    accept = "application/json",
+  ): Promise<Response> {
+    const url = new URL(path, this.#base);
+    for (const [name, value] of query) url.searchParams.append(name, value);
+    let response: Response;
+    try {
+      response = await fetch(url, {
+        method,
+        headers: {
+          accept,
+          ...(this.#token === null ? {} : { authorization: `Bearer ${this.#token}` }),
+          ...(lastEventId === undefined ? {} : { "last-event-id": lastEventId }),
+          ...(method === "GET" ? {} : { "content-type": "application/json" }),
+        },
+        body: method === "GET" ? null : JSON.stringify(body ?? {}),
+        signal: signal ?? null,
+      });
+    } catch (error) {
+      throw new ApiUnreachable(`no Fenliu answers at ${this.#base}: ${reasonOf(error)}`);
+    }
+    if (!response.ok) throw new ApiRefusal(response.status, await refusalText(response));
+    return response;
+  }
+}
+
+export interface ServerEvent {
+  readonly event: string;
+  readonly data: string;
+}
+
+/** A wildcard is no address to connect to. */
+const LOOPBACK: ReadonlyMap<string, string> = new Map([
+  ["0.0.0.0", "127.0.0.1"],
+  ["::", "::1"],
+]);
+
+function* eventOf(block: string): Generator<ServerEvent> {
+  let event = "message";
+  const data: string[] = [];
+  for (const line of block.split("\n")) {
+    if (line.startsWith("event:")) event = line.slice(6).trim();
+    else if (line.startsWith("data:")) data.push(line.slice(5).replace(/^ /, ""));
+  }
+  if (data.length > 0) yield { event, data: data.join("\n") };
+}
+
+/** RFC 9457: `detail`, and `problems` with what is wrong with each parameter. */
+async function refusalText(response: Response): Promise<string> {
+  const text = await response.text();
+  try {
+    const { title, detail, problems } = JSON.parse(text);
+    const each = Array.isArray(problems)
+      ? problems.map((problem) => (typeof problem === "string" ? problem : `${problem.parameter}: ${problem.reason}`))
+      : [];
+    return each.length > 0 ? each.join("\n") : String(detail ?? title);
+  } catch {
+    return `status ${response.status}`;
+  }
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? error.cause.message : error.message;
+}

@@ -1,0 +1,133 @@
+import type { QueryRecord } from "../log/record.ts";
+import { lineHeading, recordDetails, recordLine } from "../log/text.ts";
+import type { ApiClient } from "./api-client.ts";
+import type { Invocation } from "./run.ts";
+import { EXIT, type Terminal, UsageError } from "./terminal.ts";
+import { withApi } from "./with-api.ts";
+
+const FIELDS: readonly string[] = [
+  "name",
+  "client",
+  "type",
+  "rcode",
+  "rule",
+  "upstream",
+  "source",
+  "action",
+  "answer",
+  "minMs",
+  "from",
+  "to",
+];
+
+/** Records asked for at a time. */
+const PAGE = 1000;
+
+/**
+ * `fenliu log [FIELD=VALUE…] [--limit N] [--follow]`: queries of the running server, the newest last; a word without `=` is a name.
+ * `fenliu log ID`: all that is known of one.
+ */
+export async function log(invocation: Invocation, terminal: Terminal): Promise<number> {
+  const { words, follow, limit } = invocation;
+  const [only] = words;
+  if (words.length === 1 && only !== undefined && /^\d{10,}$/.test(only))
+    return withApi(invocation, terminal, (api) => one(api, only, { invocation, terminal }));
+  const query = words.map(parameterOf);
+  return withApi(invocation, terminal, async (api) => {
+    // What comes while the past is read must not be missed, nor shown twice.
+    const shown = await past(api, { query, limit: follow && limit === null ? 10 : (limit ?? 100) });
+    const printer = new Printer(invocation, terminal);
+    printer.heading();
+    for (const record of shown.toReversed()) printer.line(record);
+    return follow ? await live(api, { query, after: shown[0]?.id ?? null, printer, terminal }) : EXIT.ok;
+  });
+}
+
+function parameterOf(word: string): readonly [string, string] {
+  const [, field = "name", value = ""] = /^(?:(\w+)=)?(.*)$/s.exec(word) ?? [];
+  if (!FIELDS.includes(field)) throw new UsageError(`\`${field}\` is no field of the log; there are ${FIELDS.join(", ")}`);
+  if (value === "") throw new UsageError(`\`${word}\`: a value is missing`);
+  return [field, value];
+}
+
+interface Surroundings {
+  readonly invocation: Invocation;
+  readonly terminal: Terminal;
+}
+
+async function one(api: ApiClient, id: string, { invocation, terminal }: Surroundings): Promise<number> {
+  const record = await api.json(`queries/${id}`);
+  terminal.out(invocation.json ? `${JSON.stringify(record, null, 2)}\n` : `${recordDetails(recordFrom(record)).join("\n")}\n`);
+  return EXIT.ok;
+}
+
+interface Wanted {
+  readonly query: readonly (readonly [string, string])[];
+  readonly limit: number;
+}
+
+/** Newest first. */
+async function past(api: ApiClient, { query, limit }: Wanted): Promise<QueryRecord[]> {
+  const records: QueryRecord[] = [];
+  for (let cursor: string | null = null; records.length < limit; ) {
+    const page = {
+      query: [
+        ...query,
+        ["limit", String(Math.min(PAGE, limit - records.length))] as const,
+        ...(cursor === null ? [] : [["cursor", cursor] as const]),
+      ],
+    };
+    const answer = pageFrom(await api.json("queries", page));
+    records.push(...answer.records);
+    cursor = answer.cursor;
+    if (cursor === null) break;
+  }
+  return records;
+}
+
+interface Following {
+  readonly query: readonly (readonly [string, string])[];
+  readonly after: number | null;
+  readonly printer: Printer;
+  readonly terminal: Terminal;
+}
+
+/** Until the user ends it. */
+async function live(api: ApiClient, { query, after, printer, terminal }: Following): Promise<number> {
+  const ending = new AbortController();
+  void terminal.untilStopped().then(() => ending.abort());
+  const request = { query, signal: ending.signal, ...(after === null ? {} : { lastEventId: String(after) }) };
+  for await (const { event, data } of api.events("queries/stream", request)) {
+    if (event === "dropped") terminal.err(`(records left out, because they came faster than they were read: ${data})\n`);
+    else printer.line(recordFrom(JSON.parse(data)));
+  }
+  return EXIT.ok;
+}
+
+class Printer {
+  readonly #terminal: Terminal;
+  readonly #json: boolean;
+
+  constructor({ json }: Invocation, terminal: Terminal) {
+    this.#terminal = terminal;
+    this.#json = json;
+  }
+
+  heading(): void {
+    if (!this.#json && this.#terminal.interactive) this.#terminal.out(`${lineHeading({ color: true })}\n`);
+  }
+
+  line(record: QueryRecord): void {
+    const text = this.#json ? JSON.stringify(record) : recordLine(record, { color: this.#terminal.interactive });
+    this.#terminal.out(`${text}\n`);
+  }
+}
+
+// The server is of the same version, or the API says no.
+function recordFrom(json: unknown): QueryRecord {
+  return json as QueryRecord;
+}
+
+function pageFrom(json: unknown): { readonly records: readonly QueryRecord[]; readonly cursor: string | null } {
+  return json as { readonly records: readonly QueryRecord[]; readonly cursor: string | null };
+}

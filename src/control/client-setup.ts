@@ -1,0 +1,98 @@
+import { createHash } from "node:crypto";
+import { addressFromText, addressText } from "../dns/address.ts";
+import { nameFromText } from "../dns/name.ts";
+import type { HostsTable } from "../hosts/hosts-table.ts";
+
+/** What clients are set up with. */
+export interface ServerPlace {
+  /** Of the DNS-over-HTTPS service: `https://doh.example.com/dns-query`. */
+  readonly url: URL;
+  /** Literals that the URL's host stands for in the static table; empty where it has none, and for a literal. */
+  readonly addresses: readonly string[];
+}
+
+/** The addresses that a client needs to reach a server by name before it has any DNS. */
+export function placeOf(url: URL, hosts: HostsTable): ServerPlace {
+  const host = url.hostname.replace(/^\[|\]$/g, "");
+  const name = addressFromText(host) === null ? nameFromText(host) : null;
+  const match = name === null ? null : hosts.lookup(name);
+  return { url, addresses: match?.addresses.map(addressText) ?? [] };
+}
+
+/** A script for RouterOS 7, to be read before it is imported. It may be imported again: what it added before it takes away first. */
+export function routerosScript({ url, addresses }: ServerPlace): string {
+  const host = url.hostname;
+  const pinned = addresses.map((address) => {
+    const type = address.includes(":") ? "AAAA" : "A";
+    return `/ip dns static add name=${quoted(host)} type=${type} address=${address} comment="fenliu"`;
+  });
+  const isLiteral = addressFromText(host.replace(/^\[|\]$/g, "")) !== null;
+  const hint =
+    isLiteral || pinned.length > 0
+      ? []
+      : [`# The router has to look ${host} up by its own servers first: give the name an address in section hosts of Fenliu.`];
+  const lines = [
+    "# Makes Fenliu the DNS server of this router, for RouterOS 7. Import: /import file-name=fenliu.rsc",
+    "# The certificate is checked: its authority has to be in /certificate, or among the builtin trust anchors.",
+    ...hint,
+    '/ip dns static remove [find comment="fenliu"]',
+    ...pinned,
+    `/ip dns set use-doh-server=${quoted(url.href)} verify-doh-cert=yes doh-timeout=5s doh-max-concurrent-queries=100 allow-remote-requests=yes`,
+    "/ip dns cache flush",
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+/** RouterOS reads `$` and `\` within quotes. */
+function quoted(text: string): string {
+  return `"${text.replace(/[\\"$?]/g, "\\$&")}"`;
+}
+
+/** A configuration profile with one DNS payload, for iOS 14, macOS 11 and later. The same URL always gives the same profile, which replaces itself. */
+export function appleProfile({ url, addresses }: ServerPlace): string {
+  const settings = [
+    entry("DNSProtocol", string("HTTPS")),
+    entry("ServerURL", string(url.href)),
+    ...(addresses.length === 0 ? [] : [entry("ServerAddresses", `<array>${addresses.map(string).join("")}</array>`)]),
+  ];
+  const payload = [
+    entry("PayloadType", string("com.apple.dnsSettings.managed")),
+    entry("PayloadIdentifier", string(`fenliu.dns.${url.hostname}`)),
+    entry("PayloadUUID", string(uuidOf(`dns ${url.href}`))),
+    entry("PayloadVersion", "<integer>1</integer>"),
+    entry("PayloadDisplayName", string(`Fenliu, ${url.hostname}`)),
+    entry("DNSSettings", dict(settings)),
+  ];
+  const profile = [
+    entry("PayloadType", string("Configuration")),
+    entry("PayloadIdentifier", string(`fenliu.${url.hostname}`)),
+    entry("PayloadUUID", string(uuidOf(`profile ${url.href}`))),
+    entry("PayloadVersion", "<integer>1</integer>"),
+    entry("PayloadDisplayName", string(`Fenliu, ${url.hostname}`)),
+    entry("PayloadDescription", string("Sends DNS questions to Fenliu over HTTPS.")),
+    entry("PayloadContent", `<array>${dict(payload)}</array>`),
+  ];
+  const head =
+    '<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">\n';
+  return `${head}<plist version="1.0">${dict(profile)}</plist>\n`;
+}
+
+function dict(entries: readonly string[]): string {
+  return `<dict>\n${entries.join("")}</dict>`;
+}
+
+function entry(key: string, value: string): string {
+  return `<key>${key}</key>${value}\n`;
+}
+
+function string(text: string): string {
+  return `<string>${text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;")}</string>`;
+}
+
+/** Made of the text alone, marked as of version 8 (RFC 9562 §5.8). */
+function uuidOf(text: string): string {
+  const bytes = createHash("sha256").update(text).digest().subarray(0, 16);
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x80;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  return bytes.toString("hex").replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}

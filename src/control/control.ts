@@ -1,0 +1,230 @@
+import { parse } from "yaml";
+import {
+  type CacheView,
+  type ConfigCheck,
+  type ConfigView,
+  type Control,
+  ControlError,
+  type ExplainRequest,
+  type HostRecordInput,
+  type HostView,
+  type ListView,
+  type QuerySource,
+  type Readiness,
+  type UpstreamGroup,
+  type VersionView,
+  type WhatIf,
+  type WhatIfRequest,
+} from "../admin/control.ts";
+import type { Config } from "../config/config.ts";
+import { loadConfig } from "../config/load.ts";
+import { nameFromText } from "../dns/name.ts";
+import type { OwnHosts } from "../hosts/options.ts";
+import { copiesOf } from "../list-keeper.ts";
+import { reportLists } from "../lists/report.ts";
+import type { Updated } from "../lists/update.ts";
+import type { CachedAnswer, Explained } from "../log/explained.ts";
+import { type Site, SiteError } from "../site.ts";
+import { cachedAnswer } from "./cached-answer.ts";
+import { appleProfile, placeOf, routerosScript, type ServerPlace } from "./client-setup.ts";
+import { checkText } from "./config-check.ts";
+import { hostAt, hostPattern, hostRecord, withHost, withoutHost } from "./host-changes.ts";
+import { readinessOf } from "./readiness.ts";
+import { withoutSecrets } from "./redact.ts";
+import { cacheView, groupView, hostView, listView, timeText } from "./views.ts";
+
+/** The server at work, as far as it can be seen and changed from here. */
+export interface Server {
+  readonly site: Site;
+  /** When `site` was put in place, in milliseconds since 1970. */
+  readonly sinceWallMs: number;
+  /** @throws SiteError */
+  reload(config: Config): Promise<void>;
+  /** @throws SiteError, or the system's error. */
+  changeHosts(change: (own: OwnHosts) => OwnHosts): Promise<void>;
+  refreshList(name: string): Promise<readonly Updated["outcome"][]>;
+}
+
+/** What explains decisions, of now and of the past. */
+export interface Explaining {
+  explain(request: ExplainRequest): Promise<Explained>;
+  whatIf(request: WhatIfRequest): Promise<WhatIf>;
+  versions(): Promise<readonly VersionView[]>;
+}
+
+export interface ControlParts {
+  readonly server: Server;
+  readonly queries: QuerySource;
+  readonly explaining: Explaining;
+  readonly metrics: () => string;
+}
+
+/** What the API sees and does, carried out on the server at work. */
+export class ServerControl implements Control {
+  readonly queries: QuerySource;
+  readonly #server: Server;
+  readonly #explaining: Explaining;
+  readonly #metrics: () => string;
+
+  constructor({ server, queries, explaining, metrics }: ControlParts) {
+    this.queries = queries;
+    this.#server = server;
+    this.#explaining = explaining;
+    this.#metrics = metrics;
+  }
+
+  explain(request: ExplainRequest): Promise<Explained> {
+    return this.#explaining.explain(request);
+  }
+
+  whatIf(request: WhatIfRequest): Promise<WhatIf> {
+    return this.#explaining.whatIf(request);
+  }
+
+  versions(): Promise<readonly VersionView[]> {
+    return this.#explaining.versions();
+  }
+
+  upstreams(): readonly UpstreamGroup[] {
+    return this.#site.backing.groups.status().map(groupView);
+  }
+
+  async lists(): Promise<readonly ListView[]> {
+    const { config, decisions } = this.#site;
+    return (await reportLists(config.lists, decisions.lists.status(), copiesOf(config))).map(listView);
+  }
+
+  async refreshList(name: string): Promise<ListView> {
+    if (!this.#site.config.lists.some((list) => list.name === name)) throw missingList(name);
+    const outcomes = await this.#server.refreshList(name);
+    const faults = outcomes.flatMap((outcome) =>
+      outcome.kind === "failed" || outcome.kind === "held" ? [`${outcome.kind}: ${outcome.reason}`] : [],
+    );
+    if (faults.length > 0) throw new ControlError("failed", ...faults);
+    const view = (await this.lists()).find((list) => list.name === name);
+    // A reload may have taken it away meanwhile.
+    if (view === undefined) throw missingList(name);
+    return view;
+  }
+
+  cached(written: string): readonly CachedAnswer[] {
+    const { backing, config, resolver } = this.#site;
+    const given = { limits: config.answers, nowMs: resolver.clock.now() };
+    return backing.cache.inspect(nameOf(written)).map((inspected) => cachedAnswer(inspected, given));
+  }
+
+  cacheStats(): CacheView {
+    return cacheView(this.#site.backing.cache.stats());
+  }
+
+  flush(written: string, subtree: boolean): number {
+    return this.#site.backing.cache.flush(nameOf(written), subtree);
+  }
+
+  hosts(): readonly HostView[] {
+    const byName = (one: HostView, other: HostView) => (one.name < other.name ? -1 : 1);
+    return [...this.#site.decisions.hosts.entries()].map(hostView).sort(byName);
+  }
+
+  host(written: string): HostView | null {
+    const match = hostAt(this.#site.decisions.hosts, hostPattern(written));
+    return match === null ? null : hostView(match);
+  }
+
+  async putHost(written: string, input: HostRecordInput): Promise<HostView> {
+    const pattern = hostPattern(written);
+    const record = hostRecord(pattern, input);
+    await this.#changeHosts((own) => withHost(own, record));
+    const view = this.host(pattern);
+    if (view === null) throw new ControlError("failed", `${pattern} was put in and taken away again meanwhile`);
+    return view;
+  }
+
+  async deleteHost(written: string): Promise<boolean> {
+    const pattern = hostPattern(written);
+    if (this.host(pattern) === null) return false;
+    const { layers } = this.#site.decisions.hostsParts.loaded;
+    await this.#changeHosts((own) => withoutHost(own, pattern, layers));
+    return true;
+  }
+
+  async #changeHosts(change: (own: OwnHosts) => OwnHosts): Promise<void> {
+    try {
+      await this.#server.changeHosts(change);
+    } catch (error) {
+      if (error instanceof SiteError) throw new ControlError("refused", ...error.problems);
+      if (error instanceof Error && "code" in error)
+        throw new ControlError("failed", `the names cannot be kept: ${error.message}`);
+      throw error;
+    }
+  }
+
+  config(): ConfigView {
+    const { config, version } = this.#site;
+    const written: Readonly<Record<string, unknown>> = parse(config.text) ?? {};
+    const shown = Object.fromEntries(Object.entries(written).map(([key, value]) => [key, withoutSecrets(value, key)]));
+    return { path: config.path, version, since: timeText(this.#server.sinceWallMs), config: shown };
+  }
+
+  checkConfig(text: string): Promise<ConfigCheck> {
+    return checkText(text, this.#site.config.path);
+  }
+
+  async reload(): Promise<ConfigView> {
+    const result = loadConfig(this.#site.config.path);
+    if (result.kind === "invalid") {
+      const texts = result.problems.map(({ line, column, message, fix }) => `line ${line}, column ${column}: ${message}; ${fix}`);
+      throw new ControlError("refused", ...texts);
+    }
+    try {
+      await this.#server.reload(result.config);
+    } catch (error) {
+      if (error instanceof SiteError) throw new ControlError("refused", ...error.problems);
+      throw error;
+    }
+    return this.config();
+  }
+
+  readiness(): Readiness {
+    return readinessOf(this.#site, this.queries.status());
+  }
+
+  metrics(): string {
+    return this.#metrics();
+  }
+
+  routerosScript(baseUrl: string): string {
+    return routerosScript(this.#place(baseUrl));
+  }
+
+  appleProfile(baseUrl: string): string {
+    return appleProfile(this.#place(baseUrl));
+  }
+
+  #place(baseUrl: string): ServerPlace {
+    const { decisions, config } = this.#site;
+    const url = URL.canParse(baseUrl) ? new URL(baseUrl) : null;
+    if (url?.protocol !== "https:") {
+      throw new ControlError(
+        "invalid",
+        "the URL where clients reach Fenliu is wanted, as https://doh.example.com: they take no other than https",
+      );
+    }
+    if (url.pathname === "/") url.pathname = config.listen.dohPath;
+    return placeOf(url, decisions.hosts);
+  }
+
+  get #site(): Site {
+    return this.#server.site;
+  }
+}
+
+function nameOf(written: string) {
+  const name = nameFromText(written);
+  if (name === null) throw new ControlError("invalid", `\`${written}\` is no domain name`);
+  return name;
+}
+
+function missingList(name: string): ControlError {
+  return new ControlError("missing", `the configuration has no list \`${name}\``);
+}

@@ -1,0 +1,55 @@
+import { stringify } from "yaml";
+import { ControlError, type HostRecordInput } from "../admin/control.ts";
+import { parseOwnHosts } from "../config/own-hosts.ts";
+import { nameFromText } from "../dns/name.ts";
+import { type HostsMatch, type HostsTable, patternOf } from "../hosts/hosts-table.ts";
+import type { LoadedHosts } from "../hosts/load.ts";
+import type { HostRecord, OwnHosts } from "../hosts/options.ts";
+
+/** Names that may be put in: each is an object in memory, and all of them are written anew with every change. */
+const MAX_OWN_HOSTS = 10_000;
+
+/** The name as the table knows it: `nas.lan` or `*.apps.lan`. @throws ControlError where it is none. */
+export function hostPattern(written: string): string {
+  const wildcard = written.startsWith("*.");
+  const name = nameFromText(wildcard ? written.slice(2) : written);
+  if (name === null)
+    throw new ControlError("invalid", `\`${written}\` is no name of a host: write it as in \`nas.lan\` or \`*.apps.lan\``);
+  return patternOf({ name, wildcard });
+}
+
+export function hostAt(table: HostsTable, pattern: string): HostsMatch | null {
+  for (const match of table.entries()) if (match.pattern === pattern) return match;
+  return null;
+}
+
+/** Reads a record by the same rules as section `hosts.records`. @throws ControlError with every problem. */
+export function hostRecord(pattern: string, input: HostRecordInput): HostRecord {
+  const result = parseOwnHosts(stringify({ records: { [pattern]: input } }), null);
+  if (result.kind === "invalid")
+    throw new ControlError("invalid", ...result.problems.map(({ message, fix }) => `${message}: ${fix}`));
+  const [record] = result.own.records;
+  if (record === undefined) throw new ControlError("invalid", `\`${pattern}\` has neither an address nor a \`cname\``);
+  return record;
+}
+
+/** With the record put in; it shows again what was hidden. @throws ControlError where there are too many. */
+export function withHost({ records, hidden }: OwnHosts, record: HostRecord): OwnHosts {
+  const others = records.filter(({ name }) => !isSame(name, record.name));
+  if (others.length >= MAX_OWN_HOSTS)
+    throw new ControlError("refused", `there are ${MAX_OWN_HOSTS} names already: write further ones into a hosts file`);
+  return { records: [...others, record], hidden: hidden.filter((name) => !isSame(name, record.name)) };
+}
+
+/** Without the name, and with it hidden where the configuration has it. */
+export function withoutHost({ records, hidden }: OwnHosts, pattern: string, layers: LoadedHosts["layers"]): OwnHosts {
+  const isWritten = layers.some((layer) => layer.some((entry) => patternOf(entry) === pattern));
+  const others = hidden.filter((name) => !isSame(name, pattern));
+  return { records: records.filter(({ name }) => !isSame(name, pattern)), hidden: isWritten ? [...others, pattern] : others };
+}
+
+function isSame(written: string, pattern: string): boolean {
+  const wildcard = written.startsWith("*.");
+  const name = nameFromText(wildcard ? written.slice(2) : written);
+  return name !== null && patternOf({ name, wildcard }) === pattern.toLowerCase();
+}

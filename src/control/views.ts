@@ -1,0 +1,59 @@
+import type { CacheView, HostView, ListView, UpstreamGroup } from "../admin/control.ts";
+import type { CacheStats } from "../cache/held.ts";
+import { addressText } from "../dns/address.ts";
+import { nameText } from "../dns/name.ts";
+import { OWN_SOURCE } from "../hosts/entries.ts";
+import type { HostsMatch } from "../hosts/hosts-table.ts";
+import type { ListReport } from "../lists/report.ts";
+import type { GroupStatus } from "../upstreams/group.ts";
+
+export function groupView({ members, ...group }: GroupStatus): UpstreamGroup {
+  return {
+    ...group,
+    members: members.map(({ label, lastFailure, ...member }) => ({
+      server: label,
+      ...member,
+      lastFailure: lastFailure === null ? null : { reason: lastFailure.reason, time: timeText(lastFailure.atWallMs) },
+    })),
+  };
+}
+
+export function listView({ name, kind, size, sources }: ListReport): ListView {
+  return {
+    name,
+    kind,
+    size,
+    sources: sources.map(({ changedWallMs, checkedWallMs, downloadProblem, ...source }) => ({
+      ...source,
+      changed: changedWallMs === null ? null : timeText(changedWallMs),
+      checked: checkedWallMs === null ? null : timeText(checkedWallMs),
+      downloadProblem: downloadProblem && {
+        reason: downloadProblem.reason,
+        held: downloadProblem.held,
+        since: timeText(downloadProblem.sinceWallMs),
+      },
+    })),
+  };
+}
+
+export function cacheView({ hits, misses, positive, negative }: CacheStats): CacheView {
+  return { hits, misses, positive, negative };
+}
+
+export function hostView({ pattern, addresses, cname, others, https, source, line }: HostsMatch): HostView {
+  return {
+    name: pattern,
+    addresses: addresses.map(addressText),
+    cname: cname === null ? null : nameText(cname),
+    others,
+    https,
+    source,
+    line,
+    own: source === OWN_SOURCE,
+  };
+}
+
+/** `2026-11-21T21:03:11.482Z` */
+export function timeText(wallMs: number): string {
+  return new Date(wallMs).toISOString();
+}

@@ -1,0 +1,102 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { hostPattern, hostRecord, withHost, withoutHost } from "../../src/control/host-changes.ts";
+import { directory } from "../files.ts";
+import { siteWith, type TestSite } from "../site.ts";
+import { honest } from "../zone-script.ts";
+
+const YAML = "hosts: { records: { nas.lan: 10.0.0.5, tv.lan: 10.0.0.6 } }";
+
+async function house(folder: string, yaml = YAML): Promise<TestSite> {
+  return await siteWith({ yaml, folder, upstreams: { main: honest("page.example A 192.0.2.7") } });
+}
+
+function put(site: TestSite, name: string, address: string): Promise<void> {
+  const record = hostRecord(hostPattern(name), { address });
+  return site.app.changeHosts((own) => withHost(own, record));
+}
+
+function take(site: TestSite, name: string): Promise<void> {
+  const { layers } = site.app.site.decisions.hostsParts.loaded;
+  return site.app.changeHosts((own) => withoutHost(own, name, layers));
+}
+
+describe("names put in and taken away while serving", () => {
+  test("a name that was put in is answered from the next question on, with its PTR, and after a restart", async () => {
+    const folder = directory();
+    const site = await house(folder);
+    await put(site, "Printer.lan", "10.0.0.9");
+    expect(await site.ask("printer.lan")).toMatchObject({ answers: ["10.0.0.9"] });
+    expect(await site.ask("9.0.0.10.in-addr.arpa", "PTR")).toMatchObject({ answers: ["printer.lan."] });
+    await site.close();
+    expect(await (await house(folder)).ask("printer.lan")).toMatchObject({ answers: ["10.0.0.9"] });
+  });
+
+  test("it wins over the configuration, and other names of it stay", async () => {
+    const site = await house(directory());
+    await put(site, "nas.lan", "10.0.0.55");
+    expect([(await site.ask("nas.lan")).answers, (await site.ask("tv.lan")).answers]).toEqual([["10.0.0.55"], ["10.0.0.6"]]);
+  });
+
+  test("a name of the configuration that is taken away is hidden, also after a reload, until it is put in again", async () => {
+    const site = await house(directory());
+    await take(site, "nas.lan");
+    await site.reload(YAML);
+    expect(await site.ask("nas.lan")).toMatchObject({ rcode: "NXDOMAIN", answers: [] });
+    await put(site, "nas.lan", "10.0.0.5");
+    expect(await site.ask("nas.lan")).toMatchObject({ answers: ["10.0.0.5"] });
+  });
+
+  test("a name that was only put in leaves nothing behind when it is taken away", async () => {
+    const folder = directory();
+    const site = await house(folder);
+    await put(site, "x.example", "10.0.0.9");
+    await take(site, "x.example");
+    expect(readFileSync(join(folder, "data", "hosts.yaml"), "utf8")).not.toContain("x.example");
+  });
+
+  test("a change that breaks an expectation is refused, and nothing is written", async () => {
+    const folder = directory();
+    const site = await house(folder, `${YAML}\nexpect: [{ name: page.example, upstream: main }]`);
+    await expect(put(site, "page.example", "10.0.0.9")).rejects.toThrow("page.example");
+    expect(existsSync(join(folder, "data", "hosts.yaml"))).toBe(false);
+    expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
+  });
+
+  test("what a person wrote into the file meanwhile is kept, and a slip of their hand is not overwritten", async () => {
+    const folder = directory();
+    const site = await house(folder);
+    await put(site, "one.lan", "10.0.0.1");
+    const path = join(folder, "data", "hosts.yaml");
+    writeFileSync(path, "records: { two.lan: 10.0.0.2 }\n");
+    await put(site, "three.lan", "10.0.0.3");
+    expect(await site.ask("two.lan")).toMatchObject({ answers: ["10.0.0.2"] });
+    writeFileSync(path, "records: { two.lan: 10.0.0 }\n");
+    await expect(put(site, "four.lan", "10.0.0.4")).rejects.toThrow("hosts.yaml:1");
+    expect(readFileSync(path, "utf8")).toContain("10.0.0 }");
+  });
+
+  test("many changes at once all hold", async () => {
+    const site = await house(directory());
+    await Promise.all(Array.from({ length: 20 }, (_, index) => put(site, `h${index}.lan`, `10.0.1.${index}`)));
+    expect((await site.ask("h0.lan")).answers).toEqual(["10.0.1.0"]);
+    expect((await site.ask("h19.lan")).answers).toEqual(["10.0.1.19"]);
+  });
+});
+
+describe("what is no record of a host is refused in words", () => {
+  test.each([
+    ["nas.lan", {}, "neither an address nor a `cname`"],
+    ["nas.lan", { address: "10.0.0" }, "10.0.0"],
+    ["nas.lan", { address: "10.0.0.1", cname: "x.lan" }, "not both"],
+    ["nas.lan", { address: [] }, "needs an address"],
+    ["nas.lan", { cname: "x.lan", https: { port: 70_000 } }, "70000"],
+  ])("%s %j", (name, input, words) => {
+    expect(() => hostRecord(hostPattern(name), input)).toThrow(words);
+  });
+
+  test("a name that is none", () => {
+    expect(() => hostPattern("a..b")).toThrow("no name of a host");
+  });
+});

@@ -1,0 +1,47 @@
+import { describe, expect, test } from "vitest";
+import { appleProfile, placeOf, routerosScript } from "../../src/control/client-setup.ts";
+import { readRecords } from "../../src/hosts/entries.ts";
+import { HostsTable } from "../../src/hosts/hosts-table.ts";
+
+const hosts = new HostsTable([
+  readRecords([{ name: "doh.example.com", addresses: ["10.0.0.2", "fd00::2"], cname: null, others: "nodata", https: null }])
+    .entries,
+]);
+
+describe("the script for RouterOS", () => {
+  test("pins the addresses of the server's name, which the router could not look up otherwise", () => {
+    const script = routerosScript(placeOf(new URL("https://doh.example.com/dns-query"), hosts));
+    expect(script).toContain('/ip dns static add name="doh.example.com" type=A address=10.0.0.2 comment="fenliu"\n');
+    expect(script).toContain('/ip dns static add name="doh.example.com" type=AAAA address=fd00::2 comment="fenliu"\n');
+    expect(script).toContain('use-doh-server="https://doh.example.com/dns-query" verify-doh-cert=yes');
+  });
+
+  test("says what is missing where the table has no address of the name, and nothing for a literal", () => {
+    expect(routerosScript(placeOf(new URL("https://dns.example.net/dns-query"), hosts))).toContain("look dns.example.net up");
+    expect(routerosScript(placeOf(new URL("https://10.0.0.2/dns-query"), hosts))).not.toContain("look 10.0.0.2 up");
+  });
+
+  test("nothing of the URL is taken for a variable or ends the text", () => {
+    const script = routerosScript(placeOf(new URL('https://doh.example.com/$x"y'), hosts));
+    expect(script).toContain('use-doh-server="https://doh.example.com/\\$x%22y"');
+  });
+});
+
+describe("the profile for Apple devices", () => {
+  test("is the same for the same URL, and another for another", () => {
+    const profile = (url: string): string => appleProfile(placeOf(new URL(url), hosts));
+    const one = profile("https://doh.example.com/dns-query/phone");
+    expect(profile("https://doh.example.com/dns-query/phone")).toBe(one);
+    const uuids = (text: string) => text.match(/[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}/g);
+    expect(uuids(one)).toHaveLength(2);
+    expect(uuids(profile("https://doh.example.com/dns-query"))).not.toEqual(uuids(one));
+  });
+
+  test("is well-formed and holds the URL and the addresses", () => {
+    const profile = appleProfile(placeOf(new URL("https://doh.example.com/dns-query?a=1&b=2"), hosts));
+    expect(profile).toContain("<key>ServerURL</key><string>https://doh.example.com/dns-query?a=1&amp;b=2</string>");
+    expect(profile).toContain("<array><string>10.0.0.2</string><string>fd00::2</string></array>");
+    for (const tag of ["dict", "array", "plist"])
+      expect(profile.split(`<${tag}`).length, tag).toBe(profile.split(`</${tag}>`).length);
+  });
+});

@@ -1,0 +1,27 @@
+import { expect, test } from "vitest";
+import { withoutSecrets } from "../../src/control/redact.ts";
+
+test("tokens, passwords in URLs and their queries are replaced, and nothing else is", () => {
+  const written = {
+    admin: { token: "0123456789abcdef", hosts: ["fenliu.lan"] },
+    ddns: { tokens: ["one-secret", "two-secret"] },
+    cluster: { redis: "redis://user:pass@10.0.0.1:6379/0" },
+    upstreams: { far: { servers: ["https://1.1.1.1/dns-query"], proxy: "socks5://me:p%40ss@127.0.0.1:7890" } },
+    lists: { ads: { domains: ["https://lists.example/ads.txt?key=secret"] } },
+    log: { queries: { clients: "full" } },
+    access: { clients: ["private", "tv"] },
+  };
+  const shown = withoutSecrets(written);
+  expect(shown).toEqual({
+    ...written,
+    admin: { token: "***", hosts: ["fenliu.lan"] },
+    ddns: { tokens: ["***", "***"] },
+    cluster: { redis: "redis://user:***@10.0.0.1:6379/0" },
+    upstreams: { far: { servers: ["https://1.1.1.1/dns-query"], proxy: "socks5://me:***@127.0.0.1:7890" } },
+    lists: { ads: { domains: ["https://lists.example/ads.txt?***"] } },
+  });
+});
+
+test("no token is no secret", () => {
+  expect(withoutSecrets({ admin: { token: null } })).toEqual({ admin: { token: null } });
+});
