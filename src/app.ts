@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { SiteSurroundings } from "./backing.ts";
 import type { Timer } from "./clock.ts";
 import type { Config } from "./config/config.ts";
+import { Journal } from "./control/journal.ts";
 import { withList, withOwnHosts } from "./decisions.ts";
 import { handlerFor } from "./handler.ts";
 import type { OwnHosts } from "./hosts/options.ts";
@@ -10,7 +11,6 @@ import { type BoundEndpoints, type Listeners, openListeners } from "./listen/lis
 import type { ListRefresher } from "./lists/refresher.ts";
 import type { Adopt, Updated } from "./lists/update.ts";
 import { seldom } from "./log/seldom.ts";
-import { NO_NOTES, type Notes } from "./noted.ts";
 import { ownHostsPath, readOwnHosts, writeOwnHosts } from "./own-hosts.ts";
 import { closeSite, openSite, type Site, SiteError, siteWith } from "./site.ts";
 import type { GroupStatus } from "./upstreams/group.ts";
@@ -38,9 +38,11 @@ export class App {
    * @throws SiteError, ListenError
    */
   static async start(config: Config, surroundings: SiteSurroundings): Promise<App> {
-    const current = { site: await openSite(config, surroundings, null), journal: NO_NOTES };
     const { log, clock } = surroundings;
     const report = seldom(clock.now, (kind, details) => log.warn(details, kind));
+    const journal = new Journal(clock, (error) => report("a query could not be recorded: please report it", { err: error }));
+    const current = { site: await openSite(config, surroundings, null), journal };
+    journal.expect(config);
     try {
       const listeners = await openListeners(config, handlerFor(current, log), {
         clock,
@@ -62,6 +64,15 @@ export class App {
   /** What queries are answered from at the moment. */
   get site(): Site {
     return this.#current.site;
+  }
+
+  /** Every query that ended, counted; and for those who follow, recorded. */
+  get journal(): Journal {
+    return this.#current.journal;
+  }
+
+  get listenCounters(): Listeners["counters"] {
+    return this.#listeners.counters;
   }
 
   /** The groups of upstreams, in the order of the file. */
@@ -121,6 +132,7 @@ export class App {
     }
     const next = await openSite(config, this.#surroundings, site);
     this.#current.site = next;
+    this.#current.journal.expect(config);
     // Not awaited: a change of its lists may wait for this turn to end.
     const closing = this.#keeper?.close();
     this.#keeper = await this.#keepLists();
@@ -165,6 +177,7 @@ export class App {
     await this.#reloading;
     await this.#keeper?.close();
     await this.#listeners.close();
+    this.#current.journal.flush();
     for (const { timer, close } of this.#retired) {
       timer.cancel();
       await close();
@@ -176,7 +189,7 @@ export class App {
 /** What the listeners answer with: the site is swapped. */
 interface Current {
   site: Site;
-  readonly journal: Notes;
+  readonly journal: Journal;
 }
 
 interface Retired {

@@ -1,7 +1,8 @@
 import type { Access, Admission } from "./access/access.ts";
 import type { Rendered } from "./answers/render.ts";
 import type { Client } from "./client.ts";
-import type { Query, Rejection } from "./dns/query.ts";
+import { isRejection, type Query, type Rejection } from "./dns/query.ts";
+import { RCODE } from "./dns/types.ts";
 import type { Resolution } from "./resolve/resolution.ts";
 import type { Resolver } from "./resolve/resolver.ts";
 
@@ -35,3 +36,18 @@ export interface Notes {
 
 /** For servers that nobody watches. */
 export const NO_NOTES: Notes = { note: () => {} };
+
+/** How a query ended that nothing was decided about. */
+export function undecidedEnding({ parsed, admission }: Noted): "access" | "rate" | "malformed" | "unsupported" | "fault" {
+  if (admission !== "admitted") return admission === "limited" ? "rate" : "access";
+  if (!isRejection(parsed)) return "fault";
+  return parsed.rejected === RCODE.FORMERR ? "malformed" : "unsupported";
+}
+
+/** The rcode that was sent; null = nothing was. */
+export function rcodeSent({ parsed, admission, rendered }: Noted): number | null {
+  if (rendered === null) return null;
+  // The only one beyond four bits: its upper ones stand in OPT.
+  if (admission === "admitted" && isRejection(parsed) && parsed.rejected === RCODE.BADVERS) return RCODE.BADVERS;
+  return (rendered.wire[3] ?? 0) & 15;
+}

@@ -3,7 +3,7 @@ import type { TraceStep } from "./trace.ts";
 
 /**
  * One query as the log keeps it and the API shows it: flat, JSON as it stands, the same keys in every record. There is one for every
- * message that a client sent and a header could be read of, however it ended.
+ * message of a client's that a header could be read of, however it ended; what is itself a response is no query.
  */
 export interface QueryRecord {
   /**
@@ -15,7 +15,7 @@ export interface QueryRecord {
   readonly time: string;
   /** As `log.queries.clients` allows: the address, its /24 or /48, or empty. */
   readonly client: string;
-  /** The id in the DoH path; null = none. */
+  /** The id in the DoH path; null = none, or `log.queries.clients` is `none`. */
   readonly clientId: string | null;
   readonly transport: Transport;
   /** null but for DoH. */
@@ -32,7 +32,7 @@ export interface QueryRecord {
   readonly answers: readonly string[];
   /** Where the answer came from; `refused` for what no rule was asked about: malformed, forbidden, over the rate. */
   readonly source: RecordSource;
-  /** What was done: `none`, `block`, `type65:nodata`, `nxdomain:guarded`, `compare:unproven`, `loop`, `never`, `drop`, `malformed`, `access`, `rate`, … */
+  /** What was done: `none`, `block`, `type65:nodata`, `nxdomain:guarded`, `compare:unproven`, `loop`, `never`, `drop`, `malformed`, `unsupported`, `access`, `rate`, `fault`, … */
   readonly action: string;
   /** The rule that decided; null where none did. */
   readonly rule: string | null;
@@ -40,9 +40,9 @@ export interface QueryRecord {
   readonly list: string | null;
   /** The line of the list, from 1. */
   readonly line: number | null;
-  /** The group that the answer belongs to; null where it was made here. */
+  /** The group that the answer is of, or that was asked in vain; null where it was made here. */
   readonly route: string | null;
-  /** The server whose answer was given, now or when it was cached in this flight; null where none was asked. */
+  /** The server whose answer was given, or whose failure; null where none was asked or said anything, and for answers that were held. */
   readonly upstream: string | null;
   readonly attempts: readonly AttemptRecord[];
   /** How long a negative answer may be held, in seconds, as sent; null for all others. */
@@ -51,9 +51,9 @@ export interface QueryRecord {
   readonly durationUs: number;
   /** Of the reply, in octets; 0 where nothing was sent. */
   readonly size: number;
-  /** Extended errors as sent (RFC 8914): `15 blocked: rule ads`. */
+  /** Extended errors as sent (RFC 8914): `15 (Blocked): rule ads`. */
   readonly ede: readonly string[];
-  /** What was changed in the answer on its way: TTLs brought within limits, parameters or records left out. */
+  /** What was changed in the answer on its way, in words: TTLs brought within limits, parameters or records left out, an SOA made. */
   readonly edits: readonly string[];
   /** Everything that was looked at on the way to the decision. */
   readonly trace: readonly TraceStep[];

@@ -36,7 +36,7 @@ export function aliased(
     return unanswerable(asked, { code: EDE.OTHER, text: "with the alias before it the answer is no message any more" });
   // A stale target makes the whole stale: nobody may keep it for its TTLs.
   const ttl = target.ttl.kind === "stale" ? target.ttl : ({ kind: "keep" } as const);
-  return { ...common, source: "hosts", answer, ttl, edits: [...(target.edits ?? []), "put an alias before it"] };
+  return { ...common, source: "hosts", answer, ttl, edits: [...(target.edits ?? []), "put the alias before it"] };
 }
 
 /** The hosts table's aliases lead in a circle, or nearly. */

@@ -126,7 +126,10 @@ interface Preparation {
 
 type Prepared = Pick<Resolution, "answer" | "ttl" | "edits">;
 
-const MADE_SOA = ["made an SOA"];
+/** Among `Resolution.edits`: upstream gave no SOA, and how long the negative answer holds is our word. */
+export const SOA_MADE = "made an SOA";
+
+const WITH_MADE_SOA: readonly string[] = [SOA_MADE];
 
 /** The answer with an SOA where it lacks one, and what is to be done to its TTLs. */
 function prepare(answer: Answer, { decision, ageSeconds, remainingSeconds }: Preparation): Prepared {
@@ -138,7 +141,7 @@ function prepare(answer: Answer, { decision, ageSeconds, remainingSeconds }: Pre
     case "nxdomain":
     case "bare": {
       const ttl: TtlEdit = { kind: "negative", remainingSeconds };
-      return answer.soa === null ? { answer: withMadeSoa(answer, remainingSeconds), ttl, edits: MADE_SOA } : { answer, ttl };
+      return answer.soa === null ? { answer: withMadeSoa(answer, remainingSeconds), ttl, edits: WITH_MADE_SOA } : { answer, ttl };
     }
     case "failure":
       return { answer, ttl: { kind: "failure" } };

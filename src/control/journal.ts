@@ -1,0 +1,124 @@
+import type { Clock, Timer } from "../clock.ts";
+import type { Config } from "../config/config.ts";
+import type { QueryLogOptions } from "../log/options.ts";
+import type { QueryRecord } from "../log/record.ts";
+import { RecordIds } from "../log/record-ids.ts";
+import { type Noted, type Notes, rcodeSent, undecidedEnding } from "../noted.ts";
+import { Counters } from "../stats/counters.ts";
+import { recordOf } from "./record-of.ts";
+import { Ring } from "./ring.ts";
+
+/** Where records go. Called with a few hundred at most; must return at once, and never throws. */
+export interface RecordSink {
+  append(records: readonly QueryRecord[]): void;
+}
+
+/** Queries that may wait for their records: at 20,000 a second four fifths of a second. */
+const RING_SLOTS = 16_384;
+
+/** What their replies may take together: a flood of large ones must not fill the memory. */
+const RING_OCTETS = 32 * 1024 * 1024;
+
+/** How long the first waits, so that there is more than one to do. */
+const GATHER_MS = 20;
+
+/** Records are made so many at a time, and for so long; in between, answers have their turn. */
+const SLICE_RECORDS = 256;
+const SLICE_MS = 2;
+const PAUSE_MS = 1;
+
+/**
+ * Counts every query, and makes a record of it where one is wanted: later, a few at a time, so that no answer waits for it. Queries come in
+ * faster than records can be made only for a while; then records are dropped and counted.
+ */
+export class Journal implements Notes {
+  readonly counters = new Counters();
+  readonly #clock: Clock;
+  readonly #report: (error: unknown) => void;
+  readonly #ids = new RecordIds();
+  readonly #ring = new Ring<Noted>(RING_SLOTS);
+  readonly #followers = new Set<(record: QueryRecord) => void>();
+  #sink: RecordSink | null = null;
+  #clients: QueryLogOptions["clients"] = "full";
+  #ringOctets = 0;
+  #timer: Timer | null = null;
+
+  /** @param report told of faults of ours in making records. */
+  constructor(clock: Clock, report: (error: unknown) => void) {
+    this.#clock = clock;
+    this.#report = report;
+  }
+
+  /** From now on records go there; null = nobody keeps them. What waits goes where it was to go, but with no more of its client than `clients` says. */
+  use(sink: RecordSink | null, clients: QueryLogOptions["clients"]): void {
+    this.#clients = clients;
+    if (sink !== this.#sink) this.flush();
+    this.#sink = sink;
+  }
+
+  /** Rules and groups are counted apart from now on as this configuration names them. */
+  expect({ rules, upstreams }: Pick<Config, "rules" | "upstreams">): void {
+    this.counters.rules.use(rules.filter(({ action }) => action !== null).map(({ name }) => name));
+    this.counters.groups.use(upstreams.groups.map(({ name }) => name));
+  }
+
+  note(noted: Noted): void {
+    this.counters.count(noted, rcodeSent(noted), noted.resolution === null ? undecidedEnding(noted) : null);
+    if (this.#sink === null && this.#followers.size === 0) return;
+    if (noted.resolution?.decision.log === false) return;
+    const octets = noted.rendered?.wire.length ?? 0;
+    if (this.#ringOctets + octets > RING_OCTETS || !this.#ring.put(noted)) {
+      this.counters.recordsDropped++;
+      return;
+    }
+    this.#ringOctets += octets;
+    this.#timer ??= this.#clock.setTimer(() => this.#drain(), GATHER_MS);
+  }
+
+  /** Calls back with every record from now on; a callback must not throw and must return at once. @returns what ends it. */
+  follow(told: (record: QueryRecord) => void): () => void {
+    // A function of its own, so that the same callback may follow twice.
+    const follower = (record: QueryRecord): void => told(record);
+    this.#followers.add(follower);
+    return () => void this.#followers.delete(follower);
+  }
+
+  /** Makes all records that wait, at once. For ends, and for tests. */
+  flush(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+    while (this.#ring.size > 0) this.#slice(Number.POSITIVE_INFINITY);
+  }
+
+  #drain(): void {
+    this.#timer = null;
+    this.#slice(this.#clock.now() + SLICE_MS);
+    if (this.#ring.size > 0) this.#timer = this.#clock.setTimer(() => this.#drain(), PAUSE_MS);
+  }
+
+  #slice(untilMs: number): void {
+    const wallOffsetMs = this.#clock.wallMs() - this.#clock.now();
+    const records: QueryRecord[] = [];
+    for (let count = 0; count < SLICE_RECORDS && this.#clock.now() <= untilMs; count++) {
+      const noted = this.#ring.take();
+      if (noted === null) break;
+      this.#ringOctets -= noted.rendered?.wire.length ?? 0;
+      const record = this.#record(noted, wallOffsetMs);
+      if (record !== null) records.push(record);
+    }
+    if (records.length === 0) return;
+    this.#sink?.append(records);
+    for (const follower of this.#followers) for (const record of records) follower(record);
+  }
+
+  #record(noted: Noted, wallOffsetMs: number): QueryRecord | null {
+    try {
+      return recordOf(noted, { ids: this.#ids, clients: this.#clients, wallOffsetMs });
+    } catch (error) {
+      // A bug, in what nobody waits for: one record is worth less than the server.
+      this.counters.recordsDropped++;
+      this.#report(error);
+      return null;
+    }
+  }
+}

@@ -1,0 +1,50 @@
+import type { TtlLimits } from "../answers/options.ts";
+import { lifetimeSeconds } from "../cache/lifetime.ts";
+import { type Answer, ttlAt } from "../dns/answer.ts";
+import { SOA_MADE } from "../resolve/outcomes.ts";
+import type { Resolution } from "../resolve/resolution.ts";
+
+/** What was changed in an answer on its way, in words. `truncated` = of the reply as sent. */
+export function editsOf(resolution: Resolution, truncated: boolean): string[] {
+  return [
+    ...(resolution.edits ?? []),
+    ...actionEdits(resolution.action),
+    ...ttlEdits(resolution),
+    ...(truncated ? ["truncated"] : []),
+  ];
+}
+
+function actionEdits(action: string): string[] {
+  if (action === "nxdomain:guarded") return ["made NXDOMAIN NODATA"];
+  return action === "rebinding:nodata" ? ["left out addresses at home"] : [];
+}
+
+function ttlEdits({ answer, ttl, decision, edits = [] }: Resolution): string[] {
+  if (answer === null) return [];
+  switch (ttl.kind) {
+    case "age":
+      return positiveEdits(answer, ttl.limits);
+    case "negative":
+      // The SOA is ours then, and says what it was made to.
+      return edits.includes(SOA_MADE) ? [] : negativeEdits(answer, lifetimeSeconds(answer, decision.shaping));
+    case "stale":
+      return [`set the TTL to ${ttl.ttlSeconds} s`];
+    default:
+      return [];
+  }
+}
+
+function positiveEdits({ wire, ttlOffsets, answerRecords }: Answer, { minSeconds, maxSeconds }: TtlLimits): string[] {
+  const ttls = [...ttlOffsets.subarray(0, answerRecords)].map((offset) => ttlAt(wire, offset));
+  return [
+    ...(ttls.some((ttl) => ttl < minSeconds) ? [`raised TTLs to ${minSeconds} s`] : []),
+    ...(ttls.some((ttl) => ttl > maxSeconds) ? [`lowered TTLs to ${maxSeconds} s`] : []),
+  ];
+}
+
+function negativeEdits({ soa, lowestTtlSeconds }: Answer, lifeSeconds: number): string[] {
+  if (soa === null) return [];
+  const saidSeconds = Math.min(soa.ttlSeconds, soa.minimumSeconds, lowestTtlSeconds ?? Number.POSITIVE_INFINITY);
+  if (saidSeconds === lifeSeconds) return [];
+  return [`${saidSeconds < lifeSeconds ? "raised" : "lowered"} the negative TTL from ${saidSeconds} s to ${lifeSeconds} s`];
+}

@@ -1,0 +1,119 @@
+import { outcomeOf } from "../dns/answer.ts";
+import { nameText, plainName } from "../dns/name.ts";
+import { uint16 } from "../dns/octets.ts";
+import { isRejection, type Query, type Rejection } from "../dns/query.ts";
+import { RCODE, rcodeName, typeName } from "../dns/types.ts";
+import type { QueryLogOptions } from "../log/options.ts";
+import { clientShown } from "../log/privacy.ts";
+import type { AttemptRecord, QueryRecord, RecordSource } from "../log/record.ts";
+import type { RecordIds } from "../log/record-ids.ts";
+import type { TraceStep } from "../log/trace.ts";
+import { type Noted, undecidedEnding } from "../noted.ts";
+import type { Resolution } from "../resolve/resolution.ts";
+import { describeMatch } from "../rules/patterns.ts";
+import type { Attempt } from "../upstreams/upstream.ts";
+import { editsOf } from "./record-of-edits.ts";
+import { type Sent, sentOf } from "./record-of-sent.ts";
+import { traceOf } from "./trace-of.ts";
+
+/** What records are made with. */
+export interface RecordTerms {
+  readonly ids: Pick<RecordIds, "next">;
+  readonly clients: QueryLogOptions["clients"];
+  /** What is to be added to a time of `Clock.now` for milliseconds since 1970. */
+  readonly wallOffsetMs: number;
+}
+
+/** The record of a query. null where a rule forbids one, be it known only now: who is turned away meets no rule before. */
+export function recordOf(noted: Noted, { ids, clients, wallOffsetMs }: RecordTerms): QueryRecord | null {
+  const { site, client, parsed, resolution, rendered, startedMs, endedMs } = noted;
+  const way = wayOf(noted);
+  if (way === "unlogged") return null;
+  const sent = rendered === null ? NOTHING_SENT : sentOf(rendered.wire);
+  const arrivedWallMs = Math.round(startedMs + wallOffsetMs);
+  return {
+    id: ids.next(arrivedWallMs),
+    time: new Date(arrivedWallMs).toISOString(),
+    client: clientShown(client.address, clients),
+    clientId: clients === "none" ? null : client.clientId,
+    transport: client.transport,
+    http: client.http,
+    method: client.method,
+    ...questionOf(parsed),
+    rcode: rendered === null ? null : sent.rcode,
+    answers: sent.answers,
+    ...endingOf(noted),
+    ...groundOf(resolution),
+    route: resolution?.route ?? null,
+    upstream: resolution === null ? null : upstreamOf(resolution),
+    attempts: resolution?.attempts.map(attemptOf) ?? [],
+    negativeTtl: resolution === null ? null : negativeTtlOf(resolution, sent),
+    durationUs: Math.round((endedMs - startedMs) * 1000),
+    size: rendered?.wire.length ?? 0,
+    ede: sent.ede,
+    edits: resolution === null ? [] : editsOf(resolution, sent.truncated),
+    trace: way,
+    version: site.version,
+  };
+}
+
+const NOTHING_SENT: Sent = { rcode: "", truncated: false, answers: [], soaSeconds: null, ede: [] };
+
+/**
+ * The way to the decision, found once more: decisions are pure, so it is the same. Empty where the rules were not asked, which they are here
+ * all the same, to know whether the client is to be recorded.
+ */
+function wayOf({ site, client, parsed, admission, resolution }: Noted): TraceStep[] | "unlogged" {
+  const { decider } = site.resolver;
+  if (isRejection(parsed)) return [];
+  if (resolution !== null) return traceOf(decider.explain(parsed, client).steps);
+  // With a fault of ours nothing is asked a second time.
+  if (admission === "admitted") return [];
+  return decider.decide(parsed, client).log ? [] : "unlogged";
+}
+
+function questionOf(parsed: Query | Rejection): Pick<QueryRecord, "name" | "type"> {
+  if (!isRejection(parsed)) return { name: nameText(parsed.name), type: typeName(parsed.type) };
+  const { questionWire } = parsed;
+  if (questionWire === null) return { name: "", type: "" };
+  const nameStop = questionWire.length - 4;
+  return { name: nameText(plainName(questionWire, 0, nameStop)), type: typeName(uint16(questionWire, nameStop)) };
+}
+
+function endingOf(noted: Noted): { readonly source: RecordSource; readonly action: string } {
+  if (noted.resolution !== null) return { source: noted.resolution.source, action: noted.resolution.action };
+  const action = undecidedEnding(noted);
+  return { source: action === "fault" ? "failure" : "refused", action };
+}
+
+function groundOf(resolution: Resolution | null): Pick<QueryRecord, "rule" | "list" | "line"> {
+  if (resolution === null) return { rule: null, list: null, line: null };
+  const { rule, match } = resolution.decision;
+  const entry = match === null ? null : describeMatch(match);
+  return { rule, list: entry?.list ?? null, line: entry === null || entry.list === null ? null : entry.line };
+}
+
+/** Of what was asked the last that gave a good answer; where none did, the last that said anything, which is then what failed. */
+function upstreamOf({ source, attempts }: Resolution): string | null {
+  if (source === "cache" || source === "stale") return null;
+  const good = attempts.findLast(({ rcode }) => rcode === RCODE.NOERROR || rcode === RCODE.NXDOMAIN);
+  return (good ?? attempts.findLast(({ rcode }) => rcode !== null))?.server ?? null;
+}
+
+/** As the log shows it; times to a microsecond. */
+export function attemptOf({ group, server, transport, elapsedMs, rcode, failure }: Attempt): AttemptRecord {
+  return {
+    group,
+    server,
+    transport,
+    ms: Math.round(elapsedMs * 1000) / 1000,
+    rcode: rcode === null ? null : rcodeName(rcode),
+    failure,
+  };
+}
+
+function negativeTtlOf({ answer }: Resolution, { soaSeconds }: Sent): number | null {
+  if (answer === null) return null;
+  const outcome = outcomeOf(answer);
+  return outcome === "nodata" || outcome === "nxdomain" || outcome === "bare" ? soaSeconds : null;
+}

@@ -1,0 +1,308 @@
+import type { LogStatus } from "../log/log-status.ts";
+import { ANSWERERS, type Counters } from "./counters.ts";
+import { Exposition } from "./exposition.ts";
+import { BUCKET_ENDS_SECONDS } from "./histogram.ts";
+import type { ProcessStats } from "./process-stats.ts";
+import { rcodeLabel } from "./rcode-labels.ts";
+
+/** Everything that is shown, as it is at this moment. */
+export interface MetricsInput {
+  readonly counters: Counters;
+  readonly upstreams: readonly GroupMetrics[];
+  readonly cache: CacheMetrics;
+  readonly lists: readonly ListMetrics[];
+  readonly log: LogStatus;
+  readonly listeners: ListenerMetrics;
+  readonly process: ProcessStats;
+  readonly reloads: ReloadMetrics;
+  readonly build: { readonly version: string; readonly node: string };
+  /** Milliseconds since 1970. */
+  readonly nowWallMs: number;
+}
+
+export interface GroupMetrics {
+  readonly name: string;
+  readonly well: boolean;
+  readonly inFlight: number;
+  readonly breaches: number;
+  readonly members: readonly MemberMetrics[];
+}
+
+export interface MemberMetrics {
+  readonly server: string;
+  readonly well: boolean;
+  readonly latencyMs: number | null;
+  readonly questions: number;
+  readonly failures: number;
+  readonly inFlight: number;
+}
+
+export interface CacheMetrics {
+  readonly hits: number;
+  readonly misses: number;
+  readonly positive: SegmentMetrics;
+  readonly negative: SegmentMetrics;
+}
+
+export interface SegmentMetrics {
+  readonly entries: number;
+  readonly bytes: number;
+  readonly budgetBytes: number;
+}
+
+export interface ListMetrics {
+  readonly name: string;
+  readonly size: number;
+  readonly sources: readonly ListSourceMetrics[];
+}
+
+export interface ListSourceMetrics {
+  readonly servedFrom: string;
+  /** When it was last known to be the newest; of a file, when it was changed; null = unknown. ISO 8601. */
+  readonly checked: string | null;
+  readonly problem: string | null;
+  readonly downloadProblem: object | null;
+}
+
+/** As the listeners count. */
+export interface ListenerMetrics {
+  readonly udpInFlight: number;
+  readonly udpShed: number;
+  readonly udpUnsent: number;
+  readonly connections: number;
+  readonly connectionsRefused: number;
+}
+
+export interface ReloadMetrics {
+  readonly succeeded: number;
+  readonly failed: number;
+  /** When the configuration in force was put in place, in milliseconds since 1970. */
+  readonly sinceWallMs: number;
+  /** Whether the last try was a success, the start included. */
+  readonly lastSucceeded: boolean;
+}
+
+/**
+ * Metrics in Prometheus's text format. Labels have values from the configuration or from closed sets, never from clients: their number is
+ * bounded by the size of the configuration.
+ */
+export function metricsText(input: MetricsInput): string {
+  const exposition = new Exposition();
+  addQueries(exposition, input.counters);
+  addUpstreams(exposition, input.upstreams);
+  addCache(exposition, input.cache);
+  addLists(exposition, input.lists, input.nowWallMs);
+  addLog(exposition, input.log, input.counters);
+  addListeners(exposition, input.listeners);
+  addProcess(exposition, input);
+  return exposition.text();
+}
+
+function addQueries(to: Exposition, counters: Counters): void {
+  to.counter(
+    "fenliu_queries_total",
+    "Queries answered, by transport, where the answer came from, and the rcode that was sent (NONE: nothing was).",
+    [...counters.queries()].map(({ transport, source, rcode, count }) => [
+      { transport, source, rcode: rcodeLabel(rcode) },
+      count,
+    ]),
+  );
+  to.counter(
+    "fenliu_actions_total",
+    "Queries that something was done with: blocked, guarded against a false NXDOMAIN, refused, and so on.",
+    counters.actions().map(({ kind, count }) => [{ action: kind }, count]),
+  );
+  to.counter(
+    "fenliu_rule_queries_total",
+    "Queries that the rule decided.",
+    [...counters.rules.entries()].map(([rule, count]) => [{ rule }, count]),
+  );
+  to.counter(
+    "fenliu_group_queries_total",
+    "Queries whose answer was the group's, fresh, cached or stale, or that it was asked for in vain.",
+    [...counters.groups.entries()].map(([group, count]) => [{ group }, count]),
+  );
+  to.histogram(
+    "fenliu_query_duration_seconds",
+    { help: "From the whole message read to the reply made.", endsSeconds: BUCKET_ENDS_SECONDS },
+    ANSWERERS.map((answered) => [{ answered }, counters.durations(answered)]),
+  );
+}
+
+function addUpstreams(to: Exposition, groups: readonly GroupMetrics[]): void {
+  const ofGroups = (value: (group: GroupMetrics) => number) =>
+    groups.map((group) => [{ group: group.name }, value(group)] as const);
+  const ofMembers = (value: (member: MemberMetrics) => number | null) =>
+    groups.flatMap(({ name, members }) =>
+      labelled(members).flatMap(([server, member]) => {
+        const number = value(member);
+        return number === null ? [] : [[{ group: name, server }, number] as const];
+      }),
+    );
+  to.gauge(
+    "fenliu_group_up",
+    "Whether any server of the group is well.",
+    ofGroups(({ well }) => Number(well)),
+  );
+  to.gauge(
+    "fenliu_group_in_flight",
+    "Questions that wait on the group.",
+    ofGroups(({ inFlight }) => inFlight),
+  );
+  to.counter(
+    "fenliu_leaks_total",
+    "Questions that the rules sent to a group against its `never`, and that were refused.",
+    ofGroups(({ breaches }) => breaches),
+  );
+  to.gauge(
+    "fenliu_upstream_up",
+    "Whether the server is well.",
+    ofMembers(({ well }) => Number(well)),
+  );
+  to.gauge(
+    "fenliu_upstream_latency_seconds",
+    "How long the server takes to answer, smoothed over its last answers.",
+    ofMembers(({ latencyMs }) => (latencyMs === null ? null : latencyMs / 1000)),
+  );
+  to.counter(
+    "fenliu_upstream_questions_total",
+    "Questions sent to the server, but for probes.",
+    ofMembers(({ questions }) => questions),
+  );
+  to.counter(
+    "fenliu_upstream_failures_total",
+    "Questions that failed there, or got no good answer, or none in time.",
+    ofMembers(({ failures }) => failures),
+  );
+  to.gauge(
+    "fenliu_upstream_in_flight",
+    "Questions under way to the server.",
+    ofMembers(({ inFlight }) => inFlight),
+  );
+}
+
+/** Each with its label; a server that is written twice in one group has a number behind it, because no two samples may be alike. */
+function labelled(members: readonly MemberMetrics[]): (readonly [string, MemberMetrics])[] {
+  const seen = new Map<string, number>();
+  return members.map((member) => {
+    const times = (seen.get(member.server) ?? 0) + 1;
+    seen.set(member.server, times);
+    return [times === 1 ? member.server : `${member.server} (${times})`, member];
+  });
+}
+
+function addCache(to: Exposition, { hits, misses, positive, negative }: CacheMetrics): void {
+  const segments = [
+    ["positive", positive],
+    ["negative", negative],
+  ] as const;
+  const each = (value: (segment: SegmentMetrics) => number) =>
+    segments.map(([segment, metrics]) => [{ segment }, value(metrics)] as const);
+  to.counter("fenliu_cache_hits_total", "Looks into the cache that found something, fresh or not.", [[{}, hits]]);
+  to.counter("fenliu_cache_misses_total", "Looks into the cache that found nothing.", [[{}, misses]]);
+  to.gauge(
+    "fenliu_cache_entries",
+    "Answers held.",
+    each(({ entries }) => entries),
+  );
+  to.gauge(
+    "fenliu_cache_bytes",
+    "Memory that the answers count for.",
+    each(({ bytes }) => bytes),
+  );
+  to.gauge(
+    "fenliu_cache_budget_bytes",
+    "Memory that they may have.",
+    each(({ budgetBytes }) => budgetBytes),
+  );
+}
+
+function addLists(to: Exposition, lists: readonly ListMetrics[], nowWallMs: number): void {
+  const each = (value: (list: ListMetrics) => number | null) =>
+    lists.flatMap((list) => {
+      const number = value(list);
+      return number === null ? [] : [[{ list: list.name }, number] as const];
+    });
+  to.gauge(
+    "fenliu_list_entries",
+    "Different patterns or blocks of addresses in the list.",
+    each(({ size }) => size),
+  );
+  to.gauge(
+    "fenliu_list_age_seconds",
+    "Since the source of the list that was checked longest ago was known to be the newest.",
+    each(({ sources }) => ageSeconds(sources, nowWallMs)),
+  );
+  to.gauge(
+    "fenliu_list_problems",
+    "Sources of the list that cannot be read, or whose last download failed.",
+    each(({ sources }) => sources.filter(({ problem, downloadProblem }) => problem !== null || downloadProblem !== null).length),
+  );
+  to.gauge(
+    "fenliu_list_missing",
+    "Sources of the list that have never been downloaded.",
+    each(({ sources }) => sources.filter(({ servedFrom }) => servedFrom === "nothing").length),
+  );
+}
+
+function ageSeconds(sources: readonly ListSourceMetrics[], nowWallMs: number): number | null {
+  const times = sources.flatMap(({ checked }) => (checked === null ? [] : [Date.parse(checked)]));
+  return times.length === 0 ? null : Math.max(0, (nowWallMs - Math.min(...times)) / 1000);
+}
+
+function addLog(to: Exposition, log: LogStatus, { recordsDropped }: Counters): void {
+  to.gauge("fenliu_log_up", "Whether queries are recorded as wanted: 0 while the store fails.", [
+    [{}, log.state === "failing" ? 0 : 1],
+  ]);
+  to.gauge("fenliu_log_enabled", "Whether a query log is kept.", [[{}, log.state === "off" ? 0 : 1]]);
+  to.counter("fenliu_log_records_total", "Records stored.", [[{}, log.stored]]);
+  to.counter("fenliu_log_dropped_total", "Records lost, because too many came at once or because of the store.", [
+    [{ where: "journal" }, recordsDropped],
+    [{ where: "store" }, log.dropped],
+  ]);
+  to.gauge("fenliu_log_waiting", "Records that wait to be stored.", [[{}, log.waiting]]);
+  to.gauge("fenliu_log_rows", "Records in the store.", [[{}, log.rows]]);
+  to.gauge("fenliu_log_bytes", "Size of the store.", [[{}, log.bytes]]);
+  to.gauge(
+    "fenliu_log_oldest_timestamp_seconds",
+    "When the oldest record in the store came.",
+    log.oldestWallMs === null ? [] : [[{}, log.oldestWallMs / 1000]],
+  );
+}
+
+function addListeners(to: Exposition, listeners: ListenerMetrics): void {
+  to.gauge("fenliu_udp_in_flight", "UDP queries whose answer is awaited.", [[{}, listeners.udpInFlight]]);
+  to.counter("fenliu_udp_shed_total", "UDP queries dropped because too many were in flight.", [[{}, listeners.udpShed]]);
+  to.counter("fenliu_udp_unsent_total", "UDP replies that could not be sent.", [[{}, listeners.udpUnsent]]);
+  to.gauge("fenliu_connections", "Open connections of clients.", [[{}, listeners.connections]]);
+  to.counter("fenliu_connections_refused_total", "Connections closed at once because there were too many.", [
+    [{}, listeners.connectionsRefused],
+  ]);
+}
+
+function addProcess(to: Exposition, { process, reloads, build }: MetricsInput): void {
+  to.gauge("fenliu_build_info", "Always 1; what runs is in the labels.", [[build, 1]]);
+  to.counter("fenliu_config_reloads_total", "Reloads of the configuration, by how they ended.", [
+    [{ result: "success" }, reloads.succeeded],
+    [{ result: "failure" }, reloads.failed],
+  ]);
+  to.gauge("fenliu_config_last_reload_successful", "Whether the last reload was put in place.", [
+    [{}, Number(reloads.lastSucceeded)],
+  ]);
+  to.gauge("fenliu_config_loaded_timestamp_seconds", "When the configuration in force was put in place.", [
+    [{}, reloads.sinceWallMs / 1000],
+  ]);
+  const { loopDelaySeconds: delay } = process;
+  to.gauge(
+    "fenliu_event_loop_delay_seconds",
+    "How late the event loop was since the last look.",
+    delay === null ? [] : Object.entries(delay).map(([statistic, seconds]) => [{ statistic }, seconds] as const),
+  );
+  to.counter("process_cpu_seconds_total", "Processor time, user and system.", [
+    [{}, process.cpuUserSeconds + process.cpuSystemSeconds],
+  ]);
+  to.gauge("process_resident_memory_bytes", "Memory of the process.", [[{}, process.residentBytes]]);
+  to.gauge("process_start_time_seconds", "When the process began.", [[{}, process.startedSeconds]]);
+  to.gauge("fenliu_heap_bytes", "Memory in use on the JavaScript heap.", [[{}, process.heapBytes]]);
+  to.gauge("fenliu_external_bytes", "Memory of buffers outside the heap.", [[{}, process.externalBytes]]);
+}

@@ -1,0 +1,12 @@
+import type { QueryRecord } from "../../src/log/record.ts";
+import type { TestSite } from "../site.ts";
+
+/** Follows the queries of a site. @returns what gives their records, in the order of their endings, since the last time. */
+export function recorder({ app }: TestSite): () => QueryRecord[] {
+  const records: QueryRecord[] = [];
+  app.journal.follow((record) => records.push(record));
+  return () => {
+    app.journal.flush();
+    return records.splice(0);
+  };
+}
