@@ -1,0 +1,58 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import type { Config } from "../../src/config/config.ts";
+import { parseConfig } from "../../src/config/load.ts";
+import { printProblems } from "../../src/config/problem.ts";
+import { expectationFaults, openDecisions } from "../../src/decisions.ts";
+import { NO_COPIES } from "../../src/lists/copies.ts";
+import { urlsOf } from "../../src/lists/update.ts";
+import { operationsLog } from "../../src/log/operations.ts";
+import { listConflicts } from "../../src/rules/conflicts.ts";
+
+const path = join(import.meta.dirname, "../../fenliu.yaml");
+const shipped = readFileSync(path, "utf8");
+
+/** As its comment says: the lines with the full lists in the place of the first three. */
+const full = shipped.replace(/^ {2}(cn|world|cn-ip): .*\n/gm, "").replace(/^#(?= {2,}(cn|world|cn-ip|mirrors|refresh): )/gm, "");
+
+/** @throws Error with the problems and warnings of the text. */
+function configOf(text: string): Config {
+  const result = parseConfig(text, path);
+  const told = result.kind === "ok" ? result.warnings : result.problems;
+  if (result.kind === "invalid" || told.length > 0) throw new Error(printProblems(told, text));
+  return result.config;
+}
+
+async function decisionsOf(config: Config) {
+  const warnings: string[] = [];
+  const log = operationsLog("warn", (line) => warnings.push(line), false);
+  const decisions = await openDecisions(config, { copies: NO_COPIES, log });
+  return { decisions, warnings, faults: expectationFaults(decisions, config, log) };
+}
+
+describe("the shipped configuration", () => {
+  test("is without a fault, fetches nothing, and its lists do not contradict each other", async () => {
+    const config = configOf(shipped);
+    const { decisions, warnings, faults } = await decisionsOf(config);
+    expect({ warnings, faults }).toEqual({ warnings: [], faults: [] });
+    expect(config.lists.flatMap(urlsOf)).toEqual([]);
+    expect(listConflicts(config.rules, decisions.lists)).toEqual([]);
+  });
+
+  test("names the full lists to fetch, which begin with what is shipped", async () => {
+    const config = configOf(full);
+    expect(config.lists.filter((list) => urlsOf(list).length > 0).map(({ name }) => name)).toEqual(["cn", "world", "cn-ip"]);
+    for (const { sources, mirrors, refreshMs, seed, via } of config.lists.filter((list) => urlsOf(list).length > 0)) {
+      for (const { url } of sources.flatMap((source) => (source.kind === "url" ? [source] : []))) {
+        expect([url, ...mirrors].every((each) => each.startsWith("https://"))).toBe(true);
+      }
+      expect([mirrors.length > 0, refreshMs !== null, seed !== null, via]).toEqual([true, true, true, "overseas"]);
+    }
+    const { decisions, warnings, faults } = await decisionsOf(config);
+    expect({ warnings, faults }).toEqual({ warnings: [], faults: [] });
+    const before = (await decisionsOf(configOf(shipped))).decisions.lists.status();
+    const sizes = (status: typeof before) => new Map(status.map(({ name, size }) => [name, size]));
+    expect(sizes(decisions.lists.status())).toEqual(sizes(before));
+  });
+});
