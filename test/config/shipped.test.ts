@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { Config } from "../../src/config/config.ts";
@@ -6,9 +6,11 @@ import { parseConfig } from "../../src/config/load.ts";
 import { printProblems } from "../../src/config/problem.ts";
 import { expectationFaults, openDecisions } from "../../src/decisions.ts";
 import { NO_COPIES } from "../../src/lists/copies.ts";
+import { loadLists } from "../../src/lists/load.ts";
 import { urlsOf } from "../../src/lists/update.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { listConflicts } from "../../src/rules/conflicts.ts";
+import { downloaded } from "../lists/web.ts";
 
 const path = join(import.meta.dirname, "../../fenliu.yaml");
 const shipped = readFileSync(path, "utf8");
@@ -54,5 +56,34 @@ describe("the shipped configuration", () => {
     const before = (await decisionsOf(configOf(shipped))).decisions.lists.status();
     const sizes = (status: typeof before) => new Map(status.map(({ name, size }) => [name, size]));
     expect(sizes(decisions.lists.status())).toEqual(sizes(before));
+  });
+});
+
+describe("the shipped lists", () => {
+  const folder = join(import.meta.dirname, "../../rules");
+  const files = readdirSync(folder).filter((name) => name !== "hosts.txt");
+
+  test.each(files)("%s says where it is from, by what licence and as of when, and every line of it is used", async (name) => {
+    const [head = ""] = /^(#.*\n)+/.exec(readFileSync(join(folder, name), "utf8")) ?? [];
+    expect(head).toMatch(/Written for this project|Collected for this project|https:\/\//);
+    expect(head).toMatch(/\bCC0\b|\bCC BY 4\.0\b/);
+    expect(head).toMatch(/As of \d{4}-\d{2}-\d{2}\./);
+    const kind = name.endsWith("-domains.txt") ? "domains" : "addresses";
+    const source = { kind: "file", path: join(folder, name), category: null } as const;
+    const [status] = (await loadLists([downloaded("list", [], { kind, sources: [source] })])).status();
+    expect(status?.sources).toMatchObject([{ warningCount: 0, problem: null }]);
+    expect(status?.sources[0]?.entries).toBeGreaterThan(8);
+  });
+
+  test("no public address at home and none that is in use is bogus", async () => {
+    const load = async (name: string) => {
+      const source = { kind: "file", path: join(folder, name), category: null } as const;
+      return (await loadLists([downloaded("list", [], { kind: "addresses", sources: [source] })])).addresses("list");
+    };
+    const [bogus, home] = [await load("bogus.txt"), await load("private.txt")];
+    const seen = (address: string) => [bogus?.hasText(address), home?.hasText(address)];
+    expect(["192.0.2.1", "243.185.187.39", "2001:db8::1"].map(seen)).toEqual(Array(3).fill([true, false]));
+    expect(["192.168.88.1", "100.64.0.1", "fd00::1", "127.0.0.1"].map(seen)).toEqual(Array(4).fill([false, true]));
+    expect(["0.0.0.0", "198.18.0.7", "223.5.5.5", "172.32.0.1", "2400:3200::1"].map(seen)).toEqual(Array(5).fill([false, false]));
   });
 });
