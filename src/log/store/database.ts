@@ -1,10 +1,15 @@
+import { statSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
+import { pathToFileURL } from "node:url";
 
 /** The connection to a database. The one place that knows `node:sqlite`: its class is to get another name. */
 export type Database = DatabaseSync;
 
-/** Kept small: the reads of the log are ranges of an index or one pass over a table. */
+/** Kept small: what the log does are ranges of an index, one pass over a table, or rows added at the end. */
 const CACHE_KIB = 8192;
+
+/** What is left of the write-ahead log after a large transaction, such as an index. */
+const MAX_JOURNAL_BYTES = 16 * 1024 * 1024;
 
 /**
  * Opens a database for adding rows, in WAL mode, and makes it where there is none.
@@ -12,16 +17,11 @@ const CACHE_KIB = 8192;
  */
 export function openForWriting(path: string, options: { readonly busyTimeoutMs: number }): Database {
   const database = new DatabaseSync(path, { timeout: options.busyTimeoutMs });
-  try {
-    // What is lost at a power cut are the last seconds; the file stays whole (WAL).
-    database.exec(
-      `PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -${CACHE_KIB}; PRAGMA temp_store = MEMORY`,
-    );
-    return database;
-  } catch (error) {
-    database.close();
-    throw error;
-  }
+  // What a power cut takes are the last seconds; the file stays whole.
+  return prepared(
+    database,
+    `PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = ${MAX_JOURNAL_BYTES}`,
+  );
 }
 
 /**
@@ -29,7 +29,47 @@ export function openForWriting(path: string, options: { readonly busyTimeoutMs: 
  * @throws Error with `errcode` of SQLite.
  */
 export function openForReading(path: string, options: { readonly busyTimeoutMs: number }): Database {
-  const database = new DatabaseSync(path, { timeout: options.busyTimeoutMs, readOnly: true });
-  database.exec(`PRAGMA cache_size = -${CACHE_KIB}; PRAGMA temp_store = MEMORY`);
-  return database;
+  const open = (location: string | URL) =>
+    prepared(
+      new DatabaseSync(location, { timeout: options.busyTimeoutMs, readOnly: true }),
+      "SELECT count(*) FROM sqlite_schema",
+    );
+  try {
+    return open(path);
+  } catch (error) {
+    if (primaryCode(error) !== CANNOT_OPEN) throw error;
+    // In a folder that nobody can write, WAL mode works only where the file is taken as it stands.
+    const url = pathToFileURL(path);
+    url.search = "?immutable=1";
+    return open(url);
+  }
+}
+
+const CANNOT_OPEN = 14;
+
+/** The primary result code of SQLite (https://sqlite.org/rescode.html); null for what SQLite did not throw. */
+export function primaryCode(error: unknown): number | null {
+  const code = resultCode(error);
+  return code === null ? null : code & 0xff;
+}
+
+/** The extended result code of SQLite; null for what SQLite did not throw. */
+export function resultCode(error: unknown): number | null {
+  return error instanceof Error && "errcode" in error && typeof error.errcode === "number" ? error.errcode : null;
+}
+
+/** Tells whether a path still leads to the same file. null = there is none. */
+export function fileIdentity(path: string): string | null {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  return stat === undefined ? null : `${stat.dev} ${stat.ino}`;
+}
+
+function prepared(database: Database, statements: string): Database {
+  try {
+    database.exec(`PRAGMA cache_size = -${CACHE_KIB}; PRAGMA temp_store = MEMORY; ${statements}`);
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
 }

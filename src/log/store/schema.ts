@@ -29,14 +29,19 @@ export interface Part {
   readonly key: string;
   /** `live`: rows are added. `closed`: no more. `indexed`: no more, and the indexes and `name_totals` are there. */
   readonly state: "live" | "closed" | "indexed";
-  /** Of the record that came first; null where it is empty. */
+  /** The lowest; null where it is empty. */
   readonly firstId: number | null;
   readonly lastId: number | null;
   readonly rows: number;
+  /** Of hours before this one (`hourOf`), the names are counted in `name_hours`; of this one and later only the rows tell. */
+  readonly hoursUntil: number;
 }
 
 /** Text of id 0 in `names`, `clients` and `kinds`. */
 export const OTHERS = "others";
+
+/** `PRAGMA application_id` of our files: "FLLG" as an integer. */
+export const APPLICATION_ID = 0x46_4c_4c_47;
 
 /** Goes up with every change to the tables; `PRAGMA user_version`. */
 export const SCHEMA_VERSION = 1;
@@ -50,7 +55,8 @@ CREATE TABLE IF NOT EXISTS parts (
 
 /** Newest first; rows fit `Part`. */
 export const SELECT_PARTS = `
-SELECT key, state, first_id AS firstId, last_id AS lastId, row_count AS "rows" FROM parts ORDER BY last_id DESC, day DESC, sequence DESC`;
+SELECT key, state, first_id AS firstId, last_id AS lastId, row_count AS "rows", hours_until AS hoursUntil
+FROM parts ORDER BY last_id DESC, day DESC, sequence DESC`;
 
 /** The columns of `kinds_K` that describe a query, in their order. `blocked` is 1 where its action is `block`. */
 export const KIND_COLUMNS = [
@@ -123,13 +129,22 @@ export function dropPartTables(key: string): string {
   return TABLES.map((table) => `DROP TABLE IF EXISTS ${table}_${key};`).join("\n");
 }
 
-/** The statements that make a closed part quick to search, one at a time because each holds up insertion. */
-export function partIndexes(key: string): readonly string[] {
+export interface PartIndex {
+  readonly name: string;
+  readonly statement: string;
+}
+
+/** What makes a closed part quick to search. One at a time, because each holds up insertion. */
+export function partIndexes(key: string): readonly PartIndex[] {
+  const index = (name: string, table: string, column: string) => ({
+    name,
+    // The id follows by itself: an entry of an index ends in the key of its row.
+    statement: `CREATE INDEX ${name} ON ${table} (${column})`,
+  });
   return [
-    `CREATE INDEX IF NOT EXISTS names_${key}_text ON names_${key} (text)`,
-    // The id follows by itself: an index ends in the row's key.
-    `CREATE INDEX IF NOT EXISTS q_${key}_client ON q_${key} (client)`,
-    `CREATE INDEX IF NOT EXISTS q_${key}_name ON q_${key} (name)`,
+    index(`names_${key}_text`, `names_${key}`, "text"),
+    index(`q_${key}_client`, `q_${key}`, "client"),
+    index(`q_${key}_name`, `q_${key}`, "name"),
   ];
 }
 

@@ -1,0 +1,207 @@
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import type { QueryRecord } from "../record.ts";
+import { type Database, fileIdentity, openForWriting, primaryCode } from "./database.ts";
+import { StoreError } from "./fault.ts";
+import { LivePart, type LivePartState } from "./live-part.ts";
+import { APPLICATION_ID, firstIdAt, hourOf, PARTS_TABLE, partTables, SCHEMA_VERSION, wallMsOf } from "./schema.ts";
+import { allParts, type Limits, partLimits, tidyOnce, undo } from "./upkeep.ts";
+
+export interface StoreOptions extends Limits {
+  readonly path: string;
+}
+
+/** What a store holds. */
+export interface StoreState {
+  readonly rows: number;
+  readonly bytes: number;
+  readonly oldestWallMs: number | null;
+}
+
+export interface Inserted {
+  /** Why records were left out, one error each. */
+  readonly refused: readonly unknown[];
+  /** Whether there is more for `tidy` to do than before. */
+  readonly partClosed: boolean;
+}
+
+/** How long a lock of another process is waited for. The thread does nothing else meanwhile. */
+const BUSY_TIMEOUT_MS = 1000;
+
+const DAY_MS = 86_400_000;
+
+/** The database of the query log, for adding. All of it is synchronous and belongs into a thread of its own. */
+export class Store {
+  readonly #database: Database;
+  readonly #options: StoreOptions;
+  /** Of the file that was opened: it may be moved or deleted under our hands, and SQLite would go on writing into nowhere. */
+  readonly #identity: string | null;
+  /** null = none was read or made yet, or what we know of it is not to be trusted. */
+  #live: LivePart | null = null;
+  /** Changes with every commit of another connection: what we remember of the live part is then to be read again. */
+  #dataVersion: unknown = null;
+
+  /** @throws StoreError where nothing can be written, or the file is none of ours. */
+  constructor(options: StoreOptions) {
+    this.#options = options;
+    mkdirSync(dirname(options.path), { recursive: true });
+    this.#database = openForWriting(options.path, { busyTimeoutMs: BUSY_TIMEOUT_MS });
+    this.#identity = fileIdentity(options.path);
+    try {
+      this.#prepare();
+    } catch (error) {
+      this.#database.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Adds records in one transaction; when it throws, none of them. A record that is not as its type says is left out.
+   * @throws an error of SQLite, or StoreError.
+   */
+  insert(records: readonly QueryRecord[]): Inserted {
+    this.#checkFile();
+    const refused: unknown[] = [];
+    const before = this.#live?.key;
+    this.#write(() => {
+      for (const record of records) {
+        const part = this.#partFor(record.id);
+        try {
+          part.add(record);
+        } catch (error) {
+          if (!concernsRecord(error)) throw error;
+          refused.push(error);
+        }
+      }
+      this.#live?.finish();
+    });
+    return { refused, partClosed: before !== this.#live?.key };
+  }
+
+  /**
+   * Does one piece of what is due besides adding rows; each is short enough for rows to wait.
+   * @returns whether there was anything to do. @throws an error of SQLite, or StoreError.
+   */
+  tidy(nowWallMs: number): boolean {
+    this.#checkFile();
+    const nowId = firstIdAt(nowWallMs);
+    this.#write(() => {
+      const live = this.#livePart();
+      if (live !== null && isOver(live, nowId, this.#options)) this.#close(live);
+    });
+    return tidyOnce(this.#database, this.#options, nowWallMs);
+  }
+
+  state(): StoreState {
+    const parts = allParts(this.#database);
+    const pages = this.#database.prepare("SELECT page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size").get();
+    const ids = parts.flatMap(({ firstId }) => (firstId === null ? [] : [firstId]));
+    return {
+      rows: parts.reduce((sum, { rows }) => sum + rows, 0),
+      bytes: Number(pages?.["bytes"]),
+      oldestWallMs: ids.length === 0 ? null : wallMsOf(Math.min(...ids)),
+    };
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  /** Makes the file ours where it is empty. Writes in any case, so that a file which can only be read is found out here. */
+  #prepare(): void {
+    const database = this.#database;
+    const pragma = (name: string) => database.prepare(`PRAGMA ${name}`).get()?.[name];
+    database.exec("BEGIN IMMEDIATE");
+    try {
+      const tables = database.prepare("SELECT count(*) AS tables FROM sqlite_schema").get()?.["tables"];
+      if (tables !== 0 && pragma("application_id") !== APPLICATION_ID)
+        throw new StoreError("foreign", "the file is a database of another program");
+      const version = pragma("user_version");
+      if (tables !== 0 && version !== SCHEMA_VERSION)
+        throw new StoreError("outdated", `the file was made by another version (${String(version)}, not ${SCHEMA_VERSION})`);
+      database.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${SCHEMA_VERSION}; ${PARTS_TABLE}; COMMIT`);
+    } catch (error) {
+      undo(database);
+      throw error;
+    }
+  }
+
+  #checkFile(): void {
+    const identity = fileIdentity(this.#options.path);
+    if (identity !== this.#identity) throw new StoreError("moved", "the file was deleted or replaced while it was open");
+  }
+
+  #write(work: () => void): void {
+    const database = this.#database;
+    database.exec("BEGIN IMMEDIATE");
+    try {
+      const version = database.prepare("PRAGMA data_version").get()?.["data_version"];
+      if (version !== this.#dataVersion) this.#live = null;
+      this.#dataVersion = version;
+      work();
+      database.exec("COMMIT");
+    } catch (error) {
+      this.#live = null;
+      undo(database);
+      throw error;
+    }
+  }
+
+  /** The part that a record with this id goes to; closes the one before, and makes it, where need be. */
+  #partFor(id: number): LivePart {
+    const live = this.#livePart();
+    if (live !== null && !isOver(live, id, this.#options)) return live;
+    if (live !== null) this.#close(live);
+    const made = this.#makePart(id);
+    this.#live = made;
+    return made;
+  }
+
+  #livePart(): LivePart | null {
+    if (this.#live !== null) return this.#live;
+    const found = this.#database
+      .prepare('SELECT key, day, first_id AS firstId, last_id AS lastId, row_count AS "rows" FROM parts WHERE state = ? LIMIT 1')
+      .get("live");
+    // The columns are those of `LivePartState`.
+    if (found !== undefined) this.#live = new LivePart(this.#database, found as unknown as LivePartState);
+    return this.#live;
+  }
+
+  #close(live: LivePart): void {
+    live.finish();
+    this.#database.prepare("UPDATE parts SET state = 'closed' WHERE key = ?").run(live.key);
+    this.#live = null;
+  }
+
+  #makePart(id: number): LivePart {
+    const day = dayOf(id);
+    const last = this.#database.prepare("SELECT max(sequence) AS last FROM parts WHERE day = ?").get(day)?.["last"];
+    const sequence = typeof last === "number" ? last + 1 : 0;
+    const date = new Date(day * DAY_MS).toISOString().slice(0, 10).replaceAll("-", "");
+    const key = sequence === 0 ? date : `${date}_${sequence}`;
+    this.#database.exec(partTables(key));
+    this.#database
+      .prepare("INSERT INTO parts (key, day, sequence, state, row_count, hours_until) VALUES (?, ?, ?, 'live', 0, ?)")
+      .run(key, day, sequence, hourOf(id));
+    return new LivePart(this.#database, { key, day, firstId: null, lastId: null, rows: 0 });
+  }
+}
+
+/** Whether a part has its rows or its time, or another day has come, by the id of the next record. */
+function isOver({ day, rows, firstId }: LivePart, id: number, limits: Limits): boolean {
+  const { rows: maxRows, spanMs } = partLimits(limits);
+  return rows >= maxRows || dayOf(id) !== day || (firstId !== null && id - firstId >= firstIdAt(spanMs));
+}
+
+/** SQLITE_CONSTRAINT and SQLITE_MISMATCH. */
+const REFUSED_VALUES: readonly (number | null)[] = [19, 20];
+
+/** Whether an error means that the values were not as they should be: then only this statement is undone, and the transaction goes on. */
+function concernsRecord(error: unknown): boolean {
+  const code = primaryCode(error);
+  return code === null || REFUSED_VALUES.includes(code);
+}
+
+function dayOf(id: number): number {
+  return Math.floor(wallMsOf(id) / DAY_MS);
+}

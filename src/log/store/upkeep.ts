@@ -1,0 +1,139 @@
+import type { Database } from "./database.ts";
+import { dropPartTables, firstIdAt, hourOf, type Part, partIndexes, SELECT_PARTS } from "./schema.ts";
+
+export interface Limits {
+  readonly keepMs: number;
+  readonly maxRows: number;
+}
+
+/** Rows that a part may have, where `maxRows` is not so low that its parts are to be smaller. */
+const MAX_PART_ROWS = 500_000;
+
+/** Into how many parts the time and the rows kept are divided at the least: whole parts are dropped, so this is how closely the limits hold. */
+const PARTS_KEPT = 10;
+
+const DAY_MS = 86_400_000;
+
+/** How long after the end of an hour its names are counted: records wait that long at most unless something is wrong. */
+const LATE_MS = 60_000;
+
+/** When a part is closed. */
+export function partLimits({ keepMs, maxRows }: Limits): { readonly rows: number; readonly spanMs: number } {
+  return {
+    rows: Math.max(1, Math.min(MAX_PART_ROWS, Math.floor(maxRows / PARTS_KEPT))),
+    spanMs: Math.min(DAY_MS, Math.floor(keepMs / PARTS_KEPT)),
+  };
+}
+
+/** Names that are kept of an hour, and of a part: the most asked, and besides the most blocked. All that are left are counted as one. */
+const NAMES_KEPT = { hour: { asked: 2000, blocked: 500 }, total: { asked: 10_000, blocked: 2000 } } as const;
+
+export function allParts(database: Database): readonly Part[] {
+  // The columns are those of `Part`.
+  return database.prepare(SELECT_PARTS).all() as unknown as readonly Part[];
+}
+
+/**
+ * Does the next thing that is due to closed parts, in a transaction of its own: drops what is too old or too much, counts names, adds
+ * indexes. Each takes well below a second on half a million rows, so that rows which wait to be added do not wait long.
+ * @returns whether anything was due.
+ */
+export function tidyOnce(database: Database, limits: Limits, nowWallMs: number): boolean {
+  const parts = allParts(database);
+  const due = surplusPart(parts, limits, nowWallMs);
+  if (due !== null) return inTransaction(database, () => dropPart(database, due));
+  for (const part of parts) {
+    if (part.state === "closed") return inTransaction(database, () => finishPart(database, part));
+    if (part.state === "live" && part.hoursUntil < hourOf(firstIdAt(nowWallMs - LATE_MS)) && part.firstId !== null)
+      return inTransaction(database, () => countNextHour(database, part));
+  }
+  return false;
+}
+
+/** A part that has to go: its last record is too old, or it is the oldest and there are too many rows. null = none. */
+function surplusPart(parts: readonly Part[], { keepMs, maxRows }: Limits, nowWallMs: number): Part | null {
+  const closed = parts.filter(({ state }) => state !== "live");
+  const old = closed.find(({ lastId }) => lastId === null || lastId < firstIdAt(nowWallMs - keepMs));
+  if (old !== undefined) return old;
+  const rows = parts.reduce((sum, part) => sum + part.rows, 0);
+  return rows > maxRows ? (closed.at(-1) ?? null) : null;
+}
+
+function dropPart(database: Database, { key }: Part): void {
+  database.exec(dropPartTables(key));
+  database.prepare("DELETE FROM parts WHERE key = ?").run(key);
+}
+
+/** One step towards a part that is quick to search; the last of them says so. */
+function finishPart(database: Database, part: Part): void {
+  const { key, lastId } = part;
+  if (lastId !== null && part.hoursUntil <= hourOf(lastId)) {
+    countNextHour(database, part);
+    return;
+  }
+  const there = database.prepare("SELECT count(*) AS there FROM sqlite_schema WHERE type = 'index' AND name = ?");
+  for (const { name, statement } of partIndexes(key)) {
+    if (there.get(name)?.["there"] === 0) {
+      database.exec(statement);
+      return;
+    }
+  }
+  countNames(database, { part: key, into: `name_totals_${key}`, hour: null });
+  database.prepare("UPDATE parts SET state = 'indexed' WHERE key = ?").run(key);
+}
+
+/** Counts the names of the first hour that is not counted yet, and goes on behind it to the next that has rows. */
+function countNextHour(database: Database, { key, hoursUntil }: Part): void {
+  countNames(database, { part: key, into: `name_hours_${key}`, hour: hoursUntil });
+  const next = database.prepare(`SELECT min(id) AS id FROM q_${key} WHERE id >= ?`).get(hourStart(hoursUntil + 1))?.["id"];
+  const hour = typeof next === "number" ? Math.max(hoursUntil + 1, hourOf(next)) : hoursUntil + 1;
+  database.prepare("UPDATE parts SET hours_until = ? WHERE key = ?").run(hour, key);
+}
+
+/** Writes how often each name was asked in an hour, or in the whole part. */
+function countNames(database: Database, { part, into, hour }: { part: string; into: string; hour: number | null }): void {
+  const { asked, blocked } = hour === null ? NAMES_KEPT.total : NAMES_KEPT.hour;
+  const columns = hour === null ? "" : "?3, ";
+  const within = hour === null ? "" : "WHERE q.id >= ?4 AND q.id < ?5";
+  const bounds = hour === null ? [] : [hour, hourStart(hour), hourStart(hour + 1)];
+  database
+    .prepare(
+      `INSERT OR REPLACE INTO ${into}
+       WITH counted AS MATERIALIZED (
+         SELECT q.name AS name, count(*) AS count, sum(kinds.blocked) AS blocked
+         FROM q_${part} AS q JOIN kinds_${part} AS kinds ON kinds.id = q.kind ${within} GROUP BY q.name
+       ), ranked AS (
+         SELECT *, row_number() OVER (ORDER BY count DESC, name) AS by_count, row_number() OVER (ORDER BY blocked DESC, name) AS by_blocked
+         FROM counted
+       )
+       SELECT ${columns} CASE WHEN by_count <= ?1 OR (blocked > 0 AND by_blocked <= ?2) THEN name ELSE 0 END AS kept, sum(count), sum(blocked)
+       FROM ranked GROUP BY kept`,
+    )
+    .run(asked, blocked, ...bounds);
+}
+
+function hourStart(hour: number): number {
+  return firstIdAt(hour * 3_600_000);
+}
+
+/** Always true, for `tidyOnce`. @throws what `work` throws, when all of it is undone. */
+function inTransaction(database: Database, work: () => void): true {
+  database.exec("BEGIN IMMEDIATE");
+  try {
+    work();
+    database.exec("COMMIT");
+  } catch (error) {
+    undo(database);
+    throw error;
+  }
+  return true;
+}
+
+/** Ends a transaction that failed; some errors of SQLite have ended it already. */
+export function undo(database: Database): void {
+  try {
+    database.exec("ROLLBACK");
+  } catch {
+    // There is nothing left to undo.
+  }
+}

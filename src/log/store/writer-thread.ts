@@ -1,0 +1,55 @@
+import type { QueryRecord } from "../record.ts";
+import { putAside, removeJournal } from "./aside.ts";
+import { faultOf, StoreError } from "./fault.ts";
+import { serveThread } from "./serve-thread.ts";
+import { Store } from "./store.ts";
+import type { Clearing, Outcome, WriterCalls } from "./writer-calls.ts";
+
+let store: Store | null = null;
+
+serveThread<WriterCalls>({
+  open: ({ options, clearing, wallMs }) =>
+    attempt(() => {
+      closeStore();
+      const aside = clear(options.path, clearing, wallMs);
+      store = new Store(options);
+      return { aside };
+    }),
+  insert: (chunks) =>
+    attempt(() => {
+      const records = chunks.flatMap((chunk): QueryRecord[] => JSON.parse(chunk));
+      const { refused, partClosed } = opened().insert(records);
+      return { refused: refused.length, why: refused.length === 0 ? null : faultOf(refused[0]).reason, due: partClosed };
+    }),
+  tidy: (nowWallMs) => attempt(() => ({ due: opened().tidy(nowWallMs) })),
+  close: () => {
+    closeStore();
+    return null;
+  },
+});
+
+function attempt<T extends object>(work: () => T): Outcome<T> {
+  try {
+    const result = work();
+    return { fault: null, state: opened().state(), ...result };
+  } catch (error) {
+    return { fault: faultOf(error) };
+  }
+}
+
+function clear(path: string, clearing: Clearing, wallMs: number): string | null {
+  if (clearing === "damaged" || clearing === "outdated") return putAside(path, clearing, wallMs);
+  if (clearing === "moved") removeJournal(path);
+  return null;
+}
+
+function opened(): Store {
+  if (store === null) throw new StoreError("other", "the store is not open");
+  return store;
+}
+
+function closeStore(): void {
+  const closing = store;
+  store = null;
+  closing?.close();
+}

@@ -1,0 +1,318 @@
+import type { Clock, Timer } from "../../clock.ts";
+import { unreachable } from "../../unreachable.ts";
+import type { LogStatus } from "../log-status.ts";
+import type { QueryRecord } from "../record.ts";
+import type { Fault } from "./fault.ts";
+import type { LogEvent } from "./log-event.ts";
+import type { StoreOptions, StoreState } from "./store.ts";
+import { Thread, ThreadError } from "./thread.ts";
+import { type Chunk, countOf, Waiting } from "./waiting.ts";
+import type { Clearing, WriterCalls } from "./writer-calls.ts";
+
+export interface WriterSurroundings {
+  readonly clock: Clock;
+  readonly report: (event: LogEvent) => void;
+}
+
+/**
+ * How long records wait for more before they are stored: what a crash loses at the most. A search stores them at once. Each time some eight
+ * pages are written whatever the number of rows, which wears out flash memory.
+ */
+const COMMIT_MS = 5000;
+
+/** As many are stored without waiting longer, and at once at the most: they keep the thread busy for some 30 ms. */
+const BATCH_RECORDS = 2048;
+
+const TIDY_MS = 60_000;
+
+/** The longest call is an index over half a million rows on a slow machine, or the disk's. */
+const CALL_MS = 60_000;
+
+/** After a fault: doubled each time. */
+const RETRY_MS = { first: 1000, last: 30_000 } as const;
+
+/** A file that is damaged again so soon after it was made is not thrown away at once. */
+const RENEWAL_MS = 60_000;
+
+/** For `close`: to store what waits, and to end the database. */
+const CLOSE_MS = { flush: 3000, end: 2000 } as const;
+
+/** Stores records in a thread of its own, survives its faults, and says how it is doing. */
+export class Writer {
+  readonly #options: StoreOptions;
+  readonly #surroundings: WriterSurroundings;
+  readonly #thread: Thread<WriterCalls>;
+  readonly #waiting = new Waiting();
+  /** Records under way to the thread. */
+  #underWay = 0;
+  /** Records of which it is known what became of them, stored or not, since the start. */
+  #settled = 0;
+  #stored = 0;
+  #dropped = 0;
+  #state: StoreState = { rows: 0, bytes: 0, oldestWallMs: null };
+  #opened = false;
+  #fault: { readonly fault: Fault; readonly sinceWallMs: number; readonly droppedBefore: number } | null = null;
+  #refusalTold = false;
+  #clearing: Clearing = "none";
+  #renewedMs = Number.NEGATIVE_INFINITY;
+  #retryMs: number = RETRY_MS.first;
+  /** Runs after a fault; nothing is tried before. */
+  #retry: Timer | null = null;
+  /** Whether a batch brought the thread down; the next time it is given up. */
+  #suspect = false;
+  #commit: Timer | null = null;
+  #commitDue = false;
+  #tidy: Timer | null = null;
+  #tidyDue = true;
+  /** Whether the last thing done was `tidy`: it takes turns with rows. */
+  #tidied = false;
+  #working: Promise<void> | null = null;
+  /** Resolves when the next thing is done. */
+  #progress = Promise.withResolvers<void>();
+  #closed: Promise<void> | null = null;
+
+  constructor(options: StoreOptions, surroundings: WriterSurroundings) {
+    this.#options = options;
+    this.#surroundings = surroundings;
+    const url = new URL(`./writer-thread${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);
+    this.#thread = new Thread(url, { clock: surroundings.clock, deadlineMs: CALL_MS, maxWaiting: 4 });
+  }
+
+  /** Opens the store; a fault is reported and tried again later. */
+  async open(): Promise<void> {
+    this.#scheduleTidy();
+    this.#startWork();
+    await this.#working;
+  }
+
+  /** Takes records; when too many wait they are dropped and counted. Returns at once. */
+  append(records: readonly QueryRecord[]): void {
+    if (this.#closed !== null) return;
+    this.#dropped += this.#waiting.add(records);
+    if (this.#waiting.records >= BATCH_RECORDS) this.#startWork();
+    else this.#commit ??= this.#surroundings.clock.setTimer(() => this.#commitNow(), COMMIT_MS);
+  }
+
+  /** Resolves when what was appended is stored, or cannot be now, or took longer than that. */
+  async flush(deadlineMs: number): Promise<void> {
+    const { clock } = this.#surroundings;
+    const endMs = clock.now() + deadlineMs;
+    const target = this.#settled + this.#underWay + this.#waiting.records;
+    while (this.#settled < target && this.#retry === null && clock.now() < endMs) {
+      this.#commitNow();
+      await this.#within(this.#progress.promise, endMs - clock.now());
+    }
+  }
+
+  /** The file was found damaged by somebody who reads it: a new one is begun. */
+  damaged(fault: Fault): void {
+    if (this.#closed !== null || this.#retry !== null) return;
+    this.#fail(fault);
+    this.#startWork();
+  }
+
+  status(): LogStatus {
+    const { rows, bytes, oldestWallMs } = this.#state;
+    const fault = this.#fault;
+    return {
+      state: fault === null ? "well" : "failing",
+      fault: fault === null ? null : { reason: fault.fault.reason, sinceWallMs: fault.sinceWallMs },
+      stored: this.#stored,
+      dropped: this.#dropped,
+      waiting: this.#waiting.records + this.#underWay,
+      rows,
+      bytes,
+      oldestWallMs,
+    };
+  }
+
+  /** Stores what waits, if that is possible soon, and ends the thread. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    await this.flush(CLOSE_MS.flush);
+    for (const timer of [this.#commit, this.#tidy, this.#retry]) timer?.cancel();
+    if (this.#opened)
+      await this.#within(
+        this.#thread.call("close", null).catch(() => null),
+        CLOSE_MS.end,
+      );
+    await this.#thread.close();
+    this.#dropped += this.#waiting.clear();
+  }
+
+  #commitNow(): void {
+    this.#commit?.cancel();
+    this.#commit = null;
+    this.#commitDue = true;
+    this.#startWork();
+  }
+
+  #startWork(): void {
+    if (this.#working === null && this.#nextStep() !== null) this.#working = this.#work();
+  }
+
+  async #work(): Promise<void> {
+    for (let step = this.#nextStep(); step !== null; step = this.#nextStep()) {
+      await this.#take(step);
+      this.#tidied = step === "tidy";
+      this.#progress.resolve();
+      this.#progress = Promise.withResolvers();
+    }
+    this.#working = null;
+  }
+
+  #nextStep(): Step | null {
+    if (this.#retry !== null) return null;
+    if (!this.#opened) return "open";
+    const { records } = this.#waiting;
+    const insertDue = records >= BATCH_RECORDS || (this.#commitDue && records > 0);
+    if (this.#tidyDue && !(insertDue && this.#tidied)) return "tidy";
+    return insertDue ? "insert" : null;
+  }
+
+  #take(step: Step): Promise<void> {
+    switch (step) {
+      case "open":
+        return this.#open();
+      case "insert":
+        return this.#insert();
+      case "tidy":
+        return this.#tidyOnce();
+      default:
+        return unreachable(step);
+    }
+  }
+
+  async #open(): Promise<void> {
+    const clearing = this.#clearing;
+    const wallMs = this.#surroundings.clock.wallMs();
+    const opened = await this.#call("open", { options: this.#options, clearing, wallMs });
+    if (opened.fault !== null) return this.#fail(opened.fault);
+    this.#opened = true;
+    this.#clearing = "none";
+    if (opened.aside !== null) this.#surroundings.report({ kind: "renewed", file: this.#options.path, aside: opened.aside });
+    // Otherwise the first batch shows whether records can be stored.
+    if (this.#waiting.records === 0) this.#well();
+  }
+
+  async #insert(): Promise<void> {
+    const chunks = this.#waiting.take(BATCH_RECORDS);
+    this.#commitDue = this.#waiting.records > 0;
+    if (!this.#commitDue) {
+      this.#commit?.cancel();
+      this.#commit = null;
+    }
+    this.#underWay = countOf(chunks);
+    const inserted = await this.#call(
+      "insert",
+      chunks.map(({ json }) => json),
+    );
+    this.#underWay = 0;
+    if (inserted.fault !== null) {
+      this.#putBack(chunks, inserted.fault);
+      this.#fail(inserted.fault);
+      return;
+    }
+    this.#suspect = false;
+    this.#settled += countOf(chunks);
+    this.#stored += countOf(chunks) - inserted.refused;
+    this.#dropped += inserted.refused;
+    this.#tidyDue ||= inserted.due;
+    if (inserted.why !== null && !this.#refusalTold) {
+      this.#refusalTold = true;
+      this.#surroundings.report({ kind: "refused", reason: inserted.why });
+    }
+    this.#well();
+  }
+
+  /** What could not be stored waits for the next time, unless it seems to be the reason that the thread ends. */
+  #putBack(chunks: readonly Chunk[], { kind }: Fault): void {
+    if (kind === "thread" && this.#suspect) {
+      this.#suspect = false;
+      this.#settled += countOf(chunks);
+      this.#dropped += countOf(chunks);
+      return;
+    }
+    this.#suspect = kind === "thread";
+    this.#waiting.putBack(chunks);
+  }
+
+  async #tidyOnce(): Promise<void> {
+    const tidied = await this.#call("tidy", this.#surroundings.clock.wallMs());
+    this.#tidyDue = tidied.fault === null && tidied.due;
+    if (tidied.fault !== null) this.#fail(tidied.fault);
+  }
+
+  async #call<K extends "open" | "insert" | "tidy">(
+    name: K,
+    argument: WriterCalls[K]["argument"],
+  ): Promise<WriterCalls[K]["result"] | { readonly fault: Fault }> {
+    try {
+      const outcome = await this.#thread.call(name, argument);
+      if (outcome.fault === null) this.#state = outcome.state;
+      return outcome;
+    } catch (error) {
+      if (!(error instanceof ThreadError)) throw error;
+      return { fault: { kind: "thread", reason: `the thread of the store failed: ${error.message}` } };
+    }
+  }
+
+  #fail(fault: Fault): void {
+    const { clock, report } = this.#surroundings;
+    if (this.#fault?.fault.kind !== fault.kind) report({ kind: "failing", file: this.#options.path, reason: fault.reason });
+    this.#fault = {
+      fault,
+      sinceWallMs: this.#fault?.sinceWallMs ?? clock.wallMs(),
+      droppedBefore: this.#fault?.droppedBefore ?? this.#dropped,
+    };
+    this.#opened = false;
+    this.#commitDue = true;
+    const clearing = clearingOf(fault);
+    if (clearing !== null) {
+      this.#clearing = clearing;
+      const nowMs = clock.now();
+      const first = nowMs - this.#renewedMs > RENEWAL_MS;
+      this.#renewedMs = nowMs;
+      if (first) return;
+    }
+    this.#retry = clock.setTimer(() => {
+      this.#retry = null;
+      this.#startWork();
+    }, this.#retryMs);
+    this.#retryMs = Math.min(RETRY_MS.last, this.#retryMs * 2);
+  }
+
+  #well(): void {
+    this.#retryMs = RETRY_MS.first;
+    const fault = this.#fault;
+    this.#fault = null;
+    if (fault !== null)
+      this.#surroundings.report({ kind: "well", file: this.#options.path, dropped: this.#dropped - fault.droppedBefore });
+  }
+
+  #scheduleTidy(): void {
+    this.#tidy = this.#surroundings.clock.setTimer(() => {
+      this.#tidyDue = true;
+      this.#startWork();
+      this.#scheduleTidy();
+    }, TIDY_MS);
+  }
+
+  async #within(promise: Promise<unknown>, ms: number): Promise<void> {
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = this.#surroundings.clock.setTimer(resolve, ms);
+    await Promise.race([promise, late]);
+    timer.cancel();
+  }
+}
+
+type Step = "open" | "insert" | "tidy";
+
+/** What is to be done about the files before the store is opened again; null = nothing in particular. */
+function clearingOf({ kind }: Fault): Clearing | null {
+  return kind === "damaged" || kind === "outdated" || kind === "moved" ? kind : null;
+}

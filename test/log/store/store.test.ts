@@ -1,0 +1,353 @@
+import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import fc from "fast-check";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { QueryRecord } from "../../../src/log/record.ts";
+import type { Database } from "../../../src/log/store/database.ts";
+import { recordOf, type StoredRow } from "../../../src/log/store/row.ts";
+import { firstIdAt, hourOf, minuteOf, selectRecords } from "../../../src/log/store/schema.ts";
+import { Store, type StoreOptions } from "../../../src/log/store/store.ts";
+import { allParts, partLimits, tidyOnce } from "../../../src/log/store/upkeep.ts";
+import { anyRecord, record, SOME_WALL_MS } from "../records.ts";
+
+const DAY_MS = 86_400_000;
+const WEEK_MS = 7 * DAY_MS;
+
+let folder: string;
+const open: { close(): void }[] = [];
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "fenliu-store-"));
+});
+
+afterEach(() => {
+  for (const opened of open.splice(0)) opened.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function openStore(changes: Partial<StoreOptions> = {}): Store {
+  const store = new Store({ path: join(folder, "queries.db"), keepMs: WEEK_MS, maxRows: 5_000_000, ...changes });
+  open.push(store);
+  return store;
+}
+
+function openDatabase(): Database {
+  const database = new DatabaseSync(join(folder, "queries.db"));
+  open.push(database);
+  return database;
+}
+
+/** Everything in the store, in the order of ids. */
+function allRecords(database: Database): QueryRecord[] {
+  const rows = allParts(database).flatMap(({ key }) => database.prepare(selectRecords(key)).all());
+  return rows.map((row) => recordOf(row as unknown as StoredRow)).sort((a, b) => a.id - b.id);
+}
+
+function tidyAll(store: Store, nowWallMs: number): number {
+  let done = 0;
+  while (store.tidy(nowWallMs)) done++;
+  return done;
+}
+
+/** So many records, one each millisecond. */
+function records(
+  count: number,
+  fromWallMs = SOME_WALL_MS,
+  changes: (index: number) => Partial<QueryRecord> = () => ({}),
+): QueryRecord[] {
+  return Array.from({ length: count }, (_, index) => record({ id: firstIdAt(fromWallMs + index), ...changes(index) }));
+}
+
+describe("rows", () => {
+  test("whatever is added is there, and whole", () => {
+    fc.assert(
+      fc.property(fc.uniqueArray(anyRecord, { selector: ({ id }) => id, maxLength: 20 }), (made) => {
+        rmSync(folder, { recursive: true, force: true });
+        mkdirSync(folder);
+        const store = openStore({ keepMs: 3650 * DAY_MS });
+        store.insert(made.slice(0, 7));
+        store.insert(made.slice(7));
+        const database = openDatabase();
+        expect(allRecords(database)).toEqual(made.toSorted((a, b) => a.id - b.id));
+        expect(store.state().rows).toBe(made.length);
+        for (const opened of open.splice(0)) opened.close();
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test("a store that is opened again goes on where it was, with the same texts under the same ids", () => {
+    openStore().insert(records(10));
+    for (const opened of open.splice(0)) opened.close();
+    openStore().insert(records(10, SOME_WALL_MS + 1000));
+    const database = openDatabase();
+    expect(allRecords(database)).toHaveLength(20);
+    expect(database.prepare("SELECT count(*) AS texts FROM names_20261121").get()?.["texts"]).toBe(2);
+  });
+
+  test("a batch that is sent again changes nothing", () => {
+    const store = openStore();
+    store.insert(records(10));
+    store.insert(records(10).slice(3));
+    expect(store.state().rows).toBe(10);
+    const database = openDatabase();
+    expect(allRecords(database)).toHaveLength(10);
+    expect(countOf(database, "client_minutes_20261121")).toBe(10);
+  });
+
+  test("two processes may add to one store", () => {
+    const [first, second] = [openStore(), openStore()];
+    for (let round = 0; round < 5; round++) {
+      const at = SOME_WALL_MS + round * 1000;
+      first.insert(records(5, at, (index) => ({ name: `a${round}-${index}.example` })));
+      second.insert(records(5, at + 500, (index) => ({ name: `b${round}-${index}.example` })));
+    }
+    const database = openDatabase();
+    expect(new Set(allRecords(database).map(({ name }) => name)).size).toBe(50);
+    expect(countOf(database, "kind_minutes_20261121")).toBe(50);
+  });
+
+  test("a record that is not as its type says is left out, and those beside it are stored", () => {
+    const broken = [
+      { ...record({ id: 5 }), durationUs: Number.NaN },
+      { ...record({ id: 6 }), answers: null } as unknown as QueryRecord,
+    ];
+    const store = openStore();
+    const { refused } = store.insert([...records(2), ...broken, ...records(2, SOME_WALL_MS + 10)]);
+    expect(refused).toHaveLength(2);
+    expect(allRecords(openDatabase())).toHaveLength(4);
+  });
+
+  test("a real-shaped row takes few bytes", () => {
+    const store = openStore();
+    store.insert(
+      records(20_000, SOME_WALL_MS, (index) => ({ name: `www${index % 500}.taobao.com`, client: `10.0.0.${index % 40}` })),
+    );
+    tidyAll(store, SOME_WALL_MS + DAY_MS);
+    expect(store.state().bytes / 20_000).toBeLessThan(110);
+  });
+});
+
+describe("parts", () => {
+  test("a part has one day, and a tenth of all rows", () => {
+    const store = openStore({ maxRows: 1000 });
+    store.insert(records(250));
+    store.insert(records(10, SOME_WALL_MS + DAY_MS));
+    const parts = allParts(openDatabase());
+    expect(parts.map(({ key, state, rows }) => [key, state, rows])).toEqual([
+      ["20261122", "live", 10],
+      ["20261121_2", "closed", 50],
+      ["20261121_1", "closed", 100],
+      ["20261121", "closed", 100],
+    ]);
+  });
+
+  test("with a short time to keep, a part has a tenth of it", () => {
+    const store = openStore({ keepMs: 3_600_000 });
+    store.insert(records(1));
+    store.insert(records(1, SOME_WALL_MS + 359_999));
+    store.insert(records(1, SOME_WALL_MS + 360_000));
+    expect(allParts(openDatabase()).map(({ rows }) => rows)).toEqual([1, 2]);
+  });
+
+  test("no more rows are kept than wanted, and the oldest go", () => {
+    const store = openStore({ maxRows: 1000 });
+    for (let batch = 0; batch < 30; batch++) {
+      store.insert(records(50, SOME_WALL_MS + batch * 50));
+      tidyAll(store, SOME_WALL_MS);
+      expect(store.state().rows).toBeLessThanOrEqual(1000);
+    }
+    const kept = allRecords(openDatabase());
+    expect(kept.length).toBeGreaterThanOrEqual(900);
+    expect(kept.at(-1)?.id).toBe(firstIdAt(SOME_WALL_MS + 1499));
+    expect(kept[0]?.id).toBe(firstIdAt(SOME_WALL_MS + 1500 - kept.length));
+  });
+
+  test("what is too old goes with everything that belongs to it, also where nothing new comes", () => {
+    const store = openStore();
+    store.insert(records(10));
+    expect(tidyAll(store, SOME_WALL_MS + WEEK_MS - 1)).toBeGreaterThan(0);
+    expect(store.state().rows).toBe(10);
+    tidyAll(store, SOME_WALL_MS + WEEK_MS + 10);
+    expect(store.state()).toMatchObject({ rows: 0, oldestWallMs: null });
+    const tables = openDatabase().prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
+    expect(tables.map(({ name }) => name)).toEqual(["parts"]);
+  });
+
+  test("a closed part gets its indexes, one piece of work at a time", () => {
+    const store = openStore({ maxRows: 1000 });
+    store.insert(records(110));
+    const steps = tidyAll(store, SOME_WALL_MS);
+    expect(steps).toBe(5);
+    const database = openDatabase();
+    expect(allParts(database).map(({ state }) => state)).toEqual(["live", "indexed"]);
+    const plan = (where: string) =>
+      database
+        .prepare(`EXPLAIN QUERY PLAN SELECT * FROM q_20261121 WHERE ${where} ORDER BY id DESC`)
+        .all()
+        .map(({ detail }) => detail);
+    expect(plan("name = 1")).toEqual(["SEARCH q_20261121 USING INDEX q_20261121_name (name=?)"]);
+    expect(plan("client = 1")).toEqual(["SEARCH q_20261121 USING INDEX q_20261121_client (client=?)"]);
+    expect(tidyOnce(database, { keepMs: WEEK_MS, maxRows: 1000 }, SOME_WALL_MS)).toBe(false);
+  });
+
+  test("a clock that was set back a day makes a further part, and nothing is lost", () => {
+    const store = openStore();
+    store.insert(records(5, SOME_WALL_MS + DAY_MS));
+    store.insert(records(5));
+    store.insert(records(5, SOME_WALL_MS + DAY_MS + 10));
+    const database = openDatabase();
+    expect(allParts(database).map(({ key }) => key)).toEqual(["20261122_1", "20261122", "20261121"]);
+    expect(allRecords(database)).toHaveLength(15);
+  });
+
+  test("limits hold at the ends of what may be configured", () => {
+    expect(partLimits({ keepMs: 3_600_000, maxRows: 1000 })).toEqual({ rows: 100, spanMs: 360_000 });
+    expect(partLimits({ keepMs: 3650 * DAY_MS, maxRows: 1_000_000_000 })).toEqual({ rows: 500_000, spanMs: DAY_MS });
+  });
+});
+
+describe("roll-ups", () => {
+  test("they count by minute what was asked, over batches and restarts", () => {
+    const made = records(40, SOME_WALL_MS - 20, (index) => ({
+      client: `10.0.0.${index % 3}`,
+      type: index % 4 === 0 ? "AAAA" : "A",
+      durationUs: 1000,
+      ...(index % 2 === 0 ? { attempts: [] } : {}),
+    })).map((made, index) => ({ ...made, id: made.id + index * firstIdAt(5000) }));
+    openStore().insert(made.slice(0, 15));
+    for (const opened of open.splice(0)) opened.close();
+    openStore().insert(made.slice(15));
+    const database = openDatabase();
+    const counted = (sql: string) =>
+      Object.fromEntries(
+        database
+          .prepare(sql)
+          .all()
+          .map(({ key, count }) => [String(key), Number(count)]),
+      );
+    const expected = (key: (made: QueryRecord) => string) =>
+      Object.fromEntries(
+        Map.groupBy(made, key)
+          .entries()
+          .map(([name, all]) => [name, all.length]),
+      );
+    expect(
+      counted(
+        `SELECT minute || type AS key, sum(count) AS count FROM kind_minutes_20261121 JOIN kinds_20261121 ON id = kind GROUP BY 1`,
+      ),
+    ).toEqual(expected(({ id, type }) => `${minuteOf(id)}${type}`));
+    expect(
+      counted(
+        `SELECT minute || address AS key, sum(count) AS count FROM client_minutes_20261121 JOIN clients_20261121 ON id = client GROUP BY 1`,
+      ),
+    ).toEqual(expected(({ id, client }) => `${minuteOf(id)}${client}`));
+    expect(counted("SELECT asked AS key, sum(count) AS count FROM latency_minutes_20261121 GROUP BY 1")).toEqual({
+      0: 20,
+      1: 20,
+    });
+  });
+
+  test("more clients in a minute than there is room for are counted together", () => {
+    const store = openStore();
+    store.insert(records(3000, SOME_WALL_MS, (index) => ({ client: `10.0.${index >> 8}.${index & 255}` })));
+    const counts = openDatabase()
+      .prepare("SELECT client, sum(count) AS count FROM client_minutes_20261121 GROUP BY client ORDER BY client")
+      .all();
+    expect(counts).toHaveLength(1001);
+    expect(counts[0]).toMatchObject({ client: 0, count: 2000 });
+  });
+
+  test("names are counted by the hour when it is over, and for the whole part when it is closed", () => {
+    const store = openStore();
+    const start = SOME_WALL_MS - (SOME_WALL_MS % 3_600_000);
+    const hours = [0, 0, 0, 2, 2].map((hour, index) => start + hour * 3_600_000 + index);
+    store.insert(
+      hours.map((wallMs, index) =>
+        record({
+          id: firstIdAt(wallMs),
+          name: index % 2 === 0 ? "a.example" : "b.example",
+          action: index === 2 ? "block" : "none",
+        }),
+      ),
+    );
+    const database = openDatabase();
+    const counted = (table: string, columns: string) =>
+      database
+        .prepare(`SELECT ${columns}, text, count, blocked FROM ${table} JOIN names_20261121 ON id = name ORDER BY 1, text`)
+        .all();
+    tidyAll(store, start + 2 * 3_600_000 + 10_000);
+    const first = hourOf(firstIdAt(start));
+    expect(counted("name_hours_20261121", "hour")).toEqual([
+      { hour: first, text: "example.a", count: 2, blocked: 1 },
+      { hour: first, text: "example.b", count: 1, blocked: 0 },
+    ]);
+    expect(allParts(database)[0]?.hoursUntil).toBe(first + 2);
+    tidyAll(store, start + DAY_MS);
+    expect(counted("name_hours_20261121", "hour").slice(2)).toEqual([
+      { hour: first + 2, text: "example.a", count: 1, blocked: 0 },
+      { hour: first + 2, text: "example.b", count: 1, blocked: 0 },
+    ]);
+    expect(counted("name_totals_20261121", "0")).toEqual([
+      { 0: 0, text: "example.a", count: 3, blocked: 1 },
+      { 0: 0, text: "example.b", count: 2, blocked: 0 },
+    ]);
+  });
+
+  test("of many names in an hour the most asked and the most blocked are kept, and the sum is right", () => {
+    const store = openStore();
+    const blocked = 3999;
+    store.insert([
+      ...records(4000, SOME_WALL_MS, (index) => ({
+        name: `n${index}.example`,
+        action: index === blocked ? "block" : "none",
+      })),
+      ...records(2000, SOME_WALL_MS + 4000, (index) => ({ name: `n${index}.example` })),
+    ]);
+    tidyAll(store, SOME_WALL_MS + DAY_MS);
+    const database = openDatabase();
+    const sums = database
+      .prepare("SELECT count(*) AS names, sum(count) AS queries, sum(blocked) AS blocked FROM name_hours_20261121")
+      .get();
+    expect(sums).toEqual({ names: 2002, queries: 6000, blocked: 1 });
+    expect(database.prepare("SELECT count, blocked FROM name_hours_20261121 WHERE name = 0").get()).toEqual({
+      count: 1999,
+      blocked: 0,
+    });
+  });
+});
+
+describe("files that are not ours", () => {
+  test("a database of another program is left alone", () => {
+    const other = openDatabase();
+    other.exec("CREATE TABLE recipes (name TEXT)");
+    expect(() => openStore()).toThrow("a database of another program");
+    expect(other.prepare("SELECT count(*) AS tables FROM sqlite_schema").get()).toEqual({ tables: 1 });
+  });
+
+  test("what is no database is not written to", () => {
+    writeFileSync(join(folder, "queries.db"), "a letter to my aunt\n".repeat(100));
+    expect(() => openStore()).toThrow("not a database");
+  });
+
+  test("tables of another version of ours are not written to", () => {
+    openStore().insert(records(1));
+    openDatabase().exec("PRAGMA user_version = 99");
+    expect(() => openStore()).toThrow("another version (99");
+  });
+
+  test("a file that is replaced is noticed before anything is written", () => {
+    const store = openStore();
+    store.insert(records(1));
+    rmSync(join(folder, "queries.db"));
+    expect(() => store.insert(records(1, SOME_WALL_MS + 1))).toThrow("deleted or replaced");
+    appendFileSync(join(folder, "queries.db"), "");
+    expect(() => store.tidy(SOME_WALL_MS)).toThrow("deleted or replaced");
+  });
+});
+
+function countOf(database: Database, table: string): number {
+  return Number(database.prepare(`SELECT sum(count) AS sum FROM ${table}`).get()?.["sum"]);
+}
