@@ -5,13 +5,10 @@ import { SOA_MADE } from "../resolve/outcomes.ts";
 import type { Resolution } from "../resolve/resolution.ts";
 
 /** What was changed in an answer on its way, in words. `truncated` = of the reply as sent. */
-export function editsOf(resolution: Resolution, truncated: boolean): string[] {
-  return [
-    ...(resolution.edits ?? []),
-    ...actionEdits(resolution.action),
-    ...ttlEdits(resolution),
-    ...(truncated ? ["truncated"] : []),
-  ];
+export function editsOf(resolution: Resolution, truncated: boolean): readonly string[] {
+  const edits = [...(resolution.edits ?? []), ...actionEdits(resolution.action), ...ttlEdits(resolution)];
+  if (truncated) edits.push("truncated");
+  return edits;
 }
 
 function actionEdits(action: string): string[] {
@@ -35,10 +32,16 @@ function ttlEdits({ answer, ttl, decision, edits = [] }: Resolution): string[] {
 }
 
 function positiveEdits({ wire, ttlOffsets, answerRecords }: Answer, { minSeconds, maxSeconds }: TtlLimits): string[] {
-  const ttls = [...ttlOffsets.subarray(0, answerRecords)].map((offset) => ttlAt(wire, offset));
+  let lowest = maxSeconds;
+  let highest = minSeconds;
+  for (let index = 0; index < answerRecords; index++) {
+    const ttlSeconds = ttlAt(wire, ttlOffsets[index] ?? 0);
+    lowest = Math.min(lowest, ttlSeconds);
+    highest = Math.max(highest, ttlSeconds);
+  }
   return [
-    ...(ttls.some((ttl) => ttl < minSeconds) ? [`raised TTLs to ${minSeconds} s`] : []),
-    ...(ttls.some((ttl) => ttl > maxSeconds) ? [`lowered TTLs to ${maxSeconds} s`] : []),
+    ...(lowest < minSeconds ? [`raised TTLs to ${minSeconds} s`] : []),
+    ...(highest > maxSeconds ? [`lowered TTLs to ${maxSeconds} s`] : []),
   ];
 }
 

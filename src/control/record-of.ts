@@ -5,7 +5,7 @@ import { isRejection, type Query, type Rejection } from "../dns/query.ts";
 import { RCODE, rcodeName, typeName } from "../dns/types.ts";
 import type { QueryLogOptions } from "../log/options.ts";
 import { clientShown } from "../log/privacy.ts";
-import type { AttemptRecord, QueryRecord, RecordSource } from "../log/record.ts";
+import type { AttemptRecord, QueryRecord } from "../log/record.ts";
 import type { RecordIds } from "../log/record-ids.ts";
 import type { TraceStep } from "../log/trace.ts";
 import { type Noted, undecidedEnding } from "../noted.ts";
@@ -27,10 +27,14 @@ export interface RecordTerms {
 /** The record of a query. null where a rule forbids one, be it known only now: who is turned away meets no rule before. */
 export function recordOf(noted: Noted, { ids, clients, wallOffsetMs }: RecordTerms): QueryRecord | null {
   const { site, client, parsed, resolution, rendered, startedMs, endedMs } = noted;
-  const way = wayOf(noted);
-  if (way === "unlogged") return null;
+  const trace = traceOfQuery(noted);
+  if (trace === null) return null;
   const sent = rendered === null ? NOTHING_SENT : sentOf(rendered.wire);
   const arrivedWallMs = Math.round(startedMs + wallOffsetMs);
+  const question = questionOf(parsed);
+  const place = resolution === null ? null : listPlaceOf(resolution);
+  const undecided = resolution === null ? undecidedEnding(noted) : null;
+  // Spelled out: this is made for every query, and an object put together from others takes several times as long.
   return {
     id: ids.next(arrivedWallMs),
     time: new Date(arrivedWallMs).toISOString(),
@@ -39,11 +43,15 @@ export function recordOf(noted: Noted, { ids, clients, wallOffsetMs }: RecordTer
     transport: client.transport,
     http: client.http,
     method: client.method,
-    ...questionOf(parsed),
+    name: question.name,
+    type: question.type,
     rcode: rendered === null ? null : sent.rcode,
     answers: sent.answers,
-    ...endingOf(noted),
-    ...groundOf(resolution),
+    source: resolution?.source ?? (undecided === "fault" ? "failure" : "refused"),
+    action: resolution?.action ?? undecided ?? "none",
+    rule: resolution?.decision.rule ?? null,
+    list: place?.list ?? null,
+    line: place?.line ?? null,
     route: resolution?.route ?? null,
     upstream: resolution === null ? null : upstreamOf(resolution),
     attempts: resolution?.attempts.map(attemptOf) ?? [],
@@ -52,7 +60,7 @@ export function recordOf(noted: Noted, { ids, clients, wallOffsetMs }: RecordTer
     size: rendered?.wire.length ?? 0,
     ede: sent.ede,
     edits: resolution === null ? [] : editsOf(resolution, sent.truncated),
-    trace: way,
+    trace,
     version: site.version,
   };
 }
@@ -60,16 +68,16 @@ export function recordOf(noted: Noted, { ids, clients, wallOffsetMs }: RecordTer
 const NOTHING_SENT: Sent = { rcode: "", truncated: false, answers: [], soaSeconds: null, ede: [] };
 
 /**
- * The way to the decision, found once more: decisions are pure, so it is the same. Empty where the rules were not asked, which they are here
- * all the same, to know whether the client is to be recorded.
+ * The way to the decision, found once more: decisions are pure, so it is the same. Empty where the rules were not asked; null where one of them
+ * forbids a record.
  */
-function wayOf({ site, client, parsed, admission, resolution }: Noted): TraceStep[] | "unlogged" {
+function traceOfQuery({ site, client, parsed, admission, resolution }: Noted): TraceStep[] | null {
   const { decider } = site.resolver;
   if (isRejection(parsed)) return [];
   if (resolution !== null) return traceOf(decider.explain(parsed, client).steps);
   // With a fault of ours nothing is asked a second time.
   if (admission === "admitted") return [];
-  return decider.decide(parsed, client).log ? [] : "unlogged";
+  return decider.decide(parsed, client).log ? [] : null;
 }
 
 function questionOf(parsed: Query | Rejection): Pick<QueryRecord, "name" | "type"> {
@@ -80,17 +88,11 @@ function questionOf(parsed: Query | Rejection): Pick<QueryRecord, "name" | "type
   return { name: nameText(plainName(questionWire, 0, nameStop)), type: typeName(uint16(questionWire, nameStop)) };
 }
 
-function endingOf(noted: Noted): { readonly source: RecordSource; readonly action: string } {
-  if (noted.resolution !== null) return { source: noted.resolution.source, action: noted.resolution.action };
-  const action = undecidedEnding(noted);
-  return { source: action === "fault" ? "failure" : "refused", action };
-}
-
-function groundOf(resolution: Resolution | null): Pick<QueryRecord, "rule" | "list" | "line"> {
-  if (resolution === null) return { rule: null, list: null, line: null };
-  const { rule, match } = resolution.decision;
-  const entry = match === null ? null : describeMatch(match);
-  return { rule, list: entry?.list ?? null, line: entry === null || entry.list === null ? null : entry.line };
+/** Where in a list the pattern stands that the rule matched by; null = in no list. */
+function listPlaceOf({ decision }: Resolution): { readonly list: string; readonly line: number } | null {
+  if (decision.match === null) return null;
+  const { list, line } = describeMatch(decision.match);
+  return list === null ? null : { list, line };
 }
 
 /** Of what was asked the last that gave a good answer; where none did, the last that said anything, which is then what failed. */
