@@ -17,9 +17,12 @@ export interface UnboundOptions {
   readonly certificate?: { readonly cert: string; readonly key: string };
   /** Further lines of section `server`. */
   readonly server?: readonly string[];
-  /** A port of 127.0.0.1 that all questions are sent to; without it none leaves. */
-  readonly forwardTo?: number;
+  /** A port of 127.0.0.1 that all questions are sent to, or one for each zone; without it none leaves. */
+  readonly forwardTo?: number | ForwardZones;
 }
+
+/** Ports of 127.0.0.1 by the zone whose questions go there. */
+export type ForwardZones = Readonly<Record<string, number>>;
 
 /** Starts an unbound on 127.0.0.1 and waits until it answers. */
 export async function startUnbound(options: UnboundOptions): Promise<Unbound> {
@@ -40,7 +43,10 @@ export async function startUnbound(options: UnboundOptions): Promise<Unbound> {
         ];
   const own = forwardTo === undefined ? ['local-zone: "." static'] : ["do-not-query-localhost: no"];
   const lines = [...COMMON, `interface: 127.0.0.1@${ports.port}`, `pidfile: "${folder}/unbound.pid"`, ...secure, ...own];
-  const forward = forwardTo === undefined ? "" : `forward-zone:\n  name: "."\n  forward-addr: 127.0.0.1@${forwardTo}\n`;
+  const zones = typeof forwardTo === "number" ? { ".": forwardTo } : (forwardTo ?? {});
+  const forward = Object.entries(zones)
+    .map(([zone, port]) => `forward-zone:\n  name: "${zone}"\n  forward-addr: 127.0.0.1@${port}\n`)
+    .join("");
   const server = [...lines, ...(options.server ?? [])].map((line) => `  ${line}\n`).join("");
   writeFileSync(config, `server:\n${server}remote-control:\n  control-enable: no\n${forward}`);
   const running = await start("unbound", ["-d", "-c", config], () => answersDns(ports.port));
