@@ -3,6 +3,7 @@ import { DomainSet, type EntrySource, type TextPattern } from "./domain-set.ts";
 import { NameCollector } from "./name-collector.ts";
 import type { NameKind } from "./name-table.ts";
 import type { BadPattern, Pattern } from "./pattern.ts";
+import { atOnce, type Sliced } from "./sliced.ts";
 import type { Span } from "./span.ts";
 
 /** Keywords and regular expressions of one set together: each costs every query that no name of the set matches. */
@@ -57,14 +58,19 @@ export class DomainSetBuilder {
   }
 
   /** Ends the building. */
-  build(): DomainSet {
+  *sliced(): Sliced<DomainSet> {
     return new DomainSet({
       list: this.#list,
       sources: this.#sources,
       texts: this.#texts,
-      exceptions: this.#exceptions.count === 0 ? null : this.#exceptions.table(),
-      names: this.#names.table(),
+      exceptions: this.#exceptions.count === 0 ? null : yield* this.#exceptions.table(),
+      names: yield* this.#names.table(),
     });
+  }
+
+  /** Ends the building, for few entries. */
+  build(): DomainSet {
+    return atOnce(this.sliced());
   }
 
   #addText(entry: Omit<TextPattern, "matches">): string | null {

@@ -32,7 +32,7 @@ export interface TextPattern {
   readonly line: number;
 }
 
-/** A stretch of entries, from `firstEntry` up to the next source's. */
+/** A stretch of entries, from the number `firstEntry` up to the next source's. */
 export interface EntrySource {
   readonly label: string;
   readonly firstEntry: number;
@@ -88,7 +88,7 @@ export class DomainSet {
       case "suffix":
         return {
           list,
-          source: sources.findLast(({ firstEntry }) => firstEntry <= match.entry)?.label ?? "",
+          source: sources.findLast(({ firstEntry }) => firstEntry <= names.numberOf(match.entry))?.label ?? "",
           line: names.lineOf(match.entry),
           pattern:
             (names.kindOf(match.entry) === "below" ? "*." : "") +
@@ -110,7 +110,7 @@ export class DomainSet {
     return this.#parts.texts.length > 0;
   }
 
-  /** The names that its patterns stand for, in the order they were read, equal ones more than once; `*.x` where only what is below x is meant. */
+  /** The names that its patterns stand for, in the order in which they were first read; `*.x` where only what is below x is meant. */
   names(): Generator<Name> {
     return rowsOf(this.#parts.names);
   }
@@ -132,7 +132,8 @@ export class DomainSet {
 }
 
 function* rowsOf(table: NameTable | null): Generator<Name> {
-  for (let entry = 0; table !== null && entry < table.rows; entry++) {
+  if (table === null) return;
+  for (const entry of table.entries()) {
     const name = table.nameOf(entry);
     yield table.kindOf(entry) === "below" ? (`\x01*${name}` as Name) : name;
   }

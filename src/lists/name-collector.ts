@@ -1,5 +1,7 @@
 import { MAX_LABEL_LENGTH, MAX_NAME_LENGTH, type Name, nameFromText, nameWire } from "../dns/name.ts";
-import { MAX_TABLE_OCTETS, NAME_KIND, type NameKind, NameTable } from "./name-table.ts";
+import { MAX_TABLE_OCTETS, NAME_KIND, type NameKind, type NameTable } from "./name-table.ts";
+import { buildNameTable } from "./name-table-build.ts";
+import type { Sliced } from "./sliced.ts";
 import { type Span, spanText } from "./span.ts";
 
 const DOT = 0x2e;
@@ -68,12 +70,12 @@ export class NameCollector {
     this.#finish(this.#used + length, kind, lineNumber);
   }
 
-  /** The table of what was collected so far, in arrays of its own that are no longer than they must be. */
-  table(): NameTable {
+  /** The table of what was collected; nothing can be added any more. */
+  table(): Sliced<NameTable> {
     this.#starts[this.#count] = this.#used;
-    return new NameTable({
-      octets: Buffer.from(this.#octets.slice(0, this.#used).buffer),
-      starts: this.#starts.slice(0, this.#count + 1),
+    return buildNameTable({
+      octets: this.#octets,
+      starts: this.#starts.subarray(0, this.#count + 1),
       lines: this.#lines.slice(0, this.#count),
     });
   }

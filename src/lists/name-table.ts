@@ -1,64 +1,65 @@
 import type { Name } from "../dns/name.ts";
-
-/**
- * The names of a table as they were collected. Entry `i` is the wire form without the root label in `octets[starts[i] .. starts[i + 1]]`, the two highest bits
- * of `starts[i]` masked off: these are its kind, one of `NAME_KIND`. The arrays belong to the table.
- */
-export interface NameRows {
-  readonly octets: Buffer;
-  /** One more than there are entries. */
-  readonly starts: Uint32Array;
-  readonly lines: Uint32Array;
-}
+import { hashBelow, ROOT_HASH, spread } from "./name-hash.ts";
 
 /** What an entry stands for: the name and everything below it, the name alone, or what is below it alone. */
 export const NAME_KIND = { suffix: 0, full: 0x8000_0000 | 0, below: 0x4000_0000 } as const;
 export type NameKind = keyof typeof NAME_KIND;
 
-const KIND_MASK = 0xc000_0000 | 0;
-const OFFSET_MASK = 0x3fff_ffff;
+const KIND_BITS = 30;
+export const OFFSET_MASK = 0x3fff_ffff;
 
 /** Octets that the names of one table may have together. */
 export const MAX_TABLE_OCTETS = OFFSET_MASK;
 
-/** Share of the slots that may be taken: beyond it probes for names that are not there grow long. */
-const MAX_LOAD = 0.7;
-const HASH_SEED = 0x811c_9dc5 | 0;
-const HASH_PRIME = 0x0100_0193;
-/** Told apart by their hash, names that stand for themselves alone and suffixes share one table. */
-const FULL_SALT = 0x5bd1_e995;
+/**
+ * An entry is known by the place of its record: the length of its name on the wire, the root label included (0 = no record, and none after it in its bucket), four
+ * octets, the lowest first, with its number in the order of reading and its kind in the two highest bits, and its name without the root label.
+ */
+export const RECORD = { number: 1, name: 5, overhead: 4 } as const;
 
-/** A name has at most 127 labels besides the root. Filled and read within one call. */
+export interface NameTableParts {
+  /** The records of one bucket after those of another, within a bucket in the order in which the entries were read. */
+  readonly records: Buffer;
+  /** Where the records of each bucket begin, and after the last where they end. Buckets are as many as some power of 2, two at least. */
+  readonly directory: Uint32Array;
+  /** Has the bits of every entry's name and of the names above it. Words are as many as some power of 2, two at least. */
+  readonly filter: Uint32Array;
+  /** By an entry's number, which is its place among all that were read. */
+  readonly lines: Uint32Array;
+  /** How many different entries there are. */
+  readonly size: number;
+}
+
+/** A name has at most 127 labels besides the root. Filled and read within one call: where each label begins, and the bucket of the name from there on. */
 const labelStarts = new Uint8Array(128);
+const labelBuckets = new Uint32Array(128);
 
 /**
- * Finds the entry that fits a name best in one pass over the name from the root upwards. An open-addressing table: a slot holds an entry and, in an array of
- * its own, one octet of its hash, so that a probe that misses seldom leaves those octets. A hit is compared with the entry's own octets: the hash decides
- * speed, never the result. Equal entries are kept once, the first of them.
+ * Finds the entry that fits a name best. What takes the time with a million entries are the places in memory that no cache holds, so a lookup goes to few: down
+ * from the root it asks the filter, a bit more than an octet for an entry, whether there can be anything at or below the name; most names that are
+ * not listed end at their second or third label. Then, from the longest name that is left, it reads the records of the bucket, which lie side by side.
+ * There the octets are compared: the hash decides speed, never the result.
  */
 export class NameTable {
-  readonly #octets: Buffer;
-  readonly #starts: Uint32Array;
+  readonly #records: Buffer;
+  readonly #directory: Uint32Array;
+  readonly #bucketShift: number;
+  readonly #filter: Uint32Array;
+  readonly #filterShift: number;
   readonly #lines: Uint32Array;
-  /** 0 = free, else 1 to 255. */
-  readonly #tags: Uint8Array;
-  readonly #entries: Uint32Array;
-  readonly #mask: number;
+  readonly #rootBucket: number;
   /** How many different entries there are. */
   readonly size: number;
 
-  constructor({ octets, starts, lines }: NameRows) {
-    this.#octets = octets;
-    this.#starts = starts;
+  constructor({ records, directory, filter, lines, size }: NameTableParts) {
+    this.#records = records;
+    this.#directory = directory;
+    this.#bucketShift = indexShift(directory.length - 1);
+    this.#filter = filter;
+    this.#filterShift = indexShift(filter.length);
     this.#lines = lines;
-    const count = starts.length - 1;
-    const capacity = 2 ** Math.ceil(Math.log2(Math.max(8, count / MAX_LOAD)));
-    this.#tags = new Uint8Array(capacity);
-    this.#entries = new Uint32Array(capacity);
-    this.#mask = capacity - 1;
-    let size = 0;
-    for (let entry = 0; entry < count; entry++) if (this.#insert(entry)) size++;
     this.size = size;
+    this.#rootBucket = spread(ROOT_HASH) >>> this.#bucketShift;
   }
 
   /** The entry for exactly this name, else that for its longest suffix (whole labels; the name itself and the root count too); -1 = none. */
@@ -68,17 +69,22 @@ export class NameTable {
       labelStarts[depth++] = position;
       position += 1 + length;
     }
-    let hash = HASH_SEED;
-    let found = this.#probe(name, name.length - 1, mixed(hash));
+    const filter = this.#filter;
+    let hash = ROOT_HASH;
+    let deepest = depth;
     for (let label = depth - 1; label >= 0; label--) {
-      const start = labelStarts[label] ?? 0;
-      const end = start + 1 + name.charCodeAt(start);
-      for (let position = start; position < end; position++) hash = Math.imul(hash ^ name.charCodeAt(position), HASH_PRIME);
-      const entry = this.#probe(name, start, mixed(hash));
-      if (entry >= 0) found = entry;
+      hash = hashBelow(hash, name, labelStarts[label] ?? 0);
+      const spreadHash = spread(hash);
+      const bits = filterBits(spreadHash);
+      if (((filter[spreadHash >>> this.#filterShift] ?? 0) & bits) !== bits) break;
+      labelBuckets[label] = spreadHash >>> this.#bucketShift;
+      deepest = label;
     }
-    const exact = this.#probe(name, 0, mixed(hash ^ FULL_SALT), true);
-    return exact >= 0 ? exact : found;
+    for (let label = deepest; label < depth; label++) {
+      const entry = this.#probe(labelBuckets[label] ?? 0, name, labelStarts[label] ?? 0);
+      if (entry >= 0) return entry;
+    }
+    return this.#probe(this.#rootBucket, name, name.length - 1);
   }
 
   kindOf(entry: number): NameKind {
@@ -88,98 +94,73 @@ export class NameTable {
 
   /** Octets of the entry's name on the wire, the root label included. */
   wireLength(entry: number): number {
-    return this.#end(entry) - this.#start(entry) + 1;
+    return this.#records[entry] ?? 0;
   }
 
   nameOf(entry: number): Name {
-    return `${this.#octets.toString("latin1", this.#start(entry), this.#end(entry))}\0` as Name;
+    const start = entry + RECORD.name;
+    return `${this.#records.toString("latin1", start, start + this.wireLength(entry) - 1)}\0` as Name;
+  }
+
+  /** Its place among all that were read, from 0. */
+  numberOf(entry: number): number {
+    return this.#records.readUInt32LE(entry + RECORD.number) & OFFSET_MASK;
   }
 
   lineOf(entry: number): number {
-    return this.#lines[entry] ?? 0;
+    return this.#lines[this.numberOf(entry)] ?? 0;
   }
 
-  /** Every entry collected, those that were there before included. */
-  get rows(): number {
-    return this.#starts.length - 1;
+  /** The entries in the order in which they were read, of equal ones the first. */
+  *entries(): Generator<number, void, undefined> {
+    // One more than the place of each, since 0 is a place too.
+    const places = new Uint32Array(this.#lines.length);
+    for (let bucket = 0; bucket + 1 < this.#directory.length; bucket++) {
+      const end = this.#directory[bucket + 1] ?? 0;
+      for (let entry = this.#directory[bucket] ?? 0; entry < end; entry += RECORD.overhead + this.wireLength(entry)) {
+        if (this.wireLength(entry) === 0) break;
+        places[this.numberOf(entry)] = entry + 1;
+      }
+    }
+    for (const place of places) if (place > 0) yield place - 1;
   }
 
   #kind(entry: number): number {
-    return (this.#starts[entry] ?? 0) & KIND_MASK;
+    return ((this.#records[entry + RECORD.name - 1] ?? 0) >>> 6) << KIND_BITS;
   }
 
-  #start(entry: number): number {
-    return (this.#starts[entry] ?? 0) & OFFSET_MASK;
-  }
-
-  #end(entry: number): number {
-    return (this.#starts[entry + 1] ?? 0) & OFFSET_MASK;
-  }
-
-  #probe(name: Name, from: number, hash: number, full = false): number {
-    const tag = hash >>> 24 || 1;
-    for (let slot = hash & this.#mask; ; slot = (slot + 1) & this.#mask) {
-      const held = this.#tags[slot];
-      if (held === 0) return -1;
-      if (held !== tag) continue;
-      const entry = this.#entries[slot] ?? 0;
+  /** The entry of a bucket that fits the name and is the name from `start` on; -1 = none. */
+  #probe(bucket: number, name: Name, start: number): number {
+    const records = this.#records;
+    const end = this.#directory[bucket + 1] ?? 0;
+    const length = name.length - start;
+    let found = -1;
+    let held = 0;
+    for (let entry = this.#directory[bucket] ?? 0; entry < end; entry += RECORD.overhead + held) {
+      held = records[entry] ?? 0;
+      if (held === 0) break;
+      if (held !== length || !isAt(records, entry + RECORD.name, name, start)) continue;
       const kind = this.#kind(entry);
-      const fits = full ? kind === NAME_KIND.full : kind === NAME_KIND.suffix || (kind === NAME_KIND.below && from > 0);
-      if (fits && this.#isSuffix(entry, name, from)) return entry;
+      if (start > 0 ? kind !== NAME_KIND.full : kind === NAME_KIND.full) return entry;
+      if (kind === NAME_KIND.suffix && found < 0) found = entry;
     }
-  }
-
-  #isSuffix(entry: number, name: Name, from: number): boolean {
-    const start = this.#start(entry);
-    const length = name.length - 1 - from;
-    if (this.#end(entry) - start !== length) return false;
-    const octets = this.#octets;
-    for (let index = 0; index < length; index++) if (octets[start + index] !== name.charCodeAt(from + index)) return false;
-    return true;
-  }
-
-  /** false where an equal entry was there before. */
-  #insert(entry: number): boolean {
-    const hash = this.#hash(entry);
-    const tag = hash >>> 24 || 1;
-    let slot = hash & this.#mask;
-    for (; this.#tags[slot] !== 0; slot = (slot + 1) & this.#mask) {
-      if (this.#tags[slot] === tag && this.#equal(this.#entries[slot] ?? 0, entry)) return false;
-    }
-    this.#tags[slot] = tag;
-    this.#entries[slot] = entry;
-    return true;
-  }
-
-  #hash(entry: number): number {
-    const octets = this.#octets;
-    const end = this.#end(entry);
-    const first = this.#start(entry);
-    let depth = 0;
-    for (let position = first; position < end; position += 1 + (octets[position] ?? 0)) labelStarts[depth++] = position - first;
-    let hash = HASH_SEED;
-    for (let label = depth - 1; label >= 0; label--) {
-      const start = first + (labelStarts[label] ?? 0);
-      const stop = start + 1 + (octets[start] ?? 0);
-      for (let position = start; position < stop; position++) hash = Math.imul(hash ^ (octets[position] ?? 0), HASH_PRIME);
-    }
-    return mixed(this.#kind(entry) === NAME_KIND.full ? hash ^ FULL_SALT : hash);
-  }
-
-  #equal(left: number, right: number): boolean {
-    const leftStart = this.#start(left);
-    const rightStart = this.#start(right);
-    const length = this.#end(left) - leftStart;
-    if (this.#kind(left) !== this.#kind(right) || this.#end(right) - rightStart !== length) return false;
-    const octets = this.#octets;
-    for (let index = 0; index < length; index++) if (octets[leftStart + index] !== octets[rightStart + index]) return false;
-    return true;
+    return found;
   }
 }
 
-// The last steps of MurmurHash3: without them the slot would hang on the last few octets alone.
-function mixed(hash: number): number {
-  let value = Math.imul(hash ^ (hash >>> 16), 0x85eb_ca6b);
-  value = Math.imul(value ^ (value >>> 13), 0xc2b2_ae35);
-  return value ^ (value >>> 16);
+/** By how much a hash is shifted to be an index below `count`, a power of 2. */
+export function indexShift(count: number): number {
+  return Math.clz32(count) + 1;
+}
+
+/** The two bits that stand for a hash in its word of the filter. */
+export function filterBits(spreadHash: number): number {
+  return (1 << (spreadHash >>> 4)) | (1 << (spreadHash >>> 9));
+}
+
+/** Whether the name from `start` on, its root label left out, stands at an offset. */
+function isAt(records: Buffer, offset: number, name: Name, start: number): boolean {
+  const length = name.length - 1 - start;
+  for (let index = 0; index < length; index++) if (records[offset + index] !== name.charCodeAt(start + index)) return false;
+  return true;
 }
