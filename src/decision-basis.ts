@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Shaping } from "./answers/options.ts";
 import type { Config } from "./config/config.ts";
 import type { HostsFile } from "./hosts/load.ts";
-import type { HostRecord, OwnHosts } from "./hosts/options.ts";
+import type { HostRecord, HostsOptions, OwnHosts } from "./hosts/options.ts";
 import type { ListStatus, SourceStatus } from "./lists/load.ts";
 import type { ListOptions, ListSource } from "./lists/options.ts";
 import type { RuleOptions, SpecialOptions } from "./rules/options.ts";
@@ -42,6 +42,14 @@ export type SourceBasis = ListSource & Pick<SourceStatus, "servedFrom" | "sha256
 
 export type GroupBasis = Pick<GroupOptions, "name" | "never" | "ecs" | "rebinding">;
 
+/** What of a configuration decisions depend on. */
+export interface DecidingConfig extends Pick<Config, "rules" | "special" | "poison" | "bogus"> {
+  readonly answers: Shaping;
+  readonly hosts: HostsOptions;
+  readonly lists: readonly Pick<ListOptions, "name" | "kind" | "seed" | "sha256" | "sources">[];
+  readonly upstreams: { readonly groups: readonly GroupBasis[] };
+}
+
 /** What was read for the decisions of a configuration. */
 export interface Read {
   readonly hostsFiles: readonly HostsFile[];
@@ -49,13 +57,13 @@ export interface Read {
   readonly lists: readonly ListStatus[];
 }
 
-export function basisOf(config: Config, { hostsFiles, ownHosts, lists }: Read): DecisionBasis {
+export function basisOf(config: DecidingConfig, { hostsFiles, ownHosts, lists }: Read): DecisionBasis {
   const { rules, special, poison, bogus, hosts } = config;
-  const { deadlineMs: _, ...answers } = config.answers;
+  const { https, ipv6, ipv4, ttl, negative, rebinding } = config.answers;
   return {
     format: 1,
     rules,
-    answers,
+    answers: { https, ipv6, ipv4, ttl, negative, rebinding },
     special,
     poison,
     bogus,
@@ -65,7 +73,10 @@ export function basisOf(config: Config, { hostsFiles, ownHosts, lists }: Read): 
   };
 }
 
-function listBasis({ name, kind, seed, sha256, sources }: ListOptions, statuses: readonly SourceStatus[]): ListBasis {
+function listBasis(
+  { name, kind, seed, sha256, sources }: DecidingConfig["lists"][number],
+  statuses: readonly SourceStatus[],
+): ListBasis {
   const read = sources.map((source, index) => {
     const status = statuses[index];
     return { ...source, servedFrom: status?.servedFrom ?? "nothing", sha256: status?.sha256 ?? null };

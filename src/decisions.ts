@@ -1,5 +1,5 @@
 import type { Config } from "./config/config.ts";
-import { basisOf, type DecisionBasis, versionOf } from "./decision-basis.ts";
+import { basisOf, type DecidingConfig, type DecisionBasis, versionOf } from "./decision-basis.ts";
 import type { HostsTable } from "./hosts/hosts-table.ts";
 import { hostsTable, type LoadedHosts, loadHosts } from "./hosts/load.ts";
 import type { OwnHosts } from "./hosts/options.ts";
@@ -97,7 +97,8 @@ function newlyBroken({ expect }: Config, before: Decisions, after: Decisions): s
   return broken.map(({ message }) => message);
 }
 
-function decisionsFrom(config: Config, hostsParts: HostsParts, lists: Lists): Decisions {
+/** Builds the decisions from what was read. @param config whose rules can be carried out: see `ruleProblems`. */
+export function decisionsFrom(config: DecidingConfig, hostsParts: HostsParts, lists: Lists): Decisions {
   const hosts = hostsTable(hostsParts.loaded, hostsParts.own);
   const [first] = config.upstreams.groups;
   if (first === undefined) throw new Error("a configuration without upstream groups");

@@ -1,0 +1,68 @@
+import {
+  ControlError,
+  type ExplainRequest,
+  type QuerySource,
+  type VersionView,
+  type WhatIf,
+  type WhatIfRequest,
+} from "../admin/control.ts";
+import type { Explained } from "../log/explained.ts";
+import type { Site } from "../site.ts";
+import type { Explaining } from "./control.ts";
+import { explain, explainBy } from "./explain.ts";
+import { outcomeFor } from "./explain-outcome.ts";
+import { subjectOf } from "./subject.ts";
+import type { Versions } from "./versions.ts";
+import { whatIf } from "./what-if.ts";
+
+export interface ExplainerParts {
+  /** The server at work. */
+  readonly server: { readonly site: Site };
+  readonly queries: Pick<QuerySource, "read">;
+  readonly versions: Pick<Versions, "list" | "decisionsOf">;
+}
+
+/** Explains decisions, of now, of the past, and of a draft. */
+export class Explainer implements Explaining {
+  readonly #parts: ExplainerParts;
+  /** Drafts take memory as long as they are judged: one after the other. */
+  #drafts: Promise<unknown> = Promise.resolve();
+  #waitingDrafts = 0;
+
+  constructor(parts: ExplainerParts) {
+    this.#parts = parts;
+  }
+
+  async explain(request: ExplainRequest): Promise<Explained> {
+    const { site } = this.#parts.server;
+    if (request.version !== null && request.version !== site.version) return await this.#explainThen(request, request.version);
+    const explained = explain(site, request);
+    return request.resolve ? { ...explained, outcome: await outcomeFor(site, subjectOf(request)) } : explained;
+  }
+
+  async whatIf(request: WhatIfRequest): Promise<WhatIf> {
+    if (this.#waitingDrafts >= MAX_WAITING_DRAFTS)
+      throw new ControlError("unavailable", "other drafts are being judged: try again later");
+    this.#waitingDrafts++;
+    const { server, queries } = this.#parts;
+    const judged = this.#drafts.then(() => whatIf(server.site, request, queries)).finally(() => this.#waitingDrafts--);
+    this.#drafts = judged.catch(() => {});
+    return await judged;
+  }
+
+  versions(): Promise<readonly VersionView[]> {
+    return this.#parts.versions.list();
+  }
+
+  async #explainThen(request: ExplainRequest, version: string): Promise<Explained> {
+    if (request.resolve)
+      throw new ControlError("invalid", "under a version of the past nothing can be asked: leave out `resolve` or `version`");
+    const subject = subjectOf(request);
+    const explained = explainBy(await this.#parts.versions.decisionsOf(version), subject, null);
+    return { ...explained, notes: [...explained.notes, PAST_NOTE] };
+  }
+}
+
+const MAX_WAITING_DRAFTS = 4;
+
+const PAST_NOTE = "This is a version of the past: what the cache held then, and how upstreams did, is not known.";

@@ -1,0 +1,277 @@
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { ControlError, type VersionView } from "../admin/control.ts";
+import type { Clock, Timer } from "../clock.ts";
+import { type DecisionBasis, versionOf } from "../decision-basis.ts";
+import type { Decisions } from "../decisions.ts";
+import type { CopySource } from "../lists/copies.ts";
+import type { OperationsLog } from "../log/operations.ts";
+import { withinMs } from "../resolve/deadline.ts";
+import { pastDecisions } from "./past-decisions.ts";
+import { ContentTooLarge, VersionContents } from "./version-contents.ts";
+import { readHeaders, removeHeader, type VersionHeader, writeHeader } from "./version-header.ts";
+import { sourcesOf, type VersionSource } from "./version-sources.ts";
+import { timeText } from "./views.ts";
+
+const LIMITS = { bytes: 256 * 1024 * 1024, versions: 1000 } as const;
+
+/** Versions that wait to be written; each holds the digests of its files, not the files. */
+const MAX_WAITING = 32;
+
+/** How often versions that nobody refers to any more are dropped. */
+const SWEEP_MS = 3_600_000;
+
+/** Records reach the store this late at most. */
+const GRACE_MS = 60_000;
+
+/** How long what is being written may take when everything ends. */
+const CLOSE_MS = 5_000;
+
+/** How long decisions of the past are held in memory after they were asked for. */
+const HOLD_MS = 10 * 60_000;
+
+export interface VersionsOptions {
+  /** Absolute path; made when it is needed. */
+  readonly folder: string;
+  /** How long records are kept. */
+  readonly keepMs: number;
+  /** Of the oldest record in the store, in milliseconds since 1970; null = it is empty, or not known. */
+  readonly oldestWallMs: () => number | null;
+  readonly clock: Clock;
+  readonly log: OperationsLog;
+  /** What is kept at most: octets of files, and versions. Beyond, the one that was replaced first goes first. */
+  readonly limits?: { readonly bytes: number; readonly versions: number };
+}
+
+/** What was put in place. */
+export interface PutInPlace {
+  readonly decisions: Pick<Decisions, "version" | "basis" | "lists">;
+  /** Where the lists' downloads are. */
+  readonly copies: CopySource;
+}
+
+/**
+ * The versions of configuration, hosts and lists that records were decided under, kept on the disk while any record refers to them. All is
+ * written in the background, one after the other; a fault is logged and costs the version, never an answer. One process to a folder.
+ */
+export class Versions {
+  readonly #options: VersionsOptions;
+  readonly #headers = new Map<string, VersionHeader>();
+  readonly #ending = new AbortController();
+  #contents: VersionContents | null = null;
+  #current: string | null = null;
+  #queue: Promise<void>;
+  #waiting = 0;
+  #held: { readonly version: string; readonly decisions: Promise<Decisions>; readonly timer: Timer } | null = null;
+  #sweeping: Timer | null = null;
+  #closed: Promise<void> | null = null;
+
+  /** Reads the folder in the background. */
+  constructor(options: VersionsOptions) {
+    this.#options = options;
+    this.#queue = this.#guarded(() => this.#open());
+    this.#scheduleSweep();
+  }
+
+  /** From now on decisions are of this version. Returns at once. */
+  put({ decisions, copies }: PutInPlace): void {
+    const { version, basis, lists } = decisions;
+    if (this.#closed !== null || version === this.#current) return;
+    const { clock, log } = this.#options;
+    if (this.#waiting >= MAX_WAITING) {
+      log.warn({ version }, "versions: too many changes at once, this one is not kept");
+      return;
+    }
+    this.#current = version;
+    const sizes = lists.status().map(({ name, size }) => ({ name, size }));
+    const coming = { version, basis, lists: sizes, atWallMs: clock.wallMs(), sources: sourcesOf(basis, copies) };
+    this.#waiting++;
+    this.#queue = this.#queue.then(async () => {
+      this.#waiting--;
+      await this.#guarded(() => this.#keep(coming));
+    });
+  }
+
+  /** The one in force first, then by when they were replaced, the latest first. */
+  async list(): Promise<readonly VersionView[]> {
+    await this.#queue;
+    return this.#sorted().map(({ version, sinceWallMs, lists, ...header }) => ({
+      version,
+      since: timeText(sinceWallMs),
+      lists,
+      missing: this.#missingOf(header),
+    }));
+  }
+
+  /**
+   * The decisions of a version that is kept, built anew.
+   * @throws ControlError `missing` where it is not, not wholly, or damaged.
+   */
+  async decisionsOf(version: string): Promise<Decisions> {
+    await this.#queue;
+    if (this.#held?.version !== version) {
+      this.#letGo();
+      const timer = this.#options.clock.setTimer(() => this.#letGo(), HOLD_MS);
+      this.#held = { version, decisions: this.#rebuild(version), timer };
+    }
+    const { decisions } = this.#held;
+    try {
+      return await decisions;
+    } catch (error) {
+      if (this.#held?.decisions === decisions) this.#letGo();
+      throw error;
+    }
+  }
+
+  /** Lets what is being written end, for a while. May be called again. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    this.#sweeping?.cancel();
+    this.#letGo();
+    await withinMs(this.#options.clock, CLOSE_MS, this.#queue);
+    this.#ending.abort();
+    await this.#queue;
+  }
+
+  async #guarded(work: () => Promise<void>): Promise<void> {
+    try {
+      if (!this.#ending.signal.aborted) await work();
+    } catch (error) {
+      const { log, folder } = this.#options;
+      log.warn({ folder, err: error }, "versions: what was decided now cannot be explained later");
+    }
+  }
+
+  async #open(): Promise<void> {
+    const { folder, log } = this.#options;
+    const headers = await readHeaders(folder, (file) => log.warn({ file }, "versions: a damaged file is passed over"));
+    for (const header of headers) this.#headers.set(header.version, header);
+    this.#contents = await VersionContents.open(join(folder, "contents"));
+  }
+
+  async #keep({ version, basis, lists, atWallMs, sources }: Coming): Promise<void> {
+    const contents = await this.#opened();
+    const text = Buffer.from(JSON.stringify(basis));
+    const digest = createHash("sha256").update(text).digest("hex");
+    if (!contents.has(digest)) await contents.put(digest, [text], this.#ending.signal);
+    for (const source of sources) if (!contents.has(source.sha256)) await this.#keepSource(contents, version, source);
+    const before = this.#headers.get(version);
+    await this.#write({
+      version,
+      sinceWallMs: before?.sinceWallMs ?? atWallMs,
+      untilWallMs: null,
+      basis: digest,
+      lists,
+      contents: sources.map(({ label, sha256 }) => ({ label, sha256 })),
+    });
+    for (const header of this.#headers.values())
+      if (header.version !== version && header.untilWallMs === null) await this.#write({ ...header, untilWallMs: atWallMs });
+    await this.#sweep();
+  }
+
+  async #opened(): Promise<VersionContents> {
+    if (this.#contents === null) await this.#open();
+    if (this.#contents === null) throw new Error("an opened folder without contents");
+    return this.#contents;
+  }
+
+  async #keepSource(contents: VersionContents, version: string, { label, sha256, read }: VersionSource): Promise<void> {
+    const { log } = this.#options;
+    try {
+      const bytes = await read();
+      if (bytes !== null && (await contents.put(sha256, bytes, this.#ending.signal))) return;
+      log.warn({ version, source: label }, "versions: the file was changed before it could be kept");
+    } catch (error) {
+      const reason = error instanceof ContentTooLarge ? "it is too large" : error;
+      log.warn({ version, source: label, err: reason }, "versions: the file is not kept");
+    }
+  }
+
+  async #write(header: VersionHeader): Promise<void> {
+    await writeHeader(this.#options.folder, header);
+    this.#headers.set(header.version, header);
+  }
+
+  #scheduleSweep(): void {
+    this.#sweeping = this.#options.clock.setTimer(() => {
+      this.#queue = this.#queue.then(() => this.#guarded(() => this.#sweep()));
+      this.#scheduleSweep();
+    }, SWEEP_MS);
+  }
+
+  /** Drops the versions that no record in the store can be of, and what is too much. */
+  async #sweep(): Promise<void> {
+    const contents = await this.#opened();
+    const { keepMs, clock, oldestWallMs, limits = LIMITS } = this.#options;
+    const cutoffWallMs = (oldestWallMs() ?? clock.wallMs() - keepMs) - GRACE_MS;
+    const replaced = this.#sorted().filter(({ untilWallMs }) => untilWallMs !== null);
+    for (const header of replaced.filter(({ untilWallMs }) => untilWallMs !== null && untilWallMs < cutoffWallMs))
+      await this.#drop(header);
+    await contents.retain(this.#digests());
+    for (const header of replaced.toReversed()) {
+      if (this.#headers.size <= limits.versions && contents.bytes <= limits.bytes) return;
+      await this.#drop(header);
+      await contents.retain(this.#digests());
+    }
+  }
+
+  async #drop(header: VersionHeader): Promise<void> {
+    await removeHeader(this.#options.folder, header);
+    this.#headers.delete(header.version);
+  }
+
+  #digests(): ReadonlySet<string> {
+    return new Set(
+      [...this.#headers.values()].flatMap(({ basis, contents }) => [basis, ...contents.map(({ sha256 }) => sha256)]),
+    );
+  }
+
+  #sorted(): VersionHeader[] {
+    const end = ({ untilWallMs }: VersionHeader) => untilWallMs ?? Number.POSITIVE_INFINITY;
+    return [...this.#headers.values()].sort((one, other) => end(other) - end(one) || other.sinceWallMs - one.sinceWallMs);
+  }
+
+  #missingOf({ basis, contents }: Pick<VersionHeader, "basis" | "contents">): string[] {
+    const kept = this.#contents;
+    const all = [{ label: "the configuration", sha256: basis }, ...contents];
+    return all.flatMap(({ label, sha256 }) => (kept?.has(sha256) === true ? [] : [label]));
+  }
+
+  async #rebuild(version: string): Promise<Decisions> {
+    const header = this.#headers.get(version);
+    if (header === undefined) throw new ControlError("missing", `version ${version} is not kept, or not any more`);
+    const contents = await this.#opened();
+    const text = await contents.get(header.basis);
+    const basis = text === null ? null : basisFrom(text, version);
+    // The rules of a Fenliu of another time may mean nothing to this one.
+    const decisions = basis === null ? null : await pastDecisions(basis, (sha256) => contents.get(sha256)).catch(() => null);
+    if (decisions?.version === version) return decisions;
+    const missing = this.#missingOf(header);
+    const what = missing.length === 0 ? "it was written by another version of Fenliu" : `not kept: ${missing.join(", ")}`;
+    throw new ControlError("missing", `version ${version} cannot be put together again: ${what}`);
+  }
+
+  #letGo(): void {
+    this.#held?.timer.cancel();
+    this.#held = null;
+  }
+}
+
+interface Coming {
+  readonly version: string;
+  readonly basis: DecisionBasis;
+  readonly lists: VersionHeader["lists"];
+  readonly atWallMs: number;
+  readonly sources: readonly VersionSource[];
+}
+
+/** null where it is none, or of a format of another time. */
+function basisFrom(text: Buffer, version: string): DecisionBasis | null {
+  // The digest has been checked: it is what a Fenliu wrote, and its version tells whether it means the same to this one.
+  const basis = JSON.parse(text.toString("utf8")) as DecisionBasis;
+  return basis.format === 1 && versionOf(basis) === version ? basis : null;
+}

@@ -1,0 +1,83 @@
+import { setImmediate } from "node:timers/promises";
+import { ControlError, type QuerySource, type WhatIf, type WhatIfRequest } from "../admin/control.ts";
+import type { Config } from "../config/config.ts";
+import { parseConfig } from "../config/load.ts";
+import { type Decisions, openDecisions } from "../decisions.ts";
+import { copiesOf } from "../list-keeper.ts";
+import { operationsLog } from "../log/operations.ts";
+import { neverProblems, ruleProblems } from "../rules/problems.ts";
+import type { Site } from "../site.ts";
+import { Comparison } from "./what-if-comparison.ts";
+
+/** How long logged queries are looked at. */
+const LIMIT_MS = 20_000;
+
+/** Queries that are looked at. */
+const MAX_QUERIES = 2_000_000;
+
+/** How long judging goes on before others have their turn. */
+const SLICE_MS = 4;
+
+/**
+ * What would become of logged queries under a draft, and under what is in force now: configurations are compared, not times. Lists are read
+ * from the disk; nothing is downloaded, and nothing is served. Only decisions are judged: not who may ask, nor what upstreams say.
+ * @throws ControlError `invalid` with every problem of the draft, `unavailable` where the log cannot be read.
+ */
+export async function whatIf(site: Site, request: WhatIfRequest, queries: Pick<QuerySource, "read">): Promise<WhatIf> {
+  const draft = draftOf(request.config, site.config.path);
+  const after = await openDecisions(draft, { copies: copiesOf(draft), log: operationsLog("silent", () => {}, false) });
+  const comparison = new Comparison(site.decisions, after);
+  const truncated = await judgeAll(comparison, site, { request, queries });
+  return { ...comparison.result(request.examples), truncated, notes: [...comparison.notes(), ...listNotes(after)] };
+}
+
+/** @throws ControlError `invalid` */
+function draftOf(text: string, path: string | null): Config {
+  const result = parseConfig(text, path);
+  if (result.kind === "invalid") {
+    const texts = result.problems.map(({ line, column, message, fix }) => `line ${line}, column ${column}: ${message}; ${fix}`);
+    throw new ControlError("invalid", ...texts);
+  }
+  const { config } = result;
+  const refusals = [...ruleProblems(config.rules), ...neverProblems(config.upstreams.groups)];
+  if (refusals.length > 0) throw new ControlError("invalid", ...refusals);
+  return config;
+}
+
+interface Asked {
+  readonly request: WhatIfRequest;
+  readonly queries: Pick<QuerySource, "read">;
+}
+
+/** @returns whether there were more queries than were looked at. */
+async function judgeAll(comparison: Comparison, site: Site, { request, queries }: Asked): Promise<boolean> {
+  const { now } = site.resolver.clock;
+  const ending = new AbortController();
+  const signal = AbortSignal.any([ending.signal, AbortSignal.timeout(LIMIT_MS)]);
+  let sliceMs = now();
+  let looked = 0;
+  try {
+    for await (const records of queries.read({ fromMs: request.fromMs, toMs: request.toMs, conditions: [] }, signal)) {
+      for (const record of records) {
+        if (looked >= MAX_QUERIES || !comparison.judge(record)) return true;
+        looked++;
+        if (now() - sliceMs < SLICE_MS) continue;
+        await setImmediate();
+        if (signal.aborted) return true;
+        sliceMs = now();
+      }
+    }
+    return signal.aborted;
+  } finally {
+    ending.abort();
+  }
+}
+
+/** Lists of the draft that hold less than they would if it were served. */
+function listNotes({ lists }: Decisions): string[] {
+  return lists
+    .status()
+    .flatMap(({ name, sources }) =>
+      sources.flatMap(({ source, problem }) => (problem === null ? [] : [`List ${name} of the draft: ${source}: ${problem}.`])),
+    );
+}
