@@ -123,10 +123,10 @@ export function recordsOf(answer: Answer): readonly RecordPlace[] {
   return recordPlaces(answer.wire, responseQuestionEnd(answer.wire)) ?? [];
 }
 
-/** The IPv4 and IPv6 addresses in the answer section, as octets (copies). */
-export function addressesOf(answer: Answer): Uint8Array[] {
+/** The IPv4 and IPv6 addresses in a section, as octets (copies). */
+export function addressesOf(answer: Answer, wanted: Section = "answer"): Uint8Array[] {
   return recordsOf(answer)
-    .filter(({ section, type, data, end }) => section === "answer" && isAddress(type, end - data))
+    .filter(({ section, type, data, end }) => section === wanted && isAddress(type, end - data))
     .map(({ data, end }) => copyOf(answer.wire, data, end));
 }
 

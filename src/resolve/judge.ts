@@ -54,10 +54,11 @@ export function judgeAnswer(answer: Answer, sets: { readonly near: AddressSet; r
   }
 }
 
-/** Whether an answer carries an address that only liars give, be it as a hint. */
+/** Whether an answer carries an address that only liars give, be it as a hint or beside what was asked for. */
 export function isForged(answer: Answer, forged: AddressSet): boolean {
   if (forged.size === 0) return false;
-  return [...addressesOf(answer), ...hintsOf(answer)].some((address) => forged.has(address));
+  const beside = answer.additionalOffset < answer.wire.length ? addressesOf(answer, "additional") : [];
+  return [...addressesOf(answer), ...beside, ...hintsOf(answer)].some((address) => forged.has(address));
 }
 
 /** The addresses that SVCB and HTTPS records hint at; none where another type was asked. */

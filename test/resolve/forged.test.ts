@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
+import { zone } from "../dns/zone.ts";
 import { siteWith } from "../site.ts";
+import type { Script } from "../upstreams/scripted-server.ts";
 import { workbenchWith } from "../workbench.ts";
-import { honest } from "../zone-script.ts";
+import { honest, respond } from "../zone-script.ts";
 import { behaviour } from "./comparing.ts";
 
 const yaml = "poison: [203.0.113.1]\nbogus: [203.0.113.2]\ncache: { prefetch: false }";
@@ -24,6 +26,18 @@ test.each(["failover", "fastest", "race"])("under strategy %s another member's w
     keys: `strategy: ${strategy}`,
   });
   expect(await bench.ask("page.example")).toMatchObject({ reply: { answers: ["192.0.2.7"] }, elapsedMs: 50 });
+});
+
+test.each([
+  ["as a hint", { answers: ["page.example 100 HTTPS 1 . alpn=h2 ipv4hint=203.0.113.1"] }],
+  ["beside the record", { answers: ["page.example 100 HTTPS 1 . alpn=h2"], additional: ["page.example 100 A 203.0.113.1"] }],
+])("an HTTPS answer with a forged address %s is never sent", async (_, { answers, additional = [] }) => {
+  const liar: Script = (asked) => respond(asked, { answers: zone(...answers), additional: zone(...additional) });
+  const bench = await workbenchWith({ yaml, upstreams: { main: [liar] } });
+  expect(await bench.ask("page.example", "HTTPS")).toMatchObject({
+    source: "failure",
+    reply: { rcode: "SERVFAIL", answers: [] },
+  });
 });
 
 test("what was good before outlasts forged answers", async () => {
