@@ -3,70 +3,107 @@ import ipaddr from "ipaddr.js";
 import { boundedRegexp, MAX_SUBJECT_LENGTH, MAX_WAYS } from "../../bounded-regexp.ts";
 import { unreachable } from "../../unreachable.ts";
 import type { QueryRecord } from "../record.ts";
-import type { Condition, Matcher, QueryFilter } from "../search.ts";
+import type { Condition, FilterField, Matcher, QueryFilter } from "../search.ts";
 import { wallMsOf } from "../store/schema.ts";
 import { globTest } from "./glob.ts";
 
 /** Says for one record after the other whether the filter lets it through. What the filter says is worked out once. */
-export function compileFilter({ fromMs, toMs, conditions }: QueryFilter): (record: QueryRecord) => boolean {
-  const tests = conditions.map(recordTest);
+export function compileFilter(filter: QueryFilter): (record: QueryRecord) => boolean {
+  const { fromMs, toMs } = filter;
+  const tests = filterTests(filter);
   return (record) => {
     const madeMs = wallMsOf(record.id);
-    return (fromMs === null || madeMs >= fromMs) && (toMs === null || madeMs < toMs) && tests.every((test) => test(record));
+    return (
+      (fromMs === null || madeMs >= fromMs) &&
+      (toMs === null || madeMs < toMs) &&
+      (tests.kind?.(record) ?? true) &&
+      (tests.durationUs?.(record.durationUs) ?? true) &&
+      (tests.client?.(record) ?? true) &&
+      (tests.name?.(record.name) ?? true) &&
+      (tests.answers?.(record.answers.map(withoutTtl)) ?? true)
+    );
   };
 }
 
-/** Whether a value is one of those that a condition names, its negation left aside. What is not there is none of them. */
-export type TextTest = (value: string | null) => boolean;
+/** The conditions of a filter, apart as the store keeps records apart. null = anything goes. */
+export interface FilterTests {
+  readonly name: Test<string>;
+  readonly client: Test<Pick<QueryRecord, "client" | "clientId">>;
+  readonly kind: Test<KindFields>;
+  /** Of records without their TTLs. */
+  readonly answers: Test<readonly string[]>;
+  readonly durationUs: Test<number>;
+}
 
-/** The test of a condition on a field that is a text. */
-export function textTest({ field, anyOf }: Condition): TextTest {
-  const tests = anyOf.map((matcher) => matcherTest(field === "answer" ? lowerCased(matcher) : matcher));
-  const test: TextTest = (value) => value !== null && tests.some((fits) => fits(value));
-  return field === "answer" ? answerLineTest(test) : test;
+export type Test<T> = ((value: T) => boolean) | null;
+
+/** What few combinations of values there are. */
+export type KindFields = Pick<QueryRecord, "type" | "rcode" | "rule" | "upstream" | "route" | "source" | "action">;
+
+export function filterTests({ conditions }: QueryFilter): FilterTests {
+  return {
+    name: testOf(conditions, ["name"], textTest),
+    client: testOf(conditions, ["client"], (condition) => {
+      const test = textTest(condition);
+      return ({ client, clientId }) => test(client) || test(clientId);
+    }),
+    kind: testOf(conditions, ["type", "rcode", "rule", "upstream", "source", "action"], kindTest),
+    answers: testOf(conditions, ["answer"], (condition) => {
+      const test = answerTest(condition);
+      return (answers) => answers.some(test);
+    }),
+    durationUs: testOf(conditions, ["minMs"], (condition) => {
+      const leastUs = leastDurationUs(condition);
+      return (durationUs) => durationUs >= leastUs;
+    }),
+  };
 }
 
 /** The least duration that a condition on `minMs` names, in microseconds. */
 export function leastDurationUs({ anyOf }: Condition): number {
-  return Math.min(...anyOf.map((matcher) => (matcher.kind === "atLeast" ? matcher.number * 1000 : Number.POSITIVE_INFINITY)));
+  return Math.min(
+    ...anyOf.map((matcher) => (matcher.kind === "atLeast" ? Math.round(matcher.number * 1000) : Number.POSITIVE_INFINITY)),
+  );
 }
 
-/** A record of the answer section without its TTL, as the store keeps it: by this, and by its data alone, answers are found. */
-export function withoutTtl(answer: string): string {
-  return answer.replace(/^(?:0|[1-9]\d{0,9}) /, "");
+/** A test of all conditions on these fields, of which `fitting` says whether one fits, its negation left aside. */
+function testOf<T>(
+  conditions: readonly Condition[],
+  fields: readonly FilterField[],
+  fitting: (condition: Condition) => (value: T) => boolean,
+): Test<T> {
+  const tests = conditions.flatMap((condition) => {
+    if (!fields.includes(condition.field)) return [];
+    const fits = fitting(condition);
+    return [condition.negated ? (value: T) => !fits(value) : fits];
+  });
+  return tests.length === 0 ? null : (value) => tests.every((test) => test(value));
 }
 
-type RecordTest = (record: QueryRecord) => boolean;
-
-function recordTest(condition: Condition): RecordTest {
-  const fits = fittingTest(condition);
-  return condition.negated ? (record) => !fits(record) : fits;
-}
-
-function fittingTest(condition: Condition): RecordTest {
-  const { field } = condition;
-  if (field === "minMs") {
-    const leastUs = leastDurationUs(condition);
-    return ({ durationUs }) => durationUs >= leastUs;
-  }
+function kindTest(condition: Condition): (kind: KindFields) => boolean {
   const test = textTest(condition);
-  switch (field) {
-    case "client":
-      return ({ client, clientId }) => test(client) || test(clientId);
+  switch (condition.field) {
     case "upstream":
       return ({ upstream, route }) => test(upstream) || test(route);
-    case "answer":
-      return ({ answers }) => answers.some((answer) => test(withoutTtl(answer)));
-    case "name":
     case "type":
+      return ({ type }) => test(type);
     case "rcode":
+      return ({ rcode }) => test(rcode);
     case "rule":
+      return ({ rule }) => test(rule);
     case "source":
+      return ({ source }) => test(source);
     case "action":
-      return (record) => test(record[field]);
+      return ({ action }) => test(action);
     default:
-      return unreachable(field);
+      throw new Error(`${condition.field} is no field of a kind`);
   }
+}
+
+/** Whether a value is one of those that a condition names. What is not there is none of them. */
+function textTest({ anyOf }: Condition): (value: string | null) => boolean {
+  const tests = anyOf.map(matcherTest);
+  return (value) => value !== null && tests.some((fits) => fits(value));
 }
 
 function matcherTest(matcher: Matcher): (value: string) => boolean {
@@ -117,16 +154,21 @@ function prefixTest(prefix: string): (client: string) => boolean {
   };
 }
 
+/** Takes `A 192.0.2.7` by the whole of it and by `192.0.2.7`, and absolute names also without their final dot; letter case counts for nothing. */
+function answerTest(condition: Condition): (answer: string) => boolean {
+  const test = textTest({ ...condition, anyOf: condition.anyOf.map(lowerCased) });
+  return (answer) => {
+    const text = answer.toLowerCase();
+    const data = text.slice(text.indexOf(" ") + 1);
+    return test(text) || test(data) || (data.endsWith(".") && (test(text.slice(0, -1)) || test(data.slice(0, -1))));
+  };
+}
+
 function lowerCased(matcher: Matcher): Matcher {
   return "text" in matcher ? { ...matcher, text: matcher.text.toLowerCase() } : matcher;
 }
 
-/** Takes `A 192.0.2.7` by the whole of it and by `192.0.2.7`, and absolute names also without their final dot; letter case counts for nothing. */
-function answerLineTest(test: TextTest): TextTest {
-  return (line) => {
-    if (line === null) return false;
-    const text = line.toLowerCase();
-    const data = text.slice(text.indexOf(" ") + 1);
-    return test(text) || test(data) || (data.endsWith(".") && (test(text.slice(0, -1)) || test(data.slice(0, -1))));
-  };
+/** A record of the answer section as the store keeps it. */
+function withoutTtl(answer: string): string {
+  return answer.replace(/^(?:0|[1-9]\d{0,9}) /, "");
 }

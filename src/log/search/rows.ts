@@ -1,0 +1,48 @@
+import type { Database } from "../store/database.ts";
+import { undo } from "../store/upkeep.ts";
+
+export type SqlValue = string | number | null;
+
+/** A condition or a source of rows, its values left out of the text. */
+export interface Sql {
+  readonly text: string;
+  readonly values: readonly SqlValue[];
+}
+
+export function allRows<Row>(database: Database, { text, values }: Sql): readonly Row[] {
+  // What columns a statement gives, its writer knows; the types of node:sqlite do not.
+  return database.prepare(text).all(...values) as unknown as readonly Row[];
+}
+
+export function firstRow<Row>(database: Database, sql: Sql): Row | null {
+  return allRows<Row>(database, sql)[0] ?? null;
+}
+
+/** Rows one by one, for those who may stop early: nothing is read ahead. */
+export function eachRow<Row>(database: Database, { text, values }: Sql): Iterable<Row> {
+  // As in `allRows`.
+  return database.prepare(text).iterate(...values) as unknown as Iterable<Row>;
+}
+
+/** `column IN (…)` for any number of ids. */
+export function amongIds(column: string, ids: Iterable<number>): Sql {
+  return { text: `${column} IN (SELECT value FROM json_each(?))`, values: [JSON.stringify([...ids])] };
+}
+
+/** All of these conditions; without any, no restriction. */
+export function allOf(conditions: readonly Sql[]): Sql {
+  return {
+    text: conditions.length === 0 ? "TRUE" : conditions.map(({ text }) => text).join(" AND "),
+    values: conditions.flatMap(({ values }) => values),
+  };
+}
+
+/** Everything that `work` reads is of one state of the database, whatever is added or dropped meanwhile. */
+export function inSnapshot<T>(database: Database, work: () => T): T {
+  database.exec("BEGIN");
+  try {
+    return work();
+  } finally {
+    undo(database);
+  }
+}

@@ -1,0 +1,144 @@
+import type { QueryRecord } from "../record.ts";
+import type { Page, PageRequest, QueryFilter } from "../search.ts";
+import type { Database } from "../store/database.ts";
+import { recordOf, type StoredRow } from "../store/row.ts";
+import { firstIdAt, type Part, SELECT_PARTS, selectRecords } from "../store/schema.ts";
+import type { IdRange } from "./busy-minutes.ts";
+import { cursorBelow, idOfCursor } from "./cursor.ts";
+import { PartSearch } from "./part-search.ts";
+import { allRows, amongIds, firstRow, inSnapshot } from "./rows.ts";
+
+export interface SearchBudget {
+  /** Milliseconds on a scale that never runs backwards. */
+  readonly nowMs: () => number;
+  /** A search that takes longer ends with the page as it is by then. It overruns this by one step: some tens of milliseconds, rarely more. */
+  readonly budgetMs: number;
+}
+
+/**
+ * The newest records that fit, before the cursor. Each page is read from one state of the database.
+ * @throws CursorError; an error of SQLite.
+ */
+export function searchRecords(database: Database, { filter, limit, cursor }: PageRequest, budget: SearchBudget): Page {
+  const below = cursor === null ? Number.MAX_SAFE_INTEGER : idOfCursor(cursor);
+  const { records, nextBelow } = new Search(database, filter).page(below, limit, budget);
+  return { records, cursor: nextBelow === null ? null : cursorBelow(nextBelow) };
+}
+
+/** The record with this id; null where there is none. */
+export function getRecord(database: Database, id: number): QueryRecord | null {
+  return inSnapshot(database, () => {
+    for (const { key } of partsWithin(database, { from: id, to: id + 1 })) {
+      const row = firstRow<StoredRow>(database, { text: `${selectRecords(key)} WHERE q.id = ?`, values: [id] });
+      if (row !== null) return recordOf(row);
+    }
+    return null;
+  });
+}
+
+/** Records of one batch of an export. */
+const BATCH_RECORDS = 1000;
+
+/**
+ * All records that fit and are there when reading begins, newest first. A batch may be empty: then nothing was found within the budget, and whoever reads
+ * can still stop. Between batches nothing is held open, so days may be dropped meanwhile; they are then missing at the end.
+ */
+export function* readBatches(database: Database, filter: QueryFilter, budget: SearchBudget): Generator<readonly QueryRecord[]> {
+  const search = new Search(database, filter);
+  for (let below: number | null = Number.MAX_SAFE_INTEGER; below !== null; ) {
+    const { records, nextBelow } = search.page(below, BATCH_RECORDS, budget);
+    yield records;
+    below = nextBelow;
+  }
+}
+
+interface FoundRecords {
+  readonly records: readonly QueryRecord[];
+  /** Records from this id on are known by now; null = all are. */
+  readonly nextBelow: number | null;
+}
+
+interface Found {
+  readonly id: number;
+  readonly part: Part;
+}
+
+/** A filter over the whole database, page after page. */
+class Search {
+  readonly #database: Database;
+  readonly #filter: QueryFilter;
+  readonly #within: IdRange;
+  /** What was worked out for parts, by their keys, while pages follow one another towards older records. */
+  readonly #parts = new Map<string, PartSearch>();
+
+  constructor(database: Database, filter: QueryFilter) {
+    this.#database = database;
+    this.#filter = filter;
+    this.#within = {
+      from: filter.fromMs === null ? 0 : firstIdAt(filter.fromMs),
+      to: filter.toMs === null ? Number.MAX_SAFE_INTEGER : firstIdAt(filter.toMs),
+    };
+  }
+
+  page(below: number, limit: number, { nowMs, budgetMs }: SearchBudget): FoundRecords {
+    const untilMs = nowMs() + budgetMs;
+    const range = { from: this.#within.from, to: Math.min(this.#within.to, below) };
+    return inSnapshot(this.#database, () => {
+      // One more tells whether a further page has any.
+      const { found, searchedFrom } = this.#find(range, limit + 1, () => nowMs() >= untilMs);
+      const certain = found.filter(({ id }) => id >= searchedFrom);
+      const page = certain.slice(0, limit);
+      const last = page.at(-1);
+      const nextBelow = certain.length > limit && last !== undefined ? last.id : searchedFrom > range.from ? searchedFrom : null;
+      return { records: this.#records(page), nextBelow };
+    });
+  }
+
+  /** Goes through the parts, newest first. Where the clock was set back they overlap, so what they give is merged. */
+  #find(
+    range: IdRange,
+    limit: number,
+    expired: () => boolean,
+  ): { readonly found: readonly Found[]; readonly searchedFrom: number } {
+    let found: Found[] = [];
+    let searchedFrom = range.from;
+    for (const [index, part] of partsWithin(this.#database, range).entries()) {
+      const newest = part.lastId ?? 0;
+      if ((found[limit - 1]?.id ?? 0) > newest) break;
+      // Every part that reaches up to where this page begins has to be looked at, or the next page would begin there again.
+      if (index > 0 && newest + 1 < range.to && expired()) return { found, searchedFrom: Math.max(searchedFrom, newest + 1) };
+      const finding = this.#partSearch(part).find({ ...range, limit, expired });
+      found = [...found, ...finding.ids.map((id) => ({ id, part }))].sort((a, b) => b.id - a.id).slice(0, limit);
+      // With all that were wanted, a part says nothing of those below the last.
+      const known = finding.ids.length === limit ? (finding.ids.at(-1) ?? range.from) : finding.searchedFrom;
+      searchedFrom = Math.max(searchedFrom, known);
+    }
+    return { found, searchedFrom };
+  }
+
+  #partSearch(part: Part): PartSearch {
+    const known = this.#parts.get(part.key);
+    if (known !== undefined) return known;
+    const made = new PartSearch(this.#database, part, this.#filter);
+    this.#parts.set(part.key, made);
+    return made;
+  }
+
+  #records(found: readonly Found[]): QueryRecord[] {
+    const rows: StoredRow[] = [];
+    for (const [{ key }, group] of Map.groupBy(found, ({ part }) => part)) {
+      const { text, values } = amongIds(
+        "q.id",
+        group.map(({ id }) => id),
+      );
+      rows.push(...allRows<StoredRow>(this.#database, { text: `${selectRecords(key)} WHERE ${text}`, values }));
+    }
+    return rows.sort((a, b) => b.id - a.id).map(recordOf);
+  }
+}
+
+/** The parts with records in this range, newest first. */
+function partsWithin(database: Database, { from, to }: IdRange): readonly Part[] {
+  const parts = allRows<Part>(database, { text: SELECT_PARTS, values: [] });
+  return parts.filter(({ firstId, lastId }) => firstId !== null && lastId !== null && firstId < to && lastId >= from);
+}

@@ -1,0 +1,115 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { QueryRecord } from "../../../src/log/record.ts";
+import { compileFilter } from "../../../src/log/search/compile.ts";
+import { CursorError } from "../../../src/log/search/cursor.ts";
+import { getRecord, readBatches, type SearchBudget, searchRecords } from "../../../src/log/search/search-records.ts";
+import type { QueryFilter } from "../../../src/log/search.ts";
+import { type Database, openForWriting } from "../../../src/log/store/database.ts";
+import { firstIdAt } from "../../../src/log/store/schema.ts";
+import { Store } from "../../../src/log/store/store.ts";
+import { directory } from "../../files.ts";
+import { record, SOME_WALL_MS } from "../records.ts";
+import { alikeRecords, anyFilter, filterOf, storeOf } from "./stores.ts";
+
+/** All the time there is. */
+const AMPLE: SearchBudget = { nowMs: () => 0, budgetMs: 1000 };
+/** No time at all: every search ends after its first step. */
+const NONE: SearchBudget = { nowMs: () => 0, budgetMs: 0 };
+
+/** Page after page to the end. */
+function pagesOf(database: Database, filter: QueryFilter, limit: number, budget = AMPLE): QueryRecord[][] {
+  const pages: QueryRecord[][] = [];
+  let cursor: string | null = null;
+  do {
+    const page = searchRecords(database, { filter, limit, cursor }, budget);
+    pages.push([...page.records]);
+    cursor = page.cursor;
+  } while (cursor !== null);
+  return pages;
+}
+
+function idsOf(records: readonly QueryRecord[]): number[] {
+  return records.map(({ id }) => id);
+}
+
+/** What fits, by trying every record. */
+function fitting(records: readonly QueryRecord[], filter: QueryFilter): QueryRecord[] {
+  return records.filter(compileFilter(filter)).sort((a, b) => b.id - a.id);
+}
+
+describe("what a search finds", () => {
+  test("is what the filter lets through, newest first, page by page, in parts of any state", () => {
+    const shape = fc.record({
+      partRows: fc.integer({ min: 5, max: 60 }),
+      upkeep: fc.nat(8),
+      batch: fc.integer({ min: 1, max: 40 }),
+    });
+    fc.assert(
+      fc.property(
+        alikeRecords,
+        shape,
+        fc.array(anyFilter, { minLength: 1, maxLength: 8 }),
+        fc.integer({ min: 1, max: 30 }),
+        (records, stored, filters, limit) => {
+          const database = storeOf(records, stored);
+          for (const filter of filters) {
+            const wanted = fitting(records, filter);
+            const pages = pagesOf(database, filter, limit);
+            expect(pages.flat()).toEqual(wanted);
+            expect(pages.slice(0, -1).every(({ length }) => length === limit)).toBe(true);
+            expect(idsOf(pagesOf(database, filter, limit, NONE).flat())).toEqual(idsOf(wanted));
+            expect([...readBatches(database, filter, NONE)].flat()).toEqual(wanted);
+          }
+        },
+      ),
+      { numRuns: 40 },
+    );
+  });
+
+  test("does not shift while records are added", () => {
+    const path = `${directory()}/queries.db`;
+    const store = new Store({ path, keepMs: 1e12, maxRows: 100 });
+    const made = Array.from({ length: 30 }, (_, index) => record({ id: firstIdAt(SOME_WALL_MS + index) }));
+    store.insert(made.slice(0, 20));
+    const database = openForWriting(path, { busyTimeoutMs: 1000 });
+    const first = searchRecords(database, { filter: filterOf([]), limit: 7, cursor: null }, AMPLE);
+    store.insert(made.slice(20));
+    const second = searchRecords(database, { filter: filterOf([]), limit: 100, cursor: first.cursor }, AMPLE);
+    expect(idsOf([...first.records, ...second.records])).toEqual(idsOf(made.slice(0, 20)).reverse());
+    store.close();
+    database.close();
+  });
+
+  test("ends with a page that says there are no more, also where it is just full", () => {
+    const made = Array.from({ length: 10 }, (_, index) => record({ id: firstIdAt(SOME_WALL_MS + index) }));
+    const database = storeOf(made, { partRows: 5, upkeep: 0, batch: 10 });
+    const page = searchRecords(database, { filter: filterOf([]), limit: 10, cursor: null }, AMPLE);
+    expect(page.records).toHaveLength(10);
+    expect(page.cursor).toBeNull();
+  });
+
+  test("is nothing in an empty store", () => {
+    const database = storeOf([], { partRows: 5, upkeep: 3, batch: 10 });
+    expect(searchRecords(database, { filter: filterOf([]), limit: 10, cursor: null }, AMPLE)).toEqual({
+      records: [],
+      cursor: null,
+    });
+  });
+});
+
+test.each(["", "x", "-1", "0", "1e3", "99999999999999999", "9007199254740993", "1; DROP TABLE parts"])(
+  "%j is no cursor",
+  (cursor) => {
+    const database = storeOf([], { partRows: 5, upkeep: 0, batch: 1 });
+    expect(() => searchRecords(database, { filter: filterOf([]), limit: 1, cursor }, AMPLE)).toThrow(CursorError);
+  },
+);
+
+test("a record is found by its id, and another id finds nothing", () => {
+  const made = Array.from({ length: 20 }, (_, index) => record({ id: firstIdAt(SOME_WALL_MS + index) + 3 }));
+  const database = storeOf(made, { partRows: 5, upkeep: 4, batch: 5 });
+  for (const one of made) expect(getRecord(database, one.id)).toEqual(one);
+  expect(getRecord(database, firstIdAt(SOME_WALL_MS))).toBeNull();
+  expect(getRecord(database, 0)).toBeNull();
+});
