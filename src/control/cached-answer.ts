@@ -4,7 +4,7 @@ import { nameText } from "../dns/name.ts";
 import { clientSubnetText } from "../dns/options.ts";
 import { rcodeName, typeName } from "../dns/types.ts";
 import type { CachedAnswer } from "../log/explained.ts";
-import { answerTexts } from "./answer-text.ts";
+import { sentOf } from "./record-of-sent.ts";
 
 /** An answer that the cache holds, as people see it. How long it is fresh depends on the limits of whoever asks. */
 export function cachedAnswer(
@@ -21,7 +21,7 @@ export function cachedAnswer(
     subnet: parts.clientSubnet === null ? null : clientSubnetText(parts.clientSubnet),
     outcome,
     rcode: rcodeName(held.answer.rcode),
-    answers: answerTexts(held.answer.wire),
+    answers: sentOf(held.answer.wire).answers,
     ageSeconds: ageSeconds(held, nowMs),
     remainingSeconds: remainingSeconds(held, { limits, nowMs }),
     hits: held.hits,

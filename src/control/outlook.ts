@@ -6,7 +6,7 @@ import { preferenceFor } from "../resolve/families.ts";
 import type { Asker, Compare, Decision, Forward } from "../rules/decision.ts";
 import { typeFilter } from "../rules/type-filter.ts";
 import { unreachable } from "../unreachable.ts";
-import { localAnswerText } from "./answer-text.ts";
+import { localAnswerText } from "./local-answer-text.ts";
 
 /** What the configuration alone says of a question: what is not known without a cache, verdicts and upstreams is left open. */
 export type Outlook = Omit<ExplainedDecision, "settings">;

@@ -24,7 +24,7 @@ function splitSite(more = "") {
   const world = file("world.txt", ["far.example"]);
   const ads = file("ads.txt", ["ads.example"]);
   const yaml = `lists: { cn: { domains: ["${cn}"] }, world: { domains: ["${world}"] }, ads: { domains: ["${ads}"] } }
-hosts: { records: { nas.lan: 10.0.0.5, "*.apps.lan": 10.0.0.6, www.lan: { cname: www.near.example }, loop.lan: { cname: pool.lan }, pool.lan: { cname: loop.lan } } }
+hosts: { records: { nas.lan: 10.0.0.5, "*.apps.lan": 10.0.0.6, shop.lan: { address: 10.0.0.7, https: { alpn: [h2], port: 8443 } }, www.lan: { cname: www.near.example }, loop.lan: { cname: pool.lan }, pool.lan: { cname: loop.lan } } }
 rules:
   - { name: quiet, clients: [tv], ipv6: nodata, log: false }
   - { name: ads, domains: "list:ads", answer: nodata }
@@ -77,6 +77,7 @@ describe("an explanation", () => {
       "The hosts table has *.apps.lan, line 2 of hosts.records: it is answered here with 10.0.0.6.",
     );
     expect(explained(site, "5.0.0.10.in-addr.arpa", { type: "PTR" }).decision.answer).toBe("PTR nas.lan");
+    expect(explained(site, "shop.lan", { type: "HTTPS" }).decision.answer).toBe("HTTPS 1 . alpn=h2 port=8443");
     expect(explained(site, "printer.local").decision).toMatchObject({ answer: "nxdomain", action: "none" });
     expect(explained(site, "printer.local").summary).toContain("a special name that nothing lets out");
     expect(explained(site, "other.example", { type: "ANY" }).decision).toMatchObject({
