@@ -1,0 +1,149 @@
+import { Type } from "typebox";
+import type { AttemptRecord, QueryRecord } from "../../log/record.ts";
+import type { Page } from "../../log/search.ts";
+import type { TraceMatch, TraceStep } from "../../log/trace.ts";
+import { named, oneOf, orNull } from "./named.ts";
+
+const CLOSED = { additionalProperties: false };
+
+export const traceMatch = named<TraceMatch>("TraceMatch").as(
+  Type.Object(
+    {
+      list: orNull(Type.String({ description: "The list; null: the pattern is written in the rule itself." })),
+      source: Type.String({
+        description: "The file or address that the pattern was read from.",
+        examples: ["rules/cn-domains.txt"],
+      }),
+      line: Type.Integer({ minimum: 0, description: "The line of that source, from 1." }),
+      pattern: Type.String({ examples: ["taobao.com"] }),
+    },
+    { ...CLOSED, description: "Where the pattern stands that a question matched." },
+  ),
+);
+
+export const traceStep = named<TraceStep>("TraceStep").as(
+  Type.Union(
+    [
+      Type.Object(
+        {
+          kind: Type.Literal("hosts"),
+          pattern: Type.String({ examples: ["*.apps.lan"] }),
+          source: Type.String(),
+          line: Type.Integer({ minimum: 0 }),
+        },
+        { ...CLOSED, description: "The static table decided." },
+      ),
+      Type.Object(
+        { kind: Type.Literal("special"), zone: Type.String({ examples: ["home.arpa"] }) },
+        { ...CLOSED, description: "The name lies in a special zone: only a pattern within that zone lets it out." },
+      ),
+      Type.Object(
+        {
+          kind: Type.Literal("rule"),
+          rule: Type.String({ examples: ["split"] }),
+          outcome: oneOf(["decides", "modifies", "closed", "types", "clients", "domains", "excepted", "longest"], {
+            description:
+              "`decides`, `modifies`; `closed`: it would decide, but by no pattern within the special zone. All others name the condition that did not hold.",
+          }),
+          match: orNull(traceMatch.ref),
+        },
+        { ...CLOSED, description: "A rule that was tried." },
+      ),
+      Type.Object(
+        {
+          kind: Type.Literal("kept"),
+          because: Type.Union([oneOf(["hosts", "special"]), Type.Object({ rule: Type.String() }, CLOSED)]),
+        },
+        { ...CLOSED, description: "NXDOMAIN was not given, because of the static table, a special name, or this rule." },
+      ),
+      Type.Object(
+        { kind: Type.Literal("first-group"), group: Type.String() },
+        { ...CLOSED, description: "No rule decided: the first group of upstreams was asked." },
+      ),
+    ],
+    { description: "One thing that was looked at on the way to a decision." },
+  ),
+);
+
+export const attemptRecord = named<AttemptRecord>("Attempt").as(
+  Type.Object(
+    {
+      group: orNull(Type.String({ examples: ["overseas"] })),
+      server: Type.String({ examples: ["https://1.1.1.1/dns-query"] }),
+      transport: oneOf(["udp", "tcp", "tls", "https"]),
+      ms: Type.Number({ description: "How long it took, in milliseconds." }),
+      rcode: orNull(Type.String({ description: "Of its answer; null: none came." })),
+      failure: orNull(Type.String({ description: "Why no answer came; null: one came." })),
+    },
+    { ...CLOSED, description: "One server that was asked on behalf of a query." },
+  ),
+);
+
+export const queryRecord = named<QueryRecord>("QueryRecord").as(
+  Type.Object(
+    {
+      id: Type.Integer({
+        minimum: 0,
+        description: "Unique and rising. Also the id of the event on the live stream.",
+        examples: [1_827_318_191_618_048],
+      }),
+      time: Type.String({ format: "date-time", description: "When the query came.", examples: ["2026-11-21T21:03:11.482Z"] }),
+      client: Type.String({
+        description: "Its address, as much of it as `log.queries.clients` lets be kept.",
+        examples: ["10.0.7.12"],
+      }),
+      clientId: orNull(Type.String({ description: "The id in the DoH path; null: none.", examples: ["tv"] })),
+      transport: oneOf(["udp", "tcp", "dot", "doh"]),
+      http: orNull(oneOf(["1.0", "1.1", "2"])),
+      method: orNull(oneOf(["GET", "POST"])),
+      name: Type.String({
+        description: "Lower case, without the final dot; `.` for the root; empty: the message had no readable question.",
+        examples: ["www.example.com"],
+      }),
+      type: Type.String({ examples: ["HTTPS"] }),
+      rcode: orNull(Type.String({ description: "Of the reply; null: none was sent.", examples: ["NOERROR"] })),
+      answers: Type.Array(Type.String(), {
+        description: "The answer section as it was sent, each record as `TTL TYPE data`.",
+        examples: [["60 A 192.0.2.7"]],
+      }),
+      source: oneOf(["hosts", "special", "rule", "cache", "stale", "upstream", "failure", "refused"], {
+        description: "Where the answer came from.",
+      }),
+      action: Type.String({
+        description: "What was done: `none`, `block`, `type65:nodata`, `nxdomain:guarded`, `compare:unproven`, `loop`, …",
+        examples: ["type65:nodata"],
+      }),
+      rule: orNull(Type.String({ description: "The rule that decided; null: none did." })),
+      list: orNull(Type.String({ description: "The list by which that rule matched." })),
+      line: orNull(Type.Integer({ minimum: 0, description: "The line of that list, from 1." })),
+      route: orNull(Type.String({ description: "The group that the answer belongs to; null: it was made here." })),
+      upstream: orNull(Type.String({ description: "The server whose answer was given; null: none was asked." })),
+      attempts: Type.Array(attemptRecord.ref, { description: "Every server that was asked, in order." }),
+      negativeTtl: orNull(Type.Integer({ minimum: 0, description: "For how many seconds this negative answer may be held." })),
+      durationUs: Type.Number({ minimum: 0, description: "From the message read to the reply made, in microseconds." }),
+      size: Type.Integer({ minimum: 0, description: "Of the reply, in octets; 0: nothing was sent." }),
+      ede: Type.Array(Type.String(), {
+        description: "Extended DNS errors as sent (RFC 8914).",
+        examples: [["15 blocked: rule ads"]],
+      }),
+      edits: Type.Array(Type.String(), { description: "What was changed in the answer on its way." }),
+      trace: Type.Array(traceStep.ref, { description: "Everything that was looked at on the way to the decision." }),
+      version: Type.String({
+        description: "The version of configuration, hosts and lists it was decided under; see `listVersions`.",
+      }),
+    },
+    { ...CLOSED, description: "One query, however it ended." },
+  ),
+);
+
+export const queryPage = named<Page>("QueryPage").as(
+  Type.Object(
+    {
+      records: Type.Array(queryRecord.ref, { description: "Newest first." }),
+      cursor: orNull(
+        Type.String({ description: "Give it as `cursor` for the next page, with the same filters; null: there are no more." }),
+      ),
+    },
+    CLOSED,
+  ),
+);
