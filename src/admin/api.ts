@@ -1,0 +1,132 @@
+import type { Readable } from "node:stream";
+import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
+import type {
+  FastifyBaseLogger,
+  FastifyInstance,
+  RawReplyDefaultExpression,
+  RawRequestDefaultExpression,
+  RawServerDefault,
+} from "fastify";
+import { type TSchema, Type } from "typebox";
+import type { Clock } from "../clock.ts";
+import type { Control } from "./control.ts";
+import type { AdminLimits } from "./limits.ts";
+import type { ProblemDetails } from "./problem.ts";
+import { named, orNull } from "./schemas/named.ts";
+import type { StreamSlots } from "./stream-slots.ts";
+
+/** The server as routes are added to it: what a schema says of a request is the type that its handler gets. */
+export type Api = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;
+
+/** What the routes work with. */
+export interface ApiParts {
+  /** Asked at every request: what serves may have been replaced. */
+  readonly control: () => Control;
+  readonly clock: Clock;
+  readonly limits: AdminLimits;
+  /** Readers of the live stream, and of exports. */
+  readonly readers: StreamSlots;
+  readonly exports: StreamSlots;
+  /** Tells the operator of a fault of ours. */
+  readonly report: (error: unknown) => void;
+}
+
+/** After how long a response that is a stream is ended: a reader of the live stream connects again, and no export takes so long. */
+export const STREAM_MS = 24 * 60 * 60 * 1000;
+
+/** What one route does, for the document and for checking; `operationId` is what generated clients call it. */
+interface Operation {
+  readonly operationId: string;
+  readonly summary: string;
+  readonly description?: string;
+  readonly tags: readonly string[];
+  readonly params?: TSchema;
+  readonly querystring?: TSchema;
+  readonly headers?: TSchema;
+  readonly body?: TSchema;
+  readonly response: Readonly<Record<number, unknown>>;
+  /** Statuses of problem details, besides those that every operation may give. */
+  readonly problems?: readonly number[];
+  /** Whether it is for everybody, without a token. */
+  readonly open?: boolean;
+}
+
+/** Completes the description of a route: what every operation refuses, and that it takes no parameters but those it names. */
+export function operation<const S extends Operation>(described: S) {
+  const { problems = [], open = false, querystring = NOTHING, response, ...rest } = described;
+  const statuses = [...COMMON, ...(open ? [] : [401, 403]), ...(rest.body === undefined ? [] : [413, 415]), ...problems];
+  const refusals = statuses.map((status) => [status, problemContent(status)] as const);
+  // The parts that types are inferred from keep theirs; what is added to them is nothing that a handler gives or gets.
+  const completed = {
+    ...rest,
+    querystring,
+    response: { ...Object.fromEntries(refusals), ...response },
+    ...(open ? { security: [] } : {}),
+  };
+  return completed as unknown as Omit<S, "problems" | "open" | "tags"> & { readonly tags: string[] };
+}
+
+/** A response with a body of JSON. */
+export function json<S extends TSchema>(description: string, schema: S) {
+  return { description, content: { "application/json": { schema } } };
+}
+
+/** A response of text that is not JSON, sent whole or as a stream. */
+export function text<const M extends string>(description: string, mediaType: M, example?: string) {
+  const schema = Type.Unsafe<string | Readable>(Type.String(example === undefined ? {} : { examples: [example] }));
+  return { description, content: { [mediaType]: { schema } } };
+}
+
+export const problemDetails = named<ProblemDetails>("Problem").as(
+  Type.Object(
+    {
+      type: Type.Literal("about:blank"),
+      title: Type.String({ description: "The phrase of the status." }),
+      status: Type.Integer({ minimum: 400, maximum: 599 }),
+      detail: Type.String({ description: "What went wrong, for people.", examples: ["limit: must be <= 1000"] }),
+      problems: Type.Array(
+        Type.Object(
+          {
+            parameter: orNull(Type.String({ description: "The parameter, header, or path within the body, that it concerns." })),
+            reason: Type.String(),
+          },
+          { additionalProperties: false },
+        ),
+        { description: "Each single fault; empty where `detail` says it all." },
+      ),
+    },
+    { additionalProperties: false, description: "Problem details (RFC 9457)." },
+  ),
+);
+
+const NOTHING = Type.Object({}, { additionalProperties: false });
+
+/** Statuses that every operation may refuse with. */
+const COMMON = [400, 414, 421, 429, 500, 503, 504] as const;
+
+const REFUSALS: Readonly<Record<number, string>> = {
+  400: "Something in the request is wrong: `problems` names each parameter and what is wrong with it.",
+  401: "A token is wanted, and none or a wrong one was sent.",
+  403: "A page of another origin asked, by way of somebody's browser.",
+  404: "There is no such thing.",
+  409: "It was refused, and everything is as before: `problems` says why.",
+  413: "The body is too large.",
+  414: "The URL is too long.",
+  415: "The body, or the lack of one, does not go by the name of JSON: send `Content-Type: application/json`.",
+  421: "The Host header names somebody else.",
+  429: "This client asks too much: try again after `Retry-After` seconds.",
+  500: "A fault in Fenliu itself, which is in its log.",
+  502: "Another server that was needed failed.",
+  503: "It cannot be had at the moment: try again later.",
+  504: "It took too long.",
+};
+
+function problemContent(status: number) {
+  return { description: REFUSALS[status], content: { "application/problem+json": { schema: problemDetails.ref } } };
+}

@@ -1,0 +1,133 @@
+import swagger from "@fastify/swagger";
+import fastify from "fastify";
+import type { Endpoint } from "../listen/options.ts";
+import type { Api, ApiParts } from "./api.ts";
+import { admit, type Guards } from "./guards/admission.ts";
+import { ClientRates } from "./guards/client-rates.ts";
+import { ownNames } from "./guards/own-names.ts";
+import { tokenChecker } from "./guards/token.ts";
+import type { AdminLimits } from "./limits.ts";
+import { documentOptions, NAMED_SCHEMAS } from "./openapi.ts";
+import type { AdminOptions } from "./options.ts";
+import { PathMethods } from "./path-methods.ts";
+import { HttpProblem, problemOf } from "./problem.ts";
+import { refuse, refuseOctets, SECURITY_HEADERS } from "./refusals.ts";
+import { clientSetupRoutes } from "./routes/client-setup.ts";
+import { configurationRoutes } from "./routes/configuration.ts";
+import { decisionRoutes } from "./routes/decisions.ts";
+import { DOCS, docsRoutes } from "./routes/docs.ts";
+import { healthRoutes } from "./routes/health.ts";
+import { queryRoutes } from "./routes/queries.ts";
+import { stateRoutes } from "./routes/state.ts";
+import { streamRoutes } from "./routes/stream.ts";
+import { validatorOf } from "./validation.ts";
+
+export interface ApiSetup {
+  readonly options: AdminOptions;
+  readonly version: string;
+  readonly endpoint: Endpoint;
+}
+
+/** The whole API, ready to listen. Its routes are entered into `methods`. */
+export async function createApi(parts: ApiParts, setup: ApiSetup, methods = new PathMethods()): Promise<Api> {
+  const { limits, report } = parts;
+  const api: Api = fastify({
+    ...serverOptions(limits),
+    frameworkErrors: (error, _, reply) =>
+      void refuse(reply.headers(SECURITY_HEADERS), problemOf(error) ?? new HttpProblem(400, "the URL is malformed")),
+  });
+  api.addHook("onRoute", (route) => methods.add(route));
+  api.setValidatorCompiler(validatorOf);
+  // What handlers give is sent as it is: a serializer that leaves out what no schema names would hide that one is wrong.
+  api.setSerializerCompiler(() => JSON.stringify);
+  readJsonBodies(api);
+  const guards = guardsOf(api, parts, setup);
+  api.addHook("onRequest", async (request, reply) => {
+    reply.headers(SECURITY_HEADERS);
+    admit(request, guards);
+  });
+  api.setErrorHandler((error, _, reply) => {
+    const problem = problemOf(error);
+    if (problem === null) report(error);
+    return refuse(reply, problem ?? new HttpProblem(500, "this is a fault in Fenliu itself; its log says more"));
+  });
+  api.setNotFoundHandler(({ method, url }, reply) => refuse(reply, methods.missing(method, url)));
+  for (const { name, schema } of NAMED_SCHEMAS) api.addSchema({ ...schema, $id: name });
+  await api.register(swagger, documentOptions(setup.version, setup.options.token !== null));
+  await addRoutes(api, parts);
+  await api.ready();
+  api.server.maxConnections = limits.connections;
+  return api;
+}
+
+async function addRoutes(api: Api, parts: ApiParts): Promise<void> {
+  healthRoutes(api, parts);
+  await docsRoutes(api);
+  await api.register(
+    async (versioned: Api) => {
+      for (const add of [queryRoutes, streamRoutes, decisionRoutes, stateRoutes, configurationRoutes, clientSetupRoutes])
+        add(versioned, parts);
+    },
+    { prefix: "/api/v1" },
+  );
+}
+
+function serverOptions(limits: AdminLimits) {
+  return {
+    bodyLimit: limits.bodyBytes,
+    requestTimeout: limits.requestMs,
+    handlerTimeout: limits.responseMs,
+    connectionTimeout: limits.idleMs,
+    keepAliveTimeout: limits.idleMs,
+    // What is under way when the server closes is answered as ever.
+    return503OnClosing: false,
+    // Longer parameters are for the schemas to refuse.
+    routerOptions: { maxParamLength: limits.urlLength },
+    http: {
+      headersTimeout: limits.headersMs,
+      connectionsCheckingInterval: limits.headersMs / 2,
+      maxHeaderSize: limits.headerBytes,
+      // Refused by the guards, in our words.
+      requireHostHeader: false,
+    },
+    clientErrorHandler: refuseOctets,
+  };
+}
+
+function guardsOf(api: Api, { clock, limits }: ApiParts, { options, endpoint }: ApiSetup): Guards {
+  let isOurs: Guards["isOurs"] | null = null;
+  return {
+    rates: new ClientRates(limits.requestsPerSecond, limits.requestBurst, clock.now),
+    isOurs(host) {
+      // The port is known from when we listen.
+      isOurs ??= ownNames({ address: endpoint.address, port: portOf(api) }, options.hosts);
+      return isOurs(host);
+    },
+    isAuthorized: options.token === null ? null : tokenChecker(options.token),
+    isOpen: (route) => route !== undefined && (OPEN_ROUTES.has(route) || route === DOCS || route.startsWith(`${DOCS}/`)),
+    limits,
+  };
+}
+
+/** For supervisors, and for browsers, which cannot send a token when they open a page. Nothing in them is secret. */
+const OPEN_ROUTES: ReadonlySet<string> = new Set(["/healthz", "/readyz", "/openapi.json"]);
+
+function portOf({ server }: Api): number {
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("a request came where nobody listens");
+  return address.port;
+}
+
+/** JSON is the one type of body. None at all is well where none is wanted. */
+function readJsonBodies(api: Api): void {
+  const parse = api.getDefaultJsonParser("error", "error");
+  api.removeAllContentTypeParsers();
+  api.addContentTypeParser("application/json", { parseAs: "string" }, (request, body: string, done) => {
+    if (body.length === 0) done(null, undefined);
+    else void parse(request, body, done);
+  });
+  api.addHook("preValidation", async ({ body, routeOptions: { schema } }) => {
+    const isEmpty = body === undefined || (typeof body === "object" && body !== null && Object.keys(body).length === 0);
+    if (schema?.body === undefined && !isEmpty) throw new HttpProblem(400, "no body is wanted here");
+  });
+}

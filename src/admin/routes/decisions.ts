@@ -1,0 +1,131 @@
+import { Type } from "typebox";
+import { type Api, type ApiParts, json, operation } from "../api.ts";
+import { explained } from "../schemas/explained.ts";
+import { statistics, statisticsOf } from "../schemas/statistics.ts";
+import { whatIf } from "../schemas/what-if.ts";
+import { moment, PERIOD, periodOf } from "./parameters.ts";
+
+const CLOSED = { additionalProperties: false };
+const NAME = Type.String({ minLength: 1, maxLength: 1100, examples: ["www.example.com"] });
+
+const explain = operation({
+  operationId: "explain",
+  summary: "What becomes of a question, and why",
+  description:
+    "Every rule that is tried with the condition that did not hold, the list and line that matched, the route, the state of the cache. Nobody is asked, but with `resolve=true`.",
+  tags: ["decisions"],
+  querystring: Type.Object(
+    {
+      name: NAME,
+      type: Type.Optional(
+        Type.String({
+          minLength: 1,
+          maxLength: 32,
+          description: "Mnemonic or number, such as `HTTPS`; A where nothing is said.",
+        }),
+      ),
+      client: Type.Optional(
+        Type.String({
+          maxLength: 64,
+          description: "The address that asks, such as `10.0.7.12`; 127.0.0.1 where nothing is said.",
+        }),
+      ),
+      clientId: Type.Optional(Type.String({ pattern: "^[a-z0-9-]{1,63}$", description: "The id in the DoH path." })),
+      resolve: Type.Optional(Type.Boolean({ description: "Whether the question is really asked, as that client would." })),
+      version: Type.Optional(
+        Type.String({
+          maxLength: 100,
+          description: "A version of the past, as a record or `listVersions` has it; it cannot be resolved.",
+        }),
+      ),
+    },
+    CLOSED,
+  ),
+  response: { 200: json("What becomes of it.", explained.ref) },
+  problems: [404],
+});
+
+const whatIfDraft = operation({
+  operationId: "whatIf",
+  summary: "What a draft of the configuration would change",
+  description:
+    "Decides the logged queries of a period again, under the draft, and tells those that would go otherwise. Nothing is changed, nobody is asked.",
+  tags: ["decisions"],
+  body: Type.Object(
+    {
+      config: Type.String({
+        maxLength: 1_000_000,
+        description: "The draft: a whole fenliu.yaml.",
+        examples: ["rules:\n  - { name: ads, domains: ads.example, answer: nodata }\n"],
+      }),
+      from: moment("From when on; the last day where nothing is said."),
+      to: moment("Until before when."),
+      examples: Type.Optional(
+        Type.Integer({
+          minimum: 1,
+          maximum: 100,
+          description: "Names shown for each change; 10 where nothing is said.",
+        }),
+      ),
+    },
+    CLOSED,
+  ),
+  response: { 200: json("The changes.", whatIf.ref) },
+  problems: [409],
+});
+
+const getStatistics = operation({
+  operationId: "getStatistics",
+  summary: "Counts, top lists, latencies and a time series",
+  description: "Of whole minutes, the last day where nothing is said.",
+  tags: ["decisions"],
+  querystring: Type.Object(
+    {
+      ...PERIOD,
+      step: Type.Optional(
+        Type.String({
+          pattern: "^[1-9][0-9]{0,8}(ms|s|m|h|d)?$",
+          description:
+            "The length of one sample: `5m`, or a number of seconds. At least a minute, and longer where there would be more than 2,000.",
+        }),
+      ),
+      top: Type.Optional(
+        Type.Integer({
+          minimum: 1,
+          maximum: 100,
+          description: "Entries of each top list; 10 where nothing is said.",
+        }),
+      ),
+    },
+    CLOSED,
+  ),
+  response: { 200: json("The statistics.", statistics.ref) },
+});
+
+export function decisionRoutes(api: Api, { control, clock }: ApiParts): void {
+  api.get("/explain", { schema: explain }, ({ query }) => {
+    const { name, type = "A", client = null, clientId = null, resolve = false, version = null } = query;
+    return control().explain({ name, type, client, clientId, resolve, version });
+  });
+
+  api.post("/whatif", { schema: whatIfDraft }, ({ body: { config, examples = 10, ...period } }) =>
+    control().whatIf({ config, ...periodOf(period, clock.wallMs()), examples }),
+  );
+
+  api.get("/stats", { schema: getStatistics }, async ({ query: { step, top = 10, ...period } }) => {
+    const { fromMs, toMs } = periodOf(period, clock.wallMs());
+    const stepMs = Math.max(60_000, step === undefined ? (toMs - fromMs) / DEFAULT_SAMPLES : durationMs(step));
+    const { queries } = control();
+    return statisticsOf(await queries.summary({ fromMs, toMs, stepMs, top }), queries.status());
+  });
+}
+
+const DEFAULT_SAMPLES = 100;
+
+const MS_PER_UNIT: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** Of what the pattern of `step` admits. */
+function durationMs(text: string): number {
+  const unit = text.replace(/^[0-9]+/, "");
+  return Number.parseInt(text, 10) * (MS_PER_UNIT[unit] ?? 1000);
+}

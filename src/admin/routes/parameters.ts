@@ -1,0 +1,74 @@
+import { type Static, Type } from "typebox";
+import { parseFilter } from "../../log/filter.ts";
+import type { QueryFilter } from "../../log/search.ts";
+import { invalid } from "../problem.ts";
+
+const NEGATION = "`!` before a value means none of those; given several times, any of the values.";
+
+// Examples stand in the descriptions: the page of the documentation would fill them in, all at once.
+function filter(description: string, example: string) {
+  return Type.Optional(
+    Type.Array(Type.String({ maxLength: 1000 }), {
+      description: `${description} For example \`${example}\`. ${NEGATION}`,
+      maxItems: 100,
+    }),
+  );
+}
+
+/** What records must be like; all of it must hold. */
+export const CONDITIONS = {
+  name: filter(
+    "The name asked for: `example.com` means it and everything below, `full:example.com` it alone, `*` any characters, and `/regexp/` a regular expression.",
+    "example.com",
+  ),
+  client: filter("Who asked: an address, a prefix such as `10.0.7.0/24`, or a client id.", "10.0.7.12"),
+  type: filter("Mnemonic or number.", "HTTPS"),
+  rcode: filter("Response code, as a mnemonic.", "NXDOMAIN"),
+  rule: filter("The rule that decided.", "split"),
+  upstream: filter("The server whose answer was given; `*` stands for any characters.", "https://1.1.1.1*"),
+  source: filter("Where the answer came from: hosts, special, rule, cache, stale, upstream, failure, refused.", "upstream"),
+  action: filter("What was done; `*` stands for any characters.", "type65:*"),
+  answer: filter("An address, or a record as text, among the answers; `*` stands for any characters.", "192.0.2.7"),
+  minMs: filter("It took at least so many milliseconds.", "100"),
+};
+
+const MOMENT = "ISO 8601, milliseconds since 1970, or how long ago: `90s`, `1h`, `7d`.";
+
+export function moment(description: string) {
+  return Type.Optional(Type.String({ description: `${description} ${MOMENT}`, maxLength: 40 }));
+}
+
+export const PERIOD = {
+  from: moment("From when on."),
+  to: moment("Until before when."),
+};
+
+const CONDITIONS_AND_PERIOD = Type.Object({ ...CONDITIONS, ...PERIOD });
+
+/** @throws HttpProblem naming each parameter that cannot be read. */
+export function filterOf(parameters: Static<typeof CONDITIONS_AND_PERIOD>, nowMs: number): QueryFilter {
+  const pairs = Object.entries(parameters).flatMap(([name, values]) => [values].flat().map((value) => [name, value] as const));
+  const parsed = parseFilter(pairs, nowMs);
+  if (parsed.kind === "bad") throw invalid(parsed.problems);
+  return parsed.filter;
+}
+
+interface Period {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** The last day where nothing is said. @throws HttpProblem */
+export function periodOf({ from = "1d", to }: { readonly from?: string; readonly to?: string }, nowMs: number): Period {
+  const { fromMs, toMs } = filterOf({ from, ...(to === undefined ? {} : { to }) }, nowMs);
+  const period = { fromMs: fromMs ?? 0, toMs: toMs ?? nowMs };
+  if (period.fromMs >= period.toMs)
+    throw invalid([{ parameter: "from", reason: "lies at or after the end, so nothing is between them" }]);
+  return period;
+}
+
+/** Parameters of a search, which are no conditions. */
+export const PAGING = {
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, description: "Records on a page; 100 where nothing is said." })),
+  cursor: Type.Optional(Type.String({ maxLength: 200, description: "`cursor` of the page before." })),
+};

@@ -1,0 +1,109 @@
+import { Readable } from "node:stream";
+import { Type } from "typebox";
+import { csvOf, ndjsonOf } from "../../log/export.ts";
+import { type Api, type ApiParts, json, operation, STREAM_MS, text } from "../api.ts";
+import { clientOf } from "../guards/admission.ts";
+import { HttpProblem } from "../problem.ts";
+import { oneOf } from "../schemas/named.ts";
+import { queryPage, queryRecord } from "../schemas/record.ts";
+import { CONDITIONS, filterOf, PAGING, PERIOD } from "./parameters.ts";
+
+const CLOSED = { additionalProperties: false };
+const TAGS = ["queries"] as const;
+
+const searchQueries = operation({
+  operationId: "searchQueries",
+  summary: "Search the query log, newest first",
+  description:
+    "All filters must hold. Pages stay right while records are added: ask with the same filters and the `cursor` of the page before.",
+  tags: TAGS,
+  querystring: Type.Object({ ...CONDITIONS, ...PERIOD, ...PAGING }, CLOSED),
+  response: { 200: json("A page of records.", queryPage.ref) },
+});
+
+const getQuery = operation({
+  operationId: "getQuery",
+  summary: "One query whole",
+  description: "Its trace, each attempt at an upstream, what was edited, and the answers.",
+  tags: TAGS,
+  params: Type.Object(
+    { id: Type.Integer({ minimum: 0, description: "`id` of the record.", examples: [1_827_318_191_618_048] }) },
+    CLOSED,
+  ),
+  response: { 200: json("The record.", queryRecord.ref) },
+  problems: [404],
+});
+
+const exportQueries = operation({
+  operationId: "exportQueries",
+  summary: "All records that fit, as a file",
+  description:
+    "Newest first, of any size, sent as fast as it is read. Where the log fails on the way, the connection ends without the end of the response.",
+  tags: TAGS,
+  querystring: Type.Object(
+    {
+      format: oneOf(["csv", "ndjson"], {
+        description: "`csv` as RFC 4180 has it, with a header; `ndjson`: one JSON object a line.",
+      }),
+      ...CONDITIONS,
+      ...PERIOD,
+    },
+    CLOSED,
+  ),
+  response: {
+    200: {
+      description: "The records.",
+      content: { ...text("", "text/csv").content, ...text("", "application/x-ndjson").content },
+    },
+  },
+});
+
+export function queryRoutes(api: Api, { control, clock, exports }: ApiParts): void {
+  api.get("/queries", { schema: searchQueries }, ({ query: { limit = 100, cursor = null, ...conditions } }) =>
+    control().queries.search({ filter: filterOf(conditions, clock.wallMs()), limit, cursor }),
+  );
+
+  api.get("/queries/:id", { schema: getQuery }, async ({ params: { id } }) => {
+    const record = await control().queries.get(id);
+    if (record === null) throw new HttpProblem(404, `there is no query ${id}`);
+    return record;
+  });
+
+  api.get("/queries/export", { schema: exportQueries, handlerTimeout: STREAM_MS }, async (request, reply) => {
+    const { format, ...conditions } = request.query;
+    const filter = filterOf(conditions, clock.wallMs());
+    const { mediaType, textOf } = FORMATS[format];
+    reply.type(mediaType).header("content-disposition", `attachment; filename="queries.${format}"`);
+    if (request.method === "HEAD") return reply.send(Readable.from([]));
+    const slot = exports.take(clientOf(request));
+    const stop = new AbortController();
+    try {
+      const records = Readable.from(textOf(await begun(control().queries.read(filter, stop.signal))), { objectMode: false });
+      records.once("close", () => stop.abort());
+      // An export that ended early must not look like a whole one.
+      slot.hold(records, () => records.destroy());
+      return reply.send(records);
+    } catch (error) {
+      slot.release();
+      throw error;
+    }
+  });
+}
+
+/** Waits for the first batch, so that what keeps it from coming can still be told by the status. */
+async function begun<T>(batches: AsyncIterable<T>): Promise<AsyncIterable<T>> {
+  const iterator = batches[Symbol.asyncIterator]();
+  const first = await iterator.next();
+  return (async function* () {
+    try {
+      for (let batch = first; batch.done !== true; batch = await iterator.next()) yield batch.value;
+    } finally {
+      await iterator.return?.();
+    }
+  })();
+}
+
+const FORMATS = {
+  csv: { mediaType: "text/csv; charset=utf-8", textOf: csvOf },
+  ndjson: { mediaType: "application/x-ndjson; charset=utf-8", textOf: ndjsonOf },
+} as const;

@@ -1,0 +1,166 @@
+import { Type } from "typebox";
+import { type Api, type ApiParts, json, operation } from "../api.ts";
+import { HttpProblem } from "../problem.ts";
+import { cachedAnswer } from "../schemas/explained.ts";
+import { listOf, oneOf } from "../schemas/named.ts";
+import { cacheView, hostView, listView, upstreamGroup } from "../schemas/views.ts";
+
+const CLOSED = { additionalProperties: false };
+const TEXT = Type.String({ minLength: 1, maxLength: 1100 });
+const NAME = Type.String({ minLength: 1, maxLength: 1100, examples: ["www.example.com"] });
+
+const listUpstreams = operation({
+  operationId: "listUpstreams",
+  summary: "The groups of upstreams: health, latency, failures",
+  tags: ["state"],
+  response: { 200: json("The groups, in the order of the file.", listOf(upstreamGroup)) },
+});
+
+const listLists = operation({
+  operationId: "listLists",
+  summary: "The lists: size, age, source, problems",
+  tags: ["state"],
+  response: { 200: json("The lists, in the order of the file.", listOf(listView)) },
+});
+
+const refreshList = operation({
+  operationId: "refreshList",
+  summary: "Download a list now",
+  description: "A download that fails or looks wrong changes nothing: the last good list serves on.",
+  tags: ["state"],
+  params: Type.Object({ name: Type.String({ minLength: 1, maxLength: 200, examples: ["cn"] }) }, CLOSED),
+  response: { 200: json("The list as it is now.", listView.ref) },
+  problems: [404, 409, 415, 502],
+});
+
+const inspectCache = operation({
+  operationId: "inspectCache",
+  summary: "What the cache holds of a name",
+  tags: ["cache"],
+  querystring: Type.Object({ name: Type.Optional(NAME) }, CLOSED),
+  response: {
+    200: json(
+      "The answers held for exactly this name, none where no name was given; and the cache as a whole.",
+      Type.Object({ answers: listOf(cachedAnswer), stats: cacheView.ref }, CLOSED),
+    ),
+  },
+});
+
+const flushCache = operation({
+  operationId: "flushCache",
+  summary: "Drop what the cache holds of a name",
+  description: "Effective on the next query.",
+  tags: ["cache"],
+  querystring: Type.Object(
+    { name: NAME, subtree: Type.Optional(Type.Boolean({ description: "Whether everything below the name goes too." })) },
+    CLOSED,
+  ),
+  response: { 200: json("How many answers went.", Type.Object({ flushed: Type.Integer({ minimum: 0 }) }, CLOSED)) },
+  problems: [415],
+});
+
+const HOST_NAME = Type.Object(
+  {
+    name: Type.String({
+      minLength: 1,
+      maxLength: 1100,
+      description: "A name, or `*.` and a name: everything below it.",
+      examples: ["nas.lan"],
+    }),
+  },
+  CLOSED,
+);
+
+const listHosts = operation({
+  operationId: "listHosts",
+  summary: "The static table",
+  tags: ["hosts"],
+  response: { 200: json("Its names.", listOf(hostView)) },
+});
+
+const getHost = operation({
+  operationId: "getHost",
+  summary: "One name of the static table",
+  tags: ["hosts"],
+  params: HOST_NAME,
+  response: { 200: json("The record.", hostView.ref) },
+  problems: [404],
+});
+
+const putHost = operation({
+  operationId: "putHost",
+  summary: "Put a name into the static table",
+  description:
+    "Takes effect on the next query, is kept in `data/hosts.yaml`, and wins over the configuration. What is given is all there is of the name.",
+  tags: ["hosts"],
+  params: HOST_NAME,
+  body: Type.Object(
+    {
+      address: Type.Optional(
+        Type.Union([TEXT, Type.Array(TEXT, { maxItems: 1000 })], {
+          description: "One address or several.",
+          examples: [["10.0.0.5", "fd00::5"]],
+        }),
+      ),
+      cname: Type.Optional(Type.String({ minLength: 1, maxLength: 1100, description: "Another name, instead of addresses." })),
+      others: Type.Optional(
+        oneOf(["nodata", "forward"], {
+          description: "What becomes of types that are not said; nodata where nothing is said.",
+        }),
+      ),
+      https: Type.Optional(
+        Type.Object(
+          {
+            alpn: Type.Optional(Type.Array(TEXT, { maxItems: 20 })),
+            port: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_535 })),
+          },
+          { ...CLOSED, description: "A record of type HTTPS." },
+        ),
+      ),
+    },
+    CLOSED,
+  ),
+  response: { 200: json("The record as it is now.", hostView.ref) },
+  problems: [409],
+});
+
+const deleteHost = operation({
+  operationId: "deleteHost",
+  summary: "Take a name out of the static table",
+  description: "Where the configuration has the name it is hidden, for good.",
+  tags: ["hosts"],
+  params: HOST_NAME,
+  response: { 204: Type.Unsafe<undefined>({ description: "It is gone.", type: "null" }) },
+  problems: [404, 409, 415],
+});
+
+export function stateRoutes(api: Api, { control }: ApiParts): void {
+  api.get("/upstreams", { schema: listUpstreams }, async () => control().upstreams());
+
+  api.get("/lists", { schema: listLists }, () => control().lists());
+  api.post("/lists/:name/refresh", { schema: refreshList }, ({ params: { name } }) => control().refreshList(name));
+
+  api.get("/cache", { schema: inspectCache }, async ({ query: { name } }) => ({
+    answers: name === undefined ? [] : control().cached(name),
+    stats: control().cacheStats(),
+  }));
+  api.delete("/cache", { schema: flushCache }, async ({ query: { name, subtree = false } }) => ({
+    flushed: control().flush(name, subtree),
+  }));
+
+  api.get("/hosts", { schema: listHosts }, async () => control().hosts());
+  api.get("/hosts/:name", { schema: getHost }, async ({ params: { name } }) => {
+    const host = control().host(name);
+    if (host === null) throw noHost(name);
+    return host;
+  });
+  api.put("/hosts/:name", { schema: putHost }, ({ params: { name }, body }) => control().putHost(name, body));
+  api.delete("/hosts/:name", { schema: deleteHost }, async ({ params: { name } }, reply) => {
+    if (!(await control().deleteHost(name))) throw noHost(name);
+    return reply.code(204).send(undefined);
+  });
+}
+
+function noHost(name: string): HttpProblem {
+  return new HttpProblem(404, `the static table has no ${JSON.stringify(name)}`);
+}

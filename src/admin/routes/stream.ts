@@ -1,0 +1,88 @@
+import { Readable } from "node:stream";
+import { type Static, Type } from "typebox";
+import type { QueryRecord } from "../../log/record.ts";
+import type { QueryFilter } from "../../log/search.ts";
+import { type Api, type ApiParts, operation, STREAM_MS, text } from "../api.ts";
+import { ControlError, type QuerySource } from "../control.ts";
+import { EventStream } from "../event-stream.ts";
+import { clientOf } from "../guards/admission.ts";
+import { CONDITIONS, filterOf } from "./parameters.ts";
+
+const HEADERS = Type.Object({
+  "last-event-id": Type.Optional(
+    Type.String({
+      pattern: "^[0-9]{1,16}$",
+      description:
+        "`id` of the last record that was read: what came after it is sent first, as far as the log has it and up to 1,000 records.",
+    }),
+  ),
+});
+
+const streamQueries = operation({
+  operationId: "streamQueries",
+  summary: "Records as they are made",
+  description: `Server-Sent Events. Each record is an event of the default type whose data is a QueryRecord in JSON and whose id is that of the record. \
+\`event: dropped\` with \`{"records": 12}\` says that so many were left out, because they were read too slowly; \`{"records": null}\`: nobody knows how many, \
+because they came while nobody was connected. A comment comes at least every 15 seconds.
+
+A browser's \`EventSource\` cannot send a token. Where one is set, read the stream with \`fetch\`, and send \`Last-Event-ID\` when connecting again.`,
+  tags: ["queries"],
+  querystring: Type.Object(CONDITIONS, { additionalProperties: false }),
+  headers: HEADERS,
+  response: {
+    200: text(
+      "Events, until somebody closes.",
+      "text/event-stream",
+      'id: 1827318191618048\ndata: {"name":"www.example.com"}\n\n',
+    ),
+  },
+});
+
+export function streamRoutes(api: Api, { control, clock, limits, readers, report }: ApiParts): void {
+  api.get("/queries/stream", { schema: streamQueries, handlerTimeout: STREAM_MS }, async (request, reply) => {
+    const filter = filterOf(request.query, clock.wallMs());
+    // Proxies such as nginx would wait for more before they hand anything on.
+    reply.type("text/event-stream").header("x-accel-buffering", "no");
+    if (request.method === "HEAD") return reply.send(Readable.from([]));
+    const slot = readers.take(clientOf(request));
+    const { queries } = control();
+    const stream = new EventStream({ clock, heartbeatMs: limits.heartbeatMs, maxWaiting: limits.streamRecords });
+    slot.hold(stream, () => stream.finish());
+    const unfollow = queries.follow(filter, (record) => stream.offer(record));
+    stream.once("close", unfollow);
+    const beginning = missedSince(request.headers, queries, filter, limits.resumedRecords).then(
+      ({ records, more }) => stream.begin(records, more),
+      (error: unknown) => {
+        // The log may be broken while records are still made.
+        stream.begin([], true);
+        if (!(error instanceof ControlError)) report(error);
+      },
+    );
+    void beginning;
+    return reply.send(stream);
+  });
+}
+
+interface Missed {
+  /** Oldest first. */
+  readonly records: readonly QueryRecord[];
+  readonly more: boolean;
+}
+
+/** Records have their id from when they were made, which is later than when their query came. */
+const LONGEST_QUERY_MS = 60_000;
+
+async function missedSince(
+  headers: Static<typeof HEADERS>,
+  queries: QuerySource,
+  filter: QueryFilter,
+  limit: number,
+): Promise<Missed> {
+  const written = headers["last-event-id"];
+  if (written === undefined) return { records: [], more: false };
+  const last = Number(written);
+  const fromMs = Math.max(0, Math.floor(last / 1024) - LONGEST_QUERY_MS);
+  const { records, cursor } = await queries.search({ filter: { ...filter, fromMs }, limit, cursor: null });
+  const missed = records.filter(({ id }) => id > last);
+  return { records: missed.toReversed(), more: cursor !== null && missed.length === records.length };
+}

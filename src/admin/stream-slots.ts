@@ -1,0 +1,68 @@
+import type { Readable } from "node:stream";
+import { HttpProblem } from "./problem.ts";
+
+export interface StreamLimits {
+  readonly atOnce: number;
+  readonly perClient: number;
+}
+
+/** A place among the responses that take long. */
+export interface Slot {
+  /** Ties it to a stream: when the stream closes, the place is free. `end` is how it is ended when the server closes. */
+  hold(stream: Readable, end: () => void): void;
+  /** For when there will be no stream. */
+  release(): void;
+}
+
+/** When somebody who was refused may try again. */
+const RETRY_SECONDS = 10;
+
+/** Responses that take long: a limited number at once, all of them ended when the server closes. */
+export class StreamSlots {
+  readonly #limits: StreamLimits;
+  readonly #clients = new Map<string, number>();
+  readonly #ends = new Set<() => void>();
+  #taken = 0;
+
+  constructor(limits: StreamLimits) {
+    this.#limits = limits;
+  }
+
+  /** @throws HttpProblem where there is no place, for this client or for anybody. */
+  take(client: string): Slot {
+    const { atOnce, perClient } = this.#limits;
+    const own = this.#clients.get(client) ?? 0;
+    // The connection goes with the refusal: thousands of refused readers must not hold thousands of sockets.
+    const headers = { "retry-after": String(RETRY_SECONDS), connection: "close" };
+    if (own >= perClient) throw new HttpProblem(429, `this client has ${own} of these open already`, { headers });
+    if (this.#taken >= atOnce) throw new HttpProblem(503, `there are ${this.#taken} of these open already`, { headers });
+    this.#taken++;
+    this.#clients.set(client, own + 1);
+    return this.#slot(client);
+  }
+
+  /** Ends every stream that is open. */
+  end(): void {
+    for (const end of this.#ends) end();
+  }
+
+  #slot(client: string): Slot {
+    let taken = true;
+    const release = () => {
+      if (!taken) return;
+      taken = false;
+      this.#taken--;
+      const own = (this.#clients.get(client) ?? 1) - 1;
+      if (own === 0) this.#clients.delete(client);
+      else this.#clients.set(client, own);
+    };
+    const hold = (stream: Readable, end: () => void) => {
+      this.#ends.add(end);
+      stream.once("close", () => {
+        this.#ends.delete(end);
+        release();
+      });
+    };
+    return { hold, release };
+  }
+}

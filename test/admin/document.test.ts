@@ -1,0 +1,157 @@
+import { describe, expect, test } from "vitest";
+import type { ApiParts } from "../../src/admin/api.ts";
+import { createApi } from "../../src/admin/create-api.ts";
+import { ADMIN_LIMITS } from "../../src/admin/limits.ts";
+import { PathMethods } from "../../src/admin/path-methods.ts";
+import { StreamSlots } from "../../src/admin/stream-slots.ts";
+import { fakeClock } from "../fake-clock.ts";
+import { record } from "../log/records.ts";
+import { openTestAdmin } from "./support/admin.ts";
+import { ApiDocument } from "./support/api-document.ts";
+import { MemoryControl } from "./support/memory-control.ts";
+
+/** A call of every operation, and what it gives. */
+const CALLS: Readonly<Record<string, readonly [path: string, status: number, json?: unknown]>> = {
+  healthz: ["/healthz", 200],
+  readyz: ["/readyz", 200],
+  metrics: ["/metrics", 200],
+  getDocument: ["/openapi.json", 200],
+  searchQueries: ["/api/v1/queries?type=A&type=AAAA&limit=5", 200],
+  getQuery: ["/api/v1/queries/5", 200],
+  exportQueries: ["/api/v1/queries/export?format=csv", 200],
+  explain: ["/api/v1/explain?name=www.example.com&type=HTTPS&client=10.0.7.12&resolve=true", 200],
+  whatIf: ["/api/v1/whatif", 200, { config: "rules: []\n", from: "1h", examples: 3 }],
+  getStatistics: ["/api/v1/stats?from=2d&to=1d&step=5m&top=3", 200],
+  listUpstreams: ["/api/v1/upstreams", 200],
+  listLists: ["/api/v1/lists", 200],
+  refreshList: ["/api/v1/lists/cn/refresh", 200],
+  inspectCache: ["/api/v1/cache?name=www.example.com", 200],
+  flushCache: ["/api/v1/cache?name=example.com&subtree=true", 200],
+  listHosts: ["/api/v1/hosts", 200],
+  getHost: ["/api/v1/hosts/nas.lan", 200],
+  putHost: ["/api/v1/hosts/*.apps.lan", 200, { address: ["10.0.0.6"], others: "forward", https: { alpn: ["h2"], port: 8443 } }],
+  deleteHost: ["/api/v1/hosts/nas.lan", 204],
+  getConfig: ["/api/v1/config", 200],
+  checkConfig: ["/api/v1/config/check", 200, { config: "rules: 5\n" }],
+  reload: ["/api/v1/reload", 200],
+  listVersions: ["/api/v1/versions", 200],
+  routerosScript: ["/api/v1/routeros.rsc?url=https://doh.example.com/dns-query", 200],
+  appleProfile: ["/api/v1/apple.mobileconfig", 200],
+};
+
+describe("the OpenAPI document", () => {
+  test("has every operation, and each answers as it says", async () => {
+    const admin = await openTestAdmin();
+    admin.control.queries.add(record({ id: 5 }));
+    const document = await admin.document();
+    const operations = document.operations().filter(({ operation }) => operation.operationId !== "streamQueries");
+    expect(operations.map(({ operation }) => operation.operationId).sort()).toEqual(Object.keys(CALLS).sort());
+    for (const { method, operation } of operations) {
+      const [path = "", status, json] = CALLS[operation.operationId] ?? [];
+      const response = await admin.call(method, path, json === undefined ? {} : { json });
+      expect({ path, status: response.status }).toEqual({ path, status });
+    }
+    expect(admin.faults).toEqual([]);
+  });
+
+  test("has every route that there is, but for the page that shows it", async () => {
+    const control = new MemoryControl();
+    const parts: ApiParts = {
+      control: () => control,
+      clock: fakeClock(),
+      limits: ADMIN_LIMITS,
+      readers: new StreamSlots({ atOnce: 1, perClient: 1 }),
+      exports: new StreamSlots({ atOnce: 1, perClient: 1 }),
+      report: () => {},
+    };
+    const methods = new PathMethods();
+    const setup = { options: { token: null, hosts: [] }, version: "1.2.3", endpoint: { address: "127.0.0.1", port: 0 } };
+    const api = await createApi(parts, setup, methods);
+    const document = new ApiDocument(api.swagger());
+    await api.close();
+    const documented = document.operations().map(({ method, path }) => `${method} ${path}`);
+    const visible = methods
+      .routes()
+      .filter((route) => !/^HEAD | \/docs/.test(route))
+      .map((route) => route.replace(/:(\w+)/g, "{$1}"));
+    expect(visible.sort()).toEqual(documented.sort());
+  });
+
+  test("is of OpenAPI 3.1, names each operation once, and explains it", async () => {
+    const admin = await openTestAdmin();
+    const { document } = await admin.document();
+    expect(document.openapi).toBe("3.1.0");
+    const operations = (await admin.document()).operations();
+    const names = operations.map(({ operation }) => operation.operationId);
+    expect(new Set(names).size).toBe(names.length);
+    for (const { path, operation } of operations) {
+      expect(operation.summary, path).toMatch(/^[A-Z].*[^.]$/);
+      for (const response of Object.values(operation.responses)) expect(response.description, path).toMatch(/\.$/);
+      for (const parameter of operation.parameters ?? []) expect(parameter.name, path).toMatch(/^[a-zA-Z-]+$/);
+    }
+  });
+
+  test("refers only to schemas that it has", async () => {
+    const admin = await openTestAdmin();
+    const { document } = await admin.document();
+    const referred = [...JSON.stringify(document).matchAll(/"\$ref":"([^"]*)"/g)].map(([, reference = ""]) => reference);
+    const known = Object.keys(document.components.schemas).map((name) => `#/components/schemas/${name}`);
+    expect(referred.filter((reference) => !known.includes(reference))).toEqual([]);
+    expect(known.filter((reference) => !referred.includes(reference))).toEqual([]);
+  });
+
+  test("says that a token is wanted where one is set, but not for what is open", async () => {
+    const secured = JSON.stringify((await (await openTestAdmin({ token: "correct-horse" })).document()).document);
+    expect(JSON.parse(secured)).toMatchObject({
+      security: [{ bearer: [] }],
+      paths: {
+        "/healthz": { get: { security: [] } },
+        "/readyz": { get: { security: [] } },
+        "/openapi.json": { get: { security: [] } },
+      },
+    });
+    expect(secured).not.toContain("correct-horse");
+    expect((await (await openTestAdmin()).document()).document).toMatchObject({ security: [] });
+  });
+});
+
+describe("the page of the documentation", () => {
+  test("asks nobody but us", async () => {
+    const admin = await openTestAdmin({ token: "correct-horse" });
+    const page = await fetch(`${admin.base}/docs`);
+    const html = await page.text();
+    const parts = [...html.matchAll(/(?:src|href)="([^"]*)"/g)].map(([, path = ""]) => path);
+    expect(parts.length).toBeGreaterThan(3);
+    for (const path of parts) {
+      expect(path).toMatch(/^\/docs\/static\//);
+      expect((await fetch(admin.base + path)).status).toBe(200);
+    }
+    const start = await (await fetch(`${admin.base}/docs/static/swagger-initializer.js`)).text();
+    expect(start).toContain("resolveUrl('./json')");
+    expect(start).toContain('"validatorUrl":null');
+    expect(await (await fetch(`${admin.base}/docs/json`)).json()).toEqual((await admin.document()).document);
+  });
+
+  test("has a policy under which its own scripts run and no others", async () => {
+    const admin = await openTestAdmin();
+    for (const path of ["/docs", "/docs/", "/docs/static/swagger-ui-bundle.js"]) {
+      const { status, headers } = await fetch(admin.base + path);
+      expect(status).toBe(200);
+      const policy = headers.get("content-security-policy") ?? "";
+      expect(policy).toContain("default-src 'none'; script-src 'self';");
+      expect(policy).toContain("connect-src 'self'");
+      expect(policy).not.toMatch(/https?:|unsafe-eval|upgrade-insecure-requests/);
+    }
+    expect(await (await fetch(`${admin.base}/docs`)).text()).not.toMatch(/<script>|<style|\son\w+=/);
+  });
+
+  test("serves nothing outside its folder", async () => {
+    const admin = await openTestAdmin();
+    for (const path of [
+      "/docs/static/..%2f..%2fpackage.json",
+      "/docs/static/%2e%2e/package.json",
+      "/docs/static/../package.json",
+    ])
+      expect((await fetch(admin.base + path)).status).toBeGreaterThanOrEqual(400);
+  });
+});

@@ -1,0 +1,385 @@
+import {
+  type ConfigView,
+  type Control,
+  ControlError,
+  type ExplainRequest,
+  type HostRecordInput,
+  type HostView,
+  type ListView,
+  type QuerySource,
+  type Readiness,
+  type UpstreamGroup,
+  type VersionView,
+  type WhatIf,
+  type WhatIfRequest,
+} from "../../../src/admin/control.ts";
+import type { CachedAnswer, Explained } from "../../../src/log/explained.ts";
+import type { QueryRecord } from "../../../src/log/record.ts";
+import { compileFilter } from "../../../src/log/search/compile.ts";
+import type { Page, PageRequest, QueryFilter } from "../../../src/log/search.ts";
+import type { Summary, SummaryRequest } from "../../../src/log/summary.ts";
+
+/** A log in memory: what is added is found, and told to those who follow. */
+export class MemoryLog implements QuerySource {
+  readonly records: QueryRecord[] = [];
+  readonly #followers = new Set<{
+    readonly fits: (record: QueryRecord) => boolean;
+    readonly told: (record: QueryRecord) => void;
+  }>();
+  /** What searching fails with; null = it does not. */
+  fault: Error | null = null;
+
+  add(...records: readonly QueryRecord[]): void {
+    for (const record of records) {
+      this.records.push(record);
+      for (const { fits, told } of this.#followers) if (fits(record)) told(record);
+    }
+  }
+
+  get followers(): number {
+    return this.#followers.size;
+  }
+
+  async search({ filter, limit, cursor }: PageRequest): Promise<Page> {
+    if (cursor !== null && !/^[0-9]+$/.test(cursor)) throw new ControlError("invalid", "the cursor is none of ours");
+    const found = this.#found(filter).filter(({ id }) => cursor === null || id < Number(cursor));
+    const records = found.slice(0, limit);
+    return { records, cursor: found.length > limit ? String(records.at(-1)?.id) : null };
+  }
+
+  async get(id: number): Promise<QueryRecord | null> {
+    if (this.fault !== null) throw this.fault;
+    return this.records.find((record) => record.id === id) ?? null;
+  }
+
+  async *read(filter: QueryFilter, signal: AbortSignal): AsyncIterable<readonly QueryRecord[]> {
+    const found = this.#found(filter);
+    for (let start = 0; start < found.length && !signal.aborted; start += 100) yield found.slice(start, start + 100);
+  }
+
+  follow(filter: QueryFilter, told: (record: QueryRecord) => void): () => void {
+    const follower = { fits: compileFilter(filter), told };
+    this.#followers.add(follower);
+    return () => this.#followers.delete(follower);
+  }
+
+  async summary({ fromMs, toMs, stepMs }: SummaryRequest): Promise<Summary> {
+    if (this.fault !== null) throw this.fault;
+    const total = this.records.length;
+    return {
+      fromMs,
+      toMs,
+      stepMs,
+      total,
+      bySource: { upstream: total },
+      byRcode: { NOERROR: total },
+      byType: {},
+      byAction: {},
+      byTransport: {},
+      topNames: [{ key: "www.example.com", count: total }],
+      topBlocked: [],
+      topClients: [],
+      topRules: [],
+      topUpstreams: [],
+      latencyUs: { p50: 900, p90: 2000.5, p99: 40_000 },
+      upstreamLatencyUs: null,
+      series: [{ atMs: fromMs, total, blocked: 0, cached: 0, failed: 0, p50Us: 900, p99Us: 40_000 }],
+    };
+  }
+
+  status() {
+    const fault = this.fault === null ? null : { reason: this.fault.message, sinceWallMs: 1_000 };
+    const rows = this.records.length;
+    return {
+      state: fault === null ? "well" : "failing",
+      fault,
+      stored: rows,
+      dropped: 0,
+      waiting: 0,
+      rows,
+      bytes: rows * 80,
+      oldestWallMs: null,
+    } as const;
+  }
+
+  /** Newest first. */
+  #found(filter: QueryFilter): readonly QueryRecord[] {
+    if (this.fault !== null) throw this.fault;
+    const { fromMs, toMs } = filter;
+    const inTime = ({ id }: QueryRecord) => (fromMs === null || id >= fromMs * 1024) && (toMs === null || id < toMs * 1024);
+    const fits = compileFilter(filter);
+    return this.records.filter((record) => inTime(record) && fits(record)).sort((one, other) => other.id - one.id);
+  }
+}
+
+const SINCE = "2026-11-21T20:00:00.000Z";
+
+/** A server in memory, with one of everything. */
+export class MemoryControl implements Control {
+  readonly queries = new MemoryLog();
+  readonly #hosts = new Map<string, HostView>();
+  readonly #cached = new Map([["www.example.com", [CACHED]]]);
+  readinessNow: Readiness = { ready: true, problems: [] };
+  /** What every call fails with; null = it does not. */
+  fault: Error | null = null;
+
+  constructor() {
+    void this.putHost("nas.lan", { address: "10.0.0.5" });
+  }
+
+  async explain({ name, type, client, clientId, resolve, version }: ExplainRequest): Promise<Explained> {
+    this.#check();
+    checkName(name);
+    if (version !== null && version !== "v1") throw new ControlError("missing", `version ${version} is not kept`);
+    const question = { name, type, client: client ?? "127.0.0.1", clientId };
+    const outcome = {
+      rcode: "NOERROR",
+      source: "upstream",
+      action: "none",
+      answers: ["60 A 192.0.2.7"],
+      negativeTtl: null,
+      ede: [],
+      edits: [],
+      attempts: [ATTEMPT],
+      durationUs: 5000,
+    };
+    return { ...EXPLAINED, question, target: { ...EXPLAINED, question, target: null }, outcome: resolve ? outcome : null };
+  }
+
+  async whatIf({ config, fromMs, toMs, examples }: WhatIfRequest): Promise<WhatIf> {
+    this.#check();
+    if (config === "") throw new ControlError("invalid", "the draft is empty", "and there is nothing in it");
+    if (!(fromMs < toMs)) throw new Error("no period");
+    const outcome = { rule: "split", route: "domestic", answer: null, action: "none" };
+    const names = [{ name: "www.example.com", type: "A", queries: 3 }].slice(0, examples);
+    return {
+      queries: 4,
+      changed: 3,
+      truncated: false,
+      notes: [],
+      changes: [{ before: outcome, after: { ...outcome, route: "overseas" }, queries: 3, names }],
+    };
+  }
+
+  upstreams(): readonly UpstreamGroup[] {
+    this.#check();
+    const lastFailure = { reason: "timeout", time: SINCE };
+    const member = { server: "tls://8.8.8.8", well: true, latencyMs: 12.5, questions: 10, failures: 1, lastFailure, inFlight: 0 };
+    return [
+      {
+        name: "overseas",
+        strategy: "failover",
+        fallback: null,
+        well: true,
+        inFlight: 0,
+        breaches: 2,
+        members: [member, { ...member, latencyMs: null, lastFailure: null }],
+      },
+    ];
+  }
+
+  async lists(): Promise<readonly ListView[]> {
+    this.#check();
+    return [LIST];
+  }
+
+  async refreshList(name: string): Promise<ListView> {
+    this.#check();
+    if (name === "broken") throw new ControlError("failed", "https://lists.example/broken: 500");
+    if (name !== LIST.name) throw new ControlError("missing", `there is no list ${name}`);
+    return LIST;
+  }
+
+  cached(name: string): readonly CachedAnswer[] {
+    this.#check();
+    checkName(name);
+    return this.#cached.get(name) ?? [];
+  }
+
+  cacheStats() {
+    this.#check();
+    const segment = { entries: 1, bytes: 80, budgetBytes: 64 * 1024 * 1024 };
+    return { hits: 3, misses: 1, positive: segment, negative: segment };
+  }
+
+  flush(name: string, subtree: boolean): number {
+    this.#check();
+    checkName(name);
+    const gone = [...this.#cached.keys()].filter((held) => held === name || (subtree && held.endsWith(`.${name}`)));
+    return gone.map((held) => this.#cached.delete(held)).length;
+  }
+
+  hosts(): readonly HostView[] {
+    this.#check();
+    return [...this.#hosts.values()];
+  }
+
+  host(name: string): HostView | null {
+    this.#check();
+    checkName(name);
+    return this.#hosts.get(name) ?? null;
+  }
+
+  async putHost(name: string, { address = [], cname, others = "nodata", https }: HostRecordInput): Promise<HostView> {
+    this.#check();
+    checkName(name);
+    const addresses = [address].flat();
+    if (addresses.length === 0 && cname === undefined) throw new ControlError("invalid", `${name} has neither address nor cname`);
+    const view: HostView = {
+      name,
+      addresses,
+      cname: cname ?? null,
+      others,
+      https: https === undefined ? null : { alpn: https.alpn ?? [], port: https.port ?? null },
+      source: "data/hosts.yaml",
+      line: 1,
+      own: true,
+    };
+    this.#hosts.set(name, view);
+    return view;
+  }
+
+  async deleteHost(name: string): Promise<boolean> {
+    this.#check();
+    checkName(name);
+    return this.#hosts.delete(name);
+  }
+
+  config(): ConfigView {
+    this.#check();
+    return {
+      path: "/etc/fenliu.yaml",
+      version: "v2",
+      since: SINCE,
+      config: { admin: { token: "***" }, rules: [{ name: "split" }] },
+    };
+  }
+
+  async checkConfig(text: string) {
+    this.#check();
+    const problem = { message: "rules: this is no list", line: 1, column: null };
+    return text.includes("rules: 5")
+      ? { ok: false, problems: [problem], warnings: [] }
+      : { ok: true, problems: [], warnings: [{ ...problem, line: null }] };
+  }
+
+  async reload(): Promise<ConfigView> {
+    this.#check();
+    return this.config();
+  }
+
+  async versions(): Promise<readonly VersionView[]> {
+    this.#check();
+    return [{ version: "v2", since: SINCE, lists: [{ name: "cn", size: 5 }], missing: [] }];
+  }
+
+  readiness(): Readiness {
+    this.#check();
+    return this.readinessNow;
+  }
+
+  metrics(): string {
+    this.#check();
+    return "# TYPE fenliu_queries_total counter\nfenliu_queries_total 5\n";
+  }
+
+  routerosScript(baseUrl: string): string {
+    this.#check();
+    return `/ip dns set use-doh-server="${httpsUrl(baseUrl).href}"\n`;
+  }
+
+  appleProfile(baseUrl: string): string {
+    this.#check();
+    return `<plist><string>${httpsUrl(baseUrl).href}</string></plist>\n`;
+  }
+
+  #check(): void {
+    if (this.fault !== null) throw this.fault;
+  }
+}
+
+function checkName(name: string): void {
+  if (!/^[\x21-\x7e]{1,255}$/.test(name)) throw new ControlError("invalid", `${JSON.stringify(name)} is no name`);
+}
+
+function httpsUrl(text: string): URL {
+  const url = URL.parse(text);
+  if (url?.protocol !== "https:") throw new ControlError("invalid", `${JSON.stringify(text)} is no https URL`);
+  return url;
+}
+
+const ATTEMPT = { group: "domestic", server: "223.5.5.5", transport: "udp", ms: 4.5, rcode: "NOERROR", failure: null } as const;
+
+const CACHED: CachedAnswer = {
+  name: "www.example.com",
+  type: "A",
+  route: "domestic",
+  dnssecOk: false,
+  checkingDisabled: false,
+  subnet: null,
+  outcome: "positive",
+  rcode: "NOERROR",
+  answers: ["60 A 192.0.2.7"],
+  ageSeconds: 5,
+  remainingSeconds: -3,
+  hits: 2,
+  volatile: false,
+  made: false,
+  bytes: 61,
+};
+
+const EXPLAINED: Explained = {
+  question: { name: "www.example.com", type: "A", client: "127.0.0.1", clientId: null },
+  version: "v2",
+  decision: {
+    kind: "compare",
+    rule: "others",
+    route: null,
+    near: "domestic",
+    far: "overseas",
+    answer: null,
+    action: "none",
+    settings: { ipv6: "nodata", ttl: { min: "0s" } },
+  },
+  trace: [
+    { kind: "hosts", pattern: "*.lan", source: "fenliu.yaml", line: 3 },
+    { kind: "special", zone: "lan" },
+    {
+      kind: "rule",
+      rule: "split",
+      outcome: "decides",
+      match: { list: "cn", source: "rules/cn-domains.txt", line: 12, pattern: "example.com" },
+    },
+    { kind: "rule", rule: "ads", outcome: "domains", match: null },
+    { kind: "kept", because: { rule: "ads" } },
+    { kind: "kept", because: "hosts" },
+    { kind: "first-group", group: "domestic" },
+  ],
+  cache: [CACHED],
+  verdict: { side: "near", near: "kept", type: "A", ageSeconds: 60 },
+  target: null,
+  summary: "Rule others compares domestic with overseas.",
+  notes: ["The name is in no list."],
+  outcome: null,
+};
+
+const LIST: ListView = {
+  name: "cn",
+  kind: "domains",
+  size: 5,
+  sources: [
+    {
+      source: "https://lists.example/cn.txt",
+      servedFrom: "copy",
+      entries: 5,
+      bytes: 90,
+      sha256: "00ff",
+      changed: SINCE,
+      checked: null,
+      problem: null,
+      downloadProblem: { reason: "503", held: false, since: SINCE },
+      warningCount: 1,
+      warnings: [{ line: 2, reason: "no name" }],
+    },
+  ],
+};
