@@ -1,10 +1,11 @@
 import { boundedRegexp } from "../bounded-regexp.ts";
-import { DomainSet, type EntrySource, type TextPattern } from "./domain-set.ts";
+import { DomainSet, type EntrySource } from "./domain-set.ts";
 import { NameCollector } from "./name-collector.ts";
 import type { NameKind } from "./name-table.ts";
 import type { BadPattern, Pattern } from "./pattern.ts";
 import { atOnce, type Sliced } from "./sliced.ts";
 import type { Span } from "./span.ts";
+import type { TextPattern } from "./text-patterns.ts";
 
 /** Keywords and regular expressions of one set together: each costs every query that no name of the set matches. */
 const MAX_TEXT_PATTERNS = 2000;

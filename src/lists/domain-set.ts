@@ -3,6 +3,7 @@ import { type Name, nameText } from "../dns/name.ts";
 import { unreachable } from "../unreachable.ts";
 import type { NameTable } from "./name-table.ts";
 import { type Pattern, patternText } from "./pattern.ts";
+import { type TextPattern, TextPatterns } from "./text-patterns.ts";
 
 /** How a name is in a set. Only `DomainSet.describe` of the same set knows what `entry` means. */
 export interface Match {
@@ -23,15 +24,6 @@ export interface Entry {
   readonly pattern: string;
 }
 
-/** A keyword or regular expression: those are tried one by one. */
-export interface TextPattern {
-  readonly kind: "keyword" | "regexp";
-  readonly text: string;
-  readonly matches: (nameText: string) => boolean;
-  readonly source: string;
-  readonly line: number;
-}
-
 /** A stretch of entries, from the number `firstEntry` up to the next source's. */
 export interface EntrySource {
   readonly label: string;
@@ -50,9 +42,11 @@ export interface DomainSetParts {
 /** An immutable set of domain names, given by patterns. */
 export class DomainSet {
   readonly #parts: DomainSetParts;
+  readonly #texts: TextPatterns;
 
   constructor(parts: DomainSetParts) {
     this.#parts = parts;
+    this.#texts = new TextPatterns(parts.texts);
   }
 
   /** How many different patterns there are, exceptions not counted. */
@@ -121,13 +115,9 @@ export class DomainSet {
   }
 
   #matchText(text: string): Match | null {
-    if (text.length > MAX_SUBJECT_LENGTH) return null;
-    const { texts } = this.#parts;
-    for (let entry = 0; entry < texts.length; entry++) {
-      const pattern = texts[entry];
-      if (pattern?.matches(text)) return { kind: pattern.kind, octets: 0, entry };
-    }
-    return null;
+    const entry = text.length > MAX_SUBJECT_LENGTH ? -1 : this.#texts.find(text);
+    const kind = this.#parts.texts[entry]?.kind;
+    return kind === undefined ? null : { kind, octets: 0, entry };
   }
 }
 
