@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import { check } from "./check.ts";
 import { demo } from "./demo.ts";
+import { explain } from "./explain.ts";
 import { flush } from "./flush.ts";
 import { importBundle } from "./import.ts";
 import { lists } from "./lists.ts";
@@ -19,6 +20,8 @@ const USAGE = `fenliu: a DNS server that sends each question to the right upstre
   fenliu lists [-c FILE]           what the lists hold, how old it is, and what is wrong with it
   fenliu lists update [NAME…] [--accept NAME]…
                                    download lists now, all or these; --accept takes one whose size has changed by more than a third
+  fenliu explain NAME [TYPE] [--client WHO] [--resolve] [--under VERSION]
+                                   what becomes of a question, and why; WHO is an address or a client id; --resolve asks it too
   fenliu log [FIELD=VALUE…] [--limit N] [--follow]
                                    what was asked, the newest last; a word without = is a name
   fenliu log ID                    all that is known of one query
@@ -33,7 +36,7 @@ const USAGE = `fenliu: a DNS server that sends each question to the right upstre
 `;
 
 /** Commands of the contract that this version does not have. */
-const NOT_YET = ["explain", "routeros"];
+const NOT_YET = ["routeros"];
 
 /** What the command line said, common to all commands. */
 export interface Invocation {
@@ -55,6 +58,12 @@ export interface Invocation {
   readonly limit: number | null;
   /** Whether the names below are meant too. */
   readonly subtree: boolean;
+  /** On whose behalf: an address or a client id. */
+  readonly client: string | null;
+  /** Whether to ask the question as well. */
+  readonly resolve: boolean;
+  /** A version of the past. */
+  readonly under: string | null;
 }
 
 type Command = (invocation: Invocation, terminal: Terminal) => Promise<number>;
@@ -63,6 +72,7 @@ const commands: Readonly<Record<string, Command>> = {
   serve,
   check,
   query,
+  explain,
   lists,
   log,
   flush,
@@ -90,9 +100,13 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
       follow = false,
       limit,
       subtree = false,
+      client = null,
+      resolve = false,
+      under = null,
     } = values;
+    const count = limit === undefined ? null : countOf(limit);
     return await command(
-      { words, config, json, ca, accept, output, force, follow, subtree, limit: limit === undefined ? null : countOf(limit) },
+      { words, config, json, ca, accept, output, force, follow, subtree, client, resolve, under, limit: count },
       terminal,
     );
   } catch (error) {
@@ -117,6 +131,9 @@ function parse(argv: readonly string[]) {
         follow: { type: "boolean", short: "f" },
         limit: { type: "string", short: "n" },
         subtree: { type: "boolean" },
+        client: { type: "string" },
+        resolve: { type: "boolean" },
+        under: { type: "string" },
         help: { type: "boolean", short: "h" },
         version: { type: "boolean" },
       },

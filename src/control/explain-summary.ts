@@ -22,8 +22,8 @@ export function summaryOf(
   return [capital(`${decisionText(explaining)}.`), ...(held === null ? [] : [held])].join(" ");
 }
 
-/** The step that brought the decision about; null where the trace has none, as for ANY. */
-export function decidingStep(trace: readonly TraceStep[]): TraceStep | null {
+/** The step that brought the decision about. */
+function decidingStep(trace: readonly TraceStep[]): TraceStep | null {
   const last = trace.findLast(({ kind }) => kind !== "kept");
   return last ?? null;
 }

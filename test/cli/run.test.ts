@@ -17,7 +17,7 @@ describe("the command line", () => {
   test.each([
     { argv: ["frobnicate"], says: "there is no command `frobnicate`" },
     { argv: ["toString"], says: "there is no command `toString`" },
-    { argv: ["explain", "page.example"], says: "`fenliu explain` is not there yet" },
+    { argv: ["routeros"], says: "`fenliu routeros` is not there yet" },
     { argv: ["--colour"], says: "--colour" },
     { argv: ["check", "-c"], says: "config" },
     { argv: ["query"], says: "query takes NAME [TYPE] [@SERVER]" },

@@ -1,0 +1,101 @@
+import { ControlError, type ExplainRequest } from "../admin/control.ts";
+import type { Config } from "../config/config.ts";
+import { explainBy } from "../control/explain.ts";
+import { type Subject, subjectOf } from "../control/subject.ts";
+import { openDecisions } from "../decisions.ts";
+import { addressFromText } from "../dns/address.ts";
+import { copiesOf } from "../list-keeper.ts";
+import type { Explained } from "../log/explained.ts";
+import { operationsLog } from "../log/operations.ts";
+import { neverProblems, ruleProblems } from "../rules/problems.ts";
+import { ApiClient, ApiRefusal, ApiUnreachable } from "./api-client.ts";
+import { configPath, readConfig } from "./config-path.ts";
+import { explainedLines } from "./explain-text.ts";
+import type { Invocation } from "./run.ts";
+import { EXIT, type Terminal, UsageError } from "./terminal.ts";
+
+/**
+ * `fenliu explain NAME [TYPE]`: what becomes of a question, and why. The running server is asked, which knows its cache too; where none answers,
+ * the configuration is evaluated here, and the output says so.
+ */
+export async function explain(invocation: Invocation, terminal: Terminal): Promise<number> {
+  const request = requestOf(invocation);
+  const subject = subjectFrom(request);
+  const config = readConfig(configPath(invocation.config, terminal), terminal);
+  if (config === null) return EXIT.failed;
+  const explained = await explainedFor({ request, subject }, config, terminal);
+  if (explained === null) return EXIT.failed;
+  terminal.out(
+    invocation.json
+      ? `${JSON.stringify(explained, null, 2)}\n`
+      : `${explainedLines(explained, { color: terminal.interactive }).join("\n")}\n`,
+  );
+  return EXIT.ok;
+}
+
+function requestOf({ words, client, resolve, under }: Invocation): ExplainRequest {
+  const [name, type = "A", ...others] = words;
+  if (name === undefined || others.length > 0) throw new UsageError("explain takes NAME [TYPE]");
+  const isAddress = client !== null && addressFromText(client.split("%")[0] ?? "") !== null;
+  return { name, type, client: isAddress ? client : null, clientId: isAddress ? null : client, resolve, version: under };
+}
+
+function subjectFrom(request: ExplainRequest): Subject {
+  try {
+    return subjectOf(request);
+  } catch (error) {
+    if (error instanceof ControlError) throw new UsageError(error.message);
+    throw error;
+  }
+}
+
+interface Wanted {
+  readonly request: ExplainRequest;
+  readonly subject: Subject;
+}
+
+/** null where nothing can be said, which the terminal has been told. */
+async function explainedFor({ request, subject }: Wanted, config: Config, terminal: Terminal): Promise<Explained | null> {
+  try {
+    return explainedFrom(await new ApiClient(config).json("explain", { query: parametersOf(request) }));
+  } catch (error) {
+    if (error instanceof ApiRefusal) return failed(terminal, error.message);
+    if (!(error instanceof ApiUnreachable)) throw error;
+    if (request.resolve || request.version !== null) {
+      const option = request.resolve ? "--resolve" : "--under";
+      return failed(terminal, `${error.message}; ${option} needs the running server`);
+    }
+    return await offline({ subject, reason: error.message }, config, terminal);
+  }
+}
+
+function parametersOf({ name, type, client, clientId, resolve, version }: ExplainRequest): [string, string][] {
+  const all = { name, type, client, clientId, resolve: resolve ? "true" : null, version };
+  return Object.entries(all).flatMap(([key, value]) => (value === null ? [] : [[key, value]]));
+}
+
+/** By the configuration alone. */
+async function offline(
+  { subject, reason }: { readonly subject: Subject; readonly reason: string },
+  config: Config,
+  terminal: Terminal,
+): Promise<Explained | null> {
+  const [refusal] = [...ruleProblems(config.rules), ...neverProblems(config.upstreams.groups)];
+  if (refusal !== undefined) return failed(terminal, refusal);
+  const log = operationsLog("warn", (line) => terminal.err(line), true);
+  const explained = explainBy(await openDecisions(config, { copies: copiesOf(config), log }), subject, null);
+  return {
+    ...explained,
+    notes: [...explained.notes, `${reason}. This is what the configuration says: cache and verdicts are not known.`],
+  };
+}
+
+function failed(terminal: Terminal, message: string): null {
+  terminal.err(`fenliu: ${message}\n`);
+  return null;
+}
+
+// The server is of the same version, or the API says no.
+function explainedFrom(json: unknown): Explained {
+  return json as Explained;
+}

@@ -1,0 +1,167 @@
+import { writeFileSync } from "node:fs";
+import { createServer, type IncomingMessage } from "node:http";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { run } from "../../src/cli/run.ts";
+import { explain } from "../../src/control/explain.ts";
+import { directory } from "../files.ts";
+import { siteWith } from "../site.ts";
+import { honest } from "../zone-script.ts";
+import { testTerminal } from "./terminal.ts";
+
+const YAML = `upstreams: { domestic: { servers: [192.0.2.1] }, overseas: { servers: [192.0.2.2] } }
+lists: { cn: { domains: [cn.txt] } }
+hosts: { records: { www.lan: { cname: page.example } } }
+rules:
+  - { name: quiet, clients: [tv, 10.0.7.0/24], ipv6: nodata }
+  - { name: split, longest: { "list:cn": domestic } }
+  - { name: others, domains: [.], upstream: overseas }
+`;
+
+/** Carries the command out where there is a configuration, and a list beside it. */
+async function explained(words: readonly string[], { admin = "null", interactive = false } = {}) {
+  const where = directory();
+  writeFileSync(join(where, "fenliu.yaml"), `${YAML}listen: { admin: ${admin} }\n`);
+  writeFileSync(join(where, "cn.txt"), "# domestic\npage.example\n");
+  const terminal = { ...testTerminal(where), interactive };
+  const code = await run(["explain", ...words], terminal);
+  return { code, ...terminal.written };
+}
+
+/** Stands where a running server's API would. @returns what `listen.admin` has to be, and what was asked. */
+async function apiWith(reply: (url: URL, request: IncomingMessage) => { readonly status?: number; readonly body: unknown }) {
+  const server = createServer((request, response) => {
+    const { status = 200, body } = reply(new URL(request.url ?? "", "http://x"), request);
+    response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void server.close());
+  const address = server.address();
+  return `"127.0.0.1:${typeof address === "object" ? address?.port : 0}"`;
+}
+
+describe("explain without a running server", () => {
+  test("tells what the configuration says, and that it is that alone", async () => {
+    const { code, out } = await explained(["www.page.example"]);
+    expect(code).toBe(0);
+    expect(out).toMatch(
+      /^www\.page\.example A {2}asked by 127\.0\.0\.1\nRule split sends it to domestic because of page\.example, line 2 of list cn/,
+    );
+    expect(out).toContain(
+      "  - rule quiet is not for this client\n  > rule split decides because of page.example, line 2 of list cn",
+    );
+    expect(out).toMatch(/ {2}route {5}domestic\n {2}settings {2}https: pass, ipv6: pass, .*ttl: \{ min: 0s, max: 1d \}/);
+    expect(out).toContain("This is what the configuration says: cache and verdicts are not known.");
+    expect(out).not.toContain("rule others");
+  });
+
+  test("for a type and a client, by address or by id", async () => {
+    for (const client of ["tv", "10.0.7.9"]) {
+      const { out } = await explained(["www.page.example", "AAAA", "--client", client]);
+      expect(out).toContain("AAAA is answered here with NODATA (ipv6:nodata)");
+      expect(out).toContain("  + rule quiet matches");
+      expect(out).toMatch(/ {2}answer {4}nodata\n {2}action {4}ipv6:nodata\n/);
+    }
+  });
+
+  test("an alias is followed, further in", async () => {
+    const { out } = await explained(["www.lan"]);
+    expect(out).toContain("  > the hosts table has www.lan, line 1 of hosts.records\n");
+    expect(out).toContain("\n  page.example A  asked by 127.0.0.1\n  Rule split sends it to domestic");
+  });
+
+  test("--json is the explanation itself", async () => {
+    const { out } = await explained(["www.page.example", "--json"]);
+    expect(JSON.parse(out)).toMatchObject({
+      question: { type: "A" },
+      decision: { rule: "split", route: "domestic" },
+      cache: [],
+      outcome: null,
+    });
+  });
+
+  test("colours are for people", async () => {
+    expect((await explained(["www.page.example"])).out).not.toContain("\x1b");
+    expect((await explained(["www.page.example"], { interactive: true })).out).toContain("\x1b[32m  > rule split decides");
+  });
+
+  test.each([
+    { words: [], says: "explain takes NAME [TYPE]" },
+    { words: ["a.example", "A", "more"], says: "explain takes NAME [TYPE]" },
+    { words: ["a..example"], says: "`a..example` is no domain name" },
+    { words: ["a.example", "NOTYPE"], says: "`NOTYPE` is no record type" },
+    { words: ["a.example", "--client", "Me!"], says: "`Me!` is no client id" },
+  ])("$words: a usage error", async ({ words, says }) => {
+    const { code, err } = await explained(words);
+    expect(code).toBe(2);
+    expect(err).toContain(says);
+  });
+
+  test.each([["--resolve"], ["--under", "0123456789ab"]])("%s needs the server", async (...words) => {
+    const { code, out, err } = await explained(["a.example", ...words]);
+    expect({ code, out }).toEqual({ code: 1, out: "" });
+    expect(err).toContain(`${words[0]} needs the running server`);
+  });
+});
+
+describe("explain with a running server", () => {
+  test("asks it, and shows its cache and what came of the question", async () => {
+    const site = await siteWith({ upstreams: { main: honest("www.page.example 100 A 192.0.2.7") } });
+    await site.ask("www.page.example");
+    const asked: string[] = [];
+    const admin = await apiWith((url) => {
+      asked.push(`${url.pathname}${url.search}`);
+      const outcome = {
+        rcode: "NOERROR",
+        source: "upstream",
+        action: "none",
+        answers: ["100 A 192.0.2.7"],
+        negativeTtl: null,
+        ede: [],
+        edits: ["TTL 200 to 100"],
+        attempts: [
+          { group: "main", server: "udp://192.0.2.1", transport: "udp" as const, ms: 7.25, rcode: "NOERROR", failure: null },
+        ],
+        durationUs: 7300,
+      };
+      const { searchParams } = url;
+      const held = explain(site.app.site, {
+        name: searchParams.get("name") ?? "",
+        type: "A",
+        client: null,
+        clientId: searchParams.get("clientId"),
+      });
+      return { body: { ...held, outcome } };
+    });
+    const { code, out } = await explained(["www.page.example", "--resolve", "--client", "tv"], { admin });
+    expect(code).toBe(0);
+    expect(asked).toEqual(["/api/v1/explain?name=www.page.example&type=A&clientId=tv&resolve=true"]);
+    expect(out).toContain("asked by 127.0.0.1, client id tv");
+    expect(out).toMatch(/ {2}cache {5}A from main, NOERROR, fresh for 100 s more, 100 A 192\.0\.2\.7\n/);
+    expect(out).toMatch(
+      / {2}asked {5}NOERROR \(upstream\) after 7\.30 ms\n {12}100 A 192\.0\.2\.7\n {12}TTL 200 to 100\n {12}udp:\/\/192\.0\.2\.1 of main over UDP: NOERROR after 7\.25 ms\n/,
+    );
+  });
+
+  test("what it refuses is told, and not answered otherwise", async () => {
+    const admin = await apiWith(() => ({
+      status: 404,
+      body: { title: "Not Found", detail: "version 0123456789ab is not kept, or not any more" },
+    }));
+    const { code, out, err } = await explained(["a.example", "--under", "0123456789ab"], { admin });
+    expect({ code, out }).toEqual({ code: 1, out: "" });
+    expect(err).toContain("version 0123456789ab is not kept");
+  });
+
+  test("where nothing listens the configuration is evaluated", async () => {
+    const { code, out } = await explained(["a.example"], { admin: '"127.0.0.1:1"' });
+    expect(code).toBe(0);
+    expect(out).toContain("no Fenliu answers at http://127.0.0.1:1/api/v1/");
+    expect(out).toContain("Rule others sends it to overseas");
+  });
+});
+
+test("what a name or a text holds does not steer the terminal", async () => {
+  const { out } = await explained(["evil\\027[2J.example"]);
+  expect(out).not.toContain("\x1b");
+});
