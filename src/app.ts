@@ -13,11 +13,14 @@ import type { Adopt, Updated } from "./lists/update.ts";
 import { seldom } from "./log/seldom.ts";
 import { ownHostsPath, readOwnHosts, writeOwnHosts } from "./own-hosts.ts";
 import { closeSite, openSite, type Site, SiteError, siteWith } from "./site.ts";
+import { Reloads } from "./stats/reloads.ts";
 import type { GroupStatus } from "./upstreams/group.ts";
 
 /** A server at work: its listeners, and the site they answer from at the moment. */
 export class App {
   readonly #surroundings: SiteSurroundings;
+  /** Whoever reads a file that has problems, so that `reload` is not called, counts that here. */
+  readonly reloads: Reloads;
   readonly #listeners: Listeners;
   readonly #current: Current;
   /** Sites that were replaced and may still have questions under way. */
@@ -29,6 +32,7 @@ export class App {
 
   private constructor(surroundings: SiteSurroundings, listeners: Listeners, current: Current) {
     this.#surroundings = surroundings;
+    this.reloads = new Reloads(surroundings.clock.wallMs);
     this.#listeners = listeners;
     this.#current = current;
   }
@@ -111,7 +115,10 @@ export class App {
    * @throws SiteError where it cannot be served; then everything goes on as before.
    */
   reload(config: Config): Promise<void> {
-    return this.#inTurn(() => this.#reload(config));
+    return this.#inTurn(() => this.#reload(config)).catch((error: unknown) => {
+      this.reloads.failed();
+      throw error;
+    });
   }
 
   #inTurn<T>(change: () => Promise<T>): Promise<T> {
@@ -137,6 +144,7 @@ export class App {
     const closing = this.#keeper?.close();
     this.#keeper = await this.#keepLists();
     this.#retire(site, next, closing);
+    this.reloads.succeeded();
   }
 
   #keepLists(): Promise<ListRefresher> {

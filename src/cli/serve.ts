@@ -38,7 +38,10 @@ async function reload(
   { terminal, log }: { terminal: Terminal; log: OperationsLog },
 ): Promise<void> {
   const config = readConfig(path, terminal);
-  if (config === null) return log.error("not reloaded: the configuration has problems; the one before goes on serving");
+  if (config === null) {
+    app.reloads.failed();
+    return log.error("not reloaded: the configuration has problems; the one before goes on serving");
+  }
   try {
     await app.reload(config);
     log.info({ config: path ?? "defaults" }, "reloaded");

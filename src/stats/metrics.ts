@@ -4,6 +4,7 @@ import { Exposition } from "./exposition.ts";
 import { BUCKET_ENDS_SECONDS } from "./histogram.ts";
 import type { ProcessStats } from "./process-stats.ts";
 import { rcodeLabel } from "./rcode-labels.ts";
+import type { ReloadStats } from "./reloads.ts";
 
 /** Everything that is shown, as it is at this moment. */
 export interface MetricsInput {
@@ -14,7 +15,7 @@ export interface MetricsInput {
   readonly log: LogStatus;
   readonly listeners: ListenerMetrics;
   readonly process: ProcessStats;
-  readonly reloads: ReloadMetrics;
+  readonly reloads: ReloadStats;
   readonly build: { readonly version: string; readonly node: string };
   /** Milliseconds since 1970. */
   readonly nowWallMs: number;
@@ -58,7 +59,7 @@ export interface ListMetrics {
 
 export interface ListSourceMetrics {
   readonly servedFrom: string;
-  /** When it was last known to be the newest; of a file, when it was changed; null = unknown. ISO 8601. */
+  /** When it was last known to be the newest, as `Date.parse` reads it; null = never, or it is not downloaded. */
   readonly checked: string | null;
   readonly problem: string | null;
   readonly downloadProblem: object | null;
@@ -71,15 +72,6 @@ export interface ListenerMetrics {
   readonly udpUnsent: number;
   readonly connections: number;
   readonly connectionsRefused: number;
-}
-
-export interface ReloadMetrics {
-  readonly succeeded: number;
-  readonly failed: number;
-  /** When the configuration in force was put in place, in milliseconds since 1970. */
-  readonly sinceWallMs: number;
-  /** Whether the last try was a success, the start included. */
-  readonly lastSucceeded: boolean;
 }
 
 /**
