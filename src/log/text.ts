@@ -111,12 +111,13 @@ function upstreamText({ route, upstream }: QueryRecord): string {
   return [route, upstream].filter((part) => part !== null).join(" ");
 }
 
-function attemptText({ group, server, transport, ms, rcode, failure }: AttemptRecord): string {
+/** A server that was asked, and what came of it. */
+export function attemptText({ group, server, transport, ms, rcode, failure }: AttemptRecord): string {
   const of = group === null ? "" : ` of ${group}`;
   return `${server}${of} over ${transport.toUpperCase()}: ${rcode ?? failure ?? "no answer"} after ${milliseconds(ms)}`;
 }
 
-function milliseconds(ms: number): string {
+export function milliseconds(ms: number): string {
   return `${ms < 10 ? ms.toFixed(2) : ms.toFixed(ms < 100 ? 1 : 0)} ms`;
 }
 
@@ -133,6 +134,6 @@ function twoDigits(value: number): string {
 }
 
 /** Texts of servers and clients must not steer a terminal. */
-function printable(text: string): string {
+export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, "\ufffd");
 }
