@@ -84,7 +84,7 @@ export class Bootstrap implements AddressLookup {
     const overdue = () => new UpstreamError("bootstrap", host, `no bootstrap server knew it within ${LOOKUP_LIMIT_MS} ms`);
     const options = { signal: this.#closing.signal, clock: this.#clock, limitMs: LOOKUP_LIMIT_MS, overdue };
     const answers = await stopAfter(options, (signal) => this.#askBoth(name, signal));
-    const addresses = [...new Set(answers.flatMap(addressesOf).map(addressText))];
+    const addresses = [...new Set(answers.flatMap((answer) => addressesOf(answer)).map(addressText))];
     if (addresses.length === 0) throw new UpstreamError("bootstrap", host, "the bootstrap servers know no address for it");
     const ttls = answers.flatMap(({ lowestTtlSeconds }) => lowestTtlSeconds ?? []);
     const keptSeconds = Math.min(Math.max(Math.min(...ttls), KEPT_SECONDS.min), KEPT_SECONDS.max);
