@@ -51,23 +51,19 @@ interface PlacedClaim extends Claim {
 
 /** In the order of the rules; of several for one list the first, which leaves nothing to the others. */
 function claimsOf(rules: readonly RuleOptions[], lists: DomainLists): readonly PlacedClaim[] {
-  const claims = new Map<string, PlacedClaim>();
-  for (const { name: rule, domains, clients, types, action } of rules) {
-    if (clients.length > 0 || types.length > 0) continue;
-    if (action?.kind === "longest" && domains.length === 0) {
-      for (const { list, group } of action.choices) place({ list, rule, group, set: listNamed(lists, list), filter: null });
-    } else if (action?.kind === "upstream") {
-      const { group } = action;
-      for (const list of domains.flatMap(wantedList)) {
-        place({ list, rule, group, set: listNamed(lists, list), filter: new DomainFilter(domains, lists) });
-      }
-    }
-  }
-  return [...claims.values()];
+  const claims = rules.flatMap((rule) => claimsOfRule(rule, lists));
+  return claims.filter(({ list }, index) => claims.findIndex((claim) => claim.list === list) === index);
+}
 
-  function place(claim: PlacedClaim): void {
-    if (!claims.has(claim.list)) claims.set(claim.list, claim);
+function claimsOfRule({ name: rule, domains, clients, types, action }: RuleOptions, lists: DomainLists): PlacedClaim[] {
+  if (clients.length > 0 || types.length > 0) return [];
+  if (action?.kind === "longest" && domains.length === 0) {
+    return action.choices.map(({ list, group }) => ({ list, rule, group, set: listNamed(lists, list), filter: null }));
   }
+  if (action?.kind !== "upstream") return [];
+  const { group } = action;
+  const filter = new DomainFilter(domains, lists);
+  return domains.flatMap(wantedList).map((list) => ({ list, rule, group, set: listNamed(lists, list), filter }));
 }
 
 function wantedList(text: string): string[] {
