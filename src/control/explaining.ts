@@ -19,7 +19,8 @@ export interface ExplainerParts {
   /** The server at work. */
   readonly server: { readonly site: Site };
   readonly queries: Pick<QuerySource, "read">;
-  readonly versions: Pick<Versions, "list" | "decisionsOf">;
+  /** null = none are kept, because no records are. */
+  readonly versions: () => Pick<Versions, "list" | "decisionsOf"> | null;
 }
 
 /** Explains decisions, of now, of the past, and of a draft. */
@@ -50,15 +51,18 @@ export class Explainer implements Explaining {
     return await judged;
   }
 
-  versions(): Promise<readonly VersionView[]> {
-    return this.#parts.versions.list();
+  async versions(): Promise<readonly VersionView[]> {
+    return (await this.#parts.versions()?.list()) ?? [];
   }
 
   async #explainThen(request: ExplainRequest, version: string): Promise<Explained> {
     if (request.resolve)
       throw new ControlError("invalid", "under a version of the past nothing can be asked: leave out `resolve` or `version`");
     const subject = subjectOf(request);
-    const explained = explainBy(await this.#parts.versions.decisionsOf(version), subject, null);
+    const versions = this.#parts.versions();
+    if (versions === null)
+      throw new ControlError("missing", `version ${version} is not kept: versions are kept with the query log alone`);
+    const explained = explainBy(await versions.decisionsOf(version), subject, null);
     return { ...explained, notes: [...explained.notes, PAST_NOTE] };
   }
 }

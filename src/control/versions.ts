@@ -21,7 +21,7 @@ const MAX_WAITING = 32;
 /** How often versions that nobody refers to any more are dropped. */
 const SWEEP_MS = 3_600_000;
 
-/** Records reach the store this late at most. */
+/** Records reach the store no later than this. */
 const GRACE_MS = 60_000;
 
 /** How long what is being written may take when everything ends. */
@@ -33,10 +33,10 @@ const HOLD_MS = 10 * 60_000;
 export interface VersionsOptions {
   /** Absolute path; made when it is needed. */
   readonly folder: string;
-  /** How long records are kept. */
+  /** How long records are kept: while the store cannot say what it holds, versions go by this. */
   readonly keepMs: number;
-  /** Of the oldest record in the store, in milliseconds since 1970; null = it is empty, or not known. */
-  readonly oldestWallMs: () => number | null;
+  /** The versions that records in the store bear. May reject where it cannot be read. */
+  readonly inUse: () => Promise<readonly string[]>;
   readonly clock: Clock;
   readonly log: OperationsLog;
   /** What is kept at most: octets of files, and versions. Beyond, the one that was replaced first goes first. */
@@ -206,16 +206,29 @@ export class Versions {
   /** Drops the versions that no record in the store can be of, and what is too much. */
   async #sweep(): Promise<void> {
     const contents = await this.#opened();
-    const { keepMs, clock, oldestWallMs, limits = LIMITS } = this.#options;
-    const cutoffWallMs = (oldestWallMs() ?? clock.wallMs() - keepMs) - GRACE_MS;
-    const replaced = this.#sorted().filter(({ untilWallMs }) => untilWallMs !== null);
-    for (const header of replaced.filter(({ untilWallMs }) => untilWallMs !== null && untilWallMs < cutoffWallMs))
-      await this.#drop(header);
+    const { keepMs, clock, limits = LIMITS } = this.#options;
+    const used = await this.#used();
+    const cutoffWallMs = clock.wallMs() - GRACE_MS - (used === null ? keepMs : 0);
+    for (const header of this.#sorted()) {
+      const isOver = header.untilWallMs !== null && header.untilWallMs < cutoffWallMs;
+      if (isOver && used?.has(header.version) !== true) await this.#drop(header);
+    }
     await contents.retain(this.#digests());
-    for (const header of replaced.toReversed()) {
+    for (const header of this.#sorted().toReversed()) {
+      if (header.untilWallMs === null) return;
       if (this.#headers.size <= limits.versions && contents.bytes <= limits.bytes) return;
       await this.#drop(header);
       await contents.retain(this.#digests());
+    }
+  }
+
+  /** null = nobody knows. */
+  async #used(): Promise<ReadonlySet<string> | null> {
+    try {
+      return new Set(await this.#options.inUse());
+    } catch {
+      // A store in trouble says so itself.
+      return null;
     }
   }
 

@@ -5,10 +5,9 @@ import { siteWith, type TestSite } from "../site.ts";
 import { deny, honest, silent } from "../zone-script.ts";
 
 function resolved({ app }: TestSite, name: string, rest: Partial<ExplainRequest> = {}) {
-  const nothingKept = { list: () => Promise.resolve([]), decisionsOf: () => expect.fail("no version of the past is wanted") };
   const explainer = new Explainer({
     server: app,
-    versions: nothingKept,
+    versions: () => null,
     queries: { read: () => expect.fail("nothing is read of the log") },
   });
   return explainer.explain({ name, type: "A", client: null, clientId: null, resolve: true, version: null, ...rest });
