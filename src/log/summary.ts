@@ -5,13 +5,15 @@ export interface Summary {
   readonly toMs: number;
   readonly total: number;
   readonly bySource: Readonly<Record<string, number>>;
+  /** `none` = nothing was sent. */
   readonly byRcode: Readonly<Record<string, number>>;
   readonly byType: Readonly<Record<string, number>>;
   readonly byAction: Readonly<Record<string, number>>;
   readonly byTransport: Readonly<Record<string, number>>;
-  /** The most frequent, most first. */
+  /** The most frequent, most first. Names are counted hour by hour: left out is where a name was among the rarest, or the clock was set back. */
   readonly topNames: readonly Count[];
   readonly topBlocked: readonly Count[];
+  /** By client id, else by address. */
   readonly topClients: readonly Count[];
   readonly topRules: readonly Count[];
   readonly topUpstreams: readonly Count[];
@@ -39,8 +41,11 @@ export interface Sample {
   readonly atMs: number;
   readonly total: number;
   readonly blocked: number;
+  /** Stale answers too. */
   readonly cached: number;
+  /** Ended in a failure, or SERVFAIL was passed on. */
   readonly failed: number;
+  /** 0 where nothing was asked. */
   readonly p50Us: number;
   readonly p99Us: number;
 }

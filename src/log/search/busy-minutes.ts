@@ -1,6 +1,7 @@
 import type { Database } from "../store/database.ts";
 import { latencyBucket } from "../store/latency.ts";
 import { firstIdAt, type Part } from "../store/schema.ts";
+import type { IdRange } from "./parts.ts";
 import { allRows, amongIds, type Sql } from "./rows.ts";
 
 /** What the roll-ups of a part can say about a search. */
@@ -9,12 +10,6 @@ export interface MinuteConditions {
   readonly kinds: readonly number[] | null;
   readonly clients: readonly number[] | null;
   readonly leastUs: number | null;
-}
-
-/** From one id up to another, which is not included. */
-export interface IdRange {
-  readonly from: number;
-  readonly to: number;
 }
 
 /**

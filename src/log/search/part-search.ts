@@ -2,9 +2,10 @@ import type { QueryFilter } from "../search.ts";
 import type { Database } from "../store/database.ts";
 import { reversedName } from "../store/reversed-name.ts";
 import type { Part } from "../store/schema.ts";
-import { busyStretches, type IdRange } from "./busy-minutes.ts";
+import { busyStretches } from "./busy-minutes.ts";
 import { type FilterTests, filterTests, leastDurationUs } from "./compile.ts";
 import { type Chosen, chosenAnswers, chosenClients, chosenKinds, chosenNames } from "./dictionary-sets.ts";
+import type { IdRange } from "./parts.ts";
 import { allOf, amongIds, eachRow, firstRow, type Sql } from "./rows.ts";
 
 /** What was found in a part. */

@@ -2,10 +2,10 @@ import type { QueryRecord } from "../record.ts";
 import type { Page, PageRequest, QueryFilter } from "../search.ts";
 import type { Database } from "../store/database.ts";
 import { recordOf, type StoredRow } from "../store/row.ts";
-import { firstIdAt, type Part, SELECT_PARTS, selectRecords } from "../store/schema.ts";
-import type { IdRange } from "./busy-minutes.ts";
+import { firstIdAt, type Part, selectRecords } from "../store/schema.ts";
 import { cursorBelow, idOfCursor } from "./cursor.ts";
 import { PartSearch } from "./part-search.ts";
+import { type IdRange, partsWithin } from "./parts.ts";
 import { allRows, amongIds, firstRow, inSnapshot } from "./rows.ts";
 
 export interface SearchBudget {
@@ -103,7 +103,7 @@ class Search {
     let found: Found[] = [];
     let searchedFrom = range.from;
     for (const [index, part] of partsWithin(this.#database, range).entries()) {
-      const newest = part.lastId ?? 0;
+      const newest = part.lastId;
       if ((found[limit - 1]?.id ?? 0) > newest) break;
       // Every part that reaches up to where this page begins has to be looked at, or the next page would begin there again.
       if (index > 0 && newest + 1 < range.to && expired()) return { found, searchedFrom: Math.max(searchedFrom, newest + 1) };
@@ -135,10 +135,4 @@ class Search {
     }
     return rows.sort((a, b) => b.id - a.id).map(recordOf);
   }
-}
-
-/** The parts with records in this range, newest first. */
-function partsWithin(database: Database, { from, to }: IdRange): readonly Part[] {
-  const parts = allRows<Part>(database, { text: SELECT_PARTS, values: [] });
-  return parts.filter(({ firstId, lastId }) => firstId !== null && lastId !== null && firstId < to && lastId >= from);
 }

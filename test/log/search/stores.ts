@@ -4,6 +4,7 @@ import { parseFilter } from "../../../src/log/filter.ts";
 import type { QueryRecord } from "../../../src/log/record.ts";
 import type { QueryFilter } from "../../../src/log/search.ts";
 import { type Database, openForReading } from "../../../src/log/store/database.ts";
+import { wallMsOf } from "../../../src/log/store/schema.ts";
 import { Store } from "../../../src/log/store/store.ts";
 import { directory } from "../../files.ts";
 import { record, SOME_WALL_MS } from "../records.ts";
@@ -11,7 +12,7 @@ import { record, SOME_WALL_MS } from "../records.ts";
 const YEAR_MS = 365 * 86_400_000;
 
 /** Records of `alikeRecords` lie within so many milliseconds before `SOME_WALL_MS`. */
-const SPAN_MS = 7_200_000;
+export const SPAN_MS = 7_200_000;
 
 export interface StoreShape {
   /** How many rows a part has before the next is begun. */
@@ -27,8 +28,10 @@ export function storeOf(records: readonly QueryRecord[], { partRows, upkeep, bat
   const path = `${directory()}/queries.db`;
   const store = new Store({ path, keepMs: 10 * YEAR_MS, maxRows: Math.max(partRows * 10, records.length) });
   for (let from = 0; from < records.length; from += batch) {
-    store.insert(records.slice(from, from + batch));
-    for (let piece = 0; piece < upkeep; piece++) store.tidy(SOME_WALL_MS);
+    const added = records.slice(from, from + batch);
+    store.insert(added);
+    const nowMs = Math.max(...added.map(({ id }) => wallMsOf(id)));
+    for (let piece = 0; piece < upkeep; piece++) store.tidy(nowMs);
   }
   store.close();
   const database = openForReading(path, { busyTimeoutMs: 1000 });
