@@ -5,6 +5,7 @@ import { type Name, nameFromText } from "../../src/dns/name.ts";
 import type { DomainSet } from "../../src/lists/domain-set.ts";
 import { DomainSetBuilder } from "../../src/lists/domain-set-builder.ts";
 import { readDomains } from "../../src/lists/read-domains.ts";
+import { atOnce } from "../../src/lists/sliced.ts";
 import { WarningLog } from "../../src/lists/warnings.ts";
 import { type Operation, timing } from "./measure.ts";
 import { realList } from "./site.ts";
@@ -59,7 +60,7 @@ async function costOf(what: string, file: Buffer): Promise<SetCost> {
 
 function load(file: Buffer): DomainSet {
   const builder = new DomainSetBuilder("list");
-  const problem = readDomains(file, null, { sink: builder.source("list"), warnings: new WarningLog() });
+  const problem = atOnce(readDomains(file, null, { sink: builder.source("list"), warnings: new WarningLog() }));
   if (problem !== null) throw new Error(problem);
   return builder.build();
 }

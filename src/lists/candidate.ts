@@ -2,6 +2,7 @@ import { DomainSetBuilder } from "./domain-set-builder.ts";
 import type { ListOptions } from "./options.ts";
 import { readAddresses } from "./read-addresses.ts";
 import { readDomains } from "./read-domains.ts";
+import type { Sliced } from "./sliced.ts";
 import { WarningLog } from "./warnings.ts";
 
 /** A list that lost or gained more than this share of its entries at once is held until somebody has looked at it. */
@@ -23,18 +24,18 @@ export type Judgement =
   | { readonly kind: "held"; readonly reason: string };
 
 /** Whether a download may take the place of the copy before. */
-export function judge(download: { readonly bytes: Buffer; readonly sha256: string }, measure: Measure): Judgement {
+export function* judge(download: { readonly bytes: Buffer; readonly sha256: string }, measure: Measure): Sliced<Judgement> {
   const { list, url, before } = measure;
   if (list.sha256 !== null && list.sha256 !== download.sha256) {
     return { kind: "unusable", reason: `its checksum is ${download.sha256}, not the one that the configuration gives` };
   }
   let entries = 0;
   for (const category of categoriesOf(list, url)) {
-    const found = countEntries(download.bytes, list.kind, category);
+    const found = yield* countEntries(download.bytes, list.kind, category);
     if (found.problem !== null) return { kind: "unusable", reason: found.problem };
     if (found.entries === 0) return { kind: "unusable", reason: "no usable entry" };
     // Whoever gives the checksum has seen the list.
-    const previous = before === null || list.sha256 !== null ? 0 : countEntries(before, list.kind, category).entries;
+    const previous = before === null || list.sha256 !== null ? 0 : (yield* countEntries(before, list.kind, category)).entries;
     if (previous > 0 && Math.abs(found.entries - previous) > previous * MAX_CHANGE) {
       const change = found.entries < previous ? "shrank" : "grew";
       const what = category === null ? "it" : `category ${category}`;
@@ -49,17 +50,17 @@ function categoriesOf({ sources }: Pick<ListOptions, "sources">, url: string): r
   return sources.flatMap((source) => (source.kind === "url" && source.url === url ? [source.category] : []));
 }
 
-function countEntries(
+function* countEntries(
   bytes: Buffer,
   kind: ListOptions["kind"],
   category: string | null,
-): { readonly entries: number; readonly problem: string | null } {
+): Sliced<{ readonly entries: number; readonly problem: string | null }> {
   const warnings = new WarningLog();
   if (kind === "addresses") {
-    const { ranges, problem } = readAddresses(bytes, category, warnings);
+    const { ranges, problem } = yield* readAddresses(bytes, category, warnings);
     return { entries: ranges.length, problem };
   }
   const builder = new DomainSetBuilder(null);
-  const problem = readDomains(bytes, category, { sink: builder.source(""), warnings });
+  const problem = yield* readDomains(bytes, category, { sink: builder.source(""), warnings });
   return { entries: builder.count, problem };
 }

@@ -3,6 +3,8 @@ import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promis
 import { join } from "node:path";
 import Type, { type Static } from "typebox";
 import { Value } from "typebox/value";
+import { checksumOf } from "./checksum.ts";
+import { inTurns } from "./sliced.ts";
 
 /** The download that was last found good. `etag` and `lastModified` are the server's words for it. */
 export type Copy = Static<typeof COPY>;
@@ -43,7 +45,7 @@ export class Copies implements CopySource {
     const { sha256, fetchedWallMs } = copy;
     try {
       const bytes = await readFile(this.#bytesPath(list, url, sha256));
-      return createHash("sha256").update(bytes).digest("hex") === sha256 ? { bytes, sha256, fetchedWallMs } : null;
+      return (await inTurns(checksumOf(bytes))) === sha256 ? { bytes, sha256, fetchedWallMs } : null;
     } catch {
       return null;
     }

@@ -1,7 +1,7 @@
-import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import type { AddressRange } from "../dns/address.ts";
 import { AddressSet } from "../dns/address-set.ts";
+import { checksumOf } from "./checksum.ts";
 import { type CopyContent, type CopySource, NO_COPIES } from "./copies.ts";
 import type { DomainSet } from "./domain-set.ts";
 import { DomainSetBuilder } from "./domain-set-builder.ts";
@@ -9,6 +9,7 @@ import { recognise } from "./formats/recognise.ts";
 import type { ListOptions } from "./options.ts";
 import { readAddresses } from "./read-addresses.ts";
 import { readDomains } from "./read-domains.ts";
+import { inTurns, type Sliced } from "./sliced.ts";
 import { type Warning, WarningLog } from "./warnings.ts";
 
 /** Larger files are refused: they are read as a whole. */
@@ -107,10 +108,10 @@ async function loadList(list: ListOptions, places: Places): Promise<LoadedList> 
   const { name, kind } = list;
   const opened = await openSources(list, places);
   if (kind === "domains") {
-    const { set, statuses } = buildDomains(name, opened);
+    const { set, statuses } = await inTurns(buildDomains(name, opened));
     return { status: { name, kind, size: set.size, sources: statuses }, domains: set, addresses: null };
   }
-  const { set, statuses } = buildAddresses(opened);
+  const { set, statuses } = await inTurns(buildAddresses(opened));
   return { status: { name, kind, size: set.size, sources: statuses }, domains: null, addresses: set };
 }
 
@@ -184,27 +185,34 @@ function labelOf(place: string, category: string | null): string {
   return category === null ? place : `${place}#${category}`;
 }
 
-function buildDomains(name: string, opened: readonly OpenedSource[]): { set: DomainSet; statuses: SourceStatus[] } {
+function* buildDomains(
+  name: string,
+  opened: readonly OpenedSource[],
+): Sliced<{ readonly set: DomainSet; readonly statuses: SourceStatus[] }> {
   const builder = new DomainSetBuilder(name);
-  const statuses = opened.map((source) => {
+  const statuses: SourceStatus[] = [];
+  for (const source of opened) {
     const warnings = new WarningLog();
     const before = builder.count;
     const sink = builder.source(source.origin);
-    const problem = isReadable(source) ? readDomains(source.file.bytes, source.category, { sink, warnings }) : null;
-    return statusOf(source, { entries: builder.count - before, warnings, problem });
-  });
-  return { set: builder.build(), statuses };
+    const problem = isReadable(source) ? yield* readDomains(source.file.bytes, source.category, { sink, warnings }) : null;
+    statuses.push(statusOf(source, { entries: builder.count - before, warnings, problem }));
+  }
+  return { set: yield* builder.sliced(), statuses };
 }
 
-function buildAddresses(opened: readonly OpenedSource[]): { set: AddressSet; statuses: SourceStatus[] } {
+function* buildAddresses(
+  opened: readonly OpenedSource[],
+): Sliced<{ readonly set: AddressSet; readonly statuses: SourceStatus[] }> {
   const all: AddressRange[] = [];
-  const statuses = opened.map((source) => {
+  const statuses: SourceStatus[] = [];
+  for (const source of opened) {
     const warnings = new WarningLog();
-    if (!isReadable(source)) return statusOf(source, { entries: 0, warnings, problem: null });
-    const { ranges, problem } = readAddresses(source.file.bytes, source.category, warnings);
+    const nothing = { ranges: [], problem: null };
+    const { ranges, problem } = isReadable(source) ? yield* readAddresses(source.file.bytes, source.category, warnings) : nothing;
     for (const range of ranges) all.push(range);
-    return statusOf(source, { entries: ranges.length, warnings, problem });
-  });
+    statuses.push(statusOf(source, { entries: ranges.length, warnings, problem }));
+  }
   return { set: new AddressSet(all), statuses };
 }
 
@@ -255,7 +263,7 @@ async function readContent(path: string): Promise<FileContent> {
     if (!found.isFile()) return { ...NO_FILE, problem: `${path} is not a file` };
     if (found.size > MAX_LIST_FILE_BYTES) return { ...NO_FILE, problem: `larger than ${MAX_LIST_FILE_BYTES / 1024 / 1024} MiB` };
     const bytes = await readFile(path);
-    return { bytes, sha256: createHash("sha256").update(bytes).digest("hex"), changedWallMs: found.mtimeMs, problem: null };
+    return { bytes, sha256: await inTurns(checksumOf(bytes)), changedWallMs: found.mtimeMs, problem: null };
   } catch (error) {
     return { ...NO_FILE, problem: error instanceof Error ? error.message : String(error) };
   }

@@ -6,6 +6,7 @@ import { parseCategory } from "./formats/geosite.ts";
 import { MalformedFile } from "./formats/malformed.ts";
 import { readMmdb } from "./formats/mmdb.ts";
 import { recognise } from "./formats/recognise.ts";
+import type { Sliced } from "./sliced.ts";
 import { eachLine } from "./span.ts";
 import type { WarningLog } from "./warnings.ts";
 
@@ -16,35 +17,37 @@ export interface AddressReading {
 }
 
 /** Reads the bytes of one source of addresses. `category` is the code within a .dat file, the country in a MaxMind database, null for a text. Never throws, whatever the bytes. */
-export function readAddresses(bytes: Buffer, category: string | null, warnings: WarningLog): AddressReading {
+export function* readAddresses(bytes: Buffer, category: string | null, warnings: WarningLog): Sliced<AddressReading> {
   try {
-    return read(bytes, category, warnings);
+    return yield* read(bytes, category, warnings);
   } catch (error) {
     if (error instanceof MalformedFile) return unusable(error.message);
     throw error;
   }
 }
 
-function read(bytes: Buffer, category: string | null, warnings: WarningLog): AddressReading {
+function* read(bytes: Buffer, category: string | null, warnings: WarningLog): Sliced<AddressReading> {
   const recognised = recognise(bytes);
   switch (recognised.kind) {
     case "unusable":
       return unusable(recognised.reason);
     case "dat":
-      return category === null ? unusable("a .dat file needs the category after #") : readCategory(bytes, category, warnings);
+      return category === null
+        ? unusable("a .dat file needs the category after #")
+        : yield* readCategory(bytes, category, warnings);
     case "mmdb":
       if (category === null) return unusable("a MaxMind database needs the country after #");
       return { ranges: readMmdb(bytes, category.toUpperCase()), problem: null };
     case "text":
-      return category === null ? readText(recognised.text, warnings) : unusable(`a text has no category ${category}`);
+      return category === null ? yield* readText(recognised.text, warnings) : unusable(`a text has no category ${category}`);
     default:
       return unreachable(recognised);
   }
 }
 
-function readText(text: Buffer, warnings: WarningLog): AddressReading {
+function* readText(text: Buffer, warnings: WarningLog): Sliced<AddressReading> {
   const ranges: AddressRange[] = [];
-  eachLine(text, (line, lineNumber) => {
+  yield* eachLine(text, (line, lineNumber) => {
     const read = readAddressLine(line);
     if (typeof read === "string") warnings.add(lineNumber, read);
     else if (read !== null) ranges.push(read);
@@ -52,8 +55,8 @@ function readText(text: Buffer, warnings: WarningLog): AddressReading {
   return { ranges, problem: null };
 }
 
-function readCategory(bytes: Buffer, category: string, warnings: WarningLog): AddressReading {
-  const found = readGeoip(bytes, parseCategory(category).code, warnings);
+function* readCategory(bytes: Buffer, category: string, warnings: WarningLog): Sliced<AddressReading> {
+  const found = yield* readGeoip(bytes, parseCategory(category).code, warnings);
   if (found === null) return unusable(`it has no category ${category}`);
   // Such a category names what it does not hold; taking it for the opposite would send traffic the wrong way.
   return found.reversed

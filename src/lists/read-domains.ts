@@ -9,6 +9,7 @@ import { readHostsLine } from "./formats/hosts-file.ts";
 import { MalformedFile } from "./formats/malformed.ts";
 import { plainLines } from "./formats/plain.ts";
 import { recognise, TEXT_FORMATS, type TextFormat } from "./formats/recognise.ts";
+import type { Sliced } from "./sliced.ts";
 import { eachLine } from "./span.ts";
 import type { WarningLog } from "./warnings.ts";
 
@@ -17,11 +18,11 @@ import type { WarningLog } from "./warnings.ts";
  * given, the name of the format, or `@attribute`s of a plain list. Answers what is wrong with the source as a whole; lines that are not used are in `warnings`.
  * Never throws, whatever the bytes.
  */
-export function readDomains(
+export function* readDomains(
   bytes: Buffer,
   category: string | null,
   takers: { readonly sink: DomainSink; readonly warnings: WarningLog },
-): string | null {
+): Sliced<string | null> {
   const recognised = recognise(bytes);
   switch (recognised.kind) {
     case "unusable":
@@ -29,14 +30,14 @@ export function readDomains(
     case "mmdb":
       return "a MaxMind database, which holds no names";
     case "dat":
-      return readDat(bytes, category, takers);
+      return yield* readDat(bytes, category, takers);
     case "text": {
       const { code, attributes } = parseCategory(category ?? "");
       const hint = TEXT_FORMATS.find((name) => name === code.toLowerCase());
       if (code !== "" && hint === undefined)
         return `a text has no category ${code.toLowerCase()}; the formats are ${TEXT_FORMATS.join(", ")}`;
       const readLine = lineReader(hint ?? recognised.format, attributes);
-      eachLine(recognised.text, (line, lineNumber) => {
+      yield* eachLine(recognised.text, (line, lineNumber) => {
         const reason = readLine(line, lineNumber, takers.sink);
         if (reason !== null) takers.warnings.add(lineNumber, reason);
       });
@@ -47,14 +48,14 @@ export function readDomains(
   }
 }
 
-function readDat(
+function* readDat(
   bytes: Buffer,
   category: string | null,
   takers: { readonly sink: DomainSink; readonly warnings: WarningLog },
-): string | null {
+): Sliced<string | null> {
   if (category === null) return "a .dat file needs the category after #";
   try {
-    return readGeosite(bytes, parseCategory(category), takers) ? null : `it has no category ${category}`;
+    return (yield* readGeosite(bytes, parseCategory(category), takers)) ? null : `it has no category ${category}`;
   } catch (error) {
     if (error instanceof MalformedFile) return error.message;
     throw error;

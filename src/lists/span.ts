@@ -1,3 +1,5 @@
+import { SLICE_OCTETS, type Sliced } from "./sliced.ts";
+
 /** A piece of a text file in octets, `end` not counted in. Made by the million while a list loads, so that a line need not become a string. */
 export interface Span {
   readonly bytes: Buffer;
@@ -9,9 +11,14 @@ const NEWLINE = 0x0a;
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 
 /** Calls `visit` for each line that is not blank, white space around it taken off, with its number from 1. */
-export function eachLine(bytes: Buffer, visit: (line: Span, lineNumber: number) => void): void {
+export function* eachLine(bytes: Buffer, visit: (line: Span, lineNumber: number) => void): Sliced<void> {
+  let pause = SLICE_OCTETS;
   let position = bytes.subarray(0, 3).equals(BYTE_ORDER_MARK) ? 3 : 0;
   for (let lineNumber = 1; position < bytes.length; lineNumber++) {
+    if (position >= pause) {
+      yield;
+      pause = position + SLICE_OCTETS;
+    }
     const newline = bytes.indexOf(NEWLINE, position);
     const end = newline < 0 ? bytes.length : newline;
     const line = trimmed({ bytes, start: position, end });

@@ -4,6 +4,7 @@ import { judge } from "./candidate.ts";
 import type { Copies, Copy, CopyContent, CopyRecord, CopySource } from "./copies.ts";
 import { type Download, DownloadError, type DownloadOrder } from "./download.ts";
 import type { ListOptions } from "./options.ts";
+import { inTurns } from "./sliced.ts";
 
 /** Fetches one URL of a list the way that list wants it. @throws DownloadError; the signal's reason when it aborts. */
 export type Fetcher = (list: ListOptions, order: DownloadOrder) => Promise<Download>;
@@ -131,10 +132,8 @@ async function tryPlace(place: Place, parts: UpdateParts, wishes: UpdateWishes):
     if (download.kind === "unchanged") return download;
     if (download.sha256 === held?.sha256 && list.sha256 === null) return await sameAgain(newPath);
     const bytes = await readFile(newPath);
-    const judgement = judge(
-      { bytes, sha256: download.sha256 },
-      { list, url, before: wishes.acceptsAnySize ? null : (held?.bytes ?? null) },
-    );
+    const measure = { list, url, before: wishes.acceptsAnySize ? null : (held?.bytes ?? null) };
+    const judgement = await inTurns(judge({ bytes, sha256: download.sha256 }, measure));
     if (judgement.kind === "good") {
       const { kind: _, ...facts } = download;
       const copy = { ...facts, from, fetchedWallMs: clock.wallMs(), entries: judgement.entries };

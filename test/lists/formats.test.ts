@@ -3,6 +3,7 @@ import { type Name, nameFromText } from "../../src/dns/name.ts";
 import type { DomainSet } from "../../src/lists/domain-set.ts";
 import { DomainSetBuilder } from "../../src/lists/domain-set-builder.ts";
 import { readDomains } from "../../src/lists/read-domains.ts";
+import { atOnce } from "../../src/lists/sliced.ts";
 import { type Warning, WarningLog } from "../../src/lists/warnings.ts";
 
 interface Reading {
@@ -14,7 +15,7 @@ interface Reading {
 function read(bytes: string | Buffer, category: string | null = null): Reading {
   const builder = new DomainSetBuilder("list");
   const warnings = new WarningLog();
-  const problem = readDomains(Buffer.from(bytes), category, { sink: builder.source("file"), warnings });
+  const problem = atOnce(readDomains(Buffer.from(bytes), category, { sink: builder.source("file"), warnings }));
   return { set: builder.build(), problem, warnings: warnings.first };
 }
 

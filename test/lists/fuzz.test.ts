@@ -5,6 +5,7 @@ import { DomainSetBuilder, type DomainSink } from "../../src/lists/domain-set-bu
 import { TEXT_FORMATS } from "../../src/lists/formats/recognise.ts";
 import { readAddresses } from "../../src/lists/read-addresses.ts";
 import { readDomains } from "../../src/lists/read-domains.ts";
+import { atOnce } from "../../src/lists/sliced.ts";
 import { spanText } from "../../src/lists/span.ts";
 import { WarningLog } from "../../src/lists/warnings.ts";
 
@@ -61,7 +62,9 @@ describe("whatever a file holds", () => {
       fc.property(anyBytes, category, (bytes, hint) => {
         const builder = new DomainSetBuilder("x");
         const taken: Name[] = [];
-        const problem = readDomains(bytes, hint, { sink: recording(builder.source("x"), taken), warnings: new WarningLog() });
+        const problem = atOnce(
+          readDomains(bytes, hint, { sink: recording(builder.source("x"), taken), warnings: new WarningLog() }),
+        );
         expect(problem === null || problem.length > 0).toBe(true);
         const set = builder.build();
         for (const name of taken) expect(set.match(name)?.octets).toBe(name.length);
@@ -73,7 +76,7 @@ describe("whatever a file holds", () => {
   test("a reader of addresses answers", () => {
     fc.assert(
       fc.property(anyBytes, fc.constantFrom(null, "cn"), (bytes, hint) => {
-        const { ranges, problem } = readAddresses(bytes, hint, new WarningLog());
+        const { ranges, problem } = atOnce(readAddresses(bytes, hint, new WarningLog()));
         for (const { first, last } of ranges) expect(first.length === last.length && Buffer.compare(first, last) <= 0).toBe(true);
         expect(problem === null || problem.length > 0).toBe(true);
       }),
@@ -83,10 +86,11 @@ describe("whatever a file holds", () => {
 
   test("the samples themselves are read without a problem", () => {
     const problems = [...SAMPLES.slice(0, 6).map((bytes) => [bytes, null] as const), [GEOSITE, "cn"] as const].map(
-      ([bytes, hint]) => readDomains(bytes, hint, { sink: new DomainSetBuilder("x").source("x"), warnings: new WarningLog() }),
+      ([bytes, hint]) =>
+        atOnce(readDomains(bytes, hint, { sink: new DomainSetBuilder("x").source("x"), warnings: new WarningLog() })),
     );
     expect(problems).toEqual(Array(7).fill(null));
-    expect(readAddresses(GEOIP, "cn", new WarningLog())).toMatchObject({
+    expect(atOnce(readAddresses(GEOIP, "cn", new WarningLog()))).toMatchObject({
       problem: null,
       ranges: [{ first: Uint8Array.from([1, 2, 3, 0]) }],
     });

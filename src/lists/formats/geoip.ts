@@ -1,4 +1,5 @@
 import { type AddressRange, rangeOfPrefix, unmapped } from "../../dns/address.ts";
+import { SLICE_ENTRIES, type Sliced } from "../sliced.ts";
 import type { WarningLog } from "../warnings.ts";
 import { codeOf } from "./geosite.ts";
 import { ProtobufCursor } from "./protobuf.ts";
@@ -16,7 +17,7 @@ export interface GeoipCategory {
  * Reads one category (its code in upper case) of a V2Ray geoip file; null where there is none. A block's number within it serves as its line.
  * @throws MalformedFile
  */
-export function readGeoip(bytes: Buffer, code: string, warnings: WarningLog): GeoipCategory | null {
+export function* readGeoip(bytes: Buffer, code: string, warnings: WarningLog): Sliced<GeoipCategory | null> {
   let found = false;
   let reversed = false;
   const ranges: AddressRange[] = [];
@@ -28,6 +29,7 @@ export function readGeoip(bytes: Buffer, code: string, warnings: WarningLog): Ge
       if (fields.field === GEOIP.reverseMatch) reversed = fields.value !== 0;
       if (fields.field !== GEOIP.cidr) continue;
       number++;
+      if (number % SLICE_ENTRIES === 0) yield;
       const range = readCidr(fields.message());
       if (range === null) warnings.add(number, "not a block of addresses");
       else ranges.push(range);

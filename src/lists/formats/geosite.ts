@@ -1,4 +1,5 @@
 import type { DomainSink } from "../domain-set-builder.ts";
+import { SLICE_ENTRIES, type Sliced } from "../sliced.ts";
 import type { WarningLog } from "../warnings.ts";
 import { ProtobufCursor } from "./protobuf.ts";
 
@@ -26,7 +27,7 @@ const ATTRIBUTE_KEY = 1;
  * Reads one category of a V2Ray geosite file. An entry's number within its category serves as its line. false where there is no such category.
  * @throws MalformedFile
  */
-export function readGeosite(bytes: Buffer, { code, attributes }: Category, { sink, warnings }: EntryTakers): boolean {
+export function* readGeosite(bytes: Buffer, { code, attributes }: Category, { sink, warnings }: EntryTakers): Sliced<boolean> {
   let found = false;
   for (const site = new ProtobufCursor(bytes); site.next(); ) {
     if (site.field !== 1 || codeOf(site.message()) !== code) continue;
@@ -35,6 +36,7 @@ export function readGeosite(bytes: Buffer, { code, attributes }: Category, { sin
     for (let number = 0; fields.next(); ) {
       if (fields.field !== GEOSITE.domain) continue;
       number++;
+      if (number % SLICE_ENTRIES === 0) yield;
       const reason = readDomain(fields.message(), { attributes, number }, sink);
       if (reason !== null) warnings.add(number, reason);
     }

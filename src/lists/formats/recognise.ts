@@ -1,4 +1,5 @@
 import { addressFromText } from "../../dns/address.ts";
+import { atOnce } from "../sliced.ts";
 import { eachLine, spanText } from "../span.ts";
 import { decodedAutoproxy } from "./autoproxy.ts";
 import { isMmdb } from "./mmdb.ts";
@@ -34,12 +35,13 @@ export function recognise(bytes: Buffer): Recognised {
 function voted(text: Buffer): TextFormat {
   const votes = new Map<TextFormat, number>();
   let header: TextFormat | null = null;
-  eachLine(text.subarray(0, VOTING_OCTETS), (line) => {
+  const lines = eachLine(text.subarray(0, VOTING_OCTETS), (line) => {
     const written = spanText(line);
     if (votes.size === 0) header ??= formatOfHeader(written);
     const format = formatOfLine(written);
     if (format !== null) votes.set(format, (votes.get(format) ?? 0) + 1);
   });
+  atOnce(lines);
   const [winner] = [...votes].toSorted(([, left], [, right]) => right - left);
   return header ?? winner?.[0] ?? "plain";
 }

@@ -1,0 +1,143 @@
+import { setImmediate } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import { nameFromText, nameText } from "../../src/dns/name.ts";
+import { DomainSetBuilder } from "../../src/lists/domain-set-builder.ts";
+import { loadLists } from "../../src/lists/load.ts";
+import type { ListOptions } from "../../src/lists/options.ts";
+import { readAddresses } from "../../src/lists/read-addresses.ts";
+import { readDomains } from "../../src/lists/read-domains.ts";
+import { atOnce, inTurns, SLICE_ENTRIES, SLICE_OCTETS, type Sliced } from "../../src/lists/sliced.ts";
+import { WarningLog } from "../../src/lists/warnings.ts";
+import { file } from "../files.ts";
+import { siteWith } from "../site.ts";
+import { honest } from "../zone-script.ts";
+
+const COUNT = 200_000;
+const lines = Array.from({ length: COUNT }, (_, index) => `n${index}.example`);
+const text = Buffer.from(`${lines.join("\n")}\n`);
+
+/** How often the event loop turned until the work was done. */
+async function turnsDuring(work: Promise<unknown>): Promise<number> {
+  let isDone = false;
+  const end = () => {
+    isDone = true;
+  };
+  void work.then(end, end);
+  for (let turns = 0; ; turns++) {
+    if (isDone) return turns;
+    await setImmediate();
+  }
+}
+
+function slicesOf(work: Sliced<unknown>): number {
+  let slices = 1;
+  while (work.next().done !== true) slices++;
+  return slices;
+}
+
+function readingOf(
+  bytes: Buffer,
+  category: string | null = null,
+): { readonly work: Sliced<string | null>; readonly builder: DomainSetBuilder } {
+  const builder = new DomainSetBuilder("list");
+  return { work: readDomains(bytes, category, { sink: builder.source("file"), warnings: new WarningLog() }), builder };
+}
+
+const downloadedList: ListOptions = {
+  name: "list",
+  kind: "domains",
+  sources: [{ kind: "url", url: "https://lists.example/large.txt", category: null }],
+  refreshMs: null,
+  via: null,
+  proxy: null,
+  mirrors: [],
+  sha256: null,
+  seed: null,
+};
+
+describe("work in slices", () => {
+  test("lets the event loop turn between them, and gives what it gives without a pause", async () => {
+    function* work(): Sliced<string> {
+      for (let slice = 0; slice < 9; slice++) yield;
+      return "done";
+    }
+    expect(atOnce(work())).toBe("done");
+    const running = inTurns(work());
+    expect(await turnsDuring(running)).toBeGreaterThanOrEqual(9);
+    expect(await running).toBe("done");
+  });
+
+  test("tells its error to whoever waits for it", async () => {
+    function* work(): Sliced<void> {
+      yield;
+      throw new Error("no more");
+    }
+    await expect(inTurns(work())).rejects.toThrow("no more");
+  });
+
+  test("is how long texts are read, however few of their lines say anything, and how tables are made of many names", () => {
+    const { work, builder } = readingOf(text);
+    expect(slicesOf(work)).toBeGreaterThanOrEqual(Math.floor(text.length / (SLICE_OCTETS + 100)));
+    expect(slicesOf(builder.sliced())).toBeGreaterThanOrEqual((2 * COUNT) / SLICE_ENTRIES - 2);
+    const blank = Buffer.alloc(SLICE_OCTETS * 5, "\n# nothing\n");
+    expect(slicesOf(readingOf(blank).work)).toBeGreaterThanOrEqual(4);
+    const addresses = Buffer.from(
+      Array.from({ length: 20_000 }, (_, index) => `10.${index >> 8}.${index & 255}.0/24\n`).join(""),
+    );
+    expect(slicesOf(readAddresses(addresses, null, new WarningLog()))).toBeGreaterThanOrEqual(4);
+  });
+
+  test("is how long categories of a .dat file are read", () => {
+    const field = (number: number, octets: Buffer) =>
+      Buffer.concat([Buffer.from([number * 8 + 2, ...varint(octets.length)]), octets]);
+    const domain = (name: string) => field(2, Buffer.concat([Buffer.from([8, 2]), field(2, Buffer.from(name))]));
+    const site = Buffer.concat([field(1, Buffer.from("CN")), ...lines.slice(0, 3 * SLICE_ENTRIES).map(domain)]);
+    const { work, builder } = readingOf(field(1, site), "cn");
+    expect(slicesOf(work)).toBe(4);
+    expect(builder.count).toBe(3 * SLICE_ENTRIES);
+  });
+});
+
+function varint(value: number): number[] {
+  return value < 128 ? [value] : [(value & 127) | 128, ...varint(Math.floor(value / 128))];
+}
+
+describe("while a large list is read", () => {
+  test("other work has its turn all along", async () => {
+    // From memory: while a file is read the loop turns as it likes.
+    const copies = { read: () => Promise.resolve({ bytes: text, sha256: "", fetchedWallMs: 0 }) };
+    const loading = loadLists([downloadedList], copies);
+    const slices = text.length / SLICE_OCTETS + (2 * COUNT) / SLICE_ENTRIES;
+    expect(await turnsDuring(loading)).toBeGreaterThan(slices / 2);
+    const set = (await loading).domains("list");
+    expect(set?.size).toBe(COUNT);
+    const { work, builder } = readingOf(text);
+    atOnce(work);
+    const asked = nameFromText("www.n199999.example");
+    if (asked === null) throw new Error("no name");
+    expect(set?.match(asked)).toEqual(builder.build().match(asked));
+    expect([...(set?.names() ?? [])].map(nameText)).toEqual(lines);
+  });
+
+  test("at a reload, queries are answered as before until it is in use", async () => {
+    const yaml = (path: string) => `lists: { ads: { domains: [${path}] } }
+rules: [{ name: ads, domains: "list:ads", answer: zero }]
+`;
+    const site = await siteWith({
+      yaml: yaml(file("small.txt", ["other.example"])),
+      upstreams: { main: honest("n0.example A 192.0.2.7") },
+    });
+    expect(await site.ask("n0.example")).toMatchObject({ answers: ["192.0.2.7"] });
+    let isReloaded = false;
+    const reload = site.reload(yaml(file("large.txt", lines))).then(() => {
+      isReloaded = true;
+    });
+    const before: unknown[] = [];
+    while (!isReloaded) before.push((await site.ask("n0.example")).answers);
+    await reload;
+    expect(await site.ask("n0.example")).toMatchObject({ answers: ["0.0.0.0"] });
+    expect(before.length).toBeGreaterThan(20);
+    // The last may have been asked at the moment of the change.
+    expect(before.slice(0, -1)).toEqual(before.slice(1).map(() => ["192.0.2.7"]));
+  });
+});
