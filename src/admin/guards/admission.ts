@@ -33,7 +33,8 @@ export function admit(request: FastifyRequest, guards: Guards): void {
     checkOrigin(request, host);
     checkToken(request, client, guards);
   }
-  if (!SAFE_METHODS.has(request.method)) checkContentType(request.headers["content-type"]);
+  // What is not there is told so first.
+  if (!SAFE_METHODS.has(request.method) && !request.is404) checkContentType(request.headers["content-type"]);
 }
 
 export function clientOf({ ip }: FastifyRequest): string {

@@ -1,0 +1,246 @@
+import { describe, expect, test } from "vitest";
+import { connectRaw } from "../listen/support/raw.ts";
+import { record } from "../log/records.ts";
+import { openTestAdmin } from "./support/admin.ts";
+import { rawRequest } from "./support/raw-request.ts";
+
+describe("methods", () => {
+  test("HEAD gives the head of GET, for every path that has one", async () => {
+    const admin = await openTestAdmin();
+    admin.control.queries.add(record({ id: 5 }));
+    for (const { method, path } of (await admin.document()).operations()) {
+      if (method !== "GET") continue;
+      const called = path.replace("{id}", "5").replace("{name}", "nas.lan") + (QUERIES[path] ?? "");
+      const head = await admin.call("HEAD", called);
+      expect({ called, status: head.status, body: head.body }).toEqual({ called, status: 200, body: "" });
+      expect(head.headers.get("content-type")).not.toBeNull();
+    }
+    expect(admin.control.queries.followers).toBe(0);
+  });
+
+  test.each([
+    ["OPTIONS", "/api/v1/queries", "GET, HEAD"],
+    ["POST", "/api/v1/queries", "GET, HEAD"],
+    ["PATCH", "/api/v1/hosts/nas.lan", "DELETE, GET, HEAD, PUT"],
+    ["DELETE", "/healthz", "GET, HEAD"],
+    ["GET", "/api/v1/reload", "POST"],
+    ["GET", "/api/v1/lists/cn/refresh", "POST"],
+    ["PUT", "/docs", "GET, HEAD"],
+  ])("%s is not for %s, which says what is", async (method, path, allow) => {
+    const admin = await openTestAdmin();
+    const response = await fetch(admin.base + path, { method, headers: { "content-type": "application/json" } });
+    expect(await response.json()).toMatchObject({ status: 405, title: "Method Not Allowed" });
+    expect({ status: response.status, allow: response.headers.get("allow") }).toEqual({ status: 405, allow });
+  });
+
+  test("a preflight gets no leave", async () => {
+    const admin = await openTestAdmin();
+    const response = await fetch(`${admin.base}/api/v1/hosts/a.lan`, {
+      method: "OPTIONS",
+      headers: {
+        origin: "https://evil.example",
+        "access-control-request-method": "PUT",
+        "access-control-request-headers": "content-type",
+      },
+    });
+    await response.arrayBuffer();
+    expect(response.status).toBe(403);
+    expect([...response.headers.keys()].filter((name) => name.startsWith("access-control"))).toEqual([]);
+  });
+
+  test.each(["BREW", "PROPFIND", "TRACE", "QUERY"])("%s, of which HTTP or we know nothing, is refused", async (method) => {
+    const admin = await openTestAdmin();
+    const { status } = await rawRequest(admin.port, [`${method} /healthz HTTP/1.1`, `Host: 127.0.0.1:${admin.port}`]);
+    expect([400, 405]).toContain(status);
+  });
+});
+
+const QUERIES: Readonly<Record<string, string>> = {
+  "/api/v1/explain": "?name=www.example.com",
+  "/api/v1/queries/export": "?format=ndjson",
+};
+
+describe("paths", () => {
+  test.each([
+    "/",
+    "/api",
+    "/api/v1",
+    "/api/v1/",
+    "/api/v1/nothing",
+    "/api/v2/queries",
+    "/healthz/",
+    "/API/v1/queries",
+    "//healthz",
+    "/api/v1/queries/1/2",
+  ])("%s is not there, and that is said as everything is", async (path) => {
+    const admin = await openTestAdmin();
+    const { status, headers, body } = await admin.get(path);
+    expect({ status, type: headers.get("content-type") }).toEqual({
+      status: 404,
+      type: "application/problem+json; charset=utf-8",
+    });
+    expect(body).toMatchObject({ type: "about:blank", title: "Not Found", status: 404, problems: [] });
+  });
+
+  test.each(["/%", "/api/v1/hosts/%zz", "/api/v1/hosts/%ff", "/api/v1/hosts/%", "/api/v1/queries/%00"])(
+    "%s is malformed, and no more",
+    async (path) => {
+      const admin = await openTestAdmin();
+      const { status, headers, body } = await rawRequest(admin.port, [`GET ${path} HTTP/1.1`, `Host: 127.0.0.1:${admin.port}`]);
+      expect([400, 404]).toContain(status);
+      expect(headers).toMatchObject({
+        "content-type": "application/problem+json; charset=utf-8",
+        "x-content-type-options": "nosniff",
+      });
+      expect(body).toMatchObject({ status });
+      expect(admin.faults).toEqual([]);
+    },
+  );
+
+  test("a name in a path may hold whatever is percent-encoded", async () => {
+    const admin = await openTestAdmin();
+    const name = "*.a/b?c#d%.lan";
+    await admin.call("PUT", `/api/v1/hosts/${encodeURIComponent(name)}`, { json: { address: "10.0.0.7" } });
+    expect((await admin.get(`/api/v1/hosts/${encodeURIComponent(name)}`)).body).toMatchObject({ name });
+  });
+});
+
+describe("parameters", () => {
+  const wrong = async (path: string) => (await (await openTestAdmin()).get(path)).body;
+
+  test("that are unknown are named, with those that there are", async () => {
+    expect(await wrong("/api/v1/explain?name=a.example&typ=A")).toMatchObject({
+      status: 400,
+      detail: "typ: is not known here; there are name, type, client, clientId, resolve, version",
+      problems: [{ parameter: "typ", reason: "is not known here; there are name, type, client, clientId, resolve, version" }],
+    });
+    expect(await wrong("/api/v1/upstreams?x=1")).toMatchObject({
+      problems: [{ parameter: "x", reason: "is not known here: none is" }],
+    });
+    expect(await wrong("/healthz?__proto__=1&constructor=2")).toMatchObject({
+      problems: [{ parameter: "__proto__" }, { parameter: "constructor" }],
+    });
+  });
+
+  test("that are wrong are all named, with what is wanted", async () => {
+    expect(await wrong("/api/v1/queries?limit=0&type=%21&from=yesterday")).toMatchObject({
+      problems: [{ parameter: "limit", reason: "must be >= 1" }],
+    });
+    expect(await wrong("/api/v1/queries?type=%21&from=yesterday&source=nowhere")).toMatchObject({
+      problems: [{ parameter: "type" }, { parameter: "from" }, { parameter: "source" }],
+    });
+    expect(await wrong("/api/v1/queries?limit=many")).toMatchObject({
+      problems: [{ parameter: "limit", reason: "must be integer" }],
+    });
+    expect(await wrong("/api/v1/queries?limit=1&limit=2")).toMatchObject({
+      problems: [{ parameter: "limit", reason: "must be integer" }],
+    });
+    expect(await wrong("/api/v1/explain")).toMatchObject({ problems: [{ parameter: "name", reason: "is missing" }] });
+    expect(await wrong("/api/v1/explain?name=a.example&resolve=yes")).toMatchObject({
+      problems: [{ parameter: "resolve", reason: "must be boolean" }],
+    });
+    expect(await wrong("/api/v1/queries/export?format=xml")).toMatchObject({
+      problems: [{ parameter: "format", reason: "is none of csv, ndjson" }],
+    });
+    expect(await wrong("/api/v1/queries/99999999999999999")).toMatchObject({
+      problems: [{ parameter: "id", reason: "must be integer" }],
+    });
+    expect(await wrong("/api/v1/stats?from=1h&to=2h")).toMatchObject({ problems: [{ parameter: "from" }] });
+    expect(await wrong("/api/v1/stats?from=2030-01-01")).toMatchObject({ problems: [{ parameter: "from" }] });
+  });
+
+  test("within a body are named by their path", async () => {
+    const admin = await openTestAdmin();
+    const put = async (json: unknown) => (await admin.call("PUT", "/api/v1/hosts/a.lan", { json })).body;
+    expect(await put({ address: "10.0.0.7", https: { port: "8443" } })).toMatchObject({
+      problems: [{ parameter: "https.port", reason: "must be integer" }],
+    });
+    expect(await put({ adress: "10.0.0.7" })).toMatchObject({
+      problems: [{ parameter: "adress", reason: "is not known here; there are address, cname, others, https" }],
+    });
+    expect(await put({ address: 5 })).toMatchObject({
+      problems: [{ parameter: "address", reason: "has none of the forms that are wanted" }],
+    });
+  });
+
+  test("that what answers cannot take are told in its words", async () => {
+    const admin = await openTestAdmin();
+    expect((await admin.call("PUT", "/api/v1/hosts/a.lan", { json: {} })).body).toMatchObject({
+      status: 400,
+      detail: "a.lan has neither address nor cname",
+      problems: [],
+    });
+    expect((await admin.call("POST", "/api/v1/whatif", { json: { config: "" } })).body).toMatchObject({
+      status: 400,
+      detail: "2 problems",
+      problems: [
+        { parameter: null, reason: "the draft is empty" },
+        { parameter: null, reason: "and there is nothing in it" },
+      ],
+    });
+    expect((await admin.call("POST", "/api/v1/lists/broken/refresh")).body).toMatchObject({ status: 502, title: "Bad Gateway" });
+    expect((await admin.call("POST", "/api/v1/lists/none/refresh")).status).toBe(404);
+    expect((await admin.get("/api/v1/explain?name=a.example&version=v0")).status).toBe(404);
+    expect((await admin.get("/api/v1/hosts/none.lan")).status).toBe(404);
+    expect((await admin.call("DELETE", "/api/v1/hosts/none.lan")).status).toBe(404);
+    expect((await admin.get("/api/v1/queries/7")).status).toBe(404);
+    expect((await admin.get("/api/v1/routeros.rsc?url=http://doh.example")).status).toBe(400);
+  });
+});
+
+describe("a connection", () => {
+  test("answers requests that were sent without waiting, in their order", async () => {
+    const admin = await openTestAdmin();
+    const connection = await connectRaw(admin.port);
+    const request = (method: string, path: string, rest = "") =>
+      `${method} ${path} HTTP/1.1\r\nHost: 127.0.0.1:${admin.port}\r\n${rest}\r\n`;
+    const body = '{"config":"rules: 5"}';
+    connection.write(
+      request("GET", "/healthz") +
+        request("POST", "/api/v1/config/check", `content-type: application/json\r\ncontent-length: ${body.length}\r\n`) +
+        body +
+        request("GET", "/nowhere") +
+        request("GET", "/api/v1/hosts/nas.lan"),
+    );
+    const responses = [
+      await connection.takeResponse(),
+      await connection.takeResponse(),
+      await connection.takeResponse(),
+      await connection.takeResponse(),
+    ];
+    expect(responses.map(({ status }) => status)).toEqual([200, 200, 404, 200]);
+    expect(responses[3]?.body.toString()).toContain('"nas.lan"');
+  });
+
+  test.each(["\r\n\r\nnonsense\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00", "GET /healthz\r\n\r\n"])(
+    "that brings no HTTP gets 400 and its end: %j",
+    async (octets) => {
+      const admin = await openTestAdmin();
+      const connection = await connectRaw(admin.port);
+      connection.write(octets);
+      expect((await connection.takeRest()).toString()).toMatch(
+        /^HTTP\/1\.1 400 [\s\S]*connection: close\r\n\r\n\{"type":"about:blank"/i,
+      );
+      expect((await admin.get("/healthz")).status).toBe(200);
+    },
+  );
+
+  test("on which the head of a request does not end is closed with 408", async () => {
+    const admin = await openTestAdmin({ limits: { headersMs: 100 } });
+    const connection = await connectRaw(admin.port);
+    connection.write(`GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:${admin.port}\r\nx-slow: `);
+    expect((await connection.takeRest()).toString()).toMatch(/^HTTP\/1\.1 408 /);
+  });
+
+  test("whose request is upgraded goes on as HTTP/1.1", async () => {
+    const admin = await openTestAdmin();
+    const { status } = await rawRequest(admin.port, [
+      "GET /healthz HTTP/1.1",
+      `Host: 127.0.0.1:${admin.port}`,
+      "Connection: Upgrade, HTTP2-Settings",
+      "Upgrade: h2c",
+      "HTTP2-Settings: AAMAAABkAAQAAP__",
+    ]);
+    expect(status).toBe(200);
+  });
+});
