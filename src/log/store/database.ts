@@ -12,16 +12,19 @@ const CACHE_KIB = 8192;
 const MAX_JOURNAL_BYTES = 16 * 1024 * 1024;
 
 /**
- * Opens a database for adding rows, in WAL mode, and makes it where there is none.
- * @throws Error with `errcode` of SQLite.
+ * Opens a database for adding rows, and makes it where there is none. Nothing in it is changed before `check` has returned.
+ * @throws Error with `errcode` of SQLite, and what `check` throws.
  */
-export function openForWriting(path: string, options: { readonly busyTimeoutMs: number }): Database {
-  const database = new DatabaseSync(path, { timeout: options.busyTimeoutMs });
-  // What a power cut takes are the last seconds; the file stays whole.
-  return prepared(
-    database,
-    `PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = ${MAX_JOURNAL_BYTES}`,
-  );
+export function openForWriting(
+  path: string,
+  { busyTimeoutMs, check }: { readonly busyTimeoutMs: number; readonly check?: (database: Database) => void },
+): Database {
+  const database = new DatabaseSync(path, { timeout: busyTimeoutMs });
+  return prepared(database, () => {
+    check?.(database);
+    // What a power cut takes are the last seconds; the file stays whole.
+    database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = ${MAX_JOURNAL_BYTES}`);
+  });
 }
 
 /**
@@ -29,23 +32,24 @@ export function openForWriting(path: string, options: { readonly busyTimeoutMs: 
  * @throws Error with `errcode` of SQLite.
  */
 export function openForReading(path: string, options: { readonly busyTimeoutMs: number }): Database {
-  const open = (location: string | URL) =>
-    prepared(
-      new DatabaseSync(location, { timeout: options.busyTimeoutMs, readOnly: true }),
-      "SELECT count(*) FROM sqlite_schema",
-    );
-  try {
-    return open(path);
-  } catch (error) {
-    if (primaryCode(error) !== CANNOT_OPEN) throw error;
-    // In a folder that nobody can write, WAL mode works only where the file is taken as it stands.
-    const url = pathToFileURL(path);
-    url.search = "?immutable=1";
-    return open(url);
-  }
+  return openReadOnly(path, options);
 }
 
-const CANNOT_OPEN = 14;
+/**
+ * Opens a database that nobody can write for reading: the file is taken as it stands, without its write-ahead log and without locks. For a
+ * folder that cannot be written, where WAL mode does not work. What is written later is not seen, or seen as damage.
+ * @throws Error with `errcode` of SQLite.
+ */
+export function openUnchanging(path: string): Database {
+  const url = pathToFileURL(path);
+  url.search = "?immutable=1";
+  return openReadOnly(url, { busyTimeoutMs: 0 });
+}
+
+function openReadOnly(location: string | URL, { busyTimeoutMs }: { readonly busyTimeoutMs: number }): Database {
+  const database = new DatabaseSync(location, { timeout: busyTimeoutMs, readOnly: true });
+  return prepared(database, () => database.prepare("SELECT count(*) FROM sqlite_schema").get());
+}
 
 /** The primary result code of SQLite (https://sqlite.org/rescode.html); null for what SQLite did not throw. */
 export function primaryCode(error: unknown): number | null {
@@ -64,9 +68,10 @@ export function fileIdentity(path: string): string | null {
   return stat === undefined ? null : `${stat.dev} ${stat.ino}`;
 }
 
-function prepared(database: Database, statements: string): Database {
+function prepared(database: Database, prepare: () => unknown): Database {
   try {
-    database.exec(`PRAGMA cache_size = -${CACHE_KIB}; PRAGMA temp_store = MEMORY; ${statements}`);
+    database.exec(`PRAGMA cache_size = -${CACHE_KIB}; PRAGMA temp_store = MEMORY`);
+    prepare();
     return database;
   } catch (error) {
     database.close();

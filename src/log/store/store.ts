@@ -45,7 +45,7 @@ export class Store {
   constructor(options: StoreOptions) {
     this.#options = options;
     mkdirSync(dirname(options.path), { recursive: true });
-    this.#database = openForWriting(options.path, { busyTimeoutMs: BUSY_TIMEOUT_MS });
+    this.#database = openForWriting(options.path, { busyTimeoutMs: BUSY_TIMEOUT_MS, check: checkOwner });
     this.#identity = fileIdentity(options.path);
     try {
       this.#prepare();
@@ -110,15 +110,8 @@ export class Store {
   /** Makes the file ours where it is empty. Writes in any case, so that a file which can only be read is found out here. */
   #prepare(): void {
     const database = this.#database;
-    const pragma = (name: string) => database.prepare(`PRAGMA ${name}`).get()?.[name];
     database.exec("BEGIN IMMEDIATE");
     try {
-      const tables = database.prepare("SELECT count(*) AS tables FROM sqlite_schema").get()?.["tables"];
-      if (tables !== 0 && pragma("application_id") !== APPLICATION_ID)
-        throw new StoreError("foreign", "the file is a database of another program");
-      const version = pragma("user_version");
-      if (tables !== 0 && version !== SCHEMA_VERSION)
-        throw new StoreError("outdated", `the file was made by another version (${String(version)}, not ${SCHEMA_VERSION})`);
       database.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${SCHEMA_VERSION}; ${PARTS_TABLE}; COMMIT`);
     } catch (error) {
       undo(database);
@@ -185,6 +178,16 @@ export class Store {
       .run(key, day, sequence, hourOf(id));
     return new LivePart(this.#database, { key, day, firstId: null, lastId: null, rows: 0 });
   }
+}
+
+/** @throws StoreError where a database is not ours, or not of this version. */
+function checkOwner(database: Database): void {
+  if (database.prepare("SELECT count(*) AS tables FROM sqlite_schema").get()?.["tables"] === 0) return;
+  const pragma = (name: string) => database.prepare(`PRAGMA ${name}`).get()?.[name];
+  if (pragma("application_id") !== APPLICATION_ID) throw new StoreError("foreign", "the file is a database of another program");
+  const version = pragma("user_version");
+  if (version !== SCHEMA_VERSION)
+    throw new StoreError("outdated", `the file was made by another version (${String(version)}, not ${SCHEMA_VERSION})`);
 }
 
 /** Whether a part has its rows or its time, or another day has come, by the id of the next record. */

@@ -10,6 +10,8 @@ export interface ThreadOptions {
   readonly deadlineMs: number;
   /** How many calls may wait. */
   readonly maxWaiting: number;
+  /** What the thread is given at its beginning, fit for structured cloning. */
+  readonly workerData?: unknown;
 }
 
 /** Why a call came to nothing. */
@@ -96,7 +98,10 @@ export class Thread<C extends Calls> {
   }
 
   #begin(): Worker {
-    const worker = new Worker(this.#url, { resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB } });
+    const worker = new Worker(this.#url, {
+      workerData: this.#options.workerData,
+      resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
+    });
     let reason = "it came to its end";
     worker.on("message", (reply: Reply) => {
       if (worker === this.#worker) this.#done(reply);

@@ -44,7 +44,7 @@ function clear(path: string, clearing: Clearing, wallMs: number): string | null 
 }
 
 function opened(): Store {
-  if (store === null) throw new StoreError("other", "the store is not open");
+  if (store === null) throw new StoreError("thread", "the thread of the store came to an end");
   return store;
 }
 

@@ -89,8 +89,9 @@ export class Writer {
   append(records: readonly QueryRecord[]): void {
     if (this.#closed !== null) return;
     this.#dropped += this.#waiting.add(records);
-    if (this.#waiting.records >= BATCH_RECORDS) this.#startWork();
-    else this.#commit ??= this.#surroundings.clock.setTimer(() => this.#commitNow(), COMMIT_MS);
+    if (this.#waiting.records === 0) return;
+    this.#commit ??= this.#surroundings.clock.setTimer(() => this.#commitNow(), COMMIT_MS);
+    this.#startWork();
   }
 
   /** Resolves when what was appended is stored, or cannot be now, or took longer than that. */
@@ -147,7 +148,7 @@ export class Writer {
   #commitNow(): void {
     this.#commit?.cancel();
     this.#commit = null;
-    this.#commitDue = true;
+    this.#commitDue = this.#waiting.records > 0;
     this.#startWork();
   }
 
@@ -194,15 +195,16 @@ export class Writer {
     if (opened.fault !== null) return this.#fail(opened.fault);
     this.#opened = true;
     this.#clearing = "none";
+    this.#commitDue = this.#waiting.records > 0;
     if (opened.aside !== null) this.#surroundings.report({ kind: "renewed", file: this.#options.path, aside: opened.aside });
     // Otherwise the first batch shows whether records can be stored.
-    if (this.#waiting.records === 0) this.#well();
+    if (!this.#commitDue) this.#well();
   }
 
   async #insert(): Promise<void> {
     const chunks = this.#waiting.take(BATCH_RECORDS);
-    this.#commitDue = this.#waiting.records > 0;
-    if (!this.#commitDue) {
+    if (this.#waiting.records === 0) {
+      this.#commitDue = false;
       this.#commit?.cancel();
       this.#commit = null;
     }
@@ -270,7 +272,6 @@ export class Writer {
       droppedBefore: this.#fault?.droppedBefore ?? this.#dropped,
     };
     this.#opened = false;
-    this.#commitDue = true;
     const clearing = clearingOf(fault);
     if (clearing !== null) {
       this.#clearing = clearing;

@@ -1,0 +1,119 @@
+import { workerData } from "node:worker_threads";
+import type { QueryRecord } from "../record.ts";
+import { CursorError } from "../search/cursor.ts";
+import { getRecord, readBatches, searchRecords } from "../search/search-records.ts";
+import { summarize } from "../search/summarize.ts";
+import { type Database, fileIdentity, openForReading, openUnchanging, primaryCode } from "./database.ts";
+import { faultOf, StoreError } from "./fault.ts";
+import type { Read, ReaderCalls } from "./reader-calls.ts";
+import { serveThread } from "./serve-thread.ts";
+import { allParts } from "./upkeep.ts";
+
+/** How long a lock is waited for: in WAL mode only while a database is recovered or closed. */
+const BUSY_TIMEOUT_MS = 1000;
+
+/** How long is searched for one page, and for one batch of a reading; what was found by then is given. */
+const BUDGET_MS = { page: 3000, batch: 500 } as const;
+
+/** Readings under way. The one that has rested longest is forgotten for a further one. */
+const MAX_READINGS = 8;
+
+const path = String(workerData);
+
+/** SQLITE_CANTOPEN */
+const CANNOT_OPEN = 14;
+
+interface Connection {
+  readonly database: Database;
+  /** Of the file that was opened. */
+  readonly identity: string;
+  /** Whether it sees nothing that is written later. */
+  readonly unchanging: boolean;
+}
+
+let connection: Connection | null = null;
+const readings = new Map<number, Iterator<readonly QueryRecord[]>>();
+
+serveThread<ReaderCalls>({
+  search: (request) => read((database) => searchRecords(database, request, budgetOf(BUDGET_MS.page))),
+  get: (id) => read((database) => getRecord(database, id)),
+  next: ({ reading, begin }) =>
+    read((database) => {
+      const iterator = begin === null ? readings.get(reading) : readBatches(database, begin, budgetOf(BUDGET_MS.batch));
+      if (iterator === undefined) throw new StoreError("other", "the reading was broken off");
+      readings.delete(reading);
+      const { done, value } = iterator.next();
+      if (done === true) return null;
+      for (const oldest of readings.keys()) if (readings.size >= MAX_READINGS) readings.delete(oldest);
+      readings.set(reading, iterator);
+      return value;
+    }),
+  end: (reading) => {
+    readings.delete(reading);
+    return null;
+  },
+  summary: (request) => read((database) => summarize(database, request)),
+  versions: () => read(versionsOf),
+});
+
+/** Everything that records were decided under. */
+function versionsOf(database: Database): readonly string[] {
+  const versions = new Set<string>();
+  for (const { key } of allParts(database))
+    for (const { version } of database.prepare(`SELECT DISTINCT version FROM kinds_${key} WHERE id > 0`).all())
+      versions.add(String(version));
+  return [...versions];
+}
+
+function read<T>(work: (database: Database) => T): Read<T> {
+  try {
+    return { kind: "value", value: work(connected()) };
+  } catch (error) {
+    if (error instanceof CursorError) return { kind: "invalid", reason: error.message };
+    const fault = faultOf(error);
+    if (fault.kind !== "damaged") return { kind: "fault", fault };
+  }
+  // What looks like damage may be a file that was replaced while this connection was open.
+  disconnect();
+  try {
+    return { kind: "value", value: work(connected()) };
+  } catch (error) {
+    return { kind: "fault", fault: faultOf(error) };
+  }
+}
+
+function connected(): Database {
+  const identity = fileIdentity(path);
+  if (connection !== null && connection.identity === identity && !connection.unchanging) return connection.database;
+  if (identity === null) {
+    disconnect();
+    throw new StoreError("other", "there is no store");
+  }
+  return connect(identity);
+}
+
+/** Where the file can be read only as it stands, each call tries anew whether it can be opened as it should be. */
+function connect(identity: string): Database {
+  try {
+    const database = openForReading(path, { busyTimeoutMs: BUSY_TIMEOUT_MS });
+    disconnect();
+    connection = { database, identity, unchanging: false };
+  } catch (error) {
+    if (primaryCode(error) !== CANNOT_OPEN) throw error;
+    if (connection === null || connection.identity !== identity) {
+      disconnect();
+      connection = { database: openUnchanging(path), identity, unchanging: true };
+    }
+  }
+  return connection.database;
+}
+
+function disconnect(): void {
+  readings.clear();
+  connection?.database.close();
+  connection = null;
+}
+
+function budgetOf(budgetMs: number): { readonly nowMs: () => number; readonly budgetMs: number } {
+  return { nowMs: () => performance.now(), budgetMs };
+}

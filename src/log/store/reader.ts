@@ -1,0 +1,100 @@
+import type { Clock } from "../../clock.ts";
+import { unreachable } from "../../unreachable.ts";
+import type { QueryRecord } from "../record.ts";
+import type { Page, PageRequest, QueryFilter } from "../search.ts";
+import type { Summary, SummaryRequest } from "../summary.ts";
+import type { Fault } from "./fault.ts";
+import type { ReaderCalls } from "./reader-calls.ts";
+import { Thread, ThreadError } from "./thread.ts";
+
+/** Why nothing could be read. */
+export class ReadError extends Error {
+  /** `unavailable`: the store cannot be read now. `slow`: it took too long, or too many want to read. `invalid`: the request is wrong. */
+  readonly kind: "unavailable" | "slow" | "invalid";
+
+  constructor(kind: ReadError["kind"], message: string) {
+    super(message);
+    this.name = "ReadError";
+    this.kind = kind;
+  }
+}
+
+/** For a call and all that wait before it. Searches give what they have after a part of it, so what exceeds it hangs. */
+const CALL_MS = 10_000;
+
+const MAX_WAITING = 32;
+
+/** Reads the store in a thread of its own, so that a search never delays what is added. */
+export class Reader {
+  readonly #thread: Thread<ReaderCalls>;
+  readonly #damaged: (fault: Fault) => void;
+  #readings = 0;
+
+  /** @param damaged is told that the file is no longer whole. */
+  constructor(path: string, { clock, damaged }: { readonly clock: Clock; readonly damaged: (fault: Fault) => void }) {
+    const url = new URL(`./reader-thread${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);
+    this.#thread = new Thread(url, { clock, deadlineMs: CALL_MS, maxWaiting: MAX_WAITING, workerData: path });
+    this.#damaged = damaged;
+  }
+
+  /** @throws ReadError, as all of these do. */
+  search(request: PageRequest): Promise<Page> {
+    return this.#read("search", request);
+  }
+
+  get(id: number): Promise<QueryRecord | null> {
+    return this.#read("get", id);
+  }
+
+  async *read(filter: QueryFilter, signal: AbortSignal): AsyncGenerator<readonly QueryRecord[], void, undefined> {
+    const reading = this.#readings++;
+    try {
+      for (let begin: QueryFilter | null = filter; !signal.aborted; begin = null) {
+        const batch = await this.#read("next", { reading, begin });
+        if (batch === null) return;
+        yield batch;
+      }
+    } finally {
+      // It may be gone with its thread.
+      void this.#thread.call("end", reading).catch(() => null);
+    }
+  }
+
+  summary(request: SummaryRequest): Promise<Summary> {
+    return this.#read("summary", request);
+  }
+
+  /** Every version of configuration and lists that a record bears. */
+  versions(): Promise<readonly string[]> {
+    return this.#read("versions", null);
+  }
+
+  close(): Promise<void> {
+    return this.#thread.close();
+  }
+
+  async #read<K extends Exclude<keyof ReaderCalls, "end">>(name: K, argument: ReaderCalls[K]["argument"]): Promise<ValueOf<K>> {
+    const read = await this.#thread.call(name, argument).catch((error: unknown) => {
+      throw readErrorOf(error);
+    });
+    switch (read.kind) {
+      case "value":
+        // The compiler does not follow the connection between a call and its result through `K`.
+        return read.value as ValueOf<K>;
+      case "invalid":
+        throw new ReadError("invalid", read.reason);
+      case "fault":
+        if (read.fault.kind === "damaged") this.#damaged(read.fault);
+        throw new ReadError("unavailable", read.fault.reason);
+      default:
+        return unreachable(read);
+    }
+  }
+}
+
+type ValueOf<K extends keyof ReaderCalls> = Extract<ReaderCalls[K]["result"], { readonly kind: "value" }>["value"];
+
+function readErrorOf(error: unknown): unknown {
+  if (!(error instanceof ThreadError)) return error;
+  return new ReadError(error.kind === "slow" || error.kind === "busy" ? "slow" : "unavailable", error.message);
+}

@@ -1,0 +1,17 @@
+import { systemClock } from "../../src/clock.ts";
+import { QueryLog } from "../../src/log/query-log.ts";
+import { RecordIds } from "../../src/log/record-ids.ts";
+import { record } from "./records.ts";
+
+/** A process of its own that adds to a log until it is killed, and says so when the first records are in. */
+const options = { enabled: true, store: process.argv[2] ?? "", keepMs: 86_400_000, maxRows: 20_000, clients: "full" } as const;
+const log = await QueryLog.open(options, {
+  clock: systemClock,
+  report: (event) => process.stdout.write(`${JSON.stringify(event)}\n`),
+});
+const ids = new RecordIds();
+for (let batch = 0; ; batch++) {
+  log.append(Array.from({ length: 300 }, (_, index) => record({ id: ids.next(Date.now()), name: `n${batch}-${index}.example` })));
+  await log.get(1);
+  if (batch === 0) process.stdout.write("adding\n");
+}

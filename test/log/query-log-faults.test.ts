@@ -1,0 +1,352 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { describe, expect, onTestFinished, test } from "vitest";
+import type { LogEvent } from "../../src/log/store/log-event.ts";
+import { recordOf, type StoredRow } from "../../src/log/store/row.ts";
+import { selectRecords } from "../../src/log/store/schema.ts";
+import { allParts } from "../../src/log/store/upkeep.ts";
+import { directory } from "../files.ts";
+import { EVERYTHING, found, type Opened, opened, records } from "./opened.ts";
+
+/** Lets the next try after a fault begin, and waits for what is reported of it. */
+async function afterRetry({ clock, events }: Opened, waitMs = 1000): Promise<LogEvent> {
+  await clock.advance(waitMs);
+  return events.next();
+}
+
+describe("a store that cannot be written", () => {
+  test("a path where nothing can be is reported once; when it is free, logging begins by itself", async () => {
+    const path = join(directory(), "queries.db");
+    mkdirSync(path);
+    const site = await opened(path);
+    const { log, events, clock } = site;
+    expect(await events.next()).toMatchObject({ kind: "failing", file: path, reason: "the file cannot be opened" });
+    log.append(records(10));
+    await expect(log.get(1)).rejects.toMatchObject({ kind: "unavailable" });
+    expect(log.status()).toMatchObject({
+      state: "failing",
+      fault: { reason: "the file cannot be opened" },
+      waiting: 10,
+      stored: 0,
+    });
+    for (const waitMs of [1000, 2000, 4000]) await retried(site, waitMs);
+    expect(events.pending).toEqual([]);
+    rmdirSync(path);
+    expect(await afterRetry(site, 8000)).toEqual({ kind: "well", file: path, dropped: 0 });
+    expect(await found(log)).toBe(10);
+    expect(log.status()).toMatchObject({ state: "well", fault: null });
+    expect(clock.now()).toBe(15_000);
+  });
+
+  test.skipIf(!canMount())(
+    "a disk without room: what is stored is still found, and logging resumes when there is room",
+    async () => {
+      const folder = smallDisk("2m");
+      const site = await opened(join(folder, "queries.db"));
+      const { log, events } = site;
+      log.append(records(1000));
+      expect(await found(log)).toBe(1000);
+      fill(join(folder, "ballast"));
+      let added = 1000;
+      for (; events.pending.length === 0; added += 1000) {
+        log.append(records(1000, added));
+        await log.get(1);
+      }
+      expect(await events.next()).toMatchObject({ kind: "failing", reason: "the disk is full" });
+      const stored = await found(log);
+      expect(stored).toBe(log.status().stored);
+      expect(stored + log.status().waiting).toBe(added);
+      await retried(site, 1000);
+      expect(events.pending).toEqual([]);
+      rmSync(join(folder, "ballast"));
+      expect(await afterRetry(site, 2000)).toMatchObject({ kind: "well", dropped: 0 });
+      expect(await found(log)).toBe(added);
+    },
+  );
+
+  test.skipIf(!canMount())("a file that becomes read-only: what is stored is still found, and logging resumes", async () => {
+    const folder = smallDisk("8m");
+    const site = await opened(join(folder, "queries.db"));
+    const { log, events } = site;
+    log.append(records(100));
+    await log.close();
+    execFileSync("mount", ["-o", "remount,ro", folder]);
+    const again = await opened(join(folder, "queries.db"));
+    expect(events.pending).toEqual([]);
+    expect(await again.events.next()).toMatchObject({
+      kind: "failing",
+      reason: expect.stringMatching(/cannot be (written|opened)/),
+    });
+    again.log.append(records(100, 100));
+    expect(await found(again.log)).toBe(100);
+    execFileSync("mount", ["-o", "remount,rw", folder]);
+    expect(await afterRetry(again)).toMatchObject({ kind: "well" });
+    expect(await found(again.log)).toBe(200);
+  });
+
+  test("another process that holds a lock: nothing is lost", async () => {
+    const site = await opened();
+    const { log, events, path } = site;
+    log.append(records(10));
+    expect(await found(log)).toBe(10);
+    const holder = await locking(path);
+    log.append(records(10, 10));
+    expect(await found(log)).toBe(10);
+    expect(await events.next()).toMatchObject({ kind: "failing", reason: "another process holds a lock on the file" });
+    holder.stdin?.end();
+    await once(holder, "exit");
+    expect(await afterRetry(site)).toMatchObject({ kind: "well", dropped: 0 });
+    expect(await found(log)).toBe(20);
+  });
+
+  test("a lock at the start delays nothing but the log", async () => {
+    const first = await opened();
+    await first.log.close();
+    const holder = await locking(first.path);
+    const site = await opened(first.path);
+    expect(await site.events.next()).toMatchObject({ kind: "failing", reason: "another process holds a lock on the file" });
+    holder.stdin?.end();
+    await once(holder, "exit");
+    expect(await afterRetry(site)).toMatchObject({ kind: "well" });
+  });
+});
+
+describe("a file that goes away", () => {
+  test("deleted while open: a new one is begun at once", async () => {
+    const { log, events, path } = await opened();
+    log.append(records(10));
+    expect(await found(log)).toBe(10);
+    rmSync(path);
+    log.append(records(10, 10));
+    expect(await found(log)).toBe(10);
+    expect(await events.next()).toMatchObject({ kind: "failing", reason: "the file was deleted or replaced while it was open" });
+    expect(await events.next()).toMatchObject({ kind: "well", dropped: 0 });
+    expect(log.status()).toMatchObject({ state: "well", rows: 10, stored: 20 });
+  });
+
+  test("its folder deleted while open: both are made anew", async () => {
+    const site = await opened(join(directory(), "data", "queries.db"));
+    const { log, events, path } = site;
+    log.append(records(10));
+    expect(await found(log)).toBe(10);
+    rmSync(dirname(path), { recursive: true });
+    log.append(records(10, 10));
+    expect(await found(log)).toBe(10);
+    expect([await events.next(), await events.next()]).toMatchObject([{ kind: "failing" }, { kind: "well" }]);
+  });
+
+  test("an older copy put in its place is used, and not mixed with the log of the file before", async () => {
+    const { log, path } = await opened();
+    log.append(records(10));
+    expect(await found(log)).toBe(10);
+    const copy = `${path}.copy`;
+    new DatabaseSync(path).exec(`VACUUM INTO '${copy}'`);
+    log.append(records(3000, 10));
+    expect(await found(log)).toBe(3010);
+    renameSync(copy, path);
+    log.append(records(5, 5000));
+    expect(await found(log)).toBe(15);
+    expect(integrity(path)).toBe("ok");
+  });
+});
+
+describe("a damaged file", () => {
+  test("one that is no database is put aside, and a new one begun", async () => {
+    const path = join(directory(), "queries.db");
+    writeFileSync(path, "a letter to my aunt\n".repeat(1000));
+    const { log, events } = await opened(path);
+    expect(await events.next()).toMatchObject({ kind: "failing", reason: "the file is no database" });
+    const renewed = await events.next();
+    expect(renewed).toMatchObject({
+      kind: "renewed",
+      file: path,
+      aside: expect.stringMatching(/queries\.db\.damaged-2026-11-21T210311Z$/),
+    });
+    expect(await events.next()).toMatchObject({ kind: "well" });
+    expect(readFileSync(renewed.kind === "renewed" ? renewed.aside : "", "utf8")).toContain("aunt");
+    log.append(records(10));
+    expect(await found(log)).toBe(10);
+  });
+
+  test("found at the start", async () => {
+    const before = await opened();
+    before.log.append(records(20_000));
+    expect(await found(before.log)).toBe(20_000);
+    await before.log.close();
+    overwrite(before.path, 4096);
+    const { log, events, path } = await opened(before.path);
+    expect([await events.next(), await events.next(), await events.next()]).toMatchObject([
+      { kind: "failing", reason: "the file is damaged" },
+      { kind: "renewed" },
+      { kind: "well" },
+    ]);
+    log.append(records(10));
+    expect(await found(log)).toBe(10);
+    expect(integrity(path)).toBe("ok");
+  });
+
+  test("found by a search: the search fails, and logging goes on in a new file", async () => {
+    const before = await opened();
+    before.log.append(records(20_000));
+    expect(await found(before.log)).toBe(20_000);
+    await before.log.close();
+    const { log, events, path } = await opened(before.path);
+    const { size } = statSync(path);
+    overwrite(path, size / 2, 4096 * 20);
+    await expect(found(log)).rejects.toMatchObject({ kind: "unavailable" });
+    expect([await events.next(), await events.next(), await events.next()]).toMatchObject([
+      { kind: "failing", reason: "the file is damaged" },
+      { kind: "renewed" },
+      { kind: "well" },
+    ]);
+    log.append(records(10));
+    expect(await found(log)).toBe(10);
+  });
+
+  test("two files put aside are kept, not more", async () => {
+    const path = join(directory(), "queries.db");
+    for (let round = 0; round < 4; round++) {
+      writeFileSync(path, "no database".repeat(1000));
+      const { log, events, clock } = await opened(path);
+      await events.next();
+      expect(await events.next()).toMatchObject({ kind: "renewed" });
+      await log.close();
+      await clock.advance(1000);
+      for (const name of readdirSync(dirname(path)).filter((name) => name.includes(".damaged-2026")))
+        renameSync(join(dirname(path), name), join(dirname(path), name.replace("2026", `202${round}`)));
+    }
+    expect(readdirSync(dirname(path)).filter((name) => name.includes(".damaged-"))).toHaveLength(2);
+  });
+
+  test("a database of another program is never touched", async () => {
+    const path = join(directory(), "queries.db");
+    const other = new DatabaseSync(path);
+    onTestFinished(() => other.close());
+    other.exec("CREATE TABLE recipes (name TEXT)");
+    const before = readFileSync(path);
+    const { log, events } = await opened(path);
+    expect(await events.next()).toMatchObject({ kind: "failing", reason: "the file is a database of another program" });
+    log.append(records(10));
+    await log.get(1).catch(() => null);
+    await log.close();
+    expect(other.prepare("SELECT count(*) AS tables FROM sqlite_schema").get()).toEqual({ tables: 1 });
+    expect(readFileSync(path).equals(before)).toBe(true);
+  });
+});
+
+describe("a process that is killed", () => {
+  test("however often, the file is whole and every record in it can be read", async () => {
+    const path = join(directory(), "queries.db");
+    let rows = 0;
+    for (let round = 0; round < 8; round++) {
+      const child = spawn(process.execPath, [join(import.meta.dirname, "appender.ts"), path], {
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      const [first] = await once(child.stdout, "data");
+      expect(String(first)).toBe("adding\n");
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * 150));
+      child.kill("SIGKILL");
+      await once(child, "exit");
+      const database = new DatabaseSync(path);
+      expect(database.prepare("PRAGMA integrity_check").get()).toEqual({ integrity_check: "ok" });
+      rows = 0;
+      for (const part of allParts(database)) {
+        const stored = database.prepare(selectRecords(part.key)).all();
+        expect(stored).toHaveLength(part.rows);
+        for (const row of stored) expect(recordOf(row as unknown as StoredRow)).toMatchObject({ rule: "split", line: 4711 });
+        const counted = database.prepare(`SELECT sum(count) AS count FROM kind_minutes_${part.key}`).get();
+        expect(counted).toEqual({ count: part.rows });
+        rows += part.rows;
+      }
+      database.close();
+    }
+    expect(rows).toBeGreaterThan(8 * 300 - 1);
+    const { log } = await opened(path);
+    expect((await log.search({ filter: EVERYTHING, limit: 1000, cursor: null })).records).toHaveLength(1000);
+  });
+});
+
+/** Waits until a further try after a fault has failed as well. */
+async function retried({ clock, log }: Opened, waitMs: number): Promise<void> {
+  await clock.advance(waitMs);
+  // The next call of the thread is answered after the try.
+  await log.get(1).catch(() => null);
+  expect(log.status().state).toBe("failing");
+}
+
+async function locking(path: string): Promise<ChildProcess> {
+  const holder = spawn(process.execPath, [join(import.meta.dirname, "lock-holder.ts"), path], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  onTestFinished(() => {
+    holder.kill();
+  });
+  await once(holder.stdout, "data");
+  return holder;
+}
+
+/** Writes nonsense over a file, to its end or so many octets. */
+function overwrite(path: string, offset: number, length = statSync(path).size - offset): void {
+  const file = openSync(path, "r+");
+  writeSync(file, Buffer.alloc(length, 0x5a), 0, length, offset);
+  closeSync(file);
+}
+
+function integrity(path: string): unknown {
+  const database = new DatabaseSync(path);
+  onTestFinished(() => database.close());
+  return database.prepare("PRAGMA integrity_check").get()?.["integrity_check"];
+}
+
+/** Takes all room that a file system has left. */
+function fill(path: string): void {
+  const file = openSync(path, "w");
+  const block = Buffer.alloc(4096);
+  try {
+    for (;;) writeSync(file, block);
+  } catch (error) {
+    expect(error).toMatchObject({ code: "ENOSPC" });
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** A file system in memory of this size; gone when the test ends. */
+function smallDisk(size: string): string {
+  const folder = directory();
+  execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", folder]);
+  onTestFinished(() => {
+    execFileSync("umount", ["-l", folder]);
+  });
+  return folder;
+}
+
+/** Whether file systems may be mounted here: as root on Linux, outside most containers. */
+function canMount(): boolean {
+  try {
+    const folder = mkdtempSync(join(tmpdir(), "fenliu-mount-"));
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], { stdio: "ignore" });
+    execFileSync("umount", [folder], { stdio: "ignore" });
+    rmdirSync(folder);
+    return true;
+  } catch {
+    return false;
+  }
+}

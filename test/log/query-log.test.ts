@@ -1,0 +1,162 @@
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import type { Worker } from "node:worker_threads";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { QueryLog } from "../../src/log/query-log.ts";
+import { ReadError } from "../../src/log/store/reader.ts";
+import { firstIdAt } from "../../src/log/store/schema.ts";
+import { fakeClock } from "../fake-clock.ts";
+import { directory } from "../files.ts";
+import { EVERYTHING, found, opened, records } from "./opened.ts";
+import { SOME_WALL_MS } from "./records.ts";
+
+describe("the query log", () => {
+  test("what was appended is found at once, whole, newest first", async () => {
+    const { log } = await opened();
+    const made = records(150);
+    log.append(made.slice(0, 100));
+    log.append(made.slice(100));
+    const page = await log.search({ filter: EVERYTHING, limit: 1000, cursor: null });
+    expect(page).toEqual({ records: made.toReversed(), cursor: null });
+    expect(await log.get(made[7]?.id ?? 0)).toEqual(made[7]);
+    expect(await log.get(1)).toBeNull();
+    expect(await log.versions()).toEqual(["7f3a91c2"]);
+    expect(log.status()).toMatchObject({
+      state: "well",
+      stored: 150,
+      dropped: 0,
+      waiting: 0,
+      rows: 150,
+      oldestWallMs: SOME_WALL_MS,
+    });
+  });
+
+  test("records are stored without being asked for after some seconds, and when there are many", async () => {
+    const { log, clock, path } = await opened();
+    log.append(records(10));
+    expect(log.status()).toMatchObject({ stored: 0, waiting: 10 });
+    await clock.advance(5000);
+    await rowsIn(path, 10);
+    log.append(records(3000, 10));
+    await rowsIn(path, 10 + 2048);
+    await log.close();
+    await rowsIn(path, 3010);
+  });
+
+  test("what waits is stored when the log is closed, and closing twice is closing once", async () => {
+    const { log, path } = await opened();
+    log.append(records(70));
+    await Promise.all([log.close(), log.close()]);
+    log.append(records(5, 70));
+    await rowsIn(path, 70);
+    await expect(log.search({ filter: EVERYTHING, limit: 10, cursor: null })).rejects.toThrow(ReadError);
+  });
+
+  test("a log that is opened again has what it had", async () => {
+    const { log, path } = await opened();
+    log.append(records(20));
+    await log.close();
+    const again = await opened(path);
+    again.log.append(records(20, 20));
+    expect(await found(again.log)).toBe(40);
+  });
+
+  test("everything is read in batches, and no further than wanted", async () => {
+    const { log } = await opened();
+    log.append(records(2500));
+    expect(await found(log)).toBe(2500);
+    const stop = new AbortController();
+    const sizes: number[] = [];
+    for await (const batch of log.read(EVERYTHING, stop.signal)) {
+      sizes.push(batch.length);
+      if (sizes.length === 2) stop.abort();
+    }
+    expect(sizes).toEqual([1000, 1000]);
+  });
+
+  test("a cursor that is none is the caller's fault", async () => {
+    const { log } = await opened();
+    const searching = log.search({ filter: EVERYTHING, limit: 10, cursor: "yesterday" });
+    await expect(searching).rejects.toMatchObject({ kind: "invalid" });
+  });
+
+  test("beyond its rows the oldest go", async () => {
+    const { log } = await opened(undefined, 1000);
+    for (let batch = 0; batch < 15; batch++) {
+      log.append(records(100, batch * 100));
+      await log.get(1);
+    }
+    await expect.poll(() => log.status().rows).toBeLessThanOrEqual(1000);
+    expect((await log.search({ filter: EVERYTHING, limit: 1, cursor: null })).records[0]?.id).toBe(
+      firstIdAt(SOME_WALL_MS) + 1499,
+    );
+  });
+
+  test("more than there is room for is dropped and counted", async () => {
+    const { log } = await opened();
+    for (let batch = 0; batch < 100; batch++) log.append(records(1000, batch * 1000));
+    expect(log.status().waiting).toBeLessThanOrEqual(49_152 + 2048);
+    expect(log.status().dropped).toBeGreaterThanOrEqual(100_000 - 49_152 - 2048);
+    const { dropped } = log.status();
+    expect(await found(log)).toBe(100_000 - dropped);
+  });
+
+  test("a log that is off has no store, no thread, and says so", async () => {
+    const workers = startedWorkers();
+    const path = join(directory(), "queries.db");
+    const log = await QueryLog.open(
+      { enabled: false, store: path, keepMs: 1, maxRows: 1000, clients: "full" },
+      { clock: fakeClock(), report: () => expect.unreachable() },
+    );
+    log.append(records(10));
+    expect(log.status().state).toBe("off");
+    await expect(log.get(1)).rejects.toMatchObject({ kind: "unavailable" });
+    await log.close();
+    expect(workers).toEqual([]);
+  });
+});
+
+describe("threads that end", () => {
+  test("the one that adds is begun anew, and nothing is lost", async () => {
+    const workers = startedWorkers();
+    const { log, events, clock } = await opened();
+    log.append(records(10));
+    expect(await found(log)).toBe(10);
+    await workers[0]?.terminate();
+    log.append(records(10, 10));
+    expect(await found(log)).toBe(10);
+    expect(await events.next()).toMatchObject({ kind: "failing", reason: expect.stringContaining("thread") });
+    expect(log.status()).toMatchObject({ state: "failing", waiting: 10 });
+    await clock.advance(1000);
+    expect(await events.next()).toMatchObject({ kind: "well", dropped: 0 });
+    expect(await found(log)).toBe(20);
+  });
+
+  test("the one that reads is begun anew by the next search", async () => {
+    const workers = startedWorkers();
+    const { log } = await opened();
+    log.append(records(10));
+    expect(await found(log)).toBe(10);
+    await workers[1]?.terminate();
+    expect(await found(log)).toBe(10);
+    expect(workers).toHaveLength(3);
+  });
+});
+
+/** Worker threads that this test starts, in order. */
+function startedWorkers(): readonly Worker[] {
+  const workers: Worker[] = [];
+  const note = (worker: Worker) => workers.push(worker);
+  process.on("worker", note);
+  onTestFinished(() => {
+    process.off("worker", note);
+  });
+  return workers;
+}
+
+/** Looks into the file until it has so many rows. */
+async function rowsIn(path: string, rows: number): Promise<void> {
+  const database = new DatabaseSync(path, { readOnly: true });
+  onTestFinished(() => database.close());
+  await expect.poll(() => database.prepare('SELECT sum(row_count) AS "rows" FROM parts').get()?.["rows"]).toBe(rows);
+}
