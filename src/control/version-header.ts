@@ -21,7 +21,7 @@ const HEADER = Type.Object({
   contents: Type.Array(Type.Object({ label: Type.String(), sha256: DIGEST })),
 });
 
-/** Reads all headers of a folder, which is made; those that are damaged are passed over, and told of. @throws the system's error. */
+/** Reads all headers of a folder, which is made; those that are damaged are taken away, and told of. @throws the system's error. */
 export async function readHeaders(folder: string, damaged: (path: string) => void): Promise<VersionHeader[]> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const headers: VersionHeader[] = [];
@@ -29,8 +29,12 @@ export async function readHeaders(folder: string, damaged: (path: string) => voi
     if (!name.endsWith(".json")) continue;
     const path = join(folder, name);
     const header = await headerAt(path);
-    if (header !== null && name === fileOf(header)) headers.push(header);
-    else damaged(path);
+    if (header !== null && name === fileOf(header)) {
+      headers.push(header);
+      continue;
+    }
+    damaged(path);
+    await rm(path, { force: true });
   }
   return headers;
 }

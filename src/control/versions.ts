@@ -24,8 +24,8 @@ const SWEEP_MS = 3_600_000;
 /** Records reach the store no later than this. */
 const GRACE_MS = 60_000;
 
-/** How long what is being written may take when everything ends. */
-const CLOSE_MS = 5_000;
+/** How long what is being written is waited for, by those who ask and when everything ends. */
+const SETTLE_MS = 5_000;
 
 /** How long decisions of the past are held in memory after they were asked for. */
 const HOLD_MS = 10 * 60_000;
@@ -34,7 +34,7 @@ export interface VersionsOptions {
   /** Absolute path; made when it is needed. */
   readonly folder: string;
   /** How long records are kept: while the store cannot say what it holds, versions go by this. */
-  readonly keepMs: number;
+  readonly keepMs: () => number;
   /** The versions that records in the store bear. May reject where it cannot be read. */
   readonly inUse: () => Promise<readonly string[]>;
   readonly clock: Clock;
@@ -94,7 +94,7 @@ export class Versions {
 
   /** The one in force first, then by when they were replaced, the latest first. */
   async list(): Promise<readonly VersionView[]> {
-    await this.#queue;
+    await this.#settled();
     return this.#sorted().map(({ version, sinceWallMs, lists, ...header }) => ({
       version,
       since: timeText(sinceWallMs),
@@ -108,7 +108,7 @@ export class Versions {
    * @throws ControlError `missing` where it is not, not wholly, or damaged.
    */
   async decisionsOf(version: string): Promise<Decisions> {
-    await this.#queue;
+    await this.#settled();
     if (this.#held?.version !== version) {
       this.#letGo();
       const timer = this.#options.clock.setTimer(() => this.#letGo(), HOLD_MS);
@@ -132,9 +132,13 @@ export class Versions {
   async #close(): Promise<void> {
     this.#sweeping?.cancel();
     this.#letGo();
-    await withinMs(this.#options.clock, CLOSE_MS, this.#queue);
+    await this.#settled();
     this.#ending.abort();
     await this.#queue;
+  }
+
+  async #settled(): Promise<void> {
+    await withinMs(this.#options.clock, SETTLE_MS, this.#queue);
   }
 
   async #guarded(work: () => Promise<void>): Promise<void> {
@@ -148,7 +152,7 @@ export class Versions {
 
   async #open(): Promise<void> {
     const { folder, log } = this.#options;
-    const headers = await readHeaders(folder, (file) => log.warn({ file }, "versions: a damaged file is passed over"));
+    const headers = await readHeaders(folder, (file) => log.warn({ file }, "versions: a damaged file was taken away"));
     for (const header of headers) this.#headers.set(header.version, header);
     this.#contents = await VersionContents.open(join(folder, "contents"));
   }
@@ -208,7 +212,7 @@ export class Versions {
     const contents = await this.#opened();
     const { keepMs, clock, limits = LIMITS } = this.#options;
     const used = await this.#used();
-    const cutoffWallMs = clock.wallMs() - GRACE_MS - (used === null ? keepMs : 0);
+    const cutoffWallMs = clock.wallMs() - GRACE_MS - (used === null ? keepMs() : 0);
     for (const header of this.#sorted()) {
       const isOver = header.untilWallMs !== null && header.untilWallMs < cutoffWallMs;
       if (isOver && used?.has(header.version) !== true) await this.#drop(header);

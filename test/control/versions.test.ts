@@ -1,14 +1,19 @@
+import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { zstdDecompressSync } from "node:zlib";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { ExplainRequest } from "../../src/admin/control.ts";
+import { parseConfig } from "../../src/config/load.ts";
 import { Explainer } from "../../src/control/explaining.ts";
+import { subjectOf } from "../../src/control/subject.ts";
 import { Versions, type VersionsOptions } from "../../src/control/versions.ts";
+import { openDecisions } from "../../src/decisions.ts";
 import { copiesOf } from "../../src/list-keeper.ts";
+import type { CopySource } from "../../src/lists/copies.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { fakeClock } from "../fake-clock.ts";
-import { directory } from "../files.ts";
+import { directory, file } from "../files.ts";
 import { siteWith, type TestSite } from "../site.ts";
 import { honest } from "../zone-script.ts";
 
@@ -37,7 +42,7 @@ ${more}`;
   const open = (): Versions => {
     const versions = new Versions({
       folder: paths.versions,
-      keepMs: 7 * DAY_MS,
+      keepMs: () => 7 * DAY_MS,
       inUse: async () => store.versions ?? (await Promise.reject(new Error("the store is locked"))),
       clock,
       log: operationsLog("info", (line) => log.push(line), false),
@@ -170,6 +175,54 @@ describe("versions", () => {
 function bound(of: Explainer) {
   return { explain: (request: ExplainRequest) => of.explain(request) };
 }
+
+test("downloads, seeds, addresses and a file with the wrong checksum come back as they were", async () => {
+  const where = directory();
+  const seed = file("seed.txt", ["seeded.example"]);
+  const wrong = file("wrong.txt", ["wrong.example"]);
+  const near = file("near.txt", ["192.0.2.0/24"]);
+  const parsed = parseConfig(
+    `upstreams: { domestic: { servers: [192.0.2.1] }, overseas: { servers: [192.0.2.2], never: { domains: "list:seeded" } } }
+lists:
+  far: { domains: ["https://lists.example/far.txt", "https://lists.example/further.txt"] }
+  seeded: { domains: "https://lists.example/gone.txt", seed: "${seed}" }
+  wrong: { domains: "${wrong}", sha256: "${"0".repeat(64)}" }
+  empty: { domains: "https://lists.example/never.txt" }
+  near: { addresses: "${near}" }
+rules:
+  - { name: split, longest: { "list:far": overseas, "list:seeded": domestic, "list:wrong": domestic, "list:empty": domestic } }
+  - { name: others, compare: { near: domestic, far: overseas, keepNearIf: "list:near", within: 800ms, verdict: 1d } }`,
+    null,
+  );
+  if (parsed.kind === "invalid") throw new Error(parsed.problems.map(({ message }) => message).join());
+  const downloads = new Map([
+    ["far.txt", "far.example"],
+    ["further.txt", "further.example"],
+  ]);
+  const copies: CopySource = {
+    async read(_list, url) {
+      const text = downloads.get(url.slice("https://lists.example/".length));
+      if (text === undefined) return null;
+      return { bytes: Buffer.from(text), sha256: createHash("sha256").update(text).digest("hex"), fetchedWallMs: 0 };
+    },
+  };
+  const log = operationsLog("silent", () => {}, false);
+  const decisions = await openDecisions(parsed.config, { copies, log });
+  const options = { folder: join(where, "versions"), keepMs: () => DAY_MS, inUse: async () => [], clock: fakeClock(), log };
+  const versions = new Versions(options);
+  versions.put({ decisions, copies });
+  await versions.close();
+  for (const path of [seed, wrong, near]) writeFileSync(path, "other.example\n");
+  downloads.clear();
+  const past = await new Versions(options).decisionsOf(decisions.version);
+  expect(past.basis).toEqual(decisions.basis);
+  for (const name of ["far.example", "further.example", "seeded.example", "wrong.example", "x.example"]) {
+    const { query, client } = subjectOf({ name, type: "A", client: null, clientId: null });
+    expect(past.decider.explain(query, client).steps).toEqual(decisions.decider.explain(query, client).steps);
+    expect(past.never.forbids("overseas", query, client)).toBe(decisions.never.forbids("overseas", query, client));
+  }
+  expect(past.measures.near("near").fingerprint).toBe(decisions.measures.near("near").fingerprint);
+});
 
 describe("what a version is", () => {
   test.each([
@@ -307,7 +360,7 @@ describe("trouble on the disk", () => {
     expect((await explain(about("page.example", null))).decision.route).toBe("overseas");
   });
 
-  test("a damaged header is passed over, and written anew when the version is in force", async () => {
+  test("a damaged header is taken away, and written anew when the version is in force", async () => {
     const stage = await scene();
     const versions = stage.open();
     const version = put(versions, stage.site);
@@ -320,7 +373,7 @@ describe("trouble on the disk", () => {
       expect(await later.list()).toMatchObject([{ version, missing: [] }]);
       await later.close();
     }
-    expect(stage.log.join()).toContain("a damaged file is passed over");
+    expect(stage.log.join()).toContain("a damaged file was taken away");
   });
 
   test("a folder that cannot be made costs the versions alone", async () => {
