@@ -1,85 +1,17 @@
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { zstdDecompressSync } from "node:zlib";
-import { describe, expect, onTestFinished, test } from "vitest";
-import type { ExplainRequest } from "../../src/admin/control.ts";
+import { describe, expect, test } from "vitest";
 import { parseConfig } from "../../src/config/load.ts";
 import { Explainer } from "../../src/control/explaining.ts";
 import { subjectOf } from "../../src/control/subject.ts";
-import { Versions, type VersionsOptions } from "../../src/control/versions.ts";
+import { Versions } from "../../src/control/versions.ts";
 import { openDecisions } from "../../src/decisions.ts";
-import { copiesOf } from "../../src/list-keeper.ts";
 import type { CopySource } from "../../src/lists/copies.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { fakeClock } from "../fake-clock.ts";
 import { directory, file } from "../files.ts";
-import { siteWith, type TestSite } from "../site.ts";
-import { honest } from "../zone-script.ts";
-
-const DAY_MS = 86_400_000;
-
-/** A server whose lists and hosts are files, with its versions beside it. */
-async function scene({ more = "", limits }: { readonly more?: string; readonly limits?: VersionsOptions["limits"] } = {}) {
-  const where = directory();
-  const paths = {
-    cn: join(where, "cn.txt"),
-    world: join(where, "world.txt"),
-    hosts: join(where, "hosts.txt"),
-    versions: join(where, "versions"),
-  };
-  writeFileSync(paths.cn, "# domestic\npage.example\n");
-  writeFileSync(paths.world, "other.example\n");
-  writeFileSync(paths.hosts, "10.0.0.5 nas.lan\n");
-  const yaml = `lists: { cn: { domains: ["${paths.cn}"] }, world: { domains: ["${paths.world}"] } }
-hosts: { files: ["${paths.hosts}"] }
-rules: [{ name: split, longest: { "list:cn": domestic, "list:world": overseas } }]
-${more}`;
-  const site = await siteWith({ yaml, upstreams: { domestic: honest(), overseas: honest() } });
-  const clock = fakeClock();
-  const log: string[] = [];
-  const store: { versions: readonly string[] | null } = { versions: [] };
-  const open = (): Versions => {
-    const versions = new Versions({
-      folder: paths.versions,
-      keepMs: () => 7 * DAY_MS,
-      inUse: async () => store.versions ?? (await Promise.reject(new Error("the store is locked"))),
-      clock,
-      log: operationsLog("info", (line) => log.push(line), false),
-      ...(limits === undefined ? {} : { limits }),
-    });
-    onTestFinished(() => versions.close());
-    return versions;
-  };
-  return { site, yaml, paths, clock, log, store, open };
-}
-
-function put(versions: Versions, { app }: TestSite): string {
-  const { decisions, config, version } = app.site;
-  versions.put({ decisions, copies: copiesOf(config) });
-  return version;
-}
-
-function explainer(versions: Versions, { app }: TestSite): Explainer {
-  return new Explainer({
-    server: app,
-    versions: () => versions,
-    queries: { read: () => expect.fail("nothing is read of the log") },
-  });
-}
-
-function about(name: string, version: string | null): ExplainRequest {
-  return { name, type: "A", client: null, clientId: null, resolve: false, version };
-}
-
-const MISSING = { kind: "missing" };
-
-/** Moves page.example from one list to the other. */
-async function move({ site, yaml, paths }: Awaited<ReturnType<typeof scene>>): Promise<void> {
-  writeFileSync(paths.cn, "# domestic\n");
-  writeFileSync(paths.world, "other.example\npage.example\n");
-  await site.reload(yaml);
-}
+import { about, DAY_MS, explainer, MISSING, move, put, scene } from "./versions-scene.ts";
 
 describe("versions", () => {
   test("a record is explained under its own version, after a list has changed", async () => {
@@ -90,13 +22,13 @@ describe("versions", () => {
     await move(stage);
     const after = put(versions, stage.site);
     expect(after).not.toBe(before);
-    const { explain } = bound(explainer(versions, stage.site));
-    expect(await explain(about("page.example", null))).toMatchObject({
+    const explaining = explainer(versions, stage.site);
+    expect(await explaining.explain(about("page.example", null))).toMatchObject({
       version: after,
       decision: { route: "overseas" },
       trace: [{ match: { list: "world", line: 2 } }],
     });
-    expect(await explain(about("page.example", before))).toMatchObject({
+    expect(await explaining.explain(about("page.example", before))).toMatchObject({
       version: before,
       decision: { route: "domestic" },
       trace: [{ match: { list: "cn", line: 2, source: stage.paths.cn } }],
@@ -113,9 +45,9 @@ describe("versions", () => {
     writeFileSync(stage.paths.hosts, "10.0.0.6 nas.lan\n");
     await stage.site.reload(stage.yaml);
     put(versions, stage.site);
-    const { explain } = bound(explainer(versions, stage.site));
-    expect((await explain(about("nas.lan", null))).decision.answer).toBe("10.0.0.6");
-    expect((await explain(about("nas.lan", before))).decision.answer).toBe("10.0.0.5");
+    const explaining = explainer(versions, stage.site);
+    expect((await explaining.explain(about("nas.lan", null))).decision.answer).toBe("10.0.0.6");
+    expect((await explaining.explain(about("nas.lan", before))).decision.answer).toBe("10.0.0.5");
   });
 
   test("the one in force comes first; a return to an earlier one is no new one", async () => {
@@ -153,8 +85,8 @@ describe("versions", () => {
     const later = stage.open();
     expect(put(later, stage.site)).toBe(after);
     expect((await later.list()).map(({ version }) => version)).toEqual([after, before]);
-    const { explain } = bound(explainer(later, stage.site));
-    expect((await explain(about("page.example", before))).decision.route).toBe("domestic");
+    const explaining = explainer(later, stage.site);
+    expect((await explaining.explain(about("page.example", before))).decision.route).toBe("domestic");
   });
 
   test("a file is kept once, however many versions are made of it", async () => {
@@ -170,11 +102,6 @@ describe("versions", () => {
     expect(files() - atFirst).toBe(1);
   });
 });
-
-/** The methods alone, as others get them. */
-function bound(of: Explainer) {
-  return { explain: (request: ExplainRequest) => of.explain(request) };
-}
 
 test("downloads, seeds, addresses and a file with the wrong checksum come back as they were", async () => {
   const where = directory();
@@ -266,8 +193,8 @@ describe("retention", () => {
     await stage.clock.advance(3_600_000);
     expect((await versions.list()).map(({ version }) => version)).toEqual([after]);
     expect(readdirSync(join(stage.paths.versions, "contents"))).toHaveLength(files - 3);
-    const { explain } = bound(explainer(versions, stage.site));
-    await expect(explain(about("page.example", before))).rejects.toMatchObject(MISSING);
+    const explaining = explainer(versions, stage.site);
+    await expect(explaining.explain(about("page.example", before))).rejects.toMatchObject(MISSING);
   });
 
   test("one that was just replaced stays for a while: its last records may not be stored yet", async () => {
@@ -315,103 +242,6 @@ describe("retention", () => {
   });
 });
 
-describe("trouble on the disk", () => {
-  test("a file that was changed before it could be kept: the version is without it, and explains nothing wrongly", async () => {
-    const stage = await scene();
-    const versions = stage.open();
-    const before = put(versions, stage.site);
-    await move(stage);
-    put(versions, stage.site);
-    expect((await versions.list()).find(({ version }) => version === before)?.missing).toEqual([
-      `list cn: ${stage.paths.cn}`,
-      `list world: ${stage.paths.world}`,
-    ]);
-    const { explain } = bound(explainer(versions, stage.site));
-    await expect(explain(about("page.example", before))).rejects.toMatchObject({
-      ...MISSING,
-      message: expect.stringContaining(`not kept: list cn: ${stage.paths.cn}, list world`),
-    });
-    expect(stage.log.filter((line) => line.includes("changed before it could be kept"))).toHaveLength(2);
-  });
-
-  test.each(["overwritten", "cut short", "another's"])("a file that is %s is missing", async (damage) => {
-    const stage = await scene();
-    const versions = stage.open();
-    const before = put(versions, stage.site);
-    await versions.list();
-    await move(stage);
-    put(versions, stage.site);
-    await versions.list();
-    const folder = join(stage.paths.versions, "contents");
-    for (const name of readdirSync(folder)) {
-      const path = join(folder, name);
-      const bytes = readFileSync(path);
-      writeFileSync(
-        path,
-        damage === "overwritten"
-          ? "nonsense"
-          : damage === "cut short"
-            ? bytes.subarray(0, 9)
-            : readFileSync(join(folder, readdirSync(folder)[0] ?? "")),
-      );
-    }
-    const { explain } = bound(explainer(versions, stage.site));
-    await expect(explain(about("page.example", before))).rejects.toMatchObject(MISSING);
-    expect((await explain(about("page.example", null))).decision.route).toBe("overseas");
-  });
-
-  test("a damaged header is taken away, and written anew when the version is in force", async () => {
-    const stage = await scene();
-    const versions = stage.open();
-    const version = put(versions, stage.site);
-    await versions.close();
-    for (const text of ["", "{}", "[1", '{"version":"../../x"}']) {
-      writeFileSync(join(stage.paths.versions, `${version}.json`), text);
-      const later = stage.open();
-      expect(await later.list()).toEqual([]);
-      put(later, stage.site);
-      expect(await later.list()).toMatchObject([{ version, missing: [] }]);
-      await later.close();
-    }
-    expect(stage.log.join()).toContain("a damaged file was taken away");
-  });
-
-  test("a folder that cannot be made costs the versions alone", async () => {
-    const stage = await scene();
-    writeFileSync(stage.paths.versions, "a file is in the way");
-    const versions = stage.open();
-    put(versions, stage.site);
-    expect(await versions.list()).toEqual([]);
-    const { explain } = bound(explainer(versions, stage.site));
-    await expect(explain(about("page.example", "0123456789ab"))).rejects.toMatchObject(MISSING);
-    expect(stage.log.join()).toContain("cannot be explained later");
-    await versions.close();
-    put(versions, stage.site);
-  });
-});
-
-test("nobody else may read what is kept, and no secret of the configuration is in it", async () => {
-  const stage = await scene({ more: "admin: { token: very-secret-token }" });
-  const versions = stage.open();
-  put(versions, stage.site);
-  await versions.list();
-  const { versions: folder } = stage.paths;
-  const contents = join(folder, "contents");
-  const paths = [
-    ...readdirSync(folder)
-      .filter((name) => name !== "contents")
-      .map((name) => join(folder, name)),
-    ...readdirSync(contents).map((name) => join(contents, name)),
-  ];
-  expect(paths.map((path) => statSync(path).mode & 0o077)).toEqual(paths.map(() => 0));
-  expect([folder, contents].map((path) => statSync(path).mode & 0o077)).toEqual([0, 0]);
-  const texts = paths.map((path) =>
-    (path.endsWith(".zst") ? zstdDecompressSync(readFileSync(path)) : readFileSync(path)).toString(),
-  );
-  expect(texts.join("\n")).toContain('"name":"split"');
-  expect(texts.join("\n")).not.toContain("very-secret-token");
-});
-
 test("without a query log no versions are kept", async () => {
   const { site } = await scene();
   const none = new Explainer({
@@ -426,6 +256,8 @@ test("without a query log no versions are kept", async () => {
 
 test("under a version of the past nothing can be asked", async () => {
   const stage = await scene();
-  const { explain } = bound(explainer(stage.open(), stage.site));
-  await expect(explain({ ...about("page.example", "0123456789ab"), resolve: true })).rejects.toMatchObject({ kind: "invalid" });
+  const explaining = explainer(stage.open(), stage.site);
+  await expect(explaining.explain({ ...about("page.example", "0123456789ab"), resolve: true })).rejects.toMatchObject({
+    kind: "invalid",
+  });
 });
