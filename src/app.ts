@@ -3,6 +3,7 @@ import type { SiteSurroundings } from "./backing.ts";
 import type { Timer } from "./clock.ts";
 import type { Config } from "./config/config.ts";
 import { Journal } from "./control/journal.ts";
+import { RecordKeeping } from "./control/record-keeping.ts";
 import { withList, withOwnHosts } from "./decisions.ts";
 import { handlerFor } from "./handler.ts";
 import type { OwnHosts } from "./hosts/options.ts";
@@ -10,6 +11,7 @@ import { keepLists } from "./list-keeper.ts";
 import { type BoundEndpoints, type Listeners, openListeners } from "./listen/listeners.ts";
 import type { ListRefresher } from "./lists/refresher.ts";
 import type { Adopt, Updated } from "./lists/update.ts";
+import type { QueryLog } from "./log/query-log.ts";
 import { seldom } from "./log/seldom.ts";
 import { ownHostsPath, readOwnHosts, writeOwnHosts } from "./own-hosts.ts";
 import { closeSite, openSite, type Site, SiteError, siteWith } from "./site.ts";
@@ -18,11 +20,12 @@ import type { GroupStatus } from "./upstreams/group.ts";
 
 /** A server at work: its listeners, and the site they answer from at the moment. */
 export class App {
-  readonly #surroundings: SiteSurroundings;
   /** Whoever reads a file that has problems, so that `reload` is not called, counts that here. */
   readonly reloads: Reloads;
+  readonly #surroundings: SiteSurroundings;
   readonly #listeners: Listeners;
   readonly #current: Current;
+  readonly #records: RecordKeeping;
   /** Sites that were replaced and may still have questions under way. */
   readonly #retired = new Set<Retired>();
   /** Changes of the site, reloads and lists, one after the other. */
@@ -30,11 +33,12 @@ export class App {
   #keeper: ListRefresher | null = null;
   #closed: Promise<void> | null = null;
 
-  private constructor(surroundings: SiteSurroundings, listeners: Listeners, current: Current) {
+  private constructor(surroundings: SiteSurroundings, { listeners, current, records }: Parts) {
     this.#surroundings = surroundings;
     this.reloads = new Reloads(surroundings.clock.wallMs);
     this.#listeners = listeners;
     this.#current = current;
+    this.#records = records;
   }
 
   /**
@@ -47,12 +51,15 @@ export class App {
     const journal = new Journal(clock, (error) => report("a query could not be recorded: please report it", { err: error }));
     const current = { site: await openSite(config, surroundings, null), journal };
     journal.expect(config);
+    // Its log is opened later, so that no answer waits for it; queries do, to be recorded.
+    if (config.log.queries.enabled) journal.hold(config.log.queries.clients);
     try {
       const listeners = await openListeners(config, handlerFor(current, log), {
         clock,
         report: ({ kind, ...details }) => report(kind, details),
       });
-      const app = new App(surroundings, listeners, current);
+      const records = await RecordKeeping.open(config.log.queries, { journal, clock, log });
+      const app = new App(surroundings, { listeners, current, records });
       app.#keeper = await app.#keepLists();
       return app;
     } catch (error) {
@@ -73,6 +80,11 @@ export class App {
   /** Every query that ended, counted; and for those who follow, recorded. */
   get journal(): Journal {
     return this.#current.journal;
+  }
+
+  /** Where the records are kept; another one after a reload that changes its store. */
+  get queryLog(): QueryLog {
+    return this.#records.queryLog;
   }
 
   get listenCounters(): Listeners["counters"] {
@@ -140,6 +152,7 @@ export class App {
     const next = await openSite(config, this.#surroundings, site);
     this.#current.site = next;
     this.#current.journal.expect(config);
+    await this.#records.change(config.log.queries);
     // Not awaited: a change of its lists may wait for this turn to end.
     const closing = this.#keeper?.close();
     this.#keeper = await this.#keepLists();
@@ -185,13 +198,19 @@ export class App {
     await this.#reloading;
     await this.#keeper?.close();
     await this.#listeners.close();
-    this.#current.journal.flush();
+    await this.#records.close();
     for (const { timer, close } of this.#retired) {
       timer.cancel();
       await close();
     }
     await closeSite(this.#current.site, null);
   }
+}
+
+interface Parts {
+  readonly listeners: Listeners;
+  readonly current: Current;
+  readonly records: RecordKeeping;
 }
 
 /** What the listeners answer with: the site is swapped. */

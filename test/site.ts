@@ -188,9 +188,13 @@ function textOf(groups: readonly OpenGroup[], yaml: string): string {
 function configOf(text: string, path: string | null): Config {
   const result = parseConfig(text, path);
   if (result.kind === "invalid") throw new Error(printProblems(result.problems, result.text));
-  // The default file would carry answers from one test to the next.
-  const { cache } = result.config;
-  return /^cache:.*\bfile:/m.test(text) ? result.config : { ...result.config, cache: { ...cache, file: null } };
+  // The default files would carry answers from one test to the next, and lie in the working directory.
+  const { cache, log } = result.config;
+  return {
+    ...result.config,
+    cache: /^cache:.*\bfile:/m.test(text) ? cache : { ...cache, file: null },
+    log: /^log:.*\bstore:/m.test(text) ? log : { ...log, queries: { ...log.queries, enabled: false } },
+  };
 }
 
 const KINDS: Readonly<Record<AskTransport, string>> = { udp: "udp", tcp: "tcp", dot: "dot", doh: "h2c POST" };

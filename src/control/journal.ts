@@ -38,7 +38,8 @@ export class Journal implements Notes {
   readonly #ids = new RecordIds();
   readonly #ring = new Ring<Noted>(RING_SLOTS);
   readonly #followers = new Set<(record: QueryRecord) => void>();
-  #sink: RecordSink | null = null;
+  /** null = nobody keeps records; `later` = they wait for one to be ready. */
+  #sink: RecordSink | "later" | null = null;
   #clients: QueryLogOptions["clients"] = "full";
   #ringOctets = 0;
   #timer: Timer | null = null;
@@ -52,8 +53,16 @@ export class Journal implements Notes {
   /** From now on records go there; null = nobody keeps them. What waits goes where it was to go, but with no more of its client than `clients` says. */
   use(sink: RecordSink | null, clients: QueryLogOptions["clients"]): void {
     this.#clients = clients;
-    if (sink !== this.#sink) this.flush();
+    if (sink === this.#sink) return;
+    this.flush();
     this.#sink = sink;
+    if (this.#ring.size > 0) this.#timer ??= this.#clock.setTimer(() => this.#drain(), PAUSE_MS);
+  }
+
+  /** Lets queries wait for a sink that is not ready yet: until `use` no record is made. */
+  hold(clients: QueryLogOptions["clients"]): void {
+    this.use(null, clients);
+    this.#sink = "later";
   }
 
   /** Rules and groups are counted apart from now on as this configuration names them. */
@@ -83,8 +92,9 @@ export class Journal implements Notes {
     return () => void this.#followers.delete(follower);
   }
 
-  /** Makes all records that wait, at once. For ends, and for tests. */
+  /** Makes all records that wait, at once, unless they wait for a sink. */
   flush(): void {
+    if (this.#sink === "later") return;
     this.#timer?.cancel();
     this.#timer = null;
     while (this.#ring.size > 0) this.#slice(Number.POSITIVE_INFINITY);
@@ -92,6 +102,7 @@ export class Journal implements Notes {
 
   #drain(): void {
     this.#timer = null;
+    if (this.#sink === "later") return;
     this.#slice(this.#clock.now() + SLICE_MS);
     if (this.#ring.size > 0) this.#timer = this.#clock.setTimer(() => this.#drain(), PAUSE_MS);
   }
@@ -107,7 +118,7 @@ export class Journal implements Notes {
       if (record !== null) records.push(record);
     }
     if (records.length === 0) return;
-    this.#sink?.append(records);
+    if (this.#sink !== null && this.#sink !== "later") this.#sink.append(records);
     for (const follower of this.#followers) for (const record of records) follower(record);
   }
 

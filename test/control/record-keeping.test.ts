@@ -1,0 +1,98 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import type { QueryRecord } from "../../src/log/record.ts";
+import { directory } from "../files.ts";
+import { siteWith, type TestSite } from "../site.ts";
+import { honest } from "../zone-script.ts";
+
+const page = honest("page.example 300 A 192.0.2.7");
+const everything = { filter: { fromMs: null, toMs: null, conditions: [] }, limit: 100, cursor: null };
+
+async function recordsOf({ app }: TestSite): Promise<readonly QueryRecord[]> {
+  app.journal.flush();
+  return (await app.queryLog.search(everything)).records;
+}
+
+function queriesAt(store: string, more = ""): string {
+  return `log: { queries: { store: ${JSON.stringify(store)}${more} } }\n`;
+}
+
+describe("queries are recorded", () => {
+  test("from the first on, and found again", async () => {
+    const store = join(directory(), "queries.db");
+    const site = await siteWith({ yaml: queriesAt(store), upstreams: { main: page } });
+    await site.ask("page.example");
+    await site.ask("nowhere.example", "AAAA");
+    expect(await recordsOf(site)).toMatchObject([
+      { name: "nowhere.example", type: "AAAA", source: "upstream" },
+      { name: "page.example", answers: ["300 A 192.0.2.7"], attempts: [{ rcode: "NOERROR" }] },
+    ]);
+  });
+
+  test("up to the last, and in the same store after a restart", async () => {
+    const store = join(directory(), "queries.db");
+    const first = await siteWith({ yaml: queriesAt(store), upstreams: { main: page } });
+    await first.ask("page.example");
+    await first.close();
+    const second = await siteWith({ yaml: queriesAt(store), upstreams: { main: page } });
+    expect(await recordsOf(second)).toMatchObject([{ name: "page.example" }]);
+  });
+
+  test("in the same store while reloads leave it as it is", async () => {
+    const store = join(directory(), "queries.db");
+    const site = await siteWith({ yaml: queriesAt(store), upstreams: { main: page } });
+    const log = site.app.queryLog;
+    await site.ask("page.example");
+    await site.reload(queriesAt(store, ", clients: none"));
+    expect(site.app.queryLog).toBe(log);
+    await site.ask("page.example");
+    expect(await recordsOf(site)).toMatchObject([{ client: "" }, { client: expect.any(String) }]);
+  });
+
+  test("in another store after a reload that names one, and none are lost on the way", async () => {
+    const folder = directory();
+    const site = await siteWith({ yaml: queriesAt(join(folder, "one.db")), upstreams: { main: page } });
+    await site.ask("page.example");
+    const reloaded = site.reload(queriesAt(join(folder, "two.db")));
+    await site.ask("meanwhile.example");
+    await reloaded;
+    await site.ask("after.example");
+    const names = (await recordsOf(site)).map(({ name }) => name);
+    expect(names[0]).toBe("after.example");
+    await site.reload(queriesAt(join(folder, "one.db")));
+    names.push(...(await recordsOf(site)).map(({ name }) => name));
+    expect(names.toSorted()).toEqual(["after.example", "meanwhile.example", "page.example"]);
+  });
+
+  test("in the same file when other limits are set", async () => {
+    const store = join(directory(), "queries.db");
+    const site = await siteWith({ yaml: queriesAt(store), upstreams: { main: page } });
+    await site.ask("page.example");
+    await site.reload(queriesAt(store, ", keep: 1d"));
+    await site.ask("page.example", "AAAA");
+    expect((await recordsOf(site)).map(({ type }) => type)).toEqual(["AAAA", "A"]);
+  });
+
+  test("not at all where that is not wanted, also by a reload", async () => {
+    const store = join(directory(), "queries.db");
+    const site = await siteWith({ yaml: queriesAt(store, ", enabled: false"), upstreams: { main: page } });
+    await site.ask("page.example");
+    expect(existsSync(store)).toBe(false);
+    expect(site.app.queryLog.status()).toMatchObject({ state: "off" });
+    await site.reload(queriesAt(store));
+    await site.ask("page.example", "AAAA");
+    expect((await recordsOf(site)).map(({ type }) => type)).toEqual(["AAAA"]);
+    await site.reload(queriesAt(store, ", enabled: false"));
+    await site.ask("page.example", "TXT");
+    await site.reload(queriesAt(store));
+    expect((await recordsOf(site)).map(({ type }) => type)).toEqual(["AAAA"]);
+  });
+
+  test("or, where the store is out of order, told to the operator, while answers go on", async () => {
+    const site = await siteWith({ yaml: queriesAt("/dev/null/queries.db"), upstreams: { main: page } });
+    expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
+    expect(site.app.queryLog.status()).toMatchObject({ state: "failing" });
+    expect(site.log.join("")).toContain("queries are answered, but cannot be recorded");
+  });
+});
