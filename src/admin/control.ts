@@ -38,7 +38,7 @@ export interface Control {
   versions(): Promise<readonly VersionView[]>;
   readiness(): Readiness;
   /** Prometheus text, exposition format 0.0.4. */
-  metrics(): string;
+  metrics(): Promise<string>;
   /**
    * A script for RouterOS 7 that makes this server its DoH server. `baseUrl` is where clients reach its DoH service, with or without its path.
    * @throws ControlError `invalid` where that is no https URL.

@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { version } from "../version.ts";
 import { check } from "./check.ts";
 import { demo } from "./demo.ts";
 import { explain } from "./explain.ts";
@@ -9,7 +10,6 @@ import { log } from "./log.ts";
 import { query } from "./query.ts";
 import { serve } from "./serve.ts";
 import { EXIT, type Terminal, UsageError } from "./terminal.ts";
-import { version } from "./version.ts";
 
 const USAGE = `fenliu: a DNS server that sends each question to the right upstream
 

@@ -56,7 +56,7 @@ export interface ControlParts {
   readonly server: Server;
   readonly queries: QuerySource;
   readonly explaining: Explaining;
-  readonly metrics: () => string;
+  readonly metrics: () => Promise<string>;
 }
 
 /** What the API sees and does, carried out on the server at work. */
@@ -64,7 +64,7 @@ export class ServerControl implements Control {
   readonly queries: QuerySource;
   readonly #server: Server;
   readonly #explaining: Explaining;
-  readonly #metrics: () => string;
+  readonly #metrics: () => Promise<string>;
 
   constructor({ server, queries, explaining, metrics }: ControlParts) {
     this.queries = queries;
@@ -189,7 +189,7 @@ export class ServerControl implements Control {
     return readinessOf(this.#site, this.queries.status());
   }
 
-  metrics(): string {
+  metrics(): Promise<string> {
     return this.#metrics();
   }
 

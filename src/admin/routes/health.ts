@@ -44,6 +44,6 @@ export function healthRoutes(api: Api, { control }: ApiParts): void {
   });
 
   api.get("/metrics", { schema: metrics }, async (_, reply) =>
-    reply.type("text/plain; version=0.0.4; charset=utf-8").send(control().metrics()),
+    reply.type("text/plain; version=0.0.4; charset=utf-8").send(await control().metrics()),
   );
 }

@@ -278,7 +278,7 @@ export class MemoryControl implements Control {
     return this.readinessNow;
   }
 
-  metrics(): string {
+  async metrics(): Promise<string> {
     this.#check();
     return "# TYPE fenliu_queries_total counter\nfenliu_queries_total 5\n";
   }

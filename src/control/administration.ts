@@ -1,0 +1,89 @@
+import { type AdminServer, openAdmin } from "../admin/admin-server.ts";
+import type { Control } from "../admin/control.ts";
+import type { Clock } from "../clock.ts";
+import type { Listeners } from "../listen/listeners.ts";
+import type { Endpoint } from "../listen/options.ts";
+import type { QueryLog } from "../log/query-log.ts";
+import { metricsText } from "../stats/metrics.ts";
+import { ProcessWatch } from "../stats/process-stats.ts";
+import type { Reloads } from "../stats/reloads.ts";
+import { version } from "../version.ts";
+import { type Server, ServerControl } from "./control.ts";
+import { Explainer } from "./explaining.ts";
+import type { Journal } from "./journal.ts";
+import { querySourceOf } from "./query-source.ts";
+import type { Versions } from "./versions.ts";
+
+/** The server at work, with all that is told of it. */
+export interface Administered extends Server {
+  readonly journal: Journal;
+  /** The one that records go to at the moment. */
+  readonly queryLog: QueryLog;
+  readonly versions: Versions | null;
+  readonly listenCounters: Listeners["counters"];
+  readonly reloads: Pick<Reloads, "read">;
+}
+
+export interface AdministrationSurroundings {
+  readonly clock: Clock;
+  /** Tells the operator of a kind of event, seldom. */
+  readonly report: (kind: string, details: object) => void;
+}
+
+/** What shows the server to its people and takes their orders. */
+export interface Administration {
+  readonly control: Control;
+  /** Where the API listens; null = nowhere. */
+  readonly bound: Endpoint | null;
+  /** May be called again. */
+  close(): Promise<void>;
+}
+
+/** Opens the API where the configuration wants it. @throws AdminError */
+export async function openAdministration(
+  server: Administered,
+  { clock, report }: AdministrationSurroundings,
+): Promise<Administration> {
+  const watch = new ProcessWatch(clock.wallMs);
+  const control = controlOf(server, { clock, watch });
+  const { listen, admin } = server.site.config;
+  const setup = { endpoint: listen.admin, options: admin, control: () => control, clock, report, version: version() };
+  let api: AdminServer;
+  try {
+    api = await openAdmin(setup);
+  } catch (error) {
+    watch.close();
+    throw error;
+  }
+  return {
+    control,
+    bound: api.bound,
+    close() {
+      watch.close();
+      return api.close();
+    },
+  };
+}
+
+function controlOf(server: Administered, { clock, watch }: { readonly clock: Clock; readonly watch: ProcessWatch }): Control {
+  const queries = querySourceOf({ queryLog: () => server.queryLog, journal: server.journal });
+  const explaining = new Explainer({ server, queries, versions: () => server.versions });
+  const control: Control = new ServerControl({ server, queries, explaining, metrics });
+  const build = { version: version(), node: process.version };
+  return control;
+
+  async function metrics(): Promise<string> {
+    return metricsText({
+      counters: server.journal.counters,
+      upstreams: control.upstreams(),
+      cache: control.cacheStats(),
+      lists: await control.lists(),
+      log: queries.status(),
+      listeners: server.listenCounters,
+      process: watch.read(),
+      reloads: server.reloads.read(),
+      build,
+      nowWallMs: clock.wallMs(),
+    });
+  }
+}

@@ -1,0 +1,56 @@
+import { ControlError, type QuerySource } from "../admin/control.ts";
+import type { LogStatus } from "../log/log-status.ts";
+import type { QueryLog } from "../log/query-log.ts";
+import type { QueryRecord } from "../log/record.ts";
+import { compileFilter } from "../log/search/compile.ts";
+import type { Page, PageRequest, QueryFilter } from "../log/search.ts";
+import { ReadError } from "../log/store/reader.ts";
+import type { Summary, SummaryRequest } from "../log/summary.ts";
+import type { Journal } from "./journal.ts";
+
+export interface QuerySourceParts {
+  /** The one that records go to at the moment. */
+  readonly queryLog: () => QueryLog;
+  readonly journal: Pick<Journal, "follow">;
+}
+
+/** The queries of the past from the store, and those to come from the journal. */
+export function querySourceOf({ queryLog, journal }: QuerySourceParts): QuerySource {
+  return {
+    search: (request: PageRequest): Promise<Page> => explained(queryLog().search(request)),
+    get: (id: number): Promise<QueryRecord | null> => explained(queryLog().get(id)),
+    read: (filter: QueryFilter, signal: AbortSignal) => readExplained(queryLog(), filter, signal),
+    follow(filter: QueryFilter, told: (record: QueryRecord) => void): () => void {
+      const fits = compileFilter(filter);
+      return journal.follow((record) => {
+        if (fits(record)) told(record);
+      });
+    },
+    summary: (request: SummaryRequest): Promise<Summary> => explained(queryLog().summary(request)),
+    status: (): LogStatus => queryLog().status(),
+  };
+}
+
+async function* readExplained(
+  log: QueryLog,
+  filter: QueryFilter,
+  signal: AbortSignal,
+): AsyncGenerator<readonly QueryRecord[], void, undefined> {
+  try {
+    yield* log.read(filter, signal);
+  } catch (error) {
+    throw controlError(error);
+  }
+}
+
+async function explained<T>(reading: Promise<T>): Promise<T> {
+  try {
+    return await reading;
+  } catch (error) {
+    throw controlError(error);
+  }
+}
+
+function controlError(error: unknown): unknown {
+  return error instanceof ReadError ? new ControlError(error.kind, error.message) : error;
+}
