@@ -23,7 +23,7 @@ export interface AdminLimits {
   readonly streamsPerClient: number;
   /** Records that wait for one slow reader of the live stream. */
   readonly streamRecords: number;
-  /** Missed records that are sent after a reconnection. */
+  /** Missed records that are sent after a reconnection: below the limit of a search. */
   readonly resumedRecords: number;
   readonly heartbeatMs: number;
   readonly exports: number;
@@ -46,7 +46,7 @@ export const ADMIN_LIMITS: AdminLimits = {
   streams: 64,
   streamsPerClient: 16,
   streamRecords: 256,
-  resumedRecords: 1000,
+  resumedRecords: 500,
   heartbeatMs: 15_000,
   exports: 2,
   closeMs: 2000,

@@ -13,7 +13,7 @@ const HEADERS = Type.Object({
     Type.String({
       pattern: "^[0-9]{1,16}$",
       description:
-        "`id` of the last record that was read: what came after it is sent first, as far as the log has it and up to 1,000 records.",
+        "`id` of the last record that was read: what came after it is sent first, as far as the log has it and up to 500 records.",
     }),
   ),
 });
@@ -82,7 +82,8 @@ async function missedSince(
   if (written === undefined) return { records: [], more: false };
   const last = Number(written);
   const fromMs = Math.max(0, Math.floor(last / 1024) - LONGEST_QUERY_MS);
-  const { records, cursor } = await queries.search({ filter: { ...filter, fromMs }, limit, cursor: null });
+  // One more than is sent shows whether there were more.
+  const { records } = await queries.search({ filter: { ...filter, fromMs }, limit: limit + 1, cursor: null });
   const missed = records.filter(({ id }) => id > last);
-  return { records: missed.toReversed(), more: cursor !== null && missed.length === records.length };
+  return { records: missed.slice(0, limit).toReversed(), more: missed.length > limit };
 }

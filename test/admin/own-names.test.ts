@@ -1,0 +1,86 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { clientNetwork } from "../../src/admin/guards/client-rates.ts";
+import { ownNames } from "../../src/admin/guards/own-names.ts";
+
+const LOCAL = () => ["127.0.0.1", "192.168.88.5", "fd00::5", "fe80::1%eth0", "::1"];
+
+function names(address: string, port: number, hosts: readonly string[] = []) {
+  return ownNames({ address, port }, hosts, LOCAL);
+}
+
+describe("the names of a server", () => {
+  test("on one address are that address with its port", () => {
+    const isOurs = names("192.168.88.5", 9080);
+    expect(isOurs("192.168.88.5:9080")).toBe(true);
+    for (const host of ["192.168.88.5", "192.168.88.5:80", "192.168.88.6:9080", "localhost:9080", "127.0.0.1:9080"])
+      expect(isOurs(host)).toBe(false);
+  });
+
+  test("on a wildcard are all addresses of the host, and localhost", () => {
+    for (const wildcard of ["0.0.0.0", "::"]) {
+      const isOurs = names(wildcard, 9080);
+      for (const host of [
+        "192.168.88.5:9080",
+        "[fd00::5]:9080",
+        "[FD00:0::5]:9080",
+        "localhost:9080",
+        "127.0.0.9:9080",
+        "[::1]:9080",
+        "[::ffff:192.168.88.5]:9080",
+      ])
+        expect(isOurs(host), host).toBe(true);
+      for (const host of ["192.168.88.6:9080", "[fd00::6]:9080", "nas.lan:9080"]) expect(isOurs(host), host).toBe(false);
+    }
+  });
+
+  test("on port 80 need no port", () => {
+    const isOurs = names("127.0.0.1", 80);
+    for (const host of ["127.0.0.1", "127.0.0.1:80", "localhost", "[::1]"]) expect(isOurs(host), host).toBe(true);
+    expect(isOurs("127.0.0.1:8080")).toBe(false);
+  });
+
+  test("beside its own are those of admin.hosts, on any port, in any spelling", () => {
+    const isOurs = names("127.0.0.1", 9080, ["dns.example.com", "fd00::9", "münchen.example", "10.0.0.9"]);
+    for (const host of [
+      "dns.example.com",
+      "DNS.example.com:443",
+      "dns.example.com.",
+      "[fd00:0:0::9]:1",
+      "xn--mnchen-3ya.example",
+      "10.0.0.9:8080",
+    ])
+      expect(isOurs(host), host).toBe(true);
+    for (const host of [
+      "example.com",
+      "x.dns.example.com",
+      "dns.example.com@evil.example",
+      "dns.example.com/evil",
+      "dns.example.com:x",
+    ])
+      expect(isOurs(host), host).toBe(false);
+  });
+
+  test("are none of what anybody may write", () => {
+    const isOurs = names("0.0.0.0", 9080, ["dns.example.com"]);
+    fc.assert(
+      fc.property(
+        fc.oneof(fc.string(), fc.domain(), fc.webAuthority({ withPort: true }), fc.string({ unit: "binary" })),
+        (host) => {
+          fc.pre(!/^(?:localhost|127|dns\.example\.com|0x7f|2130706433|\[)/i.test(host));
+          return !isOurs(host);
+        },
+      ),
+    );
+  });
+});
+
+test.each([
+  ["192.0.2.7", "192.0.2.7"],
+  ["::ffff:192.0.2.7", "192.0.2.7"],
+  ["2001:db8:1:2:3::4", "8193:3512:1:2"],
+  ["2001:db8:1:2::", "8193:3512:1:2"],
+  ["fe80::1%eth0", "65152:0:0:0"],
+])("%s counts as client %s", (address, network) => {
+  expect(clientNetwork(address)).toBe(network);
+});

@@ -1,0 +1,267 @@
+import type { Readable } from "node:stream";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { ControlError } from "../../src/admin/control.ts";
+import { EventStream } from "../../src/admin/event-stream.ts";
+import { fakeClock } from "../fake-clock.ts";
+import { connectRaw } from "../listen/support/raw.ts";
+import { record, SOME_WALL_MS } from "../log/records.ts";
+import { openTestAdmin, type TestAdmin } from "./support/admin.ts";
+import { EventReader, type ServerEvent } from "./support/event-reader.ts";
+import { rawRequest } from "./support/raw-request.ts";
+
+const FIRST = SOME_WALL_MS * 1024;
+
+/** Records with ids that follow one another. */
+function records(count: number, start = FIRST) {
+  return Array.from({ length: count }, (_, index) => record({ id: start + index }));
+}
+
+function idsOf(events: readonly (ServerEvent | null)[]): readonly number[] {
+  return events.map((event) => Number(event?.id) - FIRST);
+}
+
+function streamOf(admin: TestAdmin, query = "", headers: Readonly<Record<string, string>> = {}): Promise<EventReader> {
+  return EventReader.open(`${admin.base}/api/v1/queries/stream${query}`, headers);
+}
+
+describe("the live stream", () => {
+  test("sends each record that fits, as it is made", async () => {
+    const admin = await openTestAdmin();
+    const reader = await streamOf(admin, "?type=HTTPS&name=example.com");
+    expect(reader.response.headers.get("content-type")).toBe("text/event-stream");
+    expect(reader.response.headers.get("x-accel-buffering")).toBe("no");
+    expect(reader.response.headers.get("cache-control")).toBe("no-store");
+    const fitting = record({ id: FIRST + 7, type: "HTTPS", name: "www.example.com" });
+    admin.control.queries.add(
+      record({ type: "A", name: "www.example.com" }),
+      record({ type: "HTTPS", name: "example.org" }),
+      fitting,
+    );
+    const event = await reader.next();
+    expect(event).toEqual({ event: "message", id: String(FIRST + 7), data: fitting });
+    const { operation } = (await admin.document()).operations().find(({ path }) => path.endsWith("/stream")) ?? {};
+    expect(Object.keys(operation?.responses["200"]?.content ?? {})).toEqual(["text/event-stream"]);
+    expect((await admin.document()).validator({ $ref: "#/components/schemas/QueryRecord" }).Check(event?.data)).toBe(true);
+  });
+
+  test("refuses filters that cannot be read, and times, which mean nothing in it", async () => {
+    const admin = await openTestAdmin();
+    expect((await admin.get("/api/v1/queries/stream?type=%21")).body).toMatchObject({
+      status: 400,
+      problems: [{ parameter: "type" }],
+    });
+    expect((await admin.get("/api/v1/queries/stream?from=1h")).body).toMatchObject({
+      status: 400,
+      problems: [{ parameter: "from" }],
+    });
+    expect((await admin.get("/api/v1/queries/stream", { headers: { "last-event-id": "one" } })).body).toMatchObject({
+      status: 400,
+      problems: [{ parameter: "last-event-id" }],
+    });
+    expect(admin.control.queries.followers).toBe(0);
+  });
+
+  test("stays open by comments where there is nothing to send", async () => {
+    const admin = await openTestAdmin();
+    const reader = await streamOf(admin);
+    await admin.clock.advance(15_000);
+    await admin.clock.advance(15_000);
+    admin.control.queries.add(record());
+    await reader.next();
+    expect(reader.comments).toBe(3);
+  });
+
+  test("ends for us when the reader goes", async () => {
+    const admin = await openTestAdmin({ limits: { streams: 1 } });
+    const reader = await streamOf(admin);
+    expect(admin.control.queries.followers).toBe(1);
+    await reader.close();
+    while (admin.control.queries.followers > 0) await new Promise((resolve) => setImmediate(resolve));
+    await streamOf(admin);
+  });
+});
+
+describe("a reader that connects again", () => {
+  test("gets what it missed first, oldest first and once, and then what comes", async () => {
+    const admin = await openTestAdmin();
+    admin.control.queries.add(...records(5));
+    const reader = await streamOf(admin, "", { "last-event-id": String(FIRST + 1) });
+    admin.control.queries.add(...records(2, FIRST + 5));
+    expect(idsOf(await reader.take(5))).toEqual([2, 3, 4, 5, 6]);
+  });
+
+  test("gets of it what fits its filters", async () => {
+    const admin = await openTestAdmin();
+    admin.control.queries.add(
+      record({ id: FIRST + 1 }),
+      record({ id: FIRST + 2, type: "HTTPS" }),
+      record({ id: FIRST + 3, type: "HTTPS" }),
+    );
+    const reader = await streamOf(admin, "?type=HTTPS", { "last-event-id": String(FIRST) });
+    expect(idsOf(await reader.take(2))).toEqual([2, 3]);
+  });
+
+  test("that missed more than is kept for it gets the newest, and is told", async () => {
+    const admin = await openTestAdmin({ limits: { resumedRecords: 3 } });
+    admin.control.queries.add(...records(10));
+    const reader = await streamOf(admin, "", { "last-event-id": String(FIRST) });
+    expect(await reader.next()).toEqual({ event: "dropped", id: null, data: { records: null } });
+    expect(idsOf(await reader.take(3))).toEqual([7, 8, 9]);
+  });
+
+  test("that missed exactly what is kept for it is told of nothing", async () => {
+    const admin = await openTestAdmin({ limits: { resumedRecords: 3 } });
+    admin.control.queries.add(...records(4));
+    const reader = await streamOf(admin, "", { "last-event-id": String(FIRST) });
+    expect(idsOf(await reader.take(3))).toEqual([1, 2, 3]);
+  });
+
+  test("is served what comes, and told, where the log cannot be read", async () => {
+    const admin = await openTestAdmin();
+    admin.control.queries.fault = new ControlError("unavailable", "the disk is full");
+    const reader = await streamOf(admin, "", { "last-event-id": String(FIRST) });
+    admin.control.queries.add(record());
+    expect((await reader.next())?.event).toBe("dropped");
+    expect((await reader.next())?.event).toBe("message");
+    expect(admin.faults).toEqual([]);
+  });
+});
+
+describe("a slow reader", () => {
+  test("has the oldest records dropped beyond what may wait, and is told how many", async () => {
+    const stream = new EventStream({ clock: fakeClock(), heartbeatMs: 1000, maxWaiting: 3 });
+    stream.begin([], false);
+    // Whatever nobody reads fills the buffer of the stream, and then waits.
+    for (const each of records(2000)) stream.offer(each);
+    const { ids, dropped } = readingsIn(await untilId(stream, FIRST + 1999));
+    expect(ids.length + dropped).toBe(2000);
+    expect(dropped).toBeGreaterThan(1900);
+    expect(ids.slice(-3)).toEqual([1997, 1998, 1999]);
+  });
+
+  test("over a socket: others are not held up, and our memory is bounded", async () => {
+    const admin = await openTestAdmin({ limits: { streamRecords: 50 } });
+    const slow = await connectRaw(admin.port);
+    slow.socket.pause();
+    slow.write(`GET /api/v1/queries/stream HTTP/1.1\r\nHost: 127.0.0.1:${admin.port}\r\n\r\n`);
+    while (admin.control.queries.followers < 1) await new Promise((resolve) => setImmediate(resolve));
+    const quick = await streamOf(admin);
+    const answers = ["60 TXT ".padEnd(4000, "x")];
+    const before = process.memoryUsage().heapUsed;
+    for (let index = 0; index < 20_000; index++) {
+      admin.control.queries.records.length = 0;
+      admin.control.queries.add(record({ id: FIRST + index, answers }));
+      expect(idsOf([await quick.next()])).toEqual([index]);
+    }
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(100 * 1024 * 1024);
+    slow.socket.resume();
+    admin.control.queries.add(record({ id: FIRST + 20_000 }));
+    const { ids, dropped } = readingsIn(await untilId(slow.socket, FIRST + 20_000));
+    expect(dropped).toBeGreaterThan(0);
+    expect(ids.length + dropped).toBe(20_001);
+  });
+
+  test("that does not read at all is cut off", async () => {
+    const admin = await openTestAdmin({ limits: { idleMs: 200 } });
+    const slow = await connectRaw(admin.port);
+    slow.socket.pause();
+    slow.write(`GET /api/v1/queries/stream HTTP/1.1\r\nHost: 127.0.0.1:${admin.port}\r\n\r\n`);
+    while (admin.control.queries.followers < 1) await new Promise((resolve) => setImmediate(resolve));
+    const answers = ["60 TXT ".padEnd(60_000, "x")];
+    let index = 0;
+    while (admin.control.queries.followers > 0) {
+      admin.control.queries.add(record({ id: FIRST + index++, answers }));
+      admin.control.queries.records.length = 0;
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    expect(admin.faults).toEqual([]);
+  });
+
+  test.each([
+    ["by chunks", 1],
+    ["by more", 7],
+  ])("loses nothing untold, whenever it reads (%s)", async (_, most) => {
+    const step = fc.oneof(
+      fc.record({ offer: fc.integer({ min: 1, max: 40 }) }),
+      fc.record({ read: fc.integer({ min: 1, max: most }) }),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 40 }), fc.nat(5), fc.boolean(), async (steps, missed, more) => {
+        const stream = new EventStream({ clock: fakeClock(), heartbeatMs: 1000, maxWaiting: 4 });
+        let next = 0;
+        let text = "";
+        const begin = () => stream.begin(records(missed, FIRST - missed), more);
+        if (steps.length % 2 === 0) begin();
+        for (const each of steps) {
+          if ("offer" in each) for (let count = 0; count < each.offer; count++) stream.offer(record({ id: FIRST + next++ }));
+          else for (let count = 0; count < each.read; count++) text += stream.read() ?? "";
+        }
+        if (steps.length % 2 === 1) begin();
+        stream.offer(record({ id: FIRST + next }));
+        text += await untilId(stream, FIRST + next);
+        const { ids, dropped } = readingsIn(text);
+        expect(ids.length + dropped).toBe(missed + next + 1);
+        expect(ids).toEqual(ids.toSorted((one, other) => one - other));
+        expect(text.includes('"records":null')).toBe(more);
+      }),
+    );
+  });
+});
+
+describe("more readers than there is place for", () => {
+  test("of one client get 429, of all 503, each with the time to wait", async () => {
+    const admin = await openTestAdmin({ limits: { streams: 3, streamsPerClient: 2 } });
+    await streamOf(admin);
+    await streamOf(admin);
+    const refused = await admin.get("/api/v1/queries/stream");
+    expect({ status: refused.status, wait: refused.headers.get("retry-after") }).toEqual({ status: 429, wait: "10" });
+    const open = (localAddress: string) =>
+      rawRequest(admin.port, ["GET /api/v1/queries/stream HTTP/1.1", `Host: localhost:${admin.port}`], { localAddress });
+    void open("127.0.0.9").catch(() => {});
+    while (admin.control.queries.followers < 3) await new Promise((resolve) => setImmediate(resolve));
+    const { status, headers } = await open("127.0.0.10");
+    expect({ status, wait: headers["retry-after"], connection: headers["connection"] }).toEqual({
+      status: 503,
+      wait: "10",
+      connection: "close",
+    });
+  });
+
+  test("10,000 of them are refused politely, and questions go on being answered", async () => {
+    const admin = await openTestAdmin({ limits: { streams: 20, streamsPerClient: 20, requestBurst: 20_000 } });
+    const lines = [`GET /api/v1/queries/stream HTTP/1.1`, `Host: 127.0.0.1:${admin.port}`];
+    for (let count = 0; count < 20; count++) {
+      const slow = await connectRaw(admin.port);
+      slow.socket.pause();
+      slow.write(`${lines.join("\r\n")}\r\n\r\n`);
+    }
+    while (admin.control.queries.followers < 20) await new Promise((resolve) => setImmediate(resolve));
+    const counts = new Map<number, number>();
+    for (let wave = 0; wave < 100; wave++) {
+      const responses = await Promise.all(Array.from({ length: 100 }, () => rawRequest(admin.port, lines)));
+      for (const { status } of responses) counts.set(status, (counts.get(status) ?? 0) + 1);
+    }
+    expect(counts).toEqual(new Map([[429, 10_000]]));
+    expect(admin.control.queries.followers).toBe(20);
+    expect((await admin.get("/api/v1/upstreams")).status).toBe(200);
+    expect(admin.faults).toEqual([]);
+  });
+});
+
+/** Everything that comes until the record is there. */
+async function untilId(stream: Readable, id: number): Promise<string> {
+  let text = "";
+  stream.on("data", (chunk: Buffer | string) => {
+    text += chunk.toString();
+  });
+  while (!text.includes(`id: ${id}\n`)) await new Promise((resolve) => setImmediate(resolve));
+  return text;
+}
+
+/** The records in what was read, and how many it says were dropped. */
+function readingsIn(text: string) {
+  const ids = [...text.matchAll(/^id: (\d+)$/gm)].map(([, id]) => Number(id) - FIRST);
+  const dropped = [...text.matchAll(/"records":(\d+)/g)].reduce((sum, [, count]) => sum + Number(count), 0);
+  return { ids, dropped };
+}
