@@ -1,5 +1,7 @@
 import { render, replyLimit } from "../../src/answers/render.ts";
 import { cacheKey } from "../../src/cache/key.ts";
+import { systemClock } from "../../src/clock.ts";
+import { Journal } from "../../src/control/journal.ts";
 import { isRejection, parseQuery } from "../../src/dns/query.ts";
 import { NO_NOTES } from "../../src/noted.ts";
 import { resolve } from "../../src/resolve/resolve.ts";
@@ -30,6 +32,10 @@ export function queryPath({ site, messages, queries }: FilledSite): readonly Ope
     const { answer, ttl, authenticated, extendedErrors } = resolution;
     return { query, answer, ttl, authenticated, extendedErrors, limitOctets: replyLimit(query, true), encrypted: false };
   });
+  const counting = journalOf(site);
+  const recording = journalOf(site);
+  recording.use({ append: () => {} }, "full");
+  const recorded = each(messages, (message) => isNow(serve({ site, journal: recording }, message, CLIENT)));
   return [
     { name: "parseQuery", run: each(messages, (message) => idOf(parseQuery(message))) },
     { name: "access.admit", run: each(queries, () => access.admit(CLIENT, performance.now()).length) },
@@ -42,11 +48,37 @@ export function queryPath({ site, messages, queries }: FilledSite): readonly Ope
       name: "serve, from bytes to bytes",
       run: each(messages, (message) => isNow(serve({ site, journal: NO_NOTES }, message, CLIENT))),
     },
+    {
+      name: "the same, counted",
+      run: each(messages, (message) => isNow(serve({ site, journal: counting }, message, CLIENT))),
+    },
+    {
+      name: "the same, and a record made of it",
+      run(count) {
+        let sum = 0;
+        for (let done = 0; done < count; done += RECORDED) {
+          sum += recorded(Math.min(RECORDED, count - done));
+          recording.flush();
+        }
+        return sum;
+      },
+    },
   ];
 }
 
 /** Held apart from the cache these take memory, and a thousand of them are as good as all. */
 const RENDERED = 1000;
+
+/** So many queries wait for their records at once, as under heavy load. */
+const RECORDED = 1000;
+
+function journalOf(site: FilledSite["site"]): Journal {
+  const journal = new Journal(systemClock, (error) => {
+    throw error;
+  });
+  journal.expect(site.config);
+  return journal;
+}
 
 function idOf(parsed: ReturnType<typeof parseQuery>): number {
   return parsed === null || isRejection(parsed) ? Number.NaN : parsed.id;
