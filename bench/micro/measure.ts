@@ -13,7 +13,7 @@ export interface Timing {
   readonly highest: number;
 }
 
-const RUNS = 9;
+export const RUNS = 9;
 const RUN_MS = 100;
 
 /** The median of several runs, each long enough for the clock, after one that lets the compiler finish. */
