@@ -52,6 +52,7 @@ class TableBuilder {
   readonly #buckets: Uint32Array;
   readonly #records: Buffer;
   #size = 0;
+  #holdsRoot = false;
 
   constructor(rows: NameRows) {
     this.#rows = rows;
@@ -96,6 +97,7 @@ class TableBuilder {
       filter: this.#filter,
       lines: this.#rows.lines,
       size: this.#size,
+      holdsRoot: this.#holdsRoot,
     });
   }
 
@@ -113,6 +115,7 @@ class TableBuilder {
       const word = spreadHash >>> this.#filterShift;
       filter[word] = (filter[word] ?? 0) | filterBits(spreadHash);
     }
+    if (depth === 0) this.#holdsRoot = true;
     const bucket = spread(hash) >>> this.#bucketShift;
     this.#buckets[entry] = bucket;
     this.#directory[bucket] = (this.#directory[bucket] ?? 0) + recordOctets(end - start);

@@ -28,6 +28,8 @@ export interface NameTableParts {
   readonly lines: Uint32Array;
   /** How many different entries there are. */
   readonly size: number;
+  /** Whether an entry is of the root, of whatever kind. */
+  readonly holdsRoot: boolean;
 }
 
 /** A name has at most 127 labels besides the root. Filled and read within one call: where each label begins, and the bucket of the name from there on. */
@@ -47,11 +49,11 @@ export class NameTable {
   readonly #filter: Uint32Array;
   readonly #filterShift: number;
   readonly #lines: Uint32Array;
-  readonly #rootBucket: number;
+  readonly #holdsRoot: boolean;
   /** How many different entries there are. */
   readonly size: number;
 
-  constructor({ records, directory, filter, lines, size }: NameTableParts) {
+  constructor({ records, directory, filter, lines, size, holdsRoot }: NameTableParts) {
     this.#records = records;
     this.#directory = directory;
     this.#bucketShift = indexShift(directory.length - 1);
@@ -59,7 +61,7 @@ export class NameTable {
     this.#filterShift = indexShift(filter.length);
     this.#lines = lines;
     this.size = size;
-    this.#rootBucket = spread(ROOT_HASH) >>> this.#bucketShift;
+    this.#holdsRoot = holdsRoot;
   }
 
   /** The entry for exactly this name, else that for its longest suffix (whole labels; the name itself and the root count too); -1 = none. */
@@ -84,7 +86,7 @@ export class NameTable {
       const entry = this.#probe(labelBuckets[label] ?? 0, name, labelStarts[label] ?? 0);
       if (entry >= 0) return entry;
     }
-    return this.#probe(this.#rootBucket, name, name.length - 1);
+    return this.#holdsRoot ? this.#probe(spread(ROOT_HASH) >>> this.#bucketShift, name, name.length - 1) : -1;
   }
 
   kindOf(entry: number): NameKind {
