@@ -8,7 +8,7 @@ import { Counters } from "../stats/counters.ts";
 import { recordOf } from "./record-of.ts";
 import { Ring } from "./ring.ts";
 
-/** Where records go. Called with a few hundred at most; must return at once, and never throws. */
+/** Where records go. Must return at once, and never throws. */
 export interface RecordSink {
   append(records: readonly QueryRecord[]): void;
 }
@@ -22,9 +22,9 @@ const RING_OCTETS = 32 * 1024 * 1024;
 /** How long the first waits, so that there is more than one to do. */
 const GATHER_MS = 20;
 
-/** Records are made so many at a time, and for so long; in between, answers have their turn. */
-const SLICE_RECORDS = 256;
-const SLICE_MS = 2;
+/** Records are made so many at a time, which takes some 0.3 ms, and for no longer than this; in between, answers have their turn. */
+const SLICE_RECORDS = 64;
+const SLICE_MS = 1;
 const PAUSE_MS = 1;
 
 /**
