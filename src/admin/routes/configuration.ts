@@ -22,10 +22,9 @@ const checkConfig = operation({
       config: Type.String({
         maxLength: 1_000_000,
         description: "A whole fenliu.yaml.",
-        examples: ["answers: { https: nodata }\n"],
       }),
     },
-    { additionalProperties: false },
+    { additionalProperties: false, examples: [{ config: "answers: { https: nodata }\n" }] },
   ),
   response: { 200: json("Whether it would be taken, and everything that is wrong with it.", configCheck.ref) },
 });

@@ -56,7 +56,6 @@ const whatIfDraft = operation({
       config: Type.String({
         maxLength: 1_000_000,
         description: "The draft: a whole fenliu.yaml.",
-        examples: ["rules:\n  - { name: ads, domains: ads.example, answer: nodata }\n"],
       }),
       from: moment("From when on; the last day where nothing is said."),
       to: moment("Until before when."),
@@ -68,7 +67,10 @@ const whatIfDraft = operation({
         }),
       ),
     },
-    CLOSED,
+    {
+      ...CLOSED,
+      examples: [{ config: "rules:\n  - { name: ads, domains: ads.example, answer: nodata }\n", from: "1d", examples: 10 }],
+    },
   ),
   response: { 200: json("The changes.", whatIf.ref) },
   problems: [409],

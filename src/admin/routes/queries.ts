@@ -27,7 +27,7 @@ const getQuery = operation({
   description: "Its trace, each attempt at an upstream, what was edited, and the answers.",
   tags: TAGS,
   params: Type.Object(
-    { id: Type.Integer({ minimum: 0, description: "`id` of the record.", examples: [1_827_318_191_618_048] }) },
+    { id: Type.Integer({ minimum: 0, description: "`id` of the record.", examples: [1_838_382_071_277_568] }) },
     CLOSED,
   ),
   response: { 200: json("The record.", queryRecord.ref) },

@@ -99,7 +99,6 @@ const putHost = operation({
       address: Type.Optional(
         Type.Union([TEXT, Type.Array(TEXT, { maxItems: 1000 })], {
           description: "One address or several.",
-          examples: [["10.0.0.5", "fd00::5"]],
         }),
       ),
       cname: Type.Optional(Type.String({ minLength: 1, maxLength: 1100, description: "Another name, instead of addresses." })),
@@ -118,7 +117,7 @@ const putHost = operation({
         ),
       ),
     },
-    CLOSED,
+    { ...CLOSED, examples: [{ address: ["10.0.0.5", "fd00::5"] }] },
   ),
   response: { 200: json("The record as it is now.", hostView.ref) },
   problems: [409],

@@ -33,7 +33,7 @@ A browser's \`EventSource\` cannot send a token. Where one is set, read the stre
     200: text(
       "Events, until somebody closes.",
       "text/event-stream",
-      'id: 1827318191618048\ndata: {"name":"www.example.com"}\n\n',
+      'id: 1838382071277568\ndata: {"name":"www.example.com"}\n\n',
     ),
   },
 });

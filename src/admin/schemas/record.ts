@@ -60,6 +60,24 @@ export const traceStep = named<TraceStep>("TraceStep").as(
         { kind: Type.Literal("first-group"), group: Type.String() },
         { ...CLOSED, description: "No rule decided: the first group of upstreams was asked." },
       ),
+      Type.Object(
+        { kind: Type.Literal("alias"), target: Type.String({ examples: ["nas.lan"] }) },
+        { ...CLOSED, description: "The static table has an alias; what follows is about its target." },
+      ),
+      Type.Object(
+        {
+          kind: Type.Literal("compared"),
+          side: oneOf(["near", "far"]),
+          near: orNull(
+            Type.String({ description: "What the near answer came to; null: there was none.", examples: ["foreign"] }),
+          ),
+          by: oneOf(["comparison", "verdict", "default", "failure"], {
+            description:
+              "`comparison`: both sides were weighed. `verdict`: one is held. `default`: nothing is known of the name, and the type is not judged. `failure`: the far group failed.",
+          }),
+        },
+        { ...CLOSED, description: "How a comparison chose between its sides." },
+      ),
     ],
     { description: "One thing that was looked at on the way to a decision." },
   ),
@@ -85,7 +103,7 @@ export const queryRecord = named<QueryRecord>("QueryRecord").as(
       id: Type.Integer({
         minimum: 0,
         description: "Unique and rising. Also the id of the event on the live stream.",
-        examples: [1_827_318_191_618_048],
+        examples: [1_838_382_071_277_568],
       }),
       time: Type.String({ format: "date-time", description: "When the query came.", examples: ["2026-11-21T21:03:11.482Z"] }),
       client: Type.String({

@@ -5,17 +5,23 @@ export interface ApiParameter {
   readonly in: "query" | "path" | "header";
   readonly required?: boolean;
   readonly schema: JsonSchema;
+  readonly example?: unknown;
 }
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
+
+export interface ApiContent {
+  readonly schema: JsonSchema;
+  readonly example?: unknown;
+}
 
 export interface ApiOperation {
   readonly operationId: string;
   readonly summary: string;
   readonly parameters?: readonly ApiParameter[];
-  readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema: JsonSchema }>> };
+  readonly requestBody?: { readonly content: Readonly<Record<string, ApiContent>> };
   readonly responses: Readonly<
-    Record<string, { readonly description: string; readonly content?: Readonly<Record<string, { readonly schema: JsonSchema }>> }>
+    Record<string, { readonly description: string; readonly content?: Readonly<Record<string, ApiContent>> }>
   >;
 }
 
