@@ -2,8 +2,11 @@ import { isDeepStrictEqual } from "node:util";
 import type { SiteSurroundings } from "./backing.ts";
 import type { Timer } from "./clock.ts";
 import type { Config } from "./config/config.ts";
+import { type Administration, openAdministration } from "./control/administration.ts";
 import { Journal } from "./control/journal.ts";
 import { RecordKeeping } from "./control/record-keeping.ts";
+import { VersionKeeping } from "./control/version-keeping.ts";
+import type { Versions } from "./control/versions.ts";
 import { withList, withOwnHosts } from "./decisions.ts";
 import { handlerFor } from "./handler.ts";
 import type { OwnHosts } from "./hosts/options.ts";
@@ -26,11 +29,14 @@ export class App {
   readonly #listeners: Listeners;
   readonly #current: Current;
   readonly #records: RecordKeeping;
+  readonly #versions: VersionKeeping;
+  #sinceWallMs: number;
   /** Sites that were replaced and may still have questions under way. */
   readonly #retired = new Set<Retired>();
   /** Changes of the site, reloads and lists, one after the other. */
   #reloading: Promise<void> = Promise.resolve();
   #keeper: ListRefresher | null = null;
+  #administration: Administration | null = null;
   #closed: Promise<void> | null = null;
 
   private constructor(surroundings: SiteSurroundings, { listeners, current, records }: Parts) {
@@ -39,11 +45,15 @@ export class App {
     this.#listeners = listeners;
     this.#current = current;
     this.#records = records;
+    const { clock, log } = surroundings;
+    this.#versions = new VersionKeeping({ queryLog: () => records.queryLog, clock, log });
+    this.#versions.use(current.site);
+    this.#sinceWallMs = clock.wallMs();
   }
 
   /**
    * Builds the site, then opens the listeners, so that the first query finds everything in place.
-   * @throws SiteError, ListenError
+   * @throws SiteError, ListenError, AdminError
    */
   static async start(config: Config, surroundings: SiteSurroundings): Promise<App> {
     const { log, clock } = surroundings;
@@ -53,17 +63,19 @@ export class App {
     journal.expect(config);
     // Its log is opened later, so that no answer waits for it; queries do, to be recorded.
     if (config.log.queries.enabled) journal.hold(config.log.queries.clients);
+    let app: App | null = null;
     try {
       const listeners = await openListeners(config, handlerFor(current, log), {
         clock,
         report: ({ kind, ...details }) => report(kind, details),
       });
       const records = await RecordKeeping.open(config.log.queries, { journal, clock, log });
-      const app = new App(surroundings, { listeners, current, records });
+      app = new App(surroundings, { listeners, current, records });
       app.#keeper = await app.#keepLists();
+      app.#administration = await openAdministration(app, { clock, report });
       return app;
     } catch (error) {
-      await closeSite(current.site, null);
+      await (app === null ? closeSite(current.site, null) : app.close());
       throw error;
     }
   }
@@ -72,9 +84,20 @@ export class App {
     return this.#listeners.bound;
   }
 
+  /** What shows the server to its people, and takes their orders. */
+  get administration(): Administration {
+    if (this.#administration === null) throw new Error("the server is still being opened");
+    return this.#administration;
+  }
+
   /** What queries are answered from at the moment. */
   get site(): Site {
     return this.#current.site;
+  }
+
+  /** When that was put in place, in milliseconds since 1970. */
+  get sinceWallMs(): number {
+    return this.#sinceWallMs;
   }
 
   /** Every query that ended, counted; and for those who follow, recorded. */
@@ -85,6 +108,11 @@ export class App {
   /** Where the records are kept; another one after a reload that changes its store. */
   get queryLog(): QueryLog {
     return this.#records.queryLog;
+  }
+
+  /** What records refer to; null = none are kept. */
+  get versions(): Versions | null {
+    return this.#versions.versions;
   }
 
   get listenCounters(): Listeners["counters"] {
@@ -111,7 +139,7 @@ export class App {
       const { decisions, faults } = withOwnHosts(site.decisions, site.config, changed);
       if (faults.length > 0) throw new SiteError(faults);
       await writeOwnHosts(path, changed);
-      this.#current.site = siteWith(site, decisions);
+      this.#put(siteWith(site, decisions));
     });
   }
 
@@ -150,7 +178,7 @@ export class App {
       throw new SiteError(["listen, tls and trustedProxies are read at the start only: restart Fenliu to change them"]);
     }
     const next = await openSite(config, this.#surroundings, site);
-    this.#current.site = next;
+    this.#put(next);
     this.#current.journal.expect(config);
     await this.#records.change(config.log.queries);
     // Not awaited: a change of its lists may wait for this turn to end.
@@ -158,6 +186,12 @@ export class App {
     this.#keeper = await this.#keepLists();
     this.#retire(site, next, closing);
     this.reloads.succeeded();
+  }
+
+  #put(site: Site): void {
+    this.#current.site = site;
+    this.#sinceWallMs = this.#surroundings.clock.wallMs();
+    this.#versions.use(site);
   }
 
   #keepLists(): Promise<ListRefresher> {
@@ -170,7 +204,7 @@ export class App {
         const { decisions, faults } = await withList(site.decisions, { config, list, copies });
         if (faults.length > 0) return faults;
         await commit();
-        this.#current.site = siteWith(site, decisions);
+        this.#put(siteWith(site, decisions));
         return [];
       });
     return keepLists({ config, backing, serving, adopt }, this.#surroundings);
@@ -198,6 +232,8 @@ export class App {
     await this.#reloading;
     await this.#keeper?.close();
     await this.#listeners.close();
+    await this.#administration?.close();
+    await this.#versions.close();
     await this.#records.close();
     for (const { timer, close } of this.#retired) {
       timer.cancel();

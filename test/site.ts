@@ -34,6 +34,8 @@ export interface SiteSetup {
   /** By group, in the order of the file. */
   readonly upstreams?: Readonly<Record<string, Script | GroupSetup>>;
   readonly clock?: FakeClock;
+  /** Whether the API listens, for `api`. */
+  readonly admin?: boolean;
   /** Where the file lies, and `data` beside it; without it, what would be kept there is not. */
   readonly folder?: string;
 }
@@ -49,14 +51,20 @@ export interface SiteAskOptions extends AskOptions {
 }
 
 /** Starts Fenliu on free ports of the loopback interface, before scripted upstreams, and closes all of it when the test ends. */
-export async function siteWith({ yaml = "", upstreams = {}, clock = fakeClock(), folder }: SiteSetup): Promise<TestSite> {
+export async function siteWith({
+  yaml = "",
+  upstreams = {},
+  clock = fakeClock(),
+  folder,
+  admin = false,
+}: SiteSetup): Promise<TestSite> {
   const groups = await openGroups(upstreams, clock);
   const log: string[] = [];
   const operations = operationsLog("info", (line) => log.push(line), false);
   const surroundings = { clock, log: operations, ca: testCertificate, resolvConf: "/nowhere" };
   const path = folder === undefined ? null : join(folder, "fenliu.yaml");
-  const app = await App.start(configOf(textOf(groups, yaml), path), surroundings);
-  const site = new TestSite({ app, clock, log, groups, path });
+  const app = await App.start(configOf(textOf({ groups, admin }, yaml), path), surroundings);
+  const site = new TestSite({ app, clock, log, groups, path, admin });
   onTestFinished(() => site.close());
   return site;
 }
@@ -67,6 +75,7 @@ interface Parts {
   readonly log: readonly string[];
   readonly groups: readonly OpenGroup[];
   readonly path: string | null;
+  readonly admin: boolean;
 }
 
 export class TestSite {
@@ -76,15 +85,17 @@ export class TestSite {
   readonly log: readonly string[];
   readonly #groups: readonly OpenGroup[];
   readonly #path: string | null;
+  readonly #admin: boolean;
   readonly #askers = new Map<AskTransport, Promise<Asker>>();
   #closed: Promise<void> | null = null;
 
-  constructor({ app, clock, log, groups, path }: Parts) {
+  constructor({ app, clock, log, groups, path, admin }: Parts) {
     this.app = app;
     this.clock = clock;
     this.log = log;
     this.#groups = groups;
     this.#path = path;
+    this.#admin = admin;
   }
 
   async ask(name: string, type = "A", { transport, client, clientId, ...options }: SiteAskOptions = {}): Promise<Reply> {
@@ -112,6 +123,12 @@ export class TestSite {
     return isSilent;
   }
 
+  /** Calls the API: `cache?name=page.example` is below /api/v1/, what begins with `/` is not. */
+  api(path: string, init: RequestInit = {}): Promise<Response> {
+    const { bound } = this.app.administration;
+    return fetch(new URL(path, `http://127.0.0.1:${bound?.port}/api/v1/`), init);
+  }
+
   /** The questions that reached a group, such as "page.example A"; of all groups where none is named. */
   asked(group?: string): readonly string[] {
     const servers = this.#groups.filter(({ name }) => group === undefined || name === group).flatMap((each) => each.servers);
@@ -131,7 +148,7 @@ export class TestSite {
 
   /** The configuration with other sections; upstreams stay. @throws Error where it has problems. */
   config(yaml: string): Config {
-    return configOf(textOf(this.#groups, yaml), this.#path);
+    return configOf(textOf({ groups: this.#groups, admin: this.#admin }, yaml), this.#path);
   }
 
   reload(yaml: string): Promise<void> {
@@ -141,7 +158,7 @@ export class TestSite {
   /** With some of the groups alone, and without any other section. */
   async reloadWith({ upstreams }: { readonly upstreams: readonly string[] }): Promise<void> {
     const kept = this.#groups.filter(({ name }) => upstreams.includes(name));
-    await this.app.reload(configOf(textOf(kept, ""), this.#path));
+    await this.app.reload(configOf(textOf({ groups: kept, admin: this.#admin }, ""), this.#path));
   }
 
   close(): Promise<void> {
@@ -156,7 +173,7 @@ export class TestSite {
   }
 }
 
-const LISTEN = `listen: { dns: ["127.0.0.1:0"], http: ["127.0.0.1:0"], tls: ["127.0.0.1:0"], https: ["127.0.0.1:0"], admin: null }
+const LISTEN = `listen: { dns: ["127.0.0.1:0"], http: ["127.0.0.1:0"], tls: ["127.0.0.1:0"], https: ["127.0.0.1:0"], admin: ADMIN }
 tls: { cert: "${tlsFixture("cert.pem")}", key: "${tlsFixture("key.pem")}" }
 `;
 
@@ -177,12 +194,13 @@ async function openGroups(upstreams: NonNullable<SiteSetup["upstreams"]>, clock:
 }
 
 /** The whole file. */
-function textOf(groups: readonly OpenGroup[], yaml: string): string {
+function textOf({ groups, admin }: { readonly groups: readonly OpenGroup[]; readonly admin: boolean }, yaml: string): string {
   const lines = groups.map(({ name, servers, keys }) => {
     const urls = servers.map((server) => `"${server.options().label}${server.options().path}"`);
     return `  ${name}: { servers: [${urls.join(", ")}]${keys === "" ? "" : `, ${keys}`} }\n`;
   });
-  return `${LISTEN}upstreams:\n${lines.join("")}${yaml}\n`;
+  const listen = LISTEN.replace("ADMIN", admin ? '"127.0.0.1:0"' : "null");
+  return `${listen}upstreams:\n${lines.join("")}${yaml}\n`;
 }
 
 function configOf(text: string, path: string | null): Config {

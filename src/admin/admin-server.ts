@@ -11,7 +11,8 @@ import { StreamSlots } from "./stream-slots.ts";
 export interface AdminSetup {
   /** null = the API is not wanted. */
   readonly endpoint: Endpoint | null;
-  readonly options: AdminOptions;
+  /** Asked at every request: a reload may have changed them. Whether the API may listen there at all is judged by those of the start. */
+  readonly options: () => AdminOptions;
   /** Asked at every request: what serves may have been replaced. */
   readonly control: () => Control;
   readonly clock: Clock;
@@ -36,7 +37,7 @@ export interface AdminServer {
 export async function openAdmin(setup: AdminSetup): Promise<AdminServer> {
   const { endpoint, options, control, clock, report, version, limits = ADMIN_LIMITS } = setup;
   if (endpoint === null) return { bound: null, close: () => Promise.resolve() };
-  const problems = adminProblems(endpoint, options);
+  const problems = adminProblems(endpoint, options());
   if (problems.length > 0) throw new AdminError(problems);
   const parts: ApiParts = {
     control,

@@ -23,7 +23,8 @@ import { streamRoutes } from "./routes/stream.ts";
 import { validatorOf } from "./validation.ts";
 
 export interface ApiSetup {
-  readonly options: AdminOptions;
+  /** Asked at every request: a reload may have changed the token. */
+  readonly options: () => AdminOptions;
   readonly version: string;
   readonly endpoint: Endpoint;
 }
@@ -53,7 +54,7 @@ export async function createApi(parts: ApiParts, setup: ApiSetup, methods = new 
   });
   api.setNotFoundHandler(({ method, url }, reply) => refuse(reply, methods.missing(method, url)));
   for (const { name, schema } of NAMED_SCHEMAS) api.addSchema({ ...schema, $id: name });
-  await api.register(swagger, documentOptions(setup.version, setup.options.token !== null));
+  await api.register(swagger, documentOptions(setup.version, setup.options().token !== null));
   await addRoutes(api, parts);
   await api.ready();
   api.server.maxConnections = limits.connections;
@@ -95,15 +96,21 @@ function serverOptions(limits: AdminLimits) {
 }
 
 function guardsOf(api: Api, { clock, limits }: ApiParts, { options, endpoint }: ApiSetup): Guards {
-  let isOurs: Guards["isOurs"] | null = null;
+  let made: ({ readonly of: AdminOptions } & Pick<Guards, "isOurs" | "isAuthorized">) | null = null;
+  // The port is known from when we listen.
+  const current = () => {
+    const { token, hosts } = options();
+    if (made?.of.token === token && made.of.hosts === hosts) return made;
+    const isOurs = ownNames({ address: endpoint.address, port: portOf(api) }, hosts);
+    made = { of: { token, hosts }, isOurs, isAuthorized: token === null ? null : tokenChecker(token) };
+    return made;
+  };
   return {
     rates: new ClientRates(limits.requestsPerSecond, limits.requestBurst, clock.now),
-    isOurs(host) {
-      // The port is known from when we listen.
-      isOurs ??= ownNames({ address: endpoint.address, port: portOf(api) }, options.hosts);
-      return isOurs(host);
+    isOurs: (host) => current().isOurs(host),
+    get isAuthorized() {
+      return current().isAuthorized;
     },
-    isAuthorized: options.token === null ? null : tokenChecker(options.token),
     isOpen: (route) => route !== undefined && (OPEN_ROUTES.has(route) || route === DOCS || route.startsWith(`${DOCS}/`)),
     limits,
   };

@@ -1,8 +1,8 @@
+import { AdminError } from "../admin/admin-server.ts";
 import { App } from "../app.ts";
 import { systemClock } from "../clock.ts";
 import { endpointText } from "../listen/address.ts";
 import { ListenError } from "../listen/listen-error.ts";
-import type { BoundEndpoints } from "../listen/listeners.ts";
 import { type OperationsLog, operationsLog } from "../log/operations.ts";
 import { SiteError } from "../site.ts";
 import { trustSystemCertificates } from "../upstreams/roots.ts";
@@ -21,12 +21,12 @@ export async function serve({ config: given }: Invocation, terminal: Terminal): 
   try {
     const app = await App.start(config, { clock: systemClock, log, ca: null, resolvConf: "/etc/resolv.conf" });
     terminal.onReload(() => void reload(app, path, { terminal, log }));
-    log.info({ config: path ?? "defaults", ...boundTexts(app.bound) }, "Fenliu is answering");
+    log.info({ config: path ?? "defaults", ...boundTexts(app) }, "Fenliu is answering");
     log.info({ signal: await stopped }, "stopping");
     await app.close();
     return EXIT.ok;
   } catch (error) {
-    if (!(error instanceof SiteError) && !(error instanceof ListenError)) throw error;
+    if (!(error instanceof SiteError) && !(error instanceof ListenError) && !(error instanceof AdminError)) throw error;
     for (const problem of error.problems) terminal.err(`fenliu: ${problem}\n`);
     return EXIT.failed;
   }
@@ -53,8 +53,9 @@ async function reload(
   }
 }
 
-function boundTexts(bound: BoundEndpoints): Record<string, string> {
-  const texts = Object.entries(bound).map(
+function boundTexts({ bound, administration }: App): Record<string, string> {
+  const admin = administration.bound === null ? [] : [administration.bound];
+  const texts = Object.entries({ ...bound, admin }).map(
     ([kind, endpoints]) => [kind, endpoints.map(({ address, port }) => endpointText(address, port)).join(" ")] as const,
   );
   return Object.fromEntries(texts.filter(([, text]) => text !== ""));

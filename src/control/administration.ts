@@ -46,8 +46,14 @@ export async function openAdministration(
 ): Promise<Administration> {
   const watch = new ProcessWatch(clock.wallMs);
   const control = controlOf(server, { clock, watch });
-  const { listen, admin } = server.site.config;
-  const setup = { endpoint: listen.admin, options: admin, control: () => control, clock, report, version: version() };
+  const setup = {
+    endpoint: server.site.config.listen.admin,
+    options: () => server.site.config.admin,
+    control: () => control,
+    clock,
+    report,
+    version: version(),
+  };
   let api: AdminServer;
   try {
     api = await openAdmin(setup);

@@ -1,5 +1,5 @@
 import { outcomeOf } from "../dns/answer.ts";
-import { nameText, plainName } from "../dns/name.ts";
+import { type Name, nameText, plainName } from "../dns/name.ts";
 import { uint16 } from "../dns/octets.ts";
 import { isRejection, type Query, type Rejection } from "../dns/query.ts";
 import { RCODE, rcodeName, typeName } from "../dns/types.ts";
@@ -9,7 +9,10 @@ import type { AttemptRecord, QueryRecord } from "../log/record.ts";
 import type { RecordIds } from "../log/record-ids.ts";
 import type { TraceStep } from "../log/trace.ts";
 import { type Noted, undecidedEnding } from "../noted.ts";
+import { MAX_ALIASES } from "../resolve/alias.ts";
 import type { Resolution } from "../resolve/resolution.ts";
+import type { Decider } from "../rules/decider.ts";
+import type { Decision } from "../rules/decision.ts";
 import { describeMatch } from "../rules/patterns.ts";
 import type { Attempt } from "../upstreams/upstream.ts";
 import { editsOf } from "./record-of-edits.ts";
@@ -74,10 +77,33 @@ const NOTHING_SENT: Sent = { rcode: "", truncated: false, answers: [], soaSecond
 function traceOfQuery({ site, client, parsed, admission, resolution }: Noted): TraceStep[] | null {
   const { decider } = site.resolver;
   if (isRejection(parsed)) return [];
-  if (resolution !== null) return traceOf(decider.explain(parsed, client).steps);
+  if (resolution !== null) return traceOfDecided(decider, { query: parsed, client, resolution });
   // With a fault of ours nothing is asked a second time.
   if (admission === "admitted") return [];
   return decider.decide(parsed, client).log ? [] : null;
+}
+
+function traceOfDecided(
+  decider: Decider,
+  { query, client, resolution }: Pick<Noted, "client"> & { readonly query: Query; readonly resolution: Resolution },
+): TraceStep[] {
+  const { decision, steps } = decider.explain(query, client);
+  const trace = traceOf(steps);
+  let alias = aliasOf(decision);
+  for (let count = 0; alias !== null && count < MAX_ALIASES; count++) {
+    const target = decider.explain({ name: alias, type: query.type, class: query.class }, client);
+    trace.push({ kind: "alias", target: nameText(alias) }, ...traceOf(target.steps));
+    alias = aliasOf(target.decision);
+  }
+  if (resolution.comparison !== undefined) {
+    const { side, near, by } = resolution.comparison;
+    trace.push({ kind: "compared", side, near, by });
+  }
+  return trace;
+}
+
+function aliasOf(decision: Decision): Name | null {
+  return decision.kind === "reply" && decision.answer.kind === "alias" ? decision.answer.target : null;
 }
 
 function questionOf(parsed: Query | Rejection): Pick<QueryRecord, "name" | "type"> {

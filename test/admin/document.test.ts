@@ -65,7 +65,7 @@ describe("the OpenAPI document", () => {
       report: () => {},
     };
     const methods = new PathMethods();
-    const setup = { options: { token: null, hosts: [] }, version: "1.2.3", endpoint: { address: "127.0.0.1", port: 0 } };
+    const setup = { options: () => ({ token: null, hosts: [] }), version: "1.2.3", endpoint: { address: "127.0.0.1", port: 0 } };
     const api = await createApi(parts, setup, methods);
     const document = new ApiDocument(api.swagger());
     await api.close();

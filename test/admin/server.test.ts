@@ -10,7 +10,7 @@ import { MemoryControl } from "./support/memory-control.ts";
 
 const control = new MemoryControl();
 const SETUP = {
-  options: { token: null, hosts: [] },
+  options: () => ({ token: null, hosts: [] }),
   control: () => control,
   clock: fakeClock(),
   report: () => {},

@@ -30,7 +30,7 @@ export async function openTestAdmin({
   const faults: Fault[] = [];
   const setup: AdminSetup = {
     endpoint: { address, port: 0 },
-    options: { token: token ?? null, hosts },
+    options: () => ({ token: token ?? null, hosts }),
     control: () => control,
     clock,
     report: (kind, details) => faults.push({ kind, details }),
