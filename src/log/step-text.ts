@@ -14,6 +14,10 @@ export function stepText(step: TraceStep): string {
       return `the name does not get NXDOMAIN, because of ${keeperText(step.because)}`;
     case "first-group":
       return `no rule decides, so it goes to the first group, ${step.group}`;
+    case "alias":
+      return `it is an alias: what answers is ${step.target}, by its own decision`;
+    case "compared":
+      return comparisonText(step);
     default:
       return unreachable(step);
   }
@@ -49,6 +53,22 @@ function ruleText(rule: string, outcome: RuleOutcome, match: TraceMatch | null):
       return `rule ${rule} has no list that holds the name`;
     default:
       return unreachable(outcome);
+  }
+}
+
+function comparisonText({ side, near, by }: Extract<TraceStep, { kind: "compared" }>): string {
+  const finding = near === null ? "" : ` (near: ${near})`;
+  switch (by) {
+    case "comparison":
+      return `both sides were asked, and the ${side} one answers${finding}`;
+    case "verdict":
+      return `the name is known for the ${side} side${finding}`;
+    case "default":
+      return `nothing is known of the name, so the ${side} side answers`;
+    case "failure":
+      return `the far side failed, and the ${side} one has the best that is left${finding}`;
+    default:
+      return unreachable(by);
   }
 }
 

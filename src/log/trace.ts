@@ -18,7 +18,21 @@ export type TraceStep =
   /** NXDOMAIN was not given, because of the static table, a special name, or this rule. */
   | { readonly kind: "kept"; readonly because: "hosts" | "special" | { readonly rule: string } }
   /** No rule decided. */
-  | { readonly kind: "first-group"; readonly group: string };
+  | { readonly kind: "first-group"; readonly group: string }
+  /** The static table has an alias; what follows is about its target. In records only. */
+  | { readonly kind: "alias"; readonly target: string }
+  /** How a comparison chose between its sides. In records only. */
+  | {
+      readonly kind: "compared";
+      readonly side: "near" | "far";
+      /** What the near answer came to, now or when the verdict was found: `kept`, `foreign`, `void`, `empty`, `failed`, `silent`; null = there was none. */
+      readonly near: string | null;
+      /**
+       * `comparison`: both were weighed. `verdict`: one is held. `default`: nothing is known of the name, and the type is not judged.
+       * `failure`: the far group failed, so this is the best that was left.
+       */
+      readonly by: "comparison" | "verdict" | "default" | "failure";
+    };
 
 /** Where a pattern stands. */
 export interface TraceMatch {

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { RCODE } from "../../src/dns/types.ts";
 import type { QueryRecord } from "../../src/log/record.ts";
 import { zone } from "../dns/zone.ts";
+import { file } from "../files.ts";
 import { queryWire } from "../message.ts";
 import { type SiteSetup, siteWith, type TestSite } from "../site.ts";
 import type { Script } from "../upstreams/scripted-server.ts";
@@ -221,6 +222,11 @@ const endings: readonly Ending[] = [
       source: "hosts",
       answers: ["60 CNAME page.example.", "300 A 192.0.2.7"],
       edits: ["put the alias before it"],
+      trace: [
+        { kind: "hosts", pattern: "photos.lan", source: "hosts.records", line: 1 },
+        { kind: "alias", target: "page.example" },
+        { kind: "first-group", group: "main" },
+      ],
     },
   },
   {
@@ -395,4 +401,56 @@ test("equal questions in flight leave a record each, with the attempts they shar
   expect(new Set(made.map(({ id }) => id)).size).toBe(5);
   for (const { source, attempts } of made)
     expect([source, attempts.length]).toEqual(source === "cache" ? ["cache", 0] : ["upstream", 1]);
+});
+
+test("a comparison leaves a record with both sides' attempts, and why the far one answers; the next goes by the verdict", async () => {
+  const list = file("cn-ip.txt", ["192.0.2.0/24"]);
+  const yaml = `lists: { cn-ip: { addresses: [${JSON.stringify(list)}] } }
+rules: [{ name: others, compare: { near: domestic, far: overseas, keepNearIf: "list:cn-ip" } }]`;
+  const near = honest("page.example 300 A 198.51.100.7", "www.page.example 300 A 192.0.2.7");
+  const far = honest("page.example 300 A 198.51.100.9");
+  const site = await siteWith({ yaml, upstreams: { domestic: near, overseas: { servers: [far], transport: "tls" } } });
+  const records = recorder(site);
+  await site.ask("page.example");
+  await site.ask("page.example");
+  await site.ask("www.page.example");
+  const [domestic = "", overseas = ""] = site.app.upstreams().map(({ members }) => members[0]?.label ?? "");
+  const rule = { kind: "rule", rule: "others", outcome: "decides", match: null } as const;
+  const [compared, held, kept] = records();
+  expect(compared).toMatchObject({
+    ...plain,
+    rule: "others",
+    route: "overseas",
+    upstream: overseas,
+    answers: ["300 A 198.51.100.9"],
+    attempts: [
+      { ...attempt, group: "domestic", server: domestic },
+      { ...attempt, group: "overseas", server: overseas, transport: "tls" },
+    ],
+    trace: [rule, { kind: "compared", side: "far", near: "foreign", by: "comparison" }],
+  });
+  expect(held).toMatchObject({
+    source: "cache",
+    route: "overseas",
+    upstream: null,
+    trace: [rule, { kind: "compared", side: "far", near: "foreign", by: "verdict" }],
+  });
+  expect(kept).toMatchObject({
+    route: "domestic",
+    upstream: domestic,
+    trace: [rule, { kind: "compared", side: "near", near: "kept", by: "comparison" }],
+  });
+});
+
+test("a name in a list leaves a record with list and line, through the whole server", async () => {
+  const list = file("ads.txt", ["# ads", "other.example", "ads.example"]);
+  const yaml = `lists: { ads: { domains: [${JSON.stringify(list)}] } }
+rules: [{ name: block, domains: "list:ads", answer: nodata }]`;
+  const site = await siteWith({ yaml, upstreams: { main: page } });
+  const records = recorder(site);
+  await site.ask("x.ads.example");
+  const match = { list: "ads", source: list, line: 3, pattern: "ads.example" };
+  expect(records()).toMatchObject([
+    { rule: "block", list: "ads", line: 3, trace: [{ kind: "rule", rule: "block", outcome: "decides", match }] },
+  ]);
 });

@@ -91,6 +91,13 @@ const anyStep = (name: string): fc.Arbitrary<TraceStep> =>
       because: fc.oneof(fc.constantFrom("hosts" as const, "special" as const), fc.record({ rule: text })),
     }),
     fc.record({ kind: fc.constant("first-group" as const), group: text }),
+    fc.record({ kind: fc.constant("alias" as const), target: text }),
+    fc.record({
+      kind: fc.constant("compared" as const),
+      side: fc.constantFrom("near", "far"),
+      near: fc.option(text),
+      by: fc.constantFrom("comparison", "verdict", "default", "failure"),
+    }),
   );
 
 /** Any record that could be made, and many that could not. */

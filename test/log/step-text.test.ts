@@ -30,6 +30,17 @@ test.each<[TraceStep, string]>([
   [{ kind: "kept", because: "hosts" }, "the name does not get NXDOMAIN, because of the hosts table"],
   [{ kind: "kept", because: { rule: "allow" } }, "the name does not get NXDOMAIN, because of rule allow"],
   [{ kind: "first-group", group: "domestic" }, "no rule decides, so it goes to the first group, domestic"],
+  [{ kind: "alias", target: "nas.lan" }, "it is an alias: what answers is nas.lan, by its own decision"],
+  [
+    { kind: "compared", side: "far", near: "foreign", by: "comparison" },
+    "both sides were asked, and the far one answers (near: foreign)",
+  ],
+  [{ kind: "compared", side: "near", near: "kept", by: "verdict" }, "the name is known for the near side (near: kept)"],
+  [{ kind: "compared", side: "far", near: null, by: "default" }, "nothing is known of the name, so the far side answers"],
+  [
+    { kind: "compared", side: "near", near: "foreign", by: "failure" },
+    "the far side failed, and the near one has the best that is left (near: foreign)",
+  ],
 ])("%j reads as a sentence", (step, sentence) => {
   expect(stepText(step)).toBe(sentence);
 });
