@@ -1,0 +1,152 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { Explainer } from "../../src/control/explaining.ts";
+import type { Explained } from "../../src/log/explained.ts";
+import { file } from "../files.ts";
+import { siteWith, type TestSite } from "../site.ts";
+import { honest } from "../zone-script.ts";
+
+const NAMES = [
+  "near.example",
+  "www.near.example",
+  "far.example",
+  "www.far.example",
+  "six.example",
+  "secret.example",
+  "else.example",
+];
+const LOCAL = [
+  "ads.example",
+  "nas.lan",
+  "www.lan",
+  "ring.lan",
+  "printer.local",
+  "single",
+  "hush.example",
+  "10.in-addr.arpa",
+  ".",
+];
+
+/** Every name has an address of each family but six.example, which has no IPv4. */
+const records = NAMES.flatMap((name) => [
+  ...(name === "six.example" ? [] : [`${name} 100 A 192.0.2.7`]),
+  `${name} 100 AAAA 2001:db8::7`,
+  `${name} 100 HTTPS 1 . alpn=h2 ech=AAAA`,
+]);
+
+function anySite(): Promise<TestSite> {
+  const cn = file("cn.txt", ["near.example"]);
+  const addresses = file("cn-ip.txt", ["192.0.2.0/24"]);
+  const yaml = `lists: { cn: { domains: ["${cn}"] }, cn-ip: { addresses: ["${addresses}"] } }
+hosts: { records: { nas.lan: 10.0.0.5, www.lan: { cname: www.near.example }, ring.lan: { cname: ring2.lan }, ring2.lan: { cname: ring.lan } } }
+answers: { https: [strip-ech] }
+cache: { prefetch: false }
+rules:
+  - { name: tv, clients: [tv], ipv6: nodata, https: nodata }
+  - { name: four, domains: [six.example, far.example], ipv6: prefer-ipv4 }
+  - { name: ads, domains: [ads.example], answer: nxdomain }
+  - { name: hush, domains: [hush.example], answer: drop }
+  - { name: secret, domains: [secret.example], upstream: overseas }
+  - { name: split, longest: { "list:cn": domestic } }
+  - { name: far, domains: [far.example], types: [A, AAAA], upstream: overseas }
+  - { name: others, domains: [example], compare: { near: domestic, far: overseas, keepNearIf: "list:cn-ip", within: 800ms, verdict: 1d } }`;
+  const overseas = { servers: [honest(...records)], keys: "never: { domains: [secret.example] }" };
+  return siteWith({ yaml, upstreams: { domestic: honest(...records), overseas } });
+}
+
+const question = fc.record({
+  name: fc.constantFrom(...NAMES, ...NAMES, ...LOCAL),
+  type: fc.constantFrom("A", "A", "AAAA", "HTTPS", "MX", "ANY", "PTR"),
+  clientId: fc.constantFrom(null, null, "tv"),
+  advanceMs: fc.constantFrom(0, 0, 1000, 90_000),
+});
+
+/** The last of the aliases of the hosts table: the one that is really asked about. */
+function lastOf(explained: Explained): Explained {
+  return explained.target === null ? explained : lastOf(explained.target);
+}
+
+/** The groups that were asked in the meantime. */
+function groupsAsked(site: TestSite, before: ReadonlyMap<string, number>): string[] {
+  return [...before].filter(([group, count]) => site.asked(group).length > count).map(([group]) => group);
+}
+
+/** A far group's first answers are held back for a moment, in case a better one comes. */
+async function whileTimePasses<Result>(site: TestSite, promise: Promise<Result>): Promise<Result> {
+  let settled = false;
+  const settling = promise.finally(() => {
+    settled = true;
+  });
+  await site.clock.advance(0);
+  while (!settled) await site.clock.advance(10);
+  return await settling;
+}
+
+test("what is foretold comes true, whatever was asked before", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(question, { minLength: 4, maxLength: 16 }), async (questions) => {
+      const site = await anySite();
+      const explainer = new Explainer({
+        server: site.app,
+        versions: () => null,
+        queries: { read: () => expect.fail("nothing is read of the log") },
+      });
+      for (const { advanceMs, ...asked } of questions) {
+        await site.clock.advance(advanceMs);
+        const before = new Map(["domestic", "overseas"].map((group) => [group, site.asked(group).length]));
+        const explained = await whileTimePasses(
+          site,
+          explainer.explain({ ...asked, client: null, resolve: true, version: null }),
+        );
+        const { decision, cache, question: last } = lastOf(explained);
+        const { outcome } = explained;
+        const groups = groupsAsked(site, before);
+        if (outcome === null) throw new Error("it was not asked");
+        if (decision.answer !== null || decision.action === "never") expect(groups).toEqual([]);
+        if (explained.target === null && decision.answer !== null) expect(outcome.action).toBe(decision.action);
+        if (decision.answer === "nodata")
+          expect({ rcode: outcome.rcode, records: outcome.answers.filter((text) => !text.includes("CNAME")) }).toEqual({
+            rcode: "NOERROR",
+            records: [],
+          });
+        if (decision.action === "never") expect(outcome).toMatchObject({ rcode: "SERVFAIL", action: "never" });
+        const isKnown = decision.route !== null && !decision.action.includes("prefer");
+        const isHeld =
+          isKnown &&
+          cache.some(
+            ({ route, type, remainingSeconds }) =>
+              route === decision.route && (type === last.type || type === "ANY") && remainingSeconds > 0,
+          );
+        if (isHeld)
+          expect({ groups, answered: outcome.source === "cache" || explained.target !== null }).toEqual({
+            groups: [],
+            answered: true,
+          });
+        else if (isKnown && decision.action !== "never") expect(groups).toEqual([decision.route]);
+        if (decision.kind === "compare" && isKnown && !isHeld) expect(groups).toEqual([decision.route]);
+      }
+      await site.close();
+    }),
+    { numRuns: 25 },
+  );
+}, 60_000);
+
+test("an explanation decides as the rules do, for any name and type", async () => {
+  const site = await anySite();
+  const anyName = fc
+    .array(fc.stringMatching(/^[a-z0-9_*-]{1,10}$/), { minLength: 1, maxLength: 6 })
+    .map((labels) => labels.join("."));
+  const explainer = new Explainer({
+    server: site.app,
+    versions: () => null,
+    queries: { read: () => expect.fail("nothing is read of the log") },
+  });
+  await fc.assert(
+    fc.asyncProperty(anyName, fc.integer({ min: 1, max: 0xffff }), async (name, type) => {
+      const request = { name, type: `TYPE${type}`, client: null, clientId: null, resolve: false, version: null };
+      const explained = await explainer.explain(request).catch((error: unknown) => error);
+      if (explained instanceof Error) expect(explained).toMatchObject({ kind: "invalid" });
+      else expect(explained).toMatchObject({ summary: expect.stringMatching(/^[A-Z].*\.$/s), outcome: null });
+    }),
+  );
+});
