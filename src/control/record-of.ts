@@ -122,8 +122,8 @@ function listPlaceOf({ decision }: Resolution): { readonly list: string; readonl
 }
 
 /** Of what was asked the last that gave a good answer; where none did, the last that said anything, which is then what failed. */
-function upstreamOf({ source, attempts }: Resolution): string | null {
-  if (source === "cache" || source === "stale") return null;
+function upstreamOf({ source, route, attempts }: Resolution): string | null {
+  if (route === null || source === "cache" || source === "stale") return null;
   const good = attempts.findLast(({ rcode }) => rcode === RCODE.NOERROR || rcode === RCODE.NXDOMAIN);
   return (good ?? attempts.findLast(({ rcode }) => rcode !== null))?.server ?? null;
 }

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { siteWith } from "../site.ts";
 import { honest } from "../zone-script.ts";
-import { exposedBy, samplesOf } from "./exposed.ts";
+import { fetchMetrics, samplesOf } from "./exposed.ts";
 
 const text = (file: string) => readFileSync(new URL(`../../docs/${file}`, import.meta.url), "utf8");
 const dashboard = text("grafana-dashboard.json");
@@ -34,9 +34,10 @@ describe.each(documents)("$title", ({ expressions, least }) => {
     const site = await siteWith({
       yaml: 'rules: [{ name: all, domains: ["list:own"], upstream: main }]\nlists: { own: { domains: [/dev/null] } }',
       upstreams: { main: honest("page.example A 192.0.2.7") },
+      admin: true,
     });
     await site.ask("page.example");
-    const exposition = exposedBy(site.app);
+    const exposition = await fetchMetrics(site);
     const types = new Map([...exposition.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name = "", type = ""]) => [name, type]));
     const samples = samplesOf(exposition);
     expect(expressions.length).toBeGreaterThanOrEqual(least);
@@ -51,8 +52,7 @@ describe.each(documents)("$title", ({ expressions, least }) => {
   });
 
   test("takes the rate of counters, and of nothing else", async () => {
-    const { app } = await siteWith({});
-    const exposition = exposedBy(app);
+    const exposition = await fetchMetrics(await siteWith({ admin: true }));
     const counters = new Set(
       [...exposition.matchAll(/^# TYPE (\S+) (counter|histogram)$/gm)].flatMap(([, name = "", type]) =>
         type === "counter" ? [name] : [`${name}_bucket`, `${name}_sum`, `${name}_count`],

@@ -3,6 +3,7 @@ import { cacheView, groupView, listView } from "../../src/control/views.ts";
 import type { LogStatus } from "../../src/log/log-status.ts";
 import { type MetricsInput, metricsText } from "../../src/stats/metrics.ts";
 import { ProcessWatch } from "../../src/stats/process-stats.ts";
+import type { TestSite } from "../site.ts";
 
 const log: LogStatus = {
   state: "well",
@@ -15,7 +16,7 @@ const log: LogStatus = {
   oldestWallMs: Date.UTC(2026, 0, 1),
 };
 
-/** The metrics of a server at work. */
+/** The metrics of a server at work, with some parts replaced. */
 export function exposedBy(app: App, changes: Partial<MetricsInput> = {}): string {
   const nowWallMs = Date.UTC(2026, 0, 2);
   const { site, journal, listenCounters, reloads } = app;
@@ -39,6 +40,16 @@ export function exposedBy(app: App, changes: Partial<MetricsInput> = {}): string
     nowWallMs,
     ...changes,
   });
+}
+
+/** What the server itself says at /metrics, once it has anything to say of its event loop. */
+export async function fetchMetrics(site: TestSite): Promise<string> {
+  for (;;) {
+    const response = await site.api("/metrics");
+    const text = await response.text();
+    if (response.status !== 200) throw new Error(text);
+    if (text.includes("fenliu_event_loop_delay_seconds{")) return text;
+  }
 }
 
 /** A sample of an exposition. */
