@@ -2,7 +2,6 @@ import type { Clock } from "../clock.ts";
 import type { Endpoint } from "../listen/options.ts";
 import type { Api, ApiParts } from "./api.ts";
 import type { Control } from "./control.ts";
-import { createApi } from "./create-api.ts";
 import { adminProblems } from "./exposure.ts";
 import { ADMIN_LIMITS, type AdminLimits } from "./limits.ts";
 import type { AdminOptions } from "./options.ts";
@@ -47,6 +46,8 @@ export async function openAdmin(setup: AdminSetup): Promise<AdminServer> {
     exports: new StreamSlots({ atOnce: limits.exports, perClient: limits.exports }),
     report: (error) => report("a fault in Fenliu itself: please report it", { err: error }),
   };
+  // Only here, because what it is made of takes a quarter of a second to load, which commands that open nothing need not wait for.
+  const { createApi } = await import("./create-api.ts");
   const api = await createApi(parts, { options, version, endpoint });
   const bound = await listen(api, endpoint);
   let closed: Promise<void> | null = null;

@@ -2,6 +2,7 @@ import swagger from "@fastify/swagger";
 import fastify from "fastify";
 import type { Endpoint } from "../listen/options.ts";
 import type { Api, ApiParts } from "./api.ts";
+import { adminProblems } from "./exposure.ts";
 import { admit, type Guards } from "./guards/admission.ts";
 import { ClientRates } from "./guards/client-rates.ts";
 import { ownNames } from "./guards/own-names.ts";
@@ -54,7 +55,7 @@ export async function createApi(parts: ApiParts, setup: ApiSetup, methods = new 
   });
   api.setNotFoundHandler(({ method, url }, reply) => refuse(reply, methods.missing(method, url)));
   for (const { name, schema } of NAMED_SCHEMAS) api.addSchema({ ...schema, $id: name });
-  await api.register(swagger, documentOptions(setup.version, setup.options().token !== null));
+  await api.register(swagger, documentOptions(setup.version));
   await addRoutes(api, parts);
   await api.ready();
   api.server.maxConnections = limits.connections;
@@ -96,14 +97,13 @@ function serverOptions(limits: AdminLimits) {
 }
 
 function guardsOf(api: Api, { clock, limits }: ApiParts, { options, endpoint }: ApiSetup): Guards {
-  let made: ({ readonly of: AdminOptions } & Pick<Guards, "isOurs" | "isAuthorized">) | null = null;
-  // The port is known from when we listen.
+  let made: { readonly of: AdminOptions; readonly ofThese: Pick<Guards, "isOurs" | "isAuthorized"> } | null = null;
   const current = () => {
-    const { token, hosts } = options();
-    if (made?.of.token === token && made.of.hosts === hosts) return made;
-    const isOurs = ownNames({ address: endpoint.address, port: portOf(api) }, hosts);
-    made = { of: { token, hosts }, isOurs, isAuthorized: token === null ? null : tokenChecker(token) };
-    return made;
+    const of = options();
+    // The port is known from when we listen.
+    const bound = { address: endpoint.address, port: portOf(api) };
+    if (made?.of !== of) made = { of, ofThese: { isOurs: ownNames(bound, of.hosts), isAuthorized: authorization(endpoint, of) } };
+    return made.ofThese;
   };
   return {
     rates: new ClientRates(limits.requestsPerSecond, limits.requestBurst, clock.now),
@@ -114,6 +114,12 @@ function guardsOf(api: Api, { clock, limits }: ApiParts, { options, endpoint }: 
     isOpen: (route) => route !== undefined && (OPEN_ROUTES.has(route) || route === DOCS || route.startsWith(`${DOCS}/`)),
     limits,
   };
+}
+
+function authorization(endpoint: Endpoint, options: AdminOptions): Guards["isAuthorized"] {
+  if (options.token !== null) return tokenChecker(options.token);
+  // A token that is taken away while others can reach us leaves the API to nobody.
+  return adminProblems(endpoint, options).length > 0 ? () => false : null;
 }
 
 /** For supervisors, and for browsers, which cannot send a token when they open a page. Nothing in them is secret. */

@@ -52,14 +52,15 @@ export const NAMED_SCHEMAS: readonly NamedSchema<unknown>[] = [
 ];
 
 /** How the document is made of the routes. */
-export function documentOptions(version: string, hasToken: boolean): SwaggerOptions {
+export function documentOptions(version: string): SwaggerOptions {
   return {
     openapi: {
       openapi: "3.1.0",
       info: { title: "Fenliu", version, description: DESCRIPTION, license: { name: "MIT", identifier: "MIT" } },
       servers: [{ url: "/", description: "This server." }],
       tags: TAGS,
-      security: hasToken ? [{ bearer: [] }] : [],
+      // Without a token, or with it: a reload may change which.
+      security: [{}, { bearer: [] }],
       components: {
         securitySchemes: { bearer: { type: "http", scheme: "bearer", description: "`admin.token` of the configuration." } },
       },

@@ -65,6 +65,28 @@ describe("a token", () => {
   });
 });
 
+describe("a reload", () => {
+  test("that changes token and names is in force at the next request", async () => {
+    const admin = await openTestAdmin({ token: "correct-horse", hosts: ["old.example"] });
+    const call = async (token: string, host: string) =>
+      statusOf(admin, "/api/v1/upstreams", `Host: ${host}`, `Authorization: Bearer ${token}`);
+    expect(await call("correct-horse", "old.example")).toBe(200);
+    admin.options.now = { token: "battery-staple", hosts: ["new.example"] };
+    expect(await call("correct-horse", "new.example")).toBe(401);
+    expect(await call("battery-staple", "old.example")).toBe(421);
+    expect(await call("battery-staple", "new.example")).toBe(200);
+  });
+
+  test("that takes the token away leaves the API to nobody where others can reach it, and to all on loopback", async () => {
+    const reachable = await openTestAdmin({ token: "correct-horse", address: "0.0.0.0" });
+    reachable.options.now = { token: null, hosts: [] };
+    expect((await fetch(`http://127.0.0.1:${reachable.port}/api/v1/upstreams`)).status).toBe(401);
+    const own = await openTestAdmin({ token: "correct-horse" });
+    own.options.now = { token: null, hosts: [] };
+    expect((await own.get("/api/v1/upstreams")).status).toBe(200);
+  });
+});
+
 describe("a Host header", () => {
   test.each([
     ["127.0.0.1:PORT", 200],

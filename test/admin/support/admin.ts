@@ -1,6 +1,7 @@
 import { onTestFinished } from "vitest";
 import { type AdminServer, type AdminSetup, openAdmin } from "../../../src/admin/admin-server.ts";
 import { ADMIN_LIMITS, type AdminLimits } from "../../../src/admin/limits.ts";
+import type { AdminOptions } from "../../../src/admin/options.ts";
 import { type FakeClock, fakeClock } from "../../fake-clock.ts";
 import { ApiDocument } from "./api-document.ts";
 import { MemoryControl } from "./memory-control.ts";
@@ -28,9 +29,10 @@ export async function openTestAdmin({
 }: TestAdminSetup = {}) {
   const clock = fakeClock();
   const faults: Fault[] = [];
+  const options = { now: { token: token ?? null, hosts } };
   const setup: AdminSetup = {
     endpoint: { address, port: 0 },
-    options: () => ({ token: token ?? null, hosts }),
+    options: () => options.now,
     control: () => control,
     clock,
     report: (kind, details) => faults.push({ kind, details }),
@@ -44,14 +46,15 @@ export async function openTestAdmin({
     await clock.advance(ADMIN_LIMITS.closeMs);
     await closing;
   });
-  return new TestAdmin(server, { clock, control, faults, token: token ?? null });
+  return new TestAdmin(server, { clock, control, faults, options });
 }
 
 interface Surroundings {
   readonly clock: FakeClock;
   readonly control: MemoryControl;
   readonly faults: readonly Fault[];
-  readonly token: string | null;
+  /** A reload may change them. */
+  readonly options: { now: AdminOptions };
 }
 
 export interface Call extends RequestInit {
@@ -65,15 +68,15 @@ export class TestAdmin {
   readonly clock: FakeClock;
   readonly control: MemoryControl;
   readonly faults: readonly Fault[];
-  readonly #token: string | null;
+  readonly options: Surroundings["options"];
   #document: Promise<ApiDocument> | null = null;
 
-  constructor(server: AdminServer, { clock, control, faults, token }: Surroundings) {
+  constructor(server: AdminServer, { clock, control, faults, options }: Surroundings) {
     this.server = server;
     this.clock = clock;
     this.control = control;
     this.faults = faults;
-    this.#token = token;
+    this.options = options;
   }
 
   get port(): number {
@@ -102,7 +105,7 @@ export class TestAdmin {
       ...init,
       headers: {
         ...(method === "GET" || method === "HEAD" ? {} : { "content-type": "application/json" }),
-        ...(this.#token === null ? {} : { authorization: `Bearer ${this.#token}` }),
+        ...(this.options.now.token === null ? {} : { authorization: `Bearer ${this.options.now.token}` }),
         ...Object.fromEntries(new Headers(headers)),
       },
       ...(json === undefined ? {} : { body: JSON.stringify(json) }),

@@ -5,7 +5,7 @@ export interface ApiParameter {
   readonly in: "query" | "path" | "header";
   readonly required?: boolean;
   readonly schema: JsonSchema;
-  readonly example?: unknown;
+  readonly example?: string | number;
 }
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
