@@ -6,10 +6,9 @@ import type { Config } from "./config/config.ts";
 import { type Decisions, expectationFaults, openDecisions } from "./decisions.ts";
 import { AddressSet } from "./dns/address-set.ts";
 import { copiesOf } from "./list-keeper.ts";
-import { notYet } from "./not-yet.ts";
+import { refusalsOf } from "./refusals.ts";
 import { FAKE_IP_RANGES } from "./resolve/rebinding.ts";
 import type { Resolver } from "./resolve/resolver.ts";
-import { neverProblems, ruleProblems } from "./rules/problems.ts";
 
 /** Everything that answers queries, built from one configuration. Swapped whole by a reload. */
 export interface Site {
@@ -39,7 +38,7 @@ export class SiteError extends Error {
  * @throws SiteError where the configuration asks for what cannot be done, or breaks its own expectations.
  */
 export async function openSite(config: Config, surroundings: SiteSurroundings, previous: Site | null): Promise<Site> {
-  const refusals = [...notYet(config), ...ruleProblems(config.rules), ...neverProblems(config.upstreams.groups)];
+  const refusals = refusalsOf(config);
   if (refusals.length > 0) throw new SiteError(refusals);
   const { clock, log } = surroundings;
   const decisions = await openDecisions(config, { copies: copiesOf(config), log });

@@ -4,9 +4,8 @@ import { printProblems } from "../config/problem.ts";
 import { expectationFaults, openDecisions } from "../decisions.ts";
 import { copiesOf } from "../list-keeper.ts";
 import { operationsLog } from "../log/operations.ts";
-import { notYet } from "../not-yet.ts";
+import { refusalsOf } from "../refusals.ts";
 import { type ListConflict, listConflicts } from "../rules/conflicts.ts";
-import { neverProblems, ruleProblems } from "../rules/problems.ts";
 import { configPath } from "./config-path.ts";
 import { conflictNotes } from "./conflict-notes.ts";
 import type { Invocation } from "./run.ts";
@@ -42,8 +41,8 @@ const NOTHING_FOUND: Findings = { refusals: [], conflicts: [] };
 
 async function examine(config: Config, terminal: Terminal): Promise<Findings> {
   const log = operationsLog("warn", (line) => terminal.err(line), true);
-  const missing = [...notYet(config), ...ruleProblems(config.rules), ...neverProblems(config.upstreams.groups)];
-  if (missing.length > 0) return { ...NOTHING_FOUND, refusals: missing };
+  const refusals = refusalsOf(config);
+  if (refusals.length > 0) return { ...NOTHING_FOUND, refusals };
   const decisions = await openDecisions(config, { copies: copiesOf(config), log });
   return {
     refusals: expectationFaults(decisions, config, log),

@@ -4,16 +4,14 @@ import { parseConfig } from "../config/load.ts";
 import type { Problem } from "../config/problem.ts";
 import { expectationFaults, openDecisions } from "../decisions.ts";
 import { copiesOf } from "../list-keeper.ts";
-import { type OperationsLog, operationsLog } from "../log/operations.ts";
-import { notYet } from "../not-yet.ts";
-import { neverProblems, ruleProblems } from "../rules/problems.ts";
+import { operationsLog } from "../log/operations.ts";
+import { refusalsOf } from "../refusals.ts";
 
 /** What would be said of this text, were it the file at `path`. Files it names are read, nothing is downloaded. */
 export async function checkText(text: string, path: string | null): Promise<ConfigCheck> {
   const result = parseConfig(text, path);
   if (result.kind === "invalid") return { ok: false, problems: result.problems.map(shown), warnings: [] };
-  const log = operationsLog("silent", () => {}, false);
-  const refusals = await refusalsOf(result.config, log);
+  const refusals = await faultsOf(result.config);
   return {
     ok: refusals.length === 0,
     problems: refusals.map((message) => ({ message, line: null, column: null })),
@@ -21,10 +19,10 @@ export async function checkText(text: string, path: string | null): Promise<Conf
   };
 }
 
-/** Why a configuration without a problem in its text is not served all the same: what is not there yet, rules that cannot hold, expectations. */
-export async function refusalsOf(config: Config, log: OperationsLog): Promise<string[]> {
-  const missing = [...notYet(config), ...ruleProblems(config.rules), ...neverProblems(config.upstreams.groups)];
-  if (missing.length > 0) return missing;
+async function faultsOf(config: Config): Promise<string[]> {
+  const refusals = refusalsOf(config);
+  if (refusals.length > 0) return refusals;
+  const log = operationsLog("silent", () => {}, false);
   const decisions = await openDecisions(config, { copies: copiesOf(config), log });
   return expectationFaults(decisions, config, log);
 }

@@ -1,9 +1,18 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { directory } from "../files.ts";
 import { siteWith, type TestSite } from "../site.ts";
 import { honest } from "../zone-script.ts";
 
 function house(yaml = ""): Promise<TestSite> {
   return siteWith({ yaml, admin: true, upstreams: { main: honest("page.example 100 A 192.0.2.7") } });
+}
+
+const JSON_TYPE = { "content-type": "application/json" };
+
+function sent(method: string, body: unknown = {}): RequestInit {
+  return { method, headers: JSON_TYPE, body: JSON.stringify(body) };
 }
 
 async function json(response: Promise<Response>): Promise<unknown> {
@@ -19,7 +28,7 @@ describe("the API of a server at work", () => {
     expect(await json(site.api("cache?name=page.example"))).toMatchObject({
       answers: [{ type: "A", route: "main", outcome: "positive", answers: ["100 A 192.0.2.7"] }],
     });
-    const flush = { method: "DELETE", headers: { "content-type": "application/json" } };
+    const flush = { method: "DELETE", headers: JSON_TYPE };
     expect(await json(site.api("cache?name=example&subtree=true", flush))).toMatchObject({ flushed: 1 });
     await site.ask("page.example");
     expect(site.asked()).toEqual(["page.example A", "page.example A"]);
@@ -39,5 +48,61 @@ describe("the API of a server at work", () => {
     const text = await (await site.api("/metrics")).text();
     expect(text).toMatch(/^fenliu_queries_total\{.*source="upstream".*\} 1$/m);
     expect(text).toMatch(/^fenliu_upstream_up\{.*group="main".*\} 1$/m);
+  });
+
+  test("a name is put in, seen, answered, and taken away; what is no record is refused in words", async () => {
+    const site = await siteWith({ admin: true, folder: directory(), yaml: "hosts: { records: { nas.lan: 10.0.0.5 } }" });
+    expect(await json(site.api("hosts/tv.lan", sent("PUT", { address: "10.0.0.9" })))).toMatchObject({ own: true });
+    expect(await site.ask("tv.lan")).toMatchObject({ answers: ["10.0.0.9"] });
+    expect(await json(site.api("hosts"))).toMatchObject([
+      { name: "nas.lan", own: false },
+      { name: "tv.lan", own: true },
+    ]);
+    expect((await site.api("hosts/tv.lan", sent("DELETE"))).status).toBe(204);
+    expect((await site.api("hosts/tv.lan", sent("DELETE"))).status).toBe(404);
+    expect(await site.ask("tv.lan")).toMatchObject({ rcode: "NXDOMAIN" });
+    const refused = await site.api("hosts/tv.lan", sent("PUT", { address: "10.0.0" }));
+    expect([refused.status, JSON.stringify(await refused.json())]).toEqual([400, expect.stringContaining("10.0.0")]);
+  });
+
+  test("a list whose file has changed is read anew when it is told to, from the next query on", async () => {
+    const folder = directory();
+    const path = join(folder, "ads.txt");
+    writeFileSync(path, "other.example\n");
+    const yaml = `lists: { ads: { domains: [${path}] } }\nrules: [{ name: ads, domains: "list:ads", answer: nodata }]`;
+    const site = await siteWith({ admin: true, folder, yaml, upstreams: { main: honest("page.example 100 A 192.0.2.7") } });
+    expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
+    writeFileSync(path, "other.example\npage.example\n");
+    expect(await json(site.api("lists/ads/refresh", sent("POST")))).toMatchObject({ name: "ads", size: 2 });
+    expect(await site.ask("page.example")).toMatchObject({ rcode: "NOERROR", answers: [] });
+    expect((await site.api("lists/none/refresh", sent("POST"))).status).toBe(404);
+  });
+
+  test("a reload over the API reads the file again; one with faults is refused with all of them, and nothing changes", async () => {
+    const folder = directory();
+    const site = await siteWith({ admin: true, folder, yaml: "answers: { https: nodata }" });
+    writeFileSync(join(folder, "fenliu.yaml"), "answers: { https: no, ipv6: maybe }\n");
+    const refused = await site.api("reload", sent("POST"));
+    expect(refused.status).toBe(409);
+    expect(await refused.json()).toMatchObject({ problems: [expect.anything(), expect.anything()] });
+    writeFileSync(join(folder, "fenliu.yaml"), `${site.app.site.config.text}\nhosts: { records: { nas.lan: 10.0.0.5 } }\n`);
+    expect((await site.api("reload", sent("POST"))).status).toBe(200);
+    expect(await site.ask("nas.lan")).toMatchObject({ answers: ["10.0.0.5"] });
+  });
+
+  test("the configuration is shown without its secrets", async () => {
+    const site = await house('admin: { token: "a-token-of-the-house" }');
+    const headers = { authorization: "Bearer a-token-of-the-house" };
+    const text = await (await site.api("config", { headers })).text();
+    expect(text).toContain('"token":"***"');
+    expect(text).not.toContain("a-token-of-the-house");
+  });
+
+  test("a draft is checked by all that a start would check: its text, its rules, its expectations", async () => {
+    const site = await house();
+    const check = async (config: string) => await json(site.api("config/check", sent("POST", { config })));
+    expect(await check("answers: { https: no }")).toMatchObject({ ok: false, problems: [{ line: 1, column: 19 }] });
+    expect(await check("expect: [{ name: page.example, rule: none }]")).toMatchObject({ ok: false });
+    expect(await check("expect: [{ name: page.example, upstream: domestic }]")).toEqual({ ok: true, problems: [], warnings: [] });
   });
 });
