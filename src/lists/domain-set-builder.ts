@@ -2,6 +2,7 @@ import { boundedRegexp } from "../bounded-regexp.ts";
 import { DomainSet, type EntrySource } from "./domain-set.ts";
 import { NameCollector } from "./name-collector.ts";
 import type { NameKind } from "./name-table.ts";
+import { buildNameTable } from "./name-table-build.ts";
 import type { BadPattern, Pattern } from "./pattern.ts";
 import { atOnce, type Sliced } from "./sliced.ts";
 import type { Span } from "./span.ts";
@@ -64,8 +65,8 @@ export class DomainSetBuilder {
       list: this.#list,
       sources: this.#sources,
       texts: this.#texts,
-      exceptions: this.#exceptions.count === 0 ? null : yield* this.#exceptions.table(),
-      names: yield* this.#names.table(),
+      exceptions: this.#exceptions.count === 0 ? null : yield* buildNameTable(this.#exceptions.rows()),
+      names: yield* buildNameTable(this.#names.rows()),
     });
   }
 

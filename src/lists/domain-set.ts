@@ -104,6 +104,16 @@ export class DomainSet {
     return this.#parts.texts.length > 0;
   }
 
+  /** Whether a pattern stands for a name strictly below this one, or for what is below this one alone. Keywords and regular expressions aside. */
+  reachesBelow(name: Name): boolean {
+    return this.#parts.names.reachesBelow(name);
+  }
+
+  /** The same of its exceptions. */
+  exceptsBelow(name: Name): boolean {
+    return this.#parts.exceptions?.reachesBelow(name) === true;
+  }
+
   /** The names that its patterns stand for, in the order in which they were first read; `*.x` where only what is below x is meant. */
   names(): Generator<Name> {
     return rowsOf(this.#parts.names);

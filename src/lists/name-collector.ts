@@ -1,13 +1,22 @@
 import { MAX_LABEL_LENGTH, MAX_NAME_LENGTH, type Name, nameFromText, nameWire } from "../dns/name.ts";
-import { MAX_TABLE_OCTETS, NAME_KIND, type NameKind, type NameTable } from "./name-table.ts";
-import { buildNameTable } from "./name-table-build.ts";
-import type { Sliced } from "./sliced.ts";
+import { MAX_TABLE_OCTETS, NAME_KIND, type NameKind } from "./name-table.ts";
 import { type Span, spanText } from "./span.ts";
 
 const DOT = 0x2e;
 const NO_NAME = "not a domain name";
 const IS_FULL = "the list is full";
 const IS_ADDRESS = "an address, where a domain name belongs";
+
+/**
+ * The names of a table as they were collected. Entry `i` is the wire form without the root label in `octets[starts[i] .. starts[i + 1]]`, the two highest bits
+ * of `starts[i]` masked off: these are its kind, one of `NAME_KIND`. All are only read.
+ */
+export interface NameRows {
+  readonly octets: Uint8Array;
+  /** One more than there are entries. */
+  readonly starts: Uint32Array;
+  readonly lines: Uint32Array;
+}
 
 /** Collects the entries of a NameTable from text, without making a string of each. */
 export class NameCollector {
@@ -70,14 +79,21 @@ export class NameCollector {
     this.#finish(this.#used + length, kind, lineNumber);
   }
 
-  /** The table of what was collected; nothing can be added any more. */
-  table(): Sliced<NameTable> {
+  /** Adds the name whose wire form without the root label is `octets[start .. end]`. */
+  addWire(octets: Uint8Array, { start, end }: Pick<Span, "start" | "end">, kind: NameKind): void {
+    this.#reserve(end - start);
+    for (let index = start; index < end; index++) this.#octets[this.#used + index - start] = octets[index] ?? 0;
+    this.#finish(this.#used + end - start, kind, 0);
+  }
+
+  /** What was collected; nothing can be added any more. */
+  rows(): NameRows {
     this.#starts[this.#count] = this.#used;
-    return buildNameTable({
+    return {
       octets: this.#octets,
       starts: this.#starts.subarray(0, this.#count + 1),
       lines: this.#lines.slice(0, this.#count),
-    });
+    };
   }
 
   #addUnicode(span: Span, kind: NameKind, lineNumber: number): string | null {

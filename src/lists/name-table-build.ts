@@ -1,17 +1,8 @@
+import type { NameRows } from "./name-collector.ts";
 import { octetsHashBelow, ROOT_HASH, spread } from "./name-hash.ts";
-import { filterBits, indexShift, NameTable, OFFSET_MASK, RECORD } from "./name-table.ts";
+import { filterBits, indexShift, NAME_KIND, NameTable, OFFSET_MASK, RECORD } from "./name-table.ts";
+import { NamesAbove } from "./names-above.ts";
 import { SLICE_ENTRIES, type Sliced } from "./sliced.ts";
-
-/**
- * The names of a table as they were collected. Entry `i` is the wire form without the root label in `octets[starts[i] .. starts[i + 1]]`, the two highest bits
- * of `starts[i]` masked off: these are its kind, one of `NAME_KIND`. All are only read, and `lines` is kept by the table.
- */
-export interface NameRows {
-  readonly octets: Uint8Array;
-  /** One more than there are entries. */
-  readonly starts: Uint32Array;
-  readonly lines: Uint32Array;
-}
 
 /** At most. More would make the directory smaller, so that the processor's cache holds it, but a bucket takes longer to look through. */
 const ENTRIES_PER_BUCKET = 4;
@@ -26,11 +17,17 @@ const readAhead = new Uint8Array(GROUP_ENTRIES);
 
 /** Equal entries are kept once, the first of them. */
 export function* buildNameTable(rows: NameRows): Sliced<NameTable> {
-  const builder = new TableBuilder(rows);
+  const above = new NamesAbove(rows.octets);
+  const build = yield* built(rows, above);
+  return build.table((yield* built(above.rows(), null)).table(null));
+}
+
+function* built(rows: NameRows, above: NamesAbove | null): Sliced<TableBuilder> {
+  const builder = new TableBuilder(rows, above);
   yield* ranges(builder.count, (first, end) => builder.measure(first, end));
   builder.allot();
   yield* ranges(builder.count, (first, end) => builder.place(first, end));
-  return builder.table();
+  return builder;
 }
 
 function* ranges(count: number, each: (first: number, end: number) => void): Sliced<void> {
@@ -44,6 +41,7 @@ function* ranges(count: number, each: (first: number, end: number) => void): Sli
 class TableBuilder {
   readonly count: number;
   readonly #rows: NameRows;
+  readonly #above: NamesAbove | null;
   readonly #directory: Uint32Array;
   readonly #bucketShift: number;
   readonly #filter: Uint32Array;
@@ -54,8 +52,9 @@ class TableBuilder {
   #size = 0;
   #holdsRoot = false;
 
-  constructor(rows: NameRows) {
+  constructor(rows: NameRows, above: NamesAbove | null) {
     this.#rows = rows;
+    this.#above = above;
     this.count = rows.starts.length - 1;
     const buckets = powerOf2(this.count / ENTRIES_PER_BUCKET);
     const words = powerOf2((this.count * FILTER_BITS_PER_ENTRY) / 32);
@@ -90,8 +89,9 @@ class TableBuilder {
     }
   }
 
-  table(): NameTable {
+  table(above: NameTable | null): NameTable {
     return new NameTable({
+      above,
       records: this.#records,
       directory: this.#directory,
       filter: this.#filter,
@@ -108,10 +108,14 @@ class TableBuilder {
     const end = this.#start(entry + 1);
     let depth = 0;
     for (let position = start; position < end; position += 1 + (octets[position] ?? 0)) labelStarts[depth++] = position - start;
+    const reachesBelow = this.#kind(entry) === NAME_KIND.below;
+    if (depth > 0 || reachesBelow) this.#above?.addRoot();
     let hash = ROOT_HASH;
     for (let label = depth - 1; label >= 0; label--) {
-      hash = octetsHashBelow(hash, octets, start + (labelStarts[label] ?? 0));
+      const labelStart = start + (labelStarts[label] ?? 0);
+      hash = octetsHashBelow(hash, octets, labelStart);
       const spreadHash = spread(hash);
+      if (label > 0 || reachesBelow) this.#above?.add(labelStart, end, spreadHash);
       const word = spreadHash >>> this.#filterShift;
       filter[word] = (filter[word] ?? 0) | filterBits(spreadHash);
     }

@@ -30,6 +30,8 @@ export interface NameTableParts {
   readonly size: number;
   /** Whether an entry is of the root, of whatever kind. */
   readonly holdsRoot: boolean;
+  /** The names that have an entry strictly below them, each alone; null in such a table itself. */
+  readonly above: NameTable | null;
 }
 
 /** A name has at most 127 labels besides the root. Filled and read within one call: where each label begins, and the bucket of the name from there on. */
@@ -50,10 +52,11 @@ export class NameTable {
   readonly #filterShift: number;
   readonly #lines: Uint32Array;
   readonly #holdsRoot: boolean;
+  readonly #above: NameTable | null;
   /** How many different entries there are. */
   readonly size: number;
 
-  constructor({ records, directory, filter, lines, size, holdsRoot }: NameTableParts) {
+  constructor({ records, directory, filter, lines, size, holdsRoot, above }: NameTableParts) {
     this.#records = records;
     this.#directory = directory;
     this.#bucketShift = indexShift(directory.length - 1);
@@ -62,6 +65,7 @@ export class NameTable {
     this.#lines = lines;
     this.size = size;
     this.#holdsRoot = holdsRoot;
+    this.#above = above;
   }
 
   /** The entry for exactly this name, else that for its longest suffix (whole labels; the name itself and the root count too); -1 = none. */
@@ -87,6 +91,11 @@ export class NameTable {
       if (entry >= 0) return entry;
     }
     return this.#holdsRoot ? this.#probe(spread(ROOT_HASH) >>> this.#bucketShift, name, name.length - 1) : -1;
+  }
+
+  /** Whether an entry stands for a name strictly below this one. */
+  reachesBelow(name: Name): boolean {
+    return this.#above !== null && this.#above.find(name) >= 0;
   }
 
   kindOf(entry: number): NameKind {

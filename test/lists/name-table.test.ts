@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { labelsOf, type Name, nameOfLabels, nameText, ROOT } from "../../src/dns/name.ts";
+import { labelsOf, type Name, nameOfLabels, nameText, parentOf, ROOT } from "../../src/dns/name.ts";
 import { NameCollector } from "../../src/lists/name-collector.ts";
 import type { NameKind, NameTable } from "../../src/lists/name-table.ts";
+import { buildNameTable } from "../../src/lists/name-table-build.ts";
 import { atOnce } from "../../src/lists/sliced.ts";
 
 interface Entry {
@@ -20,7 +21,7 @@ function nameOf(...labels: readonly string[]): Name {
 function tableOf(entries: readonly Entry[]): NameTable {
   const collector = new NameCollector();
   for (const [line, { kind, name }] of entries.entries()) collector.addName(name, kind, line);
-  return atOnce(collector.table());
+  return atOnce(buildNameTable(collector.rows()));
 }
 
 function found(table: NameTable, asked: Name): (Entry & { readonly line: number }) | null {
@@ -118,6 +119,30 @@ describe("a table of names", () => {
     expect(table.size).toBe(11);
     expect(found(table, nameOf("a", "n3", "test"))).toEqual({ kind: "suffix", name: nameOf("n3", "test"), line: 3 });
     expect(found(table, nameOf("n3", "test"))).toEqual({ kind: "full", name: nameOf("n3", "test"), line: 10_000 });
+  });
+
+  test("knows of every name whether there are entries below it", () => {
+    fc.assert(
+      fc.property(fc.array(fc.record({ kind, name }), { maxLength: 40 }), fc.array(name), (all, asked) => {
+        const table = tableOf(all);
+        for (const one of [ROOT, ...asked, ...all.flatMap((entry) => [entry.name, parentOf(entry.name)])]) {
+          const isReached = all.some((entry) => isBelow(entry.name, one) || (entry.kind === "below" && entry.name === one));
+          expect(table.reachesBelow(one)).toBe(isReached);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test("knows so also of names that are above many entries far apart", () => {
+    const parents = 20_000;
+    const parent = (index: number) => nameOf(`p${index % parents}`, "test");
+    const below = (label: string, index: number) => ({ kind: "full", name: `\x01${label}${parent(index)}` as Name }) as const;
+    const table = tableOf(Array.from({ length: 2 * parents }, (_, index) => below(index < parents ? "a" : "b", index)));
+    const missed = Array.from({ length: parents }, (_, index) => index).filter(
+      (index) => !table.reachesBelow(parent(index)) || table.reachesBelow(below("a", index).name),
+    );
+    expect(missed).toEqual([]);
   });
 
   test("names its entries in the order in which they were read", () => {
