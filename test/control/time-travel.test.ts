@@ -1,0 +1,74 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import type { Control } from "../../src/admin/control.ts";
+import type { QueryRecord } from "../../src/log/record.ts";
+import { directory } from "../files.ts";
+import { siteWith, type TestSite } from "../site.ts";
+import { honest } from "../zone-script.ts";
+
+const upstreams = {
+  domestic: honest("www.page.example 100 A 192.0.2.7"),
+  overseas: honest("www.page.example 100 A 198.51.100.7"),
+};
+
+/** A server with a query log, whose list file says where page.example goes. */
+async function scene(folder: string) {
+  const list = join(folder, "cn.txt");
+  const yaml = `log: { queries: { store: "${join(folder, "queries.db")}" } }
+lists: { cn: { domains: ["${list}"] } }
+rules: [{ name: split, longest: { "list:cn": domestic } }, { name: others, domains: [.], upstream: overseas }]`;
+  const site = await siteWith({ yaml, upstreams, folder });
+  return { site, yaml, list, control: site.app.administration.control };
+}
+
+/** The newest record, once it is stored. */
+async function newest({ clock }: TestSite, { queries }: Control): Promise<QueryRecord> {
+  await clock.advance(1000);
+  const { records } = await queries.search({ filter: { fromMs: null, toMs: null, conditions: [] }, limit: 1, cursor: null });
+  return records[0] ?? expect.fail("there is no record");
+}
+
+function asked({ name, type, client, clientId, version }: QueryRecord) {
+  return { name, type, client, clientId, version, resolve: false };
+}
+
+test("why did it go there then: a record is explained under its own version, after the list has changed and after a restart", async () => {
+  const folder = directory();
+  writeFileSync(join(folder, "cn.txt"), "# domestic\npage.example\n");
+  const first = await scene(folder);
+  await first.site.ask("www.page.example");
+  const before = await newest(first.site, first.control);
+  expect(before).toMatchObject({ rule: "split", list: "cn", line: 2, version: first.site.app.site.version });
+  writeFileSync(first.list, "other.example\n");
+  await first.site.reload(first.yaml);
+  await first.site.ask("www.page.example");
+  const after = await newest(first.site, first.control);
+  expect(after).toMatchObject({ rule: "others", list: null });
+  expect(after.version).not.toBe(before.version);
+  const then = await first.control.explain(asked(before));
+  expect(then).toMatchObject({ version: before.version, trace: before.trace, decision: { rule: "split", route: "domestic" } });
+  expect((await first.control.explain(asked(after))).trace).toEqual(after.trace);
+  await first.site.close();
+
+  const { control } = await scene(folder);
+  expect((await control.versions()).map(({ version }) => version)).toEqual([after.version, before.version]);
+  expect((await control.explain(asked(before))).trace).toEqual(before.trace);
+});
+
+test("a draft is judged over what the log holds", async () => {
+  const folder = directory();
+  writeFileSync(join(folder, "cn.txt"), "page.example\n");
+  const { site, yaml, control } = await scene(folder);
+  for (const name of ["www.page.example", "page.example", "other.example"]) await site.ask(name);
+  await newest(site, control);
+  const moved = join(folder, "moved.txt");
+  writeFileSync(moved, "other.example\n");
+  const config = site.config(yaml.replace(join(folder, "cn.txt"), moved)).text;
+  const { changes, ...counts } = await control.whatIf({ config, fromMs: 0, toMs: 2 ** 48, examples: 10 });
+  expect(counts).toEqual({ queries: 3, changed: 3, truncated: false, notes: [] });
+  expect(changes.map(({ before, after, queries }) => [before.route, after.route, queries])).toEqual([
+    ["domestic", "overseas", 2],
+    ["overseas", "domestic", 1],
+  ]);
+});
