@@ -1,5 +1,6 @@
+import { ttlAt } from "../dns/answer.ts";
 import { nameEnd } from "../dns/name.ts";
-import { uint16, uint32 } from "../dns/octets.ts";
+import { uint16 } from "../dns/octets.ts";
 import { extendedErrorText, readOptions } from "../dns/options.ts";
 import { FLAG, HEADER_OCTETS } from "../dns/query.ts";
 import { rdataText, readRdata } from "../dns/rdata/rdata.ts";
@@ -43,9 +44,9 @@ export function sentOf(wire: Uint8Array): Sent {
     position = Math.min(wire.length, data + uint16(wire, fixed + 8));
     if (index < answerCount) {
       if (index < MAX_ANSWERS)
-        answers.push(recordText(wire, { type, ttlSeconds: uint32(wire, fixed + 4), data, end: position }, names));
+        answers.push(recordText(wire, { type, ttlSeconds: ttlAt(wire, fixed + 4), data, end: position }, names));
     } else if (index < beforeAdditional) {
-      if (type === TYPE.SOA) soaSeconds ??= Math.min(uint32(wire, fixed + 4), uint32(wire, position - 4));
+      if (type === TYPE.SOA) soaSeconds ??= Math.min(ttlAt(wire, fixed + 4), ttlAt(wire, position - 4));
     } else if (type === TYPE.OPT) {
       extendedRcode = wire[fixed + 4] ?? 0;
       ede = extendedErrors(wire, data, position);
