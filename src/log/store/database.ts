@@ -1,4 +1,4 @@
-import { statSync } from "node:fs";
+import { closeSync, openSync, statSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
 
@@ -19,6 +19,7 @@ export function openForWriting(
   path: string,
   { busyTimeoutMs, check }: { readonly busyTimeoutMs: number; readonly check?: (database: Database) => void },
 ): Database {
+  makeFile(path);
   const database = new DatabaseSync(path, { timeout: busyTimeoutMs });
   return prepared(database, () => {
     check?.(database);
@@ -44,6 +45,18 @@ export function openUnchanging(path: string): Database {
   const url = pathToFileURL(path);
   url.search = "?immutable=1";
   return openReadOnly(url, { busyTimeoutMs: 0 });
+}
+
+/**
+ * Makes the file where there is none, for its user alone: who asked for what is nobody else's business. SQLite would go by the umask, and gives
+ * the files beside it the mode of this one. A file that is there is not opened: closing it again would end the locks of this process on it.
+ */
+function makeFile(path: string): void {
+  try {
+    closeSync(openSync(path, "ax", 0o600));
+  } catch {
+    // It is there, or cannot be made, of which SQLite tells.
+  }
 }
 
 function openReadOnly(location: string | URL, { busyTimeoutMs }: { readonly busyTimeoutMs: number }): Database {

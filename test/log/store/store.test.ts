@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -317,6 +317,12 @@ describe("roll-ups", () => {
       blocked: 0,
     });
   });
+});
+
+test("what is stored can be read by its user alone, in every file", () => {
+  openStore().insert(records(10));
+  const modes = readdirSync(folder).map((name) => [name, statSync(join(folder, name)).mode & 0o777]);
+  expect(Object.fromEntries(modes)).toEqual({ "queries.db": 0o600, "queries.db-wal": 0o600, "queries.db-shm": 0o600 });
 });
 
 describe("files that are not ours", () => {
