@@ -10,14 +10,16 @@ import type { Holding } from "./explain-live.ts";
 type Explaining = Pick<Explained, "question" | "decision" | "trace" | "verdict" | "target"> & {
   /** The group that the rules chose, also where the answer is made here; of a comparison the near one. */
   readonly group: string | null;
+  /** Who switched the type off; null where nobody did. */
+  readonly setter: string | null;
 };
 
 /** What becomes of the question, in one or two sentences. */
 export function summaryOf(
-  explained: Omit<Explaining, "group">,
-  { group, holding }: { readonly group: string | null; readonly holding: Holding | null },
+  explained: Omit<Explaining, "group" | "setter">,
+  { holding, ...more }: Pick<Explaining, "group" | "setter"> & { readonly holding: Holding | null },
 ): string {
-  const explaining = { ...explained, group };
+  const explaining = { ...explained, ...more };
   const held = holding === null || explaining.decision.action === "loop" ? null : holdingText(holding);
   return [capital(`${decisionText(explaining)}.`), ...(held === null ? [] : [held])].join(" ");
 }
@@ -65,7 +67,8 @@ function sentText(explaining: Explaining, step: TraceStep | null): string {
   const { decision, question } = explaining;
   const { action } = decision;
   const way = wayText(explaining, step);
-  if (decision.answer === "nodata") return `${question.type} is answered here with NODATA (${action}); else ${way}`;
+  if (decision.answer === "nodata")
+    return `${question.type} is answered here with NODATA (${action}), as ${explaining.setter} wants it; else ${way}`;
   if (action === "never") return `${way}, which must never get it: it is answered with SERVFAIL`;
   if (action === "loop") return `${way}, from where the question came: it is answered at once as a loop`;
   return way;

@@ -9,12 +9,13 @@ import type { Site } from "../site.ts";
 import { type Live, NOTHING_KNOWN, stateOf } from "./explain-live.ts";
 import { summaryOf } from "./explain-summary.ts";
 import { groupsOf, outlookOf } from "./outlook.ts";
+import { setterOf } from "./setter.ts";
 import { settingsOf } from "./settings-text.ts";
 import { type Subject, subjectOf } from "./subject.ts";
 import { traceOf } from "./trace-of.ts";
 
 /** What decisions are explained by. */
-export type Grounds = Pick<Decisions, "decider" | "never" | "version">;
+export type Grounds = Pick<Decisions, "decider" | "never" | "basis" | "version">;
 
 /**
  * What would become of the question now, and why. Nobody is asked, and nothing is counted.
@@ -41,19 +42,28 @@ function explainAlias(grounds: Grounds, subject: Subject, { live, aliases }: Wal
   const outlook = outlookOf(grounds, { question: query, asker: client, decision });
   const state = live === null ? NOTHING_KNOWN : stateOf(live, { subject, decision, outlook });
   const trace = traceOf(steps);
+  const known = { ...outlook, ...state.known };
+  const setter = setterOf(known.action, grounds.basis.rules, trace);
   const target = aliases < MAX_ALIASES ? targetOf(subject, decision) : null;
   const explained = {
     question: { name: nameText(query.name), type: typeName(query.type), client: client.address, clientId: client.clientId },
     version: grounds.version,
-    decision: { ...outlook, ...state.known, settings: settingsOf(decision) },
+    decision: { ...known, settings: settingsOf(decision) },
     trace,
     cache: state.cache,
     verdict: state.verdict,
     target: target === null ? null : explainAlias(grounds, target, { live, aliases: aliases + 1 }),
-    notes: [...forbiddenNotes(grounds, subject, decision), ...state.notes],
+    notes: [
+      ...forbiddenNotes(grounds, subject, decision),
+      ...(setter === null || known.answer !== null ? [] : [`${known.action} is as ${setter} wants it.`]),
+      ...state.notes,
+    ],
     outcome: null,
   };
-  return { ...explained, summary: summaryOf(explained, { group: groupsOf(decision)[0] ?? null, holding: state.holding }) };
+  return {
+    ...explained,
+    summary: summaryOf(explained, { group: groupsOf(decision)[0] ?? null, setter, holding: state.holding }),
+  };
 }
 
 function targetOf({ query, client }: Subject, decision: Decision): Subject | null {

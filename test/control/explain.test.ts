@@ -135,13 +135,14 @@ describe("types that are switched off", () => {
     const { decision, summary } = explained(site, "www.near.example", { type: "AAAA", clientId: "tv" });
     expect(decision).toMatchObject({ rule: "split", route: null, answer: "nodata", action: "ipv6:nodata" });
     expect(summary).toMatch(
-      /^AAAA is answered here with NODATA \(ipv6:nodata\); else rule split sends it to domestic because of /,
+      /^AAAA is answered here with NODATA \(ipv6:nodata\), as rule quiet wants it; else rule split sends it to domestic because of /,
     );
   });
 
   test("HTTPS of the incident: which setting, which negative TTL", async () => {
     const site = await splitSite("answers: { https: nodata, negative: { block: 42s } }");
-    const { decision } = explained(site, "www.near.example", { type: "TYPE65" });
+    const { decision, summary } = explained(site, "www.near.example", { type: "TYPE65" });
+    expect(summary).toContain("NODATA (type65:nodata), as section `answers` wants it; else");
     expect(decision).toMatchObject({ answer: "nodata", action: "type65:nodata", settings: { negative: { block: "42s" } } });
   });
 
@@ -150,6 +151,7 @@ describe("types that are switched off", () => {
     const before = explained(site, "www.far.example", { type: "AAAA" });
     expect(before.decision).toMatchObject({ route: "overseas", answer: null, action: "ipv6:prefer-ipv4" });
     expect(before.notes).toEqual([
+      "ipv6:prefer-ipv4 is as section `answers` wants it.",
       "A of the name is looked up first: where it has records, the answer is NODATA (ipv6:prefer-ipv4).",
     ]);
     await site.ask("www.far.example", "AAAA");
