@@ -115,27 +115,18 @@ export class DomainSet {
   }
 
   /** The names that its patterns stand for, in the order in which they were first read; `*.x` where only what is below x is meant. */
-  names(): Generator<Name> {
-    return rowsOf(this.#parts.names);
-  }
-
-  /** The names of its exceptions, likewise. */
-  exceptionNames(): Generator<Name> {
-    return rowsOf(this.#parts.exceptions);
+  *names(): Generator<Name, void, undefined> {
+    const table = this.#parts.names;
+    for (const entry of table.entries()) {
+      const name = table.nameOf(entry);
+      yield table.kindOf(entry) === "below" ? (`\x01*${name}` as Name) : name;
+    }
   }
 
   #matchText(text: string): Match | null {
     const entry = text.length > MAX_SUBJECT_LENGTH ? -1 : this.#texts.find(text);
     const kind = this.#parts.texts[entry]?.kind;
     return kind === undefined ? null : { kind, octets: 0, entry };
-  }
-}
-
-function* rowsOf(table: NameTable | null): Generator<Name> {
-  if (table === null) return;
-  for (const entry of table.entries()) {
-    const name = table.nameOf(entry);
-    yield table.kindOf(entry) === "below" ? (`\x01*${name}` as Name) : name;
   }
 }
 

@@ -6,7 +6,7 @@ import { unreachable } from "../unreachable.ts";
 import { blockedAnswer } from "./blocked.ts";
 import { ClientAddresses } from "./clients.ts";
 import type { Asked, Asker, Decision, Reply } from "./decision.ts";
-import { prepareExistence, ruleThatKeeps } from "./existence.ts";
+import { ruleThatKeeps } from "./existence.ts";
 import { type HostsTtls, hostsAnswer } from "./hosts-answer.ts";
 import type { RuleAnswer, RuleOptions, SpecialOptions } from "./options.ts";
 import { compare, drop, forward, type Ground, reply } from "./outcomes.ts";
@@ -56,7 +56,6 @@ export class Decider {
     this.#hosts = hosts;
     this.#hostsTtls = { positiveSeconds: hostsTtlSeconds, negativeSeconds: answers.negative.blockSeconds };
     this.#zones = new SpecialZones(special);
-    prepareExistence(this.#rules);
     this.#existence = new SpecialExistence(this.#rules, this.#zones);
     this.#initial = Settings.initial(answers);
     this.#setsLog = rules.some(({ modifiers }) => modifiers.log !== undefined);

@@ -1,6 +1,6 @@
-import { type Name, ROOT } from "../dns/name.ts";
+import type { Name } from "../dns/name.ts";
 import type { DomainSet } from "../lists/domain-set.ts";
-import { exceptsBelow, reachesBelow } from "./below.ts";
+import { reachesBelow } from "./below.ts";
 import type { Asker } from "./decision.ts";
 import { isHit, type Rule } from "./rule.ts";
 
@@ -22,14 +22,6 @@ export function ruleThatKeeps(
   return null;
 }
 
-/** Goes through the sets that `ruleThatKeeps` may ask for now, so that no query has to. */
-export function prepareExistence(rules: readonly Rule[]): void {
-  const lastDenying = rules.findLastIndex(({ action }) => action?.kind === "answer" && action.answer === "nxdomain");
-  for (const rule of rules.slice(0, lastDenying + 1)) {
-    for (const set of [...rule.sets(), ...(rule.domains?.excepted ?? [])]) exceptsBelow(set, ROOT);
-  }
-}
-
 /** Whether questions that the rule decides can get NOERROR. */
 export function givesRecords({ action }: Rule): boolean {
   if (action === null) return false;
@@ -47,7 +39,7 @@ function deniesBelow({ domains }: Rule, name: Name): boolean {
 // A keyword in a name is in every name below it too; a regular expression may be tied to the beginning.
 function holdsAllBelow(set: DomainSet, name: Name): boolean {
   const bySuffix = set.match(someNameBelow(name))?.kind === "suffix";
-  return (bySuffix || set.match(name)?.kind === "keyword") && !exceptsBelow(set, name);
+  return (bySuffix || set.match(name)?.kind === "keyword") && !set.exceptsBelow(name);
 }
 
 /** Whether a rule that does not hold the name may hold one below it: by a pattern there, or because only the name itself is excepted. */
