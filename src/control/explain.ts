@@ -44,7 +44,8 @@ function explainAlias(grounds: Grounds, subject: Subject, { live, aliases }: Wal
   const trace = traceOf(steps);
   const known = { ...outlook, ...state.known };
   const setter = setterOf(known.action, grounds.basis.rules, trace);
-  const target = aliases < MAX_ALIASES ? targetOf(subject, decision) : null;
+  const next = targetOf(subject, decision);
+  const target = aliases < MAX_ALIASES ? next : null;
   const explained = {
     question: { name: nameText(query.name), type: typeName(query.type), client: client.address, clientId: client.clientId },
     version: grounds.version,
@@ -56,6 +57,11 @@ function explainAlias(grounds: Grounds, subject: Subject, { live, aliases }: Wal
     notes: [
       ...forbiddenNotes(grounds, subject, decision),
       ...(setter === null || known.answer !== null ? [] : [`${known.action} is as ${setter} wants it.`]),
+      ...(target === next
+        ? []
+        : [
+            `It is the target of ${MAX_ALIASES} aliases of the hosts table already: no more are followed, and the answer is SERVFAIL.`,
+          ]),
       ...state.notes,
     ],
     outcome: null,

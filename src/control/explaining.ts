@@ -27,7 +27,7 @@ export interface ExplainerParts {
 export class Explainer implements Explaining {
   readonly #parts: ExplainerParts;
   /** Drafts take memory as long as they are judged: one after the other. */
-  #drafts: Promise<unknown> = Promise.resolve();
+  #drafts: Promise<void> = Promise.resolve();
   #waitingDrafts = 0;
 
   constructor(parts: ExplainerParts) {
@@ -47,7 +47,7 @@ export class Explainer implements Explaining {
     this.#waitingDrafts++;
     const { server, queries } = this.#parts;
     const judged = this.#drafts.then(() => whatIf(server.site, request, queries)).finally(() => this.#waitingDrafts--);
-    this.#drafts = judged.catch(() => {});
+    this.#drafts = judged.then(ignore, ignore);
     return await judged;
   }
 
@@ -66,6 +66,8 @@ export class Explainer implements Explaining {
     return { ...explained, notes: [...explained.notes, PAST_NOTE] };
   }
 }
+
+function ignore(): void {}
 
 const MAX_WAITING_DRAFTS = 4;
 

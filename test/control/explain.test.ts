@@ -96,8 +96,11 @@ describe("an explanation", () => {
     });
     expect(summary).toContain("it is an alias of www.near.example");
     let depth = 0;
-    for (let each = explained(site, "loop.lan").target; each !== null; each = each.target) depth++;
+    let last = explained(site, "loop.lan");
+    for (; last.target !== null; last = last.target) depth++;
     expect(depth).toBe(8);
+    expect(last.notes).toEqual([expect.stringContaining("no more are followed, and the answer is SERVFAIL")]);
+    expect((await site.ask("loop.lan")).rcode).toBe("SERVFAIL");
   });
 
   test("shows the modifiers in force as a rule would have them", async () => {

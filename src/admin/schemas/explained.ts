@@ -36,7 +36,7 @@ export const explainedDecision = named<ExplainedDecision>("ExplainedDecision").a
       route: orNull(Type.String({ description: "The group that is asked; null: it is answered here." })),
       near: orNull(Type.String({ description: "Of a comparison: the group at home." })),
       far: orNull(Type.String({ description: "Of a comparison: the other group." })),
-      answer: orNull(Type.String({ description: "What is answered here: `addresses`, `nodata`, `nxdomain`, …" })),
+      answer: orNull(Type.String({ description: "What is answered here: `10.0.0.5`, `CNAME nas.lan`, `nodata`, `nxdomain`, …" })),
       action: Type.String({ description: "As in a query record." }),
       settings: Type.Record(Type.String(), Type.Unknown(), {
         description: "The modifiers in force, as they would be written in the rule.",

@@ -10,7 +10,7 @@ export const whatIfOutcome = named<WhatIfOutcome>("WhatIfOutcome").as(
     {
       rule: orNull(Type.String()),
       route: orNull(Type.String({ description: "The group asked; null: answered here." })),
-      answer: orNull(Type.String({ description: "What is answered here: `addresses`, `nodata`, `nxdomain`, …" })),
+      answer: orNull(Type.String({ description: "What is answered here: `10.0.0.5`, `CNAME nas.lan`, `nodata`, `nxdomain`, …" })),
       action: Type.String({ description: "As in a query record." }),
     },
     CLOSED,
