@@ -91,7 +91,10 @@ function wayText({ decision, verdict, question, group }: Explaining, step: Trace
 function holdingText(holding: Holding): string | null {
   if (holding === "nothing") return "The cache does not hold the answer.";
   const { held, state } = holding;
-  const what = `${rcodeName(held.answer.rcode)}${outcomeOf(held.answer) === "nodata" ? " without records" : ""}`;
+  const content = `${rcodeName(held.answer.rcode)}${outcomeOf(held.answer) === "nodata" ? " without records" : ""}`;
+  // Why it is so, where anybody said: that an NXDOMAIN was not believed, or what failed.
+  const reasons = held.answer.extendedErrors.map(({ text }) => text).filter((text) => text !== "");
+  const what = [content, ...reasons].join(": ");
   switch (state.kind) {
     case "fresh":
       return `The cache holds the answer (${what}), fresh for ${state.remainingSeconds} s more.`;

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { explain } from "../../src/control/explain.ts";
+import { TYPE } from "../../src/dns/types.ts";
 import { file } from "../files.ts";
 import { siteWith, type TestSite } from "../site.ts";
-import { honest } from "../zone-script.ts";
+import { deny, honest } from "../zone-script.ts";
 
 interface Question {
   readonly type?: string;
@@ -209,6 +210,15 @@ describe("what is held", () => {
     const { cache, summary } = explained(site, "no.far.example", { type: "AAAA" });
     expect(cache).toMatchObject([{ type: "ANY", outcome: "nxdomain", rcode: "NXDOMAIN" }]);
     expect(summary).toContain("The cache holds the answer (NXDOMAIN)");
+  });
+
+  test("where an NXDOMAIN was not believed, it says why", async () => {
+    const page = honest("page.example 100 A 192.0.2.7");
+    const site = await siteWith({ upstreams: { main: (asked) => (asked.type === TYPE.HTTPS ? deny(asked) : page(asked)) } });
+    await site.ask("page.example", "HTTPS");
+    const { decision, summary } = explained(site, "page.example", { type: "HTTPS" });
+    expect(decision.action).toBe("nxdomain:guarded");
+    expect(summary).toContain("(NOERROR without records: NXDOMAIN not believed: A says that the name exists)");
   });
 });
 
