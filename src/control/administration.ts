@@ -84,7 +84,7 @@ function controlOf(server: Administered, { clock, watch }: { readonly clock: Clo
       upstreams: control.upstreams(),
       cache: control.cacheStats(),
       lists: await control.lists(),
-      log: queries.status(),
+      log: server.queryLog.status(),
       listeners: server.listenCounters,
       process: watch.read(),
       reloads: server.reloads.read(),

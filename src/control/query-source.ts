@@ -11,7 +11,7 @@ import type { Journal } from "./journal.ts";
 export interface QuerySourceParts {
   /** The one that records go to at the moment. */
   readonly queryLog: () => QueryLog;
-  readonly journal: Pick<Journal, "follow">;
+  readonly journal: Pick<Journal, "follow" | "counters">;
 }
 
 /** The queries of the past from the store, and those to come from the journal. */
@@ -27,7 +27,11 @@ export function querySourceOf({ queryLog, journal }: QuerySourceParts): QuerySou
       });
     },
     summary: (request: SummaryRequest): Promise<Summary> => explained(queryLog().summary(request)),
-    status: (): LogStatus => queryLog().status(),
+    // Records can be lost before the store hears of them.
+    status(): LogStatus {
+      const status = queryLog().status();
+      return { ...status, dropped: status.dropped + journal.counters.recordsDropped };
+    },
   };
 }
 
