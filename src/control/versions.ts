@@ -27,6 +27,9 @@ const GRACE_MS = 60_000;
 /** How long what is being written is waited for, by those who ask and when everything ends. */
 const SETTLE_MS = 5_000;
 
+/** How long the store may take to say what it holds. */
+const IN_USE_MS = 30_000;
+
 /** How long decisions of the past are held in memory after they were asked for. */
 const HOLD_MS = 10 * 60_000;
 
@@ -226,10 +229,12 @@ export class Versions {
     }
   }
 
-  /** null = nobody knows. */
+  /** null = nobody knows, or not in time. */
   async #used(): Promise<ReadonlySet<string> | null> {
+    const { clock, inUse } = this.#options;
     try {
-      return new Set(await this.#options.inUse());
+      const used = await withinMs(clock, IN_USE_MS, unlessAborted(inUse(), this.#ending.signal));
+      return used === null ? null : new Set(used);
     } catch {
       // A store in trouble says so itself.
       return null;
@@ -284,6 +289,18 @@ interface Coming {
   readonly lists: VersionHeader["lists"];
   readonly atWallMs: number;
   readonly sources: readonly VersionSource[];
+}
+
+/** null when the signal aborts first. */
+async function unlessAborted<Result>(promise: Promise<Result>, signal: AbortSignal): Promise<Result | null> {
+  const { promise: ended, resolve } = Promise.withResolvers<null>();
+  const end = (): void => resolve(null);
+  signal.addEventListener("abort", end);
+  try {
+    return await Promise.race([promise, ended]);
+  } finally {
+    signal.removeEventListener("abort", end);
+  }
 }
 
 /** null where it is none, or of a format of another time. */

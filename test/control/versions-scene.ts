@@ -14,7 +14,10 @@ import { honest } from "../zone-script.ts";
 export const DAY_MS = 86_400_000;
 
 /** A server whose lists and hosts are files, with its versions beside it. */
-export async function scene({ more = "", limits }: { readonly more?: string; readonly limits?: VersionsOptions["limits"] } = {}) {
+export async function scene({
+  more = "",
+  ...rest
+}: { readonly more?: string } & Pick<Partial<VersionsOptions>, "limits" | "inUse"> = {}) {
   const where = directory();
   const paths = {
     cn: join(where, "cn.txt"),
@@ -40,7 +43,7 @@ ${more}`;
       inUse: async () => store.versions ?? (await Promise.reject(new Error("the store is locked"))),
       clock,
       log: operationsLog("info", (line) => log.push(line), false),
-      ...(limits === undefined ? {} : { limits }),
+      ...rest,
     });
     onTestFinished(() => versions.close());
     return versions;

@@ -100,3 +100,19 @@ test("nobody else may read what is kept, and no secret of the configuration is i
   expect(texts.join("\n")).toContain('"name":"split"');
   expect(texts.join("\n")).not.toContain("very-secret-token");
 });
+
+test("a store that does not say what it holds keeps nobody from closing", async () => {
+  const asked = Promise.withResolvers<void>();
+  const inUse = () => {
+    asked.resolve();
+    return new Promise<never>(() => {});
+  };
+  const stage = await scene({ inUse });
+  const versions = stage.open();
+  put(versions, stage.site);
+  await asked.promise;
+  const closing = versions.close();
+  await stage.clock.advance(6000);
+  await closing;
+  expect(readdirSync(stage.paths.versions)).toContain(`${stage.site.app.site.version}.json`);
+});
