@@ -1,15 +1,30 @@
+import { getPriority, setPriority } from "node:os";
 import { parentPort } from "node:worker_threads";
 import type { Calls, Reply, Request } from "./thread.ts";
 
 type Handlers<C extends Calls> = { readonly [K in keyof C]: (argument: C[K]["argument"]) => C[K]["result"] };
 
-/** Within a worker thread: answers the calls of a `Thread`, one after the other. */
+/** How much nicer than the rest of the process: where the processor is short, a third of what the thread that answers gets. */
+const NICER = 5;
+
+/** Within a worker thread: does the calls of a `Thread`, one after the other. */
 export function serveThread<C extends Calls>(handlers: Handlers<C>): void {
   const port = parentPort;
   if (port === null) throw new Error("this is no worker thread");
+  giveWay();
   port.on("message", (request: Request) => {
     port.postMessage(reply(handlers, request));
   });
+}
+
+/** On Linux a priority is a thread's own, elsewhere it is the whole process's. */
+function giveWay(): void {
+  if (process.platform !== "linux") return;
+  try {
+    setPriority(0, Math.min(19, getPriority(0) + NICER));
+  } catch {
+    // Not permitted here: it works as well, only not as politely.
+  }
 }
 
 function reply<C extends Calls>(handlers: Handlers<C>, { name, argument }: Request): Reply {

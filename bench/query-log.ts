@@ -1,0 +1,72 @@
+/**
+ * The query log with millions of rows: what a row takes, how long searches take, and what insertion costs those who wait for answers.
+ * `node bench/query-log.ts [--rows=5000000] [--runs=15] [--store=FILE]` prints Markdown tables. Without a file, one is made and removed.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { bytesByTable, filledStore } from "./log/filled-store.ts";
+import { insertionRounds, type Latency } from "./log/insertion.ts";
+import { QuerySource } from "./log/rows.ts";
+import { searchTimes } from "./log/searches.ts";
+
+const { values } = parseArgs({
+  options: {
+    rows: { type: "string", default: "5000000" },
+    runs: { type: "string", default: "15" },
+    rounds: { type: "string", default: "5" },
+    store: { type: "string" },
+  },
+});
+
+const folder = mkdtempSync(join(tmpdir(), "fenliu-bench-log-"));
+try {
+  const source = new QuerySource({ names: 60_000, clients: 40, seed: 1 });
+  const store = filledStore(values.store ?? join(folder, "queries.db"), Number(values.rows), source);
+  console.log(
+    `${store.rows} rows, ${(store.bytes / store.rows).toFixed(1)} octets a row (${(store.bytes / 2 ** 20).toFixed(0)} MiB)`,
+  );
+  if (store.filling !== null) {
+    const { rowsPerSecond, longestTidyMs } = store.filling;
+    console.log(
+      `Added at ${Math.round(rowsPerSecond)} rows/s by one thread; the longest piece of upkeep took ${longestTidyMs.toFixed(0)} ms`,
+    );
+  }
+  const sizes = bytesByTable(store.options.path, store.rows).filter(({ bytesPerRow }) => bytesPerRow >= 0.05);
+  printTable(
+    ["table or index", "octets a row"],
+    sizes.map(({ table, bytesPerRow }) => [table, bytesPerRow.toFixed(1)]),
+  );
+  const times = await searchTimes(store, source, Number(values.runs));
+  printTable(
+    ["search", "median ms", "worst ms", "limit ms", "found"],
+    times.map(({ what, medianMs, worstMs, limitMs, found }) => [
+      what,
+      medianMs.toFixed(1),
+      worstMs.toFixed(1),
+      String(limitMs),
+      found,
+    ]),
+  );
+  const rounds = await insertionRounds(join(folder, "live.db"), Number(values.rounds));
+  console.log("Answers from the cache over UDP, 1,000/s, by turns while no records are added, and while 20,000/s are:");
+  printTable(
+    ["", "records/s stored", "dropped", "p50 ms", "p99 ms", "lost", "event loop p99 ms"],
+    rounds.flatMap(({ storedPerSecond, dropped, busy, quiet }) => [
+      ["quiet", "", "", ...latencyCells(quiet)],
+      ["adding", String(Math.round(storedPerSecond)), String(dropped), ...latencyCells(busy)],
+    ]),
+  );
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+function latencyCells({ p50Ms, p99Ms, lost, loopP99Ms }: Latency): string[] {
+  return [p50Ms.toFixed(3), p99Ms.toFixed(3), String(lost), loopP99Ms.toFixed(2)];
+}
+
+function printTable(heads: readonly string[], rows: readonly (readonly string[])[]): void {
+  const rule = heads.map((_, index) => (index === 0 ? "---" : "--:"));
+  console.log(`\n${[heads, rule, ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n")}\n`);
+}
