@@ -3,8 +3,8 @@
 
 import { closeSite } from "../src/site.ts";
 import { addressSetLookups } from "./micro/address-set.ts";
-import { domainSetCosts, LOADS } from "./micro/domain-set.ts";
-import { RUNS, timing } from "./micro/measure.ts";
+import { domainSetCosts, LOADS, RUNS } from "./micro/domain-set.ts";
+import { timing } from "./micro/measure.ts";
 import { queryPath } from "./micro/query-path.ts";
 import { filledSite } from "./micro/site.ts";
 import { zoneOf } from "./zone.ts";
@@ -14,7 +14,7 @@ const LIST_SIZES = [110_000, 1_000_000];
 const CIDRS = 15_000;
 
 const filled = await filledSite(zoneOf(NAMES));
-const timings = [...queryPath(filled), addressSetLookups(CIDRS)].map(timing);
+const timings = [...queryPath(filled), addressSetLookups(CIDRS)].map((operation) => timing(operation));
 await closeSite(filled.site, null);
 
 const times = timings.map(({ name, nanoseconds, lowest, highest }) => [
@@ -36,7 +36,9 @@ console.log(
   `Cache hits among ${NAMES} names, ${filled.list === null ? "one pattern" : "a list of 110,000 names"} in the deciding rule\n`,
 );
 printTable(["operation", "ns", "lowest to highest", "million/s"], times);
-console.log(`Domain sets: best of ${LOADS} loadings and of ${RUNS} runs; lookups in millions a second\n`);
+console.log(
+  `Domain sets: best of ${LOADS} loadings and of ${RUNS.runs} runs of ${RUNS.runMs} ms; lookups in millions a second\n`,
+);
 printTable(
   [
     "domain set",

@@ -24,6 +24,9 @@ export interface SetCost {
 /** Loadings of which the best counts. */
 export const LOADS = 5;
 
+/** Runs of which the best counts: short ones, because others may use the machine too. */
+export const RUNS = { runs: 200, runMs: 5 } as const;
+
 /** Of names that are in the set, and of names that are not. So many that what they lead to does not stay in the processor's caches. */
 const ASKED = 100_000;
 
@@ -102,16 +105,12 @@ function asReceived(name: Name): Name {
 }
 
 function lookups(set: DomainSet, names: readonly Name[]): Operation {
+  const next = circulating(names);
   return {
     name: "lookups",
     run(count) {
       let hits = 0;
-      for (let done = 0; done < count; ) {
-        for (const name of names) {
-          if (done++ >= count) break;
-          if (set.match(name) !== null) hits++;
-        }
-      }
+      for (let done = 0; done < count; done++) if (set.match(next()) !== null) hits++;
       return hits;
     },
   };
@@ -119,25 +118,32 @@ function lookups(set: DomainSet, names: readonly Name[]): Operation {
 
 /** What a Set of the names would cost, asked for the name and each of its parents. */
 function walks(set: ReadonlySet<Name>, names: readonly Name[]): Operation {
+  const next = circulating(names);
   return {
     name: "walks",
     run(count) {
       let hits = 0;
-      for (let done = 0; done < count; ) {
-        for (const name of names) {
-          if (done++ >= count) break;
-          let suffix = name;
-          while (suffix !== ROOT && !set.has(suffix)) suffix = parentOf(suffix);
-          if (suffix !== ROOT) hits++;
-        }
+      for (let done = 0; done < count; done++) {
+        let suffix = next();
+        while (suffix !== ROOT && !set.has(suffix)) suffix = parentOf(suffix);
+        if (suffix !== ROOT) hits++;
       }
       return hits;
     },
   };
 }
 
+/** Goes on where the run before ended, so that each name has its turn however short the runs are. */
+function circulating(names: readonly Name[]): () => Name {
+  let index = 0;
+  return () => {
+    if (index === names.length) index = 0;
+    return names[index++] ?? ROOT;
+  };
+}
+
 function best(operation: Operation): number {
-  return timing(operation).lowest;
+  return timing(operation, RUNS).lowest;
 }
 
 /** The same list each time: of ten names one has a label more than the others. */
@@ -161,11 +167,15 @@ function randomNumbers(): (limit: number) => number {
 
 /** What is held, garbage aside; needs `--expose-gc`. */
 async function memoryBytes(): Promise<number> {
-  for (let round = 0; round < 3; round++) {
+  let held = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < 20; round++) {
     globalThis.gc?.();
     // The memory of dead buffers is given back after the collection, by another thread.
     await new Promise((resolve) => setTimeout(resolve, 50));
+    const { heapUsed, arrayBuffers } = process.memoryUsage();
+    const before = held;
+    held = heapUsed + arrayBuffers;
+    if (before - held < 10_000) break;
   }
-  const { heapUsed, arrayBuffers } = process.memoryUsage();
-  return heapUsed + arrayBuffers;
+  return held;
 }

@@ -13,19 +13,21 @@ export interface Timing {
   readonly highest: number;
 }
 
-export const RUNS = 9;
-const RUN_MS = 100;
+export interface Runs {
+  readonly runs: number;
+  readonly runMs: number;
+}
 
 /** The median of several runs, each long enough for the clock, after one that lets the compiler finish. */
-export function timing({ name, run }: Operation): Timing {
+export function timing({ name, run }: Operation, { runs: times, runMs }: Runs = { runs: 9, runMs: 100 }): Timing {
   let count = 1000;
   let kept = 0;
-  for (let elapsed = 0; elapsed < RUN_MS; count = Math.ceil(count * 1.5)) {
+  for (let elapsed = 0; elapsed < runMs; count = Math.ceil(count * 1.5)) {
     const start = performance.now();
     kept += run(count);
     elapsed = performance.now() - start;
   }
-  const runs = Array.from({ length: RUNS }, () => {
+  const runs = Array.from({ length: times }, () => {
     const start = performance.now();
     kept += run(count);
     return ((performance.now() - start) * 1e6) / count;
