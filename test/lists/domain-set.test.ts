@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { type Name, nameFromText, nameText } from "../../src/dns/name.ts";
 import { type DomainSet, outranks } from "../../src/lists/domain-set.ts";
 import { DomainSetBuilder, domainSetFromPatterns } from "../../src/lists/domain-set-builder.ts";
+import type { NameKind } from "../../src/lists/name-table.ts";
 import { type Pattern, parseDomainCondition, parsePattern, patternText } from "../../src/lists/pattern.ts";
 import { spanOf } from "../../src/lists/span.ts";
 
@@ -185,6 +186,40 @@ test("a set agrees with a scan of its patterns", () => {
       for (const asked of names) {
         const expected = scan(all, name(asked));
         expect(matched(set, asked)).toBe(expected === null ? null : patternText(expected));
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
+
+interface Listed {
+  readonly kind: NameKind;
+  readonly text: string;
+  readonly excepted: boolean;
+}
+
+function holds({ kind, text }: Listed, asked: string): boolean {
+  return (kind !== "below" && asked === text) || (kind !== "full" && asked.endsWith(`.${text}`));
+}
+
+test("a set with exceptions agrees with looking at every entry", () => {
+  const kind = fc.constantFrom<NameKind>("suffix", "full", "below");
+  const listed = fc.record({ kind, text, excepted: fc.boolean() });
+  fc.assert(
+    fc.property(fc.array(listed, { maxLength: 30 }), fc.array(text, { minLength: 20, maxLength: 20 }), (all, names) => {
+      const builder = new DomainSetBuilder("list");
+      const sink = builder.source("file");
+      for (const [line, { kind, text, excepted }] of all.entries())
+        expect(excepted ? sink.exception(kind, spanOf(text), line) : sink.name(kind, spanOf(text), line)).toBeNull();
+      const set = builder.build();
+      for (const asked of names) {
+        const fitting = all.filter((entry) => holds(entry, asked));
+        const isHeld = fitting.length > 0 && !fitting.some(({ excepted }) => excepted);
+        const longest = Math.max(...fitting.map((entry) => name(entry.text).length));
+        expect(set.match(name(asked))?.octets ?? null).toBe(isHeld ? longest : null);
+        const isBelow = (entry: Listed) => entry.text.endsWith(`.${asked}`) || (entry.kind === "below" && entry.text === asked);
+        expect(set.reachesBelow(name(asked))).toBe(all.some((entry) => !entry.excepted && isBelow(entry)));
+        expect(set.exceptsBelow(name(asked))).toBe(all.some((entry) => entry.excepted && isBelow(entry)));
       }
     }),
     { numRuns: 500 },
