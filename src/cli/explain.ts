@@ -86,7 +86,7 @@ async function offline(
   const explained = explainBy(await openDecisions(config, { copies: copiesOf(config), log }), subject, null);
   return {
     ...explained,
-    notes: [...explained.notes, `${reason}. This is what the configuration says: cache and verdicts are not known.`],
+    notes: [...explained.notes, `This is what the configuration says; cache and verdicts are not known: ${reason}.`],
   };
 }
 

@@ -51,7 +51,7 @@ describe("explain without a running server", () => {
       "  - rule quiet is not for this client\n  > rule split decides because of page.example, line 2 of list cn",
     );
     expect(out).toMatch(/ {2}route {5}domestic\n {2}settings {2}https: pass, ipv6: pass, .*ttl: \{ min: 0s, max: 1d \}/);
-    expect(out).toContain("This is what the configuration says: cache and verdicts are not known.");
+    expect(out).toContain("This is what the configuration says; cache and verdicts are not known: `listen.admin` is null");
     expect(out).not.toContain("rule others");
   });
 
