@@ -100,6 +100,14 @@ export class Journal implements Notes {
     while (this.#ring.size > 0) this.#slice(Number.POSITIVE_INFINITY);
   }
 
+  /**
+   * Makes records that wait, for about a millisecond: so that who has just been answered finds the query in the log, where not more come than
+   * can be made.
+   */
+  catchUp(): void {
+    if (this.#sink !== "later") this.#slice(this.#clock.now() + SLICE_MS);
+  }
+
   #drain(): void {
     this.#timer = null;
     if (this.#sink === "later") return;

@@ -11,22 +11,26 @@ import type { Journal } from "./journal.ts";
 export interface QuerySourceParts {
   /** The one that records go to at the moment. */
   readonly queryLog: () => QueryLog;
-  readonly journal: Pick<Journal, "follow" | "counters">;
+  readonly journal: Pick<Journal, "follow" | "counters" | "catchUp">;
 }
 
 /** The queries of the past from the store, and those to come from the journal. */
 export function querySourceOf({ queryLog, journal }: QuerySourceParts): QuerySource {
+  const upToDate = (): QueryLog => {
+    journal.catchUp();
+    return queryLog();
+  };
   return {
-    search: (request: PageRequest): Promise<Page> => explained(queryLog().search(request)),
-    get: (id: number): Promise<QueryRecord | null> => explained(queryLog().get(id)),
-    read: (filter: QueryFilter, signal: AbortSignal) => readExplained(queryLog(), filter, signal),
+    search: (request: PageRequest): Promise<Page> => explained(upToDate().search(request)),
+    get: (id: number): Promise<QueryRecord | null> => explained(upToDate().get(id)),
+    read: (filter: QueryFilter, signal: AbortSignal) => readExplained(upToDate(), filter, signal),
     follow(filter: QueryFilter, told: (record: QueryRecord) => void): () => void {
       const fits = compileFilter(filter);
       return journal.follow((record) => {
         if (fits(record)) told(record);
       });
     },
-    summary: (request: SummaryRequest): Promise<Summary> => explained(queryLog().summary(request)),
+    summary: (request: SummaryRequest): Promise<Summary> => explained(upToDate().summary(request)),
     // Records can be lost before the store hears of them.
     status(): LogStatus {
       const status = queryLog().status();

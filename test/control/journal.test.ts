@@ -129,6 +129,18 @@ describe("records are made later", () => {
     expect(journal.counters.recordsDropped).toBe(1000 - 512);
   });
 
+  test("or at once, as many as one turn makes, for somebody who looks for them", async () => {
+    const { journal, clock, sent, note } = await standalone();
+    for (let count = 0; count < 65; count++) note();
+    journal.catchUp();
+    expect(sent).toEqual([64]);
+    journal.catchUp();
+    journal.catchUp();
+    expect(sent).toEqual([64, 1]);
+    await clock.advance(1000);
+    expect(sent).toEqual([64, 1]);
+  });
+
   test("nothing is kept of queries while nobody wants their records", async () => {
     const { journal, clock, sent, note, sink } = await standalone();
     journal.use(null, "full");
