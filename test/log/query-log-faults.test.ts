@@ -17,6 +17,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { fileURLToPath } from "node:url";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { LogEvent } from "../../src/log/store/log-event.ts";
 import { recordOf, type StoredRow } from "../../src/log/store/row.ts";
@@ -87,7 +88,7 @@ describe("a store that cannot be written", () => {
     const { log, events } = site;
     log.append(records(100));
     await log.close();
-    execFileSync("mount", ["-o", "remount,ro", folder]);
+    execFileSync("/bin/mount", ["-o", "remount,ro", folder]);
     const again = await opened(join(folder, "queries.db"));
     expect(events.pending).toEqual([]);
     expect(await again.events.next()).toMatchObject({
@@ -96,7 +97,7 @@ describe("a store that cannot be written", () => {
     });
     again.log.append(records(100, 100));
     expect(await found(again.log)).toBe(100);
-    execFileSync("mount", ["-o", "remount,rw", folder]);
+    execFileSync("/bin/mount", ["-o", "remount,rw", folder]);
     expect(await afterRetry(again)).toMatchObject({ kind: "well" });
     expect(await found(again.log)).toBe(200);
   });
@@ -256,7 +257,7 @@ describe("a process that is killed", () => {
     const path = join(directory(), "queries.db");
     let rows = 0;
     for (let round = 0; round < 8; round++) {
-      const child = spawn(process.execPath, [join(import.meta.dirname, "appender.ts"), path], {
+      const child = spawn(process.execPath, [fileURLToPath(new URL("./appender.ts", import.meta.url)), path], {
         stdio: ["ignore", "pipe", "inherit"],
       });
       const [first] = await once(child.stdout, "data");
@@ -292,7 +293,7 @@ async function retried({ clock, log }: Opened, waitMs: number): Promise<void> {
 }
 
 async function locking(path: string): Promise<ChildProcess> {
-  const holder = spawn(process.execPath, [join(import.meta.dirname, "lock-holder.ts"), path], {
+  const holder = spawn(process.execPath, [fileURLToPath(new URL("./lock-holder.ts", import.meta.url)), path], {
     stdio: ["pipe", "pipe", "inherit"],
   });
   onTestFinished(() => {
@@ -331,9 +332,9 @@ function fill(path: string): void {
 /** A file system in memory of this size; gone when the test ends. */
 function smallDisk(size: string): string {
   const folder = directory();
-  execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", folder]);
+  execFileSync("/bin/mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", folder]);
   onTestFinished(() => {
-    execFileSync("umount", ["-l", folder]);
+    execFileSync("/bin/umount", ["-l", folder]);
   });
   return folder;
 }
@@ -342,8 +343,8 @@ function smallDisk(size: string): string {
 function canMount(): boolean {
   try {
     const folder = mkdtempSync(join(tmpdir(), "fenliu-mount-"));
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], { stdio: "ignore" });
-    execFileSync("umount", [folder], { stdio: "ignore" });
+    execFileSync("/bin/mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], { stdio: "ignore" });
+    execFileSync("/bin/umount", [folder], { stdio: "ignore" });
     rmdirSync(folder);
     return true;
   } catch {

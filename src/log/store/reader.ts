@@ -24,6 +24,11 @@ const CALL_MS = 10_000;
 
 const MAX_WAITING = 32;
 
+/** Types are stripped from sources, not from what was built of them. */
+const THREAD = import.meta.url.endsWith(".ts")
+  ? new URL("./reader-thread.ts", import.meta.url)
+  : new URL("./reader-thread.js", import.meta.url);
+
 /** Reads the store in a thread of its own, so that a search never delays what is added. */
 export class Reader {
   readonly #thread: Thread<ReaderCalls>;
@@ -32,8 +37,7 @@ export class Reader {
 
   /** @param damaged is told that the file is no longer whole. */
   constructor(path: string, { clock, damaged }: { readonly clock: Clock; readonly damaged: (fault: Fault) => void }) {
-    const url = new URL(`./reader-thread${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);
-    this.#thread = new Thread(url, { clock, deadlineMs: CALL_MS, maxWaiting: MAX_WAITING, workerData: path });
+    this.#thread = new Thread(THREAD, { clock, deadlineMs: CALL_MS, maxWaiting: MAX_WAITING, workerData: path });
     this.#damaged = damaged;
   }
 

@@ -90,18 +90,23 @@ function countNextHour(database: Database, { key, hoursUntil }: Part): void {
   database.prepare("UPDATE parts SET hours_until = ? WHERE key = ?").run(hour, key);
 }
 
-/** Writes how often each name was asked in an hour, or in the whole part. */
+/**
+ * Writes how often each name was asked in an hour, or in the whole part. What was blocked is counted apart: without the kinds, an index by name tells
+ * the rest by itself, which is five times as quick.
+ */
 function countNames(database: Database, { part, into, hour }: { part: string; into: string; hour: number | null }): void {
   const { asked, blocked } = hour === null ? NAMES_KEPT.total : NAMES_KEPT.hour;
   const columns = hour === null ? "" : "?3, ";
-  const within = hour === null ? "" : "WHERE q.id >= ?4 AND q.id < ?5";
+  const within = hour === null ? "TRUE" : "id >= ?4 AND id < ?5";
   const bounds = hour === null ? [] : [hour, hourStart(hour), hourStart(hour + 1)];
   database
     .prepare(
       `INSERT OR REPLACE INTO ${into}
-       WITH counted AS MATERIALIZED (
-         SELECT q.name AS name, count(*) AS count, sum(kinds.blocked) AS blocked
-         FROM q_${part} AS q JOIN kinds_${part} AS kinds ON kinds.id = q.kind ${within} GROUP BY q.name
+       WITH asked AS (SELECT name, count(*) AS count FROM q_${part} WHERE ${within} GROUP BY name),
+       blocked AS MATERIALIZED (
+         SELECT name, count(*) AS count FROM q_${part} WHERE kind IN (SELECT id FROM kinds_${part} WHERE blocked) AND ${within} GROUP BY +name
+       ), counted AS MATERIALIZED (
+         SELECT asked.name AS name, asked.count AS count, coalesce(blocked.count, 0) AS blocked FROM asked LEFT JOIN blocked ON blocked.name = asked.name
        ), ranked AS (
          SELECT *, row_number() OVER (ORDER BY count DESC, name) AS by_count, row_number() OVER (ORDER BY blocked DESC, name) AS by_blocked
          FROM counted

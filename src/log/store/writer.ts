@@ -37,6 +37,11 @@ const RENEWAL_MS = 60_000;
 /** For `close`: to store what waits, and to end the database. */
 const CLOSE_MS = { flush: 3000, end: 2000 } as const;
 
+/** Types are stripped from sources, not from what was built of them. */
+const THREAD = import.meta.url.endsWith(".ts")
+  ? new URL("./writer-thread.ts", import.meta.url)
+  : new URL("./writer-thread.js", import.meta.url);
+
 /** Stores records in a thread of its own, survives its faults, and says how it is doing. */
 export class Writer {
   readonly #options: StoreOptions;
@@ -74,8 +79,7 @@ export class Writer {
   constructor(options: StoreOptions, surroundings: WriterSurroundings) {
     this.#options = options;
     this.#surroundings = surroundings;
-    const url = new URL(`./writer-thread${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);
-    this.#thread = new Thread(url, { clock: surroundings.clock, deadlineMs: CALL_MS, maxWaiting: 4 });
+    this.#thread = new Thread(THREAD, { clock: surroundings.clock, deadlineMs: CALL_MS, maxWaiting: 4 });
   }
 
   /** Opens the store; a fault is reported and tried again later. */
