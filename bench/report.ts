@@ -1,7 +1,7 @@
 import { cpus, loadavg, release } from "node:os";
 import type { Load } from "./load.ts";
 import type { Sample } from "./rounds.ts";
-import { FLOOR, OURS } from "./servers/all.ts";
+import { NO_RIVALS } from "./servers/all.ts";
 import { median } from "./statistics.ts";
 
 /** A server of the report. */
@@ -49,7 +49,7 @@ function tableOf({ entrants, samples }: ReportParts, load: Load): string {
     const own = samples.filter((sample) => sample.load === load && sample.server === entrant.name);
     return own.length === 0 ? [] : [{ entrant, own, cpu: median(own.map(({ cpuMicrosPerQuery }) => cpuMicrosPerQuery)) }];
   });
-  const rivals = measured.filter(({ entrant }) => entrant.name !== OURS && entrant.name !== FLOOR);
+  const rivals = measured.filter(({ entrant }) => !NO_RIVALS.has(entrant.name));
   const best = rivals.toSorted((left, right) => left.cpu - right.cpu)[0];
   const rows = measured.map(({ entrant, own, cpu }) => {
     const costs = own.map(({ cpuMicrosPerQuery }) => cpuMicrosPerQuery);
