@@ -2,6 +2,7 @@ import { stringify } from "yaml";
 import { ControlError, type HostRecordInput } from "../admin/control.ts";
 import { parseOwnHosts } from "../config/own-hosts.ts";
 import { nameFromText } from "../dns/name.ts";
+import { readRecords } from "../hosts/entries.ts";
 import { type HostsMatch, type HostsTable, patternOf } from "../hosts/hosts-table.ts";
 import type { LoadedHosts } from "../hosts/load.ts";
 import type { HostRecord, OwnHosts } from "../hosts/options.ts";
@@ -30,6 +31,9 @@ export function hostRecord(pattern: string, input: HostRecordInput): HostRecord 
     throw new ControlError("invalid", ...result.problems.map(({ message, fix }) => `${message}: ${fix}`));
   const [record] = result.own.records;
   if (record === undefined) throw new ControlError("invalid", `\`${pattern}\` has neither an address nor a \`cname\``);
+  // What would be left out of the table, as it is when it stands in a file, must not be put in.
+  const { problems } = readRecords([record]);
+  if (problems.length > 0) throw new ControlError("invalid", ...problems.map(({ reason }) => reason));
   return record;
 }
 
