@@ -181,6 +181,9 @@ export interface CacheSegmentView {
   readonly entries: number;
   readonly bytes: number;
   readonly budgetBytes: number;
+  readonly hits: number;
+  /** Answers that went to make room. */
+  readonly evictions: number;
 }
 
 export interface HostView {

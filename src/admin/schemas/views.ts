@@ -92,7 +92,7 @@ export const listView = named<ListView>("List").as(
 );
 
 export const cacheSegment = named<CacheSegmentView>("CacheSegment").as(
-  Type.Object({ entries: COUNT, bytes: COUNT, budgetBytes: COUNT }, CLOSED),
+  Type.Object({ entries: COUNT, bytes: COUNT, budgetBytes: COUNT, hits: COUNT, evictions: COUNT }, CLOSED),
 );
 
 export const cacheView = named<CacheView>("CacheStats").as(

@@ -198,7 +198,7 @@ export class MemoryControl implements Control {
 
   cacheStats() {
     this.#check();
-    const segment = { entries: 1, bytes: 80, budgetBytes: 64 * 1024 * 1024 };
+    const segment = { entries: 1, bytes: 80, budgetBytes: 64 * 1024 * 1024, hits: 3, evictions: 0 };
     return { hits: 3, misses: 1, positive: segment, negative: segment };
   }
 
