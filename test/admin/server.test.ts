@@ -145,9 +145,11 @@ describe("closing", () => {
 
   test("lets what is under way finish", async () => {
     const control = new MemoryControl();
-    const { promise, resolve } = Promise.withResolvers<void>();
+    const reached = Promise.withResolvers<void>();
+    const done = Promise.withResolvers<void>();
     control.reload = async () => {
-      await promise;
+      reached.resolve();
+      await done.promise;
       return control.config();
     };
     const admin = await openTestAdmin({ control });
@@ -155,9 +157,9 @@ describe("closing", () => {
     const called = admin.call("POST", "/api/v1/reload");
     const answered = called.then(({ status }) => status);
     const connection = await connectRaw(admin.port);
-    await admin.get("/healthz");
+    await reached.promise;
     const closing = admin.server.close();
-    resolve();
+    done.resolve();
     expect(await answered).toBe(200);
     await closing;
     await connection.ended;
