@@ -11,11 +11,11 @@ export function configPath(given: string | null, terminal: Terminal): string | n
   return terminal.configDirectories.map((directory) => join(directory, "fenliu.yaml")).find((path) => existsSync(path)) ?? null;
 }
 
-/** Reads a configuration and prints every problem and warning. null = it cannot be used. */
-export function readConfig(path: string | null, terminal: Terminal): Config | null {
+/** Reads a configuration and prints every problem; warnings as well, unless only its use is wanted. null = it cannot be used. */
+export function readConfig(path: string | null, terminal: Terminal, { warns = true } = {}): Config | null {
   const result: ConfigResult = loadConfig(path);
   if (result.kind === "ok") {
-    terminal.err(printProblems(result.warnings, result.text));
+    if (warns) terminal.err(printProblems(result.warnings, result.text));
     return result.config;
   }
   terminal.err(printProblems(result.problems, result.text));

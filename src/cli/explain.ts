@@ -21,7 +21,7 @@ import { EXIT, type Terminal, UsageError } from "./terminal.ts";
 export async function explain(invocation: Invocation, terminal: Terminal): Promise<number> {
   const request = requestOf(invocation);
   const subject = subjectFrom(request);
-  const config = readConfig(configPath(invocation.config, terminal), terminal);
+  const config = readConfig(configPath(invocation.config, terminal), terminal, { warns: false });
   if (config === null) return EXIT.failed;
   const explained = await explainedFor({ request, subject }, config, terminal);
   if (explained === null) return EXIT.failed;

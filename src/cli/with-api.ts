@@ -9,7 +9,7 @@ export async function withApi(
   terminal: Terminal,
   carryOut: (api: ApiClient) => Promise<number>,
 ): Promise<number> {
-  const config = readConfig(configPath(given, terminal), terminal);
+  const config = readConfig(configPath(given, terminal), terminal, { warns: false });
   if (config === null) return EXIT.failed;
   try {
     return await carryOut(new ApiClient(config));

@@ -161,6 +161,20 @@ describe("explain with a running server", () => {
   });
 });
 
+test("what might be better in the configuration is told by other commands", async () => {
+  const where = directory();
+  writeFileSync(join(where, "fenliu.yaml"), `${YAML.replace(", domains: [.]", ", domains: [example]")}listen: { admin: null }\n`);
+  writeFileSync(join(where, "cn.txt"), "page.example\n");
+  const said = async (...words: readonly string[]) => {
+    const terminal = testTerminal(where);
+    await run(words, terminal);
+    return terminal.written.err;
+  };
+  expect(await said("lists")).toContain("queries that no rule matches go to the first group");
+  expect(await said("explain", "page.example")).toBe("");
+  expect(await said("log")).toBe("fenliu: `listen.admin` is null: this server has no API\n");
+});
+
 test("what a name or a text holds does not steer the terminal", async () => {
   const { out } = await explained(["evil\\027[2J.example"]);
   expect(out).not.toContain("\x1b");
