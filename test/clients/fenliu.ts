@@ -5,7 +5,7 @@ import { projectRoot, type Running, type RunOptions, run, start } from "./proces
 /** A Fenliu in a process of its own, as a user would start it. */
 export interface FenliuProcess extends Running {
   /** Of the first listener of each kind, `dns6` of the first for DNS on IPv6; 0 where there is none. */
-  readonly ports: Readonly<Record<"dns" | "dns6" | "tls" | "https" | "http", number>>;
+  readonly ports: Readonly<Record<"dns" | "dns6" | "tls" | "https" | "http" | "admin", number>>;
 }
 
 /** The path of the pinned Node, and what it runs to be a Fenliu with this configuration file. */
@@ -22,7 +22,8 @@ export async function startFenliu(folder: string, yaml: string, env: RunOptions[
   const port = (kind: string, before = "") =>
     Number(new RegExp(`"${kind}":"[^"]*?${before}:(\\d+)[ "]`).exec(running.output())?.[1] ?? 0);
   const dns6 = port("dns", "\\]");
-  return { ...running, ports: { dns: port("dns"), dns6, tls: port("tls"), https: port("https"), http: port("http") } };
+  const ports = { dns: port("dns"), dns6, tls: port("tls"), https: port("https"), http: port("http"), admin: port("admin") };
+  return { ...running, ports };
 }
 
 /** The parts of a configuration that every test wants: nothing written to disk, no admin port. */
