@@ -28,8 +28,9 @@ const TIDY_MS = 60_000;
 /** The longest call is an index over half a million rows on a slow machine, or the disk's. */
 const CALL_MS = 60_000;
 
-/** After a fault: doubled each time. */
+/** After a fault: doubled each time, until there was none for a while. */
 const RETRY_MS = { first: 1000, last: 30_000 } as const;
+const CALM_MS = 60_000;
 
 /** A file that is damaged again so soon after it was made is not thrown away at once. */
 const RENEWAL_MS = 60_000;
@@ -61,6 +62,7 @@ export class Writer {
   #clearing: Clearing = "none";
   #renewedMs = Number.NEGATIVE_INFINITY;
   #retryMs: number = RETRY_MS.first;
+  #failedMs = Number.NEGATIVE_INFINITY;
   /** Runs after a fault; nothing is tried before. */
   #retry: Timer | null = null;
   /** Whether a batch brought the thread down; the next time it is given up. */
@@ -75,6 +77,8 @@ export class Writer {
   /** Resolves when the next thing is done. */
   #progress = Promise.withResolvers<void>();
   #closed: Promise<void> | null = null;
+  /** Whether nothing more is begun: the last has been stored. */
+  #ended = false;
 
   constructor(options: StoreOptions, surroundings: WriterSurroundings) {
     this.#options = options;
@@ -82,11 +86,12 @@ export class Writer {
     this.#thread = new Thread(THREAD, { clock: surroundings.clock, deadlineMs: CALL_MS, maxWaiting: 4 });
   }
 
-  /** Opens the store; a fault is reported and tried again later. */
-  async open(): Promise<void> {
+  /** Opens the store; a fault is reported and tried again later. What upkeep is due is done after that. */
+  open(): Promise<void> {
+    const opened = this.#progress.promise;
     this.#scheduleTidy();
     this.#startWork();
-    await this.#working;
+    return opened;
   }
 
   /** Takes records; when too many wait they are dropped and counted. Returns at once. */
@@ -139,6 +144,7 @@ export class Writer {
 
   async #close(): Promise<void> {
     await this.flush(CLOSE_MS.flush);
+    this.#ended = true;
     for (const timer of [this.#commit, this.#tidy, this.#retry]) timer?.cancel();
     if (this.#opened)
       await this.#within(
@@ -171,7 +177,7 @@ export class Writer {
   }
 
   #nextStep(): Step | null {
-    if (this.#retry !== null) return null;
+    if (this.#ended || this.#retry !== null) return null;
     if (!this.#opened) return "open";
     const { records } = this.#waiting;
     const insertDue = records >= BATCH_RECORDS || (this.#commitDue && records > 0);
@@ -268,7 +274,9 @@ export class Writer {
   }
 
   #fail(fault: Fault): void {
+    if (this.#ended) return;
     const { clock, report } = this.#surroundings;
+    const nowMs = clock.now();
     if (this.#fault?.fault.kind !== fault.kind) report({ kind: "failing", file: this.#options.path, reason: fault.reason });
     this.#fault = {
       fault,
@@ -279,11 +287,13 @@ export class Writer {
     const clearing = clearingOf(fault);
     if (clearing !== null) {
       this.#clearing = clearing;
-      const nowMs = clock.now();
       const first = nowMs - this.#renewedMs > RENEWAL_MS;
       this.#renewedMs = nowMs;
       if (first) return;
     }
+    if (nowMs - this.#failedMs > CALM_MS) this.#retryMs = RETRY_MS.first;
+    this.#failedMs = nowMs;
+    this.#retry?.cancel();
     this.#retry = clock.setTimer(() => {
       this.#retry = null;
       this.#startWork();
@@ -292,7 +302,6 @@ export class Writer {
   }
 
   #well(): void {
-    this.#retryMs = RETRY_MS.first;
     const fault = this.#fault;
     this.#fault = null;
     if (fault !== null)
