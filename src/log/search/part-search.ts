@@ -18,12 +18,11 @@ export interface Finding {
 
 export interface Wanted extends IdRange {
   readonly limit: number;
+  /** How many rows are looked at in the first step; in those after it, where nothing is near, five times as many. */
+  readonly stepRows: number;
   /** Whether the time for this search is used up; asked after each step. */
   readonly expired: () => boolean;
 }
-
-/** So many rows are looked at in one step: some milliseconds. */
-const STEP_ROWS = { first: 20_000, later: 100_000 } as const;
 
 /** An index is used where it leads to no more rows than these; where it leads to more, the newest are found sooner by looking at the newest rows. */
 const MAX_INDEX_ROWS = 5000;
@@ -57,7 +56,7 @@ export class PartSearch {
   }
 
   /** The newest records that fit. Looks at so much at least that the next call with what is left comes further. */
-  find({ from, to, limit, expired }: Wanted): Finding {
+  find({ from, to, limit, stepRows, expired }: Wanted): Finding {
     if (isNone(this.#answers)) return { ids: [], searchedFrom: from };
     const index = this.#index();
     if (index !== null) return { ids: this.#fitting({ from, to }, index, limit), searchedFrom: from };
@@ -68,7 +67,7 @@ export class PartSearch {
       if (step === 1) stretches = this.#knownStretches();
       const range = newestOf(stretches, { from, to: below });
       if (range === null) return { ids, searchedFrom: from };
-      const start = this.#stepStart(range, step === 0 ? STEP_ROWS.first : STEP_ROWS.later);
+      const start = this.#stepStart(range, step === 0 ? stepRows : 5 * stepRows);
       ids.push(...this.#fitting({ from: start, to: range.to }, null, limit - ids.length));
       below = start;
       if (ids.length === limit || expired()) break;

@@ -4,7 +4,7 @@ import type { Database } from "../store/database.ts";
 import { recordOf, type StoredRow } from "../store/row.ts";
 import { firstIdAt, type Part, selectRecords } from "../store/schema.ts";
 import { cursorBelow, idOfCursor } from "./cursor.ts";
-import { PartSearch } from "./part-search.ts";
+import { PartSearch, type Wanted } from "./part-search.ts";
 import { type IdRange, partsWithin } from "./parts.ts";
 import { allRows, amongIds, firstRow, inSnapshot } from "./rows.ts";
 
@@ -13,7 +13,11 @@ export interface SearchBudget {
   readonly nowMs: () => number;
   /** A search that takes longer ends with the page as it is by then. It overruns this by one step: some tens of milliseconds, rarely more. */
   readonly budgetMs: number;
+  /** Rows that are looked at before the clock is, at first; 20,000 take some milliseconds. */
+  readonly stepRows?: number;
 }
+
+const STEP_ROWS = 20_000;
 
 /**
  * The newest records that fit, before the cursor. Each page is read from one state of the database.
@@ -80,12 +84,12 @@ class Search {
     };
   }
 
-  page(below: number, limit: number, { nowMs, budgetMs }: SearchBudget): FoundRecords {
+  page(below: number, limit: number, { nowMs, budgetMs, stepRows = STEP_ROWS }: SearchBudget): FoundRecords {
     const untilMs = nowMs() + budgetMs;
     const range = { from: this.#within.from, to: Math.min(this.#within.to, below) };
     return inSnapshot(this.#database, () => {
       // One more tells whether a further page has any.
-      const { found, searchedFrom } = this.#find(range, limit + 1, () => nowMs() >= untilMs);
+      const { found, searchedFrom } = this.#find({ ...range, limit: limit + 1, stepRows, expired: () => nowMs() >= untilMs });
       const certain = found.filter(({ id }) => id >= searchedFrom);
       const page = certain.slice(0, limit);
       const last = page.at(-1);
@@ -95,22 +99,19 @@ class Search {
   }
 
   /** Goes through the parts, newest first. Where the clock was set back they overlap, so what they give is merged. */
-  #find(
-    range: IdRange,
-    limit: number,
-    expired: () => boolean,
-  ): { readonly found: readonly Found[]; readonly searchedFrom: number } {
+  #find(wanted: Wanted): { readonly found: readonly Found[]; readonly searchedFrom: number } {
+    const { from, to, limit, expired } = wanted;
     let found: Found[] = [];
-    let searchedFrom = range.from;
-    for (const [index, part] of partsWithin(this.#database, range).entries()) {
+    let searchedFrom = from;
+    for (const [index, part] of partsWithin(this.#database, wanted).entries()) {
       const newest = part.lastId;
       if ((found[limit - 1]?.id ?? 0) > newest) break;
       // Every part that reaches up to where this page begins has to be looked at, or the next page would begin there again.
-      if (index > 0 && newest + 1 < range.to && expired()) return { found, searchedFrom: Math.max(searchedFrom, newest + 1) };
-      const finding = this.#partSearch(part).find({ ...range, limit, expired });
+      if (index > 0 && newest + 1 < to && expired()) return { found, searchedFrom: Math.max(searchedFrom, newest + 1) };
+      const finding = this.#partSearch(part).find(wanted);
       found = [...found, ...finding.ids.map((id) => ({ id, part }))].sort((a, b) => b.id - a.id).slice(0, limit);
       // With all that were wanted, a part says nothing of those below the last.
-      const known = finding.ids.length === limit ? (finding.ids.at(-1) ?? range.from) : finding.searchedFrom;
+      const known = finding.ids.length === limit ? (finding.ids.at(-1) ?? from) : finding.searchedFrom;
       searchedFrom = Math.max(searchedFrom, known);
     }
     return { found, searchedFrom };

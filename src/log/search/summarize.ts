@@ -5,7 +5,7 @@ import { type FilledPart, type IdRange, partsWithin } from "./parts.ts";
 import { allRows, inSnapshot } from "./rows.ts";
 import { MINUTE_MS, type Period, Series } from "./series.ts";
 import { Tally } from "./tally.ts";
-import { countNames } from "./top-names.ts";
+import { countNames, topNames } from "./top-names.ts";
 
 const MAX_SAMPLES = 2000;
 
@@ -32,8 +32,8 @@ export function summarize(database: Database, request: SummaryRequest): Summary 
     byType: tallies.types.record(),
     byAction: tallies.actions.record(),
     byTransport: tallies.transports.record(),
-    topNames: tallies.names.top(request.top),
-    topBlocked: tallies.blocked.top(request.top),
+    topNames: topNames(tallies.names, request.top),
+    topBlocked: topNames(tallies.blocked, request.top),
     topClients: tallies.clients.top(request.top),
     topRules: tallies.rules.top(request.top),
     topUpstreams: tallies.upstreams.top(request.top),

@@ -1,35 +1,44 @@
 import type { Database } from "../store/database.ts";
 import { reversedName } from "../store/reversed-name.ts";
 import { firstIdAt, hourOf } from "../store/schema.ts";
+import type { Count } from "../summary.ts";
 import type { FilledPart, IdRange } from "./parts.ts";
 import { allRows, type Sql } from "./rows.ts";
 import type { Tally } from "./tally.ts";
 
 export interface NameTallies {
+  /** By names with their labels in reverse order. */
   readonly names: Tally;
   readonly blocked: Tally;
 }
 
-/** Names that are taken of one stretch of rows: as many as the roll-ups keep of a whole part. */
-const MAX_NAMES = 10_000;
+/** Names that are taken of one stretch of time: the most asked, and besides the most blocked. */
+const NAMES_TAKEN = { asked: 2000, blocked: 500 } as const;
 
 const HOUR_MS = 3_600_000;
 
 /**
- * Adds how often names were asked within a range, as far as one part tells. Whole hours, and where it is within the range, the whole part are counted
- * already, the rarest names left out; the rest is counted here.
+ * Adds how often names were asked within a range, as far as one part tells. Whole hours, and where all of it is within the range, the whole part are
+ * counted already, the rarest names left out; the rest is counted here.
  */
-export function countNames(database: Database, part: FilledPart, range: IdRange, tallies: NameTallies): void {
-  for (const source of sourcesOf(part, range)) {
-    const text = `
-      SELECT names.text AS reversed, counted.count, counted.blocked FROM (${source.text}) AS counted
-      JOIN names_${part.key} AS names ON names.id = counted.name WHERE counted.name > 0 AND names.text <> ''`;
-    for (const { reversed, count, blocked } of allRows<NameCount>(database, { text, values: source.values })) {
-      const name = reversedName(reversed);
-      tallies.names.add(name, count);
-      tallies.blocked.add(name, blocked);
+export function countNames(database: Database, part: FilledPart, range: IdRange, { names, blocked }: NameTallies): void {
+  for (const { text, values } of sourcesOf(part, range)) {
+    const most = `
+      WITH counted AS MATERIALIZED (${text}), taken AS (
+        SELECT * FROM (SELECT * FROM counted WHERE name > 0 ORDER BY count DESC LIMIT ${NAMES_TAKEN.asked})
+        UNION SELECT * FROM (SELECT * FROM counted WHERE name > 0 AND blocked > 0 ORDER BY blocked DESC LIMIT ${NAMES_TAKEN.blocked})
+      ) SELECT dictionary.text AS reversed, taken.count, taken.blocked FROM taken
+      JOIN names_${part.key} AS dictionary ON dictionary.id = taken.name WHERE dictionary.text <> ''`;
+    for (const row of allRows<NameCount>(database, { text: most, values })) {
+      names.add(row.reversed, row.count);
+      if (row.blocked > 0) blocked.add(row.reversed, row.blocked);
     }
   }
+}
+
+/** The names of a tally as they are written. */
+export function topNames(tally: Tally, limit: number): Count[] {
+  return tally.top(limit).map(({ key, count }) => ({ key: reversedName(key), count }));
 }
 
 interface NameCount {
@@ -63,7 +72,7 @@ function rowsOf(key: string, { from, to }: IdRange): Sql {
   return {
     text: `
       SELECT q.name AS name, count(*) AS count, sum(kinds.blocked) AS blocked FROM q_${key} AS q JOIN kinds_${key} AS kinds ON kinds.id = q.kind
-      WHERE q.id >= ? AND q.id < ? GROUP BY q.name ORDER BY count DESC LIMIT ${MAX_NAMES}`,
+      WHERE q.id >= ? AND q.id < ? GROUP BY q.name`,
     values: [from, to],
   };
 }

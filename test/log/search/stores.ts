@@ -23,9 +23,16 @@ export interface StoreShape {
   readonly batch: number;
 }
 
-/** A connection for reading a store that these records were added to, in their order. */
-export function storeOf(records: readonly QueryRecord[], { partRows, upkeep, batch }: StoreShape): Database {
-  const path = `${directory()}/queries.db`;
+/** A connection for reading a store that these records were added to, in their order; gone when the test ends. */
+export function storeOf(records: readonly QueryRecord[], shape: StoreShape): Database {
+  const database = storeIn(directory(), records, shape);
+  onTestFinished(() => database.close());
+  return database;
+}
+
+/** As `storeOf`, in this folder; to be closed by the caller. */
+export function storeIn(folder: string, records: readonly QueryRecord[], { partRows, upkeep, batch }: StoreShape): Database {
+  const path = `${folder}/queries.db`;
   const store = new Store({ path, keepMs: 10 * YEAR_MS, maxRows: Math.max(partRows * 10, records.length) });
   for (let from = 0; from < records.length; from += batch) {
     const added = records.slice(from, from + batch);
@@ -34,9 +41,7 @@ export function storeOf(records: readonly QueryRecord[], { partRows, upkeep, bat
     for (let piece = 0; piece < upkeep; piece++) store.tidy(nowMs);
   }
   store.close();
-  const database = openForReading(path, { busyTimeoutMs: 1000 });
-  onTestFinished(() => database.close());
-  return database;
+  return openForReading(path, { busyTimeoutMs: 1000 });
 }
 
 export function filterOf(parameters: readonly (readonly [string, string])[]): QueryFilter {

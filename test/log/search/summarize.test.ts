@@ -90,7 +90,7 @@ describe("a summary", () => {
           }
         },
       ),
-      { numRuns: 30 },
+      { numRuns: 15 },
     );
   });
 
