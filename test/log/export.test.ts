@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { csvOf, ndjsonOf } from "../../src/log/export.ts";
 import type { QueryRecord } from "../../src/log/record.ts";
-import { sampleRecord } from "./record-samples.ts";
+import { record } from "./records.ts";
 
 async function* batchesOf(...batches: QueryRecord[][]): AsyncGenerator<QueryRecord[]> {
   yield* batches;
@@ -30,29 +30,29 @@ function parsedCsv(text: string): string[][] {
 
 describe("CSV", () => {
   test("begins with the names of the fields, all of them, and has a line for each record of every batch", async () => {
-    const text = await textOf(csvOf(batchesOf([sampleRecord()], [], [sampleRecord(), sampleRecord()])));
+    const text = await textOf(csvOf(batchesOf([record()], [], [record(), record()])));
     const [header, ...lines] = parsedCsv(text);
-    expect(header?.toSorted()).toEqual(Object.keys(sampleRecord()).toSorted());
+    expect(header?.toSorted()).toEqual(Object.keys(record()).toSorted());
     expect(lines).toHaveLength(3);
   });
 
   test("cells hold what the record holds, nested fields as JSON", async () => {
-    const record = sampleRecord({ answers: ['60 TXT "a, b"'], rule: null });
-    const [header = [], cells = []] = parsedCsv(await textOf(csvOf(batchesOf([record]))));
+    const made = record({ answers: ['60 TXT "a, b"'], rule: null });
+    const [header = [], cells = []] = parsedCsv(await textOf(csvOf(batchesOf([made]))));
     const row = new Map(header.map((column, index) => [column, cells[index] ?? ""]));
-    expect(row.get("id")).toBe(String(record.id));
-    expect(row.get("name")).toBe(record.name);
+    expect(row.get("id")).toBe(String(made.id));
+    expect(row.get("name")).toBe(made.name);
     expect(row.get("rule")).toBe("");
-    expect(JSON.parse(row.get("answers") ?? "")).toEqual(record.answers);
-    expect(JSON.parse(row.get("attempts") ?? "")).toEqual(record.attempts);
+    expect(JSON.parse(row.get("answers") ?? "")).toEqual(made.answers);
+    expect(JSON.parse(row.get("attempts") ?? "")).toEqual(made.attempts);
   });
 
   test("no cell begins a formula, whatever a client asks for", async () => {
     await fc.assert(
       fc.asyncProperty(fc.constantFrom("=", "+", "-", "@", "\t", "\r", "a"), fc.string(), async (first, rest) => {
-        const text = await textOf(csvOf(batchesOf([sampleRecord({ name: first + rest, clientId: first })])));
+        const text = await textOf(csvOf(batchesOf([record({ name: first + rest, clientId: first })])));
         const cells = parsedCsv(text)[1] ?? [];
-        expect(cells).toHaveLength(Object.keys(sampleRecord()).length);
+        expect(cells).toHaveLength(Object.keys(record()).length);
         for (const cell of cells) expect(cell).not.toMatch(/^[=+\-@\t\r]/);
         expect(cells[7]).toBe(first === "a" ? first + rest : `'${first}${rest}`);
       }),
@@ -61,7 +61,7 @@ describe("CSV", () => {
 });
 
 test("NDJSON gives back what went in, a record a line", async () => {
-  const records = [sampleRecord({ name: "a" }), sampleRecord({ name: "b\u2028" }), sampleRecord({ name: "c" })];
+  const records = [record({ name: "a" }), record({ name: "b\u2028" }), record({ name: "c" })];
   const text = await textOf(ndjsonOf(batchesOf(records.slice(0, 2), records.slice(2))));
   expect(
     text

@@ -68,7 +68,7 @@ describe("what a search finds", () => {
       ),
       { numRuns: 15 },
     );
-  });
+  }, 60_000);
 
   test("does not shift while records are added", () => {
     const path = `${directory()}/queries.db`;
