@@ -12,7 +12,7 @@ import type { Clock } from "../clock.ts";
 import type { Control } from "./control.ts";
 import type { AdminLimits } from "./limits.ts";
 import type { ProblemDetails } from "./problem.ts";
-import { named, orNull } from "./schemas/named.ts";
+import { CLOSED, named, orNull } from "./schemas/named.ts";
 import type { StreamSlots } from "./stream-slots.ts";
 
 /** The server as routes are added to it: what a schema says of a request is the type that its handler gets. */
@@ -96,16 +96,16 @@ export const problemDetails = named<ProblemDetails>("Problem").as(
             parameter: orNull(Type.String({ description: "The parameter, header, or path within the body, that it concerns." })),
             reason: Type.String(),
           },
-          { additionalProperties: false },
+          CLOSED,
         ),
         { description: "Each single fault; empty where `detail` says it all." },
       ),
     },
-    { additionalProperties: false, description: "Problem details (RFC 9457)." },
+    { ...CLOSED, description: "Problem details (RFC 9457)." },
   ),
 );
 
-const NOTHING = Type.Object({}, { additionalProperties: false });
+const NOTHING = Type.Object({}, CLOSED);
 
 /** Statuses that every operation may refuse with. */
 const COMMON = [400, 414, 421, 429, 500, 503, 504] as const;

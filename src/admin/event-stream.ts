@@ -20,10 +20,13 @@ export class EventStream extends Readable {
   readonly #parts: EventStreamParts;
   /** What was missed before, oldest first; then what came since. */
   #missed: QueryRecord[] = [];
+  /** Of what was missed: the log may have a record before it is told of. */
+  #missedIds: ReadonlySet<number> = new Set();
   #waiting: QueryRecord[] = [];
   #dropped = 0;
   #missedMore = false;
   #begun = false;
+  #finished = false;
   #wanted = false;
   #heartbeat: Timer;
 
@@ -37,7 +40,7 @@ export class EventStream extends Readable {
 
   /** Takes a record that came now. */
   offer(record: QueryRecord): void {
-    if (this.destroyed) return;
+    if (this.#isOver() || this.#missedIds.has(record.id)) return;
     this.#waiting.push(record);
     if (this.#waiting.length > this.#parts.maxWaiting) {
       this.#waiting.shift();
@@ -48,17 +51,19 @@ export class EventStream extends Readable {
 
   /** Sends these first, oldest first, each once. `more`: others before them were missed too, nobody knows how many. */
   begin(missed: readonly QueryRecord[], more: boolean): void {
-    const ids = new Set(missed.map(({ id }) => id));
-    this.#waiting = this.#waiting.filter(({ id }) => !ids.has(id));
+    this.#missedIds = new Set(missed.map(({ id }) => id));
+    this.#waiting = this.#waiting.filter(({ id }) => !this.#missedIds.has(id));
     this.#missed = [...missed];
     this.#missedMore = more;
     this.#begun = true;
     this.#send();
   }
 
-  /** Ends the stream as it should end: the reader has everything that was sent, and nothing more comes. */
+  /** Ends the stream as it should end: what was sent is read, and nothing more comes. What still waits the reader asks for when it comes again. */
   finish(): void {
-    this.#begun = false;
+    if (this.#isOver()) return;
+    this.#finished = true;
+    this.#heartbeat.cancel();
     this.push(null);
   }
 
@@ -75,7 +80,7 @@ export class EventStream extends Readable {
   }
 
   #send(): void {
-    while (this.#wanted && this.#begun) {
+    while (this.#wanted && this.#begun && !this.#isOver()) {
       const event = this.#next();
       if (event === null) return;
       this.#wanted = this.push(event);
@@ -98,11 +103,15 @@ export class EventStream extends Readable {
     return record === undefined ? null : recordEvent(record);
   }
 
+  #isOver(): boolean {
+    return this.#finished || this.destroyed;
+  }
+
   #setHeartbeat(): Timer {
     const { clock, heartbeatMs } = this.#parts;
     return clock.setTimer(() => {
       // A comment, which readers pass over: it keeps proxies from closing, and finds out who is gone.
-      if (this.#wanted && !this.readableEnded) this.#wanted = this.push(":\n\n");
+      if (this.#wanted) this.#wanted = this.push(":\n\n");
       this.#heartbeat = this.#setHeartbeat();
     }, heartbeatMs);
   }

@@ -16,13 +16,14 @@ export const validatorOf: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }
   return (given: unknown) => {
     const value = httpPart === "body" ? given : converted(given, properties);
     if (validator.Check(value)) return { value };
-    const faults = validator
-      .Errors(value)
-      .filter(({ keyword, schemaPath }) => keyword !== "boolean" && !schemaPath.includes("/anyOf/"));
-    const problems = faults.flatMap((fault) => problemsOf(fault, [...properties.keys()]));
-    return { error: invalid(problems.slice(0, MAX_PROBLEMS)) };
+    const problems = validator.Errors(value).flatMap((fault) => problemsOf(fault, [...properties.keys()]));
+    return { error: invalid(withoutRepeats(problems).slice(0, MAX_PROBLEMS)) };
   };
 };
+
+function withoutRepeats(problems: readonly ProblemPart[]): readonly ProblemPart[] {
+  return [...new Map(problems.map((problem) => [`${problem.parameter} ${problem.reason}`, problem])).values()];
+}
 
 interface Property {
   readonly type?: string;
@@ -48,14 +49,21 @@ function convertedValue(text: unknown, property: Property | undefined): unknown 
 
 interface Fault {
   readonly keyword: string;
+  readonly schemaPath: string;
   readonly instancePath: string;
   readonly params: object;
   readonly message: string;
 }
 
-function problemsOf({ keyword, instancePath, params, message }: Fault, known: readonly string[]): readonly ProblemPart[] {
+function problemsOf(fault: Fault, known: readonly string[]): readonly ProblemPart[] {
+  const { keyword, schemaPath, instancePath, params, message } = fault;
+  // Told by the keyword that it belongs to.
+  if (keyword === "boolean") return [];
   const path = instancePath.slice(1).split("/").filter(Boolean);
   const at = (name: string | null) => [...path, ...(name === null ? [] : [name])].join(".") || null;
+  // What one of several forms wants says nothing of the others.
+  if (keyword === "anyOf" || schemaPath.includes("/anyOf/"))
+    return [{ parameter: path[0] ?? null, reason: "has none of the forms that are wanted" }];
   if (keyword === "additionalProperties" && "additionalProperties" in params) {
     const there = path.length > 0 ? "" : known.length === 0 ? ": none is" : `; there are ${known.join(", ")}`;
     return textsOf(params.additionalProperties).map((name) => ({ parameter: at(name), reason: `is not known here${there}` }));
@@ -64,7 +72,6 @@ function problemsOf({ keyword, instancePath, params, message }: Fault, known: re
     return textsOf(params.requiredProperties).map((name) => ({ parameter: at(name), reason: "is missing" }));
   if (keyword === "enum" && "allowedValues" in params)
     return [{ parameter: at(null), reason: `is none of ${textsOf(params.allowedValues).join(", ")}` }];
-  if (keyword === "anyOf") return [{ parameter: at(null), reason: "has none of the forms that are wanted" }];
   return [{ parameter: at(null), reason: path.length === 0 ? `the body ${message}` : message }];
 }
 

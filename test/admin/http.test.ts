@@ -158,9 +158,11 @@ describe("parameters", () => {
     expect(await put({ adress: "10.0.0.7" })).toMatchObject({
       problems: [{ parameter: "adress", reason: "is not known here; there are address, cname, others, https" }],
     });
-    expect(await put({ address: 5 })).toMatchObject({
-      problems: [{ parameter: "address", reason: "has none of the forms that are wanted" }],
-    });
+    for (const address of [5, ["10.0.0.7", 5], Array.from({ length: 20 }, (_, index) => index), ""])
+      expect(await put({ address })).toMatchObject({
+        detail: "address: has none of the forms that are wanted",
+        problems: [{ parameter: "address", reason: "has none of the forms that are wanted" }],
+      });
   });
 
   test("that what answers cannot take are told in its words", async () => {

@@ -91,6 +91,16 @@ describe("a reader that connects again", () => {
     expect(idsOf(await reader.take(5))).toEqual([2, 3, 4, 5, 6]);
   });
 
+  test("gets no record twice, whether it is told of before the log is read, or after", async () => {
+    const stream = new EventStream({ clock: fakeClock(), heartbeatMs: 1000, maxWaiting: 3 });
+    const [first = record(), second = record(), third = record()] = records(3);
+    stream.offer(second);
+    stream.begin([first, second, third], false);
+    stream.offer(third);
+    stream.offer(record({ id: FIRST + 3 }));
+    expect(readingsIn(await untilId(stream, FIRST + 3)).ids).toEqual([0, 1, 2, 3]);
+  });
+
   test("gets of it what fits its filters", async () => {
     const admin = await openTestAdmin();
     admin.control.queries.add(
@@ -206,6 +216,33 @@ describe("a slow reader", () => {
         expect(text.includes('"records":null')).toBe(more);
       }),
     );
+  });
+});
+
+describe("a stream that was finished", () => {
+  test.each([true, false])("ends after what was sent, whatever still comes to it (begun: %s)", async (begun) => {
+    const clock = fakeClock();
+    const stream = new EventStream({ clock, heartbeatMs: 1000, maxWaiting: 3 });
+    if (begun) stream.begin(records(1), false);
+    await new Promise((resolve) => setImmediate(resolve));
+    stream.finish();
+    stream.finish();
+    stream.offer(record());
+    stream.begin(records(5), true);
+    await clock.advance(5000);
+    expect((await stream.toArray()).join("").match(/^id: /gm)?.length ?? 0).toBe(begun ? 1 : 0);
+  });
+
+  test("or destroyed takes nothing more", async () => {
+    const clock = fakeClock();
+    const stream = new EventStream({ clock, heartbeatMs: 1000, maxWaiting: 3 });
+    const before = stream.readableLength;
+    stream.destroy();
+    stream.offer(record());
+    stream.begin(records(5), true);
+    stream.finish();
+    await clock.advance(5000);
+    expect(stream.readableLength).toBe(before);
   });
 });
 

@@ -37,8 +37,9 @@ export function admit(request: FastifyRequest, guards: Guards): void {
   if (!SAFE_METHODS.has(request.method) && !request.is404) checkContentType(request.headers["content-type"]);
 }
 
-export function clientOf({ ip }: FastifyRequest): string {
-  return clientNetwork(ip);
+export function clientOf({ socket: { remoteAddress } }: FastifyRequest): string {
+  // A connection that is gone already has none.
+  return remoteAddress === undefined ? "" : clientNetwork(remoteAddress);
 }
 
 export function tooMany(detail: string, waitSeconds: number, headers: Readonly<Record<string, string>> = {}): HttpProblem {

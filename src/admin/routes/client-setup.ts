@@ -1,6 +1,7 @@
 import type { FastifyRequest } from "fastify";
 import { Type } from "typebox";
 import { type Api, type ApiParts, operation, text } from "../api.ts";
+import { CLOSED } from "../schemas/named.ts";
 
 const PARAMETERS = Type.Object(
   {
@@ -12,7 +13,7 @@ const PARAMETERS = Type.Object(
       }),
     ),
   },
-  { additionalProperties: false },
+  CLOSED,
 );
 
 const routerosScript = operation({
@@ -50,6 +51,6 @@ export function clientSetupRoutes(api: Api, { control }: ApiParts): void {
 }
 
 /** Our own port speaks no DoH, so only the host of what was asked counts. */
-function urlOf({ host }: Pick<FastifyRequest, "host">, given: string | undefined): string {
+function urlOf({ headers: { host = "localhost" } }: Pick<FastifyRequest, "headers">, given: string | undefined): string {
   return given ?? `https://${URL.parse(`http://${host}`)?.hostname ?? "localhost"}`;
 }

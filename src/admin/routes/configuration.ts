@@ -1,6 +1,6 @@
 import { Type } from "typebox";
 import { type Api, type ApiParts, json, operation } from "../api.ts";
-import { listOf } from "../schemas/named.ts";
+import { CLOSED, listOf } from "../schemas/named.ts";
 import { configCheck, configView, versionView } from "../schemas/views.ts";
 
 const TAGS = ["configuration"] as const;
@@ -24,7 +24,7 @@ const checkConfig = operation({
         description: "A whole fenliu.yaml.",
       }),
     },
-    { additionalProperties: false, examples: [{ config: "answers: { https: nodata }\n" }] },
+    { ...CLOSED, examples: [{ config: "answers: { https: nodata }\n" }] },
   ),
   response: { 200: json("Whether it would be taken, and everything that is wrong with it.", configCheck.ref) },
 });

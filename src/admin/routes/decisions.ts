@@ -1,12 +1,10 @@
 import { Type } from "typebox";
 import { type Api, type ApiParts, json, operation } from "../api.ts";
 import { explained } from "../schemas/explained.ts";
+import { CLOSED } from "../schemas/named.ts";
 import { statistics, statisticsOf } from "../schemas/statistics.ts";
 import { whatIf } from "../schemas/what-if.ts";
-import { moment, PERIOD, periodOf } from "./parameters.ts";
-
-const CLOSED = { additionalProperties: false };
-const NAME = Type.String({ minLength: 1, maxLength: 1100, examples: ["www.example.com"] });
+import { moment, NAME, PERIOD, periodOf } from "./parameters.ts";
 
 const explain = operation({
   operationId: "explain",

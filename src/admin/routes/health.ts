@@ -19,7 +19,7 @@ const readyz = operation({
   response: {
     200: json("They are.", readiness.ref),
     503: {
-      description: "They are not, or the server is closing.",
+      description: "They are not.",
       content: { "application/json": { schema: readiness.ref }, "application/problem+json": { schema: problemDetails.ref } },
     },
   },

@@ -58,14 +58,19 @@ interface Period {
   readonly toMs: number;
 }
 
-/** The last day where nothing is said. @throws HttpProblem */
-export function periodOf({ from = "1d", to }: { readonly from?: string; readonly to?: string }, nowMs: number): Period {
-  const { fromMs, toMs } = filterOf({ from, ...(to === undefined ? {} : { to }) }, nowMs);
-  const period = { fromMs: fromMs ?? 0, toMs: toMs ?? nowMs };
-  if (period.fromMs >= period.toMs)
-    throw invalid([{ parameter: "from", reason: "lies at or after the end, so nothing is between them" }]);
-  return period;
+const DAY_MS = 86_400_000;
+
+/** Up to now, and the day before that, where nothing is said. @throws HttpProblem */
+export function periodOf(written: { readonly from?: string; readonly to?: string }, nowMs: number): Period {
+  const { fromMs, toMs } = filterOf(written, nowMs);
+  const endMs = toMs ?? nowMs;
+  const startMs = fromMs ?? Math.max(0, endMs - DAY_MS);
+  if (startMs >= endMs) throw invalid([{ parameter: "from", reason: "lies at or after the end, so nothing is between them" }]);
+  return { fromMs: startMs, toMs: endMs };
 }
+
+/** A domain name, which 255 octets can be, each escaped. */
+export const NAME = Type.String({ minLength: 1, maxLength: 1100, examples: ["www.example.com"] });
 
 /** Parameters of a search, which are no conditions. */
 export const PAGING = {

@@ -4,11 +4,10 @@ import { csvOf, ndjsonOf } from "../../log/export.ts";
 import { type Api, type ApiParts, json, operation, STREAM_MS, text } from "../api.ts";
 import { clientOf } from "../guards/admission.ts";
 import { HttpProblem } from "../problem.ts";
-import { oneOf } from "../schemas/named.ts";
+import { CLOSED, oneOf } from "../schemas/named.ts";
 import { queryPage, queryRecord } from "../schemas/record.ts";
 import { CONDITIONS, filterOf, PAGING, PERIOD } from "./parameters.ts";
 
-const CLOSED = { additionalProperties: false };
 const TAGS = ["queries"] as const;
 
 const searchQueries = operation({

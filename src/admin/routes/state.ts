@@ -2,12 +2,11 @@ import { Type } from "typebox";
 import { type Api, type ApiParts, json, operation } from "../api.ts";
 import { HttpProblem } from "../problem.ts";
 import { cachedAnswer } from "../schemas/explained.ts";
-import { listOf, oneOf } from "../schemas/named.ts";
+import { CLOSED, listOf, oneOf } from "../schemas/named.ts";
 import { cacheView, hostView, listView, upstreamGroup } from "../schemas/views.ts";
+import { NAME } from "./parameters.ts";
 
-const CLOSED = { additionalProperties: false };
 const TEXT = Type.String({ minLength: 1, maxLength: 1100 });
-const NAME = Type.String({ minLength: 1, maxLength: 1100, examples: ["www.example.com"] });
 
 const listUpstreams = operation({
   operationId: "listUpstreams",

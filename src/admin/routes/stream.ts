@@ -6,6 +6,7 @@ import { type Api, type ApiParts, operation, STREAM_MS, text } from "../api.ts";
 import { ControlError, type QuerySource } from "../control.ts";
 import { EventStream } from "../event-stream.ts";
 import { clientOf } from "../guards/admission.ts";
+import { CLOSED } from "../schemas/named.ts";
 import { CONDITIONS, filterOf } from "./parameters.ts";
 
 const HEADERS = Type.Object({
@@ -27,7 +28,7 @@ because they came while nobody was connected. A comment comes at least every 15 
 
 A browser's \`EventSource\` cannot send a token. Where one is set, read the stream with \`fetch\`, and send \`Last-Event-ID\` when connecting again.`,
   tags: ["queries"],
-  querystring: Type.Object(CONDITIONS, { additionalProperties: false }),
+  querystring: Type.Object(CONDITIONS, CLOSED),
   headers: HEADERS,
   response: {
     200: text(

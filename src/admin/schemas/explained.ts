@@ -1,9 +1,7 @@
 import { Type } from "typebox";
 import type { CachedAnswer, Explained, ExplainedDecision, ExplainedOutcome, ExplainedVerdict } from "../../log/explained.ts";
-import { named, oneOf, orNull, reference } from "./named.ts";
+import { CLOSED, named, oneOf, orNull, reference } from "./named.ts";
 import { attemptRecord, traceStep } from "./record.ts";
-
-const CLOSED = { additionalProperties: false };
 
 export const cachedAnswer = named<CachedAnswer>("CachedAnswer").as(
   Type.Object(

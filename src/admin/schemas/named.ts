@@ -7,6 +7,9 @@ export interface NamedSchema<T> {
   readonly ref: TUnsafe<T>;
 }
 
+/** For objects that have no other properties than those that are named. */
+export const CLOSED = { additionalProperties: false } as const;
+
 /**
  * Begins a schema of this type: `named<Page>("Page").as(Type.Object({ … }))`. The compiler refuses a schema that says anything else than
  * the type, `readonly` apart, so that the two cannot drift.

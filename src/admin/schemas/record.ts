@@ -2,9 +2,7 @@ import { Type } from "typebox";
 import type { AttemptRecord, QueryRecord } from "../../log/record.ts";
 import type { Page } from "../../log/search.ts";
 import type { TraceMatch, TraceStep } from "../../log/trace.ts";
-import { named, oneOf, orNull } from "./named.ts";
-
-const CLOSED = { additionalProperties: false };
+import { CLOSED, named, oneOf, orNull } from "./named.ts";
 
 export const traceMatch = named<TraceMatch>("TraceMatch").as(
   Type.Object(

@@ -1,9 +1,8 @@
 import { Type } from "typebox";
 import type { LogStatus } from "../../log/log-status.ts";
 import type { Count, Percentiles, Sample, Summary } from "../../log/summary.ts";
-import { named, oneOf, orNull } from "./named.ts";
+import { CLOSED, named, oneOf, orNull } from "./named.ts";
 
-const CLOSED = { additionalProperties: false };
 const COUNT = Type.Integer({ minimum: 0 });
 const INSTANT = Type.String({ format: "date-time", examples: ["2026-11-21T21:03:00.000Z"] });
 

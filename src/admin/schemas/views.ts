@@ -13,9 +13,8 @@ import type {
   UpstreamMember,
   VersionView,
 } from "../control.ts";
-import { named, oneOf, orNull } from "./named.ts";
+import { CLOSED, named, oneOf, orNull } from "./named.ts";
 
-const CLOSED = { additionalProperties: false };
 const COUNT = Type.Integer({ minimum: 0 });
 const INSTANT = Type.String({ examples: ["2026-11-21T21:03:11.482Z"] });
 

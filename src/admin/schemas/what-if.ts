@@ -1,8 +1,7 @@
 import { Type } from "typebox";
 import type { WhatIf, WhatIfChange, WhatIfOutcome } from "../control.ts";
-import { named, orNull } from "./named.ts";
+import { CLOSED, named, orNull } from "./named.ts";
 
-const CLOSED = { additionalProperties: false };
 const COUNT = Type.Integer({ minimum: 0 });
 
 export const whatIfOutcome = named<WhatIfOutcome>("WhatIfOutcome").as(
