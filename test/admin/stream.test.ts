@@ -8,6 +8,7 @@ import { connectRaw } from "../listen/support/raw.ts";
 import { record, SOME_WALL_MS } from "../log/records.ts";
 import { openTestAdmin, type TestAdmin } from "./support/admin.ts";
 import { EventReader, type ServerEvent } from "./support/event-reader.ts";
+import { MemoryControl } from "./support/memory-control.ts";
 import { rawRequest } from "./support/raw-request.ts";
 
 const FIRST = SOME_WALL_MS * 1024;
@@ -79,6 +80,28 @@ describe("the live stream", () => {
     await reader.close();
     while (admin.control.queries.followers > 0) await new Promise((resolve) => setImmediate(resolve));
     await streamOf(admin);
+  });
+});
+
+describe("a fault of ours", () => {
+  test("at the start of a stream gives its place back", async () => {
+    const control = new MemoryControl();
+    control.queries.follow = () => {
+      throw new Error("a bug");
+    };
+    const admin = await openTestAdmin({ control, limits: { streams: 1 } });
+    for (let attempt = 0; attempt < 3; attempt++) expect((await admin.get("/api/v1/queries/stream")).status).toBe(500);
+    expect(admin.faults.length).toBe(3);
+  });
+
+  test("in looking up what was missed is told to the operator, and the stream goes on", async () => {
+    const admin = await openTestAdmin();
+    admin.control.queries.fault = new Error("a bug");
+    const reader = await streamOf(admin, "", { "last-event-id": String(FIRST) });
+    admin.control.queries.add(record());
+    expect((await reader.next())?.event).toBe("dropped");
+    expect((await reader.next())?.event).toBe("message");
+    expect(admin.faults.length).toBe(1);
   });
 });
 

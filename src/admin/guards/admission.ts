@@ -23,7 +23,7 @@ export function admit(request: FastifyRequest, guards: Guards): void {
   const { rates, limits, isOpen } = guards;
   const client = clientOf(request);
   const waitSeconds = rates.take(client);
-  if (waitSeconds > 0) throw tooMany("too many requests", waitSeconds);
+  if (waitSeconds > 0) throw new HttpProblem(429, "too many requests", { headers: { "retry-after": String(waitSeconds) } });
   checkTarget(request.raw.url ?? "", limits);
   const host = hostOf(request);
   if (host !== null && !guards.isOurs(host))
@@ -40,10 +40,6 @@ export function admit(request: FastifyRequest, guards: Guards): void {
 export function clientOf({ socket: { remoteAddress } }: FastifyRequest): string {
   // A connection that is gone already has none.
   return remoteAddress === undefined ? "" : clientNetwork(remoteAddress);
-}
-
-export function tooMany(detail: string, waitSeconds: number, headers: Readonly<Record<string, string>> = {}): HttpProblem {
-  return new HttpProblem(429, detail, { headers: { "retry-after": String(waitSeconds), ...headers } });
 }
 
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);

@@ -45,13 +45,20 @@ export function streamRoutes(api: Api, { control, clock, limits, readers, report
     // Proxies such as nginx would wait for more before they hand anything on.
     reply.type("text/event-stream").header("x-accel-buffering", "no");
     if (request.method === "HEAD") return reply.send(Readable.from([]));
-    const slot = readers.take(clientOf(request));
     const { queries } = control();
+    const slot = readers.take(clientOf(request));
     const stream = new EventStream({ clock, heartbeatMs: limits.heartbeatMs, maxWaiting: limits.streamRecords });
     slot.hold(stream, () => stream.finish());
-    const unfollow = queries.follow(filter, (record) => stream.offer(record));
-    stream.once("close", unfollow);
-    const beginning = missedSince(request.headers, queries, filter, limits.resumedRecords).then(
+    try {
+      stream.once(
+        "close",
+        queries.follow(filter, (record) => stream.offer(record)),
+      );
+    } catch (error) {
+      stream.destroy();
+      throw error;
+    }
+    void missedSince(request.headers, queries, filter, limits.resumedRecords).then(
       ({ records, more }) => stream.begin(records, more),
       (error: unknown) => {
         // The log may be broken while records are still made.
@@ -59,7 +66,6 @@ export function streamRoutes(api: Api, { control, clock, limits, readers, report
         if (!(error instanceof ControlError)) report(error);
       },
     );
-    void beginning;
     return reply.send(stream);
   });
 }
