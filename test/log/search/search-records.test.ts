@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { FILTER_PARAMETERS, parseFilter } from "../../../src/log/filter.ts";
 import type { QueryRecord } from "../../../src/log/record.ts";
 import { compileFilter } from "../../../src/log/search/compile.ts";
 import { CursorError } from "../../../src/log/search/cursor.ts";
@@ -69,6 +70,26 @@ describe("what a search finds", () => {
       { numRuns: 15 },
     );
   }, 60_000);
+
+  test("is the same for any text that is taken for a filter", () => {
+    const odd = ["a'b", 'a"b', "a%b", "a_b", "a\\\\b", "a\\.b", "*", "[a]", "a\\032b", "xn--fsqu00a.com"];
+    const records = odd.map((name, index) =>
+      record({ id: firstIdAt(SOME_WALL_MS + index), name, clientId: `c${index}`, rule: name, answers: [`60 TXT "${name}"`] }),
+    );
+    const database = storeOf(records, { partRows: 5, upkeep: 4, batch: 5 });
+    const anyText = fc.oneof(
+      fc.string({ unit: "binary" }),
+      fc.array(fc.constantFrom(...odd, "*", "!", "/", ".", "'", "%", "\\"), { maxLength: 4 }).map((parts) => parts.join("")),
+    );
+    fc.assert(
+      fc.property(fc.constantFrom(...FILTER_PARAMETERS), anyText, (parameter, text) => {
+        const parsed = parseFilter([[parameter, text]], SOME_WALL_MS);
+        if (parsed.kind === "bad") return;
+        expect(idsOf(pagesOf(database, parsed.filter, 3).flat())).toEqual(idsOf(fitting(records, parsed.filter)));
+      }),
+      { numRuns: 300 },
+    );
+  });
 
   test("does not shift while records are added", () => {
     const path = `${directory()}/queries.db`;
