@@ -142,5 +142,5 @@ function wayOf({ rule, route, action }: Pick<QueryRecord, "rule" | "route" | "ac
 function tally(texts: readonly string[]): Readonly<Record<string, number>> {
   const counts = new Map<string, number>();
   for (const text of texts) counts.set(text, (counts.get(text) ?? 0) + 1);
-  return Object.fromEntries([...counts].sort());
+  return Object.fromEntries(counts);
 }
