@@ -21,8 +21,8 @@ export interface FilledStore {
 export function filledStore(path: string, rows: number, source: QuerySource): FilledStore {
   const fromMs = Date.UTC(2026, 10, 16);
   const toMs = fromMs + WEEK_MS;
-  // No limit drops what is to be measured.
-  const options = { path, keepMs: 10 * WEEK_MS, maxRows: rows * 2 };
+  // The week is in the past by now, and is not to be dropped.
+  const options = { path, keepMs: 52 * WEEK_MS, maxRows: rows };
   const was = existsSync(path);
   const store = new Store(options);
   const filling = was ? null : fill(store, source, { rows, fromMs, toMs });

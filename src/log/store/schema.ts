@@ -1,6 +1,6 @@
 /**
- * The tables of the query log. Rows are kept in parts: one for each UTC day, and a further one whenever a part has as many rows as it
- * may have. A part is a set of tables of its own, its dictionaries and roll-ups included, so that what is too old goes by dropping
+ * The tables of the query log. Rows are kept in parts: one for each UTC day, and a further one whenever a part has as many rows or lasted as long
+ * as it may (`partLimits`). A part is a set of tables of its own, its dictionaries and roll-ups included, so that what is too old goes by dropping
  * tables, and nothing that a dictionary holds outlives the rows that speak of it. `row.ts` turns records into rows and back.
  *
  * In the name of each table stands the key of its part, here `K`: `20261121`, `20261121_1`, …

@@ -6,12 +6,13 @@ export interface Limits {
   readonly maxRows: number;
 }
 
-/** Rows that a part may have, where `maxRows` is not so low that its parts are to be smaller. */
+/**
+ * Whole parts are dropped, so a limit holds as closely as a part is small: a 25th of the rows, a quarter of the time. Small parts also keep upkeep
+ * short, and what has to be looked through for lack of an index; large ones keep searches through all of them quick.
+ */
+const PARTS_KEPT = { byRows: 25, byTime: 4 } as const;
+
 const MAX_PART_ROWS = 500_000;
-
-/** Into how many parts the time and the rows kept are divided at the least: whole parts are dropped, so this is how closely the limits hold. */
-const PARTS_KEPT = 10;
-
 const DAY_MS = 86_400_000;
 
 /** How long after the end of an hour its names are counted: records wait that long at most unless something is wrong. */
@@ -20,8 +21,8 @@ const LATE_MS = 60_000;
 /** When a part is closed. */
 export function partLimits({ keepMs, maxRows }: Limits): { readonly rows: number; readonly spanMs: number } {
   return {
-    rows: Math.max(1, Math.min(MAX_PART_ROWS, Math.floor(maxRows / PARTS_KEPT))),
-    spanMs: Math.min(DAY_MS, Math.floor(keepMs / PARTS_KEPT)),
+    rows: Math.max(1, Math.min(MAX_PART_ROWS, Math.floor(maxRows / PARTS_KEPT.byRows))),
+    spanMs: Math.min(DAY_MS, Math.floor(keepMs / PARTS_KEPT.byTime)),
   };
 }
 

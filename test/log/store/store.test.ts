@@ -131,8 +131,8 @@ describe("rows", () => {
 });
 
 describe("parts", () => {
-  test("a part has one day, and a tenth of all rows", () => {
-    const store = openStore({ maxRows: 1000 });
+  test("a part has one day, and a 25th of all rows", () => {
+    const store = openStore({ maxRows: 2500 });
     store.insert(records(250));
     store.insert(records(10, SOME_WALL_MS + DAY_MS));
     const parts = allParts(openDatabase());
@@ -144,11 +144,11 @@ describe("parts", () => {
     ]);
   });
 
-  test("with a short time to keep, a part has a tenth of it", () => {
+  test("with a short time to keep, a part has a quarter of it", () => {
     const store = openStore({ keepMs: 3_600_000 });
     store.insert(records(1));
-    store.insert(records(1, SOME_WALL_MS + 359_999));
-    store.insert(records(1, SOME_WALL_MS + 360_000));
+    store.insert(records(1, SOME_WALL_MS + 899_999));
+    store.insert(records(1, SOME_WALL_MS + 900_000));
     expect(allParts(openDatabase()).map(({ rows }) => rows)).toEqual([1, 2]);
   });
 
@@ -160,7 +160,7 @@ describe("parts", () => {
       expect(store.state().rows).toBeLessThanOrEqual(1000);
     }
     const kept = allRecords(openDatabase());
-    expect(kept.length).toBeGreaterThanOrEqual(900);
+    expect(kept.length).toBeGreaterThanOrEqual(960);
     expect(kept.at(-1)?.id).toBe(firstIdAt(SOME_WALL_MS + 1499));
     expect(kept[0]?.id).toBe(firstIdAt(SOME_WALL_MS + 1500 - kept.length));
   });
@@ -177,7 +177,7 @@ describe("parts", () => {
   });
 
   test("a closed part gets its indexes, one piece of work at a time", () => {
-    const store = openStore({ maxRows: 1000 });
+    const store = openStore({ maxRows: 2500 });
     store.insert(records(110));
     const steps = tidyAll(store, SOME_WALL_MS);
     expect(steps).toBe(5);
@@ -190,7 +190,7 @@ describe("parts", () => {
         .map(({ detail }) => detail);
     expect(plan("name = 1")).toEqual(["SEARCH q_20261121 USING INDEX q_20261121_name (name=?)"]);
     expect(plan("client = 1")).toEqual(["SEARCH q_20261121 USING INDEX q_20261121_client (client=?)"]);
-    expect(tidyOnce(database, { keepMs: WEEK_MS, maxRows: 1000 }, SOME_WALL_MS)).toBe(false);
+    expect(tidyOnce(database, { keepMs: WEEK_MS, maxRows: 2500 }, SOME_WALL_MS)).toBe(false);
   });
 
   test("a clock that was set back a day makes a further part, and nothing is lost", () => {
@@ -204,7 +204,8 @@ describe("parts", () => {
   });
 
   test("limits hold at the ends of what may be configured", () => {
-    expect(partLimits({ keepMs: 3_600_000, maxRows: 1000 })).toEqual({ rows: 100, spanMs: 360_000 });
+    expect(partLimits({ keepMs: 3_600_000, maxRows: 1000 })).toEqual({ rows: 40, spanMs: 900_000 });
+    expect(partLimits({ keepMs: WEEK_MS, maxRows: 5_000_000 })).toEqual({ rows: 200_000, spanMs: DAY_MS });
     expect(partLimits({ keepMs: 3650 * DAY_MS, maxRows: 1_000_000_000 })).toEqual({ rows: 500_000, spanMs: DAY_MS });
   });
 });
