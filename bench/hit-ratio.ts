@@ -12,6 +12,7 @@ import type { Answer } from "../src/dns/answer.ts";
 import { type BuiltRecord, buildAnswer, negativeSoa } from "../src/dns/build.ts";
 import { type Name, nameFromText, nameWire } from "../src/dns/name.ts";
 import { CLASS, RCODE, TYPE } from "../src/dns/types.ts";
+import { seeded, zipf } from "./random.ts";
 
 export interface Workload {
   /** Different names that are asked for, by a Zipf law of this exponent. */
@@ -35,11 +36,11 @@ export type MakeCache = (budgetBytes: number, clock: Clock) => Held;
 
 /** @returns of the questions of the workload, from the flood's beginning on, the share that was answered from the cache; the flood's own do not count. */
 export function hitRatio(make: MakeCache, budgetBytes: number, workload: Workload): number {
-  const random = mulberry32(workload.seed);
+  const random = seeded(workload.seed);
   let nowMs = 0;
   const cache = make(budgetBytes, { now: () => nowMs, wallMs: () => nowMs, setTimer: () => ({ cancel: () => {} }) });
   const positives = new Positives();
-  const nextRank = zipf(workload);
+  const nextRank = zipf(workload.names, workload.exponent);
   const quarter = workload.questions / 4;
   let hits = 0;
   let flooded = 0;
@@ -133,37 +134,6 @@ function nameOf(text: string): Name {
   const name = nameFromText(text);
   if (name === null) throw new Error(`${text} is no name`);
   return name;
-}
-
-/** From a number in [0, 1) to a rank, the first being the most asked for. */
-function zipf({ names, exponent }: Workload): (uniform: number) => number {
-  const sums = new Float64Array(names);
-  let sum = 0;
-  for (let rank = 0; rank < names; rank++) {
-    sum += (rank + 1) ** -exponent;
-    sums[rank] = sum;
-  }
-  return (uniform) => {
-    let low = 0;
-    let high = names - 1;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((sums[middle] ?? 0) > uniform * sum) high = middle;
-      else low = middle + 1;
-    }
-    return low;
-  };
-}
-
-/** A small generator of known quality with 32 bits of state, so that every run sees the same trace. */
-function mulberry32(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 const BUDGETS_MIB = [1, 4, 16];

@@ -1,11 +1,12 @@
-import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { Document } from "yaml";
 import type { Config } from "./config/config.ts";
 import { parseOwnHosts } from "./config/own-hosts.ts";
 import { dataFolder } from "./data-folder.ts";
 import type { HostsProblem } from "./hosts/entries.ts";
 import type { HostRecord, OwnHosts } from "./hosts/options.ts";
+import { writeWhole } from "./write-whole.ts";
 
 const NO_HOSTS: OwnHosts = { records: [], hidden: [] };
 
@@ -33,20 +34,8 @@ export async function readOwnHosts(
 
 /** Writes the file anew, in one step. @throws the system's error. */
 export async function writeOwnHosts(path: string, own: OwnHosts): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  const besidePath = `${path}.new`;
-  try {
-    const file = await open(besidePath, "w");
-    try {
-      await file.writeFile(textOf(own));
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(besidePath, path);
-  } finally {
-    await rm(besidePath, { force: true });
-  }
+  // People may look into it, and mend it.
+  await writeWhole(path, textOf(own), { mode: 0o644 });
 }
 
 const HEADING =

@@ -1,5 +1,6 @@
 import type { AttemptRecord, QueryRecord } from "../../src/log/record.ts";
 import type { TraceStep } from "../../src/log/trace.ts";
+import { seeded, zipf } from "../random.ts";
 
 export interface Household {
   /** Different names that are asked for, by a Zipf law. */
@@ -23,7 +24,7 @@ export class QuerySource {
 
   constructor(household: Household) {
     this.#household = household;
-    this.#random = mulberry32(household.seed);
+    this.#random = seeded(household.seed);
     this.#rank = zipf(household.names, 0.95);
     this.#names = Array.from({ length: household.names }, (_, rank) => nameMade(rank));
   }
@@ -173,35 +174,4 @@ function traceOf({ blocked, domestic, line, site }: NameMade): TraceStep[] {
   before.push(miss("ads", "domains"), miss("tv", "clients"));
   if (domestic) return [...before, hit("split", "cn", "rules/cn-domains.txt")];
   return [...before, miss("split", "longest"), { kind: "rule", rule: "others", outcome: "decides", match: null }];
-}
-
-/** From a number in [0, 1) to a rank, the first being the most asked for. */
-function zipf(ranks: number, exponent: number): (uniform: number) => number {
-  const sums = new Float64Array(ranks);
-  let sum = 0;
-  for (let rank = 0; rank < ranks; rank++) {
-    sum += (rank + 1) ** -exponent;
-    sums[rank] = sum;
-  }
-  return (uniform) => {
-    let low = 0;
-    let high = ranks - 1;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((sums[middle] ?? 0) > uniform * sum) high = middle;
-      else low = middle + 1;
-    }
-    return low;
-  };
-}
-
-/** A small generator of known quality with 32 bits of state, so that every run sees the same queries. */
-function mulberry32(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

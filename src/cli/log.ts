@@ -1,24 +1,10 @@
+import { FILTER_PARAMETERS } from "../log/filter.ts";
 import type { QueryRecord } from "../log/record.ts";
 import { lineHeading, recordDetails, recordLine } from "../log/text.ts";
 import type { ApiClient } from "./api-client.ts";
 import type { Invocation } from "./run.ts";
 import { EXIT, type Terminal, UsageError } from "./terminal.ts";
 import { withApi } from "./with-api.ts";
-
-const FIELDS: readonly string[] = [
-  "name",
-  "client",
-  "type",
-  "rcode",
-  "rule",
-  "upstream",
-  "source",
-  "action",
-  "answer",
-  "minMs",
-  "from",
-  "to",
-];
 
 /** Records asked for at a time. */
 const PAGE = 1000;
@@ -45,7 +31,8 @@ export async function log(invocation: Invocation, terminal: Terminal): Promise<n
 
 function parameterOf(word: string): readonly [string, string] {
   const [, field = "name", value = ""] = /^(?:(\w+)=)?(.*)$/s.exec(word) ?? [];
-  if (!FIELDS.includes(field)) throw new UsageError(`\`${field}\` is no field of the log; there are ${FIELDS.join(", ")}`);
+  if (!FILTER_PARAMETERS.some((known) => known === field))
+    throw new UsageError(`\`${field}\` is no field of the log; there are ${FILTER_PARAMETERS.join(", ")}`);
   if (value === "") throw new UsageError(`\`${word}\`: a value is missing`);
   return [field, value];
 }

@@ -1,7 +1,8 @@
-import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import Type, { type Static } from "typebox";
 import { Value } from "typebox/value";
+import { writeWhole } from "../write-whole.ts";
 
 /** What is known of a version without looking into it. */
 export type VersionHeader = Static<typeof HEADER>;
@@ -50,20 +51,7 @@ async function headerAt(path: string): Promise<VersionHeader | null> {
 
 /** In one step. @throws the system's error; then the header before is still there. */
 export async function writeHeader(folder: string, header: VersionHeader): Promise<void> {
-  const path = join(folder, fileOf(header));
-  const besidePath = `${path}.new`;
-  try {
-    const file = await open(besidePath, "w", 0o600);
-    try {
-      await file.writeFile(`${JSON.stringify(header, null, 2)}\n`);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(besidePath, path);
-  } finally {
-    await rm(besidePath, { force: true });
-  }
+  await writeWhole(join(folder, fileOf(header)), `${JSON.stringify(header, null, 2)}\n`);
 }
 
 export async function removeHeader(folder: string, header: Pick<VersionHeader, "version">): Promise<void> {

@@ -1,8 +1,9 @@
 import { createHash, randomUUID } from "node:crypto";
-import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import Type, { type Static } from "typebox";
 import { Value } from "typebox/value";
+import { writeWhole } from "../write-whole.ts";
 import { checksumOf } from "./checksum.ts";
 import { inTurns } from "./sliced.ts";
 
@@ -78,19 +79,7 @@ export class Copies implements CopySource {
   /** @throws the system's error where it cannot be written. */
   async note(list: string, url: string, record: CopyRecord): Promise<void> {
     const besidePath = await this.newPath(list, url);
-    try {
-      const file = await open(besidePath, "w");
-      try {
-        await file.writeFile(`${JSON.stringify(record, null, 2)}\n`);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await rename(besidePath, this.#recordPath(list, url));
-    } catch (error) {
-      await rm(besidePath, { force: true });
-      throw error;
-    }
+    await writeWhole(this.#recordPath(list, url), `${JSON.stringify(record, null, 2)}\n`, { mode: 0o644, besidePath });
   }
 
   /** Takes away copies before this one, and what a crash left; a download that is younger may be under way in another process. */

@@ -1,13 +1,13 @@
-import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { readFile, stat } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import type { Clock } from "../clock.ts";
 import { TYPE } from "../dns/types.ts";
+import { writeWhole } from "../write-whole.ts";
 import type { Finding } from "./judge.ts";
 import { MAX_VERDICTS, type Side, type Verdicts } from "./verdicts.ts";
 
 /**
- * Writes the verdicts to a file, for the next start; beside its place and then moved there, so it is whole or the one before. One save at a time.
+ * Writes the verdicts to a file, for the next start, in one step. One save at a time.
  * @throws the system's error where the file cannot be written.
  */
 export async function saveVerdicts(verdicts: Verdicts, path: string, clock: Clock): Promise<void> {
@@ -24,22 +24,8 @@ export async function saveVerdicts(verdicts: Verdicts, path: string, clock: Cloc
     ],
   );
   const body = JSON.stringify(entries);
-  const besidePath = `${path}.new`;
-  await mkdir(dirname(path), { recursive: true });
-  try {
-    // Only for its owner: it tells what was looked up here.
-    const file = await open(besidePath, "w", 0o600);
-    try {
-      await file.writeFile(`${HEADER}${checksum(body)}\n${body}`);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(besidePath, path);
-  } catch (error) {
-    await rm(besidePath, { force: true });
-    throw error;
-  }
+  // Only for its owner: it tells what was looked up here.
+  await writeWhole(path, `${HEADER}${checksum(body)}\n${body}`);
 }
 
 /** What became of a file at start. */
