@@ -1,3 +1,4 @@
+import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 import type { ApiParts } from "../../src/admin/api.ts";
 import { createApi } from "../../src/admin/create-api.ts";
@@ -126,6 +127,24 @@ describe("the page of the documentation", () => {
     expect(start).toContain("resolveUrl('./json')");
     expect(start).toContain('"validatorUrl":null');
     expect(await (await fetch(`${admin.base}/docs/json`)).json()).toEqual((await admin.document()).document);
+  });
+
+  test("sends changes as they are wanted, with and without a body", async () => {
+    const admin = await openTestAdmin();
+    const start = await (await fetch(`${admin.base}/docs/static/swagger-initializer.js`)).text();
+    type Sent = { readonly method: string; readonly headers: Record<string, string> };
+    const configs: { readonly requestInterceptor: (request: Sent) => Sent }[] = [];
+    const bundle = (config: (typeof configs)[number]) => {
+      configs.push(config);
+      return { initOAuth: () => {} };
+    };
+    const SwaggerUIBundle = Object.assign(bundle, { presets: {}, plugins: {} });
+    const window = { onload: () => {}, location: { href: admin.base } };
+    const document = { createElement: () => ({}), querySelector: () => ({ appendChild: () => {} }) };
+    runInNewContext(start, { window, document, SwaggerUIBundle, SwaggerUIStandalonePreset: {} });
+    window.onload();
+    const typeOf = (method: string) => configs[0]?.requestInterceptor({ method, headers: {} }).headers["Content-Type"];
+    expect(["GET", "POST", "PUT", "DELETE"].map(typeOf)).toEqual([undefined, ...Array(3).fill("application/json")]);
   });
 
   test("has a policy under which its own scripts run and no others", async () => {

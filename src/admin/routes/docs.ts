@@ -16,9 +16,27 @@ export async function docsRoutes(api: Api): Promise<void> {
   await api.register(swaggerUi, {
     routePrefix: DOCS,
     staticCSP: PAGE_POLICY,
-    uiConfig: { deepLinking: true, docExpansion: "list", tryItOutEnabled: true, persistAuthorization: false, validatorUrl: null },
-    theme: { title: "Fenliu" },
+    uiConfig: {
+      deepLinking: true,
+      docExpansion: "list",
+      tryItOutEnabled: true,
+      persistAuthorization: false,
+      validatorUrl: null,
+      requestInterceptor: withType,
+    },
+    // The bar on top asks for the address of another document, under the name of another program.
+    theme: { title: "Fenliu", css: [{ filename: "page.css", content: ".swagger-ui .topbar { display: none }" }] },
   });
+}
+
+/**
+ * Runs in the page: Swagger UI names no type where there is no body, and then the API takes no change. It hands over an object of its own, which
+ * is not the one of `fetch` that its types name.
+ */
+function withType<T>(request: T): T {
+  const { method, headers } = request as unknown as { readonly method: string; readonly headers: Record<string, string> };
+  if (["POST", "PUT", "DELETE"].includes(method)) headers["Content-Type"] ??= "application/json";
+  return request;
 }
 
 export const DOCS = "/docs";
