@@ -85,7 +85,7 @@ export class QueryLog {
   }
 
   async #upToDate(): Promise<Reader> {
-    if (this.#threads === null) throw new ReadError("unavailable", "queries are not recorded");
+    if (this.#threads === null) throw new ReadError("unavailable", "queries are not recorded: log.queries.enabled is false");
     await this.#threads.writer.flush(FLUSH_MS);
     return this.#threads.reader;
   }

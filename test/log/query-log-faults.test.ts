@@ -40,7 +40,10 @@ describe("a store that cannot be written", () => {
     const { log, events, clock } = site;
     expect(await events.next()).toMatchObject({ kind: "failing", file: path, reason: "the file cannot be opened" });
     log.append(records(10));
-    await expect(log.get(1)).rejects.toMatchObject({ kind: "unavailable" });
+    await expect(log.get(1)).rejects.toMatchObject({
+      kind: "unavailable",
+      message: expect.stringMatching(/^the query log cannot be read: /),
+    });
     expect(log.status()).toMatchObject({
       state: "failing",
       fault: { reason: "the file cannot be opened" },

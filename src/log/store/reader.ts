@@ -89,7 +89,7 @@ export class Reader {
         throw new ReadError("invalid", read.reason);
       case "fault":
         if (read.fault.kind === "damaged") this.#damaged(read.fault);
-        throw new ReadError("unavailable", read.fault.reason);
+        throw new ReadError("unavailable", cannotRead(read.fault.reason));
       default:
         return unreachable(read);
     }
@@ -100,5 +100,9 @@ type ValueOf<K extends keyof ReaderCalls> = Extract<ReaderCalls[K]["result"], { 
 
 function readErrorOf(error: unknown): unknown {
   if (!(error instanceof ThreadError)) return error;
-  return new ReadError(error.kind === "slow" || error.kind === "busy" ? "slow" : "unavailable", error.message);
+  return new ReadError(error.kind === "slow" || error.kind === "busy" ? "slow" : "unavailable", cannotRead(error.message));
+}
+
+function cannotRead(reason: string): string {
+  return `the query log cannot be read: ${reason}`;
 }
