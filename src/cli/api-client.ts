@@ -48,10 +48,10 @@ export class ApiClient {
 
   /** The events of a stream, until it ends or the signal aborts. @throws ApiUnreachable, ApiRefusal. */
   async *events(path: string, request: ApiRequest): AsyncGenerator<ServerEvent> {
-    const response = await this.#call(path, request, "text/event-stream");
-    if (response.body === null) return;
-    let pending = "";
     try {
+      const response = await this.#call(path, request, "text/event-stream");
+      if (response.body === null) return;
+      let pending = "";
       for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
         const blocks = (pending + chunk).split("\n\n");
         pending = blocks.pop() ?? "";

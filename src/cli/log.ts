@@ -1,7 +1,7 @@
 import { FILTER_PARAMETERS } from "../log/filter.ts";
 import type { QueryRecord } from "../log/record.ts";
 import { lineHeading, recordDetails, recordLine } from "../log/text.ts";
-import type { ApiClient } from "./api-client.ts";
+import { type ApiClient, ApiRefusal } from "./api-client.ts";
 import type { Invocation } from "./run.ts";
 import { EXIT, type Terminal, UsageError } from "./terminal.ts";
 import { withApi } from "./with-api.ts";
@@ -21,7 +21,8 @@ export async function log(invocation: Invocation, terminal: Terminal): Promise<n
   const query = words.map(parameterOf);
   return withApi(invocation, terminal, async (api) => {
     // What comes while the past is read must not be missed, nor shown twice.
-    const shown = await past(api, { query, limit: follow && limit === null ? 10 : (limit ?? 100) });
+    const wanted = { query, limit: follow && limit === null ? 10 : (limit ?? 100) };
+    const shown = await (follow ? pastOrNothing(api, wanted, terminal) : past(api, wanted));
     const printer = new Printer(invocation, terminal);
     printer.heading();
     for (const record of shown.toReversed()) printer.line(record);
@@ -70,6 +71,17 @@ async function past(api: ApiClient, { query, limit }: Wanted): Promise<QueryReco
     if (cursor === null) break;
   }
   return records;
+}
+
+/** What comes can be followed where nothing is kept, or the store is out of order. */
+async function pastOrNothing(api: ApiClient, wanted: Wanted, terminal: Terminal): Promise<QueryRecord[]> {
+  try {
+    return await past(api, wanted);
+  } catch (error) {
+    if (!(error instanceof ApiRefusal) || error.status !== 503) throw error;
+    terminal.err(`fenliu: ${error.message}; only what comes is shown\n`);
+    return [];
+  }
 }
 
 interface Following {
