@@ -46,20 +46,23 @@ export class ApiClient {
     return response.status === 204 ? undefined : await response.json();
   }
 
-  /** The events of a stream, until it ends or the signal aborts. @throws ApiUnreachable, ApiRefusal. */
+  /** The events of a stream, until the signal aborts. @throws ApiUnreachable where the stream ends before that, ApiRefusal. */
   async *events(path: string, request: ApiRequest): AsyncGenerator<ServerEvent> {
+    const isEnded = () => request.signal?.aborted === true;
     try {
       const response = await this.#call(path, request, "text/event-stream");
-      if (response.body === null) return;
       let pending = "";
-      for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
+      for await (const chunk of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
         const blocks = (pending + chunk).split("\n\n");
         pending = blocks.pop() ?? "";
         for (const block of blocks) yield* eventOf(block);
       }
     } catch (error) {
-      if (request.signal?.aborted !== true) throw error;
+      if (isEnded()) return;
+      if (error instanceof ApiUnreachable || error instanceof ApiRefusal) throw error;
+      throw new ApiUnreachable(`the Fenliu at ${this.#base} is gone: ${reasonOf(error)}`);
     }
+    if (!isEnded()) throw new ApiUnreachable(`the Fenliu at ${this.#base} has ended the stream`);
   }
 
   async #call(

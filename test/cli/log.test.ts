@@ -5,7 +5,7 @@ import { run } from "../../src/cli/run.ts";
 import type { QueryRecord } from "../../src/log/record.ts";
 import { directory } from "../files.ts";
 import { siteWith, type TestSite } from "../site.ts";
-import { testTerminal, until } from "./terminal.ts";
+import { type TestTerminal, testTerminal, until } from "./terminal.ts";
 
 const HOSTS = "hosts: { records: { nas.lan: 10.0.0.5 } }\n";
 
@@ -17,16 +17,21 @@ async function house(log: string) {
   return { site, terminal: testTerminal(where) };
 }
 
-/** Once the command has written `sign`, asks until it shows that, then ends it. */
-async function followed(site: TestSite, terminal: ReturnType<typeof testTerminal>, sign: string): Promise<number> {
-  const running = run(["log", "--follow", "--json"], terminal);
+/** Once the command has written `sign`, asks until it shows that. `ended` is its exit code. */
+async function following(site: TestSite, terminal: TestTerminal, sign: string): Promise<{ readonly ended: Promise<number> }> {
+  const ended = run(["log", "--follow", "--json"], terminal);
   await until(() => (terminal.written.out + terminal.written.err).includes(sign));
   while (!terminal.written.out.includes("nas.lan")) {
     await site.ask("nas.lan");
     site.app.journal.catchUp();
   }
+  return { ended };
+}
+
+async function followed(site: TestSite, terminal: TestTerminal, sign: string): Promise<number> {
+  const { ended } = await following(site, terminal, sign);
   terminal.stop();
-  return running;
+  return ended;
 }
 
 test("what comes is followed where nothing is kept, and that is told", async () => {
@@ -55,4 +60,12 @@ test("who ends it at once is not told of trouble", async () => {
   terminal.stop();
   expect(await run(["log", "--follow"], terminal)).toBe(0);
   expect(terminal.written.err).not.toContain("no Fenliu answers");
+});
+
+test("who follows is told that the server has ended", async () => {
+  const { site, terminal } = await house("log: { queries: { enabled: false } }");
+  const { ended } = await following(site, terminal, "only what comes");
+  await site.close();
+  expect(await ended).toBe(1);
+  expect(terminal.written.err).toMatch(/fenliu: the Fenliu at http:\/\/127\.0\.0\.1:\d+\/api\/v1\/ has ended the stream\n$/);
 });
