@@ -111,9 +111,18 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
     );
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    terminal.err(`fenliu: ${error.message}\n\n${USAGE}`);
+    terminal.err(`fenliu: ${error.message}\n\n${usageFor(argv)}`);
     return EXIT.usage;
   }
+}
+
+/** What there is to know of the command that was meant: all of it would push what is wrong out of sight. */
+function usageFor(argv: readonly string[]): string {
+  const meant = argv.find((word) => Object.hasOwn(commands, word));
+  if (meant === undefined) return USAGE;
+  const [, entries = ""] = USAGE.split("\n\n");
+  const own = `${entries}\n`.split(/^(?= {2}fenliu )/m).filter((entry) => entry.startsWith(`  fenliu ${meant} `));
+  return `${own.join("")}\n  fenliu --help           everything else\n`;
 }
 
 function parse(argv: readonly string[]) {

@@ -32,7 +32,15 @@ describe("the command line", () => {
     expect(code).toBe(2);
     expect(out).toBe("");
     expect(err).toContain(says);
-    expect(err).toContain("fenliu serve");
+    expect(err).toContain("\n  fenliu ");
+  });
+
+  test("an error shows how its command is written, and not all the others; all of them where it is none", async () => {
+    expect((await ran(["log", "colour=red"])).err).toMatch(
+      /^fenliu: `colour` is no field.*\n\n {2}fenliu log \[FIELD=VALUE…\].*\n.*\n {2}fenliu log ID .*\n\n {2}fenliu --help .*\n$/,
+    );
+    expect((await ran(["import"])).err).toMatch(/\n\n {2}fenliu import easymosdns DIR .*\n.*\n\n {2}fenliu --help .*\n$/);
+    expect((await ran(["frobnicate"])).err).toContain("fenliu serve");
   });
 
   test("--help and --version print to stdout and exit with 0", async () => {
