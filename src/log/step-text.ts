@@ -38,7 +38,7 @@ function ruleText(rule: string, outcome: RuleOutcome, match: TraceMatch | null):
     case "decides":
       return `rule ${rule} decides${because}`;
     case "modifies":
-      return `rule ${rule} matches${because}, sets what it sets, and leaves the decision to those after it`;
+      return `rule ${rule} matches${because}: its settings hold, and the rules after it decide`;
     case "closed":
       return `rule ${rule} matches${because}, but has no pattern within the special zone`;
     case "types":

@@ -19,7 +19,7 @@ test.each<[TraceStep, string]>([
   [{ kind: "rule", rule: "others", outcome: "decides", match: null }, "rule others decides"],
   [
     { kind: "rule", rule: "quiet", outcome: "modifies", match: null },
-    "rule quiet matches, sets what it sets, and leaves the decision to those after it",
+    "rule quiet matches: its settings hold, and the rules after it decide",
   ],
   [{ kind: "rule", rule: "all", outcome: "closed", match: null }, "rule all matches, but has no pattern within the special zone"],
   [{ kind: "rule", rule: "x", outcome: "types", match: null }, "rule x is not for this type"],
