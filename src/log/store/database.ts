@@ -23,8 +23,10 @@ export function openForWriting(
   const database = new DatabaseSync(path, { timeout: busyTimeoutMs });
   return prepared(database, () => {
     check?.(database);
-    // What a power cut takes are the last seconds; the file stays whole.
-    database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = ${MAX_JOURNAL_BYTES}`);
+    // What a power cut takes are the last seconds; the file stays whole. How it is vacuumed can only be said before there is a table.
+    database.exec(
+      `PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = ${MAX_JOURNAL_BYTES}`,
+    );
   });
 }
 

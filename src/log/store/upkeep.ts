@@ -48,7 +48,21 @@ export function tidyOnce(database: Database, limits: Limits, nowWallMs: number):
     if (part.state === "live" && part.hoursUntil < hourOf(firstIdAt(nowWallMs - LATE_MS)) && part.firstId !== null)
       return inTransaction(database, () => countNextHour(database, part));
   }
-  return false;
+  return shrinkOnce(database);
+}
+
+/** Room that dropped parts leave is used by new ones. The file is made smaller only where most of it is empty, as when less is to be kept than before. */
+function shrinkOnce(database: Database): boolean {
+  const free = pragma(database, "freelist_count");
+  if (free < SHRINK_PAGES.least || free < pragma(database, "page_count") / 2) return false;
+  database.exec(`PRAGMA incremental_vacuum(${SHRINK_PAGES.atOnce})`);
+  return pragma(database, "freelist_count") < free;
+}
+
+const SHRINK_PAGES = { least: 256, atOnce: 2000 } as const;
+
+function pragma(database: Database, name: string): number {
+  return Number(database.prepare(`PRAGMA ${name}`).get()?.[name]);
 }
 
 /** A part that has to go: its last record is too old, or it is the oldest and there are too many rows. null = none. */

@@ -176,6 +176,17 @@ describe("parts", () => {
     expect(tables.map(({ name }) => name)).toEqual(["parts"]);
   });
 
+  test("a file that is mostly empty is made smaller", () => {
+    const store = openStore();
+    store.insert(records(40_000));
+    const { bytes } = store.state();
+    expect(bytes).toBeGreaterThan(1_000_000);
+    tidyAll(store, SOME_WALL_MS + WEEK_MS + 50_000);
+    expect(store.state().bytes).toBeLessThan(100_000);
+    store.insert(records(10, SOME_WALL_MS + WEEK_MS));
+    expect(openDatabase().prepare("PRAGMA integrity_check").get()).toEqual({ integrity_check: "ok" });
+  });
+
   test("a closed part gets its indexes, one piece of work at a time", () => {
     const store = openStore({ maxRows: 2500 });
     store.insert(records(110));
