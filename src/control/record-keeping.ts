@@ -74,6 +74,9 @@ function tell(log: OperationsLog, event: LogEvent): void {
     case "well":
       log.info({ file: event.file, dropped: event.dropped }, "queries are recorded again");
       return;
+    case "lost":
+      log.warn({ file: event.file, queries: event.records }, "the query log was closed before these could be recorded");
+      return;
     case "renewed":
       log.warn({ file: event.file, aside: event.aside }, "the query log was damaged: it was put aside, and a new one begun");
       return;

@@ -120,6 +120,19 @@ describe("a store that cannot be written", () => {
     expect(await found(log)).toBe(20);
   });
 
+  test("what cannot be stored by the end is told", async () => {
+    const { log, events, path } = await opened();
+    log.append(records(10));
+    expect(await found(log)).toBe(10);
+    await locking(path);
+    log.append(records(10, 10));
+    expect(await found(log)).toBe(10);
+    expect(await events.next()).toMatchObject({ kind: "failing" });
+    await log.close();
+    expect(events.pending).toEqual([{ kind: "lost", file: path, records: 10 }]);
+    expect(log.status()).toMatchObject({ stored: 10, dropped: 10, waiting: 0 });
+  });
+
   test("a lock at the start delays nothing but the log", async () => {
     const first = await opened();
     await first.log.close();

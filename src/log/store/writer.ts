@@ -152,7 +152,9 @@ export class Writer {
         CLOSE_MS.end,
       );
     await this.#thread.close();
-    this.#dropped += this.#waiting.clear();
+    const records = this.#waiting.clear();
+    this.#dropped += records;
+    if (records > 0) this.#surroundings.report({ kind: "lost", file: this.#options.path, records });
   }
 
   #commitNow(): void {
