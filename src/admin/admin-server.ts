@@ -1,6 +1,7 @@
 import type { Clock } from "../clock.ts";
 import type { Endpoint } from "../listen/options.ts";
 import type { Api, ApiParts } from "./api.ts";
+import type { Clients } from "./clients.ts";
 import type { Control } from "./control.ts";
 import { adminProblems } from "./exposure.ts";
 import { ADMIN_LIMITS, type AdminLimits } from "./limits.ts";
@@ -14,6 +15,7 @@ export interface AdminSetup {
   readonly options: () => AdminOptions;
   /** Asked at every request: what serves may have been replaced. */
   readonly control: () => Control;
+  readonly clients: Clients;
   readonly clock: Clock;
   /** Tells the operator, kind and details, of a fault of ours. */
   readonly report: (kind: string, details: object) => void;
@@ -34,12 +36,13 @@ export interface AdminServer {
  * @throws AdminError where it must not or cannot be opened there.
  */
 export async function openAdmin(setup: AdminSetup): Promise<AdminServer> {
-  const { endpoint, options, control, clock, report, version, limits = ADMIN_LIMITS } = setup;
+  const { endpoint, options, control, clients, clock, report, version, limits = ADMIN_LIMITS } = setup;
   if (endpoint === null) return { bound: null, close: () => Promise.resolve() };
   const problems = adminProblems(endpoint, options());
   if (problems.length > 0) throw new AdminError(problems);
   const parts: ApiParts = {
     control,
+    clients,
     clock,
     limits,
     readers: new StreamSlots({ atOnce: limits.streams, perClient: limits.streamsPerClient }),

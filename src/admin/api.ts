@@ -9,6 +9,7 @@ import type {
 } from "fastify";
 import { type TSchema, Type } from "typebox";
 import type { Clock } from "../clock.ts";
+import type { Clients } from "./clients.ts";
 import type { Control } from "./control.ts";
 import type { AdminLimits } from "./limits.ts";
 import type { ProblemDetails } from "./problem.ts";
@@ -28,6 +29,7 @@ export type Api = FastifyInstance<
 export interface ApiParts {
   /** Asked at every request: what serves may have been replaced. */
   readonly control: () => Control;
+  readonly clients: Clients;
   readonly clock: Clock;
   readonly limits: AdminLimits;
   /** Readers of the live stream, and of exports. */

@@ -96,7 +96,7 @@ function serverOptions(limits: AdminLimits) {
   };
 }
 
-function guardsOf(api: Api, { clock, limits }: ApiParts, { options, endpoint }: ApiSetup): Guards {
+function guardsOf(api: Api, { clients, clock, limits }: ApiParts, { options, endpoint }: ApiSetup): Guards {
   let made: { readonly of: AdminOptions; readonly ofThese: Pick<Guards, "isOurs" | "isAuthorized"> } | null = null;
   const current = () => {
     const of = options();
@@ -106,6 +106,7 @@ function guardsOf(api: Api, { clock, limits }: ApiParts, { options, endpoint }: 
     return made.ofThese;
   };
   return {
+    clients,
     rates: new ClientRates(limits.requestsPerSecond, limits.requestBurst, clock.now),
     isOurs: (host) => current().isOurs(host),
     get isAuthorized() {

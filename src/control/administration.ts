@@ -1,6 +1,7 @@
 import { type AdminServer, openAdmin } from "../admin/admin-server.ts";
 import type { Control } from "../admin/control.ts";
 import type { Clock } from "../clock.ts";
+import { ClientsBehind } from "../listen/clients-behind.ts";
 import type { Listeners } from "../listen/listeners.ts";
 import type { Endpoint } from "../listen/options.ts";
 import type { QueryLog } from "../log/query-log.ts";
@@ -50,6 +51,7 @@ export async function openAdministration(
     endpoint: server.site.config.listen.admin,
     options: () => server.site.config.admin,
     control: () => control,
+    clients: new ClientsBehind(server.site.config.trustedProxies),
     clock,
     report,
     version: version(),

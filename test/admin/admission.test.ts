@@ -275,6 +275,44 @@ describe("a client", () => {
   });
 });
 
+describe("a reverse proxy", () => {
+  const via = async (admin: TestAdmin, ...lines: readonly string[]) =>
+    statusOf(admin, "/healthz", `Host: 127.0.0.1:${admin.port}`, ...lines);
+
+  test("that is trusted has a rate for each client behind it", async () => {
+    const admin = await openTestAdmin({
+      trustedProxies: ["127.0.0.0/8"],
+      limits: { requestBurst: 1, requestsPerSecond: 0.5 },
+    });
+    expect(await via(admin, "X-Forwarded-For: 192.0.2.7")).toBe(200);
+    expect(await via(admin, "X-Forwarded-For: 192.0.2.7")).toBe(429);
+    expect(await via(admin, "X-Forwarded-For: 198.51.100.1, 192.0.2.7")).toBe(429);
+    expect(await via(admin, "X-Forwarded-For: 198.51.100.1", "X-Forwarded-For: 192.0.2.7")).toBe(429);
+    expect(await via(admin, "X-Forwarded-For: 192.0.2.8")).toBe(200);
+    expect(await via(admin, "X-Real-IP: 2001:db8:1:2::9")).toBe(200);
+    expect(await via(admin, "X-Real-IP: 2001:db8:1:2:3::9")).toBe(429);
+    expect(await via(admin)).toBe(200);
+    expect(await via(admin, "X-Forwarded-For: nobody")).toBe(429);
+  });
+
+  test("that is not trusted speaks for itself alone", async () => {
+    const admin = await openTestAdmin({
+      trustedProxies: ["192.0.2.1"],
+      limits: { requestBurst: 1, requestsPerSecond: 0.5 },
+    });
+    expect(await via(admin, "X-Forwarded-For: 192.0.2.7")).toBe(200);
+    expect(await via(admin, "X-Forwarded-For: 192.0.2.8", "X-Real-IP: 192.0.2.9")).toBe(429);
+  });
+
+  test("gives the readers of the live stream places of their own", async () => {
+    const admin = await openTestAdmin({ trustedProxies: ["127.0.0.0/8"], limits: { streamsPerClient: 1 } });
+    const open = (client: string) => fetch(`${admin.base}/api/v1/queries/stream`, { headers: { "x-forwarded-for": client } });
+    expect([await open("192.0.2.7"), await open("192.0.2.7"), await open("192.0.2.8")].map(({ status }) => status)).toEqual([
+      200, 429, 200,
+    ]);
+  });
+});
+
 describe("what is too large", () => {
   test("a URL gets 414", async () => {
     const admin = await openTestAdmin({ limits: { urlLength: 2000 } });

@@ -5,6 +5,7 @@ import { createApi } from "../../src/admin/create-api.ts";
 import { ADMIN_LIMITS } from "../../src/admin/limits.ts";
 import { PathMethods } from "../../src/admin/path-methods.ts";
 import { StreamSlots } from "../../src/admin/stream-slots.ts";
+import { ClientsBehind } from "../../src/listen/clients-behind.ts";
 import { fakeClock } from "../fake-clock.ts";
 import { record } from "../log/records.ts";
 import { openTestAdmin } from "./support/admin.ts";
@@ -59,6 +60,7 @@ describe("the OpenAPI document", () => {
     const control = new MemoryControl();
     const parts: ApiParts = {
       control: () => control,
+      clients: new ClientsBehind([]),
       clock: fakeClock(),
       limits: ADMIN_LIMITS,
       readers: new StreamSlots({ atOnce: 1, perClient: 1 }),

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { AdminError, openAdmin } from "../../src/admin/admin-server.ts";
 import { ControlError } from "../../src/admin/control.ts";
 import { adminProblems } from "../../src/admin/exposure.ts";
+import { ClientsBehind } from "../../src/listen/clients-behind.ts";
 import { fakeClock } from "../fake-clock.ts";
 import { connectRaw } from "../listen/support/raw.ts";
 import { openTestAdmin } from "./support/admin.ts";
@@ -12,6 +13,7 @@ const control = new MemoryControl();
 const SETUP = {
   options: () => ({ token: null, hosts: [] }),
   control: () => control,
+  clients: new ClientsBehind([]),
   clock: fakeClock(),
   report: () => {},
   version: "0.0.0",

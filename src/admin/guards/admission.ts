@@ -1,9 +1,11 @@
 import type { FastifyRequest } from "fastify";
+import type { Clients } from "../clients.ts";
 import type { AdminLimits } from "../limits.ts";
 import { HttpProblem } from "../problem.ts";
-import { type ClientRates, clientNetwork } from "./client-rates.ts";
+import type { ClientRates } from "./client-rates.ts";
 
 export interface Guards {
+  readonly clients: Clients;
   readonly rates: ClientRates;
   /** Whether a Host header names this server. */
   readonly isOurs: (host: string) => boolean;
@@ -20,8 +22,8 @@ export interface Guards {
  * @throws HttpProblem where it is not.
  */
 export function admit(request: FastifyRequest, guards: Guards): void {
-  const { rates, limits, isOpen } = guards;
-  const client = clientOf(request);
+  const { clients, rates, limits, isOpen } = guards;
+  const client = clientOf(request, clients);
   const waitSeconds = rates.take(client);
   if (waitSeconds > 0) throw new HttpProblem(429, "too many requests", { headers: { "retry-after": String(waitSeconds) } });
   checkTarget(request.raw.url ?? "", limits);
@@ -37,9 +39,12 @@ export function admit(request: FastifyRequest, guards: Guards): void {
   if (!SAFE_METHODS.has(request.method) && !request.is404) checkContentType(request.headers["content-type"]);
 }
 
-export function clientOf({ socket: { remoteAddress } }: FastifyRequest): string {
+/** What counts as one client, as far as it is known who asks. */
+export function clientOf({ socket: { remoteAddress }, headers }: FastifyRequest, clients: Clients): string {
   // A connection that is gone already has none.
-  return remoteAddress === undefined ? "" : clientNetwork(remoteAddress);
+  if (remoteAddress === undefined) return "";
+  const [forwardedFor, realIp] = [headers["x-forwarded-for"], headers["x-real-ip"]].map((value) => value?.toString());
+  return clients.networkOf(remoteAddress, { forwardedFor, realIp });
 }
 
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);

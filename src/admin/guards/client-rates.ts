@@ -1,4 +1,3 @@
-import ipaddr from "ipaddr.js";
 import { LRUCache } from "lru-cache";
 
 /** Clients remembered at once; the one not seen for longest is forgotten. */
@@ -48,10 +47,4 @@ export class ClientRates {
     known.atMs = atMs;
     return known;
   }
-}
-
-/** What counts as one client: an IPv4 address, or the /64 of an IPv6 address. `address` as a socket gives it. */
-export function clientNetwork(address: string): string {
-  const parsed = ipaddr.process(address.split("%", 1)[0] ?? "");
-  return parsed instanceof ipaddr.IPv6 ? parsed.parts.slice(0, 4).join(":") : parsed.toString();
 }

@@ -57,7 +57,7 @@ const exportQueries = operation({
   },
 });
 
-export function queryRoutes(api: Api, { control, clock, exports }: ApiParts): void {
+export function queryRoutes(api: Api, { control, clients, clock, exports }: ApiParts): void {
   api.get("/queries", { schema: searchQueries }, ({ query: { limit = 100, cursor = null, ...conditions } }) =>
     control().queries.search({ filter: filterOf(conditions, clock.wallMs()), limit, cursor }),
   );
@@ -74,7 +74,7 @@ export function queryRoutes(api: Api, { control, clock, exports }: ApiParts): vo
     const { mediaType, textOf } = FORMATS[format];
     reply.type(mediaType).header("content-disposition", `attachment; filename="queries.${format}"`);
     if (request.method === "HEAD") return reply.send(Readable.from([]));
-    const slot = exports.take(clientOf(request));
+    const slot = exports.take(clientOf(request, clients));
     const stop = new AbortController();
     try {
       const records = Readable.from(textOf(await begun(control().queries.read(filter, stop.signal))), { objectMode: false });

@@ -39,14 +39,14 @@ A browser's \`EventSource\` cannot send a token. Where one is set, read the stre
   },
 });
 
-export function streamRoutes(api: Api, { control, clock, limits, readers, report }: ApiParts): void {
+export function streamRoutes(api: Api, { control, clients, clock, limits, readers, report }: ApiParts): void {
   api.get("/queries/stream", { schema: streamQueries, handlerTimeout: STREAM_MS }, async (request, reply) => {
     const filter = filterOf(request.query, clock.wallMs());
     // Proxies such as nginx would wait for more before they hand anything on.
     reply.type("text/event-stream").header("x-accel-buffering", "no");
     if (request.method === "HEAD") return reply.send(Readable.from([]));
     const { queries } = control();
-    const slot = readers.take(clientOf(request));
+    const slot = readers.take(clientOf(request, clients));
     const stream = new EventStream({ clock, heartbeatMs: limits.heartbeatMs, maxWaiting: limits.streamRecords });
     slot.hold(stream, () => stream.finish());
     try {

@@ -2,6 +2,7 @@ import { onTestFinished } from "vitest";
 import { type AdminServer, type AdminSetup, openAdmin } from "../../../src/admin/admin-server.ts";
 import { ADMIN_LIMITS, type AdminLimits } from "../../../src/admin/limits.ts";
 import type { AdminOptions } from "../../../src/admin/options.ts";
+import { ClientsBehind } from "../../../src/listen/clients-behind.ts";
 import { type FakeClock, fakeClock } from "../../fake-clock.ts";
 import { ApiClient } from "./api-client.ts";
 import { MemoryControl } from "./memory-control.ts";
@@ -10,6 +11,7 @@ export interface TestAdminSetup {
   readonly token?: string;
   readonly hosts?: readonly string[];
   readonly address?: string;
+  readonly trustedProxies?: readonly string[];
   readonly limits?: Partial<AdminLimits>;
   readonly control?: MemoryControl;
 }
@@ -24,6 +26,7 @@ export async function openTestAdmin({
   token,
   hosts = [],
   address = "127.0.0.1",
+  trustedProxies = [],
   limits,
   control = new MemoryControl(),
 }: TestAdminSetup = {}) {
@@ -34,6 +37,7 @@ export async function openTestAdmin({
     endpoint: { address, port: 0 },
     options: () => options.now,
     control: () => control,
+    clients: new ClientsBehind(trustedProxies),
     clock,
     report: (kind, details) => faults.push({ kind, details }),
     version: "0.0.0",
