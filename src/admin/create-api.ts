@@ -59,6 +59,8 @@ export async function createApi(parts: ApiParts, setup: ApiSetup, methods = new 
   await addRoutes(api, parts);
   await api.ready();
   api.server.maxConnections = limits.connections;
+  // RFC 9110 §10.1.1 lets a server pass over an expectation that it does not know.
+  api.server.on("checkExpectation", (request, response) => api.server.emit("request", request, response));
   return api;
 }
 

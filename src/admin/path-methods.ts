@@ -22,7 +22,9 @@ export class PathMethods {
     const methods = [...this.#patterns.values()]
       .filter(({ matches }) => matches.test(path))
       .flatMap((pattern) => [...pattern.methods]);
-    if (methods.length === 0) return new HttpProblem(404, "there is no such path; /openapi.json says which there are");
+    // A pattern that holds the path for this method as well found nothing there.
+    if (methods.length === 0 || methods.includes(method))
+      return new HttpProblem(404, "there is no such path; /openapi.json says which there are");
     const allow = [...new Set(methods)].sort().join(", ");
     return new HttpProblem(405, `${method} is not for this path; ${allow} ${methods.length === 1 ? "is" : "are"}`, {
       headers: { allow },

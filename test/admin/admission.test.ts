@@ -41,6 +41,13 @@ describe("a token", () => {
     expect((await admin.get("/api/v1/upstreams", { headers: { authorization } })).status).toBe(status);
   });
 
+  test("is wanted once: of two that differ, others on the way may have looked at the other", async () => {
+    const admin = await openTestAdmin({ token: "correct-horse" });
+    const lines = ["Authorization: Bearer correct-horse", "Authorization: Bearer correct-horse"];
+    expect(await statusOf(admin, "/api/v1/upstreams", `Host: 127.0.0.1:${admin.port}`, ...lines)).toBe(400);
+    expect(await statusOf(admin, "/api/v1/upstreams", `Host: 127.0.0.1:${admin.port}`, lines[0] ?? "")).toBe(200);
+  });
+
   test("in the URL is an unknown parameter", async () => {
     const admin = await openTestAdmin({ token: "correct-horse" });
     const { status, body } = await admin.get("/api/v1/upstreams?token=correct-horse");
@@ -210,6 +217,14 @@ describe("an unsafe method", () => {
       expect(status).toBe(415);
     }
     expect(admin.control.host("nas.lan")).not.toBeNull();
+  });
+
+  test.each(["gzip", "br", "gzip, identity"])("with a body that is packed is refused: %s", async (encoding) => {
+    const admin = await openTestAdmin();
+    const packed = { json: { config: "" }, headers: { "content-encoding": encoding } };
+    expect((await admin.call("POST", "/api/v1/config/check", packed)).status).toBe(415);
+    const plain = { json: { config: "" }, headers: { "content-encoding": "identity" } };
+    expect((await admin.call("POST", "/api/v1/config/check", plain)).status).toBe(200);
   });
 
   test("may have no body where none is wanted, and an empty object, but nothing else", async () => {

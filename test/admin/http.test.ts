@@ -72,6 +72,12 @@ describe("paths", () => {
     "/API/v1/queries",
     "//healthz",
     "/api/v1/queries/1/2",
+    "/docs/static/nothing.js",
+    "/docs/static/..%2fpackage.json",
+    "/api%2fv1/config",
+    "/api/v1//config",
+    "/api/v1/config.",
+    "/healthz;x=1",
   ])("%s is not there, and that is said as everything is", async (path) => {
     const admin = await openTestAdmin();
     const { status, headers, body } = await admin.get(path);
@@ -212,6 +218,16 @@ describe("a connection", () => {
     ];
     expect(responses.map(({ status }) => status)).toEqual([200, 200, 404, 200]);
     expect(responses[3]?.body.toString()).toContain('"nas.lan"');
+  });
+
+  test("that announces its body is told to go on, and of what else it expects nothing is said", async () => {
+    const admin = await openTestAdmin();
+    const connection = await connectRaw(admin.port);
+    const head = (expectation: string, path = "/healthz") =>
+      `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${admin.port}\r\nExpect: ${expectation}\r\n\r\n`;
+    connection.write(head("wonders") + head("wonders", "/nowhere"));
+    expect((await connection.takeResponse()).status).toBe(200);
+    expect(await connection.takeResponse()).toMatchObject({ status: 404, headers: { "x-content-type-options": "nosniff" } });
   });
 
   test.each(["\r\n\r\nnonsense\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00", "GET /healthz\r\n\r\n"])(

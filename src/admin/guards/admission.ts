@@ -36,7 +36,7 @@ export function admit(request: FastifyRequest, guards: Guards): void {
     checkToken(request, client, guards);
   }
   // What is not there is told so first.
-  if (!SAFE_METHODS.has(request.method) && !request.is404) checkContentType(request.headers["content-type"]);
+  if (!SAFE_METHODS.has(request.method) && !request.is404) checkContent(request);
 }
 
 /** What counts as one client, as far as it is known who asks. */
@@ -83,8 +83,10 @@ function isSameOrigin(origin: string, host: string | null): boolean {
   );
 }
 
-function checkToken({ headers }: FastifyRequest, client: string, { isAuthorized, rates, limits }: Guards): void {
+function checkToken({ headers, raw }: FastifyRequest, client: string, { isAuthorized, rates, limits }: Guards): void {
   const { authorization } = headers;
+  if ((raw.headersDistinct["authorization"] ?? []).length > 1)
+    throw new HttpProblem(400, "a request has at most one Authorization header");
   if (isAuthorized === null || isAuthorized(authorization)) return;
   const sent = authorization !== undefined;
   if (sent) rates.charge(client, limits.wrongTokenCost);
@@ -95,9 +97,11 @@ function checkToken({ headers }: FastifyRequest, client: string, { isAuthorized,
 }
 
 /** A form of another page can be sent without asking us first, but not with this type (Fetch, CORS-safelisted request headers). */
-function checkContentType(contentType: string | undefined): void {
-  if (!/^application\/json *(?:;|$)/i.test(contentType ?? ""))
+function checkContent({ headers }: FastifyRequest): void {
+  if (!/^application\/json *(?:;|$)/i.test(headers["content-type"] ?? ""))
     throw new HttpProblem(415, "Content-Type: application/json is wanted, also where there is no body");
+  if (!/^(?:identity)?$/i.test(headers["content-encoding"] ?? ""))
+    throw new HttpProblem(415, "a body is wanted as it is, without Content-Encoding");
 }
 
 function shown(value: string): string {
