@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
 import type { SiteSurroundings } from "./backing.ts";
-import type { Timer } from "./clock.ts";
 import type { Config } from "./config/config.ts";
 import { type Administration, openAdministration } from "./control/administration.ts";
 import { Journal } from "./control/journal.ts";
@@ -17,7 +16,8 @@ import type { Adopt, Updated } from "./lists/update.ts";
 import type { QueryLog } from "./log/query-log.ts";
 import { seldom } from "./log/seldom.ts";
 import { ownHostsPath, readOwnHosts, writeOwnHosts } from "./own-hosts.ts";
-import { closeSite, openSite, type Site, SiteError, siteWith } from "./site.ts";
+import { RetiredSites } from "./retired-sites.ts";
+import { closeSite, guardGroups, openSite, type Site, SiteError, siteWith } from "./site.ts";
 import { Reloads } from "./stats/reloads.ts";
 import type { GroupStatus } from "./upstreams/group.ts";
 
@@ -31,10 +31,9 @@ export class App {
   readonly #records: RecordKeeping;
   readonly #versions: VersionKeeping;
   #sinceWallMs: number;
-  /** Sites that were replaced and may still have questions under way. */
-  readonly #retired = new Set<Retired>();
-  /** Changes of the site, reloads and lists, one after the other. */
-  #reloading: Promise<void> = Promise.resolve();
+  readonly #retired: RetiredSites;
+  /** Changes of the site, one after the other: reloads, lists, hosts. */
+  #changing: Promise<void> = Promise.resolve();
   #keeper: ListRefresher | null = null;
   #administration: Administration | null = null;
   #closed: Promise<void> | null = null;
@@ -47,7 +46,7 @@ export class App {
     this.#records = records;
     const { clock, log } = surroundings;
     this.#versions = new VersionKeeping({ queryLog: () => records.queryLog, clock, log });
-    this.#versions.use(current.site);
+    this.#retired = new RetiredSites(clock, (error) => log.error({ err: error }, "what was replaced could not be closed"));
     this.#sinceWallMs = clock.wallMs();
   }
 
@@ -63,19 +62,24 @@ export class App {
     journal.expect(config);
     // Its log is opened later, so that no answer waits for it; queries do, to be recorded.
     if (config.log.queries.enabled) journal.hold(config.log.queries.clients);
-    let app: App | null = null;
+    const opened: (() => Promise<void>)[] = [() => closeSite(current.site, null)];
     try {
+      guardGroups(current.site);
       const listeners = await openListeners(config, handlerFor(current, log), {
         clock,
         report: ({ kind, ...details }) => report(kind, details),
       });
+      opened.unshift(() => listeners.close(0));
       const records = await RecordKeeping.open(config.log.queries, { journal, clock, log });
-      app = new App(surroundings, { listeners, current, records });
-      app.#keeper = await app.#keepLists();
+      opened.unshift(() => records.close());
+      const app = new App(surroundings, { listeners, current, records });
+      opened.splice(0, opened.length, () => app.close());
+      app.#versions.use(current.site);
+      app.#keeper = await app.#keepLists(current.site);
       app.#administration = await openAdministration(app, { clock, report });
       return app;
     } catch (error) {
-      await (app === null ? closeSite(current.site, null) : app.close());
+      await inTurn(opened).catch((failure: unknown) => log.warn({ err: failure }, "what was opened could not be closed"));
       throw error;
     }
   }
@@ -127,10 +131,11 @@ export class App {
   /**
    * Puts names into the static table and takes them away, from the next query on and across restarts. What a person wrote into the file
    * meanwhile is taken in.
-   * @throws SiteError where an expectation does not hold then, or the file is not as it should be; the system's error where it cannot be written.
+   * @throws SiteError where an expectation does not hold then, the file is not as it should be, or `close` was called; the system's error where
+   * it cannot be written.
    */
   changeHosts(change: (own: OwnHosts) => OwnHosts): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#change(async () => {
       const { site } = this.#current;
       const path = ownHostsPath(site.config);
       const { own, problems } = await readOwnHosts(path);
@@ -143,27 +148,35 @@ export class App {
     });
   }
 
-  /** Downloads a list now, or reads its files anew. @throws Error where there is no such list, or the lists are being changed. */
-  refreshList(name: string): Promise<readonly Updated["outcome"][]> {
-    if (this.#keeper === null) throw new Error("the lists are not there yet");
-    return this.#keeper.refreshNow(name);
+  /** Downloads a list now, or reads its files anew. @throws SiteError where a reload or the end came in between; Error where there is no such list. */
+  async refreshList(name: string): Promise<readonly Updated["outcome"][]> {
+    const keeper = this.#keeper;
+    if (keeper === null) throw new Error("the lists are not there yet");
+    try {
+      return await keeper.refreshNow(name);
+    } catch (error) {
+      if (keeper === this.#keeper && this.#closed === null) throw error;
+      throw new SiteError(["the configuration was changed meanwhile: try again"]);
+    }
   }
 
   /**
    * Puts a new configuration in place, between one query and the next. What it leaves as it was keeps its connections and its cache.
-   * Without effect once `close` has been called.
-   * @throws SiteError where it cannot be served; then everything goes on as before.
+   * @throws SiteError where it cannot be served, or `close` was called; then everything goes on as before.
    */
   reload(config: Config): Promise<void> {
-    return this.#inTurn(() => this.#reload(config)).catch((error: unknown) => {
+    return this.#change(() => this.#reload(config)).catch((error: unknown) => {
       this.reloads.failed();
       throw error;
     });
   }
 
-  #inTurn<T>(change: () => Promise<T>): Promise<T> {
-    const turn = this.#reloading.then(change);
-    this.#reloading = turn.then(
+  #change<T>(change: () => Promise<T>): Promise<T> {
+    const turn = this.#changing.then(() => {
+      if (this.#closed !== null) throw new SiteError(["Fenliu is stopping: nothing is changed any more"]);
+      return change();
+    });
+    this.#changing = turn.then(
       () => {},
       () => {},
     );
@@ -171,36 +184,45 @@ export class App {
   }
 
   async #reload(config: Config): Promise<void> {
-    if (this.#closed !== null) return;
     const { site } = this.#current;
     const listening = ({ listen, tls, trustedProxies }: Config) => ({ listen, tls, trustedProxies });
     if (!isDeepStrictEqual(listening(config), listening(site.config))) {
       throw new SiteError(["listen, tls and trustedProxies are read at the start only: restart Fenliu to change them"]);
     }
     const next = await openSite(config, this.#surroundings, site);
+    let keeper: ListRefresher;
+    try {
+      keeper = await this.#keepLists(next);
+    } catch (error) {
+      await closeSite(next, site);
+      throw error;
+    }
     this.#put(next);
     this.#current.journal.expect(config);
-    await this.#records.change(config.log.queries);
     // Not awaited: a change of its lists may wait for this turn to end.
     const closing = this.#keeper?.close();
-    this.#keeper = await this.#keepLists();
-    this.#retire(site, next, closing);
+    this.#keeper = keeper;
+    this.#retired.add(async () => {
+      await closing;
+      await closeSite(site, next);
+    }, site.config.answers.deadlineMs);
+    await this.#records.change(config.log.queries);
     this.reloads.succeeded();
   }
 
   #put(site: Site): void {
+    guardGroups(site);
     this.#current.site = site;
     this.#sinceWallMs = this.#surroundings.clock.wallMs();
     this.#versions.use(site);
   }
 
-  #keepLists(): Promise<ListRefresher> {
-    const { config, backing } = this.#current.site;
+  #keepLists({ config, backing }: Site): Promise<ListRefresher> {
     const serving = () => this.#current.site.decisions.lists.status();
     const adopt: Adopt = (list, copies, commit) =>
-      this.#inTurn(async () => {
+      this.#change(async () => {
         const { site } = this.#current;
-        if (site.config !== config || this.#closed !== null) throw new Error("the configuration was changed meanwhile");
+        if (site.config !== config) throw new Error("the configuration was changed meanwhile");
         const { decisions, faults } = await withList(site.decisions, { config, list, copies });
         if (faults.length > 0) return faults;
         await commit();
@@ -210,18 +232,6 @@ export class App {
     return keepLists({ config, backing, serving, adopt }, this.#surroundings);
   }
 
-  // What is under way on the old servers has until its deadline.
-  #retire(site: Site, next: Site, keeperClosing: Promise<void> | undefined): void {
-    const close = async (): Promise<void> => {
-      this.#retired.delete(retired);
-      await keeperClosing;
-      await closeSite(site, next);
-    };
-    const timer = this.#surroundings.clock.setTimer(() => void close(), site.config.answers.deadlineMs);
-    const retired = { timer, close };
-    this.#retired.add(retired);
-  }
-
   /** Takes no more questions, answers those under way, and closes everything. */
   close(): Promise<void> {
     this.#closed ??= this.#close();
@@ -229,18 +239,24 @@ export class App {
   }
 
   async #close(): Promise<void> {
-    await this.#reloading;
-    await this.#keeper?.close();
-    await this.#listeners.close();
-    await this.#administration?.close();
-    await this.#versions.close();
-    await this.#records.close();
-    for (const { timer, close } of this.#retired) {
-      timer.cancel();
-      await close();
-    }
-    await closeSite(this.#current.site, null);
+    await this.#changing;
+    await inTurn([
+      async () => await this.#keeper?.close(),
+      () => this.#listeners.close(),
+      async () => await this.#administration?.close(),
+      () => this.#versions.close(),
+      () => this.#records.close(),
+      () => this.#retired.close(),
+      () => closeSite(this.#current.site, null),
+    ]);
   }
+}
+
+/** Takes every step, also after one that failed. @throws the first failure. */
+async function inTurn(steps: readonly (() => Promise<void>)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const step of steps) await step().catch((error: unknown) => failures.push(error));
+  if (failures.length > 0) throw failures[0];
 }
 
 interface Parts {
@@ -253,9 +269,4 @@ interface Parts {
 interface Current {
   site: Site;
   readonly journal: Journal;
-}
-
-interface Retired {
-  readonly timer: Timer;
-  readonly close: () => Promise<void>;
 }

@@ -33,8 +33,7 @@ export class SiteError extends Error {
 }
 
 /**
- * Builds a site beside whatever is serving, taking over from `previous` what the new configuration leaves as it was. To be put in place at
- * once: from now on groups that are taken over go by its `never`.
+ * Builds a site beside whatever is serving, taking over from `previous` what the new configuration leaves as it was.
  * @throws SiteError where the configuration asks for what cannot be done, or breaks its own expectations.
  */
 export async function openSite(config: Config, surroundings: SiteSurroundings, previous: Site | null): Promise<Site> {
@@ -48,7 +47,6 @@ export async function openSite(config: Config, surroundings: SiteSurroundings, p
     previous !== null && sharesBacking(config, previous.config) ? previous.backing : await openBacking(config, surroundings);
   // Who has used up its rate does not begin anew with every reload.
   const keepsAccess = previous !== null && isDeepStrictEqual(config.access, previous.config.access);
-  guardGroups(backing, decisions);
   return {
     config,
     backing,
@@ -68,9 +66,8 @@ export async function openSite(config: Config, surroundings: SiteSurroundings, p
   };
 }
 
-/** The same site with other decisions, sharing all else. To be put in place at once: the groups go by these from now on. */
+/** The same site with other decisions, sharing all else. */
 export function siteWith(site: Site, decisions: Decisions): Site {
-  guardGroups(site.backing, decisions);
   return {
     ...site,
     decisions,
@@ -79,11 +76,12 @@ export function siteWith(site: Site, decisions: Decisions): Site {
   };
 }
 
-function guardGroups({ groups }: Backing, { never }: Decisions): void {
-  groups.guardBy((group, question, asker) => never.forbids(group, question, asker));
+/** The groups go by the `never` of this site from now on, also those that it shares with the one before: to be called as it is put in place. */
+export function guardGroups({ backing, decisions: { never } }: Site): void {
+  backing.groups.guardBy((group, question, asker) => never.forbids(group, question, asker));
 }
 
-/** Closes what `next` does not go on using; null = everything. Questions under way on the old servers have until the deadline. */
+/** Closes what `next` does not go on using; null = everything. */
 export async function closeSite(site: Site, next: Site | null): Promise<void> {
   if (site.access !== next?.access) await site.access.close();
   if (site.backing === next?.backing) return;

@@ -10,7 +10,7 @@ import { buildAnswer } from "../../src/dns/build.ts";
 import { isRejection, parseQuery, type Query } from "../../src/dns/query.ts";
 import { RCODE, TYPE } from "../../src/dns/types.ts";
 import { operationsLog } from "../../src/log/operations.ts";
-import { openSite, type Site } from "../../src/site.ts";
+import { guardGroups, openSite, type Site } from "../../src/site.ts";
 import { dohQuestion, type Zone } from "../zone.ts";
 
 export const CLIENT: Client = { address: "127.0.0.1", port: 53_000, transport: "udp", http: null, method: null, clientId: null };
@@ -44,6 +44,7 @@ cache: { file: null }
   if (parsed.kind === "invalid") throw new Error(parsed.problems.map(({ message }) => message).join("\n"));
   const log = operationsLog("error", (line) => process.stderr.write(line), false);
   const site = await openSite(parsed.config, { clock: systemClock, log, ca: null, resolvConf: "/dev/null" }, null);
+  guardGroups(site);
   const messages = zone.hosts.map((host) => Uint8Array.from(Buffer.from(dohQuestion(host), "base64url")));
   const queries = messages.map(queryOf);
   for (const query of queries) hold(site, query);

@@ -42,6 +42,7 @@ export interface Server {
   reload(config: Config): Promise<void>;
   /** @throws SiteError, or the system's error. */
   changeHosts(change: (own: OwnHosts) => OwnHosts): Promise<void>;
+  /** @throws SiteError where the configuration was changed meanwhile. */
   refreshList(name: string): Promise<readonly Updated["outcome"][]>;
 }
 
@@ -96,7 +97,9 @@ export class ServerControl implements Control {
 
   async refreshList(name: string): Promise<ListView> {
     if (!this.#site.config.lists.some((list) => list.name === name)) throw missingList(name);
-    const outcomes = await this.#server.refreshList(name);
+    const outcomes = await this.#server.refreshList(name).catch((error: unknown) => {
+      throw error instanceof SiteError ? new ControlError("refused", ...error.problems) : error;
+    });
     const faults = outcomes.flatMap((outcome) =>
       outcome.kind === "failed" || outcome.kind === "held" ? [`${outcome.kind}: ${outcome.reason}`] : [],
     );

@@ -1,5 +1,12 @@
-import { describe, expect, test } from "vitest";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setImmediate as turn } from "node:timers/promises";
+import { describe, expect, test, vi } from "vitest";
+import { hostRecord, withHost } from "../../src/control/host-changes.ts";
+import { ListRefresher } from "../../src/lists/refresher.ts";
+import { SiteError } from "../../src/site.ts";
 import { zone } from "../dns/zone.ts";
+import { directory } from "../files.ts";
 import type { Reply } from "../message.ts";
 import { type AskTransport, siteWith } from "../site.ts";
 import type { Script } from "../upstreams/scripted-server.ts";
@@ -148,12 +155,13 @@ describe("a close", () => {
     await site.until(() => site.server("main").open + site.server("other").open === 0);
   });
 
-  test("during a reload ends well, may be called again, and a reload after it opens nothing", async () => {
+  test("during a reload lets it end, may be called again, and a reload after it is refused and opens nothing", async () => {
     const site = await siteWith({ upstreams: { main: page, other: { servers: [page], transport: "tls" } } });
     const reloading = site.reloadWith({ upstreams: ["other"] });
+    await turn();
     await Promise.all([site.app.close(), site.app.close()]);
     await reloading;
-    await site.reloadWith({ upstreams: ["main"] });
+    await expect(site.reloadWith({ upstreams: ["main"] })).rejects.toThrow("Fenliu is stopping");
     expect(site.server("other").open).toBe(0);
   });
 
@@ -165,5 +173,70 @@ describe("a close", () => {
     await site.clock.advance(4000);
     expect(await waiting).toMatchObject({ rcode: "SERVFAIL" });
     await closing;
+  });
+});
+
+describe("a fault in the midst of a reload", () => {
+  test("lists that cannot be kept leave everything as it was", async () => {
+    const site = await siteWith({ upstreams: { main: page, other: honest("page.example A 192.0.2.8") } });
+    const before = site.app.site;
+    const breaking = vi.spyOn(ListRefresher, "open").mockRejectedValueOnce(new Error("a fault"));
+    await expect(site.reloadWith({ upstreams: ["other"] })).rejects.toThrow("a fault");
+    breaking.mockRestore();
+    expect(site.app.site).toBe(before);
+    expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
+    await site.reloadWith({ upstreams: ["other"] });
+    expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.8"] });
+  });
+
+  test("what was replaced and cannot be closed is told, and nothing else comes of it", async () => {
+    const site = await siteWith({ upstreams: { main: page, other: honest("page.example A 192.0.2.8") } });
+    vi.spyOn(site.app.site.backing.groups, "close").mockRejectedValueOnce(new Error("it hangs"));
+    await site.reloadWith({ upstreams: ["other"] });
+    await site.clock.advance(4000);
+    expect(site.log.join("")).toContain("it hangs");
+    expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.8"] });
+  });
+});
+
+describe("changes that come together", () => {
+  test("are made one after the other, and the last of them stays", async () => {
+    const site = await siteWith({ upstreams: { main: page }, folder: directory() });
+    const put = (name: string) => site.app.changeHosts((own) => withHost(own, hostRecord(name, { address: "10.0.0.9" })));
+    await Promise.all([
+      site.reload("hosts: { records: { nas.lan: 10.0.0.5 } }"),
+      put("one.lan"),
+      site.reload("hosts: { records: { nas.lan: 10.0.0.6 } }"),
+      put("two.lan"),
+    ]);
+    const answers = await Promise.all(["nas.lan", "one.lan", "two.lan"].map((name) => site.ask(name)));
+    expect(answers.map((reply) => reply.answers)).toEqual([["10.0.0.6"], ["10.0.0.9"], ["10.0.0.9"]]);
+  });
+
+  test("one that comes after the end is refused and leaves no trace; one before it is finished first", async () => {
+    const folder = directory();
+    const site = await siteWith({ upstreams: { main: page }, folder });
+    const put = (name: string) => site.app.changeHosts((own) => withHost(own, hostRecord(name, { address: "10.0.0.9" })));
+    const first = put("one.lan");
+    await first;
+    const closed = site.close();
+    const late = [put("two.lan"), site.app.reload(site.config(blocking))];
+    for (const change of late) await expect(change).rejects.toThrow("Fenliu is stopping");
+    await closed;
+    await expect(put("three.lan")).rejects.toThrow("Fenliu is stopping");
+    expect(readFileSync(join(folder, "data", "hosts.yaml"), "utf8")).not.toMatch(/two|three/);
+  });
+
+  test("a list that is being refreshed while the configuration changes is refused, as no fault of ours", async () => {
+    const folder = directory();
+    writeFileSync(join(folder, "list.txt"), "page.example\n");
+    const yaml = "lists: { some: { domains: [list.txt] } }";
+    const site = await siteWith({ upstreams: { main: page }, folder, yaml });
+    const refreshing = site.app.refreshList("some");
+    const reloading = site.reload(`${yaml}\nanswers: { https: nodata }`);
+    writeFileSync(join(folder, "list.txt"), "page.example\nother.example\n");
+    const [refreshed] = await Promise.allSettled([refreshing, reloading]);
+    if (refreshed.status === "rejected") expect(refreshed.reason).toBeInstanceOf(SiteError);
+    await expect(site.app.refreshList("some")).resolves.toBeDefined();
   });
 });

@@ -1,10 +1,12 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { App } from "../../src/app.ts";
 import { systemClock } from "../../src/clock.ts";
 import { parseConfig } from "../../src/config/load.ts";
+import { RecordKeeping } from "../../src/control/record-keeping.ts";
 import { ListenError } from "../../src/listen/listen-error.ts";
+import { ListRefresher } from "../../src/lists/refresher.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { SiteError } from "../../src/site.ts";
 import { fakeClock } from "../fake-clock.ts";
@@ -32,6 +34,21 @@ async function takenPort(): Promise<number> {
   if (typeof address !== "object" || address === null) throw new Error("no port");
   return address.port;
 }
+
+async function freePort(): Promise<number> {
+  const { promise, resolve } = Promise.withResolvers<number>();
+  const occupant = createServer().listen(0, "127.0.0.1", () => {
+    const address = occupant.address();
+    occupant.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
+  });
+  return await promise;
+}
+
+/** What the start opens after the listeners, each of which may fail. */
+const STEPS = [
+  [RecordKeeping, "open"],
+  [ListRefresher, "open"],
+] as const;
 
 test("a port that is taken keeps it from starting, and every such port is named", async () => {
   const ports = [await takenPort(), await takenPort()] as const;
@@ -64,4 +81,29 @@ test("a fault in Fenliu itself is SERVFAIL for the one who met it, and told to t
   expect(site.log.join("")).toContain("a fault in Fenliu itself");
   isBroken = false;
   expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
+});
+
+test("a fault in any step of the start leaves nothing open", async () => {
+  const [dns, http] = [await freePort(), await freePort()];
+  const text = `listen: { dns: ["127.0.0.1:${dns}"], http: ["127.0.0.1:${http}"], admin: "127.0.0.1:0" }
+cache: { file: null }
+log: { queries: { enabled: false } }`;
+  for (const [owner, step] of STEPS) {
+    const breaking = vi.spyOn(owner, step).mockRejectedValue(new Error("a fault"));
+    await expect(App.start(configOf(text), surroundings)).rejects.toThrow("a fault");
+    breaking.mockRestore();
+    const app = await App.start(configOf(text), surroundings);
+    await app.close();
+  }
+});
+
+test("what cannot be closed keeps nothing else open", async () => {
+  const port = await freePort();
+  const text = `listen: { dns: ["127.0.0.1:${port}"], http: [], admin: null }\ncache: { file: null }\nlog: { queries: { enabled: false } }`;
+  const app = await App.start(configOf(text), surroundings);
+  const breaking = vi.spyOn(ListRefresher.prototype, "close").mockRejectedValue(new Error("a fault"));
+  await expect(app.close()).rejects.toThrow("a fault");
+  breaking.mockRestore();
+  const next = await App.start(configOf(text), surroundings);
+  await next.close();
 });
