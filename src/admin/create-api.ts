@@ -5,7 +5,9 @@ import type { Api, ApiParts } from "./api.ts";
 import { adminProblems } from "./exposure.ts";
 import { admit, type Guards } from "./guards/admission.ts";
 import { ClientRates } from "./guards/client-rates.ts";
+import { limitConnections } from "./guards/connections.ts";
 import { ownNames } from "./guards/own-names.ts";
+import { Pipelines } from "./guards/pipelines.ts";
 import { tokenChecker } from "./guards/token.ts";
 import type { AdminLimits } from "./limits.ts";
 import { documentOptions, NAMED_SCHEMAS } from "./openapi.ts";
@@ -32,7 +34,7 @@ export interface ApiSetup {
 
 /** The whole API, ready to listen. Its routes are entered into `methods`. */
 export async function createApi(parts: ApiParts, setup: ApiSetup, methods = new PathMethods()): Promise<Api> {
-  const { limits, report } = parts;
+  const { clients, limits, report } = parts;
   const api: Api = fastify({
     ...serverOptions(limits),
     frameworkErrors: (error, _, reply) =>
@@ -44,8 +46,10 @@ export async function createApi(parts: ApiParts, setup: ApiSetup, methods = new 
   api.setSerializerCompiler(() => JSON.stringify);
   readJsonBodies(api);
   const guards = guardsOf(api, parts, setup);
+  const pipelines = new Pipelines(limits.requestsAtOnce);
   api.addHook("onRequest", async (request, reply) => {
     reply.headers(SECURITY_HEADERS);
+    pipelines.enter(request, reply);
     admit(request, guards);
   });
   api.setErrorHandler((error, _, reply) => {
@@ -58,7 +62,7 @@ export async function createApi(parts: ApiParts, setup: ApiSetup, methods = new 
   await api.register(swagger, documentOptions(setup.version));
   await addRoutes(api, parts);
   await api.ready();
-  api.server.maxConnections = limits.connections;
+  limitConnections(api.server, clients, limits);
   // RFC 9110 §10.1.1 lets a server pass over an expectation that it does not know.
   api.server.on("checkExpectation", (request, response) => api.server.emit("request", request, response));
   return api;

@@ -14,6 +14,10 @@ export interface AdminLimits {
   /** How long a connection may stand still, a response half read included. */
   readonly idleMs: number;
   readonly connections: number;
+  /** Connections of one client. Trusted proxies are exempt. */
+  readonly connectionsPerClient: number;
+  /** Requests of one connection that are under way at once. */
+  readonly requestsAtOnce: number;
   /** Requests of one client, by IPv4 address or IPv6 /64. */
   readonly requestsPerSecond: number;
   readonly requestBurst: number;
@@ -40,6 +44,8 @@ export const ADMIN_LIMITS: AdminLimits = {
   responseMs: 60_000,
   idleMs: 90_000,
   connections: 1000,
+  connectionsPerClient: 200,
+  requestsAtOnce: 16,
   requestsPerSecond: 50,
   requestBurst: 300,
   wrongTokenCost: 10,
