@@ -6,6 +6,7 @@ import type { Control } from "./control.ts";
 import { adminProblems } from "./exposure.ts";
 import { ADMIN_LIMITS, type AdminLimits } from "./limits.ts";
 import type { AdminOptions } from "./options.ts";
+import { RecentRecords } from "./recent-records.ts";
 import { StreamSlots } from "./stream-slots.ts";
 
 export interface AdminSetup {
@@ -47,6 +48,7 @@ export async function openAdmin(setup: AdminSetup): Promise<AdminServer> {
     limits,
     readers: new StreamSlots({ atOnce: limits.streams, perClient: limits.streamsPerClient }),
     exports: new StreamSlots({ atOnce: limits.exports, perClient: limits.exports }),
+    recent: new RecentRecords(clock),
     report: (error) => report("a fault in Fenliu itself: please report it", { err: error }),
   };
   // Only here, because what it is made of takes a quarter of a second to load, which commands that open nothing need not wait for.
@@ -87,10 +89,11 @@ async function listen(api: Api, { address, port }: Endpoint): Promise<Endpoint> 
   return { address, port: bound.port };
 }
 
-async function closeApi(api: Api, { readers, exports, clock, limits }: ApiParts): Promise<void> {
+async function closeApi(api: Api, { readers, exports, recent, clock, limits }: ApiParts): Promise<void> {
   readers.end();
   exports.end();
   const timer = clock.setTimer(() => api.server.closeAllConnections(), limits.closeMs);
   await api.close();
   timer.cancel();
+  recent.end();
 }

@@ -13,6 +13,7 @@ import type { Clients } from "./clients.ts";
 import type { Control } from "./control.ts";
 import type { AdminLimits } from "./limits.ts";
 import type { ProblemDetails } from "./problem.ts";
+import type { RecentRecords } from "./recent-records.ts";
 import { CLOSED, named, orNull } from "./schemas/named.ts";
 import type { StreamSlots } from "./stream-slots.ts";
 
@@ -35,6 +36,8 @@ export interface ApiParts {
   /** Readers of the live stream, and of exports. */
   readonly readers: StreamSlots;
   readonly exports: StreamSlots;
+  /** What readers of the live stream missed a moment ago. */
+  readonly recent: RecentRecords;
   /** Tells the operator of a fault of ours. */
   readonly report: (error: unknown) => void;
 }

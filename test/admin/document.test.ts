@@ -4,6 +4,7 @@ import type { ApiParts } from "../../src/admin/api.ts";
 import { createApi } from "../../src/admin/create-api.ts";
 import { ADMIN_LIMITS } from "../../src/admin/limits.ts";
 import { PathMethods } from "../../src/admin/path-methods.ts";
+import { RecentRecords } from "../../src/admin/recent-records.ts";
 import { StreamSlots } from "../../src/admin/stream-slots.ts";
 import { ClientsBehind } from "../../src/listen/clients-behind.ts";
 import { fakeClock } from "../fake-clock.ts";
@@ -65,6 +66,7 @@ describe("the OpenAPI document", () => {
       limits: ADMIN_LIMITS,
       readers: new StreamSlots({ atOnce: 1, perClient: 1 }),
       exports: new StreamSlots({ atOnce: 1, perClient: 1 }),
+      recent: new RecentRecords(fakeClock()),
       report: () => {},
     };
     const methods = new PathMethods();

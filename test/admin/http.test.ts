@@ -16,7 +16,7 @@ describe("methods", () => {
       expect({ called, status: head.status, body: head.body }).toEqual({ called, status: 200, body: "" });
       expect(head.headers.get("content-type")).not.toBeNull();
     }
-    expect(admin.control.queries.followers).toBe(0);
+    expect(admin.control.queries.readers).toBe(0);
   });
 
   test.each([

@@ -142,7 +142,7 @@ describe("closing", () => {
     expect(await stream.text()).toBe("retry: 2000\n\n");
     await Promise.all(closing);
     await expect(fetch(`${admin.base}/healthz`)).rejects.toThrow();
-    expect(admin.control.queries.followers).toBe(0);
+    expect(admin.control.queries.readers).toBe(0);
   });
 
   test("lets what is under way finish", async () => {

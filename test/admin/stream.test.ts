@@ -60,7 +60,7 @@ describe("the live stream", () => {
       status: 400,
       problems: [{ parameter: "last-event-id" }],
     });
-    expect(admin.control.queries.followers).toBe(0);
+    expect(admin.control.queries.readers).toBe(0);
   });
 
   test("stays open by comments where there is nothing to send", async () => {
@@ -76,9 +76,9 @@ describe("the live stream", () => {
   test("ends for us when the reader goes", async () => {
     const admin = await openTestAdmin({ limits: { streams: 1 } });
     const reader = await streamOf(admin);
-    expect(admin.control.queries.followers).toBe(1);
+    expect(admin.control.queries.readers).toBe(1);
     await reader.close();
-    while (admin.control.queries.followers > 0) await new Promise((resolve) => setImmediate(resolve));
+    while (admin.control.queries.readers > 0) await new Promise((resolve) => setImmediate(resolve));
     await streamOf(admin);
   });
 });
@@ -178,7 +178,7 @@ describe("a slow reader", () => {
     const slow = await connectRaw(admin.port);
     slow.socket.pause();
     slow.write(`GET /api/v1/queries/stream HTTP/1.1\r\nHost: 127.0.0.1:${admin.port}\r\n\r\n`);
-    while (admin.control.queries.followers < 1) await new Promise((resolve) => setImmediate(resolve));
+    while (admin.control.queries.readers < 1) await new Promise((resolve) => setImmediate(resolve));
     const quick = await streamOf(admin);
     const answers = ["60 TXT ".padEnd(4000, "x")];
     const before = process.memoryUsage().heapUsed;
@@ -200,10 +200,10 @@ describe("a slow reader", () => {
     const slow = await connectRaw(admin.port);
     slow.socket.pause();
     slow.write(`GET /api/v1/queries/stream HTTP/1.1\r\nHost: 127.0.0.1:${admin.port}\r\n\r\n`);
-    while (admin.control.queries.followers < 1) await new Promise((resolve) => setImmediate(resolve));
+    while (admin.control.queries.readers < 1) await new Promise((resolve) => setImmediate(resolve));
     const answers = ["60 TXT ".padEnd(60_000, "x")];
     let index = 0;
-    while (admin.control.queries.followers > 0) {
+    while (admin.control.queries.readers > 0) {
       admin.control.queries.add(record({ id: FIRST + index++, answers }));
       admin.control.queries.records.length = 0;
       await new Promise((resolve) => setTimeout(resolve, 1));
@@ -279,7 +279,7 @@ describe("more readers than there is place for", () => {
     const open = (localAddress: string) =>
       rawRequest(admin.port, ["GET /api/v1/queries/stream HTTP/1.1", `Host: localhost:${admin.port}`], { localAddress });
     void open("127.0.0.9").catch(() => {});
-    while (admin.control.queries.followers < 3) await new Promise((resolve) => setImmediate(resolve));
+    while (admin.control.queries.readers < 3) await new Promise((resolve) => setImmediate(resolve));
     const { status, headers } = await open("127.0.0.10");
     expect({ status, wait: headers["retry-after"], connection: headers["connection"] }).toEqual({
       status: 503,
@@ -296,14 +296,14 @@ describe("more readers than there is place for", () => {
       slow.socket.pause();
       slow.write(`${lines.join("\r\n")}\r\n\r\n`);
     }
-    while (admin.control.queries.followers < 20) await new Promise((resolve) => setImmediate(resolve));
+    while (admin.control.queries.readers < 20) await new Promise((resolve) => setImmediate(resolve));
     const counts = new Map<number, number>();
     for (let wave = 0; wave < 100; wave++) {
       const responses = await Promise.all(Array.from({ length: 100 }, () => rawRequest(admin.port, lines)));
       for (const { status } of responses) counts.set(status, (counts.get(status) ?? 0) + 1);
     }
     expect(counts).toEqual(new Map([[429, 10_000]]));
-    expect(admin.control.queries.followers).toBe(20);
+    expect(admin.control.queries.readers).toBe(20);
     expect((await admin.get("/api/v1/upstreams")).status).toBe(200);
     expect(admin.faults).toEqual([]);
   });

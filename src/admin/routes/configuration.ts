@@ -21,7 +21,7 @@ const checkConfig = operation({
     {
       config: Type.String({
         maxLength: 1_000_000,
-        description: "A whole fenliu.yaml.",
+        description: "A whole fenliu.yaml, of no more than 256 KiB.",
       }),
     },
     { ...CLOSED, examples: [{ config: "answers: { https: nodata }\n" }] },

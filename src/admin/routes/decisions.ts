@@ -53,7 +53,7 @@ const whatIfDraft = operation({
     {
       config: Type.String({
         maxLength: 1_000_000,
-        description: "The draft: a whole fenliu.yaml.",
+        description: "The draft: a whole fenliu.yaml, of no more than 256 KiB.",
       }),
       from: moment("From when on; the last day where nothing is said."),
       to: moment("Until before when."),

@@ -1,11 +1,9 @@
 import { Readable } from "node:stream";
-import { type Static, Type } from "typebox";
-import type { QueryRecord } from "../../log/record.ts";
-import type { QueryFilter } from "../../log/search.ts";
+import { Type } from "typebox";
 import { type Api, type ApiParts, operation, STREAM_MS, text } from "../api.ts";
-import { ControlError, type QuerySource } from "../control.ts";
 import { EventStream } from "../event-stream.ts";
 import { clientOf } from "../guards/admission.ts";
+import { missedRecords } from "../missed-records.ts";
 import { CLOSED } from "../schemas/named.ts";
 import { CONDITIONS, filterOf } from "./parameters.ts";
 
@@ -39,7 +37,7 @@ A browser's \`EventSource\` cannot send a token. Where one is set, read the stre
   },
 });
 
-export function streamRoutes(api: Api, { control, clients, clock, limits, readers, report }: ApiParts): void {
+export function streamRoutes(api: Api, { control, clients, clock, limits, readers, recent, report }: ApiParts): void {
   api.get("/queries/stream", { schema: streamQueries, handlerTimeout: STREAM_MS }, async (request, reply) => {
     const filter = filterOf(request.query, clock.wallMs());
     // Proxies such as nginx would wait for more before they hand anything on.
@@ -50,6 +48,7 @@ export function streamRoutes(api: Api, { control, clients, clock, limits, reader
     const stream = new EventStream({ clock, heartbeatMs: limits.heartbeatMs, maxWaiting: limits.streamRecords });
     slot.hold(stream, () => stream.finish());
     try {
+      stream.once("close", recent.join(queries));
       stream.once(
         "close",
         queries.follow(filter, (record) => stream.offer(record)),
@@ -58,39 +57,16 @@ export function streamRoutes(api: Api, { control, clients, clock, limits, reader
       stream.destroy();
       throw error;
     }
-    void missedSince(request.headers, queries, filter, limits.resumedRecords).then(
-      ({ records, more }) => stream.begin(records, more),
-      (error: unknown) => {
-        // The log may be broken while records are still made.
-        stream.begin([], true);
-        if (!(error instanceof ControlError)) report(error);
-      },
-    );
+    const last = request.headers["last-event-id"];
+    if (last === undefined) stream.begin([], false);
+    else
+      void missedRecords({ last: Number(last), filter, limit: limits.resumedRecords }, { queries, recent }).then(
+        ({ records, more }) => stream.begin(records, more),
+        (error: unknown) => {
+          stream.begin([], true);
+          report(error);
+        },
+      );
     return reply.send(stream);
   });
-}
-
-interface Missed {
-  /** Oldest first. */
-  readonly records: readonly QueryRecord[];
-  readonly more: boolean;
-}
-
-/** Records have their id from when they were made, which is later than when their query came. */
-const LONGEST_QUERY_MS = 60_000;
-
-async function missedSince(
-  headers: Static<typeof HEADERS>,
-  queries: QuerySource,
-  filter: QueryFilter,
-  limit: number,
-): Promise<Missed> {
-  const written = headers["last-event-id"];
-  if (written === undefined) return { records: [], more: false };
-  const last = Number(written);
-  const fromMs = Math.max(0, Math.floor(last / 1024) - LONGEST_QUERY_MS);
-  // One more than is sent shows whether there were more.
-  const { records } = await queries.search({ filter: { ...filter, fromMs }, limit: limit + 1, cursor: null });
-  const missed = records.filter(({ id }) => id > last);
-  return { records: missed.slice(0, limit).toReversed(), more: missed.length > limit };
 }

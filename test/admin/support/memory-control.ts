@@ -14,6 +14,7 @@ import {
   type WhatIfRequest,
 } from "../../../src/admin/control.ts";
 import type { CachedAnswer, Explained } from "../../../src/log/explained.ts";
+import type { LogStatus } from "../../../src/log/log-status.ts";
 import type { QueryRecord } from "../../../src/log/record.ts";
 import { compileFilter } from "../../../src/log/search/compile.ts";
 import type { Page, PageRequest, QueryFilter } from "../../../src/log/search.ts";
@@ -36,8 +37,9 @@ export class MemoryLog implements QuerySource {
     }
   }
 
-  get followers(): number {
-    return this.#followers.size;
+  /** Of the live stream. While there is one, and a while longer, the newest records are remembered, which follows them as well. */
+  get readers(): number {
+    return Math.max(0, this.#followers.size - 1);
   }
 
   async search({ filter, limit, cursor }: PageRequest): Promise<Page> {
@@ -87,7 +89,7 @@ export class MemoryLog implements QuerySource {
     };
   }
 
-  status() {
+  status(): LogStatus {
     const fault = this.fault === null ? null : { reason: this.fault.message, sinceWallMs: 1_000 };
     const rows = this.records.length;
     return {
@@ -99,7 +101,7 @@ export class MemoryLog implements QuerySource {
       rows,
       bytes: rows * 80,
       oldestWallMs: null,
-    } as const;
+    };
   }
 
   /** Newest first. */
@@ -116,14 +118,15 @@ const SINCE = "2026-11-21T20:00:00.000Z";
 
 /** A server in memory, with one of everything. */
 export class MemoryControl implements Control {
-  readonly queries = new MemoryLog();
+  readonly queries: MemoryLog;
   readonly #hosts = new Map<string, HostView>();
   readonly #cached = new Map([["www.example.com", [CACHED]]]);
   readinessNow: Readiness = { ready: true, problems: [] };
   /** What every call fails with; null = it does not. */
   fault: Error | null = null;
 
-  constructor() {
+  constructor(queries = new MemoryLog()) {
+    this.queries = queries;
     void this.putHost("nas.lan", { address: "10.0.0.5" });
   }
 
