@@ -1,9 +1,11 @@
 import { MAX_LABEL_LENGTH, MAX_NAME_LENGTH, type Name, nameFromText, nameWire } from "../dns/name.ts";
-import { MAX_TABLE_OCTETS, NAME_KIND, type NameKind } from "./name-table.ts";
+import { NAME_KIND, type NameKind, OFFSET_MASK } from "./name-table.ts";
 import { type Span, spanText } from "./span.ts";
 
 const DOT = 0x2e;
 const NO_NAME = "not a domain name";
+/** Octets that the names of one table may have together. */
+const MAX_TABLE_OCTETS = OFFSET_MASK;
 const IS_FULL = "the list is full";
 const IS_ADDRESS = "an address, where a domain name belongs";
 
@@ -28,6 +30,11 @@ export class NameCollector {
 
   get count(): number {
     return this.#count;
+  }
+
+  /** Of all names so far. */
+  get octets(): number {
+    return this.#used;
   }
 
   /**

@@ -17,9 +17,10 @@ const readAhead = new Uint8Array(GROUP_ENTRIES);
 
 /** Equal entries are kept once, the first of them. */
 export function* buildNameTable(rows: NameRows): Sliced<NameTable> {
-  const above = new NamesAbove(rows.octets);
-  const build = yield* built(rows, above);
-  return build.table((yield* built(above.rows(), null)).table(null));
+  const above = new NamesAbove(rows.octets, (rows.starts.at(-1) ?? 0) & OFFSET_MASK);
+  const builder = yield* built(rows, above);
+  const rowsAbove = above.rows();
+  return builder.table(rowsAbove === null ? null : (yield* built(rowsAbove, null)).table(null));
 }
 
 function* built(rows: NameRows, above: NamesAbove | null): Sliced<TableBuilder> {

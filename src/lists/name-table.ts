@@ -6,10 +6,8 @@ export const NAME_KIND = { suffix: 0, full: 0x8000_0000 | 0, below: 0x4000_0000 
 export type NameKind = keyof typeof NAME_KIND;
 
 const KIND_BITS = 30;
+/** What is left without the kind: an offset, or a number. */
 export const OFFSET_MASK = 0x3fff_ffff;
-
-/** Octets that the names of one table may have together. */
-export const MAX_TABLE_OCTETS = OFFSET_MASK;
 
 /**
  * An entry is known by the place of its record: the length of its name on the wire, the root label included (0 = no record, and none after it in its bucket), four
@@ -30,7 +28,7 @@ export interface NameTableParts {
   readonly size: number;
   /** Whether an entry is of the root, of whatever kind. */
   readonly holdsRoot: boolean;
-  /** The names that have an entry strictly below them, each alone; null in such a table itself. */
+  /** The names that have an entry strictly below them, each alone; null = there are too many. */
   readonly above: NameTable | null;
 }
 
@@ -93,9 +91,9 @@ export class NameTable {
     return this.#holdsRoot ? this.#probe(spread(ROOT_HASH) >>> this.#bucketShift, name, name.length - 1) : -1;
   }
 
-  /** Whether an entry stands for a name strictly below this one. */
+  /** Whether an entry stands for a name strictly below this one. Errs towards yes where the names are many and have many labels that they do not share. */
   reachesBelow(name: Name): boolean {
-    return this.#above !== null && this.#above.find(name) >= 0;
+    return this.#above === null ? this.#mayReach(name) : this.#above.find(name) >= 0;
   }
 
   kindOf(entry: number): NameKind {
@@ -138,6 +136,16 @@ export class NameTable {
 
   #kind(entry: number): number {
     return ((this.#records[entry + RECORD.name - 1] ?? 0) >>> 6) << KIND_BITS;
+  }
+
+  #mayReach(name: Name): boolean {
+    let depth = 0;
+    for (let position = 0; name.charCodeAt(position) !== 0; position += 1 + name.charCodeAt(position))
+      labelStarts[depth++] = position;
+    let hash = ROOT_HASH;
+    for (let label = depth - 1; label >= 0; label--) hash = hashBelow(hash, name, labelStarts[label] ?? 0);
+    const bits = filterBits(spread(hash));
+    return depth === 0 || ((this.#filter[spread(hash) >>> this.#filterShift] ?? 0) & bits) === bits;
   }
 
   /** The entry of a bucket that fits the name and is the name from `start` on; -1 = none. */

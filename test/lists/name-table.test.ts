@@ -145,6 +145,18 @@ describe("a table of names", () => {
     expect(missed).toEqual([]);
   });
 
+  test("errs towards yes where the names above would take more memory than the entries", () => {
+    const listed = Array.from({ length: 200 }, (_, index) =>
+      nameOf(...Array.from({ length: 50 }, (_, at) => (index * 50 + at).toString(36)), "test"),
+    );
+    const table = tableOf(listed.map((one) => ({ kind: "suffix", name: one })));
+    const unreached = listed.filter((one) => {
+      for (let above = parentOf(one); above !== ROOT; above = parentOf(above)) if (!table.reachesBelow(above)) return true;
+      return !table.reachesBelow(ROOT);
+    });
+    expect(unreached).toEqual([]);
+  });
+
   test("names its entries in the order in which they were read", () => {
     fc.assert(
       fc.property(fc.array(fc.record({ kind, name }), { maxLength: 100 }), (all) => {
