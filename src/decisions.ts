@@ -6,7 +6,6 @@ import type { OwnHosts } from "./hosts/options.ts";
 import type { CopySource } from "./lists/copies.ts";
 import { type ListStatus, type Lists, loadLists, reloadList } from "./lists/load.ts";
 import type { ListOptions } from "./lists/options.ts";
-import type { OperationsLog } from "./log/operations.ts";
 import { ownHostsPath, readOwnHosts } from "./own-hosts.ts";
 import { type Measures, measuresOf } from "./resolve/measures.ts";
 import { Decider } from "./rules/decider.ts";
@@ -36,8 +35,24 @@ export interface HostsParts {
 export interface DecisionSurroundings {
   /** Where downloads of lists are kept. */
   readonly copies: CopySource;
-  readonly log: OperationsLog;
+  readonly log: Shortcomings;
 }
+
+/** Told of what could not be read, and was left out. */
+export interface Shortcomings {
+  warn(place: ShortcomingPlace, text: string): void;
+}
+
+/** What of it is known. */
+export interface ShortcomingPlace {
+  readonly list?: string;
+  readonly source?: string;
+  readonly line?: number;
+  /** How many lines. */
+  readonly lines?: number;
+}
+
+export const TELLS_NOBODY: Shortcomings = { warn: () => {} };
 
 /** Reads the lists and the hosts, and builds the decisions from them. What could not be read is reported and left out. */
 export async function openDecisions(config: Config, { copies, log }: DecisionSurroundings): Promise<Decisions> {
@@ -60,11 +75,11 @@ export async function openDecisions(config: Config, { copies, log }: DecisionSur
  * What the decisions do otherwise than expected. While a list waits for its first download nothing can be held against them: it has to be
  * possible to start, so that the list can be fetched. Then it is reported only.
  */
-export function expectationFaults({ decider, lists }: Decisions, config: Config, log: OperationsLog): string[] {
+export function expectationFaults({ decider, lists }: Decisions, config: Config, log: Shortcomings): string[] {
   const faults = faultsOf(decider, config);
   const isWaiting = lists.status().some(({ sources }) => sources.some(({ servedFrom }) => servedFrom === "nothing"));
   if (!isWaiting) return faults;
-  for (const fault of faults) log.warn(`${fault}; a list has not been downloaded yet`);
+  for (const fault of faults) log.warn({}, `${fault}; a list has not been downloaded yet`);
   return [];
 }
 

@@ -7,7 +7,7 @@ import { addressFromText } from "../dns/address.ts";
 import { copiesOf } from "../list-keeper.ts";
 import type { Explained } from "../log/explained.ts";
 import { operationsLog } from "../log/operations.ts";
-import { neverProblems, ruleProblems } from "../rules/problems.ts";
+import { decisionRefusalsOf } from "../refusals.ts";
 import { ApiClient, ApiRefusal, ApiUnreachable } from "./api-client.ts";
 import { configPath, readConfig } from "./config-path.ts";
 import { explainedLines } from "./explain-text.ts";
@@ -80,7 +80,7 @@ async function offline(
   config: Config,
   terminal: Terminal,
 ): Promise<Explained | null> {
-  const [refusal] = [...ruleProblems(config.rules), ...neverProblems(config.upstreams.groups)];
+  const [refusal] = decisionRefusalsOf(config);
   if (refusal !== undefined) return failed(terminal, refusal);
   const log = operationsLog("warn", (line) => terminal.err(line), true);
   const explained = explainBy(await openDecisions(config, { copies: copiesOf(config), log }), subject, null);

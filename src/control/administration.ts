@@ -10,6 +10,7 @@ import { ProcessWatch } from "../stats/process-stats.ts";
 import type { Reloads } from "../stats/reloads.ts";
 import { version } from "../version.ts";
 import { type Server, ServerControl } from "./control.ts";
+import { Drafts } from "./drafts.ts";
 import { Explainer } from "./explaining.ts";
 import type { Journal } from "./journal.ts";
 import { querySourceOf } from "./query-source.ts";
@@ -46,7 +47,8 @@ export async function openAdministration(
   { clock, report }: AdministrationSurroundings,
 ): Promise<Administration> {
   const watch = new ProcessWatch(clock.wallMs);
-  const control = controlOf(server, { clock, watch });
+  const drafts = new Drafts(clock);
+  const control = controlOf(server, { clock, watch, drafts });
   const setup = {
     endpoint: server.site.config.listen.admin,
     options: () => server.site.config.admin,
@@ -66,16 +68,23 @@ export async function openAdministration(
   return {
     control,
     bound: api.bound,
-    close() {
+    async close() {
       watch.close();
-      return api.close();
+      await api.close();
+      await drafts.close();
     },
   };
 }
 
-function controlOf(server: Administered, { clock, watch }: { readonly clock: Clock; readonly watch: ProcessWatch }): Control {
+interface ControlSurroundings {
+  readonly clock: Clock;
+  readonly watch: ProcessWatch;
+  readonly drafts: Drafts;
+}
+
+function controlOf(server: Administered, { clock, watch, drafts }: ControlSurroundings): Control {
   const queries = querySourceOf({ queryLog: () => server.queryLog, journal: server.journal });
-  const explaining = new Explainer({ server, queries, versions: () => server.versions });
+  const explaining = new Explainer({ server, queries, drafts, versions: () => server.versions });
   const control: Control = new ServerControl({ server, queries, explaining, metrics });
   const build = { version: version(), node: process.version };
   return control;

@@ -1,32 +1,34 @@
 import type { ConfigCheck, ConfigProblem } from "../admin/control.ts";
-import type { Config } from "../config/config.ts";
-import { parseConfig } from "../config/load.ts";
+import type { ConfigResult } from "../config/load.ts";
 import type { Problem } from "../config/problem.ts";
-import { expectationFaults, openDecisions } from "../decisions.ts";
+import { expectationFaults, openDecisions, type ShortcomingPlace } from "../decisions.ts";
 import { copiesOf } from "../list-keeper.ts";
-import { operationsLog } from "../log/operations.ts";
 import { refusalsOf } from "../refusals.ts";
 
-/** What would be said of this text, were it the file at `path`. Files it names are read, nothing is downloaded. */
-export async function checkText(text: string, path: string | null): Promise<ConfigCheck> {
-  const result = parseConfig(text, path);
-  if (result.kind === "invalid") return { ok: false, problems: result.problems.map(shown), warnings: [] };
-  const refusals = await faultsOf(result.config);
-  return {
-    ok: refusals.length === 0,
-    problems: refusals.map((message) => ({ message, line: null, column: null })),
-    warnings: result.warnings.map(shown),
-  };
-}
-
-async function faultsOf(config: Config): Promise<string[]> {
+/** What would be said of this draft, were it the file. Files that it names are read, nothing is downloaded. */
+export async function checkDraft(read: ConfigResult): Promise<ConfigCheck> {
+  if (read.kind === "invalid") return { ok: false, problems: read.problems.map(shown), warnings: [] };
+  const { config } = read;
+  const warnings = read.warnings.map(shown);
   const refusals = refusalsOf(config);
-  if (refusals.length > 0) return refusals;
-  const log = operationsLog("silent", () => {}, false);
-  const decisions = await openDecisions(config, { copies: copiesOf(config), log });
-  return expectationFaults(decisions, config, log);
+  if (refusals.length > 0) return { ok: false, problems: refusals.map(nowhere), warnings };
+  const log = { warn: (place: ShortcomingPlace, text: string) => void warnings.push(nowhere(placed(place, text))) };
+  const faults = expectationFaults(await openDecisions(config, { copies: copiesOf(config), log }), config, log);
+  return { ok: faults.length === 0, problems: faults.map(nowhere), warnings };
 }
 
 function shown({ message, fix, line, column }: Problem): ConfigProblem {
   return { message: `${message}; ${fix}`, line, column };
+}
+
+/** Of something that no place in the text is to blame for. */
+function nowhere(message: string): ConfigProblem {
+  return { message, line: null, column: null };
+}
+
+/** `list ads: rules/ads.txt: 3 lines were passed over` */
+function placed({ list, source, line, lines }: ShortcomingPlace, text: string): string {
+  const where = [...(list === undefined ? [] : [`list ${list}`]), ...(source === undefined ? [] : [source])];
+  const place = line === undefined || line === 0 ? where.join(": ") : `${where.join(": ")}:${line}`;
+  return `${place === "" ? "" : `${place}: `}${lines === undefined ? "" : `${lines} `}${text}`;
 }

@@ -27,8 +27,8 @@ import type { CachedAnswer, Explained } from "../log/explained.ts";
 import { type Site, SiteError } from "../site.ts";
 import { cachedAnswer } from "./cached-answer.ts";
 import { appleProfile, placeOf, routerosScript, type ServerPlace } from "./client-setup.ts";
-import { checkText } from "./config-check.ts";
 import { hostAt, hostPattern, hostRecord, withHost, withoutHost } from "./host-changes.ts";
+import { problemText } from "./problem-text.ts";
 import { readinessOf } from "./readiness.ts";
 import { withoutSecrets } from "./redact.ts";
 import { cacheView, groupView, hostView, listView, timeText } from "./views.ts";
@@ -50,6 +50,7 @@ export interface Server {
 export interface Explaining {
   explain(request: ExplainRequest): Promise<Explained>;
   whatIf(request: WhatIfRequest): Promise<WhatIf>;
+  checkConfig(text: string): Promise<ConfigCheck>;
   versions(): Promise<readonly VersionView[]>;
 }
 
@@ -170,15 +171,12 @@ export class ServerControl implements Control {
   }
 
   checkConfig(text: string): Promise<ConfigCheck> {
-    return checkText(text, this.#site.config.path);
+    return this.#explaining.checkConfig(text);
   }
 
   async reload(): Promise<ConfigView> {
     const result = loadConfig(this.#site.config.path);
-    if (result.kind === "invalid") {
-      const texts = result.problems.map(({ line, column, message, fix }) => `line ${line}, column ${column}: ${message}; ${fix}`);
-      throw new ControlError("refused", ...texts);
-    }
+    if (result.kind === "invalid") throw new ControlError("refused", ...result.problems.map(problemText));
     try {
       await this.#server.reload(result.config);
     } catch (error) {

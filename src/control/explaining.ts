@@ -1,4 +1,5 @@
 import {
+  type ConfigCheck,
   ControlError,
   type ExplainRequest,
   type QuerySource,
@@ -8,7 +9,9 @@ import {
 } from "../admin/control.ts";
 import type { Explained } from "../log/explained.ts";
 import type { Site } from "../site.ts";
+import { checkDraft } from "./config-check.ts";
 import type { Explaining } from "./control.ts";
+import type { Drafts } from "./drafts.ts";
 import { explain, explainBy } from "./explain.ts";
 import { outcomeFor } from "./explain-outcome.ts";
 import { subjectOf } from "./subject.ts";
@@ -16,6 +19,7 @@ import type { Versions } from "./versions.ts";
 import { whatIf } from "./what-if.ts";
 
 export interface ExplainerParts {
+  readonly drafts: Pick<Drafts, "judge">;
   /** The server at work. */
   readonly server: { readonly site: Site };
   readonly queries: Pick<QuerySource, "read">;
@@ -26,9 +30,6 @@ export interface ExplainerParts {
 /** Explains decisions, of now, of the past, and of a draft. */
 export class Explainer implements Explaining {
   readonly #parts: ExplainerParts;
-  /** Drafts take memory as long as they are judged: one after the other. */
-  #drafts: Promise<void> = Promise.resolve();
-  #waitingDrafts = 0;
 
   constructor(parts: ExplainerParts) {
     this.#parts = parts;
@@ -41,14 +42,15 @@ export class Explainer implements Explaining {
     return request.resolve ? { ...explained, outcome: await outcomeFor(site, subjectOf(request)) } : explained;
   }
 
-  async whatIf(request: WhatIfRequest): Promise<WhatIf> {
-    if (this.#waitingDrafts >= MAX_WAITING_DRAFTS)
-      throw new ControlError("unavailable", "other drafts are being judged: try again later");
-    this.#waitingDrafts++;
-    const { server, queries } = this.#parts;
-    const judged = this.#drafts.then(() => whatIf(server.site, request, queries)).finally(() => this.#waitingDrafts--);
-    this.#drafts = judged.then(ignore, ignore);
-    return await judged;
+  whatIf({ config: text, ...request }: WhatIfRequest): Promise<WhatIf> {
+    const { server, queries, drafts } = this.#parts;
+    const { path } = server.site.config;
+    return drafts.judge({ text, path }, (draft) => whatIf(server.site, { draft, request, queries }));
+  }
+
+  checkConfig(text: string): Promise<ConfigCheck> {
+    const { server, drafts } = this.#parts;
+    return drafts.judge({ text, path: server.site.config.path }, checkDraft);
   }
 
   async versions(): Promise<readonly VersionView[]> {
@@ -66,9 +68,5 @@ export class Explainer implements Explaining {
     return { ...explained, notes: [...explained.notes, PAST_NOTE] };
   }
 }
-
-function ignore(): void {}
-
-const MAX_WAITING_DRAFTS = 4;
 
 const PAST_NOTE = "This is a version of the past: what the cache held then, and how upstreams did, is not known.";

@@ -8,6 +8,7 @@ import type { CopySource } from "../lists/copies.ts";
 import type { OperationsLog } from "../log/operations.ts";
 import { withinMs } from "../resolve/deadline.ts";
 import { pastDecisions } from "./past-decisions.ts";
+import { Turns } from "./turns.ts";
 import { ContentTooLarge, VersionContents } from "./version-contents.ts";
 import { readHeaders, removeHeader, type VersionHeader, writeHeader } from "./version-header.ts";
 import { sourcesOf, type VersionSource } from "./version-sources.ts";
@@ -29,6 +30,9 @@ const SETTLE_MS = 5_000;
 
 /** How long the store may take to say what it holds. */
 const IN_USE_MS = 30_000;
+
+/** Decisions of the past take as much memory as those in force: they are built one after the other, for so long each, and so many may wait. */
+const REBUILDS = { limitMs: 30_000, maxWaiting: 16 } as const;
 
 /** How long decisions of the past are held in memory after they were asked for. */
 const HOLD_MS = 10 * 60_000;
@@ -68,10 +72,12 @@ export class Versions {
   #held: { readonly version: string; readonly decisions: Promise<Decisions>; readonly timer: Timer } | null = null;
   #sweeping: Timer | null = null;
   #closed: Promise<void> | null = null;
+  readonly #rebuilds: Turns;
 
   /** Reads the folder in the background. */
   constructor(options: VersionsOptions) {
     this.#options = options;
+    this.#rebuilds = new Turns({ clock: options.clock, ...REBUILDS });
     this.#queue = this.#guarded(() => this.#open());
     this.#scheduleSweep();
   }
@@ -108,14 +114,14 @@ export class Versions {
 
   /**
    * The decisions of a version that is kept, built anew.
-   * @throws ControlError `missing` where it is not, not wholly, or damaged.
+   * @throws ControlError `missing` where it is not, not wholly, or damaged; as `Turns.take` does.
    */
   async decisionsOf(version: string): Promise<Decisions> {
     await this.#settled();
     if (this.#held?.version !== version) {
       this.#letGo();
       const timer = this.#options.clock.setTimer(() => this.#letGo(), HOLD_MS);
-      this.#held = { version, decisions: this.#rebuild(version), timer };
+      this.#held = { version, decisions: this.#rebuilds.take(() => this.#rebuild(version)), timer };
     }
     const { decisions } = this.#held;
     try {
@@ -296,6 +302,7 @@ async function unlessAborted<Result>(promise: Promise<Result>, signal: AbortSign
   const { promise: ended, resolve } = Promise.withResolvers<null>();
   const end = (): void => resolve(null);
   signal.addEventListener("abort", end);
+  if (signal.aborted) end();
   try {
     return await Promise.race([promise, ended]);
   } finally {

@@ -1,12 +1,12 @@
 import { setImmediate } from "node:timers/promises";
 import { ControlError, type QuerySource, type WhatIf, type WhatIfRequest } from "../admin/control.ts";
 import type { Config } from "../config/config.ts";
-import { parseConfig } from "../config/load.ts";
-import { type Decisions, openDecisions } from "../decisions.ts";
+import type { ConfigResult } from "../config/load.ts";
+import { type Decisions, openDecisions, TELLS_NOBODY } from "../decisions.ts";
 import { copiesOf } from "../list-keeper.ts";
-import { operationsLog } from "../log/operations.ts";
-import { neverProblems, ruleProblems } from "../rules/problems.ts";
+import { decisionRefusalsOf } from "../refusals.ts";
 import type { Site } from "../site.ts";
+import { problemText } from "./problem-text.ts";
 import { Comparison } from "./what-if-comparison.ts";
 
 /** How long logged queries are looked at. */
@@ -18,39 +18,35 @@ const MAX_QUERIES = 2_000_000;
 /** How long judging goes on before others have their turn. */
 const SLICE_MS = 4;
 
+export interface WhatIfParts {
+  readonly draft: ConfigResult;
+  readonly request: Omit<WhatIfRequest, "config">;
+  readonly queries: Pick<QuerySource, "read">;
+}
+
 /**
  * What would become of logged queries under a draft, and under what is in force now: configurations are compared, not times. Lists are read
  * from the disk; nothing is downloaded, and nothing is served. Only decisions are judged: not who may ask, nor what upstreams say.
  * @throws ControlError `invalid` with every problem of the draft, `unavailable` where the log cannot be read.
  */
-export async function whatIf(site: Site, request: WhatIfRequest, queries: Pick<QuerySource, "read">): Promise<WhatIf> {
-  const draft = draftOf(request.config, site.config.path);
-  const after = await openDecisions(draft, { copies: copiesOf(draft), log: operationsLog("silent", () => {}, false) });
+export async function whatIf(site: Site, { draft, request, queries }: WhatIfParts): Promise<WhatIf> {
+  const config = configOf(draft);
+  const after = await openDecisions(config, { copies: copiesOf(config), log: TELLS_NOBODY });
   const comparison = new Comparison(site.decisions, after);
   const truncated = await judgeAll(comparison, site, { request, queries });
   return { ...comparison.result(request.examples), truncated, notes: [...comparison.notes(), ...listNotes(after)] };
 }
 
 /** @throws ControlError `invalid` */
-function draftOf(text: string, path: string | null): Config {
-  const result = parseConfig(text, path);
-  if (result.kind === "invalid") {
-    const texts = result.problems.map(({ line, column, message, fix }) => `line ${line}, column ${column}: ${message}; ${fix}`);
-    throw new ControlError("invalid", ...texts);
-  }
-  const { config } = result;
-  const refusals = [...ruleProblems(config.rules), ...neverProblems(config.upstreams.groups)];
+function configOf(draft: ConfigResult): Config {
+  if (draft.kind === "invalid") throw new ControlError("invalid", ...draft.problems.map(problemText));
+  const refusals = decisionRefusalsOf(draft.config);
   if (refusals.length > 0) throw new ControlError("invalid", ...refusals);
-  return config;
-}
-
-interface Asked {
-  readonly request: WhatIfRequest;
-  readonly queries: Pick<QuerySource, "read">;
+  return draft.config;
 }
 
 /** @returns whether there were more queries than were looked at. */
-async function judgeAll(comparison: Comparison, site: Site, { request, queries }: Asked): Promise<boolean> {
+async function judgeAll(comparison: Comparison, site: Site, { request, queries }: Omit<WhatIfParts, "draft">): Promise<boolean> {
   const { now } = site.resolver.clock;
   const ending = new AbortController();
   const signal = AbortSignal.any([ending.signal, AbortSignal.timeout(LIMIT_MS)]);

@@ -9,6 +9,7 @@ function resolved({ app }: TestSite, name: string, rest: Partial<ExplainRequest>
     server: app,
     versions: () => null,
     queries: { read: () => expect.fail("nothing is read of the log") },
+    drafts: { judge: () => expect.fail("no draft is judged") },
   });
   return explainer.explain({ name, type: "A", client: null, clientId: null, resolve: true, version: null, ...rest });
 }

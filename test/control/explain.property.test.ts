@@ -89,6 +89,7 @@ test("what is foretold comes true, whatever was asked before", async () => {
       const explainer = new Explainer({
         server: site.app,
         versions: () => null,
+        drafts: { judge: () => expect.fail("no draft is judged") },
         queries: { read: () => expect.fail("nothing is read of the log") },
       });
       for (const { advanceMs, ...asked } of questions) {
@@ -139,6 +140,7 @@ test("an explanation decides as the rules do, for any name and type", async () =
   const explainer = new Explainer({
     server: site.app,
     versions: () => null,
+    drafts: { judge: () => expect.fail("no draft is judged") },
     queries: { read: () => expect.fail("nothing is read of the log") },
   });
   await fc.assert(

@@ -63,6 +63,7 @@ export function explainer(versions: Versions, { app }: TestSite): Pick<Explainer
     server: app,
     versions: () => versions,
     queries: { read: () => expect.fail("nothing is read of the log") },
+    drafts: { judge: () => expect.fail("no draft is judged") },
   });
 }
 

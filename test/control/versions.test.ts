@@ -248,6 +248,7 @@ test("without a query log no versions are kept", async () => {
     server: site.app,
     versions: () => null,
     queries: { read: () => expect.fail("nothing is read of the log") },
+    drafts: { judge: () => expect.fail("no draft is judged") },
   });
   expect(await none.versions()).toEqual([]);
   await expect(none.explain(about("page.example", "0123456789ab"))).rejects.toMatchObject(MISSING);

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { QuerySource, WhatIf, WhatIfRequest } from "../../src/admin/control.ts";
+import { parseConfig } from "../../src/config/load.ts";
 import { whatIf } from "../../src/control/what-if.ts";
 import type { QueryRecord } from "../../src/log/record.ts";
 import { file } from "../files.ts";
@@ -22,9 +23,10 @@ function ask(
   site: TestSite,
   yaml: string,
   log: Pick<QuerySource, "read">,
-  request: Partial<WhatIfRequest> = {},
+  { config, ...request }: Partial<WhatIfRequest> = {},
 ): Promise<WhatIf> {
-  return whatIf(site.app.site, { config: site.config(yaml).text, fromMs: 0, toMs: 2 ** 48, examples: 100, ...request }, log);
+  const draft = parseConfig(config ?? site.config(yaml).text, site.app.site.config.path);
+  return whatIf(site.app.site, { draft, request: { fromMs: 0, toMs: 2 ** 48, examples: 100, ...request }, queries: log });
 }
 
 const upstreams = { domestic: honest(), overseas: honest() };

@@ -1,0 +1,105 @@
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import type { ConfigCheck } from "../../src/admin/control.ts";
+import { checkDraft } from "../../src/control/config-check.ts";
+import { Drafts } from "../../src/control/drafts.ts";
+import { Turns } from "../../src/control/turns.ts";
+import { fakeClock } from "../fake-clock.ts";
+import { directory, file } from "../files.ts";
+import { siteWith } from "../site.ts";
+import { honest } from "../zone-script.ts";
+
+/** YAML that takes minutes to read. */
+const ENDLESS = `x: [${",".repeat(250_000)}]`;
+
+function drafts(clock = fakeClock()): Drafts {
+  const made = new Drafts(clock);
+  onTestFinished(() => made.close());
+  return made;
+}
+
+function check(text: string, path = join(directory(), "fenliu.yaml")): Promise<ConfigCheck> {
+  return drafts().judge({ text, path }, checkDraft);
+}
+
+describe("a draft of the configuration", () => {
+  test("is told what the file would be told, with its place", async () => {
+    expect(await check("rules: 5\n")).toMatchObject({ ok: false, problems: [{ line: 1, column: 8 }] });
+    expect(await check("answers: { https: nodata }\n")).toEqual({ ok: true, problems: [], warnings: [] });
+    expect(await check("ddns: { tokens: [abcdefghijklmnop] }\n")).toMatchObject({
+      ok: false,
+      problems: [{ message: "ddns is not there yet", line: null }],
+    });
+    expect(await check("expect: [{ name: page.example, answer: nodata }]\n")).toMatchObject({ ok: false, warnings: [] });
+  });
+
+  test("warns of what would be left out of the files it names", async () => {
+    const list = file("list.txt", ["page.example", "not a name at all", "http://"]);
+    expect(await check(`lists: { some: { domains: ["${list}"] } }`)).toEqual({
+      ok: true,
+      problems: [],
+      warnings: [{ message: `list some: ${list}: 2 lines were passed over`, line: null, column: null }],
+    });
+  });
+
+  test("with a fault in every line is told a hundred of them, and how many more there are", async () => {
+    const { problems } = await check("nonsense: 1\n".repeat(5000));
+    expect(problems).toHaveLength(101);
+    expect(problems.at(-1)?.message).toMatch(/^\d{4} further problems/);
+  });
+
+  test("that is too large is refused before it is read", async () => {
+    await expect(check(`# ${"é".repeat(130_000)}`)).resolves.toMatchObject({ ok: true });
+    await expect(check(`# ${"é".repeat(132_000)}`)).rejects.toMatchObject({
+      kind: "invalid",
+      problems: [expect.stringContaining("256 KiB")],
+    });
+  });
+
+  test("that takes long to read is given up, and queries are answered meanwhile", async () => {
+    const site = await siteWith({ upstreams: { main: honest("page.example 100 A 192.0.2.7") } });
+    const { control } = site.app.administration;
+    const checked = control.checkConfig(ENDLESS);
+    const refused = expect(checked).rejects.toMatchObject({
+      kind: "invalid",
+      problems: ["the draft cannot be read within 10 s"],
+    });
+    for (let times = 0; times < 20; times++) expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
+    await site.clock.advance(10_000);
+    await refused;
+    expect(await control.checkConfig("answers: {}\n")).toMatchObject({ ok: true });
+  });
+
+  test("waits for those before it; a fifth is refused, and at the end all are", async () => {
+    const all = drafts();
+    const judged = [1, 2, 3, 4, 5].map(() => all.judge({ text: ENDLESS, path: null }, checkDraft));
+    const refused = expect(judged.pop()).rejects.toMatchObject({
+      kind: "unavailable",
+      message: expect.stringContaining("later"),
+    });
+    const given = Promise.allSettled(judged);
+    await refused;
+    await all.close();
+    expect((await given).map((each) => (each.status === "rejected" ? each.reason.kind : each.status))).toEqual(
+      Array(4).fill("unavailable"),
+    );
+  });
+});
+
+describe("turns", () => {
+  test("go on after one that fails, and after one that takes too long", async () => {
+    const clock = fakeClock();
+    const turns = new Turns({ clock, maxWaiting: 3, limitMs: 1000 });
+    const order: string[] = [];
+    const failing = turns.take(() => Promise.reject(new Error("a fault")));
+    const endless = turns.take(() => new Promise<never>(() => {}));
+    const last = turns.take(async () => void order.push("last"));
+    await expect(failing).rejects.toThrow("a fault");
+    const slow = expect(endless).rejects.toMatchObject({ kind: "slow", message: "it took more than 1 s" });
+    expect(order).toEqual([]);
+    await clock.advance(1000);
+    await slow;
+    await last;
+    expect(order).toEqual(["last"]);
+  });
+});
