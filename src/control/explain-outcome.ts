@@ -1,5 +1,4 @@
 import { askMessage } from "../dns/ask.ts";
-import { rcodeName } from "../dns/types.ts";
 import type { ExplainedOutcome } from "../log/explained.ts";
 import type { Noted } from "../noted.ts";
 import { serve } from "../serve.ts";
@@ -14,23 +13,9 @@ import type { Subject } from "./subject.ts";
 export async function outcomeFor(site: Site, { query, client }: Subject): Promise<ExplainedOutcome> {
   const noted = await notedOf(site, askMessage(query, { id: 0, edns: true, padded: false }), client);
   const record = recordOf(noted, { ids: { next: () => 0 }, clients: "full", wallOffsetMs: 0 });
-  if (record === null)
-    return { ...TURNED_AWAY, rcode: noted.rendered === null ? null : rcodeName((noted.rendered.wire[3] ?? 0) & 15) };
   const { rcode, source, action, answers, negativeTtl, ede, edits, attempts, durationUs } = record;
   return { rcode, source, action, answers, negativeTtl, ede, edits, attempts, durationUs };
 }
-
-/** Of a client that is not admitted, and that a rule keeps out of the log, there is no more to say. */
-const TURNED_AWAY = {
-  source: "refused",
-  action: "access",
-  answers: [],
-  negativeTtl: null,
-  ede: [],
-  edits: [],
-  attempts: [],
-  durationUs: 0,
-};
 
 async function notedOf(site: Site, message: Uint8Array, client: Subject["client"]): Promise<Noted> {
   const seen: Noted[] = [];

@@ -5,6 +5,7 @@ import type { QueryRecord } from "../log/record.ts";
 import { RecordIds } from "../log/record-ids.ts";
 import { type Noted, type Notes, rcodeSent, undecidedEnding } from "../noted.ts";
 import { Counters } from "../stats/counters.ts";
+import { isKeptOut } from "./kept-out.ts";
 import { recordOf } from "./record-of.ts";
 import { Ring } from "./ring.ts";
 
@@ -74,6 +75,7 @@ export class Journal implements Notes {
   note(noted: Noted): void {
     this.counters.count(noted, rcodeSent(noted), noted.resolution === null ? undecidedEnding(noted) : null);
     if (this.#sink === null && this.#followers.size === 0) return;
+    // Most of what a rule keeps out; the rest is found when the record would be made.
     if (noted.resolution?.decision.log === false) return;
     const octets = noted.rendered?.wire.length ?? 0;
     if (this.#ringOctets + octets > RING_OCTETS || !this.#ring.put(noted)) {
@@ -132,6 +134,7 @@ export class Journal implements Notes {
 
   #record(noted: Noted, wallOffsetMs: number): QueryRecord | null {
     try {
+      if (isKeptOut(noted)) return null;
       return recordOf(noted, { ids: this.#ids, clients: this.#clients, wallOffsetMs });
     } catch (error) {
       // A bug, in what nobody waits for: one record is worth less than the server.

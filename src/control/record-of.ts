@@ -27,11 +27,9 @@ export interface RecordTerms {
   readonly wallOffsetMs: number;
 }
 
-/** The record of a query. null where a rule forbids one, be it known only now: who is turned away meets no rule before. */
-export function recordOf(noted: Noted, { ids, clients, wallOffsetMs }: RecordTerms): QueryRecord | null {
+/** The record of a query, whether a rule wants one or not. */
+export function recordOf(noted: Noted, { ids, clients, wallOffsetMs }: RecordTerms): QueryRecord {
   const { site, client, parsed, resolution, rendered, startedMs, endedMs } = noted;
-  const trace = traceOfQuery(noted);
-  if (trace === null) return null;
   const sent = rendered === null ? NOTHING_SENT : sentOf(rendered.wire);
   const arrivedWallMs = Math.round(startedMs + wallOffsetMs);
   const question = questionOf(parsed);
@@ -63,24 +61,17 @@ export function recordOf(noted: Noted, { ids, clients, wallOffsetMs }: RecordTer
     size: rendered?.wire.length ?? 0,
     ede: sent.ede,
     edits: resolution === null ? [] : editsOf(resolution, sent.truncated),
-    trace,
+    trace: traceOfQuery(noted),
     version: site.version,
   };
 }
 
 const NOTHING_SENT: Sent = { rcode: "", truncated: false, answers: [], soaSeconds: null, ede: [] };
 
-/**
- * The way to the decision, found once more: decisions are pure, so it is the same. Empty where the rules were not asked; null where one of them
- * forbids a record.
- */
-function traceOfQuery({ site, client, parsed, admission, resolution }: Noted): TraceStep[] | null {
-  const { decider } = site.resolver;
-  if (isRejection(parsed)) return [];
-  if (resolution !== null) return traceOfDecided(decider, { query: parsed, client, resolution });
-  // With a fault of ours nothing is asked a second time.
-  if (admission === "admitted") return [];
-  return decider.decide(parsed, client).log ? [] : null;
+/** The way to the decision, found once more: decisions are pure, so it is the same. Empty where the rules were not asked. */
+function traceOfQuery({ site, client, parsed, resolution }: Noted): TraceStep[] {
+  if (isRejection(parsed) || resolution === null) return [];
+  return traceOfDecided(site.resolver.decider, { query: parsed, client, resolution });
 }
 
 function traceOfDecided(

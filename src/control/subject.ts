@@ -33,10 +33,11 @@ const SOMEBODY = { port: 0, transport: "tcp", http: null, method: null } as cons
 
 /** As listeners write it; null where it is none. */
 function canonical(text: string): string | null {
-  const [address = "", zone] = text.split("%");
+  const [, address = "", zone] = /^([^%]*)(%[^%]+)?$/.exec(text) ?? [];
   const octets = addressFromText(address);
   if (octets === null) return null;
-  return zone === undefined ? addressText(octets) : `${addressText(octets)}%${zone}`;
+  if (zone === undefined) return addressText(octets);
+  return octets.length === 4 ? null : `${addressText(octets)}${zone}`;
 }
 
 function queryFor(name: Name, type: number): Query {

@@ -82,6 +82,20 @@ describe("a question that is explained and asked", () => {
     expect(site.asked()).toEqual([]);
   });
 
+  test("a client over its rate is told so, also where a rule keeps it out of the log", async () => {
+    const yaml = `access: { clients: [0.0.0.0/0], rateLimit: { perSecond: 1, burst: 1, exempt: [] } }
+rules: [{ name: quiet, clients: [203.0.113.0/24], log: false }]`;
+    const site = await siteWith({ upstreams, yaml });
+    for (const client of ["198.51.100.9", "203.0.113.9"]) {
+      expect((await resolved(site, "www.page.example", { client })).outcome).toMatchObject({ rcode: "NOERROR" });
+      expect((await resolved(site, "www.page.example", { client })).outcome).toMatchObject({
+        rcode: "REFUSED",
+        action: "rate",
+        ede: ["18 (Prohibited): over the rate limit"],
+      });
+    }
+  });
+
   test("an NXDOMAIN shows the TTL it was sent with", async () => {
     const site = await siteWith({ upstreams: { main: deny }, yaml: "answers: { negative: { max: 20s } }" });
     expect((await resolved(site, "no.example")).outcome).toMatchObject({ rcode: "NXDOMAIN", negativeTtl: 20 });

@@ -27,6 +27,24 @@ describe("what is recorded", () => {
     expect([...site.app.journal.counters.rules.entries()]).toEqual([["all", 2]]);
   });
 
+  test("nothing of an alias of the hosts table that leads to a name which a rule leaves out", async () => {
+    const yaml = `hosts: { records: { one.lan: { cname: two.lan }, two.lan: { cname: page.example }, three.lan: { cname: page.example } } }
+rules: [{ name: private, domains: [page.example], log: false, clients: [10.0.9.0/24] }]`;
+    const site = await siteWith({ yaml, upstreams: { main: page } });
+    const records = recorder(site);
+    for (const name of ["one.lan", "three.lan", "page.example", "nas.lan"]) {
+      await site.ask(name, "A", { client: "10.0.9.1" });
+      await site.ask(name, "A", { client: "10.0.8.1" });
+    }
+    expect(records().map(({ client, name }) => `${client} ${name}`)).toEqual([
+      "10.0.8.1 one.lan",
+      "10.0.8.1 three.lan",
+      "10.0.8.1 page.example",
+      "10.0.9.1 nas.lan",
+      "10.0.8.1 nas.lan",
+    ]);
+  });
+
   test("nothing of them either when they are over their rate", async () => {
     const yaml = `rules: [{ name: private, clients: [10.0.9.0/24], log: false }]
 access: { rateLimit: { perSecond: 1, burst: 1, exempt: [] } }`;
