@@ -5,7 +5,7 @@ import type { Client } from "./client.ts";
 import type { ExtendedError } from "./dns/edns.ts";
 import { isRejection, parseQuery, type Query } from "./dns/query.ts";
 import { EDE, RCODE } from "./dns/types.ts";
-import type { AnsweringSite, Notes } from "./noted.ts";
+import type { AnsweringSite, Noted, Notes } from "./noted.ts";
 import type { Resolution } from "./resolve/resolution.ts";
 import { resolve } from "./resolve/resolve.ts";
 
@@ -24,23 +24,28 @@ export function serve(
   message: Uint8Array,
   client: Client,
 ): Rendered | null | Promise<Rendered | null> {
-  const { clock } = site.resolver;
-  const startedMs = clock.now();
+  const startedMs = site.resolver.clock.now();
   const parsed = parseQuery(message);
   if (parsed === null) return null;
   const admission = site.access.admit(client, startedMs);
-  const replied = (rendered: Rendered | null, resolution: Resolution | null): Rendered | null => {
-    journal.note({ site, client, parsed, admission, resolution, rendered, startedMs, endedMs: clock.now() });
-    return rendered;
-  };
+  const arrived = { site, journal, client, parsed, admission, startedMs };
   if (isRejection(parsed)) {
     const rejection = admission === "admitted" ? parsed : { ...parsed, rejected: RCODE.REFUSED };
-    return replied({ wire: rejectionReply(rejection), maxAgeSeconds: null }, null);
+    return replied(arrived, { wire: rejectionReply(rejection), maxAgeSeconds: null }, null);
   }
-  if (admission !== "admitted") return replied(turnedAway(parsed, client, admission), null);
+  if (admission !== "admitted") return replied(arrived, turnedAway(parsed, client, admission), null);
   const resolution = resolve(site.resolver, parsed, client);
-  if (resolution instanceof Promise) return resolution.then((late) => replied(sent(parsed, client, late), late));
-  return replied(sent(parsed, client, resolution), resolution);
+  if (resolution instanceof Promise) return resolution.then((late) => replied(arrived, sent(parsed, client, late), late));
+  return replied(arrived, sent(parsed, client, resolution), resolution);
+}
+
+type Arrived = Pick<Noted, "site" | "client" | "parsed" | "admission" | "startedMs"> & Pick<Serving, "journal">;
+
+/** Notes the query with its reply, which is returned. */
+function replied(arrived: Arrived, rendered: Rendered | null, resolution: Resolution | null): Rendered | null {
+  const { site, journal, client, parsed, admission, startedMs } = arrived;
+  journal.note({ site, client, parsed, admission, resolution, rendered, startedMs, endedMs: site.resolver.clock.now() });
+  return rendered;
 }
 
 function sent(query: Query, client: Client, resolution: Resolution): Rendered | null {
