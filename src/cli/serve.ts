@@ -19,8 +19,10 @@ export async function serve({ config: given }: Invocation, terminal: Terminal): 
   const stopped = terminal.untilStopped();
   trustSystemCertificates();
   try {
-    const app = await App.start(config, { clock: systemClock, log, ca: null, resolvConf: "/etc/resolv.conf" });
-    terminal.onReload(() => void reload(app, path, { terminal, log }));
+    const starting = App.start(config, { clock: systemClock, log, ca: null, resolvConf: "/etc/resolv.conf" });
+    // Listened for from now on, because SIGHUP ends a process that does not; what came during the start is done after it.
+    terminal.onReload(() => void starting.then((started) => reload(started, path, { terminal, log }), ignore));
+    const app = await starting;
     log.info({ config: path ?? "defaults", ...boundTexts(app) }, "Fenliu is answering");
     log.info({ signal: await stopped }, "stopping");
     await app.close();
@@ -31,6 +33,9 @@ export async function serve({ config: given }: Invocation, terminal: Terminal): 
     return EXIT.failed;
   }
 }
+
+// Whoever awaits the start is told.
+function ignore(): void {}
 
 async function reload(
   app: App,

@@ -206,6 +206,22 @@ describe("a reload by signal", () => {
     expect(await site.stop()).toBe(0);
   });
 
+  test("that comes during the start is done after it, and so is a stop", async () => {
+    const where = directory();
+    writeFileSync(join(where, "fenliu.yaml"), yamlWith(9));
+    const terminal = testTerminal(where);
+    const running = run(["serve"], terminal);
+    terminal.reload();
+    await until(() => terminal.written.err.includes('"reloaded"'));
+    terminal.stop();
+    expect(await running).toBe(0);
+    const again = testTerminal(where);
+    const brief = run(["serve"], again);
+    again.stop();
+    expect(await brief).toBe(0);
+    expect(again.written.err).toContain('"stopping"');
+  });
+
   test("that meets a fault of our own is told, and the server goes on", async () => {
     const upstream = await upstreamWith(page);
     const site = await served(yamlWith(upstream.port));
