@@ -21,6 +21,9 @@ export interface FilterProblem {
 const MAX_VALUES = 100;
 const MAX_VALUE_LENGTH = 1000;
 
+/** Regular expressions of all parameters together: each is tried with every name, and may cost as much as a thousand other values. */
+const MAX_REGEXPS = 8;
+
 /**
  * Reads the parameters of a search (DESIGN.md §6). One that is given several times means any of its values; `!` before a value means none of those;
  * with both, both must hold. All parameters must hold together.
@@ -53,6 +56,7 @@ class FilterReading {
   readonly #moments = new Map<"from" | "to", number>();
   readonly #matchers = new Map<string, { readonly field: FilterField; readonly negated: boolean; readonly anyOf: Matcher[] }>();
   #values = 0;
+  #regexps = 0;
 
   constructor(nowMs: number) {
     this.#nowMs = nowMs;
@@ -95,6 +99,10 @@ class FilterReading {
     const matcher = plain === "" ? "is empty: a value is wanted" : MATCHER_OF[field](plain);
     if (typeof matcher === "string") {
       this.#problem(field, matcher);
+      return;
+    }
+    if (matcher.kind === "regexp" && ++this.#regexps > MAX_REGEXPS) {
+      if (this.#regexps === MAX_REGEXPS + 1) this.#problem(field, `there are more than ${MAX_REGEXPS} regular expressions`);
       return;
     }
     const key = `${negated ? "!" : ""}${field}`;

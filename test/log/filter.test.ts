@@ -169,6 +169,16 @@ describe("values together", () => {
     expect(parsed).toMatchObject({ kind: "bad", problems: [{ reason: "there are more than 100 values altogether" }] });
   });
 
+  test("more regular expressions than may be tried with every name are refused, once", () => {
+    const wanted = (count: number) =>
+      Array.from({ length: count }, (_, index) => ["name", `${index % 2 === 0 ? "" : "!"}/^ads${index}/`] as const);
+    expect(parseFilter(wanted(8), NOW_MS).kind).toBe("ok");
+    expect(parseFilter(wanted(20), NOW_MS)).toEqual({
+      kind: "bad",
+      problems: [{ parameter: "name", reason: "there are more than 8 regular expressions" }],
+    });
+  });
+
   test("nothing lies between a time and an earlier one", () => {
     expect(
       parseFilter(

@@ -155,7 +155,9 @@ export const queryRecord = named<QueryRecord>("QueryRecord").as(
 export const queryPage = named<Page>("QueryPage").as(
   Type.Object(
     {
-      records: Type.Array(queryRecord.ref, { description: "Newest first." }),
+      records: Type.Array(queryRecord.ref, {
+        description: "Newest first. Fewer than `limit`, even none, where searching further would have taken too long.",
+      }),
       cursor: orNull(
         Type.String({ description: "Give it as `cursor` for the next page, with the same filters; null: there are no more." }),
       ),

@@ -102,7 +102,9 @@ function kindTest(condition: Condition): (kind: KindFields) => boolean {
 
 /** Whether a value is one of those that a condition names. What is not there is none of them. */
 function textTest({ anyOf }: Condition): (value: string | null) => boolean {
-  const tests = anyOf.map(matcherTest);
+  const prefixes = anyOf.flatMap((matcher) => (matcher.kind === "prefix" ? [matcher.text] : []));
+  const tests = anyOf.filter(({ kind }) => kind !== "prefix").map(matcherTest);
+  if (prefixes.length > 0) tests.push(prefixesTest(prefixes));
   return (value) => value !== null && tests.some((fits) => fits(value));
 }
 
@@ -117,7 +119,7 @@ function matcherTest(matcher: Matcher): (value: string) => boolean {
     case "regexp":
       return regexpTest(matcher.text);
     case "prefix":
-      return prefixTest(matcher.text);
+      return prefixesTest([matcher.text]);
     case "atLeast":
       throw new Error("a number is no text");
     default:
@@ -143,14 +145,17 @@ function endsEscaping(text: string): boolean {
   return (/\\*$/.exec(text)?.[0].length ?? 0) % 2 === 1;
 }
 
-/** Clients are shown as addresses, perhaps with a zone, or where the log shortens them, as prefixes. */
-function prefixTest(prefix: string): (client: string) => boolean {
-  const [network, bits] = ipaddr.parseCIDR(prefix);
+/** Clients are shown as addresses, perhaps with a zone, or where the log shortens them, as prefixes. Each is read once, however many there are to try. */
+function prefixesTest(prefixes: readonly string[]): (client: string) => boolean {
+  const networks = prefixes.map((prefix) => ipaddr.parseCIDR(prefix));
   return (client) => {
     const [, address = "", length] = /^([^/%]*)(?:%[^/]*)?(?:\/(\d+))?$/.exec(client) ?? [];
     if (isIP(address) === 0) return false;
     const parsed = ipaddr.parse(address);
-    return parsed.kind() === network.kind() && parsed.match(network, bits) && (length === undefined || Number(length) >= bits);
+    return networks.some(
+      ([network, bits]) =>
+        parsed.kind() === network.kind() && parsed.match(network, bits) && (length === undefined || Number(length) >= bits),
+    );
   };
 }
 

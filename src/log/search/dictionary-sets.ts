@@ -4,52 +4,73 @@ import { reversedBelow, reversedName } from "../store/reversed-name.ts";
 import type { Part } from "../store/schema.ts";
 import type { FilterTests, KindFields } from "./compile.ts";
 import { globLiteral } from "./glob.ts";
-import { allRows, eachRow, type Sql, type SqlValue } from "./rows.ts";
+import { allRows, eachRow, firstRow, type Sql } from "./rows.ts";
 
 /**
- * Which entries of a dictionary the filter leaves. `all`: no condition concerns it. `ids`: these. `many`: more than are worth counting; rows are to be
- * tried by their text.
+ * Which entries of a dictionary the filter leaves. `all`: no condition concerns it. `ids`: these. `many`: more than are worth counting, or there was
+ * no time to; rows are to be tried by their text.
  */
 export type Chosen = { readonly kind: "all" | "many" } | { readonly kind: "ids"; readonly ids: readonly number[] };
 
 /** With more names or answers than these, so many rows fit, most likely, that the newest are found at once. */
 const MAX_IDS = 2000;
 
-export function chosenKinds(database: Database, { key }: Part, { kind: test }: FilterTests): Chosen {
-  if (test === null) return { kind: "all" };
-  const text = `SELECT id, type, rcode, rule, upstream, route, source, action FROM kinds_${key} WHERE id > 0`;
-  const kinds = allRows<KindFields & { readonly id: number }>(database, { text, values: [] });
-  return { kind: "ids", ids: kinds.filter(test).map(({ id }) => id) };
+/**
+ * Entries that are looked through between two looks at the clock. SQLite itself cannot be stopped; with a hundred patterns these take it some
+ * tens of milliseconds.
+ */
+const CHUNK_ENTRIES = 2000;
+
+/** What is looked up, and in which part. */
+export interface Lookup {
+  readonly database: Database;
+  readonly part: Part;
+  readonly filter: QueryFilter;
+  readonly tests: FilterTests;
+  /** Whether names and answers are to be looked up no further: what the whole dictionary would say is then told row by row. */
+  readonly expired: () => boolean;
 }
 
-export function chosenClients(database: Database, { key }: Part, { client: test }: FilterTests): Chosen {
-  if (test === null) return { kind: "all" };
-  const text = `SELECT id, address AS client, client_id AS clientId FROM clients_${key} WHERE id > 0`;
+export function chosenKinds({ database, part, tests }: Lookup): Chosen {
+  if (tests.kind === null) return { kind: "all" };
+  const text = `SELECT id, type, rcode, rule, upstream, route, source, action FROM kinds_${part.key} WHERE id > 0`;
+  const kinds = allRows<KindFields & { readonly id: number }>(database, { text, values: [] });
+  return { kind: "ids", ids: kinds.filter(tests.kind).map(({ id }) => id) };
+}
+
+export function chosenClients({ database, part, tests }: Lookup): Chosen {
+  if (tests.client === null) return { kind: "all" };
+  const text = `SELECT id, address AS client, client_id AS clientId FROM clients_${part.key} WHERE id > 0`;
   const clients = allRows<{ readonly id: number; readonly client: string; readonly clientId: string | null }>(database, {
     text,
     values: [],
   });
-  return { kind: "ids", ids: clients.filter(test).map(({ id }) => id) };
+  return { kind: "ids", ids: clients.filter(tests.client).map(({ id }) => id) };
 }
 
 /** Looks through the dictionary, or with the index of a part that has one, through a stretch of it, until there are too many. */
-export function chosenNames(database: Database, { key }: Part, filter: QueryFilter, { name: test }: FilterTests): Chosen {
+export function chosenNames(lookup: Lookup): Chosen {
+  const { part, filter, tests } = lookup;
+  const test = tests.name;
   if (test === null) return { kind: "all" };
   const wanted = wantedOf(filter, "name");
   if (wanted === null) return { kind: "many" };
-  const { text, values } = eitherOf(wanted.map(nameCandidates));
-  const candidates = { text: `SELECT id, text FROM names_${key} WHERE id > 0 AND (${text})`, values };
-  return idsOf(eachRow<Entry>(database, candidates), (name) => test(reversedName(name)));
+  const condition = eitherOf(wanted.map(nameCandidates));
+  const byIndex = part.state === "indexed" && wanted.every(({ kind }) => kind === "equals" || kind === "within");
+  const candidates = byIndex ? entriesOf(lookup, "names", condition) : entriesByChunks(lookup, "names", condition);
+  return idsOf(candidates, (name) => test(reversedName(name)), lookup.expired);
 }
 
-export function chosenAnswers(database: Database, { key }: Part, filter: QueryFilter, { answers: test }: FilterTests): Chosen {
+export function chosenAnswers(lookup: Lookup): Chosen {
+  const test = lookup.tests.answers;
   if (test === null) return { kind: "all" };
-  const wanted = wantedOf(filter, "answer");
+  const wanted = wantedOf(lookup.filter, "answer");
   if (wanted === null) return { kind: "many" };
-  const { text, values } = eitherOf(wanted.map(answerCandidates));
-  const candidates = { text: `SELECT id, text FROM answers_${key} WHERE ${text}`, values };
-  return idsOf(eachRow<Entry>(database, candidates), (answers) => test(answers.split("\n")));
+  const candidates = entriesByChunks(lookup, "answers", eitherOf(wanted.map(answerCandidates)));
+  return idsOf(candidates, (answers) => test(answers.split("\n")), lookup.expired);
 }
+
+type Texts = "names" | "answers";
 
 interface Entry {
   readonly id: number;
@@ -61,14 +82,31 @@ function wantedOf({ conditions }: QueryFilter, field: "name" | "answer"): readon
   return conditions.find((condition) => condition.field === field && !condition.negated)?.anyOf ?? null;
 }
 
-function idsOf(candidates: Iterable<Entry>, test: (text: string) => boolean): Chosen {
+function idsOf(candidates: Iterable<Entry>, test: (text: string) => boolean, expired: () => boolean): Chosen {
   const ids: number[] = [];
   for (const { id, text } of candidates) {
+    if (expired()) break;
     if (!test(text)) continue;
     if (ids.length === MAX_IDS) return { kind: "many" };
     ids.push(id);
   }
-  return { kind: "ids", ids };
+  return expired() ? { kind: "many" } : { kind: "ids", ids };
+}
+
+function entriesOf({ database, part }: Lookup, texts: Texts, { text, values }: Sql): Iterable<Entry> {
+  return eachRow<Entry>(database, { text: `SELECT id, text FROM ${texts}_${part.key} WHERE id > 0 AND (${text})`, values });
+}
+
+/** Ends early when the time is used up. */
+function* entriesByChunks({ database, part, expired }: Lookup, texts: Texts, { text, values }: Sql): Generator<Entry> {
+  const table = `${texts}_${part.key}`;
+  const last =
+    firstRow<{ readonly id: number | null }>(database, { text: `SELECT max(id) AS id FROM ${table}`, values: [] })?.id ?? 0;
+  for (let from = 1; from <= last && !expired(); from += CHUNK_ENTRIES)
+    yield* eachRow<Entry>(database, {
+      text: `SELECT id, text FROM ${table} WHERE id >= ? AND id < ? AND (${text})`,
+      values: [from, from + CHUNK_ENTRIES, ...values],
+    });
 }
 
 /** All names that may fit, and perhaps others. In the dictionary their labels are in reverse order. */
@@ -101,6 +139,6 @@ function answerCandidates(matcher: Matcher): Sql {
   return { text: "text LIKE ? ESCAPE '\\'", values: [`%${literal.replace(/[\\%_]/g, "\\$&")}%`] };
 }
 
-function eitherOf(sources: readonly Sql[]): { readonly text: string; readonly values: readonly SqlValue[] } {
+function eitherOf(sources: readonly Sql[]): Sql {
   return { text: sources.map(({ text }) => text).join(" OR "), values: sources.flatMap(({ values }) => values) };
 }

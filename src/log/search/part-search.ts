@@ -3,8 +3,8 @@ import type { Database } from "../store/database.ts";
 import { reversedName } from "../store/reversed-name.ts";
 import type { Part } from "../store/schema.ts";
 import { busyStretches } from "./busy-minutes.ts";
-import { type FilterTests, filterTests, leastDurationUs } from "./compile.ts";
-import { type Chosen, chosenAnswers, chosenClients, chosenKinds, chosenNames } from "./dictionary-sets.ts";
+import { type FilterTests, leastDurationUs } from "./compile.ts";
+import { type Chosen, chosenAnswers, chosenClients, chosenKinds, chosenNames, type Lookup } from "./dictionary-sets.ts";
 import type { IdRange } from "./parts.ts";
 import { allOf, amongIds, eachRow, firstRow, type Sql } from "./rows.ts";
 
@@ -20,7 +20,7 @@ export interface Wanted extends IdRange {
   readonly limit: number;
   /** How many rows are looked at in the first step; in those after it, where nothing is near, five times as many. */
   readonly stepRows: number;
-  /** Whether the time for this search is used up; asked after each step. */
+  /** Whether the time for this search is used up; asked after each step, and after each row that is tried by its text. */
   readonly expired: () => boolean;
 }
 
@@ -43,23 +43,22 @@ export class PartSearch {
   /** As `busyStretches` gives them, once they are needed. */
   #stretches: readonly IdRange[] | null | "unknown" = "unknown";
 
-  constructor(database: Database, part: Part, filter: QueryFilter) {
-    const tests = filterTests(filter);
-    this.#database = database;
-    this.#part = part;
-    this.#tests = tests;
-    this.#kinds = chosenKinds(database, part, tests);
-    this.#clients = isNone(this.#kinds) ? NONE : chosenClients(database, part, tests);
-    this.#names = isNone(this.#clients) ? NONE : chosenNames(database, part, filter, tests);
-    this.#answers = isNone(this.#names) ? NONE : chosenAnswers(database, part, filter, tests);
-    this.#duration = durationLimits(filter);
+  constructor(lookup: Lookup) {
+    this.#database = lookup.database;
+    this.#part = lookup.part;
+    this.#tests = lookup.tests;
+    this.#kinds = chosenKinds(lookup);
+    this.#clients = isNone(this.#kinds) ? NONE : chosenClients(lookup);
+    this.#names = isNone(this.#clients) ? NONE : chosenNames(lookup);
+    this.#answers = isNone(this.#names) ? NONE : chosenAnswers(lookup);
+    this.#duration = durationLimits(lookup.filter);
   }
 
   /** The newest records that fit. Looks at so much at least that the next call with what is left comes further. */
   find({ from, to, limit, stepRows, expired }: Wanted): Finding {
     if (isNone(this.#answers)) return { ids: [], searchedFrom: from };
     const index = this.#index();
-    if (index !== null) return { ids: this.#fitting({ from, to }, index, limit), searchedFrom: from };
+    if (index !== null) return this.#fitting({ from, to, limit, expired }, index);
     const ids: number[] = [];
     let below = to;
     let stretches: readonly IdRange[] | null = null;
@@ -68,8 +67,9 @@ export class PartSearch {
       const range = newestOf(stretches, { from, to: below });
       if (range === null) return { ids, searchedFrom: from };
       const start = this.#stepStart(range, step === 0 ? stepRows : 5 * stepRows);
-      ids.push(...this.#fitting({ from: start, to: range.to }, null, limit - ids.length));
-      below = start;
+      const finding = this.#fitting({ from: start, to: range.to, limit: limit - ids.length, expired }, null);
+      ids.push(...finding.ids);
+      below = finding.searchedFrom;
       if (ids.length === limit || expired()) break;
     }
     return { ids, searchedFrom: below };
@@ -114,10 +114,11 @@ export class PartSearch {
   }
 
   /** The newest ids of a range that fit, by way of an index or of the rows as they stand. */
-  #fitting({ from, to }: IdRange, index: "name" | "client" | null, limit: number): number[] {
+  #fitting({ from, to, limit, expired }: Omit<Wanted, "stepRows">, index: "name" | "client" | null): Finding {
     const { key } = this.#part;
     const byName = this.#names.kind === "many";
     const byAnswers = this.#answers.kind === "many";
+    const byText = byName || byAnswers;
     const { text, values } = allOf([{ text: "q.id >= ? AND q.id < ?", values: [from, to] }, ...this.#conditions()]);
     const statement = [
       `SELECT q.id${byName ? ", names.text AS name" : ""}${byAnswers ? ", answers.text AS answers" : ""} FROM q_${key} AS q`,
@@ -125,15 +126,14 @@ export class PartSearch {
       // Words between tables keep their order: first the rows, then their texts.
       byName ? `CROSS JOIN names_${key} AS names ON names.id = q.name` : "",
       byAnswers ? `LEFT JOIN answers_${key} AS answers ON answers.id = q.answers` : "",
-      `WHERE ${text} ORDER BY q.id DESC ${byName || byAnswers ? "" : `LIMIT ${limit}`}`,
+      `WHERE ${text} ORDER BY q.id DESC ${byText ? "" : `LIMIT ${limit}`}`,
     ].join(" ");
     const ids: number[] = [];
     for (const row of eachRow<FoundRow>(this.#database, { text: statement, values })) {
-      if (!this.#textsFit(row)) continue;
-      ids.push(row.id);
-      if (ids.length === limit) break;
+      if (this.#textsFit(row)) ids.push(row.id);
+      if (ids.length === limit || (byText && expired())) return { ids, searchedFrom: row.id };
     }
-    return ids;
+    return { ids, searchedFrom: from };
   }
 
   #conditions(): Sql[] {

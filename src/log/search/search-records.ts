@@ -3,6 +3,7 @@ import type { Page, PageRequest, QueryFilter } from "../search.ts";
 import type { Database } from "../store/database.ts";
 import { recordOf, type StoredRow } from "../store/row.ts";
 import { firstIdAt, type Part, selectRecords } from "../store/schema.ts";
+import { type FilterTests, filterTests } from "./compile.ts";
 import { cursorBelow, idOfCursor } from "./cursor.ts";
 import { PartSearch, type Wanted } from "./part-search.ts";
 import { type IdRange, partsWithin } from "./parts.ts";
@@ -62,6 +63,11 @@ interface FoundRecords {
   readonly nextBelow: number | null;
 }
 
+interface PageWanted extends Wanted {
+  /** Whether so much of the time is used up that the rest belongs to the rows. */
+  readonly halfOver: () => boolean;
+}
+
 interface Found {
   readonly id: number;
   readonly part: Part;
@@ -71,6 +77,7 @@ interface Found {
 class Search {
   readonly #database: Database;
   readonly #filter: QueryFilter;
+  readonly #tests: FilterTests;
   readonly #within: IdRange;
   /** What was worked out for parts, by their keys, while pages follow one another towards older records. */
   readonly #parts = new Map<string, PartSearch>();
@@ -78,6 +85,7 @@ class Search {
   constructor(database: Database, filter: QueryFilter) {
     this.#database = database;
     this.#filter = filter;
+    this.#tests = filterTests(filter);
     this.#within = {
       from: filter.fromMs === null ? 0 : firstIdAt(filter.fromMs),
       to: filter.toMs === null ? Number.MAX_SAFE_INTEGER : firstIdAt(filter.toMs),
@@ -85,11 +93,13 @@ class Search {
   }
 
   page(below: number, limit: number, { nowMs, budgetMs, stepRows = STEP_ROWS }: SearchBudget): FoundRecords {
-    const untilMs = nowMs() + budgetMs;
+    const startMs = nowMs();
+    const expired = () => nowMs() >= startMs + budgetMs;
+    const halfOver = () => nowMs() >= startMs + budgetMs / 2;
     const range = { from: this.#within.from, to: Math.min(this.#within.to, below) };
     return inSnapshot(this.#database, () => {
       // One more tells whether a further page has any.
-      const { found, searchedFrom } = this.#find({ ...range, limit: limit + 1, stepRows, expired: () => nowMs() >= untilMs });
+      const { found, searchedFrom } = this.#find({ ...range, limit: limit + 1, stepRows, expired, halfOver });
       const certain = found.filter(({ id }) => id >= searchedFrom);
       const page = certain.slice(0, limit);
       const last = page.at(-1);
@@ -99,7 +109,7 @@ class Search {
   }
 
   /** Goes through the parts, newest first. Where the clock was set back they overlap, so what they give is merged. */
-  #find(wanted: Wanted): { readonly found: readonly Found[]; readonly searchedFrom: number } {
+  #find(wanted: PageWanted): { readonly found: readonly Found[]; readonly searchedFrom: number } {
     const { from, to, limit, expired } = wanted;
     let found: Found[] = [];
     let searchedFrom = from;
@@ -108,7 +118,7 @@ class Search {
       if ((found[limit - 1]?.id ?? 0) > newest) break;
       // Every part that reaches up to where this page begins has to be looked at, or the next page would begin there again.
       if (index > 0 && newest + 1 < to && expired()) return { found, searchedFrom: Math.max(searchedFrom, newest + 1) };
-      const finding = this.#partSearch(part).find(wanted);
+      const finding = this.#partSearch(part, wanted.halfOver).find(wanted);
       found = [...found, ...finding.ids.map((id) => ({ id, part }))].sort((a, b) => b.id - a.id).slice(0, limit);
       // With all that were wanted, a part says nothing of those below the last.
       const known = finding.ids.length === limit ? (finding.ids.at(-1) ?? from) : finding.searchedFrom;
@@ -117,10 +127,10 @@ class Search {
     return { found, searchedFrom };
   }
 
-  #partSearch(part: Part): PartSearch {
+  #partSearch(part: Part, expired: () => boolean): PartSearch {
     const known = this.#parts.get(part.key);
     if (known !== undefined) return known;
-    const made = new PartSearch(this.#database, part, this.#filter);
+    const made = new PartSearch({ database: this.#database, part, filter: this.#filter, tests: this.#tests, expired });
     this.#parts.set(part.key, made);
     return made;
   }

@@ -20,6 +20,12 @@ const NONE: SearchBudget = { nowMs: () => 0, budgetMs: 0, stepRows: 3 };
 /** Time for many small steps. */
 const SMALL_STEPS: SearchBudget = { ...AMPLE, stepRows: 2 };
 
+/** Time that runs out at some moment: each look at the clock is one unit later than the one before. */
+function running(budgetMs: number): SearchBudget {
+  let looks = 0;
+  return { nowMs: () => looks++, budgetMs, stepRows: 3 };
+}
+
 /** Page after page to the end. */
 function pagesOf(database: Database, filter: QueryFilter, limit: number, budget = AMPLE): QueryRecord[][] {
   const pages: QueryRecord[][] = [];
@@ -53,8 +59,8 @@ describe("what a search finds", () => {
         alikeRecords,
         shape,
         fc.array(anyFilter, { minLength: 1, maxLength: 8 }),
-        fc.integer({ min: 1, max: 30 }),
-        (records, stored, filters, limit) => {
+        fc.record({ limit: fc.integer({ min: 1, max: 30 }), budgetMs: fc.nat(60) }),
+        (records, stored, filters, { limit, budgetMs }) => {
           const database = storeOf(records, stored);
           for (const filter of filters) {
             const wanted = fitting(records, filter);
@@ -63,6 +69,8 @@ describe("what a search finds", () => {
             expect(pages.slice(0, -1).every(({ length }) => length === limit)).toBe(true);
             expect(idsOf(pagesOf(database, filter, limit, NONE).flat())).toEqual(idsOf(wanted));
             expect(idsOf(pagesOf(database, filter, limit, SMALL_STEPS).flat())).toEqual(idsOf(wanted));
+            expect(idsOf(pagesOf(database, filter, limit, running(budgetMs)).flat())).toEqual(idsOf(wanted));
+            expect(idsOf([...readBatches(database, filter, running(budgetMs))].flat())).toEqual(idsOf(wanted));
             expect(idsOf([...readBatches(database, filter, NONE)].flat())).toEqual(idsOf(wanted));
           }
         },
@@ -89,6 +97,29 @@ describe("what a search finds", () => {
       }),
       { numRuns: 300 },
     );
+  });
+
+  test.each([
+    ["name", "/^n[a-z0-9]*[a-z0-9]*x$/"],
+    ["name", "!/^n[0-9]*$/"],
+    ["name", "*n*x*"],
+    ["answer", "*t*x*y*"],
+    ["answer", "!*t*"],
+  ])("ends soon after its time, whatever the patterns cost: %s=%s", (parameter, value) => {
+    const made = Array.from({ length: 3000 }, (_, index) =>
+      record({ id: firstIdAt(SOME_WALL_MS + index), name: `n${index}.test`, answers: [`60 TXT "t${index}"`] }),
+    );
+    const database = storeOf(made, { partRows: 3000, upkeep: 0, batch: 1000 });
+    let looks = 0;
+    const budget: SearchBudget = { nowMs: () => looks++, budgetMs: 100 };
+    const { records, cursor } = searchRecords(
+      database,
+      { filter: filterOf([[parameter, value]]), limit: 1000, cursor: null },
+      budget,
+    );
+    expect(records.length).toBeLessThan(200);
+    expect(cursor).not.toBeNull();
+    expect(looks).toBeLessThan(120);
   });
 
   test("does not shift while records are added", () => {
