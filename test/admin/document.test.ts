@@ -96,6 +96,17 @@ describe("the OpenAPI document", () => {
     }
   });
 
+  test("describes each parameter, with an example where its schema does not list its values", async () => {
+    const admin = await openTestAdmin();
+    for (const { path, operation } of (await admin.document()).operations()) {
+      for (const { name, description = "", example, schema } of operation.parameters ?? []) {
+        expect(description, `${path} ${name}`).toMatch(/^[A-Z`].*[.]$/s);
+        const lists = schema["type"] === "boolean" || Array.isArray(schema["enum"]);
+        expect(lists || example !== undefined || /`[^`]+`/.test(description), `${path} ${name}`).toBe(true);
+      }
+    }
+  });
+
   test("refers only to schemas that it has", async () => {
     const admin = await openTestAdmin();
     const { document } = await admin.document();

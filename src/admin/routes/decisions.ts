@@ -28,12 +28,15 @@ const explain = operation({
           description: "The address that asks, such as `10.0.7.12`; 127.0.0.1 where nothing is said.",
         }),
       ),
-      clientId: Type.Optional(Type.String({ pattern: "^[a-z0-9-]{1,63}$", description: "The id in the DoH path." })),
+      clientId: Type.Optional(
+        Type.String({ pattern: "^[a-z0-9-]{1,63}$", description: "The id in the DoH path, such as `tv`." }),
+      ),
       resolve: Type.Optional(Type.Boolean({ description: "Whether the question is really asked, as that client would." })),
       version: Type.Optional(
         Type.String({
           maxLength: 100,
-          description: "A version of the past, as a record or `listVersions` has it; it cannot be resolved.",
+          description:
+            "A version of the past, such as `7f3a91c2d0e4`, as a record or `listVersions` has it; it cannot be resolved.",
         }),
       ),
     },
@@ -86,14 +89,14 @@ const getStatistics = operation({
         Type.String({
           pattern: "^[1-9][0-9]{0,8}(ms|s|m|h|d)?$",
           description:
-            "The length of one sample: `5m`, or a number of seconds. At least a minute, and longer where there would be more than 2,000.",
+            "The length of one sample: `5m`, or a number of seconds; a hundredth of the period where nothing is said. At least a minute, and longer where there would be more than 2,000.",
         }),
       ),
       top: Type.Optional(
         Type.Integer({
           minimum: 1,
           maximum: 100,
-          description: "Entries of each top list; 10 where nothing is said.",
+          description: "Entries of each top list, such as `5`; 10 where nothing is said.",
         }),
       ),
     },

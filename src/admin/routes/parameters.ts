@@ -18,21 +18,21 @@ function filter(description: string, example: string) {
 /** What records must be like; all of it must hold. */
 export const CONDITIONS = {
   name: filter(
-    "The name asked for: `example.com` means it and everything below, `full:example.com` it alone, `*` any characters, and `/regexp/` a regular expression.",
+    "The name asked for: `example.com` means it and everything below, `full:example.com` it alone, `*` any characters, and `/regexp/` a regular expression, of which there may be eight.",
     "example.com",
   ),
   client: filter("Who asked: an address, a prefix such as `10.0.7.0/24`, or a client id.", "10.0.7.12"),
-  type: filter("Mnemonic or number.", "HTTPS"),
-  rcode: filter("Response code, as a mnemonic.", "NXDOMAIN"),
-  rule: filter("The rule that decided.", "split"),
-  upstream: filter("The server whose answer was given; `*` stands for any characters.", "https://1.1.1.1*"),
+  type: filter("Mnemonic or number; `*` stands for any characters.", "HTTPS"),
+  rcode: filter("Response code, as a mnemonic; `*` stands for any characters.", "NXDOMAIN"),
+  rule: filter("The rule that decided; `*` stands for any characters.", "split"),
+  upstream: filter("The server whose answer was given, or its group; `*` stands for any characters.", "https://1.1.1.1*"),
   source: filter("Where the answer came from: hosts, special, rule, cache, stale, upstream, failure, refused.", "upstream"),
   action: filter("What was done; `*` stands for any characters.", "type65:*"),
   answer: filter("An address, or a record as text, among the answers; `*` stands for any characters.", "192.0.2.7"),
   minMs: filter("It took at least so many milliseconds.", "100"),
 };
 
-const MOMENT = "ISO 8601, milliseconds since 1970, or how long ago: `90s`, `1h`, `7d`.";
+const MOMENT = "ISO 8601 such as `2026-11-21T21:03Z`, milliseconds since 1970, or how long ago: `90s`, `1h`, `7d`.";
 
 export function moment(description: string) {
   return Type.Optional(Type.String({ description: `${description} ${MOMENT}`, maxLength: 40 }));
@@ -70,10 +70,17 @@ export function periodOf(written: { readonly from?: string; readonly to?: string
 }
 
 /** A domain name, which 255 octets can be, each escaped. */
-export const NAME = Type.String({ minLength: 1, maxLength: 1100, examples: ["www.example.com"] });
+export const NAME = Type.String({
+  minLength: 1,
+  maxLength: 1100,
+  description: "A domain name, in A-labels, with or without the final dot.",
+  examples: ["www.example.com"],
+});
 
 /** Parameters of a search, which are no conditions. */
 export const PAGING = {
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, description: "Records on a page; 100 where nothing is said." })),
-  cursor: Type.Optional(Type.String({ maxLength: 200, description: "`cursor` of the page before." })),
+  limit: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 1000, description: "Records on a page, such as `10`; 100 where nothing is said." }),
+  ),
+  cursor: Type.Optional(Type.String({ maxLength: 200, description: "`cursor` of the page before, such as `1838382071277568`." })),
 };

@@ -27,7 +27,10 @@ const refreshList = operation({
   summary: "Download a list now",
   description: "A download that fails or looks wrong changes nothing: the last good list serves on.",
   tags: ["state"],
-  params: Type.Object({ name: Type.String({ minLength: 1, maxLength: 200, examples: ["cn"] }) }, CLOSED),
+  params: Type.Object(
+    { name: Type.String({ minLength: 1, maxLength: 200, description: "Of a list of the configuration.", examples: ["cn"] }) },
+    CLOSED,
+  ),
   response: { 200: json("The list as it is now.", listView.ref) },
   problems: [404, 409, 415, 502],
 });

@@ -12,7 +12,7 @@ const HEADERS = Type.Object({
     Type.String({
       pattern: "^[0-9]{1,16}$",
       description:
-        "`id` of the last record that was read: what came after it is sent first, as far as the log has it and up to 500 records.",
+        "`id` of the last record that was read, such as `1838382071277568`: what came after it is sent first, as far as the log has it and up to 500 records.",
     }),
   ),
 });

@@ -4,6 +4,7 @@ export interface ApiParameter {
   readonly name: string;
   readonly in: "query" | "path" | "header";
   readonly required?: boolean;
+  readonly description?: string;
   readonly schema: JsonSchema;
   readonly example?: string | number;
 }
