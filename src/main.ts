@@ -17,4 +17,8 @@ const terminal: Terminal = {
   onReload: (reload) => void process.on("SIGHUP", reload),
 };
 
+// `fenliu log | head`: nobody reads what is left. What is told on stderr does without a reader: a server must not end by that.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+process.stderr.on("error", () => {});
+
 process.exitCode = await run(process.argv.slice(2), terminal);

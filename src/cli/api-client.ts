@@ -1,7 +1,10 @@
+import type { NamedSchema } from "../admin/schemas/named.ts";
 import type { Config } from "../config/config.ts";
 import { endpointText } from "../listen/address.ts";
+import { version } from "../version.ts";
+import { fits } from "./api-shapes.ts";
 
-/** Nothing answers where the API should be: no server runs, or it is an older one. */
+/** Nothing answers where the API should be, or what answers is no Fenliu of this version. */
 export class ApiUnreachable extends Error {}
 
 /** The API said no; the message is for the person at the terminal. */
@@ -40,10 +43,23 @@ export class ApiClient {
     this.#token = admin.token;
   }
 
-  /** The JSON that a call answers; undefined where it has no content. @throws ApiUnreachable, ApiRefusal. */
-  async json(path: string, request: ApiRequest = {}): Promise<unknown> {
+  /** What a call answers. @throws ApiUnreachable, ApiRefusal. */
+  async read<T>(shape: NamedSchema<T>, path: string, request: ApiRequest = {}): Promise<T> {
     const response = await this.#call(path, { signal: AbortSignal.timeout(TIMEOUT_MS), ...request });
-    return response.status === 204 ? undefined : await response.json();
+    let text: string;
+    try {
+      text = await response.text();
+    } catch (error) {
+      throw new ApiUnreachable(`the Fenliu at ${this.#base} is gone: ${reasonOf(error)}`);
+    }
+    return this.parse(shape, text);
+  }
+
+  /** @throws ApiUnreachable where the text is not what a server of this version sends. */
+  parse<T>(shape: NamedSchema<T>, text: string): T {
+    const json = jsonOf(text);
+    if (!fits(shape, json)) throw new ApiUnreachable(`what answers at ${this.#base} is no Fenliu of version ${version()}`);
+    return json;
   }
 
   /** The events of a stream, until the signal aborts. @throws ApiUnreachable where the stream ends before that, ApiRefusal. */
@@ -125,6 +141,15 @@ async function refusalText(response: Response): Promise<string> {
     return each.length > 0 ? each.join("\n") : String(detail ?? title);
   } catch {
     return `status ${response.status}`;
+  }
+}
+
+/** undefined where it is none. */
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,4 +1,5 @@
 import { ControlError, type ExplainRequest } from "../admin/control.ts";
+import { explained } from "../admin/schemas/explained.ts";
 import type { Config } from "../config/config.ts";
 import { explainBy } from "../control/explain.ts";
 import { type Subject, subjectOf } from "../control/subject.ts";
@@ -23,12 +24,12 @@ export async function explain(invocation: Invocation, terminal: Terminal): Promi
   const subject = subjectFrom(request);
   const config = readConfig(configPath(invocation.config, terminal), terminal, { warns: false });
   if (config === null) return EXIT.failed;
-  const explained = await explainedFor({ request, subject }, config, terminal);
-  if (explained === null) return EXIT.failed;
+  const told = await explainedFor({ request, subject }, config, terminal);
+  if (told === null) return EXIT.failed;
   terminal.out(
     invocation.json
-      ? `${JSON.stringify(explained, null, 2)}\n`
-      : `${explainedLines(explained, { color: terminal.interactive }).join("\n")}\n`,
+      ? `${JSON.stringify(told, null, 2)}\n`
+      : `${explainedLines(told, { color: terminal.interactive }).join("\n")}\n`,
   );
   return EXIT.ok;
 }
@@ -57,7 +58,7 @@ interface Wanted {
 /** null where nothing can be said, which the terminal has been told. */
 async function explainedFor({ request, subject }: Wanted, config: Config, terminal: Terminal): Promise<Explained | null> {
   try {
-    return explainedFrom(await new ApiClient(config).json("explain", { query: parametersOf(request) }));
+    return await new ApiClient(config).read(explained, "explain", { query: parametersOf(request) });
   } catch (error) {
     if (error instanceof ApiRefusal) return failed(terminal, error.message);
     if (!(error instanceof ApiUnreachable)) throw error;
@@ -83,19 +84,14 @@ async function offline(
   const [refusal] = decisionRefusalsOf(config);
   if (refusal !== undefined) return failed(terminal, refusal);
   const log = operationsLog("warn", (line) => terminal.err(line), true);
-  const explained = explainBy(await openDecisions(config, { copies: copiesOf(config), log }), subject, null);
+  const known = explainBy(await openDecisions(config, { copies: copiesOf(config), log }), subject, null);
   return {
-    ...explained,
-    notes: [...explained.notes, `This is what the configuration says; cache and verdicts are not known: ${reason}.`],
+    ...known,
+    notes: [...known.notes, `This is what the configuration says; cache and verdicts are not known: ${reason}.`],
   };
 }
 
 function failed(terminal: Terminal, message: string): null {
   terminal.err(`fenliu: ${message}\n`);
   return null;
-}
-
-// The server is of the same version, or the API says no.
-function explainedFrom(json: unknown): Explained {
-  return json as Explained;
 }

@@ -1,5 +1,7 @@
+import { queryPage, queryRecord } from "../admin/schemas/record.ts";
 import { FILTER_PARAMETERS } from "../log/filter.ts";
 import type { QueryRecord } from "../log/record.ts";
+import type { Page } from "../log/search.ts";
 import { lineHeading, recordDetails, recordLine } from "../log/text.ts";
 import { type ApiClient, ApiRefusal } from "./api-client.ts";
 import type { Invocation } from "./run.ts";
@@ -44,8 +46,8 @@ interface Surroundings {
 }
 
 async function one(api: ApiClient, id: string, { invocation, terminal }: Surroundings): Promise<number> {
-  const record = await api.json(`queries/${id}`);
-  terminal.out(invocation.json ? `${JSON.stringify(record, null, 2)}\n` : `${recordDetails(recordFrom(record)).join("\n")}\n`);
+  const record = await api.read(queryRecord, `queries/${id}`);
+  terminal.out(invocation.json ? `${JSON.stringify(record, null, 2)}\n` : `${recordDetails(record).join("\n")}\n`);
   return EXIT.ok;
 }
 
@@ -65,7 +67,7 @@ async function past(api: ApiClient, { query, limit }: Wanted): Promise<QueryReco
         ...(cursor === null ? [] : [["cursor", cursor] as const]),
       ],
     };
-    const answer = pageFrom(await api.json("queries", page));
+    const answer: Page = await api.read(queryPage, "queries", page);
     records.push(...answer.records);
     cursor = answer.cursor;
     if (cursor === null) break;
@@ -98,7 +100,7 @@ async function live(api: ApiClient, { query, after, printer, terminal }: Followi
   const request = { query, signal: ending.signal, ...(after === null ? {} : { lastEventId: String(after) }) };
   for await (const { event, data } of api.events("queries/stream", request)) {
     if (event === "dropped") terminal.err(`(records left out, because they came faster than they were read: ${data})\n`);
-    else printer.line(recordFrom(JSON.parse(data)));
+    else printer.line(api.parse(queryRecord, data));
   }
   return EXIT.ok;
 }
@@ -120,13 +122,4 @@ class Printer {
     const text = this.#json ? JSON.stringify(record) : recordLine(record, { color: this.#terminal.interactive });
     this.#terminal.out(`${text}\n`);
   }
-}
-
-// The server is of the same version, or the API says no.
-function recordFrom(json: unknown): QueryRecord {
-  return json as QueryRecord;
-}
-
-function pageFrom(json: unknown): { readonly records: readonly QueryRecord[]; readonly cursor: string | null } {
-  return json as { readonly records: readonly QueryRecord[]; readonly cursor: string | null };
 }

@@ -152,9 +152,14 @@ function parse(argv: readonly string[]) {
   }
 }
 
+/** Records of the log that are shown at once: the newest come first and are shown last, so all of them are in memory. */
+const MAX_RECORDS = 100_000;
+
 function countOf(text: string): number {
-  if (!/^[1-9]\d{0,6}$/.test(text)) throw new UsageError("--limit takes a number from 1 to 9999999");
-  return Number(text);
+  const count = /^\d{1,6}$/.test(text) ? Number(text) : 0;
+  if (count < 1 || count > MAX_RECORDS)
+    throw new UsageError(`--limit takes a number from 1 to ${MAX_RECORDS}; for more there is /api/v1/queries/export`);
+  return count;
 }
 
 function printed(terminal: Terminal, text: string): number {

@@ -1,6 +1,8 @@
+import { once } from "node:events";
 import { writeFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { run } from "../../src/cli/run.ts";
 import type { QueryRecord } from "../../src/log/record.ts";
 import { directory } from "../files.ts";
@@ -68,4 +70,37 @@ test("who follows is told that the server has ended", async () => {
   await site.close();
   expect(await ended).toBe(1);
   expect(terminal.written.err).toMatch(/fenliu: the Fenliu at http:\/\/127\.0\.0\.1:\d+\/api\/v1\/ has ended the stream\n$/);
+});
+
+/** What another service, or another version, says where the API should be. */
+async function stranger(body: string, type = "application/json"): Promise<TestTerminal> {
+  const server = createServer((_, response) => void response.setHeader("content-type", type).end(body)).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => void server.close());
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("no port");
+  const where = directory();
+  writeFileSync(join(where, "fenliu.yaml"), `listen: { admin: "127.0.0.1:${address.port}" }\n`);
+  return testTerminal(where);
+}
+
+test.each([
+  ["<html>hello</html>", "text/html"],
+  ["{}", "application/json"],
+  ["null", "application/json"],
+  ['{"records":[{"id":1,"colour":"red"}],"cursor":null}', "application/json"],
+])("what is no Fenliu of this version is not believed: %s", async (body, type) => {
+  for (const argv of [["log"], ["log", "1838382071277568"], ["flush", "page.example"]]) {
+    const terminal = await stranger(body, type);
+    expect(await run(argv, terminal)).toBe(1);
+    expect(terminal.written).toMatchObject({ out: "", err: expect.stringMatching(/is no Fenliu of version/) });
+  }
+  const terminal = await stranger(body, type);
+  expect(await run(["explain", "page.example"], terminal)).toBe(0);
+  expect(terminal.written.out).toMatch(/is no Fenliu of version/);
+});
+
+test("a stream of what are no records is not believed", async () => {
+  const terminal = await stranger('data: {"id":1}\n\n', "text/event-stream");
+  expect(await run(["log", "--follow"], terminal)).toBe(1);
 });

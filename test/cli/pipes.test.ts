@@ -1,0 +1,16 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+
+test("who does not read on ends a command without a complaint", async () => {
+  const start = fileURLToPath(new URL("../../start.mjs", import.meta.url));
+  const child = spawn(process.execPath, [start, "--help"], { stdio: ["ignore", "pipe", "pipe"] });
+  child.stdout.destroy();
+  let told = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    told += text;
+  });
+  const [code] = await once(child, "close");
+  expect({ code, told }).toEqual({ code: 0, told: "" });
+});
