@@ -8,6 +8,7 @@ import type { QueryLog } from "../log/query-log.ts";
 import { metricsText } from "../stats/metrics.ts";
 import { ProcessWatch } from "../stats/process-stats.ts";
 import type { Reloads } from "../stats/reloads.ts";
+import { RisingCounts } from "../stats/rising-counts.ts";
 import { version } from "../version.ts";
 import { type Server, ServerControl } from "./control.ts";
 import { Drafts } from "./drafts.ts";
@@ -86,6 +87,7 @@ function controlOf(server: Administered, { clock, watch, drafts }: ControlSurrou
   const queries = querySourceOf({ queryLog: () => server.queryLog, journal: server.journal });
   const explaining = new Explainer({ server, queries, drafts, versions: () => server.versions });
   const control: Control = new ServerControl({ server, queries, explaining, metrics });
+  const counts = new RisingCounts();
   const build = { version: version(), node: process.version };
   return control;
 
@@ -101,6 +103,7 @@ function controlOf(server: Administered, { clock, watch, drafts }: ControlSurrou
       reloads: server.reloads.read(),
       build,
       nowWallMs: clock.wallMs(),
+      counts,
     });
   }
 }

@@ -1,3 +1,5 @@
+import type { RisingCounts } from "./rising-counts.ts";
+
 /** The labels of a sample; those that are absent are left out. */
 export type Labels = Readonly<Record<string, string | number>>;
 
@@ -6,13 +8,23 @@ export type Sample = readonly [labels: Labels, value: number];
 /** Text in Prometheus's exposition format 0.0.4, metric by metric. */
 export class Exposition {
   readonly #lines: string[] = [];
+  readonly #counts: RisingCounts;
+
+  constructor(counts: RisingCounts) {
+    this.#counts = counts;
+  }
 
   counter(name: string, help: string, samples: Iterable<Sample>): void {
-    this.#metric(name, { help, type: "counter" }, samples);
+    this.#head(name, { help, type: "counter" });
+    for (const [labels, value] of samples) {
+      const key = keyOf(name, labels);
+      this.#lines.push(`${key} ${numberText(this.#counts.read(key, value))}`);
+    }
   }
 
   gauge(name: string, help: string, samples: Iterable<Sample>): void {
-    this.#metric(name, { help, type: "gauge" }, samples);
+    this.#head(name, { help, type: "gauge" });
+    for (const [labels, value] of samples) this.#sample(name, labels, value);
   }
 
   /** @param endsSeconds of the buckets but for the last, whose count is that of all values. */
@@ -32,19 +44,18 @@ export class Exposition {
     return `${this.#lines.join("\n")}\n`;
   }
 
-  #metric(name: string, about: About, samples: Iterable<Sample>): void {
-    this.#head(name, about);
-    for (const [labels, value] of samples) this.#sample(name, labels, value);
-  }
-
   #head(name: string, { help, type }: About): void {
     this.#lines.push(`# HELP ${name} ${help.replace(/\\/g, "\\\\").replace(/\n/g, "\\n")}`, `# TYPE ${name} ${type}`);
   }
 
   #sample(name: string, labels: Labels, value: number): void {
-    const pairs = Object.entries(labels).map(([label, text]) => `${label}="${escaped(String(text))}"`);
-    this.#lines.push(`${name}${pairs.length === 0 ? "" : `{${pairs.join(",")}}`} ${numberText(value)}`);
+    this.#lines.push(`${keyOf(name, labels)} ${numberText(value)}`);
   }
+}
+
+function keyOf(name: string, labels: Labels): string {
+  const pairs = Object.entries(labels).map(([label, text]) => `${label}="${escaped(String(text))}"`);
+  return pairs.length === 0 ? name : `${name}{${pairs.join(",")}}`;
 }
 
 export interface HistogramShape {

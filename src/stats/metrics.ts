@@ -5,6 +5,7 @@ import { BUCKET_ENDS_SECONDS } from "./histogram.ts";
 import type { ProcessStats } from "./process-stats.ts";
 import { rcodeLabel } from "./rcode-labels.ts";
 import type { ReloadStats } from "./reloads.ts";
+import type { RisingCounts } from "./rising-counts.ts";
 
 /** Everything that is shown, as it is at this moment. */
 export interface MetricsInput {
@@ -19,6 +20,8 @@ export interface MetricsInput {
   readonly build: { readonly version: string; readonly node: string };
   /** Milliseconds since 1970. */
   readonly nowWallMs: number;
+  /** The same each time. */
+  readonly counts: RisingCounts;
 }
 
 export interface GroupMetrics {
@@ -79,7 +82,7 @@ export interface ListenerMetrics {
  * bounded by the size of the configuration.
  */
 export function metricsText(input: MetricsInput): string {
-  const exposition = new Exposition();
+  const exposition = new Exposition(input.counts);
   addQueries(exposition, input.counters);
   addUpstreams(exposition, input.upstreams);
   addCache(exposition, input.cache);
@@ -87,6 +90,7 @@ export function metricsText(input: MetricsInput): string {
   addLog(exposition, input.log, input.counters);
   addListeners(exposition, input.listeners);
   addProcess(exposition, input);
+  input.counts.settle();
   return exposition.text();
 }
 

@@ -3,6 +3,7 @@ import { cacheView, groupView, listView } from "../../src/control/views.ts";
 import type { LogStatus } from "../../src/log/log-status.ts";
 import { type MetricsInput, metricsText } from "../../src/stats/metrics.ts";
 import { ProcessWatch } from "../../src/stats/process-stats.ts";
+import { RisingCounts } from "../../src/stats/rising-counts.ts";
 import type { TestSite } from "../site.ts";
 
 const log: LogStatus = {
@@ -38,6 +39,7 @@ export function exposedBy(app: App, changes: Partial<MetricsInput> = {}): string
     reloads: reloads.read(),
     build: { version: "1.2.3", node: "26.10.0" },
     nowWallMs,
+    counts: new RisingCounts(),
     ...changes,
   });
 }

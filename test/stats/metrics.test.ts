@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { RisingCounts } from "../../src/stats/rising-counts.ts";
 import { siteWith } from "../site.ts";
 import { deny, honest } from "../zone-script.ts";
 import { exposedBy, samplesOf } from "./exposed.ts";
@@ -96,6 +97,30 @@ describe("metrics", () => {
       ["all", 4],
       ["new", 0],
     ]);
+  });
+
+  test("never fall, though a reload makes anew what counts servers and the cache", async () => {
+    const site = await busySite();
+    const counts = new RisingCounts();
+    const counters = () => {
+      const text = exposedBy(site.app, { counts });
+      const names = new Set([...text.matchAll(/^# TYPE (\S+) counter$/gm)].map(([, name = ""]) => name));
+      return new Map(
+        samplesOf(text)
+          .filter(({ name }) => names.has(name))
+          .map(({ name, labels, value }) => [JSON.stringify([name, labels]), value]),
+      );
+    };
+    const before = counters();
+    await site.reload("cache: { size: 8MiB }\nrules: [{ name: all, upstream: main }]");
+    const reloaded = counters();
+    await site.ask("page.example");
+    const after = counters();
+    const fallen = (earlier: ReadonlyMap<string, number>, later: ReadonlyMap<string, number>) =>
+      [...earlier].filter(([key, value]) => (later.get(key) ?? Number.POSITIVE_INFINITY) < value);
+    expect([fallen(before, reloaded), fallen(reloaded, after)]).toEqual([[], []]);
+    const questions = [...before.keys()].find((key) => key.includes("fenliu_upstream_questions_total")) ?? "";
+    expect([before.get(questions), reloaded.get(questions), after.get(questions)]).toEqual([2, 2, 3]);
   });
 
   test("tell how reloads ended, and since when the configuration is in force", async () => {

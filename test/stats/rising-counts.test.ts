@@ -1,0 +1,35 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { RisingCounts } from "../../src/stats/rising-counts.ts";
+
+test("a count never falls, and without a new beginning is what was counted", () => {
+  fc.assert(
+    fc.property(fc.array(fc.nat(100)), (values) => {
+      const counts = new RisingCounts();
+      let shown = 0;
+      let rising = true;
+      for (const [index, value] of values.entries()) {
+        rising &&= value >= (values[index - 1] ?? 0);
+        const next = counts.read("a", value);
+        counts.settle();
+        expect(next).toBeGreaterThanOrEqual(shown);
+        expect(next).toBeGreaterThanOrEqual(value);
+        if (rising) expect(next).toBe(value);
+        shown = next;
+      }
+    }),
+  );
+});
+
+test("each sample has a count of its own, which is forgotten when it is gone", () => {
+  const counts = new RisingCounts();
+  const look = (...samples: readonly (readonly [string, number])[]) => {
+    const read = samples.map(([sample, value]) => counts.read(sample, value));
+    counts.settle();
+    return read;
+  };
+  expect(look(["a", 5], ["b", 7])).toEqual([5, 7]);
+  expect(look(["a", 1], ["b", 8])).toEqual([6, 8]);
+  expect(look(["b", 2])).toEqual([10]);
+  expect(look(["a", 1])).toEqual([1]);
+});
