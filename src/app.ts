@@ -2,20 +2,20 @@ import { isDeepStrictEqual } from "node:util";
 import type { SiteSurroundings } from "./backing.ts";
 import type { Config } from "./config/config.ts";
 import { type Administration, openAdministration } from "./control/administration.ts";
+import type { HostsChange } from "./control/host-changes.ts";
 import { Journal } from "./control/journal.ts";
 import { RecordKeeping } from "./control/record-keeping.ts";
 import { VersionKeeping } from "./control/version-keeping.ts";
 import type { Versions } from "./control/versions.ts";
 import { withList, withOwnHosts } from "./decisions.ts";
 import { handlerFor } from "./handler.ts";
-import type { OwnHosts } from "./hosts/options.ts";
 import { keepLists } from "./list-keeper.ts";
 import { type BoundEndpoints, type Listeners, openListeners } from "./listen/listeners.ts";
 import type { ListRefresher } from "./lists/refresher.ts";
 import type { Adopt, Updated } from "./lists/update.ts";
 import type { QueryLog } from "./log/query-log.ts";
 import { seldom } from "./log/seldom.ts";
-import { ownHostsPath, readOwnHosts, writeOwnHosts } from "./own-hosts.ts";
+import { ownHostsFile, ownHostsPath, readOwnHosts, writeOwnHosts } from "./own-hosts.ts";
 import { RetiredSites } from "./retired-sites.ts";
 import { closeSite, guardGroups, openSite, type Site, SiteError, siteWith } from "./site.ts";
 import { Reloads } from "./stats/reloads.ts";
@@ -134,13 +134,14 @@ export class App {
    * @throws SiteError where an expectation does not hold then, the file is not as it should be, or `close` was called; the system's error where
    * it cannot be written.
    */
-  changeHosts(change: (own: OwnHosts) => OwnHosts): Promise<void> {
+  changeHosts(change: HostsChange): Promise<void> {
     return this.#change(async () => {
       const { site } = this.#current;
       const path = ownHostsPath(site.config);
-      const { own, problems } = await readOwnHosts(path);
+      const { loaded, ownFile } = site.decisions.hostsParts;
+      const { file, problems } = await readOwnHosts(path, ownFile);
       if (problems.length > 0) throw new SiteError(problems.map(({ source, line, reason }) => `${source}:${line}: ${reason}`));
-      const changed = change(own);
+      const changed = ownHostsFile(change(file.own, loaded));
       const { decisions, faults } = withOwnHosts(site.decisions, site.config, changed);
       if (faults.length > 0) throw new SiteError(faults);
       await writeOwnHosts(path, changed);

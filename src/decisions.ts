@@ -2,11 +2,10 @@ import type { Config } from "./config/config.ts";
 import { basisOf, type DecidingConfig, type DecisionBasis, versionOf } from "./decision-basis.ts";
 import type { HostsTable } from "./hosts/hosts-table.ts";
 import { hostsTable, type LoadedHosts, loadHosts } from "./hosts/load.ts";
-import type { OwnHosts } from "./hosts/options.ts";
 import type { CopySource } from "./lists/copies.ts";
 import { type ListStatus, type Lists, loadLists, reloadList } from "./lists/load.ts";
 import type { ListOptions } from "./lists/options.ts";
-import { ownHostsPath, readOwnHosts } from "./own-hosts.ts";
+import { type OwnHostsFile, ownHostsPath, readOwnHosts } from "./own-hosts.ts";
 import { type Measures, measuresOf } from "./resolve/measures.ts";
 import { Decider } from "./rules/decider.ts";
 import { checkExpectations } from "./rules/expectations.ts";
@@ -29,7 +28,7 @@ export interface Decisions {
 /** What the table of hosts was made of. */
 export interface HostsParts {
   readonly loaded: LoadedHosts;
-  readonly own: OwnHosts;
+  readonly ownFile: OwnHostsFile;
 }
 
 export interface DecisionSurroundings {
@@ -56,7 +55,7 @@ export const TELLS_NOBODY: Shortcomings = { warn: () => {} };
 
 /** Reads the lists and the hosts, and builds the decisions from them. What could not be read is reported and left out. */
 export async function openDecisions(config: Config, { copies, log }: DecisionSurroundings): Promise<Decisions> {
-  const [loaded, { own, problems }, lists] = await Promise.all([
+  const [loaded, { file, problems }, lists] = await Promise.all([
     loadHosts(config.hosts),
     readOwnHosts(ownHostsPath(config)),
     loadLists(config.lists, copies),
@@ -68,7 +67,7 @@ export async function openDecisions(config: Config, { copies, log }: DecisionSur
       else if (warningCount > 0) log.warn({ list: name, source, lines: warningCount }, "lines were passed over");
     }
   }
-  return decisionsFrom(config, { loaded, own }, lists);
+  return decisionsFrom(config, { loaded, ownFile: file }, lists);
 }
 
 /**
@@ -101,8 +100,8 @@ export async function withList(
 }
 
 /** The same decisions with other hosts put in while running. */
-export function withOwnHosts(before: Decisions, config: Config, own: OwnHosts): ChangedDecisions {
-  const decisions = decisionsFrom(config, { ...before.hostsParts, own }, before.lists);
+export function withOwnHosts(before: Decisions, config: Config, ownFile: OwnHostsFile): ChangedDecisions {
+  const decisions = decisionsFrom(config, { ...before.hostsParts, ownFile }, before.lists);
   return { decisions, faults: newlyBroken(config, before, decisions) };
 }
 
@@ -114,7 +113,8 @@ function newlyBroken({ expect }: Config, before: Decisions, after: Decisions): s
 
 /** Builds the decisions from what was read. @param config whose rules can be carried out: see `ruleProblems`. */
 export function decisionsFrom(config: DecidingConfig, hostsParts: HostsParts, lists: Lists): Decisions {
-  const hosts = hostsTable(hostsParts.loaded, hostsParts.own);
+  const { loaded, ownFile } = hostsParts;
+  const hosts = hostsTable(loaded, ownFile.own);
   const [first] = config.upstreams.groups;
   if (first === undefined) throw new Error("a configuration without upstream groups");
   const decider = new Decider({
@@ -128,7 +128,7 @@ export function decisionsFrom(config: DecidingConfig, hostsParts: HostsParts, li
   });
   const never = new NeverRules({ groups: config.upstreams.groups, rules: config.rules, lists });
   const measures = measuresOf({ ...config, addresses: lists.addresses });
-  const basis = basisOf(config, { hostsFiles: hostsParts.loaded.files, ownHosts: hostsParts.own, lists: lists.status() });
+  const basis = basisOf(config, { hostsFiles: loaded.files, ownHosts: ownFile.own, lists: lists.status() });
   return { hosts, hostsParts, lists, decider, never, measures, basis, version: versionOf(basis) };
 }
 

@@ -19,7 +19,6 @@ import {
 import type { Config } from "../config/config.ts";
 import { loadConfig } from "../config/load.ts";
 import { nameFromText } from "../dns/name.ts";
-import type { OwnHosts } from "../hosts/options.ts";
 import { copiesOf } from "../list-keeper.ts";
 import { reportLists } from "../lists/report.ts";
 import type { Updated } from "../lists/update.ts";
@@ -27,7 +26,7 @@ import type { CachedAnswer, Explained } from "../log/explained.ts";
 import { type Site, SiteError } from "../site.ts";
 import { cachedAnswer } from "./cached-answer.ts";
 import { appleProfile, placeOf, routerosScript, type ServerPlace } from "./client-setup.ts";
-import { hostAt, hostPattern, hostRecord, withHost, withoutHost } from "./host-changes.ts";
+import { type HostsChange, hostAt, hostPattern, hostRecord, withHost, withoutHost } from "./host-changes.ts";
 import { problemText } from "./problem-text.ts";
 import { readinessOf } from "./readiness.ts";
 import { withoutSecrets } from "./redact.ts";
@@ -41,7 +40,7 @@ export interface Server {
   /** @throws SiteError */
   reload(config: Config): Promise<void>;
   /** @throws SiteError, or the system's error. */
-  changeHosts(change: (own: OwnHosts) => OwnHosts): Promise<void>;
+  changeHosts(change: HostsChange): Promise<void>;
   /** @throws SiteError where the configuration was changed meanwhile. */
   refreshList(name: string): Promise<readonly Updated["outcome"][]>;
 }
@@ -138,7 +137,7 @@ export class ServerControl implements Control {
   async putHost(written: string, input: HostRecordInput): Promise<HostView> {
     const pattern = hostPattern(written);
     const record = hostRecord(pattern, input);
-    await this.#changeHosts((own) => withHost(own, record));
+    await this.#changeHosts(withHost(record));
     const view = this.host(pattern);
     if (view === null) throw new ControlError("failed", `${pattern} was put in and taken away again meanwhile`);
     return view;
@@ -147,12 +146,11 @@ export class ServerControl implements Control {
   async deleteHost(written: string): Promise<boolean> {
     const pattern = hostPattern(written);
     if (this.host(pattern) === null) return false;
-    const { layers } = this.#site.decisions.hostsParts.loaded;
-    await this.#changeHosts((own) => withoutHost(own, pattern, layers));
+    await this.#changeHosts(withoutHost(pattern));
     return true;
   }
 
-  async #changeHosts(change: (own: OwnHosts) => OwnHosts): Promise<void> {
+  async #changeHosts(change: HostsChange): Promise<void> {
     try {
       await this.#server.changeHosts(change);
     } catch (error) {

@@ -19,6 +19,9 @@ export function hostPattern(written: string): string {
   return patternOf({ name, wildcard });
 }
 
+/** What becomes of the names that were put in, beside those that the configuration has; without effects. */
+export type HostsChange = (own: OwnHosts, written: LoadedHosts) => OwnHosts;
+
 export function hostAt(table: HostsTable, pattern: string): HostsMatch | null {
   for (const match of table.entries()) if (match.pattern === pattern) return match;
   return null;
@@ -37,19 +40,23 @@ export function hostRecord(pattern: string, input: HostRecordInput): HostRecord 
   return record;
 }
 
-/** With the record put in; it shows again what was hidden. @throws ControlError where there are too many. */
-export function withHost({ records, hidden }: OwnHosts, record: HostRecord): OwnHosts {
-  const others = records.filter(({ name }) => !isSame(name, record.name));
-  if (others.length >= MAX_OWN_HOSTS)
-    throw new ControlError("refused", `there are ${MAX_OWN_HOSTS} names already: write further ones into a hosts file`);
-  return { records: [...others, record], hidden: hidden.filter((name) => !isSame(name, record.name)) };
+/** Puts the record in; it shows again what was hidden. The change throws ControlError where there are too many. */
+export function withHost(record: HostRecord): HostsChange {
+  return ({ records, hidden }) => {
+    const others = records.filter(({ name }) => !isSame(name, record.name));
+    if (others.length >= MAX_OWN_HOSTS)
+      throw new ControlError("refused", `there are ${MAX_OWN_HOSTS} names already: write further ones into a hosts file`);
+    return { records: [...others, record], hidden: hidden.filter((name) => !isSame(name, record.name)) };
+  };
 }
 
-/** Without the name, and with it hidden where the configuration has it. */
-export function withoutHost({ records, hidden }: OwnHosts, pattern: string, layers: LoadedHosts["layers"]): OwnHosts {
-  const isWritten = layers.some((layer) => layer.some((entry) => patternOf(entry) === pattern));
-  const others = hidden.filter((name) => !isSame(name, pattern));
-  return { records: records.filter(({ name }) => !isSame(name, pattern)), hidden: isWritten ? [...others, pattern] : others };
+/** Takes the name away, and hides it where the configuration has it. */
+export function withoutHost(pattern: string): HostsChange {
+  return ({ records, hidden }, { layers }) => {
+    const isWritten = layers.some((layer) => layer.some((entry) => patternOf(entry) === pattern));
+    const others = hidden.filter((name) => !isSame(name, pattern));
+    return { records: records.filter(({ name }) => !isSame(name, pattern)), hidden: isWritten ? [...others, pattern] : others };
+  };
 }
 
 function isSame(written: string, pattern: string): boolean {

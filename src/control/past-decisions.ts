@@ -3,6 +3,7 @@ import { type Decisions, decisionsFrom } from "../decisions.ts";
 import { loadHosts } from "../hosts/load.ts";
 import type { CopySource } from "../lists/copies.ts";
 import { type FileContent, type ListFiles, loadLists } from "../lists/load.ts";
+import { ownHostsFile } from "../own-hosts.ts";
 
 /** Gives what was kept under a digest; null where it is not there. */
 export type Contents = (sha256: string) => Promise<Buffer | null>;
@@ -27,7 +28,7 @@ export async function pastDecisions(basis: DecisionBasis, kept: Contents): Promi
     loadLists(options, keptCopies(lists, contents), keptFiles(lists, contents)),
   ]);
   const config = { ...rest, hosts: { ...hosts, files: [] }, lists: options, upstreams: { groups } };
-  return decisionsFrom(config, { loaded, own: hosts.own }, read);
+  return decisionsFrom(config, { loaded, ownFile: ownHostsFile(hosts.own) }, read);
 }
 
 const NEVER_REFRESHED = { refreshMs: null, via: null, proxy: null, mirrors: [] } as const;

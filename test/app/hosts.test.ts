@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import type { HostRecordInput } from "../../src/admin/control.ts";
 import { hostPattern, hostRecord, withHost, withoutHost } from "../../src/control/host-changes.ts";
 import { directory } from "../files.ts";
 import { siteWith, type TestSite } from "../site.ts";
@@ -14,12 +15,11 @@ async function house(folder: string, yaml = YAML): Promise<TestSite> {
 
 function put(site: TestSite, name: string, address: string): Promise<void> {
   const record = hostRecord(hostPattern(name), { address });
-  return site.app.changeHosts((own) => withHost(own, record));
+  return site.app.changeHosts(withHost(record));
 }
 
 function take(site: TestSite, name: string): Promise<void> {
-  const { layers } = site.app.site.decisions.hostsParts.loaded;
-  return site.app.changeHosts((own) => withoutHost(own, name, layers));
+  return site.app.changeHosts(withoutHost(name));
 }
 
 describe("names put in and taken away while serving", () => {
@@ -75,6 +75,39 @@ describe("names put in and taken away while serving", () => {
     writeFileSync(path, "records: { two.lan: 10.0.0 }\n");
     await expect(put(site, "four.lan", "10.0.0.4")).rejects.toThrow("hosts.yaml:1");
     expect(readFileSync(path, "utf8")).toContain("10.0.0 }");
+  });
+
+  test("a name that a reload brings while it is taken away is hidden all the same", async () => {
+    const site = await house(directory());
+    await put(site, "new.lan", "10.0.0.9");
+    await Promise.all([
+      site.reload("hosts: { records: { new.lan: 10.0.0.7 } }"),
+      site.app.administration.control.deleteHost("new.lan"),
+    ]);
+    expect(await site.ask("new.lan")).toMatchObject({ rcode: "NXDOMAIN" });
+  });
+
+  test("every record comes back from the file as it was put in", async () => {
+    const folder = directory();
+    const site = await house(folder, "");
+    const { control } = site.app.administration;
+    const records: readonly (readonly [string, HostRecordInput])[] = [
+      ["123", { address: "10.0.0.1" }],
+      ["true", { address: ["10.0.0.1", "fd00::1"], others: "forward" }],
+      ["__proto__", { address: "10.0.0.1", https: { alpn: ["h2", "http/1.1"], port: 8443 } }],
+      ["*.München.lan", { address: "10.0.0.1", https: { alpn: ["h3"] } }],
+      ["a.lan", { cname: "b.lan" }],
+    ];
+    for (const [name, record] of records) await control.putHost(name, record);
+    await take(site, "a.lan");
+    await control.putHost("a.lan", { cname: "c.lan" });
+    const before = control.hosts();
+    expect(before).toHaveLength(5);
+    await site.reload("");
+    expect(control.hosts()).toEqual(before);
+    for (const { name } of before) await control.deleteHost(name);
+    await site.reload("");
+    expect(control.hosts()).toEqual([]);
   });
 
   test("many changes at once all hold", async () => {

@@ -202,7 +202,7 @@ describe("a fault in the midst of a reload", () => {
 describe("changes that come together", () => {
   test("are made one after the other, and the last of them stays", async () => {
     const site = await siteWith({ upstreams: { main: page }, folder: directory() });
-    const put = (name: string) => site.app.changeHosts((own) => withHost(own, hostRecord(name, { address: "10.0.0.9" })));
+    const put = (name: string) => site.app.changeHosts(withHost(hostRecord(name, { address: "10.0.0.9" })));
     await Promise.all([
       site.reload("hosts: { records: { nas.lan: 10.0.0.5 } }"),
       put("one.lan"),
@@ -216,7 +216,7 @@ describe("changes that come together", () => {
   test("one that comes after the end is refused and leaves no trace; one before it is finished first", async () => {
     const folder = directory();
     const site = await siteWith({ upstreams: { main: page }, folder });
-    const put = (name: string) => site.app.changeHosts((own) => withHost(own, hostRecord(name, { address: "10.0.0.9" })));
+    const put = (name: string) => site.app.changeHosts(withHost(hostRecord(name, { address: "10.0.0.9" })));
     const first = put("one.lan");
     await first;
     const closed = site.close();
