@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import { HttpProblem } from "./problem.ts";
 
@@ -8,8 +9,11 @@ export interface StreamLimits {
 
 /** A place among the responses that take long. */
 export interface Slot {
-  /** Ties it to a stream: when the stream closes, the place is free. `end` is how it is ended when the server closes. */
-  hold(stream: Readable, end: () => void): void;
+  /**
+   * Ties it to a stream: when the stream closes, the place is free. The stream closes with the connection at the latest, which may be closed already, or
+   * before the response has its turn on it. `end` is how it is ended when the server closes.
+   */
+  hold(stream: Readable, socket: Socket, end: () => void): void;
   /** For when there will be no stream. */
   release(): void;
 }
@@ -56,12 +60,16 @@ export class StreamSlots {
       if (own === 0) this.#clients.delete(client);
       else this.#clients.set(client, own);
     };
-    const hold = (stream: Readable, end: () => void) => {
+    const hold = (stream: Readable, socket: Socket, end: () => void) => {
+      const gone = () => stream.destroy();
       this.#ends.add(end);
       stream.once("close", () => {
         this.#ends.delete(end);
+        socket.off("close", gone);
         release();
       });
+      if (socket.destroyed) gone();
+      else socket.once("close", gone);
     };
     return { hold, release };
   }

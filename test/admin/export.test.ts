@@ -107,6 +107,34 @@ describe("an export", () => {
       expect((await admin.get(`${EXPORT}?format=csv`)).body).toMatchObject({ status: 503 });
   });
 
+  test("whose reader is gone before the first batch is there ends, and gives its place back", async () => {
+    const control = new MemoryControl();
+    const first = Promise.withResolvers<void>();
+    const seen = { begun: 0, ended: 0 };
+    control.queries.read = async function* () {
+      seen.begun++;
+      try {
+        await first.promise;
+        for (;;) yield [record()];
+      } finally {
+        seen.ended++;
+      }
+    };
+    const admin = await openTestAdmin({ control, limits: { exports: 1 } });
+    const connection = await connectRaw(admin.port);
+    connection.write(`GET ${EXPORT}?format=ndjson HTTP/1.1\r\nHost: 127.0.0.1:${admin.port}\r\n\r\n`);
+    await until(() => seen.begun === 1);
+    connection.socket.destroy();
+    for (let turn = 0; turn < 20; turn++) await admin.get("/healthz");
+    first.resolve();
+    await until(() => seen.ended === 1);
+    control.queries.read = async function* () {
+      yield [record()];
+    };
+    expect((await admin.get(`${EXPORT}?format=ndjson`)).status).toBe(200);
+    expect(admin.faults).toEqual([]);
+  });
+
   test("that fails on its way does not look whole", async () => {
     const control = new MemoryControl();
     control.queries.read = async function* () {

@@ -83,6 +83,19 @@ describe("the live stream", () => {
   });
 });
 
+describe("a reader that goes", () => {
+  test("before its stream has its turn on the connection leaves its place to others", async () => {
+    const admin = await openTestAdmin({ limits: { streams: 3 } });
+    const connection = await connectRaw(admin.port);
+    connection.write(`GET /api/v1/queries/stream HTTP/1.1\r\nHost: 127.0.0.1:${admin.port}\r\n\r\n`.repeat(3));
+    while (admin.control.queries.readers < 3) await new Promise((resolve) => setImmediate(resolve));
+    connection.socket.destroy();
+    while (admin.control.queries.readers > 0) await new Promise((resolve) => setImmediate(resolve));
+    for (let count = 0; count < 3; count++) await streamOf(admin);
+    expect(admin.faults).toEqual([]);
+  });
+});
+
 describe("a fault of ours", () => {
   test("at the start of a stream gives its place back", async () => {
     const control = new MemoryControl();

@@ -77,11 +77,17 @@ export function queryRoutes(api: Api, { control, clients, clock, exports }: ApiP
     const slot = exports.take(clientOf(request, clients));
     const stop = new AbortController();
     try {
-      const records = Readable.from(textOf(await begun(control().queries.read(filter, stop.signal))), { objectMode: false });
-      records.once("close", () => stop.abort());
+      const batches = control().queries.read(filter, stop.signal)[Symbol.asyncIterator]();
+      // Waited for, so that what keeps it from coming can still be told by the status.
+      const first = await batches.next();
+      const records = Readable.from(textOf(beginningWith(first, batches)), { objectMode: false });
+      records.once("close", () => {
+        stop.abort();
+        void batches.return?.();
+      });
       // An export that ended early must not look like a whole one.
-      slot.hold(records, () => records.destroy());
-      return reply.send(records);
+      slot.hold(records, request.socket, () => records.destroy());
+      return records.destroyed ? reply.hijack() : reply.send(records);
     } catch (error) {
       slot.release();
       throw error;
@@ -89,17 +95,8 @@ export function queryRoutes(api: Api, { control, clients, clock, exports }: ApiP
   });
 }
 
-/** Waits for the first batch, so that what keeps it from coming can still be told by the status. */
-async function begun<T>(batches: AsyncIterable<T>): Promise<AsyncIterable<T>> {
-  const iterator = batches[Symbol.asyncIterator]();
-  const first = await iterator.next();
-  return (async function* () {
-    try {
-      for (let batch = first; batch.done !== true; batch = await iterator.next()) yield batch.value;
-    } finally {
-      await iterator.return?.();
-    }
-  })();
+async function* beginningWith<T>(first: IteratorResult<T>, others: AsyncIterator<T>): AsyncGenerator<T> {
+  for (let each = first; each.done !== true; each = await others.next()) yield each.value;
 }
 
 const FORMATS = {

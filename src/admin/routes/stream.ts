@@ -46,7 +46,7 @@ export function streamRoutes(api: Api, { control, clients, clock, limits, reader
     const { queries } = control();
     const slot = readers.take(clientOf(request, clients));
     const stream = new EventStream({ clock, heartbeatMs: limits.heartbeatMs, maxWaiting: limits.streamRecords });
-    slot.hold(stream, () => stream.finish());
+    slot.hold(stream, request.socket, () => stream.finish());
     try {
       stream.once("close", recent.join(queries));
       stream.once(
