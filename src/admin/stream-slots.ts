@@ -10,8 +10,8 @@ export interface StreamLimits {
 /** A place among the responses that take long. */
 export interface Slot {
   /**
-   * Ties it to a stream: when the stream closes, the place is free. The stream closes with the connection at the latest, which may be closed already, or
-   * before the response has its turn on it. `end` is how it is ended when the server closes.
+   * Ties it to a stream: when the stream closes, the place is free. Where the connection is closed already, the stream is destroyed. `end` is how it is
+   * ended when the server closes.
    */
   hold(stream: Readable, socket: Socket, end: () => void): void;
   /** For when there will be no stream. */
@@ -61,15 +61,13 @@ export class StreamSlots {
       else this.#clients.set(client, own);
     };
     const hold = (stream: Readable, socket: Socket, end: () => void) => {
-      const gone = () => stream.destroy();
       this.#ends.add(end);
       stream.once("close", () => {
         this.#ends.delete(end);
-        socket.off("close", gone);
         release();
       });
-      if (socket.destroyed) gone();
-      else socket.once("close", gone);
+      // Nothing that is sent on it would end otherwise.
+      if (socket.destroyed) stream.destroy();
     };
     return { hold, release };
   }
