@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
+import { ClientCounts } from "./client-counts.ts";
 import { HttpProblem } from "./problem.ts";
 
 export interface StreamLimits {
@@ -24,7 +25,7 @@ const RETRY_SECONDS = 10;
 /** Responses that take long: a limited number at once, all of them ended when the server closes. */
 export class StreamSlots {
   readonly #limits: StreamLimits;
-  readonly #clients = new Map<string, number>();
+  readonly #clients = new ClientCounts();
   readonly #ends = new Set<() => void>();
   #taken = 0;
 
@@ -35,13 +36,13 @@ export class StreamSlots {
   /** @throws HttpProblem where there is no place, for this client or for anybody. */
   take(client: string): Slot {
     const { atOnce, perClient } = this.#limits;
-    const own = this.#clients.get(client) ?? 0;
+    const own = this.#clients.of(client);
     // The connection goes with the refusal: thousands of refused readers must not hold thousands of sockets.
     const headers = { "retry-after": String(RETRY_SECONDS), connection: "close" };
     if (own >= perClient) throw new HttpProblem(429, `this client has ${own} of these open already`, { headers });
     if (this.#taken >= atOnce) throw new HttpProblem(503, `there are ${this.#taken} of these open already`, { headers });
     this.#taken++;
-    this.#clients.set(client, own + 1);
+    this.#clients.add(client);
     return this.#slot(client);
   }
 
@@ -56,9 +57,7 @@ export class StreamSlots {
       if (!taken) return;
       taken = false;
       this.#taken--;
-      const own = (this.#clients.get(client) ?? 1) - 1;
-      if (own === 0) this.#clients.delete(client);
-      else this.#clients.set(client, own);
+      this.#clients.remove(client);
     };
     const hold = (stream: Readable, socket: Socket, end: () => void) => {
       this.#ends.add(end);

@@ -296,6 +296,16 @@ describe("a connection", () => {
     expect((await connection.takeRest()).toString()).toMatch(/^HTTP\/1\.1 408 /);
   });
 
+  test("on which a body does not end is closed with 408, and that is no fault of ours", async () => {
+    const admin = await openTestAdmin({ limits: { headersMs: 100, requestMs: 200 } });
+    const connection = await connectRaw(admin.port);
+    const head = `POST /api/v1/config/check HTTP/1.1\r\nHost: 127.0.0.1:${admin.port}\r\ncontent-type: application/json\r\n`;
+    connection.write(`${head}content-length: 100\r\n\r\n{"config"`);
+    expect((await connection.takeRest()).toString()).toMatch(/^HTTP\/1\.1 408 /);
+    await admin.get("/healthz");
+    expect(admin.faults).toEqual([]);
+  });
+
   test("whose request is upgraded goes on as HTTP/1.1", async () => {
     const admin = await openTestAdmin();
     const { status } = await rawRequest(admin.port, [

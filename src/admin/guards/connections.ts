@@ -1,5 +1,6 @@
 import type { Server } from "node:http";
 import type { Socket } from "node:net";
+import { ClientCounts } from "../client-counts.ts";
 import type { Clients } from "../clients.ts";
 
 export interface ConnectionLimits {
@@ -17,22 +18,17 @@ export function limitConnections(
   clients: Clients,
   { connections, connectionsPerClient }: ConnectionLimits,
 ): void {
-  const open = new Map<string, number>();
+  const open = new ClientCounts();
   server.maxConnections = connections;
   server.on("connection", (socket: Socket) => {
     const { remoteAddress } = socket;
     if (remoteAddress === undefined || clients.isProxy(remoteAddress)) return;
     const client = clients.networkOf(remoteAddress, NOT_FORWARDED);
-    const before = open.get(client) ?? 0;
-    if (before >= connectionsPerClient) {
+    if (open.of(client) >= connectionsPerClient) {
       socket.destroy();
       return;
     }
-    open.set(client, before + 1);
-    socket.once("close", () => {
-      const left = (open.get(client) ?? 1) - 1;
-      if (left === 0) open.delete(client);
-      else open.set(client, left);
-    });
+    open.add(client);
+    socket.once("close", () => open.remove(client));
   });
 }

@@ -67,6 +67,6 @@ export function streamRoutes(api: Api, { control, clients, clock, limits, reader
           report(error);
         },
       );
-    return reply.send(stream);
+    return stream.destroyed ? reply.hijack() : reply.send(stream);
   });
 }
