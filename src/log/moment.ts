@@ -5,7 +5,8 @@ const MS_PER = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as con
  * milliseconds since 1970, or how long ago it was (`90s`, `1h`, `7d`). null where it is none of these.
  */
 export function parseMoment(text: string, nowMs: number): number | null {
-  if (/^\d{1,15}$/.test(text)) return Number(text);
+  // Fewer digits are a year, or seconds since 1970, and would be taken for a moment of long ago.
+  if (/^(?:0|\d{12,15})$/.test(text)) return Number(text);
   const [, digits = "", unit = ""] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? [];
   if (isUnit(unit)) return Math.max(0, nowMs - Number(digits) * MS_PER[unit]);
   return isoMoment(text);

@@ -84,6 +84,8 @@ describe("values of a filter", () => {
     ["minMs", "-1", "no number of milliseconds"],
     ["from", "yesterday", "is no time"],
     ["to", "2026-02-30", "is no time"],
+    ["from", "2026", "is no time"],
+    ["from", "1795294980", "milliseconds since 1970"],
     ["nmae", "x", "there are name, client, type"],
     ["constructor", "x", "there is no such filter"],
     ["rule", "x".repeat(1001), "at most 1000 characters"],
