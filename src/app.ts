@@ -21,6 +21,9 @@ import { closeSite, guardGroups, openSite, type Site, SiteError, siteWith } from
 import { Reloads } from "./stats/reloads.ts";
 import type { GroupStatus } from "./upstreams/group.ts";
 
+/** Changes that wait for their turn: a reload may take seconds. */
+const MAX_WAITING_CHANGES = 32;
+
 /** A server at work: its listeners, and the site they answer from at the moment. */
 export class App {
   /** Whoever reads a file that has problems, so that `reload` is not called, counts that here. */
@@ -34,6 +37,7 @@ export class App {
   readonly #retired: RetiredSites;
   /** Changes of the site, one after the other: reloads, lists, hosts. */
   #changing: Promise<void> = Promise.resolve();
+  #waitingChanges = 0;
   #keeper: ListRefresher | null = null;
   #administration: Administration | null = null;
   #closed: Promise<void> | null = null;
@@ -172,8 +176,11 @@ export class App {
     });
   }
 
-  #change<T>(change: () => Promise<T>): Promise<T> {
+  async #change<T>(change: () => Promise<T>): Promise<T> {
+    if (this.#waitingChanges >= MAX_WAITING_CHANGES) throw new SiteError(["too many changes are under way: try again later"]);
+    this.#waitingChanges++;
     const turn = this.#changing.then(() => {
+      this.#waitingChanges--;
       if (this.#closed !== null) throw new SiteError(["Fenliu is stopping: nothing is changed any more"]);
       return change();
     });
@@ -181,7 +188,7 @@ export class App {
       () => {},
       () => {},
     );
-    return turn;
+    return await turn;
   }
 
   async #reload(config: Config): Promise<void> {

@@ -21,7 +21,7 @@ export async function serve({ config: given }: Invocation, terminal: Terminal): 
   try {
     const starting = App.start(config, { clock: systemClock, log, ca: null, resolvConf: "/etc/resolv.conf" });
     // Listened for from now on, because SIGHUP ends a process that does not; what came during the start is done after it.
-    terminal.onReload(() => void starting.then((started) => reload(started, path, { terminal, log }), ignore));
+    terminal.onReload(oneAtATime(() => starting.then((started) => reload(started, path, { terminal, log }), ignore)));
     const app = await starting;
     log.info({ config: path ?? "defaults", ...boundTexts(app) }, "Fenliu is answering");
     log.info({ signal: await stopped }, "stopping");
@@ -36,6 +36,24 @@ export async function serve({ config: given }: Invocation, terminal: Terminal): 
 
 // Whoever awaits the start is told.
 function ignore(): void {}
+
+/** A call during one that is under way makes one more after it, however many they are. @param run never rejects. */
+function oneAtATime(run: () => Promise<void>): () => void {
+  let isRunning = false;
+  let isWanted = false;
+  const runAll = async (): Promise<void> => {
+    isRunning = true;
+    while (isWanted) {
+      isWanted = false;
+      await run();
+    }
+    isRunning = false;
+  };
+  return () => {
+    isWanted = true;
+    if (!isRunning) void runAll();
+  };
+}
 
 async function reload(
   app: App,

@@ -213,6 +213,15 @@ describe("changes that come together", () => {
     expect(answers.map((reply) => reply.answers)).toEqual([["10.0.0.6"], ["10.0.0.9"], ["10.0.0.9"]]);
   });
 
+  test("beyond 32 that wait, further ones are refused", async () => {
+    const site = await siteWith({ upstreams: { main: page }, folder: directory() });
+    const changes = Array.from({ length: 40 }, () => site.reload(blocking));
+    const results = await Promise.allSettled(changes);
+    expect(results.map(({ status }) => status)).toEqual([...Array(32).fill("fulfilled"), ...Array(8).fill("rejected")]);
+    await site.reload("");
+    expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
+  });
+
   test("one that comes after the end is refused and leaves no trace; one before it is finished first", async () => {
     const folder = directory();
     const site = await siteWith({ upstreams: { main: page }, folder });

@@ -206,6 +206,18 @@ describe("a reload by signal", () => {
     expect(await site.stop()).toBe(0);
   });
 
+  test("that comes many times is done once more, with the file as it is then", async () => {
+    const upstream = await upstreamWith(page);
+    const site = await served(yamlWith(upstream.port));
+    const reload = vi.spyOn(App.prototype, "reload");
+    onTestFinished(() => reload.mockRestore());
+    for (let times = 0; times < 50; times++) site.terminal.reload();
+    writeFileSync(site.path, yamlWith(upstream.port, "rules: [{ name: ads, domains: [page.example], answer: nodata }]"));
+    await until(() => site.terminal.written.err.split('"reloaded"').length === 3);
+    expect((await queried("page.example", `@127.0.0.1:${site.ports.dns}`)).out).toContain("rule ads");
+    expect(reload).toHaveBeenCalledTimes(2);
+  });
+
   test("that comes during the start is done after it, and so is a stop", async () => {
     const where = directory();
     writeFileSync(join(where, "fenliu.yaml"), yamlWith(9));
