@@ -104,10 +104,13 @@ function serverOptions(limits: AdminLimits) {
 
 function guardsOf(api: Api, { clients, clock, limits }: ApiParts, { options, endpoint }: ApiSetup): Guards {
   let made: { readonly of: AdminOptions; readonly ofThese: Pick<Guards, "isOurs" | "isAuthorized"> } | null = null;
+  let bound = endpoint;
+  // The port is known from when we listen, and not any more when we close, while requests under way still come.
+  api.server.once("listening", () => {
+    bound = { address: endpoint.address, port: portOf(api) };
+  });
   const current = () => {
     const of = options();
-    // The port is known from when we listen.
-    const bound = { address: endpoint.address, port: portOf(api) };
     if (made?.of !== of) made = { of, ofThese: { isOurs: ownNames(bound, of.hosts), isAuthorized: authorization(endpoint, of) } };
     return made.ofThese;
   };
@@ -134,7 +137,7 @@ const OPEN_ROUTES: ReadonlySet<string> = new Set(["/healthz", "/readyz", "/opena
 
 function portOf({ server }: Api): number {
   const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("a request came where nobody listens");
+  if (address === null || typeof address === "string") throw new Error("the API listens on no port");
   return address.port;
 }
 

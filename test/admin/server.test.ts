@@ -167,6 +167,17 @@ describe("closing", () => {
     await connection.ended;
   });
 
+  test("answers a request that had begun", async () => {
+    const admin = await openTestAdmin();
+    const connection = await connectRaw(admin.port);
+    connection.write(`GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:${admin.port}\r\n`);
+    await admin.get("/healthz");
+    const closing = admin.server.close();
+    connection.write("Connection: close\r\n\r\n");
+    expect((await connection.takeResponse()).status).toBe(200);
+    await closing;
+  });
+
   test("does not wait for those who do not finish", async () => {
     const admin = await openTestAdmin();
     const connection = await connectRaw(admin.port);
