@@ -1,4 +1,3 @@
-import { parse } from "yaml";
 import {
   type CacheView,
   type ConfigCheck,
@@ -29,7 +28,7 @@ import { appleProfile, placeOf, routerosScript, type ServerPlace } from "./clien
 import { type HostsChange, hostAt, hostPattern, hostRecord, withHost, withoutHost } from "./host-changes.ts";
 import { problemText } from "./problem-text.ts";
 import { readinessOf } from "./readiness.ts";
-import { withoutSecrets } from "./redact.ts";
+import { shownConfig } from "./redact.ts";
 import { cacheView, groupView, hostView, listView, timeText } from "./views.ts";
 
 /** The server at work, as far as it can be seen and changed from here. */
@@ -66,6 +65,8 @@ export class ServerControl implements Control {
   readonly #server: Server;
   readonly #explaining: Explaining;
   readonly #metrics: () => Promise<string>;
+  /** Reading a large text takes long, and whoever looks may look often. */
+  #shown: { readonly of: Config; readonly as: ConfigView["config"] } | null = null;
 
   constructor({ server, queries, explaining, metrics }: ControlParts) {
     this.queries = queries;
@@ -163,9 +164,8 @@ export class ServerControl implements Control {
 
   config(): ConfigView {
     const { config, version } = this.#site;
-    const written: Readonly<Record<string, unknown>> = parse(config.text) ?? {};
-    const shown = Object.fromEntries(Object.entries(written).map(([key, value]) => [key, withoutSecrets(value, key)]));
-    return { path: config.path, version, since: timeText(this.#server.sinceWallMs), config: shown };
+    if (this.#shown?.of !== config) this.#shown = { of: config, as: shownConfig(config.text) };
+    return { path: config.path, version, since: timeText(this.#server.sinceWallMs), config: this.#shown.as };
   }
 
   checkConfig(text: string): Promise<ConfigCheck> {

@@ -1,7 +1,16 @@
+import { parse } from "yaml";
+
 const HIDDEN = "***";
 
 /** Keys whose values are secrets, whatever stands in them. */
 const SECRET_KEYS: ReadonlySet<string> = new Set(["token", "tokens"]);
+
+/** The text of a configuration that is in force, as it was written but for what `withoutSecrets` leaves out. */
+export function shownConfig(text: string): Readonly<Record<string, unknown>> {
+  // What it expands to is bounded by having been read already.
+  const written: Readonly<Record<string, unknown>> = parse(text, { maxAliasCount: -1 }) ?? {};
+  return Object.fromEntries(Object.entries(written).map(([key, value]) => [key, withoutSecrets(value, key)]));
+}
 
 /** A configuration as it was written, without what must not be shown: tokens, and in URLs passwords and queries, which may hold keys. */
 export function withoutSecrets(value: unknown, key = ""): unknown {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { withoutSecrets } from "../../src/control/redact.ts";
+import { shownConfig, withoutSecrets } from "../../src/control/redact.ts";
 
 test("tokens, passwords in URLs and their queries are replaced, and nothing else is", () => {
   const written = {
@@ -24,4 +24,11 @@ test("tokens, passwords in URLs and their queries are replaced, and nothing else
 
 test("no token is no secret", () => {
   expect(withoutSecrets({ admin: { token: null } })).toEqual({ admin: { token: null } });
+});
+
+test("a text that refers to itself often is shown whole, and one of comments alone as nothing", () => {
+  const rules = Array.from({ length: 150 }, (_, index) => `  - { name: r${index}, domains: *all, answer: nodata }\n`);
+  const text = `rules:\n  - { name: r, domains: &all [&one a.example, *one], answer: nodata }\n${rules.join("")}`;
+  expect(shownConfig(text)).toMatchObject({ rules: Array(151).fill({ domains: ["a.example", "a.example"] }) });
+  expect(shownConfig("# nothing\n")).toEqual({});
 });
