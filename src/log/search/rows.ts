@@ -14,6 +14,14 @@ export function allRows<Row>(database: Database, { text, values }: Sql): readonl
   return database.prepare(text).all(...values) as unknown as readonly Row[];
 }
 
+/** Rows of numbers as arrays, which cost a third of what objects do: for what is read by the hundred thousand. */
+export function numberRows(database: Database, { text, values }: Sql): readonly (readonly number[])[] {
+  const statement = database.prepare(text);
+  statement.setReturnArrays(true);
+  // As in `allRows`.
+  return statement.all(...values) as unknown as readonly (readonly number[])[];
+}
+
 export function firstRow<Row>(database: Database, sql: Sql): Row | null {
   return allRows<Row>(database, sql)[0] ?? null;
 }

@@ -2,7 +2,7 @@ import type { Database } from "../store/database.ts";
 import type { Sample } from "../summary.ts";
 import { Histogram } from "./histogram.ts";
 import type { FilledPart } from "./parts.ts";
-import { allRows } from "./rows.ts";
+import { numberRows } from "./rows.ts";
 
 export const MINUTE_MS = 60_000;
 
@@ -12,6 +12,13 @@ export interface Period {
   /** Not included. */
   readonly to: number;
   readonly step: number;
+}
+
+/** What a step counts of a kind of query. */
+export interface KindOutcome {
+  readonly blocked: boolean;
+  readonly cached: boolean;
+  readonly failed: boolean;
 }
 
 /** What happened step by step, and the latencies of them all. */
@@ -36,9 +43,14 @@ export class Series {
     return this.#steps.reduce((sum, { total }) => sum + total, 0);
   }
 
-  add(database: Database, part: FilledPart): void {
-    this.#addCounts(database, part);
-    this.#addLatencies(database, part);
+  /** Queries of one kind in one minute of the period. */
+  add(minute: number, count: number, { blocked, cached, failed }: KindOutcome): void {
+    const sample = this.#stepOf(minute);
+    if (sample === undefined) return;
+    sample.total += count;
+    if (blocked) sample.blocked += count;
+    if (cached) sample.cached += count;
+    if (failed) sample.failed += count;
   }
 
   samples(): Sample[] {
@@ -50,48 +62,18 @@ export class Series {
     });
   }
 
-  #addCounts(database: Database, { key }: FilledPart): void {
-    const { from, to, step } = this.#period;
-    const text = `
-      SELECT CAST((minutes.minute - ?1) / ?3 AS INTEGER) AS step, sum(count) AS total, sum(iif(kinds.blocked, count, 0)) AS blocked,
-        sum(iif(kinds.source IN ('cache', 'stale'), count, 0)) AS cached,
-        sum(iif(kinds.source = 'failure' OR kinds.rcode IS 'SERVFAIL', count, 0)) AS failed
-      FROM kind_minutes_${key} AS minutes JOIN kinds_${key} AS kinds ON kinds.id = minutes.kind
-      WHERE minutes.minute >= ?1 AND minutes.minute < ?2 GROUP BY 1`;
-    for (const counted of allRows<SampleCount>(database, { text, values: [from, to, step] })) {
-      const sample = this.#steps[counted.step];
-      if (sample === undefined) continue;
-      sample.total += counted.total;
-      sample.blocked += counted.blocked;
-      sample.cached += counted.cached;
-      sample.failed += counted.failed;
+  addLatencies(database: Database, { key }: FilledPart): void {
+    const { from, to } = this.#period;
+    const text = `SELECT minute, asked, bucket, count FROM latency_minutes_${key} WHERE minute >= ? AND minute < ?`;
+    for (const [minute = 0, asked = 0, bucket = 0, count = 0] of numberRows(database, { text, values: [from, to] })) {
+      this.#stepOf(minute)?.latencies.add(bucket, count);
+      this.latencies.add(bucket, count);
+      if (asked === 1) this.upstreamLatencies.add(bucket, count);
     }
   }
 
-  #addLatencies(database: Database, { key }: FilledPart): void {
-    const { from, to, step } = this.#period;
-    const text = `
-      SELECT CAST((minute - ?1) / ?3 AS INTEGER) AS step, asked, bucket, sum(count) AS count FROM latency_minutes_${key}
-      WHERE minute >= ?1 AND minute < ?2 GROUP BY 1, 2, 3`;
-    for (const counted of allRows<LatencyCount>(database, { text, values: [from, to, step] })) {
-      this.#steps[counted.step]?.latencies.add(counted.bucket, counted.count);
-      this.latencies.add(counted.bucket, counted.count);
-      if (counted.asked === 1) this.upstreamLatencies.add(counted.bucket, counted.count);
-    }
+  #stepOf(minute: number) {
+    const { from, step } = this.#period;
+    return this.#steps[Math.floor((minute - from) / step)];
   }
-}
-
-interface SampleCount {
-  readonly step: number;
-  readonly total: number;
-  readonly blocked: number;
-  readonly cached: number;
-  readonly failed: number;
-}
-
-interface LatencyCount {
-  readonly step: number;
-  readonly asked: number;
-  readonly bucket: number;
-  readonly count: number;
 }

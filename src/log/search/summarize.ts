@@ -2,8 +2,8 @@ import type { Database } from "../store/database.ts";
 import { firstIdAt, type KindColumn } from "../store/schema.ts";
 import type { Summary, SummaryRequest } from "../summary.ts";
 import { type FilledPart, type IdRange, partsWithin } from "./parts.ts";
-import { allRows, inSnapshot } from "./rows.ts";
-import { MINUTE_MS, type Period, Series } from "./series.ts";
+import { allRows, inSnapshot, numberRows } from "./rows.ts";
+import { type KindOutcome, MINUTE_MS, type Period, Series } from "./series.ts";
 import { Tally } from "./tally.ts";
 import { countNames, topNames } from "./top-names.ts";
 
@@ -17,10 +17,10 @@ export function summarize(database: Database, request: SummaryRequest): Summary 
   const series = new Series(period);
   inSnapshot(database, () => {
     for (const part of partsWithin(database, ids)) {
-      addKinds(database, part, period, tallies);
+      addKinds(database, part, { period, series, tallies });
       addClients(database, part, period, tallies.clients);
       countNames(database, part, ids, tallies);
-      series.add(database, part);
+      series.addLatencies(database, part);
     }
   });
   return {
@@ -71,23 +71,49 @@ function newTallies() {
 
 type Tallies = ReturnType<typeof newTallies>;
 
-type KindCount = Readonly<Record<KindColumn, string | null>> & { readonly id: number; readonly count: number };
+interface Summing {
+  readonly period: Period;
+  readonly series: Series;
+  readonly tallies: Tallies;
+}
 
-function addKinds(database: Database, { key }: FilledPart, { from, to }: Period, tallies: Tallies): void {
-  const text = `
-    SELECT kinds.*, counted.count FROM (
-      SELECT kind, sum(count) AS count FROM kind_minutes_${key} WHERE minute >= ? AND minute < ? GROUP BY kind
-    ) AS counted JOIN kinds_${key} AS kinds ON kinds.id = counted.kind`;
-  for (const { id, count, ...kind } of allRows<KindCount>(database, { text, values: [from, to] })) {
-    tallies.sources.add(kind.source ?? "", count);
-    tallies.rcodes.add(kind.rcode ?? "none", count);
-    tallies.types.add(kind.type ?? "", count);
-    tallies.actions.add(kind.action ?? "", count);
-    tallies.transports.add(kind.transport ?? "", count);
-    // Id 0 stands for many kinds at once.
-    if (id > 0 && kind.rule !== null) tallies.rules.add(kind.rule, count);
-    if (id > 0 && kind.upstream !== null) tallies.upstreams.add(kind.upstream, count);
+type Kind = Readonly<Record<KindColumn, string | null>> & { readonly id: number; readonly blocked: number };
+
+/** What is counted of each kind, in one walk through the minutes of a part. */
+function addKinds(database: Database, { key }: FilledPart, { period, series, tallies }: Summing): void {
+  const kinds = allRows<Kind>(database, { text: `SELECT * FROM kinds_${key}`, values: [] }).map((kind) => ({
+    kind,
+    outcome: outcomeOf(kind),
+    count: 0,
+  }));
+  const byId = new Map(kinds.map((each) => [each.kind.id, each]));
+  const text = `SELECT minute, kind, count FROM kind_minutes_${key} WHERE minute >= ? AND minute < ?`;
+  for (const [minute = 0, id = 0, count = 0] of numberRows(database, { text, values: [period.from, period.to] })) {
+    const counted = byId.get(id);
+    if (counted === undefined) continue;
+    counted.count += count;
+    series.add(minute, count, counted.outcome);
   }
+  for (const { kind, count } of kinds) if (count > 0) addKind(kind, count, tallies);
+}
+
+function outcomeOf({ blocked, source, rcode }: Kind): KindOutcome {
+  return {
+    blocked: blocked === 1,
+    cached: source === "cache" || source === "stale",
+    failed: source === "failure" || rcode === "SERVFAIL",
+  };
+}
+
+function addKind({ id, ...kind }: Kind, count: number, tallies: Tallies): void {
+  tallies.sources.add(kind.source ?? "", count);
+  tallies.rcodes.add(kind.rcode ?? "none", count);
+  tallies.types.add(kind.type ?? "", count);
+  tallies.actions.add(kind.action ?? "", count);
+  tallies.transports.add(kind.transport ?? "", count);
+  // Id 0 stands for many kinds at once.
+  if (id > 0 && kind.rule !== null) tallies.rules.add(kind.rule, count);
+  if (id > 0 && kind.upstream !== null) tallies.upstreams.add(kind.upstream, count);
 }
 
 function addClients(database: Database, { key }: FilledPart, { from, to }: Period, clients: Tally): void {

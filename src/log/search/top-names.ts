@@ -22,9 +22,10 @@ const HOUR_MS = 3_600_000;
  * counted already, the rarest names left out; the rest is counted here.
  */
 export function countNames(database: Database, part: FilledPart, range: IdRange, { names, blocked }: NameTallies): void {
-  for (const { text, values } of sourcesOf(part, range)) {
+  for (const { text, values, isTable } of sourcesOf(part, range)) {
+    // What has to be counted first is not to be counted twice.
     const most = `
-      WITH counted AS MATERIALIZED (${text}), taken AS (
+      WITH counted AS ${isTable ? "NOT MATERIALIZED" : "MATERIALIZED"} (${text}), taken AS (
         SELECT * FROM (SELECT * FROM counted WHERE name > 0 ORDER BY count DESC LIMIT ${NAMES_TAKEN.asked})
         UNION SELECT * FROM (SELECT * FROM counted WHERE name > 0 AND blocked > 0 ORDER BY blocked DESC LIMIT ${NAMES_TAKEN.blocked})
       ) SELECT dictionary.text AS reversed, taken.count, taken.blocked FROM taken
@@ -47,11 +48,16 @@ interface NameCount {
   readonly blocked: number;
 }
 
+interface Source extends Sql {
+  /** Whether it is read as it lies in the store. */
+  readonly isTable: boolean;
+}
+
 /** Statements that give `name`, `count` and `blocked`, and together every row of the range once. */
-function sourcesOf(part: FilledPart, range: IdRange): Sql[] {
+function sourcesOf(part: FilledPart, range: IdRange): Source[] {
   const { key, state, firstId, lastId, hoursUntil } = part;
   if (state === "indexed" && range.from <= firstId && lastId < range.to)
-    return [{ text: `SELECT name, count, blocked FROM name_totals_${key}`, values: [] }];
+    return [{ text: `SELECT name, count, blocked FROM name_totals_${key}`, values: [], isTable: true }];
   const fromHour = range.from <= firstId ? hourOf(firstId) : Math.ceil(range.from / HOUR_IDS);
   const untilHour = lastId < range.to ? hoursUntil : Math.min(hoursUntil, Math.floor(range.to / HOUR_IDS));
   if (untilHour <= fromHour) return [rowsOf(key, range)];
@@ -60,6 +66,7 @@ function sourcesOf(part: FilledPart, range: IdRange): Sql[] {
     {
       text: `SELECT name, sum(count) AS count, sum(blocked) AS blocked FROM name_hours_${key} WHERE hour >= ? AND hour < ? GROUP BY name`,
       values: [fromHour, untilHour],
+      isTable: false,
     },
     rowsOf(key, { from: untilHour * HOUR_IDS, to: range.to }),
   ];
@@ -68,11 +75,12 @@ function sourcesOf(part: FilledPart, range: IdRange): Sql[] {
 /** How far apart the ids of one hour's beginning and the next one's are. */
 const HOUR_IDS = firstIdAt(HOUR_MS);
 
-function rowsOf(key: string, { from, to }: IdRange): Sql {
+function rowsOf(key: string, { from, to }: IdRange): Source {
   return {
     text: `
       SELECT q.name AS name, count(*) AS count, sum(kinds.blocked) AS blocked FROM q_${key} AS q JOIN kinds_${key} AS kinds ON kinds.id = q.kind
       WHERE q.id >= ? AND q.id < ? GROUP BY q.name`,
     values: [from, to],
+    isTable: false,
   };
 }
