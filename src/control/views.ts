@@ -10,9 +10,11 @@ import type { GroupStatus } from "../upstreams/group.ts";
 export function groupView({ members, ...group }: GroupStatus): UpstreamGroup {
   return {
     ...group,
-    members: members.map(({ label, lastFailure, ...member }) => ({
+    members: members.map(({ label, lastFailure, latencyMs, ...member }) => ({
       server: label,
       ...member,
+      // Smoothed, so that further digits mean nothing.
+      latencyMs: latencyMs === null ? null : Math.round(latencyMs * 1000) / 1000,
       lastFailure: lastFailure === null ? null : { reason: lastFailure.reason, time: timeText(lastFailure.atWallMs) },
     })),
   };
