@@ -7,6 +7,9 @@ import { fileURLToPath } from "node:url";
 
 export const projectRoot = fileURLToPath(new URL("../..", import.meta.url));
 
+/** npm tells those it starts what it is doing; a user's shell does not, and Fenliu goes by it where paths on the command line begin. */
+const { npm_lifecycle_event: _event, INIT_CWD: _folder, ...userEnv } = process.env;
+
 export interface Finished {
   readonly status: number | null;
   readonly stdout: string;
@@ -17,7 +20,7 @@ export interface Finished {
 export function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<Finished> {
   const child = spawn(command, args, {
     cwd: options.cwd ?? projectRoot,
-    env: { ...process.env, ...options.env },
+    env: { ...userEnv, ...options.env },
     timeout: options.limitMs ?? 30_000,
     shell: options.shell ?? false,
   });
@@ -61,7 +64,7 @@ export async function start(
   options: RunOptions = {},
 ): Promise<Running> {
   const limitMs = options.limitMs ?? 30_000;
-  const child = spawn(command, args, { cwd: options.cwd ?? projectRoot, env: { ...process.env, ...options.env } });
+  const child = spawn(command, args, { cwd: options.cwd ?? projectRoot, env: { ...userEnv, ...options.env } });
   let output = "";
   child.stdout.on("data", (chunk) => (output += chunk));
   child.stderr.on("data", (chunk) => (output += chunk));
