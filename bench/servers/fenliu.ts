@@ -3,7 +3,7 @@ import type { Peer } from "./peer.ts";
 
 /** With the query log, or without, as the peers are. */
 export const fenliu = fenliuWith("Fenliu", "{ enabled: false }");
-export const fenliuLogging = fenliuWith("Fenliu, query log on", "{ store: queries.db }");
+export const fenliuLogging = fenliuWith("Fenliu with query log", "{ store: queries.db }");
 
 function fenliuWith(name: string, queries: string): Peer {
   return {
