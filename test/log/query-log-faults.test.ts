@@ -59,6 +59,7 @@ describe("a store that cannot be written", () => {
     expect(clock.now()).toBe(15_000);
   });
 
+  // A disk without room is a small one mounted here, which only root may do; without that it could only be pretended.
   test.skipIf(!canMount())(
     "a disk without room: what is stored is still found, and logging resumes when there is room",
     async () => {
@@ -85,6 +86,7 @@ describe("a store that cannot be written", () => {
     },
   );
 
+  // Neither do modes keep root from writing: a disk that is mounted read-only does, and mounting wants root.
   test.skipIf(!canMount())("a file that becomes read-only: what is stored is still found, and logging resumes", async () => {
     const folder = smallDisk("8m");
     const site = await opened(join(folder, "queries.db"));
