@@ -4,6 +4,7 @@ import { Worker } from "node:worker_threads";
 import { systemClock } from "../../src/clock.ts";
 import { handlerFor } from "../../src/handler.ts";
 import { openListeners } from "../../src/listen/listeners.ts";
+import { NOWHERE } from "../../src/listen/nowhere.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { QueryLog } from "../../src/log/query-log.ts";
 import { RecordIds } from "../../src/log/record-ids.ts";
@@ -46,15 +47,7 @@ export async function insertionRounds(path: string, rounds: number): Promise<rea
   const { site, messages } = await filledSite(zoneOf(1000));
   const log = operationsLog("error", (line) => process.stderr.write(line), false);
   const handler = handlerFor({ site, journal: NO_NOTES }, log);
-  const listen = {
-    dns: [{ address: "127.0.0.1", port: 0 }],
-    tls: [],
-    https: [],
-    http: [],
-    admin: null,
-    dohPath: "/dns-query",
-    proxyProtocol: [],
-  };
+  const listen = { ...NOWHERE, dns: [{ address: "127.0.0.1", port: 0 }] };
   const listeners = await openListeners({ listen, tls: null, trustedProxies: [] }, handler, { clock: systemClock });
   const queries = await QueryLog.open(
     { enabled: true, store: path, keepMs: 7 * 86_400_000, maxRows: 5_000_000, clients: "full" },

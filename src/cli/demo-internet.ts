@@ -10,6 +10,7 @@ import { isRejection, parseQuery, type Query } from "../dns/query.ts";
 import { RCODE, TYPE } from "../dns/types.ts";
 import type { Handler } from "../listen/handler.ts";
 import { type Listeners, openListeners } from "../listen/listeners.ts";
+import { NOWHERE } from "../listen/nowhere.ts";
 
 /** Which names there are, and what each side says of them: the two see different addresses, as the real ones do. */
 export interface DemoName {
@@ -43,15 +44,7 @@ export function openDemoUpstream(side: "domestic" | "overseas", clock: Clock = s
     },
     answerJson: () => Promise.resolve({ kind: "bad", text: "the demonstration's upstreams speak DNS only" }),
   };
-  const listen = {
-    dns: [{ address: "127.0.0.1", port: 0 }],
-    tls: [],
-    https: [],
-    http: [],
-    admin: null,
-    dohPath: "/dns-query",
-    proxyProtocol: [],
-  };
+  const listen = { ...NOWHERE, dns: [{ address: "127.0.0.1", port: 0 }] };
   return openListeners({ listen, tls: null, trustedProxies: [] }, handler, { clock });
 }
 

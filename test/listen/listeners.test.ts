@@ -7,11 +7,10 @@ import { frame } from "../../src/dns/frame.ts";
 import type { Reply } from "../../src/listen/handler.ts";
 import { ListenError } from "../../src/listen/listen-error.ts";
 import { openListeners } from "../../src/listen/listeners.ts";
+import { NOWHERE } from "../../src/listen/nowhere.ts";
 import type { ListenOptions } from "../../src/listen/options.ts";
 import { connectRaw } from "./support/raw.ts";
 import { echo, handlerOf, messageOf, ON_LOOPBACK, openSite, portOf, tlsFixture } from "./support/site.ts";
-
-const NOWHERE: ListenOptions = { dns: [], tls: [], https: [], http: [], admin: null, dohPath: "/dns-query", proxyProtocol: [] };
 
 async function problemsOf(
   listen: Partial<ListenOptions>,

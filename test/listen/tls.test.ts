@@ -7,6 +7,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { frame } from "../../src/dns/frame.ts";
 import { openListeners } from "../../src/listen/listeners.ts";
+import { NOWHERE } from "../../src/listen/nowhere.ts";
 import type { ListenEvent } from "../../src/listen/services.ts";
 import { fakeClock } from "../fake-clock.ts";
 import { connectRaw, connectRawTls } from "./support/raw.ts";
@@ -78,15 +79,7 @@ describe("certificate files", () => {
     const events: ListenEvent[] = [];
     const listeners = await openListeners(
       {
-        listen: {
-          dns: [],
-          tls: ON_LOOPBACK,
-          https: ON_LOOPBACK,
-          http: [],
-          admin: null,
-          dohPath: "/dns-query",
-          proxyProtocol: [],
-        },
+        listen: { ...NOWHERE, tls: ON_LOOPBACK, https: ON_LOOPBACK },
         tls: files,
         trustedProxies: [],
       },

@@ -3,6 +3,7 @@ import { onTestFinished } from "vitest";
 import { systemClock } from "../../../src/clock.ts";
 import type { Handler } from "../../../src/listen/handler.ts";
 import { type Listeners, type ListenersSurroundings, openListeners } from "../../../src/listen/listeners.ts";
+import { NOWHERE } from "../../../src/listen/nowhere.ts";
 import type { ListenOptions } from "../../../src/listen/options.ts";
 
 export const tlsFixture = (name: string): string => fileURLToPath(new URL(`../../fixtures/tls/${name}`, import.meta.url));
@@ -35,16 +36,7 @@ export async function openSite({
 }: SiteOptions = {}): Promise<Listeners> {
   const listeners = await openListeners(
     {
-      listen: {
-        dns: ON_LOOPBACK,
-        tls: ON_LOOPBACK,
-        https: ON_LOOPBACK,
-        http: ON_LOOPBACK,
-        admin: null,
-        dohPath: "/dns-query",
-        proxyProtocol: [],
-        ...listen,
-      },
+      listen: { ...NOWHERE, dns: ON_LOOPBACK, tls: ON_LOOPBACK, https: ON_LOOPBACK, http: ON_LOOPBACK, ...listen },
       tls: { cert: tlsFixture("cert.pem"), key: tlsFixture("key.pem") },
       trustedProxies,
     },
