@@ -79,3 +79,14 @@ export async function move({ site, yaml, paths }: Awaited<ReturnType<typeof scen
   writeFileSync(paths.world, "other.example\npage.example\n");
   await site.reload(yaml);
 }
+
+/** A scene with a version that was kept, and the one after it, for which the list has moved. */
+export async function movedScene() {
+  const stage = await scene();
+  const versions = stage.open();
+  const before = put(versions, stage.site);
+  await versions.list();
+  await move(stage);
+  const after = put(versions, stage.site);
+  return { stage, versions, before, after };
+}

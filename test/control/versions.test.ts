@@ -11,16 +11,11 @@ import type { CopySource } from "../../src/lists/copies.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { fakeClock } from "../fake-clock.ts";
 import { directory, file } from "../files.ts";
-import { about, DAY_MS, explainer, MISSING, move, put, scene } from "./versions-scene.ts";
+import { about, DAY_MS, explainer, MISSING, move, movedScene, put, scene } from "./versions-scene.ts";
 
 describe("versions", () => {
   test("a record is explained under its own version, after a list has changed", async () => {
-    const stage = await scene();
-    const versions = stage.open();
-    const before = put(versions, stage.site);
-    await versions.list();
-    await move(stage);
-    const after = put(versions, stage.site);
+    const { stage, versions, before, after } = await movedScene();
     expect(after).not.toBe(before);
     const explaining = explainer(versions, stage.site);
     expect(await explaining.explain(about("page.example", null))).toMatchObject({
@@ -75,12 +70,7 @@ describe("versions", () => {
   });
 
   test("a restart keeps them", async () => {
-    const stage = await scene();
-    const versions = stage.open();
-    const before = put(versions, stage.site);
-    await versions.list();
-    await move(stage);
-    const after = put(versions, stage.site);
+    const { stage, versions, before, after } = await movedScene();
     await versions.close();
     const later = stage.open();
     expect(put(later, stage.site)).toBe(after);
@@ -179,12 +169,7 @@ describe("what a version is", () => {
 
 describe("retention", () => {
   test("a version stays while a record bears it, and goes with the files that only it had", async () => {
-    const stage = await scene();
-    const versions = stage.open();
-    const before = put(versions, stage.site);
-    await versions.list();
-    await move(stage);
-    const after = put(versions, stage.site);
+    const { stage, versions, before, after } = await movedScene();
     stage.store.versions = [before];
     await stage.clock.advance(2 * DAY_MS);
     expect(await versions.list()).toHaveLength(2);
