@@ -4,24 +4,27 @@ import type { Calls, Reply, Request } from "./thread.ts";
 
 type Handlers<C extends Calls> = { readonly [K in keyof C]: (argument: C[K]["argument"]) => C[K]["result"] };
 
-/** How much nicer than the rest of the process: where the processor is short, a third of what the thread that answers gets. */
+/** Where the processor is short, a third of what the thread that answers gets. */
 const NICER = 5;
 
-/** Within a worker thread: does the calls of a `Thread`, one after the other. */
-export function serveThread<C extends Calls>(handlers: Handlers<C>): void {
+/**
+ * Within a worker thread: does the calls of a `Thread`, one after the other.
+ * @param nicer than the rest of the process, 0 to 19: Linux gives a thread less of a short processor by about a fifth with each.
+ */
+export function serveThread<C extends Calls>(handlers: Handlers<C>, nicer: number = NICER): void {
   const port = parentPort;
   if (port === null) throw new Error("this is no worker thread");
-  giveWay();
+  giveWay(nicer);
   port.on("message", (request: Request) => {
     port.postMessage(reply(handlers, request));
   });
 }
 
 /** On Linux a priority is a thread's own, elsewhere it is the whole process's. */
-function giveWay(): void {
+function giveWay(nicer: number): void {
   if (process.platform !== "linux") return;
   try {
-    setPriority(0, Math.min(19, getPriority(0) + NICER));
+    setPriority(0, Math.min(19, getPriority(0) + nicer));
   } catch {
     // Not permitted here: it works as well, only not as politely.
   }

@@ -1,43 +1,44 @@
 import type { QueryRecord } from "../record.ts";
+import { type Chunk, ChunkFiller } from "./packed-records.ts";
 
 /**
- * Records that wait for the store: 48 MB of texts when there are most. Beyond, new ones are turned away: that costs nothing where there is
- * too much to do already, and when a fault is over the log shows the moment it began.
+ * What waits for the store at the most. Beyond, new records are turned away: that costs nothing where there is too much to do already, and when a fault is
+ * over the log shows the moment it began.
  */
 const MAX_RECORDS = 49_152;
+const MAX_OCTETS = 64 * 2 ** 20;
 
-/** So many are made a text at once: 0.15 ms of the main thread. */
-const CHUNK_RECORDS = 64;
+/** Has room for some 600 records. One that is larger has a chunk of its own, up to `MAX_RECORD_OCTETS`, which none comes near. */
+const CHUNK_OCTETS = 128 * 1024;
+const MAX_RECORD_OCTETS = 4 * 2 ** 20;
 
-export interface Chunk {
-  readonly json: string;
-  readonly records: number;
-}
+/** Chunks that are filled again and again: memory that was used before costs nothing, and new memory as much as all else. */
+const MAX_SPARE = 8;
 
 /** The records that wait for the store, oldest first. */
 export class Waiting {
-  #open: QueryRecord[] = [];
+  #filler: ChunkFiller | null = null;
+  #inFiller = 0;
   #chunks: Chunk[] = [];
   #inChunks = 0;
+  #octets = 0;
+  readonly #spare: SharedArrayBuffer[] = [];
 
   get records(): number {
-    return this.#inChunks + this.#open.length;
+    return this.#inChunks + this.#inFiller;
   }
 
-  /** @returns how many found no room. */
-  add(records: readonly QueryRecord[]): number {
-    const room = MAX_RECORDS - this.records;
-    const taken = records.length <= room ? records : records.slice(0, room);
-    for (const record of taken) {
-      this.#open.push(record);
-      if (this.#open.length >= CHUNK_RECORDS) this.#closeChunk();
-    }
-    return records.length - taken.length;
+  /** @returns whether there was room. @throws TypeError where the record is not as its type says. */
+  add(record: QueryRecord): boolean {
+    if (this.records >= MAX_RECORDS) return false;
+    if (this.#filler?.add(record) !== true && !this.#begin(record)) return false;
+    this.#inFiller++;
+    return true;
   }
 
   /** Takes the oldest, up to about `maxRecords`. */
   take(maxRecords: number): readonly Chunk[] {
-    this.#closeChunk();
+    this.#endFiller();
     let records = 0;
     const end = this.#chunks.findIndex((chunk) => {
       records += chunk.records;
@@ -45,6 +46,7 @@ export class Waiting {
     });
     const taken = this.#chunks.splice(0, end < 0 ? this.#chunks.length : Math.max(1, end));
     this.#inChunks -= countOf(taken);
+    this.#octets -= octetsOf(taken);
     return taken;
   }
 
@@ -52,25 +54,49 @@ export class Waiting {
   putBack(chunks: readonly Chunk[]): void {
     this.#chunks.unshift(...chunks);
     this.#inChunks += countOf(chunks);
+    this.#octets += octetsOf(chunks);
+  }
+
+  /** Gives back the memory of what was taken and is read by nobody any more. */
+  done(chunks: readonly Chunk[]): void {
+    for (const { octets } of chunks)
+      if (octets.byteLength === CHUNK_OCTETS && this.#spare.length < MAX_SPARE) this.#spare.push(octets);
   }
 
   /** Drops everything. @returns how many there were. */
   clear(): number {
     const { records } = this;
-    this.#open = [];
-    this.#chunks = [];
-    this.#inChunks = 0;
+    this.take(records);
     return records;
   }
 
-  #closeChunk(): void {
-    if (this.#open.length === 0) return;
-    this.#chunks.push({ json: JSON.stringify(this.#open), records: this.#open.length });
-    this.#inChunks += this.#open.length;
-    this.#open = [];
+  /** Begins a chunk with this record, which found no room in the one before. */
+  #begin(record: QueryRecord): boolean {
+    this.#endFiller();
+    const most = Math.min(MAX_RECORD_OCTETS, MAX_OCTETS - this.#octets);
+    for (let size = CHUNK_OCTETS; size <= most; size *= 2) {
+      const octets = (size === CHUNK_OCTETS ? this.#spare.pop() : undefined) ?? new SharedArrayBuffer(size);
+      const filler = new ChunkFiller(octets);
+      if (!filler.add(record)) continue;
+      this.#filler = filler;
+      this.#octets += size;
+      return true;
+    }
+    return false;
+  }
+
+  #endFiller(): void {
+    if (this.#filler !== null && this.#inFiller > 0) this.#chunks.push(this.#filler.chunk());
+    this.#inChunks += this.#inFiller;
+    this.#filler = null;
+    this.#inFiller = 0;
   }
 }
 
 export function countOf(chunks: readonly Chunk[]): number {
   return chunks.reduce((sum, { records }) => sum + records, 0);
+}
+
+function octetsOf(chunks: readonly Chunk[]): number {
+  return chunks.reduce((sum, { octets }) => sum + octets.byteLength, 0);
 }

@@ -1,4 +1,5 @@
 import type { Fault } from "./fault.ts";
+import type { Chunk } from "./packed-records.ts";
 import type { StoreOptions, StoreState } from "./store.ts";
 
 /** What the thread that adds rows can be asked. */
@@ -8,9 +9,8 @@ export type WriterCalls = {
     readonly argument: { readonly options: StoreOptions; readonly clearing: Clearing; readonly wallMs: number };
     readonly result: Outcome<{ readonly aside: string | null }>;
   };
-  /** Adds records: each text is a JSON array of them. */
   readonly insert: {
-    readonly argument: readonly string[];
+    readonly argument: readonly Chunk[];
     readonly result: Outcome<{ readonly refused: number; readonly why: string | null; readonly due: boolean }>;
   };
   /** One piece of upkeep; `due`: there may be more. */

@@ -2,11 +2,12 @@ import type { Clock, Timer } from "../../clock.ts";
 import { unreachable } from "../../unreachable.ts";
 import type { LogStatus } from "../log-status.ts";
 import type { QueryRecord } from "../record.ts";
-import type { Fault } from "./fault.ts";
+import { type Fault, faultOf } from "./fault.ts";
 import type { LogEvent } from "./log-event.ts";
+import type { Chunk } from "./packed-records.ts";
 import type { StoreOptions, StoreState } from "./store.ts";
 import { Thread, ThreadError } from "./thread.ts";
-import { type Chunk, countOf, Waiting } from "./waiting.ts";
+import { countOf, Waiting } from "./waiting.ts";
 import type { Clearing, WriterCalls } from "./writer-calls.ts";
 
 export interface WriterSurroundings {
@@ -20,7 +21,7 @@ export interface WriterSurroundings {
  */
 const COMMIT_MS = 5000;
 
-/** As many are stored without waiting longer, and at once at the most. To pass them on costs the main thread 0.3 ms. */
+/** As many are stored without waiting longer, and at once at the most: a few milliseconds of the thread. */
 const BATCH_RECORDS = 512;
 
 const TIDY_MS = 60_000;
@@ -97,7 +98,7 @@ export class Writer {
   /** Takes records; when too many wait they are dropped and counted. Returns at once. */
   append(records: readonly QueryRecord[]): void {
     if (this.#closed !== null) return;
-    this.#dropped += this.#waiting.add(records);
+    for (const record of records) this.#add(record);
     if (this.#waiting.records === 0) return;
     this.#commit ??= this.#surroundings.clock.setTimer(() => this.#commitNow(), COMMIT_MS);
     this.#startWork();
@@ -155,6 +156,22 @@ export class Writer {
     const records = this.#waiting.clear();
     this.#dropped += records;
     if (records > 0) this.#surroundings.report({ kind: "lost", file: this.#options.path, records });
+  }
+
+  #add(record: QueryRecord): void {
+    try {
+      if (!this.#waiting.add(record)) this.#dropped++;
+    } catch (error) {
+      this.#refuse(1, faultOf(error).reason);
+    }
+  }
+
+  /** Leaves out records that are not as they should be. */
+  #refuse(records: number, reason: string): void {
+    this.#dropped += records;
+    if (this.#refusalTold) return;
+    this.#refusalTold = true;
+    this.#surroundings.report({ kind: "refused", reason });
   }
 
   #commitNow(): void {
@@ -221,10 +238,7 @@ export class Writer {
       this.#commit = null;
     }
     this.#underWay = countOf(chunks);
-    const inserted = await this.#call(
-      "insert",
-      chunks.map(({ json }) => json),
-    );
+    const inserted = await this.#call("insert", chunks);
     this.#underWay = 0;
     if (inserted.fault !== null) {
       this.#putBack(chunks, inserted.fault);
@@ -234,12 +248,9 @@ export class Writer {
     this.#suspect = false;
     this.#settled += countOf(chunks);
     this.#stored += countOf(chunks) - inserted.refused;
-    this.#dropped += inserted.refused;
+    this.#waiting.done(chunks);
     this.#tidyDue ||= inserted.due;
-    if (inserted.why !== null && !this.#refusalTold) {
-      this.#refusalTold = true;
-      this.#surroundings.report({ kind: "refused", reason: inserted.why });
-    }
+    if (inserted.why !== null) this.#refuse(inserted.refused, inserted.why);
     this.#well();
   }
 
