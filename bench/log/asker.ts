@@ -1,13 +1,20 @@
 import { createSocket } from "node:dgram";
-import { parentPort, workerData } from "node:worker_threads";
+import { setTimeout } from "node:timers/promises";
 
-/** In a thread of its own: asks over UDP at a steady rate and times the answers. Each order is answered by the times, in milliseconds. */
+/**
+ * A process of its own, as clients are: asks a server over UDP at a steady rate and times the answers. It is told the server first; after that, each
+ * order is answered by the times in milliseconds.
+ */
+export interface Asked {
+  readonly port: number;
+  readonly messages: readonly Uint8Array[];
+}
+
 export interface Order {
   readonly seconds: number;
   readonly perSecond: number;
 }
 
-const { port, messages }: { readonly port: number; readonly messages: readonly Uint8Array[] } = workerData;
 const TICK_MS = 2;
 const LATE_MS = 1000;
 
@@ -20,18 +27,22 @@ socket.on("message", (reply) => {
   const sent = sentMs.get(reply.readUInt16BE(0));
   if (sent !== undefined) times.push(performance.now() - sent);
 });
-socket.connect(port, "127.0.0.1", () => parentPort?.on("message", (order: Order) => void run(order)));
+process.once("message", ({ port, messages }: Asked) => {
+  socket.connect(port, "127.0.0.1");
+  process.on("message", (order: Order) => void run(messages, order));
+});
+process.once("disconnect", () => socket.close());
 
-async function run({ seconds, perSecond }: Order): Promise<void> {
+async function run(messages: readonly Uint8Array[], { seconds, perSecond }: Order): Promise<void> {
   times = [];
   const startMs = performance.now();
   for (let asked = 0; asked < seconds * perSecond; ) {
     const due = Math.min(seconds, (performance.now() - startMs) / 1000) * perSecond;
     for (; asked < due; asked++) ask(messages[asked % messages.length]);
-    await new Promise((resolve) => setTimeout(resolve, TICK_MS));
+    await setTimeout(TICK_MS);
   }
-  await new Promise((resolve) => setTimeout(resolve, LATE_MS));
-  parentPort?.postMessage(times);
+  await setTimeout(LATE_MS);
+  process.send?.(times);
 }
 
 function ask(message: Uint8Array | undefined): void {
