@@ -44,9 +44,9 @@ export async function insertionRounds(folder: string, rounds: number): Promise<r
   const handler = handlerFor({ site, journal: NO_NOTES }, log);
   const listen = { ...NOWHERE, dns: [{ address: "127.0.0.1", port: 0 }] };
   const listeners = await openListeners({ listen, tls: null, trustedProxies: [] }, handler, { clock: systemClock });
-  const asker = started("asker.ts");
+  const asker = started(new URL("./asker.ts", import.meta.url));
   asker.send({ port: listeners.bound.dns[0]?.port ?? 0, messages } satisfies Asked);
-  const adder = started("adder.ts", join(folder, "elsewhere.db"));
+  const adder = started(new URL("./adder.ts", import.meta.url), join(folder, "elsewhere.db"));
   await once(adder, "message");
   const feed = await Feed.open(join(folder, "here.db"));
   const done: InsertionRound[] = [];
@@ -92,6 +92,6 @@ async function latency(asker: ChildProcess): Promise<Latency> {
   };
 }
 
-function started(module: string, ...args: string[]): ChildProcess {
-  return fork(new URL(module, import.meta.url), args, { serialization: "advanced" });
+function started(module: URL, ...args: string[]): ChildProcess {
+  return fork(module, args, { serialization: "advanced" });
 }
