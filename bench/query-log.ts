@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { bytesByTable, filledStore } from "./log/filled-store.ts";
 import { insertionRounds, type Latency } from "./log/insertion.ts";
+import { canBeApart } from "./log/processors.ts";
 import { QuerySource } from "./log/rows.ts";
 import { searchTimes } from "./log/searches.ts";
 import { median } from "./statistics.ts";
@@ -50,10 +51,19 @@ try {
       found,
     ]),
   );
-  const rounds = await insertionRounds(folder, Number(values.rounds));
   console.log(
-    "Answers from the cache over UDP, 1,000/s, by turns while no records are added, while another process adds 20,000/s to a log of its own, and while the process that answers does:",
+    "Answers from the cache over UDP, 1,000/s, by turns while no records are added, while another process adds 20,000/s to a log of its own, and while the process that answers does.",
   );
+  const mayBeApart = canBeApart();
+  await printInsertion(false);
+  if (mayBeApart) await printInsertion(true);
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+async function printInsertion(apart: boolean): Promise<void> {
+  const rounds = await insertionRounds({ folder, rounds: Number(values.rounds), apart });
+  console.log(apart ? "Who asks, the thread that answers, and all else on processors of their own:" : "As the scheduler has it:");
   printTable(
     ["", "records/s stored", "dropped", "p50 ms", "p99 ms", "lost"],
     rounds.flatMap(({ storedPerSecond, dropped, quiet, elsewhere, adding }) => [
@@ -63,9 +73,7 @@ try {
     ]),
   );
   const medians = (["quiet", "elsewhere", "adding"] as const).map((kind) => median(rounds.map((round) => round[kind].p99Ms)));
-  console.log(`Medians of the 99th percentiles: ${medians.map((ms) => ms.toFixed(3)).join(", ")} ms`);
-} finally {
-  rmSync(folder, { recursive: true, force: true });
+  console.log(`Medians of the 99th percentiles: ${medians.map((ms) => ms.toFixed(3)).join(", ")} ms\n`);
 }
 
 function latencyCells({ p50Ms, p99Ms, lost }: Latency): string[] {

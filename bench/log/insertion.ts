@@ -13,6 +13,7 @@ import { percentile } from "../statistics.ts";
 import { zoneOf } from "../zone.ts";
 import type { Asked, Order } from "./asker.ts";
 import { Feed } from "./feed.ts";
+import { setApart } from "./processors.ts";
 
 export interface Latency {
   readonly p50Ms: number;
@@ -34,11 +35,19 @@ export interface InsertionRound {
 
 const ORDER: Order = { seconds: 8, perSecond: 1000 };
 
+export interface Insertion {
+  /** Where logs are made. */
+  readonly folder: string;
+  readonly rounds: number;
+  /** Whether who asks, the thread that answers, and all else have processors of their own (`canBeApart`). Cannot be undone. */
+  readonly apart: boolean;
+}
+
 /**
  * How long a server in this process takes to answer from its cache, by turns while records are added to a log and while none are. The server keeps no
  * journal: what is seen is the log alone. A round before the first warms everything up.
  */
-export async function insertionRounds(folder: string, rounds: number): Promise<readonly InsertionRound[]> {
+export async function insertionRounds({ folder, rounds, apart }: Insertion): Promise<readonly InsertionRound[]> {
   const { site, messages } = await filledSite(zoneOf(1000));
   const log = operationsLog("error", (line) => process.stderr.write(line), false);
   const handler = handlerFor({ site, journal: NO_NOTES }, log);
@@ -46,15 +55,16 @@ export async function insertionRounds(folder: string, rounds: number): Promise<r
   const listeners = await openListeners({ listen, tls: null, trustedProxies: [] }, handler, { clock: systemClock });
   const asker = started(new URL("./asker.ts", import.meta.url));
   asker.send({ port: listeners.bound.dns[0]?.port ?? 0, messages } satisfies Asked);
-  const adder = started(new URL("./adder.ts", import.meta.url), join(folder, "elsewhere.db"));
+  const adder = started(new URL("./adder.ts", import.meta.url), join(folder, `elsewhere-${apart}.db`));
   await once(adder, "message");
-  const feed = await Feed.open(join(folder, "here.db"));
+  const feed = await Feed.open(join(folder, `here-${apart}.db`));
+  if (apart) setApart({ answering: process.pid, asking: asker.pid, others: [adder.pid] });
   const done: InsertionRound[] = [];
   for (let round = -1; round < rounds; round++) {
     const made = await insertionRound(asker, adder, feed);
     if (round >= 0) done.push(made);
   }
-  for (const process of [asker, adder]) process.disconnect();
+  for (const child of [asker, adder]) child.disconnect();
   await feed.log.close();
   await listeners.close(0);
   await closeSite(site, null);
