@@ -6,6 +6,7 @@ import { copiesOf, listFetcher } from "../list-keeper.ts";
 import type { ListOptions } from "../lists/options.ts";
 import { type ListReport, reportLists, type SourceReport } from "../lists/report.ts";
 import { type Adopt, type Progress, type Updated, updateList, urlsOf } from "../lists/update.ts";
+import { cellsOf, padCells } from "../log/cells.ts";
 import { operationsLog } from "../log/operations.ts";
 import { unreachable } from "../unreachable.ts";
 import { trustSystemCertificates } from "../upstreams/roots.ts";
@@ -64,10 +65,10 @@ function ageText({ changedWallMs }: SourceReport): string {
 function table(rows: readonly (readonly string[])[]): string {
   if (rows.length === 0) return "the configuration has no lists\n";
   const all = [HEADINGS, ...rows];
-  const widths = HEADINGS.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  const widths = HEADINGS.map((_, column) => Math.max(...all.map((row) => cellsOf(row[column] ?? ""))));
   const lines = all.map((row) =>
     row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .map((cell, column) => padCells(cell, widths[column] ?? 0))
       .join("  ")
       .trimEnd(),
   );

@@ -1,4 +1,5 @@
 import { styleText } from "node:util";
+import { padCells } from "./cells.ts";
 import type { AttemptRecord, QueryRecord } from "./record.ts";
 import { stepText } from "./step-text.ts";
 
@@ -78,7 +79,7 @@ type LineStyles = Readonly<Record<string, Style>>;
 /** How columns are set, by title; a cell without text is a dash. */
 function lineOf(cells: readonly string[], styles: LineStyles): string {
   const set = COLUMNS.map(({ title, width }, index) => {
-    const text = printable(cells[index] || "-").padEnd(width);
+    const text = padCells(printable(cells[index] || "-"), width);
     const style = styles[title];
     return style === undefined ? text : styleText(style, text, { validateStream: false });
   });

@@ -1,5 +1,6 @@
 import { stripVTControlCharacters } from "node:util";
 import { describe, expect, test } from "vitest";
+import { cellsOf } from "../../src/log/cells.ts";
 import { lineHeading, recordDetails, recordLine } from "../../src/log/text.ts";
 import { record } from "./records.ts";
 
@@ -27,6 +28,12 @@ describe("a record as a line", () => {
     const heading = lineHeading({ color: false });
     expect(line.indexOf("www.taobao.com")).toBe(heading.indexOf("name"));
     expect(line.indexOf("7.31 ms")).toBe(heading.lastIndexOf("ms"));
+  });
+
+  test("columns stand below their titles also where a text before them is Chinese", () => {
+    const line = recordLine(record({ rule: "广告屏蔽" }), { color: false });
+    const before = line.slice(0, line.indexOf("domestic"));
+    expect(cellsOf(before)).toBe(lineHeading({ color: false }).indexOf("upstream"));
   });
 
   test("what there is not is a dash", () => {
