@@ -8,6 +8,8 @@ const terminal: Terminal = {
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
   interactive: process.stdout.isTTY,
+  // Heeds NO_COLOR and TERM=dumb.
+  colors: process.stdout.isTTY && process.stdout.getColorDepth() > 1,
   directory,
   configDirectories: [directory, process.cwd()],
   untilStopped: () =>

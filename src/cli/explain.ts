@@ -27,9 +27,7 @@ export async function explain(invocation: Invocation, terminal: Terminal): Promi
   const told = await explainedFor({ request, subject }, config, terminal);
   if (told === null) return EXIT.failed;
   terminal.out(
-    invocation.json
-      ? `${JSON.stringify(told, null, 2)}\n`
-      : `${explainedLines(told, { color: terminal.interactive }).join("\n")}\n`,
+    invocation.json ? `${JSON.stringify(told, null, 2)}\n` : `${explainedLines(told, { color: terminal.colors }).join("\n")}\n`,
   );
   return EXIT.ok;
 }

@@ -115,11 +115,11 @@ class Printer {
   }
 
   heading(): void {
-    if (!this.#json && this.#terminal.interactive) this.#terminal.out(`${lineHeading({ color: true })}\n`);
+    if (!this.#json && this.#terminal.interactive) this.#terminal.out(`${lineHeading({ color: this.#terminal.colors })}\n`);
   }
 
   line(record: QueryRecord): void {
-    const text = this.#json ? JSON.stringify(record) : recordLine(record, { color: this.#terminal.interactive });
+    const text = this.#json ? JSON.stringify(record) : recordLine(record, { color: this.#terminal.colors });
     this.#terminal.out(`${text}\n`);
   }
 }

@@ -2,8 +2,10 @@
 export interface Terminal {
   out(text: string): void;
   err(text: string): void;
-  /** Whether a person reads along: colours and tables; else plain lines. */
+  /** Whether a person reads along: headings and progress; else plain lines. */
   readonly interactive: boolean;
+  /** Whether that person sees colours, and has not asked for none with NO_COLOR. */
+  readonly colors: boolean;
   /** The folder relative paths on the command line start from. */
   readonly directory: string;
   /** Where `fenliu.yaml` is looked for when the command line names no file, in this order. */

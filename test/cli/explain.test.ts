@@ -19,11 +19,11 @@ rules:
 `;
 
 /** Carries the command out where there is a configuration, and a list beside it. */
-async function explained(words: readonly string[], { admin = "null", interactive = false } = {}) {
+async function explained(words: readonly string[], { admin = "null", colors = false } = {}) {
   const where = directory();
   writeFileSync(join(where, "fenliu.yaml"), `${YAML}listen: { admin: ${admin} }\n`);
   writeFileSync(join(where, "cn.txt"), "# domestic\npage.example\n");
-  const terminal = { ...testTerminal(where), interactive };
+  const terminal = { ...testTerminal(where), colors };
   const code = await run(["explain", ...words], terminal);
   return { code, ...terminal.written };
 }
@@ -82,7 +82,7 @@ describe("explain without a running server", () => {
 
   test("colours are for people", async () => {
     expect((await explained(["www.page.example"])).out).not.toContain("\x1b");
-    expect((await explained(["www.page.example"], { interactive: true })).out).toContain("\x1b[32m  > rule split decides");
+    expect((await explained(["www.page.example"], { colors: true })).out).toContain("\x1b[32m  > rule split decides");
   });
 
   test.each([

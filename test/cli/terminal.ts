@@ -25,6 +25,7 @@ export function testTerminal(where = directory()): TestTerminal {
       written.err += text;
     },
     interactive: false,
+    colors: false,
     directory: where,
     configDirectories: [where],
     untilStopped: () => stopped.promise,
