@@ -192,7 +192,7 @@ export class Asking {
     const pending = this.#asks.filter(({ ending }) => ending === null);
     const failedMs = Math.max(nowMs, ...pending.map((asked) => this.#failedMs(asked)));
     this.#patience?.cancel();
-    if (failedMs > nowMs) this.#waitUntil(failedMs);
+    if (failedMs > nowMs) this.#wait(failedMs - nowMs);
     else if (this.#fallback !== null) this.#askFallback(this.#fallback);
     else if (this.#bad !== null || pending.length === 0) this.#exhaust();
   }
@@ -203,8 +203,7 @@ export class Asking {
     return startedMs + this.#context.attemptMs * (member.well ? PATIENCE : 1);
   }
 
-  #waitUntil(failedMs: number): void {
-    const delayMs = failedMs - this.#context.clock.now();
+  #wait(delayMs: number): void {
     if (Number.isFinite(delayMs)) this.#patience = this.#context.clock.setTimer(() => this.#review(), delayMs);
   }
 

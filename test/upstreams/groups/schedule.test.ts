@@ -2,7 +2,19 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { RCODE } from "../../../src/dns/types.ts";
 import { PATIENCE } from "../../../src/upstreams/asking.ts";
-import { answers, type Behaviour, fails, groupOptions, Site, serverOptions, silent } from "./scripted.ts";
+import { openGroups } from "../../../src/upstreams/groups.ts";
+import { fakeClock } from "../../fake-clock.ts";
+import {
+  answers,
+  type Behaviour,
+  fails,
+  groupOptions,
+  question,
+  ScriptedServer,
+  Site,
+  serverOptions,
+  silent,
+} from "./scripted.ts";
 
 const delayMs = fc.integer({ min: 1, max: 1500 });
 const behaviour: fc.Arbitrary<Behaviour> = fc.oneof(
@@ -83,5 +95,36 @@ test("the client waits exactly as long as the best good member needs under the s
       await site.groups.close();
     }),
     { numRuns: 300 },
+  );
+});
+
+test("no timer is set for a moment that has passed, however long it takes between two looks at the clock", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: 1, max: 500 }), async (betweenMs) => {
+      const still = fakeClock();
+      const delaysMs: number[] = [];
+      let looks = 0;
+      const clock = {
+        ...still,
+        now: () => still.now() + betweenMs * looks++,
+        setTimer: (run: () => void, delayMs: number) => {
+          delaysMs.push(delayMs);
+          return still.setTimer(run, delayMs);
+        },
+      };
+      const openMember = (server: ReturnType<typeof serverOptions>) => {
+        const scripted = new ScriptedServer(server, still);
+        scripted.behaviour = server.label === "a" ? answers(10, RCODE.SERVFAIL) : silent;
+        return scripted;
+      };
+      const groups = openGroups([groupOptions("g", { strategy: "race" })], { openMember, clock, random: () => 0.5 });
+      const errand = { signal: new AbortController().signal, attempts: [], origin: null, doubtsEmpty: false };
+      const exchanging = groups.get("g").exchange(question(), errand);
+      await still.advance(4000);
+      expect((await exchanging).rcode).toBe(RCODE.SERVFAIL);
+      expect(Math.min(...delaysMs)).toBeGreaterThanOrEqual(0);
+      await groups.close();
+    }),
+    { numRuns: 100 },
   );
 });
