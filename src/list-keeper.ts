@@ -80,6 +80,6 @@ function logRefresh({ list, source, outcome }: RefreshEvent, log: OperationsLog)
 }
 
 const REPORTS = {
-  failed: "a list could not be renewed: the one before goes on serving",
-  held: "a list was not taken: the one before goes on serving",
+  failed: "a list could not be renewed: it stays as it was",
+  held: "a list was not taken: it stays as it was",
 } as const;
