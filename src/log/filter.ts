@@ -3,9 +3,10 @@ import { domainToASCII } from "node:url";
 import ipaddr from "ipaddr.js";
 import { boundedRegexp, MAX_WAYS } from "../bounded-regexp.ts";
 import { parseMoment } from "./moment.ts";
+import { isRcodeText, NOTHING_SENT } from "./rcode-text.ts";
 import type { RecordSource } from "./record.ts";
 import type { Condition, FilterField, Matcher, QueryFilter } from "./search.ts";
-import { typeText } from "./type-text.ts";
+import { isTypeText, typeText } from "./type-text.ts";
 
 export type ParsedFilter =
   | { readonly kind: "ok"; readonly filter: QueryFilter }
@@ -127,12 +128,14 @@ const MATCHER_OF: Readonly<Record<FilterField, MatcherReader>> = {
   name: nameMatcher,
   client: clientMatcher,
   type(value) {
-    if (/^[a-z0-9*-]{1,32}$/i.test(value)) return wordMatcher(typeText(value));
+    const text = typeText(value);
+    if (isTypeText(text) || /^(?=.*\*)[A-Z0-9*-]{1,32}$/.test(text)) return wordMatcher(text);
     return `${shown(value)} is no type: a mnemonic such as HTTPS, or TYPE65 or 65 are wanted`;
   },
   rcode(value) {
-    if (/^(?=.*[a-z*])[a-z0-9*]{1,32}$/i.test(value)) return wordMatcher(value.toUpperCase());
-    return `${shown(value)} is no response code: a mnemonic such as NXDOMAIN is wanted`;
+    const text = value.toUpperCase();
+    if (isRcodeText(text) || /^(?=.*\*)[A-Z0-9*]{1,32}$/.test(text)) return wordMatcher(text);
+    return `${shown(value)} is no response code: a mnemonic such as NXDOMAIN, or ${NOTHING_SENT.toLowerCase()} where nothing was sent, is wanted`;
   },
   rule: wordMatcher,
   upstream: wordMatcher,

@@ -5,6 +5,12 @@ export function typeText(text: string): string {
   return digits === "" ? upper : (MNEMONICS.get(Number(digits)) ?? `TYPE${Number(digits)}`);
 }
 
+/** Whether records can show such a type: a misspelt mnemonic would be searched for in vain. */
+export function isTypeText(text: string): boolean {
+  const [, digits = ""] = /^TYPE(\d{1,5})$/.exec(text) ?? [];
+  return digits === "" ? mnemonics.has(text) : Number(digits) <= 0xffff;
+}
+
 /** The mnemonics of `dns/types.ts`, which the log does not import; a test holds the two together. */
 const MNEMONICS = new Map<number, string>(
   `1 A 2 NS 5 CNAME 6 SOA 12 PTR 13 HINFO 15 MX 16 TXT 17 RP 18 AFSDB 28 AAAA 29 LOC 33 SRV 35 NAPTR 36 KX 37 CERT 39 DNAME 41 OPT 42 APL 43 DS
@@ -13,3 +19,5 @@ const MNEMONICS = new Map<number, string>(
     .matchAll(/(\d+) (\S+)/g)
     .map(([, number, mnemonic = ""]) => [Number(number), mnemonic]),
 );
+
+const mnemonics: ReadonlySet<string> = new Set(MNEMONICS.values());

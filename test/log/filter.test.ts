@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { typeName } from "../../src/dns/types.ts";
+import { rcodeName, typeName } from "../../src/dns/types.ts";
 import { FILTER_PARAMETERS, parseFilter } from "../../src/log/filter.ts";
-import { typeText } from "../../src/log/type-text.ts";
+import { isRcodeText } from "../../src/log/rcode-text.ts";
+import { isTypeText, typeText } from "../../src/log/type-text.ts";
 
 const NOW_MS = Date.UTC(2026, 10, 21, 21, 3);
 
@@ -44,6 +45,9 @@ describe("values of a filter", () => {
     ["type", "type65280", { kind: "equals", text: "TYPE65280" }],
     ["rcode", "nxdomain", { kind: "equals", text: "NXDOMAIN" }],
     ["rcode", "*", { kind: "glob", text: "*" }],
+    ["rcode", "none", { kind: "equals", text: "NONE" }],
+    ["rcode", "rcode12", { kind: "equals", text: "RCODE12" }],
+    ["type", "NSEC*", { kind: "glob", text: "NSEC*" }],
     ["rule", "Split", { kind: "equals", text: "Split" }],
     ["upstream", "https://*", { kind: "glob", text: "https://*" }],
     ["source", "cache", { kind: "equals", text: "cache" }],
@@ -78,6 +82,10 @@ describe("values of a filter", () => {
     ["client", "::ffff:10.0.0.0/90", "is no client"],
     ["client", "300.1.1.1", "is no client"],
     ["type", "A,AAAA", "is no type"],
+    ["type", "HTPS", "is no type"],
+    ["type", "TYPE65536", "is no type"],
+    ["type", "99999", "is no type"],
+    ["rcode", "NXDOMIAN", "none where nothing was sent"],
     ["rcode", "3", "is no response code"],
     ["source", "rules", "one of hosts, special, rule"],
     ["minMs", "fast", "no number of milliseconds"],
@@ -107,6 +115,11 @@ describe("values of a filter", () => {
 
   test("types go by the names that records show, whatever their number", () => {
     for (let type = 0; type <= 0xffff; type++) expect(typeText(String(type))).toBe(typeName(type));
+    for (let type = 0; type <= 0xffff; type++) expect(isTypeText(typeName(type))).toBe(true);
+  });
+
+  test("every response code that records show can be searched for", () => {
+    for (let rcode = 0; rcode <= 0xfff; rcode++) expect(isRcodeText(rcodeName(rcode))).toBe(true);
   });
 });
 

@@ -23,7 +23,7 @@ export const CONDITIONS = {
   ),
   client: filter("Who asked: an address, a prefix such as `10.0.7.0/24`, or a client id.", "10.0.7.12"),
   type: filter("Mnemonic or number; `*` stands for any characters.", "HTTPS"),
-  rcode: filter("Response code, as a mnemonic; `*` stands for any characters.", "NXDOMAIN"),
+  rcode: filter("Response code, as a mnemonic, or `none` where nothing was sent; `*` stands for any characters.", "NXDOMAIN"),
   rule: filter("The rule that decided; `*` stands for any characters.", "split"),
   upstream: filter("The server whose answer was given, or its group; `*` stands for any characters.", "https://1.1.1.1*"),
   source: filter("Where the answer came from: hosts, special, rule, cache, stale, upstream, failure, refused.", "upstream"),

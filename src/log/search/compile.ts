@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 import ipaddr from "ipaddr.js";
 import { boundedRegexp, MAX_SUBJECT_LENGTH, MAX_WAYS } from "../../bounded-regexp.ts";
 import { unreachable } from "../../unreachable.ts";
+import { NOTHING_SENT } from "../rcode-text.ts";
 import type { QueryRecord } from "../record.ts";
 import type { Condition, FilterField, Matcher, QueryFilter } from "../search.ts";
 import { wallMsOf } from "../store/schema.ts";
@@ -87,8 +88,10 @@ function kindTest(condition: Condition): (kind: KindFields) => boolean {
       return ({ upstream, route }) => test(upstream) || test(route);
     case "type":
       return ({ type }) => test(type);
-    case "rcode":
-      return ({ rcode }) => test(rcode);
+    case "rcode": {
+      const nothing = condition.anyOf.some((matcher) => matcher.kind === "equals" && matcher.text === NOTHING_SENT);
+      return ({ rcode }) => (rcode === null ? nothing : test(rcode));
+    }
     case "rule":
       return ({ rule }) => test(rule);
     case "source":

@@ -98,6 +98,10 @@ test("what is not there fits no pattern, and every exclusion", () => {
   expect(fits({ rule: "*" }, { rule: null })).toBe(false);
   expect(fits({ rule: "!*" }, { rule: null })).toBe(true);
   expect(fits({ rcode: "!NOERROR" }, { rcode: null })).toBe(true);
+  expect(fits({ rcode: "none" }, { rcode: null })).toBe(true);
+  expect(fits({ rcode: "none" }, { rcode: "NOERROR" })).toBe(false);
+  expect(fits({ rcode: "!none" }, { rcode: null })).toBe(false);
+  expect(fits({ rcode: "*" }, { rcode: null })).toBe(false);
 });
 
 test("a duration counts from the least that was named, this one included", () => {

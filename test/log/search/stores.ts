@@ -68,7 +68,7 @@ export const VALUES: Readonly<Record<string, readonly string[]>> = {
   ],
   client: ["10.0.7.1", "10.0.7.0/24", "10.0.0.0/8", "tv", "2001:db8::/32", "192.0.2.1", "0.0.0.0/0"],
   type: ["A", "65", "AAAA", "*S", "TXT"],
-  rcode: ["NOERROR", "NXDOMAIN", "*", "SERV*"],
+  rcode: ["NOERROR", "NXDOMAIN", "none", "*", "SERV*"],
   rule: ["ads", "split", "*", "s*", "others"],
   upstream: ["domestic", "udp://223.5.5.5", "overseas", "https://*", "*"],
   source: ["cache", "upstream", "*s*", "failure"],
