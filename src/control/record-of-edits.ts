@@ -4,9 +4,10 @@ import { type Answer, ttlAt } from "../dns/answer.ts";
 import { SOA_MADE } from "../resolve/outcomes.ts";
 import type { Resolution } from "../resolve/resolution.ts";
 
-/** What was changed in an answer on its way, in words. `truncated` = of the reply as sent. */
-export function editsOf(resolution: Resolution, truncated: boolean): readonly string[] {
-  const edits = [...(resolution.edits ?? []), ...actionEdits(resolution.action), ...ttlEdits(resolution)];
+/** What was changed in an answer on its way, in words; null = there was none. `truncated` = of the reply as sent. */
+export function editsOf(resolution: Resolution | null, truncated: boolean): readonly string[] {
+  const edits =
+    resolution === null ? [] : [...(resolution.edits ?? []), ...actionEdits(resolution.action), ...ttlEdits(resolution)];
   if (truncated) edits.push("truncated");
   return edits;
 }

@@ -60,7 +60,7 @@ export function recordOf(noted: Noted, { ids, clients, wallOffsetMs }: RecordTer
     durationUs: Math.round((endedMs - startedMs) * 1000),
     size: rendered?.wire.length ?? 0,
     ede: sent.ede,
-    edits: resolution === null ? [] : editsOf(resolution, sent.truncated),
+    edits: editsOf(resolution, sent.truncated),
     trace: traceOfQuery(noted),
     version: site.version,
   };

@@ -28,7 +28,7 @@ leaveOneRecord([
     yaml: "access: { rateLimit: { perSecond: 1, burst: 1, exempt: [] } }",
     before: (site) => site.ask("page.example"),
     ask: (site) => site.ask("page.example"),
-    record: { ...refused, rcode: "NOERROR", action: "rate" },
+    record: { ...refused, rcode: "NOERROR", action: "rate", edits: ["truncated"] },
   },
   {
     what: "octets that are no question",
