@@ -97,6 +97,7 @@ function controlOf(server: Administered, { clock, watch, drafts }: ControlSurrou
       upstreams: control.upstreams(),
       cache: control.cacheStats(),
       lists: await control.lists(),
+      refreshes: server.site.config.lists,
       log: server.queryLog.status(),
       listeners: server.listenCounters,
       process: watch.read(),

@@ -13,6 +13,8 @@ export interface MetricsInput {
   readonly upstreams: readonly GroupMetrics[];
   readonly cache: CacheMetrics;
   readonly lists: readonly ListMetrics[];
+  /** The lists as the configuration wants them. */
+  readonly refreshes: readonly ListRefresh[];
   readonly log: LogStatus;
   readonly listeners: ListenerMetrics;
   readonly process: ProcessStats;
@@ -60,6 +62,12 @@ export interface ListMetrics {
   readonly sources: readonly ListSourceMetrics[];
 }
 
+export interface ListRefresh {
+  readonly name: string;
+  /** null = its sources are never read again. */
+  readonly refreshMs: number | null;
+}
+
 export interface ListSourceMetrics {
   readonly servedFrom: string;
   /** When it was last known to be the newest, as `Date.parse` reads it; null = never, or it is not downloaded. */
@@ -86,7 +94,7 @@ export function metricsText(input: MetricsInput): string {
   addQueries(exposition, input.counters);
   addUpstreams(exposition, input.upstreams);
   addCache(exposition, input.cache);
-  addLists(exposition, input.lists, input.nowWallMs);
+  addLists(exposition, input);
   addLog(exposition, input.log, input.counters);
   addListeners(exposition, input.listeners);
   addProcess(exposition, input);
@@ -213,7 +221,7 @@ function addCache(to: Exposition, { hits, misses, positive, negative }: CacheMet
   );
 }
 
-function addLists(to: Exposition, lists: readonly ListMetrics[], nowWallMs: number): void {
+function addLists(to: Exposition, { lists, refreshes, nowWallMs }: MetricsInput): void {
   const each = (value: (list: ListMetrics) => number | null) =>
     lists.flatMap((list) => {
       const number = value(list);
@@ -228,6 +236,11 @@ function addLists(to: Exposition, lists: readonly ListMetrics[], nowWallMs: numb
     "fenliu_list_age_seconds",
     "Since the source of the list that was checked longest ago was known to be the newest.",
     each(({ sources }) => ageSeconds(sources, nowWallMs)),
+  );
+  to.gauge(
+    "fenliu_list_refresh_seconds",
+    "How often the list is renewed, where it ever is.",
+    refreshes.flatMap(({ name, refreshMs }) => (refreshMs === null ? [] : [[{ list: name }, refreshMs / 1000] as const])),
   );
   to.gauge(
     "fenliu_list_problems",

@@ -51,7 +51,14 @@ const fires: readonly (readonly [alert: string, series: Series, atMinutes: numbe
   ["FenliuLogFailing", { 'fenliu_log_up{instance="a"}': "0x60" }, 10],
   ["FenliuLogDrops", { 'fenliu_log_dropped_total{instance="a",where="store"}': "0x10 7x10" }, 14],
   ["FenliuListProblem", { 'fenliu_list_problems{instance="a",list="cn"}': "1x120" }, 70],
-  ["FenliuListOld", { 'fenliu_list_age_seconds{instance="a",list="cn"}': "700000x120" }, 70],
+  [
+    "FenliuListOld",
+    {
+      'fenliu_list_age_seconds{instance="a",list="cn"}': "300000x120",
+      'fenliu_list_refresh_seconds{instance="a",list="cn"}': "86400x120",
+    },
+    70,
+  ],
   ["FenliuReloadFailed", { 'fenliu_config_last_reload_successful{instance="a"}': "1x5 0x5" }, 8],
   ["FenliuSheds", { 'fenliu_udp_shed_total{instance="a"}': "0x10 3x10" }, 13],
   ["FenliuEventLoopLate", { 'fenliu_event_loop_delay_seconds{instance="a",statistic="p99"}': "0.5x60" }, 10],
@@ -70,6 +77,21 @@ const keepsStill: readonly (readonly [alert: string, why: string, series: Series
   ],
   ["FenliuFailures", "for one failure in a quiet house", { [fine]: "0x60", [failing]: "0x10 1x50" }, 14],
   ["FenliuFailures", "for one in a hundred", { [fine]: "0+990x60", [failing]: "0+10x60" }, 30],
+  [
+    "FenliuListOld",
+    "for a list that is downloaded once",
+    { 'fenliu_list_age_seconds{instance="a",list="cn"}': "9000000x120" },
+    70,
+  ],
+  [
+    "FenliuListOld",
+    "for a list that is seldom renewed",
+    {
+      'fenliu_list_age_seconds{instance="a",list="cn"}': "1000000x120",
+      'fenliu_list_refresh_seconds{instance="a",list="cn"}': "1209600x120",
+    },
+    70,
+  ],
   ["FenliuListProblem", "for half an hour", { 'fenliu_list_problems{instance="a",list="cn"}': "1x30 0x30" }, 29],
 ];
 

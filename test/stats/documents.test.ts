@@ -32,7 +32,7 @@ const documents = [
 describe.each(documents)("$title", ({ expressions, least }) => {
   test("names only metrics that the server exposes, by labels that they have", async () => {
     const site = await siteWith({
-      yaml: 'rules: [{ name: all, domains: ["list:own"], upstream: main }]\nlists: { own: { domains: [/dev/null] } }',
+      yaml: 'rules: [{ name: all, domains: ["list:own"], upstream: main }]\nlists: { own: { domains: [/dev/null], refresh: 24h } }',
       upstreams: { main: honest("page.example A 192.0.2.7") },
       admin: true,
     });

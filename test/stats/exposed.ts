@@ -33,6 +33,7 @@ export function exposedBy(app: App, changes: Partial<MetricsInput> = {}): string
     upstreams: app.upstreams().map(groupView),
     cache: cacheView(site.backing.cache.stats()),
     lists,
+    refreshes: site.config.lists,
     log,
     listeners: listenCounters,
     process: { ...process, loopDelaySeconds: { p50: 0.0001, p99: 0.002, max: 0.01 } },

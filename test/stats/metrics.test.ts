@@ -157,7 +157,7 @@ describe("metrics", () => {
     expect(exposedBy(app, { lists })).toContain('fenliu_list_entries{list="a\\"b\\\\c\\nd"} 3\n');
   });
 
-  test("tell of lists how many sources are in trouble, and how old the oldest download is", async () => {
+  test("tell of lists how many sources are in trouble, and how old the oldest download is, and how old it may be", async () => {
     const { app } = await siteWith({ upstreams: { main: page } });
     const source = { servedFrom: "copy", checked: null, problem: null, downloadProblem: null };
     const sources = [
@@ -169,10 +169,15 @@ describe("metrics", () => {
       { name: "cn", size: 3, sources },
       { name: "own", size: 1, sources: [source] },
     ];
-    const samples = samplesOf(exposedBy(app, { lists, nowWallMs: Date.UTC(2026, 0, 2) }));
+    const refreshes = [
+      { name: "cn", refreshMs: 86_400_000 },
+      { name: "own", refreshMs: null },
+    ];
+    const samples = samplesOf(exposedBy(app, { lists, refreshes, nowWallMs: Date.UTC(2026, 0, 2) }));
     const of = (metric: string) =>
       samples.filter(({ name }) => name === metric).map(({ labels, value }) => [labels["list"], value]);
     expect(of("fenliu_list_age_seconds")).toEqual([["cn", 43_200]]);
+    expect(of("fenliu_list_refresh_seconds")).toEqual([["cn", 86_400]]);
     expect(of("fenliu_list_problems")).toEqual([
       ["cn", 2],
       ["own", 0],
