@@ -9,11 +9,11 @@ export interface LineOptions {
 }
 
 /**
- * A record as one line for a terminal: local time, client, type, name, rcode, source/action, rule (list:line), upstream, milliseconds. What is too
- * long for its column pushes the others to the right; nothing is cut off.
+ * A record as one line for a terminal: local time, client, type, name, rcode, source/action, rule (list:line), upstream, milliseconds, and the id, by which all
+ * is told that is known of it. What is too long for its column pushes the others to the right; nothing is cut off.
  */
 export function recordLine(record: QueryRecord, { color }: LineOptions): string {
-  const { clientId, client, type, name, rcode, source, action, durationUs } = record;
+  const { id, clientId, client, type, name, rcode, source, action, durationUs } = record;
   const cells = [
     localTime(record.time).slice("2026-".length),
     clientId ?? client,
@@ -24,8 +24,9 @@ export function recordLine(record: QueryRecord, { color }: LineOptions): string 
     ruleText(record),
     upstreamText(record),
     milliseconds(durationUs / 1000),
+    String(id),
   ];
-  const styles: LineStyles = { time: "dim", rcode: rcodeStyle(record) };
+  const styles: LineStyles = { time: "dim", id: "dim", rcode: rcodeStyle(record) };
   return lineOf(cells, color ? styles : {});
 }
 
@@ -70,7 +71,8 @@ const COLUMNS: readonly Column[] = [
   { title: "source/action", width: 20 },
   { title: "rule", width: 20 },
   { title: "upstream", width: 28 },
-  { title: "ms", width: 0 },
+  { title: "ms", width: 8 },
+  { title: "id", width: 0 },
 ];
 
 type Style = "dim" | "bold" | "green" | "yellow" | "red";

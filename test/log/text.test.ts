@@ -8,7 +8,7 @@ import { record } from "./records.ts";
 const id = new Date(2026, 10, 21, 21, 3, 11, 482).getTime() * 1024;
 
 describe("a record as a line", () => {
-  test("says when, who, what, how it ended and why, in this order", () => {
+  test("says when, who, what, how it ended and why, and by which id there is more, in this order", () => {
     const words = recordLine(record({ id }), { color: false }).split(/ {2,}/);
     expect(words).toEqual([
       "11-21 21:03:11.482",
@@ -20,6 +20,7 @@ describe("a record as a line", () => {
       "split (cn:4711)",
       "domestic udp://223.5.5.5",
       "7.31 ms",
+      String(id),
     ]);
   });
 
@@ -47,7 +48,7 @@ describe("a record as a line", () => {
       route: null,
       upstream: null,
     });
-    expect(recordLine(dropped, { color: false })).toMatch(/ {2}- +- +- +refused\/rate +- +- +7\.31 ms$/);
+    expect(recordLine(dropped, { color: false })).toMatch(/ {2}- +- +- +refused\/rate +- +- +7\.31 ms +\d+$/);
   });
 
   test("colours change nothing but colours", () => {
