@@ -1,18 +1,20 @@
 import { queryPage, queryRecord } from "../admin/schemas/record.ts";
-import { FILTER_PARAMETERS } from "../log/filter.ts";
+import { systemClock } from "../clock.ts";
+
 import type { QueryRecord } from "../log/record.ts";
 import type { Page } from "../log/search.ts";
 import { lineHeading, recordDetails, recordLine } from "../log/text.ts";
 import { type ApiClient, ApiRefusal } from "./api-client.ts";
+import { logFilter, type Parameter } from "./log-filter.ts";
 import type { Invocation } from "./run.ts";
-import { EXIT, type Terminal, UsageError } from "./terminal.ts";
+import { EXIT, type Terminal } from "./terminal.ts";
 import { withApi } from "./with-api.ts";
 
 /** Records asked for at a time. */
 const PAGE = 1000;
 
 /**
- * `fenliu log [FIELD=VALUE…] [--limit N] [--follow]`: queries of the running server, the newest last; a word without `=` is a name.
+ * `fenliu log [FIELD=VALUE…] [--limit N] [--follow] [--full]`: queries of the running server, the newest last; a word without `=` is a name.
  * `fenliu log ID`: all that is known of one.
  */
 export async function log(invocation: Invocation, terminal: Terminal): Promise<number> {
@@ -20,24 +22,22 @@ export async function log(invocation: Invocation, terminal: Terminal): Promise<n
   const [only] = words;
   if (words.length === 1 && only !== undefined && /^\d{10,}$/.test(only))
     return withApi(invocation, terminal, (api) => one(api, only, { invocation, terminal }));
-  const query = words.map(parameterOf);
+  const query = logFilter(words, systemClock.wallMs());
   return withApi(invocation, terminal, async (api) => {
     // What comes while the past is read must not be missed, nor shown twice.
     const wanted = { query, limit: follow && limit === null ? 10 : (limit ?? 100) };
-    const shown = await (follow ? pastOrNothing(api, wanted, terminal) : past(api, wanted));
+    const { records: shown, mayBeMore } = await (follow ? pastOrNothing(api, wanted, terminal) : past(api, wanted));
     const printer = new Printer(invocation, terminal);
     printer.heading();
-    for (const record of shown.toReversed()) printer.line(record);
+    for (const record of shown.toReversed()) printer.show(record);
+    if (!follow && shown.length === 0 && terminal.interactive) terminal.err("fenliu: no query of the log fits\n");
+    // Who looks for what was long ago must not take the newest for all there was.
+    if (!follow && mayBeMore && limit === null)
+      terminal.err(
+        `fenliu: these are the newest ${shown.length}, and there may be more: --limit N shows more, \`to\` older ones\n`,
+      );
     return follow ? await live(api, { query, after: shown[0]?.id ?? null, printer, terminal }) : EXIT.ok;
   });
-}
-
-function parameterOf(word: string): readonly [string, string] {
-  const [, field = "name", value = ""] = /^(?:(\w+)=)?(.*)$/s.exec(word) ?? [];
-  if (!FILTER_PARAMETERS.some((known) => known === field))
-    throw new UsageError(`\`${field}\` is no field of the log; there are ${FILTER_PARAMETERS.join(", ")}`);
-  if (value === "") throw new UsageError(`\`${word}\`: a value is missing`);
-  return [field, value];
 }
 
 interface Surroundings {
@@ -52,14 +52,20 @@ async function one(api: ApiClient, id: string, { invocation, terminal }: Surroun
 }
 
 interface Wanted {
-  readonly query: readonly (readonly [string, string])[];
+  readonly query: readonly Parameter[];
   readonly limit: number;
 }
 
-/** Newest first. */
-async function past(api: ApiClient, { query, limit }: Wanted): Promise<QueryRecord[]> {
+interface Past {
+  /** Newest first. */
+  readonly records: readonly QueryRecord[];
+  readonly mayBeMore: boolean;
+}
+
+async function past(api: ApiClient, { query, limit }: Wanted): Promise<Past> {
   const records: QueryRecord[] = [];
-  for (let cursor: string | null = null; records.length < limit; ) {
+  let cursor: string | null = null;
+  do {
     const page = {
       query: [
         ...query,
@@ -70,24 +76,23 @@ async function past(api: ApiClient, { query, limit }: Wanted): Promise<QueryReco
     const answer: Page = await api.read(queryPage, "queries", page);
     records.push(...answer.records);
     cursor = answer.cursor;
-    if (cursor === null) break;
-  }
-  return records;
+  } while (cursor !== null && records.length < limit);
+  return { records, mayBeMore: cursor !== null };
 }
 
 /** What comes can be followed where nothing is kept, or the store is out of order. */
-async function pastOrNothing(api: ApiClient, wanted: Wanted, terminal: Terminal): Promise<QueryRecord[]> {
+async function pastOrNothing(api: ApiClient, wanted: Wanted, terminal: Terminal): Promise<Past> {
   try {
     return await past(api, wanted);
   } catch (error) {
     if (!(error instanceof ApiRefusal) || error.status !== 503) throw error;
     terminal.err(`fenliu: ${error.message}; only what comes is shown\n`);
-    return [];
+    return { records: [], mayBeMore: false };
   }
 }
 
 interface Following {
-  readonly query: readonly (readonly [string, string])[];
+  readonly query: readonly Parameter[];
   readonly after: number | null;
   readonly printer: Printer;
   readonly terminal: Terminal;
@@ -100,7 +105,7 @@ async function live(api: ApiClient, { query, after, printer, terminal }: Followi
   const request = { query, signal: ending.signal, ...(after === null ? {} : { lastEventId: String(after) }) };
   for await (const { event, data } of api.events("queries/stream", request)) {
     if (event === "dropped") terminal.err(`(records left out, because they came faster than they were read: ${data})\n`);
-    else printer.line(api.parse(queryRecord, data));
+    else printer.show(api.parse(queryRecord, data));
   }
   return EXIT.ok;
 }
@@ -108,18 +113,26 @@ async function live(api: ApiClient, { query, after, printer, terminal }: Followi
 class Printer {
   readonly #terminal: Terminal;
   readonly #json: boolean;
+  readonly #full: boolean;
 
-  constructor({ json }: Invocation, terminal: Terminal) {
+  constructor({ json, full }: Invocation, terminal: Terminal) {
     this.#terminal = terminal;
     this.#json = json;
+    this.#full = full;
   }
 
   heading(): void {
-    if (!this.#json && this.#terminal.interactive) this.#terminal.out(`${lineHeading({ color: this.#terminal.colors })}\n`);
+    const isTable = !this.#json && !this.#full;
+    if (isTable && this.#terminal.interactive) this.#terminal.out(`${lineHeading({ color: this.#terminal.colors })}\n`);
   }
 
-  line(record: QueryRecord): void {
-    const text = this.#json ? JSON.stringify(record) : recordLine(record, { color: this.#terminal.colors });
-    this.#terminal.out(`${text}\n`);
+  show(record: QueryRecord): void {
+    this.#terminal.out(`${this.#text(record)}\n`);
+  }
+
+  #text(record: QueryRecord): string {
+    if (this.#json) return JSON.stringify(record);
+    // A blank line ends each, because it is some lines long.
+    return this.#full ? `${recordDetails(record).join("\n")}\n` : recordLine(record, { color: this.#terminal.colors });
   }
 }

@@ -10,30 +10,7 @@ import { log } from "./log.ts";
 import { query } from "./query.ts";
 import { serve } from "./serve.ts";
 import { EXIT, type Terminal, UsageError } from "./terminal.ts";
-
-const USAGE = `fenliu: a DNS server that sends each question to the right upstream
-
-  fenliu serve [-c FILE]           answer questions (also without a command)
-  fenliu check [-c FILE]           read the configuration, report every problem, change nothing
-  fenliu query NAME [TYPE] [@SERVER]
-                                   ask a server, as @192.0.2.1:53, @tls://… or @https://…; without one, the Fenliu of -c FILE
-  fenliu lists [-c FILE]           what the lists hold, how old it is, and what is wrong with it
-  fenliu lists update [NAME…] [--accept NAME]…
-                                   download lists now, all or these; --accept takes one whose size has changed by more than a third
-  fenliu explain NAME [TYPE] [--client WHO] [--resolve] [--under VERSION]
-                                   what becomes of a question, and why; WHO is an address or a client id; --resolve asks it too
-  fenliu log [FIELD=VALUE…] [--limit N] [--follow]
-                                   what was asked, the newest last; a word without = is a name
-  fenliu log ID                    all that is known of one query
-  fenliu flush NAME [--subtree]    drop what is held of a name, and of those below it
-  fenliu demo                      try everything without the internet
-  fenliu import easymosdns DIR [-o FILE] [--force]
-                                   make a fenliu.yaml of a mosdns bundle, and say what is not in it
-
-  -c, --config FILE   the configuration; without it fenliu.yaml in this folder, else the defaults
-      --json          output for scripts
-      --version       -h, --help
-`;
+import { entriesOf, helpOf, USAGE } from "./usage.ts";
 
 /** Commands of the contract that this version does not have. */
 const NOT_YET = ["routeros"];
@@ -54,6 +31,8 @@ export interface Invocation {
   readonly force: boolean;
   /** Whether to go on with what comes. */
   readonly follow: boolean;
+  /** Whether all is shown that is known of each. */
+  readonly full: boolean;
   /** How many records at most; null = as the command thinks fit. */
   readonly limit: number | null;
   /** Whether the names below are meant too. */
@@ -66,49 +45,57 @@ export interface Invocation {
   readonly under: string | null;
 }
 
-type Command = (invocation: Invocation, terminal: Terminal) => Promise<number>;
+type Carry = (invocation: Invocation, terminal: Terminal) => Promise<number>;
+
+interface Command {
+  readonly carryOut: Carry;
+  /** The options that mean something to it; any other is refused, because who gives it would believe it was heeded. */
+  readonly takes: readonly (keyof typeof OPTIONS)[];
+}
+
+const OPTIONS = {
+  config: { type: "string", short: "c" },
+  json: { type: "boolean" },
+  ca: { type: "string" },
+  output: { type: "string", short: "o" },
+  force: { type: "boolean" },
+  accept: { type: "string", multiple: true },
+  follow: { type: "boolean", short: "f" },
+  full: { type: "boolean" },
+  limit: { type: "string", short: "n" },
+  subtree: { type: "boolean" },
+  client: { type: "string" },
+  resolve: { type: "boolean" },
+  under: { type: "string" },
+  help: { type: "boolean", short: "h" },
+  version: { type: "boolean" },
+} as const;
 
 const commands: Readonly<Record<string, Command>> = {
-  serve,
-  check,
-  query,
-  explain,
-  lists,
-  log,
-  flush,
-  demo,
-  import: importBundle,
+  serve: { carryOut: wordless(serve), takes: ["config"] },
+  check: { carryOut: wordless(check), takes: ["config", "json"] },
+  query: { carryOut: query, takes: ["config", "json", "ca"] },
+  explain: { carryOut: explain, takes: ["config", "json", "client", "resolve", "under"] },
+  lists: { carryOut: lists, takes: ["config", "json", "ca", "accept"] },
+  log: { carryOut: log, takes: ["config", "json", "limit", "follow", "full"] },
+  flush: { carryOut: flush, takes: ["config", "json", "subtree"] },
+  demo: { carryOut: wordless(demo), takes: [] },
+  import: { carryOut: importBundle, takes: ["json", "output", "force"] },
 };
 
 /** Carries out one command line (without the program's name). @returns the exit code; nothing is thrown that a user could cause. */
 export async function run(argv: readonly string[], terminal: Terminal): Promise<number> {
   try {
     const { values, positionals } = parse(argv);
-    if (values.help === true) return printed(terminal, USAGE);
-    if (values.version === true) return printed(terminal, `${version()}\n`);
     const [name = "serve", ...words] = positionals;
-    if (NOT_YET.includes(name)) throw new UsageError(`\`fenliu ${name}\` is not there yet in version ${version()}`);
     const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+    if (values.help === true) return printed(terminal, command === undefined || positionals.length === 0 ? USAGE : helpOf(name));
+    if (values.version === true) return printed(terminal, `${version()}\n`);
+    if (NOT_YET.includes(name)) throw new UsageError(`\`fenliu ${name}\` is not there yet in version ${version()}`);
     if (command === undefined) throw new UsageError(`there is no command \`${name}\``);
-    const {
-      config = null,
-      json = false,
-      ca = null,
-      accept = [],
-      output = null,
-      force = false,
-      follow = false,
-      limit,
-      subtree = false,
-      client = null,
-      resolve = false,
-      under = null,
-    } = values;
-    const count = limit === undefined ? null : countOf(limit);
-    return await command(
-      { words, config, json, ca, accept, output, force, follow, subtree, client, resolve, under, limit: count },
-      terminal,
-    );
+    const stranger = Object.keys(values).find((option) => !command.takes.some((taken) => taken === option));
+    if (stranger !== undefined) throw new UsageError(`${name} does not take --${stranger}`);
+    return await command.carryOut(invocationOf(words, values), terminal);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     terminal.err(`fenliu: ${error.message}\n\n${usageFor(argv)}`);
@@ -119,37 +106,40 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
 /** What there is to know of the command that was meant: all of it would push what is wrong out of sight. */
 function usageFor(argv: readonly string[]): string {
   const meant = argv.find((word) => Object.hasOwn(commands, word));
-  if (meant === undefined) return USAGE;
-  const [, entries = ""] = USAGE.split("\n\n");
-  const own = `${entries}\n`.split(/^(?= {2}fenliu )/m).filter((entry) => entry.startsWith(`  fenliu ${meant} `));
-  return `${own.join("")}\n  fenliu --help           everything else\n`;
+  return meant === undefined ? USAGE : `${entriesOf(meant)}\n  fenliu ${meant} --help    more of it\n`;
 }
 
 function parse(argv: readonly string[]) {
   try {
-    return parseArgs({
-      args: [...argv],
-      allowPositionals: true,
-      options: {
-        config: { type: "string", short: "c" },
-        json: { type: "boolean" },
-        ca: { type: "string" },
-        output: { type: "string", short: "o" },
-        force: { type: "boolean" },
-        accept: { type: "string", multiple: true },
-        follow: { type: "boolean", short: "f" },
-        limit: { type: "string", short: "n" },
-        subtree: { type: "boolean" },
-        client: { type: "string" },
-        resolve: { type: "boolean" },
-        under: { type: "string" },
-        help: { type: "boolean", short: "h" },
-        version: { type: "boolean" },
-      },
-    });
+    return parseArgs({ args: [...argv], allowPositionals: true, options: OPTIONS });
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));
   }
+}
+
+function invocationOf(words: readonly string[], values: ReturnType<typeof parse>["values"]): Invocation {
+  const {
+    config = null,
+    json = false,
+    ca = null,
+    accept = [],
+    output = null,
+    force = false,
+    follow = false,
+    full = false,
+  } = values;
+  const { limit, subtree = false, client = null, resolve = false, under = null } = values;
+  const count = limit === undefined ? null : countOf(limit);
+  return { words, config, json, ca, accept, output, force, follow, full, subtree, client, resolve, under, limit: count };
+}
+
+/** For a command that takes options alone. */
+function wordless(carryOut: Carry): Carry {
+  return (invocation, terminal) => {
+    const [word] = invocation.words;
+    if (word !== undefined) throw new UsageError(`\`${word}\`: options alone are taken here`);
+    return carryOut(invocation, terminal);
+  };
 }
 
 /** Records of the log that are shown at once: the newest come first and are shown last, so all of them are in memory. */

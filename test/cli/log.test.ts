@@ -64,6 +64,38 @@ test("who ends it at once is not told of trouble", async () => {
   expect(terminal.written.err).not.toContain("no Fenliu answers");
 });
 
+test("a line bears the id by which more is told; --full tells it at once", async () => {
+  const { site, terminal } = await house(`log: { queries: { store: "${join(directory(), "queries.db")}" } }`);
+  await site.ask("nas.lan");
+  site.app.journal.flush();
+  expect(await run(["log", "nas.lan"], terminal)).toBe(0);
+  const id = terminal.written.out.trim().split(/ +/).at(-1) ?? "";
+  const byId = { ...testTerminal(terminal.directory) };
+  expect(await run(["log", id], byId)).toBe(0);
+  const full = { ...testTerminal(terminal.directory) };
+  expect(await run(["log", "nas.lan", "--full"], full)).toBe(0);
+  expect(byId.written.out).toContain("the hosts table has nas.lan");
+  expect(full.written.out).toBe(`${byId.written.out}\n`);
+});
+
+test("who is shown the newest alone is told that there may be more", async () => {
+  const { site, terminal } = await house(`log: { queries: { store: "${join(directory(), "queries.db")}" } }`);
+  for (let count = 0; count < 101; count++) await site.ask("nas.lan");
+  site.app.journal.flush();
+  expect(await run(["log"], terminal)).toBe(0);
+  expect(terminal.written.out.split("\n")).toHaveLength(101);
+  expect(terminal.written.err).toMatch(/^fenliu: these are the newest 100, and there may be more/);
+  const asked = testTerminal(terminal.directory);
+  expect(await run(["log", "--limit", "100"], asked)).toBe(0);
+  expect(asked.written.err).toBe("");
+});
+
+test("a person is told that nothing fits", async () => {
+  const { terminal } = await house(`log: { queries: { store: "${join(directory(), "queries.db")}" } }`);
+  expect(await run(["log", "none.example"], { ...terminal, interactive: true })).toBe(0);
+  expect(terminal.written.err).toBe("fenliu: no query of the log fits\n");
+});
+
 test("who follows is told that the server has ended", async () => {
   const { site, terminal } = await house("log: { queries: { enabled: false } }");
   const { ended } = await following(site, terminal, "only what comes");

@@ -37,9 +37,9 @@ describe("the command line", () => {
 
   test("an error shows how its command is written, and not all the others; all of them where it is none", async () => {
     expect((await ran(["log", "colour=red"])).err).toMatch(
-      /^fenliu: `colour` is no field.*\n\n {2}fenliu log \[FIELD=VALUE…\].*\n.*\n {2}fenliu log ID .*\n\n {2}fenliu --help .*\n$/,
+      /^fenliu: `colour` is no field.*\n\n {2}fenliu log \[FIELD=VALUE…\].*\n.*\n {2}fenliu log ID .*\n\n {2}fenliu log --help .*\n$/,
     );
-    expect((await ran(["import"])).err).toMatch(/\n\n {2}fenliu import easymosdns DIR .*\n.*\n\n {2}fenliu --help .*\n$/);
+    expect((await ran(["import"])).err).toMatch(/\n\n {2}fenliu import easymosdns DIR .*\n.*\n\n {2}fenliu import --help .*\n$/);
     expect((await ran(["frobnicate"])).err).toContain("fenliu serve");
   });
 
@@ -47,6 +47,41 @@ describe("the command line", () => {
     expect(await ran(["--help"])).toMatchObject({ code: 0, out: expect.stringContaining("fenliu demo"), err: "" });
     expect(await ran(["-h", "check"])).toMatchObject({ code: 0 });
     expect(await ran(["--version"])).toMatchObject({ code: 0, out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/), err: "" });
+  });
+});
+
+describe("options", () => {
+  const options = {
+    "--ca": ["x.pem"],
+    "--output": ["x.yaml"],
+    "--force": [],
+    "--accept": ["ads"],
+    "--follow": [],
+    "--full": [],
+    "--limit": ["5"],
+    "--subtree": [],
+    "--client": ["10.0.0.1"],
+    "--resolve": [],
+    "--under": ["0123"],
+  };
+
+  test.each(["serve", "check", "query", "explain", "lists", "log", "flush", "demo", "import"])(
+    "%s takes those that its help tells of; any other is refused, not passed over",
+    async (command) => {
+      const help = await ran([command, "--help"]);
+      expect(help).toMatchObject({ code: 0, err: "", out: expect.stringContaining(`  fenliu ${command} `) });
+      for (const [option, values] of Object.entries(options)) {
+        // With a configuration that is of no use, nothing is begun.
+        const { code, err } = await ran([command, option, ...values], broken);
+        const isTold = new RegExp(`${option}\\b`).test(help.out);
+        expect({ option, refused: err.includes(`${command} does not take ${option}`) }).toEqual({ option, refused: !isTold });
+        if (!isTold) expect(code).toBe(2);
+      }
+    },
+  );
+
+  test.each(["serve", "check", "demo"])("%s takes no words", async (command) => {
+    expect(await ran([command, "more"], broken)).toMatchObject({ code: 2, err: expect.stringContaining("`more`") });
   });
 });
 

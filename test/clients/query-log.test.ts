@@ -242,7 +242,7 @@ describe("other commands", () => {
 
   test.each([
     ["a field that is none", ["log", "colour=red"], 2, "`colour` is no field of the log"],
-    ["a value that is none", ["log", "rcode=2"], 1, "rcode: `2` is no response code"],
+    ["a value that is none", ["log", "rcode=2"], 2, "rcode: `2` is no response code"],
     ["a query that is not there", ["log", "1838363815951360"], 1, "there is no query 1838363815951360"],
     ["no name", ["explain"], 2, "explain takes NAME [TYPE]"],
     ["a type that is none", ["explain", "one.example", "NONE"], 2, "`NONE` is no record type"],

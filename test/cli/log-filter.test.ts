@@ -1,0 +1,47 @@
+import { describe, expect, test } from "vitest";
+import { logFilter } from "../../src/cli/log-filter.ts";
+import { UsageError } from "../../src/cli/terminal.ts";
+
+/** 21:30 wherever the tests run. */
+const nowMs = new Date(2026, 10, 21, 21, 30).getTime();
+
+function wallTime(day: number, hours: number, minutes: number): string {
+  return new Date(2026, 10, day, hours, minutes).toISOString();
+}
+
+describe("the words of `fenliu log`", () => {
+  test("are the parameters of the API; a word alone is a name", () => {
+    expect(logFilter(["from=3h", "rcode=!NOERROR", "page.example"], nowMs)).toEqual([
+      ["from", "3h"],
+      ["rcode", "!NOERROR"],
+      ["name", "page.example"],
+    ]);
+  });
+
+  test("name times as they are shown, of this machine", () => {
+    expect(logFilter(["from=21:00", "to=21:10"], nowMs)).toEqual([
+      ["from", wallTime(21, 21, 0)],
+      ["to", wallTime(21, 21, 10)],
+    ]);
+    expect(logFilter(["to=01:00", "from=11-20 23:00"], nowMs)).toEqual([
+      ["to", wallTime(21, 1, 0)],
+      ["from", wallTime(20, 23, 0)],
+    ]);
+    expect(logFilter(["from=30h", "to=16:00"], nowMs).at(1)).toEqual(["to", wallTime(20, 16, 0)]);
+  });
+
+  test("with a zone, a moment is what it says", () => {
+    expect(logFilter(["from=2026-11-21T10:00+08:00"], nowMs)).toEqual([["from", "2026-11-21T10:00+08:00"]]);
+  });
+
+  test.each([
+    ["colour=red", "`colour` is no field of the log"],
+    ["name=", "`name=`: a value is missing"],
+    ["rcode=2", "rcode: `2` is no response code"],
+    ["from=25:00", "from: `25:00` is no time"],
+    ["/(a+)+$/", "name: "],
+  ])("%s is refused without asking anybody", (word, says) => {
+    expect(() => logFilter([word], nowMs)).toThrow(UsageError);
+    expect(() => logFilter([word], nowMs)).toThrow(says);
+  });
+});
