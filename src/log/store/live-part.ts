@@ -38,7 +38,7 @@ export class LivePart {
     this.#rows = part.rows;
     this.#insert = database.prepare(
       `INSERT INTO q_${key} (id, name, client, kind, details, answers, ttls, duration_us, size, matches, line, attempt_ms, negative_ttl, lag_ms)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     this.#update = database.prepare("UPDATE parts SET first_id = ?, last_id = ?, row_count = ? WHERE key = ?");
     const dictionary = (table: keyof typeof REMEMBERED, columns: readonly string[]) =>
@@ -59,13 +59,17 @@ export class LivePart {
     return this.#firstId;
   }
 
-  /** A record whose id is there already is left as it is: a batch that was sent again does no harm. */
+  get lastId(): number | null {
+    return this.#lastId;
+  }
+
+  /** @throws an error of SQLite where the id is taken or a value is of another type, when all remains as it was. */
   add(record: QueryRecord): void {
     const row = rowOf(record);
     const { id, details, answers, durationUs } = row;
     const client = this.#clients.idOf(row.address, row.clientId);
     const kind = this.#kinds.idOf(...KIND_COLUMNS.map((column) => row[column]), isBlocked(record) ? 1 : 0);
-    const { changes } = this.#insert.run(
+    this.#insert.run(
       id,
       this.#names.idOf(row.reversed),
       client,
@@ -81,7 +85,6 @@ export class LivePart {
       row.negativeTtl,
       row.lagMs,
     );
-    if (changes === 0) return;
     this.#rollUps.count({ id, kind, client, durationUs, asked: record.attempts.length > 0 });
     this.#rows++;
     this.#firstId = Math.min(this.#firstId ?? id, id);

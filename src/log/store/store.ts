@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import type { QueryRecord } from "../record.ts";
 import { type Database, fileIdentity, openForWriting, primaryCode } from "./database.ts";
 import { StoreError } from "./fault.ts";
+import { freeId } from "./free-id.ts";
 import { LivePart, type LivePartState } from "./live-part.ts";
 import { APPLICATION_ID, firstIdAt, hourOf, PARTS_TABLE, partTables, SCHEMA_VERSION, wallMsOf } from "./schema.ts";
 import { allParts, type Limits, partLimits, tidyOnce, undo } from "./upkeep.ts";
@@ -38,6 +39,8 @@ export class Store {
   readonly #identity: string | null;
   /** null = none was read or made yet, or what we know of it is not to be trusted. */
   #live: LivePart | null = null;
+  /** The highest id in the parts that are closed; null = to be read again, with `#live`. */
+  #closedUntil: number | null = null;
   /** Changes with every commit of another connection: what we remember of the live part is then to be read again. */
   #dataVersion: unknown = null;
 
@@ -56,7 +59,8 @@ export class Store {
   }
 
   /**
-   * Adds records in one transaction; when it throws, none of them. A record that is not as its type says is left out.
+   * Adds records in one transaction; when it throws, none of them. A record that is not as its type says is left out, and so is one that is there; one
+   * whose id another has gets the next that is free.
    * @throws an error of SQLite, or StoreError.
    */
   insert(records: readonly QueryRecord[]): Inserted {
@@ -65,9 +69,8 @@ export class Store {
     const before = this.#live?.key;
     this.#write(() => {
       for (const record of records) {
-        const part = this.#partFor(record.id);
         try {
-          part.add(record);
+          this.#add(record);
         } catch (error) {
           if (!concernsRecord(error)) throw error;
           refused.push(error);
@@ -87,7 +90,8 @@ export class Store {
     const nowId = firstIdAt(nowWallMs);
     this.#write(() => {
       const live = this.#livePart();
-      if (live !== null && isOver(live, nowId, this.#options)) this.#close(live);
+      // Ids run ahead of a clock that was set back: then the part is over when they say so, and not with every call.
+      if (live !== null && isOver(live, Math.max(nowId, live.lastId ?? 0), this.#options)) this.#close(live);
     });
     return tidyOnce(this.#database, this.#options, nowWallMs);
   }
@@ -129,15 +133,35 @@ export class Store {
     database.exec("BEGIN IMMEDIATE");
     try {
       const version = database.prepare("PRAGMA data_version").get()?.["data_version"];
-      if (version !== this.#dataVersion) this.#live = null;
+      if (version !== this.#dataVersion) this.#forget();
       this.#dataVersion = version;
       work();
       database.exec("COMMIT");
     } catch (error) {
-      this.#live = null;
+      this.#forget();
       undo(database);
       throw error;
     }
+  }
+
+  #forget(): void {
+    this.#live = null;
+    this.#closedUntil = null;
+  }
+
+  #add(record: QueryRecord): void {
+    if (!Number.isSafeInteger(record.id) || record.id < 0) throw new RangeError(`${record.id} is no id`);
+    const id = record.id > this.#highestId() ? record.id : freeId(this.#database, record);
+    if (id !== null) this.#partFor(id).add(id === record.id ? record : { ...record, id });
+  }
+
+  /** As ids rise, what is above is not stored yet. */
+  #highestId(): number {
+    if (this.#closedUntil === null) {
+      const last = this.#database.prepare("SELECT max(last_id) AS last FROM parts WHERE state <> 'live'").get()?.["last"];
+      this.#closedUntil = typeof last === "number" ? last : -1;
+    }
+    return Math.max(this.#closedUntil, this.#livePart()?.lastId ?? -1);
   }
 
   /** The part that a record with this id goes to; closes the one before, and makes it, where need be. */
@@ -163,7 +187,7 @@ export class Store {
   #close(live: LivePart): void {
     live.finish();
     this.#database.prepare("UPDATE parts SET state = 'closed' WHERE key = ?").run(live.key);
-    this.#live = null;
+    this.#forget();
   }
 
   #makePart(id: number): LivePart {

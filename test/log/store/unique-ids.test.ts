@@ -1,0 +1,74 @@
+import { describe, expect, test } from "vitest";
+import type { QueryRecord } from "../../../src/log/record.ts";
+import { firstIdAt } from "../../../src/log/store/schema.ts";
+import { allParts } from "../../../src/log/store/upkeep.ts";
+import { record, SOME_WALL_MS } from "../records.ts";
+import { allRecords, openedStore, recordsFrom, tidyAll } from "./opened-store.ts";
+
+const MIDNIGHT_MS = Date.UTC(2026, 10, 22);
+
+describe("a batch that is sent again, as when its thread ended before it could answer", () => {
+  test("is stored once where it filled a part", () => {
+    const { store, database, path } = openedStore({ maxRows: 2500 });
+    const batch = recordsFrom(SOME_WALL_MS, 250, "a");
+    store.insert(batch);
+    const again = openedStore({ path, maxRows: 2500 });
+    again.store.insert(batch);
+    expect(allRecords(database)).toEqual(batch);
+    expect(allParts(database).map(({ rows }) => rows)).toEqual([50, 100, 100]);
+  });
+
+  test("is stored once where midnight fell into it", () => {
+    const { store, database } = openedStore();
+    const batch = recordsFrom(MIDNIGHT_MS - 20, 40, "a");
+    store.insert(batch);
+    store.insert(batch);
+    expect(allRecords(database)).toEqual(batch);
+    expect(allParts(database)).toHaveLength(2);
+  });
+
+  test("is stored once where some of its records got other ids", () => {
+    const { store, database } = openedStore();
+    store.insert(recordsFrom(SOME_WALL_MS, 10, "a"));
+    const batch = recordsFrom(SOME_WALL_MS, 20, "b");
+    store.insert(batch);
+    store.insert(batch);
+    expect(allRecords(database)).toHaveLength(30);
+  });
+});
+
+test("two processes that ask in the same milliseconds lose nothing, and their ids differ", () => {
+  const first = openedStore();
+  const second = openedStore({ path: first.path });
+  for (let round = 0; round < 5; round++) {
+    first.store.insert(recordsFrom(SOME_WALL_MS + round * 10, 10, `a${round}-`));
+    second.store.insert(recordsFrom(SOME_WALL_MS + round * 10, 10, `b${round}-`));
+  }
+  const stored = allRecords(first.database);
+  expect(new Set(stored.map(({ id }) => id)).size).toBe(100);
+  expect(new Set(stored.map(({ name }) => name)).size).toBe(100);
+});
+
+test("two processes may both do the upkeep of one store", () => {
+  const first = openedStore({ maxRows: 1000 });
+  const second = openedStore({ path: first.path, maxRows: 1000 });
+  for (let round = 0; round < 40; round++) {
+    first.store.insert(recordsFrom(SOME_WALL_MS + round * 50, 50, `a${round}-`));
+    first.store.tidy(SOME_WALL_MS);
+    second.store.tidy(SOME_WALL_MS);
+  }
+  tidyAll(second.store, SOME_WALL_MS);
+  expect(first.store.state().rows).toBeLessThanOrEqual(1000);
+  expect(first.database.prepare("PRAGMA integrity_check").get()).toEqual({ integrity_check: "ok" });
+});
+
+test.each([Number.NaN, 1e18, -1, 0.5])(
+  "a record with the id %d is left out, and those beside it are stored in one part",
+  (id) => {
+    const { store, database } = openedStore();
+    const broken: QueryRecord = { ...record(), id };
+    const { refused } = store.insert([record(), broken, record({ id: firstIdAt(SOME_WALL_MS) + 1 }), broken]);
+    expect(refused).toHaveLength(2);
+    expect(allParts(database).map(({ rows }) => rows)).toEqual([2]);
+  },
+);
