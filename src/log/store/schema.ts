@@ -29,6 +29,8 @@ export interface Part {
   readonly key: string;
   /** `live`: rows are added. `closed`: no more. `indexed`: no more, and the indexes and `name_totals` are there. */
   readonly state: "live" | "closed" | "indexed";
+  /** Of two parts the one that was made later has the higher one, whatever the clock said. */
+  readonly serial: number;
   /** The lowest; null where it is empty. */
   readonly firstId: number | null;
   readonly lastId: number | null;
@@ -55,7 +57,7 @@ CREATE TABLE IF NOT EXISTS parts (
 
 /** Newest first; rows fit `Part`. */
 export const SELECT_PARTS = `
-SELECT key, state, first_id AS firstId, last_id AS lastId, row_count AS "rows", hours_until AS hoursUntil
+SELECT key, state, rowid AS serial, first_id AS firstId, last_id AS lastId, row_count AS "rows", hours_until AS hoursUntil
 FROM parts ORDER BY last_id DESC, day DESC, sequence DESC`;
 
 /** The columns of `kinds_K` that describe a query, in their order. `blocked` is 1 where its action is `block`. */

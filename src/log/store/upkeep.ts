@@ -40,15 +40,27 @@ export function allParts(database: Database): readonly Part[] {
  * @returns whether anything was due.
  */
 export function tidyOnce(database: Database, limits: Limits, nowWallMs: number): boolean {
+  return inTransaction(database, () => tidyParts(database, limits, nowWallMs)) || shrinkOnce(database);
+}
+
+function tidyParts(database: Database, limits: Limits, nowWallMs: number): boolean {
   const parts = allParts(database);
   const due = surplusPart(parts, limits, nowWallMs);
-  if (due !== null) return inTransaction(database, () => dropPart(database, due));
-  for (const part of parts) {
-    if (part.state === "closed") return inTransaction(database, () => finishPart(database, part));
-    if (part.state === "live" && part.hoursUntil < hourOf(firstIdAt(nowWallMs - LATE_MS)) && part.firstId !== null)
-      return inTransaction(database, () => countNextHour(database, part));
+  if (due !== null) {
+    dropPart(database, due);
+    return true;
   }
-  return shrinkOnce(database);
+  for (const part of parts) {
+    if (part.state === "closed") {
+      finishPart(database, part);
+      return true;
+    }
+    if (part.state === "live" && part.hoursUntil < hourOf(firstIdAt(nowWallMs - LATE_MS)) && part.firstId !== null) {
+      countNextHour(database, part);
+      return true;
+    }
+  }
+  return false;
 }
 
 /** Room that dropped parts leave is used by new ones. The file is made smaller only where most of it is empty, as when less is to be kept than before. */
@@ -65,13 +77,19 @@ function pragma(database: Database, name: string): number {
   return Number(database.prepare(`PRAGMA ${name}`).get()?.[name]);
 }
 
-/** A part that has to go: its last record is too old, or it is the oldest and there are too many rows. null = none. */
+/**
+ * A part that has to go: its last record is too old, or it is the first that was made and there are too many rows. Where the clock was ahead, a part is
+ * of a time to come: that goes with what was made after it. null = none.
+ */
 function surplusPart(parts: readonly Part[], { keepMs, maxRows }: Limits, nowWallMs: number): Part | null {
-  const closed = parts.filter(({ state }) => state !== "live");
-  const old = closed.find(({ lastId }) => lastId === null || lastId < firstIdAt(nowWallMs - keepMs));
-  if (old !== undefined) return old;
+  const closed = parts.filter(({ state }) => state !== "live").sort((a, b) => a.serial - b.serial);
+  const empty = closed.find(({ lastId }) => lastId === null);
+  if (empty !== undefined) return empty;
+  const old = closed.findLast(({ lastId }) => (lastId ?? 0) < firstIdAt(nowWallMs - keepMs));
+  if (old !== undefined)
+    return closed.find(({ serial, firstId }) => serial < old.serial && (firstId ?? 0) > firstIdAt(nowWallMs)) ?? old;
   const rows = parts.reduce((sum, part) => sum + part.rows, 0);
-  return rows > maxRows ? (closed.at(-1) ?? null) : null;
+  return rows > maxRows ? (closed[0] ?? null) : null;
 }
 
 function dropPart(database: Database, { key }: Part): void {
@@ -136,17 +154,17 @@ function hourStart(hour: number): number {
   return firstIdAt(hour * 3_600_000);
 }
 
-/** Always true, for `tidyOnce`. @throws what `work` throws, when all of it is undone. */
-function inTransaction(database: Database, work: () => void): true {
+/** @throws what `work` throws, when all of it is undone. */
+function inTransaction<T>(database: Database, work: () => T): T {
   database.exec("BEGIN IMMEDIATE");
   try {
-    work();
+    const result = work();
     database.exec("COMMIT");
+    return result;
   } catch (error) {
     undo(database);
     throw error;
   }
-  return true;
 }
 
 /** Ends a transaction that failed; some errors of SQLite have ended it already. */

@@ -1,0 +1,112 @@
+import { describe, expect, test } from "vitest";
+import { searchRecords } from "../../../src/log/search/search-records.ts";
+import type { Database } from "../../../src/log/store/database.ts";
+import { allParts } from "../../../src/log/store/upkeep.ts";
+import { EVERYTHING } from "../opened.ts";
+import { SOME_WALL_MS } from "../records.ts";
+import { allRecords, openedStore, recordsFrom, tidyAll } from "./opened-store.ts";
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 86_400_000;
+const MIDNIGHT_MS = Date.UTC(2026, 10, 22);
+
+describe("a clock that is set back", () => {
+  test("over midnight: upkeep does not end a part with every minute in which ids run ahead", () => {
+    const { store, database } = openedStore();
+    for (let minute = 0; minute < 30; minute++) {
+      store.insert(recordsFrom(MIDNIGHT_MS + minute, 1, "a"));
+      tidyAll(store, MIDNIGHT_MS - HOUR_MS + minute * MINUTE_MS);
+    }
+    expect(allParts(database).map(({ rows }) => rows)).toEqual([30]);
+    tidyAll(store, MIDNIGHT_MS + DAY_MS);
+    expect(allParts(database).map(({ state }) => state)).toEqual(["indexed"]);
+  });
+
+  test("while the process was not running: every query is stored, also those that get ids that are taken", () => {
+    const first = openedStore({ maxRows: 2500 });
+    first.store.insert(recordsFrom(SOME_WALL_MS, 250, "before"));
+    const { store, database } = openedStore({ path: first.path, maxRows: 2500 });
+    for (const at of [0, 100, 150]) store.insert(recordsFrom(SOME_WALL_MS + at, 100, `again${at}-`));
+    const stored = allRecords(database);
+    expect(new Set(stored.map(({ id }) => id)).size).toBe(550);
+    expect(new Set(stored.map(({ name }) => name)).size).toBe(550);
+    const { name, time } = recordsFrom(SOME_WALL_MS + 7, 1, "again0-")[0] ?? {};
+    expect(stored.find((one) => one.time === time && one.name === name?.replace("0.ex", "7.ex"))).toBeDefined();
+  });
+
+  test("pages follow one another through all records of parts that overlap, each record once", () => {
+    const { store, database } = openedStore({ maxRows: 2500 });
+    store.insert(recordsFrom(SOME_WALL_MS, 250, "before"));
+    store.insert(recordsFrom(SOME_WALL_MS, 250, "again"));
+    expect(pagesOf(database, 7)).toEqual(
+      allRecords(database)
+        .map(({ name }) => name)
+        .reverse(),
+    );
+  });
+});
+
+describe("a clock that was a year ahead", () => {
+  const YEAR_MS = 365 * DAY_MS;
+
+  test("what came after it was set right is not dropped for what came before", () => {
+    const { store, database } = openedStore({ maxRows: 1000 });
+    store.insert(recordsFrom(SOME_WALL_MS + YEAR_MS, 960, "ahead"));
+    for (let batch = 0; batch < 12; batch++) {
+      store.insert(recordsFrom(SOME_WALL_MS + batch * 50, 50, `right${batch}-`));
+      tidyAll(store, SOME_WALL_MS + batch * 50);
+    }
+    const names = allRecords(database).map(({ name }) => name);
+    expect(names.filter((name) => name.startsWith("right"))).toHaveLength(600);
+    expect(names.length).toBeLessThanOrEqual(1000);
+  });
+
+  test("its records go when those that came after are too old", () => {
+    const { store, database } = openedStore();
+    store.insert(recordsFrom(SOME_WALL_MS + YEAR_MS, 10, "ahead"));
+    store.insert(recordsFrom(SOME_WALL_MS, 10, "right"));
+    store.insert(recordsFrom(SOME_WALL_MS + 5 * DAY_MS, 10, "later"));
+    tidyAll(store, SOME_WALL_MS + 6 * DAY_MS);
+    expect(allRecords(database)).toHaveLength(30);
+    tidyAll(store, SOME_WALL_MS + 8 * DAY_MS);
+    expect(allRecords(database).map(({ name }) => name)).toEqual(recordsFrom(0, 10, "later").map(({ name }) => name));
+  });
+
+  test("a clock that began in 1970 and was set right costs nothing that was there before", () => {
+    const { store, database } = openedStore();
+    store.insert(recordsFrom(SOME_WALL_MS, 10, "before"));
+    store.insert(recordsFrom(1000, 10, "lost"));
+    tidyAll(store, 2000);
+    expect(allRecords(database)).toHaveLength(20);
+    store.insert(recordsFrom(SOME_WALL_MS + HOUR_MS, 10, "after"));
+    tidyAll(store, SOME_WALL_MS + HOUR_MS);
+    expect(allRecords(database)).toHaveLength(20);
+  });
+});
+
+test("limits that are lowered hold from the next upkeep on, and the file becomes smaller", () => {
+  const before = openedStore();
+  for (let day = 0; day < 6; day++) before.store.insert(recordsFrom(SOME_WALL_MS + day * DAY_MS, 5000, `day${day}-`));
+  tidyAll(before.store, SOME_WALL_MS + 5 * DAY_MS);
+  const { bytes } = before.store.state();
+  const fewer = openedStore({ path: before.path, maxRows: 12_000 });
+  tidyAll(fewer.store, SOME_WALL_MS + 5 * DAY_MS);
+  expect(fewer.store.state().rows).toBe(10_000);
+  expect(fewer.store.state().bytes).toBeLessThan(bytes / 2);
+  const shorter = openedStore({ path: before.path, keepMs: DAY_MS });
+  tidyAll(shorter.store, SOME_WALL_MS + 5 * DAY_MS + HOUR_MS);
+  expect(new Set(allRecords(shorter.database).map(({ name }) => name.split("-")[0]))).toEqual(new Set(["day5"]));
+});
+
+/** The names of all records, as a caller gets them page by page. */
+function pagesOf(database: Database, limit: number): string[] {
+  const names: string[] = [];
+  for (let cursor: string | null = null, done = false; !done; ) {
+    const page = searchRecords(database, { filter: EVERYTHING, limit, cursor }, { nowMs: () => 0, budgetMs: 1 });
+    names.push(...page.records.map(({ name }) => name));
+    cursor = page.cursor;
+    done = cursor === null;
+  }
+  return names;
+}
