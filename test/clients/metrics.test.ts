@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { directory } from "../files.ts";
@@ -95,7 +95,15 @@ const keepsStill: readonly (readonly [alert: string, why: string, series: Series
   ["FenliuListProblem", "for half an hour", { 'fenliu_list_problems{instance="a",list="cn"}': "1x30 0x30" }, 29],
 ];
 
-async function firing(alert: string, series: Series, atMinutes: number): Promise<boolean> {
+interface Expected {
+  readonly expr: string;
+  readonly atMinutes: number;
+  /** Of the one sample without labels. */
+  readonly value: number;
+}
+
+/** Whether the expression has that value; other than that it may only have none. */
+async function evaluates(series: Series, { expr, atMinutes, value }: Expected): Promise<boolean> {
   const file = join(directory(), "test.json");
   const evaluation = {
     rule_files: [alerts],
@@ -104,13 +112,7 @@ async function firing(alert: string, series: Series, atMinutes: number): Promise
       {
         interval: "1m",
         input_series: Object.entries(series).map(([name, values]) => ({ series: name, values })),
-        promql_expr_test: [
-          {
-            expr: `count(ALERTS{alertname="${alert}",alertstate="firing"})`,
-            eval_time: `${atMinutes}m`,
-            exp_samples: [{ labels: "{}", value: 1 }],
-          },
-        ],
+        promql_expr_test: [{ expr, eval_time: `${atMinutes}m`, exp_samples: [{ labels: "{}", value }] }],
       },
     ],
   };
@@ -120,6 +122,10 @@ async function firing(alert: string, series: Series, atMinutes: number): Promise
   return status === 0;
 }
 
+function firing(alert: string, series: Series, atMinutes: number): Promise<boolean> {
+  return evaluates(series, { expr: `count(ALERTS{alertname="${alert}",alertstate="firing"})`, atMinutes, value: 1 });
+}
+
 describe("an alert", () => {
   test.each(fires)("%s fires", async (alert, series, atMinutes) => {
     expect(await firing(alert, series, atMinutes)).toBe(true);
@@ -127,5 +133,26 @@ describe("an alert", () => {
 
   test.each(keepsStill)("%s does not fire %s", async (alert, _why, series, atMinutes) => {
     expect(await firing(alert, series, atMinutes)).toBe(false);
+  });
+});
+
+describe("a share on the dashboard", () => {
+  const { panels }: { panels: { type: string; fieldConfig?: { defaults: { unit?: string } }; targets?: { expr: string }[] }[] } =
+    JSON.parse(readFileSync(join(projectRoot, "docs/grafana-dashboard.json"), "utf8"));
+  const shares = panels
+    .filter(({ type, fieldConfig }) => type === "stat" && fieldConfig?.defaults.unit === "percentunit")
+    .flatMap(({ targets = [] }) =>
+      targets.map(({ expr }) => expr.replaceAll("$instance", ".+").replaceAll("$__rate_interval", "5m")),
+    );
+  const blocked = 'fenliu_actions_total{instance="a",action="block"}';
+  const asked = 'fenliu_queries_total{instance="a",transport="udp",source="upstream",rcode="NOERROR"}';
+
+  test.each(shares)("is 0 where it never happened: %s", async (expr) => {
+    expect(await evaluates({ [asked]: "0+100x60", [blocked]: "0x60" }, { expr, atMinutes: 20, value: 0 })).toBe(true);
+  });
+
+  test.each(shares)("is nothing where nothing was asked: %s", async (expr) => {
+    const series = { [asked]: "100x60", [blocked]: "0x60" };
+    expect(await evaluates(series, { expr: `count(${expr}) or vector(0)`, atMinutes: 20, value: 0 })).toBe(true);
   });
 });
