@@ -76,6 +76,23 @@ export class ControlError extends Error {
   }
 }
 
+/** What is wrong with parameters of a call, by their names in the API. */
+export class ParameterError extends ControlError {
+  readonly faults: readonly ParameterFault[];
+
+  constructor(...faults: readonly ParameterFault[]) {
+    super("invalid", ...faults.map(({ reason }) => reason));
+    this.name = "ParameterError";
+    this.faults = faults;
+  }
+}
+
+export interface ParameterFault {
+  readonly parameter: string;
+  /** A sentence that is understood without the name, too. */
+  readonly reason: string;
+}
+
 export interface ExplainRequest {
   readonly name: string;
   /** Mnemonic or number. */

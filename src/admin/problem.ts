@@ -1,6 +1,6 @@
 import { STATUS_CODES } from "node:http";
 import { unreachable } from "../unreachable.ts";
-import { ControlError } from "./control.ts";
+import { ControlError, ParameterError } from "./control.ts";
 
 /** Problem details as RFC 9457 has them. */
 export interface ProblemDetails {
@@ -50,6 +50,7 @@ export class HttpProblem extends Error {
 /** What a client is told of an error; null for a fault of ours, of which it learns nothing. */
 export function problemOf(error: unknown): HttpProblem | null {
   if (error instanceof HttpProblem) return error;
+  if (error instanceof ParameterError) return invalid(error.faults);
   if (error instanceof ControlError) return new HttpProblem(statusOf(error.kind), detailOf(error), { problems: partsOf(error) });
   if (!(error instanceof Error)) return null;
   if ("code" in error && error.code === "FST_ERR_HANDLER_TIMEOUT") return new HttpProblem(504, "this took too long");

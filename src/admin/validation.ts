@@ -16,7 +16,7 @@ export const validatorOf: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }
   return (given: unknown) => {
     const value = httpPart === "body" ? given : converted(given, properties);
     if (validator.Check(value)) return { value };
-    const problems = validator.Errors(value).flatMap((fault) => problemsOf(fault, [...properties.keys()]));
+    const problems = validator.Errors(value).flatMap((fault) => problemsOf(fault, properties));
     return { error: invalid(withoutRepeats(problems).slice(0, MAX_PROBLEMS)) };
   };
 };
@@ -28,6 +28,7 @@ function withoutRepeats(problems: readonly ProblemPart[]): readonly ProblemPart[
 interface Property {
   readonly type?: string;
   readonly items?: Property;
+  readonly description?: string;
 }
 
 function propertiesOf(schema: TSchema): ReadonlyMap<string, Property> {
@@ -55,7 +56,7 @@ interface Fault {
   readonly message: string;
 }
 
-function problemsOf(fault: Fault, known: readonly string[]): readonly ProblemPart[] {
+function problemsOf(fault: Fault, properties: ReadonlyMap<string, Property>): readonly ProblemPart[] {
   const { keyword, schemaPath, instancePath, params, message } = fault;
   // Told by the keyword that it belongs to.
   if (keyword === "boolean") return [];
@@ -65,11 +66,17 @@ function problemsOf(fault: Fault, known: readonly string[]): readonly ProblemPar
   if (keyword === "anyOf" || schemaPath.includes("/anyOf/"))
     return [{ parameter: path[0] ?? null, reason: "has none of the forms that are wanted" }];
   if (keyword === "additionalProperties" && "additionalProperties" in params) {
-    const there = path.length > 0 ? "" : known.length === 0 ? ": none is" : `; there are ${known.join(", ")}`;
+    const there = path.length > 0 ? "" : properties.size === 0 ? ": none is" : `; there are ${[...properties.keys()].join(", ")}`;
     return textsOf(params.additionalProperties).map((name) => ({ parameter: at(name), reason: `is not known here${there}` }));
   }
   if (keyword === "required" && "requiredProperties" in params)
     return textsOf(params.requiredProperties).map((name) => ({ parameter: at(name), reason: "is missing" }));
+  // A regular expression tells little to people; where it applies to a parameter, its description does.
+  const { description } = properties.get(path.join(".")) ?? {};
+  if (keyword === "pattern" && description !== undefined)
+    return [{ parameter: at(null), reason: `has not the form that is wanted. ${description}` }];
+  if (keyword === "type" && "type" in params && params.type === "boolean")
+    return [{ parameter: at(null), reason: "must be true or false" }];
   if (keyword === "enum" && "allowedValues" in params)
     return [{ parameter: at(null), reason: `is none of ${textsOf(params.allowedValues).join(", ")}` }];
   return [{ parameter: at(null), reason: path.length === 0 ? `the body ${message}` : message }];

@@ -8,6 +8,7 @@ import {
   type HostRecordInput,
   type HostView,
   type ListView,
+  ParameterError,
   type QuerySource,
   type Readiness,
   type UpstreamGroup,
@@ -204,10 +205,10 @@ export class ServerControl implements Control {
     const { decisions, config } = this.#site;
     const url = URL.canParse(baseUrl) ? new URL(baseUrl) : null;
     if (url?.protocol !== "https:") {
-      throw new ControlError(
-        "invalid",
-        "the URL where clients reach Fenliu is wanted, as https://doh.example.com: they take no other than https",
-      );
+      throw new ParameterError({
+        parameter: "url",
+        reason: "the URL where clients reach Fenliu is wanted, as https://doh.example.com: they take no other than https",
+      });
     }
     if (url.pathname === "/") url.pathname = config.listen.dohPath;
     return placeOf(url, decisions.hosts);
@@ -220,7 +221,7 @@ export class ServerControl implements Control {
 
 function nameOf(written: string) {
   const name = nameFromText(written);
-  if (name === null) throw new ControlError("invalid", `\`${written}\` is no domain name`);
+  if (name === null) throw new ParameterError({ parameter: "name", reason: `\`${written}\` is no domain name` });
   return name;
 }
 

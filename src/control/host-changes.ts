@@ -1,5 +1,5 @@
 import { stringify } from "yaml";
-import { ControlError, type HostRecordInput } from "../admin/control.ts";
+import { ControlError, type HostRecordInput, ParameterError } from "../admin/control.ts";
 import { parseOwnHosts } from "../config/own-hosts.ts";
 import { nameFromText } from "../dns/name.ts";
 import { readRecords } from "../hosts/entries.ts";
@@ -10,12 +10,15 @@ import type { HostRecord, OwnHosts } from "../hosts/options.ts";
 /** Names that may be put in: each is an object in memory, and all of them are written anew with every change. */
 const MAX_OWN_HOSTS = 10_000;
 
-/** The name as the table knows it: `nas.lan` or `*.apps.lan`. @throws ControlError where it is none. */
+/** The name as the table knows it: `nas.lan` or `*.apps.lan`. @throws ParameterError where it is none. */
 export function hostPattern(written: string): string {
   const wildcard = written.startsWith("*.");
   const name = nameFromText(wildcard ? written.slice(2) : written);
   if (name === null)
-    throw new ControlError("invalid", `\`${written}\` is no name of a host: write it as in \`nas.lan\` or \`*.apps.lan\``);
+    throw new ParameterError({
+      parameter: "name",
+      reason: `\`${written}\` is no name of a host: write it as in \`nas.lan\` or \`*.apps.lan\``,
+    });
   return patternOf({ name, wildcard });
 }
 

@@ -1,4 +1,4 @@
-import { ControlError, type QuerySource } from "../admin/control.ts";
+import { ControlError, ParameterError, type QuerySource } from "../admin/control.ts";
 import type { LogStatus } from "../log/log-status.ts";
 import type { QueryLog } from "../log/query-log.ts";
 import type { QueryRecord } from "../log/record.ts";
@@ -60,5 +60,9 @@ async function explained<T>(reading: Promise<T>): Promise<T> {
 }
 
 function controlError(error: unknown): unknown {
-  return error instanceof ReadError ? new ControlError(error.kind, error.message) : error;
+  if (!(error instanceof ReadError)) return error;
+  // Filters were read before: of a request only the cursor is still to be.
+  if (error.kind === "invalid")
+    return new ParameterError({ parameter: "cursor", reason: `${error.message}: give that of the page before, or none` });
+  return new ControlError(error.kind, error.message);
 }

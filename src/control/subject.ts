@@ -1,4 +1,4 @@
-import { ControlError, type ExplainRequest } from "../admin/control.ts";
+import { type ExplainRequest, ParameterError } from "../admin/control.ts";
 import type { Client } from "../client.ts";
 import { addressFromText, addressText } from "../dns/address.ts";
 import { askMessage } from "../dns/ask.ts";
@@ -12,19 +12,29 @@ export interface Subject {
   readonly client: Client;
 }
 
-/** @throws ControlError `invalid` where a part of it is not what it should be. */
+/** @throws ParameterError where a part of it is not what it should be. */
 export function subjectOf({ name, type, client, clientId }: Omit<ExplainRequest, "resolve" | "version">): Subject {
   const asked = nameFromText(name);
   const number = typeNumber(type);
   const address = client === null ? "127.0.0.1" : canonical(client);
-  const problems = [
-    ...(asked === null ? [`\`${name}\` is no domain name`] : []),
-    ...(number === null ? [`\`${type}\` is no record type`] : []),
-    ...(address === null ? [`\`${client}\` is no address`] : []),
-    ...(clientId !== null && !/^[a-z0-9-]{1,63}$/.test(clientId) ? [`\`${clientId}\` is no client id`] : []),
-  ];
-  if (asked === null || number === null || address === null || problems.length > 0)
-    throw new ControlError("invalid", ...problems);
+  const fits = clientId === null || /^[a-z0-9-]{1,63}$/.test(clientId);
+  if (asked === null || number === null || address === null || !fits) {
+    throw new ParameterError(
+      ...(asked === null ? [{ parameter: "name", reason: `\`${name}\` is no domain name` }] : []),
+      ...(number === null
+        ? [
+            {
+              parameter: "type",
+              reason: `\`${type}\` is no record type: a mnemonic such as HTTPS, or a number up to 65535 is wanted`,
+            },
+          ]
+        : []),
+      ...(address === null
+        ? [{ parameter: "client", reason: `\`${client}\` is no address; client ids go by \`clientId\`` }]
+        : []),
+      ...(fits ? [] : [{ parameter: "clientId", reason: `\`${clientId}\` is no client id` }]),
+    );
+  }
   return { query: queryFor(asked, number), client: { ...SOMEBODY, address, clientId } };
 }
 
@@ -46,10 +56,8 @@ function queryFor(name: Name, type: number): Query {
   if (parsed === null) throw new Error("a question of ours cannot be read");
   if (isRejection(parsed)) {
     const rcode = rcodeName(parsed.rejected);
-    throw new ControlError(
-      "invalid",
-      `\`${typeName(type)}\` is nothing that a resolver is asked for: it is answered with ${rcode}`,
-    );
+    const reason = `\`${typeName(type)}\` is nothing that a resolver is asked for: it is answered with ${rcode}`;
+    throw new ParameterError({ parameter: "type", reason });
   }
   return parsed;
 }

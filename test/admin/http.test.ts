@@ -144,7 +144,10 @@ describe("parameters", () => {
     });
     expect(await wrong("/api/v1/explain")).toMatchObject({ problems: [{ parameter: "name", reason: "is missing" }] });
     expect(await wrong("/api/v1/explain?name=a.example&resolve=yes")).toMatchObject({
-      problems: [{ parameter: "resolve", reason: "must be boolean" }],
+      problems: [{ parameter: "resolve", reason: "must be true or false" }],
+    });
+    expect(await wrong("/api/v1/stats?step=5x")).toMatchObject({
+      problems: [{ parameter: "step", reason: expect.stringContaining("`5m`, or a number of seconds") }],
     });
     expect(await wrong("/api/v1/queries/export?format=xml")).toMatchObject({
       problems: [{ parameter: "format", reason: "is none of csv, ndjson" }],

@@ -112,6 +112,21 @@ describe("the API over a server at work", () => {
     expect(site.app.site.decisions.hosts.size).toBe(2);
   });
 
+  test.each([
+    ["GET", "/api/v1/queries?cursor=abc", "cursor", "the cursor is none that a search gave: give that of the page before"],
+    ["GET", "/api/v1/explain?name=a..b", "name", "`a..b` is no domain name"],
+    ["GET", "/api/v1/explain?name=a.example&type=HTPS", "type", "`HTPS` is no record type"],
+    ["GET", "/api/v1/explain?name=a.example&type=AXFR", "type", "answered with REFUSED"],
+    ["GET", "/api/v1/explain?name=a.example&client=tv", "client", "`tv` is no address; client ids go by `clientId`"],
+    ["GET", "/api/v1/cache?name=a..b", "name", "`a..b` is no domain name"],
+    ["GET", "/api/v1/hosts/a..b", "name", "`a..b` is no name of a host"],
+    ["GET", "/api/v1/routeros.rsc?url=http://a.example", "url", "https"],
+  ])("%s %s is refused by the name of the parameter", async (method, path, parameter, says) => {
+    const { api } = await house();
+    const reason = expect.stringContaining(says);
+    expect((await api.call(method, path)).body).toMatchObject({ status: 400, problems: [{ parameter, reason }] });
+  });
+
   test("answers whatever is asked with a status and a body that are documented, and none of its own failing", async () => {
     const { site, api } = await house();
     await site.ask("www.example.com");
