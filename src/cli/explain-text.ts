@@ -32,12 +32,17 @@ function block(explained: Explained, paint: Paint): string[] {
 
 /** Each thing that was looked at, in order; the one that decided is marked. */
 function ladder(trace: readonly TraceStep[], paint: Paint): string[] {
-  const deciding = trace.findLast(({ kind }) => kind !== "kept");
+  const deciding = trace.findLast(decides) ?? trace.find(({ kind }) => kind === "special");
   return trace.map((step) => {
     const text = printable(stepText(step));
     if (step === deciding) return paint("green", `  > ${text}`);
     return hasEffect(step) ? paint("yellow", `  + ${text}`) : paint("dim", `  - ${text}`);
   });
+}
+
+/** A special zone decides only where nothing else does. */
+function decides(step: TraceStep): boolean {
+  return step.kind === "rule" ? step.outcome === "decides" : step.kind !== "kept" && step.kind !== "special";
 }
 
 /** Whether it changes what comes of the question without deciding it. */

@@ -64,6 +64,13 @@ describe("explain without a running server", () => {
     }
   });
 
+  test("what is marked is what decides: a special zone that no rule opens, not the last rule", async () => {
+    const { out } = await explained(["printer.local"]);
+    expect(out).toContain("answered here with NXDOMAIN");
+    expect(out).toContain("\n  > the name is in the special zone local");
+    expect(out).toContain("\n  - rule others matches because of ., but has no pattern within the special zone");
+  });
+
   test("an alias is followed, further in", async () => {
     const { out } = await explained(["www.lan"]);
     expect(out).toContain("  > the hosts table has www.lan, line 1 of hosts.records\n");
