@@ -7,7 +7,7 @@ import { lineHeading, recordDetails, recordLine } from "../log/text.ts";
 import { type ApiClient, ApiRefusal } from "./api-client.ts";
 import { logFilter, type Parameter } from "./log-filter.ts";
 import type { Invocation } from "./run.ts";
-import { EXIT, type Terminal } from "./terminal.ts";
+import { EXIT, type Terminal, UsageError } from "./terminal.ts";
 import { withApi } from "./with-api.ts";
 
 /** Records asked for at a time. */
@@ -23,9 +23,10 @@ export async function log(invocation: Invocation, terminal: Terminal): Promise<n
   if (words.length === 1 && only !== undefined && /^\d{10,}$/.test(only))
     return withApi(invocation, terminal, (api) => one(api, only, { invocation, terminal }));
   const query = logFilter(words, systemClock.wallMs());
+  if (follow && query.some(([field]) => field === "to")) throw new UsageError("`to` is an end, and --follow has none");
   return withApi(invocation, terminal, async (api) => {
     // What comes while the past is read must not be missed, nor shown twice.
-    const wanted = { query, limit: follow && limit === null ? 10 : (limit ?? 100) };
+    const wanted = { query, limit: limit ?? (follow && !query.some(isFrom) ? 10 : 100) };
     const { records: shown, mayBeMore } = await (follow ? pastOrNothing(api, wanted, terminal) : past(api, wanted));
     const printer = new Printer(invocation, terminal);
     printer.heading();
@@ -36,8 +37,20 @@ export async function log(invocation: Invocation, terminal: Terminal): Promise<n
       terminal.err(
         `fenliu: these are the newest ${shown.length}, and there may be more: --limit N shows more, \`to\` older ones\n`,
       );
-    return follow ? await live(api, { query, after: shown[0]?.id ?? null, printer, terminal }) : EXIT.ok;
+    return follow
+      ? await live(api, {
+          query: query.filter((parameter) => !isFrom(parameter)),
+          after: shown[0]?.id ?? null,
+          printer,
+          terminal,
+        })
+      : EXIT.ok;
   });
+}
+
+/** What is to come is after any beginning. */
+function isFrom([field]: Parameter): boolean {
+  return field === "from";
 }
 
 interface Surroundings {

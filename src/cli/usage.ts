@@ -64,6 +64,7 @@ const MORE: Readonly<Record<string, string>> = {
 
   -n, --limit N       at most so many, the newest: 100, or 10 with --follow, where nothing is said
   -f, --follow        go on with what comes, until Ctrl-C
+                      (\`from\` goes with it, and \`to\` does not)
       --full          of each query all that is known
 
   fenliu log www.example.com from=21:00 to=21:10 --full

@@ -64,6 +64,16 @@ test("who ends it at once is not told of trouble", async () => {
   expect(terminal.written.err).not.toContain("no Fenliu answers");
 });
 
+test("what is followed may begin in the past, but has no end", async () => {
+  const { site, terminal } = await house(`log: { queries: { store: "${join(directory(), "queries.db")}" } }`);
+  for (let count = 0; count < 11; count++) await site.ask("before.test");
+  const ended = run(["log", "--follow", "--json", "from=1h"], terminal);
+  await until(() => terminal.written.out.split("before.test").length > 11 || terminal.written.err !== "");
+  terminal.stop();
+  expect({ code: await ended, err: terminal.written.err }).toEqual({ code: 0, err: "" });
+  expect(await run(["log", "--follow", "to=21:03"], terminal)).toBe(2);
+});
+
 test("a line bears the id by which more is told; --full tells it at once", async () => {
   const { site, terminal } = await house(`log: { queries: { store: "${join(directory(), "queries.db")}" } }`);
   await site.ask("nas.lan");
