@@ -91,7 +91,14 @@ export class Thread<C extends Calls> {
       this.#next();
       return;
     }
-    this.#worker ??= this.#begin();
+    try {
+      this.#worker ??= this.#begin();
+    } catch (error) {
+      // As where the system allows the process no further thread.
+      settle(job, new ThreadError("ended", `it cannot be begun: ${error instanceof Error ? error.message : String(error)}`));
+      this.#next();
+      return;
+    }
     this.#current = job;
     this.#worker.ref();
     this.#worker.postMessage(job.request);

@@ -49,6 +49,17 @@ describe("a thread", () => {
     expect(await kept).toBe("a");
   });
 
+  test("one that cannot be begun is told to the call, and to each one after it", async () => {
+    // Node refuses this address when the thread is to be begun, as the system may refuse a further thread.
+    const clock = fakeClock();
+    const nowhere = new Thread<SleeperCalls>(new URL("http://127.0.0.1/"), { clock, deadlineMs: 10_000, maxWaiting: 10 });
+    const calls = [nowhere.call("echo", "a"), nowhere.call("echo", "b")];
+    for (const call of calls)
+      await expect(call).rejects.toMatchObject({ kind: "ended", message: expect.stringContaining("cannot be begun") });
+    await clock.advance(10_000);
+    await nowhere.close();
+  });
+
   test("a call that takes too long is given up, and the next one has a thread of its own", async () => {
     const { thread, clock, flag } = sleeper();
     const blocked = thread.call("block", flag());
