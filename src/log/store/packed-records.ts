@@ -6,6 +6,8 @@ import { Packer, Unpacker } from "./packing.ts";
 export interface Chunk {
   readonly octets: SharedArrayBuffer;
   readonly records: number;
+  /** How many of the octets they take. */
+  readonly used: number;
 }
 
 /** Fills the octets of a chunk with records. */
@@ -13,6 +15,7 @@ export class ChunkFiller {
   readonly #octets: SharedArrayBuffer;
   readonly #packer: Packer;
   #records = 0;
+  #used = 0;
   #ended = false;
 
   /** @param octets are the chunk's from now on. */
@@ -30,12 +33,13 @@ export class ChunkFiller {
     if (!this.#packer.hadRoom) return false;
     this.#ended = false;
     this.#records++;
+    this.#used = this.#packer.position;
     return true;
   }
 
   /** What there is; the filler is not used after. */
   chunk(): Chunk {
-    return { octets: this.#octets, records: this.#records };
+    return { octets: this.#octets, records: this.#records, used: this.#used };
   }
 }
 

@@ -38,7 +38,7 @@ export class Waiting {
 
   /** Takes the oldest, up to about `maxRecords`. */
   take(maxRecords: number): readonly Chunk[] {
-    this.#endFiller();
+    if (this.#inChunks < maxRecords) this.#endFiller();
     let records = 0;
     const end = this.#chunks.findIndex((chunk) => {
       records += chunk.records;
@@ -50,11 +50,15 @@ export class Waiting {
     return taken;
   }
 
-  /** Puts back what was taken and could not be stored. */
+  /**
+   * Puts back what was taken and could not be stored: a copy, because a thread that does not answer may still read the memory, which is given up. Of a
+   * chunk that was taken before it was full only what is used is kept; a store that fails for hours has many.
+   */
   putBack(chunks: readonly Chunk[]): void {
-    this.#chunks.unshift(...chunks);
-    this.#inChunks += countOf(chunks);
-    this.#octets += octetsOf(chunks);
+    const copies = chunks.map(({ octets, records, used }) => ({ octets: octets.slice(0, used), records, used }));
+    this.#chunks.unshift(...copies);
+    this.#inChunks += countOf(copies);
+    this.#octets += octetsOf(copies);
   }
 
   /** Gives back the memory of what was taken and is read by nobody any more. */

@@ -87,6 +87,28 @@ describe("records that wait", () => {
     expect(waiting.take(1)[0]?.octets).toBe(first[0]?.octets);
   });
 
+  test("the memory of what was put back is not filled again: a thread that does not answer may read it", () => {
+    const waiting = filled(numbered(2000));
+    const first = waiting.take(Number.POSITIVE_INFINITY);
+    const before = first.map(({ octets }) => Buffer.from(octets.slice(0)));
+    waiting.putBack(first);
+    waiting.done(waiting.take(Number.POSITIVE_INFINITY));
+    for (const one of numbered(2000, 5000)) waiting.add(one);
+    expect(first.map(({ octets }) => Buffer.from(octets))).toEqual(before);
+    expect(all(waiting.take(Number.POSITIVE_INFINITY)).map(({ id }) => id)).toEqual(numbered(2000, 5000).map(({ id }) => id));
+  });
+
+  test("a store that fails again and again takes no more memory than the records do", () => {
+    const waiting = new Waiting();
+    for (const one of numbered(2000)) {
+      expect(waiting.add(one)).toBe(true);
+      waiting.putBack(waiting.take(512));
+    }
+    const chunks = waiting.take(Number.POSITIVE_INFINITY);
+    expect(all(chunks).map(({ id }) => id)).toEqual(numbered(2000).map(({ id }) => id));
+    expect(chunks.reduce((sum, { octets }) => sum + octets.byteLength, 0)).toBeLessThan(2000 * 1024);
+  });
+
   test("large ones take no more than a bounded memory", () => {
     const waiting = new Waiting();
     const large = record({ answers: ["x".repeat(100_000)] });
