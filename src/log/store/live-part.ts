@@ -3,7 +3,7 @@ import type { Database } from "./database.ts";
 import { Dictionary } from "./dictionary.ts";
 import { RollUps } from "./roll-ups.ts";
 import { rowOf } from "./row.ts";
-import { KIND_COLUMNS } from "./schema.ts";
+import { hourOf, KIND_COLUMNS } from "./schema.ts";
 
 /** Entries of dictionaries that are remembered while rows are added: some 15 MB of texts at the most. */
 const REMEMBERED = { names: 32_768, clients: 8192, kinds: 8192, details: 8192, answers: 32_768 } as const;
@@ -20,6 +20,8 @@ export class LivePart {
   #firstId: number | null;
   #rows: number;
   #lastId: number | null;
+  /** Of the rows since the last `finish`; names are counted by the hour, and an hour that gets further rows is counted again. */
+  #firstHour = Number.MAX_SAFE_INTEGER;
   readonly #insert: ReturnType<Database["prepare"]>;
   readonly #update: ReturnType<Database["prepare"]>;
   readonly #names: Dictionary;
@@ -40,7 +42,9 @@ export class LivePart {
       `INSERT INTO q_${key} (id, name, client, kind, details, answers, ttls, duration_us, size, matches, line, attempt_ms, negative_ttl, lag_ms)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
-    this.#update = database.prepare("UPDATE parts SET first_id = ?, last_id = ?, row_count = ? WHERE key = ?");
+    this.#update = database.prepare(
+      "UPDATE parts SET first_id = ?, last_id = ?, row_count = ?, hours_until = min(hours_until, ?) WHERE key = ?",
+    );
     const dictionary = (table: keyof typeof REMEMBERED, columns: readonly string[]) =>
       new Dictionary(database, { table: `${table}_${key}`, columns, remembered: REMEMBERED[table] });
     this.#names = dictionary("names", ["text"]);
@@ -89,12 +93,14 @@ export class LivePart {
     this.#rows++;
     this.#firstId = Math.min(this.#firstId ?? id, id);
     this.#lastId = Math.max(this.#lastId ?? id, id);
+    this.#firstHour = Math.min(this.#firstHour, hourOf(id));
   }
 
   /** Ends a batch: brings the roll-ups and the table of parts up to date. */
   finish(): void {
     this.#rollUps.write();
-    this.#update.run(this.#firstId, this.#lastId, this.#rows, this.key);
+    this.#update.run(this.#firstId, this.#lastId, this.#rows, this.#firstHour, this.key);
+    this.#firstHour = Number.MAX_SAFE_INTEGER;
   }
 }
 

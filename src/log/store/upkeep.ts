@@ -115,8 +115,9 @@ function finishPart(database: Database, part: Part): void {
   database.prepare("UPDATE parts SET state = 'indexed' WHERE key = ?").run(key);
 }
 
-/** Counts the names of the first hour that is not counted yet, and goes on behind it to the next that has rows. */
+/** Counts the names of the first hour that is not counted yet, or has got further rows, and goes on behind it to the next that has rows. */
 function countNextHour(database: Database, { key, hoursUntil }: Part): void {
+  database.prepare(`DELETE FROM name_hours_${key} WHERE hour = ?`).run(hoursUntil);
   countNames(database, { part: key, into: `name_hours_${key}`, hour: hoursUntil });
   const next = database.prepare(`SELECT min(id) AS id FROM q_${key} WHERE id >= ?`).get(hourStart(hoursUntil + 1))?.["id"];
   const hour = typeof next === "number" ? Math.max(hoursUntil + 1, hourOf(next)) : hoursUntil + 1;

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { searchRecords } from "../../../src/log/search/search-records.ts";
+import { summarize } from "../../../src/log/search/summarize.ts";
 import type { Database } from "../../../src/log/store/database.ts";
 import { allParts } from "../../../src/log/store/upkeep.ts";
 import { EVERYTHING } from "../opened.ts";
@@ -33,6 +34,21 @@ describe("a clock that is set back", () => {
     expect(new Set(stored.map(({ name }) => name)).size).toBe(550);
     const { name, time } = recordsFrom(SOME_WALL_MS + 7, 1, "again0-")[0] ?? {};
     expect(stored.find((one) => one.time === time && one.name === name?.replace("0.ex", "7.ex"))).toBeDefined();
+  });
+
+  test("hours whose names were counted already are counted with what is added to them", () => {
+    const hour = SOME_WALL_MS - (SOME_WALL_MS % HOUR_MS);
+    const { store, database } = openedStore();
+    store.insert(recordsFrom(hour, 3, "a"));
+    tidyAll(store, hour + HOUR_MS + 2 * MINUTE_MS);
+    store.insert(recordsFrom(hour - HOUR_MS + 5, 3, "a"));
+    store.insert(recordsFrom(hour + 5, 3, "a"));
+    for (const nowMs of [hour, hour + HOUR_MS + 2 * MINUTE_MS, hour + DAY_MS]) {
+      const request = { fromMs: hour - HOUR_MS, toMs: hour + HOUR_MS, stepMs: HOUR_MS, top: 5 };
+      const { total, topNames } = summarize(database, request);
+      expect([total, topNames.map(({ count }) => count)]).toEqual([9, [3, 3, 3]]);
+      tidyAll(store, nowMs);
+    }
   });
 
   test("pages follow one another through all records of parts that overlap, each record once", () => {
