@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { systemClock } from "../clock.ts";
-import { loadConfig } from "../config/load.ts";
 import { parseServer } from "../config/server.ts";
 import type { Answer } from "../dns/answer.ts";
 import { jsonMessage } from "../dns/json.ts";
@@ -17,7 +16,7 @@ import { trustSystemCertificates } from "../upstreams/roots.ts";
 import { openServer } from "../upstreams/server.ts";
 import type { ServerContext } from "../upstreams/server-context.ts";
 import { type Attempt, UpstreamError } from "../upstreams/upstream.ts";
-import { configPath } from "./config-path.ts";
+import { configPath, readConfig } from "./config-path.ts";
 import type { Invocation } from "./run.ts";
 import { EXIT, type Terminal, UsageError } from "./terminal.ts";
 
@@ -26,7 +25,9 @@ const TIMEOUT_MS = 6000;
 
 /** `fenliu query NAME [TYPE] [@SERVER]`: asks one server over its transport, and shows the answer and how it was had. */
 export async function query(invocation: Invocation, terminal: Terminal): Promise<number> {
-  const { server, question } = parseWords(invocation, terminal);
+  const parsed = parseWords(invocation, terminal);
+  if (parsed === null) return EXIT.failed;
+  const { server, question } = parsed;
   trustSystemCertificates();
   const context = contextOf(invocation, terminal);
   const upstream = openServer(server, context);
@@ -49,7 +50,8 @@ export async function query(invocation: Invocation, terminal: Terminal): Promise
   }
 }
 
-function parseWords({ words, config }: Invocation, terminal: Terminal): { server: ServerOptions; question: Question } {
+/** null where the configuration that would name the server is of no use, which the terminal has been told. */
+function parseWords({ words, config }: Invocation, terminal: Terminal): { server: ServerOptions; question: Question } | null {
   const servers = words.filter((word) => word.startsWith("@"));
   const [nameText, typeText = "A", ...others] = words.filter((word) => !word.startsWith("@"));
   if (nameText === undefined || others.length > 0 || servers.length > 1)
@@ -59,6 +61,7 @@ function parseWords({ words, config }: Invocation, terminal: Terminal): { server
   const type = typeNumber(typeText);
   if (type === null) throw new UsageError(`\`${typeText}\` is no record type`);
   const written = servers[0]?.slice(1) ?? ownAddress(config, terminal);
+  if (written === null) return null;
   const parsed = parseServer(written);
   if (!("value" in parsed)) throw new UsageError(`${parsed.wrong}; ${parsed.fix}`);
   return {
@@ -67,10 +70,11 @@ function parseWords({ words, config }: Invocation, terminal: Terminal): { server
   };
 }
 
-/** Where the Fenliu of this configuration listens for DNS. */
-function ownAddress(config: string | null, terminal: Terminal): string {
-  const result = loadConfig(configPath(config, terminal));
-  const endpoint = result.kind === "ok" ? result.config.listen.dns[0] : undefined;
+/** Where the Fenliu of this configuration listens for DNS; null where it cannot be read, which the terminal has been told. */
+function ownAddress(given: string | null, terminal: Terminal): string | null {
+  const config = readConfig(configPath(given, terminal), terminal, { warns: false });
+  if (config === null) return null;
+  const [endpoint] = config.listen.dns;
   if (endpoint === undefined) throw new UsageError("the configuration has no `listen.dns`: name a server with @");
   const loopback = new Map([
     ["0.0.0.0", "127.0.0.1"],

@@ -85,6 +85,16 @@ describe("options", () => {
   });
 });
 
+test.each(["query", "explain", "log", "flush", "lists", "serve"])(
+  "%s by a broken file tells what is wrong with the file",
+  async (command) => {
+    const words = command === "query" || command === "explain" || command === "flush" ? ["page.example"] : [];
+    const { code, out, err } = await ran([command, ...words], broken);
+    expect({ code, out }).toEqual({ code: 1, out: "" });
+    expect(err).toContain("did you mean `rules`");
+  },
+);
+
 const broken = `listen: { dns: "nowhere" }
 upstreams: { main: { servers: [127.0.0.1], strategy: quickest } }
 rulez: []
