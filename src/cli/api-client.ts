@@ -7,6 +7,9 @@ import { fits } from "./api-shapes.ts";
 /** Nothing answers where the API should be, or what answers is no Fenliu of this version. */
 export class ApiUnreachable extends Error {}
 
+/** Nothing at all answers there. */
+export class ApiSilent extends ApiUnreachable {}
+
 /** The API said no; the message is for the person at the terminal. */
 export class ApiRefusal extends Error {
   readonly status: number;
@@ -102,7 +105,7 @@ export class ApiClient {
         signal: signal ?? null,
       });
     } catch (error) {
-      throw new ApiUnreachable(`no Fenliu answers at ${this.#base}: ${reasonOf(error)}`);
+      throw new ApiSilent(`no Fenliu answers at ${this.#base}: ${reasonOf(error)}`);
     }
     if (!response.ok) throw new ApiRefusal(response.status, await refusalText(response));
     return response;

@@ -14,6 +14,7 @@ import { configPath, readConfig } from "./config-path.ts";
 import { explainedLines } from "./explain-text.ts";
 import type { Invocation } from "./run.ts";
 import { EXIT, type Terminal, UsageError } from "./terminal.ts";
+import { apiFault } from "./with-api.ts";
 
 /**
  * `fenliu explain NAME [TYPE]`: what becomes of a question, and why. The running server is asked, which knows its cache too; where none answers,
@@ -22,9 +23,10 @@ import { EXIT, type Terminal, UsageError } from "./terminal.ts";
 export async function explain(invocation: Invocation, terminal: Terminal): Promise<number> {
   const request = requestOf(invocation);
   const subject = subjectFrom(request);
-  const config = readConfig(configPath(invocation.config, terminal), terminal, { warns: false });
+  const path = configPath(invocation.config, terminal);
+  const config = readConfig(path, terminal, { warns: false });
   if (config === null) return EXIT.failed;
-  const told = await explainedFor({ request, subject }, config, terminal);
+  const told = await explainedFor({ request, subject, path }, config, terminal);
   if (told === null) return EXIT.failed;
   terminal.out(
     invocation.json ? `${JSON.stringify(told, null, 2)}\n` : `${explainedLines(told, { color: terminal.colors }).join("\n")}\n`,
@@ -51,14 +53,16 @@ function subjectFrom(request: ExplainRequest): Subject {
 interface Wanted {
   readonly request: ExplainRequest;
   readonly subject: Subject;
+  /** Where the configuration was read; null = the defaults. */
+  readonly path: string | null;
 }
 
 /** null where nothing can be said, which the terminal has been told. */
-async function explainedFor({ request, subject }: Wanted, config: Config, terminal: Terminal): Promise<Explained | null> {
+async function explainedFor({ request, subject, path }: Wanted, config: Config, terminal: Terminal): Promise<Explained | null> {
   try {
     return await new ApiClient(config).read(explained, "explain", { query: parametersOf(request) });
   } catch (error) {
-    if (error instanceof ApiRefusal) return failed(terminal, error.message);
+    if (error instanceof ApiRefusal) return failed(terminal, apiFault(error, config, path));
     if (!(error instanceof ApiUnreachable)) throw error;
     if (request.resolve || request.version !== null) {
       const option = request.resolve ? "--resolve" : "--under";

@@ -64,6 +64,27 @@ test("who ends it at once is not told of trouble", async () => {
   expect(terminal.written.err).not.toContain("no Fenliu answers");
 });
 
+test("who asks by the wrong configuration is told which one was read", async () => {
+  const token = "3f1c9a52b7e04d68";
+  const site = await siteWith({ admin: true, yaml: `admin: { token: ${token} }\n` });
+  const listen = `listen: { admin: "127.0.0.1:${site.app.administration.bound?.port}" }\n`;
+  for (const [yaml, fault] of [
+    [listen, "the API wants a token, and there is none in"],
+    [`${listen}admin: { token: 4f1c9a52b7e04d68 }\n`, "the API does not take the token of"],
+    ['listen: { admin: "127.0.0.1:1" }\n', "no Fenliu answers at http://127.0.0.1:1/api/v1/: "],
+  ] as const) {
+    const where = directory();
+    writeFileSync(join(where, "fenliu.yaml"), yaml);
+    for (const words of [["log"], ["flush", "page.example"]]) {
+      const terminal = testTerminal(where);
+      expect(await run(words, terminal)).toBe(1);
+      expect(terminal.written.err).toContain(`fenliu: ${fault}`);
+      expect(terminal.written.err).toContain(join(where, "fenliu.yaml"));
+      expect(terminal.written.err).toContain("-c FILE names another configuration\n");
+    }
+  }
+});
+
 test("what is followed may begin in the past, but has no end", async () => {
   const { site, terminal } = await house(`log: { queries: { store: "${join(directory(), "queries.db")}" } }`);
   for (let count = 0; count < 11; count++) await site.ask("before.test");

@@ -255,7 +255,10 @@ describe("other commands", () => {
   test("the token of the configuration is sent; another one is refused", async () => {
     const file = join(scene.folder, "other-token.yaml");
     writeFileSync(file, config().replace(TOKEN, "another-token"));
-    expect(await cli("log", "-c", file)).toMatchObject({ status: 1, stderr: "fenliu: this is not the token\n" });
+    expect(await cli("log", "-c", file)).toMatchObject({
+      status: 1,
+      stderr: `fenliu: the API does not take the token of ${file}. -c FILE names another configuration\n`,
+    });
     expect((await apiOf(fenliu).get("/api/v1/queries")).status).toBe(401);
   });
 });
