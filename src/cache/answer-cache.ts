@@ -71,6 +71,7 @@ export class AnswerCache {
       limits: options.limits,
       made: options.made ?? false,
       volatile: options.volatile ?? false,
+      judgedBy: options.judgedBy ?? null,
       nowMs,
       storedAtMs: nowMs - (options.ageMs ?? 0),
     };
@@ -103,6 +104,13 @@ export class AnswerCache {
   noteTrouble(key: CacheKey): void {
     const entry = this.#find(key);
     if (entry !== null) entry.troubledAtMs = this.#clock.now();
+  }
+
+  /** Marks what `get` has just given for the key; to be called before anything else is done with the cache. */
+  noteJudged(key: CacheKey, judgedBy: string): void {
+    // By the keys alone: what has become useless since would give way to another entry, which nobody judged.
+    const entry = this.#byKey.get(key) ?? this.#byKey.get(nxdomainKey(key));
+    if (entry !== undefined) entry.judgedBy = judgedBy;
   }
 
   /** For a route that has become well again: its failures are dropped, its troubles forgotten. @returns how many entries that were. */
@@ -249,6 +257,7 @@ export class AnswerCache {
       bytes,
       hits: 0,
       troubledAtMs: null,
+      judgedBy: coming.judgedBy,
       visited,
       older: null,
       newer: null,
@@ -304,8 +313,8 @@ export class AnswerCache {
   }
 
   #held(entry: Entry): Held {
-    const { storedAtMs, hits, volatile, made, troubledAtMs } = entry;
-    return { answer: readAnswer(this.#blocks, entry), storedAtMs, hits, volatile, made, troubledAtMs };
+    const { storedAtMs, hits, volatile, made, troubledAtMs, judgedBy } = entry;
+    return { answer: readAnswer(this.#blocks, entry), storedAtMs, hits, volatile, made, troubledAtMs, judgedBy };
   }
 
   #inspected(entry: Entry, nowMs: number): Inspected {
@@ -329,6 +338,7 @@ interface Coming {
   readonly limits: Limits;
   readonly made: boolean;
   readonly volatile: boolean;
+  readonly judgedBy: string | null;
   readonly nowMs: number;
   /** Earlier than now where the answer was kept elsewhere. */
   readonly storedAtMs: number;

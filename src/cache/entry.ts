@@ -20,6 +20,8 @@ export interface Entry extends Aging {
   hits: number;
   /** When a refresh of it last failed or was slow, on the scale of `Clock.now`. */
   troubledAtMs: number | null;
+  /** See `Held.judgedBy`. */
+  judgedBy: string | null;
   /** SIEVE: whether it was asked for since the hand passed. */
   visited: boolean;
   older: Entry | null;

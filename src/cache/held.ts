@@ -15,6 +15,8 @@ export interface Held {
   readonly made: boolean;
   /** When a refresh of it last failed or was slow, on the scale of `Clock.now`; null = not since it came. */
   readonly troubledAtMs: number | null;
+  /** The caller's mark for what the answer was judged by, as given to `put` or `noteJudged`; null = none. The cache only keeps it. */
+  readonly judgedBy: string | null;
 }
 
 export interface PutOptions {
@@ -26,6 +28,8 @@ export interface PutOptions {
   readonly made?: boolean;
   /** For answers that were kept elsewhere meanwhile. They never replace what is held. */
   readonly ageMs?: number;
+  /** See `Held.judgedBy`. */
+  readonly judgedBy?: string;
 }
 
 /** Why an answer is not held. */

@@ -50,6 +50,16 @@ describe("the cache file", () => {
     expect(restored.peek(key("page.example", TYPE.A, "domestic"))).toBeNull();
   });
 
+  test("brings back no marks: what the answers were judged by may not be known any more", async () => {
+    const clock = fakeClock();
+    const cache = newCache(clock);
+    cache.put(key("page.example"), positive("page.example"), { limits, judgedBy: "one" });
+    await saveCache(cache, path);
+    const restored = newCache(clock);
+    await loadCache(restored, path, { limits, clock });
+    expect(restored.peek(key("page.example"))).toMatchObject({ judgedBy: null });
+  });
+
   test("leaves out what is volatile, negative or made here", async () => {
     const clock = fakeClock();
     const cache = newCache(clock);

@@ -11,6 +11,7 @@ const held = (answer: Answer, changed: Partial<Held> = {}): Held => ({
   volatile: false,
   made: false,
   troubledAtMs: null,
+  judgedBy: null,
   ...changed,
 });
 const at = (nowMs: number, nameLives = false) => ({ limits: usualLimits, nowMs, nameLives: () => nameLives });
