@@ -1,7 +1,8 @@
 import { onTestFinished } from "vitest";
 import { render } from "../src/answers/render.ts";
-import type { AnswerCache } from "../src/cache/answer-cache.ts";
+import { AnswerCache } from "../src/cache/answer-cache.ts";
 import type { Client } from "../src/client.ts";
+import type { Config } from "../src/config/config.ts";
 import { parseConfig } from "../src/config/load.ts";
 import { printProblems } from "../src/config/problem.ts";
 import { type Answer, indexAnswer } from "../src/dns/answer.ts";
@@ -40,6 +41,8 @@ export interface WorkbenchSetup {
   readonly keys?: string;
   /** Of the members' addresses: `udp`, or `tls` for those whose AD counts. */
   readonly scheme?: "udp" | "tls";
+  /** What holds its answers. */
+  readonly Cache?: typeof AnswerCache;
 }
 
 export interface Workbench {
@@ -49,6 +52,8 @@ export interface Workbench {
   ask(name: string, type?: string, options?: AskOptions & Partial<Pick<Client, "address" | "clientId">>): Promise<Outcome>;
   /** Replaces the scripts of a group's members; where there are fewer, the last one is followed by the rest. */
   follow(group: string, scripts: readonly Script[]): void;
+  /** Puts another file in place; sections `upstreams` and `cache` stay as they are. */
+  reload(yaml: string): Promise<void>;
 }
 
 /**
@@ -60,6 +65,7 @@ export async function workbenchWith({
   upstreams,
   keys = "strategy: failover",
   scheme = "udp",
+  Cache = AnswerCache,
 }: WorkbenchSetup): Promise<Workbench> {
   const clock = fakeClock();
   const scripts = new Map(Object.entries(upstreams));
@@ -67,11 +73,10 @@ export async function workbenchWith({
     const servers = members.map((_, index) => `${scheme}://192.0.2.${index + 1}`).join(", ");
     return `  ${name}: { servers: [${servers}], ${keys} }\n`;
   });
-  const parsed = parseConfig(`${yaml}\nupstreams:\n${lines.join("")}`, null);
-  if (parsed.kind === "invalid") throw new Error(printProblems(parsed.problems, parsed.text));
-  const config = { ...parsed.config, cache: { ...parsed.config.cache, file: null } };
+  const config = configOf(`${yaml}\nupstreams:\n${lines.join("")}`);
   const log = operationsLog("error", () => {}, false);
-  const site = await openSite(config, { clock, log, ca: null, resolvConf: "/nowhere" }, null);
+  const surroundings = { clock, log, ca: null, resolvConf: "/nowhere" };
+  let site = await openSite(config, surroundings, null);
   const asked: string[] = [];
   const opened = new Map<string, number>();
   const groups = openGroups(config.upstreams.groups, {
@@ -87,9 +92,10 @@ export async function workbenchWith({
     clock,
     random: () => 0.5,
   });
-  const resolver = { ...site.resolver, groups };
+  const cache = new Cache(config.cache, clock);
+  let resolver = { ...site.resolver, groups, cache };
   groups.onWell((route) => {
-    resolver.cache.forgetFailures(route);
+    cache.forgetFailures(route);
     resolver.rechecks.clear();
   });
   onTestFinished(async () => {
@@ -98,8 +104,15 @@ export async function workbenchWith({
   });
   return {
     clock,
-    cache: resolver.cache,
+    cache,
     follow: (group, next) => void scripts.set(group, next),
+    async reload(text) {
+      const { upstreams: groupsAsBefore, cache: cacheAsBefore } = config;
+      const next = await openSite({ ...configOf(text), upstreams: groupsAsBefore, cache: cacheAsBefore }, surroundings, site);
+      await closeSite(site, next);
+      site = next;
+      resolver = { ...site.resolver, groups, cache };
+    },
     async ask(name, type = "A", { address = "127.0.0.1", clientId = null, ...options } = {}) {
       const query = parsedQuery(queryWire(name, type, options));
       const startedMs = clock.now();
@@ -129,6 +142,12 @@ export async function workbenchWith({
 
 /** Longer than any deadline. */
 const LONGEST_MS = 10_000;
+
+function configOf(text: string): Config {
+  const parsed = parseConfig(text, null);
+  if (parsed.kind === "invalid") throw new Error(printProblems(parsed.problems, parsed.text));
+  return { ...parsed.config, cache: { ...parsed.config.cache, file: null } };
+}
 
 function parsedQuery(message: Uint8Array): Query {
   const query = parseQuery(message);

@@ -69,7 +69,9 @@ function doubtsEmpty(resolver: Resolver, { question, route, limits }: Order): bo
 function keep(resolver: Resolver, { key, route, limits }: Order, fetched: Fetched): Fetched {
   const made = fetched.kind === "failed" || fetched.action !== "none";
   const volatile = resolver.groups.get(route).options.volatile || hasVolatileAddress(resolver, fetched.answer);
-  resolver.cache.put(key, fetched.answer, { limits, made, volatile });
+  // By the sets of the resolver that asked: those of now may be others, if a reload came meanwhile.
+  const judgedBy = resolver.measures.forgedFingerprint;
+  resolver.cache.put(key, fetched.answer, { limits, made, volatile, judgedBy });
   return fetched;
 }
 

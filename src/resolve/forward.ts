@@ -41,12 +41,16 @@ function answered(resolver: Resolver, asked: Asked<Forward>): Resolution | Promi
   return refresh(resolver, asked, { order, held, options });
 }
 
-/** What is held, unless it has come to be known for forged since it came. */
+/** What is held, unless it has come to be known for forged since it came. It is looked into once for each set of forged addresses. */
 function heldAnswer({ cache, measures }: Resolver, key: CacheKey): Held | null {
   const held = cache.get(key);
-  if (held === null || !isForged(held.answer, measures.forged)) return held;
-  cache.delete(key);
-  return null;
+  if (held === null || held.judgedBy === measures.forgedFingerprint) return held;
+  if (isForged(held.answer, measures.forged)) {
+    cache.delete(key);
+    return null;
+  }
+  cache.noteJudged(key, measures.forgedFingerprint);
+  return held;
 }
 
 function orderFor(

@@ -7,6 +7,8 @@ import type { RuleOptions } from "../rules/options.ts";
 export interface Measures {
   /** Addresses of `poison` and `bogus`: an answer with one of them is void, whoever gave it. */
   readonly forged: AddressSet;
+  /** Equal for equal addresses in `forged`, however they came there: held answers bear it once they are judged by that set. */
+  readonly forgedFingerprint: string;
   /** Groups that some rule compares others with: over UDP their answers may be outrun by forged ones. */
   readonly farGroups: ReadonlySet<string>;
   /** By the list that `keepNearIf` names. @throws Error for one that no rule names. */
@@ -46,6 +48,7 @@ export function measuresOf({ rules, poison, bogus, addresses }: MeasureParts): M
   }
   return {
     forged,
+    forgedFingerprint: fingerprintOf(forged),
     farGroups: new Set(compares.map(({ far }) => far)),
     near: (name) => {
       const measure = measures.get(name);

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { measuresOf } from "../../src/resolve/measures.ts";
 import { zone } from "../dns/zone.ts";
 import { siteWith } from "../site.ts";
 import type { Script } from "../upstreams/scripted-server.ts";
@@ -54,3 +55,48 @@ test("a forged answer that is held already is not sent any more from the reload 
   await site.reload("poison: [203.0.113.0/24]");
   expect(await site.ask("page.example")).toMatchObject({ rcode: "SERVFAIL", answers: [] });
 });
+
+test("an answer that was under way during such a reload was judged by the sets before it, and is judged again at its first hit", async () => {
+  const { clock, ...bench } = await workbenchWith({
+    yaml: "cache: { stale: { after: 100ms } }",
+    upstreams: { main: [behaviour("honest")] },
+  });
+  await bench.ask("page.example");
+  await clock.advance(101_000);
+  bench.follow("main", [behaviour("poison@400")]);
+  expect(await bench.ask("page.example")).toMatchObject({ source: "stale", elapsedMs: 100 });
+  await bench.reload("poison: [203.0.113.1]");
+  await clock.advance(400);
+  expect(await bench.ask("page.example")).toMatchObject({ source: "failure", reply: { rcode: "SERVFAIL", answers: [] } });
+});
+
+test("an answer is looked into once for each set of forged addresses, however the set is written", async () => {
+  const bench = await workbenchWith({ yaml, upstreams: { main: [behaviour("honest")] } });
+  const marks = () => [...bench.cache.entries()].map(({ held }) => held.judgedBy);
+  await bench.ask("page.example");
+  const [first] = marks();
+  await bench.reload("bogus: [203.0.113.2/32, 203.0.113.1]");
+  expect(await bench.ask("page.example")).toMatchObject({ source: "cache" });
+  expect(marks()).toEqual([first]);
+  await bench.reload("poison: [203.0.113.0/24]");
+  expect(await bench.ask("page.example")).toMatchObject({ source: "cache" });
+  expect(marks()).not.toEqual([first]);
+  await bench.reload(yaml);
+  expect(await bench.ask("page.example")).toMatchObject({ source: "cache" });
+  expect(marks()).toEqual([first]);
+});
+
+test("what bears the mark of the sets of now is given without being looked into", async () => {
+  const bench = await workbenchWith({ yaml: "", upstreams: { main: [behaviour("poison")] } });
+  await bench.ask("page.example");
+  await bench.reload(yaml);
+  const [held] = [...bench.cache.entries()];
+  if (held === undefined) throw new Error("nothing is held");
+  bench.cache.noteJudged(held.key, forgedMark());
+  expect(await bench.ask("page.example")).toMatchObject({ source: "cache", reply: { answers: ["203.0.113.1"] } });
+});
+
+function forgedMark(): string {
+  const parts = { rules: [], poison: ["203.0.113.1"], bogus: ["203.0.113.2"], addresses: () => null };
+  return measuresOf(parts).forgedFingerprint;
+}

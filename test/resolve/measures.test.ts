@@ -30,6 +30,14 @@ test("the fingerprint follows the addresses, not their spelling", () => {
   expect(measures("192.0.2.0/24", []).near("cn-ip").fingerprint).not.toBe(fingerprint);
 });
 
+test("the fingerprint of what is forged follows the addresses, be they in a list or in the file, and nothing else", () => {
+  const { forgedFingerprint } = measures("192.0.2.0/24");
+  const written = ["203.0.113.1", "203.0.113.0", "198.51.100.1", "::ffff:198.51.100.1"];
+  expect(measures("192.0.2.0/25", written).forgedFingerprint).toBe(forgedFingerprint);
+  for (const other of [[], ["list:poison"], ["list:poison", "203.0.113.0/30"], ["list:poison", "203.0.113.2/31"]])
+    expect(measures("192.0.2.0/24", other).forgedFingerprint).not.toBe(forgedFingerprint);
+});
+
 test("a list that is not there is a fault", () => {
   expect(() => measures("192.0.2.0/24", ["list:other"])).toThrow("there is no list of addresses other");
   expect(() => measures("192.0.2.0/24").near("other")).toThrow("no rule compares by the list other");
