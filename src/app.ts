@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from "node:util";
 import type { SiteSurroundings } from "./backing.ts";
 import type { Config } from "./config/config.ts";
 import { type Administration, openAdministration } from "./control/administration.ts";
@@ -16,6 +15,7 @@ import type { Adopt, Updated } from "./lists/update.ts";
 import type { QueryLog } from "./log/query-log.ts";
 import { seldom } from "./log/seldom.ts";
 import { ownHostsFile, ownHostsPath, readOwnHosts, writeOwnHosts } from "./own-hosts.ts";
+import { reloadRefusalOf } from "./refusals.ts";
 import { RetiredSites } from "./retired-sites.ts";
 import { closeSite, guardGroups, openSite, type Site, SiteError, siteWith } from "./site.ts";
 import { Reloads } from "./stats/reloads.ts";
@@ -193,10 +193,8 @@ export class App {
 
   async #reload(config: Config): Promise<void> {
     const { site } = this.#current;
-    const listening = ({ listen, tls, trustedProxies }: Config) => ({ listen, tls, trustedProxies });
-    if (!isDeepStrictEqual(listening(config), listening(site.config))) {
-      throw new SiteError(["listen, tls and trustedProxies are read at the start only: restart Fenliu to change them"]);
-    }
+    const refusal = reloadRefusalOf(config, site.config);
+    if (refusal !== null) throw new SiteError([refusal]);
     const next = await openSite(config, this.#surroundings, site);
     let keeper: ListRefresher;
     try {

@@ -1,17 +1,23 @@
 import type { ConfigCheck, ConfigProblem } from "../admin/control.ts";
+import type { Config } from "../config/config.ts";
 import type { ConfigResult } from "../config/load.ts";
 import type { Problem } from "../config/problem.ts";
 import { expectationFaults, openDecisions, type ShortcomingPlace } from "../decisions.ts";
 import { copiesOf } from "../list-keeper.ts";
-import { refusalsOf } from "../refusals.ts";
+import { refusalsOf, reloadRefusalOf } from "../refusals.ts";
 
-/** What would be said of this draft, were it the file. Files that it names are read, nothing is downloaded. */
-export async function checkDraft(read: ConfigResult): Promise<ConfigCheck> {
+/**
+ * What would be said of this draft, were it the file: at a start, and in warnings also at a reload in place of what is in force. Files that it
+ * names are read, nothing is downloaded.
+ */
+export async function checkDraft(read: ConfigResult, inForce: Config | null): Promise<ConfigCheck> {
   if (read.kind === "invalid") return { ok: false, problems: read.problems.map(shown), warnings: [] };
   const { config } = read;
   const warnings = read.warnings.map(shown);
   const refusals = refusalsOf(config);
   if (refusals.length > 0) return { ok: false, problems: refusals.map(nowhere), warnings };
+  const reloadRefusal = inForce === null ? null : reloadRefusalOf(config, inForce);
+  if (reloadRefusal !== null) warnings.push(nowhere(reloadRefusal));
   const log = { warn: (place: ShortcomingPlace, text: string) => void warnings.push(nowhere(placed(place, text))) };
   const faults = expectationFaults(await openDecisions(config, { copies: copiesOf(config), log }), config, log);
   return { ok: faults.length === 0, problems: faults.map(nowhere), warnings };

@@ -50,7 +50,8 @@ export class Explainer implements Explaining {
 
   checkConfig(text: string): Promise<ConfigCheck> {
     const { server, drafts } = this.#parts;
-    return drafts.judge({ text, path: server.site.config.path }, checkDraft);
+    const { config } = server.site;
+    return drafts.judge({ text, path: config.path }, (draft) => checkDraft(draft, config));
   }
 
   async versions(): Promise<readonly VersionView[]> {

@@ -19,7 +19,7 @@ function drafts(clock = fakeClock()): Drafts {
 }
 
 function check(text: string, path = join(directory(), "fenliu.yaml")): Promise<ConfigCheck> {
-  return drafts().judge({ text, path }, checkDraft);
+  return drafts().judge({ text, path }, (draft) => checkDraft(draft, null));
 }
 
 describe("a draft of the configuration", () => {
@@ -40,6 +40,15 @@ describe("a draft of the configuration", () => {
       problems: [],
       warnings: [{ message: `list some: ${list}: 2 lines were passed over`, line: null, column: null }],
     });
+  });
+
+  test("that a reload would refuse is warned of, as it could be started with", async () => {
+    const site = await siteWith({});
+    const { control } = site.app.administration;
+    const warning = { message: expect.stringContaining("restart Fenliu"), line: null, column: null };
+    const text = "listen: { dns: ['127.0.0.1:5399'] }\n";
+    expect(await control.checkConfig(text)).toEqual({ ok: true, problems: [], warnings: [warning] });
+    expect((await control.checkConfig(site.app.site.config.text)).warnings).not.toContainEqual(warning);
   });
 
   test("with a fault in every line is told a hundred of them, and how many more there are", async () => {
@@ -72,7 +81,7 @@ describe("a draft of the configuration", () => {
 
   test("waits for those before it; a fifth is refused, and at the end all are", async () => {
     const all = drafts();
-    const judged = [1, 2, 3, 4, 5].map(() => all.judge({ text: ENDLESS, path: null }, checkDraft));
+    const judged = [1, 2, 3, 4, 5].map(() => all.judge({ text: ENDLESS, path: null }, (draft) => checkDraft(draft, null)));
     const refused = expect(judged.pop()).rejects.toMatchObject({
       kind: "unavailable",
       message: expect.stringContaining("later"),

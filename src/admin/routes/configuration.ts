@@ -15,7 +15,8 @@ const getConfig = operation({
 const checkConfig = operation({
   operationId: "checkConfig",
   summary: "Check a draft of the configuration",
-  description: "Says what the server would say of this text, were it the file. Nothing is changed.",
+  description:
+    "Says what the server would say of this text, were it the file. What it could be started with but not reloaded is a warning. Nothing is changed.",
   tags: TAGS,
   body: Type.Object(
     {
