@@ -30,7 +30,8 @@ export interface State {
   readonly holding: Holding | null;
 }
 
-export type Holding = { readonly held: Held; readonly state: Freshness } | "nothing";
+/** `atOnce`: refreshing it failed lately, so that a stale answer is given without waiting. */
+export type Holding = { readonly held: Held; readonly state: Freshness; readonly atOnce: boolean } | "nothing";
 
 export const NOTHING_KNOWN: State = { known: {}, cache: [], verdict: null, notes: [], holding: null };
 
@@ -114,7 +115,9 @@ function holdingOf(resolver: Resolver, { query, client }: Subject, decision: For
   const held = resolver.cache.peek(cacheKey({ ...query, clientSubnet }, decision.group));
   if (held === null || isForged(held.answer, resolver.measures.forged)) return "nothing";
   const stale = decision.stale ? resolver.stale : null;
-  return { held, state: freshness(held, { limits: decision.shaping, stale, nowMs: resolver.clock.now() }) };
+  const nowMs = resolver.clock.now();
+  const atOnce = stale !== null && held.troubledAtMs !== null && nowMs < held.troubledAtMs + stale.recheckMs;
+  return { held, state: freshness(held, { limits: decision.shaping, stale, nowMs }), atOnce };
 }
 
 function actionOf(foreseen: string, { found, loops }: { readonly found: Holding | null; readonly loops: boolean }): string {

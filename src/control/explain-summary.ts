@@ -37,7 +37,7 @@ function decisionText(explaining: Explaining): string {
     case "reply":
       return replyText(explaining, step);
     case "drop":
-      return `${decider(step)} meets it with silence${because(step)}`;
+      return `${decider(step)} meets it with silence over UDP, and with REFUSED elsewhere${because(step)}`;
     case "forward":
     case "compare":
       return sentText(explaining, step);
@@ -85,12 +85,13 @@ function wayText({ decision, verdict, question, group }: Explaining, step: Trace
     return `${compares}; since ${verdict.ageSeconds} s it is known for ${verdict.side} (${verdict.type} ${verdict.near})${route === null ? "" : `, so ${route} answers`}`;
   if (route !== null)
     return `${compares}; nothing is known of the name, and ${question.type} is not compared, so ${route} answers`;
-  return `${compares}; nothing is known of the name yet, so both are asked`;
+  const first = question.type === "A" ? "" : " for A first";
+  return `${compares}; nothing is known of the name yet, so both are asked${first}`;
 }
 
 function holdingText(holding: Holding): string | null {
   if (holding === "nothing") return "The cache does not hold the answer.";
-  const { held, state } = holding;
+  const { held, state, atOnce } = holding;
   const content = `${rcodeName(held.answer.rcode)}${outcomeOf(held.answer) === "nodata" ? " without records" : ""}`;
   // Why it is so, where anybody said: that an NXDOMAIN was not believed, or what failed.
   const reasons = held.answer.extendedErrors.map(({ text }) => text).filter((text) => text !== "");
@@ -99,7 +100,9 @@ function holdingText(holding: Holding): string | null {
     case "fresh":
       return `The cache holds the answer (${what}), fresh for ${state.remainingSeconds} s more.`;
     case "stale":
-      return `The answer in the cache (${what}) is past its time: it is given where upstream fails or takes long.`;
+      return atOnce
+        ? `The answer in the cache (${what}) is past its time: it is given at once, as upstream failed or took long just now.`
+        : `The answer in the cache (${what}) is past its time: it is given where upstream fails or takes long.`;
     case "expired":
       return "The answer in the cache is past its time.";
     default:

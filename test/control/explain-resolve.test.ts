@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import type { ExplainRequest } from "../../src/admin/control.ts";
 import { Explainer } from "../../src/control/explaining.ts";
+import { RCODE } from "../../src/dns/types.ts";
 import { siteWith, type TestSite } from "../site.ts";
-import { deny, honest, silent } from "../zone-script.ts";
+import { deny, honest, silent, withRcode } from "../zone-script.ts";
 
 function resolved({ app }: TestSite, name: string, rest: Partial<ExplainRequest> = {}) {
   const explainer = new Explainer({
@@ -103,6 +104,23 @@ rules: [{ name: quiet, clients: [203.0.113.0/24], log: false }]`;
 
   test("silence by a rule is silence on UDP, and REFUSED to who would ask over TCP", async () => {
     const site = await siteWith({ upstreams, yaml: "rules: [{ name: hush, domains: [hush.example], answer: drop }]" });
-    expect((await resolved(site, "hush.example")).outcome).toMatchObject({ rcode: "REFUSED", source: "rule", action: "drop" });
+    const { outcome, summary } = await resolved(site, "hush.example");
+    expect(outcome).toMatchObject({ rcode: "REFUSED", source: "rule", action: "drop" });
+    expect(summary).toBe("Rule hush meets it with silence over UDP, and with REFUSED elsewhere because of hush.example.");
+  });
+
+  test("a stale answer is said to be given at once where refreshing it has just failed", async () => {
+    const zone = honest("www.page.example 100 A 192.0.2.7");
+    let isWell = true;
+    const site = await siteWith({ upstreams: { main: (asked) => (isWell ? zone(asked) : withRcode(asked, RCODE.SERVFAIL)) } });
+    await site.ask("www.page.example");
+    isWell = false;
+    await site.clock.advance(101_000);
+    const first = await resolved(site, "www.page.example");
+    expect(first.summary).toContain("it is given where upstream fails or takes long");
+    expect(first.outcome).toMatchObject({ source: "stale" });
+    expect((await resolved(site, "www.page.example")).summary).toContain("it is given at once");
+    await site.clock.advance(31_000);
+    expect((await resolved(site, "www.page.example")).summary).toContain("it is given where upstream fails or takes long");
   });
 });

@@ -270,6 +270,7 @@ rules: [{ name: others, compare: { near: domestic, far: overseas, keepNearIf: "l
       verdict: null,
       summary: "Rule others compares domestic with overseas; nothing is known of the name yet, so both are asked.",
     });
+    expect(explained(site, "www.near.example", { type: "HTTPS" }).summary).toContain("so both are asked for A first");
     expect(explained(site, "www.near.example", { type: "MX" }).decision.route).toBe("overseas");
   });
 
