@@ -3,7 +3,6 @@ import { once } from "node:events";
 import {
   closeSync,
   mkdirSync,
-  mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -14,7 +13,6 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
@@ -25,6 +23,7 @@ import { selectRecords } from "../../src/log/store/schema.ts";
 import { allParts } from "../../src/log/store/upkeep.ts";
 import { directory } from "../files.ts";
 import { EVERYTHING, found, type Opened, opened, records } from "./opened.ts";
+import { canMount, fill, smallDisk } from "./small-disk.ts";
 
 /** Lets the next try after a fault begin, and waits for what is reported of it. */
 async function afterRetry({ clock, events }: Opened, waitMs = 1000): Promise<LogEvent> {
@@ -332,40 +331,4 @@ function integrity(path: string): unknown {
   const database = new DatabaseSync(path);
   onTestFinished(() => database.close());
   return database.prepare("PRAGMA integrity_check").get()?.["integrity_check"];
-}
-
-/** Takes all room that a file system has left. */
-function fill(path: string): void {
-  const file = openSync(path, "w");
-  const block = Buffer.alloc(4096);
-  try {
-    for (;;) writeSync(file, block);
-  } catch (error) {
-    expect(error).toMatchObject({ code: "ENOSPC" });
-  } finally {
-    closeSync(file);
-  }
-}
-
-/** A file system in memory of this size; gone when the test ends. */
-function smallDisk(size: string): string {
-  const folder = directory();
-  execFileSync("/bin/mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", folder]);
-  onTestFinished(() => {
-    execFileSync("/bin/umount", ["-l", folder]);
-  });
-  return folder;
-}
-
-/** Whether file systems may be mounted here: as root on Linux, outside most containers. */
-function canMount(): boolean {
-  try {
-    const folder = mkdtempSync(join(tmpdir(), "fenliu-mount-"));
-    execFileSync("/bin/mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], { stdio: "ignore" });
-    execFileSync("/bin/umount", [folder], { stdio: "ignore" });
-    rmdirSync(folder);
-    return true;
-  } catch {
-    return false;
-  }
 }

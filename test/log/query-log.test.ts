@@ -1,8 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import type { Worker } from "node:worker_threads";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { QueryLog } from "../../src/log/query-log.ts";
 import type { QueryRecord } from "../../src/log/record.ts";
 import { ReadError } from "../../src/log/store/reader.ts";
@@ -11,6 +10,7 @@ import { fakeClock } from "../fake-clock.ts";
 import { directory } from "../files.ts";
 import { EVERYTHING, found, opened, records } from "./opened.ts";
 import { record, SOME_WALL_MS } from "./records.ts";
+import { startedWorkers } from "./started-workers.ts";
 
 describe("the query log", () => {
   test("what was appended is found at once, whole, newest first", async () => {
@@ -173,17 +173,6 @@ describe("threads that end", () => {
     expect(workers).toHaveLength(3);
   });
 });
-
-/** Worker threads that this test starts, in order. */
-function startedWorkers(): readonly Worker[] {
-  const workers: Worker[] = [];
-  const note = (worker: Worker) => workers.push(worker);
-  process.on("worker", note);
-  onTestFinished(() => {
-    process.off("worker", note);
-  });
-  return workers;
-}
 
 /** Looks into the file until it has so many rows. */
 async function rowsIn(path: string, rows: number): Promise<void> {

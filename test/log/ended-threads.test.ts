@@ -1,0 +1,81 @@
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { setImmediate } from "node:timers/promises";
+import { expect, onTestFinished, test } from "vitest";
+import type { QueryLog } from "../../src/log/query-log.ts";
+import { directory } from "../files.ts";
+import { EVERYTHING, opened, records } from "./opened.ts";
+import { startedWorkers } from "./started-workers.ts";
+
+const BATCH = 600;
+
+test("the thread that adds may end at whatever moment: every record is stored, once", async () => {
+  const path = join(directory(), "queries.db");
+  const rounds = 20;
+  const perRound = 2 * BATCH;
+  const workers = startedWorkers();
+  for (let round = 0; round < rounds; round++) {
+    // No more rows than are kept, and parts of a 25th of them: batches end parts, and upkeep comes between batches.
+    const { log, clock, events } = await opened(path, rounds * perRound);
+    log.append(records(BATCH, round * perRound));
+    for (let turn = 0; turn < round * 4; turn++) await setImmediate();
+    await workers.at(-1)?.terminate();
+    // What comes next finds out, if nothing did yet.
+    log.append(records(BATCH, round * perRound + BATCH));
+    expect(await events.next()).toMatchObject({ kind: "failing", reason: expect.stringContaining("thread") });
+    await clock.advance(1000);
+    expect(await events.next()).toMatchObject({ kind: "well", dropped: 0 });
+    await expect.poll(() => log.status().waiting).toBeLessThan(512);
+    await log.close();
+    expect(log.status()).toMatchObject({ stored: perRound, dropped: 0, waiting: 0 });
+    expect(events.pending).toEqual([]);
+  }
+  const { log } = await opened(path, rounds * perRound);
+  expect(await allIds(log)).toEqual(
+    records(rounds * perRound)
+      .map(({ id }) => id)
+      .reverse(),
+  );
+});
+
+test("a thread that hangs with records under way is given up, and they are stored once by the next", async () => {
+  const { log, clock, events, path } = await opened();
+  log.append(records(BATCH));
+  await expect.poll(() => log.status().stored).toBe(BATCH);
+  const holder = new DatabaseSync(path);
+  onTestFinished(() => holder.close());
+  holder.exec("BEGIN IMMEDIATE");
+  log.append(records(BATCH, BATCH));
+  await clock.advance(60_000);
+  expect(await events.next()).toMatchObject({ kind: "failing", reason: expect.stringContaining("took too long") });
+  expect(log.status()).toMatchObject({ stored: BATCH, waiting: BATCH, dropped: 0 });
+  holder.exec("COMMIT");
+  await clock.advance(1000);
+  expect(await events.next()).toMatchObject({ kind: "well", dropped: 0 });
+  log.append(records(BATCH, 2 * BATCH));
+  expect(await allIds(log)).toEqual(
+    records(3 * BATCH)
+      .map(({ id }) => id)
+      .reverse(),
+  );
+  expect(log.status()).toMatchObject({ stored: 3 * BATCH, rows: 3 * BATCH, waiting: 0 });
+});
+
+test("a log that is closed while its thread has just ended tells what is lost, and no more", async () => {
+  const workers = startedWorkers();
+  const { log, events, path } = await opened();
+  log.append(records(BATCH));
+  const ended = workers.at(-1)?.terminate();
+  log.append(records(BATCH, BATCH));
+  await Promise.all([ended, log.close()]);
+  const { stored, dropped, waiting } = log.status();
+  expect([stored + dropped, waiting]).toEqual([2 * BATCH, 0]);
+  const lost = events.pending.filter(({ kind }) => kind === "lost");
+  expect(lost).toEqual(dropped === 0 ? [] : [{ kind: "lost", file: path, records: dropped }]);
+});
+
+async function allIds(log: QueryLog): Promise<readonly number[]> {
+  const ids: number[] = [];
+  for await (const batch of log.read(EVERYTHING, new AbortController().signal)) ids.push(...batch.map(({ id }) => id));
+  return ids;
+}

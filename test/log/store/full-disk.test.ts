@@ -1,0 +1,40 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { SOME_WALL_MS } from "../records.ts";
+import { canMount, fill, smallDisk } from "../small-disk.ts";
+import { allRecords, openedStore, recordsFrom, tidyAll } from "./opened-store.ts";
+
+const DAY_MS = 86_400_000;
+
+// A disk without room is a small one mounted here, which only root may do.
+test.skipIf(!canMount()).each([
+  ["that adds indexes", 1],
+  ["that drops what is too old", 8],
+])("a disk that is full during upkeep %s: nothing is lost, and it is done when there is room", (_, days) => {
+  const folder = smallDisk("16m");
+  const path = join(folder, "queries.db");
+  const nowMs = SOME_WALL_MS + days * DAY_MS;
+  const made = recordsFrom(SOME_WALL_MS, 10_000, "a");
+  openedStore({ path }).store.insert(made);
+  const { store, database } = openedStore({ path });
+  database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  fill(join(folder, "ballast"));
+  let faults = 0;
+  for (let minute = 0; minute < 5; minute++) {
+    try {
+      tidyAll(store, nowMs);
+    } catch (error) {
+      expect(error).toMatchObject({ errcode: 13 });
+      faults++;
+    }
+    expect(store.state().rows).toBe(made.length);
+  }
+  expect(faults).toBe(5);
+  expect(allRecords(database)).toHaveLength(made.length);
+  rmSync(join(folder, "ballast"));
+  tidyAll(store, nowMs);
+  expect(store.state().rows).toBe(days < 7 ? made.length : 0);
+  store.insert(recordsFrom(nowMs, 10, "later"));
+  expect(database.prepare("PRAGMA integrity_check").get()).toEqual({ integrity_check: "ok" });
+});
