@@ -2,6 +2,7 @@ import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import type { DecisionBasis, ListBasis, SourceBasis } from "../decision-basis.ts";
 import type { CopySource } from "../lists/copies.ts";
+import { shownUrl } from "./redact.ts";
 
 /** A file that decisions were made from. */
 export interface VersionSource {
@@ -32,7 +33,7 @@ export function sourcesOf({ hosts, lists }: DecisionBasis, copies: CopySource): 
 
 function labelOf({ name, seed }: ListBasis, source: SourceBasis): string {
   if (source.servedFrom === "seed") return `list ${name}: ${seed}`;
-  return `list ${name}: ${source.kind === "file" ? source.path : source.url}`;
+  return `list ${name}: ${source.kind === "file" ? source.path : shownUrl(source.url)}`;
 }
 
 async function sourceBytes(list: ListBasis, source: SourceBasis, copies: CopySource) {

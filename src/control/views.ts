@@ -6,6 +6,7 @@ import { OWN_SOURCE } from "../hosts/entries.ts";
 import type { HostsMatch } from "../hosts/hosts-table.ts";
 import type { ListReport } from "../lists/report.ts";
 import type { GroupStatus } from "../upstreams/group.ts";
+import { shownUrl } from "./redact.ts";
 
 export function groupView({ members, ...group }: GroupStatus): UpstreamGroup {
   return {
@@ -27,6 +28,7 @@ export function listView({ name, kind, size, sources }: ListReport): ListView {
     size,
     sources: sources.map(({ changedWallMs, checkedWallMs, downloadProblem, ...source }) => ({
       ...source,
+      source: shownUrl(source.source),
       changed: changedWallMs === null ? null : timeText(changedWallMs),
       checked: checkedWallMs === null ? null : timeText(checkedWallMs),
       downloadProblem: downloadProblem && {

@@ -22,6 +22,12 @@ test("tokens, passwords in URLs and their queries are replaced, and nothing else
   });
 });
 
+test("a user without a password is a token", () => {
+  expect(withoutSecrets({ lists: { ads: { domains: ["https://token@lists.example/ads.txt"] } } })).toEqual({
+    lists: { ads: { domains: ["https://***@lists.example/ads.txt"] } },
+  });
+});
+
 test("no token is no secret", () => {
   expect(withoutSecrets({ admin: { token: null } })).toEqual({ admin: { token: null } });
 });

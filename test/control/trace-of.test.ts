@@ -12,3 +12,10 @@ test("names are shown as people write them, all else as it stands", () => {
   ] as const;
   expect(traceOf(steps)).toEqual([{ kind: "special", zone: "home.arpa" }, ...steps.slice(1)]);
 });
+
+test("the source of a list is shown without its secrets", () => {
+  const match = { list: "ads", source: "https://me:word@lists.example/ads.txt?key=secret", line: 7, pattern: "ads.example" };
+  expect(traceOf([{ kind: "rule", rule: "ads", outcome: "decides", match }])).toMatchObject([
+    { match: { source: "https://me:***@lists.example/ads.txt?***" } },
+  ]);
+});
