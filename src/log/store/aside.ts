@@ -16,7 +16,7 @@ export function putAside(path: string, why: string, wallMs: number): string | nu
   // Left behind, it would be taken for the log of the new file.
   move(`${path}-wal`, `${aside}-wal`);
   rmSync(`${path}-shm`, { force: true });
-  forgetOldest(path, why);
+  forgetOldest(path, why, aside);
   return moved ? aside : null;
 }
 
@@ -35,10 +35,11 @@ function move(from: string, to: string): boolean {
   }
 }
 
-function forgetOldest(path: string, why: string): void {
+/** The last one is kept whatever it is called: where the clock was ahead, others bear later times. */
+function forgetOldest(path: string, why: string, last: string): void {
   const folder = dirname(path);
   const prefix = `${basename(path)}.${why}-`;
-  const asides = readdirSync(folder).filter((name) => name.startsWith(prefix) && name.endsWith("Z"));
-  for (const name of asides.sort().slice(0, -KEPT))
+  const asides = readdirSync(folder).filter((name) => name.startsWith(prefix) && name.endsWith("Z") && name !== basename(last));
+  for (const name of asides.sort().slice(0, 1 - KEPT))
     for (const suffix of ["", "-wal"]) rmSync(join(folder, `${name}${suffix}`), { force: true });
 }

@@ -1,0 +1,17 @@
+import { readdirSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { expect, test } from "vitest";
+import { putAside } from "../../../src/log/store/aside.ts";
+import { directory } from "../../files.ts";
+import { SOME_WALL_MS } from "../records.ts";
+
+test("of the files put aside two are kept, the last among them also where the clock was set back", () => {
+  const path = join(directory(), "queries.db");
+  const asides = [0, 3, 2, 1].map((hours) => {
+    writeFileSync(path, "a database");
+    writeFileSync(`${path}-wal`, "its log");
+    return putAside(path, "damaged", SOME_WALL_MS + hours * 3_600_000) ?? "";
+  });
+  const kept = [asides[1], asides[3]].map((aside) => basename(aside ?? ""));
+  expect(readdirSync(dirname(path)).sort()).toEqual(kept.flatMap((name) => [name, `${name}-wal`]).sort());
+});
