@@ -86,7 +86,7 @@ export class Asking {
   }
 
   readonly #giveUp = (): void => {
-    this.cancel(new UpstreamError("aborted", this.#context.label, "the caller gave up"));
+    this.cancel(new UpstreamError("aborted", this.#context.label, "no answer in time"));
   };
 
   #callNext(): void {
@@ -240,10 +240,14 @@ export class Asking {
 
   #trace({ member, attempts, ending, elapsedMs }: Ask): Attempt[] {
     const trace = attempts.map((attempt) => ({ ...attempt, group: attempt.group ?? this.#context.label }));
-    if (member === null || ending?.kind !== "abandoned" || trace.at(-1)?.failure === "aborted") return trace;
+    if (member === null || ending?.kind !== "abandoned") return trace;
+    // A silent server is told as that, whether another was quicker or nobody was.
+    const failure = ending.silent ? "timeout" : "aborted";
+    const last = trace.at(-1);
+    if (last?.failure === "aborted") return [...trace.slice(0, -1), { ...last, failure }];
     const transport = transportOf(member.server);
     const { label: group } = this.#context;
-    return [...trace, { group, server: member.label, transport, elapsedMs, rcode: null, failure: "aborted" }];
+    return [...trace, { group, server: member.label, transport, elapsedMs, rcode: null, failure }];
   }
 
   /** Takes down what the winner's good answer says about everybody's speed: who failed where another did not is no quicker than `attemptMs`. */

@@ -128,7 +128,7 @@ describe("the trace", () => {
     site.behave({ a: silent, b: answers(5, RCODE.REFUSED), c: answers(20) });
     const { attempts } = await site.ask();
     expect(attempts).toEqual([
-      { group: "g", server: "a", transport: "udp", elapsedMs: 625, rcode: null, failure: "aborted" },
+      { group: "g", server: "a", transport: "udp", elapsedMs: 625, rcode: null, failure: "timeout" },
       { group: "g", server: "b", transport: "udp", elapsedMs: 5, rcode: RCODE.REFUSED, failure: null },
       { group: "g", server: "c", transport: "udp", elapsedMs: 20, rcode: RCODE.NOERROR, failure: null },
     ]);
@@ -139,7 +139,7 @@ describe("the trace", () => {
     const hanging = site.server("a");
     hanging.exchange = () => new Promise(() => {});
     expect((await site.ask()).attempts).toMatchObject([
-      { group: "g", server: "a", transport: "udp", failure: "aborted", elapsedMs: 610 },
+      { group: "g", server: "a", transport: "udp", failure: "timeout", elapsedMs: 610 },
       { group: "g", server: "b", rcode: RCODE.NOERROR },
     ]);
   });
@@ -152,8 +152,15 @@ describe("the trace", () => {
       "g a network",
       "g b network",
       "g c network",
-      "h x aborted",
+      "h x timeout",
     ]);
+  });
+
+  test("who is given up before its time is over was not silent", async () => {
+    const site = new Site(groupOptions("g", { strategy: "race" }));
+    site.behave({ a: answers(50), b: answers(5), c: answers(50) });
+    const { attempts } = await site.ask();
+    expect(attempts.map(({ server, failure }) => `${server} ${failure}`)).toEqual(["a aborted", "b null", "c aborted"]);
   });
 });
 
