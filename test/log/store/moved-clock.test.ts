@@ -51,6 +51,17 @@ describe("a clock that is set back", () => {
     }
   });
 
+  test("an hour that is counted again counts no name twice, also where others are the most asked then", () => {
+    const hour = SOME_WALL_MS - (SOME_WALL_MS % HOUR_MS);
+    const { store, database } = openedStore();
+    store.insert(recordsFrom(hour, 3000, "a"));
+    tidyAll(store, hour + HOUR_MS + 2 * MINUTE_MS);
+    for (const at of [10_000, 20_000])
+      store.insert(recordsFrom(hour + at, 1500, "a").map((made, index) => ({ ...made, name: `a${1500 + index}.example` })));
+    tidyAll(store, hour + HOUR_MS + 2 * MINUTE_MS);
+    expect(database.prepare("SELECT sum(count) AS queries FROM name_hours_20261121").get()).toEqual({ queries: 6000 });
+  });
+
   test("pages follow one another through all records of parts that overlap, each record once", () => {
     const { store, database } = openedStore({ maxRows: 2500 });
     store.insert(recordsFrom(SOME_WALL_MS, 250, "before"));
@@ -87,6 +98,25 @@ describe("a clock that was a year ahead", () => {
     expect(allRecords(database)).toHaveLength(30);
     tidyAll(store, SOME_WALL_MS + 8 * DAY_MS);
     expect(allRecords(database).map(({ name }) => name)).toEqual(recordsFrom(0, 10, "later").map(({ name }) => name));
+  });
+
+  test("its records stay when those go that were there before", () => {
+    const { store, database } = openedStore();
+    store.insert(recordsFrom(SOME_WALL_MS, 10, "before"));
+    store.insert(recordsFrom(SOME_WALL_MS + 30 * DAY_MS, 10, "ahead"));
+    store.insert(recordsFrom(SOME_WALL_MS + 6 * DAY_MS, 10, "right"));
+    tidyAll(store, SOME_WALL_MS + 8 * DAY_MS);
+    expect(allRecords(database)).toHaveLength(20);
+  });
+
+  test("its records stay when a part goes that got none", () => {
+    const { store, database } = openedStore();
+    store.insert(recordsFrom(SOME_WALL_MS + 30 * DAY_MS, 10, "ahead"));
+    store.insert(recordsFrom(SOME_WALL_MS, 1, "broken").map((made) => ({ ...made, durationUs: Number.NaN })));
+    store.insert(recordsFrom(SOME_WALL_MS + DAY_MS, 10, "right"));
+    expect(allParts(database).map(({ rows }) => rows)).toEqual([10, 10, 0]);
+    tidyAll(store, SOME_WALL_MS + DAY_MS);
+    expect(allParts(database).map(({ rows }) => rows)).toEqual([10, 10]);
   });
 
   test("a clock that began in 1970 and was set right costs nothing that was there before", () => {

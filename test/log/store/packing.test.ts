@@ -48,6 +48,14 @@ test("a common text is written once", () => {
   expect(packer.position - first).toBe(10);
 });
 
+test("what fills the octets to the last had room", () => {
+  const packer = new Packer(new Uint8Array(5));
+  packer.text("1234");
+  expect(packer.hadRoom).toBe(true);
+  packer.count(0);
+  expect(packer.hadRoom).toBe(false);
+});
+
 test("what finds no room is told, and writes nothing beyond", () => {
   fc.assert(
     fc.property(fc.array(anyText, { minLength: 1 }), fc.nat(40), (texts, room) => {

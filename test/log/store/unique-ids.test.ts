@@ -37,6 +37,28 @@ describe("a batch that is sent again, as when its thread ended before it could a
   });
 });
 
+test("two records of one batch that bear one id are both stored", () => {
+  const { store, database } = openedStore();
+  const twins = [...recordsFrom(SOME_WALL_MS, 3, "a"), ...recordsFrom(SOME_WALL_MS, 3, "b")];
+  expect(store.insert(twins).refused).toEqual([]);
+  expect(allRecords(database)).toHaveLength(6);
+});
+
+test("a batch that fails as a whole leaves nothing behind that later ones are written by", () => {
+  const { store, database } = openedStore();
+  store.insert(recordsFrom(SOME_WALL_MS, 1, "before"));
+  database.exec(
+    `CREATE TRIGGER fails BEFORE INSERT ON kind_minutes_20261121 WHEN NEW.count > 50 BEGIN SELECT RAISE(ABORT, 'too many'); END`,
+  );
+  store.insert(recordsFrom(SOME_WALL_MS + 1, 1, "before"));
+  const batch = recordsFrom(SOME_WALL_MS + 10, 100, "a");
+  expect(() => store.insert(batch)).toThrow("too many");
+  for (let from = 0; from < 100; from += 50) store.insert(batch.slice(from, from + 40));
+  const stored = allRecords(database);
+  expect(stored.slice(2)).toEqual([...batch.slice(0, 40), ...batch.slice(50, 90)]);
+  expect(store.state().rows).toBe(82);
+});
+
 test("two processes that ask in the same milliseconds lose nothing, and their ids differ", () => {
   const first = openedStore();
   const second = openedStore({ path: first.path });
