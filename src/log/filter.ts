@@ -140,10 +140,11 @@ const MATCHER_OF: Readonly<Record<FilterField, MatcherReader>> = {
   rule: wordMatcher,
   upstream: wordMatcher,
   source(value) {
-    if (value.includes("*") || SOURCES.some((source) => source === value)) return wordMatcher(value);
+    const text = value.toLowerCase();
+    if (text.includes("*") || SOURCES.some((source) => source === text)) return wordMatcher(text);
     return `${shown(value)} is no source: one of ${SOURCES.join(", ")} is wanted`;
   },
-  action: wordMatcher,
+  action: (value) => wordMatcher(value.toLowerCase()),
   // A TTL counts down from answer to answer, so one that is written before the type counts for nothing.
   answer: (value) => wordMatcher(canonicalAddress(value) ?? value.toLowerCase().replace(/^(?:\d+|\*) (?=[a-z0-9*]+ )/, "")),
   minMs(value) {
