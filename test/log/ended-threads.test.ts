@@ -11,21 +11,21 @@ const BATCH = 600;
 
 test("the thread that adds may end at whatever moment: every record is stored, once", async () => {
   const path = join(directory(), "queries.db");
-  const rounds = 20;
+  const rounds = 12;
   const perRound = 2 * BATCH;
   const workers = startedWorkers();
   for (let round = 0; round < rounds; round++) {
     // No more rows than are kept, and parts of a 25th of them: batches end parts, and upkeep comes between batches.
     const { log, clock, events } = await opened(path, rounds * perRound);
     log.append(records(BATCH, round * perRound));
-    for (let turn = 0; turn < round * 4; turn++) await setImmediate();
+    for (let turn = 0; turn < round * 6; turn++) await setImmediate();
     await workers.at(-1)?.terminate();
     // What comes next finds out, if nothing did yet.
     log.append(records(BATCH, round * perRound + BATCH));
     expect(await events.next()).toMatchObject({ kind: "failing", reason: expect.stringContaining("thread") });
     await clock.advance(1000);
     expect(await events.next()).toMatchObject({ kind: "well", dropped: 0 });
-    await expect.poll(() => log.status().waiting).toBeLessThan(512);
+    await expect.poll(() => log.status().waiting, { timeout: 10_000 }).toBeLessThan(512);
     await log.close();
     expect(log.status()).toMatchObject({ stored: perRound, dropped: 0, waiting: 0 });
     expect(events.pending).toEqual([]);
@@ -41,7 +41,7 @@ test("the thread that adds may end at whatever moment: every record is stored, o
 test("a thread that hangs with records under way is given up, and they are stored once by the next", async () => {
   const { log, clock, events, path } = await opened();
   log.append(records(BATCH));
-  await expect.poll(() => log.status().stored).toBe(BATCH);
+  await expect.poll(() => log.status().stored, { timeout: 10_000 }).toBe(BATCH);
   const holder = new DatabaseSync(path);
   onTestFinished(() => holder.close());
   holder.exec("BEGIN IMMEDIATE");
