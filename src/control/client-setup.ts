@@ -11,6 +11,19 @@ export interface ServerPlace {
   readonly addresses: readonly string[];
 }
 
+/** Reads where clients reach the DoH service; a text says why it is of no use to them. */
+export function serviceUrl(written: string): URL | string {
+  const url = URL.parse(written);
+  if (url?.protocol !== "https:")
+    return "the URL where clients reach Fenliu is wanted, as https://doh.example.com: they take no other than https";
+  if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "")
+    return "the URL where clients reach Fenliu has neither user, password, `?` nor `#`";
+  // What is asked for on the machine itself names it so, and to a router or a telephone that is their own.
+  if (/^(127\.|\[::1\]$|(.*\.)?localhost$)/.test(url.hostname))
+    return `${url.hostname} is each client itself: say where they reach Fenliu, as url=https://doh.example.com`;
+  return url;
+}
+
 /** The addresses that a client needs to reach a server by name before it has any DNS. */
 export function placeOf(url: URL, hosts: HostsTable): ServerPlace {
   const host = url.hostname.replace(/^\[|\]$/g, "");

@@ -25,7 +25,7 @@ import type { Updated } from "../lists/update.ts";
 import type { CachedAnswer, Explained } from "../log/explained.ts";
 import { type Site, SiteError } from "../site.ts";
 import { cachedAnswer } from "./cached-answer.ts";
-import { appleProfile, placeOf, routerosScript, type ServerPlace } from "./client-setup.ts";
+import { appleProfile, placeOf, routerosScript, type ServerPlace, serviceUrl } from "./client-setup.ts";
 import { type HostsChange, hostAt, hostPattern, hostRecord, withHost, withoutHost } from "./host-changes.ts";
 import { problemText } from "./problem-text.ts";
 import { readinessOf } from "./readiness.ts";
@@ -203,13 +203,8 @@ export class ServerControl implements Control {
 
   #place(baseUrl: string): ServerPlace {
     const { decisions, config } = this.#site;
-    const url = URL.canParse(baseUrl) ? new URL(baseUrl) : null;
-    if (url?.protocol !== "https:") {
-      throw new ParameterError({
-        parameter: "url",
-        reason: "the URL where clients reach Fenliu is wanted, as https://doh.example.com: they take no other than https",
-      });
-    }
+    const url = serviceUrl(baseUrl);
+    if (typeof url === "string") throw new ParameterError({ parameter: "url", reason: url });
     if (url.pathname === "/") url.pathname = config.listen.dohPath;
     return placeOf(url, decisions.hosts);
   }

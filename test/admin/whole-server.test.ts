@@ -121,6 +121,7 @@ describe("the API over a server at work", () => {
     ["GET", "/api/v1/cache?name=a..b", "name", "`a..b` is no domain name"],
     ["GET", "/api/v1/hosts/a..b", "name", "`a..b` is no name of a host"],
     ["GET", "/api/v1/routeros.rsc?url=http://a.example", "url", "https"],
+    ["GET", "/api/v1/apple.mobileconfig", "url", "say where they reach Fenliu"],
   ])("%s %s is refused by the name of the parameter", async (method, path, parameter, says) => {
     const { api } = await house();
     const reason = expect.stringContaining(says);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { appleProfile, placeOf, routerosScript } from "../../src/control/client-setup.ts";
+import { appleProfile, placeOf, routerosScript, serviceUrl } from "../../src/control/client-setup.ts";
 import { readRecords } from "../../src/hosts/entries.ts";
 import { HostsTable } from "../../src/hosts/hosts-table.ts";
 
@@ -7,6 +7,24 @@ const hosts = new HostsTable([
   readRecords([{ name: "doh.example.com", addresses: ["10.0.0.2", "fd00::2"], cname: null, others: "nodata", https: null }])
     .entries,
 ]);
+
+describe("the URL of the service", () => {
+  test.each([
+    ["http://doh.example.com", "no other than https"],
+    ["doh.example.com", "no other than https"],
+    ["https://me:word@doh.example.com", "neither user, password"],
+    ["https://doh.example.com/dns-query?x=1", "neither user, password"],
+    ["https://127.0.0.1", "127.0.0.1 is each client itself"],
+    ["https://[::1]:9443/dns-query", "[::1] is each client itself"],
+    ["https://localhost", "localhost is each client itself"],
+  ])("%s is of no use to clients", (written, says) => {
+    expect(serviceUrl(written)).toEqual(expect.stringContaining(says));
+  });
+
+  test("is taken with a port and a path", () => {
+    expect(serviceUrl("https://10.0.0.2:8443/dns-query/tv")).toEqual(new URL("https://10.0.0.2:8443/dns-query/tv"));
+  });
+});
 
 describe("the script for RouterOS", () => {
   test("pins the addresses of the server's name, which the router could not look up otherwise", () => {
