@@ -16,7 +16,7 @@ export async function importBundle(invocation: Invocation, terminal: Terminal): 
   if (format !== "easymosdns" || directory === undefined || rest.length > 0) throw new UsageError("import takes easymosdns DIR");
   const output = invocation.output === null ? null : resolve(terminal.directory, invocation.output);
   if (output !== null && !invocation.force && existsSync(output)) {
-    return failed(`${output} is there already; --force overwrites it`, { file: output, line: 1 }, invocation, terminal);
+    return failed("a file is there already; --force overwrites it", { file: output, line: 1 }, invocation, terminal);
   }
   try {
     const { yaml, findings } = imported(

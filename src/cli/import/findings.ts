@@ -56,7 +56,7 @@ export function reportText(findings: readonly Finding[]): string {
     const lines = findings
       .filter((finding) => finding.kind === kind)
       .map(({ file, line, what }) => `  ${file}:${line}: ${what}\n`);
-    return `${HEADINGS[kind]}: ${lines.length === 0 ? "nothing\n" : `\n${lines.join("")}`}`;
+    return `${HEADINGS[kind]}:${lines.length === 0 ? " nothing\n" : `\n${lines.join("")}`}`;
   });
   return printable(parts.join("\n"));
 }
