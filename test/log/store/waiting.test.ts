@@ -134,8 +134,7 @@ describe("records that wait", () => {
   });
 
   test("no more memory is kept to be filled again than a few chunks, all of one size", () => {
-    const waiting = filled(numbered(15_000));
-    waiting.add(record({ answers: ["x".repeat(1_000_000)] }));
+    const waiting = filled([record({ answers: ["x".repeat(1_000_000)] }), ...numbered(15_000)]);
     const first = waiting.take(Number.POSITIVE_INFINITY);
     expect(first.length).toBeGreaterThan(16);
     waiting.done(first);
