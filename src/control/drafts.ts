@@ -1,4 +1,4 @@
-import { ControlError } from "../admin/control.ts";
+import { ControlError, ParameterError } from "../admin/control.ts";
 import type { Clock } from "../clock.ts";
 import type { ConfigResult } from "../config/load.ts";
 import { Thread, ThreadError } from "../log/store/thread.ts";
@@ -42,10 +42,10 @@ export class Drafts {
   /** @throws ControlError `invalid` where the draft is too large or takes too long to be read, and as `Turns.take` does. */
   async judge<Result>(draft: Draft, judged: (read: ConfigResult) => Promise<Result>): Promise<Result> {
     if (Buffer.byteLength(draft.text) > MAX_DRAFT_BYTES)
-      throw new ControlError(
-        "invalid",
-        `a draft may have at most ${MAX_DRAFT_BYTES / 1024} KiB: move what is large into lists and hosts files, or ask \`fenliu check\``,
-      );
+      throw new ParameterError({
+        parameter: "config",
+        reason: `a draft may have at most ${MAX_DRAFT_BYTES / 1024} KiB: move what is large into lists and hosts files, or ask \`fenliu check\``,
+      });
     return await this.#turns.take(async () => judged(await this.#read(draft)));
   }
 

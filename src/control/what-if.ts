@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers/promises";
-import { ControlError, type QuerySource, type WhatIf, type WhatIfRequest } from "../admin/control.ts";
+import { ParameterError, type QuerySource, type WhatIf, type WhatIfRequest } from "../admin/control.ts";
 import type { Config } from "../config/config.ts";
 import type { ConfigResult } from "../config/load.ts";
 import { type Decisions, openDecisions, TELLS_NOBODY } from "../decisions.ts";
@@ -37,12 +37,16 @@ export async function whatIf(site: Site, { draft, request, queries }: WhatIfPart
   return { ...comparison.result(request.examples), truncated, notes: [...comparison.notes(), ...listNotes(after)] };
 }
 
-/** @throws ControlError `invalid` */
+/** @throws ParameterError */
 function configOf(draft: ConfigResult): Config {
-  if (draft.kind === "invalid") throw new ControlError("invalid", ...draft.problems.map(problemText));
+  if (draft.kind === "invalid") throw faultsOf(draft.problems.map(problemText));
   const refusals = decisionRefusalsOf(draft.config);
-  if (refusals.length > 0) throw new ControlError("invalid", ...refusals);
+  if (refusals.length > 0) throw faultsOf(refusals);
   return draft.config;
+}
+
+function faultsOf(reasons: readonly string[]): ParameterError {
+  return new ParameterError(...reasons.map((reason) => ({ parameter: "config", reason })));
 }
 
 /** @returns whether there were more queries than were looked at. */

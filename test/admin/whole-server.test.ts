@@ -128,6 +128,18 @@ describe("the API over a server at work", () => {
     expect((await api.call(method, path)).body).toMatchObject({ status: 400, problems: [{ parameter, reason }] });
   });
 
+  test("tells each fault of a draft that is to be tried", async () => {
+    const { api } = await house();
+    const { body } = await api.call("POST", "/api/v1/whatif", { json: { config: "foo: 1\nbar: 2\n" } });
+    expect(body).toMatchObject({
+      status: 400,
+      problems: [
+        { parameter: "config", reason: expect.stringContaining("unknown key `foo`") },
+        { parameter: "config", reason: expect.stringContaining("unknown key `bar`") },
+      ],
+    });
+  });
+
   test("answers whatever is asked with a status and a body that are documented, and none of its own failing", async () => {
     const { site, api } = await house();
     await site.ask("www.example.com");
