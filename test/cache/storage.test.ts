@@ -1,23 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { AnswerCache } from "../../src/cache/answer-cache.ts";
+import type { AnswerCache } from "../../src/cache/answer-cache.ts";
 import { entryBytes } from "../../src/cache/entry.ts";
-import { cacheKey, nxdomainKey } from "../../src/cache/key.ts";
-import type { CacheOptions } from "../../src/cache/options.ts";
+import { nxdomainKey } from "../../src/cache/key.ts";
 import type { Answer } from "../../src/dns/answer.ts";
 import { TYPE } from "../../src/dns/types.ts";
-import { fakeClock } from "../fake-clock.ts";
-import { failure, name, nodata, nxdomain, plain, positive, question, usualLimits } from "./answers.ts";
+import { failure, name, nodata, nxdomain, plain, positive, usualLimits } from "./answers.ts";
+import { key, newCache, stale } from "./caches.ts";
 
 const limits = usualLimits;
-const stale = { keepMs: 3_600_000, afterMs: 1800, ttlSeconds: 30, recheckMs: 30_000 };
-
-function newCache(sizeBytes: number, changed: Partial<CacheOptions> = {}) {
-  const clock = fakeClock();
-  return { clock, cache: new AnswerCache({ sizeBytes, stale, prefetch: true, file: null, volatile: [], ...changed }, clock) };
-}
-
-const key = (text: string, type: number = TYPE.A, route = "domestic") => cacheKey(question(text, type), route);
 
 /** Names of one length, so that their entries weigh the same. */
 const host = (index: number) => `h${String(index).padStart(6, "0")}.example`;
@@ -59,36 +50,6 @@ describe("what is held", () => {
     cache.delete(key("page.example"));
     for (let index = 0; index < 50; index++) cache.put(key(host(index)), positive(host(index)), { limits });
     expect(held?.answer).toEqual(plain(positive("page.example")));
-  });
-
-  test("bears the mark it was put with or got since, until another answer takes its place", () => {
-    const { cache } = newCache(1 << 20);
-    cache.put(key("page.example"), positive("page.example"), { limits, judgedBy: "one" });
-    expect(cache.get(key("page.example"))?.judgedBy).toBe("one");
-    cache.noteJudged(key("page.example"), "two");
-    expect(cache.peek(key("page.example"))?.judgedBy).toBe("two");
-    cache.put(key("page.example"), positive("page.example"), { limits });
-    expect(cache.peek(key("page.example"))?.judgedBy).toBeNull();
-    cache.noteJudged(key("other.example"), "two");
-    expect(cache.peek(key("other.example"))).toBeNull();
-  });
-
-  test("has one mark for all types where it is an NXDOMAIN", () => {
-    const { cache } = newCache(1 << 20);
-    cache.put(key("page.example"), nxdomain("page.example"), { limits });
-    expect(cache.get(key("page.example", TYPE.MX))?.judgedBy).toBeNull();
-    cache.noteJudged(key("page.example", TYPE.MX), "one");
-    expect(cache.get(key("page.example", TYPE.TXT))?.judgedBy).toBe("one");
-  });
-
-  test("leaves its mark to nothing else: the NXDOMAIN behind an answer that ends while it is judged stays unmarked", async () => {
-    const { cache, clock } = newCache(1 << 20);
-    cache.put(key("page.example"), nxdomain("page.example", { ttlSeconds: 60 }), { limits });
-    cache.put(key("page.example", TYPE.MX), nodata("page.example", { type: TYPE.MX, ttlSeconds: 1 }), { limits, made: true });
-    expect(cache.get(key("page.example", TYPE.MX))?.made).toBe(true);
-    await clock.advance(1000);
-    cache.noteJudged(key("page.example", TYPE.MX), "one");
-    expect(cache.get(key("page.example", TYPE.MX))).toMatchObject({ made: false, judgedBy: null });
   });
 
   test("does not change when the one who put it changes his bytes", () => {
