@@ -1,6 +1,5 @@
 import { queryPage, queryRecord } from "../admin/schemas/record.ts";
 import { systemClock } from "../clock.ts";
-
 import type { QueryRecord } from "../log/record.ts";
 import type { Page } from "../log/search.ts";
 import { lineHeading, recordDetails, recordLine } from "../log/text.ts";
