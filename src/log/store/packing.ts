@@ -13,10 +13,7 @@ const MAX_COUNTED = 0x7fff_fff0;
 const FLOAT = new Float64Array(1);
 const FLOAT_OCTETS = new Uint8Array(FLOAT.buffer);
 
-/**
- * Packs values into octets that are the caller's. What finds no room is not written, but counted in `position`: the caller looks there now and
- * then, and may go back to a position from which on nothing is to be read.
- */
+/** Packs values into octets that are the caller's. What finds no room is not written, but counted in `position`: the caller asks `hadRoom` now and then. */
 export class Packer {
   readonly #octets: Uint8Array;
   readonly #texts = new Map<string, number>();
