@@ -59,6 +59,15 @@ export function staleKeepMs(held: Aging, stale: StaleOptions | null): number {
   return stale === null || held.volatile || outcomeOf(held.answer) !== "positive" ? 0 : stale.keepMs;
 }
 
+/** Whether a refresh failed or was slow so lately that the stale answer is given without waiting for another (RFC 8767 §5). */
+export function isStaleAtOnce(
+  { troubledAtMs }: { readonly troubledAtMs: number | null },
+  { recheckMs }: StaleOptions,
+  nowMs: number,
+): boolean {
+  return troubledAtMs !== null && nowMs < troubledAtMs + recheckMs;
+}
+
 /** For how long an answer of any kind is fresh, in seconds; 0 = not to be held. */
 export function lifetimeSeconds(answer: AnswerIndex, limits: Limits): number {
   return outcomeOf(answer) === "positive"

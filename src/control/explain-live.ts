@@ -1,6 +1,6 @@
 import type { Held } from "../cache/held.ts";
 import { cacheKey } from "../cache/key.ts";
-import { type Freshness, freshness } from "../cache/lifetime.ts";
+import { type Freshness, freshness, isStaleAtOnce } from "../cache/lifetime.ts";
 import { outcomeOf } from "../dns/answer.ts";
 import { RCODE, TYPE, typeName } from "../dns/types.ts";
 import type { CachedAnswer, ExplainedDecision, ExplainedVerdict } from "../log/explained.ts";
@@ -116,7 +116,7 @@ function holdingOf(resolver: Resolver, { query, client }: Subject, decision: For
   if (held === null || isForged(held.answer, resolver.measures.forged)) return "nothing";
   const stale = decision.stale ? resolver.stale : null;
   const nowMs = resolver.clock.now();
-  const atOnce = stale !== null && held.troubledAtMs !== null && nowMs < held.troubledAtMs + stale.recheckMs;
+  const atOnce = stale !== null && isStaleAtOnce(held, stale, nowMs);
   return { held, state: freshness(held, { limits: decision.shaping, stale, nowMs }), atOnce };
 }
 

@@ -1,6 +1,6 @@
 import type { Held } from "../cache/held.ts";
 import { type CacheKey, cacheKey } from "../cache/key.ts";
-import { freshness } from "../cache/lifetime.ts";
+import { freshness, isStaleAtOnce } from "../cache/lifetime.ts";
 import type { StaleOptions } from "../cache/options.ts";
 import { shouldPrefetch } from "../cache/prefetch.ts";
 import type { Question } from "../dns/question.ts";
@@ -91,7 +91,7 @@ interface Refresh {
 // RFC 8767 §5: the client response timer gives the fresh answer a chance; after a failure the stale one is given at once for a while.
 async function refresh(resolver: Resolver, asked: Asked<Forward>, { order, held, options }: Refresh): Promise<Resolution> {
   const nowMs = resolver.clock.now();
-  if (held.troubledAtMs !== null && nowMs < held.troubledAtMs + options.recheckMs) {
+  if (isStaleAtOnce(held, options, nowMs)) {
     if (resolver.rechecks.take(order.key, nowMs)) void fetchAnswer(resolver, order);
     return fromStale(asked, { held, options }, null);
   }
