@@ -24,6 +24,10 @@ export class ChunkFiller {
     this.#packer = new Packer(new Uint8Array(octets));
   }
 
+  get records(): number {
+    return this.#records;
+  }
+
   /** @returns whether there was room; after a record that had none there is none for any. @throws TypeError where one is not as its type says. */
   add(record: QueryRecord): boolean {
     if (this.#ended) return false;

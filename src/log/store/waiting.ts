@@ -18,22 +18,19 @@ const MAX_SPARE = 8;
 /** The records that wait for the store, oldest first. */
 export class Waiting {
   #filler: ChunkFiller | null = null;
-  #inFiller = 0;
   #chunks: Chunk[] = [];
   #inChunks = 0;
   #octets = 0;
   readonly #spare: SharedArrayBuffer[] = [];
 
   get records(): number {
-    return this.#inChunks + this.#inFiller;
+    return this.#inChunks + (this.#filler?.records ?? 0);
   }
 
   /** @returns whether there was room. @throws TypeError where the record is not as its type says. */
   add(record: QueryRecord): boolean {
     if (this.records >= MAX_RECORDS) return false;
-    if (this.#filler?.add(record) !== true && !this.#begin(record)) return false;
-    this.#inFiller++;
-    return true;
+    return this.#filler?.add(record) === true || this.#begin(record);
   }
 
   /** Takes the oldest, up to about `maxRecords`. */
@@ -90,10 +87,10 @@ export class Waiting {
   }
 
   #endFiller(): void {
-    if (this.#filler !== null && this.#inFiller > 0) this.#chunks.push(this.#filler.chunk());
-    this.#inChunks += this.#inFiller;
+    if (this.#filler === null) return;
+    this.#chunks.push(this.#filler.chunk());
+    this.#inChunks += this.#filler.records;
     this.#filler = null;
-    this.#inFiller = 0;
   }
 }
 
