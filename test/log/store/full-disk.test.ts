@@ -7,7 +7,7 @@ import { allRecords, openedStore, recordsFrom, tidyAll } from "./opened-store.ts
 
 const DAY_MS = 86_400_000;
 
-// A disk without room is a small one mounted here, which only root may do.
+// A disk without room is a small one mounted here, which only root may do, and not in most containers; without that it could only be pretended.
 test.skipIf(!canMount()).each([
   ["that adds indexes", 1],
   ["that drops what is too old", 8],
