@@ -7,8 +7,13 @@ import { fileURLToPath } from "node:url";
 
 export const projectRoot = fileURLToPath(new URL("../..", import.meta.url));
 
-/** npm tells those it starts what it is doing; a user's shell does not, and Fenliu goes by it where paths on the command line begin. */
-const { npm_lifecycle_event: _event, INIT_CWD: _folder, ...userEnv } = process.env;
+/**
+ * The environment of a user's shell: without what npm tells those it starts, by which Fenliu takes where paths on the
+ * command line begin, and without what CI machines and users set, by which Node decides on colours.
+ */
+const userEnv: NodeJS.ProcessEnv = { ...process.env, TERM: "xterm-256color" };
+for (const name of ["npm_lifecycle_event", "INIT_CWD", "CI", "NO_COLOR", "NODE_DISABLE_COLORS", "FORCE_COLOR"])
+  delete userEnv[name];
 
 export interface Finished {
   readonly status: number | null;
