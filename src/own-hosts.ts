@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Config } from "./config/config.ts";
 import { parseOwnHosts } from "./config/own-hosts.ts";
 import { dataFolder } from "./data-folder.ts";
+import { errorText } from "./error-text.ts";
 import type { HostsProblem } from "./hosts/entries.ts";
 import type { HostRecord, OwnHosts } from "./hosts/options.ts";
 import { writeWhole } from "./write-whole.ts";
@@ -34,7 +35,7 @@ export async function readOwnHosts(
     text = await readFile(path, "utf8");
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return { file: NO_FILE, problems: [] };
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorText(error);
     return { file: NO_FILE, problems: [{ source: path, line: 0, reason }] };
   }
   if (text === known.text) return { file: known, problems: [] };

@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import { errorText } from "../error-text.ts";
 import type { Endpoint } from "../listen/options.ts";
 import type { Api, ApiParts } from "./api.ts";
 import type { Clients } from "./clients.ts";
@@ -81,7 +82,7 @@ async function listen(api: Api, { address, port }: Endpoint): Promise<Endpoint> 
     await api.listen({ host: address, port });
   } catch (error) {
     await api.close();
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorText(error);
     throw new AdminError([`listen.admin: ${reason}`], { cause: error });
   }
   const bound = api.server.address();

@@ -9,6 +9,7 @@ import { nameFromText } from "../dns/name.ts";
 import { messageText } from "../dns/presentation.ts";
 import type { Question } from "../dns/question.ts";
 import { CLASS, rcodeName, TYPE, typeNumber } from "../dns/types.ts";
+import { errorText } from "../error-text.ts";
 import { endpointText } from "../listen/address.ts";
 import { Bootstrap } from "../upstreams/bootstrap.ts";
 import type { ServerOptions } from "../upstreams/options.ts";
@@ -102,7 +103,7 @@ export function caText(path: string | null, terminal: Terminal): string | null {
   try {
     return readFileSync(resolve(terminal.directory, path), "utf8");
   } catch (error) {
-    throw new UsageError(`--ca: ${error instanceof Error ? error.message : String(error)}`);
+    throw new UsageError(`--ca: ${errorText(error)}`);
   }
 }
 

@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { errorText } from "../error-text.ts";
 import { version } from "../version.ts";
 import { check } from "./check.ts";
 import { demo } from "./demo.ts";
@@ -113,7 +114,7 @@ function parse(argv: readonly string[]) {
   try {
     return parseArgs({ args: [...argv], allowPositionals: true, options: OPTIONS });
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
+    throw new UsageError(errorText(error));
   }
 }
 

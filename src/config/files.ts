@@ -1,4 +1,5 @@
 import { accessSync, constants, statSync } from "node:fs";
+import { errorText } from "../error-text.ts";
 import type { Place, Reading } from "./reading.ts";
 import { type Shape, text } from "./shape.ts";
 
@@ -61,5 +62,5 @@ export function systemReason(error: unknown): string {
     EISDIR: "it is a directory",
     ENOTDIR: "a part of the path is no directory",
   };
-  return reasons[code] ?? (error instanceof Error ? error.message : String(error));
+  return reasons[code] ?? errorText(error);
 }

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { nameFromText } from "../dns/name.ts";
+import { errorText } from "../error-text.ts";
 import { type HostsProblem, type HostsReading, OWN_SOURCE, readHostsFile, readRecords } from "./entries.ts";
 import { type HostEntry, HostsTable, patternOf } from "./hosts-table.ts";
 import type { HostsOptions, OwnHosts } from "./options.ts";
@@ -68,6 +69,6 @@ async function readBytes(path: string): Promise<Buffer | string> {
     if (found.size > MAX_HOSTS_FILE_BYTES) return `larger than ${MAX_HOSTS_FILE_BYTES / 1024 / 1024} MiB`;
     return await readFile(path);
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return errorText(error);
   }
 }

@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import { errorText } from "../error-text.ts";
 import { AddressMatcher, endpointText } from "./address.ts";
 import { ConnectionSlots } from "./connection-slots.ts";
 import type { ListenCounters } from "./counters.ts";
@@ -196,7 +197,7 @@ class Opening {
       acceptors.push(dot, https);
       return { dot, https };
     } catch (error) {
-      this.problems.push(`tls: ${error instanceof Error ? error.message : String(error)}`);
+      this.problems.push(`tls: ${errorText(error)}`);
       return null;
     }
   }

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { createSecureContext } from "node:tls";
 import type { Clock, Timer } from "../clock.ts";
+import { errorText } from "../error-text.ts";
 import type { TlsOptions } from "./options.ts";
 
 /** A certificate chain and its private key, in PEM. */
@@ -94,7 +95,7 @@ export class TlsFiles {
         this.#changes.changed(pair);
       }
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = errorText(error);
       if (!this.#closed && reason !== this.#refusedReason) this.#changes.refused(reason);
       this.#refusedReason = reason;
     }
@@ -107,9 +108,7 @@ async function readKeyPair(options: TlsOptions): Promise<KeyPair> {
   try {
     createSecureContext(pair);
   } catch (error) {
-    throw new Error(
-      `${options.cert} and ${options.key} cannot be used: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    throw new Error(`${options.cert} and ${options.key} cannot be used: ${errorText(error)}`);
   }
   return pair;
 }

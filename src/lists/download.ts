@@ -6,6 +6,7 @@ import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import { Client, type Dispatcher, errors } from "undici";
 import type { Clock, Timer } from "../clock.ts";
+import { errorText } from "../error-text.ts";
 
 /** What is read of a list at most, unpacked. The largest lists known have 25 MB. */
 export const MAX_DOWNLOAD_BYTES = 64 * 1024 * 1024;
@@ -257,5 +258,5 @@ function tooLarge(): DownloadError {
 function readable(error: unknown): Error {
   if (error instanceof DownloadError) return error;
   if (error instanceof errors.ResponseExceededMaxSizeError) return tooLarge();
-  return new DownloadError(error instanceof Error ? error.message : String(error), { cause: error });
+  return new DownloadError(errorText(error), { cause: error });
 }

@@ -1,6 +1,7 @@
 import { readFile, stat } from "node:fs/promises";
 import type { AddressRange } from "../dns/address.ts";
 import { AddressSet } from "../dns/address-set.ts";
+import { errorText } from "../error-text.ts";
 import { checksumOf } from "./checksum.ts";
 import { type CopyContent, type CopySource, NO_COPIES } from "./copies.ts";
 import type { DomainSet } from "./domain-set.ts";
@@ -265,6 +266,6 @@ async function readContent(path: string): Promise<FileContent> {
     const bytes = await readFile(path);
     return { bytes, sha256: await inTurns(checksumOf(bytes)), changedWallMs: found.mtimeMs, problem: null };
   } catch (error) {
-    return { ...NO_FILE, problem: error instanceof Error ? error.message : String(error) };
+    return { ...NO_FILE, problem: errorText(error) };
   }
 }

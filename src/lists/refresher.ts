@@ -1,5 +1,6 @@
 import { stat } from "node:fs/promises";
 import type { Timer } from "../clock.ts";
+import { errorText } from "../error-text.ts";
 import type { ListStatus } from "./load.ts";
 import type { ListOptions } from "./options.ts";
 import { type Updated, type UpdateParts, updateList, urlsOf } from "./update.ts";
@@ -127,7 +128,7 @@ export class ListRefresher {
         if (this.#closing.signal.aborted) return;
         // Whatever it is, one list must not end the refreshing of all.
         this.#wait(planned, true);
-        this.#report(planned.list, null, { kind: "failed", reason: error instanceof Error ? error.message : String(error) });
+        this.#report(planned.list, null, { kind: "failed", reason: errorText(error) });
       }
     }
     this.#schedule();

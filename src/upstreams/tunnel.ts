@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { errorText } from "../error-text.ts";
 import type { AddressBook } from "./address-book.ts";
 import { connectTcp, type TunnelTarget } from "./connect.ts";
 import { openHttpTunnel } from "./http-connect.ts";
@@ -28,7 +29,7 @@ export async function openTunnel(target: TunnelTarget, { proxy, book, label, sig
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     book.noteFailure(address);
-    const detail = error instanceof Error ? error.message : String(error);
+    const detail = errorText(error);
     throw new UpstreamError("proxy", label, `proxy ${proxy.host}:${proxy.port}: ${detail}`);
   }
 }

@@ -1,3 +1,4 @@
+import { errorText } from "../../error-text.ts";
 import { primaryCode, resultCode } from "./database.ts";
 
 /** What keeps a store from storing, as far as it tells what to do about it. */
@@ -61,7 +62,7 @@ export function faultOf(error: unknown): Fault {
   const known = FAULTS.get(primaryCode(error) ?? 0);
   if (known !== undefined) return known;
   if (systemCode(error) === "ENOSPC") return { kind: "full", reason: "the disk is full" };
-  return { kind: "other", reason: error instanceof Error ? error.message : String(error) };
+  return { kind: "other", reason: errorText(error) };
 }
 
 function systemCode(error: unknown): unknown {

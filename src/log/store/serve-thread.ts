@@ -1,5 +1,6 @@
 import { getPriority, setPriority } from "node:os";
 import { parentPort } from "node:worker_threads";
+import { errorText } from "../../error-text.ts";
 import type { Calls, Reply, Request } from "./thread.ts";
 
 type Handlers<C extends Calls> = { readonly [K in keyof C]: (argument: C[K]["argument"]) => C[K]["result"] };
@@ -36,6 +37,6 @@ function reply<C extends Calls>(handlers: Handlers<C>, { name, argument }: Reque
   try {
     return { result: handler(argument) };
   } catch (error) {
-    return { error: error instanceof Error ? error.message : String(error) };
+    return { error: errorText(error) };
   }
 }

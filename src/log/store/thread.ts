@@ -1,5 +1,6 @@
 import { Worker } from "node:worker_threads";
 import type { Clock, Timer } from "../../clock.ts";
+import { errorText } from "../../error-text.ts";
 
 /** What a thread can be asked, by name: one argument, one result, both fit for structured cloning. */
 export type Calls = Readonly<Record<string, { readonly argument: unknown; readonly result: unknown }>>;
@@ -95,7 +96,7 @@ export class Thread<C extends Calls> {
       this.#worker ??= this.#begin();
     } catch (error) {
       // As where the system allows the process no further thread.
-      settle(job, new ThreadError("ended", `it cannot be begun: ${error instanceof Error ? error.message : String(error)}`));
+      settle(job, new ThreadError("ended", `it cannot be begun: ${errorText(error)}`));
       this.#next();
       return;
     }
@@ -114,7 +115,7 @@ export class Thread<C extends Calls> {
       if (worker === this.#worker) this.#done(reply);
     });
     worker.on("error", (error) => {
-      reason = error instanceof Error ? error.message : String(error);
+      reason = errorText(error);
     });
     worker.on("exit", () => {
       if (worker === this.#worker) this.#ended(reason);
