@@ -1,3 +1,4 @@
+import type { ProblemPart } from "../admin/problem.ts";
 import type { NamedSchema } from "../admin/schemas/named.ts";
 import type { Config } from "../config/config.ts";
 import { endpointText } from "../listen/address.ts";
@@ -138,13 +139,15 @@ async function refusalText(response: Response): Promise<string> {
   const text = await response.text();
   try {
     const { title, detail, problems } = JSON.parse(text);
-    const each = Array.isArray(problems)
-      ? problems.map((problem) => (typeof problem === "string" ? problem : `${problem.parameter}: ${problem.reason}`))
-      : [];
+    const each = Array.isArray(problems) ? problems.map(partText) : [];
     return each.length > 0 ? each.join("\n") : String(detail ?? title);
   } catch {
     return `status ${response.status}`;
   }
+}
+
+function partText({ parameter, reason }: ProblemPart): string {
+  return parameter === null ? reason : `${parameter}: ${reason}`;
 }
 
 /** undefined where it is none. */

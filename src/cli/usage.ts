@@ -53,7 +53,7 @@ const MORE: Readonly<Record<string, string>> = {
   name        this name and all below it; full:NAME it alone; * for any characters; /a regular expression/
   client      an address, a prefix such as 10.0.7.0/24, or a client id
   type        a mnemonic such as HTTPS, or TYPE65, or 65
-  rcode       a mnemonic such as NXDOMAIN
+  rcode       a mnemonic such as NXDOMAIN; none where nothing was sent
   rule        the rule that decided
   upstream    a group, or a server
   source      hosts, special, rule, cache, stale, upstream, failure or refused

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { logFilter } from "../../src/cli/log-filter.ts";
 import { UsageError } from "../../src/cli/terminal.ts";
+import { helpOf } from "../../src/cli/usage.ts";
+import { FILTER_PARAMETERS } from "../../src/log/filter.ts";
 
 /** 21:30 wherever the tests run. */
 const nowMs = new Date(2026, 10, 21, 21, 30).getTime();
@@ -43,5 +45,12 @@ describe("the words of `fenliu log`", () => {
   ])("%s is refused without asking anybody", (word, says) => {
     expect(() => logFilter([word], nowMs)).toThrow(UsageError);
     expect(() => logFilter([word], nowMs)).toThrow(says);
+  });
+
+  test("are told by the help, every field, and the response code of what got no answer", () => {
+    const help = helpOf("log");
+    for (const field of FILTER_PARAMETERS) expect(help).toMatch(new RegExp(`^  (?:from, )?${field}\\b`, "m"));
+    expect(help).toMatch(/^ {2}rcode .*\bnone\b/m);
+    expect(logFilter(["rcode=none"], nowMs)).toEqual([["rcode", "none"]]);
   });
 });

@@ -136,8 +136,9 @@ test("who follows is told that the server has ended", async () => {
 });
 
 /** What another service, or another version, says where the API should be. */
-async function stranger(body: string, type = "application/json"): Promise<TestTerminal> {
-  const server = createServer((_, response) => void response.setHeader("content-type", type).end(body)).listen(0, "127.0.0.1");
+async function stranger(body: string, type = "application/json", status = 200): Promise<TestTerminal> {
+  const server = createServer((_, response) => void response.writeHead(status, { "content-type": type }).end(body));
+  server.listen(0, "127.0.0.1");
   await once(server, "listening");
   onTestFinished(() => void server.close());
   const address = server.address();
@@ -166,4 +167,14 @@ test.each([
 test("a stream of what are no records is not believed", async () => {
   const terminal = await stranger('data: {"id":1}\n\n', "text/event-stream");
   expect(await run(["log", "--follow"], terminal)).toBe(1);
+});
+
+test("each fault of a refusal stands by itself, behind the parameter that it concerns, if any", async () => {
+  const problems = [
+    { parameter: null, reason: "something is wrong" },
+    { parameter: "name", reason: "and so is the name" },
+  ];
+  const terminal = await stranger(JSON.stringify({ detail: "2 problems", problems }), "application/problem+json", 400);
+  expect(await run(["log"], terminal)).toBe(1);
+  expect(terminal.written.err).toBe("fenliu: something is wrong\nname: and so is the name\n");
 });
