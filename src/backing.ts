@@ -9,9 +9,7 @@ import { leakLog } from "./leak-log.ts";
 import { localAddresses, wildcardFamily } from "./listen/local-addresses.ts";
 import type { Endpoint } from "./listen/options.ts";
 import type { OperationsLog } from "./log/operations.ts";
-import { Flights } from "./resolve/flights.ts";
 import { Rechecks } from "./resolve/rechecks.ts";
-import type { Resolver } from "./resolve/resolver.ts";
 import { loadVerdicts, saveVerdicts } from "./resolve/verdict-file.ts";
 import { Verdicts } from "./resolve/verdicts.ts";
 import { type Bootstrap, openBootstrap } from "./upstreams/bootstrap.ts";
@@ -23,7 +21,6 @@ export interface Backing {
   readonly groups: Groups;
   readonly bootstrap: Bootstrap;
   readonly cache: AnswerCache;
-  readonly flights: Resolver["flights"];
   readonly rechecks: Rechecks;
   readonly verdicts: Verdicts;
   /** What is kept across restarts; empty where nothing is. */
@@ -38,9 +35,6 @@ export interface SiteSurroundings {
   /** Path of the file that names the host's own resolvers. */
   readonly resolvConf: string;
 }
-
-/** Questions to upstreams under way at once, over all groups. */
-const MAX_FLIGHTS = 10_000;
 
 /** Opens the upstreams and the cache before them. Nothing is connected before the first question. */
 export async function openBacking(config: Config, { clock, ca, log, resolvConf }: SiteSurroundings): Promise<Backing> {
@@ -67,7 +61,7 @@ export async function openBacking(config: Config, { clock, ca, log, resolvConf }
   const saving: Keeper[] = [];
   for (const kept of cacheOptions.file === null ? [] : keptAt(cacheOptions.file, { cache, verdicts, clock, limits }))
     saving.push(await Keeper.open(kept, { clock, log }));
-  return { groups, bootstrap, cache, rechecks, verdicts, flights: new Flights(MAX_FLIGHTS), saving };
+  return { groups, bootstrap, cache, rechecks, verdicts, saving };
 }
 
 interface Keepable {

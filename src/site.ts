@@ -7,6 +7,7 @@ import { type Decisions, expectationFaults, openDecisions } from "./decisions.ts
 import { AddressSet } from "./dns/address-set.ts";
 import { copiesOf } from "./list-keeper.ts";
 import { refusalsOf } from "./refusals.ts";
+import { Flights } from "./resolve/flights.ts";
 import { FAKE_IP_RANGES } from "./resolve/rebinding.ts";
 import type { Resolver } from "./resolve/resolver.ts";
 
@@ -57,6 +58,7 @@ export async function openSite(config: Config, surroundings: SiteSurroundings, p
       ...backing,
       decider: decisions.decider,
       measures: decisions.measures,
+      flights: new Flights(MAX_FLIGHTS),
       clock,
       deadlineMs: config.answers.deadlineMs,
       stale: config.cache.stale,
@@ -72,9 +74,17 @@ export function siteWith(site: Site, decisions: Decisions): Site {
     ...site,
     decisions,
     version: decisions.version,
-    resolver: { ...site.resolver, decider: decisions.decider, measures: decisions.measures },
+    resolver: {
+      ...site.resolver,
+      decider: decisions.decider,
+      measures: decisions.measures,
+      flights: new Flights(MAX_FLIGHTS),
+    },
   };
 }
+
+/** Questions to upstreams under way at once, over all groups. */
+const MAX_FLIGHTS = 10_000;
 
 /** The groups go by the `never` of this site from now on, also those that it shares with the one before: to be called as it is put in place. */
 export function guardGroups({ backing, decisions: { never } }: Site): void {

@@ -16,7 +16,7 @@ export interface Resolver {
   readonly groups: Groups;
   readonly cache: AnswerCache;
   readonly clock: Clock;
-  /** Questions to upstreams under way, by cache key. */
+  /** Questions to upstreams under way, by cache key. Each resolver has its own: what comes is believed by the hosts and measures of whoever asked. */
   readonly flights: Flights<string, Fetched>;
   /** When the refreshes of troubled answers were last tried. */
   readonly rechecks: Rechecks;

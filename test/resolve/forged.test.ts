@@ -70,6 +70,21 @@ test("an answer that was under way during such a reload was judged by the sets b
   expect(await bench.ask("page.example")).toMatchObject({ source: "failure", reply: { rcode: "SERVFAIL", answers: [] } });
 });
 
+test("a question of after such a reload is not answered from what was asked before it", async () => {
+  const forged = zone("page.example 100 A 203.0.113.1");
+  const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+  const site = await siteWith({ upstreams: { main: (asked) => gate.then(() => respond(asked, { answers: forged })) } });
+  const before = site.ask("page.example");
+  await site.until(() => site.asked().length > 0);
+  await site.reload("poison: [203.0.113.1]");
+  const after = site.ask("page.example");
+  // Over the same socket, so that the question before it has begun to wait.
+  await site.ask("localhost");
+  open();
+  expect(await before).toMatchObject({ answers: ["203.0.113.1"] });
+  expect(await after).toMatchObject({ rcode: "SERVFAIL", answers: [] });
+});
+
 test("an answer is looked into once for each set of forged addresses, however the set is written", async () => {
   const bench = await workbenchWith({ yaml, upstreams: { main: [behaviour("honest")] } });
   const marks = () => [...bench.cache.entries()].map(({ held }) => held.judgedBy);

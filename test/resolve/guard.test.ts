@@ -238,3 +238,17 @@ describe("an NXDOMAIN that we make because the question came from upstream", () 
     }
   });
 });
+
+test("a name that a reload has put into the hosts table is not denied by what was asked before it", async () => {
+  const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+  const site = await siteWith({ upstreams: { main: (asked) => gate.then(() => deny(asked)) } });
+  const before = site.ask("page.example", "MX");
+  await site.until(() => site.asked().length > 0);
+  await site.reload("hosts: { records: { page.example: { address: 10.0.0.7, others: forward } } }");
+  const after = site.ask("page.example", "MX");
+  // Over the same socket, so that the question before it has begun to wait.
+  await site.ask("localhost");
+  open();
+  expect(await before).toMatchObject({ rcode: "NXDOMAIN" });
+  expect(await after).toMatchObject({ rcode: "NOERROR", records: [], edeTexts: [expect.stringContaining("hosts table")] });
+});
