@@ -69,6 +69,8 @@ export class Http2Connection implements Connection {
 
   async #take(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number): Promise<void> {
     stream.on("error", () => {});
+    // Its reset may have come in the same segment; nothing can be sent on it, and nobody waits.
+    if (stream.closed || stream.destroyed) return;
     if (this.#outstanding >= 2 * this.#services.limits.outstandingPerConnection) {
       stream.close(constants.NGHTTP2_REFUSED_STREAM);
       return;
