@@ -86,7 +86,7 @@ export function looped({ decider, cache }: Resolver, { query, decision }: Asked<
   const rcode = exists ? RCODE.NOERROR : RCODE.NXDOMAIN;
   return {
     decision,
-    source: "failure",
+    source: "special",
     route: group,
     action: "loop",
     answer: negativeAnswer(query, { rcode, soaOwner: query.name, ttlSeconds: shaping.negative.minSeconds }),

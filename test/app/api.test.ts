@@ -50,6 +50,31 @@ describe("the API of a server at work", () => {
     expect(text).toMatch(/^fenliu_upstream_up\{.*group="main".*\} 1$/m);
   });
 
+  test("a name that a rule drops is blocked, and the answer to a loop is no failure, in the statistics and the metrics alike", async () => {
+    const site = await siteWith({
+      yaml: `log: { queries: { store: data/queries.db } }
+rules: [{ name: quiet, domains: ads.example, answer: drop }, { name: ads, domains: more.example, answer: nodata }]`,
+      admin: true,
+      folder: directory(),
+      upstreams: { main: { servers: [honest("page.example 100 A 192.0.2.7")], keys: "asksFrom: [10.9.9.9]" } },
+    });
+    await site.ask("ads.example", "A", { client: "10.0.0.5" });
+    await site.ask("more.example");
+    expect(await site.ask("page.example", "A", { client: "10.9.9.9" })).toMatchObject({ rcode: "NXDOMAIN" });
+    site.app.journal.flush();
+    await site.until(() => site.app.queryLog.status().stored === 3);
+    await site.clock.advance(60_000);
+    const stats = await json(site.api("stats?from=1h&step=1h"));
+    expect(stats).toMatchObject({ bySource: { rule: 2, special: 1 }, byAction: { block: 1, drop: 1, loop: 1 } });
+    expect(stats).toMatchObject({ topBlocked: [{ key: "ads.example" }, { key: "more.example" }] });
+    expect(stats).toMatchObject({
+      series: expect.arrayContaining([expect.objectContaining({ total: 3, blocked: 2, failed: 0 })]),
+    });
+    const metrics = await (await site.api("/metrics")).text();
+    expect(metrics).toContain('fenliu_queries_total{transport="doh",source="special",rcode="NXDOMAIN"} 1\n');
+    expect(metrics).toContain('fenliu_query_duration_seconds_count{answered="upstream"} 0\n');
+  });
+
   test("a name is put in, seen, answered, and taken away; what is no record is refused in words", async () => {
     const site = await siteWith({ admin: true, folder: directory(), yaml: "hosts: { records: { nas.lan: 10.0.0.5 } }" });
     expect(await json(site.api("hosts/tv.lan", sent("PUT", { address: "10.0.0.9" })))).toMatchObject({ own: true });

@@ -123,7 +123,8 @@ export const queryRecord = named<QueryRecord>("QueryRecord").as(
         examples: [["60 A 192.0.2.7"]],
       }),
       source: oneOf(["hosts", "special", "rule", "cache", "stale", "upstream", "failure", "refused"], {
-        description: "Where the answer came from.",
+        description:
+          "Where the answer came from. `special`: made here, for a special name, an ANY, or a question that would go back where it came from.",
       }),
       action: Type.String({
         description: "What was done: `none`, `block`, `type65:nodata`, `nxdomain:guarded`, `compare:unproven`, `loop`, …",

@@ -61,7 +61,7 @@ const sample = named<StatisticsSample>("Sample").as(
     {
       at: INSTANT,
       total: COUNT,
-      blocked: Type.Integer({ minimum: 0, description: "Those with action `block`." }),
+      blocked: Type.Integer({ minimum: 0, description: "Those with action `block` or `drop`." }),
       cached: Type.Integer({ minimum: 0, description: "Stale answers too." }),
       failed: Type.Integer({ minimum: 0, description: "Ended in a failure, or SERVFAIL was passed on." }),
       p50Us: Type.Number(),

@@ -113,6 +113,7 @@ export interface LivePartState {
   readonly rows: number;
 }
 
-function isBlocked(record: QueryRecord): boolean {
-  return record.action === "block";
+/** Whether a rule kept the answer from the client: by one of its own, or by silence. */
+function isBlocked({ action }: QueryRecord): boolean {
+  return action === "block" || action === "drop";
 }

@@ -60,7 +60,7 @@ export const SELECT_PARTS = `
 SELECT key, state, rowid AS serial, first_id AS firstId, last_id AS lastId, row_count AS "rows", hours_until AS hoursUntil
 FROM parts ORDER BY last_id DESC, day DESC, sequence DESC`;
 
-/** The columns of `kinds_K` that describe a query, in their order. `blocked` is 1 where its action is `block`. */
+/** The columns of `kinds_K` that describe a query, in their order. `blocked` is 1 where its action is `block` or `drop`. */
 export const KIND_COLUMNS = [
   "transport",
   "http",

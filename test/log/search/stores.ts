@@ -119,7 +119,7 @@ export const alikeRecords: fc.Arbitrary<QueryRecord[]> = fc.uniqueArray(
       route: fc.constantFrom("domestic", "overseas", null),
       upstream: fc.constantFrom("udp://223.5.5.5", "https://1.1.1.1/dns-query", null),
       source: fc.constantFrom("cache", "upstream", "hosts", "failure"),
-      action: fc.constantFrom("none", "block", "type65:nodata"),
+      action: fc.constantFrom("none", "block", "drop", "type65:nodata"),
       durationUs: fc.constantFrom(0, 999, 1000, 2500, 2501, 5000, 20_000),
       answers: fc.constantFrom<string[][]>(
         [],

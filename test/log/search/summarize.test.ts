@@ -66,7 +66,7 @@ describe("a summary", () => {
             // Names are counted when an hour is over, so those that come after the clock was set back may be missing.
             if (inOrder) {
               expect(countsOf(summary.topNames)).toEqual(withoutEmpty(tally(within.map(({ name }) => name))));
-              const blocked = within.filter(({ action }) => action === "block");
+              const blocked = within.filter(({ action }) => action === "block" || action === "drop");
               expect(countsOf(summary.topBlocked)).toEqual(withoutEmpty(tally(blocked.map(({ name }) => name))));
             }
             for (const { atMs, total, cached, failed, blocked } of summary.series) {
@@ -76,7 +76,7 @@ describe("a summary", () => {
                 total: now.length,
                 cached: now.filter(({ source }) => source === "cache").length,
                 failed: now.filter(({ source, rcode }) => source === "failure" || rcode === "SERVFAIL").length,
-                blocked: now.filter(({ action }) => action === "block").length,
+                blocked: now.filter(({ action }) => action === "block" || action === "drop").length,
               });
             }
             for (const [key, share] of [
