@@ -145,13 +145,14 @@ export class Http2Carrier implements HttpsCarrier {
 
   #settled(): void {
     if (this.#jobs.size > 0) return;
-    if (this.#retired) this.#session.close();
+    // Where the server is gone without a word, a session that is only closed would wait for its goodbye.
+    if (this.#retired) this.#session.destroy();
     else this.#watch.rest();
   }
 
   #retire(): void {
     this.#retired = true;
-    if (this.#jobs.size === 0) this.#session.close();
+    this.#settled();
   }
 
   // A slow answer and a dead connection look the same from here; a ping tells them apart (RFC 9113 §6.7).

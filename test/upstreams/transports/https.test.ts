@@ -1,14 +1,21 @@
-import { describe, expect, test, vi } from "vitest";
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { openServer } from "../../../src/upstreams/server.ts";
 import { fakeClock } from "../../fake-clock.ts";
 import { addresses, addressMessage, questionFor, silence } from "../messages.ts";
-import type { Action, Asked, ScriptedTransport } from "../scripted-server.ts";
-import { addressTexts, countingClock, errand, site, type Way } from "./set-up.ts";
+import { type Action, type Asked, type ScriptedTransport, scriptedServer } from "../scripted-server.ts";
+import { addressTexts, contextWith, countingClock, errand, site, type Way } from "./set-up.ts";
 
 const question = questionFor("www.example");
 const DNS_TYPE = { "content-type": "application/dns-message" };
 
 function way(server: ScriptedTransport, method: "GET" | "POST" = "GET"): Way {
   return { title: server, server, protocol: "https", method, proxy: null };
+}
+
+function tcpSockets(): number {
+  return process.getActiveResourcesInfo().filter((resource) => resource === "TCPSocketWrap").length;
 }
 
 describe.each(["h1", "h2"] as const)("a request over %s", (version) => {
@@ -193,6 +200,31 @@ describe("a session of HTTP/2", () => {
     expect(server.open).toBe(1);
     await clock.advance(1);
     await vi.waitUntil(() => server.open === 0);
+  });
+
+  test("whose server has gone without a word leaves no socket once it is idle", async () => {
+    const clock = fakeClock();
+    const server = await scriptedServer("h2", (asked) => addresses(asked, "192.0.2.1"));
+    const held: Socket[] = [];
+    const relay = createServer({ allowHalfOpen: true }, (client) => {
+      const onward = connect({ port: server.port, host: "127.0.0.1" });
+      client.pipe(onward).pipe(client);
+      held.push(client, onward);
+    });
+    relay.listen(0, "127.0.0.1");
+    await once(relay, "listening");
+    const upstream = openServer(server.options({ port: (relay.address() as AddressInfo).port }), contextWith({ clock }));
+    onTestFinished(async () => {
+      await upstream.close();
+      for (const socket of held) socket.destroy();
+      await new Promise((resolve) => relay.close(resolve));
+      await server.close();
+    });
+    await upstream.exchange(question, errand());
+    for (const socket of held) socket.unpipe().pause();
+    const before = tcpSockets();
+    await clock.advance(30_000);
+    await vi.waitUntil(() => tcpSockets() < before);
   });
 
   test("that is slow but answers a ping is kept", async () => {
