@@ -27,11 +27,16 @@ export async function openTunnel(target: TunnelTarget, { proxy, book, label, sig
     await agree(socket, target, { proxy, signal });
     return socket;
   } catch (error) {
+    // Given up because another way was quicker says nothing about the proxy; because the time was over does.
+    if (!signal.aborted || isTimeout(signal.reason)) book.noteFailure(address);
     if (signal.aborted) throw signal.reason;
-    book.noteFailure(address);
     const detail = errorText(error);
     throw new UpstreamError("proxy", label, `proxy ${proxy.host}:${proxy.port}: ${detail}`);
   }
+}
+
+function isTimeout(reason: unknown): boolean {
+  return reason instanceof UpstreamError && reason.failure === "timeout";
 }
 
 /** Has the proxy connect; destroys the socket where it does not, or when the signal aborts. */

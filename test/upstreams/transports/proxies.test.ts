@@ -116,6 +116,30 @@ describe.each(["socks5", "http"] as const)("a proxy of kind %s", (protocol) => {
     await upstream.close();
   });
 
+  test("that has two addresses is asked at the other one after one that never answers", async () => {
+    const clock = fakeClock();
+    const { server, proxy } = await setUp();
+    const options = proxy.options({ host: "proxy.example" });
+    let reached = 0;
+    const silent = createServer((socket) => {
+      reached += 1;
+      socket.resume();
+    });
+    silent.listen(options.port, "127.0.0.2");
+    await once(silent, "listening");
+    const bootstrap = { lookUp: () => Promise.resolve(["127.0.0.2", "127.0.0.1"]) };
+    const upstream = openServer(server.options(), contextWith({ proxy: options, bootstrap, clock }));
+    onTestFinished(async () => {
+      await upstream.close();
+      await new Promise((resolve) => silent.close(resolve));
+    });
+    const failed = expect(upstream.exchange(question, errand())).rejects.toMatchObject({ failure: "timeout" });
+    await vi.waitUntil(() => reached === 1);
+    await clock.advance(5_000);
+    await failed;
+    expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
+  });
+
   test("that answers with any octets at all is at worst a failure", async () => {
     const { server } = await setUp();
     const replies = fc.uint8Array({ maxLength: 60 });
