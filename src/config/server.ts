@@ -20,7 +20,7 @@ export const proxy = text({
   examples: ["socks5://127.0.0.1:7890", "http://user:password@127.0.0.1:7890"],
 });
 
-/** A URL of one of the schemes, without user and password. */
+/** A URL of one of the schemes. */
 export function url(...schemes: readonly string[]) {
   const expected = `a URL that begins with ${schemes.map((scheme) => `\`${scheme}://\``).join(" or ")}`;
   return text({

@@ -134,7 +134,7 @@ interface Way {
 type Outcome = Download | { readonly kind: "moved"; readonly url: string };
 
 async function request(url: string, order: DownloadOrder, { dial, limits }: Way): Promise<Outcome> {
-  const { target, origin, path } = parts(url);
+  const { target, origin, path, login } = parts(url);
   const client = new Client(origin, {
     allowH2: false,
     // The limits above are the ones that hold; they go by the clock.
@@ -149,7 +149,8 @@ async function request(url: string, order: DownloadOrder, { dial, limits }: Way)
     },
   });
   try {
-    const response = await client.request({ path, method: "GET", headers: headersFor(order.held), signal: limits.signal });
+    const headers = { ...headersFor(order.held), ...login };
+    const response = await client.request({ path, method: "GET", headers, signal: limits.signal });
     limits.heard();
     return await outcomeOf(response, url, { order, limits });
   } finally {
@@ -157,15 +158,29 @@ async function request(url: string, order: DownloadOrder, { dial, limits }: Way)
   }
 }
 
-function parts(url: string): { readonly target: DownloadTarget; readonly origin: string; readonly path: string } {
-  const { protocol, hostname, port, origin, pathname, search } = new URL(url);
+interface UrlParts {
+  readonly target: DownloadTarget;
+  readonly origin: string;
+  readonly path: string;
+  /** The header with the user and password of the URL, where it has them. */
+  readonly login: { readonly authorization?: string };
+}
+
+function parts(url: string): UrlParts {
+  const { protocol, hostname, port, origin, pathname, search, username, password } = new URL(url);
   const scheme = protocol === "https:" ? "https" : "http";
   const target = {
     protocol: scheme,
     host: hostname.replace(/^\[(.*)\]$/, "$1"),
     port: port === "" ? DEFAULT_PORTS[scheme] : Number(port),
   } as const;
-  return { target, origin, path: pathname + search };
+  const login = username === "" && password === "" ? {} : { authorization: `Basic ${credentials(username, password)}` };
+  return { target, origin, path: pathname + search, login };
+}
+
+// RFC 7617 §2.
+function credentials(username: string, password: string): string {
+  return Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString("base64");
 }
 
 const DEFAULT_PORTS = { http: 80, https: 443 } as const;

@@ -50,6 +50,24 @@ describe("a file arrives", () => {
     expect(await fetchTo(join(directory(), "new"), `${url}/a`, { order: { held } })).toEqual({ kind: "unchanged" });
   });
 
+  test("for the user and password of its URL, which no other server is told", async () => {
+    const told: (string | undefined)[] = [];
+    const there = await web({
+      "/b": ({ headers }, response) => {
+        told.push(headers.authorization);
+        response.end("b.test\n");
+      },
+    });
+    const { url } = await web({
+      "/a": ({ headers }, response) => {
+        told.push(headers.authorization);
+        response.writeHead(302, { location: `${there.url}/b` }).end();
+      },
+    });
+    await fetchTo(join(directory(), "new"), `${url.replace("//", "//m%C3%A9:p%3Aw@")}/a`);
+    expect(told).toEqual([`Basic ${Buffer.from("mé:p:w").toString("base64")}`, undefined]);
+  });
+
   test("through redirects, to another server too", async () => {
     const there = await web({ "/b": "b.test\n" });
     const { url } = await web({
