@@ -73,7 +73,20 @@ function parseHttpsServer(written: string): Parsed<ServerAddress> {
     };
   const path = parsed.pathname + parsed.search;
   const port = parsed.port === "" ? DEFAULT_PORTS.https : Number(parsed.port);
-  return { value: { label: written, protocol: "https", host, port, path: path === "/" ? DEFAULT_PATH : path } };
+  return {
+    value: { label: httpsLabel(written, parsed), protocol: "https", host, port, path: path === "/" ? DEFAULT_PATH : path },
+  };
+}
+
+/**
+ * What all the world asks at is shown; any other path, and a query, may be the key to somebody's account: labels are told to clients (RFC 8914), to
+ * those who read metrics, and in the log.
+ */
+function httpsLabel(written: string, { host, pathname, search }: URL): string {
+  const [common = ""] = /^\/dns-query(?=\/|$)/.exec(pathname) ?? [];
+  const isKey = pathname.slice(common.length).length > 1;
+  if (!isKey && search === "") return written;
+  return `https://${host}${common}${isKey ? "/***" : ""}${search === "" ? "" : "?***"}`;
 }
 
 export function parseProxy(written: string): Parsed<ProxyOptions> {

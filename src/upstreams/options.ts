@@ -2,7 +2,7 @@ export type Strategy = "fastest" | "race" | "failover" | "spread";
 
 /** One server of a group, as written in the configuration. */
 export interface ServerOptions {
-  /** As the user wrote it; names the server in logs and traces. */
+  /** As the user wrote it, but for what may be a key in a DoH URL; names the server to everybody. */
   readonly label: string;
   /** `udp` turns to TCP on truncation; `system` stands for all resolvers of the host itself. */
   readonly protocol: "udp" | "tcp" | "tls" | "https" | "system";

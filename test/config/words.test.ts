@@ -22,11 +22,21 @@ describe("servers", () => {
     ["TLS://[2001:4860:4860::8888]/", "tls", "2001:4860:4860::8888", 853, ""],
     ["https://1.1.1.1/dns-query", "https", "1.1.1.1", 443, "/dns-query"],
     ["https://dns.google", "https", "dns.google", 443, "/dns-query"],
-    ["https://[2606:4700:4700::1111]:8443/q?a=b", "https", "2606:4700:4700::1111", 8443, "/q?a=b"],
-    ["https://dns.example/abc123", "https", "dns.example", 443, "/abc123"],
+    ["https://dns.google/dns-query/", "https", "dns.google", 443, "/dns-query/"],
     ["system", "system", "", 0, ""],
   ])("%s is read", (label, protocol, host, port, path) => {
     expect(parseServer(label)).toEqual({ value: { label, protocol, host, port, path } });
+  });
+
+  test.each([
+    ["https://[2606:4700:4700::1111]:8443/q?a=b", "https://[2606:4700:4700::1111]:8443/***?***", "/q?a=b"],
+    ["https://dns.example/abc123", "https://dns.example/***", "/abc123"],
+    ["https://dns.example/abc123/My%20phone", "https://dns.example/***", "/abc123/My%20phone"],
+    ["https://dns.example/dns-query/abc123", "https://dns.example/dns-query/***", "/dns-query/abc123"],
+    ["https://dns.example/dns-query?key=abc123", "https://dns.example/dns-query?***", "/dns-query?key=abc123"],
+    ["https://dns.example/dns-query-abc123", "https://dns.example/***", "/dns-query-abc123"],
+  ])("%s is named without what may be a key", (written, label, path) => {
+    expect(parseServer(written)).toMatchObject({ value: { label, path } });
   });
 
   test.each([
