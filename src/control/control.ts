@@ -165,7 +165,7 @@ export class ServerControl implements Control {
 
   config(): ConfigView {
     const { config, version } = this.#site;
-    if (this.#shown?.of !== config) this.#shown = { of: config, as: shownConfig(config.text) };
+    if (this.#shown?.of !== config) this.#shown = { of: config, as: shownConfig(config) };
     return { path: config.path, version, since: timeText(this.#server.sinceWallMs), config: this.#shown.as };
   }
 

@@ -1,24 +1,51 @@
 import { parse } from "yaml";
+import type { Config } from "../config/config.ts";
+import { parseServer } from "../config/server.ts";
 
 const HIDDEN = "***";
 
 /** Keys whose values are secrets, whatever stands in them. */
 const SECRET_KEYS: ReadonlySet<string> = new Set(["token", "tokens"]);
 
-/** The text of a configuration that is in force, as it was written but for what `withoutSecrets` leaves out. */
-export function shownConfig(text: string): Readonly<Record<string, unknown>> {
+/** Keys of clients: what is the id of one that `access.clients` admits, it admits from anywhere. */
+const CLIENT_KEYS: ReadonlySet<string> = new Set(["client", "clients", "exempt"]);
+
+/** Sections of servers, whose URLs are shown as their labels are. */
+const SERVER_SECTIONS: ReadonlySet<string> = new Set(["upstreams", "bootstrap"]);
+
+/**
+ * The configuration in force as it was written, without what must not be shown: tokens, ids that admit from anywhere, in URLs passwords and
+ * queries, which may hold keys, and in those of servers paths that may be one.
+ */
+export function shownConfig({ text, access }: Pick<Config, "text" | "access">): Readonly<Record<string, unknown>> {
   // What it expands to is bounded by having been read already.
   const written: Readonly<Record<string, unknown>> = parse(text, { maxAliasCount: -1 }) ?? {};
-  return Object.fromEntries(Object.entries(written).map(([key, value]) => [key, withoutSecrets(value, key)]));
+  const admitted = new Set(access.clients.filter((client) => /^[a-z0-9-]+$/.test(client) && client !== "private"));
+  return Object.fromEntries(
+    Object.entries(written).map(([section, value]) => {
+      const url = SERVER_SECTIONS.has(section) ? shownServer : shownUrl;
+      return [section, withoutSecrets(value, section, { admitted, url })];
+    }),
+  );
 }
 
-/** A configuration as it was written, without what must not be shown: tokens, and in URLs passwords and queries, which may hold keys. */
-export function withoutSecrets(value: unknown, key = ""): unknown {
+interface Showing {
+  /** Client ids. */
+  readonly admitted: ReadonlySet<string>;
+  readonly url: (text: string) => string;
+}
+
+function withoutSecrets(value: unknown, key: string, showing: Showing): unknown {
   if (SECRET_KEYS.has(key) && value !== null) return Array.isArray(value) ? value.map(() => HIDDEN) : HIDDEN;
-  if (typeof value === "string") return shownUrl(value);
-  if (Array.isArray(value)) return value.map((each) => withoutSecrets(each, key));
+  if (typeof value === "string") return CLIENT_KEYS.has(key) && showing.admitted.has(value) ? HIDDEN : showing.url(value);
+  if (Array.isArray(value)) return value.map((each) => withoutSecrets(each, key, showing));
   if (value === null || typeof value !== "object") return value;
-  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, withoutSecrets(each, name)]));
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, withoutSecrets(each, name, showing)]));
+}
+
+function shownServer(text: string): string {
+  const parsed = text.includes("://") ? parseServer(text) : null;
+  return parsed !== null && "value" in parsed ? parsed.value.label : shownUrl(text);
 }
 
 /** A URL as anybody may see it; any other text as it is. A user without a password is a token, as those that give out lists take it. */
