@@ -1,18 +1,20 @@
 import { randomInt } from "node:crypto";
 import { AnswerCache } from "./cache/answer-cache.ts";
-import { loadCache, saveCache } from "./cache/cache-file.ts";
-import type { Limits } from "./cache/lifetime.ts";
+import { type LoadOptions, loadCache, saveCache } from "./cache/cache-file.ts";
 import type { Clock } from "./clock.ts";
 import type { Config } from "./config/config.ts";
+import { AddressSet } from "./dns/address-set.ts";
 import { Keeper, type Kept } from "./keeper.ts";
 import { leakLog } from "./leak-log.ts";
 import { localAddresses, wildcardFamily } from "./listen/local-addresses.ts";
 import type { Endpoint } from "./listen/options.ts";
 import type { OperationsLog } from "./log/operations.ts";
+import { FAKE_IP_RANGES } from "./resolve/rebinding.ts";
 import { Rechecks } from "./resolve/rechecks.ts";
 import { loadVerdicts, saveVerdicts } from "./resolve/verdict-file.ts";
 import { Verdicts } from "./resolve/verdicts.ts";
 import { type Bootstrap, openBootstrap } from "./upstreams/bootstrap.ts";
+import { groupMarks } from "./upstreams/group-marks.ts";
 import { type Groups, openGroups } from "./upstreams/groups.ts";
 import { openServer } from "./upstreams/server.ts";
 
@@ -23,6 +25,8 @@ export interface Backing {
   readonly cache: AnswerCache;
   readonly rechecks: Rechecks;
   readonly verdicts: Verdicts;
+  /** As in `Resolver`. */
+  readonly volatileAddresses: AddressSet;
   /** What is kept across restarts; empty where nothing is. */
   readonly saving: readonly Keeper[];
 }
@@ -58,24 +62,26 @@ export async function openBacking(config: Config, { clock, ca, log, resolvConf }
     rechecks.clear();
   });
   const verdicts = new Verdicts();
+  const volatileAddresses = AddressSet.of(...FAKE_IP_RANGES, ...cacheOptions.volatile);
+  const kept = { cache, verdicts, load: { clock, limits, volatileAddresses, routes: groupMarks(upstreams.groups) } };
   const saving: Keeper[] = [];
-  for (const kept of cacheOptions.file === null ? [] : keptAt(cacheOptions.file, { cache, verdicts, clock, limits }))
-    saving.push(await Keeper.open(kept, { clock, log }));
-  return { groups, bootstrap, cache, rechecks, verdicts, saving };
+  for (const each of cacheOptions.file === null ? [] : keptAt(cacheOptions.file, kept))
+    saving.push(await Keeper.open(each, { clock, log }));
+  return { groups, bootstrap, cache, rechecks, verdicts, volatileAddresses, saving };
 }
 
 interface Keepable {
   readonly cache: AnswerCache;
   readonly verdicts: Verdicts;
-  readonly clock: Clock;
-  readonly limits: Limits;
+  readonly load: LoadOptions;
 }
 
 /** The answers lie in the file itself, the verdicts beside it. */
-function keptAt(path: string, { cache, verdicts, clock, limits }: Keepable): Kept[] {
+function keptAt(path: string, { cache, verdicts, load }: Keepable): Kept[] {
   const verdictPath = `${path}.verdicts`;
+  const { clock, routes } = load;
   return [
-    { name: "cache", path, load: () => loadCache(cache, path, { clock, limits }), save: () => saveCache(cache, path) },
+    { name: "cache", path, load: () => loadCache(cache, path, load), save: () => saveCache(cache, path, routes) },
     {
       name: "verdicts",
       path: verdictPath,

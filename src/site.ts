@@ -4,11 +4,9 @@ import { localPrefixes } from "./access/local-prefixes.ts";
 import { type Backing, closeBacking, openBacking, type SiteSurroundings } from "./backing.ts";
 import type { Config } from "./config/config.ts";
 import { type Decisions, expectationFaults, openDecisions } from "./decisions.ts";
-import { AddressSet } from "./dns/address-set.ts";
 import { copiesOf } from "./list-keeper.ts";
 import { refusalsOf } from "./refusals.ts";
 import { Flights } from "./resolve/flights.ts";
-import { FAKE_IP_RANGES } from "./resolve/rebinding.ts";
 import type { Resolver } from "./resolve/resolver.ts";
 
 /** Everything that answers queries, built from one configuration. Swapped whole by a reload. */
@@ -63,7 +61,6 @@ export async function openSite(config: Config, surroundings: SiteSurroundings, p
       deadlineMs: config.answers.deadlineMs,
       stale: config.cache.stale,
       prefetch: config.cache.prefetch,
-      volatileAddresses: AddressSet.of(...FAKE_IP_RANGES, ...config.cache.volatile),
     },
   };
 }

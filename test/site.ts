@@ -21,7 +21,8 @@ import {
 
 /** One member of a group, or several with the group's other keys. */
 export interface GroupSetup {
-  readonly servers: readonly Script[];
+  /** One that is open already is closed by whoever opened it. */
+  readonly servers: readonly (Script | ScriptedServer)[];
   /** `dns` is plain UDP and TCP. */
   readonly transport?: ScriptedTransport;
   /** Other keys of the group, as they stand in a YAML mapping: `strategy: race, attempt: 100ms`. */
@@ -169,7 +170,7 @@ export class TestSite {
   async #close(): Promise<void> {
     for (const asker of this.#askers.values()) await (await asker).close();
     await this.app.close();
-    await Promise.all(this.#groups.flatMap(({ servers }) => servers.map((server) => server.close())));
+    await Promise.all(this.#groups.flatMap(({ own }) => own.map((server) => server.close())));
   }
 }
 
@@ -180,6 +181,8 @@ tls: { cert: "${tlsFixture("cert.pem")}", key: "${tlsFixture("key.pem")}" }
 interface OpenGroup {
   readonly name: string;
   readonly servers: readonly ScriptedServer[];
+  /** Those to be closed. */
+  readonly own: readonly ScriptedServer[];
   readonly keys: string;
 }
 
@@ -188,7 +191,14 @@ async function openGroups(upstreams: NonNullable<SiteSetup["upstreams"]>, clock:
   return await Promise.all(
     Object.entries(named).map(async ([name, setup]) => {
       const { servers, transport = "dns", keys = "" }: GroupSetup = typeof setup === "function" ? { servers: [setup] } : setup;
-      return { name, keys, servers: await Promise.all(servers.map((script) => scriptedServer(transport, script, { clock }))) };
+      const own: ScriptedServer[] = [];
+      const open = async (script: Script) => {
+        const server = await scriptedServer(transport, script, { clock });
+        own.push(server);
+        return server;
+      };
+      const opened = await Promise.all(servers.map((server) => (typeof server === "function" ? open(server) : server)));
+      return { name, keys, servers: opened, own };
     }),
   );
 }

@@ -3,12 +3,16 @@ import { dirname } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import type { Clock } from "../clock.ts";
-import { type Answer, indexAnswer, outcomeOf } from "../dns/answer.ts";
+import type { AddressSet } from "../dns/address-set.ts";
+import { type Answer, addressesOf, indexAnswer, outcomeOf } from "../dns/answer.ts";
 import { RCODE } from "../dns/types.ts";
 import type { AnswerCache } from "./answer-cache.ts";
 import type { Inspected } from "./held.ts";
-import { type CacheKey, keyFromText } from "./key.ts";
+import { type CacheKey, keyFromText, readKey } from "./key.ts";
 import type { Limits } from "./lifetime.ts";
+
+/** By route, in a few characters without NUL, what its answers come from: what others gave under the same name is not brought back. */
+export type RouteMarks = ReadonlyMap<string, string>;
 
 /**
  * Writes the positive answers to a file, for the next start. Volatile ones and those made here are left out, and negatives live
@@ -17,11 +21,11 @@ import type { Limits } from "./lifetime.ts";
  * @returns how many answers are in it.
  * @throws the system's error where the file cannot be written.
  */
-export async function saveCache(cache: AnswerCache, path: string): Promise<number> {
+export async function saveCache(cache: AnswerCache, path: string, routes: RouteMarks): Promise<number> {
   const besidePath = `${path}.new`;
   await mkdir(dirname(path), { recursive: true });
   try {
-    const count = await writeFile(besidePath, cache);
+    const count = await writeFile(besidePath, cache, routes);
     await rename(besidePath, path);
     return count;
   } catch (error) {
@@ -33,7 +37,7 @@ export async function saveCache(cache: AnswerCache, path: string): Promise<numbe
 /** What became of a file at start. */
 export interface CacheLoad {
   readonly restored: number;
-  /** Answers whose life is over, or that the cache would not take. */
+  /** Answers whose life is over, whose route is another by now, or that the cache would not take. */
   readonly dropped: number;
   /** Why the file, or its rest, was not read; null = it was, or there is none. */
   readonly problem: string | null;
@@ -43,6 +47,9 @@ export interface LoadOptions {
   /** Those of section `answers`: they say which answers still have a use. */
   readonly limits: Limits;
   readonly clock: Clock;
+  readonly routes: RouteMarks;
+  /** Answers with one of these addresses are not brought back: they may have been kept before the set was this one. */
+  readonly volatileAddresses: AddressSet;
 }
 
 /**
@@ -70,9 +77,12 @@ export async function loadCache(cache: AnswerCache, path: string, options: LoadO
 }
 
 /** The format: this line, then records. The number goes up whenever the format or that of a key changes. */
-const HEADER = Buffer.from("fenliu answers 1\n");
+const HEADER = Buffer.from("fenliu answers 2\n");
 
-/** Of a record: CRC-32 of all that follows, when the answer came (wall clock, ms), octets of the key in UTF-8, octets of the message. */
+/**
+ * Of a record: CRC-32 of all that follows, when the answer came (wall clock, ms), octets of the key in UTF-8, octets of the message. Behind the key
+ * stand a NUL and the mark of its route, which count as octets of the key.
+ */
 const RECORD = { checksumAt: 0, storedAt: 4, keyLengthAt: 12, wireLengthAt: 14, keyAt: 18 } as const;
 
 /** Both keep the loop free for queries. */
@@ -82,11 +92,11 @@ const RECORDS_PER_TURN = 500;
 /** Larger than any sensible cache. */
 const MAX_FILE_BYTES = 1024 ** 3;
 
-async function writeFile(path: string, cache: AnswerCache): Promise<number> {
+async function writeFile(path: string, cache: AnswerCache, routes: RouteMarks): Promise<number> {
   // Only for its owner: it tells what was looked up here.
   const file = await open(path, "w", 0o600);
   try {
-    const count = await writeRecords(file, cache);
+    const count = await writeRecords(file, cache, routes);
     await file.sync();
     return count;
   } finally {
@@ -94,13 +104,14 @@ async function writeFile(path: string, cache: AnswerCache): Promise<number> {
   }
 }
 
-async function writeRecords(file: FileHandle, cache: AnswerCache): Promise<number> {
+async function writeRecords(file: FileHandle, cache: AnswerCache, routes: RouteMarks): Promise<number> {
   let count = 0;
   let chunks: Uint8Array[] = [HEADER];
   let bytes = HEADER.length;
   for (const entry of cache.entries()) {
-    if (!isWorthKeeping(entry)) continue;
-    const record = encodeRecord(entry);
+    const mark = routes.get(entry.parts.route);
+    if (mark === undefined || !isWorthKeeping(entry)) continue;
+    const record = encodeRecord(entry, mark);
     chunks.push(record);
     bytes += record.length;
     count++;
@@ -117,9 +128,9 @@ function isWorthKeeping({ outcome, held }: Inspected): boolean {
   return outcome === "positive" && !held.volatile && !held.made;
 }
 
-function encodeRecord({ key, held, storedWallMs }: Inspected): Buffer {
+function encodeRecord({ key, held, storedWallMs }: Inspected, mark: string): Buffer {
   const { wire } = held.answer;
-  const keyOctets = Buffer.from(key, "utf8");
+  const keyOctets = Buffer.from(`${key}\0${mark}`, "utf8");
   const record = Buffer.alloc(RECORD.keyAt + keyOctets.length + wire.length);
   record.writeDoubleBE(storedWallMs, RECORD.storedAt);
   record.writeUInt16BE(keyOctets.length, RECORD.keyLengthAt);
@@ -132,6 +143,7 @@ function encodeRecord({ key, held, storedWallMs }: Inspected): Buffer {
 
 interface StoredRecord {
   readonly key: CacheKey;
+  readonly mark: string;
   readonly answer: Answer;
   readonly storedWallMs: number;
   /** Where the next one begins. */
@@ -145,16 +157,21 @@ function readRecord(file: Buffer, start: number): StoredRecord | null {
   const end = wireStart + file.readUInt32BE(start + RECORD.wireLengthAt);
   if (end > file.length) return null;
   if (crc32(file.subarray(start + RECORD.storedAt, end)) !== file.readUInt32BE(start + RECORD.checksumAt)) return null;
-  const key = keyFromText(file.toString("utf8", start + RECORD.keyAt, wireStart));
+  const marked = file.toString("utf8", start + RECORD.keyAt, wireStart);
+  const keyEnd = marked.lastIndexOf("\0");
+  const key = keyFromText(marked.slice(0, Math.max(0, keyEnd)));
   const answer = indexAnswer(Uint8Array.from(file.subarray(wireStart, end)));
   if (key === null || answer === null || !key.startsWith(answer.name)) return null;
-  return { key, answer, storedWallMs: file.readDoubleBE(start + RECORD.storedAt), end };
+  return { key, mark: marked.slice(keyEnd + 1), answer, storedWallMs: file.readDoubleBE(start + RECORD.storedAt), end };
 }
 
-function restoreRecord(cache: AnswerCache, { key, answer, storedWallMs }: StoredRecord, { limits, clock }: LoadOptions): boolean {
+function restoreRecord(cache: AnswerCache, { key, mark, answer, storedWallMs }: StoredRecord, options: LoadOptions): boolean {
+  const { limits, clock, routes, volatileAddresses } = options;
   const ageMs = clock.wallMs() - storedWallMs;
   // From the future: the clock was set back since, or is not set yet, and nobody knows how old the answer is.
   if (!(ageMs >= 0) || answer.rcode !== RCODE.NOERROR || outcomeOf(answer) !== "positive") return false;
+  if (routes.get(readKey(key).route) !== mark) return false;
+  if (addressesOf(answer).some((address) => volatileAddresses.has(address))) return false;
   return cache.put(key, answer, { limits, ageMs }) === "taken";
 }
 

@@ -32,9 +32,10 @@ if (import.meta.main) {
   for (let index = 0; index < SAVED_ANSWERS; index++) {
     cache.put(cacheKey(question(savedName(index), TYPE.TXT), "main"), savedAnswer(index), { limits: usualLimits });
   }
+  const routes = new Map([["main", process.argv[3] ?? ""]]);
   process.stdout.write("r");
   for (;;) {
-    await saveCache(cache, process.argv[2] ?? "");
+    await saveCache(cache, process.argv[2] ?? "", routes);
     process.stdout.write("s");
   }
 }

@@ -7,11 +7,13 @@ import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { loadCache } from "../../src/cache/cache-file.ts";
+import { type LoadOptions, loadCache } from "../../src/cache/cache-file.ts";
+import { AddressSet } from "../../src/dns/address-set.ts";
 import { TYPE } from "../../src/dns/types.ts";
+import { groupMarks } from "../../src/upstreams/group-marks.ts";
 import { fakeClock } from "../fake-clock.ts";
-import { siteWith, type TestSite } from "../site.ts";
-import type { Script } from "../upstreams/scripted-server.ts";
+import { siteWith } from "../site.ts";
+import { type Script, type ScriptedServer, scriptedServer } from "../upstreams/scripted-server.ts";
 import { deny, honest, withRcode } from "../zone-script.ts";
 import { usualLimits } from "./answers.ts";
 import { emptyCache, SAVED_ANSWERS, savedAnswer, savedName } from "./endless-saver.ts";
@@ -20,17 +22,23 @@ const startMs = Date.UTC(2026, 0, 1);
 
 let folder = "";
 let file = "";
+/** What all sites of a test have for their upstream. */
+let server: ScriptedServer;
 beforeEach(async () => {
+  server = await scriptedServer("dns", withRcodeAlways(5));
   folder = await mkdtemp(join(tmpdir(), "fenliu-persistence-"));
   file = join(folder, "cache.db");
 });
-afterEach(() => rm(folder, { recursive: true }));
+afterEach(async () => {
+  await server.close();
+  await rm(folder, { recursive: true });
+});
 
 describe("killed while it saves", () => {
   /** Lets a process save until it has done so `saves` times and then for some turns more, and kills it with no chance to tidy up. */
-  async function killDuring(saves: number, turns: number): Promise<void> {
+  async function killDuring(saves: number, turns: number, mark = "mark"): Promise<void> {
     const program = fileURLToPath(new URL("endless-saver.ts", import.meta.url));
-    const child = spawn(process.execPath, [program, file], { stdio: ["ignore", "pipe", "inherit"] });
+    const child = spawn(process.execPath, [program, file, mark], { stdio: ["ignore", "pipe", "inherit"] });
     const ended = once(child, "exit");
     let written = 0;
     child.stdout.on("data", (chunk: Buffer) => (written += chunk.length));
@@ -51,7 +59,7 @@ describe("killed while it saves", () => {
       await killDuring(times % 3, (times * 61) % 1000);
       if (existsSync(`${file}.new`)) unfinished++;
       const cache = emptyCache();
-      const load = await loadCache(cache, file, { limits: usualLimits, clock: fakeClock() });
+      const load = await loadCache(cache, file, loadingAt(startMs, "mark"));
       expect(load).toEqual({ restored: hadOne || load.restored > 0 ? SAVED_ANSWERS : 0, dropped: 0, problem: null });
       const wrong = [...cache.entries()].filter(({ held }) => !expected.get(held.answer.name)?.equals(held.answer.wire));
       expect(wrong).toEqual([]);
@@ -61,8 +69,8 @@ describe("killed while it saves", () => {
   });
 
   test("the next start is clean beside what was left unfinished, and so is the next save", async () => {
-    await killDuring(1, 20);
-    await writeFile(`${file}.new`, "fenliu answers 1\nhalf");
+    await killDuring(1, 20, mainMark());
+    await writeFile(`${file}.new`, "fenliu answers 2\nhalf");
     const site = await restarted(withRcodeAlways(5), startMs);
     expect(await site.ask(savedName(7), "TXT")).toMatchObject({ rcode: "NOERROR" });
     expect(site.asked()).toEqual([]);
@@ -86,7 +94,7 @@ describe("a file that is damaged", () => {
   test("with any one bit changed, or cut after any octet, gives what it held or nothing", async () => {
     const whole = await fileOfThree();
     const original = emptyCache();
-    await loadCache(original, file, { limits: usualLimits, clock: fakeClock(startMs) });
+    await loadCache(original, file, loadingAt(startMs, mainMark()));
     const held = new Map([...original.entries()].map(({ key, held: { answer } }) => [key, answer]));
     expect(held.size).toBe(3);
     const flipped = Array.from({ length: whole.length * 8 }, (_, bit) => {
@@ -98,7 +106,7 @@ describe("a file that is damaged", () => {
     for (const [index, damaged] of [...flipped, ...cut].entries()) {
       await writeFile(file, damaged);
       const cache = emptyCache();
-      const load = await loadCache(cache, file, { limits: usualLimits, clock: fakeClock(startMs) });
+      const load = await loadCache(cache, file, loadingAt(startMs, mainMark()));
       expect(load.restored).toBeLessThanOrEqual(3);
       // What is cut between two answers is shorter and not damaged.
       if (index < flipped.length) expect(load.problem).not.toBeNull();
@@ -184,11 +192,31 @@ describe("after a restart", () => {
   });
 
   test("nothing of a volatile group is there", async () => {
-    const first = await restarted(script, startMs, "volatile: true");
+    const first = await restarted(script, startMs, { keys: "volatile: true" });
     await first.ask("page.example");
     await first.close();
-    const second = await restarted(withRcodeAlways(5), startMs, "volatile: true");
+    const second = await restarted(withRcodeAlways(5), startMs, { keys: "volatile: true" });
     expect(await second.ask("page.example")).toMatchObject({ rcode: "SERVFAIL" });
+  });
+
+  test.each([
+    { change: "other servers", restart: { moved: true } },
+    { change: "a proxy", restart: { keys: 'proxy: "socks5://127.0.0.1:1"' } },
+    { change: "answers for one subnet", restart: { keys: "ecs: 192.0.2.0/24" } },
+    { change: "`volatile`", restart: { keys: "volatile: true" } },
+    { change: "an answer's network in `cache.volatile`", restart: { volatile: "192.0.2.0/24" } },
+  ])("where the group has got $change nothing is there", async ({ restart }) => {
+    await stopped(1000);
+    const site = await restarted(withRcodeAlways(5), startMs + 1000, restart);
+    expect(await site.ask("page.example")).toMatchObject({ rcode: "SERVFAIL" });
+  });
+
+  test("where the same servers are asked in another way all is there", async () => {
+    await stopped(1000);
+    const site = await restarted(withRcodeAlways(5), startMs + 1000, {
+      keys: "strategy: race, attempt: 100ms, never: { types: [PTR] }",
+    });
+    expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
   });
 
   test("a wall clock that was set back makes nothing younger", async () => {
@@ -202,8 +230,40 @@ function withRcodeAlways(rcode: number): Script {
   return (asked) => withRcode(asked, rcode);
 }
 
+/** Of the group `main` that `restarted` has. */
+function mainMark(): string {
+  const group = { name: "main", strategy: "fastest", attemptMs: 600, fallback: null, asksFrom: [], never: null } as const;
+  const marks = groupMarks([{ ...group, servers: [server.options()], volatile: false, ecs: null, proxy: null, rebinding: null }]);
+  return marks.get("main") ?? "";
+}
+
+function loadingAt(wallMs: number, mark: string): LoadOptions {
+  const routes = new Map([["main", mark]]);
+  return { limits: usualLimits, clock: fakeClock(wallMs), routes, volatileAddresses: AddressSet.of() };
+}
+
+interface Restart {
+  /** Other keys of the group. */
+  readonly keys?: string;
+  readonly volatile?: string;
+  /** Another server than the one before. */
+  readonly moved?: boolean;
+}
+
 /** A server that begins at this time of the wall clock with whatever file is there. */
-function restarted(script: Script, wallMs: number, keys = ""): Promise<TestSite> {
-  const yaml = `cache: { file: ${file}, volatile: [203.0.113.0/24] }`;
-  return siteWith({ upstreams: { main: { servers: [script], keys } }, yaml, clock: fakeClock(wallMs) });
+function restarted(script: Script, wallMs: number, { keys = "", volatile = "203.0.113.0/24", moved = false }: Restart = {}) {
+  server.follow(script);
+  const askedBefore = server.asked.length;
+  const servers = [
+    moved
+      ? script
+      : {
+          ...server,
+          get asked() {
+            return server.asked.slice(askedBefore);
+          },
+        },
+  ];
+  const yaml = `cache: { file: ${file}, volatile: [${volatile}] }`;
+  return siteWith({ upstreams: { main: { servers, keys } }, yaml, clock: fakeClock(wallMs) });
 }

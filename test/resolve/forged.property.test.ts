@@ -7,6 +7,7 @@ import { AnswerCache } from "../../src/cache/answer-cache.ts";
 import { loadCache, saveCache } from "../../src/cache/cache-file.ts";
 import type { PutOptions } from "../../src/cache/held.ts";
 import type { CacheKey } from "../../src/cache/key.ts";
+import { AddressSet } from "../../src/dns/address-set.ts";
 import type { Answer } from "../../src/dns/answer.ts";
 import { RCODE } from "../../src/dns/types.ts";
 import { usualLimits } from "../cache/answers.ts";
@@ -117,6 +118,8 @@ interface World {
   readonly take: (step: Step) => Promise<Outcome | null>;
 }
 
+const routes = new Map([["main", "mark"]]);
+
 async function worldOf(folder: string, Cache: typeof AnswerCache): Promise<World> {
   const listPath = join(folder, "list.txt");
   const filePath = join(folder, "cache.db");
@@ -149,9 +152,14 @@ bogus: ${JSON.stringify(bogus)}
         return null;
       }
       case "restart":
-        await saveCache(bench.cache, filePath);
+        await saveCache(bench.cache, filePath, routes);
         bench.cache.clear();
-        await loadCache(bench.cache, filePath, { limits: usualLimits, clock: bench.clock });
+        await loadCache(bench.cache, filePath, {
+          limits: usualLimits,
+          clock: bench.clock,
+          routes,
+          volatileAddresses: AddressSet.of(),
+        });
         return null;
     }
   };
