@@ -25,7 +25,10 @@ export interface ListenLimits {
   readonly tlsHandshakeMs: number;
   /** From the first octet of an HTTP/1 request to the end of its head. */
   readonly httpHeaderMs: number;
-  /** From the first octet of an HTTP/1 request to the end of its body; on HTTP/2 the whole life of a stream. */
+  /**
+   * From the first octet of an HTTP/1 request to the end of its body, and then between two moments at which anything moves; on HTTP/2 the
+   * whole life of a stream.
+   */
   readonly httpRequestMs: number;
 }
 
@@ -59,7 +62,8 @@ const LIMITS: { readonly [K in keyof ListenLimits]: Range } = {
   proxyHeaderMs: { default: 5_000, min: 100, max: 60_000 },
   tlsHandshakeMs: { default: 10_000, min: 100, max: 120_000 },
   httpHeaderMs: { default: 10_000, min: 100, max: 60_000 },
-  httpRequestMs: { default: 20_000, min: 100, max: 600_000 },
+  // Longer than the longest `answers.deadline`, which is 30 s.
+  httpRequestMs: { default: 40_000, min: 100, max: 600_000 },
 };
 
 /**

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse, S
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Peer } from "../address.ts";
+import type { ListenLimits } from "../limits.ts";
 import type { ListenServices } from "../services.ts";
 import type { Connection } from "../stream-listener.ts";
 import { ALLOWED_METHODS } from "./request.ts";
@@ -32,6 +33,8 @@ export class Http1Server {
       requireHostHeader: false,
       noDelay: true,
     });
+    // Nothing moves on a connection that has a request: the client does not read its answer. One whose request stays incomplete gets its 408 first.
+    this.#server.timeout = limits.httpRequestMs + 2 * CHECK_MS;
     // A client that sends its request and ends its side still wants the answer. The property is not in Node's types.
     Object.assign(this.#server, { httpAllowHalfOpen: true });
     const take = (request: IncomingMessage, response: ServerResponse): void => void this.#take(request, response);
@@ -44,7 +47,7 @@ export class Http1Server {
   }
 
   serve(socket: Socket, peer: Peer): Connection {
-    const connection = new Http1Connection(socket, this.#service.peer(peer), this.#services.limits.outstandingPerConnection);
+    const connection = new Http1Connection(socket, this.#service.peer(peer), this.#services.limits);
     this.#connections.set(socket, connection);
     this.#server.emit("connection", socket);
     // Node reads by itself only what has not been read before.
@@ -76,6 +79,7 @@ export class Http1Server {
     );
     if (reply === null || response.destroyed || request.socket.destroyed) return;
     this.#send(response, reply, connection.closesAfterThis);
+    connection.hold(response, reply.body.length);
   }
 
   #send(response: ServerResponse, reply: HttpResponse, closes: boolean): void {
@@ -106,14 +110,16 @@ export class Http1Server {
 class Http1Connection implements Connection {
   readonly peer: HttpPeer;
   readonly #socket: Socket;
-  readonly #maxOutstanding: number;
+  readonly #limits: ListenLimits;
   #outstanding = 0;
+  /** Of answers, those that wait for their turn included. */
+  #unreadBytes = 0;
   #finishing = false;
 
-  constructor(socket: Socket, peer: HttpPeer, maxOutstanding: number) {
+  constructor(socket: Socket, peer: HttpPeer, limits: ListenLimits) {
     this.#socket = socket;
     this.peer = peer;
-    this.#maxOutstanding = maxOutstanding;
+    this.#limits = limits;
   }
 
   get isIdle(): boolean {
@@ -128,12 +134,21 @@ class Http1Connection implements Connection {
     this.#outstanding++;
     // Node goes on reading pipelined requests however many wait for their answers, and resumes the socket after each
     // one; so the pause comes after all that were in the chunk.
-    if (this.#outstanding === this.#maxOutstanding) process.nextTick(() => this.#pauseIfFull());
+    if (this.#outstanding === this.#limits.outstandingPerConnection) process.nextTick(() => this.#pauseIfFull());
     response.on("close", () => {
       this.#outstanding--;
-      if (this.#outstanding === this.#maxOutstanding - 1) this.#socket.resume();
+      if (this.#outstanding === this.#limits.outstandingPerConnection - 1) this.#socket.resume();
       if (this.#finishing && this.isIdle) this.#socket.destroySoon();
     });
+  }
+
+  /** Counts an answer until the system has taken it, and cuts a connection that has too many octets of them. */
+  hold(response: ServerResponse, bytes: number): void {
+    this.#unreadBytes += bytes;
+    response.on("close", () => {
+      this.#unreadBytes -= bytes;
+    });
+    if (this.#unreadBytes > this.#limits.writeBacklogBytes) this.#socket.destroy();
   }
 
   finish(): void {
@@ -142,7 +157,7 @@ class Http1Connection implements Connection {
   }
 
   #pauseIfFull(): void {
-    if (this.#outstanding >= this.#maxOutstanding) this.#socket.pause();
+    if (this.#outstanding >= this.#limits.outstandingPerConnection) this.#socket.pause();
   }
 }
 

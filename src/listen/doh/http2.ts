@@ -35,6 +35,8 @@ export class Http2Connection implements Connection {
   readonly #deadline: Deadline;
   /** Requests whose answer is awaited, those of streams that were reset meanwhile included. */
   #outstanding = 0;
+  /** Of answers whose streams are still open. */
+  #unreadBytes = 0;
 
   constructor(socket: Socket, peer: Peer, behind: { readonly service: DohService; readonly services: ListenServices }) {
     this.#service = behind.service;
@@ -99,6 +101,14 @@ export class Http2Connection implements Connection {
     );
     this.#outstanding--;
     if (reply === null || stream.destroyed || stream.closed) return;
+    if (this.#unreadBytes > this.#services.limits.writeBacklogBytes) {
+      stream.close(constants.NGHTTP2_REFUSED_STREAM);
+      return;
+    }
+    this.#unreadBytes += reply.body.length;
+    stream.on("close", () => {
+      this.#unreadBytes -= reply.body.length;
+    });
     const isHead = headers[":method"] === "HEAD";
     stream.respond({ ":status": reply.status, ...reply.headers }, { endStream: isHead });
     if (!isHead) stream.end(reply.body);

@@ -209,6 +209,30 @@ describe("pipelined requests", () => {
   });
 });
 
+describe("answers that a client does not read", () => {
+  const largest = handlerOf((wire) => Promise.resolve({ wire: messageOf(idOf(wire), 65_535), maxAgeSeconds: null }));
+  const questions = Array.from({ length: 500 }, (_, id) => get(id)).join("");
+
+  test("end its connection where they are many", async () => {
+    const site = await openSite({ handler: largest });
+    const connection = await connectRaw(portOf(site, "http"));
+    connection.socket.pause();
+    connection.write(questions);
+    await expect.poll(() => site.counters.connections).toBe(0);
+  });
+
+  test("end its connection after a while", async () => {
+    const site = await openSite({
+      handler: largest,
+      limits: { httpHeaderMs: 200, httpRequestMs: 200, writeBacklogBytes: 1 << 30 },
+    });
+    const connection = await connectRaw(portOf(site, "http"));
+    connection.socket.pause();
+    connection.write(questions);
+    await expect.poll(() => site.counters.connections).toBe(0);
+  });
+});
+
 describe("refused, in short text and with the connection kept, is", () => {
   const long = "x".repeat(65_536);
   test.each([
