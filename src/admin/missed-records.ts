@@ -24,7 +24,9 @@ export async function missedRecords(
   { last, filter, limit }: MissedRequest,
   { queries, recent }: { readonly queries: QuerySource; readonly recent: RecentRecords },
 ): Promise<Missed> {
-  const { records, complete } = recent.since(last);
+  const since = recent.since(last);
+  if (since === null) return { records: [], more: true };
+  const { records, complete } = since;
   const fits = compileFilter(filter);
   const remembered = records.filter(fits);
   if (complete) return newest(remembered, limit);

@@ -47,8 +47,15 @@ export class RecentRecords {
     };
   }
 
-  /** What came after this id, oldest first. `complete`: nothing else did. */
-  since(id: number): { readonly records: readonly QueryRecord[]; readonly complete: boolean } {
+  /**
+   * What came after this id, in the order in which it came. `complete`: nothing else did. null = nobody knows: the id is above that of the newest and was
+   * not given to any of these, so that the clock was set back since.
+   */
+  since(id: number): { readonly records: readonly QueryRecord[]; readonly complete: boolean } | null {
+    // Where the clock was set back, lower ids came later.
+    const place = this.#records.findLastIndex((record) => record.id === id);
+    if (place >= 0) return { records: this.#records.slice(place + 1), complete: true };
+    if (id > (this.#records.at(-1)?.id ?? id)) return null;
     return { records: this.#records.filter((record) => record.id > id), complete: this.#from !== null && id >= this.#from };
   }
 

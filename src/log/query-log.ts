@@ -41,7 +41,7 @@ export class QueryLog {
     return new QueryLog({ writer, reader });
   }
 
-  /** Takes records whose ids rise; returns at once. What finds no room is dropped and counted. */
+  /** Takes records; returns at once. What finds no room is dropped and counted. */
   append(records: readonly QueryRecord[]): void {
     this.#threads?.writer.append(records);
   }

@@ -7,8 +7,8 @@ import type { TraceStep } from "./trace.ts";
  */
 export interface QueryRecord {
   /**
-   * Unique and rising: milliseconds since 1970 times 1024 plus a counter, so that newest first is highest first. Stays below 2^53 until
-   * the year 2248.
+   * Unique, and rising unless the clock is set back by more than a minute: milliseconds since 1970 times 1024 plus a counter, so that newest first is
+   * highest first. Stays below 2^53 until the year 2248.
    */
   readonly id: number;
   /** When it came, in UTC: `2026-11-21T21:03:11.482Z`. */

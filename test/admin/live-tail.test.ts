@@ -118,6 +118,28 @@ describe("a reader that comes again", () => {
     unlock();
   });
 
+  test("gets what came after the clock was set back, whose ids are lower", async () => {
+    const { queries, read } = await scene();
+    const [before, early, middle, late] = [500_000, 0, 1, 2].flatMap((from) => records(1, from));
+    const first = await read();
+    if (before !== undefined) queries.add(before);
+    expect(await idsOf(first, 1)).toEqual([before?.id]);
+    await first.close();
+    for (const each of [early, middle]) if (each !== undefined) queries.add(each);
+    const again = await read(before);
+    if (late !== undefined) queries.add(late);
+    expect(await idsOf(again, 3)).toEqual([early?.id, middle?.id, late?.id]);
+  });
+
+  test("is told that nobody knows what it missed where the clock was set back since, and all that is remembered came later", async () => {
+    const queries = new MemoryLog();
+    const recent = new RecentRecords(fakeClock());
+    recent.join(queries);
+    queries.add(...records(3));
+    const request = { last: records(1, 500_000)[0]?.id ?? 0, filter: EVERYTHING, limit: 500 };
+    expect(await missedRecords(request, { queries, recent })).toEqual({ records: [], more: true });
+  });
+
   test("is told where the search for what it missed ended early", async () => {
     const queries = new MemoryLog();
     const [oldest, ...others] = records(10);
@@ -144,7 +166,11 @@ describe("what was told a moment ago", () => {
         const made = records(told);
         queries.add(...made);
         const last = (records(1)[0]?.id ?? 0) + place;
-        const { records: since, complete } = recent.since(last);
+        const known = recent.since(last);
+        // Nothing that was told is above the newest.
+        expect(known === null).toBe(told > 0 && place >= told);
+        if (known === null) return;
+        const { records: since, complete } = known;
         const wanted = made.filter(({ id }) => id > last);
         expect(wanted.slice(wanted.length - since.length)).toEqual(since);
         if (complete) expect(since).toEqual(wanted);

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { RecordIds } from "../../src/log/record-ids.ts";
 
 test("an id tells the millisecond and how many there were before in it", () => {
@@ -11,19 +11,51 @@ test("an id tells the millisecond and how many there were before in it", () => {
   ]);
 });
 
-test("ids rise, whatever the clock does", () => {
-  fc.assert(
-    fc.property(fc.array(fc.integer({ min: 0, max: 8_000_000_000_000 }), { minLength: 2 }), (times) => {
-      const ids = new RecordIds();
-      const given = times.map((wallMs) => ids.next(wallMs));
-      expect(given.every((id, index) => id > (given[index - 1] ?? -1) && id >= (times[index] ?? 0) * 1024)).toBe(true);
-    }),
-  );
-});
-
 test("more than 1,024 in a millisecond run into the next", () => {
   const ids = new RecordIds();
   const given = Array.from({ length: 3000 }, () => ids.next(1000));
   expect(new Set(given).size).toBe(3000);
   expect(ids.next(1001)).toBe(1000 * 1024 + 3000);
+});
+
+describe("whatever the clock does", () => {
+  const anyTimes = fc.array(fc.integer({ min: 0, max: 8_000_000_000_000 }), { minLength: 2 });
+
+  test("ids tell its time to within a minute, and never an earlier one", () => {
+    fc.assert(
+      fc.property(anyTimes, (times) => {
+        const ids = new RecordIds();
+        for (const wallMs of times) {
+          const aheadMs = ids.next(wallMs) / 1024 - wallMs;
+          expect(aheadMs).toBeGreaterThanOrEqual(0);
+          expect(aheadMs).toBeLessThanOrEqual(60_001);
+        }
+      }),
+    );
+  });
+
+  test("ids rise while it is not set back by a minute: queries of one moment end at many", () => {
+    fc.assert(
+      fc.property(fc.nat(1e12), fc.array(fc.integer({ min: -29_000, max: 30_000 }), { minLength: 2 }), (startMs, steps) => {
+        const ids = new RecordIds();
+        const given = steps.map((stepMs, index) => ids.next(startMs + 60_000 + index * 10 + stepMs));
+        expect(given.every((id, index) => id > (given[index - 1] ?? -1))).toBe(true);
+      }),
+    );
+  });
+
+  test("no id is given twice, also where the same hour comes again and again", () => {
+    const hours = fc.array(fc.array(fc.nat(200), { minLength: 1, maxLength: 100 }), { minLength: 2, maxLength: 8 });
+    fc.assert(
+      fc.property(hours, (turns) => {
+        const ids = new RecordIds();
+        const given = turns.flatMap((moments) => [
+          ...moments.sort((a, b) => a - b).map((ms) => ids.next(1e12 + ms)),
+          // So far ahead that each turn sets the clock back.
+          ids.next(1e12 + 3_600_000),
+        ]);
+        expect(new Set(given).size).toBe(given.length);
+      }),
+    );
+  });
 });

@@ -1,10 +1,11 @@
 import { describe, expect, test } from "vitest";
+import { RecordIds } from "../../../src/log/record-ids.ts";
 import { searchRecords } from "../../../src/log/search/search-records.ts";
 import { summarize } from "../../../src/log/search/summarize.ts";
 import type { Database } from "../../../src/log/store/database.ts";
 import { allParts } from "../../../src/log/store/upkeep.ts";
 import { EVERYTHING } from "../opened.ts";
-import { SOME_WALL_MS } from "../records.ts";
+import { record, SOME_WALL_MS } from "../records.ts";
 import { allRecords, openedStore, recordsFrom, tidyAll } from "./opened-store.ts";
 
 const MINUTE_MS = 60_000;
@@ -72,6 +73,18 @@ describe("a clock that is set back", () => {
         .reverse(),
     );
   });
+});
+
+test("what comes after a clock that was ahead was set right is found by its time, and counted in its minute", () => {
+  const { store, database } = openedStore();
+  const ids = new RecordIds();
+  const made = (wallMs: number, name: string) => record({ id: ids.next(wallMs), time: new Date(wallMs).toISOString(), name });
+  store.insert([made(SOME_WALL_MS, "before"), made(SOME_WALL_MS + 3 * HOUR_MS, "ahead"), made(SOME_WALL_MS + 1, "right")]);
+  const [fromMs, toMs] = [SOME_WALL_MS, SOME_WALL_MS + MINUTE_MS];
+  const filter = { ...EVERYTHING, fromMs, toMs };
+  const page = searchRecords(database, { filter, limit: 10, cursor: null }, { nowMs: () => 0, budgetMs: 1 });
+  expect(page.records.map(({ name }) => name)).toEqual(["right", "before"]);
+  expect(summarize(database, { fromMs, toMs, stepMs: MINUTE_MS, top: 5 }).total).toBe(2);
 });
 
 describe("a clock that was a year ahead", () => {
