@@ -25,6 +25,8 @@ export function freeId(database: Database, record: QueryRecord): number | null {
 function storedRow(database: Database, id: number): StoredRow | null {
   const parts = database.prepare("SELECT key FROM parts WHERE state = 'live' OR (first_id <= ?1 AND last_id >= ?1)").all(id);
   for (const { key } of parts) {
+    // Most ids are free, and to prepare the whole statement takes longer than a record to be added.
+    if (database.prepare(`SELECT 1 FROM q_${String(key)} WHERE id = ?`).get(id) === undefined) continue;
     const stored = database.prepare(`${selectRecords(String(key))} WHERE q.id = ?`).get(id);
     // The columns are those of `StoredRow`.
     if (stored !== undefined) return stored as unknown as StoredRow;

@@ -5,7 +5,7 @@ import { type Database, fileIdentity, openForWriting, primaryCode } from "./data
 import { StoreError } from "./fault.ts";
 import { freeId } from "./free-id.ts";
 import { LivePart, type LivePartState } from "./live-part.ts";
-import { APPLICATION_ID, firstIdAt, hourOf, PARTS_TABLE, partTables, SCHEMA_VERSION, wallMsOf } from "./schema.ts";
+import { APPLICATION_ID, firstIdAt, hourOf, PARTS_TABLE, type Part, partTables, SCHEMA_VERSION, wallMsOf } from "./schema.ts";
 import { allParts, type Limits, partLimits, tidyOnce, undo } from "./upkeep.ts";
 
 export interface StoreOptions extends Limits {
@@ -39,8 +39,8 @@ export class Store {
   readonly #identity: string | null;
   /** null = none was read or made yet, or what we know of it is not to be trusted. */
   #live: LivePart | null = null;
-  /** The highest id in the parts that are closed; null = to be read again, with `#live`. */
-  #closedUntil: number | null = null;
+  /** The parts that are closed, the one that reaches furthest first; null = to be read again, with `#live`. */
+  #closed: readonly Part[] | null = null;
   /** Changes with every commit of another connection: what we remember of the live part is then to be read again. */
   #dataVersion: unknown = null;
 
@@ -146,22 +146,24 @@ export class Store {
 
   #forget(): void {
     this.#live = null;
-    this.#closedUntil = null;
+    this.#closed = null;
   }
 
   #add(record: QueryRecord): void {
     if (!Number.isSafeInteger(record.id) || record.id < 0) throw new RangeError(`${record.id} is no id`);
-    const id = record.id > this.#highestId() ? record.id : freeId(this.#database, record);
+    const id = this.#isBeyondParts(record.id) ? record.id : freeId(this.#database, record);
     if (id !== null) this.#partFor(id).add(id === record.id ? record : { ...record, id });
   }
 
-  /** As ids rise, what is above is not stored yet. */
-  #highestId(): number {
-    if (this.#closedUntil === null) {
-      const last = this.#database.prepare("SELECT max(last_id) AS last FROM parts WHERE state <> 'live'").get()?.["last"];
-      this.#closedUntil = typeof last === "number" ? last : -1;
+  /** Whether no part can have this id: so it is with most, because they rise. */
+  #isBeyondParts(id: number): boolean {
+    if (id <= (this.#livePart()?.lastId ?? -1)) return false;
+    this.#closed ??= allParts(this.#database).filter(({ state }) => state !== "live");
+    for (const { firstId, lastId } of this.#closed) {
+      if ((lastId ?? -1) < id) return true;
+      if ((firstId ?? 0) <= id) return false;
     }
-    return Math.max(this.#closedUntil, this.#livePart()?.lastId ?? -1);
+    return true;
   }
 
   /** The part that a record with this id goes to; closes the one before, and makes it, where need be. */
