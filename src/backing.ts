@@ -91,9 +91,14 @@ function keptAt(path: string, { cache, verdicts, load }: Keepable): Kept[] {
   ];
 }
 
-/** Writes what is kept, ends the questions under way and closes the connections. */
-export async function closeBacking({ saving, groups, bootstrap }: Backing): Promise<void> {
-  for (const keeper of saving) await keeper.close();
+/** Writes what is kept, so that another may begin with it. */
+export async function saveBacking({ saving }: Backing): Promise<void> {
+  for (const keeper of saving) await keeper.save();
+}
+
+/** Writes what is kept, unless another goes on with the files, ends the questions under way and closes the connections. */
+export async function closeBacking({ saving, groups, bootstrap }: Backing, leavesFiles: boolean): Promise<void> {
+  for (const keeper of saving) await (leavesFiles ? keeper.stop() : keeper.close());
   await groups.close();
   await bootstrap.close();
 }

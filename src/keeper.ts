@@ -25,6 +25,9 @@ export class Keeper {
   readonly #kept: Kept;
   readonly #surroundings: KeeperSurroundings;
   #timer: Timer | null = null;
+  /** One save after the other. */
+  #saving: Promise<void> = Promise.resolve();
+  #stopped = false;
   #closed: Promise<void> | null = null;
 
   private constructor(kept: Kept, surroundings: KeeperSurroundings) {
@@ -43,15 +46,23 @@ export class Keeper {
     return new Keeper(kept, surroundings);
   }
 
-  /** Writes the file one last time. May be called again. */
-  close(): Promise<void> {
-    this.#closed ??= this.#close();
-    return this.#closed;
+  /** Writes the file now. */
+  save(): Promise<void> {
+    this.#saving = this.#saving.then(() => this.#write());
+    return this.#saving;
   }
 
-  async #close(): Promise<void> {
+  /** Leaves the file to whoever goes on with it: what is being written is written, and nothing more. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
     this.#timer?.cancel();
-    await this.#save();
+    await this.#saving;
+  }
+
+  /** Writes the file one last time. May be called again. */
+  close(): Promise<void> {
+    this.#closed ??= this.stop().then(() => this.save());
+    return this.#closed;
   }
 
   #schedule(): void {
@@ -59,11 +70,11 @@ export class Keeper {
   }
 
   async #saveAndSchedule(): Promise<void> {
-    await this.#save();
-    if (this.#closed === null) this.#schedule();
+    await this.save();
+    if (!this.#stopped) this.#schedule();
   }
 
-  async #save(): Promise<void> {
+  async #write(): Promise<void> {
     const { name, path: file } = this.#kept;
     try {
       await this.#kept.save();

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { Access } from "./access/access.ts";
 import { localPrefixes } from "./access/local-prefixes.ts";
-import { type Backing, closeBacking, openBacking, type SiteSurroundings } from "./backing.ts";
+import { type Backing, closeBacking, openBacking, type SiteSurroundings, saveBacking } from "./backing.ts";
 import type { Config } from "./config/config.ts";
 import { type Decisions, expectationFaults, openDecisions } from "./decisions.ts";
 import { copiesOf } from "./list-keeper.ts";
@@ -42,8 +42,7 @@ export async function openSite(config: Config, surroundings: SiteSurroundings, p
   const decisions = await openDecisions(config, { copies: copiesOf(config), log });
   const faults = expectationFaults(decisions, config, log);
   if (faults.length > 0) throw new SiteError(faults);
-  const backing =
-    previous !== null && sharesBacking(config, previous.config) ? previous.backing : await openBacking(config, surroundings);
+  const backing = await backingFor(config, surroundings, previous);
   // Who has used up its rate does not begin anew with every reload.
   const keepsAccess = previous !== null && isDeepStrictEqual(config.access, previous.config.access);
   return {
@@ -92,7 +91,15 @@ export function guardGroups({ backing, decisions: { never } }: Site): void {
 export async function closeSite(site: Site, next: Site | null): Promise<void> {
   if (site.access !== next?.access) await site.access.close();
   if (site.backing === next?.backing) return;
-  await closeBacking(site.backing);
+  await closeBacking(site.backing, next !== null && next.config.cache.file === site.config.cache.file);
+}
+
+/** The one at hand, or another that begins with what that one keeps in its files. */
+async function backingFor(config: Config, surroundings: SiteSurroundings, previous: Site | null): Promise<Backing> {
+  if (previous === null) return await openBacking(config, surroundings);
+  if (sharesBacking(config, previous.config)) return previous.backing;
+  await saveBacking(previous.backing);
+  return await openBacking(config, surroundings);
 }
 
 function sharesBacking(next: Config, current: Config): boolean {

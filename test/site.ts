@@ -192,13 +192,13 @@ async function openGroups(upstreams: NonNullable<SiteSetup["upstreams"]>, clock:
     Object.entries(named).map(async ([name, setup]) => {
       const { servers, transport = "dns", keys = "" }: GroupSetup = typeof setup === "function" ? { servers: [setup] } : setup;
       const own: ScriptedServer[] = [];
-      const open = async (script: Script) => {
-        const server = await scriptedServer(transport, script, { clock });
-        own.push(server);
-        return server;
+      const open = async (server: Script | ScriptedServer) => {
+        if (typeof server !== "function") return server;
+        const opened = await scriptedServer(transport, server, { clock });
+        own.push(opened);
+        return opened;
       };
-      const opened = await Promise.all(servers.map((server) => (typeof server === "function" ? open(server) : server)));
-      return { name, keys, servers: opened, own };
+      return { name, keys, servers: await Promise.all(servers.map(open)), own };
     }),
   );
 }

@@ -108,7 +108,7 @@ async function update(config: Config, names: readonly string[], { invocation, te
         for (const { url, outcome } of updated) terminal.out(`${list.name}  ${url}  ${outcomeText(outcome)}\n`);
     }
   } finally {
-    await closeBacking(backing);
+    await closeBacking(backing, true);
   }
   if (invocation.json) terminal.out(`${JSON.stringify(results, null, 2)}\n`);
   const isFine = results.every(({ updated }) =>
