@@ -100,7 +100,8 @@ export const queryRecord = named<QueryRecord>("QueryRecord").as(
     {
       id: Type.Integer({
         minimum: 0,
-        description: "Unique, and rising unless the clock is set back by more than a minute. Also the id of the event on the live stream.",
+        description:
+          "Unique, and rising unless the clock is set back by more than a minute. Also the id of the event on the live stream.",
         examples: [1_838_382_071_277_568],
       }),
       time: Type.String({ format: "date-time", description: "When the query came.", examples: ["2026-11-21T21:03:11.482Z"] }),
