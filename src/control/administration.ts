@@ -7,7 +7,6 @@ import type { Endpoint } from "../listen/options.ts";
 import type { QueryLog } from "../log/query-log.ts";
 import { metricsText } from "../stats/metrics.ts";
 import { ProcessWatch } from "../stats/process-stats.ts";
-import type { Reloads } from "../stats/reloads.ts";
 import { RisingCounts } from "../stats/rising-counts.ts";
 import { version } from "../version.ts";
 import { type Server, ServerControl } from "./control.ts";
@@ -24,7 +23,6 @@ export interface Administered extends Server {
   readonly queryLog: QueryLog;
   readonly versions: Versions | null;
   readonly listenCounters: Listeners["counters"];
-  readonly reloads: Pick<Reloads, "read">;
 }
 
 export interface AdministrationSurroundings {

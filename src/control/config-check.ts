@@ -32,8 +32,12 @@ function nowhere(message: string): ConfigProblem {
   return { message, line: null, column: null };
 }
 
-/** `list ads: rules/ads.txt: 3 lines were passed over` */
-function placed({ list, source, line, lines }: ShortcomingPlace, text: string): string {
+/**
+ * `list ads: rules/ads.txt: 3 lines were passed over`. What stands in the file is not told: a draft may name any file of this machine, keys and
+ * passwords as well as hosts.
+ */
+function placed({ list, source, line, lines }: ShortcomingPlace, said: string): string {
+  const text = line === undefined ? said : said.replace(/"(?:[^"\\]|\\.)*"/g, "what stands there");
   const where = [...(list === undefined ? [] : [`list ${list}`]), ...(source === undefined ? [] : [source])];
   const place = line === undefined || line === 0 ? where.join(": ") : `${where.join(": ")}:${line}`;
   return `${place === "" ? "" : `${place}: `}${lines === undefined ? "" : `${lines} `}${text}`;

@@ -24,12 +24,13 @@ import { reportLists } from "../lists/report.ts";
 import type { Updated } from "../lists/update.ts";
 import type { CachedAnswer, Explained } from "../log/explained.ts";
 import { type Site, SiteError } from "../site.ts";
+import type { Reloads } from "../stats/reloads.ts";
 import { cachedAnswer } from "./cached-answer.ts";
 import { appleProfile, placeOf, routerosScript, type ServerPlace, serviceUrl } from "./client-setup.ts";
 import { type HostsChange, hostAt, hostPattern, hostRecord, withHost, withoutHost } from "./host-changes.ts";
 import { problemText } from "./problem-text.ts";
 import { readinessOf } from "./readiness.ts";
-import { shownConfig } from "./redact.ts";
+import { shownConfig, withoutIds, withoutQuotedSecrets } from "./redact.ts";
 import { cacheView, groupView, hostView, listView, timeText } from "./views.ts";
 
 /** The server at work, as far as it can be seen and changed from here. */
@@ -37,6 +38,8 @@ export interface Server {
   readonly site: Site;
   /** When `site` was put in place, in milliseconds since 1970. */
   readonly sinceWallMs: number;
+  /** Whoever reads a file that has problems, so that `reload` is not called, counts that here. */
+  readonly reloads: Pick<Reloads, "read" | "failed">;
   /** @throws SiteError */
   reload(config: Config): Promise<void>;
   /** @throws SiteError, or the system's error. */
@@ -100,7 +103,7 @@ export class ServerControl implements Control {
   async refreshList(name: string): Promise<ListView> {
     if (!this.#site.config.lists.some((list) => list.name === name)) throw missingList(name);
     const outcomes = await this.#server.refreshList(name).catch((error: unknown) => {
-      throw error instanceof SiteError ? new ControlError("refused", ...error.problems) : error;
+      throw refusalOf(error, this.#site.config);
     });
     const faults = outcomes.flatMap((outcome) =>
       outcome.kind === "failed" || outcome.kind === "held" ? [`${outcome.kind}: ${outcome.reason}`] : [],
@@ -156,10 +159,9 @@ export class ServerControl implements Control {
     try {
       await this.#server.changeHosts(change);
     } catch (error) {
-      if (error instanceof SiteError) throw new ControlError("refused", ...error.problems);
       if (error instanceof Error && "code" in error)
         throw new ControlError("failed", `the names cannot be kept: ${error.message}`);
-      throw error;
+      throw refusalOf(error, this.#site.config);
     }
   }
 
@@ -175,13 +177,13 @@ export class ServerControl implements Control {
 
   async reload(): Promise<ConfigView> {
     const result = loadConfig(this.#site.config.path);
-    if (result.kind === "invalid") throw new ControlError("refused", ...result.problems.map(problemText));
-    try {
-      await this.#server.reload(result.config);
-    } catch (error) {
-      if (error instanceof SiteError) throw new ControlError("refused", ...error.problems);
-      throw error;
+    if (result.kind === "invalid") {
+      this.#server.reloads.failed();
+      throw new ControlError("refused", ...result.problems.map((problem) => withoutQuotedSecrets(problemText(problem))));
     }
+    await this.#server.reload(result.config).catch((error: unknown) => {
+      throw refusalOf(error, result.config);
+    });
     return this.config();
   }
 
@@ -218,6 +220,12 @@ function nameOf(written: string) {
   const name = nameFromText(written);
   if (name === null) throw new ParameterError({ parameter: "name", reason: `\`${written}\` is no domain name` });
   return name;
+}
+
+/** @param config that the refusal is about: what is said of it names clients. */
+function refusalOf(error: unknown, { access }: Config): unknown {
+  if (!(error instanceof SiteError)) return error;
+  return new ControlError("refused", ...error.problems.map((problem) => withoutIds(problem, access)));
 }
 
 function missingList(name: string): ControlError {

@@ -1,4 +1,5 @@
 import { parse } from "yaml";
+import type { AccessOptions } from "../access/options.ts";
 import type { Config } from "../config/config.ts";
 import { parseServer } from "../config/server.ts";
 
@@ -20,13 +21,28 @@ const SERVER_SECTIONS: ReadonlySet<string> = new Set(["upstreams", "bootstrap"])
 export function shownConfig({ text, access }: Pick<Config, "text" | "access">): Readonly<Record<string, unknown>> {
   // What it expands to is bounded by having been read already.
   const written: Readonly<Record<string, unknown>> = parse(text, { maxAliasCount: -1 }) ?? {};
-  const admitted = new Set(access.clients.filter((client) => /^[a-z0-9-]+$/.test(client) && client !== "private"));
+  const admitted = admittedIds(access);
   return Object.fromEntries(
     Object.entries(written).map(([section, value]) => {
       const url = SERVER_SECTIONS.has(section) ? shownServer : shownUrl;
       return [section, withoutSecrets(value, section, { admitted, url })];
     }),
   );
+}
+
+/** What is said of a configuration, without the ids that admit from anywhere. */
+export function withoutIds(text: string, access: Pick<AccessOptions, "clients">): string {
+  const admitted = admittedIds(access);
+  return text.replace(/[a-z0-9.-]+/g, (word) => (admitted.has(word) ? HIDDEN : word));
+}
+
+/** What is said of a file with faults, without users, passwords and queries of what is no URL, or might be one. */
+export function withoutQuotedSecrets(text: string): string {
+  return text.replace(/`[^`]*`/g, (quoted) => quoted.replace(/^.*@/s, `\`${HIDDEN}@`).replace(/\?.*$/s, `?${HIDDEN}\``));
+}
+
+function admittedIds({ clients }: Pick<AccessOptions, "clients">): ReadonlySet<string> {
+  return new Set(clients.filter((client) => /^[a-z0-9-]+$/.test(client) && client !== "private"));
 }
 
 interface Showing {

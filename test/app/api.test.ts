@@ -115,6 +115,28 @@ rules: [{ name: quiet, domains: ads.example, answer: drop }, { name: ads, domain
     expect(await site.ask("nas.lan")).toMatchObject({ answers: ["10.0.0.5"] });
   });
 
+  test("a reload that is refused says so in the metrics, and tells no secrets of the file", async () => {
+    const folder = directory();
+    const site = await siteWith({ admin: true, folder, yaml: "access: { clients: [private, k3y] }" });
+    const reloadOf = async (text: string) => {
+      writeFileSync(join(folder, "fenliu.yaml"), text);
+      return await (await site.api("reload", sent("POST"))).text();
+    };
+    const servers = "servers: [192.0.2.1]";
+    expect(await reloadOf(`upstreams: { a: { ${servers}, proxy: "socks5://me:word@127.0.0.1" } }`)).toMatch(
+      /`\*\*\*@127.0.0.1` has no port/,
+    );
+    expect(await reloadOf('cluster: { redis: "http://cache.lan?word" }')).toMatch(/`http:\/\/cache.lan\?\*\*\*` is not a URL/);
+    const metrics = await (await site.api("/metrics")).text();
+    expect(metrics).toContain('fenliu_config_reloads_total{result="failure"} 2\n');
+    expect(metrics).toContain("fenliu_config_last_reload_successful 0\n");
+    const expectation = "expect: [{ name: page.example, client: k3y, rule: none }]";
+    const rules = "rules: [{ name: none, clients: [k3y], answer: nodata, domains: other.example }]";
+    const refused = await reloadOf(`${site.app.site.config.text}\n${rules}\n${expectation}\n`);
+    expect(refused).toContain("page.example A for ***: expected rule none");
+    expect(refused).not.toContain("k3y");
+  });
+
   test("the configuration is shown without its secrets", async () => {
     const site = await house('admin: { token: "a-token-of-the-house" }');
     const headers = { authorization: "Bearer a-token-of-the-house" };
@@ -133,5 +155,17 @@ rules: [{ name: quiet, domains: ads.example, answer: drop }, { name: ads, domain
       problems: [],
       warnings: [{ message: expect.stringContaining("restart Fenliu"), line: null, column: null }],
     });
+  });
+
+  test("a draft that names any file of the machine is told nothing of what stands in it", async () => {
+    const folder = directory();
+    writeFileSync(join(folder, "key.pem"), '-----BEGIN PRIVATE KEY-----\nMIIE"voIBA\\DAN\nBgkq\n10.0.0.5 hkiG!9w0B\n');
+    const site = await siteWith({ admin: true, folder, upstreams: { main: honest("page.example 100 A 192.0.2.7") } });
+    const check = async (config: string) => await (await site.api("config/check", sent("POST", { config }))).text();
+    const told = await check(
+      "hosts: { files: [key.pem] }\nlists: { ads: { domains: [key.pem] }, near: { addresses: [key.pem] } }",
+    );
+    expect(told).toContain("key.pem:2: hosts: what stands there is no address");
+    expect(told).not.toMatch(/BEGIN|MIIE|voIBA|DAN|Bgkq|hkiG/);
   });
 });
