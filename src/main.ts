@@ -10,6 +10,10 @@ const terminal: Terminal = {
   interactive: process.stdout.isTTY,
   // Heeds NO_COLOR and TERM=dumb.
   colors: process.stdout.isTTY && process.stdout.getColorDepth() > 1,
+  // Some terminals say 0, and what is no terminal nothing.
+  get cells() {
+    return process.stdout.columns || null;
+  },
   directory,
   configDirectories: [directory, process.cwd()],
   untilStopped: () =>

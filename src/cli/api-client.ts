@@ -11,6 +11,9 @@ export class ApiUnreachable extends Error {}
 /** Nothing at all answers there. */
 export class ApiSilent extends ApiUnreachable {}
 
+/** A stream or a response broke off. */
+export class ApiGone extends ApiUnreachable {}
+
 /** The API said no; the message is for the person at the terminal. */
 export class ApiRefusal extends Error {
   readonly status: number;
@@ -34,6 +37,8 @@ export interface ApiRequest {
 /** Longer than any search is given. */
 const TIMEOUT_MS = 30_000;
 
+const EVENT_STREAM = "text/event-stream";
+
 /** Asks the server that runs by the same configuration, on the same host. */
 export class ApiClient {
   readonly #base: string;
@@ -49,12 +54,14 @@ export class ApiClient {
 
   /** What a call answers. @throws ApiUnreachable, ApiRefusal. */
   async read<T>(shape: NamedSchema<T>, path: string, request: ApiRequest = {}): Promise<T> {
-    const response = await this.#call(path, { signal: AbortSignal.timeout(TIMEOUT_MS), ...request });
+    const deadline = AbortSignal.timeout(TIMEOUT_MS);
+    const signal = request.signal === undefined ? deadline : AbortSignal.any([deadline, request.signal]);
+    const response = await this.#call(path, { ...request, signal });
     let text: string;
     try {
       text = await response.text();
     } catch (error) {
-      throw new ApiUnreachable(`the Fenliu at ${this.#base} is gone: ${reasonOf(error)}`);
+      throw this.#gone(error);
     }
     return this.parse(shape, text);
   }
@@ -62,27 +69,45 @@ export class ApiClient {
   /** @throws ApiUnreachable where the text is not what a server of this version sends. */
   parse<T>(shape: NamedSchema<T>, text: string): T {
     const json = jsonOf(text);
-    if (!fits(shape, json)) throw new ApiUnreachable(`what answers at ${this.#base} is no Fenliu of version ${version()}`);
+    if (!fits(shape, json)) throw this.#strange();
     return json;
   }
 
-  /** The events of a stream, until the signal aborts. @throws ApiUnreachable where the stream ends before that, ApiRefusal. */
-  async *events(path: string, request: ApiRequest): AsyncGenerator<ServerEvent> {
-    const isEnded = () => request.signal?.aborted === true;
+  /**
+   * Connects to a stream, whose events come until the signal aborts.
+   * @throws ApiUnreachable, ApiRefusal; while events are read, ApiGone where the stream ends before the signal aborts.
+   */
+  async stream(path: string, request: ApiRequest): Promise<AsyncGenerator<ServerEvent>> {
+    const response = await this.#call(path, request, EVENT_STREAM);
+    if (response.headers.get("content-type")?.startsWith(EVENT_STREAM) !== true) {
+      await response.body?.cancel();
+      throw this.#strange();
+    }
+    return this.#events(response, request.signal);
+  }
+
+  async *#events({ body }: Response, signal: AbortSignal | undefined): AsyncGenerator<ServerEvent> {
+    const isEnded = () => signal?.aborted === true;
     try {
-      const response = await this.#call(path, request, "text/event-stream");
       let pending = "";
-      for await (const chunk of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+      for await (const chunk of body?.pipeThrough(new TextDecoderStream()) ?? []) {
         const blocks = (pending + chunk).split("\n\n");
         pending = blocks.pop() ?? "";
         for (const block of blocks) yield* eventOf(block);
       }
     } catch (error) {
       if (isEnded()) return;
-      if (error instanceof ApiUnreachable || error instanceof ApiRefusal) throw error;
-      throw new ApiUnreachable(`the Fenliu at ${this.#base} is gone: ${reasonOf(error)}`);
+      throw this.#gone(error);
     }
-    if (!isEnded()) throw new ApiUnreachable(`the Fenliu at ${this.#base} has ended the stream`);
+    if (!isEnded()) throw new ApiGone(`the Fenliu at ${this.#base} has ended the stream`);
+  }
+
+  #gone(error: unknown): ApiGone {
+    return new ApiGone(`the Fenliu at ${this.#base} is gone: ${reasonOf(error)}`);
+  }
+
+  #strange(): ApiUnreachable {
+    return new ApiUnreachable(`what answers at ${this.#base} is no Fenliu of version ${version()}`);
   }
 
   async #call(

@@ -6,6 +6,8 @@ export interface Terminal {
   readonly interactive: boolean;
   /** Whether that person sees colours, and has not asked for none with NO_COLOR. */
   readonly colors: boolean;
+  /** How many cells a line of that person's terminal has now; null = nobody knows, or there is none. */
+  readonly cells: number | null;
   /** The folder relative paths on the command line start from. */
   readonly directory: string;
   /** Where `fenliu.yaml` is looked for when the command line names no file, in this order. */

@@ -63,9 +63,9 @@ const MORE: Readonly<Record<string, string>> = {
   from, to    21:03, 11-21 21:03 or 2026-11-21T21:03 where this machine is, as times are shown here; 2026-11-21T21:03Z; or 1h for an hour ago
 
   -n, --limit N       at most so many, the newest: 100, or 10 with --follow, where nothing is said
-  -f, --follow        go on with what comes, until Ctrl-C
+  -f, --follow        go on with what comes, until Ctrl-C, also when the server is restarted
                       (\`from\` goes with it, and \`to\` does not)
-      --full          of each query all that is known
+      --full          of each query all that is known; without it a terminal is shown what has room in a line, … stands for the rest of a text
 
   fenliu log www.example.com from=21:00 to=21:10 --full
   fenliu log 'rcode=!NOERROR' client=192.168.88.20 --follow

@@ -1,40 +1,5 @@
-import { styleText } from "node:util";
-import { padCells } from "./cells.ts";
 import type { AttemptRecord, QueryRecord } from "./record.ts";
 import { stepText } from "./step-text.ts";
-
-export interface LineOptions {
-  /** Whether the terminal shows colours. */
-  readonly color: boolean;
-}
-
-/**
- * A record as one line for a terminal: local time, client, type, name, rcode, source/action, rule (list:line), upstream, milliseconds, and the id, by which all
- * is told that is known of it. What is too long for its column pushes the others to the right; nothing is cut off.
- */
-export function recordLine(record: QueryRecord, { color }: LineOptions): string {
-  const { id, clientId, client, type, name, rcode, source, action, durationUs } = record;
-  const cells = [
-    localTime(record.time).slice("2026-".length),
-    clientId ?? client,
-    type,
-    name,
-    rcode ?? "",
-    action === "none" ? source : `${source}/${action}`,
-    ruleText(record),
-    upstreamText(record),
-    milliseconds(durationUs / 1000),
-    String(id),
-  ];
-  const styles: LineStyles = { time: "dim", id: "dim", rcode: rcodeStyle(record) };
-  return lineOf(cells, color ? styles : {});
-}
-
-/** The titles of the columns of `recordLine`. */
-export function lineHeading({ color }: LineOptions): string {
-  const titles = COLUMNS.map(({ title }) => title);
-  return lineOf(titles, color ? Object.fromEntries(titles.map((title) => [title, "bold"])) : {});
-}
 
 /** Everything of a record in plain words, line by line. */
 export function recordDetails(record: QueryRecord): string[] {
@@ -57,43 +22,6 @@ export function recordDetails(record: QueryRecord): string[] {
   return [heading, ...rows.flatMap(([title, lines]) => detailLines(title, lines))].map(printable);
 }
 
-interface Column {
-  readonly title: string;
-  readonly width: number;
-}
-
-const COLUMNS: readonly Column[] = [
-  { title: "time", width: 18 },
-  { title: "client", width: 15 },
-  { title: "type", width: 6 },
-  { title: "name", width: 36 },
-  { title: "rcode", width: 8 },
-  { title: "source/action", width: 20 },
-  { title: "rule", width: 20 },
-  { title: "upstream", width: 28 },
-  { title: "ms", width: 8 },
-  { title: "id", width: 0 },
-];
-
-type Style = "dim" | "bold" | "green" | "yellow" | "red";
-type LineStyles = Readonly<Record<string, Style>>;
-
-/** How columns are set, by title; a cell without text is a dash. */
-function lineOf(cells: readonly string[], styles: LineStyles): string {
-  const set = COLUMNS.map(({ title, width }, index) => {
-    const text = padCells(printable(cells[index] || "-"), width);
-    const style = styles[title];
-    return style === undefined ? text : styleText(style, text, { validateStream: false });
-  });
-  return set.join("  ");
-}
-
-function rcodeStyle({ rcode, answers }: QueryRecord): Style {
-  if (rcode === null) return "dim";
-  if (rcode === "NOERROR" && answers.length > 0) return "green";
-  return rcode === "NOERROR" || rcode === "NXDOMAIN" ? "yellow" : "red";
-}
-
 function detailLines(title: string, lines: readonly string[]): string[] {
   return lines.map((line, index) => `  ${(index === 0 ? title : "").padEnd(10)}${line}`);
 }
@@ -105,12 +33,12 @@ function askerText({ client, clientId, transport, http, method }: QueryRecord): 
   return `${who}${clientId === null ? "" : `, client id ${clientId}`}, over ${carrier}`;
 }
 
-function ruleText({ rule, list, line }: QueryRecord): string {
+export function ruleText({ rule, list, line }: QueryRecord): string {
   if (rule === null) return "";
   return list === null ? rule : `${rule} (${list}:${line ?? "?"})`;
 }
 
-function upstreamText({ route, upstream }: QueryRecord): string {
+export function upstreamText({ route, upstream }: QueryRecord): string {
   return [route, upstream].filter((part) => part !== null).join(" ");
 }
 
@@ -125,7 +53,7 @@ export function milliseconds(ms: number): string {
 }
 
 /** `2026-11-21 21:03:11.482` where this machine is. */
-function localTime(time: string): string {
+export function localTime(time: string): string {
   const at = new Date(time);
   const date = [at.getFullYear(), at.getMonth() + 1, at.getDate()].map(twoDigits).join("-");
   const clock = [at.getHours(), at.getMinutes(), at.getSeconds()].map(twoDigits).join(":");

@@ -127,12 +127,16 @@ test("a person is told that nothing fits", async () => {
   expect(terminal.written.err).toBe("fenliu: no query of the log fits\n");
 });
 
-test("who follows is told that the server has ended", async () => {
+test("who follows is told once that the server has ended, and waits for it until they have enough", async () => {
   const { site, terminal } = await house("log: { queries: { enabled: false } }");
   const { ended } = await following(site, terminal, "only what comes");
   await site.close();
-  expect(await ended).toBe(1);
-  expect(terminal.written.err).toMatch(/fenliu: the Fenliu at http:\/\/127\.0\.0\.1:\d+\/api\/v1\/ has ended the stream\n$/);
+  await until(() => terminal.written.err.includes("waiting"));
+  terminal.stop();
+  expect(await ended).toBe(0);
+  expect(terminal.written.err).toMatch(
+    /\nfenliu: the Fenliu at http:\/\/127\.0\.0\.1:\d+\/api\/v1\/ has ended the stream; waiting until it answers again\n$/,
+  );
 });
 
 /** What another service, or another version, says where the API should be. */

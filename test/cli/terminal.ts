@@ -26,6 +26,7 @@ export function testTerminal(where = directory()): TestTerminal {
     },
     interactive: false,
     colors: false,
+    cells: null,
     directory: where,
     configDirectories: [where],
     untilStopped: () => stopped.promise,

@@ -1,5 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { TYPE } from "../../src/dns/types.ts";
 import type { ApiClient } from "../admin/support/api-client.ts";
@@ -177,6 +178,49 @@ describe("fenliu log", () => {
     });
     expect(await following.stop()).toBe(0);
     expect(following.output()).not.toContain("others.example");
+  });
+
+  test("follows a server that is restarted, and shows each query once", async () => {
+    const [command, args] = commandLine(["log", "restarted.example", "--follow", "--json", "-n", "1"]);
+    const following = await start(command, args, async () => true, { cwd: scene.folder });
+    onTestFinished(() => void following.stop("SIGKILL"));
+    const shown = () => [...following.output().matchAll(/^\{.*"name":"([^"]+)"/gm)].map(([, name]) => name);
+    const names: string[] = [];
+    const ask = async () => {
+      const name = `n${names.length}.restarted.example`;
+      await asked(name, "A");
+      names.push(name);
+    };
+    const askUntilShown = (count: number) =>
+      eventually(async () => {
+        await ask();
+        return shown().length >= count ? true : null;
+      });
+    // One may be of the past; the others were followed.
+    await askUntilShown(3);
+    await fenliu.stop();
+    fenliu = await scene.add(startFenliu(scene.folder, config()));
+    api = apiOf(fenliu, TOKEN);
+    await askUntilShown(names.length + 2);
+    await eventually(async () => (shown().at(-1) === names.at(-1) ? true : null));
+    expect(await following.stop()).toBe(0);
+    expect(shown()).toEqual(names.slice(-shown().length));
+    expect(following.output().match(/^fenliu: .*$/gm)).toEqual([
+      expect.stringMatching(/^fenliu: the Fenliu at .* (?:has ended the stream|is gone: .*); waiting until it answers again$/),
+      "fenliu: it answers again",
+    ]);
+  });
+
+  test("fits its lines to a terminal, and says what has no room", async () => {
+    const [command, args] = commandLine(["log", "shown.example"]);
+    const line = [command, ...args].map((word) => `'${word}'`).join(" ");
+    const terminal = await run("script", ["-qec", `stty cols 80; ${line}`, "/dev/null"], { cwd: scene.folder });
+    const lines = stripVTControlCharacters(terminal.stdout).trimEnd().split("\r\n");
+    expect(lines[0]).toBe("fenliu: no room for rule, upstream, ms, id: a wider terminal or --full shows all");
+    expect(lines[1]).toMatch(/^time +client +type +name +rcode +source\/action *$/);
+    expect(lines[2]).toMatch(/^\d{4}-\d\d-\d\d$/);
+    expect(lines.at(-1)).toMatch(/^\d\d:\d\d:\d\d +127\.0\.0\.1 +HTTPS +www\.shown\.example +NOERROR +upstre…uarded *$/);
+    for (const each of lines) expect(each.length).toBeLessThanOrEqual(80);
   });
 
   test("has colours and a heading on a terminal alone", async () => {

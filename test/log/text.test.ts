@@ -1,71 +1,9 @@
-import { stripVTControlCharacters } from "node:util";
 import { describe, expect, test } from "vitest";
-import { cellsOf } from "../../src/log/cells.ts";
-import { lineHeading, recordDetails, recordLine } from "../../src/log/text.ts";
+import { recordDetails } from "../../src/log/text.ts";
 import { record } from "./records.ts";
 
 /** 21:03:11.482 wherever the tests run. */
 const id = new Date(2026, 10, 21, 21, 3, 11, 482).getTime() * 1024;
-
-describe("a record as a line", () => {
-  test("says when, who, what, how it ended and why, and by which id there is more, in this order", () => {
-    const words = recordLine(record({ id }), { color: false }).split(/ {2,}/);
-    expect(words).toEqual([
-      "11-21 21:03:11.482",
-      "192.168.88.20",
-      "A",
-      "www.taobao.com",
-      "NOERROR",
-      "upstream",
-      "split (cn:4711)",
-      "domestic udp://223.5.5.5",
-      "7.31 ms",
-      String(id),
-    ]);
-  });
-
-  test("columns stand below their titles", () => {
-    const line = recordLine(record(), { color: false });
-    const heading = lineHeading({ color: false });
-    expect(line.indexOf("www.taobao.com")).toBe(heading.indexOf("name"));
-    expect(line.indexOf("7.31 ms")).toBe(heading.lastIndexOf("ms"));
-  });
-
-  test("columns stand below their titles also where a text before them is Chinese", () => {
-    const line = recordLine(record({ rule: "广告屏蔽" }), { color: false });
-    const before = line.slice(0, line.indexOf("domestic"));
-    expect(cellsOf(before)).toBe(lineHeading({ color: false }).indexOf("upstream"));
-  });
-
-  test("what there is not is a dash", () => {
-    const dropped = record({
-      name: "",
-      type: "",
-      rcode: null,
-      source: "refused",
-      action: "rate",
-      rule: null,
-      route: null,
-      upstream: null,
-    });
-    expect(recordLine(dropped, { color: false })).toMatch(/ {2}- +- +- +refused\/rate +- +- +7\.31 ms +\d+$/);
-  });
-
-  test("colours change nothing but colours", () => {
-    for (const rcode of ["NOERROR", "NXDOMAIN", "SERVFAIL", null]) {
-      const made = record({ rcode });
-      const painted = recordLine(made, { color: true });
-      expect(painted).not.toBe(recordLine(made, { color: false }));
-      expect(stripVTControlCharacters(painted)).toBe(recordLine(made, { color: false }));
-    }
-  });
-
-  test("nothing that a client or a server sent steers the terminal", () => {
-    const hostile = record({ name: "a\u001b[2Jb", answers: ["60 TXT \u009b31m"], ede: ["0 \u202etxt\r\n"] });
-    const text = [recordLine(hostile, { color: false }), ...recordDetails(hostile)].join("");
-    expect(text).not.toMatch(/[\p{Cc}\p{Cf}]/u);
-  });
-});
 
 describe("a record in full", () => {
   test("tells what was looked at, who was asked, and what was changed", () => {
@@ -110,5 +48,10 @@ describe("a record in full", () => {
     expect(details.join("\n")).toContain("no readable question");
     expect(details.join("\n")).toContain("nothing was sent");
     expect(details.join("\n")).toContain("an address that is not kept, over UDP");
+  });
+
+  test("nothing that a client or a server sent steers the terminal", () => {
+    const hostile = record({ name: "a\u001b[2Jb", answers: ["60 TXT \u009b31m"], ede: ["0 \u202etxt\r\n"] });
+    expect(recordDetails(hostile).join("")).not.toMatch(/[\p{Cc}\p{Cf}]/u);
   });
 });

@@ -1,0 +1,136 @@
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { expect, onTestFinished, test } from "vitest";
+import { ApiClient, ApiRefusal, ApiSilent, ApiUnreachable } from "../../src/cli/api-client.ts";
+import { type Live, liveRecords } from "../../src/cli/live-records.ts";
+import { parseConfig } from "../../src/config/load.ts";
+import { record } from "../log/records.ts";
+
+/** Answers one request to the stream. */
+type Turn = (response: ServerResponse, request: IncomingMessage) => void;
+
+const STREAM = { "content-type": "text/event-stream" };
+const REQUESTED = 1_838_000_000_000_000;
+
+function events(...ids: readonly number[]): string {
+  return ids.map((id) => `id: ${id}\ndata: ${JSON.stringify(record({ id }))}\n\n`).join("");
+}
+
+/** Sends these records, and ends the stream as a server that stops does. */
+function sends(...ids: readonly number[]): Turn {
+  return (response) => void response.writeHead(200, STREAM).end(`retry: 2000\n\n${events(...ids)}`);
+}
+
+/** Sends these records, and then the connection breaks. */
+function breaksAfter(...ids: readonly number[]): Turn {
+  return (response) => void response.writeHead(200, STREAM).write(events(...ids), () => response.destroy());
+}
+
+function refuses(status: number): Turn {
+  return (response) => void response.writeHead(status, { "content-type": "application/problem+json" }).end('{"detail":"no"}');
+}
+
+/** A server that gives each connection what its turn says; after the last nothing listens there any more. */
+async function serverOf(turns: readonly Turn[]) {
+  const askedAfter: (string | undefined)[] = [];
+  const left = [...turns];
+  const server: Server = createServer((request, response) => {
+    askedAfter.push(request.headers["last-event-id"]?.toString());
+    const turn = left.shift();
+    if (left.length === 0) server.close();
+    response.setHeader("connection", "close");
+    turn?.(response, request);
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("no port");
+  const config = parseConfig(`listen: { admin: "127.0.0.1:${address.port}" }`, null);
+  if (config.kind === "invalid") throw new Error("no configuration");
+  return { api: new ApiClient(config.config), askedAfter };
+}
+
+/** What comes of it until it ends, or has waited so often; what it waited, and after which records it asked. */
+async function followed(turns: readonly Turn[], { after = null as number | null, waits = 3 } = {}) {
+  const { api, askedAfter } = await serverOf(turns);
+  const ending = new AbortController();
+  const waited: number[] = [];
+  const wait = async (ms: number) => {
+    waited.push(ms);
+    if (waited.length === waits) ending.abort();
+  };
+  const shown: (number | Live["kind"])[] = [];
+  let error: unknown = null;
+  try {
+    const request = { query: [], after, begunId: REQUESTED, signal: ending.signal, wait };
+    for await (const live of liveRecords(api, request)) shown.push(live.kind === "record" ? live.record.id : live.kind);
+  } catch (thrown) {
+    error = thrown;
+  }
+  return { shown, waited, askedAfter, error };
+}
+
+const FIRST = REQUESTED + 5;
+
+test.each([
+  ["ends", sends],
+  ["breaks", breaksAfter],
+])("a stream that %s goes on behind the last record", async (_how, turn) => {
+  const { shown, askedAfter, error } = await followed([turn(FIRST, FIRST + 1), turn(), turn(FIRST + 2), turn()], { waits: 4 });
+  expect(shown).toEqual([FIRST, FIRST + 1, "lost", "back", "lost", "back", FIRST + 2, "lost", "back", "lost"]);
+  expect(askedAfter).toEqual([undefined, String(FIRST + 1), String(FIRST + 1), String(FIRST + 2)]);
+  expect(error).toBeNull();
+});
+
+test("what comes first is behind what is known; where nothing is, a stream that broke off goes on from its beginning", async () => {
+  const known = await followed([sends(), sends()], { after: FIRST, waits: 2 });
+  expect(known.askedAfter).toEqual([String(FIRST), String(FIRST)]);
+  const unknown = await followed([sends(), sends()], { waits: 2 });
+  expect(unknown.askedAfter).toEqual([undefined, String(REQUESTED)]);
+});
+
+test("a server that is away is asked again and again, more and more seldom, and its loss is told once", async () => {
+  const { shown, waited } = await followed([sends(FIRST)], { waits: 8 });
+  expect(shown).toEqual([FIRST, "lost"]);
+  expect(waited).toEqual([500, 1000, 2000, 4000, 8000, 10_000, 10_000, 10_000]);
+});
+
+test("a server that has no place at the moment is asked again", async () => {
+  const { shown } = await followed([sends(FIRST), refuses(503), sends(FIRST + 1)]);
+  expect(shown).toEqual([FIRST, "lost", "back", FIRST + 1, "lost"]);
+});
+
+test.each([400, 401, 404, 429])("one that says no with %i ends it", async (status) => {
+  for (const turns of [[refuses(status)], [sends(FIRST), refuses(status)]]) {
+    const { error } = await followed(turns);
+    expect(error).toBeInstanceOf(ApiRefusal);
+    expect(error).toMatchObject({ status });
+  }
+});
+
+test("another service on that port ends it, also where it answers with 200", async () => {
+  const stranger: Turn = (response) => void response.writeHead(200, { "content-type": "text/html" }).end("<html>hello</html>");
+  const { error } = await followed([sends(FIRST), stranger]);
+  expect(error).toBeInstanceOf(ApiUnreachable);
+  expect(String(error)).toMatch(/is no Fenliu of version/);
+});
+
+test("the first connection must succeed", async () => {
+  const { api } = await serverOf([sends()]);
+  await api.stream("queries/stream", {});
+  const { signal } = new AbortController();
+  const live = liveRecords(api, { query: [], after: null, begunId: REQUESTED, signal, wait: async () => {} });
+  await expect(live.next()).rejects.toThrow(ApiSilent);
+  expect((await followed([refuses(503)])).error).toMatchObject({ status: 503 });
+});
+
+test("what the server left out is told", async () => {
+  const dropped: Turn = (response) =>
+    void response
+      .writeHead(200, STREAM)
+      .end('event: dropped\ndata: {"records":12}\n\nevent: dropped\ndata: {"records":null}\n\n');
+  expect((await followed([dropped], { waits: 1 })).shown).toEqual(["left out", "left out", "lost"]);
+});

@@ -1,0 +1,62 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { run } from "../../src/cli/run.ts";
+import type { LogStatus } from "../../src/log/log-status.ts";
+import { openTestAdmin } from "../admin/support/admin.ts";
+import { MemoryControl, MemoryLog } from "../admin/support/memory-control.ts";
+import { directory } from "../files.ts";
+import { record } from "../log/records.ts";
+import { testTerminal } from "./terminal.ts";
+
+/** A log that can be read, whatever its state. */
+class AilingLog extends MemoryLog {
+  readonly #status: Partial<LogStatus>;
+
+  constructor(status: Partial<LogStatus>) {
+    super();
+    this.#status = status;
+  }
+
+  override status(): LogStatus {
+    return { ...super.status(), ...this.#status };
+  }
+}
+
+const SINCE_MS = new Date(2026, 10, 21, 21, 3, 11, 482).getTime();
+const fault = { reason: "the disk is full", sinceWallMs: SINCE_MS };
+
+async function told(status: Partial<LogStatus>, argv: readonly string[]): Promise<string> {
+  const queries = new AilingLog(status);
+  queries.add(record());
+  const { base } = await openTestAdmin({ control: new MemoryControl(queries) });
+  const where = directory();
+  writeFileSync(join(where, "fenliu.yaml"), `listen: { admin: "${new URL(base).host}" }\n`);
+  const terminal = testTerminal(where);
+  await run(argv, terminal);
+  return terminal.written.err;
+}
+
+test.each([
+  { status: {}, says: "" },
+  {
+    status: { state: "failing", fault, waiting: 1200 },
+    says: "fenliu: the query log stores nothing since 2026-11-21 21:03:11.482: the disk is full; 1200 queries wait for it\n",
+  },
+  {
+    status: { state: "failing", fault, waiting: 0 },
+    says: "fenliu: the query log stores nothing since 2026-11-21 21:03:11.482: the disk is full\n",
+  },
+  { status: { dropped: 1 }, says: "fenliu: one query since the server's start could not be recorded, and is missing here\n" },
+  { status: { dropped: 12 }, says: "fenliu: 12 queries since the server's start could not be recorded, and are missing here\n" },
+] as const)("who reads the log is told that it lacks queries, and why: $status", async ({ status, says }) => {
+  expect(await told(status, ["log"])).toBe(says);
+  expect(await told(status, ["log", "--json"])).toBe(says);
+});
+
+test("who looks for one query that is not there is told so too", async () => {
+  expect(await told({ dropped: 2 }, ["log", "1838382071277999"])).toBe(
+    "fenliu: 2 queries since the server's start could not be recorded, and are missing here\n" +
+      "fenliu: there is no query 1838382071277999\n",
+  );
+});
