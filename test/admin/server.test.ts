@@ -5,6 +5,7 @@ import { ControlError } from "../../src/admin/control.ts";
 import { adminProblems } from "../../src/admin/exposure.ts";
 import { ClientsBehind } from "../../src/listen/clients-behind.ts";
 import { fakeClock } from "../fake-clock.ts";
+import { hasIpv6 } from "../ipv6.ts";
 import { connectRaw } from "../listen/support/raw.ts";
 import { openTestAdmin } from "./support/admin.ts";
 import { MemoryControl } from "./support/memory-control.ts";
@@ -67,7 +68,7 @@ describe("opening", () => {
     expect((await fetch(`http://127.0.0.3:${admin.port}/healthz`)).status).toBe(200);
   });
 
-  test("on ::1 answers there", async () => {
+  test.skipIf(!hasIpv6)("on ::1 answers there", async () => {
     const admin = await openTestAdmin({ address: "::1" });
     expect((await admin.get("/api/v1/upstreams")).status).toBe(200);
   });

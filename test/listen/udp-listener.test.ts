@@ -9,6 +9,7 @@ import { limitsWith } from "../../src/listen/limits.ts";
 import type { ListenEvent, ListenServices } from "../../src/listen/services.ts";
 import { UdpListener } from "../../src/listen/udp-listener.ts";
 import { type FakeClock, fakeClock } from "../fake-clock.ts";
+import { hasIpv6 } from "../ipv6.ts";
 import { echo, handlerOf, messageOf } from "./support/site.ts";
 
 interface Bench {
@@ -134,7 +135,7 @@ describe("behind the IPv4 wildcard", () => {
   });
 });
 
-describe("IPv6", () => {
+describe.skipIf(!hasIpv6)("IPv6", () => {
   test.each(["::1", "::"])("on %s a client is answered and told in short form", async (address) => {
     const clients: Client[] = [];
     const listener = await open(

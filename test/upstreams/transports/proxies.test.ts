@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { openServer } from "../../../src/upstreams/server.ts";
 import { fakeClock } from "../../fake-clock.ts";
+import { hasIpv6 } from "../../ipv6.ts";
 import { addresses, questionFor } from "../messages.ts";
 import { type ScriptedProxyOptions, scriptedProxy } from "../scripted-proxy.ts";
 import { scriptedServer } from "../scripted-server.ts";
@@ -44,7 +45,7 @@ describe.each(["socks5", "http"] as const)("a proxy of kind %s", (protocol) => {
     expect(proxy.targets).toEqual([`127.0.0.2:${server.port}`, `127.0.0.1:${server.port}`]);
   });
 
-  test("is given an IPv6 address as such", async () => {
+  test.skipIf(!hasIpv6)("is given an IPv6 address as such", async () => {
     const { proxy } = await setUp();
     const server = await scriptedServer("tls", (asked) => addresses(asked, "192.0.2.1"), { address: "::1" });
     onTestFinished(() => server.close());
