@@ -16,7 +16,7 @@ test("the thread that adds may end at whatever moment: every record is stored, o
   const workers = startedWorkers();
   for (let round = 0; round < rounds; round++) {
     // No more rows than are kept, and parts of a 25th of them: batches end parts, and upkeep comes between batches.
-    const { log, clock, events } = await opened(path, rounds * perRound);
+    const { log, clock, events } = await opened(path, { maxRows: rounds * perRound });
     log.append(records(BATCH, round * perRound));
     for (let turn = 0; turn < round * 6; turn++) await setImmediate();
     await workers.at(-1)?.terminate();
@@ -30,7 +30,7 @@ test("the thread that adds may end at whatever moment: every record is stored, o
     expect(log.status()).toMatchObject({ stored: perRound, dropped: 0, waiting: 0 });
     expect(events.pending).toEqual([]);
   }
-  const { log } = await opened(path, rounds * perRound);
+  const { log } = await opened(path, { maxRows: rounds * perRound });
   expect(await allIds(log)).toEqual(
     records(rounds * perRound)
       .map(({ id }) => id)
@@ -42,7 +42,8 @@ test("a thread that hangs with records under way is given up, and they are store
   const { log, clock, events, path } = await opened();
   log.append(records(BATCH));
   await expect.poll(() => log.status().stored, { timeout: 10_000 }).toBe(BATCH);
-  const holder = new DatabaseSync(path);
+  // The thread may still be at the upkeep that follows a batch.
+  const holder = new DatabaseSync(path, { timeout: 10_000 });
   onTestFinished(() => holder.close());
   holder.exec("BEGIN IMMEDIATE");
   log.append(records(BATCH, BATCH));
