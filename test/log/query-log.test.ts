@@ -83,7 +83,7 @@ describe("the query log", () => {
   });
 
   test("beyond its rows the oldest go", async () => {
-    const { log } = await opened(undefined, 1000);
+    const { log } = await opened(undefined, { maxRows: 1000 });
     for (let batch = 0; batch < 15; batch++) {
       log.append(records(100, batch * 100));
       await log.get(1);
@@ -148,6 +148,43 @@ test("a record that is not as its type says is left out and told once, and those
   expect(await found(log)).toBe(6);
   expect(log.status()).toMatchObject({ state: "well", stored: 6, dropped: 2 });
   expect(events.pending).toEqual([]);
+});
+
+describe("a clock that is years ahead at the start", () => {
+  const YEAR_MS = 365 * 86_400_000;
+
+  /** A log that has twenty records, opened years later as far as the clock knows. */
+  async function openedLater() {
+    const before = await opened();
+    before.log.append(records(20));
+    await before.log.close();
+    const { log, clock } = await opened(before.path, { wallMs: SOME_WALL_MS + 10 * YEAR_MS });
+    // Upkeep is begun every minute, and done before what is added then.
+    const pass = async (minutes: number): Promise<void> => {
+      for (let minute = 0; minute < minutes; minute++) {
+        log.append([record({ id: firstIdAt(clock.wallMs()) })]);
+        await log.get(1);
+        await clock.advance(60_000);
+      }
+    };
+    return { log, clock, pass };
+  }
+
+  test("and is set right within the hour costs nothing that was there before", async () => {
+    const { log, clock, pass } = await openedLater();
+    await pass(50);
+    clock.setWall(SOME_WALL_MS + 86_400_000);
+    await pass(100);
+    expect(log.status().rows).toBe(20 + 50 + 100);
+  });
+
+  test("and stays so for an hour is believed, and what is too old goes", async () => {
+    const { log, pass } = await openedLater();
+    await pass(50);
+    expect(log.status().rows).toBe(20 + 50);
+    await pass(20);
+    await expect.poll(() => log.status().rows).toBe(50 + 20);
+  });
 });
 
 describe("threads that end", () => {

@@ -83,17 +83,19 @@ export class Store {
 
   /**
    * Does one piece of what is due besides adding rows; each is short enough for rows to wait.
+   * @param nowWallMs null = nobody knows: then nothing is too old, and no hour is over.
    * @returns whether there was anything to do. @throws an error of SQLite, or StoreError.
    */
-  tidy(nowWallMs: number): boolean {
+  tidy(nowWallMs: number | null): boolean {
     this.#checkFile();
-    const nowId = firstIdAt(nowWallMs);
+    const nowMs = nowWallMs ?? 0;
+    const nowId = firstIdAt(nowMs);
     this.#write(() => {
       const live = this.#livePart();
       // Ids run ahead of a clock that was set back: then the part is over when they say so, and not with every call.
       if (live !== null && isOver(live, Math.max(nowId, live.lastId ?? 0), this.#options)) this.#close(live);
     });
-    return tidyOnce(this.#database, this.#options, nowWallMs);
+    return tidyOnce(this.#database, this.#options, nowMs);
   }
 
   state(): StoreState {

@@ -13,8 +13,8 @@ export type WriterCalls = {
     readonly argument: readonly Chunk[];
     readonly result: Outcome<{ readonly refused: number; readonly why: string | null; readonly due: boolean }>;
   };
-  /** One piece of upkeep; `due`: there may be more. */
-  readonly tidy: { readonly argument: number; readonly result: Outcome<{ readonly due: boolean }> };
+  /** One piece of upkeep at this time, as for `Store.tidy`; `due`: there may be more. */
+  readonly tidy: { readonly argument: number | null; readonly result: Outcome<{ readonly due: boolean }> };
   readonly close: { readonly argument: null; readonly result: null };
 };
 

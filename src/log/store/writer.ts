@@ -2,6 +2,7 @@ import type { Clock, Timer } from "../../clock.ts";
 import { unreachable } from "../../unreachable.ts";
 import type { LogStatus } from "../log-status.ts";
 import type { QueryRecord } from "../record.ts";
+import { BelievedTime } from "./believed-time.ts";
 import { type Fault, faultOf } from "./fault.ts";
 import type { LogEvent } from "./log-event.ts";
 import type { Chunk } from "./packed-records.ts";
@@ -50,6 +51,7 @@ export class Writer {
   readonly #surroundings: WriterSurroundings;
   readonly #thread: Thread<WriterCalls>;
   readonly #waiting = new Waiting();
+  readonly #time: BelievedTime;
   /** Records under way to the thread. */
   #underWay = 0;
   /** Records of which it is known what became of them, stored or not, since the start. */
@@ -84,6 +86,7 @@ export class Writer {
   constructor(options: StoreOptions, surroundings: WriterSurroundings) {
     this.#options = options;
     this.#surroundings = surroundings;
+    this.#time = new BelievedTime(surroundings.clock);
     this.#thread = new Thread(THREAD, { clock: surroundings.clock, deadlineMs: CALL_MS, maxWaiting: 4 });
   }
 
@@ -267,7 +270,7 @@ export class Writer {
   }
 
   async #tidyOnce(): Promise<void> {
-    const tidied = await this.#call("tidy", this.#surroundings.clock.wallMs());
+    const tidied = await this.#call("tidy", this.#time.wallMs());
     this.#tidyDue = tidied.fault === null && tidied.due;
     if (tidied.fault !== null) this.#fail(tidied.fault);
   }
