@@ -16,7 +16,7 @@ import { timeText } from "./views.ts";
 
 const LIMITS = { bytes: 256 * 1024 * 1024, versions: 1000 } as const;
 
-/** Versions that wait to be written; each holds the digests of its files, not the files. */
+/** Versions that wait to be written; each holds the digests of its files, not the files. Beyond, the oldest are not kept. */
 const MAX_WAITING = 32;
 
 /** How often versions that nobody refers to any more are dropped. */
@@ -68,7 +68,7 @@ export class Versions {
   #contents: VersionContents | null = null;
   #current: string | null = null;
   #queue: Promise<void>;
-  #waiting = 0;
+  readonly #waiting: Coming[] = [];
   #held: { readonly version: string; readonly decisions: Promise<Decisions>; readonly timer: Timer } | null = null;
   #sweeping: Timer | null = null;
   #closed: Promise<void> | null = null;
@@ -87,17 +87,17 @@ export class Versions {
     const { version, basis, lists } = decisions;
     if (this.#closed !== null || version === this.#current) return;
     const { clock, log } = this.#options;
-    if (this.#waiting >= MAX_WAITING) {
-      log.warn({ version }, "versions: too many changes at once, this one is not kept");
-      return;
-    }
     this.#current = version;
     const sizes = lists.status().map(({ name, size }) => ({ name, size }));
-    const coming = { version, basis, lists: sizes, atWallMs: clock.wallMs(), sources: sourcesOf(basis, copies) };
-    this.#waiting++;
+    this.#waiting.push({ version, basis, lists: sizes, atWallMs: clock.wallMs(), sources: sourcesOf(basis, copies) });
+    if (this.#waiting.length > MAX_WAITING) {
+      // Its place in the queue is that of the one after it.
+      log.warn({ version: this.#waiting.shift()?.version }, "versions: too many changes at once, this one is not kept");
+      return;
+    }
     this.#queue = this.#queue.then(async () => {
-      this.#waiting--;
-      await this.#guarded(() => this.#keep(coming));
+      const coming = this.#waiting.shift();
+      if (coming !== undefined) await this.#guarded(() => this.#keep(coming));
     });
   }
 

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { zstdDecompressSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
+import { copiesOf } from "../../src/list-keeper.ts";
 import { about, explainer, MISSING, move, put, scene } from "./versions-scene.ts";
 
 describe("trouble on the disk", () => {
@@ -115,4 +116,16 @@ test("a store that does not say what it holds keeps nobody from closing", async 
   await stage.clock.advance(6000);
   await closing;
   expect(readdirSync(stage.paths.versions)).toContain(`${stage.site.app.site.version}.json`);
+});
+
+test("of more changes at once than can wait, the one in force is kept", async () => {
+  const stage = await scene();
+  const versions = stage.open();
+  const { decisions, config } = stage.site.app.site;
+  const names = Array.from({ length: 100 }, (_, index) => `f${index}`);
+  for (const version of names) versions.put({ decisions: { ...decisions, version }, copies: copiesOf(config) });
+  const kept = await versions.list();
+  expect(kept[0]?.version).toBe("f99");
+  expect(kept.length).toBeLessThan(50);
+  expect(kept.length + stage.log.length).toBe(names.length);
 });
