@@ -79,7 +79,7 @@ class Search {
   readonly #filter: QueryFilter;
   readonly #tests: FilterTests;
   readonly #within: IdRange;
-  /** What was worked out for parts, by their keys, while pages follow one another towards older records. */
+  /** What was worked out for parts while pages follow one another towards older records. */
   readonly #parts = new Map<string, PartSearch>();
 
   constructor(database: Database, filter: QueryFilter) {
@@ -128,10 +128,12 @@ class Search {
   }
 
   #partSearch(part: Part, expired: () => boolean): PartSearch {
-    const known = this.#parts.get(part.key);
+    // Where all parts of a day were dropped and the clock was set back, the next bears the key of the first.
+    const identity = `${part.key} ${part.firstId}`;
+    const known = this.#parts.get(identity);
     if (known !== undefined) return known;
     const made = new PartSearch({ database: this.#database, part, filter: this.#filter, tests: this.#tests, expired });
-    this.#parts.set(part.key, made);
+    this.#parts.set(identity, made);
     return made;
   }
 

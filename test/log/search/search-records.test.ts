@@ -11,6 +11,7 @@ import { firstIdAt } from "../../../src/log/store/schema.ts";
 import { Store } from "../../../src/log/store/store.ts";
 import { directory } from "../../files.ts";
 import { record, SOME_WALL_MS } from "../records.ts";
+import { openedStore, recordsFrom, tidyAll } from "../store/opened-store.ts";
 import { alikeRecords, anyFilter, filterOf, storeOf } from "./stores.ts";
 
 /** All the time there is. */
@@ -134,6 +135,16 @@ describe("what a search finds", () => {
     expect(idsOf([...first.records, ...second.records])).toEqual(idsOf(made.slice(0, 20)).reverse());
     store.close();
     database.close();
+  });
+
+  test("has nothing of a part in whose place another came while a reading rested", () => {
+    const { store, database } = openedStore({ keepMs: 3_600_000 });
+    store.insert(recordsFrom(SOME_WALL_MS, 1500, "a"));
+    const reading = readBatches(database, filterOf([["name", "a*"]]), AMPLE);
+    expect(reading.next().value).toHaveLength(1000);
+    tidyAll(store, SOME_WALL_MS + 7_200_000);
+    store.insert(recordsFrom(SOME_WALL_MS - 3_600_000, 10, "b"));
+    expect([...reading].flat()).toEqual([]);
   });
 
   test("ends with a page that says there are no more, also where it is just full", () => {
