@@ -30,7 +30,7 @@ import { appleProfile, placeOf, routerosScript, type ServerPlace, serviceUrl } f
 import { type HostsChange, hostAt, hostPattern, hostRecord, withHost, withoutHost } from "./host-changes.ts";
 import { problemText } from "./problem-text.ts";
 import { readinessOf } from "./readiness.ts";
-import { shownConfig, withoutIds, withoutQuotedSecrets } from "./redact.ts";
+import { shownConfig, shownText, withoutQuotedSecrets } from "./redact.ts";
 import { cacheView, groupView, hostView, listView, timeText } from "./views.ts";
 
 /** The server at work, as far as it can be seen and changed from here. */
@@ -97,7 +97,9 @@ export class ServerControl implements Control {
 
   async lists(): Promise<readonly ListView[]> {
     const { config, decisions } = this.#site;
-    return (await reportLists(config.lists, decisions.lists.status(), copiesOf(config))).map(listView);
+    return (await reportLists(config.lists, decisions.lists.status(), copiesOf(config))).map((report) =>
+      listView(report, config.access),
+    );
   }
 
   async refreshList(name: string): Promise<ListView> {
@@ -106,7 +108,9 @@ export class ServerControl implements Control {
       throw refusalOf(error, this.#site.config);
     });
     const faults = outcomes.flatMap((outcome) =>
-      outcome.kind === "failed" || outcome.kind === "held" ? [`${outcome.kind}: ${outcome.reason}`] : [],
+      outcome.kind === "failed" || outcome.kind === "held"
+        ? [`${outcome.kind}: ${shownText(outcome.reason, this.#site.config.access)}`]
+        : [],
     );
     if (faults.length > 0) throw new ControlError("failed", ...faults);
     const view = (await this.lists()).find((list) => list.name === name);
@@ -225,7 +229,7 @@ function nameOf(written: string) {
 /** @param config that the refusal is about: what is said of it names clients. */
 function refusalOf(error: unknown, { access }: Config): unknown {
   if (!(error instanceof SiteError)) return error;
-  return new ControlError("refused", ...error.problems.map((problem) => withoutIds(problem, access)));
+  return new ControlError("refused", ...error.problems.map((problem) => shownText(problem, access)));
 }
 
 function missingList(name: string): ControlError {

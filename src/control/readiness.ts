@@ -1,6 +1,7 @@
 import type { Readiness } from "../admin/control.ts";
 import type { LogStatus } from "../log/log-status.ts";
 import type { Site } from "../site.ts";
+import { shownUrl } from "./redact.ts";
 
 /** Whether questions are answered, and all trouble that is known of. Without any server that is well only hosts names and the cache are. */
 export function readinessOf({ backing, decisions }: Site, log: LogStatus): Readiness {
@@ -11,9 +12,9 @@ export function readinessOf({ backing, decisions }: Site, log: LogStatus): Readi
     .flatMap(({ name, sources }) =>
       sources.flatMap(({ source, problem, servedFrom }) =>
         problem !== null
-          ? [`list ${name}: ${source}: ${problem}`]
+          ? [`list ${name}: ${shownUrl(source)}: ${problem}`]
           : servedFrom === "nothing"
-            ? [`list ${name}: ${source} has not been downloaded yet`]
+            ? [`list ${name}: ${shownUrl(source)} has not been downloaded yet`]
             : [],
       ),
     );

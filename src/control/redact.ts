@@ -30,10 +30,12 @@ export function shownConfig({ text, access }: Pick<Config, "text" | "access">): 
   );
 }
 
-/** What is said of a configuration, without the ids that admit from anywhere. */
-export function withoutIds(text: string, access: Pick<AccessOptions, "clients">): string {
+/** What is said of a configuration in words, which may name its clients and the URLs of its lists. */
+export function shownText(text: string, access: Pick<AccessOptions, "clients">): string {
   const admitted = admittedIds(access);
-  return text.replace(/[a-z0-9.-]+/g, (word) => (admitted.has(word) ? HIDDEN : word));
+  return text
+    .replace(/[a-z][a-z0-9+.-]*:\/\/[^\s,;)`]+/gi, shownUrl)
+    .replace(/[a-z0-9.-]+/g, (word) => (admitted.has(word) ? HIDDEN : word));
 }
 
 /** What is said of a file with faults, without users, passwords and queries of what is no URL, or might be one. */

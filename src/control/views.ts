@@ -1,3 +1,4 @@
+import type { AccessOptions } from "../access/options.ts";
 import type { CacheView, HostView, ListView, UpstreamGroup } from "../admin/control.ts";
 import type { CacheStats } from "../cache/held.ts";
 import { addressText } from "../dns/address.ts";
@@ -6,7 +7,7 @@ import { OWN_SOURCE } from "../hosts/entries.ts";
 import type { HostsMatch } from "../hosts/hosts-table.ts";
 import type { ListReport } from "../lists/report.ts";
 import type { GroupStatus } from "../upstreams/group.ts";
-import { shownUrl } from "./redact.ts";
+import { shownText, shownUrl } from "./redact.ts";
 
 export function groupView({ members, ...group }: GroupStatus): UpstreamGroup {
   return {
@@ -21,7 +22,8 @@ export function groupView({ members, ...group }: GroupStatus): UpstreamGroup {
   };
 }
 
-export function listView({ name, kind, size, sources }: ListReport): ListView {
+/** @param access whose ids are left out. */
+export function listView({ name, kind, size, sources }: ListReport, access: Pick<AccessOptions, "clients">): ListView {
   return {
     name,
     kind,
@@ -32,7 +34,7 @@ export function listView({ name, kind, size, sources }: ListReport): ListView {
       changed: changedWallMs === null ? null : timeText(changedWallMs),
       checked: checkedWallMs === null ? null : timeText(checkedWallMs),
       downloadProblem: downloadProblem && {
-        reason: downloadProblem.reason,
+        reason: shownText(downloadProblem.reason, access),
         held: downloadProblem.held,
         since: timeText(downloadProblem.sinceWallMs),
       },

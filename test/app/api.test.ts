@@ -137,6 +137,14 @@ rules: [{ name: quiet, domains: ads.example, answer: drop }, { name: ads, domain
     expect(refused).not.toContain("k3y");
   });
 
+  test("who has no token is not shown the passwords and keys of lists that are missing", async () => {
+    const lists = 'lists: { ads: { domains: ["https://me:word@127.0.0.1:1/ads.txt?key=secret"], refresh: 1d } }';
+    const site = await house(`${lists}\nrules: [{ name: ads, domains: "list:ads", answer: nodata }]`);
+    const told = await (await site.api("/readyz")).text();
+    expect(told).toContain("list ads: https://me:***@127.0.0.1:1/ads.txt?***");
+    expect(told).not.toMatch(/word|secret/);
+  });
+
   test("the configuration is shown without its secrets", async () => {
     const site = await house('admin: { token: "a-token-of-the-house" }');
     const headers = { authorization: "Bearer a-token-of-the-house" };

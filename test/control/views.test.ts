@@ -13,9 +13,19 @@ test("the sources of a list are shown without their secrets", () => {
     problem: null,
     changedWallMs: null,
     checkedWallMs: null,
-    downloadProblem: null,
+    downloadProblem: {
+      reason:
+        "page.example A for k3y: expected rule none, got rule ads; rule ads decides by a, line 1 of list ads (https://lists.example/ads.txt?key=secret)",
+      held: true,
+      sinceWallMs: 0,
+    },
   } as const;
-  expect(listView({ name: "ads", kind: "domains", size: 0, sources: [source] }).sources).toMatchObject([
-    { source: "https://me:***@lists.example/ads.txt?***" },
+  expect(listView({ name: "ads", kind: "domains", size: 0, sources: [source] }, { clients: ["k3y"] }).sources).toMatchObject([
+    {
+      source: "https://me:***@lists.example/ads.txt?***",
+      downloadProblem: {
+        reason: expect.stringMatching(/ for \*\*\*: .* list ads \(https:\/\/lists\.example\/ads\.txt\?\*\*\*\)$/),
+      },
+    },
   ]);
 });
