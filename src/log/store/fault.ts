@@ -39,10 +39,7 @@ export class StoreError extends Error {
   }
 }
 
-/** SQLITE_READONLY_DBMOVED */
-const DATABASE_MOVED = 1032;
-
-/** By the primary result codes of SQLite. */
+/** By the result codes of SQLite, extended or primary. */
 const FAULTS: ReadonlyMap<number, Fault> = new Map([
   [3, { kind: "readonly", reason: "the file cannot be written" }],
   [5, { kind: "locked", reason: "another process holds a lock on the file" }],
@@ -52,14 +49,16 @@ const FAULTS: ReadonlyMap<number, Fault> = new Map([
   [13, { kind: "full", reason: "the disk is full" }],
   [14, { kind: "readonly", reason: "the file cannot be opened" }],
   [26, { kind: "damaged", reason: "the file is no database" }],
+  // SQLITE_READONLY_DBMOVED
+  [1032, { kind: "moved", reason: "the file was deleted or replaced while it was open" }],
+  // SQLITE_IOERR_SHMSIZE: there is no room for the file that those who use the database share.
+  [4874, { kind: "full", reason: "the disk is full" }],
 ]);
 
 /** What an error of the store comes to. */
 export function faultOf(error: unknown): Fault {
   if (error instanceof StoreError) return { kind: error.kind, reason: error.message };
-  if (resultCode(error) === DATABASE_MOVED)
-    return { kind: "moved", reason: "the file was deleted or replaced while it was open" };
-  const known = FAULTS.get(primaryCode(error) ?? 0);
+  const known = FAULTS.get(resultCode(error) ?? 0) ?? FAULTS.get(primaryCode(error) ?? 0);
   if (known !== undefined) return known;
   if (systemCode(error) === "ENOSPC") return { kind: "full", reason: "the disk is full" };
   return { kind: "other", reason: errorText(error) };

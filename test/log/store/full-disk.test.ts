@@ -1,6 +1,8 @@
-import { rmSync } from "node:fs";
+import { readdirSync, rmSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { faultOf } from "../../../src/log/store/fault.ts";
+import { Store } from "../../../src/log/store/store.ts";
 import { SOME_WALL_MS } from "../records.ts";
 import { canMount, fill, smallDisk } from "../small-disk.ts";
 import { allRecords, openedStore, recordsFrom, tidyAll } from "./opened-store.ts";
@@ -38,3 +40,36 @@ test.skipIf(!canMount()).each([
   store.insert(recordsFrom(nowMs, 10, "later"));
   expect(database.prepare("PRAGMA integrity_check").get()).toEqual({ integrity_check: "ok" });
 });
+
+test.skipIf(!canMount())("a disk with any little room left is full, whatever is done when it ends", () => {
+  const folder = smallDisk("1m");
+  const ballast = join(folder, "ballast");
+  for (let pages = 0; pages < 60; pages += 2) {
+    for (const name of readdirSync(folder)) rmSync(join(folder, name));
+    fill(ballast);
+    truncateSync(ballast, statSync(ballast).size - pages * 4096);
+    expect(fault(() => fillStore(join(folder, "queries.db")))).toEqual({ kind: "full", reason: "the disk is full" });
+  }
+});
+
+/** Adds more than such a disk has room for. */
+function fillStore(path: string): void {
+  const store = new Store({ path, keepMs: 7 * DAY_MS, maxRows: 5_000_000 });
+  try {
+    for (let batch = 0; batch < 100; batch++) {
+      store.insert(recordsFrom(SOME_WALL_MS + batch * 100, 100, "a"));
+      tidyAll(store, SOME_WALL_MS);
+    }
+  } finally {
+    store.close();
+  }
+}
+
+function fault(work: () => void): unknown {
+  try {
+    work();
+    return null;
+  } catch (error) {
+    return faultOf(error);
+  }
+}
