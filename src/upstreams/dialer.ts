@@ -106,5 +106,8 @@ const SOCKET_ERRORS = new Set(["ECONNRESET", "EPIPE", "ETIMEDOUT", "ECONNABORTED
 
 function handshakeError(error: Error, label: string): UpstreamError {
   const isBroken = "code" in error ? SOCKET_ERRORS.has(String(error.code)) : false;
-  return isBroken ? connectError(error, label) : new UpstreamError("tls", label, error.message);
+  if (isBroken) return connectError(error, label);
+  // What OpenSSL says in full names lines of its sources, and ends in a line break.
+  const isOpenSsl = "code" in error && String(error.code).startsWith("ERR_SSL_") && "reason" in error;
+  return new UpstreamError("tls", label, isOpenSsl ? String(error.reason) : error.message);
 }

@@ -97,6 +97,20 @@ describe("serve and query", () => {
     expect(JSON.parse(failed.out)).toMatchObject({ failure: "refused", attempts: [{ failure: "refused" }] });
   });
 
+  test("query says in one line that a server speaks no TLS", async () => {
+    const stranger = createServer((socket) => void socket.on("error", () => {}).end("HTTP/1.1 400 Bad Request\r\n\r\n"));
+    stranger.listen(0, "127.0.0.1");
+    await once(stranger, "listening");
+    onTestFinished(() => void stranger.close());
+    const address = stranger.address();
+    const port = typeof address === "object" && address !== null ? address.port : 0;
+    const url = `https://127.0.0.1:${port}/dns-query`;
+    expect(await queried("page.example", `@${url}`)).toMatchObject({
+      code: 1,
+      err: `fenliu: ${url}: wrong version number (tls)\n`,
+    });
+  });
+
   test("query checks certificates", async () => {
     const upstream = await upstreamWith(page, "tls");
     const terminal = testTerminal();
