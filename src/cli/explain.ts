@@ -1,4 +1,4 @@
-import { ControlError, type ExplainRequest } from "../admin/control.ts";
+import { type ExplainRequest, ParameterError, type ParameterFault } from "../admin/control.ts";
 import { explained } from "../admin/schemas/explained.ts";
 import type { Config } from "../config/config.ts";
 import { explainBy } from "../control/explain.ts";
@@ -45,9 +45,13 @@ function subjectFrom(request: ExplainRequest): Subject {
   try {
     return subjectOf(request);
   } catch (error) {
-    if (error instanceof ControlError) throw new UsageError(error.message);
+    if (error instanceof ParameterError) throw new UsageError(error.faults.map(faultText).join("\n"));
     throw error;
   }
+}
+
+function faultText({ parameter, reason }: ParameterFault): string {
+  return parameter === "clientId" ? `${reason}, and no address` : reason;
 }
 
 interface Wanted {

@@ -1,5 +1,6 @@
 import { Type } from "typebox";
 import { named } from "../admin/schemas/named.ts";
+import { nameFromText } from "../dns/name.ts";
 import type { Invocation } from "./run.ts";
 import { EXIT, type Terminal, UsageError } from "./terminal.ts";
 import { withApi } from "./with-api.ts";
@@ -8,6 +9,7 @@ import { withApi } from "./with-api.ts";
 export async function flush({ config, words, subtree, json }: Invocation, terminal: Terminal): Promise<number> {
   const [name, ...others] = words;
   if (name === undefined || others.length > 0) throw new UsageError("flush takes one NAME");
+  if (nameFromText(name) === null) throw new UsageError(`\`${name}\` is no domain name`);
   return withApi({ config }, terminal, async (api) => {
     const query = [["name", name] as const, ...(subtree ? [["subtree", "true"] as const] : [])];
     const result = await api.read(flushed, "cache", { method: "DELETE", query });

@@ -49,10 +49,12 @@ function rowsOf(reports: readonly ListReport[]): readonly (readonly string[])[] 
   );
 }
 
-function problemText({ problem, downloadProblem, warningCount }: SourceReport): string {
+function problemText({ problem, downloadProblem, warnings, warningCount }: SourceReport): string {
   if (downloadProblem !== null) return `${downloadProblem.held ? "held: " : ""}${downloadProblem.reason}`;
-  if (problem !== null || warningCount === 0) return problem ?? "";
-  return warningCount === 1 ? "one line passed over" : `${warningCount} lines passed over`;
+  const [first] = warnings;
+  if (problem !== null || first === undefined) return problem ?? "";
+  const where = `line ${first.line}: ${first.reason}`;
+  return warningCount === 1 ? `passed over ${where}` : `passed over ${warningCount} lines, the first is ${where}`;
 }
 
 function ageText({ changedWallMs }: SourceReport): string {
@@ -82,6 +84,7 @@ interface Surroundings {
 
 async function update(config: Config, names: readonly string[], { invocation, terminal }: Surroundings): Promise<number> {
   const chosen = chooseLists(config, [...names, ...invocation.accept]);
+  if (chosen.length === 0) terminal.err("fenliu: the configuration has no list with a URL to download\n");
   trustSystemCertificates();
   const log = operationsLog("silent", () => {}, false);
   const surroundings = { clock: systemClock, log, ca: caText(invocation.ca, terminal), resolvConf: "/etc/resolv.conf" };

@@ -21,8 +21,13 @@ export function logFilter(words: readonly string[], nowMs: number): readonly Par
   });
   const parsed = parseFilter(parameters, nowMs);
   if (parsed.kind === "bad")
-    throw new UsageError(parsed.problems.map(({ parameter, reason }) => `${parameter}: ${reason}`).join("\n"));
+    throw new UsageError(parsed.problems.map(({ parameter, reason }) => `${parameter}: ${withLocalTimes(reason)}`).join("\n"));
   return parameters;
+}
+
+/** The API knows no times of this machine. */
+function withLocalTimes(reason: string): string {
+  return reason.replace(" is no time: ", " is no time: 21:03, 11-21 21:03, 2026-11-21T21:03 where this machine is, ");
 }
 
 function parameterOf(word: string): Parameter {

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { systemClock } from "../clock.ts";
 import { parseServer } from "../config/server.ts";
+import { addressFromText } from "../dns/address.ts";
 import type { Answer } from "../dns/answer.ts";
 import { jsonMessage } from "../dns/json.ts";
 import { decodeMessage } from "../dns/message.ts";
@@ -60,7 +61,10 @@ function parseWords({ words, config }: Invocation, terminal: Terminal): { server
   const name = nameFromText(nameText);
   if (name === null) throw new UsageError(`\`${nameText}\` is no domain name`);
   const type = typeNumber(typeText);
-  if (type === null) throw new UsageError(`\`${typeText}\` is no record type`);
+  if (type === null) {
+    const hint = addressFromText(typeText) === null ? "" : `: to ask a server there, write @${typeText}`;
+    throw new UsageError(`\`${typeText}\` is no record type${hint}`);
+  }
   const written = servers[0]?.slice(1) ?? ownAddress(config, terminal);
   if (written === null) return null;
   const parsed = parseServer(written);

@@ -90,10 +90,10 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
     const { values, positionals } = parse(argv);
     const [name = "serve", ...words] = positionals;
     const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
-    if (values.help === true) return printed(terminal, command === undefined || positionals.length === 0 ? USAGE : helpOf(name));
     if (values.version === true) return printed(terminal, `${version()}\n`);
     if (NOT_YET.includes(name)) throw new UsageError(`\`fenliu ${name}\` is not there yet in version ${version()}`);
     if (command === undefined) throw new UsageError(`there is no command \`${name}\``);
+    if (values.help === true) return printed(terminal, positionals.length === 0 ? USAGE : helpOf(name));
     const stranger = Object.keys(values).find((option) => !command.takes.some((taken) => taken === option));
     if (stranger !== undefined) throw new UsageError(`${name} does not take --${stranger}`);
     return await command.carryOut(invocationOf(words, values), terminal);
@@ -106,7 +106,8 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
 
 /** What there is to know of the command that was meant: all of it would push what is wrong out of sight. */
 function usageFor(argv: readonly string[]): string {
-  const meant = argv.find((word) => Object.hasOwn(commands, word));
+  const meant = argv.find((word) => Object.hasOwn(commands, word) || NOT_YET.includes(word));
+  if (meant !== undefined && NOT_YET.includes(meant)) return "  fenliu --help    what is there\n";
   return meant === undefined ? USAGE : `${entriesOf(meant)}\n  fenliu ${meant} --help    more of it\n`;
 }
 
@@ -114,7 +115,8 @@ function parse(argv: readonly string[]) {
   try {
     return parseArgs({ args: [...argv], allowPositionals: true, options: OPTIONS });
   } catch (error) {
-    throw new UsageError(errorText(error));
+    // What follows is how a word may begin with a dash, which nobody meant.
+    throw new UsageError(errorText(error).replace(/\. To specify .*$/s, ""));
   }
 }
 

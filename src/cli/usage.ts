@@ -65,7 +65,8 @@ const MORE: Readonly<Record<string, string>> = {
   -n, --limit N       at most so many, the newest: 100, or 10 with --follow, where nothing is said
   -f, --follow        go on with what comes, until Ctrl-C, also when the server is restarted
                       (\`from\` goes with it, and \`to\` does not)
-      --full          of each query all that is known; without it a terminal is shown what has room in a line, … stands for the rest of a text
+      --full          of each query all that is known
+                      (without it a terminal is shown what has room in a line; … stands for what was cut out of a text)
 
   fenliu log www.example.com from=21:00 to=21:10 --full
   fenliu log 'rcode=!NOERROR' client=192.168.88.20 --follow

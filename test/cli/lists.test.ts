@@ -30,8 +30,22 @@ describe("lists", () => {
     expect(code).toBe(0);
     const [headings, own, ads] = out.split("\n").map((line) => line.split(/ {2,}/));
     expect(headings).toEqual(["LIST", "KIND", "ENTRIES", "SOURCE", "FROM", "AGE", "PROBLEM"]);
-    expect(own).toEqual(["own", "domains", "1", join(folder, "own.txt"), "file", "0 min", "one line passed over"]);
+    expect(own).toEqual([
+      "own",
+      "domains",
+      "1",
+      join(folder, "own.txt"),
+      "file",
+      "0 min",
+      "passed over line 2: not a domain name",
+    ]);
     expect(ads?.slice(-3)).toEqual(["https://lists.example/ads.txt", "nothing", "not downloaded, and it has no seed"]);
+  });
+
+  test("says which is the first of many lines that were passed over", async () => {
+    const folder = house("lists: { own: { domains: own.txt } }");
+    writeFileSync(join(folder, "own.txt"), "a.example\nb.example\nno name\nno name\n");
+    expect((await fenliu(folder, [])).out).toContain("passed over 2 lines, the first is line 3: not a domain name\n");
   });
 
   test("says the same in JSON, and changes nothing", async () => {
@@ -55,6 +69,13 @@ describe("lists", () => {
 });
 
 describe("lists update", () => {
+  test("says that there is nothing to download", async () => {
+    const folder = house("");
+    const nothing = { code: 0, out: "", err: "fenliu: the configuration has no list with a URL to download\n" };
+    expect(await fenliu(folder, ["update"])).toEqual(nothing);
+    expect(await fenliu(folder, ["update", "--json"])).toEqual({ ...nothing, out: "[]\n" });
+  });
+
   test("downloads the lists into the folder of the configuration", async () => {
     const server = await web({ "/a": tagged(names(10)), "/b": tagged(names(20)) });
     const folder = house(`lists: { a: { domains: "${server.url}/a" }, b: { domains: "${server.url}/b" } }`);

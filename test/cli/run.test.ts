@@ -17,7 +17,14 @@ describe("the command line", () => {
   test.each([
     { argv: ["frobnicate"], says: "there is no command `frobnicate`" },
     { argv: ["toString"], says: "there is no command `toString`" },
+    { argv: ["frobnicate", "--help"], says: "there is no command `frobnicate`" },
     { argv: ["routeros"], says: "`fenliu routeros` is not there yet" },
+    { argv: ["routeros", "-h"], says: "`fenliu routeros` is not there yet" },
+    { argv: ["check", "--jsn"], says: "Unknown option '--jsn'\n" },
+    { argv: ["log", "from=nonsense"], says: "21:03, 11-21 21:03, 2026-11-21T21:03 where this machine is" },
+    { argv: ["flush", "a..example"], says: "`a..example` is no domain name" },
+    { argv: ["explain", "a.example", "--client", "300.1.1.1"], says: "`300.1.1.1` is no client id, and no address" },
+    { argv: ["query", "a.example", "192.0.2.1"], says: "to ask a server there, write @192.0.2.1" },
     { argv: ["--colour"], says: "--colour" },
     { argv: ["check", "-c"], says: "config" },
     { argv: ["query"], says: "query takes NAME [TYPE] [@SERVER]" },
@@ -130,6 +137,31 @@ describe("check", () => {
     expect(code).toBe(0);
     expect(err).toContain("queries that no rule matches go to the first group, `a`");
     expect(out).toMatch(/fenliu\.yaml: usable, with one warning\n$/);
+  });
+
+  test("lines of a file that cannot be used are warnings, and which they are is told", async () => {
+    const where = directory();
+    const path = join(where, "ads.txt");
+    writeFileSync(path, ["ads.example", ...Array(4).fill("no name"), "more.example"].join("\n"));
+    writeFileSync(join(where, "hosts.txt"), "10.0.0.5 a..b\n");
+    writeFileSync(join(where, "fenliu.yaml"), "lists: { ads: { domains: ads.txt } }\nhosts: { files: [hosts.txt] }\n");
+    const terminal = testTerminal(where);
+    expect(await run(["check"], terminal)).toBe(0);
+    expect(terminal.written.out).toMatch(/: usable, with 2 warnings\n$/);
+    expect(terminal.written.err).toContain(`warning: ${join(where, "hosts.txt")}:1: hosts: `);
+    expect(terminal.written.err).toContain(
+      `warning: list ads: ${path}: 4 lines were passed over\n    line 2: not a domain name\n    line 3: not a domain name\n` +
+        "    line 4: not a domain name\n    and 1 more\n",
+    );
+    const forScripts = testTerminal(where);
+    expect(await run(["check", "--json"], forScripts)).toBe(0);
+    expect(forScripts.written.err).toBe("");
+    expect(JSON.parse(forScripts.written.out).shortcomings).toContainEqual({
+      list: "ads",
+      source: path,
+      lines: 4,
+      text: "lines were passed over",
+    });
   });
 
   test("a broken expectation: exit code 1, with the reason", async () => {
