@@ -15,7 +15,7 @@ test("promtool finds nothing to complain of in the metrics", async () => {
   for (const type of ["A", "A", "AAAA", "HTTPS"]) await site.ask("page.example", type);
   const file = join(directory(), "metrics.txt");
   writeFileSync(file, await fetchMetrics(site));
-  expect(await run(`promtool check metrics < ${file}`, [], { shell: true })).toEqual({ status: 0, stdout: "", stderr: "" });
+  expect(await run(`promtool check metrics < '${file}'`, [], { shell: true })).toEqual({ status: 0, stdout: "", stderr: "" });
 });
 
 test("promtool accepts the alert rules", async () => {

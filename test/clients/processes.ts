@@ -9,10 +9,11 @@ export const projectRoot = fileURLToPath(new URL("../..", import.meta.url));
 
 /**
  * The environment of a user's shell: without what npm tells those it starts, by which Fenliu takes where paths on the
- * command line begin, and without what CI machines and users set, by which Node decides on colours.
+ * command line begin, and without what CI machines and users set, by which Node decides on colours, libraries on what they tell,
+ * and shells on whether to complain of a locale that is not installed.
  */
-const userEnv: NodeJS.ProcessEnv = { ...process.env, TERM: "xterm-256color" };
-for (const name of ["npm_lifecycle_event", "INIT_CWD", "CI", "NO_COLOR", "NODE_DISABLE_COLORS", "FORCE_COLOR"])
+const userEnv: NodeJS.ProcessEnv = { ...process.env, TERM: "xterm-256color", LC_ALL: "C.UTF-8" };
+for (const name of ["npm_lifecycle_event", "INIT_CWD", "CI", "NO_COLOR", "NODE_DISABLE_COLORS", "FORCE_COLOR", "DEBUG"])
   delete userEnv[name];
 
 export interface Finished {

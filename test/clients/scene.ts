@@ -1,10 +1,10 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /** What one test file has about it: a folder of its own, and the programs that end with it. */
 export class Scene {
-  readonly folder = mkdtempSync(join(tmpdir(), "fenliu-clients-"));
+  /** Not below TMPDIR: nsd takes no long path for its socket, nginx none with a space. */
+  readonly folder = mkdtempSync("/tmp/fenliu-clients-");
   readonly #closing: (() => Promise<unknown>)[] = [];
 
   /** A new folder below the scene's own. */
