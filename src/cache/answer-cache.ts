@@ -15,7 +15,7 @@ import { Segment } from "./segment.ts";
  * Answers as upstream gave them, by key. It holds to three laws whoever puts what, and in whatever order:
  * - a name that exists in any type has no NXDOMAIN: one is refused while the name is proven to exist, and ended by such proof;
  * - a negative never replaces a positive within its TTL; afterwards it does, and an NXDOMAIN all of the name's;
- * - a failure never replaces a positive, nor a negative that still holds.
+ * - a failure, or a guess, never replaces a positive, nor a negative that still holds.
  *
  * How fresh an answer is depends on the rule at hand: callers ask `freshness` at each hit.
  */
@@ -63,10 +63,12 @@ export class AnswerCache {
   put(key: CacheKey, answer: Answer, options: PutOptions): "taken" | Refusal {
     if (!key.startsWith(answer.name)) throw new Error("an answer is put under the key of another name");
     const nowMs = this.#clock.now();
+    const outcome = outcomeOf(answer);
     const coming: Coming = {
       key,
       answer,
-      outcome: outcomeOf(answer),
+      outcome,
+      isWeak: outcome === "failure" || options.isGuess === true,
       scope: scopeOfKey(key),
       limits: options.limits,
       made: options.made ?? false,
@@ -77,7 +79,7 @@ export class AnswerCache {
     };
     const refusal = this.#refusal(coming);
     if (refusal !== null) {
-      if (coming.outcome === "failure") this.noteTrouble(key);
+      if (coming.isWeak) this.noteTrouble(key);
       return refusal;
     }
     const visited = this.#supersede(coming);
@@ -104,6 +106,20 @@ export class AnswerCache {
   noteTrouble(key: CacheKey): void {
     const entry = this.#find(key);
     if (entry !== null) entry.troubledAtMs = this.#clock.now();
+  }
+
+  /** Notes on what is held that it was given under limits that let it live until then. */
+  notePromise(key: CacheKey, untilMs: number): void {
+    const entry = this.#find(key);
+    if (entry === null) return;
+    entry.promisedUntilMs = Math.max(entry.promisedUntilMs, untilMs);
+    entry.uselessAtMs = Math.max(entry.uselessAtMs, untilMs);
+  }
+
+  /** Notes on what is held that its renewal begins. What comes of that may be refused, whatever it is. */
+  noteRenewal(key: CacheKey): void {
+    const entry = this.#find(key);
+    if (entry !== null) entry.renewalAtMs = this.#clock.now();
   }
 
   /** Marks what `get` has just given for the key; to be called before anything else is done with the cache. */
@@ -194,8 +210,8 @@ export class AnswerCache {
     const entry = this.#find(key);
     if (entry !== null && coming.storedAtMs < nowMs) return "older";
     if (outcome === "positive") return null;
-    const fresh = entry !== null && isFresh(entry, limits, nowMs);
-    if (outcome === "failure") {
+    const fresh = entry !== null && holds(entry, limits, nowMs);
+    if (coming.isWeak) {
       if (entry === null || entry.outcome === "failure") return null;
       if (entry.outcome === "positive") return "positive";
       return fresh ? "negative" : null;
@@ -235,7 +251,8 @@ export class AnswerCache {
     const { answer, outcome, limits, nowMs, storedAtMs } = coming;
     const lifeSeconds = lifetimeSeconds(answer, limits);
     const keepMs = staleKeepMs(coming, this.#options.stale);
-    const uselessAtMs = storedAtMs + lifeSeconds * 1000 + keepMs;
+    const promisedUntilMs = storedAtMs + lifeSeconds * 1000;
+    const uselessAtMs = promisedUntilMs + keepMs;
     if (lifeSeconds <= 0 || uselessAtMs <= nowMs) return "momentary";
     const key = outcome === "nxdomain" && answer.chainEnd === answer.name ? nxdomainKey(coming.key) : coming.key;
     const bytes = entryBytes(key, answer);
@@ -250,6 +267,7 @@ export class AnswerCache {
       made: coming.made,
       volatile: coming.volatile,
       storedAtMs,
+      promisedUntilMs,
       uselessAtMs,
       firstBlock: writeAnswer(this.#blocks, answer),
       wireOctets: answer.wire.length,
@@ -257,6 +275,7 @@ export class AnswerCache {
       bytes,
       hits: 0,
       troubledAtMs: null,
+      renewalAtMs: null,
       judgedBy: coming.judgedBy,
       visited,
       older: null,
@@ -292,7 +311,7 @@ export class AnswerCache {
   #isProven(name: Name, scope: string, limits: Limits): boolean {
     const nowMs = this.#clock.now();
     return this.#about(name, scope).some(
-      (entry) => (entry.outcome === "positive" || (entry.outcome === "nodata" && !entry.made)) && isFresh(entry, limits, nowMs),
+      (entry) => (entry.outcome === "positive" || (entry.outcome === "nodata" && !entry.made)) && holds(entry, limits, nowMs),
     );
   }
 
@@ -313,8 +332,9 @@ export class AnswerCache {
   }
 
   #held(entry: Entry): Held {
-    const { storedAtMs, hits, volatile, made, troubledAtMs, judgedBy } = entry;
-    return { answer: readAnswer(this.#blocks, entry), storedAtMs, hits, volatile, made, troubledAtMs, judgedBy };
+    const { storedAtMs, promisedUntilMs, hits, volatile, made, troubledAtMs, renewalAtMs, judgedBy } = entry;
+    const answer = readAnswer(this.#blocks, entry);
+    return { answer, storedAtMs, promisedUntilMs, hits, volatile, made, troubledAtMs, renewalAtMs, judgedBy };
   }
 
   #inspected(entry: Entry, nowMs: number): Inspected {
@@ -334,6 +354,8 @@ interface Coming {
   readonly key: CacheKey;
   readonly answer: Answer;
   readonly outcome: Outcome;
+  /** A failure, or a guess. */
+  readonly isWeak: boolean;
   readonly scope: string;
   readonly limits: Limits;
   readonly made: boolean;
@@ -349,6 +371,11 @@ const NEGATIVE_SHARE = 1 / 8;
 
 /** Entries of one name in one segment; types, routes, DO, CD and subnets all count. */
 const MAX_ENTRIES_PER_NAME = 256;
+
+/** Whether it is within its TTL for whoever asks now, or for anybody it was given to under other limits. */
+function holds(entry: Entry, limits: Limits, nowMs: number): boolean {
+  return nowMs < entry.promisedUntilMs || isFresh(entry, limits, nowMs);
+}
 
 function statsOf({ entries, bytes, budgetBytes, hits, evictions }: Segment): SegmentStats {
   return { entries, bytes, budgetBytes, hits, evictions };

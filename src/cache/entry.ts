@@ -10,8 +10,10 @@ export interface Entry extends Aging {
   readonly outcome: Outcome;
   /** See `PutOptions.made`. */
   readonly made: boolean;
-  /** From then on no rule that stores as this one did can use it. */
-  readonly uselessAtMs: number;
+  /** See `Held.promisedUntilMs`. */
+  promisedUntilMs: number;
+  /** From then on no rule that gave it so far can use it. */
+  uselessAtMs: number;
   readonly firstBlock: number;
   readonly wireOctets: number;
   readonly ttlCount: number;
@@ -20,6 +22,8 @@ export interface Entry extends Aging {
   hits: number;
   /** When a refresh of it last failed or was slow, on the scale of `Clock.now`. */
   troubledAtMs: number | null;
+  /** See `Held.renewalAtMs`. */
+  renewalAtMs: number | null;
   /** See `Held.judgedBy`. */
   judgedBy: string | null;
   /** SIEVE: whether it was asked for since the hand passed. */

@@ -8,6 +8,11 @@ export interface Held {
   readonly answer: Answer;
   /** When it came, on the scale of `Clock.now`. */
   readonly storedAtMs: number;
+  /**
+   * Until when somebody behind us may hold it, by what was sent, on the scale of `Clock.now`: as long as the limits it was put with say, or as
+   * `notePromise` told since.
+   */
+  readonly promisedUntilMs: number;
   /** How often `get` gave it, this time included. */
   readonly hits: number;
   readonly volatile: boolean;
@@ -15,6 +20,8 @@ export interface Held {
   readonly made: boolean;
   /** When a refresh of it last failed or was slow, on the scale of `Clock.now`; null = not since it came. */
   readonly troubledAtMs: number | null;
+  /** When its renewal was last begun (`noteRenewal`), on the scale of `Clock.now`; null = not since it came. */
+  readonly renewalAtMs: number | null;
   /** The caller's mark for what the answer was judged by, as given to `put` or `noteJudged`; null = none. The cache only keeps it. */
   readonly judgedBy: string | null;
 }
@@ -26,6 +33,8 @@ export interface PutOptions {
   readonly volatile?: boolean;
   /** A negative that is not upstream's word but ours (for a guarded NXDOMAIN): it proves nothing about the name. */
   readonly made?: boolean;
+  /** A negative made for want of knowledge: like a failure it replaces no positive, nor a negative that still holds. */
+  readonly isGuess?: boolean;
   /** For answers that were kept elsewhere meanwhile. They never replace what is held. */
   readonly ageMs?: number;
   /** See `Held.judgedBy`. */

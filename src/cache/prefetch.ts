@@ -16,8 +16,8 @@ export interface PrefetchTerms {
 /** Whether a hit on `held` should set off its renewal: positives, and NODATA of a name that has another type, as browsers ask both. */
 export function shouldPrefetch(held: Held, { limits, nowMs, nameLives }: PrefetchTerms): boolean {
   if (held.volatile || held.hits < PREFETCH.minHits) return false;
-  // A renewal that failed is a failure like any other: it is not tried again at once (RFC 9520 §3.2).
-  if (held.troubledAtMs !== null && nowMs - held.troubledAtMs < limits.negative.failureSeconds * 1000) return false;
+  // One that failed, or brought what may not take its place, is not tried again at once (RFC 9520 §3.2).
+  if (held.renewalAtMs !== null && nowMs - held.renewalAtMs < limits.negative.failureSeconds * 1000) return false;
   const lifeMs = lifetimeSeconds(held.answer, limits) * 1000;
   const elapsedMs = nowMs - held.storedAtMs;
   if (elapsedMs < lifeMs * (1 - PREFETCH.lastPart) || elapsedMs >= lifeMs) return false;

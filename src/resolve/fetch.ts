@@ -71,7 +71,8 @@ function keep(resolver: Resolver, { key, route, limits }: Order, fetched: Fetche
   const volatile = resolver.groups.get(route).options.volatile || hasVolatileAddress(resolver, fetched.answer);
   // By the sets of the resolver that asked: those of now may be others, if a reload came meanwhile.
   const judgedBy = resolver.measures.forgedFingerprint;
-  resolver.cache.put(key, fetched.answer, { limits, made, volatile, judgedBy });
+  const isGuess = fetched.kind === "answered" && fetched.isGuess === true;
+  resolver.cache.put(key, fetched.answer, { limits, made, volatile, judgedBy, isGuess });
   return fetched;
 }
 

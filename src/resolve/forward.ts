@@ -33,7 +33,13 @@ function answered(resolver: Resolver, asked: Asked<Forward>): Resolution | Promi
   const options = decision.stale ? resolver.stale : null;
   const state = freshness(held, { limits: decision.shaping, stale: options, nowMs: resolver.clock.now() });
   if (state.kind === "fresh") {
-    if (isToBeRenewed(resolver, asked, held)) void fetchAnswer(resolver, orderFor(resolver, asked, { question, key }));
+    const untilMs = resolver.clock.now() + state.remainingSeconds * 1000;
+    // Parts of a second are not counted, and no rule of other limits is behind those.
+    if (untilMs >= held.promisedUntilMs + 1000) resolver.cache.notePromise(key, untilMs);
+    if (isToBeRenewed(resolver, asked, held)) {
+      resolver.cache.noteRenewal(key);
+      void fetchAnswer(resolver, orderFor(resolver, asked, { question, key }));
+    }
     return fromCache(resolver, asked, { held, remainingSeconds: state.remainingSeconds });
   }
   const order = orderFor(resolver, asked, { question, key });
@@ -96,7 +102,7 @@ async function refresh(resolver: Resolver, asked: Asked<Forward>, { order, held,
     return fromStale(asked, { held, options }, null);
   }
   const fetched = await withinMs(resolver.clock, options.afterMs, fetchAnswer(resolver, order));
-  if (fetched?.kind === "answered") return fromUpstream(resolver, asked, fetched);
+  if (fetched?.kind === "answered" && fetched.isGuess !== true) return fromUpstream(resolver, asked, fetched);
   if (fetched === null) resolver.cache.noteTrouble(order.key);
   return fromStale(asked, { held, options }, fetched);
 }

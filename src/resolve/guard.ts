@@ -14,6 +14,8 @@ import type { Resolver } from "./resolver.ts";
 interface Believed {
   readonly answer: Answer;
   readonly action: "none" | "nxdomain:guarded";
+  /** Set where nobody knows whether the name exists: what was good before is better. */
+  readonly isGuess?: true;
 }
 
 /** What came back for an order, before it is believed. */
@@ -44,7 +46,7 @@ export async function believe(resolver: Resolver, suspect: Suspect, fetchAnswer:
     case "nxdomain":
       return { answer, action: "none" };
     case "failure":
-      return guarded(answer, "A of the name could not be had", order.limits.negative.minSeconds);
+      return { ...guarded(answer, "A of the name could not be had", order.limits.negative.minSeconds), isGuess: true };
     default:
       return guarded(answer, "A says that the name exists");
   }

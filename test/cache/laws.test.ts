@@ -190,13 +190,19 @@ describe("a positive answer", () => {
     expect(cache.put(key("page.example"), positive("page.example", { ttlSeconds: 0 }), { limits: raised })).toBe("taken");
   });
 
-  test("is within its TTL as long as the limits of the rule at hand say", async () => {
+  test.each([
+    { title: "the rule that it came by", first: "wide", promised: false, taken: false },
+    { title: "the rule at hand", first: "short", promised: false, taken: true },
+    { title: "another rule that gave it meanwhile", first: "short", promised: true, taken: false },
+  ] as const)("is within its TTL as long as the limits say of $title", async ({ first, promised, taken }) => {
     const { cache, clock } = newCache();
     const short = { ...limits, ttl: { minSeconds: 0, maxSeconds: 10 } };
-    cache.put(key("page.example"), positive("page.example", { ttlSeconds: 300 }), { limits });
-    await clock.advance(10_000);
-    expect(cache.put(key("page.example"), nodata("page.example"), { limits })).toBe("positive");
-    expect(cache.put(key("page.example"), nodata("page.example"), { limits: short })).toBe("taken");
+    const answer = positive("page.example", { ttlSeconds: 300 });
+    cache.put(key("page.example"), answer, { limits: first === "wide" ? limits : short });
+    await clock.advance(5000);
+    if (promised) cache.notePromise(key("page.example"), 300_000);
+    await clock.advance(5000);
+    expect(cache.put(key("page.example"), nodata("page.example"), { limits: short })).toBe(taken ? "taken" : "positive");
   });
 });
 

@@ -7,10 +7,12 @@ import { failure, nodata, nxdomain, positive, usualLimits } from "./answers.ts";
 const held = (answer: Answer, changed: Partial<Held> = {}): Held => ({
   answer,
   storedAtMs: 0,
+  promisedUntilMs: 0,
   hits: 2,
   volatile: false,
   made: false,
   troubledAtMs: null,
+  renewalAtMs: null,
   judgedBy: null,
   ...changed,
 });
@@ -35,9 +37,9 @@ describe("an answer is renewed early", () => {
     expect(shouldPrefetch(held(answer, { volatile: true }), at(95_000))).toBe(false);
   });
 
-  test("not again at once after a renewal has failed", () => {
-    expect(shouldPrefetch(held(answer, { troubledAtMs: 91_000 }), at(95_999))).toBe(false);
-    expect(shouldPrefetch(held(answer, { troubledAtMs: 91_000 }), at(96_000))).toBe(true);
+  test("not again at once after a renewal that changed nothing", () => {
+    expect(shouldPrefetch(held(answer, { renewalAtMs: 91_000 }), at(95_999))).toBe(false);
+    expect(shouldPrefetch(held(answer, { renewalAtMs: 91_000 }), at(96_000))).toBe(true);
   });
 
   test("as a NODATA only where the name has a live positive type", () => {

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { AnswerCache } from "../../src/cache/answer-cache.ts";
 import { entryBytes } from "../../src/cache/entry.ts";
 import { nxdomainKey } from "../../src/cache/key.ts";
+import { lifetimeSeconds } from "../../src/cache/lifetime.ts";
 import type { Answer } from "../../src/dns/answer.ts";
 import { TYPE } from "../../src/dns/types.ts";
 import { failure, name, nodata, nxdomain, plain, positive, usualLimits } from "./answers.ts";
@@ -35,10 +36,12 @@ describe("what is held", () => {
     expect(cache.get(at)).toEqual({
       answer: plain(answer),
       storedAtMs: 0,
+      promisedUntilMs: lifetimeSeconds(answer, limits) * 1000,
       hits: 1,
       volatile: false,
       made: false,
       troubledAtMs: null,
+      renewalAtMs: null,
       judgedBy: null,
     });
   });

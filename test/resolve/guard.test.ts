@@ -3,6 +3,7 @@ import { TYPE } from "../../src/dns/types.ts";
 import { zone } from "../dns/zone.ts";
 import { siteWith } from "../site.ts";
 import type { Asked, Script } from "../upstreams/scripted-server.ts";
+import { workbenchWith } from "../workbench.ts";
 import { bare, deny, empty, honest, respond, silent, withRcode } from "../zone-script.ts";
 
 const page = honest("page.example A 192.0.2.7");
@@ -251,4 +252,59 @@ test("a name that a reload has put into the hosts table is not denied by what wa
   open();
   expect(await before).toMatchObject({ rcode: "NXDOMAIN" });
   expect(await after).toMatchObject({ rcode: "NOERROR", records: [], edeTexts: [expect.stringContaining("hosts table")] });
+});
+
+describe("where an NXDOMAIN is not believed because A could not be had", () => {
+  const https = honest("page.example 100 A 192.0.2.7", "page.example 100 HTTPS 1 . alpn=h2");
+  const troubled: Script = (asked) => (asked.type === TYPE.A ? withRcode(asked, 2) : deny(asked));
+
+  test("what was good before is given, as after any failure, and stays", async () => {
+    const { clock, ...bench } = await workbenchWith({ upstreams: { main: [https] } });
+    await bench.ask("page.example", "HTTPS");
+    bench.follow("main", [troubled]);
+    await clock.advance(101_000);
+    const stale = { source: "stale", reply: { records: ["page.example. 30 IN HTTPS 1 . alpn=h2"], ede: [3] } };
+    expect(await bench.ask("page.example", "HTTPS")).toMatchObject(stale);
+    await clock.advance(10_000);
+    expect(await bench.ask("page.example", "HTTPS")).toMatchObject(stale);
+  });
+
+  test("what is known of A ends it", async () => {
+    const { clock, ...bench } = await workbenchWith({ upstreams: { main: [https] } });
+    await bench.ask("page.example", "HTTPS");
+    bench.follow("main", [denying([TYPE.HTTPS])]);
+    await clock.advance(101_000);
+    expect(await bench.ask("page.example", "HTTPS")).toMatchObject({ action: "nxdomain:guarded", reply: { records: [] } });
+  });
+});
+
+describe("where rules have clients hold an answer for different times", () => {
+  const yaml = "rules: [{ name: brief, clients: [10.0.0.9], ttl: { max: 1m } }]";
+  const brief = { address: "10.0.0.9" };
+  const hour = honest("page.example 3600 A 192.0.2.7");
+
+  test.each([
+    ["the others asked first", [{}, brief]],
+    ["the others asked later", [brief, {}]],
+  ])("a name that some client still has an address of is not denied to any: %s", async (_, [first, second]) => {
+    const { clock, ...bench } = await workbenchWith({ yaml, upstreams: { main: [denying([TYPE.MX], hour)] } });
+    await bench.ask("page.example", "A", first);
+    await bench.ask("page.example", "A", second);
+    await clock.advance(120_000);
+    expect(await bench.ask("page.example", "MX", brief)).toMatchObject({
+      action: "nxdomain:guarded",
+      reply: { rcode: "NOERROR" },
+    });
+    expect(await bench.ask("page.example", "MX")).toMatchObject({ reply: { rcode: "NOERROR" } });
+    expect(await bench.ask("page.example")).toMatchObject({ source: "cache", reply: { answers: ["192.0.2.7"], ttl: 3480 } });
+  });
+
+  test("a negative that one of them has asked for takes no address from the others", async () => {
+    const { clock, ...bench } = await workbenchWith({ yaml, upstreams: { main: [hour] } });
+    await bench.ask("page.example");
+    bench.follow("main", [deny]);
+    await clock.advance(120_000);
+    await bench.ask("page.example", "A", brief);
+    expect(await bench.ask("page.example")).toMatchObject({ source: "cache", reply: { answers: ["192.0.2.7"] } });
+  });
 });

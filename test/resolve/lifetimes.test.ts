@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { zone } from "../dns/zone.ts";
 import { siteWith } from "../site.ts";
 import type { Script } from "../upstreams/scripted-server.ts";
+import { type Outcome, workbenchWith } from "../workbench.ts";
 import { bare, deny, empty, honest, respond, silent, withRcode } from "../zone-script.ts";
 
 const page = honest("page.example 100 A 192.0.2.7");
@@ -299,6 +300,25 @@ describe("prefetch renews what is in demand, in the last tenth of its life after
     await site.ask("page.example");
     expect(await site.ask("other.example", "MX")).toMatchObject({ rcode: "NXDOMAIN" });
     expect(site.asked()).toEqual(["page.example A", "other.example MX"]);
+  });
+
+  test.each([
+    { says: "denies the name", script: deny },
+    { says: "has no such record any more", script: empty },
+    { says: "fails", script: refusing },
+    { says: "is still right", script: page },
+  ])("asking once for many hits, also where upstream $says", async ({ script }) => {
+    const { clock, ...bench } = await workbenchWith({ upstreams: { main: [page] } });
+    for (let times = 0; times < 3; times++) await bench.ask("page.example");
+    await clock.advance(91_000);
+    bench.follow("main", [script]);
+    const outcomes: Outcome[] = [];
+    for (let times = 0; times < 20; times++) {
+      outcomes.push(await bench.ask("page.example"));
+      await clock.advance(100);
+    }
+    expect(outcomes.every(({ reply }) => reply.answers.join() === "192.0.2.7")).toBe(true);
+    expect(outcomes.flatMap(({ asked }) => asked)).toEqual(["page.example A"]);
   });
 
   test("NODATA of a name with a live positive type", async () => {
