@@ -69,8 +69,8 @@ export async function openAdministration(
     bound: api.bound,
     async close() {
       watch.close();
-      await api.close();
-      await drafts.close();
+      // Whoever waits for what becomes of a draft is told, and not waited for.
+      await Promise.all([api.close(), drafts.close()]);
     },
   };
 }

@@ -79,6 +79,17 @@ describe("a draft of the configuration", () => {
     expect(await control.checkConfig("answers: {}\n")).toMatchObject({ ok: true });
   });
 
+  test("is refused when the server stops, and nothing waits for it", async () => {
+    const site = await siteWith({ admin: true });
+    const headers = { "content-type": "application/json" };
+    const draft = { method: "POST", headers, body: JSON.stringify({ config: ENDLESS }) };
+    const statuses = Array.from({ length: 5 }, async () => (await site.api("config/check", draft)).status);
+    // All that may wait are there as soon as one is refused.
+    expect(await Promise.race(statuses)).toBe(503);
+    await site.close();
+    expect(await Promise.all(statuses)).toEqual(Array(5).fill(503));
+  });
+
   test("waits for those before it; a fifth is refused, and at the end all are", async () => {
     const all = drafts();
     const judged = [1, 2, 3, 4, 5].map(() => all.judge({ text: ENDLESS, path: null }, (draft) => checkDraft(draft, null)));
