@@ -5,7 +5,7 @@ import { openServer } from "../../../src/upstreams/server.ts";
 import { type FakeClock, fakeClock } from "../../fake-clock.ts";
 import { addresses, addressMessage, negativeMessage, questionFor, rcode, silence } from "../messages.ts";
 import { type Action, type Asked, type Script, type ScriptedServer, scriptedServer } from "../scripted-server.ts";
-import { addressTexts, contextWith, errand } from "./set-up.ts";
+import { addressTexts, contextWith, errand, until } from "./set-up.ts";
 
 interface Setting {
   readonly clock: FakeClock;
@@ -53,10 +53,10 @@ describe("a name's addresses", () => {
       asked.type === TYPE.A ? addresses(asked, "192.0.2.1") : silence,
     );
     const lookup = bootstrap.lookUp("dns.example");
-    await vi.waitUntil(() => servers[0]?.asked.length === 2);
+    await until(() => servers[0]?.asked.length === 2);
     const settled = vi.fn();
     lookup.then(settled, settled);
-    await vi.waitUntil(async () => {
+    await until(async () => {
       await clock.advance(20);
       return settled.mock.calls.length > 0;
     });
@@ -90,7 +90,7 @@ describe("a name's addresses", () => {
     servers[0]?.follow(knows(["192.0.2.9"]));
     // The old ones serve until the new ones are there.
     expect(await bootstrap.lookUp("dns.example")).toEqual(["192.0.2.1"]);
-    await vi.waitUntil(async () => (await bootstrap.lookUp("dns.example"))[0] === "192.0.2.9");
+    await until(async () => (await bootstrap.lookUp("dns.example"))[0] === "192.0.2.9");
     expect(servers[0]?.asked).toHaveLength(4);
   });
 
@@ -103,11 +103,11 @@ describe("a name's addresses", () => {
     servers[0]?.follow(failing);
     await clock.advance(300_000);
     expect(await bootstrap.lookUp("dns.example")).toEqual(["192.0.2.1"]);
-    await vi.waitUntil(() => servers[0]?.asked.length === 4);
+    await until(() => servers[0]?.asked.length === 4);
     await clock.advance(0);
     expect(await bootstrap.lookUp("dns.example")).toEqual(["192.0.2.1"]);
     servers[0]?.follow(knows(["192.0.2.9"]));
-    await vi.waitUntil(async () => {
+    await until(async () => {
       await clock.advance(60_000);
       return (await bootstrap.lookUp("dns.example"))[0] === "192.0.2.9";
     });
@@ -130,7 +130,7 @@ describe("the bootstrap servers", () => {
   test("are asked in turn, the next one when one is silent for half a second", async () => {
     const { bootstrap, servers, clock } = await bootstrapWith(() => silence, knows(["192.0.2.1"], ["2001:db8::1"]));
     const lookup = bootstrap.lookUp("dns.example");
-    await vi.waitUntil(() => servers[0]?.asked.length === 2);
+    await until(() => servers[0]?.asked.length === 2);
     await clock.advance(499);
     expect(servers[1]?.asked).toHaveLength(0);
     await clock.advance(1);
@@ -157,7 +157,7 @@ describe("the bootstrap servers", () => {
       failure: "bootstrap",
       message: expect.stringMatching(/3000 ms/),
     });
-    await vi.waitUntil(() => servers[0]?.asked.length === 2);
+    await until(() => servers[0]?.asked.length === 2);
     await clock.advance(3_000);
     await failed;
   });
@@ -174,7 +174,7 @@ describe("the bootstrap servers", () => {
   test("are let go when it is closed, with what is under way", async () => {
     const { bootstrap, servers } = await bootstrapWith(() => silence);
     const failed = expect(bootstrap.lookUp("dns.example")).rejects.toMatchObject({ failure: "closed" });
-    await vi.waitUntil(() => servers[0]?.asked.length === 2);
+    await until(() => servers[0]?.asked.length === 2);
     await Promise.all([bootstrap.close(), bootstrap.close()]);
     await failed;
     await expect(bootstrap.lookUp("dns.example")).rejects.toMatchObject({ failure: "closed" });

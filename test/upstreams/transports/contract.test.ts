@@ -1,10 +1,10 @@
 import { getEventListeners } from "node:events";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { RCODE, TYPE } from "../../../src/dns/types.ts";
 import { hasIpv6 } from "../../ipv6.ts";
 import { addresses, addressMessage, close, cutShort, questionFor, rcode, silence, wrongId, wrongQuestion } from "../messages.ts";
 import type { Action, Asked } from "../scripted-server.ts";
-import { addressTexts, errand, site, streamWays, type Way, ways } from "./set-up.ts";
+import { addressTexts, errand, site, streamWays, until, type Way, ways } from "./set-up.ts";
 
 const question = questionFor("www.example");
 
@@ -71,7 +71,7 @@ describe.each(ways)("a server asked by $title", (way) => {
     const giveUp = new AbortController();
     const trip = errand(giveUp.signal);
     const exchange = upstream.exchange(question, trip);
-    await vi.waitUntil(() => server.asked.length === 1);
+    await until(() => server.asked.length === 1);
     giveUp.abort();
     await expect(exchange).rejects.toMatchObject({ name: "UpstreamError", failure: "aborted" });
     expect(trip.attempts).toMatchObject([{ rcode: null, failure: "aborted" }]);
@@ -86,7 +86,7 @@ describe.each(ways)("a server asked by $title", (way) => {
     });
     const giveUp = new AbortController();
     const slow = upstream.exchange(questionFor("slow.example"), errand(giveUp.signal));
-    await vi.waitUntil(() => server.asked.length === 1);
+    await until(() => server.asked.length === 1);
     giveUp.abort();
     await expect(slow).rejects.toMatchObject({ failure: "aborted" });
     release();
@@ -112,7 +112,7 @@ describe.each(ways)("a server asked by $title", (way) => {
     const { upstream, server } = await site(way, () => silence);
     const exchange = upstream.exchange(question, errand());
     const failed = expect(exchange).rejects.toMatchObject({ failure: "closed" });
-    await vi.waitUntil(() => server.asked.length === 1);
+    await until(() => server.asked.length === 1);
     await Promise.all([upstream.close(), upstream.close()]);
     await failed;
     await upstream.close();
@@ -131,7 +131,7 @@ describe.each(ways)("a server asked by $title", (way) => {
     const { upstream, server } = await site(way, (asked) => addresses(asked, "192.0.2.1"));
     await Promise.all([1, 2, 3].map((number) => upstream.exchange(questionFor(`${number}.example`), errand())));
     await upstream.close();
-    await vi.waitUntil(() => server.open === 0);
+    await until(() => server.open === 0);
   });
 });
 

@@ -1,4 +1,4 @@
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { TYPE } from "../../../src/dns/types.ts";
 import { OUTWAIT_MS } from "../../../src/upstreams/forgery.ts";
 import { zone } from "../../dns/zone.ts";
@@ -6,7 +6,7 @@ import { type FakeClock, fakeClock } from "../../fake-clock.ts";
 import { respond } from "../../zone-script.ts";
 import { addresses, questionFor } from "../messages.ts";
 import type { Action, Asked } from "../scripted-server.ts";
-import { addressTexts, errand, site, type Way } from "./set-up.ts";
+import { addressTexts, errand, site, until, type Way } from "./set-up.ts";
 
 const udp: Way = { title: "udp", server: "dns", protocol: "udp", method: "GET", proxy: null };
 const question = questionFor("www.example");
@@ -30,7 +30,7 @@ test("a forged early answer is outwaited where the real one has EDNS", async () 
   });
   const { upstream, server } = await site(udp, script, { clock });
   const exchange = upstream.exchange(question, outwaiting());
-  await vi.waitUntil(() => server.asked.length === 1);
+  await until(() => server.asked.length === 1);
   await clock.advance(OUTWAIT_MS - 1);
   expect(addressTexts(await exchange)).toEqual([REAL]);
 });
@@ -46,7 +46,7 @@ test("a server without EDNS costs the wait once, and then no more", async () => 
   const clock = fakeClock();
   const { upstream, server } = await site(udp, (asked) => addresses(asked, REAL), { clock });
   const exchange = upstream.exchange(question, outwaiting());
-  await vi.waitUntil(() => server.asked.length === 1);
+  await until(() => server.asked.length === 1);
   expect(await passing(clock, exchange)).toBeGreaterThanOrEqual(OUTWAIT_MS);
   const before = clock.now();
   expect(addressTexts(await upstream.exchange(question, outwaiting()))).toEqual([REAL]);
@@ -61,7 +61,7 @@ test("a server that has shown EDNS is waited for each time", async () => {
   for (let times = 0; times < 2; times++) {
     script = (asked) => addresses(asked, FORGED);
     const exchange = upstream.exchange(question, outwaiting());
-    await vi.waitUntil(() => server.asked.length === 2 + times);
+    await until(() => server.asked.length === 2 + times);
     expect(await passing(clock, exchange)).toBeGreaterThanOrEqual(OUTWAIT_MS);
   }
 });
@@ -87,6 +87,6 @@ async function passing(clock: FakeClock, exchange: Promise<unknown>): Promise<nu
   void exchange.then(() => {
     isAnswered = true;
   });
-  await vi.waitUntil(() => clock.advance(isAnswered ? 0 : OUTWAIT_MS - 1).then(() => isAnswered));
+  await until(() => clock.advance(isAnswered ? 0 : OUTWAIT_MS - 1).then(() => isAnswered));
   return clock.now() - startedMs;
 }

@@ -3,13 +3,13 @@ import type { AddressInfo, Socket } from "node:net";
 import { createServer } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import fc from "fast-check";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { answersQuestion } from "../../../src/dns/ask.ts";
 import { openServer } from "../../../src/upstreams/server.ts";
 import { addresses, addressMessage, close, questionFor } from "../messages.ts";
 import type { Action, Asked } from "../scripted-server.ts";
 import { testCertificate, testKey } from "../scripted-server.ts";
-import { addressTexts, contextWith, errand, site, type Way, ways } from "./set-up.ts";
+import { addressTexts, contextWith, errand, site, until, type Way, ways } from "./set-up.ts";
 
 const question = questionFor("www.example");
 const direct = ways.filter(({ proxy }) => proxy === null);
@@ -57,7 +57,7 @@ describe.each(direct)("whatever a server sends back over $title", (way: Way) => 
       { numRuns: 60 },
     );
     await upstream.close();
-    await vi.waitUntil(() => server.open === 0);
+    await until(() => server.open === 0);
   });
 });
 
@@ -103,7 +103,7 @@ async function neverAnswered(protocol: "tls" | "https", alpn: string | null): Pr
       const outcome = await upstream.exchange(question, errand()).catch((error: unknown) => error);
       expect(outcome).toMatchObject({ name: "UpstreamError", failure: expect.stringMatching(/tls|network|malformed|http/) });
       await upstream.close();
-      await vi.waitUntil(() => open === 0, { interval: 1 });
+      await until(() => open === 0);
     }),
     { numRuns: 50 },
   );

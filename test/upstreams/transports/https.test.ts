@@ -1,11 +1,11 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { openServer } from "../../../src/upstreams/server.ts";
 import { fakeClock } from "../../fake-clock.ts";
 import { addresses, addressMessage, questionFor, silence } from "../messages.ts";
 import { type Action, type Asked, type ScriptedTransport, scriptedServer } from "../scripted-server.ts";
-import { addressTexts, contextWith, countingClock, errand, site, type Way } from "./set-up.ts";
+import { addressTexts, contextWith, countingClock, errand, site, until, type Way } from "./set-up.ts";
 
 const question = questionFor("www.example");
 const DNS_TYPE = { "content-type": "application/dns-message" };
@@ -125,7 +125,7 @@ describe("the version of HTTP", () => {
     const { upstream, server } = await site(way("h1"), (asked) => addresses(asked, "192.0.2.1"), { clock });
     await upstream.exchange(question, errand());
     await clock.advance(600_000);
-    await vi.waitUntil(() => server.open === 0);
+    await until(() => server.open === 0);
     expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
   });
 
@@ -135,7 +135,7 @@ describe("the version of HTTP", () => {
     const script = async (asked: Asked): Promise<Action> => {
       open += 1;
       most = Math.max(most, open);
-      await vi.waitUntil(() => open === 3 || server.asked.length === 51);
+      await until(() => open === 3 || server.asked.length === 51);
       open -= 1;
       return addresses(asked, "192.0.2.1");
     };
@@ -185,7 +185,7 @@ describe("a session of HTTP/2", () => {
       return { kind: "all", actions: [{ kind: "goaway", lastStreamId: 2 ** 31 - 1 }, addresses(asked, "192.0.2.1")] };
     });
     const first = upstream.exchange(question, errand());
-    await vi.waitUntil(() => server.asked.length === 1);
+    await until(() => server.asked.length === 1);
     release();
     expect(addressTexts(await first)).toEqual(["192.0.2.1"]);
     expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.2"]);
@@ -199,7 +199,7 @@ describe("a session of HTTP/2", () => {
     await clock.advance(29_999);
     expect(server.open).toBe(1);
     await clock.advance(1);
-    await vi.waitUntil(() => server.open === 0);
+    await until(() => server.open === 0);
   });
 
   test("whose server has gone without a word leaves no socket once it is idle", async () => {
@@ -224,7 +224,7 @@ describe("a session of HTTP/2", () => {
     for (const socket of held) socket.unpipe().pause();
     const before = tcpSockets();
     await clock.advance(30_000);
-    await vi.waitUntil(() => tcpSockets() < before);
+    await until(() => tcpSockets() < before);
   });
 
   test("that is slow but answers a ping is kept", async () => {
@@ -236,10 +236,10 @@ describe("a session of HTTP/2", () => {
     const { upstream, server } = await site(way("h2"), script, { clock });
     await upstream.exchange(question, errand());
     const exchange = upstream.exchange(question, errand());
-    await vi.waitUntil(() => server.asked.length === 2);
+    await until(() => server.asked.length === 2);
     await clock.advance(1_000);
     // Only the server's own timer is left once the ping has come back.
-    await vi.waitUntil(() => clock.pending() === 1);
+    await until(() => clock.pending() === 1);
     await clock.advance(59_000);
     expect(addressTexts(await exchange)).toEqual(["192.0.2.1"]);
     expect(server.accepted).toBe(1);
@@ -255,13 +255,13 @@ describe("a session of HTTP/2", () => {
     await upstream.exchange(question, errand());
     const giveUp = new AbortController();
     const failed = expect(upstream.exchange(question, errand(giveUp.signal))).rejects.toMatchObject({ failure: "aborted" });
-    await vi.waitUntil(() => server.asked.length === 2);
+    await until(() => server.asked.length === 2);
     giveUp.abort();
     await failed;
     await clock.advance(1_000);
-    await vi.waitUntil(() => clock.delays().includes(30_000));
+    await until(() => clock.delays().includes(30_000));
     await clock.advance(30_000);
-    await vi.waitUntil(() => server.open === 0);
+    await until(() => server.open === 0);
   });
 
   test("that is silent and does not answer a ping is given up, and its questions asked on another", async () => {

@@ -1,14 +1,14 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import fc from "fast-check";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { openServer } from "../../../src/upstreams/server.ts";
 import { fakeClock } from "../../fake-clock.ts";
 import { hasIpv6 } from "../../ipv6.ts";
 import { addresses, questionFor } from "../messages.ts";
 import { type ScriptedProxyOptions, scriptedProxy } from "../scripted-proxy.ts";
 import { scriptedServer } from "../scripted-server.ts";
-import { addressTexts, contextWith, errand } from "./set-up.ts";
+import { addressTexts, contextWith, errand, until } from "./set-up.ts";
 
 const question = questionFor("www.example");
 
@@ -110,10 +110,10 @@ describe.each(["socks5", "http"] as const)("a proxy of kind %s", (protocol) => {
     const proxy = { protocol, host: "127.0.0.1", port, username: null, password: null };
     const upstream = openServer(server.options(), contextWith({ proxy, clock }));
     const failed = expect(upstream.exchange(question, errand())).rejects.toMatchObject({ failure: "timeout" });
-    await vi.waitUntil(() => open === 1);
+    await until(() => open === 1);
     await clock.advance(5_000);
     await failed;
-    await vi.waitUntil(() => open === 0);
+    await until(() => open === 0);
     await upstream.close();
   });
 
@@ -135,7 +135,7 @@ describe.each(["socks5", "http"] as const)("a proxy of kind %s", (protocol) => {
       await new Promise((resolve) => silent.close(resolve));
     });
     const failed = expect(upstream.exchange(question, errand())).rejects.toMatchObject({ failure: "timeout" });
-    await vi.waitUntil(() => reached === 1);
+    await until(() => reached === 1);
     await clock.advance(5_000);
     await failed;
     expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);

@@ -1,7 +1,7 @@
 import { getEventListeners } from "node:events";
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { addresses, close, cutShort, questionFor, silence } from "../messages.ts";
-import { countingClock, errand, site, ways } from "./set-up.ts";
+import { countingClock, errand, site, until, ways } from "./set-up.ts";
 
 /** Sockets of any kind that this process has. */
 function sockets(): number {
@@ -25,7 +25,7 @@ test.each(ways)("nothing is left of answers, failures and questions given up by 
   for (const kind of ["right", "silent", "close", "cut", "right", "silent"])
     for (let count = 0; count < 5; count++)
       ends.push(upstream.exchange(questionFor(`${kind}${count}.example`), errand(giveUp.signal)).catch(() => undefined));
-  await vi.waitUntil(() => server.asked.length >= 10);
+  await until(() => server.asked.length >= 10);
   giveUp.abort();
   await Promise.all(ends);
   expect(getEventListeners(giveUp.signal, "abort")).toEqual([]);
@@ -35,5 +35,5 @@ test.each(ways)("nothing is left of answers, failures and questions given up by 
   expect(clock.pending()).toBe(0);
   await proxy?.close();
   await server.close();
-  await vi.waitUntil(() => sockets() <= before);
+  await until(() => sockets() <= before);
 });

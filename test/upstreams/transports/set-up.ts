@@ -1,4 +1,4 @@
-import { onTestFinished } from "vitest";
+import { onTestFinished, vi } from "vitest";
 import { type Clock, systemClock } from "../../../src/clock.ts";
 import { type Answer, addressesOf } from "../../../src/dns/answer.ts";
 import type { ProxyOptions, ServerOptions } from "../../../src/upstreams/options.ts";
@@ -123,4 +123,9 @@ export function errand(signal: AbortSignal = AbortSignal.timeout(10_000)): TestE
 
 export function addressTexts(answer: Answer): string[] {
   return addressesOf(answer).map((octets) => octets.join("."));
+}
+
+/** Waits, by real time, until sockets have brought this about: longer than vitest's second, which a busy machine may take for anything. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  await vi.waitUntil(condition, { timeout: 10_000, interval: 5 });
 }

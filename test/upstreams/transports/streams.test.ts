@@ -1,12 +1,12 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { openServer } from "../../../src/upstreams/server.ts";
 import { fakeClock } from "../../fake-clock.ts";
 import { addresses, close, questionFor, silence } from "../messages.ts";
 import { type Asked, scriptedServer, testCertificate, testKey } from "../scripted-server.ts";
-import { addressTexts, contextWith, errand, site, type Way } from "./set-up.ts";
+import { addressTexts, contextWith, errand, site, until, type Way } from "./set-up.ts";
 
 const tcp: Way = { title: "tcp", server: "dns", protocol: "tcp", method: "GET", proxy: null };
 const tls: Way = { title: "tls", server: "tls", protocol: "tls", method: "GET", proxy: null };
@@ -15,7 +15,7 @@ const question = questionFor("www.example");
 describe.each([tcp, tls])("connections by $title", (way) => {
   test("carry so many questions each, and ids that differ on each", async () => {
     const { upstream, server } = await site(way, async (asked) => {
-      await vi.waitUntil(() => server.asked.length === 200);
+      await until(() => server.asked.length === 200);
       return addresses(asked, "192.0.2.1");
     });
     await Promise.all(Array.from({ length: 200 }, (_, index) => upstream.exchange(questionFor(`${index}.example`), errand())));
@@ -28,13 +28,13 @@ describe.each([tcp, tls])("connections by $title", (way) => {
   test("are limited in number: what is too much is barred, and there is room again later", async () => {
     let held = true;
     const { upstream, server } = await site(way, async (asked) => {
-      await vi.waitUntil(() => !held);
+      await until(() => !held);
       return addresses(asked, "192.0.2.1");
     });
     const ask = () => upstream.exchange(question, errand());
     const fit = Array.from({ length: 1024 }, ask);
     await expect(ask()).rejects.toMatchObject({ failure: "barred" });
-    await vi.waitUntil(() => server.asked.length === 1024);
+    await until(() => server.asked.length === 1024);
     expect(server.accepted).toBe(8);
     held = false;
     await Promise.all(fit);
@@ -48,7 +48,7 @@ describe.each([tcp, tls])("connections by $title", (way) => {
     await clock.advance(29_999);
     expect(server.open).toBe(1);
     await clock.advance(1);
-    await vi.waitUntil(() => server.open === 0);
+    await until(() => server.open === 0);
     await upstream.exchange(question, errand());
     expect(server.accepted).toBe(2);
   });
@@ -73,14 +73,14 @@ describe.each([tcp, tls])("connections by $title", (way) => {
     await upstream.exchange(question, errand());
     const trip = errand();
     const exchange = upstream.exchange(question, trip);
-    await vi.waitUntil(() => server.asked.length === 2);
+    await until(() => server.asked.length === 2);
     await clock.advance(1_499);
     expect(server.accepted).toBe(1);
     await clock.advance(1);
     expect(addressTexts(await exchange)).toEqual(["192.0.2.1"]);
     expect(trip.attempts).toHaveLength(1);
     expect(server.asked.map(({ connection }) => connection)).toEqual([1, 1, 2]);
-    await vi.waitUntil(() => server.open === 1);
+    await until(() => server.open === 1);
   });
 
   test("that are silent under questions nobody waits for are not trusted with more", async () => {
@@ -92,14 +92,14 @@ describe.each([tcp, tls])("connections by $title", (way) => {
       const giveUp = new AbortController();
       const exchange = upstream.exchange(question, errand(giveUp.signal));
       const failed = expect(exchange).rejects.toMatchObject({ failure: "aborted" });
-      await vi.waitUntil(() => server.asked.length === count);
+      await until(() => server.asked.length === count);
       giveUp.abort();
       await failed;
       await clock.advance(500);
     }
     expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
     expect(server.accepted).toBe(2);
-    await vi.waitUntil(() => server.open === 1);
+    await until(() => server.open === 1);
   });
 
   test("do not send what was given up before they were open", async () => {
@@ -122,7 +122,7 @@ describe.each([tcp, tls])("connections by $title", (way) => {
     );
     await upstream.exchange(question, errand());
     await expect(upstream.exchange(question, errand())).rejects.toMatchObject({ failure: "malformed" });
-    await vi.waitUntil(() => server.open === 0);
+    await until(() => server.open === 0);
     expect(server.asked).toHaveLength(2);
   });
 
@@ -193,7 +193,7 @@ describe("a connection by tls", () => {
     if (isRight) expect(addressTexts(await exchange)).toEqual(["192.0.2.1"]);
     else await expect(exchange).rejects.toMatchObject({ failure: "tls" });
     expect(server.asked).toHaveLength(isRight ? 1 : 0);
-    await vi.waitUntil(() => server.open === (isRight ? 1 : 0));
+    await until(() => server.open === (isRight ? 1 : 0));
   });
 
   test("does not trust a certificate that nobody vouches for", async () => {
@@ -234,13 +234,13 @@ describe("a connection by tls", () => {
     onTestFinished(() => upstream.close());
     const trip = errand();
     const failed = expect(upstream.exchange(question, trip)).rejects.toMatchObject({ failure: "timeout" });
-    await vi.waitUntil(() => held.size === 1);
+    await until(() => held.size === 1);
     await clock.advance(1_000);
-    await vi.waitUntil(() => held.size === 2);
+    await until(() => held.size === 2);
     await clock.advance(4_000);
     await failed;
     expect(trip.attempts).toMatchObject([{ failure: "timeout", elapsedMs: 5_000 }]);
-    await vi.waitUntil(() => [...held].every(({ destroyed }) => destroyed));
+    await until(() => [...held].every(({ destroyed }) => destroyed));
   });
 
   test("pads its questions to 128 octets (RFC 8467 §4.1), which tcp does not", async () => {

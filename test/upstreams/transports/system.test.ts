@@ -1,14 +1,14 @@
 import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import type { Answer } from "../../../src/dns/answer.ts";
 import { indexAnswer } from "../../../src/dns/answer.ts";
 import { resolversIn, SystemServer } from "../../../src/upstreams/system-server.ts";
 import { type Upstream, UpstreamError } from "../../../src/upstreams/upstream.ts";
 import { type FakeClock, fakeClock } from "../../fake-clock.ts";
 import { addressMessage, questionFor } from "../messages.ts";
-import { addressTexts, errand } from "./set-up.ts";
+import { addressTexts, errand, until } from "./set-up.ts";
 
 const question = questionFor("www.example");
 
@@ -132,7 +132,7 @@ describe("the host's own resolvers", () => {
     const { upstream, resolvers } = await systemWith("nameserver 192.0.2.1\n");
     await upstream.exchange(question, errand());
     await Promise.all([upstream.close(), upstream.close()]);
-    await vi.waitUntil(() => resolvers.closed.includes("192.0.2.1"));
+    await until(() => resolvers.closed.includes("192.0.2.1"));
     await expect(upstream.exchange(question, errand())).rejects.toMatchObject({ failure: "closed" });
   });
 });

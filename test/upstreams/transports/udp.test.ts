@@ -1,9 +1,9 @@
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { RCODE, TYPE } from "../../../src/dns/types.ts";
 import { fakeClock } from "../../fake-clock.ts";
 import { addresses, addressMessage, questionFor, rcode, silence, truncated } from "../messages.ts";
 import type { Action, Asked } from "../scripted-server.ts";
-import { addressTexts, errand, site, type Way } from "./set-up.ts";
+import { addressTexts, errand, site, until, type Way } from "./set-up.ts";
 
 const udp: Way = { title: "udp", server: "dns", protocol: "udp", method: "GET", proxy: null };
 const question = questionFor("www.example");
@@ -24,7 +24,7 @@ describe("a question by datagram", () => {
     });
     const trip = errand();
     const exchange = upstream.exchange(question, trip);
-    await vi.waitUntil(() => server.asked.length === 1);
+    await until(() => server.asked.length === 1);
     await clock.advance(999);
     expect(server.asked).toHaveLength(1);
     await clock.advance(1);
@@ -62,13 +62,13 @@ describe("a question by datagram", () => {
     const changes = { host: "dns.example", addresses: ["127.0.0.1", "127.0.0.2"] };
     const { upstream, server } = await site(udp, script, { clock, changes });
     const late = upstream.exchange(question, errand());
-    await vi.waitUntil(() => server.asked.length === 1);
+    await until(() => server.asked.length === 1);
     await clock.advance(1_000);
     await late;
     const giveUp = new AbortController();
     const silent = upstream.exchange(questionFor("silent.example"), errand(giveUp.signal));
     const failed = expect(silent).rejects.toMatchObject({ failure: "aborted" });
-    await vi.waitUntil(() => server.asked.length === 3);
+    await until(() => server.asked.length === 3);
     await clock.advance(1_000);
     giveUp.abort();
     await failed;
