@@ -1,3 +1,4 @@
+import { MAX_MESSAGE_BYTES } from "./frame.ts";
 import { uint16 } from "./octets.ts";
 import { TYPE } from "./types.ts";
 
@@ -114,9 +115,12 @@ export function ednsRecord(content: EdnsContent, precedingOctets: number): Buffe
   for (const { code, text } of content.extendedErrors) options.push(option(OPTION.EXTENDED_ERROR, [code >> 8, code & 255], text));
   if (content.clientSubnet !== null) options.push(clientSubnetOption(content.clientSubnet));
   const octets = 11 + options.reduce((sum, { length }) => sum + length, 0);
-  if (content.paddingBlockOctets > 0) {
+  // RFC 8467 §4.1: never beyond the longest message there can be.
+  const room = MAX_MESSAGE_BYTES - (precedingOctets + octets + 4);
+  if (content.paddingBlockOctets > 0 && room >= 0) {
     const spare = -(precedingOctets + octets + 4) % content.paddingBlockOctets;
-    options.push(option(OPTION.PADDING, new Uint8Array((spare + content.paddingBlockOctets) % content.paddingBlockOctets), ""));
+    const padding = Math.min(room, (spare + content.paddingBlockOctets) % content.paddingBlockOctets);
+    options.push(option(OPTION.PADDING, new Uint8Array(padding), ""));
   }
   const data = Buffer.concat(options);
   const record = Buffer.alloc(11 + data.length);

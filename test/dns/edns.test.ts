@@ -46,6 +46,14 @@ describe("an OPT record of ours", () => {
     );
   });
 
+  test("pads no message beyond what a stream can carry", () => {
+    const padded = { ...blank, paddingBlockOctets: 468 };
+    const lengths = Array.from({ length: 100 }, (_, at) => 65_535 - ednsRecord(blank, 0).length - at);
+    expect(
+      lengths.map((preceding) => preceding + ednsRecord(padded, preceding).length).filter((octets) => octets > 65_535),
+    ).toEqual([]);
+  });
+
   test("is a record that decodes within a message", () => {
     fc.assert(
       fc.property(content, (made) => {
