@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["test/clients/**/*.test.ts"],
-    testTimeout: 60_000,
+    testTimeout: 180_000,
     // What runs in threads of low priority waits while other tests have the processors.
     expect: { poll: { timeout: 10_000 } },
     hookTimeout: 180_000,

@@ -4,7 +4,9 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     exclude: ["test/clients/**"],
-    testTimeout: 20_000,
+    // Ends what hangs. The largest take half a minute where other programs have the processors.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     // What runs in threads of low priority waits while other tests have the processors.
     expect: { poll: { timeout: 10_000 } },
   },

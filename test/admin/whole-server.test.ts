@@ -162,5 +162,5 @@ describe("the API over a server at work", () => {
     }
     expect(site.log.filter((line) => line.includes("a fault in Fenliu itself"))).toEqual([]);
     await site.ask("page.example");
-  }, 120_000);
+  });
 });

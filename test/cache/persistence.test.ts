@@ -53,7 +53,7 @@ describe("killed while it saves", () => {
     Array.from({ length: SAVED_ANSWERS }, (_, index) => savedAnswer(index)).map(({ name, wire }) => [name, Buffer.from(wire)]),
   );
 
-  test("the file is whole, or the one before, every time", { timeout: 120_000 }, async () => {
+  test("the file is whole, or the one before, every time", async () => {
     let unfinished = 0;
     for (let times = 0; times < 20; times++) {
       const hadOne = existsSync(file);

@@ -137,7 +137,7 @@ test("what is foretold comes true, whatever was asked before", async () => {
     }),
     { numRuns: 25 },
   );
-}, 60_000);
+});
 
 test("an explanation decides as the rules do, for any name and type", async () => {
   const site = await anySite();

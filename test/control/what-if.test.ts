@@ -253,4 +253,4 @@ ${SPLIT.replace("ads.example", "c.c.example")}`;
     await then.close();
   };
   await fc.assert(fc.asyncProperty(anyList, anyList, anyList, anyQueries, judgesAsAsked), { numRuns: 12 });
-}, 30_000);
+});

@@ -25,7 +25,7 @@ test("the thread that adds may end at whatever moment: every record is stored, o
     expect(await events.next()).toMatchObject({ kind: "failing", reason: expect.stringContaining("thread") });
     await clock.advance(1000);
     expect(await events.next()).toMatchObject({ kind: "well", dropped: 0 });
-    await expect.poll(() => log.status().waiting, { timeout: 10_000 }).toBeLessThan(512);
+    await expect.poll(() => log.status().waiting).toBeLessThan(512);
     await log.close();
     expect(log.status()).toMatchObject({ stored: perRound, dropped: 0, waiting: 0 });
     expect(events.pending).toEqual([]);
@@ -41,7 +41,7 @@ test("the thread that adds may end at whatever moment: every record is stored, o
 test("a thread that hangs with records under way is given up, and they are stored once by the next", async () => {
   const { log, clock, events, path } = await opened();
   log.append(records(BATCH));
-  await expect.poll(() => log.status().stored, { timeout: 10_000 }).toBe(BATCH);
+  await expect.poll(() => log.status().stored).toBe(BATCH);
   // The thread may still be at the upkeep that follows a batch.
   const holder = new DatabaseSync(path, { timeout: 10_000 });
   onTestFinished(() => holder.close());
