@@ -10,7 +10,7 @@ export interface Summary {
   readonly byType: Readonly<Record<string, number>>;
   readonly byAction: Readonly<Record<string, number>>;
   readonly byTransport: Readonly<Record<string, number>>;
-  /** The most frequent, most first. Names are counted hour by hour: left out is where a name was among the rarest, or the clock was set back. */
+  /** The most frequent, most first. Names are counted hour by hour: left out are the hours where a name was among the rarest. */
   readonly topNames: readonly Count[];
   readonly topBlocked: readonly Count[];
   /** By client id, else by address. */
