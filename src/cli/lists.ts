@@ -99,24 +99,30 @@ async function update(config: Config, names: readonly string[], { invocation, te
     clock: systemClock,
   };
   const results: { list: string; updated: Updated[] }[] = [];
+  const ending = new AbortController();
+  const { signal } = ending;
+  void terminal.untilStopped().then(() => ending.abort());
   try {
     for (const list of chosen) {
       const line = progressLine(list.name, terminal);
       const acceptsAnySize = invocation.accept.includes(list.name);
-      const signal = new AbortController().signal;
-      const updated = await updateList(list, parts, { acceptsAnySize, signal, progress: line.show });
-      line.clear();
+      // What is half there is taken away again.
+      const updated = await updateList(list, parts, { acceptsAnySize, signal, progress: line.show }).finally(line.clear);
       results.push({ list: list.name, updated });
       if (!invocation.json)
         for (const { url, outcome } of updated) terminal.out(`${list.name}  ${url}  ${outcomeText(outcome)}\n`);
     }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    const left = chosen.slice(results.length).map(({ name }) => name);
+    terminal.err(`fenliu: stopped; as they were before: ${left.join(", ")}\n`);
   } finally {
     await closeBacking(backing, true);
   }
   if (invocation.json) terminal.out(`${JSON.stringify(results, null, 2)}\n`);
-  const isFine = results.every(({ updated }) =>
-    updated.every(({ outcome }) => outcome.kind === "new" || outcome.kind === "unchanged"),
-  );
+  const isFine =
+    results.length === chosen.length &&
+    results.every(({ updated }) => updated.every(({ outcome }) => outcome.kind === "new" || outcome.kind === "unchanged"));
   return isFine ? EXIT.ok : EXIT.failed;
 }
 

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { run } from "../../src/cli/run.ts";
 import { directory } from "../files.ts";
 import { names, tagged, web } from "../lists/web.ts";
-import { testTerminal } from "./terminal.ts";
+import { testTerminal, until } from "./terminal.ts";
 
 /** A folder with this configuration. */
 function house(yaml: string): string {
@@ -123,6 +123,24 @@ expect: [{ name: a.example, rule: a }, { name: b.example, rule: b }]
     expect(await fenliu(folder, ["update", "a"])).toMatchObject({ code: 1, out: expect.stringContaining("expected rule a") });
     server.serve("/b", "b.example\nx.example\n");
     expect((await fenliu(folder, ["update", "--accept", "b"])).code).toBe(0);
+  });
+
+  test("stopped on the way leaves nothing half done, and says which lists are as they were", async () => {
+    const server = await web({
+      "/a": names(10),
+      "/b": (_, response) => void response.writeHead(200, { "content-length": "2000" }).write("b.example\n"),
+    });
+    const folder = house(
+      `lists: { a: { domains: "${server.url}/a" }, b: { domains: "${server.url}/b" }, c: { domains: "${server.url}/a" } }`,
+    );
+    const terminal = { ...testTerminal(folder), interactive: true };
+    const ended = run(["lists", "update"], terminal);
+    await until(() => terminal.written.err.includes("b  ["));
+    terminal.stop();
+    expect(await ended).toBe(1);
+    expect(terminal.written.out).toBe(`a  ${server.url}/a  10 entries\n`);
+    expect(terminal.written.err.endsWith("\r\x1b[Kfenliu: stopped; as they were before: b, c\n")).toBe(true);
+    expect(readdirSync(join(folder, "data", "lists")).filter((name) => !name.startsWith("a-"))).toEqual([]);
   });
 
   test("shows a person how far it is, and leaves no trace of that", async () => {
