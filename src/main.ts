@@ -24,7 +24,11 @@ const terminal: Terminal = {
 };
 
 // `fenliu log | head`: nobody reads what is left. What is told on stderr does without a reader: a server must not end by that.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(0);
+  terminal.err(`fenliu: what is printed cannot be written: ${error.message}\n`);
+  process.exit(1);
+});
 process.stderr.on("error", () => {});
 
 process.exitCode = await run(process.argv.slice(2), terminal);

@@ -6,7 +6,7 @@ import { copiesOf } from "../list-keeper.ts";
 import type { ListStatus } from "../lists/load.ts";
 import { refusalsOf } from "../refusals.ts";
 import { type ListConflict, listConflicts } from "../rules/conflicts.ts";
-import { configPath } from "./config-path.ts";
+import { configPath, warningsText } from "./config-path.ts";
 import { conflictNotes } from "./conflict-notes.ts";
 import type { Invocation } from "./run.ts";
 import { type Shortcoming, shortcomingNotes } from "./shortcomings.ts";
@@ -23,7 +23,7 @@ export async function check({ config: given, json }: Invocation, terminal: Termi
   if (json) {
     terminal.out(`${JSON.stringify({ file: path, ok, problems, warnings, refusals, conflicts, shortcomings }, null, 2)}\n`);
   } else {
-    terminal.err(printProblems([...problems, ...warnings], result.text));
+    terminal.err(result.kind === "ok" ? warningsText(result) : printProblems(problems, result.text));
     terminal.err(shortcomingNotes(shortcomings, lists));
     terminal.err(conflictNotes(conflicts));
     for (const refusal of refusals) terminal.err(`fenliu: ${refusal}\n`);

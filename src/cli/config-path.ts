@@ -15,10 +15,18 @@ export function configPath(given: string | null, terminal: Terminal): string | n
 export function readConfig(path: string | null, terminal: Terminal, { warns = true } = {}): Config | null {
   const result: ConfigResult = loadConfig(path);
   if (result.kind === "ok") {
-    if (warns) terminal.err(printProblems(result.warnings, result.text));
+    if (warns) terminal.err(warningsText(result));
     return result.config;
   }
   terminal.err(printProblems(result.problems, result.text));
   terminal.err(`${result.problems.length === 1 ? "one problem" : `${result.problems.length} problems`} in the configuration\n`);
   return null;
+}
+
+/** What is only doubtful, so that nobody takes it for what keeps the configuration from being used. */
+export function warningsText({ warnings, text }: Extract<ConfigResult, { readonly kind: "ok" }>): string {
+  return printProblems(
+    warnings.map((warning) => ({ ...warning, message: `warning: ${warning.message}` })),
+    text,
+  );
 }

@@ -1,10 +1,12 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 
+const start = fileURLToPath(new URL("../../start.mjs", import.meta.url));
+
 test("who does not read on ends a command without a complaint", async () => {
-  const start = fileURLToPath(new URL("../../start.mjs", import.meta.url));
   // Node itself complains of some environments, such as one with both NO_COLOR and FORCE_COLOR.
   const child = spawn(process.execPath, [start, "--help"], { stdio: ["ignore", "pipe", "pipe"], env: {} });
   child.stdout.destroy();
@@ -14,4 +16,15 @@ test("who does not read on ends a command without a complaint", async () => {
   });
   const [code] = await once(child, "close");
   expect({ code, told }).toEqual({ code: 0, told: "" });
+});
+
+test.skipIf(!existsSync("/dev/full"))("what finds no room where it is written to is told, and a failure", () => {
+  const full = openSync("/dev/full", "w");
+  const { status, stderr } = spawnSync(process.execPath, [start, "--help"], {
+    stdio: ["ignore", full, "pipe"],
+    encoding: "utf8",
+  });
+  closeSync(full);
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/^fenliu: what is printed cannot be written: .*ENOSPC.*\n$/);
 });
