@@ -1,6 +1,6 @@
 import type { Database } from "../store/database.ts";
-import { type Part, SELECT_PARTS } from "../store/schema.ts";
-import { allRows } from "./rows.ts";
+import type { Part } from "../store/schema.ts";
+import { allParts } from "../store/upkeep.ts";
 
 /** From one id up to another, which is not included. */
 export interface IdRange {
@@ -16,8 +16,9 @@ export interface FilledPart extends Part {
 
 /** The parts with records in this range, the one that reaches furthest first. */
 export function partsWithin(database: Database, { from, to }: IdRange): readonly FilledPart[] {
-  const parts = allRows<Part>(database, { text: SELECT_PARTS, values: [] });
-  return parts.filter(isFilled).filter(({ firstId, lastId }) => firstId < to && lastId >= from);
+  return allParts(database)
+    .filter(isFilled)
+    .filter(({ firstId, lastId }) => firstId < to && lastId >= from);
 }
 
 function isFilled(part: Part): part is FilledPart {

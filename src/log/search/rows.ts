@@ -1,5 +1,4 @@
 import type { Database } from "../store/database.ts";
-import { undo } from "../store/upkeep.ts";
 
 export type SqlValue = string | number | null;
 
@@ -43,14 +42,4 @@ export function allOf(conditions: readonly Sql[]): Sql {
     text: conditions.length === 0 ? "TRUE" : conditions.map(({ text }) => text).join(" AND "),
     values: conditions.flatMap(({ values }) => values),
   };
-}
-
-/** Everything that `work` reads is of one state of the database, whatever is added or dropped meanwhile. */
-export function inSnapshot<T>(database: Database, work: () => T): T {
-  database.exec("BEGIN");
-  try {
-    return work();
-  } finally {
-    undo(database);
-  }
 }

@@ -1,13 +1,13 @@
 import type { QueryRecord } from "../record.ts";
 import type { Page, PageRequest, QueryFilter } from "../search.ts";
-import type { Database } from "../store/database.ts";
+import { type Database, inSnapshot } from "../store/database.ts";
 import { recordOf, type StoredRow } from "../store/row.ts";
 import { firstIdAt, type Part, selectRecords } from "../store/schema.ts";
 import { type FilterTests, filterTests } from "./compile.ts";
 import { cursorBelow, idOfCursor } from "./cursor.ts";
 import { PartSearch, type Wanted } from "./part-search.ts";
 import { type IdRange, partsWithin } from "./parts.ts";
-import { allRows, amongIds, firstRow, inSnapshot } from "./rows.ts";
+import { allRows, amongIds, firstRow } from "./rows.ts";
 
 export interface SearchBudget {
   /** Milliseconds on a scale that never runs backwards. */

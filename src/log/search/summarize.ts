@@ -1,8 +1,8 @@
-import type { Database } from "../store/database.ts";
+import { type Database, inSnapshot } from "../store/database.ts";
 import { firstIdAt, type KindColumn } from "../store/schema.ts";
 import type { Summary, SummaryRequest } from "../summary.ts";
 import { type FilledPart, type IdRange, partsWithin } from "./parts.ts";
-import { allRows, inSnapshot, numberRows } from "./rows.ts";
+import { allRows, numberRows } from "./rows.ts";
 import { type KindOutcome, MINUTE_MS, type Period, Series } from "./series.ts";
 import { Tally } from "./tally.ts";
 import { countNames, topNames } from "./top-names.ts";

@@ -66,6 +66,38 @@ function openReadOnly(location: string | URL, { busyTimeoutMs }: { readonly busy
   return prepared(database, () => database.prepare("SELECT count(*) FROM sqlite_schema").get());
 }
 
+/** Writes all that `work` does, or nothing. @throws what `work` throws, and errors of SQLite. */
+export function inTransaction<T>(database: Database, work: () => T): T {
+  database.exec("BEGIN IMMEDIATE");
+  try {
+    const result = work();
+    database.exec("COMMIT");
+    return result;
+  } catch (error) {
+    undo(database);
+    throw error;
+  }
+}
+
+/** Everything that `work` reads is of one state of the database, whatever is added or dropped meanwhile. */
+export function inSnapshot<T>(database: Database, work: () => T): T {
+  database.exec("BEGIN");
+  try {
+    return work();
+  } finally {
+    undo(database);
+  }
+}
+
+/** Ends a transaction; some errors of SQLite have ended it already. */
+function undo(database: Database): void {
+  try {
+    database.exec("ROLLBACK");
+  } catch {
+    // There is nothing left to undo.
+  }
+}
+
 /** The primary result code of SQLite (https://sqlite.org/rescode.html); null for what SQLite did not throw. */
 export function primaryCode(error: unknown): number | null {
   const code = resultCode(error);

@@ -1,12 +1,12 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import type { QueryRecord } from "../record.ts";
-import { type Database, fileIdentity, openForWriting, primaryCode } from "./database.ts";
+import { type Database, fileIdentity, inTransaction, openForWriting, primaryCode } from "./database.ts";
 import { StoreError } from "./fault.ts";
 import { freeId } from "./free-id.ts";
 import { LivePart, type LivePartState } from "./live-part.ts";
 import { APPLICATION_ID, firstIdAt, hourOf, PARTS_TABLE, type Part, partTables, SCHEMA_VERSION, wallMsOf } from "./schema.ts";
-import { allParts, type Limits, partLimits, tidyOnce, undo } from "./upkeep.ts";
+import { allParts, type Limits, partLimits, tidyOnce } from "./upkeep.ts";
 
 export interface StoreOptions extends Limits {
   readonly path: string;
@@ -116,13 +116,9 @@ export class Store {
   /** Makes the file ours where it is empty. Writes in any case, so that a file which can only be read is found out here. */
   #prepare(): void {
     const database = this.#database;
-    database.exec("BEGIN IMMEDIATE");
-    try {
-      database.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${SCHEMA_VERSION}; ${PARTS_TABLE}; COMMIT`);
-    } catch (error) {
-      undo(database);
-      throw error;
-    }
+    inTransaction(database, () =>
+      database.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${SCHEMA_VERSION}; ${PARTS_TABLE}`),
+    );
   }
 
   #checkFile(): void {
@@ -132,16 +128,15 @@ export class Store {
 
   #write(work: () => void): void {
     const database = this.#database;
-    database.exec("BEGIN IMMEDIATE");
     try {
-      const version = database.prepare("PRAGMA data_version").get()?.["data_version"];
-      if (version !== this.#dataVersion) this.#forget();
-      this.#dataVersion = version;
-      work();
-      database.exec("COMMIT");
+      inTransaction(database, () => {
+        const version = database.prepare("PRAGMA data_version").get()?.["data_version"];
+        if (version !== this.#dataVersion) this.#forget();
+        this.#dataVersion = version;
+        work();
+      });
     } catch (error) {
       this.#forget();
-      undo(database);
       throw error;
     }
   }

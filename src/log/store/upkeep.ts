@@ -1,4 +1,4 @@
-import type { Database } from "./database.ts";
+import { type Database, inTransaction } from "./database.ts";
 import { dropPartTables, firstIdAt, hourOf, type Part, partIndexes, SELECT_PARTS } from "./schema.ts";
 
 export interface Limits {
@@ -153,26 +153,4 @@ function countNames(database: Database, { part, into, hour }: { part: string; in
 
 function hourStart(hour: number): number {
   return firstIdAt(hour * 3_600_000);
-}
-
-/** @throws what `work` throws, when all of it is undone. */
-function inTransaction<T>(database: Database, work: () => T): T {
-  database.exec("BEGIN IMMEDIATE");
-  try {
-    const result = work();
-    database.exec("COMMIT");
-    return result;
-  } catch (error) {
-    undo(database);
-    throw error;
-  }
-}
-
-/** Ends a transaction that failed; some errors of SQLite have ended it already. */
-export function undo(database: Database): void {
-  try {
-    database.exec("ROLLBACK");
-  } catch {
-    // There is nothing left to undo.
-  }
 }
