@@ -40,7 +40,7 @@ export class Http1Server {
     const take = (request: IncomingMessage, response: ServerResponse): void => void this.#take(request, response);
     this.#server.on("request", take);
     this.#server.on("checkExpectation", take);
-    this.#server.on("connect", (_request, socket) => writeBare(socket, 405, `allow: ${ALLOWED_METHODS}\r\n`));
+    this.#server.on("connect", (_request, socket) => this.#end(socket, 405, `allow: ${ALLOWED_METHODS}\r\n`));
     this.#server.on("clientError", (error, socket) => this.#refuse(error, socket));
     // A server that never listens starts the timers of its requests on this event only.
     this.#server.emit("listening");
@@ -98,11 +98,22 @@ export class Http1Server {
   }
 
   #refuse(error: Error & { readonly code?: string }, socket: Duplex): void {
-    if (!socket.writable || error.code === "ECONNRESET" || this.#connections.get(socket)?.isIdle !== true) {
+    if (error.code === "ECONNRESET") socket.destroy();
+    else this.#end(socket, error.code === "HPE_HEADER_OVERFLOW" ? 431 : error.code === "ERR_HTTP_REQUEST_TIMEOUT" ? 408 : 400);
+  }
+
+  /** Answers what never became a request, and closes. While earlier answers are awaited this one would be taken for the first of them. */
+  #end(socket: Duplex, status: number, extraHeaders = ""): void {
+    if (!socket.writable || this.#connections.get(socket)?.isIdle !== true) {
       socket.destroy();
       return;
     }
-    writeBare(socket, error.code === "HPE_HEADER_OVERFLOW" ? 431 : error.code === "ERR_HTTP_REQUEST_TIMEOUT" ? 408 : 400, "");
+    const text = `${STATUS_CODES[status]}\n`;
+    socket.end(
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: text/plain; charset=utf-8\r\n` +
+        `content-length: ${text.length}\r\n${extraHeaders}connection: close\r\n\r\n${text}`,
+      () => socket.destroy(),
+    );
   }
 }
 
@@ -168,14 +179,4 @@ function hasBody({ headers }: IncomingMessage): boolean {
 
 function joined(value: string | readonly string[] | undefined): string | undefined {
   return value === undefined || typeof value === "string" ? value : value.join(",");
-}
-
-/** Answers what never became a request, and closes. */
-function writeBare(socket: Duplex, status: number, extraHeaders: string): void {
-  const text = `${STATUS_CODES[status]}\n`;
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: text/plain; charset=utf-8\r\n` +
-      `content-length: ${text.length}\r\n${extraHeaders}connection: close\r\n\r\n${text}`,
-    () => socket.destroy(),
-  );
 }

@@ -309,9 +309,12 @@ describe("refused and closed is", () => {
     await connection.ended;
   });
 
-  test("garbage behind a question whose answer is awaited: no answer is taken for another's", async () => {
+  test.each([
+    ["garbage", "\x16\x03\x01 nonsense\r\n\r\n"],
+    ["CONNECT", "CONNECT example.com:443 HTTP/1.1\r\nHost: x\r\n\r\n"],
+  ])("%s behind a question whose answer is awaited: no answer is taken for another's", async (_title, next) => {
     const connection = await connected({ handler: handlerOf(() => new Promise(() => {})) });
-    connection.write(`${get(1)}\x16\x03\x01 nonsense\r\n\r\n`);
+    connection.write(`${get(1)}${next}`);
     expect(latin1(await connection.takeRest())).toBe("");
   });
 });
