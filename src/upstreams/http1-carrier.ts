@@ -19,6 +19,12 @@ const MAX_CONNECTIONS = 8;
 /** How long a server is taken for one without HTTP/2. */
 const HELD_MS = 600_000;
 
+/**
+ * How long a connection may be silent under a question, where others have been answered, before it is taken for dead. Which connection carries
+ * which question the pool does not say, so all of them are left then.
+ */
+const STALLED_MS = 1_500;
+
 /** What is read of an answer that does not count. */
 const MAX_DUMPED_OCTETS = 16_384;
 
@@ -71,12 +77,19 @@ export class Http1Carrier implements HttpsCarrier {
   ask(job: HttpsJob): void {
     const controller = new AbortController();
     job.cancel = () => controller.abort();
-    this.#request(job, controller.signal).then(job.ends.resolve, (error: Error) => {
+    const stalling = this.#parts.clock.setTimer(() => {
+      if (!this.#mayResend(job)) return;
+      void this.#retire();
+      this.#resend(job);
+      controller.abort();
+    }, STALLED_MS);
+    const request = this.#request(job, controller.signal).finally(() => stalling.cancel());
+    request.then(job.ends.resolve, (error: Error) => {
+      // It was given up, or is on another connection.
+      if (controller.signal.aborted) return;
       const failure = this.#failure(error);
-      if (failure.failure === "network" && this.#hasAnswered && !job.resent && !controller.signal.aborted) {
-        job.resent = true;
-        this.#parts.events.resend(job);
-      } else job.ends.reject(failure);
+      if (failure.failure === "network" && this.#mayResend(job)) this.#resend(job);
+      else job.ends.reject(failure);
     });
   }
 
@@ -96,6 +109,15 @@ export class Http1Carrier implements HttpsCarrier {
     // It fails where `close` has come in between.
     await this.#pool.close().catch(ignore);
     await this.close();
+  }
+
+  #mayResend(job: HttpsJob): boolean {
+    return this.#hasAnswered && !job.resent;
+  }
+
+  #resend(job: HttpsJob): void {
+    job.resent = true;
+    this.#parts.events.resend(job);
   }
 
   async #connect(): Promise<Socket> {

@@ -149,6 +149,44 @@ describe("the version of HTTP", () => {
   });
 });
 
+describe("connections of HTTP/1.1", () => {
+  test("that fall silent under questions after others were answered are left, and the questions asked on fresh ones", async () => {
+    const clock = fakeClock();
+    const script = (asked: Asked): Action => (asked.name.startsWith("late") ? silence : addresses(asked, "192.0.2.1"));
+    const { upstream, server } = await site(way("h1"), script, { clock });
+    await Promise.all(["a", "b"].map((name) => upstream.exchange(questionFor(`${name}.example`), errand())));
+    const known = server.accepted;
+    const late = ["late1", "late2"].map((name) => upstream.exchange(questionFor(`${name}.example`), errand()));
+    await until(() => server.asked.length === 4);
+    server.follow((asked) => (asked.connection <= known ? silence : addresses(asked, "192.0.2.2")));
+    await clock.advance(1_500);
+    for (const answer of await Promise.all(late)) expect(addressTexts(answer)).toEqual(["192.0.2.2"]);
+    expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.2"]);
+    // Those it left are closed.
+    await until(() => server.open === 2);
+  });
+
+  test("that never answered are not left for being slow, and a question is moved once", async () => {
+    const clock = fakeClock();
+    const { upstream, server } = await site(way("h1"), () => silence, { clock });
+    const giveUp = new AbortController();
+    const failed = upstream.exchange(question, errand(giveUp.signal)).catch(() => undefined);
+    await until(() => server.asked.length === 1);
+    await clock.advance(3_000);
+    server.follow((asked) => (asked.name.startsWith("www") ? silence : addresses(asked, "192.0.2.1")));
+    await upstream.exchange(questionFor("quick.example"), errand());
+    const moved = upstream.exchange(question, errand(giveUp.signal)).catch(() => undefined);
+    await until(() => server.asked.length === 3);
+    await clock.advance(1_500);
+    await until(() => server.asked.length === 4);
+    await upstream.exchange(questionFor("quick.example"), errand());
+    await clock.advance(3_000);
+    expect(server.asked.length).toBe(5);
+    giveUp.abort();
+    await Promise.all([failed, moved]);
+  });
+});
+
 describe("a session of HTTP/2", () => {
   test("that refuses a stream costs a second request and nothing more, on a fresh session too", async () => {
     const { upstream, server } = await site(way("h2"), (asked) =>
