@@ -27,9 +27,14 @@ export async function ask(upstream: Upstream, question: Question, errand: Errand
 // A truncated answer lacks records, and what it lacks must neither reach a client nor the cache.
 function judge(answer: Answer, question: Question, { refuses }: Errand): Ending {
   if (!answersQuestion(answer, question) || answer.truncated) return { kind: "failed", failure: "malformed" };
-  const good = answer.rcode === RCODE.NOERROR || answer.rcode === RCODE.NXDOMAIN;
+  const good = saysWhatIs(answer);
   if (good && refuses?.(answer) === true) return { kind: "bad", answer };
   return { kind: good ? "good" : "bad", answer };
+}
+
+/** Whether the rcode is about the name: all others say that the server has no answer. */
+export function saysWhatIs({ rcode }: Answer): boolean {
+  return rcode === RCODE.NOERROR || rcode === RCODE.NXDOMAIN;
 }
 
 /**

@@ -1,9 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
-import type { Clock } from "../clock.ts";
+import type { Clock, Timer } from "../clock.ts";
 import type { Answer } from "../dns/answer.ts";
 import type { Question } from "../dns/question.ts";
+import { rcodeName } from "../dns/types.ts";
 import { ignore } from "./connect.ts";
+import { moreTelling, saysWhatIs } from "./ending.ts";
 import { inTurn } from "./in-turn.ts";
 import type { SystemContext } from "./server-context.ts";
 import { type Errand, type Upstream, UpstreamError } from "./upstream.ts";
@@ -11,7 +13,7 @@ import { type Errand, type Upstream, UpstreamError } from "./upstream.ts";
 /** How often the file is looked at, at most. Reading it anew finds every kind of change, links included, and costs less than a question. */
 const RECHECK_MS = 5_000;
 
-/** How long one of them may be silent before the next one is asked beside it: what the C library waits (resolv.conf(5)) is far too long. */
+/** How long one of them may be silent before the next one is asked beside it, or after another refused, before that refusal counts: what the C library waits (resolv.conf(5)) is far too long. */
 const STAGGER_MS = 1_000;
 
 /** As many as the C library heeds (resolv.conf(5)). */
@@ -26,7 +28,7 @@ interface SystemServerParts {
   readonly open: (address: string) => Upstream;
 }
 
-/** The resolvers of the host itself, in the order of its resolv.conf: each is asked when the one before has failed or is silent. */
+/** The resolvers of the host itself, in the order of its resolv.conf: each is asked when the one before has no good answer, has failed or is silent. */
 export class SystemServer implements Upstream {
   readonly label: string;
   readonly encrypted = false;
@@ -52,8 +54,30 @@ export class SystemServer implements Upstream {
     if (this.#closed) throw new UpstreamError("closed", this.label, "closed");
     const resolvers = [...this.#resolvers.values()];
     if (resolvers.length === 0) throw new UpstreamError("bootstrap", this.label, `${system.resolvConf} names no resolver but us`);
-    const options = { signal: errand.signal, clock, staggerMs: STAGGER_MS, discard: ignore };
-    return await inTurn(resolvers, options, (resolver, signal) => resolver.exchange(question, { ...errand, signal }));
+    return await this.#askInTurn(resolvers, question, errand);
+  }
+
+  async #askInTurn(resolvers: readonly Upstream[], question: Question, errand: Errand): Promise<Answer> {
+    const { clock } = this.#parts;
+    const enough = new AbortController();
+    const signal = AbortSignal.any([errand.signal, enough.signal]);
+    const refusals: Answer[] = [];
+    const timers: Timer[] = [];
+    try {
+      return await inTurn(resolvers, { signal, clock, staggerMs: STAGGER_MS, discard: ignore }, async (resolver, trySignal) => {
+        const answer = await resolver.exchange(question, { ...errand, signal: trySignal });
+        if (saysWhatIs(answer)) return answer;
+        refusals.push(answer);
+        timers.push(clock.setTimer(() => enough.abort(), STAGGER_MS));
+        throw new UpstreamError("exhausted", resolver.label, rcodeName(answer.rcode));
+      });
+    } catch (error) {
+      const best = refusals.reduce<Answer | null>(moreTelling, null);
+      if (best === null || errand.signal.aborted) throw error;
+      return best;
+    } finally {
+      for (const timer of timers) timer.cancel();
+    }
   }
 
   addresses(): readonly string[] {

@@ -1,13 +1,15 @@
+import { once } from "node:events";
 import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Answer } from "../../../src/dns/answer.ts";
 import { indexAnswer } from "../../../src/dns/answer.ts";
+import { RCODE } from "../../../src/dns/types.ts";
 import { resolversIn, SystemServer } from "../../../src/upstreams/system-server.ts";
 import { type Upstream, UpstreamError } from "../../../src/upstreams/upstream.ts";
 import { type FakeClock, fakeClock } from "../../fake-clock.ts";
-import { addressMessage, questionFor } from "../messages.ts";
+import { addressMessage, questionFor, rcodeMessage } from "../messages.ts";
 import { addressTexts, errand, until } from "./set-up.ts";
 
 const question = questionFor("www.example");
@@ -39,15 +41,28 @@ class Resolvers {
   readonly opened: string[] = [];
   readonly closed: string[] = [];
   readonly failing = new Set<string>();
+  readonly silent = new Set<string>();
+  /** Those that answer with this rcode alone. */
+  readonly rcodes = new Map<string, number>();
+
+  waiting = 0;
+
+  async #untilAborted(signal: AbortSignal, address: string): Promise<never> {
+    this.waiting += 1;
+    await once(signal, "abort");
+    throw new UpstreamError("aborted", address, "given up");
+  }
 
   open(address: string): Upstream {
     this.opened.push(address);
     return {
       label: address,
       encrypted: false,
-      exchange: async (asked) => {
+      exchange: async (asked, { signal }) => {
+        if (this.silent.has(address)) await this.#untilAborted(signal, address);
         if (this.failing.has(address)) throw new UpstreamError("refused", address, "refused");
-        return answerWith(addressMessage(asked, [address]));
+        const rcode = this.rcodes.get(address);
+        return answerWith(rcode === undefined ? addressMessage(asked, [address]) : rcodeMessage(asked, rcode));
       },
       close: async () => void this.closed.push(address),
     };
@@ -91,6 +106,26 @@ describe("the host's own resolvers", () => {
     resolvers.failing.add("192.0.2.2");
     await expect(upstream.exchange(question, errand())).rejects.toMatchObject({ failure: "refused" });
     expect(upstream.addresses?.()).toEqual(["192.0.2.1", "192.0.2.2"]);
+  });
+
+  test("are asked on where one has no good answer, and where none has, the most telling is given", async () => {
+    const { upstream, resolvers } = await systemWith("nameserver 192.0.2.1\nnameserver 192.0.2.2\nnameserver 192.0.2.3\n");
+    resolvers.rcodes.set("192.0.2.1", RCODE.SERVFAIL).set("192.0.2.2", RCODE.REFUSED);
+    expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.3"]);
+    resolvers.failing.add("192.0.2.3");
+    expect(await upstream.exchange(question, errand())).toMatchObject({ rcode: RCODE.SERVFAIL });
+    resolvers.rcodes.set("192.0.2.1", RCODE.NXDOMAIN);
+    expect(await upstream.exchange(question, errand())).toMatchObject({ rcode: RCODE.NXDOMAIN });
+  });
+
+  test("are waited for a second where another has refused and they are silent", async () => {
+    const { upstream, resolvers, clock } = await systemWith("nameserver 192.0.2.1\nnameserver 192.0.2.2\n");
+    resolvers.rcodes.set("192.0.2.1", RCODE.SERVFAIL);
+    resolvers.silent.add("192.0.2.2");
+    const asked = upstream.exchange(question, errand());
+    await until(() => resolvers.waiting === 1);
+    await clock.advance(1_000);
+    expect(await asked).toMatchObject({ rcode: RCODE.SERVFAIL });
   });
 
   test("are never ourselves", async () => {
