@@ -348,6 +348,8 @@ describe("what is no list", () => {
   test.each([
     ["<!DOCTYPE html><html><body>404</body></html>", "a web page"],
     ["\n <html>\n", "a web page"],
+    ["\ufeff<!DOCTYPE html>\nlogin\n", "a web page"],
+    ["<!-- portal -->\n<html>\nlogin\n", "a web page"],
     [Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0]), "compressed by gzip: unpack it first"],
     [Buffer.from("PK\x03\x04", "latin1"), "a ZIP archive: unpack it first"],
     [Buffer.from("\ufeffa.test\n", "utf16le"), "UTF-16 text: save it as UTF-8"],

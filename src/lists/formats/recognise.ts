@@ -24,7 +24,7 @@ const VOTING_OCTETS = 65_536;
 /** Tells a format by its content: a text by its first line where that names the format, else by what most of its lines are. */
 export function recognise(bytes: Buffer): Recognised {
   const head = bytes.subarray(0, HEAD_OCTETS);
-  if (/^\s*<(!doctype|html|head|body|\?xml)/i.test(head.toString("latin1"))) return unusable("a web page");
+  if (/^\s*<(!|html|head|body|\?xml)/i.test(head.toString("utf8"))) return unusable("a web page");
   if (isBinary(head) && isMmdb(bytes)) return { kind: "mmdb" };
   if (isBinary(head)) return bytes[0] === 0x0a ? { kind: "dat" } : unusable(binaryKind(bytes));
   const decoded = decodedAutoproxy(bytes);
