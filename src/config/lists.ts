@@ -61,7 +61,7 @@ const listShape = object("a map with `domains` or `addresses`", {
   via: optional(located(reference), "Upstream group that looks up the hosts of the URLs."),
   proxy: optional(proxy, "SOCKS5 or HTTP proxy for downloads."),
   mirrors: key(
-    located(oneOrMany(url("https", "http"))),
+    located(oneOrMany(located(url("https", "http")))),
     "URLs that are tried in this order when the one URL of the list brings nothing usable.",
     [],
   ),
@@ -88,7 +88,7 @@ export function listOptions(lists: RawLists): readonly ListOptions[] {
         sources,
         refreshMs: refresh,
         via: via?.value ?? null,
-        mirrors: mirrors.value,
+        mirrors: mirrors.value.map(({ value }) => value),
         sha256: sha256?.value ?? null,
       },
     ];
@@ -114,8 +114,9 @@ export function checkLists(lists: RawLists, reading: Reading): void {
     if (raw.mirrors.value.length > 0 && urls.size !== 1)
       reading.fail(raw.mirrors.place, "mirrors stand for the one URL of a list", "make it a list for each URL");
     if (raw.sha256 !== null) continue;
-    for (const { value, place } of sources)
-      if (value.kind === "url" && /^http:/i.test(value.url))
+    const remote = sources.map(({ value, place }) => ({ value: value.kind === "url" ? value.url : "", place }));
+    for (const { value, place } of [...remote, ...raw.mirrors.value])
+      if (/^http:/i.test(value))
         reading.warn(place, "what comes over http:// may have been altered on its way", "use https://, or give its `sha256`");
   }
 }

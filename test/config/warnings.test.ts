@@ -83,6 +83,9 @@ test("a list fetched in clear is a warning, unless its checksum is given", () =>
     "1:24 lists.l.domains: what comes over http:// may have been altered on its way",
   ]);
   expect(warningsIn(`lists: { l: { domains: '${url}', sha256: '${"0a".repeat(32)}' } }`)).toEqual([]);
+  expect(warningsIn(`lists: { l: { domains: 'https://x.example/l', mirrors: ['https://y.example/l', '${url}'] } }`)).toEqual([
+    "1:80 lists.l.mirrors[1]: what comes over http:// may have been altered on its way",
+  ]);
 });
 
 test("a rule that changes nothing is a warning", () => {
