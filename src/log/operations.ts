@@ -1,5 +1,6 @@
 import { type Logger, pino } from "pino";
 import type { LogOptions } from "./options.ts";
+import { printable } from "./text.ts";
 
 /** What the operator reads: starts, stops, reloads, faults. Queries are never written here. */
 export type OperationsLog = Logger;
@@ -24,5 +25,6 @@ function plainLine(json: string): string {
   const details = Object.entries(rest).map(
     ([key, value]) => `  ${key}=${typeof value === "string" ? value : JSON.stringify(value)}`,
   );
-  return `${String(time).slice(11, 19)} ${(LEVEL_NAMES.get(level) ?? String(level)).padEnd(5)} ${msg}${details.join("")}\n`;
+  const text = `${String(time).slice(11, 19)} ${(LEVEL_NAMES.get(level) ?? String(level)).padEnd(5)} ${msg}${details.join("")}`;
+  return `${printable(text)}\n`;
 }
