@@ -71,6 +71,6 @@ export interface AttemptRecord {
   readonly ms: number;
   /** null where no answer came. */
   readonly rcode: string | null;
-  /** Why not; null where one came. */
+  /** Why not; null where one came, or was still awaited. */
   readonly failure: string | null;
 }

@@ -6,30 +6,41 @@ import type { ExtendedError } from "../dns/edns.ts";
 import { EDE, RCODE, rcodeName, TYPE } from "../dns/types.ts";
 import type { Group } from "../upstreams/group.ts";
 import { askerOf } from "../upstreams/leaks.ts";
-import { type Attempt, UpstreamError, type UpstreamFailure } from "../upstreams/upstream.ts";
+import { type Attempt, type Errand, UpstreamError, type UpstreamFailure } from "../upstreams/upstream.ts";
 import { Deadline } from "./deadline.ts";
 import { believe } from "./guard.ts";
 import { isForged, voidError } from "./judge.ts";
-import type { Fetched, Order } from "./order.ts";
+import type { Fetched, Fetching, Order } from "./order.ts";
 import type { Resolver } from "./resolver.ts";
 
 /**
  * Asks the group, checks what it says about the name's existence, and keeps the answer. Whoever asks the same meanwhile waits for this
- * result, unless the question comes from where it might have been sent, or must not go to the group at all. Never rejects; settled by the
- * deadline of whoever asked first.
+ * result, unless the question comes from where it might have been sent, or must not go to the group at all. Settled by the deadline of
+ * whoever asked first.
  */
-export function fetchAnswer(resolver: Resolver, order: Order): Promise<Fetched> {
+export function fetchAnswer(resolver: Resolver, order: Order): Fetching {
   const group = resolver.groups.get(order.route);
   if (order.origin !== null && group.bars(order.origin)) return ask(resolver, order, group);
   if (group.leaks.reason(order.question, askerOf(order)) !== null) return ask(resolver, order, group);
   const joined = resolver.flights.join(order.key, () => ask(resolver, order, group));
-  return (
-    joined ??
-    Promise.resolve(failedBy(order, new UpstreamError("exhausted", order.route, "too many questions are under way"), []))
-  );
+  if (joined !== null) return joined;
+  const result = failedBy(order, new UpstreamError("exhausted", order.route, "too many questions are under way"), []);
+  return { result: Promise.resolve(result), attemptsSoFar: () => [] };
 }
 
-async function ask(resolver: Resolver, order: Order, group: Group): Promise<Fetched> {
+function ask(resolver: Resolver, order: Order, group: Group): Fetching {
+  let attemptsSoFar: Fetching["attemptsSoFar"] = () => [];
+  const onBegun = (begun: Fetching["attemptsSoFar"]): void => {
+    attemptsSoFar = begun;
+  };
+  return { result: askGroup(resolver, order, { group, onBegun }), attemptsSoFar: () => attemptsSoFar() };
+}
+
+async function askGroup(
+  resolver: Resolver,
+  order: Order,
+  { group, onBegun }: { readonly group: Group } & Required<Pick<Errand, "onBegun">>,
+): Promise<Fetched> {
   const { question, origin, clientId } = order;
   const attempts: Attempt[] = [];
   const deadline = new Deadline(resolver.clock, order.deadlineMs);
@@ -37,6 +48,7 @@ async function ask(resolver: Resolver, order: Order, group: Group): Promise<Fetc
     const answer = await group.exchange(question, {
       signal: deadline.signal,
       attempts,
+      onBegun,
       origin,
       clientId,
       doubtsEmpty: doubtsEmpty(resolver, order),

@@ -38,7 +38,7 @@ function answered(resolver: Resolver, asked: Asked<Forward>): Resolution | Promi
     if (untilMs >= held.promisedUntilMs + 1000) resolver.cache.notePromise(key, untilMs);
     if (isToBeRenewed(resolver, asked, held)) {
       resolver.cache.noteRenewal(key);
-      void fetchAnswer(resolver, orderFor(resolver, asked, { question, key }));
+      fetchAnswer(resolver, orderFor(resolver, asked, { question, key }));
     }
     return fromCache(resolver, asked, { held, remainingSeconds: state.remainingSeconds });
   }
@@ -82,7 +82,7 @@ function isToBeRenewed(resolver: Resolver, { query, decision }: Asked<Forward>, 
 }
 
 async function fetchFor(resolver: Resolver, asked: Asked<Forward>, order: Order): Promise<Resolution> {
-  const fetched = await fetchAnswer(resolver, order);
+  const fetched = await fetchAnswer(resolver, order).result;
   if (fetched.kind === "failed" && fetched.failure === "barred") return looped(resolver, asked, fetched);
   return fromUpstream(resolver, asked, fetched);
 }
@@ -98,11 +98,12 @@ interface Refresh {
 async function refresh(resolver: Resolver, asked: Asked<Forward>, { order, held, options }: Refresh): Promise<Resolution> {
   const nowMs = resolver.clock.now();
   if (isStaleAtOnce(held, options, nowMs)) {
-    if (resolver.rechecks.take(order.key, nowMs)) void fetchAnswer(resolver, order);
-    return fromStale(asked, { held, options }, null);
+    if (resolver.rechecks.take(order.key, nowMs)) fetchAnswer(resolver, order);
+    return fromStale(asked, { held, options }, []);
   }
-  const fetched = await withinMs(resolver.clock, options.afterMs, fetchAnswer(resolver, order));
+  const fetching = fetchAnswer(resolver, order);
+  const fetched = await withinMs(resolver.clock, options.afterMs, fetching.result);
   if (fetched?.kind === "answered" && fetched.isGuess !== true) return fromUpstream(resolver, asked, fetched);
   if (fetched === null) resolver.cache.noteTrouble(order.key);
-  return fromStale(asked, { held, options }, fetched);
+  return fromStale(asked, { held, options }, fetched?.attempts ?? fetching.attemptsSoFar());
 }

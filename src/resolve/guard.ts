@@ -7,7 +7,7 @@ import type { Question } from "../dns/question.ts";
 import { EDE, TYPE } from "../dns/types.ts";
 import { askerOf } from "../upstreams/leaks.ts";
 import { withinMs } from "./deadline.ts";
-import type { Fetched, Order } from "./order.ts";
+import type { Fetching, Order } from "./order.ts";
 import type { Resolver } from "./resolver.ts";
 
 /** An answer, and whether it was changed before it was believed. */
@@ -24,8 +24,8 @@ interface Suspect {
   readonly answer: Answer;
 }
 
-/** Asks upstream, or joins whoever does; never rejects. */
-type FetchAnswer = (resolver: Resolver, order: Order) => Promise<Fetched>;
+/** Asks upstream, or joins whoever does. */
+type FetchAnswer = (resolver: Resolver, order: Order) => Fetching;
 
 /** Types for which servers and filters are known to invent NXDOMAIN for names that have addresses. */
 const DOUBTED_TYPES: ReadonlySet<number> = new Set([TYPE.AAAA, TYPE.SVCB, TYPE.HTTPS]);
@@ -84,7 +84,11 @@ async function outcomeOfAddresses(resolver: Resolver, { order, answer }: Suspect
   const nowMs = resolver.clock.now();
   const held = resolver.cache.peek(key);
   if (held !== null && isFresh(held, order.limits, nowMs)) return outcomeOf(held.answer);
-  const fetched = await withinMs(resolver.clock, order.deadlineMs - nowMs, fetchAnswer(resolver, { ...order, question, key }));
+  const fetched = await withinMs(
+    resolver.clock,
+    order.deadlineMs - nowMs,
+    fetchAnswer(resolver, { ...order, question, key }).result,
+  );
   return fetched === null || fetched.kind === "failed" ? "failure" : outcomeOf(fetched.answer);
 }
 

@@ -19,6 +19,14 @@ export interface Order {
   readonly deadlineMs: number;
 }
 
+/** An order under way. */
+export interface Fetching {
+  /** Never rejects. */
+  readonly result: Promise<Fetched>;
+  /** The servers asked so far, those that have not answered yet too. */
+  readonly attemptsSoFar: () => readonly Attempt[];
+}
+
 /** What came of it. */
 export type Fetched =
   | {

@@ -8,6 +8,7 @@ import type { ExtendedError } from "../dns/edns.ts";
 import { EDE, RCODE } from "../dns/types.ts";
 import type { Forward } from "../rules/decision.ts";
 import { unreachable } from "../unreachable.ts";
+import type { Attempt } from "../upstreams/upstream.ts";
 import { believeHeld } from "./guard.ts";
 import type { Fetched } from "./order.ts";
 import type { Resolution } from "./resolution.ts";
@@ -57,11 +58,11 @@ function actionOf(fetched: Fetched): string {
   return fetched.failure === "forbidden" ? "never" : "none";
 }
 
-/** What was good before (RFC 8767 §4). AD does not outlive the TTL it was given for. `failed` is what was tried first, if it has ended. */
+/** What was good before (RFC 8767 §4). AD does not outlive the TTL it was given for. `attempts` is what was tried first, be it still under way. */
 export function fromStale(
   { decision }: Asked<Forward>,
   { held, options }: { readonly held: Held; readonly options: StaleOptions },
-  failed: Fetched | null,
+  attempts: readonly Attempt[],
 ): Resolution {
   return {
     decision,
@@ -72,7 +73,7 @@ export function fromStale(
     ttl: { kind: "stale", ttlSeconds: options.ttlSeconds },
     authenticated: false,
     extendedErrors: [{ code: EDE.STALE, text: "" }],
-    attempts: failed?.attempts ?? [],
+    attempts,
   };
 }
 

@@ -22,7 +22,7 @@ export interface Resolution {
   /** Whether AD may be passed on. */
   readonly authenticated: boolean;
   readonly extendedErrors: readonly ExtendedError[];
-  /** The servers asked on behalf of this query, or of the equal one it joined; empty where nobody was. */
+  /** The servers asked on behalf of this query, or of the equal one it joined, also those it did not wait for to the end; empty where nobody was. */
   readonly attempts: readonly Attempt[];
   /** How many bits of the subnet that the client sent the answer is for (RFC 7871 §7.2.1); absent = it is for everybody. */
   readonly subnetScope?: number;

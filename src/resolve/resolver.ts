@@ -6,7 +6,7 @@ import type { Decider } from "../rules/decider.ts";
 import type { Groups } from "../upstreams/groups.ts";
 import type { Flights } from "./flights.ts";
 import type { Measures } from "./measures.ts";
-import type { Fetched } from "./order.ts";
+import type { Fetching } from "./order.ts";
 import type { Rechecks } from "./rechecks.ts";
 import type { Verdicts } from "./verdicts.ts";
 
@@ -17,7 +17,7 @@ export interface Resolver {
   readonly cache: AnswerCache;
   readonly clock: Clock;
   /** Questions to upstreams under way, by cache key. Each resolver has its own: what comes is believed by the hosts and measures of whoever asked. */
-  readonly flights: Flights<string, Fetched>;
+  readonly flights: Flights<string, Fetching>;
   /** When the refreshes of troubled answers were last tried. */
   readonly rechecks: Rechecks;
   /** Which side of a comparison answers which name. */

@@ -5,7 +5,7 @@ import { ask, type Ending, moreTelling } from "./ending.ts";
 import type { Member } from "./member.ts";
 import type { ServerOptions } from "./options.ts";
 import type { Plan } from "./strategies.ts";
-import { type Attempt, type Errand, type Upstream, UpstreamError } from "./upstream.ts";
+import { type Attempt, type Errand, type Upstream, UpstreamError, type UpstreamFailure } from "./upstream.ts";
 
 /**
  * How many times `attemptMs` a well member may be silent before it counts as failed, once all have been asked: slow is not failed, yet the
@@ -33,6 +33,8 @@ interface Ask {
   readonly startedMs: number;
   /** The member's own list, so that the trace of the query has the order in which members were asked, not that in which they ended. */
   readonly attempts: Attempt[];
+  /** The same while it is under way, where it is a group. */
+  attemptsSoFar: () => readonly Attempt[];
   /** Runs out after `attemptMs`; null from then on, when the follower has been called in. */
   timer: Timer | null;
   ending: Ending | null;
@@ -72,6 +74,7 @@ export class Asking {
    */
   run(plan: Plan<Member>): Promise<Answer> {
     this.#errand.signal.addEventListener("abort", this.#giveUp);
+    this.#errand.onBegun?.(() => this.#asks.flatMap((asked) => this.#traceSoFar(asked)));
     this.#waiting.push(...plan.order);
     for (let asked = 0; asked < plan.together; asked++) this.#callNext();
     this.#review();
@@ -107,12 +110,16 @@ export class Asking {
       member,
       startedMs: this.#context.clock.now(),
       attempts: [],
+      attemptsSoFar: () => [],
       timer: null,
       ending: null,
       elapsedMs: 0,
     };
     this.#asks.push(asked);
-    const errand = { ...this.#errand, doubtsEmpty: false, signal: this.#stop.signal, attempts: asked.attempts };
+    const onBegun = (attemptsSoFar: Ask["attemptsSoFar"]): void => {
+      asked.attemptsSoFar = attemptsSoFar;
+    };
+    const errand = { ...this.#errand, doubtsEmpty: false, signal: this.#stop.signal, attempts: asked.attempts, onBegun };
     const question = member === null && !this.#context.fallbackTakesSubnet ? withoutSubnet(this.#question) : this.#question;
     ask(upstream, question, errand).then(
       (ending) => this.#ended(asked, ending),
@@ -239,15 +246,29 @@ export class Asking {
   }
 
   #trace({ member, attempts, ending, elapsedMs }: Ask): Attempt[] {
-    const trace = attempts.map((attempt) => ({ ...attempt, group: attempt.group ?? this.#context.label }));
+    const trace = this.#named(attempts);
     if (member === null || ending?.kind !== "abandoned") return trace;
     // A silent server is told as that, whether another was quicker or nobody was.
     const failure = ending.silent ? "timeout" : "aborted";
     const last = trace.at(-1);
     if (last?.failure === "aborted") return [...trace.slice(0, -1), { ...last, failure }];
-    const transport = transportOf(member.server);
-    const { label: group } = this.#context;
-    return [...trace, { group, server: member.label, transport, elapsedMs, rcode: null, failure }];
+    return [...trace, this.#unanswered(member, elapsedMs, failure)];
+  }
+
+  #traceSoFar(asked: Ask): readonly Attempt[] {
+    const { member, attempts, attemptsSoFar, startedMs, timer, ending } = asked;
+    if (ending !== null) return this.#trace(asked);
+    if (member === null) return attemptsSoFar();
+    const elapsedMs = this.#context.clock.now() - startedMs;
+    return [...this.#named(attempts), this.#unanswered(member, elapsedMs, timer === null ? "timeout" : null)];
+  }
+
+  #named(attempts: readonly Attempt[]): Attempt[] {
+    return attempts.map((attempt) => ({ ...attempt, group: attempt.group ?? this.#context.label }));
+  }
+
+  #unanswered({ server, label }: Member, elapsedMs: number, failure: UpstreamFailure | null): Attempt {
+    return { group: this.#context.label, server: label, transport: transportOf(server), elapsedMs, rcode: null, failure };
   }
 
   /** Takes down what the winner's good answer says about everybody's speed: who failed where another did not is no quicker than `attemptMs`. */

@@ -29,6 +29,11 @@ export interface Errand {
   readonly signal: AbortSignal;
   /** Filled as servers are asked: the trace of the query. */
   readonly attempts: Attempt[];
+  /**
+   * Told by a group as it begins how to see the servers asked so far, before `attempts` has them: one that is still awaited has no rcode, and no failure
+   * unless it has been silent for long.
+   */
+  readonly onBegun?: (attemptsSoFar: () => readonly Attempt[]) => void;
   /** Address of the client that asked, so that a question never goes back where it came from; null = nobody in particular. */
   readonly origin: string | null;
   /** The id by which that client asked, in the path of its URL. */

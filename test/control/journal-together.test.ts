@@ -8,7 +8,7 @@ import { attempt, page, plain } from "./endings.ts";
 import { recorder } from "./recorder.ts";
 
 test.each([
-  { what: "slow", down: silent, attempts: [], durationUs: 1_800_000 },
+  { what: "slow", down: silent, attempts: [{ ...attempt, ms: 1800, rcode: null, failure: "timeout" }], durationUs: 1_800_000 },
   { what: "failing", down: null, attempts: [{ ...attempt, rcode: "SERVFAIL" }], durationUs: 0 },
 ])("a stale answer, because upstream is $what, leaves a record", async ({ down, attempts, durationUs }) => {
   let isDown = false;

@@ -1,30 +1,30 @@
 import { expect, test } from "vitest";
-import { Flights } from "../../src/resolve/flights.ts";
+import { type Flight, Flights } from "../../src/resolve/flights.ts";
 import { Rechecks } from "../../src/resolve/rechecks.ts";
 
 test("equal work under way is done once, and again when it has ended, also badly", async () => {
-  const flights = new Flights<string, number>(10);
+  const flights = new Flights<string, Flight>(10);
   const landings: PromiseWithResolvers<number>[] = [];
-  const start = (): Promise<number> => {
+  const start = (): Flight => {
     const landing = Promise.withResolvers<number>();
     landings.push(landing);
-    return landing.promise;
+    return { result: landing.promise };
   };
   const first = flights.join("a", start);
   expect(flights.join("a", start)).toBe(first);
   landings[0]?.reject(new Error("lost"));
-  await expect(first).rejects.toThrow("lost");
+  await expect(first?.result).rejects.toThrow("lost");
   expect(flights.size).toBe(0);
   const second = flights.join("a", start);
   landings[1]?.resolve(2);
-  expect(await second).toBe(2);
+  expect(await second?.result).toBe(2);
 });
 
 test("beyond its limit work is refused, while what is under way is still joined", async () => {
-  const flights = new Flights<number, number>(2);
-  const never = () => new Promise<number>(() => {});
+  const flights = new Flights<number, Flight>(2);
+  const never = () => ({ result: new Promise<number>(() => {}) });
   const first = flights.join(1, never);
-  void flights.join(2, never);
+  flights.join(2, never);
   expect(flights.join(3, never)).toBeNull();
   expect(flights.join(1, never)).toBe(first);
 });

@@ -89,7 +89,7 @@ export const attemptRecord = named<AttemptRecord>("Attempt").as(
       transport: oneOf(["udp", "tcp", "tls", "https"]),
       ms: Type.Number({ description: "How long it took, in milliseconds." }),
       rcode: orNull(Type.String({ description: "Of its answer; null: none came." })),
-      failure: orNull(Type.String({ description: "Why no answer came; null: one came." })),
+      failure: orNull(Type.String({ description: "Why no answer came; null: one came, or was still awaited." })),
     },
     { ...CLOSED, description: "One server that was asked on behalf of a query." },
   ),

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { RCODE, TYPE } from "../../../src/dns/types.ts";
 import { MAX_GROUP_IN_FLIGHT } from "../../../src/upstreams/group.ts";
 import { MAX_MEMBER_IN_FLIGHT } from "../../../src/upstreams/member.ts";
+import type { Attempt } from "../../../src/upstreams/upstream.ts";
 import { answers, fails, groupOptions, question, Site, serverOptions, silent } from "./scripted.ts";
 
 describe("one question", () => {
@@ -154,6 +155,31 @@ describe("the trace", () => {
       "g c network",
       "h x timeout",
     ]);
+  });
+
+  test("so far, it has those that are still awaited, the fallback's too", async () => {
+    const site = new Site(
+      groupOptions("g", { fallback: "h" }),
+      groupOptions("h", { servers: [serverOptions("x"), serverOptions("y")] }),
+    );
+    site.behave({ a: fails("network"), b: fails("network"), c: fails("network"), x: silent, y: silent });
+    let attemptsSoFar: () => readonly Attempt[] = () => [];
+    const { signal } = new AbortController();
+    const onBegun = (begun: typeof attemptsSoFar): void => {
+      attemptsSoFar = begun;
+    };
+    const exchange = site.group.exchange(question(), { signal, attempts: [], origin: null, onBegun });
+    await site.clock.advance(700);
+    const failed = { group: "g", rcode: null, failure: "network" };
+    expect(attemptsSoFar()).toMatchObject([
+      { ...failed, server: "a" },
+      { ...failed, server: "b" },
+      { ...failed, server: "c" },
+      { group: "h", server: "x", elapsedMs: 697, rcode: null, failure: "timeout" },
+      { group: "h", server: "y", elapsedMs: 97, rcode: null, failure: null },
+    ]);
+    await site.group.close();
+    await expect(exchange).rejects.toThrow("closed");
   });
 
   test("who is given up before its time is over was not silent", async () => {
