@@ -126,7 +126,7 @@ export class Http2Carrier implements HttpsCarrier {
   }
 
   #mayResend({ rstCode, id }: ClientHttp2Stream): boolean {
-    if (rstCode === constants.NGHTTP2_REFUSED_STREAM || id === undefined || id > this.#lastStreamId) return true;
+    if (isRefusal(rstCode) || id === undefined || id > this.#lastStreamId) return true;
     const isLost = !this.hasRoom || rstCode === constants.NGHTTP2_NO_ERROR;
     return isLost && this.#hasAnswered;
   }
@@ -175,4 +175,9 @@ export class Http2Carrier implements HttpsCarrier {
     this.#watch.stop();
     this.#events.ended();
   }
+}
+
+// Node's servers say the second of a stream beyond their limit, which counts those that were given up until they have noticed it.
+function isRefusal(code: number): boolean {
+  return code === constants.NGHTTP2_REFUSED_STREAM || code === constants.NGHTTP2_ENHANCE_YOUR_CALM;
 }

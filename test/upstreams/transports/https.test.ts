@@ -187,6 +187,22 @@ describe("connections of HTTP/1.1", () => {
   });
 });
 
+test("a request that waited for a stream is answered when the one before it is given up", async () => {
+  const script = (asked: Asked): Action => (asked.name.startsWith("never") ? silence : addresses(asked, "192.0.2.1"));
+  const { upstream, server } = await site(way("h2"), script, { maxStreams: 1 });
+  await upstream.exchange(question, errand());
+  const giveUp = new AbortController();
+  const given = Array.from({ length: 20 }, (_, index) =>
+    upstream.exchange(questionFor(`never${index}.example`), errand(giveUp.signal)).catch(() => undefined),
+  );
+  const waiting = upstream.exchange(question, errand());
+  await until(() => server.asked.length === 2);
+  giveUp.abort();
+  await Promise.all(given);
+  expect(addressTexts(await waiting)).toEqual(["192.0.2.1"]);
+  expect(server.accepted).toBe(1);
+});
+
 describe("a session of HTTP/2", () => {
   test("that refuses a stream costs a second request and nothing more, on a fresh session too", async () => {
     const { upstream, server } = await site(way("h2"), (asked) =>
