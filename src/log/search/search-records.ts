@@ -4,7 +4,6 @@ import { type Database, inSnapshot } from "../store/database.ts";
 import { recordOf, type StoredRow } from "../store/row.ts";
 import { firstIdAt, type Part, selectRecords } from "../store/schema.ts";
 import { type FilterTests, filterTests } from "./compile.ts";
-import { cursorBelow, idOfCursor } from "./cursor.ts";
 import { PartSearch, type Wanted } from "./part-search.ts";
 import { type IdRange, partsWithin } from "./parts.ts";
 import { allRows, amongIds, firstRow } from "./rows.ts";
@@ -27,7 +26,22 @@ const STEP_ROWS = 20_000;
 export function searchRecords(database: Database, { filter, limit, cursor }: PageRequest, budget: SearchBudget): Page {
   const below = cursor === null ? Number.MAX_SAFE_INTEGER : idOfCursor(cursor);
   const { records, nextBelow } = new Search(database, filter).page(below, limit, budget);
-  return { records, cursor: nextBelow === null ? null : cursorBelow(nextBelow) };
+  return { records, cursor: nextBelow === null ? null : String(nextBelow) };
+}
+
+/** A cursor that no page ended with. */
+export class CursorError extends Error {
+  constructor() {
+    super("the cursor is none that a search gave");
+    this.name = "CursorError";
+  }
+}
+
+/** Records of the next page have ids below this one. @throws CursorError */
+function idOfCursor(cursor: string): number {
+  const id = /^[1-9]\d{0,15}$/.test(cursor) ? Number(cursor) : Number.NaN;
+  if (!Number.isSafeInteger(id)) throw new CursorError();
+  return id;
 }
 
 /** The record with this id; null where there is none. */

@@ -1,13 +1,12 @@
 import { workerData } from "node:worker_threads";
 import type { QueryRecord } from "../record.ts";
-import { CursorError } from "../search/cursor.ts";
-import { getRecord, readBatches, searchRecords } from "../search/search-records.ts";
+import { CursorError, getRecord, readBatches, searchRecords } from "../search/search-records.ts";
 import { summarize } from "../search/summarize.ts";
+import { recordedVersions } from "../search/versions.ts";
 import { type Database, fileIdentity, openForReading, openUnchanging, primaryCode } from "./database.ts";
 import { faultOf, StoreError } from "./fault.ts";
 import type { Read, ReaderCalls } from "./reader-calls.ts";
 import { serveThread } from "./serve-thread.ts";
-import { allParts } from "./upkeep.ts";
 
 /** How long a lock is waited for: in WAL mode only while a database is recovered or closed. */
 const BUSY_TIMEOUT_MS = 1000;
@@ -53,17 +52,8 @@ serveThread<ReaderCalls>({
     return null;
   },
   summary: (request) => read((database) => summarize(database, request)),
-  versions: () => read(versionsOf),
+  versions: () => read(recordedVersions),
 });
-
-/** Everything that records were decided under. */
-function versionsOf(database: Database): readonly string[] {
-  const versions = new Set<string>();
-  for (const { key } of allParts(database))
-    for (const { version } of database.prepare(`SELECT DISTINCT version FROM kinds_${key} WHERE id > 0`).all())
-      versions.add(String(version));
-  return [...versions];
-}
 
 function read<T>(work: (database: Database) => T): Read<T> {
   try {
