@@ -100,8 +100,11 @@ const COLUMNS: readonly Column[] = [
 /** Of the last there is no need where lines are short: it leaves first. */
 const IMPORTANCE = ["name", "rcode", "time", "type", "source/action", "client", "id", "rule", "ms", "upstream"];
 
-/** Which columns become as wide as they should be, as far as there is room; then the name takes what is left. */
+/** Which columns become as wide as they should be, as far as there is room. */
 const WIDENED = ["name", "source/action", "rule", "upstream"];
+
+/** Where there is room for all columns, long texts get it, up to so many cells; in the end the name. */
+const LONGEST = { upstream: 48, name: 64, client: 39, rule: 32, "source/action": 32 } as const;
 
 function fitted(cells: number): readonly Column[] {
   let free = cells + GAP.length;
@@ -122,6 +125,7 @@ function fitted(cells: number): readonly Column[] {
   for (const title of WIDENED) widen(title, Math.min(free, columnOf(title).width - columnOf(title).least));
   const time = columnOf("time");
   if (free >= time.width - time.least) widen("time", time.width - time.least);
+  for (const [title, longest] of Object.entries(LONGEST)) widen(title, Math.min(free, longest - (widths.get(title) ?? longest)));
   widen("name", free);
   return COLUMNS.flatMap((column) => {
     const width = widths.get(column.title);

@@ -80,11 +80,15 @@ describe("a record as a line", () => {
 describe("a line of a terminal", () => {
   const tableOf = (cells: number) => new RecordTable({ cells, color: false });
 
-  test("with room for all has all, and a longer name where there is more room", () => {
+  test("with room for all has all, and longer texts where there is more room", () => {
     expect(wordsOf(tableOf(193).line(record({ id })))).toEqual(WORDS);
     const name = `${"a".repeat(40)}.${"b".repeat(19)}`;
     expect(tableOf(193).line(record({ name }))).toContain(`${"a".repeat(18)}…${"b".repeat(17)}`);
-    expect(tableOf(193 + 24).line(record({ name }))).toContain(` ${name} `);
+    expect(tableOf(193 + 20 + 24).line(record({ name }))).toContain(` ${name} `);
+    const client = "2001:db8:1234:5678:9abc:def0:1234:5678";
+    expect(wordsOf(tableOf(289).line(record({ id, client, upstream: "https://1.1.1.1/dns-query" })))).toEqual(
+      WORDS.with(1, client).with(7, "domestic https://1.1.1.1/dns-query"),
+    );
   });
 
   test.each([
