@@ -106,8 +106,8 @@ export class ApiClient {
     return new ApiGone(`the Fenliu at ${this.#base} is gone: ${reasonOf(error)}`);
   }
 
-  #strange(): ApiUnreachable {
-    return new ApiUnreachable(`what answers at ${this.#base} is no Fenliu of version ${version()}`);
+  #strange(more = ""): ApiUnreachable {
+    return new ApiUnreachable(`what answers at ${this.#base} is no Fenliu of version ${version()}${more}`);
   }
 
   async #call(
@@ -133,8 +133,10 @@ export class ApiClient {
     } catch (error) {
       throw new ApiSilent(`no Fenliu answers at ${this.#base}: ${reasonOf(error)}`);
     }
-    if (!response.ok) throw new ApiRefusal(response.status, await refusalText(response));
-    return response;
+    if (response.ok) return response;
+    const refusal = await refusalText(response);
+    if (refusal === null) throw this.#strange(`, and says status ${response.status}`);
+    throw new ApiRefusal(response.status, refusal);
   }
 }
 
@@ -159,15 +161,16 @@ function* eventOf(block: string): Generator<ServerEvent> {
   if (data.length > 0) yield { event, data: data.join("\n") };
 }
 
-/** RFC 9457: `detail`, and `problems` with what is wrong with each parameter. */
-async function refusalText(response: Response): Promise<string> {
+/** RFC 9457: `detail`, and `problems` with what is wrong with each parameter; null where it is none of that. */
+async function refusalText(response: Response): Promise<string | null> {
   const text = await response.text();
   try {
-    const { title, detail, problems } = JSON.parse(text);
+    const { detail, problems } = JSON.parse(text);
     const each = Array.isArray(problems) ? problems.map(partText) : [];
-    return each.length > 0 ? each.join("\n") : String(detail ?? title);
+    if (each.length > 0) return each.join("\n");
+    return typeof detail === "string" ? detail : null;
   } catch {
-    return `status ${response.status}`;
+    return null;
   }
 }
 

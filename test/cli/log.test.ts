@@ -168,6 +168,14 @@ test.each([
   expect(terminal.written.out).toMatch(/is no Fenliu of version/);
 });
 
+test("nor is a refusal that is none of Fenliu's", async () => {
+  for (const body of ["<html>not found</html>", "{}", "null"]) {
+    const terminal = await stranger(body, "text/html", 404);
+    expect(await run(["log"], terminal)).toBe(1);
+    expect(terminal.written.err).toMatch(/^fenliu: what answers at \S+ is no Fenliu of version \S+, and says status 404\n$/);
+  }
+});
+
 test("a stream of what are no records is not believed", async () => {
   const terminal = await stranger('data: {"id":1}\n\n', "text/event-stream");
   expect(await run(["log", "--follow"], terminal)).toBe(1);
