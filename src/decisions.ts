@@ -10,6 +10,7 @@ import { type Measures, measuresOf } from "./resolve/measures.ts";
 import { Decider } from "./rules/decider.ts";
 import { checkExpectations } from "./rules/expectations.ts";
 import { NeverRules } from "./rules/never.ts";
+import { shownUrl } from "./shown-url.ts";
 
 /** The decisions of a configuration, with what they were made from. Immutable: a list that changed makes others. */
 export interface Decisions {
@@ -62,7 +63,8 @@ export async function openDecisions(config: Config, { copies, log }: DecisionSur
   ]);
   for (const { source, line, reason } of [...loaded.problems, ...problems]) log.warn({ source, line }, `hosts: ${reason}`);
   for (const { name, sources } of lists.status()) {
-    for (const { source, problem, warningCount } of sources) {
+    for (const { source: written, problem, warningCount } of sources) {
+      const source = shownUrl(written);
       if (problem !== null) log.warn({ list: name, source }, problem);
       else if (warningCount > 0) log.warn({ list: name, source, lines: warningCount }, "lines were passed over");
     }
@@ -143,6 +145,6 @@ function statusOf(lists: Lists, { name }: ListOptions): ListStatus | null {
 /** A file that is being written, or was taken away, must not empty a list that serves. */
 function lostSources(before: ListStatus | null, after: ListStatus | null): string[] {
   return (after?.sources ?? []).flatMap(({ source, problem }, index) =>
-    problem !== null && before?.sources[index]?.problem === null ? [`${source}: ${problem}`] : [],
+    problem !== null && before?.sources[index]?.problem === null ? [`${shownUrl(source)}: ${problem}`] : [],
   );
 }

@@ -9,6 +9,7 @@ import type { ListStatus } from "./lists/load.ts";
 import { ListRefresher, type RefreshEvent } from "./lists/refresher.ts";
 import type { Adopt, Fetcher } from "./lists/update.ts";
 import type { OperationsLog } from "./log/operations.ts";
+import { shownUrl } from "./shown-url.ts";
 import { AddressBook } from "./upstreams/address-book.ts";
 import { Bootstrap } from "./upstreams/bootstrap.ts";
 import { Dialer } from "./upstreams/dialer.ts";
@@ -73,7 +74,7 @@ function serverAt({ protocol, host, port }: DownloadTarget) {
 const NOTHING_SPECIAL = { addresses: [], tlsName: null, method: "GET", maxQps: null, weight: 1 } as const;
 
 function logRefresh({ list, source, outcome }: RefreshEvent, log: OperationsLog): void {
-  const details = { list, ...(source === null ? {} : { source }) };
+  const details = { list, ...(source === null ? {} : { source: shownUrl(source) }) };
   if (outcome.kind === "new") log.info({ ...details, entries: outcome.entries }, "a list was renewed");
   else if (outcome.kind === "unchanged") log.debug(details, "a list is up to date");
   else log.warn({ ...details, reason: outcome.reason }, REPORTS[outcome.kind]);

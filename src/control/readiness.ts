@@ -1,7 +1,7 @@
 import type { Readiness } from "../admin/control.ts";
 import type { LogStatus } from "../log/log-status.ts";
+import { shownUrl } from "../shown-url.ts";
 import type { Site } from "../site.ts";
-import { shownUrl } from "./redact.ts";
 
 /** Whether questions are answered, and all trouble that is known of. Without any server that is well only hosts names and the cache are. */
 export function readinessOf({ backing, decisions }: Site, log: LogStatus): Readiness {

@@ -2,6 +2,7 @@ import { parse } from "yaml";
 import type { AccessOptions } from "../access/options.ts";
 import type { Config } from "../config/config.ts";
 import { parseServer } from "../config/server.ts";
+import { shownUrl } from "../shown-url.ts";
 
 const HIDDEN = "***";
 
@@ -30,12 +31,10 @@ export function shownConfig({ text, access }: Pick<Config, "text" | "access">): 
   );
 }
 
-/** What is said of a configuration in words, which may name its clients and the URLs of its lists. */
+/** What is said of a configuration in words, which may name its clients. */
 export function shownText(text: string, access: Pick<AccessOptions, "clients">): string {
   const admitted = admittedIds(access);
-  return text
-    .replace(/[a-z][a-z0-9+.-]*:\/\/[^\s,;)`]+/gi, shownUrl)
-    .replace(/[a-z0-9.-]+/g, (word) => (admitted.has(word) ? HIDDEN : word));
+  return text.replace(/[a-z0-9.-]+/g, (word) => (admitted.has(word) ? HIDDEN : word));
 }
 
 /** What is said of a file with faults, without users, passwords and queries of what is no URL, or might be one. */
@@ -64,13 +63,4 @@ function withoutSecrets(value: unknown, key: string, showing: Showing): unknown 
 function shownServer(text: string): string {
   const parsed = text.includes("://") ? parseServer(text) : null;
   return parsed !== null && "value" in parsed ? parsed.value.label : shownUrl(text);
-}
-
-/** A URL as anybody may see it; any other text as it is. A user without a password is a token, as those that give out lists take it. */
-export function shownUrl(text: string): string {
-  if (!text.includes("://")) return text;
-  return text
-    .replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@:]*@/i, `$1${HIDDEN}@`)
-    .replace(/^([a-z][a-z0-9+.-]*:\/\/[^/@:]*):[^/]*@/i, `$1:${HIDDEN}@`)
-    .replace(/^([a-z][a-z0-9+.-]*:\/\/[^?]*)\?.*$/i, `$1?${HIDDEN}`);
 }

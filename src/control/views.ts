@@ -6,8 +6,9 @@ import { nameText } from "../dns/name.ts";
 import { OWN_SOURCE } from "../hosts/entries.ts";
 import type { HostsMatch } from "../hosts/hosts-table.ts";
 import type { ListReport } from "../lists/report.ts";
+import { shownUrl } from "../shown-url.ts";
 import type { GroupStatus } from "../upstreams/group.ts";
-import { shownText, shownUrl } from "./redact.ts";
+import { shownText } from "./redact.ts";
 
 export function groupView({ members, ...group }: GroupStatus): UpstreamGroup {
   return {

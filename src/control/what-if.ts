@@ -5,6 +5,7 @@ import type { ConfigResult } from "../config/load.ts";
 import { type Decisions, openDecisions, TELLS_NOBODY } from "../decisions.ts";
 import { copiesOf } from "../list-keeper.ts";
 import { decisionRefusalsOf } from "../refusals.ts";
+import { shownUrl } from "../shown-url.ts";
 import type { Site } from "../site.ts";
 import { problemText } from "./problem-text.ts";
 import { Comparison } from "./what-if-comparison.ts";
@@ -78,6 +79,8 @@ function listNotes({ lists }: Decisions): string[] {
   return lists
     .status()
     .flatMap(({ name, sources }) =>
-      sources.flatMap(({ source, problem }) => (problem === null ? [] : [`List ${name} of the draft: ${source}: ${problem}.`])),
+      sources.flatMap(({ source, problem }) =>
+        problem === null ? [] : [`List ${name} of the draft: ${shownUrl(source)}: ${problem}.`],
+      ),
     );
 }

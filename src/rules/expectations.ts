@@ -1,6 +1,7 @@
 import { addressFromText, addressText } from "../dns/address.ts";
 import { nameFromText, nameText } from "../dns/name.ts";
 import { CLASS, typeName } from "../dns/types.ts";
+import { shownUrl } from "../shown-url.ts";
 import { unreachable } from "../unreachable.ts";
 import type { Decider } from "./decider.ts";
 import type { Asked, Asker, Decision, LocalAnswer } from "./decision.ts";
@@ -123,7 +124,7 @@ function reasonOf(decision: Decision): string {
     return decision.kind === "reply" ? `answered from ${sourceOf(decision.source)}` : "no rule decides it";
   if (decision.match === null) return `rule ${decision.rule} decides`;
   const { list, source, line, pattern } = describeMatch(decision.match);
-  const place = list === null ? pattern : `${pattern}, line ${line} of list ${list} (${source})`;
+  const place = list === null ? pattern : `${pattern}, line ${line} of list ${list} (${shownUrl(source)})`;
   return `rule ${decision.rule} decides by ${place}`;
 }
 

