@@ -214,9 +214,10 @@ function checkOwner(database: Database): void {
 }
 
 /** Whether a part has its rows or its time, or another day has come, by the id of the next record. */
-function isOver({ day, rows, firstId }: LivePart, id: number, limits: Limits): boolean {
+function isOver({ day, rows, firstId, lastId }: LivePart, id: number, limits: Limits): boolean {
   const { rows: maxRows, spanMs } = partLimits(limits);
-  return rows >= maxRows || dayOf(id) !== day || (firstId !== null && id - firstId >= firstIdAt(spanMs));
+  const span = Math.max(id, lastId ?? id) - Math.min(id, firstId ?? id);
+  return rows >= maxRows || dayOf(id) !== day || span >= firstIdAt(spanMs);
 }
 
 /** SQLITE_CONSTRAINT and SQLITE_MISMATCH. */

@@ -87,6 +87,15 @@ test("what comes after a clock that was ahead was set right is found by its time
   expect(summarize(database, { fromMs, toMs, stepMs: MINUTE_MS, top: 5 }).total).toBe(2);
 });
 
+test("what comes after a clock that was ahead was set right is kept no longer for what came before", () => {
+  const { store } = openedStore({ keepMs: HOUR_MS });
+  const morning = MIDNIGHT_MS + 8 * HOUR_MS;
+  store.insert(recordsFrom(morning + 10 * HOUR_MS, 10, "ahead"));
+  store.insert(recordsFrom(morning, 10, "right"));
+  tidyAll(store, morning + 2 * HOUR_MS);
+  expect(store.state().rows).toBe(0);
+});
+
 describe("a clock that was a year ahead", () => {
   const YEAR_MS = 365 * DAY_MS;
 
