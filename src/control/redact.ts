@@ -37,9 +37,12 @@ export function shownText(text: string, access: Pick<AccessOptions, "clients">):
   return text.replace(/[a-z0-9.-]+/g, (word) => (admitted.has(word) ? HIDDEN : word));
 }
 
-/** What is said of a file with faults, without users, passwords and queries of what is no URL, or might be one. */
+/** What is said of a file with faults, which quotes it: what is no URL as it stands may be meant for one. */
 export function withoutQuotedSecrets(text: string): string {
-  return text.replace(/`[^`]*`/g, (quoted) => quoted.replace(/^.*@/s, `\`${HIDDEN}@`).replace(/\?.*$/s, `?${HIDDEN}\``));
+  return text.replace(/`([^`]*)`/g, (_, quoted: string) => {
+    const shown = shownServer(quoted).replace(/^.*@/s, `${HIDDEN}@`).replace(/\?.*$/s, `?${HIDDEN}`);
+    return `\`${shown}\``;
+  });
 }
 
 function admittedIds({ clients }: Pick<AccessOptions, "clients">): ReadonlySet<string> {

@@ -127,8 +127,9 @@ rules: [{ name: quiet, domains: ads.example, answer: drop }, { name: ads, domain
       /`\*\*\*@127.0.0.1` has no port/,
     );
     expect(await reloadOf('cluster: { redis: "http://cache.lan?word" }')).toMatch(/`http:\/\/cache.lan\?\*\*\*` is not a URL/);
+    expect(await reloadOf('bootstrap: ["https://me:word@192.0.2.1/ab12?word"]')).toContain("write `https://192.0.2.1/***?***`");
     const metrics = await (await site.api("/metrics")).text();
-    expect(metrics).toContain('fenliu_config_reloads_total{result="failure"} 2\n');
+    expect(metrics).toContain('fenliu_config_reloads_total{result="failure"} 3\n');
     expect(metrics).toContain("fenliu_config_last_reload_successful 0\n");
     const expectation = "expect: [{ name: page.example, client: k3y, rule: none }]";
     const rules = "rules: [{ name: none, clients: [k3y], answer: nodata, domains: other.example }]";

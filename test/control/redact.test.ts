@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { stringify } from "yaml";
-import { shownConfig } from "../../src/control/redact.ts";
+import { shownConfig, withoutQuotedSecrets } from "../../src/control/redact.ts";
 
 function shown(written: object, clients: readonly string[] = ["private"]): unknown {
   return shownConfig({ text: stringify(written), access: { clients, rateLimit: null } });
@@ -66,4 +66,12 @@ test("a text that refers to itself often is shown whole, and one of comments alo
   const text = `rules:\n  - { name: r, domains: &all [&one a.example, *one], answer: nodata }\n${rules.join("")}`;
   expect(shownConfig({ text, access })).toMatchObject({ rules: Array(151).fill({ domains: ["a.example", "a.example"] }) });
   expect(shownConfig({ text: "# nothing\n", access })).toEqual({});
+});
+
+test("of what is said of a file nothing changes but what is quoted of URLs and what is meant for one", () => {
+  const said = "line 1, column 2: unknown key `tokn`; did you mean `token`? See a@b; write `https://192.0.2.1/dns-query`";
+  expect(withoutQuotedSecrets(said)).toBe(said);
+  expect(withoutQuotedSecrets("`rediss//me:word@cache.lan` is no URL; write `redis://`")).toBe(
+    "`***@cache.lan` is no URL; write `redis://`",
+  );
 });
