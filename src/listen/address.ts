@@ -44,24 +44,3 @@ function parseWithoutZone(address: string): ipaddr.IPv4 | ipaddr.IPv6 {
   const mark = address.indexOf("%");
   return ipaddr.process(mark === -1 ? address : address.slice(0, mark));
 }
-
-/** A set of CIDRs and single addresses. */
-export class AddressMatcher {
-  readonly #ranges: readonly (readonly [ipaddr.IPv4 | ipaddr.IPv6, number])[];
-
-  /** @throws Error for what is neither a CIDR nor an address; the configuration has checked that before. */
-  constructor(cidrs: readonly string[]) {
-    this.#ranges = cidrs.map((cidr) => {
-      if (cidr.includes("/")) return ipaddr.parseCIDR(cidr);
-      const address = ipaddr.process(cidr);
-      return [address, address.kind() === "ipv4" ? 32 : 128];
-    });
-  }
-
-  /** `address` as in `Client.address`. */
-  has(address: string): boolean {
-    if (this.#ranges.length === 0) return false;
-    const parsed = parseWithoutZone(address);
-    return this.#ranges.some(([range, bits]) => range.kind() === parsed.kind() && parsed.match(range, bits));
-  }
-}

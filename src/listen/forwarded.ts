@@ -1,4 +1,5 @@
-import { type AddressMatcher, type Peer, parseAddress } from "./address.ts";
+import type { AddressSet } from "../dns/address-set.ts";
+import { type Peer, parseAddress } from "./address.ts";
 
 /** The two headers by which reverse proxies tell whom they speak for; several X-Forwarded-For lines joined by commas. */
 export interface ForwardedHeaders {
@@ -11,7 +12,7 @@ export interface ForwardedHeaders {
  * What stands left of it was written by somebody we do not trust. An element that is no address ends the search at the
  * last trusted hop. Without X-Forwarded-For, X-Real-IP counts.
  */
-export function forwardedPeer(proxy: Peer, headers: ForwardedHeaders, trusted: AddressMatcher): Peer {
+export function forwardedPeer(proxy: Peer, headers: ForwardedHeaders, trusted: AddressSet): Peer {
   if (headers.forwardedFor === undefined || headers.forwardedFor.trim() === "") {
     return parseElement(headers.realIp ?? "") ?? proxy;
   }
@@ -20,7 +21,7 @@ export function forwardedPeer(proxy: Peer, headers: ForwardedHeaders, trusted: A
     const parsed = parseElement(element);
     if (parsed === null) return hop;
     hop = parsed;
-    if (!trusted.has(hop.address)) return hop;
+    if (!trusted.hasText(hop.address)) return hop;
   }
   return hop;
 }

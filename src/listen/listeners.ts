@@ -1,6 +1,7 @@
 import type { Clock } from "../clock.ts";
+import { AddressSet } from "../dns/address-set.ts";
 import { errorText } from "../error-text.ts";
-import { AddressMatcher, endpointText } from "./address.ts";
+import { endpointText } from "./address.ts";
 import { ConnectionSlots } from "./connection-slots.ts";
 import type { ListenCounters } from "./counters.ts";
 import { DohServer } from "./doh/doh-server.ts";
@@ -65,8 +66,8 @@ export async function openListeners(
     counters,
     report,
     slots: new ConnectionSlots(limits, counters),
-    proxyPeers: new AddressMatcher(options.listen.proxyProtocol),
-    trustedProxies: new AddressMatcher(options.trustedProxies),
+    proxyPeers: AddressSet.of(...options.listen.proxyProtocol),
+    trustedProxies: AddressSet.of(...options.trustedProxies),
   };
   const opening = new Opening(services);
   await opening.openAll(options);

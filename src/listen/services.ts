@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import type { AddressMatcher } from "./address.ts";
+import type { AddressSet } from "../dns/address-set.ts";
 import type { ConnectionSlots } from "./connection-slots.ts";
 import type { ListenCounters } from "./counters.ts";
 import type { Handler } from "./handler.ts";
@@ -13,9 +13,9 @@ export interface ListenServices {
   readonly counters: ListenCounters;
   readonly slots: ConnectionSlots;
   /** Peers whose PROXY header is read. */
-  readonly proxyPeers: AddressMatcher;
+  readonly proxyPeers: AddressSet;
   /** Peers whose X-Forwarded-For is believed. */
-  readonly trustedProxies: AddressMatcher;
+  readonly trustedProxies: AddressSet;
   readonly report: (event: ListenEvent) => void;
 }
 

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
-import { type AddressMatcher, addressOfSocket, endpointText, type Peer } from "./address.ts";
+import type { AddressSet } from "../dns/address-set.ts";
+import { addressOfSocket, endpointText, type Peer } from "./address.ts";
 import type { Endpoint } from "./options.ts";
 import { readProxyHeader } from "./proxy-protocol.ts";
 import { readStart } from "./read-start.ts";
@@ -21,7 +22,7 @@ export type Serve = (socket: Socket, peer: Peer) => Promise<Connection | null>;
 /** What is behind a listener. Clients in `exempt`, such as reverse proxies, may have any number of connections each. */
 export interface StreamService {
   readonly serve: Serve;
-  readonly exempt: AddressMatcher | null;
+  readonly exempt: AddressSet | null;
 }
 
 const BACKLOG = 1024;
@@ -120,13 +121,13 @@ export class StreamListener {
   async #handOver(socket: Socket, direct: Peer): Promise<Connection | null> {
     const { clock, limits, proxyPeers, slots } = this.#services;
     let peer = direct;
-    if (proxyPeers.has(direct.address)) {
+    if (proxyPeers.hasText(direct.address)) {
       const header = await readStart(socket, readProxyHeader, { clock, timeoutMs: limits.proxyHeaderMs });
       if (header === null) return null;
       peer = header.source ?? direct;
     }
     if (socket.destroyed) return null;
-    if (this.#service.exempt?.has(peer.address) !== true) {
+    if (this.#service.exempt?.hasText(peer.address) !== true) {
       const leave = slots.enterAs(peer.address);
       if (leave === null) return null;
       socket.on("close", leave);

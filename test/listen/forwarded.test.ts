@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { AddressMatcher } from "../../src/listen/address.ts";
+import { AddressSet } from "../../src/dns/address-set.ts";
 import { forwardedPeer } from "../../src/listen/forwarded.ts";
 
 const proxy = { address: "127.0.0.1", port: 40_000 };
-const trusted = new AddressMatcher(["127.0.0.0/8", "10.0.0.0/24", "fd00::/64"]);
+const trusted = AddressSet.of("127.0.0.0/8", "10.0.0.0/24", "fd00::/64");
 const peerBy = (forwardedFor?: string, realIp?: string) => forwardedPeer(proxy, { forwardedFor, realIp }, trusted);
 
 describe("behind a trusted proxy", () => {

@@ -2,7 +2,7 @@ import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Client } from "../../src/client.ts";
-import { AddressMatcher } from "../../src/listen/address.ts";
+import { AddressSet } from "../../src/dns/address-set.ts";
 import { ConnectionSlots } from "../../src/listen/connection-slots.ts";
 import type { Handler, Reply } from "../../src/listen/handler.ts";
 import { limitsWith } from "../../src/listen/limits.ts";
@@ -29,8 +29,8 @@ function benchWith(handler: Handler = echo, udpInFlight = 100): Bench {
     limits,
     counters,
     slots: new ConnectionSlots(limits, counters),
-    proxyPeers: new AddressMatcher([]),
-    trustedProxies: new AddressMatcher([]),
+    proxyPeers: AddressSet.of(),
+    trustedProxies: AddressSet.of(),
     report: (event: ListenEvent) => events.push(event),
   };
   return { clock, events, services };

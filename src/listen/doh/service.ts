@@ -53,7 +53,7 @@ export class DohService {
   }
 
   peer(direct: Peer): HttpPeer {
-    return { direct, isTrusted: this.#services.trustedProxies.has(direct.address) };
+    return { direct, isTrusted: this.#services.trustedProxies.hasText(direct.address) };
   }
 
   /** null = the request broke off before its end. The request's body is read in any case, so that the connection can be kept. */

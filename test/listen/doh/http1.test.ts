@@ -370,6 +370,10 @@ describe("the client", () => {
     expect(await clientBy("X-Real-IP: 192.0.2.1\r\n", ["127.0.0.0/8"])).toMatchObject({ address: "192.0.2.1", port: 0 });
   });
 
+  test("is whom a proxy names that is trusted by an IPv4-mapped network", async () => {
+    expect(await clientBy("X-Real-IP: 192.0.2.1\r\n", ["::ffff:127.0.0.0/104"])).toMatchObject({ address: "192.0.2.1" });
+  });
+
   test("is the peer itself where that is not trusted", async () => {
     expect(await clientBy("X-Forwarded-For: 198.51.100.7\r\nX-Real-IP: 192.0.2.1\r\n", ["10.0.0.0/8"])).toMatchObject({
       address: "127.0.0.1",
