@@ -108,10 +108,10 @@ export class AnswerCache {
     if (entry !== null) entry.troubledAtMs = this.#clock.now();
   }
 
-  /** Notes on what is held that it was given under limits that let it live until then. */
-  notePromise(key: CacheKey, untilMs: number): void {
+  /** Notes on what is held that it was given under limits that let it live until then. Without effect where what was given is not what is held. */
+  notePromise(key: CacheKey, given: Outcome, untilMs: number): void {
     const entry = this.#find(key);
-    if (entry === null) return;
+    if (entry?.outcome !== given) return;
     entry.promisedUntilMs = Math.max(entry.promisedUntilMs, untilMs);
     entry.uselessAtMs = Math.max(entry.uselessAtMs, untilMs);
   }

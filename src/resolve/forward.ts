@@ -1,15 +1,16 @@
 import type { Held } from "../cache/held.ts";
 import { type CacheKey, cacheKey } from "../cache/key.ts";
-import { freshness, isStaleAtOnce } from "../cache/lifetime.ts";
+import { freshness, isStaleAtOnce, lifetimeSeconds } from "../cache/lifetime.ts";
 import type { StaleOptions } from "../cache/options.ts";
 import { shouldPrefetch } from "../cache/prefetch.ts";
+import { outcomeOf } from "../dns/answer.ts";
 import type { Question } from "../dns/question.ts";
 import type { Forward } from "../rules/decision.ts";
 import { scopeOfReply, subnetToSend } from "./client-subnet.ts";
 import { withinMs } from "./deadline.ts";
 import { fetchAnswer } from "./fetch.ts";
 import { isForged } from "./judge.ts";
-import type { Order } from "./order.ts";
+import type { Fetched, Order } from "./order.ts";
 import { fromCache, fromStale, fromUpstream, looped } from "./outcomes.ts";
 import type { Resolution } from "./resolution.ts";
 import type { Asked } from "./resolve.ts";
@@ -35,7 +36,7 @@ function answered(resolver: Resolver, asked: Asked<Forward>): Resolution | Promi
   if (state.kind === "fresh") {
     const untilMs = resolver.clock.now() + state.remainingSeconds * 1000;
     // Parts of a second are not counted, and no rule of other limits is behind those.
-    if (untilMs >= held.promisedUntilMs + 1000) resolver.cache.notePromise(key, untilMs);
+    if (untilMs >= held.promisedUntilMs + 1000) resolver.cache.notePromise(key, outcomeOf(held.answer), untilMs);
     if (isToBeRenewed(resolver, asked, held)) {
       resolver.cache.noteRenewal(key);
       fetchAnswer(resolver, orderFor(resolver, asked, { question, key }));
@@ -84,6 +85,17 @@ function isToBeRenewed(resolver: Resolver, { query, decision }: Asked<Forward>, 
 async function fetchFor(resolver: Resolver, asked: Asked<Forward>, order: Order): Promise<Resolution> {
   const fetched = await fetchAnswer(resolver, order).result;
   if (fetched.kind === "failed" && fetched.failure === "barred") return looped(resolver, asked, fetched);
+  return given(resolver, asked, { order, fetched });
+}
+
+function given(
+  resolver: Resolver,
+  asked: Asked<Forward>,
+  { order, fetched }: { readonly order: Order; readonly fetched: Fetched },
+): Resolution {
+  // Whoever asked first may have come by a rule of other limits, and it was put with those.
+  const untilMs = resolver.clock.now() + lifetimeSeconds(fetched.answer, order.limits) * 1000;
+  resolver.cache.notePromise(order.key, outcomeOf(fetched.answer), untilMs);
   return fromUpstream(resolver, asked, fetched);
 }
 
@@ -103,7 +115,7 @@ async function refresh(resolver: Resolver, asked: Asked<Forward>, { order, held,
   }
   const fetching = fetchAnswer(resolver, order);
   const fetched = await withinMs(resolver.clock, options.afterMs, fetching.result);
-  if (fetched?.kind === "answered" && fetched.isGuess !== true) return fromUpstream(resolver, asked, fetched);
+  if (fetched?.kind === "answered" && fetched.isGuess !== true) return given(resolver, asked, { order, fetched });
   if (fetched === null) resolver.cache.noteTrouble(order.key);
   return fromStale(asked, { held, options }, fetched?.attempts ?? fetching.attemptsSoFar());
 }

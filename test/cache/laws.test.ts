@@ -200,7 +200,7 @@ describe("a positive answer", () => {
     const answer = positive("page.example", { ttlSeconds: 300 });
     cache.put(key("page.example"), answer, { limits: first === "wide" ? limits : short });
     await clock.advance(5000);
-    if (promised) cache.notePromise(key("page.example"), 300_000);
+    if (promised) cache.notePromise(key("page.example"), "positive", 300_000);
     await clock.advance(5000);
     expect(cache.put(key("page.example"), nodata("page.example"), { limits: short })).toBe(taken ? "taken" : "positive");
   });

@@ -299,6 +299,13 @@ describe("where rules have clients hold an answer for different times", () => {
     expect(await bench.ask("page.example")).toMatchObject({ source: "cache", reply: { answers: ["192.0.2.7"], ttl: 3480 } });
   });
 
+  test("also where it was given to several who had asked at once", async () => {
+    const { clock, ...bench } = await workbenchWith({ yaml, upstreams: { main: [denying([TYPE.MX], hour)] } });
+    await Promise.all([bench.ask("page.example", "A", brief), bench.ask("page.example")]);
+    await clock.advance(120_000);
+    expect(await bench.ask("page.example", "MX", brief)).toMatchObject({ action: "nxdomain:guarded" });
+  });
+
   test("a negative that one of them has asked for takes no address from the others", async () => {
     const { clock, ...bench } = await workbenchWith({ yaml, upstreams: { main: [hour] } });
     await bench.ask("page.example");
