@@ -89,7 +89,15 @@ export const attemptRecord = named<AttemptRecord>("Attempt").as(
       transport: oneOf(["udp", "tcp", "tls", "https"]),
       ms: Type.Number({ description: "How long it took, in milliseconds." }),
       rcode: orNull(Type.String({ description: "Of its answer; null: none came." })),
-      failure: orNull(Type.String({ description: "Why no answer came; null: one came, or was still awaited." })),
+      failure: orNull(
+        Type.String({
+          description: `Why no answer came; null: one came, or was still awaited. \`timeout\`; \`aborted\`: another was quicker; \`refused\`: nobody listens \
+there; \`network\`: the connection broke, or could not be made; \`tls\`: certificate or handshake; \`proxy\`; \`bootstrap\`: the server's own name could not be \
+looked up; \`malformed\`: what came is not DNS, or answers another question; \`http\`: a status other than 200; \`barred\`: a limit, or the question came \
+from there; \`forbidden\`: \`never\` of the group; \`exhausted\`: too many questions wait; \`closed\`: a reload took it away.`,
+          examples: ["timeout"],
+        }),
+      ),
     },
     { ...CLOSED, description: "One server that was asked on behalf of a query." },
   ),

@@ -21,12 +21,27 @@ const INSTANT = Type.String({ examples: ["2026-11-21T21:03:11.482Z"] });
 export const upstreamMember = named<UpstreamMember>("UpstreamMember").as(
   Type.Object(
     {
-      server: Type.String({ examples: ["tls://8.8.8.8"] }),
+      server: Type.String({
+        description: "As it is written, but `***` for what may be a key in the URL of a DoH server.",
+        examples: ["tls://8.8.8.8"],
+      }),
       well: Type.Boolean(),
       latencyMs: orNull(Type.Number({ description: "What it takes to answer; null: not known yet." })),
       questions: COUNT,
       failures: COUNT,
-      lastFailure: orNull(Type.Object({ reason: Type.String(), time: INSTANT }, CLOSED)),
+      lastFailure: orNull(
+        Type.Object(
+          {
+            reason: Type.String({
+              description:
+                "Such as `timeout`, or `refused` where the connection was; an rcode such as `REFUSED` where that came.",
+              examples: ["timeout"],
+            }),
+            time: INSTANT,
+          },
+          CLOSED,
+        ),
+      ),
       inFlight: COUNT,
     },
     CLOSED,
