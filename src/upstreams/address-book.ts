@@ -7,6 +7,8 @@ export interface AddressLookup {
    * @throws UpstreamError `bootstrap` where there is none.
    */
   lookUp(host: string): Promise<readonly string[]>;
+  /** To be told when none of the addresses found for a name works: it may have moved, and is to be looked up anew before their time is up. */
+  doubt?(host: string): void;
 }
 
 /** The addresses of one server, those that failed most recently last. */
@@ -46,6 +48,8 @@ export class AddressBook {
     if (this.#failures.size >= MAX_FAILURES) this.#failures.clear();
     this.#serial += 1;
     this.#failures.set(address, this.#serial);
+    const isLookedUp = this.#pinned.length === 0;
+    if (isLookedUp && this.#latest.every((each) => this.#failures.has(each))) this.#lookup.doubt?.(this.#host);
   }
 
   #inOrder(addresses: readonly string[]): readonly string[] {

@@ -12,7 +12,7 @@ import type { ServerContext } from "./server-context.ts";
 import { stopAfter } from "./stop-after.ts";
 import { type Upstream, UpstreamError } from "./upstream.ts";
 
-/** How long found addresses are used before they are looked up again, whatever their TTL, in seconds. */
+/** How long found addresses are used before they are looked up again, whatever their TTL, in seconds; where none of them works, it is the least. */
 const KEPT_SECONDS = { min: 60, max: 86_400 } as const;
 
 /** How long a look-up may take as a whole, and how long one server may be silent before the next is asked beside it. */
@@ -27,6 +27,7 @@ const MAX_HOSTS = 1_000;
 
 interface Found {
   readonly addresses: readonly string[];
+  readonly foundMs: number;
   readonly expiresMs: number;
 }
 
@@ -56,8 +57,16 @@ export class Bootstrap implements AddressLookup {
     if (found !== undefined && this.#clock.now() < found.expiresMs) return found.addresses;
     const renewal = this.#joined(key);
     if (found === undefined) return await renewal;
-    renewal.catch(() => this.#keepLonger(key, found.addresses));
+    renewal.catch(() => this.#keep(key, found.addresses, KEPT_SECONDS.min));
     return found.addresses;
+  }
+
+  doubt(host: string): void {
+    const key = host.toLowerCase();
+    const found = this.#found.get(key);
+    if (found === undefined) return;
+    const expiresMs = Math.min(found.expiresMs, found.foundMs + KEPT_SECONDS.min * 1000);
+    this.#found.set(key, { ...found, expiresMs });
   }
 
   async close(): Promise<void> {
@@ -73,8 +82,9 @@ export class Bootstrap implements AddressLookup {
     return lookup;
   }
 
-  #keepLonger(host: string, addresses: readonly string[]): void {
-    this.#found.set(host, { addresses, expiresMs: this.#clock.now() + KEPT_SECONDS.min * 1000 });
+  #keep(host: string, addresses: readonly string[], seconds: number): void {
+    const foundMs = this.#clock.now();
+    this.#found.set(host, { addresses, foundMs, expiresMs: foundMs + seconds * 1000 });
   }
 
   async #search(host: string): Promise<readonly string[]> {
@@ -89,7 +99,7 @@ export class Bootstrap implements AddressLookup {
     const ttls = answers.flatMap(({ lowestTtlSeconds }) => lowestTtlSeconds ?? []);
     const keptSeconds = Math.min(Math.max(Math.min(...ttls), KEPT_SECONDS.min), KEPT_SECONDS.max);
     if (this.#found.size >= MAX_HOSTS) this.#found.clear();
-    this.#found.set(host, { addresses, expiresMs: this.#clock.now() + keptSeconds * 1000 });
+    this.#keep(host, addresses, keptSeconds);
     return addresses;
   }
 

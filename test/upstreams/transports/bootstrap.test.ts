@@ -201,6 +201,25 @@ describe.each(["udp", "tcp", "tls", "https"] as const)("a server given by name, 
     expect(upstream.addresses?.()).toEqual(["127.0.0.2", "127.0.0.1"]);
   });
 
+  test("that has moved is found again a minute after it was looked up, however long its addresses hold", async () => {
+    const { bootstrap, servers, clock } = await bootstrapWith(knows(["127.0.0.2"], [], 86_400));
+    const server = await scriptedServer(transport, (asked) => addresses(asked, "192.0.2.1"));
+    const options = server.options({ protocol, host: "dns.example", tlsName: transport === "dns" ? null : "localhost" });
+    const upstream = openServer(options, contextWith({ bootstrap, clock }));
+    onTestFinished(async () => {
+      await upstream.close();
+      await server.close();
+    });
+    const ask = () => upstream.exchange(questionFor("www.example"), errand()).then(addressTexts, ({ failure }) => failure);
+    for (let times = 0; times < 3; times++) expect(await ask()).toBe("refused");
+    expect(servers[0]?.asked).toHaveLength(2);
+    servers[0]?.follow(knows(["127.0.0.1"], [], 86_400));
+    await clock.advance(60_000);
+    await until(async () => Array.isArray(await ask()));
+    expect(await ask()).toEqual(["192.0.2.1"]);
+    expect(servers[0]?.asked).toHaveLength(4);
+  });
+
   test("fails with `bootstrap` when it cannot be found", async () => {
     const { bootstrap } = await bootstrapWith((asked) => rcode(asked, RCODE.SERVFAIL));
     const server = await scriptedServer(transport, () => silence);
