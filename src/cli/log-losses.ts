@@ -1,6 +1,6 @@
 import { type LogState, statistics } from "../admin/schemas/statistics.ts";
 import { localTime } from "../log/text.ts";
-import { type ApiClient, ApiRefusal } from "./api-client.ts";
+import { type ApiClient, ApiRefusal, ApiUnreachable } from "./api-client.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Tells where the log lacks queries that were answered: its store fails, or was too slow. What is shown must not be taken for all there was. */
@@ -8,15 +8,20 @@ export async function tellOfLosses(api: ApiClient, terminal: Terminal, signal?: 
   for (const loss of lossesOf(await stateOf(api, signal))) terminal.err(`fenliu: ${loss}\n`);
 }
 
+/** What is shown is right without it. */
+const STATE_MS = 5000;
+
 /** null where it is not to be had. */
 async function stateOf(api: ApiClient, signal: AbortSignal | undefined): Promise<LogState | null> {
   try {
     const query = [["from", "1m"] as const, ["top", "1"] as const];
-    const { log } = await api.read(statistics, "stats", { query, ...(signal === undefined ? {} : { signal }) });
+    const deadline = AbortSignal.timeout(STATE_MS);
+    const until = signal === undefined ? deadline : AbortSignal.any([deadline, signal]);
+    const { log } = await api.read(statistics, "stats", { query, signal: until });
     return log;
   } catch (error) {
-    // The search that came before was refused for the same reason, or nothing is wrong.
-    if (error instanceof ApiRefusal) return null;
+    // Whoever asks has been told so by the search before, or is by what comes next.
+    if (error instanceof ApiRefusal || error instanceof ApiUnreachable) return null;
     throw error;
   }
 }

@@ -1,6 +1,8 @@
+import { once } from "node:events";
 import { writeFileSync } from "node:fs";
+import { createServer, type ServerResponse } from "node:http";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { run } from "../../src/cli/run.ts";
 import type { LogStatus } from "../../src/log/log-status.ts";
 import { openTestAdmin } from "../admin/support/admin.ts";
@@ -52,6 +54,26 @@ test.each([
 ] as const)("who reads the log is told that it lacks queries, and why: $status", async ({ status, says }) => {
   expect(await told(status, ["log"])).toBe(says);
   expect(await told(status, ["log", "--json"])).toBe(says);
+});
+
+test("what was found stands, also where that cannot be had", async () => {
+  for (const stats of [
+    (response: ServerResponse) => void response.destroy(),
+    (response: ServerResponse) => void response.end("{}"),
+  ]) {
+    const page = JSON.stringify({ records: [record()], cursor: null });
+    const server = createServer((request, response) => (request.url?.includes("/stats") ? stats(response) : response.end(page)));
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    onTestFinished(() => void server.close());
+    const address = server.address();
+    if (address === null || typeof address === "string") throw new Error("no port");
+    const where = directory();
+    writeFileSync(join(where, "fenliu.yaml"), `listen: { admin: "127.0.0.1:${address.port}" }\n`);
+    const terminal = testTerminal(where);
+    expect(await run(["log"], terminal)).toBe(0);
+    expect(terminal.written).toMatchObject({ out: expect.stringContaining("www.taobao.com"), err: "" });
+  }
 });
 
 test("who looks for one query that is not there is told so too", async () => {
