@@ -16,7 +16,7 @@ export class Deadline {
     this.#run = run;
   }
 
-  /** `delayMs` from now; null = not at all, until set again. */
+  /** `delayMs` from now, at once where that is negative; null = not at all, until set again. */
   set(delayMs: number | null): void {
     if (delayMs === null) {
       this.#dueAtMs = null;
@@ -37,7 +37,8 @@ export class Deadline {
   #arm(delayMs: number, nowMs: number): void {
     this.#timer?.cancel();
     this.#firesAtMs = nowMs + delayMs;
-    this.#timer = this.#clock.setTimer(() => this.#fired(), delayMs);
+    // Node warns on stderr of a timer in the past.
+    this.#timer = this.#clock.setTimer(() => this.#fired(), Math.max(0, delayMs));
   }
 
   #fired(): void {

@@ -40,3 +40,12 @@ test("it may be set nearer, taken back and set again", async () => {
   await clock.advance(50);
   expect(runs()).toBe(2);
 });
+
+test("a time that has passed already is now, and no timer is set for a moment before it", () => {
+  const delays: number[] = [];
+  const clock = { ...fakeClock(), setTimer: (_run: () => void, delayMs: number) => ({ cancel: () => delays.push(delayMs) }) };
+  const deadline = new Deadline(clock, () => {});
+  deadline.set(-0.001);
+  deadline.cancel();
+  expect(delays).toEqual([0]);
+});
