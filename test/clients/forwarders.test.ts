@@ -76,7 +76,7 @@ describe("behind Fenliu, whatever its upstream does about TYPE65 and whatever Fe
 
 describe("on those upstreams themselves", () => {
   // A name per mode would be the same name again: nobody is there to tell them apart.
-  const asking = { modes: ["pass"], orders: ORDERS, rounds: WITHIN_TTLS, patience: { tries: 3, tryMs: 200 } } as const;
+  const asking = { modes: ["pass"], orders: ORDERS, rounds: WITHIN_TTLS, patience: { tries: 3, tryMs: 600 } } as const;
   const found = new Map<string, ReadonlyMap<Fault, Findings>>();
 
   beforeAll(async () => {
