@@ -12,6 +12,7 @@ const log = await QueryLog.open(options, {
 const ids = new RecordIds();
 for (let batch = 0; ; batch++) {
   log.append(Array.from({ length: 300 }, (_, index) => record({ id: ids.next(Date.now()), name: `n${batch}-${index}.example` })));
-  await log.get(1);
+  do await log.get(1);
+  while (log.status().stored < 300);
   if (batch === 0) process.stdout.write("adding\n");
 }
