@@ -97,7 +97,8 @@ describe("the API over a server at work", () => {
     await recordsOf({ site, api }, "name=ads.example", 1);
     const headers = { "last-event-id": String(first.id) };
     const reader = await EventReader.open(`${api.base}/api/v1/queries/stream`, headers);
-    expect((await inTime(site.clock, reader.next()))?.data).toMatchObject({ name: "www.ads.example" });
+    // Time stands still, or the deadline of the search would come before a busy machine has read the log.
+    expect((await reader.next())?.data).toMatchObject({ name: "www.ads.example" });
   });
 
   test.each([
