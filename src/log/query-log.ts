@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import type { LogStatus } from "./log-status.ts";
 import type { QueryLogOptions } from "./options.ts";
 import type { QueryRecord } from "./record.ts";
+import { MAX_AHEAD_MS } from "./record-ids.ts";
 import type { Page, PageRequest, QueryFilter } from "./search.ts";
 import type { LogEvent } from "./store/log-event.ts";
 import { ReadError, Reader } from "./store/reader.ts";
@@ -24,21 +25,23 @@ const OFF: LogStatus = { state: "off", fault: null, stored: 0, dropped: 0, waiti
  * Nothing that happens to the database reaches further than `status`, `report` and the errors of what reads.
  */
 export class QueryLog {
+  readonly #clock: Clock;
   readonly #threads: { readonly writer: Writer; readonly reader: Reader } | null;
   #closed: Promise<void> | null = null;
 
-  private constructor(threads: { readonly writer: Writer; readonly reader: Reader } | null) {
+  private constructor(clock: Clock, threads: { readonly writer: Writer; readonly reader: Reader } | null) {
+    this.#clock = clock;
     this.#threads = threads;
   }
 
   /** Never fails: a store that cannot be opened is a fault that is reported and tried again. Where the log is not wanted, nothing is begun. */
   static async open(options: QueryLogOptions, surroundings: QueryLogSurroundings): Promise<QueryLog> {
-    if (!options.enabled) return new QueryLog(null);
+    if (!options.enabled) return new QueryLog(surroundings.clock, null);
     const { store: path, keepMs, maxRows } = options;
     const writer = new Writer({ path, keepMs, maxRows }, surroundings);
     const reader = new Reader(path, { clock: surroundings.clock, damaged: (fault) => writer.damaged(fault) });
     await writer.open();
-    return new QueryLog({ writer, reader });
+    return new QueryLog(surroundings.clock, { writer, reader });
   }
 
   /** Takes records; returns at once. What finds no room is dropped and counted. */
@@ -46,9 +49,15 @@ export class QueryLog {
     this.#threads?.writer.append(records);
   }
 
-  /** Finds what was appended before as well, unless storing that takes long. @throws ReadError, as all that read do. */
-  async search(request: PageRequest): Promise<Page> {
-    return (await this.#upToDate()).search(request);
+  /**
+   * Finds what was appended before as well, unless storing that takes long. Without an end it ends now: what was recorded while the clock was ahead
+   * would stand before all that came since.
+   * @throws ReadError, as all that read do.
+   */
+  async search({ filter, ...request }: PageRequest): Promise<Page> {
+    const reader = await this.#upToDate();
+    const toMs = filter.toMs ?? Math.ceil(this.#clock.wallMs()) + MAX_AHEAD_MS;
+    return reader.search({ ...request, filter: { ...filter, toMs } });
   }
 
   async get(id: number): Promise<QueryRecord | null> {

@@ -2,7 +2,7 @@
 const PER_MILLISECOND = 1024;
 
 /** How far ids may run ahead of the clock: longer than any query waits for its answer, which is counted from when it came. */
-const MAX_AHEAD = 60_000 * PER_MILLISECOND;
+export const MAX_AHEAD_MS = 60_000;
 
 /** Where the counter may begin, one after the other: 128 apart, so that ids of a time that comes again are others than before. */
 const BEGINNINGS = 8;
@@ -19,7 +19,7 @@ export class RecordIds {
   /** @param wallMs when the query came, in whole milliseconds since 1970. */
   next(wallMs: number): number {
     const first = Math.floor(wallMs) * PER_MILLISECOND;
-    const isSetBack = first < this.#last - MAX_AHEAD;
+    const isSetBack = first < this.#last - MAX_AHEAD_MS * PER_MILLISECOND;
     if (isSetBack) this.#beginning = (this.#beginning + 1) % BEGINNINGS;
     const begun = first + (this.#beginning * PER_MILLISECOND) / BEGINNINGS;
     this.#last = isSetBack ? begun : Math.max(this.#last + 1, begun);

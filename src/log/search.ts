@@ -7,7 +7,7 @@ export interface QueryFilter {
    * for its answer came a little earlier.
    */
   readonly fromMs: number | null;
-  /** This one not included; null = up to now. */
+  /** This one not included; null = the newest there is. */
   readonly toMs: number | null;
   readonly conditions: readonly Condition[];
 }

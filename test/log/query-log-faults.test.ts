@@ -296,7 +296,7 @@ describe("a process that is killed", () => {
       database.close();
     }
     expect(rows).toBeGreaterThan(8 * 300 - 1);
-    const { log } = await opened(path);
+    const { log } = await opened(path, { wallMs: Date.now() });
     expect((await log.search({ filter: EVERYTHING, limit: 1000, cursor: null })).records).toHaveLength(1000);
   });
 });

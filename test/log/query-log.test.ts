@@ -76,6 +76,19 @@ describe("the query log", () => {
     expect(sizes).toEqual([1000, 1000]);
   });
 
+  test("what was recorded while the clock was ahead does not stand before what came since, and is found by its time", async () => {
+    const { log, clock } = await opened();
+    const [now, ahead] = [records(3), [record({ id: firstIdAt(SOME_WALL_MS + 8 * 3_600_000) })]];
+    log.append([...ahead, ...now]);
+    const search = async (toMs: number | null) =>
+      (await log.search({ filter: { ...EVERYTHING, toMs }, limit: 10, cursor: null })).records;
+    expect(await search(null)).toEqual(now.toReversed());
+    expect(await search(SOME_WALL_MS + 86_400_000)).toEqual([...ahead, ...now.toReversed()]);
+    expect(await found(log)).toBe(4);
+    clock.setWall(SOME_WALL_MS + 8 * 3_600_000);
+    expect(await search(null)).toEqual([...ahead, ...now.toReversed()]);
+  });
+
   test("a cursor that is none is the caller's fault", async () => {
     const { log } = await opened();
     const searching = log.search({ filter: EVERYTHING, limit: 10, cursor: "yesterday" });

@@ -40,7 +40,7 @@ export function moment(description: string) {
 
 export const PERIOD = {
   from: moment("From when on."),
-  to: moment("Until before when."),
+  to: moment("Until before when; without it a search of the log ends now."),
 };
 
 const CONDITIONS_AND_PERIOD = Type.Object({ ...CONDITIONS, ...PERIOD });
