@@ -20,8 +20,8 @@ const MAX_CONNECTIONS = 8;
 const HELD_MS = 600_000;
 
 /**
- * How long a connection may be silent under a question, where others have been answered, before it is taken for dead. Which connection carries
- * which question the pool does not say, so all of them are left then.
+ * How long a connection may be silent under a question, where others have been answered, before it is taken for dead: all of them, where nothing
+ * came over any meanwhile.
  */
 const STALLED_MS = 1_500;
 
@@ -45,6 +45,8 @@ export class Http1Carrier implements HttpsCarrier {
   #spare: Socket | null;
   #retired = false;
   #hasAnswered = false;
+  /** When the last answer began. */
+  #heardMs = Number.NEGATIVE_INFINITY;
 
   /** `first` is the connection on which the server chose this version. */
   constructor(first: Socket, target: HttpsTarget, parts: Http1Parts) {
@@ -77,11 +79,14 @@ export class Http1Carrier implements HttpsCarrier {
   ask(job: HttpsJob): void {
     const controller = new AbortController();
     job.cancel = () => controller.abort();
-    const stalling = this.#parts.clock.setTimer(() => {
+    const { clock } = this.#parts;
+    const sentMs = clock.now();
+    const stalling = clock.setTimer(() => {
       if (!this.#mayResend(job)) return;
-      void this.#retire();
-      this.#resend(job);
+      // Where others are answered it is this connection alone, or a slow answer.
+      if (this.#heardMs <= sentMs) void this.#retire();
       controller.abort();
+      this.#resend(job);
     }, STALLED_MS);
     const request = this.#request(job, controller.signal).finally(() => stalling.cancel());
     request.then(job.ends.resolve, (error: Error) => {
@@ -131,6 +136,7 @@ export class Http1Carrier implements HttpsCarrier {
 
   async #request(job: HttpsJob, signal: AbortSignal): Promise<Uint8Array> {
     const { statusCode, headers, body } = await this.#pool.request({ ...httpsRequest(this.#target, job.message), signal });
+    this.#heardMs = this.#parts.clock.now();
     const contentType = headers["content-type"];
     const fault = responseFault(this.#target.label, statusCode, Array.isArray(contentType) ? contentType[0] : contentType);
     if (fault !== null) {

@@ -166,6 +166,23 @@ describe("connections of HTTP/1.1", () => {
     await until(() => server.open === 2);
   });
 
+  test("that answer others meanwhile are kept where one is slow", async () => {
+    const clock = fakeClock();
+    const isFirst = ({ name }: Asked) => server.asked.filter((other) => other.name === name).length === 1;
+    const script = (asked: Asked): Action =>
+      asked.name.startsWith("slow") && isFirst(asked) ? silence : addresses(asked, "192.0.2.1");
+    const { upstream, server } = await site(way("h1"), script, { clock });
+    await upstream.exchange(question, errand());
+    const slow = upstream.exchange(questionFor("slow.example"), errand());
+    await until(() => server.asked.length === 2);
+    await clock.advance(1_000);
+    await upstream.exchange(question, errand());
+    const kept = server.asked.at(-1)?.connection;
+    await clock.advance(500);
+    expect(addressTexts(await slow)).toEqual(["192.0.2.1"]);
+    expect(server.asked.at(-1)?.connection).toBe(kept);
+  });
+
   test("that never answered are not left for being slow, and a question is moved once", async () => {
     const clock = fakeClock();
     const { upstream, server } = await site(way("h1"), () => silence, { clock });
