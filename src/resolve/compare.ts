@@ -3,8 +3,8 @@ import type { Compare } from "../rules/decision.ts";
 import { BINDING_TYPES, withBindingsEdited } from "./bindings.ts";
 import { withinMs } from "./deadline.ts";
 import { queryOfType } from "./families.ts";
-import { forward } from "./forward.ts";
-import { judge } from "./judge.ts";
+import { forward, freshlyHeld } from "./forward.ts";
+import { judge, judgeAnswer } from "./judge.ts";
 import type { Resolution } from "./resolution.ts";
 import type { Asked } from "./resolve.ts";
 import type { Resolver } from "./resolver.ts";
@@ -29,8 +29,21 @@ export function compare(resolver: Resolver, asked: Asked<Compare>): Resolution |
     case TYPE.HTTPS:
       return verdict === null ? afterAddresses(resolver, asked, limits) : follow(resolver, asked, { ...limits, verdict });
     default:
-      return follow(resolver, asked, { ...limits, verdict });
+      return follow(resolver, asked, { ...limits, verdict: verdict ?? verdictOfHeld(resolver, asked) });
   }
+}
+
+/**
+ * What A would come to without asking anybody: near addresses that are held and kept outlive a verdict that ran out or was forgotten, and far must
+ * not deny the name to clients that have them (DESIGN.md, law 2).
+ */
+function verdictOfHeld(resolver: Resolver, asked: Asked<Compare>): Verdict | null {
+  const { clock, measures } = resolver;
+  const measure = measures.near(asked.decision.compare.keepNearIf);
+  const held = freshlyHeld(resolver, towards({ ...asked, query: queryOfType(asked.query, TYPE.A) }, "near"));
+  if (held === null || judgeAnswer(held.answer, measure) !== "kept") return null;
+  const { fingerprint } = measure;
+  return { side: "near", finding: "kept", type: TYPE.A, firm: true, foundAtMs: clock.now(), fingerprint };
 }
 
 interface Following extends WeighLimits {

@@ -1,6 +1,6 @@
 import type { Held } from "../cache/held.ts";
 import { type CacheKey, cacheKey } from "../cache/key.ts";
-import { freshness, isStaleAtOnce, lifetimeSeconds } from "../cache/lifetime.ts";
+import { freshness, isFresh, isStaleAtOnce, lifetimeSeconds } from "../cache/lifetime.ts";
 import type { StaleOptions } from "../cache/options.ts";
 import { shouldPrefetch } from "../cache/prefetch.ts";
 import { outcomeOf } from "../dns/answer.ts";
@@ -46,6 +46,12 @@ function answered(resolver: Resolver, asked: Asked<Forward>): Resolution | Promi
   const order = orderFor(resolver, asked, { question, key });
   if (state.kind === "expired" || options === null) return fetchFor(resolver, asked, order);
   return refresh(resolver, asked, { order, held, options });
+}
+
+/** What is held and within its TTL, for a look that no client asked for; null = nothing. */
+export function freshlyHeld(resolver: Resolver, asked: Asked<Forward>): Held | null {
+  const held = resolver.cache.peek(cacheKey(upstreamQuestion(resolver, asked), asked.decision.group));
+  return held !== null && isFresh(held, asked.decision.shaping, resolver.clock.now()) ? held : null;
 }
 
 /** What is held, unless it has come to be known for forged since it came. It is looked into once for each set of forged addresses. */

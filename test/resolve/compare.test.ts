@@ -239,6 +239,20 @@ describe("what is held", () => {
   });
 });
 
+test.each(["MX", "TXT", "AAAA", "HTTPS"])(
+  "a name whose near addresses are held is not denied in %s by far, though its verdict is over",
+  async (type) => {
+    const site = await comparing({ near: "honest", far: "nxdomain", compare: ", verdict: 1s" });
+    expect(await site.ask()).toMatchObject({ reply: { answers: ["192.0.2.7"] } });
+    await site.bench.clock.advance(2000);
+    expect(await site.ask(type)).toMatchObject({
+      reply: { rcode: "NOERROR" },
+      toWhom: [`near ${type}`],
+      comparison: { side: "near" },
+    });
+  },
+);
+
 test("two rules with other lists or groups do not share verdicts, and two alike do", async () => {
   const site = await comparing({ near: "honest", far: "far" });
   await site.ask("A", "one.example");
