@@ -1,6 +1,7 @@
 import type { QueryRecord } from "../log/record.ts";
 import { compileFilter } from "../log/search/compile.ts";
 import type { Page, PageRequest, QueryFilter } from "../log/search.ts";
+import { wallMsOf } from "../log/store/schema.ts";
 import { ControlError, type QuerySource } from "./control.ts";
 import type { RecentRecords } from "./recent-records.ts";
 
@@ -33,7 +34,7 @@ export async function missedRecords(
   const held = recent.size;
   const before = queries.status();
   // One more than is sent shows whether there were more.
-  const page = await searched(queries, { filter: { ...filter, fromMs: madeAt(last) }, limit: limit + 1, cursor: null });
+  const page = await searched(queries, { filter: { ...filter, fromMs: wallMsOf(last) }, limit: limit + 1, cursor: null });
   const stored = page?.records.filter(({ id }) => id > last) ?? [];
   const all = new Map([...stored, ...remembered].map((record) => [record.id, record]));
   const missed = newest(
@@ -59,9 +60,4 @@ async function searched(queries: QuerySource, request: PageRequest): Promise<Pag
     if (!(error instanceof ControlError)) throw error;
     return null;
   }
-}
-
-/** Milliseconds since 1970. */
-function madeAt(id: number): number {
-  return Math.floor(id / 1024);
 }
