@@ -70,9 +70,10 @@ function connected(api: ApiClient, { query, signal }: LiveRequest, after: number
   return api.stream("queries/stream", { query, signal, ...(after === null ? {} : { lastEventId: String(after) }) });
 }
 
-/** A server that is starting, or has no place at the moment. */
+/** A server that is starting, or has no place at the moment, perhaps because it counts the connection that broke off still (429). */
 function mayPass(error: unknown): boolean {
-  return error instanceof ApiSilent || error instanceof ApiGone || (error instanceof ApiRefusal && error.status >= 500);
+  if (error instanceof ApiRefusal) return error.status === 429 || error.status >= 500;
+  return error instanceof ApiSilent || error instanceof ApiGone;
 }
 
 function liveOf(api: ApiClient, { event, data }: ServerEvent): Live {

@@ -98,12 +98,12 @@ test("a server that is away is asked again and again, more and more seldom, and 
   expect(waited).toEqual([500, 1000, 2000, 4000, 8000, 10_000, 10_000, 10_000]);
 });
 
-test("a server that has no place at the moment is asked again", async () => {
-  const { shown } = await followed([sends(FIRST), refuses(503), sends(FIRST + 1)]);
+test.each([429, 503])("a server that has no place at the moment and says so with %i is asked again", async (status) => {
+  const { shown } = await followed([sends(FIRST), refuses(status), sends(FIRST + 1)]);
   expect(shown).toEqual([FIRST, "lost", "back", FIRST + 1, "lost"]);
 });
 
-test.each([400, 401, 404, 429])("one that says no with %i ends it", async (status) => {
+test.each([400, 401, 404])("one that says no with %i ends it", async (status) => {
   for (const turns of [[refuses(status)], [sends(FIRST), refuses(status)]]) {
     const { error } = await followed(turns);
     expect(error).toBeInstanceOf(ApiRefusal);
