@@ -12,8 +12,23 @@ export interface AddressRange {
  */
 export function addressFromText(text: string): Uint8Array | null {
   const octets = ipv4FromText(text);
-  if (octets !== null || !text.includes(":") || text.includes("%") || !ipaddr.IPv6.isValid(text)) return octets;
-  return unmapped(Uint8Array.from(ipaddr.IPv6.parse(text).toByteArray()));
+  if (octets !== null || !text.includes(":") || text.includes("%")) return octets;
+  const groups = withoutDots(text);
+  if (groups === null || !ipaddr.IPv6.isValid(groups)) return null;
+  return unmapped(Uint8Array.from(ipaddr.IPv6.parse(groups).toByteArray()));
+}
+
+/**
+ * IPv6 with the last two groups in hexadecimal where they were dotted; null where the dotted part is not IPv4. `ipaddr.js` would take leading
+ * zeros there, and `::192.0.2.7` for IPv4-mapped, which it is not (RFC 4291 §2.5.5).
+ */
+function withoutDots(text: string): string | null {
+  if (!text.includes(".")) return text;
+  const start = text.lastIndexOf(":") + 1;
+  const octets = ipv4FromText(text.slice(start));
+  if (octets === null) return null;
+  const hex = Buffer.from(octets).toString("hex");
+  return `${text.slice(0, start)}${hex.slice(0, 4)}:${hex.slice(4)}`;
 }
 
 /** Canonical text of 4 or 16 octets: dotted, or RFC 5952 in lower case; an IPv4-mapped address is shown as IPv4. */

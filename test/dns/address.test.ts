@@ -18,6 +18,7 @@ describe("addresses as text", () => {
     ["::ffff:192.0.2.7", "192.0.2.7"],
     ["::ffff:c000:207", "192.0.2.7"],
     ["64:ff9b::192.0.2.7", "64:ff9b::c000:207"],
+    ["::192.0.2.7", "::c000:207"],
     ["::", "::"],
     ["2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"],
   ])("%s is written %s", (text, canonical) => {
@@ -39,6 +40,9 @@ describe("addresses as text", () => {
     "::1::",
     "host",
     "12345::",
+    "::ffff:010.0.0.1",
+    "64:ff9b::1.2.3",
+    "1:2:3:4:5:6:7:1.2.3.4",
   ])("%j is no address", (text) => {
     expect(addressFromText(text)).toBeNull();
   });
