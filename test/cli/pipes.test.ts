@@ -22,6 +22,7 @@ test.skipIf(!existsSync("/dev/full"))("what finds no room where it is written to
   const full = openSync("/dev/full", "w");
   const { status, stderr } = spawnSync(process.execPath, [start, "--help"], {
     stdio: ["ignore", full, "pipe"],
+    env: {},
     encoding: "utf8",
   });
   closeSync(full);
