@@ -6,6 +6,7 @@ export class Scene {
   /** Not below TMPDIR: nsd takes no long path for its socket, nginx none with a space. */
   readonly folder = mkdtempSync("/tmp/fenliu-clients-");
   readonly #closing: (() => Promise<unknown>)[] = [];
+  readonly #starting: Promise<unknown>[] = [];
 
   /** A new folder below the scene's own. */
   subfolder(name: string): string {
@@ -16,6 +17,7 @@ export class Scene {
 
   /** Has a program that is starting stopped with the scene. */
   async add<Program extends { stop(): Promise<unknown> }>(starting: Promise<Program>): Promise<Program> {
+    this.#starting.push(starting);
     const program = await starting;
     this.defer(() => program.stop());
     return program;
@@ -25,8 +27,9 @@ export class Scene {
     this.#closing.unshift(close);
   }
 
-  /** Stops everything, what came last first. */
+  /** Stops everything, what came last first; also what is still starting because another program failed to. */
   async close(): Promise<void> {
+    await Promise.allSettled(this.#starting);
     for (const close of this.#closing.splice(0)) await close();
     rmSync(this.folder, { recursive: true, force: true });
   }
