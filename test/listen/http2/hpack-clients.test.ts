@@ -1,0 +1,124 @@
+import { once } from "node:events";
+import { connect, sensitiveHeaders } from "node:http2";
+import { type AddressInfo, createServer, type Socket } from "node:net";
+import fc from "fast-check";
+import { expect, onTestFinished, test } from "vitest";
+import { type HeaderField, HpackDecoder } from "../../../src/listen/http2/hpack/decoder.ts";
+import { encodeFields } from "../../../src/listen/http2/hpack/encoder.ts";
+import { tableOf } from "./hpack-blocks.ts";
+
+const PREFACE_BYTES = 24;
+const HEADERS = 1;
+const SETTINGS = 4;
+const CONTINUATION = 9;
+const END_HEADERS = 4;
+const PRIORITY = 0x20;
+
+function frameOf(type: number, flags: number, payload: Uint8Array, streamId = 0): Buffer {
+  const head = Buffer.alloc(9);
+  head.writeUIntBE(payload.length, 0, 3);
+  head.writeUInt8(type, 3);
+  head.writeUInt8(flags, 4);
+  head.writeUInt32BE(streamId, 5);
+  return Buffer.concat([head, payload]);
+}
+
+/** Just enough of HTTP/2 to take the header blocks of one connection and answer each with the given fields. */
+function serveBlocks(socket: Socket, tableBytes: number, answer: (block: Uint8Array) => readonly HeaderField[]): void {
+  const setting = Buffer.alloc(6);
+  setting.writeUInt16BE(1, 0);
+  setting.writeUInt32BE(tableBytes, 2);
+  socket.write(frameOf(SETTINGS, 0, setting));
+  let received = Buffer.alloc(0);
+  let skipped = 0;
+  let block = Buffer.alloc(0);
+  socket.on("error", () => {});
+  socket.on("data", (chunk: Buffer) => {
+    received = Buffer.concat([received, chunk]);
+    if (skipped === 0 && received.length >= PREFACE_BYTES) {
+      skipped = PREFACE_BYTES;
+      received = received.subarray(PREFACE_BYTES);
+    }
+    while (skipped > 0 && received.length >= 9 && received.length >= 9 + received.readUIntBE(0, 3)) {
+      const length = received.readUIntBE(0, 3);
+      const type = received.readUInt8(3);
+      const flags = received.readUInt8(4);
+      const streamId = received.readUInt32BE(5);
+      const payload = received.subarray(9, 9 + length);
+      received = received.subarray(9 + length);
+      if (type === SETTINGS && (flags & 1) === 0) socket.write(frameOf(SETTINGS, 1, Buffer.alloc(0)));
+      if (type === HEADERS) block = payload.subarray(flags & PRIORITY ? 5 : 0);
+      if (type === CONTINUATION) block = Buffer.concat([block, payload]);
+      if ((type === HEADERS || type === CONTINUATION) && flags & END_HEADERS) {
+        socket.write(frameOf(HEADERS, 5, encodeFields(answer(block)), streamId));
+      }
+    }
+  });
+}
+
+const NAME = fc.stringMatching(/^x-[a-z0-9]{1,6}$/);
+/** What a field value may hold: visible characters and octets above them. */
+const OCTET = fc.oneof(fc.integer({ min: 0x21, max: 0x7e }), fc.integer({ min: 0x80, max: 0xff }));
+const VALUE = fc.oneof(
+  fc.constantFrom("application/dns-message", "1", "a-value", "another-value"),
+  fc.array(OCTET, { maxLength: 60, size: "max" }).map((octets) => Buffer.from(octets).toString("latin1")),
+  // Long enough for the Huffman code to be the shorter one, whatever octet is among them.
+  OCTET.map((octet) => `0000000000${String.fromCharCode(octet)}0000000000`),
+  fc.integer({ min: 100, max: 3000 }).map((length) => "a".repeat(length)),
+);
+const REQUEST = fc.record({
+  path: fc.constantFrom("/", "/dns-query", "/dns-query?dns=AAABAAABAAAAAAAAAA"),
+  headers: fc.dictionary(fc.oneof(fc.constantFrom("accept", "x-a", "x-b"), NAME), VALUE, { maxKeys: 8 }),
+  isSensitive: fc.boolean(),
+});
+
+const sorted = (fields: readonly HeaderField[]): HeaderField[] =>
+  fields.toSorted((one, other) => (one.name < other.name ? -1 : 1));
+
+test("the requests of Node's client are read, and it reads what is encoded here", async () => {
+  const seen = new Set<string>();
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom(0, 100, 1000, 4096, 65_536),
+      fc.array(REQUEST, { minLength: 1, maxLength: 8 }),
+      async (tableBytes, requests) => {
+        const decoder = new HpackDecoder({ tableBytes: Math.max(tableBytes, 4096), maxListBytes: 100_000 });
+        const received: (readonly HeaderField[] | null)[] = [];
+        const server = createServer((socket) => {
+          serveBlocks(socket, tableBytes, (block) => {
+            if ((block[0] ?? 0) >> 5 === 0b001) seen.add("table size update");
+            const fields = decoder.decode(block) ?? [];
+            received.push(fields);
+            return [{ name: ":status", value: "204" }, ...fields.filter(({ name }) => !name.startsWith(":"))];
+          });
+        });
+        server.listen(0, "127.0.0.1");
+        await once(server, "listening");
+        const authority = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+        const session = connect(`http://${authority}`);
+        const stop = (): void => {
+          session.destroy();
+          server.close();
+        };
+        onTestFinished(stop);
+        await once(session, "remoteSettings");
+        for (const [index, { path, headers, isSensitive }] of requests.entries()) {
+          const names = isSensitive ? Object.keys(headers) : [];
+          const request = session.request({ ":path": path, ...headers, [sensitiveHeaders]: names });
+          const [response] = await once(request, "response");
+          request.destroy();
+          const pseudo = { ":authority": authority, ":method": "GET", ":path": path, ":scheme": "http" };
+          const expected = Object.entries({ ...pseudo, ...headers }).map(([name, value]) => ({ name, value }));
+          expect(sorted(received[index] ?? [])).toEqual(sorted(expected));
+          expect(response).toMatchObject({ ":status": 204, ...headers });
+        }
+        if (tableOf(decoder).length > 0) seen.add("entries");
+        stop();
+        await once(server, "close");
+      },
+    ),
+    { numRuns: 60 },
+  );
+  // Without updates and entries of the table this would say less than it seems to.
+  expect(seen).toEqual(new Set(["table size update", "entries"]));
+});
