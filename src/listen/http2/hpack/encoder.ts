@@ -2,9 +2,9 @@ import type { HeaderField } from "./decoder.ts";
 import { STATIC_TABLE } from "./static-table.ts";
 
 /**
- * A header block that holds for itself: it uses the static table alone, so what the other side says of its table's size is of no matter,
- * and blocks may be made in any order. Names must be in lower case (RFC 9113 §8.2), and no character above U+00FF.
- * The octets are the caller's. RFC 7541 §6.
+ * A header block of the static table and literals alone, so blocks may be made in any order. The update that a client which made its
+ * table smaller waits for (RFC 7541 §4.2) is the caller's to put before the first of them.
+ * Names must be in lower case (RFC 9113 §8.2), and no character above U+00FF. The octets are the caller's. RFC 7541 §6.
  */
 export function encodeFields(fields: readonly HeaderField[]): Uint8Array {
   const writer = new BlockWriter(
