@@ -13,31 +13,48 @@ export type Body =
 
 export const NO_BODY: Body = { kind: "whole", bytes: new Uint8Array(0) };
 
-/**
- * Reads a request's body to its end, or until `DRAINED_BYTES` are exceeded; then the rest flows on unread.
- * Its time is bounded by the server, which breaks the stream.
- */
+/** Gathers a body to its end, or until `DRAINED_BYTES` are exceeded; what comes then is thrown away. */
+export class BodyReader {
+  readonly #whole = Promise.withResolvers<Body>();
+  #kept = new Uint8Array(512);
+  #lengthBytes = 0;
+
+  get body(): Promise<Body> {
+    return this.#whole.promise;
+  }
+
+  /** The octets are copied. */
+  take(chunk: Uint8Array): void {
+    const from = this.#lengthBytes;
+    this.#lengthBytes += chunk.length;
+    if (this.#lengthBytes > DRAINED_BYTES) {
+      this.#whole.resolve({ kind: "endless" });
+    } else if (this.#lengthBytes <= MAX_MESSAGE_BYTES) {
+      // A copy: a body that dribbles in would hold a large network buffer for each of its octets.
+      if (this.#lengthBytes > this.#kept.length) this.#kept = enlarge(this.#kept, this.#lengthBytes);
+      this.#kept.set(chunk, from);
+    }
+  }
+
+  end(): void {
+    const isTooLarge = this.#lengthBytes > MAX_MESSAGE_BYTES;
+    this.#whole.resolve(isTooLarge ? { kind: "tooLarge" } : { kind: "whole", bytes: this.#kept.slice(0, this.#lengthBytes) });
+  }
+
+  /** Does nothing after `end`. */
+  abandon(): void {
+    this.#whole.resolve({ kind: "broken" });
+  }
+}
+
+/** Its time is bounded by the server, which breaks the stream. */
 export function readBody(stream: Readable): Promise<Body> {
-  return new Promise((resolve) => {
-    let kept = new Uint8Array(512);
-    let lengthBytes = 0;
-    stream.on("data", (chunk: Buffer) => {
-      const from = lengthBytes;
-      lengthBytes += chunk.length;
-      if (lengthBytes > DRAINED_BYTES) {
-        resolve({ kind: "endless" });
-      } else if (lengthBytes <= MAX_MESSAGE_BYTES) {
-        // A copy: a body that dribbles in would hold a large network buffer for each of its octets.
-        if (lengthBytes > kept.length) kept = enlarge(kept, lengthBytes);
-        kept.set(chunk, from);
-      }
-    });
-    stream.on("end", () => {
-      resolve(lengthBytes <= MAX_MESSAGE_BYTES ? { kind: "whole", bytes: kept.slice(0, lengthBytes) } : { kind: "tooLarge" });
-    });
-    stream.on("error", () => resolve({ kind: "broken" }));
-    stream.on("close", () => resolve({ kind: "broken" }));
-  });
+  const reader = new BodyReader();
+  stream.on("data", (chunk: Buffer) => reader.take(chunk));
+  stream.on("end", () => reader.end());
+  stream.on("error", () => reader.abandon());
+  stream.on("close", () => reader.abandon());
+  return reader.body;
 }
 
 function enlarge(bytes: Uint8Array, neededBytes: number): Uint8Array<ArrayBuffer> {

@@ -5,6 +5,7 @@ import type { Peer } from "../address.ts";
 import type { ListenLimits } from "../limits.ts";
 import type { ListenServices } from "../services.ts";
 import type { Connection } from "../stream-listener.ts";
+import { NO_BODY, readBody } from "./body.ts";
 import { ALLOWED_METHODS } from "./request.ts";
 import type { DohService, HttpPeer, HttpResponse } from "./service.ts";
 
@@ -73,7 +74,7 @@ export class Http1Server {
         contentEncoding: headers["content-encoding"],
         forwardedFor: joined(headers["x-forwarded-for"]),
         realIp: joined(headers["x-real-ip"]),
-        body: hasBody(request) ? request : null,
+        body: hasBody(request) ? await readBody(request) : NO_BODY,
       },
       connection.peer,
     );

@@ -1,11 +1,10 @@
-import type { Readable } from "node:stream";
 import type { Client, HttpVersion } from "../../client.ts";
 import { unreachable } from "../../unreachable.ts";
 import type { Peer } from "../address.ts";
 import { forwardedPeer } from "../forwarded.ts";
 import type { Reply } from "../handler.ts";
 import type { ListenServices } from "../services.ts";
-import { NO_BODY, readBody } from "./body.ts";
+import type { Body } from "./body.ts";
 import {
   ALLOWED_METHODS,
   checkMessage,
@@ -22,8 +21,7 @@ export interface HttpRequest extends RequestHead {
   readonly version: HttpVersion;
   readonly forwardedFor: string | undefined;
   readonly realIp: string | undefined;
-  /** null = there is none. */
-  readonly body: Readable | null;
+  readonly body: Body;
 }
 
 export interface HttpResponse {
@@ -56,10 +54,10 @@ export class DohService {
     return { direct, isTrusted: this.#services.trustedProxies.hasText(direct.address) };
   }
 
-  /** null = the request broke off before its end. The request's body is read in any case, so that the connection can be kept. */
+  /** null = the request broke off before its end. */
   async respond(request: HttpRequest, peer: HttpPeer): Promise<HttpResponse | null> {
     const asked = readRequest(request, this.#path);
-    const body = request.body === null ? NO_BODY : await readBody(request.body);
+    const { body } = request;
     switch (body.kind) {
       case "broken":
         return null;

@@ -9,8 +9,10 @@ import {
 } from "node:http2";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Client } from "../../../src/client.ts";
+import { FRAME } from "../../../src/listen/http2/codes.ts";
 import type { Listeners } from "../../../src/listen/listeners.ts";
 import { type FakeClock, fakeClock } from "../../fake-clock.ts";
+import { frameOf, get, openedHttp2, post, uint32 } from "../support/http2-raw.ts";
 import { connectRaw } from "../support/raw.ts";
 import { handlerOf, idOf, messageOf, openSite, portOf, type SiteOptions } from "../support/site.ts";
 
@@ -34,28 +36,6 @@ async function sessionWith(site: Listeners): Promise<ClientHttp2Session> {
 
 const query = (id: number) => `/dns-query?dns=${Buffer.from(messageOf(id)).toString("base64url")}`;
 const POST = { ":method": "POST", ":path": "/dns-query", "content-type": "application/dns-message" };
-
-// RFC 9113 §6: types and flags of frames.
-const [DATA, HEADERS, RST_STREAM, SETTINGS] = [0, 1, 3, 4];
-const [END_STREAM, END_HEADERS] = [1, 4];
-
-function frameOf(type: number, flags: number, stream: number, payload: Uint8Array = new Uint8Array()): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head.writeUInt8(type, 3);
-  head.writeUInt8(flags, 4);
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, payload]);
-}
-
-/** Fields as literals, never indexed, nor compressed (RFC 7541 §6.2.2); of less than 127 octets each. */
-function fieldsOf(fields: Readonly<Record<string, string>>): Buffer {
-  const all = { ":scheme": "http", ":authority": "localhost", ...fields };
-  const literals = Object.entries(all)
-    .flat()
-    .map((text) => Buffer.from(`${String.fromCharCode(text.length)}${text}`));
-  return Buffer.concat(literals.flatMap((literal, index) => (index % 2 === 0 ? [Buffer.of(0), literal] : [literal])));
-}
 
 function responseOf(stream: ClientHttp2Stream): Promise<Response> {
   return new Promise((resolve, reject) => {
@@ -185,27 +165,17 @@ describe("bounds", () => {
 
   test("streams that are reset in the segment they begin in cost nothing, whatever they expect", async () => {
     let asked = 0;
-    const site = await openSite({
+    const { client } = await openedHttp2([], {
       limits: { outstandingPerConnection: 2 },
       handler: handlerOf((wire) => {
         asked++;
         return { wire, maxAgeSeconds: 1 };
       }),
     });
-    const raw = await connectRaw(portOf(site, "http"));
-    raw.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").write(frameOf(SETTINGS, 0, 0));
-    for (let stream = 1; stream < 20; stream += 2) {
-      const head = frameOf(HEADERS, END_HEADERS, stream, fieldsOf({ ...POST, expect: "100-continue" }));
-      raw.write(Buffer.concat([head, frameOf(RST_STREAM, 0, stream, Uint8Array.of(0, 0, 0, 8))]));
-    }
-    raw.write(frameOf(HEADERS, END_HEADERS | END_STREAM, 21, fieldsOf({ ":method": "GET", ":path": query(7) })));
-    for (;;) {
-      const head = await raw.take(9);
-      const payload = await raw.take(head.readUIntBE(0, 3));
-      if (head[3] !== DATA) continue;
-      expect([head.readUInt32BE(5), new Uint8Array(payload)]).toEqual([21, messageOf(7)]);
-      break;
-    }
+    for (let stream = 1; stream < 20; stream += 2)
+      client.send(post(stream, { expect: "100-continue" }), frameOf(FRAME.RST_STREAM, 0, stream, uint32(8)));
+    client.send(get(21));
+    expect((await client.next(FRAME.DATA)).streamId).toBe(21);
     expect(asked).toBe(1);
   });
 

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { expect, onTestFinished, test } from "vitest";
 import { type HeaderField, HpackDecoder } from "../../../src/listen/http2/hpack/decoder.ts";
 import { encodeFields } from "../../../src/listen/http2/hpack/encoder.ts";
-import { tableOf } from "./hpack-blocks.ts";
+import { tableOf } from "../support/hpack-blocks.ts";
 
 const PREFACE_BYTES = 24;
 const HEADERS = 1;

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { HeaderField } from "../../../src/listen/http2/hpack/decoder.ts";
 import { HpackError } from "../../../src/listen/http2/hpack/hpack-error.ts";
 import { STATIC_TABLE } from "../../../src/listen/http2/hpack/static-table.ts";
-import { added, bytesOf, decoderOf, indexed, integer, pairsOf, string, tableOf, tableSize } from "./hpack-blocks.ts";
+import { added, bytesOf, decoderOf, indexed, integer, pairsOf, string, tableOf, tableSize } from "../support/hpack-blocks.ts";
 
 describe("the static table (RFC 7541 Appendix A)", () => {
   test("has 61 entries, and each is found by its index", () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { bytesOf, decoderOf, pairsOf, tableOf } from "./hpack-blocks.ts";
+import { bytesOf, decoderOf, pairsOf, tableOf } from "../support/hpack-blocks.ts";
 
 type Pairs = readonly (readonly [string, string])[];
 

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { HpackError } from "../../../src/listen/http2/hpack/hpack-error.ts";
 import { decodeHuffman } from "../../../src/listen/http2/hpack/huffman.ts";
-import { HUFFMAN_CODES, huffmanBits, packed } from "./hpack-blocks.ts";
+import { HUFFMAN_CODES, huffmanBits, packed } from "../support/hpack-blocks.ts";
 
 const EOS = HUFFMAN_CODES[256] ?? "";
 const EVERY_OCTET = Array.from({ length: 256 }, (_, octet) => String.fromCharCode(octet));

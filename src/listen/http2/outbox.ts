@@ -1,0 +1,76 @@
+import type { Socket } from "node:net";
+import type { Clock } from "../../clock.ts";
+import { frameHead } from "./frames.ts";
+
+export interface OutboxOptions {
+  readonly clock: Clock;
+  /** With so much on its way nothing more is read: who does not read cannot make us write. */
+  readonly backlogOctets: number;
+}
+
+/** What goes out on a connection: all frames of one turn of the event loop in one piece. */
+export class Outbox {
+  readonly #socket: Socket;
+  readonly #options: OutboxOptions;
+  readonly #moved: () => void;
+  #parts: Uint8Array[] = [];
+  #partsOctets = 0;
+  #ended = false;
+  /** Since when nothing of what waits has been read; null = nothing waits. */
+  backlogSinceMs: number | null = null;
+
+  /** @param moved called when octets went out, or began to wait. */
+  constructor(socket: Socket, options: OutboxOptions, moved: () => void) {
+    this.#socket = socket;
+    this.#options = options;
+    this.#moved = moved;
+    socket.on("drain", () => socket.resume());
+  }
+
+  /** Octets that are not out yet. */
+  get octets(): number {
+    return this.#partsOctets + this.#socket.writableLength;
+  }
+
+  /** The payload is only read, until it is out. */
+  frame(type: number, place: { readonly flags: number; readonly streamId: number }, payload: Uint8Array): void {
+    this.write(frameHead(type, place, payload.length));
+    if (payload.length > 0) this.write(payload);
+  }
+
+  /** The octets are only read, until they are out. */
+  write(octets: Uint8Array): void {
+    if (this.#ended) return;
+    if (this.#parts.length === 0) process.nextTick(this.#flush);
+    this.#parts.push(octets);
+    this.#partsOctets += octets.length;
+  }
+
+  /** Lets what was written go out, and closes. */
+  end(): void {
+    if (this.#ended) return;
+    this.#flush();
+    this.#ended = true;
+    this.#socket.destroySoon();
+  }
+
+  readonly #flush = (): void => {
+    const parts = this.#parts;
+    if (parts.length === 0) return;
+    this.#parts = [];
+    this.#partsOctets = 0;
+    if (!this.#socket.writable) return;
+    this.#socket.write(parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts), this.#sent);
+    if (this.#socket.writableLength > this.#options.backlogOctets) this.#socket.pause();
+    if (this.#socket.writableLength > 0 && this.backlogSinceMs === null) {
+      this.backlogSinceMs = this.#options.clock.now();
+      this.#moved();
+    }
+  };
+
+  readonly #sent = (): void => {
+    const before = this.backlogSinceMs;
+    this.backlogSinceMs = this.#socket.writableLength === 0 ? null : this.#options.clock.now();
+    if (before !== null) this.#moved();
+  };
+}

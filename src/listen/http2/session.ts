@@ -1,0 +1,383 @@
+import type { Socket } from "node:net";
+import type { Clock } from "../../clock.ts";
+import {
+  ERROR,
+  type ErrorCode,
+  FLAG,
+  FRAME,
+  INITIAL_TABLE_OCTETS,
+  INITIAL_WINDOW_OCTETS,
+  MAX_WINDOW_OCTETS,
+  SETTING,
+} from "./codes.ts";
+import { Conduct } from "./conduct.ts";
+import { ConnectionError } from "./connection-error.ts";
+import { type Frame, FrameReader, uint31, unpadded } from "./frame-reader.ts";
+import { goawayFrame, pingAck, resetFrame, SETTINGS_ACK, settingsFrame, windowUpdateFrame } from "./frames.ts";
+import { HeaderBlocks, type ReceivedBlock } from "./header-blocks.ts";
+import { Outbox } from "./outbox.ts";
+import { areTrailers, requestFields } from "./request-fields.ts";
+import { INITIAL_SETTINGS, type PeerSettings, settingsAfter } from "./settings.ts";
+import { Http2Stream, type StreamOwner, type StreamResponse } from "./stream.ts";
+
+export interface SessionOptions {
+  readonly clock: Clock;
+  /** Streams that may be open at once. */
+  readonly maxStreams: number;
+  /** Of one request, as RFC 9113 §6.5.2 counts them. */
+  readonly maxHeaderListOctets: number;
+  /** With so much on its way to a client that does not read, nothing more is read from it. */
+  readonly backlogOctets: number;
+}
+
+export interface SessionEvents {
+  /** `sink` is to be set at once where the request has a body; all else may come later. */
+  request(stream: Http2Stream): void;
+  /** A stream began or ended, or octets went out: deadlines may have moved. */
+  moved(): void;
+}
+
+/**
+ * The server's side of one HTTP/2 connection (RFC 9113) whose preface has been read: header compression, flow control, and what a peer may
+ * not do. It never pushes, and has no use for priorities.
+ */
+export class Http2Session implements StreamOwner {
+  readonly #options: SessionOptions;
+  readonly #events: SessionEvents;
+  readonly #reader = new FrameReader();
+  readonly #blocks: HeaderBlocks;
+  readonly #out: Outbox;
+  readonly #conduct: Conduct;
+  /** Open, the oldest first. */
+  readonly #streams = new Map<number, Http2Stream>();
+  #peer: PeerSettings = INITIAL_SETTINGS;
+  /** The client's first SETTINGS have come. */
+  #greeted = false;
+  #lastStreamId = 0;
+  #receiveWindow = INITIAL_WINDOW_OCTETS;
+  #sendWindow = INITIAL_WINDOW_OCTETS;
+  /** No further stream is taken. */
+  #finishing = false;
+  /** Nothing more is read or sent. */
+  #over = false;
+
+  constructor(socket: Socket, options: SessionOptions, events: SessionEvents) {
+    this.#options = options;
+    this.#events = events;
+    this.#blocks = new HeaderBlocks(options.maxHeaderListOctets);
+    this.#conduct = new Conduct(options.clock, options.maxStreams);
+    this.#out = new Outbox(socket, options, () => events.moved());
+    // A client that ends its side of an HTTP/2 connection is gone.
+    socket.allowHalfOpen = false;
+    socket.on("data", (chunk: Buffer) => this.#take(chunk));
+    socket.on("close", () => this.#end());
+    this.#out.write(
+      settingsFrame([
+        [SETTING.MAX_CONCURRENT_STREAMS, options.maxStreams],
+        [SETTING.MAX_HEADER_LIST_SIZE, options.maxHeaderListOctets],
+      ]),
+    );
+    socket.resume();
+  }
+
+  /** When the oldest stream that is open began; null = none is open. */
+  get oldestBegunMs(): number | null {
+    const [oldest] = this.#streams.values();
+    return oldest?.begunMs ?? null;
+  }
+
+  get streams(): Iterable<Http2Stream> {
+    return this.#streams.values();
+  }
+
+  /** Octets of answers that the client has not read, as far as we know. */
+  get unreadOctets(): number {
+    let unsent = 0;
+    for (const stream of this.#streams.values()) unsent += stream.unsent?.length ?? 0;
+    return unsent + this.#out.octets;
+  }
+
+  /** Since when the client has read nothing of what waits for it; null = nothing waits. */
+  get backlogSinceMs(): number | null {
+    return this.#out.backlogSinceMs;
+  }
+
+  /** Tells the client to open no further stream, and closes the connection when those that are open have ended. May be called again. */
+  finish(): void {
+    if (this.#finishing || this.#over) return;
+    this.#finishing = true;
+    this.#out.write(goawayFrame(this.#lastStreamId, ERROR.NO_ERROR));
+    this.#closeIfDone();
+  }
+
+  respond(stream: Http2Stream, { status, headers, body }: StreamResponse): void {
+    const fields = Object.entries(headers).map(([name, value]) => ({ name, value }));
+    const block = this.#blocks.encode([{ name: ":status", value: String(status) }, ...fields]);
+    const end = body.length === 0 ? FLAG.END_STREAM : 0;
+    this.#out.frame(FRAME.HEADERS, { flags: FLAG.END_HEADERS | end, streamId: stream.id }, block);
+    if (body.length === 0) {
+      this.#answered(stream);
+      return;
+    }
+    stream.unsent = body;
+    this.#send(stream);
+  }
+
+  reset(stream: Http2Stream, code: ErrorCode): void {
+    this.#out.write(resetFrame(stream.id, code));
+    this.#conduct.cutShort(stream.id);
+    this.#drop(stream);
+  }
+
+  #take(chunk: Buffer): void {
+    if (this.#over) return;
+    try {
+      this.#reader.push(chunk);
+      for (let frame = this.#reader.next(); frame !== null && !this.#over; frame = this.#reader.next()) this.#receive(frame);
+    } catch (error) {
+      if (!(error instanceof ConnectionError)) throw error;
+      this.#out.write(goawayFrame(this.#lastStreamId, error.code));
+      this.#end();
+    }
+  }
+
+  #receive(frame: Frame): void {
+    if (!this.#greeted && (frame.type !== FRAME.SETTINGS || (frame.flags & FLAG.ACK) !== 0))
+      throw new ConnectionError(ERROR.PROTOCOL_ERROR, "no SETTINGS at the beginning (§3.4)");
+    if (this.#blocks.isOpen && frame.type !== FRAME.CONTINUATION)
+      throw new ConnectionError(ERROR.PROTOCOL_ERROR, "a frame within a header block (§4.3)");
+    switch (frame.type) {
+      case FRAME.DATA:
+        this.#receiveData(frame);
+        return;
+      case FRAME.HEADERS:
+      case FRAME.CONTINUATION:
+        this.#receiveHeaders(frame);
+        return;
+      case FRAME.RST_STREAM:
+        this.#receiveReset(frame);
+        return;
+      case FRAME.SETTINGS:
+        this.#receiveSettings(frame);
+        return;
+      case FRAME.WINDOW_UPDATE:
+        this.#receiveWindowUpdate(frame);
+        return;
+      case FRAME.PING:
+        demand(frame.streamId === 0, ERROR.PROTOCOL_ERROR);
+        demand(frame.payload.length === 8, ERROR.FRAME_SIZE_ERROR);
+        if ((frame.flags & FLAG.ACK) === 0) this.#out.write(pingAck(frame.payload));
+        return;
+      case FRAME.GOAWAY:
+        demand(frame.streamId === 0, ERROR.PROTOCOL_ERROR);
+        this.finish();
+        return;
+      case FRAME.PRIORITY:
+        demand(frame.streamId !== 0, ERROR.PROTOCOL_ERROR);
+        demand(frame.payload.length === 5, ERROR.FRAME_SIZE_ERROR);
+        return;
+      case FRAME.PUSH_PROMISE:
+        throw new ConnectionError(ERROR.PROTOCOL_ERROR, "a client that pushes");
+      default:
+        // §5.5: frames of unknown types are left aside.
+        return;
+    }
+  }
+
+  #receiveHeaders(frame: Frame): void {
+    const block = this.#blocks.take(frame);
+    if (block === null) return;
+    const stream = this.#streams.get(block.streamId);
+    if (stream !== undefined) this.#receiveTrailers(stream, block);
+    else if (block.streamId > this.#lastStreamId) this.#begin(block);
+    else this.#conduct.demandExcuse(block.streamId);
+  }
+
+  #begin({ streamId, hasEnded, fields }: ReceivedBlock): void {
+    this.#lastStreamId = streamId;
+    if (this.#finishing) {
+      this.#conduct.cutShort(streamId);
+      return;
+    }
+    const request = fields === null ? null : requestFields(fields);
+    const isWhole = !hasEnded || (request?.contentLength ?? 0) === 0;
+    const isMalformed = fields !== null && (request === null || !isWhole);
+    if (isMalformed || this.#streams.size >= this.#options.maxStreams) {
+      this.#conduct.countReset();
+      this.#out.write(resetFrame(streamId, isMalformed ? ERROR.PROTOCOL_ERROR : ERROR.REFUSED_STREAM));
+      this.#conduct.cutShort(streamId);
+      return;
+    }
+    const stream = new Http2Stream(streamId, this, {
+      fields: request,
+      begunMs: this.#options.clock.now(),
+      hasEnded,
+      sendWindow: this.#peer.initialWindowOctets,
+    });
+    this.#streams.set(streamId, stream);
+    if (request?.expectsContinue === true && !hasEnded) {
+      const block = this.#blocks.encode([{ name: ":status", value: "100" }]);
+      this.#out.frame(FRAME.HEADERS, { flags: FLAG.END_HEADERS, streamId }, block);
+    }
+    this.#events.request(stream);
+    this.#events.moved();
+  }
+
+  #receiveTrailers(stream: Http2Stream, { hasEnded, fields }: ReceivedBlock): void {
+    if (stream.hasEnded) this.#blame(stream, ERROR.STREAM_CLOSED);
+    else if (!hasEnded || fields === null || !areTrailers(fields)) this.#blame(stream, ERROR.PROTOCOL_ERROR);
+    else this.#endBody(stream);
+  }
+
+  #receiveData({ streamId, flags, payload }: Frame): void {
+    demand(streamId !== 0, ERROR.PROTOCOL_ERROR);
+    this.#receiveWindow -= payload.length;
+    const content = unpadded(payload, { isPadded: (flags & FLAG.PADDED) !== 0, before: 0 });
+    // All is taken at once, and bounded by whoever reads the body. No frame is larger than the half of a window that is always left.
+    if (this.#receiveWindow < INITIAL_WINDOW_OCTETS / 2) {
+      this.#out.write(windowUpdateFrame(0, INITIAL_WINDOW_OCTETS - this.#receiveWindow));
+      this.#receiveWindow = INITIAL_WINDOW_OCTETS;
+    }
+    const stream = this.#known(streamId);
+    if (stream === null) {
+      this.#conduct.demandExcuse(streamId);
+      return;
+    }
+    stream.receiveWindow -= payload.length;
+    if (stream.hasEnded) {
+      this.#blame(stream, ERROR.STREAM_CLOSED);
+      return;
+    }
+    stream.received += content.length;
+    if (content.length > 0) stream.sink?.take(content);
+    if ((flags & FLAG.END_STREAM) !== 0) this.#endBody(stream);
+    else if (stream.receiveWindow < INITIAL_WINDOW_OCTETS / 2 && !stream.closed) {
+      this.#out.write(windowUpdateFrame(streamId, INITIAL_WINDOW_OCTETS - stream.receiveWindow));
+      stream.receiveWindow = INITIAL_WINDOW_OCTETS;
+    }
+  }
+
+  #endBody(stream: Http2Stream): void {
+    const { fields, received } = stream;
+    // RFC 9113 §8.1.1
+    if (fields !== null && fields.contentLength !== null && fields.contentLength !== received) {
+      this.#blame(stream, ERROR.PROTOCOL_ERROR);
+      return;
+    }
+    stream.hasEnded = true;
+    stream.sink?.end();
+  }
+
+  #receiveReset({ streamId, payload }: Frame): void {
+    demand(payload.length === 4, ERROR.FRAME_SIZE_ERROR);
+    demand(streamId !== 0, ERROR.PROTOCOL_ERROR);
+    const stream = this.#known(streamId);
+    this.#conduct.countReset();
+    if (stream !== null) this.#drop(stream);
+  }
+
+  #receiveSettings({ streamId, flags, payload }: Frame): void {
+    demand(streamId === 0, ERROR.PROTOCOL_ERROR);
+    this.#greeted = true;
+    if ((flags & FLAG.ACK) !== 0) {
+      demand(payload.length === 0, ERROR.FRAME_SIZE_ERROR);
+      return;
+    }
+    const before = this.#peer;
+    this.#peer = settingsAfter(before, payload);
+    // §6.9.2: the windows of streams that are open change along.
+    const change = this.#peer.initialWindowOctets - before.initialWindowOctets;
+    for (const stream of this.#streams.values()) {
+      stream.sendWindow += change;
+      demand(stream.sendWindow <= MAX_WINDOW_OCTETS, ERROR.FLOW_CONTROL_ERROR);
+    }
+    if (this.#peer.tableOctets < INITIAL_TABLE_OCTETS) this.#blocks.tableMustShrink();
+    this.#out.write(SETTINGS_ACK);
+    this.#sendAll();
+  }
+
+  #receiveWindowUpdate({ streamId, payload }: Frame): void {
+    demand(payload.length === 4, ERROR.FRAME_SIZE_ERROR);
+    const octets = uint31(payload, 0);
+    if (streamId === 0) {
+      demand(octets > 0, ERROR.PROTOCOL_ERROR);
+      this.#sendWindow += octets;
+      demand(this.#sendWindow <= MAX_WINDOW_OCTETS, ERROR.FLOW_CONTROL_ERROR);
+      this.#sendAll();
+      return;
+    }
+    const stream = this.#known(streamId);
+    if (stream === null) return;
+    stream.sendWindow += octets;
+    if (octets === 0) this.#blame(stream, ERROR.PROTOCOL_ERROR);
+    else if (stream.sendWindow > MAX_WINDOW_OCTETS) this.#blame(stream, ERROR.FLOW_CONTROL_ERROR);
+    else this.#send(stream);
+  }
+
+  /** The stream of a frame; null = it has ended. @throws ConnectionError where it has not begun (§5.1). */
+  #known(streamId: number): Http2Stream | null {
+    demand(streamId <= this.#lastStreamId && streamId % 2 === 1, ERROR.PROTOCOL_ERROR);
+    return this.#streams.get(streamId) ?? null;
+  }
+
+  #sendAll(): void {
+    for (const stream of this.#streams.values()) {
+      if (this.#sendWindow <= 0) return;
+      this.#send(stream);
+    }
+  }
+
+  /** Sends of a response's body what the windows allow. */
+  #send(stream: Http2Stream): void {
+    while (stream.unsent !== null) {
+      const room = Math.min(stream.sendWindow, this.#sendWindow, this.#peer.maxFrameOctets);
+      if (room <= 0) return;
+      const part = stream.unsent.subarray(0, room);
+      const rest = stream.unsent.subarray(part.length);
+      stream.sendWindow -= part.length;
+      this.#sendWindow -= part.length;
+      const flags = rest.length === 0 ? FLAG.END_STREAM : 0;
+      this.#out.frame(FRAME.DATA, { flags, streamId: stream.id }, part);
+      stream.unsent = rest.length === 0 ? null : rest;
+      if (rest.length === 0) this.#answered(stream);
+    }
+  }
+
+  #answered(stream: Http2Stream): void {
+    // §8.1: who has a whole response is told to stop sending.
+    if (stream.hasEnded) this.#drop(stream);
+    else this.reset(stream, ERROR.NO_ERROR);
+  }
+
+  /** Ends a stream for what the client did on it. */
+  #blame(stream: Http2Stream, code: ErrorCode): void {
+    this.#conduct.countReset();
+    this.reset(stream, code);
+  }
+
+  #drop(stream: Http2Stream): void {
+    this.#streams.delete(stream.id);
+    stream.close();
+    this.#closeIfDone();
+    this.#events.moved();
+  }
+
+  #closeIfDone(): void {
+    if (this.#finishing && this.#streams.size === 0) this.#end();
+  }
+
+  /** Closes the connection when what was written is out. */
+  #end(): void {
+    if (this.#over) return;
+    this.#over = true;
+    for (const stream of this.#streams.values()) stream.close();
+    this.#streams.clear();
+    this.#out.end();
+    this.#events.moved();
+  }
+}
+
+/** @throws ConnectionError with this code where it does not hold. */
+function demand(holds: boolean, code: ErrorCode): void {
+  if (!holds) throw new ConnectionError(code, "the peer broke the protocol");
+}

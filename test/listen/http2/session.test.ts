@@ -1,0 +1,215 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { FLAG, FRAME, SETTING } from "../../../src/listen/http2/codes.ts";
+import { fakeClock } from "../../fake-clock.ts";
+import { expectAnswer, frameOf, get, headOf, literals, openedHttp2, pathOf, post, uint32 } from "../support/http2-raw.ts";
+import { handlerOf, messageOf } from "../support/site.ts";
+
+const { DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION } = FRAME;
+const { END_STREAM, END_HEADERS, PADDED, ACK } = FLAG;
+const ALL = END_HEADERS | END_STREAM;
+
+describe("a body", () => {
+  test("comes in padded pieces, with fields behind it", async () => {
+    const { client } = await openedHttp2();
+    const message = messageOf(5);
+    const padded = (part: Uint8Array) => frameOf(DATA, PADDED, 1, Buffer.concat([Buffer.of(3), part, Buffer.alloc(3)]));
+    client.send(post(1), padded(message.subarray(0, 20)), frameOf(DATA, 0, 1), padded(message.subarray(20)));
+    client.send(frameOf(HEADERS, ALL, 1, literals([["checksum", "x"]])));
+    expect(await client.response()).toMatchObject({ status: "200", body: message });
+  });
+
+  test.each<[what: string, code: string, frames: readonly Uint8Array[]]>([
+    [
+      "shorter than it was said to be",
+      "PROTOCOL_ERROR",
+      [post(1, { "content-length": "41" }), frameOf(DATA, END_STREAM, 1, messageOf(1))],
+    ],
+    [
+      "longer than it was said to be",
+      "PROTOCOL_ERROR",
+      [post(1, { "content-length": "39" }), frameOf(DATA, END_STREAM, 1, messageOf(1))],
+    ],
+    [
+      "followed by fields that do not end it",
+      "PROTOCOL_ERROR",
+      [post(1), frameOf(HEADERS, END_HEADERS, 1, literals([["a", "b"]]))],
+    ],
+    ["followed by pseudo-fields", "PROTOCOL_ERROR", [post(1), frameOf(HEADERS, ALL, 1, literals([[":path", "/"]]))]],
+    ["on a window that grows by nothing", "PROTOCOL_ERROR", [post(1), frameOf(WINDOW_UPDATE, 0, 1, uint32(0))]],
+    ["on a window that grows too large", "FLOW_CONTROL_ERROR", [post(1), frameOf(WINDOW_UPDATE, 0, 1, uint32(0x7fff_ffff))]],
+  ])("%s ends its stream alone: %s", async (_what, code, frames) => {
+    const { client } = await openedHttp2();
+    expect(await client.send(...frames).errorOf(1)).toBe(code);
+    // What was under way when the stream was reset is let pass.
+    client.send(frameOf(DATA, 0, 1, messageOf(1)), frameOf(WINDOW_UPDATE, 0, 1, uint32(1)));
+    await expectAnswer(client, 3);
+  });
+});
+
+describe("a head", () => {
+  test("comes in any number of frames, padded and with a priority", async () => {
+    const { client } = await openedHttp2();
+    const head = headOf({ ":path": pathOf(9) });
+    const first = Buffer.concat([Buffer.of(2), Buffer.alloc(5), head.subarray(0, 3), Buffer.alloc(2)]);
+    client.send(frameOf(HEADERS, END_STREAM | PADDED | FLAG.PRIORITY, 1, first));
+    for (const octet of head.subarray(3)) client.send(frameOf(CONTINUATION, 0, 1, Uint8Array.of(octet)));
+    client.send(frameOf(CONTINUATION, END_HEADERS, 1));
+    expect(await client.response()).toEqual({ streamId: 1, status: "200", body: messageOf(9) });
+  });
+
+  test("larger than we take is answered with 431, and the session lives on with its tables in step", async () => {
+    const { client } = await openedHttp2();
+    const head = headOf({ ":path": "/dns-query", "x-large": "x".repeat(16_300), "x-more": "y".repeat(60) });
+    client.send(
+      frameOf(HEADERS, END_STREAM, 1, head.subarray(0, 16_000)),
+      frameOf(CONTINUATION, END_HEADERS, 1, head.subarray(16_000)),
+    );
+    expect(await client.response()).toMatchObject({ streamId: 1, status: "431" });
+    await expectAnswer(client, 3);
+  });
+});
+
+describe("on a stream that the client has ended", () => {
+  test.each<[what: string, frame: Uint8Array]>([
+    ["data", frameOf(DATA, 0, 1, Uint8Array.of(1))],
+    ["a head", get(1)],
+  ])("%s ends the stream while its answer is awaited, and the connection after", async (_what, frame) => {
+    const never = await openedHttp2([], { handler: handlerOf(() => new Promise(() => {})) });
+    expect(await never.client.send(get(1), frame).errorOf(1)).toBe("STREAM_CLOSED");
+    const { client } = await openedHttp2();
+    await expectAnswer(client, 1);
+    expect(await client.send(frame).errorOf("connection")).toBe("STREAM_CLOSED");
+  });
+});
+
+test("frames of unknown types and priorities are left aside, and pings answered with what they bear", async () => {
+  const { client } = await openedHttp2();
+  client.send(frameOf(0x42, 0xff, 1, messageOf(1)), frameOf(PRIORITY, 0, 1, new Uint8Array(5)));
+  client.send(frameOf(PING, ACK, 0, new Uint8Array(8)), frameOf(PING, 0, 0, Buffer.from("12345678")));
+  expect(await client.next(PING)).toMatchObject({ flags: ACK, payload: Buffer.from("12345678") });
+  await expectAnswer(client, 1);
+});
+
+describe("an answer", () => {
+  const large = messageOf(1, 60_000);
+  const handler = handlerOf(() => ({ wire: large, maxAgeSeconds: 1 }));
+
+  test("goes out as the windows of stream and connection allow, whatever their order", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 0, max: 40_000 }),
+        fc.array(fc.tuple(fc.boolean(), fc.integer({ min: 1, max: 30_000 })), { maxLength: 20 }),
+        async (initial, updates) => {
+          const { client } = await openedHttp2([[SETTING.INITIAL_WINDOW_SIZE, initial]], { handler });
+          client.send(get(1));
+          let [ofStream, ofConnection] = [initial, 65_535];
+          await client.next(HEADERS);
+          for (const [isStream, octets] of [...updates, [true, 65_535], [false, 65_535]] as const) {
+            client.send(frameOf(WINDOW_UPDATE, 0, isStream ? 1 : 0, uint32(octets)));
+            if (isStream) ofStream += octets;
+            else ofConnection += octets;
+          }
+          const parts: Buffer[] = [];
+          for (let over = false; !over; ) {
+            const { flags, payload } = await client.next(DATA);
+            expect(payload.length).toBeLessThanOrEqual(16_384);
+            parts.push(payload);
+            over = (flags & END_STREAM) !== 0;
+          }
+          const body = Buffer.concat(parts);
+          expect(body.equals(large)).toBe(true);
+          expect(body.length).toBeLessThanOrEqual(Math.min(ofStream, ofConnection));
+          client.raw.socket.destroy();
+        },
+      ),
+      { numRuns: 40 },
+    );
+  });
+
+  test("waits where the client has made its windows smaller, and takes up again where it stood", async () => {
+    const { client } = await openedHttp2([[SETTING.INITIAL_WINDOW_SIZE, 20_000]], { handler });
+    client.send(get(1));
+    const parts = [(await client.next(DATA)).payload, (await client.next(DATA)).payload];
+    expect(Buffer.concat(parts)).toHaveLength(20_000);
+    // The window is 5,000 below nothing now (RFC 9113 §6.9.2), and 10 above with the update.
+    client.send(frameOf(SETTINGS, 0, 0, Uint8Array.of(0, SETTING.INITIAL_WINDOW_SIZE, 0, 0, 0x3a, 0x98)));
+    client.send(frameOf(WINDOW_UPDATE, 0, 1, uint32(5000)), frameOf(WINDOW_UPDATE, 0, 1, uint32(10)));
+    expect((await client.next(DATA)).payload).toHaveLength(10);
+    client.send(frameOf(WINDOW_UPDATE, 0, 1, uint32(60_000)));
+    const rest = await client.next(DATA);
+    expect(rest.payload.equals(large.subarray(20_010, 20_010 + rest.payload.length))).toBe(true);
+  });
+
+  test("tells a client that has made its table smaller that ours is empty, once (RFC 7541 §4.2)", async () => {
+    const { client } = await openedHttp2([[SETTING.HEADER_TABLE_SIZE, 0]]);
+    const heads: number[] = [];
+    for (const streamId of [1, 3, 5]) heads.push((await client.send(get(streamId)).next(HEADERS)).payload[0] ?? 0);
+    expect(heads).toEqual([0x20, 0x88, 0x88]);
+  });
+});
+
+describe("bounds", () => {
+  test("streams beyond what was allowed are refused, and those before are answered", async () => {
+    const answers: (() => void)[] = [];
+    const waiting = handlerOf((wire) => new Promise((resolve) => answers.push(() => resolve({ wire, maxAgeSeconds: 1 }))));
+    const { client } = await openedHttp2([], { handler: waiting, limits: { outstandingPerConnection: 3 } });
+    const settings = await client.next(SETTINGS);
+    expect(settings.payload.subarray(0, 6)).toEqual(Buffer.of(0, SETTING.MAX_CONCURRENT_STREAMS, 0, 0, 0, 3));
+    for (const streamId of [1, 3, 5, 7]) client.send(get(streamId));
+    expect(await client.errorOf(7)).toBe("REFUSED_STREAM");
+    for (const answer of answers) answer();
+    const bodies = [await client.response(), await client.response(), await client.response()].map(({ streamId }) => streamId);
+    expect(bodies).toEqual([1, 3, 5]);
+  });
+
+  test.each<[what: string, frames: (streamId: number) => readonly Uint8Array[]]>([
+    ["that the client resets", (id) => [get(id), frameOf(RST_STREAM, 0, id, uint32(8))]],
+    ["that it has us reset (CVE-2025-8671)", (id) => [post(id), frameOf(WINDOW_UPDATE, 0, id, uint32(0))]],
+    ["that are malformed", (id) => [frameOf(HEADERS, ALL, id, literals([["a", "b"]]))]],
+  ])("a flood of streams %s ends the session", async (_what, frames) => {
+    const { client } = await openedHttp2([], { clock: fakeClock() });
+    for (let streamId = 1; streamId < 1200; streamId += 2) client.send(...frames(streamId));
+    expect(await client.errorOf("connection")).toBe("ENHANCE_YOUR_CALM");
+  });
+
+  test("as many resets spread over time as a client may need do not", async () => {
+    const clock = fakeClock();
+    const { client } = await openedHttp2([], { clock });
+    for (let streamId = 1; streamId < 2400; streamId += 2) {
+      client.send(get(streamId), frameOf(RST_STREAM, 0, streamId, uint32(8)));
+      if (streamId % 20 === 1) {
+        client.send(frameOf(PING, 0, 0, new Uint8Array(8)));
+        await client.next(PING);
+        await clock.advance(200);
+      }
+    }
+    await expectAnswer(client, 2401);
+  });
+
+  test("a client that does not read what it has us write is not read either, and cut in the end", async () => {
+    const clock = fakeClock();
+    const { site, client } = await openedHttp2([], { clock, limits: { writeBacklogBytes: 131_072 } });
+    client.raw.socket.pause();
+    const pings = Buffer.concat(Array.from({ length: 4000 }, () => frameOf(PING, 0, 0, new Uint8Array(8))));
+    const isStuck = () => client.raw.socket.writableLength > 4 * pings.length;
+    await expect.poll(() => (isStuck() ? true : client.raw.socket.write(pings) && isStuck()), { interval: 1 }).toBe(true);
+    while (site.counters.connections > 0) await clock.advance(1000);
+    expect(clock.now()).toBeLessThan(60_000);
+  });
+
+  test("a client that says farewell gets its answers, and then the connection is closed", async () => {
+    const answer = Promise.withResolvers<void>();
+    const { client } = await openedHttp2([], {
+      handler: handlerOf(async (wire) => {
+        await answer.promise;
+        return { wire, maxAgeSeconds: 1 };
+      }),
+    });
+    client.send(get(1)).send(frameOf(GOAWAY, 0, 0, new Uint8Array(8)));
+    expect(await client.errorOf("connection")).toBe("NO_ERROR");
+    answer.resolve();
+    expect(await client.response()).toMatchObject({ streamId: 1, status: "200" });
+    await client.raw.ended;
+  });
+});
