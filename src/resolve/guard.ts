@@ -37,7 +37,7 @@ const DOUBTED_TYPES: ReadonlySet<number> = new Set([TYPE.AAAA, TYPE.SVCB, TYPE.H
  */
 export async function believe(resolver: Resolver, suspect: Suspect, fetchAnswer: FetchAnswer): Promise<Believed> {
   const { order, answer } = suspect;
-  if (outcomeOf(answer) !== "nxdomain" || isSignedDenial(order.question, answer)) return { answer, action: "none" };
+  if (outcomeOf(answer) !== "nxdomain" || isVerifiable(resolver, order.question, answer)) return { answer, action: "none" };
   const proof = proofOfExistence(resolver, order, answer.chainEnd);
   if (proof !== null) return guarded(answer, proof);
   if (!DOUBTED_TYPES.has(order.question.type)) return { answer, action: "none" };
@@ -60,7 +60,7 @@ type Hit = Pick<Order, "question" | "route" | "limits">;
  * the cache remembers a bounded number, so proof for that name does not end all of their denials.
  */
 export function believeHeld(resolver: Pick<Resolver, "decider" | "cache">, hit: Hit, answer: Answer): Believed {
-  if (outcomeOf(answer) !== "nxdomain" || isSignedDenial(hit.question, answer)) return { answer, action: "none" };
+  if (outcomeOf(answer) !== "nxdomain" || isVerifiable(resolver, hit.question, answer)) return { answer, action: "none" };
   const proof = proofOfExistence(resolver, hit, answer.chainEnd);
   return proof === null ? { answer, action: "none" } : guarded(answer, proof);
 }
@@ -72,9 +72,10 @@ function proofOfExistence({ decider, cache }: Pick<Resolver, "decider" | "cache"
   return cache.provesExistence(name, place, hit.limits) ? "other types of the name exist" : null;
 }
 
-/** Denial that whoever asked can verify is left for them to judge. */
-function isSignedDenial({ dnssecOk }: Question, answer: Answer): boolean {
-  return dnssecOk && answer.signed && recordsOf(answer).some(({ type }) => type === TYPE.NSEC || type === TYPE.NSEC3);
+/** Denial that whoever asked can verify is left for them to judge, but of names of the hosts table: it would speak of their addresses too. */
+function isVerifiable({ decider }: Pick<Resolver, "decider">, { dnssecOk }: Question, answer: Answer): boolean {
+  if (!dnssecOk || !answer.signed || decider.holds(answer.chainEnd)) return false;
+  return recordsOf(answer).some(({ type }) => type === TYPE.NSEC || type === TYPE.NSEC3);
 }
 
 /** What A of the chain's last name comes to on the same route, held or asked. */

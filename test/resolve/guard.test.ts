@@ -192,6 +192,13 @@ describe("an NXDOMAIN covered by signed NSEC or NSEC3", () => {
     expect(site.asked()).toHaveLength(1);
   });
 
+  test("does not pass for names of the hosts table, whose addresses it would deny to a cache behind us", async () => {
+    const yaml = "hosts: { records: { page.example: { address: 192.0.2.5, others: forward } } }";
+    const site = await siteWith({ upstreams: { main: signed }, yaml });
+    for (const _turn of ["fetched", "held"])
+      expect(await site.ask("page.example", "AAAA", { do: true })).toMatchObject({ rcode: "NOERROR", answers: [] });
+  });
+
   test("is doubted where the question has no DO", async () => {
     const site = await siteWith({ upstreams: { main: signed } });
     expect(await site.ask("page.example", "AAAA")).toMatchObject(guarded);
