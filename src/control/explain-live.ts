@@ -5,6 +5,7 @@ import { outcomeOf } from "../dns/answer.ts";
 import { RCODE, TYPE, typeName } from "../dns/types.ts";
 import type { CachedAnswer, ExplainedDecision, ExplainedVerdict } from "../log/explained.ts";
 import { subnetToSend } from "../resolve/client-subnet.ts";
+import { verdictOfHeld } from "../resolve/compare.ts";
 import { type Preference, preferenceFor, queryOfType } from "../resolve/families.ts";
 import { isForged } from "../resolve/judge.ts";
 import type { Resolver } from "../resolve/resolver.ts";
@@ -63,7 +64,7 @@ function sentState(resolver: Resolver, { subject, decision, outlook }: Decided<F
   const choice = preference === null ? "given" : choiceOf(resolver, subject, preference);
   if (preference !== null && choice === "withheld")
     return { ...NOTHING_KNOWN, ...common, known: { route: null, answer: "nodata", action: preference.action } };
-  const forward = forwardOf(subject, { decision, verdict });
+  const forward = forwardOf(resolver, subject, { decision, verdict });
   const found = forward === null ? null : holdingOf(resolver, subject, forward);
   const group = forward === null ? null : resolver.groups.get(forward.group);
   const isFresh = found !== null && found !== "nothing" && found.state.kind === "fresh";
@@ -101,13 +102,15 @@ function explainedVerdict({ clock }: Resolver, { side, finding, type, foundAtMs 
 
 /** The group that answers, where it is known before anybody is asked: see `compare`. */
 function forwardOf(
+  resolver: Resolver,
   subject: Subject,
   { decision, verdict }: { readonly decision: Forward | Compare; readonly verdict: Verdict | null },
 ): Forward | null {
   if (decision.kind === "forward") return decision;
   const { type } = subject.query;
-  const isOpen = type === TYPE.A ? verdict?.type !== TYPE.A : verdict === null && (type === TYPE.AAAA || type === TYPE.HTTPS);
-  return isOpen ? null : towards({ ...subject, decision }, verdict?.side ?? "far").decision;
+  const asked = { ...subject, decision };
+  if (type === TYPE.A ? verdict?.type !== TYPE.A : verdict === null && (type === TYPE.AAAA || type === TYPE.HTTPS)) return null;
+  return towards(asked, (verdict ?? verdictOfHeld(resolver, asked))?.side ?? "far").decision;
 }
 
 function holdingOf(resolver: Resolver, { query, client }: Subject, decision: Forward): Holding {
@@ -140,7 +143,7 @@ function choiceOf(resolver: Resolver, { query, client }: Subject, { preferred }:
     return decision.answer.kind === "addresses" ? "withheld" : "given";
   }
   const verdict = decision.kind === "compare" ? knownVerdict(resolver, query.name, decision.compare) : null;
-  const forward = forwardOf(other, { decision, verdict });
+  const forward = forwardOf(resolver, other, { decision, verdict });
   const found = forward === null ? "nothing" : holdingOf(resolver, other, forward);
   if (found === "nothing" || found.state.kind !== "fresh") return "unknown";
   return outcomeOf(found.held.answer) === "positive" ? "withheld" : "given";

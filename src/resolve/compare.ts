@@ -37,7 +37,7 @@ export function compare(resolver: Resolver, asked: Asked<Compare>): Resolution |
  * What A would come to without asking anybody: near addresses that are held and kept outlive a verdict that ran out or was forgotten, and far must
  * not deny the name to clients that have them (DESIGN.md, law 2).
  */
-function verdictOfHeld(resolver: Resolver, asked: Asked<Compare>): Verdict | null {
+export function verdictOfHeld(resolver: Resolver, asked: Asked<Compare>): Verdict | null {
   const { clock, measures } = resolver;
   const measure = measures.near(asked.decision.compare.keepNearIf);
   const held = freshlyHeld(resolver, towards({ ...asked, query: queryOfType(asked.query, TYPE.A) }, "near"));

@@ -285,4 +285,11 @@ rules: [{ name: others, compare: { near: domestic, far: overseas, keepNearIf: "l
     expect(summary).toContain("since 30 s it is known for near (A kept), so domestic answers. The cache holds the answer");
     expect(explained(site, "www.near.example", { type: "HTTPS" }).decision.route).toBe("domestic");
   });
+
+  test("near addresses that are held stand in for a verdict that is over, for types that are not judged", async () => {
+    const site = await siteWith({ yaml: yaml().replace("verdict: 1d", "verdict: 1s"), upstreams });
+    await site.ask("www.near.example");
+    await site.clock.advance(2000);
+    expect(explained(site, "www.near.example", { type: "MX" })).toMatchObject({ verdict: null, decision: { route: "domestic" } });
+  });
 });
