@@ -83,8 +83,10 @@ function wayText({ decision, verdict, question, group }: Explaining, step: Trace
   const compares = `${decider(step)} compares ${near} with ${far}${because(step)}`;
   if (verdict !== null)
     return `${compares}; since ${verdict.ageSeconds} s it is known for ${verdict.side} (${verdict.type} ${verdict.near})${route === null ? "" : `, so ${route} answers`}`;
-  if (route !== null)
-    return `${compares}; nothing is known of the name, and ${question.type} is not compared, so ${route} answers`;
+  if (route !== null) {
+    const known = route === near ? "no verdict is held, but addresses of the near side are" : "nothing is known of the name";
+    return `${compares}; ${known}, and ${question.type} is not compared, so ${route} answers`;
+  }
   const first = question.type === "A" ? "" : " for A first";
   return `${compares}; nothing is known of the name yet, so both are asked${first}`;
 }
