@@ -135,8 +135,13 @@ function clientsOf(entries: readonly string[], prefixes: readonly string[]): Cli
   const always = entries.includes("private") ? [...privateAddresses.ranges()] : [];
   return {
     addresses: new AddressSet([...ranges, ...always]),
-    ids: new Set(entries.filter((entry) => entry !== "private" && rangeFromText(entry) === null)),
+    ids: clientIdsOf(entries),
   };
+}
+
+/** The client ids of a list of clients. */
+export function clientIdsOf(clients: readonly string[]): ReadonlySet<string> {
+  return new Set(clients.filter((client) => client !== "private" && rangeFromText(client) === null));
 }
 
 function withoutZone(text: string): string {

@@ -1,4 +1,5 @@
 import { parse } from "yaml";
+import { clientIdsOf } from "../access/access.ts";
 import type { AccessOptions } from "../access/options.ts";
 import type { Config } from "../config/config.ts";
 import { parseServer } from "../config/server.ts";
@@ -22,7 +23,7 @@ const SERVER_SECTIONS: ReadonlySet<string> = new Set(["upstreams", "bootstrap"])
 export function shownConfig({ text, access }: Pick<Config, "text" | "access">): Readonly<Record<string, unknown>> {
   // What it expands to is bounded by having been read already.
   const written: Readonly<Record<string, unknown>> = parse(text, { maxAliasCount: -1 }) ?? {};
-  const admitted = admittedIds(access);
+  const admitted = clientIdsOf(access.clients);
   return Object.fromEntries(
     Object.entries(written).map(([section, value]) => {
       const url = SERVER_SECTIONS.has(section) ? shownServer : shownUrl;
@@ -33,7 +34,7 @@ export function shownConfig({ text, access }: Pick<Config, "text" | "access">): 
 
 /** What is said of a configuration in words, which may name its clients. */
 export function shownText(text: string, access: Pick<AccessOptions, "clients">): string {
-  const admitted = admittedIds(access);
+  const admitted = clientIdsOf(access.clients);
   return text.replace(/[a-z0-9.-]+/g, (word) => (admitted.has(word) ? HIDDEN : word));
 }
 
@@ -43,10 +44,6 @@ export function withoutQuotedSecrets(text: string): string {
     const shown = shownServer(quoted).replace(/^.*@/s, `${HIDDEN}@`).replace(/\?.*$/s, `?${HIDDEN}`);
     return `\`${shown}\``;
   });
-}
-
-function admittedIds({ clients }: Pick<AccessOptions, "clients">): ReadonlySet<string> {
-  return new Set(clients.filter((client) => /^[a-z0-9-]+$/.test(client) && client !== "private"));
 }
 
 interface Showing {
