@@ -3,6 +3,7 @@ import { queryPage, queryRecord } from "../admin/schemas/record.ts";
 import { systemClock } from "../clock.ts";
 import type { QueryRecord } from "../log/record.ts";
 import type { Page } from "../log/search.ts";
+import { firstIdAt } from "../log/store/schema.ts";
 import { recordDetails } from "../log/text.ts";
 import { unreachable } from "../unreachable.ts";
 import { type ApiClient, ApiRefusal } from "./api-client.ts";
@@ -53,8 +54,7 @@ async function follow(api: ApiClient, { query, nowMs }: Wish, { invocation, term
   const { signal } = ending;
   void terminal.untilStopped().then(() => ending.abort());
   const printer = new RecordPrinter(invocation, terminal);
-  // As ids are made.
-  const begunId = nowMs * 1024;
+  const begunId = firstIdAt(nowMs);
   try {
     const limit = invocation.limit ?? (query.some(isFrom) ? 100 : 10);
     const records = await pastOrNothing(api, { query, limit, signal }, terminal);

@@ -3,8 +3,8 @@ import { firstIdAt } from "./store/schema.ts";
 /** How far ids may run ahead of the clock: longer than any query waits for its answer, which is counted from when it came. */
 export const MAX_AHEAD_MS = 60_000;
 
-/** Where the counter of each millisecond may begin, one after the other, so that ids of a time that comes again are others than before. */
-const BEGINNINGS = [0, 128, 256, 384, 512, 640, 768, 896] as const;
+/** Each time that the clock is set back the counter of each millisecond begins elsewhere, so that ids of a time that comes again are others than before. */
+const BEGINNINGS = { count: 8, apart: 128 } as const;
 
 /**
  * Gives records their ids: the millisecond times 1024, plus a counter. They rise, also where the wall clock is set back a little or more than 1,024 are
@@ -21,7 +21,7 @@ export class RecordIds {
       this.#turn++;
       this.#last = 0;
     }
-    const begun = firstIdAt(Math.floor(wallMs)) + (BEGINNINGS[this.#turn % BEGINNINGS.length] ?? 0);
+    const begun = firstIdAt(Math.floor(wallMs)) + (this.#turn % BEGINNINGS.count) * BEGINNINGS.apart;
     this.#last = Math.max(this.#last + 1, begun);
     return this.#last;
   }
