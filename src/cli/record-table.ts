@@ -1,7 +1,7 @@
 import { styleText } from "node:util";
-import { cellsOf, padCells } from "../log/cells.ts";
 import type { QueryRecord } from "../log/record.ts";
 import { localTime, milliseconds, printable, ruleText, upstreamText } from "../log/text.ts";
+import { cellsOf, padCells } from "./cells.ts";
 
 export interface TableOptions {
   /** Cells of a line; null = as many as it takes. */
