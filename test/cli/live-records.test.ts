@@ -1,10 +1,10 @@
-import { once } from "node:events";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { expect, onTestFinished, test } from "vitest";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { expect, test } from "vitest";
 import { ApiClient, ApiRefusal, ApiSilent, ApiUnreachable } from "../../src/cli/api-client.ts";
 import { type Live, liveRecords } from "../../src/cli/live-records.ts";
 import { parseConfig } from "../../src/config/load.ts";
 import { record } from "../log/records.ts";
+import { standIn } from "./stand-in.ts";
 
 /** Answers one request to the stream. */
 type Turn = (response: ServerResponse, request: IncomingMessage) => void;
@@ -34,21 +34,14 @@ function refuses(status: number): Turn {
 async function serverOf(turns: readonly Turn[]) {
   const askedAfter: (string | undefined)[] = [];
   const left = [...turns];
-  const server: Server = createServer((request, response) => {
+  const { server, port } = await standIn((request, response) => {
     askedAfter.push(request.headers["last-event-id"]?.toString());
     const turn = left.shift();
     if (left.length === 0) server.close();
     response.setHeader("connection", "close");
     turn?.(response, request);
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => {
-    server.close();
-    server.closeAllConnections();
   });
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("no port");
-  const config = parseConfig(`listen: { admin: "127.0.0.1:${address.port}" }`, null);
+  const config = parseConfig(`listen: { admin: "127.0.0.1:${port}" }`, null);
   if (config.kind === "invalid") throw new Error("no configuration");
   return { api: new ApiClient(config.config), askedAfter };
 }

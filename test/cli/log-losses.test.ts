@@ -1,15 +1,11 @@
-import { once } from "node:events";
-import { writeFileSync } from "node:fs";
-import { createServer, type ServerResponse } from "node:http";
-import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import type { ServerResponse } from "node:http";
+import { expect, test } from "vitest";
 import { run } from "../../src/cli/run.ts";
 import type { LogStatus } from "../../src/log/log-status.ts";
 import { openTestAdmin } from "../admin/support/admin.ts";
 import { MemoryControl, MemoryLog } from "../admin/support/memory-control.ts";
-import { directory } from "../files.ts";
 import { record } from "../log/records.ts";
-import { testTerminal } from "./terminal.ts";
+import { standIn, terminalFor } from "./stand-in.ts";
 
 /** A log that can be read, whatever its state. */
 class AilingLog extends MemoryLog {
@@ -31,10 +27,8 @@ const fault = { reason: "the disk is full", sinceWallMs: SINCE_MS };
 async function told(status: Partial<LogStatus>, argv: readonly string[]): Promise<string> {
   const queries = new AilingLog(status);
   queries.add(record());
-  const { base } = await openTestAdmin({ control: new MemoryControl(queries) });
-  const where = directory();
-  writeFileSync(join(where, "fenliu.yaml"), `listen: { admin: "${new URL(base).host}" }\n`);
-  const terminal = testTerminal(where);
+  const { port } = await openTestAdmin({ control: new MemoryControl(queries) });
+  const terminal = terminalFor(port);
   await run(argv, terminal);
   return terminal.written.err;
 }
@@ -62,15 +56,11 @@ test("what was found stands, also where that cannot be had", async () => {
     (response: ServerResponse) => void response.end("{}"),
   ]) {
     const page = JSON.stringify({ records: [record()], cursor: null });
-    const server = createServer((request, response) => (request.url?.includes("/stats") ? stats(response) : response.end(page)));
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    onTestFinished(() => void server.close());
-    const address = server.address();
-    if (address === null || typeof address === "string") throw new Error("no port");
-    const where = directory();
-    writeFileSync(join(where, "fenliu.yaml"), `listen: { admin: "127.0.0.1:${address.port}" }\n`);
-    const terminal = testTerminal(where);
+    const { port } = await standIn((request, response) => {
+      if (request.url?.includes("/stats")) stats(response);
+      else response.end(page);
+    });
+    const terminal = terminalFor(port);
     expect(await run(["log"], terminal)).toBe(0);
     expect(terminal.written).toMatchObject({ out: expect.stringContaining("www.taobao.com"), err: "" });
   }

@@ -1,12 +1,11 @@
-import { once } from "node:events";
 import { writeFileSync } from "node:fs";
-import { createServer } from "node:http";
 import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import { run } from "../../src/cli/run.ts";
 import type { QueryRecord } from "../../src/log/record.ts";
 import { directory } from "../files.ts";
 import { siteWith, type TestSite } from "../site.ts";
+import { standIn, terminalFor } from "./stand-in.ts";
 import { type TestTerminal, testTerminal, until } from "./terminal.ts";
 
 const HOSTS = "hosts: { records: { nas.lan: 10.0.0.5 } }\n";
@@ -14,9 +13,7 @@ const HOSTS = "hosts: { records: { nas.lan: 10.0.0.5 } }\n";
 /** A server, and a terminal in the folder of a configuration that leads to it. */
 async function house(log: string) {
   const site = await siteWith({ admin: true, yaml: `${HOSTS}${log}` });
-  const where = directory();
-  writeFileSync(join(where, "fenliu.yaml"), `listen: { admin: "127.0.0.1:${site.app.administration.bound?.port}" }\n`);
-  return { site, terminal: testTerminal(where) };
+  return { site, terminal: terminalFor(site.app.administration.bound?.port) };
 }
 
 /** Once the command has written `sign`, asks until it shows that. `ended` is its exit code. */
@@ -141,15 +138,8 @@ test("who follows is told once that the server has ended, and waits for it until
 
 /** What another service, or another version, says where the API should be. */
 async function stranger(body: string, type = "application/json", status = 200): Promise<TestTerminal> {
-  const server = createServer((_, response) => void response.writeHead(status, { "content-type": type }).end(body));
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => void server.close());
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("no port");
-  const where = directory();
-  writeFileSync(join(where, "fenliu.yaml"), `listen: { admin: "127.0.0.1:${address.port}" }\n`);
-  return testTerminal(where);
+  const { port } = await standIn((_, response) => void response.writeHead(status, { "content-type": type }).end(body));
+  return terminalFor(port);
 }
 
 test.each([
