@@ -36,7 +36,7 @@ export function withMadeSoa(answer: Answer, ttlSeconds: number): Answer {
 }
 
 /**
- * The same answer with NOERROR for its rcode: NODATA where NXDOMAIN was not believed (DESIGN.md, law 2). AD speaks of the old one
+ * The same answer with NOERROR for its rcode: NODATA where NXDOMAIN was not believed (resolve/guard.ts). AD speaks of the old one
  * and goes. With `ttlSeconds` it holds no longer than that.
  */
 export function asNodata(nxdomain: Answer, ttlSeconds: number | null): Answer {

@@ -18,7 +18,7 @@ export interface Terminal {
   onReload(run: () => void): void;
 }
 
-/** Exit codes (DESIGN.md §7). */
+/** Exit codes. */
 export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
 
 /** Prints its message and ends the command with exit code 2. */

@@ -26,7 +26,7 @@ const MAX_VALUE_LENGTH = 1000;
 const MAX_REGEXPS = 8;
 
 /**
- * Reads the parameters of a search (DESIGN.md §6). One that is given several times means any of its values; `!` before a value means none of those;
+ * Reads the parameters of a search (docs/api.md). One that is given several times means any of its values; `!` before a value means none of those;
  * with both, both must hold. All parameters must hold together.
  */
 export function parseFilter(parameters: Iterable<readonly [string, string]>, nowMs: number): ParsedFilter {

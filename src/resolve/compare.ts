@@ -13,7 +13,7 @@ import { knownVerdict, type Verdict, verdictKey } from "./verdicts.ts";
 import { type WeighLimits, weigh } from "./weigh.ts";
 
 /**
- * Answers a question from the near or the far group, by where the addresses of its name are (DESIGN.md §5, "Comparison"). A and AAAA are
+ * Answers a question from the near or the far group, by where the addresses of its name are (docs/config.md, "Comparison"). A and AAAA are
  * judged, and one verdict holds for the whole name: A's where it is known. Settled by the resolver's deadline.
  */
 export function compare(resolver: Resolver, asked: Asked<Compare>): Resolution | Promise<Resolution> {
@@ -35,7 +35,7 @@ export function compare(resolver: Resolver, asked: Asked<Compare>): Resolution |
 
 /**
  * What A would come to without asking anybody: near addresses that are held and kept outlive a verdict that ran out or was forgotten, and far must
- * not deny the name to clients that have them (DESIGN.md, law 2).
+ * not deny the name to clients that have them.
  */
 export function verdictOfHeld(resolver: Resolver, asked: Asked<Compare>): Verdict | null {
   const { clock, measures } = resolver;

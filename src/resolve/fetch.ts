@@ -70,7 +70,7 @@ async function askGroup(
   }
 }
 
-// DESIGN.md, law 3: a name with addresses that suddenly has none would make a house lose a site; AAAA is often empty by right.
+// A name with addresses that suddenly has none would make a house lose a site; AAAA is often empty by right.
 function doubtsEmpty(resolver: Resolver, { question, route, limits }: Order): boolean {
   if (question.type === TYPE.A) return true;
   if (question.type !== TYPE.AAAA) return false;

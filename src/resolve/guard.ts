@@ -31,7 +31,7 @@ type FetchAnswer = (resolver: Resolver, order: Order) => Fetching;
 const DOUBTED_TYPES: ReadonlySet<number> = new Set([TYPE.AAAA, TYPE.SVCB, TYPE.HTTPS]);
 
 /**
- * The second law (DESIGN.md §1): NXDOMAIN speaks for every type of a name (RFC 8020), so it passes only where the name is not known to
+ * NXDOMAIN speaks for every type of a name (RFC 8020), so it passes only where the name is not known to
  * exist, and for the types where it is often a lie only after A of the name has been asked. In a chain of aliases all this
  * concerns the last name (RFC 2308 §2.1, RFC 6604 §3).
  */

@@ -3,7 +3,7 @@ import { type Outcome, type Workbench, workbenchWith } from "../workbench.ts";
 import { membersOf } from "./behaviours.ts";
 
 /**
- * What every question comes to, by upstream's behaviour, type, rule and what is held. Expected values are written by hand from DESIGN.md, RFC 2308,
+ * What every question comes to, by upstream's behaviour, type, rule and what is held. Expected values are written by hand from RFC 2308,
  * 6604, 8020 and 8767. Cells:
  * - mode: the file, or nothing. before: earlier questions, each with the upstream's behaviour then and the seconds that pass after it.
  * - upstream: see `membersOf`. asks: the types, each a test of its own; "+DO".
