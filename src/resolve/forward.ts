@@ -32,12 +32,13 @@ function answered(resolver: Resolver, asked: Asked<Forward>): Resolution | Promi
   const held = heldAnswer(resolver, key);
   if (held === null) return fetchFor(resolver, asked, orderFor(resolver, asked, { question, key }));
   const options = decision.stale ? resolver.stale : null;
-  const state = freshness(held, { limits: decision.shaping, stale: options, nowMs: resolver.clock.now() });
+  const nowMs = resolver.clock.now();
+  const state = freshness(held, { limits: decision.shaping, stale: options, nowMs });
   if (state.kind === "fresh") {
-    const untilMs = resolver.clock.now() + state.remainingSeconds * 1000;
+    const untilMs = nowMs + state.remainingSeconds * 1000;
     // Parts of a second are not counted, and no rule of other limits is behind those.
     if (untilMs >= held.promisedUntilMs + 1000) resolver.cache.notePromise(key, outcomeOf(held.answer), untilMs);
-    if (isToBeRenewed(resolver, asked, held)) {
+    if (isToBeRenewed(resolver, asked, { held, nowMs })) {
       resolver.cache.noteRenewal(key);
       fetchAnswer(resolver, orderFor(resolver, asked, { question, key }));
     }
@@ -82,10 +83,14 @@ function upstreamQuestion(resolver: Resolver, asked: Asked<Forward>): Question {
   return clientSubnet === null && asked.query.clientSubnet === null ? asked.query : { ...asked.query, clientSubnet };
 }
 
-function isToBeRenewed(resolver: Resolver, { query, decision }: Asked<Forward>, held: Held): boolean {
+function isToBeRenewed(
+  resolver: Resolver,
+  { query, decision }: Asked<Forward>,
+  { held, nowMs }: { readonly held: Held; readonly nowMs: number },
+): boolean {
   const limits = decision.shaping;
   const nameLives = () => resolver.cache.holdsPositive(query.name, { class: query.class, route: decision.group }, limits);
-  return resolver.prefetch && shouldPrefetch(held, { limits, nowMs: resolver.clock.now(), nameLives });
+  return resolver.prefetch && shouldPrefetch(held, { limits, nowMs, nameLives });
 }
 
 async function fetchFor(resolver: Resolver, asked: Asked<Forward>, order: Order): Promise<Resolution> {
