@@ -6,7 +6,7 @@ import { uint32 } from "./frame-reader.ts";
 export interface PeerSettings {
   readonly initialWindowOctets: number;
   readonly maxFrameOctets: number;
-  /** Of the dynamic table by which our header blocks would be read. */
+  /** The smallest it has ever told, of the dynamic table by which our header blocks would be read. */
   readonly tableOctets: number;
 }
 
@@ -24,7 +24,7 @@ export function settingsAfter(settings: PeerSettings, payload: Uint8Array): Peer
     const value = uint32(payload, at + 2);
     switch (((payload[at] ?? 0) << 8) | (payload[at + 1] ?? 0)) {
       case SETTING.HEADER_TABLE_SIZE:
-        after = { ...after, tableOctets: value };
+        after = { ...after, tableOctets: Math.min(after.tableOctets, value) };
         break;
       case SETTING.ENABLE_PUSH:
         if (value > 1) throw new ConnectionError(ERROR.PROTOCOL_ERROR, "ENABLE_PUSH is neither 0 nor 1");

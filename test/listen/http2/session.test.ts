@@ -147,6 +147,14 @@ describe("an answer", () => {
     for (const streamId of [1, 3, 5]) heads.push((await client.send(get(streamId)).next(HEADERS)).payload[0] ?? 0);
     expect(heads).toEqual([0x20, 0x88, 0x88]);
   });
+
+  test("tells so too where one frame makes the table smaller and larger again", async () => {
+    const { client } = await openedHttp2([
+      [SETTING.HEADER_TABLE_SIZE, 0],
+      [SETTING.HEADER_TABLE_SIZE, 4096],
+    ]);
+    expect((await client.send(get(1)).next(HEADERS)).payload[0]).toBe(0x20);
+  });
 });
 
 describe("bounds", () => {
