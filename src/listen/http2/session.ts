@@ -54,6 +54,8 @@ export class Http2Session implements StreamOwner {
   /** The client's first SETTINGS have come. */
   #greeted = false;
   #lastStreamId = 0;
+  /** The last one before the farewell, after which none is taken. */
+  #lastTakenId = 0;
   #receiveWindow = INITIAL_WINDOW_OCTETS;
   #sendWindow = INITIAL_WINDOW_OCTETS;
   /** No further stream is taken. */
@@ -106,7 +108,7 @@ export class Http2Session implements StreamOwner {
   finish(): void {
     if (this.#finishing || this.#over) return;
     this.#finishing = true;
-    this.#out.write(goawayFrame(this.#lastStreamId, ERROR.NO_ERROR));
+    this.#out.write(goawayFrame(this.#lastTakenId, ERROR.NO_ERROR));
     this.#closeIfDone();
   }
 
@@ -136,7 +138,7 @@ export class Http2Session implements StreamOwner {
       for (let frame = this.#reader.next(); frame !== null && !this.#over; frame = this.#reader.next()) this.#receive(frame);
     } catch (error) {
       if (!(error instanceof ConnectionError)) throw error;
-      this.#out.write(goawayFrame(this.#lastStreamId, error.code));
+      this.#out.write(goawayFrame(this.#lastTakenId, error.code));
       this.#end();
     }
   }
@@ -199,6 +201,7 @@ export class Http2Session implements StreamOwner {
       this.#conduct.cutShort(streamId);
       return;
     }
+    this.#lastTakenId = streamId;
     const request = fields === null ? null : requestFields(fields);
     const isWhole = !hasEnded || (request?.contentLength ?? 0) === 0;
     const isMalformed = fields !== null && (request === null || !isWhole);

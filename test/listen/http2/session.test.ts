@@ -220,4 +220,11 @@ describe("bounds", () => {
     expect(await client.response()).toMatchObject({ streamId: 1, status: "200" });
     await client.raw.ended;
   });
+
+  test("a second farewell names no later stream than the first, for those behind may have been sent elsewhere (RFC 9113 §6.8)", async () => {
+    const { client } = await openedHttp2([], { handler: handlerOf(() => new Promise(() => {})) });
+    client.send(get(1), frameOf(GOAWAY, 0, 0, new Uint8Array(8)), get(3), frameOf(FRAME.PUSH_PROMISE, 0, 1));
+    const farewells = [await client.next(GOAWAY), await client.next(GOAWAY)];
+    expect(farewells.map(({ payload }) => payload.readUInt32BE(0))).toEqual([1, 1]);
+  });
 });
