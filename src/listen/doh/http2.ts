@@ -12,6 +12,9 @@ import type { DohService, HttpPeer } from "./service.ts";
 /** A DoH head is a few hundred octets, and a GET of the usual size adds as many again. */
 const MAX_HEADER_LIST_OCTETS = 16_384;
 
+/** How long a client has to close the connection that we have ended. */
+const LINGER_MS = 1000;
+
 const NO_OCTETS = new Uint8Array(0);
 
 /** RFC 6585 §5. */
@@ -78,12 +81,13 @@ export class Http2Connection implements Connection {
     else stream.respond({ status: reply.status, headers: reply.headers, body: method === "HEAD" ? NO_OCTETS : reply.body });
   }
 
-  /** Sets the deadline to what the client is late with first, or to the end of the idle time. */
+  /** Sets the deadline to what the client is late with first, or to the end of the idle time, or of its time to close. */
   #watch(): void {
     const { clock, limits } = this.#services;
     if (this.#socket.destroyed) return;
     const dueMs = Math.min(this.#streamDueMs, this.#writeDueMs);
-    this.#deadline.set(dueMs === Number.POSITIVE_INFINITY ? limits.httpIdleMs : dueMs - clock.now());
+    const restMs = this.#session.isOver ? LINGER_MS : limits.httpIdleMs;
+    this.#deadline.set(dueMs === Number.POSITIVE_INFINITY ? restMs : dueMs - clock.now());
   }
 
   get #streamDueMs(): number {
@@ -99,11 +103,11 @@ export class Http2Connection implements Connection {
   #expire(): void {
     const { clock, limits } = this.#services;
     const nowMs = clock.now();
-    if (this.#writeDueMs <= nowMs) {
+    if (this.#writeDueMs <= nowMs || this.#session.isOver) {
       this.#socket.destroy();
       return;
     }
-    // An idle client gets its GOAWAY; whether it then closes is not waited for.
+    // An idle client gets its GOAWAY.
     if (this.#session.oldestBegunMs === null) this.#session.finish();
     for (const stream of this.#session.streams) {
       if (stream.begunMs + limits.httpRequestMs > nowMs) break;

@@ -46,12 +46,16 @@ export class Outbox {
     this.#partsOctets += octets.length;
   }
 
-  /** Lets what was written go out, and closes. */
+  /**
+   * Lets what was written go out, and ends our side. Closing the socket at once would have the system drop what the client has not taken yet
+   * as soon as anything comes from it, so that is read on to its end.
+   */
   end(): void {
     if (this.#ended) return;
     this.#flush();
     this.#ended = true;
-    this.#socket.destroySoon();
+    this.#socket.end();
+    this.#socket.resume();
   }
 
   readonly #flush = (): void => {

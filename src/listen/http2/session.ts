@@ -104,6 +104,11 @@ export class Http2Session implements StreamOwner {
     return this.#out.backlogSinceMs;
   }
 
+  /** Nothing more is said or heard: what is left is that the client takes what was written, and closes. */
+  get isOver(): boolean {
+    return this.#over;
+  }
+
   /** Tells the client to open no further stream, and closes the connection when those that are open have ended. May be called again. */
   finish(): void {
     if (this.#finishing || this.#over) return;
@@ -369,7 +374,7 @@ export class Http2Session implements StreamOwner {
     if (this.#finishing && this.#streams.size === 0) this.#end();
   }
 
-  /** Closes the connection when what was written is out. */
+  /** Ends the connection when what was written is out. */
   #end(): void {
     if (this.#over) return;
     this.#over = true;

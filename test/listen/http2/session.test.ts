@@ -2,8 +2,19 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { FLAG, FRAME, SETTING } from "../../../src/listen/http2/codes.ts";
 import { fakeClock } from "../../fake-clock.ts";
-import { expectAnswer, frameOf, get, headOf, literals, openedHttp2, pathOf, post, uint32 } from "../support/http2-raw.ts";
-import { handlerOf, messageOf } from "../support/site.ts";
+import {
+  connectHttp2Raw,
+  expectAnswer,
+  frameOf,
+  get,
+  headOf,
+  literals,
+  openedHttp2,
+  pathOf,
+  post,
+  uint32,
+} from "../support/http2-raw.ts";
+import { handlerOf, messageOf, portOf } from "../support/site.ts";
 
 const { DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION } = FRAME;
 const { END_STREAM, END_HEADERS, PADDED, ACK } = FLAG;
@@ -226,5 +237,38 @@ describe("bounds", () => {
     client.send(get(1), frameOf(GOAWAY, 0, 0, new Uint8Array(8)), get(3), frameOf(FRAME.PUSH_PROMISE, 0, 1));
     const farewells = [await client.next(GOAWAY), await client.next(GOAWAY)];
     expect(farewells.map(({ payload }) => payload.readUInt32BE(0))).toEqual([1, 1]);
+  });
+});
+
+describe("after the last answer", () => {
+  const large = messageOf(1, 60_000);
+
+  test("what the client still sends does not cost it what it has not read yet", async () => {
+    const { site, client } = await openedHttp2([[SETTING.INITIAL_WINDOW_SIZE, 0x7fff_ffff]], {
+      handler: handlerOf(() => ({ wire: large, maxAgeSeconds: 1 })),
+    });
+    const serverTurns = async () => (await connectHttp2Raw(portOf(site, "http"))).send(get(1)).response();
+    client.raw.socket.pause();
+    const ids = Array.from({ length: 15 }, (_, index) => 2 * index + 1);
+    client.send(frameOf(WINDOW_UPDATE, 0, 0, uint32(0x7000_0000)), ...ids.map((id) => get(id)));
+    client.send(frameOf(GOAWAY, 0, 0, new Uint8Array(8)));
+    await serverTurns();
+    client.send(frameOf(PING, 0, 0, new Uint8Array(8)));
+    await serverTurns();
+    client.raw.socket.resume();
+    for (const streamId of ids) expect(await client.response()).toMatchObject({ streamId, body: large });
+    await client.raw.ended;
+  });
+
+  test("a client that does not close is cut a second later", async () => {
+    const clock = fakeClock();
+    const { site, client } = await openedHttp2([], { clock });
+    await expectAnswer(client.send(frameOf(PING, 0, 0, new Uint8Array(8))), 1);
+    client.send(frameOf(GOAWAY, 0, 0, new Uint8Array(8)));
+    await client.raw.ended;
+    await clock.advance(999);
+    expect(site.counters.connections).toBe(1);
+    await clock.advance(1);
+    await expect.poll(() => site.counters.connections).toBe(0);
   });
 });

@@ -84,6 +84,7 @@ describe("a connection ends, with the code that RFC 9113 names, when a client se
     client.send(...frames);
     expect(await client.errorOf("connection")).toBe(code);
     await client.raw.ended;
+    client.raw.socket.end();
     await expect.poll(() => site.counters.connections).toBe(0);
   });
 
