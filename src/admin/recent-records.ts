@@ -1,5 +1,6 @@
 import type { Clock, Timer } from "../clock.ts";
 import type { QueryRecord } from "../log/record.ts";
+import { wallMsOf } from "../log/store/schema.ts";
 import type { QuerySource } from "./control.ts";
 
 /** Records that are remembered at least, once there were so many: more than a reader is sent of what it missed. */
@@ -48,14 +49,14 @@ export class RecentRecords {
   }
 
   /**
-   * What came after this id, in the order in which it came. `complete`: nothing else did. null = nobody knows: the id is above that of the newest and was
-   * not given to any of these, so that the clock was set back since.
+   * What came after this id, in the order in which it came. `complete`: nothing else did. null = nobody knows: the id is above that of the newest, was
+   * not given to any of these, and is of a time that is still to come, so that the clock was set back since.
    */
   since(id: number): { readonly records: readonly QueryRecord[]; readonly complete: boolean } | null {
     // Where the clock was set back, lower ids came later.
     const place = this.#records.findLastIndex((record) => record.id === id);
     if (place >= 0) return { records: this.#records.slice(place + 1), complete: true };
-    if (id > (this.#records.at(-1)?.id ?? id)) return null;
+    if (id > (this.#records.at(-1)?.id ?? id) && wallMsOf(id) > this.#clock.wallMs()) return null;
     return { records: this.#records.filter((record) => record.id > id), complete: this.#from !== null && id >= this.#from };
   }
 

@@ -7,8 +7,10 @@ import type { LogStatus } from "../../src/log/log-status.ts";
 import type { QueryLog } from "../../src/log/query-log.ts";
 import type { QueryRecord } from "../../src/log/record.ts";
 import type { Page, PageRequest } from "../../src/log/search.ts";
+import { firstIdAt } from "../../src/log/store/schema.ts";
 import { fakeClock } from "../fake-clock.ts";
 import { EVERYTHING, type Opened, opened, records } from "../log/opened.ts";
+import { SOME_WALL_MS } from "../log/records.ts";
 import { openTestAdmin } from "./support/admin.ts";
 import { EventReader } from "./support/event-reader.ts";
 import { MemoryControl, MemoryLog } from "./support/memory-control.ts";
@@ -138,6 +140,15 @@ describe("a reader that comes again", () => {
     queries.add(...records(3));
     const request = { last: records(1, 500_000)[0]?.id ?? 0, filter: EVERYTHING, limit: 500 };
     expect(await missedRecords(request, { queries, recent })).toEqual({ records: [], more: true });
+  });
+
+  test("has missed nothing where it asks for what comes after this moment, and the newest is older", async () => {
+    const queries = new MemoryLog();
+    const recent = new RecentRecords(fakeClock(SOME_WALL_MS + 1000));
+    recent.join(queries);
+    queries.add(...records(3));
+    const request = { last: firstIdAt(SOME_WALL_MS + 1000), filter: EVERYTHING, limit: 500 };
+    expect(await missedRecords(request, { queries, recent })).toEqual({ records: [], more: false });
   });
 
   test("is told where the search for what it missed ended early", async () => {
