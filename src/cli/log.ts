@@ -152,7 +152,7 @@ function noticeOf(live: Exclude<Live, { kind: "record" }>): string {
     case "left out":
       return live.records === null
         ? "queries may be missing here, because they came while nobody listened: without --follow those that are stored are shown"
-        : `${live.records} queries are left out here, because they came faster than they were read`;
+        : `left out here, because they came faster than they were read: ${live.records}`;
     case "lost":
       return `${live.reason}; waiting until it answers again`;
     case "back":
