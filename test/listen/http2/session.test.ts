@@ -260,6 +260,19 @@ describe("after the last answer", () => {
     await client.raw.ended;
   });
 
+  test("a client that was not read because it did not read is read to its end", async () => {
+    const { site, client } = await openedHttp2([], { clock: fakeClock(), limits: { writeBacklogBytes: 131_072 } });
+    client.raw.socket.pause();
+    const pings = Buffer.concat(Array.from({ length: 4000 }, () => frameOf(PING, 0, 0, new Uint8Array(8))));
+    const isStuck = () => client.raw.socket.writableLength > 4 * pings.length;
+    await expect.poll(() => (isStuck() ? true : client.raw.socket.write(pings) && isStuck()), { interval: 1 }).toBe(true);
+    const closed = site.close(60_000);
+    client.raw.socket.resume();
+    client.raw.socket.end();
+    await closed;
+    expect(client.raw.socket.errored).toBeNull();
+  });
+
   test("a client that does not close is cut a second later", async () => {
     const clock = fakeClock();
     const { site, client } = await openedHttp2([], { clock });
