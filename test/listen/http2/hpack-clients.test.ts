@@ -3,53 +3,30 @@ import { connect, sensitiveHeaders } from "node:http2";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import fc from "fast-check";
 import { expect, onTestFinished, test } from "vitest";
+import { FLAG, FRAME, PREFACE, SETTING } from "../../../src/listen/http2/codes.ts";
+import { FrameReader } from "../../../src/listen/http2/frame-reader.ts";
+import { SETTINGS_ACK, settingsFrame } from "../../../src/listen/http2/frames.ts";
 import { type HeaderField, HpackDecoder } from "../../../src/listen/http2/hpack/decoder.ts";
 import { encodeFields } from "../../../src/listen/http2/hpack/encoder.ts";
 import { tableOf } from "../support/hpack-blocks.ts";
-
-const PREFACE_BYTES = 24;
-const HEADERS = 1;
-const SETTINGS = 4;
-const ACK = 1;
-const END_STREAM = 1;
-const END_HEADERS = 4;
-const PRIORITY = 0x20;
-
-function frameOf(type: number, flags: number, payload: Uint8Array, streamId = 0): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head.writeUInt8(type, 3);
-  head.writeUInt8(flags, 4);
-  head.writeUInt32BE(streamId, 5);
-  return Buffer.concat([head, payload]);
-}
+import { frameOf } from "../support/http2-raw.ts";
 
 /** Just enough of HTTP/2 to take the header blocks of one connection, none larger than a frame, and answer each with the given fields. */
 function serveBlocks(socket: Socket, tableBytes: number, answer: (block: Uint8Array) => readonly HeaderField[]): void {
-  const setting = Buffer.alloc(6);
-  setting.writeUInt16BE(1, 0);
-  setting.writeUInt32BE(tableBytes, 2);
-  socket.write(frameOf(SETTINGS, 0, setting));
-  let received = Buffer.alloc(0);
-  let skipped = 0;
+  const reader = new FrameReader();
+  let prefaceLeft = PREFACE.length;
+  socket.write(settingsFrame([[SETTING.HEADER_TABLE_SIZE, tableBytes]]));
   socket.on("error", () => {});
   socket.on("data", (chunk: Buffer) => {
-    received = Buffer.concat([received, chunk]);
-    if (skipped === 0 && received.length >= PREFACE_BYTES) {
-      skipped = PREFACE_BYTES;
-      received = received.subarray(PREFACE_BYTES);
-    }
-    while (skipped > 0 && received.length >= 9 && received.length >= 9 + received.readUIntBE(0, 3)) {
-      const length = received.readUIntBE(0, 3);
-      const type = received.readUInt8(3);
-      const flags = received.readUInt8(4);
-      const streamId = received.readUInt32BE(5);
-      const payload = received.subarray(9, 9 + length);
-      received = received.subarray(9 + length);
-      if (type === SETTINGS && (flags & ACK) === 0) socket.write(frameOf(SETTINGS, ACK, Buffer.alloc(0)));
-      if (type !== HEADERS) continue;
-      const block = payload.subarray(flags & PRIORITY ? 5 : 0);
-      socket.write(frameOf(HEADERS, END_STREAM | END_HEADERS, encodeFields(answer(block)), streamId));
+    const start = Math.min(prefaceLeft, chunk.length);
+    prefaceLeft -= start;
+    reader.push(chunk.subarray(start));
+    for (let frame = reader.next(); frame !== null; frame = reader.next()) {
+      const { type, flags, streamId, payload } = frame;
+      if (type === FRAME.SETTINGS && (flags & FLAG.ACK) === 0) socket.write(SETTINGS_ACK);
+      if (type !== FRAME.HEADERS) continue;
+      const block = encodeFields(answer(payload.subarray(flags & FLAG.PRIORITY ? 5 : 0)));
+      socket.write(frameOf(FRAME.HEADERS, FLAG.END_STREAM | FLAG.END_HEADERS, streamId, block));
     }
   });
 }
