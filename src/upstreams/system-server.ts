@@ -13,7 +13,10 @@ import { type Errand, type Upstream, UpstreamError } from "./upstream.ts";
 /** How often the file is looked at, at most. Reading it anew finds every kind of change, links included, and costs less than a question. */
 const RECHECK_MS = 5_000;
 
-/** How long one of them may be silent before the next one is asked beside it, or after another refused, before that refusal counts: what the C library waits (resolv.conf(5)) is far too long. */
+/**
+ * How long one of them may be silent before the next one is asked beside it, or after another refused, before that refusal counts: what the C
+ * library waits (resolv.conf(5)) is far too long.
+ */
 const STAGGER_MS = 1_000;
 
 /** As many as the C library heeds (resolv.conf(5)). */

@@ -68,6 +68,7 @@ describe("opening", () => {
     expect((await fetch(`http://127.0.0.3:${admin.port}/healthz`)).status).toBe(200);
   });
 
+  // Nothing can listen on ::1 where IPv6 is switched off.
   test.skipIf(!hasIpv6)("on ::1 answers there", async () => {
     const admin = await openTestAdmin({ address: "::1" });
     expect((await admin.get("/api/v1/upstreams")).status).toBe(200);

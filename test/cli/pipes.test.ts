@@ -18,6 +18,7 @@ test("who does not read on ends a command without a complaint", async () => {
   expect({ code, told }).toEqual({ code: 0, told: "" });
 });
 
+// Only Linux has a device that takes nothing.
 test.skipIf(!existsSync("/dev/full"))("what finds no room where it is written to is told, and a failure", () => {
   const full = openSync("/dev/full", "w");
   const { status, stderr } = spawnSync(process.execPath, [start, "--help"], {

@@ -155,6 +155,7 @@ describe("dig over UDP", () => {
     expect(soleData(await dig(fenliu.ports.dns, "page.example HTTPS"))).toBe('1 . alpn="h2" ipv4hint=192.0.2.7');
   });
 
+  // Nothing can listen on ::1 where IPv6 is switched off.
   test.skipIf(!hasIpv6)("dig over IPv6", async () => {
     const heard = await dig(fenliu.ports.dns6, "@::1 page.example AAAA");
     expect(soleData(heard)).toBe("2001:db8::7");

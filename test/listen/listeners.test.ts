@@ -49,6 +49,7 @@ describe("opening", () => {
     expect(await connection.take(42)).toEqual(Buffer.from(frame(messageOf(1))));
   };
   test.each(["127.0.0.1", "0.0.0.0"])("gives UDP and TCP of %s the same free port", oneFreePort);
+  // Nothing can listen there where IPv6 is switched off.
   test.skipIf(!hasIpv6).each(["::1", "::"])("gives UDP and TCP of %s the same free port", oneFreePort);
 
   test("tells the bound endpoints in the order of the configuration", async () => {

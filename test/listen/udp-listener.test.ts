@@ -135,6 +135,7 @@ describe("behind the IPv4 wildcard", () => {
   });
 });
 
+// Nothing can listen on ::1 where IPv6 is switched off.
 describe.skipIf(!hasIpv6)("IPv6", () => {
   test.each(["::1", "::"])("on %s a client is answered and told in short form", async (address) => {
     const clients: Client[] = [];

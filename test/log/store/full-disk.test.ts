@@ -41,6 +41,7 @@ test.skipIf(!canMount()).each([
   expect(database.prepare("PRAGMA integrity_check").get()).toEqual({ integrity_check: "ok" });
 });
 
+// It has to be mounted, as above.
 test.skipIf(!canMount())("a disk with any little room left is full, whatever is done when it ends", () => {
   const folder = smallDisk("1m");
   const ballast = join(folder, "ballast");

@@ -199,6 +199,7 @@ describe.each(streamWays)("a server that has gone, asked by $title", (way) => {
   });
 });
 
+// No server can listen on ::1 where IPv6 is switched off.
 test.skipIf(!hasIpv6).each(ways.filter(({ proxy }) => proxy === null))(
   "a server at an IPv6 address is asked by $title",
   async (way) => {

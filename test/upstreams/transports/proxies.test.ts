@@ -45,6 +45,7 @@ describe.each(["socks5", "http"] as const)("a proxy of kind %s", (protocol) => {
     expect(proxy.targets).toEqual([`127.0.0.2:${server.port}`, `127.0.0.1:${server.port}`]);
   });
 
+  // No server can listen on ::1 where IPv6 is switched off.
   test.skipIf(!hasIpv6)("is given an IPv6 address as such", async () => {
     const { proxy } = await setUp();
     const server = await scriptedServer("tls", (asked) => addresses(asked, "192.0.2.1"), { address: "::1" });
