@@ -1,9 +1,7 @@
 import { randomInt } from "node:crypto";
-import { join } from "node:path";
 import type { Backing, SiteSurroundings } from "./backing.ts";
 import type { Config } from "./config/config.ts";
-import { dataFolder } from "./data-folder.ts";
-import { Copies } from "./lists/copies.ts";
+import { copiesOf } from "./lists/copies.ts";
 import { type DownloadTarget, download } from "./lists/download.ts";
 import type { ListStatus } from "./lists/load.ts";
 import { ListRefresher, type RefreshEvent } from "./lists/refresher.ts";
@@ -38,11 +36,6 @@ export function keepLists(
     random: () => randomInt(2 ** 32) / 2 ** 32,
     report: (event) => logRefresh(event, log),
   });
-}
-
-/** Where the downloads of a configuration are kept. */
-export function copiesOf(config: Pick<Config, "cache" | "path">): Copies {
-  return new Copies(join(dataFolder(config), "lists"));
 }
 
 /** Downloads as each list wants it: names are looked up by its group, else by the bootstrap servers, or go to its proxy. */

@@ -4,7 +4,7 @@ import { localPrefixes } from "./access/local-prefixes.ts";
 import { type Backing, closeBacking, openBacking, type SiteSurroundings, saveBacking } from "./backing.ts";
 import type { Config } from "./config/config.ts";
 import { type Decisions, expectationFaults, openDecisions } from "./decisions.ts";
-import { copiesOf } from "./list-keeper.ts";
+import { copiesOf } from "./lists/copies.ts";
 import { refusalsOf } from "./refusals.ts";
 import { Flights } from "./resolve/flights.ts";
 import type { Resolver } from "./resolve/resolver.ts";

@@ -1,5 +1,5 @@
 import { mkdir, open, rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 
 export interface WriteWholeOptions {
   /** Of the new file; by default only its owner may read it. */
@@ -32,4 +32,15 @@ export async function writeWhole(
     await rm(besidePath, { force: true });
     throw error;
   }
+}
+
+/** Where a configuration stands, and the place it names for what is learned; null = not said. */
+export interface Placed {
+  readonly path: string | null;
+  readonly cache: { readonly file: string | null };
+}
+
+/** Where Fenliu keeps what it learns: the folder of `cache.file`, or `data` beside the configuration. */
+export function dataFolder({ cache, path }: Placed): string {
+  return cache.file === null ? join(path === null ? "." : dirname(path), "data") : dirname(cache.file);
 }

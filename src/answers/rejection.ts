@@ -5,7 +5,7 @@ import { FLAG, HEADER_OCTETS, type Rejection } from "../dns/query.ts";
 /** The reply to a message that is no question we answer: FORMERR, NOTIMP, REFUSED, BADVERS; OPT for those who sent a readable one. */
 export function rejectionReply(rejection: Rejection): Uint8Array {
   const question = rejection.questionWire ?? new Uint8Array();
-  const opt = rejection.edns === null ? new Uint8Array() : optRecord(rejection.rejected, rejection.edns.dnssecOk);
+  const opt = rejection.edns === null ? new Uint8Array() : rejectionOpt(rejection.rejected, rejection.edns.dnssecOk);
   const wire = Buffer.alloc(HEADER_OCTETS + question.length + opt.length);
   setUint16(wire, 0, rejection.id);
   const echoed = (rejection.recursionDesired ? FLAG.RD : 0) | (rejection.checkingDisabled ? FLAG.CD : 0);
@@ -17,7 +17,7 @@ export function rejectionReply(rejection: Rejection): Uint8Array {
   return wire;
 }
 
-function optRecord(rcode: number, dnssecOk: boolean): Buffer {
+function rejectionOpt(rcode: number, dnssecOk: boolean): Buffer {
   const content = { udpPayloadOctets: UDP_PAYLOAD_OCTETS, extendedRcode: rcode >> 4, dnssecOk, clientSubnet: null };
   return ednsRecord({ ...content, extendedErrors: [], paddingBlockOctets: 0 }, 0);
 }

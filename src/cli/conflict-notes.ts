@@ -3,7 +3,7 @@ import type { ListConflict } from "../rules/conflicts.ts";
 import { unreachable } from "../unreachable.ts";
 
 /** Entries shown of each conflict; scripts get them all. */
-const EXAMPLES = 3;
+const CONFLICT_EXAMPLES = 3;
 
 /** What a person should know of lists that disagree: how often, where such names go and why, and a few of them. Ends in a newline unless empty. */
 export function conflictNotes(conflicts: readonly ListConflict[]): string {
@@ -12,7 +12,7 @@ export function conflictNotes(conflicts: readonly ListConflict[]): string {
 
 function conflictNote(conflict: ListConflict): string {
   const { group, count, entries } = conflict;
-  const shown = entries.slice(0, EXAMPLES).map(({ inner, outer }) => `    ${placed(inner)}; ${placed(outer)}\n`);
+  const shown = entries.slice(0, CONFLICT_EXAMPLES).map(({ inner, outer }) => `    ${placed(inner)}; ${placed(outer)}\n`);
   const rest = count - shown.length;
   const more = rest > 0 ? `    and ${rest} more: --json shows them\n` : "";
   return `note: ${meeting(conflict)}: to ${group}, ${reason(conflict)}\n${shown.join("")}${more}`;

@@ -7,7 +7,7 @@ export interface Shortcoming extends ShortcomingPlace {
 }
 
 /** Lines shown of each source; scripts get them from `fenliu lists --json`. */
-const EXAMPLES = 3;
+const SHORTCOMING_EXAMPLES = 3;
 
 /** Each as a warning, and below it which lines are meant. Ends in a newline unless empty. */
 export function shortcomingNotes(shortcomings: readonly Shortcoming[], lists: readonly ListStatus[]): string {
@@ -20,7 +20,7 @@ function note({ list, source, line, lines, text }: Shortcoming, lists: readonly 
   const said = `warning: ${[...place, lines === undefined ? text : `${lines} ${text}`].join(": ")}\n`;
   if (lines === undefined) return said;
   const sources = lists.find(({ name }) => name === list)?.sources ?? [];
-  const warnings = sources.find((each) => each.source === source)?.warnings.slice(0, EXAMPLES) ?? [];
+  const warnings = sources.find((each) => each.source === source)?.warnings.slice(0, SHORTCOMING_EXAMPLES) ?? [];
   const more = lines > warnings.length ? `    and ${lines - warnings.length} more\n` : "";
   return `${said}${warnings.map((warning) => `    line ${warning.line}: ${warning.reason}\n`).join("")}${more}`;
 }

@@ -19,7 +19,7 @@ import {
 import type { Config } from "../config/config.ts";
 import { loadConfig } from "../config/load.ts";
 import { nameFromText } from "../dns/name.ts";
-import { copiesOf } from "../list-keeper.ts";
+import { copiesOf } from "../lists/copies.ts";
 import { reportLists } from "../lists/report.ts";
 import type { Updated } from "../lists/update.ts";
 import type { CachedAnswer, Explained } from "../log/explained.ts";

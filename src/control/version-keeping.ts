@@ -1,6 +1,6 @@
 import { dirname, join } from "node:path";
 import type { Clock } from "../clock.ts";
-import { copiesOf } from "../list-keeper.ts";
+import { copiesOf } from "../lists/copies.ts";
 import type { OperationsLog } from "../log/operations.ts";
 import type { QueryLog } from "../log/query-log.ts";
 import type { Site } from "../site.ts";

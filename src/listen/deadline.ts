@@ -4,7 +4,7 @@ import type { Clock, Timer } from "../clock.ts";
  * Calls `run` once the time last set has come. Made to be moved often: setting it later only notes the time, and the
  * timer under way is renewed when it fires.
  */
-export class Deadline {
+export class ResettableTimer {
   readonly #clock: Clock;
   readonly #run: () => void;
   #timer: Timer | null = null;

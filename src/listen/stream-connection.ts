@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import type { Client } from "../client.ts";
 import { FrameReader, frame } from "../dns/frame.ts";
-import { Deadline } from "./deadline.ts";
+import { ResettableTimer } from "./deadline.ts";
 import type { Reply } from "./handler.ts";
 import type { ListenServices } from "./services.ts";
 import type { Connection } from "./stream-listener.ts";
@@ -16,7 +16,7 @@ export class StreamConnection implements Connection {
   readonly #services: ListenServices;
   readonly #idleMs: number;
   readonly #reader = new FrameReader();
-  readonly #deadline: Deadline;
+  readonly #deadline: ResettableTimer;
   #outstanding = 0;
   /** No further question is taken: the client has ended its side, or we are stopping. */
   #finishing = false;
@@ -29,7 +29,7 @@ export class StreamConnection implements Connection {
     this.#client = client;
     this.#services = services;
     this.#idleMs = client.transport === "dot" ? services.limits.dotIdleMs : services.limits.tcpIdleMs;
-    this.#deadline = new Deadline(services.clock, () => socket.destroy());
+    this.#deadline = new ResettableTimer(services.clock, () => socket.destroy());
     socket.on("data", (chunk: Buffer) => this.#take(chunk));
     socket.on("end", () => this.finish());
     socket.on("drain", () => this.#proceed());

@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import Type, { type Static } from "typebox";
 import { Value } from "typebox/value";
-import { writeWhole } from "../write-whole.ts";
+import { dataFolder, type Placed, writeWhole } from "../write-whole.ts";
 import { checksumOf } from "./checksum.ts";
 import { inTurns } from "./sliced.ts";
 
@@ -24,6 +24,11 @@ export interface CopyContent {
   readonly sha256: string;
   /** When it was downloaded, in milliseconds since 1970. */
   readonly fetchedWallMs: number;
+}
+
+/** Where the downloads of a configuration are kept. */
+export function copiesOf(config: Placed): Copies {
+  return new Copies(join(dataFolder(config), "lists"));
 }
 
 export const NO_COPIES: CopySource = { read: () => Promise.resolve(null) };

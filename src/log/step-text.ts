@@ -9,7 +9,7 @@ export function stepText(step: TraceStep): string {
     case "special":
       return `the name is in the special zone ${step.zone}, which only a pattern within the zone opens`;
     case "rule":
-      return ruleText(step.rule, step.outcome, step.match);
+      return ruleStepText(step.rule, step.outcome, step.match);
     case "kept":
       return `the name does not get NXDOMAIN, because of ${keeperText(step.because)}`;
     case "first-group":
@@ -32,7 +32,7 @@ export function matchText(match: TraceMatch): string {
 
 type RuleOutcome = Extract<TraceStep, { kind: "rule" }>["outcome"];
 
-function ruleText(rule: string, outcome: RuleOutcome, match: TraceMatch | null): string {
+function ruleStepText(rule: string, outcome: RuleOutcome, match: TraceMatch | null): string {
   const because = match === null ? "" : ` because of ${matchText(match)}`;
   switch (outcome) {
     case "decides":

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from "../clock.ts";
 
 /** The time by which a query has its reply, as a signal for what is asked on its behalf. */
-export class Deadline {
+export class QueryDeadline {
   readonly untilMs: number;
   readonly signal: AbortSignal;
   readonly #timer: Timer;

@@ -7,7 +7,7 @@ import { EDE, RCODE, rcodeName, TYPE } from "../dns/types.ts";
 import type { Group } from "../upstreams/group.ts";
 import { askerOf } from "../upstreams/leaks.ts";
 import { type Attempt, type Errand, UpstreamError, type UpstreamFailure } from "../upstreams/upstream.ts";
-import { Deadline } from "./deadline.ts";
+import { QueryDeadline } from "./deadline.ts";
 import { believe } from "./guard.ts";
 import { isForged, voidError } from "./judge.ts";
 import type { Fetched, Fetching, Order } from "./order.ts";
@@ -43,7 +43,7 @@ async function askGroup(
 ): Promise<Fetched> {
   const { question, origin, clientId } = order;
   const attempts: Attempt[] = [];
-  const deadline = new Deadline(resolver.clock, order.deadlineMs);
+  const deadline = new QueryDeadline(resolver.clock, order.deadlineMs);
   try {
     const answer = await group.exchange(question, {
       signal: deadline.signal,

@@ -38,9 +38,9 @@ const EXACT = new Map<string, ActionKind>([
 
 const indices = new Map<string, number>([...EXACT].map(([action, kind]) => [action, ACTION_KINDS.indexOf(kind)]));
 const STRIP = ACTION_KINDS.indexOf("strip");
-const OTHER = ACTION_KINDS.indexOf("other");
+const OTHER_ACTION = ACTION_KINDS.indexOf("other");
 
 /** The place among `ACTION_KINDS` of an action as records have it. */
 export function actionIndex(action: string): number {
-  return indices.get(action) ?? (/^type6[45]:strip-/.test(action) ? STRIP : OTHER);
+  return indices.get(action) ?? (/^type6[45]:strip-/.test(action) ? STRIP : OTHER_ACTION);
 }

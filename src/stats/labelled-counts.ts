@@ -1,7 +1,7 @@
 /** Labels at most; what the configuration has beyond them counts as `other`. */
 const MAX_LABELS = 1000;
 
-const OTHER = "other";
+const OTHER_LABEL = "other";
 
 /** Counts by names that the configuration gives, and by no others: what clients send must not make more of them. */
 export class LabelledCounts {
@@ -11,9 +11,9 @@ export class LabelledCounts {
   /** From now on these are told apart. What was counted for those that stay is kept. */
   use(labels: Iterable<string>): void {
     const before = new Map(this.entries());
-    const kept = [...new Set(labels)].filter((label) => label !== OTHER).slice(0, MAX_LABELS);
+    const kept = [...new Set(labels)].filter((label) => label !== OTHER_LABEL).slice(0, MAX_LABELS);
     this.#indices = new Map(kept.map((label, index) => [label, index + 1]));
-    this.#counts = Float64Array.from([OTHER, ...kept], (label) => before.get(label) ?? 0);
+    this.#counts = Float64Array.from([OTHER_LABEL, ...kept], (label) => before.get(label) ?? 0);
   }
 
   add(label: string): void {
@@ -25,6 +25,6 @@ export class LabelledCounts {
   *entries(): Generator<readonly [label: string, count: number]> {
     for (const [label, index] of this.#indices) yield [label, this.#counts[index] ?? 0];
     const other = this.#counts[0] ?? 0;
-    if (other > 0) yield [OTHER, other];
+    if (other > 0) yield [OTHER_LABEL, other];
   }
 }

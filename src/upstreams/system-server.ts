@@ -17,7 +17,7 @@ const RECHECK_MS = 5_000;
  * How long one of them may be silent before the next one is asked beside it, or after another refused, before that refusal counts: what the C
  * library waits (resolv.conf(5)) is far too long.
  */
-const STAGGER_MS = 1_000;
+const SYSTEM_STAGGER_MS = 1_000;
 
 /** As many as the C library heeds (resolv.conf(5)). */
 const MAX_RESOLVERS = 3;
@@ -67,13 +67,17 @@ export class SystemServer implements Upstream {
     const refusals: Answer[] = [];
     const timers: Timer[] = [];
     try {
-      return await inTurn(resolvers, { signal, clock, staggerMs: STAGGER_MS, discard: ignore }, async (resolver, trySignal) => {
-        const answer = await resolver.exchange(question, { ...errand, signal: trySignal });
-        if (saysWhatIs(answer)) return answer;
-        refusals.push(answer);
-        timers.push(clock.setTimer(() => enough.abort(), STAGGER_MS));
-        throw new UpstreamError("exhausted", resolver.label, rcodeName(answer.rcode));
-      });
+      return await inTurn(
+        resolvers,
+        { signal, clock, staggerMs: SYSTEM_STAGGER_MS, discard: ignore },
+        async (resolver, trySignal) => {
+          const answer = await resolver.exchange(question, { ...errand, signal: trySignal });
+          if (saysWhatIs(answer)) return answer;
+          refusals.push(answer);
+          timers.push(clock.setTimer(() => enough.abort(), SYSTEM_STAGGER_MS));
+          throw new UpstreamError("exhausted", resolver.label, rcodeName(answer.rcode));
+        },
+      );
     } catch (error) {
       const best = refusals.reduce<Answer | null>(moreTelling, null);
       if (best === null || errand.signal.aborted) throw error;

@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
-import { Deadline } from "../../src/listen/deadline.ts";
+import { ResettableTimer } from "../../src/listen/deadline.ts";
 import { fakeClock } from "../fake-clock.ts";
 
 function counted() {
   const clock = fakeClock();
   let runs = 0;
-  const deadline = new Deadline(clock, () => runs++);
+  const deadline = new ResettableTimer(clock, () => runs++);
   return { clock, deadline, runs: () => runs };
 }
 
@@ -44,7 +44,7 @@ test("it may be set nearer, taken back and set again", async () => {
 test("a time that has passed already is now, and no timer is set for a moment before it", () => {
   const delays: number[] = [];
   const clock = { ...fakeClock(), setTimer: (_run: () => void, delayMs: number) => ({ cancel: () => delays.push(delayMs) }) };
-  const deadline = new Deadline(clock, () => {});
+  const deadline = new ResettableTimer(clock, () => {});
   deadline.set(-0.001);
   deadline.cancel();
   expect(delays).toEqual([0]);

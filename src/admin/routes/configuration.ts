@@ -3,12 +3,12 @@ import { type Api, type ApiParts, json, operation } from "../api.ts";
 import { CLOSED, listOf } from "../schemas/named.ts";
 import { configCheck, configView, versionView } from "../schemas/views.ts";
 
-const TAGS = ["configuration"] as const;
+const CONFIGURATION_TAGS = ["configuration"] as const;
 
 const getConfig = operation({
   operationId: "getConfig",
   summary: "The configuration in force, without its secrets",
-  tags: TAGS,
+  tags: CONFIGURATION_TAGS,
   response: { 200: json("The configuration.", configView.ref) },
 });
 
@@ -17,7 +17,7 @@ const checkConfig = operation({
   summary: "Check a draft of the configuration",
   description:
     "Says what the server would say of this text, were it the file. What it could be started with but not reloaded is a warning. Nothing is changed.",
-  tags: TAGS,
+  tags: CONFIGURATION_TAGS,
   body: Type.Object(
     {
       config: Type.String({
@@ -34,7 +34,7 @@ const reload = operation({
   operationId: "reload",
   summary: "Read the file again",
   description: "A file with any fault changes nothing: the old configuration serves on.",
-  tags: TAGS,
+  tags: CONFIGURATION_TAGS,
   response: { 200: json("The configuration now in force.", configView.ref) },
   problems: [409, 415],
 });
@@ -43,7 +43,7 @@ const listVersions = operation({
   operationId: "listVersions",
   summary: "The versions of configuration and lists that are kept",
   description: "Each record of the log names the version it was decided under; `explain` can be asked under it.",
-  tags: TAGS,
+  tags: CONFIGURATION_TAGS,
   response: { 200: json("The versions, newest first.", listOf(versionView)) },
 });
 

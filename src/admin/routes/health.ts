@@ -1,12 +1,12 @@
 import { type Api, type ApiParts, json, operation, problemDetails, text } from "../api.ts";
 import { readiness } from "../schemas/views.ts";
 
-const TAGS = ["health"] as const;
+const HEALTH_TAGS = ["health"] as const;
 
 const healthz = operation({
   operationId: "healthz",
   summary: "Whether the process is alive",
-  tags: TAGS,
+  tags: HEALTH_TAGS,
   response: { 200: text("It is.", "text/plain", "ok\n") },
   open: true,
 });
@@ -15,7 +15,7 @@ const readyz = operation({
   operationId: "readyz",
   summary: "Whether questions are answered",
   description: "Trouble that does not keep questions from being answered is told too, and the status is still 200.",
-  tags: TAGS,
+  tags: HEALTH_TAGS,
   response: {
     200: json("They are.", readiness.ref),
     503: {
@@ -31,7 +31,7 @@ const metrics = operation({
   summary: "Metrics for Prometheus",
   description:
     "Text format 0.0.4. Where a token is set it is wanted here too: `authorization: { credentials_file: … }` in the scrape configuration.",
-  tags: TAGS,
+  tags: HEALTH_TAGS,
   response: { 200: text("The metrics.", "text/plain") },
 });
 

@@ -1,8 +1,7 @@
 import { Type } from "typebox";
 import type { WhatIf, WhatIfChange, WhatIfOutcome } from "../control.ts";
 import { CLOSED, named, orNull } from "./named.ts";
-
-const COUNT = Type.Integer({ minimum: 0 });
+import { COUNT } from "./views.ts";
 
 export const whatIfOutcome = named<WhatIfOutcome>("WhatIfOutcome").as(
   Type.Object(

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import type { Peer } from "../address.ts";
-import { Deadline } from "../deadline.ts";
+import { ResettableTimer } from "../deadline.ts";
 import { ERROR } from "../http2/codes.ts";
 import { Http2Session } from "../http2/session.ts";
 import type { Http2Stream, StreamResponse } from "../http2/stream.ts";
@@ -27,7 +27,7 @@ export class Http2Connection implements Connection {
   readonly #services: ListenServices;
   readonly #peer: HttpPeer;
   readonly #session: Http2Session;
-  readonly #deadline: Deadline;
+  readonly #deadline: ResettableTimer;
   /** Requests whose answer is awaited, those of streams that were reset meanwhile included. */
   #outstanding = 0;
 
@@ -38,7 +38,7 @@ export class Http2Connection implements Connection {
     this.#service = behind.service;
     this.#services = behind.services;
     this.#peer = behind.service.peer(peer);
-    this.#deadline = new Deadline(clock, () => this.#expire());
+    this.#deadline = new ResettableTimer(clock, () => this.#expire());
     this.#session = new Http2Session(
       socket,
       {
