@@ -1,7 +1,7 @@
 import type { Client } from "./client.ts";
-import { jsonMessage } from "./dns/json.ts";
 import { decodeMessage, encodeMessage } from "./dns/message.ts";
 import { nameFromText } from "./dns/name.ts";
+import { jsonMessage } from "./dns/text.ts";
 import { CLASS, typeNumber } from "./dns/types.ts";
 import type { Handler, JsonReply } from "./listen/handler.ts";
 

@@ -3,8 +3,7 @@
 //   node tools/make-cn-ip.ts 2026-06-17 package/geo-whois-asn-country-ipv4.csv package/geo-whois-asn-country-ipv6.csv > rules/cn-ip.txt
 
 import { readFileSync } from "node:fs";
-import { type AddressRange, addressText, rangeFromText } from "../src/dns/address.ts";
-import { AddressSet } from "../src/dns/address-set.ts";
+import { type AddressRange, AddressSet, addressText, rangeFromText } from "../src/dns/address.ts";
 
 const COUNTRY = "CN";
 

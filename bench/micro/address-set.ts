@@ -1,5 +1,4 @@
-import { rangeFromText } from "../../src/dns/address.ts";
-import { AddressSet } from "../../src/dns/address-set.ts";
+import { AddressSet, rangeFromText } from "../../src/dns/address.ts";
 import type { Operation } from "./measure.ts";
 
 export function addressSetLookups(count: number): Operation {

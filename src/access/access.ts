@@ -1,8 +1,7 @@
 import { LRUCache } from "lru-cache";
 import type { Client } from "../client.ts";
 import type { Clock, Timer } from "../clock.ts";
-import { addressFromText, rangeFromText } from "../dns/address.ts";
-import { AddressSet, privateAddresses } from "../dns/address-set.ts";
+import { AddressSet, addressFromText, privateAddresses, rangeFromText } from "../dns/address.ts";
 import type { AccessOptions, RateLimitOptions } from "./options.ts";
 import { TokenBucket } from "./token-bucket.ts";
 

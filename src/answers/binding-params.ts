@@ -1,6 +1,5 @@
-import { uint16 } from "../dns/octets.ts";
-import type { SvcParam } from "../dns/svcb.ts";
-import { SVC_KEY } from "../dns/svcb-values.ts";
+import { SVC_KEY, type SvcParam } from "../dns/svcb.ts";
+import { uint16 } from "../dns/wire.ts";
 import type { HttpsStrip } from "./options.ts";
 
 /** What an edited SVCB or HTTPS answer has lost: what a rule strips; for the sake of consistency one family's hint, or address records beside it. */

@@ -1,10 +1,8 @@
-import { type Answer, indexAnswer, recordsOf } from "../dns/answer.ts";
-import { buildAnswer, negativeSoa, recordWire } from "../dns/build.ts";
+import { type Answer, buildAnswer, indexAnswer, negativeSoa, recordsOf, recordWire } from "../dns/answer.ts";
 import { type Name, nameWire } from "../dns/name.ts";
-import { setUint16, setUint32, uint16 } from "../dns/octets.ts";
-import { FLAG } from "../dns/query.ts";
-import type { Question } from "../dns/question.ts";
+import { FLAG, type Question } from "../dns/query.ts";
 import { RCODE } from "../dns/types.ts";
+import { setUint16, setUint32, uint16 } from "../dns/wire.ts";
 
 /** An answer without records but for an SOA of ours, which makes it hold for `ttlSeconds` (RFC 2308 §5). */
 export function negativeAnswer(question: Question, made: { rcode: number; soaOwner: Name; ttlSeconds: number }): Answer {

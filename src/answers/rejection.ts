@@ -1,6 +1,6 @@
 import { ednsRecord, UDP_PAYLOAD_OCTETS } from "../dns/edns.ts";
-import { setUint16 } from "../dns/octets.ts";
 import { FLAG, HEADER_OCTETS, type Rejection } from "../dns/query.ts";
+import { setUint16 } from "../dns/wire.ts";
 
 /** The reply to a message that is no question we answer: FORMERR, NOTIMP, REFUSED, BADVERS; OPT for those who sent a readable one. */
 export function rejectionReply(rejection: Rejection): Uint8Array {

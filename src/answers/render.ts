@@ -1,8 +1,8 @@
 import { type Answer, ttlAt } from "../dns/answer.ts";
 import { CLASSIC_UDP_OCTETS, type ExtendedError, ednsRecord, replyPadding, UDP_PAYLOAD_OCTETS } from "../dns/edns.ts";
-import { setUint16, setUint32, uint16 } from "../dns/octets.ts";
 import { FLAG, HEADER_OCTETS, type Query } from "../dns/query.ts";
 import { RCODE } from "../dns/types.ts";
+import { setUint16, setUint32, uint16 } from "../dns/wire.ts";
 import { unreachable } from "../unreachable.ts";
 import type { TtlLimits } from "./options.ts";
 

@@ -1,9 +1,9 @@
 import { type Answer, indexAnswer, type RecordPlace, recordsOf } from "../dns/answer.ts";
 import { decodeMessage, encodeMessage, type ResourceRecord } from "../dns/message.ts";
 import { type Name, plainNameEnd, ROOT, readName } from "../dns/name.ts";
-import { uint16 } from "../dns/octets.ts";
 import { type SvcParam, svcParams } from "../dns/svcb.ts";
 import { TYPE } from "../dns/types.ts";
+import { uint16 } from "../dns/wire.ts";
 import { type BindingEdit, editParams, type ParamTerms } from "./binding-params.ts";
 import type { HttpsStrip } from "./options.ts";
 

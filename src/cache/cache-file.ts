@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import type { Clock } from "../clock.ts";
-import type { AddressSet } from "../dns/address-set.ts";
+import type { AddressSet } from "../dns/address.ts";
 import { type Answer, addressesOf, indexAnswer, outcomeOf } from "../dns/answer.ts";
 import { RCODE } from "../dns/types.ts";
 import type { AnswerCache } from "./answer-cache.ts";

@@ -1,6 +1,6 @@
 import type { ClientSubnet } from "../dns/edns.ts";
 import { MAX_LABEL_LENGTH, MAX_NAME_LENGTH, type Name } from "../dns/name.ts";
-import type { Question } from "../dns/question.ts";
+import type { Question } from "../dns/query.ts";
 import { CLASS } from "../dns/types.ts";
 
 declare const keyBrand: unique symbol;

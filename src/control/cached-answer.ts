@@ -1,7 +1,7 @@
 import type { Held, Inspected } from "../cache/held.ts";
 import { ageSeconds, type Limits, lifetimeSeconds } from "../cache/lifetime.ts";
+import { clientSubnetText } from "../dns/edns-options.ts";
 import { nameText } from "../dns/name.ts";
-import { clientSubnetText } from "../dns/options.ts";
 import { rcodeName, typeName } from "../dns/types.ts";
 import type { CachedAnswer } from "../log/explained.ts";
 import { sentOf } from "./record-of-sent.ts";

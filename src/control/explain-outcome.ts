@@ -1,4 +1,4 @@
-import { askMessage } from "../dns/ask.ts";
+import { askMessage } from "../dns/query.ts";
 import type { ExplainedOutcome } from "../log/explained.ts";
 import type { Noted } from "../noted.ts";
 import { serve } from "../serve.ts";

@@ -1,6 +1,6 @@
 import { addressText } from "../dns/address.ts";
 import { nameText } from "../dns/name.ts";
-import type { Question } from "../dns/question.ts";
+import type { Question } from "../dns/query.ts";
 import { localAnswer } from "../resolve/local-answer.ts";
 import type { LocalAnswer } from "../rules/decision.ts";
 import { unreachable } from "../unreachable.ts";

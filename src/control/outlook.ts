@@ -1,5 +1,5 @@
 import type { Decisions } from "../decisions.ts";
-import type { Question } from "../dns/question.ts";
+import type { Question } from "../dns/query.ts";
 import type { ExplainedDecision } from "../log/explained.ts";
 import { BINDING_TYPES } from "../resolve/bindings.ts";
 import { preferenceFor } from "../resolve/families.ts";

@@ -1,11 +1,10 @@
 import { ttlAt } from "../dns/answer.ts";
+import { extendedErrorText, readOptions } from "../dns/edns-options.ts";
 import { nameEnd } from "../dns/name.ts";
-import { uint16 } from "../dns/octets.ts";
-import { extendedErrorText, readOptions } from "../dns/options.ts";
 import { FLAG, HEADER_OCTETS } from "../dns/query.ts";
-import { rdataText, readRdata } from "../dns/rdata/rdata.ts";
-import { MessageNames, WireReader } from "../dns/rdata/wire-reader.ts";
+import { rdataText, readRdata } from "../dns/rdata.ts";
 import { rcodeName, TYPE, typeName } from "../dns/types.ts";
+import { MessageNames, uint16, WireReader } from "../dns/wire.ts";
 
 /** What a reply says, read from its octets as they were sent. */
 export interface Sent {

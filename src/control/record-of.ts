@@ -1,8 +1,8 @@
 import { outcomeOf } from "../dns/answer.ts";
 import { type Name, nameText, plainName } from "../dns/name.ts";
-import { uint16 } from "../dns/octets.ts";
 import { isRejection, type Query, type Rejection } from "../dns/query.ts";
 import { RCODE, rcodeName, typeName } from "../dns/types.ts";
+import { uint16 } from "../dns/wire.ts";
 import type { QueryLogOptions } from "../log/options.ts";
 import { clientShown } from "../log/privacy.ts";
 import type { AttemptRecord, QueryRecord } from "../log/record.ts";

@@ -1,9 +1,8 @@
 import { type ExplainRequest, ParameterError } from "../admin/control.ts";
 import type { Client } from "../client.ts";
 import { addressFromText, addressText } from "../dns/address.ts";
-import { askMessage } from "../dns/ask.ts";
 import { type Name, nameFromText } from "../dns/name.ts";
-import { isRejection, parseQuery, type Query } from "../dns/query.ts";
+import { askMessage, isRejection, parseQuery, type Query } from "../dns/query.ts";
 import { CLASS, rcodeName, typeName, typeNumber } from "../dns/types.ts";
 
 /** A query that somebody might send. */

@@ -1,7 +1,7 @@
 import type { WhatIf, WhatIfChange, WhatIfOutcome } from "../admin/control.ts";
 import type { Decisions } from "../decisions.ts";
 import { nameFromText } from "../dns/name.ts";
-import type { Question } from "../dns/question.ts";
+import type { Question } from "../dns/query.ts";
 import { CLASS, typeNumber } from "../dns/types.ts";
 import type { QueryRecord } from "../log/record.ts";
 import { MAX_ALIASES } from "../resolve/alias.ts";

@@ -1,6 +1,5 @@
-import { MAX_MESSAGE_BYTES } from "./frame.ts";
-import { uint16 } from "./octets.ts";
 import { TYPE } from "./types.ts";
+import { MAX_MESSAGE_BYTES, uint16 } from "./wire.ts";
 
 /** EDNS option codes (IANA, "DNS EDNS0 Option Codes") that are read or written here. */
 export const OPTION = { CLIENT_SUBNET: 8, COOKIE: 10, TCP_KEEPALIVE: 11, PADDING: 12, EXTENDED_ERROR: 15 } as const;

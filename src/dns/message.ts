@@ -1,12 +1,10 @@
 import { type RecordPlace, ttlAt } from "./answer.ts";
+import { type EdnsOption, readOptions, writeOption } from "./edns-options.ts";
 import { type Name, nameEnd } from "./name.ts";
-import { uint16 } from "./octets.ts";
-import { type EdnsOption, readOptions, writeOption } from "./options.ts";
 import { FLAG, HEADER_OCTETS } from "./query.ts";
-import { type Rdata, readRdata, writeRdata } from "./rdata/rdata.ts";
-import { MessageNames, WireReader } from "./rdata/wire-reader.ts";
-import { WireWriter } from "./rdata/wire-writer.ts";
+import { type Rdata, readRdata, writeRdata } from "./rdata.ts";
 import { TYPE } from "./types.ts";
+import { MessageNames, uint16, WireReader, WireWriter } from "./wire.ts";
 
 /** A whole message, taken apart. For what shows or makes messages; queries are served from bytes (`query.ts`, `answer.ts`). */
 export interface Message {

@@ -1,8 +1,8 @@
-import { type Edns, readEdns } from "./edns.ts";
-import { nameEnd, plainName, plainNameEnd } from "./name.ts";
-import { uint16 } from "./octets.ts";
-import type { Question } from "./question.ts";
+import type { Answer } from "./answer.ts";
+import { type ClientSubnet, type Edns, ednsRecord, readEdns, UDP_PAYLOAD_OCTETS } from "./edns.ts";
+import { type Name, nameEnd, plainName, plainNameEnd } from "./name.ts";
 import { CLASS, OPCODE, RCODE, TYPE } from "./types.ts";
+import { uint16 } from "./wire.ts";
 
 export const HEADER_OCTETS = 12;
 
@@ -112,4 +112,59 @@ function readFurtherRecords(message: Uint8Array, start: number): Edns | null | f
 
 export function isRejection(parsed: Query | Rejection): parsed is Rejection {
   return "rejected" in parsed;
+}
+
+/** What is asked, as upstreams and the cache see it: everything that may change the answer, and nothing else. */
+export interface Question {
+  readonly name: Name;
+  readonly type: number;
+  readonly class: number;
+  /** DO: send the signatures too (RFC 3225). */
+  readonly dnssecOk: boolean;
+  /** CD: do not validate (RFC 4035 §3.2.2). */
+  readonly checkingDisabled: boolean;
+  /** The subnet to send along (RFC 7871); null = none. */
+  readonly clientSubnet: ClientSubnet | null;
+}
+
+/** Queries over encrypted transports are padded to a multiple of this (RFC 8467 §4.1). */
+export const QUERY_PADDING_OCTETS = 128;
+
+export interface AskOptions {
+  readonly id: number;
+  /** false for the rare server that answers FORMERR to EDNS (RFC 6891 §7). */
+  readonly edns: boolean;
+  /** Whether to pad to `QUERY_PADDING_OCTETS`: on encrypted transports. */
+  readonly padded: boolean;
+}
+
+/** The message that asks an upstream: RD set, AD set (RFC 6840 §5.7), CD, DO and the client subnet as the question has them. */
+export function askMessage(question: Question, { id, edns, padded }: AskOptions): Buffer {
+  const questionEnd = HEADER_OCTETS + question.name.length + 4;
+  const message = Buffer.alloc(questionEnd);
+  message.writeUInt16BE(id, 0);
+  message.writeUInt16BE(FLAG.RD | FLAG.AD | (question.checkingDisabled ? FLAG.CD : 0), 2);
+  message.writeUInt16BE(1, 4);
+  message.write(question.name, HEADER_OCTETS, "latin1");
+  message.writeUInt16BE(question.type, questionEnd - 4);
+  message.writeUInt16BE(question.class, questionEnd - 2);
+  if (!edns) return message;
+  message.writeUInt16BE(1, 10);
+  const opt = ednsRecord(
+    {
+      udpPayloadOctets: UDP_PAYLOAD_OCTETS,
+      extendedRcode: 0,
+      dnssecOk: question.dnssecOk,
+      clientSubnet: question.clientSubnet,
+      extendedErrors: [],
+      paddingBlockOctets: padded ? QUERY_PADDING_OCTETS : 0,
+    },
+    questionEnd,
+  );
+  return Buffer.concat([message, opt]);
+}
+
+/** Whether a response repeats this question; letter case does not matter (RFC 4343). */
+export function answersQuestion(answer: Answer, question: Question): boolean {
+  return answer.name === question.name && answer.type === question.type && answer.class === question.class;
 }

@@ -1,7 +1,6 @@
-import { privateAddresses } from "../dns/address-set.ts";
+import { privateAddresses, reverseName } from "../dns/address.ts";
 import { HashedMap } from "../dns/hashed-map.ts";
 import { type Name, nameText, parentOf } from "../dns/name.ts";
-import { reverseName } from "../dns/reverse.ts";
 import type { HostRecord } from "./options.ts";
 
 /** What is said of one name in one place. */

@@ -1,4 +1,4 @@
-import { AddressSet } from "../dns/address-set.ts";
+import { AddressSet } from "../dns/address.ts";
 import { clientNetwork } from "./address.ts";
 import { type ForwardedHeaders, forwardedPeer } from "./forwarded.ts";
 

@@ -1,4 +1,4 @@
-import type { AddressSet } from "../dns/address-set.ts";
+import type { AddressSet } from "../dns/address.ts";
 import { type Peer, parseAddress } from "./address.ts";
 
 /** The two headers by which reverse proxies tell whom they speak for; several X-Forwarded-For lines joined by commas. */

@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import { AddressSet } from "../dns/address-set.ts";
+import { AddressSet } from "../dns/address.ts";
 import { errorText } from "../error-text.ts";
 import { endpointText } from "./address.ts";
 import { ConnectionSlots } from "./connection-slots.ts";

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import type { Client } from "../client.ts";
-import { FrameReader, frame } from "../dns/frame.ts";
+import { FrameReader, frame } from "../dns/wire.ts";
 import { ResettableTimer } from "./deadline.ts";
 import type { Reply } from "./handler.ts";
 import type { ListenServices } from "./services.ts";

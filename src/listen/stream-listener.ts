@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
-import type { AddressSet } from "../dns/address-set.ts";
+import type { AddressSet } from "../dns/address.ts";
 import { addressOfSocket, endpointText, type Peer } from "./address.ts";
 import type { Endpoint } from "./options.ts";
 import { readProxyHeader } from "./proxy-protocol.ts";

@@ -1,6 +1,5 @@
 import { readFile, stat } from "node:fs/promises";
-import type { AddressRange } from "../dns/address.ts";
-import { AddressSet } from "../dns/address-set.ts";
+import { type AddressRange, AddressSet } from "../dns/address.ts";
 import { errorText } from "../error-text.ts";
 import { checksumOf } from "./checksum.ts";
 import { type CopyContent, type CopySource, NO_COPIES } from "./copies.ts";

@@ -1,5 +1,4 @@
-import { addressFromText, rangeFromText } from "../dns/address.ts";
-import { privateAddresses } from "../dns/address-set.ts";
+import { addressFromText, privateAddresses, rangeFromText } from "../dns/address.ts";
 import type { ClientSubnet } from "../dns/edns.ts";
 import type { Forward } from "../rules/decision.ts";
 import { unreachable } from "../unreachable.ts";

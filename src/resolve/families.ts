@@ -1,8 +1,8 @@
 import type { Client } from "../client.ts";
 import { outcomeOf } from "../dns/answer.ts";
-import { setUint16 } from "../dns/octets.ts";
 import type { Query } from "../dns/query.ts";
 import { CLASS, TYPE } from "../dns/types.ts";
+import { setUint16 } from "../dns/wire.ts";
 import type { Compare, Decision, Forward } from "../rules/decision.ts";
 import type { FilterAction } from "../rules/type-filter.ts";
 import { withinMs } from "./deadline.ts";

@@ -4,7 +4,7 @@ import { freshness, isFresh, isStaleAtOnce, lifetimeSeconds } from "../cache/lif
 import type { StaleOptions } from "../cache/options.ts";
 import { shouldPrefetch } from "../cache/prefetch.ts";
 import { outcomeOf } from "../dns/answer.ts";
-import type { Question } from "../dns/question.ts";
+import type { Question } from "../dns/query.ts";
 import type { Forward } from "../rules/decision.ts";
 import { scopeOfReply, subnetToSend } from "./client-subnet.ts";
 import { withinMs } from "./deadline.ts";

@@ -3,7 +3,7 @@ import { cacheKey } from "../cache/key.ts";
 import { isFresh } from "../cache/lifetime.ts";
 import { type Answer, type Outcome, outcomeOf, recordsOf } from "../dns/answer.ts";
 import type { Name } from "../dns/name.ts";
-import type { Question } from "../dns/question.ts";
+import type { Question } from "../dns/query.ts";
 import { EDE, TYPE } from "../dns/types.ts";
 import { askerOf } from "../upstreams/leaks.ts";
 import { withinMs } from "./deadline.ts";

@@ -1,8 +1,7 @@
-import type { AddressSet } from "../dns/address-set.ts";
+import type { AddressSet } from "../dns/address.ts";
 import { type Answer, addressesOf, outcomeOf, recordsOf } from "../dns/answer.ts";
 import type { ExtendedError } from "../dns/edns.ts";
-import { svcParams } from "../dns/svcb.ts";
-import { SVC_KEY } from "../dns/svcb-values.ts";
+import { SVC_KEY, svcParams } from "../dns/svcb.ts";
 import { EDE } from "../dns/types.ts";
 import { unreachable } from "../unreachable.ts";
 import { BINDING_TYPES } from "./bindings.ts";

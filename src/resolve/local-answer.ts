@@ -1,8 +1,7 @@
 import { bareAnswer, negativeAnswer } from "../answers/empty.ts";
-import type { Answer } from "../dns/answer.ts";
-import { type BuiltRecord, buildAnswer } from "../dns/build.ts";
+import { type Answer, type BuiltRecord, buildAnswer } from "../dns/answer.ts";
 import { nameWire } from "../dns/name.ts";
-import type { Question } from "../dns/question.ts";
+import type { Question } from "../dns/query.ts";
 import { RCODE, TYPE } from "../dns/types.ts";
 import type { LocalAnswer } from "../rules/decision.ts";
 import { unreachable } from "../unreachable.ts";

@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
-import { rangeFromText } from "../dns/address.ts";
-import { AddressSet } from "../dns/address-set.ts";
+import { AddressSet, rangeFromText } from "../dns/address.ts";
 import type { RuleOptions } from "../rules/options.ts";
 
 /** What answers are measured by. Immutable: a list that changed makes others. */

@@ -1,7 +1,7 @@
 import type { CacheKey } from "../cache/key.ts";
 import type { Limits } from "../cache/lifetime.ts";
 import type { Answer } from "../dns/answer.ts";
-import type { Question } from "../dns/question.ts";
+import type { Question } from "../dns/query.ts";
 import type { Attempt, UpstreamFailure } from "../upstreams/upstream.ts";
 
 /** A question that is to be asked of a group, and what its answer is held under. */

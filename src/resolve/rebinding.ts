@@ -1,5 +1,5 @@
 import { nodataAnswer } from "../answers/empty.ts";
-import { AddressSet, privateAddresses } from "../dns/address-set.ts";
+import { AddressSet, privateAddresses } from "../dns/address.ts";
 import { addressesOf } from "../dns/answer.ts";
 import { EDE } from "../dns/types.ts";
 import type { Compare, Decision, Forward } from "../rules/decision.ts";

@@ -1,6 +1,5 @@
 import { LRUCache } from "lru-cache";
-import { addressFromText, rangeFromText } from "../dns/address.ts";
-import { AddressSet } from "../dns/address-set.ts";
+import { AddressSet, addressFromText, rangeFromText } from "../dns/address.ts";
 import type { Asker } from "./decision.ts";
 
 /** Client addresses kept in octets, so that a query does not parse its client's address at every rule. */

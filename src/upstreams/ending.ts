@@ -1,6 +1,5 @@
 import type { Answer } from "../dns/answer.ts";
-import { answersQuestion } from "../dns/ask.ts";
-import type { Question } from "../dns/question.ts";
+import { answersQuestion, type Question } from "../dns/query.ts";
 import { RCODE } from "../dns/types.ts";
 import { type Errand, type Upstream, UpstreamError, type UpstreamFailure } from "./upstream.ts";
 

@@ -1,9 +1,8 @@
 import { isIPv6, type Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import type { Answer } from "../dns/answer.ts";
-import { askMessage } from "../dns/ask.ts";
-import { uint16 } from "../dns/octets.ts";
-import type { Question } from "../dns/question.ts";
+import { askMessage, type Question } from "../dns/query.ts";
+import { uint16 } from "../dns/wire.ts";
 import { type AttemptSubject, noteAttempt } from "./attempt.ts";
 import type { Dialer } from "./dialer.ts";
 import { Http1Carrier } from "./http1-carrier.ts";

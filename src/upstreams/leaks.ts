@@ -1,4 +1,4 @@
-import type { Question } from "../dns/question.ts";
+import type { Question } from "../dns/query.ts";
 import { type Errand, UpstreamError } from "./upstream.ts";
 
 /** On whose behalf a question is asked. */

@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import type { Question } from "../dns/question.ts";
+import type { Question } from "../dns/query.ts";
 import { rcodeName, TYPE } from "../dns/types.ts";
 import { unreachable } from "../unreachable.ts";
 import type { Ending } from "./ending.ts";

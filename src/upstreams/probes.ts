@@ -1,6 +1,6 @@
 import type { Clock, Timer } from "../clock.ts";
 import { ROOT } from "../dns/name.ts";
-import type { Question } from "../dns/question.ts";
+import type { Question } from "../dns/query.ts";
 import { CLASS, TYPE } from "../dns/types.ts";
 import { PROBE_DELAY } from "./health.ts";
 import { type Member, symptomOf } from "./member.ts";

@@ -1,10 +1,8 @@
-import { type Answer, indexAnswer } from "../dns/answer.ts";
-import { buildAnswer } from "../dns/build.ts";
+import { type Answer, buildAnswer, indexAnswer } from "../dns/answer.ts";
 import { plainName, plainNameEnd } from "../dns/name.ts";
-import { uint16 } from "../dns/octets.ts";
-import { FLAG, HEADER_OCTETS } from "../dns/query.ts";
-import type { Question } from "../dns/question.ts";
+import { FLAG, HEADER_OCTETS, type Question } from "../dns/query.ts";
 import { RCODE } from "../dns/types.ts";
+import { uint16 } from "../dns/wire.ts";
 
 /** What a message from a server is to the question that waits. */
 export type Reply =

@@ -1,5 +1,5 @@
 import type { Answer } from "../dns/answer.ts";
-import type { Question } from "../dns/question.ts";
+import type { Question } from "../dns/query.ts";
 import { type AttemptSubject, noteAttempt } from "./attempt.ts";
 import type { Dialer } from "./dialer.ts";
 import { EdnsSupport } from "./edns-support.ts";

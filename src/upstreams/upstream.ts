@@ -1,5 +1,5 @@
 import type { Answer } from "../dns/answer.ts";
-import type { Question } from "../dns/question.ts";
+import type { Question } from "../dns/query.ts";
 
 /**
  * Something that can be asked: one server over one transport, or a group of them. Safe to use for many questions at once;

@@ -5,8 +5,7 @@ import { type Rendering, render, replyLimit, type TtlEdit } from "../../src/answ
 import { type Answer, indexAnswer, ttlAt } from "../../src/dns/answer.ts";
 import { decodeMessage } from "../../src/dns/message.ts";
 import { ROOT } from "../../src/dns/name.ts";
-import { isRejection, parseQuery, type Query } from "../../src/dns/query.ts";
-import type { Question } from "../../src/dns/question.ts";
+import { isRejection, parseQuery, type Query, type Question } from "../../src/dns/query.ts";
 import { RCODE } from "../../src/dns/types.ts";
 import { message, name } from "../dns/arbitraries.ts";
 import { responseWire } from "../dns/zone.ts";

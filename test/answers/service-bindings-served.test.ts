@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { decodeMessage } from "../../src/dns/message.ts";
-import { rdataOctets } from "../../src/dns/rdata/rdata.ts";
+import { rdataOctets } from "../../src/dns/rdata.ts";
 import { httpsData } from "../../src/rules/https-data.ts";
 import { zone } from "../dns/zone.ts";
 import { siteWith } from "../site.ts";

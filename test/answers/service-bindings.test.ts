@@ -5,9 +5,9 @@ import { type BindingTerms, editBindings } from "../../src/answers/service-bindi
 import { type Answer, indexAnswer, recordsOf } from "../../src/dns/answer.ts";
 import { decodeMessage, type Message, type ResourceRecord } from "../../src/dns/message.ts";
 import { nameText } from "../../src/dns/name.ts";
-import { recordText } from "../../src/dns/presentation.ts";
-import { rdataOctets } from "../../src/dns/rdata/rdata.ts";
+import { rdataOctets } from "../../src/dns/rdata.ts";
 import type { SvcParam } from "../../src/dns/svcb.ts";
+import { recordText } from "../../src/dns/text.ts";
 import { typeName } from "../../src/dns/types.ts";
 import { svcParams as anyParams } from "../dns/arbitraries.ts";
 import { nameOf, question, responseWire, zone } from "../dns/zone.ts";

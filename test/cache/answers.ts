@@ -1,8 +1,7 @@
 import type { Limits } from "../../src/cache/lifetime.ts";
-import type { Answer } from "../../src/dns/answer.ts";
-import { type BuiltRecord, buildAnswer, negativeSoa } from "../../src/dns/build.ts";
+import { type Answer, type BuiltRecord, buildAnswer, negativeSoa } from "../../src/dns/answer.ts";
 import { type Name, nameFromText, nameWire } from "../../src/dns/name.ts";
-import type { Question } from "../../src/dns/question.ts";
+import type { Question } from "../../src/dns/query.ts";
 import { CLASS, RCODE, TYPE } from "../../src/dns/types.ts";
 
 /** Limits that change nothing below three hours. */

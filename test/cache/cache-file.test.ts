@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { AnswerCache } from "../../src/cache/answer-cache.ts";
 import { loadCache, saveCache } from "../../src/cache/cache-file.ts";
 import { cacheKey } from "../../src/cache/key.ts";
-import { AddressSet } from "../../src/dns/address-set.ts";
+import { AddressSet } from "../../src/dns/address.ts";
 import { TYPE } from "../../src/dns/types.ts";
 import { type FakeClock, fakeClock } from "../fake-clock.ts";
 import { failure, nodata, nxdomain, plain, positive, question, usualLimits } from "./answers.ts";

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { cacheKey, keyFromText, nxdomainKey, readKey, scopeOf, scopeOfKey } from "../../src/cache/key.ts";
 import type { ClientSubnet } from "../../src/dns/edns.ts";
 import { type Name, nameOfLabels, plainName, ROOT } from "../../src/dns/name.ts";
-import type { Question } from "../../src/dns/question.ts";
+import type { Question } from "../../src/dns/query.ts";
 import { TYPE } from "../../src/dns/types.ts";
 import { question } from "./answers.ts";
 

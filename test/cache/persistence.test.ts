@@ -8,7 +8,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type LoadOptions, loadCache } from "../../src/cache/cache-file.ts";
-import { AddressSet } from "../../src/dns/address-set.ts";
+import { AddressSet } from "../../src/dns/address.ts";
 import { TYPE } from "../../src/dns/types.ts";
 import { groupMarks } from "../../src/upstreams/group-marks.ts";
 import { nameOf } from "../dns/zone.ts";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { decodeMessage } from "../../src/dns/message.ts";
-import { rdataText } from "../../src/dns/rdata/rdata.ts";
+import { rdataText } from "../../src/dns/rdata.ts";
 import { type FenliuProcess, makeCertificate, QUIET, startFenliu } from "./fenliu.ts";
 import { startNsd } from "./nsd.ts";
 import { run } from "./processes.ts";

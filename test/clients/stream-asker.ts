@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { connect } from "node:net";
-import { FrameReader, frame } from "../../src/dns/frame.ts";
+import { FrameReader, frame } from "../../src/dns/wire.ts";
 import { questionOctets } from "./question.ts";
 
 /** One TCP connection on which very many questions are asked. */

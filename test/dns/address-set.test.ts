@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type AddressRange, addressText, rangeOfPrefix } from "../../src/dns/address.ts";
-import { AddressSet, privateAddresses } from "../../src/dns/address-set.ts";
+import { type AddressRange, AddressSet, addressText, privateAddresses, rangeOfPrefix } from "../../src/dns/address.ts";
 
 // Few distinct octets, so that blocks overlap, touch and enclose each other often.
 const octet = fc.constantFrom(0, 1, 2, 127, 128, 254, 255);

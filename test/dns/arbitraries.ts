@@ -1,9 +1,9 @@
 import fc from "fast-check";
+import type { EdnsOption } from "../../src/dns/edns-options.ts";
 import type { Message, ResourceRecord } from "../../src/dns/message.ts";
 import { type Name, nameOfLabels, ROOT } from "../../src/dns/name.ts";
-import type { EdnsOption } from "../../src/dns/options.ts";
-import { ipv6Text } from "../../src/dns/rdata/field.ts";
-import type { Rdata } from "../../src/dns/rdata/rdata.ts";
+import type { Rdata } from "../../src/dns/rdata.ts";
+import { ipv6Text } from "../../src/dns/rdata-fields.ts";
 import type { SvcParam } from "../../src/dns/svcb.ts";
 import { TYPE } from "../../src/dns/types.ts";
 

@@ -1,12 +1,17 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { addressesOf, outcomeOf } from "../../src/dns/answer.ts";
-import { answersQuestion, askMessage, QUERY_PADDING_OCTETS } from "../../src/dns/ask.ts";
-import { type BuiltRecord, buildAnswer, negativeSoa } from "../../src/dns/build.ts";
+import { addressesOf, type BuiltRecord, buildAnswer, negativeSoa, outcomeOf } from "../../src/dns/answer.ts";
 import { decodeMessage, type ResourceRecord } from "../../src/dns/message.ts";
-import { isRejection, parseQuery, type Query } from "../../src/dns/query.ts";
-import type { Question } from "../../src/dns/question.ts";
-import { rdataOctets } from "../../src/dns/rdata/rdata.ts";
+import {
+  answersQuestion,
+  askMessage,
+  isRejection,
+  parseQuery,
+  QUERY_PADDING_OCTETS,
+  type Query,
+  type Question,
+} from "../../src/dns/query.ts";
+import { rdataOctets } from "../../src/dns/rdata.ts";
 import { CLASS, RCODE, TYPE } from "../../src/dns/types.ts";
 import { name, uint16 } from "./arbitraries.ts";
 import { blankResponse, nameOf, question, zone } from "./zone.ts";

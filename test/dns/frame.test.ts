@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { FrameReader, type FrameResult, frame, MAX_MESSAGE_BYTES, MIN_MESSAGE_BYTES } from "../../src/dns/frame.ts";
+import { FrameReader, type FrameResult, frame, MAX_MESSAGE_BYTES, MIN_MESSAGE_BYTES } from "../../src/dns/wire.ts";
 
 function takeAll(reader: FrameReader): FrameResult[] {
   const taken: FrameResult[] = [];

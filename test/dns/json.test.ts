@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { jsonMessage } from "../../src/dns/json.ts";
+import { jsonMessage } from "../../src/dns/text.ts";
 import { blankResponse, question, zone } from "./zone.ts";
 
 const edns = { udpPayloadOctets: 1232, version: 0, dnssecOk: false, otherFlags: 0 };

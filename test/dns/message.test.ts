@@ -2,9 +2,9 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeMessage, encodeMessage, type Message } from "../../src/dns/message.ts";
 import { nameOfLabels, ROOT } from "../../src/dns/name.ts";
-import { rdataOctets, readRdata } from "../../src/dns/rdata/rdata.ts";
-import { WireReader } from "../../src/dns/rdata/wire-reader.ts";
+import { rdataOctets, readRdata } from "../../src/dns/rdata.ts";
 import { RCODE, TYPE } from "../../src/dns/types.ts";
+import { WireReader } from "../../src/dns/wire.ts";
 import { message, typedData } from "./arbitraries.ts";
 import { blankQuery, blankResponse, question, responseWire, zone } from "./zone.ts";
 

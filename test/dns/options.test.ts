@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type EdnsOption, optionText, readOptions, writeOption } from "../../src/dns/options.ts";
-import { WireWriter } from "../../src/dns/rdata/wire-writer.ts";
+import { type EdnsOption, optionText, readOptions, writeOption } from "../../src/dns/edns-options.ts";
+import { WireWriter } from "../../src/dns/wire.ts";
 
 function written(options: readonly EdnsOption[]): Buffer {
   const writer = new WireWriter({ compressing: false });

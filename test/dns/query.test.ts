@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { EdnsOption } from "../../src/dns/edns-options.ts";
 import { encodeMessage, type Message, type MessageEdns } from "../../src/dns/message.ts";
-import type { EdnsOption } from "../../src/dns/options.ts";
 import { isRejection, parseQuery, type Query, type Rejection } from "../../src/dns/query.ts";
 import { CLASS, OPCODE, RCODE, TYPE } from "../../src/dns/types.ts";
 import { message as anyMessage } from "./arbitraries.ts";

@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { addressFromText } from "../../src/dns/address.ts";
+import { addressFromText, reverseName } from "../../src/dns/address.ts";
 import { nameText } from "../../src/dns/name.ts";
-import { reverseName } from "../../src/dns/reverse.ts";
 
 describe("the name of an address's PTR", () => {
   test.each([

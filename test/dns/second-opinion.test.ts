@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeMessage } from "../../src/dns/message.ts";
 import { type Name, nameOfLabels, nameText, ROOT } from "../../src/dns/name.ts";
-import type { Rdata } from "../../src/dns/rdata/rdata.ts";
+import type { Rdata } from "../../src/dns/rdata.ts";
 import { TYPE, typeName, typeNumber } from "../../src/dns/types.ts";
 import { uint8, uint16, uint32 } from "./arbitraries.ts";
 import { blankResponse, nameOf, question, responseWire } from "./zone.ts";

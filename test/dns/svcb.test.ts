@@ -1,11 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { indexAnswer, type RecordPlace, recordsOf } from "../../src/dns/answer.ts";
-import { rdataFromText, rdataOctets, rdataText, readRdata } from "../../src/dns/rdata/rdata.ts";
-import { WireReader } from "../../src/dns/rdata/wire-reader.ts";
-import { type SvcParam, svcParams, svcParamText } from "../../src/dns/svcb.ts";
-import { alpnProtocols, svcKeyName, svcKeyNumber } from "../../src/dns/svcb-values.ts";
+import { rdataFromText, rdataOctets, rdataText, readRdata } from "../../src/dns/rdata.ts";
+import { alpnProtocols, type SvcParam, svcKeyName, svcKeyNumber, svcParams, svcParamText } from "../../src/dns/svcb.ts";
 import { TYPE } from "../../src/dns/types.ts";
+import { WireReader } from "../../src/dns/wire.ts";
 import { svcParams as anyParams } from "./arbitraries.ts";
 import { question, responseWire, zone } from "./zone.ts";
 

@@ -1,6 +1,6 @@
 import { encodeMessage, type Message, type MessageQuestion, type ResourceRecord } from "../../src/dns/message.ts";
 import { type Name, nameFromText } from "../../src/dns/name.ts";
-import { parseRecord } from "../../src/dns/presentation.ts";
+import { parseRecord } from "../../src/dns/text.ts";
 import { CLASS, typeNumber } from "../../src/dns/types.ts";
 
 /**

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { AddressSet } from "../../src/dns/address-set.ts";
+import { AddressSet } from "../../src/dns/address.ts";
 import { forwardedPeer } from "../../src/listen/forwarded.ts";
 
 const proxy = { address: "127.0.0.1", port: 40_000 };

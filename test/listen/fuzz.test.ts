@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { frame } from "../../src/dns/frame.ts";
+import { frame } from "../../src/dns/wire.ts";
 import { connectRaw, connectRawTls } from "./support/raw.ts";
 import { messageOf, openSite, portOf } from "./support/site.ts";
 

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../src/clock.ts";
-import { frame } from "../../src/dns/frame.ts";
+import { frame } from "../../src/dns/wire.ts";
 import type { Reply } from "../../src/listen/handler.ts";
 import { ListenError } from "../../src/listen/listen-error.ts";
 import { openListeners } from "../../src/listen/listeners.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { frame } from "../../src/dns/frame.ts";
+import { frame } from "../../src/dns/wire.ts";
 import type { Reply } from "../../src/listen/handler.ts";
 import { fakeClock } from "../fake-clock.ts";
 import { connectRaw, connectRawTls, type RawConnection } from "./support/raw.ts";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { connect, type TLSSocket } from "node:tls";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../src/clock.ts";
-import { frame } from "../../src/dns/frame.ts";
+import { frame } from "../../src/dns/wire.ts";
 import { openListeners } from "../../src/listen/listeners.ts";
 import { NOWHERE } from "../../src/listen/nowhere.ts";
 import type { ListenEvent } from "../../src/listen/services.ts";

@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { addressText } from "../../src/dns/address.ts";
-import { AddressSet } from "../../src/dns/address-set.ts";
+import { AddressSet, addressText } from "../../src/dns/address.ts";
 import { readAddresses } from "../../src/lists/read-addresses.ts";
 import { atOnce } from "../../src/lists/sliced.ts";
 import { WarningLog } from "../../src/lists/warnings.ts";

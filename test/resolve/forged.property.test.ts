@@ -7,7 +7,7 @@ import { AnswerCache } from "../../src/cache/answer-cache.ts";
 import { loadCache, saveCache } from "../../src/cache/cache-file.ts";
 import type { PutOptions } from "../../src/cache/held.ts";
 import type { CacheKey } from "../../src/cache/key.ts";
-import { AddressSet } from "../../src/dns/address-set.ts";
+import { AddressSet } from "../../src/dns/address.ts";
 import type { Answer } from "../../src/dns/answer.ts";
 import { RCODE } from "../../src/dns/types.ts";
 import { usualLimits } from "../cache/answers.ts";

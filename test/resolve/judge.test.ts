@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { bareAnswer, negativeAnswer } from "../../src/answers/empty.ts";
-import { AddressSet } from "../../src/dns/address-set.ts";
+import { AddressSet } from "../../src/dns/address.ts";
 import { type Answer, indexAnswer } from "../../src/dns/answer.ts";
 import { RCODE } from "../../src/dns/types.ts";
 import { judge } from "../../src/resolve/judge.ts";

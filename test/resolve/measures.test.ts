@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { AddressSet } from "../../src/dns/address-set.ts";
+import { AddressSet } from "../../src/dns/address.ts";
 import { measuresOf } from "../../src/resolve/measures.ts";
 import type { RuleOptions } from "../../src/rules/options.ts";
 

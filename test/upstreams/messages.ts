@@ -1,7 +1,7 @@
 import ipaddr from "ipaddr.js";
-import { buildAnswer, negativeSoa } from "../../src/dns/build.ts";
+import { buildAnswer, negativeSoa } from "../../src/dns/answer.ts";
 import { type Name, nameFromText } from "../../src/dns/name.ts";
-import type { Question } from "../../src/dns/question.ts";
+import type { Question } from "../../src/dns/query.ts";
 import { CLASS, RCODE, TYPE } from "../../src/dns/types.ts";
 import type { Action, Asked } from "./scripted-server.ts";
 

@@ -1,5 +1,5 @@
 import type { Readable } from "node:stream";
-import { MAX_MESSAGE_BYTES } from "../../dns/frame.ts";
+import { MAX_MESSAGE_BYTES } from "../../dns/wire.ts";
 
 /** How much of a body is read only to be thrown away, so that the connection can be kept. */
 const DRAINED_BYTES = 1 << 20;

@@ -1,4 +1,4 @@
-import { MAX_MESSAGE_BYTES, MIN_MESSAGE_BYTES } from "../../dns/frame.ts";
+import { MAX_MESSAGE_BYTES, MIN_MESSAGE_BYTES } from "../../dns/wire.ts";
 
 /** The head of an HTTP request, of whichever version. */
 export interface RequestHead {

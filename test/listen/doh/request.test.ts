@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { MIN_MESSAGE_BYTES } from "../../../src/dns/frame.ts";
+import { MIN_MESSAGE_BYTES } from "../../../src/dns/wire.ts";
 import { checkMessage, readRequest } from "../../../src/listen/doh/request.ts";
 
 const message = new Uint8Array(33).map((_, at) => at * 7);

@@ -1,8 +1,7 @@
 import type { Clock } from "../../../src/clock.ts";
-import { type Answer, recordsOf } from "../../../src/dns/answer.ts";
-import { buildAnswer } from "../../../src/dns/build.ts";
+import { type Answer, buildAnswer, recordsOf } from "../../../src/dns/answer.ts";
 import { nameFromText } from "../../../src/dns/name.ts";
-import type { Question } from "../../../src/dns/question.ts";
+import type { Question } from "../../../src/dns/query.ts";
 import { CLASS, RCODE, TYPE } from "../../../src/dns/types.ts";
 import type { Group } from "../../../src/upstreams/group.ts";
 import { type Groups, openGroups } from "../../../src/upstreams/groups.ts";

@@ -1,14 +1,12 @@
 import { once } from "node:events";
-import type { AddressInfo, Socket } from "node:net";
-import { createServer } from "node:net";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { answersQuestion } from "../../../src/dns/ask.ts";
+import { answersQuestion } from "../../../src/dns/query.ts";
 import { openServer } from "../../../src/upstreams/server.ts";
 import { addresses, addressMessage, close, questionFor } from "../messages.ts";
-import type { Action, Asked } from "../scripted-server.ts";
-import { testCertificate, testKey } from "../scripted-server.ts";
+import { type Action, type Asked, testCertificate, testKey } from "../scripted-server.ts";
 import { addressTexts, contextWith, errand, site, until, type Way, ways } from "./set-up.ts";
 
 const question = questionFor("www.example");

@@ -1,4 +1,4 @@
-import { labelsOf, type Name, nameFromText, nameOfLabels } from "../name.ts";
+import { labelsOf, type Name, nameFromText, nameOfLabels } from "./name.ts";
 
 /** Why a text is no record. */
 export class PresentationError extends Error {

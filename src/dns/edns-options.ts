@@ -2,9 +2,8 @@ import { isUtf8 } from "node:buffer";
 import { unreachable } from "../unreachable.ts";
 import { addressText } from "./address.ts";
 import { type ClientSubnet, OPTION, readClientSubnet } from "./edns.ts";
-import { hexText } from "./rdata/octet-fields.ts";
-import { WireReader } from "./rdata/wire-reader.ts";
-import type { WireWriter } from "./rdata/wire-writer.ts";
+import { hexText } from "./rdata-fields.ts";
+import { WireReader, type WireWriter } from "./wire.ts";
 
 /** An EDNS option (RFC 6891 §6.1.2), for people to read and tests to make. What serves queries is `edns.ts`, which reads less and faster. */
 export type EdnsOption =

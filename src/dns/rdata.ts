@@ -1,22 +1,29 @@
-import { ROOT } from "../name.ts";
-import { svcParamList } from "../svcb.ts";
-import { TYPE } from "../types.ts";
-import { moment, recordType, typeBitmap } from "./dnssec-fields.ts";
-import { domain, type Field, ipv4, ipv6, uint8, uint16, uint32 } from "./field.ts";
+import { ROOT } from "./name.ts";
 import {
   base64Rest,
   caaTag,
   characterString,
   characterStrings,
+  domain,
+  type Field,
   hashedOwner,
   hexRest,
   hexText,
+  ipv4,
+  ipv6,
+  moment,
   quotedRest,
+  recordType,
   salt,
-} from "./octet-fields.ts";
+  typeBitmap,
+  uint8,
+  uint16,
+  uint32,
+} from "./rdata-fields.ts";
+import { svcParamList } from "./svcb.ts";
 import { PresentationError, TextReader, tokensOf } from "./text-reader.ts";
-import { WireReader } from "./wire-reader.ts";
-import { WireWriter } from "./wire-writer.ts";
+import { TYPE } from "./types.ts";
+import { WireReader, WireWriter } from "./wire.ts";
 
 /** The data of a record: its type's mnemonic in `kind`, then its fields by name. Octet strings that are shown as text have one character (0 to 255) an octet. */
 export type Rdata = TypedRdata | OpaqueRdata;

@@ -1,7 +1,96 @@
-import type { Field } from "./field.ts";
+import ipaddr from "ipaddr.js";
+import { addressFromText } from "./address.ts";
+import { type Name, nameText } from "./name.ts";
 import { PresentationError, type TextReader, type Token } from "./text-reader.ts";
-import type { WireReader } from "./wire-reader.ts";
-import type { WireWriter } from "./wire-writer.ts";
+import { typeName, typeNumber } from "./types.ts";
+import type { WireReader, WireWriter } from "./wire.ts";
+
+/** One field of a record's data, in its four directions. Fields that take all that is left stand last in their record. */
+export interface Field<T> {
+  /** A fault goes to `reader.fail`; what is returned then does not matter. */
+  read(reader: WireReader): T;
+  /** @throws RangeError for a value that the field cannot hold. */
+  write(writer: WireWriter, value: T): void;
+  /** Presentation format; empty where there is nothing to show. */
+  text(value: T): string;
+  /** @throws PresentationError */
+  parse(text: TextReader): T;
+}
+
+export const uint8: Field<number> = {
+  read: (reader) => reader.uint8(),
+  write: (writer, value) => writer.uint8(value),
+  text: String,
+  parse: (text) => text.integer(0xff),
+};
+
+export const uint16: Field<number> = {
+  read: (reader) => reader.uint16(),
+  write: (writer, value) => writer.uint16(value),
+  text: String,
+  parse: (text) => text.integer(0xffff),
+};
+
+export const uint32: Field<number> = {
+  read: (reader) => reader.uint32(),
+  write: (writer, value) => writer.uint32(value),
+  text: String,
+  parse: (text) => text.integer(0xffff_ffff),
+};
+
+/**
+ * How far a name may be compressed. `always` is for the types of RFC 1035; those after it are sent in full, and pointers in them are
+ * followed only where older software may have put them (RFC 3597 §4).
+ */
+export function domain(compression: "always" | "onlyRead" | "never"): Field<Name> {
+  return {
+    read: (reader) => reader.name(compression !== "never"),
+    write: (writer, name) => (compression === "always" ? writer.compressedName(name) : writer.plainName(name)),
+    text: absoluteText,
+    parse: (text) => text.domain(),
+  };
+}
+
+/** A name as master files have it, with its final dot. */
+export function absoluteText(name: Name): string {
+  const text = nameText(name);
+  return text === "." ? text : `${text}.`;
+}
+
+export const ipv4: Field<string> = {
+  read: (reader) => reader.octets(4).join("."),
+  write: (writer, address) => writer.octets(ipv4Octets(address)),
+  text: (address) => address,
+  parse: (text) => ipv4Octets(text.next().raw).join("."),
+};
+
+export const ipv6: Field<string> = {
+  read: (reader) => ipv6Text(reader.octets(16)),
+  write: (writer, address) => writer.octets(ipv6Octets(address)),
+  text: (address) => address,
+  parse: (text) => ipv6Text(ipv6Octets(text.next().raw)),
+};
+
+/** RFC 5952; an IPv4-mapped address stays IPv6, and is shown as its §5 recommends. Fewer than 16 octets give the empty text. */
+export function ipv6Text(octets: Uint8Array): string {
+  if (octets.length !== 16) return "";
+  const isMapped = octets[10] === 0xff && octets[11] === 0xff && octets.subarray(0, 10).every((octet) => octet === 0);
+  return isMapped ? `::ffff:${octets.subarray(12).join(".")}` : new ipaddr.IPv6([...octets]).toRFC5952String();
+}
+
+/** @throws PresentationError */
+export function ipv4Octets(text: string): Uint8Array {
+  const octets = text.includes(":") ? null : addressFromText(text);
+  if (octets === null) throw new PresentationError(`${text} is no IPv4 address`);
+  return octets;
+}
+
+/** @throws PresentationError */
+export function ipv6Octets(text: string): Uint8Array {
+  const octets = text.includes(":") ? addressFromText(text) : null;
+  if (octets === null) throw new PresentationError(`${text} is no IPv6 address`);
+  return octets.length === 16 ? octets : Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ...octets);
+}
 
 /** A character-string (RFC 1035 §3.3): up to 255 octets behind their number, as a string of one character (0 to 255) an octet. */
 export const characterString: Field<string> = {
@@ -200,4 +289,65 @@ function limited<T extends { readonly length: number }>(octets: T): T {
 
 function isCaaTag(text: string): boolean {
   return /^[A-Za-z0-9]+$/.test(text);
+}
+
+/** A type by its mnemonic: what an RRSIG covers. */
+export const recordType: Field<number> = {
+  ...uint16,
+  text: typeName,
+  parse: (text) => typeOf(text.next().raw),
+};
+
+/** Seconds since 1970 modulo 2^32, shown as the moment in UTC that they mean before 2106 (RFC 4034 §3.2). */
+export const moment: Field<number> = {
+  ...uint32,
+  text: (seconds) => new Date(seconds * 1000).toISOString().replace(/[-:T]|\.\d+Z$/g, ""),
+  parse(text) {
+    const token = text.peek()?.raw ?? "";
+    const parts = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)$/.exec(token)?.slice(1).map(Number);
+    if (parts === undefined) return text.integer(0xffff_ffff);
+    text.next();
+    const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = parts;
+    const seconds = Date.UTC(year, month - 1, day, hour, minute, second) / 1000;
+    // A thirteenth month would have rolled over into the next year.
+    if (!(seconds >= 0 && seconds <= 0xffff_ffff) || moment.text(seconds) !== token)
+      throw new PresentationError(`${token} is no moment from 1970 to 2106`);
+    return seconds;
+  },
+};
+
+/** The types that exist at a name, ascending (RFC 4034 §4.1.2): NSEC, NSEC3. */
+export const typeBitmap: Field<readonly number[]> = {
+  read(reader) {
+    const types: number[] = [];
+    let previousWindow = -1;
+    while (reader.remaining > 0) {
+      const window = reader.uint8();
+      const octets = reader.octets(reader.uint8());
+      if (window <= previousWindow || octets.length === 0 || octets.length > 32 || octets.at(-1) === 0)
+        reader.fail("a type bitmap is not in its one right form");
+      previousWindow = window;
+      for (const [index, octet] of octets.entries())
+        for (let bit = 0; bit < 8; bit++) if ((octet & (0x80 >> bit)) !== 0) types.push(window * 256 + index * 8 + bit);
+    }
+    return types;
+  },
+  write(writer, types) {
+    const windows = Map.groupBy(types, (type) => type >> 8);
+    for (const [window, members] of [...windows].toSorted(([left], [right]) => left - right)) {
+      const octets = new Uint8Array((Math.max(...members.map((type) => type & 0xff)) >> 3) + 1);
+      for (const type of members) octets[(type & 0xff) >> 3] = (octets[(type & 0xff) >> 3] ?? 0) | (0x80 >> (type & 7));
+      writer.uint8(window);
+      writer.uint8(octets.length);
+      writer.octets(octets);
+    }
+  },
+  text: (types) => types.map(typeName).join(" "),
+  parse: (text) => [...new Set(text.rest().map(({ raw }) => typeOf(raw)))].sort((left, right) => left - right),
+};
+
+function typeOf(text: string): number {
+  const type = /^\d+$/.test(text) ? null : typeNumber(text);
+  if (type === null) throw new PresentationError(`${text} is no type`);
+  return type;
 }

@@ -1,9 +1,9 @@
+import { extendedErrorText, optionText } from "./edns-options.ts";
 import type { Message, MessageEdns, MessageQuestion, ResourceRecord } from "./message.ts";
 import { type Name, ROOT } from "./name.ts";
-import { extendedErrorText, optionText } from "./options.ts";
-import { absoluteText } from "./rdata/field.ts";
-import { parseRdata, rdataText } from "./rdata/rdata.ts";
-import { integerOf, PresentationError, TextReader, tokensOf } from "./rdata/text-reader.ts";
+import { parseRdata, rdataText } from "./rdata.ts";
+import { absoluteText } from "./rdata-fields.ts";
+import { integerOf, PresentationError, TextReader, tokensOf } from "./text-reader.ts";
 import { CLASS, className, classNumber, OPCODE, rcodeName, typeName, typeNumber } from "./types.ts";
 
 /** A record as one line of a master file (RFC 1035 §5.1): owner, TTL, class, type and data. */
@@ -108,4 +108,51 @@ function questionText({ name, class: klass, type }: MessageQuestion): string {
 function recordLine(record: ResourceRecord): string {
   const note = record.data.kind === "opaque" ? record.data.note : null;
   return recordText(record) + (note === null ? "" : ` ; malformed: ${note}`);
+}
+
+/** A message as `application/dns-json`, with the members that Google's and Cloudflare's public resolvers use. Empty sections are left out. */
+export interface JsonMessage {
+  /** The rcode. */
+  readonly Status: number;
+  readonly TC: boolean;
+  readonly RD: boolean;
+  readonly RA: boolean;
+  readonly AD: boolean;
+  readonly CD: boolean;
+  readonly Question: readonly { readonly name: string; readonly type: number }[];
+  readonly Answer?: readonly JsonRecord[];
+  readonly Authority?: readonly JsonRecord[];
+  readonly Additional?: readonly JsonRecord[];
+  /** What the extended errors say (RFC 8914). */
+  readonly Comment?: string;
+}
+
+export interface JsonRecord {
+  /** With its final dot. */
+  readonly name: string;
+  readonly type: number;
+  readonly TTL: number;
+  /** Presentation format. */
+  readonly data: string;
+}
+
+export function jsonMessage(message: Message): JsonMessage {
+  const comments = extendedErrorTexts(message).map((text) => `EDE ${text}`);
+  return {
+    Status: message.rcode,
+    TC: message.truncated,
+    RD: message.recursionDesired,
+    RA: message.recursionAvailable,
+    AD: message.authenticData,
+    CD: message.checkingDisabled,
+    Question: message.questions.map(({ name, type }) => ({ name: absoluteText(name), type })),
+    ...(message.answers.length > 0 && { Answer: message.answers.map(jsonRecord) }),
+    ...(message.authority.length > 0 && { Authority: message.authority.map(jsonRecord) }),
+    ...(message.additional.length > 0 && { Additional: message.additional.map(jsonRecord) }),
+    ...(comments.length > 0 && { Comment: comments.join("; ") }),
+  };
+}
+
+function jsonRecord({ owner, type, ttlSeconds, data }: ResourceRecord): JsonRecord {
+  return { name: absoluteText(owner), type, TTL: ttlSeconds, data: rdataText(data) };
 }
