@@ -7,10 +7,10 @@ import { AnswerCache } from "../src/cache/answer-cache.ts";
 import { entryBytes } from "../src/cache/entry.ts";
 import { type CacheKey, cacheKey } from "../src/cache/key.ts";
 import { type Limits, lifetimeSeconds } from "../src/cache/lifetime.ts";
-import type { Clock } from "../src/clock.ts";
 import { type Answer, type BuiltRecord, buildAnswer, negativeSoa } from "../src/dns/answer.ts";
 import { type Name, nameFromText, nameWire } from "../src/dns/name.ts";
 import { CLASS, RCODE, TYPE } from "../src/dns/types.ts";
+import type { Clock } from "../src/lib/clock.ts";
 import { seeded, zipf } from "./random.ts";
 
 export interface Workload {

@@ -1,11 +1,11 @@
 import { randomInt } from "node:crypto";
 import { AnswerCache } from "./cache/answer-cache.ts";
 import { type LoadOptions, loadCache, saveCache } from "./cache/cache-file.ts";
-import type { Clock } from "./clock.ts";
 import type { Config } from "./config/config.ts";
 import { AddressSet } from "./dns/address.ts";
 import { Keeper, type Kept } from "./keeper.ts";
 import { leakLog } from "./leak-log.ts";
+import type { Clock } from "./lib/clock.ts";
 import { localAddresses, wildcardFamily } from "./listen/local-addresses.ts";
 import type { Endpoint } from "./listen/options.ts";
 import type { OperationsLog } from "./log/operations.ts";

@@ -2,6 +2,7 @@ import type { Config } from "./config/config.ts";
 import { basisOf, type DecidingConfig, type DecisionBasis, versionOf } from "./decision-basis.ts";
 import type { HostsTable } from "./hosts/hosts-table.ts";
 import { hostsTable, type LoadedHosts, loadHosts } from "./hosts/load.ts";
+import { shownUrl } from "./lib/text.ts";
 import type { CopySource } from "./lists/copies.ts";
 import { type ListStatus, type Lists, loadLists, reloadList } from "./lists/load.ts";
 import type { ListOptions } from "./lists/options.ts";
@@ -10,7 +11,6 @@ import { type Measures, measuresOf } from "./resolve/measures.ts";
 import { Decider } from "./rules/decider.ts";
 import { checkExpectations } from "./rules/expectations.ts";
 import { NeverRules } from "./rules/never.ts";
-import { shownUrl } from "./shown-url.ts";
 
 /** The decisions of a configuration, with what they were made from. Immutable: a list that changed makes others. */
 export interface Decisions {

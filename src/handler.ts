@@ -1,7 +1,7 @@
 import { rejectionReply } from "./answers/rejection.ts";
-import type { Client } from "./client.ts";
 import { isRejection, parseQuery } from "./dns/query.ts";
 import { RCODE } from "./dns/types.ts";
+import type { Client } from "./lib/client.ts";
 import type { Handler, Reply } from "./listen/handler.ts";
 import type { OperationsLog } from "./log/operations.ts";
 import type { Noted } from "./noted.ts";

@@ -1,7 +1,7 @@
 import { LRUCache } from "lru-cache";
-import type { Clock } from "./clock.ts";
 import { nameText } from "./dns/name.ts";
 import { typeName } from "./dns/types.ts";
+import type { Clock } from "./lib/clock.ts";
 import type { OperationsLog } from "./log/operations.ts";
 import type { Breach } from "./upstreams/leaks.ts";
 

@@ -1,13 +1,13 @@
 import { randomInt } from "node:crypto";
 import type { Backing, SiteSurroundings } from "./backing.ts";
 import type { Config } from "./config/config.ts";
+import { shownUrl } from "./lib/text.ts";
 import { copiesOf } from "./lists/copies.ts";
 import { type DownloadTarget, download } from "./lists/download.ts";
 import type { ListStatus } from "./lists/load.ts";
 import { ListRefresher, type RefreshEvent } from "./lists/refresher.ts";
 import type { Adopt, Fetcher } from "./lists/update.ts";
 import type { OperationsLog } from "./log/operations.ts";
-import { shownUrl } from "./shown-url.ts";
 import { AddressBook } from "./upstreams/address-book.ts";
 import { Bootstrap } from "./upstreams/bootstrap.ts";
 import { Dialer } from "./upstreams/dialer.ts";

@@ -1,8 +1,8 @@
 import type { Access, Admission } from "./access/access.ts";
 import type { Rendered } from "./answers/render.ts";
-import type { Client } from "./client.ts";
 import { isRejection, type Query, type Rejection } from "./dns/query.ts";
 import { RCODE } from "./dns/types.ts";
+import type { Client } from "./lib/client.ts";
 import type { Resolution } from "./resolve/resolution.ts";
 import type { Resolver } from "./resolve/resolver.ts";
 

@@ -2,10 +2,10 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Config } from "./config/config.ts";
 import { parseOwnHosts } from "./config/own-hosts.ts";
-import { errorText } from "./error-text.ts";
 import type { HostsProblem } from "./hosts/entries.ts";
 import type { HostRecord, OwnHosts } from "./hosts/options.ts";
-import { dataFolder, writeWhole } from "./write-whole.ts";
+import { dataFolder, writeWhole } from "./lib/files.ts";
+import { errorText } from "./lib/text.ts";
 
 /** Where the names are kept that Fenliu was given while running. */
 export function ownHostsPath(config: Pick<Config, "cache" | "path">): string {

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from "./clock.ts";
+import type { Clock, Timer } from "./lib/clock.ts";
 
 /** What was replaced and may still have questions under way: each is closed when these have had their time, one after the other. */
 export class RetiredSites {

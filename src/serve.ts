@@ -1,10 +1,10 @@
 import { bareAnswer } from "./answers/empty.ts";
 import { rejectionReply } from "./answers/rejection.ts";
 import { type Rendered, render, replyLimit, truncatedReply } from "./answers/render.ts";
-import type { Client } from "./client.ts";
 import type { ExtendedError } from "./dns/edns.ts";
 import { isRejection, parseQuery, type Query } from "./dns/query.ts";
 import { EDE, RCODE } from "./dns/types.ts";
+import type { Client } from "./lib/client.ts";
 import type { AnsweringSite, Noted, Notes } from "./noted.ts";
 import type { Resolution } from "./resolve/resolution.ts";
 import { resolve } from "./resolve/resolve.ts";

@@ -1,7 +1,6 @@
 import { onTestFinished } from "vitest";
 import { render } from "../src/answers/render.ts";
 import { AnswerCache } from "../src/cache/answer-cache.ts";
-import type { Client } from "../src/client.ts";
 import type { Config } from "../src/config/config.ts";
 import { parseConfig } from "../src/config/load.ts";
 import { printProblems } from "../src/config/problem.ts";
@@ -9,6 +8,7 @@ import { type Answer, indexAnswer } from "../src/dns/answer.ts";
 import { nameText } from "../src/dns/name.ts";
 import { askMessage, isRejection, parseQuery, type Query, type Question } from "../src/dns/query.ts";
 import { typeName } from "../src/dns/types.ts";
+import type { Client } from "../src/lib/client.ts";
 import { operationsLog } from "../src/log/operations.ts";
 import type { Comparison, Resolution, Source } from "../src/resolve/resolution.ts";
 import { resolve } from "../src/resolve/resolve.ts";

@@ -1,4 +1,4 @@
-import { systemClock } from "../../src/clock.ts";
+import { systemClock } from "../../src/lib/clock.ts";
 import { QueryLog } from "../../src/log/query-log.ts";
 import { RecordIds } from "../../src/log/record-ids.ts";
 import { QuerySource } from "./rows.ts";

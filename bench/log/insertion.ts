@@ -1,8 +1,8 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import { systemClock } from "../../src/clock.ts";
 import { handlerFor } from "../../src/handler.ts";
+import { systemClock } from "../../src/lib/clock.ts";
 import { openListeners } from "../../src/listen/listeners.ts";
 import { NOWHERE } from "../../src/listen/nowhere.ts";
 import { operationsLog } from "../../src/log/operations.ts";

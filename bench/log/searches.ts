@@ -1,4 +1,4 @@
-import { systemClock } from "../../src/clock.ts";
+import { systemClock } from "../../src/lib/clock.ts";
 import type { Condition, Matcher, QueryFilter } from "../../src/log/search.ts";
 import { Reader } from "../../src/log/store/reader.ts";
 import { median } from "../statistics.ts";

@@ -1,8 +1,8 @@
 import { render, replyLimit } from "../../src/answers/render.ts";
 import { cacheKey } from "../../src/cache/key.ts";
-import { systemClock } from "../../src/clock.ts";
 import { Journal } from "../../src/control/journal.ts";
 import { isRejection, parseQuery } from "../../src/dns/query.ts";
+import { systemClock } from "../../src/lib/clock.ts";
 import { NO_NOTES } from "../../src/noted.ts";
 import { resolve } from "../../src/resolve/resolve.ts";
 import { serve } from "../../src/serve.ts";

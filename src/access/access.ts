@@ -1,9 +1,9 @@
 import { LRUCache } from "lru-cache";
-import type { Client } from "../client.ts";
-import type { Clock, Timer } from "../clock.ts";
 import { AddressSet, addressFromText, privateAddresses, rangeFromText } from "../dns/address.ts";
+import type { Client } from "../lib/client.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
+import { TokenBucket } from "../lib/token-bucket.ts";
 import type { AccessOptions, RateLimitOptions } from "./options.ts";
-import { TokenBucket } from "./token-bucket.ts";
 
 export type Admission =
   | "admitted"

@@ -1,5 +1,5 @@
-import type { Clock } from "../clock.ts";
-import { errorText } from "../error-text.ts";
+import type { Clock } from "../lib/clock.ts";
+import { errorText } from "../lib/text.ts";
 import type { Endpoint } from "../listen/options.ts";
 import type { Api, ApiParts } from "./api.ts";
 import type { Clients } from "./clients.ts";

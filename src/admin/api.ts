@@ -8,7 +8,7 @@ import type {
   RawServerDefault,
 } from "fastify";
 import { type TSchema, Type } from "typebox";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../lib/clock.ts";
 import type { Clients } from "./clients.ts";
 import type { Control } from "./control.ts";
 import type { AdminLimits } from "./limits.ts";

@@ -1,5 +1,5 @@
 import { Readable } from "node:stream";
-import type { Clock, Timer } from "../clock.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
 import type { QueryRecord } from "../log/record.ts";
 
 export interface EventStreamParts {

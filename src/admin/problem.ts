@@ -1,5 +1,5 @@
 import { STATUS_CODES } from "node:http";
-import { unreachable } from "../unreachable.ts";
+import { unreachable } from "../lib/unreachable.ts";
 import { ControlError, ParameterError } from "./control.ts";
 
 /** Problem details as RFC 9457 has them. */

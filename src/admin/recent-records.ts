@@ -1,4 +1,4 @@
-import type { Clock, Timer } from "../clock.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
 import type { QueryRecord } from "../log/record.ts";
 import { wallMsOf } from "../log/store/schema.ts";
 import type { QuerySource } from "./control.ts";

@@ -3,7 +3,7 @@ import { CLASSIC_UDP_OCTETS, type ExtendedError, ednsRecord, replyPadding, UDP_P
 import { FLAG, HEADER_OCTETS, type Query } from "../dns/query.ts";
 import { RCODE } from "../dns/types.ts";
 import { setUint16, setUint32, uint16 } from "../dns/wire.ts";
-import { unreachable } from "../unreachable.ts";
+import { unreachable } from "../lib/unreachable.ts";
 import type { TtlLimits } from "./options.ts";
 
 /** What becomes of the TTLs of an answer on its way out. */

@@ -1,7 +1,7 @@
-import type { Clock } from "../clock.ts";
 import { type Answer, type Outcome, outcomeOf } from "../dns/answer.ts";
 import { HashedMap } from "../dns/hashed-map.ts";
 import { isWithin, type Name } from "../dns/name.ts";
+import type { Clock } from "../lib/clock.ts";
 import { BlockStore } from "./blocks.ts";
 import { type Entry, entryBytes, readAnswer, withoutBytes, writeAnswer } from "./entry.ts";
 import type { CacheStats, Held, Inspected, Place, PutOptions, Refusal, SegmentStats } from "./held.ts";

@@ -2,10 +2,10 @@ import { type FileHandle, mkdir, open, readFile, rename, rm, stat } from "node:f
 import { dirname } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { crc32 } from "node:zlib";
-import type { Clock } from "../clock.ts";
 import type { AddressSet } from "../dns/address.ts";
 import { type Answer, addressesOf, indexAnswer, outcomeOf } from "../dns/answer.ts";
 import { RCODE } from "../dns/types.ts";
+import type { Clock } from "../lib/clock.ts";
 import type { AnswerCache } from "./answer-cache.ts";
 import type { Inspected } from "./held.ts";
 import { type CacheKey, keyFromText, readKey } from "./key.ts";

@@ -1,6 +1,6 @@
 import type { NegativeLimits, Shaping, TtlLimits } from "../answers/options.ts";
 import { type Answer, outcomeOf } from "../dns/answer.ts";
-import { unreachable } from "../unreachable.ts";
+import { unreachable } from "../lib/unreachable.ts";
 import type { StaleOptions } from "./options.ts";
 
 /** The limits of the rule at hand. */

@@ -1,6 +1,6 @@
+import { unreachable } from "../lib/unreachable.ts";
 import type { Entry } from "../lists/domain-set.ts";
 import type { ListConflict } from "../rules/conflicts.ts";
-import { unreachable } from "../unreachable.ts";
 
 /** Entries shown of each conflict; scripts get them all. */
 const CONFLICT_EXAMPLES = 3;

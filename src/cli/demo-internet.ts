@@ -1,12 +1,12 @@
 import { bareAnswer, negativeAnswer } from "../answers/empty.ts";
 import { rejectionReply } from "../answers/rejection.ts";
 import { render, replyLimit } from "../answers/render.ts";
-import { type Clock, systemClock } from "../clock.ts";
 import { addressFromText } from "../dns/address.ts";
 import { type Answer, buildAnswer } from "../dns/answer.ts";
 import { isWithin, type Name, nameFromText } from "../dns/name.ts";
 import { isRejection, parseQuery, type Query } from "../dns/query.ts";
 import { RCODE, TYPE } from "../dns/types.ts";
+import { type Clock, systemClock } from "../lib/clock.ts";
 import type { Handler } from "../listen/handler.ts";
 import { type Listeners, openListeners } from "../listen/listeners.ts";
 import { NOWHERE } from "../listen/nowhere.ts";

@@ -1,7 +1,7 @@
 import { App } from "../app.ts";
-import { systemClock } from "../clock.ts";
 import { parseConfig } from "../config/load.ts";
 import { printProblems } from "../config/problem.ts";
+import { systemClock } from "../lib/clock.ts";
 import type { Endpoint } from "../listen/options.ts";
 import { operationsLog } from "../log/operations.ts";
 import { openDemoUpstream } from "./demo-internet.ts";

@@ -1,14 +1,14 @@
 import { closeBacking, openBacking } from "../backing.ts";
-import { systemClock } from "../clock.ts";
 import type { Config } from "../config/config.ts";
 import { type Decisions, openDecisions, withList } from "../decisions.ts";
+import { systemClock } from "../lib/clock.ts";
+import { unreachable } from "../lib/unreachable.ts";
 import { listFetcher } from "../list-keeper.ts";
 import { copiesOf } from "../lists/copies.ts";
 import type { ListOptions } from "../lists/options.ts";
 import { type ListReport, reportLists, type SourceReport } from "../lists/report.ts";
 import { type Adopt, type Progress, type Updated, updateList, urlsOf } from "../lists/update.ts";
 import { operationsLog } from "../log/operations.ts";
-import { unreachable } from "../unreachable.ts";
 import { trustSystemCertificates } from "../upstreams/roots.ts";
 import { cellsOf, padCells } from "./cells.ts";
 import { configPath, readConfig } from "./config-path.ts";

@@ -1,11 +1,11 @@
 import { setTimeout } from "node:timers/promises";
 import { queryPage, queryRecord } from "../admin/schemas/record.ts";
-import { systemClock } from "../clock.ts";
+import { systemClock } from "../lib/clock.ts";
+import { unreachable } from "../lib/unreachable.ts";
 import type { QueryRecord } from "../log/record.ts";
 import type { Page } from "../log/search.ts";
 import { firstIdAt } from "../log/store/schema.ts";
 import { recordDetails } from "../log/text.ts";
-import { unreachable } from "../unreachable.ts";
 import { type ApiClient, ApiRefusal } from "./api-client.ts";
 import { type Live, liveRecords } from "./live-records.ts";
 import { logFilter, type Parameter } from "./log-filter.ts";

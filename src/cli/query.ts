@@ -1,6 +1,5 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { systemClock } from "../clock.ts";
 import { parseServer } from "../config/server.ts";
 import { addressFromText } from "../dns/address.ts";
 import type { Answer } from "../dns/answer.ts";
@@ -9,7 +8,8 @@ import { nameFromText } from "../dns/name.ts";
 import type { Question } from "../dns/query.ts";
 import { jsonMessage, messageText } from "../dns/text.ts";
 import { CLASS, rcodeName, TYPE, typeNumber } from "../dns/types.ts";
-import { errorText } from "../error-text.ts";
+import { systemClock } from "../lib/clock.ts";
+import { errorText } from "../lib/text.ts";
 import { endpointText } from "../listen/address.ts";
 import { Bootstrap } from "../upstreams/bootstrap.ts";
 import type { ServerOptions } from "../upstreams/options.ts";

@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
-import { errorText } from "../error-text.ts";
-import { version } from "../version.ts";
+import { errorText } from "../lib/text.ts";
+import { version } from "../lib/version.ts";
 import { check } from "./check.ts";
 import { demo } from "./demo.ts";
 import { explain } from "./explain.ts";

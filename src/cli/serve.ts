@@ -1,6 +1,6 @@
 import { AdminError } from "../admin/admin-server.ts";
 import { App } from "../app.ts";
-import { systemClock } from "../clock.ts";
+import { systemClock } from "../lib/clock.ts";
 import { endpointText } from "../listen/address.ts";
 import { ListenError } from "../listen/listen-error.ts";
 import { type OperationsLog, operationsLog } from "../log/operations.ts";

@@ -1,5 +1,5 @@
 import { accessSync, constants, statSync } from "node:fs";
-import { errorText } from "../error-text.ts";
+import { errorText } from "../lib/text.ts";
 import type { Place, Reading } from "./reading.ts";
 import { type Shape, text } from "./shape.ts";
 

@@ -1,6 +1,7 @@
 import { type AdminServer, openAdmin } from "../admin/admin-server.ts";
 import type { Control } from "../admin/control.ts";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../lib/clock.ts";
+import { version } from "../lib/version.ts";
 import { ClientsBehind } from "../listen/clients-behind.ts";
 import type { Listeners } from "../listen/listeners.ts";
 import type { Endpoint } from "../listen/options.ts";
@@ -8,7 +9,6 @@ import type { QueryLog } from "../log/query-log.ts";
 import { metricsText } from "../stats/metrics.ts";
 import { ProcessWatch } from "../stats/process-stats.ts";
 import { RisingCounts } from "../stats/rising-counts.ts";
-import { version } from "../version.ts";
 import { type Server, ServerControl } from "./control.ts";
 import { Drafts } from "./drafts.ts";
 import { Explainer } from "./explaining.ts";

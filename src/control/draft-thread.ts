@@ -1,6 +1,6 @@
 import { type ConfigResult, parseConfig } from "../config/load.ts";
 import type { Problem } from "../config/problem.ts";
-import { serveThread } from "../log/store/serve-thread.ts";
+import { serveThread } from "../lib/worker.ts";
 import type { DraftCalls } from "./draft-calls.ts";
 
 /** Problems of one draft that are told: a text that is no configuration may have one in every line. */

@@ -1,7 +1,7 @@
 import { ControlError, ParameterError } from "../admin/control.ts";
-import type { Clock } from "../clock.ts";
 import type { ConfigResult } from "../config/load.ts";
-import { Thread, ThreadError } from "../log/store/thread.ts";
+import type { Clock } from "../lib/clock.ts";
+import { Thread, ThreadError } from "../lib/worker.ts";
 import type { DraftCalls } from "./draft-calls.ts";
 import { Turns } from "./turns.ts";
 

@@ -1,5 +1,5 @@
-import type { Clock, Timer } from "../clock.ts";
 import type { Config } from "../config/config.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
 import type { QueryLogOptions } from "../log/options.ts";
 import type { QueryRecord } from "../log/record.ts";
 import { RecordIds } from "../log/record-ids.ts";

@@ -1,9 +1,9 @@
 import { addressText } from "../dns/address.ts";
 import { nameText } from "../dns/name.ts";
 import type { Question } from "../dns/query.ts";
+import { unreachable } from "../lib/unreachable.ts";
 import { localAnswer } from "../resolve/local-answer.ts";
 import type { LocalAnswer } from "../rules/decision.ts";
-import { unreachable } from "../unreachable.ts";
 import { sentOf } from "./record-of-sent.ts";
 
 /** What is answered without asking anybody, as `ExplainedDecision.answer` has it: without TTLs. */

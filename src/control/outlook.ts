@@ -1,11 +1,11 @@
 import type { Decisions } from "../decisions.ts";
 import type { Question } from "../dns/query.ts";
+import { unreachable } from "../lib/unreachable.ts";
 import type { ExplainedDecision } from "../log/explained.ts";
 import { BINDING_TYPES } from "../resolve/bindings.ts";
 import { preferenceFor } from "../resolve/families.ts";
 import type { Asker, Compare, Decision, Forward } from "../rules/decision.ts";
 import { typeFilter } from "../rules/type-filter.ts";
-import { unreachable } from "../unreachable.ts";
 import { localAnswerText } from "./local-answer-text.ts";
 
 /** What the configuration alone says of a question: what is not known without a cache, verdicts and upstreams is left open. */

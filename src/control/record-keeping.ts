@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../lib/clock.ts";
+import { unreachable } from "../lib/unreachable.ts";
 import type { OperationsLog } from "../log/operations.ts";
 import type { QueryLogOptions } from "../log/options.ts";
 import { QueryLog } from "../log/query-log.ts";
 import type { LogEvent } from "../log/store/log-event.ts";
-import { unreachable } from "../unreachable.ts";
 import type { Journal } from "./journal.ts";
 
 export interface RecordKeepingParts {

@@ -3,7 +3,7 @@ import { clientIdsOf } from "../access/access.ts";
 import type { AccessOptions } from "../access/options.ts";
 import type { Config } from "../config/config.ts";
 import { parseServer } from "../config/server.ts";
-import { shownUrl } from "../shown-url.ts";
+import { shownUrl } from "../lib/text.ts";
 
 const HIDDEN = "***";
 

@@ -1,9 +1,9 @@
 import { type ExplainRequest, ParameterError } from "../admin/control.ts";
-import type { Client } from "../client.ts";
 import { addressFromText, addressText } from "../dns/address.ts";
 import { type Name, nameFromText } from "../dns/name.ts";
 import { askMessage, isRejection, parseQuery, type Query } from "../dns/query.ts";
 import { CLASS, rcodeName, typeName, typeNumber } from "../dns/types.ts";
+import type { Client } from "../lib/client.ts";
 
 /** A query that somebody might send. */
 export interface Subject {

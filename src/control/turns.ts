@@ -1,6 +1,6 @@
 import { ControlError } from "../admin/control.ts";
-import type { Clock } from "../clock.ts";
-import { withinMs } from "../resolve/deadline.ts";
+import type { Clock } from "../lib/clock.ts";
+import { withinMs } from "../lib/deadline.ts";
 
 export interface TurnsOptions {
   readonly clock: Clock;

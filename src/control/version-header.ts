@@ -1,8 +1,9 @@
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import Type, { type Static } from "typebox";
+import type { Static } from "typebox";
+import Type from "typebox";
 import { Value } from "typebox/value";
-import { writeWhole } from "../write-whole.ts";
+import { writeWhole } from "../lib/files.ts";
 
 /** What is known of a version without looking into it. */
 export type VersionHeader = Static<typeof HEADER>;

@@ -1,5 +1,5 @@
 import { dirname, join } from "node:path";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../lib/clock.ts";
 import { copiesOf } from "../lists/copies.ts";
 import type { OperationsLog } from "../log/operations.ts";
 import type { QueryLog } from "../log/query-log.ts";

@@ -1,8 +1,8 @@
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import type { DecisionBasis, ListBasis, SourceBasis } from "../decision-basis.ts";
+import { shownUrl } from "../lib/text.ts";
 import type { CopySource } from "../lists/copies.ts";
-import { shownUrl } from "../shown-url.ts";
 
 /** A file that decisions were made from. */
 export interface VersionSource {

@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { ControlError, type VersionView } from "../admin/control.ts";
-import type { Clock, Timer } from "../clock.ts";
 import { type DecisionBasis, versionOf } from "../decision-basis.ts";
 import type { Decisions } from "../decisions.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
+import { withinMs } from "../lib/deadline.ts";
 import type { CopySource } from "../lists/copies.ts";
 import type { OperationsLog } from "../log/operations.ts";
-import { withinMs } from "../resolve/deadline.ts";
 import { pastDecisions } from "./past-decisions.ts";
 import { Turns } from "./turns.ts";
 import { ContentTooLarge, VersionContents } from "./version-contents.ts";

@@ -5,8 +5,8 @@ import { addressText } from "../dns/address.ts";
 import { nameText } from "../dns/name.ts";
 import { OWN_SOURCE } from "../hosts/entries.ts";
 import type { HostsMatch } from "../hosts/hosts-table.ts";
+import { shownUrl } from "../lib/text.ts";
 import type { ListReport } from "../lists/report.ts";
-import { shownUrl } from "../shown-url.ts";
 import type { GroupStatus } from "../upstreams/group.ts";
 import { shownText } from "./redact.ts";
 

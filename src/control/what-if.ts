@@ -3,9 +3,9 @@ import { ParameterError, type QuerySource, type WhatIf, type WhatIfRequest } fro
 import type { Config } from "../config/config.ts";
 import type { ConfigResult } from "../config/load.ts";
 import { type Decisions, openDecisions, TELLS_NOBODY } from "../decisions.ts";
+import { shownUrl } from "../lib/text.ts";
 import { copiesOf } from "../lists/copies.ts";
 import { decisionRefusalsOf } from "../refusals.ts";
-import { shownUrl } from "../shown-url.ts";
 import type { Site } from "../site.ts";
 import { problemText } from "./problem-text.ts";
 import { Comparison } from "./what-if-comparison.ts";

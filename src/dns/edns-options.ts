@@ -1,5 +1,5 @@
 import { isUtf8 } from "node:buffer";
-import { unreachable } from "../unreachable.ts";
+import { unreachable } from "../lib/unreachable.ts";
 import { addressText } from "./address.ts";
 import { type ClientSubnet, OPTION, readClientSubnet } from "./edns.ts";
 import { hexText } from "./rdata-fields.ts";

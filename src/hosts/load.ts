@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { nameFromText } from "../dns/name.ts";
-import { errorText } from "../error-text.ts";
+import { errorText } from "../lib/text.ts";
 import { type HostsProblem, type HostsReading, OWN_SOURCE, readHostsFile, readRecords } from "./entries.ts";
 import { type HostEntry, HostsTable, patternOf } from "./hosts-table.ts";
 import type { HostsOptions, OwnHosts } from "./options.ts";

@@ -1,4 +1,4 @@
-import type { Client } from "../client.ts";
+import type { Client } from "../lib/client.ts";
 
 /**
  * What the listeners hand messages to. It never throws or rejects, answers every message within a deadline of its own

@@ -1,6 +1,6 @@
-import type { Clock } from "../clock.ts";
 import { AddressSet } from "../dns/address.ts";
-import { errorText } from "../error-text.ts";
+import type { Clock } from "../lib/clock.ts";
+import { errorText } from "../lib/text.ts";
 import { endpointText } from "./address.ts";
 import { ConnectionSlots } from "./connection-slots.ts";
 import type { ListenCounters } from "./counters.ts";

@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../lib/clock.ts";
 
 /** What the first octets of a stream mean. `takenBytes` of them are used up; the rest goes back to the stream. */
 export type StartDecision<T> =

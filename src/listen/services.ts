@@ -1,5 +1,5 @@
-import type { Clock } from "../clock.ts";
 import type { AddressSet } from "../dns/address.ts";
+import type { Clock } from "../lib/clock.ts";
 import type { ConnectionSlots } from "./connection-slots.ts";
 import type { ListenCounters } from "./counters.ts";
 import type { Handler } from "./handler.ts";

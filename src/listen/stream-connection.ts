@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
-import type { Client } from "../client.ts";
 import { FrameReader, frame } from "../dns/wire.ts";
-import { ResettableTimer } from "./deadline.ts";
+import type { Client } from "../lib/client.ts";
+import { ResettableTimer } from "../lib/deadline.ts";
 import type { Reply } from "./handler.ts";
 import type { ListenServices } from "./services.ts";
 import type { Connection } from "./stream-listener.ts";

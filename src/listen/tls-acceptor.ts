@@ -1,7 +1,7 @@
 import { constants } from "node:crypto";
 import type { Socket } from "node:net";
 import { createServer, type Server, type TLSSocket } from "node:tls";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../lib/clock.ts";
 import type { KeyPair } from "./tls-files.ts";
 
 /** Makes TLS connections out of accepted ones. It listens nowhere itself. Sessions are resumed by tickets (RFC 8446 §2.2). */

@@ -2,8 +2,8 @@ import { type FSWatcher, watch } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { createSecureContext } from "node:tls";
-import type { Clock, Timer } from "../clock.ts";
-import { errorText } from "../error-text.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
+import { errorText } from "../lib/text.ts";
 import type { TlsOptions } from "./options.ts";
 
 /** A certificate chain and its private key, in PEM. */

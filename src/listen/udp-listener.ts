@@ -1,6 +1,6 @@
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { once } from "node:events";
-import type { Timer } from "../clock.ts";
+import type { Timer } from "../lib/clock.ts";
 import { addressOfSocket, endpointText } from "./address.ts";
 import type { Reply } from "./handler.ts";
 import { type Family, localAddresses, wildcardFamily } from "./local-addresses.ts";

@@ -1,8 +1,8 @@
+import type { Sliced } from "../lib/cooperative.ts";
 import { DomainSetBuilder } from "./domain-set-builder.ts";
 import type { ListOptions } from "./options.ts";
 import { readAddresses } from "./read-addresses.ts";
 import { readDomains } from "./read-domains.ts";
-import type { Sliced } from "./sliced.ts";
 import { WarningLog } from "./warnings.ts";
 
 /** A list that lost or gained more than this share of its entries at once is held until somebody has looked at it. */

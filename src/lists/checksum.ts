@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Sliced } from "./sliced.ts";
+import type { Sliced } from "../lib/cooperative.ts";
 
 /** Where the processor has no instructions for it, so much takes some milliseconds. */
 const SLICE_OCTETS = 1024 * 1024;

@@ -1,11 +1,12 @@
 import { createHash, randomUUID } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import Type, { type Static } from "typebox";
+import type { Static } from "typebox";
+import Type from "typebox";
 import { Value } from "typebox/value";
-import { dataFolder, type Placed, writeWhole } from "../write-whole.ts";
+import { inTurns } from "../lib/cooperative.ts";
+import { dataFolder, type Placed, writeWhole } from "../lib/files.ts";
 import { checksumOf } from "./checksum.ts";
-import { inTurns } from "./sliced.ts";
 
 /** The download that was last found good. `etag` and `lastModified` are the server's words for it. */
 export type Copy = Static<typeof COPY>;

@@ -1,10 +1,10 @@
-import { boundedRegexp } from "../bounded-regexp.ts";
+import { boundedRegexp } from "../lib/bounded-regexp.ts";
+import { atOnce, type Sliced } from "../lib/cooperative.ts";
 import { DomainSet, type EntrySource } from "./domain-set.ts";
 import { NameCollector } from "./name-collector.ts";
 import type { NameKind } from "./name-table.ts";
 import { buildNameTable } from "./name-table-build.ts";
 import type { BadPattern, Pattern } from "./pattern.ts";
-import { atOnce, type Sliced } from "./sliced.ts";
 import type { Span } from "./span.ts";
 import type { TextPattern } from "./text-patterns.ts";
 

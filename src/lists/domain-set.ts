@@ -1,6 +1,6 @@
-import { MAX_SUBJECT_LENGTH } from "../bounded-regexp.ts";
 import { type Name, nameText } from "../dns/name.ts";
-import { unreachable } from "../unreachable.ts";
+import { MAX_SUBJECT_LENGTH } from "../lib/bounded-regexp.ts";
+import { unreachable } from "../lib/unreachable.ts";
 import type { NameTable } from "./name-table.ts";
 import { type Pattern, patternText } from "./pattern.ts";
 import { type TextPattern, TextPatterns } from "./text-patterns.ts";

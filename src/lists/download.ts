@@ -5,8 +5,8 @@ import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import { Client, type Dispatcher, errors } from "undici";
-import type { Clock, Timer } from "../clock.ts";
-import { errorText } from "../error-text.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
+import { errorText } from "../lib/text.ts";
 
 /** What is read of a list at most, unpacked. The largest lists known have 25 MB. */
 export const MAX_DOWNLOAD_BYTES = 64 * 1024 * 1024;

@@ -1,6 +1,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { type AddressRange, AddressSet } from "../dns/address.ts";
-import { errorText } from "../error-text.ts";
+import { inTurns, type Sliced } from "../lib/cooperative.ts";
+import { errorText } from "../lib/text.ts";
 import { checksumOf } from "./checksum.ts";
 import { type CopyContent, type CopySource, NO_COPIES } from "./copies.ts";
 import type { DomainSet } from "./domain-set.ts";
@@ -9,7 +10,6 @@ import { recognise } from "./formats/recognise.ts";
 import type { ListOptions } from "./options.ts";
 import { readAddresses } from "./read-addresses.ts";
 import { readDomains } from "./read-domains.ts";
-import { inTurns, type Sliced } from "./sliced.ts";
 import { type Warning, WarningLog } from "./warnings.ts";
 
 /** Larger files are refused: they are read as a whole. */

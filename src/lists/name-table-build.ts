@@ -1,8 +1,8 @@
+import { SLICE_ENTRIES, type Sliced } from "../lib/cooperative.ts";
 import type { NameRows } from "./name-collector.ts";
 import { octetsHashBelow, ROOT_HASH, spread } from "./name-hash.ts";
 import { filterBits, indexShift, NAME_KIND, NameTable, OFFSET_MASK, RECORD } from "./name-table.ts";
 import { NamesAbove } from "./names-above.ts";
-import { SLICE_ENTRIES, type Sliced } from "./sliced.ts";
 
 /** At most. More would make the directory smaller, so that the processor's cache holds it, but a bucket takes longer to look through. */
 const ENTRIES_PER_BUCKET = 4;

@@ -1,5 +1,5 @@
-import { boundedRegexp } from "../bounded-regexp.ts";
 import { type Name, nameFromText, nameText } from "../dns/name.ts";
+import { boundedRegexp } from "../lib/bounded-regexp.ts";
 
 /** What a domain set is made of. A suffix stands for the name itself and everything below it; that of the root is everything. */
 export type Pattern =

@@ -1,12 +1,12 @@
 import type { AddressRange } from "../dns/address.ts";
-import { unreachable } from "../unreachable.ts";
+import type { Sliced } from "../lib/cooperative.ts";
+import { unreachable } from "../lib/unreachable.ts";
 import { readAddressLine } from "./formats/address-lines.ts";
 import { readGeoip } from "./formats/geoip.ts";
 import { parseCategory } from "./formats/geosite.ts";
 import { MalformedFile } from "./formats/malformed.ts";
 import { readMmdb } from "./formats/mmdb.ts";
 import { recognise } from "./formats/recognise.ts";
-import type { Sliced } from "./sliced.ts";
 import { eachLine } from "./span.ts";
 import type { WarningLog } from "./warnings.ts";
 

@@ -1,4 +1,5 @@
-import { unreachable } from "../unreachable.ts";
+import type { Sliced } from "../lib/cooperative.ts";
+import { unreachable } from "../lib/unreachable.ts";
 import type { DomainLineReader, DomainSink } from "./domain-set-builder.ts";
 import { readAdguardLine } from "./formats/adguard.ts";
 import { readAutoproxyLine } from "./formats/autoproxy.ts";
@@ -9,7 +10,6 @@ import { readHostsLine } from "./formats/hosts-file.ts";
 import { MalformedFile } from "./formats/malformed.ts";
 import { plainLines } from "./formats/plain.ts";
 import { recognise, TEXT_FORMATS, type TextFormat } from "./formats/recognise.ts";
-import type { Sliced } from "./sliced.ts";
 import { eachLine } from "./span.ts";
 import type { WarningLog } from "./warnings.ts";
 

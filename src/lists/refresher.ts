@@ -1,6 +1,6 @@
 import { stat } from "node:fs/promises";
-import type { Timer } from "../clock.ts";
-import { errorText } from "../error-text.ts";
+import type { Timer } from "../lib/clock.ts";
+import { errorText } from "../lib/text.ts";
 import type { ListStatus } from "./load.ts";
 import type { ListOptions } from "./options.ts";
 import { type Updated, type UpdateParts, updateList, urlsOf } from "./update.ts";

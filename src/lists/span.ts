@@ -1,4 +1,4 @@
-import { SLICE_OCTETS, type Sliced } from "./sliced.ts";
+import { SLICE_OCTETS, type Sliced } from "../lib/cooperative.ts";
 
 /** A piece of a text file in octets, `end` not counted in. Made by the million while a list loads, so that a line need not become a string. */
 export interface Span {

@@ -1,10 +1,10 @@
 import { readFile, rm } from "node:fs/promises";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../lib/clock.ts";
+import { inTurns } from "../lib/cooperative.ts";
 import { judge } from "./candidate.ts";
 import type { Copies, Copy, CopyContent, CopyRecord, CopySource } from "./copies.ts";
 import { type Download, DownloadError, type DownloadOrder } from "./download.ts";
 import type { ListOptions } from "./options.ts";
-import { inTurns } from "./sliced.ts";
 
 /** Fetches one URL of a list the way that list wants it. @throws DownloadError; the signal's reason when it aborts. */
 export type Fetcher = (list: ListOptions, order: DownloadOrder) => Promise<Download>;

@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { domainToASCII } from "node:url";
 import ipaddr from "ipaddr.js";
-import { boundedRegexp, MAX_WAYS } from "../bounded-regexp.ts";
+import { boundedRegexp, MAX_WAYS } from "../lib/bounded-regexp.ts";
 import { parseMoment } from "./moment.ts";
 import { isRcodeText, NOTHING_SENT } from "./rcode-text.ts";
 import type { RecordSource } from "./record.ts";

@@ -1,4 +1,4 @@
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../lib/clock.ts";
 import type { LogStatus } from "./log-status.ts";
 import type { QueryLogOptions } from "./options.ts";
 import type { QueryRecord } from "./record.ts";

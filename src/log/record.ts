@@ -1,4 +1,4 @@
-import type { HttpVersion, Transport } from "../client.ts";
+import type { HttpVersion, Transport } from "../lib/client.ts";
 import type { TraceStep } from "./trace.ts";
 
 /**

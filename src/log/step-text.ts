@@ -1,4 +1,4 @@
-import { unreachable } from "../unreachable.ts";
+import { unreachable } from "../lib/unreachable.ts";
 import type { TraceMatch, TraceStep } from "./trace.ts";
 
 /** A step on the way to a decision as one sentence for people, without a capital and a full stop: the same on the command line and the dashboard. */

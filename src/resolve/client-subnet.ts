@@ -1,7 +1,7 @@
 import { addressFromText, privateAddresses, rangeFromText } from "../dns/address.ts";
 import type { ClientSubnet } from "../dns/edns.ts";
+import { unreachable } from "../lib/unreachable.ts";
 import type { Forward } from "../rules/decision.ts";
-import { unreachable } from "../unreachable.ts";
 import type { EcsMode } from "../upstreams/options.ts";
 import type { Asked } from "./resolve.ts";
 import type { Resolver } from "./resolver.ts";

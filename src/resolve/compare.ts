@@ -1,7 +1,7 @@
 import { CLASS, TYPE } from "../dns/types.ts";
+import { withinMs } from "../lib/deadline.ts";
 import type { Compare } from "../rules/decision.ts";
 import { BINDING_TYPES, withBindingsEdited } from "./bindings.ts";
-import { withinMs } from "./deadline.ts";
 import { queryOfType } from "./families.ts";
 import { forward, freshlyHeld } from "./forward.ts";
 import { judge, judgeAnswer } from "./judge.ts";

@@ -1,11 +1,11 @@
-import type { Client } from "../client.ts";
 import { outcomeOf } from "../dns/answer.ts";
 import type { Query } from "../dns/query.ts";
 import { CLASS, TYPE } from "../dns/types.ts";
 import { setUint16 } from "../dns/wire.ts";
+import type { Client } from "../lib/client.ts";
+import { withinMs } from "../lib/deadline.ts";
 import type { Compare, Decision, Forward } from "../rules/decision.ts";
 import type { FilterAction } from "../rules/type-filter.ts";
-import { withinMs } from "./deadline.ts";
 import { outOfTime } from "./outcomes.ts";
 import type { Resolution } from "./resolution.ts";
 import type { Asked } from "./resolve.ts";

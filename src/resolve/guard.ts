@@ -5,8 +5,8 @@ import { type Answer, type Outcome, outcomeOf, recordsOf } from "../dns/answer.t
 import type { Name } from "../dns/name.ts";
 import type { Question } from "../dns/query.ts";
 import { EDE, TYPE } from "../dns/types.ts";
+import { withinMs } from "../lib/deadline.ts";
 import { askerOf } from "../upstreams/leaks.ts";
-import { withinMs } from "./deadline.ts";
 import type { Fetching, Order } from "./order.ts";
 import type { Resolver } from "./resolver.ts";
 

@@ -3,7 +3,7 @@ import { type Answer, addressesOf, outcomeOf, recordsOf } from "../dns/answer.ts
 import type { ExtendedError } from "../dns/edns.ts";
 import { SVC_KEY, svcParams } from "../dns/svcb.ts";
 import { EDE } from "../dns/types.ts";
-import { unreachable } from "../unreachable.ts";
+import { unreachable } from "../lib/unreachable.ts";
 import { BINDING_TYPES } from "./bindings.ts";
 import type { Resolution } from "./resolution.ts";
 

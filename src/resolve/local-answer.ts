@@ -3,8 +3,8 @@ import { type Answer, type BuiltRecord, buildAnswer } from "../dns/answer.ts";
 import { nameWire } from "../dns/name.ts";
 import type { Question } from "../dns/query.ts";
 import { RCODE, TYPE } from "../dns/types.ts";
+import { unreachable } from "../lib/unreachable.ts";
 import type { LocalAnswer } from "../rules/decision.ts";
-import { unreachable } from "../unreachable.ts";
 
 /** The message for an answer that the hosts table, a special name or a rule gives by itself. */
 export function localAnswer(question: Question, local: LocalAnswer): Answer {

@@ -1,10 +1,10 @@
 import { nodataAnswer } from "../answers/empty.ts";
-import type { Client } from "../client.ts";
 import type { Query } from "../dns/query.ts";
 import { EDE } from "../dns/types.ts";
+import type { Client } from "../lib/client.ts";
+import { unreachable } from "../lib/unreachable.ts";
 import type { Compare, Decision, Drop, Forward, Reply } from "../rules/decision.ts";
 import { type FilterAction, typeFilter } from "../rules/type-filter.ts";
-import { unreachable } from "../unreachable.ts";
 import { type Alias, aliased, MAX_ALIASES, queryForTarget, tooManyAliases } from "./alias.ts";
 import { BINDING_TYPES, withBindingsEdited } from "./bindings.ts";
 import { compare } from "./compare.ts";

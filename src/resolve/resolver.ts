@@ -1,7 +1,7 @@
 import type { AnswerCache } from "../cache/answer-cache.ts";
 import type { StaleOptions } from "../cache/options.ts";
-import type { Clock } from "../clock.ts";
 import type { AddressSet } from "../dns/address.ts";
+import type { Clock } from "../lib/clock.ts";
 import type { Decider } from "../rules/decider.ts";
 import type { Groups } from "../upstreams/groups.ts";
 import type { Flights } from "./flights.ts";

@@ -1,5 +1,5 @@
+import { withinMs } from "../lib/deadline.ts";
 import type { Compare, Forward } from "../rules/decision.ts";
-import { withinMs } from "./deadline.ts";
 import { outOfTime } from "./outcomes.ts";
 import type { Resolution } from "./resolution.ts";
 import type { Asked } from "./resolve.ts";

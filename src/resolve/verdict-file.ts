@@ -1,8 +1,8 @@
 import { readFile, stat } from "node:fs/promises";
 import { crc32 } from "node:zlib";
-import type { Clock } from "../clock.ts";
 import { TYPE } from "../dns/types.ts";
-import { writeWhole } from "../write-whole.ts";
+import type { Clock } from "../lib/clock.ts";
+import { writeWhole } from "../lib/files.ts";
 import type { Finding } from "./judge.ts";
 import { MAX_VERDICTS, type Side, type Verdicts } from "./verdicts.ts";
 

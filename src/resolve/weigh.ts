@@ -1,7 +1,7 @@
 import { outcomeOf } from "../dns/answer.ts";
 import { TYPE } from "../dns/types.ts";
+import { withinMs } from "../lib/deadline.ts";
 import type { Compare } from "../rules/decision.ts";
-import { withinMs } from "./deadline.ts";
 import { forward } from "./forward.ts";
 import { type Finding, judge, judgeAnswer } from "./judge.ts";
 import type { Comparison, Resolution } from "./resolution.ts";

@@ -1,8 +1,8 @@
 import { addressFromText, addressText } from "../dns/address.ts";
 import { nameFromText, nameText } from "../dns/name.ts";
 import { CLASS, typeName } from "../dns/types.ts";
-import { shownUrl } from "../shown-url.ts";
-import { unreachable } from "../unreachable.ts";
+import { shownUrl } from "../lib/text.ts";
+import { unreachable } from "../lib/unreachable.ts";
 import type { Decider } from "./decider.ts";
 import type { Asked, Asker, Decision, LocalAnswer } from "./decision.ts";
 import type { Expectation } from "./options.ts";

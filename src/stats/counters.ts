@@ -1,4 +1,4 @@
-import type { Transport } from "../client.ts";
+import type { Transport } from "../lib/client.ts";
 import type { RecordSource } from "../log/record.ts";
 import { ACTION_KINDS, type ActionKind, actionIndex } from "./action-kinds.ts";
 import { HISTOGRAM_SLOTS, type Histogram, observe, readHistogram } from "./histogram.ts";

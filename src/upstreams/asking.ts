@@ -1,6 +1,6 @@
-import type { Clock, Timer } from "../clock.ts";
 import { type Answer, outcomeOf } from "../dns/answer.ts";
 import type { Question } from "../dns/query.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
 import { ask, type Ending, moreTelling } from "./ending.ts";
 import type { Member } from "./member.ts";
 import type { ServerOptions } from "./options.ts";

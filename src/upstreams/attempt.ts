@@ -1,4 +1,4 @@
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../lib/clock.ts";
 import { type Attempt, type Errand, UpstreamError } from "./upstream.ts";
 
 /** What stays the same in all attempts at one server. */

@@ -1,8 +1,8 @@
-import type { Clock } from "../clock.ts";
 import { addressText } from "../dns/address.ts";
 import { type Answer, addressesOf, outcomeOf } from "../dns/answer.ts";
 import { type Name, nameFromText, nameText } from "../dns/name.ts";
 import { CLASS, rcodeName, TYPE } from "../dns/types.ts";
+import type { Clock } from "../lib/clock.ts";
 import type { AddressLookup } from "./address-book.ts";
 import { ignore } from "./connect.ts";
 import { inTurn } from "./in-turn.ts";

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from "../clock.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
 
 /** How long a connection is kept without a question. Servers often close sooner (RFC 7766 §6.2.3), which costs nothing here. */
 const IDLE_MS = 30_000;

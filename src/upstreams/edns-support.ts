@@ -1,6 +1,6 @@
-import type { Clock } from "../clock.ts";
 import type { Answer } from "../dns/answer.ts";
 import { RCODE } from "../dns/types.ts";
+import type { Clock } from "../lib/clock.ts";
 
 /** How long a server found to be without EDNS is asked without it; after that it may have been replaced or mended. */
 const PLAIN_MS = 3_600_000;

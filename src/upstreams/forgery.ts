@@ -1,6 +1,6 @@
-import type { Clock } from "../clock.ts";
 import { type Answer, outcomeOf } from "../dns/answer.ts";
 import { TYPE } from "../dns/types.ts";
+import type { Clock } from "../lib/clock.ts";
 
 /** How long an answer that looks forged is held back: about the way to a server abroad and back. */
 export const OUTWAIT_MS = 400;

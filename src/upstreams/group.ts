@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Clock } from "../clock.ts";
 import { AddressSet } from "../dns/address.ts";
 import type { Answer } from "../dns/answer.ts";
 import type { Question } from "../dns/query.ts";
+import type { Clock } from "../lib/clock.ts";
 import { Asking } from "./asking.ts";
 import { askerOf, LeakGuard } from "./leaks.ts";
 import { isAddressType, Member, type MemberStatus } from "./member.ts";

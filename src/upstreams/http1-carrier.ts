@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import { errors, Pool } from "undici";
-import type { Clock, Timer } from "../clock.ts";
 import { MAX_MESSAGE_BYTES } from "../dns/wire.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
 import { destroyed, ignore } from "./connect.ts";
 import {
   type CarrierEvents,

@@ -1,7 +1,7 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, constants, connect as http2Connect } from "node:http2";
 import type { Socket } from "node:net";
-import type { Clock } from "../clock.ts";
 import { MAX_MESSAGE_BYTES } from "../dns/wire.ts";
+import type { Clock } from "../lib/clock.ts";
 import { destroyed, ignore } from "./connect.ts";
 import { ConnectionWatch } from "./connection-watch.ts";
 import {

@@ -1,4 +1,4 @@
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../lib/clock.ts";
 
 /** The least a new measurement counts: under steady traffic the last dozen or so make up the value. */
 const LEAST_WEIGHT = 1 / 8;

@@ -1,7 +1,7 @@
-import type { Clock } from "../clock.ts";
 import type { Question } from "../dns/query.ts";
 import { rcodeName, TYPE } from "../dns/types.ts";
-import { unreachable } from "../unreachable.ts";
+import type { Clock } from "../lib/clock.ts";
+import { unreachable } from "../lib/unreachable.ts";
 import type { Ending } from "./ending.ts";
 import { Health } from "./health.ts";
 import { Latency } from "./latency.ts";

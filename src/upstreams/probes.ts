@@ -1,7 +1,7 @@
-import type { Clock, Timer } from "../clock.ts";
 import { ROOT } from "../dns/name.ts";
 import type { Question } from "../dns/query.ts";
 import { CLASS, TYPE } from "../dns/types.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
 import { PROBE_DELAY } from "./health.ts";
 import { type Member, symptomOf } from "./member.ts";
 import type { Soundings } from "./soundings.ts";

@@ -1,4 +1,4 @@
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../lib/clock.ts";
 
 /** Keeps one server below its `maxQps`: a token bucket that holds one second's worth, so a burst after a pause may use all of it at once. */
 export class Rate {

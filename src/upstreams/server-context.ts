@@ -1,4 +1,4 @@
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../lib/clock.ts";
 import type { AddressLookup } from "./address-book.ts";
 import type { ProxyOptions } from "./options.ts";
 

@@ -1,5 +1,5 @@
-import type { Clock } from "../clock.ts";
 import type { Question } from "../dns/query.ts";
+import type { Clock } from "../lib/clock.ts";
 import { ask, type Ending } from "./ending.ts";
 import { type Upstream, UpstreamError } from "./upstream.ts";
 

@@ -1,4 +1,4 @@
-import { unreachable } from "../unreachable.ts";
+import { unreachable } from "../lib/unreachable.ts";
 import type { Strategy } from "./options.ts";
 
 /** In which order a group's members are asked one question. */

@@ -1,9 +1,9 @@
 import { randomInt } from "node:crypto";
 import type { Socket } from "node:net";
-import type { Clock } from "../clock.ts";
 import type { Answer } from "../dns/answer.ts";
 import { askMessage, type Question } from "../dns/query.ts";
 import { FrameReader, frame, uint16 } from "../dns/wire.ts";
+import type { Clock } from "../lib/clock.ts";
 import { connectError, destroyed } from "./connect.ts";
 import { ConnectionWatch } from "./connection-watch.ts";
 import { readReply } from "./reply.ts";

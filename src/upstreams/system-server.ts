@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
-import type { Clock, Timer } from "../clock.ts";
 import type { Answer } from "../dns/answer.ts";
 import type { Question } from "../dns/query.ts";
 import { rcodeName } from "../dns/types.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
 import { ignore } from "./connect.ts";
 import { moreTelling, saysWhatIs } from "./ending.ts";
 import { inTurn } from "./in-turn.ts";

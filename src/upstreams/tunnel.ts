@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { errorText } from "../error-text.ts";
+import { errorText } from "../lib/text.ts";
 import type { AddressBook } from "./address-book.ts";
 import { connectTcp, type TunnelTarget } from "./connect.ts";
 import { openHttpTunnel } from "./http-connect.ts";

@@ -1,9 +1,9 @@
 import { randomInt } from "node:crypto";
 import { createSocket, type Socket } from "node:dgram";
 import { isIPv6 } from "node:net";
-import type { Timer } from "../clock.ts";
 import type { Answer } from "../dns/answer.ts";
 import { askMessage, type Question } from "../dns/query.ts";
+import type { Timer } from "../lib/clock.ts";
 import type { AddressBook } from "./address-book.ts";
 import { type AttemptSubject, noteAttempt } from "./attempt.ts";
 import { connectError, ignore } from "./connect.ts";

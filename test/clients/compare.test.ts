@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { systemClock } from "../../src/clock.ts";
+import { systemClock } from "../../src/lib/clock.ts";
 import { zone } from "../dns/zone.ts";
 import { readReply } from "../message.ts";
 import { type Script, scriptedServer } from "../upstreams/scripted-server.ts";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { systemClock } from "../../src/clock.ts";
 import { parseConfig } from "../../src/config/load.ts";
 import { RCODE } from "../../src/dns/types.ts";
+import { systemClock } from "../../src/lib/clock.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { QUIET } from "./fenliu.ts";
 import { FORWARDERS } from "./forwarders.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { Client } from "../../src/client.ts";
+import type { Client } from "../../src/lib/client.ts";
 import type { Handler, Reply } from "../../src/listen/handler.ts";
 import { ASKERS, type Asker, type AskerKind } from "./support/askers.ts";
 import { handlerOf, idOf, messageOf, openSite } from "./support/site.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ResettableTimer } from "../../src/listen/deadline.ts";
+import { ResettableTimer } from "../../src/lib/deadline.ts";
 import { fakeClock } from "../fake-clock.ts";
 
 function counted() {

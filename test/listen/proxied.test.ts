@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { connect as connectTls } from "node:tls";
 import { describe, expect, test } from "vitest";
-import type { Client } from "../../src/client.ts";
 import { frame } from "../../src/dns/wire.ts";
+import type { Client } from "../../src/lib/client.ts";
 import { fakeClock } from "../fake-clock.ts";
 import { connectRaw, RawConnection } from "./support/raw.ts";
 import { handlerOf, messageOf, openSite, portOf, type SiteOptions } from "./support/site.ts";

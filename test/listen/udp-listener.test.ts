@@ -1,8 +1,8 @@
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { Client } from "../../src/client.ts";
 import { AddressSet } from "../../src/dns/address.ts";
+import type { Client } from "../../src/lib/client.ts";
 import { ConnectionSlots } from "../../src/listen/connection-slots.ts";
 import type { Handler, Reply } from "../../src/listen/handler.ts";
 import { limitsWith } from "../../src/listen/limits.ts";

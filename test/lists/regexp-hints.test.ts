@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { boundedRegexp } from "../../src/bounded-regexp.ts";
+import { boundedRegexp } from "../../src/lib/bounded-regexp.ts";
 import { regexpHints } from "../../src/lists/regexp-hints.ts";
 
 describe("what a name must have for an expression to fit", () => {

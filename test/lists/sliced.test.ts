@@ -1,12 +1,12 @@
 import { setImmediate } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { nameFromText, nameText } from "../../src/dns/name.ts";
+import { atOnce, inTurns, SLICE_ENTRIES, SLICE_OCTETS, type Sliced } from "../../src/lib/cooperative.ts";
 import { DomainSetBuilder } from "../../src/lists/domain-set-builder.ts";
 import { loadLists } from "../../src/lists/load.ts";
 import type { ListOptions } from "../../src/lists/options.ts";
 import { readAddresses } from "../../src/lists/read-addresses.ts";
 import { readDomains } from "../../src/lists/read-domains.ts";
-import { atOnce, inTurns, SLICE_ENTRIES, SLICE_OCTETS, type Sliced } from "../../src/lists/sliced.ts";
 import { WarningLog } from "../../src/lists/warnings.ts";
 import { file } from "../files.ts";
 import { siteWith } from "../site.ts";

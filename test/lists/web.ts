@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { onTestFinished } from "vitest";
-import type { Clock } from "../../src/clock.ts";
+import type { Clock } from "../../src/lib/clock.ts";
 import { listFetcher } from "../../src/list-keeper.ts";
 import type { ListOptions } from "../../src/lists/options.ts";
 import type { Fetcher } from "../../src/lists/update.ts";

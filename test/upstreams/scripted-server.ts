@@ -7,10 +7,10 @@ import { createServer as createHttpsServer } from "node:https";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import type { Readable } from "node:stream";
 import { createServer as createTlsServer } from "node:tls";
-import type { Clock } from "../../src/clock.ts";
 import { nameText } from "../../src/dns/name.ts";
 import { isRejection, parseQuery, type Query } from "../../src/dns/query.ts";
 import { FrameReader, frame } from "../../src/dns/wire.ts";
+import type { Clock } from "../../src/lib/clock.ts";
 import type { ServerOptions } from "../../src/upstreams/options.ts";
 
 /** `dns` = UDP and TCP on one port; `h1` and `h2` = HTTPS with that version alone, `https` = the client's choice. */

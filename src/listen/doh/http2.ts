@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
+import { ResettableTimer } from "../../lib/deadline.ts";
 import type { Peer } from "../address.ts";
-import { ResettableTimer } from "../deadline.ts";
 import { ERROR } from "../http2/codes.ts";
 import { Http2Session } from "../http2/session.ts";
 import type { Http2Stream, StreamResponse } from "../http2/stream.ts";

@@ -1,5 +1,5 @@
-import type { Client, HttpVersion } from "../../client.ts";
-import { unreachable } from "../../unreachable.ts";
+import type { Client, HttpVersion } from "../../lib/client.ts";
+import { unreachable } from "../../lib/unreachable.ts";
 import type { Peer } from "../address.ts";
 import { forwardedPeer } from "../forwarded.ts";
 import type { Reply } from "../handler.ts";

@@ -1,4 +1,4 @@
-import type { Clock } from "../../clock.ts";
+import type { Clock } from "../../lib/clock.ts";
 import { ERROR } from "./codes.ts";
 import { ConnectionError } from "./connection-error.ts";
 

@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import type { Clock } from "../../clock.ts";
+import type { Clock } from "../../lib/clock.ts";
 import { frameHead } from "./frames.ts";
 
 export interface OutboxOptions {

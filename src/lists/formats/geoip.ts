@@ -1,5 +1,5 @@
 import { type AddressRange, rangeOfPrefix, unmapped } from "../../dns/address.ts";
-import { SLICE_ENTRIES, type Sliced } from "../sliced.ts";
+import { SLICE_ENTRIES, type Sliced } from "../../lib/cooperative.ts";
 import type { WarningLog } from "../warnings.ts";
 import { codeOf } from "./geosite.ts";
 import { ProtobufCursor } from "./protobuf.ts";

@@ -1,5 +1,5 @@
+import { SLICE_ENTRIES, type Sliced } from "../../lib/cooperative.ts";
 import type { DomainSink } from "../domain-set-builder.ts";
-import { SLICE_ENTRIES, type Sliced } from "../sliced.ts";
 import type { WarningLog } from "../warnings.ts";
 import { ProtobufCursor } from "./protobuf.ts";
 

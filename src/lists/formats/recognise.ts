@@ -1,5 +1,5 @@
 import { addressFromText } from "../../dns/address.ts";
-import { atOnce } from "../sliced.ts";
+import { atOnce } from "../../lib/cooperative.ts";
 import { eachLine, spanText } from "../span.ts";
 import { decodedAutoproxy } from "./autoproxy.ts";
 import { isMmdb } from "./mmdb.ts";

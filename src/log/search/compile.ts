@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import ipaddr from "ipaddr.js";
-import { boundedRegexp, MAX_SUBJECT_LENGTH, MAX_WAYS } from "../../bounded-regexp.ts";
-import { unreachable } from "../../unreachable.ts";
+import { boundedRegexp, MAX_SUBJECT_LENGTH, MAX_WAYS } from "../../lib/bounded-regexp.ts";
+import { unreachable } from "../../lib/unreachable.ts";
 import { NOTHING_SENT } from "../rcode-text.ts";
 import type { QueryRecord } from "../record.ts";
 import type { Condition, FilterField, Matcher, QueryFilter } from "../search.ts";

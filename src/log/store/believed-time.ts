@@ -1,4 +1,4 @@
-import type { Clock } from "../../clock.ts";
+import type { Clock } from "../../lib/clock.ts";
 
 /** For so long the clock is not believed after the start, and after it was moved: NTP sets right within minutes what a machine without a battery makes up. */
 const DOUBT_MS = 3_600_000;

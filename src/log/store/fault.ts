@@ -1,4 +1,4 @@
-import { errorText } from "../../error-text.ts";
+import { errorText } from "../../lib/text.ts";
 import { primaryCode, resultCode } from "./database.ts";
 
 /** What keeps a store from storing, as far as it tells what to do about it. */

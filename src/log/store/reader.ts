@@ -1,11 +1,11 @@
-import type { Clock } from "../../clock.ts";
-import { unreachable } from "../../unreachable.ts";
+import type { Clock } from "../../lib/clock.ts";
+import { unreachable } from "../../lib/unreachable.ts";
+import { Thread, ThreadError } from "../../lib/worker.ts";
 import type { QueryRecord } from "../record.ts";
 import type { Page, PageRequest, QueryFilter } from "../search.ts";
 import type { Summary, SummaryRequest } from "../summary.ts";
 import type { Fault } from "./fault.ts";
 import type { ReaderCalls } from "./reader-calls.ts";
-import { Thread, ThreadError } from "./thread.ts";
 
 /** Why nothing could be read. */
 export class ReadError extends Error {

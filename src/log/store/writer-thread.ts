@@ -1,7 +1,7 @@
+import { serveThread } from "../../lib/worker.ts";
 import { putAside, removeJournal } from "./aside.ts";
 import { faultOf, StoreError } from "./fault.ts";
 import { recordsIn } from "./packed-records.ts";
-import { serveThread } from "./serve-thread.ts";
 import { Store } from "./store.ts";
 import type { Clearing, Outcome, WriterCalls } from "./writer-calls.ts";
 

@@ -1,5 +1,6 @@
-import type { Clock, Timer } from "../../clock.ts";
-import { unreachable } from "../../unreachable.ts";
+import type { Clock, Timer } from "../../lib/clock.ts";
+import { unreachable } from "../../lib/unreachable.ts";
+import { Thread, ThreadError } from "../../lib/worker.ts";
 import type { LogStatus } from "../log-status.ts";
 import type { QueryRecord } from "../record.ts";
 import { BelievedTime } from "./believed-time.ts";
@@ -7,7 +8,6 @@ import { type Fault, faultOf } from "./fault.ts";
 import type { LogEvent } from "./log-event.ts";
 import type { Chunk } from "./packed-records.ts";
 import type { StoreOptions, StoreState } from "./store.ts";
-import { Thread, ThreadError } from "./thread.ts";
 import { countOf, Waiting } from "./waiting.ts";
 import type { Clearing, WriterCalls } from "./writer-calls.ts";
 

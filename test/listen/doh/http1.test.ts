@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Client } from "../../../src/client.ts";
+import type { Client } from "../../../src/lib/client.ts";
 import type { Reply } from "../../../src/listen/handler.ts";
 import { fakeClock } from "../../fake-clock.ts";
 import { connectRaw, connectRawTls, type RawConnection } from "../support/raw.ts";

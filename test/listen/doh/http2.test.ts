@@ -8,7 +8,7 @@ import {
   type OutgoingHttpHeaders,
 } from "node:http2";
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { Client } from "../../../src/client.ts";
+import type { Client } from "../../../src/lib/client.ts";
 import { FRAME } from "../../../src/listen/http2/codes.ts";
 import type { Listeners } from "../../../src/listen/listeners.ts";
 import { type FakeClock, fakeClock } from "../../fake-clock.ts";

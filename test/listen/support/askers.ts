@@ -4,8 +4,8 @@ import { Agent, request as httpRequest } from "node:http";
 import { connect as connectHttp2 } from "node:http2";
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import type { HttpMethod, HttpVersion, Transport } from "../../../src/client.ts";
 import { FrameReader, frame } from "../../../src/dns/wire.ts";
+import type { HttpMethod, HttpVersion, Transport } from "../../../src/lib/client.ts";
 import type { Listeners } from "../../../src/listen/listeners.ts";
 import { idOf, portOf } from "./site.ts";
 

@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
-import { systemClock } from "../../../src/clock.ts";
+import { systemClock } from "../../../src/lib/clock.ts";
 import type { Handler } from "../../../src/listen/handler.ts";
 import { type Listeners, type ListenersSurroundings, openListeners } from "../../../src/listen/listeners.ts";
 import { NOWHERE } from "../../../src/listen/nowhere.ts";

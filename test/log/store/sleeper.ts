@@ -1,4 +1,4 @@
-import { serveThread } from "../../../src/log/store/serve-thread.ts";
+import { serveThread } from "../../../src/lib/worker.ts";
 
 export type SleeperCalls = {
   readonly echo: { readonly argument: string; readonly result: string };

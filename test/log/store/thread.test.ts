@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import { Thread } from "../../../src/log/store/thread.ts";
+import { Thread } from "../../../src/lib/worker.ts";
 import { type FakeClock, fakeClock } from "../../fake-clock.ts";
 import type { SleeperCalls } from "./sleeper.ts";
 

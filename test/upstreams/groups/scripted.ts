@@ -1,8 +1,8 @@
-import type { Clock } from "../../../src/clock.ts";
 import { type Answer, buildAnswer, recordsOf } from "../../../src/dns/answer.ts";
 import { nameFromText } from "../../../src/dns/name.ts";
 import type { Question } from "../../../src/dns/query.ts";
 import { CLASS, RCODE, TYPE } from "../../../src/dns/types.ts";
+import type { Clock } from "../../../src/lib/clock.ts";
 import type { Group } from "../../../src/upstreams/group.ts";
 import { type Groups, openGroups } from "../../../src/upstreams/groups.ts";
 import type { GroupOptions, ServerOptions } from "../../../src/upstreams/options.ts";

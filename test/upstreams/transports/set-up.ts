@@ -1,6 +1,6 @@
 import { onTestFinished, vi } from "vitest";
-import { type Clock, systemClock } from "../../../src/clock.ts";
 import { type Answer, addressesOf } from "../../../src/dns/answer.ts";
+import { type Clock, systemClock } from "../../../src/lib/clock.ts";
 import type { ProxyOptions, ServerOptions } from "../../../src/upstreams/options.ts";
 import { openServer } from "../../../src/upstreams/server.ts";
 import type { ServerContext } from "../../../src/upstreams/server-context.ts";

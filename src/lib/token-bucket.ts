@@ -1,4 +1,4 @@
-import type { RateLimitOptions } from "./options.ts";
+import type { RateLimitOptions } from "../access/options.ts";
 
 /** Lets `burst` queries through at once and `perSecond` of them in the long run. */
 export class TokenBucket {
