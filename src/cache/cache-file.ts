@@ -7,7 +7,7 @@ import { type Answer, addressesOf, indexAnswer, outcomeOf } from "../dns/answer.
 import { RCODE } from "../dns/types.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { AnswerCache } from "./answer-cache.ts";
-import type { Inspected } from "./held.ts";
+import type { Inspected } from "./entry.ts";
 import { type CacheKey, keyFromText, readKey } from "./key.ts";
 import type { Limits } from "./lifetime.ts";
 

@@ -1,6 +1,7 @@
 import type { NegativeLimits, Shaping, TtlLimits } from "../answers/options.ts";
 import { type Answer, outcomeOf } from "../dns/answer.ts";
 import { unreachable } from "../lib/unreachable.ts";
+import type { Held } from "./entry.ts";
 import type { StaleOptions } from "./options.ts";
 
 /** The limits of the rule at hand. */
@@ -110,4 +111,27 @@ function bareLifetimeSeconds(aliasSeconds: number, limits: NegativeLimits): numb
 
 function within(seconds: number, limits: NegativeLimits): number {
   return Math.min(limits.maxSeconds, Math.max(limits.minSeconds, seconds));
+}
+
+/** When a held answer is renewed before it expires: after so many hits, in the last part of its life. */
+const PREFETCH = { minHits: 2, lastPart: 0.1 } as const;
+
+/** What the decision needs besides the held answer. */
+export interface PrefetchTerms {
+  readonly limits: Limits;
+  readonly nowMs: number;
+  /** Whether a positive answer of any type of the name is within its TTL; called for NODATA alone. */
+  readonly nameLives: () => boolean;
+}
+
+/** Whether a hit on `held` should set off its renewal: positives, and NODATA of a name that has another type, as browsers ask both. */
+export function shouldPrefetch(held: Held, { limits, nowMs, nameLives }: PrefetchTerms): boolean {
+  if (held.volatile || held.hits < PREFETCH.minHits) return false;
+  // One that failed, or brought what may not take its place, is not tried again at once (RFC 9520 §3.2).
+  if (held.renewalAtMs !== null && nowMs - held.renewalAtMs < limits.negative.failureSeconds * 1000) return false;
+  const lifeMs = lifetimeSeconds(held.answer, limits) * 1000;
+  const elapsedMs = nowMs - held.storedAtMs;
+  if (elapsedMs < lifeMs * (1 - PREFETCH.lastPart) || elapsedMs >= lifeMs) return false;
+  const outcome = outcomeOf(held.answer);
+  return outcome === "positive" || (outcome === "nodata" && nameLives());
 }

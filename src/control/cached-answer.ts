@@ -1,4 +1,4 @@
-import type { Held, Inspected } from "../cache/held.ts";
+import type { Held, Inspected } from "../cache/entry.ts";
 import { ageSeconds, type Limits, lifetimeSeconds } from "../cache/lifetime.ts";
 import { clientSubnetText } from "../dns/edns-options.ts";
 import { nameText } from "../dns/name.ts";

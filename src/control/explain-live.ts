@@ -1,4 +1,4 @@
-import type { Held } from "../cache/held.ts";
+import type { Held } from "../cache/entry.ts";
 import { cacheKey } from "../cache/key.ts";
 import { type Freshness, freshness, isStaleAtOnce } from "../cache/lifetime.ts";
 import { outcomeOf } from "../dns/answer.ts";

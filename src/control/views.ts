@@ -1,6 +1,6 @@
 import type { AccessOptions } from "../access/options.ts";
 import type { CacheView, HostView, ListView, UpstreamGroup } from "../admin/control.ts";
-import type { CacheStats } from "../cache/held.ts";
+import type { CacheStats } from "../cache/entry.ts";
 import { addressText } from "../dns/address.ts";
 import { nameText } from "../dns/name.ts";
 import { OWN_SOURCE } from "../hosts/entries.ts";

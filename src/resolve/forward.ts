@@ -1,8 +1,7 @@
-import type { Held } from "../cache/held.ts";
+import type { Held } from "../cache/entry.ts";
 import { type CacheKey, cacheKey } from "../cache/key.ts";
-import { freshness, isFresh, isStaleAtOnce, lifetimeSeconds } from "../cache/lifetime.ts";
+import { freshness, isFresh, isStaleAtOnce, lifetimeSeconds, shouldPrefetch } from "../cache/lifetime.ts";
 import type { StaleOptions } from "../cache/options.ts";
-import { shouldPrefetch } from "../cache/prefetch.ts";
 import { outcomeOf } from "../dns/answer.ts";
 import type { Question } from "../dns/query.ts";
 import { withinMs } from "../lib/deadline.ts";

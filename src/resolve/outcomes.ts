@@ -1,6 +1,6 @@
 import { bareAnswer, negativeAnswer, withMadeSoa } from "../answers/empty.ts";
 import type { TtlEdit } from "../answers/render.ts";
-import type { Held } from "../cache/held.ts";
+import type { Held } from "../cache/entry.ts";
 import { ageSeconds, lifetimeSeconds } from "../cache/lifetime.ts";
 import type { StaleOptions } from "../cache/options.ts";
 import { type Answer, outcomeOf } from "../dns/answer.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { Held } from "../../src/cache/held.ts";
-import { shouldPrefetch } from "../../src/cache/prefetch.ts";
+import type { Held } from "../../src/cache/entry.ts";
+import { shouldPrefetch } from "../../src/cache/lifetime.ts";
 import type { Answer } from "../../src/dns/answer.ts";
 import { failure, nodata, nxdomain, positive, usualLimits } from "./answers.ts";
 

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { expect, onTestFinished, test } from "vitest";
 import { AnswerCache } from "../../src/cache/answer-cache.ts";
 import { loadCache, saveCache } from "../../src/cache/cache-file.ts";
-import type { PutOptions } from "../../src/cache/held.ts";
+import type { PutOptions } from "../../src/cache/entry.ts";
 import type { CacheKey } from "../../src/cache/key.ts";
 import { AddressSet } from "../../src/dns/address.ts";
 import type { Answer } from "../../src/dns/answer.ts";
