@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import type { Shaping } from "./answers/options.ts";
 import type { Config } from "./config/config.ts";
-import type { HostsFile } from "./hosts/load.ts";
 import type { HostRecord, HostsOptions, OwnHosts } from "./hosts/options.ts";
+import type { HostsFile } from "./hosts/parse.ts";
 import type { ListStatus, SourceStatus } from "./lists/load.ts";
 import type { ListOptions, ListSource } from "./lists/options.ts";
 import type { RuleOptions, SpecialOptions } from "./rules/options.ts";

@@ -1,7 +1,7 @@
 import type { Config } from "./config/config.ts";
 import { basisOf, type DecidingConfig, type DecisionBasis, versionOf } from "./decision-basis.ts";
-import type { HostsTable } from "./hosts/hosts-table.ts";
-import { hostsTable, type LoadedHosts, loadHosts } from "./hosts/load.ts";
+import { hostsTable, type LoadedHosts, loadHosts } from "./hosts/parse.ts";
+import type { HostsTable } from "./hosts/table.ts";
 import { shownUrl } from "./lib/text.ts";
 import type { CopySource } from "./lists/copies.ts";
 import { type ListStatus, type Lists, loadLists, reloadList } from "./lists/load.ts";

@@ -1,4 +1,4 @@
-import { rejectionReply } from "./answers/rejection.ts";
+import { rejectionReply } from "./answers/render.ts";
 import { isRejection, parseQuery } from "./dns/query.ts";
 import { RCODE } from "./dns/types.ts";
 import type { Client } from "./lib/client.ts";

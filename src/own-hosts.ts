@@ -2,8 +2,8 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Config } from "./config/config.ts";
 import { parseOwnHosts } from "./config/own-hosts.ts";
-import type { HostsProblem } from "./hosts/entries.ts";
 import type { HostRecord, OwnHosts } from "./hosts/options.ts";
+import type { HostsProblem } from "./hosts/parse.ts";
 import { dataFolder, writeWhole } from "./lib/files.ts";
 import { errorText } from "./lib/text.ts";
 

@@ -1,6 +1,5 @@
-import { bareAnswer } from "./answers/empty.ts";
-import { rejectionReply } from "./answers/rejection.ts";
-import { type Rendered, render, replyLimit, truncatedReply } from "./answers/render.ts";
+import { bareAnswer } from "./answers/negative.ts";
+import { type Rendered, rejectionReply, render, replyLimit, truncatedReply } from "./answers/render.ts";
 import type { ExtendedError } from "./dns/edns.ts";
 import { isRejection, parseQuery, type Query } from "./dns/query.ts";
 import { EDE, RCODE } from "./dns/types.ts";

@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { Access } from "./access/access.ts";
-import { localPrefixes } from "./access/local-prefixes.ts";
+import { Access, localPrefixes } from "./access/access.ts";
 import { type Backing, closeBacking, openBacking, type SiteSurroundings, saveBacking } from "./backing.ts";
 import type { Config } from "./config/config.ts";
 import { type Decisions, expectationFaults, openDecisions } from "./decisions.ts";

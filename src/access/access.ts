@@ -1,3 +1,4 @@
+import { networkInterfaces } from "node:os";
 import { LRUCache } from "lru-cache";
 import { AddressSet, addressFromText, privateAddresses, rangeFromText } from "../dns/address.ts";
 import type { Client } from "../lib/client.ts";
@@ -146,4 +147,13 @@ export function clientIdsOf(clients: readonly string[]): ReadonlySet<string> {
 function withoutZone(text: string): string {
   const zone = text.indexOf("%");
   return zone < 0 ? text : text.slice(0, zone);
+}
+
+/** The CIDRs of the networks this host has an address in, sorted, each once; a default route over an interface is no network of its own. */
+export function localPrefixes(): readonly string[] {
+  const prefixes = new Set<string>();
+  for (const addresses of Object.values(networkInterfaces())) {
+    for (const { cidr } of addresses ?? []) if (cidr !== null && !cidr.endsWith("/0")) prefixes.add(cidr);
+  }
+  return [...prefixes].sort();
 }

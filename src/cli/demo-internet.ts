@@ -1,6 +1,5 @@
-import { bareAnswer, negativeAnswer } from "../answers/empty.ts";
-import { rejectionReply } from "../answers/rejection.ts";
-import { render, replyLimit } from "../answers/render.ts";
+import { bareAnswer, negativeAnswer } from "../answers/negative.ts";
+import { rejectionReply, render, replyLimit } from "../answers/render.ts";
 import { addressFromText } from "../dns/address.ts";
 import { type Answer, buildAnswer } from "../dns/answer.ts";
 import { isWithin, type Name, nameFromText } from "../dns/name.ts";

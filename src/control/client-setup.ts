@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { addressFromText, addressText } from "../dns/address.ts";
 import { nameFromText } from "../dns/name.ts";
-import type { HostsTable } from "../hosts/hosts-table.ts";
+import type { HostsTable } from "../hosts/table.ts";
 
 /** What clients are set up with. */
 export interface ServerPlace {

@@ -2,10 +2,9 @@ import { stringify } from "yaml";
 import { ControlError, type HostRecordInput, ParameterError } from "../admin/control.ts";
 import { parseOwnHosts } from "../config/own-hosts.ts";
 import { nameFromText } from "../dns/name.ts";
-import { readRecords } from "../hosts/entries.ts";
-import { type HostsMatch, type HostsTable, patternOf } from "../hosts/hosts-table.ts";
-import type { LoadedHosts } from "../hosts/load.ts";
 import type { HostRecord, OwnHosts } from "../hosts/options.ts";
+import { type LoadedHosts, readRecords } from "../hosts/parse.ts";
+import { type HostsMatch, type HostsTable, patternOf } from "../hosts/table.ts";
 
 /** Names that may be put in: each is an object in memory, and all of them are written anew with every change. */
 const MAX_OWN_HOSTS = 10_000;

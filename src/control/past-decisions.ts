@@ -1,6 +1,6 @@
 import type { DecisionBasis, ListBasis } from "../decision-basis.ts";
 import { type Decisions, decisionsFrom } from "../decisions.ts";
-import { loadHosts } from "../hosts/load.ts";
+import { loadHosts } from "../hosts/parse.ts";
 import type { CopySource } from "../lists/copies.ts";
 import { type FileContent, type ListFiles, loadLists } from "../lists/load.ts";
 import { ownHostsFile } from "../own-hosts.ts";

@@ -3,8 +3,8 @@ import type { CacheView, HostView, ListView, UpstreamGroup } from "../admin/cont
 import type { CacheStats } from "../cache/entry.ts";
 import { addressText } from "../dns/address.ts";
 import { nameText } from "../dns/name.ts";
-import { OWN_SOURCE } from "../hosts/entries.ts";
-import type { HostsMatch } from "../hosts/hosts-table.ts";
+import { OWN_SOURCE } from "../hosts/parse.ts";
+import type { HostsMatch } from "../hosts/table.ts";
 import { shownUrl } from "../lib/text.ts";
 import type { ListReport } from "../lists/report.ts";
 import type { GroupStatus } from "../upstreams/group.ts";

@@ -1,4 +1,4 @@
-import { bareAnswer } from "../answers/empty.ts";
+import { bareAnswer } from "../answers/negative.ts";
 import { render } from "../answers/render.ts";
 import { type Answer, indexAnswer, outcomeOf } from "../dns/answer.ts";
 import { decodeMessage, encodeMessage, type Message } from "../dns/message.ts";

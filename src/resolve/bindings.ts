@@ -1,5 +1,5 @@
-import { nodataAnswer } from "../answers/empty.ts";
-import { editBindings } from "../answers/service-bindings.ts";
+import { nodataAnswer } from "../answers/negative.ts";
+import { editBindings } from "../answers/svcb.ts";
 import type { Answer } from "../dns/answer.ts";
 import type { Name } from "../dns/name.ts";
 import { EDE, TYPE } from "../dns/types.ts";

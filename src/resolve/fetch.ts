@@ -1,4 +1,4 @@
-import { bareAnswer } from "../answers/empty.ts";
+import { bareAnswer } from "../answers/negative.ts";
 import { cacheKey } from "../cache/key.ts";
 import { isFresh } from "../cache/lifetime.ts";
 import { type Answer, addressesOf, outcomeOf } from "../dns/answer.ts";

@@ -1,4 +1,4 @@
-import { asNodata } from "../answers/empty.ts";
+import { asNodata } from "../answers/negative.ts";
 import { cacheKey } from "../cache/key.ts";
 import { isFresh } from "../cache/lifetime.ts";
 import { type Answer, type Outcome, outcomeOf, recordsOf } from "../dns/answer.ts";

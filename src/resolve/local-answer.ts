@@ -1,4 +1,4 @@
-import { bareAnswer, negativeAnswer } from "../answers/empty.ts";
+import { bareAnswer, negativeAnswer } from "../answers/negative.ts";
 import { type Answer, type BuiltRecord, buildAnswer } from "../dns/answer.ts";
 import { nameWire } from "../dns/name.ts";
 import type { Question } from "../dns/query.ts";

@@ -1,4 +1,4 @@
-import { bareAnswer, negativeAnswer, withMadeSoa } from "../answers/empty.ts";
+import { bareAnswer, negativeAnswer, withMadeSoa } from "../answers/negative.ts";
 import type { TtlEdit } from "../answers/render.ts";
 import type { Held } from "../cache/entry.ts";
 import { ageSeconds, lifetimeSeconds } from "../cache/lifetime.ts";

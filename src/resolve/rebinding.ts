@@ -1,4 +1,4 @@
-import { nodataAnswer } from "../answers/empty.ts";
+import { nodataAnswer } from "../answers/negative.ts";
 import { AddressSet, privateAddresses } from "../dns/address.ts";
 import { addressesOf } from "../dns/answer.ts";
 import { EDE } from "../dns/types.ts";

@@ -1,4 +1,4 @@
-import { nodataAnswer } from "../answers/empty.ts";
+import { nodataAnswer } from "../answers/negative.ts";
 import type { Query } from "../dns/query.ts";
 import { EDE } from "../dns/types.ts";
 import type { Client } from "../lib/client.ts";

@@ -1,7 +1,7 @@
 import type { Shaping } from "../answers/options.ts";
 import type { Name } from "../dns/name.ts";
 import { CLASS, TYPE } from "../dns/types.ts";
-import type { HostsTable } from "../hosts/hosts-table.ts";
+import type { HostsTable } from "../hosts/table.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import { blockedAnswer } from "./blocked.ts";
 import { ClientAddresses } from "./clients.ts";

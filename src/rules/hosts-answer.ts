@@ -1,6 +1,6 @@
 import type { Name } from "../dns/name.ts";
 import { TYPE } from "../dns/types.ts";
-import type { HostsMatch, HostsTable } from "../hosts/hosts-table.ts";
+import type { HostsMatch, HostsTable } from "../hosts/table.ts";
 import type { LocalAnswer } from "./decision.ts";
 import { httpsData } from "./https-data.ts";
 

@@ -1,5 +1,5 @@
 import { type Name, nameText } from "../dns/name.ts";
-import type { HostsTable } from "../hosts/hosts-table.ts";
+import type { HostsTable } from "../hosts/table.ts";
 import type { Entry } from "../lists/domain-set.ts";
 import type { Decision } from "./decision.ts";
 import { describeMatch, type RuleMatch } from "./patterns.ts";

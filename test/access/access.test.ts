@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Access } from "../../src/access/access.ts";
-import { localPrefixes } from "../../src/access/local-prefixes.ts";
+import { Access, localPrefixes } from "../../src/access/access.ts";
 import type { AccessOptions } from "../../src/access/options.ts";
 import { rangeFromText } from "../../src/dns/address.ts";
 import { fakeClock } from "../fake-clock.ts";

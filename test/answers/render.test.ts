@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { asNodata, negativeAnswer, nodataAnswer, withMadeSoa } from "../../src/answers/empty.ts";
+import { asNodata, negativeAnswer, nodataAnswer, withMadeSoa } from "../../src/answers/negative.ts";
 import { type Rendering, render, replyLimit, type TtlEdit } from "../../src/answers/render.ts";
 import { type Answer, indexAnswer, ttlAt } from "../../src/dns/answer.ts";
 import { decodeMessage } from "../../src/dns/message.ts";

@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { BindingEdit } from "../../src/answers/binding-params.ts";
-import { type BindingTerms, editBindings } from "../../src/answers/service-bindings.ts";
+import { type BindingEdit, type BindingTerms, editBindings } from "../../src/answers/svcb.ts";
 import { type Answer, indexAnswer, recordsOf } from "../../src/dns/answer.ts";
 import { decodeMessage, type Message, type ResourceRecord } from "../../src/dns/message.ts";
 import { nameText } from "../../src/dns/name.ts";

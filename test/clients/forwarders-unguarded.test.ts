@@ -18,7 +18,7 @@ const asking = {
   rounds: WITHIN_TTLS,
 } as const;
 
-type Empty = typeof import("../../src/answers/empty.ts");
+type Empty = typeof import("../../src/answers/negative.ts");
 
 const struck = FORWARDERS.filter(({ spreadsNxdomain }) => spreadsNxdomain);
 
@@ -74,7 +74,7 @@ const builds: readonly Build[] = [
 ];
 
 function mockEmpty(change: (actual: Empty) => Partial<Empty>): void {
-  vi.doMock("../../src/answers/empty.ts", async (importActual) => {
+  vi.doMock("../../src/answers/negative.ts", async (importActual) => {
     const actual = await importActual<Empty>();
     return { ...actual, ...change(actual) };
   });
@@ -109,7 +109,7 @@ async function startFenliuOf(take: () => void, yaml: string): Promise<number> {
   take();
   const { App } = await import("../../src/app.ts");
   vi.doUnmock("../../src/resolve/guard.ts");
-  vi.doUnmock("../../src/answers/empty.ts");
+  vi.doUnmock("../../src/answers/negative.ts");
   const parsed = parseConfig(yaml, null);
   if (parsed.kind === "invalid") throw new Error("the configuration has problems");
   const log = operationsLog("error", () => undefined, false);

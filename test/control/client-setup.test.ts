@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { appleProfile, placeOf, routerosScript, serviceUrl } from "../../src/control/client-setup.ts";
-import { readRecords } from "../../src/hosts/entries.ts";
-import { HostsTable } from "../../src/hosts/hosts-table.ts";
+import { readRecords } from "../../src/hosts/parse.ts";
+import { HostsTable } from "../../src/hosts/table.ts";
 
 const hosts = new HostsTable([
   readRecords([{ name: "doh.example.com", addresses: ["10.0.0.2", "fd00::2"], cname: null, others: "nodata", https: null }])

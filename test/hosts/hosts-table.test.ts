@@ -5,10 +5,9 @@ import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import { addressFromText, addressText, reverseName } from "../../src/dns/address.ts";
 import { isWithin, type Name, nameFromText, nameText } from "../../src/dns/name.ts";
-import { readHostsFile, readRecords } from "../../src/hosts/entries.ts";
-import { HostsTable } from "../../src/hosts/hosts-table.ts";
-import { hostsTable, loadHosts } from "../../src/hosts/load.ts";
 import type { HostRecord } from "../../src/hosts/options.ts";
+import { hostsTable, loadHosts, readHostsFile, readRecords } from "../../src/hosts/parse.ts";
+import { HostsTable } from "../../src/hosts/table.ts";
 
 function name(text: string): Name {
   const parsed = nameFromText(text);

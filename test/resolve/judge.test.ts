@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { bareAnswer, negativeAnswer } from "../../src/answers/empty.ts";
+import { bareAnswer, negativeAnswer } from "../../src/answers/negative.ts";
 import { AddressSet } from "../../src/dns/address.ts";
 import { type Answer, indexAnswer } from "../../src/dns/answer.ts";
 import { RCODE } from "../../src/dns/types.ts";
