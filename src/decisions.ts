@@ -8,9 +8,9 @@ import { type ListStatus, type Lists, loadLists, reloadList } from "./lists/load
 import type { ListOptions } from "./lists/options.ts";
 import { type OwnHostsFile, ownHostsPath, readOwnHosts } from "./own-hosts.ts";
 import { type Measures, measuresOf } from "./resolve/measures.ts";
+import { checkExpectations } from "./rules/checks.ts";
 import { Decider } from "./rules/decider.ts";
-import { checkExpectations } from "./rules/expectations.ts";
-import { NeverRules } from "./rules/never.ts";
+import { NeverRules } from "./rules/egress.ts";
 
 /** The decisions of a configuration, with what they were made from. Immutable: a list that changed makes others. */
 export interface Decisions {

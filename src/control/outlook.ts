@@ -4,8 +4,7 @@ import { unreachable } from "../lib/unreachable.ts";
 import type { ExplainedDecision } from "../log/explained.ts";
 import { BINDING_TYPES } from "../resolve/bindings.ts";
 import { preferenceFor } from "../resolve/families.ts";
-import type { Asker, Compare, Decision, Forward } from "../rules/decision.ts";
-import { typeFilter } from "../rules/type-filter.ts";
+import { type Asker, type Compare, type Decision, type Forward, typeFilter } from "../rules/decision.ts";
 import { localAnswerText } from "./local-answer-text.ts";
 
 /** What the configuration alone says of a question: what is not known without a cache, verdicts and upstreams is left open. */

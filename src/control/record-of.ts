@@ -13,7 +13,7 @@ import { MAX_ALIASES } from "../resolve/alias.ts";
 import type { Resolution } from "../resolve/resolution.ts";
 import type { Decider } from "../rules/decider.ts";
 import type { Decision } from "../rules/decision.ts";
-import { describeMatch } from "../rules/patterns.ts";
+import { describeMatch } from "../rules/rule.ts";
 import type { Attempt } from "../upstreams/upstream.ts";
 import { editsOf } from "./record-of-edits.ts";
 import { type Sent, sentOf } from "./record-of-sent.ts";

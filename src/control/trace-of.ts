@@ -1,7 +1,7 @@
 import { nameText } from "../dns/name.ts";
 import { shownUrl } from "../lib/text.ts";
 import type { TraceStep } from "../log/trace.ts";
-import type { Step } from "../rules/trace.ts";
+import type { Step } from "../rules/decider.ts";
 
 /** What was looked at on the way to a decision, as the log keeps it and explanations show it. */
 export function traceOf(steps: readonly Step[]): TraceStep[] {

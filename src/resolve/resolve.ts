@@ -3,8 +3,15 @@ import type { Query } from "../dns/query.ts";
 import { EDE } from "../dns/types.ts";
 import type { Client } from "../lib/client.ts";
 import { unreachable } from "../lib/unreachable.ts";
-import type { Compare, Decision, Drop, Forward, Reply } from "../rules/decision.ts";
-import { type FilterAction, typeFilter } from "../rules/type-filter.ts";
+import {
+  type Compare,
+  type Decision,
+  type Drop,
+  type FilterAction,
+  type Forward,
+  type Reply,
+  typeFilter,
+} from "../rules/decision.ts";
 import { type Alias, aliased, MAX_ALIASES, queryForTarget, tooManyAliases } from "./alias.ts";
 import { BINDING_TYPES, withBindingsEdited } from "./bindings.ts";
 import { compare } from "./compare.ts";

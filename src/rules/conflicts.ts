@@ -2,7 +2,7 @@ import type { DomainSet, Entry } from "../lists/domain-set.ts";
 import { type Overlap, type OverlapKind, overlaps } from "../lists/overlap.ts";
 import { parseDomainCondition } from "../lists/pattern.ts";
 import type { RuleOptions } from "./options.ts";
-import { DomainFilter, type DomainLists, listNamed } from "./patterns.ts";
+import { DomainFilter, type DomainLists, listNamed } from "./rule.ts";
 
 /** A list that a rule sends to a group. */
 export interface Claim {

@@ -1,21 +1,26 @@
 import type { Shaping } from "../answers/options.ts";
-import type { Name } from "../dns/name.ts";
+import { type Name, nameText } from "../dns/name.ts";
 import { CLASS, TYPE } from "../dns/types.ts";
-import type { HostsTable } from "../hosts/table.ts";
+import type { HostsMatch, HostsTable } from "../hosts/table.ts";
 import { unreachable } from "../lib/unreachable.ts";
-import { blockedAnswer } from "./blocked.ts";
-import { ClientAddresses } from "./clients.ts";
-import type { Asked, Asker, Decision, Reply } from "./decision.ts";
-import { ruleThatKeeps } from "./existence.ts";
-import { type HostsTtls, hostsAnswer } from "./hosts-answer.ts";
+import type { Entry } from "../lists/domain-set.ts";
+import {
+  type Asked,
+  type Asker,
+  compare,
+  type Decision,
+  drop,
+  forward,
+  type Ground,
+  type LocalAnswer,
+  type Reply,
+  reply,
+} from "./decision.ts";
+import { ruleThatKeeps, SpecialExistence } from "./nxdomain-safety.ts";
 import type { RuleAnswer, RuleOptions, SpecialOptions } from "./options.ts";
-import { compare, drop, forward, type Ground, reply } from "./outcomes.ts";
-import type { DomainLists } from "./patterns.ts";
-import { isHit, Rule } from "./rule.ts";
+import { ClientAddresses, type DomainLists, describeMatch, isHit, type Miss, Rule, type RuleMatch } from "./rule.ts";
 import { Settings } from "./settings.ts";
-import { type SpecialZone, SpecialZones } from "./special.ts";
-import { SpecialExistence } from "./special-existence.ts";
-import { type Explanation, hitStep, hostsStep, type Step } from "./trace.ts";
+import { type SpecialZone, SpecialZones } from "./special-zones.ts";
 
 export interface DeciderParts {
   readonly rules: readonly RuleOptions[];
@@ -198,4 +203,116 @@ function isAny({ type, class: klass }: Asked): boolean {
 function minimalAny(ground: Ground): Reply {
   const ttlSeconds = ground.settings.shaping.negative.blockSeconds;
   return reply({ kind: "minimal-any", ttlSeconds }, { source: "special", action: "any:minimal" }, ground);
+}
+
+export interface HostsTtls {
+  readonly positiveSeconds: number;
+  readonly negativeSeconds: number;
+}
+
+/** What the static table answers to a question of class IN; null where it holds nothing, or leaves the type to others. */
+export function hostsAnswer(
+  hosts: HostsTable,
+  { name, type }: { readonly name: Name; readonly type: number },
+  ttls: HostsTtls,
+): LocalAnswer | null {
+  const match = hosts.lookup(name);
+  if (match !== null) return matchAnswer(match, { name, type }, ttls);
+  const pointer = hosts.pointer(name);
+  if (pointer === null) return null;
+  if (type === TYPE.PTR) return { kind: "pointer", target: pointer.target, ttlSeconds: ttls.positiveSeconds };
+  return withoutRecord({ name, type }, ttls);
+}
+
+function matchAnswer(
+  match: HostsMatch,
+  asked: { readonly name: Name; readonly type: number },
+  ttls: HostsTtls,
+): LocalAnswer | null {
+  const ttlSeconds = ttls.positiveSeconds;
+  const { type } = asked;
+  if (type === TYPE.ANY) return { kind: "minimal-any", ttlSeconds };
+  // RFC 1034 §3.6.2: beside a CNAME there is nothing else.
+  if (match.cname !== null) return { kind: "alias", target: match.cname, ttlSeconds };
+  if (type === TYPE.A || type === TYPE.AAAA) {
+    const octets = type === TYPE.A ? 4 : 16;
+    const addresses = match.addresses.filter(({ length }) => length === octets);
+    if (addresses.length > 0) return { kind: "addresses", addresses, ttlSeconds };
+  }
+  if (type === TYPE.HTTPS && match.https !== null) return { kind: "https", data: httpsData(match.https), ttlSeconds };
+  return match.others === "forward" ? null : withoutRecord(asked, ttls);
+}
+
+function withoutRecord({ name, type }: { readonly name: Name; readonly type: number }, ttls: HostsTtls): LocalAnswer {
+  if (type === TYPE.ANY) return { kind: "minimal-any", ttlSeconds: ttls.positiveSeconds };
+  return { kind: "nodata", soaOwner: name, ttlSeconds: ttls.negativeSeconds };
+}
+
+/** SvcParamKeys (RFC 9460 §14.3.2). */
+const ALPN = 1;
+const PORT = 3;
+
+/** The RDATA of a TYPE65 record in ServiceMode whose target is its owner (RFC 9460 §2.2, §2.5.2). */
+export function httpsData({ alpn, port }: { readonly alpn: readonly string[]; readonly port: number | null }): Uint8Array {
+  const protocols = alpn.map((protocol) => Buffer.from(protocol, "latin1"));
+  const alpnValue = Buffer.concat(protocols.flatMap((protocol) => [Uint8Array.of(protocol.length), protocol]));
+  return Buffer.concat([
+    Uint8Array.of(0, 1, 0),
+    ...(alpn.length === 0 ? [] : [parameter(ALPN, alpnValue)]),
+    ...(port === null ? [] : [parameter(PORT, Uint8Array.of(port >> 8, port & 255))]),
+  ]);
+}
+
+function parameter(key: number, value: Uint8Array): Buffer {
+  return Buffer.concat([Uint8Array.of(0, key, value.length >> 8, value.length & 255), value]);
+}
+
+const ZERO_IPV4: readonly Uint8Array[] = [new Uint8Array(4)];
+const ZERO_IPV6: readonly Uint8Array[] = [new Uint8Array(16)];
+
+/** The answer of a rule that blocks, alike for every type. Negative ones hold for `ttlSeconds` and have the name itself as their SOA's owner. */
+export function blockedAnswer(
+  answer: Exclude<RuleAnswer, "drop">,
+  { name, type }: { readonly name: Name; readonly type: number },
+  ttlSeconds: number,
+): LocalAnswer {
+  if (answer === "refused") return { kind: "refused" };
+  if (answer === "zero" && type === TYPE.A) return { kind: "addresses", addresses: ZERO_IPV4, ttlSeconds };
+  if (answer === "zero" && type === TYPE.AAAA) return { kind: "addresses", addresses: ZERO_IPV6, ttlSeconds };
+  return { kind: answer === "nxdomain" ? "nxdomain" : "nodata", soaOwner: name, ttlSeconds };
+}
+
+/** One thing that was looked at on the way to a decision. */
+export type Step =
+  /** The static table decided. */
+  | { readonly kind: "hosts"; readonly pattern: string; readonly source: string; readonly line: number }
+  /** The name is special; the rules can still let it out by a pattern within the zone. */
+  | { readonly kind: "special"; readonly zone: Name }
+  | {
+      readonly kind: "rule";
+      readonly rule: string;
+      /** `closed`: it matches and would decide, but by no pattern within the special zone, so the name stays here. */
+      readonly outcome: "decides" | "modifies" | "closed" | Miss;
+      /** What it matched by; null for a miss, and where it has no pattern. */
+      readonly match: Entry | null;
+    }
+  /** The name must not get NXDOMAIN, because of the static table, of a special name, or of this rule. */
+  | { readonly kind: "kept"; readonly because: "hosts" | "special" | { readonly rule: string } }
+  /** No rule decided. */
+  | { readonly kind: "first-group"; readonly group: string };
+
+/** A decision with the way to it. */
+export interface Explanation {
+  readonly decision: Decision;
+  readonly steps: readonly Step[];
+}
+
+export function hostsStep(hosts: HostsTable, name: Name): Step {
+  const match = hosts.lookup(name);
+  const from = match ?? hosts.pointer(name);
+  return { kind: "hosts", pattern: match?.pattern ?? nameText(name), source: from?.source ?? "", line: from?.line ?? 0 };
+}
+
+export function hitStep(rule: string, outcome: "decides" | "modifies" | "closed", match: RuleMatch | null): Step {
+  return { kind: "rule", rule, outcome, match: match === null ? null : describeMatch(match) };
 }

@@ -1,8 +1,10 @@
 import type { Rebinding, Shaping } from "../answers/options.ts";
 import type { Name } from "../dns/name.ts";
+import { TYPE } from "../dns/types.ts";
 import type { EcsMode } from "../upstreams/options.ts";
 import type { CompareOptions } from "./options.ts";
-import type { RuleMatch } from "./patterns.ts";
+import type { RuleMatch } from "./rule.ts";
+import type { Settings } from "./settings.ts";
 
 /** What becomes of a question, and why. Immutable; parts of it are shared between decisions. */
 export type Decision =
@@ -86,4 +88,63 @@ export interface Asker {
   /** As in `Client`. */
   readonly address: string;
   readonly clientId: string | null;
+}
+
+/** What a decision rests on. */
+export interface Ground {
+  readonly rule: string | null;
+  readonly match: RuleMatch | null;
+  readonly settings: Settings;
+}
+
+export function forward(group: string, { rule, match, settings }: Ground): Forward {
+  const { shaping, stale, ecs, rebinding, log } = settings;
+  return { kind: "forward", group, rule, match, shaping, stale, ecs, rebinding, log };
+}
+
+export function compare(options: CompareOptions, { rule, match, settings }: Ground): Compare {
+  const { shaping, stale, ecs, rebinding, log } = settings;
+  return { kind: "compare", compare: options, rule, match, shaping, stale, ecs, rebinding, log };
+}
+
+export function drop({ rule, match, settings }: Ground): Drop {
+  const { shaping, stale, ecs, rebinding, log } = settings;
+  return { kind: "drop", action: "drop", rule, match, shaping, stale, ecs, rebinding, log };
+}
+
+export function reply(
+  answer: LocalAnswer,
+  { source, action }: Pick<Reply, "source" | "action">,
+  { rule, match, settings }: Ground,
+): Reply {
+  const { shaping, stale, ecs, rebinding, log } = settings;
+  return { kind: "reply", source, action, answer, rule, match, shaping, stale, ecs, rebinding, log };
+}
+
+export type FilterAction =
+  | "type64:nodata"
+  | "type65:nodata"
+  | "ipv6:nodata"
+  | "ipv4:nodata"
+  /** Whether these two apply is known only when the other family is. */
+  | "ipv6:prefer-ipv4"
+  | "ipv4:prefer-ipv6";
+
+/**
+ * Whether a question that would be forwarded is answered by NODATA because its type is switched off, and under which name
+ * the log shows it. The SOA's owner is the name asked; it is never NXDOMAIN, which would speak for the other types too (RFC 2308 §5).
+ */
+export function typeFilter(shaping: Shaping, type: number): FilterAction | null {
+  switch (type) {
+    case TYPE.A:
+      return shaping.ipv4 === "nodata" ? "ipv4:nodata" : null;
+    case TYPE.AAAA:
+      return shaping.ipv6 === "nodata" ? "ipv6:nodata" : null;
+    case TYPE.SVCB:
+      return shaping.https === "nodata" ? "type64:nodata" : null;
+    case TYPE.HTTPS:
+      return shaping.https === "nodata" ? "type65:nodata" : null;
+    default:
+      return null;
+  }
 }

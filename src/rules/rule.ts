@@ -1,10 +1,12 @@
+import { LRUCache } from "lru-cache";
+import { AddressSet, addressFromText, rangeFromText } from "../dns/address.ts";
 import type { Name } from "../dns/name.ts";
-import type { DomainSet } from "../lists/domain-set.ts";
-import { type ClientAddresses, ClientCondition } from "./clients.ts";
+import { type DomainSet, type Entry, type Match, outranks } from "../lists/domain-set.ts";
+import { domainSetFromPatterns } from "../lists/domain-set-builder.ts";
+import type { Lists } from "../lists/load.ts";
+import { type Pattern, parseDomainCondition } from "../lists/pattern.ts";
 import type { Asked, Asker } from "./decision.ts";
-import { Longest } from "./longest.ts";
 import type { RuleAction, RuleModifiers, RuleOptions } from "./options.ts";
-import { DomainFilter, type DomainLists, liesWithin, type RuleMatch } from "./patterns.ts";
 
 /** Why a rule does not match: the first condition that fails. */
 export type Miss = "types" | "clients" | "domains" | "excepted" | "longest";
@@ -71,4 +73,152 @@ export class Rule {
 
 export function isHit(result: Hit | Miss): result is Hit {
   return typeof result === "object" || result === "unconditional";
+}
+
+interface Choice {
+  readonly set: DomainSet;
+  readonly group: string;
+}
+
+/** The action `longest`: of several lists the one whose pattern fits a name best names the group. */
+export class Longest {
+  readonly choices: readonly Choice[];
+
+  constructor({ choices }: Extract<RuleAction, { kind: "longest" }>, lists: DomainLists) {
+    this.choices = choices.map(({ list, group }) => ({ set: listNamed(lists, list), group }));
+  }
+
+  /** `full:` beats suffixes, the longer suffix wins, keywords and regular expressions come last, a tie goes to the list named first. */
+  find(name: Name): RuleMatch | null {
+    let best: RuleMatch | null = null;
+    for (const { set } of this.choices) {
+      const found = set.match(name);
+      if (found !== null && (best === null || outranks(found, best.found))) best = { set, found };
+    }
+    return best;
+  }
+
+  /** The group of the list that a match of `find` is of. */
+  groupOf({ set }: RuleMatch): string {
+    const choice = this.choices.find((candidate) => candidate.set === set);
+    if (choice === undefined) throw new Error("a match of another rule");
+    return choice.group;
+  }
+}
+
+/** The pattern by which a rule matched. It is put into words only where somebody reads them: see `describeMatch`. */
+export interface RuleMatch {
+  readonly set: DomainSet;
+  readonly found: Match;
+}
+
+/** List, line and pattern. */
+export function describeMatch({ set, found }: RuleMatch): Entry {
+  return set.describe(found);
+}
+
+/** Gives a list of domains by its name; null where there is none. */
+export type DomainLists = Pick<Lists, "domains">;
+
+/** The `domains` of a rule. */
+export class DomainFilter {
+  readonly wanted: readonly DomainSet[];
+  readonly excepted: readonly DomainSet[];
+  /** Whether nothing is wanted in particular: only excepts are written, and everything else matches. */
+  readonly #wantsAll: boolean;
+
+  /** @throws Error where a pattern is none, or a list is not there; `ruleProblems` and the configuration say so beforehand. */
+  constructor(texts: readonly string[], lists: DomainLists) {
+    this.wanted = setsOf(texts, lists, false);
+    this.excepted = setsOf(texts, lists, true);
+    this.#wantsAll = this.wanted.length === 0;
+  }
+
+  /** The first set that holds the name, those written in the rule before lists; or why the name does not match. */
+  test(name: Name): RuleMatch | "unconditional" | "domains" | "excepted" {
+    const match = firstMatch(this.wanted, name);
+    if (match === null && !this.#wantsAll) return "domains";
+    for (const except of this.excepted) if (except.match(name) !== null) return "excepted";
+    return match ?? "unconditional";
+  }
+
+  /** Whether a pattern that holds the name lies at or below the zone, which holds the name too. */
+  opens(name: Name, zone: Name): boolean {
+    return this.wanted.some((set) => liesWithin(set.match(name), zone));
+  }
+}
+
+/** Whether the pattern of a match lies at or below a zone that holds the same name: both are suffixes of it. Keywords and regular expressions lie nowhere. */
+export function liesWithin(match: Match | null, zone: Name): boolean {
+  return match !== null && match.octets >= zone.length;
+}
+
+/** @throws Error where there is no such list: references are checked with the configuration. */
+export function listNamed(lists: DomainLists, list: string): DomainSet {
+  const set = lists.domains(list);
+  if (set === null) throw new Error(`there is no list ${list} of domains`);
+  return set;
+}
+
+function firstMatch(sets: readonly DomainSet[], name: Name): RuleMatch | null {
+  for (const set of sets) {
+    const found = set.match(name);
+    if (found !== null) return { set, found };
+  }
+  return null;
+}
+
+function setsOf(texts: readonly string[], lists: DomainLists, excepted: boolean): DomainSet[] {
+  const patterns: Pattern[] = [];
+  const sets: DomainSet[] = [];
+  for (const text of texts) {
+    const condition = parseDomainCondition(text);
+    if ("kind" in condition) throw new Error(condition.reason);
+    if (condition.excepted !== excepted) continue;
+    if (condition.target.kind === "list") sets.push(listNamed(lists, condition.target.list));
+    else patterns.push(condition.target);
+  }
+  if (patterns.length === 0) return sets;
+  const own = domainSetFromPatterns(patterns);
+  if ("kind" in own) throw new Error(own.reason);
+  return [own, ...sets];
+}
+
+/** Client addresses kept in octets, so that a query does not parse its client's address at every rule. */
+const MAX_ADDRESSES = 4_096;
+
+const NO_ADDRESS = new Uint8Array(0);
+
+/** Reads client addresses, the same ones over and over. */
+export class ClientAddresses {
+  readonly #octets = new LRUCache<string, Uint8Array>({ max: MAX_ADDRESSES });
+
+  /** 4 or 16 octets, a zone disregarded; none where the text is no address. */
+  octetsOf(text: string): Uint8Array {
+    const known = this.#octets.get(text);
+    if (known !== undefined) return known;
+    const zone = text.indexOf("%");
+    const octets = addressFromText(zone < 0 ? text : text.slice(0, zone)) ?? NO_ADDRESS;
+    this.#octets.set(text, octets);
+    return octets;
+  }
+}
+
+/** The `clients` of a rule: addresses and CIDRs, and client ids, which are all that is neither. */
+export class ClientCondition {
+  readonly #addresses: AddressSet;
+  readonly #ids: ReadonlySet<string>;
+  readonly #known: ClientAddresses;
+
+  constructor(entries: readonly string[], known: ClientAddresses) {
+    const ranges = entries.map(rangeFromText);
+    this.#addresses = new AddressSet(ranges.filter((range) => range !== null));
+    this.#ids = new Set(entries.filter((_, index) => ranges[index] === null));
+    this.#known = known;
+  }
+
+  matches({ address, clientId }: Asker): boolean {
+    if (clientId !== null && this.#ids.has(clientId)) return true;
+    return this.#addresses.size > 0 && this.#addresses.has(this.#known.octetsOf(address));
+  }
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { decodeMessage } from "../../src/dns/message.ts";
 import { rdataOctets } from "../../src/dns/rdata.ts";
-import { httpsData } from "../../src/rules/https-data.ts";
+import { httpsData } from "../../src/rules/decider.ts";
 import { zone } from "../dns/zone.ts";
 import { siteWith } from "../site.ts";
 import type { Script } from "../upstreams/scripted-server.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { CLASS, TYPE } from "../../src/dns/types.ts";
 import type { Decision } from "../../src/rules/decision.ts";
-import { describeMatch } from "../../src/rules/patterns.ts";
+import { describeMatch } from "../../src/rules/rule.ts";
 import { ask, laptop, name, rule, site } from "./site.ts";
 
 /** What decided, in short: `split>overseas`, `ads>nodata`, `hosts>addresses`. */

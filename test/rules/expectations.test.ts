@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { TYPE } from "../../src/dns/types.ts";
-import { checkExpectations } from "../../src/rules/expectations.ts";
+import { checkExpectations } from "../../src/rules/checks.ts";
 import type { Expectation } from "../../src/rules/options.ts";
 import { rule, site } from "./site.ts";
 

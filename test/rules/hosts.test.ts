@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { addressText } from "../../src/dns/address.ts";
 import { nameText } from "../../src/dns/name.ts";
+import { httpsData } from "../../src/rules/decider.ts";
 import type { LocalAnswer } from "../../src/rules/decision.ts";
-import { httpsData } from "../../src/rules/https-data.ts";
 import { name, rule, site } from "./site.ts";
 
 const table = site({

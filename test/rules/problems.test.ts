@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ruleProblems } from "../../src/rules/problems.ts";
+import { ruleProblems } from "../../src/rules/checks.ts";
 import { rule } from "./site.ts";
 
 test("every pattern that cannot be used is named with its rule", () => {

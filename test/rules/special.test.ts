@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type Name, nameFromText, nameText } from "../../src/dns/name.ts";
 import { TYPE } from "../../src/dns/types.ts";
-import { SpecialZones } from "../../src/rules/special.ts";
+import { SpecialZones } from "../../src/rules/special-zones.ts";
 
 const off = { firefoxCanary: false, privateRelay: false, ddr: false };
 

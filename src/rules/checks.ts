@@ -3,11 +3,13 @@ import { nameFromText, nameText } from "../dns/name.ts";
 import { CLASS, typeName } from "../dns/types.ts";
 import { shownUrl } from "../lib/text.ts";
 import { unreachable } from "../lib/unreachable.ts";
+import { domainSetFromPatterns } from "../lists/domain-set-builder.ts";
+import { parseDomainCondition } from "../lists/pattern.ts";
+import type { GroupOptions } from "../upstreams/options.ts";
 import type { Decider } from "./decider.ts";
-import type { Asked, Asker, Decision, LocalAnswer } from "./decision.ts";
-import type { Expectation } from "./options.ts";
-import { describeMatch } from "./patterns.ts";
-import { typeFilter } from "./type-filter.ts";
+import { type Asked, type Asker, type Decision, type LocalAnswer, typeFilter } from "./decision.ts";
+import type { Expectation, RuleOptions } from "./options.ts";
+import { describeMatch } from "./rule.ts";
 
 /** What the configuration decides otherwise than it is expected to. */
 export interface ExpectationFailure {
@@ -130,4 +132,28 @@ function reasonOf(decision: Decision): string {
 
 function sourceOf(source: "hosts" | "special" | "rule"): string {
   return source === "special" ? "the special names" : source;
+}
+
+/** What is wrong with the patterns of the rules, one sentence each. A Decider can be made of rules without any. */
+export function ruleProblems(rules: readonly RuleOptions[]): string[] {
+  return rules.flatMap(({ name, domains }) => domainProblems(domains).map((problem) => `rule ${name}: ${problem}`));
+}
+
+/** What is wrong with the patterns of the groups' `never`, likewise. NeverRules can be made of groups without any. */
+export function neverProblems(groups: readonly Pick<GroupOptions, "name" | "never">[]): string[] {
+  return groups.flatMap(({ name, never }) =>
+    domainProblems(never?.domains ?? []).map((problem) => `upstreams.${name}.never: ${problem}`),
+  );
+}
+
+function domainProblems(domains: readonly string[]): string[] {
+  const conditions = domains.map(parseDomainCondition);
+  const bad = conditions.flatMap((condition) => ("kind" in condition ? [condition.reason] : []));
+  if (bad.length > 0) return bad;
+  // What can be read one by one may still be too much together.
+  const patterns = conditions.flatMap((condition) =>
+    "kind" in condition || condition.target.kind === "list" ? [] : [condition.target],
+  );
+  const set = domainSetFromPatterns(patterns);
+  return "kind" in set ? [set.reason] : [];
 }

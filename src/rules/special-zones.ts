@@ -1,6 +1,6 @@
-import { isWithin, type Name, nameFromText, ROOT } from "../dns/name.ts";
+import { isWithin, type Name, nameFromText, parentOf, ROOT } from "../dns/name.ts";
 import { TYPE } from "../dns/types.ts";
-import { addAncestors } from "./below.ts";
+import type { DomainSet } from "../lists/domain-set.ts";
 import type { SpecialOptions } from "./options.ts";
 
 /** A part of the name space that is answered here (RFC 6761). */
@@ -154,4 +154,18 @@ function zoneName(text: string): Name {
 
 function numbers(first: number, last: number): number[] {
   return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+}
+
+/** Whether a set may hold a name strictly below this one by a pattern that does not hold this one. Errs towards yes. */
+export function reachesBelow(set: DomainSet, name: Name): boolean {
+  return set.hasTexts || set.reachesBelow(name);
+}
+
+/** Adds the names strictly above `name`, up to and with `top`, which holds it. */
+export function addAncestors(ancestors: Set<Name>, name: Name, top: Name): void {
+  for (let above = name; above !== top; ) {
+    above = parentOf(above);
+    if (ancestors.has(above)) return;
+    ancestors.add(above);
+  }
 }

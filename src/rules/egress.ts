@@ -3,10 +3,17 @@ import { typeName } from "../dns/types.ts";
 import { type DomainSet, type Match, outranks } from "../lists/domain-set.ts";
 import { parseDomainCondition } from "../lists/pattern.ts";
 import type { GroupOptions, NeverOptions } from "../upstreams/options.ts";
-import { ClientAddresses, ClientCondition } from "./clients.ts";
 import type { Asked, Asker } from "./decision.ts";
 import type { RuleOptions } from "./options.ts";
-import { DomainFilter, type DomainLists, describeMatch, listNamed, type RuleMatch } from "./patterns.ts";
+import {
+  ClientAddresses,
+  ClientCondition,
+  DomainFilter,
+  type DomainLists,
+  describeMatch,
+  listNamed,
+  type RuleMatch,
+} from "./rule.ts";
 
 export interface NeverParts {
   readonly groups: readonly Pick<GroupOptions, "name" | "never">[];
