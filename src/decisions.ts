@@ -3,7 +3,7 @@ import { basisOf, type DecidingConfig, type DecisionBasis, versionOf } from "./d
 import { hostsTable, type LoadedHosts, loadHosts } from "./hosts/parse.ts";
 import type { HostsTable } from "./hosts/table.ts";
 import { shownUrl } from "./lib/text.ts";
-import type { CopySource } from "./lists/copies.ts";
+import type { CopySource } from "./lists/cache.ts";
 import { type ListStatus, type Lists, loadLists, reloadList } from "./lists/load.ts";
 import type { ListOptions } from "./lists/options.ts";
 import { type OwnHostsFile, ownHostsPath, readOwnHosts } from "./own-hosts.ts";

@@ -2,7 +2,7 @@ import { randomInt } from "node:crypto";
 import type { Backing, SiteSurroundings } from "./backing.ts";
 import type { Config } from "./config/config.ts";
 import { shownUrl } from "./lib/text.ts";
-import { copiesOf } from "./lists/copies.ts";
+import { copiesOf } from "./lists/cache.ts";
 import { type DownloadTarget, download } from "./lists/download.ts";
 import type { ListStatus } from "./lists/load.ts";
 import { ListRefresher, type RefreshEvent } from "./lists/refresher.ts";

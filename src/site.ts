@@ -3,7 +3,7 @@ import { Access, localPrefixes } from "./access/access.ts";
 import { type Backing, closeBacking, openBacking, type SiteSurroundings, saveBacking } from "./backing.ts";
 import type { Config } from "./config/config.ts";
 import { type Decisions, expectationFaults, openDecisions } from "./decisions.ts";
-import { copiesOf } from "./lists/copies.ts";
+import { copiesOf } from "./lists/cache.ts";
 import { refusalsOf } from "./refusals.ts";
 import { Flights } from "./resolve/flights.ts";
 import type { Resolver } from "./resolve/resolver.ts";

@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { type Name, nameWire, parentOf, plainName, ROOT } from "../../src/dns/name.ts";
 import { inTurns } from "../../src/lib/cooperative.ts";
+import { WarningLog } from "../../src/lists/diagnostics.ts";
 import type { DomainSet } from "../../src/lists/domain-set.ts";
 import { DomainSetBuilder } from "../../src/lists/domain-set-builder.ts";
-import { readDomains } from "../../src/lists/read-domains.ts";
-import { WarningLog } from "../../src/lists/warnings.ts";
+import { readDomains } from "../../src/lists/readers.ts";
 import { type Operation, timing } from "./measure.ts";
 import { realList } from "./site.ts";
 

@@ -2,7 +2,7 @@ import type { Config } from "../config/config.ts";
 import { loadConfig } from "../config/load.ts";
 import { printProblems } from "../config/problem.ts";
 import { expectationFaults, openDecisions, type Shortcomings } from "../decisions.ts";
-import { copiesOf } from "../lists/copies.ts";
+import { copiesOf } from "../lists/cache.ts";
 import type { ListStatus } from "../lists/load.ts";
 import { refusalsOf } from "../refusals.ts";
 import { type ListConflict, listConflicts } from "../rules/conflicts.ts";

@@ -5,7 +5,7 @@ import { explainBy } from "../control/explain.ts";
 import { type Subject, subjectOf } from "../control/subject.ts";
 import { openDecisions } from "../decisions.ts";
 import { addressFromText } from "../dns/address.ts";
-import { copiesOf } from "../lists/copies.ts";
+import { copiesOf } from "../lists/cache.ts";
 import type { Explained } from "../log/explained.ts";
 import { operationsLog } from "../log/operations.ts";
 import { decisionRefusalsOf } from "../refusals.ts";

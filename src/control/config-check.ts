@@ -3,7 +3,7 @@ import type { Config } from "../config/config.ts";
 import type { ConfigResult } from "../config/load.ts";
 import type { Problem } from "../config/problem.ts";
 import { expectationFaults, openDecisions, type ShortcomingPlace } from "../decisions.ts";
-import { copiesOf } from "../lists/copies.ts";
+import { copiesOf } from "../lists/cache.ts";
 import { refusalsOf, reloadRefusalOf } from "../refusals.ts";
 
 /**

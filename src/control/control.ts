@@ -19,8 +19,8 @@ import {
 import type { Config } from "../config/config.ts";
 import { loadConfig } from "../config/load.ts";
 import { nameFromText } from "../dns/name.ts";
-import { copiesOf } from "../lists/copies.ts";
-import { reportLists } from "../lists/report.ts";
+import { copiesOf } from "../lists/cache.ts";
+import { reportLists } from "../lists/load.ts";
 import type { Updated } from "../lists/update.ts";
 import type { CachedAnswer, Explained } from "../log/explained.ts";
 import { type Site, SiteError } from "../site.ts";

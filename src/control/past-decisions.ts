@@ -1,7 +1,7 @@
 import type { DecisionBasis, ListBasis } from "../decision-basis.ts";
 import { type Decisions, decisionsFrom } from "../decisions.ts";
 import { loadHosts } from "../hosts/parse.ts";
-import type { CopySource } from "../lists/copies.ts";
+import type { CopySource } from "../lists/cache.ts";
 import { type FileContent, type ListFiles, loadLists } from "../lists/load.ts";
 import { ownHostsFile } from "../own-hosts.ts";
 

@@ -1,6 +1,6 @@
 import { dirname, join } from "node:path";
 import type { Clock } from "../lib/clock.ts";
-import { copiesOf } from "../lists/copies.ts";
+import { copiesOf } from "../lists/cache.ts";
 import type { OperationsLog } from "../log/operations.ts";
 import type { QueryLog } from "../log/query-log.ts";
 import type { Site } from "../site.ts";

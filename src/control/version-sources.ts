@@ -2,7 +2,7 @@ import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import type { DecisionBasis, ListBasis, SourceBasis } from "../decision-basis.ts";
 import { shownUrl } from "../lib/text.ts";
-import type { CopySource } from "../lists/copies.ts";
+import type { CopySource } from "../lists/cache.ts";
 
 /** A file that decisions were made from. */
 export interface VersionSource {

@@ -5,7 +5,7 @@ import { type DecisionBasis, versionOf } from "../decision-basis.ts";
 import type { Decisions } from "../decisions.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { withinMs } from "../lib/deadline.ts";
-import type { CopySource } from "../lists/copies.ts";
+import type { CopySource } from "../lists/cache.ts";
 import type { OperationsLog } from "../log/operations.ts";
 import { pastDecisions } from "./past-decisions.ts";
 import { Turns } from "./turns.ts";

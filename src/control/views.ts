@@ -6,7 +6,7 @@ import { nameText } from "../dns/name.ts";
 import { OWN_SOURCE } from "../hosts/parse.ts";
 import type { HostsMatch } from "../hosts/table.ts";
 import { shownUrl } from "../lib/text.ts";
-import type { ListReport } from "../lists/report.ts";
+import type { ListReport } from "../lists/load.ts";
 import type { GroupStatus } from "../upstreams/group.ts";
 import { shownText } from "./redact.ts";
 

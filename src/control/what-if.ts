@@ -4,7 +4,7 @@ import type { Config } from "../config/config.ts";
 import type { ConfigResult } from "../config/load.ts";
 import { type Decisions, openDecisions, TELLS_NOBODY } from "../decisions.ts";
 import { shownUrl } from "../lib/text.ts";
-import { copiesOf } from "../lists/copies.ts";
+import { copiesOf } from "../lists/cache.ts";
 import { decisionRefusalsOf } from "../refusals.ts";
 import type { Site } from "../site.ts";
 import { problemText } from "./problem-text.ts";

@@ -1,12 +1,10 @@
 import { boundedRegexp } from "../lib/bounded-regexp.ts";
 import { atOnce, type Sliced } from "../lib/cooperative.ts";
-import { DomainSet, type EntrySource } from "./domain-set.ts";
-import { NameCollector } from "./name-collector.ts";
+import { DomainSet, type EntrySource, type TextPattern } from "./domain-set.ts";
 import type { NameKind } from "./name-table.ts";
-import { buildNameTable } from "./name-table-build.ts";
-import type { BadPattern, Pattern } from "./pattern.ts";
+import { buildNameTable, NameCollector } from "./name-table-build.ts";
+import type { BadPattern, Pattern } from "./patterns.ts";
 import type { Span } from "./span.ts";
-import type { TextPattern } from "./text-patterns.ts";
 
 /** Keywords and regular expressions of one set together: each costs every query that no name of the set matches. */
 const MAX_TEXT_PATTERNS = 2000;

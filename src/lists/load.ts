@@ -2,15 +2,13 @@ import { readFile, stat } from "node:fs/promises";
 import { type AddressRange, AddressSet } from "../dns/address.ts";
 import { inTurns, type Sliced } from "../lib/cooperative.ts";
 import { errorText } from "../lib/text.ts";
-import { checksumOf } from "./checksum.ts";
-import { type CopyContent, type CopySource, NO_COPIES } from "./copies.ts";
+import { type Copies, type CopyContent, type CopySource, checksumOf, NO_COPIES } from "./cache.ts";
+import { type Warning, WarningLog } from "./diagnostics.ts";
 import type { DomainSet } from "./domain-set.ts";
 import { DomainSetBuilder } from "./domain-set-builder.ts";
-import { recognise } from "./formats/recognise.ts";
 import type { ListOptions } from "./options.ts";
-import { readAddresses } from "./read-addresses.ts";
-import { readDomains } from "./read-domains.ts";
-import { type Warning, WarningLog } from "./warnings.ts";
+import { readAddresses, readDomains } from "./readers.ts";
+import { recognise } from "./recognise.ts";
 
 /** Larger files are refused: they are read as a whole. */
 const MAX_LIST_FILE_BYTES = 256 * 1024 * 1024;
@@ -267,4 +265,36 @@ async function readContent(path: string): Promise<FileContent> {
   } catch (error) {
     return { ...NO_FILE, problem: errorText(error) };
   }
+}
+
+/** One list as people see it: what it serves, and what its downloads came to. */
+export interface ListReport extends Omit<ListStatus, "sources"> {
+  readonly sources: readonly SourceReport[];
+}
+
+export interface SourceReport extends SourceStatus {
+  /** When a download was last known to be the newest there is, in milliseconds since 1970; null = never, or no download. */
+  readonly checkedWallMs: number | null;
+  /** Why downloads change nothing since then. */
+  readonly downloadProblem: { readonly reason: string; readonly held: boolean; readonly sinceWallMs: number } | null;
+}
+
+/** The lists as they serve, in the order of the configuration. */
+export async function reportLists(
+  options: readonly ListOptions[],
+  serving: readonly ListStatus[],
+  copies: Copies,
+): Promise<ListReport[]> {
+  const reports: ListReport[] = [];
+  for (const status of serving) {
+    const list = options.find(({ name }) => name === status.name);
+    const sources: SourceReport[] = [];
+    for (const [index, source] of status.sources.entries()) {
+      const place = list?.sources[index];
+      const record = place?.kind === "url" ? await copies.record(status.name, place.url) : null;
+      sources.push({ ...source, checkedWallMs: record?.checkedWallMs ?? null, downloadProblem: record?.problem ?? null });
+    }
+    reports.push({ ...status, sources });
+  }
+  return reports;
 }

@@ -4,7 +4,7 @@ import { CLASS, typeName } from "../dns/types.ts";
 import { shownUrl } from "../lib/text.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import { domainSetFromPatterns } from "../lists/domain-set-builder.ts";
-import { parseDomainCondition } from "../lists/pattern.ts";
+import { parseDomainCondition } from "../lists/patterns.ts";
 import type { GroupOptions } from "../upstreams/options.ts";
 import type { Decider } from "./decider.ts";
 import { type Asked, type Asker, type Decision, type LocalAnswer, typeFilter } from "./decision.ts";

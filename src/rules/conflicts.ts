@@ -1,6 +1,5 @@
 import type { DomainSet, Entry } from "../lists/domain-set.ts";
-import { type Overlap, type OverlapKind, overlaps } from "../lists/overlap.ts";
-import { parseDomainCondition } from "../lists/pattern.ts";
+import { type Overlap, type OverlapKind, overlaps, parseDomainCondition } from "../lists/patterns.ts";
 import type { RuleOptions } from "./options.ts";
 import { DomainFilter, type DomainLists, listNamed } from "./rule.ts";
 

@@ -1,7 +1,7 @@
 import type { Name } from "../dns/name.ts";
 import { typeName } from "../dns/types.ts";
 import { type DomainSet, type Match, outranks } from "../lists/domain-set.ts";
-import { parseDomainCondition } from "../lists/pattern.ts";
+import { parseDomainCondition } from "../lists/patterns.ts";
 import type { GroupOptions, NeverOptions } from "../upstreams/options.ts";
 import type { Asked, Asker } from "./decision.ts";
 import type { RuleOptions } from "./options.ts";

@@ -4,7 +4,7 @@ import type { Name } from "../dns/name.ts";
 import { type DomainSet, type Entry, type Match, outranks } from "../lists/domain-set.ts";
 import { domainSetFromPatterns } from "../lists/domain-set-builder.ts";
 import type { Lists } from "../lists/load.ts";
-import { type Pattern, parseDomainCondition } from "../lists/pattern.ts";
+import { type Pattern, parseDomainCondition } from "../lists/patterns.ts";
 import type { Asked, Asker } from "./decision.ts";
 import type { RuleAction, RuleModifiers, RuleOptions } from "./options.ts";
 

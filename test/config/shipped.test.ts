@@ -5,7 +5,7 @@ import type { Config } from "../../src/config/config.ts";
 import { parseConfig } from "../../src/config/load.ts";
 import { printProblems } from "../../src/config/problem.ts";
 import { expectationFaults, openDecisions } from "../../src/decisions.ts";
-import { NO_COPIES } from "../../src/lists/copies.ts";
+import { NO_COPIES } from "../../src/lists/cache.ts";
 import { loadLists } from "../../src/lists/load.ts";
 import { urlsOf } from "../../src/lists/update.ts";
 import { operationsLog } from "../../src/log/operations.ts";

@@ -4,7 +4,7 @@ import { expect, onTestFinished } from "vitest";
 import type { ExplainRequest } from "../../src/admin/control.ts";
 import { Explainer } from "../../src/control/explaining.ts";
 import { Versions, type VersionsOptions } from "../../src/control/versions.ts";
-import { copiesOf } from "../../src/lists/copies.ts";
+import { copiesOf } from "../../src/lists/cache.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { fakeClock } from "../fake-clock.ts";
 import { directory } from "../files.ts";

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { zstdDecompressSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { copiesOf } from "../../src/lists/copies.ts";
+import { copiesOf } from "../../src/lists/cache.ts";
 import { about, explainer, MISSING, move, put, scene } from "./versions-scene.ts";
 
 describe("trouble on the disk", () => {

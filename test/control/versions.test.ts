@@ -7,7 +7,7 @@ import { Explainer } from "../../src/control/explaining.ts";
 import { subjectOf } from "../../src/control/subject.ts";
 import { Versions } from "../../src/control/versions.ts";
 import { openDecisions } from "../../src/decisions.ts";
-import type { CopySource } from "../../src/lists/copies.ts";
+import type { CopySource } from "../../src/lists/cache.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { fakeClock } from "../fake-clock.ts";
 import { directory, file } from "../files.ts";

@@ -4,7 +4,7 @@ import { type Name, nameFromText, nameText } from "../../src/dns/name.ts";
 import { type DomainSet, outranks } from "../../src/lists/domain-set.ts";
 import { DomainSetBuilder, domainSetFromPatterns } from "../../src/lists/domain-set-builder.ts";
 import type { NameKind } from "../../src/lists/name-table.ts";
-import { type Pattern, parseDomainCondition, parsePattern, patternText } from "../../src/lists/pattern.ts";
+import { type Pattern, parseDomainCondition, parsePattern, patternText } from "../../src/lists/patterns.ts";
 import { spanOf } from "../../src/lists/span.ts";
 
 function name(text: string): Name {

@@ -2,12 +2,11 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type Name, nameFromText } from "../../src/dns/name.ts";
 import { atOnce } from "../../src/lib/cooperative.ts";
+import { WarningLog } from "../../src/lists/diagnostics.ts";
 import { DomainSetBuilder, type DomainSink } from "../../src/lists/domain-set-builder.ts";
-import { TEXT_FORMATS } from "../../src/lists/formats/recognise.ts";
-import { readAddresses } from "../../src/lists/read-addresses.ts";
-import { readDomains } from "../../src/lists/read-domains.ts";
+import { readAddresses, readDomains } from "../../src/lists/readers.ts";
+import { TEXT_FORMATS } from "../../src/lists/recognise.ts";
 import { spanText } from "../../src/lists/span.ts";
-import { WarningLog } from "../../src/lists/warnings.ts";
 
 /** Small files of every format, the .dat files with a category `CN`. */
 const SAMPLES = [

@@ -2,8 +2,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { AddressSet, addressText } from "../../src/dns/address.ts";
 import { atOnce } from "../../src/lib/cooperative.ts";
-import { readAddresses } from "../../src/lists/read-addresses.ts";
-import { WarningLog } from "../../src/lists/warnings.ts";
+import { WarningLog } from "../../src/lists/diagnostics.ts";
+import { readAddresses } from "../../src/lists/readers.ts";
 import { database, network, type Value } from "./mmdb-file.ts";
 
 function blocksOf(bytes: Buffer, category: string | null): string[] | string {

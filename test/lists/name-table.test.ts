@@ -2,9 +2,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { labelsOf, type Name, nameOfLabels, nameText, parentOf, ROOT } from "../../src/dns/name.ts";
 import { atOnce } from "../../src/lib/cooperative.ts";
-import { NameCollector } from "../../src/lists/name-collector.ts";
 import type { NameKind, NameTable } from "../../src/lists/name-table.ts";
-import { buildNameTable } from "../../src/lists/name-table-build.ts";
+import { buildNameTable, NameCollector } from "../../src/lists/name-table-build.ts";
 
 interface Entry {
   readonly kind: NameKind;

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { DomainSet } from "../../src/lists/domain-set.ts";
 import { DomainSetBuilder } from "../../src/lists/domain-set-builder.ts";
-import { overlaps } from "../../src/lists/overlap.ts";
+import { overlaps } from "../../src/lists/patterns.ts";
 import { spanOf } from "../../src/lists/span.ts";
 
 /** `full:x`, `*.x` for what is below x alone, `!x` for an exception, `keyword:x`, else a suffix; the line is the place among them. */

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { boundedRegexp } from "../../src/lib/bounded-regexp.ts";
-import { regexpHints } from "../../src/lists/regexp-hints.ts";
+import { regexpHints } from "../../src/lists/domain-set.ts";
 
 describe("what a name must have for an expression to fit", () => {
   test.each([

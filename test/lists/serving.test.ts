@@ -1,7 +1,7 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { Copies } from "../../src/lists/copies.ts";
+import { Copies } from "../../src/lists/cache.ts";
 import { updateList } from "../../src/lists/update.ts";
 import { directory } from "../files.ts";
 import { siteWith, type TestSite } from "../site.ts";

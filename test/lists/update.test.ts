@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { Copies } from "../../src/lists/copies.ts";
+import { Copies } from "../../src/lists/cache.ts";
 import { loadLists } from "../../src/lists/load.ts";
 import type { ListOptions } from "../../src/lists/options.ts";
 import { type Adopt, updateList } from "../../src/lists/update.ts";

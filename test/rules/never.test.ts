@@ -7,7 +7,7 @@ import { printProblems } from "../../src/config/problem.ts";
 import { type Decisions, openDecisions } from "../../src/decisions.ts";
 import type { Name } from "../../src/dns/name.ts";
 import { CLASS, TYPE } from "../../src/dns/types.ts";
-import { NO_COPIES } from "../../src/lists/copies.ts";
+import { NO_COPIES } from "../../src/lists/cache.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { neverProblems } from "../../src/rules/checks.ts";
 import { NeverRules } from "../../src/rules/egress.ts";

@@ -7,7 +7,7 @@ import { readRecords } from "../../src/hosts/parse.ts";
 import { HostsTable } from "../../src/hosts/table.ts";
 import type { DomainSet } from "../../src/lists/domain-set.ts";
 import { DomainSetBuilder } from "../../src/lists/domain-set-builder.ts";
-import { parsePattern } from "../../src/lists/pattern.ts";
+import { parsePattern } from "../../src/lists/patterns.ts";
 import { Decider } from "../../src/rules/decider.ts";
 import type { Asked, Asker, Decision } from "../../src/rules/decision.ts";
 import type { RuleAction, RuleAnswer, RuleOptions, SpecialOptions } from "../../src/rules/options.ts";

@@ -1,6 +1,6 @@
 import { accessSync, constants, statSync } from "node:fs";
 import { parseDomainPattern } from "../../config/names.ts";
-import { parsePattern } from "../../lists/pattern.ts";
+import { parsePattern } from "../../lists/patterns.ts";
 import { type Bundle, pathIn } from "./bundle.ts";
 import type { DraftList } from "./draft.ts";
 import type { Findings, Place } from "./findings.ts";

@@ -4,9 +4,8 @@ import { join } from "node:path";
 import type { Static } from "typebox";
 import Type from "typebox";
 import { Value } from "typebox/value";
-import { inTurns } from "../lib/cooperative.ts";
+import { inTurns, type Sliced } from "../lib/cooperative.ts";
 import { dataFolder, type Placed, writeWhole } from "../lib/files.ts";
-import { checksumOf } from "./checksum.ts";
 
 /** The download that was last found good. `etag` and `lastModified` are the server's words for it. */
 export type Copy = Static<typeof COPY>;
@@ -147,3 +146,16 @@ const RECORD = Type.Object({
 });
 
 const NOTHING_KNOWN: CopyRecord = { copy: null, checkedWallMs: null, problem: null };
+
+/** Where the processor has no instructions for it, so much takes some milliseconds. */
+const SLICE_OCTETS = 1024 * 1024;
+
+/** SHA-256 of a file, in hexadecimal digits. */
+export function* checksumOf(bytes: Buffer): Sliced<string> {
+  const hash = createHash("sha256");
+  for (let position = 0; position < bytes.length; position += SLICE_OCTETS) {
+    if (position > 0) yield;
+    hash.update(bytes.subarray(position, position + SLICE_OCTETS));
+  }
+  return hash.digest("hex");
+}

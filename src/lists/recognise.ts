@@ -1,8 +1,8 @@
-import { addressFromText } from "../../dns/address.ts";
-import { atOnce } from "../../lib/cooperative.ts";
-import { eachLine, spanText } from "../span.ts";
-import { decodedAutoproxy } from "./autoproxy.ts";
+import { addressFromText } from "../dns/address.ts";
+import { atOnce } from "../lib/cooperative.ts";
 import { isMmdb } from "./mmdb.ts";
+import { eachLine, spanText } from "./span.ts";
+import { decodedAutoproxy } from "./text-formats.ts";
 
 export const TEXT_FORMATS = ["plain", "dnsmasq", "hosts", "adguard", "clash", "gfwlist"] as const;
 export type TextFormat = (typeof TEXT_FORMATS)[number];
