@@ -13,10 +13,8 @@ import { FAKE_IP_RANGES } from "./resolve/rebinding.ts";
 import { Rechecks } from "./resolve/rechecks.ts";
 import { loadVerdicts, saveVerdicts } from "./resolve/verdict-file.ts";
 import { Verdicts } from "./resolve/verdicts.ts";
-import { type Bootstrap, openBootstrap } from "./upstreams/bootstrap.ts";
-import { groupMarks } from "./upstreams/group-marks.ts";
-import { type Groups, openGroups } from "./upstreams/groups.ts";
-import { openServer } from "./upstreams/server.ts";
+import { type Bootstrap, openBootstrap, openServer } from "./upstreams/bootstrap.ts";
+import { type Groups, groupMarks, openGroups } from "./upstreams/group.ts";
 
 /** What outlives a reload that does not concern it: connections, what is known of the servers, and the answers they gave. */
 export interface Backing {

@@ -3,7 +3,7 @@ import { nameText } from "./dns/name.ts";
 import { typeName } from "./dns/types.ts";
 import type { Clock } from "./lib/clock.ts";
 import type { OperationsLog } from "./log/operations.ts";
-import type { Breach } from "./upstreams/leaks.ts";
+import type { Breach } from "./upstreams/route-guard.ts";
 
 /** How long a name is kept quiet after it was told, for each group. */
 const QUIET_MS = 600_000;

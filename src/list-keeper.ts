@@ -8,9 +8,8 @@ import type { ListStatus } from "./lists/load.ts";
 import { ListRefresher, type RefreshEvent } from "./lists/refresher.ts";
 import type { Adopt, Fetcher } from "./lists/update.ts";
 import type { OperationsLog } from "./log/operations.ts";
-import { AddressBook } from "./upstreams/address-book.ts";
 import { Bootstrap } from "./upstreams/bootstrap.ts";
-import { Dialer } from "./upstreams/dialer.ts";
+import { AddressBook, Dialer } from "./upstreams/dial.ts";
 
 /** What refreshes the lists of a site works with. */
 export interface ListKeeping {

@@ -13,7 +13,7 @@ import { operationsLog } from "../src/log/operations.ts";
 import type { Comparison, Resolution, Source } from "../src/resolve/resolution.ts";
 import { resolve } from "../src/resolve/resolve.ts";
 import { closeSite, openSite } from "../src/site.ts";
-import { openGroups } from "../src/upstreams/groups.ts";
+import { openGroups } from "../src/upstreams/group.ts";
 import { type Errand, type Upstream, UpstreamError } from "../src/upstreams/upstream.ts";
 import { type FakeClock, fakeClock } from "./fake-clock.ts";
 import { type AskOptions, queryWire, type Reply, readReply } from "./message.ts";

@@ -9,7 +9,7 @@ import { type ListReport, reportLists, type SourceReport } from "../lists/load.t
 import type { ListOptions } from "../lists/options.ts";
 import { type Adopt, type Progress, type Updated, updateList, urlsOf } from "../lists/update.ts";
 import { operationsLog } from "../log/operations.ts";
-import { trustSystemCertificates } from "../upstreams/roots.ts";
+import { trustSystemCertificates } from "../upstreams/dial.ts";
 import { cellsOf, padCells } from "./cells.ts";
 import { configPath, readConfig } from "./config-path.ts";
 import { caText } from "./query.ts";

@@ -5,7 +5,7 @@ import { endpointText } from "../listen/address.ts";
 import { ListenError } from "../listen/listen-error.ts";
 import { type OperationsLog, operationsLog } from "../log/operations.ts";
 import { SiteError } from "../site.ts";
-import { trustSystemCertificates } from "../upstreams/roots.ts";
+import { trustSystemCertificates } from "../upstreams/dial.ts";
 import { configPath, readConfig } from "./config-path.ts";
 import type { Invocation } from "./run.ts";
 import { EXIT, type Terminal } from "./terminal.ts";

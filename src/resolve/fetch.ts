@@ -6,7 +6,7 @@ import type { ExtendedError } from "../dns/edns.ts";
 import { EDE, RCODE, rcodeName, TYPE } from "../dns/types.ts";
 import { QueryDeadline } from "../lib/deadline.ts";
 import type { Group } from "../upstreams/group.ts";
-import { askerOf } from "../upstreams/leaks.ts";
+import { askerOf } from "../upstreams/route-guard.ts";
 import { type Attempt, type Errand, UpstreamError, type UpstreamFailure } from "../upstreams/upstream.ts";
 import { believe } from "./guard.ts";
 import { isForged, voidError } from "./judge.ts";

@@ -6,7 +6,7 @@ import type { Name } from "../dns/name.ts";
 import type { Question } from "../dns/query.ts";
 import { EDE, TYPE } from "../dns/types.ts";
 import { withinMs } from "../lib/deadline.ts";
-import { askerOf } from "../upstreams/leaks.ts";
+import { askerOf } from "../upstreams/route-guard.ts";
 import type { Fetching, Order } from "./order.ts";
 import type { Resolver } from "./resolver.ts";
 

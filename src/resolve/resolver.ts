@@ -3,7 +3,7 @@ import type { StaleOptions } from "../cache/options.ts";
 import type { AddressSet } from "../dns/address.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Decider } from "../rules/decider.ts";
-import type { Groups } from "../upstreams/groups.ts";
+import type { Groups } from "../upstreams/group.ts";
 import type { Flights } from "./flights.ts";
 import type { Measures } from "./measures.ts";
 import type { Fetching } from "./order.ts";

@@ -1,16 +1,18 @@
+import { readFile } from "node:fs/promises";
+import { isIP } from "node:net";
 import { addressText } from "../dns/address.ts";
 import { type Answer, addressesOf, outcomeOf } from "../dns/answer.ts";
 import { type Name, nameFromText, nameText } from "../dns/name.ts";
+import type { Question } from "../dns/query.ts";
 import { CLASS, rcodeName, TYPE } from "../dns/types.ts";
-import type { Clock } from "../lib/clock.ts";
-import type { AddressLookup } from "./address-book.ts";
-import { ignore } from "./connect.ts";
-import { inTurn } from "./in-turn.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
+import { AddressBook, type AddressLookup, Dialer, ignore, inTurn, stopAfter } from "./dial.ts";
+import { HttpsServer } from "./https.ts";
 import type { ServerOptions } from "./options.ts";
-import { openServer } from "./server.ts";
-import type { ServerContext } from "./server-context.ts";
-import { stopAfter } from "./stop-after.ts";
-import { type Upstream, UpstreamError } from "./upstream.ts";
+import { moreTelling, saysWhatIs } from "./reply.ts";
+import { StreamServer } from "./stream.ts";
+import { UdpServer } from "./udp.ts";
+import { type Errand, type ServerContext, type SystemContext, type Upstream, UpstreamError } from "./upstream.ts";
 
 /** How long found addresses are used before they are looked up again, whatever their TTL, in seconds; where none of them works, it is the least. */
 const KEPT_SECONDS = { min: 60, max: 86_400 } as const;
@@ -153,4 +155,139 @@ export function openBootstrap(servers: readonly ServerOptions[], context: Omit<S
     servers.map((server) => openServer(server, { ...context, bootstrap, proxy: null })),
     context.clock,
   );
+}
+
+/**
+ * One server of the configuration, over its transport; nothing is connected before the first question. Where there is a proxy, a server of
+ * protocol `udp` is asked over TCP: proxies of these kinds carry no datagrams. `system` does not use the proxy: the host's resolvers are near.
+ */
+export function openServer(server: ServerOptions, context: ServerContext): Upstream {
+  const { clock, system } = context;
+  if (server.protocol === "system")
+    return new SystemServer(server.label, { clock, system, open: (address) => openResolver(address, server, context) });
+  const book = new AddressBook(server.host, server.addresses, context.bootstrap);
+  const dialer = new Dialer(server, context, book);
+  if (server.protocol === "https") return new HttpsServer(server, context, dialer);
+  const overStream = new StreamServer(server, context, dialer);
+  return server.protocol === "udp" && context.proxy === null
+    ? new UdpServer(server, context, { book, overTcp: overStream })
+    : overStream;
+}
+
+function openResolver(address: string, server: ServerOptions, context: ServerContext): Upstream {
+  const resolver: ServerOptions = {
+    ...server,
+    label: `${server.label} (${address})`,
+    protocol: "udp",
+    host: address,
+    port: 53,
+    addresses: [],
+  };
+  return openServer(resolver, { ...context, proxy: null });
+}
+
+/** How often the file is looked at, at most. Reading it anew finds every kind of change, links included, and costs less than a question. */
+const RECHECK_MS = 5_000;
+
+/**
+ * How long one of them may be silent before the next one is asked beside it, or after another refused, before that refusal counts: what the C
+ * library waits (resolv.conf(5)) is far too long.
+ */
+const SYSTEM_STAGGER_MS = 1_000;
+
+/** As many as the C library heeds (resolv.conf(5)). */
+const MAX_RESOLVERS = 3;
+
+const DNS_PORT = 53;
+
+interface SystemServerParts {
+  readonly clock: Clock;
+  readonly system: SystemContext;
+  /** Opens a server asked by datagrams. */
+  readonly open: (address: string) => Upstream;
+}
+
+/** The resolvers of the host itself, in the order of its resolv.conf: each is asked when the one before has no good answer, has failed or is silent. */
+export class SystemServer implements Upstream {
+  readonly label: string;
+  readonly encrypted = false;
+  readonly #parts: SystemServerParts;
+  #resolvers = new Map<string, Upstream>();
+  #readAtMs = Number.NEGATIVE_INFINITY;
+  #reading: Promise<void> | null = null;
+  #closed = false;
+
+  constructor(label: string, parts: SystemServerParts) {
+    this.label = label;
+    this.#parts = parts;
+  }
+
+  async exchange(question: Question, errand: Errand): Promise<Answer> {
+    const { clock, system } = this.#parts;
+    if (clock.now() - this.#readAtMs >= RECHECK_MS) {
+      this.#reading ??= this.#read().finally(() => {
+        this.#reading = null;
+      });
+      await this.#reading;
+    }
+    if (this.#closed) throw new UpstreamError("closed", this.label, "closed");
+    const resolvers = [...this.#resolvers.values()];
+    if (resolvers.length === 0) throw new UpstreamError("bootstrap", this.label, `${system.resolvConf} names no resolver but us`);
+    return await this.#askInTurn(resolvers, question, errand);
+  }
+
+  async #askInTurn(resolvers: readonly Upstream[], question: Question, errand: Errand): Promise<Answer> {
+    const { clock } = this.#parts;
+    const enough = new AbortController();
+    const signal = AbortSignal.any([errand.signal, enough.signal]);
+    const refusals: Answer[] = [];
+    const timers: Timer[] = [];
+    try {
+      return await inTurn(
+        resolvers,
+        { signal, clock, staggerMs: SYSTEM_STAGGER_MS, discard: ignore },
+        async (resolver, trySignal) => {
+          const answer = await resolver.exchange(question, { ...errand, signal: trySignal });
+          if (saysWhatIs(answer)) return answer;
+          refusals.push(answer);
+          timers.push(clock.setTimer(() => enough.abort(), SYSTEM_STAGGER_MS));
+          throw new UpstreamError("exhausted", resolver.label, rcodeName(answer.rcode));
+        },
+      );
+    } catch (error) {
+      const best = refusals.reduce<Answer | null>(moreTelling, null);
+      if (best === null || errand.signal.aborted) throw error;
+      return best;
+    } finally {
+      for (const timer of timers) timer.cancel();
+    }
+  }
+
+  addresses(): readonly string[] {
+    return [...this.#resolvers.keys()];
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#reading;
+    await Promise.all(this.#resolvers.values().map((resolver) => resolver.close()));
+  }
+
+  async #read(): Promise<void> {
+    const { clock, system, open } = this.#parts;
+    // While it is being rewritten there may be no file; what it said before still holds.
+    const text = await readFile(system.resolvConf, "utf8").catch(() => null);
+    this.#readAtMs = clock.now();
+    if (text === null || this.#closed) return;
+    const before = this.#resolvers;
+    const addresses = resolversIn(text).filter((address) => !system.isOurs(address, DNS_PORT));
+    this.#resolvers = new Map(addresses.map((address) => [address, before.get(address) ?? open(address)]));
+    for (const [address, resolver] of before) if (!this.#resolvers.has(address)) void resolver.close();
+  }
+}
+
+/** The addresses on the `nameserver` lines of a resolv.conf(5). */
+export function resolversIn(text: string): string[] {
+  const addresses = text.split("\n").flatMap((line) => /^\s*nameserver\s+(\S+)/.exec(line)?.[1] ?? []);
+  return [...new Set(addresses.filter((address) => isIP(address) !== 0))].slice(0, MAX_RESOLVERS);
 }

@@ -1,16 +1,14 @@
+import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
-import { AddressSet } from "../dns/address.ts";
+import { AddressSet, addressFromText, addressText } from "../dns/address.ts";
 import type { Answer } from "../dns/answer.ts";
 import type { Question } from "../dns/query.ts";
 import type { Clock } from "../lib/clock.ts";
-import { Asking } from "./asking.ts";
-import { askerOf, LeakGuard } from "./leaks.ts";
+import { Asking, planFor } from "./dispatch.ts";
 import { isAddressType, Member, type MemberStatus } from "./member.ts";
 import type { GroupOptions, ServerOptions, Strategy } from "./options.ts";
-import { isAt } from "./origins.ts";
-import { Probes } from "./probes.ts";
-import { Soundings } from "./soundings.ts";
-import { planFor } from "./strategies.ts";
+import { Probes, Soundings } from "./probes.ts";
+import { askerOf, type Breach, type Forbids, LeakGuard } from "./route-guard.ts";
 import { type Errand, type Upstream, UpstreamError } from "./upstream.ts";
 
 /** Questions that may wait on one group: at a deadline of 4 s, 500 new names a second while it is dead. Each holds some kilobytes and a socket or two. */
@@ -191,4 +189,123 @@ function openMembers(options: GroupOptions, { openMember, clock }: GroupContext,
     throw error;
   }
   return members;
+}
+
+/** All groups of one configuration. */
+export class Groups {
+  readonly #groups: ReadonlyMap<string, Group>;
+
+  constructor(groups: ReadonlyMap<string, Group>) {
+    this.#groups = groups;
+  }
+
+  /** @throws Error for a name that the configuration does not have. */
+  get(name: string): Group {
+    const group = this.#groups.get(name);
+    if (group === undefined) throw new Error(`there is no group ${name}`);
+    return group;
+  }
+
+  /** Calls `listener` with the group's name each time it has a well member again after it had none: failures and stale rechecks held for it are void. */
+  onWell(listener: (name: string) => void): void {
+    for (const [name, group] of this.#groups) group.onWell(() => listener(name));
+  }
+
+  /** From now on no question goes to a group that `forbids` keeps from it, be it of a client or of the group's own. */
+  guardBy(forbids: Forbids): void {
+    for (const group of this.#groups.values()) group.leaks.forbids = forbids;
+  }
+
+  /** Calls `listener` with each question that was to go where it must not. */
+  onBreach(listener: (breach: Breach) => void): void {
+    for (const group of this.#groups.values()) group.leaks.onBreach(listener);
+  }
+
+  /** In the order of the file. */
+  status(): GroupStatus[] {
+    return [...this.#groups.values()].map((group) => group.status());
+  }
+
+  /** Ends what is under way with `closed`. May be called again. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#groups.values()].map((group) => group.close()));
+  }
+}
+
+/**
+ * Opens every group with its members, which the returned value owns from then on.
+ * @throws Error for options that the checks of the configuration refuse, such as fallbacks in a circle; what was opened is closed again.
+ */
+export function openGroups(options: readonly GroupOptions[], context: GroupContext): Groups {
+  const byName = new Map(options.map((group) => [group.name, group]));
+  const opened = new Map<string, Group>();
+  const open = (name: string, dependents: readonly string[]): Group => {
+    const known = opened.get(name);
+    if (known !== undefined) return known;
+    const group = byName.get(name);
+    if (group === undefined) throw new Error(`there is no group ${name}`);
+    if (dependents.includes(name)) throw new Error(`the fallback of ${name} leads back to it`);
+    const fallback = group.fallback === null ? null : open(group.fallback, [...dependents, name]);
+    const made = new Group(group, context, fallback);
+    opened.set(name, made);
+    return made;
+  };
+  try {
+    return new Groups(new Map(options.map(({ name }) => [name, open(name, [])])));
+  } catch (error) {
+    for (const group of opened.values()) void group.close();
+    throw error;
+  }
+}
+
+/**
+ * By group, a fingerprint of what its answers come from: equal for equal servers in whatever order, however they are asked, with the same proxy,
+ * subnet and fallback. Passwords have no part in it.
+ * @param groups whose fallbacks do not lead in a circle.
+ */
+export function groupMarks(groups: readonly GroupOptions[]): ReadonlyMap<string, string> {
+  const byName = new Map(groups.map((group) => [group.name, group]));
+  return new Map(groups.map((group) => [group.name, digest(JSON.stringify(sourcesOf(group, byName)))]));
+}
+
+function sourcesOf(
+  { servers, proxy, ecs, volatile, fallback }: GroupOptions,
+  byName: ReadonlyMap<string, GroupOptions>,
+): unknown {
+  const next = fallback === null ? undefined : byName.get(fallback);
+  return {
+    servers: servers
+      .map(({ protocol, host, port, path, addresses, tlsName }) =>
+        JSON.stringify([protocol, host, port, path, addresses, tlsName]),
+      )
+      .sort(),
+    proxy: proxy === null ? null : [proxy.protocol, proxy.host, proxy.port],
+    ecs,
+    volatile,
+    fallback: next === undefined ? null : sourcesOf(next, byName),
+  };
+}
+
+function digest(text: string): string {
+  return createHash("sha256").update(text).digest("base64url").slice(0, 16);
+}
+
+/**
+ * Every process of a host asks from these, so they say nothing about who asked: a resolver at 127.0.0.1 stays usable for programs beside it.
+ * Where it does ask us, `asksFrom` says so.
+ */
+const SHARED_BY_ALL = new Set(["127.0.0.1", "::1"]);
+
+/** Whether `origin` (as in `Errand.origin`) is an address that this member is asked at: its own questions must not go back to it. */
+export function isAt(member: Member, origin: string): boolean {
+  const asked = canonical(origin);
+  if (SHARED_BY_ALL.has(asked)) return false;
+  const { host, addresses } = member.server;
+  return [host, ...addresses, ...(member.upstream.addresses?.() ?? [])].some((address) => canonical(address) === asked);
+}
+
+// Addresses with a zone and names of hosts are compared as they are written.
+function canonical(text: string): string {
+  const octets = addressFromText(text);
+  return octets === null ? text.toLowerCase() : addressText(octets);
 }

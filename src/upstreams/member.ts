@@ -2,11 +2,8 @@ import type { Question } from "../dns/query.ts";
 import { rcodeName, TYPE } from "../dns/types.ts";
 import type { Clock } from "../lib/clock.ts";
 import { unreachable } from "../lib/unreachable.ts";
-import type { Ending } from "./ending.ts";
-import { Health } from "./health.ts";
-import { Latency } from "./latency.ts";
 import type { ServerOptions } from "./options.ts";
-import { Rate } from "./rate.ts";
+import type { Ending } from "./reply.ts";
 import type { Upstream } from "./upstream.ts";
 
 /** Questions that may wait on one member. At a deadline of 4 s that is 250 new names a second hanging on a dead server, far beyond a house. */
@@ -183,4 +180,144 @@ function failureReason(ending: Ending): string | null {
     default:
       return unreachable(ending);
   }
+}
+
+/** Address questions in a row without any reply that make a member ill: one or two are lost on any line. */
+export const SILENCES_UNTIL_ILL = 3;
+
+/** How often the ill are probed: at `leastMs` while no member of the group is well, else ever less often up to `mostMs`. */
+export const PROBE_DELAY = { leastMs: 1000, mostMs: 30_000 } as const;
+
+/** Whether one member can be relied on, judged only by whether it replies and never by what it replies. */
+export class Health {
+  readonly #changed: (well: boolean) => void;
+  #well = true;
+  #silences = 0;
+  #probeDelayMs: number = PROBE_DELAY.leastMs;
+
+  /** `changed` is called after each turn from well to ill and back. */
+  constructor(changed: (well: boolean) => void) {
+    this.#changed = changed;
+  }
+
+  get well(): boolean {
+    return this.#well;
+  }
+
+  /** How long to wait before the next probe if another member of the group is well. */
+  get probeDelayMs(): number {
+    return this.#probeDelayMs;
+  }
+
+  /**
+   * A reply came, good or bad. Only one to a client's question starts the probing over: a member that answers probes and then falls
+   * silent again is probed ever more seldom, so that clients wait for it ever more seldom.
+   */
+  replied(to: "client" | "probe"): void {
+    this.#silences = 0;
+    if (to === "client") this.#probeDelayMs = PROBE_DELAY.leastMs;
+    this.#turn(true);
+  }
+
+  /** An address question got no reply. */
+  silent(): void {
+    this.#silences += 1;
+    if (this.#silences >= SILENCES_UNTIL_ILL) this.#turn(false);
+  }
+
+  /** Nobody listens there. */
+  refused(): void {
+    this.#turn(false);
+  }
+
+  /** A probe has been sent; the next one waits twice as long. */
+  probed(): void {
+    this.#probeDelayMs = Math.min(2 * this.#probeDelayMs, PROBE_DELAY.mostMs);
+  }
+
+  #turn(well: boolean): void {
+    if (this.#well === well) return;
+    this.#well = well;
+    this.#changed(well);
+  }
+}
+
+/** The least a new measurement counts: under steady traffic the last dozen or so make up the value. */
+const LEAST_WEIGHT = 1 / 8;
+
+/** After this long without a measurement the old value and a new one count the same; much later the new one is nearly all. */
+const HALF_LIFE_MS = 30_000;
+
+/** How long a member takes to answer, smoothed over its last answers; the older the value, the more a new measurement counts. */
+export class Latency {
+  readonly #clock: Clock;
+  #smoothedMs: number | null = null;
+  #lastMs: number | null = null;
+  #measuredMs = Number.NEGATIVE_INFINITY;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** null = never measured. */
+  get smoothedMs(): number | null {
+    return this.#smoothedMs;
+  }
+
+  /** The last measurement alone. */
+  get lastMs(): number | null {
+    return this.#lastMs;
+  }
+
+  /** When it was last measured, on the clock's scale. */
+  get measuredMs(): number {
+    return this.#measuredMs;
+  }
+
+  observe(elapsedMs: number): void {
+    const nowMs = this.#clock.now();
+    const weight = Math.max(LEAST_WEIGHT, 1 - 2 ** ((this.#measuredMs - nowMs) / HALF_LIFE_MS));
+    this.#smoothedMs = this.#smoothedMs === null ? elapsedMs : this.#smoothedMs + weight * (elapsedMs - this.#smoothedMs);
+    this.#lastMs = elapsedMs;
+    this.#measuredMs = nowMs;
+  }
+
+  /** Begins anew from one measurement: what was known is no guide any more. */
+  restart(elapsedMs: number): void {
+    this.#smoothedMs = null;
+    this.observe(elapsedMs);
+  }
+}
+
+/** Keeps one server below its `maxQps`: a token bucket that holds one second's worth, so a burst after a pause may use all of it at once. */
+export class Rate {
+  readonly #perSecond: number | null;
+  readonly #clock: Clock;
+  #tokens: number;
+  #filledMs: number;
+
+  /** `perSecond` null = no limit. */
+  constructor(perSecond: number | null, clock: Clock) {
+    this.#perSecond = perSecond;
+    this.#clock = clock;
+    this.#tokens = capacity(perSecond ?? 0);
+    this.#filledMs = clock.now();
+  }
+
+  /** Counts one question; false where there is no room for it now, and then nothing is counted. */
+  take(): boolean {
+    if (this.#perSecond === null) return true;
+    const nowMs = this.#clock.now();
+    const gained = ((nowMs - this.#filledMs) / 1000) * this.#perSecond;
+    this.#tokens = Math.min(capacity(this.#perSecond), this.#tokens + gained);
+    this.#filledMs = nowMs;
+    if (this.#tokens < 1) return false;
+    this.#tokens -= 1;
+    return true;
+  }
+}
+
+// Below one question a second the bucket must still be able to hold one.
+function capacity(perSecond: number): number {
+  return Math.max(1, perSecond);
 }

@@ -1,5 +1,8 @@
 import type { Answer } from "../dns/answer.ts";
 import type { Question } from "../dns/query.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { AddressLookup } from "./dial.ts";
+import type { ProxyOptions } from "./options.ts";
 
 /**
  * Something that can be asked: one server over one transport, or a group of them. Safe to use for many questions at once;
@@ -96,4 +99,23 @@ export class UpstreamError extends Error {
     this.failure = failure;
     this.server = server;
   }
+}
+
+/** What a server needs from around it. */
+export interface ServerContext {
+  readonly clock: Clock;
+  /** Finds addresses of host names, of servers and of the proxy. */
+  readonly bootstrap: AddressLookup;
+  readonly proxy: ProxyOptions | null;
+  /** Certificates in PEM to trust instead of those the process trusts; null = those (`trustSystemCertificates`). */
+  readonly ca: string | null;
+  readonly system: SystemContext;
+}
+
+/** For the server `system`: the resolvers of the host itself. */
+export interface SystemContext {
+  /** Path of the file that names them, /etc/resolv.conf where one exists. */
+  readonly resolvConf: string;
+  /** Whether we listen there ourselves: such a resolver is left out, else a question would come back. */
+  readonly isOurs: (address: string, port: number) => boolean;
 }

@@ -10,7 +10,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type LoadOptions, loadCache } from "../../src/cache/cache-file.ts";
 import { AddressSet } from "../../src/dns/address.ts";
 import { TYPE } from "../../src/dns/types.ts";
-import { groupMarks } from "../../src/upstreams/group-marks.ts";
+import { groupMarks } from "../../src/upstreams/group.ts";
 import { nameOf } from "../dns/zone.ts";
 import { fakeClock } from "../fake-clock.ts";
 import { siteWith, type TestSite } from "../site.ts";

@@ -8,7 +8,7 @@ import { listFetcher } from "../../src/list-keeper.ts";
 import type { ListOptions } from "../../src/lists/options.ts";
 import type { Fetcher } from "../../src/lists/update.ts";
 import { Bootstrap } from "../../src/upstreams/bootstrap.ts";
-import { Groups } from "../../src/upstreams/groups.ts";
+import { Groups } from "../../src/upstreams/group.ts";
 import { tlsFixture } from "../listen/support/site.ts";
 
 export type Page = (request: IncomingMessage, response: ServerResponse) => void;

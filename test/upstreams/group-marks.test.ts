@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { parseConfig } from "../../src/config/load.ts";
-import { groupMarks } from "../../src/upstreams/group-marks.ts";
+import { groupMarks } from "../../src/upstreams/group.ts";
 
 /** The mark of the first group, `a`. */
 function markOf(upstreams: string): string {

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, isIP, type Socket } from "node:net";
+import { readOctets, readThrough } from "../../src/upstreams/dial.ts";
 import type { ProxyOptions } from "../../src/upstreams/options.ts";
-import { readOctets, readThrough } from "../../src/upstreams/read-octets.ts";
 
 export interface ScriptedProxy {
   /** Every target that was asked for, as `host:port`. */

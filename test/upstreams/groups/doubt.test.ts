@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { RCODE } from "../../../src/dns/types.ts";
-import { DOUBT_MS } from "../../../src/upstreams/asking.ts";
+import { DOUBT_MS } from "../../../src/upstreams/dispatch.ts";
 import { answers, type Behaviour, fails, groupOptions, Site, serverOptions, silent } from "./scripted.ts";
 
 /** NOERROR without the record and without SOA. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { RCODE } from "../../../src/dns/types.ts";
-import { openGroups } from "../../../src/upstreams/groups.ts";
+import { openGroups } from "../../../src/upstreams/group.ts";
 import { fakeClock } from "../../fake-clock.ts";
 import { answers, fails, groupOptions, ScriptedServer, Site, serverOptions, silent } from "./scripted.ts";
 

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { RCODE, TYPE } from "../../../src/dns/types.ts";
-import { SILENCES_UNTIL_ILL } from "../../../src/upstreams/health.ts";
+import { SILENCES_UNTIL_ILL } from "../../../src/upstreams/member.ts";
 import type { UpstreamFailure } from "../../../src/upstreams/upstream.ts";
 import { answers, type Behaviour, fails, groupOptions, question, Site, serverOptions, silent } from "./scripted.ts";
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { Latency } from "../../../src/upstreams/latency.ts";
+import { Latency } from "../../../src/upstreams/member.ts";
 import { fakeClock } from "../../fake-clock.ts";
 
 test("under steady traffic one measurement counts an eighth", async () => {

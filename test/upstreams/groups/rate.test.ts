@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { Rate } from "../../../src/upstreams/rate.ts";
+import { Rate } from "../../../src/upstreams/member.ts";
 import { fakeClock } from "../../fake-clock.ts";
 
 test("whatever the pauses, no stretch of time sees more questions than one second's worth and what its length adds", async () => {

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { RCODE } from "../../../src/dns/types.ts";
-import { PATIENCE } from "../../../src/upstreams/asking.ts";
-import { openGroups } from "../../../src/upstreams/groups.ts";
+import { PATIENCE } from "../../../src/upstreams/dispatch.ts";
+import { openGroups } from "../../../src/upstreams/group.ts";
 import { fakeClock } from "../../fake-clock.ts";
 import {
   answers,

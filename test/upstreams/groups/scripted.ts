@@ -3,8 +3,7 @@ import { nameFromText } from "../../../src/dns/name.ts";
 import type { Question } from "../../../src/dns/query.ts";
 import { CLASS, RCODE, TYPE } from "../../../src/dns/types.ts";
 import type { Clock } from "../../../src/lib/clock.ts";
-import type { Group } from "../../../src/upstreams/group.ts";
-import { type Groups, openGroups } from "../../../src/upstreams/groups.ts";
+import { type Group, type Groups, openGroups } from "../../../src/upstreams/group.ts";
 import type { GroupOptions, ServerOptions } from "../../../src/upstreams/options.ts";
 import {
   type Attempt,

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { RCODE, TYPE } from "../../../src/dns/types.ts";
+import { MEASURED_SHARE, planFor } from "../../../src/upstreams/dispatch.ts";
 import type { Strategy } from "../../../src/upstreams/options.ts";
-import { MEASURED_SHARE, planFor } from "../../../src/upstreams/strategies.ts";
 import {
   answers,
   type Behaviour,

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { TYPE } from "../../../src/dns/types.ts";
-import { OUTWAIT_MS } from "../../../src/upstreams/forgery.ts";
+import { OUTWAIT_MS } from "../../../src/upstreams/udp.ts";
 import { zone } from "../../dns/zone.ts";
 import { type FakeClock, fakeClock } from "../../fake-clock.ts";
 import { respond } from "../../zone-script.ts";

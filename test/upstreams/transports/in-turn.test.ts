@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { inTurn } from "../../../src/upstreams/in-turn.ts";
+import { inTurn } from "../../../src/upstreams/dial.ts";
 import { fakeClock } from "../../fake-clock.ts";
 
 interface Try {

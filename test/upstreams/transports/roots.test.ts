@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { getCACertificates } from "node:tls";
 import { expect, test } from "vitest";
-import { trustSystemCertificates } from "../../../src/upstreams/roots.ts";
+import { trustSystemCertificates } from "../../../src/upstreams/dial.ts";
 
 test("the roots of Node and those of the system are both trusted, each once", () => {
   const known = (["bundled", "system", "extra"] as const).flatMap((kind) => fingerprints(getCACertificates(kind)));

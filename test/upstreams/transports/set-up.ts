@@ -1,10 +1,9 @@
 import { onTestFinished, vi } from "vitest";
 import { type Answer, addressesOf } from "../../../src/dns/answer.ts";
 import { type Clock, systemClock } from "../../../src/lib/clock.ts";
+import { openServer } from "../../../src/upstreams/bootstrap.ts";
 import type { ProxyOptions, ServerOptions } from "../../../src/upstreams/options.ts";
-import { openServer } from "../../../src/upstreams/server.ts";
-import type { ServerContext } from "../../../src/upstreams/server-context.ts";
-import type { Attempt, Errand, Upstream } from "../../../src/upstreams/upstream.ts";
+import type { Attempt, Errand, ServerContext, Upstream } from "../../../src/upstreams/upstream.ts";
 import { type FakeClock, fakeClock } from "../../fake-clock.ts";
 import { type ScriptedProxy, scriptedProxy } from "../scripted-proxy.ts";
 import { type Script, type ScriptedServer, type ScriptedTransport, scriptedServer, testCertificate } from "../scripted-server.ts";

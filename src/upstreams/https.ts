@@ -3,16 +3,14 @@ import { TLSSocket } from "node:tls";
 import type { Answer } from "../dns/answer.ts";
 import { askMessage, type Question } from "../dns/query.ts";
 import { uint16 } from "../dns/wire.ts";
-import { type AttemptSubject, noteAttempt } from "./attempt.ts";
-import type { Dialer } from "./dialer.ts";
-import { Http1Carrier } from "./http1-carrier.ts";
-import { Http2Carrier } from "./http2-carrier.ts";
-import type { CarrierEvents, HttpsCarrier, HttpsJob, HttpsTarget } from "./https-job.ts";
+import type { Dialer } from "./dial.ts";
+import { Http1Carrier } from "./http1.ts";
+import { Http2Carrier } from "./http2.ts";
+import type { CarrierEvents, HttpsCarrier, HttpsJob, HttpsTarget } from "./https-request.ts";
 import type { ServerOptions } from "./options.ts";
-import { readReply } from "./reply.ts";
-import type { ServerContext } from "./server-context.ts";
-import { Underway } from "./underway.ts";
-import { type Errand, type Upstream, UpstreamError } from "./upstream.ts";
+import { Underway } from "./pending.ts";
+import { type AttemptSubject, noteAttempt, readReply } from "./reply.ts";
+import { type Errand, type ServerContext, type Upstream, UpstreamError } from "./upstream.ts";
 
 /** Questions at a time. */
 const MAX_REQUESTS = 1_024;

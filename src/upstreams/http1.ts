@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { errors, Pool } from "undici";
 import { MAX_MESSAGE_BYTES } from "../dns/wire.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
-import { destroyed, ignore } from "./connect.ts";
+import { destroyed, ignore } from "./dial.ts";
 import {
   type CarrierEvents,
   type HttpsCarrier,
@@ -10,7 +10,7 @@ import {
   type HttpsTarget,
   httpsRequest,
   responseFault,
-} from "./https-job.ts";
+} from "./https-request.ts";
 import { UpstreamError } from "./upstream.ts";
 
 /** Connections at a time; each carries one request after the other. */

@@ -1,4 +1,4 @@
-import type { Ends } from "./underway.ts";
+import type { Ends } from "./pending.ts";
 import { UpstreamError } from "./upstream.ts";
 
 /** A question on its way as an HTTP request. */

@@ -2,8 +2,7 @@ import { type ClientHttp2Session, type ClientHttp2Stream, constants, connect as 
 import type { Socket } from "node:net";
 import { MAX_MESSAGE_BYTES } from "../dns/wire.ts";
 import type { Clock } from "../lib/clock.ts";
-import { destroyed, ignore } from "./connect.ts";
-import { ConnectionWatch } from "./connection-watch.ts";
+import { destroyed, ignore } from "./dial.ts";
 import {
   type CarrierEvents,
   type HttpsCarrier,
@@ -11,7 +10,8 @@ import {
   type HttpsTarget,
   httpsRequest,
   responseFault,
-} from "./https-job.ts";
+} from "./https-request.ts";
+import { ConnectionWatch } from "./pending.ts";
 import { UpstreamError } from "./upstream.ts";
 
 /** How long a session may be silent under unanswered requests before it is pinged, and then how long until it counts as dead. */
