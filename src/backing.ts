@@ -9,10 +9,9 @@ import type { Clock } from "./lib/clock.ts";
 import { localAddresses, wildcardFamily } from "./listen/local-addresses.ts";
 import type { Endpoint } from "./listen/options.ts";
 import type { OperationsLog } from "./log/operations.ts";
-import { FAKE_IP_RANGES } from "./resolve/rebinding.ts";
-import { Rechecks } from "./resolve/rechecks.ts";
-import { loadVerdicts, saveVerdicts } from "./resolve/verdict-file.ts";
-import { Verdicts } from "./resolve/verdicts.ts";
+import { Rechecks } from "./resolve/fetch.ts";
+import { FAKE_IP_RANGES } from "./resolve/filters.ts";
+import { loadVerdicts, saveVerdicts, Verdicts } from "./resolve/verdicts.ts";
 import { type Bootstrap, openBootstrap, openServer } from "./upstreams/bootstrap.ts";
 import { type Groups, groupMarks, openGroups } from "./upstreams/group.ts";
 

@@ -7,7 +7,7 @@ import type { CopySource } from "./lists/cache.ts";
 import { type ListStatus, type Lists, loadLists, reloadList } from "./lists/load.ts";
 import type { ListOptions } from "./lists/options.ts";
 import { type OwnHostsFile, ownHostsPath, readOwnHosts } from "./own-hosts.ts";
-import { type Measures, measuresOf } from "./resolve/measures.ts";
+import { type Measures, measuresOf } from "./resolve/classify.ts";
 import { checkExpectations } from "./rules/checks.ts";
 import { Decider } from "./rules/decider.ts";
 import { NeverRules } from "./rules/egress.ts";

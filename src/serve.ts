@@ -5,8 +5,8 @@ import { isRejection, parseQuery, type Query } from "./dns/query.ts";
 import { EDE, RCODE } from "./dns/types.ts";
 import type { Client } from "./lib/client.ts";
 import type { AnsweringSite, Noted, Notes } from "./noted.ts";
-import type { Resolution } from "./resolve/resolution.ts";
 import { resolve } from "./resolve/resolve.ts";
+import type { Resolution } from "./resolve/types.ts";
 
 /** What queries are answered from at the moment, and who is told of them. */
 export interface Serving {

@@ -5,8 +5,8 @@ import type { Config } from "./config/config.ts";
 import { type Decisions, expectationFaults, openDecisions } from "./decisions.ts";
 import { copiesOf } from "./lists/cache.ts";
 import { refusalsOf } from "./refusals.ts";
-import { Flights } from "./resolve/flights.ts";
-import type { Resolver } from "./resolve/resolver.ts";
+import { Flights } from "./resolve/fetch.ts";
+import type { Resolver } from "./resolve/types.ts";
 
 /** Everything that answers queries, built from one configuration. Swapped whole by a reload. */
 export interface Site {

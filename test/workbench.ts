@@ -10,8 +10,8 @@ import { askMessage, isRejection, parseQuery, type Query, type Question } from "
 import { typeName } from "../src/dns/types.ts";
 import type { Client } from "../src/lib/client.ts";
 import { operationsLog } from "../src/log/operations.ts";
-import type { Comparison, Resolution, Source } from "../src/resolve/resolution.ts";
 import { resolve } from "../src/resolve/resolve.ts";
+import type { Comparison, Resolution, Source } from "../src/resolve/types.ts";
 import { closeSite, openSite } from "../src/site.ts";
 import { openGroups } from "../src/upstreams/group.ts";
 import { type Errand, type Upstream, UpstreamError } from "../src/upstreams/upstream.ts";

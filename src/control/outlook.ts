@@ -2,8 +2,8 @@ import type { Decisions } from "../decisions.ts";
 import type { Question } from "../dns/query.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import type { ExplainedDecision } from "../log/explained.ts";
-import { BINDING_TYPES } from "../resolve/bindings.ts";
 import { preferenceFor } from "../resolve/families.ts";
+import { BINDING_TYPES } from "../resolve/filters.ts";
 import { type Asker, type Compare, type Decision, type Forward, typeFilter } from "../rules/decision.ts";
 import { localAnswerText } from "./local-answer-text.ts";
 

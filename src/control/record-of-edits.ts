@@ -1,8 +1,8 @@
 import type { TtlLimits } from "../answers/options.ts";
 import { lifetimeSeconds } from "../cache/lifetime.ts";
 import { type Answer, ttlAt } from "../dns/answer.ts";
-import { SOA_MADE } from "../resolve/outcomes.ts";
-import type { Resolution } from "../resolve/resolution.ts";
+import { SOA_MADE } from "../resolve/forward.ts";
+import type { Resolution } from "../resolve/types.ts";
 
 /** What was changed in an answer on its way, in words; null = there was none. `truncated` = of the reply as sent. */
 export function editsOf(resolution: Resolution | null, truncated: boolean): readonly string[] {

@@ -10,7 +10,7 @@ import type { RecordIds } from "../log/record-ids.ts";
 import type { TraceStep } from "../log/trace.ts";
 import { type Noted, undecidedEnding } from "../noted.ts";
 import { MAX_ALIASES } from "../resolve/alias.ts";
-import type { Resolution } from "../resolve/resolution.ts";
+import type { Resolution } from "../resolve/types.ts";
 import type { Decider } from "../rules/decider.ts";
 import type { Decision } from "../rules/decision.ts";
 import { describeMatch } from "../rules/rule.ts";

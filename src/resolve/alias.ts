@@ -6,8 +6,8 @@ import { type Name, nameWire } from "../dns/name.ts";
 import type { Query } from "../dns/query.ts";
 import { EDE, TYPE } from "../dns/types.ts";
 import type { LocalAnswer, Reply } from "../rules/decision.ts";
-import { unanswerable } from "./outcomes.ts";
-import type { Resolution } from "./resolution.ts";
+import { unanswerable } from "./forward.ts";
+import type { Resolution } from "./types.ts";
 
 /** How many aliases of the hosts table are followed, one after the other; more of them are taken for a circle. */
 export const MAX_ALIASES = 8;

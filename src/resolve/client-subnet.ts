@@ -4,7 +4,7 @@ import { unreachable } from "../lib/unreachable.ts";
 import type { Forward } from "../rules/decision.ts";
 import type { EcsMode } from "../upstreams/options.ts";
 import type { Asked } from "./resolve.ts";
-import type { Resolver } from "./resolver.ts";
+import type { Resolver } from "./types.ts";
 
 /** How much of a client's own address is sent, in bits: what RFC 7871 §11.1 advises. */
 const OWN_PREFIX = { ipv4: 24, ipv6: 56 } as const;

@@ -5,10 +5,9 @@ import { setUint16 } from "../dns/wire.ts";
 import type { Client } from "../lib/client.ts";
 import { withinMs } from "../lib/deadline.ts";
 import type { Compare, Decision, FilterAction, Forward } from "../rules/decision.ts";
-import { outOfTime } from "./outcomes.ts";
-import type { Resolution } from "./resolution.ts";
+import { outOfTime } from "./forward.ts";
 import type { Asked } from "./resolve.ts";
-import type { Resolver } from "./resolver.ts";
+import type { Resolution, Resolver } from "./types.ts";
 
 /** The family that decides whether the one asked for is given. */
 export interface Preference {

@@ -13,14 +13,12 @@ import {
   typeFilter,
 } from "../rules/decision.ts";
 import { type Alias, aliased, MAX_ALIASES, queryForTarget, tooManyAliases } from "./alias.ts";
-import { BINDING_TYPES, withBindingsEdited } from "./bindings.ts";
 import { compare } from "./compare.ts";
 import { choose, type Preference, preferenceFor, queryOfType } from "./families.ts";
+import { BINDING_TYPES, withBindingsEdited, withoutRebinding } from "./filters.ts";
 import { forward } from "./forward.ts";
 import { localAnswer } from "./local-answer.ts";
-import { withoutRebinding } from "./rebinding.ts";
-import type { Resolution } from "./resolution.ts";
-import type { Resolver } from "./resolver.ts";
+import type { Resolution, Resolver } from "./types.ts";
 
 /** A query on its way, with what every stage may need to know of it. */
 export interface Asked<D extends Decision = Decision> {

@@ -1,8 +1,13 @@
+import { readFile, stat } from "node:fs/promises";
+import { crc32 } from "node:zlib";
 import { LRUCache } from "lru-cache";
 import type { Name } from "../dns/name.ts";
+import { TYPE } from "../dns/types.ts";
+import type { Clock } from "../lib/clock.ts";
+import { writeWhole } from "../lib/files.ts";
 import type { CompareOptions } from "../rules/options.ts";
-import type { Finding } from "./judge.ts";
-import type { Resolver } from "./resolver.ts";
+import type { Finding } from "./classify.ts";
+import type { Resolver } from "./types.ts";
 
 export type Side = "near" | "far";
 
@@ -80,4 +85,104 @@ export function verdictKey(name: Name, { near, far, keepNearIf }: CompareOptions
 export function knownVerdict({ verdicts, measures, clock }: Resolver, name: Name, compare: CompareOptions): Verdict | null {
   const { fingerprint } = measures.near(compare.keepNearIf);
   return verdicts.get(verdictKey(name, compare), { nowMs: clock.now(), verdictMs: compare.verdictMs, fingerprint });
+}
+
+/**
+ * Writes the verdicts to a file, for the next start, in one step. One save at a time.
+ * @throws the system's error where the file cannot be written.
+ */
+export async function saveVerdicts(verdicts: Verdicts, path: string, clock: Clock): Promise<void> {
+  const startedWallMs = clock.wallMs() - clock.now();
+  const entries = [...verdicts.entries()].map(
+    ([key, { side, finding, type, firm, foundAtMs, fingerprint }]): Stored => [
+      key,
+      side,
+      finding,
+      type,
+      firm,
+      Math.round(startedWallMs + foundAtMs),
+      fingerprint,
+    ],
+  );
+  const body = JSON.stringify(entries);
+  // Only for its owner: it tells what was looked up here.
+  await writeWhole(path, `${HEADER}${checksum(body)}\n${body}`);
+}
+
+/** What became of a file at start. */
+export interface VerdictLoad {
+  readonly restored: number;
+  /** Why the file was not read; null = it was, or there is none. */
+  readonly problem: string | null;
+}
+
+/** Puts the verdicts of a file into the store, as old as they are. To be called before the first query. A damaged file is left alone as a whole, and told. */
+export async function loadVerdicts(verdicts: Verdicts, path: string, clock: Clock): Promise<VerdictLoad> {
+  const { stored, problem } = await readStored(path);
+  let restored = 0;
+  for (const [key, side, finding, type, firm, foundWallMs, fingerprint] of stored) {
+    const ageMs = clock.wallMs() - foundWallMs;
+    // From the future: the clock was set back since, and nobody knows how old the verdict is.
+    if (!(ageMs >= 0)) continue;
+    verdicts.put(key, { side, finding, type, firm, foundAtMs: clock.now() - ageMs, fingerprint });
+    restored++;
+  }
+  return { restored, problem };
+}
+
+/** The format: this, the CRC-32 of the rest, a line's end, and JSON. The number goes up whenever the format or that of a key changes. */
+const HEADER = "fenliu verdicts 1 ";
+
+/** Key, side, near's finding, type judged, whether firm, when it was found (wall clock, ms), fingerprint of the lists. */
+type Stored = readonly [string, Side, Finding, number, boolean, number, string];
+
+/** More than `MAX_VERDICTS` of the longest names take. */
+const MAX_FILE_BYTES = MAX_VERDICTS * 2048;
+
+interface FileContent {
+  readonly stored: readonly Stored[];
+  readonly problem: string | null;
+}
+
+async function readStored(path: string): Promise<FileContent> {
+  try {
+    const { size } = await stat(path);
+    return size > MAX_FILE_BYTES ? unusable("it is too large") : parseStored(await readFile(path, "utf8"));
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    return "code" in error && error.code === "ENOENT" ? { stored: [], problem: null } : unusable(error.message);
+  }
+}
+
+function parseStored(text: string): FileContent {
+  const end = text.indexOf("\n");
+  if (!text.startsWith(HEADER) || end < 0) return unusable("it is not a file of verdicts of this version");
+  const body = text.slice(end + 1);
+  if (text.slice(HEADER.length, end) !== checksum(body)) return unusable("it is damaged");
+  const stored: unknown = JSON.parse(body);
+  return Array.isArray(stored) && stored.every(isStored) ? { stored, problem: null } : unusable("it holds what is no verdict");
+}
+
+function unusable(problem: string): FileContent {
+  return { stored: [], problem };
+}
+
+function isStored(entry: unknown): entry is Stored {
+  if (!Array.isArray(entry) || entry.length !== 7) return false;
+  const [key, side, finding, type, firm, foundWallMs, fingerprint]: unknown[] = entry;
+  return (
+    typeof key === "string" &&
+    (side === "near" || side === "far") &&
+    FINDINGS.some((known) => known === finding) &&
+    (type === TYPE.A || type === TYPE.AAAA) &&
+    typeof firm === "boolean" &&
+    typeof foundWallMs === "number" &&
+    typeof fingerprint === "string"
+  );
+}
+
+const FINDINGS: readonly Finding[] = ["kept", "foreign", "void", "empty", "failed", "silent"];
+
+function checksum(body: string): string {
+  return crc32(body).toString(16);
 }

@@ -35,7 +35,7 @@ const builds: readonly Build[] = [
   {
     build: "without the guard: an upstream's NXDOMAIN is believed",
     take: () =>
-      vi.doMock("../../src/resolve/guard.ts", () => ({
+      vi.doMock("../../src/resolve/fetch.ts", () => ({
         believe: (_resolver: unknown, { answer }: { readonly answer: unknown }) => Promise.resolve({ answer, action: "none" }),
         believeHeld: (_resolver: unknown, _hit: unknown, answer: unknown) => ({ answer, action: "none" }),
       })),
@@ -108,7 +108,7 @@ async function startFenliuOf(take: () => void, yaml: string): Promise<number> {
   vi.resetModules();
   take();
   const { App } = await import("../../src/app.ts");
-  vi.doUnmock("../../src/resolve/guard.ts");
+  vi.doUnmock("../../src/resolve/fetch.ts");
   vi.doUnmock("../../src/answers/negative.ts");
   const parsed = parseConfig(yaml, null);
   if (parsed.kind === "invalid") throw new Error("the configuration has problems");

@@ -6,7 +6,7 @@ import { handlerFor } from "../../src/handler.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import type { QueryRecord } from "../../src/log/record.ts";
 import type { Noted } from "../../src/noted.ts";
-import type { Resolver } from "../../src/resolve/resolver.ts";
+import type { Resolver } from "../../src/resolve/types.ts";
 import { fakeClock } from "../fake-clock.ts";
 import { queryWire } from "../message.ts";
 import { siteWith } from "../site.ts";

@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
-import { type Flight, Flights } from "../../src/resolve/flights.ts";
-import { Rechecks } from "../../src/resolve/rechecks.ts";
+import { type Flight, Flights, Rechecks } from "../../src/resolve/fetch.ts";
 
 test("equal work under way is done once, and again when it has ended, also badly", async () => {
   const flights = new Flights<string, Flight>(10);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { measuresOf } from "../../src/resolve/measures.ts";
+import { measuresOf } from "../../src/resolve/classify.ts";
 import { zone } from "../dns/zone.ts";
 import { siteWith } from "../site.ts";
 import type { Script } from "../upstreams/scripted-server.ts";

@@ -4,7 +4,7 @@ import { bareAnswer, negativeAnswer } from "../../src/answers/negative.ts";
 import { AddressSet } from "../../src/dns/address.ts";
 import { type Answer, indexAnswer } from "../../src/dns/answer.ts";
 import { RCODE } from "../../src/dns/types.ts";
-import { judge } from "../../src/resolve/judge.ts";
+import { judge } from "../../src/resolve/classify.ts";
 import { nameOf, question, responseWire, zone } from "../dns/zone.ts";
 
 const sets = { near: AddressSet.of("192.0.2.0/24", "203.0.113.0/24"), forged: AddressSet.of("203.0.113.1") };

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { AddressSet } from "../../src/dns/address.ts";
-import { measuresOf } from "../../src/resolve/measures.ts";
+import { measuresOf } from "../../src/resolve/classify.ts";
 import type { RuleOptions } from "../../src/rules/options.ts";
 
 const compare = { near: "near", far: "far", keepNearIf: "cn-ip", withinMs: 800, verdictMs: 1000 };

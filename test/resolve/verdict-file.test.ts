@@ -3,8 +3,15 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { TYPE } from "../../src/dns/types.ts";
-import { loadVerdicts, saveVerdicts } from "../../src/resolve/verdict-file.ts";
-import { MAX_VERDICTS, PROVISIONAL_MS, type Verdict, Verdicts, verdictKey } from "../../src/resolve/verdicts.ts";
+import {
+  loadVerdicts,
+  MAX_VERDICTS,
+  PROVISIONAL_MS,
+  saveVerdicts,
+  type Verdict,
+  Verdicts,
+  verdictKey,
+} from "../../src/resolve/verdicts.ts";
 import { nameOf, zone } from "../dns/zone.ts";
 import { fakeClock } from "../fake-clock.ts";
 import { directory, file } from "../files.ts";
