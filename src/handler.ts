@@ -2,7 +2,7 @@ import { rejectionReply } from "./answers/render.ts";
 import { isRejection, parseQuery } from "./dns/query.ts";
 import { RCODE } from "./dns/types.ts";
 import type { Client } from "./lib/client.ts";
-import type { Handler, Reply } from "./listen/handler.ts";
+import type { Handler, Reply } from "./listen/types.ts";
 import type { OperationsLog } from "./log/operations.ts";
 import type { Noted } from "./noted.ts";
 import { type Serving, serve } from "./serve.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { handlerFor } from "../../src/handler.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { openListeners } from "../../src/listen/listeners.ts";
-import { NOWHERE } from "../../src/listen/nowhere.ts";
+import { NOWHERE } from "../../src/listen/types.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { NO_NOTES } from "../../src/noted.ts";
 import { closeSite } from "../../src/site.ts";

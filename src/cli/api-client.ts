@@ -2,7 +2,7 @@ import type { ProblemPart } from "../admin/problem.ts";
 import type { NamedSchema } from "../admin/schemas/named.ts";
 import type { Config } from "../config/config.ts";
 import { version } from "../lib/version.ts";
-import { endpointText } from "../listen/address.ts";
+import { endpointText } from "../listen/client-address.ts";
 import { fits } from "./api-shapes.ts";
 
 /** Nothing answers where the API should be, or what answers is no Fenliu of this version. */

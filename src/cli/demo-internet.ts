@@ -6,9 +6,8 @@ import { isWithin, type Name, nameFromText } from "../dns/name.ts";
 import { isRejection, parseQuery, type Query } from "../dns/query.ts";
 import { RCODE, TYPE } from "../dns/types.ts";
 import { type Clock, systemClock } from "../lib/clock.ts";
-import type { Handler } from "../listen/handler.ts";
 import { type Listeners, openListeners } from "../listen/listeners.ts";
-import { NOWHERE } from "../listen/nowhere.ts";
+import { type Handler, NOWHERE } from "../listen/types.ts";
 
 /** Which names there are, and what each side says of them: the two see different addresses, as the real ones do. */
 export interface DemoName {

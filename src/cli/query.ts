@@ -10,7 +10,7 @@ import { jsonMessage, messageText } from "../dns/text.ts";
 import { CLASS, rcodeName, TYPE, typeNumber } from "../dns/types.ts";
 import { systemClock } from "../lib/clock.ts";
 import { errorText } from "../lib/text.ts";
-import { endpointText } from "../listen/address.ts";
+import { endpointText } from "../listen/client-address.ts";
 import { Bootstrap, openServer } from "../upstreams/bootstrap.ts";
 import { trustSystemCertificates } from "../upstreams/dial.ts";
 import type { ServerOptions } from "../upstreams/options.ts";

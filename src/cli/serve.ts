@@ -1,8 +1,8 @@
 import { AdminError } from "../admin/admin-server.ts";
 import { App } from "../app.ts";
 import { systemClock } from "../lib/clock.ts";
-import { endpointText } from "../listen/address.ts";
-import { ListenError } from "../listen/listen-error.ts";
+import { endpointText } from "../listen/client-address.ts";
+import { ListenError } from "../listen/listeners.ts";
 import { type OperationsLog, operationsLog } from "../log/operations.ts";
 import { SiteError } from "../site.ts";
 import { trustSystemCertificates } from "../upstreams/dial.ts";

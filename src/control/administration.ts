@@ -2,7 +2,7 @@ import { type AdminServer, openAdmin } from "../admin/admin-server.ts";
 import type { Control } from "../admin/control.ts";
 import type { Clock } from "../lib/clock.ts";
 import { version } from "../lib/version.ts";
-import { ClientsBehind } from "../listen/clients-behind.ts";
+import { ClientsBehind } from "../listen/client-address.ts";
 import type { Listeners } from "../listen/listeners.ts";
 import type { Endpoint } from "../listen/options.ts";
 import type { QueryLog } from "../log/query-log.ts";

@@ -1,20 +1,27 @@
+import type { Socket } from "node:net";
 import { AddressSet } from "../dns/address.ts";
 import type { Clock } from "../lib/clock.ts";
 import { errorText } from "../lib/text.ts";
-import { endpointText } from "./address.ts";
-import { ConnectionSlots } from "./connection-slots.ts";
-import type { ListenCounters } from "./counters.ts";
-import { DohServer } from "./doh/doh-server.ts";
-import type { Handler } from "./handler.ts";
+import { endpointText, type Peer } from "./client-address.ts";
+import { StreamConnection } from "./dns-stream.ts";
+import { DohService } from "./doh.ts";
+import { Http1Server } from "./http1.ts";
+import { PREFACE } from "./http2/frames.ts";
+import { Http2Connection } from "./http2-connection.ts";
 import { type ListenLimits, limitsWith } from "./limits.ts";
-import { explainBindError, ListenError } from "./listen-error.ts";
 import type { Endpoint, ListenOptions, TlsOptions } from "./options.ts";
-import type { ListenEvent, ListenServices } from "./services.ts";
-import { StreamConnection } from "./stream-connection.ts";
-import { type Serve, StreamListener, type StreamService } from "./stream-listener.ts";
-import { TlsAcceptor } from "./tls-acceptor.ts";
-import { TlsFiles } from "./tls-files.ts";
-import { UdpListener } from "./udp-listener.ts";
+import {
+  type Connection,
+  ConnectionSlots,
+  readStart,
+  type Serve,
+  type StartDecision,
+  StreamListener,
+  type StreamService,
+} from "./tcp.ts";
+import { TlsAcceptor, TlsFiles } from "./tls.ts";
+import type { Handler, ListenCounters, ListenEvent, ListenServices } from "./types.ts";
+import { UdpListener } from "./udp.ts";
 
 /** All listeners but the admin API's. */
 export interface Listeners {
@@ -215,4 +222,69 @@ function over(acceptor: TlsAcceptor, serve: Serve): Serve {
 function serveDns(transport: "tcp" | "dot", services: ListenServices): Serve {
   return async (socket, { address, port }) =>
     new StreamConnection(socket, { address, port, transport, http: null, method: null, clientId: null }, services);
+}
+
+/** Some listeners could not be opened, so none is. */
+export class ListenError extends Error {
+  /** One line each: section, address and reason. */
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(`cannot listen:\n${problems.map((problem) => `  ${problem}`).join("\n")}`);
+    this.name = "ListenError";
+    this.problems = problems;
+  }
+}
+
+/** Why an address could not be bound, in words, and what to do about it. */
+export function explainBindError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const code = "code" in error ? error.code : undefined;
+  switch (code) {
+    case "EADDRINUSE":
+      return "the port is taken by another program or by another line of this section (EADDRINUSE)";
+    case "EACCES":
+      return "not allowed; ports below 1024 need root, the capability CAP_NET_BIND_SERVICE or a lower net.ipv4.ip_unprivileged_port_start (EACCES)";
+    case "EADDRNOTAVAIL":
+      return "this host does not have the address (EADDRNOTAVAIL)";
+    case "EINVAL":
+      return "not an address to listen on; a link-local one needs its interface, as in fe80::1%eth0 (EINVAL)";
+    case "EAFNOSUPPORT":
+      return "this host has no IPv6 (EAFNOSUPPORT)";
+    default:
+      return error.message;
+  }
+}
+
+/** DoH on connections that others have accepted, in clear or after the TLS handshake, in whichever HTTP version the client speaks. */
+export class DohServer {
+  readonly #service: DohService;
+  readonly #services: ListenServices;
+  readonly #http1: Http1Server;
+
+  constructor(path: string, services: ListenServices) {
+    this.#services = services;
+    this.#service = new DohService(path, services);
+    this.#http1 = new Http1Server(this.#service, services);
+  }
+
+  /** Waits for the first octets; null = none came, and the caller destroys the socket. */
+  async serve(socket: Socket, peer: Peer): Promise<Connection | null> {
+    const { clock, limits } = this.#services;
+    const version = await readStart(socket, sniffHttp, { clock, timeoutMs: limits.httpIdleMs });
+    if (version === null) return null;
+    if (version === "http1") return this.#http1.serve(socket, peer);
+    return new Http2Connection(socket, peer, { service: this.#service, services: this.#services });
+  }
+
+  close(): Promise<void> {
+    return this.#http1.close();
+  }
+}
+
+/** Tells HTTP/2 from everything else by its preface, which is taken, and which no HTTP/1 request can be (RFC 9113 §3.4). */
+export function sniffHttp(start: Uint8Array): StartDecision<"http1" | "http2"> {
+  const length = Math.min(start.length, PREFACE.length);
+  if (!PREFACE.subarray(0, length).equals(start.subarray(0, length))) return { kind: "decided", takenBytes: 0, value: "http1" };
+  return length < PREFACE.length ? { kind: "more" } : { kind: "decided", takenBytes: PREFACE.length, value: "http2" };
 }

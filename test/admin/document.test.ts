@@ -6,7 +6,7 @@ import { ADMIN_LIMITS } from "../../src/admin/limits.ts";
 import { PathMethods } from "../../src/admin/path-methods.ts";
 import { RecentRecords } from "../../src/admin/recent-records.ts";
 import { StreamSlots } from "../../src/admin/stream-slots.ts";
-import { ClientsBehind } from "../../src/listen/clients-behind.ts";
+import { ClientsBehind } from "../../src/listen/client-address.ts";
 import { fakeClock } from "../fake-clock.ts";
 import { record } from "../log/records.ts";
 import { openTestAdmin } from "./support/admin.ts";

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { AdminError, openAdmin } from "../../src/admin/admin-server.ts";
 import { ControlError } from "../../src/admin/control.ts";
 import { adminProblems } from "../../src/admin/exposure.ts";
-import { ClientsBehind } from "../../src/listen/clients-behind.ts";
+import { ClientsBehind } from "../../src/listen/client-address.ts";
 import { fakeClock } from "../fake-clock.ts";
 import { hasIpv6 } from "../ipv6.ts";
 import { connectRaw } from "../listen/support/raw.ts";

@@ -5,7 +5,7 @@ import { App } from "../../src/app.ts";
 import { parseConfig } from "../../src/config/load.ts";
 import { RecordKeeping } from "../../src/control/record-keeping.ts";
 import { systemClock } from "../../src/lib/clock.ts";
-import { ListenError } from "../../src/listen/listen-error.ts";
+import { ListenError } from "../../src/listen/listeners.ts";
 import { ListRefresher } from "../../src/lists/refresher.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { SiteError } from "../../src/site.ts";

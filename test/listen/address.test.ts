@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { addressOfSocket, clientNetwork, parseAddress } from "../../src/listen/address.ts";
+import { addressOfSocket, clientNetwork, parseAddress } from "../../src/listen/client-address.ts";
 
 describe("an address from text", () => {
   test.each([

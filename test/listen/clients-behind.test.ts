@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ClientsBehind } from "../../src/listen/clients-behind.ts";
+import { ClientsBehind } from "../../src/listen/client-address.ts";
 
 const clients = new ClientsBehind(["127.0.0.0/8", "::1"]);
 const NOTHING = { forwardedFor: undefined, realIp: undefined };

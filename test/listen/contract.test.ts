@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Client } from "../../src/lib/client.ts";
-import type { Handler, Reply } from "../../src/listen/handler.ts";
+import type { Handler, Reply } from "../../src/listen/types.ts";
 import { ASKERS, type Asker, type AskerKind } from "./support/askers.ts";
 import { handlerOf, idOf, messageOf, openSite } from "./support/site.ts";
 

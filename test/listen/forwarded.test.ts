@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { AddressSet } from "../../src/dns/address.ts";
-import { forwardedPeer } from "../../src/listen/forwarded.ts";
+import { forwardedPeer } from "../../src/listen/client-address.ts";
 
 const proxy = { address: "127.0.0.1", port: 40_000 };
 const trusted = AddressSet.of("127.0.0.0/8", "10.0.0.0/24", "fd00::/64");

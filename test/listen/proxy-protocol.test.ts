@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { readProxyHeader } from "../../src/listen/proxy-protocol.ts";
+import { readProxyHeader } from "../../src/listen/tcp.ts";
 
 const text = (line: string) => Buffer.from(line, "latin1");
 const SIGNATURE = text("\r\n\r\n\0\r\nQUIT\n");

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { frame } from "../../src/dns/wire.ts";
-import type { Reply } from "../../src/listen/handler.ts";
+import type { Reply } from "../../src/listen/types.ts";
 import { fakeClock } from "../fake-clock.ts";
 import { connectRaw, connectRawTls, type RawConnection } from "./support/raw.ts";
 import { handlerOf, idOf, messageOf, openSite, portOf, type SiteOptions } from "./support/site.ts";

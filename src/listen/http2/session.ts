@@ -1,24 +1,32 @@
 import type { Socket } from "node:net";
 import type { Clock } from "../../lib/clock.ts";
 import {
+  ConnectionError,
   ERROR,
   type ErrorCode,
   FLAG,
   FRAME,
+  FRAME_OCTETS,
+  type Frame,
+  FrameReader,
+  goawayFrame,
   INITIAL_TABLE_OCTETS,
   INITIAL_WINDOW_OCTETS,
   MAX_WINDOW_OCTETS,
+  pingAck,
+  resetFrame,
   SETTING,
-} from "./codes.ts";
-import { Conduct } from "./conduct.ts";
-import { ConnectionError } from "./connection-error.ts";
-import { type Frame, FrameReader, uint31, unpadded } from "./frame-reader.ts";
-import { goawayFrame, pingAck, resetFrame, SETTINGS_ACK, settingsFrame, windowUpdateFrame } from "./frames.ts";
-import { HeaderBlocks, type ReceivedBlock } from "./header-blocks.ts";
-import { Outbox } from "./outbox.ts";
-import { areTrailers, requestFields } from "./request-fields.ts";
-import { INITIAL_SETTINGS, type PeerSettings, settingsAfter } from "./settings.ts";
-import { Http2Stream, type StreamOwner, type StreamResponse } from "./stream.ts";
+  SETTINGS_ACK,
+  settingsFrame,
+  uint31,
+  uint32,
+  unpadded,
+  windowUpdateFrame,
+} from "./frames.ts";
+import { encodeFields, type HeaderField, HpackDecoder } from "./hpack.ts";
+import { HpackError } from "./huffman.ts";
+import { Outbox } from "./output.ts";
+import { areTrailers, Http2Stream, requestFields, type StreamOwner, type StreamResponse } from "./request.ts";
 
 export interface SessionOptions {
   readonly clock: Clock;
@@ -388,4 +396,168 @@ export class Http2Session implements StreamOwner {
 /** @throws ConnectionError with this code where it does not hold. */
 function demand(holds: boolean, code: ErrorCode): void {
   if (!holds) throw new ConnectionError(code, "the peer broke the protocol");
+}
+
+/** Streams that a client may reset, or have us reset, in a burst and per second, before its session is ended (CVE-2023-44487, CVE-2025-8671). */
+const RESETS = { burst: 500, perSecond: 50 };
+
+/** What of a client's conduct is held against it, beyond what a frame shows by itself. */
+export class Conduct {
+  readonly #clock: Clock;
+  readonly #maxCutShort: number;
+  #resetsLeft: number = RESETS.burst;
+  #resetsAtMs: number;
+  /** Streams that ended before the client had said everything: what it sends on them may have been under way. */
+  readonly #cutShort = new Set<number>();
+
+  /** @param maxStreams that may be open at once. */
+  constructor(clock: Clock, maxStreams: number) {
+    this.#clock = clock;
+    this.#maxCutShort = 2 * maxStreams;
+    this.#resetsAtMs = clock.now();
+  }
+
+  /** A stream came to its end for what the client did. @throws ConnectionError where that is a flood. */
+  countReset(): void {
+    const nowMs = this.#clock.now();
+    const regained = ((nowMs - this.#resetsAtMs) * RESETS.perSecond) / 1000;
+    this.#resetsLeft = Math.min(RESETS.burst, this.#resetsLeft + regained) - 1;
+    this.#resetsAtMs = nowMs;
+    if (this.#resetsLeft < 0) throw new ConnectionError(ERROR.ENHANCE_YOUR_CALM, "a flood of resets");
+  }
+
+  /** What comes on this stream is excused. */
+  cutShort(streamId: number): void {
+    this.#cutShort.add(streamId);
+    const [oldest] = this.#cutShort;
+    if (this.#cutShort.size > this.#maxCutShort && oldest !== undefined) this.#cutShort.delete(oldest);
+  }
+
+  /** @throws ConnectionError for what comes on a stream that the client itself had ended (§5.1) or skipped (§5.1.1). */
+  demandExcuse(streamId: number): void {
+    if (!this.#cutShort.has(streamId)) throw new ConnectionError(ERROR.STREAM_CLOSED, "a frame on a stream that has ended");
+  }
+}
+
+/** What the peer has told of itself (RFC 9113 §6.5.2), as far as a server that never pushes goes by it. */
+export interface PeerSettings {
+  readonly initialWindowOctets: number;
+  readonly maxFrameOctets: number;
+  /** The smallest it has ever told, of the dynamic table by which our header blocks would be read. */
+  readonly tableOctets: number;
+}
+
+export const INITIAL_SETTINGS: PeerSettings = {
+  initialWindowOctets: INITIAL_WINDOW_OCTETS,
+  maxFrameOctets: FRAME_OCTETS.initial,
+  tableOctets: INITIAL_TABLE_OCTETS,
+};
+
+/** Brings settings up to date with a SETTINGS frame. @throws ConnectionError where a value is not allowed. */
+export function settingsAfter(settings: PeerSettings, payload: Uint8Array): PeerSettings {
+  if (payload.length % 6 !== 0) throw new ConnectionError(ERROR.FRAME_SIZE_ERROR, "half a setting");
+  let after = settings;
+  for (let at = 0; at < payload.length; at += 6) {
+    const value = uint32(payload, at + 2);
+    switch (((payload[at] ?? 0) << 8) | (payload[at + 1] ?? 0)) {
+      case SETTING.HEADER_TABLE_SIZE:
+        after = { ...after, tableOctets: Math.min(after.tableOctets, value) };
+        break;
+      case SETTING.ENABLE_PUSH:
+        if (value > 1) throw new ConnectionError(ERROR.PROTOCOL_ERROR, "ENABLE_PUSH is neither 0 nor 1");
+        break;
+      case SETTING.INITIAL_WINDOW_SIZE:
+        if (value > MAX_WINDOW_OCTETS) throw new ConnectionError(ERROR.FLOW_CONTROL_ERROR, "too large an initial window");
+        after = { ...after, initialWindowOctets: value };
+        break;
+      case SETTING.MAX_FRAME_SIZE:
+        if (value < FRAME_OCTETS.initial || value > FRAME_OCTETS.max)
+          throw new ConnectionError(ERROR.PROTOCOL_ERROR, "frames of a size that is not allowed");
+        after = { ...after, maxFrameOctets: value };
+        break;
+      default:
+        // Unknown settings are ignored (§6.5.2); the others concern what clients are sent on their own.
+        break;
+    }
+  }
+  return after;
+}
+
+/** A header block that is whole. */
+export interface ReceivedBlock {
+  readonly streamId: number;
+  /** Nothing follows on the stream. */
+  readonly hasEnded: boolean;
+  /** null = the list is larger than we take. */
+  readonly fields: readonly HeaderField[] | null;
+}
+
+/** Of a block as it comes, with nine for each of its frames: else it could go on for ever (CVE-2024-27316). */
+const MAX_BLOCK_OCTETS = 65_536;
+const FRAME_HEAD_OCTETS = 9;
+
+/** RFC 7541 §6.3: the dynamic table has no entries from now on. */
+const EMPTY_TABLE = Uint8Array.of(0x20);
+
+/** The header blocks of one connection, whose compression goes from one to the next (RFC 9113 §4.3). */
+export class HeaderBlocks {
+  readonly #decoder: HpackDecoder;
+  /** One whose last frame has not come. */
+  #open: { readonly streamId: number; readonly hasEnded: boolean; readonly parts: Uint8Array[]; octets: number } | null = null;
+  /** The client has made our table smaller, which has to be said once; we have no use for one. */
+  #shrinking: "not asked" | "to be said" | "said" = "not asked";
+
+  constructor(maxListOctets: number) {
+    this.#decoder = new HpackDecoder({ tableBytes: INITIAL_TABLE_OCTETS, maxListBytes: maxListOctets });
+  }
+
+  /** Between the frames of a block no other may come. */
+  get isOpen(): boolean {
+    return this.#open !== null;
+  }
+
+  /** Takes a HEADERS or CONTINUATION frame; null = the block goes on. @throws ConnectionError */
+  take({ type, flags, streamId, payload }: Frame): ReceivedBlock | null {
+    if (type === FRAME.HEADERS) {
+      if (streamId % 2 === 0) throw new ConnectionError(ERROR.PROTOCOL_ERROR, "a stream that no client begins (§5.1.1)");
+      this.#open = { streamId, hasEnded: (flags & FLAG.END_STREAM) !== 0, parts: [], octets: 0 };
+    }
+    const block = this.#open;
+    if (block === null || block.streamId !== streamId)
+      throw new ConnectionError(ERROR.PROTOCOL_ERROR, "a header block without its beginning");
+    const isPadded = type === FRAME.HEADERS && (flags & FLAG.PADDED) !== 0;
+    const before = type === FRAME.HEADERS && (flags & FLAG.PRIORITY) !== 0 ? 5 : 0;
+    const part = unpadded(payload, { isPadded, before });
+    block.octets += part.length + FRAME_HEAD_OCTETS;
+    if (block.octets > MAX_BLOCK_OCTETS) throw new ConnectionError(ERROR.ENHANCE_YOUR_CALM, "a header block without end");
+    if ((flags & FLAG.END_HEADERS) === 0) {
+      // A copy: the frame is only lent.
+      block.parts.push(Uint8Array.from(part));
+      return null;
+    }
+    this.#open = null;
+    const whole = block.parts.length === 0 ? part : Buffer.concat([...block.parts, part]);
+    return { streamId, hasEnded: block.hasEnded, fields: this.#decode(whole) };
+  }
+
+  /** From the next block on our table has no entries, which a client may insist on hearing (RFC 7541 §4.2). */
+  tableMustShrink(): void {
+    if (this.#shrinking === "not asked") this.#shrinking = "to be said";
+  }
+
+  encode(fields: readonly HeaderField[]): Uint8Array {
+    const block = encodeFields(fields);
+    if (this.#shrinking !== "to be said") return block;
+    this.#shrinking = "said";
+    return Buffer.concat([EMPTY_TABLE, block]);
+  }
+
+  #decode(block: Uint8Array): readonly HeaderField[] | null {
+    try {
+      return this.#decoder.decode(block);
+    } catch (error) {
+      if (error instanceof HpackError) throw new ConnectionError(ERROR.COMPRESSION_ERROR, error.message);
+      throw error;
+    }
+  }
 }

@@ -9,7 +9,7 @@ import {
 } from "node:http2";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Client } from "../../../src/lib/client.ts";
-import { FRAME } from "../../../src/listen/http2/codes.ts";
+import { FRAME } from "../../../src/listen/http2/frames.ts";
 import type { Listeners } from "../../../src/listen/listeners.ts";
 import { type FakeClock, fakeClock } from "../../fake-clock.ts";
 import { frameOf, get, openedHttp2, post, uint32 } from "../support/http2-raw.ts";

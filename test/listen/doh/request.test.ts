@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { MIN_MESSAGE_BYTES } from "../../../src/dns/wire.ts";
-import { checkMessage, readRequest } from "../../../src/listen/doh/request.ts";
+import { checkMessage, readRequest } from "../../../src/listen/doh.ts";
 
 const message = new Uint8Array(33).map((_, at) => at * 7);
 const encoded = Buffer.from(message).toString("base64url");

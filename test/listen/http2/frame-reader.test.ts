@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { type Frame, FrameReader } from "../../../src/listen/http2/frame-reader.ts";
+import { type Frame, FrameReader } from "../../../src/listen/http2/frames.ts";
 import { frameOf } from "../support/http2-raw.ts";
 
 const FRAME = fc.record({

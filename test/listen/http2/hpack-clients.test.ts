@@ -3,11 +3,8 @@ import { connect, sensitiveHeaders } from "node:http2";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import fc from "fast-check";
 import { expect, onTestFinished, test } from "vitest";
-import { FLAG, FRAME, PREFACE, SETTING } from "../../../src/listen/http2/codes.ts";
-import { FrameReader } from "../../../src/listen/http2/frame-reader.ts";
-import { SETTINGS_ACK, settingsFrame } from "../../../src/listen/http2/frames.ts";
-import { type HeaderField, HpackDecoder } from "../../../src/listen/http2/hpack/decoder.ts";
-import { encodeFields } from "../../../src/listen/http2/hpack/encoder.ts";
+import { FLAG, FRAME, FrameReader, PREFACE, SETTING, SETTINGS_ACK, settingsFrame } from "../../../src/listen/http2/frames.ts";
+import { encodeFields, type HeaderField, HpackDecoder } from "../../../src/listen/http2/hpack.ts";
 import { tableOf } from "../support/hpack-blocks.ts";
 import { frameOf } from "../support/http2-raw.ts";
 

@@ -1,8 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { HeaderField } from "../../../src/listen/http2/hpack/decoder.ts";
-import { HpackError } from "../../../src/listen/http2/hpack/hpack-error.ts";
-import { STATIC_TABLE } from "../../../src/listen/http2/hpack/static-table.ts";
+import { type HeaderField, STATIC_TABLE } from "../../../src/listen/http2/hpack.ts";
+import { HpackError } from "../../../src/listen/http2/huffman.ts";
 import { added, bytesOf, decoderOf, indexed, integer, pairsOf, string, tableOf, tableSize } from "../support/hpack-blocks.ts";
 
 describe("the static table (RFC 7541 Appendix A)", () => {

@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { encodeFields } from "../../../src/listen/http2/hpack/encoder.ts";
-import { STATIC_TABLE } from "../../../src/listen/http2/hpack/static-table.ts";
+import { encodeFields, STATIC_TABLE } from "../../../src/listen/http2/hpack.ts";
 import { decoderOf, tableOf } from "../support/hpack-blocks.ts";
 
 const hex = (...fields: readonly (readonly [string, string])[]): string =>

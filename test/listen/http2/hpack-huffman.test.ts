@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { HpackError } from "../../../src/listen/http2/hpack/hpack-error.ts";
-import { decodeHuffman } from "../../../src/listen/http2/hpack/huffman.ts";
+import { decodeHuffman, HpackError } from "../../../src/listen/http2/huffman.ts";
 import { HUFFMAN_CODES, huffmanBits, packed } from "../support/hpack-blocks.ts";
 
 const EOS = HUFFMAN_CODES[256] ?? "";

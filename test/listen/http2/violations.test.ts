@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { FLAG, FRAME, SETTING } from "../../../src/listen/http2/codes.ts";
+import { FLAG, FRAME, SETTING } from "../../../src/listen/http2/frames.ts";
 import {
   connectHttp2Raw,
   expectAnswer,

@@ -1,6 +1,5 @@
-import { type HeaderField, HpackDecoder } from "../../../src/listen/http2/hpack/decoder.ts";
-import { HpackError } from "../../../src/listen/http2/hpack/hpack-error.ts";
-import { CODE_LENGTHS } from "../../../src/listen/http2/hpack/huffman.ts";
+import { type HeaderField, HpackDecoder } from "../../../src/listen/http2/hpack.ts";
+import { CODE_LENGTHS, HpackError } from "../../../src/listen/http2/huffman.ts";
 
 /** An integer behind the marks of its first octet, in as few octets as there can be. RFC 7541 §5.1. */
 export function integer(marks: number, prefixBits: number, value: number): Buffer {

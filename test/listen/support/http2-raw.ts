@@ -1,6 +1,6 @@
 import { expect } from "vitest";
-import { ERROR, FLAG, FRAME, PREFACE } from "../../../src/listen/http2/codes.ts";
-import { type HeaderField, HpackDecoder } from "../../../src/listen/http2/hpack/decoder.ts";
+import { ERROR, FLAG, FRAME, PREFACE } from "../../../src/listen/http2/frames.ts";
+import { type HeaderField, HpackDecoder } from "../../../src/listen/http2/hpack.ts";
 import type { Listeners } from "../../../src/listen/listeners.ts";
 import { string } from "./hpack-blocks.ts";
 import { connectRaw, type RawConnection } from "./raw.ts";

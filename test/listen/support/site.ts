@@ -1,10 +1,9 @@
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
 import { systemClock } from "../../../src/lib/clock.ts";
-import type { Handler } from "../../../src/listen/handler.ts";
 import { type Listeners, type ListenersSurroundings, openListeners } from "../../../src/listen/listeners.ts";
-import { NOWHERE } from "../../../src/listen/nowhere.ts";
 import type { ListenOptions } from "../../../src/listen/options.ts";
+import { type Handler, NOWHERE } from "../../../src/listen/types.ts";
 
 export const tlsFixture = (name: string): string => fileURLToPath(new URL(`../../fixtures/tls/${name}`, import.meta.url));
 

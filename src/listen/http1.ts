@@ -1,13 +1,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import type { Peer } from "../address.ts";
-import type { ListenLimits } from "../limits.ts";
-import type { ListenServices } from "../services.ts";
-import type { Connection } from "../stream-listener.ts";
-import { NO_BODY, readBody } from "./body.ts";
-import { ALLOWED_METHODS } from "./request.ts";
-import type { DohService, HttpPeer, HttpResponse } from "./service.ts";
+import type { Peer } from "./client-address.ts";
+import { ALLOWED_METHODS, type DohService, type HttpPeer, type HttpResponse, NO_BODY, readBody } from "./doh.ts";
+import type { ListenLimits } from "./limits.ts";
+import type { Connection } from "./tcp.ts";
+import type { ListenServices } from "./types.ts";
 
 /** How long the rest of an endless body is thrown away after its 413, so that the client gets to read the answer. */
 const LINGER_MS = 1000;

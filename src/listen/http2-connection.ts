@@ -1,13 +1,12 @@
 import type { Socket } from "node:net";
-import { ResettableTimer } from "../../lib/deadline.ts";
-import type { Peer } from "../address.ts";
-import { ERROR } from "../http2/codes.ts";
-import { Http2Session } from "../http2/session.ts";
-import type { Http2Stream, StreamResponse } from "../http2/stream.ts";
-import type { ListenServices } from "../services.ts";
-import type { Connection } from "../stream-listener.ts";
-import { type Body, BodyReader, NO_BODY } from "./body.ts";
-import type { DohService, HttpPeer } from "./service.ts";
+import { ResettableTimer } from "../lib/deadline.ts";
+import type { Peer } from "./client-address.ts";
+import { type Body, BodyReader, type DohService, type HttpPeer, NO_BODY } from "./doh.ts";
+import { ERROR } from "./http2/frames.ts";
+import type { Http2Stream, StreamResponse } from "./http2/request.ts";
+import { Http2Session } from "./http2/session.ts";
+import type { Connection } from "./tcp.ts";
+import type { ListenServices } from "./types.ts";
 
 /** A DoH head is a few hundred octets, and a GET of the usual size adds as many again. */
 const MAX_HEADER_LIST_OCTETS = 16_384;

@@ -1,6 +1,69 @@
-import { HpackError } from "./hpack-error.ts";
-import { decodeHuffman } from "./huffman.ts";
-import { STATIC_TABLE } from "./static-table.ts";
+import { decodeHuffman, HpackError } from "./huffman.ts";
+
+/** The static table; the field of index 1 stands at 0. RFC 7541 Appendix A. */
+export const STATIC_TABLE: readonly HeaderField[] = [
+  { name: ":authority", value: "" },
+  { name: ":method", value: "GET" },
+  { name: ":method", value: "POST" },
+  { name: ":path", value: "/" },
+  { name: ":path", value: "/index.html" },
+  { name: ":scheme", value: "http" },
+  { name: ":scheme", value: "https" },
+  { name: ":status", value: "200" },
+  { name: ":status", value: "204" },
+  { name: ":status", value: "206" },
+  { name: ":status", value: "304" },
+  { name: ":status", value: "400" },
+  { name: ":status", value: "404" },
+  { name: ":status", value: "500" },
+  { name: "accept-charset", value: "" },
+  { name: "accept-encoding", value: "gzip, deflate" },
+  { name: "accept-language", value: "" },
+  { name: "accept-ranges", value: "" },
+  { name: "accept", value: "" },
+  { name: "access-control-allow-origin", value: "" },
+  { name: "age", value: "" },
+  { name: "allow", value: "" },
+  { name: "authorization", value: "" },
+  { name: "cache-control", value: "" },
+  { name: "content-disposition", value: "" },
+  { name: "content-encoding", value: "" },
+  { name: "content-language", value: "" },
+  { name: "content-length", value: "" },
+  { name: "content-location", value: "" },
+  { name: "content-range", value: "" },
+  { name: "content-type", value: "" },
+  { name: "cookie", value: "" },
+  { name: "date", value: "" },
+  { name: "etag", value: "" },
+  { name: "expect", value: "" },
+  { name: "expires", value: "" },
+  { name: "from", value: "" },
+  { name: "host", value: "" },
+  { name: "if-match", value: "" },
+  { name: "if-modified-since", value: "" },
+  { name: "if-none-match", value: "" },
+  { name: "if-range", value: "" },
+  { name: "if-unmodified-since", value: "" },
+  { name: "last-modified", value: "" },
+  { name: "link", value: "" },
+  { name: "location", value: "" },
+  { name: "max-forwards", value: "" },
+  { name: "proxy-authenticate", value: "" },
+  { name: "proxy-authorization", value: "" },
+  { name: "range", value: "" },
+  { name: "referer", value: "" },
+  { name: "refresh", value: "" },
+  { name: "retry-after", value: "" },
+  { name: "server", value: "" },
+  { name: "set-cookie", value: "" },
+  { name: "strict-transport-security", value: "" },
+  { name: "transfer-encoding", value: "" },
+  { name: "user-agent", value: "" },
+  { name: "vary", value: "" },
+  { name: "via", value: "" },
+  { name: "www-authenticate", value: "" },
+];
 
 /** What a field takes of the table, or of a list, beside its name and value. RFC 7541 §4.1, RFC 9113 §6.5.2. */
 const FIELD_OVERHEAD_BYTES = 32;
@@ -183,5 +246,81 @@ class BlockReader {
     if (octet === undefined) throw new HpackError("the block ends within a field");
     this.#offset++;
     return octet;
+  }
+}
+
+/**
+ * A header block of the static table and literals alone, so blocks may be made in any order. The update that a client which made its
+ * table smaller waits for (RFC 7541 §4.2) is the caller's to put before the first of them.
+ * Names must be in lower case (RFC 9113 §8.2), and no character above U+00FF. The octets are the caller's. RFC 7541 §6.
+ */
+export function encodeFields(fields: readonly HeaderField[]): Uint8Array {
+  const writer = new BlockWriter(
+    fields.reduce((sum, { name, value }) => sum + name.length + value.length + MAX_FRAMING_BYTES, 0),
+  );
+  for (const { name, value } of fields) {
+    const known = STATIC_NAMES.get(name);
+    const index = known?.values.get(value);
+    if (index !== undefined) {
+      writer.putInteger(0x80, 7, index);
+      continue;
+    }
+    // RFC 7541 §6.2.2: a literal without indexing.
+    writer.putInteger(0, 4, known?.index ?? 0);
+    if (known === undefined) writer.putString(name);
+    writer.putString(value);
+  }
+  return writer.written;
+}
+
+/** A field's first octet, and two lengths of at most six octets each: 7 bits and then 7 more each cover the 2^29 of the longest string. */
+const MAX_FRAMING_BYTES = 1 + 6 + 6;
+
+/** By each name of the static table: the first index of the name, and the index of each value. */
+const STATIC_NAMES = indexNames();
+
+function indexNames(): ReadonlyMap<string, { readonly index: number; readonly values: ReadonlyMap<string, number> }> {
+  const names = new Map<string, { readonly index: number; readonly values: Map<string, number> }>();
+  STATIC_TABLE.forEach(({ name, value }, position) => {
+    const entry = names.get(name) ?? { index: position + 1, values: new Map<string, number>() };
+    names.set(name, entry);
+    entry.values.set(value, position + 1);
+  });
+  return names;
+}
+
+class BlockWriter {
+  readonly #block: Buffer;
+  #length = 0;
+
+  constructor(maxBytes: number) {
+    this.#block = Buffer.allocUnsafe(maxBytes);
+  }
+
+  get written(): Uint8Array {
+    return this.#block.subarray(0, this.#length);
+  }
+
+  /** RFC 7541 §5.1; `marks` are the bits of the first octet that are not the integer's. */
+  putInteger(marks: number, prefixBits: number, value: number): void {
+    const mask = (1 << prefixBits) - 1;
+    if (value < mask) {
+      this.#put(marks | value);
+      return;
+    }
+    this.#put(marks | mask);
+    let rest = value - mask;
+    for (; rest >= 0x80; rest >>= 7) this.#put((rest & 0x7f) | 0x80);
+    this.#put(rest);
+  }
+
+  /** RFC 7541 §5.2, without Huffman code. */
+  putString(text: string): void {
+    this.putInteger(0, 7, text.length);
+    this.#length += this.#block.write(text, this.#length, "latin1");
+  }
+
+  #put(octet: number): void {
+    this.#block[this.#length++] = octet;
   }
 }

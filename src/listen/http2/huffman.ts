@@ -1,5 +1,3 @@
-import { HpackError } from "./hpack-error.ts";
-
 /**
  * The text of a string literal in Huffman code, one character for each octet (latin1). RFC 7541 §5.2.
  * @throws HpackError on the symbol EOS, and on padding that is longer than seven bits or not of ones.
@@ -105,4 +103,12 @@ function markPadding(): Uint8Array {
     node = CHILDREN[2 * node + 1] ?? ROOT;
   }
   return marks;
+}
+
+/** What is wrong with a header block. The tables of both sides no longer agree, so the connection must end with COMPRESSION_ERROR (RFC 9113 §4.3). */
+export class HpackError extends Error {
+  constructor(problem: string) {
+    super(problem);
+    this.name = "HpackError";
+  }
 }

@@ -2,9 +2,8 @@ import type { Socket } from "node:net";
 import { FrameReader, frame } from "../dns/wire.ts";
 import type { Client } from "../lib/client.ts";
 import { ResettableTimer } from "../lib/deadline.ts";
-import type { Reply } from "./handler.ts";
-import type { ListenServices } from "./services.ts";
-import type { Connection } from "./stream-listener.ts";
+import type { Connection } from "./tcp.ts";
+import type { ListenServices, Reply } from "./types.ts";
 
 /**
  * One client's connection over TCP or TLS: messages behind two octets of length, answered in the order in which answers

@@ -1,11 +1,10 @@
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { once } from "node:events";
+import { networkInterfaces } from "node:os";
 import type { Timer } from "../lib/clock.ts";
-import { addressOfSocket, endpointText } from "./address.ts";
-import type { Reply } from "./handler.ts";
-import { type Family, localAddresses, wildcardFamily } from "./local-addresses.ts";
+import { addressOfSocket, endpointText } from "./client-address.ts";
 import type { Endpoint } from "./options.ts";
-import type { ListenServices } from "./services.ts";
+import type { ListenServices, Reply } from "./types.ts";
 
 /** How often this host's addresses are read again behind a wildcard. */
 const REREAD_MS = 5000;
@@ -200,4 +199,24 @@ function closeSocket(socket: Socket): Promise<void> {
   return new Promise((resolve) => {
     socket.close(() => resolve());
   });
+}
+
+export type Family = "IPv4" | "IPv6";
+
+/** This host's own addresses of one family, link-local ones with their zone. Aliases such as 127.0.0.2 are not among them. */
+export function localAddresses(family: Family): readonly string[] {
+  const addresses = new Set<string>();
+  for (const [name, infos] of Object.entries(networkInterfaces())) {
+    for (const info of infos ?? []) {
+      if (info.family !== family) continue;
+      addresses.add(info.family === "IPv6" && info.scopeid !== 0 ? `${info.address}%${name}` : info.address);
+    }
+  }
+  return [...addresses];
+}
+
+/** The family whose every address this one stands for; null = it stands for itself. */
+export function wildcardFamily(address: string): Family | null {
+  if (address === "0.0.0.0") return "IPv4";
+  return /^[0:]+$/.test(address) && address.includes(":") ? "IPv6" : null;
 }

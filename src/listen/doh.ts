@@ -1,0 +1,271 @@
+import type { Readable } from "node:stream";
+import { MAX_MESSAGE_BYTES, MIN_MESSAGE_BYTES } from "../dns/wire.ts";
+import type { Client, HttpVersion } from "../lib/client.ts";
+import { unreachable } from "../lib/unreachable.ts";
+import { forwardedPeer, type Peer } from "./client-address.ts";
+import type { ListenServices, Reply } from "./types.ts";
+
+/** A request of any HTTP version, with what only its connection knows. */
+export interface HttpRequest extends RequestHead {
+  readonly version: HttpVersion;
+  readonly forwardedFor: string | undefined;
+  readonly realIp: string | undefined;
+  readonly body: Body;
+}
+
+export interface HttpResponse {
+  readonly status: number;
+  /** In lower case, `content-length` included. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array;
+  /** The rest of the request's body was not read. */
+  readonly unread: boolean;
+}
+
+/** Whoever is at the other end of an HTTP connection. */
+export interface HttpPeer {
+  readonly direct: Peer;
+  /** It may speak for others. */
+  readonly isTrusted: boolean;
+}
+
+/** DoH (RFC 8484) without the HTTP: a request and its peer in, a response out. */
+export class DohService {
+  readonly #path: string;
+  readonly #services: ListenServices;
+
+  constructor(path: string, services: ListenServices) {
+    this.#path = path;
+    this.#services = services;
+  }
+
+  peer(direct: Peer): HttpPeer {
+    return { direct, isTrusted: this.#services.trustedProxies.hasText(direct.address) };
+  }
+
+  /** null = the request broke off before its end. */
+  async respond(request: HttpRequest, peer: HttpPeer): Promise<HttpResponse | null> {
+    const asked = readRequest(request, this.#path);
+    const { body } = request;
+    switch (body.kind) {
+      case "broken":
+        return null;
+      case "whole":
+        return this.#answer(asked, body.bytes, request, peer);
+      case "tooLarge":
+        return refusal(asked.kind === "refused" ? asked : TOO_LARGE, false);
+      case "endless":
+        return refusal(asked.kind === "refused" ? asked : TOO_LARGE, true);
+      default:
+        return unreachable(body);
+    }
+  }
+
+  async #answer(asked: DohRequest, body: Uint8Array, request: HttpRequest, peer: HttpPeer): Promise<HttpResponse> {
+    switch (asked.kind) {
+      case "refused":
+        return refusal(asked, false);
+      case "message":
+        return this.#answerMessage(asked.message, this.#client(request, peer, asked));
+      case "body":
+        return this.#answerMessage(body, this.#client(request, peer, asked));
+      case "json": {
+        const reply = await this.#services.handler.answerJson(asked.parameters, this.#client(request, peer, asked));
+        if (reply.kind === "bad") return refusal(refuse(400, reply.text), false);
+        return success("application/dns-json", Buffer.from(reply.body), reply.maxAgeSeconds);
+      }
+      default:
+        return unreachable(asked);
+    }
+  }
+
+  async #answerMessage(message: Uint8Array, client: Client): Promise<HttpResponse> {
+    const refused = checkMessage(message);
+    if (refused !== null) return refusal(refused, false);
+    const answer = this.#services.handler.answer(message, client);
+    const reply: Reply | null = answer instanceof Promise ? await answer : answer;
+    if (reply === null) return refusal(refuse(400, "This is not a DNS query."), false);
+    return success("application/dns-message", reply.wire, reply.maxAgeSeconds);
+  }
+
+  #client(request: HttpRequest, { direct, isTrusted }: HttpPeer, { kind, clientId }: Exclude<DohRequest, Refusal>): Client {
+    const { address, port } = isTrusted ? forwardedPeer(direct, request, this.#services.trustedProxies) : direct;
+    return { address, port, transport: "doh", http: request.version, method: kind === "body" ? "POST" : "GET", clientId };
+  }
+}
+
+function success(contentType: string, body: Uint8Array, maxAgeSeconds: number | null): HttpResponse {
+  return {
+    status: 200,
+    headers: {
+      "content-type": contentType,
+      "content-length": String(body.length),
+      "cache-control": maxAgeSeconds === null ? "no-store" : `max-age=${maxAgeSeconds}`,
+    },
+    body,
+    unread: false,
+  };
+}
+
+function refusal({ status, text }: Refusal, unread: boolean): HttpResponse {
+  const body = Buffer.from(`${text}\n`);
+  const headers = { "content-type": "text/plain; charset=utf-8", "content-length": String(body.length) };
+  return { status, headers: status === 405 ? { ...headers, allow: ALLOWED_METHODS } : headers, body, unread };
+}
+
+/** The head of an HTTP request, of whichever version. */
+export interface RequestHead {
+  readonly method: string;
+  /** The path with its query, or a whole URL as proxies are sent it. */
+  readonly target: string;
+  readonly contentType: string | undefined;
+  readonly contentEncoding: string | undefined;
+}
+
+/** What a request asks for. `clientId` is the segment behind the path of the service. */
+export type DohRequest =
+  | { readonly kind: "message"; readonly message: Uint8Array; readonly clientId: string | null }
+  | { readonly kind: "body"; readonly clientId: string | null }
+  | { readonly kind: "json"; readonly parameters: URLSearchParams; readonly clientId: string | null }
+  | Refusal;
+
+export interface Refusal {
+  readonly kind: "refused";
+  readonly status: 400 | 404 | 405 | 413 | 415;
+  readonly text: string;
+}
+
+export const ALLOWED_METHODS = "GET, HEAD, POST";
+
+/**
+ * Reads a DoH request (RFC 8484 §4.1) but for its body: `message` = it came in the URL and belongs to the caller, `body` = it
+ * is the body. `path` as in `ListenOptions.dohPath`. What the client accepts is not asked: there is one form of answer.
+ */
+export function readRequest(head: RequestHead, path: string): DohRequest {
+  const target = head.target.replace(/^https?:\/\/[^/?]*/i, "");
+  const mark = target.indexOf("?");
+  const clientId = readPath(mark === -1 ? target : target.slice(0, mark), path);
+  if (clientId === undefined) return refuse(404, "There is nothing here; DNS is asked at another path.");
+  switch (head.method) {
+    case "GET":
+    case "HEAD":
+      return readQuery(mark === -1 ? "" : target.slice(mark + 1), clientId);
+    case "POST":
+      return readPostHead(head, clientId);
+    default:
+      return refuse(405, "DNS is asked by GET or POST.");
+  }
+}
+
+/** Whether octets that came as a body, or out of the URL, can be a message at all. */
+export function checkMessage(message: Uint8Array): Refusal | null {
+  if (message.length === 0) return refuse(400, "There is no DNS message in this request.");
+  if (message.length < MIN_MESSAGE_BYTES) return refuse(400, "The DNS message is shorter than its header.");
+  if (message.length > MAX_MESSAGE_BYTES) return TOO_LARGE;
+  return null;
+}
+
+export function refuse(status: Refusal["status"], text: string): Refusal {
+  return { kind: "refused", status, text };
+}
+
+export const TOO_LARGE = refuse(413, "A DNS message has at most 65535 octets.");
+
+/** The client id, null without one; undefined = another path. */
+function readPath(path: string, servicePath: string): string | null | undefined {
+  const base = servicePath === "/" ? "" : servicePath;
+  if (path === servicePath || path === base) return null;
+  if (!path.startsWith(`${base}/`)) return undefined;
+  const clientId = path.slice(base.length + 1);
+  return /^[a-z0-9-]{1,63}$/.test(clientId) ? clientId : undefined;
+}
+
+function readPostHead(head: RequestHead, clientId: string | null): DohRequest {
+  const mediaType = head.contentType?.split(";", 1)[0]?.trim().toLowerCase();
+  if (mediaType !== "application/dns-message") return refuse(415, "The body must be of type application/dns-message.");
+  const encoding = head.contentEncoding?.trim().toLowerCase() ?? "identity";
+  if (encoding !== "identity") return refuse(415, "The body must not be compressed.");
+  return { kind: "body", clientId };
+}
+
+function readQuery(query: string, clientId: string | null): DohRequest {
+  const values = query.split("&").filter((pair) => pair.startsWith("dns="));
+  const [value] = values;
+  if (value !== undefined && values.length === 1) {
+    const message = decodeBase64Url(value.slice("dns=".length));
+    return message === null ? refuse(400, "The parameter dns is not base64url.") : { kind: "message", message, clientId };
+  }
+  if (values.length > 1) return refuse(400, "The parameter dns is there more than once.");
+  const parameters = new URLSearchParams(query);
+  if (parameters.has("name")) return { kind: "json", parameters, clientId };
+  return refuse(400, "There is neither a parameter dns nor a parameter name.");
+}
+
+/** RFC 4648 §5, padding tolerated (RFC 8484 §6 forbids it, and clients send it). A fresh copy; null = not base64url. */
+function decodeBase64Url(text: string): Uint8Array | null {
+  const plain = text.replace(/(?:=|%3d){1,2}$/i, "");
+  if (!/^[A-Za-z0-9_-]*$/.test(plain) || plain.length % 4 === 1) return null;
+  return new Uint8Array(Buffer.from(plain, "base64url"));
+}
+
+/** How much of a body is read only to be thrown away, so that the connection can be kept. */
+const DRAINED_BYTES = 1 << 20;
+
+/** `whole` belongs to the caller. `tooLarge`: read to its end. `endless`: longer than is read at all. `broken`: never ended. */
+export type Body =
+  | { readonly kind: "whole"; readonly bytes: Uint8Array }
+  | { readonly kind: "tooLarge" }
+  | { readonly kind: "endless" }
+  | { readonly kind: "broken" };
+
+export const NO_BODY: Body = { kind: "whole", bytes: new Uint8Array(0) };
+
+/** Gathers a body to its end, or until `DRAINED_BYTES` are exceeded; what comes then is thrown away. */
+export class BodyReader {
+  readonly #whole = Promise.withResolvers<Body>();
+  #kept = new Uint8Array(512);
+  #lengthBytes = 0;
+
+  get body(): Promise<Body> {
+    return this.#whole.promise;
+  }
+
+  /** The octets are copied. */
+  take(chunk: Uint8Array): void {
+    const from = this.#lengthBytes;
+    this.#lengthBytes += chunk.length;
+    if (this.#lengthBytes > DRAINED_BYTES) {
+      this.#whole.resolve({ kind: "endless" });
+    } else if (this.#lengthBytes <= MAX_MESSAGE_BYTES) {
+      // A copy: a body that dribbles in would hold a large network buffer for each of its octets.
+      if (this.#lengthBytes > this.#kept.length) this.#kept = enlarge(this.#kept, this.#lengthBytes);
+      this.#kept.set(chunk, from);
+    }
+  }
+
+  end(): void {
+    const isTooLarge = this.#lengthBytes > MAX_MESSAGE_BYTES;
+    this.#whole.resolve(isTooLarge ? { kind: "tooLarge" } : { kind: "whole", bytes: this.#kept.slice(0, this.#lengthBytes) });
+  }
+
+  /** Does nothing after `end`. */
+  abandon(): void {
+    this.#whole.resolve({ kind: "broken" });
+  }
+}
+
+/** Its time is bounded by the server, which breaks the stream. */
+export function readBody(stream: Readable): Promise<Body> {
+  const reader = new BodyReader();
+  stream.on("data", (chunk: Buffer) => reader.take(chunk));
+  stream.on("end", () => reader.end());
+  stream.on("error", () => reader.abandon());
+  stream.on("close", () => reader.abandon());
+  return reader.body;
+}
+
+function enlarge(bytes: Uint8Array, neededBytes: number): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(Math.max(neededBytes, bytes.length * 2));
+  larger.set(bytes);
+  return larger;
+}
