@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
+import { openForReading } from "../../src/log/database.ts";
 import type { QueryRecord } from "../../src/log/record.ts";
-import { openForReading } from "../../src/log/store/database.ts";
-import { Store, type StoreOptions } from "../../src/log/store/store.ts";
+import { Store, type StoreOptions } from "../../src/log/store.ts";
 import type { QuerySource } from "./rows.ts";
 
 const WEEK_MS = 7 * 86_400_000;

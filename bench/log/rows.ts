@@ -1,5 +1,4 @@
-import type { AttemptRecord, QueryRecord } from "../../src/log/record.ts";
-import type { TraceStep } from "../../src/log/trace.ts";
+import type { AttemptRecord, QueryRecord, TraceStep } from "../../src/log/record.ts";
 import { seeded, zipf } from "../random.ts";
 
 export interface Household {

@@ -1,6 +1,6 @@
 import { systemClock } from "../../src/lib/clock.ts";
-import type { Condition, Matcher, QueryFilter } from "../../src/log/search.ts";
-import { Reader } from "../../src/log/store/reader.ts";
+import type { Condition, Matcher, QueryFilter } from "../../src/log/filter.ts";
+import { Reader } from "../../src/log/reader.ts";
 import { median } from "../statistics.ts";
 import type { FilledStore } from "./filled-store.ts";
 import type { QuerySource } from "./rows.ts";

@@ -1,7 +1,5 @@
-import type { CachedAnswer, Explained } from "../log/explained.ts";
-import type { LogStatus } from "../log/log-status.ts";
-import type { QueryRecord } from "../log/record.ts";
-import type { Page, PageRequest, QueryFilter } from "../log/search.ts";
+import type { Page, PageRequest, QueryFilter } from "../log/filter.ts";
+import type { CachedAnswer, Explained, LogStatus, QueryRecord } from "../log/record.ts";
 import type { Summary, SummaryRequest } from "../log/summary.ts";
 
 /**

@@ -1,7 +1,7 @@
+import type { Page, PageRequest, QueryFilter } from "../log/filter.ts";
+import { compileFilter } from "../log/filter-tests.ts";
 import type { QueryRecord } from "../log/record.ts";
-import { compileFilter } from "../log/search/compile.ts";
-import type { Page, PageRequest, QueryFilter } from "../log/search.ts";
-import { wallMsOf } from "../log/store/schema.ts";
+import { wallMsOf } from "../log/schema.ts";
 import { ControlError, type QuerySource } from "./control.ts";
 import type { RecentRecords } from "./recent-records.ts";
 

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from "../lib/clock.ts";
 import type { QueryRecord } from "../log/record.ts";
-import { wallMsOf } from "../log/store/schema.ts";
+import { wallMsOf } from "../log/schema.ts";
 import type { QuerySource } from "./control.ts";
 
 /** Records that are remembered at least, once there were so many: more than a reader is sent of what it missed. */

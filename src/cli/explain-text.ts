@@ -1,8 +1,6 @@
 import { styleText } from "node:util";
-import type { CachedAnswer, Explained, ExplainedOutcome } from "../log/explained.ts";
-import { stepText } from "../log/step-text.ts";
-import { attemptText, milliseconds, printable } from "../log/text.ts";
-import type { TraceStep } from "../log/trace.ts";
+import type { CachedAnswer, Explained, ExplainedOutcome, TraceStep } from "../log/record.ts";
+import { attemptText, milliseconds, printable, stepText } from "../log/text.ts";
 
 export interface TextOptions {
   /** Whether the terminal shows colours. */

@@ -1,5 +1,5 @@
 import { FILTER_PARAMETERS, parseFilter } from "../log/filter.ts";
-import { localMoment, parseMoment } from "../log/moment.ts";
+import { localMoment, parseMoment } from "../log/time.ts";
 import { UsageError } from "./terminal.ts";
 
 export type Parameter = readonly [field: string, value: string];

@@ -3,7 +3,7 @@ import { ageSeconds, type Limits, lifetimeSeconds } from "../cache/lifetime.ts";
 import { clientSubnetText } from "../dns/edns-options.ts";
 import { nameText } from "../dns/name.ts";
 import { rcodeName, typeName } from "../dns/types.ts";
-import type { CachedAnswer } from "../log/explained.ts";
+import type { CachedAnswer } from "../log/record.ts";
 import { sentOf } from "./record-of-sent.ts";
 
 /** An answer that the cache holds, as people see it. How long it is fresh depends on the limits of whoever asks. */

@@ -22,7 +22,7 @@ import { nameFromText } from "../dns/name.ts";
 import { copiesOf } from "../lists/cache.ts";
 import { reportLists } from "../lists/load.ts";
 import type { Updated } from "../lists/update.ts";
-import type { CachedAnswer, Explained } from "../log/explained.ts";
+import type { CachedAnswer, Explained } from "../log/record.ts";
 import { type Site, SiteError } from "../site.ts";
 import type { Reloads } from "../stats/reloads.ts";
 import { cachedAnswer } from "./cached-answer.ts";

@@ -3,7 +3,7 @@ import { cacheKey } from "../cache/key.ts";
 import { type Freshness, freshness, isStaleAtOnce } from "../cache/lifetime.ts";
 import { outcomeOf } from "../dns/answer.ts";
 import { RCODE, TYPE, typeName } from "../dns/types.ts";
-import type { CachedAnswer, ExplainedDecision, ExplainedVerdict } from "../log/explained.ts";
+import type { CachedAnswer, ExplainedDecision, ExplainedVerdict } from "../log/record.ts";
 import { isForged } from "../resolve/classify.ts";
 import { subnetToSend } from "../resolve/client-subnet.ts";
 import { towards, verdictOfHeld } from "../resolve/compare.ts";

@@ -1,5 +1,5 @@
 import { askMessage } from "../dns/query.ts";
-import type { ExplainedOutcome } from "../log/explained.ts";
+import type { ExplainedOutcome } from "../log/record.ts";
 import type { Noted } from "../noted.ts";
 import { serve } from "../serve.ts";
 import type { Site } from "../site.ts";

@@ -1,9 +1,8 @@
 import { outcomeOf } from "../dns/answer.ts";
 import { rcodeName } from "../dns/types.ts";
 import { unreachable } from "../lib/unreachable.ts";
-import type { Explained } from "../log/explained.ts";
-import { matchText, stepText } from "../log/step-text.ts";
-import type { TraceStep } from "../log/trace.ts";
+import type { Explained, TraceStep } from "../log/record.ts";
+import { matchText, stepText } from "../log/text.ts";
 import type { Holding } from "./explain-live.ts";
 
 /** What a summary is made of. */

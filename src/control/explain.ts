@@ -2,7 +2,7 @@ import type { ExplainRequest } from "../admin/control.ts";
 import type { Decisions } from "../decisions.ts";
 import { nameText } from "../dns/name.ts";
 import { typeName } from "../dns/types.ts";
-import type { Explained } from "../log/explained.ts";
+import type { Explained } from "../log/record.ts";
 import { MAX_ALIASES, queryForTarget } from "../resolve/alias.ts";
 import type { Decision } from "../rules/decision.ts";
 import type { Site } from "../site.ts";

@@ -7,7 +7,7 @@ import {
   type WhatIf,
   type WhatIfRequest,
 } from "../admin/control.ts";
-import type { Explained } from "../log/explained.ts";
+import type { Explained } from "../log/record.ts";
 import type { Site } from "../site.ts";
 import { checkDraft } from "./config-check.ts";
 import type { Explaining } from "./control.ts";

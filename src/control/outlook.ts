@@ -1,7 +1,7 @@
 import type { Decisions } from "../decisions.ts";
 import type { Question } from "../dns/query.ts";
 import { unreachable } from "../lib/unreachable.ts";
-import type { ExplainedDecision } from "../log/explained.ts";
+import type { ExplainedDecision } from "../log/record.ts";
 import { preferenceFor } from "../resolve/families.ts";
 import { BINDING_TYPES } from "../resolve/filters.ts";
 import { type Asker, type Compare, type Decision, type Forward, typeFilter } from "../rules/decision.ts";

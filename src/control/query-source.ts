@@ -1,10 +1,9 @@
 import { ControlError, ParameterError, type QuerySource } from "../admin/control.ts";
-import type { LogStatus } from "../log/log-status.ts";
+import type { Page, PageRequest, QueryFilter } from "../log/filter.ts";
+import { compileFilter } from "../log/filter-tests.ts";
 import type { QueryLog } from "../log/query-log.ts";
-import type { QueryRecord } from "../log/record.ts";
-import { compileFilter } from "../log/search/compile.ts";
-import type { Page, PageRequest, QueryFilter } from "../log/search.ts";
-import { ReadError } from "../log/store/reader.ts";
+import { ReadError } from "../log/reader.ts";
+import type { LogStatus, QueryRecord } from "../log/record.ts";
 import type { Summary, SummaryRequest } from "../log/summary.ts";
 import type { Journal } from "./journal.ts";
 

@@ -1,6 +1,6 @@
 import type { Readiness } from "../admin/control.ts";
 import { shownUrl } from "../lib/text.ts";
-import type { LogStatus } from "../log/log-status.ts";
+import type { LogStatus } from "../log/record.ts";
 import type { Site } from "../site.ts";
 
 /** Whether questions are answered, and all trouble that is known of. Without any server that is well only hosts names and the cache are. */

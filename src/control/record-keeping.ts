@@ -4,7 +4,7 @@ import { unreachable } from "../lib/unreachable.ts";
 import type { OperationsLog } from "../log/operations.ts";
 import type { QueryLogOptions } from "../log/options.ts";
 import { QueryLog } from "../log/query-log.ts";
-import type { LogEvent } from "../log/store/log-event.ts";
+import type { LogEvent } from "../log/writer.ts";
 import type { Journal } from "./journal.ts";
 
 export interface RecordKeepingParts {

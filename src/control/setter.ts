@@ -1,4 +1,4 @@
-import type { TraceStep } from "../log/trace.ts";
+import type { TraceStep } from "../log/record.ts";
 import type { RuleOptions } from "../rules/options.ts";
 
 /** The modifier that an action comes from; null where it comes from none. */

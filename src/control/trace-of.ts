@@ -1,6 +1,6 @@
 import { nameText } from "../dns/name.ts";
 import { shownUrl } from "../lib/text.ts";
-import type { TraceStep } from "../log/trace.ts";
+import type { TraceStep } from "../log/record.ts";
 import type { Step } from "../rules/decider.ts";
 
 /** What was looked at on the way to a decision, as the log keeps it and explanations show it. */

@@ -2,11 +2,8 @@ import { isIP } from "node:net";
 import { domainToASCII } from "node:url";
 import ipaddr from "ipaddr.js";
 import { boundedRegexp, MAX_WAYS } from "../lib/bounded-regexp.ts";
-import { parseMoment } from "./moment.ts";
-import { isRcodeText, NOTHING_SENT } from "./rcode-text.ts";
-import type { RecordSource } from "./record.ts";
-import type { Condition, FilterField, Matcher, QueryFilter } from "./search.ts";
-import { isTypeText, typeText } from "./type-text.ts";
+import type { QueryRecord, RecordSource } from "./record.ts";
+import { parseMoment } from "./time.ts";
 
 export type ParsedFilter =
   | { readonly kind: "ok"; readonly filter: QueryFilter }
@@ -216,3 +213,89 @@ function canonicalAddress(text: string): string | null {
 function shown(value: string): string {
   return `\`${value.length > 60 ? `${value.slice(0, 60)}…` : value}\``;
 }
+
+/** Which records are wanted: within the time, and every condition holds. Made by `parseFilter` of what a user wrote. */
+export interface QueryFilter {
+  /**
+   * Milliseconds since 1970, this one included; null = the oldest there is. Times are those of the ids, when records were made: a query that waited
+   * for its answer came a little earlier.
+   */
+  readonly fromMs: number | null;
+  /** This one not included; null = the newest there is. */
+  readonly toMs: number | null;
+  readonly conditions: readonly Condition[];
+}
+
+/** One field, and what it may be. */
+export interface Condition {
+  readonly field: FilterField;
+  /** Whether none of `anyOf` may fit, instead of one. */
+  readonly negated: boolean;
+  readonly anyOf: readonly Matcher[];
+}
+
+export type FilterField = "name" | "client" | "type" | "rcode" | "rule" | "upstream" | "source" | "action" | "answer" | "minMs";
+
+export type Matcher =
+  | { readonly kind: "equals"; readonly text: string }
+  /** The name and everything below it. */
+  | { readonly kind: "within"; readonly text: string }
+  /** `*` stands for any number of characters. */
+  | { readonly kind: "glob"; readonly text: string }
+  /** Bounded: refused by `parseFilter` where it could take more than linear time. */
+  | { readonly kind: "regexp"; readonly text: string }
+  /** An address within a prefix. */
+  | { readonly kind: "prefix"; readonly text: string }
+  | { readonly kind: "atLeast"; readonly number: number };
+
+/** Newest first. */
+export interface Page {
+  /** As many as were wanted, or fewer, even none, where looking further would have taken too long: `cursor` says whether there may be more. */
+  readonly records: readonly QueryRecord[];
+  /** Where the next page begins; it stays right while records are added. null = there are no more. */
+  readonly cursor: string | null;
+}
+
+export interface PageRequest {
+  readonly filter: QueryFilter;
+  /** 1 to 1,000. */
+  readonly limit: number;
+  readonly cursor: string | null;
+}
+
+/** What a filter names by this was sent no reply: the same word as in the counts of a summary. Records have null there. */
+export const NOTHING_SENT = "NONE";
+
+/** Whether records can show such a response code, or it stands for those that show none. */
+export function isRcodeText(text: string): boolean {
+  return text === NOTHING_SENT || RCODE_MNEMONICS.has(text) || /^RCODE\d{1,4}$/.test(text);
+}
+
+/** The mnemonics of `dns/types.ts`, which the log does not import; a test holds the two together. */
+const RCODE_MNEMONICS: ReadonlySet<string> = new Set(
+  "NOERROR FORMERR SERVFAIL NXDOMAIN NOTIMP REFUSED YXDOMAIN YXRRSET NXRRSET NOTAUTH NOTZONE BADVERS".split(" "),
+);
+
+/** A type as records show it: a mnemonic in upper case where there is one, else TYPE123; of `https`, `TYPE65` and `65` it is `HTTPS`. */
+export function typeText(text: string): string {
+  const upper = text.toUpperCase();
+  const [, digits = ""] = /^(?:TYPE)?(\d{1,5})$/.exec(upper) ?? [];
+  return digits === "" ? upper : (TYPE_MNEMONICS.get(Number(digits)) ?? `TYPE${Number(digits)}`);
+}
+
+/** Whether records can show such a type: a misspelt mnemonic would be searched for in vain. */
+export function isTypeText(text: string): boolean {
+  const [, digits = ""] = /^TYPE(\d{1,5})$/.exec(text) ?? [];
+  return digits === "" ? mnemonics.has(text) : Number(digits) <= 0xffff;
+}
+
+/** The mnemonics of `dns/types.ts`, which the log does not import; a test holds the two together. */
+const TYPE_MNEMONICS = new Map<number, string>(
+  `1 A 2 NS 5 CNAME 6 SOA 12 PTR 13 HINFO 15 MX 16 TXT 17 RP 18 AFSDB 28 AAAA 29 LOC 33 SRV 35 NAPTR 36 KX 37 CERT 39 DNAME 41 OPT 42 APL 43 DS
+   44 SSHFP 45 IPSECKEY 46 RRSIG 47 NSEC 48 DNSKEY 49 DHCID 50 NSEC3 51 NSEC3PARAM 52 TLSA 53 SMIMEA 55 HIP 59 CDS 60 CDNSKEY 61 OPENPGPKEY
+   62 CSYNC 63 ZONEMD 64 SVCB 65 HTTPS 99 SPF 108 EUI48 109 EUI64 249 TKEY 250 TSIG 251 IXFR 252 AXFR 253 MAILB 254 MAILA 255 ANY 256 URI 257 CAA`
+    .matchAll(/(\d+) (\S+)/g)
+    .map(([, number, mnemonic = ""]) => [Number(number), mnemonic]),
+);
+
+const mnemonics: ReadonlySet<string> = new Set(TYPE_MNEMONICS.values());

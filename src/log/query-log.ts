@@ -1,13 +1,11 @@
 import type { Clock } from "../lib/clock.ts";
-import type { LogStatus } from "./log-status.ts";
+import type { Page, PageRequest, QueryFilter } from "./filter.ts";
 import type { QueryLogOptions } from "./options.ts";
-import type { QueryRecord } from "./record.ts";
+import { ReadError, Reader } from "./reader.ts";
+import type { LogStatus, QueryRecord } from "./record.ts";
 import { MAX_AHEAD_MS } from "./record-ids.ts";
-import type { Page, PageRequest, QueryFilter } from "./search.ts";
-import type { LogEvent } from "./store/log-event.ts";
-import { ReadError, Reader } from "./store/reader.ts";
-import { Writer } from "./store/writer.ts";
 import type { Summary, SummaryRequest } from "./summary.ts";
+import { type LogEvent, Writer } from "./writer.ts";
 
 export interface QueryLogSurroundings {
   readonly clock: Clock;

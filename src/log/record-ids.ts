@@ -1,4 +1,4 @@
-import { firstIdAt } from "./store/schema.ts";
+import { firstIdAt } from "./schema.ts";
 
 /** How far ids may run ahead of the clock: longer than any query waits for its answer, which is counted from when it came. */
 export const MAX_AHEAD_MS = 60_000;

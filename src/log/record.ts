@@ -1,5 +1,7 @@
+import { isIPv4, isIPv6 } from "node:net";
+import ipaddr from "ipaddr.js";
 import type { HttpVersion, Transport } from "../lib/client.ts";
-import type { TraceStep } from "./trace.ts";
+import type { QueryLogOptions } from "./options.ts";
 
 /**
  * One query as the log keeps it and the API shows it: flat, JSON as it stands, the same keys in every record. There is one for every
@@ -73,4 +75,160 @@ export interface AttemptRecord {
   readonly rcode: string | null;
   /** Why not; null where one came, or was still awaited. */
   readonly failure: string | null;
+}
+
+/** One thing that was looked at on the way to a decision, JSON as it stands: the same in the log, in explanations and on the command line. */
+export type TraceStep =
+  /** The static table decided. */
+  | { readonly kind: "hosts"; readonly pattern: string; readonly source: string; readonly line: number }
+  /** The name lies in a special zone: only a pattern within the zone lets it out. */
+  | { readonly kind: "special"; readonly zone: string }
+  | {
+      readonly kind: "rule";
+      readonly rule: string;
+      /**
+       * `decides`, `modifies`; `closed`: it would decide, but by no pattern within the special zone. All others say which condition did not
+       * hold: `types`, `clients`, `domains`, `excepted`, `longest`.
+       */
+      readonly outcome: "decides" | "modifies" | "closed" | "types" | "clients" | "domains" | "excepted" | "longest";
+      /** What it matched by; null for a miss, and for a rule without patterns. */
+      readonly match: TraceMatch | null;
+    }
+  /** NXDOMAIN was not given, because of the static table, a special name, or this rule. */
+  | { readonly kind: "kept"; readonly because: "hosts" | "special" | { readonly rule: string } }
+  /** No rule decided. */
+  | { readonly kind: "first-group"; readonly group: string }
+  /** The static table has an alias; what follows is about its target. In records only. */
+  | { readonly kind: "alias"; readonly target: string }
+  /** How a comparison chose between its sides. In records only. */
+  | {
+      readonly kind: "compared";
+      readonly side: "near" | "far";
+      /** What the near answer came to, now or when the verdict was found: `kept`, `foreign`, `void`, `empty`, `failed`, `silent`; null = there was none. */
+      readonly near: string | null;
+      /**
+       * `comparison`: both were weighed. `verdict`: one is held. `default`: nothing is known of the name, and the type is not judged.
+       * `failure`: the far group failed, so this is the best that was left.
+       */
+      readonly by: "comparison" | "verdict" | "default" | "failure";
+    };
+
+/** Where a pattern stands. */
+export interface TraceMatch {
+  /** null = written in the rule. */
+  readonly list: string | null;
+  readonly source: string;
+  readonly line: number;
+  readonly pattern: string;
+}
+
+/** What becomes of a question, and why, without anybody having been asked; `attempts` and the outcome are there only where it was carried out. */
+export interface Explained {
+  readonly question: { readonly name: string; readonly type: string; readonly client: string; readonly clientId: string | null };
+  /** The version of configuration, hosts and lists it holds for. */
+  readonly version: string;
+  readonly decision: ExplainedDecision;
+  readonly trace: readonly TraceStep[];
+  /** What the cache holds of the name on this route, all types; empty for what is answered here. */
+  readonly cache: readonly CachedAnswer[];
+  /** Of a rule that compares: what is known of the name. */
+  readonly verdict: ExplainedVerdict | null;
+  /** The next step of a CNAME of the hosts table: its target goes by its own decision. */
+  readonly target: Explained | null;
+  /** One or two sentences for people: `Rule split sends it to domestic because of taobao.com, line 12 of list cn.` */
+  readonly summary: string;
+  /** What else bears on it, a sentence each: that a `never` forbids it, that it would be a loop, on what a preference for a family depends. */
+  readonly notes: readonly string[];
+  /** What really came of it, with `resolve=true`; else null. */
+  readonly outcome: ExplainedOutcome | null;
+}
+
+export interface ExplainedDecision {
+  readonly kind: "reply" | "forward" | "compare" | "drop";
+  readonly rule: string | null;
+  /** The group asked; of a comparison the side that is known to answer, null where that is found out first; null where it is answered here. */
+  readonly route: string | null;
+  readonly near: string | null;
+  readonly far: string | null;
+  /** What is answered here: `10.0.0.5, 10.0.0.6`, `CNAME nas.lan`, `nodata`, `nxdomain`, `zero`, `drop`, …; null for what is forwarded. */
+  readonly answer: string | null;
+  /** As in a query record, as far as it is known beforehand: `block`, `type65:nodata`, `ipv6:nodata`, `never`, `loop`, … */
+  readonly action: string;
+  /** Modifiers in force, as they would be written in a rule, whether a rule sets them or not. */
+  readonly settings: Readonly<Record<string, unknown>>;
+}
+
+export interface ExplainedVerdict {
+  readonly side: "near" | "far";
+  /** What the near answer came to. */
+  readonly near: string;
+  readonly type: string;
+  readonly ageSeconds: number;
+}
+
+export interface ExplainedOutcome {
+  readonly rcode: string | null;
+  readonly source: string;
+  readonly action: string;
+  readonly answers: readonly string[];
+  readonly negativeTtl: number | null;
+  readonly ede: readonly string[];
+  readonly edits: readonly string[];
+  readonly attempts: readonly AttemptRecord[];
+  readonly durationUs: number;
+}
+
+/** An answer that the cache holds. */
+export interface CachedAnswer {
+  readonly name: string;
+  /** `ANY` for an NXDOMAIN of the name itself, which answers every type. */
+  readonly type: string;
+  readonly route: string;
+  readonly dnssecOk: boolean;
+  readonly checkingDisabled: boolean;
+  /** Prefix of the subnet it was asked for; null = for everybody. */
+  readonly subnet: string | null;
+  readonly outcome: "positive" | "nodata" | "nxdomain" | "bare" | "failure";
+  readonly rcode: string;
+  readonly answers: readonly string[];
+  readonly ageSeconds: number;
+  /** How long it is still fresh by the limits of section `answers`; negative = stale for so long. */
+  readonly remainingSeconds: number;
+  readonly hits: number;
+  /** Never stale, prefetched or persisted. */
+  readonly volatile: boolean;
+  /** Not an upstream's word but ours, for a guarded NXDOMAIN. */
+  readonly made: boolean;
+  readonly bytes: number;
+}
+
+/** How the query log is doing, for `/readyz`, the metrics and the API. */
+export interface LogStatus {
+  /** `off`: not wanted. `well`: records are stored. `failing`: they are not; see `fault`. */
+  readonly state: "off" | "well" | "failing";
+  /** What keeps it from storing, and since when; null = nothing. */
+  readonly fault: { readonly reason: string; readonly sinceWallMs: number } | null;
+  /** Since the start. */
+  readonly stored: number;
+  /** Records lost because the store was too slow, full or failing, since the start. */
+  readonly dropped: number;
+  /** Waiting to be stored. */
+  readonly waiting: number;
+  /** In the store, all days together; as of the last change. */
+  readonly rows: number;
+  readonly bytes: number;
+  /** Of the oldest record in the store; null = it is empty. */
+  readonly oldestWallMs: number | null;
+}
+
+/**
+ * What the log shows of a client's address, as `log.queries.clients` allows: all of it, its /24 or /48 (`192.168.88.0/24`, `2001:db8:1::/48`;
+ * the zone of a link-local address goes), or nothing. What is no address is shown in full or not at all.
+ */
+export function clientShown(address: string, clients: QueryLogOptions["clients"]): string {
+  if (clients === "full") return address;
+  if (clients === "none") return "";
+  if (isIPv4(address)) return `${address.slice(0, address.lastIndexOf("."))}.0/24`;
+  const [bare = ""] = address.split("%");
+  return isIPv6(bare) ? `${ipaddr.IPv6.networkAddressFromCIDR(`${bare}/48`).toString()}/48` : "";
 }

@@ -1,50 +1,435 @@
+import { type Database, inSnapshot } from "./database.ts";
+import {
+  allOf,
+  allRows,
+  amongIds,
+  type Chosen,
+  chosenAnswers,
+  chosenClients,
+  chosenKinds,
+  chosenNames,
+  eachRow,
+  firstRow,
+  type Lookup,
+  type Sql,
+} from "./dictionary-search.ts";
+import type { Page, PageRequest, QueryFilter } from "./filter.ts";
+import { type FilterTests, filterTests, leastDurationUs } from "./filter-tests.ts";
+import { allParts } from "./maintenance.ts";
 import type { QueryRecord } from "./record.ts";
+import { recordOf, type StoredRow } from "./rows.ts";
+import { firstIdAt, latencyBucket, type Part, reversedName, selectRecords } from "./schema.ts";
 
-/** Which records are wanted: within the time, and every condition holds. Made by `parseFilter` of what a user wrote. */
-export interface QueryFilter {
-  /**
-   * Milliseconds since 1970, this one included; null = the oldest there is. Times are those of the ids, when records were made: a query that waited
-   * for its answer came a little earlier.
-   */
-  readonly fromMs: number | null;
-  /** This one not included; null = the newest there is. */
-  readonly toMs: number | null;
-  readonly conditions: readonly Condition[];
+export interface SearchBudget {
+  /** Milliseconds on a scale that never runs backwards. */
+  readonly nowMs: () => number;
+  /** A search that takes longer ends with the page as it is by then. It overruns this by one step: some tens of milliseconds, rarely more. */
+  readonly budgetMs: number;
+  /** Rows that are looked at before the clock is, at first; 20,000 take some milliseconds. */
+  readonly stepRows?: number;
 }
 
-/** One field, and what it may be. */
-export interface Condition {
-  readonly field: FilterField;
-  /** Whether none of `anyOf` may fit, instead of one. */
-  readonly negated: boolean;
-  readonly anyOf: readonly Matcher[];
+const STEP_ROWS = 20_000;
+
+/**
+ * The newest records that fit, before the cursor. Each page is read from one state of the database.
+ * @throws CursorError; an error of SQLite.
+ */
+export function searchRecords(database: Database, { filter, limit, cursor }: PageRequest, budget: SearchBudget): Page {
+  const below = cursor === null ? Number.MAX_SAFE_INTEGER : idOfCursor(cursor);
+  const { records, nextBelow } = new Search(database, filter).page(below, limit, budget);
+  return { records, cursor: nextBelow === null ? null : String(nextBelow) };
 }
 
-export type FilterField = "name" | "client" | "type" | "rcode" | "rule" | "upstream" | "source" | "action" | "answer" | "minMs";
+/** A cursor that no page ended with. */
+export class CursorError extends Error {
+  constructor() {
+    super("the cursor is none that a search gave");
+    this.name = "CursorError";
+  }
+}
 
-export type Matcher =
-  | { readonly kind: "equals"; readonly text: string }
-  /** The name and everything below it. */
-  | { readonly kind: "within"; readonly text: string }
-  /** `*` stands for any number of characters. */
-  | { readonly kind: "glob"; readonly text: string }
-  /** Bounded: refused by `parseFilter` where it could take more than linear time. */
-  | { readonly kind: "regexp"; readonly text: string }
-  /** An address within a prefix. */
-  | { readonly kind: "prefix"; readonly text: string }
-  | { readonly kind: "atLeast"; readonly number: number };
+/** Records of the next page have ids below this one. @throws CursorError */
+function idOfCursor(cursor: string): number {
+  const id = /^[1-9]\d{0,15}$/.test(cursor) ? Number(cursor) : Number.NaN;
+  if (!Number.isSafeInteger(id)) throw new CursorError();
+  return id;
+}
 
-/** Newest first. */
-export interface Page {
-  /** As many as were wanted, or fewer, even none, where looking further would have taken too long: `cursor` says whether there may be more. */
+/** The record with this id; null where there is none. */
+export function getRecord(database: Database, id: number): QueryRecord | null {
+  return inSnapshot(database, () => {
+    for (const { key } of partsWithin(database, { from: id, to: id + 1 })) {
+      const row = firstRow<StoredRow>(database, { text: `${selectRecords(key)} WHERE q.id = ?`, values: [id] });
+      if (row !== null) return recordOf(row);
+    }
+    return null;
+  });
+}
+
+/** Records of one batch of an export. */
+const BATCH_RECORDS = 1000;
+
+/**
+ * All records that fit and are there when reading begins, newest first. A batch may be empty: then nothing was found within the budget, and whoever reads
+ * can still stop. Between batches nothing is held open, so days may be dropped meanwhile; they are then missing at the end.
+ */
+export function* readBatches(database: Database, filter: QueryFilter, budget: SearchBudget): Generator<readonly QueryRecord[]> {
+  const search = new Search(database, filter);
+  for (let below: number | null = Number.MAX_SAFE_INTEGER; below !== null; ) {
+    const { records, nextBelow } = search.page(below, BATCH_RECORDS, budget);
+    yield records;
+    below = nextBelow;
+  }
+}
+
+interface FoundRecords {
   readonly records: readonly QueryRecord[];
-  /** Where the next page begins; it stays right while records are added. null = there are no more. */
-  readonly cursor: string | null;
+  /** Records from this id on are known by now; null = all are. */
+  readonly nextBelow: number | null;
 }
 
-export interface PageRequest {
-  readonly filter: QueryFilter;
-  /** 1 to 1,000. */
+interface PageWanted extends Wanted {
+  /** Whether so much of the time is used up that the rest belongs to the rows. */
+  readonly halfOver: () => boolean;
+}
+
+interface Found {
+  readonly id: number;
+  readonly part: Part;
+}
+
+/** A filter over the whole database, page after page. */
+class Search {
+  readonly #database: Database;
+  readonly #filter: QueryFilter;
+  readonly #tests: FilterTests;
+  readonly #within: IdRange;
+  /** What was worked out for parts while pages follow one another towards older records. */
+  readonly #parts = new Map<string, PartSearch>();
+
+  constructor(database: Database, filter: QueryFilter) {
+    this.#database = database;
+    this.#filter = filter;
+    this.#tests = filterTests(filter);
+    this.#within = {
+      from: filter.fromMs === null ? 0 : firstIdAt(filter.fromMs),
+      to: filter.toMs === null ? Number.MAX_SAFE_INTEGER : firstIdAt(filter.toMs),
+    };
+  }
+
+  page(below: number, limit: number, { nowMs, budgetMs, stepRows = STEP_ROWS }: SearchBudget): FoundRecords {
+    const startMs = nowMs();
+    const expired = () => nowMs() >= startMs + budgetMs;
+    const halfOver = () => nowMs() >= startMs + budgetMs / 2;
+    const range = { from: this.#within.from, to: Math.min(this.#within.to, below) };
+    return inSnapshot(this.#database, () => {
+      // One more tells whether a further page has any.
+      const { found, searchedFrom } = this.#find({ ...range, limit: limit + 1, stepRows, expired, halfOver });
+      const certain = found.filter(({ id }) => id >= searchedFrom);
+      const page = certain.slice(0, limit);
+      const last = page.at(-1);
+      const nextBelow = certain.length > limit && last !== undefined ? last.id : searchedFrom > range.from ? searchedFrom : null;
+      return { records: this.#records(page), nextBelow };
+    });
+  }
+
+  /** Goes through the parts, newest first. Where the clock was set back they overlap, so what they give is merged. */
+  #find(wanted: PageWanted): { readonly found: readonly Found[]; readonly searchedFrom: number } {
+    const { from, to, limit, expired } = wanted;
+    let found: Found[] = [];
+    let searchedFrom = from;
+    for (const [index, part] of partsWithin(this.#database, wanted).entries()) {
+      const newest = part.lastId;
+      if ((found[limit - 1]?.id ?? 0) > newest) break;
+      // Every part that reaches up to where this page begins has to be looked at, or the next page would begin there again.
+      if (index > 0 && newest + 1 < to && expired()) return { found, searchedFrom: Math.max(searchedFrom, newest + 1) };
+      const finding = this.#partSearch(part, wanted.halfOver).find(wanted);
+      found = [...found, ...finding.ids.map((id) => ({ id, part }))].sort((a, b) => b.id - a.id).slice(0, limit);
+      // With all that were wanted, a part says nothing of those below the last.
+      const known = finding.ids.length === limit ? (finding.ids.at(-1) ?? from) : finding.searchedFrom;
+      searchedFrom = Math.max(searchedFrom, known);
+    }
+    return { found, searchedFrom };
+  }
+
+  #partSearch(part: Part, expired: () => boolean): PartSearch {
+    // Where all parts of a day were dropped and the clock was set back, the next bears the key of the first.
+    const identity = `${part.key} ${part.firstId}`;
+    const known = this.#parts.get(identity);
+    if (known !== undefined) return known;
+    const made = new PartSearch({ database: this.#database, part, filter: this.#filter, tests: this.#tests, expired });
+    this.#parts.set(identity, made);
+    return made;
+  }
+
+  #records(found: readonly Found[]): QueryRecord[] {
+    const rows: StoredRow[] = [];
+    for (const [{ key }, group] of Map.groupBy(found, ({ part }) => part)) {
+      const { text, values } = amongIds(
+        "q.id",
+        group.map(({ id }) => id),
+      );
+      rows.push(...allRows<StoredRow>(this.#database, { text: `${selectRecords(key)} WHERE ${text}`, values }));
+    }
+    return rows.sort((a, b) => b.id - a.id).map(recordOf);
+  }
+}
+
+/** What was found in a part. */
+export interface Finding {
+  /** Highest first. */
+  readonly ids: readonly number[];
+  /** Of all ids from here on it is known whether they fit. */
+  readonly searchedFrom: number;
+}
+
+export interface Wanted extends IdRange {
   readonly limit: number;
-  readonly cursor: string | null;
+  /** How many rows are looked at in the first step; in those after it, where nothing is near, five times as many. */
+  readonly stepRows: number;
+  /** Whether the time for this search is used up; asked after each step, and after each row that is tried by its text. */
+  readonly expired: () => boolean;
+}
+
+/** An index is used where it leads to no more rows than these; where it leads to more, the newest are found sooner by looking at the newest rows. */
+const MAX_INDEX_ROWS = 5000;
+
+/**
+ * A filter worked out for one part: texts and patterns are looked up in the dictionaries once, so that rows are tried by comparing numbers. Holds for
+ * all records that the part has now; for those added later only if it is made anew.
+ */
+export class PartSearch {
+  readonly #database: Database;
+  readonly #part: Part;
+  readonly #tests: FilterTests;
+  readonly #names: Chosen;
+  readonly #clients: Chosen;
+  readonly #kinds: Chosen;
+  readonly #answers: Chosen;
+  readonly #duration: DurationLimits;
+  /** As `busyStretches` gives them, once they are needed. */
+  #stretches: readonly IdRange[] | null | "unknown" = "unknown";
+
+  constructor(lookup: Lookup) {
+    this.#database = lookup.database;
+    this.#part = lookup.part;
+    this.#tests = lookup.tests;
+    this.#kinds = chosenKinds(lookup);
+    this.#clients = isNone(this.#kinds) ? NONE : chosenClients(lookup);
+    this.#names = isNone(this.#clients) ? NONE : chosenNames(lookup);
+    this.#answers = isNone(this.#names) ? NONE : chosenAnswers(lookup);
+    this.#duration = durationLimits(lookup.filter);
+  }
+
+  /** The newest records that fit. Looks at so much at least that the next call with what is left comes further. */
+  find({ from, to, limit, stepRows, expired }: Wanted): Finding {
+    if (isNone(this.#answers)) return { ids: [], searchedFrom: from };
+    const index = this.#index();
+    if (index !== null) return this.#fitting({ from, to, limit, expired }, index);
+    const ids: number[] = [];
+    let below = to;
+    let stretches: readonly IdRange[] | null = null;
+    for (let step = 0; below > from; step++) {
+      if (step === 1) stretches = this.#knownStretches();
+      const range = newestOf(stretches, { from, to: below });
+      if (range === null) return { ids, searchedFrom: from };
+      const start = this.#stepStart(range, step === 0 ? stepRows : 5 * stepRows);
+      const finding = this.#fitting({ from: start, to: range.to, limit: limit - ids.length, expired }, null);
+      ids.push(...finding.ids);
+      below = finding.searchedFrom;
+      if (ids.length === limit || expired()) break;
+    }
+    return { ids, searchedFrom: below };
+  }
+
+  /** The index that leads to few rows, those of the other conditions included; null where walking over the rows is better. */
+  #index(): "name" | "client" | null {
+    if (this.#part.state !== "indexed") return null;
+    const counts = [
+      { column: "name" as const, rows: this.#countRows("name", this.#names) },
+      { column: "client" as const, rows: this.#countRows("client", this.#clients) },
+    ];
+    const [least] = counts.filter(({ rows }) => rows <= MAX_INDEX_ROWS).sort((a, b) => a.rows - b.rows);
+    return least?.column ?? null;
+  }
+
+  #countRows(column: "name" | "client", chosen: Chosen): number {
+    if (chosen.kind !== "ids") return Number.POSITIVE_INFINITY;
+    const { key } = this.#part;
+    const { text, values } = amongIds(column, chosen.ids);
+    const counted = `SELECT 1 FROM q_${key} INDEXED BY q_${key}_${column} WHERE ${text} LIMIT ${MAX_INDEX_ROWS + 1}`;
+    return (
+      firstRow<{ readonly rows: number }>(this.#database, { text: `SELECT count(*) AS "rows" FROM (${counted})`, values })
+        ?.rows ?? 0
+    );
+  }
+
+  #knownStretches(): readonly IdRange[] | null {
+    if (this.#stretches !== "unknown") return this.#stretches;
+    this.#stretches = busyStretches(this.#database, this.#part, {
+      kinds: this.#kinds.kind === "ids" ? this.#kinds.ids : null,
+      clients: this.#clients.kind === "ids" ? this.#clients.ids : null,
+      leastUs: this.#duration.leastUs,
+    });
+    return this.#stretches;
+  }
+
+  /** Where a step over so many rows ends, or the range does. */
+  #stepStart({ from, to }: IdRange, rows: number): number {
+    const text = `SELECT id FROM q_${this.#part.key} WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT 1 OFFSET ${rows - 1}`;
+    return firstRow<{ readonly id: number }>(this.#database, { text, values: [from, to] })?.id ?? from;
+  }
+
+  /** The newest ids of a range that fit, by way of an index or of the rows as they stand. */
+  #fitting({ from, to, limit, expired }: Omit<Wanted, "stepRows">, index: "name" | "client" | null): Finding {
+    const { key } = this.#part;
+    const byName = this.#names.kind === "many";
+    const byAnswers = this.#answers.kind === "many";
+    const byText = byName || byAnswers;
+    const { text, values } = allOf([{ text: "q.id >= ? AND q.id < ?", values: [from, to] }, ...this.#conditions()]);
+    const statement = [
+      `SELECT q.id${byName ? ", names.text AS name" : ""}${byAnswers ? ", answers.text AS answers" : ""} FROM q_${key} AS q`,
+      index === null ? "NOT INDEXED" : `INDEXED BY q_${key}_${index}`,
+      // Words between tables keep their order: first the rows, then their texts.
+      byName ? `CROSS JOIN names_${key} AS names ON names.id = q.name` : "",
+      byAnswers ? `LEFT JOIN answers_${key} AS answers ON answers.id = q.answers` : "",
+      `WHERE ${text} ORDER BY q.id DESC ${byText ? "" : `LIMIT ${limit}`}`,
+    ].join(" ");
+    const ids: number[] = [];
+    for (const row of eachRow<FoundRow>(this.#database, { text: statement, values })) {
+      if (this.#textsFit(row)) ids.push(row.id);
+      if (ids.length === limit || (byText && expired())) return { ids, searchedFrom: row.id };
+    }
+    return { ids, searchedFrom: from };
+  }
+
+  #conditions(): Sql[] {
+    const { leastUs, belowUs } = this.#duration;
+    return [
+      ...this.#among("q.kind", this.#kinds),
+      ...this.#among("q.client", this.#clients),
+      ...this.#among("q.name", this.#names),
+      ...this.#among("q.answers", this.#answers),
+      ...(leastUs === null ? [] : [{ text: "q.duration_us >= ?", values: [leastUs] }]),
+      ...(belowUs === null ? [] : [{ text: "q.duration_us < ?", values: [belowUs] }]),
+    ];
+  }
+
+  #among(column: string, chosen: Chosen): Sql[] {
+    return chosen.kind === "ids" ? [amongIds(column, chosen.ids)] : [];
+  }
+
+  #textsFit({ name, answers }: FoundRow): boolean {
+    if (name !== undefined && this.#tests.name?.(reversedName(name)) === false) return false;
+    return answers === undefined || this.#tests.answers?.(answers === null ? [] : answers.split("\n")) !== false;
+  }
+}
+
+/** The texts are there where rows are to be tried by them. */
+interface FoundRow {
+  readonly id: number;
+  readonly name?: string;
+  readonly answers?: string | null;
+}
+
+/** In microseconds. */
+interface DurationLimits {
+  readonly leastUs: number | null;
+  readonly belowUs: number | null;
+}
+
+const NONE: Chosen = { kind: "ids", ids: [] };
+
+function isNone(chosen: Chosen): boolean {
+  return chosen.kind === "ids" && chosen.ids.length === 0;
+}
+
+function durationLimits({ conditions }: QueryFilter): DurationLimits {
+  const durations = conditions.filter(({ field }) => field === "minMs");
+  const least = durations.find(({ negated }) => !negated);
+  const below = durations.find(({ negated }) => negated);
+  return {
+    leastUs: least === undefined ? null : leastDurationUs(least),
+    belowUs: below === undefined ? null : leastDurationUs(below),
+  };
+}
+
+/** The newest stretch within a range, cut to it; the range itself where there are no stretches to go by. null = there is none. */
+function newestOf(stretches: readonly IdRange[] | null, { from, to }: IdRange): IdRange | null {
+  if (stretches === null) return { from, to };
+  const stretch = stretches.find((stretch) => stretch.from < to);
+  if (stretch === undefined || stretch.to <= from) return null;
+  return { from: Math.max(from, stretch.from), to: Math.min(to, stretch.to) };
+}
+
+/** What the roll-ups of a part can say about a search. */
+export interface MinuteConditions {
+  /** Ids; null = any. */
+  readonly kinds: readonly number[] | null;
+  readonly clients: readonly number[] | null;
+  readonly leastUs: number | null;
+}
+
+/**
+ * The stretches of whole minutes, newest first, outside of which no row of the part meets the conditions; null where the roll-ups say nothing of them.
+ * Within, rows may still fail.
+ */
+export function busyStretches(
+  database: Database,
+  { key }: Part,
+  { kinds, clients, leastUs }: MinuteConditions,
+): readonly IdRange[] | null {
+  const sets = [
+    // Id 0 stands for what was not counted by itself.
+    kinds === null ? null : minutesOf(database, `kind_minutes_${key}`, amongIds("kind", [0, ...kinds])),
+    clients === null ? null : minutesOf(database, `client_minutes_${key}`, amongIds("client", [0, ...clients])),
+    leastUs === null
+      ? null
+      : minutesOf(database, `latency_minutes_${key}`, { text: "bucket >= ?", values: [latencyBucket(leastUs)] }),
+  ].filter((set) => set !== null);
+  const [first, ...others] = sets;
+  if (first === undefined) return null;
+  const minutes = others.reduce((common, set) => common.intersection(set), first);
+  return stretchesOf([...minutes].sort((a, b) => b - a));
+}
+
+function minutesOf(database: Database, table: string, { text, values }: Sql): ReadonlySet<number> {
+  const sql = `SELECT DISTINCT minute FROM ${table} WHERE ${text}`;
+  return new Set(allRows<{ readonly minute: number }>(database, { text: sql, values }).map(({ minute }) => minute));
+}
+
+/** @param minutes newest first */
+function stretchesOf(minutes: readonly number[]): readonly IdRange[] {
+  const stretches: { from: number; to: number }[] = [];
+  for (const minute of minutes) {
+    const [from, to] = [firstIdAt(minute * 60_000), firstIdAt((minute + 1) * 60_000)];
+    const last = stretches.at(-1);
+    if (last?.from === to) last.from = from;
+    else stretches.push({ from, to });
+  }
+  return stretches;
+}
+
+/** From one id up to another, which is not included. */
+export interface IdRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A part that has records. */
+export interface FilledPart extends Part {
+  readonly firstId: number;
+  readonly lastId: number;
+}
+
+/** The parts with records in this range, the one that reaches furthest first. */
+export function partsWithin(database: Database, { from, to }: IdRange): readonly FilledPart[] {
+  return allParts(database)
+    .filter(isFilled)
+    .filter(({ firstId, lastId }) => firstId < to && lastId >= from);
+}
+
+function isFilled(part: Part): part is FilledPart {
+  return part.firstId !== null && part.lastId !== null;
 }

@@ -1,3 +1,334 @@
+import { type Database, inSnapshot } from "./database.ts";
+import { allRows, numberRows, type Sql } from "./dictionary-search.ts";
+import { bucketMiddleUs, firstIdAt, hourOf, type KindColumn, reversedName } from "./schema.ts";
+import { type FilledPart, type IdRange, partsWithin } from "./search.ts";
+
+const MAX_SAMPLES = 2000;
+
+/** Counts what was asked in a period, from the roll-ups. @throws an error of SQLite. */
+export function summarize(database: Database, request: SummaryRequest): Summary {
+  const period = periodOf(request);
+  const ids = idsOf(period);
+  const tallies = newTallies();
+  const series = new Series(period);
+  inSnapshot(database, () => {
+    for (const part of partsWithin(database, ids)) {
+      addKinds(database, part, { period, series, tallies });
+      addClients(database, part, period, tallies.clients);
+      countNames(database, part, ids, tallies);
+      series.addLatencies(database, part);
+    }
+  });
+  return {
+    fromMs: period.from * MINUTE_MS,
+    toMs: period.to * MINUTE_MS,
+    total: series.total,
+    bySource: tallies.sources.record(),
+    byRcode: tallies.rcodes.record(),
+    byType: tallies.types.record(),
+    byAction: tallies.actions.record(),
+    byTransport: tallies.transports.record(),
+    topNames: topNames(tallies.names, request.top),
+    topBlocked: topNames(tallies.blocked, request.top),
+    topClients: tallies.clients.top(request.top),
+    topRules: tallies.rules.top(request.top),
+    topUpstreams: tallies.upstreams.top(request.top),
+    latencyUs: series.latencies.percentiles(),
+    upstreamLatencyUs: series.upstreamLatencies.percentiles(),
+    series: series.samples(),
+    stepMs: period.step * MINUTE_MS,
+  };
+}
+
+function periodOf({ fromMs, toMs, stepMs }: SummaryRequest): Period {
+  const from = Math.max(0, Math.floor(fromMs / MINUTE_MS));
+  const to = Math.max(from, Math.ceil(toMs / MINUTE_MS));
+  return { from, to, step: Math.max(1, Math.ceil(stepMs / MINUTE_MS), Math.ceil((to - from) / MAX_SAMPLES)) };
+}
+
+function idsOf({ from, to }: Period): IdRange {
+  return { from: firstIdAt(from * MINUTE_MS), to: firstIdAt(to * MINUTE_MS) };
+}
+
+function newTallies() {
+  return {
+    sources: new Tally(),
+    rcodes: new Tally(),
+    types: new Tally(),
+    actions: new Tally(),
+    transports: new Tally(),
+    rules: new Tally(),
+    upstreams: new Tally(),
+    clients: new Tally(),
+    names: new Tally(),
+    blocked: new Tally(),
+  };
+}
+
+type Tallies = ReturnType<typeof newTallies>;
+
+interface Summing {
+  readonly period: Period;
+  readonly series: Series;
+  readonly tallies: Tallies;
+}
+
+type Kind = Readonly<Record<KindColumn, string | null>> & { readonly id: number; readonly blocked: number };
+
+/** What is counted of each kind, in one walk through the minutes of a part. */
+function addKinds(database: Database, { key }: FilledPart, { period, series, tallies }: Summing): void {
+  const kinds = allRows<Kind>(database, { text: `SELECT * FROM kinds_${key}`, values: [] }).map((kind) => ({
+    kind,
+    outcome: outcomeOf(kind),
+    count: 0,
+  }));
+  const byId = new Map(kinds.map((each) => [each.kind.id, each]));
+  const text = `SELECT minute, kind, count FROM kind_minutes_${key} WHERE minute >= ? AND minute < ?`;
+  for (const [minute = 0, id = 0, count = 0] of numberRows(database, { text, values: [period.from, period.to] })) {
+    const counted = byId.get(id);
+    if (counted === undefined) continue;
+    counted.count += count;
+    series.add(minute, count, counted.outcome);
+  }
+  for (const { kind, count } of kinds) if (count > 0) addKind(kind, count, tallies);
+}
+
+function outcomeOf({ blocked, source, rcode }: Kind): KindOutcome {
+  return {
+    blocked: blocked === 1,
+    cached: source === "cache" || source === "stale",
+    failed: source === "failure" || rcode === "SERVFAIL",
+  };
+}
+
+function addKind({ id, ...kind }: Kind, count: number, tallies: Tallies): void {
+  tallies.sources.add(kind.source ?? "", count);
+  tallies.rcodes.add(kind.rcode ?? "none", count);
+  tallies.types.add(kind.type ?? "", count);
+  tallies.actions.add(kind.action ?? "", count);
+  tallies.transports.add(kind.transport ?? "", count);
+  // Id 0 stands for many kinds at once.
+  if (id > 0 && kind.rule !== null) tallies.rules.add(kind.rule, count);
+  if (id > 0 && kind.upstream !== null) tallies.upstreams.add(kind.upstream, count);
+}
+
+function addClients(database: Database, { key }: FilledPart, { from, to }: Period, clients: Tally): void {
+  const text = `
+    SELECT clients.address, clients.client_id AS clientId, counted.count FROM (
+      SELECT client, sum(count) AS count FROM client_minutes_${key} WHERE minute >= ? AND minute < ? AND client > 0 GROUP BY client
+    ) AS counted JOIN clients_${key} AS clients ON clients.id = counted.client`;
+  const rows = allRows<{ readonly address: string; readonly clientId: string | null; readonly count: number }>(database, {
+    text,
+    values: [from, to],
+  });
+  for (const { address, clientId, count } of rows) {
+    const client = clientId ?? address;
+    if (client !== "") clients.add(client, count);
+  }
+}
+
+export const MINUTE_MS = 60_000;
+
+/** In whole minutes since 1970. */
+export interface Period {
+  readonly from: number;
+  /** Not included. */
+  readonly to: number;
+  readonly step: number;
+}
+
+/** What a step counts of a kind of query. */
+export interface KindOutcome {
+  readonly blocked: boolean;
+  readonly cached: boolean;
+  readonly failed: boolean;
+}
+
+/** What happened step by step, and the latencies of them all. */
+export class Series {
+  readonly latencies = new Histogram();
+  readonly upstreamLatencies = new Histogram();
+  readonly #period: Period;
+  readonly #steps: { total: number; blocked: number; cached: number; failed: number; readonly latencies: Histogram }[];
+
+  constructor(period: Period) {
+    this.#period = period;
+    this.#steps = Array.from({ length: Math.ceil((period.to - period.from) / period.step) }, () => ({
+      total: 0,
+      blocked: 0,
+      cached: 0,
+      failed: 0,
+      latencies: new Histogram(),
+    }));
+  }
+
+  get total(): number {
+    return this.#steps.reduce((sum, { total }) => sum + total, 0);
+  }
+
+  /** Queries of one kind in one minute of the period. */
+  add(minute: number, count: number, { blocked, cached, failed }: KindOutcome): void {
+    const sample = this.#stepOf(minute);
+    if (sample === undefined) return;
+    sample.total += count;
+    if (blocked) sample.blocked += count;
+    if (cached) sample.cached += count;
+    if (failed) sample.failed += count;
+  }
+
+  samples(): Sample[] {
+    const { from, step } = this.#period;
+    return this.#steps.map(({ total, blocked, cached, failed, latencies }, index) => {
+      const percentiles = latencies.percentiles();
+      const atMs = (from + index * step) * MINUTE_MS;
+      return { atMs, total, blocked, cached, failed, p50Us: percentiles?.p50 ?? 0, p99Us: percentiles?.p99 ?? 0 };
+    });
+  }
+
+  addLatencies(database: Database, { key }: FilledPart): void {
+    const { from, to } = this.#period;
+    const text = `SELECT minute, asked, bucket, count FROM latency_minutes_${key} WHERE minute >= ? AND minute < ?`;
+    for (const [minute = 0, asked = 0, bucket = 0, count = 0] of numberRows(database, { text, values: [from, to] })) {
+      this.#stepOf(minute)?.latencies.add(bucket, count);
+      this.latencies.add(bucket, count);
+      if (asked === 1) this.upstreamLatencies.add(bucket, count);
+    }
+  }
+
+  #stepOf(minute: number) {
+    const { from, step } = this.#period;
+    return this.#steps[Math.floor((minute - from) / step)];
+  }
+}
+
+/** Durations by the buckets of the store. */
+export class Histogram {
+  readonly #counts = new Map<number, number>();
+
+  add(bucket: number, count: number): void {
+    this.#counts.set(bucket, (this.#counts.get(bucket) ?? 0) + count);
+  }
+
+  /** In microseconds; null where nothing was counted. */
+  percentiles(): Percentiles | null {
+    const buckets = [...this.#counts].sort(([a], [b]) => a - b);
+    const total = buckets.reduce((sum, [, count]) => sum + count, 0);
+    return total === 0
+      ? null
+      : { p50: durationAt(buckets, total * 0.5), p90: durationAt(buckets, total * 0.9), p99: durationAt(buckets, total * 0.99) };
+  }
+}
+
+/** The duration that so many of the counted do not exceed. */
+function durationAt(buckets: readonly (readonly [number, number])[], rank: number): number {
+  let sum = 0;
+  for (const [bucket, count] of buckets) {
+    sum += count;
+    if (sum >= rank) return bucketMiddleUs(bucket);
+  }
+  return 0;
+}
+
+/** How often each of many texts was counted. */
+export class Tally {
+  readonly #counts = new Map<string, number>();
+
+  add(key: string, count: number): void {
+    this.#counts.set(key, (this.#counts.get(key) ?? 0) + count);
+  }
+
+  /** The most frequent, most first; where two are equally frequent, in the order of their texts. */
+  top(limit: number): Count[] {
+    const counts = [...this.#counts].filter(([, count]) => count > 0);
+    const sorted = counts.sort(([keyA, a], [keyB, b]) => b - a || (keyA < keyB ? -1 : 1));
+    return sorted.slice(0, limit).map(([key, count]) => ({ key, count }));
+  }
+
+  /** All of them. */
+  record(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.top(this.#counts.size).map(({ key, count }) => [key, count]));
+  }
+}
+
+export interface NameTallies {
+  /** By names with their labels in reverse order. */
+  readonly names: Tally;
+  readonly blocked: Tally;
+}
+
+/** Names that are taken of one stretch of time: the most asked, and besides the most blocked. */
+const NAMES_TAKEN = { asked: 2000, blocked: 500 } as const;
+
+const HOUR_MS = 3_600_000;
+
+/**
+ * Adds how often names were asked within a range, as far as one part tells. Whole hours, and where all of it is within the range, the whole part are
+ * counted already, the rarest names left out; the rest is counted here.
+ */
+export function countNames(database: Database, part: FilledPart, range: IdRange, { names, blocked }: NameTallies): void {
+  for (const { text, values, isTable } of sourcesOf(part, range)) {
+    // What has to be counted first is not to be counted twice.
+    const most = `
+      WITH counted AS ${isTable ? "NOT MATERIALIZED" : "MATERIALIZED"} (${text}), taken AS (
+        SELECT * FROM (SELECT * FROM counted WHERE name > 0 ORDER BY count DESC LIMIT ${NAMES_TAKEN.asked})
+        UNION SELECT * FROM (SELECT * FROM counted WHERE name > 0 AND blocked > 0 ORDER BY blocked DESC LIMIT ${NAMES_TAKEN.blocked})
+      ) SELECT dictionary.text AS reversed, taken.count, taken.blocked FROM taken
+      JOIN names_${part.key} AS dictionary ON dictionary.id = taken.name WHERE dictionary.text <> ''`;
+    for (const row of allRows<NameCount>(database, { text: most, values })) {
+      names.add(row.reversed, row.count);
+      if (row.blocked > 0) blocked.add(row.reversed, row.blocked);
+    }
+  }
+}
+
+/** The names of a tally as they are written. */
+export function topNames(tally: Tally, limit: number): Count[] {
+  return tally.top(limit).map(({ key, count }) => ({ key: reversedName(key), count }));
+}
+
+interface NameCount {
+  readonly reversed: string;
+  readonly count: number;
+  readonly blocked: number;
+}
+
+interface Source extends Sql {
+  /** Whether it is read as it lies in the store. */
+  readonly isTable: boolean;
+}
+
+/** Statements that give `name`, `count` and `blocked`, and together every row of the range once. */
+function sourcesOf(part: FilledPart, range: IdRange): Source[] {
+  const { key, state, firstId, lastId, hoursUntil } = part;
+  if (state === "indexed" && range.from <= firstId && lastId < range.to)
+    return [{ text: `SELECT name, count, blocked FROM name_totals_${key}`, values: [], isTable: true }];
+  const fromHour = range.from <= firstId ? hourOf(firstId) : Math.ceil(range.from / HOUR_IDS);
+  const untilHour = lastId < range.to ? hoursUntil : Math.min(hoursUntil, Math.floor(range.to / HOUR_IDS));
+  if (untilHour <= fromHour) return [rowsOf(key, range)];
+  return [
+    rowsOf(key, { from: range.from, to: fromHour * HOUR_IDS }),
+    {
+      text: `SELECT name, sum(count) AS count, sum(blocked) AS blocked FROM name_hours_${key} WHERE hour >= ? AND hour < ? GROUP BY name`,
+      values: [fromHour, untilHour],
+      isTable: false,
+    },
+    rowsOf(key, { from: untilHour * HOUR_IDS, to: range.to }),
+  ];
+}
+
+/** How far apart the ids of one hour's beginning and the next one's are. */
+const HOUR_IDS = firstIdAt(HOUR_MS);
+
+function rowsOf(key: string, { from, to }: IdRange): Source {
+  return {
+    text: `
+      SELECT q.name AS name, count(*) AS count, sum(kinds.blocked) AS blocked FROM q_${key} AS q JOIN kinds_${key} AS kinds ON kinds.id = q.kind
+      WHERE q.id >= ? AND q.id < ? GROUP BY q.name`,
+    values: [from, to],
+    isTable: false,
+  };
+}
+
 /** What was asked in a period, from the roll-ups of the log, which are of whole minutes. */
 export interface Summary {
   /** Milliseconds since 1970: whole minutes that hold what was wanted. */

@@ -1,4 +1,4 @@
-import type { LogStatus } from "../log/log-status.ts";
+import type { LogStatus } from "../log/record.ts";
 import { ANSWERERS, type Counters } from "./counters.ts";
 import { Exposition } from "./exposition.ts";
 import { BUCKET_ENDS_SECONDS } from "./histogram.ts";

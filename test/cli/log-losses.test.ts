@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http";
 import { expect, test } from "vitest";
 import { run } from "../../src/cli/run.ts";
-import type { LogStatus } from "../../src/log/log-status.ts";
+import type { LogStatus } from "../../src/log/record.ts";
 import { openTestAdmin } from "../admin/support/admin.ts";
 import { MemoryControl, MemoryLog } from "../admin/support/memory-control.ts";
 import { record } from "../log/records.ts";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Explainer } from "../../src/control/explaining.ts";
-import type { Explained } from "../../src/log/explained.ts";
+import type { Explained } from "../../src/log/record.ts";
 import { file } from "../files.ts";
 import { siteWith, type TestSite } from "../site.ts";
 import { honest } from "../zone-script.ts";

@@ -1,9 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { rcodeName, typeName } from "../../src/dns/types.ts";
-import { FILTER_PARAMETERS, parseFilter } from "../../src/log/filter.ts";
-import { isRcodeText } from "../../src/log/rcode-text.ts";
-import { isTypeText, typeText } from "../../src/log/type-text.ts";
+import { FILTER_PARAMETERS, isRcodeText, isTypeText, parseFilter, typeText } from "../../src/log/filter.ts";
 
 const NOW_MS = Date.UTC(2026, 10, 21, 21, 3);
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { localMoment } from "../../src/log/moment.ts";
+import { localMoment } from "../../src/log/time.ts";
 
 /** Saturday, 21:30 wherever the tests run. */
 const nowMs = at(2026, 11, 21, 21, 30);

@@ -1,4 +1,4 @@
-import type { LogEvent } from "../../src/log/store/log-event.ts";
+import type { LogEvent } from "../../src/log/writer.ts";
 
 /** What a query log reports, to be awaited. */
 export class LogEvents {

@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
+import type { QueryFilter } from "../../src/log/filter.ts";
 import { QueryLog } from "../../src/log/query-log.ts";
 import type { QueryRecord } from "../../src/log/record.ts";
-import type { QueryFilter } from "../../src/log/search.ts";
-import { firstIdAt } from "../../src/log/store/schema.ts";
+import { firstIdAt } from "../../src/log/schema.ts";
 import { type FakeClock, fakeClock } from "../fake-clock.ts";
 import { directory } from "../files.ts";
 import { LogEvents } from "./log-events.ts";

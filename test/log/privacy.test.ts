@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { clientShown } from "../../src/log/privacy.ts";
+import { clientShown } from "../../src/log/record.ts";
 
 test("a client is shown in full, by its network, or not at all", () => {
   expect(clientShown("192.168.88.20", "full")).toBe("192.168.88.20");

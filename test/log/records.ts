@@ -1,6 +1,5 @@
 import fc from "fast-check";
-import type { AttemptRecord, QueryRecord } from "../../src/log/record.ts";
-import type { TraceStep } from "../../src/log/trace.ts";
+import type { AttemptRecord, QueryRecord, TraceStep } from "../../src/log/record.ts";
 
 /** 2026-11-21T21:03:11.482Z */
 export const SOME_WALL_MS = Date.UTC(2026, 10, 21, 21, 3, 11, 482);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { seldom } from "../../src/log/seldom.ts";
+import { seldom } from "../../src/log/operations.ts";
 import { fakeClock } from "../fake-clock.ts";
 
 test("an event of each kind is told at once, then once a minute with how many were passed over", async () => {

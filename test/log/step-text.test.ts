@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { stepText } from "../../src/log/step-text.ts";
-import type { TraceStep } from "../../src/log/trace.ts";
+import type { TraceStep } from "../../src/log/record.ts";
+import { stepText } from "../../src/log/text.ts";
 
 const inList = { list: "cn", source: "rules/cn-domains.txt", line: 12, pattern: "taobao.com" };
 const inRule = { list: null, source: "", line: 1, pattern: "keyword:ads" };

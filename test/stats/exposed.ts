@@ -1,6 +1,6 @@
 import type { App } from "../../src/app.ts";
 import { cacheView, groupView, listView } from "../../src/control/views.ts";
-import type { LogStatus } from "../../src/log/log-status.ts";
+import type { LogStatus } from "../../src/log/record.ts";
 import { type MetricsInput, metricsText } from "../../src/stats/metrics.ts";
 import { ProcessWatch } from "../../src/stats/process-stats.ts";
 import { RisingCounts } from "../../src/stats/rising-counts.ts";

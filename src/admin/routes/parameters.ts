@@ -1,6 +1,5 @@
 import { type Static, Type } from "typebox";
-import { parseFilter } from "../../log/filter.ts";
-import type { QueryFilter } from "../../log/search.ts";
+import { parseFilter, type QueryFilter } from "../../log/filter.ts";
 import { invalid } from "../problem.ts";
 
 const NEGATION = "`!` before a value means none of those; given several times, any of the values.";

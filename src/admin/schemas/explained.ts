@@ -1,5 +1,5 @@
 import { Type } from "typebox";
-import type { CachedAnswer, Explained, ExplainedDecision, ExplainedOutcome, ExplainedVerdict } from "../../log/explained.ts";
+import type { CachedAnswer, Explained, ExplainedDecision, ExplainedOutcome, ExplainedVerdict } from "../../log/record.ts";
 import { CLOSED, named, oneOf, orNull, reference } from "./named.ts";
 import { attemptRecord, traceStep } from "./record.ts";
 

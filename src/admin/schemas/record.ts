@@ -1,7 +1,6 @@
 import { Type } from "typebox";
-import type { AttemptRecord, QueryRecord } from "../../log/record.ts";
-import type { Page } from "../../log/search.ts";
-import type { TraceMatch, TraceStep } from "../../log/trace.ts";
+import type { Page } from "../../log/filter.ts";
+import type { AttemptRecord, QueryRecord, TraceMatch, TraceStep } from "../../log/record.ts";
 import { CLOSED, named, oneOf, orNull } from "./named.ts";
 
 export const traceMatch = named<TraceMatch>("TraceMatch").as(

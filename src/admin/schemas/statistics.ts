@@ -1,5 +1,5 @@
 import { Type } from "typebox";
-import type { LogStatus } from "../../log/log-status.ts";
+import type { LogStatus } from "../../log/record.ts";
 import type { Count, Percentiles, Sample, Summary } from "../../log/summary.ts";
 import { CLOSED, named, oneOf, orNull } from "./named.ts";
 

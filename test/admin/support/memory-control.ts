@@ -13,11 +13,9 @@ import {
   type WhatIf,
   type WhatIfRequest,
 } from "../../../src/admin/control.ts";
-import type { CachedAnswer, Explained } from "../../../src/log/explained.ts";
-import type { LogStatus } from "../../../src/log/log-status.ts";
-import type { QueryRecord } from "../../../src/log/record.ts";
-import { compileFilter } from "../../../src/log/search/compile.ts";
-import type { Page, PageRequest, QueryFilter } from "../../../src/log/search.ts";
+import type { Page, PageRequest, QueryFilter } from "../../../src/log/filter.ts";
+import { compileFilter } from "../../../src/log/filter-tests.ts";
+import type { CachedAnswer, Explained, LogStatus, QueryRecord } from "../../../src/log/record.ts";
 import type { Summary, SummaryRequest } from "../../../src/log/summary.ts";
 
 /** A log in memory: what is added is found, and told to those who follow. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { parseFilter } from "../../../src/log/filter.ts";
+import { compileFilter } from "../../../src/log/filter-tests.ts";
 import type { QueryRecord } from "../../../src/log/record.ts";
-import { compileFilter } from "../../../src/log/search/compile.ts";
 import { record } from "../records.ts";
 
 function fits(parameters: Readonly<Record<string, string>>, changes: Partial<QueryRecord>): boolean {

@@ -2,10 +2,10 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { compileFilter } from "../../../src/log/search/compile.ts";
-import { readBatches, searchRecords } from "../../../src/log/search/search-records.ts";
-import type { Database } from "../../../src/log/store/database.ts";
-import { firstIdAt } from "../../../src/log/store/schema.ts";
+import type { Database } from "../../../src/log/database.ts";
+import { compileFilter } from "../../../src/log/filter-tests.ts";
+import { firstIdAt } from "../../../src/log/schema.ts";
+import { readBatches, searchRecords } from "../../../src/log/search.ts";
 import { record } from "../records.ts";
 import { filterOf, storeIn } from "./stores.ts";
 

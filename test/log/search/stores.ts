@@ -1,11 +1,10 @@
 import fc from "fast-check";
 import { onTestFinished } from "vitest";
-import { parseFilter } from "../../../src/log/filter.ts";
+import { type Database, openForReading } from "../../../src/log/database.ts";
+import { parseFilter, type QueryFilter } from "../../../src/log/filter.ts";
 import type { QueryRecord } from "../../../src/log/record.ts";
-import type { QueryFilter } from "../../../src/log/search.ts";
-import { type Database, openForReading } from "../../../src/log/store/database.ts";
-import { wallMsOf } from "../../../src/log/store/schema.ts";
-import { Store } from "../../../src/log/store/store.ts";
+import { wallMsOf } from "../../../src/log/schema.ts";
+import { Store } from "../../../src/log/store.ts";
 import { directory } from "../../files.ts";
 import { record, SOME_WALL_MS } from "../records.ts";
 

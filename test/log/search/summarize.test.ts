@@ -1,8 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { QueryRecord } from "../../../src/log/record.ts";
-import { summarize } from "../../../src/log/search/summarize.ts";
-import type { Summary } from "../../../src/log/summary.ts";
+import { type Summary, summarize } from "../../../src/log/summary.ts";
 import { record, SOME_WALL_MS } from "../records.ts";
 import { alikeRecords, SPAN_MS, storeOf } from "./stores.ts";
 

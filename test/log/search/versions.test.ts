@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { recordedVersions } from "../../../src/log/search/versions.ts";
+import { recordedVersions } from "../../../src/log/maintenance.ts";
 import { SOME_WALL_MS } from "../records.ts";
 import { openedStore, recordsFrom, tidyAll } from "../store/opened-store.ts";
 

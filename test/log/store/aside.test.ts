@@ -1,7 +1,7 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { expect, test } from "vitest";
-import { putAside } from "../../../src/log/store/aside.ts";
+import { putAside } from "../../../src/log/database.ts";
 import { directory } from "../../files.ts";
 import { SOME_WALL_MS } from "../records.ts";
 

@@ -1,8 +1,8 @@
 import { readdirSync, rmSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { faultOf } from "../../../src/log/store/fault.ts";
-import { Store } from "../../../src/log/store/store.ts";
+import { faultOf } from "../../../src/log/database.ts";
+import { Store } from "../../../src/log/store.ts";
 import { SOME_WALL_MS } from "../records.ts";
 import { canMount, fill, smallDisk } from "../small-disk.ts";
 import { allRecords, openedStore, recordsFrom, tidyAll } from "./opened-store.ts";

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
+import type { Database } from "../../../src/log/database.ts";
+import { allParts } from "../../../src/log/maintenance.ts";
 import { RecordIds } from "../../../src/log/record-ids.ts";
-import { searchRecords } from "../../../src/log/search/search-records.ts";
-import { summarize } from "../../../src/log/search/summarize.ts";
-import type { Database } from "../../../src/log/store/database.ts";
-import { allParts } from "../../../src/log/store/upkeep.ts";
+import { searchRecords } from "../../../src/log/search.ts";
+import { summarize } from "../../../src/log/summary.ts";
 import { EVERYTHING } from "../opened.ts";
 import { record, SOME_WALL_MS } from "../records.ts";
 import { allRecords, openedStore, recordsFrom, tidyAll } from "./opened-store.ts";

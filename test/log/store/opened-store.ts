@@ -1,12 +1,12 @@
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { onTestFinished } from "vitest";
+import type { Database } from "../../../src/log/database.ts";
+import { allParts } from "../../../src/log/maintenance.ts";
 import type { QueryRecord } from "../../../src/log/record.ts";
-import type { Database } from "../../../src/log/store/database.ts";
-import { recordOf, type StoredRow } from "../../../src/log/store/row.ts";
-import { firstIdAt, selectRecords } from "../../../src/log/store/schema.ts";
-import { Store, type StoreOptions } from "../../../src/log/store/store.ts";
-import { allParts } from "../../../src/log/store/upkeep.ts";
+import { recordOf, type StoredRow } from "../../../src/log/rows.ts";
+import { firstIdAt, selectRecords } from "../../../src/log/schema.ts";
+import { Store, type StoreOptions } from "../../../src/log/store.ts";
 import { directory } from "../../files.ts";
 import { record } from "../records.ts";
 

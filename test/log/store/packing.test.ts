@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Packer, Unpacker } from "../../../src/log/store/packing.ts";
+import { Packer, Unpacker } from "../../../src/log/packing.ts";
 
 const anyText = fc.oneof(fc.string({ unit: "binary" }), fc.string({ unit: "binary-ascii" }), fc.string({ unit: "grapheme" }));
 const anyNumber = fc.oneof(

@@ -1,9 +1,8 @@
 import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { bucketMiddleUs, latencyBucket } from "../../../src/log/store/latency.ts";
-import { reversedBelow, reversedName } from "../../../src/log/store/reversed-name.ts";
-import { recordOf, rowOf } from "../../../src/log/store/row.ts";
+import { recordOf, rowOf } from "../../../src/log/rows.ts";
+import { bucketMiddleUs, latencyBucket, reversedBelow, reversedName } from "../../../src/log/schema.ts";
 import { anyLabels, anyName, anyRecord, record, SOME_WALL_MS } from "../records.ts";
 
 describe("a record and its row", () => {

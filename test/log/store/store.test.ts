@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Database } from "../../../src/log/database.ts";
+import { allParts, partLimits, tidyOnce } from "../../../src/log/maintenance.ts";
 import type { QueryRecord } from "../../../src/log/record.ts";
-import type { Database } from "../../../src/log/store/database.ts";
-import { recordOf, type StoredRow } from "../../../src/log/store/row.ts";
-import { firstIdAt, hourOf, minuteOf, selectRecords } from "../../../src/log/store/schema.ts";
-import { Store, type StoreOptions } from "../../../src/log/store/store.ts";
-import { allParts, partLimits, tidyOnce } from "../../../src/log/store/upkeep.ts";
+import { recordOf, type StoredRow } from "../../../src/log/rows.ts";
+import { firstIdAt, hourOf, minuteOf, selectRecords } from "../../../src/log/schema.ts";
+import { Store, type StoreOptions } from "../../../src/log/store.ts";
 import { anyRecord, record, SOME_WALL_MS } from "../records.ts";
 
 const DAY_MS = 86_400_000;

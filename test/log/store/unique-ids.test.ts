@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { allParts } from "../../../src/log/maintenance.ts";
 import type { QueryRecord } from "../../../src/log/record.ts";
-import { firstIdAt } from "../../../src/log/store/schema.ts";
-import { allParts } from "../../../src/log/store/upkeep.ts";
+import { firstIdAt } from "../../../src/log/schema.ts";
 import { record, SOME_WALL_MS } from "../records.ts";
 import { allRecords, openedStore, recordsFrom, tidyAll } from "./opened-store.ts";
 

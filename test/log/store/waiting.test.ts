@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { type Chunk, recordsIn } from "../../../src/log/packing.ts";
 import type { QueryRecord } from "../../../src/log/record.ts";
-import { type Chunk, recordsIn } from "../../../src/log/store/packed-records.ts";
-import { countOf, Waiting } from "../../../src/log/store/waiting.ts";
+import { countOf, Waiting } from "../../../src/log/write-buffer.ts";
 import { anyRecord, record } from "../records.ts";
 
 describe("records that wait", () => {

@@ -1,9 +1,8 @@
-import { serveThread } from "../../lib/worker.ts";
-import { putAside, removeJournal } from "./aside.ts";
-import { faultOf, StoreError } from "./fault.ts";
-import { recordsIn } from "./packed-records.ts";
+import { serveThread } from "../lib/worker.ts";
+import { faultOf, putAside, removeJournal, StoreError } from "./database.ts";
+import { recordsIn } from "./packing.ts";
 import { Store } from "./store.ts";
-import type { Clearing, Outcome, WriterCalls } from "./writer-calls.ts";
+import type { Clearing, Outcome, WriterCalls } from "./writer.ts";
 
 /**
  * A thread that is woken may take the processor from the one that wakes it for a slice of some milliseconds, and with it an answer's time. From this on

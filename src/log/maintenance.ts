@@ -1,4 +1,4 @@
-import { type Database, inTransaction } from "./database.ts";
+import { type Database, inSnapshot, inTransaction } from "./database.ts";
 import { dropPartTables, firstIdAt, hourOf, type Part, partIndexes, SELECT_PARTS } from "./schema.ts";
 
 export interface Limits {
@@ -153,4 +153,15 @@ function countNames(database: Database, { part, into, hour }: { part: string; in
 
 function hourStart(hour: number): number {
   return firstIdAt(hour * 3_600_000);
+}
+
+/** Every version of configuration and lists that a record bears. @throws an error of SQLite. */
+export function recordedVersions(database: Database): readonly string[] {
+  const versions = new Set<string>();
+  inSnapshot(database, () => {
+    for (const { key } of allParts(database))
+      for (const { version } of database.prepare(`SELECT DISTINCT version FROM kinds_${key} WHERE id > 0`).all())
+        versions.add(String(version));
+  });
+  return [...versions];
 }

@@ -1,12 +1,10 @@
 import { isIP } from "node:net";
 import ipaddr from "ipaddr.js";
-import { boundedRegexp, MAX_SUBJECT_LENGTH, MAX_WAYS } from "../../lib/bounded-regexp.ts";
-import { unreachable } from "../../lib/unreachable.ts";
-import { NOTHING_SENT } from "../rcode-text.ts";
-import type { QueryRecord } from "../record.ts";
-import type { Condition, FilterField, Matcher, QueryFilter } from "../search.ts";
-import { wallMsOf } from "../store/schema.ts";
-import { globTest } from "./glob.ts";
+import { boundedRegexp, MAX_SUBJECT_LENGTH, MAX_WAYS } from "../lib/bounded-regexp.ts";
+import { unreachable } from "../lib/unreachable.ts";
+import { type Condition, type FilterField, type Matcher, NOTHING_SENT, type QueryFilter } from "./filter.ts";
+import type { QueryRecord } from "./record.ts";
+import { wallMsOf } from "./schema.ts";
 
 /** Says for one record after the other whether the filter lets it through. What the filter says is worked out once. */
 export function compileFilter(filter: QueryFilter): (record: QueryRecord) => boolean {
@@ -179,4 +177,29 @@ function lowerCased(matcher: Matcher): Matcher {
 /** A record of the answer section as the store keeps it. */
 function withoutTtl(answer: string): string {
   return answer.replace(/^(?:0|[1-9]\d{0,9}) /, "");
+}
+
+/** Whether a text fits a pattern in which `*` stands for any number of characters; the work is bounded by the product of their lengths. */
+export function globTest(pattern: string): (text: string) => boolean {
+  const pieces = pattern.split("*");
+  const [first = ""] = pieces;
+  const last = pieces.at(-1) ?? "";
+  if (pieces.length === 1) return (text) => text === pattern;
+  const middle = pieces.slice(1, -1).filter((piece) => piece !== "");
+  return (text) => {
+    if (text.length < first.length + last.length || !text.startsWith(first) || !text.endsWith(last)) return false;
+    // The earliest place of each piece leaves the most room for those after it.
+    let from = first.length;
+    for (const piece of middle) {
+      const at = text.indexOf(piece, from);
+      if (at < 0) return false;
+      from = at + piece.length;
+    }
+    return from <= text.length - last.length;
+  };
+}
+
+/** The longest stretch of a pattern that every fitting text holds; empty where it has none. */
+export function globLiteral(pattern: string): string {
+  return pattern.split("*").reduce((longest, piece) => (piece.length > longest.length ? piece : longest), "");
 }

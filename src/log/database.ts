@@ -1,6 +1,8 @@
-import { closeSync, openSync, statSync } from "node:fs";
+import { closeSync, openSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
+import { errorText } from "../lib/text.ts";
 
 /** The connection to a database. The one place that knows `node:sqlite`: its class is to get another name. */
 export type Database = DatabaseSync;
@@ -124,4 +126,114 @@ function prepared(database: Database, prepare: () => unknown): Database {
     database.close();
     throw error;
   }
+}
+
+/** What keeps a store from storing, as far as it tells what to do about it. */
+export type FaultKind =
+  /** The disk has no room. What is stored can be read. */
+  | "full"
+  /** The file or its folder cannot be written. */
+  | "readonly"
+  /** Another process holds a lock. */
+  | "locked"
+  /** The file is no database, or no longer a whole one. */
+  | "damaged"
+  /** The file was deleted, or another one put in its place. */
+  | "moved"
+  /** A database of another program: not to be touched. */
+  | "foreign"
+  /** Tables of another version of ours. */
+  | "outdated"
+  /** The thread of the store ended or does not answer. */
+  | "thread"
+  /** Anything else, such as a failure of the disk. */
+  | "other";
+
+export interface Fault {
+  readonly kind: FaultKind;
+  /** For people. */
+  readonly reason: string;
+}
+
+/** A fault that is not SQLite's finding but ours. */
+export class StoreError extends Error {
+  readonly kind: FaultKind;
+
+  constructor(kind: FaultKind, message: string) {
+    super(message);
+    this.name = "StoreError";
+    this.kind = kind;
+  }
+}
+
+/** By the result codes of SQLite, extended or primary. */
+const FAULTS: ReadonlyMap<number, Fault> = new Map([
+  [3, { kind: "readonly", reason: "the file cannot be written" }],
+  [5, { kind: "locked", reason: "another process holds a lock on the file" }],
+  [6, { kind: "locked", reason: "another process holds a lock on the file" }],
+  [8, { kind: "readonly", reason: "the file cannot be written" }],
+  [11, { kind: "damaged", reason: "the file is damaged" }],
+  [13, { kind: "full", reason: "the disk is full" }],
+  [14, { kind: "readonly", reason: "the file cannot be opened" }],
+  [26, { kind: "damaged", reason: "the file is no database" }],
+  // SQLITE_READONLY_DBMOVED
+  [1032, { kind: "moved", reason: "the file was deleted or replaced while it was open" }],
+  // SQLITE_IOERR_SHMSIZE: there is no room for the file that those who use the database share.
+  [4874, { kind: "full", reason: "the disk is full" }],
+]);
+
+/** What an error of the store comes to. */
+export function faultOf(error: unknown): Fault {
+  if (error instanceof StoreError) return { kind: error.kind, reason: error.message };
+  const known = FAULTS.get(resultCode(error) ?? 0) ?? FAULTS.get(primaryCode(error) ?? 0);
+  if (known !== undefined) return known;
+  if (systemCode(error) === "ENOSPC") return { kind: "full", reason: "the disk is full" };
+  return { kind: "other", reason: errorText(error) };
+}
+
+function systemCode(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : null;
+}
+
+/** Files put aside that are kept: more would fill the disk where it is the disk that damages them. */
+const KEPT = 2;
+
+/**
+ * Puts a database that cannot be used out of the way, its write-ahead log with it, so that a new one can take its place and somebody may
+ * still look into the old one.
+ * @returns where it is now; null where there was none. @throws the system's error.
+ */
+export function putAside(path: string, why: string, wallMs: number): string | null {
+  const stamp = new Date(wallMs).toISOString().slice(0, 19).replaceAll(":", "");
+  const aside = `${path}.${why}-${stamp}Z`;
+  const moved = move(path, aside);
+  // Left behind, it would be taken for the log of the new file.
+  move(`${path}-wal`, `${aside}-wal`);
+  rmSync(`${path}-shm`, { force: true });
+  forgetOldest(path, why, aside);
+  return moved ? aside : null;
+}
+
+/** Removes the write-ahead log of a database that is gone, before another at its place takes it for its own. @throws the system's error. */
+export function removeJournal(path: string): void {
+  for (const suffix of ["-wal", "-shm"]) rmSync(`${path}${suffix}`, { force: true });
+}
+
+function move(from: string, to: string): boolean {
+  try {
+    renameSync(from, to);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return false;
+    throw error;
+  }
+}
+
+/** The last one is kept whatever it is called: where the clock was ahead, others bear later times. */
+function forgetOldest(path: string, why: string, last: string): void {
+  const folder = dirname(path);
+  const prefix = `${basename(path)}.${why}-`;
+  const asides = readdirSync(folder).filter((name) => name.startsWith(prefix) && name.endsWith("Z") && name !== basename(last));
+  for (const name of asides.sort().slice(0, 1 - KEPT))
+    for (const suffix of ["", "-wal"]) rmSync(join(folder, `${name}${suffix}`), { force: true });
 }

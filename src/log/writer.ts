@@ -1,15 +1,11 @@
-import type { Clock, Timer } from "../../lib/clock.ts";
-import { unreachable } from "../../lib/unreachable.ts";
-import { Thread, ThreadError } from "../../lib/worker.ts";
-import type { LogStatus } from "../log-status.ts";
-import type { QueryRecord } from "../record.ts";
-import { BelievedTime } from "./believed-time.ts";
-import { type Fault, faultOf } from "./fault.ts";
-import type { LogEvent } from "./log-event.ts";
-import type { Chunk } from "./packed-records.ts";
-import type { StoreOptions, StoreState } from "./store.ts";
-import { countOf, Waiting } from "./waiting.ts";
-import type { Clearing, WriterCalls } from "./writer-calls.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
+import { unreachable } from "../lib/unreachable.ts";
+import { Thread, ThreadError } from "../lib/worker.ts";
+import { type Fault, faultOf } from "./database.ts";
+import type { Chunk } from "./packing.ts";
+import type { LogStatus, QueryRecord } from "./record.ts";
+import { BelievedTime, type StoreOptions, type StoreState } from "./store.ts";
+import { countOf, Waiting } from "./write-buffer.ts";
 
 export interface WriterSurroundings {
   readonly clock: Clock;
@@ -346,3 +342,41 @@ type Step = "open" | "insert" | "tidy";
 function clearingOf({ kind }: Fault): Clearing | null {
   return kind === "damaged" || kind === "outdated" || kind === "moved" ? kind : null;
 }
+
+/** What the thread that adds rows can be asked. */
+export type WriterCalls = {
+  /** Opens the store, after closing it if it was open. `aside` is where the file of before was put. */
+  readonly open: {
+    readonly argument: { readonly options: StoreOptions; readonly clearing: Clearing; readonly wallMs: number };
+    readonly result: Outcome<{ readonly aside: string | null }>;
+  };
+  readonly insert: {
+    readonly argument: readonly Chunk[];
+    readonly result: Outcome<{ readonly refused: number; readonly why: string | null; readonly due: boolean }>;
+  };
+  /** One piece of upkeep at this time, as for `Store.tidy`; `due`: there may be more. */
+  readonly tidy: { readonly argument: number | null; readonly result: Outcome<{ readonly due: boolean }> };
+  readonly close: { readonly argument: null; readonly result: null };
+};
+
+/**
+ * What is done with the files that are there before a store is opened: nothing; the file is put out of the way, this word in its new name;
+ * or the write-ahead log is removed, because it belongs to a file that is gone.
+ */
+export type Clearing = "none" | "damaged" | "outdated" | "moved";
+
+/** What came of a call, and the state of the store after it. */
+export type Outcome<T> = { readonly fault: Fault } | ({ readonly fault: null; readonly state: StoreState } & T);
+
+/** What the operator is told of the query log. */
+export type LogEvent =
+  /** Records cannot be stored, or read, for this reason. Told once, and again when the reason changes. */
+  | { readonly kind: "failing"; readonly file: string; readonly reason: string }
+  /** They can again; so many were lost since the fault began. */
+  | { readonly kind: "well"; readonly file: string; readonly dropped: number }
+  /** The log was closed before these could be stored. */
+  | { readonly kind: "lost"; readonly file: string; readonly records: number }
+  /** The file could not be used and was put out of the way; a new one was begun. */
+  | { readonly kind: "renewed"; readonly file: string; readonly aside: string }
+  /** Records are not as they should be and cannot be stored: a fault of ours. Told once. */
+  | { readonly kind: "refused"; readonly reason: string };

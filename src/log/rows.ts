@@ -1,7 +1,5 @@
-import type { AttemptRecord, QueryRecord } from "../record.ts";
-import type { TraceStep } from "../trace.ts";
-import { reversedName } from "./reversed-name.ts";
-import { type KindColumn, wallMsOf } from "./schema.ts";
+import type { AttemptRecord, QueryRecord, TraceStep } from "./record.ts";
+import { type KindColumn, reversedName, wallMsOf } from "./schema.ts";
 
 /** A record as a SELECT over a part gives it (`selectRecords`), with the texts of the dictionaries in place of their ids. */
 export interface StoredRow extends Pick<QueryRecord, KindColumn> {

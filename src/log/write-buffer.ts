@@ -1,5 +1,5 @@
-import type { QueryRecord } from "../record.ts";
-import { type Chunk, ChunkFiller } from "./packed-records.ts";
+import { type Chunk, ChunkFiller } from "./packing.ts";
+import type { QueryRecord } from "./record.ts";
 
 /**
  * What waits for the store at the most. Beyond, new records are turned away: that costs nothing where there is too much to do already, and when a fault is

@@ -1,12 +1,11 @@
 import { workerData } from "node:worker_threads";
-import { serveThread } from "../../lib/worker.ts";
-import type { QueryRecord } from "../record.ts";
-import { CursorError, getRecord, readBatches, searchRecords } from "../search/search-records.ts";
-import { summarize } from "../search/summarize.ts";
-import { recordedVersions } from "../search/versions.ts";
-import { type Database, fileIdentity, openForReading, openUnchanging, primaryCode } from "./database.ts";
-import { faultOf, StoreError } from "./fault.ts";
-import type { Read, ReaderCalls } from "./reader-calls.ts";
+import { serveThread } from "../lib/worker.ts";
+import { type Database, faultOf, fileIdentity, openForReading, openUnchanging, primaryCode, StoreError } from "./database.ts";
+import { recordedVersions } from "./maintenance.ts";
+import type { Read, ReaderCalls } from "./reader.ts";
+import type { QueryRecord } from "./record.ts";
+import { CursorError, getRecord, readBatches, searchRecords } from "./search.ts";
+import { summarize } from "./summary.ts";
 
 /** How long a lock is waited for: in WAL mode only while a database is recovered or closed. */
 const BUSY_TIMEOUT_MS = 1000;

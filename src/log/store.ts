@@ -1,0 +1,562 @@
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import { LRUCache } from "lru-cache";
+import type { Clock } from "../lib/clock.ts";
+import { type Database, fileIdentity, inTransaction, openForWriting, primaryCode, StoreError } from "./database.ts";
+import { allParts, type Limits, partLimits, tidyOnce } from "./maintenance.ts";
+import type { QueryRecord } from "./record.ts";
+import { rowOf, type StoredRow } from "./rows.ts";
+import {
+  APPLICATION_ID,
+  firstIdAt,
+  hourOf,
+  KIND_COLUMNS,
+  latencyBucket,
+  minuteOf,
+  PARTS_TABLE,
+  type Part,
+  partTables,
+  SCHEMA_VERSION,
+  selectRecords,
+  wallMsOf,
+} from "./schema.ts";
+
+export interface StoreOptions extends Limits {
+  readonly path: string;
+}
+
+/** What a store holds. */
+export interface StoreState {
+  readonly rows: number;
+  readonly bytes: number;
+  readonly oldestWallMs: number | null;
+}
+
+export interface Inserted {
+  /** Why records were left out, one error each. */
+  readonly refused: readonly unknown[];
+  /** Whether there is more for `tidy` to do than before. */
+  readonly partClosed: boolean;
+}
+
+/** How long a lock of another process is waited for. The thread does nothing else meanwhile. */
+const BUSY_TIMEOUT_MS = 1000;
+
+const DAY_MS = 86_400_000;
+
+/** The database of the query log, for adding. All of it is synchronous and belongs into a thread of its own. */
+export class Store {
+  readonly #database: Database;
+  readonly #options: StoreOptions;
+  /** Of the file that was opened: it may be moved or deleted under our hands, and SQLite would go on writing into nowhere. */
+  readonly #identity: string | null;
+  /** null = none was read or made yet, or what we know of it is not to be trusted. */
+  #live: LivePart | null = null;
+  /** The parts that are closed, the one that reaches furthest first; null = to be read again, with `#live`. */
+  #closed: readonly Part[] | null = null;
+  /** Changes with every commit of another connection: what we remember of the live part is then to be read again. */
+  #dataVersion: unknown = null;
+
+  /** @throws StoreError where nothing can be written, or the file is none of ours. */
+  constructor(options: StoreOptions) {
+    this.#options = options;
+    mkdirSync(dirname(options.path), { recursive: true });
+    this.#database = openForWriting(options.path, { busyTimeoutMs: BUSY_TIMEOUT_MS, check: checkOwner });
+    this.#identity = fileIdentity(options.path);
+    try {
+      this.#prepare();
+    } catch (error) {
+      this.#database.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Adds records in one transaction; when it throws, none of them. A record that is not as its type says is left out, and so is one that is there; one
+   * whose id another has gets the next that is free.
+   * @throws an error of SQLite, or StoreError.
+   */
+  insert(records: readonly QueryRecord[]): Inserted {
+    this.#checkFile();
+    const refused: unknown[] = [];
+    const before = this.#live?.key;
+    this.#write(() => {
+      for (const record of records) {
+        try {
+          this.#add(record);
+        } catch (error) {
+          if (!concernsRecord(error)) throw error;
+          refused.push(error);
+        }
+      }
+      this.#live?.finish();
+    });
+    return { refused, partClosed: before !== this.#live?.key };
+  }
+
+  /**
+   * Does one piece of what is due besides adding rows; each is short enough for rows to wait.
+   * @param nowWallMs null = nobody knows: then nothing is too old, and no hour is over.
+   * @returns whether there was anything to do. @throws an error of SQLite, or StoreError.
+   */
+  tidy(nowWallMs: number | null): boolean {
+    this.#checkFile();
+    const nowMs = nowWallMs ?? 0;
+    const nowId = firstIdAt(nowMs);
+    this.#write(() => {
+      const live = this.#livePart();
+      // Ids run ahead of a clock that was set back: then the part is over when they say so, and not with every call.
+      if (live !== null && isOver(live, Math.max(nowId, live.lastId ?? 0), this.#options)) this.#close(live);
+    });
+    return tidyOnce(this.#database, this.#options, nowMs);
+  }
+
+  state(): StoreState {
+    const parts = allParts(this.#database);
+    const pages = this.#database.prepare("SELECT page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size").get();
+    const ids = parts.flatMap(({ firstId }) => (firstId === null ? [] : [firstId]));
+    return {
+      rows: parts.reduce((sum, { rows }) => sum + rows, 0),
+      bytes: Number(pages?.["bytes"]),
+      oldestWallMs: ids.length === 0 ? null : wallMsOf(Math.min(...ids)),
+    };
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  /** Makes the file ours where it is empty. Writes in any case, so that a file which can only be read is found out here. */
+  #prepare(): void {
+    const database = this.#database;
+    inTransaction(database, () =>
+      database.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${SCHEMA_VERSION}; ${PARTS_TABLE}`),
+    );
+  }
+
+  #checkFile(): void {
+    const identity = fileIdentity(this.#options.path);
+    if (identity !== this.#identity) throw new StoreError("moved", "the file was deleted or replaced while it was open");
+  }
+
+  #write(work: () => void): void {
+    const database = this.#database;
+    try {
+      inTransaction(database, () => {
+        const version = database.prepare("PRAGMA data_version").get()?.["data_version"];
+        if (version !== this.#dataVersion) this.#forget();
+        this.#dataVersion = version;
+        work();
+      });
+    } catch (error) {
+      this.#forget();
+      throw error;
+    }
+  }
+
+  #forget(): void {
+    this.#live = null;
+    this.#closed = null;
+  }
+
+  #add(record: QueryRecord): void {
+    if (!Number.isSafeInteger(record.id) || record.id < 0) throw new RangeError(`${record.id} is no id`);
+    const id = this.#isBeyondParts(record.id) ? record.id : freeId(this.#database, record);
+    if (id !== null) this.#partFor(id).add(id === record.id ? record : { ...record, id });
+  }
+
+  /** Whether no part can have this id: so it is with most, because they rise. */
+  #isBeyondParts(id: number): boolean {
+    if (id <= (this.#livePart()?.lastId ?? -1)) return false;
+    this.#closed ??= allParts(this.#database).filter(({ state }) => state !== "live");
+    for (const { firstId, lastId } of this.#closed) {
+      if ((lastId ?? -1) < id) return true;
+      if ((firstId ?? 0) <= id) return false;
+    }
+    return true;
+  }
+
+  /** The part that a record with this id goes to; closes the one before, and makes it, where need be. */
+  #partFor(id: number): LivePart {
+    const live = this.#livePart();
+    if (live !== null && !isOver(live, id, this.#options)) return live;
+    if (live !== null) this.#close(live);
+    const made = this.#makePart(id);
+    this.#live = made;
+    return made;
+  }
+
+  #livePart(): LivePart | null {
+    if (this.#live !== null) return this.#live;
+    const found = this.#database
+      .prepare('SELECT key, day, first_id AS firstId, last_id AS lastId, row_count AS "rows" FROM parts WHERE state = ? LIMIT 1')
+      .get("live");
+    // The columns are those of `LivePartState`.
+    if (found !== undefined) this.#live = new LivePart(this.#database, found as unknown as LivePartState);
+    return this.#live;
+  }
+
+  #close(live: LivePart): void {
+    live.finish();
+    this.#database.prepare("UPDATE parts SET state = 'closed' WHERE key = ?").run(live.key);
+    this.#forget();
+  }
+
+  #makePart(id: number): LivePart {
+    const day = dayOf(id);
+    const last = this.#database.prepare("SELECT max(sequence) AS last FROM parts WHERE day = ?").get(day)?.["last"];
+    const sequence = typeof last === "number" ? last + 1 : 0;
+    const date = new Date(day * DAY_MS).toISOString().slice(0, 10).replaceAll("-", "");
+    const key = sequence === 0 ? date : `${date}_${sequence}`;
+    this.#database.exec(partTables(key));
+    this.#database
+      .prepare("INSERT INTO parts (key, day, sequence, state, row_count, hours_until) VALUES (?, ?, ?, 'live', 0, ?)")
+      .run(key, day, sequence, hourOf(id));
+    return new LivePart(this.#database, { key, day, firstId: null, lastId: null, rows: 0 });
+  }
+}
+
+/** @throws StoreError where a database is not ours, or not of this version. */
+function checkOwner(database: Database): void {
+  if (database.prepare("SELECT count(*) AS tables FROM sqlite_schema").get()?.["tables"] === 0) return;
+  const pragma = (name: string) => database.prepare(`PRAGMA ${name}`).get()?.[name];
+  if (pragma("application_id") !== APPLICATION_ID) throw new StoreError("foreign", "the file is a database of another program");
+  const version = pragma("user_version");
+  if (version !== SCHEMA_VERSION)
+    throw new StoreError("outdated", `the file was made by another version (${String(version)}, not ${SCHEMA_VERSION})`);
+}
+
+/** Whether a part has its rows or its time, or another day has come, by the id of the next record. */
+function isOver({ day, rows, firstId, lastId }: LivePart, id: number, limits: Limits): boolean {
+  const { rows: maxRows, spanMs } = partLimits(limits);
+  const span = Math.max(id, lastId ?? id) - Math.min(id, firstId ?? id);
+  return rows >= maxRows || dayOf(id) !== day || span >= firstIdAt(spanMs);
+}
+
+/** SQLITE_CONSTRAINT and SQLITE_MISMATCH. */
+const REFUSED_VALUES: readonly (number | null)[] = [19, 20];
+
+/** Whether an error means that the values were not as they should be: then only this statement is undone, and the transaction goes on. */
+function concernsRecord(error: unknown): boolean {
+  const code = primaryCode(error);
+  return code === null || REFUSED_VALUES.includes(code);
+}
+
+function dayOf(id: number): number {
+  return Math.floor(wallMsOf(id) / DAY_MS);
+}
+
+/** Entries of dictionaries that are remembered while rows are added: some 15 MB of texts at the most. */
+const REMEMBERED = { names: 32_768, clients: 8192, kinds: 8192, details: 8192, answers: 32_768 } as const;
+
+/**
+ * The part that rows are added to. Everything is to be called within a transaction; where something throws, the transaction is to be
+ * undone and this be made anew, because it remembers what it wrote.
+ */
+export class LivePart {
+  readonly key: string;
+  /** Days since 1970. */
+  readonly day: number;
+  /** The lowest; null where there is no row yet. */
+  #firstId: number | null;
+  #rows: number;
+  #lastId: number | null;
+  /** Of the rows since the last `finish`; names are counted by the hour, and an hour that gets further rows is counted again. */
+  #firstHour = Number.MAX_SAFE_INTEGER;
+  readonly #insert: ReturnType<Database["prepare"]>;
+  readonly #update: ReturnType<Database["prepare"]>;
+  readonly #names: Dictionary;
+  readonly #clients: Dictionary;
+  readonly #kinds: Dictionary;
+  readonly #details: Dictionary;
+  readonly #answers: Dictionary;
+  readonly #rollUps: RollUps;
+
+  constructor(database: Database, part: LivePartState) {
+    const { key } = part;
+    this.key = key;
+    this.day = part.day;
+    this.#firstId = part.firstId;
+    this.#lastId = part.lastId;
+    this.#rows = part.rows;
+    this.#insert = database.prepare(
+      `INSERT INTO q_${key} (id, name, client, kind, details, answers, ttls, duration_us, size, matches, line, attempt_ms, negative_ttl, lag_ms)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    );
+    this.#update = database.prepare(
+      "UPDATE parts SET first_id = ?, last_id = ?, row_count = ?, hours_until = min(hours_until, ?) WHERE key = ?",
+    );
+    const dictionary = (table: keyof typeof REMEMBERED, columns: readonly string[]) =>
+      new Dictionary(database, { table: `${table}_${key}`, columns, remembered: REMEMBERED[table] });
+    this.#names = dictionary("names", ["text"]);
+    this.#clients = dictionary("clients", ["address", "client_id"]);
+    this.#kinds = dictionary("kinds", [...KIND_COLUMNS, "blocked"]);
+    this.#details = dictionary("details", ["text"]);
+    this.#answers = dictionary("answers", ["text"]);
+    this.#rollUps = new RollUps(database, key);
+  }
+
+  get rows(): number {
+    return this.#rows;
+  }
+
+  get firstId(): number | null {
+    return this.#firstId;
+  }
+
+  get lastId(): number | null {
+    return this.#lastId;
+  }
+
+  /** @throws an error of SQLite where the id is taken or a value is of another type, when all remains as it was. */
+  add(record: QueryRecord): void {
+    const row = rowOf(record);
+    const { id, details, answers, durationUs } = row;
+    const client = this.#clients.idOf(row.address, row.clientId);
+    const kind = this.#kinds.idOf(...KIND_COLUMNS.map((column) => row[column]), isBlocked(record) ? 1 : 0);
+    this.#insert.run(
+      id,
+      this.#names.idOf(row.reversed),
+      client,
+      kind,
+      details === null ? null : this.#details.idOf(details),
+      answers === null ? null : this.#answers.idOf(answers),
+      row.ttls,
+      durationUs,
+      row.size,
+      row.matches,
+      row.line,
+      row.attemptMs,
+      row.negativeTtl,
+      row.lagMs,
+    );
+    this.#rollUps.count({ id, kind, client, durationUs, asked: record.attempts.length > 0 });
+    this.#rows++;
+    this.#firstId = Math.min(this.#firstId ?? id, id);
+    this.#lastId = Math.max(this.#lastId ?? id, id);
+    this.#firstHour = Math.min(this.#firstHour, hourOf(id));
+  }
+
+  /** Ends a batch: brings the roll-ups and the table of parts up to date. */
+  finish(): void {
+    this.#rollUps.write();
+    this.#update.run(this.#firstId, this.#lastId, this.#rows, this.#firstHour, this.key);
+    this.#firstHour = Number.MAX_SAFE_INTEGER;
+  }
+}
+
+/** A row of `parts`. */
+export interface LivePartState {
+  readonly key: string;
+  readonly day: number;
+  readonly firstId: number | null;
+  readonly lastId: number | null;
+  readonly rows: number;
+}
+
+/** Whether a rule kept the answer from the client: by one of its own, or by silence. */
+function isBlocked({ action }: QueryRecord): boolean {
+  return action === "block" || action === "drop";
+}
+
+export interface DictionaryTable {
+  readonly table: string;
+  /** Besides `id`, in the order in which `idOf` is given their values. */
+  readonly columns: readonly string[];
+  /** How many entries are remembered. One that is forgotten is written again when it comes again. */
+  readonly remembered: number;
+}
+
+type Value = string | number | null;
+
+/** Gives texts that come again and again short ids. Its memory is bounded, so the same text may get two ids. */
+export class Dictionary {
+  readonly #insert: ReturnType<Database["prepare"]>;
+  readonly #ids: LRUCache<string, number>;
+  #nextId: number;
+
+  /** Remembers what was written last, as after a restart. */
+  constructor(database: Database, { table, columns, remembered }: DictionaryTable) {
+    const names = ["id", ...columns];
+    this.#insert = database.prepare(`INSERT INTO ${table} (${names.join(", ")}) VALUES (${names.map(() => "?").join(", ")})`);
+    this.#ids = new LRUCache({ max: remembered });
+    const last = database.prepare(
+      `SELECT * FROM (SELECT ${names.join(", ")} FROM ${table} ORDER BY id DESC LIMIT ?) ORDER BY id`,
+    );
+    last.setReturnArrays(true);
+    this.#nextId = 1;
+    for (const [id, ...values] of rowsOf(last.all(remembered))) {
+      if (typeof id !== "number" || id === 0) continue;
+      this.#ids.set(keyOf(values), id);
+      this.#nextId = id + 1;
+    }
+  }
+
+  /** @throws Error of SQLite where a new entry cannot be written; the dictionary must then be made anew. */
+  idOf(...values: readonly Value[]): number {
+    const key = keyOf(values);
+    const known = this.#ids.get(key);
+    if (known !== undefined) return known;
+    const id = this.#nextId++;
+    this.#insert.run(id, ...values);
+    this.#ids.set(key, id);
+    return id;
+  }
+}
+
+function keyOf(values: readonly Value[]): string {
+  const [first] = values;
+  return values.length === 1 && typeof first === "string" ? first : JSON.stringify(values);
+}
+
+// The types of node:sqlite do not know that rows are arrays after `setReturnArrays`.
+function rowsOf(rows: unknown): readonly (readonly Value[])[] {
+  return rows as readonly (readonly Value[])[];
+}
+
+/** What of a query is counted. */
+export interface Counted {
+  readonly id: number;
+  readonly kind: number;
+  readonly client: number;
+  readonly durationUs: number;
+  /** Whether an upstream was asked. */
+  readonly asked: boolean;
+}
+
+/** Counts of their own in one minute, for kinds and for clients: what is beyond is counted under id 0. */
+const MAX_PER_MINUTE = 1000;
+
+/** Counts queries by minute, and adds the counts to the tables of a part at the end of each batch. */
+export class RollUps {
+  readonly #kinds: MinuteCounts;
+  readonly #clients: MinuteCounts;
+  readonly #latencies: MinuteCounts;
+
+  constructor(database: Database, part: string) {
+    const upsert = (table: string, columns: readonly string[]) =>
+      database.prepare(
+        `INSERT INTO ${table}_${part} (${columns.join(", ")}, count) VALUES (${columns.map(() => "?").join(", ")}, ?)
+         ON CONFLICT DO UPDATE SET count = count + excluded.count`,
+      );
+    const kinds = upsert("kind_minutes", ["minute", "kind"]);
+    const clients = upsert("client_minutes", ["minute", "client"]);
+    const latencies = upsert("latency_minutes", ["minute", "asked", "bucket"]);
+    this.#kinds = new MinuteCounts((minute, kind, count) => kinds.run(minute, kind, count));
+    this.#clients = new MinuteCounts((minute, client, count) => clients.run(minute, client, count));
+    this.#latencies = new MinuteCounts((minute, key, count) => latencies.run(minute, key & 1, key >> 1, count));
+  }
+
+  count({ id, kind, client, durationUs, asked }: Counted): void {
+    const minute = minuteOf(id);
+    this.#kinds.add(minute, kind);
+    this.#clients.add(minute, client);
+    this.#latencies.add(minute, latencyBucket(durationUs) * 2 + (asked ? 1 : 0));
+  }
+
+  /** To be called within the transaction of the rows. @throws Error of SQLite; the roll-ups must then be made anew. */
+  write(): void {
+    this.#kinds.write();
+    this.#clients.write();
+    this.#latencies.write();
+  }
+}
+
+/** Counts by minute and key since the last `write`. */
+class MinuteCounts {
+  readonly #write: (minute: number, key: number, count: number) => unknown;
+  readonly #counts = new Map<number, Map<number, number>>();
+  /** The keys with a count of their own in the latest minute, over all batches since the part was opened. */
+  readonly #keys = new Set<number>();
+  #minute = 0;
+
+  constructor(write: (minute: number, key: number, count: number) => unknown) {
+    this.#write = write;
+  }
+
+  add(minute: number, key: number): void {
+    if (minute !== this.#minute) {
+      this.#minute = minute;
+      this.#keys.clear();
+    }
+    if (this.#keys.size < MAX_PER_MINUTE) this.#keys.add(key);
+    const counted = this.#keys.has(key) ? key : 0;
+    let counts = this.#counts.get(minute);
+    if (counts === undefined) {
+      counts = new Map();
+      this.#counts.set(minute, counts);
+    }
+    counts.set(counted, (counts.get(counted) ?? 0) + 1);
+  }
+
+  write(): void {
+    for (const [minute, counts] of this.#counts) for (const [key, count] of counts) this.#write(minute, key, count);
+    this.#counts.clear();
+  }
+}
+
+/** Ids of one millisecond: with so many taken one after the other, something else is wrong. */
+const MAX_TRIES = 1024;
+
+/**
+ * The id under which a record can be stored: its own, or where another query bears that, the next that is free. Two queries get the same one where the
+ * clock was set back while the process was not running, or where two processes add to one file. null = this very record is stored, as when a batch is
+ * sent again because its thread ended before it could answer.
+ * @throws RangeError where none is near; an error of SQLite.
+ */
+export function freeId(database: Database, record: QueryRecord): number | null {
+  for (let id = record.id; id < record.id + MAX_TRIES; id++) {
+    const stored = storedRow(database, id);
+    if (stored === null) return id;
+    if (isSame(stored, rowOf({ ...record, id }))) return null;
+  }
+  throw new RangeError(`no id is free from ${record.id} on`);
+}
+
+/** Looks into the live part whatever the table of parts says of it, which is not brought up to date before the end of a batch. */
+function storedRow(database: Database, id: number): StoredRow | null {
+  const parts = database.prepare("SELECT key FROM parts WHERE state = 'live' OR (first_id <= ?1 AND last_id >= ?1)").all(id);
+  for (const { key } of parts) {
+    // Most ids are free, and to prepare the whole statement takes longer than a record to be added.
+    if (database.prepare(`SELECT 1 FROM q_${String(key)} WHERE id = ?`).get(id) === undefined) continue;
+    const stored = database.prepare(`${selectRecords(String(key))} WHERE q.id = ?`).get(id);
+    // The columns are those of `StoredRow`.
+    if (stored !== undefined) return stored as unknown as StoredRow;
+  }
+  return null;
+}
+
+function isSame(stored: StoredRow, row: StoredRow): boolean {
+  const values: Readonly<Record<string, unknown>> = { ...stored };
+  return Object.entries(row).every(([column, value]) => values[column] === value);
+}
+
+/** For so long the clock is not believed after the start, and after it was moved: NTP sets right within minutes what a machine without a battery makes up. */
+const DOUBT_MS = 3_600_000;
+
+/** A clock that was moved by less is of no concern where hours are kept. */
+const MOVED_MS = 60_000;
+
+/** Tells the time to what cannot be undone, such as to drop what is too old. */
+export class BelievedTime {
+  readonly #clock: Clock;
+  #aheadMs: number;
+  #sinceMs: number;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#sinceMs = clock.now();
+    this.#aheadMs = clock.wallMs() - this.#sinceMs;
+  }
+
+  /** Milliseconds since 1970; null while the clock on the wall has not gone evenly for an hour. To be asked every minute. */
+  wallMs(): number | null {
+    const nowMs = this.#clock.now();
+    const wallMs = this.#clock.wallMs();
+    if (Math.abs(wallMs - nowMs - this.#aheadMs) > MOVED_MS) {
+      this.#aheadMs = wallMs - nowMs;
+      this.#sinceMs = nowMs;
+    }
+    return nowMs - this.#sinceMs < DOUBT_MS ? null : wallMs;
+  }
+}
