@@ -1,5 +1,5 @@
 import type { SiteSurroundings } from "./backing.ts";
-import type { Config } from "./config/config.ts";
+import type { Config } from "./config/types.ts";
 import { type Administration, openAdministration } from "./control/administration.ts";
 import type { HostsChange } from "./control/host-changes.ts";
 import { Journal } from "./control/journal.ts";
@@ -18,7 +18,7 @@ import { ownHostsFile, ownHostsPath, readOwnHosts, writeOwnHosts } from "./own-h
 import { reloadRefusalOf } from "./refusals.ts";
 import { RetiredSites } from "./retired-sites.ts";
 import { closeSite, guardGroups, openSite, type Site, SiteError, siteWith } from "./site.ts";
-import { Reloads } from "./stats/reloads.ts";
+import { Reloads } from "./stats/process.ts";
 import type { GroupStatus } from "./upstreams/group.ts";
 
 /** Changes that wait for their turn: a reload may take seconds. */

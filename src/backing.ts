@@ -1,7 +1,7 @@
 import { randomInt } from "node:crypto";
 import { AnswerCache } from "./cache/answer-cache.ts";
 import { type LoadOptions, loadCache, saveCache } from "./cache/cache-file.ts";
-import type { Config } from "./config/config.ts";
+import type { Config } from "./config/types.ts";
 import { AddressSet } from "./dns/address.ts";
 import { Keeper, type Kept } from "./keeper.ts";
 import { leakLog } from "./leak-log.ts";

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Shaping } from "./answers/options.ts";
-import type { Config } from "./config/config.ts";
+import type { Config } from "./config/types.ts";
 import type { HostRecord, HostsOptions, OwnHosts } from "./hosts/options.ts";
 import type { HostsFile } from "./hosts/parse.ts";
 import type { ListStatus, SourceStatus } from "./lists/load.ts";

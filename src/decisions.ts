@@ -1,4 +1,4 @@
-import type { Config } from "./config/config.ts";
+import type { Config } from "./config/types.ts";
 import { basisOf, type DecidingConfig, type DecisionBasis, versionOf } from "./decision-basis.ts";
 import { hostsTable, type LoadedHosts, loadHosts } from "./hosts/parse.ts";
 import type { HostsTable } from "./hosts/table.ts";

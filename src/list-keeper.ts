@@ -1,6 +1,6 @@
 import { randomInt } from "node:crypto";
 import type { Backing, SiteSurroundings } from "./backing.ts";
-import type { Config } from "./config/config.ts";
+import type { Config } from "./config/types.ts";
 import { shownUrl } from "./lib/text.ts";
 import { copiesOf } from "./lists/cache.ts";
 import { type DownloadTarget, download } from "./lists/download.ts";

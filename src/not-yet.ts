@@ -1,4 +1,4 @@
-import type { Config } from "./config/config.ts";
+import type { Config } from "./config/types.ts";
 
 /**
  * What the configuration asks for by name and this version cannot do, one sentence each. Better a server that says so at its start than

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Config } from "./config/config.ts";
-import { parseOwnHosts } from "./config/own-hosts.ts";
+import { parseOwnHosts } from "./config/load.ts";
+import type { Config } from "./config/types.ts";
 import type { HostRecord, OwnHosts } from "./hosts/options.ts";
 import type { HostsProblem } from "./hosts/parse.ts";
 import { dataFolder, writeWhole } from "./lib/files.ts";

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Config } from "./config/config.ts";
+import type { Config } from "./config/types.ts";
 import { notYet } from "./not-yet.ts";
 import { neverProblems, ruleProblems } from "./rules/checks.ts";
 

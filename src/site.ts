@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { Access, localPrefixes } from "./access/access.ts";
 import { type Backing, closeBacking, openBacking, type SiteSurroundings, saveBacking } from "./backing.ts";
-import type { Config } from "./config/config.ts";
+import type { Config } from "./config/types.ts";
 import { type Decisions, expectationFaults, openDecisions } from "./decisions.ts";
 import { copiesOf } from "./lists/cache.ts";
 import { refusalsOf } from "./refusals.ts";

@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { App } from "../src/app.ts";
-import type { Config } from "../src/config/config.ts";
 import { parseConfig } from "../src/config/load.ts";
-import { printProblems } from "../src/config/problem.ts";
+import { printProblems } from "../src/config/reading.ts";
+import type { Config } from "../src/config/types.ts";
 import { typeName } from "../src/dns/types.ts";
 import type { BoundEndpoints } from "../src/listen/listeners.ts";
 import { operationsLog } from "../src/log/operations.ts";

@@ -1,9 +1,9 @@
 import { onTestFinished } from "vitest";
 import { render } from "../src/answers/render.ts";
 import { AnswerCache } from "../src/cache/answer-cache.ts";
-import type { Config } from "../src/config/config.ts";
 import { parseConfig } from "../src/config/load.ts";
-import { printProblems } from "../src/config/problem.ts";
+import { printProblems } from "../src/config/reading.ts";
+import type { Config } from "../src/config/types.ts";
 import { type Answer, indexAnswer } from "../src/dns/answer.ts";
 import { nameText } from "../src/dns/name.ts";
 import { askMessage, isRejection, parseQuery, type Query, type Question } from "../src/dns/query.ts";

@@ -1,6 +1,6 @@
 import type { ProblemPart } from "../admin/problem.ts";
 import type { NamedSchema } from "../admin/schemas/named.ts";
-import type { Config } from "../config/config.ts";
+import type { Config } from "../config/types.ts";
 import { version } from "../lib/version.ts";
 import { endpointText } from "../listen/client-address.ts";
 import { fits } from "./api-shapes.ts";

@@ -1,6 +1,6 @@
-import type { Config } from "../config/config.ts";
 import { loadConfig } from "../config/load.ts";
-import { printProblems } from "../config/problem.ts";
+import { printProblems } from "../config/reading.ts";
+import type { Config } from "../config/types.ts";
 import { expectationFaults, openDecisions, type Shortcomings } from "../decisions.ts";
 import { copiesOf } from "../lists/cache.ts";
 import type { ListStatus } from "../lists/load.ts";

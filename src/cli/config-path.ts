@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
-import type { Config } from "../config/config.ts";
 import { type ConfigResult, loadConfig } from "../config/load.ts";
-import { printProblems } from "../config/problem.ts";
+import { printProblems } from "../config/reading.ts";
+import type { Config } from "../config/types.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** The file a command reads: the one it was given, else `fenliu.yaml` where one lies; null = the defaults alone. */

@@ -1,6 +1,6 @@
 import { App } from "../app.ts";
 import { parseConfig } from "../config/load.ts";
-import { printProblems } from "../config/problem.ts";
+import { printProblems } from "../config/reading.ts";
 import { systemClock } from "../lib/clock.ts";
 import type { Endpoint } from "../listen/options.ts";
 import { operationsLog } from "../log/operations.ts";

@@ -1,6 +1,6 @@
 import { type ExplainRequest, ParameterError, type ParameterFault } from "../admin/control.ts";
 import { explained } from "../admin/schemas/explained.ts";
-import type { Config } from "../config/config.ts";
+import type { Config } from "../config/types.ts";
 import { explainBy } from "../control/explain.ts";
 import { type Subject, subjectOf } from "../control/subject.ts";
 import { openDecisions } from "../decisions.ts";

@@ -1,8 +1,8 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { dirname, isAbsolute, relative, resolve, sep } from "node:path";
-import { systemReason } from "../config/files.ts";
 import { parseConfig } from "../config/load.ts";
-import { printProblems } from "../config/problem.ts";
+import { printProblems } from "../config/reading.ts";
+import { systemReason } from "../config/values.ts";
 import { type Bundle, readBundle } from "./import/bundle.ts";
 import { Findings, ImportError, printable, reportText } from "./import/findings.ts";
 import { capabilities, translate } from "./import/translate.ts";

@@ -1,5 +1,5 @@
 import { closeBacking, openBacking } from "../backing.ts";
-import type { Config } from "../config/config.ts";
+import type { Config } from "../config/types.ts";
 import { type Decisions, openDecisions, withList } from "../decisions.ts";
 import { systemClock } from "../lib/clock.ts";
 import { unreachable } from "../lib/unreachable.ts";

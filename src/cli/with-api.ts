@@ -1,4 +1,4 @@
-import type { Config } from "../config/config.ts";
+import type { Config } from "../config/types.ts";
 import { ApiClient, ApiRefusal, ApiSilent, ApiUnreachable } from "./api-client.ts";
 import { configPath, readConfig } from "./config-path.ts";
 import type { Invocation } from "./run.ts";

@@ -1,8 +1,6 @@
-import { oneOrMany, oneOrMore } from "./arrays.ts";
-import { clientOrPrivate } from "./names.ts";
-import { network } from "./network.ts";
-import { key, object } from "./object.ts";
+import { key, object, oneOrMany, oneOrMore } from "./object.ts";
 import { boolean, integer, orFalse } from "./shape.ts";
+import { clientOrPrivate, network } from "./values.ts";
 
 const rateLimitShape = object("a map with `perSecond`, `burst` and `exempt`", {
   perSecond: key(integer(1, 1_000_000), "Questions per second from one IPv4 address or IPv6 /64.", 200),

@@ -1,10 +1,7 @@
-import { arrayOf, oneOrMany } from "./arrays.ts";
-import { readableFile } from "./files.ts";
-import { parseDomainName, reference } from "./names.ts";
-import { parseAddress } from "./network.ts";
-import { key, nameless, object, required } from "./object.ts";
+import { arrayOf, key, nameless, object, oneOrMany, required } from "./object.ts";
 import { url } from "./server.ts";
 import { located, orNull, type Parsed, text } from "./shape.ts";
+import { parseAddress, parseDomainName, readableFile, reference } from "./values.ts";
 
 const token = text({
   expected: "a secret text",

@@ -1,12 +1,10 @@
 import type { CacheOptions } from "../cache/options.ts";
 import { type RawAnswers, warnBeyondDeadline } from "./answers.ts";
-import { oneOrMany } from "./arrays.ts";
-import { path } from "./files.ts";
-import { network } from "./network.ts";
-import { key, object } from "./object.ts";
+import { key, object, oneOrMany } from "./object.ts";
 import type { Reading } from "./reading.ts";
 import { boolean, located, orFalse, orNull } from "./shape.ts";
 import { duration, seconds, size } from "./units.ts";
+import { network, path } from "./values.ts";
 
 const staleShape = object("a map with `keep`, `after`, `ttl` and `recheck`", {
   keep: key(duration("1s", "365d"), "How long an expired answer may still be given.", "1d"),

@@ -1,22 +1,21 @@
+import type { TSchema } from "typebox";
+import Type from "typebox";
 import { accessShape, specialShape, trustedProxiesShape } from "./access.ts";
 import { adminShape, clusterShape, ddnsShape, routerosShape } from "./admin.ts";
 import { answersOptions, answersShape, checkAnswers, warnBeyondDeadline } from "./answers.ts";
-import { oneOrMany } from "./arrays.ts";
 import { cacheOptions, cacheShape, checkCache } from "./cache.ts";
-import type { Config } from "./config.ts";
-import { checkExpectations, expectation, expectShape } from "./expect.ts";
 import { checkHosts, hostsOptions, hostsShape } from "./hosts.ts";
 import { checkListen, listenOptions, listenShape, tlsShape } from "./listen.ts";
 import { checkLists, listOptions, listsShape } from "./lists.ts";
 import { logOptions, logShape } from "./log.ts";
-import { networkOrList } from "./names.ts";
-import { key, object, optional } from "./object.ts";
+import { key, object, oneOrMany, optional } from "./object.ts";
 import type { Reading } from "./reading.ts";
 import { References } from "./references.ts";
-import { ruleOptions, rulesShape } from "./rules.ts";
-import { checkRules, warnOfUndecided } from "./rules-check.ts";
+import { checkExpectations, checkRules, expectation, expectShape, ruleOptions, rulesShape, warnOfUndecided } from "./rules.ts";
 import { located } from "./shape.ts";
+import type { Config } from "./types.ts";
 import { bootstrapShape, checkBootstrap, checkGroups, DEFAULT_SERVERS, groupOptions, upstreamsShape } from "./upstreams.ts";
+import { networkOrList } from "./values.ts";
 
 /** The whole file, section by section. */
 export const fileShape = object("a map of sections", {
@@ -126,4 +125,13 @@ export function completeConfig(raw: RawFile, { path, text }: Pick<Config, "path"
     cluster: raw.cluster,
     expect: plain(raw.expect).map(expectation),
   };
+}
+
+/** What editors are told of `fenliu.yaml`. They complain of unknown keys and wrong types while one types; the rest is told by `fenliu check`. */
+export function jsonSchema(): TSchema {
+  return Type.With(fileShape.schema, {
+    $schema: "http://json-schema.org/draft-07/schema#",
+    title: "fenliu.yaml",
+    description: "Configuration of Fenliu; every key is optional. The chapters of docs/config.md say more.",
+  });
 }

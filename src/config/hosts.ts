@@ -1,12 +1,9 @@
 import type { HostRecord, HostsOptions, OwnHosts } from "../hosts/options.ts";
-import { oneOrMany, oneOrMore } from "./arrays.ts";
-import { readableFile } from "./files.ts";
-import { domainName, parseDomainName } from "./names.ts";
-import { address } from "./network.ts";
-import { key, mapOf, type Named, object, optional } from "./object.ts";
+import { key, mapOf, type Named, object, oneOrMany, oneOrMore, optional } from "./object.ts";
 import type { Reading } from "./reading.ts";
 import { integer, located, mapOr, type Parsed, type Shape, text, words } from "./shape.ts";
 import { seconds } from "./units.ts";
+import { address, domainName, parseDomainName, readableFile } from "./values.ts";
 
 const alpn = text({
   expected: "a protocol id such as `h2`",

@@ -1,11 +1,9 @@
 import { isIPv6 } from "node:net";
 import type { Endpoint, ListenOptions, TlsOptions } from "../listen/options.ts";
-import { oneOrMany } from "./arrays.ts";
-import { readableFile } from "./files.ts";
-import { canonicalAddress, endpoint, isLoopback, network } from "./network.ts";
-import { key, object, required } from "./object.ts";
+import { key, object, oneOrMany, required } from "./object.ts";
 import type { Located, Reading } from "./reading.ts";
 import { located, orNull, type Parsed, type Shape, text } from "./shape.ts";
+import { canonicalAddress, endpoint, isLoopback, network, readableFile } from "./values.ts";
 
 const endpoints = oneOrMany(located(endpoint));
 

@@ -1,12 +1,10 @@
 import type { ListOptions, ListSource } from "../lists/options.ts";
-import { oneOrMany, oneOrMore } from "./arrays.ts";
-import { isReadable, readableFile } from "./files.ts";
-import { parseOwnName, reference } from "./names.ts";
-import { key, mapOf, type Named, object, optional } from "./object.ts";
+import { key, mapOf, type Named, object, oneOrMany, oneOrMore, optional } from "./object.ts";
 import type { Reading } from "./reading.ts";
 import { proxy, url } from "./server.ts";
 import { located, type Parsed, type Shape, text } from "./shape.ts";
 import { duration } from "./units.ts";
+import { isReadable, parseOwnName, readableFile, reference } from "./values.ts";
 
 const sourceText = text({
   expected: "a path or a URL",

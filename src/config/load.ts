@@ -1,14 +1,14 @@
 import { isUtf8 } from "node:buffer";
 import { readFileSync, statSync } from "node:fs";
 import { resolve } from "node:path";
-import { isScalar, LineCounter, parseDocument } from "yaml";
-import type { Config } from "./config.ts";
+import { type Document, isScalar, LineCounter, parseDocument, visit, type YAMLError } from "yaml";
+import type { OwnHosts } from "../hosts/options.ts";
 import { checkFile, completeConfig, fileShape } from "./file.ts";
-import { systemReason } from "./files.ts";
-import type { Problem } from "./problem.ts";
-import { Reading } from "./reading.ts";
+import { checkHosts, ownHosts, ownHostsShape } from "./hosts.ts";
+import { type Problem, Reading } from "./reading.ts";
 import type { Shape } from "./shape.ts";
-import { reportSyntax } from "./syntax.ts";
+import type { Config } from "./types.ts";
+import { systemReason } from "./values.ts";
 
 export type ConfigResult =
   | { readonly kind: "ok"; readonly config: Config; readonly warnings: readonly Problem[]; readonly text: string }
@@ -78,4 +78,116 @@ function linesOf(text: string): LineCounter {
 function unreadable(file: string, reason: string, fix: string): ConfigResult {
   const message = `cannot read the configuration: ${reason}`;
   return { kind: "invalid", problems: [{ file, line: 1, column: 1, key: "", message, fix }], text: "" };
+}
+
+/** Reports what is wrong with `text` as YAML. true = nothing is; else values may have slipped to other places, and reading on is no use. */
+export function reportSyntax(document: Document, text: string, reading: Reading): boolean {
+  const errors = [...document.errors, ...document.warnings].toSorted((a, b) => a.pos[0] - b.pos[0]);
+  let lastLineStart: number | null = null;
+  for (const error of errors) {
+    // What follows in the same line is mostly the same mistake, seen again.
+    const lineStart = startOfLine(text, error.pos[0]);
+    if (lineStart === lastLineStart) continue;
+    // After such an error nothing has a meaning any more, and every word to the end would be another.
+    if (lastLineStart !== null && error.message.includes(BEYOND_THE_END)) break;
+    lastLineStart = lineStart;
+    const [message, fix] = inPlainWords(error, text);
+    reading.fail({ key: "", offset: error.pos[0] }, message, fix);
+  }
+  return errors.length === 0 && !hasOpenAlias(document, reading);
+}
+
+/** `*.example.com` without quotes is an alias to YAML. */
+function hasOpenAlias(document: Document, reading: Reading): boolean {
+  let found = false;
+  visit(document, {
+    Alias(_key, alias) {
+      if (alias.resolve(document) !== undefined) return;
+      found = true;
+      const word = `*${alias.source}`;
+      reading.fail(
+        { key: "", offset: alias.range?.[0] ?? 0 },
+        `\`${word}\` refers to an anchor that is not there`,
+        `put it in quotes if it is a text: "${word}"`,
+      );
+    },
+  });
+  return found;
+}
+
+type Words = readonly [message: string, fix: string];
+
+function inPlainWords(error: YAMLError, text: string): Words {
+  const [start, end] = error.pos;
+  const line = lineAt(text, start);
+  const hint = quotingHint(line) ?? "look at the quotes, brackets and spaces of this line and the one before";
+  switch (error.code) {
+    case "TAG_RESOLVE_FAILED": {
+      const tag = text.slice(start, end);
+      return [`YAML takes \`${tag}\` for a tag, because it begins with \`!\``, `put it in quotes: "${tag}"`];
+    }
+    case "TAB_AS_INDENT":
+      return ["a tab stands where spaces are needed", "indent with spaces"];
+    case "MULTIPLE_DOCS":
+      return ["a second document begins here", "remove the line `---` or `...` before it"];
+    case "BAD_SCALAR_START":
+      return [`a text cannot begin with \`${text.charAt(start)}\` without quotes`, "put it in quotes"];
+    case "BAD_ALIAS":
+      return ["a text cannot begin with `*` without quotes", "put it in quotes"];
+    case "BLOCK_AS_IMPLICIT_KEY":
+      if (/:\s.*:(?:\s|$)/.test(line))
+        return ["a second `:` in one line", "put the value in quotes, or begin a new line for the inner key"];
+      return ["the indentation does not fit the lines around it", INDENT];
+    case "BAD_INDENT":
+      if (error.message.startsWith("Flow"))
+        return ["a `[` or `{` before this is not closed, or this line is not indented", "close it, and indent the lines in it"];
+      return ["the indentation does not fit the lines around it", INDENT];
+    case "RESOURCE_EXHAUSTION":
+      return ["maps and arrays are nested too deeply here", "remove some levels"];
+    case "MISSING_CHAR":
+      if (/closing ["']quote/.test(error.message)) return ["a quote before this is not closed", "close it"];
+      return [`this is no YAML: ${lowerFirst(error.message)}`, hint];
+    case "UNEXPECTED_TOKEN":
+      if (error.message.includes(BEYOND_THE_END))
+        return ["the file has ended before this", "look for a bracket that is closed too early or twice"];
+      return [`this is no YAML: ${lowerFirst(error.message)}`, hint];
+    default:
+      return [`this is no YAML: ${lowerFirst(error.message)}`, hint];
+  }
+}
+
+const BEYOND_THE_END = "in YAML stream";
+const INDENT = "indent the keys of one map alike, and the items of one array";
+
+/** The usual reasons why a line of this file is no YAML. */
+function quotingHint(line: string): string | null {
+  if (/(?:^|[\s,[])\[[\da-f:.]*:[\da-f:.]*(?:%\w+)?\]/i.test(line))
+    return 'put addresses with brackets in quotes, as in "[::1]:53"';
+  if (/(?:^|[\s,[{])\*\./.test(line)) return 'put names that begin with `*` in quotes, as in "*.apps.lan"';
+  if (/regexp:/.test(line)) return "put the regular expression in single quotes, as in 'regexp:^ad[0-9]'";
+  return null;
+}
+
+function lowerFirst(message: string): string {
+  return message.charAt(0).toLowerCase() + message.slice(1);
+}
+
+function lineAt(text: string, offset: number): string {
+  const end = text.indexOf("\n", offset);
+  return text.slice(startOfLine(text, offset), end === -1 ? undefined : end);
+}
+
+// lastIndexOf takes a negative position for 0.
+function startOfLine(text: string, offset: number): number {
+  return offset === 0 ? 0 : text.lastIndexOf("\n", offset - 1) + 1;
+}
+
+export type OwnHostsResult =
+  | { readonly kind: "ok"; readonly own: OwnHosts }
+  | { readonly kind: "invalid"; readonly problems: readonly Problem[] };
+
+/** Checks the text of `data/hosts.yaml`, whose records are written as in section `hosts`. Never throws. */
+export function parseOwnHosts(text: string, path: string | null): OwnHostsResult {
+  const { raw, reading } = readYaml(text, path, { shape: ownHostsShape, check: checkHosts });
+  return raw === undefined ? { kind: "invalid", problems: reading.problems } : { kind: "ok", own: ownHosts(raw) };
 }

@@ -1,9 +1,8 @@
 import type { LogOptions } from "../log/options.ts";
-import { oneOrMany } from "./arrays.ts";
-import { path } from "./files.ts";
-import { key, object } from "./object.ts";
+import { key, object, oneOrMany } from "./object.ts";
 import { boolean, integer, type Parsed, text, words } from "./shape.ts";
 import { duration } from "./units.ts";
+import { path } from "./values.ts";
 
 const sink = text({
   expected: "a URL",

@@ -1,8 +1,7 @@
 import { isIP } from "node:net";
 import type { ProxyOptions, ServerOptions } from "../upstreams/options.ts";
-import { parseDomainName } from "./names.ts";
-import { splitHostPort } from "./network.ts";
 import { type Parsed, shortened, text } from "./shape.ts";
+import { parseDomainName, splitHostPort } from "./values.ts";
 
 /** What the text of a server says; the rest of its options come from the map form. */
 export type ServerAddress = Pick<ServerOptions, "label" | "protocol" | "host" | "port" | "path">;

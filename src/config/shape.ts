@@ -1,4 +1,5 @@
-import Type, { type TSchema } from "typebox";
+import type { TSchema } from "typebox";
+import Type from "typebox";
 import { isMap, isScalar, isSeq } from "yaml";
 import { closest } from "./closest.ts";
 import type { Located, Node, Place, Reading } from "./reading.ts";

@@ -1,14 +1,12 @@
 import Type from "typebox";
 import type { EcsMode, GroupOptions, NeverOptions, ServerOptions } from "../upstreams/options.ts";
 import { rebindingMode } from "./answers.ts";
-import { oneOrMany, oneOrMore } from "./arrays.ts";
-import { client, domainName, domainPattern, parseOwnName, recordType, reference } from "./names.ts";
-import { address, network } from "./network.ts";
-import { key, mapOf, type Named, object, optional, required } from "./object.ts";
+import { key, mapOf, type Named, object, oneOrMany, oneOrMore, optional, required } from "./object.ts";
 import type { Located, Place, Reading } from "./reading.ts";
 import { proxy, type ServerAddress, serverAddress } from "./server.ts";
 import { boolean, integer, located, mapOr, type Shape, scalarOf, words } from "./shape.ts";
 import { duration } from "./units.ts";
+import { address, client, domainName, domainPattern, network, parseOwnName, recordType, reference } from "./values.ts";
 
 const serverMap = object("a map with `url`", {
   url: required(located(serverAddress), "The server, as where it is written without a map."),

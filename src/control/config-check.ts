@@ -1,7 +1,7 @@
 import type { ConfigCheck, ConfigProblem } from "../admin/control.ts";
-import type { Config } from "../config/config.ts";
 import type { ConfigResult } from "../config/load.ts";
-import type { Problem } from "../config/problem.ts";
+import type { Problem } from "../config/reading.ts";
+import type { Config } from "../config/types.ts";
 import { expectationFaults, openDecisions, type ShortcomingPlace } from "../decisions.ts";
 import { copiesOf } from "../lists/cache.ts";
 import { refusalsOf, reloadRefusalOf } from "../refusals.ts";

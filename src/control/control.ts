@@ -16,15 +16,15 @@ import {
   type WhatIf,
   type WhatIfRequest,
 } from "../admin/control.ts";
-import type { Config } from "../config/config.ts";
 import { loadConfig } from "../config/load.ts";
+import type { Config } from "../config/types.ts";
 import { nameFromText } from "../dns/name.ts";
 import { copiesOf } from "../lists/cache.ts";
 import { reportLists } from "../lists/load.ts";
 import type { Updated } from "../lists/update.ts";
 import type { CachedAnswer, Explained } from "../log/record.ts";
 import { type Site, SiteError } from "../site.ts";
-import type { Reloads } from "../stats/reloads.ts";
+import type { Reloads } from "../stats/process.ts";
 import { cachedAnswer } from "./cached-answer.ts";
 import { appleProfile, placeOf, routerosScript, type ServerPlace, serviceUrl } from "./client-setup.ts";
 import { type HostsChange, hostAt, hostPattern, hostRecord, withHost, withoutHost } from "./host-changes.ts";

@@ -1,5 +1,5 @@
 import { type ConfigResult, parseConfig } from "../config/load.ts";
-import type { Problem } from "../config/problem.ts";
+import type { Problem } from "../config/reading.ts";
 import { serveThread } from "../lib/worker.ts";
 import type { DraftCalls } from "./draft-calls.ts";
 

@@ -1,6 +1,6 @@
 import { stringify } from "yaml";
 import { ControlError, type HostRecordInput, ParameterError } from "../admin/control.ts";
-import { parseOwnHosts } from "../config/own-hosts.ts";
+import { parseOwnHosts } from "../config/load.ts";
 import { nameFromText } from "../dns/name.ts";
 import type { HostRecord, OwnHosts } from "../hosts/options.ts";
 import { type LoadedHosts, readRecords } from "../hosts/parse.ts";

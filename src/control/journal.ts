@@ -1,4 +1,4 @@
-import type { Config } from "../config/config.ts";
+import type { Config } from "../config/types.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import type { QueryLogOptions } from "../log/options.ts";
 import type { QueryRecord } from "../log/record.ts";

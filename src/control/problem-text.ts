@@ -1,4 +1,4 @@
-import type { Problem } from "../config/problem.ts";
+import type { Problem } from "../config/reading.ts";
 
 /** One problem of a configuration in one line. */
 export function problemText({ line, column, message, fix }: Problem): string {

@@ -1,8 +1,8 @@
 import { parse } from "yaml";
 import { clientIdsOf } from "../access/access.ts";
 import type { AccessOptions } from "../access/options.ts";
-import type { Config } from "../config/config.ts";
 import { parseServer } from "../config/server.ts";
+import type { Config } from "../config/types.ts";
 import { shownUrl } from "../lib/text.ts";
 
 const HIDDEN = "***";

@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { ParameterError, type QuerySource, type WhatIf, type WhatIfRequest } from "../admin/control.ts";
-import type { Config } from "../config/config.ts";
 import type { ConfigResult } from "../config/load.ts";
+import type { Config } from "../config/types.ts";
 import { type Decisions, openDecisions, TELLS_NOBODY } from "../decisions.ts";
 import { shownUrl } from "../lib/text.ts";
 import { copiesOf } from "../lists/cache.ts";

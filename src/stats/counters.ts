@@ -1,8 +1,98 @@
 import type { Transport } from "../lib/client.ts";
 import type { RecordSource } from "../log/record.ts";
-import { ACTION_KINDS, type ActionKind, actionIndex } from "./action-kinds.ts";
-import { HISTOGRAM_SLOTS, type Histogram, observe, readHistogram } from "./histogram.ts";
-import { LabelledCounts } from "./labelled-counts.ts";
+
+/** What was done with queries, in kinds: actions of the log name types and parameters, and their combinations have no end. */
+export const ACTION_KINDS = [
+  "block",
+  "drop",
+  /** A type that is switched off. */
+  "filter",
+  /** Parameters or records left out. */
+  "strip",
+  "guard",
+  "rebinding",
+  "unproven",
+  "loop",
+  "never",
+  "minimal",
+  "malformed",
+  "unsupported",
+  "access",
+  "rate",
+  "fault",
+  "other",
+] as const;
+
+export type ActionKind = (typeof ACTION_KINDS)[number];
+
+const EXACT = new Map<string, ActionKind>([
+  ["nxdomain:guarded", "guard"],
+  ["rebinding:nodata", "rebinding"],
+  ["compare:unproven", "unproven"],
+  ["any:minimal", "minimal"],
+  ["type64:nodata", "filter"],
+  ["type65:nodata", "filter"],
+  ["ipv4:nodata", "filter"],
+  ["ipv6:nodata", "filter"],
+  ["ipv4:prefer-ipv6", "filter"],
+  ["ipv6:prefer-ipv4", "filter"],
+  ...ACTION_KINDS.map((kind) => [kind, kind] as const),
+]);
+
+const indices = new Map<string, number>([...EXACT].map(([action, kind]) => [action, ACTION_KINDS.indexOf(kind)]));
+const STRIP = ACTION_KINDS.indexOf("strip");
+const OTHER_ACTION = ACTION_KINDS.indexOf("other");
+
+/** The place among `ACTION_KINDS` of an action as records have it. */
+export function actionIndex(action: string): number {
+  return indices.get(action) ?? (/^type6[45]:strip-/.test(action) ? STRIP : OTHER_ACTION);
+}
+
+/** Where the first bucket ends, in microseconds: below the quickest answer that leaves this process. */
+const FIRST_US = 16;
+
+/** Buckets with an end; each ends at twice the one before, the last at 8.4 s: past any deadline. One more takes the rest. */
+const FINITE_BUCKETS = 20;
+
+/** The end of each bucket in seconds, but for the last, which has none. */
+export const BUCKET_ENDS_SECONDS: readonly number[] = Array.from(
+  { length: FINITE_BUCKETS },
+  (_, index) => (FIRST_US * 2 ** index) / 1e6,
+);
+
+/** Numbers that one histogram takes: its buckets, then the sum of all values in milliseconds. */
+export const HISTOGRAM_SLOTS = FINITE_BUCKETS + 2;
+
+/** Adds a duration to the histogram that begins at `start`. */
+export function observe(slots: Float64Array, start: number, durationMs: number): void {
+  const bucket = bucketOf(durationMs);
+  slots[start + bucket] = (slots[start + bucket] ?? 0) + 1;
+  slots[start + FINITE_BUCKETS + 1] = (slots[start + FINITE_BUCKETS + 1] ?? 0) + durationMs;
+}
+
+/** The bucket a duration falls into, its end included. */
+export function bucketOf(durationMs: number): number {
+  const quotient = Math.ceil((durationMs * 1000) / FIRST_US) - 1;
+  if (quotient <= 0) return 0;
+  // Beyond 31 bits `clz32` would begin anew.
+  return quotient >= 2 ** FINITE_BUCKETS ? FINITE_BUCKETS : Math.min(FINITE_BUCKETS, 32 - Math.clz32(quotient));
+}
+
+/** A histogram as it is shown. */
+export interface Histogram {
+  /** How many values are no greater than the end of each bucket; the last one counts all. */
+  readonly cumulative: readonly number[];
+  readonly sumSeconds: number;
+}
+
+export function readHistogram(slots: Float64Array, start: number): Histogram {
+  let total = 0;
+  const cumulative = Array.from({ length: FINITE_BUCKETS + 1 }, (_, index) => {
+    total += slots[start + index] ?? 0;
+    return total;
+  });
+  return { cumulative, sumSeconds: (slots[start + FINITE_BUCKETS + 1] ?? 0) / 1000 };
+}
 
 /** What of a query is counted. */
 export interface CountedQuery {
@@ -102,4 +192,35 @@ export class Counters {
 function indexOf<Label extends string>(labels: readonly Label[]): Readonly<Record<Label, number>> {
   // The cast is safe: every label is a key.
   return Object.fromEntries(labels.map((label, index) => [label, index])) as Record<Label, number>;
+}
+
+/** Labels at most; what the configuration has beyond them counts as `other`. */
+const MAX_LABELS = 1000;
+
+const OTHER_LABEL = "other";
+
+/** Counts by names that the configuration gives, and by no others: what clients send must not make more of them. */
+export class LabelledCounts {
+  #indices: ReadonlyMap<string, number> = new Map();
+  #counts = new Float64Array(1);
+
+  /** From now on these are told apart. What was counted for those that stay is kept. */
+  use(labels: Iterable<string>): void {
+    const before = new Map(this.entries());
+    const kept = [...new Set(labels)].filter((label) => label !== OTHER_LABEL).slice(0, MAX_LABELS);
+    this.#indices = new Map(kept.map((label, index) => [label, index + 1]));
+    this.#counts = Float64Array.from([OTHER_LABEL, ...kept], (label) => before.get(label) ?? 0);
+  }
+
+  add(label: string): void {
+    const index = this.#indices.get(label) ?? 0;
+    this.#counts[index] = (this.#counts[index] ?? 0) + 1;
+  }
+
+  /** All labels in use, and `other` where something counts as that. */
+  *entries(): Generator<readonly [label: string, count: number]> {
+    for (const [label, index] of this.#indices) yield [label, this.#counts[index] ?? 0];
+    const other = this.#counts[0] ?? 0;
+    if (other > 0) yield [OTHER_LABEL, other];
+  }
 }

@@ -1,11 +1,6 @@
 import type { LogStatus } from "../log/record.ts";
-import { ANSWERERS, type Counters } from "./counters.ts";
-import { Exposition } from "./exposition.ts";
-import { BUCKET_ENDS_SECONDS } from "./histogram.ts";
-import type { ProcessStats } from "./process-stats.ts";
-import { rcodeLabel } from "./rcode-labels.ts";
-import type { ReloadStats } from "./reloads.ts";
-import type { RisingCounts } from "./rising-counts.ts";
+import { ANSWERERS, BUCKET_ENDS_SECONDS, type Counters } from "./counters.ts";
+import type { ProcessStats, ReloadStats } from "./process.ts";
 
 /** Everything that is shown, as it is at this moment. */
 export interface MetricsInput {
@@ -314,4 +309,125 @@ function addProcess(to: Exposition, { process, reloads, build }: MetricsInput): 
   to.gauge("process_start_time_seconds", "When the process began.", [[{}, process.startedSeconds]]);
   to.gauge("fenliu_heap_bytes", "Memory in use on the JavaScript heap.", [[{}, process.heapBytes]]);
   to.gauge("fenliu_external_bytes", "Memory of buffers outside the heap.", [[{}, process.externalBytes]]);
+}
+
+/** The labels of a sample; those that are absent are left out. */
+export type Labels = Readonly<Record<string, string | number>>;
+
+export type Sample = readonly [labels: Labels, value: number];
+
+/** Text in Prometheus's exposition format 0.0.4, metric by metric. */
+export class Exposition {
+  readonly #lines: string[] = [];
+  readonly #counts: RisingCounts;
+
+  constructor(counts: RisingCounts) {
+    this.#counts = counts;
+  }
+
+  counter(name: string, help: string, samples: Iterable<Sample>): void {
+    this.#head(name, { help, type: "counter" });
+    for (const [labels, value] of samples) {
+      const key = keyOf(name, labels);
+      this.#lines.push(`${key} ${numberText(this.#counts.read(key, value))}`);
+    }
+  }
+
+  gauge(name: string, help: string, samples: Iterable<Sample>): void {
+    this.#head(name, { help, type: "gauge" });
+    for (const [labels, value] of samples) this.#sample(name, labels, value);
+  }
+
+  /** @param endsSeconds of the buckets but for the last, whose count is that of all values. */
+  histogram(name: string, { help, endsSeconds }: HistogramShape, samples: Iterable<HistogramSample>): void {
+    this.#head(name, { help, type: "histogram" });
+    for (const [labels, { cumulative, sumSeconds }] of samples) {
+      for (const [index, count] of cumulative.entries()) {
+        const end = endsSeconds[index];
+        this.#sample(`${name}_bucket`, { ...labels, le: end === undefined ? "+Inf" : end }, count);
+      }
+      this.#sample(`${name}_sum`, labels, sumSeconds);
+      this.#sample(`${name}_count`, labels, cumulative.at(-1) ?? 0);
+    }
+  }
+
+  text(): string {
+    return `${this.#lines.join("\n")}\n`;
+  }
+
+  #head(name: string, { help, type }: About): void {
+    this.#lines.push(`# HELP ${name} ${help.replace(/\\/g, "\\\\").replace(/\n/g, "\\n")}`, `# TYPE ${name} ${type}`);
+  }
+
+  #sample(name: string, labels: Labels, value: number): void {
+    this.#lines.push(`${keyOf(name, labels)} ${numberText(value)}`);
+  }
+}
+
+function keyOf(name: string, labels: Labels): string {
+  const pairs = Object.entries(labels).map(([label, text]) => `${label}="${escaped(String(text))}"`);
+  return pairs.length === 0 ? name : `${name}{${pairs.join(",")}}`;
+}
+
+export interface HistogramShape {
+  readonly help: string;
+  readonly endsSeconds: readonly number[];
+}
+
+export type HistogramSample = readonly [
+  labels: Labels,
+  histogram: { readonly cumulative: readonly number[]; readonly sumSeconds: number },
+];
+
+interface About {
+  readonly help: string;
+  readonly type: "counter" | "gauge" | "histogram";
+}
+
+function escaped(text: string): string {
+  return text.replace(/[\\"\n]/g, (character) => (character === "\n" ? "\\n" : `\\${character}`));
+}
+
+function numberText(value: number): string {
+  if (Number.isFinite(value)) return String(value);
+  return Number.isNaN(value) ? "NaN" : value > 0 ? "+Inf" : "-Inf";
+}
+
+const NAMES = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"];
+const BADVERS = 16;
+
+/** Of a number that `Counters` counts by. */
+export function rcodeLabel(rcode: number | null): string {
+  if (rcode === null) return "NONE";
+  return rcode === BADVERS ? "BADVERS" : (NAMES[rcode] ?? `RCODE${rcode}`);
+}
+
+interface Count {
+  last: number;
+  /** What was counted before it began again at zero. */
+  before: number;
+}
+
+/**
+ * Keeps counters from falling: what counts servers, the cache and the log is made anew by a reload, and begins at zero. What was counted between
+ * the last look and the reload is not made up for.
+ */
+export class RisingCounts {
+  #counts: ReadonlyMap<string, Count> = new Map();
+  #seen = new Map<string, Count>();
+
+  /** The count of this sample since the start of the process. */
+  read(sample: string, value: number): number {
+    const count = this.#counts.get(sample) ?? { last: 0, before: 0 };
+    if (value < count.last) count.before += count.last;
+    count.last = value;
+    this.#seen.set(sample, count);
+    return count.before + value;
+  }
+
+  /** Ends a look at all of them: what was not among them is forgotten. */
+  settle(): void {
+    this.#counts = this.#seen;
+    this.#seen = new Map();
+  }
 }

@@ -3,10 +3,10 @@ import { join } from "node:path";
 import { Value } from "typebox/value";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import type { Config } from "../../src/config/config.ts";
-import { jsonSchema } from "../../src/config/json-schema.ts";
+import { jsonSchema } from "../../src/config/file.ts";
 import { loadConfig, parseConfig } from "../../src/config/load.ts";
-import { printProblems } from "../../src/config/problem.ts";
+import { printProblems } from "../../src/config/reading.ts";
+import type { Config } from "../../src/config/types.ts";
 import { site } from "./site.ts";
 
 /** The configuration that `text` stands for; a problem in it fails the test. */

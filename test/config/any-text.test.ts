@@ -4,9 +4,9 @@ import fc from "fast-check";
 import { Value } from "typebox/value";
 import { describe, expect, test } from "vitest";
 import { parse, stringify } from "yaml";
-import { jsonSchema } from "../../src/config/json-schema.ts";
+import { jsonSchema } from "../../src/config/file.ts";
 import { type ConfigResult, parseConfig } from "../../src/config/load.ts";
-import { printProblems } from "../../src/config/problem.ts";
+import { printProblems } from "../../src/config/reading.ts";
 
 const full = readFileSync(join(import.meta.dirname, "full.yaml"), "utf8");
 const schema = jsonSchema();

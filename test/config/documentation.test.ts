@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { jsonSchema } from "../../src/config/json-schema.ts";
+import { jsonSchema } from "../../src/config/file.ts";
 import { parseConfig } from "../../src/config/load.ts";
 
 const manual = readFileSync(new URL("../../docs/config.md", import.meta.url), "utf8");

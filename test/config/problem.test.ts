@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { parseConfig } from "../../src/config/load.ts";
-import { type Problem, printProblems } from "../../src/config/problem.ts";
+import { type Problem, printProblems } from "../../src/config/reading.ts";
 
 const problem: Problem = { file: "fenliu.yaml", line: 1, column: 1, key: "", message: "it is wrong", fix: "mend it" };
 

@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import type { Config } from "../../src/config/config.ts";
 import { parseConfig } from "../../src/config/load.ts";
-import { printProblems } from "../../src/config/problem.ts";
+import { printProblems } from "../../src/config/reading.ts";
+import type { Config } from "../../src/config/types.ts";
 import { expectationFaults, openDecisions } from "../../src/decisions.ts";
 import { NO_COPIES } from "../../src/lists/cache.ts";
 import { loadLists } from "../../src/lists/load.ts";

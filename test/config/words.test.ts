@@ -1,10 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { closest } from "../../src/config/closest.ts";
-import { parseClient, parseDomainPattern } from "../../src/config/names.ts";
-import { canonicalAddress, parseEndpoint, parseNetwork } from "../../src/config/network.ts";
 import { parseProxy, parseServer } from "../../src/config/server.ts";
 import { formatDuration, parseDuration, parseSize } from "../../src/config/units.ts";
+import { canonicalAddress, parseClient, parseDomainPattern, parseEndpoint, parseNetwork } from "../../src/config/values.ts";
 
 describe("servers", () => {
   test.each([

@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import type { Config } from "../../src/config/config.ts";
 import { parseConfig } from "../../src/config/load.ts";
-import { printProblems } from "../../src/config/problem.ts";
+import { printProblems } from "../../src/config/reading.ts";
+import type { Config } from "../../src/config/types.ts";
 import { type Decisions, openDecisions } from "../../src/decisions.ts";
 import type { Name } from "../../src/dns/name.ts";
 import { CLASS, TYPE } from "../../src/dns/types.ts";

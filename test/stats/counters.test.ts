@@ -1,9 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { ACTION_KINDS, actionIndex } from "../../src/stats/action-kinds.ts";
-import { Counters } from "../../src/stats/counters.ts";
-import { BUCKET_ENDS_SECONDS, bucketOf } from "../../src/stats/histogram.ts";
-import { LabelledCounts } from "../../src/stats/labelled-counts.ts";
+import { ACTION_KINDS, actionIndex, BUCKET_ENDS_SECONDS, bucketOf, Counters, LabelledCounts } from "../../src/stats/counters.ts";
 
 const sources = ["hosts", "special", "rule", "cache", "stale", "upstream", "failure"] as const;
 const query = fc.record({

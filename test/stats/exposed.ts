@@ -1,9 +1,8 @@
 import type { App } from "../../src/app.ts";
 import { cacheView, groupView, listView } from "../../src/control/views.ts";
 import type { LogStatus } from "../../src/log/record.ts";
-import { type MetricsInput, metricsText } from "../../src/stats/metrics.ts";
-import { ProcessWatch } from "../../src/stats/process-stats.ts";
-import { RisingCounts } from "../../src/stats/rising-counts.ts";
+import { type MetricsInput, metricsText, RisingCounts } from "../../src/stats/metrics.ts";
+import { ProcessWatch } from "../../src/stats/process.ts";
 import type { TestSite } from "../site.ts";
 
 const log: LogStatus = {

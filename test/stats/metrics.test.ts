@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { RisingCounts } from "../../src/stats/rising-counts.ts";
+import { RisingCounts } from "../../src/stats/metrics.ts";
 import { siteWith } from "../site.ts";
 import { deny, honest } from "../zone-script.ts";
 import { exposedBy, samplesOf } from "./exposed.ts";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { RisingCounts } from "../../src/stats/rising-counts.ts";
+import { RisingCounts } from "../../src/stats/metrics.ts";
 
 test("a count never falls, and without a new beginning is what was counted", () => {
   fc.assert(

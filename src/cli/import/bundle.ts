@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import { isAbsolute, resolve } from "node:path";
-import { systemReason } from "../../config/files.ts";
+import { systemReason } from "../../config/values.ts";
 import { type Findings, ImportError, type Place } from "./findings.ts";
 import { childOf, itemsOf, othersThan, readTree, type Tree, textAt, textOf } from "./tree.ts";
 

@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
-import { canonicalAddress, splitHostPort } from "../../config/network.ts";
 import { parseProxy, parseServer } from "../../config/server.ts";
+import { canonicalAddress, splitHostPort } from "../../config/values.ts";
 import type { Plugin } from "./bundle.ts";
 import type { DraftGroup, DraftServer } from "./draft.ts";
 import type { Findings } from "./findings.ts";

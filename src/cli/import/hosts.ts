@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import { domainToASCII } from "node:url";
-import { parseDomainName } from "../../config/names.ts";
+import { parseDomainName } from "../../config/values.ts";
 import { type Bundle, type Plugin, pathIn, readText } from "./bundle.ts";
 import { type Findings, ImportError, type Place } from "./findings.ts";
 import { childOf, itemsOf, textOf } from "./tree.ts";

@@ -1,5 +1,5 @@
 import { isIPv6 } from "node:net";
-import { isLoopback, parseEndpoint, splitHostPort } from "../../config/network.ts";
+import { isLoopback, parseEndpoint, splitHostPort } from "../../config/values.ts";
 import type { Endpoint } from "../../listen/options.ts";
 import { type Bundle, pathIn } from "./bundle.ts";
 import type { Findings, Place } from "./findings.ts";

@@ -1,5 +1,5 @@
 import { accessSync, constants, statSync } from "node:fs";
-import { parseDomainPattern } from "../../config/names.ts";
+import { parseDomainPattern } from "../../config/values.ts";
 import { parsePattern } from "../../lists/patterns.ts";
 import { type Bundle, pathIn } from "./bundle.ts";
 import type { DraftList } from "./draft.ts";

@@ -1,4 +1,4 @@
-import { parseClient } from "../../config/names.ts";
+import { parseClient } from "../../config/values.ts";
 import { typeName, typeNumber } from "../../dns/types.ts";
 import type { Bundle, Plugin } from "./bundle.ts";
 import { type Expression, mapLeaves, parseExpression } from "./conditions.ts";

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { parseNetwork } from "../../config/network.ts";
+import { parseNetwork } from "../../config/values.ts";
 import { type Branch, branchOf } from "./branch.ts";
 import type { Plugin } from "./bundle.ts";
 import type { Expression } from "./conditions.ts";

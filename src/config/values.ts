@@ -1,0 +1,342 @@
+import { accessSync, constants, statSync } from "node:fs";
+import { isIP, isIPv4, isIPv6 } from "node:net";
+import { domainToASCII } from "node:url";
+import ipaddr from "ipaddr.js";
+import Type from "typebox";
+import { typeNumber } from "../dns/types.ts";
+import { errorText } from "../lib/text.ts";
+import type { Endpoint } from "../listen/options.ts";
+import type { Place, Reading } from "./reading.ts";
+import { describe, type Parsed, type Shape, scalarOf, text } from "./shape.ts";
+
+/** A domain name. */
+export const domainName = text({ expected: "a domain name", parse: parseDomainName, examples: ["nas.lan"] });
+
+/** The name of something declared elsewhere in the file; whether it is, is judged later. */
+export const reference = text({
+  expected: "a name",
+  parse: (written): Parsed<string> => (written === "" ? { wrong: "an empty name", fix: "write a name" } : { value: written }),
+});
+
+/** `list:NAME`; gives the name. */
+export const listReference = text({ expected: "a list such as `list:cn`", parse: parseListReference, pattern: "^list:" });
+
+/** A pattern of section `rules`, checked and kept as written. */
+export const domainPattern = text({
+  expected: "a domain or a list such as `list:cn`",
+  parse: parseDomainPattern,
+  examples: ["example.com", "list:cn", "full:www.example.com", "keyword:tracker", "regexp:^ad[0-9]", "!list:cn", "."],
+});
+
+/** A network, an address or a client id. */
+export const client = withHostBitsDropped(
+  text({ expected: "a network, an address or a client id", parse: parseClient, examples: ["10.0.7.0/24", "tv"] }),
+);
+
+/** Like `client`, or `private`. */
+export const clientOrPrivate = withHostBitsDropped(
+  text({
+    expected: "`private`, a network, an address or a client id",
+    parse: (written) => (written === "private" ? { value: written } : parseClient(written)),
+    examples: ["private", "10.0.7.0/24", "tv"],
+  }),
+);
+
+/** A network, an address, or `list:NAME` as written. */
+export const networkOrList = withHostBitsDropped(
+  text({
+    expected: "a network, an address or a list such as `list:poison`",
+    parse: (written): Parsed<string> => {
+      if (!written.startsWith("list:")) return parseNetwork(written);
+      const parsed = parseListReference(written);
+      return "value" in parsed ? { value: written } : parsed;
+    },
+    examples: ["list:poison", "192.0.2.0/24"],
+  }),
+);
+
+const RECORD_TYPE = "a record type such as `AAAA` or `TYPE65`";
+
+/** A record type by name or number. */
+export const recordType: Shape<number> = {
+  schema: Type.Union([
+    Type.String({ examples: ["A", "AAAA", "HTTPS", "TYPE65"] }),
+    Type.Integer({ minimum: 0, maximum: 65_535 }),
+  ]),
+  expected: RECORD_TYPE,
+  read(place, reading) {
+    const word = scalarOf(place.node);
+    const type = typeof word === "string" || typeof word === "number" ? typeNumber(String(word)) : null;
+    return (
+      type ??
+      reading.fail(place, `expected ${RECORD_TYPE}, found ${describe(place.node)}`, "write its name, or TYPE and its number")
+    );
+  },
+};
+
+const OWN_NAME = /^[\p{L}\p{N}][\p{L}\p{N}._-]{0,62}$/u;
+
+/** What a user calls a group or a list: it appears in other settings, in logs and in addresses of the API. */
+export function parseOwnName(written: string): Parsed<string> {
+  if (OWN_NAME.test(written)) return { value: written };
+  return {
+    wrong: `\`${written}\` cannot be a name`,
+    fix: "use up to 63 letters, digits, `-`, `_` and `.`, a letter or digit first",
+  };
+}
+
+export function parseListReference(written: string): Parsed<string> {
+  if (/^list:./.test(written)) return { value: written.slice("list:".length) };
+  return {
+    wrong: `\`${written}\` is no list`,
+    fix: OWN_NAME.test(written) ? `write \`list:${written}\`` : "write it as in `list:cn`",
+  };
+}
+
+/** Accepts letters beyond ASCII (RFC 5890), `_`, and a final dot; neither escapes nor wildcards. Gives the name as written. */
+export function parseDomainName(written: string): Parsed<string> {
+  if (isDomainName(written)) return { value: written };
+  if (written === "") return { wrong: "an empty name", fix: "write a name such as `example.com`" };
+  return { wrong: `\`${written}\` is no domain name`, fix: domainFix(written) };
+}
+
+// RFC 1035 §2.3.4: a label has 1 to 63 octets, a name 255 with its length octets and the root.
+function isDomainName(written: string): boolean {
+  const ascii = /^[\0-\x7f]*$/.test(written) ? written : domainToASCII(written);
+  const plain = ascii.endsWith(".") ? ascii.slice(0, -1) : ascii;
+  return plain.length <= 253 && isIP(plain) === 0 && plain.split(".").every((label) => /^[\w-]{1,63}$/.test(label));
+}
+
+function domainFix(written: string): string {
+  const candidates = [
+    /^[a-z][a-z0-9+]*:\/\/([^/:?#]+)/i.exec(written)?.[1],
+    /^\*\.(.+)$/.exec(written)?.[1],
+    /^\.+(.+)$/.exec(written)?.[1],
+    /^([^/:]+)[/:].*$/.exec(written)?.[1],
+    written.trim(),
+  ];
+  const meant = candidates.find((candidate) => candidate !== undefined && isDomainName(candidate));
+  if (isIP(written) !== 0) return "addresses have no place here: write a name";
+  return meant === undefined ? "write a name such as `example.com`" : `write \`${meant}\``;
+}
+
+/** `x`, `.`, `full:x`, `keyword:x`, `regexp:x`, `list:NAME`, each perhaps after `!`. */
+export function parseDomainPattern(written: string): Parsed<string> {
+  const pattern = written.startsWith("!") ? written.slice(1) : written;
+  const [, kind, rest = ""] = /^([a-z]+):(?!\/\/)(.*)$/s.exec(pattern) ?? [];
+  const asWritten = (parsed: Parsed<unknown>): Parsed<string> => ("value" in parsed ? { value: written } : parsed);
+  if (kind === undefined) return pattern === "." ? { value: written } : asWritten(withSubdomainHint(pattern));
+  if (kind === "full") return asWritten(parseDomainName(rest));
+  if (kind === "list") return asWritten(parseListReference(pattern));
+  if (kind === "keyword")
+    return rest === "" ? { wrong: "`keyword:` is empty", fix: "write what names have to contain" } : { value: written };
+  if (kind === "regexp") return asWritten(parseRegExp(rest));
+  if (kind === "domain" || kind === "suffix")
+    return { wrong: `\`${kind}:\` is no kind of pattern`, fix: `write \`${rest}\`: it means ${rest} and everything below` };
+  if (kind === "geosite")
+    return { wrong: "`geosite:` is no kind of pattern", fix: "declare the list in section `lists` and write `list:NAME`" };
+  return { wrong: `\`${kind}:\` is no kind of pattern`, fix: "use `full:`, `keyword:`, `regexp:` or `list:`, or a domain alone" };
+}
+
+function withSubdomainHint(pattern: string): Parsed<string> {
+  const parsed = parseDomainName(pattern);
+  if ("value" in parsed || !pattern.startsWith("*.")) return parsed;
+  const below = pattern.slice(2);
+  return { wrong: parsed.wrong, fix: `write \`${below}\`: it means ${below} and everything below` };
+}
+
+function parseRegExp(source: string): Parsed<RegExp> {
+  try {
+    return { value: new RegExp(source) };
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return { wrong: error.message, fix: "mend the regular expression (JavaScript's syntax)" };
+  }
+}
+
+export function parseClient(written: string): Parsed<string> {
+  if (written === "private")
+    return { wrong: "`private` is known in section `access` alone", fix: "name the networks, such as `192.168.0.0/16`" };
+  if (/^[a-z0-9-]{1,63}$/.test(written)) return { value: written };
+  const parsed = parseNetwork(written);
+  if ("value" in parsed || written.includes("/")) return parsed;
+  const id = written.toLowerCase();
+  const fix = /^[a-z0-9-]{1,63}$/.test(id) ? `write \`${id}\`` : "client ids have 1 to 63 characters of a-z, 0-9 and `-`";
+  return { wrong: `\`${written}\` is neither a network, an address nor a client id`, fix };
+}
+
+/** An IPv4 or IPv6 literal without zone, as it is written. */
+export const address = text({ expected: "an IP address", parse: parseAddress, examples: ["10.0.0.5", "fd00::5"] });
+
+/** A CIDR; an address alone stands for itself, and bits beyond the prefix are dropped with a warning. */
+export const network: Shape<string> = withHostBitsDropped(
+  text({
+    expected: "a network such as `192.168.0.0/16`, or an address",
+    parse: parseNetwork,
+    examples: ["192.168.0.0/16", "fd00::/8"],
+  }),
+);
+
+/** A socket address to listen on. */
+export const endpoint = text({
+  expected: "an address with a port, such as `127.0.0.1:5053`",
+  parse: parseEndpoint,
+  examples: ["127.0.0.1:5053", "[::1]:5053"],
+  fixOfCollection: 'put an address with brackets in quotes, as in "[::1]:5053"',
+});
+
+export function parseAddress(written: string): Parsed<string> {
+  if (isIP(written) !== 0 && !written.includes("%")) return { value: written };
+  const inner = /^\[(.*)\]$/.exec(written)?.[1] ?? "";
+  const fix = isIPv6(inner) ? `write \`${inner}\`` : "write an address such as `10.0.0.5` or `fd00::5`";
+  return { wrong: `\`${written}\` is no IP address`, fix };
+}
+
+/** Gives the CIDR as written, or made of the address. */
+export function parseNetwork(written: string): Parsed<string> {
+  if (isIPv4(written)) return { value: `${written}/32` };
+  if (isIPv6(written) && !written.includes("%")) return { value: `${written}/128` };
+  const [, base = "", prefix = ""] = /^(.*)\/(\d{1,3})$/.exec(written) ?? [];
+  const width = isIPv4(base) ? 32 : isIPv6(base) && !base.includes("%") ? 128 : 0;
+  if (width === 0)
+    return { wrong: `\`${written}\` is neither a network nor an address`, fix: "write it as in `192.168.0.0/16` or `fd00::/8`" };
+  if (Number(prefix) <= width) return { value: written };
+  return { wrong: `\`${written}\` has a prefix above ${width}`, fix: `write a prefix from 0 to ${width}` };
+}
+
+export function withHostBitsDropped<T extends string>(shape: Shape<T>): Shape<T | string> {
+  return {
+    ...shape,
+    read(place, reading) {
+      const written = shape.read(place, reading);
+      if (written === undefined || !written.includes("/")) return written;
+      const base = networkOf(written);
+      if (base === null) return written;
+      reading.warn(place, `${written} has bits beyond its prefix; it is read as ${base}`, `write \`${base}\``);
+      return base;
+    },
+  };
+}
+
+/** The CIDR without the bits beyond its prefix; null where there are none. */
+function networkOf(cidr: string): string | null {
+  const [parsed, prefix] = ipaddr.parseCIDR(cidr);
+  const bytes = parsed.toByteArray();
+  const kept = bytes.map((octet, index) => octet & (0xff00 >> Math.min(8, Math.max(0, prefix - index * 8))) & 0xff);
+  if (kept.every((octet, index) => octet === bytes[index])) return null;
+  return `${ipaddr.fromByteArray(kept).toString()}/${prefix}`;
+}
+
+export interface HostPort {
+  /** Without brackets. */
+  readonly host: string;
+  /** null = none was written. */
+  readonly port: number | null;
+}
+
+/** Splits `host`, `host:port`, `[v6]`, `[v6]:port` and bare IPv6; null where it is none of these or the port is above 65535. */
+export function splitHostPort(written: string): HostPort | null {
+  if (isIPv6(written)) return { host: written, port: null };
+  const [, bracketed, plain = "", digits] = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(\d{1,5}))?$/.exec(written) ?? [];
+  const port = digits === undefined ? null : Number(digits);
+  const host = bracketed ?? plain;
+  if (host === "" || (bracketed !== undefined && !isIPv6(host)) || (port !== null && port > 65_535)) return null;
+  return { host, port };
+}
+
+export function parseEndpoint(written: string): Parsed<Endpoint> {
+  const parts = splitHostPort(written);
+  if (parts === null || isIP(parts.host) === 0)
+    return { wrong: `\`${written}\` is no address to listen on`, fix: endpointFix(written) };
+  const { host, port } = parts;
+  if (port === null)
+    return { wrong: `\`${written}\` has no port`, fix: `write \`${isIPv6(host) ? `[${host}]` : host}:53\`, or another port` };
+  if (/^fe[89ab]/i.test(host) && !host.includes("%"))
+    return {
+      wrong: `\`${written}\` is link-local: the same address stands on every interface`,
+      fix: `name the interface: \`[${host}%eth0]:${port}\``,
+    };
+  return { value: { address: host, port } };
+}
+
+function endpointFix(written: string): string {
+  const [, host = "", port = ""] = /^(.*?):?(\d+)$/.exec(written) ?? [];
+  if (Number(port) > 65_535) return "write a port from 0 to 65535";
+  if (port !== "" && (host === "" || host === "*"))
+    return `write \`0.0.0.0:${port}\` for every IPv4 address, or \`127.0.0.1:${port}\` for this host alone`;
+  if (port !== "" && host === "localhost") return `write \`127.0.0.1:${port}\``;
+  if (isIPv6(host)) return `write \`[${host}]:${port}\``;
+  return "write it as in `127.0.0.1:5053` or `[::1]:5053`: an IP address, not a name";
+}
+
+/** Equal for different spellings of one address. */
+export function canonicalAddress(written: string): string {
+  const [plain = "", zone] = written.split("%", 2);
+  return ipaddr.process(plain).toString() + (zone === undefined ? "" : `%${zone}`);
+}
+
+export function isLoopback(written: string): boolean {
+  return ipaddr.process(written.split("%", 1)[0] ?? "").range() === "loopback";
+}
+
+/** A path, relative to the configuration file; gives it absolute. */
+export const path: Shape<string> = absolute(text({ expected: "a path", parse: parsePath }));
+
+/** Like `path`, of a file that can be read now. */
+export const readableFile: Shape<string> = {
+  ...path,
+  expected: "the path of a file",
+  read(place, reading) {
+    const absolutePath = path.read(place, reading);
+    return absolutePath === undefined || isReadable(absolutePath, place, reading) ? absolutePath : undefined;
+  },
+};
+
+function parsePath(written: string) {
+  if (written !== "" && !written.includes("\0")) return { value: written };
+  return { wrong: "an empty path", fix: "write the path of a file" };
+}
+
+function absolute(shape: Shape<string>): Shape<string> {
+  return {
+    ...shape,
+    read(place, reading) {
+      const written = shape.read(place, reading);
+      return written === undefined ? undefined : reading.absolutePath(written);
+    },
+  };
+}
+
+/** Reports where the file cannot be read. */
+export function isReadable(absolutePath: string, place: Place, reading: Reading): boolean {
+  const reason = whyUnreadable(absolutePath);
+  if (reason === null) return true;
+  reading.fail(
+    place,
+    `cannot read ${absolutePath}: ${reason}`,
+    "create the file, or mend the path: it is relative to the configuration file",
+  );
+  return false;
+}
+
+function whyUnreadable(absolutePath: string): string | null {
+  try {
+    if (statSync(absolutePath).isDirectory()) return "it is a directory";
+    accessSync(absolutePath, constants.R_OK);
+    return null;
+  } catch (error) {
+    return systemReason(error);
+  }
+}
+
+/** What the system says of a failed call, in words. */
+export function systemReason(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  const reasons: Readonly<Record<string, string>> = {
+    ENOENT: "no such file",
+    EACCES: "permission denied",
+    EISDIR: "it is a directory",
+    ENOTDIR: "a part of the path is no directory",
+  };
+  return reasons[code] ?? errorText(error);
+}
