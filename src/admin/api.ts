@@ -9,13 +9,10 @@ import type {
 } from "fastify";
 import { type TSchema, Type } from "typebox";
 import type { Clock } from "../lib/clock.ts";
-import type { Clients } from "./clients.ts";
 import type { Control } from "./control.ts";
-import type { AdminLimits } from "./limits.ts";
 import type { ProblemDetails } from "./problem.ts";
-import type { RecentRecords } from "./recent-records.ts";
 import { CLOSED, named, orNull } from "./schemas/named.ts";
-import type { StreamSlots } from "./stream-slots.ts";
+import type { RecentRecords, StreamSlots } from "./stream.ts";
 
 /** The server as routes are added to it: what a schema says of a request is the type that its handler gets. */
 export type Api = FastifyInstance<
@@ -134,4 +131,99 @@ const REFUSALS: Readonly<Record<number, string>> = {
 
 function problemContent(status: number) {
   return { description: REFUSALS[status], content: { "application/problem+json": { schema: problemDetails.ref } } };
+}
+
+/** What the API bears. Tests shrink them. */
+export interface AdminLimits {
+  /** Of the body of a request: whole configurations are sent. */
+  readonly bodyBytes: number;
+  /** Of the target of a request, in characters. */
+  readonly urlLength: number;
+  /** Of all headers of a request. */
+  readonly headerBytes: number;
+  readonly headersMs: number;
+  /** Until the last octet of a request has come. */
+  readonly requestMs: number;
+  /** Until the first octet of a response is sent. */
+  readonly responseMs: number;
+  /** How long a connection may stand still, a response half read included. */
+  readonly idleMs: number;
+  readonly connections: number;
+  /** Connections of one client. Trusted proxies are exempt. */
+  readonly connectionsPerClient: number;
+  /** Requests of one connection that are under way at once. */
+  readonly requestsAtOnce: number;
+  /** Requests of one client, by IPv4 address or IPv6 /64. */
+  readonly requestsPerSecond: number;
+  readonly requestBurst: number;
+  /** What a wrong token costs, in requests. */
+  readonly wrongTokenCost: number;
+  readonly streams: number;
+  readonly streamsPerClient: number;
+  /** Records that wait for one slow reader of the live stream. */
+  readonly streamRecords: number;
+  /** Missed records that are sent after a reconnection: below the limit of a search. */
+  readonly resumedRecords: number;
+  readonly heartbeatMs: number;
+  readonly exports: number;
+  /** How long responses under way may take when the server closes. */
+  readonly closeMs: number;
+}
+
+export const ADMIN_LIMITS: AdminLimits = {
+  bodyBytes: 2 * 1024 * 1024,
+  urlLength: 8192,
+  headerBytes: 16 * 1024,
+  headersMs: 10_000,
+  requestMs: 30_000,
+  responseMs: 60_000,
+  idleMs: 90_000,
+  connections: 1000,
+  connectionsPerClient: 200,
+  requestsAtOnce: 16,
+  requestsPerSecond: 50,
+  requestBurst: 300,
+  wrongTokenCost: 10,
+  streams: 64,
+  streamsPerClient: 16,
+  streamRecords: 256,
+  resumedRecords: 500,
+  heartbeatMs: 15_000,
+  exports: 2,
+  closeMs: 2000,
+};
+
+/** Tells clients apart: those of a reverse proxy too, where it is one that is trusted. Addresses are as sockets give them. */
+export interface Clients {
+  /** Whether many clients may share the connections of this peer. */
+  isProxy(peer: string): boolean;
+  /** What counts as one client: an IPv4 address, or the /64 of an IPv6 address. */
+  networkOf(peer: string, forwarded: Forwarded): string;
+}
+
+/** Whom a proxy says that it speaks for. */
+export interface Forwarded {
+  /** X-Forwarded-For, several lines joined by commas. */
+  readonly forwardedFor: string | undefined;
+  /** X-Real-IP */
+  readonly realIp: string | undefined;
+}
+
+/** How many of something each client has; those that have none are not remembered. */
+export class ClientCounts {
+  readonly #counts = new Map<string, number>();
+
+  of(client: string): number {
+    return this.#counts.get(client) ?? 0;
+  }
+
+  add(client: string): void {
+    this.#counts.set(client, this.of(client) + 1);
+  }
+
+  remove(client: string): void {
+    const left = this.of(client) - 1;
+    if (left > 0) this.#counts.set(client, left);
+    else this.#counts.delete(client);
+  }
 }

@@ -1,28 +1,15 @@
 import swagger from "@fastify/swagger";
 import fastify from "fastify";
 import type { Endpoint } from "../listen/options.ts";
-import type { Api, ApiParts } from "./api.ts";
-import { adminProblems } from "./exposure.ts";
-import { admit, type Guards } from "./guards/admission.ts";
-import { ClientRates } from "./guards/client-rates.ts";
-import { limitConnections } from "./guards/connections.ts";
-import { ownNames } from "./guards/own-names.ts";
-import { Pipelines } from "./guards/pipelines.ts";
-import { tokenChecker } from "./guards/token.ts";
-import type { AdminLimits } from "./limits.ts";
+import type { AdminLimits, Api, ApiParts } from "./api.ts";
+import { adminProblems, admit, ClientRates, type Guards, limitConnections, ownNames, Pipelines, tokenChecker } from "./guards.ts";
 import { documentOptions, NAMED_SCHEMAS } from "./openapi.ts";
 import type { AdminOptions } from "./options.ts";
-import { PathMethods } from "./path-methods.ts";
-import { HttpProblem, problemOf } from "./problem.ts";
-import { refuse, refuseOctets, SECURITY_HEADERS } from "./refusals.ts";
-import { clientSetupRoutes } from "./routes/client-setup.ts";
-import { configurationRoutes } from "./routes/configuration.ts";
+import { HttpProblem, problemOf, refuse, refuseOctets, SECURITY_HEADERS } from "./problem.ts";
+import { clientSetupRoutes, configurationRoutes, DOCS, docsRoutes, healthRoutes } from "./routes/configuration.ts";
 import { decisionRoutes } from "./routes/decisions.ts";
-import { DOCS, docsRoutes } from "./routes/docs.ts";
-import { healthRoutes } from "./routes/health.ts";
-import { queryRoutes } from "./routes/queries.ts";
+import { queryRoutes, streamRoutes } from "./routes/queries.ts";
 import { stateRoutes } from "./routes/state.ts";
-import { streamRoutes } from "./routes/stream.ts";
 import { validatorOf } from "./validation.ts";
 
 export interface ApiSetup {
@@ -153,4 +140,51 @@ function readJsonBodies(api: Api): void {
     const isEmpty = body === undefined || (typeof body === "object" && body !== null && Object.keys(body).length === 0);
     if (schema?.body === undefined && !isEmpty) throw new HttpProblem(400, "no body is wanted here");
   });
+}
+
+/** Which methods each path has, to tell a path that is not there from one that is there for other methods. */
+export class PathMethods {
+  readonly #patterns = new Map<string, { readonly matches: RegExp; readonly methods: Set<string> }>();
+
+  /** `url` as routes are written: `/hosts/:name`, `/static/*`. */
+  add({ url, method }: { readonly url: string; readonly method: string | readonly string[] }): void {
+    const pattern = this.#patterns.get(url) ?? { matches: expressionOf(url), methods: new Set() };
+    for (const each of [method].flat()) pattern.methods.add(each);
+    this.#patterns.set(url, pattern);
+  }
+
+  /** Every route there is: `GET /hosts/:name`. */
+  routes(): readonly string[] {
+    return [...this.#patterns].flatMap(([url, { methods }]) => [...methods].map((method) => `${method} ${url}`));
+  }
+
+  /** What to say of a request that no route is for. */
+  missing(method: string, url: string): HttpProblem {
+    const path = url.split("?", 1)[0] ?? "";
+    const methods = [...this.#patterns.values()]
+      .filter(({ matches }) => matches.test(path))
+      .flatMap((pattern) => [...pattern.methods]);
+    // A pattern that holds the path for this method as well found nothing there.
+    if (methods.length === 0 || methods.includes(method))
+      return new HttpProblem(404, "there is no such path; /openapi.json says which there are");
+    const allow = [...new Set(methods)].sort().join(", ");
+    return new HttpProblem(405, `${method} is not for this path; ${allow} ${methods.length === 1 ? "is" : "are"}`, {
+      headers: { allow },
+    });
+  }
+}
+
+function expressionOf(url: string): RegExp {
+  const source = url
+    .split("/")
+    .map((part) =>
+      part.startsWith(":")
+        ? "[^/]+"
+        : part
+            .split("*")
+            .map((literal) => RegExp.escape(literal))
+            .join(".*"),
+    )
+    .join("/");
+  return new RegExp(`^${source}$`);
 }

@@ -1,8 +1,18 @@
 import type { SwaggerOptions } from "@fastify/swagger";
 import { problemDetails } from "./api.ts";
-import { cachedAnswer, explained, explainedDecision, explainedOutcome, explainedVerdict } from "./schemas/explained.ts";
 import type { NamedSchema } from "./schemas/named.ts";
-import { attemptRecord, queryPage, queryRecord, traceMatch, traceStep } from "./schemas/record.ts";
+import {
+  attemptRecord,
+  cachedAnswer,
+  explained,
+  explainedDecision,
+  explainedOutcome,
+  explainedVerdict,
+  queryPage,
+  queryRecord,
+  traceMatch,
+  traceStep,
+} from "./schemas/record.ts";
 import { statisticsSchemas } from "./schemas/statistics.ts";
 import {
   cacheSegment,
@@ -17,8 +27,10 @@ import {
   upstreamGroup,
   upstreamMember,
   versionView,
+  whatIf,
+  whatIfChange,
+  whatIfOutcome,
 } from "./schemas/views.ts";
-import { whatIf, whatIfChange, whatIfOutcome } from "./schemas/what-if.ts";
 
 /** Every schema that others refer to. */
 export const NAMED_SCHEMAS: readonly NamedSchema<unknown>[] = [

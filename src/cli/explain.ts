@@ -1,5 +1,5 @@
 import { type ExplainRequest, ParameterError, type ParameterFault } from "../admin/control.ts";
-import { explained } from "../admin/schemas/explained.ts";
+import { explained } from "../admin/schemas/record.ts";
 import type { Config } from "../config/types.ts";
 import { explainBy } from "../control/explain.ts";
 import { type Subject, subjectOf } from "../control/subject.ts";

@@ -1,4 +1,4 @@
-import { AdminError } from "../admin/admin-server.ts";
+import { AdminError } from "../admin/server.ts";
 import { App } from "../app.ts";
 import { systemClock } from "../lib/clock.ts";
 import { endpointText } from "../listen/client-address.ts";

@@ -1,5 +1,5 @@
-import { type AdminServer, openAdmin } from "../admin/admin-server.ts";
 import type { Control } from "../admin/control.ts";
+import { type AdminServer, openAdmin } from "../admin/server.ts";
 import type { Clock } from "../lib/clock.ts";
 import { version } from "../lib/version.ts";
 import { ClientsBehind } from "../listen/client-address.ts";

@@ -1,11 +1,8 @@
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
-import type { ApiParts } from "../../src/admin/api.ts";
-import { createApi } from "../../src/admin/create-api.ts";
-import { ADMIN_LIMITS } from "../../src/admin/limits.ts";
-import { PathMethods } from "../../src/admin/path-methods.ts";
-import { RecentRecords } from "../../src/admin/recent-records.ts";
-import { StreamSlots } from "../../src/admin/stream-slots.ts";
+import { ADMIN_LIMITS, type ApiParts } from "../../src/admin/api.ts";
+import { createApi, PathMethods } from "../../src/admin/create-api.ts";
+import { RecentRecords, StreamSlots } from "../../src/admin/stream.ts";
 import { ClientsBehind } from "../../src/listen/client-address.ts";
 import { fakeClock } from "../fake-clock.ts";
 import { record } from "../log/records.ts";

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { ADMIN_LIMITS } from "../../src/admin/limits.ts";
+import { ADMIN_LIMITS } from "../../src/admin/api.ts";
 import { record } from "../log/records.ts";
 import { openTestAdmin } from "./support/admin.ts";
 import { EventReader } from "./support/event-reader.ts";

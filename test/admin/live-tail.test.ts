@@ -1,8 +1,7 @@
 import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { missedRecords } from "../../src/admin/missed-records.ts";
-import { RecentRecords } from "../../src/admin/recent-records.ts";
+import { missedRecords, RecentRecords } from "../../src/admin/stream.ts";
 import type { Page, PageRequest } from "../../src/log/filter.ts";
 import type { QueryLog } from "../../src/log/query-log.ts";
 import type { LogStatus, QueryRecord } from "../../src/log/record.ts";

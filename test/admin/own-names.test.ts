@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { ownNames } from "../../src/admin/guards/own-names.ts";
+import { ownNames } from "../../src/admin/guards.ts";
 
 const LOCAL = () => ["127.0.0.1", "192.168.88.5", "fd00::5", "fe80::1%eth0", "::1"];
 

@@ -1,8 +1,8 @@
 import { createServer } from "node:net";
 import { describe, expect, test } from "vitest";
-import { AdminError, openAdmin } from "../../src/admin/admin-server.ts";
 import { ControlError } from "../../src/admin/control.ts";
-import { adminProblems } from "../../src/admin/exposure.ts";
+import { adminProblems } from "../../src/admin/guards.ts";
+import { AdminError, openAdmin } from "../../src/admin/server.ts";
 import { ClientsBehind } from "../../src/listen/client-address.ts";
 import { fakeClock } from "../fake-clock.ts";
 import { hasIpv6 } from "../ipv6.ts";

@@ -2,7 +2,7 @@ import type { Readable } from "node:stream";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ControlError } from "../../src/admin/control.ts";
-import { EventStream } from "../../src/admin/event-stream.ts";
+import { EventStream } from "../../src/admin/stream.ts";
 import { collectGarbage } from "../collect-garbage.ts";
 import { fakeClock } from "../fake-clock.ts";
 import { connectRaw } from "../listen/support/raw.ts";

@@ -1,7 +1,9 @@
+import swaggerUi from "@fastify/swagger-ui";
+import type { FastifyRequest } from "fastify";
 import { Type } from "typebox";
-import { type Api, type ApiParts, json, operation } from "../api.ts";
+import { type Api, type ApiParts, json, operation, problemDetails, text } from "../api.ts";
 import { CLOSED, listOf } from "../schemas/named.ts";
-import { configCheck, configView, versionView } from "../schemas/views.ts";
+import { configCheck, configView, readiness, versionView } from "../schemas/views.ts";
 
 const CONFIGURATION_TAGS = ["configuration"] as const;
 
@@ -53,3 +55,154 @@ export function configurationRoutes(api: Api, { control }: ApiParts): void {
   api.post("/reload", { schema: reload }, () => control().reload());
   api.get("/versions", { schema: listVersions }, () => control().versions());
 }
+
+const PARAMETERS = Type.Object(
+  {
+    url: Type.Optional(
+      Type.String({
+        maxLength: 1000,
+        description:
+          "Where clients reach the DoH service, such as `https://doh.example.com`, with or without its path. Where nothing is said: https and the host that this request was sent to.",
+      }),
+    ),
+  },
+  CLOSED,
+);
+
+const routerosScript = operation({
+  operationId: "routerosScript",
+  summary: "A script that makes this server the DoH server of a MikroTik router",
+  tags: ["clients"],
+  querystring: PARAMETERS,
+  response: { 200: text("The script, for RouterOS 7.", "text/plain") },
+});
+
+const appleProfile = operation({
+  operationId: "appleProfile",
+  summary: "A configuration profile for Apple devices",
+  tags: ["clients"],
+  querystring: PARAMETERS,
+  response: { 200: text("The profile: DNS over HTTPS.", "application/x-apple-aspen-config") },
+});
+
+export function clientSetupRoutes(api: Api, { control }: ApiParts): void {
+  api.get("/routeros.rsc", { schema: routerosScript }, async (request, reply) => {
+    const script = control().routerosScript(urlOf(request, request.query.url));
+    return reply
+      .type("text/plain; charset=utf-8")
+      .header("content-disposition", 'attachment; filename="fenliu.rsc"')
+      .send(script);
+  });
+
+  api.get("/apple.mobileconfig", { schema: appleProfile }, async (request, reply) => {
+    const profile = control().appleProfile(urlOf(request, request.query.url));
+    return reply
+      .type("application/x-apple-aspen-config")
+      .header("content-disposition", 'attachment; filename="fenliu.mobileconfig"')
+      .send(profile);
+  });
+}
+
+/** Our own port speaks no DoH, so only the host of what was asked counts. */
+function urlOf({ headers: { host = "localhost" } }: Pick<FastifyRequest, "headers">, given: string | undefined): string {
+  return given ?? `https://${URL.parse(`http://${host}`)?.hostname ?? "localhost"}`;
+}
+
+const HEALTH_TAGS = ["health"] as const;
+
+const healthz = operation({
+  operationId: "healthz",
+  summary: "Whether the process is alive",
+  tags: HEALTH_TAGS,
+  response: { 200: text("It is.", "text/plain", "ok\n") },
+  open: true,
+});
+
+const readyz = operation({
+  operationId: "readyz",
+  summary: "Whether questions are answered",
+  description: "Trouble that does not keep questions from being answered is told too, and the status is still 200.",
+  tags: HEALTH_TAGS,
+  response: {
+    200: json("They are.", readiness.ref),
+    503: {
+      description: "They are not.",
+      content: { "application/json": { schema: readiness.ref }, "application/problem+json": { schema: problemDetails.ref } },
+    },
+  },
+  open: true,
+});
+
+const metrics = operation({
+  operationId: "metrics",
+  summary: "Metrics for Prometheus",
+  description:
+    "Text format 0.0.4. Where a token is set it is wanted here too: `authorization: { credentials_file: … }` in the scrape configuration.",
+  tags: HEALTH_TAGS,
+  response: { 200: text("The metrics.", "text/plain") },
+});
+
+export function healthRoutes(api: Api, { control }: ApiParts): void {
+  api.get("/healthz", { schema: healthz }, async (_, reply) => reply.type("text/plain; charset=utf-8").send("ok\n"));
+
+  api.get("/readyz", { schema: readyz }, async (_, reply) => {
+    const state = control().readiness();
+    return reply.code(state.ready ? 200 : 503).send(state);
+  });
+
+  api.get("/metrics", { schema: metrics }, async (_, reply) =>
+    reply.type("text/plain; version=0.0.4; charset=utf-8").send(await control().metrics()),
+  );
+}
+
+const getDocument = operation({
+  operationId: "getDocument",
+  summary: "This document",
+  tags: ["health"],
+  response: { 200: json("OpenAPI 3.1.", Type.Unsafe<object>(Type.Object({ openapi: Type.String() }))) },
+  open: true,
+});
+
+/** The OpenAPI document, and a page that shows it and asks nobody but us. */
+export async function docsRoutes(api: Api): Promise<void> {
+  api.get("/openapi.json", { schema: getDocument }, async () => api.swagger());
+  await api.register(swaggerUi, {
+    routePrefix: DOCS,
+    staticCSP: PAGE_POLICY,
+    uiConfig: {
+      deepLinking: true,
+      docExpansion: "list",
+      tryItOutEnabled: true,
+      persistAuthorization: false,
+      validatorUrl: null,
+      requestInterceptor: withType,
+    },
+    // The bar on top asks for the address of another document, under the name of another program.
+    theme: { title: "Fenliu", css: [{ filename: "page.css", content: ".swagger-ui .topbar { display: none }" }] },
+  });
+}
+
+/**
+ * Runs in the page: Swagger UI names no type where there is no body, and then the API takes no change. It hands over an object of its own, which
+ * is not the one of `fetch` that its types name.
+ */
+function withType<T>(request: T): T {
+  const { method, headers } = request as unknown as { readonly method: string; readonly headers: Record<string, string> };
+  if (["POST", "PUT", "DELETE"].includes(method)) headers["Content-Type"] ??= "application/json";
+  return request;
+}
+
+export const DOCS = "/docs";
+
+// Swagger UI sets styles in the markup it makes; its images are within its sheet.
+const PAGE_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' data:",
+  "font-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join("; ");

@@ -1,9 +1,9 @@
 import { Type } from "typebox";
 import { type Api, type ApiParts, json, operation } from "../api.ts";
-import { explained } from "../schemas/explained.ts";
 import { CLOSED } from "../schemas/named.ts";
+import { explained } from "../schemas/record.ts";
 import { statistics, statisticsOf } from "../schemas/statistics.ts";
-import { whatIf } from "../schemas/what-if.ts";
+import { whatIf } from "../schemas/views.ts";
 import { moment, NAME, PERIOD, periodOf } from "./parameters.ts";
 
 const explain = operation({

@@ -1,8 +1,8 @@
 import { Type } from "typebox";
 import { type Api, type ApiParts, json, operation } from "../api.ts";
 import { HttpProblem } from "../problem.ts";
-import { cachedAnswer } from "../schemas/explained.ts";
 import { CLOSED, listOf, oneOf } from "../schemas/named.ts";
+import { cachedAnswer } from "../schemas/record.ts";
 import { cacheView, hostView, listView, upstreamGroup } from "../schemas/views.ts";
 import { NAME } from "./parameters.ts";
 

@@ -1,14 +1,11 @@
 import type { Clock } from "../lib/clock.ts";
 import { errorText } from "../lib/text.ts";
 import type { Endpoint } from "../listen/options.ts";
-import type { Api, ApiParts } from "./api.ts";
-import type { Clients } from "./clients.ts";
+import { ADMIN_LIMITS, type AdminLimits, type Api, type ApiParts, type Clients } from "./api.ts";
 import type { Control } from "./control.ts";
-import { adminProblems } from "./exposure.ts";
-import { ADMIN_LIMITS, type AdminLimits } from "./limits.ts";
+import { adminProblems } from "./guards.ts";
 import type { AdminOptions } from "./options.ts";
-import { RecentRecords } from "./recent-records.ts";
-import { StreamSlots } from "./stream-slots.ts";
+import { RecentRecords, StreamSlots } from "./stream.ts";
 
 export interface AdminSetup {
   /** null = the API is not wanted. */
