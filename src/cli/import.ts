@@ -3,10 +3,10 @@ import { dirname, isAbsolute, relative, resolve, sep } from "node:path";
 import { parseConfig } from "../config/load.ts";
 import { printProblems } from "../config/reading.ts";
 import { systemReason } from "../config/values.ts";
-import { type Bundle, readBundle } from "./import/bundle.ts";
-import { Findings, ImportError, printable, reportText } from "./import/findings.ts";
-import { capabilities, translate } from "./import/translate.ts";
-import { writeDraft } from "./import/write.ts";
+import { type Bundle, readBundle } from "../import/easymosdns/bundle.ts";
+import { writeDraft } from "../import/easymosdns/draft.ts";
+import { Findings, ImportError, printable, reportText } from "../import/easymosdns/findings.ts";
+import { capabilities, translate } from "../import/easymosdns/translate.ts";
 import type { Invocation } from "./run.ts";
 import { EXIT, type Terminal, UsageError } from "./terminal.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { readBundle } from "../../src/cli/import/bundle.ts";
-import { Findings } from "../../src/cli/import/findings.ts";
-import { translate } from "../../src/cli/import/translate.ts";
+import { readBundle } from "../../src/import/easymosdns/bundle.ts";
+import { Findings } from "../../src/import/easymosdns/findings.ts";
+import { translate } from "../../src/import/easymosdns/translate.ts";
 import { bundle, COMMON, decided, imported, LISTS } from "./easymosdns.ts";
 
 describe("import easymosdns", () => {

@@ -1,9 +1,8 @@
 import { isIP } from "node:net";
 import { domainToASCII } from "node:url";
 import { parseDomainName } from "../../config/values.ts";
-import { type Bundle, type Plugin, pathIn, readText } from "./bundle.ts";
+import { type Bundle, childOf, itemsOf, type Plugin, pathIn, readText, textOf } from "./bundle.ts";
 import { type Findings, ImportError, type Place } from "./findings.ts";
-import { childOf, itemsOf, textOf } from "./tree.ts";
 
 const MAX_HOSTS_BYTES = 8 * 1024 * 1024;
 /** What fits in a configuration with room to spare. */

@@ -1,7 +1,7 @@
 import { parseConfig } from "../../config/load.ts";
 import { formatDuration } from "../../config/units.ts";
 import { notYet } from "../../not-yet.ts";
-import { type Bundle, type Plugin, pathIn } from "./bundle.ts";
+import { type Bundle, numberAt, othersThan, type Plugin, pathIn } from "./bundle.ts";
 import type { Capabilities, DraftGroup, DraftList, DraftRule } from "./draft.ts";
 import { type Findings, ImportError } from "./findings.ts";
 import { Groups } from "./groups.ts";
@@ -11,7 +11,6 @@ import { isReadableFile, Lists } from "./lists.ts";
 import { Matchers } from "./matchers.ts";
 import { EVERYTHING, type Roles, RuleMaker } from "./rules.ts";
 import { StepReader } from "./steps.ts";
-import { numberAt, othersThan } from "./tree.ts";
 
 /** The sections of the new file. */
 export interface Draft {

@@ -1,11 +1,10 @@
 import { formatDuration } from "../../config/units.ts";
-import type { Bundle, Plugin } from "./bundle.ts";
+import { type Bundle, childOf, itemsOf, numberAt, type Plugin, type Tree, textAt, textOf } from "./bundle.ts";
 import type { Expression } from "./conditions.ts";
 import type { DraftModifiers } from "./draft.ts";
 import type { Findings, Place } from "./findings.ts";
 import { FORWARD_TYPES } from "./groups.ts";
 import type { Matcher, Matchers } from "./matchers.ts";
-import { childOf, itemsOf, numberAt, type Tree, textAt, textOf } from "./tree.ts";
 
 /** What a sequence does, in the same form for both generations of its syntax. */
 export type Step =

@@ -1,10 +1,9 @@
 import { isIPv6 } from "node:net";
 import { isLoopback, parseEndpoint, splitHostPort } from "../../config/values.ts";
 import type { Endpoint } from "../../listen/options.ts";
-import { type Bundle, pathIn } from "./bundle.ts";
+import { type Bundle, childOf, itemsOf, numberAt, othersThan, pathIn, type Tree, textAt } from "./bundle.ts";
 import type { Findings, Place } from "./findings.ts";
 import { isReadableFile } from "./lists.ts";
-import { childOf, itemsOf, numberAt, othersThan, type Tree, textAt } from "./tree.ts";
 
 export interface Listening {
   readonly listen: Readonly<Record<string, readonly string[] | string | null>>;

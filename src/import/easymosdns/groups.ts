@@ -1,10 +1,9 @@
 import { isIP } from "node:net";
 import { parseProxy, parseServer } from "../../config/server.ts";
 import { canonicalAddress, splitHostPort } from "../../config/values.ts";
-import type { Plugin } from "./bundle.ts";
+import { childOf, itemsOf, numberAt, othersThan, type Plugin, type Tree, textAt, textOf } from "./bundle.ts";
 import type { DraftGroup, DraftServer } from "./draft.ts";
 import type { Findings } from "./findings.ts";
-import { childOf, itemsOf, numberAt, othersThan, type Tree, textAt, textOf } from "./tree.ts";
 
 export const FORWARD_TYPES = ["forward", "fast_forward", "forward_dnsproxy"];
 

@@ -1,11 +1,10 @@
 import { accessSync, constants, statSync } from "node:fs";
 import { parseDomainPattern } from "../../config/values.ts";
 import { parsePattern } from "../../lists/patterns.ts";
-import { type Bundle, pathIn } from "./bundle.ts";
+import { type Bundle, childOf, itemsOf, pathIn, type Tree, textOf } from "./bundle.ts";
 import type { DraftList } from "./draft.ts";
 import type { Findings, Place } from "./findings.ts";
 import { ownName } from "./groups.ts";
-import { childOf, itemsOf, type Tree, textOf } from "./tree.ts";
 
 type Kind = "domains" | "addresses";
 
