@@ -1,5 +1,5 @@
+import type { Terminal } from "./cli/invocation.ts";
 import { run } from "./cli/run.ts";
-import type { Terminal } from "./cli/terminal.ts";
 
 /** npm changes into the package's folder; paths on the command line are meant from where the user stood. */
 const directory = (process.env["npm_lifecycle_event"] === undefined ? undefined : process.env["INIT_CWD"]) ?? process.cwd();

@@ -1,9 +1,12 @@
+import { Compile } from "typebox/compile";
+import { NAMED_SCHEMAS } from "../admin/openapi.ts";
 import type { ProblemPart } from "../admin/problem.ts";
 import type { NamedSchema } from "../admin/schemas/named.ts";
 import type { Config } from "../config/types.ts";
 import { version } from "../lib/version.ts";
 import { endpointText } from "../listen/client-address.ts";
-import { fits } from "./api-shapes.ts";
+import { configPath, EXIT, readConfig, type Terminal } from "./invocation.ts";
+import type { Invocation } from "./run.ts";
 
 /** Nothing answers where the API should be, or what answers is no Fenliu of this version. */
 export class ApiUnreachable extends Error {}
@@ -191,3 +194,48 @@ function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause instanceof Error ? error.cause.message : error.message;
 }
+
+/** Whether JSON of the API has the shape that its document of this version tells. */
+export function fits<T>(shape: NamedSchema<T>, json: unknown): json is T {
+  let checker = checkers.get(shape);
+  if (checker === undefined) {
+    // Schemas refer to each other so.
+    const context = Object.fromEntries(NAMED_SCHEMAS.map(({ name, schema }) => [`${name}#`, schema]));
+    const validator = Compile(context, shape.schema);
+    checker = (value) => validator.Check(value);
+    checkers.set(shape, checker);
+  }
+  return checker(json);
+}
+
+/** Made when they are needed, which most commands do not. */
+const checkers = new Map<NamedSchema<unknown>, (json: unknown) => boolean>();
+
+/** Carries out a command through the API of the server that runs by the configuration; says so where there is none, or where it refuses. */
+export async function withApi(
+  { config: given }: Pick<Invocation, "config">,
+  terminal: Terminal,
+  carryOut: (api: ApiClient) => Promise<number>,
+): Promise<number> {
+  const path = configPath(given, terminal);
+  const config = readConfig(path, terminal, { warns: false });
+  if (config === null) return EXIT.failed;
+  try {
+    return await carryOut(new ApiClient(config));
+  } catch (error) {
+    if (!(error instanceof ApiRefusal) && !(error instanceof ApiUnreachable)) throw error;
+    terminal.err(`fenliu: ${apiFault(error, config, path)}\n`);
+    return EXIT.failed;
+  }
+}
+
+/** What is wrong, and what to do where the configuration at `path` may not be the one that the server runs by. */
+export function apiFault(error: ApiRefusal | ApiUnreachable, { admin }: Pick<Config, "admin">, path: string | null): string {
+  const read = path ?? "the defaults";
+  if (error instanceof ApiSilent) return `${error.message}; is it running, and by ${read}? ${NAME_IT}`;
+  if (!(error instanceof ApiRefusal) || error.status !== 401) return error.message;
+  const fault = admin.token === null ? "the API wants a token, and there is none in" : "the API does not take the token of";
+  return `${fault} ${read}. ${NAME_IT}`;
+}
+
+const NAME_IT = "-c FILE names another configuration";

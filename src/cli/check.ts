@@ -1,16 +1,15 @@
 import { loadConfig } from "../config/load.ts";
 import { printProblems } from "../config/reading.ts";
 import type { Config } from "../config/types.ts";
-import { expectationFaults, openDecisions, type Shortcomings } from "../decisions.ts";
+import { expectationFaults, openDecisions, type ShortcomingPlace, type Shortcomings } from "../decisions.ts";
+import { unreachable } from "../lib/unreachable.ts";
 import { copiesOf } from "../lists/cache.ts";
+import type { Entry } from "../lists/domain-set.ts";
 import type { ListStatus } from "../lists/load.ts";
 import { refusalsOf } from "../refusals.ts";
 import { type ListConflict, listConflicts } from "../rules/conflicts.ts";
-import { configPath, warningsText } from "./config-path.ts";
-import { conflictNotes } from "./conflict-notes.ts";
+import { configPath, EXIT, type Terminal, warningsText } from "./invocation.ts";
 import type { Invocation } from "./run.ts";
-import { type Shortcoming, shortcomingNotes } from "./shortcomings.ts";
-import { EXIT, type Terminal } from "./terminal.ts";
 
 /** `fenliu check`: everything that `serve` would complain of, and where lists disagree, without opening a socket. */
 export async function check({ config: given, json }: Invocation, terminal: Terminal): Promise<number> {
@@ -61,4 +60,67 @@ async function examine(config: Config): Promise<Findings> {
 function verdictWith(warnings: number): string {
   if (warnings === 0) return "nothing wrong";
   return warnings === 1 ? "usable, with one warning" : `usable, with ${warnings} warnings`;
+}
+
+/** Entries shown of each conflict; scripts get them all. */
+const CONFLICT_EXAMPLES = 3;
+
+/** What a person should know of lists that disagree: how often, where such names go and why, and a few of them. Ends in a newline unless empty. */
+export function conflictNotes(conflicts: readonly ListConflict[]): string {
+  return conflicts.map(conflictNote).join("");
+}
+
+function conflictNote(conflict: ListConflict): string {
+  const { group, count, entries } = conflict;
+  const shown = entries.slice(0, CONFLICT_EXAMPLES).map(({ inner, outer }) => `    ${placed(inner)}; ${placed(outer)}\n`);
+  const rest = count - shown.length;
+  const more = rest > 0 ? `    and ${rest} more: --json shows them\n` : "";
+  return `note: ${meeting(conflict)}: to ${group}, ${reason(conflict)}\n${shown.join("")}${more}`;
+}
+
+function meeting({ kind, inner, outer, count }: ListConflict): string {
+  const [entries, verbEnding] = count === 1 ? ["1 entry", "s"] : [`${count} entries`, ""];
+  switch (kind) {
+    case "tie":
+      return `${entries} of ${inner.list} stand${verbEnding} in ${outer.list} as well`;
+    case "split":
+      return `${entries} of ${inner.list} stand${verbEnding} in ${outer.list} with all names below`;
+    case "inside":
+      return `${entries} of ${inner.list} ${count === 1 ? "lies" : "lie"} inside suffixes of ${outer.list}`;
+    default:
+      return unreachable(kind);
+  }
+}
+
+function reason({ kind, inner, outer, group }: ListConflict): string {
+  if (inner.rule !== outer.rule) return `as rule ${inner.group === group ? inner.rule : outer.rule} comes first`;
+  return kind === "tie" ? `as rule ${inner.rule} names ${inner.list} first` : `as rule ${inner.rule} goes by the longest match`;
+}
+
+function placed({ pattern, source, line }: Entry): string {
+  return `${pattern} (${source}:${line})`;
+}
+
+/** Something that could not be read, and was left out. */
+export interface Shortcoming extends ShortcomingPlace {
+  readonly text: string;
+}
+
+/** Lines shown of each source; scripts get them from `fenliu lists --json`. */
+const SHORTCOMING_EXAMPLES = 3;
+
+/** Each as a warning, and below it which lines are meant. Ends in a newline unless empty. */
+export function shortcomingNotes(shortcomings: readonly Shortcoming[], lists: readonly ListStatus[]): string {
+  return shortcomings.map((shortcoming) => note(shortcoming, lists)).join("");
+}
+
+function note({ list, source, line, lines, text }: Shortcoming, lists: readonly ListStatus[]): string {
+  const file = line === undefined || source === undefined ? source : `${source}:${line}`;
+  const place = [list === undefined ? undefined : `list ${list}`, file].filter((part) => part !== undefined);
+  const said = `warning: ${[...place, lines === undefined ? text : `${lines} ${text}`].join(": ")}\n`;
+  if (lines === undefined) return said;
+  const sources = lists.find(({ name }) => name === list)?.sources ?? [];
+  const warnings = sources.find((each) => each.source === source)?.warnings.slice(0, SHORTCOMING_EXAMPLES) ?? [];
+  const more = lines > warnings.length ? `    and ${lines - warnings.length} more\n` : "";
+  return `${said}${warnings.map((warning) => `    line ${warning.line}: ${warning.reason}\n`).join("")}${more}`;
 }

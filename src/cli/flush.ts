@@ -1,9 +1,9 @@
 import { Type } from "typebox";
 import { named } from "../admin/schemas/named.ts";
 import { nameFromText } from "../dns/name.ts";
+import { withApi } from "./api-client.ts";
+import { EXIT, type Terminal, UsageError } from "./invocation.ts";
 import type { Invocation } from "./run.ts";
-import { EXIT, type Terminal, UsageError } from "./terminal.ts";
-import { withApi } from "./with-api.ts";
 
 /** `fenliu flush NAME [--subtree]`: drops what the running server holds of the name; `.` with --subtree is everything. */
 export async function flush({ config, words, subtree, json }: Invocation, terminal: Terminal): Promise<number> {

@@ -7,8 +7,8 @@ import { type Bundle, readBundle } from "../import/easymosdns/bundle.ts";
 import { writeDraft } from "../import/easymosdns/draft.ts";
 import { Findings, ImportError, printable, reportText } from "../import/easymosdns/findings.ts";
 import { capabilities, translate } from "../import/easymosdns/translate.ts";
+import { EXIT, type Terminal, UsageError } from "./invocation.ts";
 import type { Invocation } from "./run.ts";
-import { EXIT, type Terminal, UsageError } from "./terminal.ts";
 
 /** `fenliu import easymosdns DIR [-o FILE] [--force]`: makes a `fenliu.yaml` of a mosdns bundle, and says what became of each part of it. */
 export async function importBundle(invocation: Invocation, terminal: Terminal): Promise<number> {

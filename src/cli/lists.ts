@@ -10,11 +10,10 @@ import type { ListOptions } from "../lists/options.ts";
 import { type Adopt, type Progress, type Updated, updateList, urlsOf } from "../lists/update.ts";
 import { operationsLog } from "../log/operations.ts";
 import { trustSystemCertificates } from "../upstreams/dial.ts";
-import { cellsOf, padCells } from "./cells.ts";
-import { configPath, readConfig } from "./config-path.ts";
+import { configPath, EXIT, readConfig, type Terminal, UsageError } from "./invocation.ts";
 import { caText } from "./query.ts";
+import { cellsOf, padCells } from "./record-table.ts";
 import type { Invocation } from "./run.ts";
-import { EXIT, type Terminal, UsageError } from "./terminal.ts";
 
 /** `fenliu lists`: what the lists of the configuration hold; `fenliu lists update [NAME…] [--accept NAME]…`: downloads them now. */
 export async function lists(invocation: Invocation, terminal: Terminal): Promise<number> {

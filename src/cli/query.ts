@@ -15,9 +15,8 @@ import { Bootstrap, openServer } from "../upstreams/bootstrap.ts";
 import { trustSystemCertificates } from "../upstreams/dial.ts";
 import type { ServerOptions } from "../upstreams/options.ts";
 import { type Attempt, type ServerContext, UpstreamError } from "../upstreams/upstream.ts";
-import { configPath, readConfig } from "./config-path.ts";
+import { configPath, EXIT, readConfig, type Terminal, UsageError } from "./invocation.ts";
 import type { Invocation } from "./run.ts";
-import { EXIT, type Terminal, UsageError } from "./terminal.ts";
 
 /** Longer than a Fenliu's own deadline. */
 const TIMEOUT_MS = 6000;

@@ -6,11 +6,11 @@ import { demo } from "./demo.ts";
 import { explain } from "./explain.ts";
 import { flush } from "./flush.ts";
 import { importBundle } from "./import.ts";
+import { EXIT, type Terminal, UsageError } from "./invocation.ts";
 import { lists } from "./lists.ts";
 import { log } from "./log.ts";
 import { query } from "./query.ts";
 import { serve } from "./serve.ts";
-import { EXIT, type Terminal, UsageError } from "./terminal.ts";
 import { entriesOf, helpOf, USAGE } from "./usage.ts";
 
 /** Commands of the contract that this version does not have. */

@@ -6,9 +6,8 @@ import { ListenError } from "../listen/listeners.ts";
 import { type OperationsLog, operationsLog } from "../log/operations.ts";
 import { SiteError } from "../site.ts";
 import { trustSystemCertificates } from "../upstreams/dial.ts";
-import { configPath, readConfig } from "./config-path.ts";
+import { configPath, EXIT, readConfig, type Terminal } from "./invocation.ts";
 import type { Invocation } from "./run.ts";
-import { EXIT, type Terminal } from "./terminal.ts";
 
 /** `fenliu serve`: answers questions until it is told to stop; SIGHUP reads the configuration again. */
 export async function serve({ config: given }: Invocation, terminal: Terminal): Promise<number> {

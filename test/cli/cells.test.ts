@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { cellsOf, padCells } from "../../src/cli/cells.ts";
+import { cellsOf, padCells } from "../../src/cli/record-table.ts";
 
 test.each([
   ["split", 5],

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { expect, test } from "vitest";
 import { ApiClient, ApiRefusal, ApiSilent, ApiUnreachable } from "../../src/cli/api-client.ts";
-import { type Live, liveRecords } from "../../src/cli/live-records.ts";
+import { type Live, liveRecords } from "../../src/cli/log.ts";
 import { parseConfig } from "../../src/config/load.ts";
 import { record } from "../log/records.ts";
 import { standIn } from "./stand-in.ts";

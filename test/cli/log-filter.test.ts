@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { logFilter } from "../../src/cli/log-filter.ts";
-import { UsageError } from "../../src/cli/terminal.ts";
+import { UsageError } from "../../src/cli/invocation.ts";
+import { logFilter } from "../../src/cli/log.ts";
 import { helpOf } from "../../src/cli/usage.ts";
 import { FILTER_PARAMETERS } from "../../src/log/filter.ts";
 

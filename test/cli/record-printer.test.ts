@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { RecordPrinter } from "../../src/cli/record-printer.ts";
+import { RecordPrinter } from "../../src/cli/log.ts";
 import { record } from "../log/records.ts";
 import { testTerminal } from "./terminal.ts";
 

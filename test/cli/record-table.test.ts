@@ -1,8 +1,7 @@
 import { stripVTControlCharacters } from "node:util";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { cellsOf } from "../../src/cli/cells.ts";
-import { RecordTable } from "../../src/cli/record-table.ts";
+import { cellsOf, RecordTable } from "../../src/cli/record-table.ts";
 import type { QueryRecord } from "../../src/log/record.ts";
 import { anyRecord, record } from "../log/records.ts";
 

@@ -1,7 +1,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { onTestFinished } from "vitest";
+import type { Terminal } from "../../src/cli/invocation.ts";
 import { run } from "../../src/cli/run.ts";
-import type { Terminal } from "../../src/cli/terminal.ts";
 import { directory } from "../files.ts";
 
 /** A terminal in the hands of a test. */
