@@ -1,11 +1,9 @@
 import type { SiteSurroundings } from "./backing.ts";
 import type { Config } from "./config/types.ts";
 import { type Administration, openAdministration } from "./control/administration.ts";
-import type { HostsChange } from "./control/host-changes.ts";
-import { Journal } from "./control/journal.ts";
-import { RecordKeeping } from "./control/record-keeping.ts";
-import { VersionKeeping } from "./control/version-keeping.ts";
-import type { Versions } from "./control/versions.ts";
+import { VersionKeeping, type Versions } from "./control/history.ts";
+import type { HostsChange } from "./control/hosts.ts";
+import { Journal, RecordKeeping } from "./control/journal.ts";
 import { withList, withOwnHosts } from "./decisions.ts";
 import { handlerFor } from "./handler.ts";
 import { keepLists } from "./list-keeper.ts";

@@ -3,7 +3,7 @@ import { type ExplainRequest, ParameterError, type ParameterFault } from "../adm
 import { explained } from "../admin/schemas/record.ts";
 import type { Config } from "../config/types.ts";
 import { explainBy } from "../control/explain.ts";
-import { type Subject, subjectOf } from "../control/subject.ts";
+import { type Subject, subjectOf } from "../control/explain-live.ts";
 import { openDecisions } from "../decisions.ts";
 import { addressFromText } from "../dns/address.ts";
 import { copiesOf } from "../lists/cache.ts";

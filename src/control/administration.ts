@@ -10,10 +10,10 @@ import { metricsText, RisingCounts } from "../stats/metrics.ts";
 import { ProcessWatch } from "../stats/process.ts";
 import { type Server, ServerControl } from "./control.ts";
 import { Drafts } from "./drafts.ts";
-import { Explainer } from "./explaining.ts";
+import { Explainer } from "./explainer.ts";
+import type { Versions } from "./history.ts";
 import type { Journal } from "./journal.ts";
 import { querySourceOf } from "./query-source.ts";
-import type { Versions } from "./versions.ts";
 
 /** The server at work, with all that is told of it. */
 export interface Administered extends Server {

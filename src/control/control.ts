@@ -17,21 +17,29 @@ import {
   type WhatIfRequest,
 } from "../admin/control.ts";
 import { loadConfig } from "../config/load.ts";
+import type { Problem } from "../config/reading.ts";
 import type { Config } from "../config/types.ts";
 import { nameFromText } from "../dns/name.ts";
+import { shownUrl } from "../lib/text.ts";
 import { copiesOf } from "../lists/cache.ts";
 import { reportLists } from "../lists/load.ts";
 import type { Updated } from "../lists/update.ts";
-import type { CachedAnswer, Explained } from "../log/record.ts";
+import type { CachedAnswer, Explained, LogStatus } from "../log/record.ts";
 import { type Site, SiteError } from "../site.ts";
 import type { Reloads } from "../stats/process.ts";
-import { cachedAnswer } from "./cached-answer.ts";
 import { appleProfile, placeOf, routerosScript, type ServerPlace, serviceUrl } from "./client-setup.ts";
-import { type HostsChange, hostAt, hostPattern, hostRecord, withHost, withoutHost } from "./host-changes.ts";
-import { problemText } from "./problem-text.ts";
-import { readinessOf } from "./readiness.ts";
-import { shownConfig, shownText, withoutQuotedSecrets } from "./redact.ts";
-import { cacheView, groupView, hostView, listView, timeText } from "./views.ts";
+import { type HostsChange, hostAt, hostPattern, hostRecord, withHost, withoutHost } from "./hosts.ts";
+import {
+  cachedAnswer,
+  cacheView,
+  groupView,
+  hostView,
+  listView,
+  shownConfig,
+  shownText,
+  timeText,
+  withoutQuotedSecrets,
+} from "./views.ts";
 
 /** The server at work, as far as it can be seen and changed from here. */
 export interface Server {
@@ -234,4 +242,28 @@ function refusalOf(error: unknown, { access }: Config): unknown {
 
 function missingList(name: string): ControlError {
   return new ControlError("missing", `the configuration has no list \`${name}\``);
+}
+
+/** One problem of a configuration in one line. */
+export function problemText({ line, column, message, fix }: Problem): string {
+  return `line ${line}, column ${column}: ${message}; ${fix}`;
+}
+
+/** Whether questions are answered, and all trouble that is known of. Without any server that is well only hosts names and the cache are. */
+export function readinessOf({ backing, decisions }: Site, log: LogStatus): Readiness {
+  const groups = backing.groups.status();
+  const ill = groups.filter(({ well }) => !well).map(({ name }) => `no server of group ${name} answers`);
+  const lists = decisions.lists
+    .status()
+    .flatMap(({ name, sources }) =>
+      sources.flatMap(({ source, problem, servedFrom }) =>
+        problem !== null
+          ? [`list ${name}: ${shownUrl(source)}: ${problem}`]
+          : servedFrom === "nothing"
+            ? [`list ${name}: ${shownUrl(source)} has not been downloaded yet`]
+            : [],
+      ),
+    );
+  const store = log.fault === null ? [] : [`the query log stores nothing: ${log.fault.reason}`];
+  return { ready: groups.some(({ well }) => well), problems: [...ill, ...lists, ...store] };
 }

@@ -1,9 +1,14 @@
-import { ControlError, ParameterError } from "../admin/control.ts";
+import { type ConfigCheck, type ConfigProblem, ControlError, ParameterError } from "../admin/control.ts";
 import type { ConfigResult } from "../config/load.ts";
+import type { Problem } from "../config/reading.ts";
+import type { Config } from "../config/types.ts";
+import { expectationFaults, openDecisions, type ShortcomingPlace } from "../decisions.ts";
 import type { Clock } from "../lib/clock.ts";
+import { withinMs } from "../lib/deadline.ts";
 import { Thread, ThreadError } from "../lib/worker.ts";
-import type { DraftCalls } from "./draft-calls.ts";
-import { Turns } from "./turns.ts";
+import { copiesOf } from "../lists/cache.ts";
+import { refusalsOf, reloadRefusalOf } from "../refusals.ts";
+import type { DraftCalls } from "./draft-thread.ts";
 
 /** Decisions are made of a draft where queries are answered, which takes a tenth of a second for one of this size. Real files have a twentieth of it. */
 const MAX_DRAFT_BYTES = 256 * 1024;
@@ -80,4 +85,81 @@ function refusalOf({ kind, message }: ThreadError): ControlError {
   if (kind === "slow") return new ControlError("invalid", `the draft cannot be read within ${LIMITS.readMs / 1000} s`);
   if (kind === "ended") return new ControlError("invalid", `the draft cannot be read: ${message}`);
   return new ControlError("unavailable", `the draft cannot be read now: ${message}`);
+}
+
+/**
+ * What would be said of this draft, were it the file: at a start, and in warnings also at a reload in place of what is in force. Files that it
+ * names are read, nothing is downloaded.
+ */
+export async function checkDraft(read: ConfigResult, inForce: Config | null): Promise<ConfigCheck> {
+  if (read.kind === "invalid") return { ok: false, problems: read.problems.map(shown), warnings: [] };
+  const { config } = read;
+  const warnings = read.warnings.map(shown);
+  const refusals = refusalsOf(config);
+  if (refusals.length > 0) return { ok: false, problems: refusals.map(nowhere), warnings };
+  const reloadRefusal = inForce === null ? null : reloadRefusalOf(config, inForce);
+  if (reloadRefusal !== null) warnings.push(nowhere(reloadRefusal));
+  const log = { warn: (place: ShortcomingPlace, text: string) => void warnings.push(nowhere(placed(place, text))) };
+  const faults = expectationFaults(await openDecisions(config, { copies: copiesOf(config), log }), config, log);
+  return { ok: faults.length === 0, problems: faults.map(nowhere), warnings };
+}
+
+function shown({ message, fix, line, column }: Problem): ConfigProblem {
+  return { message: `${message}; ${fix}`, line, column };
+}
+
+/** Of something that no place in the text is to blame for. */
+function nowhere(message: string): ConfigProblem {
+  return { message, line: null, column: null };
+}
+
+/**
+ * `list ads: rules/ads.txt: 3 lines were passed over`. What stands in the file is not told: a draft may name any file of this machine, keys and
+ * passwords as well as hosts.
+ */
+function placed({ list, source, line, lines }: ShortcomingPlace, said: string): string {
+  const text = line === undefined ? said : said.replace(/"(?:[^"\\]|\\.)*"/g, "what stands there");
+  const where = [...(list === undefined ? [] : [`list ${list}`]), ...(source === undefined ? [] : [source])];
+  const place = line === undefined || line === 0 ? where.join(": ") : `${where.join(": ")}:${line}`;
+  return `${place === "" ? "" : `${place}: `}${lines === undefined ? "" : `${lines} `}${text}`;
+}
+
+export interface TurnsOptions {
+  readonly clock: Clock;
+  /** How many may wait besides the one whose turn it is. */
+  readonly maxWaiting: number;
+  /** How long one may take before the next has its turn. */
+  readonly limitMs: number;
+}
+
+/** Work that takes much memory or time, one after the other. */
+export class Turns {
+  readonly #options: TurnsOptions;
+  #last: Promise<unknown> = Promise.resolve();
+  #taken = 0;
+
+  constructor(options: TurnsOptions) {
+    this.#options = options;
+  }
+
+  /** @throws ControlError `unavailable` where too much waits, `slow` where it took too long, what it comes to then being lost; else what `work` throws. */
+  async take<Result>(work: () => Promise<Result>): Promise<Result> {
+    if (this.#taken > this.#options.maxWaiting)
+      throw new ControlError("unavailable", "others are being worked on: try again later");
+    this.#taken++;
+    const turn = this.#last.then(() => this.#within(work)).finally(() => this.#taken--);
+    this.#last = turn.catch(() => {});
+    return await turn;
+  }
+
+  async #within<Result>(work: () => Promise<Result>): Promise<Result> {
+    const { clock, limitMs } = this.#options;
+    const done = await withinMs(
+      clock,
+      limitMs,
+      work().then((result) => ({ result })),
+    );
+    if (done === null) throw new ControlError("slow", `it took more than ${limitMs / 1000} s`);
+    return done.result;
+  }
 }

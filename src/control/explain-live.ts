@@ -1,20 +1,28 @@
+import { type ExplainRequest, ParameterError } from "../admin/control.ts";
 import type { Held } from "../cache/entry.ts";
 import { cacheKey } from "../cache/key.ts";
 import { type Freshness, freshness, isStaleAtOnce } from "../cache/lifetime.ts";
+import type { Decisions } from "../decisions.ts";
+import { addressFromText, addressText } from "../dns/address.ts";
 import { outcomeOf } from "../dns/answer.ts";
-import { RCODE, TYPE, typeName } from "../dns/types.ts";
+import { type Name, nameFromText, nameText } from "../dns/name.ts";
+import { askMessage, isRejection, parseQuery, type Query, type Question } from "../dns/query.ts";
+import { CLASS, RCODE, rcodeName, TYPE, typeName, typeNumber } from "../dns/types.ts";
+import type { Client } from "../lib/client.ts";
+import { unreachable } from "../lib/unreachable.ts";
 import type { CachedAnswer, ExplainedDecision, ExplainedVerdict } from "../log/record.ts";
 import { isForged } from "../resolve/classify.ts";
 import { subnetToSend } from "../resolve/client-subnet.ts";
 import { towards, verdictOfHeld } from "../resolve/compare.ts";
 import { type Preference, preferenceFor, queryOfType } from "../resolve/families.ts";
+import { BINDING_TYPES } from "../resolve/filters.ts";
+import { localAnswer } from "../resolve/local-answer.ts";
 import type { Resolver } from "../resolve/types.ts";
 import { knownVerdict, type Verdict } from "../resolve/verdicts.ts";
-import type { Compare, Decision, Forward } from "../rules/decision.ts";
+import { type Asker, type Compare, type Decision, type Forward, type LocalAnswer, typeFilter } from "../rules/decision.ts";
 import type { Site } from "../site.ts";
-import { cachedAnswer } from "./cached-answer.ts";
-import { groupsOf, type Outlook } from "./outlook.ts";
-import type { Subject } from "./subject.ts";
+import { sentOf } from "./records.ts";
+import { cachedAnswer } from "./views.ts";
 
 /** What only a running server knows. */
 export type Live = Pick<Site, "resolver" | "access">;
@@ -150,4 +158,141 @@ function choiceOf(resolver: Resolver, { query, client }: Subject, { preferred }:
 
 function preferenceNote({ preferred, action }: Preference): string {
   return `${typeName(preferred)} of the name is looked up first: where it has records, the answer is NODATA (${action}).`;
+}
+
+/** What the configuration alone says of a question: what is not known without a cache, verdicts and upstreams is left open. */
+export type Outlook = Omit<ExplainedDecision, "settings">;
+
+export interface SentDecision<D extends Decision = Decision> {
+  readonly question: Question;
+  readonly asker: Asker;
+  readonly decision: D;
+}
+
+/**
+ * `action` is what is done if there is anything to do it to: `ipv6:prefer-ipv4` where AAAA is withheld from names that have A,
+ * `type65:strip-ech` where a parameter goes that a record may have.
+ */
+export function outlookOf(decisions: Pick<Decisions, "decider" | "never">, { decision, ...decided }: SentDecision): Outlook {
+  switch (decision.kind) {
+    case "reply": {
+      const answer = localAnswerText(decided.question, decision.answer);
+      return { ...HERE, kind: "reply", rule: decision.rule, answer, action: decision.action };
+    }
+    case "drop":
+      return { ...HERE, kind: "drop", rule: decision.rule, answer: "drop", action: decision.action };
+    case "forward":
+    case "compare":
+      return sentOutlook(decisions, { ...decided, decision });
+    default:
+      return unreachable(decision);
+  }
+}
+
+const HERE = { route: null, near: null, far: null } as const;
+
+function sentOutlook(decisions: Pick<Decisions, "decider" | "never">, decided: SentDecision<Forward | Compare>): Outlook {
+  const { question, asker, decision } = decided;
+  const sides = decision.kind === "compare" ? decision.compare : { near: null, far: null };
+  const common = { kind: decision.kind, rule: decision.rule, near: sides.near, far: sides.far };
+  const filter = typeFilter(decision.shaping, question.type);
+  if (filter !== null) return { ...common, route: null, answer: "nodata", action: filter };
+  const route = decision.kind === "forward" ? decision.group : null;
+  const forbidden = route !== null && decisions.never.forbids(route, question, asker) !== null;
+  const preference = preferenceFor(decisions, { query: question, client: asker, decision });
+  const action = forbidden ? "never" : (preference?.action ?? strippingOf(decision, question));
+  return { ...common, route, answer: null, action };
+}
+
+function strippingOf({ shaping }: Forward | Compare, { type }: Question): string {
+  return BINDING_TYPES.has(type) && Array.isArray(shaping.https) ? `type${type}:${shaping.https.join(",")}` : "none";
+}
+
+/** The groups that a decision sends to; none where it is answered here. */
+export function groupsOf(decision: Decision): readonly string[] {
+  if (decision.kind === "forward") return [decision.group];
+  return decision.kind === "compare" ? [decision.compare.near, decision.compare.far] : [];
+}
+
+/** A query that somebody might send. */
+export interface Subject {
+  readonly query: Query;
+  readonly client: Client;
+}
+
+/** @throws ParameterError where a part of it is not what it should be. */
+export function subjectOf({ name, type, client, clientId }: Omit<ExplainRequest, "resolve" | "version">): Subject {
+  const asked = nameFromText(name);
+  const number = typeNumber(type);
+  const address = client === null ? "127.0.0.1" : canonical(client);
+  const fits = clientId === null || /^[a-z0-9-]{1,63}$/.test(clientId);
+  if (asked === null || number === null || address === null || !fits) {
+    throw new ParameterError(
+      ...(asked === null ? [{ parameter: "name", reason: `\`${name}\` is no domain name` }] : []),
+      ...(number === null
+        ? [
+            {
+              parameter: "type",
+              reason: `\`${type}\` is no record type: a mnemonic such as HTTPS, or a number up to 65535 is wanted`,
+            },
+          ]
+        : []),
+      ...(address === null
+        ? [{ parameter: "client", reason: `\`${client}\` is no address; client ids go by \`clientId\`` }]
+        : []),
+      ...(fits ? [] : [{ parameter: "clientId", reason: `\`${clientId}\` is no client id` }]),
+    );
+  }
+  return { query: queryFor(asked, number), client: { ...SOMEBODY, address, clientId } };
+}
+
+/** Over a stream, where no size cuts an answer short. */
+const SOMEBODY = { port: 0, transport: "tcp", http: null, method: null } as const;
+
+/** As listeners write it; null where it is none. */
+function canonical(text: string): string | null {
+  const [, address = "", zone] = /^([^%]*)(%[^%]+)?$/.exec(text) ?? [];
+  const octets = addressFromText(address);
+  if (octets === null) return null;
+  if (zone === undefined) return addressText(octets);
+  return octets.length === 4 ? null : `${addressText(octets)}${zone}`;
+}
+
+function queryFor(name: Name, type: number): Query {
+  const question = { name, type, class: CLASS.IN, dnssecOk: false, checkingDisabled: false, clientSubnet: null };
+  const parsed = parseQuery(askMessage(question, { id: 0, edns: true, padded: false }));
+  if (parsed === null) throw new Error("a question of ours cannot be read");
+  if (isRejection(parsed)) {
+    const rcode = rcodeName(parsed.rejected);
+    const reason = `\`${typeName(type)}\` is nothing that a resolver is asked for: it is answered with ${rcode}`;
+    throw new ParameterError({ parameter: "type", reason });
+  }
+  return parsed;
+}
+
+/** What is answered without asking anybody, as `ExplainedDecision.answer` has it: without TTLs. */
+export function localAnswerText(question: Question, answer: LocalAnswer): string {
+  switch (answer.kind) {
+    case "addresses":
+      return isZero(answer.addresses) ? "zero" : answer.addresses.map(addressText).join(", ");
+    case "alias":
+      return `CNAME ${nameText(answer.target)}`;
+    case "pointer":
+      return `PTR ${nameText(answer.target)}`;
+    case "https": {
+      const { answers } = sentOf(localAnswer(question, answer).wire);
+      return answers.map((text) => text.replace(/^\d+ /, "")).join(", ");
+    }
+    case "nodata":
+    case "nxdomain":
+    case "refused":
+    case "minimal-any":
+      return answer.kind;
+    default:
+      return unreachable(answer);
+  }
+}
+
+function isZero(addresses: readonly Uint8Array[]): boolean {
+  return addresses.every((address) => address.every((octet) => octet === 0));
 }

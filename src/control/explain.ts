@@ -1,18 +1,16 @@
 import type { ExplainRequest } from "../admin/control.ts";
+import { formatDuration } from "../config/units.ts";
 import type { Decisions } from "../decisions.ts";
 import { nameText } from "../dns/name.ts";
 import { typeName } from "../dns/types.ts";
-import type { Explained } from "../log/record.ts";
+import type { Explained, TraceStep } from "../log/record.ts";
 import { MAX_ALIASES, queryForTarget } from "../resolve/alias.ts";
 import type { Decision } from "../rules/decision.ts";
+import type { RuleOptions } from "../rules/options.ts";
 import type { Site } from "../site.ts";
-import { type Live, NOTHING_KNOWN, stateOf } from "./explain-live.ts";
+import { groupsOf, type Live, NOTHING_KNOWN, outlookOf, type Subject, stateOf, subjectOf } from "./explain-live.ts";
 import { summaryOf } from "./explain-summary.ts";
-import { groupsOf, outlookOf } from "./outlook.ts";
-import { setterOf } from "./setter.ts";
-import { settingsOf } from "./settings-text.ts";
-import { type Subject, subjectOf } from "./subject.ts";
-import { traceOf } from "./trace-of.ts";
+import { traceOf } from "./records.ts";
 
 /** What decisions are explained by. */
 export type Grounds = Pick<Decisions, "decider" | "never" | "basis" | "version">;
@@ -83,4 +81,48 @@ function forbiddenNotes({ never }: Grounds, { query, client }: Subject, decision
     const reason = never.forbids(group, query, client);
     return reason === null ? [] : [`\`never\` of group ${group} forbids it (${reason}): nothing is sent there.`];
   });
+}
+
+/** The modifier that an action comes from; null where it comes from none. */
+function modifierOf(action: string): "ipv4" | "ipv6" | "https" | null {
+  const [kind] = action.split(":");
+  if (kind === "ipv4" || kind === "ipv6") return kind;
+  return kind === "type64" || kind === "type65" ? "https" : null;
+}
+
+/** Who says what the action does: `rule quiet`, or section `answers` where no rule did. Of one modifier the first setting wins. */
+export function setterOf(action: string, rules: readonly RuleOptions[], trace: readonly TraceStep[]): string | null {
+  const modifier = modifierOf(action);
+  if (modifier === null) return null;
+  const matching = trace.flatMap((step) => (step.kind === "rule" && HITS.has(step.outcome) ? [step.rule] : []));
+  const setter = matching.find((name) => rules.find((rule) => rule.name === name)?.modifiers[modifier] !== undefined);
+  return setter === undefined ? "section `answers`" : `rule ${setter}`;
+}
+
+const HITS: ReadonlySet<string> = new Set(["decides", "modifies", "closed"]);
+
+/** The modifiers in force, as they would be written in a rule. `ecs` is left out where it is the group's affair. */
+export function settingsOf({ shaping, stale, ecs, rebinding, log }: Decision): Readonly<Record<string, unknown>> {
+  const { https, ipv6, ipv4, ttl, negative } = shaping;
+  return {
+    https,
+    ipv6,
+    ipv4,
+    ttl: { min: written(ttl.minSeconds), max: written(ttl.maxSeconds) },
+    negative: {
+      min: written(negative.minSeconds),
+      max: written(negative.maxSeconds),
+      block: written(negative.blockSeconds),
+      bare: written(negative.bareSeconds),
+      failure: written(negative.failureSeconds),
+    },
+    stale,
+    ...(ecs === null ? {} : { ecs }),
+    rebinding: rebinding ?? shaping.rebinding,
+    log,
+  };
+}
+
+function written(seconds: number): string {
+  return formatDuration(seconds * 1000);
 }

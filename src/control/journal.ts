@@ -1,13 +1,18 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Config } from "../config/types.ts";
+import { isRejection } from "../dns/query.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
+import { unreachable } from "../lib/unreachable.ts";
+import type { OperationsLog } from "../log/operations.ts";
 import type { QueryLogOptions } from "../log/options.ts";
+import { QueryLog } from "../log/query-log.ts";
 import type { QueryRecord } from "../log/record.ts";
 import { RecordIds } from "../log/record-ids.ts";
+import type { LogEvent } from "../log/writer.ts";
 import { type Noted, type Notes, rcodeSent, undecidedEnding } from "../noted.ts";
+import { MAX_ALIASES } from "../resolve/alias.ts";
 import { Counters } from "../stats/counters.ts";
-import { isKeptOut } from "./kept-out.ts";
-import { recordOf } from "./record-of.ts";
-import { Ring } from "./ring.ts";
+import { recordOf } from "./records.ts";
 
 /** Where records go. Must return at once, and never throws. */
 export interface RecordSink {
@@ -143,4 +148,140 @@ export class Journal implements Notes {
       return null;
     }
   }
+}
+
+/** The oldest come out first. What does not fit is not taken: nothing that waits is displaced. */
+export class Ring<Item> {
+  readonly #slots: (Item | null)[];
+  readonly #mask: number;
+  #first = 0;
+  #next = 0;
+
+  /** @param capacity a power of two. */
+  constructor(capacity: number) {
+    if (capacity < 1 || (capacity & (capacity - 1)) !== 0) throw new Error(`${capacity} is no power of two`);
+    this.#slots = new Array<Item | null>(capacity).fill(null);
+    this.#mask = capacity - 1;
+  }
+
+  /** @returns false where it is full. */
+  put(item: Item): boolean {
+    if (this.#next - this.#first > this.#mask) return false;
+    this.#slots[this.#next & this.#mask] = item;
+    this.#next++;
+    return true;
+  }
+
+  /** null = it is empty. */
+  take(): Item | null {
+    if (this.#first === this.#next) return null;
+    const slot = this.#first & this.#mask;
+    const item = this.#slots[slot] ?? null;
+    this.#slots[slot] = null;
+    this.#first++;
+    return item;
+  }
+
+  get size(): number {
+    return this.#next - this.#first;
+  }
+}
+
+export interface RecordKeepingParts {
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly log: OperationsLog;
+}
+
+/** The query log that the configuration wants, filled by the journal. */
+export class RecordKeeping {
+  readonly #parts: RecordKeepingParts;
+  #options: QueryLogOptions;
+  #log: QueryLog;
+
+  private constructor(parts: RecordKeepingParts, options: QueryLogOptions, log: QueryLog) {
+    this.#parts = parts;
+    this.#options = options;
+    this.#log = log;
+  }
+
+  /** A store that is out of order is told, and tried again: this never fails. The journal may be held until then. */
+  static async open(options: QueryLogOptions, parts: RecordKeepingParts): Promise<RecordKeeping> {
+    return new RecordKeeping(parts, options, await openLog(options, parts));
+  }
+
+  get queryLog(): QueryLog {
+    return this.#log;
+  }
+
+  /** Goes by other options. The store stays open where nothing about it has changed. */
+  async change(options: QueryLogOptions): Promise<void> {
+    const before = this.#options;
+    this.#options = options;
+    const { journal } = this.#parts;
+    if (isDeepStrictEqual({ ...options, clients: before.clients }, before)) {
+      journal.use(sinkOf(options, this.#log), options.clients);
+      return;
+    }
+    // The new one may be the same file, which must not have two writers.
+    journal.hold(options.clients);
+    await this.#log.close();
+    this.#log = await openLog(options, this.#parts);
+  }
+
+  /** What waits is recorded first. May be called again. */
+  async close(): Promise<void> {
+    this.#parts.journal.use(null, this.#options.clients);
+    await this.#log.close();
+  }
+}
+
+async function openLog(options: QueryLogOptions, { journal, clock, log }: RecordKeepingParts): Promise<QueryLog> {
+  const queryLog = await QueryLog.open(options, { clock, report: (event) => tell(log, event) });
+  journal.use(sinkOf(options, queryLog), options.clients);
+  return queryLog;
+}
+
+function sinkOf({ enabled }: QueryLogOptions, log: QueryLog): QueryLog | null {
+  return enabled ? log : null;
+}
+
+function tell(log: OperationsLog, event: LogEvent): void {
+  switch (event.kind) {
+    case "failing":
+      log.error({ file: event.file, reason: event.reason }, "queries are answered, but cannot be recorded");
+      return;
+    case "well":
+      log.info({ file: event.file, dropped: event.dropped }, "queries are recorded again");
+      return;
+    case "lost":
+      log.warn({ file: event.file, queries: event.records }, "the query log was closed before these could be recorded");
+      return;
+    case "renewed":
+      log.warn({ file: event.file, aside: event.aside }, "the query log was damaged: it was put aside, and a new one begun");
+      return;
+    case "refused":
+      log.error({ reason: event.reason }, "a query could not be recorded: please report it");
+      return;
+    default:
+      unreachable(event);
+  }
+}
+
+/**
+ * Whether a rule keeps the query out of the log. A rule about the target of an alias of the hosts table keeps out what leads there as well: the
+ * record would tell of the target.
+ */
+export function isKeptOut({ site, client, parsed, admission, resolution }: Noted): boolean {
+  if (isRejection(parsed)) return false;
+  // With a fault of ours nothing is asked a second time.
+  if (resolution === null && admission === "admitted") return false;
+  const { decider } = site.resolver;
+  // Who is turned away meets no rule before.
+  let decision = resolution?.decision ?? decider.decide(parsed, client);
+  for (let aliases = 0; decision.log && aliases < MAX_ALIASES; aliases++) {
+    if (decision.kind !== "reply" || decision.answer.kind !== "alias") return false;
+    decision = decider.decide({ ...parsed, name: decision.answer.target }, client);
+  }
+  return !decision.log;
 }

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { HostRecordInput } from "../../src/admin/control.ts";
-import { hostPattern, hostRecord, withHost, withoutHost } from "../../src/control/host-changes.ts";
+import { hostPattern, hostRecord, withHost, withoutHost } from "../../src/control/hosts.ts";
 import { directory } from "../files.ts";
 import { siteWith, type TestSite } from "../site.ts";
 import { honest } from "../zone-script.ts";

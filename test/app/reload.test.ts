@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { describe, expect, test, vi } from "vitest";
-import { hostRecord, withHost } from "../../src/control/host-changes.ts";
+import { hostRecord, withHost } from "../../src/control/hosts.ts";
 import { ListRefresher } from "../../src/lists/refresher.ts";
 import { SiteError } from "../../src/site.ts";
 import { zone } from "../dns/zone.ts";

@@ -1,9 +1,7 @@
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { ConfigCheck } from "../../src/admin/control.ts";
-import { checkDraft } from "../../src/control/config-check.ts";
-import { Drafts } from "../../src/control/drafts.ts";
-import { Turns } from "../../src/control/turns.ts";
+import { checkDraft, Drafts, Turns } from "../../src/control/drafts.ts";
 import { fakeClock } from "../fake-clock.ts";
 import { directory, file } from "../files.ts";
 import { siteWith } from "../site.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { ExplainRequest } from "../../src/admin/control.ts";
-import { Explainer } from "../../src/control/explaining.ts";
+import { Explainer } from "../../src/control/explainer.ts";
 import { RCODE } from "../../src/dns/types.ts";
 import { siteWith, type TestSite } from "../site.ts";
 import { deny, honest, silent, withRcode } from "../zone-script.ts";

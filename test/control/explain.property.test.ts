@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { Explainer } from "../../src/control/explaining.ts";
+import { Explainer } from "../../src/control/explainer.ts";
 import type { Explained } from "../../src/log/record.ts";
 import { file } from "../files.ts";
 import { siteWith, type TestSite } from "../site.ts";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { sentOf } from "../../src/control/record-of-sent.ts";
+import { sentOf } from "../../src/control/records.ts";
 import { decodeMessage, encodeMessage, type Message, type MessageEdns, type ResourceRecord } from "../../src/dns/message.ts";
 import { rdataText } from "../../src/dns/rdata.ts";
 import { extendedErrorTexts } from "../../src/dns/text.ts";

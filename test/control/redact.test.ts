@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { stringify } from "yaml";
-import { shownConfig, withoutQuotedSecrets } from "../../src/control/redact.ts";
+import { shownConfig, withoutQuotedSecrets } from "../../src/control/views.ts";
 
 function shown(written: object, clients: readonly string[] = ["private"]): unknown {
   return shownConfig({ text: stringify(written), access: { clients, rateLimit: null } });

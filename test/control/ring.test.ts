@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Ring } from "../../src/control/ring.ts";
+import { Ring } from "../../src/control/journal.ts";
 
 describe("a ring", () => {
   test("behaves as a queue of its capacity that takes nothing more when it is full", () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { subjectOf } from "../../src/control/subject.ts";
+import { subjectOf } from "../../src/control/explain-live.ts";
 import { nameText } from "../../src/dns/name.ts";
 
 const asked = { name: "page.example", type: "A", client: null, clientId: null };

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { traceOf } from "../../src/control/trace-of.ts";
+import { traceOf } from "../../src/control/records.ts";
 import { nameFromText, ROOT } from "../../src/dns/name.ts";
 
 test("names are shown as people write them, all else as it stands", () => {

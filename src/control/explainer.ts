@@ -7,15 +7,17 @@ import {
   type WhatIf,
   type WhatIfRequest,
 } from "../admin/control.ts";
-import type { Explained } from "../log/record.ts";
+import { askMessage } from "../dns/query.ts";
+import type { Explained, ExplainedOutcome } from "../log/record.ts";
+import type { Noted } from "../noted.ts";
+import { serve } from "../serve.ts";
 import type { Site } from "../site.ts";
-import { checkDraft } from "./config-check.ts";
 import type { Explaining } from "./control.ts";
-import type { Drafts } from "./drafts.ts";
+import { checkDraft, type Drafts } from "./drafts.ts";
 import { explain, explainBy } from "./explain.ts";
-import { outcomeFor } from "./explain-outcome.ts";
-import { subjectOf } from "./subject.ts";
-import type { Versions } from "./versions.ts";
+import { type Subject, subjectOf } from "./explain-live.ts";
+import type { Versions } from "./history.ts";
+import { recordOf } from "./records.ts";
 import { whatIf } from "./what-if.ts";
 
 export interface ExplainerParts {
@@ -71,3 +73,22 @@ export class Explainer implements Explaining {
 }
 
 const PAST_NOTE = "This is a version of the past: what the cache held then, and how upstreams did, is not known.";
+
+/**
+ * Asks the question as that client would: admission and its rate count, servers are asked, answers are kept. It is no client's query all the
+ * same, and neither counted nor logged as one. Settled by the deadline of queries.
+ */
+export async function outcomeFor(site: Site, { query, client }: Subject): Promise<ExplainedOutcome> {
+  const noted = await notedOf(site, askMessage(query, { id: 0, edns: true, padded: false }), client);
+  const record = recordOf(noted, { ids: { next: () => 0 }, clients: "full", wallOffsetMs: 0 });
+  const { rcode, source, action, answers, negativeTtl, ede, edits, attempts, durationUs } = record;
+  return { rcode, source, action, answers, negativeTtl, ede, edits, attempts, durationUs };
+}
+
+async function notedOf(site: Site, message: Uint8Array, client: Subject["client"]): Promise<Noted> {
+  const seen: Noted[] = [];
+  await serve({ site, journal: { note: (noted) => void seen.push(noted) } }, message, client);
+  const [noted] = seen;
+  if (noted === undefined) throw new Error("a query was not noted");
+  return noted;
+}

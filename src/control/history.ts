@@ -1,17 +1,28 @@
 import { createHash } from "node:crypto";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { ControlError, type VersionView } from "../admin/control.ts";
-import { type DecisionBasis, versionOf } from "../decision-basis.ts";
-import type { Decisions } from "../decisions.ts";
+import { type DecisionBasis, type ListBasis, versionOf } from "../decision-basis.ts";
+import { type Decisions, decisionsFrom } from "../decisions.ts";
+import { loadHosts } from "../hosts/parse.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { withinMs } from "../lib/deadline.ts";
-import type { CopySource } from "../lists/cache.ts";
+import { type CopySource, copiesOf } from "../lists/cache.ts";
+import { type FileContent, type ListFiles, loadLists } from "../lists/load.ts";
 import type { OperationsLog } from "../log/operations.ts";
-import { pastDecisions } from "./past-decisions.ts";
-import { Turns } from "./turns.ts";
-import { ContentTooLarge, VersionContents } from "./version-contents.ts";
-import { readHeaders, removeHeader, type VersionHeader, writeHeader } from "./version-header.ts";
-import { sourcesOf, type VersionSource } from "./version-sources.ts";
+import type { QueryLog } from "../log/query-log.ts";
+import { ownHostsFile } from "../own-hosts.ts";
+import type { Site } from "../site.ts";
+import { Turns } from "./drafts.ts";
+import {
+  ContentTooLarge,
+  readHeaders,
+  removeHeader,
+  sourcesOf,
+  VersionContents,
+  type VersionHeader,
+  type VersionSource,
+  writeHeader,
+} from "./version-files.ts";
 import { timeText } from "./views.ts";
 
 const LIMITS = { bytes: 256 * 1024 * 1024, versions: 1000 } as const;
@@ -315,4 +326,134 @@ function basisFrom(text: Buffer, version: string): DecisionBasis | null {
   // The digest has been checked: it is what a Fenliu wrote, and its version tells whether it means the same to this one.
   const basis = JSON.parse(text.toString("utf8")) as DecisionBasis;
   return basis.format === 1 && versionOf(basis) === version ? basis : null;
+}
+
+export interface VersionKeepingParts {
+  /** The one that records go to at the moment. */
+  readonly queryLog: () => Pick<QueryLog, "versions">;
+  readonly clock: Clock;
+  readonly log: OperationsLog;
+}
+
+/** The versions of the sites that are put in place, beside the query log that refers to them. */
+export class VersionKeeping {
+  readonly #parts: VersionKeepingParts;
+  #kept: { readonly folder: string; readonly versions: Versions } | null = null;
+  #keepMs = 0;
+  /** Those of folders that are not used any more. */
+  #ending: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: VersionKeepingParts) {
+    this.#parts = parts;
+  }
+
+  /** null = the configuration wants no records, so there is nothing to keep them for. */
+  get versions(): Versions | null {
+    return this.#kept?.versions ?? null;
+  }
+
+  /** Records are of this site's version from now on. Returns at once; what is to be written is written later. */
+  use({ config, decisions }: Pick<Site, "config" | "decisions">): void {
+    const { enabled, store, keepMs } = config.log.queries;
+    const folder = enabled ? join(dirname(store), "versions") : null;
+    this.#keepMs = keepMs;
+    if (folder !== (this.#kept?.folder ?? null)) this.#moveTo(folder);
+    this.versions?.put({ decisions, copies: copiesOf(config) });
+  }
+
+  /** May be called again. */
+  async close(): Promise<void> {
+    this.#moveTo(null);
+    await this.#ending;
+  }
+
+  #moveTo(folder: string | null): void {
+    if (this.#kept !== null) this.#ending = Promise.all([this.#ending, this.#kept.versions.close()]);
+    this.#kept = folder === null ? null : { folder, versions: this.#open(folder) };
+  }
+
+  #open(folder: string): Versions {
+    const { queryLog, clock, log } = this.#parts;
+    return new Versions({ folder, keepMs: () => this.#keepMs, inUse: () => queryLog().versions(), clock, log });
+  }
+}
+
+/** Gives what was kept under a digest; null where it is not there. */
+export type Contents = (sha256: string) => Promise<Buffer | null>;
+
+/**
+ * Builds decisions anew from what was kept of them. Where some of that is gone, their `version` is another one.
+ * @throws Error where the basis is of no use.
+ */
+export async function pastDecisions(basis: DecisionBasis, kept: Contents): Promise<Decisions> {
+  const contents = once(kept);
+  const { hosts, lists, groups, ...rest } = basis;
+  const options = lists.map((list) => ({ ...list, ...NEVER_REFRESHED }));
+  const readHostsFile = async (path: string): Promise<Buffer | string> => {
+    const sha256 = hosts.files.find((file) => file.path === path)?.sha256 ?? null;
+    return (sha256 === null ? null : await contents(sha256)) ?? NOT_KEPT;
+  };
+  const [loaded, read] = await Promise.all([
+    loadHosts(
+      { files: hosts.files.map(({ path }) => path), ttlSeconds: hosts.ttlSeconds, records: hosts.records },
+      readHostsFile,
+    ),
+    loadLists(options, keptCopies(lists, contents), keptFiles(lists, contents)),
+  ]);
+  const config = { ...rest, hosts: { ...hosts, files: [] }, lists: options, upstreams: { groups } };
+  return decisionsFrom(config, { loaded, ownFile: ownHostsFile(hosts.own) }, read);
+}
+
+const NEVER_REFRESHED = { refreshMs: null, via: null, proxy: null, mirrors: [] } as const;
+
+const NOT_KEPT = "it could not be read then";
+
+function keptCopies(lists: readonly ListBasis[], contents: Contents): CopySource {
+  return {
+    async read(list, url) {
+      const sha256 = digestOf(
+        lists,
+        list,
+        (source) => source.kind === "url" && source.url === url && source.servedFrom === "copy",
+      );
+      const bytes = sha256 === null ? null : await contents(sha256);
+      return sha256 === null || bytes === null ? null : { bytes, sha256, fetchedWallMs: 0 };
+    },
+  };
+}
+
+function keptFiles(lists: readonly ListBasis[], contents: Contents): ListFiles {
+  return {
+    async read(path, list): Promise<FileContent> {
+      const sha256 = digestOf(lists, list, (source) =>
+        source.kind === "file" ? source.path === path : source.servedFrom === "seed",
+      );
+      const bytes = sha256 === null ? null : await contents(sha256);
+      if (sha256 === null || bytes === null)
+        return { bytes: Buffer.alloc(0), sha256: null, changedWallMs: null, problem: NOT_KEPT };
+      return { bytes, sha256, changedWallMs: null, problem: null };
+    },
+  };
+}
+
+/** One file may hold several categories of several lists. */
+function once(contents: Contents): Contents {
+  const known = new Map<string, Promise<Buffer | null>>();
+  return (sha256) => {
+    const before = known.get(sha256);
+    if (before !== undefined) return before;
+    const found = contents(sha256);
+    known.set(sha256, found);
+    return found;
+  };
+}
+
+/** Of the first fitting source that had any bytes. */
+function digestOf(
+  lists: readonly ListBasis[],
+  name: string,
+  fits: (source: ListBasis["sources"][number]) => boolean,
+): string | null {
+  const sources = lists.find((list) => list.name === name)?.sources ?? [];
+  return sources.find((source) => source.sha256 !== null && fits(source))?.sha256 ?? null;
 }

@@ -1,0 +1,278 @@
+import type { TtlLimits } from "../answers/options.ts";
+import { lifetimeSeconds } from "../cache/lifetime.ts";
+import { type Answer, outcomeOf, ttlAt } from "../dns/answer.ts";
+import { extendedErrorText, readOptions } from "../dns/edns-options.ts";
+import { type Name, nameEnd, nameText, plainName } from "../dns/name.ts";
+import { FLAG, HEADER_OCTETS, isRejection, type Query, type Rejection } from "../dns/query.ts";
+import { rdataText, readRdata } from "../dns/rdata.ts";
+import { RCODE, rcodeName, TYPE, typeName } from "../dns/types.ts";
+import { MessageNames, uint16, WireReader } from "../dns/wire.ts";
+import { shownUrl } from "../lib/text.ts";
+import type { QueryLogOptions } from "../log/options.ts";
+import { type AttemptRecord, clientShown, type QueryRecord, type TraceStep } from "../log/record.ts";
+import type { RecordIds } from "../log/record-ids.ts";
+import { type Noted, undecidedEnding } from "../noted.ts";
+import { MAX_ALIASES } from "../resolve/alias.ts";
+import { SOA_MADE } from "../resolve/forward.ts";
+import type { Resolution } from "../resolve/types.ts";
+import type { Decider, Step } from "../rules/decider.ts";
+import type { Decision } from "../rules/decision.ts";
+import { describeMatch } from "../rules/rule.ts";
+import type { Attempt } from "../upstreams/upstream.ts";
+
+/** What records are made with. */
+export interface RecordTerms {
+  readonly ids: Pick<RecordIds, "next">;
+  readonly clients: QueryLogOptions["clients"];
+  /** What is to be added to a time of `Clock.now` for milliseconds since 1970. */
+  readonly wallOffsetMs: number;
+}
+
+/** The record of a query, whether a rule wants one or not. */
+export function recordOf(noted: Noted, { ids, clients, wallOffsetMs }: RecordTerms): QueryRecord {
+  const { site, client, parsed, resolution, rendered, startedMs, endedMs } = noted;
+  const sent = rendered === null ? NOTHING_SENT : sentOf(rendered.wire);
+  const arrivedWallMs = Math.round(startedMs + wallOffsetMs);
+  const question = questionOf(parsed);
+  const place = resolution === null ? null : listPlaceOf(resolution);
+  const undecided = resolution === null ? undecidedEnding(noted) : null;
+  // Spelled out: this is made for every query, and an object put together from others takes several times as long.
+  return {
+    id: ids.next(arrivedWallMs),
+    time: new Date(arrivedWallMs).toISOString(),
+    client: clientShown(client.address, clients),
+    clientId: clients === "none" ? null : client.clientId,
+    transport: client.transport,
+    http: client.http,
+    method: client.method,
+    name: question.name,
+    type: question.type,
+    rcode: rendered === null ? null : sent.rcode,
+    answers: sent.answers,
+    source: resolution?.source ?? (undecided === "fault" ? "failure" : "refused"),
+    action: resolution?.action ?? undecided ?? "none",
+    rule: resolution?.decision.rule ?? null,
+    list: place?.list ?? null,
+    line: place?.line ?? null,
+    route: resolution?.route ?? null,
+    upstream: resolution === null ? null : upstreamOf(resolution),
+    attempts: resolution?.attempts.map(attemptOf) ?? [],
+    negativeTtl: resolution === null ? null : negativeTtlOf(resolution, sent),
+    durationUs: Math.round((endedMs - startedMs) * 1000),
+    size: rendered?.wire.length ?? 0,
+    ede: sent.ede,
+    edits: editsOf(resolution, sent.truncated),
+    trace: traceOfQuery(noted),
+    version: site.version,
+  };
+}
+
+const NOTHING_SENT: Sent = { rcode: "", truncated: false, answers: [], soaSeconds: null, ede: [] };
+
+/** The way to the decision, found once more: decisions are pure, so it is the same. Empty where the rules were not asked. */
+function traceOfQuery({ site, client, parsed, resolution }: Noted): TraceStep[] {
+  if (isRejection(parsed) || resolution === null) return [];
+  return traceOfDecided(site.resolver.decider, { query: parsed, client, resolution });
+}
+
+function traceOfDecided(
+  decider: Decider,
+  { query, client, resolution }: Pick<Noted, "client"> & { readonly query: Query; readonly resolution: Resolution },
+): TraceStep[] {
+  const { decision, steps } = decider.explain(query, client);
+  const trace = traceOf(steps);
+  let alias = aliasOf(decision);
+  for (let count = 0; alias !== null && count < MAX_ALIASES; count++) {
+    const target = decider.explain({ name: alias, type: query.type, class: query.class }, client);
+    trace.push({ kind: "alias", target: nameText(alias) }, ...traceOf(target.steps));
+    alias = aliasOf(target.decision);
+  }
+  if (resolution.comparison !== undefined) {
+    const { side, near, by } = resolution.comparison;
+    trace.push({ kind: "compared", side, near, by });
+  }
+  return trace;
+}
+
+function aliasOf(decision: Decision): Name | null {
+  return decision.kind === "reply" && decision.answer.kind === "alias" ? decision.answer.target : null;
+}
+
+function questionOf(parsed: Query | Rejection): Pick<QueryRecord, "name" | "type"> {
+  if (!isRejection(parsed)) return { name: nameText(parsed.name), type: typeName(parsed.type) };
+  const { questionWire } = parsed;
+  if (questionWire === null) return { name: "", type: "" };
+  const nameStop = questionWire.length - 4;
+  return { name: nameText(plainName(questionWire, 0, nameStop)), type: typeName(uint16(questionWire, nameStop)) };
+}
+
+/** Where in a list the pattern stands that the rule matched by; null = in no list. */
+function listPlaceOf({ decision }: Resolution): { readonly list: string; readonly line: number } | null {
+  if (decision.match === null) return null;
+  const { list, line } = describeMatch(decision.match);
+  return list === null ? null : { list, line };
+}
+
+/** Of what was asked the last that gave a good answer; where none did, the last that said anything, which is then what failed. */
+function upstreamOf({ source, route, attempts }: Resolution): string | null {
+  if (route === null || source === "cache" || source === "stale") return null;
+  const good = attempts.findLast(({ rcode }) => rcode === RCODE.NOERROR || rcode === RCODE.NXDOMAIN);
+  return (good ?? attempts.findLast(({ rcode }) => rcode !== null))?.server ?? null;
+}
+
+/** As the log shows it; times to a microsecond. */
+export function attemptOf({ group, server, transport, elapsedMs, rcode, failure }: Attempt): AttemptRecord {
+  return {
+    group,
+    server,
+    transport,
+    ms: Math.round(elapsedMs * 1000) / 1000,
+    rcode: rcode === null ? null : rcodeName(rcode),
+    failure,
+  };
+}
+
+function negativeTtlOf({ answer }: Resolution, { soaSeconds }: Sent): number | null {
+  if (answer === null) return null;
+  const outcome = outcomeOf(answer);
+  return outcome === "nodata" || outcome === "nxdomain" || outcome === "bare" ? soaSeconds : null;
+}
+
+/** What was changed in an answer on its way, in words; null = there was none. `truncated` = of the reply as sent. */
+export function editsOf(resolution: Resolution | null, truncated: boolean): readonly string[] {
+  const edits =
+    resolution === null ? [] : [...(resolution.edits ?? []), ...actionEdits(resolution.action), ...ttlEdits(resolution)];
+  if (truncated) edits.push("truncated");
+  return edits;
+}
+
+function actionEdits(action: string): string[] {
+  if (action === "nxdomain:guarded") return ["made NXDOMAIN NODATA"];
+  return action === "rebinding:nodata" ? ["left out addresses at home"] : [];
+}
+
+function ttlEdits({ answer, ttl, decision, edits = [] }: Resolution): string[] {
+  if (answer === null) return [];
+  switch (ttl.kind) {
+    case "age":
+      return positiveEdits(answer, ttl.limits);
+    case "negative":
+      // The SOA is ours then, and says what it was made to.
+      return edits.includes(SOA_MADE) ? [] : negativeEdits(answer, lifetimeSeconds(answer, decision.shaping));
+    case "stale":
+      return [`set the TTL to ${ttl.ttlSeconds} s`];
+    default:
+      return [];
+  }
+}
+
+function positiveEdits({ wire, ttlOffsets, answerRecords }: Answer, { minSeconds, maxSeconds }: TtlLimits): string[] {
+  let lowest = maxSeconds;
+  let highest = minSeconds;
+  for (let index = 0; index < answerRecords; index++) {
+    const ttlSeconds = ttlAt(wire, ttlOffsets[index] ?? 0);
+    lowest = Math.min(lowest, ttlSeconds);
+    highest = Math.max(highest, ttlSeconds);
+  }
+  return [
+    ...(lowest < minSeconds ? [`raised TTLs to ${minSeconds} s`] : []),
+    ...(highest > maxSeconds ? [`lowered TTLs to ${maxSeconds} s`] : []),
+  ];
+}
+
+function negativeEdits({ soa, lowestTtlSeconds }: Answer, lifeSeconds: number): string[] {
+  if (soa === null) return [];
+  const saidSeconds = Math.min(soa.ttlSeconds, soa.minimumSeconds, lowestTtlSeconds ?? Number.POSITIVE_INFINITY);
+  if (saidSeconds === lifeSeconds) return [];
+  return [`${saidSeconds < lifeSeconds ? "raised" : "lowered"} the negative TTL from ${saidSeconds} s to ${lifeSeconds} s`];
+}
+
+/** What a reply says, read from its octets as they were sent. */
+export interface Sent {
+  readonly rcode: string;
+  readonly truncated: boolean;
+  /** As in `QueryRecord`. */
+  readonly answers: readonly string[];
+  /** The lesser of TTL and MINIMUM of the SOA in the authority section (RFC 2308 §5); null = it has none. */
+  readonly soaSeconds: number | null;
+  readonly ede: readonly string[];
+}
+
+/** Records of one answer that are written out; the others are counted. */
+const MAX_ANSWERS = 16;
+
+/** Of one record, and of one extended error. */
+const MAX_CHARACTERS = 256;
+
+/** Reads a reply of ours. The work is bounded by its octets, of which names count as often as they are pointed to. */
+export function sentOf(wire: Uint8Array): Sent {
+  const flags = uint16(wire, 2);
+  const answerCount = uint16(wire, 6);
+  const beforeAdditional = answerCount + uint16(wire, 8);
+  const total = beforeAdditional + uint16(wire, 10);
+  const names = new MessageNames(wire);
+  const answers: string[] = [];
+  let soaSeconds: number | null = null;
+  let extendedRcode = 0;
+  let ede: string[] = [];
+  let position = questionsEnd(wire);
+  for (let index = 0; index < total; index++) {
+    const fixed = nameEnd(wire, position);
+    if (fixed < 0 || fixed + 10 > wire.length) break;
+    const type = uint16(wire, fixed);
+    const data = fixed + 10;
+    position = Math.min(wire.length, data + uint16(wire, fixed + 8));
+    if (index < answerCount) {
+      if (index < MAX_ANSWERS)
+        answers.push(recordText(wire, { type, ttlSeconds: ttlAt(wire, fixed + 4), data, end: position }, names));
+    } else if (index < beforeAdditional) {
+      if (type === TYPE.SOA) soaSeconds ??= Math.min(ttlAt(wire, fixed + 4), ttlAt(wire, position - 4));
+    } else if (type === TYPE.OPT) {
+      extendedRcode = wire[fixed + 4] ?? 0;
+      ede = extendedErrors(wire, data, position);
+    }
+  }
+  if (answerCount > MAX_ANSWERS) answers.push(`… and ${answerCount - MAX_ANSWERS} more`);
+  return {
+    rcode: rcodeName((extendedRcode << 4) | (flags & 15)),
+    truncated: (flags & FLAG.TC) !== 0,
+    answers,
+    soaSeconds,
+    ede,
+  };
+}
+
+function questionsEnd(wire: Uint8Array): number {
+  return uint16(wire, 4) === 0 ? HEADER_OCTETS : nameEnd(wire, HEADER_OCTETS) + 4;
+}
+
+interface SentRecord {
+  readonly type: number;
+  readonly ttlSeconds: number;
+  readonly data: number;
+  readonly end: number;
+}
+
+function recordText(wire: Uint8Array, { type, ttlSeconds, data, end }: SentRecord, names: MessageNames): string {
+  const text = rdataText(readRdata(type, new WireReader(wire, { start: data, end }, names)));
+  return shortened(`${ttlSeconds} ${typeName(type)} ${text}`.trimEnd());
+}
+
+function extendedErrors(wire: Uint8Array, start: number, end: number): string[] {
+  return readOptions(wire, start, end).flatMap((option) =>
+    option.kind === "extendedError" ? [shortened(extendedErrorText(option))] : [],
+  );
+}
+
+function shortened(text: string): string {
+  return text.length <= MAX_CHARACTERS ? text : `${text.slice(0, MAX_CHARACTERS)}…`;
+}
+
+/** What was looked at on the way to a decision, as the log keeps it and explanations show it. */
+export function traceOf(steps: readonly Step[]): TraceStep[] {
+  return steps.map((step) => {
+    if (step.kind === "special") return { kind: "special", zone: nameText(step.zone) };
+    if (step.kind !== "rule" || step.match === null) return step;
+    return { ...step, match: { ...step.match, source: shownUrl(step.match.source) } };
+  });
+}

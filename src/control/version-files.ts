@@ -1,0 +1,232 @@
+import { createHash, type Hash } from "node:crypto";
+import { createReadStream, createWriteStream } from "node:fs";
+import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { Transform } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { promisify } from "node:util";
+import { createZstdCompress, zstdDecompress } from "node:zlib";
+import type { Static } from "typebox";
+import Type from "typebox";
+import { Value } from "typebox/value";
+import type { DecisionBasis, ListBasis, SourceBasis } from "../decision-basis.ts";
+import { writeWhole } from "../lib/files.ts";
+import { shownUrl } from "../lib/text.ts";
+import type { CopySource } from "../lists/cache.ts";
+
+/** Larger files are not kept: the folder is bounded, and one of them would push out everything else. */
+export const MAX_CONTENT_BYTES = 128 * 1024 * 1024;
+
+/**
+ * Files by the digest of their bytes, packed, each once. Whatever happens while one is written, it is there whole or not at all. Only its user
+ * may read them: they can hold what others need not know.
+ */
+export class VersionContents {
+  readonly #folder: string;
+  /** Octets on the disk, by digest. */
+  readonly #sizes = new Map<string, number>();
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** Makes the folder, and takes away what a crash left. @throws the system's error. */
+  static async open(folder: string): Promise<VersionContents> {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const contents = new VersionContents(folder);
+    for (const name of await readdir(folder)) {
+      const [, sha256] = /^([0-9a-f]{64})\.zst$/.exec(name) ?? [];
+      if (sha256 !== undefined) contents.#sizes.set(sha256, (await stat(join(folder, name))).size);
+      else if (name.endsWith(".new")) await rm(join(folder, name), { force: true });
+    }
+    return contents;
+  }
+
+  /** Octets on the disk. */
+  get bytes(): number {
+    return [...this.#sizes.values()].reduce((sum, size) => sum + size, 0);
+  }
+
+  has(sha256: string): boolean {
+    return this.#sizes.has(sha256);
+  }
+
+  /**
+   * Keeps the bytes if they have this digest. @returns false where they have another, and nothing is kept.
+   * @throws the system's error, ContentTooLarge, or the signal's reason.
+   */
+  async put(sha256: string, bytes: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, signal: AbortSignal): Promise<boolean> {
+    const path = this.#pathOf(sha256);
+    const besidePath = `${path}.new`;
+    const measure = new Measure();
+    try {
+      // Packing is done by a thread of its own; what is left here is the digest of one piece at a time.
+      await pipeline(bytes, measure, createZstdCompress(), createWriteStream(besidePath, { mode: 0o600, flush: true }), {
+        signal,
+      });
+      if (measure.sha256() !== sha256) return false;
+      const { size } = await stat(besidePath);
+      await rename(besidePath, path);
+      this.#sizes.set(sha256, size);
+      return true;
+    } finally {
+      await rm(besidePath, { force: true });
+    }
+  }
+
+  /** null where it is not there, or damaged, in which case it is gone from now on. */
+  async get(sha256: string): Promise<Buffer | null> {
+    if (!this.has(sha256)) return null;
+    try {
+      const bytes = await unpack(await readFile(this.#pathOf(sha256)), { maxOutputLength: MAX_CONTENT_BYTES });
+      if (createHash("sha256").update(bytes).digest("hex") === sha256) return bytes;
+    } catch {
+      // Unreadable, or no packed file: as good as damaged.
+    }
+    await this.delete(sha256);
+    return null;
+  }
+
+  async delete(sha256: string): Promise<void> {
+    this.#sizes.delete(sha256);
+    await rm(this.#pathOf(sha256), { force: true });
+  }
+
+  /** Drops all but these. */
+  async retain(wanted: ReadonlySet<string>): Promise<void> {
+    for (const sha256 of [...this.#sizes.keys()]) if (!wanted.has(sha256)) await this.delete(sha256);
+  }
+
+  #pathOf(sha256: string): string {
+    return join(this.#folder, `${sha256}.zst`);
+  }
+}
+
+const unpack = promisify(zstdDecompress);
+
+/** Lets bytes through, and knows their digest in the end. */
+class Measure extends Transform {
+  readonly #hash: Hash = createHash("sha256");
+  #bytes = 0;
+
+  sha256(): string {
+    return this.#hash.digest("hex");
+  }
+
+  override _transform(chunk: Buffer, _encoding: string, done: (error: Error | null, chunk?: Buffer) => void): void {
+    this.#bytes += chunk.length;
+    this.#hash.update(chunk);
+    if (this.#bytes > MAX_CONTENT_BYTES) done(new ContentTooLarge());
+    else done(null, chunk);
+  }
+}
+
+export class ContentTooLarge extends Error {}
+
+/** What is known of a version without looking into it. */
+export type VersionHeader = Static<typeof HEADER>;
+
+const DIGEST = Type.String({ pattern: "^[0-9a-f]{64}$" });
+
+const HEADER = Type.Object({
+  version: Type.String({ pattern: "^[0-9a-f]+$" }),
+  /** When it was first put in place, in milliseconds since 1970. */
+  sinceWallMs: Type.Number(),
+  /** When another one took its place; null = none has. */
+  untilWallMs: Type.Union([Type.Number(), Type.Null()]),
+  /** Digest of the `DecisionBasis`. */
+  basis: DIGEST,
+  lists: Type.Array(Type.Object({ name: Type.String(), size: Type.Number() })),
+  /** The files it was made from. */
+  contents: Type.Array(Type.Object({ label: Type.String(), sha256: DIGEST })),
+});
+
+/** Reads all headers of a folder, which is made; those that are damaged are taken away, and told of. @throws the system's error. */
+export async function readHeaders(folder: string, damaged: (path: string) => void): Promise<VersionHeader[]> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const headers: VersionHeader[] = [];
+  for (const name of await readdir(folder)) {
+    if (!name.endsWith(".json")) continue;
+    const path = join(folder, name);
+    const header = await headerAt(path);
+    if (header !== null && name === fileOf(header)) {
+      headers.push(header);
+      continue;
+    }
+    damaged(path);
+    await rm(path, { force: true });
+  }
+  return headers;
+}
+
+async function headerAt(path: string): Promise<VersionHeader | null> {
+  try {
+    const read: unknown = JSON.parse(await readFile(path, "utf8"));
+    return Value.Check(HEADER, read) ? read : null;
+  } catch {
+    return null;
+  }
+}
+
+/** In one step. @throws the system's error; then the header before is still there. */
+export async function writeHeader(folder: string, header: VersionHeader): Promise<void> {
+  await writeWhole(join(folder, fileOf(header)), `${JSON.stringify(header, null, 2)}\n`);
+}
+
+export async function removeHeader(folder: string, header: Pick<VersionHeader, "version">): Promise<void> {
+  await rm(join(folder, fileOf(header)), { force: true });
+}
+
+function fileOf({ version }: Pick<VersionHeader, "version">): string {
+  return `${version}.json`;
+}
+
+/** A file that decisions were made from. */
+export interface VersionSource {
+  /** For people: `list cn: rules/cn.txt`. */
+  readonly label: string;
+  readonly sha256: string;
+  /** Its bytes as they are now, which may be others; null = it is gone. @throws the system's error, also while they are read. */
+  readonly read: () => Promise<AsyncIterable<Uint8Array> | Iterable<Uint8Array> | null>;
+}
+
+/** Every file of a basis, each digest once. */
+export function sourcesOf({ hosts, lists }: DecisionBasis, copies: CopySource): readonly VersionSource[] {
+  const sources = [
+    ...hosts.files.map(({ path, sha256 }) => ({ label: `hosts: ${path}`, sha256, read: () => bytesAt(path) })),
+    ...lists.flatMap((list) =>
+      list.sources.map((source) => ({
+        label: labelOf(list, source),
+        sha256: source.sha256,
+        read: () => sourceBytes(list, source, copies),
+      })),
+    ),
+  ];
+  const byDigest = new Map(
+    sources.flatMap(({ sha256, ...source }) => (sha256 === null ? [] : [[sha256, { ...source, sha256 }]])),
+  );
+  return [...byDigest.values()];
+}
+
+function labelOf({ name, seed }: ListBasis, source: SourceBasis): string {
+  if (source.servedFrom === "seed") return `list ${name}: ${seed}`;
+  return `list ${name}: ${source.kind === "file" ? source.path : shownUrl(source.url)}`;
+}
+
+async function sourceBytes(list: ListBasis, source: SourceBasis, copies: CopySource) {
+  if (source.kind === "file") return await bytesAt(source.path);
+  if (source.servedFrom === "seed") return list.seed === null ? null : await bytesAt(list.seed);
+  const copy = await copies.read(list.name, source.url);
+  return copy === null ? null : piecesOf(copy.bytes);
+}
+
+async function bytesAt(path: string): Promise<AsyncIterable<Uint8Array> | null> {
+  // A pipe or a device may never end.
+  return (await stat(path)).isFile() ? createReadStream(path) : null;
+}
+
+const PIECE_BYTES = 65_536;
+
+function* piecesOf(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let start = 0; start < bytes.length; start += PIECE_BYTES) yield bytes.subarray(start, start + PIECE_BYTES);
+}
