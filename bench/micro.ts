@@ -1,7 +1,7 @@
 // `node --expose-gc bench/micro.ts`: what each stage of a cache hit costs, and what lists cost. For finding out what to make faster: figures of
 // one machine are worth comparing with each other only.
 
-import { closeSite } from "../src/site.ts";
+import { closeSite } from "../src/server/state.ts";
 import { addressSetLookups } from "./micro/address-set.ts";
 import { domainSetCosts, LOADS, RUNS } from "./micro/domain-set.ts";
 import { timing } from "./micro/measure.ts";

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import { App } from "../src/app.ts";
+import { App } from "../src/app/app.ts";
 import { parseConfig } from "../src/config/load.ts";
 import { printProblems } from "../src/config/reading.ts";
 import type { Config } from "../src/config/types.ts";

@@ -12,7 +12,7 @@ import type { Client } from "../src/lib/client.ts";
 import { operationsLog } from "../src/log/operations.ts";
 import { resolve } from "../src/resolve/resolve.ts";
 import type { Comparison, Resolution, Source } from "../src/resolve/types.ts";
-import { closeSite, openSite } from "../src/site.ts";
+import { closeSite, openSite } from "../src/server/state.ts";
 import { openGroups } from "../src/upstreams/group.ts";
 import { type Errand, type Upstream, UpstreamError } from "../src/upstreams/upstream.ts";
 import { type FakeClock, fakeClock } from "./fake-clock.ts";

@@ -1,13 +1,13 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import { handlerFor } from "../../src/handler.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { openListeners } from "../../src/listen/listeners.ts";
 import { NOWHERE } from "../../src/listen/types.ts";
 import { operationsLog } from "../../src/log/operations.ts";
-import { NO_NOTES } from "../../src/noted.ts";
-import { closeSite } from "../../src/site.ts";
+import { handlerFor } from "../../src/server/pipeline.ts";
+import { NO_NOTES } from "../../src/server/query-event.ts";
+import { closeSite } from "../../src/server/state.ts";
 import { filledSite } from "../micro/site.ts";
 import { percentile } from "../statistics.ts";
 import { zoneOf } from "../zone.ts";

@@ -3,9 +3,9 @@ import { cacheKey } from "../../src/cache/key.ts";
 import { Journal } from "../../src/control/journal.ts";
 import { isRejection, parseQuery } from "../../src/dns/query.ts";
 import { systemClock } from "../../src/lib/clock.ts";
-import { NO_NOTES } from "../../src/noted.ts";
 import { resolve } from "../../src/resolve/resolve.ts";
-import { serve } from "../../src/serve.ts";
+import { serve } from "../../src/server/pipeline.ts";
+import { NO_NOTES } from "../../src/server/query-event.ts";
 import type { Operation } from "./measure.ts";
 import { CLIENT, type FilledSite } from "./site.ts";
 

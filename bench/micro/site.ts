@@ -9,7 +9,7 @@ import { RCODE, TYPE } from "../../src/dns/types.ts";
 import type { Client } from "../../src/lib/client.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { operationsLog } from "../../src/log/operations.ts";
-import { guardGroups, openSite, type Site } from "../../src/site.ts";
+import { guardGroups, openSite, type Site } from "../../src/server/state.ts";
 import { dohQuestion, type Zone } from "../zone.ts";
 
 export const CLIENT: Client = { address: "127.0.0.1", port: 53_000, transport: "udp", http: null, method: null, clientId: null };

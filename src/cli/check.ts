@@ -1,13 +1,13 @@
 import { loadConfig } from "../config/load.ts";
 import { printProblems } from "../config/reading.ts";
 import type { Config } from "../config/types.ts";
-import { expectationFaults, openDecisions, type ShortcomingPlace, type Shortcomings } from "../decisions.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import { copiesOf } from "../lists/cache.ts";
 import type { Entry } from "../lists/domain-set.ts";
 import type { ListStatus } from "../lists/load.ts";
-import { refusalsOf } from "../refusals.ts";
 import { type ListConflict, listConflicts } from "../rules/conflicts.ts";
+import { expectationFaults, openDecisions, type ShortcomingPlace, type Shortcomings } from "../server/policy.ts";
+import { refusalsOf } from "../server/preflight.ts";
 import { configPath, EXIT, type Terminal, warningsText } from "./invocation.ts";
 import type { Invocation } from "./run.ts";
 

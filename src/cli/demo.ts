@@ -1,6 +1,6 @@
 import { bareAnswer, negativeAnswer } from "../answers/negative.ts";
 import { rejectionReply, render, replyLimit } from "../answers/render.ts";
-import { App } from "../app.ts";
+import { App } from "../app/app.ts";
 import { parseConfig } from "../config/load.ts";
 import { printProblems } from "../config/reading.ts";
 import { addressFromText } from "../dns/address.ts";

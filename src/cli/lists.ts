@@ -1,14 +1,14 @@
-import { closeBacking, openBacking } from "../backing.ts";
+import { listFetcher } from "../app/list-refresh.ts";
 import type { Config } from "../config/types.ts";
-import { type Decisions, openDecisions, withList } from "../decisions.ts";
 import { systemClock } from "../lib/clock.ts";
 import { unreachable } from "../lib/unreachable.ts";
-import { listFetcher } from "../list-keeper.ts";
 import { copiesOf } from "../lists/cache.ts";
 import { type ListReport, reportLists, type SourceReport } from "../lists/load.ts";
 import type { ListOptions } from "../lists/options.ts";
 import { type Adopt, type Progress, type Updated, updateList, urlsOf } from "../lists/update.ts";
 import { operationsLog } from "../log/operations.ts";
+import { type Decisions, openDecisions, withList } from "../server/policy.ts";
+import { closeBacking, openBacking } from "../server/state.ts";
 import { trustSystemCertificates } from "../upstreams/dial.ts";
 import { configPath, EXIT, readConfig, type Terminal, UsageError } from "./invocation.ts";
 import { caText } from "./query.ts";

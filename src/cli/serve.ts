@@ -1,10 +1,10 @@
 import { AdminError } from "../admin/server.ts";
-import { App } from "../app.ts";
+import { App } from "../app/app.ts";
 import { systemClock } from "../lib/clock.ts";
 import { endpointText } from "../listen/client-address.ts";
 import { ListenError } from "../listen/listeners.ts";
 import { type OperationsLog, operationsLog } from "../log/operations.ts";
-import { SiteError } from "../site.ts";
+import { SiteError } from "../server/state.ts";
 import { trustSystemCertificates } from "../upstreams/dial.ts";
 import { configPath, EXIT, readConfig, type Terminal } from "./invocation.ts";
 import type { Invocation } from "./run.ts";

@@ -25,7 +25,7 @@ import { copiesOf } from "../lists/cache.ts";
 import { reportLists } from "../lists/load.ts";
 import type { Updated } from "../lists/update.ts";
 import type { CachedAnswer, Explained, LogStatus } from "../log/record.ts";
-import { type Site, SiteError } from "../site.ts";
+import { type Site, SiteError } from "../server/state.ts";
 import type { Reloads } from "../stats/process.ts";
 import { appleProfile, placeOf, routerosScript, type ServerPlace, serviceUrl } from "./client-setup.ts";
 import { type HostsChange, hostAt, hostPattern, hostRecord, withHost, withoutHost } from "./hosts.ts";

@@ -2,12 +2,12 @@ import { type ConfigCheck, type ConfigProblem, ControlError, ParameterError } fr
 import type { ConfigResult } from "../config/load.ts";
 import type { Problem } from "../config/reading.ts";
 import type { Config } from "../config/types.ts";
-import { expectationFaults, openDecisions, type ShortcomingPlace } from "../decisions.ts";
 import type { Clock } from "../lib/clock.ts";
 import { withinMs } from "../lib/deadline.ts";
 import { Thread, ThreadError } from "../lib/worker.ts";
 import { copiesOf } from "../lists/cache.ts";
-import { refusalsOf, reloadRefusalOf } from "../refusals.ts";
+import { expectationFaults, openDecisions, type ShortcomingPlace } from "../server/policy.ts";
+import { refusalsOf, reloadRefusalOf } from "../server/preflight.ts";
 import type { DraftCalls } from "./draft-thread.ts";
 
 /** Decisions are made of a draft where queries are answered, which takes a tenth of a second for one of this size. Real files have a twentieth of it. */

@@ -2,7 +2,6 @@ import { type ExplainRequest, ParameterError } from "../admin/control.ts";
 import type { Held } from "../cache/entry.ts";
 import { cacheKey } from "../cache/key.ts";
 import { type Freshness, freshness, isStaleAtOnce } from "../cache/lifetime.ts";
-import type { Decisions } from "../decisions.ts";
 import { addressFromText, addressText } from "../dns/address.ts";
 import { outcomeOf } from "../dns/answer.ts";
 import { type Name, nameFromText, nameText } from "../dns/name.ts";
@@ -20,7 +19,8 @@ import { localAnswer } from "../resolve/local-answer.ts";
 import type { Resolver } from "../resolve/types.ts";
 import { knownVerdict, type Verdict } from "../resolve/verdicts.ts";
 import { type Asker, type Compare, type Decision, type Forward, type LocalAnswer, typeFilter } from "../rules/decision.ts";
-import type { Site } from "../site.ts";
+import type { Decisions } from "../server/policy.ts";
+import type { Site } from "../server/state.ts";
 import { sentOf } from "./records.ts";
 import { cachedAnswer } from "./views.ts";
 

@@ -1,13 +1,13 @@
 import type { ExplainRequest } from "../admin/control.ts";
 import { formatDuration } from "../config/units.ts";
-import type { Decisions } from "../decisions.ts";
 import { nameText } from "../dns/name.ts";
 import { typeName } from "../dns/types.ts";
 import type { Explained, TraceStep } from "../log/record.ts";
 import { MAX_ALIASES, queryForTarget } from "../resolve/alias.ts";
 import type { Decision } from "../rules/decision.ts";
 import type { RuleOptions } from "../rules/options.ts";
-import type { Site } from "../site.ts";
+import type { Decisions } from "../server/policy.ts";
+import type { Site } from "../server/state.ts";
 import { groupsOf, type Live, NOTHING_KNOWN, outlookOf, type Subject, stateOf, subjectOf } from "./explain-live.ts";
 import { summaryOf } from "./explain-summary.ts";
 import { traceOf } from "./records.ts";

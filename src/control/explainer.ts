@@ -9,9 +9,9 @@ import {
 } from "../admin/control.ts";
 import { askMessage } from "../dns/query.ts";
 import type { Explained, ExplainedOutcome } from "../log/record.ts";
-import type { Noted } from "../noted.ts";
-import { serve } from "../serve.ts";
-import type { Site } from "../site.ts";
+import { serve } from "../server/pipeline.ts";
+import type { Noted } from "../server/query-event.ts";
+import type { Site } from "../server/state.ts";
 import type { Explaining } from "./control.ts";
 import { checkDraft, type Drafts } from "./drafts.ts";
 import { explain, explainBy } from "./explain.ts";

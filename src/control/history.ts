@@ -1,8 +1,6 @@
 import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
 import { ControlError, type VersionView } from "../admin/control.ts";
-import { type DecisionBasis, type ListBasis, versionOf } from "../decision-basis.ts";
-import { type Decisions, decisionsFrom } from "../decisions.ts";
 import { loadHosts } from "../hosts/parse.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { withinMs } from "../lib/deadline.ts";
@@ -10,8 +8,9 @@ import { type CopySource, copiesOf } from "../lists/cache.ts";
 import { type FileContent, type ListFiles, loadLists } from "../lists/load.ts";
 import type { OperationsLog } from "../log/operations.ts";
 import type { QueryLog } from "../log/query-log.ts";
-import { ownHostsFile } from "../own-hosts.ts";
-import type { Site } from "../site.ts";
+import { ownHostsFile } from "../server/host-overrides.ts";
+import { type DecisionBasis, type Decisions, decisionsFrom, type ListBasis, versionOf } from "../server/policy.ts";
+import type { Site } from "../server/state.ts";
 import { Turns } from "./drafts.ts";
 import {
   ContentTooLarge,

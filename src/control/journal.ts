@@ -9,8 +9,8 @@ import { QueryLog } from "../log/query-log.ts";
 import type { QueryRecord } from "../log/record.ts";
 import { RecordIds } from "../log/record-ids.ts";
 import type { LogEvent } from "../log/writer.ts";
-import { type Noted, type Notes, rcodeSent, undecidedEnding } from "../noted.ts";
 import { MAX_ALIASES } from "../resolve/alias.ts";
+import { type Noted, type Notes, rcodeSent, undecidedEnding } from "../server/query-event.ts";
 import { Counters } from "../stats/counters.ts";
 import { recordOf } from "./records.ts";
 

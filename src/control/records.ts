@@ -11,13 +11,13 @@ import { shownUrl } from "../lib/text.ts";
 import type { QueryLogOptions } from "../log/options.ts";
 import { type AttemptRecord, clientShown, type QueryRecord, type TraceStep } from "../log/record.ts";
 import type { RecordIds } from "../log/record-ids.ts";
-import { type Noted, undecidedEnding } from "../noted.ts";
 import { MAX_ALIASES } from "../resolve/alias.ts";
 import { SOA_MADE } from "../resolve/forward.ts";
 import type { Resolution } from "../resolve/types.ts";
 import type { Decider, Step } from "../rules/decider.ts";
 import type { Decision } from "../rules/decision.ts";
 import { describeMatch } from "../rules/rule.ts";
+import { type Noted, undecidedEnding } from "../server/query-event.ts";
 import type { Attempt } from "../upstreams/upstream.ts";
 
 /** What records are made with. */

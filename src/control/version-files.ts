@@ -9,10 +9,10 @@ import { createZstdCompress, zstdDecompress } from "node:zlib";
 import type { Static } from "typebox";
 import Type from "typebox";
 import { Value } from "typebox/value";
-import type { DecisionBasis, ListBasis, SourceBasis } from "../decision-basis.ts";
 import { writeWhole } from "../lib/files.ts";
 import { shownUrl } from "../lib/text.ts";
 import type { CopySource } from "../lists/cache.ts";
+import type { DecisionBasis, ListBasis, SourceBasis } from "../server/policy.ts";
 
 /** Larger files are not kept: the folder is bounded, and one of them would push out everything else. */
 export const MAX_CONTENT_BYTES = 128 * 1024 * 1024;

@@ -9,17 +9,17 @@ import {
 } from "../admin/control.ts";
 import type { ConfigResult } from "../config/load.ts";
 import type { Config } from "../config/types.ts";
-import { type Decisions, openDecisions, TELLS_NOBODY } from "../decisions.ts";
 import { nameFromText } from "../dns/name.ts";
 import type { Question } from "../dns/query.ts";
 import { CLASS, typeNumber } from "../dns/types.ts";
 import { shownUrl } from "../lib/text.ts";
 import { copiesOf } from "../lists/cache.ts";
 import type { QueryRecord } from "../log/record.ts";
-import { decisionRefusalsOf } from "../refusals.ts";
 import { MAX_ALIASES } from "../resolve/alias.ts";
 import type { Asker } from "../rules/decision.ts";
-import type { Site } from "../site.ts";
+import { type Decisions, openDecisions, TELLS_NOBODY } from "../server/policy.ts";
+import { decisionRefusalsOf } from "../server/preflight.ts";
+import type { Site } from "../server/state.ts";
 import { problemText } from "./control.ts";
 import { outlookOf } from "./explain-live.ts";
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import { notYet } from "../../src/config/file.ts";
 import { parseConfig } from "../../src/config/load.ts";
-import { notYet } from "../../src/not-yet.ts";
 
 function missing(yaml: string): readonly string[] {
   const result = parseConfig(yaml, null);

@@ -4,7 +4,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { describe, expect, test, vi } from "vitest";
 import { hostRecord, withHost } from "../../src/control/hosts.ts";
 import { ListRefresher } from "../../src/lists/refresher.ts";
-import { SiteError } from "../../src/site.ts";
+import { SiteError } from "../../src/server/state.ts";
 import { zone } from "../dns/zone.ts";
 import { directory } from "../files.ts";
 import type { Reply } from "../message.ts";

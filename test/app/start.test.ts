@@ -1,14 +1,14 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { expect, onTestFinished, test, vi } from "vitest";
-import { App } from "../../src/app.ts";
+import { App } from "../../src/app/app.ts";
 import { parseConfig } from "../../src/config/load.ts";
 import { RecordKeeping } from "../../src/control/journal.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { ListenError } from "../../src/listen/listeners.ts";
 import { ListRefresher } from "../../src/lists/refresher.ts";
 import { operationsLog } from "../../src/log/operations.ts";
-import { SiteError } from "../../src/site.ts";
+import { SiteError } from "../../src/server/state.ts";
 import { fakeClock } from "../fake-clock.ts";
 import { siteWith } from "../site.ts";
 import { honest } from "../zone-script.ts";

@@ -2,10 +2,10 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { run } from "../../src/cli/run.ts";
 import { parseConfig } from "../../src/config/load.ts";
-import { openDecisions } from "../../src/decisions.ts";
 import { nameFromText } from "../../src/dns/name.ts";
 import { CLASS, typeNumber } from "../../src/dns/types.ts";
 import { operationsLog } from "../../src/log/operations.ts";
+import { openDecisions } from "../../src/server/policy.ts";
 import { directory } from "../files.ts";
 import { testTerminal } from "./terminal.ts";
 

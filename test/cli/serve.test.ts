@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { App } from "../../src/app.ts";
+import { App } from "../../src/app/app.ts";
 import { run } from "../../src/cli/run.ts";
 import { directory } from "../files.ts";
 import { tlsFixture } from "../listen/support/site.ts";

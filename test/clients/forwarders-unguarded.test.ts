@@ -107,7 +107,7 @@ afterAll(() => scene.close());
 async function startFenliuOf(take: () => void, yaml: string): Promise<number> {
   vi.resetModules();
   take();
-  const { App } = await import("../../src/app.ts");
+  const { App } = await import("../../src/app/app.ts");
   vi.doUnmock("../../src/resolve/fetch.ts");
   vi.doUnmock("../../src/answers/negative.ts");
   const parsed = parseConfig(yaml, null);

@@ -4,12 +4,12 @@ import { describe, expect, test } from "vitest";
 import { parseConfig } from "../../src/config/load.ts";
 import { printProblems } from "../../src/config/reading.ts";
 import type { Config } from "../../src/config/types.ts";
-import { expectationFaults, openDecisions } from "../../src/decisions.ts";
 import { NO_COPIES } from "../../src/lists/cache.ts";
 import { loadLists } from "../../src/lists/load.ts";
 import { urlsOf } from "../../src/lists/update.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { listConflicts } from "../../src/rules/conflicts.ts";
+import { expectationFaults, openDecisions } from "../../src/server/policy.ts";
 import { downloaded } from "../lists/web.ts";
 
 const path = join(import.meta.dirname, "../../fenliu.yaml");

@@ -3,8 +3,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { onTestFinished } from "vitest";
+import { listFetcher } from "../../src/app/list-refresh.ts";
 import type { Clock } from "../../src/lib/clock.ts";
-import { listFetcher } from "../../src/list-keeper.ts";
 import type { ListOptions } from "../../src/lists/options.ts";
 import type { Fetcher } from "../../src/lists/update.ts";
 import { Bootstrap } from "../../src/upstreams/bootstrap.ts";

@@ -1,4 +1,4 @@
-import type { App } from "../../src/app.ts";
+import type { App } from "../../src/app/app.ts";
 import { cacheView, groupView, listView } from "../../src/control/views.ts";
 import type { LogStatus } from "../../src/log/record.ts";
 import { type MetricsInput, metricsText, RisingCounts } from "../../src/stats/metrics.ts";

@@ -1,23 +1,22 @@
-import type { SiteSurroundings } from "./backing.ts";
-import type { Config } from "./config/types.ts";
-import { type Administration, openAdministration } from "./control/administration.ts";
-import { VersionKeeping, type Versions } from "./control/history.ts";
-import type { HostsChange } from "./control/hosts.ts";
-import { Journal, RecordKeeping } from "./control/journal.ts";
-import { withList, withOwnHosts } from "./decisions.ts";
-import { handlerFor } from "./handler.ts";
-import { keepLists } from "./list-keeper.ts";
-import { type BoundEndpoints, type Listeners, openListeners } from "./listen/listeners.ts";
-import type { ListRefresher } from "./lists/refresher.ts";
-import type { Adopt, Updated } from "./lists/update.ts";
-import { seldom } from "./log/operations.ts";
-import type { QueryLog } from "./log/query-log.ts";
-import { ownHostsFile, ownHostsPath, readOwnHosts, writeOwnHosts } from "./own-hosts.ts";
-import { reloadRefusalOf } from "./refusals.ts";
-import { RetiredSites } from "./retired-sites.ts";
-import { closeSite, guardGroups, openSite, type Site, SiteError, siteWith } from "./site.ts";
-import { Reloads } from "./stats/process.ts";
-import type { GroupStatus } from "./upstreams/group.ts";
+import type { Config } from "../config/types.ts";
+import { type Administration, openAdministration } from "../control/administration.ts";
+import { VersionKeeping, type Versions } from "../control/history.ts";
+import type { HostsChange } from "../control/hosts.ts";
+import { Journal, RecordKeeping } from "../control/journal.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
+import { type BoundEndpoints, type Listeners, openListeners } from "../listen/listeners.ts";
+import type { ListRefresher } from "../lists/refresher.ts";
+import type { Adopt, Updated } from "../lists/update.ts";
+import { seldom } from "../log/operations.ts";
+import type { QueryLog } from "../log/query-log.ts";
+import { ownHostsFile, ownHostsPath, readOwnHosts, writeOwnHosts } from "../server/host-overrides.ts";
+import { handlerFor } from "../server/pipeline.ts";
+import { withList, withOwnHosts } from "../server/policy.ts";
+import { reloadRefusalOf } from "../server/preflight.ts";
+import { closeSite, guardGroups, openSite, type Site, SiteError, type SiteSurroundings, siteWith } from "../server/state.ts";
+import { Reloads } from "../stats/process.ts";
+import type { GroupStatus } from "../upstreams/group.ts";
+import { keepLists } from "./list-refresh.ts";
 
 /** Changes that wait for their turn: a reload may take seconds. */
 const MAX_WAITING_CHANGES = 32;
@@ -273,4 +272,41 @@ interface Parts {
 interface Current {
   site: Site;
   readonly journal: Journal;
+}
+
+/** What was replaced and may still have questions under way: each is closed when these have had their time, one after the other. */
+export class RetiredSites {
+  readonly #clock: Clock;
+  readonly #failed: (error: unknown) => void;
+  readonly #waiting = new Set<Retired>();
+  #closing: Promise<void> = Promise.resolve();
+
+  /** @param failed told of what could not be closed; must not throw. */
+  constructor(clock: Clock, failed: (error: unknown) => void) {
+    this.#clock = clock;
+    this.#failed = failed;
+  }
+
+  /** Calls `close` after `delayMs`, or in the end. */
+  add(close: () => Promise<void>, delayMs: number): void {
+    const retired: Retired = { close, timer: this.#clock.setTimer(() => this.#end(retired), delayMs) };
+    this.#waiting.add(retired);
+  }
+
+  /** Closes all of them now, the oldest first. May be called again. */
+  async close(): Promise<void> {
+    for (const retired of this.#waiting) this.#end(retired);
+    await this.#closing;
+  }
+
+  #end(retired: Retired): void {
+    this.#waiting.delete(retired);
+    retired.timer.cancel();
+    this.#closing = this.#closing.then(retired.close).catch(this.#failed);
+  }
+}
+
+interface Retired {
+  readonly close: () => Promise<void>;
+  readonly timer: Timer;
 }

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Config } from "./config/types.ts";
-import { notYet } from "./not-yet.ts";
-import { neverProblems, ruleProblems } from "./rules/checks.ts";
+import { notYet } from "../config/file.ts";
+import type { Config } from "../config/types.ts";
+import { neverProblems, ruleProblems } from "../rules/checks.ts";
 
 /** Why a configuration whose text is in order cannot be served all the same, one sentence each, before any list or file is read. */
 export function refusalsOf(config: Config): string[] {

@@ -1,11 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { parseOwnHosts } from "./config/load.ts";
-import type { Config } from "./config/types.ts";
-import type { HostRecord, OwnHosts } from "./hosts/options.ts";
-import type { HostsProblem } from "./hosts/parse.ts";
-import { dataFolder, writeWhole } from "./lib/files.ts";
-import { errorText } from "./lib/text.ts";
+import { parseOwnHosts } from "../config/load.ts";
+import type { Config } from "../config/types.ts";
+import type { HostRecord, OwnHosts } from "../hosts/options.ts";
+import type { HostsProblem } from "../hosts/parse.ts";
+import { dataFolder, writeWhole } from "../lib/files.ts";
+import { errorText } from "../lib/text.ts";
 
 /** Where the names are kept that Fenliu was given while running. */
 export function ownHostsPath(config: Pick<Config, "cache" | "path">): string {

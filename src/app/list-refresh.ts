@@ -1,15 +1,15 @@
 import { randomInt } from "node:crypto";
-import type { Backing, SiteSurroundings } from "./backing.ts";
-import type { Config } from "./config/types.ts";
-import { shownUrl } from "./lib/text.ts";
-import { copiesOf } from "./lists/cache.ts";
-import { type DownloadTarget, download } from "./lists/download.ts";
-import type { ListStatus } from "./lists/load.ts";
-import { ListRefresher, type RefreshEvent } from "./lists/refresher.ts";
-import type { Adopt, Fetcher } from "./lists/update.ts";
-import type { OperationsLog } from "./log/operations.ts";
-import { Bootstrap } from "./upstreams/bootstrap.ts";
-import { AddressBook, Dialer } from "./upstreams/dial.ts";
+import type { Config } from "../config/types.ts";
+import { shownUrl } from "../lib/text.ts";
+import { copiesOf } from "../lists/cache.ts";
+import { type DownloadTarget, download } from "../lists/download.ts";
+import type { ListStatus } from "../lists/load.ts";
+import { ListRefresher, type RefreshEvent } from "../lists/refresher.ts";
+import type { Adopt, Fetcher } from "../lists/update.ts";
+import type { OperationsLog } from "../log/operations.ts";
+import type { Backing, SiteSurroundings } from "../server/state.ts";
+import { Bootstrap } from "../upstreams/bootstrap.ts";
+import { AddressBook, Dialer } from "../upstreams/dial.ts";
 
 /** What refreshes the lists of a site works with. */
 export interface ListKeeping {

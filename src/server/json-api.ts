@@ -1,9 +1,9 @@
-import { decodeMessage, encodeMessage } from "./dns/message.ts";
-import { nameFromText } from "./dns/name.ts";
-import { jsonMessage } from "./dns/text.ts";
-import { CLASS, typeNumber } from "./dns/types.ts";
-import type { Client } from "./lib/client.ts";
-import type { Handler, JsonReply } from "./listen/types.ts";
+import { decodeMessage, encodeMessage } from "../dns/message.ts";
+import { nameFromText } from "../dns/name.ts";
+import { jsonMessage } from "../dns/text.ts";
+import { CLASS, typeNumber } from "../dns/types.ts";
+import type { Client } from "../lib/client.ts";
+import type { Handler, JsonReply } from "../listen/types.ts";
 
 /** Answers `?name=&type=&cd=&do=` in the JSON of Google's and Cloudflare's public resolvers: the same way of a query, shown differently. */
 export async function answerJson(answer: Handler["answer"], parameters: URLSearchParams, client: Client): Promise<JsonReply> {

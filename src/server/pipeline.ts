@@ -1,12 +1,15 @@
-import { bareAnswer } from "./answers/negative.ts";
-import { type Rendered, rejectionReply, render, replyLimit, truncatedReply } from "./answers/render.ts";
-import type { ExtendedError } from "./dns/edns.ts";
-import { isRejection, parseQuery, type Query } from "./dns/query.ts";
-import { EDE, RCODE } from "./dns/types.ts";
-import type { Client } from "./lib/client.ts";
-import type { AnsweringSite, Noted, Notes } from "./noted.ts";
-import { resolve } from "./resolve/resolve.ts";
-import type { Resolution } from "./resolve/types.ts";
+import { bareAnswer } from "../answers/negative.ts";
+import { type Rendered, rejectionReply, render, replyLimit, truncatedReply } from "../answers/render.ts";
+import type { ExtendedError } from "../dns/edns.ts";
+import { isRejection, parseQuery, type Query } from "../dns/query.ts";
+import { EDE, RCODE } from "../dns/types.ts";
+import type { Client } from "../lib/client.ts";
+import type { Handler, Reply } from "../listen/types.ts";
+import type { OperationsLog } from "../log/operations.ts";
+import { resolve } from "../resolve/resolve.ts";
+import type { Resolution } from "../resolve/types.ts";
+import { answerJson } from "./json-api.ts";
+import type { AnsweringSite, Noted, Notes } from "./query-event.ts";
 
 /** What queries are answered from at the moment, and who is told of them. */
 export interface Serving {
@@ -74,4 +77,39 @@ function carriedBy({ transport }: Client, query: Query) {
     limitOctets: replyLimit(query, transport === "udp"),
     encrypted: transport === "dot" || transport === "doh",
   };
+}
+
+/** What the listeners hand messages to: whatever `serving` holds at that moment. A fault of ours becomes SERVFAIL, and is told. */
+export function handlerFor(serving: Serving, log: OperationsLog): Handler {
+  const broken = (error: unknown, message: Uint8Array, client: Client): Reply | null => {
+    log.error({ err: error, query: Buffer.from(message).toString("base64") }, "a fault in Fenliu itself: please report it");
+    return serverFailure(serving, message, client);
+  };
+  const answer = (message: Uint8Array, client: Client): Reply | null | Promise<Reply | null> => {
+    try {
+      const reply = serve(serving, message, client);
+      return reply instanceof Promise ? reply.catch((error: unknown) => broken(error, message, client)) : reply;
+    } catch (error) {
+      return broken(error, message, client);
+    }
+  };
+  return { answer, answerJson: (parameters, client) => answerJson(answer, parameters, client) };
+}
+
+function serverFailure(serving: Serving, message: Uint8Array, client: Client): Reply | null {
+  const parsed = parseQuery(message);
+  if (parsed === null) return null;
+  const rejection = isRejection(parsed) ? parsed : { ...parsed, opcode: 0 };
+  const rendered = { wire: rejectionReply({ ...rejection, rejected: RCODE.SERVFAIL }), maxAgeSeconds: null };
+  noteFault(serving, { client, parsed, rendered });
+  return rendered;
+}
+
+function noteFault({ site, journal }: Serving, met: Pick<Noted, "client" | "parsed" | "rendered">): void {
+  try {
+    const nowMs = site.resolver.clock.now();
+    journal.note({ ...met, site, admission: "admitted", resolution: null, startedMs: nowMs, endedMs: nowMs });
+  } catch {
+    // What is broken may be what this needs as well, and the client is still owed a reply. The fault itself has been told.
+  }
 }

@@ -1,9 +1,9 @@
-import type { Access, Admission } from "./access/access.ts";
-import type { Rendered } from "./answers/render.ts";
-import { isRejection, type Query, type Rejection } from "./dns/query.ts";
-import { RCODE } from "./dns/types.ts";
-import type { Client } from "./lib/client.ts";
-import type { Resolution, Resolver } from "./resolve/types.ts";
+import type { Access, Admission } from "../access/access.ts";
+import type { Rendered } from "../answers/render.ts";
+import { isRejection, type Query, type Rejection } from "../dns/query.ts";
+import { RCODE } from "../dns/types.ts";
+import type { Client } from "../lib/client.ts";
+import type { Resolution, Resolver } from "../resolve/types.ts";
 
 /** What bytes are answered with: one value, swapped whole by a reload. */
 export interface AnsweringSite {

@@ -1,5 +1,5 @@
-import type { Clock, Timer } from "./lib/clock.ts";
-import type { OperationsLog } from "./log/operations.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
+import type { OperationsLog } from "../log/operations.ts";
 
 /** How often a file is written while the server runs: what a crash or a power cut loses at the most. */
 const SAVE_MS = 15 * 60_000;

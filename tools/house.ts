@@ -1,0 +1,147 @@
+/**
+ * Checks that `src/` keeps to the plan of its rooms (docs/architecture.md): `node tools/house.ts [FOLDER]`, part of `npm run lint`.
+ *
+ * - Every file lies in a room that has a row in the table below; `main.ts` alone lies at the root.
+ * - A room imports only the rooms of its row, `lib/`, and the types of any `options.ts`.
+ * - Two rooms never export the same name, option types aside: one name, one thing.
+ * - No file is longer than 700 lines.
+ */
+
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join, posix } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** Which rooms a room may import. Rooms further up in the table are built on those below: there is no circle. */
+const ROOMS: Readonly<Record<string, readonly string[]>> = {
+  cli: [
+    "app",
+    "import",
+    "admin",
+    "control",
+    "server",
+    "config",
+    "listen",
+    "resolve",
+    "rules",
+    "lists",
+    "answers",
+    "upstreams",
+    "log",
+    "dns",
+  ],
+  app: ["control", "server", "admin", "config", "listen", "lists", "upstreams", "stats", "log"],
+  control: [
+    "server",
+    "admin",
+    "config",
+    "listen",
+    "resolve",
+    "rules",
+    "lists",
+    "hosts",
+    "cache",
+    "upstreams",
+    "access",
+    "stats",
+    "log",
+    "dns",
+  ],
+  server: ["config", "listen", "resolve", "rules", "lists", "hosts", "cache", "upstreams", "answers", "access", "log", "dns"],
+  import: ["config", "lists", "dns"],
+  admin: ["stats", "log"],
+  config: ["dns"],
+  stats: ["log"],
+  resolve: ["rules", "hosts", "cache", "upstreams", "answers", "dns"],
+  rules: ["lists", "hosts", "dns"],
+  listen: ["dns"],
+  lists: ["dns"],
+  hosts: ["dns"],
+  access: ["dns"],
+  cache: ["dns"],
+  upstreams: ["dns"],
+  answers: ["dns"],
+  log: ["dns"],
+  dns: [],
+  lib: [],
+};
+
+const MAX_LINES = 700;
+
+/** Rooms where an exported name may repeat that of another room: each of their files is an entry point with a name of its own. */
+const IMPORT = /^(import|export) (type )?(?:[^"';]*? from )?"(\.{1,2}\/[^"]+)"/gm;
+const EXPORT = /^export (?:declare )?(?:abstract )?(?:async )?(?:const|let|function\*?|class|interface|type) (\w+)/gm;
+
+interface SourceFile {
+  /** Path below `src`, with `/`. */
+  readonly path: string;
+  readonly text: string;
+}
+
+const root = process.argv[2] ?? join(dirname(fileURLToPath(import.meta.url)), "..");
+const files = readSources(join(root, "src"));
+const faults = [
+  ...files.flatMap(placeFaults),
+  ...files.flatMap(importFaults),
+  ...files.flatMap(lengthFaults),
+  ...nameFaults(files),
+];
+for (const fault of faults) console.error(fault);
+if (faults.length > 0) {
+  console.error(
+    `\n${faults.length} breaches of the plan of the house: the table is in tools/house.ts, the reasons in docs/architecture.md.`,
+  );
+  process.exitCode = 1;
+}
+
+function readSources(folder: string): readonly SourceFile[] {
+  if (!existsSync(folder)) return [];
+  const paths = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((path) => path.endsWith(".ts"));
+  return paths.sort().map((path) => ({ path: path.replaceAll("\\", "/"), text: readFileSync(join(folder, path), "utf8") }));
+}
+
+/** The room of a path below `src`; null for a file at the root. */
+function roomOf(path: string): string | null {
+  const slash = path.indexOf("/");
+  return slash === -1 ? null : path.slice(0, slash);
+}
+
+function placeFaults({ path }: SourceFile): readonly string[] {
+  const room = roomOf(path);
+  if (room === null) return path === "main.ts" ? [] : [`src/${path}: only main.ts may lie at the root of src`];
+  return ROOMS[room] === undefined ? [`src/${path}: the room ${room}/ has no row in the table`] : [];
+}
+
+function importFaults({ path, text }: SourceFile): readonly string[] {
+  const room = roomOf(path);
+  const allowed = room === null ? ["cli"] : ROOMS[room];
+  if (allowed === undefined) return [];
+  return [...text.matchAll(IMPORT)].flatMap(([, , type, specifier = ""]) => {
+    const target = posix.join(posix.dirname(path), specifier);
+    const targetRoom = roomOf(target);
+    if (targetRoom === room || targetRoom === "lib" || (target.endsWith("/options.ts") && type !== undefined)) return [];
+    if (targetRoom !== null && allowed.includes(targetRoom)) return [];
+    return [
+      `src/${path} imports ${target}: ${room ?? "the root"} may import ${["lib", ...allowed].join(", ")} and types of options.ts`,
+    ];
+  });
+}
+
+function lengthFaults({ path, text }: SourceFile): readonly string[] {
+  const lines = text.split("\n").length - 1;
+  return lines > MAX_LINES ? [`src/${path}: ${lines} lines, at most ${MAX_LINES}`] : [];
+}
+
+function nameFaults(sources: readonly SourceFile[]): readonly string[] {
+  const places = new Map<string, Map<string, string>>();
+  for (const { path, text } of sources) {
+    const room = roomOf(path);
+    if (room === null || path.endsWith("/options.ts")) continue;
+    for (const [, name = ""] of text.matchAll(EXPORT)) {
+      const rooms = places.get(name) ?? new Map<string, string>();
+      places.set(name, rooms.set(room, path));
+    }
+  }
+  return [...places]
+    .filter(([, rooms]) => rooms.size > 1)
+    .map(([name, rooms]) => `${name} is exported by ${[...rooms.values()].map((path) => `src/${path}`).join(" and ")}`);
+}
