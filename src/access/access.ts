@@ -13,7 +13,7 @@ export type Admission =
   /** Admitted, but over its rate. */
   | "limited";
 
-export interface AccessParts {
+interface AccessParts {
   readonly clock: Clock;
   /** The CIDRs of the networks this host is on; asked again every few seconds where `private` is used. */
   readonly localPrefixes: () => readonly string[];

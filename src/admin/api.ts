@@ -202,7 +202,7 @@ export interface Clients {
 }
 
 /** Whom a proxy says that it speaks for. */
-export interface Forwarded {
+interface Forwarded {
   /** X-Forwarded-For, several lines joined by commas. */
   readonly forwardedFor: string | undefined;
   /** X-Real-IP */

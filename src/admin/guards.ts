@@ -163,7 +163,7 @@ export class ClientRates {
   }
 }
 
-export interface ConnectionLimits {
+interface ConnectionLimits {
   /** Open connections. */
   readonly connections: number;
   /** Open connections of one client; proxies, which many clients share, may have all. */
@@ -219,7 +219,7 @@ export function ownNames(
 }
 
 /** Whether nobody outside this host can connect to the address. */
-export function isLoopbackAddress(address: string): boolean {
+function isLoopbackAddress(address: string): boolean {
   const canonical = canonicalAddress(address);
   return canonical !== null && isLoopback(canonical);
 }

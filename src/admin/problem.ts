@@ -22,7 +22,7 @@ export interface ProblemPart {
   readonly reason: string;
 }
 
-export const PROBLEM_TYPE = "application/problem+json; charset=utf-8";
+const PROBLEM_TYPE = "application/problem+json; charset=utf-8";
 
 /** Ends a request with problem details. */
 export class HttpProblem extends Error {

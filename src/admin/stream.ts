@@ -9,7 +9,7 @@ import { ClientCounts } from "./api.ts";
 import { ControlError, type QuerySource } from "./control.ts";
 import { HttpProblem } from "./problem.ts";
 
-export interface EventStreamParts {
+interface EventStreamParts {
   readonly clock: Clock;
   readonly heartbeatMs: number;
   /** Live records that may wait for the reader. */
@@ -133,13 +133,13 @@ function droppedEvent(records: number | null): string {
   return `event: dropped\ndata: ${JSON.stringify({ records })}\n\n`;
 }
 
-export interface StreamLimits {
+interface StreamLimits {
   readonly atOnce: number;
   readonly perClient: number;
 }
 
 /** A place among the responses that take long. */
-export interface Slot {
+interface Slot {
   /**
    * Ties it to a stream: when the stream closes, the place is free. Where the connection is closed already, the stream is destroyed. `end` is how it is
    * ended when the server closes.
@@ -278,14 +278,14 @@ export class RecentRecords {
   }
 }
 
-export interface Missed {
+interface Missed {
   /** Oldest first. */
   readonly records: readonly QueryRecord[];
   /** Whether there are others before them, or may be. */
   readonly more: boolean;
 }
 
-export interface MissedRequest {
+interface MissedRequest {
   /** Id of the last record that the reader had. */
   readonly last: number;
   readonly filter: QueryFilter;

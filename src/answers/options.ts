@@ -1,7 +1,7 @@
 /** What happens to TYPE64 and TYPE65: kept byte for byte, emptied, or stripped of parts in any combination. */
 export type HttpsMode = "pass" | "nodata" | readonly HttpsStrip[];
 export type HttpsStrip = "strip-ech" | "strip-hints" | "strip-ipv6hint" | "strip-h3";
-export type FamilyMode = "pass" | "nodata";
+type FamilyMode = "pass" | "nodata";
 export type Rebinding = "allow" | "nodata";
 
 export interface TtlLimits {

@@ -138,7 +138,7 @@ function rrset(owner: Name, type: number): string {
 export type BindingEdit = HttpsStrip | "strip-ipv4hint" | "strip-addresses";
 
 /** What of one record's parameters may stay. */
-export interface ParamTerms {
+interface ParamTerms {
   readonly strips: readonly HttpsStrip[];
   /** Whether hints of the family lead where A or AAAA does. */
   readonly hints: { readonly ipv4: boolean; readonly ipv6: boolean };
@@ -147,7 +147,7 @@ export interface ParamTerms {
 }
 
 /** Notes in `edits` what is done. @returns the same array where all of it stays; null where the record offers nothing any more. */
-export function editParams(params: readonly SvcParam[], terms: ParamTerms, edits: Set<BindingEdit>): readonly SvcParam[] | null {
+function editParams(params: readonly SvcParam[], terms: ParamTerms, edits: Set<BindingEdit>): readonly SvcParam[] | null {
   const dropped = new Set<number>();
   for (const param of params) {
     const edit = strippedBy(param, terms);

@@ -12,7 +12,7 @@ import { Bootstrap } from "../upstreams/bootstrap.ts";
 import { AddressBook, Dialer } from "../upstreams/dial.ts";
 
 /** What refreshes the lists of a site works with. */
-export interface ListKeeping {
+interface ListKeeping {
   readonly config: Config;
   readonly backing: Backing;
   readonly serving: () => readonly ListStatus[];

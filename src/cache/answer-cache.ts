@@ -395,7 +395,7 @@ function statsOf({ entries, bytes, budgetBytes, hits, evictions }: Segment): Seg
 /**
  * Which entries speak of a name: those held under it, and those whose aliases end at it (RFC 2308 §2.1). The oldest come first.
  */
-export class NameIndex {
+class NameIndex {
   readonly #byName = new Map<Name, readonly Entry[]>();
 
   about(name: Name): readonly Entry[] {

@@ -3,7 +3,7 @@
  * With its link a block costs 4 octets more.
  */
 export const BLOCK_OCTETS = 64;
-export const BLOCK_COST_BYTES = BLOCK_OCTETS + 4;
+const BLOCK_COST_BYTES = BLOCK_OCTETS + 4;
 
 const BLOCKS_PER_SLAB = 4096;
 const NONE = 0xffff_ffff;

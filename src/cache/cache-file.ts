@@ -12,7 +12,7 @@ import { type CacheKey, keyFromText, readKey } from "./key.ts";
 import type { Limits } from "./lifetime.ts";
 
 /** By route, in a few characters without NUL, what its answers come from: what others gave under the same name is not brought back. */
-export type RouteMarks = ReadonlyMap<string, string>;
+type RouteMarks = ReadonlyMap<string, string>;
 
 /**
  * Writes the positive answers to a file, for the next start. Volatile ones and those made here are left out, and negatives live
@@ -35,7 +35,7 @@ export async function saveCache(cache: AnswerCache, path: string, routes: RouteM
 }
 
 /** What became of a file at start. */
-export interface CacheLoad {
+interface CacheLoad {
   readonly restored: number;
   /** Answers whose life is over, whose route is another by now, or that the cache would not take. */
   readonly dropped: number;

@@ -20,7 +20,7 @@ export interface Aging {
 }
 
 /** Under what an answer is judged: the rule's limits, the stale options where the rule allows stale answers, and the time of `Clock.now`. */
-export interface Terms {
+interface Terms {
   readonly limits: Limits;
   readonly stale: StaleOptions | null;
   readonly nowMs: number;
@@ -117,7 +117,7 @@ function within(seconds: number, limits: NegativeLimits): number {
 const PREFETCH = { minHits: 2, lastPart: 0.1 } as const;
 
 /** What the decision needs besides the held answer. */
-export interface PrefetchTerms {
+interface PrefetchTerms {
   readonly limits: Limits;
   readonly nowMs: number;
   /** Whether a positive answer of any type of the name is within its TTL; called for NODATA alone. */

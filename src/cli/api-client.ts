@@ -28,7 +28,7 @@ export class ApiRefusal extends Error {
   }
 }
 
-export interface ApiRequest {
+interface ApiRequest {
   readonly method?: "GET" | "POST" | "PUT" | "DELETE";
   readonly query?: Iterable<readonly [string, string]>;
   readonly body?: unknown;
@@ -196,7 +196,7 @@ function reasonOf(error: unknown): string {
 }
 
 /** Whether JSON of the API has the shape that its document of this version tells. */
-export function fits<T>(shape: NamedSchema<T>, json: unknown): json is T {
+function fits<T>(shape: NamedSchema<T>, json: unknown): json is T {
   let checker = checkers.get(shape);
   if (checker === undefined) {
     // Schemas refer to each other so.

@@ -66,7 +66,7 @@ function verdictWith(warnings: number): string {
 const CONFLICT_EXAMPLES = 3;
 
 /** What a person should know of lists that disagree: how often, where such names go and why, and a few of them. Ends in a newline unless empty. */
-export function conflictNotes(conflicts: readonly ListConflict[]): string {
+function conflictNotes(conflicts: readonly ListConflict[]): string {
   return conflicts.map(conflictNote).join("");
 }
 
@@ -102,7 +102,7 @@ function placed({ pattern, source, line }: Entry): string {
 }
 
 /** Something that could not be read, and was left out. */
-export interface Shortcoming extends ShortcomingPlace {
+interface Shortcoming extends ShortcomingPlace {
   readonly text: string;
 }
 
@@ -110,7 +110,7 @@ export interface Shortcoming extends ShortcomingPlace {
 const SHORTCOMING_EXAMPLES = 3;
 
 /** Each as a warning, and below it which lines are meant. Ends in a newline unless empty. */
-export function shortcomingNotes(shortcomings: readonly Shortcoming[], lists: readonly ListStatus[]): string {
+function shortcomingNotes(shortcomings: readonly Shortcoming[], lists: readonly ListStatus[]): string {
   return shortcomings.map((shortcoming) => note(shortcoming, lists)).join("");
 }
 

@@ -93,14 +93,14 @@ function portOf([endpoint]: readonly Endpoint[]): number {
 }
 
 /** Which names there are, and what each side says of them: the two see different addresses, as the real ones do. */
-export interface DemoName {
+interface DemoName {
   readonly name: string;
   readonly domestic: readonly string[];
   readonly overseas: readonly string[];
 }
 
 /** A small made-up internet. The addresses are those that are set aside for documentation (RFC 5737, RFC 3849). */
-export const DEMO_NAMES: readonly DemoName[] = [
+const DEMO_NAMES: readonly DemoName[] = [
   { name: "shop.example.cn", domestic: ["192.0.2.10", "2001:db8:1::10"], overseas: ["198.51.100.10"] },
   { name: "www.bank.example.cn", domestic: ["192.0.2.20"], overseas: ["198.51.100.20"] },
   { name: "video.example.net", domestic: ["203.0.113.66"], overseas: ["198.51.100.30", "2001:db8:2::30"] },
@@ -112,7 +112,7 @@ const TTL_SECONDS = 300;
 const NEGATIVE_TTL_SECONDS = 60;
 
 /** Serves the made-up internet as one of the two sides sees it, on a free port of 127.0.0.1. */
-export function openDemoUpstream(side: "domestic" | "overseas", clock: Clock = systemClock): Promise<Listeners> {
+function openDemoUpstream(side: "domestic" | "overseas", clock: Clock = systemClock): Promise<Listeners> {
   const zone = new Map(DEMO_NAMES.map((entry) => [nameOf(entry.name), entry[side]]));
   const handler: Handler = {
     answer(message) {

@@ -101,13 +101,13 @@ function failed(terminal: Terminal, message: string): null {
   return null;
 }
 
-export interface TextOptions {
+interface TextOptions {
   /** Whether the terminal shows colours. */
   readonly color: boolean;
 }
 
 /** An explanation for a terminal: what becomes of the question, the ladder of what was looked at, and what else is known. */
-export function explainedLines(explained: Explained, { color }: TextOptions): string[] {
+function explainedLines(explained: Explained, { color }: TextOptions): string[] {
   return block(explained, color ? (style, text) => styleText(style, text, { validateStream: false }) : (_style, text) => text);
 }
 

@@ -40,7 +40,7 @@ export async function importBundle(invocation: Invocation, terminal: Terminal): 
 }
 
 /** @param target where the new file will lie: its paths start there. @throws ImportError */
-export function imported(
+function imported(
   directory: string,
   target: string,
 ): { readonly yaml: string; readonly findings: Findings; readonly bundle: Bundle } {

@@ -168,7 +168,7 @@ async function wait(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 /** Tells where the log lacks queries that were answered: its store fails, or was too slow. What is shown must not be taken for all there was. */
-export async function tellOfLosses(api: ApiClient, terminal: Terminal, signal?: AbortSignal): Promise<void> {
+async function tellOfLosses(api: ApiClient, terminal: Terminal, signal?: AbortSignal): Promise<void> {
   for (const loss of lossesOf(await stateOf(api, signal))) terminal.err(`fenliu: ${loss}\n`);
 }
 
@@ -210,7 +210,7 @@ function queries(count: number): string {
   return count === 1 ? "one query" : `${count} queries`;
 }
 
-export interface LiveRequest {
+interface LiveRequest {
   readonly query: readonly Parameter[];
   /** Id of the last record that is known: what came after it comes first. null = nothing is known of the past. */
   readonly after: number | null;
@@ -288,7 +288,7 @@ function liveOf(api: ApiClient, { event, data }: ServerEvent): Live {
 
 const leftOut = named<{ readonly records: number | null }>("LeftOut").as(Type.Object({ records: orNull(Type.Integer()) }));
 
-export type Parameter = readonly [field: string, value: string];
+type Parameter = readonly [field: string, value: string];
 
 /**
  * What the API is to be asked, of the words of `fenliu log`: `FIELD=VALUE`, or a name. They mean what they mean there, but that times without a zone are

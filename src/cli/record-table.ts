@@ -2,7 +2,7 @@ import { styleText } from "node:util";
 import type { QueryRecord } from "../log/record.ts";
 import { localTime, milliseconds, printable, ruleText, upstreamText } from "../log/text.ts";
 
-export interface TableOptions {
+interface TableOptions {
   /** Cells of a line; null = as many as it takes. */
   readonly cells: number | null;
   /** Whether the terminal shows colours. */

@@ -51,7 +51,7 @@ interface Reader<T> {
 }
 
 /** Reads a whole YAML text by a shape. `raw` is undefined where there are problems. */
-export function readYaml<T>(
+function readYaml<T>(
   text: string,
   path: string | null,
   { shape, check }: Reader<T>,
@@ -81,7 +81,7 @@ function unreadable(file: string, reason: string, fix: string): ConfigResult {
 }
 
 /** Reports what is wrong with `text` as YAML. true = nothing is; else values may have slipped to other places, and reading on is no use. */
-export function reportSyntax(document: Document, text: string, reading: Reading): boolean {
+function reportSyntax(document: Document, text: string, reading: Reading): boolean {
   const errors = [...document.errors, ...document.warnings].toSorted((a, b) => a.pos[0] - b.pos[0]);
   let lastLineStart: number | null = null;
   for (const error of errors) {
@@ -182,7 +182,7 @@ function startOfLine(text: string, offset: number): number {
   return offset === 0 ? 0 : text.lastIndexOf("\n", offset - 1) + 1;
 }
 
-export type OwnHostsResult =
+type OwnHostsResult =
   | { readonly kind: "ok"; readonly own: OwnHosts }
   | { readonly kind: "invalid"; readonly problems: readonly Problem[] };
 

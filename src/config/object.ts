@@ -6,7 +6,7 @@ import { keyBelow, type Located, type Node, type Place, type Reading } from "./r
 import { anyOf, describe, type Parsed, type Shape, scalarOf, shortened } from "./shape.ts";
 
 /** One key of an object. */
-export interface Key<T> {
+interface Key<T> {
   readonly schema: TSchema;
   /** @param place null = the key is not there. undefined = wrong and reported, and the whole object with it. */
   readonly read: (place: Place | null, absent: Absent, reading: Reading) => T | undefined;

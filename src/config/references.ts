@@ -3,7 +3,7 @@ import { kindOf, type ListKind, type RawLists } from "./lists.ts";
 import { keyBelow, type Located, type Reading } from "./reading.ts";
 
 /** What the file declares and other places name. */
-export interface Declared {
+interface Declared {
   readonly groups: readonly string[];
   readonly lists: RawLists;
   readonly rules: readonly string[];

@@ -99,7 +99,7 @@ const ruleShape = object(
   },
 );
 
-export type RawRule = NonNullable<ReturnType<(typeof ruleShape)["read"]>>;
+type RawRule = NonNullable<ReturnType<(typeof ruleShape)["read"]>>;
 
 export const rulesShape: Shape<readonly Located<RawRule>[]> = arrayOf(located(ruleShape));
 
@@ -304,7 +304,7 @@ const expectationShape = object("a map with `name`", {
   answer: optional(answer, "The answer that is made without asking: nodata, nxdomain, zero, refused, drop, or an address."),
 });
 
-export type RawExpectation = NonNullable<ReturnType<(typeof expectationShape)["read"]>>;
+type RawExpectation = NonNullable<ReturnType<(typeof expectationShape)["read"]>>;
 
 export const expectShape: Shape<readonly Located<RawExpectation>[]> = arrayOf(located(expectationShape));
 

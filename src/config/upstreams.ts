@@ -20,7 +20,7 @@ const serverMap = object("a map with `url`", {
 type RawServer = ServerAddress | NonNullable<ReturnType<(typeof serverMap)["read"]>>;
 
 /** A server as text or map, with every option. */
-export const server: Shape<ServerOptions> = (() => {
+const server: Shape<ServerOptions> = (() => {
   const either = mapOr(serverMap, serverAddress);
   return {
     ...either,
@@ -95,7 +95,7 @@ const groupShape = object("a map with `servers`", {
 });
 
 type RawGroup = NonNullable<ReturnType<(typeof groupShape)["read"]>>;
-export type RawGroups = readonly Named<string, RawGroup>[];
+type RawGroups = readonly Named<string, RawGroup>[];
 
 export const DEFAULT_SERVERS: readonly string[] = ["223.5.5.5", "119.29.29.29"];
 

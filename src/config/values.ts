@@ -204,7 +204,7 @@ export function parseNetwork(written: string): Parsed<string> {
   return { wrong: `\`${written}\` has a prefix above ${width}`, fix: `write a prefix from 0 to ${width}` };
 }
 
-export function withHostBitsDropped<T extends string>(shape: Shape<T>): Shape<T | string> {
+function withHostBitsDropped<T extends string>(shape: Shape<T>): Shape<T | string> {
   return {
     ...shape,
     read(place, reading) {
@@ -227,7 +227,7 @@ function networkOf(cidr: string): string | null {
   return `${ipaddr.fromByteArray(kept).toString()}/${prefix}`;
 }
 
-export interface HostPort {
+interface HostPort {
   /** Without brackets. */
   readonly host: string;
   /** null = none was written. */

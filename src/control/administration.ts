@@ -16,7 +16,7 @@ import type { Journal } from "./journal.ts";
 import { querySourceOf } from "./query-source.ts";
 
 /** The server at work, with all that is told of it. */
-export interface Administered extends Server {
+interface Administered extends Server {
   readonly journal: Journal;
   /** The one that records go to at the moment. */
   readonly queryLog: QueryLog;
@@ -24,7 +24,7 @@ export interface Administered extends Server {
   readonly listenCounters: Listeners["counters"];
 }
 
-export interface AdministrationSurroundings {
+interface AdministrationSurroundings {
   readonly clock: Clock;
   /** Tells the operator of a kind of event, seldom. */
   readonly report: (kind: string, details: object) => void;

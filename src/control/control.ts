@@ -64,7 +64,7 @@ export interface Explaining {
   versions(): Promise<readonly VersionView[]>;
 }
 
-export interface ControlParts {
+interface ControlParts {
   readonly server: Server;
   readonly queries: QuerySource;
   readonly explaining: Explaining;
@@ -250,7 +250,7 @@ export function problemText({ line, column, message, fix }: Problem): string {
 }
 
 /** Whether questions are answered, and all trouble that is known of. Without any server that is well only hosts names and the cache are. */
-export function readinessOf({ backing, decisions }: Site, log: LogStatus): Readiness {
+function readinessOf({ backing, decisions }: Site, log: LogStatus): Readiness {
   const groups = backing.groups.status();
   const ill = groups.filter(({ well }) => !well).map(({ name }) => `no server of group ${name} answers`);
   const lists = decisions.lists

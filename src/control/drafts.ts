@@ -124,7 +124,7 @@ function placed({ list, source, line, lines }: ShortcomingPlace, said: string): 
   return `${place === "" ? "" : `${place}: `}${lines === undefined ? "" : `${lines} `}${text}`;
 }
 
-export interface TurnsOptions {
+interface TurnsOptions {
   readonly clock: Clock;
   /** How many may wait besides the one whose turn it is. */
   readonly maxWaiting: number;

@@ -28,7 +28,7 @@ import { cachedAnswer } from "./views.ts";
 export type Live = Pick<Site, "resolver" | "access">;
 
 /** What a running server knows of a question besides the decision. */
-export interface State {
+interface State {
   /** Parts of the outlook that are known by now, or otherwise than foreseen. */
   readonly known: Partial<Pick<ExplainedDecision, "route" | "answer" | "action">>;
   readonly cache: readonly CachedAnswer[];
@@ -161,9 +161,9 @@ function preferenceNote({ preferred, action }: Preference): string {
 }
 
 /** What the configuration alone says of a question: what is not known without a cache, verdicts and upstreams is left open. */
-export type Outlook = Omit<ExplainedDecision, "settings">;
+type Outlook = Omit<ExplainedDecision, "settings">;
 
-export interface SentDecision<D extends Decision = Decision> {
+interface SentDecision<D extends Decision = Decision> {
   readonly question: Question;
   readonly asker: Asker;
   readonly decision: D;
@@ -271,7 +271,7 @@ function queryFor(name: Name, type: number): Query {
 }
 
 /** What is answered without asking anybody, as `ExplainedDecision.answer` has it: without TTLs. */
-export function localAnswerText(question: Question, answer: LocalAnswer): string {
+function localAnswerText(question: Question, answer: LocalAnswer): string {
   switch (answer.kind) {
     case "addresses":
       return isZero(answer.addresses) ? "zero" : answer.addresses.map(addressText).join(", ");

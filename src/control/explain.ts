@@ -13,7 +13,7 @@ import { summaryOf } from "./explain-summary.ts";
 import { traceOf } from "./records.ts";
 
 /** What decisions are explained by. */
-export type Grounds = Pick<Decisions, "decider" | "never" | "basis" | "version">;
+type Grounds = Pick<Decisions, "decider" | "never" | "basis" | "version">;
 
 /**
  * What would become of the question now, and why. Nobody is asked, and nothing is counted.
@@ -91,7 +91,7 @@ function modifierOf(action: string): "ipv4" | "ipv6" | "https" | null {
 }
 
 /** Who says what the action does: `rule quiet`, or section `answers` where no rule did. Of one modifier the first setting wins. */
-export function setterOf(action: string, rules: readonly RuleOptions[], trace: readonly TraceStep[]): string | null {
+function setterOf(action: string, rules: readonly RuleOptions[], trace: readonly TraceStep[]): string | null {
   const modifier = modifierOf(action);
   if (modifier === null) return null;
   const matching = trace.flatMap((step) => (step.kind === "rule" && HITS.has(step.outcome) ? [step.rule] : []));
@@ -102,7 +102,7 @@ export function setterOf(action: string, rules: readonly RuleOptions[], trace: r
 const HITS: ReadonlySet<string> = new Set(["decides", "modifies", "closed"]);
 
 /** The modifiers in force, as they would be written in a rule. `ecs` is left out where it is the group's affair. */
-export function settingsOf({ shaping, stale, ecs, rebinding, log }: Decision): Readonly<Record<string, unknown>> {
+function settingsOf({ shaping, stale, ecs, rebinding, log }: Decision): Readonly<Record<string, unknown>> {
   const { https, ipv6, ipv4, ttl, negative } = shaping;
   return {
     https,

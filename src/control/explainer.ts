@@ -20,7 +20,7 @@ import type { Versions } from "./history.ts";
 import { recordOf } from "./records.ts";
 import { whatIf } from "./what-if.ts";
 
-export interface ExplainerParts {
+interface ExplainerParts {
   readonly drafts: Pick<Drafts, "judge">;
   /** The server at work. */
   readonly server: { readonly site: Site };
@@ -78,7 +78,7 @@ const PAST_NOTE = "This is a version of the past: what the cache held then, and 
  * Asks the question as that client would: admission and its rate count, servers are asked, answers are kept. It is no client's query all the
  * same, and neither counted nor logged as one. Settled by the deadline of queries.
  */
-export async function outcomeFor(site: Site, { query, client }: Subject): Promise<ExplainedOutcome> {
+async function outcomeFor(site: Site, { query, client }: Subject): Promise<ExplainedOutcome> {
   const noted = await notedOf(site, askMessage(query, { id: 0, edns: true, padded: false }), client);
   const record = recordOf(noted, { ids: { next: () => 0 }, clients: "full", wallOffsetMs: 0 });
   const { rcode, source, action, answers, negativeTtl, ede, edits, attempts, durationUs } = record;

@@ -61,7 +61,7 @@ export interface VersionsOptions {
 }
 
 /** What was put in place. */
-export interface PutInPlace {
+interface PutInPlace {
   readonly decisions: Pick<Decisions, "version" | "basis" | "lists">;
   /** Where the lists' downloads are. */
   readonly copies: CopySource;
@@ -327,7 +327,7 @@ function basisFrom(text: Buffer, version: string): DecisionBasis | null {
   return basis.format === 1 && versionOf(basis) === version ? basis : null;
 }
 
-export interface VersionKeepingParts {
+interface VersionKeepingParts {
   /** The one that records go to at the moment. */
   readonly queryLog: () => Pick<QueryLog, "versions">;
   readonly clock: Clock;
@@ -378,13 +378,13 @@ export class VersionKeeping {
 }
 
 /** Gives what was kept under a digest; null where it is not there. */
-export type Contents = (sha256: string) => Promise<Buffer | null>;
+type Contents = (sha256: string) => Promise<Buffer | null>;
 
 /**
  * Builds decisions anew from what was kept of them. Where some of that is gone, their `version` is another one.
  * @throws Error where the basis is of no use.
  */
-export async function pastDecisions(basis: DecisionBasis, kept: Contents): Promise<Decisions> {
+async function pastDecisions(basis: DecisionBasis, kept: Contents): Promise<Decisions> {
   const contents = once(kept);
   const { hosts, lists, groups, ...rest } = basis;
   const options = lists.map((list) => ({ ...list, ...NEVER_REFRESHED }));

@@ -15,7 +15,7 @@ import { Counters } from "../stats/counters.ts";
 import { recordOf } from "./records.ts";
 
 /** Where records go. Must return at once, and never throws. */
-export interface RecordSink {
+interface RecordSink {
   append(records: readonly QueryRecord[]): void;
 }
 
@@ -187,7 +187,7 @@ export class Ring<Item> {
   }
 }
 
-export interface RecordKeepingParts {
+interface RecordKeepingParts {
   readonly journal: Journal;
   readonly clock: Clock;
   readonly log: OperationsLog;
@@ -272,7 +272,7 @@ function tell(log: OperationsLog, event: LogEvent): void {
  * Whether a rule keeps the query out of the log. A rule about the target of an alias of the hosts table keeps out what leads there as well: the
  * record would tell of the target.
  */
-export function isKeptOut({ site, client, parsed, admission, resolution }: Noted): boolean {
+function isKeptOut({ site, client, parsed, admission, resolution }: Noted): boolean {
   if (isRejection(parsed)) return false;
   // With a fault of ours nothing is asked a second time.
   if (resolution === null && admission === "admitted") return false;

@@ -7,7 +7,7 @@ import type { LogStatus, QueryRecord } from "../log/record.ts";
 import type { Summary, SummaryRequest } from "../log/summary.ts";
 import type { Journal } from "./journal.ts";
 
-export interface QuerySourceParts {
+interface QuerySourceParts {
   /** The one that records go to at the moment. */
   readonly queryLog: () => QueryLog;
   readonly journal: Pick<Journal, "follow" | "counters" | "catchUp">;

@@ -21,7 +21,7 @@ import { type Noted, undecidedEnding } from "../server/query-event.ts";
 import type { Attempt } from "../upstreams/upstream.ts";
 
 /** What records are made with. */
-export interface RecordTerms {
+interface RecordTerms {
   readonly ids: Pick<RecordIds, "next">;
   readonly clients: QueryLogOptions["clients"];
   /** What is to be added to a time of `Clock.now` for milliseconds since 1970. */
@@ -121,7 +121,7 @@ function upstreamOf({ source, route, attempts }: Resolution): string | null {
 }
 
 /** As the log shows it; times to a microsecond. */
-export function attemptOf({ group, server, transport, elapsedMs, rcode, failure }: Attempt): AttemptRecord {
+function attemptOf({ group, server, transport, elapsedMs, rcode, failure }: Attempt): AttemptRecord {
   return {
     group,
     server,
@@ -139,7 +139,7 @@ function negativeTtlOf({ answer }: Resolution, { soaSeconds }: Sent): number | n
 }
 
 /** What was changed in an answer on its way, in words; null = there was none. `truncated` = of the reply as sent. */
-export function editsOf(resolution: Resolution | null, truncated: boolean): readonly string[] {
+function editsOf(resolution: Resolution | null, truncated: boolean): readonly string[] {
   const edits =
     resolution === null ? [] : [...(resolution.edits ?? []), ...actionEdits(resolution.action), ...ttlEdits(resolution)];
   if (truncated) edits.push("truncated");
@@ -188,7 +188,7 @@ function negativeEdits({ soa, lowestTtlSeconds }: Answer, lifeSeconds: number): 
 }
 
 /** What a reply says, read from its octets as they were sent. */
-export interface Sent {
+interface Sent {
   readonly rcode: string;
   readonly truncated: boolean;
   /** As in `QueryRecord`. */

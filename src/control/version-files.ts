@@ -15,7 +15,7 @@ import type { CopySource } from "../lists/cache.ts";
 import type { DecisionBasis, ListBasis, SourceBasis } from "../server/policy.ts";
 
 /** Larger files are not kept: the folder is bounded, and one of them would push out everything else. */
-export const MAX_CONTENT_BYTES = 128 * 1024 * 1024;
+const MAX_CONTENT_BYTES = 128 * 1024 * 1024;
 
 /**
  * Files by the digest of their bytes, packed, each once. Whatever happens while one is written, it is there whole or not at all. Only its user

@@ -159,6 +159,6 @@ export function cachedAnswer(
 }
 
 /** Full seconds that it is still fresh; below zero, for how long it has not been. */
-export function remainingSeconds(held: Held, { limits, nowMs }: { readonly limits: Limits; readonly nowMs: number }): number {
+function remainingSeconds(held: Held, { limits, nowMs }: { readonly limits: Limits; readonly nowMs: number }): number {
   return lifetimeSeconds(held.answer, limits) - ageSeconds(held, nowMs);
 }

@@ -32,7 +32,7 @@ const MAX_QUERIES = 2_000_000;
 /** How long judging goes on before others have their turn. */
 const SLICE_MS = 4;
 
-export interface WhatIfParts {
+interface WhatIfParts {
   readonly draft: ConfigResult;
   readonly request: Omit<WhatIfRequest, "config">;
   readonly queries: Pick<QuerySource, "read">;
@@ -107,7 +107,7 @@ const MAX_CHANGES = 1000;
 type Grounds = Pick<Decisions, "decider" | "never">;
 
 /** Judges queries by two configurations, equal ones once. */
-export class Comparison {
+class Comparison {
   readonly #before: Grounds;
   readonly #after: Grounds;
   /** By question and client: what changes for it, null = nothing. */

@@ -37,7 +37,7 @@ export interface Answer {
   readonly extendedErrors: readonly ExtendedError[];
 }
 
-export interface StartOfAuthority {
+interface StartOfAuthority {
   readonly owner: Name;
   readonly ttlOffset: number;
   readonly ttlSeconds: number;
@@ -45,7 +45,7 @@ export interface StartOfAuthority {
   readonly minimumSeconds: number;
 }
 
-export type Section = "answer" | "authority" | "additional";
+type Section = "answer" | "authority" | "additional";
 
 /** Where a record stands in its message. Offsets count from the message's start. */
 export interface RecordPlace {
@@ -260,7 +260,7 @@ export interface BuiltRecord {
 }
 
 /** A response that is made here rather than received. */
-export interface BuiltResponse {
+interface BuiltResponse {
   readonly name: Name;
   readonly type: number;
   readonly class: number;

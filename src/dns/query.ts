@@ -130,7 +130,7 @@ export interface Question {
 /** Queries over encrypted transports are padded to a multiple of this (RFC 8467 §4.1). */
 export const QUERY_PADDING_OCTETS = 128;
 
-export interface AskOptions {
+interface AskOptions {
   readonly id: number;
   /** false for the rare server that answers FORMERR to EDNS (RFC 6891 §7). */
   readonly edns: boolean;

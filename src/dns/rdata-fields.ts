@@ -179,7 +179,7 @@ export const hashedOwner: Field<Uint8Array> = {
 };
 
 /** An octet string in quotation marks (RFC 1035 §5.1). */
-export function quoted(octets: string): string {
+function quoted(octets: string): string {
   return `"${escaped(octets, /["\\]/)}"`;
 }
 
@@ -207,7 +207,7 @@ export function base64Text(octets: Uint8Array): string {
 }
 
 /** @throws PresentationError */
-export function hexOctets(text: string): Uint8Array {
+function hexOctets(text: string): Uint8Array {
   if (!/^([0-9a-f]{2})*$/i.test(text)) throw new PresentationError(`${text} is not made of pairs of hexadecimal digits`);
   return new Uint8Array(Buffer.from(text, "hex"));
 }

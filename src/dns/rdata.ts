@@ -28,10 +28,10 @@ import { WireReader, WireWriter } from "./wire.ts";
 /** The data of a record: its type's mnemonic in `kind`, then its fields by name. Octet strings that are shown as text have one character (0 to 255) an octet. */
 export type Rdata = TypedRdata | OpaqueRdata;
 
-export type TypedRdata = { [K in RdataKind]: { readonly kind: K } & FieldValues<(typeof schemas)[K]> }[RdataKind];
+type TypedRdata = { [K in RdataKind]: { readonly kind: K } & FieldValues<(typeof schemas)[K]> }[RdataKind];
 
 /** Data of a type that is not known here, or that does not fit its type, as `note` then says (RFC 3597). */
-export interface OpaqueRdata {
+interface OpaqueRdata {
   readonly kind: "opaque";
   readonly octets: Uint8Array;
   readonly note: string | null;

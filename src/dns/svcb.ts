@@ -12,7 +12,7 @@ export interface SvcParam {
 }
 
 /** Where a parameter stands in its message: the octets of its value, before which are two of key and two of length. */
-export interface SvcParamPlace {
+interface SvcParamPlace {
   readonly key: number;
   readonly start: number;
   readonly end: number;
@@ -141,7 +141,7 @@ export function svcKeyNumber(text: string): number | null {
 }
 
 /** The form of a parameter's value on the wire and in text. */
-export interface ValueFormat {
+interface ValueFormat {
   /** What is wrong with a value from the wire; null where nothing is. */
   fault(value: Uint8Array): string | null;
   /** The presentation value of a faultless one, not yet escaped as a character-string; empty where the key alone is shown. */
@@ -153,7 +153,7 @@ export interface ValueFormat {
   parse(text: string): Uint8Array;
 }
 
-export function valueFormatOf(key: number): ValueFormat {
+function valueFormatOf(key: number): ValueFormat {
   return formats.get(key) ?? anyOctets;
 }
 

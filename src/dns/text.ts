@@ -111,7 +111,7 @@ function recordLine(record: ResourceRecord): string {
 }
 
 /** A message as `application/dns-json`, with the members that Google's and Cloudflare's public resolvers use. Empty sections are left out. */
-export interface JsonMessage {
+interface JsonMessage {
   /** The rcode. */
   readonly Status: number;
   readonly TC: boolean;
@@ -127,7 +127,7 @@ export interface JsonMessage {
   readonly Comment?: string;
 }
 
-export interface JsonRecord {
+interface JsonRecord {
   /** With its final dot. */
   readonly name: string;
   readonly type: number;

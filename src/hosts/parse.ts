@@ -27,7 +27,7 @@ export interface HostsFile {
 }
 
 /** Gives the bytes of a hosts file, or why there are none. Never rejects. */
-export type ReadHostsFile = (path: string) => Promise<Buffer | string>;
+type ReadHostsFile = (path: string) => Promise<Buffer | string>;
 
 /** Reads section `hosts`: its records hide what the files say of the same name; all files count as one, in their order. Never rejects. */
 export async function loadHosts(options: HostsOptions, read: ReadHostsFile = readBytes): Promise<LoadedHosts> {
@@ -81,7 +81,7 @@ export interface HostsProblem {
   readonly reason: string;
 }
 
-export interface HostsReading {
+interface HostsReading {
   readonly entries: readonly HostEntry[];
   readonly problems: readonly HostsProblem[];
 }

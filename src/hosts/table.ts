@@ -25,7 +25,7 @@ export interface HostsMatch extends HostEntry {
   readonly pattern: string;
 }
 
-export interface HostsPointer {
+interface HostsPointer {
   readonly target: Name;
   readonly source: string;
   readonly line: number;

@@ -13,7 +13,7 @@ export const MAX_WAYS = {
 } as const;
 
 /** An expression that may be used, or why it may not. */
-export type BoundedRegexp =
+type BoundedRegexp =
   | { readonly kind: "accepted"; readonly regexp: RegExp }
   | { readonly kind: "refused"; readonly reason: string };
 

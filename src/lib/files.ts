@@ -1,7 +1,7 @@
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
-export interface WriteWholeOptions {
+interface WriteWholeOptions {
   /** Of the new file; by default only its owner may read it. */
   readonly mode?: number;
   /** Where it is written first, in the same folder. To be chosen where two processes may write at once. */

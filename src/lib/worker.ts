@@ -4,9 +4,9 @@ import type { Clock, Timer } from "./clock.ts";
 import { errorText } from "./text.ts";
 
 /** What a thread can be asked, by name: one argument, one result, both fit for structured cloning. */
-export type Calls = Readonly<Record<string, { readonly argument: unknown; readonly result: unknown }>>;
+type Calls = Readonly<Record<string, { readonly argument: unknown; readonly result: unknown }>>;
 
-export interface ThreadOptions {
+interface ThreadOptions {
   readonly clock: Clock;
   /** How long a call may take, the waiting for earlier calls included. */
   readonly deadlineMs: number;
@@ -179,12 +179,12 @@ function settle(job: Job, error: Error | null, reply?: Reply): void {
 }
 
 /** What goes to a thread, and comes back. */
-export interface Request {
+interface Request {
   readonly name: string;
   readonly argument: unknown;
 }
 
-export type Reply = { readonly result: unknown } | { readonly error: string };
+type Reply = { readonly result: unknown } | { readonly error: string };
 
 type Handlers<C extends Calls> = { readonly [K in keyof C]: (argument: C[K]["argument"]) => C[K]["result"] };
 

@@ -47,7 +47,7 @@ function parseWithoutZone(address: string): ipaddr.IPv4 | ipaddr.IPv6 {
 }
 
 /** The two headers by which reverse proxies tell whom they speak for; several X-Forwarded-For lines joined by commas. */
-export interface ForwardedHeaders {
+interface ForwardedHeaders {
   readonly forwardedFor: string | undefined;
   readonly realIp: string | undefined;
 }

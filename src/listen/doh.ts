@@ -6,7 +6,7 @@ import { forwardedPeer, type Peer } from "./client-address.ts";
 import type { ListenServices, Reply } from "./types.ts";
 
 /** A request of any HTTP version, with what only its connection knows. */
-export interface HttpRequest extends RequestHead {
+interface HttpRequest extends RequestHead {
   readonly version: HttpVersion;
   readonly forwardedFor: string | undefined;
   readonly realIp: string | undefined;
@@ -114,7 +114,7 @@ function refusal({ status, text }: Refusal, unread: boolean): HttpResponse {
 }
 
 /** The head of an HTTP request, of whichever version. */
-export interface RequestHead {
+interface RequestHead {
   readonly method: string;
   /** The path with its query, or a whole URL as proxies are sent it. */
   readonly target: string;
@@ -123,13 +123,13 @@ export interface RequestHead {
 }
 
 /** What a request asks for. `clientId` is the segment behind the path of the service. */
-export type DohRequest =
+type DohRequest =
   | { readonly kind: "message"; readonly message: Uint8Array; readonly clientId: string | null }
   | { readonly kind: "body"; readonly clientId: string | null }
   | { readonly kind: "json"; readonly parameters: URLSearchParams; readonly clientId: string | null }
   | Refusal;
 
-export interface Refusal {
+interface Refusal {
   readonly kind: "refused";
   readonly status: 400 | 404 | 405 | 413 | 415;
   readonly text: string;
@@ -165,11 +165,11 @@ export function checkMessage(message: Uint8Array): Refusal | null {
   return null;
 }
 
-export function refuse(status: Refusal["status"], text: string): Refusal {
+function refuse(status: Refusal["status"], text: string): Refusal {
   return { kind: "refused", status, text };
 }
 
-export const TOO_LARGE = refuse(413, "A DNS message has at most 65535 octets.");
+const TOO_LARGE = refuse(413, "A DNS message has at most 65535 octets.");
 
 /** The client id, null without one; undefined = another path. */
 function readPath(path: string, servicePath: string): string | null | undefined {

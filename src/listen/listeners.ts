@@ -35,7 +35,7 @@ export interface Listeners {
 export type BoundEndpoints = Readonly<Record<"dns" | "tls" | "https" | "http", readonly Endpoint[]>>;
 
 /** The sections of the configuration that the listeners read. */
-export interface ListenersOptions {
+interface ListenersOptions {
   readonly listen: ListenOptions;
   readonly tls: TlsOptions | null;
   /** CIDRs. */
@@ -237,7 +237,7 @@ export class ListenError extends Error {
 }
 
 /** Why an address could not be bound, in words, and what to do about it. */
-export function explainBindError(error: unknown): string {
+function explainBindError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const code = "code" in error ? error.code : undefined;
   switch (code) {
@@ -257,7 +257,7 @@ export function explainBindError(error: unknown): string {
 }
 
 /** DoH on connections that others have accepted, in clear or after the TLS handshake, in whichever HTTP version the client speaks. */
-export class DohServer {
+class DohServer {
   readonly #service: DohService;
   readonly #services: ListenServices;
   readonly #http1: Http1Server;
@@ -283,7 +283,7 @@ export class DohServer {
 }
 
 /** Tells HTTP/2 from everything else by its preface, which is taken, and which no HTTP/1 request can be (RFC 9113 §3.4). */
-export function sniffHttp(start: Uint8Array): StartDecision<"http1" | "http2"> {
+function sniffHttp(start: Uint8Array): StartDecision<"http1" | "http2"> {
   const length = Math.min(start.length, PREFACE.length);
   if (!PREFACE.subarray(0, length).equals(start.subarray(0, length))) return { kind: "decided", takenBytes: 0, value: "http1" };
   return length < PREFACE.length ? { kind: "more" } : { kind: "decided", takenBytes: PREFACE.length, value: "http2" };

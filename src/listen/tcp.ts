@@ -181,7 +181,7 @@ export class ConnectionSlots {
 }
 
 /** Where a connection really comes from; `source` null = the header does not say, so the connection's own address holds. */
-export interface ProxyHeader {
+interface ProxyHeader {
   readonly source: Peer | null;
 }
 

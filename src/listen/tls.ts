@@ -80,7 +80,7 @@ function connectionKey(socket: Socket): string {
 }
 
 /** A certificate chain and its private key, in PEM. */
-export interface KeyPair {
+interface KeyPair {
   readonly cert: Buffer;
   readonly key: Buffer;
 }
@@ -92,7 +92,7 @@ const SETTLE_MS = 500;
 const REREAD_MS = 60_000;
 
 /** Told of every change of the files' content, never of one that leaves it equal. */
-export interface KeyPairChanges {
+interface KeyPairChanges {
   readonly changed: (pair: KeyPair) => void;
   /** What the files hold now cannot be used; the old pair serves on. */
   readonly refused: (reason: string) => void;

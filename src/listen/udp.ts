@@ -13,7 +13,7 @@ const REREAD_MS = 5000;
 const SHARING = process.platform === "linux" || process.platform === "freebsd" ? { reusePort: true } : { reuseAddr: true };
 
 /** Reads the addresses behind a wildcard; a test may put its own in place. */
-export type ReadLocalAddresses = typeof localAddresses;
+type ReadLocalAddresses = typeof localAddresses;
 
 /**
  * DNS over UDP on one endpoint. A wildcard socket would answer from whichever address the route back prefers, and clients
@@ -201,7 +201,7 @@ function closeSocket(socket: Socket): Promise<void> {
   });
 }
 
-export type Family = "IPv4" | "IPv6";
+type Family = "IPv4" | "IPv6";
 
 /** This host's own addresses of one family, link-local ones with their zone. Aliases such as 127.0.0.2 are not among them. */
 export function localAddresses(family: Family): readonly string[] {

@@ -4,7 +4,7 @@ import { MalformedFile, type WarningLog } from "./diagnostics.ts";
 import type { DomainSink } from "./domain-set-builder.ts";
 
 /** `cn@ads@!cn`: a category's code, and the attributes that an entry must carry, all of them. */
-export interface Category {
+interface Category {
   readonly code: string;
   readonly attributes: readonly string[];
 }
@@ -14,7 +14,7 @@ export function parseCategory(text: string): Category {
   return { code: code.toUpperCase(), attributes: attributes.map((attribute) => attribute.toLowerCase()) };
 }
 
-export interface EntryTakers {
+interface EntryTakers {
   readonly sink: DomainSink;
   readonly warnings: WarningLog;
 }
@@ -45,7 +45,7 @@ export function* readGeosite(bytes: Buffer, { code, attributes }: Category, { si
 }
 
 /** The code of a GeoSite or GeoIP message, in upper case. */
-export function codeOf(message: ProtobufCursor): string {
+function codeOf(message: ProtobufCursor): string {
   while (message.next()) if (message.field === GEOSITE.code) return message.text().toUpperCase();
   return "";
 }
@@ -86,7 +86,7 @@ const GEOIP = { cidr: 2, reverseMatch: 3 };
 const CIDR = { address: 1, prefix: 2 };
 
 /** What a geoip file says of a category: its blocks, or that these are what it leaves out. */
-export interface GeoipCategory {
+interface GeoipCategory {
   readonly ranges: readonly AddressRange[];
   readonly reversed: boolean;
 }
@@ -129,7 +129,7 @@ function readCidr(cidr: ProtobufCursor): AddressRange | null {
 }
 
 /** Steps through the fields of one message between two offsets of a file, without copying anything. */
-export class ProtobufCursor {
+class ProtobufCursor {
   readonly bytes: Buffer;
   readonly #end: number;
   #position: number;

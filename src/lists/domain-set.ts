@@ -29,7 +29,7 @@ export interface EntrySource {
   readonly firstEntry: number;
 }
 
-export interface DomainSetParts {
+interface DomainSetParts {
   readonly list: string | null;
   readonly names: NameTable;
   readonly sources: readonly EntrySource[];
@@ -147,7 +147,7 @@ export interface TextPattern {
 }
 
 /** Keywords and regular expressions, of which each name is tried with few: those that its last label and its letters allow. */
-export class TextPatterns {
+class TextPatterns {
   readonly #anywhere: readonly Candidate[];
   /** By last label: those that can fit only there, with those that can fit anywhere. */
   readonly #byLabel: ReadonlyMap<string, readonly Candidate[]>;
@@ -178,7 +178,7 @@ function candidateOf({ kind, text, matches }: TextPattern, place: number): Candi
 }
 
 /** What a name must have for a regular expression to fit it; cheaper to look for than the expression is to try. */
-export interface RegexpHints {
+interface RegexpHints {
   /** What its last label may be, in lower case; null = anything. */
   readonly lastLabels: readonly string[] | null;
   /** Letters, digits, hyphens and dots that stand in it somewhere, in lower case; may be empty. */

@@ -9,7 +9,7 @@ import type { Clock, Timer } from "../lib/clock.ts";
 import { errorText } from "../lib/text.ts";
 
 /** What is read of a list at most, unpacked. The largest lists known have 25 MB. */
-export const MAX_DOWNLOAD_BYTES = 64 * 1024 * 1024;
+const MAX_DOWNLOAD_BYTES = 64 * 1024 * 1024;
 
 /** How long one download may take as a whole, and how long a server may send nothing. */
 const TIMEOUT_MS = { total: 600_000, idle: 30_000 } as const;
@@ -27,10 +27,10 @@ export interface DownloadTarget {
 }
 
 /** Opens a connection for downloads, with TLS for `https`: looks the host up, goes through a proxy, and has its own time limit. */
-export type Dial = (target: DownloadTarget, signal: AbortSignal) => Promise<Socket>;
+type Dial = (target: DownloadTarget, signal: AbortSignal) => Promise<Socket>;
 
 /** Which version of a file is held already. */
-export interface Validators {
+interface Validators {
   readonly etag: string | null;
   /** As the server wrote it. */
   readonly lastModified: string | null;
@@ -56,7 +56,7 @@ export type Download =
 /** A download that did not come about; the message says why, without the URL. */
 export class DownloadError extends Error {}
 
-export interface DownloadSurroundings {
+interface DownloadSurroundings {
   readonly dial: Dial;
   readonly clock: Clock;
 }

@@ -126,7 +126,7 @@ function codesOf(value: DatabaseValue): readonly string[] {
 }
 
 /** What a database says of a network, as far as it is of use here: numbers and octets are null. */
-export type DatabaseValue = string | number | null | readonly DatabaseValue[] | ReadonlyMap<string, DatabaseValue>;
+type DatabaseValue = string | number | null | readonly DatabaseValue[] | ReadonlyMap<string, DatabaseValue>;
 
 const TYPE = { pointer: 1, text: 2, uint16: 5, uint32: 6, map: 7, uint64: 9, uint128: 10, array: 11, boolean: 14 };
 
@@ -136,7 +136,7 @@ const MAX_DEPTH = 16;
 const MAX_VALUES = 10_000;
 
 /** Reads values of the data section (MaxMind DB File Format 2.0), which begins at `base`: pointers count from there. */
-export class ValueReader {
+class ValueReader {
   readonly #bytes: Buffer;
   readonly #base: number;
   #position = 0;

@@ -206,7 +206,7 @@ const IS_ADDRESS = "an address, where a domain name belongs";
  * The names of a table as they were collected. Entry `i` is the wire form without the root label in `octets[starts[i] .. starts[i + 1]]`, the two highest bits
  * of `starts[i]` masked off: these are its kind, one of `NAME_KIND`. All are only read.
  */
-export interface NameRows {
+interface NameRows {
   readonly octets: Uint8Array;
   /** One more than there are entries. */
   readonly starts: Uint32Array;
@@ -348,7 +348,7 @@ const REMEMBERED = 4096;
 const MIN_OCTETS = 65_536;
 
 /** Gathers the names above the entries of a table, each at least once, and not much oftener: most entries lie right below one of a few names. */
-export class NamesAbove {
+class NamesAbove {
   readonly #octets: Uint8Array;
   readonly #collector = new NameCollector();
   /** By hash, where a name that was gathered begins and ends. */

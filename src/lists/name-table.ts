@@ -15,7 +15,7 @@ export const OFFSET_MASK = 0x3fff_ffff;
  */
 export const RECORD = { number: 1, name: 5, overhead: 4 } as const;
 
-export interface NameTableParts {
+interface NameTableParts {
   /** The records of one bucket after those of another, within a bucket in the order in which the entries were read. */
   readonly records: Buffer;
   /** Where the records of each bucket begin, and after the last where they end. Buckets are as many as some power of 2, two at least. */
@@ -194,7 +194,7 @@ export const ROOT_HASH = randomBytes(4).readInt32LE();
 const PRIME = 0x9e37_79b1 | 0;
 
 /** The hash of the name that begins with the label at `start`, from that of its parent. */
-export function hashBelow(parentHash: number, name: Name, start: number): number {
+function hashBelow(parentHash: number, name: Name, start: number): number {
   const end = start + 1 + name.charCodeAt(start);
   let hash = parentHash;
   let position = start;

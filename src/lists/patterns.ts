@@ -13,7 +13,7 @@ export interface BadPattern {
 }
 
 /** One element of a rule's `domains`: a pattern or a list, perhaps excepted by `!`. */
-export interface DomainCondition {
+interface DomainCondition {
   readonly excepted: boolean;
   readonly target: Pattern | { readonly kind: "list"; readonly list: string };
 }

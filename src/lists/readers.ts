@@ -85,7 +85,7 @@ function lineReader(format: TextFormat, attributes: readonly string[]): DomainLi
   }
 }
 
-export interface AddressReading {
+interface AddressReading {
   readonly ranges: readonly AddressRange[];
   /** What is wrong with the source as a whole. */
   readonly problem: string | null;

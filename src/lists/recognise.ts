@@ -8,7 +8,7 @@ export const TEXT_FORMATS = ["plain", "dnsmasq", "hosts", "adguard", "clash", "g
 export type TextFormat = (typeof TEXT_FORMATS)[number];
 
 /** What the bytes of a list are. `text` is decoded where the file was base64. */
-export type Recognised =
+type Recognised =
   | { readonly kind: "text"; readonly format: TextFormat; readonly text: Buffer }
   /** A V2Ray geosite or geoip file. */
   | { readonly kind: "dat" }

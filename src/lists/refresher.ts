@@ -17,7 +17,7 @@ const RETRY_MS = { min: 60_000, max: 3_600_000 } as const;
 /** A wait is longer or shorter by up to this share. */
 const JITTER = 0.1;
 
-export interface RefresherParts extends UpdateParts {
+interface RefresherParts extends UpdateParts {
   readonly lists: readonly ListOptions[];
   /** The lists as they are in use at the moment. */
   readonly serving: () => readonly ListStatus[];

@@ -24,7 +24,7 @@ export function plainLines(attributes: readonly string[]): DomainLineReader {
 }
 
 /** `.x`, `*.x` and `+.x` are x: a name's apex goes where the names below it go. */
-export function withoutWildcard(name: Span): Span {
+function withoutWildcard(name: Span): Span {
   if (startsWith(name, "*.") || startsWith(name, "+.")) return after(name, 2);
   return startsWith(name, ".") && name.end - name.start > 1 ? after(name, 1) : name;
 }
@@ -90,7 +90,7 @@ export const readDnsmasqLine: DomainLineReader = (line, lineNumber, sink) => {
 };
 
 /** The address of a `bogus-nxdomain=` line; null where it is another one. */
-export function dnsmasqAddress(line: string): string | null {
+function dnsmasqAddress(line: string): string | null {
   const [, directive = "", address = ""] = /^([\w-]+)\s*=\s*([^\s#]+)/.exec(line) ?? [];
   return ABOUT_ADDRESSES.has(directive) ? address : null;
 }
@@ -203,7 +203,7 @@ export const readClashLine: DomainLineReader = (line, lineNumber, sink) => {
 };
 
 /** A line without what YAML puts around its value; null where it is a comment or the key. */
-export function clashValue(line: Span): string | null {
+function clashValue(line: Span): string | null {
   const text = spanText(line);
   if (/^(#|;|\/\/|payload:|---)/.test(text)) return null;
   const item = text.replace(/^-\s+/, "");

@@ -24,7 +24,7 @@ export interface UpdateParts {
   readonly clock: Clock;
 }
 
-export interface UpdateWishes {
+interface UpdateWishes {
   /** Take a list however much its size has changed. */
   readonly acceptsAnySize: boolean;
   readonly signal: AbortSignal;
@@ -216,14 +216,14 @@ function isSystemError(error: unknown): error is Error {
 const MAX_CHANGE = 1 / 3;
 
 /** What a download has to be measured by. */
-export interface Measure {
+interface Measure {
   readonly list: Pick<ListOptions, "kind" | "sources" | "sha256">;
   readonly url: string;
   /** The copy in use; null = none, or its size does not matter. */
   readonly before: Buffer | null;
 }
 
-export type Judgement =
+type Judgement =
   | { readonly kind: "good"; readonly entries: number }
   /** Not this list, or not whole. */
   | { readonly kind: "unusable"; readonly reason: string }
@@ -231,7 +231,7 @@ export type Judgement =
   | { readonly kind: "held"; readonly reason: string };
 
 /** Whether a download may take the place of the copy before. */
-export function* judge(download: { readonly bytes: Buffer; readonly sha256: string }, measure: Measure): Sliced<Judgement> {
+function* judge(download: { readonly bytes: Buffer; readonly sha256: string }, measure: Measure): Sliced<Judgement> {
   const { list, url, before } = measure;
   if (list.sha256 !== null && list.sha256 !== download.sha256) {
     return { kind: "unusable", reason: `its checksum is ${download.sha256}, not the one that the configuration gives` };

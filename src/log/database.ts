@@ -107,7 +107,7 @@ export function primaryCode(error: unknown): number | null {
 }
 
 /** The extended result code of SQLite; null for what SQLite did not throw. */
-export function resultCode(error: unknown): number | null {
+function resultCode(error: unknown): number | null {
   return error instanceof Error && "errcode" in error && typeof error.errcode === "number" ? error.errcode : null;
 }
 
@@ -129,7 +129,7 @@ function prepared(database: Database, prepare: () => unknown): Database {
 }
 
 /** What keeps a store from storing, as far as it tells what to do about it. */
-export type FaultKind =
+type FaultKind =
   /** The disk has no room. What is stored can be read. */
   | "full"
   /** The file or its folder cannot be written. */

@@ -140,7 +140,7 @@ function eitherOf(sources: readonly Sql[]): Sql {
   return { text: sources.map(({ text }) => text).join(" OR "), values: sources.flatMap(({ values }) => values) };
 }
 
-export type SqlValue = string | number | null;
+type SqlValue = string | number | null;
 
 /** A condition or a source of rows, its values left out of the text. */
 export interface Sql {

@@ -34,7 +34,7 @@ export interface FilterTests {
   readonly durationUs: Test<number>;
 }
 
-export type Test<T> = ((value: T) => boolean) | null;
+type Test<T> = ((value: T) => boolean) | null;
 
 /** What few combinations of values there are. */
 export type KindFields = Pick<QueryRecord, "type" | "rcode" | "rule" | "upstream" | "route" | "source" | "action">;
@@ -180,7 +180,7 @@ function withoutTtl(answer: string): string {
 }
 
 /** Whether a text fits a pattern in which `*` stands for any number of characters; the work is bounded by the product of their lengths. */
-export function globTest(pattern: string): (text: string) => boolean {
+function globTest(pattern: string): (text: string) => boolean {
   const pieces = pattern.split("*");
   const [first = ""] = pieces;
   const last = pieces.at(-1) ?? "";

@@ -5,11 +5,11 @@ import { boundedRegexp, MAX_WAYS } from "../lib/bounded-regexp.ts";
 import type { QueryRecord, RecordSource } from "./record.ts";
 import { parseMoment } from "./time.ts";
 
-export type ParsedFilter =
+type ParsedFilter =
   | { readonly kind: "ok"; readonly filter: QueryFilter }
   | { readonly kind: "bad"; readonly problems: readonly FilterProblem[] };
 
-export interface FilterProblem {
+interface FilterProblem {
   readonly parameter: string;
   /** What is wrong with it, and what is wanted. */
   readonly reason: string;

@@ -7,7 +7,7 @@ import { MAX_AHEAD_MS } from "./record-ids.ts";
 import type { Summary, SummaryRequest } from "./summary.ts";
 import { type LogEvent, Writer } from "./writer.ts";
 
-export interface QueryLogSurroundings {
+interface QueryLogSurroundings {
   readonly clock: Clock;
   /** Is told what the operator should know. Must not throw. */
   readonly report: (event: LogEvent) => void;

@@ -40,7 +40,7 @@ export interface Part {
 }
 
 /** Text of id 0 in `names`, `clients` and `kinds`. */
-export const OTHERS = "others";
+const OTHERS = "others";
 
 /** `PRAGMA application_id` of our files: "FLLG" as an integer. */
 export const APPLICATION_ID = 0x46_4c_4c_47;
@@ -131,7 +131,7 @@ export function dropPartTables(key: string): string {
   return TABLES.map((table) => `DROP TABLE IF EXISTS ${table}_${key};`).join("\n");
 }
 
-export interface PartIndex {
+interface PartIndex {
   readonly name: string;
   readonly statement: string;
 }

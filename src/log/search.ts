@@ -177,14 +177,14 @@ class Search {
 }
 
 /** What was found in a part. */
-export interface Finding {
+interface Finding {
   /** Highest first. */
   readonly ids: readonly number[];
   /** Of all ids from here on it is known whether they fit. */
   readonly searchedFrom: number;
 }
 
-export interface Wanted extends IdRange {
+interface Wanted extends IdRange {
   readonly limit: number;
   /** How many rows are looked at in the first step; in those after it, where nothing is near, five times as many. */
   readonly stepRows: number;
@@ -199,7 +199,7 @@ const MAX_INDEX_ROWS = 5000;
  * A filter worked out for one part: texts and patterns are looked up in the dictionaries once, so that rows are tried by comparing numbers. Holds for
  * all records that the part has now; for those added later only if it is made anew.
  */
-export class PartSearch {
+class PartSearch {
   readonly #database: Database;
   readonly #part: Part;
   readonly #tests: FilterTests;
@@ -364,7 +364,7 @@ function newestOf(stretches: readonly IdRange[] | null, { from, to }: IdRange): 
 }
 
 /** What the roll-ups of a part can say about a search. */
-export interface MinuteConditions {
+interface MinuteConditions {
   /** Ids; null = any. */
   readonly kinds: readonly number[] | null;
   readonly clients: readonly number[] | null;
@@ -375,7 +375,7 @@ export interface MinuteConditions {
  * The stretches of whole minutes, newest first, outside of which no row of the part meets the conditions; null where the roll-ups say nothing of them.
  * Within, rows may still fail.
  */
-export function busyStretches(
+function busyStretches(
   database: Database,
   { key }: Part,
   { kinds, clients, leastUs }: MinuteConditions,

@@ -32,7 +32,7 @@ export interface StoreState {
   readonly oldestWallMs: number | null;
 }
 
-export interface Inserted {
+interface Inserted {
   /** Why records were left out, one error each. */
   readonly refused: readonly unknown[];
   /** Whether there is more for `tidy` to do than before. */
@@ -253,7 +253,7 @@ const REMEMBERED = { names: 32_768, clients: 8192, kinds: 8192, details: 8192, a
  * The part that rows are added to. Everything is to be called within a transaction; where something throws, the transaction is to be
  * undone and this be made anew, because it remembers what it wrote.
  */
-export class LivePart {
+class LivePart {
   readonly key: string;
   /** Days since 1970. */
   readonly day: number;
@@ -346,7 +346,7 @@ export class LivePart {
 }
 
 /** A row of `parts`. */
-export interface LivePartState {
+interface LivePartState {
   readonly key: string;
   readonly day: number;
   readonly firstId: number | null;
@@ -359,7 +359,7 @@ function isBlocked({ action }: QueryRecord): boolean {
   return action === "block" || action === "drop";
 }
 
-export interface DictionaryTable {
+interface DictionaryTable {
   readonly table: string;
   /** Besides `id`, in the order in which `idOf` is given their values. */
   readonly columns: readonly string[];
@@ -370,7 +370,7 @@ export interface DictionaryTable {
 type Value = string | number | null;
 
 /** Gives texts that come again and again short ids. Its memory is bounded, so the same text may get two ids. */
-export class Dictionary {
+class Dictionary {
   readonly #insert: ReturnType<Database["prepare"]>;
   readonly #ids: LRUCache<string, number>;
   #nextId: number;
@@ -415,7 +415,7 @@ function rowsOf(rows: unknown): readonly (readonly Value[])[] {
 }
 
 /** What of a query is counted. */
-export interface Counted {
+interface Counted {
   readonly id: number;
   readonly kind: number;
   readonly client: number;
@@ -428,7 +428,7 @@ export interface Counted {
 const MAX_PER_MINUTE = 1000;
 
 /** Counts queries by minute, and adds the counts to the tables of a part at the end of each batch. */
-export class RollUps {
+class RollUps {
   readonly #kinds: MinuteCounts;
   readonly #clients: MinuteCounts;
   readonly #latencies: MinuteCounts;
@@ -504,7 +504,7 @@ const MAX_TRIES = 1024;
  * sent again because its thread ended before it could answer.
  * @throws RangeError where none is near; an error of SQLite.
  */
-export function freeId(database: Database, record: QueryRecord): number | null {
+function freeId(database: Database, record: QueryRecord): number | null {
   for (let id = record.id; id < record.id + MAX_TRIES; id++) {
     const stored = storedRow(database, id);
     if (stored === null) return id;

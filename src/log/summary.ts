@@ -127,10 +127,10 @@ function addClients(database: Database, { key }: FilledPart, { from, to }: Perio
   }
 }
 
-export const MINUTE_MS = 60_000;
+const MINUTE_MS = 60_000;
 
 /** In whole minutes since 1970. */
-export interface Period {
+interface Period {
   readonly from: number;
   /** Not included. */
   readonly to: number;
@@ -138,14 +138,14 @@ export interface Period {
 }
 
 /** What a step counts of a kind of query. */
-export interface KindOutcome {
+interface KindOutcome {
   readonly blocked: boolean;
   readonly cached: boolean;
   readonly failed: boolean;
 }
 
 /** What happened step by step, and the latencies of them all. */
-export class Series {
+class Series {
   readonly latencies = new Histogram();
   readonly upstreamLatencies = new Histogram();
   readonly #period: Period;
@@ -202,7 +202,7 @@ export class Series {
 }
 
 /** Durations by the buckets of the store. */
-export class Histogram {
+class Histogram {
   readonly #counts = new Map<number, number>();
 
   add(bucket: number, count: number): void {
@@ -230,7 +230,7 @@ function durationAt(buckets: readonly (readonly [number, number])[], rank: numbe
 }
 
 /** How often each of many texts was counted. */
-export class Tally {
+class Tally {
   readonly #counts = new Map<string, number>();
 
   add(key: string, count: number): void {
@@ -250,7 +250,7 @@ export class Tally {
   }
 }
 
-export interface NameTallies {
+interface NameTallies {
   /** By names with their labels in reverse order. */
   readonly names: Tally;
   readonly blocked: Tally;
@@ -265,7 +265,7 @@ const HOUR_MS = 3_600_000;
  * Adds how often names were asked within a range, as far as one part tells. Whole hours, and where all of it is within the range, the whole part are
  * counted already, the rarest names left out; the rest is counted here.
  */
-export function countNames(database: Database, part: FilledPart, range: IdRange, { names, blocked }: NameTallies): void {
+function countNames(database: Database, part: FilledPart, range: IdRange, { names, blocked }: NameTallies): void {
   for (const { text, values, isTable } of sourcesOf(part, range)) {
     // What has to be counted first is not to be counted twice.
     const most = `
@@ -282,7 +282,7 @@ export function countNames(database: Database, part: FilledPart, range: IdRange,
 }
 
 /** The names of a tally as they are written. */
-export function topNames(tally: Tally, limit: number): Count[] {
+function topNames(tally: Tally, limit: number): Count[] {
   return tally.top(limit).map(({ key, count }) => ({ key: reversedName(key), count }));
 }
 

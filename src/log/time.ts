@@ -31,7 +31,7 @@ function isoMoment(text: string): number | null {
 }
 
 /** Where a moment without a date, or without a year, is looked for. */
-export interface Around {
+interface Around {
   readonly nowMs: number;
   /** The first such moment after this one is meant; null = the last one up to now. */
   readonly afterMs: number | null;

@@ -7,7 +7,7 @@ import type { LogStatus, QueryRecord } from "./record.ts";
 import { BelievedTime, type StoreOptions, type StoreState } from "./store.ts";
 import { countOf, Waiting } from "./write-buffer.ts";
 
-export interface WriterSurroundings {
+interface WriterSurroundings {
   readonly clock: Clock;
   readonly report: (event: LogEvent) => void;
 }

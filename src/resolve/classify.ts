@@ -25,7 +25,7 @@ export type Finding =
   | "silent";
 
 /** What the near group gave; null = nothing in time. A stale answer tells that it failed. */
-export type NearOutcome = Pick<Resolution, "source" | "answer"> | null;
+type NearOutcome = Pick<Resolution, "source" | "answer"> | null;
 
 /** Measures a near answer. @param near what addresses must be in to be kept. */
 export function judge(outcome: NearOutcome, sets: { readonly near: AddressSet; readonly forged: AddressSet }): Finding {
@@ -96,7 +96,7 @@ export interface Measures {
   readonly near: (list: string) => NearMeasure;
 }
 
-export interface NearMeasure {
+interface NearMeasure {
   readonly near: AddressSet;
   readonly forged: AddressSet;
   /** Equal for equal addresses in all of these sets, also after a restart. */
@@ -104,7 +104,7 @@ export interface NearMeasure {
 }
 
 /** Where the sets come from. */
-export interface MeasureParts {
+interface MeasureParts {
   readonly rules: readonly RuleOptions[];
   /** Addresses, CIDRs and `list:NAME`. */
   readonly poison: readonly string[];

@@ -101,7 +101,7 @@ async function afterAddresses(resolver: Resolver, asked: Asked<Compare>, limits:
  * Asks near and far together, each on its own route, and gives near's answer if it is kept, else far's; the near group has no longer than
  * `nearMs`. What is held of either side counts as its answer: a near one that is held and kept asks nobody. Leaves a verdict where there is one.
  */
-export function weigh(resolver: Resolver, asked: Asked<Compare>, limits: WeighLimits): Resolution | Promise<Resolution> {
+function weigh(resolver: Resolver, asked: Asked<Compare>, limits: WeighLimits): Resolution | Promise<Resolution> {
   const near = forward(resolver, towards(asked, "near"));
   if (near instanceof Promise) return weighInTime(resolver, asked, { ...limits, near });
   const weighing = { near, finding: judgeNear(resolver, asked, near) };
@@ -113,7 +113,7 @@ export function weigh(resolver: Resolver, asked: Asked<Compare>, limits: WeighLi
   );
 }
 
-export interface WeighLimits {
+interface WeighLimits {
   /** How long the near group may take. */
   readonly nearMs: number;
   /** By then the query has its reply, on the scale of `Clock.now`. */
@@ -223,7 +223,7 @@ export function towards(asked: Asked<Compare>, side: Side): Asked<Forward> {
 }
 
 /** A resolution that began after its query came: what takes longer than the query has is a failure. */
-export async function inTime(
+async function inTime(
   resolver: Resolver,
   resolution: Resolution | Promise<Resolution>,
   { asked, untilMs }: { readonly asked: Asked<Compare>; readonly untilMs: number },

@@ -50,7 +50,7 @@ function isGiven(decision: Decision, passes: (decision: Decision) => boolean): b
 }
 
 /** What becomes of a query for which another family is preferred. */
-export interface Choice {
+interface Choice {
   readonly asked: Asked;
   /** Resolves the query for the preferred family, as if the client had sent it. */
   readonly preferred: () => Resolution | Promise<Resolution>;

@@ -147,7 +147,7 @@ const DOUBTED_TYPES: ReadonlySet<number> = new Set([TYPE.AAAA, TYPE.SVCB, TYPE.H
  * exist, and for the types where it is often a lie only after A of the name has been asked. In a chain of aliases all this
  * concerns the last name (RFC 2308 §2.1, RFC 6604 §3).
  */
-export async function believe(resolver: Resolver, suspect: Suspect, fetchAnswer: FetchAnswer): Promise<Believed> {
+async function believe(resolver: Resolver, suspect: Suspect, fetchAnswer: FetchAnswer): Promise<Believed> {
   const { order, answer } = suspect;
   if (outcomeOf(answer) !== "nxdomain" || isVerifiable(resolver, order.question, answer)) return { answer, action: "none" };
   const proof = proofOfExistence(resolver, order, answer.chainEnd);

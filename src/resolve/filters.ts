@@ -96,12 +96,12 @@ export function withoutRebinding(resolver: Resolver, asked: Asked<Forward | Comp
 const ACTION = "rebinding:nodata";
 
 /** Whether addresses at home are kept from this query's answer, in hints as well: a rule says so, else the group, else section `answers`. */
-export function guards({ groups, decider }: Resolver, { query, decision }: Asked<Decision>, group: string): boolean {
+function guards({ groups, decider }: Resolver, { query, decision }: Asked<Decision>, group: string): boolean {
   const mode = decision.rebinding ?? groups.get(group).options.rebinding ?? decision.shaping.rebinding;
   return mode === "nodata" && !decider.isSpecial(query.name);
 }
 
 /** 4 or 16 octets. */
-export function isAtHome(address: Uint8Array): boolean {
+function isAtHome(address: Uint8Array): boolean {
   return (privateAddresses.has(address) || unspecified.has(address)) && !fakeAddresses.has(address);
 }

@@ -134,7 +134,7 @@ async function refresh(resolver: Resolver, asked: Asked<Forward>, { order, held,
 }
 
 /** A fresh answer that is held. */
-export function fromCache(
+function fromCache(
   resolver: Resolver,
   { query, decision }: Asked<Forward>,
   { held, remainingSeconds }: { readonly held: Held; readonly remainingSeconds: number },
@@ -157,7 +157,7 @@ export function fromCache(
 }
 
 /** What a group has just said, or that it said nothing of use. */
-export function fromUpstream(resolver: Resolver, { decision }: Asked<Forward>, fetched: Fetched): Resolution {
+function fromUpstream(resolver: Resolver, { decision }: Asked<Forward>, fetched: Fetched): Resolution {
   const remainingSeconds = lifetimeSeconds(fetched.answer, decision.shaping);
   return {
     decision,
@@ -177,7 +177,7 @@ function actionOf(fetched: Fetched): string {
 }
 
 /** What was good before (RFC 8767 §4). AD does not outlive the TTL it was given for. `attempts` is what was tried first, be it still under way. */
-export function fromStale(
+function fromStale(
   { decision }: Asked<Forward>,
   { held, options }: { readonly held: Held; readonly options: StaleOptions },
   attempts: readonly Attempt[],
@@ -199,7 +199,7 @@ export function fromStale(
  * The question came from every server it could be sent to: those look here for what they lack, so the name is nowhere, unless it is
  * known to exist in another type or above one of the hosts table.
  */
-export function looped({ decider, cache }: Resolver, { query, decision }: Asked<Forward>, fetched: Fetched): Resolution {
+function looped({ decider, cache }: Resolver, { query, decision }: Asked<Forward>, fetched: Fetched): Resolution {
   const { shaping, group } = decision;
   const exists = decider.holds(query.name) || cache.provesExistence(query.name, { class: query.class, route: group }, shaping);
   const rcode = exists ? RCODE.NOERROR : RCODE.NXDOMAIN;

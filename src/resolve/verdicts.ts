@@ -70,7 +70,7 @@ export class Verdicts {
   }
 }
 
-export interface VerdictTerms {
+interface VerdictTerms {
   readonly nowMs: number;
   readonly verdictMs: number;
   readonly fingerprint: string;
@@ -110,7 +110,7 @@ export async function saveVerdicts(verdicts: Verdicts, path: string, clock: Cloc
 }
 
 /** What became of a file at start. */
-export interface VerdictLoad {
+interface VerdictLoad {
   readonly restored: number;
   /** Why the file was not read; null = it was, or there is none. */
   readonly problem: string | null;

@@ -12,7 +12,7 @@ import type { Expectation, RuleOptions } from "./options.ts";
 import { describeMatch } from "./rule.ts";
 
 /** What the configuration decides otherwise than it is expected to. */
-export interface ExpectationFailure {
+interface ExpectationFailure {
   readonly expectation: Expectation;
   /** The whole difference in one sentence, with the rule and the line of the list that brought it about. */
   readonly message: string;

@@ -4,7 +4,7 @@ import type { RuleOptions } from "./options.ts";
 import { DomainFilter, type DomainLists, listNamed } from "./rule.ts";
 
 /** A list that a rule sends to a group. */
-export interface Claim {
+interface Claim {
   readonly list: string;
   readonly rule: string;
   readonly group: string;
@@ -23,7 +23,7 @@ export interface ListConflict {
   readonly entries: readonly ConflictingEntries[];
 }
 
-export interface ConflictingEntries {
+interface ConflictingEntries {
   readonly inner: Entry;
   readonly outer: Entry;
 }

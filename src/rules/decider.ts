@@ -22,7 +22,7 @@ import { ClientAddresses, type DomainLists, describeMatch, isHit, type Miss, Rul
 import { Settings } from "./settings.ts";
 import { type SpecialZone, SpecialZones } from "./special-zones.ts";
 
-export interface DeciderParts {
+interface DeciderParts {
   readonly rules: readonly RuleOptions[];
   readonly answers: Shaping;
   readonly special: SpecialOptions;
@@ -205,13 +205,13 @@ function minimalAny(ground: Ground): Reply {
   return reply({ kind: "minimal-any", ttlSeconds }, { source: "special", action: "any:minimal" }, ground);
 }
 
-export interface HostsTtls {
+interface HostsTtls {
   readonly positiveSeconds: number;
   readonly negativeSeconds: number;
 }
 
 /** What the static table answers to a question of class IN; null where it holds nothing, or leaves the type to others. */
-export function hostsAnswer(
+function hostsAnswer(
   hosts: HostsTable,
   { name, type }: { readonly name: Name; readonly type: number },
   ttls: HostsTtls,
@@ -271,7 +271,7 @@ const ZERO_IPV4: readonly Uint8Array[] = [new Uint8Array(4)];
 const ZERO_IPV6: readonly Uint8Array[] = [new Uint8Array(16)];
 
 /** The answer of a rule that blocks, alike for every type. Negative ones hold for `ttlSeconds` and have the name itself as their SOA's owner. */
-export function blockedAnswer(
+function blockedAnswer(
   answer: Exclude<RuleAnswer, "drop">,
   { name, type }: { readonly name: Name; readonly type: number },
   ttlSeconds: number,
@@ -302,17 +302,17 @@ export type Step =
   | { readonly kind: "first-group"; readonly group: string };
 
 /** A decision with the way to it. */
-export interface Explanation {
+interface Explanation {
   readonly decision: Decision;
   readonly steps: readonly Step[];
 }
 
-export function hostsStep(hosts: HostsTable, name: Name): Step {
+function hostsStep(hosts: HostsTable, name: Name): Step {
   const match = hosts.lookup(name);
   const from = match ?? hosts.pointer(name);
   return { kind: "hosts", pattern: match?.pattern ?? nameText(name), source: from?.source ?? "", line: from?.line ?? 0 };
 }
 
-export function hitStep(rule: string, outcome: "decides" | "modifies" | "closed", match: RuleMatch | null): Step {
+function hitStep(rule: string, outcome: "decides" | "modifies" | "closed", match: RuleMatch | null): Step {
   return { kind: "rule", rule, outcome, match: match === null ? null : describeMatch(match) };
 }

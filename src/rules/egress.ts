@@ -15,7 +15,7 @@ import {
   type RuleMatch,
 } from "./rule.ts";
 
-export interface NeverParts {
+interface NeverParts {
   readonly groups: readonly Pick<GroupOptions, "name" | "never">[];
   readonly rules: readonly Pick<RuleOptions, "domains" | "action">[];
   readonly lists: DomainLists;

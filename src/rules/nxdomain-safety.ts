@@ -24,7 +24,7 @@ export function ruleThatKeeps(
 }
 
 /** Whether questions that the rule decides can get NOERROR. */
-export function givesRecords({ action }: Rule): boolean {
+function givesRecords({ action }: Rule): boolean {
   if (action === null) return false;
   return action.kind !== "answer" || action.answer === "nodata" || action.answer === "zero";
 }

@@ -12,7 +12,7 @@ import type { RuleAction, RuleModifiers, RuleOptions } from "./options.ts";
 export type Miss = "types" | "clients" | "domains" | "excepted" | "longest";
 
 /** What a matching rule matched by. */
-export type Hit = RuleMatch | "unconditional";
+type Hit = RuleMatch | "unconditional";
 
 /** One rule, ready to be asked. */
 export class Rule {
@@ -81,7 +81,7 @@ interface Choice {
 }
 
 /** The action `longest`: of several lists the one whose pattern fits a name best names the group. */
-export class Longest {
+class Longest {
   readonly choices: readonly Choice[];
 
   constructor({ choices }: Extract<RuleAction, { kind: "longest" }>, lists: DomainLists) {
@@ -149,7 +149,7 @@ export class DomainFilter {
 }
 
 /** Whether the pattern of a match lies at or below a zone that holds the same name: both are suffixes of it. Keywords and regular expressions lie nowhere. */
-export function liesWithin(match: Match | null, zone: Name): boolean {
+function liesWithin(match: Match | null, zone: Name): boolean {
   return match !== null && match.octets >= zone.length;
 }
 

@@ -162,7 +162,7 @@ export function reachesBelow(set: DomainSet, name: Name): boolean {
 }
 
 /** Adds the names strictly above `name`, up to and with `top`, which holds it. */
-export function addAncestors(ancestors: Set<Name>, name: Name, top: Name): void {
+function addAncestors(ancestors: Set<Name>, name: Name, top: Name): void {
   for (let above = name; above !== top; ) {
     above = parentOf(above);
     if (ancestors.has(above)) return;

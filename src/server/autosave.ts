@@ -4,7 +4,7 @@ import type { OperationsLog } from "../log/operations.ts";
 /** How often a file is written while the server runs: what a crash or a power cut loses at the most. */
 const SAVE_MS = 15 * 60_000;
 
-export interface KeeperSurroundings {
+interface KeeperSurroundings {
   readonly clock: Clock;
   readonly log: OperationsLog;
 }

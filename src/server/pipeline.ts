@@ -12,7 +12,7 @@ import { answerJson } from "./json-api.ts";
 import type { AnsweringSite, Noted, Notes } from "./query-event.ts";
 
 /** What queries are answered from at the moment, and who is told of them. */
-export interface Serving {
+interface Serving {
   readonly site: AnsweringSite;
   readonly journal: Notes;
 }

@@ -31,12 +31,12 @@ export interface Decisions {
 }
 
 /** What the table of hosts was made of. */
-export interface HostsParts {
+interface HostsParts {
   readonly loaded: LoadedHosts;
   readonly ownFile: OwnHostsFile;
 }
 
-export interface DecisionSurroundings {
+interface DecisionSurroundings {
   /** Where downloads of lists are kept. */
   readonly copies: CopySource;
   readonly log: Shortcomings;
@@ -88,7 +88,7 @@ export function expectationFaults({ decider, lists }: Decisions, config: Config,
   return [];
 }
 
-export interface ChangedDecisions {
+interface ChangedDecisions {
   readonly decisions: Decisions;
   /** What was right before and would not be any more. */
   readonly faults: readonly string[];
@@ -171,7 +171,7 @@ export interface DecisionBasis {
   readonly groups: readonly GroupBasis[];
 }
 
-export interface HostsBasis {
+interface HostsBasis {
   readonly ttlSeconds: number;
   readonly records: readonly HostRecord[];
   readonly files: readonly HostsFile[];
@@ -185,10 +185,10 @@ export interface ListBasis extends Pick<ListOptions, "name" | "kind" | "seed" | 
 /** A part of a list, and where its bytes came from; `sha256` null = there were none. */
 export type SourceBasis = ListSource & Pick<SourceStatus, "servedFrom" | "sha256">;
 
-export type GroupBasis = Pick<GroupOptions, "name" | "never" | "ecs" | "rebinding">;
+type GroupBasis = Pick<GroupOptions, "name" | "never" | "ecs" | "rebinding">;
 
 /** What of a configuration decisions depend on. */
-export interface DecidingConfig extends Pick<Config, "rules" | "special" | "poison" | "bogus"> {
+interface DecidingConfig extends Pick<Config, "rules" | "special" | "poison" | "bogus"> {
   readonly answers: Shaping;
   readonly hosts: HostsOptions;
   readonly lists: readonly Pick<ListOptions, "name" | "kind" | "seed" | "sha256" | "sources">[];
@@ -196,13 +196,13 @@ export interface DecidingConfig extends Pick<Config, "rules" | "special" | "pois
 }
 
 /** What was read for the decisions of a configuration. */
-export interface Read {
+interface Read {
   readonly hostsFiles: readonly HostsFile[];
   readonly ownHosts: OwnHosts;
   readonly lists: readonly ListStatus[];
 }
 
-export function basisOf(config: DecidingConfig, { hostsFiles, ownHosts, lists }: Read): DecisionBasis {
+function basisOf(config: DecidingConfig, { hostsFiles, ownHosts, lists }: Read): DecisionBasis {
   const { rules, special, poison, bogus, hosts } = config;
   const { https, ipv6, ipv4, ttl, negative, rebinding } = config.answers;
   return {

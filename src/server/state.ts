@@ -195,7 +195,7 @@ function keptAt(path: string, { cache, verdicts, load }: Keepable): Kept[] {
 }
 
 /** Writes what is kept, so that another may begin with it. */
-export async function saveBacking({ saving }: Backing): Promise<void> {
+async function saveBacking({ saving }: Backing): Promise<void> {
   for (const keeper of saving) await keeper.save();
 }
 
@@ -226,7 +226,7 @@ const QUIET_MS = 600_000;
 const MAX_NAMES = 1_024;
 
 /** Tells the operator of questions that were to go where they must not: each name once in ten minutes. */
-export function leakLog(log: OperationsLog, clock: Clock): (breach: Breach) => void {
+function leakLog(log: OperationsLog, clock: Clock): (breach: Breach) => void {
   const toldAtMs = new LRUCache<string, number>({ max: MAX_NAMES });
   return ({ group, question, reason }) => {
     const key = `${group} ${question.name}`;

@@ -23,7 +23,7 @@ export const ACTION_KINDS = [
   "other",
 ] as const;
 
-export type ActionKind = (typeof ACTION_KINDS)[number];
+type ActionKind = (typeof ACTION_KINDS)[number];
 
 const EXACT = new Map<string, ActionKind>([
   ["nxdomain:guarded", "guard"],
@@ -61,10 +61,10 @@ export const BUCKET_ENDS_SECONDS: readonly number[] = Array.from(
 );
 
 /** Numbers that one histogram takes: its buckets, then the sum of all values in milliseconds. */
-export const HISTOGRAM_SLOTS = FINITE_BUCKETS + 2;
+const HISTOGRAM_SLOTS = FINITE_BUCKETS + 2;
 
 /** Adds a duration to the histogram that begins at `start`. */
-export function observe(slots: Float64Array, start: number, durationMs: number): void {
+function observe(slots: Float64Array, start: number, durationMs: number): void {
   const bucket = bucketOf(durationMs);
   slots[start + bucket] = (slots[start + bucket] ?? 0) + 1;
   slots[start + FINITE_BUCKETS + 1] = (slots[start + FINITE_BUCKETS + 1] ?? 0) + durationMs;
@@ -79,13 +79,13 @@ export function bucketOf(durationMs: number): number {
 }
 
 /** A histogram as it is shown. */
-export interface Histogram {
+interface Histogram {
   /** How many values are no greater than the end of each bucket; the last one counts all. */
   readonly cumulative: readonly number[];
   readonly sumSeconds: number;
 }
 
-export function readHistogram(slots: Float64Array, start: number): Histogram {
+function readHistogram(slots: Float64Array, start: number): Histogram {
   let total = 0;
   const cumulative = Array.from({ length: FINITE_BUCKETS + 1 }, (_, index) => {
     total += slots[start + index] ?? 0;
@@ -95,7 +95,7 @@ export function readHistogram(slots: Float64Array, start: number): Histogram {
 }
 
 /** What of a query is counted. */
-export interface CountedQuery {
+interface CountedQuery {
   readonly client: { readonly transport: Transport };
   /** null where nothing was decided. */
   readonly resolution: {
@@ -110,7 +110,7 @@ export interface CountedQuery {
 }
 
 /** How a query ended that nothing was decided about. */
-export type UndecidedEnding = "malformed" | "unsupported" | "access" | "rate" | "fault";
+type UndecidedEnding = "malformed" | "unsupported" | "access" | "rate" | "fault";
 
 const TRANSPORTS: readonly Transport[] = ["udp", "tcp", "dot", "doh"];
 const SOURCES: readonly RecordSource[] = ["hosts", "special", "rule", "cache", "stale", "upstream", "failure", "refused"];
@@ -121,7 +121,7 @@ const NOTHING_SENT = 17;
 
 /** Who answered: what a cache hit takes and what an upstream takes have nothing to do with each other. */
 export const ANSWERERS = ["cache", "upstream", "local"] as const;
-export type Answerer = (typeof ANSWERERS)[number];
+type Answerer = (typeof ANSWERERS)[number];
 
 const QUERY_SLOTS = TRANSPORTS.length * SOURCES.length * RCODES;
 const DURATIONS_AT = QUERY_SLOTS;

@@ -21,7 +21,7 @@ export interface MetricsInput {
   readonly counts: RisingCounts;
 }
 
-export interface GroupMetrics {
+interface GroupMetrics {
   readonly name: string;
   readonly well: boolean;
   readonly inFlight: number;
@@ -29,7 +29,7 @@ export interface GroupMetrics {
   readonly members: readonly MemberMetrics[];
 }
 
-export interface MemberMetrics {
+interface MemberMetrics {
   readonly server: string;
   readonly well: boolean;
   readonly latencyMs: number | null;
@@ -38,32 +38,32 @@ export interface MemberMetrics {
   readonly inFlight: number;
 }
 
-export interface CacheMetrics {
+interface CacheMetrics {
   readonly hits: number;
   readonly misses: number;
   readonly positive: SegmentMetrics;
   readonly negative: SegmentMetrics;
 }
 
-export interface SegmentMetrics {
+interface SegmentMetrics {
   readonly entries: number;
   readonly bytes: number;
   readonly budgetBytes: number;
 }
 
-export interface ListMetrics {
+interface ListMetrics {
   readonly name: string;
   readonly size: number;
   readonly sources: readonly ListSourceMetrics[];
 }
 
-export interface ListRefresh {
+interface ListRefresh {
   readonly name: string;
   /** null = its sources are never read again. */
   readonly refreshMs: number | null;
 }
 
-export interface ListSourceMetrics {
+interface ListSourceMetrics {
   readonly servedFrom: string;
   /** When it was last known to be the newest, as `Date.parse` reads it; null = never, or it is not downloaded. */
   readonly checked: string | null;
@@ -72,7 +72,7 @@ export interface ListSourceMetrics {
 }
 
 /** As the listeners count. */
-export interface ListenerMetrics {
+interface ListenerMetrics {
   readonly udpInFlight: number;
   readonly udpShed: number;
   readonly udpUnsent: number;
@@ -312,12 +312,12 @@ function addProcess(to: Exposition, { process, reloads, build }: MetricsInput): 
 }
 
 /** The labels of a sample; those that are absent are left out. */
-export type Labels = Readonly<Record<string, string | number>>;
+type Labels = Readonly<Record<string, string | number>>;
 
-export type Sample = readonly [labels: Labels, value: number];
+type Sample = readonly [labels: Labels, value: number];
 
 /** Text in Prometheus's exposition format 0.0.4, metric by metric. */
-export class Exposition {
+class Exposition {
   readonly #lines: string[] = [];
   readonly #counts: RisingCounts;
 
@@ -369,12 +369,12 @@ function keyOf(name: string, labels: Labels): string {
   return pairs.length === 0 ? name : `${name}{${pairs.join(",")}}`;
 }
 
-export interface HistogramShape {
+interface HistogramShape {
   readonly help: string;
   readonly endsSeconds: readonly number[];
 }
 
-export type HistogramSample = readonly [
+type HistogramSample = readonly [
   labels: Labels,
   histogram: { readonly cumulative: readonly number[]; readonly sumSeconds: number },
 ];
@@ -397,7 +397,7 @@ const NAMES = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"
 const BADVERS = 16;
 
 /** Of a number that `Counters` counts by. */
-export function rcodeLabel(rcode: number | null): string {
+function rcodeLabel(rcode: number | null): string {
   if (rcode === null) return "NONE";
   return rcode === BADVERS ? "BADVERS" : (NAMES[rcode] ?? `RCODE${rcode}`);
 }

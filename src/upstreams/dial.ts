@@ -189,7 +189,7 @@ interface TunnelOptions {
  * A connection to the target through a proxy.
  * @throws UpstreamError `proxy` whatever goes wrong, `bootstrap` where the proxy's own name is not found; the signal's reason when it aborts.
  */
-export async function openTunnel(target: TunnelTarget, { proxy, book, label, signal }: TunnelOptions): Promise<Socket> {
+async function openTunnel(target: TunnelTarget, { proxy, book, label, signal }: TunnelOptions): Promise<Socket> {
   const [address = proxy.host] = book.known() ?? (await orStopped(book.list(), signal));
   try {
     const socket = await connectTcp({ address, port: proxy.port }, label, signal);
@@ -231,7 +231,7 @@ async function agree(
  * Has an HTTP proxy connect `socket` to the target (RFC 9110 §9.3.6); a name goes to it as a name. The socket then carries the target's
  * octets. Throws an Error that says what went wrong; the caller destroys the socket then, and may do so to stop this.
  */
-export async function openHttpTunnel(socket: Socket, { host, port }: TunnelTarget, proxy: ProxyOptions): Promise<void> {
+async function openHttpTunnel(socket: Socket, { host, port }: TunnelTarget, proxy: ProxyOptions): Promise<void> {
   const authority = `${isIPv6(host) ? `[${host}]` : host}:${port}`;
   const lines = [`CONNECT ${authority} HTTP/1.1`, `Host: ${authority}`];
   if (proxy.username !== null) lines.push(`Proxy-Authorization: Basic ${credentials(proxy.username, proxy.password ?? "")}`);
@@ -254,7 +254,7 @@ function credentials(username: string, password: string): string {
  * Has a SOCKS5 proxy connect `socket` to the target (RFC 1928); a name goes to it as a name. The socket then carries the target's octets.
  * Throws an Error that says what went wrong; the caller destroys the socket then, and may do so to stop this.
  */
-export async function openSocks5Tunnel(socket: Socket, target: TunnelTarget, proxy: ProxyOptions): Promise<void> {
+async function openSocks5Tunnel(socket: Socket, target: TunnelTarget, proxy: ProxyOptions): Promise<void> {
   const offered = proxy.username === null ? [METHOD.NONE] : [METHOD.NONE, METHOD.PASSWORD];
   socket.write(Uint8Array.of(VERSION, offered.length, ...offered));
   const [version, method] = await readOctets(socket, 2);
@@ -370,13 +370,13 @@ function whenReadable(socket: Socket, take: () => Buffer | null): Promise<Buffer
 }
 
 /** Where a TCP connection goes: an address, never a name. */
-export interface Endpoint {
+interface Endpoint {
   readonly address: string;
   readonly port: number;
 }
 
 /** Where a proxy is to connect to: a host name, which it looks up, or an IP literal. */
-export interface TunnelTarget {
+interface TunnelTarget {
   readonly host: string;
   readonly port: number;
 }
@@ -385,7 +385,7 @@ export interface TunnelTarget {
  * Opens a TCP connection.
  * @throws UpstreamError `refused` or `network`; the signal's reason when it aborts, and then nothing is left open.
  */
-export function connectTcp({ address, port }: Endpoint, label: string, signal: AbortSignal): Promise<Socket> {
+function connectTcp({ address, port }: Endpoint, label: string, signal: AbortSignal): Promise<Socket> {
   return whenReady(connect({ host: address, port, noDelay: true, keepAlive: true }), "connect", {
     signal,
     failure: (error) => connectError(error, label),
@@ -399,7 +399,7 @@ interface ReadyOptions {
 }
 
 /** Waits for the event that makes a socket usable. The socket is destroyed where it does not come. */
-export function whenReady<S extends Socket>(socket: S, event: "connect" | "secureConnect", options: ReadyOptions): Promise<S> {
+function whenReady<S extends Socket>(socket: S, event: "connect" | "secureConnect", options: ReadyOptions): Promise<S> {
   return new Promise<S>((resolve, reject) => {
     const { signal, failure } = options;
     const settle = (): void => {
@@ -540,7 +540,7 @@ export async function stopAfter<T>(
 }
 
 /** Waits for a promise that cannot be stopped, but no longer than until `signal` aborts; rejects with its reason then. */
-export function orStopped<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+function orStopped<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     const stop = (): void => reject(signal.reason);
     if (signal.aborted) return stop();

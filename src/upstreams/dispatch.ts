@@ -17,7 +17,7 @@ export const PATIENCE = 2;
 /** How long answers under way are awaited once one has come that is doubted: a group that asks all at once asks nobody twice. */
 export const DOUBT_MS = 300;
 
-export interface AskingContext {
+interface AskingContext {
   /** The group's name. */
   readonly label: string;
   readonly attemptMs: number;
@@ -293,7 +293,7 @@ function transportOf({ protocol }: ServerOptions): Attempt["transport"] {
 }
 
 /** In which order a group's members are asked one question. */
-export interface Plan<Candidate> {
+interface Plan<Candidate> {
   /** Every candidate, once. */
   readonly order: readonly Candidate[];
   /** How many of them are asked at once; the others join as these fail or stay silent. At least 1. */
@@ -303,7 +303,7 @@ export interface Plan<Candidate> {
 }
 
 /** What a strategy looks at. */
-export interface Standing {
+interface Standing {
   readonly well: boolean;
   /** Smoothed; null = never measured. */
   readonly latencyMs: number | null;

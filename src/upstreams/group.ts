@@ -14,7 +14,7 @@ import { type Errand, type Upstream, UpstreamError } from "./upstream.ts";
 /** Questions that may wait on one group: at a deadline of 4 s, 500 new names a second while it is dead. Each holds some kilobytes and a socket or two. */
 export const MAX_GROUP_IN_FLIGHT = 2000;
 
-export interface GroupContext {
+interface GroupContext {
   readonly openMember: (server: ServerOptions, group: GroupOptions) => Upstream;
   readonly clock: Clock;
   /** Uniform in [0, 1). */
@@ -297,7 +297,7 @@ function digest(text: string): string {
 const SHARED_BY_ALL = new Set(["127.0.0.1", "::1"]);
 
 /** Whether `origin` (as in `Errand.origin`) is an address that this member is asked at: its own questions must not go back to it. */
-export function isAt(member: Member, origin: string): boolean {
+function isAt(member: Member, origin: string): boolean {
   const asked = canonical(origin);
   if (SHARED_BY_ALL.has(asked)) return false;
   const { host, addresses } = member.server;

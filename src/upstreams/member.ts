@@ -108,7 +108,7 @@ export class Member {
   }
 }
 
-export interface MemberContext {
+interface MemberContext {
   readonly clock: Clock;
   readonly changed: (member: Member, well: boolean) => void;
 }
@@ -127,7 +127,7 @@ export interface MemberStatus {
   readonly inFlight: number;
 }
 
-export interface LastFailure {
+interface LastFailure {
   /** An `UpstreamFailure`, or the mnemonic of an rcode. */
   readonly reason: string;
   /** Milliseconds since 1970. */
@@ -189,7 +189,7 @@ export const SILENCES_UNTIL_ILL = 3;
 export const PROBE_DELAY = { leastMs: 1000, mostMs: 30_000 } as const;
 
 /** Whether one member can be relied on, judged only by whether it replies and never by what it replies. */
-export class Health {
+class Health {
   readonly #changed: (well: boolean) => void;
   #well = true;
   #silences = 0;

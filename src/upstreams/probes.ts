@@ -7,7 +7,7 @@ import { ask, type Ending } from "./reply.ts";
 import { type Upstream, UpstreamError } from "./upstream.ts";
 
 /** Long enough for a handshake through a proxy on another continent. With one probe a second, three at most are under way to a member. */
-export const PROBE_LIMIT_MS = 3000;
+const PROBE_LIMIT_MS = 3000;
 
 const ROOT_SERVERS: Question = {
   name: ROOT,
@@ -79,12 +79,12 @@ export class Probes {
   }
 }
 
-export interface Sounding {
+interface Sounding {
   readonly ending: Ending;
   readonly elapsedMs: number;
 }
 
-export interface SoundingOptions {
+interface SoundingOptions {
   readonly origin: string | null;
   readonly limitMs: number;
 }

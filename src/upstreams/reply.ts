@@ -7,7 +7,7 @@ import type { Clock } from "../lib/clock.ts";
 import { type Attempt, type Errand, type Upstream, UpstreamError, type UpstreamFailure } from "./upstream.ts";
 
 /** What a message from a server is to the question that waits. */
-export type Reply =
+type Reply =
   /** No response, another id, or another question: not ours. */
   | { readonly kind: "foreign" }
   /** Ours, cut at the size of a datagram (TC); what is left of it is not looked at. */

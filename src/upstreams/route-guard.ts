@@ -2,7 +2,7 @@ import type { Question } from "../dns/query.ts";
 import { type Errand, UpstreamError } from "./upstream.ts";
 
 /** On whose behalf a question is asked. */
-export interface Asker {
+interface Asker {
   readonly address: string;
   readonly clientId: string | null;
 }

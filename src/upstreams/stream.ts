@@ -78,7 +78,7 @@ export class StreamServer implements Upstream {
 }
 
 /** Questions that may wait on one connection; those given up count until they are answered. RFC 7766 §6.2.1.1 names no number. */
-export const MAX_PIPELINED = 128;
+const MAX_PIPELINED = 128;
 
 /** Ids are below this. */
 const ID_LIMIT = 0x1_0000;
@@ -90,7 +90,7 @@ const ID_LIMIT = 0x1_0000;
 const STALLED_MS = 1_500;
 
 /** A question on its way over a stream. */
-export interface StreamJob {
+interface StreamJob {
   readonly question: Question;
   readonly edns: boolean;
   readonly ends: Ends<Answer>;
@@ -124,7 +124,7 @@ interface StreamConnectionOptions {
  * stalls, after it has carried at least one answer, the questions on it are handed to `resend`: most likely the server closed it while they
  * were on their way. On a connection that never worked they fail.
  */
-export class StreamConnection {
+class StreamConnection {
   readonly #options: StreamConnectionOptions;
   readonly #dialling = new AbortController();
   readonly #dialled: Promise<void>;

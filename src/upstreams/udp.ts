@@ -169,7 +169,7 @@ const PLAIN_MS = 3_600_000;
  * Tells answers that may be forged on the way from those of one server. Whoever injects forged answers sees the question pass and is quicker
  * than the server, but knows nothing of EDNS, while a server that does answers OPT with OPT (RFC 6891 §6.1.1).
  */
-export class ForgeryWatch {
+class ForgeryWatch {
   readonly #clock: Clock;
   #speaksEdns = false;
   #plainUntilMs = Number.NEGATIVE_INFINITY;

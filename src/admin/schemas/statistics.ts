@@ -7,7 +7,7 @@ const COUNT = Type.Integer({ minimum: 0 });
 const INSTANT = Type.String({ format: "date-time", examples: ["2026-11-21T21:03:00.000Z"] });
 
 /** What was asked in a period, and how the log is doing: `Summary` with its times written out. */
-export interface Statistics extends Omit<Summary, "fromMs" | "toMs" | "stepMs" | "series"> {
+interface Statistics extends Omit<Summary, "fromMs" | "toMs" | "stepMs" | "series"> {
   readonly from: string;
   readonly to: string;
   readonly stepSeconds: number;
@@ -15,7 +15,7 @@ export interface Statistics extends Omit<Summary, "fromMs" | "toMs" | "stepMs" |
   readonly log: LogState;
 }
 
-export interface StatisticsSample extends Omit<Sample, "atMs"> {
+interface StatisticsSample extends Omit<Sample, "atMs"> {
   readonly at: string;
 }
 

@@ -18,7 +18,7 @@ import type {
 } from "../control.ts";
 import { CLOSED, named, oneOf, orNull } from "./named.ts";
 
-export const COUNT = Type.Integer({ minimum: 0 });
+const COUNT = Type.Integer({ minimum: 0 });
 const INSTANT = Type.String({ examples: ["2026-11-21T21:03:11.482Z"] });
 
 export const upstreamMember = named<UpstreamMember>("UpstreamMember").as(

@@ -13,7 +13,7 @@ export interface Plugin {
 }
 
 /** A file of domains, addresses or hosts that plugins call by its tag. */
-export interface Provider {
+interface Provider {
   readonly tag: string;
   /** Absolute. */
   readonly path: string;
@@ -131,7 +131,7 @@ export type Tree =
   | { readonly kind: "list"; readonly place: Place; readonly items: readonly Tree[] }
   | { readonly kind: "scalar"; readonly place: Place; readonly text: string };
 
-export interface Entry {
+interface Entry {
   readonly key: string;
   readonly place: Place;
   readonly value: Tree;
@@ -142,7 +142,7 @@ const MAX_NODES = 50_000;
 const MAX_DEPTH = 60;
 
 /** @throws ImportError where `text` is no YAML. */
-export function readTree(text: string, file: string): Tree {
+function readTree(text: string, file: string): Tree {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false });
   const placeOf = (offset: number): Place => ({ file, line: Math.max(1, lines.linePos(offset).line) });
@@ -169,7 +169,7 @@ export function readTree(text: string, file: string): Tree {
   return convert(document.contents, { file, line: 1 }, 0);
 }
 
-export function entryOf(tree: Tree | null, key: string): Entry | null {
+function entryOf(tree: Tree | null, key: string): Entry | null {
   return tree?.kind === "map" ? (tree.entries.findLast((entry) => entry.key === key) ?? null) : null;
 }
 

@@ -91,11 +91,6 @@ export function alternativesOf<T>(expression: Expression<T>, negated = false): r
   return sum;
 }
 
-export function leavesOf<T>(expression: Expression<T>): readonly T[] {
-  if (expression.kind === "leaf") return [expression.leaf];
-  return expression.kind === "not" ? leavesOf(expression.of) : expression.parts.flatMap(leavesOf);
-}
-
 /** Gives each leaf a new form. */
 export function mapLeaves<T, U>(expression: Expression<T>, map: (leaf: T) => Expression<U>): Expression<U> {
   if (expression.kind === "leaf") return map(expression.leaf);

@@ -6,7 +6,7 @@ export interface Place {
 }
 
 /** What became of one thing that the bundle says. */
-export interface Finding extends Place {
+interface Finding extends Place {
   /** `left` = not carried over. */
   readonly kind: "carried" | "changed" | "left";
   readonly what: string;

@@ -130,7 +130,7 @@ function other(what: string): Expression<Matcher> {
   return { kind: "leaf", leaf: { kind: "other", what } };
 }
 
-export interface ReadConditions {
+interface ReadConditions {
   /** Each makes a rule of its own; none = it never holds. */
   readonly any: readonly DraftConditions[];
   /** Alternatives that no rule can ask for. */

@@ -314,7 +314,7 @@ function nameFor({ domains = [], types = [], clients = [] }: DraftConditions): s
 }
 
 /** What a run of steps comes to that asks a server. */
-export interface Branch {
+interface Branch {
   readonly forward: Plugin | null;
   /** Of the steps that hold for every question. */
   readonly modifiers: DraftModifiers;
@@ -325,7 +325,7 @@ export interface Branch {
   readonly unused: readonly Place[];
 }
 
-export function branchOf(steps: Steps): Branch {
+function branchOf(steps: Steps): Branch {
   const whole = flatten(steps);
   const end = whole.findIndex(({ kind }) => kind === "return");
   const flat = end === -1 ? whole : whole.slice(0, end);

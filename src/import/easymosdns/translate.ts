@@ -23,7 +23,7 @@ export interface Draft {
   readonly cache: Readonly<Record<string, unknown>> | null;
 }
 
-export interface Surroundings {
+interface Surroundings {
   readonly capabilities: Capabilities;
   /** A path as the new file names it. */
   readonly relative: (path: string) => string;

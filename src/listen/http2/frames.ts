@@ -57,7 +57,7 @@ export const FRAME_OCTETS = { initial: 16_384, max: 2 ** 24 - 1 } as const;
 /** RFC 7541 §4.2, RFC 9113 §6.5.2: of a dynamic table, until told otherwise. */
 export const INITIAL_TABLE_OCTETS = 4096;
 
-export interface FramePlace {
+interface FramePlace {
   readonly flags?: number;
   /** 0 = the connection. */
   readonly streamId?: number;

@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import type { Clock } from "../../lib/clock.ts";
 import { frameHead } from "./frames.ts";
 
-export interface OutboxOptions {
+interface OutboxOptions {
   readonly clock: Clock;
   /** With so much on its way nothing more is read: who does not read cannot make us write. */
   readonly backlogOctets: number;

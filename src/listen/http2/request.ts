@@ -2,7 +2,7 @@ import { type ErrorCode, INITIAL_WINDOW_OCTETS } from "./frames.ts";
 import type { HeaderField } from "./hpack.ts";
 
 /** What DoH needs of the head of a request. */
-export interface RequestFields {
+interface RequestFields {
   readonly method: string;
   /** Empty for CONNECT. */
   readonly path: string;
@@ -77,7 +77,7 @@ function isFieldOfRequest(name: string, value: string): boolean {
 }
 
 /** Where the body of a request goes. Called in turn; the octets are only lent. */
-export interface BodySink {
+interface BodySink {
   take(chunk: Uint8Array): void;
   /** It came whole. */
   end(): void;
@@ -148,7 +148,7 @@ export class Http2Stream {
   }
 }
 
-export interface StreamStart {
+interface StreamStart {
   readonly fields: RequestFields | null;
   readonly begunMs: number;
   readonly hasEnded: boolean;

@@ -28,7 +28,7 @@ import { HpackError } from "./huffman.ts";
 import { Outbox } from "./output.ts";
 import { areTrailers, Http2Stream, requestFields, type StreamOwner, type StreamResponse } from "./request.ts";
 
-export interface SessionOptions {
+interface SessionOptions {
   readonly clock: Clock;
   /** Streams that may be open at once. */
   readonly maxStreams: number;
@@ -38,7 +38,7 @@ export interface SessionOptions {
   readonly backlogOctets: number;
 }
 
-export interface SessionEvents {
+interface SessionEvents {
   /** `sink` is to be set at once where the request has a body; all else may come later. */
   request(stream: Http2Stream): void;
   /** A stream began or ended, or octets went out: deadlines may have moved. */
@@ -402,7 +402,7 @@ function demand(holds: boolean, code: ErrorCode): void {
 const RESETS = { burst: 500, perSecond: 50 };
 
 /** What of a client's conduct is held against it, beyond what a frame shows by itself. */
-export class Conduct {
+class Conduct {
   readonly #clock: Clock;
   readonly #maxCutShort: number;
   #resetsLeft: number = RESETS.burst;
@@ -440,21 +440,21 @@ export class Conduct {
 }
 
 /** What the peer has told of itself (RFC 9113 §6.5.2), as far as a server that never pushes goes by it. */
-export interface PeerSettings {
+interface PeerSettings {
   readonly initialWindowOctets: number;
   readonly maxFrameOctets: number;
   /** The smallest it has ever told, of the dynamic table by which our header blocks would be read. */
   readonly tableOctets: number;
 }
 
-export const INITIAL_SETTINGS: PeerSettings = {
+const INITIAL_SETTINGS: PeerSettings = {
   initialWindowOctets: INITIAL_WINDOW_OCTETS,
   maxFrameOctets: FRAME_OCTETS.initial,
   tableOctets: INITIAL_TABLE_OCTETS,
 };
 
 /** Brings settings up to date with a SETTINGS frame. @throws ConnectionError where a value is not allowed. */
-export function settingsAfter(settings: PeerSettings, payload: Uint8Array): PeerSettings {
+function settingsAfter(settings: PeerSettings, payload: Uint8Array): PeerSettings {
   if (payload.length % 6 !== 0) throw new ConnectionError(ERROR.FRAME_SIZE_ERROR, "half a setting");
   let after = settings;
   for (let at = 0; at < payload.length; at += 6) {
@@ -484,7 +484,7 @@ export function settingsAfter(settings: PeerSettings, payload: Uint8Array): Peer
 }
 
 /** A header block that is whole. */
-export interface ReceivedBlock {
+interface ReceivedBlock {
   readonly streamId: number;
   /** Nothing follows on the stream. */
   readonly hasEnded: boolean;
@@ -500,7 +500,7 @@ const FRAME_HEAD_OCTETS = 9;
 const EMPTY_TABLE = Uint8Array.of(0x20);
 
 /** The header blocks of one connection, whose compression goes from one to the next (RFC 9113 §4.3). */
-export class HeaderBlocks {
+class HeaderBlocks {
   readonly #decoder: HpackDecoder;
   /** One whose last frame has not come. */
   #open: { readonly streamId: number; readonly hasEnded: boolean; readonly parts: Uint8Array[]; octets: number } | null = null;
