@@ -6,7 +6,7 @@ import { LRUCache } from "lru-cache";
 import { AnswerCache } from "../src/cache/answer-cache.ts";
 import { entryBytes } from "../src/cache/entry.ts";
 import { type CacheKey, cacheKey } from "../src/cache/key.ts";
-import { type Limits, lifetimeSeconds } from "../src/cache/lifetime.ts";
+import { type LifetimeLimits, lifetimeSeconds } from "../src/cache/lifetime.ts";
 import { type Answer, type BuiltRecord, buildAnswer, negativeSoa } from "../src/dns/answer.ts";
 import { type Name, nameFromText, nameWire } from "../src/dns/name.ts";
 import { CLASS, RCODE, TYPE } from "../src/dns/types.ts";
@@ -84,7 +84,7 @@ export const lru: MakeCache = (sizeBytes, clock) => {
 };
 
 /** The defaults of section `answers`. */
-const LIMITS: Limits = {
+const LIMITS: LifetimeLimits = {
   ttl: { minSeconds: 0, maxSeconds: 86_400 },
   negative: { minSeconds: 1, maxSeconds: 60, blockSeconds: 60, bareSeconds: 10, failureSeconds: 5 },
 };

@@ -1,7 +1,7 @@
 // `node --expose-gc bench/micro.ts`: what each stage of a cache hit costs, and what lists cost. For finding out what to make faster: figures of
 // one machine are worth comparing with each other only.
 
-import { closeSite } from "../src/server/state.ts";
+import { closeState } from "../src/server/state.ts";
 import { addressSetLookups } from "./micro/address-set.ts";
 import { domainSetCosts, LOADS, RUNS } from "./micro/domain-set.ts";
 import { timing } from "./micro/measure.ts";
@@ -15,7 +15,7 @@ const CIDRS = 15_000;
 
 const filled = await filledSite(zoneOf(NAMES));
 const timings = [...queryPath(filled), addressSetLookups(CIDRS)].map((operation) => timing(operation));
-await closeSite(filled.site, null);
+await closeState(filled.site, null);
 
 const times = timings.map(({ name, nanoseconds, lowest, highest }) => [
   name,

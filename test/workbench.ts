@@ -12,9 +12,9 @@ import type { Client } from "../src/lib/client.ts";
 import { operationsLog } from "../src/log/operations.ts";
 import { resolve } from "../src/resolve/resolve.ts";
 import type { Comparison, Resolution, Source } from "../src/resolve/types.ts";
-import { closeSite, openSite } from "../src/server/state.ts";
+import { closeState, openState } from "../src/server/state.ts";
 import { openGroups } from "../src/upstreams/group.ts";
-import { type Errand, type Upstream, UpstreamError } from "../src/upstreams/upstream.ts";
+import { type ExchangeOptions, type Upstream, UpstreamError } from "../src/upstreams/upstream.ts";
 import { type FakeClock, fakeClock } from "./fake-clock.ts";
 import { type AskOptions, queryWire, type Reply, readReply } from "./message.ts";
 import type { Action, Asked, Script } from "./upstreams/scripted-server.ts";
@@ -74,7 +74,7 @@ export async function workbenchWith({
   const config = configOf(`${yaml}\nupstreams:\n${lines.join("")}`);
   const log = operationsLog("error", () => {}, false);
   const surroundings = { clock, log, ca: null, resolvConf: "/nowhere" };
-  let site = await openSite(config, surroundings, null);
+  let site = await openState(config, surroundings, null);
   const asked: string[] = [];
   const opened = new Map<string, number>();
   const groups = openGroups(config.upstreams.groups, {
@@ -94,11 +94,11 @@ export async function workbenchWith({
   let resolver = { ...site.resolver, groups, cache };
   groups.onWell((route) => {
     cache.forgetFailures(route);
-    resolver.rechecks.clear();
+    resolver.refreshThrottle.clear();
   });
   onTestFinished(async () => {
     await groups.close();
-    await closeSite(site, null);
+    await closeState(site, null);
   });
   return {
     clock,
@@ -106,8 +106,8 @@ export async function workbenchWith({
     follow: (group, next) => void scripts.set(group, next),
     async reload(text) {
       const { upstreams: groupsAsBefore, cache: cacheAsBefore } = config;
-      const next = await openSite({ ...configOf(text), upstreams: groupsAsBefore, cache: cacheAsBefore }, surroundings, site);
-      await closeSite(site, next);
+      const next = await openState({ ...configOf(text), upstreams: groupsAsBefore, cache: cacheAsBefore }, surroundings, site);
+      await closeState(site, next);
       site = next;
       resolver = { ...site.resolver, groups, cache };
     },
@@ -204,7 +204,7 @@ function askedOf(question: Question, serial: number): Asked {
 
 interface Carrying {
   readonly about: Pick<Upstream, "label">;
-  readonly signal: Errand["signal"];
+  readonly signal: ExchangeOptions["signal"];
   readonly clock: FakeClock;
 }
 

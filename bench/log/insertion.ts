@@ -7,7 +7,7 @@ import { NOWHERE } from "../../src/listen/types.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { handlerFor } from "../../src/server/pipeline.ts";
 import { NO_NOTES } from "../../src/server/query-event.ts";
-import { closeSite } from "../../src/server/state.ts";
+import { closeState } from "../../src/server/state.ts";
 import { filledSite } from "../micro/site.ts";
 import { percentile } from "../statistics.ts";
 import { zoneOf } from "../zone.ts";
@@ -67,7 +67,7 @@ export async function insertionRounds({ folder, rounds, apart }: Insertion): Pro
   for (const child of [asker, adder]) child.disconnect();
   await feed.log.close();
   await listeners.close(0);
-  await closeSite(site, null);
+  await closeState(site, null);
   return done;
 }
 

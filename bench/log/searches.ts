@@ -1,5 +1,5 @@
 import { systemClock } from "../../src/lib/clock.ts";
-import type { Condition, Matcher, QueryFilter } from "../../src/log/filter.ts";
+import type { Condition, FilterMatcher, QueryFilter } from "../../src/log/filter.ts";
 import { Reader } from "../../src/log/reader.ts";
 import { median } from "../statistics.ts";
 import type { FilledStore } from "./filled-store.ts";
@@ -53,7 +53,7 @@ export async function searchTimes(store: FilledStore, source: QuerySource, runs:
 function cases(reader: Reader, { fromMs, toMs }: FilledStore, source: QuerySource): readonly Case[] {
   const newest = async (filter: QueryFilter) => (await reader.search({ filter, limit: 100, cursor: null })).records.length;
   const by = (condition: Condition) => newest({ fromMs: null, toMs: null, conditions: [condition] });
-  const name = (matcher: Matcher): Condition => ({ field: "name", negated: false, anyOf: [matcher] });
+  const name = (matcher: FilterMatcher): Condition => ({ field: "name", negated: false, anyOf: [matcher] });
   const site = (rank: number) => source.nameOf(rank).split(".").slice(-2).join(".");
   const summary = async (periodMs: number) => {
     const { total } = await reader.summary({ fromMs: toMs - periodMs, toMs, stepMs: 3_600_000, top: 20 });

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { type Name, nameWire, parentOf, plainName, ROOT } from "../../src/dns/name.ts";
-import { inTurns } from "../../src/lib/cooperative.ts";
+import { runCooperatively } from "../../src/lib/cooperative.ts";
 import { WarningLog } from "../../src/lists/diagnostics.ts";
 import type { DomainSet } from "../../src/lists/domain-set.ts";
 import { DomainSetBuilder } from "../../src/lists/domain-set-builder.ts";
@@ -77,9 +77,9 @@ function lookupCosts(set: DomainSet): readonly LookupCost[] {
 
 async function load(file: Buffer): Promise<DomainSet> {
   const builder = new DomainSetBuilder("list");
-  const problem = await inTurns(readDomains(file, null, { sink: builder.source("list"), warnings: new WarningLog() }));
+  const problem = await runCooperatively(readDomains(file, null, { sink: builder.source("list"), warnings: new WarningLog() }));
   if (problem !== null) throw new Error(problem);
-  return await inTurns(builder.sliced());
+  return await runCooperatively(builder.sliced());
 }
 
 interface AskedNames {

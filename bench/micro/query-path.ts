@@ -1,6 +1,6 @@
 import { render, replyLimit } from "../../src/answers/render.ts";
 import { cacheKey } from "../../src/cache/key.ts";
-import { Journal } from "../../src/control/journal.ts";
+import { QueryRecorder } from "../../src/control/journal.ts";
 import { isRejection, parseQuery } from "../../src/dns/query.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { resolve } from "../../src/resolve/resolve.ts";
@@ -72,8 +72,8 @@ const RENDERED = 1000;
 /** So many queries wait for their records at once, as under heavy load. */
 const RECORDED = 1000;
 
-function journalOf(site: FilledSite["site"]): Journal {
-  const journal = new Journal(systemClock, (error) => {
+function journalOf(site: FilledSite["site"]): QueryRecorder {
+  const journal = new QueryRecorder(systemClock, (error) => {
     throw error;
   });
   journal.expect(site.config);

@@ -9,14 +9,14 @@ import { RCODE, TYPE } from "../../src/dns/types.ts";
 import type { Client } from "../../src/lib/client.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { operationsLog } from "../../src/log/operations.ts";
-import { guardGroups, openSite, type Site } from "../../src/server/state.ts";
+import { guardGroups, openState, type ServerState } from "../../src/server/state.ts";
 import { dohQuestion, type Zone } from "../zone.ts";
 
 export const CLIENT: Client = { address: "127.0.0.1", port: 53_000, transport: "udp", http: null, method: null, clientId: null };
 
 /** A site whose cache answers every message. */
 export interface FilledSite {
-  readonly site: Site;
+  readonly site: ServerState;
   readonly messages: readonly Uint8Array[];
   readonly queries: readonly Query[];
   /** The list of the rule that decides; null where there is no real one, and a handful of names stand for it. */
@@ -42,7 +42,7 @@ cache: { file: null }
   const parsed = parseConfig(yaml, null);
   if (parsed.kind === "invalid") throw new Error(parsed.problems.map(({ message }) => message).join("\n"));
   const log = operationsLog("error", (line) => process.stderr.write(line), false);
-  const site = await openSite(parsed.config, { clock: systemClock, log, ca: null, resolvConf: "/dev/null" }, null);
+  const site = await openState(parsed.config, { clock: systemClock, log, ca: null, resolvConf: "/dev/null" }, null);
   guardGroups(site);
   const messages = zone.hosts.map((host) => Uint8Array.from(Buffer.from(dohQuestion(host), "base64url")));
   const queries = messages.map(queryOf);
@@ -56,7 +56,7 @@ function queryOf(message: Uint8Array): Query {
   return query;
 }
 
-function hold({ resolver }: Site, query: Query): void {
+function hold({ resolver }: ServerState, query: Query): void {
   const { name, type, class: klass } = query;
   const data = Uint8Array.of(198, 51, 100, 7);
   const record = { owner: name, type: TYPE.A, ttlSeconds: 86_400, data };

@@ -11,8 +11,8 @@ import { type TSchema, Type } from "typebox";
 import type { Clock } from "../lib/clock.ts";
 import type { Control } from "./control.ts";
 import type { ProblemDetails } from "./problem.ts";
-import { CLOSED, named, orNull } from "./schemas/named.ts";
-import type { RecentRecords, StreamSlots } from "./stream.ts";
+import { CLOSED, named, nullable } from "./schemas/named.ts";
+import type { RecentRecords, StreamLimiter } from "./stream.ts";
 
 /** The server as routes are added to it: what a schema says of a request is the type that its handler gets. */
 export type Api = FastifyInstance<
@@ -31,8 +31,8 @@ export interface ApiParts {
   readonly clock: Clock;
   readonly limits: AdminLimits;
   /** Readers of the live stream, and of exports. */
-  readonly readers: StreamSlots;
-  readonly exports: StreamSlots;
+  readonly readers: StreamLimiter;
+  readonly exports: StreamLimiter;
   /** What readers of the live stream missed a moment ago. */
   readonly recent: RecentRecords;
   /** Tells the operator of a fault of ours. */
@@ -75,12 +75,12 @@ export function operation<const S extends Operation>(described: S) {
 }
 
 /** A response with a body of JSON. */
-export function json<S extends TSchema>(description: string, schema: S) {
+export function jsonContent<S extends TSchema>(description: string, schema: S) {
   return { description, content: { "application/json": { schema } } };
 }
 
 /** A response of text that is not JSON, sent whole or as a stream. */
-export function text<const M extends string>(description: string, mediaType: M, example?: string) {
+export function textContent<const M extends string>(description: string, mediaType: M, example?: string) {
   const schema = Type.Unsafe<string | Readable>(Type.String(example === undefined ? {} : { examples: [example] }));
   return { description, content: { [mediaType]: { schema } } };
 }
@@ -95,7 +95,9 @@ export const problemDetails = named<ProblemDetails>("Problem").as(
       problems: Type.Array(
         Type.Object(
           {
-            parameter: orNull(Type.String({ description: "The parameter, header, or path within the body, that it concerns." })),
+            parameter: nullable(
+              Type.String({ description: "The parameter, header, or path within the body, that it concerns." }),
+            ),
             reason: Type.String(),
           },
           CLOSED,

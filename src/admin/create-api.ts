@@ -2,7 +2,16 @@ import swagger from "@fastify/swagger";
 import fastify from "fastify";
 import type { Endpoint } from "../listen/options.ts";
 import type { AdminLimits, Api, ApiParts } from "./api.ts";
-import { adminProblems, admit, ClientRates, type Guards, limitConnections, ownNames, Pipelines, tokenChecker } from "./guards.ts";
+import {
+  adminProblems,
+  admit,
+  ClientRates,
+  type Guards,
+  hostAllowlist,
+  InFlightLimiter,
+  limitConnections,
+  tokenChecker,
+} from "./guards.ts";
 import { documentOptions, NAMED_SCHEMAS } from "./openapi.ts";
 import type { AdminOptions } from "./options.ts";
 import { HttpProblem, problemOf, refuse, refuseOctets, SECURITY_HEADERS } from "./problem.ts";
@@ -33,7 +42,7 @@ export async function createApi(parts: ApiParts, setup: ApiSetup, methods = new 
   api.setSerializerCompiler(() => JSON.stringify);
   readJsonBodies(api);
   const guards = guardsOf(api, parts, setup);
-  const pipelines = new Pipelines(limits.requestsAtOnce);
+  const pipelines = new InFlightLimiter(limits.requestsAtOnce);
   api.addHook("onRequest", async (request, reply) => {
     reply.headers(SECURITY_HEADERS);
     pipelines.enter(request, reply);
@@ -98,7 +107,8 @@ function guardsOf(api: Api, { clients, clock, limits }: ApiParts, { options, end
   });
   const current = () => {
     const of = options();
-    if (made?.of !== of) made = { of, ofThese: { isOurs: ownNames(bound, of.hosts), isAuthorized: authorization(endpoint, of) } };
+    if (made?.of !== of)
+      made = { of, ofThese: { isOurs: hostAllowlist(bound, of.hosts), isAuthorized: authorization(endpoint, of) } };
     return made.ofThese;
   };
   return {

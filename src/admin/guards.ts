@@ -198,7 +198,7 @@ export function limitConnections(
  * bound to, on our port; with a wildcard every address of this host; `localhost` where loopback is among them; and `hosts`, on any port, because a
  * proxy or a forwarded port may stand between.
  */
-export function ownNames(
+export function hostAllowlist(
   bound: Endpoint,
   hosts: readonly string[],
   localAddresses = addressesOfInterfaces,
@@ -254,7 +254,7 @@ function addressesOfInterfaces(): readonly string[] {
  * Limits how many requests of one connection are under way at once: responses wait in memory for those before them, and one before them may be a
  * stream without end.
  */
-export class Pipelines {
+export class InFlightLimiter {
   readonly #most: number;
   readonly #underWay = new WeakMap<object, number>();
 

@@ -5,7 +5,7 @@ import { ADMIN_LIMITS, type AdminLimits, type Api, type ApiParts, type Clients }
 import type { Control } from "./control.ts";
 import { adminProblems } from "./guards.ts";
 import type { AdminOptions } from "./options.ts";
-import { RecentRecords, StreamSlots } from "./stream.ts";
+import { RecentRecords, StreamLimiter } from "./stream.ts";
 
 export interface AdminSetup {
   /** null = the API is not wanted. */
@@ -44,8 +44,8 @@ export async function openAdmin(setup: AdminSetup): Promise<AdminServer> {
     clients,
     clock,
     limits,
-    readers: new StreamSlots({ atOnce: limits.streams, perClient: limits.streamsPerClient }),
-    exports: new StreamSlots({ atOnce: limits.exports, perClient: limits.exports }),
+    readers: new StreamLimiter({ atOnce: limits.streams, perClient: limits.streamsPerClient }),
+    exports: new StreamLimiter({ atOnce: limits.exports, perClient: limits.exports }),
     recent: new RecentRecords(clock),
     report: (error) => report("a fault in Fenliu itself: please report it", { err: error }),
   };

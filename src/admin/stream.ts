@@ -153,7 +153,7 @@ interface Slot {
 const RETRY_SECONDS = 10;
 
 /** Responses that take long: a limited number at once, all of them ended when the server closes. */
-export class StreamSlots {
+export class StreamLimiter {
   readonly #limits: StreamLimits;
   readonly #clients = new ClientCounts();
   readonly #ends = new Set<() => void>();

@@ -1,6 +1,6 @@
 import { type Answer, buildAnswer, indexAnswer, negativeSoa, recordsOf, recordWire } from "../dns/answer.ts";
 import { type Name, nameWire } from "../dns/name.ts";
-import { FLAG, type Question } from "../dns/query.ts";
+import { HEADER_FLAG, type Question } from "../dns/query.ts";
 import { RCODE } from "../dns/types.ts";
 import { setUint16, setUint32, uint16 } from "../dns/wire.ts";
 
@@ -39,7 +39,7 @@ export function withMadeSoa(answer: Answer, ttlSeconds: number): Answer {
  */
 export function asNodata(nxdomain: Answer, ttlSeconds: number | null): Answer {
   const wire = Buffer.from(nxdomain.wire);
-  setUint16(wire, 2, uint16(wire, 2) & ~(FLAG.AD | 15));
+  setUint16(wire, 2, uint16(wire, 2) & ~(HEADER_FLAG.AD | 15));
   if (ttlSeconds === null) return reindexed(wire, nxdomain);
   if (nxdomain.soa === null) return withMadeSoa(reindexed(wire, nxdomain), ttlSeconds);
   setUint32(wire, nxdomain.soa.ttlOffset, Math.min(nxdomain.soa.ttlSeconds, ttlSeconds));

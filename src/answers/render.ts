@@ -1,6 +1,6 @@
 import { type Answer, ttlAt } from "../dns/answer.ts";
 import { CLASSIC_UDP_OCTETS, type ExtendedError, ednsRecord, replyPadding, UDP_PAYLOAD_OCTETS } from "../dns/edns.ts";
-import { FLAG, HEADER_OCTETS, type Query, type Rejection } from "../dns/query.ts";
+import { HEADER_FLAG, HEADER_OCTETS, type Query, type Rejection } from "../dns/query.ts";
 import { RCODE } from "../dns/types.ts";
 import { setUint16, setUint32, uint16 } from "../dns/wire.ts";
 import { unreachable } from "../lib/unreachable.ts";
@@ -77,7 +77,7 @@ export function truncatedReply(rendering: Rendering): Uint8Array {
   const wire = Buffer.alloc(bodyOctets + opt.length);
   wire.set(questionWire, HEADER_OCTETS);
   writeHeader(wire, rendering);
-  wire[2] = (wire[2] ?? 0) | (FLAG.TC >> 8);
+  wire[2] = (wire[2] ?? 0) | (HEADER_FLAG.TC >> 8);
   setUint16(wire, 4, 1);
   setUint16(wire, 10, opt.length === 0 ? 0 : 1);
   wire.set(opt, bodyOctets);
@@ -90,11 +90,11 @@ function writeHeader(wire: Uint8Array, { query, answer, authenticated }: Renderi
   setUint16(
     wire,
     2,
-    FLAG.QR |
-      FLAG.RA |
-      (query.recursionDesired ? FLAG.RD : 0) |
-      (query.checkingDisabled ? FLAG.CD : 0) |
-      (answer.authenticData && authenticated && wantsAuthenticData ? FLAG.AD : 0) |
+    HEADER_FLAG.QR |
+      HEADER_FLAG.RA |
+      (query.recursionDesired ? HEADER_FLAG.RD : 0) |
+      (query.checkingDisabled ? HEADER_FLAG.CD : 0) |
+      (answer.authenticData && authenticated && wantsAuthenticData ? HEADER_FLAG.AD : 0) |
       (answer.rcode > 15 && query.edns === null ? RCODE.SERVFAIL : answer.rcode & 15),
   );
 }
@@ -198,8 +198,8 @@ export function rejectionReply(rejection: Rejection): Uint8Array {
   const opt = rejection.edns === null ? new Uint8Array() : rejectionOpt(rejection.rejected, rejection.edns.dnssecOk);
   const wire = Buffer.alloc(HEADER_OCTETS + question.length + opt.length);
   setUint16(wire, 0, rejection.id);
-  const echoed = (rejection.recursionDesired ? FLAG.RD : 0) | (rejection.checkingDisabled ? FLAG.CD : 0);
-  setUint16(wire, 2, FLAG.QR | FLAG.RA | (rejection.opcode << 11) | echoed | (rejection.rejected & 15));
+  const echoed = (rejection.recursionDesired ? HEADER_FLAG.RD : 0) | (rejection.checkingDisabled ? HEADER_FLAG.CD : 0);
+  setUint16(wire, 2, HEADER_FLAG.QR | HEADER_FLAG.RA | (rejection.opcode << 11) | echoed | (rejection.rejected & 15));
   setUint16(wire, 4, question.length === 0 ? 0 : 1);
   setUint16(wire, 10, opt.length === 0 ? 0 : 1);
   wire.set(question, HEADER_OCTETS);

@@ -2,21 +2,29 @@ import type { Config } from "../config/types.ts";
 import { type Administration, openAdministration } from "../control/administration.ts";
 import { VersionKeeping, type Versions } from "../control/history.ts";
 import type { HostsChange } from "../control/hosts.ts";
-import { Journal, RecordKeeping } from "../control/journal.ts";
+import { QueryRecorder, RecordKeeping } from "../control/journal.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { type BoundEndpoints, type Listeners, openListeners } from "../listen/listeners.ts";
 import type { ListRefresher } from "../lists/refresher.ts";
-import type { Adopt, Updated } from "../lists/update.ts";
-import { seldom } from "../log/operations.ts";
+import type { Activate, Updated } from "../lists/update.ts";
+import { throttle } from "../log/operations.ts";
 import type { QueryLog } from "../log/query-log.ts";
 import { ownHostsFile, ownHostsPath, readOwnHosts, writeOwnHosts } from "../server/host-overrides.ts";
 import { handlerFor } from "../server/pipeline.ts";
 import { withList, withOwnHosts } from "../server/policy.ts";
 import { reloadRefusalOf } from "../server/preflight.ts";
-import { closeSite, guardGroups, openSite, type Site, SiteError, type SiteSurroundings, siteWith } from "../server/state.ts";
+import {
+  closeState,
+  type Dependencies,
+  guardGroups,
+  openState,
+  type ServerState,
+  ServerStateError,
+  stateWith,
+} from "../server/state.ts";
 import { Reloads } from "../stats/process.ts";
 import type { GroupStatus } from "../upstreams/group.ts";
-import { keepLists } from "./list-refresh.ts";
+import { openListRefresh } from "./list-refresh.ts";
 
 /** Changes that wait for their turn: a reload may take seconds. */
 const MAX_WAITING_CHANGES = 32;
@@ -25,13 +33,13 @@ const MAX_WAITING_CHANGES = 32;
 export class App {
   /** Whoever reads a file that has problems, so that `reload` is not called, counts that here. */
   readonly reloads: Reloads;
-  readonly #surroundings: SiteSurroundings;
+  readonly #surroundings: Dependencies;
   readonly #listeners: Listeners;
   readonly #current: Current;
   readonly #records: RecordKeeping;
   readonly #versions: VersionKeeping;
   #sinceWallMs: number;
-  readonly #retired: RetiredSites;
+  readonly #retired: DrainingStates;
   /** Changes of the site, one after the other: reloads, lists, hosts. */
   #changing: Promise<void> = Promise.resolve();
   #waitingChanges = 0;
@@ -39,7 +47,7 @@ export class App {
   #administration: Administration | null = null;
   #closed: Promise<void> | null = null;
 
-  private constructor(surroundings: SiteSurroundings, { listeners, current, records }: Parts) {
+  private constructor(surroundings: Dependencies, { listeners, current, records }: Parts) {
     this.#surroundings = surroundings;
     this.reloads = new Reloads(surroundings.clock.wallMs);
     this.#listeners = listeners;
@@ -47,23 +55,25 @@ export class App {
     this.#records = records;
     const { clock, log } = surroundings;
     this.#versions = new VersionKeeping({ queryLog: () => records.queryLog, clock, log });
-    this.#retired = new RetiredSites(clock, (error) => log.error({ err: error }, "what was replaced could not be closed"));
+    this.#retired = new DrainingStates(clock, (error) => log.error({ err: error }, "what was replaced could not be closed"));
     this.#sinceWallMs = clock.wallMs();
   }
 
   /**
    * Builds the site, then opens the listeners, so that the first query finds everything in place.
-   * @throws SiteError, ListenError, AdminError
+   * @throws ServerStateError, ListenError, AdminError
    */
-  static async start(config: Config, surroundings: SiteSurroundings): Promise<App> {
+  static async start(config: Config, surroundings: Dependencies): Promise<App> {
     const { log, clock } = surroundings;
-    const report = seldom(clock.now, (kind, details) => log.warn(details, kind));
-    const journal = new Journal(clock, (error) => report("a query could not be recorded: please report it", { err: error }));
-    const current = { site: await openSite(config, surroundings, null), journal };
+    const report = throttle(clock.now, (kind, details) => log.warn(details, kind));
+    const journal = new QueryRecorder(clock, (error) =>
+      report("a query could not be recorded: please report it", { err: error }),
+    );
+    const current = { site: await openState(config, surroundings, null), journal };
     journal.expect(config);
     // Its log is opened later, so that no answer waits for it; queries do, to be recorded.
     if (config.log.queries.enabled) journal.hold(config.log.queries.clients);
-    const opened: (() => Promise<void>)[] = [() => closeSite(current.site, null)];
+    const opened: (() => Promise<void>)[] = [() => closeState(current.site, null)];
     try {
       guardGroups(current.site);
       const listeners = await openListeners(config, handlerFor(current, log), {
@@ -96,7 +106,7 @@ export class App {
   }
 
   /** What queries are answered from at the moment. */
-  get site(): Site {
+  get site(): ServerState {
     return this.#current.site;
   }
 
@@ -106,7 +116,7 @@ export class App {
   }
 
   /** Every query that ended, counted; and for those who follow, recorded. */
-  get journal(): Journal {
+  get journal(): QueryRecorder {
     return this.#current.journal;
   }
 
@@ -126,31 +136,32 @@ export class App {
 
   /** The groups of upstreams, in the order of the file. */
   upstreams(): readonly GroupStatus[] {
-    return this.#current.site.backing.groups.status();
+    return this.#current.site.shared.groups.status();
   }
 
   /**
    * Puts names into the static table and takes them away, from the next query on and across restarts. What a person wrote into the file
    * meanwhile is taken in.
-   * @throws SiteError where an expectation does not hold then, the file is not as it should be, or `close` was called; the system's error where
+   * @throws ServerStateError where an expectation does not hold then, the file is not as it should be, or `close` was called; the system's error where
    * it cannot be written.
    */
   changeHosts(change: HostsChange): Promise<void> {
     return this.#change(async () => {
       const { site } = this.#current;
       const path = ownHostsPath(site.config);
-      const { loaded, ownFile } = site.decisions.hostsParts;
+      const { loaded, ownFile } = site.policy.hostsParts;
       const { file, problems } = await readOwnHosts(path, ownFile);
-      if (problems.length > 0) throw new SiteError(problems.map(({ source, line, reason }) => `${source}:${line}: ${reason}`));
+      if (problems.length > 0)
+        throw new ServerStateError(problems.map(({ source, line, reason }) => `${source}:${line}: ${reason}`));
       const changed = ownHostsFile(change(file.own, loaded));
-      const { decisions, faults } = withOwnHosts(site.decisions, site.config, changed);
-      if (faults.length > 0) throw new SiteError(faults);
+      const { decisions, faults } = withOwnHosts(site.policy, site.config, changed);
+      if (faults.length > 0) throw new ServerStateError(faults);
       await writeOwnHosts(path, changed);
-      this.#put(siteWith(site, decisions));
+      this.#put(stateWith(site, decisions));
     });
   }
 
-  /** Downloads a list now, or reads its files anew. @throws SiteError where a reload or the end came in between; Error where there is no such list. */
+  /** Downloads a list now, or reads its files anew. @throws ServerStateError where a reload or the end came in between; Error where there is no such list. */
   async refreshList(name: string): Promise<readonly Updated["outcome"][]> {
     const keeper = this.#keeper;
     if (keeper === null) throw new Error("the lists are not there yet");
@@ -158,13 +169,13 @@ export class App {
       return await keeper.refreshNow(name);
     } catch (error) {
       if (keeper === this.#keeper && this.#closed === null) throw error;
-      throw new SiteError(["the configuration was changed meanwhile: try again"]);
+      throw new ServerStateError(["the configuration was changed meanwhile: try again"]);
     }
   }
 
   /**
    * Puts a new configuration in place, between one query and the next. What it leaves as it was keeps its connections and its cache.
-   * @throws SiteError where it cannot be served, or `close` was called; then everything goes on as before.
+   * @throws ServerStateError where it cannot be served, or `close` was called; then everything goes on as before.
    */
   reload(config: Config): Promise<void> {
     return this.#change(() => this.#reload(config)).catch((error: unknown) => {
@@ -174,11 +185,12 @@ export class App {
   }
 
   async #change<T>(change: () => Promise<T>): Promise<T> {
-    if (this.#waitingChanges >= MAX_WAITING_CHANGES) throw new SiteError(["too many changes are under way: try again later"]);
+    if (this.#waitingChanges >= MAX_WAITING_CHANGES)
+      throw new ServerStateError(["too many changes are under way: try again later"]);
     this.#waitingChanges++;
     const turn = this.#changing.then(() => {
       this.#waitingChanges--;
-      if (this.#closed !== null) throw new SiteError(["Fenliu is stopping: nothing is changed any more"]);
+      if (this.#closed !== null) throw new ServerStateError(["Fenliu is stopping: nothing is changed any more"]);
       return change();
     });
     this.#changing = turn.then(
@@ -191,13 +203,13 @@ export class App {
   async #reload(config: Config): Promise<void> {
     const { site } = this.#current;
     const refusal = reloadRefusalOf(config, site.config);
-    if (refusal !== null) throw new SiteError([refusal]);
-    const next = await openSite(config, this.#surroundings, site);
+    if (refusal !== null) throw new ServerStateError([refusal]);
+    const next = await openState(config, this.#surroundings, site);
     let keeper: ListRefresher;
     try {
       keeper = await this.#keepLists(next);
     } catch (error) {
-      await closeSite(next, site);
+      await closeState(next, site);
       throw error;
     }
     this.#put(next);
@@ -207,32 +219,32 @@ export class App {
     this.#keeper = keeper;
     this.#retired.add(async () => {
       await closing;
-      await closeSite(site, next);
+      await closeState(site, next);
     }, site.config.answers.deadlineMs);
     await this.#records.change(config.log.queries);
     this.reloads.succeeded();
   }
 
-  #put(site: Site): void {
+  #put(site: ServerState): void {
     guardGroups(site);
     this.#current.site = site;
     this.#sinceWallMs = this.#surroundings.clock.wallMs();
     this.#versions.use(site);
   }
 
-  #keepLists({ config, backing }: Site): Promise<ListRefresher> {
-    const serving = () => this.#current.site.decisions.lists.status();
-    const adopt: Adopt = (list, copies, commit) =>
+  #keepLists({ config, shared: backing }: ServerState): Promise<ListRefresher> {
+    const serving = () => this.#current.site.policy.lists.status();
+    const adopt: Activate = (list, copies, commit) =>
       this.#change(async () => {
         const { site } = this.#current;
         if (site.config !== config) throw new Error("the configuration was changed meanwhile");
-        const { decisions, faults } = await withList(site.decisions, { config, list, copies });
+        const { decisions, faults } = await withList(site.policy, { config, list, copies });
         if (faults.length > 0) return faults;
         await commit();
-        this.#put(siteWith(site, decisions));
+        this.#put(stateWith(site, decisions));
         return [];
       });
-    return keepLists({ config, backing, serving, adopt }, this.#surroundings);
+    return openListRefresh({ config, backing, serving, adopt }, this.#surroundings);
   }
 
   /** Takes no more questions, answers those under way, and closes everything. */
@@ -250,7 +262,7 @@ export class App {
       () => this.#versions.close(),
       () => this.#records.close(),
       () => this.#retired.close(),
-      () => closeSite(this.#current.site, null),
+      () => closeState(this.#current.site, null),
     ]);
   }
 }
@@ -270,12 +282,12 @@ interface Parts {
 
 /** What the listeners answer with: the site is swapped. */
 interface Current {
-  site: Site;
-  readonly journal: Journal;
+  site: ServerState;
+  readonly journal: QueryRecorder;
 }
 
 /** What was replaced and may still have questions under way: each is closed when these have had their time, one after the other. */
-export class RetiredSites {
+export class DrainingStates {
   readonly #clock: Clock;
   readonly #failed: (error: unknown) => void;
   readonly #waiting = new Set<Retired>();

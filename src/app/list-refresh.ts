@@ -1,33 +1,33 @@
 import { randomInt } from "node:crypto";
 import type { Config } from "../config/types.ts";
 import { shownUrl } from "../lib/text.ts";
-import { copiesOf } from "../lists/cache.ts";
+import { listCacheOf } from "../lists/cache.ts";
 import { type DownloadTarget, download } from "../lists/download.ts";
 import type { ListStatus } from "../lists/load.ts";
 import { ListRefresher, type RefreshEvent } from "../lists/refresher.ts";
-import type { Adopt, Fetcher } from "../lists/update.ts";
+import type { Activate, Fetcher } from "../lists/update.ts";
 import type { OperationsLog } from "../log/operations.ts";
-import type { Backing, SiteSurroundings } from "../server/state.ts";
+import type { Dependencies, SharedResources } from "../server/state.ts";
 import { Bootstrap } from "../upstreams/bootstrap.ts";
-import { AddressBook, Dialer } from "../upstreams/dial.ts";
+import { Dialer, ServerAddresses } from "../upstreams/dial.ts";
 
 /** What refreshes the lists of a site works with. */
 interface ListKeeping {
   readonly config: Config;
-  readonly backing: Backing;
+  readonly backing: SharedResources;
   readonly serving: () => readonly ListStatus[];
-  readonly adopt: Adopt;
+  readonly adopt: Activate;
 }
 
 /** Keeps the lists of one site fresh until it is closed. */
-export function keepLists(
+export function openListRefresh(
   { config, backing, serving, adopt }: ListKeeping,
-  surroundings: SiteSurroundings,
+  surroundings: Dependencies,
 ): Promise<ListRefresher> {
   const { clock, log } = surroundings;
   return ListRefresher.open({
     lists: config.lists,
-    copies: copiesOf(config),
+    copies: listCacheOf(config),
     fetch: listFetcher(backing, surroundings),
     adopt,
     serving,
@@ -39,8 +39,8 @@ export function keepLists(
 
 /** Downloads as each list wants it: names are looked up by its group, else by the bootstrap servers, or go to its proxy. */
 export function listFetcher(
-  { groups, bootstrap }: Pick<Backing, "groups" | "bootstrap">,
-  { clock, ca, resolvConf }: Pick<SiteSurroundings, "clock" | "ca" | "resolvConf">,
+  { groups, bootstrap }: Pick<SharedResources, "groups" | "bootstrap">,
+  { clock, ca, resolvConf }: Pick<Dependencies, "clock" | "ca" | "resolvConf">,
 ): Fetcher {
   const system = { resolvConf, isOurs: () => false };
   return async (list, order) => {
@@ -50,7 +50,7 @@ export function listFetcher(
       new Dialer(
         serverAt(target),
         { clock, ca, bootstrap: lookup, proxy: list.proxy, system },
-        new AddressBook(target.host, [], lookup),
+        new ServerAddresses(target.host, [], lookup),
       );
     const dial = (target: DownloadTarget, signal: AbortSignal) =>
       dialer(target).open(target.protocol === "https" ? ["http/1.1"] : null, signal);

@@ -1,15 +1,15 @@
-import { type Answer, type Outcome, outcomeOf } from "../dns/answer.ts";
+import { type Answer, type AnswerOutcome, outcomeOf } from "../dns/answer.ts";
 import { HashedMap } from "../dns/hashed-map.ts";
 import { isWithin, type Name } from "../dns/name.ts";
 import type { Clock } from "../lib/clock.ts";
 import { BlockStore } from "./blocks.ts";
 import {
+  type CacheEntry,
   type CacheStats,
-  type Entry,
   entryBytes,
   type Held,
   type Inspected,
-  type Place,
+  type NameScope,
   type PutOptions,
   type Refusal,
   readAnswer,
@@ -19,7 +19,7 @@ import {
 } from "./entry.ts";
 import { Segment } from "./eviction.ts";
 import { type CacheKey, nxdomainKey, readKey, scopeOf, scopeOfKey } from "./key.ts";
-import { isFresh, type Limits, lifetimeSeconds, staleKeepMs } from "./lifetime.ts";
+import { isFresh, type LifetimeLimits, lifetimeSeconds, staleKeepMs } from "./lifetime.ts";
 import type { CacheOptions } from "./options.ts";
 
 /**
@@ -34,7 +34,7 @@ export class AnswerCache {
   readonly #options: CacheOptions;
   readonly #clock: Clock;
   readonly #blocks = new BlockStore();
-  readonly #byKey = new HashedMap<CacheKey, Entry>();
+  readonly #byKey = new HashedMap<CacheKey, CacheEntry>();
   readonly #names = new NameIndex();
   readonly #positive: Segment;
   readonly #negative: Segment;
@@ -101,12 +101,12 @@ export class AnswerCache {
    * Whether the name is proven to exist: by a positive answer within its TTL, or a NODATA with SOA from upstream that still
    * holds, for the name itself or at the end of an alias. In a CNAME chain ask for its last name.
    */
-  provesExistence(name: Name, place: Place, limits: Limits): boolean {
+  provesExistence(name: Name, place: NameScope, limits: LifetimeLimits): boolean {
     return this.#isProven(name, scopeOf(place.class, place.route), limits);
   }
 
   /** Whether any type of the name is held by a positive answer within its TTL. */
-  holdsPositive(name: Name, place: Place, limits: Limits): boolean {
+  holdsPositive(name: Name, place: NameScope, limits: LifetimeLimits): boolean {
     const nowMs = this.#clock.now();
     return this.#about(name, scopeOf(place.class, place.route)).some(
       (entry) => entry.answer.name === name && entry.outcome === "positive" && isFresh(entry, limits, nowMs),
@@ -116,14 +116,14 @@ export class AnswerCache {
   /** Notes on what is held that a refresh of it failed or was slow. A failure that is put and refused does so by itself. */
   noteTrouble(key: CacheKey): void {
     const entry = this.#find(key);
-    if (entry !== null) entry.troubledAtMs = this.#clock.now();
+    if (entry !== null) entry.lastRefreshFailureAtMs = this.#clock.now();
   }
 
   /** Notes on what is held that it was given under limits that let it live until then. Without effect where what was given is not what is held. */
-  notePromise(key: CacheKey, given: Outcome, untilMs: number): void {
+  notePromise(key: CacheKey, given: AnswerOutcome, untilMs: number): void {
     const entry = this.#find(key);
     if (entry?.outcome !== given) return;
-    entry.promisedUntilMs = Math.max(entry.promisedUntilMs, untilMs);
+    entry.advertisedUntilMs = Math.max(entry.advertisedUntilMs, untilMs);
     entry.uselessAtMs = Math.max(entry.uselessAtMs, untilMs);
   }
 
@@ -144,11 +144,11 @@ export class AnswerCache {
   forgetFailures(route: string): number {
     let count = 0;
     for (const entry of this.#byKey.values()) {
-      if (entry.outcome !== "failure" && entry.troubledAtMs === null) continue;
+      if (entry.outcome !== "failure" && entry.lastRefreshFailureAtMs === null) continue;
       if (readKey(entry.key).route !== route) continue;
       count++;
       if (entry.outcome === "failure") this.#drop(entry);
-      else entry.troubledAtMs = null;
+      else entry.lastRefreshFailureAtMs = null;
     }
     return count;
   }
@@ -202,12 +202,12 @@ export class AnswerCache {
     };
   }
 
-  #find(key: CacheKey): Entry | null {
+  #find(key: CacheKey): CacheEntry | null {
     const nowMs = this.#clock.now();
     return this.#useful(key, nowMs) ?? this.#useful(nxdomainKey(key), nowMs);
   }
 
-  #useful(key: CacheKey, nowMs: number): Entry | null {
+  #useful(key: CacheKey, nowMs: number): CacheEntry | null {
     const entry = this.#byKey.get(key);
     if (entry === undefined) return null;
     if (nowMs < entry.uselessAtMs) return entry;
@@ -271,21 +271,21 @@ export class AnswerCache {
     if (bytes > segment.budgetBytes) return "large";
     this.#thinOut(answer.name, segment);
     this.#makeRoom(segment, bytes, nowMs);
-    const entry: Entry = {
+    const entry: CacheEntry = {
       key,
       answer: withoutBytes(answer),
       outcome,
       made: coming.made,
       volatile: coming.volatile,
       storedAtMs,
-      promisedUntilMs,
+      advertisedUntilMs: promisedUntilMs,
       uselessAtMs,
       firstBlock: writeAnswer(this.#blocks, answer),
       wireOctets: answer.wire.length,
       ttlCount: answer.ttlOffsets.length,
       bytes,
       hits: 0,
-      troubledAtMs: null,
+      lastRefreshFailureAtMs: null,
       renewalAtMs: null,
       judgedBy: coming.judgedBy,
       visited,
@@ -319,7 +319,7 @@ export class AnswerCache {
     this.#drop(oldest);
   }
 
-  #isProven(name: Name, scope: string, limits: Limits): boolean {
+  #isProven(name: Name, scope: string, limits: LifetimeLimits): boolean {
     const nowMs = this.#clock.now();
     return this.#about(name, scope).some(
       (entry) => (entry.outcome === "positive" || (entry.outcome === "nodata" && !entry.made)) && holds(entry, limits, nowMs),
@@ -327,28 +327,37 @@ export class AnswerCache {
   }
 
   /** A copy, so that its entries may be dropped one by one. */
-  #about(name: Name, scope: string): Entry[] {
+  #about(name: Name, scope: string): CacheEntry[] {
     return this.#names.about(name).filter(({ key }) => scopeOfKey(key) === scope);
   }
 
-  #drop(entry: Entry): void {
+  #drop(entry: CacheEntry): void {
     this.#byKey.delete(entry.key);
     this.#names.remove(entry);
     this.#segmentOf(entry.outcome).remove(entry);
     this.#blocks.free(entry.firstBlock);
   }
 
-  #segmentOf(outcome: Outcome): Segment {
+  #segmentOf(outcome: AnswerOutcome): Segment {
     return outcome === "positive" ? this.#positive : this.#negative;
   }
 
-  #held(entry: Entry): Held {
-    const { storedAtMs, promisedUntilMs, hits, volatile, made, troubledAtMs, renewalAtMs, judgedBy } = entry;
+  #held(entry: CacheEntry): Held {
+    const {
+      storedAtMs,
+      advertisedUntilMs: promisedUntilMs,
+      hits,
+      volatile,
+      made,
+      lastRefreshFailureAtMs: troubledAtMs,
+      renewalAtMs,
+      judgedBy,
+    } = entry;
     const answer = readAnswer(this.#blocks, entry);
     return { answer, storedAtMs, promisedUntilMs, hits, volatile, made, troubledAtMs, renewalAtMs, judgedBy };
   }
 
-  #inspected(entry: Entry, nowMs: number): Inspected {
+  #inspected(entry: CacheEntry, nowMs: number): Inspected {
     return {
       key: entry.key,
       parts: readKey(entry.key),
@@ -364,11 +373,11 @@ export class AnswerCache {
 interface Coming {
   readonly key: CacheKey;
   readonly answer: Answer;
-  readonly outcome: Outcome;
+  readonly outcome: AnswerOutcome;
   /** A failure, or a guess. */
   readonly isWeak: boolean;
   readonly scope: string;
-  readonly limits: Limits;
+  readonly limits: LifetimeLimits;
   readonly made: boolean;
   readonly volatile: boolean;
   readonly judgedBy: string | null;
@@ -384,8 +393,8 @@ const NEGATIVE_SHARE = 1 / 8;
 const MAX_ENTRIES_PER_NAME = 256;
 
 /** Whether it is within its TTL for whoever asks now, or for anybody it was given to under other limits. */
-function holds(entry: Entry, limits: Limits, nowMs: number): boolean {
-  return nowMs < entry.promisedUntilMs || isFresh(entry, limits, nowMs);
+function holds(entry: CacheEntry, limits: LifetimeLimits, nowMs: number): boolean {
+  return nowMs < entry.advertisedUntilMs || isFresh(entry, limits, nowMs);
 }
 
 function statsOf({ entries, bytes, budgetBytes, hits, evictions }: Segment): SegmentStats {
@@ -396,19 +405,19 @@ function statsOf({ entries, bytes, budgetBytes, hits, evictions }: Segment): Seg
  * Which entries speak of a name: those held under it, and those whose aliases end at it (RFC 2308 §2.1). The oldest come first.
  */
 class NameIndex {
-  readonly #byName = new Map<Name, readonly Entry[]>();
+  readonly #byName = new Map<Name, readonly CacheEntry[]>();
 
-  about(name: Name): readonly Entry[] {
+  about(name: Name): readonly CacheEntry[] {
     return this.#byName.get(name) ?? NO_ENTRIES;
   }
 
-  add(entry: Entry): void {
+  add(entry: CacheEntry): void {
     const { name, chainEnd } = entry.answer;
     this.#put(name, this.about(name).concat(entry));
     if (chainEnd !== name) this.#put(chainEnd, withRoom(this.about(chainEnd), chainEnd).concat(entry));
   }
 
-  remove(entry: Entry): void {
+  remove(entry: CacheEntry): void {
     const { name, chainEnd } = entry.answer;
     this.#take(name, entry);
     if (chainEnd !== name) this.#take(chainEnd, entry);
@@ -418,7 +427,7 @@ class NameIndex {
     this.#byName.clear();
   }
 
-  #take(name: Name, entry: Entry): void {
+  #take(name: Name, entry: CacheEntry): void {
     this.#put(
       name,
       this.about(name).filter((each) => each !== entry),
@@ -426,7 +435,7 @@ class NameIndex {
   }
 
   // Lists are made anew, at their exact length: one that grows by `push` or a spread has room for sixteen more, which few will need.
-  #put(name: Name, list: readonly Entry[]): void {
+  #put(name: Name, list: readonly CacheEntry[]): void {
     if (list.length === 0) this.#byName.delete(name);
     else this.#byName.set(name, list);
   }
@@ -438,9 +447,9 @@ class NameIndex {
  */
 const MAX_ALIASED = 64;
 
-const NO_ENTRIES: readonly Entry[] = [];
+const NO_ENTRIES: readonly CacheEntry[] = [];
 
-function withRoom(list: readonly Entry[], name: Name): readonly Entry[] {
+function withRoom(list: readonly CacheEntry[], name: Name): readonly CacheEntry[] {
   if (list.length < MAX_ALIASED) return list;
   const oldest = list.findIndex(({ answer }) => answer.name !== name);
   return list.filter((_, index) => index !== oldest);

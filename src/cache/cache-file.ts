@@ -9,7 +9,7 @@ import type { Clock } from "../lib/clock.ts";
 import type { AnswerCache } from "./answer-cache.ts";
 import type { Inspected } from "./entry.ts";
 import { type CacheKey, keyFromText, readKey } from "./key.ts";
-import type { Limits } from "./lifetime.ts";
+import type { LifetimeLimits } from "./lifetime.ts";
 
 /** By route, in a few characters without NUL, what its answers come from: what others gave under the same name is not brought back. */
 type RouteMarks = ReadonlyMap<string, string>;
@@ -45,7 +45,7 @@ interface CacheLoad {
 
 export interface LoadOptions {
   /** Those of section `answers`: they say which answers still have a use. */
-  readonly limits: Limits;
+  readonly limits: LifetimeLimits;
   readonly clock: Clock;
   readonly routes: RouteMarks;
   /** Answers with one of these addresses are not brought back: they may have been kept before the set was this one. */

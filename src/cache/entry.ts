@@ -1,17 +1,17 @@
-import type { Answer, Outcome } from "../dns/answer.ts";
+import type { Answer, AnswerOutcome } from "../dns/answer.ts";
 import { type BlockStore, blockBytes } from "./blocks.ts";
 import type { CacheKey, KeyParts } from "./key.ts";
-import type { Aging, AnswerIndex, Limits } from "./lifetime.ts";
+import type { Aging, AnswerIndex, LifetimeLimits } from "./lifetime.ts";
 
 /** What the cache knows of one answer; its octets lie in the blocks. */
-export interface Entry extends Aging {
+export interface CacheEntry extends Aging {
   readonly key: CacheKey;
   readonly answer: AnswerIndex;
-  readonly outcome: Outcome;
+  readonly outcome: AnswerOutcome;
   /** See `PutOptions.made`. */
   readonly made: boolean;
-  /** See `Held.promisedUntilMs`. */
-  promisedUntilMs: number;
+  /** See `Held.advertisedUntilMs`. */
+  advertisedUntilMs: number;
   /** From then on no rule that gave it so far can use it. */
   uselessAtMs: number;
   readonly firstBlock: number;
@@ -21,15 +21,15 @@ export interface Entry extends Aging {
   readonly bytes: number;
   hits: number;
   /** When a refresh of it last failed or was slow, on the scale of `Clock.now`. */
-  troubledAtMs: number | null;
+  lastRefreshFailureAtMs: number | null;
   /** See `Held.renewalAtMs`. */
   renewalAtMs: number | null;
   /** See `Held.judgedBy`. */
   judgedBy: string | null;
   /** SIEVE: whether it was asked for since the hand passed. */
   visited: boolean;
-  older: Entry | null;
-  newer: Entry | null;
+  older: CacheEntry | null;
+  newer: CacheEntry | null;
 }
 
 /**
@@ -60,7 +60,7 @@ export function writeAnswer(blocks: BlockStore, { ttlOffsets, wire }: Answer): n
 }
 
 /** The answer whole again, in memory of its own: it stays valid when the entry has gone. */
-export function readAnswer(blocks: BlockStore, entry: Entry): Answer {
+export function readAnswer(blocks: BlockStore, entry: CacheEntry): Answer {
   const { answer, ttlCount, wireOctets } = entry;
   const record = blocks.read(entry.firstBlock, 2 * ttlCount + wireOctets);
   return {
@@ -135,7 +135,7 @@ export interface Held {
 
 export interface PutOptions {
   /** Those of the rule at hand: they say what "within its TTL" means for the answers already held. */
-  readonly limits: Limits;
+  readonly limits: LifetimeLimits;
   /** Never given stale, prefetched or persisted. */
   readonly volatile?: boolean;
   /** A negative that is not upstream's word but ours (for a guarded NXDOMAIN): it proves nothing about the name. */
@@ -166,7 +166,7 @@ export type Refusal =
   | "large";
 
 /** Where a name is spoken of: existence on one route says nothing about another. */
-export interface Place {
+export interface NameScope {
   readonly class: number;
   readonly route: string;
 }
@@ -175,7 +175,7 @@ export interface Place {
 export interface Inspected {
   readonly key: CacheKey;
   readonly parts: KeyParts;
-  readonly outcome: Outcome;
+  readonly outcome: AnswerOutcome;
   readonly held: Held;
   readonly storedWallMs: number;
   readonly bytes: number;

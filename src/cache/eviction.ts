@@ -1,4 +1,4 @@
-import type { Entry } from "./entry.ts";
+import type { CacheEntry } from "./entry.ts";
 
 /**
  * One share of the budget and the entries in it, in the order they came, with SIEVE to say who goes: a hand walks from the
@@ -11,16 +11,16 @@ export class Segment {
   entries = 0;
   hits = 0;
   evictions = 0;
-  #oldest: Entry | null = null;
-  #newest: Entry | null = null;
-  #hand: Entry | null = null;
-  #broom: Entry | null = null;
+  #oldest: CacheEntry | null = null;
+  #newest: CacheEntry | null = null;
+  #hand: CacheEntry | null = null;
+  #broom: CacheEntry | null = null;
 
   constructor(budgetBytes: number) {
     this.budgetBytes = budgetBytes;
   }
 
-  add(entry: Entry): void {
+  add(entry: CacheEntry): void {
     entry.older = this.#newest;
     if (this.#newest === null) this.#oldest = entry;
     else this.#newest.newer = entry;
@@ -29,7 +29,7 @@ export class Segment {
     this.bytes += entry.bytes;
   }
 
-  remove(entry: Entry): void {
+  remove(entry: CacheEntry): void {
     if (this.#hand === entry) this.#hand = entry.newer;
     if (this.#broom === entry) this.#broom = entry.newer;
     if (entry.older === null) this.#oldest = entry.newer;
@@ -43,7 +43,7 @@ export class Segment {
   }
 
   /** Whom to remove next to make room; null where nothing is left. The useless go first, as far as a short look finds them. */
-  victim(nowMs: number): Entry | null {
+  victim(nowMs: number): CacheEntry | null {
     const useless = this.#sweep(nowMs);
     if (useless !== null) return useless;
     let entry = this.#hand ?? this.#oldest;
@@ -56,7 +56,7 @@ export class Segment {
   }
 
   /** Looks at the next few entries, going round as the hand does, and gives the first that has become useless. */
-  #sweep(nowMs: number): Entry | null {
+  #sweep(nowMs: number): CacheEntry | null {
     for (let looks = 0; looks < SWEEP_LOOKS; looks++) {
       const entry = this.#broom ?? this.#oldest;
       if (entry === null) return null;

@@ -5,7 +5,7 @@ import type { Held } from "./entry.ts";
 import type { StaleOptions } from "./options.ts";
 
 /** The limits of the rule at hand. */
-export type Limits = Pick<Shaping, "ttl" | "negative">;
+export type LifetimeLimits = Pick<Shaping, "ttl" | "negative">;
 
 /** What is known of an answer without its bytes. */
 export type AnswerIndex = Omit<Answer, "wire" | "ttlOffsets">;
@@ -21,7 +21,7 @@ export interface Aging {
 
 /** Under what an answer is judged: the rule's limits, the stale options where the rule allows stale answers, and the time of `Clock.now`. */
 interface Terms {
-  readonly limits: Limits;
+  readonly limits: LifetimeLimits;
   readonly stale: StaleOptions | null;
   readonly nowMs: number;
 }
@@ -46,7 +46,7 @@ export function freshness(held: Aging, { limits, stale, nowMs }: Terms): Freshne
 }
 
 /** Whether it is within its TTL. */
-export function isFresh(held: Aging, limits: Limits, nowMs: number): boolean {
+export function isFresh(held: Aging, limits: LifetimeLimits, nowMs: number): boolean {
   return nowMs - held.storedAtMs < lifetimeSeconds(held.answer, limits) * 1000;
 }
 
@@ -70,7 +70,7 @@ export function isStaleAtOnce(
 }
 
 /** For how long an answer of any kind is fresh, in seconds; 0 = not to be held. */
-export function lifetimeSeconds(answer: AnswerIndex, limits: Limits): number {
+export function lifetimeSeconds(answer: AnswerIndex, limits: LifetimeLimits): number {
   return outcomeOf(answer) === "positive"
     ? positiveLifetimeSeconds(answer, limits.ttl)
     : negativeLifetimeSeconds(answer, limits.negative);
@@ -118,7 +118,7 @@ const PREFETCH = { minHits: 2, lastPart: 0.1 } as const;
 
 /** What the decision needs besides the held answer. */
 interface PrefetchTerms {
-  readonly limits: Limits;
+  readonly limits: LifetimeLimits;
   readonly nowMs: number;
   /** Whether a positive answer of any type of the name is within its TTL; called for NODATA alone. */
   readonly nameLives: () => boolean;

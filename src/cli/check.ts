@@ -2,17 +2,17 @@ import { loadConfig } from "../config/load.ts";
 import { printProblems } from "../config/reading.ts";
 import type { Config } from "../config/types.ts";
 import { unreachable } from "../lib/unreachable.ts";
-import { copiesOf } from "../lists/cache.ts";
-import type { Entry } from "../lists/domain-set.ts";
+import { listCacheOf } from "../lists/cache.ts";
+import type { DomainEntry } from "../lists/domain-set.ts";
 import type { ListStatus } from "../lists/load.ts";
 import { type ListConflict, listConflicts } from "../rules/conflicts.ts";
-import { expectationFaults, openDecisions, type ShortcomingPlace, type Shortcomings } from "../server/policy.ts";
+import { type DiagnosticPlace, type Diagnostics, expectationFaults, openPolicy } from "../server/policy.ts";
 import { refusalsOf } from "../server/preflight.ts";
 import { configPath, EXIT, type Terminal, warningsText } from "./invocation.ts";
 import type { Invocation } from "./run.ts";
 
 /** `fenliu check`: everything that `serve` would complain of, and where lists disagree, without opening a socket. */
-export async function check({ config: given, json }: Invocation, terminal: Terminal): Promise<number> {
+export async function checkCommand({ config: given, json }: Invocation, terminal: Terminal): Promise<number> {
   const path = configPath(given, terminal);
   const result = loadConfig(path);
   const { refusals, conflicts, shortcomings, lists } = result.kind === "ok" ? await examine(result.config) : NOTHING_FOUND;
@@ -45,10 +45,10 @@ const NOTHING_FOUND: Findings = { refusals: [], conflicts: [], shortcomings: [],
 
 async function examine(config: Config): Promise<Findings> {
   const shortcomings: Shortcoming[] = [];
-  const log: Shortcomings = { warn: (place, text) => void shortcomings.push({ ...place, text }) };
+  const log: Diagnostics = { warn: (place, text) => void shortcomings.push({ ...place, text }) };
   const refusals = refusalsOf(config);
   if (refusals.length > 0) return { ...NOTHING_FOUND, refusals };
-  const decisions = await openDecisions(config, { copies: copiesOf(config), log });
+  const decisions = await openPolicy(config, { copies: listCacheOf(config), log });
   return {
     refusals: expectationFaults(decisions, config, log),
     conflicts: listConflicts(config.rules, decisions.lists),
@@ -97,12 +97,12 @@ function reason({ kind, inner, outer, group }: ListConflict): string {
   return kind === "tie" ? `as rule ${inner.rule} names ${inner.list} first` : `as rule ${inner.rule} goes by the longest match`;
 }
 
-function placed({ pattern, source, line }: Entry): string {
+function placed({ pattern, source, line }: DomainEntry): string {
   return `${pattern} (${source}:${line})`;
 }
 
 /** Something that could not be read, and was left out. */
-interface Shortcoming extends ShortcomingPlace {
+interface Shortcoming extends DiagnosticPlace {
   readonly text: string;
 }
 

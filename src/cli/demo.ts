@@ -17,7 +17,7 @@ import { EXIT, type Terminal } from "./invocation.ts";
 import type { Invocation } from "./run.ts";
 
 /** `fenliu demo`: two upstreams on loopback that see a made-up internet differently, and a Fenliu splitting between them. */
-export async function demo(_invocation: Invocation, terminal: Terminal): Promise<number> {
+export async function demoCommand(_invocation: Invocation, terminal: Terminal): Promise<number> {
   const stopped = terminal.untilStopped();
   const domestic = await openDemoUpstream("domestic");
   const overseas = await openDemoUpstream("overseas");

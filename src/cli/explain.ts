@@ -1,15 +1,15 @@
 import { styleText } from "node:util";
 import { type ExplainRequest, ParameterError, type ParameterFault } from "../admin/control.ts";
-import { explained } from "../admin/schemas/record.ts";
+import { explainedSchema } from "../admin/schemas/record.ts";
 import type { Config } from "../config/types.ts";
 import { explainBy } from "../control/explain.ts";
-import { type Subject, subjectOf } from "../control/explain-live.ts";
+import { type HypotheticalQuery, hypotheticalQuery } from "../control/explain-live.ts";
 import { addressFromText } from "../dns/address.ts";
-import { copiesOf } from "../lists/cache.ts";
+import { listCacheOf } from "../lists/cache.ts";
 import { operationsLog } from "../log/operations.ts";
 import type { CachedAnswer, Explained, ExplainedOutcome, TraceStep } from "../log/record.ts";
 import { attemptText, milliseconds, printable, stepText } from "../log/text.ts";
-import { openDecisions } from "../server/policy.ts";
+import { openPolicy } from "../server/policy.ts";
 import { decisionRefusalsOf } from "../server/preflight.ts";
 import { ApiClient, ApiRefusal, ApiUnreachable, apiFault } from "./api-client.ts";
 import { configPath, EXIT, readConfig, type Terminal, UsageError } from "./invocation.ts";
@@ -19,7 +19,7 @@ import type { Invocation } from "./run.ts";
  * `fenliu explain NAME [TYPE]`: what becomes of a question, and why. The running server is asked, which knows its cache too; where none answers,
  * the configuration is evaluated here, and the output says so.
  */
-export async function explain(invocation: Invocation, terminal: Terminal): Promise<number> {
+export async function explainCommand(invocation: Invocation, terminal: Terminal): Promise<number> {
   const request = requestOf(invocation);
   const subject = subjectFrom(request);
   const path = configPath(invocation.config, terminal);
@@ -40,9 +40,9 @@ function requestOf({ words, client, resolve, under }: Invocation): ExplainReques
   return { name, type, client: isAddress ? client : null, clientId: isAddress ? null : client, resolve, version: under };
 }
 
-function subjectFrom(request: ExplainRequest): Subject {
+function subjectFrom(request: ExplainRequest): HypotheticalQuery {
   try {
-    return subjectOf(request);
+    return hypotheticalQuery(request);
   } catch (error) {
     if (error instanceof ParameterError) throw new UsageError(error.faults.map(faultText).join("\n"));
     throw error;
@@ -55,7 +55,7 @@ function faultText({ parameter, reason }: ParameterFault): string {
 
 interface Wanted {
   readonly request: ExplainRequest;
-  readonly subject: Subject;
+  readonly subject: HypotheticalQuery;
   /** Where the configuration was read; null = the defaults. */
   readonly path: string | null;
 }
@@ -63,7 +63,7 @@ interface Wanted {
 /** null where nothing can be said, which the terminal has been told. */
 async function explainedFor({ request, subject, path }: Wanted, config: Config, terminal: Terminal): Promise<Explained | null> {
   try {
-    return await new ApiClient(config).read(explained, "explain", { query: parametersOf(request) });
+    return await new ApiClient(config).read(explainedSchema, "explain", { query: parametersOf(request) });
   } catch (error) {
     if (error instanceof ApiRefusal) return failed(terminal, apiFault(error, config, path));
     if (!(error instanceof ApiUnreachable)) throw error;
@@ -82,14 +82,14 @@ function parametersOf({ name, type, client, clientId, resolve, version }: Explai
 
 /** By the configuration alone. */
 async function offline(
-  { subject, reason }: { readonly subject: Subject; readonly reason: string },
+  { subject, reason }: { readonly subject: HypotheticalQuery; readonly reason: string },
   config: Config,
   terminal: Terminal,
 ): Promise<Explained | null> {
   const [refusal] = decisionRefusalsOf(config);
   if (refusal !== undefined) return failed(terminal, refusal);
   const log = operationsLog("warn", (line) => terminal.err(line), true);
-  const known = explainBy(await openDecisions(config, { copies: copiesOf(config), log }), subject, null);
+  const known = explainBy(await openPolicy(config, { copies: listCacheOf(config), log }), subject, null);
   return {
     ...known,
     notes: [...known.notes, `This is what the configuration says; cache and verdicts are not known: ${reason}.`],

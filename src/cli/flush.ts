@@ -6,7 +6,7 @@ import { EXIT, type Terminal, UsageError } from "./invocation.ts";
 import type { Invocation } from "./run.ts";
 
 /** `fenliu flush NAME [--subtree]`: drops what the running server holds of the name; `.` with --subtree is everything. */
-export async function flush({ config, words, subtree, json }: Invocation, terminal: Terminal): Promise<number> {
+export async function flushCommand({ config, words, subtree, json }: Invocation, terminal: Terminal): Promise<number> {
   const [name, ...others] = words;
   if (name === undefined || others.length > 0) throw new UsageError("flush takes one NAME");
   if (nameFromText(name) === null) throw new UsageError(`\`${name}\` is no domain name`);

@@ -5,13 +5,13 @@ import { printProblems } from "../config/reading.ts";
 import { systemReason } from "../config/values.ts";
 import { type Bundle, readBundle } from "../import/easymosdns/bundle.ts";
 import { writeDraft } from "../import/easymosdns/draft.ts";
-import { Findings, ImportError, printable, reportText } from "../import/easymosdns/findings.ts";
+import { Findings, ImportError, printableText, reportText } from "../import/easymosdns/findings.ts";
 import { capabilities, translate } from "../import/easymosdns/translate.ts";
 import { EXIT, type Terminal, UsageError } from "./invocation.ts";
 import type { Invocation } from "./run.ts";
 
 /** `fenliu import easymosdns DIR [-o FILE] [--force]`: makes a `fenliu.yaml` of a mosdns bundle, and says what became of each part of it. */
-export async function importBundle(invocation: Invocation, terminal: Terminal): Promise<number> {
+export async function importCommand(invocation: Invocation, terminal: Terminal): Promise<number> {
   const [format, directory, ...rest] = invocation.words;
   if (format !== "easymosdns" || directory === undefined || rest.length > 0) throw new UsageError("import takes easymosdns DIR");
   const output = invocation.output === null ? null : resolve(terminal.directory, invocation.output);
@@ -77,6 +77,6 @@ function failed(
   terminal: Terminal,
 ): number {
   if (json) terminal.out(`${JSON.stringify({ ok: false, error: { file, line, message } }, null, 2)}\n`);
-  else terminal.err(printable(`fenliu: ${file}:${line}: ${message}\n`));
+  else terminal.err(printableText(`fenliu: ${file}:${line}: ${message}\n`));
   return EXIT.failed;
 }

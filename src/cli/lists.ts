@@ -2,13 +2,13 @@ import { listFetcher } from "../app/list-refresh.ts";
 import type { Config } from "../config/types.ts";
 import { systemClock } from "../lib/clock.ts";
 import { unreachable } from "../lib/unreachable.ts";
-import { copiesOf } from "../lists/cache.ts";
+import { listCacheOf } from "../lists/cache.ts";
 import { type ListReport, reportLists, type SourceReport } from "../lists/load.ts";
 import type { ListOptions } from "../lists/options.ts";
-import { type Adopt, type Progress, type Updated, updateList, urlsOf } from "../lists/update.ts";
+import { type Activate, type Progress, type Updated, updateList, urlsOf } from "../lists/update.ts";
 import { operationsLog } from "../log/operations.ts";
-import { type Decisions, openDecisions, withList } from "../server/policy.ts";
-import { closeBacking, openBacking } from "../server/state.ts";
+import { openPolicy, type Policy, withList } from "../server/policy.ts";
+import { closeShared, openShared } from "../server/state.ts";
 import { trustSystemCertificates } from "../upstreams/dial.ts";
 import { configPath, EXIT, readConfig, type Terminal, UsageError } from "./invocation.ts";
 import { caText } from "./query.ts";
@@ -16,7 +16,7 @@ import { cellsOf, padCells } from "./record-table.ts";
 import type { Invocation } from "./run.ts";
 
 /** `fenliu lists`: what the lists of the configuration hold; `fenliu lists update [NAME…] [--accept NAME]…`: downloads them now. */
-export async function lists(invocation: Invocation, terminal: Terminal): Promise<number> {
+export async function listsCommand(invocation: Invocation, terminal: Terminal): Promise<number> {
   const [verb, ...names] = invocation.words;
   if (verb !== undefined && verb !== "update") throw new UsageError("lists takes nothing, or `update` and the names of lists");
   if (verb === undefined && invocation.accept.length > 0) throw new UsageError("--accept goes with `lists update`");
@@ -26,8 +26,8 @@ export async function lists(invocation: Invocation, terminal: Terminal): Promise
 }
 
 async function show(config: Config, { json }: Invocation, terminal: Terminal): Promise<number> {
-  const copies = copiesOf(config);
-  const { lists: loaded } = await openDecisions(config, { copies, log: operationsLog("silent", () => {}, false) });
+  const copies = listCacheOf(config);
+  const { lists: loaded } = await openPolicy(config, { copies, log: operationsLog("silent", () => {}, false) });
   const reports = await reportLists(config.lists, loaded.status(), copies);
   terminal.out(json ? `${JSON.stringify(reports, null, 2)}\n` : table(rowsOf(reports)));
   return EXIT.ok;
@@ -88,10 +88,10 @@ async function update(config: Config, names: readonly string[], { invocation, te
   trustSystemCertificates();
   const log = operationsLog("silent", () => {}, false);
   const surroundings = { clock: systemClock, log, ca: caText(invocation.ca, terminal), resolvConf: "/etc/resolv.conf" };
-  const copies = copiesOf(config);
+  const copies = listCacheOf(config);
   // The cache in the file is the server's.
-  const backing = await openBacking({ ...config, cache: { ...config.cache, file: null } }, surroundings);
-  const current = { decisions: await openDecisions(config, { copies, log }) };
+  const backing = await openShared({ ...config, cache: { ...config.cache, file: null } }, surroundings);
+  const current = { decisions: await openPolicy(config, { copies, log }) };
   const parts = {
     copies,
     fetch: listFetcher(backing, surroundings),
@@ -117,7 +117,7 @@ async function update(config: Config, names: readonly string[], { invocation, te
     const left = chosen.slice(results.length).map(({ name }) => name);
     terminal.err(`fenliu: stopped; as they were before: ${left.join(", ")}\n`);
   } finally {
-    await closeBacking(backing, true);
+    await closeShared(backing, true);
   }
   if (invocation.json) terminal.out(`${JSON.stringify(results, null, 2)}\n`);
   const isFine =
@@ -137,7 +137,7 @@ function chooseLists(config: Config, names: readonly string[]): readonly ListOpt
 }
 
 /** As a running server does, but for itself: each list is tried together with those before it. */
-function adoptInto(current: { decisions: Decisions }, config: Config): Adopt {
+function adoptInto(current: { decisions: Policy }, config: Config): Activate {
   return async (list, copies, commit) => {
     const { decisions, faults } = await withList(current.decisions, { config, list, copies });
     if (faults.length > 0) return faults;

@@ -1,7 +1,7 @@
 import { setTimeout } from "node:timers/promises";
 import { Type } from "typebox";
-import { named, orNull } from "../admin/schemas/named.ts";
-import { queryPage, queryRecord } from "../admin/schemas/record.ts";
+import { named, nullable } from "../admin/schemas/named.ts";
+import { queryPageSchema, queryRecordSchema } from "../admin/schemas/record.ts";
 import { type LogState, statistics } from "../admin/schemas/statistics.ts";
 import { systemClock } from "../lib/clock.ts";
 import { unreachable } from "../lib/unreachable.ts";
@@ -22,7 +22,7 @@ const PAGE = 1000;
  * `fenliu log [FIELD=VALUE…] [--limit N] [--follow] [--full]`: queries of the running server, the newest last; a word without `=` is a name.
  * `fenliu log ID`: all that is known of one.
  */
-export async function log(invocation: Invocation, terminal: Terminal): Promise<number> {
+export async function logCommand(invocation: Invocation, terminal: Terminal): Promise<number> {
   const { words } = invocation;
   const [only] = words;
   if (words.length === 1 && only !== undefined && /^\d{10,}$/.test(only))
@@ -96,7 +96,7 @@ interface Surroundings {
 }
 
 async function one(api: ApiClient, id: string, { invocation, terminal }: Surroundings): Promise<number> {
-  const record = await api.read(queryRecord, `queries/${id}`).catch(async (error: unknown) => {
+  const record = await api.read(queryRecordSchema, `queries/${id}`).catch(async (error: unknown) => {
     // It may be one of those that are missing.
     if (error instanceof ApiRefusal && error.status === 404) await tellOfLosses(api, terminal);
     throw error;
@@ -129,7 +129,7 @@ async function past(api: ApiClient, { query, limit, ...signal }: Wanted): Promis
         ...(cursor === null ? [] : [["cursor", cursor] as const]),
       ],
     };
-    const answer: Page = await api.read(queryPage, "queries", page);
+    const answer: Page = await api.read(queryPageSchema, "queries", page);
     records.push(...answer.records);
     cursor = answer.cursor;
   } while (cursor !== null && records.length < limit);
@@ -147,7 +147,7 @@ async function pastOrNothing(api: ApiClient, wanted: Wanted, terminal: Terminal)
   }
 }
 
-function noticeOf(live: Exclude<Live, { kind: "record" }>): string {
+function noticeOf(live: Exclude<LiveEvent, { kind: "record" }>): string {
   switch (live.kind) {
     case "left out":
       return live.records === null
@@ -221,7 +221,7 @@ interface LiveRequest {
   readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
-export type Live =
+export type LiveEvent =
   | { readonly kind: "record"; readonly record: QueryRecord }
   /** Records that the server left out; null = nobody knows how many, or whether any. */
   | { readonly kind: "left out"; readonly records: number | null }
@@ -237,7 +237,7 @@ const RETRY_MS = { first: 500, last: 10_000 } as const;
  * @throws ApiUnreachable, ApiRefusal where the first connection fails; later only where what answers is no server of this version, or where the fault is
  * of the request.
  */
-export async function* liveRecords(api: ApiClient, request: LiveRequest): AsyncGenerator<Live> {
+export async function* liveRecords(api: ApiClient, request: LiveRequest): AsyncGenerator<LiveEvent> {
   const { begunId, signal } = request;
   let last = request.after;
   let events: AsyncGenerator<ServerEvent> | null = await connected(api, request, last);
@@ -281,12 +281,12 @@ function mayPass(error: unknown): boolean {
   return error instanceof ApiSilent || error instanceof ApiGone;
 }
 
-function liveOf(api: ApiClient, { event, data }: ServerEvent): Live {
+function liveOf(api: ApiClient, { event, data }: ServerEvent): LiveEvent {
   if (event === "dropped") return { kind: "left out", records: api.parse(leftOut, data).records };
-  return { kind: "record", record: api.parse(queryRecord, data) };
+  return { kind: "record", record: api.parse(queryRecordSchema, data) };
 }
 
-const leftOut = named<{ readonly records: number | null }>("LeftOut").as(Type.Object({ records: orNull(Type.Integer()) }));
+const leftOut = named<{ readonly records: number | null }>("LeftOut").as(Type.Object({ records: nullable(Type.Integer()) }));
 
 type Parameter = readonly [field: string, value: string];
 

@@ -22,7 +22,7 @@ import type { Invocation } from "./run.ts";
 const TIMEOUT_MS = 6000;
 
 /** `fenliu query NAME [TYPE] [@SERVER]`: asks one server over its transport, and shows the answer and how it was had. */
-export async function query(invocation: Invocation, terminal: Terminal): Promise<number> {
+export async function queryCommand(invocation: Invocation, terminal: Terminal): Promise<number> {
   const parsed = parseWords(invocation, terminal);
   if (parsed === null) return EXIT.failed;
   const { server, question } = parsed;

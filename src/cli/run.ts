@@ -1,16 +1,16 @@
 import { parseArgs } from "node:util";
 import { errorText } from "../lib/text.ts";
 import { version } from "../lib/version.ts";
-import { check } from "./check.ts";
-import { demo } from "./demo.ts";
-import { explain } from "./explain.ts";
-import { flush } from "./flush.ts";
-import { importBundle } from "./import.ts";
+import { checkCommand } from "./check.ts";
+import { demoCommand } from "./demo.ts";
+import { explainCommand } from "./explain.ts";
+import { flushCommand } from "./flush.ts";
+import { importCommand } from "./import.ts";
 import { EXIT, type Terminal, UsageError } from "./invocation.ts";
-import { lists } from "./lists.ts";
-import { log } from "./log.ts";
-import { query } from "./query.ts";
-import { serve } from "./serve.ts";
+import { listsCommand } from "./lists.ts";
+import { logCommand } from "./log.ts";
+import { queryCommand } from "./query.ts";
+import { serveCommand } from "./serve.ts";
 import { entriesOf, helpOf, USAGE } from "./usage.ts";
 
 /** Commands of the contract that this version does not have. */
@@ -73,15 +73,15 @@ const OPTIONS = {
 } as const;
 
 const commands: Readonly<Record<string, Command>> = {
-  serve: { carryOut: wordless(serve), takes: ["config"] },
-  check: { carryOut: wordless(check), takes: ["config", "json"] },
-  query: { carryOut: query, takes: ["config", "json", "ca"] },
-  explain: { carryOut: explain, takes: ["config", "json", "client", "resolve", "under"] },
-  lists: { carryOut: lists, takes: ["config", "json", "ca", "accept"] },
-  log: { carryOut: log, takes: ["config", "json", "limit", "follow", "full"] },
-  flush: { carryOut: flush, takes: ["config", "json", "subtree"] },
-  demo: { carryOut: wordless(demo), takes: [] },
-  import: { carryOut: importBundle, takes: ["json", "output", "force"] },
+  serve: { carryOut: wordless(serveCommand), takes: ["config"] },
+  check: { carryOut: wordless(checkCommand), takes: ["config", "json"] },
+  query: { carryOut: queryCommand, takes: ["config", "json", "ca"] },
+  explain: { carryOut: explainCommand, takes: ["config", "json", "client", "resolve", "under"] },
+  lists: { carryOut: listsCommand, takes: ["config", "json", "ca", "accept"] },
+  log: { carryOut: logCommand, takes: ["config", "json", "limit", "follow", "full"] },
+  flush: { carryOut: flushCommand, takes: ["config", "json", "subtree"] },
+  demo: { carryOut: wordless(demoCommand), takes: [] },
+  import: { carryOut: importCommand, takes: ["json", "output", "force"] },
 };
 
 /** Carries out one command line (without the program's name). @returns the exit code; nothing is thrown that a user could cause. */

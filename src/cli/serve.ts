@@ -4,13 +4,13 @@ import { systemClock } from "../lib/clock.ts";
 import { endpointText } from "../listen/client-address.ts";
 import { ListenError } from "../listen/listeners.ts";
 import { type OperationsLog, operationsLog } from "../log/operations.ts";
-import { SiteError } from "../server/state.ts";
+import { ServerStateError } from "../server/state.ts";
 import { trustSystemCertificates } from "../upstreams/dial.ts";
 import { configPath, EXIT, readConfig, type Terminal } from "./invocation.ts";
 import type { Invocation } from "./run.ts";
 
 /** `fenliu serve`: answers questions until it is told to stop; SIGHUP reads the configuration again. */
-export async function serve({ config: given }: Invocation, terminal: Terminal): Promise<number> {
+export async function serveCommand({ config: given }: Invocation, terminal: Terminal): Promise<number> {
   const path = configPath(given, terminal);
   const config = readConfig(path, terminal);
   if (config === null) return EXIT.failed;
@@ -27,7 +27,7 @@ export async function serve({ config: given }: Invocation, terminal: Terminal): 
     await app.close();
     return EXIT.ok;
   } catch (error) {
-    if (!(error instanceof SiteError) && !(error instanceof ListenError) && !(error instanceof AdminError)) throw error;
+    if (!(error instanceof ServerStateError) && !(error instanceof ListenError) && !(error instanceof AdminError)) throw error;
     for (const problem of error.problems) terminal.err(`fenliu: ${problem}\n`);
     return EXIT.failed;
   }
@@ -69,7 +69,7 @@ async function reload(
     log.info({ config: path ?? "defaults" }, "reloaded");
   } catch (error) {
     // Nobody waits for this promise: what it rejected with would end a server that can go on.
-    if (error instanceof SiteError) for (const problem of error.problems) log.error(problem);
+    if (error instanceof ServerStateError) for (const problem of error.problems) log.error(problem);
     else log.error({ err: error }, "a fault in Fenliu itself: please report it");
     log.error("not reloaded: the configuration before goes on serving");
   }

@@ -2,16 +2,16 @@ import Type from "typebox";
 import { isSeq } from "yaml";
 import type { AnswersOptions, HttpsMode, HttpsStrip } from "../answers/options.ts";
 import { key, object } from "./object.ts";
-import type { Located, Place, Reading } from "./reading.ts";
-import { located, type Shape, scalarOf, words } from "./shape.ts";
+import type { ConfigReader, Located, SourceLocation } from "./reading.ts";
+import { keyword, located, type Shape, scalarOf } from "./shape.ts";
 import { duration, formatDuration, seconds } from "./units.ts";
 
-export const ipv6Mode = words("pass", "nodata", "prefer-ipv4");
-export const ipv4Mode = words("pass", "nodata", "prefer-ipv6");
-export const rebindingMode = words("allow", "nodata");
+export const ipv6Mode = keyword("pass", "nodata", "prefer-ipv4");
+export const ipv4Mode = keyword("pass", "nodata", "prefer-ipv6");
+export const rebindingMode = keyword("allow", "nodata");
 
-const httpsWord = words("pass", "nodata", "strip-ech", "strip-hints", "strip-ipv6hint", "strip-h3");
-const httpsStrip: Shape<HttpsStrip> = words("strip-ech", "strip-hints", "strip-ipv6hint", "strip-h3");
+const httpsWord = keyword("pass", "nodata", "strip-ech", "strip-hints", "strip-ipv6hint", "strip-h3");
+const httpsStrip: Shape<HttpsStrip> = keyword("strip-ech", "strip-hints", "strip-ipv6hint", "strip-h3");
 
 /** `pass`, `nodata`, one of the strips, or an array of strips. */
 export const httpsMode: Shape<HttpsMode> = {
@@ -24,7 +24,7 @@ export const httpsMode: Shape<HttpsMode> = {
   },
 };
 
-function stripsOf(place: Place, reading: Reading): readonly HttpsStrip[] | undefined {
+function stripsOf(place: SourceLocation, reading: ConfigReader): readonly HttpsStrip[] | undefined {
   const nodes = isSeq(place.node) ? place.node.items : [];
   if (nodes.length === 0) return reading.fail(place, "nothing is listed here", "write `pass` to leave the records as they are");
   const places = nodes.map((node, index) => reading.place(node, `${place.key}[${index}]`, place.offset));
@@ -97,14 +97,14 @@ export function answersOptions({ deadline, ttl, negative, ...rest }: RawAnswers)
   };
 }
 
-export function checkAnswers({ deadline, ttl, negative }: RawAnswers, reading: Reading): void {
+export function checkAnswers({ deadline, ttl, negative }: RawAnswers, reading: ConfigReader): void {
   checkOrder(ttl.min, ttl.max, reading);
   checkOrder(negative.min, negative.max, reading);
   if (deadline.value >= 5000)
     reading.warn(deadline.place, "RouterOS gives up after 5 s: with this deadline some replies come too late", "write `4s`");
 }
 
-export function checkOrder(min: Located<number>, max: Located<number>, reading: Reading): void {
+export function checkOrder(min: Located<number>, max: Located<number>, reading: ConfigReader): void {
   if (min.value <= max.value) return;
   const [least, most] = [formatDuration(min.value * 1000), formatDuration(max.value * 1000)];
   reading.fail(min.place, `the minimum ${least} is above the maximum ${most}`, `write at most \`${most}\`, or raise the maximum`);
@@ -115,7 +115,7 @@ export function warnBeyondDeadline(
   wait: Located<number>,
   deadline: Located<number>,
   consequence: string,
-  reading: Reading,
+  reading: ConfigReader,
 ): void {
   if (wait.value < deadline.value) return;
   const [waits, ends] = [formatDuration(wait.value), formatDuration(deadline.value)];

@@ -1,7 +1,7 @@
 import type { CacheOptions } from "../cache/options.ts";
 import { type RawAnswers, warnBeyondDeadline } from "./answers.ts";
 import { key, object, oneOrMany } from "./object.ts";
-import type { Reading } from "./reading.ts";
+import type { ConfigReader } from "./reading.ts";
 import { boolean, located, orFalse, orNull } from "./shape.ts";
 import { duration, seconds, size } from "./units.ts";
 import { network, path } from "./values.ts";
@@ -40,6 +40,6 @@ export function cacheOptions({ size: sizeBytes, stale, ...rest }: RawCache): Cac
   };
 }
 
-export function checkCache({ stale }: RawCache, { deadline }: RawAnswers, reading: Reading): void {
+export function checkCache({ stale }: RawCache, { deadline }: RawAnswers, reading: ConfigReader): void {
   if (stale !== null) warnBeyondDeadline(stale.after, deadline, "no client would live to see the stale answer", reading);
 }

@@ -9,9 +9,17 @@ import { checkListen, listenOptions, listenShape, tlsShape } from "./listen.ts";
 import { checkLists, listOptions, listsShape } from "./lists.ts";
 import { logOptions, logShape } from "./log.ts";
 import { key, object, oneOrMany, optional } from "./object.ts";
-import type { Reading } from "./reading.ts";
+import type { ConfigReader } from "./reading.ts";
 import { References } from "./references.ts";
-import { checkExpectations, checkRules, expectation, expectShape, ruleOptions, rulesShape, warnOfUndecided } from "./rules.ts";
+import {
+  checkExpectationReferences,
+  checkRules,
+  expectation,
+  expectShape,
+  ruleOptions,
+  rulesShape,
+  warnOfUndecided,
+} from "./rules.ts";
 import { located } from "./shape.ts";
 import type { Config } from "./types.ts";
 import { bootstrapShape, checkBootstrap, checkGroups, DEFAULT_SERVERS, groupOptions, upstreamsShape } from "./upstreams.ts";
@@ -49,7 +57,7 @@ export const fileShape = object("a map of sections", {
 type RawFile = NonNullable<ReturnType<(typeof fileShape)["read"]>>;
 
 /** Judges what concerns several sections, and reports to `reading`. */
-export function checkFile(raw: RawFile, reading: Reading): void {
+export function checkFile(raw: RawFile, reading: ConfigReader): void {
   checkListen(raw.listen, raw.tls, raw.admin.token, reading);
   checkGroups(raw.upstreams.value, reading);
   for (const { value } of raw.upstreams.value)
@@ -61,13 +69,13 @@ export function checkFile(raw: RawFile, reading: Reading): void {
   checkRules(raw.rules.value, raw.answers, reading);
   checkHosts(raw.hosts, reading);
   checkCache(raw.cache, raw.answers, reading);
-  checkExpectations(raw.expect, reading);
+  checkExpectationReferences(raw.expect, reading);
   checkReferences(raw, reading);
   const [first, second] = raw.upstreams.value;
   if (first !== undefined && second !== undefined) warnOfUndecided(raw.rules.value, raw.rules.place, first.name, reading);
 }
 
-function checkReferences(raw: RawFile, reading: Reading): void {
+function checkReferences(raw: RawFile, reading: ConfigReader): void {
   const groups = raw.upstreams.value.map(({ name }) => name);
   const rules = raw.rules.value.map(({ value }) => value.name.value);
   const references = new References({ groups, lists: raw.lists, rules }, reading);
@@ -140,7 +148,7 @@ export function jsonSchema(): TSchema {
  * What the configuration asks for by name and this version cannot do, one sentence each. Better a server that says so at its start than
  * one that quietly leaves it out.
  */
-export function notYet(config: Config): string[] {
+export function unsupportedKeys(config: Config): string[] {
   const sections = [
     { name: "ddns", used: config.ddns.tokens.length > 0 },
     { name: "routeros", used: config.routeros !== null },

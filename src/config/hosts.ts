@@ -1,7 +1,7 @@
 import type { HostRecord, HostsOptions, OwnHosts } from "../hosts/options.ts";
 import { key, mapOf, type Named, object, oneOrMany, oneOrMore, optional } from "./object.ts";
-import type { Reading } from "./reading.ts";
-import { integer, located, mapOr, type Parsed, type Shape, text, words } from "./shape.ts";
+import type { ConfigReader } from "./reading.ts";
+import { integer, keyword, located, mapOr, type Parsed, type Shape, text } from "./shape.ts";
 import { seconds } from "./units.ts";
 import { address, domainName, parseDomainName, readableFile } from "./values.ts";
 
@@ -20,7 +20,7 @@ const recordMap = object("a map with `address`, `addresses` or `cname`", {
   address: optional(located(oneOrMoreAddresses), "The name's address, or several."),
   addresses: optional(located(oneOrMoreAddresses), "The same as `address`."),
   cname: optional(located(domainName), "The name is an alias of this one."),
-  others: key(words("nodata", "forward"), "Questions for other types: nodata, or forward as the rules say.", "nodata"),
+  others: key(keyword("nodata", "forward"), "Questions for other types: nodata, or forward as the rules say.", "nodata"),
   https: optional(
     object("a map with `alpn` and `port`", {
       alpn: key(oneOrMany(alpn), "Protocols of the service, such as h2.", []),
@@ -85,7 +85,7 @@ function recordOf(name: string, raw: RawRecord): HostRecord {
   return { name, addresses, cname: raw.cname?.value ?? null, others: raw.others, https: raw.https };
 }
 
-export function checkHosts({ records }: Pick<RawHosts, "records">, reading: Reading): void {
+export function checkHosts({ records }: Pick<RawHosts, "records">, reading: ConfigReader): void {
   const seen = new Set<string>();
   for (const { name, keyPlace, value } of records) {
     const identity = name.toLowerCase().replace(/\.$/, "");

@@ -1,7 +1,7 @@
 import { isIPv6 } from "node:net";
 import type { Endpoint, ListenOptions, TlsOptions } from "../listen/options.ts";
 import { key, object, oneOrMany, required } from "./object.ts";
-import type { Located, Reading } from "./reading.ts";
+import type { ConfigReader, Located } from "./reading.ts";
 import { located, orNull, type Parsed, type Shape, text } from "./shape.ts";
 import { canonicalAddress, endpoint, isLoopback, network, readableFile } from "./values.ts";
 
@@ -58,7 +58,7 @@ export function listenOptions(raw: RawListen): ListenOptions {
   };
 }
 
-export function checkListen(raw: RawListen, tls: TlsOptions | null, token: string | null, reading: Reading): void {
+export function checkListen(raw: RawListen, tls: TlsOptions | null, token: string | null, reading: ConfigReader): void {
   checkAdmin(raw.admin, token, reading);
   for (const name of ["tls", "https"] as const) {
     const first = raw[name][0];
@@ -72,7 +72,7 @@ export function checkListen(raw: RawListen, tls: TlsOptions | null, token: strin
   checkClashes(raw, reading);
 }
 
-function checkAdmin({ value, place }: Located<Endpoint | null>, token: string | null, reading: Reading): void {
+function checkAdmin({ value, place }: Located<Endpoint | null>, token: string | null, reading: ConfigReader): void {
   if (value === null || token !== null || isLoopback(value.address) || !reading.isClean("admin.token")) return;
   reading.fail(
     place,
@@ -86,7 +86,7 @@ interface Listener {
   readonly endpoint: Located<Endpoint>;
 }
 
-function checkClashes(raw: RawListen, reading: Reading): void {
+function checkClashes(raw: RawListen, reading: ConfigReader): void {
   const admin = raw.admin.value === null ? [] : [{ value: raw.admin.value, place: raw.admin.place }];
   const sections = { dns: raw.dns, tls: raw.tls, https: raw.https, http: raw.http, admin };
   const listeners = Object.entries(sections).flatMap(([section, listed]) =>

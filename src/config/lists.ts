@@ -1,6 +1,6 @@
 import type { ListOptions, ListSource } from "../lists/options.ts";
 import { key, mapOf, type Named, object, oneOrMany, oneOrMore, optional } from "./object.ts";
-import type { Reading } from "./reading.ts";
+import type { ConfigReader } from "./reading.ts";
 import { proxy, url } from "./server.ts";
 import { located, type Parsed, type Shape, text } from "./shape.ts";
 import { duration } from "./units.ts";
@@ -97,7 +97,7 @@ export function kindOf(raw: RawList): ListKind {
   return raw.domains === null ? "addresses" : "domains";
 }
 
-export function checkLists(lists: RawLists, reading: Reading): void {
+export function checkLists(lists: RawLists, reading: ConfigReader): void {
   for (const { value: raw, keyPlace, name } of lists) {
     if (raw === undefined) continue;
     const { domains, addresses } = raw;

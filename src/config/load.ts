@@ -5,7 +5,7 @@ import { type Document, isScalar, LineCounter, parseDocument, visit, type YAMLEr
 import type { OwnHosts } from "../hosts/options.ts";
 import { checkFile, completeConfig, fileShape } from "./file.ts";
 import { checkHosts, ownHosts, ownHostsShape } from "./hosts.ts";
-import { type Problem, Reading } from "./reading.ts";
+import { ConfigReader, type Problem } from "./reading.ts";
 import type { Shape } from "./shape.ts";
 import type { Config } from "./types.ts";
 import { systemReason } from "./values.ts";
@@ -47,7 +47,7 @@ export function parseConfig(text: string, path: string | null): ConfigResult {
 
 interface Reader<T> {
   readonly shape: Shape<T>;
-  readonly check: (raw: T, reading: Reading) => void;
+  readonly check: (raw: T, reading: ConfigReader) => void;
 }
 
 /** Reads a whole YAML text by a shape. `raw` is undefined where there are problems. */
@@ -55,9 +55,9 @@ function readYaml<T>(
   text: string,
   path: string | null,
   { shape, check }: Reader<T>,
-): { readonly raw: T | undefined; readonly reading: Reading } {
+): { readonly raw: T | undefined; readonly reading: ConfigReader } {
   const document = parseDocument(text, { prettyErrors: false, uniqueKeys: false });
-  const reading = new Reading(path, document, linesOf(text));
+  const reading = new ConfigReader(path, document, linesOf(text));
   if (!reportSyntax(document, text, reading)) return { raw: undefined, reading };
   // A file of comments alone is a file of defaults.
   const isEmpty = document.contents === null || (isScalar(document.contents) && document.contents.value === null);
@@ -81,7 +81,7 @@ function unreadable(file: string, reason: string, fix: string): ConfigResult {
 }
 
 /** Reports what is wrong with `text` as YAML. true = nothing is; else values may have slipped to other places, and reading on is no use. */
-function reportSyntax(document: Document, text: string, reading: Reading): boolean {
+function reportSyntax(document: Document, text: string, reading: ConfigReader): boolean {
   const errors = [...document.errors, ...document.warnings].toSorted((a, b) => a.pos[0] - b.pos[0]);
   let lastLineStart: number | null = null;
   for (const error of errors) {
@@ -98,7 +98,7 @@ function reportSyntax(document: Document, text: string, reading: Reading): boole
 }
 
 /** `*.example.com` without quotes is an alias to YAML. */
-function hasOpenAlias(document: Document, reading: Reading): boolean {
+function hasOpenAlias(document: Document, reading: ConfigReader): boolean {
   let found = false;
   visit(document, {
     Alias(_key, alias) {

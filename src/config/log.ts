@@ -1,6 +1,6 @@
 import type { LogOptions } from "../log/options.ts";
 import { key, object, oneOrMany } from "./object.ts";
-import { boolean, integer, type Parsed, text, words } from "./shape.ts";
+import { boolean, integer, keyword, type Parsed, text } from "./shape.ts";
 import { duration } from "./units.ts";
 import { path } from "./values.ts";
 
@@ -17,12 +17,12 @@ const queriesShape = object("a map of settings of the query log", {
   store: key(path, "The database of the query log.", "data/queries.db"),
   keep: key(duration("1h", "3650d"), "How long a query is kept.", "7d"),
   max: key(integer(1000, 1_000_000_000), "How many queries are kept; beyond, the oldest go.", 5_000_000),
-  clients: key(words("full", "prefix", "none"), "What is kept of clients: the address, its /24 or /48, or nothing.", "full"),
+  clients: key(keyword("full", "prefix", "none"), "What is kept of clients: the address, its /24 or /48, or nothing.", "full"),
 });
 
 export const logShape = object("a map with `level`, `queries` and `sinks`", {
   level: key(
-    words("trace", "debug", "info", "warn", "error", "silent"),
+    keyword("trace", "debug", "info", "warn", "error", "silent"),
     "What the program says of its own doings, from most to nothing.",
     "info",
   ),

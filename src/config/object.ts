@@ -2,20 +2,20 @@ import type { TSchema } from "typebox";
 import Type from "typebox";
 import { isMap, isScalar, isSeq } from "yaml";
 import { closest } from "./closest.ts";
-import { keyBelow, type Located, type Node, type Place, type Reading } from "./reading.ts";
+import { type ConfigReader, keyBelow, type Located, type Node, type SourceLocation } from "./reading.ts";
 import { anyOf, describe, type Parsed, type Shape, scalarOf, shortened } from "./shape.ts";
 
 /** One key of an object. */
 interface Key<T> {
   readonly schema: TSchema;
   /** @param place null = the key is not there. undefined = wrong and reported, and the whole object with it. */
-  readonly read: (place: Place | null, absent: Absent, reading: Reading) => T | undefined;
+  readonly read: (place: SourceLocation | null, absent: Absent, reading: ConfigReader) => T | undefined;
 }
 
 /** Where a key that is left out would stand. */
 interface Absent {
   readonly name: string;
-  readonly owner: Place;
+  readonly owner: SourceLocation;
 }
 
 /** A key whose default is written as in the file. A wrong value is reported, and reading goes on with the default. */
@@ -41,7 +41,7 @@ export function optional<T>(shape: Shape<T>, description: string): Key<T | null>
 }
 
 /** @param standIn with it the object is read on where this key is missing or wrong, so that the rest of it is judged too. */
-export function required<T>(shape: Shape<T>, description: string, standIn?: (owner: Place) => T): Key<T> {
+export function required<T>(shape: Shape<T>, description: string, standIn?: (owner: SourceLocation) => T): Key<T> {
   return {
     schema: Type.With(shape.schema, { description }),
     read(place, { name, owner }, reading) {
@@ -52,11 +52,11 @@ export function required<T>(shape: Shape<T>, description: string, standIn?: (own
 }
 
 /** Stands in for a name that is missing or wrong; nothing in the file can be called so. */
-export function nameless(owner: Place): Located<string> {
+export function nameless(owner: SourceLocation): Located<string> {
   return { value: "", place: owner };
 }
 
-function isAbsent(place: Place | null, shape: Shape<unknown>): place is null {
+function isAbsent(place: SourceLocation | null, shape: Shape<unknown>): place is null {
   return place === null || (shape.mayBeBlank === true && scalarOf(place.node) === null);
 }
 
@@ -94,7 +94,7 @@ export function object<K extends Keys>(expected: string, keys: K, options: Objec
   };
 }
 
-function failAsUnknown(entry: Entry, known: readonly string[], { reserved }: ObjectOptions, reading: Reading): void {
+function failAsUnknown(entry: Entry, known: readonly string[], { reserved }: ObjectOptions, reading: ConfigReader): void {
   const reason = reserved !== undefined && Object.hasOwn(reserved, entry.name) ? reserved[entry.name] : undefined;
   if (reason !== undefined) {
     reading.fail(entry.keyPlace, reason, "remove it");
@@ -109,12 +109,12 @@ function failAsUnknown(entry: Entry, known: readonly string[], { reserved }: Obj
 /** A pair of a map, its value not read yet. */
 interface Entry {
   readonly name: string;
-  readonly keyPlace: Place;
-  readonly place: Place;
+  readonly keyPlace: SourceLocation;
+  readonly place: SourceLocation;
 }
 
 /** @param fix for what is no map. */
-function entriesOf(place: Place, expected: string, reading: Reading, fix: string): readonly Entry[] | undefined {
+function entriesOf(place: SourceLocation, expected: string, reading: ConfigReader, fix: string): readonly Entry[] | undefined {
   if (!isMap(place.node)) return reading.fail(place, `expected ${expected}, found ${describe(place.node)}`, fix);
   const entries: Entry[] = [];
   const names = new Set<string>();
@@ -147,7 +147,7 @@ function nameOf(node: Node): string | null {
 /** An entry of a map whose keys are the user's own names. */
 export interface Named<N, T> {
   readonly name: N;
-  readonly keyPlace: Place;
+  readonly keyPlace: SourceLocation;
   /** undefined = wrong, and reported; the name stands all the same, so that references to it are no further problem. */
   readonly value: T | undefined;
 }
@@ -217,7 +217,7 @@ export function oneOrMore<T>(item: Shape<T>, reason: string): Shape<readonly T[]
   };
 }
 
-function itemsOf<T>(place: Place, item: Shape<T>, reading: Reading): readonly T[] {
+function itemsOf<T>(place: SourceLocation, item: Shape<T>, reading: ConfigReader): readonly T[] {
   if (!isSeq(place.node)) return [];
   const values: T[] = [];
   for (const [index, node] of place.node.items.entries()) {

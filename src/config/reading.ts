@@ -5,7 +5,7 @@ import { type Document, isAlias, type LineCounter, type Scalar, type YAMLMap, ty
 export type Node = Scalar | YAMLMap | YAMLSeq | null;
 
 /** Something in the file that can be pointed at. */
-export interface Place {
+export interface SourceLocation {
   readonly node: Node;
   /** As in `Problem`. */
   readonly key: string;
@@ -16,11 +16,11 @@ export interface Place {
 /** A value with the place it was read from, for what can only be judged beside other sections. */
 export interface Located<T> {
   readonly value: T;
-  readonly place: Place;
+  readonly place: SourceLocation;
 }
 
 /** The state of reading one file: where it is, and everything found wrong so far. */
-export class Reading {
+export class ConfigReader {
   readonly #document: Document;
   readonly #lines: LineCounter;
   readonly #file: string;
@@ -45,11 +45,11 @@ export class Reading {
   }
 
   /** Gives undefined, so that a reader can end with it. */
-  fail(place: Omit<Place, "node">, message: string, fix: string): undefined {
+  fail(place: Omit<SourceLocation, "node">, message: string, fix: string): undefined {
     this.#problems.push(this.#problem(place, message, fix));
   }
 
-  warn(place: Omit<Place, "node">, message: string, fix: string): void {
+  warn(place: Omit<SourceLocation, "node">, message: string, fix: string): void {
     this.#warnings.push(this.#problem(place, message, fix));
   }
 
@@ -64,7 +64,7 @@ export class Reading {
   }
 
   /** @param node what the YAML library holds there: a node, an alias of one, or nothing. */
-  place(node: unknown, key: string, fallbackOffset: number): Place {
+  place(node: unknown, key: string, fallbackOffset: number): SourceLocation {
     if (isAlias(node)) return { node: node.resolve(this.#document) ?? null, key, offset: node.range?.[0] ?? fallbackOffset };
     // Below a map or array stand only nodes, aliases and null.
     const plain = node as Node;
@@ -72,7 +72,7 @@ export class Reading {
   }
 
   /** A place for a value that the file leaves out: it counts as standing where its owner does. */
-  placeOfDefault(value: unknown, key: string, owner: Place): Place {
+  placeOfDefault(value: unknown, key: string, owner: SourceLocation): SourceLocation {
     return this.place(this.#document.createNode(value), key, owner.offset);
   }
 
@@ -80,7 +80,7 @@ export class Reading {
     return resolve(this.#baseDirectory, path);
   }
 
-  #problem(place: Omit<Place, "node">, message: string, fix: string): Problem {
+  #problem(place: Omit<SourceLocation, "node">, message: string, fix: string): Problem {
     const { line, col } = this.#lines.linePos(place.offset);
     return {
       file: this.#file,

@@ -1,6 +1,6 @@
 import { closest } from "./closest.ts";
 import { kindOf, type ListKind, type RawLists } from "./lists.ts";
-import { keyBelow, type Located, type Reading } from "./reading.ts";
+import { type ConfigReader, keyBelow, type Located } from "./reading.ts";
 
 /** What the file declares and other places name. */
 interface Declared {
@@ -12,9 +12,9 @@ interface Declared {
 /** Finds references to what is not there. */
 export class References {
   readonly #declared: Declared;
-  readonly #reading: Reading;
+  readonly #reading: ConfigReader;
 
-  constructor(declared: Declared, reading: Reading) {
+  constructor(declared: Declared, reading: ConfigReader) {
     this.#declared = declared;
     this.#reading = reading;
   }

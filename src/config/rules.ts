@@ -12,8 +12,8 @@ import {
   warnBeyondDeadline,
 } from "./answers.ts";
 import { arrayOf, key, mapOf, nameless, object, oneOrMore, optional, required } from "./object.ts";
-import type { Located, Place, Reading } from "./reading.ts";
-import { boolean, located, type Parsed, type Shape, text, words } from "./shape.ts";
+import type { ConfigReader, Located, SourceLocation } from "./reading.ts";
+import { boolean, keyword, located, type Parsed, type Shape, text } from "./shape.ts";
 import { duration } from "./units.ts";
 import { ecsMode } from "./upstreams.ts";
 import {
@@ -78,7 +78,7 @@ const ruleShape = object(
       located(compareShape),
       "Action: ask a near and a far group, and keep the near answer only if its addresses are near.",
     ),
-    answer: optional(located(words("nodata", "nxdomain", "zero", "refused", "drop")), "Action: answer at once."),
+    answer: optional(located(keyword("nodata", "nxdomain", "zero", "refused", "drop")), "Action: answer at once."),
     https: optional(httpsMode, "As answers.https, where this rule matches."),
     ipv6: optional(ipv6Mode, "As answers.ipv6, where this rule matches."),
     ipv4: optional(ipv4Mode, "As answers.ipv4, where this rule matches."),
@@ -157,7 +157,7 @@ function modifiersOf(raw: RawRule): RuleModifiers {
 }
 
 /** What makes rules wrong among themselves; references are judged elsewhere. */
-export function checkRules(rules: readonly Located<RawRule>[], answers: RawAnswers, reading: Reading): void {
+export function checkRules(rules: readonly Located<RawRule>[], answers: RawAnswers, reading: ConfigReader): void {
   for (const { value: rule, place } of rules) {
     checkActions(rule, reading);
     checkTypedAnswer(rule, reading);
@@ -173,7 +173,7 @@ export function checkRules(rules: readonly Located<RawRule>[], answers: RawAnswe
   warnOfUnreachable(rules, reading);
 }
 
-function checkNames(rules: readonly Located<RawRule>[], reading: Reading): void {
+function checkNames(rules: readonly Located<RawRule>[], reading: ConfigReader): void {
   const seen = new Set<string>();
   for (const { value: rule } of rules) {
     const { value: name, place } = rule.name;
@@ -185,7 +185,7 @@ function checkNames(rules: readonly Located<RawRule>[], reading: Reading): void 
 
 interface Action {
   readonly word: string;
-  readonly place: Place;
+  readonly place: SourceLocation;
 }
 
 function actionsOf(rule: RawRule): readonly Action[] {
@@ -193,7 +193,7 @@ function actionsOf(rule: RawRule): readonly Action[] {
   return Object.entries(actions).flatMap(([word, action]) => (action === null ? [] : [{ word, place: action.place }]));
 }
 
-function checkActions(rule: RawRule, reading: Reading): void {
+function checkActions(rule: RawRule, reading: ConfigReader): void {
   const [first, ...more] = actionsOf(rule).toSorted((a, b) => a.place.offset - b.place.offset);
   for (const { word, place } of more)
     reading.fail(
@@ -213,7 +213,7 @@ function checkActions(rule: RawRule, reading: Reading): void {
  * NXDOMAIN speaks for every type of a name (RFC 2308 §5, RFC 8020), and caches behind us take a refusal or silence as illness of the server:
  * a rule for some types may empty them, and no more.
  */
-function checkTypedAnswer({ answer, types }: RawRule, reading: Reading): void {
+function checkTypedAnswer({ answer, types }: RawRule, reading: ConfigReader): void {
   if (answer === null || types === null || types.value.length === 0 || answer.value === "nodata") return;
   const isOfAddresses = types.value.every((type) => type === TYPE.A || type === TYPE.AAAA);
   if (answer.value === "zero" && isOfAddresses) return;
@@ -230,7 +230,7 @@ function checkTypedAnswer({ answer, types }: RawRule, reading: Reading): void {
   reading.fail(answer.place, `a rule with \`types\` cannot answer \`${answer.value}\`: ${reasons[answer.value]}`, fix);
 }
 
-function checkLimits({ ttl, negative, compare }: RawRule, answers: RawAnswers, reading: Reading): void {
+function checkLimits({ ttl, negative, compare }: RawRule, answers: RawAnswers, reading: ConfigReader): void {
   for (const [own, general] of [
     [ttl, answers.ttl],
     [negative, answers.negative],
@@ -246,7 +246,7 @@ interface Limits<T> {
 }
 
 // What the rule leaves out comes from section `answers`; the complaint belongs to the rule either way.
-function checkOrderAt(own: Limits<Located<number> | null>, general: Limits<Located<number>>, reading: Reading): void {
+function checkOrderAt(own: Limits<Located<number> | null>, general: Limits<Located<number>>, reading: ConfigReader): void {
   const place = (own.min ?? own.max)?.place ?? general.min.place;
   checkOrder({ value: (own.min ?? general.min).value, place }, own.max ?? general.max, reading);
 }
@@ -261,7 +261,7 @@ function matchesAll(rule: RawRule): boolean {
   return hasAction && rule.clients === null && rule.types === null && everyName;
 }
 
-function warnOfUnreachable(rules: readonly Located<RawRule>[], reading: Reading): void {
+function warnOfUnreachable(rules: readonly Located<RawRule>[], reading: ConfigReader): void {
   const last = rules.findIndex(({ value }) => matchesAll(value));
   const unreachable = last === -1 ? undefined : rules[last + 1];
   if (unreachable === undefined) return;
@@ -274,7 +274,12 @@ function warnOfUnreachable(rules: readonly Located<RawRule>[], reading: Reading)
 }
 
 /** @param place of section `rules`; @param firstGroup gets what no rule decides. */
-export function warnOfUndecided(rules: readonly Located<RawRule>[], place: Place, firstGroup: string, reading: Reading): void {
+export function warnOfUndecided(
+  rules: readonly Located<RawRule>[],
+  place: SourceLocation,
+  firstGroup: string,
+  reading: ConfigReader,
+): void {
   if (rules.some(({ value }) => matchesAll(value))) return;
   const last = rules.at(-1);
   reading.warn(
@@ -312,7 +317,7 @@ export function expectation({ rule, upstream, ...rest }: RawExpectation): Expect
   return { ...rest, rule: rule?.value ?? null, upstream: upstream?.value ?? null };
 }
 
-export function checkExpectations(expectations: readonly Located<RawExpectation>[], reading: Reading): void {
+export function checkExpectationReferences(expectations: readonly Located<RawExpectation>[], reading: ConfigReader): void {
   for (const { value, place } of expectations)
     if (value.rule === null && value.upstream === null && value.answer === null && reading.isClean(place.key))
       reading.fail(place, "this expects nothing", "add `rule:`, `upstream:` or `answer:`");

@@ -2,7 +2,7 @@ import type { TSchema } from "typebox";
 import Type from "typebox";
 import { isMap, isScalar, isSeq } from "yaml";
 import { closest } from "./closest.ts";
-import type { Located, Node, Place, Reading } from "./reading.ts";
+import type { ConfigReader, Located, Node, SourceLocation } from "./reading.ts";
 
 /** What may stand at one place of the file: for editors as a schema, for the program as a reader. */
 export interface Shape<T> {
@@ -13,7 +13,7 @@ export interface Shape<T> {
   /** A key of this shape with nothing after it counts as left out, as where every entry is commented out. */
   readonly mayBeBlank?: boolean;
   /** undefined = wrong, and reported. */
-  readonly read: (place: Place, reading: Reading) => T | undefined;
+  readonly read: (place: SourceLocation, reading: ConfigReader) => T | undefined;
 }
 
 /** What a parser of one word gives: the value, or what is wrong with the word and what to write. */
@@ -49,7 +49,7 @@ export function text<T>(options: TextOptions<T>): Shape<T> {
   };
 }
 
-function failAsNotText<T>(place: Place, reading: Reading, options: TextOptions<T>): undefined {
+function failAsNotText<T>(place: SourceLocation, reading: ConfigReader, options: TextOptions<T>): undefined {
   const written = isScalar(place.node) && place.node.value !== null ? (place.node.source ?? null) : null;
   const message = `expected ${options.expected}, found ${describe(place.node)}`;
   if (written === null) return reading.fail(place, message, options.fixOfCollection ?? `write ${options.expected}`);
@@ -58,7 +58,7 @@ function failAsNotText<T>(place: Place, reading: Reading, options: TextOptions<T
 }
 
 /** One of a few fixed words. */
-export function words<const W extends string>(...choices: readonly [W, ...W[]]): Shape<W> {
+export function keyword<const W extends string>(...choices: readonly [W, ...W[]]): Shape<W> {
   const listed = choices.map((choice) => `\`${choice}\``);
   const expected = listed.length === 1 ? listed.join("") : `${listed.slice(0, -1).join(", ")} or ${listed.at(-1)}`;
   return {

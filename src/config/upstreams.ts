@@ -2,9 +2,9 @@ import Type from "typebox";
 import type { EcsMode, GroupOptions, NeverOptions, ServerOptions } from "../upstreams/options.ts";
 import { rebindingMode } from "./answers.ts";
 import { key, mapOf, type Named, object, oneOrMany, oneOrMore, optional, required } from "./object.ts";
-import type { Located, Place, Reading } from "./reading.ts";
+import type { ConfigReader, Located, SourceLocation } from "./reading.ts";
 import { proxy, type ServerAddress, serverAddress } from "./server.ts";
-import { boolean, integer, located, mapOr, type Shape, scalarOf, words } from "./shape.ts";
+import { boolean, integer, keyword, located, mapOr, type Shape, scalarOf } from "./shape.ts";
 import { duration } from "./units.ts";
 import { address, client, domainName, domainPattern, network, parseOwnName, recordType, reference } from "./values.ts";
 
@@ -12,7 +12,7 @@ const serverMap = object("a map with `url`", {
   url: required(located(serverAddress), "The server, as where it is written without a map."),
   addresses: key(oneOrMany(address), "Addresses of the host in `url`; with them nothing is looked up.", []),
   tlsName: optional(located(domainName), "Name sent as SNI and checked in the certificate; by default the host in `url`."),
-  method: optional(located(words("GET", "POST")), "HTTP method of DoH; by default POST."),
+  method: optional(located(keyword("GET", "POST")), "HTTP method of DoH; by default POST."),
   maxQps: optional(integer(1, 1_000_000), "Questions per second; beyond, the next member of the group is asked."),
   weight: key(integer(1, 1000), "Share of the questions under strategy spread.", 1),
 });
@@ -51,7 +51,7 @@ const server: Shape<ServerOptions> = (() => {
   };
 })();
 
-const ECS_WORDS = words("strip", "forward", "client");
+const ECS_WORDS = keyword("strip", "forward", "client");
 
 export const ecsMode: Shape<EcsMode> = {
   schema: Type.Union([ECS_WORDS.schema, Type.String({ pattern: "[.:]" })]),
@@ -77,7 +77,7 @@ const groupShape = object("a map with `servers`", {
     () => [],
   ),
   strategy: key(
-    words("fastest", "race", "failover", "spread"),
+    keyword("fastest", "race", "failover", "spread"),
     "fastest: the best by measured latency. race: all at once, the first good answer. failover: in order, the ill left out. spread: at random by weight.",
     "fastest",
   ),
@@ -134,7 +134,7 @@ function neverOptions({ domains, types, clients }: NonNullable<RawGroup["never"]
   return { domains: domains.map(({ value }) => value), types, clients };
 }
 
-export function checkBootstrap(servers: readonly Located<ServerOptions>[], reading: Reading): void {
+export function checkBootstrap(servers: readonly Located<ServerOptions>[], reading: ConfigReader): void {
   for (const { value, place } of servers) {
     const isAddress = value.protocol === "system" || value.addresses.length > 0 || /^[\d.]+$|:/.test(value.host);
     if (!isAddress)
@@ -142,7 +142,7 @@ export function checkBootstrap(servers: readonly Located<ServerOptions>[], readi
   }
 }
 
-export function checkGroups(groups: RawGroups, reading: Reading): void {
+export function checkGroups(groups: RawGroups, reading: ConfigReader): void {
   for (const { value } of groups) checkRepeatedServers(value?.servers ?? [], reading);
   for (const cycle of fallbackCycles(groups)) {
     const names = [...cycle.names, cycle.names[0]].map((name) => `\`${name}\``).join(" to ");
@@ -151,7 +151,7 @@ export function checkGroups(groups: RawGroups, reading: Reading): void {
 }
 
 // Two members that agree make a doubtful answer believed: one server under two entries would agree with itself.
-function checkRepeatedServers(servers: readonly Located<ServerOptions>[], reading: Reading): void {
+function checkRepeatedServers(servers: readonly Located<ServerOptions>[], reading: ConfigReader): void {
   const seen = new Set<string>();
   for (const { value, place } of servers) {
     const identity = JSON.stringify([value.protocol, value.host.toLowerCase(), value.port, value.path]);
@@ -168,7 +168,7 @@ function checkRepeatedServers(servers: readonly Located<ServerOptions>[], readin
 interface Cycle {
   readonly names: readonly string[];
   /** Of the `fallback` that closes the circle. */
-  readonly place: Place;
+  readonly place: SourceLocation;
 }
 
 function fallbackCycles(groups: RawGroups): readonly Cycle[] {

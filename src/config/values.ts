@@ -6,7 +6,7 @@ import Type from "typebox";
 import { typeNumber } from "../dns/types.ts";
 import { errorText } from "../lib/text.ts";
 import type { Endpoint } from "../listen/options.ts";
-import type { Place, Reading } from "./reading.ts";
+import type { ConfigReader, SourceLocation } from "./reading.ts";
 import { describe, type Parsed, type Shape, scalarOf, text } from "./shape.ts";
 
 /** A domain name. */
@@ -308,7 +308,7 @@ function absolute(shape: Shape<string>): Shape<string> {
 }
 
 /** Reports where the file cannot be read. */
-export function isReadable(absolutePath: string, place: Place, reading: Reading): boolean {
+export function isReadable(absolutePath: string, place: SourceLocation, reading: ConfigReader): boolean {
   const reason = whyUnreadable(absolutePath);
   if (reason === null) return true;
   reading.fail(

@@ -12,12 +12,12 @@ import { type Server, ServerControl } from "./control.ts";
 import { Drafts } from "./drafts.ts";
 import { Explainer } from "./explainer.ts";
 import type { Versions } from "./history.ts";
-import type { Journal } from "./journal.ts";
+import type { QueryRecorder } from "./journal.ts";
 import { querySourceOf } from "./query-source.ts";
 
 /** The server at work, with all that is told of it. */
 interface Administered extends Server {
-  readonly journal: Journal;
+  readonly journal: QueryRecorder;
   /** The one that records go to at the moment. */
   readonly queryLog: QueryLog;
   readonly versions: Versions | null;

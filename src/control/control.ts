@@ -21,11 +21,11 @@ import type { Problem } from "../config/reading.ts";
 import type { Config } from "../config/types.ts";
 import { nameFromText } from "../dns/name.ts";
 import { shownUrl } from "../lib/text.ts";
-import { copiesOf } from "../lists/cache.ts";
+import { listCacheOf } from "../lists/cache.ts";
 import { reportLists } from "../lists/load.ts";
 import type { Updated } from "../lists/update.ts";
 import type { CachedAnswer, Explained, LogStatus } from "../log/record.ts";
-import { type Site, SiteError } from "../server/state.ts";
+import { type ServerState, ServerStateError } from "../server/state.ts";
 import type { Reloads } from "../stats/process.ts";
 import { appleProfile, placeOf, routerosScript, type ServerPlace, serviceUrl } from "./client-setup.ts";
 import { type HostsChange, hostAt, hostPattern, hostRecord, withHost, withoutHost } from "./hosts.ts";
@@ -43,16 +43,16 @@ import {
 
 /** The server at work, as far as it can be seen and changed from here. */
 export interface Server {
-  readonly site: Site;
+  readonly site: ServerState;
   /** When `site` was put in place, in milliseconds since 1970. */
   readonly sinceWallMs: number;
   /** Whoever reads a file that has problems, so that `reload` is not called, counts that here. */
   readonly reloads: Pick<Reloads, "read" | "failed">;
-  /** @throws SiteError */
+  /** @throws ServerStateError */
   reload(config: Config): Promise<void>;
-  /** @throws SiteError, or the system's error. */
+  /** @throws ServerStateError, or the system's error. */
   changeHosts(change: HostsChange): Promise<void>;
-  /** @throws SiteError where the configuration was changed meanwhile. */
+  /** @throws ServerStateError where the configuration was changed meanwhile. */
   refreshList(name: string): Promise<readonly Updated["outcome"][]>;
 }
 
@@ -100,12 +100,12 @@ export class ServerControl implements Control {
   }
 
   upstreams(): readonly UpstreamGroup[] {
-    return this.#site.backing.groups.status().map(groupView);
+    return this.#site.shared.groups.status().map(groupView);
   }
 
   async lists(): Promise<readonly ListView[]> {
-    const { config, decisions } = this.#site;
-    return (await reportLists(config.lists, decisions.lists.status(), copiesOf(config))).map((report) =>
+    const { config, policy: decisions } = this.#site;
+    return (await reportLists(config.lists, decisions.lists.status(), listCacheOf(config))).map((report) =>
       listView(report, config.access),
     );
   }
@@ -128,26 +128,26 @@ export class ServerControl implements Control {
   }
 
   cached(written: string): readonly CachedAnswer[] {
-    const { backing, config, resolver } = this.#site;
+    const { shared: backing, config, resolver } = this.#site;
     const given = { limits: config.answers, nowMs: resolver.clock.now() };
     return backing.cache.inspect(nameOf(written)).map((inspected) => cachedAnswer(inspected, given));
   }
 
   cacheStats(): CacheView {
-    return cacheView(this.#site.backing.cache.stats());
+    return cacheView(this.#site.shared.cache.stats());
   }
 
   flush(written: string, subtree: boolean): number {
-    return this.#site.backing.cache.flush(nameOf(written), subtree);
+    return this.#site.shared.cache.flush(nameOf(written), subtree);
   }
 
   hosts(): readonly HostView[] {
     const byName = (one: HostView, other: HostView) => (one.name < other.name ? -1 : 1);
-    return [...this.#site.decisions.hosts.entries()].map(hostView).sort(byName);
+    return [...this.#site.policy.hosts.entries()].map(hostView).sort(byName);
   }
 
   host(written: string): HostView | null {
-    const match = hostAt(this.#site.decisions.hosts, hostPattern(written));
+    const match = hostAt(this.#site.policy.hosts, hostPattern(written));
     return match === null ? null : hostView(match);
   }
 
@@ -216,14 +216,14 @@ export class ServerControl implements Control {
   }
 
   #place(baseUrl: string): ServerPlace {
-    const { decisions, config } = this.#site;
+    const { policy: decisions, config } = this.#site;
     const url = serviceUrl(baseUrl);
     if (typeof url === "string") throw new ParameterError({ parameter: "url", reason: url });
     if (url.pathname === "/") url.pathname = config.listen.dohPath;
     return placeOf(url, decisions.hosts);
   }
 
-  get #site(): Site {
+  get #site(): ServerState {
     return this.#server.site;
   }
 }
@@ -236,7 +236,7 @@ function nameOf(written: string) {
 
 /** @param config that the refusal is about: what is said of it names clients. */
 function refusalOf(error: unknown, { access }: Config): unknown {
-  if (!(error instanceof SiteError)) return error;
+  if (!(error instanceof ServerStateError)) return error;
   return new ControlError("refused", ...error.problems.map((problem) => shownText(problem, access)));
 }
 
@@ -250,7 +250,7 @@ export function problemText({ line, column, message, fix }: Problem): string {
 }
 
 /** Whether questions are answered, and all trouble that is known of. Without any server that is well only hosts names and the cache are. */
-function readinessOf({ backing, decisions }: Site, log: LogStatus): Readiness {
+function readinessOf({ shared: backing, policy: decisions }: ServerState, log: LogStatus): Readiness {
   const groups = backing.groups.status();
   const ill = groups.filter(({ well }) => !well).map(({ name }) => `no server of group ${name} answers`);
   const lists = decisions.lists

@@ -5,8 +5,8 @@ import type { Config } from "../config/types.ts";
 import type { Clock } from "../lib/clock.ts";
 import { withinMs } from "../lib/deadline.ts";
 import { Thread, ThreadError } from "../lib/worker.ts";
-import { copiesOf } from "../lists/cache.ts";
-import { expectationFaults, openDecisions, type ShortcomingPlace } from "../server/policy.ts";
+import { listCacheOf } from "../lists/cache.ts";
+import { type DiagnosticPlace, expectationFaults, openPolicy } from "../server/policy.ts";
 import { refusalsOf, reloadRefusalOf } from "../server/preflight.ts";
 import type { DraftCalls } from "./draft-thread.ts";
 
@@ -35,13 +35,13 @@ export interface Draft {
  */
 export class Drafts {
   readonly #clock: Clock;
-  readonly #turns: Turns;
+  readonly #turns: SerialQueue;
   #thread: Thread<DraftCalls> | null = null;
   #closed = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
-    this.#turns = new Turns({ clock, maxWaiting: LIMITS.waiting, limitMs: LIMITS.judgeMs });
+    this.#turns = new SerialQueue({ clock, maxWaiting: LIMITS.waiting, limitMs: LIMITS.judgeMs });
   }
 
   /** @throws ControlError `invalid` where the draft is too large or takes too long to be read, and as `Turns.take` does. */
@@ -99,8 +99,8 @@ export async function checkDraft(read: ConfigResult, inForce: Config | null): Pr
   if (refusals.length > 0) return { ok: false, problems: refusals.map(nowhere), warnings };
   const reloadRefusal = inForce === null ? null : reloadRefusalOf(config, inForce);
   if (reloadRefusal !== null) warnings.push(nowhere(reloadRefusal));
-  const log = { warn: (place: ShortcomingPlace, text: string) => void warnings.push(nowhere(placed(place, text))) };
-  const faults = expectationFaults(await openDecisions(config, { copies: copiesOf(config), log }), config, log);
+  const log = { warn: (place: DiagnosticPlace, text: string) => void warnings.push(nowhere(placed(place, text))) };
+  const faults = expectationFaults(await openPolicy(config, { copies: listCacheOf(config), log }), config, log);
   return { ok: faults.length === 0, problems: faults.map(nowhere), warnings };
 }
 
@@ -117,7 +117,7 @@ function nowhere(message: string): ConfigProblem {
  * `list ads: rules/ads.txt: 3 lines were passed over`. What stands in the file is not told: a draft may name any file of this machine, keys and
  * passwords as well as hosts.
  */
-function placed({ list, source, line, lines }: ShortcomingPlace, said: string): string {
+function placed({ list, source, line, lines }: DiagnosticPlace, said: string): string {
   const text = line === undefined ? said : said.replace(/"(?:[^"\\]|\\.)*"/g, "what stands there");
   const where = [...(list === undefined ? [] : [`list ${list}`]), ...(source === undefined ? [] : [source])];
   const place = line === undefined || line === 0 ? where.join(": ") : `${where.join(": ")}:${line}`;
@@ -133,7 +133,7 @@ interface TurnsOptions {
 }
 
 /** Work that takes much memory or time, one after the other. */
-export class Turns {
+export class SerialQueue {
   readonly #options: TurnsOptions;
   #last: Promise<unknown> = Promise.resolve();
   #taken = 0;

@@ -18,14 +18,21 @@ import { BINDING_TYPES } from "../resolve/filters.ts";
 import { localAnswer } from "../resolve/local-answer.ts";
 import type { Resolver } from "../resolve/types.ts";
 import { knownVerdict, type Verdict } from "../resolve/verdicts.ts";
-import { type Asker, type Compare, type Decision, type Forward, type LocalAnswer, typeFilter } from "../rules/decision.ts";
-import type { Decisions } from "../server/policy.ts";
-import type { Site } from "../server/state.ts";
+import {
+  type CompareDecision,
+  type Decision,
+  type ForwardDecision,
+  type LocalAnswer,
+  type Requester,
+  typeFilter,
+} from "../rules/decision.ts";
+import type { Policy } from "../server/policy.ts";
+import type { ServerState } from "../server/state.ts";
 import { sentOf } from "./records.ts";
 import { cachedAnswer } from "./views.ts";
 
 /** What only a running server knows. */
-export type Live = Pick<Site, "resolver" | "access">;
+export type LiveState = Pick<ServerState, "resolver" | "access">;
 
 /** What a running server knows of a question besides the decision. */
 interface State {
@@ -38,18 +45,18 @@ interface State {
   readonly holding: Holding | null;
 }
 
-/** `atOnce`: refreshing it failed lately, so that a stale answer is given without waiting. */
+/** `runSync`: refreshing it failed lately, so that a stale answer is given without waiting. */
 export type Holding = { readonly held: Held; readonly state: Freshness; readonly atOnce: boolean } | "nothing";
 
 export const NOTHING_KNOWN: State = { known: {}, cache: [], verdict: null, notes: [], holding: null };
 
 interface Decided<D extends Decision = Decision> {
-  readonly subject: Subject;
+  readonly subject: HypotheticalQuery;
   readonly decision: D;
-  readonly outlook: Outlook;
+  readonly outlook: Prediction;
 }
 
-export function stateOf({ resolver, access }: Live, { subject, decision, outlook }: Decided): State {
+export function stateOf({ resolver, access }: LiveState, { subject, decision, outlook }: Decided): State {
   const { client } = subject;
   const notes = access.allows(client)
     ? []
@@ -59,7 +66,7 @@ export function stateOf({ resolver, access }: Live, { subject, decision, outlook
   return { ...sent, notes: [...notes, ...sent.notes] };
 }
 
-function sentState(resolver: Resolver, { subject, decision, outlook }: Decided<Forward | Compare>): State {
+function sentState(resolver: Resolver, { subject, decision, outlook }: Decided<ForwardDecision | CompareDecision>): State {
   const { query, client } = subject;
   const verdict = decision.kind === "compare" ? knownVerdict(resolver, query.name, decision.compare) : null;
   const common = {
@@ -93,7 +100,11 @@ function sentState(resolver: Resolver, { subject, decision, outlook }: Decided<F
 }
 
 /** What is held of the name on the routes that the decision may take, in all types. */
-function cachedFor({ cache, clock }: Resolver, { query }: Subject, decision: Forward | Compare): CachedAnswer[] {
+function cachedFor(
+  { cache, clock }: Resolver,
+  { query }: HypotheticalQuery,
+  decision: ForwardDecision | CompareDecision,
+): CachedAnswer[] {
   const routes = groupsOf(decision);
   const terms = { limits: decision.shaping, nowMs: clock.now() };
   return cache
@@ -110,9 +121,9 @@ function explainedVerdict({ clock }: Resolver, { side, finding, type, foundAtMs 
 /** The group that answers, where it is known before anybody is asked: see `compare`. */
 function forwardOf(
   resolver: Resolver,
-  subject: Subject,
-  { decision, verdict }: { readonly decision: Forward | Compare; readonly verdict: Verdict | null },
-): Forward | null {
+  subject: HypotheticalQuery,
+  { decision, verdict }: { readonly decision: ForwardDecision | CompareDecision; readonly verdict: Verdict | null },
+): ForwardDecision | null {
   if (decision.kind === "forward") return decision;
   const { type } = subject.query;
   const asked = { ...subject, decision };
@@ -120,10 +131,10 @@ function forwardOf(
   return towards(asked, (verdict ?? verdictOfHeld(resolver, asked))?.side ?? "far").decision;
 }
 
-function holdingOf(resolver: Resolver, { query, client }: Subject, decision: Forward): Holding {
+function holdingOf(resolver: Resolver, { query, client }: HypotheticalQuery, decision: ForwardDecision): Holding {
   const clientSubnet = subnetToSend(resolver, { query, client, decision });
   const held = resolver.cache.peek(cacheKey({ ...query, clientSubnet }, decision.group));
-  if (held === null || isForged(held.answer, resolver.measures.forged)) return "nothing";
+  if (held === null || isForged(held.answer, resolver.classifier.forged)) return "nothing";
   const stale = decision.stale ? resolver.stale : null;
   const nowMs = resolver.clock.now();
   const atOnce = stale !== null && isStaleAtOnce(held, stale, nowMs);
@@ -141,7 +152,11 @@ function actionOf(foreseen: string, { found, loops }: { readonly found: Holding 
 }
 
 /** Whether the preferred family is there, as far as the cache knows. */
-function choiceOf(resolver: Resolver, { query, client }: Subject, { preferred }: Preference): "withheld" | "given" | "unknown" {
+function choiceOf(
+  resolver: Resolver,
+  { query, client }: HypotheticalQuery,
+  { preferred }: Preference,
+): "withheld" | "given" | "unknown" {
   const other = { query: queryOfType(query, preferred), client };
   const decision = resolver.decider.decide(other.query, client);
   if (decision.kind === "drop") return "given";
@@ -161,11 +176,11 @@ function preferenceNote({ preferred, action }: Preference): string {
 }
 
 /** What the configuration alone says of a question: what is not known without a cache, verdicts and upstreams is left open. */
-type Outlook = Omit<ExplainedDecision, "settings">;
+type Prediction = Omit<ExplainedDecision, "settings">;
 
 interface SentDecision<D extends Decision = Decision> {
   readonly question: Question;
-  readonly asker: Asker;
+  readonly asker: Requester;
   readonly decision: D;
 }
 
@@ -173,7 +188,7 @@ interface SentDecision<D extends Decision = Decision> {
  * `action` is what is done if there is anything to do it to: `ipv6:prefer-ipv4` where AAAA is withheld from names that have A,
  * `type65:strip-ech` where a parameter goes that a record may have.
  */
-export function outlookOf(decisions: Pick<Decisions, "decider" | "never">, { decision, ...decided }: SentDecision): Outlook {
+export function predict(decisions: Pick<Policy, "decider" | "never">, { decision, ...decided }: SentDecision): Prediction {
   switch (decision.kind) {
     case "reply": {
       const answer = localAnswerText(decided.question, decision.answer);
@@ -191,7 +206,10 @@ export function outlookOf(decisions: Pick<Decisions, "decider" | "never">, { dec
 
 const HERE = { route: null, near: null, far: null } as const;
 
-function sentOutlook(decisions: Pick<Decisions, "decider" | "never">, decided: SentDecision<Forward | Compare>): Outlook {
+function sentOutlook(
+  decisions: Pick<Policy, "decider" | "never">,
+  decided: SentDecision<ForwardDecision | CompareDecision>,
+): Prediction {
   const { question, asker, decision } = decided;
   const sides = decision.kind === "compare" ? decision.compare : { near: null, far: null };
   const common = { kind: decision.kind, rule: decision.rule, near: sides.near, far: sides.far };
@@ -204,7 +222,7 @@ function sentOutlook(decisions: Pick<Decisions, "decider" | "never">, decided: S
   return { ...common, route, answer: null, action };
 }
 
-function strippingOf({ shaping }: Forward | Compare, { type }: Question): string {
+function strippingOf({ shaping }: ForwardDecision | CompareDecision, { type }: Question): string {
   return BINDING_TYPES.has(type) && Array.isArray(shaping.https) ? `type${type}:${shaping.https.join(",")}` : "none";
 }
 
@@ -215,13 +233,18 @@ export function groupsOf(decision: Decision): readonly string[] {
 }
 
 /** A query that somebody might send. */
-export interface Subject {
+export interface HypotheticalQuery {
   readonly query: Query;
   readonly client: Client;
 }
 
 /** @throws ParameterError where a part of it is not what it should be. */
-export function subjectOf({ name, type, client, clientId }: Omit<ExplainRequest, "resolve" | "version">): Subject {
+export function hypotheticalQuery({
+  name,
+  type,
+  client,
+  clientId,
+}: Omit<ExplainRequest, "resolve" | "version">): HypotheticalQuery {
   const asked = nameFromText(name);
   const number = typeNumber(type);
   const address = client === null ? "127.0.0.1" : canonical(client);

@@ -6,42 +6,50 @@ import type { Explained, TraceStep } from "../log/record.ts";
 import { MAX_ALIASES, queryForTarget } from "../resolve/alias.ts";
 import type { Decision } from "../rules/decision.ts";
 import type { RuleOptions } from "../rules/options.ts";
-import type { Decisions } from "../server/policy.ts";
-import type { Site } from "../server/state.ts";
-import { groupsOf, type Live, NOTHING_KNOWN, outlookOf, type Subject, stateOf, subjectOf } from "./explain-live.ts";
+import type { Policy } from "../server/policy.ts";
+import type { ServerState } from "../server/state.ts";
+import {
+  groupsOf,
+  type HypotheticalQuery,
+  hypotheticalQuery,
+  type LiveState,
+  NOTHING_KNOWN,
+  predict,
+  stateOf,
+} from "./explain-live.ts";
 import { summaryOf } from "./explain-summary.ts";
 import { traceOf } from "./records.ts";
 
 /** What decisions are explained by. */
-type Grounds = Pick<Decisions, "decider" | "never" | "basis" | "version">;
+type Grounds = Pick<Policy, "decider" | "never" | "basis" | "version">;
 
 /**
  * What would become of the question now, and why. Nobody is asked, and nothing is counted.
  * @throws ControlError `invalid`
  */
-export function explain(site: Site, request: Omit<ExplainRequest, "resolve" | "version">): Explained {
-  return explainBy(site.decisions, subjectOf(request), site);
+export function explain(site: ServerState, request: Omit<ExplainRequest, "resolve" | "version">): Explained {
+  return explainBy(site.policy, hypotheticalQuery(request), site);
 }
 
 /** @param live null = no server is running, or the decisions are of the past: nothing is known of cache, verdicts and upstreams. */
-export function explainBy(grounds: Grounds, subject: Subject, live: Live | null): Explained {
+export function explainBy(grounds: Grounds, subject: HypotheticalQuery, live: LiveState | null): Explained {
   return explainAlias(grounds, subject, { live, aliases: 0 });
 }
 
 interface Walk {
-  readonly live: Live | null;
+  readonly live: LiveState | null;
   /** How many aliases of the hosts table led here. */
   readonly aliases: number;
 }
 
-function explainAlias(grounds: Grounds, subject: Subject, { live, aliases }: Walk): Explained {
+function explainAlias(grounds: Grounds, subject: HypotheticalQuery, { live, aliases }: Walk): Explained {
   const { query, client } = subject;
   const { decision, steps } = grounds.decider.explain(query, client);
-  const outlook = outlookOf(grounds, { question: query, asker: client, decision });
+  const outlook = predict(grounds, { question: query, asker: client, decision });
   const state = live === null ? NOTHING_KNOWN : stateOf(live, { subject, decision, outlook });
   const trace = traceOf(steps);
   const known = { ...outlook, ...state.known };
-  const setter = setterOf(known.action, grounds.basis.rules, trace);
+  const setter = modifierOrigin(known.action, grounds.basis.rules, trace);
   const next = targetOf(subject, decision);
   const target = aliases < MAX_ALIASES ? next : null;
   const explained = {
@@ -70,13 +78,13 @@ function explainAlias(grounds: Grounds, subject: Subject, { live, aliases }: Wal
   };
 }
 
-function targetOf({ query, client }: Subject, decision: Decision): Subject | null {
+function targetOf({ query, client }: HypotheticalQuery, decision: Decision): HypotheticalQuery | null {
   if (decision.kind !== "reply" || decision.answer.kind !== "alias") return null;
   return { query: queryForTarget(query, decision.answer.target), client };
 }
 
 /** The groups that the rules chose, and that must never get the question. */
-function forbiddenNotes({ never }: Grounds, { query, client }: Subject, decision: Decision): string[] {
+function forbiddenNotes({ never }: Grounds, { query, client }: HypotheticalQuery, decision: Decision): string[] {
   return groupsOf(decision).flatMap((group) => {
     const reason = never.forbids(group, query, client);
     return reason === null ? [] : [`\`never\` of group ${group} forbids it (${reason}): nothing is sent there.`];
@@ -91,7 +99,7 @@ function modifierOf(action: string): "ipv4" | "ipv6" | "https" | null {
 }
 
 /** Who says what the action does: `rule quiet`, or section `answers` where no rule did. Of one modifier the first setting wins. */
-function setterOf(action: string, rules: readonly RuleOptions[], trace: readonly TraceStep[]): string | null {
+function modifierOrigin(action: string, rules: readonly RuleOptions[], trace: readonly TraceStep[]): string | null {
   const modifier = modifierOf(action);
   if (modifier === null) return null;
   const matching = trace.flatMap((step) => (step.kind === "rule" && HITS.has(step.outcome) ? [step.rule] : []));

@@ -10,20 +10,20 @@ import {
 import { askMessage } from "../dns/query.ts";
 import type { Explained, ExplainedOutcome } from "../log/record.ts";
 import { serve } from "../server/pipeline.ts";
-import type { Noted } from "../server/query-event.ts";
-import type { Site } from "../server/state.ts";
+import type { QueryEvent } from "../server/query-event.ts";
+import type { ServerState } from "../server/state.ts";
 import type { Explaining } from "./control.ts";
 import { checkDraft, type Drafts } from "./drafts.ts";
 import { explain, explainBy } from "./explain.ts";
-import { type Subject, subjectOf } from "./explain-live.ts";
+import { type HypotheticalQuery, hypotheticalQuery } from "./explain-live.ts";
 import type { Versions } from "./history.ts";
-import { recordOf } from "./records.ts";
+import { buildRecord } from "./records.ts";
 import { whatIf } from "./what-if.ts";
 
 interface ExplainerParts {
   readonly drafts: Pick<Drafts, "judge">;
   /** The server at work. */
-  readonly server: { readonly site: Site };
+  readonly server: { readonly site: ServerState };
   readonly queries: Pick<QuerySource, "read">;
   /** null = none are kept, because no records are. */
   readonly versions: () => Pick<Versions, "list" | "decisionsOf"> | null;
@@ -41,7 +41,7 @@ export class Explainer implements Explaining {
     const { site } = this.#parts.server;
     if (request.version !== null && request.version !== site.version) return await this.#explainThen(request, request.version);
     const explained = explain(site, request);
-    return request.resolve ? { ...explained, outcome: await outcomeFor(site, subjectOf(request)) } : explained;
+    return request.resolve ? { ...explained, outcome: await outcomeFor(site, hypotheticalQuery(request)) } : explained;
   }
 
   whatIf({ config: text, ...request }: WhatIfRequest): Promise<WhatIf> {
@@ -63,7 +63,7 @@ export class Explainer implements Explaining {
   async #explainThen(request: ExplainRequest, version: string): Promise<Explained> {
     if (request.resolve)
       throw new ControlError("invalid", "under a version of the past nothing can be asked: leave out `resolve` or `version`");
-    const subject = subjectOf(request);
+    const subject = hypotheticalQuery(request);
     const versions = this.#parts.versions();
     if (versions === null)
       throw new ControlError("missing", `version ${version} is not kept: versions are kept with the query log alone`);
@@ -78,16 +78,16 @@ const PAST_NOTE = "This is a version of the past: what the cache held then, and 
  * Asks the question as that client would: admission and its rate count, servers are asked, answers are kept. It is no client's query all the
  * same, and neither counted nor logged as one. Settled by the deadline of queries.
  */
-async function outcomeFor(site: Site, { query, client }: Subject): Promise<ExplainedOutcome> {
+async function outcomeFor(site: ServerState, { query, client }: HypotheticalQuery): Promise<ExplainedOutcome> {
   const noted = await notedOf(site, askMessage(query, { id: 0, edns: true, padded: false }), client);
-  const record = recordOf(noted, { ids: { next: () => 0 }, clients: "full", wallOffsetMs: 0 });
+  const record = buildRecord(noted, { ids: { next: () => 0 }, clients: "full", wallOffsetMs: 0 });
   const { rcode, source, action, answers, negativeTtl, ede, edits, attempts, durationUs } = record;
   return { rcode, source, action, answers, negativeTtl, ede, edits, attempts, durationUs };
 }
 
-async function notedOf(site: Site, message: Uint8Array, client: Subject["client"]): Promise<Noted> {
-  const seen: Noted[] = [];
-  await serve({ site, journal: { note: (noted) => void seen.push(noted) } }, message, client);
+async function notedOf(site: ServerState, message: Uint8Array, client: HypotheticalQuery["client"]): Promise<QueryEvent> {
+  const seen: QueryEvent[] = [];
+  await serve({ site, journal: { observe: (noted) => void seen.push(noted) } }, message, client);
   const [noted] = seen;
   if (noted === undefined) throw new Error("a query was not noted");
   return noted;

@@ -4,14 +4,14 @@ import { ControlError, type VersionView } from "../admin/control.ts";
 import { loadHosts } from "../hosts/parse.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { withinMs } from "../lib/deadline.ts";
-import { type CopySource, copiesOf } from "../lists/cache.ts";
+import { type CopySource, listCacheOf } from "../lists/cache.ts";
 import { type FileContent, type ListFiles, loadLists } from "../lists/load.ts";
 import type { OperationsLog } from "../log/operations.ts";
 import type { QueryLog } from "../log/query-log.ts";
 import { ownHostsFile } from "../server/host-overrides.ts";
-import { type DecisionBasis, type Decisions, decisionsFrom, type ListBasis, versionOf } from "../server/policy.ts";
-import type { Site } from "../server/state.ts";
-import { Turns } from "./drafts.ts";
+import { buildPolicy, type ListInput, type Policy, type PolicyInputs, versionOf } from "../server/policy.ts";
+import type { ServerState } from "../server/state.ts";
+import { SerialQueue } from "./drafts.ts";
 import {
   ContentTooLarge,
   readHeaders,
@@ -62,7 +62,7 @@ export interface VersionsOptions {
 
 /** What was put in place. */
 interface PutInPlace {
-  readonly decisions: Pick<Decisions, "version" | "basis" | "lists">;
+  readonly decisions: Pick<Policy, "version" | "basis" | "lists">;
   /** Where the lists' downloads are. */
   readonly copies: CopySource;
 }
@@ -79,15 +79,15 @@ export class Versions {
   #current: string | null = null;
   #queue: Promise<void>;
   readonly #waiting: Coming[] = [];
-  #held: { readonly version: string; readonly decisions: Promise<Decisions>; readonly timer: Timer } | null = null;
+  #held: { readonly version: string; readonly decisions: Promise<Policy>; readonly timer: Timer } | null = null;
   #sweeping: Timer | null = null;
   #closed: Promise<void> | null = null;
-  readonly #rebuilds: Turns;
+  readonly #rebuilds: SerialQueue;
 
   /** Reads the folder in the background. */
   constructor(options: VersionsOptions) {
     this.#options = options;
-    this.#rebuilds = new Turns({ clock: options.clock, ...REBUILDS });
+    this.#rebuilds = new SerialQueue({ clock: options.clock, ...REBUILDS });
     this.#queue = this.#guarded(() => this.#open());
     this.#scheduleSweep();
   }
@@ -126,7 +126,7 @@ export class Versions {
    * The decisions of a version that is kept, built anew.
    * @throws ControlError `missing` where it is not, not wholly, or damaged; as `Turns.take` does.
    */
-  async decisionsOf(version: string): Promise<Decisions> {
+  async decisionsOf(version: string): Promise<Policy> {
     await this.#settled();
     if (this.#held?.version !== version) {
       this.#letGo();
@@ -279,7 +279,7 @@ export class Versions {
     return all.flatMap(({ label, sha256 }) => (kept?.has(sha256) === true ? [] : [label]));
   }
 
-  async #rebuild(version: string): Promise<Decisions> {
+  async #rebuild(version: string): Promise<Policy> {
     const header = this.#headers.get(version);
     if (header === undefined) throw new ControlError("missing", `version ${version} is not kept, or not any more`);
     const contents = await this.#opened();
@@ -301,7 +301,7 @@ export class Versions {
 
 interface Coming {
   readonly version: string;
-  readonly basis: DecisionBasis;
+  readonly basis: PolicyInputs;
   readonly lists: VersionHeader["lists"];
   readonly atWallMs: number;
   readonly sources: readonly VersionSource[];
@@ -321,9 +321,9 @@ async function unlessAborted<Result>(promise: Promise<Result>, signal: AbortSign
 }
 
 /** null where it is none, or of a format of another time. */
-function basisFrom(text: Buffer, version: string): DecisionBasis | null {
+function basisFrom(text: Buffer, version: string): PolicyInputs | null {
   // The digest has been checked: it is what a Fenliu wrote, and its version tells whether it means the same to this one.
-  const basis = JSON.parse(text.toString("utf8")) as DecisionBasis;
+  const basis = JSON.parse(text.toString("utf8")) as PolicyInputs;
   return basis.format === 1 && versionOf(basis) === version ? basis : null;
 }
 
@@ -352,12 +352,12 @@ export class VersionKeeping {
   }
 
   /** Records are of this site's version from now on. Returns at once; what is to be written is written later. */
-  use({ config, decisions }: Pick<Site, "config" | "decisions">): void {
+  use({ config, policy: decisions }: Pick<ServerState, "config" | "policy">): void {
     const { enabled, store, keepMs } = config.log.queries;
     const folder = enabled ? join(dirname(store), "versions") : null;
     this.#keepMs = keepMs;
     if (folder !== (this.#kept?.folder ?? null)) this.#moveTo(folder);
-    this.versions?.put({ decisions, copies: copiesOf(config) });
+    this.versions?.put({ decisions, copies: listCacheOf(config) });
   }
 
   /** May be called again. */
@@ -384,7 +384,7 @@ type Contents = (sha256: string) => Promise<Buffer | null>;
  * Builds decisions anew from what was kept of them. Where some of that is gone, their `version` is another one.
  * @throws Error where the basis is of no use.
  */
-async function pastDecisions(basis: DecisionBasis, kept: Contents): Promise<Decisions> {
+async function pastDecisions(basis: PolicyInputs, kept: Contents): Promise<Policy> {
   const contents = once(kept);
   const { hosts, lists, groups, ...rest } = basis;
   const options = lists.map((list) => ({ ...list, ...NEVER_REFRESHED }));
@@ -400,14 +400,14 @@ async function pastDecisions(basis: DecisionBasis, kept: Contents): Promise<Deci
     loadLists(options, keptCopies(lists, contents), keptFiles(lists, contents)),
   ]);
   const config = { ...rest, hosts: { ...hosts, files: [] }, lists: options, upstreams: { groups } };
-  return decisionsFrom(config, { loaded, ownFile: ownHostsFile(hosts.own) }, read);
+  return buildPolicy(config, { loaded, ownFile: ownHostsFile(hosts.own) }, read);
 }
 
 const NEVER_REFRESHED = { refreshMs: null, via: null, proxy: null, mirrors: [] } as const;
 
 const NOT_KEPT = "it could not be read then";
 
-function keptCopies(lists: readonly ListBasis[], contents: Contents): CopySource {
+function keptCopies(lists: readonly ListInput[], contents: Contents): CopySource {
   return {
     async read(list, url) {
       const sha256 = digestOf(
@@ -421,7 +421,7 @@ function keptCopies(lists: readonly ListBasis[], contents: Contents): CopySource
   };
 }
 
-function keptFiles(lists: readonly ListBasis[], contents: Contents): ListFiles {
+function keptFiles(lists: readonly ListInput[], contents: Contents): ListFiles {
   return {
     async read(path, list): Promise<FileContent> {
       const sha256 = digestOf(lists, list, (source) =>
@@ -449,9 +449,9 @@ function once(contents: Contents): Contents {
 
 /** Of the first fitting source that had any bytes. */
 function digestOf(
-  lists: readonly ListBasis[],
+  lists: readonly ListInput[],
   name: string,
-  fits: (source: ListBasis["sources"][number]) => boolean,
+  fits: (source: ListInput["sources"][number]) => boolean,
 ): string | null {
   const sources = lists.find((list) => list.name === name)?.sources ?? [];
   return sources.find((source) => source.sha256 !== null && fits(source))?.sha256 ?? null;

@@ -10,9 +10,9 @@ import type { QueryRecord } from "../log/record.ts";
 import { RecordIds } from "../log/record-ids.ts";
 import type { LogEvent } from "../log/writer.ts";
 import { MAX_ALIASES } from "../resolve/alias.ts";
-import { type Noted, type Notes, rcodeSent, undecidedEnding } from "../server/query-event.ts";
+import { type QueryEvent, type QueryObserver, rcodeSent, undecidedEnding } from "../server/query-event.ts";
 import { Counters } from "../stats/counters.ts";
-import { recordOf } from "./records.ts";
+import { buildRecord } from "./records.ts";
 
 /** Where records go. Must return at once, and never throws. */
 interface RecordSink {
@@ -37,12 +37,12 @@ const PAUSE_MS = 1;
  * Counts every query, and makes a record of it where one is wanted: later, a few at a time, so that no answer waits for it. Queries come in
  * faster than records can be made only for a while; then records are dropped and counted.
  */
-export class Journal implements Notes {
+export class QueryRecorder implements QueryObserver {
   readonly counters = new Counters();
   readonly #clock: Clock;
   readonly #report: (error: unknown) => void;
   readonly #ids = new RecordIds();
-  readonly #ring = new Ring<Noted>(RING_SLOTS);
+  readonly #ring = new Ring<QueryEvent>(RING_SLOTS);
   readonly #followers = new Set<(record: QueryRecord) => void>();
   /** null = nobody keeps records; `later` = they wait for one to be ready. */
   #sink: RecordSink | "later" | null = null;
@@ -77,7 +77,7 @@ export class Journal implements Notes {
     this.counters.groups.use(upstreams.groups.map(({ name }) => name));
   }
 
-  note(noted: Noted): void {
+  observe(noted: QueryEvent): void {
     this.counters.count(noted, rcodeSent(noted), noted.resolution === null ? undecidedEnding(noted) : null);
     if (this.#sink === null && this.#followers.size === 0) return;
     // Most of what a rule keeps out; the rest is found when the record would be made.
@@ -137,10 +137,10 @@ export class Journal implements Notes {
     for (const follower of this.#followers) for (const record of records) follower(record);
   }
 
-  #record(noted: Noted, wallOffsetMs: number): QueryRecord | null {
+  #record(noted: QueryEvent, wallOffsetMs: number): QueryRecord | null {
     try {
-      if (isKeptOut(noted)) return null;
-      return recordOf(noted, { ids: this.#ids, clients: this.#clients, wallOffsetMs });
+      if (isExcludedFromLog(noted)) return null;
+      return buildRecord(noted, { ids: this.#ids, clients: this.#clients, wallOffsetMs });
     } catch (error) {
       // A bug, in what nobody waits for: one record is worth less than the server.
       this.counters.recordsDropped++;
@@ -188,7 +188,7 @@ export class Ring<Item> {
 }
 
 interface RecordKeepingParts {
-  readonly journal: Journal;
+  readonly journal: QueryRecorder;
   readonly clock: Clock;
   readonly log: OperationsLog;
 }
@@ -272,7 +272,7 @@ function tell(log: OperationsLog, event: LogEvent): void {
  * Whether a rule keeps the query out of the log. A rule about the target of an alias of the hosts table keeps out what leads there as well: the
  * record would tell of the target.
  */
-function isKeptOut({ site, client, parsed, admission, resolution }: Noted): boolean {
+function isExcludedFromLog({ site, client, parsed, admission, resolution }: QueryEvent): boolean {
   if (isRejection(parsed)) return false;
   // With a fault of ours nothing is asked a second time.
   if (resolution === null && admission === "admitted") return false;

@@ -5,12 +5,12 @@ import type { QueryLog } from "../log/query-log.ts";
 import { ReadError } from "../log/reader.ts";
 import type { LogStatus, QueryRecord } from "../log/record.ts";
 import type { Summary, SummaryRequest } from "../log/summary.ts";
-import type { Journal } from "./journal.ts";
+import type { QueryRecorder } from "./journal.ts";
 
 interface QuerySourceParts {
   /** The one that records go to at the moment. */
   readonly queryLog: () => QueryLog;
-  readonly journal: Pick<Journal, "follow" | "counters" | "catchUp">;
+  readonly journal: Pick<QueryRecorder, "follow" | "counters" | "catchUp">;
 }
 
 /** The queries of the past from the store, and those to come from the journal. */

@@ -3,7 +3,7 @@ import { lifetimeSeconds } from "../cache/lifetime.ts";
 import { type Answer, outcomeOf, ttlAt } from "../dns/answer.ts";
 import { extendedErrorText, readOptions } from "../dns/edns-options.ts";
 import { type Name, nameEnd, nameText, plainName } from "../dns/name.ts";
-import { FLAG, HEADER_OCTETS, isRejection, type Query, type Rejection } from "../dns/query.ts";
+import { HEADER_FLAG, HEADER_OCTETS, isRejection, type Query, type Rejection } from "../dns/query.ts";
 import { rdataText, readRdata } from "../dns/rdata.ts";
 import { RCODE, rcodeName, TYPE, typeName } from "../dns/types.ts";
 import { MessageNames, uint16, WireReader } from "../dns/wire.ts";
@@ -14,10 +14,10 @@ import type { RecordIds } from "../log/record-ids.ts";
 import { MAX_ALIASES } from "../resolve/alias.ts";
 import { SOA_MADE } from "../resolve/forward.ts";
 import type { Resolution } from "../resolve/types.ts";
-import type { Decider, Step } from "../rules/decider.ts";
+import type { Decider, ExplanationStep } from "../rules/decider.ts";
 import type { Decision } from "../rules/decision.ts";
 import { describeMatch } from "../rules/rule.ts";
-import { type Noted, undecidedEnding } from "../server/query-event.ts";
+import { type QueryEvent, undecidedEnding } from "../server/query-event.ts";
 import type { Attempt } from "../upstreams/upstream.ts";
 
 /** What records are made with. */
@@ -29,7 +29,7 @@ interface RecordTerms {
 }
 
 /** The record of a query, whether a rule wants one or not. */
-export function recordOf(noted: Noted, { ids, clients, wallOffsetMs }: RecordTerms): QueryRecord {
+export function buildRecord(noted: QueryEvent, { ids, clients, wallOffsetMs }: RecordTerms): QueryRecord {
   const { site, client, parsed, resolution, rendered, startedMs, endedMs } = noted;
   const sent = rendered === null ? NOTHING_SENT : sentOf(rendered.wire);
   const arrivedWallMs = Math.round(startedMs + wallOffsetMs);
@@ -70,14 +70,14 @@ export function recordOf(noted: Noted, { ids, clients, wallOffsetMs }: RecordTer
 const NOTHING_SENT: Sent = { rcode: "", truncated: false, answers: [], soaSeconds: null, ede: [] };
 
 /** The way to the decision, found once more: decisions are pure, so it is the same. Empty where the rules were not asked. */
-function traceOfQuery({ site, client, parsed, resolution }: Noted): TraceStep[] {
+function traceOfQuery({ site, client, parsed, resolution }: QueryEvent): TraceStep[] {
   if (isRejection(parsed) || resolution === null) return [];
   return traceOfDecided(site.resolver.decider, { query: parsed, client, resolution });
 }
 
 function traceOfDecided(
   decider: Decider,
-  { query, client, resolution }: Pick<Noted, "client"> & { readonly query: Query; readonly resolution: Resolution },
+  { query, client, resolution }: Pick<QueryEvent, "client"> & { readonly query: Query; readonly resolution: Resolution },
 ): TraceStep[] {
   const { decision, steps } = decider.explain(query, client);
   const trace = traceOf(steps);
@@ -235,7 +235,7 @@ export function sentOf(wire: Uint8Array): Sent {
   if (answerCount > MAX_ANSWERS) answers.push(`… and ${answerCount - MAX_ANSWERS} more`);
   return {
     rcode: rcodeName((extendedRcode << 4) | (flags & 15)),
-    truncated: (flags & FLAG.TC) !== 0,
+    truncated: (flags & HEADER_FLAG.TC) !== 0,
     answers,
     soaSeconds,
     ede,
@@ -269,7 +269,7 @@ function shortened(text: string): string {
 }
 
 /** What was looked at on the way to a decision, as the log keeps it and explanations show it. */
-export function traceOf(steps: readonly Step[]): TraceStep[] {
+export function traceOf(steps: readonly ExplanationStep[]): TraceStep[] {
   return steps.map((step) => {
     if (step.kind === "special") return { kind: "special", zone: nameText(step.zone) };
     if (step.kind !== "rule" || step.match === null) return step;

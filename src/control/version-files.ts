@@ -12,7 +12,7 @@ import { Value } from "typebox/value";
 import { writeWhole } from "../lib/files.ts";
 import { shownUrl } from "../lib/text.ts";
 import type { CopySource } from "../lists/cache.ts";
-import type { DecisionBasis, ListBasis, SourceBasis } from "../server/policy.ts";
+import type { ListInput, PolicyInputs, SourceInput } from "../server/policy.ts";
 
 /** Larger files are not kept: the folder is bounded, and one of them would push out everything else. */
 const MAX_CONTENT_BYTES = 128 * 1024 * 1024;
@@ -134,7 +134,7 @@ const HEADER = Type.Object({
   sinceWallMs: Type.Number(),
   /** When another one took its place; null = none has. */
   untilWallMs: Type.Union([Type.Number(), Type.Null()]),
-  /** Digest of the `DecisionBasis`. */
+  /** Digest of the `PolicyInputs`. */
   basis: DIGEST,
   lists: Type.Array(Type.Object({ name: Type.String(), size: Type.Number() })),
   /** The files it was made from. */
@@ -191,7 +191,7 @@ export interface VersionSource {
 }
 
 /** Every file of a basis, each digest once. */
-export function sourcesOf({ hosts, lists }: DecisionBasis, copies: CopySource): readonly VersionSource[] {
+export function sourcesOf({ hosts, lists }: PolicyInputs, copies: CopySource): readonly VersionSource[] {
   const sources = [
     ...hosts.files.map(({ path, sha256 }) => ({ label: `hosts: ${path}`, sha256, read: () => bytesAt(path) })),
     ...lists.flatMap((list) =>
@@ -208,12 +208,12 @@ export function sourcesOf({ hosts, lists }: DecisionBasis, copies: CopySource): 
   return [...byDigest.values()];
 }
 
-function labelOf({ name, seed }: ListBasis, source: SourceBasis): string {
+function labelOf({ name, seed }: ListInput, source: SourceInput): string {
   if (source.servedFrom === "seed") return `list ${name}: ${seed}`;
   return `list ${name}: ${source.kind === "file" ? source.path : shownUrl(source.url)}`;
 }
 
-async function sourceBytes(list: ListBasis, source: SourceBasis, copies: CopySource) {
+async function sourceBytes(list: ListInput, source: SourceInput, copies: CopySource) {
   if (source.kind === "file") return await bytesAt(source.path);
   if (source.servedFrom === "seed") return list.seed === null ? null : await bytesAt(list.seed);
   const copy = await copies.read(list.name, source.url);

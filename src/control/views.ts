@@ -3,7 +3,7 @@ import { clientIdsOf } from "../access/access.ts";
 import type { AccessOptions } from "../access/options.ts";
 import type { CacheView, HostView, ListView, UpstreamGroup } from "../admin/control.ts";
 import type { CacheStats, Held, Inspected } from "../cache/entry.ts";
-import { ageSeconds, type Limits, lifetimeSeconds } from "../cache/lifetime.ts";
+import { ageSeconds, type LifetimeLimits, lifetimeSeconds } from "../cache/lifetime.ts";
 import { parseServer } from "../config/server.ts";
 import type { Config } from "../config/types.ts";
 import { addressText } from "../dns/address.ts";
@@ -136,7 +136,7 @@ function shownServer(text: string): string {
 /** An answer that the cache holds, as people see it. How long it is fresh depends on the limits of whoever asks. */
 export function cachedAnswer(
   inspected: Inspected,
-  { limits, nowMs }: { readonly limits: Limits; readonly nowMs: number },
+  { limits, nowMs }: { readonly limits: LifetimeLimits; readonly nowMs: number },
 ): CachedAnswer {
   const { parts, outcome, held, bytes } = inspected;
   return {
@@ -159,6 +159,6 @@ export function cachedAnswer(
 }
 
 /** Full seconds that it is still fresh; below zero, for how long it has not been. */
-function remainingSeconds(held: Held, { limits, nowMs }: { readonly limits: Limits; readonly nowMs: number }): number {
+function remainingSeconds(held: Held, { limits, nowMs }: { readonly limits: LifetimeLimits; readonly nowMs: number }): number {
   return lifetimeSeconds(held.answer, limits) - ageSeconds(held, nowMs);
 }

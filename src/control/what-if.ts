@@ -13,15 +13,15 @@ import { nameFromText } from "../dns/name.ts";
 import type { Question } from "../dns/query.ts";
 import { CLASS, typeNumber } from "../dns/types.ts";
 import { shownUrl } from "../lib/text.ts";
-import { copiesOf } from "../lists/cache.ts";
+import { listCacheOf } from "../lists/cache.ts";
 import type { QueryRecord } from "../log/record.ts";
 import { MAX_ALIASES } from "../resolve/alias.ts";
-import type { Asker } from "../rules/decision.ts";
-import { type Decisions, openDecisions, TELLS_NOBODY } from "../server/policy.ts";
+import type { Requester } from "../rules/decision.ts";
+import { NO_DIAGNOSTICS, openPolicy, type Policy } from "../server/policy.ts";
 import { decisionRefusalsOf } from "../server/preflight.ts";
-import type { Site } from "../server/state.ts";
+import type { ServerState } from "../server/state.ts";
 import { problemText } from "./control.ts";
-import { outlookOf } from "./explain-live.ts";
+import { predict } from "./explain-live.ts";
 
 /** How long logged queries are looked at. */
 const LIMIT_MS = 20_000;
@@ -43,10 +43,10 @@ interface WhatIfParts {
  * from the disk; nothing is downloaded, and nothing is served. Only decisions are judged: not who may ask, nor what upstreams say.
  * @throws ControlError `invalid` with every problem of the draft, `unavailable` where the log cannot be read.
  */
-export async function whatIf(site: Site, { draft, request, queries }: WhatIfParts): Promise<WhatIf> {
+export async function whatIf(site: ServerState, { draft, request, queries }: WhatIfParts): Promise<WhatIf> {
   const config = configOf(draft);
-  const after = await openDecisions(config, { copies: copiesOf(config), log: TELLS_NOBODY });
-  const comparison = new Comparison(site.decisions, after);
+  const after = await openPolicy(config, { copies: listCacheOf(config), log: NO_DIAGNOSTICS });
+  const comparison = new Comparison(site.policy, after);
   const truncated = await judgeAll(comparison, site, { request, queries });
   return { ...comparison.result(request.examples), truncated, notes: [...comparison.notes(), ...listNotes(after)] };
 }
@@ -64,7 +64,11 @@ function faultsOf(reasons: readonly string[]): ParameterError {
 }
 
 /** @returns whether there were more queries than were looked at. */
-async function judgeAll(comparison: Comparison, site: Site, { request, queries }: Omit<WhatIfParts, "draft">): Promise<boolean> {
+async function judgeAll(
+  comparison: Comparison,
+  site: ServerState,
+  { request, queries }: Omit<WhatIfParts, "draft">,
+): Promise<boolean> {
   const { now } = site.resolver.clock;
   const ending = new AbortController();
   const signal = AbortSignal.any([ending.signal, AbortSignal.timeout(LIMIT_MS)]);
@@ -88,7 +92,7 @@ async function judgeAll(comparison: Comparison, site: Site, { request, queries }
 }
 
 /** Lists of the draft that hold less than they would if it were served. */
-function listNotes({ lists }: Decisions): string[] {
+function listNotes({ lists }: Policy): string[] {
   return lists
     .status()
     .flatMap(({ name, sources }) =>
@@ -104,7 +108,7 @@ const MAX_DISTINCT = 250_000;
 /** Different changes that are told apart. */
 const MAX_CHANGES = 1000;
 
-type Grounds = Pick<Decisions, "decider" | "never">;
+type Grounds = Pick<Policy, "decider" | "never">;
 
 /** Judges queries by two configurations, equal ones once. */
 class Comparison {
@@ -220,12 +224,12 @@ function questionOf(name: string, type: string): Question | null {
 }
 
 /** What is decided, in the end: of an alias of the hosts table, for its target. */
-function outcomeOf(grounds: Grounds, asked: Question, asker: Asker): WhatIfOutcome {
+function outcomeOf(grounds: Grounds, asked: Question, asker: Requester): WhatIfOutcome {
   let question = asked;
   const aliases: string[] = [];
   for (;;) {
     const decision = grounds.decider.decide(question, asker);
-    const outlook = outlookOf(grounds, { question, asker, decision });
+    const outlook = predict(grounds, { question, asker, decision });
     const isAlias = decision.kind === "reply" && decision.answer.kind === "alias";
     if (!isAlias || aliases.length >= MAX_ALIASES) {
       const { rule, near, far, answer, action } = outlook;

@@ -1,6 +1,6 @@
 import { type ExtendedError, readEdns } from "./edns.ts";
 import { isName, type Name, nameEnd, nameWire, plainName, plainNameEnd, readName } from "./name.ts";
-import { FLAG, HEADER_OCTETS } from "./query.ts";
+import { HEADER_FLAG, HEADER_OCTETS } from "./query.ts";
 import { CLASS, RCODE, TYPE } from "./types.ts";
 import { setUint16, setUint32, uint16, uint32 } from "./wire.ts";
 
@@ -59,7 +59,7 @@ export interface RecordPlace {
 }
 
 /** What a response means for the name and type that were asked (RFC 2308 §2). */
-export type Outcome =
+export type AnswerOutcome =
   /** Records of the type. */
   | "positive"
   /** The name exists without the type, and an SOA says so. */
@@ -70,7 +70,7 @@ export type Outcome =
   /** Any other rcode. */
   | "failure";
 
-export function outcomeOf(answer: Pick<Answer, "rcode" | "answered" | "soa">): Outcome {
+export function outcomeOf(answer: Pick<Answer, "rcode" | "answered" | "soa">): AnswerOutcome {
   if (answer.rcode === RCODE.NXDOMAIN) return "nxdomain";
   if (answer.rcode !== RCODE.NOERROR) return "failure";
   if (answer.answered) return "positive";
@@ -101,8 +101,8 @@ export function indexAnswer(message: Uint8Array): Answer | null {
   return {
     wire: opt === null ? message : withoutTrailingOpt(message, opt),
     rcode: (uint16(message, 2) & 15) | ((opt === null ? 0 : (message[opt.ttl] ?? 0)) << 4),
-    truncated: (uint16(message, 2) & FLAG.TC) !== 0,
-    authenticData: (uint16(message, 2) & FLAG.AD) !== 0,
+    truncated: (uint16(message, 2) & HEADER_FLAG.TC) !== 0,
+    authenticData: (uint16(message, 2) & HEADER_FLAG.AD) !== 0,
     name,
     type,
     class: uint16(message, questionEnd - 2),
@@ -145,7 +145,7 @@ const MAX_MESSAGE_OCTETS = 0xffff;
 
 function responseQuestionEnd(message: Uint8Array): number {
   if (message.length < HEADER_OCTETS || message.length > MAX_MESSAGE_OCTETS) return -1;
-  if ((uint16(message, 2) & FLAG.QR) === 0 || uint16(message, 4) !== 1) return -1;
+  if ((uint16(message, 2) & HEADER_FLAG.QR) === 0 || uint16(message, 4) !== 1) return -1;
   const nameStop = plainNameEnd(message, HEADER_OCTETS);
   return nameStop < 0 || nameStop + 4 > message.length ? -1 : nameStop + 4;
 }
@@ -194,7 +194,7 @@ function withoutTrailingOpt(message: Uint8Array, opt: RecordPlace): Uint8Array {
 
 // Some servers cut a long answer at the limit and leave the counts as they were. What counts is TC: it sends us to a stream.
 function cutShort(message: Uint8Array, questionEnd: number): Answer | null {
-  if ((uint16(message, 2) & FLAG.TC) === 0) return null;
+  if ((uint16(message, 2) & HEADER_FLAG.TC) === 0) return null;
   const shortened = copyOf(message, 0, questionEnd);
   shortened.fill(0, 6, HEADER_OCTETS);
   return indexAnswer(shortened);
@@ -273,7 +273,7 @@ interface BuiltResponse {
 /** Puts a response together as an Answer; its id is 0, and it is neither authoritative nor authenticated. */
 export function buildAnswer(response: BuiltResponse): Answer {
   const head = Buffer.alloc(HEADER_OCTETS + response.name.length + 4);
-  setUint16(head, 2, FLAG.QR | FLAG.RA | (response.rcode & 15));
+  setUint16(head, 2, HEADER_FLAG.QR | HEADER_FLAG.RA | (response.rcode & 15));
   setUint16(head, 4, 1);
   setUint16(head, 6, response.answers.length);
   setUint16(head, 8, response.authority.length);

@@ -1,7 +1,7 @@
 import { type RecordPlace, ttlAt } from "./answer.ts";
 import { type EdnsOption, readOptions, writeOption } from "./edns-options.ts";
 import { type Name, nameEnd } from "./name.ts";
-import { FLAG, HEADER_OCTETS } from "./query.ts";
+import { HEADER_FLAG, HEADER_OCTETS } from "./query.ts";
 import { type Rdata, readRdata, writeRdata } from "./rdata.ts";
 import { TYPE } from "./types.ts";
 import { MessageNames, uint16, WireReader, WireWriter } from "./wire.ts";
@@ -97,14 +97,14 @@ function readHeader(message: Uint8Array, extendedRcode: number) {
   const flags = uint16(message, 2);
   return {
     id: uint16(message, 0),
-    response: (flags & FLAG.QR) !== 0,
+    response: (flags & HEADER_FLAG.QR) !== 0,
     opcode: (flags >> 11) & 15,
-    authoritative: (flags & FLAG.AA) !== 0,
-    truncated: (flags & FLAG.TC) !== 0,
-    recursionDesired: (flags & FLAG.RD) !== 0,
-    recursionAvailable: (flags & FLAG.RA) !== 0,
-    authenticData: (flags & FLAG.AD) !== 0,
-    checkingDisabled: (flags & FLAG.CD) !== 0,
+    authoritative: (flags & HEADER_FLAG.AA) !== 0,
+    truncated: (flags & HEADER_FLAG.TC) !== 0,
+    recursionDesired: (flags & HEADER_FLAG.RD) !== 0,
+    recursionAvailable: (flags & HEADER_FLAG.RA) !== 0,
+    authenticData: (flags & HEADER_FLAG.AD) !== 0,
+    checkingDisabled: (flags & HEADER_FLAG.CD) !== 0,
     rcode: (extendedRcode << 4) | (flags & 15),
   };
 }
@@ -176,14 +176,14 @@ function writeHeader(writer: WireWriter, message: Message): void {
   if (message.opcode > 15) throw new RangeError(`opcode ${message.opcode} does not fit`);
   writer.uint16(message.id);
   writer.uint16(
-    (message.response ? FLAG.QR : 0) |
+    (message.response ? HEADER_FLAG.QR : 0) |
       (message.opcode << 11) |
-      (message.authoritative ? FLAG.AA : 0) |
-      (message.truncated ? FLAG.TC : 0) |
-      (message.recursionDesired ? FLAG.RD : 0) |
-      (message.recursionAvailable ? FLAG.RA : 0) |
-      (message.authenticData ? FLAG.AD : 0) |
-      (message.checkingDisabled ? FLAG.CD : 0) |
+      (message.authoritative ? HEADER_FLAG.AA : 0) |
+      (message.truncated ? HEADER_FLAG.TC : 0) |
+      (message.recursionDesired ? HEADER_FLAG.RD : 0) |
+      (message.recursionAvailable ? HEADER_FLAG.RA : 0) |
+      (message.authenticData ? HEADER_FLAG.AD : 0) |
+      (message.checkingDisabled ? HEADER_FLAG.CD : 0) |
       (message.rcode & 15),
   );
   writer.uint16(message.questions.length);

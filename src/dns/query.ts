@@ -7,7 +7,7 @@ import { uint16 } from "./wire.ts";
 export const HEADER_OCTETS = 12;
 
 /** Masks of the second 16 bits of the header (RFC 1035 §4.1.1, RFC 4035 §3). */
-export const FLAG = { QR: 0x8000, AA: 0x0400, TC: 0x0200, RD: 0x0100, RA: 0x0080, AD: 0x0020, CD: 0x0010 } as const;
+export const HEADER_FLAG = { QR: 0x8000, AA: 0x0400, TC: 0x0200, RD: 0x0100, RA: 0x0080, AD: 0x0020, CD: 0x0010 } as const;
 
 /** A client's question, parsed once. Immutable; `question` is a view of the message it came in. */
 export interface Query extends Question {
@@ -40,14 +40,14 @@ export interface Rejection {
 export function parseQuery(message: Uint8Array): Query | Rejection | null {
   if (message.length < HEADER_OCTETS) return null;
   const flags = uint16(message, 2);
-  if ((flags & FLAG.QR) !== 0) return null;
+  if ((flags & HEADER_FLAG.QR) !== 0) return null;
   const opcode = (flags >> 11) & 15;
   const reject = (rcode: number, questionWire: Uint8Array | null, edns: Edns | null): Rejection => ({
     rejected: rcode,
     id: uint16(message, 0),
     opcode,
-    recursionDesired: (flags & FLAG.RD) !== 0,
-    checkingDisabled: (flags & FLAG.CD) !== 0,
+    recursionDesired: (flags & HEADER_FLAG.RD) !== 0,
+    checkingDisabled: (flags & HEADER_FLAG.CD) !== 0,
     questionWire,
     edns,
   });
@@ -67,9 +67,9 @@ export function parseQuery(message: Uint8Array): Query | Rejection | null {
     name: plainName(message, HEADER_OCTETS, nameStop),
     type,
     class: uint16(message, nameStop + 2),
-    recursionDesired: (flags & FLAG.RD) !== 0,
-    authenticData: (flags & FLAG.AD) !== 0,
-    checkingDisabled: (flags & FLAG.CD) !== 0,
+    recursionDesired: (flags & HEADER_FLAG.RD) !== 0,
+    authenticData: (flags & HEADER_FLAG.AD) !== 0,
+    checkingDisabled: (flags & HEADER_FLAG.CD) !== 0,
     dnssecOk: edns?.dnssecOk ?? false,
     clientSubnet: edns?.clientSubnet ?? null,
     questionWire,
@@ -143,7 +143,7 @@ export function askMessage(question: Question, { id, edns, padded }: AskOptions)
   const questionEnd = HEADER_OCTETS + question.name.length + 4;
   const message = Buffer.alloc(questionEnd);
   message.writeUInt16BE(id, 0);
-  message.writeUInt16BE(FLAG.RD | FLAG.AD | (question.checkingDisabled ? FLAG.CD : 0), 2);
+  message.writeUInt16BE(HEADER_FLAG.RD | HEADER_FLAG.AD | (question.checkingDisabled ? HEADER_FLAG.CD : 0), 2);
   message.writeUInt16BE(1, 4);
   message.write(question.name, HEADER_OCTETS, "latin1");
   message.writeUInt16BE(question.type, questionEnd - 4);

@@ -292,14 +292,14 @@ function isCaaTag(text: string): boolean {
 }
 
 /** A type by its mnemonic: what an RRSIG covers. */
-export const recordType: Field<number> = {
+export const typeField: Field<number> = {
   ...uint16,
   text: typeName,
   parse: (text) => typeOf(text.next().raw),
 };
 
 /** Seconds since 1970 modulo 2^32, shown as the moment in UTC that they mean before 2106 (RFC 4034 §3.2). */
-export const moment: Field<number> = {
+export const timestamp: Field<number> = {
   ...uint32,
   text: (seconds) => new Date(seconds * 1000).toISOString().replace(/[-:T]|\.\d+Z$/g, ""),
   parse(text) {
@@ -310,7 +310,7 @@ export const moment: Field<number> = {
     const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = parts;
     const seconds = Date.UTC(year, month - 1, day, hour, minute, second) / 1000;
     // A thirteenth month would have rolled over into the next year.
-    if (!(seconds >= 0 && seconds <= 0xffff_ffff) || moment.text(seconds) !== token)
+    if (!(seconds >= 0 && seconds <= 0xffff_ffff) || timestamp.text(seconds) !== token)
       throw new PresentationError(`${token} is no moment from 1970 to 2106`);
     return seconds;
   },

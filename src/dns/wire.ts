@@ -42,7 +42,7 @@ export type FrameResult = Uint8Array | "incomplete" | "badLength";
  * Chunks may be cut anywhere. What is pushed is copied, and so is each message, which then belongs to the caller.
  * The reader holds what was pushed and not yet taken: a caller that stops taking must stop pushing.
  */
-export class FrameReader {
+export class MessageFramer {
   readonly #minBytes: number;
   readonly #maxBytes: number;
   #buffer = new Uint8Array(0);

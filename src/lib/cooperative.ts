@@ -8,7 +8,7 @@ export const SLICE_OCTETS = 65_536;
 export const SLICE_ENTRIES = 4096;
 
 /** Does the work with a turn of the event loop between its slices: a list of a million names takes long, and queries wait for nothing. */
-export async function inTurns<Result>(work: Sliced<Result>): Promise<Result> {
+export async function runCooperatively<Result>(work: Sliced<Result>): Promise<Result> {
   for (;;) {
     const step = work.next();
     if (step.done === true) return step.value;
@@ -17,7 +17,7 @@ export async function inTurns<Result>(work: Sliced<Result>): Promise<Result> {
 }
 
 /** Does the work without a pause. */
-export function atOnce<Result>(work: Sliced<Result>): Result {
+export function runSync<Result>(work: Sliced<Result>): Result {
   for (;;) {
     const step = work.next();
     if (step.done === true) return step.value;

@@ -9,7 +9,7 @@ export interface Peer {
 }
 
 /** Text from a header or the configuration as `Client.address`; null when it is no IP literal. No brackets, no port. */
-export function parseAddress(text: string): string | null {
+export function parsePeerAddress(text: string): string | null {
   switch (isIP(text)) {
     case 4:
       return text;
@@ -74,10 +74,10 @@ export function forwardedPeer(proxy: Peer, headers: ForwardedHeaders, trusted: A
 /** `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:4711`, each perhaps in quotes. */
 function parseElement(element: string): Peer | null {
   const text = element.trim().replace(/^"(.*)"$/, "$1");
-  const plain = parseAddress(text);
+  const plain = parsePeerAddress(text);
   if (plain !== null) return { address: plain, port: 0 };
   const withPort = /^(?:\[(?<six>[^\]]+)\]|(?<four>[\d.]+))(?::(?<port>\d{1,5}))?$/.exec(text)?.groups;
-  const address = parseAddress(withPort?.["six"] ?? withPort?.["four"] ?? "");
+  const address = parsePeerAddress(withPort?.["six"] ?? withPort?.["four"] ?? "");
   const port = Number(withPort?.["port"] ?? 0);
   return address === null || port > 65_535 ? null : { address, port };
 }

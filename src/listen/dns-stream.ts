@@ -1,9 +1,9 @@
 import type { Socket } from "node:net";
-import { FrameReader, frame } from "../dns/wire.ts";
+import { frame, MessageFramer } from "../dns/wire.ts";
 import type { Client } from "../lib/client.ts";
 import { ResettableTimer } from "../lib/deadline.ts";
 import type { Connection } from "./tcp.ts";
-import type { ListenServices, Reply } from "./types.ts";
+import type { HandlerReply, ListenServices } from "./types.ts";
 
 /**
  * One client's connection over TCP or TLS: messages behind two octets of length, answered in the order in which answers
@@ -14,7 +14,7 @@ export class StreamConnection implements Connection {
   readonly #client: Client;
   readonly #services: ListenServices;
   readonly #idleMs: number;
-  readonly #reader = new FrameReader();
+  readonly #reader = new MessageFramer();
   readonly #deadline: ResettableTimer;
   #outstanding = 0;
   /** No further question is taken: the client has ended its side, or we are stopping. */
@@ -87,7 +87,7 @@ export class StreamConnection implements Connection {
     }
   }
 
-  #send(reply: Reply | null): void {
+  #send(reply: HandlerReply | null): void {
     if (reply === null || this.#socket.destroyed) return;
     this.#socket.write(frame(reply.wire), this.#sent);
     if (this.#socket.writableLength > this.#services.limits.writeBacklogBytes) this.#socket.destroy();

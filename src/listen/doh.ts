@@ -3,7 +3,7 @@ import { MAX_MESSAGE_BYTES, MIN_MESSAGE_BYTES } from "../dns/wire.ts";
 import type { Client, HttpVersion } from "../lib/client.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import { forwardedPeer, type Peer } from "./client-address.ts";
-import type { ListenServices, Reply } from "./types.ts";
+import type { HandlerReply, ListenServices } from "./types.ts";
 
 /** A request of any HTTP version, with what only its connection knows. */
 interface HttpRequest extends RequestHead {
@@ -83,7 +83,7 @@ export class DohService {
     const refused = checkMessage(message);
     if (refused !== null) return refusal(refused, false);
     const answer = this.#services.handler.answer(message, client);
-    const reply: Reply | null = answer instanceof Promise ? await answer : answer;
+    const reply: HandlerReply | null = answer instanceof Promise ? await answer : answer;
     if (reply === null) return refusal(refuse(400, "This is not a DNS query."), false);
     return success("application/dns-message", reply.wire, reply.maxAgeSeconds);
   }

@@ -14,13 +14,13 @@ export interface Handler {
    * `message` is fresh and belongs to the handler. What can be answered at once is returned synchronously.
    * null = nothing is sent: silence on UDP, TCP and TLS, status 400 on HTTP.
    */
-  answer(message: Uint8Array, client: Client): Reply | null | Promise<Reply | null>;
+  answer(message: Uint8Array, client: Client): HandlerReply | null | Promise<HandlerReply | null>;
   /** `?name=&type=` asked over HTTP: the JSON text, or a short explanation for a 400. */
   answerJson(parameters: URLSearchParams, client: Client): Promise<JsonReply>;
 }
 
 /** A finished reply. `wire` is not changed after it was handed over. */
-export interface Reply {
+export interface HandlerReply {
   readonly wire: Uint8Array;
   /** For DoH's Cache-Control: the lowest TTL in seconds; null = no-store. */
   readonly maxAgeSeconds: number | null;

@@ -4,7 +4,7 @@ import { networkInterfaces } from "node:os";
 import type { Timer } from "../lib/clock.ts";
 import { addressOfSocket, endpointText } from "./client-address.ts";
 import type { Endpoint } from "./options.ts";
-import type { ListenServices, Reply } from "./types.ts";
+import type { HandlerReply, ListenServices } from "./types.ts";
 
 /** How often this host's addresses are read again behind a wildcard. */
 const REREAD_MS = 5000;
@@ -152,7 +152,7 @@ export class UdpListener {
     });
   }
 
-  #send(socket: Socket, reply: Reply | null, remote: RemoteInfo): void {
+  #send(socket: Socket, reply: HandlerReply | null, remote: RemoteInfo): void {
     if (reply === null) return;
     const { counters, limits } = this.#services;
     try {

@@ -4,14 +4,14 @@ import { join } from "node:path";
 import type { Static } from "typebox";
 import Type from "typebox";
 import { Value } from "typebox/value";
-import { inTurns, type Sliced } from "../lib/cooperative.ts";
+import { runCooperatively, type Sliced } from "../lib/cooperative.ts";
 import { dataFolder, type Placed, writeWhole } from "../lib/files.ts";
 
 /** The download that was last found good. `etag` and `lastModified` are the server's words for it. */
-export type Copy = Static<typeof COPY>;
+export type CachedList = Static<typeof COPY>;
 
 /** What is known of one URL of one list. */
-export type CopyRecord = Static<typeof RECORD>;
+export type CacheRecord = Static<typeof RECORD>;
 
 /** Where downloads are read from. */
 export interface CopySource {
@@ -27,17 +27,17 @@ export interface CopyContent {
 }
 
 /** Where the downloads of a configuration are kept. */
-export function copiesOf(config: Placed): Copies {
-  return new Copies(join(dataFolder(config), "lists"));
+export function listCacheOf(config: Placed): ListCache {
+  return new ListCache(join(dataFolder(config), "lists"));
 }
 
-export const NO_COPIES: CopySource = { read: () => Promise.resolve(null) };
+export const NO_LIST_CACHE: CopySource = { read: () => Promise.resolve(null) };
 
 /**
  * The last good downloads, in a folder of their own. A record names its file, and is written beside its place and moved there: whatever
  * happens in between, it stands for the copy before or for the new one, each whole. Two processes may use one folder.
  */
-export class Copies implements CopySource {
+export class ListCache implements CopySource {
   readonly #folder: string;
 
   /** The folder is made when something is put into it. */
@@ -51,14 +51,14 @@ export class Copies implements CopySource {
     const { sha256, fetchedWallMs } = copy;
     try {
       const bytes = await readFile(this.#bytesPath(list, url, sha256));
-      return (await inTurns(checksumOf(bytes))) === sha256 ? { bytes, sha256, fetchedWallMs } : null;
+      return (await runCooperatively(checksumOf(bytes))) === sha256 ? { bytes, sha256, fetchedWallMs } : null;
     } catch {
       return null;
     }
   }
 
   /** An empty one where nothing is known, or where it cannot be read: then the list is downloaded anew. */
-  async record(list: string, url: string): Promise<CopyRecord> {
+  async record(list: string, url: string): Promise<CacheRecord> {
     try {
       const record: unknown = JSON.parse(await readFile(this.#recordPath(list, url), "utf8"));
       return Value.Check(RECORD, record) ? record : NOTHING_KNOWN;
@@ -74,7 +74,7 @@ export class Copies implements CopySource {
   }
 
   /** Puts a judged download in the place of the copy before. @throws the system's error; then the copy before is still in place. */
-  async keep(list: string, url: string, kept: { readonly newPath: string; readonly copy: Copy }): Promise<void> {
+  async keep(list: string, url: string, kept: { readonly newPath: string; readonly copy: CachedList }): Promise<void> {
     const { newPath, copy } = kept;
     await rename(newPath, this.#bytesPath(list, url, copy.sha256));
     await this.note(list, url, { copy, checkedWallMs: copy.fetchedWallMs, problem: null });
@@ -82,13 +82,13 @@ export class Copies implements CopySource {
   }
 
   /** @throws the system's error where it cannot be written. */
-  async note(list: string, url: string, record: CopyRecord): Promise<void> {
+  async note(list: string, url: string, record: CacheRecord): Promise<void> {
     const besidePath = await this.newPath(list, url);
     await writeWhole(this.#recordPath(list, url), `${JSON.stringify(record, null, 2)}\n`, { mode: 0o644, besidePath });
   }
 
   /** Takes away copies before this one, and what a crash left; a download that is younger may be under way in another process. */
-  async #sweep(list: string, url: string, { sha256, fetchedWallMs }: Copy): Promise<void> {
+  async #sweep(list: string, url: string, { sha256, fetchedWallMs }: CachedList): Promise<void> {
     const current = this.#bytesPath(list, url, sha256);
     for (const name of await readdir(this.#folder)) {
       const path = join(this.#folder, name);
@@ -145,7 +145,7 @@ const RECORD = Type.Object({
   problem: Type.Union([Type.Object({ reason: Type.String(), held: Type.Boolean(), sinceWallMs: Type.Number() }), Type.Null()]),
 });
 
-const NOTHING_KNOWN: CopyRecord = { copy: null, checkedWallMs: null, problem: null };
+const NOTHING_KNOWN: CacheRecord = { copy: null, checkedWallMs: null, problem: null };
 
 /** Where the processor has no instructions for it, so much takes some milliseconds. */
 const SLICE_OCTETS = 1024 * 1024;

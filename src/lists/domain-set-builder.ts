@@ -1,5 +1,5 @@
 import { boundedRegexp } from "../lib/bounded-regexp.ts";
-import { atOnce, type Sliced } from "../lib/cooperative.ts";
+import { runSync, type Sliced } from "../lib/cooperative.ts";
 import { DomainSet, type EntrySource, type TextPattern } from "./domain-set.ts";
 import type { NameKind } from "./name-table.ts";
 import { buildNameTable, NameCollector } from "./name-table-build.ts";
@@ -70,7 +70,7 @@ export class DomainSetBuilder {
 
   /** Ends the building, for few entries. */
   build(): DomainSet {
-    return atOnce(this.sliced());
+    return runSync(this.sliced());
   }
 
   #addText(entry: Omit<TextPattern, "matches">): string | null {

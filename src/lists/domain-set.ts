@@ -13,7 +13,7 @@ export interface Match {
 }
 
 /** Where a pattern stands, for explaining a decision. */
-export interface Entry {
+export interface DomainEntry {
   /** null = written in a rule. */
   readonly list: string | null;
   /** Path or URL with its category; empty for a pattern written in a rule. */
@@ -74,7 +74,7 @@ export class DomainSet {
     return { kind: names.kindOf(entry) === "full" ? "full" : "suffix", octets: names.wireLength(entry), entry };
   }
 
-  describe(match: Match): Entry {
+  describe(match: Match): DomainEntry {
     const { list, names, sources, texts } = this.#parts;
     switch (match.kind) {
       case "full":

@@ -1,8 +1,8 @@
 import { readFile, stat } from "node:fs/promises";
 import { type AddressRange, AddressSet } from "../dns/address.ts";
-import { inTurns, type Sliced } from "../lib/cooperative.ts";
+import { runCooperatively, type Sliced } from "../lib/cooperative.ts";
 import { errorText } from "../lib/text.ts";
-import { type Copies, type CopyContent, type CopySource, checksumOf, NO_COPIES } from "./cache.ts";
+import { type CopyContent, type CopySource, checksumOf, type ListCache, NO_LIST_CACHE } from "./cache.ts";
 import { type Warning, WarningLog } from "./diagnostics.ts";
 import type { DomainSet } from "./domain-set.ts";
 import { DomainSetBuilder } from "./domain-set-builder.ts";
@@ -56,7 +56,7 @@ export interface SourceStatus {
 /** Reads every list. What cannot be read is in the status, and its list holds what its other sources gave; never rejects for what a file holds or lacks. */
 export async function loadLists(
   options: readonly ListOptions[],
-  copies: CopySource = NO_COPIES,
+  copies: CopySource = NO_LIST_CACHE,
   files: ListFiles = new FileReader(),
 ): Promise<Lists> {
   const loaded: LoadedList[] = [];
@@ -106,10 +106,10 @@ async function loadList(list: ListOptions, places: Places): Promise<LoadedList> 
   const { name, kind } = list;
   const opened = await openSources(list, places);
   if (kind === "domains") {
-    const { set, statuses } = await inTurns(buildDomains(name, opened));
+    const { set, statuses } = await runCooperatively(buildDomains(name, opened));
     return { status: { name, kind, size: set.size, sources: statuses }, domains: set, addresses: null };
   }
-  const { set, statuses } = await inTurns(buildAddresses(opened));
+  const { set, statuses } = await runCooperatively(buildAddresses(opened));
   return { status: { name, kind, size: set.size, sources: statuses }, domains: null, addresses: set };
 }
 
@@ -261,7 +261,7 @@ async function readContent(path: string): Promise<FileContent> {
     if (!found.isFile()) return { ...NO_FILE, problem: `${path} is not a file` };
     if (found.size > MAX_LIST_FILE_BYTES) return { ...NO_FILE, problem: `larger than ${MAX_LIST_FILE_BYTES / 1024 / 1024} MiB` };
     const bytes = await readFile(path);
-    return { bytes, sha256: await inTurns(checksumOf(bytes)), changedWallMs: found.mtimeMs, problem: null };
+    return { bytes, sha256: await runCooperatively(checksumOf(bytes)), changedWallMs: found.mtimeMs, problem: null };
   } catch (error) {
     return { ...NO_FILE, problem: errorText(error) };
   }
@@ -283,7 +283,7 @@ export interface SourceReport extends SourceStatus {
 export async function reportLists(
   options: readonly ListOptions[],
   serving: readonly ListStatus[],
-  copies: Copies,
+  copies: ListCache,
 ): Promise<ListReport[]> {
   const reports: ListReport[] = [];
   for (const status of serving) {

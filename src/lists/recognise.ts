@@ -1,5 +1,5 @@
 import { addressFromText } from "../dns/address.ts";
-import { atOnce } from "../lib/cooperative.ts";
+import { runSync } from "../lib/cooperative.ts";
 import { isMmdb } from "./mmdb.ts";
 import { eachLine, spanText } from "./span.ts";
 import { decodedAutoproxy } from "./text-formats.ts";
@@ -41,7 +41,7 @@ function voted(text: Buffer): TextFormat {
     const format = formatOfLine(written);
     if (format !== null) votes.set(format, (votes.get(format) ?? 0) + 1);
   });
-  atOnce(lines);
+  runSync(lines);
   const [winner] = [...votes].toSorted(([, left], [, right]) => right - left);
   return header ?? winner?.[0] ?? "plain";
 }

@@ -48,7 +48,7 @@ export function indexOf({ bytes, start, end }: Span, octet: number): number {
 }
 
 /** Splits at white space. */
-export function words(span: Span): Span[] {
+export function splitWords(span: Span): Span[] {
   const found: Span[] = [];
   for (let start = span.start; start < span.end; start++) {
     if (isSpace(span.bytes[start])) continue;

@@ -1,6 +1,6 @@
 import { type AddressRange, addressFromText, rangeFromText } from "../dns/address.ts";
 import type { DomainLineReader, DomainSink } from "./domain-set-builder.ts";
-import { after, indexOf, type Span, spanOf, spanText, startsWith, trimmed, withoutComment, words } from "./span.ts";
+import { after, indexOf, type Span, spanOf, spanText, splitWords, startsWith, trimmed, withoutComment } from "./span.ts";
 
 const AT = 0x40;
 const COLON = 0x3a;
@@ -17,7 +17,7 @@ export function plainLines(attributes: readonly string[]): DomainLineReader {
     if (attributes.length === 0 && indexOf(content, COLON) < 0 && indexOf(content, AT) < 0) {
       return sink.name("suffix", withoutWildcard(content), lineNumber);
     }
-    const [pattern = content, ...rest] = words(content);
+    const [pattern = content, ...rest] = splitWords(content);
     if (!rest.every((word) => startsWith(word, "@") || startsWith(word, "&"))) return "more than a name";
     return carriesAll(rest, attributes) ? readPrefixed(pattern, lineNumber, sink) : null;
   };
@@ -52,7 +52,7 @@ function readPrefixed(pattern: Span | null, lineNumber: number, sink: DomainSink
 
 /** An expression may hold spaces and `@`, so only what stands at its end and looks like an attribute is one. null = not all `attributes` are there. */
 function regexpAndAttributes(content: Span, attributes: readonly string[]): Span | null {
-  const parts = words(content);
+  const parts = splitWords(content);
   let kept = parts.length;
   while (kept > 1 && startsWith(parts[kept - 1] ?? content, "@")) kept--;
   const end = parts[kept - 1]?.end ?? content.end;
@@ -230,7 +230,7 @@ const OWN_NAMES = new Set([
 /** `0.0.0.0 name name2`: each name stands for itself alone, as in the hosts file of an operating system. */
 export const readHostsLine: DomainLineReader = (line, lineNumber, sink) => {
   const content = withoutComment(line);
-  const [address, ...names] = words(content);
+  const [address, ...names] = splitWords(content);
   if (address === undefined || startsWith(content, "!")) return null;
   // A zone, as in fe80::1%lo0, stands beside names of the machine itself.
   if (addressFromText(spanText(address).replace(/%.*/, "")) === null) return "no address at the beginning";

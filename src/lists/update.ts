@@ -1,7 +1,7 @@
 import { readFile, rm } from "node:fs/promises";
 import type { Clock } from "../lib/clock.ts";
-import { inTurns, type Sliced } from "../lib/cooperative.ts";
-import type { Copies, Copy, CopyContent, CopyRecord, CopySource } from "./cache.ts";
+import { runCooperatively, type Sliced } from "../lib/cooperative.ts";
+import type { CachedList, CacheRecord, CopyContent, CopySource, ListCache } from "./cache.ts";
 import { WarningLog } from "./diagnostics.ts";
 import { DomainSetBuilder } from "./domain-set-builder.ts";
 import { type Download, DownloadError, type DownloadOrder } from "./download.ts";
@@ -15,12 +15,12 @@ export type Fetcher = (list: ListOptions, order: DownloadOrder) => Promise<Downl
  * Tries a list as `copies` has it, and puts it in place where nothing that was right before is wrong then: `commit` runs in between, and
  * what it throws leaves everything as it was. Answers what would be wrong; empty = it is in place.
  */
-export type Adopt = (list: ListOptions, copies: CopySource, commit: () => Promise<void>) => Promise<readonly string[]>;
+export type Activate = (list: ListOptions, copies: CopySource, commit: () => Promise<void>) => Promise<readonly string[]>;
 
 export interface UpdateParts {
-  readonly copies: Copies;
+  readonly copies: ListCache;
   readonly fetch: Fetcher;
-  readonly adopt: Adopt;
+  readonly adopt: Activate;
   readonly clock: Clock;
 }
 
@@ -74,14 +74,14 @@ interface Candidate {
   readonly kind: "candidate";
   readonly newPath: string;
   readonly content: CopyContent;
-  readonly copy: Copy;
+  readonly copy: CachedList;
 }
 
 type Trouble = Extract<Updated["outcome"], { kind: "failed" | "held" }>;
 
 interface Tried {
   readonly url: string;
-  readonly before: CopyRecord;
+  readonly before: CacheRecord;
   readonly outcome: Candidate | { readonly kind: "unchanged" } | Trouble;
 }
 
@@ -112,7 +112,7 @@ async function tryUrl(wanted: Wanted, parts: UpdateParts, wishes: UpdateWishes):
 interface Place extends Wanted {
   /** The URL or a mirror of it. */
   readonly from: string;
-  readonly before: CopyRecord;
+  readonly before: CacheRecord;
   /** null = there is none, or it is damaged. */
   readonly held: CopyContent | null;
 }
@@ -135,7 +135,7 @@ async function tryPlace(place: Place, parts: UpdateParts, wishes: UpdateWishes):
     if (download.sha256 === held?.sha256 && list.sha256 === null) return await sameAgain(newPath);
     const bytes = await readFile(newPath);
     const measure = { list, url, before: wishes.acceptsAnySize ? null : (held?.bytes ?? null) };
-    const judgement = await inTurns(judge({ bytes, sha256: download.sha256 }, measure));
+    const judgement = await runCooperatively(assessDownload({ bytes, sha256: download.sha256 }, measure));
     if (judgement.kind === "good") {
       const { kind: _, ...facts } = download;
       const copy = { ...facts, from, fetchedWallMs: clock.wallMs(), entries: judgement.entries };
@@ -186,7 +186,7 @@ async function settle(list: ListOptions, tried: readonly Tried[], parts: UpdateP
 }
 
 async function noteOutcome(
-  { list, url, before }: Wanted & { readonly before: CopyRecord },
+  { list, url, before }: Wanted & { readonly before: CacheRecord },
   outcome: Updated["outcome"],
   { copies, clock }: UpdateParts,
 ): Promise<void> {
@@ -223,7 +223,7 @@ interface Measure {
   readonly before: Buffer | null;
 }
 
-type Judgement =
+type Assessment =
   | { readonly kind: "good"; readonly entries: number }
   /** Not this list, or not whole. */
   | { readonly kind: "unusable"; readonly reason: string }
@@ -231,7 +231,7 @@ type Judgement =
   | { readonly kind: "held"; readonly reason: string };
 
 /** Whether a download may take the place of the copy before. */
-function* judge(download: { readonly bytes: Buffer; readonly sha256: string }, measure: Measure): Sliced<Judgement> {
+function* assessDownload(download: { readonly bytes: Buffer; readonly sha256: string }, measure: Measure): Sliced<Assessment> {
   const { list, url, before } = measure;
   if (list.sha256 !== null && list.sha256 !== download.sha256) {
     return { kind: "unusable", reason: `its checksum is ${download.sha256}, not the one that the configuration gives` };

@@ -203,7 +203,7 @@ const KEPT = 2;
  * still look into the old one.
  * @returns where it is now; null where there was none. @throws the system's error.
  */
-export function putAside(path: string, why: string, wallMs: number): string | null {
+export function quarantine(path: string, why: string, wallMs: number): string | null {
   const stamp = new Date(wallMs).toISOString().slice(0, 19).replaceAll(":", "");
   const aside = `${path}.${why}-${stamp}Z`;
   const moved = move(path, aside);

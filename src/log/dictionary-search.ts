@@ -1,7 +1,7 @@
 import type { Database } from "./database.ts";
-import type { Matcher, QueryFilter } from "./filter.ts";
+import type { FilterMatcher, QueryFilter } from "./filter.ts";
 import { type FilterTests, globLiteral, type KindFields } from "./filter-tests.ts";
-import { type Part, reversedBelow, reversedName } from "./schema.ts";
+import { type Partition, reversedBelow, reversedName } from "./schema.ts";
 
 /**
  * Which entries of a dictionary the filter leaves. `all`: no condition concerns it. `ids`: these. `many`: more than are worth counting, or there was
@@ -21,7 +21,7 @@ const CHUNK_ENTRIES = 2000;
 /** What is looked up, and in which part. */
 export interface Lookup {
   readonly database: Database;
-  readonly part: Part;
+  readonly part: Partition;
   readonly filter: QueryFilter;
   readonly tests: FilterTests;
   /** Whether names and answers are to be looked up no further: what the whole dictionary would say is then told row by row. */
@@ -75,7 +75,7 @@ interface Entry {
 }
 
 /** What must be found for a record to fit; null where it is only said what must not. */
-function wantedOf({ conditions }: QueryFilter, field: "name" | "answer"): readonly Matcher[] | null {
+function wantedOf({ conditions }: QueryFilter, field: "name" | "answer"): readonly FilterMatcher[] | null {
   return conditions.find((condition) => condition.field === field && !condition.negated)?.anyOf ?? null;
 }
 
@@ -107,7 +107,7 @@ function* entriesByChunks({ database, part, expired }: Lookup, texts: Texts, { t
 }
 
 /** All names that may fit, and perhaps others. In the dictionary their labels are in reverse order. */
-function nameCandidates(matcher: Matcher): Sql {
+function nameCandidates(matcher: FilterMatcher): Sql {
   switch (matcher.kind) {
     case "equals":
       return { text: "text = ?", values: [reversedName(matcher.text)] };
@@ -130,7 +130,7 @@ function nameCandidates(matcher: Matcher): Sql {
 const ANYTHING: Sql = { text: "TRUE", values: [] };
 
 /** LIKE takes capital letters of the alphabet for small ones, and no others. */
-function answerCandidates(matcher: Matcher): Sql {
+function answerCandidates(matcher: FilterMatcher): Sql {
   if (!("text" in matcher) || !/^[\0-\x7f]*$/.test(matcher.text)) return ANYTHING;
   const literal = matcher.kind === "glob" ? globLiteral(matcher.text) : matcher.text;
   return { text: "text LIKE ? ESCAPE '\\'", values: [`%${literal.replace(/[\\%_]/g, "\\$&")}%`] };

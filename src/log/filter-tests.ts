@@ -2,7 +2,7 @@ import { isIP } from "node:net";
 import ipaddr from "ipaddr.js";
 import { boundedRegexp, MAX_SUBJECT_LENGTH, MAX_WAYS } from "../lib/bounded-regexp.ts";
 import { unreachable } from "../lib/unreachable.ts";
-import { type Condition, type FilterField, type Matcher, NOTHING_SENT, type QueryFilter } from "./filter.ts";
+import { type Condition, type FilterField, type FilterMatcher, NOTHING_SENT, type QueryFilter } from "./filter.ts";
 import type { QueryRecord } from "./record.ts";
 import { wallMsOf } from "./schema.ts";
 
@@ -109,7 +109,7 @@ function textTest({ anyOf }: Condition): (value: string | null) => boolean {
   return (value) => value !== null && tests.some((fits) => fits(value));
 }
 
-function matcherTest(matcher: Matcher): (value: string) => boolean {
+function matcherTest(matcher: FilterMatcher): (value: string) => boolean {
   switch (matcher.kind) {
     case "equals":
       return (value) => value === matcher.text;
@@ -170,7 +170,7 @@ function answerTest(condition: Condition): (answer: string) => boolean {
   };
 }
 
-function lowerCased(matcher: Matcher): Matcher {
+function lowerCased(matcher: FilterMatcher): FilterMatcher {
   return "text" in matcher ? { ...matcher, text: matcher.text.toLowerCase() } : matcher;
 }
 

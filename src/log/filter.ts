@@ -52,7 +52,10 @@ class FilterReading {
   readonly #nowMs: number;
   readonly #problems: FilterProblem[] = [];
   readonly #moments = new Map<"from" | "to", number>();
-  readonly #matchers = new Map<string, { readonly field: FilterField; readonly negated: boolean; readonly anyOf: Matcher[] }>();
+  readonly #matchers = new Map<
+    string,
+    { readonly field: FilterField; readonly negated: boolean; readonly anyOf: FilterMatcher[] }
+  >();
   #values = 0;
   #regexps = 0;
 
@@ -119,7 +122,7 @@ function isField(parameter: string): parameter is FilterField {
 }
 
 /** Reads a value without `!`; gives what is wrong with it where it is none. */
-type MatcherReader = (value: string) => Matcher | string;
+type MatcherReader = (value: string) => FilterMatcher | string;
 
 const MATCHER_OF: Readonly<Record<FilterField, MatcherReader>> = {
   name: nameMatcher,
@@ -152,11 +155,11 @@ const MATCHER_OF: Readonly<Record<FilterField, MatcherReader>> = {
 
 const SOURCES: readonly RecordSource[] = ["hosts", "special", "rule", "cache", "stale", "upstream", "failure", "refused"];
 
-function wordMatcher(value: string): Matcher {
+function wordMatcher(value: string): FilterMatcher {
   return { kind: value.includes("*") ? "glob" : "equals", text: value };
 }
 
-function nameMatcher(value: string): Matcher | string {
+function nameMatcher(value: string): FilterMatcher | string {
   if (value.startsWith("/")) return regexpMatcher(value);
   const [, prefix, text = value] = /^(full:)(.*)$/s.exec(value) ?? [];
   if (text === ".") return { kind: prefix === undefined ? "within" : "equals", text };
@@ -173,7 +176,7 @@ function nameText(text: string): string | null {
   return /^$|^\.|\.\.|[\s\0-\x20\x7f]/.test(name) ? null : name;
 }
 
-function regexpMatcher(value: string): Matcher | string {
+function regexpMatcher(value: string): FilterMatcher | string {
   const [, source = ""] = /^\/(.+)\/$/s.exec(value) ?? [];
   if (source === "") return "a regular expression stands between two slashes: /^ads[0-9]/";
   const text = withoutIdleEnds(source);
@@ -187,7 +190,7 @@ function withoutIdleEnds(source: string): string {
   return text === "" ? source : text;
 }
 
-function clientMatcher(value: string): Matcher | string {
+function clientMatcher(value: string): FilterMatcher | string {
   const address = canonicalAddress(value);
   if (address !== null) return { kind: "equals", text: address };
   if (/^[a-z0-9-]{1,63}$/i.test(value)) return { kind: "equals", text: value.toLowerCase() };
@@ -196,7 +199,7 @@ function clientMatcher(value: string): Matcher | string {
   );
 }
 
-function prefixMatcher(value: string): Matcher | null {
+function prefixMatcher(value: string): FilterMatcher | null {
   const [, address = "", digits = ""] = /^([^/%]+)\/(\d{1,3})$/.exec(value) ?? [];
   const canonical = canonicalAddress(address);
   if (canonical === null) return null;
@@ -231,12 +234,12 @@ export interface Condition {
   readonly field: FilterField;
   /** Whether none of `anyOf` may fit, instead of one. */
   readonly negated: boolean;
-  readonly anyOf: readonly Matcher[];
+  readonly anyOf: readonly FilterMatcher[];
 }
 
 export type FilterField = "name" | "client" | "type" | "rcode" | "rule" | "upstream" | "source" | "action" | "answer" | "minMs";
 
-export type Matcher =
+export type FilterMatcher =
   | { readonly kind: "equals"; readonly text: string }
   /** The name and everything below it. */
   | { readonly kind: "within"; readonly text: string }

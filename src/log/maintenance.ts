@@ -1,7 +1,7 @@
 import { type Database, inSnapshot, inTransaction } from "./database.ts";
-import { dropPartTables, firstIdAt, hourOf, type Part, partIndexes, SELECT_PARTS } from "./schema.ts";
+import { dropPartTables, firstIdAt, hourOf, type Partition, partIndexes, SELECT_PARTS } from "./schema.ts";
 
-export interface Limits {
+export interface PartitionLimits {
   readonly keepMs: number;
   readonly maxRows: number;
 }
@@ -19,7 +19,7 @@ const DAY_MS = 86_400_000;
 const LATE_MS = 60_000;
 
 /** When a part is closed. */
-export function partLimits({ keepMs, maxRows }: Limits): { readonly rows: number; readonly spanMs: number } {
+export function partLimits({ keepMs, maxRows }: PartitionLimits): { readonly rows: number; readonly spanMs: number } {
   return {
     rows: Math.max(1, Math.min(MAX_PART_ROWS, Math.floor(maxRows / PARTS_KEPT.byRows))),
     spanMs: Math.min(DAY_MS, Math.floor(keepMs / PARTS_KEPT.byTime)),
@@ -29,9 +29,9 @@ export function partLimits({ keepMs, maxRows }: Limits): { readonly rows: number
 /** Names that are kept of an hour, and of a part: the most asked, and besides the most blocked. All that are left are counted as one. */
 const NAMES_KEPT = { hour: { asked: 2000, blocked: 500 }, total: { asked: 10_000, blocked: 2000 } } as const;
 
-export function allParts(database: Database): readonly Part[] {
+export function allParts(database: Database): readonly Partition[] {
   // The columns are those of `Part`.
-  return database.prepare(SELECT_PARTS).all() as unknown as readonly Part[];
+  return database.prepare(SELECT_PARTS).all() as unknown as readonly Partition[];
 }
 
 /**
@@ -39,11 +39,11 @@ export function allParts(database: Database): readonly Part[] {
  * indexes. Each takes well below a second on half a million rows, so that rows which wait to be added do not wait long.
  * @returns whether anything was due.
  */
-export function tidyOnce(database: Database, limits: Limits, nowWallMs: number): boolean {
-  return inTransaction(database, () => tidyParts(database, limits, nowWallMs)) || shrinkOnce(database);
+export function runMaintenance(database: Database, limits: PartitionLimits, nowWallMs: number): boolean {
+  return inTransaction(database, () => maintainPartitions(database, limits, nowWallMs)) || shrinkOnce(database);
 }
 
-function tidyParts(database: Database, limits: Limits, nowWallMs: number): boolean {
+function maintainPartitions(database: Database, limits: PartitionLimits, nowWallMs: number): boolean {
   const parts = allParts(database);
   const due = surplusPart(parts, limits, nowWallMs);
   if (due !== null) {
@@ -81,7 +81,7 @@ function pragma(database: Database, name: string): number {
  * A part that has to go: its last record is too old, or it is the first that was made and there are too many rows. Where the clock was ahead, a part is
  * of a time to come: that goes with what was made after it. null = none.
  */
-function surplusPart(parts: readonly Part[], { keepMs, maxRows }: Limits, nowWallMs: number): Part | null {
+function surplusPart(parts: readonly Partition[], { keepMs, maxRows }: PartitionLimits, nowWallMs: number): Partition | null {
   const closed = parts.filter(({ state }) => state !== "live").sort((a, b) => a.serial - b.serial);
   const empty = closed.find(({ lastId }) => lastId === null);
   if (empty !== undefined) return empty;
@@ -92,13 +92,13 @@ function surplusPart(parts: readonly Part[], { keepMs, maxRows }: Limits, nowWal
   return rows > maxRows ? (closed[0] ?? null) : null;
 }
 
-function dropPart(database: Database, { key }: Part): void {
+function dropPart(database: Database, { key }: Partition): void {
   database.exec(dropPartTables(key));
   database.prepare("DELETE FROM parts WHERE key = ?").run(key);
 }
 
 /** One step towards a part that is quick to search; the last of them says so. */
-function finishPart(database: Database, part: Part): void {
+function finishPart(database: Database, part: Partition): void {
   const { key, lastId } = part;
   if (lastId !== null && part.hoursUntil <= hourOf(lastId)) {
     countNextHour(database, part);
@@ -116,7 +116,7 @@ function finishPart(database: Database, part: Part): void {
 }
 
 /** Counts the names of the first hour that is not counted yet, or has got further rows, and goes on behind it to the next that has rows. */
-function countNextHour(database: Database, { key, hoursUntil }: Part): void {
+function countNextHour(database: Database, { key, hoursUntil }: Partition): void {
   database.prepare(`DELETE FROM name_hours_${key} WHERE hour = ?`).run(hoursUntil);
   countNames(database, { part: key, into: `name_hours_${key}`, hour: hoursUntil });
   const next = database.prepare(`SELECT min(id) AS id FROM q_${key} WHERE id >= ?`).get(hourStart(hoursUntil + 1))?.["id"];

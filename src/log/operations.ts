@@ -36,7 +36,7 @@ const QUIET_MS = 60_000;
  * Tells an event of each kind at once and then at most once a minute, with how many there were meanwhile: what can happen a thousand times a
  * second must not fill a disk.
  */
-export function seldom(
+export function throttle(
   nowMs: () => number,
   tell: (kind: string, details: object) => void,
 ): (kind: string, details: object) => void {

@@ -26,8 +26,8 @@ export interface StoredRow extends Pick<QueryRecord, KindColumn> {
   readonly lagMs: number | null;
 }
 
-/** What a record comes to in the store. `recordOf(rowOf(record))` equals the record, but for fractions of microseconds. */
-export function rowOf(record: QueryRecord): StoredRow {
+/** What a record comes to in the store. `buildRecord(rowOf(record))` equals the record, but for fractions of microseconds. */
+export function encodeRow(record: QueryRecord): StoredRow {
   const { id, name } = record;
   const matched: (number | string)[] = [];
   const trace = record.trace.map((step) => withoutMatch(step, name, matched));
@@ -63,7 +63,7 @@ export function rowOf(record: QueryRecord): StoredRow {
   };
 }
 
-export function recordOf(row: StoredRow): QueryRecord {
+export function decodeRow(row: StoredRow): QueryRecord {
   const name = reversedName(row.reversed);
   const { trace, attempts, ede, edits } = detailsOf(row, name);
   return {

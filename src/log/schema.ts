@@ -24,7 +24,7 @@
  * Parts may overlap in time where the clock of the machine was set back. Indexes: `q_K` by id; a closed part also by (client, id) and (name, id), and
  * `names_K` by text.
  */
-export interface Part {
+export interface Partition {
   /** The end of its tables' names. */
   readonly key: string;
   /** `live`: rows are added. `closed`: no more. `indexed`: no more, and the indexes and `name_totals` are there. */

@@ -17,8 +17,8 @@ import type { Page, PageRequest, QueryFilter } from "./filter.ts";
 import { type FilterTests, filterTests, leastDurationUs } from "./filter-tests.ts";
 import { allParts } from "./maintenance.ts";
 import type { QueryRecord } from "./record.ts";
-import { recordOf, type StoredRow } from "./rows.ts";
-import { firstIdAt, latencyBucket, type Part, reversedName, selectRecords } from "./schema.ts";
+import { decodeRow, type StoredRow } from "./rows.ts";
+import { firstIdAt, latencyBucket, type Partition, reversedName, selectRecords } from "./schema.ts";
 
 export interface SearchBudget {
   /** Milliseconds on a scale that never runs backwards. */
@@ -61,7 +61,7 @@ export function getRecord(database: Database, id: number): QueryRecord | null {
   return inSnapshot(database, () => {
     for (const { key } of partsWithin(database, { from: id, to: id + 1 })) {
       const row = firstRow<StoredRow>(database, { text: `${selectRecords(key)} WHERE q.id = ?`, values: [id] });
-      if (row !== null) return recordOf(row);
+      if (row !== null) return decodeRow(row);
     }
     return null;
   });
@@ -96,7 +96,7 @@ interface PageWanted extends Wanted {
 
 interface Found {
   readonly id: number;
-  readonly part: Part;
+  readonly part: Partition;
 }
 
 /** A filter over the whole database, page after page. */
@@ -153,7 +153,7 @@ class Search {
     return { found, searchedFrom };
   }
 
-  #partSearch(part: Part, expired: () => boolean): PartSearch {
+  #partSearch(part: Partition, expired: () => boolean): PartSearch {
     // Where all parts of a day were dropped and the clock was set back, the next bears the key of the first.
     const identity = `${part.key} ${part.firstId}`;
     const known = this.#parts.get(identity);
@@ -172,7 +172,7 @@ class Search {
       );
       rows.push(...allRows<StoredRow>(this.#database, { text: `${selectRecords(key)} WHERE ${text}`, values }));
     }
-    return rows.sort((a, b) => b.id - a.id).map(recordOf);
+    return rows.sort((a, b) => b.id - a.id).map(decodeRow);
   }
 }
 
@@ -201,7 +201,7 @@ const MAX_INDEX_ROWS = 5000;
  */
 class PartSearch {
   readonly #database: Database;
-  readonly #part: Part;
+  readonly #part: Partition;
   readonly #tests: FilterTests;
   readonly #names: Chosen;
   readonly #clients: Chosen;
@@ -377,7 +377,7 @@ interface MinuteConditions {
  */
 function busyStretches(
   database: Database,
-  { key }: Part,
+  { key }: Partition,
   { kinds, clients, leastUs }: MinuteConditions,
 ): readonly IdRange[] | null {
   const sets = [
@@ -418,7 +418,7 @@ export interface IdRange {
 }
 
 /** A part that has records. */
-export interface FilledPart extends Part {
+export interface FilledPart extends Partition {
   readonly firstId: number;
   readonly lastId: number;
 }
@@ -430,6 +430,6 @@ export function partsWithin(database: Database, { from, to }: IdRange): readonly
     .filter(({ firstId, lastId }) => firstId < to && lastId >= from);
 }
 
-function isFilled(part: Part): part is FilledPart {
+function isFilled(part: Partition): part is FilledPart {
   return part.firstId !== null && part.lastId !== null;
 }

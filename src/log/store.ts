@@ -3,9 +3,9 @@ import { dirname } from "node:path";
 import { LRUCache } from "lru-cache";
 import type { Clock } from "../lib/clock.ts";
 import { type Database, fileIdentity, inTransaction, openForWriting, primaryCode, StoreError } from "./database.ts";
-import { allParts, type Limits, partLimits, tidyOnce } from "./maintenance.ts";
+import { allParts, type PartitionLimits, partLimits, runMaintenance } from "./maintenance.ts";
 import type { QueryRecord } from "./record.ts";
-import { rowOf, type StoredRow } from "./rows.ts";
+import { encodeRow, type StoredRow } from "./rows.ts";
 import {
   APPLICATION_ID,
   firstIdAt,
@@ -14,14 +14,14 @@ import {
   latencyBucket,
   minuteOf,
   PARTS_TABLE,
-  type Part,
+  type Partition,
   partTables,
   SCHEMA_VERSION,
   selectRecords,
   wallMsOf,
 } from "./schema.ts";
 
-export interface StoreOptions extends Limits {
+export interface StoreOptions extends PartitionLimits {
   readonly path: string;
 }
 
@@ -53,7 +53,7 @@ export class Store {
   /** null = none was read or made yet, or what we know of it is not to be trusted. */
   #live: LivePart | null = null;
   /** The parts that are closed, the one that reaches furthest first; null = to be read again, with `#live`. */
-  #closed: readonly Part[] | null = null;
+  #closed: readonly Partition[] | null = null;
   /** Changes with every commit of another connection: what we remember of the live part is then to be read again. */
   #dataVersion: unknown = null;
 
@@ -108,7 +108,7 @@ export class Store {
       // Ids run ahead of a clock that was set back: then the part is over when they say so, and not with every call.
       if (live !== null && isOver(live, Math.max(nowId, live.lastId ?? 0), this.#options)) this.#close(live);
     });
-    return tidyOnce(this.#database, this.#options, nowMs);
+    return runMaintenance(this.#database, this.#options, nowMs);
   }
 
   state(): StoreState {
@@ -161,7 +161,7 @@ export class Store {
 
   #add(record: QueryRecord): void {
     if (!Number.isSafeInteger(record.id) || record.id < 0) throw new RangeError(`${record.id} is no id`);
-    const id = this.#isBeyondParts(record.id) ? record.id : freeId(this.#database, record);
+    const id = this.#isBeyondParts(record.id) ? record.id : resolveIdCollision(this.#database, record);
     if (id !== null) this.#partFor(id).add(id === record.id ? record : { ...record, id });
   }
 
@@ -227,7 +227,7 @@ function checkOwner(database: Database): void {
 }
 
 /** Whether a part has its rows or its time, or another day has come, by the id of the next record. */
-function isOver({ day, rows, firstId, lastId }: LivePart, id: number, limits: Limits): boolean {
+function isOver({ day, rows, firstId, lastId }: LivePart, id: number, limits: PartitionLimits): boolean {
   const { rows: maxRows, spanMs } = partLimits(limits);
   const span = Math.max(id, lastId ?? id) - Math.min(id, firstId ?? id);
   return rows >= maxRows || dayOf(id) !== day || span >= firstIdAt(spanMs);
@@ -310,7 +310,7 @@ class LivePart {
 
   /** @throws an error of SQLite where the id is taken or a value is of another type, when all remains as it was. */
   add(record: QueryRecord): void {
-    const row = rowOf(record);
+    const row = encodeRow(record);
     const { id, details, answers, durationUs } = row;
     const client = this.#clients.idOf(row.address, row.clientId);
     const kind = this.#kinds.idOf(...KIND_COLUMNS.map((column) => row[column]), isBlocked(record) ? 1 : 0);
@@ -504,11 +504,11 @@ const MAX_TRIES = 1024;
  * sent again because its thread ended before it could answer.
  * @throws RangeError where none is near; an error of SQLite.
  */
-function freeId(database: Database, record: QueryRecord): number | null {
+function resolveIdCollision(database: Database, record: QueryRecord): number | null {
   for (let id = record.id; id < record.id + MAX_TRIES; id++) {
     const stored = storedRow(database, id);
     if (stored === null) return id;
-    if (isSame(stored, rowOf({ ...record, id }))) return null;
+    if (isSame(stored, encodeRow({ ...record, id }))) return null;
   }
   throw new RangeError(`no id is free from ${record.id} on`);
 }
@@ -538,7 +538,7 @@ const DOUBT_MS = 3_600_000;
 const MOVED_MS = 60_000;
 
 /** Tells the time to what cannot be undone, such as to drop what is too old. */
-export class BelievedTime {
+export class TrustedClock {
   readonly #clock: Clock;
   #aheadMs: number;
   #sinceMs: number;

@@ -16,7 +16,7 @@ const MAX_RECORD_OCTETS = 4 * 2 ** 20;
 const MAX_SPARE = 8;
 
 /** The records that wait for the store, oldest first. */
-export class Waiting {
+export class WriteBuffer {
   #filler: ChunkFiller | null = null;
   #chunks: Chunk[] = [];
   #inChunks = 0;

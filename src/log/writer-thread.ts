@@ -1,8 +1,8 @@
 import { serveThread } from "../lib/worker.ts";
-import { faultOf, putAside, removeJournal, StoreError } from "./database.ts";
+import { faultOf, quarantine, removeJournal, StoreError } from "./database.ts";
 import { recordsIn } from "./packing.ts";
 import { Store } from "./store.ts";
-import type { Clearing, Outcome, WriterCalls } from "./writer.ts";
+import type { CallOutcome, Clearing, WriterCalls } from "./writer.ts";
 
 /**
  * A thread that is woken may take the processor from the one that wakes it for a slice of some milliseconds, and with it an answer's time. From this on
@@ -35,7 +35,7 @@ serveThread<WriterCalls>(
   NICER,
 );
 
-function attempt<T extends object>(work: () => T): Outcome<T> {
+function attempt<T extends object>(work: () => T): CallOutcome<T> {
   try {
     const result = work();
     return { fault: null, state: opened().state(), ...result };
@@ -45,7 +45,7 @@ function attempt<T extends object>(work: () => T): Outcome<T> {
 }
 
 function clear(path: string, clearing: Clearing, wallMs: number): string | null {
-  if (clearing === "damaged" || clearing === "outdated") return putAside(path, clearing, wallMs);
+  if (clearing === "damaged" || clearing === "outdated") return quarantine(path, clearing, wallMs);
   if (clearing === "moved") removeJournal(path);
   return null;
 }

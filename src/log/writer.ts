@@ -4,8 +4,8 @@ import { Thread, ThreadError } from "../lib/worker.ts";
 import { type Fault, faultOf } from "./database.ts";
 import type { Chunk } from "./packing.ts";
 import type { LogStatus, QueryRecord } from "./record.ts";
-import { BelievedTime, type StoreOptions, type StoreState } from "./store.ts";
-import { countOf, Waiting } from "./write-buffer.ts";
+import { type StoreOptions, type StoreState, TrustedClock } from "./store.ts";
+import { countOf, WriteBuffer } from "./write-buffer.ts";
 
 interface WriterSurroundings {
   readonly clock: Clock;
@@ -46,8 +46,8 @@ export class Writer {
   readonly #options: StoreOptions;
   readonly #surroundings: WriterSurroundings;
   readonly #thread: Thread<WriterCalls>;
-  readonly #waiting = new Waiting();
-  readonly #time: BelievedTime;
+  readonly #waiting = new WriteBuffer();
+  readonly #time: TrustedClock;
   /** Records under way to the thread. */
   #underWay = 0;
   /** Records of which it is known what became of them, stored or not, since the start. */
@@ -82,7 +82,7 @@ export class Writer {
   constructor(options: StoreOptions, surroundings: WriterSurroundings) {
     this.#options = options;
     this.#surroundings = surroundings;
-    this.#time = new BelievedTime(surroundings.clock);
+    this.#time = new TrustedClock(surroundings.clock);
     this.#thread = new Thread(THREAD, { clock: surroundings.clock, deadlineMs: CALL_MS, maxWaiting: 4 });
   }
 
@@ -348,14 +348,14 @@ export type WriterCalls = {
   /** Opens the store, after closing it if it was open. `aside` is where the file of before was put. */
   readonly open: {
     readonly argument: { readonly options: StoreOptions; readonly clearing: Clearing; readonly wallMs: number };
-    readonly result: Outcome<{ readonly aside: string | null }>;
+    readonly result: CallOutcome<{ readonly aside: string | null }>;
   };
   readonly insert: {
     readonly argument: readonly Chunk[];
-    readonly result: Outcome<{ readonly refused: number; readonly why: string | null; readonly due: boolean }>;
+    readonly result: CallOutcome<{ readonly refused: number; readonly why: string | null; readonly due: boolean }>;
   };
   /** One piece of upkeep at this time, as for `Store.tidy`; `due`: there may be more. */
-  readonly tidy: { readonly argument: number | null; readonly result: Outcome<{ readonly due: boolean }> };
+  readonly tidy: { readonly argument: number | null; readonly result: CallOutcome<{ readonly due: boolean }> };
   readonly close: { readonly argument: null; readonly result: null };
 };
 
@@ -366,7 +366,7 @@ export type WriterCalls = {
 export type Clearing = "none" | "damaged" | "outdated" | "moved";
 
 /** What came of a call, and the state of the store after it. */
-export type Outcome<T> = { readonly fault: Fault } | ({ readonly fault: null; readonly state: StoreState } & T);
+export type CallOutcome<T> = { readonly fault: Fault } | ({ readonly fault: null; readonly state: StoreState } & T);
 
 /** What the operator is told of the query log. */
 export type LogEvent =

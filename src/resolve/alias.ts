@@ -5,7 +5,7 @@ import { decodeMessage, encodeMessage, type Message } from "../dns/message.ts";
 import { type Name, nameWire } from "../dns/name.ts";
 import type { Query } from "../dns/query.ts";
 import { EDE, TYPE } from "../dns/types.ts";
-import type { LocalAnswer, Reply } from "../rules/decision.ts";
+import type { LocalAnswer, ReplyDecision } from "../rules/decision.ts";
 import { unanswerable } from "./forward.ts";
 import type { Resolution } from "./types.ts";
 
@@ -22,7 +22,7 @@ export function queryForTarget(query: Query, target: Name): Query {
 
 /** Puts the alias before what was found for its target. A failure of the target is the query's; so is silence. */
 export function aliased(
-  asked: { readonly query: Query; readonly decision: Reply },
+  asked: { readonly query: Query; readonly decision: ReplyDecision },
   alias: Alias,
   target: Resolution,
 ): Resolution {
@@ -40,7 +40,7 @@ export function aliased(
 }
 
 /** The hosts table's aliases lead in a circle, or nearly. */
-export function tooManyAliases(query: Query, decision: Reply): Resolution {
+export function tooManyAliases(query: Query, decision: ReplyDecision): Resolution {
   return unanswerable({ query, decision }, { code: EDE.OTHER, text: `more than ${MAX_ALIASES} aliases in the hosts table` });
 }
 

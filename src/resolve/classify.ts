@@ -10,7 +10,7 @@ import { BINDING_TYPES } from "./filters.ts";
 import type { Resolution } from "./types.ts";
 
 /** What the near group's word on a name comes to. All but `kept` speak for the far side. */
-export type Finding =
+export type Classification =
   /** Every address is in the list. */
   | "kept"
   /** One or more are not. */
@@ -28,14 +28,14 @@ export type Finding =
 type NearOutcome = Pick<Resolution, "source" | "answer"> | null;
 
 /** Measures a near answer. @param near what addresses must be in to be kept. */
-export function judge(outcome: NearOutcome, sets: { readonly near: AddressSet; readonly forged: AddressSet }): Finding {
+export function classify(outcome: NearOutcome, sets: { readonly near: AddressSet; readonly forged: AddressSet }): Classification {
   if (outcome === null) return "silent";
   if (outcome.answer === null || outcome.source === "stale") return "failed";
-  return judgeAnswer(outcome.answer, sets);
+  return classifyAnswer(outcome.answer, sets);
 }
 
 /** The same for an answer alone, however old it is. */
-export function judgeAnswer(answer: Answer, sets: { readonly near: AddressSet; readonly forged: AddressSet }): Finding {
+export function classifyAnswer(answer: Answer, sets: { readonly near: AddressSet; readonly forged: AddressSet }): Classification {
   const outcome = outcomeOf(answer);
   switch (outcome) {
     case "failure":
@@ -85,7 +85,7 @@ export function voidError(route: string): ExtendedError {
 const VOID = "void answer:";
 
 /** What answers are measured by. Immutable: a list that changed makes others. */
-export interface Measures {
+export interface AddressClassifier {
   /** Addresses of `poison` and `bogus`: an answer with one of them is void, whoever gave it. */
   readonly forged: AddressSet;
   /** Equal for equal addresses in `forged`, however they came there: held answers bear it once they are judged by that set. */
@@ -114,7 +114,7 @@ interface MeasureParts {
 }
 
 /** @throws Error for what the checks of the configuration refuse. */
-export function measuresOf({ rules, poison, bogus, addresses }: MeasureParts): Measures {
+export function addressClassifier({ rules, poison, bogus, addresses }: MeasureParts): AddressClassifier {
   const list = (name: string): AddressSet => {
     const set = addresses(name);
     if (set === null) throw new Error(`there is no list of addresses ${name}`);

@@ -1,9 +1,9 @@
 import { addressFromText, privateAddresses, rangeFromText } from "../dns/address.ts";
 import type { ClientSubnet } from "../dns/edns.ts";
 import { unreachable } from "../lib/unreachable.ts";
-import type { Forward } from "../rules/decision.ts";
+import type { ForwardDecision } from "../rules/decision.ts";
 import type { EcsMode } from "../upstreams/options.ts";
-import type { Asked } from "./resolve.ts";
+import type { QueryInProgress } from "./resolve.ts";
 import type { Resolver } from "./types.ts";
 
 /** How much of a client's own address is sent, in bits: what RFC 7871 §11.1 advises. */
@@ -13,7 +13,10 @@ const OWN_PREFIX = { ipv4: 24, ipv6: 56 } as const;
  * The subnet that goes along with a question (RFC 7871); null = none. A rule's mode beats the group's. Whoever sends a prefix of no bits wants
  * nothing sent, and that wish is passed on where anything would have been (§7.1.2). Networks at home mean nothing outside and are never sent.
  */
-export function subnetToSend({ groups }: Resolver, { query, client, decision }: Asked<Forward>): ClientSubnet | null {
+export function subnetToSend(
+  { groups }: Resolver,
+  { query, client, decision }: QueryInProgress<ForwardDecision>,
+): ClientSubnet | null {
   const mode = decision.ecs ?? groups.get(decision.group).options.ecs ?? "strip";
   if (mode === "strip") return null;
   if (query.clientSubnet?.sourcePrefix === 0) return NOTHING_OF_ME;
@@ -31,7 +34,7 @@ export function subnetToSend({ groups }: Resolver, { query, client, decision }: 
  * What the reply says of the subnet that the client sent: to how many of its bits the answer is tailored (RFC 7871 §7.2.1). What upstreams say
  * of that is not relied on: an answer for the client's network is taken to be for no other.
  */
-export function scopeOfReply({ groups }: Resolver, { query, decision }: Asked<Forward>): number {
+export function scopeOfReply({ groups }: Resolver, { query, decision }: QueryInProgress<ForwardDecision>): number {
   const mode = decision.ecs ?? groups.get(decision.group).options.ecs ?? "strip";
   if (query.clientSubnet === null) return 0;
   switch (mode) {

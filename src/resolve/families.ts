@@ -4,9 +4,9 @@ import { CLASS, TYPE } from "../dns/types.ts";
 import { setUint16 } from "../dns/wire.ts";
 import type { Client } from "../lib/client.ts";
 import { withinMs } from "../lib/deadline.ts";
-import type { Compare, Decision, FilterAction, Forward } from "../rules/decision.ts";
+import type { CompareDecision, Decision, FilterAction, ForwardDecision } from "../rules/decision.ts";
 import { outOfTime } from "./forward.ts";
-import type { Asked } from "./resolve.ts";
+import type { QueryInProgress } from "./resolve.ts";
 import type { Resolution, Resolver } from "./types.ts";
 
 /** The family that decides whether the one asked for is given. */
@@ -38,7 +38,7 @@ export function preferenceFor({ decider }: Pick<Resolver, "decider">, { query, c
 interface Undecided {
   readonly query: Pick<Query, "name" | "type" | "class">;
   readonly client: Pick<Client, "address" | "clientId">;
-  readonly decision: Forward | Compare;
+  readonly decision: ForwardDecision | CompareDecision;
 }
 
 const PREFER_IPV4: Preference = { preferred: TYPE.A, action: "ipv6:prefer-ipv4" };
@@ -51,7 +51,7 @@ function isGiven(decision: Decision, passes: (decision: Decision) => boolean): b
 
 /** What becomes of a query for which another family is preferred. */
 interface Choice {
-  readonly asked: Asked;
+  readonly asked: QueryInProgress;
   /** Resolves the query for the preferred family, as if the client had sent it. */
   readonly preferred: () => Resolution | Promise<Resolution>;
   /** Asks for the family that the client wants. */

@@ -2,36 +2,36 @@ import { LRUCache } from "lru-cache";
 import { asNodata, bareAnswer } from "../answers/negative.ts";
 import { cacheKey } from "../cache/key.ts";
 import { isFresh } from "../cache/lifetime.ts";
-import { type Answer, addressesOf, type Outcome, outcomeOf, recordsOf } from "../dns/answer.ts";
+import { type Answer, type AnswerOutcome, addressesOf, outcomeOf, recordsOf } from "../dns/answer.ts";
 import type { ExtendedError } from "../dns/edns.ts";
 import type { Name } from "../dns/name.ts";
 import type { Question } from "../dns/query.ts";
 import { EDE, RCODE, rcodeName, TYPE } from "../dns/types.ts";
 import { QueryDeadline, withinMs } from "../lib/deadline.ts";
 import type { Group } from "../upstreams/group.ts";
-import { askerOf } from "../upstreams/route-guard.ts";
-import { type Attempt, type Errand, UpstreamError, type UpstreamFailure } from "../upstreams/upstream.ts";
+import { requesterOf } from "../upstreams/route-guard.ts";
+import { type Attempt, type ExchangeOptions, UpstreamError, type UpstreamFailure } from "../upstreams/upstream.ts";
 import { isForged, voidError } from "./classify.ts";
-import type { Fetched, Fetching, Order, Resolver } from "./types.ts";
+import type { FetchRequest, FetchResult, PendingFetch, Resolver } from "./types.ts";
 
 /**
  * Asks the group, checks what it says about the name's existence, and keeps the answer. Whoever asks the same meanwhile waits for this
  * result, unless the question comes from where it might have been sent, or must not go to the group at all. Settled by the deadline of
  * whoever asked first.
  */
-export function fetchAnswer(resolver: Resolver, order: Order): Fetching {
+export function fetchAnswer(resolver: Resolver, order: FetchRequest): PendingFetch {
   const group = resolver.groups.get(order.route);
-  if (order.origin !== null && group.bars(order.origin)) return ask(resolver, order, group);
-  if (group.leaks.reason(order.question, askerOf(order)) !== null) return ask(resolver, order, group);
-  const joined = resolver.flights.join(order.key, () => ask(resolver, order, group));
+  if (order.origin !== null && group.bars(order.origin)) return askUpstream(resolver, order, group);
+  if (group.leaks.reason(order.question, requesterOf(order)) !== null) return askUpstream(resolver, order, group);
+  const joined = resolver.singleFlight.join(order.key, () => askUpstream(resolver, order, group));
   if (joined !== null) return joined;
   const result = failedBy(order, new UpstreamError("exhausted", order.route, "too many questions are under way"), []);
   return { result: Promise.resolve(result), attemptsSoFar: () => [] };
 }
 
-function ask(resolver: Resolver, order: Order, group: Group): Fetching {
-  let attemptsSoFar: Fetching["attemptsSoFar"] = () => [];
-  const onBegun = (begun: Fetching["attemptsSoFar"]): void => {
+function askUpstream(resolver: Resolver, order: FetchRequest, group: Group): PendingFetch {
+  let attemptsSoFar: PendingFetch["attemptsSoFar"] = () => [];
+  const onBegun = (begun: PendingFetch["attemptsSoFar"]): void => {
     attemptsSoFar = begun;
   };
   return { result: askGroup(resolver, order, { group, onBegun }), attemptsSoFar: () => attemptsSoFar() };
@@ -39,9 +39,9 @@ function ask(resolver: Resolver, order: Order, group: Group): Fetching {
 
 async function askGroup(
   resolver: Resolver,
-  order: Order,
-  { group, onBegun }: { readonly group: Group } & Required<Pick<Errand, "onBegun">>,
-): Promise<Fetched> {
+  order: FetchRequest,
+  { group, onBegun }: { readonly group: Group } & Required<Pick<ExchangeOptions, "onBegun">>,
+): Promise<FetchResult> {
   const { question, origin, clientId } = order;
   const attempts: Attempt[] = [];
   const deadline = new QueryDeadline(resolver.clock, order.deadlineMs);
@@ -53,37 +53,37 @@ async function askGroup(
       origin,
       clientId,
       doubtsEmpty: doubtsEmpty(resolver, order),
-      refuses: (given) => isForged(given, resolver.measures.forged),
-      outwaitsForgeries: resolver.measures.farGroups.has(order.route),
+      refuses: (given) => isForged(given, resolver.classifier.forged),
+      outwaitsForgeries: resolver.classifier.farGroups.has(order.route),
     });
-    if (isForged(answer, resolver.measures.forged))
-      return keep(resolver, order, { ...failed(order, "void", [voidError(order.route)]), attempts });
-    if (outcomeOf(answer) === "failure") return keep(resolver, order, { ...refusedBy(order, answer), attempts });
-    const believed = await believe(resolver, { order, answer }, fetchAnswer);
-    return keep(resolver, order, { kind: "answered", ...believed, attempts });
+    if (isForged(answer, resolver.classifier.forged))
+      return storeResult(resolver, order, { ...failed(order, "void", [voidError(order.route)]), attempts });
+    if (outcomeOf(answer) === "failure") return storeResult(resolver, order, { ...refusedBy(order, answer), attempts });
+    const believed = await verifyNxdomain(resolver, { order, answer }, fetchAnswer);
+    return storeResult(resolver, order, { kind: "answered", ...believed, attempts });
   } catch (error) {
     if (!(error instanceof UpstreamError)) throw error;
     const result = failedBy(order, error, attempts);
     // Neither a loop nor a refusal of ours says anything about the name, and others may ask the same by right.
-    return error.failure === "barred" || error.failure === "forbidden" ? result : keep(resolver, order, result);
+    return error.failure === "barred" || error.failure === "forbidden" ? result : storeResult(resolver, order, result);
   } finally {
     deadline.lift();
   }
 }
 
 // A name with addresses that suddenly has none would make a house lose a site; AAAA is often empty by right.
-function doubtsEmpty(resolver: Resolver, { question, route, limits }: Order): boolean {
+function doubtsEmpty(resolver: Resolver, { question, route, limits }: FetchRequest): boolean {
   if (question.type === TYPE.A) return true;
   if (question.type !== TYPE.AAAA) return false;
   const held = resolver.cache.peek(cacheKey({ ...question, type: TYPE.A }, route));
   return held === null || outcomeOf(held.answer) !== "positive" || !isFresh(held, limits, resolver.clock.now());
 }
 
-function keep(resolver: Resolver, { key, route, limits }: Order, fetched: Fetched): Fetched {
+function storeResult(resolver: Resolver, { key, route, limits }: FetchRequest, fetched: FetchResult): FetchResult {
   const made = fetched.kind === "failed" || fetched.action !== "none";
   const volatile = resolver.groups.get(route).options.volatile || hasVolatileAddress(resolver, fetched.answer);
   // By the sets of the resolver that asked: those of now may be others, if a reload came meanwhile.
-  const judgedBy = resolver.measures.forgedFingerprint;
+  const judgedBy = resolver.classifier.forgedFingerprint;
   const isGuess = fetched.kind === "answered" && fetched.isGuess === true;
   resolver.cache.put(key, fetched.answer, { limits, made, volatile, judgedBy, isGuess });
   return fetched;
@@ -94,13 +94,13 @@ function hasVolatileAddress(resolver: Resolver, answer: Answer): boolean {
 }
 
 // What an upstream refuses it refuses us; to the client that is a failure like any other.
-function refusedBy(order: Order, answer: Answer): Fetched {
+function refusedBy(order: FetchRequest, answer: Answer): FetchResult {
   const said = answer.extendedErrors.length > 0 ? answer.extendedErrors : null;
   const text = `${order.route} answered ${rcodeName(answer.rcode)}`;
   return failed(order, "rcode", said ?? [{ code: EDE.NO_REACHABLE_AUTHORITY, text }]);
 }
 
-function failedBy(order: Order, { failure, message: text }: UpstreamError, attempts: readonly Attempt[]): Fetched {
+function failedBy(order: FetchRequest, { failure, message: text }: UpstreamError, attempts: readonly Attempt[]): FetchResult {
   return { ...failed(order, failure, [{ code: codeOf(failure, attempts), text }]), attempts };
 }
 
@@ -115,15 +115,15 @@ function codeOf(failure: UpstreamFailure, attempts: readonly Attempt[]): number 
 }
 
 function failed(
-  { question }: Order,
+  { question }: FetchRequest,
   failure: UpstreamFailure | "rcode" | "void",
   extendedErrors: readonly ExtendedError[],
-): Fetched {
+): FetchResult {
   return { kind: "failed", answer: { ...bareAnswer(question, RCODE.SERVFAIL), extendedErrors }, failure, attempts: [] };
 }
 
 /** An answer, and whether it was changed before it was believed. */
-interface Believed {
+interface VerifiedAnswer {
   readonly answer: Answer;
   readonly action: "none" | "nxdomain:guarded";
   /** Set where nobody knows whether the name exists: what was good before is better. */
@@ -131,13 +131,13 @@ interface Believed {
 }
 
 /** What came back for an order, before it is believed. */
-interface Suspect {
-  readonly order: Order;
+interface UnverifiedAnswer {
+  readonly order: FetchRequest;
   readonly answer: Answer;
 }
 
 /** Asks upstream, or joins whoever does. */
-type FetchAnswer = (resolver: Resolver, order: Order) => Fetching;
+type FetchAnswer = (resolver: Resolver, order: FetchRequest) => PendingFetch;
 
 /** Types for which servers and filters are known to invent NXDOMAIN for names that have addresses. */
 const DOUBTED_TYPES: ReadonlySet<number> = new Set([TYPE.AAAA, TYPE.SVCB, TYPE.HTTPS]);
@@ -147,7 +147,7 @@ const DOUBTED_TYPES: ReadonlySet<number> = new Set([TYPE.AAAA, TYPE.SVCB, TYPE.H
  * exist, and for the types where it is often a lie only after A of the name has been asked. In a chain of aliases all this
  * concerns the last name (RFC 2308 §2.1, RFC 6604 §3).
  */
-async function believe(resolver: Resolver, suspect: Suspect, fetchAnswer: FetchAnswer): Promise<Believed> {
+async function verifyNxdomain(resolver: Resolver, suspect: UnverifiedAnswer, fetchAnswer: FetchAnswer): Promise<VerifiedAnswer> {
   const { order, answer } = suspect;
   if (outcomeOf(answer) !== "nxdomain" || isVerifiable(resolver, order.question, answer)) return { answer, action: "none" };
   const proof = proofOfExistence(resolver, order, answer.chainEnd);
@@ -165,13 +165,13 @@ async function believe(resolver: Resolver, suspect: Suspect, fetchAnswer: FetchA
 }
 
 /** What an NXDOMAIN was held for, and the limits of the rule at hand. */
-type Hit = Pick<Order, "question" | "route" | "limits">;
+type Hit = Pick<FetchRequest, "question" | "route" | "limits">;
 
 /**
  * The same for an NXDOMAIN that is held: what the hosts table has may have changed since it came, and of the many aliases that may end at one name
  * the cache remembers a bounded number, so proof for that name does not end all of their denials.
  */
-export function believeHeld(resolver: Pick<Resolver, "decider" | "cache">, hit: Hit, answer: Answer): Believed {
+export function verifyHeldNxdomain(resolver: Pick<Resolver, "decider" | "cache">, hit: Hit, answer: Answer): VerifiedAnswer {
   if (outcomeOf(answer) !== "nxdomain" || isVerifiable(resolver, hit.question, answer)) return { answer, action: "none" };
   const proof = proofOfExistence(resolver, hit, answer.chainEnd);
   return proof === null ? { answer, action: "none" } : guarded(answer, proof);
@@ -191,7 +191,11 @@ function isVerifiable({ decider }: Pick<Resolver, "decider">, { dnssecOk }: Ques
 }
 
 /** What A of the chain's last name comes to on the same route, held or asked. */
-async function outcomeOfAddresses(resolver: Resolver, { order, answer }: Suspect, fetchAnswer: FetchAnswer): Promise<Outcome> {
+async function outcomeOfAddresses(
+  resolver: Resolver,
+  { order, answer }: UnverifiedAnswer,
+  fetchAnswer: FetchAnswer,
+): Promise<AnswerOutcome> {
   const question = { ...order.question, name: nameToAsk(resolver, order, answer), type: TYPE.A };
   const key = cacheKey(question, order.route);
   const nowMs = resolver.clock.now();
@@ -206,12 +210,12 @@ async function outcomeOfAddresses(resolver: Resolver, { order, answer }: Suspect
 }
 
 // Where the chain leads to a name that must not be sent there, its beginning is asked again: A of that leads to the same end.
-function nameToAsk({ groups }: Resolver, order: Order, { chainEnd }: Answer): Name {
+function nameToAsk({ groups }: Resolver, order: FetchRequest, { chainEnd }: Answer): Name {
   const atEnd = { ...order.question, name: chainEnd, type: TYPE.A };
-  return groups.get(order.route).leaks.reason(atEnd, askerOf(order)) === null ? chainEnd : order.question.name;
+  return groups.get(order.route).leaks.reason(atEnd, requesterOf(order)) === null ? chainEnd : order.question.name;
 }
 
-function guarded(nxdomain: Answer, reason: string, ttlSeconds: number | null = null): Believed {
+function guarded(nxdomain: Answer, reason: string, ttlSeconds: number | null = null): VerifiedAnswer {
   const answer = asNodata(nxdomain, ttlSeconds);
   return {
     answer: { ...answer, extendedErrors: [{ code: EDE.OTHER, text: `NXDOMAIN not believed: ${reason}` }] },
@@ -223,7 +227,7 @@ function guarded(nxdomain: Answer, reason: string, ttlSeconds: number | null = n
  * Equal work under way is done once: whoever asks for a key that is already being worked on waits for that result.
  * The table is bounded; beyond `limit` work is refused rather than queued.
  */
-export class Flights<Key, Work extends Flight> {
+export class SingleFlight<Key, Work extends Flight> {
   readonly #limit: number;
   readonly #underWay = new Map<Key, Work>();
 
@@ -260,7 +264,7 @@ const MAX_TRIES = 16_384;
  * When the refresh of a troubled answer was last tried in the background. While its upstream is down a stale answer is given at once,
  * and no more than one question in `recheckMs` goes out for it (RFC 8767 §5).
  */
-export class Rechecks {
+export class RefreshThrottle {
   readonly #recheckMs: number;
   readonly #triedAtMs = new LRUCache<string, number>({ max: MAX_TRIES });
 

@@ -4,8 +4,8 @@ import { AddressSet, privateAddresses } from "../dns/address.ts";
 import { type Answer, addressesOf } from "../dns/answer.ts";
 import type { Name } from "../dns/name.ts";
 import { EDE, TYPE } from "../dns/types.ts";
-import type { Compare, Decision, Forward } from "../rules/decision.ts";
-import type { Asked } from "./resolve.ts";
+import type { CompareDecision, Decision, ForwardDecision } from "../rules/decision.ts";
+import type { QueryInProgress } from "./resolve.ts";
 import type { Resolution, Resolver } from "./types.ts";
 import { knownVerdict } from "./verdicts.ts";
 
@@ -14,7 +14,11 @@ import { knownVerdict } from "./verdicts.ts";
  * of the record's target are filtered, made here, or come by another route. Address records beside them go likewise. Where nothing has to go
  * the answer passes byte for byte; where no record is left it is NODATA, as for a type that is filtered.
  */
-export function withBindingsEdited(resolver: Resolver, asked: Asked<Forward>, resolution: Resolution): Resolution {
+export function withBindingsEdited(
+  resolver: Resolver,
+  asked: QueryInProgress<ForwardDecision>,
+  resolution: Resolution,
+): Resolution {
   if (resolution.answer === null || !hasWhatMayGo(resolution.answer)) return resolution;
   const { https, negative } = asked.decision.shaping;
   const { answer, edits } = editBindings(resolution.answer, {
@@ -48,7 +52,7 @@ export const BINDING_TYPES: ReadonlySet<number> = new Set([TYPE.SVCB, TYPE.HTTPS
 
 function comesAlike(
   resolver: Resolver,
-  { query, client, decision }: Asked<Forward>,
+  { query, client, decision }: QueryInProgress<ForwardDecision>,
   { name, type }: { readonly name: Name; readonly type: number },
 ): boolean {
   const addresses = resolver.decider.decide({ name, type, class: query.class }, client);
@@ -58,7 +62,7 @@ function comesAlike(
 }
 
 /** The group that A and AAAA of a name come from; null where that is not known before they are asked. */
-function routeOf(resolver: Resolver, name: Name, decision: Forward | Compare): string | null {
+function routeOf(resolver: Resolver, name: Name, decision: ForwardDecision | CompareDecision): string | null {
   if (decision.kind === "forward") return decision.group;
   const verdict = knownVerdict(resolver, name, decision.compare);
   return verdict === null ? null : decision.compare[verdict.side];
@@ -76,7 +80,11 @@ const unspecified = AddressSet.of("0.0.0.0/8", "::");
  * Empties an answer that gives a public name an address at home: a page from outside would reach devices there under its own name (DNS
  * rebinding). One such address among others is enough, because it is the one that an attack needs. What is held stays as upstream gave it.
  */
-export function withoutRebinding(resolver: Resolver, asked: Asked<Forward | Compare>, resolution: Resolution): Resolution {
+export function withoutRebinding(
+  resolver: Resolver,
+  asked: QueryInProgress<ForwardDecision | CompareDecision>,
+  resolution: Resolution,
+): Resolution {
   const { query, decision } = asked;
   const { answer } = resolution;
   if (answer === null || !answer.answered) return resolution;
@@ -96,7 +104,7 @@ export function withoutRebinding(resolver: Resolver, asked: Asked<Forward | Comp
 const ACTION = "rebinding:nodata";
 
 /** Whether addresses at home are kept from this query's answer, in hints as well: a rule says so, else the group, else section `answers`. */
-function guards({ groups, decider }: Resolver, { query, decision }: Asked<Decision>, group: string): boolean {
+function guards({ groups, decider }: Resolver, { query, decision }: QueryInProgress<Decision>, group: string): boolean {
   const mode = decision.rebinding ?? groups.get(group).options.rebinding ?? decision.shaping.rebinding;
   return mode === "nodata" && !decider.isSpecial(query.name);
 }

@@ -10,16 +10,16 @@ import type { Question } from "../dns/query.ts";
 import { EDE, RCODE } from "../dns/types.ts";
 import { withinMs } from "../lib/deadline.ts";
 import { unreachable } from "../lib/unreachable.ts";
-import type { Forward } from "../rules/decision.ts";
+import type { ForwardDecision } from "../rules/decision.ts";
 import type { Attempt } from "../upstreams/upstream.ts";
 import { isForged } from "./classify.ts";
 import { scopeOfReply, subnetToSend } from "./client-subnet.ts";
-import { believeHeld, fetchAnswer } from "./fetch.ts";
-import type { Asked } from "./resolve.ts";
-import type { Fetched, Order, Resolution, Resolver } from "./types.ts";
+import { fetchAnswer, verifyHeldNxdomain } from "./fetch.ts";
+import type { QueryInProgress } from "./resolve.ts";
+import type { FetchRequest, FetchResult, Resolution, Resolver } from "./types.ts";
 
 /** Answers a question from the cache, or from the group it is sent to, or with what was good before where that fails or takes long. */
-export function forward(resolver: Resolver, asked: Asked<Forward>): Resolution | Promise<Resolution> {
+export function forward(resolver: Resolver, asked: QueryInProgress<ForwardDecision>): Resolution | Promise<Resolution> {
   const resolution = answered(resolver, asked);
   if (asked.query.clientSubnet === null) return resolution;
   const subnetScope = scopeOfReply(resolver, asked);
@@ -27,7 +27,7 @@ export function forward(resolver: Resolver, asked: Asked<Forward>): Resolution |
   return { ...resolution, subnetScope };
 }
 
-function answered(resolver: Resolver, asked: Asked<Forward>): Resolution | Promise<Resolution> {
+function answered(resolver: Resolver, asked: QueryInProgress<ForwardDecision>): Resolution | Promise<Resolution> {
   const { decision } = asked;
   const question = upstreamQuestion(resolver, asked);
   const key = cacheKey(question, decision.group);
@@ -52,13 +52,13 @@ function answered(resolver: Resolver, asked: Asked<Forward>): Resolution | Promi
 }
 
 /** What is held and within its TTL, for a look that no client asked for; null = nothing. */
-export function freshlyHeld(resolver: Resolver, asked: Asked<Forward>): Held | null {
+export function freshlyHeld(resolver: Resolver, asked: QueryInProgress<ForwardDecision>): Held | null {
   const held = resolver.cache.peek(cacheKey(upstreamQuestion(resolver, asked), asked.decision.group));
   return held !== null && isFresh(held, asked.decision.shaping, resolver.clock.now()) ? held : null;
 }
 
 /** What is held, unless it has come to be known for forged since it came. It is looked into once for each set of forged addresses. */
-function heldAnswer({ cache, measures }: Resolver, key: CacheKey): Held | null {
+function heldAnswer({ cache, classifier: measures }: Resolver, key: CacheKey): Held | null {
   const held = cache.get(key);
   if (held === null || held.judgedBy === measures.forgedFingerprint) return held;
   if (isForged(held.answer, measures.forged)) {
@@ -71,23 +71,23 @@ function heldAnswer({ cache, measures }: Resolver, key: CacheKey): Held | null {
 
 function orderFor(
   resolver: Resolver,
-  { decision, client }: Asked<Forward>,
-  { question, key }: Pick<Order, "question" | "key">,
-): Order {
+  { decision, client }: QueryInProgress<ForwardDecision>,
+  { question, key }: Pick<FetchRequest, "question" | "key">,
+): FetchRequest {
   const deadlineMs = resolver.clock.now() + resolver.deadlineMs;
   const { address: origin, clientId } = client;
   return { question, key, route: decision.group, origin, clientId, limits: decision.shaping, deadlineMs };
 }
 
 /** What goes to upstreams: with no subnet, unless a rule or group says otherwise. */
-function upstreamQuestion(resolver: Resolver, asked: Asked<Forward>): Question {
+function upstreamQuestion(resolver: Resolver, asked: QueryInProgress<ForwardDecision>): Question {
   const clientSubnet = subnetToSend(resolver, asked);
   return clientSubnet === null && asked.query.clientSubnet === null ? asked.query : { ...asked.query, clientSubnet };
 }
 
 function isToBeRenewed(
   resolver: Resolver,
-  { query, decision }: Asked<Forward>,
+  { query, decision }: QueryInProgress<ForwardDecision>,
   { held, nowMs }: { readonly held: Held; readonly nowMs: number },
 ): boolean {
   const limits = decision.shaping;
@@ -95,7 +95,7 @@ function isToBeRenewed(
   return resolver.prefetch && shouldPrefetch(held, { limits, nowMs, nameLives });
 }
 
-async function fetchFor(resolver: Resolver, asked: Asked<Forward>, order: Order): Promise<Resolution> {
+async function fetchFor(resolver: Resolver, asked: QueryInProgress<ForwardDecision>, order: FetchRequest): Promise<Resolution> {
   const fetched = await fetchAnswer(resolver, order).result;
   if (fetched.kind === "failed" && fetched.failure === "barred") return looped(resolver, asked, fetched);
   return given(resolver, asked, { order, fetched });
@@ -103,8 +103,8 @@ async function fetchFor(resolver: Resolver, asked: Asked<Forward>, order: Order)
 
 function given(
   resolver: Resolver,
-  asked: Asked<Forward>,
-  { order, fetched }: { readonly order: Order; readonly fetched: Fetched },
+  asked: QueryInProgress<ForwardDecision>,
+  { order, fetched }: { readonly order: FetchRequest; readonly fetched: FetchResult },
 ): Resolution {
   // Whoever asked first may have come by a rule of other limits, and it was put with those.
   const untilMs = resolver.clock.now() + lifetimeSeconds(fetched.answer, order.limits) * 1000;
@@ -113,17 +113,21 @@ function given(
 }
 
 interface Refresh {
-  readonly order: Order;
+  readonly order: FetchRequest;
   /** Positive, expired, and still within its stale life. */
   readonly held: Held;
   readonly options: StaleOptions;
 }
 
 // RFC 8767 §5: the client response timer gives the fresh answer a chance; after a failure the stale one is given at once for a while.
-async function refresh(resolver: Resolver, asked: Asked<Forward>, { order, held, options }: Refresh): Promise<Resolution> {
+async function refresh(
+  resolver: Resolver,
+  asked: QueryInProgress<ForwardDecision>,
+  { order, held, options }: Refresh,
+): Promise<Resolution> {
   const nowMs = resolver.clock.now();
   if (isStaleAtOnce(held, options, nowMs)) {
-    if (resolver.rechecks.take(order.key, nowMs)) fetchAnswer(resolver, order);
+    if (resolver.refreshThrottle.take(order.key, nowMs)) fetchAnswer(resolver, order);
     return fromStale(asked, { held, options }, []);
   }
   const fetching = fetchAnswer(resolver, order);
@@ -136,12 +140,12 @@ async function refresh(resolver: Resolver, asked: Asked<Forward>, { order, held,
 /** A fresh answer that is held. */
 function fromCache(
   resolver: Resolver,
-  { query, decision }: Asked<Forward>,
+  { query, decision }: QueryInProgress<ForwardDecision>,
   { held, remainingSeconds }: { readonly held: Held; readonly remainingSeconds: number },
 ): Resolution {
   const age = ageSeconds(held, resolver.clock.now());
   const hit = { question: query, route: decision.group, limits: decision.shaping };
-  const { answer, action } = believeHeld(resolver, hit, held.answer);
+  const { answer, action } = verifyHeldNxdomain(resolver, hit, held.answer);
   // What is made here and held is a guarded NXDOMAIN, or a failure, which speaks for itself.
   const isGuarded = held.made && answer.rcode === RCODE.NOERROR;
   return {
@@ -157,7 +161,7 @@ function fromCache(
 }
 
 /** What a group has just said, or that it said nothing of use. */
-function fromUpstream(resolver: Resolver, { decision }: Asked<Forward>, fetched: Fetched): Resolution {
+function fromUpstream(resolver: Resolver, { decision }: QueryInProgress<ForwardDecision>, fetched: FetchResult): Resolution {
   const remainingSeconds = lifetimeSeconds(fetched.answer, decision.shaping);
   return {
     decision,
@@ -171,14 +175,14 @@ function fromUpstream(resolver: Resolver, { decision }: Asked<Forward>, fetched:
   };
 }
 
-function actionOf(fetched: Fetched): string {
+function actionOf(fetched: FetchResult): string {
   if (fetched.kind === "answered") return fetched.action;
   return fetched.failure === "forbidden" ? "never" : "none";
 }
 
 /** What was good before (RFC 8767 §4). AD does not outlive the TTL it was given for. `attempts` is what was tried first, be it still under way. */
 function fromStale(
-  { decision }: Asked<Forward>,
+  { decision }: QueryInProgress<ForwardDecision>,
   { held, options }: { readonly held: Held; readonly options: StaleOptions },
   attempts: readonly Attempt[],
 ): Resolution {
@@ -199,7 +203,11 @@ function fromStale(
  * The question came from every server it could be sent to: those look here for what they lack, so the name is nowhere, unless it is
  * known to exist in another type or above one of the hosts table.
  */
-function looped({ decider, cache }: Resolver, { query, decision }: Asked<Forward>, fetched: Fetched): Resolution {
+function looped(
+  { decider, cache }: Resolver,
+  { query, decision }: QueryInProgress<ForwardDecision>,
+  fetched: FetchResult,
+): Resolution {
   const { shaping, group } = decision;
   const exists = decider.holds(query.name) || cache.provesExistence(query.name, { class: query.class, route: group }, shaping);
   const rcode = exists ? RCODE.NOERROR : RCODE.NXDOMAIN;
@@ -217,12 +225,15 @@ function looped({ decider, cache }: Resolver, { query, decision }: Asked<Forward
 }
 
 /** Nothing came for a question that began after its query had waited for something else. */
-export function outOfTime(asked: Pick<Asked, "query" | "decision">): Resolution {
+export function outOfTime(asked: Pick<QueryInProgress, "query" | "decision">): Resolution {
   return unanswerable(asked, { code: EDE.NO_REACHABLE_AUTHORITY, text: "no answer in time" });
 }
 
 /** SERVFAIL for a query that nobody was asked about. */
-export function unanswerable({ query, decision }: Pick<Asked, "query" | "decision">, extendedError: ExtendedError): Resolution {
+export function unanswerable(
+  { query, decision }: Pick<QueryInProgress, "query" | "decision">,
+  extendedError: ExtendedError,
+): Resolution {
   return {
     decision,
     source: "failure",
@@ -237,7 +248,7 @@ export function unanswerable({ query, decision }: Pick<Asked, "query" | "decisio
 }
 
 interface Preparation {
-  readonly decision: Forward;
+  readonly decision: ForwardDecision;
   readonly ageSeconds: number;
   /** Of a negative answer: how long it still holds. */
   readonly remainingSeconds: number;

@@ -4,12 +4,12 @@ import { EDE } from "../dns/types.ts";
 import type { Client } from "../lib/client.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import {
-  type Compare,
+  type CompareDecision,
   type Decision,
-  type Drop,
+  type DropDecision,
   type FilterAction,
-  type Forward,
-  type Reply,
+  type ForwardDecision,
+  type ReplyDecision,
   typeFilter,
 } from "../rules/decision.ts";
 import { type Alias, aliased, MAX_ALIASES, queryForTarget, tooManyAliases } from "./alias.ts";
@@ -21,7 +21,7 @@ import { localAnswer } from "./local-answer.ts";
 import type { Resolution, Resolver } from "./types.ts";
 
 /** A query on its way, with what every stage may need to know of it. */
-export interface Asked<D extends Decision = Decision> {
+export interface QueryInProgress<D extends Decision = Decision> {
   readonly query: Query;
   readonly client: Client;
   readonly decision: D;
@@ -35,7 +35,7 @@ export function resolve(resolver: Resolver, query: Query, client: Client): Resol
   return walk(resolver, { query, client }, 0);
 }
 
-type Walker = Pick<Asked, "query" | "client"> & {
+type Walker = Pick<QueryInProgress, "query" | "client"> & {
   /** Set where another query's fate hangs on this one: it is given whatever is preferred to its own type. */
   readonly isPreferred?: boolean;
 };
@@ -63,7 +63,7 @@ function walk(resolver: Resolver, walker: Walker, aliases: number): Resolution |
 
 function follow(
   resolver: Resolver,
-  asked: Asked<Reply>,
+  asked: QueryInProgress<ReplyDecision>,
   { alias, aliases }: { readonly alias: Alias; readonly aliases: number },
 ): Resolution | Promise<Resolution> {
   if (aliases >= MAX_ALIASES) return tooManyAliases(asked.query, asked.decision);
@@ -73,7 +73,7 @@ function follow(
 
 function preferring(
   resolver: Resolver,
-  asked: Asked<Forward | Compare>,
+  asked: QueryInProgress<ForwardDecision | CompareDecision>,
   { preference, aliases }: { readonly preference: Preference; readonly aliases: number },
 ): Resolution | Promise<Resolution> {
   const other = { query: queryOfType(asked.query, preference.preferred), client: asked.client, isPreferred: true };
@@ -85,7 +85,10 @@ function preferring(
   });
 }
 
-function sent(resolver: Resolver, { decision, ...rest }: Asked<Forward | Compare>): Resolution | Promise<Resolution> {
+function sent(
+  resolver: Resolver,
+  { decision, ...rest }: QueryInProgress<ForwardDecision | CompareDecision>,
+): Resolution | Promise<Resolution> {
   const asked = { ...rest, decision };
   const resolution =
     decision.kind === "forward" ? forwarded(resolver, { ...rest, decision }) : compared(resolver, { ...rest, decision });
@@ -93,7 +96,7 @@ function sent(resolver: Resolver, { decision, ...rest }: Asked<Forward | Compare
   return withoutRebinding(resolver, asked, resolution);
 }
 
-function forwarded(resolver: Resolver, asked: Asked<Forward>): Resolution | Promise<Resolution> {
+function forwarded(resolver: Resolver, asked: QueryInProgress<ForwardDecision>): Resolution | Promise<Resolution> {
   const filter = typeFilter(asked.decision.shaping, asked.query.type);
   if (filter !== null) return filtered(asked, filter);
   const resolution = forward(resolver, asked);
@@ -102,12 +105,12 @@ function forwarded(resolver: Resolver, asked: Asked<Forward>): Resolution | Prom
   return withBindingsEdited(resolver, asked, resolution);
 }
 
-function compared(resolver: Resolver, asked: Asked<Compare>): Resolution | Promise<Resolution> {
+function compared(resolver: Resolver, asked: QueryInProgress<CompareDecision>): Resolution | Promise<Resolution> {
   const filter = typeFilter(asked.decision.shaping, asked.query.type);
   return filter === null ? compare(resolver, asked) : filtered(asked, filter);
 }
 
-function replied(query: Query, decision: Reply): Resolution {
+function replied(query: Query, decision: ReplyDecision): Resolution {
   const blocked = decision.action === "block";
   return {
     ...made(decision),
@@ -119,7 +122,7 @@ function replied(query: Query, decision: Reply): Resolution {
 }
 
 // RFC 2308 §5, RFC 8020: NXDOMAIN would speak for every type of the name, so a type that is switched off is NODATA.
-function filtered({ query, decision }: Asked, filter: FilterAction): Resolution {
+function filtered({ query, decision }: QueryInProgress, filter: FilterAction): Resolution {
   return {
     ...made(decision),
     source: "rule",
@@ -129,7 +132,7 @@ function filtered({ query, decision }: Asked, filter: FilterAction): Resolution 
   };
 }
 
-function unanswered(decision: Drop): Resolution {
+function unanswered(decision: DropDecision): Resolution {
   return { ...made(decision), source: "rule", action: decision.action, answer: null, extendedErrors: [] };
 }
 

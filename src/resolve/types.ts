@@ -1,7 +1,7 @@
 import type { TtlEdit } from "../answers/render.ts";
 import type { AnswerCache } from "../cache/answer-cache.ts";
 import type { CacheKey } from "../cache/key.ts";
-import type { Limits } from "../cache/lifetime.ts";
+import type { LifetimeLimits } from "../cache/lifetime.ts";
 import type { StaleOptions } from "../cache/options.ts";
 import type { AddressSet } from "../dns/address.ts";
 import type { Answer } from "../dns/answer.ts";
@@ -12,8 +12,8 @@ import type { Decider } from "../rules/decider.ts";
 import type { Decision } from "../rules/decision.ts";
 import type { Groups } from "../upstreams/group.ts";
 import type { Attempt, UpstreamFailure } from "../upstreams/upstream.ts";
-import type { Finding, Measures } from "./classify.ts";
-import type { Flights, Rechecks } from "./fetch.ts";
+import type { AddressClassifier, Classification } from "./classify.ts";
+import type { RefreshThrottle, SingleFlight } from "./fetch.ts";
 import type { Side, Verdicts } from "./verdicts.ts";
 
 /** Everything the spine works with. Immutable: a reload makes another one and swaps the reference. */
@@ -23,13 +23,13 @@ export interface Resolver {
   readonly cache: AnswerCache;
   readonly clock: Clock;
   /** Questions to upstreams under way, by cache key. Each resolver has its own: what comes is believed by the hosts and measures of whoever asked. */
-  readonly flights: Flights<string, Fetching>;
+  readonly singleFlight: SingleFlight<string, PendingFetch>;
   /** When the refreshes of troubled answers were last tried. */
-  readonly rechecks: Rechecks;
+  readonly refreshThrottle: RefreshThrottle;
   /** Which side of a comparison answers which name. */
   readonly verdicts: Verdicts;
   /** What near answers are measured by, and what makes any answer void. */
-  readonly measures: Measures;
+  readonly classifier: AddressClassifier;
   /** Every query has its reply by then, counted from its arrival. */
   readonly deadlineMs: number;
   /** Whether answers in demand are renewed before they expire. */
@@ -72,7 +72,7 @@ export interface Comparison {
   /** The group of that side. */
   readonly group: string;
   /** What the near group's answer came to, now or when the verdict was found; null where there was none to look at. */
-  readonly near: Finding | null;
+  readonly near: Classification | null;
   /**
    * `comparison`: both were weighed. `verdict`: one is held. `default`: nothing is known of the name, and the type is not judged.
    * `failure`: the far group failed, so this is the best that was left.
@@ -81,7 +81,7 @@ export interface Comparison {
 }
 
 /** A question that is to be asked of a group, and what its answer is held under. */
-export interface Order {
+export interface FetchRequest {
   readonly question: Question;
   readonly key: CacheKey;
   /** The group's name: answers never move from one route to another. */
@@ -90,21 +90,21 @@ export interface Order {
   /** As in `Client`. */
   readonly clientId: string | null;
   /** The limits of the rule that the question came by. */
-  readonly limits: Limits;
+  readonly limits: LifetimeLimits;
   /** On the scale of the clock. */
   readonly deadlineMs: number;
 }
 
 /** An order under way. */
-export interface Fetching {
+export interface PendingFetch {
   /** Never rejects. */
-  readonly result: Promise<Fetched>;
+  readonly result: Promise<FetchResult>;
   /** The servers asked so far, those that have not answered yet too. */
   readonly attemptsSoFar: () => readonly Attempt[];
 }
 
 /** What came of it. */
-export type Fetched =
+export type FetchResult =
   | {
       readonly kind: "answered";
       readonly answer: Answer;

@@ -6,7 +6,7 @@ import { TYPE } from "../dns/types.ts";
 import type { Clock } from "../lib/clock.ts";
 import { writeWhole } from "../lib/files.ts";
 import type { CompareOptions } from "../rules/options.ts";
-import type { Finding } from "./classify.ts";
+import type { Classification } from "./classify.ts";
 import type { Resolver } from "./types.ts";
 
 export type Side = "near" | "far";
@@ -15,7 +15,7 @@ export type Side = "near" | "far";
 export interface Verdict {
   readonly side: Side;
   /** What the near group's answer came to. */
-  readonly finding: Finding;
+  readonly finding: Classification;
   /** The type that was judged: A or AAAA. */
   readonly type: number;
   /** false where it tells more of the near group's state, or of a name without addresses, than of where the name belongs. */
@@ -82,7 +82,11 @@ export function verdictKey(name: Name, { near, far, keepNearIf }: CompareOptions
 }
 
 /** The verdict on a name under a rule that compares so; null where there is none. */
-export function knownVerdict({ verdicts, measures, clock }: Resolver, name: Name, compare: CompareOptions): Verdict | null {
+export function knownVerdict(
+  { verdicts, classifier: measures, clock }: Resolver,
+  name: Name,
+  compare: CompareOptions,
+): Verdict | null {
   const { fingerprint } = measures.near(compare.keepNearIf);
   return verdicts.get(verdictKey(name, compare), { nowMs: clock.now(), verdictMs: compare.verdictMs, fingerprint });
 }
@@ -134,7 +138,7 @@ export async function loadVerdicts(verdicts: Verdicts, path: string, clock: Cloc
 const HEADER = "fenliu verdicts 1 ";
 
 /** Key, side, near's finding, type judged, whether firm, when it was found (wall clock, ms), fingerprint of the lists. */
-type Stored = readonly [string, Side, Finding, number, boolean, number, string];
+type Stored = readonly [string, Side, Classification, number, boolean, number, string];
 
 /** More than `MAX_VERDICTS` of the longest names take. */
 const MAX_FILE_BYTES = MAX_VERDICTS * 2048;
@@ -181,7 +185,7 @@ function isStored(entry: unknown): entry is Stored {
   );
 }
 
-const FINDINGS: readonly Finding[] = ["kept", "foreign", "void", "empty", "failed", "silent"];
+const FINDINGS: readonly Classification[] = ["kept", "foreign", "void", "empty", "failed", "silent"];
 
 function checksum(body: string): string {
   return crc32(body).toString(16);

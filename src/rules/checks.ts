@@ -7,7 +7,7 @@ import { domainSetFromPatterns } from "../lists/domain-set-builder.ts";
 import { parseDomainCondition } from "../lists/patterns.ts";
 import type { GroupOptions } from "../upstreams/options.ts";
 import type { Decider } from "./decider.ts";
-import { type Asked, type Asker, type Decision, type LocalAnswer, typeFilter } from "./decision.ts";
+import { type Decision, type LocalAnswer, type Requester, type RuleQuestion, typeFilter } from "./decision.ts";
 import type { Expectation, RuleOptions } from "./options.ts";
 import { describeMatch } from "./rule.ts";
 
@@ -43,9 +43,9 @@ function failureOf(decider: Pick<Decider, "decide">, expectation: Expectation): 
 }
 
 /** Who asks where an expectation says nothing of clients. */
-const SOMEBODY: Asker = { address: "127.0.0.1", clientId: null };
+const SOMEBODY: Requester = { address: "127.0.0.1", clientId: null };
 
-function askerOf(client: string | null): Asker {
+function askerOf(client: string | null): Requester {
   if (client === null) return SOMEBODY;
   return addressFromText(client) === null ? { ...SOMEBODY, clientId: client } : { address: client, clientId: null };
 }
@@ -54,7 +54,7 @@ function askerOf(client: string | null): Asker {
 const MAX_ALIASES = 8;
 
 /** The decision for the name itself, or for the last of its aliases: that one says where the answer comes from. */
-function decideToTheEnd(decider: Pick<Decider, "decide">, asked: Asked, asker: Asker): Decision {
+function decideToTheEnd(decider: Pick<Decider, "decide">, asked: RuleQuestion, asker: Requester): Decision {
   let decision = decider.decide(asked, asker);
   for (let steps = 0; steps < MAX_ALIASES && decision.kind === "reply" && decision.answer.kind === "alias"; steps++) {
     decision = decider.decide({ ...asked, name: decision.answer.target }, asker);
@@ -139,7 +139,7 @@ export function ruleProblems(rules: readonly RuleOptions[]): string[] {
   return rules.flatMap(({ name, domains }) => domainProblems(domains).map((problem) => `rule ${name}: ${problem}`));
 }
 
-/** What is wrong with the patterns of the groups' `never`, likewise. NeverRules can be made of groups without any. */
+/** What is wrong with the patterns of the groups' `never`, likewise. EgressPolicy can be made of groups without any. */
 export function neverProblems(groups: readonly Pick<GroupOptions, "name" | "never">[]): string[] {
   return groups.flatMap(({ name, never }) =>
     domainProblems(never?.domains ?? []).map((problem) => `upstreams.${name}.never: ${problem}`),

@@ -1,4 +1,4 @@
-import type { DomainSet, Entry } from "../lists/domain-set.ts";
+import type { DomainEntry, DomainSet } from "../lists/domain-set.ts";
 import { type Overlap, type OverlapKind, overlaps, parseDomainCondition } from "../lists/patterns.ts";
 import type { RuleOptions } from "./options.ts";
 import { DomainFilter, type DomainLists, listNamed } from "./rule.ts";
@@ -24,8 +24,8 @@ export interface ListConflict {
 }
 
 interface ConflictingEntries {
-  readonly inner: Entry;
-  readonly outer: Entry;
+  readonly inner: DomainEntry;
+  readonly outer: DomainEntry;
 }
 
 /** Entries that are told of each conflict. */

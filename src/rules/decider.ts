@@ -3,18 +3,18 @@ import { type Name, nameText } from "../dns/name.ts";
 import { CLASS, TYPE } from "../dns/types.ts";
 import type { HostsMatch, HostsTable } from "../hosts/table.ts";
 import { unreachable } from "../lib/unreachable.ts";
-import type { Entry } from "../lists/domain-set.ts";
+import type { DomainEntry } from "../lists/domain-set.ts";
 import {
-  type Asked,
-  type Asker,
-  compare,
+  compareDecision,
   type Decision,
-  drop,
-  forward,
-  type Ground,
+  dropDecision,
+  forwardDecision,
   type LocalAnswer,
-  type Reply,
-  reply,
+  type MatchContext,
+  type ReplyDecision,
+  type Requester,
+  type RuleQuestion,
+  replyDecision,
 } from "./decision.ts";
 import { ruleThatKeeps, SpecialExistence } from "./nxdomain-safety.ts";
 import type { RuleAnswer, RuleOptions, SpecialOptions } from "./options.ts";
@@ -34,13 +34,13 @@ interface DeciderParts {
 }
 
 /** One question on its way through the rules. */
-interface Inquiry {
-  readonly asked: Asked;
-  readonly asker: Asker;
+interface RuleQuery {
+  readonly asked: RuleQuestion;
+  readonly asker: Requester;
   /** The special zone of the name: only rules with a pattern within it count. */
   readonly zone: SpecialZone | null;
   /** null = nobody reads them, and none are made. */
-  readonly steps: Step[] | null;
+  readonly steps: ExplanationStep[] | null;
 }
 
 /** Decides what becomes of a question: hosts, special names, rules, in this order. Immutable. */
@@ -67,13 +67,13 @@ export class Decider {
     this.#firstGroup = firstGroup;
   }
 
-  decide(asked: Asked, asker: Asker): Decision {
+  decide(asked: RuleQuestion, asker: Requester): Decision {
     return this.#walk(asked, asker, null);
   }
 
   /** The same decision, with everything that was looked at on the way. */
-  explain(asked: Asked, asker: Asker): Explanation {
-    const steps: Step[] = [];
+  explain(asked: RuleQuestion, asker: Requester): Explanation {
+    const steps: ExplanationStep[] = [];
     const decision = this.#walk(asked, asker, steps);
     return { decision, steps };
   }
@@ -91,13 +91,13 @@ export class Decider {
     return this.#zones.find(name, TYPE.A) !== null;
   }
 
-  #walk(asked: Asked, asker: Asker, steps: Step[] | null): Decision {
+  #walk(asked: RuleQuestion, asker: Requester, steps: ExplanationStep[] | null): Decision {
     // Hosts and special names are of class IN; the rules hold for any.
     if (asked.class !== CLASS.IN) return this.#byRules({ asked, asker, zone: null, steps });
     const held = hostsAnswer(this.#hosts, asked, this.#hostsTtls);
     if (held !== null) {
       steps?.push(hostsStep(this.#hosts, asked.name));
-      return reply(held, { source: "hosts", action: "none" }, this.#localGround(asked, asker));
+      return replyDecision(held, { source: "hosts", action: "none" }, this.#localGround(asked, asker));
     }
     const zone = this.#zones.find(asked.name, asked.type);
     if (zone === null) return this.#byRules({ asked, asker, zone, steps });
@@ -105,7 +105,7 @@ export class Decider {
     return zone.opens ? this.#byRules({ asked, asker, zone, steps }) : this.#fromZone(zone, asked, asker);
   }
 
-  #byRules(inquiry: Inquiry): Decision {
+  #byRules(inquiry: RuleQuery): Decision {
     const { asked, asker, zone, steps } = inquiry;
     let settings = this.#initial;
     for (const rule of this.#rules) {
@@ -128,52 +128,56 @@ export class Decider {
     if (zone !== null) return this.#fromZone(zone, asked, asker);
     steps?.push({ kind: "first-group", group: this.#firstGroup });
     const ground = { rule: null, match: null, settings };
-    return isAny(asked) ? minimalAny(ground) : forward(this.#firstGroup, ground);
+    return isAny(asked) ? minimalAny(ground) : forwardDecision(this.#firstGroup, ground);
   }
 
-  #carryOut(rule: Rule, ground: Ground, inquiry: Inquiry): Decision {
+  #carryOut(rule: Rule, ground: MatchContext, inquiry: RuleQuery): Decision {
     const { action } = rule;
     if (action === null) throw new Error(`rule ${rule.name} has no action`);
     if (action.kind === "answer") return this.#block(rule, action.answer, { ground, inquiry });
     if (isAny(inquiry.asked)) return minimalAny(ground);
     switch (action.kind) {
       case "upstream":
-        return forward(action.group, ground);
+        return forwardDecision(action.group, ground);
       case "longest":
-        return forward(rule.groupOf(ground.match), ground);
+        return forwardDecision(rule.groupOf(ground.match), ground);
       case "compare":
-        return compare(action.compare, ground);
+        return compareDecision(action.compare, ground);
       default:
         return unreachable(action);
     }
   }
 
-  #block(rule: Rule, answer: RuleAnswer, { ground, inquiry }: { readonly ground: Ground; readonly inquiry: Inquiry }): Decision {
-    if (answer === "drop") return drop(ground);
+  #block(
+    rule: Rule,
+    answer: RuleAnswer,
+    { ground, inquiry }: { readonly ground: MatchContext; readonly inquiry: RuleQuery },
+  ): Decision {
+    if (answer === "drop") return dropDecision(ground);
     const { asked } = inquiry;
     const sent = answer === "nxdomain" && this.#mustKeep(rule, inquiry) ? "nodata" : answer;
     const ttlSeconds = ground.settings.shaping.negative.blockSeconds;
-    return reply(blockedAnswer(sent, asked, ttlSeconds), { source: "rule", action: "block" }, ground);
+    return replyDecision(blockedAnswer(sent, asked, ttlSeconds), { source: "rule", action: "block" }, ground);
   }
 
   /** Whether NXDOMAIN would take along something that exists. */
-  #mustKeep(rule: Rule, { asked, asker, steps }: Inquiry): boolean {
+  #mustKeep(rule: Rule, { asked, asker, steps }: RuleQuery): boolean {
     const because = this.#keeperOf(rule, asked.name, asker);
     if (because !== null) steps?.push({ kind: "kept", because });
     return because !== null;
   }
 
-  #keeperOf(rule: Rule, name: Name, asker: Asker): Extract<Step, { kind: "kept" }>["because"] | null {
+  #keeperOf(rule: Rule, name: Name, asker: Requester): Extract<ExplanationStep, { kind: "kept" }>["because"] | null {
     if (this.holds(name)) return "hosts";
     if (this.#zones.existAtOrBelow(name)) return "special";
     const keeping = ruleThatKeeps(this.#rules, rule, { name, asker });
     return keeping === null ? null : { rule: keeping.name };
   }
 
-  #fromZone(zone: SpecialZone, asked: Asked, asker: Asker): Reply {
+  #fromZone(zone: SpecialZone, asked: RuleQuestion, asker: Requester): ReplyDecision {
     const wanted = asked.name === zone.name ? zone.apex : zone.below;
     const kept = wanted === "nxdomain" && (this.holds(asked.name) || this.#existence.leavesAtOrBelow(asked.name, zone));
-    return reply(
+    return replyDecision(
       { kind: kept ? "nodata" : wanted, soaOwner: zone.name, ttlSeconds: this.#hostsTtls.negativeSeconds },
       { source: "special", action: zone.denies ? "block" : "none" },
       this.#localGround(asked, asker),
@@ -181,7 +185,7 @@ export class Decider {
   }
 
   // Rules change nothing about names that are answered here, but whether a client is logged must not depend on the name.
-  #localGround(asked: Asked, asker: Asker): Ground {
+  #localGround(asked: RuleQuestion, asker: Requester): MatchContext {
     const ground = { rule: null, match: null, settings: this.#initial };
     if (!this.#setsLog) return ground;
     for (const rule of this.#rules) {
@@ -195,14 +199,14 @@ export class Decider {
 
 const UNLOGGED = { log: false };
 
-function isAny({ type, class: klass }: Asked): boolean {
+function isAny({ type, class: klass }: RuleQuestion): boolean {
   return type === TYPE.ANY && klass === CLASS.IN;
 }
 
 /** What would be forwarded is cut short: ANY serves amplification more than anybody else (RFC 8482 §4.2). */
-function minimalAny(ground: Ground): Reply {
+function minimalAny(ground: MatchContext): ReplyDecision {
   const ttlSeconds = ground.settings.shaping.negative.blockSeconds;
-  return reply({ kind: "minimal-any", ttlSeconds }, { source: "special", action: "any:minimal" }, ground);
+  return replyDecision({ kind: "minimal-any", ttlSeconds }, { source: "special", action: "any:minimal" }, ground);
 }
 
 interface HostsTtls {
@@ -283,7 +287,7 @@ function blockedAnswer(
 }
 
 /** One thing that was looked at on the way to a decision. */
-export type Step =
+export type ExplanationStep =
   /** The static table decided. */
   | { readonly kind: "hosts"; readonly pattern: string; readonly source: string; readonly line: number }
   /** The name is special; the rules can still let it out by a pattern within the zone. */
@@ -294,7 +298,7 @@ export type Step =
       /** `closed`: it matches and would decide, but by no pattern within the special zone, so the name stays here. */
       readonly outcome: "decides" | "modifies" | "closed" | Miss;
       /** What it matched by; null for a miss, and where it has no pattern. */
-      readonly match: Entry | null;
+      readonly match: DomainEntry | null;
     }
   /** The name must not get NXDOMAIN, because of the static table, of a special name, or of this rule. */
   | { readonly kind: "kept"; readonly because: "hosts" | "special" | { readonly rule: string } }
@@ -304,15 +308,15 @@ export type Step =
 /** A decision with the way to it. */
 interface Explanation {
   readonly decision: Decision;
-  readonly steps: readonly Step[];
+  readonly steps: readonly ExplanationStep[];
 }
 
-function hostsStep(hosts: HostsTable, name: Name): Step {
+function hostsStep(hosts: HostsTable, name: Name): ExplanationStep {
   const match = hosts.lookup(name);
   const from = match ?? hosts.pointer(name);
   return { kind: "hosts", pattern: match?.pattern ?? nameText(name), source: from?.source ?? "", line: from?.line ?? 0 };
 }
 
-function hitStep(rule: string, outcome: "decides" | "modifies" | "closed", match: RuleMatch | null): Step {
+function hitStep(rule: string, outcome: "decides" | "modifies" | "closed", match: RuleMatch | null): ExplanationStep {
   return { kind: "rule", rule, outcome, match: match === null ? null : describeMatch(match) };
 }

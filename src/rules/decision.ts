@@ -9,13 +9,13 @@ import type { Settings } from "./settings.ts";
 /** What becomes of a question, and why. Immutable; parts of it are shared between decisions. */
 export type Decision =
   /** It is answered here, and nobody is asked. */
-  | Reply
+  | ReplyDecision
   /** A group of upstreams answers it. */
-  | Forward
+  | ForwardDecision
   /** Two groups are asked and their answers weighed against each other. */
-  | Compare
+  | CompareDecision
   /** A rule wants silence: nothing is sent over UDP, REFUSED on streams. */
-  | Drop;
+  | DropDecision;
 
 /** What every decision carries. */
 interface Decided {
@@ -35,7 +35,7 @@ interface Decided {
   readonly log: boolean;
 }
 
-export interface Reply extends Decided {
+export interface ReplyDecision extends Decided {
   readonly kind: "reply";
   readonly source: "hosts" | "special" | "rule";
   /** `block` for what a rule or a switch of section `special` denies, `any:minimal` for a curtailed ANY, else `none`. */
@@ -43,17 +43,17 @@ export interface Reply extends Decided {
   readonly answer: LocalAnswer;
 }
 
-export interface Forward extends Decided {
+export interface ForwardDecision extends Decided {
   readonly kind: "forward";
   readonly group: string;
 }
 
-export interface Compare extends Decided {
+export interface CompareDecision extends Decided {
   readonly kind: "compare";
   readonly compare: CompareOptions;
 }
 
-export interface Drop extends Decided {
+export interface DropDecision extends Decided {
   readonly kind: "drop";
   readonly action: "drop";
 }
@@ -77,46 +77,46 @@ export type LocalAnswer =
   | { readonly kind: "minimal-any"; readonly ttlSeconds: number };
 
 /** What of a question the decision depends on. */
-export interface Asked {
+export interface RuleQuestion {
   readonly name: Name;
   readonly type: number;
   readonly class: number;
 }
 
 /** What of the client the decision depends on. */
-export interface Asker {
+export interface Requester {
   /** As in `Client`. */
   readonly address: string;
   readonly clientId: string | null;
 }
 
 /** What a decision rests on. */
-export interface Ground {
+export interface MatchContext {
   readonly rule: string | null;
   readonly match: RuleMatch | null;
   readonly settings: Settings;
 }
 
-export function forward(group: string, { rule, match, settings }: Ground): Forward {
+export function forwardDecision(group: string, { rule, match, settings }: MatchContext): ForwardDecision {
   const { shaping, stale, ecs, rebinding, log } = settings;
   return { kind: "forward", group, rule, match, shaping, stale, ecs, rebinding, log };
 }
 
-export function compare(options: CompareOptions, { rule, match, settings }: Ground): Compare {
+export function compareDecision(options: CompareOptions, { rule, match, settings }: MatchContext): CompareDecision {
   const { shaping, stale, ecs, rebinding, log } = settings;
   return { kind: "compare", compare: options, rule, match, shaping, stale, ecs, rebinding, log };
 }
 
-export function drop({ rule, match, settings }: Ground): Drop {
+export function dropDecision({ rule, match, settings }: MatchContext): DropDecision {
   const { shaping, stale, ecs, rebinding, log } = settings;
   return { kind: "drop", action: "drop", rule, match, shaping, stale, ecs, rebinding, log };
 }
 
-export function reply(
+export function replyDecision(
   answer: LocalAnswer,
-  { source, action }: Pick<Reply, "source" | "action">,
-  { rule, match, settings }: Ground,
-): Reply {
+  { source, action }: Pick<ReplyDecision, "source" | "action">,
+  { rule, match, settings }: MatchContext,
+): ReplyDecision {
   const { shaping, stale, ecs, rebinding, log } = settings;
   return { kind: "reply", source, action, answer, rule, match, shaping, stale, ecs, rebinding, log };
 }

@@ -3,7 +3,7 @@ import { typeName } from "../dns/types.ts";
 import { type DomainSet, type Match, outranks } from "../lists/domain-set.ts";
 import { parseDomainCondition } from "../lists/patterns.ts";
 import type { GroupOptions, NeverOptions } from "../upstreams/options.ts";
-import type { Asked, Asker } from "./decision.ts";
+import type { Requester, RuleQuestion } from "./decision.ts";
 import type { RuleOptions } from "./options.ts";
 import {
   ClientAddresses,
@@ -27,7 +27,7 @@ interface NeverParts {
  * A list forbids only the names that it would win by `longest` among all lists the rules use: a foreign name below a suffix of `list:cn` goes
  * overseas by right. Patterns that are written out, types and clients forbid by themselves.
  */
-export class NeverRules {
+export class EgressPolicy {
   readonly #guards: ReadonlyMap<string, GroupGuard>;
 
   /** @throws Error where a pattern is none or a list is not there; `neverProblems` and the configuration say so beforehand. */
@@ -40,7 +40,7 @@ export class NeverRules {
   }
 
   /** Why the question must not go to the group; null where it may. `asker` null = nobody in particular. */
-  forbids(group: string, asked: Pick<Asked, "name" | "type">, asker: Asker | null): string | null {
+  forbids(group: string, asked: Pick<RuleQuestion, "name" | "type">, asker: Requester | null): string | null {
     return this.#guards.get(group)?.forbids(asked, asker) ?? null;
   }
 }
@@ -75,7 +75,7 @@ class GroupGuard {
     this.#forbidsAll = wanted.length === 0 && excepted.length > 0;
   }
 
-  forbids({ name, type }: Pick<Asked, "name" | "type">, asker: Asker | null): string | null {
+  forbids({ name, type }: Pick<RuleQuestion, "name" | "type">, asker: Requester | null): string | null {
     if (this.#types.has(type)) return `type ${typeName(type)}`;
     if (asker !== null && this.#clients?.matches(asker) === true) return `client ${asker.clientId ?? asker.address}`;
     if (this.#excepted?.test(name) === "excepted") return null;

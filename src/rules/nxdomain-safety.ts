@@ -1,7 +1,7 @@
 import type { Name } from "../dns/name.ts";
 import { TYPE } from "../dns/types.ts";
 import type { DomainSet } from "../lists/domain-set.ts";
-import type { Asker } from "./decision.ts";
+import type { Requester } from "./decision.ts";
 import { isHit, type Rule } from "./rule.ts";
 import { reachesBelow, type SpecialZone, type SpecialZones } from "./special-zones.ts";
 
@@ -12,7 +12,7 @@ import { reachesBelow, type SpecialZone, type SpecialZones } from "./special-zon
 export function ruleThatKeeps(
   rules: readonly Rule[],
   denying: Rule,
-  { name, asker }: { readonly name: Name; readonly asker: Asker },
+  { name, asker }: { readonly name: Name; readonly asker: Requester },
 ): Rule | null {
   if (denying.types !== null || !deniesBelow(denying, name)) return denying;
   for (const rule of rules.slice(0, rules.indexOf(denying))) {

@@ -1,11 +1,11 @@
 import { LRUCache } from "lru-cache";
 import { AddressSet, addressFromText, rangeFromText } from "../dns/address.ts";
 import type { Name } from "../dns/name.ts";
-import { type DomainSet, type Entry, type Match, outranks } from "../lists/domain-set.ts";
+import { type DomainEntry, type DomainSet, type Match, outranks } from "../lists/domain-set.ts";
 import { domainSetFromPatterns } from "../lists/domain-set-builder.ts";
 import type { Lists } from "../lists/load.ts";
 import { type Pattern, parseDomainCondition } from "../lists/patterns.ts";
-import type { Asked, Asker } from "./decision.ts";
+import type { Requester, RuleQuestion } from "./decision.ts";
 import type { RuleAction, RuleModifiers, RuleOptions } from "./options.ts";
 
 /** Why a rule does not match: the first condition that fails. */
@@ -36,13 +36,13 @@ export class Rule {
   }
 
   /** Conditions that cost little come first; all must hold. */
-  test({ name, type }: Pick<Asked, "name" | "type">, asker: Asker): Hit | Miss {
+  test({ name, type }: Pick<RuleQuestion, "name" | "type">, asker: Requester): Hit | Miss {
     if (this.types?.has(type) === false) return "types";
     if (!this.admits(asker)) return "clients";
     return this.testName(name);
   }
 
-  admits(asker: Asker): boolean {
+  admits(asker: Requester): boolean {
     return this.#clients === null || this.#clients.matches(asker);
   }
 
@@ -113,7 +113,7 @@ export interface RuleMatch {
 }
 
 /** List, line and pattern. */
-export function describeMatch({ set, found }: RuleMatch): Entry {
+export function describeMatch({ set, found }: RuleMatch): DomainEntry {
   return set.describe(found);
 }
 
@@ -217,7 +217,7 @@ export class ClientCondition {
     this.#known = known;
   }
 
-  matches({ address, clientId }: Asker): boolean {
+  matches({ address, clientId }: Requester): boolean {
     if (clientId !== null && this.#ids.has(clientId)) return true;
     return this.#addresses.size > 0 && this.#addresses.has(this.#known.octetsOf(address));
   }

@@ -21,7 +21,7 @@ export interface Kept {
 }
 
 /** Keeps something in its file, so that a restart does not begin with an empty house. A fault of the file is logged, and no more. */
-export class Keeper {
+export class Autosave {
   readonly #kept: Kept;
   readonly #surroundings: KeeperSurroundings;
   #timer: Timer | null = null;
@@ -37,13 +37,13 @@ export class Keeper {
   }
 
   /** Reads the file. To be called before the first query. */
-  static async open(kept: Kept, surroundings: KeeperSurroundings): Promise<Keeper> {
+  static async open(kept: Kept, surroundings: KeeperSurroundings): Promise<Autosave> {
     const { log } = surroundings;
     const { name, path: file } = kept;
     const { restored, problem } = await kept.load();
     if (problem !== null) log.warn({ file, restored }, `${name}: ${problem}`);
     else log.debug({ file, restored }, `${name}: read`);
-    return new Keeper(kept, surroundings);
+    return new Autosave(kept, surroundings);
   }
 
   /** Writes the file now. */

@@ -4,17 +4,17 @@ import type { ExtendedError } from "../dns/edns.ts";
 import { isRejection, parseQuery, type Query } from "../dns/query.ts";
 import { EDE, RCODE } from "../dns/types.ts";
 import type { Client } from "../lib/client.ts";
-import type { Handler, Reply } from "../listen/types.ts";
+import type { Handler, HandlerReply } from "../listen/types.ts";
 import type { OperationsLog } from "../log/operations.ts";
 import { resolve } from "../resolve/resolve.ts";
 import type { Resolution } from "../resolve/types.ts";
 import { answerJson } from "./json-api.ts";
-import type { AnsweringSite, Noted, Notes } from "./query-event.ts";
+import type { AnsweringState, QueryEvent, QueryObserver } from "./query-event.ts";
 
 /** What queries are answered from at the moment, and who is told of them. */
 interface Serving {
-  readonly site: AnsweringSite;
-  readonly journal: Notes;
+  readonly site: AnsweringState;
+  readonly journal: QueryObserver;
 }
 
 /**
@@ -41,12 +41,12 @@ export function serve(
   return replied(arrived, sent(parsed, client, resolution), resolution);
 }
 
-type Arrived = Pick<Noted, "site" | "client" | "parsed" | "admission" | "startedMs"> & Pick<Serving, "journal">;
+type Arrived = Pick<QueryEvent, "site" | "client" | "parsed" | "admission" | "startedMs"> & Pick<Serving, "journal">;
 
 /** Notes the query with its reply, which is returned. */
 function replied(arrived: Arrived, rendered: Rendered | null, resolution: Resolution | null): Rendered | null {
   const { site, journal, client, parsed, admission, startedMs } = arrived;
-  journal.note({ site, client, parsed, admission, resolution, rendered, startedMs, endedMs: site.resolver.clock.now() });
+  journal.observe({ site, client, parsed, admission, resolution, rendered, startedMs, endedMs: site.resolver.clock.now() });
   return rendered;
 }
 
@@ -81,11 +81,11 @@ function carriedBy({ transport }: Client, query: Query) {
 
 /** What the listeners hand messages to: whatever `serving` holds at that moment. A fault of ours becomes SERVFAIL, and is told. */
 export function handlerFor(serving: Serving, log: OperationsLog): Handler {
-  const broken = (error: unknown, message: Uint8Array, client: Client): Reply | null => {
+  const broken = (error: unknown, message: Uint8Array, client: Client): HandlerReply | null => {
     log.error({ err: error, query: Buffer.from(message).toString("base64") }, "a fault in Fenliu itself: please report it");
     return serverFailure(serving, message, client);
   };
-  const answer = (message: Uint8Array, client: Client): Reply | null | Promise<Reply | null> => {
+  const answer = (message: Uint8Array, client: Client): HandlerReply | null | Promise<HandlerReply | null> => {
     try {
       const reply = serve(serving, message, client);
       return reply instanceof Promise ? reply.catch((error: unknown) => broken(error, message, client)) : reply;
@@ -96,7 +96,7 @@ export function handlerFor(serving: Serving, log: OperationsLog): Handler {
   return { answer, answerJson: (parameters, client) => answerJson(answer, parameters, client) };
 }
 
-function serverFailure(serving: Serving, message: Uint8Array, client: Client): Reply | null {
+function serverFailure(serving: Serving, message: Uint8Array, client: Client): HandlerReply | null {
   const parsed = parseQuery(message);
   if (parsed === null) return null;
   const rejection = isRejection(parsed) ? parsed : { ...parsed, opcode: 0 };
@@ -105,10 +105,10 @@ function serverFailure(serving: Serving, message: Uint8Array, client: Client): R
   return rendered;
 }
 
-function noteFault({ site, journal }: Serving, met: Pick<Noted, "client" | "parsed" | "rendered">): void {
+function noteFault({ site, journal }: Serving, met: Pick<QueryEvent, "client" | "parsed" | "rendered">): void {
   try {
     const nowMs = site.resolver.clock.now();
-    journal.note({ ...met, site, admission: "admitted", resolution: null, startedMs: nowMs, endedMs: nowMs });
+    journal.observe({ ...met, site, admission: "admitted", resolution: null, startedMs: nowMs, endedMs: nowMs });
   } catch {
     // What is broken may be what this needs as well, and the client is still owed a reply. The fault itself has been told.
   }

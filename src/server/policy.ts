@@ -8,24 +8,24 @@ import { shownUrl } from "../lib/text.ts";
 import type { CopySource } from "../lists/cache.ts";
 import { type ListStatus, type Lists, loadLists, reloadList, type SourceStatus } from "../lists/load.ts";
 import type { ListOptions, ListSource } from "../lists/options.ts";
-import { type Measures, measuresOf } from "../resolve/classify.ts";
+import { type AddressClassifier, addressClassifier } from "../resolve/classify.ts";
 import { checkExpectations } from "../rules/checks.ts";
 import { Decider } from "../rules/decider.ts";
-import { NeverRules } from "../rules/egress.ts";
+import { EgressPolicy } from "../rules/egress.ts";
 import type { RuleOptions, SpecialOptions } from "../rules/options.ts";
 import type { GroupOptions } from "../upstreams/options.ts";
 import { type OwnHostsFile, ownHostsPath, readOwnHosts } from "./host-overrides.ts";
 
 /** The decisions of a configuration, with what they were made from. Immutable: a list that changed makes others. */
-export interface Decisions {
+export interface Policy {
   readonly hosts: HostsTable;
   readonly hostsParts: HostsParts;
   readonly lists: Lists;
   readonly decider: Decider;
   /** What must not reach a group, whatever is decided. */
-  readonly never: NeverRules;
-  readonly measures: Measures;
-  readonly basis: DecisionBasis;
+  readonly never: EgressPolicy;
+  readonly measures: AddressClassifier;
+  readonly basis: PolicyInputs;
   /** Of configuration, hosts and lists: equal for what decides alike, also after a restart. */
   readonly version: string;
 }
@@ -36,19 +36,19 @@ interface HostsParts {
   readonly ownFile: OwnHostsFile;
 }
 
-interface DecisionSurroundings {
+interface PolicyDependencies {
   /** Where downloads of lists are kept. */
   readonly copies: CopySource;
-  readonly log: Shortcomings;
+  readonly log: Diagnostics;
 }
 
 /** Told of what could not be read, and was left out. */
-export interface Shortcomings {
-  warn(place: ShortcomingPlace, text: string): void;
+export interface Diagnostics {
+  warn(place: DiagnosticPlace, text: string): void;
 }
 
 /** What of it is known. */
-export interface ShortcomingPlace {
+export interface DiagnosticPlace {
   readonly list?: string;
   readonly source?: string;
   readonly line?: number;
@@ -56,10 +56,10 @@ export interface ShortcomingPlace {
   readonly lines?: number;
 }
 
-export const TELLS_NOBODY: Shortcomings = { warn: () => {} };
+export const NO_DIAGNOSTICS: Diagnostics = { warn: () => {} };
 
 /** Reads the lists and the hosts, and builds the decisions from them. What could not be read is reported and left out. */
-export async function openDecisions(config: Config, { copies, log }: DecisionSurroundings): Promise<Decisions> {
+export async function openPolicy(config: Config, { copies, log }: PolicyDependencies): Promise<Policy> {
   const [loaded, { file, problems }, lists] = await Promise.all([
     loadHosts(config.hosts),
     readOwnHosts(ownHostsPath(config)),
@@ -73,14 +73,14 @@ export async function openDecisions(config: Config, { copies, log }: DecisionSur
       else if (warningCount > 0) log.warn({ list: name, source, lines: warningCount }, "lines were passed over");
     }
   }
-  return decisionsFrom(config, { loaded, ownFile: file }, lists);
+  return buildPolicy(config, { loaded, ownFile: file }, lists);
 }
 
 /**
  * What the decisions do otherwise than expected. While a list waits for its first download nothing can be held against them: it has to be
  * possible to start, so that the list can be fetched. Then it is reported only.
  */
-export function expectationFaults({ decider, lists }: Decisions, config: Config, log: Shortcomings): string[] {
+export function expectationFaults({ decider, lists }: Policy, config: Config, log: Diagnostics): string[] {
   const faults = faultsOf(decider, config);
   const isWaiting = lists.status().some(({ sources }) => sources.some(({ servedFrom }) => servedFrom === "nothing"));
   if (!isWaiting) return faults;
@@ -88,37 +88,37 @@ export function expectationFaults({ decider, lists }: Decisions, config: Config,
   return [];
 }
 
-interface ChangedDecisions {
-  readonly decisions: Decisions;
+interface ChangedPolicy {
+  readonly decisions: Policy;
   /** What was right before and would not be any more. */
   readonly faults: readonly string[];
 }
 
 /** The same decisions with one list read anew. */
 export async function withList(
-  before: Decisions,
+  before: Policy,
   { config, list, copies }: { readonly config: Config; readonly list: ListOptions; readonly copies: CopySource },
-): Promise<ChangedDecisions> {
+): Promise<ChangedPolicy> {
   const lists = await reloadList(before.lists, list, copies);
-  const decisions = decisionsFrom(config, before.hostsParts, lists);
+  const decisions = buildPolicy(config, before.hostsParts, lists);
   const lost = lostSources(statusOf(before.lists, list), statusOf(lists, list));
   return { decisions, faults: [...lost, ...newlyBroken(config, before, decisions)] };
 }
 
 /** The same decisions with other hosts put in while running. */
-export function withOwnHosts(before: Decisions, config: Config, ownFile: OwnHostsFile): ChangedDecisions {
-  const decisions = decisionsFrom(config, { ...before.hostsParts, ownFile }, before.lists);
+export function withOwnHosts(before: Policy, config: Config, ownFile: OwnHostsFile): ChangedPolicy {
+  const decisions = buildPolicy(config, { ...before.hostsParts, ownFile }, before.lists);
   return { decisions, faults: newlyBroken(config, before, decisions) };
 }
 
-function newlyBroken({ expect }: Config, before: Decisions, after: Decisions): string[] {
+function newlyBroken({ expect }: Config, before: Policy, after: Policy): string[] {
   const known = new Set(checkExpectations(before.decider, expect).map(({ expectation }) => expectation));
   const broken = checkExpectations(after.decider, expect).filter(({ expectation }) => !known.has(expectation));
   return broken.map(({ message }) => message);
 }
 
 /** Builds the decisions from what was read. @param config whose rules can be carried out: see `ruleProblems`. */
-export function decisionsFrom(config: DecidingConfig, hostsParts: HostsParts, lists: Lists): Decisions {
+export function buildPolicy(config: DecidingConfig, hostsParts: HostsParts, lists: Lists): Policy {
   const { loaded, ownFile } = hostsParts;
   const hosts = hostsTable(loaded, ownFile.own);
   const [first] = config.upstreams.groups;
@@ -132,9 +132,9 @@ export function decisionsFrom(config: DecidingConfig, hostsParts: HostsParts, li
     lists,
     firstGroup: first.name,
   });
-  const never = new NeverRules({ groups: config.upstreams.groups, rules: config.rules, lists });
-  const measures = measuresOf({ ...config, addresses: lists.addresses });
-  const basis = basisOf(config, { hostsFiles: loaded.files, ownHosts: ownFile.own, lists: lists.status() });
+  const never = new EgressPolicy({ groups: config.upstreams.groups, rules: config.rules, lists });
+  const measures = addressClassifier({ ...config, addresses: lists.addresses });
+  const basis = policyInputs(config, { hostsFiles: loaded.files, ownHosts: ownFile.own, lists: lists.status() });
   return { hosts, hostsParts, lists, decider, never, measures, basis, version: versionOf(basis) };
 }
 
@@ -157,7 +157,7 @@ function lostSources(before: ListStatus | null, after: ListStatus | null): strin
  * Everything that decisions are made from, JSON as it stands, with files by the digest of their bytes. Equal bases decide alike. There are no
  * secrets in it: neither how upstreams are reached nor how the API is.
  */
-export interface DecisionBasis {
+export interface PolicyInputs {
   /** Goes up with every change that makes a basis of before mean something else. */
   readonly format: 1;
   readonly rules: readonly RuleOptions[];
@@ -165,34 +165,34 @@ export interface DecisionBasis {
   readonly special: SpecialOptions;
   readonly poison: readonly string[];
   readonly bogus: readonly string[];
-  readonly hosts: HostsBasis;
-  readonly lists: readonly ListBasis[];
+  readonly hosts: HostsInput;
+  readonly lists: readonly ListInput[];
   /** In the order of the file: the first gets what no rule decides. */
-  readonly groups: readonly GroupBasis[];
+  readonly groups: readonly GroupInput[];
 }
 
-interface HostsBasis {
+interface HostsInput {
   readonly ttlSeconds: number;
   readonly records: readonly HostRecord[];
   readonly files: readonly HostsFile[];
   readonly own: OwnHosts;
 }
 
-export interface ListBasis extends Pick<ListOptions, "name" | "kind" | "seed" | "sha256"> {
-  readonly sources: readonly SourceBasis[];
+export interface ListInput extends Pick<ListOptions, "name" | "kind" | "seed" | "sha256"> {
+  readonly sources: readonly SourceInput[];
 }
 
 /** A part of a list, and where its bytes came from; `sha256` null = there were none. */
-export type SourceBasis = ListSource & Pick<SourceStatus, "servedFrom" | "sha256">;
+export type SourceInput = ListSource & Pick<SourceStatus, "servedFrom" | "sha256">;
 
-type GroupBasis = Pick<GroupOptions, "name" | "never" | "ecs" | "rebinding">;
+type GroupInput = Pick<GroupOptions, "name" | "never" | "ecs" | "rebinding">;
 
 /** What of a configuration decisions depend on. */
 interface DecidingConfig extends Pick<Config, "rules" | "special" | "poison" | "bogus"> {
   readonly answers: Shaping;
   readonly hosts: HostsOptions;
   readonly lists: readonly Pick<ListOptions, "name" | "kind" | "seed" | "sha256" | "sources">[];
-  readonly upstreams: { readonly groups: readonly GroupBasis[] };
+  readonly upstreams: { readonly groups: readonly GroupInput[] };
 }
 
 /** What was read for the decisions of a configuration. */
@@ -202,7 +202,7 @@ interface Read {
   readonly lists: readonly ListStatus[];
 }
 
-function basisOf(config: DecidingConfig, { hostsFiles, ownHosts, lists }: Read): DecisionBasis {
+function policyInputs(config: DecidingConfig, { hostsFiles, ownHosts, lists }: Read): PolicyInputs {
   const { rules, special, poison, bogus, hosts } = config;
   const { https, ipv6, ipv4, ttl, negative, rebinding } = config.answers;
   return {
@@ -221,7 +221,7 @@ function basisOf(config: DecidingConfig, { hostsFiles, ownHosts, lists }: Read):
 function listBasis(
   { name, kind, seed, sha256, sources }: DecidingConfig["lists"][number],
   statuses: readonly SourceStatus[],
-): ListBasis {
+): ListInput {
   const read = sources.map((source, index) => {
     const status = statuses[index];
     return { ...source, servedFrom: status?.servedFrom ?? "nothing", sha256: status?.sha256 ?? null };
@@ -230,7 +230,7 @@ function listBasis(
 }
 
 /** Short, and the same for the same basis wherever and whenever it is computed. */
-export function versionOf(basis: DecisionBasis): string {
+export function versionOf(basis: PolicyInputs): string {
   return createHash("sha256").update(JSON.stringify(basis)).digest("hex").slice(0, VERSION_DIGITS);
 }
 

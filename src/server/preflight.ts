@@ -1,11 +1,11 @@
 import { isDeepStrictEqual } from "node:util";
-import { notYet } from "../config/file.ts";
+import { unsupportedKeys } from "../config/file.ts";
 import type { Config } from "../config/types.ts";
 import { neverProblems, ruleProblems } from "../rules/checks.ts";
 
 /** Why a configuration whose text is in order cannot be served all the same, one sentence each, before any list or file is read. */
 export function refusalsOf(config: Config): string[] {
-  return [...notYet(config), ...decisionRefusalsOf(config)];
+  return [...unsupportedKeys(config), ...decisionRefusalsOf(config)];
 }
 
 /** Why a configuration that could be started with cannot take the place of the one in force; null = it can. */

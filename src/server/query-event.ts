@@ -6,7 +6,7 @@ import type { Client } from "../lib/client.ts";
 import type { Resolution, Resolver } from "../resolve/types.ts";
 
 /** What bytes are answered with: one value, swapped whole by a reload. */
-export interface AnsweringSite {
+export interface AnsweringState {
   readonly resolver: Resolver;
   readonly access: Access;
   /** Of configuration, hosts and lists. */
@@ -14,8 +14,8 @@ export interface AnsweringSite {
 }
 
 /** What is known of a query when its reply has been made: nothing is put into words yet, and all of it stays as it is. */
-export interface Noted {
-  readonly site: AnsweringSite;
+export interface QueryEvent {
+  readonly site: AnsweringState;
   readonly client: Client;
   readonly parsed: Query | Rejection;
   readonly admission: Admission;
@@ -29,22 +29,22 @@ export interface Noted {
 }
 
 /** Told of every query however it ended, before its reply goes out: it must return at once, and never throws. */
-export interface Notes {
-  note(noted: Noted): void;
+export interface QueryObserver {
+  observe(noted: QueryEvent): void;
 }
 
 /** For servers that nobody watches. */
-export const NO_NOTES: Notes = { note: () => {} };
+export const NO_NOTES: QueryObserver = { observe: () => {} };
 
 /** How a query ended that nothing was decided about. */
-export function undecidedEnding({ parsed, admission }: Noted): "access" | "rate" | "malformed" | "unsupported" | "fault" {
+export function undecidedEnding({ parsed, admission }: QueryEvent): "access" | "rate" | "malformed" | "unsupported" | "fault" {
   if (admission !== "admitted") return admission === "limited" ? "rate" : "access";
   if (!isRejection(parsed)) return "fault";
   return parsed.rejected === RCODE.FORMERR ? "malformed" : "unsupported";
 }
 
 /** The rcode that was sent; null = nothing was. */
-export function rcodeSent({ parsed, admission, rendered }: Noted): number | null {
+export function rcodeSent({ parsed, admission, rendered }: QueryEvent): number | null {
   if (rendered === null) return null;
   // The only one beyond four bits: its upper ones stand in OPT.
   if (admission === "admitted" && isRejection(parsed) && parsed.rejected === RCODE.BADVERS) return RCODE.BADVERS;

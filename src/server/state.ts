@@ -11,32 +11,32 @@ import { typeName } from "../dns/types.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Endpoint } from "../listen/options.ts";
 import { localAddresses, wildcardFamily } from "../listen/udp.ts";
-import { copiesOf } from "../lists/cache.ts";
+import { listCacheOf } from "../lists/cache.ts";
 import type { OperationsLog } from "../log/operations.ts";
-import { Flights, Rechecks } from "../resolve/fetch.ts";
+import { RefreshThrottle, SingleFlight } from "../resolve/fetch.ts";
 import { FAKE_IP_RANGES } from "../resolve/filters.ts";
 import type { Resolver } from "../resolve/types.ts";
 import { loadVerdicts, saveVerdicts, Verdicts } from "../resolve/verdicts.ts";
 import { type Bootstrap, openBootstrap, openServer } from "../upstreams/bootstrap.ts";
 import { type Groups, groupMarks, openGroups } from "../upstreams/group.ts";
-import type { Breach } from "../upstreams/route-guard.ts";
-import { Keeper, type Kept } from "./autosave.ts";
-import { type Decisions, expectationFaults, openDecisions } from "./policy.ts";
+import type { Violation } from "../upstreams/route-guard.ts";
+import { Autosave, type Kept } from "./autosave.ts";
+import { expectationFaults, openPolicy, type Policy } from "./policy.ts";
 import { refusalsOf } from "./preflight.ts";
 
 /** Everything that answers queries, built from one configuration. Swapped whole by a reload. */
-export interface Site {
+export interface ServerState {
   readonly config: Config;
   readonly resolver: Resolver;
-  readonly decisions: Decisions;
+  readonly policy: Policy;
   /** As in `Decisions`. */
   readonly version: string;
   readonly access: Access;
-  readonly backing: Backing;
+  readonly shared: SharedResources;
 }
 
 /** What keeps a configuration from being served, one sentence each. */
-export class SiteError extends Error {
+export class ServerStateError extends Error {
   readonly problems: readonly string[];
 
   constructor(problems: readonly string[]) {
@@ -48,29 +48,29 @@ export class SiteError extends Error {
 
 /**
  * Builds a site beside whatever is serving, taking over from `previous` what the new configuration leaves as it was.
- * @throws SiteError where the configuration asks for what cannot be done, or breaks its own expectations.
+ * @throws ServerStateError where the configuration asks for what cannot be done, or breaks its own expectations.
  */
-export async function openSite(config: Config, surroundings: SiteSurroundings, previous: Site | null): Promise<Site> {
+export async function openState(config: Config, surroundings: Dependencies, previous: ServerState | null): Promise<ServerState> {
   const refusals = refusalsOf(config);
-  if (refusals.length > 0) throw new SiteError(refusals);
+  if (refusals.length > 0) throw new ServerStateError(refusals);
   const { clock, log } = surroundings;
-  const decisions = await openDecisions(config, { copies: copiesOf(config), log });
+  const decisions = await openPolicy(config, { copies: listCacheOf(config), log });
   const faults = expectationFaults(decisions, config, log);
-  if (faults.length > 0) throw new SiteError(faults);
-  const backing = await backingFor(config, surroundings, previous);
+  if (faults.length > 0) throw new ServerStateError(faults);
+  const backing = await sharedFor(config, surroundings, previous);
   // Who has used up its rate does not begin anew with every reload.
   const keepsAccess = previous !== null && isDeepStrictEqual(config.access, previous.config.access);
   return {
     config,
-    backing,
-    decisions,
+    shared: backing,
+    policy: decisions,
     version: decisions.version,
     access: keepsAccess ? previous.access : new Access(config.access, { clock, localPrefixes }),
     resolver: {
       ...backing,
       decider: decisions.decider,
-      measures: decisions.measures,
-      flights: new Flights(MAX_FLIGHTS),
+      classifier: decisions.measures,
+      singleFlight: new SingleFlight(MAX_FLIGHTS),
       clock,
       deadlineMs: config.answers.deadlineMs,
       stale: config.cache.stale,
@@ -80,16 +80,16 @@ export async function openSite(config: Config, surroundings: SiteSurroundings, p
 }
 
 /** The same site with other decisions, sharing all else. */
-export function siteWith(site: Site, decisions: Decisions): Site {
+export function stateWith(site: ServerState, decisions: Policy): ServerState {
   return {
     ...site,
-    decisions,
+    policy: decisions,
     version: decisions.version,
     resolver: {
       ...site.resolver,
       decider: decisions.decider,
-      measures: decisions.measures,
-      flights: new Flights(MAX_FLIGHTS),
+      classifier: decisions.measures,
+      singleFlight: new SingleFlight(MAX_FLIGHTS),
     },
   };
 }
@@ -98,43 +98,43 @@ export function siteWith(site: Site, decisions: Decisions): Site {
 const MAX_FLIGHTS = 10_000;
 
 /** The groups go by the `never` of this site from now on, also those that it shares with the one before: to be called as it is put in place. */
-export function guardGroups({ backing, decisions: { never } }: Site): void {
+export function guardGroups({ shared: backing, policy: { never } }: ServerState): void {
   backing.groups.guardBy((group, question, asker) => never.forbids(group, question, asker));
 }
 
 /** Closes what `next` does not go on using; null = everything. */
-export async function closeSite(site: Site, next: Site | null): Promise<void> {
+export async function closeState(site: ServerState, next: ServerState | null): Promise<void> {
   if (site.access !== next?.access) await site.access.close();
-  if (site.backing === next?.backing) return;
-  await closeBacking(site.backing, next !== null && next.config.cache.file === site.config.cache.file);
+  if (site.shared === next?.shared) return;
+  await closeShared(site.shared, next !== null && next.config.cache.file === site.config.cache.file);
 }
 
 /** The one at hand, or another that begins with what that one keeps in its files. */
-async function backingFor(config: Config, surroundings: SiteSurroundings, previous: Site | null): Promise<Backing> {
-  if (previous === null) return await openBacking(config, surroundings);
-  if (sharesBacking(config, previous.config)) return previous.backing;
-  await saveBacking(previous.backing);
-  return await openBacking(config, surroundings);
+async function sharedFor(config: Config, surroundings: Dependencies, previous: ServerState | null): Promise<SharedResources> {
+  if (previous === null) return await openShared(config, surroundings);
+  if (canShare(config, previous.config)) return previous.shared;
+  await saveShared(previous.shared);
+  return await openShared(config, surroundings);
 }
 
-function sharesBacking(next: Config, current: Config): boolean {
+function canShare(next: Config, current: Config): boolean {
   return isDeepStrictEqual(next.upstreams, current.upstreams) && isDeepStrictEqual(next.cache, current.cache);
 }
 
 /** What outlives a reload that does not concern it: connections, what is known of the servers, and the answers they gave. */
-export interface Backing {
+export interface SharedResources {
   readonly groups: Groups;
   readonly bootstrap: Bootstrap;
   readonly cache: AnswerCache;
-  readonly rechecks: Rechecks;
+  readonly refreshThrottle: RefreshThrottle;
   readonly verdicts: Verdicts;
   /** As in `Resolver`. */
   readonly volatileAddresses: AddressSet;
   /** What is kept across restarts; empty where nothing is. */
-  readonly saving: readonly Keeper[];
+  readonly saving: readonly Autosave[];
 }
 
-export interface SiteSurroundings {
+export interface Dependencies {
   readonly clock: Clock;
   readonly log: OperationsLog;
   /** Certificates in PEM that upstreams are checked against; null = those that the process trusts. */
@@ -144,7 +144,7 @@ export interface SiteSurroundings {
 }
 
 /** Opens the upstreams and the cache before them. Nothing is connected before the first question. */
-export async function openBacking(config: Config, { clock, ca, log, resolvConf }: SiteSurroundings): Promise<Backing> {
+export async function openShared(config: Config, { clock, ca, log, resolvConf }: Dependencies): Promise<SharedResources> {
   const { upstreams, cache: cacheOptions, listen, answers: limits } = config;
   const context = {
     clock,
@@ -159,7 +159,7 @@ export async function openBacking(config: Config, { clock, ca, log, resolvConf }
   });
   groups.onBreach(leakLog(log, clock));
   const cache = new AnswerCache(cacheOptions, clock);
-  const rechecks = new Rechecks(cacheOptions.stale?.recheckMs ?? 0);
+  const rechecks = new RefreshThrottle(cacheOptions.stale?.recheckMs ?? 0);
   groups.onWell((route) => {
     cache.forgetFailures(route);
     rechecks.clear();
@@ -167,10 +167,10 @@ export async function openBacking(config: Config, { clock, ca, log, resolvConf }
   const verdicts = new Verdicts();
   const volatileAddresses = AddressSet.of(...FAKE_IP_RANGES, ...cacheOptions.volatile);
   const kept = { cache, verdicts, load: { clock, limits, volatileAddresses, routes: groupMarks(upstreams.groups) } };
-  const saving: Keeper[] = [];
+  const saving: Autosave[] = [];
   for (const each of cacheOptions.file === null ? [] : keptAt(cacheOptions.file, kept))
-    saving.push(await Keeper.open(each, { clock, log }));
-  return { groups, bootstrap, cache, rechecks, verdicts, volatileAddresses, saving };
+    saving.push(await Autosave.open(each, { clock, log }));
+  return { groups, bootstrap, cache, refreshThrottle: rechecks, verdicts, volatileAddresses, saving };
 }
 
 interface Keepable {
@@ -195,12 +195,12 @@ function keptAt(path: string, { cache, verdicts, load }: Keepable): Kept[] {
 }
 
 /** Writes what is kept, so that another may begin with it. */
-async function saveBacking({ saving }: Backing): Promise<void> {
+async function saveShared({ saving }: SharedResources): Promise<void> {
   for (const keeper of saving) await keeper.save();
 }
 
 /** Writes what is kept, unless another goes on with the files, ends the questions under way and closes the connections. */
-export async function closeBacking({ saving, groups, bootstrap }: Backing, leavesFiles: boolean): Promise<void> {
+export async function closeShared({ saving, groups, bootstrap }: SharedResources, leavesFiles: boolean): Promise<void> {
   for (const keeper of saving) await (leavesFiles ? keeper.stop() : keeper.close());
   await groups.close();
   await bootstrap.close();
@@ -226,7 +226,7 @@ const QUIET_MS = 600_000;
 const MAX_NAMES = 1_024;
 
 /** Tells the operator of questions that were to go where they must not: each name once in ten minutes. */
-function leakLog(log: OperationsLog, clock: Clock): (breach: Breach) => void {
+function leakLog(log: OperationsLog, clock: Clock): (breach: Violation) => void {
   const toldAtMs = new LRUCache<string, number>({ max: MAX_NAMES });
   return ({ group, question, reason }) => {
     const key = `${group} ${question.name}`;

@@ -85,7 +85,7 @@ interface ListenerMetrics {
  * bounded by the size of the configuration.
  */
 export function metricsText(input: MetricsInput): string {
-  const exposition = new Exposition(input.counts);
+  const exposition = new PrometheusWriter(input.counts);
   addQueries(exposition, input.counters);
   addUpstreams(exposition, input.upstreams);
   addCache(exposition, input.cache);
@@ -97,7 +97,7 @@ export function metricsText(input: MetricsInput): string {
   return exposition.text();
 }
 
-function addQueries(to: Exposition, counters: Counters): void {
+function addQueries(to: PrometheusWriter, counters: Counters): void {
   to.counter(
     "fenliu_queries_total",
     "Queries answered, by transport, where the answer came from, and the rcode that was sent (NONE: nothing was).",
@@ -128,7 +128,7 @@ function addQueries(to: Exposition, counters: Counters): void {
   );
 }
 
-function addUpstreams(to: Exposition, groups: readonly GroupMetrics[]): void {
+function addUpstreams(to: PrometheusWriter, groups: readonly GroupMetrics[]): void {
   const ofGroups = (value: (group: GroupMetrics) => number) =>
     groups.map((group) => [{ group: group.name }, value(group)] as const);
   const ofMembers = (value: (member: MemberMetrics) => number | null) =>
@@ -190,7 +190,7 @@ function labelled(members: readonly MemberMetrics[]): (readonly [string, MemberM
   });
 }
 
-function addCache(to: Exposition, { hits, misses, positive, negative }: CacheMetrics): void {
+function addCache(to: PrometheusWriter, { hits, misses, positive, negative }: CacheMetrics): void {
   const segments = [
     ["positive", positive],
     ["negative", negative],
@@ -216,7 +216,7 @@ function addCache(to: Exposition, { hits, misses, positive, negative }: CacheMet
   );
 }
 
-function addLists(to: Exposition, { lists, refreshes, nowWallMs }: MetricsInput): void {
+function addLists(to: PrometheusWriter, { lists, refreshes, nowWallMs }: MetricsInput): void {
   const each = (value: (list: ListMetrics) => number | null) =>
     lists.flatMap((list) => {
       const number = value(list);
@@ -254,7 +254,7 @@ function ageSeconds(sources: readonly ListSourceMetrics[], nowWallMs: number): n
   return times.length === 0 ? null : Math.max(0, (nowWallMs - Math.min(...times)) / 1000);
 }
 
-function addLog(to: Exposition, log: LogStatus, { recordsDropped }: Counters): void {
+function addLog(to: PrometheusWriter, log: LogStatus, { recordsDropped }: Counters): void {
   to.gauge("fenliu_log_up", "Whether queries are recorded as wanted: 0 while the store fails.", [
     [{}, log.state === "failing" ? 0 : 1],
   ]);
@@ -274,7 +274,7 @@ function addLog(to: Exposition, log: LogStatus, { recordsDropped }: Counters): v
   );
 }
 
-function addListeners(to: Exposition, listeners: ListenerMetrics): void {
+function addListeners(to: PrometheusWriter, listeners: ListenerMetrics): void {
   to.gauge("fenliu_udp_in_flight", "UDP queries whose answer is awaited.", [[{}, listeners.udpInFlight]]);
   to.counter("fenliu_udp_shed_total", "UDP queries dropped because too many were in flight.", [[{}, listeners.udpShed]]);
   to.counter("fenliu_udp_unsent_total", "UDP replies that could not be sent.", [[{}, listeners.udpUnsent]]);
@@ -284,7 +284,7 @@ function addListeners(to: Exposition, listeners: ListenerMetrics): void {
   ]);
 }
 
-function addProcess(to: Exposition, { process, reloads, build }: MetricsInput): void {
+function addProcess(to: PrometheusWriter, { process, reloads, build }: MetricsInput): void {
   to.gauge("fenliu_build_info", "Always 1; what runs is in the labels.", [[build, 1]]);
   to.counter("fenliu_config_reloads_total", "Reloads of the configuration, by how they ended.", [
     [{ result: "success" }, reloads.succeeded],
@@ -314,10 +314,10 @@ function addProcess(to: Exposition, { process, reloads, build }: MetricsInput): 
 /** The labels of a sample; those that are absent are left out. */
 type Labels = Readonly<Record<string, string | number>>;
 
-type Sample = readonly [labels: Labels, value: number];
+type MetricSample = readonly [labels: Labels, value: number];
 
 /** Text in Prometheus's exposition format 0.0.4, metric by metric. */
-class Exposition {
+class PrometheusWriter {
   readonly #lines: string[] = [];
   readonly #counts: RisingCounts;
 
@@ -325,7 +325,7 @@ class Exposition {
     this.#counts = counts;
   }
 
-  counter(name: string, help: string, samples: Iterable<Sample>): void {
+  counter(name: string, help: string, samples: Iterable<MetricSample>): void {
     this.#head(name, { help, type: "counter" });
     for (const [labels, value] of samples) {
       const key = keyOf(name, labels);
@@ -333,7 +333,7 @@ class Exposition {
     }
   }
 
-  gauge(name: string, help: string, samples: Iterable<Sample>): void {
+  gauge(name: string, help: string, samples: Iterable<MetricSample>): void {
     this.#head(name, { help, type: "gauge" });
     for (const [labels, value] of samples) this.#sample(name, labels, value);
   }

@@ -6,13 +6,13 @@ import { type Name, nameFromText, nameText } from "../dns/name.ts";
 import type { Question } from "../dns/query.ts";
 import { CLASS, rcodeName, TYPE } from "../dns/types.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
-import { AddressBook, type AddressLookup, Dialer, ignore, inTurn, stopAfter } from "./dial.ts";
+import { type AddressLookup, Dialer, ignore, ServerAddresses, staggered, stopAfter } from "./dial.ts";
 import { HttpsServer } from "./https.ts";
 import type { ServerOptions } from "./options.ts";
 import { moreTelling, saysWhatIs } from "./reply.ts";
 import { StreamServer } from "./stream.ts";
 import { UdpServer } from "./udp.ts";
-import { type Errand, type ServerContext, type SystemContext, type Upstream, UpstreamError } from "./upstream.ts";
+import { type ExchangeOptions, type ServerContext, type SystemContext, type Upstream, UpstreamError } from "./upstream.ts";
 
 /** How long found addresses are used before they are looked up again, whatever their TTL, in seconds; where none of them works, it is the least. */
 const KEPT_SECONDS = { min: 60, max: 86_400 } as const;
@@ -137,7 +137,7 @@ export class Bootstrap implements AddressLookup {
   #ask(name: Name, type: number, signal: AbortSignal): Promise<Answer> {
     const question = { name, type, class: CLASS.IN, dnssecOk: false, checkingDisabled: false, clientSubnet: null };
     const options = { signal, clock: this.#clock, staggerMs: STAGGER_MS, discard: ignore };
-    return inTurn(this.#servers, options, async (server, trySignal) => {
+    return staggered(this.#servers, options, async (server, trySignal) => {
       const answer = await server.exchange(question, { signal: trySignal, attempts: [], origin: null });
       if (outcomeOf(answer) === "failure") throw new UpstreamError("bootstrap", server.label, rcodeName(answer.rcode));
       return answer;
@@ -165,7 +165,7 @@ export function openServer(server: ServerOptions, context: ServerContext): Upstr
   const { clock, system } = context;
   if (server.protocol === "system")
     return new SystemServer(server.label, { clock, system, open: (address) => openResolver(address, server, context) });
-  const book = new AddressBook(server.host, server.addresses, context.bootstrap);
+  const book = new ServerAddresses(server.host, server.addresses, context.bootstrap);
   const dialer = new Dialer(server, context, book);
   if (server.protocol === "https") return new HttpsServer(server, context, dialer);
   const overStream = new StreamServer(server, context, dialer);
@@ -222,7 +222,7 @@ export class SystemServer implements Upstream {
     this.#parts = parts;
   }
 
-  async exchange(question: Question, errand: Errand): Promise<Answer> {
+  async exchange(question: Question, errand: ExchangeOptions): Promise<Answer> {
     const { clock, system } = this.#parts;
     if (clock.now() - this.#readAtMs >= RECHECK_MS) {
       this.#reading ??= this.#read().finally(() => {
@@ -236,14 +236,14 @@ export class SystemServer implements Upstream {
     return await this.#askInTurn(resolvers, question, errand);
   }
 
-  async #askInTurn(resolvers: readonly Upstream[], question: Question, errand: Errand): Promise<Answer> {
+  async #askInTurn(resolvers: readonly Upstream[], question: Question, errand: ExchangeOptions): Promise<Answer> {
     const { clock } = this.#parts;
     const enough = new AbortController();
     const signal = AbortSignal.any([errand.signal, enough.signal]);
     const refusals: Answer[] = [];
     const timers: Timer[] = [];
     try {
-      return await inTurn(
+      return await staggered(
         resolvers,
         { signal, clock, staggerMs: SYSTEM_STAGGER_MS, discard: ignore },
         async (resolver, trySignal) => {

@@ -24,18 +24,18 @@ const STAGGER_MS = 1_000;
 export class Dialer {
   readonly #server: ServerOptions;
   readonly #context: ServerContext;
-  readonly #book: AddressBook;
-  readonly #proxyBook: AddressBook | null;
+  readonly #book: ServerAddresses;
+  readonly #proxyBook: ServerAddresses | null;
   /** Made when first needed: the certificates of the system may be set after this was made. */
   #secureContext: SecureContext | null = null;
   /** The latest ticket, which saves the next handshake a round trip and both sides the signatures (RFC 8446 §2.2, RFC 5077). */
   #session: Buffer | null = null;
 
-  constructor(server: ServerOptions, context: ServerContext, book: AddressBook) {
+  constructor(server: ServerOptions, context: ServerContext, book: ServerAddresses) {
     this.#server = server;
     this.#context = context;
     this.#book = book;
-    this.#proxyBook = context.proxy === null ? null : new AddressBook(context.proxy.host, [], context.bootstrap);
+    this.#proxyBook = context.proxy === null ? null : new ServerAddresses(context.proxy.host, [], context.bootstrap);
   }
 
   /** Addresses of the server, as far as they are known. */
@@ -53,7 +53,7 @@ export class Dialer {
     return stopAfter({ signal, clock, limitMs: DIAL_LIMIT_MS, overdue }, async (limited) => {
       const hosts = await this.#hosts(limited);
       const options = { signal: limited, clock, staggerMs: STAGGER_MS, discard: (late: Socket) => late.destroy() };
-      return await inTurn(hosts, options, async (host, trySignal) => {
+      return await staggered(hosts, options, async (host, trySignal) => {
         try {
           const socket = await this.#openPlain(host, trySignal);
           return alpn === null ? socket : await this.#secure(socket, alpn, trySignal);
@@ -129,7 +129,7 @@ export interface AddressLookup {
 }
 
 /** The addresses of one server, those that failed most recently last. */
-export class AddressBook {
+export class ServerAddresses {
   readonly #host: string;
   readonly #pinned: readonly string[];
   readonly #lookup: AddressLookup;
@@ -180,7 +180,7 @@ const MAX_FAILURES = 64;
 interface TunnelOptions {
   readonly proxy: ProxyOptions;
   /** The addresses of the proxy itself. */
-  readonly book: AddressBook;
+  readonly book: ServerAddresses;
   readonly label: string;
   readonly signal: AbortSignal;
 }
@@ -459,7 +459,7 @@ interface TurnOptions<T> {
  * came first when all have failed; when `signal` aborts, each of those under way is aborted with its reason and none is begun.
  * @throws RangeError without candidates.
  */
-export function inTurn<C, T>(
+export function staggered<C, T>(
   candidates: readonly C[],
   { signal, clock, staggerMs, discard }: TurnOptions<T>,
   run: (candidate: C, signal: AbortSignal) => Promise<T>,

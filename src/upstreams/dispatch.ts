@@ -4,8 +4,8 @@ import type { Clock, Timer } from "../lib/clock.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import type { Member } from "./member.ts";
 import type { ServerOptions, Strategy } from "./options.ts";
-import { ask, type Ending, moreTelling } from "./reply.ts";
-import { type Attempt, type Errand, type Upstream, UpstreamError, type UpstreamFailure } from "./upstream.ts";
+import { type AttemptOutcome, ask, moreTelling } from "./reply.ts";
+import { type Attempt, type ExchangeOptions, type Upstream, UpstreamError, type UpstreamFailure } from "./upstream.ts";
 
 /**
  * How many times `attemptMs` a well member may be silent before it counts as failed, once all have been asked: slow is not failed, yet the
@@ -17,7 +17,7 @@ export const PATIENCE = 2;
 /** How long answers under way are awaited once one has come that is doubted: a group that asks all at once asks nobody twice. */
 export const DOUBT_MS = 300;
 
-interface AskingContext {
+interface DispatchContext {
   /** The group's name. */
   readonly label: string;
   readonly attemptMs: number;
@@ -37,7 +37,7 @@ interface Ask {
   attemptsSoFar: () => readonly Attempt[];
   /** Runs out after `attemptMs`; null from then on, when the follower has been called in. */
   timer: Timer | null;
-  ending: Ending | null;
+  ending: AttemptOutcome | null;
   elapsedMs: number;
 }
 
@@ -45,10 +45,10 @@ interface Ask {
  * One question on its way through the members of a group. Every member that is asked calls in one follower: at once when it fails, after
  * `attemptMs` when it is silent. Its own answer still counts after that; the first good one ends all.
  */
-export class Asking {
-  readonly #context: AskingContext;
+export class Dispatch {
+  readonly #context: DispatchContext;
   readonly #question: Question;
-  readonly #errand: Errand;
+  readonly #errand: ExchangeOptions;
   readonly #stop = new AbortController();
   readonly #asks: Ask[] = [];
   readonly #result = Promise.withResolvers<Answer>();
@@ -61,7 +61,7 @@ export class Asking {
   #doubt: Timer | null = null;
   #settled = false;
 
-  constructor(context: AskingContext, question: Question, errand: Errand) {
+  constructor(context: DispatchContext, question: Question, errand: ExchangeOptions) {
     this.#context = context;
     this.#question = question;
     this.#errand = errand;
@@ -128,7 +128,7 @@ export class Asking {
     return asked;
   }
 
-  #ended(asked: Ask, ending: Ending): void {
+  #ended(asked: Ask, ending: AttemptOutcome): void {
     if (this.#settled) return;
     this.#close(asked, ending);
     if (ending.kind === "good") {
@@ -177,7 +177,7 @@ export class Asking {
     this.#result.reject(bug);
   }
 
-  #close(asked: Ask, ending: Ending): void {
+  #close(asked: Ask, ending: AttemptOutcome): void {
     asked.timer?.cancel();
     asked.ending = ending;
     asked.elapsedMs = this.#context.clock.now() - asked.startedMs;

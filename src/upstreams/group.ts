@@ -4,12 +4,12 @@ import { AddressSet, addressFromText, addressText } from "../dns/address.ts";
 import type { Answer } from "../dns/answer.ts";
 import type { Question } from "../dns/query.ts";
 import type { Clock } from "../lib/clock.ts";
-import { Asking, planFor } from "./dispatch.ts";
+import { Dispatch, planFor } from "./dispatch.ts";
 import { isAddressType, Member, type MemberStatus } from "./member.ts";
 import type { GroupOptions, ServerOptions, Strategy } from "./options.ts";
-import { Probes, Soundings } from "./probes.ts";
-import { askerOf, type Breach, type Forbids, LeakGuard } from "./route-guard.ts";
-import { type Errand, type Upstream, UpstreamError } from "./upstream.ts";
+import { BackgroundQueries, Probes } from "./probes.ts";
+import { type Forbids, RouteGuard, requesterOf, type Violation } from "./route-guard.ts";
+import { type ExchangeOptions, type Upstream, UpstreamError } from "./upstream.ts";
 
 /** Questions that may wait on one group: at a deadline of 4 s, 500 new names a second while it is dead. Each holds some kilobytes and a socket or two. */
 export const MAX_GROUP_IN_FLIGHT = 2000;
@@ -29,17 +29,17 @@ interface GroupContext {
  */
 export class Group implements Upstream {
   readonly options: GroupOptions;
-  readonly leaks: LeakGuard;
+  readonly leaks: RouteGuard;
   /** Whether all members are, and the fallback's too. */
   readonly encrypted: boolean;
   readonly #context: GroupContext;
   readonly #fallback: Group | null;
   readonly #members: readonly Member[];
   readonly #asksFrom: AddressSet;
-  readonly #soundings: Soundings;
+  readonly #soundings: BackgroundQueries;
   readonly #probes: Probes;
   readonly #measured = new Set<Member>();
-  readonly #askings = new Set<Asking>();
+  readonly #askings = new Set<Dispatch>();
   readonly #wellListeners: (() => void)[] = [];
   #closed: Promise<void> | null = null;
 
@@ -51,8 +51,8 @@ export class Group implements Upstream {
     this.#asksFrom = AddressSet.of(...options.asksFrom);
     this.#members = openMembers(options, context, (member, well) => this.#turned(member, well));
     this.encrypted = this.#members.every(({ upstream }) => upstream.encrypted) && fallback?.encrypted !== false;
-    this.leaks = new LeakGuard(options.name);
-    this.#soundings = new Soundings(context.clock, (question) => this.leaks.reason(question, null) === null);
+    this.leaks = new RouteGuard(options.name);
+    this.#soundings = new BackgroundQueries(context.clock, (question) => this.leaks.reason(question, null) === null);
     this.#probes = new Probes(this.#members, context.clock, this.#soundings);
   }
 
@@ -65,17 +65,17 @@ export class Group implements Upstream {
     return this.#members.some(({ well }) => well);
   }
 
-  async exchange(question: Question, errand: Errand): Promise<Answer> {
+  async exchange(question: Question, errand: ExchangeOptions): Promise<Answer> {
     if (this.#closed !== null) throw new UpstreamError("closed", this.label, "the group is closed");
     if (errand.signal.aborted) throw new UpstreamError("aborted", this.label, "the caller gave up");
-    this.leaks.check(question, askerOf(errand));
+    this.leaks.check(question, requesterOf(errand));
     const candidates = this.#candidates(errand);
     if (this.#askings.size >= MAX_GROUP_IN_FLIGHT) {
       throw new UpstreamError("exhausted", this.label, `${MAX_GROUP_IN_FLIGHT} questions are waiting already`);
     }
     const plan = planFor(this.options.strategy, candidates, this.#context.random);
     if (plan.measure !== null) void this.#measure(plan.measure, question, errand.origin);
-    const asking = new Asking(
+    const asking = new Dispatch(
       {
         label: this.label,
         attemptMs: this.options.attemptMs,
@@ -136,7 +136,7 @@ export class Group implements Upstream {
     await Promise.all(this.#members.map(({ upstream }) => upstream.close()));
   }
 
-  #candidates({ origin }: Errand): readonly Member[] {
+  #candidates({ origin }: ExchangeOptions): readonly Member[] {
     const reachable = origin === null ? this.#members : this.#reachable(origin);
     if (reachable.length === 0) throw new UpstreamError("barred", this.label, `the question came from there (${origin})`);
     return reachable;
@@ -151,7 +151,7 @@ export class Group implements Upstream {
     if (!isAddressType(question.type) || this.#measured.has(member) || !member.begin(question)) return;
     this.#measured.add(member);
     const { attemptMs } = this.options;
-    const { ending, elapsedMs } = await this.#soundings.sound(member.upstream, question, { origin, limitMs: attemptMs });
+    const { ending, elapsedMs } = await this.#soundings.query(member.upstream, question, { origin, limitMs: attemptMs });
     this.#measured.delete(member);
     member.end(question, ending);
     member.latency.observe(ending.kind === "good" ? elapsedMs : Math.max(elapsedMs, attemptMs));
@@ -217,7 +217,7 @@ export class Groups {
   }
 
   /** Calls `listener` with each question that was to go where it must not. */
-  onBreach(listener: (breach: Breach) => void): void {
+  onBreach(listener: (breach: Violation) => void): void {
     for (const group of this.#groups.values()) group.leaks.onBreach(listener);
   }
 

@@ -4,12 +4,12 @@ import { MAX_MESSAGE_BYTES } from "../dns/wire.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { destroyed, ignore } from "./dial.ts";
 import {
-  type CarrierEvents,
-  type HttpsCarrier,
-  type HttpsJob,
+  type HttpsExchange,
   type HttpsTarget,
+  type HttpsTransport,
   httpsRequest,
   responseFault,
+  type TransportEvents,
 } from "./https-request.ts";
 import { UpstreamError } from "./upstream.ts";
 
@@ -30,12 +30,12 @@ const MAX_DUMPED_OCTETS = 16_384;
 
 interface Http1Parts {
   readonly clock: Clock;
-  readonly events: CarrierEvents;
+  readonly events: TransportEvents;
   readonly dial: (signal: AbortSignal) => Promise<Socket>;
 }
 
 /** A few HTTP/1.1 connections, for servers that do not choose `h2`. */
-export class Http1Carrier implements HttpsCarrier {
+export class Http1Transport implements HttpsTransport {
   readonly #target: HttpsTarget;
   readonly #parts: Http1Parts;
   readonly #pool: Pool;
@@ -76,7 +76,7 @@ export class Http1Carrier implements HttpsCarrier {
     return !this.#retired;
   }
 
-  ask(job: HttpsJob): void {
+  ask(job: HttpsExchange): void {
     const controller = new AbortController();
     job.cancel = () => controller.abort();
     const { clock } = this.#parts;
@@ -116,11 +116,11 @@ export class Http1Carrier implements HttpsCarrier {
     await this.close();
   }
 
-  #mayResend(job: HttpsJob): boolean {
+  #mayResend(job: HttpsExchange): boolean {
     return this.#hasAnswered && !job.resent;
   }
 
-  #resend(job: HttpsJob): void {
+  #resend(job: HttpsExchange): void {
     job.resent = true;
     this.#parts.events.resend(job);
   }
@@ -134,7 +134,7 @@ export class Http1Carrier implements HttpsCarrier {
     return socket;
   }
 
-  async #request(job: HttpsJob, signal: AbortSignal): Promise<Uint8Array> {
+  async #request(job: HttpsExchange, signal: AbortSignal): Promise<Uint8Array> {
     const { statusCode, headers, body } = await this.#pool.request({ ...httpsRequest(this.#target, job.message), signal });
     this.#heardMs = this.#parts.clock.now();
     const contentType = headers["content-type"];

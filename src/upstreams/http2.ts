@@ -4,12 +4,12 @@ import { MAX_MESSAGE_BYTES } from "../dns/wire.ts";
 import type { Clock } from "../lib/clock.ts";
 import { destroyed, ignore } from "./dial.ts";
 import {
-  type CarrierEvents,
-  type HttpsCarrier,
-  type HttpsJob,
+  type HttpsExchange,
   type HttpsTarget,
+  type HttpsTransport,
   httpsRequest,
   responseFault,
+  type TransportEvents,
 } from "./https-request.ts";
 import { ConnectionWatch } from "./pending.ts";
 import { UpstreamError } from "./upstream.ts";
@@ -25,20 +25,20 @@ const MAX_STREAM_ID = 2 ** 31 - 1;
  * One HTTP/2 session. A request is sent again elsewhere where the server has not looked at it (REFUSED_STREAM, or beyond the last stream of
  * GOAWAY, RFC 9113 §8.7), or the session broke that had carried answers before: most likely it was closed while the request was on its way.
  */
-export class Http2Carrier implements HttpsCarrier {
+export class Http2Transport implements HttpsTransport {
   readonly #target: HttpsTarget;
   readonly #clock: Clock;
-  readonly #events: CarrierEvents;
+  readonly #events: TransportEvents;
   readonly #socket: Socket;
   readonly #session: ClientHttp2Session;
-  readonly #jobs = new Set<HttpsJob>();
+  readonly #jobs = new Set<HttpsExchange>();
   readonly #watch: ConnectionWatch;
   #lastStreamId = MAX_STREAM_ID;
   #hasAnswered = false;
   #retired = false;
   #ended = false;
 
-  constructor(socket: Socket, target: HttpsTarget, parts: { readonly clock: Clock; readonly events: CarrierEvents }) {
+  constructor(socket: Socket, target: HttpsTarget, parts: { readonly clock: Clock; readonly events: TransportEvents }) {
     this.#target = target;
     this.#clock = parts.clock;
     this.#events = parts.events;
@@ -65,7 +65,7 @@ export class Http2Carrier implements HttpsCarrier {
     return !this.#retired && !this.#session.closed && !this.#session.destroyed;
   }
 
-  ask(job: HttpsJob): void {
+  ask(job: HttpsExchange): void {
     const { method, path, headers, body } = httpsRequest(this.#target, job.message);
     const stream = this.#session.request({ ":method": method, ":path": path, ...headers }, { endStream: body === null });
     this.#jobs.add(job);
@@ -85,7 +85,7 @@ export class Http2Carrier implements HttpsCarrier {
     await destroyed(this.#socket);
   }
 
-  #follow(stream: ClientHttp2Stream, job: HttpsJob): void {
+  #follow(stream: ClientHttp2Stream, job: HttpsExchange): void {
     const { label } = this.#target;
     const chunks: Buffer[] = [];
     let octets = 0;
@@ -131,13 +131,13 @@ export class Http2Carrier implements HttpsCarrier {
     return isLost && this.#hasAnswered;
   }
 
-  #resend(job: HttpsJob): void {
+  #resend(job: HttpsExchange): void {
     job.resent = true;
     this.#events.resend(job);
   }
 
   /** Whether the job was still on this session; it is not any more. */
-  #take(job: HttpsJob): boolean {
+  #take(job: HttpsExchange): boolean {
     const wasHere = this.#jobs.delete(job);
     if (wasHere) this.#settled();
     return wasHere;

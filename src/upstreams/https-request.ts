@@ -1,12 +1,12 @@
-import type { Ends } from "./pending.ts";
+import type { Settle } from "./pending.ts";
 import { UpstreamError } from "./upstream.ts";
 
 /** A question on its way as an HTTP request. */
-export interface HttpsJob {
+export interface HttpsExchange {
   /** The DNS message to be asked with. */
   readonly message: Buffer;
   /** Gets the body of the answer, in memory of its own. */
-  readonly ends: Ends<Uint8Array>;
+  readonly ends: Settle<Uint8Array>;
   /** Whether it has been sent a second time already: there is no third. */
   resent: boolean;
   /** Takes it off the connection it is on. */
@@ -23,16 +23,16 @@ export interface HttpsTarget {
 }
 
 /** Something that carries requests: an HTTP/2 session, or a set of HTTP/1.1 connections. */
-export interface HttpsCarrier {
+export interface HttpsTransport {
   /** Whether it takes another request. Once false it stays false, and it ends by itself with its last request. */
   readonly hasRoom: boolean;
-  ask(job: HttpsJob): void;
+  ask(job: HttpsExchange): void;
   close(): Promise<void>;
 }
 
-export interface CarrierEvents {
+export interface TransportEvents {
   /** Takes a request that was lost, and not answered, to another connection. */
-  readonly resend: (job: HttpsJob) => void;
+  readonly resend: (job: HttpsExchange) => void;
   /** Called once, when the connection is gone and no request is left on it. */
   readonly ended: () => void;
 }

@@ -4,13 +4,13 @@ import type { Answer } from "../dns/answer.ts";
 import { askMessage, type Question } from "../dns/query.ts";
 import { uint16 } from "../dns/wire.ts";
 import type { Dialer } from "./dial.ts";
-import { Http1Carrier } from "./http1.ts";
-import { Http2Carrier } from "./http2.ts";
-import type { CarrierEvents, HttpsCarrier, HttpsJob, HttpsTarget } from "./https-request.ts";
+import { Http1Transport } from "./http1.ts";
+import { Http2Transport } from "./http2.ts";
+import type { HttpsExchange, HttpsTarget, HttpsTransport, TransportEvents } from "./https-request.ts";
 import type { ServerOptions } from "./options.ts";
-import { Underway } from "./pending.ts";
+import { PendingRequests } from "./pending.ts";
 import { type AttemptSubject, noteAttempt, readReply } from "./reply.ts";
-import { type Errand, type ServerContext, type Upstream, UpstreamError } from "./upstream.ts";
+import { type ExchangeOptions, type ServerContext, type Upstream, UpstreamError } from "./upstream.ts";
 
 /** Questions at a time. */
 const MAX_REQUESTS = 1_024;
@@ -27,10 +27,10 @@ export class HttpsServer implements Upstream {
   readonly #target: HttpsTarget;
   readonly #subject: AttemptSubject;
   readonly #dialer: Dialer;
-  readonly #underway: Underway;
-  readonly #carriers = new Set<HttpsCarrier>();
+  readonly #underway: PendingRequests;
+  readonly #carriers = new Set<HttpsTransport>();
   /** Those that wait for a connection. */
-  readonly #waiting = new Set<HttpsJob>();
+  readonly #waiting = new Set<HttpsExchange>();
   readonly #closing = new AbortController();
   #opening: Promise<void> | null = null;
 
@@ -41,15 +41,15 @@ export class HttpsServer implements Upstream {
     this.#target = { label, authority, path, method };
     this.#subject = { server: label, transport: "https", clock };
     this.#dialer = dialer;
-    this.#underway = new Underway(label, MAX_REQUESTS);
+    this.#underway = new PendingRequests(label, MAX_REQUESTS);
   }
 
-  exchange(question: Question, errand: Errand): Promise<Answer> {
+  exchange(question: Question, errand: ExchangeOptions): Promise<Answer> {
     // RFC 8484 §4.1: id 0, so that equal questions are equal requests.
     const message = askMessage(question, { id: 0, edns: true, padded: true });
     return noteAttempt(errand, this.#subject, async () => {
       const body = await this.#underway.run<Uint8Array>(errand.signal, (ends) => {
-        const job: HttpsJob = { message, ends, resent: false, cancel: () => undefined };
+        const job: HttpsExchange = { message, ends, resent: false, cancel: () => undefined };
         this.#place(job);
         return () => job.cancel();
       });
@@ -71,7 +71,7 @@ export class HttpsServer implements Upstream {
     await Promise.all([...this.#carriers].map((carrier) => carrier.close()));
   }
 
-  #place(job: HttpsJob): void {
+  #place(job: HttpsExchange): void {
     const carrier = this.#carriers.values().find(({ hasRoom }) => hasRoom);
     if (carrier === undefined) {
       this.#waiting.add(job);
@@ -91,7 +91,7 @@ export class HttpsServer implements Upstream {
     }
   }
 
-  #takeWaiting(): HttpsJob[] {
+  #takeWaiting(): HttpsExchange[] {
     // From here on a question that is handed back begins another attempt.
     this.#opening = null;
     const jobs = [...this.#waiting];
@@ -99,16 +99,16 @@ export class HttpsServer implements Upstream {
     return jobs;
   }
 
-  #carrierOver(socket: Socket): HttpsCarrier {
+  #carrierOver(socket: Socket): HttpsTransport {
     const { clock } = this.#subject;
-    const events: CarrierEvents = {
+    const events: TransportEvents = {
       resend: (job) => this.#place(job),
       ended: () => this.#carriers.delete(carrier),
     };
-    const carrier: HttpsCarrier =
+    const carrier: HttpsTransport =
       socket instanceof TLSSocket && socket.alpnProtocol === "h2"
-        ? new Http2Carrier(socket, this.#target, { clock, events })
-        : new Http1Carrier(socket, this.#target, { clock, events, dial: (signal) => this.#dialer.open(ALPN.http1, signal) });
+        ? new Http2Transport(socket, this.#target, { clock, events })
+        : new Http1Transport(socket, this.#target, { clock, events, dial: (signal) => this.#dialer.open(ALPN.http1, signal) });
     return carrier;
   }
 }

@@ -3,7 +3,7 @@ import { rcodeName, TYPE } from "../dns/types.ts";
 import type { Clock } from "../lib/clock.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import type { ServerOptions } from "./options.ts";
-import type { Ending } from "./reply.ts";
+import type { AttemptOutcome } from "./reply.ts";
 import type { Upstream } from "./upstream.ts";
 
 /** Questions that may wait on one member. At a deadline of 4 s that is 250 new names a second hanging on a dead server, far beyond a house. */
@@ -71,7 +71,7 @@ export class Member {
   }
 
   /** Takes down how a question ended that was counted by `begin`. */
-  end(question: Question, ending: Ending): void {
+  end(question: Question, ending: AttemptOutcome): void {
     this.#inFlight -= 1;
     const reason = failureReason(ending);
     if (reason !== null) {
@@ -141,7 +141,7 @@ export function isAddressType(type: number): boolean {
 type Symptom = "reply" | "silence" | "refused" | "none";
 
 /** What an ending says about health: `none` where it is no sign of either. */
-export function symptomOf(ending: Ending): Symptom {
+export function symptomOf(ending: AttemptOutcome): Symptom {
   if (ending.kind === "good" || ending.kind === "bad") return "reply";
   if (ending.kind === "abandoned") return ending.silent ? "silence" : "none";
   switch (ending.failure) {
@@ -167,7 +167,7 @@ export function symptomOf(ending: Ending): Symptom {
   }
 }
 
-function failureReason(ending: Ending): string | null {
+function failureReason(ending: AttemptOutcome): string | null {
   switch (ending.kind) {
     case "good":
       return null;

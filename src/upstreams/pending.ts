@@ -2,7 +2,7 @@ import type { Clock, Timer } from "../lib/clock.ts";
 import { UpstreamError } from "./upstream.ts";
 
 /** The two ends of something under way. Whichever is called first counts; later calls do nothing. */
-export interface Ends<T> {
+export interface Settle<T> {
   readonly resolve: (value: T) => void;
   readonly reject: (error: Error) => void;
 }
@@ -11,7 +11,7 @@ export interface Ends<T> {
  * What is being asked of one server at the moment: never more than a limit, and each part of it ends with its caller's signal
  * or with `close`, whatever the transport does.
  */
-export class Underway {
+export class PendingRequests {
   readonly #label: string;
   readonly #limit: number;
   readonly #failing = new Set<(error: UpstreamError) => void>();
@@ -26,7 +26,7 @@ export class Underway {
    * Calls `begin` at once, which starts the work and gives back what undoes it; that is called exactly once, however the work ends.
    * @throws UpstreamError `aborted`, `closed`, or `barred` where the limit is reached; and whatever `begin` rejects with.
    */
-  run<T>(signal: AbortSignal, begin: (ends: Ends<T>) => () => void): Promise<T> {
+  run<T>(signal: AbortSignal, begin: (ends: Settle<T>) => () => void): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#closed) return reject(new UpstreamError("closed", this.#label, "closed"));
       if (signal.aborted) return reject(this.#givenUp());

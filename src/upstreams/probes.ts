@@ -3,7 +3,7 @@ import type { Question } from "../dns/query.ts";
 import { CLASS, TYPE } from "../dns/types.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { type Member, PROBE_DELAY, symptomOf } from "./member.ts";
-import { ask, type Ending } from "./reply.ts";
+import { type AttemptOutcome, ask } from "./reply.ts";
 import { type Upstream, UpstreamError } from "./upstream.ts";
 
 /** Long enough for a handshake through a proxy on another continent. With one probe a second, three at most are under way to a member. */
@@ -22,12 +22,12 @@ const ROOT_SERVERS: Question = {
 export class Probes {
   readonly #members: readonly Member[];
   readonly #clock: Clock;
-  readonly #soundings: Soundings;
+  readonly #soundings: BackgroundQueries;
   readonly #next = new Map<Member, { readonly timer: Timer; readonly sent: number }>();
   #stopped = false;
 
   /** `members` are all of the group. */
-  constructor(members: readonly Member[], clock: Clock, soundings: Soundings) {
+  constructor(members: readonly Member[], clock: Clock, soundings: BackgroundQueries) {
     this.#members = members;
     this.#clock = clock;
     this.#soundings = soundings;
@@ -71,7 +71,7 @@ export class Probes {
   // Every other probe asks what went unanswered last; those between ask for the root, because that name may be the very reason for the silence.
   async #sound(member: Member, sent: number): Promise<void> {
     const question = sent % 2 === 0 ? (member.lastAddressQuestion ?? ROOT_SERVERS) : ROOT_SERVERS;
-    const { ending, elapsedMs } = await this.#soundings.sound(member.upstream, question, {
+    const { ending, elapsedMs } = await this.#soundings.query(member.upstream, question, {
       origin: null,
       limitMs: PROBE_LIMIT_MS,
     });
@@ -79,18 +79,18 @@ export class Probes {
   }
 }
 
-interface Sounding {
-  readonly ending: Ending;
+interface BackgroundQuery {
+  readonly ending: AttemptOutcome;
   readonly elapsedMs: number;
 }
 
-interface SoundingOptions {
+interface BackgroundQueryOptions {
   readonly origin: string | null;
   readonly limitMs: number;
 }
 
 /** Questions of the group's own, which no client waits for: probes of ill members and measurements of well ones. Whoever asks bounds their number. */
-export class Soundings {
+export class BackgroundQueries {
   readonly #clock: Clock;
   readonly #permits: (question: Question) => boolean;
   readonly #cancels = new Set<() => void>();
@@ -102,12 +102,12 @@ export class Soundings {
   }
 
   /** Asks once. Ends by `limitMs`, whatever the upstream does, and never rejects. */
-  sound(upstream: Upstream, question: Question, { origin, limitMs }: SoundingOptions): Promise<Sounding> {
+  query(upstream: Upstream, question: Question, { origin, limitMs }: BackgroundQueryOptions): Promise<BackgroundQuery> {
     if (!this.#permits(question)) return Promise.resolve({ ending: { kind: "failed", failure: "forbidden" }, elapsedMs: 0 });
     const startedMs = this.#clock.now();
     const stop = new AbortController();
-    const { promise, resolve } = Promise.withResolvers<Sounding>();
-    const finish = (ending: Ending): void => {
+    const { promise, resolve } = Promise.withResolvers<BackgroundQuery>();
+    const finish = (ending: AttemptOutcome): void => {
       if (!this.#cancels.delete(cancel)) return;
       timer.cancel();
       if (ending.kind === "abandoned") stop.abort(new UpstreamError("aborted", upstream.label, "no longer needed"));

@@ -1,10 +1,10 @@
 import { type Answer, buildAnswer, indexAnswer } from "../dns/answer.ts";
 import { plainName, plainNameEnd } from "../dns/name.ts";
-import { answersQuestion, FLAG, HEADER_OCTETS, type Question } from "../dns/query.ts";
+import { answersQuestion, HEADER_FLAG, HEADER_OCTETS, type Question } from "../dns/query.ts";
 import { RCODE } from "../dns/types.ts";
 import { uint16 } from "../dns/wire.ts";
 import type { Clock } from "../lib/clock.ts";
-import { type Attempt, type Errand, type Upstream, UpstreamError, type UpstreamFailure } from "./upstream.ts";
+import { type Attempt, type ExchangeOptions, type Upstream, UpstreamError, type UpstreamFailure } from "./upstream.ts";
 
 /** What a message from a server is to the question that waits. */
 type Reply =
@@ -23,10 +23,10 @@ type Reply =
 export function readReply(message: Uint8Array, id: number, question: Question): Reply {
   if (message.length < HEADER_OCTETS || uint16(message, 0) !== id) return FOREIGN;
   const flags = uint16(message, 2);
-  if ((flags & FLAG.QR) === 0 || (flags & OPCODE_BITS) !== 0) return FOREIGN;
+  if ((flags & HEADER_FLAG.QR) === 0 || (flags & OPCODE_BITS) !== 0) return FOREIGN;
   if (uint16(message, 4) === 0) return errorWithoutQuestion(message, question);
   if (!repeatsQuestion(message, question)) return FOREIGN;
-  if ((flags & FLAG.TC) !== 0) return { kind: "truncated", rcode: flags & RCODE_BITS };
+  if ((flags & HEADER_FLAG.TC) !== 0) return { kind: "truncated", rcode: flags & RCODE_BITS };
   const answer = indexAnswer(message);
   return answer === null ? { kind: "malformed" } : { kind: "answer", answer };
 }
@@ -57,7 +57,7 @@ function errorWithoutQuestion(message: Uint8Array, { name, type, class: klass }:
 }
 
 /** How the asking of one member ended. */
-export type Ending =
+export type AttemptOutcome =
   /** NOERROR or NXDOMAIN, whole, to the right question. */
   | { readonly kind: "good"; readonly answer: Answer }
   /** Another rcode, or an answer that the errand refuses: the member replied, and is of no use for this question. */
@@ -67,7 +67,7 @@ export type Ending =
   | { readonly kind: "abandoned"; readonly silent: boolean };
 
 /** Asks `upstream` and judges what comes. @throws what is no UpstreamError: only a bug can bring that. */
-export async function ask(upstream: Upstream, question: Question, errand: Errand): Promise<Ending> {
+export async function ask(upstream: Upstream, question: Question, errand: ExchangeOptions): Promise<AttemptOutcome> {
   try {
     return judge(await upstream.exchange(question, errand), question, errand);
   } catch (error) {
@@ -77,7 +77,7 @@ export async function ask(upstream: Upstream, question: Question, errand: Errand
 }
 
 // A truncated answer lacks records, and what it lacks must neither reach a client nor the cache.
-function judge(answer: Answer, question: Question, { refuses }: Errand): Ending {
+function judge(answer: Answer, question: Question, { refuses }: ExchangeOptions): AttemptOutcome {
   if (!answersQuestion(answer, question) || answer.truncated) return { kind: "failed", failure: "malformed" };
   const good = saysWhatIs(answer);
   if (good && refuses?.(answer) === true) return { kind: "bad", answer };
@@ -110,7 +110,7 @@ export interface AttemptSubject {
 
 /** Asks, and notes in `errand.attempts` how it went. The group is left null: a group fills in its own name. */
 export async function noteAttempt<T extends { readonly rcode: number }>(
-  errand: Errand,
+  errand: ExchangeOptions,
   { server, transport, clock }: AttemptSubject,
   ask: () => Promise<T>,
 ): Promise<T> {

@@ -1,20 +1,20 @@
 import type { Question } from "../dns/query.ts";
-import { type Errand, UpstreamError } from "./upstream.ts";
+import { type ExchangeOptions, UpstreamError } from "./upstream.ts";
 
 /** On whose behalf a question is asked. */
-interface Asker {
+interface RouteRequester {
   readonly address: string;
   readonly clientId: string | null;
 }
 
 /** Why a question must not go to the group of that name; null = it may. `asker` null = nobody in particular. */
-export type Forbids = (group: string, question: Question, asker: Asker | null) => string | null;
+export type Forbids = (group: string, question: Question, asker: RouteRequester | null) => string | null;
 
 /** A question that the rules sent to a group against its `never`. */
-export interface Breach {
+export interface Violation {
   readonly group: string;
   readonly question: Question;
-  readonly asker: Asker | null;
+  readonly asker: RouteRequester | null;
   readonly reason: string;
 }
 
@@ -22,11 +22,11 @@ export interface Breach {
  * Stands between a group and its transports: whatever chose the group, a question that its `never` forbids is not sent. Each one means that a
  * rule does something else than its author wanted.
  */
-export class LeakGuard {
+export class RouteGuard {
   /** To be replaced when rules or lists change. */
   forbids: Forbids = () => null;
   readonly #group: string;
-  readonly #listeners: ((breach: Breach) => void)[] = [];
+  readonly #listeners: ((breach: Violation) => void)[] = [];
   #breaches = 0;
 
   constructor(group: string) {
@@ -38,17 +38,17 @@ export class LeakGuard {
     return this.#breaches;
   }
 
-  onBreach(listener: (breach: Breach) => void): void {
+  onBreach(listener: (breach: Violation) => void): void {
     this.#listeners.push(listener);
   }
 
   /** Why the question must not be sent; null = it may. Nothing is counted. */
-  reason(question: Question, asker: Asker | null): string | null {
+  reason(question: Question, asker: RouteRequester | null): string | null {
     return this.forbids(this.#group, question, asker);
   }
 
   /** @throws UpstreamError `forbidden`; that is a breach, counted and reported. */
-  check(question: Question, asker: Asker | null): void {
+  check(question: Question, asker: RouteRequester | null): void {
     const reason = this.reason(question, asker);
     if (reason === null) return;
     this.#breaches++;
@@ -57,6 +57,6 @@ export class LeakGuard {
   }
 }
 
-export function askerOf({ origin, clientId = null }: Pick<Errand, "origin" | "clientId">): Asker | null {
+export function requesterOf({ origin, clientId = null }: Pick<ExchangeOptions, "origin" | "clientId">): RouteRequester | null {
   return origin === null ? null : { address: origin, clientId };
 }

@@ -2,13 +2,13 @@ import { randomInt } from "node:crypto";
 import type { Socket } from "node:net";
 import type { Answer } from "../dns/answer.ts";
 import { askMessage, type Question } from "../dns/query.ts";
-import { FrameReader, frame, uint16 } from "../dns/wire.ts";
+import { frame, MessageFramer, uint16 } from "../dns/wire.ts";
 import type { Clock } from "../lib/clock.ts";
 import { connectError, type Dialer, destroyed } from "./dial.ts";
 import type { ServerOptions } from "./options.ts";
-import { ConnectionWatch, type Ends, Underway } from "./pending.ts";
+import { ConnectionWatch, PendingRequests, type Settle } from "./pending.ts";
 import { type AttemptSubject, EdnsSupport, noteAttempt, readReply } from "./reply.ts";
-import { type Errand, type ServerContext, type Upstream, UpstreamError } from "./upstream.ts";
+import { type ExchangeOptions, type ServerContext, type Upstream, UpstreamError } from "./upstream.ts";
 
 /** RFC 7766 §6.2.2 asks for one connection; more are opened only where that one is full or silent. */
 const MAX_CONNECTIONS = 8;
@@ -22,7 +22,7 @@ export class StreamServer implements Upstream {
   readonly encrypted: boolean;
   readonly #subject: AttemptSubject;
   readonly #dialer: Dialer;
-  readonly #underway: Underway;
+  readonly #underway: PendingRequests;
   readonly #edns: EdnsSupport;
   readonly #connections = new Set<StreamConnection>();
 
@@ -31,11 +31,11 @@ export class StreamServer implements Upstream {
     this.encrypted = server.protocol === "tls";
     this.#subject = { server: server.label, transport: this.encrypted ? "tls" : "tcp", clock };
     this.#dialer = dialer;
-    this.#underway = new Underway(server.label, MAX_CONNECTIONS * MAX_PIPELINED);
+    this.#underway = new PendingRequests(server.label, MAX_CONNECTIONS * MAX_PIPELINED);
     this.#edns = new EdnsSupport(clock);
   }
 
-  exchange(question: Question, errand: Errand): Promise<Answer> {
+  exchange(question: Question, errand: ExchangeOptions): Promise<Answer> {
     return this.#edns.ask((edns) =>
       noteAttempt(errand, this.#subject, () =>
         this.#underway.run<Answer>(errand.signal, (ends) => {
@@ -93,7 +93,7 @@ const STALLED_MS = 1_500;
 interface StreamJob {
   readonly question: Question;
   readonly edns: boolean;
-  readonly ends: Ends<Answer>;
+  readonly ends: Settle<Answer>;
   /** How often it has been moved to another connection. */
   moves: number;
   /** Takes it off the connection it is on. */
@@ -128,7 +128,7 @@ class StreamConnection {
   readonly #options: StreamConnectionOptions;
   readonly #dialling = new AbortController();
   readonly #dialled: Promise<void>;
-  readonly #reader = new FrameReader();
+  readonly #reader = new MessageFramer();
   /** By id; null = given up. */
   readonly #waiting = new Map<number, StreamJob | null>();
   /** What goes out once there is a connection. */

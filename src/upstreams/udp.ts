@@ -5,11 +5,11 @@ import { type Answer, outcomeOf } from "../dns/answer.ts";
 import { askMessage, type Question } from "../dns/query.ts";
 import { TYPE } from "../dns/types.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
-import { type AddressBook, connectError, ignore } from "./dial.ts";
+import { connectError, ignore, type ServerAddresses } from "./dial.ts";
 import type { ServerOptions } from "./options.ts";
-import { type Ends, Underway } from "./pending.ts";
+import { PendingRequests, type Settle } from "./pending.ts";
 import { type AttemptSubject, EdnsSupport, noteAttempt, readReply } from "./reply.ts";
-import { type Errand, type ServerContext, type Upstream, UpstreamError } from "./upstream.ts";
+import { type ExchangeOptions, type ServerContext, type Upstream, UpstreamError } from "./upstream.ts";
 
 /** When the same datagram goes out a second and last time: packets get lost, and a server's answer is rarely slower than this. */
 const RESEND_MS = 1_000;
@@ -36,18 +36,18 @@ export class UdpServer implements Upstream {
   readonly label: string;
   readonly encrypted = false;
   readonly #port: number;
-  readonly #book: AddressBook;
+  readonly #book: ServerAddresses;
   readonly #subject: AttemptSubject;
   readonly #overTcp: Upstream;
   readonly #edns: EdnsSupport;
-  readonly #forgeries: ForgeryWatch;
-  readonly #underway: Underway;
+  readonly #forgeries: SpoofDetector;
+  readonly #underway: PendingRequests;
   readonly #closing = new Set<Promise<void>>();
 
   constructor(
     server: ServerOptions,
     { clock }: ServerContext,
-    parts: { readonly book: AddressBook; readonly overTcp: Upstream },
+    parts: { readonly book: ServerAddresses; readonly overTcp: Upstream },
   ) {
     this.label = server.label;
     this.#port = server.port;
@@ -55,11 +55,11 @@ export class UdpServer implements Upstream {
     this.#subject = { server: server.label, transport: "udp", clock };
     this.#overTcp = parts.overTcp;
     this.#edns = new EdnsSupport(clock);
-    this.#forgeries = new ForgeryWatch(clock);
-    this.#underway = new Underway(server.label, MAX_SOCKETS);
+    this.#forgeries = new SpoofDetector(clock);
+    this.#underway = new PendingRequests(server.label, MAX_SOCKETS);
   }
 
-  exchange(question: Question, errand: Errand): Promise<Answer> {
+  exchange(question: Question, errand: ExchangeOptions): Promise<Answer> {
     return this.#edns.ask(async (edns) => {
       const ask = () =>
         this.#ask({
@@ -156,7 +156,7 @@ interface Conversation {
   readonly question: Question;
   /** See `Errand.outwaitsForgeries`. */
   readonly outwaits: boolean;
-  readonly ends: Ends<DatagramReply>;
+  readonly ends: Settle<DatagramReply>;
 }
 
 /** How long an answer that looks forged is held back: about the way to a server abroad and back. */
@@ -169,7 +169,7 @@ const PLAIN_MS = 3_600_000;
  * Tells answers that may be forged on the way from those of one server. Whoever injects forged answers sees the question pass and is quicker
  * than the server, but knows nothing of EDNS, while a server that does answers OPT with OPT (RFC 6891 §6.1.1).
  */
-class ForgeryWatch {
+class SpoofDetector {
   readonly #clock: Clock;
   #speaksEdns = false;
   #plainUntilMs = Number.NEGATIVE_INFINITY;

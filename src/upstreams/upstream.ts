@@ -19,7 +19,7 @@ export interface Upstream {
    * `errand.attempts` gains an entry for each server asked, also where this fails; `question` is only read.
    * @throws UpstreamError when nothing usable came, or `errand.signal` aborted first.
    */
-  exchange(question: Question, errand: Errand): Promise<Answer>;
+  exchange(question: Question, errand: ExchangeOptions): Promise<Answer>;
   /** The IP literals it is asked at, as far as they are known by now, in any spelling; a group has none of its own. */
   addresses?(): readonly string[];
   /** Ends what is under way and frees the sockets. May be called again. */
@@ -27,7 +27,7 @@ export interface Upstream {
 }
 
 /** What goes along with a question and is not part of it. */
-export interface Errand {
+export interface ExchangeOptions {
   /** Ends the exchange; whoever made it has a deadline. */
   readonly signal: AbortSignal;
   /** Filled as servers are asked: the trace of the query. */

@@ -2,7 +2,7 @@ import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 import { ADMIN_LIMITS, type ApiParts } from "../../src/admin/api.ts";
 import { createApi, PathMethods } from "../../src/admin/create-api.ts";
-import { RecentRecords, StreamSlots } from "../../src/admin/stream.ts";
+import { RecentRecords, StreamLimiter } from "../../src/admin/stream.ts";
 import { ClientsBehind } from "../../src/listen/client-address.ts";
 import { fakeClock } from "../fake-clock.ts";
 import { record } from "../log/records.ts";
@@ -61,8 +61,8 @@ describe("the OpenAPI document", () => {
       clients: new ClientsBehind([]),
       clock: fakeClock(),
       limits: ADMIN_LIMITS,
-      readers: new StreamSlots({ atOnce: 1, perClient: 1 }),
-      exports: new StreamSlots({ atOnce: 1, perClient: 1 }),
+      readers: new StreamLimiter({ atOnce: 1, perClient: 1 }),
+      exports: new StreamLimiter({ atOnce: 1, perClient: 1 }),
       recent: new RecentRecords(fakeClock()),
       report: () => {},
     };

@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { ownNames } from "../../src/admin/guards.ts";
+import { hostAllowlist } from "../../src/admin/guards.ts";
 
 const LOCAL = () => ["127.0.0.1", "192.168.88.5", "fd00::5", "fe80::1%eth0", "::1"];
 
 function names(address: string, port: number, hosts: readonly string[] = []) {
-  return ownNames({ address, port }, hosts, LOCAL);
+  return hostAllowlist({ address, port }, hosts, LOCAL);
 }
 
 describe("the names of a server", () => {

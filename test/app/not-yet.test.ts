@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
-import { notYet } from "../../src/config/file.ts";
+import { unsupportedKeys } from "../../src/config/file.ts";
 import { parseConfig } from "../../src/config/load.ts";
 
 function missing(yaml: string): readonly string[] {
   const result = parseConfig(yaml, null);
   if (result.kind === "invalid") throw new Error(result.problems.map(({ message }) => message).join("\n"));
-  return notYet(result.config);
+  return unsupportedKeys(result.config);
 }
 
 test("the defaults ask for nothing that is missing", () => {

@@ -4,7 +4,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { describe, expect, test, vi } from "vitest";
 import { hostRecord, withHost } from "../../src/control/hosts.ts";
 import { ListRefresher } from "../../src/lists/refresher.ts";
-import { SiteError } from "../../src/server/state.ts";
+import { ServerStateError } from "../../src/server/state.ts";
 import { zone } from "../dns/zone.ts";
 import { directory } from "../files.ts";
 import type { Reply } from "../message.ts";
@@ -191,7 +191,7 @@ describe("a fault in the midst of a reload", () => {
 
   test("what was replaced and cannot be closed is told, and nothing else comes of it", async () => {
     const site = await siteWith({ upstreams: { main: page, other: honest("page.example A 192.0.2.8") } });
-    vi.spyOn(site.app.site.backing.groups, "close").mockRejectedValueOnce(new Error("it hangs"));
+    vi.spyOn(site.app.site.shared.groups, "close").mockRejectedValueOnce(new Error("it hangs"));
     await site.reloadWith({ upstreams: ["other"] });
     await site.clock.advance(4000);
     expect(site.log.join("")).toContain("it hangs");
@@ -245,7 +245,7 @@ describe("changes that come together", () => {
     const reloading = site.reload(`${yaml}\nanswers: { https: nodata }`);
     writeFileSync(join(folder, "list.txt"), "page.example\nother.example\n");
     const [refreshed] = await Promise.allSettled([refreshing, reloading]);
-    if (refreshed.status === "rejected") expect(refreshed.reason).toBeInstanceOf(SiteError);
+    if (refreshed.status === "rejected") expect(refreshed.reason).toBeInstanceOf(ServerStateError);
     await expect(site.app.refreshList("some")).resolves.toBeDefined();
   });
 });

@@ -8,7 +8,7 @@ import { systemClock } from "../../src/lib/clock.ts";
 import { ListenError } from "../../src/listen/listeners.ts";
 import { ListRefresher } from "../../src/lists/refresher.ts";
 import { operationsLog } from "../../src/log/operations.ts";
-import { SiteError } from "../../src/server/state.ts";
+import { ServerStateError } from "../../src/server/state.ts";
 import { fakeClock } from "../fake-clock.ts";
 import { siteWith } from "../site.ts";
 import { honest } from "../zone-script.ts";
@@ -63,7 +63,7 @@ test("a port that is taken keeps it from starting, and every such port is named"
 test("whatever cannot be served is named at once", async () => {
   const text = 'ddns: { tokens: [abcdefghijklmnop] }\ncluster: { redis: "redis://127.0.0.1:6379" }\ncache: { file: null }';
   const failure = await App.start(configOf(text), surroundings).catch((error: unknown) => error);
-  expect(failure).toBeInstanceOf(SiteError);
+  expect(failure).toBeInstanceOf(ServerStateError);
   expect(failure).toMatchObject({ problems: ["ddns is not there yet", "cluster is not there yet"] });
 });
 

@@ -1,17 +1,17 @@
-import type { Limits } from "../../src/cache/lifetime.ts";
+import type { LifetimeLimits } from "../../src/cache/lifetime.ts";
 import { type Answer, type BuiltRecord, buildAnswer, negativeSoa } from "../../src/dns/answer.ts";
 import { type Name, nameFromText, nameWire } from "../../src/dns/name.ts";
 import type { Question } from "../../src/dns/query.ts";
 import { CLASS, RCODE, TYPE } from "../../src/dns/types.ts";
 
 /** Limits that change nothing below three hours. */
-export const wideLimits: Limits = {
+export const wideLimits: LifetimeLimits = {
   ttl: { minSeconds: 0, maxSeconds: 86_400 },
   negative: { minSeconds: 1, maxSeconds: 10_800, blockSeconds: 60, bareSeconds: 10, failureSeconds: 5 },
 };
 
 /** The defaults of section `answers`. */
-export const usualLimits: Limits = { ...wideLimits, negative: { ...wideLimits.negative, maxSeconds: 60 } };
+export const usualLimits: LifetimeLimits = { ...wideLimits, negative: { ...wideLimits.negative, maxSeconds: 60 } };
 
 export function name(text: string): Name {
   const parsed = nameFromText(text);

@@ -5,7 +5,7 @@ import {
   ageSeconds,
   freshness,
   isFresh,
-  type Limits,
+  type LifetimeLimits,
   lifetimeSeconds,
   negativeLifetimeSeconds,
   positiveLifetimeSeconds,
@@ -106,7 +106,7 @@ describe("freshness", () => {
 
   test("one held answer is judged by each rule's own limits", () => {
     const held = heldAtZero(positive("a.example", { ttlSeconds: 300 }));
-    const short: Limits = { ...usualLimits, ttl: { minSeconds: 0, maxSeconds: 10 } };
+    const short: LifetimeLimits = { ...usualLimits, ttl: { minSeconds: 0, maxSeconds: 10 } };
     expect(freshness(held, terms(20_000)).kind).toBe("fresh");
     expect(freshness(held, { ...terms(20_000), limits: short }).kind).toBe("stale");
   });

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { AnswerCache } from "../../src/cache/answer-cache.ts";
 import { cacheKey } from "../../src/cache/key.ts";
 import { lifetimeSeconds } from "../../src/cache/lifetime.ts";
-import { type Answer, type Outcome, outcomeOf } from "../../src/dns/answer.ts";
+import { type Answer, type AnswerOutcome, outcomeOf } from "../../src/dns/answer.ts";
 import { nameText } from "../../src/dns/name.ts";
 import { CLASS, TYPE } from "../../src/dns/types.ts";
 import { fakeClock } from "../fake-clock.ts";
@@ -106,7 +106,7 @@ class Model {
 interface Fact {
   readonly asked: Asked;
   readonly answer: Answer;
-  readonly outcome: Outcome;
+  readonly outcome: AnswerOutcome;
   readonly made: boolean;
   readonly volatile: boolean;
   readonly storedAtMs: number;

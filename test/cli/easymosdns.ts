@@ -5,7 +5,7 @@ import { parseConfig } from "../../src/config/load.ts";
 import { nameFromText } from "../../src/dns/name.ts";
 import { CLASS, typeNumber } from "../../src/dns/types.ts";
 import { operationsLog } from "../../src/log/operations.ts";
-import { openDecisions } from "../../src/server/policy.ts";
+import { openPolicy } from "../../src/server/policy.ts";
 import { directory } from "../files.ts";
 import { testTerminal } from "./terminal.ts";
 
@@ -58,7 +58,7 @@ export type Outcome = Awaited<ReturnType<typeof imported>>;
 /** What the new file decides, in one word each. */
 export async function decided({ config }: Outcome, questions: readonly string[]): Promise<string[]> {
   const log = operationsLog("silent", () => undefined, false);
-  const { decider } = await openDecisions(config, { copies: { read: async () => null }, log });
+  const { decider } = await openPolicy(config, { copies: { read: async () => null }, log });
   return questions.map((question) => {
     const [text = "", type = "A"] = question.split(" ");
     const name = nameFromText(text);

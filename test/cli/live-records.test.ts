@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { expect, test } from "vitest";
 import { ApiClient, ApiRefusal, ApiSilent, ApiUnreachable } from "../../src/cli/api-client.ts";
-import { type Live, liveRecords } from "../../src/cli/log.ts";
+import { type LiveEvent, liveRecords } from "../../src/cli/log.ts";
 import { parseConfig } from "../../src/config/load.ts";
 import { record } from "../log/records.ts";
 import { standIn } from "./stand-in.ts";
@@ -55,7 +55,7 @@ async function followed(turns: readonly Turn[], { after = null as number | null,
     waited.push(ms);
     if (waited.length === waits) ending.abort();
   };
-  const shown: (number | Live["kind"])[] = [];
+  const shown: (number | LiveEvent["kind"])[] = [];
   let error: unknown = null;
   try {
     const request = { query: [], after, begunId: REQUESTED, signal: ending.signal, wait };

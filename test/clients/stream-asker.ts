@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { connect } from "node:net";
-import { FrameReader, frame } from "../../src/dns/wire.ts";
+import { frame, MessageFramer } from "../../src/dns/wire.ts";
 import { questionOctets } from "./question.ts";
 
 /** One TCP connection on which very many questions are asked. */
@@ -15,7 +15,7 @@ export async function openStream(port: number): Promise<StreamAsker> {
   const socket = connect(port, "127.0.0.1").setNoDelay(true);
   await once(socket, "connect");
   const waiting = new Map<number, PromiseWithResolvers<Uint8Array>>();
-  const reader = new FrameReader();
+  const reader = new MessageFramer();
   let lastId = 0;
   socket.on("data", (chunk: Uint8Array) => {
     reader.push(chunk);

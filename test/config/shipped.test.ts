@@ -4,12 +4,12 @@ import { describe, expect, test } from "vitest";
 import { parseConfig } from "../../src/config/load.ts";
 import { printProblems } from "../../src/config/reading.ts";
 import type { Config } from "../../src/config/types.ts";
-import { NO_COPIES } from "../../src/lists/cache.ts";
+import { NO_LIST_CACHE } from "../../src/lists/cache.ts";
 import { loadLists } from "../../src/lists/load.ts";
 import { urlsOf } from "../../src/lists/update.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { listConflicts } from "../../src/rules/conflicts.ts";
-import { expectationFaults, openDecisions } from "../../src/server/policy.ts";
+import { expectationFaults, openPolicy } from "../../src/server/policy.ts";
 import { downloaded } from "../lists/web.ts";
 
 const path = join(import.meta.dirname, "../../fenliu.yaml");
@@ -29,7 +29,7 @@ function configOf(text: string): Config {
 async function decisionsOf(config: Config) {
   const warnings: string[] = [];
   const log = operationsLog("warn", (line) => warnings.push(line), false);
-  const decisions = await openDecisions(config, { copies: NO_COPIES, log });
+  const decisions = await openPolicy(config, { copies: NO_LIST_CACHE, log });
   return { decisions, warnings, faults: expectationFaults(decisions, config, log) };
 }
 

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { ConfigCheck } from "../../src/admin/control.ts";
-import { checkDraft, Drafts, Turns } from "../../src/control/drafts.ts";
+import { checkDraft, Drafts, SerialQueue } from "../../src/control/drafts.ts";
 import { fakeClock } from "../fake-clock.ts";
 import { directory, file } from "../files.ts";
 import { siteWith } from "../site.ts";
@@ -107,7 +107,7 @@ describe("a draft of the configuration", () => {
 describe("turns", () => {
   test("go on after one that fails, and after one that takes too long", async () => {
     const clock = fakeClock();
-    const turns = new Turns({ clock, maxWaiting: 3, limitMs: 1000 });
+    const turns = new SerialQueue({ clock, maxWaiting: 3, limitMs: 1000 });
     const order: string[] = [];
     const failing = turns.take(() => Promise.reject(new Error("a fault")));
     const endless = turns.take(() => new Promise<never>(() => {}));

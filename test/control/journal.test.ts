@@ -1,12 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Journal } from "../../src/control/journal.ts";
+import { QueryRecorder } from "../../src/control/journal.ts";
 import { isRejection, parseQuery } from "../../src/dns/query.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import type { QueryRecord } from "../../src/log/record.ts";
 import type { Resolver } from "../../src/resolve/types.ts";
 import { handlerFor } from "../../src/server/pipeline.ts";
-import type { Noted } from "../../src/server/query-event.ts";
+import type { QueryEvent } from "../../src/server/query-event.ts";
 import { fakeClock } from "../fake-clock.ts";
 import { queryWire } from "../message.ts";
 import { siteWith } from "../site.ts";
@@ -234,7 +234,7 @@ async function standalone() {
   const site = await siteWith({ upstreams: { main: page } });
   const clock = fakeClock();
   const faults: unknown[] = [];
-  const journal = new Journal(clock, (error) => faults.push(error));
+  const journal = new QueryRecorder(clock, (error) => faults.push(error));
   const sent: number[] = [];
   const sink = { append: (records: readonly QueryRecord[]) => void sent.push(records.length) };
   journal.use(sink, "full");
@@ -251,11 +251,11 @@ async function standalone() {
     endedMs: 0,
     admission: "admitted",
   } as const;
-  const note = (reply: NonNullable<Noted["rendered"]> = rendered, change: object = {}): void =>
-    journal.note({ ...noted, rendered: reply, ...change });
+  const note = (reply: NonNullable<QueryEvent["rendered"]> = rendered, change: object = {}): void =>
+    journal.observe({ ...noted, rendered: reply, ...change });
   return { journal, clock, sent, sink, note, faults };
 }
 
-function total(journal: Journal): number {
+function total(journal: QueryRecorder): number {
   return [...journal.counters.queries()].reduce((sum, { count }) => sum + count, 0);
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { subjectOf } from "../../src/control/explain-live.ts";
+import { hypotheticalQuery } from "../../src/control/explain-live.ts";
 import { nameText } from "../../src/dns/name.ts";
 
 const asked = { name: "page.example", type: "A", client: null, clientId: null };
@@ -12,7 +12,7 @@ describe("a question that is explained", () => {
     ["\\065.example", "a.example"],
     [".", "."],
   ])("is for the name %s", (name, canonical) => {
-    expect(nameText(subjectOf({ ...asked, name }).query.name)).toBe(canonical);
+    expect(nameText(hypotheticalQuery({ ...asked, name }).query.name)).toBe(canonical);
   });
 
   test.each([
@@ -21,15 +21,15 @@ describe("a question that is explained", () => {
     ["fe80::1%eth0", "fe80::1%eth0"],
     [null, "127.0.0.1"],
   ])("is asked by %s, written as listeners write it", (client, address) => {
-    expect(subjectOf({ ...asked, client }).client.address).toBe(address);
+    expect(hypotheticalQuery({ ...asked, client }).client.address).toBe(address);
   });
 
   test.each(["10.0.0.1%eth0", "fe80::1%", "fe80::1%a%b", "10.0.0", "", "tv"])("is not asked by %j", (client) => {
-    expect(() => subjectOf({ ...asked, client })).toThrow("is no address");
+    expect(() => hypotheticalQuery({ ...asked, client })).toThrow("is no address");
   });
 
   test("everything that is wrong with it is told at once", () => {
-    expect(() => subjectOf({ name: "a..b", type: "XYZ", client: "x", clientId: "UPPER" })).toThrow(
+    expect(() => hypotheticalQuery({ name: "a..b", type: "XYZ", client: "x", clientId: "UPPER" })).toThrow(
       /no domain name\n.*no record type.*\n.*no address.*\n.*no client id/,
     );
   });

@@ -4,7 +4,7 @@ import { expect, onTestFinished } from "vitest";
 import type { ExplainRequest } from "../../src/admin/control.ts";
 import { Explainer } from "../../src/control/explainer.ts";
 import { Versions, type VersionsOptions } from "../../src/control/history.ts";
-import { copiesOf } from "../../src/lists/cache.ts";
+import { listCacheOf } from "../../src/lists/cache.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { fakeClock } from "../fake-clock.ts";
 import { directory } from "../files.ts";
@@ -52,8 +52,8 @@ ${more}`;
 }
 
 export function put(versions: Versions, { app }: TestSite): string {
-  const { decisions, config, version } = app.site;
-  versions.put({ decisions, copies: copiesOf(config) });
+  const { policy: decisions, config, version } = app.site;
+  versions.put({ decisions, copies: listCacheOf(config) });
   return version;
 }
 

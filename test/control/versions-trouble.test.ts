@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { zstdDecompressSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { copiesOf } from "../../src/lists/cache.ts";
+import { listCacheOf } from "../../src/lists/cache.ts";
 import { about, explainer, MISSING, move, put, scene } from "./versions-scene.ts";
 
 describe("trouble on the disk", () => {
@@ -121,9 +121,9 @@ test("a store that does not say what it holds keeps nobody from closing", async 
 test("of more changes at once than can wait, the one in force is kept", async () => {
   const stage = await scene();
   const versions = stage.open();
-  const { decisions, config } = stage.site.app.site;
+  const { policy: decisions, config } = stage.site.app.site;
   const names = Array.from({ length: 100 }, (_, index) => `f${index}`);
-  for (const version of names) versions.put({ decisions: { ...decisions, version }, copies: copiesOf(config) });
+  for (const version of names) versions.put({ decisions: { ...decisions, version }, copies: listCacheOf(config) });
   const kept = await versions.list();
   expect(kept[0]?.version).toBe("f99");
   expect(kept.length).toBeLessThan(50);

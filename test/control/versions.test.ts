@@ -3,12 +3,12 @@ import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parseConfig } from "../../src/config/load.ts";
-import { subjectOf } from "../../src/control/explain-live.ts";
+import { hypotheticalQuery } from "../../src/control/explain-live.ts";
 import { Explainer } from "../../src/control/explainer.ts";
 import { Versions } from "../../src/control/history.ts";
 import type { CopySource } from "../../src/lists/cache.ts";
 import { operationsLog } from "../../src/log/operations.ts";
-import { openDecisions } from "../../src/server/policy.ts";
+import { openPolicy } from "../../src/server/policy.ts";
 import { fakeClock } from "../fake-clock.ts";
 import { directory, file } from "../files.ts";
 import { about, DAY_MS, explainer, MISSING, move, movedScene, put, scene } from "./versions-scene.ts";
@@ -124,7 +124,7 @@ rules:
     },
   };
   const log = operationsLog("silent", () => {}, false);
-  const decisions = await openDecisions(parsed.config, { copies, log });
+  const decisions = await openPolicy(parsed.config, { copies, log });
   const options = { folder: join(where, "versions"), keepMs: () => DAY_MS, inUse: async () => [], clock: fakeClock(), log };
   const versions = new Versions(options);
   versions.put({ decisions, copies });
@@ -134,7 +134,7 @@ rules:
   const past = await new Versions(options).decisionsOf(decisions.version);
   expect(past.basis).toEqual(decisions.basis);
   for (const name of ["far.example", "further.example", "seeded.example", "wrong.example", "x.example"]) {
-    const { query, client } = subjectOf({ name, type: "A", client: null, clientId: null });
+    const { query, client } = hypotheticalQuery({ name, type: "A", client: null, clientId: null });
     expect(past.decider.explain(query, client).steps).toEqual(decisions.decider.explain(query, client).steps);
     expect(past.never.forbids("overseas", query, client)).toBe(decisions.never.forbids("overseas", query, client));
   }

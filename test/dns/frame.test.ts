@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { FrameReader, type FrameResult, frame, MAX_MESSAGE_BYTES, MIN_MESSAGE_BYTES } from "../../src/dns/wire.ts";
+import { type FrameResult, frame, MAX_MESSAGE_BYTES, MessageFramer, MIN_MESSAGE_BYTES } from "../../src/dns/wire.ts";
 
-function takeAll(reader: FrameReader): FrameResult[] {
+function takeAll(reader: MessageFramer): FrameResult[] {
   const taken: FrameResult[] = [];
   while (reader.ready) {
     const result = reader.next();
@@ -30,7 +30,7 @@ describe("reading", () => {
     fc.assert(
       fc.property(messages, fc.array(fc.integer({ min: 1, max: 900 }), { minLength: 1 }), (sent, cuts) => {
         const stream = Buffer.concat(sent.map(frame));
-        const reader = new FrameReader();
+        const reader = new MessageFramer();
         const got: FrameResult[] = [];
         for (let at = 0, turn = 0; at < stream.length; turn++) {
           const size = cuts[turn % cuts.length] ?? 1;
@@ -47,7 +47,7 @@ describe("reading", () => {
   test("messages left in the reader survive further pushes", () => {
     fc.assert(
       fc.property(messages, (sent) => {
-        const reader = new FrameReader();
+        const reader = new MessageFramer();
         for (const message of sent) reader.push(frame(message));
         expect(takeAll(reader)).toEqual(sent);
       }),
@@ -56,7 +56,7 @@ describe("reading", () => {
 
   test("neither the chunk nor the reader's own buffer is shared with the message", () => {
     const chunk = frame(new Uint8Array(20).fill(1));
-    const reader = new FrameReader();
+    const reader = new MessageFramer();
     reader.push(chunk);
     chunk.fill(9);
     const first = reader.next();
@@ -67,14 +67,14 @@ describe("reading", () => {
 
   test("the longest message is read, octet by octet", () => {
     const message = new Uint8Array(MAX_MESSAGE_BYTES).fill(5);
-    const reader = new FrameReader();
+    const reader = new MessageFramer();
     for (const octet of frame(message)) reader.push(Uint8Array.of(octet));
     const read = reader.next();
     expect(read instanceof Uint8Array && Buffer.from(read).equals(message)).toBe(true);
   });
 
   test("half a prefix and half a message are incomplete and counted as pending", () => {
-    const reader = new FrameReader();
+    const reader = new MessageFramer();
     reader.push(Uint8Array.of(0));
     expect([reader.next(), reader.pendingBytes, reader.ready]).toEqual(["incomplete", 1, false]);
     reader.push(new Uint8Array(12).fill(12));
@@ -89,7 +89,7 @@ describe("reading", () => {
       [11, {}],
       [513, { maxBytes: 512 }],
     ] as const) {
-      const reader = new FrameReader(limits);
+      const reader = new MessageFramer(limits);
       reader.push(Uint8Array.of(length >> 8, length & 0xff));
       expect([reader.ready, reader.next(), reader.next()]).toEqual([true, "badLength", "badLength"]);
     }
@@ -98,7 +98,7 @@ describe("reading", () => {
   test("no bytes make it throw, and it never gives more than it was given", () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array({ maxLength: 200 })), (chunks) => {
-        const reader = new FrameReader();
+        const reader = new MessageFramer();
         let pushed = 0;
         let taken = 0;
         for (const chunk of chunks) {

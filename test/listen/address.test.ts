@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { addressOfSocket, clientNetwork, parseAddress } from "../../src/listen/client-address.ts";
+import { addressOfSocket, clientNetwork, parsePeerAddress } from "../../src/listen/client-address.ts";
 
 describe("an address from text", () => {
   test.each([
@@ -10,13 +10,13 @@ describe("an address from text", () => {
     ["fe80::1%eth0", "fe80::1%eth0"],
     ["FE80:0::1%br-lan.7", "fe80::1%br-lan.7"],
   ])("%s is %s", (text, address) => {
-    expect(parseAddress(text)).toBe(address);
+    expect(parsePeerAddress(text)).toBe(address);
   });
 
   test.each(["", "localhost", "192.0.2", "192.0.2.01", "0x7f.1", "1", "192.0.2.1:53", "[::1]", "::1/128", "unknown", " ::1"])(
     "%j is none",
     (text) => {
-      expect(parseAddress(text)).toBeNull();
+      expect(parsePeerAddress(text)).toBeNull();
     },
   );
 });

@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Client } from "../../src/lib/client.ts";
-import type { Handler, Reply } from "../../src/listen/types.ts";
+import type { Handler, HandlerReply } from "../../src/listen/types.ts";
 import { ASKERS, type Asker, type AskerKind } from "./support/askers.ts";
 import { handlerOf, idOf, messageOf, openSite } from "./support/site.ts";
 
@@ -53,7 +53,7 @@ describe.each(ASKERS)("$title", (kind) => {
   });
 
   test("a slow answer does not hold up a quick one", async () => {
-    const slow = Promise.withResolvers<Reply>();
+    const slow = Promise.withResolvers<HandlerReply>();
     const { asker } = await siteWithAsker(
       kind,
       handlerOf((wire) => (idOf(wire) === 1 ? slow.promise : { wire, maxAgeSeconds: null })),
@@ -66,7 +66,7 @@ describe.each(ASKERS)("$title", (kind) => {
 
   test("closing lets the answer under way go out", async () => {
     const begun = Promise.withResolvers<void>();
-    const slow = Promise.withResolvers<Reply>();
+    const slow = Promise.withResolvers<HandlerReply>();
     const { asker, site } = await siteWithAsker(
       kind,
       handlerOf(() => {

@@ -6,7 +6,7 @@ import { frame } from "../../src/dns/wire.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { ListenError, openListeners } from "../../src/listen/listeners.ts";
 import type { ListenOptions } from "../../src/listen/options.ts";
-import { NOWHERE, type Reply } from "../../src/listen/types.ts";
+import { type HandlerReply, NOWHERE } from "../../src/listen/types.ts";
 import { hasIpv6 } from "../ipv6.ts";
 import { connectRaw } from "./support/raw.ts";
 import { echo, handlerOf, messageOf, ON_LOOPBACK, openSite, portOf, tlsFixture } from "./support/site.ts";
@@ -120,7 +120,7 @@ describe("opening", () => {
 describe("closing", () => {
   test("lets an answer go out to a client that has ended its side", async () => {
     const begun = Promise.withResolvers<void>();
-    const slow = Promise.withResolvers<Reply>();
+    const slow = Promise.withResolvers<HandlerReply>();
     const site = await openSite({
       handler: handlerOf(() => {
         begun.resolve();

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { frame } from "../../src/dns/wire.ts";
-import type { Reply } from "../../src/listen/types.ts";
+import type { HandlerReply } from "../../src/listen/types.ts";
 import { fakeClock } from "../fake-clock.ts";
 import { connectRaw, connectRawTls, type RawConnection } from "./support/raw.ts";
 import { handlerOf, idOf, messageOf, openSite, portOf, type SiteOptions } from "./support/site.ts";
@@ -32,7 +32,7 @@ describe("a TCP connection", () => {
   });
 
   test("gives its answers to a client that has ended its side", async () => {
-    const slow = Promise.withResolvers<Reply>();
+    const slow = Promise.withResolvers<HandlerReply>();
     const { connection } = await connected({
       handler: handlerOf((wire) => (idOf(wire) === 1 ? slow.promise : { wire, maxAgeSeconds: null })),
     });
@@ -61,7 +61,7 @@ describe("a TCP connection", () => {
   });
 
   test("is kept while an answer is awaited", async () => {
-    const slow = Promise.withResolvers<Reply>();
+    const slow = Promise.withResolvers<HandlerReply>();
     const begun = Promise.withResolvers<void>();
     const { clock, connection } = await connected({
       handler: handlerOf(() => {
@@ -89,7 +89,7 @@ describe("a TCP connection", () => {
   });
 
   test("is cut when a message dribbles in, though other answers go out meanwhile", async () => {
-    const slow = Promise.withResolvers<Reply>();
+    const slow = Promise.withResolvers<HandlerReply>();
     const begun = Promise.withResolvers<void>();
     const { clock, connection } = await connected({
       handler: handlerOf(() => {
@@ -147,7 +147,7 @@ describe("a TCP connection", () => {
   });
 
   test("that is reset takes nothing with it", async () => {
-    const slow = Promise.withResolvers<Reply>();
+    const slow = Promise.withResolvers<HandlerReply>();
     const begun = Promise.withResolvers<void>();
     const { site, connection } = await connected({
       handler: handlerOf((wire) => {
@@ -206,7 +206,7 @@ describe("a DoT connection", () => {
   });
 
   test("gives its answers to a client that has ended its side", async () => {
-    const slow = Promise.withResolvers<Reply>();
+    const slow = Promise.withResolvers<HandlerReply>();
     const begun = Promise.withResolvers<void>();
     const site = await openSite({
       handler: handlerOf(() => {

@@ -5,7 +5,7 @@ import { AddressSet } from "../../src/dns/address.ts";
 import type { Client } from "../../src/lib/client.ts";
 import { limitsWith } from "../../src/listen/limits.ts";
 import { ConnectionSlots } from "../../src/listen/tcp.ts";
-import type { Handler, ListenEvent, ListenServices, Reply } from "../../src/listen/types.ts";
+import type { Handler, HandlerReply, ListenEvent, ListenServices } from "../../src/listen/types.ts";
 import { UdpListener } from "../../src/listen/udp.ts";
 import { type FakeClock, fakeClock } from "../fake-clock.ts";
 import { hasIpv6 } from "../ipv6.ts";
@@ -114,7 +114,7 @@ describe("behind the IPv4 wildcard", () => {
   });
 
   test("an answer to an address that went away meanwhile is counted as unsent", async () => {
-    const slow = Promise.withResolvers<Reply>();
+    const slow = Promise.withResolvers<HandlerReply>();
     const begun = Promise.withResolvers<void>();
     const bench = benchWith(
       handlerOf(() => {

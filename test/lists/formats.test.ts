@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { type Name, nameFromText } from "../../src/dns/name.ts";
-import { atOnce } from "../../src/lib/cooperative.ts";
+import { runSync } from "../../src/lib/cooperative.ts";
 import { type Warning, WarningLog } from "../../src/lists/diagnostics.ts";
 import type { DomainSet } from "../../src/lists/domain-set.ts";
 import { DomainSetBuilder } from "../../src/lists/domain-set-builder.ts";
@@ -15,7 +15,7 @@ interface Reading {
 function read(bytes: string | Buffer, category: string | null = null): Reading {
   const builder = new DomainSetBuilder("list");
   const warnings = new WarningLog();
-  const problem = atOnce(readDomains(Buffer.from(bytes), category, { sink: builder.source("file"), warnings }));
+  const problem = runSync(readDomains(Buffer.from(bytes), category, { sink: builder.source("file"), warnings }));
   return { set: builder.build(), problem, warnings: warnings.first };
 }
 

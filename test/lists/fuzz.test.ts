@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type Name, nameFromText } from "../../src/dns/name.ts";
-import { atOnce } from "../../src/lib/cooperative.ts";
+import { runSync } from "../../src/lib/cooperative.ts";
 import { WarningLog } from "../../src/lists/diagnostics.ts";
 import { DomainSetBuilder, type DomainSink } from "../../src/lists/domain-set-builder.ts";
 import { readAddresses, readDomains } from "../../src/lists/readers.ts";
@@ -61,7 +61,7 @@ describe("whatever a file holds", () => {
       fc.property(anyBytes, category, (bytes, hint) => {
         const builder = new DomainSetBuilder("x");
         const taken: Name[] = [];
-        const problem = atOnce(
+        const problem = runSync(
           readDomains(bytes, hint, { sink: recording(builder.source("x"), taken), warnings: new WarningLog() }),
         );
         expect(problem === null || problem.length > 0).toBe(true);
@@ -75,7 +75,7 @@ describe("whatever a file holds", () => {
   test("a reader of addresses answers", () => {
     fc.assert(
       fc.property(anyBytes, fc.constantFrom(null, "cn"), (bytes, hint) => {
-        const { ranges, problem } = atOnce(readAddresses(bytes, hint, new WarningLog()));
+        const { ranges, problem } = runSync(readAddresses(bytes, hint, new WarningLog()));
         for (const { first, last } of ranges) expect(first.length === last.length && Buffer.compare(first, last) <= 0).toBe(true);
         expect(problem === null || problem.length > 0).toBe(true);
       }),
@@ -86,10 +86,10 @@ describe("whatever a file holds", () => {
   test("the samples themselves are read without a problem", () => {
     const problems = [...SAMPLES.slice(0, 6).map((bytes) => [bytes, null] as const), [GEOSITE, "cn"] as const].map(
       ([bytes, hint]) =>
-        atOnce(readDomains(bytes, hint, { sink: new DomainSetBuilder("x").source("x"), warnings: new WarningLog() })),
+        runSync(readDomains(bytes, hint, { sink: new DomainSetBuilder("x").source("x"), warnings: new WarningLog() })),
     );
     expect(problems).toEqual(Array(7).fill(null));
-    expect(atOnce(readAddresses(GEOIP, "cn", new WarningLog()))).toMatchObject({
+    expect(runSync(readAddresses(GEOIP, "cn", new WarningLog()))).toMatchObject({
       problem: null,
       ranges: [{ first: Uint8Array.from([1, 2, 3, 0]) }],
     });

@@ -1,13 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { AddressSet, addressText } from "../../src/dns/address.ts";
-import { atOnce } from "../../src/lib/cooperative.ts";
+import { runSync } from "../../src/lib/cooperative.ts";
 import { WarningLog } from "../../src/lists/diagnostics.ts";
 import { readAddresses } from "../../src/lists/readers.ts";
 import { database, network, type Value } from "./mmdb-file.ts";
 
 function blocksOf(bytes: Buffer, category: string | null): string[] | string {
-  const { ranges, problem } = atOnce(readAddresses(bytes, category, new WarningLog()));
+  const { ranges, problem } = runSync(readAddresses(bytes, category, new WarningLog()));
   return problem ?? [...new AddressSet(ranges).ranges()].map(({ first, last }) => `${addressText(first)}-${addressText(last)}`);
 }
 
@@ -76,7 +76,7 @@ describe("a MaxMind database", () => {
       fc.property(damage, (edits) => {
         const bytes = Buffer.from(sound);
         for (const [place, octet] of edits) bytes[place] = octet;
-        const { ranges } = atOnce(readAddresses(bytes, "cn", new WarningLog()));
+        const { ranges } = runSync(readAddresses(bytes, "cn", new WarningLog()));
         for (const { first, last } of ranges) expect(Buffer.compare(first, last)).toBeLessThanOrEqual(0);
       }),
       { numRuns: 2000 },

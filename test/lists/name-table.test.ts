@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { labelsOf, type Name, nameOfLabels, nameText, parentOf, ROOT } from "../../src/dns/name.ts";
-import { atOnce } from "../../src/lib/cooperative.ts";
+import { runSync } from "../../src/lib/cooperative.ts";
 import type { NameKind, NameTable } from "../../src/lists/name-table.ts";
 import { buildNameTable, NameCollector } from "../../src/lists/name-table-build.ts";
 
@@ -20,7 +20,7 @@ function nameOf(...labels: readonly string[]): Name {
 function tableOf(entries: readonly Entry[]): NameTable {
   const collector = new NameCollector();
   for (const [line, { kind, name }] of entries.entries()) collector.addName(name, kind, line);
-  return atOnce(buildNameTable(collector.rows()));
+  return runSync(buildNameTable(collector.rows()));
 }
 
 function found(table: NameTable, asked: Name): (Entry & { readonly line: number }) | null {

@@ -1,7 +1,7 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { Copies } from "../../src/lists/cache.ts";
+import { ListCache } from "../../src/lists/cache.ts";
 import { updateList } from "../../src/lists/update.ts";
 import { directory } from "../files.ts";
 import { siteWith, type TestSite } from "../site.ts";
@@ -206,7 +206,7 @@ describe("while it serves", () => {
     };
     await updateList(
       downloaded("ads", [url]),
-      { copies: new Copies(join(folder, "lists")), fetch: testFetcher(site.clock), adopt, clock: site.clock },
+      { copies: new ListCache(join(folder, "lists")), fetch: testFetcher(site.clock), adopt, clock: site.clock },
       { acceptsAnySize: false, signal: new AbortController().signal, progress: () => {} },
     );
     await reported(site, { message: RENEWED, withinMs: 60_000 });

@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { nameFromText, nameText } from "../../src/dns/name.ts";
-import { atOnce, inTurns, SLICE_ENTRIES, SLICE_OCTETS, type Sliced } from "../../src/lib/cooperative.ts";
+import { runCooperatively, runSync, SLICE_ENTRIES, SLICE_OCTETS, type Sliced } from "../../src/lib/cooperative.ts";
 import { WarningLog } from "../../src/lists/diagnostics.ts";
 import { DomainSetBuilder } from "../../src/lists/domain-set-builder.ts";
 import { loadLists } from "../../src/lists/load.ts";
@@ -60,8 +60,8 @@ describe("work in slices", () => {
       for (let slice = 0; slice < 9; slice++) yield;
       return "done";
     }
-    expect(atOnce(work())).toBe("done");
-    const running = inTurns(work());
+    expect(runSync(work())).toBe("done");
+    const running = runCooperatively(work());
     expect(await turnsDuring(running)).toBeGreaterThanOrEqual(9);
     expect(await running).toBe("done");
   });
@@ -71,7 +71,7 @@ describe("work in slices", () => {
       yield;
       throw new Error("no more");
     }
-    await expect(inTurns(work())).rejects.toThrow("no more");
+    await expect(runCooperatively(work())).rejects.toThrow("no more");
   });
 
   test("is how long texts are read, however few of their lines say anything, and how tables are made of many names", () => {
@@ -111,7 +111,7 @@ describe("while a large list is read", () => {
     const set = (await loading).domains("list");
     expect(set?.size).toBe(COUNT);
     const { work, builder } = readingOf(text);
-    atOnce(work);
+    runSync(work);
     const asked = nameFromText("www.n199999.example");
     if (asked === null) throw new Error("no name");
     expect(set?.match(asked)).toEqual(builder.build().match(asked));

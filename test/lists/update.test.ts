@@ -2,22 +2,22 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { Copies } from "../../src/lists/cache.ts";
+import { ListCache } from "../../src/lists/cache.ts";
 import { loadLists } from "../../src/lists/load.ts";
 import type { ListOptions } from "../../src/lists/options.ts";
-import { type Adopt, updateList } from "../../src/lists/update.ts";
+import { type Activate, updateList } from "../../src/lists/update.ts";
 import { fakeClock } from "../fake-clock.ts";
 import { directory } from "../files.ts";
 import { downloaded, names, tagged, testFetcher, type Web, web } from "./web.ts";
 
-const adoptAll: Adopt = async (_, __, commit) => {
+const adoptAll: Activate = async (_, __, commit) => {
   await commit();
   return [];
 };
 
-function updater({ folder = directory(), adopt = adoptAll }: { folder?: string; adopt?: Adopt } = {}) {
+function updater({ folder = directory(), adopt = adoptAll }: { folder?: string; adopt?: Activate } = {}) {
   const clock = fakeClock();
-  const copies = new Copies(folder);
+  const copies = new ListCache(folder);
   const parts = { copies, fetch: testFetcher(clock), adopt, clock };
   return {
     folder,

@@ -18,7 +18,7 @@ import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { allParts } from "../../src/log/maintenance.ts";
-import { recordOf, type StoredRow } from "../../src/log/rows.ts";
+import { decodeRow, type StoredRow } from "../../src/log/rows.ts";
 import { selectRecords } from "../../src/log/schema.ts";
 import type { LogEvent } from "../../src/log/writer.ts";
 import { directory } from "../files.ts";
@@ -288,7 +288,7 @@ describe("a process that is killed", () => {
       for (const part of allParts(database)) {
         const stored = database.prepare(selectRecords(part.key)).all();
         expect(stored).toHaveLength(part.rows);
-        for (const row of stored) expect(recordOf(row as unknown as StoredRow)).toMatchObject({ rule: "split", line: 4711 });
+        for (const row of stored) expect(decodeRow(row as unknown as StoredRow)).toMatchObject({ rule: "split", line: 4711 });
         const counted = database.prepare(`SELECT sum(count) AS count FROM kind_minutes_${part.key}`).get();
         expect(counted).toEqual({ count: part.rows });
         rows += part.rows;

@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
-import { seldom } from "../../src/log/operations.ts";
+import { throttle } from "../../src/log/operations.ts";
 import { fakeClock } from "../fake-clock.ts";
 
 test("an event of each kind is told at once, then once a minute with how many were passed over", async () => {
   const clock = fakeClock();
   const told: unknown[] = [];
-  const report = seldom(clock.now, (kind, details) => told.push([kind, details]));
+  const report = throttle(clock.now, (kind, details) => told.push([kind, details]));
   report("socketError", { reason: "EMFILE" });
   report("socketError", { reason: "EMFILE" });
   report("socketError", { reason: "EMFILE" });

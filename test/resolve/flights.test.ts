@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { type Flight, Flights, Rechecks } from "../../src/resolve/fetch.ts";
+import { type Flight, RefreshThrottle, SingleFlight } from "../../src/resolve/fetch.ts";
 
 test("equal work under way is done once, and again when it has ended, also badly", async () => {
-  const flights = new Flights<string, Flight>(10);
+  const flights = new SingleFlight<string, Flight>(10);
   const landings: PromiseWithResolvers<number>[] = [];
   const start = (): Flight => {
     const landing = Promise.withResolvers<number>();
@@ -20,7 +20,7 @@ test("equal work under way is done once, and again when it has ended, also badly
 });
 
 test("beyond its limit work is refused, while what is under way is still joined", async () => {
-  const flights = new Flights<number, Flight>(2);
+  const flights = new SingleFlight<number, Flight>(2);
   const never = () => ({ result: new Promise<number>(() => {}) });
   const first = flights.join(1, never);
   flights.join(2, never);
@@ -29,7 +29,7 @@ test("beyond its limit work is refused, while what is under way is still joined"
 });
 
 test("a recheck is taken once in its time, for each key, until an upstream is back", () => {
-  const rechecks = new Rechecks(1000);
+  const rechecks = new RefreshThrottle(1000);
   expect([rechecks.take("a", 0), rechecks.take("a", 999), rechecks.take("b", 999), rechecks.take("a", 1000)]).toEqual([
     true,
     false,

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { measuresOf } from "../../src/resolve/classify.ts";
+import { addressClassifier } from "../../src/resolve/classify.ts";
 import { zone } from "../dns/zone.ts";
 import { siteWith } from "../site.ts";
 import type { Script } from "../upstreams/scripted-server.ts";
@@ -113,5 +113,5 @@ test("what bears the mark of the sets of now is given without being looked into"
 
 function forgedMark(): string {
   const parts = { rules: [], poison: ["203.0.113.1"], bogus: ["203.0.113.2"], addresses: () => null };
-  return measuresOf(parts).forgedFingerprint;
+  return addressClassifier(parts).forgedFingerprint;
 }

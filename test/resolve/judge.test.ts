@@ -4,7 +4,7 @@ import { bareAnswer, negativeAnswer } from "../../src/answers/negative.ts";
 import { AddressSet } from "../../src/dns/address.ts";
 import { type Answer, indexAnswer } from "../../src/dns/answer.ts";
 import { RCODE } from "../../src/dns/types.ts";
-import { judge } from "../../src/resolve/classify.ts";
+import { classify } from "../../src/resolve/classify.ts";
 import { nameOf, question, responseWire, zone } from "../dns/zone.ts";
 
 const sets = { near: AddressSet.of("192.0.2.0/24", "203.0.113.0/24"), forged: AddressSet.of("203.0.113.1") };
@@ -18,24 +18,24 @@ test("one address outside the list makes an answer foreign, one that is forged m
   fc.assert(
     fc.property(addresses, (given) => {
       const wanted = given.includes("203.0.113.1") ? "void" : given.includes("198.51.100.1") ? "foreign" : "kept";
-      expect(judge({ source: "upstream", answer: answerWith(given) }, sets)).toBe(wanted);
+      expect(classify({ source: "upstream", answer: answerWith(given) }, sets)).toBe(wanted);
     }),
   );
 });
 
 test("silence, failure and emptiness are told apart", () => {
   const empty = { soaOwner: nameOf("example"), ttlSeconds: 60 };
-  expect(judge(null, sets)).toBe("silent");
-  expect(judge({ source: "failure", answer: bareAnswer(asked, RCODE.SERVFAIL) }, sets)).toBe("failed");
-  expect(judge({ source: "upstream", answer: bareAnswer(asked, RCODE.REFUSED) }, sets)).toBe("failed");
-  expect(judge({ source: "rule", answer: null }, sets)).toBe("failed");
+  expect(classify(null, sets)).toBe("silent");
+  expect(classify({ source: "failure", answer: bareAnswer(asked, RCODE.SERVFAIL) }, sets)).toBe("failed");
+  expect(classify({ source: "upstream", answer: bareAnswer(asked, RCODE.REFUSED) }, sets)).toBe("failed");
+  expect(classify({ source: "rule", answer: null }, sets)).toBe("failed");
   for (const rcode of [RCODE.NOERROR, RCODE.NXDOMAIN])
-    expect(judge({ source: "upstream", answer: negativeAnswer(asked, { ...empty, rcode }) }, sets)).toBe("empty");
-  expect(judge({ source: "upstream", answer: bareAnswer(asked, RCODE.NOERROR) }, sets)).toBe("empty");
+    expect(classify({ source: "upstream", answer: negativeAnswer(asked, { ...empty, rcode }) }, sets)).toBe("empty");
+  expect(classify({ source: "upstream", answer: bareAnswer(asked, RCODE.NOERROR) }, sets)).toBe("empty");
 });
 
 test("a stale answer tells that the group failed", () => {
-  expect(judge({ source: "stale", answer: answerWith(["192.0.2.1"]) }, sets)).toBe("failed");
+  expect(classify({ source: "stale", answer: answerWith(["192.0.2.1"]) }, sets)).toBe("failed");
 });
 
 function answerWith(addresses: readonly string[]): Answer {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { AddressSet } from "../../src/dns/address.ts";
-import { measuresOf } from "../../src/resolve/classify.ts";
+import { addressClassifier } from "../../src/resolve/classify.ts";
 import type { RuleOptions } from "../../src/rules/options.ts";
 
 const compare = { near: "near", far: "far", keepNearIf: "cn-ip", withinMs: 800, verdictMs: 1000 };
@@ -13,7 +13,7 @@ function measures(list: string, poison: readonly string[] = ["list:poison", "203
     ["cn-ip", AddressSet.of(list)],
     ["poison", AddressSet.of("198.51.100.1")],
   ]);
-  return measuresOf({ rules, poison, bogus: ["2001:db8::1"], addresses: (name) => lists.get(name) ?? null });
+  return addressClassifier({ rules, poison, bogus: ["2001:db8::1"], addresses: (name) => lists.get(name) ?? null });
 }
 
 test("poison and bogus together are what makes an answer void", () => {

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { nameOfLabels } from "../../src/dns/name.ts";
 import { TYPE, typeName } from "../../src/dns/types.ts";
-import type { Asker, Decision } from "../../src/rules/decision.ts";
+import type { Decision, Requester } from "../../src/rules/decision.ts";
 import type { RuleAnswer, RuleOptions } from "../../src/rules/options.ts";
 import { ask, laptop, rule, type SiteText, site } from "./site.ts";
 
@@ -15,7 +15,7 @@ const universe = ["example", "lan"].flatMap((top) => {
   return names.map((labels) => labels.join("."));
 });
 
-const askers: Asker[] = [laptop, { address: "10.0.7.1", clientId: null }, { address: "10.0.0.50", clientId: "tv" }];
+const askers: Requester[] = [laptop, { address: "10.0.7.1", clientId: null }, { address: "10.0.0.50", clientId: "tv" }];
 
 const someName = fc.constantFrom(...universe);
 const pattern = fc.oneof(
@@ -146,7 +146,7 @@ function shown(decision: Decision): string {
 }
 
 /** The rules read word by word, slowly, from their texts alone. */
-function plainly(text: SiteText, question: { text: string; type: number }, asker: Asker): string {
+function plainly(text: SiteText, question: { text: string; type: number }, asker: Requester): string {
   const zone = specialZone(question);
   for (const options of text.rules ?? []) {
     const typed = options.types.length === 0 || options.types.includes(question.type);
@@ -178,7 +178,7 @@ function isWithinZone(written: string, zone: string): boolean {
   );
 }
 
-function clientsHold(clients: readonly string[], { address, clientId }: Asker): boolean {
+function clientsHold(clients: readonly string[], { address, clientId }: Requester): boolean {
   return (
     clients.length === 0 ||
     clients.some((entry) => entry === address || entry === clientId || (entry.includes("/") && address.startsWith("10.0.7.")))

@@ -6,11 +6,11 @@ import { printProblems } from "../../src/config/reading.ts";
 import type { Config } from "../../src/config/types.ts";
 import type { Name } from "../../src/dns/name.ts";
 import { CLASS, TYPE } from "../../src/dns/types.ts";
-import { NO_COPIES } from "../../src/lists/cache.ts";
+import { NO_LIST_CACHE } from "../../src/lists/cache.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { neverProblems } from "../../src/rules/checks.ts";
-import { NeverRules } from "../../src/rules/egress.ts";
-import { type Decisions, openDecisions } from "../../src/server/policy.ts";
+import { EgressPolicy } from "../../src/rules/egress.ts";
+import { openPolicy, type Policy } from "../../src/server/policy.ts";
 import type { NeverOptions } from "../../src/upstreams/options.ts";
 import { groupOptions, question, Site as Upstreams } from "../upstreams/groups/scripted.ts";
 import { ask, laptop, listOf, rule } from "./site.ts";
@@ -25,7 +25,7 @@ function overseas(never: Partial<NeverOptions>, lists: Readonly<Record<string, r
     { name: "overseas", never: { ...nothing, ...never } },
     { name: "domestic", never: null },
   ];
-  const all = new NeverRules({ groups, rules, lists: { domains: (list) => sets.get(list) ?? null } });
+  const all = new EgressPolicy({ groups, rules, lists: { domains: (list) => sets.get(list) ?? null } });
   return (text: string) => all.forbids("overseas", ask(text), asker);
 }
 
@@ -80,7 +80,7 @@ test("types and clients forbid each by itself", () => {
 });
 
 test("a group without `never` gets everything", () => {
-  const all = new NeverRules({ groups: [{ name: "domestic", never: null }], rules: [], lists: { domains: () => null } });
+  const all = new EgressPolicy({ groups: [{ name: "domestic", never: null }], rules: [], lists: { domains: () => null } });
   expect(all.forbids("domestic", ask("www.example"), laptop)).toBeNull();
 });
 
@@ -112,7 +112,7 @@ ${rules}
   - { name: split, longest: { "list:cn": domestic, "list:world": overseas } }
   - { name: others, upstream: overseas }
 `);
-    return openDecisions(config, { copies: NO_COPIES, log: operationsLog("error", () => undefined, false) });
+    return openPolicy(config, { copies: NO_LIST_CACHE, log: operationsLog("error", () => undefined, false) });
   };
 
   beforeAll(async () => {
@@ -122,7 +122,7 @@ ${rules}
   });
 
   /** Sends all names where the rules say. @returns how many each group was asked, and refused. */
-  function send({ decider, never }: Decisions) {
+  function send({ decider, never }: Policy) {
     const upstreams = new Upstreams(groupOptions("domestic"), groupOptions("overseas"));
     upstreams.groups.guardBy((group, asked, asker) => never.forbids(group, asked, asker));
     let refused = 0;

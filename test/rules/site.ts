@@ -9,7 +9,7 @@ import type { DomainSet } from "../../src/lists/domain-set.ts";
 import { DomainSetBuilder } from "../../src/lists/domain-set-builder.ts";
 import { parsePattern } from "../../src/lists/patterns.ts";
 import { Decider } from "../../src/rules/decider.ts";
-import type { Asked, Asker, Decision } from "../../src/rules/decision.ts";
+import type { Decision, Requester, RuleQuestion } from "../../src/rules/decision.ts";
 import type { RuleAction, RuleAnswer, RuleOptions, SpecialOptions } from "../../src/rules/options.ts";
 
 export const answers: Shaping = {
@@ -23,7 +23,7 @@ export const answers: Shaping = {
 
 export const specialOff: SpecialOptions = { firefoxCanary: false, privateRelay: false, ddr: false };
 
-export const laptop: Asker = { address: "10.0.0.50", clientId: null };
+export const laptop: Requester = { address: "10.0.0.50", clientId: null };
 
 /** What a test says of its configuration; everything else is as without a file. */
 export interface SiteText {
@@ -37,7 +37,7 @@ export interface SiteText {
 export interface Site {
   readonly decider: Decider;
   /** `text` is a name and perhaps a type: `www.example.com AAAA`. */
-  readonly decide: (text: string, asker?: Asker) => Decision;
+  readonly decide: (text: string, asker?: Requester) => Decision;
 }
 
 export function site(text: SiteText): Site {
@@ -59,7 +59,7 @@ export function site(text: SiteText): Site {
   };
 }
 
-export function ask(text: string): Asked {
+export function ask(text: string): RuleQuestion {
   const [written = "", type = "A"] = text.split(" ");
   return { name: name(written), type: typeNumber(type) ?? expect.fail(`${type} is no type`), class: CLASS.IN };
 }

@@ -24,7 +24,7 @@ export function exposedBy(app: App, changes: Partial<MetricsInput> = {}): string
   const process = watch.read();
   watch.close();
   const downloaded = { checkedWallMs: nowWallMs - 3_600_000, downloadProblem: null };
-  const lists = site.decisions.lists
+  const lists = site.policy.lists
     .status()
     .map((status) =>
       listView({ ...status, sources: status.sources.map((source) => ({ ...source, ...downloaded })) }, site.config.access),
@@ -32,7 +32,7 @@ export function exposedBy(app: App, changes: Partial<MetricsInput> = {}): string
   return metricsText({
     counters: journal.counters,
     upstreams: app.upstreams().map(groupView),
-    cache: cacheView(site.backing.cache.stats()),
+    cache: cacheView(site.shared.cache.stats()),
     lists,
     refreshes: site.config.lists,
     log,

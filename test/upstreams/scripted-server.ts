@@ -9,7 +9,7 @@ import type { Readable } from "node:stream";
 import { createServer as createTlsServer } from "node:tls";
 import { nameText } from "../../src/dns/name.ts";
 import { isRejection, parseQuery, type Query } from "../../src/dns/query.ts";
-import { FrameReader, frame } from "../../src/dns/wire.ts";
+import { frame, MessageFramer } from "../../src/dns/wire.ts";
 import type { Clock } from "../../src/lib/clock.ts";
 import type { ServerOptions } from "../../src/upstreams/options.ts";
 
@@ -301,7 +301,7 @@ function serveDatagrams(stage: Stage, socket: DatagramSocket): void {
 
 function serveStream(stage: Stage, socket: Socket, transport: "tcp" | "tls"): void {
   const about = { transport, remotePort: socket.remotePort ?? 0, connection: stage.accept(socket), http: null };
-  const reader = new FrameReader();
+  const reader = new MessageFramer();
   const way: Way = {
     send: (octets, framed) => socket.writable && socket.write(framed ? frame(octets) : octets),
     end: (message) => {

@@ -1,9 +1,9 @@
 import swaggerUi from "@fastify/swagger-ui";
 import type { FastifyRequest } from "fastify";
 import { Type } from "typebox";
-import { type Api, type ApiParts, json, operation, problemDetails, text } from "../api.ts";
+import { type Api, type ApiParts, jsonContent, operation, problemDetails, textContent } from "../api.ts";
 import { CLOSED, listOf } from "../schemas/named.ts";
-import { configCheck, configView, readiness, versionView } from "../schemas/views.ts";
+import { configCheckSchema, configViewSchema, readinessSchema, versionViewSchema } from "../schemas/views.ts";
 
 const CONFIGURATION_TAGS = ["configuration"] as const;
 
@@ -11,7 +11,7 @@ const getConfig = operation({
   operationId: "getConfig",
   summary: "The configuration in force, without its secrets",
   tags: CONFIGURATION_TAGS,
-  response: { 200: json("The configuration.", configView.ref) },
+  response: { 200: jsonContent("The configuration.", configViewSchema.ref) },
 });
 
 const checkConfig = operation({
@@ -29,7 +29,7 @@ const checkConfig = operation({
     },
     { ...CLOSED, examples: [{ config: "answers: { https: nodata }\n" }] },
   ),
-  response: { 200: json("Whether it would be taken, and everything that is wrong with it.", configCheck.ref) },
+  response: { 200: jsonContent("Whether it would be taken, and everything that is wrong with it.", configCheckSchema.ref) },
 });
 
 const reload = operation({
@@ -37,7 +37,7 @@ const reload = operation({
   summary: "Read the file again",
   description: "A file with any fault changes nothing: the old configuration serves on.",
   tags: CONFIGURATION_TAGS,
-  response: { 200: json("The configuration now in force.", configView.ref) },
+  response: { 200: jsonContent("The configuration now in force.", configViewSchema.ref) },
   problems: [409, 415],
 });
 
@@ -46,7 +46,7 @@ const listVersions = operation({
   summary: "The versions of configuration and lists that are kept",
   description: "Each record of the log names the version it was decided under; `explain` can be asked under it.",
   tags: CONFIGURATION_TAGS,
-  response: { 200: json("The versions, newest first.", listOf(versionView)) },
+  response: { 200: jsonContent("The versions, newest first.", listOf(versionViewSchema)) },
 });
 
 export function configurationRoutes(api: Api, { control }: ApiParts): void {
@@ -74,7 +74,7 @@ const routerosScript = operation({
   summary: "A script that makes this server the DoH server of a MikroTik router",
   tags: ["clients"],
   querystring: PARAMETERS,
-  response: { 200: text("The script, for RouterOS 7.", "text/plain") },
+  response: { 200: textContent("The script, for RouterOS 7.", "text/plain") },
 });
 
 const appleProfile = operation({
@@ -82,7 +82,7 @@ const appleProfile = operation({
   summary: "A configuration profile for Apple devices",
   tags: ["clients"],
   querystring: PARAMETERS,
-  response: { 200: text("The profile: DNS over HTTPS.", "application/x-apple-aspen-config") },
+  response: { 200: textContent("The profile: DNS over HTTPS.", "application/x-apple-aspen-config") },
 });
 
 export function clientSetupRoutes(api: Api, { control }: ApiParts): void {
@@ -114,7 +114,7 @@ const healthz = operation({
   operationId: "healthz",
   summary: "Whether the process is alive",
   tags: HEALTH_TAGS,
-  response: { 200: text("It is.", "text/plain", "ok\n") },
+  response: { 200: textContent("It is.", "text/plain", "ok\n") },
   open: true,
 });
 
@@ -124,10 +124,13 @@ const readyz = operation({
   description: "Trouble that does not keep questions from being answered is told too, and the status is still 200.",
   tags: HEALTH_TAGS,
   response: {
-    200: json("They are.", readiness.ref),
+    200: jsonContent("They are.", readinessSchema.ref),
     503: {
       description: "They are not.",
-      content: { "application/json": { schema: readiness.ref }, "application/problem+json": { schema: problemDetails.ref } },
+      content: {
+        "application/json": { schema: readinessSchema.ref },
+        "application/problem+json": { schema: problemDetails.ref },
+      },
     },
   },
   open: true,
@@ -139,7 +142,7 @@ const metrics = operation({
   description:
     "Text format 0.0.4. Where a token is set it is wanted here too: `authorization: { credentials_file: … }` in the scrape configuration.",
   tags: HEALTH_TAGS,
-  response: { 200: text("The metrics.", "text/plain") },
+  response: { 200: textContent("The metrics.", "text/plain") },
 });
 
 export function healthRoutes(api: Api, { control }: ApiParts): void {
@@ -159,7 +162,7 @@ const getDocument = operation({
   operationId: "getDocument",
   summary: "This document",
   tags: ["health"],
-  response: { 200: json("OpenAPI 3.1.", Type.Unsafe<object>(Type.Object({ openapi: Type.String() }))) },
+  response: { 200: jsonContent("OpenAPI 3.1.", Type.Unsafe<object>(Type.Object({ openapi: Type.String() }))) },
   open: true,
 });
 

@@ -1,10 +1,10 @@
 import { Type } from "typebox";
-import { type Api, type ApiParts, json, operation } from "../api.ts";
+import { type Api, type ApiParts, jsonContent, operation } from "../api.ts";
 import { CLOSED } from "../schemas/named.ts";
-import { explained } from "../schemas/record.ts";
+import { explainedSchema } from "../schemas/record.ts";
 import { statistics, statisticsOf } from "../schemas/statistics.ts";
-import { whatIf } from "../schemas/views.ts";
-import { moment, NAME, PERIOD, periodOf } from "./parameters.ts";
+import { whatIfSchema } from "../schemas/views.ts";
+import { momentParameter, NAME, PERIOD, periodOf } from "./parameters.ts";
 
 const explain = operation({
   operationId: "explain",
@@ -42,7 +42,7 @@ const explain = operation({
     },
     CLOSED,
   ),
-  response: { 200: json("What becomes of it.", explained.ref) },
+  response: { 200: jsonContent("What becomes of it.", explainedSchema.ref) },
   problems: [404],
 });
 
@@ -58,8 +58,8 @@ const whatIfDraft = operation({
         maxLength: 1_000_000,
         description: "The draft: a whole fenliu.yaml, of no more than 256 KiB.",
       }),
-      from: moment("From when on; the last day where nothing is said."),
-      to: moment("Until before when."),
+      from: momentParameter("From when on; the last day where nothing is said."),
+      to: momentParameter("Until before when."),
       examples: Type.Optional(
         Type.Integer({
           minimum: 1,
@@ -73,7 +73,7 @@ const whatIfDraft = operation({
       examples: [{ config: "rules:\n  - { name: ads, domains: ads.example, answer: nodata }\n", from: "1d", examples: 10 }],
     },
   ),
-  response: { 200: json("The changes.", whatIf.ref) },
+  response: { 200: jsonContent("The changes.", whatIfSchema.ref) },
   problems: [409],
 });
 
@@ -102,7 +102,7 @@ const getStatistics = operation({
     },
     CLOSED,
   ),
-  response: { 200: json("The statistics.", statistics.ref) },
+  response: { 200: jsonContent("The statistics.", statistics.ref) },
 });
 
 export function decisionRoutes(api: Api, { control, clock }: ApiParts): void {

@@ -33,13 +33,13 @@ export const CONDITIONS = {
 
 const MOMENT = "ISO 8601 such as `2026-11-21T21:03Z`, milliseconds since 1970, or how long ago: `90s`, `1h`, `7d`.";
 
-export function moment(description: string) {
+export function momentParameter(description: string) {
   return Type.Optional(Type.String({ description: `${description} ${MOMENT}`, maxLength: 40 }));
 }
 
 export const PERIOD = {
-  from: moment("From when on."),
-  to: moment("Until before when; without it a search of the log ends now."),
+  from: momentParameter("From when on."),
+  to: momentParameter("Until before when; without it a search of the log ends now."),
 };
 
 const CONDITIONS_AND_PERIOD = Type.Object({ ...CONDITIONS, ...PERIOD });

@@ -1,11 +1,11 @@
 import { Readable } from "node:stream";
 import { Type } from "typebox";
 import { csvOf, ndjsonOf } from "../../log/export.ts";
-import { type Api, type ApiParts, json, operation, STREAM_MS, text } from "../api.ts";
+import { type Api, type ApiParts, jsonContent, operation, STREAM_MS, textContent } from "../api.ts";
 import { clientOf } from "../guards.ts";
 import { HttpProblem } from "../problem.ts";
 import { CLOSED, oneOf } from "../schemas/named.ts";
-import { queryPage, queryRecord } from "../schemas/record.ts";
+import { queryPageSchema, queryRecordSchema } from "../schemas/record.ts";
 import { EventStream, missedRecords } from "../stream.ts";
 import { CONDITIONS, filterOf, PAGING, PERIOD } from "./parameters.ts";
 
@@ -18,7 +18,7 @@ const searchQueries = operation({
     "All filters must hold. Pages stay right while records are added: ask with the same filters and the `cursor` of the page before.",
   tags: TAGS,
   querystring: Type.Object({ ...CONDITIONS, ...PERIOD, ...PAGING }, CLOSED),
-  response: { 200: json("A page of records.", queryPage.ref) },
+  response: { 200: jsonContent("A page of records.", queryPageSchema.ref) },
 });
 
 const getQuery = operation({
@@ -30,7 +30,7 @@ const getQuery = operation({
     { id: Type.Integer({ minimum: 0, description: "`id` of the record.", examples: [1_838_382_071_277_568] }) },
     CLOSED,
   ),
-  response: { 200: json("The record.", queryRecord.ref) },
+  response: { 200: jsonContent("The record.", queryRecordSchema.ref) },
   problems: [404],
 });
 
@@ -53,7 +53,7 @@ const exportQueries = operation({
   response: {
     200: {
       description: "The records.",
-      content: { ...text("", "text/csv").content, ...text("", "application/x-ndjson").content },
+      content: { ...textContent("", "text/csv").content, ...textContent("", "application/x-ndjson").content },
     },
   },
 });
@@ -127,7 +127,7 @@ A browser's \`EventSource\` cannot send a token. Where one is set, read the stre
   querystring: Type.Object(CONDITIONS, CLOSED),
   headers: HEADERS,
   response: {
-    200: text(
+    200: textContent(
       "Events, until somebody closes.",
       "text/event-stream",
       'id: 1838382071277568\ndata: {"name":"www.example.com"}\n\n',

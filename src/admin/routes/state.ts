@@ -1,9 +1,9 @@
 import { Type } from "typebox";
-import { type Api, type ApiParts, json, operation } from "../api.ts";
+import { type Api, type ApiParts, jsonContent, operation } from "../api.ts";
 import { HttpProblem } from "../problem.ts";
 import { CLOSED, listOf, oneOf } from "../schemas/named.ts";
-import { cachedAnswer } from "../schemas/record.ts";
-import { cacheView, hostView, listView, upstreamGroup } from "../schemas/views.ts";
+import { cachedAnswerSchema } from "../schemas/record.ts";
+import { cacheViewSchema, hostViewSchema, listViewSchema, upstreamGroupSchema } from "../schemas/views.ts";
 import { NAME } from "./parameters.ts";
 
 const TEXT = Type.String({ minLength: 1, maxLength: 1100 });
@@ -12,14 +12,14 @@ const listUpstreams = operation({
   operationId: "listUpstreams",
   summary: "The groups of upstreams: health, latency, failures",
   tags: ["state"],
-  response: { 200: json("The groups, in the order of the file.", listOf(upstreamGroup)) },
+  response: { 200: jsonContent("The groups, in the order of the file.", listOf(upstreamGroupSchema)) },
 });
 
 const listLists = operation({
   operationId: "listLists",
   summary: "The lists: size, age, source, problems",
   tags: ["state"],
-  response: { 200: json("The lists, in the order of the file.", listOf(listView)) },
+  response: { 200: jsonContent("The lists, in the order of the file.", listOf(listViewSchema)) },
 });
 
 const refreshList = operation({
@@ -31,7 +31,7 @@ const refreshList = operation({
     { name: Type.String({ minLength: 1, maxLength: 200, description: "Of a list of the configuration.", examples: ["cn"] }) },
     CLOSED,
   ),
-  response: { 200: json("The list as it is now.", listView.ref) },
+  response: { 200: jsonContent("The list as it is now.", listViewSchema.ref) },
   problems: [404, 409, 415, 502],
 });
 
@@ -41,9 +41,9 @@ const inspectCache = operation({
   tags: ["cache"],
   querystring: Type.Object({ name: Type.Optional(NAME) }, CLOSED),
   response: {
-    200: json(
+    200: jsonContent(
       "The answers held for exactly this name, none where no name was given; and the cache as a whole.",
-      Type.Object({ answers: listOf(cachedAnswer), stats: cacheView.ref }, CLOSED),
+      Type.Object({ answers: listOf(cachedAnswerSchema), stats: cacheViewSchema.ref }, CLOSED),
     ),
   },
 });
@@ -57,7 +57,7 @@ const flushCache = operation({
     { name: NAME, subtree: Type.Optional(Type.Boolean({ description: "Whether everything below the name goes too." })) },
     CLOSED,
   ),
-  response: { 200: json("How many answers went.", Type.Object({ flushed: Type.Integer({ minimum: 0 }) }, CLOSED)) },
+  response: { 200: jsonContent("How many answers went.", Type.Object({ flushed: Type.Integer({ minimum: 0 }) }, CLOSED)) },
   problems: [415],
 });
 
@@ -77,7 +77,7 @@ const listHosts = operation({
   operationId: "listHosts",
   summary: "The static table",
   tags: ["hosts"],
-  response: { 200: json("Its names.", listOf(hostView)) },
+  response: { 200: jsonContent("Its names.", listOf(hostViewSchema)) },
 });
 
 const getHost = operation({
@@ -85,7 +85,7 @@ const getHost = operation({
   summary: "One name of the static table",
   tags: ["hosts"],
   params: HOST_NAME,
-  response: { 200: json("The record.", hostView.ref) },
+  response: { 200: jsonContent("The record.", hostViewSchema.ref) },
   problems: [404],
 });
 
@@ -121,7 +121,7 @@ const putHost = operation({
     },
     { ...CLOSED, examples: [{ address: ["10.0.0.5", "fd00::5"] }] },
   ),
-  response: { 200: json("The record as it is now.", hostView.ref) },
+  response: { 200: jsonContent("The record as it is now.", hostViewSchema.ref) },
   problems: [409],
 });
 

@@ -17,11 +17,11 @@ export const CLOSED = { additionalProperties: false } as const;
 export function named<T>(name: string): {
   as<S extends TSchema>(schema: Same<Writable<Static<S>>, Writable<T>> extends true ? S : never): NamedSchema<T>;
 } {
-  return { as: (schema) => ({ name, schema, ref: reference<T>(name) }) };
+  return { as: (schema) => ({ name, schema, ref: schemaReference<T>(name) }) };
 }
 
 /** For schemas that contain themselves. */
-export function reference<T>(name: string): TUnsafe<T> {
+export function schemaReference<T>(name: string): TUnsafe<T> {
   return Type.Unsafe<T>({ $ref: `${name}#` });
 }
 
@@ -29,7 +29,7 @@ export function listOf<T>({ ref }: NamedSchema<T>): TUnsafe<readonly T[]> {
   return Type.Unsafe<readonly T[]>(Type.Array(ref));
 }
 
-export function orNull<S extends TSchema>(schema: S) {
+export function nullable<S extends TSchema>(schema: S) {
   return Type.Union([schema, Type.Null()]);
 }
 

@@ -11,12 +11,12 @@ import type {
   TraceMatch,
   TraceStep,
 } from "../../log/record.ts";
-import { CLOSED, named, oneOf, orNull, reference } from "./named.ts";
+import { CLOSED, named, nullable, oneOf, schemaReference } from "./named.ts";
 
-export const traceMatch = named<TraceMatch>("TraceMatch").as(
+export const traceMatchSchema = named<TraceMatch>("TraceMatch").as(
   Type.Object(
     {
-      list: orNull(Type.String({ description: "The list; null: the pattern is written in the rule itself." })),
+      list: nullable(Type.String({ description: "The list; null: the pattern is written in the rule itself." })),
       source: Type.String({
         description: "The file or address that the pattern was read from.",
         examples: ["rules/cn-domains.txt"],
@@ -28,7 +28,7 @@ export const traceMatch = named<TraceMatch>("TraceMatch").as(
   ),
 );
 
-export const traceStep = named<TraceStep>("TraceStep").as(
+export const traceStepSchema = named<TraceStep>("TraceStep").as(
   Type.Union(
     [
       Type.Object(
@@ -52,7 +52,7 @@ export const traceStep = named<TraceStep>("TraceStep").as(
             description:
               "`decides`, `modifies`; `closed`: it would decide, but by no pattern within the special zone. All others name the condition that did not hold.",
           }),
-          match: orNull(traceMatch.ref),
+          match: nullable(traceMatchSchema.ref),
         },
         { ...CLOSED, description: "A rule that was tried." },
       ),
@@ -75,7 +75,7 @@ export const traceStep = named<TraceStep>("TraceStep").as(
         {
           kind: Type.Literal("compared"),
           side: oneOf(["near", "far"]),
-          near: orNull(
+          near: nullable(
             Type.String({ description: "What the near answer came to; null: there was none.", examples: ["foreign"] }),
           ),
           by: oneOf(["comparison", "verdict", "default", "failure"], {
@@ -90,15 +90,15 @@ export const traceStep = named<TraceStep>("TraceStep").as(
   ),
 );
 
-export const attemptRecord = named<AttemptRecord>("Attempt").as(
+export const attemptSchema = named<AttemptRecord>("Attempt").as(
   Type.Object(
     {
-      group: orNull(Type.String({ examples: ["overseas"] })),
+      group: nullable(Type.String({ examples: ["overseas"] })),
       server: Type.String({ examples: ["https://1.1.1.1/dns-query"] }),
       transport: oneOf(["udp", "tcp", "tls", "https"]),
       ms: Type.Number({ description: "How long it took, in milliseconds." }),
-      rcode: orNull(Type.String({ description: "Of its answer; null: none came." })),
-      failure: orNull(
+      rcode: nullable(Type.String({ description: "Of its answer; null: none came." })),
+      failure: nullable(
         Type.String({
           description: `Why no answer came; null: one came, or was still awaited. \`timeout\`; \`aborted\`: another was quicker; \`refused\`: nobody listens \
 there; \`network\`: the connection broke, or could not be made; \`tls\`: certificate or handshake; \`proxy\`; \`bootstrap\`: the server's own name could not be \
@@ -112,7 +112,7 @@ from there; \`forbidden\`: \`never\` of the group; \`exhausted\`: too many quest
   ),
 );
 
-export const queryRecord = named<QueryRecord>("QueryRecord").as(
+export const queryRecordSchema = named<QueryRecord>("QueryRecord").as(
   Type.Object(
     {
       id: Type.Integer({
@@ -126,16 +126,16 @@ export const queryRecord = named<QueryRecord>("QueryRecord").as(
         description: "Its address, as much of it as `log.queries.clients` lets be kept.",
         examples: ["10.0.7.12"],
       }),
-      clientId: orNull(Type.String({ description: "The id in the DoH path; null: none.", examples: ["tv"] })),
+      clientId: nullable(Type.String({ description: "The id in the DoH path; null: none.", examples: ["tv"] })),
       transport: oneOf(["udp", "tcp", "dot", "doh"]),
-      http: orNull(oneOf(["1.0", "1.1", "2"])),
-      method: orNull(oneOf(["GET", "POST"])),
+      http: nullable(oneOf(["1.0", "1.1", "2"])),
+      method: nullable(oneOf(["GET", "POST"])),
       name: Type.String({
         description: "Lower case, without the final dot; `.` for the root; empty: the message had no readable question.",
         examples: ["www.example.com"],
       }),
       type: Type.String({ examples: ["HTTPS"] }),
-      rcode: orNull(Type.String({ description: "Of the reply; null: none was sent.", examples: ["NOERROR"] })),
+      rcode: nullable(Type.String({ description: "Of the reply; null: none was sent.", examples: ["NOERROR"] })),
       answers: Type.Array(Type.String(), {
         description: "The answer section as it was sent, each record as `TTL TYPE data`.",
         examples: [["60 A 192.0.2.7"]],
@@ -148,13 +148,13 @@ export const queryRecord = named<QueryRecord>("QueryRecord").as(
         description: "What was done: `none`, `block`, `type65:nodata`, `nxdomain:guarded`, `compare:unproven`, `loop`, …",
         examples: ["type65:nodata"],
       }),
-      rule: orNull(Type.String({ description: "The rule that decided; null: none did." })),
-      list: orNull(Type.String({ description: "The list by which that rule matched." })),
-      line: orNull(Type.Integer({ minimum: 0, description: "The line of that list, from 1." })),
-      route: orNull(Type.String({ description: "The group that the answer belongs to; null: it was made here." })),
-      upstream: orNull(Type.String({ description: "The server whose answer was given; null: none was asked." })),
-      attempts: Type.Array(attemptRecord.ref, { description: "Every server that was asked, in order." }),
-      negativeTtl: orNull(Type.Integer({ minimum: 0, description: "For how many seconds this negative answer may be held." })),
+      rule: nullable(Type.String({ description: "The rule that decided; null: none did." })),
+      list: nullable(Type.String({ description: "The list by which that rule matched." })),
+      line: nullable(Type.Integer({ minimum: 0, description: "The line of that list, from 1." })),
+      route: nullable(Type.String({ description: "The group that the answer belongs to; null: it was made here." })),
+      upstream: nullable(Type.String({ description: "The server whose answer was given; null: none was asked." })),
+      attempts: Type.Array(attemptSchema.ref, { description: "Every server that was asked, in order." }),
+      negativeTtl: nullable(Type.Integer({ minimum: 0, description: "For how many seconds this negative answer may be held." })),
       durationUs: Type.Number({ minimum: 0, description: "From the message read to the reply made, in microseconds." }),
       size: Type.Integer({ minimum: 0, description: "Of the reply, in octets; 0: nothing was sent." }),
       ede: Type.Array(Type.String(), {
@@ -162,7 +162,7 @@ export const queryRecord = named<QueryRecord>("QueryRecord").as(
         examples: [["15 blocked: rule ads"]],
       }),
       edits: Type.Array(Type.String(), { description: "What was changed in the answer on its way." }),
-      trace: Type.Array(traceStep.ref, { description: "Everything that was looked at on the way to the decision." }),
+      trace: Type.Array(traceStepSchema.ref, { description: "Everything that was looked at on the way to the decision." }),
       version: Type.String({
         description: "The version of configuration, hosts and lists it was decided under; see `listVersions`.",
       }),
@@ -171,13 +171,13 @@ export const queryRecord = named<QueryRecord>("QueryRecord").as(
   ),
 );
 
-export const queryPage = named<Page>("QueryPage").as(
+export const queryPageSchema = named<Page>("QueryPage").as(
   Type.Object(
     {
-      records: Type.Array(queryRecord.ref, {
+      records: Type.Array(queryRecordSchema.ref, {
         description: "Newest first. Fewer than `limit`, even none, where searching further would have taken too long.",
       }),
-      cursor: orNull(
+      cursor: nullable(
         Type.String({ description: "Give it as `cursor` for the next page, with the same filters; null: there are no more." }),
       ),
     },
@@ -185,7 +185,7 @@ export const queryPage = named<Page>("QueryPage").as(
   ),
 );
 
-export const cachedAnswer = named<CachedAnswer>("CachedAnswer").as(
+export const cachedAnswerSchema = named<CachedAnswer>("CachedAnswer").as(
   Type.Object(
     {
       name: Type.String({ examples: ["www.example.com"] }),
@@ -193,7 +193,7 @@ export const cachedAnswer = named<CachedAnswer>("CachedAnswer").as(
       route: Type.String({ description: "The group it came from." }),
       dnssecOk: Type.Boolean({ description: "Whether it is for questions with DO." }),
       checkingDisabled: Type.Boolean({ description: "Whether it is for questions with CD." }),
-      subnet: orNull(Type.String({ description: "The client subnet it was asked for; null: it is for everybody." })),
+      subnet: nullable(Type.String({ description: "The client subnet it was asked for; null: it is for everybody." })),
       outcome: oneOf(["positive", "nodata", "nxdomain", "bare", "failure"]),
       rcode: Type.String(),
       answers: Type.Array(Type.String()),
@@ -208,15 +208,17 @@ export const cachedAnswer = named<CachedAnswer>("CachedAnswer").as(
   ),
 );
 
-export const explainedDecision = named<ExplainedDecision>("ExplainedDecision").as(
+export const explainedDecisionSchema = named<ExplainedDecision>("ExplainedDecision").as(
   Type.Object(
     {
       kind: oneOf(["reply", "forward", "compare", "drop"]),
-      rule: orNull(Type.String({ examples: ["split"] })),
-      route: orNull(Type.String({ description: "The group that is asked; null: it is answered here." })),
-      near: orNull(Type.String({ description: "Of a comparison: the group at home." })),
-      far: orNull(Type.String({ description: "Of a comparison: the other group." })),
-      answer: orNull(Type.String({ description: "What is answered here: `10.0.0.5`, `CNAME nas.lan`, `nodata`, `nxdomain`, …" })),
+      rule: nullable(Type.String({ examples: ["split"] })),
+      route: nullable(Type.String({ description: "The group that is asked; null: it is answered here." })),
+      near: nullable(Type.String({ description: "Of a comparison: the group at home." })),
+      far: nullable(Type.String({ description: "Of a comparison: the other group." })),
+      answer: nullable(
+        Type.String({ description: "What is answered here: `10.0.0.5`, `CNAME nas.lan`, `nodata`, `nxdomain`, …" }),
+      ),
       action: Type.String({ description: "As in a query record." }),
       settings: Type.Record(Type.String(), Type.Unknown(), {
         description: "The modifiers in force, as they would be written in the rule.",
@@ -226,7 +228,7 @@ export const explainedDecision = named<ExplainedDecision>("ExplainedDecision").a
   ),
 );
 
-export const explainedVerdict = named<ExplainedVerdict>("ExplainedVerdict").as(
+export const explainedVerdictSchema = named<ExplainedVerdict>("ExplainedVerdict").as(
   Type.Object(
     {
       side: oneOf(["near", "far"]),
@@ -238,42 +240,42 @@ export const explainedVerdict = named<ExplainedVerdict>("ExplainedVerdict").as(
   ),
 );
 
-export const explainedOutcome = named<ExplainedOutcome>("ExplainedOutcome").as(
+export const explainedOutcomeSchema = named<ExplainedOutcome>("ExplainedOutcome").as(
   Type.Object(
     {
-      rcode: orNull(Type.String()),
+      rcode: nullable(Type.String()),
       source: Type.String(),
       action: Type.String(),
       answers: Type.Array(Type.String()),
-      negativeTtl: orNull(Type.Integer({ minimum: 0 })),
+      negativeTtl: nullable(Type.Integer({ minimum: 0 })),
       ede: Type.Array(Type.String()),
       edits: Type.Array(Type.String()),
-      attempts: Type.Array(attemptRecord.ref),
+      attempts: Type.Array(attemptSchema.ref),
       durationUs: Type.Number({ minimum: 0 }),
     },
     { ...CLOSED, description: "What came of the question when it was really asked." },
   ),
 );
 
-export const explained = named<Explained>("Explained").as(
+export const explainedSchema = named<Explained>("Explained").as(
   Type.Object(
     {
       question: Type.Object(
-        { name: Type.String(), type: Type.String(), client: Type.String(), clientId: orNull(Type.String()) },
+        { name: Type.String(), type: Type.String(), client: Type.String(), clientId: nullable(Type.String()) },
         CLOSED,
       ),
       version: Type.String({ description: "The version of configuration, hosts and lists it holds for." }),
-      decision: explainedDecision.ref,
-      trace: Type.Array(traceStep.ref, { description: "Every rule tried, in order, and why it did or did not match." }),
-      cache: Type.Array(cachedAnswer.ref, { description: "What the cache holds of the name on this route." }),
-      verdict: orNull(explainedVerdict.ref),
-      target: orNull(reference<Explained>("Explained")),
+      decision: explainedDecisionSchema.ref,
+      trace: Type.Array(traceStepSchema.ref, { description: "Every rule tried, in order, and why it did or did not match." }),
+      cache: Type.Array(cachedAnswerSchema.ref, { description: "What the cache holds of the name on this route." }),
+      verdict: nullable(explainedVerdictSchema.ref),
+      target: nullable(schemaReference<Explained>("Explained")),
       summary: Type.String({
         description: "One sentence for people.",
         examples: ["rule split sends it to domestic because of taobao.com, line 12 of list cn"],
       }),
       notes: Type.Array(Type.String(), { description: "What else could change what the client gets, one sentence each." }),
-      outcome: orNull(explainedOutcome.ref),
+      outcome: nullable(explainedOutcomeSchema.ref),
     },
     { ...CLOSED, description: "What becomes of a question, and why." },
   ),

@@ -1,7 +1,7 @@
 import { Type } from "typebox";
 import type { LogStatus } from "../../log/record.ts";
 import type { Count, Percentiles, Sample, Summary } from "../../log/summary.ts";
-import { CLOSED, named, oneOf, orNull } from "./named.ts";
+import { CLOSED, named, nullable, oneOf } from "./named.ts";
 
 const COUNT = Type.Integer({ minimum: 0 });
 const INSTANT = Type.String({ format: "date-time", examples: ["2026-11-21T21:03:00.000Z"] });
@@ -75,13 +75,13 @@ const logState = named<LogState>("LogState").as(
   Type.Object(
     {
       state: oneOf(["off", "well", "failing"]),
-      fault: orNull(Type.Object({ reason: Type.String(), since: INSTANT }, CLOSED)),
+      fault: nullable(Type.Object({ reason: Type.String(), since: INSTANT }, CLOSED)),
       stored: Type.Integer({ minimum: 0, description: "Records since the start." }),
       dropped: Type.Integer({ minimum: 0, description: "Records lost since the start." }),
       waiting: Type.Integer({ minimum: 0, description: "Records that are yet to be stored." }),
       rows: Type.Integer({ minimum: 0, description: "Records in the store." }),
       bytes: COUNT,
-      oldest: orNull(INSTANT),
+      oldest: nullable(INSTANT),
     },
     { ...CLOSED, description: "How the query log is doing." },
   ),
@@ -104,8 +104,8 @@ export const statistics = named<Statistics>("Statistics").as(
       topClients: Type.Array(count.ref),
       topRules: Type.Array(count.ref),
       topUpstreams: Type.Array(count.ref),
-      latencyUs: orNull(percentiles.ref),
-      upstreamLatencyUs: orNull(percentiles.ref),
+      latencyUs: nullable(percentiles.ref),
+      upstreamLatencyUs: nullable(percentiles.ref),
       series: Type.Array(sample.ref),
       log: logState.ref,
     },

@@ -2,14 +2,14 @@ import { readFileSync, statSync } from "node:fs";
 import { isAbsolute, resolve } from "node:path";
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml";
 import { systemReason } from "../../config/values.ts";
-import { type Findings, ImportError, type Place } from "./findings.ts";
+import { type FindingPlace, type Findings, ImportError } from "./findings.ts";
 
 /** A named part of the bundle's configuration. */
 export interface Plugin {
   readonly tag: string;
   readonly type: string;
   readonly args: Tree | null;
-  readonly place: Place;
+  readonly place: FindingPlace;
 }
 
 /** A file of domains, addresses or hosts that plugins call by its tag. */
@@ -18,7 +18,7 @@ interface Provider {
   /** Absolute. */
   readonly path: string;
   readonly reloads: boolean;
-  readonly place: Place;
+  readonly place: FindingPlace;
 }
 
 /** What `config.yaml` and the files that it includes hold, in their order. */
@@ -71,7 +71,7 @@ export function pathIn(directory: string, written: string): string {
 }
 
 /** @throws ImportError at `place` where it cannot be read. */
-export function readText(path: string, maxBytes: number, place: Place): string {
+export function readText(path: string, maxBytes: number, place: FindingPlace): string {
   try {
     const found = statSync(path);
     if (!found.isFile()) throw new ImportError(place, `${path} is not a file`);
@@ -127,13 +127,13 @@ function addProvider(
 
 /** A value of a YAML file with its line. Every accessor takes any tree: what has another form is simply not there. */
 export type Tree =
-  | { readonly kind: "map"; readonly place: Place; readonly entries: readonly Entry[] }
-  | { readonly kind: "list"; readonly place: Place; readonly items: readonly Tree[] }
-  | { readonly kind: "scalar"; readonly place: Place; readonly text: string };
+  | { readonly kind: "map"; readonly place: FindingPlace; readonly entries: readonly Entry[] }
+  | { readonly kind: "list"; readonly place: FindingPlace; readonly items: readonly Tree[] }
+  | { readonly kind: "scalar"; readonly place: FindingPlace; readonly text: string };
 
 interface Entry {
   readonly key: string;
-  readonly place: Place;
+  readonly place: FindingPlace;
   readonly value: Tree;
 }
 
@@ -145,12 +145,12 @@ const MAX_DEPTH = 60;
 function readTree(text: string, file: string): Tree {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false });
-  const placeOf = (offset: number): Place => ({ file, line: Math.max(1, lines.linePos(offset).line) });
+  const placeOf = (offset: number): FindingPlace => ({ file, line: Math.max(1, lines.linePos(offset).line) });
   const [error] = document.errors;
   if (error !== undefined) throw new ImportError(placeOf(error.pos[0]), `this is no YAML: ${error.message}`);
   let count = 0;
 
-  const convert = (given: unknown, outer: Place, depth: number): Tree => {
+  const convert = (given: unknown, outer: FindingPlace, depth: number): Tree => {
     const node = isAlias(given) ? given.resolve(document) : given;
     const place = isNode(node) ? placeOf(node.range?.[0] ?? 0) : outer;
     if (++count > MAX_NODES || depth > MAX_DEPTH) throw new ImportError(place, "this file is too large or too deeply nested");

@@ -1,6 +1,6 @@
 import { Document, isMap, isScalar, isSeq } from "yaml";
 import type { CompareOptions } from "../../rules/options.ts";
-import type { Draft } from "./translate.ts";
+import type { ImportDraft } from "./translate.ts";
 
 /** What is written for one server: its text, or a map where addresses are pinned. */
 export type DraftServer = string | { readonly url: string; readonly addresses: readonly string[] };
@@ -50,7 +50,7 @@ export interface Capabilities {
 const LINE_WIDTH = 130;
 
 /** The draft as a file that a person goes on with. */
-export function writeDraft(draft: Draft, from: string): string {
+export function writeDraft(draft: ImportDraft, from: string): string {
   const { listening, groups, bootstrap, lists, rules, hosts, cache } = draft;
   const sections = {
     listen: listening.listen,

@@ -1,12 +1,12 @@
 /** A line of the bundle that is read. */
-export interface Place {
+export interface FindingPlace {
   readonly file: string;
   /** From 1. */
   readonly line: number;
 }
 
 /** What became of one thing that the bundle says. */
-interface Finding extends Place {
+interface Finding extends FindingPlace {
   /** `left` = not carried over. */
   readonly kind: "carried" | "changed" | "left";
   readonly what: string;
@@ -14,9 +14,9 @@ interface Finding extends Place {
 
 /** Why nothing can be made of the bundle. */
 export class ImportError extends Error {
-  readonly place: Place;
+  readonly place: FindingPlace;
 
-  constructor(place: Place, message: string) {
+  constructor(place: FindingPlace, message: string) {
     super(message);
     this.name = "ImportError";
     this.place = place;
@@ -27,15 +27,15 @@ export class ImportError extends Error {
 export class Findings {
   readonly #all = new Map<string, Finding>();
 
-  carried(place: Place, what: string): void {
+  carried(place: FindingPlace, what: string): void {
     this.#add("carried", place, what);
   }
 
-  changed(place: Place, what: string): void {
+  changed(place: FindingPlace, what: string): void {
     this.#add("changed", place, what);
   }
 
-  left(place: Place, what: string): void {
+  left(place: FindingPlace, what: string): void {
     this.#add("left", place, what);
   }
 
@@ -43,7 +43,7 @@ export class Findings {
     return [...this.#all.values()];
   }
 
-  #add(kind: Finding["kind"], { file, line }: Place, what: string): void {
+  #add(kind: Finding["kind"], { file, line }: FindingPlace, what: string): void {
     this.#all.set(JSON.stringify([kind, file, line, what]), { kind, file, line, what });
   }
 }
@@ -58,10 +58,10 @@ export function reportText(findings: readonly Finding[]): string {
       .map(({ file, line, what }) => `  ${file}:${line}: ${what}\n`);
     return `${HEADINGS[kind]}:${lines.length === 0 ? " nothing\n" : `\n${lines.join("")}`}`;
   });
-  return printable(parts.join("\n"));
+  return printableText(parts.join("\n"));
 }
 
 /** No escape sequence of a file that somebody else wrote reaches the terminal. */
-export function printable(text: string): string {
+export function printableText(text: string): string {
   return text.replace(/[^\P{Cc}\n]/gu, " ");
 }

@@ -19,7 +19,7 @@ interface ReadServer {
 }
 
 /** Turns forward plugins into groups, and collects their bootstrap servers. */
-export class Groups {
+export class ImportGroups {
   readonly #findings: Findings;
   readonly #groups = new Map<string, { readonly name: string; readonly group: DraftGroup }>();
   readonly #names = new Set<string>();

@@ -2,7 +2,7 @@ import { isIP } from "node:net";
 import { domainToASCII } from "node:url";
 import { parseDomainName } from "../../config/values.ts";
 import { type Bundle, childOf, itemsOf, type Plugin, pathIn, readText, textOf } from "./bundle.ts";
-import { type Findings, ImportError, type Place } from "./findings.ts";
+import { type FindingPlace, type Findings, ImportError } from "./findings.ts";
 
 const MAX_HOSTS_BYTES = 8 * 1024 * 1024;
 /** What fits in a configuration with room to spare. */
@@ -40,7 +40,7 @@ interface Target {
   readonly findings: Findings;
 }
 
-function readFile(path: string, place: Place, { records, findings }: Target): void {
+function readFile(path: string, place: FindingPlace, { records, findings }: Target): void {
   let text: string;
   try {
     text = readText(path, MAX_HOSTS_BYTES, place);
@@ -73,7 +73,7 @@ function readFile(path: string, place: Place, { records, findings }: Target): vo
     );
 }
 
-function readLine(written: string, place: Place, { records, findings }: Target): void {
+function readLine(written: string, place: FindingPlace, { records, findings }: Target): void {
   const problem = addLine(written, records);
   if (problem === null) findings.carried(place, `\`${written}\` is in \`hosts.records\``);
   else findings.left(place, problem);

@@ -2,14 +2,14 @@ import { isIPv6 } from "node:net";
 import { isLoopback, parseEndpoint, splitHostPort } from "../../config/values.ts";
 import type { Endpoint } from "../../listen/options.ts";
 import { type Bundle, childOf, itemsOf, numberAt, othersThan, pathIn, type Tree, textAt } from "./bundle.ts";
-import type { Findings, Place } from "./findings.ts";
+import type { FindingPlace, Findings } from "./findings.ts";
 import { isReadableFile } from "./lists.ts";
 
 export interface Listening {
   readonly listen: Readonly<Record<string, readonly string[] | string | null>>;
   readonly tls: { readonly cert: string; readonly key: string } | null;
   /** The tags of the sequences that the listeners run, with the place that names them. */
-  readonly entries: readonly { readonly tag: string; readonly place: Place }[];
+  readonly entries: readonly { readonly tag: string; readonly place: FindingPlace }[];
 }
 
 type Section = "dns" | "tls" | "https" | "http";
@@ -34,12 +34,12 @@ interface Written {
   readonly protocol: string;
   readonly address: string;
   readonly tree: Tree;
-  readonly place: Place;
+  readonly place: FindingPlace;
 }
 
 /** Reads what the bundle listens on. Certificates are named where they lie. */
 export function readListeners(bundle: Bundle, findings: Findings, relative: (path: string) => string): Listening {
-  const entries: { tag: string; place: Place }[] = [];
+  const entries: { tag: string; place: FindingPlace }[] = [];
   const written: Written[] = [];
   for (const server of bundle.servers) {
     entries.push({ tag: textAt(server, "exec"), place: childOf(server, "exec")?.place ?? server.place });
@@ -135,7 +135,11 @@ class ListenerTable {
       : { cert: pathIn(this.#bundle.directory, cert), key: pathIn(this.#bundle.directory, key) };
   }
 
-  #useCertificate(certificate: { readonly cert: string; readonly key: string } | null, address: string, place: Place): boolean {
+  #useCertificate(
+    certificate: { readonly cert: string; readonly key: string } | null,
+    address: string,
+    place: FindingPlace,
+  ): boolean {
     const missing = certificate === null ? ["cert"] : [certificate.cert, certificate.key].filter((path) => !isReadableFile(path));
     if (certificate === null || missing.length > 0) {
       const what = certificate === null ? "it has no certificate" : `${missing.join(" and ")} cannot be read`;
@@ -149,7 +153,7 @@ class ListenerTable {
     return true;
   }
 
-  #take(section: Section, text: string, place: Place): void {
+  #take(section: Section, text: string, place: FindingPlace): void {
     const parsed = parseEndpoint(text);
     if (!("value" in parsed)) {
       this.#findings.left(place, `the listener \`${text}\`: ${parsed.wrong}`);
@@ -171,7 +175,7 @@ class ListenerTable {
     );
   }
 
-  #readPath(tree: Tree, place: Place): void {
+  #readPath(tree: Tree, place: FindingPlace): void {
     const [entry, second] = itemsOf(childOf(tree, "entries"));
     const path = textAt(tree, "url_path") || textAt(entry ?? null, "path");
     if (second !== undefined) this.#findings.left(second.place, "a second path of DoH: there is one");

@@ -3,7 +3,7 @@ import { parseDomainPattern } from "../../config/values.ts";
 import { parsePattern } from "../../lists/patterns.ts";
 import { type Bundle, childOf, itemsOf, pathIn, type Tree, textOf } from "./bundle.ts";
 import type { DraftList } from "./draft.ts";
-import type { Findings, Place } from "./findings.ts";
+import type { FindingPlace, Findings } from "./findings.ts";
 import { ownName } from "./groups.ts";
 
 type Kind = "domains" | "addresses";
@@ -16,11 +16,11 @@ interface MadeList {
   readonly kind: Kind;
   readonly source: string;
   readonly refresh: boolean;
-  readonly place: Place;
+  readonly place: FindingPlace;
 }
 
 /** Turns what matchers name into lists, where a file is read in place, and patterns. */
-export class Lists {
+export class ImportLists {
   readonly #bundle: Bundle;
   readonly #findings: Findings;
   readonly #relative: (path: string) => string;
@@ -76,7 +76,7 @@ export class Lists {
     return kind === "domains" ? this.#pattern(written, place) : this.#unlisted(written, place);
   }
 
-  #set(tag: string, kind: Kind, { place, depth }: { readonly place: Place; readonly depth: number }): readonly string[] {
+  #set(tag: string, kind: Kind, { place, depth }: { readonly place: FindingPlace; readonly depth: number }): readonly string[] {
     const plugin = this.#bundle.plugins.get(tag);
     const isSet = plugin?.type === "domain_set" || plugin?.type === "ip_set";
     if (plugin === undefined || !isSet || depth > 8) {
@@ -97,7 +97,7 @@ export class Lists {
   #path(
     written: string,
     kind: Kind,
-    { place, categories, tag }: { readonly place: Place; readonly categories: string | undefined; readonly tag?: string },
+    { place, categories, tag }: { readonly place: FindingPlace; readonly categories: string | undefined; readonly tag?: string },
   ): readonly string[] {
     const path = pathIn(this.#bundle.directory, written);
     const stem = written.replace(/^.*[/\\]|\.[^.]*$/g, "").replace(/_list$/, "");
@@ -105,7 +105,7 @@ export class Lists {
   }
 
   #file(
-    { path, tag, kind, reloads, place }: { path: string; tag: string; kind: Kind; reloads: boolean; place: Place },
+    { path, tag, kind, reloads, place }: { path: string; tag: string; kind: Kind; reloads: boolean; place: FindingPlace },
     categories: string | undefined,
   ): readonly string[] {
     if (!isReadableFile(path)) {
@@ -129,7 +129,7 @@ export class Lists {
 
   #listOf(
     source: string,
-    { wanted, kind, reloads, place }: { wanted: string; kind: Kind; reloads: boolean; place: Place },
+    { wanted, kind, reloads, place }: { wanted: string; kind: Kind; reloads: boolean; place: FindingPlace },
   ): string {
     const identity = JSON.stringify([kind, source]);
     const made = this.#made.get(identity);
@@ -142,7 +142,7 @@ export class Lists {
     return name;
   }
 
-  #pattern(written: string, place: Place): readonly string[] {
+  #pattern(written: string, place: FindingPlace): readonly string[] {
     const pattern = written.replace(/^domain:/, "");
     const parsed = parseDomainPattern(pattern);
     const read = parsePattern(pattern);
@@ -154,7 +154,7 @@ export class Lists {
     return [];
   }
 
-  #unlisted(written: string, place: Place): readonly string[] {
+  #unlisted(written: string, place: FindingPlace): readonly string[] {
     this.#findings.left(place, `the address \`${written}\` of a matcher: only lists of addresses are compared`);
     return [];
   }

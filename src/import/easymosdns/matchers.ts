@@ -3,11 +3,11 @@ import { typeName, typeNumber } from "../../dns/types.ts";
 import { type Bundle, childOf, itemsOf, othersThan, type Plugin, type Tree, textOf } from "./bundle.ts";
 import { alternativesOf, type Expression, type Literal, mapLeaves, parseExpression } from "./conditions.ts";
 import type { DraftConditions } from "./draft.ts";
-import type { Place } from "./findings.ts";
-import type { Lists } from "./lists.ts";
+import type { FindingPlace } from "./findings.ts";
+import type { ImportLists } from "./lists.ts";
 
 /** What one matcher looks at. */
-export type Matcher =
+export type ImportMatcher =
   | { readonly kind: "domains"; readonly patterns: readonly string[] }
   | { readonly kind: "types"; readonly types: readonly string[] }
   | { readonly kind: "clients"; readonly clients: readonly string[] }
@@ -19,7 +19,7 @@ export type Matcher =
   | { readonly kind: "other"; readonly what: string };
 
 /** Matchers that are there without being declared; the rest of them ask what no rule can. */
-const BUILT_IN: ReadonlyMap<string, Matcher> = new Map<string, Matcher>([
+const BUILT_IN: ReadonlyMap<string, ImportMatcher> = new Map<string, ImportMatcher>([
   ["_qtype_AAAA", { kind: "types", types: ["AAAA"] }],
   ["_qtype_A_AAAA", { kind: "types", types: ["A", "AAAA"] }],
   ["_response_valid_answer", { kind: "answered" }],
@@ -28,10 +28,10 @@ const BUILT_IN: ReadonlyMap<string, Matcher> = new Map<string, Matcher>([
 
 export class Matchers {
   readonly #bundle: Bundle;
-  readonly #lists: Lists;
+  readonly #lists: ImportLists;
   readonly #used = new Set<string>();
 
-  constructor(bundle: Bundle, lists: Lists) {
+  constructor(bundle: Bundle, lists: ImportLists) {
     this.#bundle = bundle;
     this.#lists = lists;
   }
@@ -41,18 +41,18 @@ export class Matchers {
   }
 
   /** An `if` of version 4: tags, joined by operators. */
-  expression(text: string, place: Place): Expression<Matcher> {
+  expression(text: string, place: FindingPlace): Expression<ImportMatcher> {
     const parsed = parseExpression(text);
     if (parsed === null) return other(`the condition \`${text}\``);
     return mapLeaves(parsed, (tag) => this.#tagged(tag, place));
   }
 
   /** `matches` of version 5: all must hold. */
-  matches(tree: Tree | null, place: Place): Expression<Matcher> {
+  matches(tree: Tree | null, place: FindingPlace): Expression<ImportMatcher> {
     return { kind: "and", parts: itemsOf(tree).map((item) => this.#quick(textOf(item).trim(), item.place ?? place)) };
   }
 
-  #tagged(tag: string, place: Place): Expression<Matcher> {
+  #tagged(tag: string, place: FindingPlace): Expression<ImportMatcher> {
     const builtIn = BUILT_IN.get(tag);
     if (builtIn !== undefined) return { kind: "leaf", leaf: builtIn };
     const plugin = this.#bundle.plugins.get(tag);
@@ -67,7 +67,7 @@ export class Matchers {
     );
   }
 
-  #declared(plugin: Plugin, known: readonly string[]): Expression<Matcher> {
+  #declared(plugin: Plugin, known: readonly string[]): Expression<ImportMatcher> {
     const parts = known.flatMap((key) => {
       const tree = childOf(plugin.args, key);
       const what = `\`${key}\` of \`${plugin.tag}\``;
@@ -78,7 +78,7 @@ export class Matchers {
     return all.length === 0 ? other(`\`${plugin.tag}\`, which asks nothing`) : { kind: "and", parts: all };
   }
 
-  #quick(written: string, place: Place): Expression<Matcher> {
+  #quick(written: string, place: FindingPlace): Expression<ImportMatcher> {
     if (written.startsWith("!")) return { kind: "not", of: this.#quick(written.slice(1).trim(), place) };
     if (written.startsWith("$")) return this.#tagged(written.slice(1), place);
     const [word = "", ...args] = written.split(/\s+/);
@@ -86,7 +86,7 @@ export class Matchers {
     return this.#ofKind(word, items, `the condition \`${written}\``) ?? other(`the condition \`${written}\``);
   }
 
-  #ofKind(word: string, items: readonly Tree[], what: string): Expression<Matcher> | null {
+  #ofKind(word: string, items: readonly Tree[], what: string): Expression<ImportMatcher> | null {
     switch (word) {
       case "qname":
         return { kind: "leaf", leaf: { kind: "domains", patterns: this.#lists.domains(items) } };
@@ -126,7 +126,7 @@ const KEYS: ReadonlyMap<string, string> = new Map([
   ["ip", "resp_ip"],
 ]);
 
-function other(what: string): Expression<Matcher> {
+function other(what: string): Expression<ImportMatcher> {
   return { kind: "leaf", leaf: { kind: "other", what } };
 }
 
@@ -138,7 +138,7 @@ interface ReadConditions {
 }
 
 /** Turns an expression into conditions of rules, at a point where nobody has been asked yet. */
-export function conditionsOf(expression: Expression<Matcher>): ReadConditions {
+export function conditionsOf(expression: Expression<ImportMatcher>): ReadConditions {
   const alternatives = alternativesOf(expression);
   if (alternatives === null) return { any: [], left: ["a condition with too many alternatives"] };
   const read = alternatives.map(conditionOf);
@@ -148,7 +148,7 @@ export function conditionsOf(expression: Expression<Matcher>): ReadConditions {
 }
 
 /** null = it never holds; a text = what cannot be asked for. */
-function conditionOf(literals: readonly Literal<Matcher>[]): DraftConditions | string | null {
+function conditionOf(literals: readonly Literal<ImportMatcher>[]): DraftConditions | string | null {
   let domains: readonly string[] | undefined;
   let types: readonly string[] | undefined;
   let clients: readonly string[] | undefined;

@@ -3,12 +3,12 @@ import { parseNetwork } from "../../config/values.ts";
 import type { Plugin } from "./bundle.ts";
 import { alternativesOf, type Expression } from "./conditions.ts";
 import type { Capabilities, DraftConditions, DraftModifiers, DraftRule } from "./draft.ts";
-import type { Findings, Place } from "./findings.ts";
-import { type Groups, ownName } from "./groups.ts";
-import { conditionsOf, type Matcher } from "./matchers.ts";
-import type { Step, Steps } from "./steps.ts";
+import type { FindingPlace, Findings } from "./findings.ts";
+import { type ImportGroups, ownName } from "./groups.ts";
+import { conditionsOf, type ImportMatcher } from "./matchers.ts";
+import type { ImportStep, Steps } from "./steps.ts";
 
-export const EVERYTHING: Expression<Matcher> = { kind: "and", parts: [] };
+export const EVERYTHING: Expression<ImportMatcher> = { kind: "and", parts: [] };
 
 const WHY_NODATA =
   "NXDOMAIN denies the whole name, in every type (RFC 2308 §5, RFC 8020): a caching router behind it drops the name's other records too";
@@ -17,7 +17,7 @@ const WHY_NODATA =
 export type Roles = ReadonlyMap<string, "domestic" | "overseas">;
 
 interface Context {
-  readonly condition: Expression<Matcher>;
+  readonly condition: Expression<ImportMatcher>;
   readonly modifiers: DraftModifiers;
 }
 
@@ -25,14 +25,14 @@ type Action = Pick<DraftRule, "upstream" | "compare" | "answer">;
 
 /** Makes rules of the steps of a sequence, in their order. */
 export class RuleMaker {
-  readonly #groups: Groups;
+  readonly #groups: ImportGroups;
   readonly #findings: Findings;
   readonly #capabilities: Capabilities;
   readonly #roles: Roles;
   readonly #rules: DraftRule[] = [];
   readonly #seenRoles = new Map<string, "domestic" | "overseas">();
 
-  constructor(parts: { groups: Groups; findings: Findings; capabilities: Capabilities; roles: Roles }) {
+  constructor(parts: { groups: ImportGroups; findings: Findings; capabilities: Capabilities; roles: Roles }) {
     this.#groups = parts.groups;
     this.#findings = parts.findings;
     this.#capabilities = parts.capabilities;
@@ -92,7 +92,7 @@ export class RuleMaker {
     return "open";
   }
 
-  #forward(step: Extract<Step, { kind: "forward" }>, tail: Steps, context: Context): boolean {
+  #forward(step: Extract<ImportStep, { kind: "forward" }>, tail: Steps, context: Context): boolean {
     const branch = branchOf([step, ...tail]);
     const group = this.#group(step.plugin, null);
     if (group === null) return false;
@@ -113,7 +113,7 @@ export class RuleMaker {
     return true;
   }
 
-  #fallback(step: Extract<Step, { kind: "fallback" }>, tail: Steps, context: Context): boolean {
+  #fallback(step: Extract<ImportStep, { kind: "fallback" }>, tail: Steps, context: Context): boolean {
     const [first, second, after] = [branchOf(step.primary), branchOf(step.secondary), branchOf(tail)];
     const isSecondNear = first.keptIf === null && second.keptIf !== null;
     const [near, away] = isSecondNear ? [second, first] : [first, second];
@@ -149,7 +149,7 @@ export class RuleMaker {
     parts: { readonly near: Plugin; readonly far: Plugin; readonly keptIf: string; readonly farFallback: Plugin | null },
     branch: Pick<Branch, "modifiers" | "unused">,
     context: Context,
-    place: Place,
+    place: FindingPlace,
   ): boolean {
     this.#seenRoles.set(parts.near.tag, "domestic");
     if (this.#seenRoles.get(parts.far.tag) === undefined) this.#seenRoles.set(parts.far.tag, "overseas");
@@ -174,7 +174,7 @@ export class RuleMaker {
     return true;
   }
 
-  #block(step: Extract<Step, { kind: "block" }>, condition: Expression<Matcher>, modifiers: DraftModifiers): void {
+  #block(step: Extract<ImportStep, { kind: "block" }>, condition: Expression<ImportMatcher>, modifiers: DraftModifiers): void {
     const { any, left } = conditionsOf(condition);
     this.#reportLeft(left, step.place);
     if (modifiers.ttl !== undefined) this.#findings.left(step.place, "the TTL of blocked answers; see `answers.negative.block`");
@@ -185,7 +185,7 @@ export class RuleMaker {
     }
   }
 
-  #blockNames({ how, place }: Extract<Step, { kind: "block" }>, conditions: DraftConditions): void {
+  #blockNames({ how, place }: Extract<ImportStep, { kind: "block" }>, conditions: DraftConditions): void {
     const answer = how === "zero" || how === "refused" ? how : "nodata";
     const name = this.#push({ ...conditions, answer });
     const reasons = {
@@ -198,7 +198,11 @@ export class RuleMaker {
   }
 
   /** A type that is filtered is empty, whatever it was answered before; the types of whole families have switches of their own. */
-  #blockTypes({ how, place }: Extract<Step, { kind: "block" }>, types: readonly string[], conditions: DraftConditions): void {
+  #blockTypes(
+    { how, place }: Extract<ImportStep, { kind: "block" }>,
+    types: readonly string[],
+    conditions: DraftConditions,
+  ): void {
     const isService = (type: string) => type === "HTTPS" || type === "SVCB";
     const rest = types.filter((type) => !isService(type) && type !== "A" && type !== "AAAA");
     const named: string[] = [];
@@ -212,9 +216,9 @@ export class RuleMaker {
   }
 
   #emit(
-    condition: Expression<Matcher>,
+    condition: Expression<ImportMatcher>,
     action: Action,
-    { modifiers, place }: { readonly modifiers: DraftModifiers; readonly place: Place },
+    { modifiers, place }: { readonly modifiers: DraftModifiers; readonly place: FindingPlace },
   ): void {
     const { any, left } = conditionsOf(condition);
     this.#reportLeft(left, place);
@@ -229,7 +233,7 @@ export class RuleMaker {
   }
 
   /** Those of the modifiers that this version has. */
-  #usable({ ecs, ipv6, ipv4, ttl, ...rest }: DraftModifiers, place: Place): DraftModifiers {
+  #usable({ ecs, ipv6, ipv4, ttl, ...rest }: DraftModifiers, place: FindingPlace): DraftModifiers {
     const isNetwork = ecs !== undefined && !["strip", "forward", "client"].includes(ecs);
     const hasEcs = ecs !== undefined && this.#capabilities.ecs && (!isNetwork || "value" in parseNetwork(ecs));
     // Without ECS towards any server there is nothing to strip.
@@ -268,7 +272,7 @@ export class RuleMaker {
     return this.#roles.get(tag) ?? ownName(tag.replace(/^(fast_)?forward[_-]/, ""));
   }
 
-  #note(plugin: Plugin, condition: Expression<Matcher>): void {
+  #note(plugin: Plugin, condition: Expression<ImportMatcher>): void {
     const lists = conditionsOf(condition).any.flatMap(({ domains = [] }) => domains.filter((domain) => !domain.startsWith("!")));
     const role = lists.some((list) => /!cn|non|gfw|foreign|global|oversea|proxy|tw$/i.test(list))
       ? "overseas"
@@ -278,12 +282,12 @@ export class RuleMaker {
     if (role !== null && !this.#seenRoles.has(plugin.tag)) this.#seenRoles.set(plugin.tag, role);
   }
 
-  #reportLeft(left: readonly string[], place: Place): void {
+  #reportLeft(left: readonly string[], place: FindingPlace): void {
     for (const what of left) this.#findings.left(place, `a condition that no rule can have: ${what}`);
   }
 
   /** Settings of one branch of a fallback that the rule, which has those of the other, cannot have too. */
-  #reportUnshared({ modifiers, forward }: Branch, kept: Branch, place: Place): void {
+  #reportUnshared({ modifiers, forward }: Branch, kept: Branch, place: FindingPlace): void {
     const shared = new Map(Object.entries(kept.modifiers));
     const lost = Object.entries(modifiers).filter(([key, value]) => !isDeepStrictEqual(shared.get(key), value));
     if (lost.length > 0)
@@ -296,7 +300,7 @@ export class RuleMaker {
   }
 }
 
-function both(one: Expression<Matcher>, other: Expression<Matcher>): Expression<Matcher> {
+function both(one: Expression<ImportMatcher>, other: Expression<ImportMatcher>): Expression<ImportMatcher> {
   return { kind: "and", parts: [one, other] };
 }
 
@@ -322,7 +326,7 @@ interface Branch {
   readonly keptIf: string | null;
   readonly other: Plugin | null;
   /** Steps that hang on the answer and are not told by the rest. */
-  readonly unused: readonly Place[];
+  readonly unused: readonly FindingPlace[];
 }
 
 function branchOf(steps: Steps): Branch {
@@ -332,7 +336,7 @@ function branchOf(steps: Steps): Branch {
   const forwards = flat.flatMap((step) => (step.kind === "forward" ? [step.plugin] : []));
   const [forward = null, second = null] = forwards;
   let judged: Judgement | null = null;
-  const unused: Place[] = [];
+  const unused: FindingPlace[] = [];
   for (const step of flat) {
     if (step.kind === "fallback") unused.push(step.place);
     if (step.kind !== "if") continue;
@@ -350,7 +354,7 @@ interface Judgement {
 }
 
 /** Whether this step keeps only answers with an address in a list. */
-function judgementOf(step: Extract<Step, { kind: "if" }>, forward: Plugin, next: Plugin | null): Judgement | null {
+function judgementOf(step: Extract<ImportStep, { kind: "if" }>, forward: Plugin, next: Plugin | null): Judgement | null {
   const literals = (alternativesOf(step.condition) ?? []).flat();
   const lists = (negated: boolean) =>
     literals.flatMap((literal) => (literal.leaf.kind === "answer-in" && literal.negated === negated ? literal.leaf.lists : []));

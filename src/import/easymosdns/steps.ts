@@ -2,30 +2,30 @@ import { formatDuration } from "../../config/units.ts";
 import { type Bundle, childOf, itemsOf, numberAt, type Plugin, type Tree, textAt, textOf } from "./bundle.ts";
 import type { Expression } from "./conditions.ts";
 import type { DraftModifiers } from "./draft.ts";
-import type { Findings, Place } from "./findings.ts";
+import type { FindingPlace, Findings } from "./findings.ts";
 import { FORWARD_TYPES } from "./groups.ts";
-import type { Matcher, Matchers } from "./matchers.ts";
+import type { ImportMatcher, Matchers } from "./matchers.ts";
 
 /** What a sequence does, in the same form for both generations of its syntax. */
-export type Step =
+export type ImportStep =
   | {
       readonly kind: "if";
-      readonly place: Place;
-      readonly condition: Expression<Matcher>;
+      readonly place: FindingPlace;
+      readonly condition: Expression<ImportMatcher>;
       readonly then: Steps;
       readonly otherwise: Steps;
     }
-  | { readonly kind: "fallback"; readonly place: Place; readonly primary: Steps; readonly secondary: Steps }
-  | { readonly kind: "forward"; readonly place: Place; readonly plugin: Plugin }
-  | { readonly kind: "block"; readonly place: Place; readonly how: "nxdomain" | "empty" | "refused" | "zero" | "address" }
-  | { readonly kind: "modify"; readonly place: Place; readonly modifiers: DraftModifiers }
+  | { readonly kind: "fallback"; readonly place: FindingPlace; readonly primary: Steps; readonly secondary: Steps }
+  | { readonly kind: "forward"; readonly place: FindingPlace; readonly plugin: Plugin }
+  | { readonly kind: "block"; readonly place: FindingPlace; readonly how: "nxdomain" | "empty" | "refused" | "zero" | "address" }
+  | { readonly kind: "modify"; readonly place: FindingPlace; readonly modifiers: DraftModifiers }
   /** Another sequence, which may end without ending this one. */
-  | { readonly kind: "call"; readonly place: Place; readonly steps: Steps }
-  | { readonly kind: "return"; readonly place: Place }
+  | { readonly kind: "call"; readonly place: FindingPlace; readonly steps: Steps }
+  | { readonly kind: "return"; readonly place: FindingPlace }
   /** The answer had so far is thrown away. */
-  | { readonly kind: "drop"; readonly place: Place };
+  | { readonly kind: "drop"; readonly place: FindingPlace };
 
-export type Steps = readonly Step[];
+export type Steps = readonly ImportStep[];
 
 const BUILT_IN: ReadonlyMap<string, "nxdomain" | "empty" | "refused" | "drop" | "return"> = new Map([
   ["_new_nxdomain_response", "nxdomain"],
@@ -79,7 +79,7 @@ export class StepReader {
   }
 
   /** What running the plugin `tag` comes to. */
-  plugin(tag: string, place: Place, depth = 0): Steps {
+  plugin(tag: string, place: FindingPlace, depth = 0): Steps {
     const plugin = this.#bundle.plugins.get(tag);
     if (plugin === undefined || depth > MAX_DEPTH || ++this.#count > MAX_STEPS) {
       this.#findings.left(
@@ -173,7 +173,7 @@ export class StepReader {
   }
 
   /** A tag, a built-in action of version 4, or an action of version 5 with its arguments. */
-  #word(written: string, place: Place, depth: number): Steps {
+  #word(written: string, place: FindingPlace, depth: number): Steps {
     if (written === "") return [];
     const builtIn = BUILT_IN.get(written);
     if (builtIn === "drop" || builtIn === "return") return [{ kind: builtIn, place }];
@@ -231,7 +231,7 @@ export class StepReader {
   }
 }
 
-function quickForward(addresses: readonly string[], place: Place): Plugin {
+function quickForward(addresses: readonly string[], place: FindingPlace): Plugin {
   const items = addresses.map((text): Tree => ({ kind: "scalar", place, text }));
   const entries = [{ key: "upstream", place, value: { kind: "list", place, items } as const }];
   return { tag: addresses.join(" "), type: "forward", args: { kind: "map", place, entries }, place };

@@ -1,19 +1,19 @@
-import { notYet } from "../../config/file.ts";
+import { unsupportedKeys } from "../../config/file.ts";
 import { parseConfig } from "../../config/load.ts";
 import { formatDuration } from "../../config/units.ts";
 import { type Bundle, numberAt, othersThan, type Plugin, pathIn } from "./bundle.ts";
 import type { Capabilities, DraftGroup, DraftList, DraftRule } from "./draft.ts";
 import { type Findings, ImportError } from "./findings.ts";
-import { Groups } from "./groups.ts";
+import { ImportGroups } from "./groups.ts";
 import { readHosts } from "./hosts.ts";
 import { type Listening, readListeners, SERVER_TYPES } from "./listeners.ts";
-import { isReadableFile, Lists } from "./lists.ts";
+import { ImportLists, isReadableFile } from "./lists.ts";
 import { Matchers } from "./matchers.ts";
 import { EVERYTHING, type Roles, RuleMaker } from "./rules.ts";
 import { StepReader } from "./steps.ts";
 
 /** The sections of the new file. */
-export interface Draft {
+export interface ImportDraft {
   readonly listening: Listening;
   readonly groups: ReadonlyMap<string, DraftGroup>;
   readonly bootstrap: readonly string[];
@@ -33,7 +33,7 @@ interface Surroundings {
 export function capabilities(): Capabilities {
   const can = (yaml: string): boolean => {
     const result = parseConfig(yaml, null);
-    return result.kind === "ok" && notYet(result.config).length === 0;
+    return result.kind === "ok" && unsupportedKeys(result.config).length === 0;
   };
   return {
     compare: can(`
@@ -50,7 +50,7 @@ export function translate(
   bundle: Bundle,
   newFindings: () => Findings,
   surroundings: Surroundings,
-): { draft: Draft; findings: Findings } {
+): { draft: ImportDraft; findings: Findings } {
   const { roles } = translateOnce(bundle, newFindings(), { ...surroundings, roles: new Map() });
   const findings = newFindings();
   const { draft } = translateOnce(bundle, findings, { ...surroundings, roles });
@@ -61,11 +61,11 @@ function translateOnce(
   bundle: Bundle,
   findings: Findings,
   { capabilities: able, relative, roles }: Surroundings & { readonly roles: Roles },
-): { readonly draft: Draft; readonly roles: Roles } {
-  const lists = new Lists(bundle, findings, relative);
+): { readonly draft: ImportDraft; readonly roles: Roles } {
+  const lists = new ImportLists(bundle, findings, relative);
   const matchers = new Matchers(bundle, lists);
   const steps = new StepReader(bundle, matchers, findings);
-  const groups = new Groups(findings);
+  const groups = new ImportGroups(findings);
   const maker = new RuleMaker({ groups, findings, capabilities: able, roles });
   const listening = readListeners(bundle, findings, relative);
   const [entry, ...others] = [...new Map(entriesOf(bundle, listening).map((each) => [each.tag, each])).values()];
@@ -115,7 +115,7 @@ function domesticFirst(groups: ReadonlyMap<string, DraftGroup>): ReadonlyMap<str
   return new Map([...groups].toSorted(([one], [other]) => Number(other === "domestic") - Number(one === "domestic")));
 }
 
-function usedLists(lists: Lists, rules: readonly DraftRule[], findings: Findings): ReadonlyMap<string, DraftList> {
+function usedLists(lists: ImportLists, rules: readonly DraftRule[], findings: Findings): ReadonlyMap<string, DraftList> {
   const named = new Set(
     rules.flatMap(({ domains = [], compare }) => [...domains.map((domain) => domain.replace(/^!/, "")), compare?.keepNearIf]),
   );

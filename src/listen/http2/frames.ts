@@ -15,7 +15,7 @@ export const FRAME = {
 } as const;
 
 /** Flags of frames, §6. */
-export const FLAG = { ACK: 0x1, END_STREAM: 0x1, END_HEADERS: 0x4, PADDED: 0x8, PRIORITY: 0x20 } as const;
+export const FRAME_FLAG = { ACK: 0x1, END_STREAM: 0x1, END_HEADERS: 0x4, PADDED: 0x8, PRIORITY: 0x20 } as const;
 
 /** §6.5.2. */
 export const SETTING = {
@@ -88,10 +88,10 @@ export function settingsFrame(settings: readonly (readonly [setting: number, val
   return frameOf(FRAME.SETTINGS, {}, payload);
 }
 
-export const SETTINGS_ACK = frameOf(FRAME.SETTINGS, { flags: FLAG.ACK }, NOTHING);
+export const SETTINGS_ACK = frameOf(FRAME.SETTINGS, { flags: FRAME_FLAG.ACK }, NOTHING);
 
 export function pingAck(payload: Uint8Array): Uint8Array {
-  return frameOf(FRAME.PING, { flags: FLAG.ACK }, payload);
+  return frameOf(FRAME.PING, { flags: FRAME_FLAG.ACK }, payload);
 }
 
 export function resetFrame(streamId: number, code: ErrorCode): Uint8Array {
@@ -149,7 +149,7 @@ export class FrameReader {
     return {
       type: octets[start + 3] ?? 0,
       flags: octets[start + 4] ?? 0,
-      streamId: uint31(octets, start + 5),
+      streamId: readUint31(octets, start + 5),
       payload: octets.subarray(start + HEAD_OCTETS, end),
     };
   }
@@ -163,11 +163,11 @@ export class FrameReader {
 }
 
 /** The highest bit is reserved, and not looked at. */
-export function uint31(octets: Uint8Array, at: number): number {
-  return uint32(octets, at) & 0x7fff_ffff;
+export function readUint31(octets: Uint8Array, at: number): number {
+  return readUint32(octets, at) & 0x7fff_ffff;
 }
 
-export function uint32(octets: Uint8Array, at: number): number {
+export function readUint32(octets: Uint8Array, at: number): number {
   return (((octets[at] ?? 0) << 24) | ((octets[at + 1] ?? 0) << 16) | ((octets[at + 2] ?? 0) << 8) | (octets[at + 3] ?? 0)) >>> 0;
 }
 

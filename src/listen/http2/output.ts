@@ -9,7 +9,7 @@ interface OutboxOptions {
 }
 
 /** What goes out on a connection: all frames of one turn of the event loop in one piece. */
-export class Outbox {
+export class FrameOutput {
   readonly #socket: Socket;
   readonly #options: OutboxOptions;
   readonly #moved: () => void;

@@ -4,8 +4,8 @@ import {
   ConnectionError,
   ERROR,
   type ErrorCode,
-  FLAG,
   FRAME,
+  FRAME_FLAG,
   FRAME_OCTETS,
   type Frame,
   FrameReader,
@@ -14,18 +14,18 @@ import {
   INITIAL_WINDOW_OCTETS,
   MAX_WINDOW_OCTETS,
   pingAck,
+  readUint31,
+  readUint32,
   resetFrame,
   SETTING,
   SETTINGS_ACK,
   settingsFrame,
-  uint31,
-  uint32,
   unpadded,
   windowUpdateFrame,
 } from "./frames.ts";
 import { encodeFields, type HeaderField, HpackDecoder } from "./hpack.ts";
 import { HpackError } from "./huffman.ts";
-import { Outbox } from "./output.ts";
+import { FrameOutput } from "./output.ts";
 import { areTrailers, Http2Stream, requestFields, type StreamOwner, type StreamResponse } from "./request.ts";
 
 interface SessionOptions {
@@ -54,8 +54,8 @@ export class Http2Session implements StreamOwner {
   readonly #events: SessionEvents;
   readonly #reader = new FrameReader();
   readonly #blocks: HeaderBlocks;
-  readonly #out: Outbox;
-  readonly #conduct: Conduct;
+  readonly #out: FrameOutput;
+  readonly #conduct: FloodGuard;
   /** Open, the oldest first. */
   readonly #streams = new Map<number, Http2Stream>();
   #peer: PeerSettings = INITIAL_SETTINGS;
@@ -75,8 +75,8 @@ export class Http2Session implements StreamOwner {
     this.#options = options;
     this.#events = events;
     this.#blocks = new HeaderBlocks(options.maxHeaderListOctets);
-    this.#conduct = new Conduct(options.clock, options.maxStreams);
-    this.#out = new Outbox(socket, options, () => events.moved());
+    this.#conduct = new FloodGuard(options.clock, options.maxStreams);
+    this.#out = new FrameOutput(socket, options, () => events.moved());
     // A client that ends its side of an HTTP/2 connection is gone.
     socket.allowHalfOpen = false;
     socket.on("data", (chunk: Buffer) => this.#take(chunk));
@@ -128,8 +128,8 @@ export class Http2Session implements StreamOwner {
   respond(stream: Http2Stream, { status, headers, body }: StreamResponse): void {
     const fields = Object.entries(headers).map(([name, value]) => ({ name, value }));
     const block = this.#blocks.encode([{ name: ":status", value: String(status) }, ...fields]);
-    const end = body.length === 0 ? FLAG.END_STREAM : 0;
-    this.#out.frame(FRAME.HEADERS, { flags: FLAG.END_HEADERS | end, streamId: stream.id }, block);
+    const end = body.length === 0 ? FRAME_FLAG.END_STREAM : 0;
+    this.#out.frame(FRAME.HEADERS, { flags: FRAME_FLAG.END_HEADERS | end, streamId: stream.id }, block);
     if (body.length === 0) {
       this.#answered(stream);
       return;
@@ -157,7 +157,7 @@ export class Http2Session implements StreamOwner {
   }
 
   #receive(frame: Frame): void {
-    if (!this.#greeted && (frame.type !== FRAME.SETTINGS || (frame.flags & FLAG.ACK) !== 0))
+    if (!this.#greeted && (frame.type !== FRAME.SETTINGS || (frame.flags & FRAME_FLAG.ACK) !== 0))
       throw new ConnectionError(ERROR.PROTOCOL_ERROR, "no SETTINGS at the beginning (§3.4)");
     if (this.#blocks.isOpen && frame.type !== FRAME.CONTINUATION)
       throw new ConnectionError(ERROR.PROTOCOL_ERROR, "a frame within a header block (§4.3)");
@@ -181,7 +181,7 @@ export class Http2Session implements StreamOwner {
       case FRAME.PING:
         demand(frame.streamId === 0, ERROR.PROTOCOL_ERROR);
         demand(frame.payload.length === 8, ERROR.FRAME_SIZE_ERROR);
-        if ((frame.flags & FLAG.ACK) === 0) this.#out.write(pingAck(frame.payload));
+        if ((frame.flags & FRAME_FLAG.ACK) === 0) this.#out.write(pingAck(frame.payload));
         return;
       case FRAME.GOAWAY:
         demand(frame.streamId === 0, ERROR.PROTOCOL_ERROR);
@@ -233,7 +233,7 @@ export class Http2Session implements StreamOwner {
     this.#streams.set(streamId, stream);
     if (request?.expectsContinue === true && !hasEnded) {
       const block = this.#blocks.encode([{ name: ":status", value: "100" }]);
-      this.#out.frame(FRAME.HEADERS, { flags: FLAG.END_HEADERS, streamId }, block);
+      this.#out.frame(FRAME.HEADERS, { flags: FRAME_FLAG.END_HEADERS, streamId }, block);
     }
     this.#events.request(stream);
     this.#events.moved();
@@ -248,7 +248,7 @@ export class Http2Session implements StreamOwner {
   #receiveData({ streamId, flags, payload }: Frame): void {
     demand(streamId !== 0, ERROR.PROTOCOL_ERROR);
     this.#receiveWindow -= payload.length;
-    const content = unpadded(payload, { isPadded: (flags & FLAG.PADDED) !== 0, before: 0 });
+    const content = unpadded(payload, { isPadded: (flags & FRAME_FLAG.PADDED) !== 0, before: 0 });
     // All is taken at once, and bounded by whoever reads the body. No frame is larger than the half of a window that is always left.
     if (this.#receiveWindow < INITIAL_WINDOW_OCTETS / 2) {
       this.#out.write(windowUpdateFrame(0, INITIAL_WINDOW_OCTETS - this.#receiveWindow));
@@ -266,7 +266,7 @@ export class Http2Session implements StreamOwner {
     }
     stream.received += content.length;
     if (content.length > 0) stream.sink?.take(content);
-    if ((flags & FLAG.END_STREAM) !== 0) this.#endBody(stream);
+    if ((flags & FRAME_FLAG.END_STREAM) !== 0) this.#endBody(stream);
     else if (stream.receiveWindow < INITIAL_WINDOW_OCTETS / 2 && !stream.closed) {
       this.#out.write(windowUpdateFrame(streamId, INITIAL_WINDOW_OCTETS - stream.receiveWindow));
       stream.receiveWindow = INITIAL_WINDOW_OCTETS;
@@ -295,7 +295,7 @@ export class Http2Session implements StreamOwner {
   #receiveSettings({ streamId, flags, payload }: Frame): void {
     demand(streamId === 0, ERROR.PROTOCOL_ERROR);
     this.#greeted = true;
-    if ((flags & FLAG.ACK) !== 0) {
+    if ((flags & FRAME_FLAG.ACK) !== 0) {
       demand(payload.length === 0, ERROR.FRAME_SIZE_ERROR);
       return;
     }
@@ -314,7 +314,7 @@ export class Http2Session implements StreamOwner {
 
   #receiveWindowUpdate({ streamId, payload }: Frame): void {
     demand(payload.length === 4, ERROR.FRAME_SIZE_ERROR);
-    const octets = uint31(payload, 0);
+    const octets = readUint31(payload, 0);
     if (streamId === 0) {
       demand(octets > 0, ERROR.PROTOCOL_ERROR);
       this.#sendWindow += octets;
@@ -352,7 +352,7 @@ export class Http2Session implements StreamOwner {
       const rest = stream.unsent.subarray(part.length);
       stream.sendWindow -= part.length;
       this.#sendWindow -= part.length;
-      const flags = rest.length === 0 ? FLAG.END_STREAM : 0;
+      const flags = rest.length === 0 ? FRAME_FLAG.END_STREAM : 0;
       this.#out.frame(FRAME.DATA, { flags, streamId: stream.id }, part);
       stream.unsent = rest.length === 0 ? null : rest;
       if (rest.length === 0) this.#answered(stream);
@@ -402,7 +402,7 @@ function demand(holds: boolean, code: ErrorCode): void {
 const RESETS = { burst: 500, perSecond: 50 };
 
 /** What of a client's conduct is held against it, beyond what a frame shows by itself. */
-class Conduct {
+class FloodGuard {
   readonly #clock: Clock;
   readonly #maxCutShort: number;
   #resetsLeft: number = RESETS.burst;
@@ -458,7 +458,7 @@ function settingsAfter(settings: PeerSettings, payload: Uint8Array): PeerSetting
   if (payload.length % 6 !== 0) throw new ConnectionError(ERROR.FRAME_SIZE_ERROR, "half a setting");
   let after = settings;
   for (let at = 0; at < payload.length; at += 6) {
-    const value = uint32(payload, at + 2);
+    const value = readUint32(payload, at + 2);
     switch (((payload[at] ?? 0) << 8) | (payload[at + 1] ?? 0)) {
       case SETTING.HEADER_TABLE_SIZE:
         after = { ...after, tableOctets: Math.min(after.tableOctets, value) };
@@ -520,17 +520,17 @@ class HeaderBlocks {
   take({ type, flags, streamId, payload }: Frame): ReceivedBlock | null {
     if (type === FRAME.HEADERS) {
       if (streamId % 2 === 0) throw new ConnectionError(ERROR.PROTOCOL_ERROR, "a stream that no client begins (§5.1.1)");
-      this.#open = { streamId, hasEnded: (flags & FLAG.END_STREAM) !== 0, parts: [], octets: 0 };
+      this.#open = { streamId, hasEnded: (flags & FRAME_FLAG.END_STREAM) !== 0, parts: [], octets: 0 };
     }
     const block = this.#open;
     if (block === null || block.streamId !== streamId)
       throw new ConnectionError(ERROR.PROTOCOL_ERROR, "a header block without its beginning");
-    const isPadded = type === FRAME.HEADERS && (flags & FLAG.PADDED) !== 0;
-    const before = type === FRAME.HEADERS && (flags & FLAG.PRIORITY) !== 0 ? 5 : 0;
+    const isPadded = type === FRAME.HEADERS && (flags & FRAME_FLAG.PADDED) !== 0;
+    const before = type === FRAME.HEADERS && (flags & FRAME_FLAG.PRIORITY) !== 0 ? 5 : 0;
     const part = unpadded(payload, { isPadded, before });
     block.octets += part.length + FRAME_HEAD_OCTETS;
     if (block.octets > MAX_BLOCK_OCTETS) throw new ConnectionError(ERROR.ENHANCE_YOUR_CALM, "a header block without end");
-    if ((flags & FLAG.END_HEADERS) === 0) {
+    if ((flags & FRAME_FLAG.END_HEADERS) === 0) {
       // A copy: the frame is only lent.
       block.parts.push(Uint8Array.from(part));
       return null;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Client } from "../../../src/lib/client.ts";
-import type { Reply } from "../../../src/listen/types.ts";
+import type { HandlerReply } from "../../../src/listen/types.ts";
 import { fakeClock } from "../../fake-clock.ts";
 import { connectRaw, connectRawTls, type RawConnection } from "../support/raw.ts";
 import { handlerOf, idOf, messageOf, openSite, portOf, type SiteOptions } from "../support/site.ts";
@@ -154,7 +154,7 @@ describe("a request", () => {
   });
 
   test("of a client that ends its side is answered", async () => {
-    const slow = Promise.withResolvers<Reply>();
+    const slow = Promise.withResolvers<HandlerReply>();
     const connection = await connected({ handler: handlerOf(() => slow.promise) });
     connection.socket.end(get(1));
     slow.resolve({ wire: messageOf(1), maxAgeSeconds: 1 });
@@ -173,7 +173,7 @@ describe("a request", () => {
 
 describe("pipelined requests", () => {
   test("are answered in their order", async () => {
-    const first = Promise.withResolvers<Reply>();
+    const first = Promise.withResolvers<HandlerReply>();
     const connection = await connected({
       handler: handlerOf((wire) => {
         if (idOf(wire) === 3) first.resolve({ wire: messageOf(1), maxAgeSeconds: 1 });

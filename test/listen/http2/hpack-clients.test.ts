@@ -3,7 +3,15 @@ import { connect, sensitiveHeaders } from "node:http2";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import fc from "fast-check";
 import { expect, onTestFinished, test } from "vitest";
-import { FLAG, FRAME, FrameReader, PREFACE, SETTING, SETTINGS_ACK, settingsFrame } from "../../../src/listen/http2/frames.ts";
+import {
+  FRAME,
+  FRAME_FLAG,
+  FrameReader,
+  PREFACE,
+  SETTING,
+  SETTINGS_ACK,
+  settingsFrame,
+} from "../../../src/listen/http2/frames.ts";
 import { encodeFields, type HeaderField, HpackDecoder } from "../../../src/listen/http2/hpack.ts";
 import { tableOf } from "../support/hpack-blocks.ts";
 import { frameOf } from "../support/http2-raw.ts";
@@ -20,10 +28,10 @@ function serveBlocks(socket: Socket, tableBytes: number, answer: (block: Uint8Ar
     reader.push(chunk.subarray(start));
     for (let frame = reader.next(); frame !== null; frame = reader.next()) {
       const { type, flags, streamId, payload } = frame;
-      if (type === FRAME.SETTINGS && (flags & FLAG.ACK) === 0) socket.write(SETTINGS_ACK);
+      if (type === FRAME.SETTINGS && (flags & FRAME_FLAG.ACK) === 0) socket.write(SETTINGS_ACK);
       if (type !== FRAME.HEADERS) continue;
-      const block = encodeFields(answer(payload.subarray(flags & FLAG.PRIORITY ? 5 : 0)));
-      socket.write(frameOf(FRAME.HEADERS, FLAG.END_STREAM | FLAG.END_HEADERS, streamId, block));
+      const block = encodeFields(answer(payload.subarray(flags & FRAME_FLAG.PRIORITY ? 5 : 0)));
+      socket.write(frameOf(FRAME.HEADERS, FRAME_FLAG.END_STREAM | FRAME_FLAG.END_HEADERS, streamId, block));
     }
   });
 }

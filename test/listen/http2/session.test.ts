@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { FLAG, FRAME, SETTING } from "../../../src/listen/http2/frames.ts";
+import { FRAME, FRAME_FLAG, SETTING } from "../../../src/listen/http2/frames.ts";
 import { fakeClock } from "../../fake-clock.ts";
 import {
   connectHttp2Raw,
@@ -17,7 +17,7 @@ import {
 import { handlerOf, messageOf, portOf } from "../support/site.ts";
 
 const { DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION } = FRAME;
-const { END_STREAM, END_HEADERS, PADDED, ACK } = FLAG;
+const { END_STREAM, END_HEADERS, PADDED, ACK } = FRAME_FLAG;
 const ALL = END_HEADERS | END_STREAM;
 
 describe("a body", () => {
@@ -63,7 +63,7 @@ describe("a head", () => {
     const { client } = await openedHttp2();
     const head = headOf({ ":path": pathOf(9) });
     const first = Buffer.concat([Buffer.of(2), Buffer.alloc(5), head.subarray(0, 3), Buffer.alloc(2)]);
-    client.send(frameOf(HEADERS, END_STREAM | PADDED | FLAG.PRIORITY, 1, first));
+    client.send(frameOf(HEADERS, END_STREAM | PADDED | FRAME_FLAG.PRIORITY, 1, first));
     for (const octet of head.subarray(3)) client.send(frameOf(CONTINUATION, 0, 1, Uint8Array.of(octet)));
     client.send(frameOf(CONTINUATION, END_HEADERS, 1));
     expect(await client.response()).toEqual({ streamId: 1, status: "200", body: messageOf(9) });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { FLAG, FRAME, SETTING } from "../../../src/listen/http2/frames.ts";
+import { FRAME, FRAME_FLAG, SETTING } from "../../../src/listen/http2/frames.ts";
 import {
   connectHttp2Raw,
   expectAnswer,
@@ -17,7 +17,7 @@ import { connectRaw } from "../support/raw.ts";
 import { openSite, portOf } from "../support/site.ts";
 
 const { DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION } = FRAME;
-const { END_STREAM, END_HEADERS, PADDED, ACK } = FLAG;
+const { END_STREAM, END_HEADERS, PADDED, ACK } = FRAME_FLAG;
 const ALL = END_HEADERS | END_STREAM;
 
 describe("a connection ends, with the code that RFC 9113 names, when a client sends", () => {

@@ -4,7 +4,7 @@ import { Agent, request as httpRequest } from "node:http";
 import { connect as connectHttp2 } from "node:http2";
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import { FrameReader, frame } from "../../../src/dns/wire.ts";
+import { frame, MessageFramer } from "../../../src/dns/wire.ts";
 import type { HttpMethod, HttpVersion, Transport } from "../../../src/lib/client.ts";
 import type { Listeners } from "../../../src/listen/listeners.ts";
 import { idOf, portOf } from "./site.ts";
@@ -125,7 +125,7 @@ async function openDot(site: Listeners): Promise<Asker> {
 
 function overStream(socket: Socket): Asker {
   const waiting = new Waiting();
-  const reader = new FrameReader();
+  const reader = new MessageFramer();
   socket.on("error", () => {});
   socket.on("data", (chunk: Buffer) => {
     reader.push(chunk);

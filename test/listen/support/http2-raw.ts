@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { ERROR, FLAG, FRAME, PREFACE } from "../../../src/listen/http2/frames.ts";
+import { ERROR, FRAME, FRAME_FLAG, PREFACE } from "../../../src/listen/http2/frames.ts";
 import { type HeaderField, HpackDecoder } from "../../../src/listen/http2/hpack.ts";
 import type { Listeners } from "../../../src/listen/listeners.ts";
 import { string } from "./hpack-blocks.ts";
@@ -90,10 +90,10 @@ export class RawHttp2 {
     const { flags, streamId } = await this.next(FRAME.HEADERS);
     const status = this.fields.find(({ name }) => name === ":status")?.value;
     const parts: Buffer[] = [];
-    for (let over = (flags & FLAG.END_STREAM) !== 0; !over; ) {
+    for (let over = (flags & FRAME_FLAG.END_STREAM) !== 0; !over; ) {
       const data = await this.next(FRAME.DATA);
       parts.push(data.payload);
-      over = (data.flags & FLAG.END_STREAM) !== 0;
+      over = (data.flags & FRAME_FLAG.END_STREAM) !== 0;
     }
     return { streamId, status, body: new Uint8Array(Buffer.concat(parts)) };
   }
@@ -125,13 +125,18 @@ export const pathOf = (id: number): string => `/dns-query?dns=${Buffer.from(mess
 
 /** A whole request without a body. */
 export const get = (streamId: number, fields: Fields = {}): Buffer =>
-  frameOf(FRAME.HEADERS, FLAG.END_HEADERS | FLAG.END_STREAM, streamId, headOf({ ":path": pathOf(streamId), ...fields }));
+  frameOf(
+    FRAME.HEADERS,
+    FRAME_FLAG.END_HEADERS | FRAME_FLAG.END_STREAM,
+    streamId,
+    headOf({ ":path": pathOf(streamId), ...fields }),
+  );
 
 /** The head of a request whose body is to come. */
 export const post = (streamId: number, fields: Fields = {}): Buffer =>
   frameOf(
     FRAME.HEADERS,
-    FLAG.END_HEADERS,
+    FRAME_FLAG.END_HEADERS,
     streamId,
     headOf({ ":method": "POST", ":path": "/dns-query", "content-type": "application/dns-message", ...fields }),
   );

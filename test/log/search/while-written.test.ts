@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import type { Database } from "../../../src/log/database.ts";
 import type { QueryFilter } from "../../../src/log/filter.ts";
 import { compileFilter } from "../../../src/log/filter-tests.ts";
-import type { Limits } from "../../../src/log/maintenance.ts";
+import type { PartitionLimits } from "../../../src/log/maintenance.ts";
 import type { QueryRecord } from "../../../src/log/record.ts";
 import { RecordIds } from "../../../src/log/record-ids.ts";
 import { readBatches, type SearchBudget, searchRecords } from "../../../src/log/search.ts";
@@ -28,13 +28,13 @@ interface Reading {
 class Scene {
   wallMs = SOME_WALL_MS - HOUR_MS;
   readonly readings: Reading[] = [];
-  readonly #limits: Limits;
+  readonly #limits: PartitionLimits;
   readonly #path: string;
   readonly #database: Database;
   #store: Store;
   #ids = new RecordIds();
 
-  constructor(limits: Limits) {
+  constructor(limits: PartitionLimits) {
     const { store, database, path } = openedStore(limits);
     this.#limits = limits;
     this.#path = path;

@@ -1,7 +1,7 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { expect, test } from "vitest";
-import { putAside } from "../../../src/log/database.ts";
+import { quarantine } from "../../../src/log/database.ts";
 import { directory } from "../../files.ts";
 import { SOME_WALL_MS } from "../records.ts";
 
@@ -10,7 +10,7 @@ test("of the files put aside two are kept, the last among them also where the cl
   const asides = [0, 3, 2, 1].map((hours) => {
     writeFileSync(path, "a database");
     writeFileSync(`${path}-wal`, "its log");
-    return putAside(path, "damaged", SOME_WALL_MS + hours * 3_600_000) ?? "";
+    return quarantine(path, "damaged", SOME_WALL_MS + hours * 3_600_000) ?? "";
   });
   const kept = [asides[1], asides[3]].map((aside) => basename(aside ?? ""));
   expect(readdirSync(dirname(path)).sort()).toEqual(kept.flatMap((name) => [name, `${name}-wal`]).sort());

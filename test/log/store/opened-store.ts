@@ -4,7 +4,7 @@ import { onTestFinished } from "vitest";
 import type { Database } from "../../../src/log/database.ts";
 import { allParts } from "../../../src/log/maintenance.ts";
 import type { QueryRecord } from "../../../src/log/record.ts";
-import { recordOf, type StoredRow } from "../../../src/log/rows.ts";
+import { decodeRow, type StoredRow } from "../../../src/log/rows.ts";
 import { firstIdAt, selectRecords } from "../../../src/log/schema.ts";
 import { Store, type StoreOptions } from "../../../src/log/store.ts";
 import { directory } from "../../files.ts";
@@ -38,7 +38,7 @@ export function recordsFrom(wallMs: number, count: number, name: string): QueryR
 /** Everything in the store, in the order of ids. */
 export function allRecords(database: Database): QueryRecord[] {
   const rows = allParts(database).flatMap(({ key }) => database.prepare(selectRecords(key)).all());
-  return rows.map((row) => recordOf(row as unknown as StoredRow)).sort((a, b) => a.id - b.id);
+  return rows.map((row) => decodeRow(row as unknown as StoredRow)).sort((a, b) => a.id - b.id);
 }
 
 /** Does all upkeep that is due. */

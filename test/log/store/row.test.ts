@@ -1,7 +1,7 @@
 import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { recordOf, rowOf } from "../../../src/log/rows.ts";
+import { decodeRow, encodeRow } from "../../../src/log/rows.ts";
 import { bucketMiddleUs, latencyBucket, reversedBelow, reversedName } from "../../../src/log/schema.ts";
 import { anyLabels, anyName, anyRecord, record, SOME_WALL_MS } from "../records.ts";
 
@@ -9,14 +9,14 @@ describe("a record and its row", () => {
   test("a record comes back from its row as it was", () => {
     fc.assert(
       fc.property(anyRecord, (made) => {
-        expect(recordOf(rowOf(made))).toEqual(made);
+        expect(decodeRow(encodeRow(made))).toEqual(made);
       }),
     );
   });
 
   test("what repeats from query to query holds neither TTL nor time nor name", () => {
-    const first = rowOf(record());
-    const later = rowOf(
+    const first = encodeRow(record());
+    const later = encodeRow(
       record({
         id: SOME_WALL_MS * 1024 + 5_000_000,
         answers: ["17 CNAME www.taobao.com.danuoyi.tbcache.com", "17 A 192.0.2.1", "17 A 192.0.2.2"],

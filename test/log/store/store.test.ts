@@ -5,9 +5,9 @@ import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Database } from "../../../src/log/database.ts";
-import { allParts, partLimits, tidyOnce } from "../../../src/log/maintenance.ts";
+import { allParts, partLimits, runMaintenance } from "../../../src/log/maintenance.ts";
 import type { QueryRecord } from "../../../src/log/record.ts";
-import { recordOf, type StoredRow } from "../../../src/log/rows.ts";
+import { decodeRow, type StoredRow } from "../../../src/log/rows.ts";
 import { firstIdAt, hourOf, minuteOf, selectRecords } from "../../../src/log/schema.ts";
 import { Store, type StoreOptions } from "../../../src/log/store.ts";
 import { anyRecord, record, SOME_WALL_MS } from "../records.ts";
@@ -42,7 +42,7 @@ function openDatabase(): Database {
 /** Everything in the store, in the order of ids. */
 function allRecords(database: Database): QueryRecord[] {
   const rows = allParts(database).flatMap(({ key }) => database.prepare(selectRecords(key)).all());
-  return rows.map((row) => recordOf(row as unknown as StoredRow)).sort((a, b) => a.id - b.id);
+  return rows.map((row) => decodeRow(row as unknown as StoredRow)).sort((a, b) => a.id - b.id);
 }
 
 function tidyAll(store: Store, nowWallMs: number): number {
@@ -201,7 +201,7 @@ describe("parts", () => {
         .map(({ detail }) => detail);
     expect(plan("name = 1")).toEqual(["SEARCH q_20261121 USING INDEX q_20261121_name (name=?)"]);
     expect(plan("client = 1")).toEqual(["SEARCH q_20261121 USING INDEX q_20261121_client (client=?)"]);
-    expect(tidyOnce(database, { keepMs: WEEK_MS, maxRows: 2500 }, SOME_WALL_MS)).toBe(false);
+    expect(runMaintenance(database, { keepMs: WEEK_MS, maxRows: 2500 }, SOME_WALL_MS)).toBe(false);
   });
 
   test("a clock that was set back a day makes a further part, and nothing is lost", () => {

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type Chunk, recordsIn } from "../../../src/log/packing.ts";
 import type { QueryRecord } from "../../../src/log/record.ts";
-import { countOf, Waiting } from "../../../src/log/write-buffer.ts";
+import { countOf, WriteBuffer } from "../../../src/log/write-buffer.ts";
 import { anyRecord, record } from "../records.ts";
 
 describe("records that wait", () => {
@@ -18,7 +18,7 @@ describe("records that wait", () => {
     const step = fc.oneof(fc.nat(900), fc.constantFrom("stored", "put back"));
     fc.assert(
       fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
-        const waiting = new Waiting();
+        const waiting = new WriteBuffer();
         const stored: number[] = [];
         let added = 0;
         for (const step of steps) {
@@ -58,7 +58,7 @@ describe("records that wait", () => {
   });
 
   test("one for which there can be no room is turned away, and those after it are not", () => {
-    const waiting = new Waiting();
+    const waiting = new WriteBuffer();
     expect(waiting.add(record({ edits: ["x".repeat(5_000_000)] }))).toBe(false);
     expect(waiting.add(record())).toBe(true);
     expect(all(waiting.take(2))).toEqual([record()]);
@@ -99,7 +99,7 @@ describe("records that wait", () => {
   });
 
   test("a store that fails again and again takes no more memory than the records do", () => {
-    const waiting = new Waiting();
+    const waiting = new WriteBuffer();
     for (const one of numbered(2000)) {
       expect(waiting.add(one)).toBe(true);
       waiting.putBack(waiting.take(512));
@@ -110,7 +110,7 @@ describe("records that wait", () => {
   });
 
   test("large ones take no more than a bounded memory", () => {
-    const waiting = new Waiting();
+    const waiting = new WriteBuffer();
     const large = record({ answers: ["x".repeat(100_000)] });
     let added = 0;
     while (waiting.add(large)) added++;
@@ -121,7 +121,7 @@ describe("records that wait", () => {
   });
 
   test("large ones that are put back take their room as before", () => {
-    const waiting = new Waiting();
+    const waiting = new WriteBuffer();
     const large = record({ answers: ["x".repeat(1_000_000)] });
     while (waiting.add(large));
     waiting.putBack(waiting.take(Number.POSITIVE_INFINITY));
@@ -145,8 +145,8 @@ describe("records that wait", () => {
   });
 });
 
-function filled(records: readonly QueryRecord[]): Waiting {
-  const waiting = new Waiting();
+function filled(records: readonly QueryRecord[]): WriteBuffer {
+  const waiting = new WriteBuffer();
   for (const one of records) expect(waiting.add(one)).toBe(true);
   return waiting;
 }

@@ -7,7 +7,7 @@ import { type Group, type Groups, openGroups } from "../../../src/upstreams/grou
 import type { GroupOptions, ServerOptions } from "../../../src/upstreams/options.ts";
 import {
   type Attempt,
-  type Errand,
+  type ExchangeOptions,
   type Upstream,
   UpstreamError,
   type UpstreamFailure,
@@ -47,7 +47,7 @@ export class ScriptedServer implements Upstream {
     this.#clock = clock;
   }
 
-  exchange(question: Question, { signal, attempts }: Errand): Promise<Answer> {
+  exchange(question: Question, { signal, attempts }: ExchangeOptions): Promise<Answer> {
     const startedMs = this.#clock.now();
     const { behaviour } = this;
     this.asked.push({ question, atMs: startedMs });

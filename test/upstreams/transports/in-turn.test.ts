@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { inTurn } from "../../../src/upstreams/dial.ts";
+import { staggered } from "../../../src/upstreams/dial.ts";
 import { fakeClock } from "../../fake-clock.ts";
 
 interface Try {
@@ -15,7 +15,7 @@ function setUp(...candidates: readonly string[]) {
   const late: string[] = [];
   const outer = new AbortController();
   const options = { signal: outer.signal, clock, staggerMs: 100, discard: (value: string) => void late.push(value) };
-  const result = inTurn(candidates, options, (candidate, signal) => {
+  const result = staggered(candidates, options, (candidate, signal) => {
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     tries.push({ candidate, signal, resolve, reject });
     signal.addEventListener("abort", () => reject(new Error(`${candidate}: ${signal.reason}`)));

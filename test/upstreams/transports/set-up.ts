@@ -3,7 +3,7 @@ import { type Answer, addressesOf } from "../../../src/dns/answer.ts";
 import { type Clock, systemClock } from "../../../src/lib/clock.ts";
 import { openServer } from "../../../src/upstreams/bootstrap.ts";
 import type { ProxyOptions, ServerOptions } from "../../../src/upstreams/options.ts";
-import type { Attempt, Errand, ServerContext, Upstream } from "../../../src/upstreams/upstream.ts";
+import type { Attempt, ExchangeOptions, ServerContext, Upstream } from "../../../src/upstreams/upstream.ts";
 import { type FakeClock, fakeClock } from "../../fake-clock.ts";
 import { type ScriptedProxy, scriptedProxy } from "../scripted-proxy.ts";
 import { type Script, type ScriptedServer, type ScriptedTransport, scriptedServer, testCertificate } from "../scripted-server.ts";
@@ -111,7 +111,7 @@ export function countingClock(clock: FakeClock = fakeClock()): CountingClock {
   };
 }
 
-export interface TestErrand extends Errand {
+export interface TestErrand extends ExchangeOptions {
   readonly attempts: Attempt[];
 }
 
