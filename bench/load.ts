@@ -62,7 +62,7 @@ export class LoadGenerator {
     writeFileSync(this.#namesFile, parts.hosts.map((host) => `${host} A\n`).join(""));
   }
 
-  /** @returns the octets of all replies together over DoH, else how many were NOERROR: equal before and after if nothing changed. */
+  /** @returns the bytes of all replies together over DoH, else how many were NOERROR: equal before and after if nothing changed. */
   async askAllNames({ transport, port }: Target): Promise<number> {
     const count = this.#parts.hosts.length;
     if (transport === "udp") {

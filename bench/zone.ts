@@ -32,5 +32,5 @@ export function dohQuestion(host: string): string {
 
 /** Id 0 (RFC 8484 §4.1), RD, one question, one additional record. */
 const HEADER = Buffer.from("000001000001000000000001", "hex");
-/** End of the name, A, IN; OPT for 1232 octets. */
+/** End of the name, A, IN; OPT for 1232 bytes. */
 const TAIL = Buffer.from("0000010001000029 04d0000000000000".replaceAll(" ", ""), "hex");

@@ -41,9 +41,9 @@ export function queryWire(name: string, type: string, options: AskOptions = {}):
   return withLetters(wire, name);
 }
 
-function ednsOf(udpPayloadOctets: number, { do: dnssecOk = false, subnet }: AskOptions): MessageEdns {
+function ednsOf(udpPayloadBytes: number, { do: dnssecOk = false, subnet }: AskOptions): MessageEdns {
   const options = subnet === undefined ? [] : [{ kind: "clientSubnet", subnet: subnetOf(subnet) } as const];
-  return { udpPayloadOctets, version: 0, dnssecOk, otherFlags: 0, options };
+  return { udpPayloadBytes, version: 0, dnssecOk, otherFlags: 0, options };
 }
 
 /** Of a network, or of an address with 0 for its prefix. */
@@ -55,7 +55,7 @@ export function subnetOf(text: string): ClientSubnet {
   return { family: octets.length === 4 ? 1 : 2, sourcePrefix: Number(prefix), scopePrefix: 0, prefixHex };
 }
 
-// Names are held in lower case; the octets of a plain one stand at the same places in its text, one further on.
+// Names are held in lower case; the bytes of a plain one stand at the same places in its text, one further on.
 function withLetters(wire: Buffer, name: string): Buffer {
   for (const { 0: letter, index } of name.matchAll(/[A-Z]/g)) wire[13 + index] = letter.charCodeAt(0);
   return wire;

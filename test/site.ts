@@ -105,7 +105,7 @@ export class TestSite {
     return readReply(await postAs(this.app, message, { client, clientId }));
   }
 
-  /** Sends octets as they are. */
+  /** Sends bytes as they are. */
   async send(message: Uint8Array, transport: AskTransport = "udp"): Promise<Uint8Array> {
     const asker = this.#askers.get(transport) ?? openAsker(this.app.bound, transport);
     this.#askers.set(transport, asker);

@@ -155,7 +155,7 @@ function parsedQuery(message: Uint8Array): Query {
 
 function sent(query: Query, { answer, ...rest }: Resolution): Uint8Array {
   if (answer === null) throw new Error("nothing is sent");
-  return render({ query, answer, ...rest, limitOctets: 0xffff, encrypted: false }).wire;
+  return render({ query, answer, ...rest, limitBytes: 0xffff, encrypted: false }).wire;
 }
 
 function memberOf(about: Pick<Upstream, "label" | "encrypted">, clock: FakeClock, script: Script): Upstream {

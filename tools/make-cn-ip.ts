@@ -37,7 +37,7 @@ function prefixesOf({ first, last }: AddressRange): string[] {
     let free = 0;
     while (free < bits && (start & ((1n << BigInt(free + 1)) - 1n)) === 0n && start + (1n << BigInt(free + 1)) - 1n <= end)
       free++;
-    prefixes.push(`${addressText(octetsOf(start, first.length))}/${bits - free}`);
+    prefixes.push(`${addressText(bytesOf(start, first.length))}/${bits - free}`);
     start += 1n << BigInt(free);
   }
   return prefixes;
@@ -47,6 +47,6 @@ function numberOf(octets: Uint8Array): bigint {
   return BigInt(`0x${Buffer.from(octets).toString("hex")}`);
 }
 
-function octetsOf(value: bigint, length: number): Uint8Array {
+function bytesOf(value: bigint, length: number): Uint8Array {
   return Buffer.from(value.toString(16).padStart(length * 2, "0"), "hex");
 }

@@ -58,7 +58,7 @@ function fill(store: Store, source: QuerySource, { rows, fromMs, toMs }: Span): 
   return { rowsPerSecond: (rows / insertMs) * 1000, longestTidyMs };
 }
 
-/** Octets a row takes in each table and index, most first, the parts together. */
+/** Bytes a row takes in each table and index, most first, the parts together. */
 export function bytesByTable(path: string, rows: number): readonly { readonly table: string; readonly bytesPerRow: number }[] {
   const database = openForReading(path, { busyTimeoutMs: 1000 });
   const sizes = new Map<string, number>();

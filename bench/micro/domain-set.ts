@@ -12,7 +12,7 @@ import { realList } from "./site.ts";
 export interface SetCost {
   readonly what: string;
   readonly entries: number;
-  /** From the octets of the file, with a turn of the event loop after each slice, as the server loads it. */
+  /** From the bytes of the file, with a turn of the event loop after each slice, as the server loads it. */
   readonly loadMs: number;
   /** Besides the file. */
   readonly memoryBytes: number;

@@ -30,7 +30,7 @@ export function queryPath({ site, messages, queries }: FilledSite): readonly Ope
     if (resolution instanceof Promise || resolution.answer === null || resolution.source !== "cache")
       throw new Error("the benchmark's own question is not answered from the cache");
     const { answer, ttl, authenticated, extendedErrors } = resolution;
-    return { query, answer, ttl, authenticated, extendedErrors, limitOctets: replyLimit(query, true), encrypted: false };
+    return { query, answer, ttl, authenticated, extendedErrors, limitBytes: replyLimit(query, true), encrypted: false };
   });
   const counting = journalOf(site);
   const recording = journalOf(site);

@@ -144,9 +144,9 @@ export interface AdminLimits {
   /** Of all headers of a request. */
   readonly headerBytes: number;
   readonly headersMs: number;
-  /** Until the last octet of a request has come. */
+  /** Until the last byte of a request has come. */
   readonly requestMs: number;
-  /** Until the first octet of a response is sent. */
+  /** Until the first byte of a response is sent. */
   readonly responseMs: number;
   /** How long a connection may stand still, a response half read included. */
   readonly idleMs: number;

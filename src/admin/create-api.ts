@@ -14,7 +14,7 @@ import {
 } from "./guards.ts";
 import { documentOptions, NAMED_SCHEMAS } from "./openapi.ts";
 import type { AdminOptions } from "./options.ts";
-import { HttpProblem, problemOf, refuse, refuseOctets, SECURITY_HEADERS } from "./problem.ts";
+import { HttpProblem, problemOf, refuse, refuseBytes, SECURITY_HEADERS } from "./problem.ts";
 import { clientSetupRoutes, configurationRoutes, DOCS, docsRoutes, healthRoutes } from "./routes/configuration.ts";
 import { decisionRoutes } from "./routes/decisions.ts";
 import { queryRoutes, streamRoutes } from "./routes/queries.ts";
@@ -94,7 +94,7 @@ function serverOptions(limits: AdminLimits) {
       // Refused by the guards, in our words.
       requireHostHeader: false,
     },
-    clientErrorHandler: refuseOctets,
+    clientErrorHandler: refuseBytes,
   };
 }
 

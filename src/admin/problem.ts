@@ -111,7 +111,7 @@ export function refuse(reply: FastifyReply, problem: HttpProblem): FastifyReply 
 }
 
 /** Answers what the parser of HTTP could make nothing of, as far as the socket still takes it. */
-export function refuseOctets(error: Error & { readonly code?: string }, socket: Socket): void {
+export function refuseBytes(error: Error & { readonly code?: string }, socket: Socket): void {
   if (error.code === "ECONNRESET" || !socket.writable) return;
   const problem = problemOfParser(error.code);
   const body = JSON.stringify(problem.details());

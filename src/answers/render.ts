@@ -1,6 +1,6 @@
 import { type Answer, ttlAt } from "../dns/answer.ts";
-import { CLASSIC_UDP_OCTETS, type ExtendedError, ednsRecord, replyPadding, UDP_PAYLOAD_OCTETS } from "../dns/edns.ts";
-import { HEADER_FLAG, HEADER_OCTETS, type Query, type Rejection } from "../dns/query.ts";
+import { CLASSIC_UDP_BYTES, type ExtendedError, ednsRecord, replyPadding, UDP_PAYLOAD_BYTES } from "../dns/edns.ts";
+import { HEADER_BYTES, HEADER_FLAG, type Query, type Rejection } from "../dns/query.ts";
 import { RCODE } from "../dns/types.ts";
 import { setUint16, setUint32, uint16 } from "../dns/wire.ts";
 import { unreachable } from "../lib/unreachable.ts";
@@ -30,7 +30,7 @@ export interface Rendering {
   /** What is said of the subnet that the client sent (RFC 7871 §7.2.1); absent = 0, the answer is for everybody. */
   readonly subnetScope?: number;
   /** The longest reply the transport takes; see `replyLimit`. */
-  readonly limitOctets: number;
+  readonly limitBytes: number;
   /** Whether the transport hides sizes only by padding: DoT and DoH. */
   readonly encrypted: boolean;
 }
@@ -45,7 +45,7 @@ export interface Rendered {
 /** The longest reply for a client: everything over streams; over UDP what it can take, within what passes every path (RFC 6891 §6.2.5). */
 export function replyLimit(query: Pick<Query, "edns">, overUdp: boolean): number {
   if (!overUdp) return 0xffff;
-  return query.edns === null ? CLASSIC_UDP_OCTETS : Math.min(query.edns.udpPayloadOctets, UDP_PAYLOAD_OCTETS);
+  return query.edns === null ? CLASSIC_UDP_BYTES : Math.min(query.edns.udpPayloadBytes, UDP_PAYLOAD_BYTES);
 }
 
 /**
@@ -55,16 +55,16 @@ export function replyLimit(query: Pick<Query, "edns">, overUdp: boolean): number
 export function render(rendering: Rendering): Rendered {
   const { query, answer } = rendering;
   const opt = fittingOpt(rendering);
-  const whole = answer.wire.length + opt.length <= rendering.limitOctets;
+  const whole = answer.wire.length + opt.length <= rendering.limitBytes;
   // RFC 2181 §9: what is left out of the additional section needs no TC.
-  const bodyOctets = whole ? answer.wire.length : answer.additionalOffset;
-  if (bodyOctets + opt.length > rendering.limitOctets) return { wire: truncatedReply(rendering), maxAgeSeconds: null };
-  const wire = Buffer.allocUnsafe(bodyOctets + opt.length);
-  wire.set(bodyOctets === answer.wire.length ? answer.wire : answer.wire.subarray(0, bodyOctets));
+  const bodyBytes = whole ? answer.wire.length : answer.additionalOffset;
+  if (bodyBytes + opt.length > rendering.limitBytes) return { wire: truncatedReply(rendering), maxAgeSeconds: null };
+  const wire = Buffer.allocUnsafe(bodyBytes + opt.length);
+  wire.set(bodyBytes === answer.wire.length ? answer.wire : answer.wire.subarray(0, bodyBytes));
   writeHeader(wire, rendering);
-  wire.set(query.questionWire, HEADER_OCTETS);
+  wire.set(query.questionWire, HEADER_BYTES);
   const maxAgeSeconds = editTtls(wire, answer, rendering.ttl);
-  wire.set(opt, bodyOctets);
+  wire.set(opt, bodyBytes);
   setUint16(wire, 10, (whole ? uint16(answer.wire, 10) : 0) + (opt.length === 0 ? 0 : 1));
   return { wire, maxAgeSeconds };
 }
@@ -72,15 +72,15 @@ export function render(rendering: Rendering): Rendered {
 /** An empty reply with TC, which makes a client ask again over a stream; there it hears the extended errors too. */
 export function truncatedReply(rendering: Rendering): Uint8Array {
   const { questionWire } = rendering.query;
-  const bodyOctets = HEADER_OCTETS + questionWire.length;
-  const opt = optRecord({ ...rendering, extendedErrors: [] }, bodyOctets);
-  const wire = Buffer.alloc(bodyOctets + opt.length);
-  wire.set(questionWire, HEADER_OCTETS);
+  const bodyBytes = HEADER_BYTES + questionWire.length;
+  const opt = optRecord({ ...rendering, extendedErrors: [] }, bodyBytes);
+  const wire = Buffer.alloc(bodyBytes + opt.length);
+  wire.set(questionWire, HEADER_BYTES);
   writeHeader(wire, rendering);
   wire[2] = (wire[2] ?? 0) | (HEADER_FLAG.TC >> 8);
   setUint16(wire, 4, 1);
   setUint16(wire, 10, opt.length === 0 ? 0 : 1);
-  wire.set(opt, bodyOctets);
+  wire.set(opt, bodyBytes);
   return wire;
 }
 
@@ -149,15 +149,15 @@ function lowerNegative(wire: Uint8Array, answer: Answer, remainingSeconds: numbe
   setUint32(wire, answer.soa.minimumOffset, remainingSeconds);
 }
 
-const NO_OCTETS = Buffer.alloc(0);
+const NO_BYTES = Buffer.alloc(0);
 
 const plainContent = {
-  udpPayloadOctets: UDP_PAYLOAD_OCTETS,
+  udpPayloadBytes: UDP_PAYLOAD_BYTES,
   extendedRcode: 0,
   dnssecOk: false,
   clientSubnet: null,
   extendedErrors: [],
-  paddingBlockOctets: 0,
+  paddingBlockBytes: 0,
 };
 /** The two OPT records that nearly every reply ends in. */
 const plainOpt = ednsRecord(plainContent, 0);
@@ -165,19 +165,19 @@ const plainOptDnssecOk = ednsRecord({ ...plainContent, dnssecOk: true }, 0);
 
 /** What explains an answer must not push out any of it: the texts of extended errors go first, which may be an upstream's, then the errors. */
 function fittingOpt(rendering: Rendering): Buffer {
-  const { answer, extendedErrors, limitOctets } = rendering;
+  const { answer, extendedErrors, limitBytes } = rendering;
   const opt = optRecord(rendering, answer.wire.length);
-  if (extendedErrors.length === 0 || answer.wire.length + opt.length <= limitOctets) return opt;
+  if (extendedErrors.length === 0 || answer.wire.length + opt.length <= limitBytes) return opt;
   const codes = extendedErrors.map(({ code }) => ({ code, text: "" }));
   const shorter = optRecord({ ...rendering, extendedErrors: codes }, answer.wire.length);
-  if (answer.wire.length + shorter.length <= limitOctets) return shorter;
+  if (answer.wire.length + shorter.length <= limitBytes) return shorter;
   return optRecord({ ...rendering, extendedErrors: [] }, answer.wire.length);
 }
 
-function optRecord({ query, answer, extendedErrors, encrypted, subnetScope = 0 }: Rendering, precedingOctets: number): Buffer {
-  if (query.edns === null) return NO_OCTETS;
-  const paddingBlockOctets = replyPadding(encrypted && query.edns.padded);
-  if (extendedErrors.length === 0 && paddingBlockOctets === 0 && answer.rcode < 16 && query.clientSubnet === null)
+function optRecord({ query, answer, extendedErrors, encrypted, subnetScope = 0 }: Rendering, precedingBytes: number): Buffer {
+  if (query.edns === null) return NO_BYTES;
+  const paddingBlockBytes = replyPadding(encrypted && query.edns.padded);
+  if (extendedErrors.length === 0 && paddingBlockBytes === 0 && answer.rcode < 16 && query.clientSubnet === null)
     return query.dnssecOk ? plainOptDnssecOk : plainOpt;
   return ednsRecord(
     {
@@ -186,9 +186,9 @@ function optRecord({ query, answer, extendedErrors, encrypted, subnetScope = 0 }
       dnssecOk: query.dnssecOk,
       clientSubnet: query.clientSubnet === null ? null : { ...query.clientSubnet, scopePrefix: subnetScope },
       extendedErrors,
-      paddingBlockOctets,
+      paddingBlockBytes,
     },
-    precedingOctets,
+    precedingBytes,
   );
 }
 
@@ -196,18 +196,18 @@ function optRecord({ query, answer, extendedErrors, encrypted, subnetScope = 0 }
 export function rejectionReply(rejection: Rejection): Uint8Array {
   const question = rejection.questionWire ?? new Uint8Array();
   const opt = rejection.edns === null ? new Uint8Array() : rejectionOpt(rejection.rejected, rejection.edns.dnssecOk);
-  const wire = Buffer.alloc(HEADER_OCTETS + question.length + opt.length);
+  const wire = Buffer.alloc(HEADER_BYTES + question.length + opt.length);
   setUint16(wire, 0, rejection.id);
   const echoed = (rejection.recursionDesired ? HEADER_FLAG.RD : 0) | (rejection.checkingDisabled ? HEADER_FLAG.CD : 0);
   setUint16(wire, 2, HEADER_FLAG.QR | HEADER_FLAG.RA | (rejection.opcode << 11) | echoed | (rejection.rejected & 15));
   setUint16(wire, 4, question.length === 0 ? 0 : 1);
   setUint16(wire, 10, opt.length === 0 ? 0 : 1);
-  wire.set(question, HEADER_OCTETS);
-  wire.set(opt, HEADER_OCTETS + question.length);
+  wire.set(question, HEADER_BYTES);
+  wire.set(opt, HEADER_BYTES + question.length);
   return wire;
 }
 
 function rejectionOpt(rcode: number, dnssecOk: boolean): Buffer {
-  const content = { udpPayloadOctets: UDP_PAYLOAD_OCTETS, extendedRcode: rcode >> 4, dnssecOk, clientSubnet: null };
-  return ednsRecord({ ...content, extendedErrors: [], paddingBlockOctets: 0 }, 0);
+  const content = { udpPayloadBytes: UDP_PAYLOAD_BYTES, extendedRcode: rcode >> 4, dnssecOk, clientSubnet: null };
+  return ednsRecord({ ...content, extendedErrors: [], paddingBlockBytes: 0 }, 0);
 }

@@ -11,13 +11,13 @@ export interface BindingTerms {
   readonly strips: readonly HttpsStrip[];
   /** Whether this client would get the addresses of that name from the same route: else a hint would lead where A or AAAA does not. */
   readonly hintsFor: (target: Name) => { readonly ipv4: boolean; readonly ipv6: boolean };
-  /** Whether a hint or address record may have this address, of 4 or 16 octets, else it goes with all beside it; absent = any. */
+  /** Whether a hint or address record may have this address, of 4 or 16 bytes, else it goes with all beside it; absent = any. */
   readonly allows?: (address: Uint8Array) => boolean;
 }
 
 /**
  * Takes parameters out of every SVCB and HTTPS record of an answer to a question for these types, wherever it stands, and the address records
- * beside them (RFC 9460 §4.2) that are not to be had by asking. What stays keeps its octets and its order. Where nothing has to go the answer
+ * beside them (RFC 9460 §4.2) that are not to be had by asking. What stays keeps its bytes and its order. Where nothing has to go the answer
  * comes back as it is, byte for byte; else AD is cleared and the signatures over what was changed are left out.
  */
 export function editBindings(
@@ -58,7 +58,7 @@ export function editBindings(
   return { answer: { ...indexed, extendedErrors: answer.extendedErrors }, edits: [...edits].sort() };
 }
 
-/** What becomes of a record: octets are its new data. */
+/** What becomes of a record: bytes are its new data. */
 type Fate = "stays" | "goes" | Uint8Array;
 
 interface Editing {
@@ -142,7 +142,7 @@ interface ParamTerms {
   readonly strips: readonly HttpsStrip[];
   /** Whether hints of the family lead where A or AAAA does. */
   readonly hints: { readonly ipv4: boolean; readonly ipv6: boolean };
-  /** Whether a hint may have this address, of 4 or 16 octets, else it goes as a whole. */
+  /** Whether a hint may have this address, of 4 or 16 bytes, else it goes as a whole. */
   readonly allows: (address: Uint8Array) => boolean;
 }
 
@@ -187,14 +187,14 @@ function strippedBy({ key, value }: SvcParam, { strips, hints, allows }: ParamTe
   }
 }
 
-/** The addresses of a hint (RFC 9460 §7.3); octets left over are none. */
+/** The addresses of a hint (RFC 9460 §7.3); bytes left over are none. */
 function addressesIn(value: Uint8Array, octets: number): Uint8Array[] {
   return Array.from({ length: Math.floor(value.length / octets) }, (_, index) =>
     value.subarray(index * octets, (index + 1) * octets),
   );
 }
 
-/** The alpn-ids without HTTP/3 and its drafts (`h3`, `h3-29`); the same octets where there was none. */
+/** The alpn-ids without HTTP/3 and its drafts (`h3`, `h3-29`); the same bytes where there was none. */
 function withoutHttp3(value: Uint8Array): Uint8Array {
   const kept: Uint8Array[] = [];
   let position = 0;

@@ -281,7 +281,7 @@ export class AnswerCache {
       advertisedUntilMs: promisedUntilMs,
       uselessAtMs,
       firstBlock: writeAnswer(this.#blocks, answer),
-      wireOctets: answer.wire.length,
+      wireBytes: answer.wire.length,
       ttlCount: answer.ttlOffsets.length,
       bytes,
       hits: 0,

@@ -1,9 +1,9 @@
 /**
- * Octets a record is cut into. Small, because most answers take 60 to 250 octets and half a block of each is lost.
- * With its link a block costs 4 octets more.
+ * Bytes a record is cut into. Small, because most answers take 60 to 250 bytes and half a block of each is lost.
+ * With its link a block costs 4 bytes more.
  */
-export const BLOCK_OCTETS = 64;
-const BLOCK_COST_BYTES = BLOCK_OCTETS + 4;
+export const BLOCK_BYTES = 64;
+const BLOCK_COST_BYTES = BLOCK_BYTES + 4;
 
 const BLOCKS_PER_SLAB = 4096;
 const NONE = 0xffff_ffff;
@@ -31,9 +31,9 @@ export class BlockStore {
   write(record: Uint8Array): number {
     const first = this.#takeBlock();
     let block = first;
-    for (let start = 0; ; start += BLOCK_OCTETS) {
+    for (let start = 0; ; start += BLOCK_BYTES) {
       this.#fill(block, record, start);
-      if (start + BLOCK_OCTETS >= record.length) break;
+      if (start + BLOCK_BYTES >= record.length) break;
       const next = this.#takeBlock();
       this.#setLink(block, next);
       block = next;
@@ -42,15 +42,15 @@ export class BlockStore {
     return first;
   }
 
-  /** A copy of a record of so many octets, for the moment: small ones lie in a memory they share, which they would keep alive. It begins at an even address. */
+  /** A copy of a record of so many bytes, for the moment: small ones lie in a memory they share, which they would keep alive. It begins at an even address. */
   read(first: number, octets: number): Uint8Array<ArrayBuffer> {
     const record = Buffer.allocUnsafe(octets);
     let block = first;
-    for (let start = 0; start < octets; start += BLOCK_OCTETS) {
+    for (let start = 0; start < octets; start += BLOCK_BYTES) {
       const slab = this.#slabOf(block).octets;
       const offset = offsetOf(block) - start;
-      const end = Math.min(octets, start + BLOCK_OCTETS);
-      // A loop, because a view and a native call for each block cost more than the octets themselves.
+      const end = Math.min(octets, start + BLOCK_BYTES);
+      // A loop, because a view and a native call for each block cost more than the bytes themselves.
       for (let index = start; index < end; index++) record[index] = slab[offset + index] ?? 0;
       block = this.#link(block);
     }
@@ -87,14 +87,14 @@ export class BlockStore {
     const links = new Uint32Array(BLOCKS_PER_SLAB);
     for (let index = 0; index < BLOCKS_PER_SLAB; index++) links[index] = first + index + 1;
     links[BLOCKS_PER_SLAB - 1] = NONE;
-    this.#slabs.push({ octets: new Uint8Array(BLOCKS_PER_SLAB * BLOCK_OCTETS), links });
+    this.#slabs.push({ octets: new Uint8Array(BLOCKS_PER_SLAB * BLOCK_BYTES), links });
     this.#firstFree = first;
   }
 
   #fill(block: number, record: Uint8Array, start: number): void {
     const slab = this.#slabOf(block).octets;
     const offset = offsetOf(block) - start;
-    const end = Math.min(record.length, start + BLOCK_OCTETS);
+    const end = Math.min(record.length, start + BLOCK_BYTES);
     for (let index = start; index < end; index++) slab[offset + index] = record[index] ?? 0;
   }
 
@@ -113,11 +113,11 @@ export class BlockStore {
   }
 }
 
-/** What a record of so many octets takes. */
+/** What a record of so many bytes takes. */
 export function blockBytes(octets: number): number {
-  return Math.ceil(octets / BLOCK_OCTETS) * BLOCK_COST_BYTES;
+  return Math.ceil(octets / BLOCK_BYTES) * BLOCK_COST_BYTES;
 }
 
 function offsetOf(block: number): number {
-  return (block % BLOCKS_PER_SLAB) * BLOCK_OCTETS;
+  return (block % BLOCKS_PER_SLAB) * BLOCK_BYTES;
 }

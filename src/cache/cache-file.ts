@@ -67,7 +67,7 @@ export async function loadCache(cache: AnswerCache, path: string, options: LoadO
   let dropped = 0;
   for (let start = HEADER.length; start < file.length; ) {
     const record = readRecord(file, start);
-    if (record === null) return { restored, dropped, problem: `it is damaged at octet ${start}` };
+    if (record === null) return { restored, dropped, problem: `it is damaged at byte ${start}` };
     start = record.end;
     if (restoreRecord(cache, record, options)) restored++;
     else dropped++;
@@ -80,8 +80,8 @@ export async function loadCache(cache: AnswerCache, path: string, options: LoadO
 const HEADER = Buffer.from("fenliu answers 2\n");
 
 /**
- * Of a record: CRC-32 of all that follows, when the answer came (wall clock, ms), octets of the key in UTF-8, octets of the message. Behind the key
- * stand a NUL and the mark of its route, which count as octets of the key.
+ * Of a record: CRC-32 of all that follows, when the answer came (wall clock, ms), bytes of the key in UTF-8, bytes of the message. Behind the key
+ * stand a NUL and the mark of its route, which count as bytes of the key.
  */
 const RECORD = { checksumAt: 0, storedAt: 4, keyLengthAt: 12, wireLengthAt: 14, keyAt: 18 } as const;
 
@@ -130,13 +130,13 @@ function isWorthKeeping({ outcome, held }: Inspected): boolean {
 
 function encodeRecord({ key, held, storedWallMs }: Inspected, mark: string): Buffer {
   const { wire } = held.answer;
-  const keyOctets = Buffer.from(`${key}\0${mark}`, "utf8");
-  const record = Buffer.alloc(RECORD.keyAt + keyOctets.length + wire.length);
+  const keyBytes = Buffer.from(`${key}\0${mark}`, "utf8");
+  const record = Buffer.alloc(RECORD.keyAt + keyBytes.length + wire.length);
   record.writeDoubleBE(storedWallMs, RECORD.storedAt);
-  record.writeUInt16BE(keyOctets.length, RECORD.keyLengthAt);
+  record.writeUInt16BE(keyBytes.length, RECORD.keyLengthAt);
   record.writeUInt32BE(wire.length, RECORD.wireLengthAt);
-  record.set(keyOctets, RECORD.keyAt);
-  record.set(wire, RECORD.keyAt + keyOctets.length);
+  record.set(keyBytes, RECORD.keyAt);
+  record.set(wire, RECORD.keyAt + keyBytes.length);
   record.writeUInt32BE(crc32(record.subarray(RECORD.storedAt)), RECORD.checksumAt);
   return record;
 }

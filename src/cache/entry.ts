@@ -3,7 +3,7 @@ import { type BlockStore, blockBytes } from "./blocks.ts";
 import type { CacheKey, KeyParts } from "./key.ts";
 import type { Aging, AnswerIndex, LifetimeLimits } from "./lifetime.ts";
 
-/** What the cache knows of one answer; its octets lie in the blocks. */
+/** What the cache knows of one answer; its bytes lie in the blocks. */
 export interface CacheEntry extends Aging {
   readonly key: CacheKey;
   readonly answer: AnswerIndex;
@@ -15,7 +15,7 @@ export interface CacheEntry extends Aging {
   /** From then on no rule that gave it so far can use it. */
   uselessAtMs: number;
   readonly firstBlock: number;
-  readonly wireOctets: number;
+  readonly wireBytes: number;
   readonly ttlCount: number;
   /** What it counts against the budget. */
   readonly bytes: number;
@@ -44,14 +44,14 @@ export function entryBytes(key: CacheKey, answer: Answer): number {
   const names = key.length + answer.name.length + (answer.chainEnd === answer.name ? 0 : answer.chainEnd.length + ALIAS_BYTES);
   const soa = answer.soa === null ? 0 : answer.soa.owner.length + SOA_BYTES;
   const errors = answer.extendedErrors.reduce((sum, { text }) => sum + text.length * 2 + ERROR_BYTES, 0);
-  return ENTRY_OVERHEAD_BYTES + names + soa + errors + blockBytes(recordOctets(answer));
+  return ENTRY_OVERHEAD_BYTES + names + soa + errors + blockBytes(recordBytes(answer));
 }
 
 const ALIAS_BYTES = 96;
 const SOA_BYTES = 96;
 const ERROR_BYTES = 64;
 
-/** Puts an answer's octets into the blocks. @returns the first block. */
+/** Puts an answer's bytes into the blocks. @returns the first block. */
 export function writeAnswer(blocks: BlockStore, { ttlOffsets, wire }: Answer): number {
   const record = new Uint8Array(ttlOffsets.byteLength + wire.length);
   record.set(new Uint8Array(ttlOffsets.buffer, ttlOffsets.byteOffset, ttlOffsets.byteLength));
@@ -61,10 +61,10 @@ export function writeAnswer(blocks: BlockStore, { ttlOffsets, wire }: Answer): n
 
 /** The answer whole again, in memory of its own: it stays valid when the entry has gone. */
 export function readAnswer(blocks: BlockStore, entry: CacheEntry): Answer {
-  const { answer, ttlCount, wireOctets } = entry;
-  const record = blocks.read(entry.firstBlock, 2 * ttlCount + wireOctets);
+  const { answer, ttlCount, wireBytes } = entry;
+  const record = blocks.read(entry.firstBlock, 2 * ttlCount + wireBytes);
   return {
-    wire: new Uint8Array(record.buffer, record.byteOffset + 2 * ttlCount, wireOctets),
+    wire: new Uint8Array(record.buffer, record.byteOffset + 2 * ttlCount, wireBytes),
     rcode: answer.rcode,
     truncated: answer.truncated,
     authenticData: answer.authenticData,
@@ -105,7 +105,7 @@ export function withoutBytes(answer: Answer): AnswerIndex {
 
 const NO_ERRORS: Answer["extendedErrors"] = [];
 
-function recordOctets({ ttlOffsets, wire }: Answer): number {
+function recordBytes({ ttlOffsets, wire }: Answer): number {
   return ttlOffsets.byteLength + wire.length;
 }
 

@@ -6,7 +6,7 @@ import { CLASS } from "../dns/types.ts";
 declare const keyBrand: unique symbol;
 
 /**
- * What an answer is held under: the name, then octets for the flags, the type, the subnet where one is sent, the class, and
+ * What an answer is held under: the name, then bytes for the flags, the type, the subnet where one is sent, the class, and
  * last the route. Every part before the route tells its own length, so two questions share a key only if all parts agree.
  */
 export type CacheKey = string & { readonly [keyBrand]: true };
@@ -42,7 +42,7 @@ export function nxdomainKey(key: CacheKey): CacheKey {
 
 /** Class and route as one string: what answers about the existence of a name have in common. */
 export function scopeOf(klass: number, route: string): string {
-  return octetPair(klass) + route;
+  return bytePair(klass) + route;
 }
 
 export function scopeOfKey(key: CacheKey): string {
@@ -105,7 +105,7 @@ function suffixesOf(route: string): Map<number, string> {
 function newSuffix(question: Question, route: string): string {
   const { clientSubnet } = question;
   const flags = flagsOf(question) | (clientSubnet === null ? 0 : WITH_SUBNET);
-  const head = String.fromCharCode(flags) + octetPair(question.type);
+  const head = String.fromCharCode(flags) + bytePair(question.type);
   return head + (clientSubnet === null ? "" : subnetText(clientSubnet)) + scopeOf(question.class, route);
 }
 
@@ -139,7 +139,7 @@ function scopeOffset(key: CacheKey): number {
   return flagsAt + 5 + 2 * Math.ceil(key.charCodeAt(flagsAt + 4) / 8);
 }
 
-function octetPair(value: number): string {
+function bytePair(value: number): string {
   return String.fromCharCode(value >> 8, value & 255);
 }
 

@@ -120,7 +120,7 @@ function openDemoUpstream(side: "domestic" | "overseas", clock: Clock = systemCl
       if (query === null) return null;
       if (isRejection(query)) return { wire: rejectionReply(query), maxAgeSeconds: null };
       const sending = { ttl: { kind: "keep" }, authenticated: false, extendedErrors: [], encrypted: false } as const;
-      return render({ ...sending, query, answer: answerFrom(zone, query), limitOctets: replyLimit(query, true) });
+      return render({ ...sending, query, answer: answerFrom(zone, query), limitBytes: replyLimit(query, true) });
     },
     answerJson: () => Promise.resolve({ kind: "bad", text: "the demonstration's upstreams speak DNS only" }),
   };

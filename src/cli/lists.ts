@@ -162,7 +162,7 @@ function outcomeText(outcome: Updated["outcome"]): string {
   }
 }
 
-/** How often the line is drawn anew, in octets received. */
+/** How often the line is drawn anew, in bytes received. */
 const DRAW_BYTES = 256 * 1024;
 const BAR_CELLS = 20;
 

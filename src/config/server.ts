@@ -106,7 +106,7 @@ export function parseProxy(written: string): Parsed<ProxyOptions> {
     return { wrong: `\`${written}\` has no port`, fix: `add the port, as in \`${protocol}://127.0.0.1:7890\`` };
   const [username, secret] = [decoded(user), decoded(password)];
   if (username === undefined || secret === undefined)
-    return { wrong: "user or password has a `%` that begins no octet", fix: "write `%25` for `%`" };
+    return { wrong: "user or password has a `%` that begins no byte", fix: "write `%25` for `%`" };
   return { value: { protocol, host: parts.host, port: parts.port, username, password: secret } };
 }
 

@@ -100,7 +100,7 @@ export function parseDomainName(written: string): Parsed<string> {
   return { wrong: `\`${written}\` is no domain name`, fix: domainFix(written) };
 }
 
-// RFC 1035 §2.3.4: a label has 1 to 63 octets, a name 255 with its length octets and the root.
+// RFC 1035 §2.3.4: a label has 1 to 63 bytes, a name 255 with its length bytes and the root.
 function isDomainName(written: string): boolean {
   const ascii = /^[\0-\x7f]*$/.test(written) ? written : domainToASCII(written);
   const plain = ascii.endsWith(".") ? ascii.slice(0, -1) : ascii;
@@ -222,8 +222,8 @@ function withHostBitsDropped<T extends string>(shape: Shape<T>): Shape<T | strin
 function networkOf(cidr: string): string | null {
   const [parsed, prefix] = ipaddr.parseCIDR(cidr);
   const bytes = parsed.toByteArray();
-  const kept = bytes.map((octet, index) => octet & (0xff00 >> Math.min(8, Math.max(0, prefix - index * 8))) & 0xff);
-  if (kept.every((octet, index) => octet === bytes[index])) return null;
+  const kept = bytes.map((byte, index) => byte & (0xff00 >> Math.min(8, Math.max(0, prefix - index * 8))) & 0xff);
+  if (kept.every((byte, index) => byte === bytes[index])) return null;
   return `${ipaddr.fromByteArray(kept).toString()}/${prefix}`;
 }
 

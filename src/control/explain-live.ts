@@ -317,5 +317,5 @@ function localAnswerText(question: Question, answer: LocalAnswer): string {
 }
 
 function isZero(addresses: readonly Uint8Array[]): boolean {
-  return addresses.every((address) => address.every((octet) => octet === 0));
+  return addresses.every((address) => address.every((byte) => byte === 0));
 }

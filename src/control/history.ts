@@ -56,7 +56,7 @@ export interface VersionsOptions {
   readonly inUse: () => Promise<readonly string[]>;
   readonly clock: Clock;
   readonly log: OperationsLog;
-  /** What is kept at most: octets of files, and versions. Beyond, the one that was replaced first goes first. */
+  /** What is kept at most: bytes of files, and versions. Beyond, the one that was replaced first goes first. */
   readonly limits?: { readonly bytes: number; readonly versions: number };
 }
 

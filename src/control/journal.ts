@@ -23,7 +23,7 @@ interface RecordSink {
 const RING_SLOTS = 16_384;
 
 /** What their replies may take together: a flood of large ones must not fill the memory. */
-const RING_OCTETS = 32 * 1024 * 1024;
+const RING_BYTES = 32 * 1024 * 1024;
 
 /** How long the first waits, so that there is more than one to do. */
 const GATHER_MS = 20;
@@ -47,7 +47,7 @@ export class QueryRecorder implements QueryObserver {
   /** null = nobody keeps records; `later` = they wait for one to be ready. */
   #sink: RecordSink | "later" | null = null;
   #clients: QueryLogOptions["clients"] = "full";
-  #ringOctets = 0;
+  #ringBytes = 0;
   #timer: Timer | null = null;
 
   /** @param report told of faults of ours in making records. */
@@ -83,11 +83,11 @@ export class QueryRecorder implements QueryObserver {
     // Most of what a rule keeps out; the rest is found when the record would be made.
     if (noted.resolution?.decision.log === false) return;
     const octets = noted.rendered?.wire.length ?? 0;
-    if (this.#ringOctets + octets > RING_OCTETS || !this.#ring.put(noted)) {
+    if (this.#ringBytes + octets > RING_BYTES || !this.#ring.put(noted)) {
       this.counters.recordsDropped++;
       return;
     }
-    this.#ringOctets += octets;
+    this.#ringBytes += octets;
     this.#timer ??= this.#clock.setTimer(() => this.#drain(), GATHER_MS);
   }
 
@@ -128,7 +128,7 @@ export class QueryRecorder implements QueryObserver {
     for (let count = 0; count < SLICE_RECORDS && this.#clock.now() <= untilMs; count++) {
       const noted = this.#ring.take();
       if (noted === null) break;
-      this.#ringOctets -= noted.rendered?.wire.length ?? 0;
+      this.#ringBytes -= noted.rendered?.wire.length ?? 0;
       const record = this.#record(noted, wallOffsetMs);
       if (record !== null) records.push(record);
     }

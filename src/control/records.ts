@@ -3,7 +3,7 @@ import { lifetimeSeconds } from "../cache/lifetime.ts";
 import { type Answer, outcomeOf, ttlAt } from "../dns/answer.ts";
 import { extendedErrorText, readOptions } from "../dns/edns-options.ts";
 import { type Name, nameEnd, nameText, plainName } from "../dns/name.ts";
-import { HEADER_FLAG, HEADER_OCTETS, isRejection, type Query, type Rejection } from "../dns/query.ts";
+import { HEADER_BYTES, HEADER_FLAG, isRejection, type Query, type Rejection } from "../dns/query.ts";
 import { rdataText, readRdata } from "../dns/rdata.ts";
 import { RCODE, rcodeName, TYPE, typeName } from "../dns/types.ts";
 import { MessageNames, uint16, WireReader } from "../dns/wire.ts";
@@ -187,7 +187,7 @@ function negativeEdits({ soa, lowestTtlSeconds }: Answer, lifeSeconds: number): 
   return [`${saidSeconds < lifeSeconds ? "raised" : "lowered"} the negative TTL from ${saidSeconds} s to ${lifeSeconds} s`];
 }
 
-/** What a reply says, read from its octets as they were sent. */
+/** What a reply says, read from its bytes as they were sent. */
 interface Sent {
   readonly rcode: string;
   readonly truncated: boolean;
@@ -204,7 +204,7 @@ const MAX_ANSWERS = 16;
 /** Of one record, and of one extended error. */
 const MAX_CHARACTERS = 256;
 
-/** Reads a reply of ours. The work is bounded by its octets, of which names count as often as they are pointed to. */
+/** Reads a reply of ours. The work is bounded by its bytes, of which names count as often as they are pointed to. */
 export function sentOf(wire: Uint8Array): Sent {
   const flags = uint16(wire, 2);
   const answerCount = uint16(wire, 6);
@@ -243,7 +243,7 @@ export function sentOf(wire: Uint8Array): Sent {
 }
 
 function questionsEnd(wire: Uint8Array): number {
-  return uint16(wire, 4) === 0 ? HEADER_OCTETS : nameEnd(wire, HEADER_OCTETS) + 4;
+  return uint16(wire, 4) === 0 ? HEADER_BYTES : nameEnd(wire, HEADER_BYTES) + 4;
 }
 
 interface SentRecord {

@@ -23,7 +23,7 @@ const MAX_CONTENT_BYTES = 128 * 1024 * 1024;
  */
 export class VersionContents {
   readonly #folder: string;
-  /** Octets on the disk, by digest. */
+  /** Bytes on the disk, by digest. */
   readonly #sizes = new Map<string, number>();
 
   private constructor(folder: string) {
@@ -42,7 +42,7 @@ export class VersionContents {
     return contents;
   }
 
-  /** Octets on the disk. */
+  /** Bytes on the disk. */
   get bytes(): number {
     return [...this.#sizes.values()].reduce((sum, size) => sum + size, 0);
   }

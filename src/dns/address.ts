@@ -2,14 +2,14 @@ import ipaddr from "ipaddr.js";
 import { type Name, nameOfLabels } from "./name.ts";
 import { uint32 } from "./wire.ts";
 
-/** The first and last address of a block, both counted in; of equal length (4 or 16 octets), first not above last. */
+/** The first and last address of a block, both counted in; of equal length (4 or 16 bytes), first not above last. */
 export interface AddressRange {
   readonly first: Uint8Array;
   readonly last: Uint8Array;
 }
 
 /**
- * The octets of an address: 4 for IPv4, also where it is written as IPv4-mapped IPv6 (RFC 4291 §2.5.5.2), else 16. null where the text is no
+ * The bytes of an address: 4 for IPv4, also where it is written as IPv4-mapped IPv6 (RFC 4291 §2.5.5.2), else 16. null where the text is no
  * address, has a zone, or is IPv4 in another form than four decimal numbers without leading zeros (RFC 6943 §3.1.1).
  */
 export function addressFromText(text: string): Uint8Array | null {
@@ -33,7 +33,7 @@ function withoutDots(text: string): string | null {
   return `${text.slice(0, start)}${hex.slice(0, 4)}:${hex.slice(4)}`;
 }
 
-/** Canonical text of 4 or 16 octets: dotted, or RFC 5952 in lower case; an IPv4-mapped address is shown as IPv4. */
+/** Canonical text of 4 or 16 bytes: dotted, or RFC 5952 in lower case; an IPv4-mapped address is shown as IPv4. */
 export function addressText(octets: Uint8Array): string {
   const plain = unmapped(octets);
   if (plain.length === 4) return plain.join(".");
@@ -41,7 +41,7 @@ export function addressText(octets: Uint8Array): string {
   return new ipaddr.IPv6([...plain]).toRFC5952String();
 }
 
-/** The same address in 4 octets if it is IPv4-mapped IPv6, else `octets` themselves. */
+/** The same address in 4 bytes if it is IPv4-mapped IPv6, else `bytes` themselves. */
 export function unmapped(octets: Uint8Array): Uint8Array {
   return isMapped(octets) ? octets.subarray(12) : octets;
 }
@@ -63,7 +63,7 @@ export function rangeFromText(text: string): AddressRange | null {
   return rangeOfPrefix(address, Number(bits) - (mapped ? 96 : 0));
 }
 
-/** The block of all addresses that share the first `bits` bits with `address` (4 or 16 octets); null where there are not so many. */
+/** The block of all addresses that share the first `bits` bits with `address` (4 or 16 bytes); null where there are not so many. */
 export function rangeOfPrefix(address: Uint8Array, bits: number): AddressRange | null {
   if (!Number.isInteger(bits) || bits < 0 || bits > address.length * 8) return null;
   const first = Uint8Array.from(address);
@@ -141,7 +141,7 @@ export class AddressSet {
     return this.#ipv4.length / 2 + this.#ipv6.length / 8;
   }
 
-  /** `address` is 4 or 16 octets and only read; any other length is in no set. */
+  /** `address` is 4 or 16 bytes and only read; any other length is in no set. */
   has(address: Uint8Array): boolean {
     const plain = unmapped(address);
     if (plain.length === 4) return this.#hasIpv4(uint32(plain, 0));
@@ -162,7 +162,7 @@ export class AddressSet {
       [4, this.#ipv6],
     ] as const) {
       for (let index = 0; index < blocks.length; index += 2 * words) {
-        yield { first: octetsAt(blocks, index, words), last: octetsAt(blocks, index + words, words) };
+        yield { first: bytesAt(blocks, index, words), last: bytesAt(blocks, index + words, words) };
       }
     }
   }
@@ -216,7 +216,7 @@ function compareWords(blocks: Uint32Array, offset: number, address: Uint8Array):
   return 0;
 }
 
-function octetsAt(blocks: Uint32Array, offset: number, words: number): Uint8Array {
+function bytesAt(blocks: Uint32Array, offset: number, words: number): Uint8Array {
   const octets = Buffer.alloc(words * 4);
   for (let word = 0; word < words; word++) octets.writeUInt32BE(blocks[offset + word] ?? 0, word * 4);
   return octets;
@@ -250,14 +250,14 @@ function merged(ranges: readonly AddressRange[], words: number): Uint32Array {
 function successor(address: Uint8Array): Uint8Array {
   const next = Uint8Array.from(address);
   for (let index = next.length - 1; index >= 0; index--) {
-    const octet = next[index] ?? 0;
-    next[index] = octet + 1;
-    if (octet !== 0xff) return next;
+    const byte = next[index] ?? 0;
+    next[index] = byte + 1;
+    if (byte !== 0xff) return next;
   }
   return address;
 }
 
-/** The name under which the PTR of an address stands: in in-addr.arpa for 4 octets (RFC 1035 §3.5), in ip6.arpa for 16 (RFC 3596 §2.5). */
+/** The name under which the PTR of an address stands: in in-addr.arpa for 4 bytes (RFC 1035 §3.5), in ip6.arpa for 16 (RFC 3596 §2.5). */
 export function reverseName(address: Uint8Array): Name {
   const labels =
     address.length === 4 ? [...address].reverse().map(String) : Buffer.from(address).toString("hex").split("").reverse();

@@ -1,6 +1,6 @@
 import { type ExtendedError, readEdns } from "./edns.ts";
 import { isName, type Name, nameEnd, nameWire, plainName, plainNameEnd, readName } from "./name.ts";
-import { HEADER_FLAG, HEADER_OCTETS } from "./query.ts";
+import { HEADER_BYTES, HEADER_FLAG } from "./query.ts";
 import { CLASS, RCODE, TYPE } from "./types.ts";
 import { setUint16, setUint32, uint16, uint32 } from "./wire.ts";
 
@@ -92,7 +92,7 @@ export function indexAnswer(message: Uint8Array): Answer | null {
   const edns = opt === null ? null : readEdns(message, opt.owner + 1);
   if (opt !== null && opt.end !== message.length) return indexAnswer(withoutRecord(message, places, opt));
   const kept = opt === null ? places : places.slice(0, -1);
-  const name = plainName(message, HEADER_OCTETS, questionEnd - 4);
+  const name = plainName(message, HEADER_BYTES, questionEnd - 4);
   const type = uint16(message, questionEnd - 4);
   const answers = kept.filter(({ section }) => section === "answer");
   const chainEnd = followAliases(message, answers, { name, type });
@@ -123,7 +123,7 @@ export function recordsOf(answer: Answer): readonly RecordPlace[] {
   return recordPlaces(answer.wire, responseQuestionEnd(answer.wire)) ?? [];
 }
 
-/** The IPv4 and IPv6 addresses in a section, as octets (copies). */
+/** The IPv4 and IPv6 addresses in a section, as bytes (copies). */
 export function addressesOf(answer: Answer, wanted: Section = "answer"): Uint8Array[] {
   return recordsOf(answer)
     .filter(({ section, type, data, end }) => section === wanted && isAddress(type, end - data))
@@ -144,13 +144,13 @@ function isAddress(type: number, octets: number): boolean {
 const MAX_MESSAGE_OCTETS = 0xffff;
 
 function responseQuestionEnd(message: Uint8Array): number {
-  if (message.length < HEADER_OCTETS || message.length > MAX_MESSAGE_OCTETS) return -1;
+  if (message.length < HEADER_BYTES || message.length > MAX_MESSAGE_OCTETS) return -1;
   if ((uint16(message, 2) & HEADER_FLAG.QR) === 0 || uint16(message, 4) !== 1) return -1;
-  const nameStop = plainNameEnd(message, HEADER_OCTETS);
+  const nameStop = plainNameEnd(message, HEADER_BYTES);
   return nameStop < 0 || nameStop + 4 > message.length ? -1 : nameStop + 4;
 }
 
-/** null where a record runs over the end, or octets are left over. */
+/** null where a record runs over the end, or bytes are left over. */
 function recordPlaces(message: Uint8Array, start: number): RecordPlace[] | null {
   const answers = uint16(message, 6);
   const beforeAdditional = answers + uint16(message, 8);
@@ -196,7 +196,7 @@ function withoutTrailingOpt(message: Uint8Array, opt: RecordPlace): Uint8Array {
 function cutShort(message: Uint8Array, questionEnd: number): Answer | null {
   if ((uint16(message, 2) & HEADER_FLAG.TC) === 0) return null;
   const shortened = copyOf(message, 0, questionEnd);
-  shortened.fill(0, 6, HEADER_OCTETS);
+  shortened.fill(0, 6, HEADER_BYTES);
   return indexAnswer(shortened);
 }
 
@@ -272,12 +272,12 @@ interface BuiltResponse {
 
 /** Puts a response together as an Answer; its id is 0, and it is neither authoritative nor authenticated. */
 export function buildAnswer(response: BuiltResponse): Answer {
-  const head = Buffer.alloc(HEADER_OCTETS + response.name.length + 4);
+  const head = Buffer.alloc(HEADER_BYTES + response.name.length + 4);
   setUint16(head, 2, HEADER_FLAG.QR | HEADER_FLAG.RA | (response.rcode & 15));
   setUint16(head, 4, 1);
   setUint16(head, 6, response.answers.length);
   setUint16(head, 8, response.authority.length);
-  head.set(nameWire(response.name), HEADER_OCTETS);
+  head.set(nameWire(response.name), HEADER_BYTES);
   setUint16(head, head.length - 4, response.type);
   setUint16(head, head.length - 2, response.class);
   const records = [...response.answers, ...response.authority];
@@ -298,7 +298,7 @@ export function recordWire(record: BuiltRecord, owner: Uint8Array): Buffer {
   return Buffer.concat([owner, fixed, record.data]);
 }
 
-const questionPointer = Uint8Array.of(0xc0, HEADER_OCTETS);
+const questionPointer = Uint8Array.of(0xc0, HEADER_BYTES);
 
 /** Timers of an SOA that no secondary will ever read; the values of RFC 6303 §3. */
 const NEGATIVE_SOA = { serial: 1, refresh: 3600, retry: 1200, expire: 604_800 };

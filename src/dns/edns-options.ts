@@ -11,7 +11,7 @@ export type EdnsOption =
   | { readonly kind: "nsid"; readonly octets: Uint8Array }
   /** RFC 7871. */
   | { readonly kind: "clientSubnet"; readonly subnet: ClientSubnet }
-  /** RFC 7873: 8 octets of the client's, then none or 8 to 32 of the server's. */
+  /** RFC 7873: 8 bytes of the client's, then none or 8 to 32 of the server's. */
   | { readonly kind: "cookie"; readonly client: Uint8Array; readonly server: Uint8Array }
   /** RFC 7314; null = asked for. */
   | { readonly kind: "expire"; readonly seconds: number | null }
@@ -21,12 +21,12 @@ export type EdnsOption =
   | { readonly kind: "padding"; readonly length: number }
   /** RFC 8914. */
   | { readonly kind: "extendedError"; readonly code: number; readonly text: string }
-  /** Any other, or one whose octets do not fit its code, as `note` then says. */
+  /** Any other, or one whose bytes do not fit its code, as `note` then says. */
   | { readonly kind: "unknown"; readonly code: number; readonly octets: Uint8Array; readonly note: string | null }
-  /** The octets left where an option is announced to be longer than they are. */
+  /** The bytes left where an option is announced to be longer than they are. */
   | { readonly kind: "cutOff"; readonly octets: Uint8Array };
 
-/** Reads the options of an OPT record, from `start` to `end`; whatever the octets, it gives something for each of them. */
+/** Reads the options of an OPT record, from `start` to `end`; whatever the bytes, it gives something for each of them. */
 export function readOptions(message: Uint8Array, start: number, end: number): EdnsOption[] {
   const options: EdnsOption[] = [];
   const reader = new WireReader(message, { start, end }, null);
@@ -52,7 +52,7 @@ const EXPIRE = 9;
 const NSID = 3;
 const knownCodes = new Set<number>([EXPIRE, NSID, ...Object.values(OPTION)]);
 
-/** null where the code is not known, or its octets do not fit it; a fault may also be in `reader`, or octets left over. */
+/** null where the code is not known, or its bytes do not fit it; a fault may also be in `reader`, or bytes left over. */
 function knownOption(code: number, octets: Uint8Array, reader: WireReader): EdnsOption | null {
   switch (code) {
     case NSID:
@@ -73,7 +73,7 @@ function knownOption(code: number, octets: Uint8Array, reader: WireReader): Edns
       return { kind: "tcpKeepalive", timeoutMs: octets.length === 0 ? null : reader.uint16() * 100 };
     case OPTION.PADDING:
       // RFC 7830 §3 has zeros in it; anything else is kept as it is.
-      return reader.octets(octets.length).every((octet) => octet === 0) ? { kind: "padding", length: octets.length } : null;
+      return reader.octets(octets.length).every((byte) => byte === 0) ? { kind: "padding", length: octets.length } : null;
     case OPTION.EXTENDED_ERROR: {
       const infoCode = reader.uint16();
       const text = reader.octets(reader.remaining);
@@ -180,7 +180,7 @@ export function clientSubnetText({ family, sourcePrefix, prefixHex }: ClientSubn
 /** An extended error with its meaning, such as "15 (Blocked): ads". */
 export function extendedErrorText({ code, text }: { readonly code: number; readonly text: string }): string {
   const meaning = extendedErrors[code];
-  // RFC 8914 §2: the text may end in a zero octet.
+  // RFC 8914 §2: the text may end in a zero byte.
   const shown = printable(text.replace(/\0+$/, ""));
   return `${code}${meaning === undefined ? "" : ` (${meaning})`}${shown === "" ? "" : `: ${shown}`}`;
 }

@@ -5,13 +5,13 @@ import { MAX_MESSAGE_BYTES, uint16 } from "./wire.ts";
 export const OPTION = { CLIENT_SUBNET: 8, COOKIE: 10, TCP_KEEPALIVE: 11, PADDING: 12, EXTENDED_ERROR: 15 } as const;
 
 /** The largest UDP reply that is sent and asked for: it fits every path without fragments (DNS Flag Day 2020). */
-export const UDP_PAYLOAD_OCTETS = 1232;
+export const UDP_PAYLOAD_BYTES = 1232;
 
 /** The size of a UDP message without EDNS (RFC 1035 §2.3.4), and the least any requestor may name (RFC 6891 §6.2.3). */
-export const CLASSIC_UDP_OCTETS = 512;
+export const CLASSIC_UDP_BYTES = 512;
 
 /** Replies over encrypted transports are padded to a multiple of this (RFC 8467 §4.1). */
-const PADDING_BLOCK_OCTETS = 468;
+const PADDING_BLOCK_BYTES = 468;
 
 /** The network a question is asked for (RFC 7871 §6). */
 export interface ClientSubnet {
@@ -19,13 +19,13 @@ export interface ClientSubnet {
   readonly family: 1 | 2;
   readonly sourcePrefix: number;
   readonly scopePrefix: number;
-  /** `ceil(sourcePrefix / 8)` octets in hex, the bits beyond the prefix zero. */
+  /** `ceil(sourcePrefix / 8)` bytes in hex, the bits beyond the prefix zero. */
   readonly prefixHex: string;
 }
 
 /** What an OPT record says (RFC 6891 §6.1). */
 export interface Edns {
-  readonly udpPayloadOctets: number;
+  readonly udpPayloadBytes: number;
   /** The upper eight bits of the twelve-bit rcode. */
   readonly extendedRcode: number;
   readonly version: number;
@@ -70,7 +70,7 @@ export function readEdns(message: Uint8Array, offset: number): Edns | null {
     }
   }
   return {
-    udpPayloadOctets: Math.max(CLASSIC_UDP_OCTETS, uint16(message, offset + 2)),
+    udpPayloadBytes: Math.max(CLASSIC_UDP_BYTES, uint16(message, offset + 2)),
     extendedRcode: message[ttl] ?? 0,
     version: message[ttl + 1] ?? 0,
     dnssecOk: ((message[ttl + 2] ?? 0) & 0x80) !== 0,
@@ -99,32 +99,32 @@ export function readClientSubnet(message: Uint8Array, start: number, end: number
 
 /** What an OPT record of ours is to say. */
 export interface EdnsContent {
-  readonly udpPayloadOctets: number;
+  readonly udpPayloadBytes: number;
   readonly extendedRcode: number;
   readonly dnssecOk: boolean;
   readonly clientSubnet: ClientSubnet | null;
   readonly extendedErrors: readonly ExtendedError[];
-  /** Pads the message, this record included, to a whole number of blocks of so many octets; 0 = no padding. */
-  readonly paddingBlockOctets: number;
+  /** Pads the message, this record included, to a whole number of blocks of so many bytes; 0 = no padding. */
+  readonly paddingBlockBytes: number;
 }
 
-/** An OPT record, to be put after `precedingOctets` of message. */
-export function ednsRecord(content: EdnsContent, precedingOctets: number): Buffer {
+/** An OPT record, to be put after `precedingBytes` of message. */
+export function ednsRecord(content: EdnsContent, precedingBytes: number): Buffer {
   const options: Buffer[] = [];
   for (const { code, text } of content.extendedErrors) options.push(option(OPTION.EXTENDED_ERROR, [code >> 8, code & 255], text));
   if (content.clientSubnet !== null) options.push(clientSubnetOption(content.clientSubnet));
   const octets = 11 + options.reduce((sum, { length }) => sum + length, 0);
   // RFC 8467 §4.1: never beyond the longest message there can be.
-  const room = MAX_MESSAGE_BYTES - (precedingOctets + octets + 4);
-  if (content.paddingBlockOctets > 0 && room >= 0) {
-    const spare = -(precedingOctets + octets + 4) % content.paddingBlockOctets;
-    const padding = Math.min(room, (spare + content.paddingBlockOctets) % content.paddingBlockOctets);
+  const room = MAX_MESSAGE_BYTES - (precedingBytes + octets + 4);
+  if (content.paddingBlockBytes > 0 && room >= 0) {
+    const spare = -(precedingBytes + octets + 4) % content.paddingBlockBytes;
+    const padding = Math.min(room, (spare + content.paddingBlockBytes) % content.paddingBlockBytes);
     options.push(option(OPTION.PADDING, new Uint8Array(padding), ""));
   }
   const data = Buffer.concat(options);
   const record = Buffer.alloc(11 + data.length);
   record.writeUInt16BE(TYPE.OPT, 1);
-  record.writeUInt16BE(content.udpPayloadOctets, 3);
+  record.writeUInt16BE(content.udpPayloadBytes, 3);
   record[5] = content.extendedRcode;
   record[7] = content.dnssecOk ? 0x80 : 0;
   record.writeUInt16BE(data.length, 9);
@@ -134,7 +134,7 @@ export function ednsRecord(content: EdnsContent, precedingOctets: number): Buffe
 
 /** The block size for a reply to a client that padded its query; 0 for those that did not (RFC 8467 §4.1). */
 export function replyPadding(padded: boolean): number {
-  return padded ? PADDING_BLOCK_OCTETS : 0;
+  return padded ? PADDING_BLOCK_BYTES : 0;
 }
 
 function option(code: number, data: Uint8Array | readonly number[], text: string): Buffer {

@@ -1,7 +1,7 @@
 import { type RecordPlace, ttlAt } from "./answer.ts";
 import { type EdnsOption, readOptions, writeOption } from "./edns-options.ts";
 import { type Name, nameEnd } from "./name.ts";
-import { HEADER_FLAG, HEADER_OCTETS } from "./query.ts";
+import { HEADER_BYTES, HEADER_FLAG } from "./query.ts";
 import { type Rdata, readRdata, writeRdata } from "./rdata.ts";
 import { TYPE } from "./types.ts";
 import { MessageNames, uint16, WireReader, WireWriter } from "./wire.ts";
@@ -45,7 +45,7 @@ export interface ResourceRecord {
 
 /** The OPT record (RFC 6891 §6.1). */
 export interface MessageEdns {
-  readonly udpPayloadOctets: number;
+  readonly udpPayloadBytes: number;
   readonly version: number;
   readonly dnssecOk: boolean;
   /** The fifteen flags beside DO. */
@@ -54,11 +54,11 @@ export interface MessageEdns {
 }
 
 /**
- * Takes a message apart. null where its framing is broken: a name, a record that runs over the end, octets left over, or an OPT that is
+ * Takes a message apart. null where its framing is broken: a name, a record that runs over the end, bytes left over, or an OPT that is
  * misplaced or there twice. Data that does not fit its type is not fatal: see `OpaqueRdata`. Nothing of `message` is kept.
  */
 export function decodeMessage(message: Uint8Array): Message | null {
-  if (message.length < HEADER_OCTETS || message.length > 0xffff) return null;
+  if (message.length < HEADER_BYTES || message.length > 0xffff) return null;
   const names = new MessageNames(message);
   const questions = readQuestions(message, names);
   if (questions === null) return null;
@@ -111,7 +111,7 @@ function readHeader(message: Uint8Array, extendedRcode: number) {
 
 function readQuestions(message: Uint8Array, names: MessageNames): { list: MessageQuestion[]; end: number } | null {
   const list: MessageQuestion[] = [];
-  let position = HEADER_OCTETS;
+  let position = HEADER_BYTES;
   for (let count = uint16(message, 4); count > 0; count--) {
     const fixed = nameEnd(message, position);
     const name = fixed < 0 || fixed + 4 > message.length ? null : names.read(position);
@@ -143,7 +143,7 @@ function readRecord(
 function readOpt(message: Uint8Array, place: Omit<RecordPlace, "section">): MessageEdns {
   const flags = uint16(message, place.ttl + 2);
   return {
-    udpPayloadOctets: place.class,
+    udpPayloadBytes: place.class,
     version: message[place.ttl + 1] ?? 0,
     dnssecOk: (flags & DO) !== 0,
     otherFlags: flags & ~DO,
@@ -155,7 +155,7 @@ const DO = 0x8000;
 
 /**
  * The message on the wire, names compressed as far as RFC 3597 §4 allows; OPT stands last.
- * @throws RangeError where a value does not fit its field, the rcode needs `edns`, OPT stands among the records, or the whole is longer than 65535 octets.
+ * @throws RangeError where a value does not fit its field, the rcode needs `edns`, OPT stands among the records, or the whole is longer than 65535 bytes.
  */
 export function encodeMessage(message: Message): Buffer {
   const { edns } = message;
@@ -204,7 +204,7 @@ function writeRecord(writer: WireWriter, record: ResourceRecord): void {
 function writeOpt(writer: WireWriter, edns: MessageEdns, extendedRcode: number): void {
   writer.uint8(0);
   writer.uint16(TYPE.OPT);
-  writer.uint16(edns.udpPayloadOctets);
+  writer.uint16(edns.udpPayloadBytes);
   writer.uint8(extendedRcode);
   writer.uint8(edns.version);
   writer.uint16((edns.dnssecOk ? DO : 0) | edns.otherFlags);

@@ -5,14 +5,14 @@ declare const nameBrand: unique symbol;
 
 /**
  * A domain name in canonical form: its uncompressed wire format with ASCII letters in lower case, one character (0 to 255)
- * an octet, the root label included. Names that differ on the wire (letter case aside, RFC 4343) differ as strings, whatever
- * octets their labels hold; the parent of a name is a suffix of it.
+ * an byte, the root label included. Names that differ on the wire (letter case aside, RFC 4343) differ as strings, whatever
+ * bytes their labels hold; the parent of a name is a suffix of it.
  */
 export type Name = string & { readonly [nameBrand]: true };
 
 export const ROOT = "\0" as Name;
 
-/** Octets a name may have on the wire, and a label without its length octet (RFC 1035 §2.3.4). */
+/** Bytes a name may have on the wire, and a label without its length byte (RFC 1035 §2.3.4). */
 export const MAX_NAME_LENGTH = 255;
 export const MAX_LABEL_LENGTH = 63;
 
@@ -30,14 +30,14 @@ export function plainNameEnd(message: Uint8Array, offset: number): number {
   }
 }
 
-/** Makes a Name of the octets `offset` to `end`, which `plainNameEnd` has checked. */
+/** Makes a Name of the bytes `offset` to `end`, which `plainNameEnd` has checked. */
 export function plainName(message: Uint8Array, offset: number, end: number): Name {
   const length = end - offset;
   for (let index = 0; index < length; index++) scratch[index] = lowerCase(message[offset + index] ?? 0);
   return scratch.toString("latin1", 0, length) as Name;
 }
 
-/** The offset after a name, compressed or not, as it stands at `offset`; -1 where its octets run over the end. Pointers are not followed. */
+/** The offset after a name, compressed or not, as it stands at `offset`; -1 where its bytes run over the end. Pointers are not followed. */
 export function nameEnd(message: Uint8Array, offset: number): number {
   let position = offset;
   for (;;) {
@@ -107,9 +107,9 @@ export function isName(message: Uint8Array, offset: number): boolean {
   }
 }
 
-// A length octet is at most 63, below "A", so the whole wire form may be lowered octet by octet.
-function lowerCase(octet: number): number {
-  return octet >= 0x41 && octet <= 0x5a ? octet | 0x20 : octet;
+// A length byte is at most 63, below "A", so the whole wire form may be lowered byte by byte.
+function lowerCase(byte: number): number {
+  return byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte;
 }
 
 /** The uncompressed wire format, in a buffer of its own. */
@@ -138,7 +138,7 @@ export function labelCount(name: Name): number {
   return count;
 }
 
-/** The labels' octets as strings of one character each, the leftmost first, the root left out. */
+/** The labels' bytes as strings of one character each, the leftmost first, the root left out. */
 export function labelsOf(name: Name): string[] {
   const labels: string[] = [];
   for (let position = 0; name.charCodeAt(position) !== 0; ) {
@@ -169,8 +169,8 @@ function labelText(label: string): string {
   if (/^[\w-]*$/.test(label)) return label;
   let text = "";
   for (const character of label) {
-    const octet = character.charCodeAt(0);
-    if (octet <= 0x20 || octet >= 0x7f) text += `\\${String(octet).padStart(3, "0")}`;
+    const byte = character.charCodeAt(0);
+    if (byte <= 0x20 || byte >= 0x7f) text += `\\${String(byte).padStart(3, "0")}`;
     else if ('."\\;()@$'.includes(character)) text += `\\${character}`;
     else text += character;
   }
@@ -178,7 +178,7 @@ function labelText(label: string): string {
 }
 
 /**
- * Reads presentation format: a final dot is optional, `\.` and `\123` are octets of a label, letters beyond ASCII are turned
+ * Reads presentation format: a final dot is optional, `\.` and `\123` are bytes of a label, letters beyond ASCII are turned
  * into A-labels (RFC 5890). null where it is no name.
  */
 export function nameFromText(text: string): Name | null {
@@ -210,10 +210,10 @@ function unescapedLabels(text: string): string[] | null {
       label += character;
     } else {
       const digits = /^\d{3}/.exec(text.slice(index + 1, index + 4))?.[0];
-      const octet = digits === undefined ? text.charCodeAt(index + 1) : Number(digits);
+      const byte = digits === undefined ? text.charCodeAt(index + 1) : Number(digits);
       // RFC 1035 §5.1: a backslash stands before three digits, or before a character that is none.
-      if (Number.isNaN(octet) || octet > 255 || (digits === undefined && octet >= 0x30 && octet <= 0x39)) return null;
-      label += String.fromCharCode(octet);
+      if (Number.isNaN(byte) || byte > 255 || (digits === undefined && byte >= 0x30 && byte <= 0x39)) return null;
+      label += String.fromCharCode(byte);
       index += digits === undefined ? 1 : 3;
     }
   }

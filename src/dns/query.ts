@@ -1,10 +1,10 @@
 import type { Answer } from "./answer.ts";
-import { type ClientSubnet, type Edns, ednsRecord, readEdns, UDP_PAYLOAD_OCTETS } from "./edns.ts";
+import { type ClientSubnet, type Edns, ednsRecord, readEdns, UDP_PAYLOAD_BYTES } from "./edns.ts";
 import { type Name, nameEnd, plainName, plainNameEnd } from "./name.ts";
 import { CLASS, OPCODE, RCODE, TYPE } from "./types.ts";
 import { uint16 } from "./wire.ts";
 
-export const HEADER_OCTETS = 12;
+export const HEADER_BYTES = 12;
 
 /** Masks of the second 16 bits of the header (RFC 1035 §4.1.1, RFC 4035 §3). */
 export const HEADER_FLAG = { QR: 0x8000, AA: 0x0400, TC: 0x0200, RD: 0x0100, RA: 0x0080, AD: 0x0020, CD: 0x0010 } as const;
@@ -38,7 +38,7 @@ export interface Rejection {
  * (answering those lets two servers talk forever). Never throws, whatever the bytes. `message` is kept and must not change.
  */
 export function parseQuery(message: Uint8Array): Query | Rejection | null {
-  if (message.length < HEADER_OCTETS) return null;
+  if (message.length < HEADER_BYTES) return null;
   const flags = uint16(message, 2);
   if ((flags & HEADER_FLAG.QR) !== 0) return null;
   const opcode = (flags >> 11) & 15;
@@ -51,9 +51,9 @@ export function parseQuery(message: Uint8Array): Query | Rejection | null {
     questionWire,
     edns,
   });
-  const nameStop = uint16(message, 4) === 1 ? plainNameEnd(message, HEADER_OCTETS) : -1;
+  const nameStop = uint16(message, 4) === 1 ? plainNameEnd(message, HEADER_BYTES) : -1;
   const end = nameStop + 4;
-  const questionWire = nameStop < 0 || end > message.length ? null : message.subarray(HEADER_OCTETS, end);
+  const questionWire = nameStop < 0 || end > message.length ? null : message.subarray(HEADER_BYTES, end);
   const edns =
     questionWire === null ? false : message.length === end ? noFurtherRecords(message) : readFurtherRecords(message, end);
   if (opcode !== OPCODE.QUERY) return reject(RCODE.NOTIMP, questionWire, edns === false ? null : edns);
@@ -64,7 +64,7 @@ export function parseQuery(message: Uint8Array): Query | Rejection | null {
   if (refusal !== RCODE.NOERROR) return reject(refusal, questionWire, edns);
   return {
     id: uint16(message, 0),
-    name: plainName(message, HEADER_OCTETS, nameStop),
+    name: plainName(message, HEADER_BYTES, nameStop),
     type,
     class: uint16(message, nameStop + 2),
     recursionDesired: (flags & HEADER_FLAG.RD) !== 0,
@@ -128,36 +128,36 @@ export interface Question {
 }
 
 /** Queries over encrypted transports are padded to a multiple of this (RFC 8467 §4.1). */
-export const QUERY_PADDING_OCTETS = 128;
+export const QUERY_PADDING_BYTES = 128;
 
 interface AskOptions {
   readonly id: number;
   /** false for the rare server that answers FORMERR to EDNS (RFC 6891 §7). */
   readonly edns: boolean;
-  /** Whether to pad to `QUERY_PADDING_OCTETS`: on encrypted transports. */
+  /** Whether to pad to `QUERY_PADDING_BYTES`: on encrypted transports. */
   readonly padded: boolean;
 }
 
 /** The message that asks an upstream: RD set, AD set (RFC 6840 §5.7), CD, DO and the client subnet as the question has them. */
 export function askMessage(question: Question, { id, edns, padded }: AskOptions): Buffer {
-  const questionEnd = HEADER_OCTETS + question.name.length + 4;
+  const questionEnd = HEADER_BYTES + question.name.length + 4;
   const message = Buffer.alloc(questionEnd);
   message.writeUInt16BE(id, 0);
   message.writeUInt16BE(HEADER_FLAG.RD | HEADER_FLAG.AD | (question.checkingDisabled ? HEADER_FLAG.CD : 0), 2);
   message.writeUInt16BE(1, 4);
-  message.write(question.name, HEADER_OCTETS, "latin1");
+  message.write(question.name, HEADER_BYTES, "latin1");
   message.writeUInt16BE(question.type, questionEnd - 4);
   message.writeUInt16BE(question.class, questionEnd - 2);
   if (!edns) return message;
   message.writeUInt16BE(1, 10);
   const opt = ednsRecord(
     {
-      udpPayloadOctets: UDP_PAYLOAD_OCTETS,
+      udpPayloadBytes: UDP_PAYLOAD_BYTES,
       extendedRcode: 0,
       dnssecOk: question.dnssecOk,
       clientSubnet: question.clientSubnet,
       extendedErrors: [],
-      paddingBlockOctets: padded ? QUERY_PADDING_OCTETS : 0,
+      paddingBlockBytes: padded ? QUERY_PADDING_BYTES : 0,
     },
     questionEnd,
   );

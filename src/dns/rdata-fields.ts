@@ -59,45 +59,45 @@ export function absoluteText(name: Name): string {
 
 export const ipv4: Field<string> = {
   read: (reader) => reader.octets(4).join("."),
-  write: (writer, address) => writer.octets(ipv4Octets(address)),
+  write: (writer, address) => writer.octets(ipv4Bytes(address)),
   text: (address) => address,
-  parse: (text) => ipv4Octets(text.next().raw).join("."),
+  parse: (text) => ipv4Bytes(text.next().raw).join("."),
 };
 
 export const ipv6: Field<string> = {
   read: (reader) => ipv6Text(reader.octets(16)),
-  write: (writer, address) => writer.octets(ipv6Octets(address)),
+  write: (writer, address) => writer.octets(ipv6Bytes(address)),
   text: (address) => address,
-  parse: (text) => ipv6Text(ipv6Octets(text.next().raw)),
+  parse: (text) => ipv6Text(ipv6Bytes(text.next().raw)),
 };
 
-/** RFC 5952; an IPv4-mapped address stays IPv6, and is shown as its §5 recommends. Fewer than 16 octets give the empty text. */
+/** RFC 5952; an IPv4-mapped address stays IPv6, and is shown as its §5 recommends. Fewer than 16 bytes give the empty text. */
 export function ipv6Text(octets: Uint8Array): string {
   if (octets.length !== 16) return "";
-  const isMapped = octets[10] === 0xff && octets[11] === 0xff && octets.subarray(0, 10).every((octet) => octet === 0);
+  const isMapped = octets[10] === 0xff && octets[11] === 0xff && octets.subarray(0, 10).every((byte) => byte === 0);
   return isMapped ? `::ffff:${octets.subarray(12).join(".")}` : new ipaddr.IPv6([...octets]).toRFC5952String();
 }
 
 /** @throws PresentationError */
-export function ipv4Octets(text: string): Uint8Array {
+export function ipv4Bytes(text: string): Uint8Array {
   const octets = text.includes(":") ? null : addressFromText(text);
   if (octets === null) throw new PresentationError(`${text} is no IPv4 address`);
   return octets;
 }
 
 /** @throws PresentationError */
-export function ipv6Octets(text: string): Uint8Array {
+export function ipv6Bytes(text: string): Uint8Array {
   const octets = text.includes(":") ? addressFromText(text) : null;
   if (octets === null) throw new PresentationError(`${text} is no IPv6 address`);
   return octets.length === 16 ? octets : Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ...octets);
 }
 
-/** A character-string (RFC 1035 §3.3): up to 255 octets behind their number, as a string of one character (0 to 255) an octet. */
+/** A character-string (RFC 1035 §3.3): up to 255 bytes behind their number, as a string of one character (0 to 255) an byte. */
 export const characterString: Field<string> = {
-  read: (reader) => reader.octetText(reader.uint8()),
+  read: (reader) => reader.byteText(reader.uint8()),
   write: writeCharacterString,
   text: quoted,
-  parse: (text) => shortOctets(text.next()),
+  parse: (text) => shortBytes(text.next()),
 };
 
 /** One character-string or more, to the end of the data. */
@@ -112,13 +112,13 @@ export const characterStrings: Field<readonly string[]> = {
     for (const string of strings) writeCharacterString(writer, string);
   },
   text: (strings) => strings.map(quoted).join(" "),
-  parse: (text) => [shortOctets(text.next()), ...text.rest().map(shortOctets)],
+  parse: (text) => [shortBytes(text.next()), ...text.rest().map(shortBytes)],
 };
 
 /** The tag of a CAA record: letters and digits, behind their number (RFC 8659 §4.1). */
 export const caaTag: Field<string> = {
   read(reader) {
-    const tag = reader.octetText(reader.uint8());
+    const tag = reader.byteText(reader.uint8());
     if (!isCaaTag(tag)) reader.fail("a CAA tag is not made of letters and digits");
     return tag;
   },
@@ -131,42 +131,42 @@ export const caaTag: Field<string> = {
   },
 };
 
-/** All the octets left, shown as one quoted string. */
+/** All the bytes left, shown as one quoted string. */
 export const quotedRest: Field<string> = {
-  read: (reader) => reader.octetText(reader.remaining),
-  write: (writer, text) => writer.octetText(text),
+  read: (reader) => reader.byteText(reader.remaining),
+  write: (writer, text) => writer.byteText(text),
   text: quoted,
   parse: (text) => text.next().octets,
 };
 
-/** All the octets left, in hexadecimal digits that may be divided by spaces. */
+/** All the bytes left, in hexadecimal digits that may be divided by spaces. */
 export const hexRest: Field<Uint8Array> = {
   read: readRest,
-  write: writeOctets,
+  write: writeBytes,
   text: hexText,
-  parse: (text) => hexOctets(joined(text)),
+  parse: (text) => hexBytes(joined(text)),
 };
 
-/** All the octets left, in base64 (RFC 4648 §4) that may be divided by spaces. */
+/** All the bytes left, in base64 (RFC 4648 §4) that may be divided by spaces. */
 export const base64Rest: Field<Uint8Array> = {
   read: readRest,
-  write: writeOctets,
+  write: writeBytes,
   text: base64Text,
-  parse: (text) => base64Octets(joined(text)),
+  parse: (text) => base64Bytes(joined(text)),
 };
 
-/** The salt of NSEC3: up to 255 octets behind their number, in hexadecimal, "-" for none (RFC 5155 §3.3). */
+/** The salt of NSEC3: up to 255 bytes behind their number, in hexadecimal, "-" for none (RFC 5155 §3.3). */
 export const salt: Field<Uint8Array> = {
   read: (reader) => reader.octets(reader.uint8()),
   write: writeShort,
   text: (octets) => (octets.length === 0 ? "-" : hexText(octets)),
   parse(text) {
     const { raw } = text.next();
-    return raw === "-" ? new Uint8Array() : limited(hexOctets(raw));
+    return raw === "-" ? new Uint8Array() : limited(hexBytes(raw));
   },
 };
 
-/** The hashed owner of NSEC3: up to 255 octets behind their number, in base32hex without padding (RFC 5155 §3.3). */
+/** The hashed owner of NSEC3: up to 255 bytes behind their number, in base32hex without padding (RFC 5155 §3.3). */
 export const hashedOwner: Field<Uint8Array> = {
   read(reader) {
     const length = reader.uint8();
@@ -175,15 +175,15 @@ export const hashedOwner: Field<Uint8Array> = {
   },
   write: writeShort,
   text: base32hexText,
-  parse: (text) => limited(base32hexOctets(text.next().raw)),
+  parse: (text) => limited(base32hexBytes(text.next().raw)),
 };
 
-/** An octet string in quotation marks (RFC 1035 §5.1). */
+/** An byte string in quotation marks (RFC 1035 §5.1). */
 function quoted(octets: string): string {
   return `"${escaped(octets, /["\\]/)}"`;
 }
 
-/** An octet string as a word without quotation marks. */
+/** An byte string as a word without quotation marks. */
 export function unquoted(octets: string): string {
   return escaped(octets, /["\\;()]/).replaceAll(" ", "\\032");
 }
@@ -191,29 +191,29 @@ export function unquoted(octets: string): string {
 function escaped(octets: string, special: RegExp): string {
   let text = "";
   for (const character of octets) {
-    const octet = character.charCodeAt(0);
-    if (octet < 0x20 || octet >= 0x7f) text += `\\${String(octet).padStart(3, "0")}`;
+    const byte = character.charCodeAt(0);
+    if (byte < 0x20 || byte >= 0x7f) text += `\\${String(byte).padStart(3, "0")}`;
     else text += special.test(character) ? `\\${character}` : character;
   }
   return text;
 }
 
 export function hexText(octets: Uint8Array): string {
-  return octetsView(octets).toString("hex");
+  return bytesView(octets).toString("hex");
 }
 
 export function base64Text(octets: Uint8Array): string {
-  return octetsView(octets).toString("base64");
+  return bytesView(octets).toString("base64");
 }
 
 /** @throws PresentationError */
-function hexOctets(text: string): Uint8Array {
+function hexBytes(text: string): Uint8Array {
   if (!/^([0-9a-f]{2})*$/i.test(text)) throw new PresentationError(`${text} is not made of pairs of hexadecimal digits`);
   return new Uint8Array(Buffer.from(text, "hex"));
 }
 
 /** @throws PresentationError */
-export function base64Octets(text: string): Uint8Array {
+export function base64Bytes(text: string): Uint8Array {
   if (text.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text)) throw new PresentationError(`${text} is no base64`);
   return new Uint8Array(Buffer.from(text, "base64"));
 }
@@ -224,14 +224,14 @@ function base32hexText(octets: Uint8Array): string {
   let text = "";
   let bits = 0;
   let pending = 0;
-  for (const octet of octets) {
-    pending = ((pending << 8) | octet) & 0xfff;
+  for (const byte of octets) {
+    pending = ((pending << 8) | byte) & 0xfff;
     for (bits += 8; bits >= 5; bits -= 5) text += BASE32HEX.charAt((pending >> (bits - 5)) & 31);
   }
   return bits === 0 ? text : text + BASE32HEX.charAt((pending << (5 - bits)) & 31);
 }
 
-function base32hexOctets(text: string): Uint8Array {
+function base32hexBytes(text: string): Uint8Array {
   const octets: number[] = [];
   let bits = 0;
   let pending = 0;
@@ -249,7 +249,7 @@ function base32hexOctets(text: string): Uint8Array {
   return Uint8Array.from(octets);
 }
 
-function octetsView(octets: Uint8Array): Buffer {
+function bytesView(octets: Uint8Array): Buffer {
   return Buffer.from(octets.buffer, octets.byteOffset, octets.length);
 }
 
@@ -264,7 +264,7 @@ function readRest(reader: WireReader): Uint8Array {
   return reader.octets(reader.remaining);
 }
 
-function writeOctets(writer: WireWriter, octets: Uint8Array): void {
+function writeBytes(writer: WireWriter, octets: Uint8Array): void {
   writer.octets(octets);
 }
 
@@ -275,10 +275,10 @@ function writeShort(writer: WireWriter, octets: Uint8Array): void {
 
 function writeCharacterString(writer: WireWriter, octets: string): void {
   writer.uint8(octets.length);
-  writer.octetText(octets);
+  writer.byteText(octets);
 }
 
-function shortOctets({ octets }: Token): string {
+function shortBytes({ octets }: Token): string {
   return limited(octets);
 }
 
@@ -327,8 +327,8 @@ export const typeBitmap: Field<readonly number[]> = {
       if (window <= previousWindow || octets.length === 0 || octets.length > 32 || octets.at(-1) === 0)
         reader.fail("a type bitmap is not in its one right form");
       previousWindow = window;
-      for (const [index, octet] of octets.entries())
-        for (let bit = 0; bit < 8; bit++) if ((octet & (0x80 >> bit)) !== 0) types.push(window * 256 + index * 8 + bit);
+      for (const [index, byte] of octets.entries())
+        for (let bit = 0; bit < 8; bit++) if ((byte & (0x80 >> bit)) !== 0) types.push(window * 256 + index * 8 + bit);
     }
     return types;
   },

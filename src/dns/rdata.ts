@@ -25,7 +25,7 @@ import { PresentationError, TextReader, tokensOf } from "./text-reader.ts";
 import { TYPE } from "./types.ts";
 import { WireReader, WireWriter } from "./wire.ts";
 
-/** The data of a record: its type's mnemonic in `kind`, then its fields by name. Octet strings that are shown as text have one character (0 to 255) an octet. */
+/** The data of a record: its type's mnemonic in `kind`, then its fields by name. Byte strings that are shown as text have one character (0 to 255) an byte. */
 export type Rdata = TypedRdata | OpaqueRdata;
 
 type TypedRdata = { [K in RdataKind]: { readonly kind: K } & FieldValues<(typeof schemas)[K]> }[RdataKind];
@@ -131,8 +131,8 @@ export function writeRdata(writer: WireWriter, data: Rdata): void {
   else for (const [name, field] of fieldsOf(data.kind)) field.write(writer, Reflect.get(data, name));
 }
 
-/** The octets of a record's data by itself, its names not compressed. */
-export function rdataOctets(data: Rdata): Uint8Array {
+/** The bytes of a record's data by itself, its names not compressed. */
+export function rdataBytes(data: Rdata): Uint8Array {
   const writer = new WireWriter({ compressing: false });
   writeRdata(writer, data);
   return writer.bytes();

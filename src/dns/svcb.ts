@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import type { RecordPlace } from "./answer.ts";
 import { plainNameEnd } from "./name.ts";
-import { base64Octets, base64Text, type Field, ipv4Octets, ipv6Octets, ipv6Text, unquoted } from "./rdata-fields.ts";
+import { base64Bytes, base64Text, type Field, ipv4Bytes, ipv6Bytes, ipv6Text, unquoted } from "./rdata-fields.ts";
 import { integerOf, PresentationError, type Token } from "./text-reader.ts";
 import { uint16 } from "./wire.ts";
 
@@ -11,7 +11,7 @@ export interface SvcParam {
   readonly value: Uint8Array;
 }
 
-/** Where a parameter stands in its message: the octets of its value, before which are two of key and two of length. */
+/** Where a parameter stands in its message: the bytes of its value, before which are two of key and two of length. */
 interface SvcParamPlace {
   readonly key: number;
   readonly start: number;
@@ -87,7 +87,7 @@ function parseSvcParam({ raw, octets, quoted }: Token): SvcParam {
   const key = svcKeyNumber(keyText);
   if (quoted || key === null || !raw.startsWith(keyText)) throw new PresentationError(`${raw} does not begin with a SvcParamKey`);
   const text = equals < 0 ? "" : octets.slice(equals + 1);
-  // A known key in the form key123 has its value as octets (RFC 9460 §2.1).
+  // A known key in the form key123 has its value as bytes (RFC 9460 §2.1).
   const generic = keyText !== svcKeyName(key);
   const value = generic ? Uint8Array.from(Buffer.from(text, "latin1")) : valueFormatOf(key).parse(text);
   const fault = valueFormatOf(key).fault(value);
@@ -154,13 +154,13 @@ interface ValueFormat {
 }
 
 function valueFormatOf(key: number): ValueFormat {
-  return formats.get(key) ?? anyOctets;
+  return formats.get(key) ?? anyBytes;
 }
 
-const anyOctets: ValueFormat = {
+const anyBytes: ValueFormat = {
   fault: () => null,
   text: (value) => latin1(value),
-  parse: (text) => octetsOf(text),
+  parse: (text) => bytesOf(text),
 };
 
 /** RFC 9460 §8: other keys, ascending on the wire, in any order in text. */
@@ -179,7 +179,7 @@ const mandatory: ValueFormat = {
       if (key === null) throw new PresentationError(`${name} is no SvcParamKey`);
       return key;
     });
-    return octetsOfNumbers(keys.sort((left, right) => left - right));
+    return bytesOfNumbers(keys.sort((left, right) => left - right));
   },
 };
 
@@ -201,7 +201,7 @@ const alpn: ValueFormat = {
     const protocols = listItems(text);
     if (protocols.some(({ length }) => length === 0 || length > 255))
       throw new PresentationError("a protocol of alpn is empty or too long");
-    return octetsOf(protocols.map((protocol) => String.fromCharCode(protocol.length) + protocol).join(""));
+    return bytesOf(protocols.map((protocol) => String.fromCharCode(protocol.length) + protocol).join(""));
   },
 };
 
@@ -242,14 +242,14 @@ export function alpnProtocols(value: Uint8Array): string[] {
 const noValue: ValueFormat = {
   fault: (value) => (value.length === 0 ? null : "there is a value, and may be none"),
   text: () => "",
-  parse: (text) => octetsOf(text),
+  parse: (text) => bytesOf(text),
 };
 
 /** RFC 9460 §7.2. */
 const port: ValueFormat = {
   fault: (value) => (value.length === 2 ? null : "the value is not two octets"),
   text: (value) => String(uint16(value, 0)),
-  parse: (text) => octetsOfNumbers([integerOf(text, 0xffff)]),
+  parse: (text) => bytesOfNumbers([integerOf(text, 0xffff)]),
 };
 
 /** RFC 9460 §7.3. */
@@ -259,27 +259,27 @@ const ipv4hint: ValueFormat = {
     partsOf(value, 4)
       .map((octets) => octets.join("."))
       .join(","),
-  parse: (text) => Uint8Array.from(text.split(",").flatMap((address) => [...ipv4Octets(address)])),
+  parse: (text) => Uint8Array.from(text.split(",").flatMap((address) => [...ipv4Bytes(address)])),
 };
 
 const ipv6hint: ValueFormat = {
   fault: (value) => addressFault(value, 16),
   text: (value) => partsOf(value, 16).map(ipv6Text).join(","),
-  parse: (text) => Uint8Array.from(text.split(",").flatMap((address) => [...ipv6Octets(address)])),
+  parse: (text) => Uint8Array.from(text.split(",").flatMap((address) => [...ipv6Bytes(address)])),
 };
 
 /** An ECHConfigList (RFC 9848 §3), not looked into. */
 const ech: ValueFormat = {
   fault: (value) => (value.length === 0 ? "the value is empty" : null),
   text: base64Text,
-  parse: base64Octets,
+  parse: base64Bytes,
 };
 
 /** RFC 9461 §5: a relative URI template. */
 const dohpath: ValueFormat = {
   fault: (value) => (isUtf8(value) ? null : "the value is not UTF-8"),
   text: latin1,
-  parse: octetsOf,
+  parse: bytesOf,
 };
 
 /** Named groups of TLS, each once, in order of preference. */
@@ -289,7 +289,7 @@ const tlsSupportedGroups: ValueFormat = {
     return new Set(numbersIn(value)).size === value.length / 2 ? null : "a group is listed twice";
   },
   text: (value) => numbersIn(value).join(","),
-  parse: (text) => octetsOfNumbers(text.split(",").map((group) => integerOf(group, 0xffff))),
+  parse: (text) => bytesOfNumbers(text.split(",").map((group) => integerOf(group, 0xffff))),
 };
 
 const formats = new Map<number, ValueFormat>([
@@ -317,11 +317,11 @@ function partsOf(value: Uint8Array, octets: number): Uint8Array[] {
   return Array.from({ length: value.length / octets }, (_, index) => value.subarray(index * octets, (index + 1) * octets));
 }
 
-function octetsOfNumbers(numbers: readonly number[]): Uint8Array {
+function bytesOfNumbers(numbers: readonly number[]): Uint8Array {
   return Uint8Array.from(numbers.flatMap((number) => [number >> 8, number & 0xff]));
 }
 
-function octetsOf(text: string): Uint8Array {
+function bytesOf(text: string): Uint8Array {
   return Uint8Array.from(Buffer.from(text, "latin1"));
 }
 

@@ -9,7 +9,7 @@ export class PresentationError extends Error {
 export interface Token {
   /** As written, quotation marks left out, escapes kept. */
   readonly raw: string;
-  /** The octets meant, one character (0 to 255) each. */
+  /** The bytes meant, one character (0 to 255) each. */
   readonly octets: string;
   readonly quoted: boolean;
 }
@@ -111,7 +111,7 @@ function readToken(text: string, start: number): { token: Token; end: number } {
       continue;
     }
     if (!quoted && /[\s();]/.test(character)) break;
-    const unit = character === "\\" ? readEscape(text, position) : { raw: character, octets: utf8Octets(character) };
+    const unit = character === "\\" ? readEscape(text, position) : { raw: character, octets: utf8Bytes(character) };
     raw += unit.raw;
     octets += unit.octets;
     position += unit.raw.length;
@@ -127,10 +127,10 @@ function readEscape(text: string, start: number): { raw: string; octets: string 
   if (code === undefined || (code >= 0x30 && code <= 0x39))
     throw new PresentationError("a backslash stands before neither three digits up to 255 nor another character");
   const character = String.fromCodePoint(code);
-  return { raw: `\\${character}`, octets: utf8Octets(character) };
+  return { raw: `\\${character}`, octets: utf8Bytes(character) };
 }
 
-function utf8Octets(character: string): string {
+function utf8Bytes(character: string): string {
   return character <= "\x7f" ? character : Buffer.from(character).toString("latin1");
 }
 

@@ -93,7 +93,7 @@ function flagsText(message: Message): string {
 
 function ednsLines(edns: MessageEdns): string[] {
   const others = edns.otherFlags === 0 ? "" : ` 0x${edns.otherFlags.toString(16)}`;
-  const head = `; EDNS: version: ${edns.version}, flags:${edns.dnssecOk ? " do" : ""}${others}; udp: ${edns.udpPayloadOctets}`;
+  const head = `; EDNS: version: ${edns.version}, flags:${edns.dnssecOk ? " do" : ""}${others}; udp: ${edns.udpPayloadBytes}`;
   return [head, ...edns.options.map((option) => `; ${optionText(option)}`)];
 }
 

@@ -1,6 +1,6 @@
 import { type Name, nameEnd, parentOf, plainName, plainNameEnd, ROOT, readName } from "./name.ts";
 
-/** Unsigned numbers in network order. Octets beyond the end count as zero: callers check lengths before they read. */
+/** Unsigned numbers in network order. Bytes beyond the end count as zero: callers check lengths before they read. */
 
 export function uint16(message: Uint8Array, offset: number): number {
   return ((message[offset] ?? 0) << 8) | (message[offset + 1] ?? 0);
@@ -20,7 +20,7 @@ export function setUint32(message: Uint8Array, offset: number, value: number): v
   setUint16(message, offset + 2, value & 0xffff);
 }
 
-/** The largest message two octets of length can announce. RFC 1035 §4.2.2. */
+/** The largest message two bytes of length can announce. RFC 1035 §4.2.2. */
 export const MAX_MESSAGE_BYTES = 65_535;
 
 /** A header alone; no DNS message is shorter. RFC 1035 §4.1.1. */
@@ -32,13 +32,13 @@ const PREFIX_BYTES = 2;
 const KEPT_BUFFER_BYTES = 4096;
 
 /**
- * A message taken out of a stream, or why there is none: `incomplete` = more octets are needed; `badLength` = the prefix
+ * A message taken out of a stream, or why there is none: `incomplete` = more bytes are needed; `badLength` = the prefix
  * announces a length outside the limits, after which the stream cannot be read on and is best closed.
  */
 export type FrameResult = Uint8Array | "incomplete" | "badLength";
 
 /**
- * Takes DNS messages out of a stream that carries each behind its length in two octets (RFC 1035 §4.2.2, RFC 7766 §8).
+ * Takes DNS messages out of a stream that carries each behind its length in two bytes (RFC 1035 §4.2.2, RFC 7766 §8).
  * Chunks may be cut anywhere. What is pushed is copied, and so is each message, which then belongs to the caller.
  * The reader holds what was pushed and not yet taken: a caller that stops taking must stop pushing.
  */
@@ -55,7 +55,7 @@ export class MessageFramer {
     this.#maxBytes = limits.maxBytes ?? MAX_MESSAGE_BYTES;
   }
 
-  /** Octets pushed and not yet taken; 0 = the stream stands between two messages. */
+  /** Bytes pushed and not yet taken; 0 = the stream stands between two messages. */
   get pendingBytes(): number {
     return this.#end - this.#start;
   }
@@ -98,7 +98,7 @@ export class MessageFramer {
     if (this.#end + extraBytes <= this.#buffer.length) return;
     const pending = this.pendingBytes;
     const needed = pending + extraBytes;
-    // Doubling keeps the cost of a message that arrives octet by octet linear in its length.
+    // Doubling keeps the cost of a message that arrives byte by byte linear in its length.
     const target = needed <= this.#buffer.length / 2 ? this.#buffer : new Uint8Array(Math.max(needed, pending * 2));
     target.set(this.#buffer.subarray(this.#start, this.#end));
     this.#buffer = target;
@@ -115,7 +115,7 @@ export class MessageFramer {
 
 /**
  * The message behind its length, in one new buffer so that both leave in one segment (RFC 7766 §8).
- * @throws RangeError for a message longer than 65535 octets.
+ * @throws RangeError for a message longer than 65535 bytes.
  */
 export function frame(message: Uint8Array): Uint8Array {
   if (message.length > MAX_MESSAGE_BYTES) throw new RangeError(`a message of ${message.length} octets cannot be framed`);
@@ -127,7 +127,7 @@ export function frame(message: Uint8Array): Uint8Array {
 }
 
 /**
- * Reads the octets of one record's data, or of part of it. The first fault is kept in `failure`, and from then on nothing is left to read
+ * Reads the bytes of one record's data, or of part of it. The first fault is kept in `failure`, and from then on nothing is left to read
  * and every number is zero: callers read to the end and look at `failure` once. What is given out are copies.
  */
 export class WireReader {
@@ -180,8 +180,8 @@ export class WireReader {
     return start < 0 ? new Uint8Array() : new Uint8Array(this.#message.subarray(start, start + length));
   }
 
-  /** So many octets as a string of one character (0 to 255) each. */
-  octetText(length: number): string {
+  /** So many bytes as a string of one character (0 to 255) each. */
+  byteText(length: number): string {
     const start = this.#take(length);
     if (start < 0) return "";
     return Buffer.from(this.#message.buffer, this.#message.byteOffset + start, length).toString("latin1");
@@ -207,12 +207,12 @@ export class WireReader {
     return ROOT;
   }
 
-  /** All the octets, whatever was read of them. */
+  /** All the bytes, whatever was read of them. */
   whole(): Uint8Array {
     return new Uint8Array(this.#message.subarray(this.#start, this.#end));
   }
 
-  /** @returns where the octets taken begin, or -1 where there are not so many. */
+  /** @returns where the bytes taken begin, or -1 where there are not so many. */
   #take(length: number): number {
     const start = this.#position;
     if (start + length > this.#end) {
@@ -225,10 +225,10 @@ export class WireReader {
 }
 
 /**
- * Octets that the names of one message may have together once their pointers are followed, each place counted once: eight times the longest
- * message. Honest ones stay far below; without a bound, two octets could be made into 255 some ten thousand times.
+ * Bytes that the names of one message may have together once their pointers are followed, each place counted once: eight times the longest
+ * message. Honest ones stay far below; without a bound, two bytes could be made into 255 some ten thousand times.
  */
-const MAX_NAMES_OCTETS = 0x8_0000;
+const MAX_NAMES_BYTES = 0x8_0000;
 
 /** The names of one message that may be compressed. Each place is read once, so that a pointer repeated a thousand times gives one string. */
 export class MessageNames {
@@ -240,9 +240,9 @@ export class MessageNames {
     this.#message = message;
   }
 
-  /** Whether the message asked for more than `MAX_NAMES_OCTETS`: then some names were refused that are well formed. */
+  /** Whether the message asked for more than `MAX_NAMES_BYTES`: then some names were refused that are well formed. */
   get exhausted(): boolean {
-    return this.#octets > MAX_NAMES_OCTETS;
+    return this.#octets > MAX_NAMES_BYTES;
   }
 
   /** null where the name is malformed. */
@@ -266,7 +266,7 @@ export class MessageNames {
   }
 }
 
-/** Two octets of length on streams, and IP itself, allow no more (RFC 1035 §4.2.2). */
+/** Two bytes of length on streams, and IP itself, allow no more (RFC 1035 §4.2.2). */
 const MAX_MESSAGE_OCTETS = 0xffff;
 
 /** The last place a compression pointer can name (RFC 1035 §4.1.4). */
@@ -309,15 +309,15 @@ export class WireWriter {
     this.#wire.set(octets, start);
   }
 
-  /** A string whose every character (0 to 255) stands for an octet. */
-  octetText(text: string): void {
+  /** A string whose every character (0 to 255) stands for an byte. */
+  byteText(text: string): void {
     const start = this.#claim(text.length);
     this.#wire.write(text, start, "latin1");
   }
 
   /** A name in full, which later names do not point into: it may stand where others must not look (RFC 3597 §4). */
   plainName(name: Name): void {
-    this.octetText(name);
+    this.byteText(name);
   }
 
   /** A name of which, in a compressing writer, only the part not written before is written, and the rest is pointed at. */
@@ -333,19 +333,19 @@ export class WireWriter {
         return;
       }
       if (this.#length <= MAX_POINTER) this.#places.set(rest, this.#length);
-      this.octetText(rest.slice(0, 1 + rest.charCodeAt(0)));
+      this.byteText(rest.slice(0, 1 + rest.charCodeAt(0)));
     }
     this.uint8(0);
   }
 
-  /** What `write` writes, behind its length in two octets. */
+  /** What `write` writes, behind its length in two bytes. */
   behindLength(write: () => void): void {
     const start = this.#claim(2);
     write();
     this.#wire.writeUInt16BE(this.#length - start - 2, start);
   }
 
-  /** @returns where the claimed octets begin. May replace the buffer, so it is called before the buffer is named. */
+  /** @returns where the claimed bytes begin. May replace the buffer, so it is called before the buffer is named. */
   #claim(length: number): number {
     const start = this.#length;
     const end = start + length;

@@ -8,7 +8,7 @@ export interface HostEntry {
   /** Of a wildcard `*.x`: x. */
   readonly name: Name;
   readonly wildcard: boolean;
-  /** 4 or 16 octets each; empty where `cname` is set. */
+  /** 4 or 16 bytes each; empty where `cname` is set. */
   readonly addresses: readonly Uint8Array[];
   readonly cname: Name | null;
   readonly others: HostRecord["others"];

@@ -1,7 +1,7 @@
 /** Longest regular expression that is accepted, in characters. */
 const MAX_SOURCE_LENGTH = 512;
 
-/** Names whose text is longer are matched by no regular expression. Host names are not; octets that must be escaped can make one longer. */
+/** Names whose text is longer are matched by no regular expression. Host names are not; bytes that must be escaped can make one longer. */
 export const MAX_SUBJECT_LENGTH = 253;
 
 /** Ways in which an expression may be tried against a name. */

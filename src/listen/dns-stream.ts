@@ -6,7 +6,7 @@ import type { Connection } from "./tcp.ts";
 import type { HandlerReply, ListenServices } from "./types.ts";
 
 /**
- * One client's connection over TCP or TLS: messages behind two octets of length, answered in the order in which answers
+ * One client's connection over TCP or TLS: messages behind two bytes of length, answered in the order in which answers
  * come (RFC 7766 §6.2.1.1, §7; RFC 7858). A client that has ended its side still gets the answers under way.
  */
 export class StreamConnection implements Connection {

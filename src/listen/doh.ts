@@ -157,7 +157,7 @@ export function readRequest(head: RequestHead, path: string): DohRequest {
   }
 }
 
-/** Whether octets that came as a body, or out of the URL, can be a message at all. */
+/** Whether bytes that came as a body, or out of the URL, can be a message at all. */
 export function checkMessage(message: Uint8Array): Refusal | null {
   if (message.length === 0) return refuse(400, "There is no DNS message in this request.");
   if (message.length < MIN_MESSAGE_BYTES) return refuse(400, "The DNS message is shorter than its header.");
@@ -230,14 +230,14 @@ export class BodyReader {
     return this.#whole.promise;
   }
 
-  /** The octets are copied. */
+  /** The bytes are copied. */
   take(chunk: Uint8Array): void {
     const from = this.#lengthBytes;
     this.#lengthBytes += chunk.length;
     if (this.#lengthBytes > DRAINED_BYTES) {
       this.#whole.resolve({ kind: "endless" });
     } else if (this.#lengthBytes <= MAX_MESSAGE_BYTES) {
-      // A copy: a body that dribbles in would hold a large network buffer for each of its octets.
+      // A copy: a body that dribbles in would hold a large network buffer for each of its bytes.
       if (this.#lengthBytes > this.#kept.length) this.#kept = enlarge(this.#kept, this.#lengthBytes);
       this.#kept.set(chunk, from);
     }

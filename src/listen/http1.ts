@@ -87,7 +87,7 @@ export class Http1Server {
       response.end(reply.body);
       return;
     }
-    // Closing now would reset the connection under the octets still arriving, and the answer might be lost with it.
+    // Closing now would reset the connection under the bytes still arriving, and the answer might be lost with it.
     response.write(reply.body);
     const end = (): void => void response.end();
     const timer = this.#services.clock.setTimer(end, LINGER_MS);
@@ -152,7 +152,7 @@ class Http1Connection implements Connection {
     });
   }
 
-  /** Counts an answer until the system has taken it, and cuts a connection that has too many octets of them. */
+  /** Counts an answer until the system has taken it, and cuts a connection that has too many bytes of them. */
   hold(response: ServerResponse, bytes: number): void {
     this.#unreadBytes += bytes;
     response.on("close", () => {

@@ -8,16 +8,16 @@ import { Http2Session } from "./http2/session.ts";
 import type { Connection } from "./tcp.ts";
 import type { ListenServices } from "./types.ts";
 
-/** A DoH head is a few hundred octets, and a GET of the usual size adds as many again. */
-const MAX_HEADER_LIST_OCTETS = 16_384;
+/** A DoH head is a few hundred bytes, and a GET of the usual size adds as many again. */
+const MAX_HEADER_LIST_BYTES = 16_384;
 
 /** How long a client has to close the connection that we have ended. */
 const LINGER_MS = 1000;
 
-const NO_OCTETS = new Uint8Array(0);
+const NO_BYTES = new Uint8Array(0);
 
 /** RFC 6585 §5. */
-const TOO_LARGE_HEAD: StreamResponse = { status: 431, headers: { "content-length": "0" }, body: NO_OCTETS };
+const TOO_LARGE_HEAD: StreamResponse = { status: 431, headers: { "content-length": "0" }, body: NO_BYTES };
 
 /** DoH over one HTTP/2 connection. */
 export class Http2Connection implements Connection {
@@ -43,8 +43,8 @@ export class Http2Connection implements Connection {
       {
         clock,
         maxStreams: limits.outstandingPerConnection,
-        maxHeaderListOctets: MAX_HEADER_LIST_OCTETS,
-        backlogOctets: limits.writeBacklogBytes,
+        maxHeaderListBytes: MAX_HEADER_LIST_BYTES,
+        backlogBytes: limits.writeBacklogBytes,
       },
       { request: (stream) => void this.#answer(stream), moved: () => this.#watch() },
     );
@@ -76,8 +76,8 @@ export class Http2Connection implements Connection {
     );
     this.#outstanding--;
     if (reply === null || stream.closed) return;
-    if (this.#session.unreadOctets > this.#services.limits.writeBacklogBytes) stream.reset(ERROR.REFUSED_STREAM);
-    else stream.respond({ status: reply.status, headers: reply.headers, body: method === "HEAD" ? NO_OCTETS : reply.body });
+    if (this.#session.unreadBytes > this.#services.limits.writeBacklogBytes) stream.reset(ERROR.REFUSED_STREAM);
+    else stream.respond({ status: reply.status, headers: reply.headers, body: method === "HEAD" ? NO_BYTES : reply.body });
   }
 
   /** Sets the deadline to what the client is late with first, or to the end of the idle time, or of its time to close. */

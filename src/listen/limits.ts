@@ -12,21 +12,21 @@ export interface ListenLimits {
   readonly connectionsPerClient: number;
   /** Questions of one connection whose answer is awaited; beyond it the connection is not read. */
   readonly outstandingPerConnection: number;
-  /** Octets of answers that a client has not read; beyond it the connection is cut. */
+  /** Bytes of answers that a client has not read; beyond it the connection is cut. */
   readonly writeBacklogBytes: number;
   /** How long a client may leave an answer unread. */
   readonly writeMs: number;
-  /** From the first octet of a message on TCP or TLS to its last. */
+  /** From the first byte of a message on TCP or TLS to its last. */
   readonly messageMs: number;
   readonly tcpIdleMs: number;
   readonly dotIdleMs: number;
   readonly httpIdleMs: number;
   readonly proxyHeaderMs: number;
   readonly tlsHandshakeMs: number;
-  /** From the first octet of an HTTP/1 request to the end of its head. */
+  /** From the first byte of an HTTP/1 request to the end of its head. */
   readonly httpHeaderMs: number;
   /**
-   * From the first octet of an HTTP/1 request to the end of its body, and then between two moments at which anything moves; on HTTP/2 the
+   * From the first byte of an HTTP/1 request to the end of its body, and then between two moments at which anything moves; on HTTP/2 the
    * whole life of a stream.
    */
   readonly httpRequestMs: number;

@@ -268,7 +268,7 @@ class DohServer {
     this.#http1 = new Http1Server(this.#service, services);
   }
 
-  /** Waits for the first octets; null = none came, and the caller destroys the socket. */
+  /** Waits for the first bytes; null = none came, and the caller destroys the socket. */
   async serve(socket: Socket, peer: Peer): Promise<Connection | null> {
     const { clock, limits } = this.#services;
     const version = await readStart(socket, sniffHttp, { clock, timeoutMs: limits.httpIdleMs });

@@ -188,7 +188,7 @@ interface ProxyHeader {
 const V2_SIGNATURE = Buffer.from("\r\n\r\n\0\r\nQUIT\n", "latin1");
 const V2_FIXED_BYTES = 16;
 
-/** Addresses take at most 216 octets; the rest is room for TLVs such as a client certificate's name, which are skipped. */
+/** Addresses take at most 216 bytes; the rest is room for TLVs such as a client certificate's name, which are skipped. */
 const V2_MAX_BYTES = 4096;
 
 const V1_START = Buffer.from("PROXY ", "latin1");
@@ -199,7 +199,7 @@ const V1_MAX_BYTES = 107;
 const MORE = { kind: "more" } as const;
 const REFUSED = { kind: "refused" } as const;
 
-/** Reads a PROXY header, version 1 or 2, from the first octets of a stream. Anything else there is refused. */
+/** Reads a PROXY header, version 1 or 2, from the first bytes of a stream. Anything else there is refused. */
 export function readProxyHeader(start: Uint8Array): StartDecision<ProxyHeader> {
   const bytes = Buffer.from(start.buffer, start.byteOffset, start.byteLength);
   if (beginsLike(bytes, V1_START)) return bytes.length < V1_START.length ? MORE : readV1(bytes);
@@ -265,15 +265,15 @@ function readV2(bytes: Buffer): StartDecision<ProxyHeader> {
   return decided(takenBytes, null);
 }
 
-/** What the first octets of a stream mean. `takenBytes` of them are used up; the rest goes back to the stream. */
+/** What the first bytes of a stream mean. `takenBytes` of them are used up; the rest goes back to the stream. */
 export type StartDecision<T> =
   | { readonly kind: "more" }
   | { readonly kind: "refused" }
   | { readonly kind: "decided"; readonly takenBytes: number; readonly value: T };
 
 /**
- * Reads a stream until `decide`, called with all octets so far, has seen enough. null = refused, ended, broken or silent for
- * too long; the caller then destroys the stream. The number of octets is bounded by `decide`, which must refuse in the end.
+ * Reads a stream until `decide`, called with all bytes so far, has seen enough. null = refused, ended, broken or silent for
+ * too long; the caller then destroys the stream. The number of bytes is bounded by `decide`, which must refuse in the end.
  * Afterwards the stream is paused; whoever reads it next resumes it.
  */
 export function readStart<T>(

@@ -148,14 +148,14 @@ const RECORD = Type.Object({
 const NOTHING_KNOWN: CacheRecord = { copy: null, checkedWallMs: null, problem: null };
 
 /** Where the processor has no instructions for it, so much takes some milliseconds. */
-const SLICE_OCTETS = 1024 * 1024;
+const SLICE_BYTES = 1024 * 1024;
 
 /** SHA-256 of a file, in hexadecimal digits. */
 export function* checksumOf(bytes: Buffer): Sliced<string> {
   const hash = createHash("sha256");
-  for (let position = 0; position < bytes.length; position += SLICE_OCTETS) {
+  for (let position = 0; position < bytes.length; position += SLICE_BYTES) {
     if (position > 0) yield;
-    hash.update(bytes.subarray(position, position + SLICE_OCTETS));
+    hash.update(bytes.subarray(position, position + SLICE_BYTES));
   }
   return hash.digest("hex");
 }

@@ -137,7 +137,7 @@ class ProtobufCursor {
   field = 0;
   /** The value of a number; 0 for other fields. */
   value = 0;
-  /** Where the octets of a length-delimited field stand; empty for numbers. */
+  /** Where the bytes of a length-delimited field stand; empty for numbers. */
   start = 0;
   end = 0;
 
@@ -197,10 +197,10 @@ class ProtobufCursor {
     let value = 0;
     let scale = 1;
     for (let count = 0; count < 10; count++) {
-      const octet = this.#position < this.#end ? this.bytes[this.#position++] : undefined;
-      if (octet === undefined) throw new MalformedFile("a protobuf message that is cut off");
-      value += (octet & 0x7f) * scale;
-      if (octet < 0x80) return value;
+      const byte = this.#position < this.#end ? this.bytes[this.#position++] : undefined;
+      if (byte === undefined) throw new MalformedFile("a protobuf message that is cut off");
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) return value;
       scale *= 128;
     }
     throw new MalformedFile("not a protobuf message");

@@ -7,7 +7,7 @@ import { type Pattern, patternText } from "./patterns.ts";
 /** How a name is in a set. Only `DomainSet.describe` of the same set knows what `entry` means. */
 export interface Match {
   readonly kind: Pattern["kind"];
-  /** Octets on the wire of the name that matched, the root label included: 1 for the pattern of everything, 0 for a keyword or regular expression. */
+  /** Bytes on the wire of the name that matched, the root label included: 1 for the pattern of everything, 0 for a keyword or regular expression. */
   readonly octets: number;
   readonly entry: number;
 }

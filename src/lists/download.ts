@@ -43,7 +43,7 @@ export interface DownloadOrder {
   /** The file that the body is written to; it is removed again where the download fails. */
   readonly path: string;
   readonly signal: AbortSignal;
-  /** Called as octets arrive; `totalBytes` is null where the server does not say. */
+  /** Called as bytes arrive; `totalBytes` is null where the server does not say. */
   readonly progress: (receivedBytes: number, totalBytes: number | null) => void;
 }
 

@@ -3,13 +3,13 @@ import { MalformedFile } from "./diagnostics.ts";
 
 const MARKER = Buffer.from("\xab\xcd\xefMaxMind.com", "latin1");
 /** Between the search tree and the data section. */
-const SEPARATOR_OCTETS = 16;
+const SEPARATOR_BYTES = 16;
 
 /** The metadata stand behind their marker within this much of the end. */
-const METADATA_OCTETS = 128 * 1024;
+const METADATA_BYTES = 128 * 1024;
 
 export function isMmdb(bytes: Buffer): boolean {
-  return bytes.subarray(-METADATA_OCTETS).includes(MARKER);
+  return bytes.subarray(-METADATA_BYTES).includes(MARKER);
 }
 
 /**
@@ -19,13 +19,13 @@ export function isMmdb(bytes: Buffer): boolean {
  */
 export function readMmdb(bytes: Buffer, code: string): readonly AddressRange[] {
   const tree = treeOf(bytes);
-  const reader = new ValueReader(bytes, tree.nodes * tree.nodeOctets + SEPARATOR_OCTETS);
+  const reader = new ValueReader(bytes, tree.nodes * tree.nodeBytes + SEPARATOR_BYTES);
   // Few different records stand behind many networks.
   const known = new Map<number, boolean>();
   const isWanted = (record: number) => {
     const held =
       known.get(record) ??
-      codesOf(reader.read(record - tree.nodes - SEPARATOR_OCTETS)).some((found) => found.toUpperCase() === code);
+      codesOf(reader.read(record - tree.nodes - SEPARATOR_BYTES)).some((found) => found.toUpperCase() === code);
     known.set(record, held);
     return held;
   };
@@ -36,8 +36,8 @@ interface Tree {
   readonly bytes: Buffer;
   readonly nodes: number;
   /** Two records a node, of 24, 28 or 32 bits each. */
-  readonly nodeOctets: number;
-  readonly addressOctets: 4 | 16;
+  readonly nodeBytes: number;
+  readonly addressBytes: 4 | 16;
 }
 
 function treeOf(bytes: Buffer): Tree {
@@ -51,9 +51,9 @@ function treeOf(bytes: Buffer): Tree {
   ) {
     throw new MalformedFile("a database without the metadata that is needed");
   }
-  const nodeOctets = recordBits / 4;
-  if (nodes * nodeOctets + SEPARATOR_OCTETS > bytes.length) throw new MalformedFile("a database that is cut off");
-  return { bytes, nodes, nodeOctets, addressOctets: version === 4 ? 4 : 16 };
+  const nodeBytes = recordBits / 4;
+  if (nodes * nodeBytes + SEPARATOR_BYTES > bytes.length) throw new MalformedFile("a database that is cut off");
+  return { bytes, nodes, nodeBytes, addressBytes: version === 4 ? 4 : 16 };
 }
 
 /** Goes through the search tree, a node a bit of the address, and gathers the networks whose record is wanted. */
@@ -69,9 +69,9 @@ class TreeWalk {
   constructor(tree: Tree, isWanted: (record: number) => boolean) {
     this.#tree = tree;
     this.#isWanted = isWanted;
-    this.#address = new Uint8Array(tree.addressOctets);
+    this.#address = new Uint8Array(tree.addressBytes);
     let node = 0;
-    for (let bit = 0; bit < (tree.addressOctets === 16 ? 96 : 0) && node < tree.nodes; bit++) node = this.#record(node, 0);
+    for (let bit = 0; bit < (tree.addressBytes === 16 ? 96 : 0) && node < tree.nodes; bit++) node = this.#record(node, 0);
     this.#ipv4Root = node;
   }
 
@@ -81,36 +81,36 @@ class TreeWalk {
   }
 
   #visit(record: number, bits: number): void {
-    const { nodes, addressOctets } = this.#tree;
+    const { nodes, addressBytes } = this.#tree;
     if (record === nodes) return;
     if (record > nodes) {
       if (this.#isWanted(record)) this.#add(bits);
       return;
     }
-    const alias = record === this.#ipv4Root && addressOctets === 16 && this.#address.some((octet) => octet !== 0);
+    const alias = record === this.#ipv4Root && addressBytes === 16 && this.#address.some((byte) => byte !== 0);
     if (alias) return;
     // Every node has one place in the tree; a file in which they are shared could be walked without end.
-    if (++this.#visited > nodes || bits === addressOctets * 8) throw new MalformedFile("a database whose tree has no end");
+    if (++this.#visited > nodes || bits === addressBytes * 8) throw new MalformedFile("a database whose tree has no end");
     const mask = 0x80 >> (bits % 8);
-    const octet = bits >> 3;
+    const byte = bits >> 3;
     this.#visit(this.#record(record, 0), bits + 1);
-    this.#address[octet] = (this.#address[octet] ?? 0) | mask;
+    this.#address[byte] = (this.#address[byte] ?? 0) | mask;
     this.#visit(this.#record(record, 1), bits + 1);
-    this.#address[octet] = (this.#address[octet] ?? 0) & ~mask;
+    this.#address[byte] = (this.#address[byte] ?? 0) & ~mask;
   }
 
   #add(bits: number): void {
-    const isIpv4 = this.#tree.addressOctets === 16 && bits >= 96 && this.#address.subarray(0, 12).every((octet) => octet === 0);
+    const isIpv4 = this.#tree.addressBytes === 16 && bits >= 96 && this.#address.subarray(0, 12).every((byte) => byte === 0);
     const range = isIpv4 ? rangeOfPrefix(this.#address.subarray(12), bits - 96) : rangeOfPrefix(this.#address, bits);
     if (range !== null) this.#ranges.push(range);
   }
 
   #record(node: number, side: 0 | 1): number {
-    const { bytes, nodeOctets } = this.#tree;
-    const start = node * nodeOctets;
-    if (nodeOctets === 6) return bytes.readUIntBE(start + side * 3, 3);
-    if (nodeOctets === 8) return bytes.readUInt32BE(start + side * 4);
-    // 28 bits: the middle octet holds the highest four of each, the left one's first.
+    const { bytes, nodeBytes } = this.#tree;
+    const start = node * nodeBytes;
+    if (nodeBytes === 6) return bytes.readUIntBE(start + side * 3, 3);
+    if (nodeBytes === 8) return bytes.readUInt32BE(start + side * 4);
+    // 28 bits: the middle byte holds the highest four of each, the left one's first.
     const middle = bytes.readUInt8(start + 3);
     return (side === 0 ? middle >> 4 : middle & 15) * 0x100_0000 + bytes.readUIntBE(start + side * 4, 3);
   }
@@ -125,7 +125,7 @@ function codesOf(value: DatabaseValue): readonly string[] {
   return typeof code === "string" ? [code] : [];
 }
 
-/** What a database says of a network, as far as it is of use here: numbers and octets are null. */
+/** What a database says of a network, as far as it is of use here: numbers and bytes are null. */
 type DatabaseValue = string | number | null | readonly DatabaseValue[] | ReadonlyMap<string, DatabaseValue>;
 
 const TYPE = { pointer: 1, text: 2, uint16: 5, uint32: 6, map: 7, uint64: 9, uint128: 10, array: 11, boolean: 14 };
@@ -207,7 +207,7 @@ class ValueReader {
   }
 
   #number(octets: number): number {
-    return this.#octets(octets).reduce((value, octet) => value * 256 + octet, 0);
+    return this.#octets(octets).reduce((value, byte) => value * 256 + byte, 0);
   }
 
   #octets(count: number): Buffer {

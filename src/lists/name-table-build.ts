@@ -1,13 +1,13 @@
 import { MAX_LABEL_LENGTH, MAX_NAME_LENGTH, type Name, nameFromText, nameWire } from "../dns/name.ts";
 import { SLICE_ENTRIES, type Sliced } from "../lib/cooperative.ts";
 import {
+  bytesHashBelow,
   filterBits,
   indexShift,
   NAME_KIND,
   type NameKind,
   NameTable,
   OFFSET_MASK,
-  octetsHashBelow,
   RECORD,
   ROOT_HASH,
   spread,
@@ -19,9 +19,9 @@ const ENTRIES_PER_BUCKET = 4;
 /** At least. An entry sets two of them, so that about one name in twenty passes the filter without being there. */
 const FILTER_BITS_PER_ENTRY = 8;
 
-/** Entries whose buckets are read ahead, and the octets that a processor fetches at a time. */
+/** Entries whose buckets are read ahead, and the bytes that a processor fetches at a time. */
 const GROUP_ENTRIES = 64;
-const CACHE_LINE_OCTETS = 64;
+const CACHE_LINE_BYTES = 64;
 /** Written only, lest the compiler leave the reading out. */
 const readAhead = new Uint8Array(GROUP_ENTRIES);
 
@@ -74,14 +74,14 @@ class TableBuilder {
     this.#filter = new Uint32Array(words);
     this.#filterShift = indexShift(words);
     this.#buckets = new Uint32Array(this.count);
-    this.#records = Buffer.alloc(this.#start(this.count) + this.count * recordOctets(0));
+    this.#records = Buffer.alloc(this.#start(this.count) + this.count * recordBytes(0));
   }
 
   measure(first: number, end: number): void {
     for (let entry = first; entry < end; entry++) this.#measure(entry);
   }
 
-  /** Turns the octets that each bucket needs into where it begins. */
+  /** Turns the bytes that each bucket needs into where it begins. */
   allot(): void {
     const directory = this.#directory;
     let offset = 0;
@@ -124,7 +124,7 @@ class TableBuilder {
     let hash = ROOT_HASH;
     for (let label = depth - 1; label >= 0; label--) {
       const labelStart = start + (labelStarts[label] ?? 0);
-      hash = octetsHashBelow(hash, octets, labelStart);
+      hash = bytesHashBelow(hash, octets, labelStart);
       const spreadHash = spread(hash);
       if (label > 0 || reachesBelow) this.#above?.add(labelStart, end, spreadHash);
       const word = spreadHash >>> this.#filterShift;
@@ -133,14 +133,14 @@ class TableBuilder {
     if (depth === 0) this.#holdsRoot = true;
     const bucket = spread(hash) >>> this.#bucketShift;
     this.#buckets[entry] = bucket;
-    this.#directory[bucket] = (this.#directory[bucket] ?? 0) + recordOctets(end - start);
+    this.#directory[bucket] = (this.#directory[bucket] ?? 0) + recordBytes(end - start);
   }
 
   /** Goes to the buckets of these entries, so that their memory is fetched for all at once: one after another that takes three times as long. */
   #readAhead(first: number, end: number): void {
     for (let entry = first; entry < end; entry++) {
       const begin = this.#directory[this.#buckets[entry] ?? 0] ?? 0;
-      readAhead[entry - first] = (this.#records[begin] ?? 0) ^ (this.#records[begin + CACHE_LINE_OCTETS] ?? 0);
+      readAhead[entry - first] = (this.#records[begin] ?? 0) ^ (this.#records[begin + CACHE_LINE_BYTES] ?? 0);
     }
   }
 
@@ -183,8 +183,8 @@ class TableBuilder {
 }
 
 /** What a name takes, without the root label. */
-function recordOctets(nameOctets: number): number {
-  return RECORD.overhead + nameOctets + 1;
+function recordBytes(nameBytes: number): number {
+  return RECORD.overhead + nameBytes + 1;
 }
 
 /** A name has at most 127 labels besides the root. Filled and read within one call. */
@@ -197,13 +197,13 @@ function powerOf2(wanted: number): number {
 
 const DOT = 0x2e;
 const NO_NAME = "not a domain name";
-/** Octets that the names of one table may have together. */
-const MAX_TABLE_OCTETS = OFFSET_MASK;
+/** Bytes that the names of one table may have together. */
+const MAX_TABLE_BYTES = OFFSET_MASK;
 const IS_FULL = "the list is full";
 const IS_ADDRESS = "an address, where a domain name belongs";
 
 /**
- * The names of a table as they were collected. Entry `i` is the wire form without the root label in `octets[starts[i] .. starts[i + 1]]`, the two highest bits
+ * The names of a table as they were collected. Entry `i` is the wire form without the root label in `bytes[starts[i] .. starts[i + 1]]`, the two highest bits
  * of `starts[i]` masked off: these are its kind, one of `NAME_KIND`. All are only read.
  */
 interface NameRows {
@@ -237,10 +237,10 @@ export class NameCollector {
   addText(span: Span, kind: NameKind, lineNumber: number): string | null {
     const end = span.bytes[span.end - 1] === DOT ? span.end - 1 : span.end;
     const length = end - span.start;
-    if (this.#used > MAX_TABLE_OCTETS - MAX_NAME_LENGTH) return IS_FULL;
+    if (this.#used > MAX_TABLE_BYTES - MAX_NAME_LENGTH) return IS_FULL;
     if (length <= 0) return NO_NAME;
     // In UTF-8 a name may be longer than its A-labels.
-    if (length > MAX_NAME_LENGTH - 2) return hasHighOctet(span) ? this.#addUnicode(span, kind, lineNumber) : NO_NAME;
+    if (length > MAX_NAME_LENGTH - 2) return hasHighByte(span) ? this.#addUnicode(span, kind, lineNumber) : NO_NAME;
     this.#reserve(length + 1);
     const { bytes } = span;
     const octets = this.#octets;
@@ -249,10 +249,10 @@ export class NameCollector {
     let position = base + 1;
     let numeric = true;
     for (let index = span.start; index < end; index++) {
-      const octet = LABEL_OCTETS[bytes[index] ?? 0] ?? 0;
-      if (octet !== 0) {
-        octets[position++] = octet;
-        if (octet < 0x30 || octet > 0x39) numeric = false;
+      const byte = LABEL_BYTES[bytes[index] ?? 0] ?? 0;
+      if (byte !== 0) {
+        octets[position++] = byte;
+        if (byte < 0x30 || byte > 0x39) numeric = false;
       } else if (bytes[index] === DOT) {
         const labelLength = position - labelStart - 1;
         if (labelLength === 0 || labelLength > MAX_LABEL_LENGTH) return NO_NAME;
@@ -279,7 +279,7 @@ export class NameCollector {
     this.#finish(this.#used + length, kind, lineNumber);
   }
 
-  /** Adds the name whose wire form without the root label is `octets[start .. end]`. */
+  /** Adds the name whose wire form without the root label is `bytes[start .. end]`. */
   addWire(octets: Uint8Array, { start, end }: Pick<Span, "start" | "end">, kind: NameKind): void {
     this.#reserve(end - start);
     for (let index = start; index < end; index++) this.#octets[this.#used + index - start] = octets[index] ?? 0;
@@ -318,20 +318,20 @@ export class NameCollector {
   }
 }
 
-/** The octets a label of a list may have, letters mapped to lower case; 0 = not allowed. */
-const LABEL_OCTETS = new Uint8Array(256);
-for (const octet of Buffer.from("abcdefghijklmnopqrstuvwxyz0123456789-_")) LABEL_OCTETS[octet] = octet;
-for (const octet of Buffer.from("ABCDEFGHIJKLMNOPQRSTUVWXYZ")) LABEL_OCTETS[octet] = octet | 0x20;
+/** The bytes a label of a list may have, letters mapped to lower case; 0 = not allowed. */
+const LABEL_BYTES = new Uint8Array(256);
+for (const byte of Buffer.from("abcdefghijklmnopqrstuvwxyz0123456789-_")) LABEL_BYTES[byte] = byte;
+for (const byte of Buffer.from("ABCDEFGHIJKLMNOPQRSTUVWXYZ")) LABEL_BYTES[byte] = byte | 0x20;
 
 function isListable(name: Name): boolean {
   for (let position = 0; name.charCodeAt(position) !== 0; ) {
     const end = position + 1 + name.charCodeAt(position);
-    for (position++; position < end; position++) if (LABEL_OCTETS[name.charCodeAt(position)] === 0) return false;
+    for (position++; position < end; position++) if (LABEL_BYTES[name.charCodeAt(position)] === 0) return false;
   }
   return true;
 }
 
-function hasHighOctet({ bytes, start, end }: Span): boolean {
+function hasHighByte({ bytes, start, end }: Span): boolean {
   for (let index = start; index < end; index++) if ((bytes[index] ?? 0) >= 0x80) return true;
   return false;
 }
@@ -344,8 +344,8 @@ function grown<Words extends Uint8Array | Uint32Array>(old: Words, larger: Words
 /** Names of which it is remembered that they were gathered, a power of 2. */
 const REMEMBERED = 4096;
 
-/** Octets that they may have however small the entries are. */
-const MIN_OCTETS = 65_536;
+/** Bytes that they may have however small the entries are. */
+const MIN_BYTES = 65_536;
 
 /** Gathers the names above the entries of a table, each at least once, and not much oftener: most entries lie right below one of a few names. */
 class NamesAbove {
@@ -353,21 +353,21 @@ class NamesAbove {
   readonly #collector = new NameCollector();
   /** By hash, where a name that was gathered begins and ends. */
   readonly #remembered = new Uint32Array(2 * REMEMBERED);
-  readonly #maxOctets: number;
+  readonly #maxBytes: number;
   #hasRoot = false;
   #isFull = false;
 
-  /** @param octets of the entries, without root labels, up to `end`. */
+  /** @param bytes of the entries, without root labels, up to `end`. */
   constructor(octets: Uint8Array, end: number) {
     this.#octets = octets;
-    this.#maxOctets = end + MIN_OCTETS;
+    this.#maxBytes = end + MIN_BYTES;
   }
 
   /** The name whose labels begin at `start` and whose entry ends at `end`. */
   add(start: number, end: number, spreadHash: number): void {
     const slot = (spreadHash >>> 20) * 2;
     if (this.#isRemembered(slot, start, end)) return;
-    this.#isFull ||= this.#collector.octets > this.#maxOctets;
+    this.#isFull ||= this.#collector.octets > this.#maxBytes;
     if (this.#isFull) return;
     this.#remembered[slot] = start;
     this.#remembered[slot + 1] = end;

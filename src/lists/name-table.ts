@@ -11,7 +11,7 @@ export const OFFSET_MASK = 0x3fff_ffff;
 
 /**
  * An entry is known by the place of its record: the length of its name on the wire, the root label included (0 = no record, and none after it in its bucket), four
- * octets, the lowest first, with its number in the order of reading and its kind in the two highest bits, and its name without the root label.
+ * bytes, the lowest first, with its number in the order of reading and its kind in the two highest bits, and its name without the root label.
  */
 export const RECORD = { number: 1, name: 5, overhead: 4 } as const;
 
@@ -38,9 +38,9 @@ const labelBuckets = new Uint32Array(128);
 
 /**
  * Finds the entry that fits a name best. What takes the time with a million entries are the places in memory that no cache holds, so a lookup goes to few: down
- * from the root it asks the filter, a bit more than an octet for an entry, whether there can be anything at or below the name; most names that are
+ * from the root it asks the filter, a bit more than an byte for an entry, whether there can be anything at or below the name; most names that are
  * not listed end at their second or third label. Then, from the longest name that is left, it reads the records of the bucket, which lie side by side.
- * There the octets are compared: the hash decides speed, never the result.
+ * There the bytes are compared: the hash decides speed, never the result.
  */
 export class NameTable {
   readonly #records: Buffer;
@@ -101,7 +101,7 @@ export class NameTable {
     return kind === NAME_KIND.full ? "full" : kind === NAME_KIND.below ? "below" : "suffix";
   }
 
-  /** Octets of the entry's name on the wire, the root label included. */
+  /** Bytes of the entry's name on the wire, the root label included. */
   wireLength(entry: number): number {
     return this.#records[entry] ?? 0;
   }
@@ -190,7 +190,7 @@ function isAt(records: Buffer, offset: number, name: Name, start: number): boole
  */
 export const ROOT_HASH = randomBytes(4).readInt32LE();
 
-/** A prime with its bits spread evenly; two octets a step, because each step waits for the multiplication before it. */
+/** A prime with its bits spread evenly; two bytes a step, because each step waits for the multiplication before it. */
 const PRIME = 0x9e37_79b1 | 0;
 
 /** The hash of the name that begins with the label at `start`, from that of its parent. */
@@ -203,8 +203,8 @@ function hashBelow(parentHash: number, name: Name, start: number): number {
   return position < end ? Math.imul(hash ^ name.charCodeAt(position), PRIME) : hash;
 }
 
-/** The same where the label stands in octets. */
-export function octetsHashBelow(parentHash: number, octets: Uint8Array, start: number): number {
+/** The same where the label stands in bytes. */
+export function bytesHashBelow(parentHash: number, octets: Uint8Array, start: number): number {
   const end = start + 1 + (octets[start] ?? 0);
   let hash = parentHash;
   let position = start;

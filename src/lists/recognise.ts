@@ -16,14 +16,14 @@ type Recognised =
   | { readonly kind: "mmdb" }
   | { readonly kind: "unusable"; readonly reason: string };
 
-/** Octets looked at to tell text from other files. */
-const HEAD_OCTETS = 4096;
-/** Octets whose lines have a say in which format a text is. */
-const VOTING_OCTETS = 65_536;
+/** Bytes looked at to tell text from other files. */
+const HEAD_BYTES = 4096;
+/** Bytes whose lines have a say in which format a text is. */
+const VOTING_BYTES = 65_536;
 
 /** Tells a format by its content: a text by its first line where that names the format, else by what most of its lines are. */
 export function recognise(bytes: Buffer): Recognised {
-  const head = bytes.subarray(0, HEAD_OCTETS);
+  const head = bytes.subarray(0, HEAD_BYTES);
   if (/^\s*<(!|html|head|body|\?xml)/i.test(head.toString("utf8"))) return unusable("a web page");
   if (isBinary(head) && isMmdb(bytes)) return { kind: "mmdb" };
   if (isBinary(head)) return bytes[0] === 0x0a ? { kind: "dat" } : unusable(binaryKind(bytes));
@@ -35,7 +35,7 @@ export function recognise(bytes: Buffer): Recognised {
 function voted(text: Buffer): TextFormat {
   const votes = new Map<TextFormat, number>();
   let header: TextFormat | null = null;
-  const lines = eachLine(text.subarray(0, VOTING_OCTETS), (line) => {
+  const lines = eachLine(text.subarray(0, VOTING_BYTES), (line) => {
     const written = spanText(line);
     if (votes.size === 0) header ??= formatOfHeader(written);
     const format = formatOfLine(written);
@@ -64,7 +64,7 @@ function formatOfLine(line: string): TextFormat | null {
 }
 
 function isBinary(head: Buffer): boolean {
-  return head.some((octet) => octet < 0x09 || (octet >= 0x0e && octet < 0x20 && octet !== 0x1b));
+  return head.some((byte) => byte < 0x09 || (byte >= 0x0e && byte < 0x20 && byte !== 0x1b));
 }
 
 function binaryKind(bytes: Buffer): string {

@@ -1,6 +1,6 @@
-import { SLICE_OCTETS, type Sliced } from "../lib/cooperative.ts";
+import { SLICE_BYTES, type Sliced } from "../lib/cooperative.ts";
 
-/** A piece of a text file in octets, `end` not counted in. Made by the million while a list loads, so that a line need not become a string. */
+/** A piece of a text file in bytes, `end` not counted in. Made by the million while a list loads, so that a line need not become a string. */
 export interface Span {
   readonly bytes: Buffer;
   readonly start: number;
@@ -12,12 +12,12 @@ const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 
 /** Calls `visit` for each line that is not blank, white space around it taken off, with its number from 1. */
 export function* eachLine(bytes: Buffer, visit: (line: Span, lineNumber: number) => void): Sliced<void> {
-  let pause = SLICE_OCTETS;
+  let pause = SLICE_BYTES;
   let position = bytes.subarray(0, 3).equals(BYTE_ORDER_MARK) ? 3 : 0;
   for (let lineNumber = 1; position < bytes.length; lineNumber++) {
     if (position >= pause) {
       yield;
-      pause = position + SLICE_OCTETS;
+      pause = position + SLICE_BYTES;
     }
     const newline = bytes.indexOf(NEWLINE, position);
     const end = newline < 0 ? bytes.length : newline;
@@ -41,9 +41,9 @@ export function withoutComment(span: Span): Span {
   return hash < 0 ? span : trimmed({ bytes: span.bytes, start: span.start, end: hash });
 }
 
-/** Where in the file an octet stands first within the span; -1 = nowhere. */
-export function indexOf({ bytes, start, end }: Span, octet: number): number {
-  for (let index = start; index < end; index++) if (bytes[index] === octet) return index;
+/** Where in the file an byte stands first within the span; -1 = nowhere. */
+export function indexOf({ bytes, start, end }: Span, byte: number): number {
+  for (let index = start; index < end; index++) if (bytes[index] === byte) return index;
   return -1;
 }
 
@@ -66,7 +66,7 @@ export function startsWith({ bytes, start, end }: Span, prefix: string): boolean
   return true;
 }
 
-/** The part after the first `octets`. */
+/** The part after the first `bytes`. */
 export function after(span: Span, octets: number): Span {
   return { bytes: span.bytes, start: Math.min(span.start + octets, span.end), end: span.end };
 }
@@ -81,6 +81,6 @@ export function spanOf(text: string): Span {
   return { bytes, start: 0, end: bytes.length };
 }
 
-function isSpace(octet: number | undefined): boolean {
-  return octet === 0x20 || (octet !== undefined && octet >= 0x09 && octet <= 0x0d);
+function isSpace(byte: number | undefined): boolean {
+  return byte === 0x20 || (byte !== undefined && byte >= 0x09 && byte <= 0x0d);
 }

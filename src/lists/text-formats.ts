@@ -101,7 +101,7 @@ const COSMETIC = /#@?#|#@?[?$%]+#|\$\$|\$@\$/;
 const HARMLESS_MODIFIERS = new Set(["important", "all"]);
 
 /**
- * AdGuard's rules for DNS: `||name^` with all below it, `||*.name^` what is below alone, `|name^` and a bare name alone, `@@` an exception, `/…/` a regular expression, `*` any octets,
+ * AdGuard's rules for DNS: `||name^` with all below it, `||*.name^` what is below alone, `|name^` and a bare name alone, `@@` an exception, `/…/` a regular expression, `*` any bytes,
  * lines of a hosts file. What speaks of pages or of single requests is no matter for DNS, and is skipped with a warning.
  */
 export const readAdguardLine: DomainLineReader = (line, lineNumber, sink) => {

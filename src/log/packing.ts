@@ -1,14 +1,14 @@
 import type { AttemptRecord, QueryRecord, TraceMatch, TraceStep } from "./record.ts";
 
-/** Records one after the other, in octets that two threads see. */
+/** Records one after the other, in bytes that two threads see. */
 export interface Chunk {
   readonly octets: SharedArrayBuffer;
   readonly records: number;
-  /** How many of the octets they take. */
+  /** How many of the bytes they take. */
   readonly used: number;
 }
 
-/** Fills the octets of a chunk with records. */
+/** Fills the bytes of a chunk with records. */
 export class ChunkFiller {
   readonly #octets: SharedArrayBuffer;
   readonly #packer: Packer;
@@ -16,7 +16,7 @@ export class ChunkFiller {
   #used = 0;
   #ended = false;
 
-  /** @param octets are the chunk's from now on. */
+  /** @param bytes are the chunk's from now on. */
   constructor(octets: SharedArrayBuffer) {
     this.#octets = octets;
     this.#packer = new Packer(new Uint8Array(octets));
@@ -184,11 +184,11 @@ function several<T>(from: Unpacker, one: () => T): T[] {
 }
 
 /**
- * Values in octets, as they go from the thread that answers to the one that stores: a text that comes again is a number, so that a record is a
- * quarter of its JSON and made in half the time. What was packed can be read from its octets alone, one value after the other in the same order.
+ * Values in bytes, as they go from the thread that answers to the one that stores: a text that comes again is a number, so that a record is a
+ * quarter of its JSON and made in half the time. What was packed can be read from its bytes alone, one value after the other in the same order.
  *
- * A count is seven bits an octet, the lowest first, the eighth bit set in all but the last. A number is a count: 0 for null, 1 before eight octets of
- * IEEE 754, lowest first, else itself plus 2. A text is a count, twice its length and 1 more where it has two octets a UTF-16 unit instead of one, and
+ * A count is seven bits an byte, the lowest first, the eighth bit set in all but the last. A number is a count: 0 for null, 1 before eight bytes of
+ * IEEE 754, lowest first, else itself plus 2. A text is a count, twice its length and 1 more where it has two bytes a UTF-16 unit instead of one, and
  * its units. A common text is a count: 0 for null, 1 before a text that is new, else the place of the text among those that were new, plus 2.
  */
 
@@ -196,13 +196,13 @@ function several<T>(from: Unpacker, one: () => T): T[] {
 const MAX_COUNTED = 0x7fff_fff0;
 
 const FLOAT = new Float64Array(1);
-const FLOAT_OCTETS = new Uint8Array(FLOAT.buffer);
+const FLOAT_BYTES = new Uint8Array(FLOAT.buffer);
 
-/** Packs values into octets that are the caller's. What finds no room is not written, but counted in `position`: the caller asks `hadRoom` now and then. */
+/** Packs values into bytes that are the caller's. What finds no room is not written, but counted in `position`: the caller asks `hadRoom` now and then. */
 export class Packer {
   readonly #octets: Uint8Array;
   readonly #texts = new Map<string, number>();
-  /** Where the next value begins; past the end of the octets where there was no room. */
+  /** Where the next value begins; past the end of the bytes where there was no room. */
   position = 0;
 
   constructor(octets: Uint8Array) {
@@ -226,7 +226,7 @@ export class Packer {
     else {
       this.count(1);
       FLOAT[0] = value;
-      for (let index = 0; index < 8; index++) this.#octets[this.position++] = FLOAT_OCTETS[index] ?? 0;
+      for (let index = 0; index < 8; index++) this.#octets[this.position++] = FLOAT_BYTES[index] ?? 0;
     }
   }
 
@@ -273,7 +273,7 @@ export class Packer {
   }
 }
 
-/** Reads what a `Packer` wrote. Octets that none wrote are not recognized: they come from the same process. */
+/** Reads what a `Packer` wrote. Bytes that none wrote are not recognized: they come from the same process. */
 export class Unpacker {
   readonly #octets: Buffer;
   readonly #texts: string[] = [];
@@ -286,9 +286,9 @@ export class Unpacker {
   count(): number {
     let value = 0;
     for (let shift = 0; ; shift += 7) {
-      const octet = this.#octets[this.#position++] ?? 0;
-      value |= (octet & 0x7f) << shift;
-      if (octet < 0x80) return value >>> 0;
+      const byte = this.#octets[this.#position++] ?? 0;
+      value |= (byte & 0x7f) << shift;
+      if (byte < 0x80) return value >>> 0;
     }
   }
 

@@ -51,7 +51,7 @@ export interface QueryRecord {
   readonly negativeTtl: number | null;
   /** From the whole message read to the reply made, in microseconds. */
   readonly durationUs: number;
-  /** Of the reply, in octets; 0 where nothing was sent. */
+  /** Of the reply, in bytes; 0 where nothing was sent. */
   readonly size: number;
   /** Extended errors as sent (RFC 8914): `15 (Blocked): rule ads`. */
   readonly ede: readonly string[];

@@ -207,7 +207,7 @@ export function reversedName(name: string): string {
 }
 
 /**
- * The texts that `reversedName` gives for the names below this one: `from` included, `to` not, compared octet by octet. Everything lies
+ * The texts that `reversedName` gives for the names below this one: `from` included, `to` not, compared byte by byte. Everything lies
  * below the root.
  */
 export function reversedBelow(name: string): { readonly from: string; readonly to: string } {

@@ -6,11 +6,11 @@ import type { QueryRecord } from "./record.ts";
  * over the log shows the moment it began.
  */
 const MAX_RECORDS = 49_152;
-const MAX_OCTETS = 64 * 2 ** 20;
+const MAX_BYTES = 64 * 2 ** 20;
 
-/** Has room for some 600 records. One that is larger has a chunk of its own, up to `MAX_RECORD_OCTETS`, which none comes near. */
-const CHUNK_OCTETS = 128 * 1024;
-const MAX_RECORD_OCTETS = 4 * 2 ** 20;
+/** Has room for some 600 records. One that is larger has a chunk of its own, up to `MAX_RECORD_BYTES`, which none comes near. */
+const CHUNK_BYTES = 128 * 1024;
+const MAX_RECORD_BYTES = 4 * 2 ** 20;
 
 /** Chunks that are filled again and again: memory that was used before costs nothing, and new memory as much as all else. */
 const MAX_SPARE = 8;
@@ -43,7 +43,7 @@ export class WriteBuffer {
     });
     const taken = this.#chunks.splice(0, end < 0 ? this.#chunks.length : Math.max(1, end));
     this.#inChunks -= countOf(taken);
-    this.#octets -= octetsOf(taken);
+    this.#octets -= bytesOf(taken);
     return taken;
   }
 
@@ -55,13 +55,13 @@ export class WriteBuffer {
     const copies = chunks.map(({ octets, records, used }) => ({ octets: octets.slice(0, used), records, used }));
     this.#chunks.unshift(...copies);
     this.#inChunks += countOf(copies);
-    this.#octets += octetsOf(copies);
+    this.#octets += bytesOf(copies);
   }
 
   /** Gives back the memory of what was taken and is read by nobody any more. */
   done(chunks: readonly Chunk[]): void {
     for (const { octets } of chunks)
-      if (octets.byteLength === CHUNK_OCTETS && this.#spare.length < MAX_SPARE) this.#spare.push(octets);
+      if (octets.byteLength === CHUNK_BYTES && this.#spare.length < MAX_SPARE) this.#spare.push(octets);
   }
 
   /** Drops everything. @returns how many there were. */
@@ -74,9 +74,9 @@ export class WriteBuffer {
   /** Begins a chunk with this record, which found no room in the one before. */
   #begin(record: QueryRecord): boolean {
     this.#endFiller();
-    const most = Math.min(MAX_RECORD_OCTETS, MAX_OCTETS - this.#octets);
-    for (let size = CHUNK_OCTETS; size <= most; size *= 2) {
-      const octets = (size === CHUNK_OCTETS ? this.#spare.pop() : undefined) ?? new SharedArrayBuffer(size);
+    const most = Math.min(MAX_RECORD_BYTES, MAX_BYTES - this.#octets);
+    for (let size = CHUNK_BYTES; size <= most; size *= 2) {
+      const octets = (size === CHUNK_BYTES ? this.#spare.pop() : undefined) ?? new SharedArrayBuffer(size);
       const filler = new ChunkFiller(octets);
       if (!filler.add(record)) continue;
       this.#filler = filler;
@@ -98,6 +98,6 @@ export function countOf(chunks: readonly Chunk[]): number {
   return chunks.reduce((sum, { records }) => sum + records, 0);
 }
 
-function octetsOf(chunks: readonly Chunk[]): number {
+function bytesOf(chunks: readonly Chunk[]): number {
   return chunks.reduce((sum, { octets }) => sum + octets.byteLength, 0);
 }

@@ -47,7 +47,7 @@ export function tooManyAliases(query: Query, decision: ReplyDecision): Resolutio
 /** null where the target's answer leaves no room for the alias, or takes more work to read than one message is worth. */
 function withAlias(query: Query, alias: Alias, { answer, ttl }: Resolution): Answer | null {
   if (answer === null) throw new Error("an alias without an answer for its target");
-  const sending = { ttl, authenticated: false, extendedErrors: [], limitOctets: 0xffff, encrypted: false };
+  const sending = { ttl, authenticated: false, extendedErrors: [], limitBytes: 0xffff, encrypted: false };
   const rendered = render({ ...sending, query: queryForTarget(query, alias.target), answer });
   const message = decodeMessage(rendered.wire);
   if (message === null) return null;

@@ -83,7 +83,7 @@ function subnetOf(octets: Uint8Array, prefix: number): ClientSubnet {
 }
 
 function commonBits(first: Uint8Array, last: Uint8Array): number {
-  const differing = first.findIndex((octet, index) => octet !== last[index]);
+  const differing = first.findIndex((byte, index) => byte !== last[index]);
   if (differing < 0) return first.length * 8;
   return differing * 8 + Math.clz32(((first[differing] ?? 0) ^ (last[differing] ?? 0)) << 24);
 }

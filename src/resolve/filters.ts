@@ -109,7 +109,7 @@ function guards({ groups, decider }: Resolver, { query, decision }: QueryInProgr
   return mode === "nodata" && !decider.isSpecial(query.name);
 }
 
-/** 4 or 16 octets. */
+/** 4 or 16 bytes. */
 function isAtHome(address: Uint8Array): boolean {
   return (privateAddresses.has(address) || unspecified.has(address)) && !fakeAddresses.has(address);
 }

@@ -76,7 +76,7 @@ interface VerdictTerms {
   readonly fingerprint: string;
 }
 
-/** Names end in a zero octet, and names of groups and lists have none, so that no two keys run into each other. */
+/** Names end in a zero byte, and names of groups and lists have none, so that no two keys run into each other. */
 export function verdictKey(name: Name, { near, far, keepNearIf }: CompareOptions): string {
   return `${name}${near}\0${far}\0${keepNearIf}`;
 }

@@ -104,7 +104,7 @@ function answerOf(decision: Decision, type: number): readonly string[] {
 function answerTexts(answer: LocalAnswer): readonly string[] {
   switch (answer.kind) {
     case "addresses": {
-      const isZero = answer.addresses.every((address) => address.every((octet) => octet === 0));
+      const isZero = answer.addresses.every((address) => address.every((byte) => byte === 0));
       return [...(isZero ? ["zero"] : []), ...answer.addresses.map(addressText)];
     }
     case "alias":

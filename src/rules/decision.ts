@@ -60,7 +60,7 @@ export interface DropDecision extends Decided {
 
 /** An answer made here, for the name that was asked. */
 export type LocalAnswer =
-  /** Addresses of the family asked for, 4 or 16 octets each. */
+  /** Addresses of the family asked for, 4 or 16 bytes each. */
   | { readonly kind: "addresses"; readonly addresses: readonly Uint8Array[]; readonly ttlSeconds: number }
   /** A CNAME; what the target answers follows by the target's own decision. */
   | { readonly kind: "alias"; readonly target: Name; readonly ttlSeconds: number }

@@ -184,7 +184,7 @@ function setsOf(texts: readonly string[], lists: DomainLists, excepted: boolean)
   return [own, ...sets];
 }
 
-/** Client addresses kept in octets, so that a query does not parse its client's address at every rule. */
+/** Client addresses kept in bytes, so that a query does not parse its client's address at every rule. */
 const MAX_ADDRESSES = 4_096;
 
 const NO_ADDRESS = new Uint8Array(0);
@@ -193,8 +193,8 @@ const NO_ADDRESS = new Uint8Array(0);
 export class ClientAddresses {
   readonly #octets = new LRUCache<string, Uint8Array>({ max: MAX_ADDRESSES });
 
-  /** 4 or 16 octets, a zone disregarded; none where the text is no address. */
-  octetsOf(text: string): Uint8Array {
+  /** 4 or 16 bytes, a zone disregarded; none where the text is no address. */
+  bytesOf(text: string): Uint8Array {
     const known = this.#octets.get(text);
     if (known !== undefined) return known;
     const zone = text.indexOf("%");
@@ -219,6 +219,6 @@ export class ClientCondition {
 
   matches({ address, clientId }: Requester): boolean {
     if (clientId !== null && this.#ids.has(clientId)) return true;
-    return this.#addresses.size > 0 && this.#addresses.has(this.#known.octetsOf(address));
+    return this.#addresses.size > 0 && this.#addresses.has(this.#known.bytesOf(address));
   }
 }

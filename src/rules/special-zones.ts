@@ -32,7 +32,7 @@ const LOCAL_ZONES: readonly string[] = [
 const REVERSE_ZONES: readonly string[] = [
   // RFC 6303 §4.1
   "10.in-addr.arpa",
-  ...numbers(16, 31).map((octet) => `${octet}.172.in-addr.arpa`),
+  ...numbers(16, 31).map((byte) => `${byte}.172.in-addr.arpa`),
   "168.192.in-addr.arpa",
   // RFC 6303 §4.2
   "0.in-addr.arpa",
@@ -43,7 +43,7 @@ const REVERSE_ZONES: readonly string[] = [
   "113.0.203.in-addr.arpa",
   "255.255.255.255.in-addr.arpa",
   // RFC 7793: the shared address space 100.64.0.0/10
-  ...numbers(64, 127).map((octet) => `${octet}.100.in-addr.arpa`),
+  ...numbers(64, 127).map((byte) => `${byte}.100.in-addr.arpa`),
   // RFC 6303 §4.3 to §4.6: :: and ::1, fd00::/8, fe80::/10, 2001:db8::/32
   `${"0.".repeat(32)}ip6.arpa`,
   `1.${"0.".repeat(31)}ip6.arpa`,

@@ -22,7 +22,7 @@ export async function answerJson(answer: Handler["answer"], parameters: URLSearc
     authenticData: true,
     checkingDisabled: isSet(parameters.get("cd")),
     rcode: 0,
-    edns: { udpPayloadOctets: 0xffff, version: 0, dnssecOk: isSet(parameters.get("do")), otherFlags: 0, options: [] },
+    edns: { udpPayloadBytes: 0xffff, version: 0, dnssecOk: isSet(parameters.get("do")), otherFlags: 0, options: [] },
     questions: [{ name, type, class: CLASS.IN }],
     answers: [],
     authority: [],

@@ -74,7 +74,7 @@ function withoutRecords(query: Query, rcode: number) {
 
 function carriedBy({ transport }: Client, query: Query) {
   return {
-    limitOctets: replyLimit(query, transport === "udp"),
+    limitBytes: replyLimit(query, transport === "udp"),
     encrypted: transport === "dot" || transport === "doh",
   };
 }

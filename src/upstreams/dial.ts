@@ -229,21 +229,21 @@ async function agree(
 
 /**
  * Has an HTTP proxy connect `socket` to the target (RFC 9110 §9.3.6); a name goes to it as a name. The socket then carries the target's
- * octets. Throws an Error that says what went wrong; the caller destroys the socket then, and may do so to stop this.
+ * bytes. Throws an Error that says what went wrong; the caller destroys the socket then, and may do so to stop this.
  */
 async function openHttpTunnel(socket: Socket, { host, port }: TunnelTarget, proxy: ProxyOptions): Promise<void> {
   const authority = `${isIPv6(host) ? `[${host}]` : host}:${port}`;
   const lines = [`CONNECT ${authority} HTTP/1.1`, `Host: ${authority}`];
   if (proxy.username !== null) lines.push(`Proxy-Authorization: Basic ${credentials(proxy.username, proxy.password ?? "")}`);
   socket.write(`${lines.join("\r\n")}\r\n\r\n`);
-  const head = (await readThrough(socket, "\r\n\r\n", MAX_HEAD_OCTETS)).toString("latin1");
+  const head = (await readThrough(socket, "\r\n\r\n", MAX_HEAD_BYTES)).toString("latin1");
   const [, status] = /^HTTP\/1\.[01] (\d{3})\b/.exec(head) ?? [];
   if (status === undefined) throw new Error("the proxy does not speak HTTP");
   // RFC 9110 §9.3.6: any 2xx opens the tunnel, and a body there cannot be.
   if (!status.startsWith("2")) throw new Error(`the proxy answers with status ${status}`);
 }
 
-const MAX_HEAD_OCTETS = 16_384;
+const MAX_HEAD_BYTES = 16_384;
 
 // RFC 7617 §2.
 function credentials(username: string, password: string): string {
@@ -251,22 +251,22 @@ function credentials(username: string, password: string): string {
 }
 
 /**
- * Has a SOCKS5 proxy connect `socket` to the target (RFC 1928); a name goes to it as a name. The socket then carries the target's octets.
+ * Has a SOCKS5 proxy connect `socket` to the target (RFC 1928); a name goes to it as a name. The socket then carries the target's bytes.
  * Throws an Error that says what went wrong; the caller destroys the socket then, and may do so to stop this.
  */
 async function openSocks5Tunnel(socket: Socket, target: TunnelTarget, proxy: ProxyOptions): Promise<void> {
   const offered = proxy.username === null ? [METHOD.NONE] : [METHOD.NONE, METHOD.PASSWORD];
   socket.write(Uint8Array.of(VERSION, offered.length, ...offered));
-  const [version, method] = await readOctets(socket, 2);
+  const [version, method] = await readBytes(socket, 2);
   if (version !== VERSION) throw new Error("the proxy does not speak SOCKS5");
   if (method === METHOD.PASSWORD && proxy.username !== null) await authenticate(socket, proxy.username, proxy.password ?? "");
   else if (method !== METHOD.NONE) throw new Error("the proxy accepts none of the ways to authenticate");
-  socket.write(Buffer.concat([Uint8Array.of(VERSION, CONNECT, 0), targetAddress(target.host), portOctets(target.port)]));
-  const [replyVersion, code = 1, , kind] = await readOctets(socket, 4);
+  socket.write(Buffer.concat([Uint8Array.of(VERSION, CONNECT, 0), targetAddress(target.host), portBytes(target.port)]));
+  const [replyVersion, code = 1, , kind] = await readBytes(socket, 4);
   if (replyVersion !== VERSION) throw new Error("the proxy does not speak SOCKS5");
   if (code !== 0) throw new Error(`the proxy reports: ${REPLIES[code] ?? `code ${code}`}`);
-  // The address the proxy uses is of no interest, but it stands before the first octet of the tunnel.
-  await readOctets(socket, (await boundAddressOctets(socket, kind)) + 2);
+  // The address the proxy uses is of no interest, but it stands before the first byte of the tunnel.
+  await readBytes(socket, (await boundAddressBytes(socket, kind)) + 2);
 }
 
 const VERSION = 5;
@@ -290,7 +290,7 @@ const REPLIES: readonly string[] = [
 // RFC 1929.
 async function authenticate(socket: Socket, username: string, password: string): Promise<void> {
   socket.write(Buffer.concat([Uint8Array.of(1), counted(username), counted(password)]));
-  const [, status] = await readOctets(socket, 2);
+  const [, status] = await readBytes(socket, 2);
   if (status !== 0) throw new Error("the proxy refuses the user name or the password");
 }
 
@@ -307,23 +307,23 @@ function counted(text: string): Buffer {
   return Buffer.concat([Uint8Array.of(octets.length), octets]);
 }
 
-function portOctets(port: number): Uint8Array {
+function portBytes(port: number): Uint8Array {
   return Uint8Array.of(port >> 8, port & 255);
 }
 
-async function boundAddressOctets(socket: Socket, kind: number | undefined): Promise<number> {
+async function boundAddressBytes(socket: Socket, kind: number | undefined): Promise<number> {
   if (kind === ADDRESS.IPV4) return 4;
   if (kind === ADDRESS.IPV6) return 16;
   if (kind !== ADDRESS.NAME) throw new Error("the proxy's reply is malformed");
-  const [length = 0] = await readOctets(socket, 1);
+  const [length = 0] = await readBytes(socket, 1);
   return length;
 }
 
 /**
- * Takes exactly `count` octets, at least 1, from a socket in paused mode; what follows them stays in it.
+ * Takes exactly `count` bytes, at least 1, from a socket in paused mode; what follows them stays in it.
  * Rejects where the socket fails or ends first: destroying it is the way to stop this.
  */
-export function readOctets(socket: Socket, count: number): Promise<Buffer> {
+export function readBytes(socket: Socket, count: number): Promise<Buffer> {
   return whenReadable(socket, () => {
     const chunk: Buffer | null = socket.read(count);
     // At the end of a stream `read` gives what is left, however short.
@@ -331,7 +331,7 @@ export function readOctets(socket: Socket, count: number): Promise<Buffer> {
   });
 }
 
-/** Takes octets up to and including `terminator`. Rejects where it does not come within `limit` octets. */
+/** Takes bytes up to and including `terminator`. Rejects where it does not come within `limit` bytes. */
 export function readThrough(socket: Socket, terminator: string, limit: number): Promise<Buffer> {
   let taken = Buffer.alloc(0);
   return whenReadable(socket, () => {

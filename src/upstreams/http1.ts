@@ -26,7 +26,7 @@ const HELD_MS = 600_000;
 const STALLED_MS = 1_500;
 
 /** What is read of an answer that does not count. */
-const MAX_DUMPED_OCTETS = 16_384;
+const MAX_DUMPED_BYTES = 16_384;
 
 interface Http1Parts {
   readonly clock: Clock;
@@ -141,7 +141,7 @@ export class Http1Transport implements HttpsTransport {
     const fault = responseFault(this.#target.label, statusCode, Array.isArray(contentType) ? contentType[0] : contentType);
     if (fault !== null) {
       // A short page about an error is read to its end, so that it does not cost the connection.
-      await body.dump({ limit: MAX_DUMPED_OCTETS }).catch(ignore);
+      await body.dump({ limit: MAX_DUMPED_BYTES }).catch(ignore);
       throw fault;
     }
     const octets = new Uint8Array(await body.arrayBuffer());

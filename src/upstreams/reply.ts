@@ -1,6 +1,6 @@
 import { type Answer, buildAnswer, indexAnswer } from "../dns/answer.ts";
 import { plainName, plainNameEnd } from "../dns/name.ts";
-import { answersQuestion, HEADER_FLAG, HEADER_OCTETS, type Question } from "../dns/query.ts";
+import { answersQuestion, HEADER_BYTES, HEADER_FLAG, type Question } from "../dns/query.ts";
 import { RCODE } from "../dns/types.ts";
 import { uint16 } from "../dns/wire.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -21,7 +21,7 @@ type Reply =
  * Takes over `message`, which the answer may keep: no Buffer, whose `slice` does not copy, and no part of a larger one.
  */
 export function readReply(message: Uint8Array, id: number, question: Question): Reply {
-  if (message.length < HEADER_OCTETS || uint16(message, 0) !== id) return FOREIGN;
+  if (message.length < HEADER_BYTES || uint16(message, 0) !== id) return FOREIGN;
   const flags = uint16(message, 2);
   if ((flags & HEADER_FLAG.QR) === 0 || (flags & OPCODE_BITS) !== 0) return FOREIGN;
   if (uint16(message, 4) === 0) return errorWithoutQuestion(message, question);
@@ -37,13 +37,13 @@ const RCODE_BITS = 0x000f;
 
 function repeatsQuestion(message: Uint8Array, question: Question): boolean {
   if (uint16(message, 4) !== 1) return false;
-  const end = plainNameEnd(message, HEADER_OCTETS);
+  const end = plainNameEnd(message, HEADER_BYTES);
   return (
-    end === HEADER_OCTETS + question.name.length &&
+    end === HEADER_BYTES + question.name.length &&
     end + 4 <= message.length &&
     uint16(message, end) === question.type &&
     uint16(message, end + 2) === question.class &&
-    plainName(message, HEADER_OCTETS, end) === question.name
+    plainName(message, HEADER_BYTES, end) === question.name
   );
 }
 

@@ -6,7 +6,7 @@ import { honest } from "../zone-script.ts";
 
 const good = queryWire("Page.Example", "A", { do: true });
 
-/** Octets of any kind, and queries with some octets changed, added or cut off. */
+/** Bytes of any kind, and queries with some bytes changed, added or cut off. */
 const octets = fc.oneof(
   fc.uint8Array({ maxLength: 80 }),
   fc
@@ -17,7 +17,7 @@ const octets = fc.oneof(
     })
     .map(({ changes, more, length }) => {
       const wire = Uint8Array.from([...good, ...more]);
-      for (const [at, octet] of changes) wire[at] = octet;
+      for (const [at, byte] of changes) wire[at] = byte;
       return wire.subarray(0, length);
     }),
 );

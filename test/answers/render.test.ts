@@ -52,7 +52,7 @@ const extendedErrors = fc.array(
 );
 
 function rendering(parts: Partial<Rendering> & Pick<Rendering, "query" | "answer" | "ttl">): Rendering {
-  return { authenticated: false, extendedErrors: [], limitOctets: replyLimit(parts.query, true), encrypted: false, ...parts };
+  return { authenticated: false, extendedErrors: [], limitBytes: replyLimit(parts.query, true), encrypted: false, ...parts };
 }
 
 describe("whatever the answer, a reply", () => {
@@ -61,7 +61,7 @@ describe("whatever the answer, a reply", () => {
       fc.property(query, answer, edit, extendedErrors, (asked, given, ttl, errors) => {
         const parts = rendering({ query: asked, answer: given, ttl, extendedErrors: errors });
         const { wire } = render(parts);
-        expect(wire.length).toBeLessThanOrEqual(parts.limitOctets);
+        expect(wire.length).toBeLessThanOrEqual(parts.limitBytes);
         const reply = decodeMessage(wire);
         const whole = decodeMessage(given.wire);
         if (reply === null || whole === null) throw new Error("no message");
@@ -92,7 +92,7 @@ describe("whatever the answer, a reply", () => {
       fc.property(query, answer, edit, (asked, given, ttl) => {
         if (ttl.kind === "stale") return;
         const before = Buffer.from(given.wire);
-        const { wire, maxAgeSeconds } = render(rendering({ query: asked, answer: given, ttl, limitOctets: 0xffff }));
+        const { wire, maxAgeSeconds } = render(rendering({ query: asked, answer: given, ttl, limitBytes: 0xffff }));
         expect(Buffer.from(given.wire)).toEqual(before);
         const soaTtlOffset = ttl.kind === "negative" ? given.soa?.ttlOffset : undefined;
         for (const offset of given.ttlOffsets) {
@@ -104,11 +104,11 @@ describe("whatever the answer, a reply", () => {
     );
   });
 
-  test("without edits is the upstream's answer octet for octet behind the header", () => {
+  test("without edits is the upstream's answer byte for byte behind the header", () => {
     fc.assert(
       fc.property(answer, (given) => {
         const asked = queryOf(queryWire("page.example", "A", { edns: null }));
-        const { wire } = render(rendering({ query: asked, answer: given, ttl: { kind: "keep" }, limitOctets: 0xffff }));
+        const { wire } = render(rendering({ query: asked, answer: given, ttl: { kind: "keep" }, limitBytes: 0xffff }));
         expect(Buffer.from(wire.subarray(12))).toEqual(Buffer.from(given.wire.subarray(12)));
       }),
     );
@@ -156,7 +156,7 @@ describe("answers without records", () => {
     const authentic = {
       ...denial,
       authenticData: true,
-      wire: Uint8Array.from(denial.wire, (octet, at) => (at === 3 ? octet | 0x20 : octet)),
+      wire: Uint8Array.from(denial.wire, (byte, at) => (at === 3 ? byte | 0x20 : byte)),
     };
     for (const given of [denial, authentic]) {
       expect(asNodata(given, null)).toMatchObject({ rcode: RCODE.NOERROR, authenticData: false, soa: { ttlSeconds: 100 } });

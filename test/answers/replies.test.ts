@@ -7,7 +7,7 @@ import { honest, respond } from "../zone-script.ts";
 
 const page = honest("page.example 100 A 192.0.2.7", "page.example 100 TXT here");
 
-/** As many addresses as asked for, 16 octets of reply each. */
+/** As many addresses as asked for, 16 bytes of reply each. */
 function many(count: number, additional = 0): Script {
   const answers = zone(...Array.from({ length: count }, (_, index) => `page.example 100 A 192.0.2.${index}`));
   const more = zone(...Array.from({ length: additional }, (_, index) => `ns.example 100 A 198.51.100.${index}`));
@@ -51,7 +51,7 @@ describe("replies carry", () => {
     const site = await siteWith({ upstreams: { main: page } });
     for (const name of ["page.example", "page.example", "localhost", "nowhere.example"]) {
       expect(await site.ask(name, "A", { edns: null })).toMatchObject({ edns: null });
-      expect(await site.ask(name, "A", { edns: 4096 })).toMatchObject({ edns: { version: 0, udpPayloadOctets: 1232 } });
+      expect(await site.ask(name, "A", { edns: 4096 })).toMatchObject({ edns: { version: 0, udpPayloadBytes: 1232 } });
     }
   });
 
@@ -96,7 +96,7 @@ describe("UDP replies are bounded by the client's size and 1232, TC beyond", () 
     { octets: "4096", edns: 4096, count: 76, isCut: true },
     { octets: "100, which counts as 512", edns: 100, count: 28, isCut: false },
   ];
-  test.each(cases)("$octets and $count addresses: TC $isCut", async ({ edns, count, isCut }) => {
+  test.each(cases)("$bytes and $count addresses: TC $isCut", async ({ edns, count, isCut }) => {
     const site = await siteWith({ upstreams: { main: many(count) } });
     const reply = await site.ask("page.example", "A", { edns });
     expect(reply.flags.includes("tc")).toBe(isCut);
@@ -123,7 +123,7 @@ describe("UDP replies are bounded by the client's size and 1232, TC beyond", () 
 
 describe("messages that are no questions", () => {
   const good = queryWire("page.example", "A", { id: 77, edns: null });
-  /** A copy with some octets changed; octets may be added. */
+  /** A copy with some bytes changed; bytes may be added. */
   const changed = (change: (wire: Buffer) => void, more: readonly number[] = []): Buffer => {
     const wire = Buffer.concat([good, Uint8Array.from(more)]);
     change(wire);

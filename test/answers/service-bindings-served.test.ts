@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { decodeMessage } from "../../src/dns/message.ts";
-import { rdataOctets } from "../../src/dns/rdata.ts";
+import { rdataBytes } from "../../src/dns/rdata.ts";
 import { httpsData } from "../../src/rules/decider.ts";
 import { zone } from "../dns/zone.ts";
 import { siteWith } from "../site.ts";
@@ -255,7 +255,7 @@ describe("a hosts name with `https` of its own", () => {
     expect({ source, action, asked }).toEqual({ source: "hosts", action: "none", asked: [] });
     expect(reply.records).toEqual(["web.example. 60 IN HTTPS 1 . alpn=h2,h3 port=8443"]);
     const [record] = decodeMessage(reply.wire)?.answers ?? [];
-    expect(record && Buffer.from(rdataOctets(record.data))).toEqual(Buffer.from(httpsData({ alpn: ["h2", "h3"], port: 8443 })));
+    expect(record && Buffer.from(rdataBytes(record.data))).toEqual(Buffer.from(httpsData({ alpn: ["h2", "h3"], port: 8443 })));
     expect((await bench.ask("plain.example", "HTTPS")).reply.answers).toEqual(["1 ."]);
   });
 

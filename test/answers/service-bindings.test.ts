@@ -4,7 +4,7 @@ import { type BindingEdit, type BindingTerms, editBindings } from "../../src/ans
 import { type Answer, indexAnswer, recordsOf } from "../../src/dns/answer.ts";
 import { decodeMessage, type Message, type ResourceRecord } from "../../src/dns/message.ts";
 import { nameText } from "../../src/dns/name.ts";
-import { rdataOctets } from "../../src/dns/rdata.ts";
+import { rdataBytes } from "../../src/dns/rdata.ts";
 import type { SvcParam } from "../../src/dns/svcb.ts";
 import { recordText } from "../../src/dns/text.ts";
 import { typeName } from "../../src/dns/types.ts";
@@ -135,7 +135,7 @@ describe("stripping takes out what it names and mends what spoke of it", () => {
     const result = editBindings(answer, stripping("strip-ech"));
     expect(result.edits).toEqual(["strip-ech"]);
     const [record] = messageOf(result.answer).answers;
-    expect(record && Buffer.from(rdataOctets(record.data)).toString("hex")).toBe("00010000030003001122029b000178");
+    expect(record && Buffer.from(rdataBytes(record.data)).toString("hex")).toBe("00010000030003001122029b000178");
   });
 
   test("a record whose framing is broken passes as it is", () => {
@@ -291,7 +291,7 @@ describe("for any parameters and every combination of strips", () => {
     ]);
   };
 
-  test("what is not named stays octet for octet and in order", () => {
+  test("what is not named stays byte for byte and in order", () => {
     fc.assert(
       fc.property(
         fc.oneof(anyParams, anyParams.map(withHttp3Alone)),

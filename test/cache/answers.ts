@@ -37,7 +37,7 @@ export interface AnswerShape {
   /** The name that an alias of the name asked leads to. */
   readonly alias?: string;
   readonly aliasTtlSeconds?: number;
-  /** Octets of the record's data. */
+  /** Bytes of the record's data. */
   readonly data?: Uint8Array;
 }
 

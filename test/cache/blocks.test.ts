@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { BLOCK_OCTETS, BlockStore, blockBytes } from "../../src/cache/blocks.ts";
+import { BLOCK_BYTES, BlockStore, blockBytes } from "../../src/cache/blocks.ts";
 
 const record = (octets: number, seed: number) => Uint8Array.from({ length: octets }, (_, index) => (index * 7 + seed) & 255);
 
@@ -19,7 +19,7 @@ describe("the blocks", () => {
           if (frees !== null) for (const { first } of written.splice(frees % written.length, 1)) blocks.free(first);
         }
         for (const { first, octets } of written) expect(Uint8Array.from(blocks.read(first, octets.length))).toEqual(octets);
-        const expected = written.reduce((sum, { octets }) => sum + Math.ceil(octets.length / BLOCK_OCTETS), 0);
+        const expected = written.reduce((sum, { octets }) => sum + Math.ceil(octets.length / BLOCK_BYTES), 0);
         expect(blocks.usedBlocks).toBe(expected);
       }),
     );

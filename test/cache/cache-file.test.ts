@@ -141,7 +141,7 @@ describe("the cache file", () => {
     });
   });
 
-  test("with any octet changed, or cut anywhere, gives only answers that were in it", async () => {
+  test("with any byte changed, or cut anywhere, gives only answers that were in it", async () => {
     const clock = fakeClock();
     const cache = newCache(clock);
     const names = ["a.example", "b.example", "c.example"];

@@ -7,7 +7,7 @@ import type { Question } from "../../src/dns/query.ts";
 import { TYPE } from "../../src/dns/types.ts";
 import { question } from "./answers.ts";
 
-// Few octets, those among them that stand for flags, lengths and classes in a key, so that near misses are common.
+// Few bytes, those among them that stand for flags, lengths and classes in a key, so that near misses are common.
 const label = fc.string({ unit: fc.constantFrom("a", "A", "\0", "\x01", "\x08", "\x1c", "."), minLength: 1, maxLength: 3 });
 const names = fc.array(label, { maxLength: 3 }).map((labels): Name => nameOfLabels(labels) ?? ROOT);
 const subnets = fc.record({
@@ -56,7 +56,7 @@ describe("the cache key", () => {
     );
   });
 
-  test("the letter case of the wire name does not matter, and any other octet does", () => {
+  test("the letter case of the wire name does not matter, and any other byte does", () => {
     const wires = fc.array(fc.uint8Array({ minLength: 1, maxLength: 4 }), { maxLength: 3 });
     fc.assert(
       fc.property(wires, wires, fc.boolean(), (one, other, related) => {
@@ -135,7 +135,7 @@ function wireOf(labels: readonly Uint8Array[]): Uint8Array {
 }
 
 function swapCase(octets: Uint8Array): Uint8Array {
-  return octets.map((octet) => (/[a-z]/i.test(String.fromCharCode(octet)) ? octet ^ 0x20 : octet));
+  return octets.map((byte) => (/[a-z]/i.test(String.fromCharCode(byte)) ? byte ^ 0x20 : byte));
 }
 
 function lowered(wire: Uint8Array): string {

@@ -92,7 +92,7 @@ describe("a file that is damaged", () => {
     return readFile(file);
   }
 
-  test("with any one bit changed, or cut after any octet, gives what it held or nothing", async () => {
+  test("with any one bit changed, or cut after any byte, gives what it held or nothing", async () => {
     const whole = await fileOfThree();
     const original = emptyCache();
     await loadCache(original, file, loadingAt(startMs, mainMark()));

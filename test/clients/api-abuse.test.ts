@@ -137,7 +137,7 @@ test("10,000 slow readers of the stream: some are served, all others are refused
   expect((await slowReader(0)).outcome).toBe("200");
 });
 
-/** Twice what it takes. Were nothing left out, what waits for the readers would take 64 times 20,000 times 600 octets, which are 730 MiB. */
+/** Twice what it takes. Were nothing left out, what waits for the readers would take 64 times 20,000 times 600 bytes, which are 730 MiB. */
 const MAX_GROWTH_KIB = 250 * 1024;
 const LATE_MS = 1000;
 

@@ -10,7 +10,7 @@ import { rdataText } from "../../src/dns/rdata.ts";
 import { type FenliuProcess, makeCertificate, QUIET, startFenliu } from "./fenliu.ts";
 import { startNsd } from "./nsd.ts";
 import { run } from "./processes.ts";
-import { questionOctets } from "./question.ts";
+import { questionBytes } from "./question.ts";
 import { Scene } from "./scene.ts";
 
 const scene = new Scene();
@@ -37,7 +37,7 @@ hosts:
 ${QUIET}`,
     ),
   );
-  for (const name of ["page", "short", "nowhere", "dead"]) writeFileSync(bodyFile(name), questionOctets(`${name}.example`));
+  for (const name of ["page", "short", "nowhere", "dead"]) writeFileSync(bodyFile(name), questionBytes(`${name}.example`));
 });
 
 afterAll(() => scene.close());
@@ -45,7 +45,7 @@ afterAll(() => scene.close());
 const bodyFile = (name: string) => join(scene.folder, `${name}.question`);
 const endpoint = (kind: "http" | "https") => `${kind}://localhost:${fenliu.ports[kind]}/dns-query`;
 const getUrl = (kind: "http" | "https", name = "page.example") =>
-  `${endpoint(kind)}?dns=${questionOctets(name).toString("base64url")}`;
+  `${endpoint(kind)}?dns=${questionBytes(name).toString("base64url")}`;
 const MESSAGE_TYPE = ["-H", "content-type: application/dns-message"];
 
 interface Response {
@@ -237,7 +237,7 @@ test("curl finds a server's address by --doh-url", async () => {
 });
 
 describe("clients that say no more than they must", () => {
-  /** Writes a request and reads one response of `content-length` octets. */
+  /** Writes a request and reads one response of `content-length` bytes. */
   async function ask(socket: Socket, request: Buffer): Promise<Pick<Response, "version" | "status" | "headers" | "body">> {
     socket.write(request);
     let received = Buffer.alloc(0);
@@ -298,7 +298,7 @@ describe("clients that say no more than they must", () => {
     });
     await once(socket, "secureConnect");
     for (let turn = 0; turn < 5; turn++) {
-      const response = await ask(socket, post(questionOctets(`router-${turn}.fresh.example`)));
+      const response = await ask(socket, post(questionBytes(`router-${turn}.fresh.example`)));
       expect(response).toMatchObject({ version: "HTTP/1.1", status: 200 });
       expect(response.headers).toEqual({
         ...answer,
@@ -323,10 +323,10 @@ describe("clients that say no more than they must", () => {
     socket.destroy();
   });
 
-  test("a request that comes octet by octet is answered", async () => {
+  test("a request that comes byte by byte is answered", async () => {
     const socket = connectTcp({ port: fenliu.ports.http, host: "127.0.0.1", noDelay: true });
-    const request = post(questionOctets("slow.fresh.example"));
-    for (const octet of request.subarray(0, -1)) await new Promise((resolve) => socket.write(Uint8Array.of(octet), resolve));
+    const request = post(questionBytes("slow.fresh.example"));
+    for (const byte of request.subarray(0, -1)) await new Promise((resolve) => socket.write(Uint8Array.of(byte), resolve));
     expect(read((await ask(socket, request.subarray(-1))).body)).toBe("0 192.0.2.9");
     socket.destroy();
   });
@@ -334,7 +334,7 @@ describe("clients that say no more than they must", () => {
   test("what is no HTTP gets 400 and the end", async () => {
     const socket = connectTcp(fenliu.ports.http, "127.0.0.1");
     const closed = once(socket, "close");
-    expect((await ask(socket, questionOctets("page.example"))).status).toBe(400);
+    expect((await ask(socket, questionBytes("page.example"))).status).toBe(400);
     await closed;
   });
 });

@@ -6,7 +6,7 @@ import { dig, digAll, kdig, soleData } from "./clients.ts";
 import { type FenliuProcess, makeCertificate, QUIET, startFenliu } from "./fenliu.ts";
 import { startNsd } from "./nsd.ts";
 import { eventually, run } from "./processes.ts";
-import { questionOctets } from "./question.ts";
+import { questionBytes } from "./question.ts";
 import { startRelay } from "./relay.ts";
 import { Scene } from "./scene.ts";
 
@@ -14,7 +14,7 @@ const scene = new Scene();
 let fenliu: FenliuProcess;
 let certificate: Awaited<ReturnType<typeof makeCertificate>>;
 
-/** Some 1,600 octets of answer, and some 5,000. */
+/** Some 1,600 bytes of answer, and some 5,000. */
 const long = (count: number) => Array.from({ length: count }, (_, index) => `"${String(index).padEnd(100, "x")}"`).join(" ");
 
 beforeAll(async () => {
@@ -265,7 +265,7 @@ describe("many questions at once", () => {
   ] as const)("h2load has every answer over %s with %s", async (kind, option, shown) => {
     const uris = Array.from({ length: 100 }, (_, index) => {
       const name = `${kind}-${shown.replaceAll(/\W/g, "")}-${index}.fresh.example`;
-      return `${kind}://localhost:${fenliu.ports[kind]}/dns-query?dns=${questionOctets(name).toString("base64url")}\n`;
+      return `${kind}://localhost:${fenliu.ports[kind]}/dns-query?dns=${questionBytes(name).toString("base64url")}\n`;
     });
     const file = join(scene.folder, "uris");
     writeFileSync(file, uris.join(""));

@@ -46,9 +46,9 @@ function fields(message: Buffer): [tag: number, value: number | Buffer][] {
   const varint = (): number => {
     let value = 0;
     for (let scale = 1; ; scale *= 128) {
-      const octet = message[position++] ?? 0;
-      value += (octet & 127) * scale;
-      if (octet < 128) return value;
+      const byte = message[position++] ?? 0;
+      value += (byte & 127) * scale;
+      if (byte < 128) return value;
     }
   };
   while (position < message.length) {

@@ -8,7 +8,7 @@ import { dig, kdig, soleData } from "./clients.ts";
 import { type FenliuProcess, makeCertificate, QUIET, startFenliu } from "./fenliu.ts";
 import { startNginx } from "./nginx.ts";
 import { freePort, run } from "./processes.ts";
-import { questionOctets } from "./question.ts";
+import { questionBytes } from "./question.ts";
 import { type Relay, startRelay } from "./relay.ts";
 import { Scene } from "./scene.ts";
 
@@ -85,7 +85,7 @@ function streamSection(): string {
 
 /** What a client at this address is answered over DoH: an rcode, after it the first address. */
 async function ask(client: string, url: string, ...more: readonly string[]): Promise<string> {
-  const question = questionOctets("who.example").toString("base64url");
+  const question = questionBytes("who.example").toString("base64url");
   const { stdout, stderr } = await run(
     `curl -sS -m 8 --cacert ${certificate.cert} --interface ${client} ${more.join(" ")} '${url}/dns-query?dns=${question}' | base64 -w0`,
     [],
@@ -132,7 +132,7 @@ describe("nginx before Fenliu", () => {
 
   test("POST with a body passes through, and so does a client id", async () => {
     const file = join(scene.folder, "question");
-    await run(`printf %s '${questionOctets("who.example").toString("base64")}' | base64 -d > ${file}`, [], { shell: true });
+    await run(`printf %s '${questionBytes("who.example").toString("base64")}' | base64 -d > ${file}`, [], { shell: true });
     for (const way of ["http10", "http11"] as const) {
       const { stdout } = await run("curl", [
         ...["-sS", "-m", "8", "-o", "/dev/null", "-w", "%{http_code} %{content_type} %{size_download}", "--interface", PHONE],
@@ -168,7 +168,7 @@ test("whoever is not in access.clients is refused with the reason", async () => 
 describe("a PROXY header written by hand", () => {
   /** Sends the header and a question over TCP from `from`, and gives the rcode; null where the connection is closed instead. */
   async function askAfter(header: Buffer | string, from: string): Promise<string | null> {
-    const question = questionOctets("who.example");
+    const question = questionBytes("who.example");
     const socket = connect({ port: fenliu.ports.dns, host: "127.0.0.1", localAddress: from });
     socket.on("error", () => undefined);
     socket.write(Buffer.concat([Buffer.from(header), Buffer.from([0, question.length]), question]));

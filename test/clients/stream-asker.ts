@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import { frame, MessageFramer } from "../../src/dns/wire.ts";
-import { questionOctets } from "./question.ts";
+import { questionBytes } from "./question.ts";
 
 /** One TCP connection on which very many questions are asked. */
 export interface StreamAsker {
@@ -35,7 +35,7 @@ export async function openStream(port: number): Promise<StreamAsker> {
       lastId = (lastId % 0xffff) + 1;
       const answer = Promise.withResolvers<Uint8Array>();
       waiting.set(lastId, answer);
-      socket.write(frame(questionOctets(name, 1, lastId)));
+      socket.write(frame(questionBytes(name, 1, lastId)));
       return answer.promise;
     },
     close: () => void socket.destroy(),

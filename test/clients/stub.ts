@@ -14,7 +14,7 @@ export interface Patience {
  */
 export class Stub {
   readonly #patience: Patience;
-  readonly #socket = createSocket({ type: "udp4", recvBufferSize: RECEIVE_OCTETS });
+  readonly #socket = createSocket({ type: "udp4", recvBufferSize: RECEIVE_BYTES });
   readonly #waiting = new Map<number, (reply: Reply) => void>();
   #lastId = 0;
 
@@ -69,4 +69,4 @@ export class Stub {
   }
 }
 
-const RECEIVE_OCTETS = 4 * 1024 * 1024;
+const RECEIVE_BYTES = 4 * 1024 * 1024;

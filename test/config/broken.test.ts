@@ -148,7 +148,7 @@ describe("addresses", () => {
       "2:29 rules[0].clients: `private` is known in section `access` alone",
     ],
     [
-      "an octet is at most 255",
+      "an byte is at most 255",
       "hosts: { records: { nas.lan: 10.0.0.256 } }",
       '1:30 hosts.records["nas.lan"]: `10.0.0.256` is no IP address',
     ],

@@ -44,7 +44,7 @@ leaveOneRecord([
     what: "a version of EDNS that is not there",
     ask: async (site) => {
       const message = queryWire("page.example", "A");
-      // The version is the second octet of the TTL of OPT, which ends in two octets of flags and two of length.
+      // The version is the second byte of the TTL of OPT, which ends in two bytes of flags and two of length.
       message[message.length - 5] = 1;
       await site.send(message);
     },

@@ -195,13 +195,13 @@ describe("records are made later", () => {
   });
 });
 
-/** Octets of any kind, and queries with some octets changed. */
+/** Bytes of any kind, and queries with some bytes changed. */
 const good = queryWire("page.example", "A", { do: true });
 const octets = fc.oneof(
   fc.uint8Array({ maxLength: 80 }),
   fc.array(fc.tuple(fc.nat(good.length - 1), fc.nat(255)), { maxLength: 4 }).map((changes) => {
     const wire = Uint8Array.from(good);
-    for (const [at, octet] of changes) wire[at] = octet;
+    for (const [at, byte] of changes) wire[at] = byte;
     return wire;
   }),
 );

@@ -8,7 +8,7 @@ import { RCODE, rcodeName, typeName } from "../../src/dns/types.ts";
 import { message } from "../dns/arbitraries.ts";
 import { question, responseWire, zone } from "../dns/zone.ts";
 
-const edns: MessageEdns = { udpPayloadOctets: 1232, version: 0, dnssecOk: false, otherFlags: 0, options: [] };
+const edns: MessageEdns = { udpPayloadBytes: 1232, version: 0, dnssecOk: false, otherFlags: 0, options: [] };
 
 describe("what was sent", () => {
   test("is what the message decoded as a whole says, as far as it is shown", () => {

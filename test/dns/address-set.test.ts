@@ -2,11 +2,11 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type AddressRange, AddressSet, addressText, privateAddresses, rangeOfPrefix } from "../../src/dns/address.ts";
 
-// Few distinct octets, so that blocks overlap, touch and enclose each other often.
-const octet = fc.constantFrom(0, 1, 2, 127, 128, 254, 255);
+// Few distinct bytes, so that blocks overlap, touch and enclose each other often.
+const byte = fc.constantFrom(0, 1, 2, 127, 128, 254, 255);
 const address = fc.oneof(
-  fc.array(octet, { minLength: 4, maxLength: 4 }).map((octets) => Uint8Array.from(octets)),
-  fc.array(octet, { minLength: 16, maxLength: 16 }).map((octets) => Uint8Array.from([0x20, ...octets.slice(1)])),
+  fc.array(byte, { minLength: 4, maxLength: 4 }).map((octets) => Uint8Array.from(octets)),
+  fc.array(byte, { minLength: 16, maxLength: 16 }).map((octets) => Uint8Array.from([0x20, ...octets.slice(1)])),
 );
 const prefixed = fc
   .tuple(address, fc.nat(128))

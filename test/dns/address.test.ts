@@ -3,8 +3,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { addressFromText, addressText, rangeFromText, rangeOfPrefix } from "../../src/dns/address.ts";
 
-const octets4 = fc.uint8Array({ minLength: 4, maxLength: 4 });
-const octets16 = fc.uint8Array({ minLength: 16, maxLength: 16 });
+const bytes4 = fc.uint8Array({ minLength: 4, maxLength: 4 });
+const bytes16 = fc.uint8Array({ minLength: 16, maxLength: 16 });
 
 function rangeText(text: string): string | null {
   const range = rangeFromText(text);
@@ -49,7 +49,7 @@ describe("addresses as text", () => {
 
   test("every address is read back from its own text", () => {
     fc.assert(
-      fc.property(fc.oneof(octets4, octets16), (octets) => {
+      fc.property(fc.oneof(bytes4, bytes16), (octets) => {
         const text = addressText(octets);
         expect(octets.length === 4 || text.includes(".") ? isIPv4(text) : isIPv6(text)).toBe(true);
         expect(addressText(addressFromText(text) ?? new Uint8Array())).toBe(text);
@@ -101,7 +101,7 @@ describe("blocks as text", () => {
   test("a block holds as many addresses as its prefix leaves bits", () => {
     const wide = (octets: Uint8Array) => BigInt(`0x${Buffer.from(octets).toString("hex")}`);
     fc.assert(
-      fc.property(fc.oneof(octets4, octets16), fc.nat(128), (octets, prefix) => {
+      fc.property(fc.oneof(bytes4, bytes16), fc.nat(128), (octets, prefix) => {
         const bits = prefix % (octets.length * 8 + 1);
         const range = rangeOfPrefix(octets, bits);
         expect(range).not.toBeNull();

@@ -6,7 +6,7 @@ import { RCODE, TYPE } from "../../src/dns/types.ts";
 import { message as anyMessage } from "./arbitraries.ts";
 import { blankResponse, nameOf, question, responseWire, zone } from "./zone.ts";
 
-const edns: MessageEdns = { udpPayloadOctets: 1232, version: 0, dnssecOk: false, otherFlags: 0, options: [] };
+const edns: MessageEdns = { udpPayloadBytes: 1232, version: 0, dnssecOk: false, otherFlags: 0, options: [] };
 const SOA = "example SOA ns.example mail.example 1 7200 3600 1209600 900";
 
 function indexed(wire: Uint8Array): Answer {
@@ -292,7 +292,7 @@ describe("what is no answer", () => {
     expect(indexAnswer(responseWire({ questions: [question("a"), question("a")] }))).toBeNull();
   });
 
-  test.each([7, 9, 11])("a record whose owner is malformed, in any section (count at octet %i)", (countAt) => {
+  test.each([7, 9, 11])("a record whose owner is malformed, in any section (count at byte %i)", (countAt) => {
     const head = responseWire({ questions: [question("a")] });
     const withOwner = (...owner: number[]) => {
       const wire = Buffer.concat([head, Uint8Array.from([...owner, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 192, 0, 2, 1])]);
@@ -338,7 +338,7 @@ describe("any bytes", () => {
     fc.assert(
       fc.property(anyMessage, mutations, (made, changes) => {
         const wire = encodeMessage({ ...made, response: true, questions: [question("page.example")] });
-        for (const [at, octet] of changes) wire[at % wire.length] = octet;
+        for (const [at, byte] of changes) wire[at % wire.length] = byte;
         const before = Buffer.from(wire);
         const answer = indexAnswer(wire);
         expect(wire).toEqual(before);

@@ -11,15 +11,15 @@ export const uint8 = fc.integer({ min: 0, max: 0xff });
 export const uint16 = fc.integer({ min: 0, max: 0xffff });
 export const uint32 = fc.integer({ min: 0, max: 0xffff_ffff });
 
-/** Strings of one character (0 to 255) an octet. */
-export function octetText(minLength: number, maxLength: number): fc.Arbitrary<string> {
+/** Strings of one character (0 to 255) an byte. */
+export function byteText(minLength: number, maxLength: number): fc.Arbitrary<string> {
   return fc.uint8Array({ minLength, maxLength }).map((octets) => Buffer.from(octets).toString("latin1"));
 }
 
 const hostLabel = fc.constantFrom("a", "b", "www", "page", "example", "com", "xn--fiq228c", "_dns", "x".repeat(63));
 
-/** Labels of any octets: dots, zeros, high octets and letters of both cases among them. */
-export const label = fc.oneof(hostLabel, octetText(1, 63), fc.constantFrom(".", "\0", "A.B", "\xe9", "@", "\\", '"', " "));
+/** Labels of any bytes: dots, zeros, high bytes and letters of both cases among them. */
+export const label = fc.oneof(hostLabel, byteText(1, 63), fc.constantFrom(".", "\0", "A.B", "\xe9", "@", "\\", '"', " "));
 
 export const labels: fc.Arbitrary<string[]> = fc
   .array(label, { maxLength: 12 })
@@ -41,11 +41,11 @@ const octets = fc.uint8Array({ maxLength: 40 });
 const types = fc
   .uniqueArray(fc.oneof(fc.constantFrom(...Object.values(TYPE)), uint16), { maxLength: 12 })
   .map((all) => all.sort((a, b) => a - b));
-const strings = fc.array(octetText(0, 255), { minLength: 1, maxLength: 4 });
+const strings = fc.array(byteText(0, 255), { minLength: 1, maxLength: 4 });
 
 const numbersValue = (numbers: readonly number[]) => Uint8Array.from(numbers.flatMap((number) => [number >> 8, number & 255]));
 const alpnValue = fc
-  .array(octetText(1, 20), { minLength: 1, maxLength: 4 })
+  .array(byteText(1, 20), { minLength: 1, maxLength: 4 })
   .map((all) => Uint8Array.from(Buffer.from(all.map((item) => String.fromCharCode(item.length) + item).join(""), "latin1")));
 const multipleOf = (unit: number) =>
   fc.integer({ min: 1, max: 4 }).chain((count) => fc.uint8Array({ minLength: unit * count, maxLength: unit * count }));
@@ -102,7 +102,7 @@ const dataArbitraries: DataArbitraries = {
     minimumSeconds: uint32,
   }),
   PTR: oneName,
-  HINFO: fc.record({ cpu: octetText(0, 255), os: octetText(0, 255) }),
+  HINFO: fc.record({ cpu: byteText(0, 255), os: byteText(0, 255) }),
   MX: fc.record({ preference: uint16, exchange: name }),
   TXT: fc.record({ strings }),
   RP: fc.record({ mailbox: name, text: name }),
@@ -112,9 +112,9 @@ const dataArbitraries: DataArbitraries = {
   NAPTR: fc.record({
     order: uint16,
     preference: uint16,
-    flags: octetText(0, 4),
-    services: octetText(0, 20),
-    regexp: octetText(0, 255),
+    flags: byteText(0, 4),
+    services: byteText(0, 20),
+    regexp: byteText(0, 255),
     replacement: name,
   }),
   DNAME: oneName,
@@ -141,8 +141,8 @@ const dataArbitraries: DataArbitraries = {
   SVCB: binding,
   HTTPS: binding,
   SPF: fc.record({ strings }),
-  URI: fc.record({ priority: uint16, weight: uint16, target: octetText(0, 80) }),
-  CAA: fc.record({ flags: uint8, tag: fc.constantFrom("issue", "issuewild", "iodef", "X9"), value: octetText(0, 80) }),
+  URI: fc.record({ priority: uint16, weight: uint16, target: byteText(0, 80) }),
+  CAA: fc.record({ flags: uint8, tag: fc.constantFrom("issue", "issuewild", "iodef", "X9"), value: byteText(0, 80) }),
 };
 
 /** Every kind of data, with its type number. */
@@ -204,7 +204,7 @@ const ednsOption: fc.Arbitrary<EdnsOption> = fc.oneof(
 );
 
 const edns = fc.record({
-  udpPayloadOctets: uint16,
+  udpPayloadBytes: uint16,
   version: uint8,
   dnssecOk: fc.boolean(),
   otherFlags: fc.integer({ min: 0, max: 0x7fff }),

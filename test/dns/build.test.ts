@@ -7,11 +7,11 @@ import {
   askMessage,
   isRejection,
   parseQuery,
-  QUERY_PADDING_OCTETS,
+  QUERY_PADDING_BYTES,
   type Query,
   type Question,
 } from "../../src/dns/query.ts";
-import { rdataOctets } from "../../src/dns/rdata.ts";
+import { rdataBytes } from "../../src/dns/rdata.ts";
 import { CLASS, RCODE, TYPE } from "../../src/dns/types.ts";
 import { name, uint16 } from "./arbitraries.ts";
 import { blankResponse, nameOf, question, zone } from "./zone.ts";
@@ -19,7 +19,7 @@ import { blankResponse, nameOf, question, zone } from "./zone.ts";
 const asked: Question = { ...question("page.example", "AAAA"), dnssecOk: false, checkingDisabled: false, clientSubnet: null };
 
 function built(records: readonly ResourceRecord[]): BuiltRecord[] {
-  return records.map(({ owner, type, ttlSeconds, data }) => ({ owner, type, ttlSeconds, data: rdataOctets(data) }));
+  return records.map(({ owner, type, ttlSeconds, data }) => ({ owner, type, ttlSeconds, data: rdataBytes(data) }));
 }
 
 describe("an answer made here", () => {
@@ -91,7 +91,7 @@ describe("the message that asks an upstream", () => {
       authenticData: true,
       checkingDisabled: false,
       questions: [question("page.example", "AAAA")],
-      edns: { udpPayloadOctets: 1232, version: 0, dnssecOk: false, options: [] },
+      edns: { udpPayloadBytes: 1232, version: 0, dnssecOk: false, options: [] },
     });
   });
 
@@ -109,8 +109,8 @@ describe("the message that asks an upstream", () => {
     fc.assert(
       fc.property(name, fc.boolean(), (owner, dnssecOk) => {
         const wire = askMessage({ ...asked, name: owner, dnssecOk }, { ...options, padded: true });
-        expect(wire.length % QUERY_PADDING_OCTETS).toBe(0);
-        expect(wire.length).toBeLessThanOrEqual(owner.length + 16 + 11 + 4 + QUERY_PADDING_OCTETS);
+        expect(wire.length % QUERY_PADDING_BYTES).toBe(0);
+        expect(wire.length).toBeLessThanOrEqual(owner.length + 16 + 11 + 4 + QUERY_PADDING_BYTES);
         expect(parsed(wire)).toMatchObject({ name: owner, edns: { padded: true } });
       }),
     );

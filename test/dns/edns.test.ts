@@ -6,16 +6,16 @@ import { uint8, uint16 } from "./arbitraries.ts";
 import { responseWire } from "./zone.ts";
 
 const blank: EdnsContent = {
-  udpPayloadOctets: 1232,
+  udpPayloadBytes: 1232,
   extendedRcode: 0,
   dnssecOk: false,
   clientSubnet: null,
   extendedErrors: [],
-  paddingBlockOctets: 0,
+  paddingBlockBytes: 0,
 };
 
 const content: fc.Arbitrary<EdnsContent> = fc.record({
-  udpPayloadOctets: fc.integer({ min: 512, max: 0xffff }),
+  udpPayloadBytes: fc.integer({ min: 512, max: 0xffff }),
   extendedRcode: uint8,
   dnssecOk: fc.boolean(),
   clientSubnet: fc.constantFrom(
@@ -24,15 +24,15 @@ const content: fc.Arbitrary<EdnsContent> = fc.record({
     { family: 2, sourcePrefix: 0, scopePrefix: 0, prefixHex: "" },
   ),
   extendedErrors: fc.array(fc.record({ code: uint16, text: fc.string({ unit: "grapheme", maxLength: 20 }) }), { maxLength: 3 }),
-  paddingBlockOctets: fc.constantFrom(0, 128, 468),
+  paddingBlockBytes: fc.constantFrom(0, 128, 468),
 });
 
 describe("an OPT record of ours", () => {
   test("is read back as it was meant", () => {
     fc.assert(
       fc.property(content, fc.nat(4000), (made, preceding) => {
-        const { paddingBlockOctets, ...said } = made;
-        expect(readEdns(ednsRecord(made, preceding), 1)).toEqual({ ...said, version: 0, padded: paddingBlockOctets > 0 });
+        const { paddingBlockBytes, ...said } = made;
+        expect(readEdns(ednsRecord(made, preceding), 1)).toEqual({ ...said, version: 0, padded: paddingBlockBytes > 0 });
       }),
     );
   });
@@ -41,13 +41,13 @@ describe("an OPT record of ours", () => {
     fc.assert(
       fc.property(content, fc.nat(4000), (made, preceding) => {
         const record = ednsRecord(made, preceding);
-        if (made.paddingBlockOctets > 0) expect((preceding + record.length) % made.paddingBlockOctets).toBe(0);
+        if (made.paddingBlockBytes > 0) expect((preceding + record.length) % made.paddingBlockBytes).toBe(0);
       }),
     );
   });
 
   test("pads no message beyond what a stream can carry", () => {
-    const padded = { ...blank, paddingBlockOctets: 468 };
+    const padded = { ...blank, paddingBlockBytes: 468 };
     const lengths = Array.from({ length: 100 }, (_, at) => 65_535 - ednsRecord(blank, 0).length - at);
     expect(
       lengths.map((preceding) => preceding + ednsRecord(padded, preceding).length).filter((octets) => octets > 65_535),
@@ -63,10 +63,10 @@ describe("an OPT record of ours", () => {
         const options = [
           ...made.extendedErrors.map((error) => ({ kind: "extendedError", ...error })),
           ...(made.clientSubnet === null ? [] : [{ kind: "clientSubnet", subnet: made.clientSubnet }]),
-          ...(made.paddingBlockOctets === 0 ? [] : [{ kind: "padding", length: expect.any(Number) }]),
+          ...(made.paddingBlockBytes === 0 ? [] : [{ kind: "padding", length: expect.any(Number) }]),
         ];
         expect(decodeMessage(wire)?.edns).toEqual({
-          udpPayloadOctets: made.udpPayloadOctets,
+          udpPayloadBytes: made.udpPayloadBytes,
           version: 0,
           dnssecOk: made.dnssecOk,
           otherFlags: 0,
@@ -84,7 +84,7 @@ describe("an OPT record of others", () => {
         const record = ednsRecord(blank, 0);
         record.writeUInt16BE(data.length, 9);
         const edns = readEdns(Buffer.concat([record, data]), 1);
-        if (edns !== null) expect(edns.udpPayloadOctets).toBe(1232);
+        if (edns !== null) expect(edns.udpPayloadBytes).toBe(1232);
       }),
       { numRuns: 1000 },
     );

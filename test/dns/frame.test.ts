@@ -15,11 +15,11 @@ function takeAll(reader: MessageFramer): FrameResult[] {
 const messages = fc.array(fc.uint8Array({ minLength: MIN_MESSAGE_BYTES, maxLength: 700 }), { maxLength: 12 });
 
 describe("framing", () => {
-  test("a message goes behind its length, high octet first", () => {
+  test("a message goes behind its length, high byte first", () => {
     expect(frame(new Uint8Array(0x0102).fill(7)).subarray(0, 3)).toEqual(Uint8Array.of(1, 2, 7));
   });
 
-  test("the longest message fits, one octet more is refused", () => {
+  test("the longest message fits, one byte more is refused", () => {
     expect(frame(new Uint8Array(MAX_MESSAGE_BYTES)).length).toBe(MAX_MESSAGE_BYTES + 2);
     expect(() => frame(new Uint8Array(MAX_MESSAGE_BYTES + 1))).toThrow(RangeError);
   });
@@ -65,10 +65,10 @@ describe("reading", () => {
     expect(first).toHaveProperty("buffer.byteLength", 20);
   });
 
-  test("the longest message is read, octet by octet", () => {
+  test("the longest message is read, byte by byte", () => {
     const message = new Uint8Array(MAX_MESSAGE_BYTES).fill(5);
     const reader = new MessageFramer();
-    for (const octet of frame(message)) reader.push(Uint8Array.of(octet));
+    for (const byte of frame(message)) reader.push(Uint8Array.of(byte));
     const read = reader.next();
     expect(read instanceof Uint8Array && Buffer.from(read).equals(message)).toBe(true);
   });

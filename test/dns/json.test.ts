@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { jsonMessage } from "../../src/dns/text.ts";
 import { blankResponse, question, zone } from "./zone.ts";
 
-const edns = { udpPayloadOctets: 1232, version: 0, dnssecOk: false, otherFlags: 0 };
+const edns = { udpPayloadBytes: 1232, version: 0, dnssecOk: false, otherFlags: 0 };
 
 describe("application/dns-json", () => {
   test("has header, question and answer as Google and Cloudflare send them", () => {

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeMessage, encodeMessage, type Message } from "../../src/dns/message.ts";
 import { nameOfLabels, ROOT } from "../../src/dns/name.ts";
-import { rdataOctets, readRdata } from "../../src/dns/rdata.ts";
+import { rdataBytes, readRdata } from "../../src/dns/rdata.ts";
 import { RCODE, TYPE } from "../../src/dns/types.ts";
 import { WireReader } from "../../src/dns/wire.ts";
 import { message, typedData } from "./arbitraries.ts";
@@ -40,7 +40,7 @@ describe("a message there and back", () => {
   });
 
   test("twelve bits of rcode need EDNS", () => {
-    const edns = { udpPayloadOctets: 1232, version: 0, dnssecOk: false, otherFlags: 0, options: [] };
+    const edns = { udpPayloadBytes: 1232, version: 0, dnssecOk: false, otherFlags: 0, options: [] };
     expect(decoded(encodeMessage({ ...blankResponse, rcode: RCODE.BADVERS, edns })).rcode).toBe(16);
     expect(() => encodeMessage({ ...blankResponse, rcode: RCODE.BADVERS })).toThrow(RangeError);
     expect(() => encodeMessage({ ...blankResponse, rcode: 4096, edns })).toThrow(RangeError);
@@ -82,7 +82,7 @@ describe("name compression", () => {
     const wire = responseWire({ answers: zone(`page.example ${data}`, "page.example A 10.0.0.7", `x.example ${data}`) });
     const copies = wire.toString("latin1").split("\x04page\x07example\0").length - 1;
     expect(copies).toBeGreaterThanOrEqual(3);
-    for (const [index, octet] of wire.entries()) if (octet === 0xc0) expect([12, 17]).toContain(wire[index + 1]);
+    for (const [index, byte] of wire.entries()) if (byte === 0xc0) expect([12, 17]).toContain(wire[index + 1]);
   });
 
   test("pointers in SRV and NAPTR data are followed, in DNAME and HTTPS not (RFC 3597 §4, RFC 9460 §2.2)", () => {
@@ -110,7 +110,7 @@ describe("framing", () => {
   const wire = responseWire({
     questions: [question("page.example")],
     answers: zone("page.example A 192.0.2.7", "page.example TXT x"),
-    edns: { udpPayloadOctets: 1232, version: 0, dnssecOk: true, otherFlags: 0, options: [] },
+    edns: { udpPayloadBytes: 1232, version: 0, dnssecOk: true, otherFlags: 0, options: [] },
   });
 
   test("a message cut anywhere is refused", () => {
@@ -139,7 +139,7 @@ describe("framing", () => {
   });
 
   test("OPT is found before other additional records too", () => {
-    const edns = { udpPayloadOctets: 1400, version: 0, dnssecOk: false, otherFlags: 0, options: [] };
+    const edns = { udpPayloadBytes: 1400, version: 0, dnssecOk: false, otherFlags: 0, options: [] };
     const first = Buffer.from(responseWire({ edns }));
     const record = responseWire({ answers: zone("a A 192.0.2.1") }).subarray(12);
     first[11] = 2;
@@ -189,11 +189,11 @@ describe("data by itself", () => {
   test.each(typedData)("$kind is written and read the same, and cut short is never read as a whole", ({ arbitrary }) => {
     fc.assert(
       fc.property(arbitrary, ({ type, data }) => {
-        const octets = rdataOctets(data);
+        const octets = rdataBytes(data);
         expect(readRdata(type, new WireReader(octets, { start: 0, end: octets.length }, null))).toEqual(data);
         for (let end = 0; end < octets.length; end++) {
           const cut = readRdata(type, new WireReader(octets, { start: 0, end }, null));
-          expect(cut.kind === "opaque" || rdataOctets(cut).length === end).toBe(true);
+          expect(cut.kind === "opaque" || rdataBytes(cut).length === end).toBe(true);
         }
       }),
       { numRuns: 30 },
@@ -201,10 +201,10 @@ describe("data by itself", () => {
   });
 
   test("a string, tag or salt of more than 255 octets cannot be written", () => {
-    expect(() => rdataOctets({ kind: "TXT", strings: ["x".repeat(256)] })).toThrow(RangeError);
-    expect(() => rdataOctets({ kind: "CAA", flags: 0, tag: "x".repeat(256), value: "" })).toThrow(RangeError);
+    expect(() => rdataBytes({ kind: "TXT", strings: ["x".repeat(256)] })).toThrow(RangeError);
+    expect(() => rdataBytes({ kind: "CAA", flags: 0, tag: "x".repeat(256), value: "" })).toThrow(RangeError);
     const salt = new Uint8Array(256);
-    expect(() => rdataOctets({ kind: "NSEC3PARAM", algorithm: 1, flags: 0, iterations: 0, salt })).toThrow(RangeError);
+    expect(() => rdataBytes({ kind: "NSEC3PARAM", algorithm: 1, flags: 0, iterations: 0, salt })).toThrow(RangeError);
   });
 });
 
@@ -223,7 +223,7 @@ describe("hostile messages", () => {
     fc.assert(
       fc.property(message, mutations, (made, changes) => {
         const wire = encodeMessage(made);
-        for (const [at, octet] of changes) wire[at % wire.length] = octet;
+        for (const [at, byte] of changes) wire[at % wire.length] = byte;
         const first = decodeMessage(wire);
         if (first === null) return;
         const records = [...first.answers, ...first.authority, ...first.additional];
@@ -253,7 +253,7 @@ describe("hostile messages", () => {
   });
 
   test("a message full of names that pointers blow up is refused before it fills memory", () => {
-    // Questions for a label of their own over one name of 252 octets: eight octets on the wire, 254 in memory.
+    // Questions for a label of their own over one name of 252 bytes: eight bytes on the wire, 254 in memory.
     const long = `${`${"x".repeat(63)}.`.repeat(3)}${"y".repeat(58)}`;
     const questions = (count: number) => {
       const first = responseWire({ questions: [question(long)] });

@@ -46,11 +46,11 @@ describe("the canonical form", () => {
   test.each([
     ["a dot in a label", ["a.b", "c"], ["a", "b.c"]],
     ["a dot and a border", ["a.b"], ["a", "b"]],
-    ["a zero octet", ["a\0b"], ["a", "b"]],
-    ["a zero octet at the end", ["a\0"], ["a"]],
-    ["a length octet in a label", ["a\x01b"], ["a", "b"]],
+    ["a zero byte", ["a\0b"], ["a", "b"]],
+    ["a zero byte at the end", ["a\0"], ["a"]],
+    ["a length byte in a label", ["a\x01b"], ["a", "b"]],
     ["high octets", ["\xe9"], ["\xc9"]],
-    ["a high octet and its escape", ["\xe9"], ["\\233"]],
+    ["a high byte and its escape", ["\xe9"], ["\\233"]],
     ["characters 0x40 and 0x60", ["@"], ["`"]],
     ["characters 0x5b and 0x7b", ["["], ["{"]],
   ])("%s sets names apart", (_, left, right) => {
@@ -225,7 +225,7 @@ describe("names in messages", () => {
     ["no root label", [1, 0x61]],
     ["a label type of RFC 6891 §5", [0x41, 0x61, 0]],
     ["the label type 0x80", [0x80, 0]],
-    ["no octet at all", []],
+    ["no byte at all", []],
   ])("%s makes no name", (_, octets) => {
     expect(readName(Uint8Array.from(octets), 0)).toBeNull();
     expect(plainNameEnd(Uint8Array.from(octets), 0)).toBe(-1);

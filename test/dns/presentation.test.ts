@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Message } from "../../src/dns/message.ts";
 import { ROOT } from "../../src/dns/name.ts";
-import { rdataFromText, rdataOctets, rdataText } from "../../src/dns/rdata.ts";
+import { rdataBytes, rdataFromText, rdataText } from "../../src/dns/rdata.ts";
 import { hexText } from "../../src/dns/rdata-fields.ts";
 import { messageText, parseRecord, recordText } from "../../src/dns/text.ts";
 import { PresentationError } from "../../src/dns/text-reader.ts";
@@ -24,7 +24,7 @@ describe("a record", () => {
     fc.assert(
       fc.property(arbitrary, ({ type, data }) => {
         expect(rdataFromText(type, rdataText(data))).toEqual(data);
-        const octets = rdataOctets(data);
+        const octets = rdataBytes(data);
         expect(rdataFromText(type, `\\# ${octets.length} ${hexText(octets)}`)).toEqual(data);
       }),
       { numRuns: 40 },
@@ -205,7 +205,7 @@ describe("a message", () => {
       answers: zone("page.example CNAME cdn.example"),
       authority: zone("example 60 SOA ns.example mail.example 1 2 3 4 5"),
       edns: {
-        udpPayloadOctets: 1232,
+        udpPayloadBytes: 1232,
         version: 0,
         dnssecOk: true,
         otherFlags: 0,

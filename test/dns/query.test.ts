@@ -7,7 +7,7 @@ import { CLASS, OPCODE, RCODE, TYPE } from "../../src/dns/types.ts";
 import { message as anyMessage } from "./arbitraries.ts";
 import { blankQuery, nameOf, question, zone } from "./zone.ts";
 
-const edns: MessageEdns = { udpPayloadOctets: 1400, version: 0, dnssecOk: false, otherFlags: 0, options: [] };
+const edns: MessageEdns = { udpPayloadBytes: 1400, version: 0, dnssecOk: false, otherFlags: 0, options: [] };
 
 function wireOf(parts: Partial<Message>): Buffer {
   return encodeMessage({ ...blankQuery, id: 0x1234, questions: [question("page.example", "AAAA")], ...parts });
@@ -29,7 +29,7 @@ function withOption(option: EdnsOption): Buffer {
   return wireOf({ edns: { ...edns, options: [option] } });
 }
 
-/** An ECS option with these octets. */
+/** An ECS option with these bytes. */
 function withSubnet(...octets: number[]): Buffer {
   return withOption({ kind: "unknown", code: 8, octets: Uint8Array.from(octets), note: null });
 }
@@ -75,7 +75,7 @@ describe("a plain query", () => {
       { kind: "unknown", code: 65_001, octets: new Uint8Array(3), note: null },
     ];
     const query = accepted(wireOf({ edns: { ...edns, dnssecOk: true, options } }));
-    expect(query.edns).toMatchObject({ udpPayloadOctets: 1400, version: 0, dnssecOk: true, padded: true });
+    expect(query.edns).toMatchObject({ udpPayloadBytes: 1400, version: 0, dnssecOk: true, padded: true });
     expect(query).toMatchObject({
       dnssecOk: true,
       clientSubnet: { family: 1, sourcePrefix: 20, scopePrefix: 0, prefixHex: "c0a810" },
@@ -83,7 +83,7 @@ describe("a plain query", () => {
   });
 
   test("a payload size below 512 counts as 512 (RFC 6891 §6.2.3)", () => {
-    expect(accepted(wireOf({ edns: { ...edns, udpPayloadOctets: 100 } })).edns?.udpPayloadOctets).toBe(512);
+    expect(accepted(wireOf({ edns: { ...edns, udpPayloadBytes: 100 } })).edns?.udpPayloadBytes).toBe(512);
   });
 
   test("other records beside OPT do not matter, before or after it", () => {
@@ -200,7 +200,7 @@ describe("other refusals", () => {
   });
 
   test("NOTIMP to a sender of OPT carries OPT (RFC 6891 §6.1.1)", () => {
-    expect(rejected(wireOf({ opcode: OPCODE.NOTIFY, edns })).edns).toMatchObject({ udpPayloadOctets: 1400 });
+    expect(rejected(wireOf({ opcode: OPCODE.NOTIFY, edns })).edns).toMatchObject({ udpPayloadBytes: 1400 });
     expect(rejected(wireOf({ opcode: OPCODE.NOTIFY })).edns).toBeNull();
   });
 
@@ -240,7 +240,7 @@ describe("any bytes", () => {
     fc.assert(
       fc.property(anyMessage, mutations, fc.nat(), (made, changes, cut) => {
         const wire = encodeMessage({ ...made, response: false, opcode: 0, questions: [question("page.example")] });
-        for (const [at, octet] of changes) wire[at % wire.length] = octet;
+        for (const [at, byte] of changes) wire[at % wire.length] = byte;
         const parsed = parseQuery(wire.subarray(0, wire.length - (cut % 3 === 0 ? cut % wire.length : 0)));
         if (parsed !== null && !isRejection(parsed)) expect(parsed.questionWire.length).toBe(parsed.name.length + 4);
       }),

@@ -11,8 +11,8 @@ import { blankResponse, nameOf, question, responseWire } from "./zone.ts";
 /*
  * What another implementation, dns-packet 5.6.1, makes of our messages, and we of its own. It is left out where it is not right:
  * - HTTPS and SVCB: it has no format for them, and writes their type as 0;
- * - names with dots, zeros, escapes or octets above 127 in a label, the mailbox of an SOA among them: it changes them;
- * - texts with octets above 127, and addresses it shows in another form (IPv4-mapped, compressed zeros), compared as octets instead;
+ * - names with dots, zeros, escapes or bytes above 127 in a label, the mailbox of an SOA among them: it changes them;
+ * - texts with bytes above 127, and addresses it shows in another form (IPv4-mapped, compressed zeros), compared as bytes instead;
  * - classes above 32767, whose highest bit it takes for the flush bit of mDNS;
  * - flags of CAA other than the critical one, which it does not write;
  * - EDNS options: it knows few and gives the others as they are.
@@ -26,7 +26,7 @@ const types = fc
   .uniqueArray(fc.constantFrom(TYPE.A, TYPE.NS, TYPE.MX, TYPE.AAAA, TYPE.RRSIG, TYPE.CAA), { minLength: 1 })
   .map((all) => all.sort((a, b) => a - b));
 
-/** The octets of any view, so that Buffers and Uint8Arrays compare. */
+/** The bytes of any view, so that Buffers and Uint8Arrays compare. */
 const octets = (view: Uint8Array) => Buffer.from(view);
 
 interface Pair {
@@ -175,7 +175,7 @@ describe.each(Object.entries(pairs))("%s", (kind, pair) => {
   });
 });
 
-/** A copy in which octets stay Buffers. */
+/** A copy in which bytes stay Buffers. */
 function structuredCloneOf(value: unknown): unknown {
   if (Buffer.isBuffer(value)) return Buffer.from(value);
   if (Array.isArray(value)) return value.map(structuredCloneOf);

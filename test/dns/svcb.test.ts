@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { indexAnswer, type RecordPlace, recordsOf } from "../../src/dns/answer.ts";
-import { rdataFromText, rdataOctets, rdataText, readRdata } from "../../src/dns/rdata.ts";
+import { rdataBytes, rdataFromText, rdataText, readRdata } from "../../src/dns/rdata.ts";
 import { alpnProtocols, type SvcParam, svcKeyName, svcKeyNumber, svcParams, svcParamText } from "../../src/dns/svcb.ts";
 import { TYPE } from "../../src/dns/types.ts";
 import { WireReader } from "../../src/dns/wire.ts";
@@ -9,7 +9,7 @@ import { svcParams as anyParams } from "./arbitraries.ts";
 import { question, responseWire, zone } from "./zone.ts";
 
 function wireHex(text: string, type: number = TYPE.SVCB): string {
-  return Buffer.from(rdataOctets(rdataFromText(type, text))).toString("hex");
+  return Buffer.from(rdataBytes(rdataFromText(type, text))).toString("hex");
 }
 
 function textOf(hex: string, type: number = TYPE.SVCB): string {

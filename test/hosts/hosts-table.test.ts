@@ -239,7 +239,7 @@ test("a lookup agrees with a scan of the entries", () => {
   const text = fc.array(label, { minLength: 1, maxLength: 4 }).map((labels) => labels.join("."));
   const line = fc
     .tuple(fc.boolean(), text, fc.nat(255))
-    .map(([wildcard, owner, octet]) => `10.0.0.${octet} ${wildcard ? "*." : ""}${owner}`);
+    .map(([wildcard, owner, byte]) => `10.0.0.${byte} ${wildcard ? "*." : ""}${owner}`);
   fc.assert(
     fc.property(fc.array(line, { maxLength: 12 }), text, (lines, asked) => {
       const { entries } = readHostsFile(lines.join("\n"), "x");

@@ -24,14 +24,14 @@ async function proxiedSite(options: SiteOptions = {}) {
 }
 
 describe("from a peer of proxyProtocol", () => {
-  test("the header tells the client on tcp, in one segment with the question or octet by octet", async () => {
+  test("the header tells the client on tcp, in one segment with the question or byte by byte", async () => {
     const { site, clients } = await proxiedSite();
     const question = Buffer.concat([Buffer.from(V1), frame(messageOf(1))]);
     const whole = await connectRaw(portOf(site, "dns"));
     await whole.write(question).take(42);
     const cut = await connectRaw(portOf(site, "dns"));
-    for (const octet of question) {
-      cut.write(Uint8Array.of(octet));
+    for (const byte of question) {
+      cut.write(Uint8Array.of(byte));
       await new Promise((resolve) => setImmediate(resolve));
     }
     await cut.take(42);
@@ -73,7 +73,7 @@ describe("from a peer of proxyProtocol", () => {
     const { site } = await proxiedSite();
     const connection = await connectRaw(portOf(site, "http"));
     connection.write(`${V1}PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n`).write(Buffer.from("000000040000000000", "hex"));
-    // The server's own SETTINGS frame: length 3 octets, type 4.
+    // The server's own SETTINGS frame: length 3 bytes, type 4.
     expect((await connection.take(9))[3]).toBe(4);
   });
 

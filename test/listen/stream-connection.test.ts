@@ -18,7 +18,7 @@ describe("a TCP connection", () => {
   test("takes questions however they are cut, and several in one segment", async () => {
     const { connection } = await connected();
     const stream = Buffer.concat([1, 2, 3].map((id) => frame(messageOf(id))));
-    for (const octet of stream.subarray(0, 50)) connection.write(Uint8Array.of(octet));
+    for (const byte of stream.subarray(0, 50)) connection.write(Uint8Array.of(byte));
     connection.write(stream.subarray(50));
     expect([await takeMessage(connection), await takeMessage(connection), await takeMessage(connection)]).toEqual(
       [1, 2, 3].map((id) => messageOf(id)),

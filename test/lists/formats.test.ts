@@ -288,7 +288,7 @@ describe("gfwlist", () => {
   });
 });
 
-/** A protobuf field of octets or of a number. */
+/** A protobuf field of bytes or of a number. */
 function field(number: number, value: string | Buffer | number): Buffer {
   if (typeof value === "number") return Buffer.from([number << 3, value]);
   const octets = Buffer.from(value);

@@ -27,10 +27,10 @@ const mutated = fc
     fc.array(fc.tuple(fc.nat(), fc.nat(255), fc.constantFrom("set", "cut", "insert")), { maxLength: 6 }),
   )
   .map(([sample, edits]) =>
-    edits.reduce((bytes: Buffer, [place, octet, edit]) => {
+    edits.reduce((bytes: Buffer, [place, byte, edit]) => {
       const at = place % (bytes.length + 1);
       if (edit === "cut") return bytes.subarray(0, at);
-      return Buffer.concat([bytes.subarray(0, at), Buffer.from([octet]), bytes.subarray(edit === "set" ? at + 1 : at)]);
+      return Buffer.concat([bytes.subarray(0, at), Buffer.from([byte]), bytes.subarray(edit === "set" ? at + 1 : at)]);
     }, sample),
   );
 const anyBytes = fc.oneof(

@@ -4,7 +4,7 @@ import { rangeFromText } from "../../src/dns/address.ts";
 export type Value = string | number | readonly Value[] | { readonly [key: string]: Value };
 
 export interface Network {
-  /** 16 octets; IPv4 in the last four. */
+  /** 16 bytes; IPv4 in the last four. */
   readonly octets: Uint8Array;
   readonly bits: number;
   readonly record: Value;
@@ -22,7 +22,7 @@ export function network(text: string, record: Value): Network {
 export function database(networks: readonly Network[], recordBits: 24 | 28 | 32, aliasOfIpv4 = false): Buffer {
   const nodes: [Place, Place][] = [[null, null]];
   const data: Buffer[] = [];
-  let dataOctets = 0;
+  let dataBytes = 0;
   const nodeAt = (octets: Uint8Array, bits: number): [number, 0 | 1] => {
     let node = 0;
     for (let bit = 0; ; bit++) {
@@ -43,9 +43,9 @@ export function database(networks: readonly Network[], recordBits: 24 | 28 | 32,
     if (pair !== undefined) pair[side] = place;
   };
   for (const { octets, bits, record } of networks) {
-    put(nodeAt(octets, bits), { data: dataOctets });
+    put(nodeAt(octets, bits), { data: dataBytes });
     data.push(encoded(record));
-    dataOctets += data.at(-1)?.length ?? 0;
+    dataBytes += data.at(-1)?.length ?? 0;
   }
   if (aliasOfIpv4) {
     const [node, side] = nodeAt(new Uint8Array(16), 96);

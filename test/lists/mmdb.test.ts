@@ -75,7 +75,7 @@ describe("a MaxMind database", () => {
     fc.assert(
       fc.property(damage, (edits) => {
         const bytes = Buffer.from(sound);
-        for (const [place, octet] of edits) bytes[place] = octet;
+        for (const [place, byte] of edits) bytes[place] = byte;
         const { ranges } = runSync(readAddresses(bytes, "cn", new WarningLog()));
         for (const { first, last } of ranges) expect(Buffer.compare(first, last)).toBeLessThanOrEqual(0);
       }),

@@ -49,7 +49,7 @@ function scan(entries: readonly Entry[], asked: Name): (Entry & { readonly line:
   return best;
 }
 
-// Few labels, some with octets that no text has, so that names and entries meet often or differ in one label alone.
+// Few labels, some with bytes that no text has, so that names and entries meet often or differ in one label alone.
 const label = fc.constantFrom("a", "b", "ab", "ba", "com", "x-1", "*", ".", "\0", "\xff", "a".repeat(63));
 const name = fc.array(label, { maxLength: 6 }).map((labels) => nameOfLabels(labels) ?? ROOT);
 const kind = fc.constantFrom<NameKind>("suffix", "full", "below");
@@ -90,7 +90,7 @@ describe("a table of names", () => {
     const deep = (count: number) => nameOf(...Array<string>(count).fill("a"));
     const table = tableOf([1, 64, 126].map((count) => ({ kind: "suffix", name: deep(count) })));
     expect([127, 126, 125, 64, 63, 1].map((count) => found(table, deep(count))?.line)).toEqual([2, 2, 1, 1, 0, 0]);
-    const [longest, other] = ["c", "d"].map((last) => nameOf(..."wxyz".split("").map((octet) => octet.repeat(61)), "bb", last));
+    const [longest, other] = ["c", "d"].map((last) => nameOf(..."wxyz".split("").map((byte) => byte.repeat(61)), "bb", last));
     expect(longest).toHaveLength(254);
     if (longest === undefined || other === undefined) throw new Error("no names");
     expect([longest, other].map((asked) => tableOf([{ kind: "full", name: longest }]).find(asked) >= 0)).toEqual([true, false]);

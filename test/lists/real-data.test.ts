@@ -154,8 +154,8 @@ interface Rule {
 function* fields(message: Buffer): Generator<readonly [field: number, value: number, octets: Buffer]> {
   let rest = message;
   const varint = () => {
-    const length = rest.findIndex((octet) => octet < 0x80) + 1;
-    const value = rest.subarray(0, length).reduce((sum, octet, index) => sum + (octet & 0x7f) * 128 ** index, 0);
+    const length = rest.findIndex((byte) => byte < 0x80) + 1;
+    const value = rest.subarray(0, length).reduce((sum, byte, index) => sum + (byte & 0x7f) * 128 ** index, 0);
     rest = rest.subarray(length);
     return value;
   };

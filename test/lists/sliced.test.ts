@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { nameFromText, nameText } from "../../src/dns/name.ts";
-import { runCooperatively, runSync, SLICE_ENTRIES, SLICE_OCTETS, type Sliced } from "../../src/lib/cooperative.ts";
+import { runCooperatively, runSync, SLICE_BYTES, SLICE_ENTRIES, type Sliced } from "../../src/lib/cooperative.ts";
 import { WarningLog } from "../../src/lists/diagnostics.ts";
 import { DomainSetBuilder } from "../../src/lists/domain-set-builder.ts";
 import { loadLists } from "../../src/lists/load.ts";
@@ -76,9 +76,9 @@ describe("work in slices", () => {
 
   test("is how long texts are read, however few of their lines say anything, and how tables are made of many names", () => {
     const { work, builder } = readingOf(text);
-    expect(slicesOf(work)).toBeGreaterThanOrEqual(Math.floor(text.length / (SLICE_OCTETS + 100)));
+    expect(slicesOf(work)).toBeGreaterThanOrEqual(Math.floor(text.length / (SLICE_BYTES + 100)));
     expect(slicesOf(builder.sliced())).toBeGreaterThanOrEqual((2 * COUNT) / SLICE_ENTRIES - 2);
-    const blank = Buffer.alloc(SLICE_OCTETS * 5, "\n# nothing\n");
+    const blank = Buffer.alloc(SLICE_BYTES * 5, "\n# nothing\n");
     expect(slicesOf(readingOf(blank).work)).toBeGreaterThanOrEqual(4);
     const addresses = Buffer.from(
       Array.from({ length: 20_000 }, (_, index) => `10.${index >> 8}.${index & 255}.0/24\n`).join(""),
@@ -106,7 +106,7 @@ describe("while a large list is read", () => {
     // From memory: while a file is read the loop turns as it likes.
     const copies = { read: () => Promise.resolve({ bytes: text, sha256: "", fetchedWallMs: 0 }) };
     const loading = loadLists([downloadedList], copies);
-    const slices = text.length / SLICE_OCTETS + (2 * COUNT) / SLICE_ENTRIES;
+    const slices = text.length / SLICE_BYTES + (2 * COUNT) / SLICE_ENTRIES;
     expect(await turnsDuring(loading)).toBeGreaterThan(slices / 2);
     const set = (await loading).domains("list");
     expect(set?.size).toBe(COUNT);

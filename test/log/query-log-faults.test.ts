@@ -320,7 +320,7 @@ async function locking(path: string): Promise<ChildProcess> {
   return holder;
 }
 
-/** Writes nonsense over a file, to its end or so many octets. */
+/** Writes nonsense over a file, to its end or so many bytes. */
 function overwrite(path: string, offset: number, length = statSync(path).size - offset): void {
   const file = openSync(path, "r+");
   writeSync(file, Buffer.alloc(length, 0x5a), 0, length, offset);

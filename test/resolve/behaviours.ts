@@ -114,7 +114,7 @@ function signed(rcode: number, ttl: number, minimum: number, proof = "example 36
 
 function withTtl(action: Action, ttl: number): Action {
   if (action.kind !== "reply") return action;
-  // The question is followed by an answer whose owner is a pointer: its TTL stands six octets on.
+  // The question is followed by an answer whose owner is a pointer: its TTL stands six bytes on.
   const message = Buffer.from(action.message);
   message.writeUInt32BE(ttl, 12 + "page.example".length + 2 + 4 + 6);
   return { kind: "reply", message };

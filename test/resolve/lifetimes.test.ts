@@ -87,7 +87,7 @@ describe("failures", () => {
   });
 
   test("keep the extended errors that upstream gave", async () => {
-    const edns = { udpPayloadOctets: 1232, version: 0, dnssecOk: false, otherFlags: 0 };
+    const edns = { udpPayloadBytes: 1232, version: 0, dnssecOk: false, otherFlags: 0 };
     const options = [{ kind: "extendedError", code: 6, text: "bogus" }] as const;
     const site = await siteWith({ upstreams: { main: (asked) => respond(asked, { rcode: 2, edns: { ...edns, options } }) } });
     expect(await site.ask("page.example")).toMatchObject({ rcode: "SERVFAIL", ede: [6], edeTexts: ["bogus"] });

@@ -80,7 +80,7 @@ describe("special zones", () => {
 
   test("a label that only ends like a zone is not in it, whatever its octets are", () => {
     const zones = new SpecialZones(off);
-    // One label of the octets "a", 3, "lan".
+    // One label of the bytes "a", 3, "lan".
     expect(zones.find(name("a\\003lan.example"), TYPE.A)).toBeNull();
     expect(zones.find(name("x.a\\003lan"), TYPE.A)).toBeNull();
   });

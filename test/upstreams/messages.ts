@@ -68,7 +68,7 @@ export function truncated(asked: Asked): Action {
   return { kind: "reply", message };
 }
 
-/** The right answer without its last octets. */
+/** The right answer without its last bytes. */
 export function cutShort(asked: Asked, ...texts: readonly string[]): Action {
   return { kind: "reply", message: addressMessage(asked.query, texts).slice(0, -3) };
 }

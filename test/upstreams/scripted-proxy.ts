@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, isIP, type Socket } from "node:net";
-import { readOctets, readThrough } from "../../src/upstreams/dial.ts";
+import { readBytes, readThrough } from "../../src/upstreams/dial.ts";
 import type { ProxyOptions } from "../../src/upstreams/options.ts";
 
 export interface ScriptedProxy {
@@ -64,22 +64,22 @@ interface Accepting {
 
 async function acceptSocks5(client: Socket, accepting: Accepting): Promise<void> {
   const { targets, options } = accepting;
-  const [, methods = 0] = await readOctets(client, 2);
-  const offered = await readOctets(client, methods);
+  const [, methods = 0] = await readBytes(client, 2);
+  const offered = await readBytes(client, methods);
   const login = options.login ?? null;
   const method = login === null ? 0 : 2;
   if (!offered.includes(method)) return void client.end(Uint8Array.of(5, 0xff));
   client.write(Uint8Array.of(5, method));
   if (login !== null) {
-    await readOctets(client, 1);
+    await readBytes(client, 1);
     const username = await counted(client);
     const isRight = username === login.username && (await counted(client)) === login.password;
     if (!isRight) return void client.end(Uint8Array.of(1, 1));
     client.write(Uint8Array.of(1, 0));
   }
-  const [, , , kind] = await readOctets(client, 4);
-  const host = kind === 3 ? await counted(client) : addressText(await readOctets(client, kind === 1 ? 4 : 16));
-  const port = (await readOctets(client, 2)).readUInt16BE(0);
+  const [, , , kind] = await readBytes(client, 4);
+  const host = kind === 3 ? await counted(client) : addressText(await readBytes(client, kind === 1 ? 4 : 16));
+  const port = (await readBytes(client, 2)).readUInt16BE(0);
   targets.push(`${host}:${port}`);
   if (options.refuses) return void client.end(Uint8Array.of(5, 2, 0, 1, 0, 0, 0, 0, 0, 0));
   await join(client, { host, port }, accepting);
@@ -115,8 +115,8 @@ async function join(
 }
 
 async function counted(client: Socket): Promise<string> {
-  const [length = 0] = await readOctets(client, 1);
-  return length === 0 ? "" : (await readOctets(client, length)).toString();
+  const [length = 0] = await readBytes(client, 1);
+  return length === 0 ? "" : (await readBytes(client, length)).toString();
 }
 
 function addressText(octets: Buffer): string {

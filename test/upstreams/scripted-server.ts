@@ -37,9 +37,9 @@ export interface Asked {
 export type Action =
   /** Sends the message under the query's id. */
   | { readonly kind: "reply"; readonly message: Uint8Array }
-  /** Sends the octets as they are: a datagram, a framed message, a body with status 200. */
+  /** Sends the bytes as they are: a datagram, a framed message, a body with status 200. */
   | { readonly kind: "raw"; readonly message: Uint8Array }
-  /** On streams: the octets without framing. On HTTPS a body, on UDP a datagram. */
+  /** On streams: the bytes without framing. On HTTPS a body, on UDP a datagram. */
   | { readonly kind: "unframed"; readonly message: Uint8Array }
   | { readonly kind: "silence" }
   /** Closes the connection; nothing on UDP. */
@@ -145,7 +145,7 @@ interface Opened {
 
 /** How an action reaches the client over one transport. */
 interface Way {
-  /** Sends a message, or with `framed` false bare octets. */
+  /** Sends a message, or with `framed` false bare bytes. */
   send(octets: Uint8Array, framed: boolean): void;
   end(half: Uint8Array | null): void;
   http(action: Extract<Action, { kind: "http" | "refuseStream" | "goaway" }>): void;

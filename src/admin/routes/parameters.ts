@@ -68,7 +68,7 @@ export function periodOf(written: { readonly from?: string; readonly to?: string
   return { fromMs: startMs, toMs: endMs };
 }
 
-/** A domain name, which 255 octets can be, each escaped. */
+/** A domain name, which 255 bytes can be, each escaped. */
 export const NAME = Type.String({
   minLength: 1,
   maxLength: 1100,

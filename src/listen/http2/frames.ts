@@ -46,16 +46,16 @@ export type ErrorCode = (typeof ERROR)[keyof typeof ERROR];
 export const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "latin1");
 
 /** §6.9.2: of a stream and of the connection, until told otherwise. */
-export const INITIAL_WINDOW_OCTETS = 65_535;
+export const INITIAL_WINDOW_BYTES = 65_535;
 
 /** §6.9.1. */
-export const MAX_WINDOW_OCTETS = 2 ** 31 - 1;
+export const MAX_WINDOW_BYTES = 2 ** 31 - 1;
 
 /** §4.2: of a payload, until told otherwise; and the most that may be told. */
-export const FRAME_OCTETS = { initial: 16_384, max: 2 ** 24 - 1 } as const;
+export const FRAME_BYTES = { initial: 16_384, max: 2 ** 24 - 1 } as const;
 
 /** RFC 7541 §4.2, RFC 9113 §6.5.2: of a dynamic table, until told otherwise. */
-export const INITIAL_TABLE_OCTETS = 4096;
+export const INITIAL_TABLE_BYTES = 4096;
 
 interface FramePlace {
   readonly flags?: number;
@@ -95,20 +95,20 @@ export function pingAck(payload: Uint8Array): Uint8Array {
 }
 
 export function resetFrame(streamId: number, code: ErrorCode): Uint8Array {
-  return frameOf(FRAME.RST_STREAM, { streamId }, uint32Octets(code));
+  return frameOf(FRAME.RST_STREAM, { streamId }, uint32Bytes(code));
 }
 
 /** @param streamId 0 = the connection. */
 export function windowUpdateFrame(streamId: number, octets: number): Uint8Array {
-  return frameOf(FRAME.WINDOW_UPDATE, { streamId }, uint32Octets(octets));
+  return frameOf(FRAME.WINDOW_UPDATE, { streamId }, uint32Bytes(octets));
 }
 
 /** @param lastStreamId the highest whose request may have been taken. */
 export function goawayFrame(lastStreamId: number, code: ErrorCode): Uint8Array {
-  return frameOf(FRAME.GOAWAY, {}, Buffer.concat([uint32Octets(lastStreamId), uint32Octets(code)]));
+  return frameOf(FRAME.GOAWAY, {}, Buffer.concat([uint32Bytes(lastStreamId), uint32Bytes(code)]));
 }
 
-function uint32Octets(value: number): Uint8Array {
+function uint32Bytes(value: number): Uint8Array {
   const octets = Buffer.allocUnsafe(4);
   octets.writeUInt32BE(value);
   return octets;
@@ -122,7 +122,7 @@ export interface Frame {
   readonly payload: Uint8Array;
 }
 
-const HEAD_OCTETS = 9;
+const HEAD_BYTES = 9;
 
 /** Cuts what comes in into frames (RFC 9113 §4.1). */
 export class FrameReader {
@@ -140,17 +140,17 @@ export class FrameReader {
   next(): Frame | null {
     const octets = this.#octets;
     const start = this.#position;
-    if (octets.length - start < HEAD_OCTETS) return this.#keep();
+    if (octets.length - start < HEAD_BYTES) return this.#keep();
     const length = ((octets[start] ?? 0) << 16) | ((octets[start + 1] ?? 0) << 8) | (octets[start + 2] ?? 0);
-    if (length > FRAME_OCTETS.initial) throw new ConnectionError(ERROR.FRAME_SIZE_ERROR, `a frame of ${length} octets`);
-    const end = start + HEAD_OCTETS + length;
+    if (length > FRAME_BYTES.initial) throw new ConnectionError(ERROR.FRAME_SIZE_ERROR, `a frame of ${length} octets`);
+    const end = start + HEAD_BYTES + length;
     if (octets.length < end) return this.#keep();
     this.#position = end;
     return {
       type: octets[start + 3] ?? 0,
       flags: octets[start + 4] ?? 0,
       streamId: readUint31(octets, start + 5),
-      payload: octets.subarray(start + HEAD_OCTETS, end),
+      payload: octets.subarray(start + HEAD_BYTES, end),
     };
   }
 
@@ -172,7 +172,7 @@ export function readUint32(octets: Uint8Array, at: number): number {
 }
 
 /**
- * What a frame says behind its padding, of which the first octet gives the length, and `before` octets that are not looked at.
+ * What a frame says behind its padding, of which the first byte gives the length, and `before` bytes that are not looked at.
  * @throws ConnectionError where there is more padding than frame (RFC 9113 §6.1, §6.2).
  */
 export function unpadded(payload: Uint8Array, { isPadded, before }: { readonly isPadded: boolean; readonly before: number }) {

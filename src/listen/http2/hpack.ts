@@ -71,10 +71,10 @@ const FIELD_OVERHEAD_BYTES = 32;
 /** The table's size before any update. RFC 9113 §6.5.2 (SETTINGS_HEADER_TABLE_SIZE). */
 const INITIAL_TABLE_BYTES = 4096;
 
-/** How many octets of an integer may follow its first: enough for 2^28, and no length or index here comes near. RFC 7541 §5.1. */
+/** How many bytes of an integer may follow its first: enough for 2^28, and no length or index here comes near. RFC 7541 §5.1. */
 const MAX_INTEGER_CONTINUATION = 4;
 
-/** One character stands for each octet (latin1). */
+/** One character stands for each byte (latin1). */
 export interface HeaderField {
   readonly name: string;
   readonly value: string;
@@ -87,7 +87,7 @@ interface DecoderLimits {
    */
   readonly tableBytes: number;
 
-  /** Of one header list, counted with 32 octets for each field beside its name and value (RFC 9113 §6.5.2). */
+  /** Of one header list, counted with 32 bytes for each field beside its name and value (RFC 9113 §6.5.2). */
   readonly maxListBytes: number;
 }
 
@@ -114,7 +114,7 @@ export class HpackDecoder {
     while (!reader.atEnd) {
       const field = this.#readField(reader);
       listBytes += sizeBytes(field);
-      // Beyond the limit the block is read for the table's sake only: octets that each name a large entry must not add up (RFC 7541 §7.3).
+      // Beyond the limit the block is read for the table's sake only: bytes that each name a large entry must not add up (RFC 7541 §7.3).
       if (listBytes <= this.#limits.maxListBytes) fields.push(field);
     }
     return listBytes <= this.#limits.maxListBytes ? fields : null;
@@ -212,7 +212,7 @@ class BlockReader {
     return this.#offset === this.#block.length;
   }
 
-  /** The octet that comes next, which stays; -1 at the end. */
+  /** The byte that comes next, which stays; -1 at the end. */
   get first(): number {
     return this.#block[this.#offset] ?? -1;
   }
@@ -220,12 +220,12 @@ class BlockReader {
   /** RFC 7541 §5.1. */
   takeInteger(prefixBits: number): number {
     const mask = (1 << prefixBits) - 1;
-    let value = this.#takeOctet() & mask;
+    let value = this.#takeByte() & mask;
     if (value < mask) return value;
     for (let count = 0; count < MAX_INTEGER_CONTINUATION; count++) {
-      const octet = this.#takeOctet();
-      value += (octet & 0x7f) << (7 * count);
-      if (octet < 0x80) return value;
+      const byte = this.#takeByte();
+      value += (byte & 0x7f) << (7 * count);
+      if (byte < 0x80) return value;
     }
     throw new HpackError("an integer that is too long");
   }
@@ -241,18 +241,18 @@ class BlockReader {
     return isHuffman ? decodeHuffman(this.#block, start, end) : this.#block.toString("latin1", start, end);
   }
 
-  #takeOctet(): number {
-    const octet = this.#block[this.#offset];
-    if (octet === undefined) throw new HpackError("the block ends within a field");
+  #takeByte(): number {
+    const byte = this.#block[this.#offset];
+    if (byte === undefined) throw new HpackError("the block ends within a field");
     this.#offset++;
-    return octet;
+    return byte;
   }
 }
 
 /**
  * A header block of the static table and literals alone, so blocks may be made in any order. The update that a client which made its
  * table smaller waits for (RFC 7541 §4.2) is the caller's to put before the first of them.
- * Names must be in lower case (RFC 9113 §8.2), and no character above U+00FF. The octets are the caller's. RFC 7541 §6.
+ * Names must be in lower case (RFC 9113 §8.2), and no character above U+00FF. The bytes are the caller's. RFC 7541 §6.
  */
 export function encodeFields(fields: readonly HeaderField[]): Uint8Array {
   const writer = new BlockWriter(
@@ -273,7 +273,7 @@ export function encodeFields(fields: readonly HeaderField[]): Uint8Array {
   return writer.written;
 }
 
-/** A field's first octet, and two lengths of at most six octets each: 7 bits and then 7 more each cover the 2^29 of the longest string. */
+/** A field's first byte, and two lengths of at most six bytes each: 7 bits and then 7 more each cover the 2^29 of the longest string. */
 const MAX_FRAMING_BYTES = 1 + 6 + 6;
 
 /** By each name of the static table: the first index of the name, and the index of each value. */
@@ -301,7 +301,7 @@ class BlockWriter {
     return this.#block.subarray(0, this.#length);
   }
 
-  /** RFC 7541 §5.1; `marks` are the bits of the first octet that are not the integer's. */
+  /** RFC 7541 §5.1; `marks` are the bits of the first byte that are not the integer's. */
   putInteger(marks: number, prefixBits: number, value: number): void {
     const mask = (1 << prefixBits) - 1;
     if (value < mask) {
@@ -320,7 +320,7 @@ class BlockWriter {
     this.#length += this.#block.write(text, this.#length, "latin1");
   }
 
-  #put(octet: number): void {
-    this.#block[this.#length++] = octet;
+  #put(byte: number): void {
+    this.#block[this.#length++] = byte;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The text of a string literal in Huffman code, one character for each octet (latin1). RFC 7541 §5.2.
+ * The text of a string literal in Huffman code, one character for each byte (latin1). RFC 7541 §5.2.
  * @throws HpackError on the symbol EOS, and on padding that is longer than seven bits or not of ones.
  */
 export function decodeHuffman(octets: Uint8Array, start: number, end: number): string {
@@ -8,8 +8,8 @@ export function decodeHuffman(octets: Uint8Array, start: number, end: number): s
   let length = 0;
   let node = ROOT;
   for (let nibble = 2 * start; nibble < 2 * end; nibble++) {
-    const octet = octets[nibble >> 1] ?? 0;
-    const step = STEPS[(node << 4) | (nibble & 1 ? octet & 15 : octet >> 4)] ?? IS_EOS;
+    const byte = octets[nibble >> 1] ?? 0;
+    const step = STEPS[(node << 4) | (nibble & 1 ? byte & 15 : byte >> 4)] ?? IS_EOS;
     if (step & HAS_SYMBOL) text[length++] = step >> 8;
     else if (step & IS_EOS) throw new HpackError("the symbol EOS within a Huffman string");
     node = step & 0xff;
@@ -19,8 +19,8 @@ export function decodeHuffman(octets: Uint8Array, start: number, end: number): s
 }
 
 /**
- * How many bits the code of each octet has, and last that of EOS. RFC 7541 Appendix B.
- * The code is canonical: codes of equal length are consecutive numbers in the order of their octets, and shorter codes come first;
+ * How many bits the code of each byte has, and last that of EOS. RFC 7541 Appendix B.
+ * The code is canonical: codes of equal length are consecutive numbers in the order of their bytes, and shorter codes come first;
  * so the lengths determine it.
  */
 export const CODE_LENGTHS: readonly number[] = [
@@ -52,7 +52,7 @@ const ROOT = 0;
 /** Two children for each node: the number of an inner node, or ~symbol. */
 const CHILDREN = growTree();
 
-/** A step of four bits: the node where it ends, in the low octet; the octet it completed, in the next (four bits complete at most one). */
+/** A step of four bits: the node where it ends, in the low byte; the byte it completed, in the next (four bits complete at most one). */
 const HAS_SYMBOL = 1 << 16;
 const IS_EOS = 1 << 17;
 

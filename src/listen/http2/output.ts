@@ -5,7 +5,7 @@ import { frameHead } from "./frames.ts";
 interface OutboxOptions {
   readonly clock: Clock;
   /** With so much on its way nothing more is read: who does not read cannot make us write. */
-  readonly backlogOctets: number;
+  readonly backlogBytes: number;
 }
 
 /** What goes out on a connection: all frames of one turn of the event loop in one piece. */
@@ -14,12 +14,12 @@ export class FrameOutput {
   readonly #options: OutboxOptions;
   readonly #moved: () => void;
   #parts: Uint8Array[] = [];
-  #partsOctets = 0;
+  #partsBytes = 0;
   #ended = false;
   /** Since when nothing of what waits has been read; null = nothing waits. */
   backlogSinceMs: number | null = null;
 
-  /** @param moved called when octets went out, or began to wait. */
+  /** @param moved called when bytes went out, or began to wait. */
   constructor(socket: Socket, options: OutboxOptions, moved: () => void) {
     this.#socket = socket;
     this.#options = options;
@@ -27,9 +27,9 @@ export class FrameOutput {
     socket.on("drain", () => socket.resume());
   }
 
-  /** Octets that are not out yet. */
+  /** Bytes that are not out yet. */
   get octets(): number {
-    return this.#partsOctets + this.#socket.writableLength;
+    return this.#partsBytes + this.#socket.writableLength;
   }
 
   /** The payload is only read, until it is out. */
@@ -38,12 +38,12 @@ export class FrameOutput {
     if (payload.length > 0) this.write(payload);
   }
 
-  /** The octets are only read, until they are out. */
+  /** The bytes are only read, until they are out. */
   write(octets: Uint8Array): void {
     if (this.#ended) return;
     if (this.#parts.length === 0) process.nextTick(this.#flush);
     this.#parts.push(octets);
-    this.#partsOctets += octets.length;
+    this.#partsBytes += octets.length;
   }
 
   /**
@@ -62,10 +62,10 @@ export class FrameOutput {
     const parts = this.#parts;
     if (parts.length === 0) return;
     this.#parts = [];
-    this.#partsOctets = 0;
+    this.#partsBytes = 0;
     if (!this.#socket.writable) return;
     this.#socket.write(parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts), this.#sent);
-    if (this.#socket.writableLength > this.#options.backlogOctets) this.#socket.pause();
+    if (this.#socket.writableLength > this.#options.backlogBytes) this.#socket.pause();
     if (this.#socket.writableLength > 0 && this.backlogSinceMs === null) {
       this.backlogSinceMs = this.#options.clock.now();
       this.#moved();

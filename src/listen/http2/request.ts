@@ -1,4 +1,4 @@
-import { type ErrorCode, INITIAL_WINDOW_OCTETS } from "./frames.ts";
+import { type ErrorCode, INITIAL_WINDOW_BYTES } from "./frames.ts";
 import type { HeaderField } from "./hpack.ts";
 
 /** What DoH needs of the head of a request. */
@@ -8,7 +8,7 @@ interface RequestFields {
   readonly path: string;
   readonly contentType: string | undefined;
   readonly contentEncoding: string | undefined;
-  /** Of the body, in octets; null = it is not said. */
+  /** Of the body, in bytes; null = it is not said. */
   readonly contentLength: number | null;
   readonly forwardedFor: string | undefined;
   readonly realIp: string | undefined;
@@ -76,7 +76,7 @@ function isFieldOfRequest(name: string, value: string): boolean {
   return NAME.test(name) && !OF_CONNECTIONS.has(name) && (name !== "te" || value === "trailers");
 }
 
-/** Where the body of a request goes. Called in turn; the octets are only lent. */
+/** Where the body of a request goes. Called in turn; the bytes are only lent. */
 interface BodySink {
   take(chunk: Uint8Array): void;
   /** It came whole. */
@@ -111,11 +111,11 @@ export class Http2Stream {
   hasEnded: boolean;
   /** Nothing is sent on it any more. */
   closed = false;
-  /** Octets that the client may send. */
-  receiveWindow: number = INITIAL_WINDOW_OCTETS;
-  /** Octets of its body that came. */
+  /** Bytes that the client may send. */
+  receiveWindow: number = INITIAL_WINDOW_BYTES;
+  /** Bytes of its body that came. */
   received = 0;
-  /** Octets that we may send. Below 0 where the client made its windows smaller (RFC 9113 §6.9.2). */
+  /** Bytes that we may send. Below 0 where the client made its windows smaller (RFC 9113 §6.9.2). */
   sendWindow: number;
   /** Of the response's body, what is not sent yet; null = there is nothing to send, or nothing yet. */
   unsent: Uint8Array | null = null;

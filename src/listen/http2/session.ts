@@ -5,14 +5,14 @@ import {
   ERROR,
   type ErrorCode,
   FRAME,
+  FRAME_BYTES,
   FRAME_FLAG,
-  FRAME_OCTETS,
   type Frame,
   FrameReader,
   goawayFrame,
-  INITIAL_TABLE_OCTETS,
-  INITIAL_WINDOW_OCTETS,
-  MAX_WINDOW_OCTETS,
+  INITIAL_TABLE_BYTES,
+  INITIAL_WINDOW_BYTES,
+  MAX_WINDOW_BYTES,
   pingAck,
   readUint31,
   readUint32,
@@ -33,15 +33,15 @@ interface SessionOptions {
   /** Streams that may be open at once. */
   readonly maxStreams: number;
   /** Of one request, as RFC 9113 §6.5.2 counts them. */
-  readonly maxHeaderListOctets: number;
+  readonly maxHeaderListBytes: number;
   /** With so much on its way to a client that does not read, nothing more is read from it. */
-  readonly backlogOctets: number;
+  readonly backlogBytes: number;
 }
 
 interface SessionEvents {
   /** `sink` is to be set at once where the request has a body; all else may come later. */
   request(stream: Http2Stream): void;
-  /** A stream began or ended, or octets went out: deadlines may have moved. */
+  /** A stream began or ended, or bytes went out: deadlines may have moved. */
   moved(): void;
 }
 
@@ -64,8 +64,8 @@ export class Http2Session implements StreamOwner {
   #lastStreamId = 0;
   /** The last one before the farewell, after which none is taken. */
   #lastTakenId = 0;
-  #receiveWindow = INITIAL_WINDOW_OCTETS;
-  #sendWindow = INITIAL_WINDOW_OCTETS;
+  #receiveWindow = INITIAL_WINDOW_BYTES;
+  #sendWindow = INITIAL_WINDOW_BYTES;
   /** No further stream is taken. */
   #finishing = false;
   /** Nothing more is read or sent. */
@@ -74,7 +74,7 @@ export class Http2Session implements StreamOwner {
   constructor(socket: Socket, options: SessionOptions, events: SessionEvents) {
     this.#options = options;
     this.#events = events;
-    this.#blocks = new HeaderBlocks(options.maxHeaderListOctets);
+    this.#blocks = new HeaderBlocks(options.maxHeaderListBytes);
     this.#conduct = new FloodGuard(options.clock, options.maxStreams);
     this.#out = new FrameOutput(socket, options, () => events.moved());
     // A client that ends its side of an HTTP/2 connection is gone.
@@ -84,7 +84,7 @@ export class Http2Session implements StreamOwner {
     this.#out.write(
       settingsFrame([
         [SETTING.MAX_CONCURRENT_STREAMS, options.maxStreams],
-        [SETTING.MAX_HEADER_LIST_SIZE, options.maxHeaderListOctets],
+        [SETTING.MAX_HEADER_LIST_SIZE, options.maxHeaderListBytes],
       ]),
     );
     socket.resume();
@@ -100,8 +100,8 @@ export class Http2Session implements StreamOwner {
     return this.#streams.values();
   }
 
-  /** Octets of answers that the client has not read, as far as we know. */
-  get unreadOctets(): number {
+  /** Bytes of answers that the client has not read, as far as we know. */
+  get unreadBytes(): number {
     let unsent = 0;
     for (const stream of this.#streams.values()) unsent += stream.unsent?.length ?? 0;
     return unsent + this.#out.octets;
@@ -228,7 +228,7 @@ export class Http2Session implements StreamOwner {
       fields: request,
       begunMs: this.#options.clock.now(),
       hasEnded,
-      sendWindow: this.#peer.initialWindowOctets,
+      sendWindow: this.#peer.initialWindowBytes,
     });
     this.#streams.set(streamId, stream);
     if (request?.expectsContinue === true && !hasEnded) {
@@ -250,9 +250,9 @@ export class Http2Session implements StreamOwner {
     this.#receiveWindow -= payload.length;
     const content = unpadded(payload, { isPadded: (flags & FRAME_FLAG.PADDED) !== 0, before: 0 });
     // All is taken at once, and bounded by whoever reads the body. No frame is larger than the half of a window that is always left.
-    if (this.#receiveWindow < INITIAL_WINDOW_OCTETS / 2) {
-      this.#out.write(windowUpdateFrame(0, INITIAL_WINDOW_OCTETS - this.#receiveWindow));
-      this.#receiveWindow = INITIAL_WINDOW_OCTETS;
+    if (this.#receiveWindow < INITIAL_WINDOW_BYTES / 2) {
+      this.#out.write(windowUpdateFrame(0, INITIAL_WINDOW_BYTES - this.#receiveWindow));
+      this.#receiveWindow = INITIAL_WINDOW_BYTES;
     }
     const stream = this.#known(streamId);
     if (stream === null) {
@@ -267,9 +267,9 @@ export class Http2Session implements StreamOwner {
     stream.received += content.length;
     if (content.length > 0) stream.sink?.take(content);
     if ((flags & FRAME_FLAG.END_STREAM) !== 0) this.#endBody(stream);
-    else if (stream.receiveWindow < INITIAL_WINDOW_OCTETS / 2 && !stream.closed) {
-      this.#out.write(windowUpdateFrame(streamId, INITIAL_WINDOW_OCTETS - stream.receiveWindow));
-      stream.receiveWindow = INITIAL_WINDOW_OCTETS;
+    else if (stream.receiveWindow < INITIAL_WINDOW_BYTES / 2 && !stream.closed) {
+      this.#out.write(windowUpdateFrame(streamId, INITIAL_WINDOW_BYTES - stream.receiveWindow));
+      stream.receiveWindow = INITIAL_WINDOW_BYTES;
     }
   }
 
@@ -302,12 +302,12 @@ export class Http2Session implements StreamOwner {
     const before = this.#peer;
     this.#peer = settingsAfter(before, payload);
     // §6.9.2: the windows of streams that are open change along.
-    const change = this.#peer.initialWindowOctets - before.initialWindowOctets;
+    const change = this.#peer.initialWindowBytes - before.initialWindowBytes;
     for (const stream of this.#streams.values()) {
       stream.sendWindow += change;
-      demand(stream.sendWindow <= MAX_WINDOW_OCTETS, ERROR.FLOW_CONTROL_ERROR);
+      demand(stream.sendWindow <= MAX_WINDOW_BYTES, ERROR.FLOW_CONTROL_ERROR);
     }
-    if (this.#peer.tableOctets < INITIAL_TABLE_OCTETS) this.#blocks.tableMustShrink();
+    if (this.#peer.tableOctets < INITIAL_TABLE_BYTES) this.#blocks.tableMustShrink();
     this.#out.write(SETTINGS_ACK);
     this.#sendAll();
   }
@@ -318,7 +318,7 @@ export class Http2Session implements StreamOwner {
     if (streamId === 0) {
       demand(octets > 0, ERROR.PROTOCOL_ERROR);
       this.#sendWindow += octets;
-      demand(this.#sendWindow <= MAX_WINDOW_OCTETS, ERROR.FLOW_CONTROL_ERROR);
+      demand(this.#sendWindow <= MAX_WINDOW_BYTES, ERROR.FLOW_CONTROL_ERROR);
       this.#sendAll();
       return;
     }
@@ -326,7 +326,7 @@ export class Http2Session implements StreamOwner {
     if (stream === null) return;
     stream.sendWindow += octets;
     if (octets === 0) this.#blame(stream, ERROR.PROTOCOL_ERROR);
-    else if (stream.sendWindow > MAX_WINDOW_OCTETS) this.#blame(stream, ERROR.FLOW_CONTROL_ERROR);
+    else if (stream.sendWindow > MAX_WINDOW_BYTES) this.#blame(stream, ERROR.FLOW_CONTROL_ERROR);
     else this.#send(stream);
   }
 
@@ -346,7 +346,7 @@ export class Http2Session implements StreamOwner {
   /** Sends of a response's body what the windows allow. */
   #send(stream: Http2Stream): void {
     while (stream.unsent !== null) {
-      const room = Math.min(stream.sendWindow, this.#sendWindow, this.#peer.maxFrameOctets);
+      const room = Math.min(stream.sendWindow, this.#sendWindow, this.#peer.maxFrameBytes);
       if (room <= 0) return;
       const part = stream.unsent.subarray(0, room);
       const rest = stream.unsent.subarray(part.length);
@@ -441,16 +441,16 @@ class FloodGuard {
 
 /** What the peer has told of itself (RFC 9113 §6.5.2), as far as a server that never pushes goes by it. */
 interface PeerSettings {
-  readonly initialWindowOctets: number;
-  readonly maxFrameOctets: number;
+  readonly initialWindowBytes: number;
+  readonly maxFrameBytes: number;
   /** The smallest it has ever told, of the dynamic table by which our header blocks would be read. */
   readonly tableOctets: number;
 }
 
 const INITIAL_SETTINGS: PeerSettings = {
-  initialWindowOctets: INITIAL_WINDOW_OCTETS,
-  maxFrameOctets: FRAME_OCTETS.initial,
-  tableOctets: INITIAL_TABLE_OCTETS,
+  initialWindowBytes: INITIAL_WINDOW_BYTES,
+  maxFrameBytes: FRAME_BYTES.initial,
+  tableOctets: INITIAL_TABLE_BYTES,
 };
 
 /** Brings settings up to date with a SETTINGS frame. @throws ConnectionError where a value is not allowed. */
@@ -467,13 +467,13 @@ function settingsAfter(settings: PeerSettings, payload: Uint8Array): PeerSetting
         if (value > 1) throw new ConnectionError(ERROR.PROTOCOL_ERROR, "ENABLE_PUSH is neither 0 nor 1");
         break;
       case SETTING.INITIAL_WINDOW_SIZE:
-        if (value > MAX_WINDOW_OCTETS) throw new ConnectionError(ERROR.FLOW_CONTROL_ERROR, "too large an initial window");
-        after = { ...after, initialWindowOctets: value };
+        if (value > MAX_WINDOW_BYTES) throw new ConnectionError(ERROR.FLOW_CONTROL_ERROR, "too large an initial window");
+        after = { ...after, initialWindowBytes: value };
         break;
       case SETTING.MAX_FRAME_SIZE:
-        if (value < FRAME_OCTETS.initial || value > FRAME_OCTETS.max)
+        if (value < FRAME_BYTES.initial || value > FRAME_BYTES.max)
           throw new ConnectionError(ERROR.PROTOCOL_ERROR, "frames of a size that is not allowed");
-        after = { ...after, maxFrameOctets: value };
+        after = { ...after, maxFrameBytes: value };
         break;
       default:
         // Unknown settings are ignored (§6.5.2); the others concern what clients are sent on their own.
@@ -493,8 +493,8 @@ interface ReceivedBlock {
 }
 
 /** Of a block as it comes, with nine for each of its frames: else it could go on for ever (CVE-2024-27316). */
-const MAX_BLOCK_OCTETS = 65_536;
-const FRAME_HEAD_OCTETS = 9;
+const MAX_BLOCK_BYTES = 65_536;
+const FRAME_HEAD_BYTES = 9;
 
 /** RFC 7541 §6.3: the dynamic table has no entries from now on. */
 const EMPTY_TABLE = Uint8Array.of(0x20);
@@ -508,7 +508,7 @@ class HeaderBlocks {
   #shrinking: "not asked" | "to be said" | "said" = "not asked";
 
   constructor(maxListOctets: number) {
-    this.#decoder = new HpackDecoder({ tableBytes: INITIAL_TABLE_OCTETS, maxListBytes: maxListOctets });
+    this.#decoder = new HpackDecoder({ tableBytes: INITIAL_TABLE_BYTES, maxListBytes: maxListOctets });
   }
 
   /** Between the frames of a block no other may come. */
@@ -528,8 +528,8 @@ class HeaderBlocks {
     const isPadded = type === FRAME.HEADERS && (flags & FRAME_FLAG.PADDED) !== 0;
     const before = type === FRAME.HEADERS && (flags & FRAME_FLAG.PRIORITY) !== 0 ? 5 : 0;
     const part = unpadded(payload, { isPadded, before });
-    block.octets += part.length + FRAME_HEAD_OCTETS;
-    if (block.octets > MAX_BLOCK_OCTETS) throw new ConnectionError(ERROR.ENHANCE_YOUR_CALM, "a header block without end");
+    block.octets += part.length + FRAME_HEAD_BYTES;
+    if (block.octets > MAX_BLOCK_BYTES) throw new ConnectionError(ERROR.ENHANCE_YOUR_CALM, "a header block without end");
     if ((flags & FRAME_FLAG.END_HEADERS) === 0) {
       // A copy: the frame is only lent.
       block.parts.push(Uint8Array.from(part));

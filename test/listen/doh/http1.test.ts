@@ -124,10 +124,10 @@ describe("a request", () => {
     expect(await isKept(connection)).toBe(true);
   });
 
-  test("in a chunked body, octet by octet, is answered", async () => {
+  test("in a chunked body, byte by byte, is answered", async () => {
     const connection = await connected();
     connection.write(post(`${MESSAGE_TYPE}Transfer-Encoding: chunked\r\n`));
-    for (const octet of messageOf(3)) writeBytes(connection, `1\r\n${String.fromCharCode(octet)}\r\n`);
+    for (const byte of messageOf(3)) writeBytes(connection, `1\r\n${String.fromCharCode(byte)}\r\n`);
     connection.write("0\r\n\r\n");
     expect(new Uint8Array((await connection.takeResponse()).body)).toEqual(messageOf(3));
     expect(await isKept(connection)).toBe(true);

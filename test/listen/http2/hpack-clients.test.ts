@@ -37,13 +37,13 @@ function serveBlocks(socket: Socket, tableBytes: number, answer: (block: Uint8Ar
 }
 
 const NAME = fc.stringMatching(/^x-[a-z0-9]{1,6}$/);
-/** What a field value may hold: visible characters and octets above them. */
-const OCTET = fc.oneof(fc.integer({ min: 0x21, max: 0x7e }), fc.integer({ min: 0x80, max: 0xff }));
+/** What a field value may hold: visible characters and bytes above them. */
+const BYTE = fc.oneof(fc.integer({ min: 0x21, max: 0x7e }), fc.integer({ min: 0x80, max: 0xff }));
 const VALUE = fc.oneof(
   fc.constantFrom("application/dns-message", "1", "a-value", "another-value"),
-  fc.array(OCTET, { maxLength: 60, size: "max" }).map((octets) => Buffer.from(octets).toString("latin1")),
-  // Long enough for the Huffman code to be the shorter one, whatever octet is among them.
-  OCTET.map((octet) => `0000000000${String.fromCharCode(octet)}0000000000`),
+  fc.array(BYTE, { maxLength: 60, size: "max" }).map((octets) => Buffer.from(octets).toString("latin1")),
+  // Long enough for the Huffman code to be the shorter one, whatever byte is among them.
+  BYTE.map((byte) => `0000000000${String.fromCharCode(byte)}0000000000`),
   fc.integer({ min: 100, max: 1500 }).map((length) => "a".repeat(length)),
 );
 const REQUEST = fc.record({

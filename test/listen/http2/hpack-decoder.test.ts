@@ -87,7 +87,7 @@ describe("the table", () => {
   const fields = ["a", "b", "c"].map((name) => ({ name, value: "" }));
   const [a, b, c] = fields;
 
-  test("holds an entry of just its size, and not of one octet more (RFC 7541 §4.1)", () => {
+  test("holds an entry of just its size, and not of one byte more (RFC 7541 §4.1)", () => {
     const decoder = decoderOf({ tableBytes: 100 });
     const just = { name: "n".repeat(34), value: "v".repeat(34) };
     decoder.decode(added(just));

@@ -7,7 +7,7 @@ const hex = (...fields: readonly (readonly [string, string])[]): string =>
   Buffer.from(encodeFields(fields.map(([name, value]) => ({ name, value })))).toString("hex");
 
 describe("the shortest form without a table of its own is taken", () => {
-  test("a field of the static table is one octet", () => {
+  test("a field of the static table is one byte", () => {
     expect(hex([":status", "200"], [":status", "404"], ["accept-encoding", "gzip, deflate"])).toBe("888d90");
   });
 

@@ -4,7 +4,7 @@ import { decodeHuffman, HpackError } from "../../../src/listen/http2/huffman.ts"
 import { HUFFMAN_CODES, huffmanBits, packed } from "../support/hpack-blocks.ts";
 
 const EOS = HUFFMAN_CODES[256] ?? "";
-const EVERY_OCTET = Array.from({ length: 256 }, (_, octet) => String.fromCharCode(octet));
+const EVERY_BYTE = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte));
 
 const decode = (octets: Uint8Array): string => decodeHuffman(octets, 0, octets.length);
 
@@ -37,10 +37,10 @@ describe("the code is that of RFC 7541 Appendix B", () => {
   });
 });
 
-test("every octet is decoded, alone, twice, and behind every other", () => {
-  for (const one of EVERY_OCTET) {
+test("every byte is decoded, alone, twice, and behind every other", () => {
+  for (const one of EVERY_BYTE) {
     expect(decode(packed(huffmanBits(one)))).toBe(one);
-    for (const other of EVERY_OCTET) {
+    for (const other of EVERY_BYTE) {
       const text = other + one;
       if (decode(packed(huffmanBits(text))) !== text) expect.fail(`${JSON.stringify(text)} is lost`);
     }
@@ -52,7 +52,7 @@ test("no octets are the empty text", () => {
 });
 
 const TEXT = fc.oneof(
-  fc.string({ unit: fc.constantFrom(...EVERY_OCTET), maxLength: 300, size: "max" }),
+  fc.string({ unit: fc.constantFrom(...EVERY_BYTE), maxLength: 300, size: "max" }),
   fc.base64String({ maxLength: 3000, size: "max" }),
 );
 

@@ -64,7 +64,7 @@ describe("a head", () => {
     const head = headOf({ ":path": pathOf(9) });
     const first = Buffer.concat([Buffer.of(2), Buffer.alloc(5), head.subarray(0, 3), Buffer.alloc(2)]);
     client.send(frameOf(HEADERS, END_STREAM | PADDED | FRAME_FLAG.PRIORITY, 1, first));
-    for (const octet of head.subarray(3)) client.send(frameOf(CONTINUATION, 0, 1, Uint8Array.of(octet)));
+    for (const byte of head.subarray(3)) client.send(frameOf(CONTINUATION, 0, 1, Uint8Array.of(byte)));
     client.send(frameOf(CONTINUATION, END_HEADERS, 1));
     expect(await client.response()).toEqual({ streamId: 1, status: "200", body: messageOf(9) });
   });

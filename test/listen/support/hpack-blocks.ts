@@ -1,7 +1,7 @@
 import { type HeaderField, HpackDecoder } from "../../../src/listen/http2/hpack.ts";
 import { CODE_LENGTHS, HpackError } from "../../../src/listen/http2/huffman.ts";
 
-/** An integer behind the marks of its first octet, in as few octets as there can be. RFC 7541 §5.1. */
+/** An integer behind the marks of its first byte, in as few bytes as there can be. RFC 7541 §5.1. */
 export function integer(marks: number, prefixBits: number, value: number): Buffer {
   const most = 2 ** prefixBits - 1;
   if (value < most) return Buffer.of(marks + value);
@@ -33,13 +33,13 @@ export const HUFFMAN_CODES: readonly string[] = canonicalCodes(CODE_LENGTHS);
 
 /** The bits of a text of latin1 characters, without padding. */
 export function huffmanBits(text: string): string {
-  return Array.from(Buffer.from(text, "latin1"), (octet) => HUFFMAN_CODES[octet]).join("");
+  return Array.from(Buffer.from(text, "latin1"), (byte) => HUFFMAN_CODES[byte]).join("");
 }
 
-/** Bits as octets, the last one filled with ones. */
+/** Bits as bytes, the last one filled with ones. */
 export function packed(bits: string): Buffer {
   const octets = bits.match(/.{1,8}/g) ?? [];
-  return Buffer.from(octets.map((octet) => Number.parseInt(octet.padEnd(8, "1"), 2)));
+  return Buffer.from(octets.map((byte) => Number.parseInt(byte.padEnd(8, "1"), 2)));
 }
 
 function canonicalCodes(lengths: readonly number[]): string[] {

@@ -3,7 +3,7 @@ import { connect, type Socket } from "node:net";
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
 import { onTestFinished } from "vitest";
 
-/** A connection on which a test writes and reads whatever octets it likes. */
+/** A connection on which a test writes and reads whatever bytes it likes. */
 export class RawConnection {
   readonly socket: Socket;
   /** Settles when the other side has ended or cut the connection. */
@@ -42,7 +42,7 @@ export class RawConnection {
     return this;
   }
 
-  /** Takes the first `length` octets once they are there. */
+  /** Takes the first `length` bytes once they are there. */
   async take(length: number): Promise<Buffer> {
     await this.#until(() => this.#received.length >= length);
     const taken = this.#received.subarray(0, length);

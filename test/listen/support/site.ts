@@ -52,7 +52,7 @@ export function portOf(listeners: Listeners, kind: keyof Listeners["bound"]): nu
   return endpoint.port;
 }
 
-/** A message with this number as its id, and some octets behind the header to tell messages apart. */
+/** A message with this number as its id, and some bytes behind the header to tell messages apart. */
 export function messageOf(id: number, sizeBytes = 40): Uint8Array {
   const message = new Uint8Array(sizeBytes).map((_, at) => (id * 31 + at) & 0xff);
   message[0] = id >> 8;

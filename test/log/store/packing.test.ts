@@ -65,12 +65,12 @@ test("what finds no room is told, and writes nothing beyond", () => {
       const whole = new Packer(new Uint8Array(100_000));
       for (const text of texts) whole.text(text);
       expect(packer.hadRoom).toBe(whole.position <= room);
-      expect(memory.subarray(room).every((octet) => octet === 0)).toBe(true);
+      expect(memory.subarray(room).every((byte) => byte === 0)).toBe(true);
     }),
   );
 });
 
-/** What was packed into so many octets. */
+/** What was packed into so many bytes. */
 function read(octets: number, pack: (to: Packer) => void): Unpacker {
   const room = new Uint8Array(octets);
   const packer = new Packer(room);

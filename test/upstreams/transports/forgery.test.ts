@@ -15,7 +15,7 @@ const REAL = "192.0.2.1";
 
 /** With OPT, as a server that was asked with it. */
 function real(asked: Asked): Action {
-  const edns = { udpPayloadOctets: 1232, version: 0, dnssecOk: false, otherFlags: 0, options: [] };
+  const edns = { udpPayloadBytes: 1232, version: 0, dnssecOk: false, otherFlags: 0, options: [] };
   return respond(asked, { edns, answers: zone(`www.example A ${REAL}`) });
 }
 

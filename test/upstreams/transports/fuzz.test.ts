@@ -12,7 +12,7 @@ import { addressTexts, contextWith, errand, site, until, type Way, ways } from "
 const question = questionFor("www.example");
 const direct = ways.filter(({ proxy }) => proxy === null);
 
-/** A few changes to a right answer: octets replaced, the end cut off, octets added. */
+/** A few changes to a right answer: bytes replaced, the end cut off, bytes added. */
 const spoiling = fc.record({
   replaced: fc.array(fc.tuple(fc.nat({ max: 60 }), fc.integer({ min: 0, max: 255 })), { maxLength: 4 }),
   cut: fc.nat({ max: 20 }),
@@ -23,7 +23,7 @@ type Spoiling = typeof spoiling extends fc.Arbitrary<infer T> ? T : never;
 
 function spoiled({ query }: Asked, { replaced, cut, added }: Spoiling): Uint8Array {
   const message = addressMessage(query, ["192.0.2.1", "192.0.2.2"]);
-  for (const [offset, octet] of replaced) if (offset < message.length) message[offset] = octet;
+  for (const [offset, byte] of replaced) if (offset < message.length) message[offset] = byte;
   return Buffer.concat([message.subarray(0, message.length - cut), added]);
 }
 
@@ -69,7 +69,7 @@ describe("octets that are no", () => {
   });
 });
 
-/** Asks a server that sends any octets and hangs up, with TLS before them if `alpn` is given. */
+/** Asks a server that sends any bytes and hangs up, with TLS before them if `alpn` is given. */
 async function neverAnswered(protocol: "tls" | "https", alpn: string | null): Promise<void> {
   let octets: Uint8Array = Uint8Array.of();
   let open = 0;

@@ -37,19 +37,19 @@ describe("a message from a server", () => {
     ["a longer name", addressMessage({ ...question, name: nameOf("www.example.example") }, ["192.0.2.1"])],
     ["another type", addressMessage({ ...question, type: TYPE.AAAA }, ["192.0.2.1"])],
     ["another class", addressMessage({ ...question, class: 3 }, ["192.0.2.1"])],
-    ["no answer flag", addressMessage(question, ["192.0.2.1"]).map((octet, index) => (index === 2 ? octet & 0x7f : octet))],
-    ["another opcode", addressMessage(question, ["192.0.2.1"]).map((octet, index) => (index === 2 ? octet | 0x28 : octet))],
+    ["no answer flag", addressMessage(question, ["192.0.2.1"]).map((byte, index) => (index === 2 ? byte & 0x7f : byte))],
+    ["another opcode", addressMessage(question, ["192.0.2.1"]).map((byte, index) => (index === 2 ? byte | 0x28 : byte))],
     [
       "no question and no error",
       rcodeMessage(question, RCODE.NOERROR)
         .slice(0, 12)
-        .map((octet, index) => (index === 5 ? 0 : octet)),
+        .map((byte, index) => (index === 5 ? 0 : byte)),
     ],
     [
       "no question and NXDOMAIN",
       rcodeMessage(question, RCODE.NXDOMAIN)
         .slice(0, 12)
-        .map((octet, index) => (index === 5 ? 0 : octet)),
+        .map((byte, index) => (index === 5 ? 0 : byte)),
     ],
     ["nothing in it", new Uint8Array()],
   ])("with %s is not ours", (_, message) => {

@@ -131,9 +131,7 @@ describe.each([tcp, tls])("connections by $title", (way) => {
       const action = addresses(asked, "192.0.2.1");
       const message = action.kind === "reply" ? Buffer.from(action.message) : Buffer.alloc(0);
       message.writeUInt16BE(asked.query.id, 0);
-      const octets = [0, message.length, ...message].map(
-        (octet) => ({ kind: "unframed", message: Uint8Array.of(octet) }) as const,
-      );
+      const octets = [0, message.length, ...message].map((byte) => ({ kind: "unframed", message: Uint8Array.of(byte) }) as const);
       return { kind: "all", actions: octets };
     });
     expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
@@ -168,7 +166,7 @@ describe("a connection by tls", () => {
         resumed: socket.isSessionReused(),
       });
       socket.on("error", () => undefined);
-      // The ticket goes out with the first octets.
+      // The ticket goes out with the first bytes.
       socket.once("data", () => socket.end(Uint8Array.of(0, 0)));
     });
     const port = await listen(server);

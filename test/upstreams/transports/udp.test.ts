@@ -17,7 +17,7 @@ describe("a question by datagram", () => {
     expect(new Set(steps(server.asked.map(({ query }) => query.id))).size).toBeGreaterThan(15);
   });
 
-  test("goes out once more after a second of silence, octet for octet, and not a third time", async () => {
+  test("goes out once more after a second of silence, byte for byte, and not a third time", async () => {
     const clock = fakeClock();
     const { upstream, server } = await site(udp, (asked) => (asked.serial === 1 ? silence : addresses(asked, "192.0.2.1")), {
       clock,
