@@ -67,7 +67,6 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 
 const MAX_LINES = 700;
 
-/** Rooms where an exported name may repeat that of another room: each of their files is an entry point with a name of its own. */
 const IMPORT = /^(import|export) (type )?(?:[^"';]*? from )?"(\.{1,2}\/[^"]+)"/gm;
 const EXPORT = /^export (?:declare )?(?:abstract )?(?:async )?(?:const|let|function\*?|class|interface|type) (\w+)/gm;
 

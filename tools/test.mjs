@@ -8,6 +8,7 @@ import { join } from "node:path";
 
 const CHECKS = [
   "tsc --noEmit",
+  "node tools/house.ts",
   "biome check --error-on-warnings .",
   "oxlint --type-aware --deny-warnings src test bench tools",
   "knip --no-progress",

@@ -1,0 +1,75 @@
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+
+const CHECK = fileURLToPath(new URL("../tools/house.ts", import.meta.url));
+
+/** What the check of the house says of a tree that has these files below `src`. */
+function check(files: Readonly<Record<string, string>>): string {
+  const tree = mkdtempSync(join(tmpdir(), "fenliu-house-"));
+  try {
+    for (const [path, text] of Object.entries(files)) {
+      mkdirSync(join(tree, "src", dirname(path)), { recursive: true });
+      writeFileSync(join(tree, "src", path), text);
+    }
+    return spawnSync(process.execPath, [CHECK, tree], { encoding: "utf8" }).stderr;
+  } finally {
+    rmSync(tree, { recursive: true });
+  }
+}
+
+const importing = (...specifiers: string[]) => specifiers.map((from) => `import { x } from "${from}";\n`).join("");
+
+const breaches: readonly (readonly [string, string])[] = [
+  ["lib/planted.ts", "../dns/name.ts"],
+  ["dns/planted.ts", "../lists/load.ts"],
+  ["log/planted.ts", "../rules/rule.ts"],
+  ["lists/planted.ts", "../rules/rule.ts"],
+  ["lists/formats/planted.ts", "../../rules/rule.ts"],
+  ["hosts/planted.ts", "../lists/load.ts"],
+  ["access/planted.ts", "../hosts/table.ts"],
+  ["cache/planted.ts", "../upstreams/group.ts"],
+  ["upstreams/planted.ts", "../cache/key.ts"],
+  ["answers/planted.ts", "../rules/rule.ts"],
+  ["rules/planted.ts", "../cache/key.ts"],
+  ["resolve/planted.ts", "../listen/udp.ts"],
+  ["listen/planted.ts", "../resolve/resolve.ts"],
+  ["stats/planted.ts", "../dns/name.ts"],
+  ["admin/planted.ts", "../control/control.ts"],
+  ["config/planted.ts", "../rules/rule.ts"],
+  ["import/planted.ts", "../server/state.ts"],
+  ["control/planted.ts", "../app/app.ts"],
+  ["server/planted.ts", "../control/control.ts"],
+  ["app/planted.ts", "../cli/run.ts"],
+  ["cli/planted.ts", "../cache/key.ts"],
+  ["main.ts", "./dns/name.ts"],
+];
+
+test.each(breaches)("the check refuses in src/%s an import of %s", (file, specifier) => {
+  expect(check({ [file]: importing(specifier) })).toContain(`src/${file} imports `);
+});
+
+test("the check refuses a file at the root of src, and one in a room without a row", () => {
+  const said = check({ "planted.ts": "", "attic/planted.ts": "" });
+  expect(said).toContain("src/planted.ts: only main.ts may lie at the root");
+  expect(said).toContain("src/attic/planted.ts: the room attic/ has no row");
+});
+
+test("the check refuses a name that two rooms export, and a file of more than 700 lines", () => {
+  const said = check({
+    "dns/a.ts": "export const twin = 1;\n",
+    "log/b.ts": "export function twin() {}\n",
+    "dns/long.ts": "\n".repeat(701),
+  });
+  expect(said).toContain("twin is exported by src/dns/a.ts and src/log/b.ts");
+  expect(said).toContain("src/dns/long.ts: 701 lines");
+});
+
+test("what the table allows passes the check", () => {
+  const allowed = importing("../dns/name.ts", "../rules/rule.ts", "../hosts/table.ts", "../lib/clock.ts", "./types.ts");
+  const types = 'import type { LogOptions } from "../log/options.ts";\n';
+  expect(check({ "resolve/planted.ts": allowed + types, "main.ts": importing("./cli/run.ts") })).toBe("");
+});
