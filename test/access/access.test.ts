@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { Access, localPrefixes } from "../../src/access/access.ts";
 import type { AccessOptions } from "../../src/access/options.ts";
 import { rangeFromText } from "../../src/dns/address.ts";
-import { fakeClock } from "../fake-clock.ts";
+import { fakeClock } from "../support/fake-clock.ts";
 
 function accessWith(options: Partial<AccessOptions>, prefixes: () => readonly string[] = () => []) {
   const clock = fakeClock();

@@ -4,9 +4,9 @@ import { ControlError } from "../../src/admin/control.ts";
 import { adminProblems } from "../../src/admin/guards.ts";
 import { AdminError, openAdmin } from "../../src/admin/server.ts";
 import { ClientsBehind } from "../../src/listen/client-address.ts";
-import { fakeClock } from "../fake-clock.ts";
-import { hasIpv6 } from "../ipv6.ts";
 import { connectRaw } from "../listen/support/raw.ts";
+import { fakeClock } from "../support/fake-clock.ts";
+import { hasIpv6 } from "../support/ipv6.ts";
 import { openTestAdmin } from "./support/admin.ts";
 import { MemoryControl } from "./support/memory-control.ts";
 

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { queryWire, readReply } from "../message.ts";
-import { siteWith } from "../site.ts";
-import { honest } from "../zone-script.ts";
+import { queryWire, readReply } from "../support/message.ts";
+import { siteWith } from "../support/site.ts";
+import { honest } from "../support/zone-script.ts";
 
 const good = queryWire("Page.Example", "A", { do: true });
 

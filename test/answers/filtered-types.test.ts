@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { siteWith } from "../site.ts";
-import { honest } from "../zone-script.ts";
+import { siteWith } from "../support/site.ts";
+import { honest } from "../support/zone-script.ts";
 
 const upstreams = { main: honest("page.example A 192.0.2.7", "page.example AAAA 2001:db8::7", "page.example HTTPS 1 . alpn=h2") };
 

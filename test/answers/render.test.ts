@@ -9,7 +9,7 @@ import { isRejection, parseQuery, type Query, type Question } from "../../src/dn
 import { RCODE } from "../../src/dns/types.ts";
 import { message, name } from "../dns/arbitraries.ts";
 import { responseWire } from "../dns/zone.ts";
-import { queryWire, readReply } from "../message.ts";
+import { queryWire, readReply } from "../support/message.ts";
 
 function queryOf(wire: Uint8Array): Query {
   const parsed = parseQuery(wire);

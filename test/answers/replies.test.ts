@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { zone } from "../dns/zone.ts";
-import { queryWire, readReply } from "../message.ts";
-import { type AskTransport, siteWith, type TestSite } from "../site.ts";
+import { queryWire, readReply } from "../support/message.ts";
+import { type AskTransport, siteWith, type TestSite } from "../support/site.ts";
+import { honest, respond } from "../support/zone-script.ts";
 import type { Script } from "../upstreams/scripted-server.ts";
-import { honest, respond } from "../zone-script.ts";
 
 const page = honest("page.example 100 A 192.0.2.7", "page.example 100 TXT here");
 

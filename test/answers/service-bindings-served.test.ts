@@ -3,10 +3,10 @@ import { decodeMessage } from "../../src/dns/message.ts";
 import { rdataBytes } from "../../src/dns/rdata.ts";
 import { httpsData } from "../../src/rules/decider.ts";
 import { zone } from "../dns/zone.ts";
-import { siteWith } from "../site.ts";
+import { siteWith } from "../support/site.ts";
+import { type Outcome, type WorkbenchSetup, workbenchWith } from "../support/workbench.ts";
+import { honest, respond } from "../support/zone-script.ts";
 import type { Script } from "../upstreams/scripted-server.ts";
-import { type Outcome, type WorkbenchSetup, workbenchWith } from "../workbench.ts";
-import { honest, respond } from "../zone-script.ts";
 
 const ech = `ech=${Buffer.from("0045fe0d0041c80020002093f8a2b1", "hex").toString("base64")}`;
 const whole = `1 . alpn=h3,h2 port=8443 ipv4hint=192.0.2.7 ${ech} ipv6hint=2001:db8::7 key667=x`;

@@ -1,9 +1,9 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { directory } from "../files.ts";
-import { siteWith, type TestSite } from "../site.ts";
-import { honest } from "../zone-script.ts";
+import { directory } from "../support/files.ts";
+import { siteWith, type TestSite } from "../support/site.ts";
+import { honest } from "../support/zone-script.ts";
 
 function house(yaml = ""): Promise<TestSite> {
   return siteWith({ yaml, admin: true, upstreams: { main: honest("page.example 100 A 192.0.2.7") } });

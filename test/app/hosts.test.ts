@@ -3,9 +3,9 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { HostRecordInput } from "../../src/admin/control.ts";
 import { hostPattern, hostRecord, withHost, withoutHost } from "../../src/control/hosts.ts";
-import { directory } from "../files.ts";
-import { siteWith, type TestSite } from "../site.ts";
-import { honest } from "../zone-script.ts";
+import { directory } from "../support/files.ts";
+import { siteWith, type TestSite } from "../support/site.ts";
+import { honest } from "../support/zone-script.ts";
 
 const YAML = "hosts: { records: { nas.lan: 10.0.0.5, tv.lan: 10.0.0.6 } }";
 

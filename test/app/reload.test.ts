@@ -6,11 +6,11 @@ import { hostRecord, withHost } from "../../src/control/hosts.ts";
 import { ListRefresher } from "../../src/lists/refresher.ts";
 import { ServerStateError } from "../../src/server/state.ts";
 import { zone } from "../dns/zone.ts";
-import { directory } from "../files.ts";
-import type { Reply } from "../message.ts";
-import { type AskTransport, siteWith } from "../site.ts";
+import { directory } from "../support/files.ts";
+import type { Reply } from "../support/message.ts";
+import { type AskTransport, siteWith } from "../support/site.ts";
+import { honest, respond, silent } from "../support/zone-script.ts";
 import type { Script } from "../upstreams/scripted-server.ts";
-import { honest, respond, silent } from "../zone-script.ts";
 
 const page = honest("page.example 100 A 192.0.2.7");
 const blocking = "rules: [{ name: ads, domains: [page.example], answer: nodata }]";

@@ -9,9 +9,9 @@ import { ListenError } from "../../src/listen/listeners.ts";
 import { ListRefresher } from "../../src/lists/refresher.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { ServerStateError } from "../../src/server/state.ts";
-import { fakeClock } from "../fake-clock.ts";
-import { siteWith } from "../site.ts";
-import { honest } from "../zone-script.ts";
+import { fakeClock } from "../support/fake-clock.ts";
+import { siteWith } from "../support/site.ts";
+import { honest } from "../support/zone-script.ts";
 
 const surroundings = {
   clock: systemClock,

@@ -8,7 +8,7 @@ import { loadCache, saveCache } from "../../src/cache/cache-file.ts";
 import { cacheKey } from "../../src/cache/key.ts";
 import { AddressSet } from "../../src/dns/address.ts";
 import { TYPE } from "../../src/dns/types.ts";
-import { type FakeClock, fakeClock } from "../fake-clock.ts";
+import { type FakeClock, fakeClock } from "../support/fake-clock.ts";
 import { failure, nodata, nxdomain, plain, positive, question, usualLimits } from "./answers.ts";
 
 const limits = usualLimits;

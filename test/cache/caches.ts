@@ -2,7 +2,7 @@ import { AnswerCache } from "../../src/cache/answer-cache.ts";
 import { type CacheKey, cacheKey } from "../../src/cache/key.ts";
 import type { CacheOptions } from "../../src/cache/options.ts";
 import { TYPE } from "../../src/dns/types.ts";
-import { type FakeClock, fakeClock } from "../fake-clock.ts";
+import { type FakeClock, fakeClock } from "../support/fake-clock.ts";
 import { question } from "./answers.ts";
 
 export const stale = { keepMs: 3_600_000, afterMs: 1800, ttlSeconds: 30, recheckMs: 30_000 };

@@ -3,7 +3,7 @@ import { saveCache } from "../../src/cache/cache-file.ts";
 import { cacheKey } from "../../src/cache/key.ts";
 import type { Answer } from "../../src/dns/answer.ts";
 import { TYPE } from "../../src/dns/types.ts";
-import { fakeClock } from "../fake-clock.ts";
+import { fakeClock } from "../support/fake-clock.ts";
 import { positive, question, usualLimits } from "./answers.ts";
 
 /** Answers in the file: enough for several chunks. */

@@ -4,7 +4,7 @@ import { type CacheKey, cacheKey } from "../../src/cache/key.ts";
 import type { CacheOptions } from "../../src/cache/options.ts";
 import { outcomeOf } from "../../src/dns/answer.ts";
 import { CLASS, TYPE } from "../../src/dns/types.ts";
-import { fakeClock } from "../fake-clock.ts";
+import { fakeClock } from "../support/fake-clock.ts";
 import { bare, failure, name, nodata, nxdomain, positive, question, usualLimits } from "./answers.ts";
 
 const options: CacheOptions = {

@@ -6,7 +6,7 @@ import { lifetimeSeconds } from "../../src/cache/lifetime.ts";
 import { type Answer, type AnswerOutcome, outcomeOf } from "../../src/dns/answer.ts";
 import { nameText } from "../../src/dns/name.ts";
 import { CLASS, TYPE } from "../../src/dns/types.ts";
-import { fakeClock } from "../fake-clock.ts";
+import { fakeClock } from "../support/fake-clock.ts";
 import { bare, failure, name, nodata, nxdomain, plain, positive, question, usualLimits } from "./answers.ts";
 
 const limits = usualLimits;

@@ -12,10 +12,10 @@ import { AddressSet } from "../../src/dns/address.ts";
 import { TYPE } from "../../src/dns/types.ts";
 import { groupMarks } from "../../src/upstreams/group.ts";
 import { nameOf } from "../dns/zone.ts";
-import { fakeClock } from "../fake-clock.ts";
-import { siteWith, type TestSite } from "../site.ts";
+import { fakeClock } from "../support/fake-clock.ts";
+import { siteWith, type TestSite } from "../support/site.ts";
+import { deny, honest, withRcode } from "../support/zone-script.ts";
 import { type Script, type ScriptedServer, scriptedServer } from "../upstreams/scripted-server.ts";
-import { deny, honest, withRcode } from "../zone-script.ts";
 import { usualLimits } from "./answers.ts";
 import { emptyCache, SAVED_ANSWERS, savedAnswer, savedName } from "./endless-saver.ts";
 

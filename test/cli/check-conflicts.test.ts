@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { run } from "../../src/cli/run.ts";
-import { directory } from "../files.ts";
+import { directory } from "../support/files.ts";
 import { testTerminal } from "./terminal.ts";
 
 const upstreams = "upstreams: { domestic: { servers: [127.0.0.1] }, overseas: { servers: [127.0.0.2] } }";

@@ -6,7 +6,7 @@ import { nameFromText } from "../../src/dns/name.ts";
 import { CLASS, typeNumber } from "../../src/dns/types.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { openPolicy } from "../../src/server/policy.ts";
-import { directory } from "../files.ts";
+import { directory } from "../support/files.ts";
 import { testTerminal } from "./terminal.ts";
 
 /** A folder with these files. */

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { run } from "../../src/cli/run.ts";
 import { explain } from "../../src/control/explain.ts";
-import { directory } from "../files.ts";
-import { siteWith } from "../site.ts";
-import { honest } from "../zone-script.ts";
+import { directory } from "../support/files.ts";
+import { siteWith } from "../support/site.ts";
+import { honest } from "../support/zone-script.ts";
 import { testTerminal } from "./terminal.ts";
 
 const YAML = `upstreams: { domestic: { servers: [192.0.2.1] }, overseas: { servers: [192.0.2.2] } }

@@ -2,8 +2,8 @@ import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { run } from "../../src/cli/run.ts";
-import { directory } from "../files.ts";
 import { names, tagged, web } from "../lists/web.ts";
+import { directory } from "../support/files.ts";
 import { testTerminal, until } from "./terminal.ts";
 
 /** A folder with this configuration. */

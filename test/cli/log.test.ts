@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { run } from "../../src/cli/run.ts";
 import type { QueryRecord } from "../../src/log/record.ts";
-import { directory } from "../files.ts";
-import { siteWith, type TestSite } from "../site.ts";
+import { directory } from "../support/files.ts";
+import { siteWith, type TestSite } from "../support/site.ts";
 import { standIn, terminalFor } from "./stand-in.ts";
 import { type TestTerminal, testTerminal, until } from "./terminal.ts";
 

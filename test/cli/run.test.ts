@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { run } from "../../src/cli/run.ts";
-import { directory } from "../files.ts";
+import { directory } from "../support/files.ts";
 import { testTerminal } from "./terminal.ts";
 
 /** Carries a command out in a folder that has this `fenliu.yaml`. */

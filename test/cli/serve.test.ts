@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { App } from "../../src/app/app.ts";
 import { run } from "../../src/cli/run.ts";
-import { directory } from "../files.ts";
 import { tlsFixture } from "../listen/support/site.ts";
+import { directory } from "../support/files.ts";
+import { honest } from "../support/zone-script.ts";
 import { type Script, type ScriptedServer, type ScriptedTransport, scriptedServer } from "../upstreams/scripted-server.ts";
-import { honest } from "../zone-script.ts";
 import { type Running, start, testTerminal, until } from "./terminal.ts";
 
 /** An upstream for the time of the test. */

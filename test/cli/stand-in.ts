@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { createServer, type RequestListener, type Server } from "node:http";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import { directory } from "../files.ts";
+import { directory } from "../support/files.ts";
 import { type TestTerminal, testTerminal } from "./terminal.ts";
 
 /** A server of the test's own where the API should be; gone when the test ends. */

@@ -2,7 +2,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { onTestFinished } from "vitest";
 import type { Terminal } from "../../src/cli/invocation.ts";
 import { run } from "../../src/cli/run.ts";
-import { directory } from "../files.ts";
+import { directory } from "../support/files.ts";
 
 /** A terminal in the hands of a test. */
 export interface TestTerminal extends Terminal {

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { queryWire, type Reply, readReply } from "../message.ts";
-import { siteWith, type TestSite } from "../site.ts";
+import { queryWire, type Reply, readReply } from "../support/message.ts";
+import { siteWith, type TestSite } from "../support/site.ts";
 import type { Script } from "../upstreams/scripted-server.ts";
 import { type ListRules, prefersFirst, readGeosite } from "./longest-match.ts";
 import { projectRoot } from "./processes.ts";

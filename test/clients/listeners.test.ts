@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { hasIpv6 } from "../ipv6.ts";
+import { hasIpv6 } from "../support/ipv6.ts";
 import { dig, digAll, kdig, soleData } from "./clients.ts";
 import { type FenliuProcess, makeCertificate, QUIET, startFenliu } from "./fenliu.ts";
 import { startNsd } from "./nsd.ts";

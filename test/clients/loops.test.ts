@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { honest } from "../support/zone-script.ts";
 import { type ScriptedServer, scriptedServer } from "../upstreams/scripted-server.ts";
-import { honest } from "../zone-script.ts";
 import { dig, soleData } from "./clients.ts";
 import { QUIET, startFenliu } from "./fenliu.ts";
 import { freePort, type Running, run, start } from "./processes.ts";

@@ -1,10 +1,10 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { directory } from "../files.ts";
-import { siteWith } from "../site.ts";
 import { fetchMetrics } from "../stats/exposed.ts";
-import { deny, honest } from "../zone-script.ts";
+import { directory } from "../support/files.ts";
+import { siteWith } from "../support/site.ts";
+import { deny, honest } from "../support/zone-script.ts";
 import { projectRoot, run } from "./processes.ts";
 
 const alerts = join(projectRoot, "docs/alerts.yaml");

@@ -5,8 +5,8 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vit
 import { TYPE } from "../../src/dns/types.ts";
 import type { ApiClient } from "../admin/support/api-client.ts";
 import { zone } from "../dns/zone.ts";
+import { respond } from "../support/zone-script.ts";
 import { type Asked, scriptedServer } from "../upstreams/scripted-server.ts";
-import { respond } from "../zone-script.ts";
 import { apiOf, recordsOf } from "./api.ts";
 import { dig, soleData } from "./clients.ts";
 import { type FenliuProcess, fenliuCommand, startFenliu } from "./fenliu.ts";

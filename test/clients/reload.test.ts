@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, expect, test } from "vitest";
-import { readReply } from "../message.ts";
+import { readReply } from "../support/message.ts";
 import { type FenliuProcess, QUIET, startFenliu } from "./fenliu.ts";
 import { eventually, run } from "./processes.ts";
 import { Scene } from "./scene.ts";

@@ -1,6 +1,6 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { queryWire, type Reply, readReply } from "../message.ts";
+import { queryWire, type Reply, readReply } from "../support/message.ts";
 
 /** How often a question is sent, and how long each time is waited for. */
 export interface Patience {

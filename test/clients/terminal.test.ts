@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { directory } from "../files.ts";
+import { directory } from "../support/files.ts";
 import { projectRoot, run } from "./processes.ts";
 
 /** What `fenliu explain` writes where it has a terminal of its own, by script(1), and these variables. */

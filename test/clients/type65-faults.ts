@@ -1,8 +1,8 @@
 import type { Message } from "../../src/dns/message.ts";
 import { TYPE } from "../../src/dns/types.ts";
 import { zone } from "../dns/zone.ts";
+import { respond, silent } from "../support/zone-script.ts";
 import { type Action, type Asked, type Script, type ScriptedServer, scriptedServer } from "../upstreams/scripted-server.ts";
-import { respond, silent } from "../zone-script.ts";
 
 /** What an upstream does about TYPE65 of a name that has addresses: what it sends behind the aliases, or nothing at all. */
 const FAULTS = {

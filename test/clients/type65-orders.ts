@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import type { Reply } from "../message.ts";
+import type { Reply } from "../support/message.ts";
 import { type Patience, Stub } from "./stub.ts";
 import { Turns } from "./turns.ts";
 import { ADDRESSES, type Fault, faults, MODES, type Mode, NEGATIVE_SECONDS, zoneOf } from "./type65-faults.ts";

@@ -2,10 +2,10 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { ConfigCheck } from "../../src/admin/control.ts";
 import { checkDraft, Drafts, SerialQueue } from "../../src/control/drafts.ts";
-import { fakeClock } from "../fake-clock.ts";
-import { directory, file } from "../files.ts";
-import { siteWith } from "../site.ts";
-import { honest } from "../zone-script.ts";
+import { fakeClock } from "../support/fake-clock.ts";
+import { directory, file } from "../support/files.ts";
+import { siteWith } from "../support/site.ts";
+import { honest } from "../support/zone-script.ts";
 
 /** YAML that takes minutes to read. */
 const ENDLESS = `x: [${",".repeat(250_000)}]`;

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { QueryRecord } from "../../src/log/record.ts";
-import { type SiteSetup, siteWith, type TestSite } from "../site.ts";
-import { honest } from "../zone-script.ts";
+import { type SiteSetup, siteWith, type TestSite } from "../support/site.ts";
+import { honest } from "../support/zone-script.ts";
 import { recorder } from "./recorder.ts";
 
 /** What a query that nothing happened to has in common with all others. */

@@ -2,8 +2,8 @@ import { describe, expect, test } from "vitest";
 import type { ExplainRequest } from "../../src/admin/control.ts";
 import { Explainer } from "../../src/control/explainer.ts";
 import { RCODE } from "../../src/dns/types.ts";
-import { siteWith, type TestSite } from "../site.ts";
-import { deny, honest, silent, withRcode } from "../zone-script.ts";
+import { siteWith, type TestSite } from "../support/site.ts";
+import { deny, honest, silent, withRcode } from "../support/zone-script.ts";
 
 function resolved({ app }: TestSite, name: string, rest: Partial<ExplainRequest> = {}) {
   const explainer = new Explainer({

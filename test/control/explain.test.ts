@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { explain } from "../../src/control/explain.ts";
 import { TYPE } from "../../src/dns/types.ts";
-import { file } from "../files.ts";
-import { siteWith, type TestSite } from "../site.ts";
-import { deny, honest } from "../zone-script.ts";
+import { file } from "../support/files.ts";
+import { siteWith, type TestSite } from "../support/site.ts";
+import { deny, honest } from "../support/zone-script.ts";
 
 interface Question {
   readonly type?: string;

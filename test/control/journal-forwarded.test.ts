@@ -1,7 +1,7 @@
 import { RCODE } from "../../src/dns/types.ts";
 import { zone } from "../dns/zone.ts";
+import { bare, deny, honest, respond, withRcode } from "../support/zone-script.ts";
 import type { Script } from "../upstreams/scripted-server.ts";
-import { bare, deny, honest, respond, withRcode } from "../zone-script.ts";
 import { answers, asked, attempt, leaveOneRecord, page, plain } from "./endings.ts";
 
 leaveOneRecord([

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { file } from "../files.ts";
-import { queryWire } from "../message.ts";
-import { siteWith } from "../site.ts";
+import { file } from "../support/files.ts";
+import { queryWire } from "../support/message.ts";
+import { siteWith } from "../support/site.ts";
 import { asked, leaveOneRecord, page, plain } from "./endings.ts";
 import { recorder } from "./recorder.ts";
 

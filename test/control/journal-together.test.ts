@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import { RCODE } from "../../src/dns/types.ts";
-import { file } from "../files.ts";
-import { siteWith } from "../site.ts";
+import { file } from "../support/files.ts";
+import { siteWith } from "../support/site.ts";
+import { honest, silent, withRcode } from "../support/zone-script.ts";
 import type { Script } from "../upstreams/scripted-server.ts";
-import { honest, silent, withRcode } from "../zone-script.ts";
 import { attempt, page, plain } from "./endings.ts";
 import { recorder } from "./recorder.ts";
 

@@ -1,4 +1,4 @@
-import { queryWire } from "../message.ts";
+import { queryWire } from "../support/message.ts";
 import { leaveOneRecord, refused } from "./endings.ts";
 
 leaveOneRecord([

@@ -7,10 +7,10 @@ import type { QueryRecord } from "../../src/log/record.ts";
 import type { Resolver } from "../../src/resolve/types.ts";
 import { handlerFor } from "../../src/server/pipeline.ts";
 import type { QueryEvent } from "../../src/server/query-event.ts";
-import { fakeClock } from "../fake-clock.ts";
-import { queryWire } from "../message.ts";
-import { siteWith } from "../site.ts";
-import { honest } from "../zone-script.ts";
+import { fakeClock } from "../support/fake-clock.ts";
+import { queryWire } from "../support/message.ts";
+import { siteWith } from "../support/site.ts";
+import { honest } from "../support/zone-script.ts";
 import { recorder } from "./recorder.ts";
 
 const page = honest("page.example 300 A 192.0.2.7");

@@ -2,9 +2,9 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { QueryRecord } from "../../src/log/record.ts";
-import { directory } from "../files.ts";
-import { siteWith, type TestSite } from "../site.ts";
-import { honest } from "../zone-script.ts";
+import { directory } from "../support/files.ts";
+import { siteWith, type TestSite } from "../support/site.ts";
+import { honest } from "../support/zone-script.ts";
 
 const page = honest("page.example 300 A 192.0.2.7");
 const everything = { filter: { fromMs: null, toMs: null, conditions: [] }, limit: 100, cursor: null };

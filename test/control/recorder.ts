@@ -1,5 +1,5 @@
 import type { QueryRecord } from "../../src/log/record.ts";
-import type { TestSite } from "../site.ts";
+import type { TestSite } from "../support/site.ts";
 
 /** Follows the queries of a site. @returns what gives their records, in the order of their endings, since the last time. */
 export function recorder({ app }: TestSite): () => QueryRecord[] {

@@ -3,9 +3,9 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { Control } from "../../src/admin/control.ts";
 import type { QueryRecord } from "../../src/log/record.ts";
-import { directory } from "../files.ts";
-import { siteWith, type TestSite } from "../site.ts";
-import { honest } from "../zone-script.ts";
+import { directory } from "../support/files.ts";
+import { siteWith, type TestSite } from "../support/site.ts";
+import { honest } from "../support/zone-script.ts";
 
 const upstreams = {
   domestic: honest("www.page.example 100 A 192.0.2.7"),

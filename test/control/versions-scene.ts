@@ -6,10 +6,10 @@ import { Explainer } from "../../src/control/explainer.ts";
 import { Versions, type VersionsOptions } from "../../src/control/history.ts";
 import { listCacheOf } from "../../src/lists/cache.ts";
 import { operationsLog } from "../../src/log/operations.ts";
-import { fakeClock } from "../fake-clock.ts";
-import { directory } from "../files.ts";
-import { siteWith, type TestSite } from "../site.ts";
-import { honest } from "../zone-script.ts";
+import { fakeClock } from "../support/fake-clock.ts";
+import { directory } from "../support/files.ts";
+import { siteWith, type TestSite } from "../support/site.ts";
+import { honest } from "../support/zone-script.ts";
 
 export const DAY_MS = 86_400_000;
 

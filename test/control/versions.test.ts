@@ -9,8 +9,8 @@ import { Versions } from "../../src/control/history.ts";
 import type { CopySource } from "../../src/lists/cache.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { openPolicy } from "../../src/server/policy.ts";
-import { fakeClock } from "../fake-clock.ts";
-import { directory, file } from "../files.ts";
+import { fakeClock } from "../support/fake-clock.ts";
+import { directory, file } from "../support/files.ts";
 import { about, DAY_MS, explainer, MISSING, move, movedScene, put, scene } from "./versions-scene.ts";
 
 describe("versions", () => {

@@ -4,10 +4,10 @@ import type { QuerySource, WhatIf, WhatIfRequest } from "../../src/admin/control
 import { parseConfig } from "../../src/config/load.ts";
 import { whatIf } from "../../src/control/what-if.ts";
 import type { QueryRecord } from "../../src/log/record.ts";
-import { file } from "../files.ts";
 import { record } from "../log/records.ts";
-import { siteWith, type TestSite } from "../site.ts";
-import { honest } from "../zone-script.ts";
+import { file } from "../support/files.ts";
+import { siteWith, type TestSite } from "../support/site.ts";
+import { honest } from "../support/zone-script.ts";
 
 /** A log that holds these queries. */
 function logOf(records: readonly Partial<QueryRecord>[], batch = 7): Pick<QuerySource, "read"> {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { ResettableTimer } from "../../src/lib/deadline.ts";
-import { fakeClock } from "../fake-clock.ts";
+import { fakeClock } from "../support/fake-clock.ts";
 
 function counted() {
   const clock = fakeClock();

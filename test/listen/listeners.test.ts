@@ -7,7 +7,7 @@ import { systemClock } from "../../src/lib/clock.ts";
 import { ListenError, openListeners } from "../../src/listen/listeners.ts";
 import type { ListenOptions } from "../../src/listen/options.ts";
 import { type HandlerReply, NOWHERE } from "../../src/listen/types.ts";
-import { hasIpv6 } from "../ipv6.ts";
+import { hasIpv6 } from "../support/ipv6.ts";
 import { connectRaw } from "./support/raw.ts";
 import { echo, handlerOf, messageOf, ON_LOOPBACK, openSite, portOf, tlsFixture } from "./support/site.ts";
 

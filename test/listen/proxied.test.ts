@@ -3,7 +3,7 @@ import { connect as connectTls } from "node:tls";
 import { describe, expect, test } from "vitest";
 import { frame } from "../../src/dns/wire.ts";
 import type { Client } from "../../src/lib/client.ts";
-import { fakeClock } from "../fake-clock.ts";
+import { fakeClock } from "../support/fake-clock.ts";
 import { connectRaw, RawConnection } from "./support/raw.ts";
 import { handlerOf, messageOf, openSite, portOf, type SiteOptions } from "./support/site.ts";
 

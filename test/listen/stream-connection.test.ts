@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { frame } from "../../src/dns/wire.ts";
 import type { HandlerReply } from "../../src/listen/types.ts";
-import { fakeClock } from "../fake-clock.ts";
+import { fakeClock } from "../support/fake-clock.ts";
 import { connectRaw, connectRawTls, type RawConnection } from "./support/raw.ts";
 import { handlerOf, idOf, messageOf, openSite, portOf, type SiteOptions } from "./support/site.ts";
 

@@ -8,7 +8,7 @@ import { frame } from "../../src/dns/wire.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { openListeners } from "../../src/listen/listeners.ts";
 import { type ListenEvent, NOWHERE } from "../../src/listen/types.ts";
-import { fakeClock } from "../fake-clock.ts";
+import { fakeClock } from "../support/fake-clock.ts";
 import { connectRaw, connectRawTls } from "./support/raw.ts";
 import { echo, messageOf, ON_LOOPBACK, openSite, portOf, tlsFixture } from "./support/site.ts";
 

@@ -7,8 +7,8 @@ import { limitsWith } from "../../src/listen/limits.ts";
 import { ConnectionSlots } from "../../src/listen/tcp.ts";
 import type { Handler, HandlerReply, ListenEvent, ListenServices } from "../../src/listen/types.ts";
 import { UdpListener } from "../../src/listen/udp.ts";
-import { type FakeClock, fakeClock } from "../fake-clock.ts";
-import { hasIpv6 } from "../ipv6.ts";
+import { type FakeClock, fakeClock } from "../support/fake-clock.ts";
+import { hasIpv6 } from "../support/ipv6.ts";
 import { echo, handlerOf, messageOf } from "./support/site.ts";
 
 interface Bench {

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import type { DownloadOrder } from "../../src/lists/download.ts";
-import { collectGarbage } from "../collect-garbage.ts";
-import { type FakeClock, fakeClock } from "../fake-clock.ts";
-import { directory } from "../files.ts";
+import { collectGarbage } from "../support/collect-garbage.ts";
+import { type FakeClock, fakeClock } from "../support/fake-clock.ts";
+import { directory } from "../support/files.ts";
 import { downloaded, type Page, testFetcher, until, web } from "./web.ts";
 
 interface Setup {

@@ -8,7 +8,7 @@ import type { DomainSet } from "../../src/lists/domain-set.ts";
 import { loadLists, type SourceStatus } from "../../src/lists/load.ts";
 import type { ListOptions } from "../../src/lists/options.ts";
 import { readGeosite } from "../clients/longest-match.ts";
-import { directory } from "../files.ts";
+import { directory } from "../support/files.ts";
 import { database, network } from "./mmdb-file.ts";
 import { downloaded } from "./web.ts";
 

@@ -3,10 +3,10 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { ListCache } from "../../src/lists/cache.ts";
 import { updateList } from "../../src/lists/update.ts";
-import { directory } from "../files.ts";
-import { siteWith, type TestSite } from "../site.ts";
+import { directory } from "../support/files.ts";
+import { siteWith, type TestSite } from "../support/site.ts";
+import { honest } from "../support/zone-script.ts";
 import { scriptedProxy } from "../upstreams/scripted-proxy.ts";
-import { honest } from "../zone-script.ts";
 import { downloaded, type Page, tagged, testFetcher, until, type Web, web } from "./web.ts";
 
 const upstreams = { main: honest("n0.example A 192.0.2.7", "n99.example A 192.0.2.8", "lists.example A 127.0.0.1") };

@@ -7,9 +7,9 @@ import { DomainSetBuilder } from "../../src/lists/domain-set-builder.ts";
 import { loadLists } from "../../src/lists/load.ts";
 import type { ListOptions } from "../../src/lists/options.ts";
 import { readAddresses, readDomains } from "../../src/lists/readers.ts";
-import { file } from "../files.ts";
-import { siteWith } from "../site.ts";
-import { honest } from "../zone-script.ts";
+import { file } from "../support/files.ts";
+import { siteWith } from "../support/site.ts";
+import { honest } from "../support/zone-script.ts";
 
 const COUNT = 200_000;
 const lines = Array.from({ length: COUNT }, (_, index) => `n${index}.example`);

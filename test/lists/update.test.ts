@@ -6,8 +6,8 @@ import { ListCache } from "../../src/lists/cache.ts";
 import { loadLists } from "../../src/lists/load.ts";
 import type { ListOptions } from "../../src/lists/options.ts";
 import { type Activate, updateList } from "../../src/lists/update.ts";
-import { fakeClock } from "../fake-clock.ts";
-import { directory } from "../files.ts";
+import { fakeClock } from "../support/fake-clock.ts";
+import { directory } from "../support/files.ts";
 import { downloaded, names, tagged, testFetcher, type Web, web } from "./web.ts";
 
 const adoptAll: Activate = async (_, __, commit) => {

@@ -3,7 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import { setImmediate } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
 import type { QueryLog } from "../../src/log/query-log.ts";
-import { directory } from "../files.ts";
+import { directory } from "../support/files.ts";
 import { EVERYTHING, opened, records } from "./opened.ts";
 import { startedWorkers } from "./started-workers.ts";
 

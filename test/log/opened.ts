@@ -4,8 +4,8 @@ import type { QueryFilter } from "../../src/log/filter.ts";
 import { QueryLog } from "../../src/log/query-log.ts";
 import type { QueryRecord } from "../../src/log/record.ts";
 import { firstIdAt } from "../../src/log/schema.ts";
-import { type FakeClock, fakeClock } from "../fake-clock.ts";
-import { directory } from "../files.ts";
+import { type FakeClock, fakeClock } from "../support/fake-clock.ts";
+import { directory } from "../support/files.ts";
 import { LogEvents } from "./log-events.ts";
 import { record, SOME_WALL_MS } from "./records.ts";
 

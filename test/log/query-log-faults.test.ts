@@ -21,7 +21,7 @@ import { allParts } from "../../src/log/maintenance.ts";
 import { decodeRow, type StoredRow } from "../../src/log/rows.ts";
 import { selectRecords } from "../../src/log/schema.ts";
 import type { LogEvent } from "../../src/log/writer.ts";
-import { directory } from "../files.ts";
+import { directory } from "../support/files.ts";
 import { EVERYTHING, found, type Opened, opened, records } from "./opened.ts";
 import { canMount, fill, smallDisk } from "./small-disk.ts";
 

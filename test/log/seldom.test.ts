@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { throttle } from "../../src/log/operations.ts";
-import { fakeClock } from "../fake-clock.ts";
+import { fakeClock } from "../support/fake-clock.ts";
 
 test("an event of each kind is told at once, then once a minute with how many were passed over", async () => {
   const clock = fakeClock();

@@ -3,7 +3,7 @@ import { closeSync, mkdtempSync, openSync, rmdirSync, writeSync } from "node:fs"
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished } from "vitest";
-import { directory } from "../files.ts";
+import { directory } from "../support/files.ts";
 
 /** Takes all room that a file system has left. */
 export function fill(path: string): void {

@@ -1,7 +1,7 @@
 import { typeNumber } from "../../src/dns/types.ts";
 import { zone } from "../dns/zone.ts";
+import { bare, deny, empty, honest, respond, silent, withRcode } from "../support/zone-script.ts";
 import type { Action, Asked, Script } from "../upstreams/scripted-server.ts";
-import { bare, deny, empty, honest, respond, silent, withRcode } from "../zone-script.ts";
 
 const records = [
   "page.example 100 A 192.0.2.7",

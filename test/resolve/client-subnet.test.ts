@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { ClientSubnet } from "../../src/dns/edns.ts";
-import { type Reply, subnetOf } from "../message.ts";
-import { type SiteAskOptions, siteWith } from "../site.ts";
-import { honest, withRcode } from "../zone-script.ts";
+import { type Reply, subnetOf } from "../support/message.ts";
+import { type SiteAskOptions, siteWith } from "../support/site.ts";
+import { honest, withRcode } from "../support/zone-script.ts";
 
 const page = honest("page.example A 192.0.2.1");
 

@@ -1,9 +1,9 @@
 import { typeName } from "../../src/dns/types.ts";
 import { zone } from "../dns/zone.ts";
-import { file } from "../files.ts";
+import { file } from "../support/files.ts";
+import { type Outcome, type Workbench, workbenchWith } from "../support/workbench.ts";
+import { bare, deny, empty, respond, silent, withRcode } from "../support/zone-script.ts";
 import type { Script } from "../upstreams/scripted-server.ts";
-import { type Outcome, type Workbench, workbenchWith } from "../workbench.ts";
-import { bare, deny, empty, respond, silent, withRcode } from "../zone-script.ts";
 
 /** Addresses in the list: 192.0.2.0/24 and 2001:db8:1::/48. Forged ones: 203.0.113.1 (poison), 203.0.113.2 (bogus). */
 const ADDRESSES: Readonly<Record<string, readonly [A: string, AAAA: string]>> = {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { Reply } from "../message.ts";
-import { siteWith } from "../site.ts";
-import { honest, silent, withRcode } from "../zone-script.ts";
+import type { Reply } from "../support/message.ts";
+import { siteWith } from "../support/site.ts";
+import { honest, silent, withRcode } from "../support/zone-script.ts";
 
 const page = honest("page.example 100 A 192.0.2.7");
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { type GroupSetup, siteWith } from "../site.ts";
+import { type GroupSetup, siteWith } from "../support/site.ts";
+import { bare, empty, honest, withRcode } from "../support/zone-script.ts";
 import type { Script } from "../upstreams/scripted-server.ts";
-import { bare, empty, honest, withRcode } from "../zone-script.ts";
 
 const page = honest("page.example 100 A 192.0.2.7", "page.example 100 AAAA 2001:db8::7");
 const bareOf =

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { TYPE } from "../../src/dns/types.ts";
 import { zone } from "../dns/zone.ts";
-import { file } from "../files.ts";
-import { siteWith, type TestSite } from "../site.ts";
+import { file } from "../support/files.ts";
+import { siteWith, type TestSite } from "../support/site.ts";
+import { empty, honest, respond, silent } from "../support/zone-script.ts";
 import type { Script } from "../upstreams/scripted-server.ts";
-import { empty, honest, respond, silent } from "../zone-script.ts";
 
 /** A proxy as mihomo is one: an address of its own for every name, in the order of asking, and nothing else. A new one begins from scratch. */
 function fakeIps(): Script {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { siteWith } from "../site.ts";
-import { empty, honest, silent, withRcode } from "../zone-script.ts";
+import { siteWith } from "../support/site.ts";
+import { empty, honest, silent, withRcode } from "../support/zone-script.ts";
 
 const zone = [
   "both.example A 192.0.2.1",

@@ -12,9 +12,9 @@ import type { Answer } from "../../src/dns/answer.ts";
 import { RCODE } from "../../src/dns/types.ts";
 import { usualLimits } from "../cache/answers.ts";
 import { zone } from "../dns/zone.ts";
+import { type Outcome, type Workbench, workbenchWith } from "../support/workbench.ts";
+import { respond, withRcode } from "../support/zone-script.ts";
 import type { Action, Asked } from "../upstreams/scripted-server.ts";
-import { type Outcome, type Workbench, workbenchWith } from "../workbench.ts";
-import { respond, withRcode } from "../zone-script.ts";
 
 const ADDRESSES = ["203.0.113.1", "203.0.113.2", "203.0.113.3"] as const;
 type Address = (typeof ADDRESSES)[number];

@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
 import { addressClassifier } from "../../src/resolve/classify.ts";
 import { zone } from "../dns/zone.ts";
-import { siteWith } from "../site.ts";
+import { siteWith } from "../support/site.ts";
+import { workbenchWith } from "../support/workbench.ts";
+import { honest, respond } from "../support/zone-script.ts";
 import type { Script } from "../upstreams/scripted-server.ts";
-import { workbenchWith } from "../workbench.ts";
-import { honest, respond } from "../zone-script.ts";
 import { behaviour } from "./comparing.ts";
 
 const yaml = "poison: [203.0.113.1]\nbogus: [203.0.113.2]\ncache: { prefetch: false }";

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { TYPE } from "../../src/dns/types.ts";
 import { zone } from "../dns/zone.ts";
-import { siteWith } from "../site.ts";
+import { siteWith } from "../support/site.ts";
+import { workbenchWith } from "../support/workbench.ts";
+import { bare, deny, empty, honest, respond, silent, withRcode } from "../support/zone-script.ts";
 import type { Asked, Script } from "../upstreams/scripted-server.ts";
-import { workbenchWith } from "../workbench.ts";
-import { bare, deny, empty, honest, respond, silent, withRcode } from "../zone-script.ts";
 
 const page = honest("page.example A 192.0.2.7");
 

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { TYPE } from "../../src/dns/types.ts";
 import { zone } from "../dns/zone.ts";
+import { type Workbench, workbenchWith } from "../support/workbench.ts";
+import { deny, empty, honest, respond } from "../support/zone-script.ts";
 import type { Script } from "../upstreams/scripted-server.ts";
-import { type Workbench, workbenchWith } from "../workbench.ts";
-import { deny, empty, honest, respond } from "../zone-script.ts";
 
 /** Every name but host.example is an alias of it, and nobody has that. */
 const dangling: Script = (asked) =>

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { siteWith } from "../site.ts";
-import { deny, honest, silent, withRcode } from "../zone-script.ts";
+import { siteWith } from "../support/site.ts";
+import { deny, honest, silent, withRcode } from "../support/zone-script.ts";
 
 const upstream = honest("page.example 100 A 192.0.2.7", "page.example 100 HTTPS 1 . alpn=h2", "shop.example MX 10 mail.example");
 

@@ -1,11 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { type Answering, CachingForwarder } from "../caching-forwarder.ts";
-import { type FakeClock, fakeClock } from "../fake-clock.ts";
-import { queryWire, readReply } from "../message.ts";
-import { openAsker, siteWith } from "../site.ts";
-import type { Script } from "../upstreams/scripted-server.ts";
-import { scriptedServer } from "../upstreams/scripted-server.ts";
-import { deny, honest } from "../zone-script.ts";
+import { type Answering, CachingForwarder } from "../support/caching-forwarder.ts";
+import { type FakeClock, fakeClock } from "../support/fake-clock.ts";
+import { queryWire, readReply } from "../support/message.ts";
+import { openAsker, siteWith } from "../support/site.ts";
+import { deny, honest } from "../support/zone-script.ts";
+import { type Script, scriptedServer } from "../upstreams/scripted-server.ts";
 
 const house = ["page.example A 192.0.2.7", "page.example AAAA 2001:db8::7", "sub.page.example A 192.0.2.8"];
 

@@ -2,10 +2,10 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { TYPE, typeNumber } from "../../src/dns/types.ts";
 import { zone } from "../dns/zone.ts";
-import type { Reply } from "../message.ts";
+import type { Reply } from "../support/message.ts";
+import { type Outcome, workbenchWith } from "../support/workbench.ts";
+import { bare, deny, empty, respond, silent, withRcode } from "../support/zone-script.ts";
 import type { Action, Asked } from "../upstreams/scripted-server.ts";
-import { type Outcome, workbenchWith } from "../workbench.ts";
-import { bare, deny, empty, respond, silent, withRcode } from "../zone-script.ts";
 
 const NAMES = ["page.example", "www.example", "host.example"] as const;
 const TYPES = ["A", "AAAA", "HTTPS", "MX", "TXT"] as const;

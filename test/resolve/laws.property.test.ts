@@ -2,10 +2,10 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { RCODE } from "../../src/dns/types.ts";
 import { zone } from "../dns/zone.ts";
-import type { Reply } from "../message.ts";
-import { siteWith, type TestSite } from "../site.ts";
+import type { Reply } from "../support/message.ts";
+import { siteWith, type TestSite } from "../support/site.ts";
+import { bare, deny, empty, respond, silent, withRcode } from "../support/zone-script.ts";
 import type { Action, Asked } from "../upstreams/scripted-server.ts";
-import { bare, deny, empty, respond, silent, withRcode } from "../zone-script.ts";
 
 const TYPES = ["A", "AAAA", "HTTPS", "MX"] as const;
 const NUMBERS = { A: 1, AAAA: 28, HTTPS: 65, MX: 15 } as const;

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { zone } from "../dns/zone.ts";
-import { siteWith } from "../site.ts";
+import { siteWith } from "../support/site.ts";
+import { type Outcome, workbenchWith } from "../support/workbench.ts";
+import { bare, deny, empty, honest, respond, silent, withRcode } from "../support/zone-script.ts";
 import type { Script } from "../upstreams/scripted-server.ts";
-import { type Outcome, workbenchWith } from "../workbench.ts";
-import { bare, deny, empty, honest, respond, silent, withRcode } from "../zone-script.ts";
 
 const page = honest("page.example 100 A 192.0.2.7");
 const refusing: Script = (asked) => withRcode(asked, 5);

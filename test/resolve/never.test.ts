@@ -1,9 +1,9 @@
 import { writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { RCODE, TYPE } from "../../src/dns/types.ts";
-import { file } from "../files.ts";
-import { siteWith, type TestSite } from "../site.ts";
-import { honest } from "../zone-script.ts";
+import { file } from "../support/files.ts";
+import { siteWith, type TestSite } from "../support/site.ts";
+import { honest } from "../support/zone-script.ts";
 
 const zone = ["page.example A 192.0.2.1", "shop.cn A 192.0.2.2"];
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { file } from "../files.ts";
-import { siteWith } from "../site.ts";
-import { honest } from "../zone-script.ts";
+import { file } from "../support/files.ts";
+import { siteWith } from "../support/site.ts";
+import { honest } from "../support/zone-script.ts";
 
 const zone = [
   "public.example A 192.0.2.1",

@@ -2,10 +2,10 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { zone } from "../dns/zone.ts";
-import { file } from "../files.ts";
-import { siteWith, type TestSite } from "../site.ts";
+import { file } from "../support/files.ts";
+import { siteWith, type TestSite } from "../support/site.ts";
+import { honest, respond } from "../support/zone-script.ts";
 import type { Script } from "../upstreams/scripted-server.ts";
-import { honest, respond } from "../zone-script.ts";
 
 /** Answers every A question with this address. */
 function always(address: string): Script {

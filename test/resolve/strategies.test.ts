@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import type { Reply } from "../message.ts";
-import { siteWith, type TestSite } from "../site.ts";
+import type { Reply } from "../support/message.ts";
+import { siteWith, type TestSite } from "../support/site.ts";
+import { honest, silent, withRcode } from "../support/zone-script.ts";
 import { wrongId, wrongQuestion } from "../upstreams/messages.ts";
 import type { Script } from "../upstreams/scripted-server.ts";
-import { honest, silent, withRcode } from "../zone-script.ts";
 
 const right = honest(...Array.from({ length: 8 }, (_, index) => `host${index}.example 100 A 192.0.2.${index}`));
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type Outcome, type Workbench, workbenchWith } from "../workbench.ts";
+import { type Outcome, type Workbench, workbenchWith } from "../support/workbench.ts";
 import { membersOf } from "./behaviours.ts";
 
 /**

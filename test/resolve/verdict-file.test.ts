@@ -13,10 +13,10 @@ import {
   verdictKey,
 } from "../../src/resolve/verdicts.ts";
 import { nameOf, zone } from "../dns/zone.ts";
-import { fakeClock } from "../fake-clock.ts";
-import { directory, file } from "../files.ts";
-import { siteWith } from "../site.ts";
-import { honest, respond } from "../zone-script.ts";
+import { fakeClock } from "../support/fake-clock.ts";
+import { directory, file } from "../support/files.ts";
+import { siteWith } from "../support/site.ts";
+import { honest, respond } from "../support/zone-script.ts";
 
 const compare = { near: "near", far: "far", keepNearIf: "cn-ip", withinMs: 800, verdictMs: 86_400_000 };
 const keyOf = (name: string) => verdictKey(nameOf(name), compare);

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { siteWith } from "../site.ts";
-import { honest } from "../zone-script.ts";
+import { siteWith } from "../support/site.ts";
+import { honest } from "../support/zone-script.ts";
 import { fetchMetrics, samplesOf } from "./exposed.ts";
 
 const text = (file: string) => readFileSync(new URL(`../../docs/${file}`, import.meta.url), "utf8");

@@ -3,7 +3,7 @@ import { cacheView, groupView, listView } from "../../src/control/views.ts";
 import type { LogStatus } from "../../src/log/record.ts";
 import { type MetricsInput, metricsText, RisingCounts } from "../../src/stats/metrics.ts";
 import { ProcessWatch } from "../../src/stats/process.ts";
-import type { TestSite } from "../site.ts";
+import type { TestSite } from "../support/site.ts";
 
 const log: LogStatus = {
   state: "well",

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { RisingCounts } from "../../src/stats/metrics.ts";
-import { siteWith } from "../site.ts";
-import { deny, honest } from "../zone-script.ts";
+import { siteWith } from "../support/site.ts";
+import { deny, honest } from "../support/zone-script.ts";
 import { exposedBy, samplesOf } from "./exposed.ts";
 
 const page = honest("page.example 300 A 192.0.2.7");

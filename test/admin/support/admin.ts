@@ -3,7 +3,7 @@ import { ADMIN_LIMITS, type AdminLimits } from "../../../src/admin/api.ts";
 import type { AdminOptions } from "../../../src/admin/options.ts";
 import { type AdminServer, type AdminSetup, openAdmin } from "../../../src/admin/server.ts";
 import { ClientsBehind } from "../../../src/listen/client-address.ts";
-import { type FakeClock, fakeClock } from "../../fake-clock.ts";
+import { type FakeClock, fakeClock } from "../../support/fake-clock.ts";
 import { ApiClient } from "./api-client.ts";
 import { MemoryControl } from "./memory-control.ts";
 

@@ -11,7 +11,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import type { Client } from "../../../src/lib/client.ts";
 import { FRAME } from "../../../src/listen/http2/frames.ts";
 import type { Listeners } from "../../../src/listen/listeners.ts";
-import { type FakeClock, fakeClock } from "../../fake-clock.ts";
+import { type FakeClock, fakeClock } from "../../support/fake-clock.ts";
 import { frameOf, get, openedHttp2, post, uint32 } from "../support/http2-raw.ts";
 import { connectRaw } from "../support/raw.ts";
 import { handlerOf, idOf, messageOf, openSite, portOf, type SiteOptions } from "../support/site.ts";

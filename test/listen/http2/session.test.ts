@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { FRAME, FRAME_FLAG, SETTING } from "../../../src/listen/http2/frames.ts";
-import { fakeClock } from "../../fake-clock.ts";
+import { fakeClock } from "../../support/fake-clock.ts";
 import {
   connectHttp2Raw,
   expectAnswer,

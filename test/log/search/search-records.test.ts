@@ -7,7 +7,7 @@ import type { QueryRecord } from "../../../src/log/record.ts";
 import { firstIdAt } from "../../../src/log/schema.ts";
 import { CursorError, getRecord, readBatches, type SearchBudget, searchRecords } from "../../../src/log/search.ts";
 import { Store } from "../../../src/log/store.ts";
-import { directory } from "../../files.ts";
+import { directory } from "../../support/files.ts";
 import { record, SOME_WALL_MS } from "../records.ts";
 import { openedStore, recordsFrom, tidyAll } from "../store/opened-store.ts";
 import { alikeRecords, anyFilter, filterOf, storeOf } from "./stores.ts";

@@ -5,7 +5,7 @@ import { parseFilter, type QueryFilter } from "../../../src/log/filter.ts";
 import type { QueryRecord } from "../../../src/log/record.ts";
 import { wallMsOf } from "../../../src/log/schema.ts";
 import { Store } from "../../../src/log/store.ts";
-import { directory } from "../../files.ts";
+import { directory } from "../../support/files.ts";
 import { record, SOME_WALL_MS } from "../records.ts";
 
 const YEAR_MS = 365 * 86_400_000;

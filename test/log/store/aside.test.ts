@@ -2,7 +2,7 @@ import { readdirSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { quarantine } from "../../../src/log/database.ts";
-import { directory } from "../../files.ts";
+import { directory } from "../../support/files.ts";
 import { SOME_WALL_MS } from "../records.ts";
 
 test("of the files put aside two are kept, the last among them also where the clock was set back", () => {

@@ -7,7 +7,7 @@ import type { QueryRecord } from "../../../src/log/record.ts";
 import { decodeRow, type StoredRow } from "../../../src/log/rows.ts";
 import { firstIdAt, selectRecords } from "../../../src/log/schema.ts";
 import { Store, type StoreOptions } from "../../../src/log/store.ts";
-import { directory } from "../../files.ts";
+import { directory } from "../../support/files.ts";
 import { record } from "../records.ts";
 
 export interface OpenedStore {

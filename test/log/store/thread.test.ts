@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { Thread } from "../../../src/lib/worker.ts";
-import { type FakeClock, fakeClock } from "../../fake-clock.ts";
+import { type FakeClock, fakeClock } from "../../support/fake-clock.ts";
 import type { SleeperCalls } from "./sleeper.ts";
 
 function sleeper(maxWaiting = 10): {

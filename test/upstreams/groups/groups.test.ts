@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { RCODE } from "../../../src/dns/types.ts";
 import { openGroups } from "../../../src/upstreams/group.ts";
-import { fakeClock } from "../../fake-clock.ts";
+import { fakeClock } from "../../support/fake-clock.ts";
 import { answers, fails, groupOptions, ScriptedServer, Site, serverOptions, silent } from "./scripted.ts";
 
 describe("opening", () => {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Latency } from "../../../src/upstreams/member.ts";
-import { fakeClock } from "../../fake-clock.ts";
+import { fakeClock } from "../../support/fake-clock.ts";
 
 test("under steady traffic one measurement counts an eighth", async () => {
   const clock = fakeClock();

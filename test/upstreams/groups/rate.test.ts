@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Rate } from "../../../src/upstreams/member.ts";
-import { fakeClock } from "../../fake-clock.ts";
+import { fakeClock } from "../../support/fake-clock.ts";
 
 test("whatever the pauses, no stretch of time sees more questions than one second's worth and what its length adds", async () => {
   const tries = fc.array(fc.integer({ min: 0, max: 400 }), { minLength: 1, maxLength: 60 });

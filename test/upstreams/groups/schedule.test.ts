@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { RCODE } from "../../../src/dns/types.ts";
 import { PATIENCE } from "../../../src/upstreams/dispatch.ts";
 import { openGroups } from "../../../src/upstreams/group.ts";
-import { fakeClock } from "../../fake-clock.ts";
+import { fakeClock } from "../../support/fake-clock.ts";
 import {
   answers,
   type Behaviour,

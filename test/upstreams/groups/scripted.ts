@@ -12,7 +12,7 @@ import {
   UpstreamError,
   type UpstreamFailure,
 } from "../../../src/upstreams/upstream.ts";
-import { type FakeClock, fakeClock } from "../../fake-clock.ts";
+import { type FakeClock, fakeClock } from "../../support/fake-clock.ts";
 
 /** What a scripted server does with a question. */
 export type Behaviour =

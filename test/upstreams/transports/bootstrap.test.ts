@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { RCODE, TYPE } from "../../../src/dns/types.ts";
 import { type Bootstrap, openBootstrap, openServer } from "../../../src/upstreams/bootstrap.ts";
-import { type FakeClock, fakeClock } from "../../fake-clock.ts";
+import { type FakeClock, fakeClock } from "../../support/fake-clock.ts";
 import { addresses, addressMessage, negativeMessage, questionFor, rcode, silence } from "../messages.ts";
 import { type Action, type Asked, type Script, type ScriptedServer, scriptedServer } from "../scripted-server.ts";
 import { addressTexts, contextWith, errand, until } from "./set-up.ts";

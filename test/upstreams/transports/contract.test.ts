@@ -1,7 +1,7 @@
 import { getEventListeners } from "node:events";
 import { describe, expect, test } from "vitest";
 import { RCODE, TYPE } from "../../../src/dns/types.ts";
-import { hasIpv6 } from "../../ipv6.ts";
+import { hasIpv6 } from "../../support/ipv6.ts";
 import { addresses, addressMessage, close, cutShort, questionFor, rcode, silence, wrongId, wrongQuestion } from "../messages.ts";
 import type { Action, Asked } from "../scripted-server.ts";
 import { addressTexts, errand, site, streamWays, until, type Way, ways } from "./set-up.ts";

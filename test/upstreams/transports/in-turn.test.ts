@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { staggered } from "../../../src/upstreams/dial.ts";
-import { fakeClock } from "../../fake-clock.ts";
+import { fakeClock } from "../../support/fake-clock.ts";
 
 interface Try {
   readonly candidate: string;

@@ -4,7 +4,7 @@ import { type Clock, systemClock } from "../../../src/lib/clock.ts";
 import { openServer } from "../../../src/upstreams/bootstrap.ts";
 import type { ProxyOptions, ServerOptions } from "../../../src/upstreams/options.ts";
 import type { Attempt, ExchangeOptions, ServerContext, Upstream } from "../../../src/upstreams/upstream.ts";
-import { type FakeClock, fakeClock } from "../../fake-clock.ts";
+import { type FakeClock, fakeClock } from "../../support/fake-clock.ts";
 import { type ScriptedProxy, scriptedProxy } from "../scripted-proxy.ts";
 import { type Script, type ScriptedServer, type ScriptedTransport, scriptedServer, testCertificate } from "../scripted-server.ts";
 

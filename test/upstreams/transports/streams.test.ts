@@ -3,7 +3,7 @@ import { type AddressInfo, createServer, type Socket } from "node:net";
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { openServer } from "../../../src/upstreams/bootstrap.ts";
-import { fakeClock } from "../../fake-clock.ts";
+import { fakeClock } from "../../support/fake-clock.ts";
 import { addresses, close, questionFor, silence } from "../messages.ts";
 import { type Asked, scriptedServer, testCertificate, testKey } from "../scripted-server.ts";
 import { addressTexts, contextWith, errand, site, until, type Way } from "./set-up.ts";

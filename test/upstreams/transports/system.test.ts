@@ -7,7 +7,7 @@ import { type Answer, indexAnswer } from "../../../src/dns/answer.ts";
 import { RCODE } from "../../../src/dns/types.ts";
 import { resolversIn, SystemServer } from "../../../src/upstreams/bootstrap.ts";
 import { type Upstream, UpstreamError } from "../../../src/upstreams/upstream.ts";
-import { type FakeClock, fakeClock } from "../../fake-clock.ts";
+import { type FakeClock, fakeClock } from "../../support/fake-clock.ts";
 import { addressMessage, questionFor, rcodeMessage } from "../messages.ts";
 import { addressTexts, errand, until } from "./set-up.ts";
 

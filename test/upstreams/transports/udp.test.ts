@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { RCODE, TYPE } from "../../../src/dns/types.ts";
-import { fakeClock } from "../../fake-clock.ts";
+import { fakeClock } from "../../support/fake-clock.ts";
 import { addresses, addressMessage, questionFor, rcode, silence, truncated } from "../messages.ts";
 import type { Action, Asked } from "../scripted-server.ts";
 import { addressTexts, errand, site, until, type Way } from "./set-up.ts";

@@ -1,4 +1,4 @@
-import type { Clock } from "../src/lib/clock.ts";
+import type { Clock } from "../../src/lib/clock.ts";
 import { type Reply, readReply } from "./message.ts";
 
 /** Whoever answers questions; a `TestSite` does. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { boundedRegexp, MAX_WAYS } from "../src/lib/bounded-regexp.ts";
+import { boundedRegexp, MAX_WAYS } from "../../src/lib/bounded-regexp.ts";
 
 describe("bounded regular expressions", () => {
   test.each([

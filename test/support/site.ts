@@ -1,23 +1,23 @@
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import { App } from "../src/app/app.ts";
-import { parseConfig } from "../src/config/load.ts";
-import { printProblems } from "../src/config/reading.ts";
-import type { Config } from "../src/config/types.ts";
-import { typeName } from "../src/dns/types.ts";
-import type { BoundEndpoints } from "../src/listen/listeners.ts";
-import { operationsLog } from "../src/log/operations.ts";
-import { type FakeClock, fakeClock } from "./fake-clock.ts";
-import { ASKERS, type Asker } from "./listen/support/askers.ts";
-import { tlsFixture } from "./listen/support/site.ts";
-import { type AskOptions, queryWire, type Reply, readReply } from "./message.ts";
+import { App } from "../../src/app/app.ts";
+import { parseConfig } from "../../src/config/load.ts";
+import { printProblems } from "../../src/config/reading.ts";
+import type { Config } from "../../src/config/types.ts";
+import { typeName } from "../../src/dns/types.ts";
+import type { BoundEndpoints } from "../../src/listen/listeners.ts";
+import { operationsLog } from "../../src/log/operations.ts";
+import { ASKERS, type Asker } from "../listen/support/askers.ts";
+import { tlsFixture } from "../listen/support/site.ts";
 import {
   type Script,
   type ScriptedServer,
   type ScriptedTransport,
   scriptedServer,
   testCertificate,
-} from "./upstreams/scripted-server.ts";
+} from "../upstreams/scripted-server.ts";
+import { type FakeClock, fakeClock } from "./fake-clock.ts";
+import { type AskOptions, queryWire, type Reply, readReply } from "./message.ts";
 
 /** One member of a group, or several with the group's other keys. */
 export interface GroupSetup {

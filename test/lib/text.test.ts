@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { shownUrl } from "../src/lib/text.ts";
+import { shownUrl } from "../../src/lib/text.ts";
 
 test.each([
   ["https://lists.example/ads.txt", "https://lists.example/ads.txt"],

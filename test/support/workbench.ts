@@ -1,23 +1,23 @@
 import { onTestFinished } from "vitest";
-import { render } from "../src/answers/render.ts";
-import { AnswerCache } from "../src/cache/answer-cache.ts";
-import { parseConfig } from "../src/config/load.ts";
-import { printProblems } from "../src/config/reading.ts";
-import type { Config } from "../src/config/types.ts";
-import { type Answer, indexAnswer } from "../src/dns/answer.ts";
-import { nameText } from "../src/dns/name.ts";
-import { askMessage, isRejection, parseQuery, type Query, type Question } from "../src/dns/query.ts";
-import { typeName } from "../src/dns/types.ts";
-import type { Client } from "../src/lib/client.ts";
-import { operationsLog } from "../src/log/operations.ts";
-import { resolve } from "../src/resolve/resolve.ts";
-import type { Comparison, Resolution, Source } from "../src/resolve/types.ts";
-import { closeState, openState } from "../src/server/state.ts";
-import { openGroups } from "../src/upstreams/group.ts";
-import { type ExchangeOptions, type Upstream, UpstreamError } from "../src/upstreams/upstream.ts";
+import { render } from "../../src/answers/render.ts";
+import { AnswerCache } from "../../src/cache/answer-cache.ts";
+import { parseConfig } from "../../src/config/load.ts";
+import { printProblems } from "../../src/config/reading.ts";
+import type { Config } from "../../src/config/types.ts";
+import { type Answer, indexAnswer } from "../../src/dns/answer.ts";
+import { nameText } from "../../src/dns/name.ts";
+import { askMessage, isRejection, parseQuery, type Query, type Question } from "../../src/dns/query.ts";
+import { typeName } from "../../src/dns/types.ts";
+import type { Client } from "../../src/lib/client.ts";
+import { operationsLog } from "../../src/log/operations.ts";
+import { resolve } from "../../src/resolve/resolve.ts";
+import type { Comparison, Resolution, Source } from "../../src/resolve/types.ts";
+import { closeState, openState } from "../../src/server/state.ts";
+import { openGroups } from "../../src/upstreams/group.ts";
+import { type ExchangeOptions, type Upstream, UpstreamError } from "../../src/upstreams/upstream.ts";
+import type { Action, Asked, Script } from "../upstreams/scripted-server.ts";
 import { type FakeClock, fakeClock } from "./fake-clock.ts";
 import { type AskOptions, queryWire, type Reply, readReply } from "./message.ts";
-import type { Action, Asked, Script } from "./upstreams/scripted-server.ts";
 
 /** What became of a query: the reply, and what only the log of queries would show. */
 export interface Outcome {

@@ -1,4 +1,4 @@
-import type { Clock } from "../src/lib/clock.ts";
+import type { Clock } from "../../src/lib/clock.ts";
 
 export interface FakeClock extends Clock {
   /** Moves time on and runs the timers that come due, in order, letting promises settle in between. */

@@ -1,9 +1,9 @@
-import type { Message, MessageQuestion, ResourceRecord } from "../src/dns/message.ts";
-import { isWithin, type Name } from "../src/dns/name.ts";
-import type { Query } from "../src/dns/query.ts";
-import { RCODE, TYPE } from "../src/dns/types.ts";
-import { responseWire, zone } from "./dns/zone.ts";
-import type { Action, Asked, Script } from "./upstreams/scripted-server.ts";
+import type { Message, MessageQuestion, ResourceRecord } from "../../src/dns/message.ts";
+import { isWithin, type Name } from "../../src/dns/name.ts";
+import type { Query } from "../../src/dns/query.ts";
+import { RCODE, TYPE } from "../../src/dns/types.ts";
+import { responseWire, zone } from "../dns/zone.ts";
+import type { Action, Asked, Script } from "../upstreams/scripted-server.ts";
 
 /** How long the negatives of a scripted zone hold, where it has no SOA of its own. */
 export const ZONE_NEGATIVE_SECONDS = 30;
