@@ -32,6 +32,11 @@ function parseSource(written: string): Parsed<ListSource> {
       wrong: `\`${written}\` holds many lists: which one is meant?`,
       fix: `write \`${before}#cn\`, or another category of the file`,
     };
+  if (/\.mmdb$/i.test(before))
+    return {
+      wrong: `\`${written}\` is a MaxMind database, which is not read`,
+      fix: "use a geoip .dat with the country after `#`, as in `geoip.dat#cn`, or a text with a network a line",
+    };
   if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(before)) return { value: { kind: "file", path: before, category } };
   const protocol = URL.parse(before)?.protocol;
   if (protocol === "https:" || protocol === "http:") return { value: { kind: "url", url: before, category } };

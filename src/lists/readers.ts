@@ -4,7 +4,6 @@ import { unreachable } from "../lib/unreachable.ts";
 import { parseCategory, readGeoip, readGeosite } from "./dat.ts";
 import { MalformedFile, type WarningLog } from "./diagnostics.ts";
 import type { DomainLineReader, DomainSink } from "./domain-set-builder.ts";
-import { readMmdb } from "./mmdb.ts";
 import { recognise, TEXT_FORMATS, type TextFormat } from "./recognise.ts";
 import { eachLine } from "./span.ts";
 import {
@@ -31,8 +30,6 @@ export function* readDomains(
   switch (recognised.kind) {
     case "unusable":
       return recognised.reason;
-    case "mmdb":
-      return "a MaxMind database, which holds no names";
     case "dat":
       return yield* readDat(bytes, category, takers);
     case "text": {
@@ -91,7 +88,7 @@ interface AddressReading {
   readonly problem: string | null;
 }
 
-/** Reads the bytes of one source of addresses. `category` is the code within a .dat file, the country in a MaxMind database, null for a text. Never throws, whatever the bytes. */
+/** Reads the bytes of one source of addresses. `category` is the code within a .dat file, null for a text. Never throws, whatever the bytes. */
 export function* readAddresses(bytes: Buffer, category: string | null, warnings: WarningLog): Sliced<AddressReading> {
   try {
     return yield* read(bytes, category, warnings);
@@ -110,9 +107,6 @@ function* read(bytes: Buffer, category: string | null, warnings: WarningLog): Sl
       return category === null
         ? unusable("a .dat file needs the category after #")
         : yield* readCategory(bytes, category, warnings);
-    case "mmdb":
-      if (category === null) return unusable("a MaxMind database needs the country after #");
-      return { ranges: readMmdb(bytes, category.toUpperCase()), problem: null };
     case "text":
       return category === null ? yield* readText(recognised.text, warnings) : unusable(`a text has no category ${category}`);
     default:

@@ -1,6 +1,5 @@
 import { addressFromText } from "../dns/address.ts";
 import { runSync } from "../lib/cooperative.ts";
-import { isMmdb } from "./mmdb.ts";
 import { eachLine, spanText } from "./span.ts";
 import { decodedAutoproxy } from "./text-formats.ts";
 
@@ -12,8 +11,6 @@ type Recognised =
   | { readonly kind: "text"; readonly format: TextFormat; readonly text: Buffer }
   /** A V2Ray geosite or geoip file. */
   | { readonly kind: "dat" }
-  /** A MaxMind database. */
-  | { readonly kind: "mmdb" }
   | { readonly kind: "unusable"; readonly reason: string };
 
 /** Bytes looked at to tell text from other files. */
@@ -25,7 +22,6 @@ const VOTING_BYTES = 65_536;
 export function recognise(bytes: Buffer): Recognised {
   const head = bytes.subarray(0, HEAD_BYTES);
   if (/^\s*<(!|html|head|body|\?xml)/i.test(head.toString("utf8"))) return unusable("a web page");
-  if (isBinary(head) && isMmdb(bytes)) return { kind: "mmdb" };
   if (isBinary(head)) return bytes[0] === 0x0a ? { kind: "dat" } : unusable(binaryKind(bytes));
   const decoded = decodedAutoproxy(bytes);
   if (decoded !== null) return { kind: "text", format: "gfwlist", text: decoded };
@@ -67,7 +63,13 @@ function isBinary(head: Buffer): boolean {
   return head.some((byte) => byte < 0x09 || (byte >= 0x0e && byte < 0x20 && byte !== 0x1b));
 }
 
+/** A MaxMind database ends with its metadata (MaxMind DB File Format 2.0): this mark stands before them. */
+const MAXMIND_MARK = Buffer.from("\xab\xcd\xefMaxMind.com", "latin1");
+const MAXMIND_METADATA_BYTES = 128 * 1024;
+
 function binaryKind(bytes: Buffer): string {
+  if (bytes.subarray(-MAXMIND_METADATA_BYTES).includes(MAXMIND_MARK))
+    return "a MaxMind database, which is not read: use a geoip .dat with the country after #, or a text with a network a line";
   if (bytes[0] === 0x1f && bytes[1] === 0x8b) return "compressed by gzip: unpack it first";
   if (bytes.subarray(0, 2).toString("latin1") === "PK") return "a ZIP archive: unpack it first";
   if (/^(\xff\xfe|\xfe\xff)/.test(bytes.toString("latin1", 0, 2))) return "UTF-16 text: save it as UTF-8";

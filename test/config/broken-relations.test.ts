@@ -122,6 +122,11 @@ describe("files and lists", () => {
       "1:24 lists.a.domains: `https://x.example/geosite.dat` holds many lists: which one is meant?",
     ],
     [
+      "a MaxMind database is not read",
+      "lists: { a: { addresses: 'https://x.example/GeoLite2-Country.mmdb#cn' } }",
+      "1:26 lists.a.addresses: `https://x.example/GeoLite2-Country.mmdb#cn` is a MaxMind database, which is not read",
+    ],
+    [
       "a list is of one kind",
       "lists: { a: { domains: 'https://x.example/a', addresses: 'https://x.example/b' } }",
       "1:58 lists.a.addresses: a list is of domains or of addresses, not of both",

@@ -353,7 +353,10 @@ describe("what is no list", () => {
     [Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0]), "compressed by gzip: unpack it first"],
     [Buffer.from("PK\x03\x04", "latin1"), "a ZIP archive: unpack it first"],
     [Buffer.from("\ufeffa.test\n", "utf16le"), "UTF-16 text: save it as UTF-8"],
-    [Buffer.from("\x00\x01\xab\xcd\xefMaxMind.com", "latin1"), "a MaxMind database, which holds no names"],
+    [
+      Buffer.from("\x00\x01\xab\xcd\xefMaxMind.com", "latin1"),
+      "a MaxMind database, which is not read: use a geoip .dat with the country after #, or a text with a network a line",
+    ],
     [Buffer.from([0, 1, 2, 3]), "a binary file of an unknown format"],
     [Buffer.from([0]), "a binary file of an unknown format"],
   ])("%j is a problem", (bytes, problem) => {

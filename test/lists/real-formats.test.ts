@@ -9,7 +9,6 @@ import { loadLists, type SourceStatus } from "../../src/lists/load.ts";
 import type { ListOptions } from "../../src/lists/options.ts";
 import { readGeosite } from "../clients/longest-match.ts";
 import { directory } from "../support/files.ts";
-import { database, network } from "./mmdb-file.ts";
 import { downloaded } from "./web.ts";
 
 // Rule data of others, which is not part of the project: without it these claims go untested.
@@ -37,8 +36,8 @@ async function domains(path: string, category: string | null = null): Promise<Lo
   return { set, ...rest };
 }
 
-async function addresses(path: string, category: string | null = null): Promise<Loaded<AddressSet>> {
-  const { lists, ...rest } = await load("addresses", path, category);
+async function addresses(path: string): Promise<Loaded<AddressSet>> {
+  const { lists, ...rest } = await load("addresses", path, null);
   const set = lists.addresses("list");
   if (set === null) throw new Error("a list of domains");
   return { set, ...rest };
@@ -140,27 +139,16 @@ describeWithData("China's address ranges, written in every format", () => {
     blocks = blocksOf((await addresses(path)).set);
   });
 
-  test.each<readonly [format: string, content: () => string | Buffer, category: string | null, entries: () => number]>([
-    ["ranges", () => blocks.map((block) => `${block.replace("-", " - ")}\n`).join(""), null, () => blocks.length],
+  test.each<readonly [format: string, content: () => string, entries: () => number]>([
+    ["ranges", () => blocks.map((block) => `${block.replace("-", " - ")}\n`).join(""), () => blocks.length],
     [
       "Surge",
       () => cidrs.map((cidr) => `${cidr.includes(":") ? "IP-CIDR6" : "IP-CIDR"},${cidr},no-resolve\n`).join(""),
-      null,
       () => cidrs.length,
     ],
-    ["Clash", () => `payload:\n${cidrs.map((cidr) => `  - '${cidr}'\n`).join("")}`, null, () => cidrs.length],
-    [
-      "a MaxMind database",
-      () =>
-        database(
-          cidrs.map((cidr) => network(cidr, { country: { iso_code: "CN" } })),
-          28,
-        ),
-      "cn",
-      () => cidrs.length,
-    ],
-  ])("%s", async (_, content, category, entries) => {
-    const { set, source } = await addresses(written(content()), category);
+    ["Clash", () => `payload:\n${cidrs.map((cidr) => `  - '${cidr}'\n`).join("")}`, () => cidrs.length],
+  ])("%s", async (_, content, entries) => {
+    const { set, source } = await addresses(written(content()));
     expect([source.entries, source.warningCount, source.problem]).toEqual([entries(), 0, null]);
     expect(blocksOf(set)).toEqual(blocks);
   });
