@@ -79,18 +79,18 @@ export class AnswerCache {
       key,
       answer,
       outcome,
-      isWeak: outcome === "failure" || options.isGuess === true,
+      isWeak: outcome === "failure" || options.tentative === true,
       scope: scopeOfKey(key),
       limits: options.limits,
-      made: options.made ?? false,
+      synthesized: options.synthesized ?? false,
       volatile: options.volatile ?? false,
-      judgedBy: options.judgedBy ?? null,
+      filterFingerprint: options.filterFingerprint ?? null,
       nowMs,
       storedAtMs: nowMs - (options.ageMs ?? 0),
     };
     const refusal = this.#refusal(coming);
     if (refusal !== null) {
-      if (coming.isWeak) this.noteTrouble(key);
+      if (coming.isWeak) this.noteRefreshFailure(key);
       return refusal;
     }
     const visited = this.#supersede(coming);
@@ -114,13 +114,13 @@ export class AnswerCache {
   }
 
   /** Notes on what is held that a refresh of it failed or was slow. A failure that is put and refused does so by itself. */
-  noteTrouble(key: CacheKey): void {
+  noteRefreshFailure(key: CacheKey): void {
     const entry = this.#find(key);
     if (entry !== null) entry.lastRefreshFailureAtMs = this.#clock.now();
   }
 
   /** Notes on what is held that it was given under limits that let it live until then. Without effect where what was given is not what is held. */
-  notePromise(key: CacheKey, given: AnswerOutcome, untilMs: number): void {
+  extendAdvertised(key: CacheKey, given: AnswerOutcome, untilMs: number): void {
     const entry = this.#find(key);
     if (entry?.outcome !== given) return;
     entry.advertisedUntilMs = Math.max(entry.advertisedUntilMs, untilMs);
@@ -134,10 +134,10 @@ export class AnswerCache {
   }
 
   /** Marks what `get` has just given for the key; to be called before anything else is done with the cache. */
-  noteJudged(key: CacheKey, judgedBy: string): void {
+  noteFiltered(key: CacheKey, filterFingerprint: string): void {
     // By the keys alone: what has become useless since would give way to another entry, which nobody judged.
     const entry = this.#byKey.get(key) ?? this.#byKey.get(nxdomainKey(key));
-    if (entry !== undefined) entry.judgedBy = judgedBy;
+    if (entry !== undefined) entry.filterFingerprint = filterFingerprint;
   }
 
   /** For a route that has become well again: its failures are dropped, its troubles forgotten. @returns how many entries that were. */
@@ -232,7 +232,7 @@ export class AnswerCache {
   }
 
   /** Drops what the coming answer replaces or contradicts. @returns whether what it replaces was in use. */
-  #supersede({ key, answer, outcome, scope, made }: Coming): boolean {
+  #supersede({ key, answer, outcome, scope, synthesized }: Coming): boolean {
     const replaced = this.#byKey.get(key);
     let visited = replaced?.visited ?? false;
     if (replaced !== undefined) this.#drop(replaced);
@@ -245,7 +245,7 @@ export class AnswerCache {
       visited ||= held?.visited ?? false;
       if (held !== undefined) this.#drop(held);
     }
-    if (outcome === "positive" || (outcome === "nodata" && !made)) {
+    if (outcome === "positive" || (outcome === "nodata" && !synthesized)) {
       this.#endNxdomain(answer.name, scope);
       if (answer.chainEnd !== answer.name) this.#endNxdomain(answer.chainEnd, scope);
     }
@@ -262,8 +262,8 @@ export class AnswerCache {
     const { answer, outcome, limits, nowMs, storedAtMs } = coming;
     const lifeSeconds = lifetimeSeconds(answer, limits);
     const keepMs = staleKeepMs(coming, this.#options.stale);
-    const promisedUntilMs = storedAtMs + lifeSeconds * 1000;
-    const uselessAtMs = promisedUntilMs + keepMs;
+    const advertisedUntilMs = storedAtMs + lifeSeconds * 1000;
+    const uselessAtMs = advertisedUntilMs + keepMs;
     if (lifeSeconds <= 0 || uselessAtMs <= nowMs) return "momentary";
     const key = outcome === "nxdomain" && answer.chainEnd === answer.name ? nxdomainKey(coming.key) : coming.key;
     const bytes = entryBytes(key, answer);
@@ -275,10 +275,10 @@ export class AnswerCache {
       key,
       answer: withoutBytes(answer),
       outcome,
-      made: coming.made,
+      synthesized: coming.synthesized,
       volatile: coming.volatile,
       storedAtMs,
-      advertisedUntilMs: promisedUntilMs,
+      advertisedUntilMs,
       uselessAtMs,
       firstBlock: writeAnswer(this.#blocks, answer),
       wireBytes: answer.wire.length,
@@ -287,7 +287,7 @@ export class AnswerCache {
       hits: 0,
       lastRefreshFailureAtMs: null,
       renewalAtMs: null,
-      judgedBy: coming.judgedBy,
+      filterFingerprint: coming.filterFingerprint,
       visited,
       older: null,
       newer: null,
@@ -322,7 +322,8 @@ export class AnswerCache {
   #isProven(name: Name, scope: string, limits: LifetimeLimits): boolean {
     const nowMs = this.#clock.now();
     return this.#about(name, scope).some(
-      (entry) => (entry.outcome === "positive" || (entry.outcome === "nodata" && !entry.made)) && holds(entry, limits, nowMs),
+      (entry) =>
+        (entry.outcome === "positive" || (entry.outcome === "nodata" && !entry.synthesized)) && holds(entry, limits, nowMs),
     );
   }
 
@@ -343,18 +344,20 @@ export class AnswerCache {
   }
 
   #held(entry: CacheEntry): Held {
-    const {
+    const { storedAtMs, advertisedUntilMs, hits, volatile, synthesized, lastRefreshFailureAtMs, renewalAtMs, filterFingerprint } =
+      entry;
+    const answer = readAnswer(this.#blocks, entry);
+    return {
+      answer,
       storedAtMs,
-      advertisedUntilMs: promisedUntilMs,
+      advertisedUntilMs,
       hits,
       volatile,
-      made,
-      lastRefreshFailureAtMs: troubledAtMs,
+      synthesized,
+      lastRefreshFailureAtMs,
       renewalAtMs,
-      judgedBy,
-    } = entry;
-    const answer = readAnswer(this.#blocks, entry);
-    return { answer, storedAtMs, promisedUntilMs, hits, volatile, made, troubledAtMs, renewalAtMs, judgedBy };
+      filterFingerprint,
+    };
   }
 
   #inspected(entry: CacheEntry, nowMs: number): Inspected {
@@ -378,9 +381,9 @@ interface Coming {
   readonly isWeak: boolean;
   readonly scope: string;
   readonly limits: LifetimeLimits;
-  readonly made: boolean;
+  readonly synthesized: boolean;
   readonly volatile: boolean;
-  readonly judgedBy: string | null;
+  readonly filterFingerprint: string | null;
   readonly nowMs: number;
   /** Earlier than now where the answer was kept elsewhere. */
   readonly storedAtMs: number;

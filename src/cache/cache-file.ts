@@ -125,7 +125,7 @@ async function writeRecords(file: FileHandle, cache: AnswerCache, routes: RouteM
 }
 
 function isWorthKeeping({ outcome, held }: Inspected): boolean {
-  return outcome === "positive" && !held.volatile && !held.made;
+  return outcome === "positive" && !held.volatile && !held.synthesized;
 }
 
 function encodeRecord({ key, held, storedWallMs }: Inspected, mark: string): Buffer {

@@ -8,8 +8,8 @@ export interface CacheEntry extends Aging {
   readonly key: CacheKey;
   readonly answer: AnswerIndex;
   readonly outcome: AnswerOutcome;
-  /** See `PutOptions.made`. */
-  readonly made: boolean;
+  /** See `PutOptions.synthesized`. */
+  readonly synthesized: boolean;
   /** See `Held.advertisedUntilMs`. */
   advertisedUntilMs: number;
   /** From then on no rule that gave it so far can use it. */
@@ -24,8 +24,8 @@ export interface CacheEntry extends Aging {
   lastRefreshFailureAtMs: number | null;
   /** See `Held.renewalAtMs`. */
   renewalAtMs: number | null;
-  /** See `Held.judgedBy`. */
-  judgedBy: string | null;
+  /** See `Held.filterFingerprint`. */
+  filterFingerprint: string | null;
   /** SIEVE: whether it was asked for since the hand passed. */
   visited: boolean;
   older: CacheEntry | null;
@@ -115,22 +115,19 @@ export interface Held {
   readonly answer: Answer;
   /** When it came, on the scale of `Clock.now`. */
   readonly storedAtMs: number;
-  /**
-   * Until when somebody behind us may hold it, by what was sent, on the scale of `Clock.now`: as long as the limits it was put with say, or as
-   * `notePromise` told since.
-   */
-  readonly promisedUntilMs: number;
+  /** Latest time on the scale of `Clock.now` at which a downstream cache may still hold this answer, given the TTLs we sent. */
+  readonly advertisedUntilMs: number;
   /** How often `get` gave it, this time included. */
   readonly hits: number;
   readonly volatile: boolean;
-  /** See `PutOptions.made`. */
-  readonly made: boolean;
+  /** See `PutOptions.synthesized`. */
+  readonly synthesized: boolean;
   /** When a refresh of it last failed or was slow, on the scale of `Clock.now`; null = not since it came. */
-  readonly troubledAtMs: number | null;
+  readonly lastRefreshFailureAtMs: number | null;
   /** When its renewal was last begun (`noteRenewal`), on the scale of `Clock.now`; null = not since it came. */
   readonly renewalAtMs: number | null;
-  /** The caller's mark for what the answer was judged by, as given to `put` or `noteJudged`; null = none. The cache only keeps it. */
-  readonly judgedBy: string | null;
+  /** The caller's mark for what the answer was judged by, as given to `put` or `noteFiltered`; null = none. The cache only keeps it. */
+  readonly filterFingerprint: string | null;
 }
 
 export interface PutOptions {
@@ -139,13 +136,13 @@ export interface PutOptions {
   /** Never given stale, prefetched or persisted. */
   readonly volatile?: boolean;
   /** A negative that is not upstream's word but ours (for a guarded NXDOMAIN): it proves nothing about the name. */
-  readonly made?: boolean;
+  readonly synthesized?: boolean;
   /** A negative made for want of knowledge: like a failure it replaces no positive, nor a negative that still holds. */
-  readonly isGuess?: boolean;
+  readonly tentative?: boolean;
   /** For answers that were kept elsewhere meanwhile. They never replace what is held. */
   readonly ageMs?: number;
-  /** See `Held.judgedBy`. */
-  readonly judgedBy?: string;
+  /** See `Held.filterFingerprint`. */
+  readonly filterFingerprint?: string;
 }
 
 /** Why an answer is not held. */

@@ -62,11 +62,11 @@ export function staleKeepMs(held: Aging, stale: StaleOptions | null): number {
 
 /** Whether a refresh failed or was slow so lately that the stale answer is given without waiting for another (RFC 8767 §5). */
 export function isStaleAtOnce(
-  { troubledAtMs }: { readonly troubledAtMs: number | null },
+  { lastRefreshFailureAtMs }: Pick<Held, "lastRefreshFailureAtMs">,
   { recheckMs }: StaleOptions,
   nowMs: number,
 ): boolean {
-  return troubledAtMs !== null && nowMs < troubledAtMs + recheckMs;
+  return lastRefreshFailureAtMs !== null && nowMs < lastRefreshFailureAtMs + recheckMs;
 }
 
 /** For how long an answer of any kind is fresh, in seconds; 0 = not to be held. */
@@ -93,7 +93,7 @@ export function negativeLifetimeSeconds(answer: AnswerIndex, limits: NegativeLim
     case "nxdomain":
       if (answer.soa === null) return bareLifetimeSeconds(aliasSeconds, limits);
       return within(Math.min(answer.soa.ttlSeconds, answer.soa.minimumSeconds, aliasSeconds), limits);
-    case "bare":
+    case "nodataWithoutSoa":
       return bareLifetimeSeconds(aliasSeconds, limits);
     case "failure":
       return limits.failureSeconds;

@@ -252,7 +252,7 @@ export function problemText({ line, column, message, fix }: Problem): string {
 /** Whether questions are answered, and all trouble that is known of. Without any server that is well only hosts names and the cache are. */
 function readinessOf({ shared: backing, policy: decisions }: ServerState, log: LogStatus): Readiness {
   const groups = backing.groups.status();
-  const ill = groups.filter(({ well }) => !well).map(({ name }) => `no server of group ${name} answers`);
+  const unhealthy = groups.filter(({ healthy }) => !healthy).map(({ name }) => `no server of group ${name} answers`);
   const lists = decisions.lists
     .status()
     .flatMap(({ name, sources }) =>
@@ -265,5 +265,5 @@ function readinessOf({ shared: backing, policy: decisions }: ServerState, log: L
       ),
     );
   const store = log.fault === null ? [] : [`the query log stores nothing: ${log.fault.reason}`];
-  return { ready: groups.some(({ well }) => well), problems: [...ill, ...lists, ...store] };
+  return { ready: groups.some(({ healthy }) => healthy), problems: [...unhealthy, ...lists, ...store] };
 }

@@ -146,7 +146,7 @@ function actionOf(foreseen: string, { found, loops }: { readonly found: Holding 
     const { held } = found;
     // What is held was let through before, or the rules were others then.
     const without = foreseen === "never" ? "none" : foreseen;
-    return held.made && held.answer.rcode === RCODE.NOERROR ? "nxdomain:guarded" : without;
+    return held.synthesized && held.answer.rcode === RCODE.NOERROR ? "nxdomain:guarded" : without;
   }
   return loops && foreseen !== "never" ? "loop" : foreseen;
 }

@@ -135,7 +135,7 @@ function attemptOf({ group, server, transport, elapsedMs, rcode, failure }: Atte
 function negativeTtlOf({ answer }: Resolution, { soaSeconds }: Sent): number | null {
   if (answer === null) return null;
   const outcome = outcomeOf(answer);
-  return outcome === "nodata" || outcome === "nxdomain" || outcome === "bare" ? soaSeconds : null;
+  return outcome === "nodata" || outcome === "nxdomain" || outcome === "nodataWithoutSoa" ? soaSeconds : null;
 }
 
 /** What was changed in an answer on its way, in words; null = there was none. `truncated` = of the reply as sent. */

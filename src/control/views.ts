@@ -18,11 +18,13 @@ import type { CachedAnswer } from "../log/record.ts";
 import type { GroupStatus } from "../upstreams/group.ts";
 import { sentOf } from "./records.ts";
 
-export function groupView({ members, ...group }: GroupStatus): UpstreamGroup {
+export function groupView({ members, healthy, ...group }: GroupStatus): UpstreamGroup {
   return {
     ...group,
-    members: members.map(({ label, lastFailure, latencyMs, ...member }) => ({
+    well: healthy,
+    members: members.map(({ label, healthy, lastFailure, latencyMs, ...member }) => ({
       server: label,
+      well: healthy,
       ...member,
       // Smoothed, so that further digits mean nothing.
       latencyMs: latencyMs === null ? null : Math.round(latencyMs * 1000) / 1000,
@@ -146,14 +148,14 @@ export function cachedAnswer(
     dnssecOk: parts.dnssecOk,
     checkingDisabled: parts.checkingDisabled,
     subnet: parts.clientSubnet === null ? null : clientSubnetText(parts.clientSubnet),
-    outcome,
+    outcome: outcome === "nodataWithoutSoa" ? "bare" : outcome,
     rcode: rcodeName(held.answer.rcode),
     answers: sentOf(held.answer.wire).answers,
     ageSeconds: ageSeconds(held, nowMs),
     remainingSeconds: remainingSeconds(held, { limits, nowMs }),
     hits: held.hits,
     volatile: held.volatile,
-    made: held.made,
+    made: held.synthesized,
     bytes,
   };
 }

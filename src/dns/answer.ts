@@ -65,7 +65,7 @@ export type AnswerOutcome =
   /** The name exists without the type, and an SOA says so. */
   | "nodata"
   /** NOERROR without the records and without an SOA: an empty answer, or a referral; nothing is proven. */
-  | "bare"
+  | "nodataWithoutSoa"
   | "nxdomain"
   /** Any other rcode. */
   | "failure";
@@ -74,7 +74,7 @@ export function outcomeOf(answer: Pick<Answer, "rcode" | "answered" | "soa">): A
   if (answer.rcode === RCODE.NXDOMAIN) return "nxdomain";
   if (answer.rcode !== RCODE.NOERROR) return "failure";
   if (answer.answered) return "positive";
-  return answer.soa === null ? "bare" : "nodata";
+  return answer.soa === null ? "nodataWithoutSoa" : "nodata";
 }
 
 /**

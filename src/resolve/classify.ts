@@ -41,7 +41,7 @@ export function classifyAnswer(answer: Answer, sets: { readonly near: AddressSet
     case "failure":
       return answer.extendedErrors.some(({ text }) => text.startsWith(VOID)) ? "void" : "failed";
     case "nodata":
-    case "bare":
+    case "nodataWithoutSoa":
     case "nxdomain":
       return "empty";
     case "positive": {

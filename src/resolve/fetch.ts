@@ -84,8 +84,14 @@ function storeResult(resolver: Resolver, { key, route, limits }: FetchRequest, f
   const volatile = resolver.groups.get(route).options.volatile || hasVolatileAddress(resolver, fetched.answer);
   // By the sets of the resolver that asked: those of now may be others, if a reload came meanwhile.
   const judgedBy = resolver.classifier.forgedFingerprint;
-  const isGuess = fetched.kind === "answered" && fetched.isGuess === true;
-  resolver.cache.put(key, fetched.answer, { limits, made, volatile, judgedBy, isGuess });
+  const isGuess = fetched.kind === "answered" && fetched.tentative === true;
+  resolver.cache.put(key, fetched.answer, {
+    limits,
+    synthesized: made,
+    volatile,
+    filterFingerprint: judgedBy,
+    tentative: isGuess,
+  });
   return fetched;
 }
 
@@ -127,7 +133,7 @@ interface VerifiedAnswer {
   readonly answer: Answer;
   readonly action: "none" | "nxdomain:guarded";
   /** Set where nobody knows whether the name exists: what was good before is better. */
-  readonly isGuess?: true;
+  readonly tentative?: true;
 }
 
 /** What came back for an order, before it is believed. */
@@ -158,7 +164,7 @@ async function verifyNxdomain(resolver: Resolver, suspect: UnverifiedAnswer, fet
     case "nxdomain":
       return { answer, action: "none" };
     case "failure":
-      return { ...guarded(answer, "A of the name could not be had", order.limits.negative.minSeconds), isGuess: true };
+      return { ...guarded(answer, "A of the name could not be had", order.limits.negative.minSeconds), tentative: true };
     default:
       return guarded(answer, "A says that the name exists");
   }

@@ -39,7 +39,7 @@ function answered(resolver: Resolver, asked: QueryInProgress<ForwardDecision>): 
   if (state.kind === "fresh") {
     const untilMs = nowMs + state.remainingSeconds * 1000;
     // Parts of a second are not counted, and no rule of other limits is behind those.
-    if (untilMs >= held.promisedUntilMs + 1000) resolver.cache.notePromise(key, outcomeOf(held.answer), untilMs);
+    if (untilMs >= held.advertisedUntilMs + 1000) resolver.cache.extendAdvertised(key, outcomeOf(held.answer), untilMs);
     if (isToBeRenewed(resolver, asked, { held, nowMs })) {
       resolver.cache.noteRenewal(key);
       fetchAnswer(resolver, orderFor(resolver, asked, { question, key }));
@@ -60,12 +60,12 @@ export function freshlyHeld(resolver: Resolver, asked: QueryInProgress<ForwardDe
 /** What is held, unless it has come to be known for forged since it came. It is looked into once for each set of forged addresses. */
 function heldAnswer({ cache, classifier: measures }: Resolver, key: CacheKey): Held | null {
   const held = cache.get(key);
-  if (held === null || held.judgedBy === measures.forgedFingerprint) return held;
+  if (held === null || held.filterFingerprint === measures.forgedFingerprint) return held;
   if (isForged(held.answer, measures.forged)) {
     cache.delete(key);
     return null;
   }
-  cache.noteJudged(key, measures.forgedFingerprint);
+  cache.noteFiltered(key, measures.forgedFingerprint);
   return held;
 }
 
@@ -108,7 +108,7 @@ function given(
 ): Resolution {
   // Whoever asked first may have come by a rule of other limits, and it was put with those.
   const untilMs = resolver.clock.now() + lifetimeSeconds(fetched.answer, order.limits) * 1000;
-  resolver.cache.notePromise(order.key, outcomeOf(fetched.answer), untilMs);
+  resolver.cache.extendAdvertised(order.key, outcomeOf(fetched.answer), untilMs);
   return fromUpstream(resolver, asked, fetched);
 }
 
@@ -132,8 +132,8 @@ async function refresh(
   }
   const fetching = fetchAnswer(resolver, order);
   const fetched = await withinMs(resolver.clock, options.afterMs, fetching.result);
-  if (fetched?.kind === "answered" && fetched.isGuess !== true) return given(resolver, asked, { order, fetched });
-  if (fetched === null) resolver.cache.noteTrouble(order.key);
+  if (fetched?.kind === "answered" && fetched.tentative !== true) return given(resolver, asked, { order, fetched });
+  if (fetched === null) resolver.cache.noteRefreshFailure(order.key);
   return fromStale(asked, { held, options }, fetched?.attempts ?? fetching.attemptsSoFar());
 }
 
@@ -147,7 +147,7 @@ function fromCache(
   const hit = { question: query, route: decision.group, limits: decision.shaping };
   const { answer, action } = verifyHeldNxdomain(resolver, hit, held.answer);
   // What is made here and held is a guarded NXDOMAIN, or a failure, which speaks for itself.
-  const isGuarded = held.made && answer.rcode === RCODE.NOERROR;
+  const isGuarded = held.synthesized && answer.rcode === RCODE.NOERROR;
   return {
     decision,
     source: "cache",
@@ -269,7 +269,7 @@ function prepare(answer: Answer, { decision, ageSeconds, remainingSeconds }: Pre
       return { answer, ttl: { kind: "age", ageSeconds, limits: decision.shaping.ttl } };
     case "nodata":
     case "nxdomain":
-    case "bare": {
+    case "nodataWithoutSoa": {
       const ttl: TtlEdit = { kind: "negative", remainingSeconds };
       return answer.soa === null ? { answer: withMadeSoa(answer, remainingSeconds), ttl, edits: WITH_MADE_SOA } : { answer, ttl };
     }

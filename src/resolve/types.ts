@@ -111,7 +111,7 @@ export type FetchResult =
       /** See `Resolution.action`. */
       readonly action: "none" | "nxdomain:guarded";
       /** An NXDOMAIN that could be neither believed nor refuted: to be given for want of anything better. */
-      readonly isGuess?: true;
+      readonly tentative?: true;
       readonly attempts: readonly Attempt[];
     }
   /** The group gave no answer, an rcode that answers nothing, or a void one: with an address of `poison` or `bogus`. */

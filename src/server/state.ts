@@ -157,10 +157,10 @@ export async function openShared(config: Config, { clock, ca, log, resolvConf }:
     clock,
     random: () => randomInt(2 ** 32) / 2 ** 32,
   });
-  groups.onBreach(leakLog(log, clock));
+  groups.onViolation(leakLog(log, clock));
   const cache = new AnswerCache(cacheOptions, clock);
   const rechecks = new RefreshThrottle(cacheOptions.stale?.recheckMs ?? 0);
-  groups.onWell((route) => {
+  groups.onRecovery((route) => {
     cache.forgetFailures(route);
     rechecks.clear();
   });

@@ -8,9 +8,9 @@ import { type AttemptOutcome, ask, moreTelling } from "./reply.ts";
 import { type Attempt, type ExchangeOptions, type Upstream, UpstreamError, type UpstreamFailure } from "./upstream.ts";
 
 /**
- * How many times `attemptMs` a well member may be silent before it counts as failed, once all have been asked: slow is not failed, yet the
+ * How many times `attemptMs` a healthy member may be silent before it counts as failed, once all have been asked: slow is not failed, yet the
  * fallback must have its turn within the client's deadline, and a name that cannot be resolved must not wait for a dead member to say so too.
- * A member known to be ill gets `attemptMs` once.
+ * A member known to be unhealthy gets `attemptMs` once.
  */
 export const PATIENCE = 2;
 
@@ -148,7 +148,7 @@ export class Dispatch {
   }
 
   #isDoubted(answer: Answer): boolean {
-    return this.#errand.doubtsEmpty === true && outcomeOf(answer) === "bare";
+    return this.#errand.doubtsEmpty === true && outcomeOf(answer) === "nodataWithoutSoa";
   }
 
   /** Waits for a second opinion: of the next member for as long as any member gets; where all are asked, of those under way for a moment. */
@@ -207,7 +207,7 @@ export class Dispatch {
   /** When a silent member counts as failed; the fallback never does, it has limits of its own. */
   #failedMs({ member, startedMs }: Ask): number {
     if (member === null) return Number.POSITIVE_INFINITY;
-    return startedMs + this.#context.attemptMs * (member.well ? PATIENCE : 1);
+    return startedMs + this.#context.attemptMs * (member.healthy ? PATIENCE : 1);
   }
 
   #wait(delayMs: number): void {
@@ -304,7 +304,7 @@ interface Plan<Candidate> {
 
 /** What a strategy looks at. */
 interface Standing {
-  readonly well: boolean;
+  readonly healthy: boolean;
   /** Smoothed; null = never measured. */
   readonly latencyMs: number | null;
   /** The last measurement alone. */
@@ -315,7 +315,7 @@ interface Standing {
 }
 
 /**
- * Plans one question: the well first, as the strategy orders them, then the ill in the order of the file. Where nobody is well all are asked
+ * Plans one question: the healthy first, as the strategy orders them, then the unhealthy in the order of the file. Where nobody is healthy all are asked
  * at once: whoever has recovered then answers without delay.
  */
 export function planFor<Candidate extends Standing>(
@@ -323,27 +323,27 @@ export function planFor<Candidate extends Standing>(
   candidates: readonly Candidate[],
   random: () => number,
 ): Plan<Candidate> {
-  const well = candidates.filter((candidate) => candidate.well);
-  const ill = candidates.filter((candidate) => !candidate.well);
-  if (well.length === 0) return { order: ill, together: ill.length, measure: null };
-  const { order, together, measure } = planForWell(strategy, well, random);
-  return { order: [...order, ...ill], together, measure };
+  const healthy = candidates.filter((candidate) => candidate.healthy);
+  const unhealthy = candidates.filter((candidate) => !candidate.healthy);
+  if (healthy.length === 0) return { order: unhealthy, together: unhealthy.length, measure: null };
+  const { order, together, measure } = planForHealthy(strategy, healthy, random);
+  return { order: [...order, ...unhealthy], together, measure };
 }
 
-function planForWell<Candidate extends Standing>(
+function planForHealthy<Candidate extends Standing>(
   strategy: Strategy,
-  well: readonly Candidate[],
+  healthy: readonly Candidate[],
   random: () => number,
 ): Plan<Candidate> {
   switch (strategy) {
     case "fastest":
-      return fastest(well, random);
+      return fastest(healthy, random);
     case "race":
-      return { order: well, together: well.length, measure: null };
+      return { order: healthy, together: healthy.length, measure: null };
     case "failover":
-      return { order: well, together: 1, measure: null };
+      return { order: healthy, together: 1, measure: null };
     case "spread":
-      return { order: shuffled(well, random), together: 1, measure: null };
+      return { order: shuffled(healthy, random), together: 1, measure: null };
     default:
       return unreachable(strategy);
   }
@@ -353,8 +353,8 @@ function planForWell<Candidate extends Standing>(
 export const MEASURED_SHARE = 50;
 
 // Before anything is known all are asked; then the quickest alone. Measuring costs the client no time: it waits for the quickest all the same.
-function fastest<Candidate extends Standing>(well: readonly Candidate[], random: () => number): Plan<Candidate> {
-  const order = well.toSorted((a, b) => expectedMs(a) - expectedMs(b));
+function fastest<Candidate extends Standing>(healthy: readonly Candidate[], random: () => number): Plan<Candidate> {
+  const order = healthy.toSorted((a, b) => expectedMs(a) - expectedMs(b));
   const [best, ...others] = order;
   if (best === undefined || best.latencyMs === null) return { order, together: order.length, measure: null };
   return { order, together: 1, measure: toMeasure(expectedMs(best), others, random) };
@@ -380,8 +380,8 @@ function expectedMs({ latencyMs }: Standing): number {
 
 // Each draws an exponential waiting time with its weight as the rate: the chance of being first is its share of the weights,
 // and the same holds for the followers among themselves.
-function shuffled<Candidate extends Standing>(well: readonly Candidate[], random: () => number): Candidate[] {
-  return well
+function shuffled<Candidate extends Standing>(healthy: readonly Candidate[], random: () => number): Candidate[] {
+  return healthy
     .map((candidate) => ({ candidate, drawn: -Math.log(1 - random()) / candidate.weight }))
     .sort((a, b) => a.drawn - b.drawn)
     .map(({ candidate }) => candidate);

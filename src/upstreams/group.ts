@@ -40,7 +40,7 @@ export class Group implements Upstream {
   readonly #probes: Probes;
   readonly #measured = new Set<Member>();
   readonly #askings = new Set<Dispatch>();
-  readonly #wellListeners: (() => void)[] = [];
+  readonly #recoveryListeners: (() => void)[] = [];
   #closed: Promise<void> | null = null;
 
   /** Opens its members, and closes them; the fallback is closed by whoever opened it. */
@@ -49,7 +49,7 @@ export class Group implements Upstream {
     this.#context = context;
     this.#fallback = fallback;
     this.#asksFrom = AddressSet.of(...options.asksFrom);
-    this.#members = openMembers(options, context, (member, well) => this.#turned(member, well));
+    this.#members = openMembers(options, context, (member, healthy) => this.#turned(member, healthy));
     this.encrypted = this.#members.every(({ upstream }) => upstream.encrypted) && fallback?.encrypted !== false;
     this.leaks = new RouteGuard(options.name);
     this.#soundings = new BackgroundQueries(context.clock, (question) => this.leaks.reason(question, null) === null);
@@ -60,9 +60,9 @@ export class Group implements Upstream {
     return this.options.name;
   }
 
-  /** Whether any member is well. */
-  get well(): boolean {
-    return this.#members.some(({ well }) => well);
+  /** Whether any member is healthy. */
+  get healthy(): boolean {
+    return this.#members.some(({ healthy }) => healthy);
   }
 
   async exchange(question: Question, errand: ExchangeOptions): Promise<Answer> {
@@ -107,9 +107,9 @@ export class Group implements Upstream {
     return this.#reachable(origin).length === 0;
   }
 
-  /** Calls `listener` each time this group has a well member again after it had none. */
-  onWell(listener: () => void): void {
-    this.#wellListeners.push(listener);
+  /** Calls `listener` each time this group has a healthy member again after it had none. */
+  onRecovery(listener: () => void): void {
+    this.#recoveryListeners.push(listener);
   }
 
   status(): GroupStatus {
@@ -117,7 +117,7 @@ export class Group implements Upstream {
       name: this.label,
       strategy: this.options.strategy,
       fallback: this.options.fallback,
-      well: this.well,
+      healthy: this.healthy,
       inFlight: this.#askings.size,
       breaches: this.leaks.breaches,
       members: this.#members.map((member) => member.status()),
@@ -157,10 +157,10 @@ export class Group implements Upstream {
     member.latency.observe(ending.kind === "good" ? elapsedMs : Math.max(elapsedMs, attemptMs));
   }
 
-  #turned(member: Member, well: boolean): void {
-    this.#probes.turned(member, well);
-    const first = well && this.#members.every((other) => other === member || !other.well);
-    if (first) for (const listener of this.#wellListeners) listener();
+  #turned(member: Member, healthy: boolean): void {
+    this.#probes.turned(member, healthy);
+    const first = healthy && this.#members.every((other) => other === member || !other.healthy);
+    if (first) for (const listener of this.#recoveryListeners) listener();
   }
 }
 
@@ -169,7 +169,7 @@ export interface GroupStatus {
   readonly name: string;
   readonly strategy: Strategy;
   readonly fallback: string | null;
-  readonly well: boolean;
+  readonly healthy: boolean;
   readonly inFlight: number;
   /** Questions that the rules sent here against the group's `never`, and that were refused: in normal work none. */
   readonly breaches: number;
@@ -177,7 +177,7 @@ export interface GroupStatus {
   readonly members: readonly MemberStatus[];
 }
 
-type Turned = (member: Member, well: boolean) => void;
+type Turned = (member: Member, healthy: boolean) => void;
 
 function openMembers(options: GroupOptions, { openMember, clock }: GroupContext, changed: Turned): Member[] {
   if (options.servers.length === 0) throw new Error(`group ${options.name} has no servers`);
@@ -206,9 +206,9 @@ export class Groups {
     return group;
   }
 
-  /** Calls `listener` with the group's name each time it has a well member again after it had none: failures and stale rechecks held for it are void. */
-  onWell(listener: (name: string) => void): void {
-    for (const [name, group] of this.#groups) group.onWell(() => listener(name));
+  /** Calls `listener` with the group's name each time it has a healthy member again after it had none: failures and stale rechecks held for it are void. */
+  onRecovery(listener: (name: string) => void): void {
+    for (const [name, group] of this.#groups) group.onRecovery(() => listener(name));
   }
 
   /** From now on no question goes to a group that `forbids` keeps from it, be it of a client or of the group's own. */
@@ -217,8 +217,8 @@ export class Groups {
   }
 
   /** Calls `listener` with each question that was to go where it must not. */
-  onBreach(listener: (breach: Violation) => void): void {
-    for (const group of this.#groups.values()) group.leaks.onBreach(listener);
+  onViolation(listener: (breach: Violation) => void): void {
+    for (const group of this.#groups.values()) group.leaks.onViolation(listener);
   }
 
   /** In the order of the file. */

@@ -27,7 +27,7 @@ export class Member {
     this.server = server;
     this.upstream = upstream;
     this.latency = new Latency(clock);
-    this.health = new Health((well) => changed(this, well));
+    this.health = new Health((healthy) => changed(this, healthy));
     this.#rate = new Rate(server.maxQps, clock);
     this.#clock = clock;
   }
@@ -36,8 +36,8 @@ export class Member {
     return this.upstream.label;
   }
 
-  get well(): boolean {
-    return this.health.well;
+  get healthy(): boolean {
+    return this.health.healthy;
   }
 
   get weight(): number {
@@ -84,7 +84,7 @@ export class Member {
     else if (symptom === "silence" && isAddressType(question.type)) this.health.silent();
   }
 
-  /** A reply to a probe: an ill member is well again, and what was known of its speed is out of date. */
+  /** A reply to a probe: an unhealthy member is healthy again, and what was known of its speed is out of date. */
   revive(elapsedMs: number): void {
     this.latency.restart(elapsedMs);
     this.health.replied("probe");
@@ -98,7 +98,7 @@ export class Member {
   status(): MemberStatus {
     return {
       label: this.label,
-      well: this.well,
+      healthy: this.healthy,
       latencyMs: this.latencyMs,
       questions: this.#questions,
       failures: this.#failures,
@@ -110,13 +110,13 @@ export class Member {
 
 interface MemberContext {
   readonly clock: Clock;
-  readonly changed: (member: Member, well: boolean) => void;
+  readonly changed: (member: Member, healthy: boolean) => void;
 }
 
 /** One member as the API and the command line show it. */
 export interface MemberStatus {
   readonly label: string;
-  readonly well: boolean;
+  readonly healthy: boolean;
   /** Smoothed; null before the first answer. */
   readonly latencyMs: number | null;
   /** All that were sent, but for probes. */
@@ -182,29 +182,29 @@ function failureReason(ending: AttemptOutcome): string | null {
   }
 }
 
-/** Address questions in a row without any reply that make a member ill: one or two are lost on any line. */
-export const SILENCES_UNTIL_ILL = 3;
+/** Address questions in a row without any reply that make a member unhealthy: one or two are lost on any line. */
+export const SILENCES_UNTIL_UNHEALTHY = 3;
 
-/** How often the ill are probed: at `leastMs` while no member of the group is well, else ever less often up to `mostMs`. */
+/** How often the unhealthy are probed: at `leastMs` while no member of the group is healthy, else ever less often up to `mostMs`. */
 export const PROBE_DELAY = { leastMs: 1000, mostMs: 30_000 } as const;
 
 /** Whether one member can be relied on, judged only by whether it replies and never by what it replies. */
 class Health {
-  readonly #changed: (well: boolean) => void;
-  #well = true;
+  readonly #changed: (healthy: boolean) => void;
+  #healthy = true;
   #silences = 0;
   #probeDelayMs: number = PROBE_DELAY.leastMs;
 
-  /** `changed` is called after each turn from well to ill and back. */
-  constructor(changed: (well: boolean) => void) {
+  /** `changed` is called after each turn from healthy to unhealthy and back. */
+  constructor(changed: (healthy: boolean) => void) {
     this.#changed = changed;
   }
 
-  get well(): boolean {
-    return this.#well;
+  get healthy(): boolean {
+    return this.#healthy;
   }
 
-  /** How long to wait before the next probe if another member of the group is well. */
+  /** How long to wait before the next probe if another member of the group is healthy. */
   get probeDelayMs(): number {
     return this.#probeDelayMs;
   }
@@ -222,7 +222,7 @@ class Health {
   /** An address question got no reply. */
   silent(): void {
     this.#silences += 1;
-    if (this.#silences >= SILENCES_UNTIL_ILL) this.#turn(false);
+    if (this.#silences >= SILENCES_UNTIL_UNHEALTHY) this.#turn(false);
   }
 
   /** Nobody listens there. */
@@ -235,10 +235,10 @@ class Health {
     this.#probeDelayMs = Math.min(2 * this.#probeDelayMs, PROBE_DELAY.mostMs);
   }
 
-  #turn(well: boolean): void {
-    if (this.#well === well) return;
-    this.#well = well;
-    this.#changed(well);
+  #turn(healthy: boolean): void {
+    if (this.#healthy === healthy) return;
+    this.#healthy = healthy;
+    this.#changed(healthy);
   }
 }
 

@@ -18,7 +18,7 @@ const ROOT_SERVERS: Question = {
   clientSubnet: null,
 };
 
-/** Asks ill members until they reply: each second while nobody in the group is well, else ever more seldom. */
+/** Asks unhealthy members until they reply: each second while nobody in the group is healthy, else ever more seldom. */
 export class Probes {
   readonly #members: readonly Member[];
   readonly #clock: Clock;
@@ -33,16 +33,16 @@ export class Probes {
     this.#soundings = soundings;
   }
 
-  /** To be told of each turn of a member from well to ill and back. */
-  turned(member: Member, well: boolean): void {
+  /** To be told of each turn of a member from healthy to unhealthy and back. */
+  turned(member: Member, healthy: boolean): void {
     if (this.#stopped) return;
-    if (well) {
+    if (healthy) {
       this.#next.get(member)?.timer.cancel();
       this.#next.delete(member);
-    } else if (this.#anyWell()) {
+    } else if (this.#isAnyHealthy()) {
       this.#schedule(member, 0);
     } else {
-      for (const ill of this.#members) this.#schedule(ill, this.#next.get(ill)?.sent ?? 0);
+      for (const unhealthy of this.#members) this.#schedule(unhealthy, this.#next.get(unhealthy)?.sent ?? 0);
     }
   }
 
@@ -52,18 +52,18 @@ export class Probes {
     this.#next.clear();
   }
 
-  #anyWell(): boolean {
-    return this.#members.some(({ well }) => well);
+  #isAnyHealthy(): boolean {
+    return this.#members.some(({ healthy }) => healthy);
   }
 
   #schedule(member: Member, sent: number): void {
     this.#next.get(member)?.timer.cancel();
-    const delayMs = this.#anyWell() ? member.health.probeDelayMs : PROBE_DELAY.leastMs;
+    const delayMs = this.#isAnyHealthy() ? member.health.probeDelayMs : PROBE_DELAY.leastMs;
     this.#next.set(member, { timer: this.#clock.setTimer(() => this.#probe(member, sent), delayMs), sent });
   }
 
   #probe(member: Member, sent: number): void {
-    if (this.#anyWell()) member.health.probed();
+    if (this.#isAnyHealthy()) member.health.probed();
     this.#schedule(member, sent + 1);
     if (member.admitsProbe()) void this.#sound(member, sent);
   }
@@ -75,7 +75,7 @@ export class Probes {
       origin: null,
       limitMs: PROBE_LIMIT_MS,
     });
-    if (!member.well && symptomOf(ending) === "reply") member.revive(elapsedMs);
+    if (!member.healthy && symptomOf(ending) === "reply") member.revive(elapsedMs);
   }
 }
 
@@ -89,7 +89,7 @@ interface BackgroundQueryOptions {
   readonly limitMs: number;
 }
 
-/** Questions of the group's own, which no client waits for: probes of ill members and measurements of well ones. Whoever asks bounds their number. */
+/** Questions of the group's own, which no client waits for: probes of unhealthy members and measurements of healthy ones. Whoever asks bounds their number. */
 export class BackgroundQueries {
   readonly #clock: Clock;
   readonly #permits: (question: Question) => boolean;

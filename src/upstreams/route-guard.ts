@@ -38,7 +38,7 @@ export class RouteGuard {
     return this.#breaches;
   }
 
-  onBreach(listener: (breach: Violation) => void): void {
+  onViolation(listener: (breach: Violation) => void): void {
     this.#listeners.push(listener);
   }
 

@@ -60,18 +60,18 @@ describe("the cache file", () => {
   test("brings back no marks: what the answers were judged by may not be known any more", async () => {
     const clock = fakeClock();
     const cache = newCache(clock);
-    cache.put(key("page.example"), positive("page.example"), { limits, judgedBy: "one" });
+    cache.put(key("page.example"), positive("page.example"), { limits, filterFingerprint: "one" });
     await saveCache(cache, path, routes);
     const restored = newCache(clock);
     await loadCache(restored, path, loadingAt(clock));
-    expect(restored.peek(key("page.example"))).toMatchObject({ judgedBy: null });
+    expect(restored.peek(key("page.example"))).toMatchObject({ filterFingerprint: null });
   });
 
   test("leaves out what is volatile, negative or made here", async () => {
     const clock = fakeClock();
     const cache = newCache(clock);
     cache.put(key("a.example"), positive("a.example"), { limits, volatile: true });
-    cache.put(key("b.example"), positive("b.example"), { limits, made: true });
+    cache.put(key("b.example"), positive("b.example"), { limits, synthesized: true });
     cache.put(key("c.example"), nodata("c.example"), { limits });
     cache.put(key("d.example"), nxdomain("d.example"), { limits });
     cache.put(key("e.example"), failure("e.example"), { limits });

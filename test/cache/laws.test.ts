@@ -70,7 +70,7 @@ describe("an NXDOMAIN", () => {
     cache.put(key("page.example", TYPE.HTTPS), nodata("page.example", { type: TYPE.HTTPS, ttlSeconds: 20 }), { limits });
     expect(cache.put(key("page.example"), coming, { limits })).toBe("exists");
     await clock.advance(20_000);
-    cache.put(key("page.example", TYPE.AAAA), nodata("page.example", { type: TYPE.AAAA }), { limits, made: true });
+    cache.put(key("page.example", TYPE.AAAA), nodata("page.example", { type: TYPE.AAAA }), { limits, synthesized: true });
     expect(cache.put(key("page.example"), coming, { limits })).toBe("taken");
   });
 
@@ -110,7 +110,7 @@ describe("an NXDOMAIN", () => {
   test("is ended by upstream's NODATA, not by one made here, an empty answer or a failure", () => {
     const { cache, outcomeAt } = newCache();
     cache.put(key("page.example"), nxdomain("page.example"), { limits });
-    cache.put(key("page.example", TYPE.TXT), nodata("page.example", { type: TYPE.TXT }), { limits, made: true });
+    cache.put(key("page.example", TYPE.TXT), nodata("page.example", { type: TYPE.TXT }), { limits, synthesized: true });
     cache.put(key("page.example", TYPE.MX), bare("page.example", { type: TYPE.MX }), { limits });
     cache.put(key("page.example", TYPE.SRV), failure("page.example", { type: TYPE.SRV }), { limits });
     expect(outcomeAt(key("page.example"))).toBe("nxdomain");
@@ -163,11 +163,11 @@ describe("a positive answer", () => {
     const { cache, clock } = newCache();
     cache.put(key("page.example"), positive("page.example", { ttlSeconds: 30 }), { limits });
     await clock.advance(40_000);
-    expect(cache.peek(key("page.example"))?.troubledAtMs).toBeNull();
+    expect(cache.peek(key("page.example"))?.lastRefreshFailureAtMs).toBeNull();
     expect(cache.put(key("page.example"), failure("page.example"), { limits })).toBe("positive");
-    expect(cache.peek(key("page.example"))?.troubledAtMs).toBe(40_000);
+    expect(cache.peek(key("page.example"))?.lastRefreshFailureAtMs).toBe(40_000);
     cache.put(key("page.example"), positive("page.example"), { limits });
-    expect(cache.peek(key("page.example"))?.troubledAtMs).toBeNull();
+    expect(cache.peek(key("page.example"))?.lastRefreshFailureAtMs).toBeNull();
   });
 
   test("replaces whatever its key held", () => {
@@ -200,7 +200,7 @@ describe("a positive answer", () => {
     const answer = positive("page.example", { ttlSeconds: 300 });
     cache.put(key("page.example"), answer, { limits: first === "wide" ? limits : short });
     await clock.advance(5000);
-    if (promised) cache.notePromise(key("page.example"), "positive", 300_000);
+    if (promised) cache.extendAdvertised(key("page.example"), "positive", 300_000);
     await clock.advance(5000);
     expect(cache.put(key("page.example"), nodata("page.example"), { limits: short })).toBe(taken ? "taken" : "positive");
   });
@@ -212,7 +212,7 @@ describe("a failure", () => {
     cache.put(key("page.example"), nodata("page.example", { ttlSeconds: 20 }), { limits });
     cache.put(key("gone.example"), nxdomain("gone.example", { ttlSeconds: 20 }), { limits });
     expect(cache.put(key("page.example"), failure("page.example"), { limits })).toBe("negative");
-    expect(cache.peek(key("page.example"))?.troubledAtMs).toBe(clock.now());
+    expect(cache.peek(key("page.example"))?.lastRefreshFailureAtMs).toBe(clock.now());
     expect(cache.put(key("gone.example", TYPE.MX), failure("gone.example", { type: TYPE.MX }), { limits })).toBe("negative");
     await clock.advance(20_000);
     expect(cache.put(key("page.example"), failure("page.example"), { limits })).toBe("taken");
@@ -231,11 +231,11 @@ describe("a failure", () => {
     cache.put(key("page.example"), failure("page.example"), { limits });
     cache.put(key("page.example", TYPE.A, "overseas"), failure("page.example"), { limits });
     cache.put(key("held.example"), positive("held.example"), { limits });
-    cache.noteTrouble(key("held.example"));
+    cache.noteRefreshFailure(key("held.example"));
     expect(cache.forgetFailures("domestic")).toBe(2);
     expect(outcomeAt(key("page.example"))).toBeNull();
     expect(outcomeAt(key("page.example", TYPE.A, "overseas"))).toBe("failure");
-    expect(cache.peek(key("held.example"))?.troubledAtMs).toBeNull();
+    expect(cache.peek(key("held.example"))?.lastRefreshFailureAtMs).toBeNull();
   });
 });
 
@@ -254,7 +254,7 @@ describe("existence is proven", () => {
 
   test("by upstream's NODATA while it holds, and by nothing less", async () => {
     const { cache, clock } = newCache();
-    cache.put(key("made.example"), nodata("made.example"), { limits, made: true });
+    cache.put(key("made.example"), nodata("made.example"), { limits, synthesized: true });
     cache.put(key("bare.example"), bare("bare.example"), { limits });
     cache.put(key("ill.example"), failure("ill.example"), { limits });
     cache.put(key("gone.example"), nxdomain("gone.example"), { limits });

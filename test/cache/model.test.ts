@@ -141,7 +141,7 @@ test("whatever is put and in whatever order, the cache holds what the laws say a
         if (put.waitMs > 0) await clock.advance(put.waitMs);
         const alias = put.alias === null || put.alias === asked.text ? {} : { alias: put.alias };
         const answer = put.make(asked.text, { type: asked.type, ttlSeconds: put.ttlSeconds, ...alias });
-        const taken = cache.put(keyOf(asked), answer, { limits, made, volatile }) === "taken";
+        const taken = cache.put(keyOf(asked), answer, { limits, synthesized: made, volatile }) === "taken";
         expect(taken).toBe(model.put(put, answer, clock.now()));
         for (const each of everyQuestion) {
           const held = cache.peek(keyOf(each));

@@ -7,13 +7,13 @@ import { failure, nodata, nxdomain, positive, usualLimits } from "./answers.ts";
 const held = (answer: Answer, changed: Partial<Held> = {}): Held => ({
   answer,
   storedAtMs: 0,
-  promisedUntilMs: 0,
+  advertisedUntilMs: 0,
   hits: 2,
   volatile: false,
-  made: false,
-  troubledAtMs: null,
+  synthesized: false,
+  lastRefreshFailureAtMs: null,
   renewalAtMs: null,
-  judgedBy: null,
+  filterFingerprint: null,
   ...changed,
 });
 const at = (nowMs: number, nameLives = false) => ({ limits: usualLimits, nowMs, nameLives: () => nameLives });

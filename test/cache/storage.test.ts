@@ -36,13 +36,13 @@ describe("what is held", () => {
     expect(cache.get(at)).toEqual({
       answer: plain(answer),
       storedAtMs: 0,
-      promisedUntilMs: lifetimeSeconds(answer, limits) * 1000,
+      advertisedUntilMs: lifetimeSeconds(answer, limits) * 1000,
       hits: 1,
       volatile: false,
-      made: false,
-      troubledAtMs: null,
+      synthesized: false,
+      lastRefreshFailureAtMs: null,
       renewalAtMs: null,
-      judgedBy: null,
+      filterFingerprint: null,
     });
   });
 

@@ -74,11 +74,11 @@ let refusedHits = 0;
 
 /** Believes no mark, so that every hit is looked into. */
 class ForgetfulCache extends AnswerCache {
-  override put(key: CacheKey, answer: Answer, { judgedBy: _, ...options }: PutOptions) {
+  override put(key: CacheKey, answer: Answer, { filterFingerprint: _, ...options }: PutOptions) {
     return super.put(key, answer, options);
   }
 
-  override noteJudged(): void {}
+  override noteFiltered(): void {}
 
   override delete(key: CacheKey): void {
     refusedHits++;

@@ -87,7 +87,7 @@ test("a question of after such a reload is not answered from what was asked befo
 
 test("an answer is looked into once for each set of forged addresses, however the set is written", async () => {
   const bench = await workbenchWith({ yaml, upstreams: { main: [behaviour("honest")] } });
-  const marks = () => [...bench.cache.entries()].map(({ held }) => held.judgedBy);
+  const marks = () => [...bench.cache.entries()].map(({ held }) => held.filterFingerprint);
   await bench.ask("page.example");
   const [first] = marks();
   await bench.reload("bogus: [203.0.113.2/32, 203.0.113.1]");
@@ -107,7 +107,7 @@ test("what bears the mark of the sets of now is given without being looked into"
   await bench.reload(yaml);
   const [held] = [...bench.cache.entries()];
   if (held === undefined) throw new Error("nothing is held");
-  bench.cache.noteJudged(held.key, forgedMark());
+  bench.cache.noteFiltered(held.key, forgedMark());
   expect(await bench.ask("page.example")).toMatchObject({ source: "cache", reply: { answers: ["203.0.113.1"] } });
 });
 

@@ -92,7 +92,7 @@ export async function workbenchWith({
   });
   const cache = new Cache(config.cache, clock);
   let resolver = { ...site.resolver, groups, cache };
-  groups.onWell((route) => {
+  groups.onRecovery((route) => {
     cache.forgetFailures(route);
     resolver.refreshThrottle.clear();
   });

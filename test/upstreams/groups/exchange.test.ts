@@ -100,7 +100,7 @@ describe("no good answer", () => {
     expect(await site.ask()).toMatchObject({ outcome: "b", answer: { rcode: RCODE.REFUSED } });
   });
 
-  test("a refusal does not wait for a dead member to answer too: twice attemptMs, or once when that is known to be ill", async () => {
+  test("a refusal does not wait for a dead member to answer too: twice attemptMs, or once when that is known to be unhealthy", async () => {
     const site = new Site(groupOptions("g", { servers: [serverOptions("a"), serverOptions("b")] }));
     site.behave({ a: answers(5, RCODE.SERVFAIL), b: silent });
     expect(await site.ask()).toMatchObject({ outcome: "a", elapsedMs: 1205, answer: { rcode: RCODE.SERVFAIL } });

@@ -70,11 +70,11 @@ describe("fallback", () => {
     expect(await site.ask()).toMatchObject({ outcome: "b", elapsedMs: 2450 });
   });
 
-  test("when all members are known to be ill it has its turn after one attemptMs", async () => {
+  test("when all members are known to be unhealthy it has its turn after one attemptMs", async () => {
     const site = withFallback();
     site.behave({ a: silent, b: silent, c: silent });
     await site.askTimes(3);
-    expect(site.group.well).toBe(false);
+    expect(site.group.healthy).toBe(false);
     expect(await site.ask()).toMatchObject({ outcome: "x", elapsedMs: 610 });
   });
 

@@ -1,15 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { RCODE, TYPE } from "../../../src/dns/types.ts";
-import { SILENCES_UNTIL_ILL } from "../../../src/upstreams/member.ts";
+import { SILENCES_UNTIL_UNHEALTHY } from "../../../src/upstreams/member.ts";
 import type { UpstreamFailure } from "../../../src/upstreams/upstream.ts";
 import { answers, type Behaviour, fails, groupOptions, question, Site, serverOptions, silent } from "./scripted.ts";
 
 const one = groupOptions("g", { servers: [serverOptions("a")] });
 const two = groupOptions("g", { servers: [serverOptions("a"), serverOptions("b")] });
 
-function wellOf(site: Site): boolean[] {
-  return site.group.status().members.map(({ well }) => well);
+function healthOf(site: Site): boolean[] {
+  return site.group.status().members.map(({ healthy }) => healthy);
 }
 
 /** Seconds after `sinceMs` at which a server was asked. */
@@ -17,17 +17,17 @@ function secondsAsked(site: Site, label: string, sinceMs: number): number[] {
   return site.server(label).asked.map(({ atMs }) => (atMs - sinceMs) / 1000);
 }
 
-describe("falling ill", () => {
+describe("falling unhealthy", () => {
   test.each([
     [TYPE.A, false],
     [TYPE.AAAA, false],
     [TYPE.HTTPS, true],
     [TYPE.TXT, true],
-  ])("after three silences on questions of type %i, a member is well: %s", async (type, well) => {
+  ])("after three silences on questions of type %i, a member is healthy: %s", async (type, healthy) => {
     const site = new Site(two);
     site.behave({ a: silent });
     await site.askTimes(3, { question: question("www.example", type) });
-    expect(wellOf(site)).toEqual([well, true]);
+    expect(healthOf(site)).toEqual([healthy, true]);
   });
 
   test("two silences are not enough, and a reply with any rcode begins the count anew", async () => {
@@ -38,25 +38,25 @@ describe("falling ill", () => {
     await site.ask();
     site.behave({ a: silent });
     await site.askTimes(2);
-    expect(wellOf(site)).toEqual([true, true]);
+    expect(healthOf(site)).toEqual([true, true]);
     await site.ask();
-    expect(wellOf(site)).toEqual([false, true]);
+    expect(healthOf(site)).toEqual([false, true]);
   });
 
   test("a dead member that is joined and beaten by the next counts as silent", async () => {
     const site = new Site(two);
     site.behave({ a: silent, b: answers(20) });
     for (const { elapsedMs } of await site.askTimes(3)) expect(elapsedMs).toBe(620);
-    expect(wellOf(site)).toEqual([false, true]);
+    expect(healthOf(site)).toEqual([false, true]);
   });
 
   test("a caller that gives up before attemptMs says nothing about the member, one that gives up later does", async () => {
     const site = new Site(one);
     site.behave({ a: silent });
     await site.askTimes(5, { deadlineMs: 590 });
-    expect(wellOf(site)).toEqual([true]);
+    expect(healthOf(site)).toEqual([true]);
     await site.askTimes(3, { deadlineMs: 610 });
-    expect(wellOf(site)).toEqual([false]);
+    expect(healthOf(site)).toEqual([false]);
   });
 
   test.each<[UpstreamFailure, number | null]>([
@@ -70,20 +70,20 @@ describe("falling ill", () => {
     ["http", null],
     ["aborted", null],
     ["barred", null],
-  ])("failure %s makes ill after this many times: %s", async (failure, times) => {
+  ])("failure %s makes unhealthy after this many times: %s", async (failure, times) => {
     const site = new Site(two);
     site.behave({ a: fails(failure) });
     let asked = 0;
-    while (asked < 10 && wellOf(site)[0] === true) {
+    while (asked < 10 && healthOf(site)[0] === true) {
       await site.ask();
       asked += 1;
     }
-    expect(wellOf(site)[0] === true ? null : asked).toBe(times);
+    expect(healthOf(site)[0] === true ? null : asked).toBe(times);
   });
 });
 
 describe("probes", () => {
-  test("while another member is well they back off from one second to thirty", async () => {
+  test("while another member is healthy they back off from one second to thirty", async () => {
     const site = new Site(two);
     site.behave({ a: fails("refused", 0) });
     await site.ask();
@@ -93,7 +93,7 @@ describe("probes", () => {
     expect(secondsAsked(site, "a", illMs)).toEqual([1, 3, 7, 15, 31, 61, 91, 121]);
   });
 
-  test("while nobody is well each is probed every second, and soon after the last one fell ill", async () => {
+  test("while nobody is healthy each is probed every second, and soon after the last one became unhealthy", async () => {
     const site = new Site(two);
     site.behave({ a: fails("refused", 0) });
     await site.ask();
@@ -128,15 +128,15 @@ describe("probes", () => {
     expect(types).toEqual([TYPE.AAAA, TYPE.NS, TYPE.AAAA]);
   });
 
-  test.each([RCODE.NOERROR, RCODE.REFUSED, RCODE.SERVFAIL])("a reply with rcode %i makes well", async (rcode) => {
+  test.each([RCODE.NOERROR, RCODE.REFUSED, RCODE.SERVFAIL])("a reply with rcode %i makes a member healthy", async (rcode) => {
     const site = new Site(one);
     site.behave({ a: fails("refused") });
     await site.ask();
     site.behave({ a: answers(30, rcode) });
     await site.clock.advance(1029);
-    expect(wellOf(site)).toEqual([false]);
+    expect(healthOf(site)).toEqual([false]);
     await site.clock.advance(1);
-    expect(wellOf(site)).toEqual([true]);
+    expect(healthOf(site)).toEqual([true]);
     site.takeAsked();
     await site.clock.advance(60_000);
     expect(site.takeAsked()).toEqual([]);
@@ -150,16 +150,16 @@ describe("probes", () => {
     await site.ask();
     site.behave({ a: answers(30) });
     await site.clock.advance(1100);
-    expect(site.group.status()).toMatchObject({ members: [{ well: true, latencyMs: 30 }] });
+    expect(site.group.status()).toMatchObject({ members: [{ healthy: true, latencyMs: 30 }] });
   });
 
-  test("what is no DNS answer does not make well", async () => {
+  test("what is no DNS answer does not make a member healthy", async () => {
     const site = new Site(one);
     site.behave({ a: fails("refused") });
     await site.ask();
     site.behave({ a: fails("malformed") });
     await site.clock.advance(10_000);
-    expect(wellOf(site)).toEqual([false]);
+    expect(healthOf(site)).toEqual([false]);
   });
 
   test("they count against maxQps and are left out where it has no room", async () => {
@@ -180,18 +180,18 @@ describe("probes", () => {
       await site.askTimes(3);
       const illMs = site.clock.now();
       site.behave({ a: answers(0) });
-      while (wellOf(site)[0] === false) await site.clock.advance(100);
+      while (healthOf(site)[0] === false) await site.clock.advance(100);
       illSeconds.push(Math.round((site.clock.now() - illMs) / 1000));
     }
     expect(illSeconds).toEqual([1, 2, 4, 8]);
   });
 });
 
-describe("getting well", () => {
-  test("listeners hear of it when a group without a well member has one again, not of further ones", async () => {
+describe("recovery", () => {
+  test("listeners hear of it when a group without a healthy member has one again, not of further ones", async () => {
     const site = new Site(two, groupOptions("h", { servers: [serverOptions("x")] }));
     const heard: string[] = [];
-    site.groups.onWell((name) => heard.push(name));
+    site.groups.onRecovery((name) => heard.push(name));
     site.behave({ a: fails("refused", 0), b: fails("refused", 0) });
     await site.ask();
     site.behave({ a: answers(10) });
@@ -199,14 +199,14 @@ describe("getting well", () => {
     expect(heard).toEqual(["g"]);
     site.behave({ b: answers(10) });
     await site.clock.advance(40_000);
-    expect(wellOf(site)).toEqual([true, true]);
+    expect(healthOf(site)).toEqual([true, true]);
     expect(heard).toEqual(["g"]);
   });
 
   test("a client's own question may bring it about before a probe does", async () => {
     const site = new Site(one);
     let heard = 0;
-    site.group.onWell(() => {
+    site.group.onRecovery(() => {
       heard += 1;
     });
     site.behave({ a: fails("refused", 0) });
@@ -228,20 +228,20 @@ test("status tells the state, what was asked, and the last failure", async () =>
       name: "g",
       strategy: "failover",
       fallback: null,
-      well: true,
+      healthy: true,
       inFlight: 0,
       breaches: 0,
       members: [
         {
           label: "a",
-          well: true,
+          healthy: true,
           latencyMs: 600,
           questions: 2,
           failures: 2,
           lastFailure: { reason: "tls", atWallMs: site.clock.wallMs() - 20 },
           inFlight: 0,
         },
-        { label: "b", well: true, latencyMs: 20, questions: 2, failures: 0, lastFailure: null, inFlight: 0 },
+        { label: "b", healthy: true, latencyMs: 20, questions: 2, failures: 0, lastFailure: null, inFlight: 0 },
       ],
     },
   ]);
@@ -249,7 +249,7 @@ test("status tells the state, what was asked, and the last failure", async () =>
 
 /** What the state of the one member must be after each step, by the words of the rule alone. */
 interface Model {
-  well: boolean;
+  healthy: boolean;
   silences: number;
   recoveries: number;
   behaviour: Behaviour;
@@ -265,13 +265,13 @@ function replies({ behaviour }: Model): boolean {
 }
 
 function gotReply(model: Model): void {
-  if (!model.well) model.recoveries += 1;
-  model.well = true;
+  if (!model.healthy) model.recoveries += 1;
+  model.healthy = true;
   model.silences = 0;
 }
 
 function agree(model: Model, { site, heard }: Real): void {
-  expect(wellOf(site)).toEqual([model.well]);
+  expect(healthOf(site)).toEqual([model.healthy]);
   expect(heard).toBe(model.recoveries);
 }
 
@@ -285,7 +285,7 @@ function becomes(behaviour: Behaviour): Step {
     check: () => true,
     async run(model, real) {
       await real.site.clock.advance(PROBED_MS);
-      if (replies(model) && !model.well) gotReply(model);
+      if (replies(model) && !model.healthy) gotReply(model);
       model.behaviour = behaviour;
       real.site.behave({ a: behaviour });
       agree(model, real);
@@ -300,9 +300,9 @@ function isAsked(type: number, deadlineMs: number): Step {
     async run(model, real) {
       await real.site.ask({ question: question("www.example", type), deadlineMs });
       if (replies(model)) gotReply(model);
-      else if (model.behaviour.kind === "fail") model.well = false;
+      else if (model.behaviour.kind === "fail") model.healthy = false;
       else if (type === TYPE.A && deadlineMs > 600) model.silences += 1;
-      if (model.silences >= SILENCES_UNTIL_ILL) model.well = false;
+      if (model.silences >= SILENCES_UNTIL_UNHEALTHY) model.healthy = false;
       agree(model, real);
     },
     toString: () => `isAsked type ${type} for ${deadlineMs} ms`,
@@ -318,10 +318,10 @@ test("health follows the rule through any sequence of events", async () => {
     fc.asyncProperty(fc.commands(steps, { maxCommands: 40 }), async (commands) => {
       const site = new Site(one);
       const real: Real = { site, heard: 0 };
-      site.group.onWell(() => {
+      site.group.onRecovery(() => {
         real.heard += 1;
       });
-      const model: Model = { well: true, silences: 0, recoveries: 0, behaviour: answers(10) };
+      const model: Model = { healthy: true, silences: 0, recoveries: 0, behaviour: answers(10) };
       await fc.asyncModelRun(() => ({ model, real }), commands);
       await site.groups.close();
     }),

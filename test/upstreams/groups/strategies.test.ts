@@ -80,7 +80,7 @@ describe.each(strategies)("%s", (strategy) => {
 });
 
 describe("race", () => {
-  test("all well members are asked at once, and the first good answer ends it for the others", async () => {
+  test("all healthy members are asked at once, and the first good answer ends it for the others", async () => {
     const site = siteWith("race");
     site.behave({ a: answers(30), b: answers(5, RCODE.SERVFAIL), c: answers(20) });
     expect(await site.ask()).toMatchObject({ outcome: "c", elapsedMs: 20 });
@@ -88,14 +88,14 @@ describe("race", () => {
     expect([site.server("a").aborted, site.server("b").aborted]).toEqual([1, 0]);
   });
 
-  test("a member that always loses is not ill for it", async () => {
+  test("a member that always loses is not unhealthy for it", async () => {
     const site = siteWith("race");
     site.behave({ a: answers(500) });
     await site.askTimes(20);
-    expect(site.group.status().members.map(({ well, failures }) => ({ well, failures }))).toEqual([
-      { well: true, failures: 0 },
-      { well: true, failures: 0 },
-      { well: true, failures: 0 },
+    expect(site.group.status().members.map(({ healthy, failures }) => ({ healthy, failures }))).toEqual([
+      { healthy: true, failures: 0 },
+      { healthy: true, failures: 0 },
+      { healthy: true, failures: 0 },
     ]);
   });
 });
@@ -180,7 +180,7 @@ describe("fastest", () => {
 });
 
 describe("failover", () => {
-  test("the first well member in the order of the file is asked, and the first again once it is well", async () => {
+  test("the first healthy member in the order of the file is asked, and the first again once it is healthy", async () => {
     const site = siteWith("failover");
     site.behave({ a: fails("refused"), b: answers(5), c: answers(1) });
     expect(await site.ask()).toMatchObject({ outcome: "b", elapsedMs: 6 });
@@ -194,7 +194,7 @@ describe("failover", () => {
 const weights = fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 2, maxLength: 5 });
 
 function standing(label: number, weight: number) {
-  return { label, weight, well: true, latencyMs: null, lastMs: null, measuredMs: 0 };
+  return { label, weight, healthy: true, latencyMs: null, lastMs: null, measuredMs: 0 };
 }
 
 describe("spread", () => {
@@ -228,9 +228,9 @@ describe("spread", () => {
   });
 });
 
-test("whatever the strategy, a plan has every candidate once, the well before the ill, and asks somebody", () => {
+test("whatever the strategy, a plan has every candidate once, the healthy before the unhealthy, and asks somebody", () => {
   const candidate = fc.record({
-    well: fc.boolean(),
+    healthy: fc.boolean(),
     latencyMs: fc.option(fc.double({ min: 0, max: 5000, noNaN: true })),
     lastMs: fc.option(fc.double({ min: 0, max: 5000, noNaN: true })),
     measuredMs: fc.double({ min: 0, max: 1e6, noNaN: true }),
@@ -245,10 +245,10 @@ test("whatever the strategy, a plan has every candidate once, the well before th
         const { order, together, measure } = planFor(strategy, candidates, seeded(seed));
         expect(new Set(order)).toEqual(new Set(candidates));
         expect(order.length).toBe(candidates.length);
-        const well = candidates.filter((one) => one.well).length;
-        expect(order.slice(0, well).every((one) => one.well)).toBe(true);
+        const healthy = candidates.filter((one) => one.healthy).length;
+        expect(order.slice(0, healthy).every((one) => one.healthy)).toBe(true);
         expect(together).toBeGreaterThanOrEqual(1);
-        expect(together).toBeLessThanOrEqual(well === 0 ? candidates.length : well);
+        expect(together).toBeLessThanOrEqual(healthy === 0 ? candidates.length : healthy);
         if (measure !== null) expect(order.indexOf(measure)).toBeGreaterThanOrEqual(together);
       },
     ),
