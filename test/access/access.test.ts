@@ -4,6 +4,7 @@ import { Access, localPrefixes } from "../../src/access/access.ts";
 import type { AccessOptions } from "../../src/access/options.ts";
 import { rangeFromText } from "../../src/dns/address.ts";
 import { fakeClock } from "../support/fake-clock.ts";
+import { runs } from "../support/properties.ts";
 
 function accessWith(options: Partial<AccessOptions>, prefixes: () => readonly string[] = () => []) {
   const clock = fakeClock();
@@ -146,7 +147,7 @@ describe("how fast", () => {
           if (pausesMs.length <= burst) expect(admitted).toBe(pausesMs.length);
         },
       ),
-      { numRuns: 50 },
+      { numRuns: runs(50) },
     );
   });
 });

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { anyRecord, record } from "../log/records.ts";
+import { runs } from "../support/properties.ts";
 import { openTestAdmin } from "./support/admin.ts";
 import { anyRequest } from "./support/any-request.ts";
 import { rawRequest } from "./support/raw-request.ts";
@@ -26,7 +27,7 @@ describe("whatever is asked", () => {
         statuses.add(status);
         expect(status).toBeLessThan(500);
       });
-      await fc.assert(ask, { numRuns: 100 });
+      await fc.assert(ask, { numRuns: runs(100) });
       // What is generated must not be refused always, nor never.
       expect(
         [...statuses].some((status) => status < 300),
@@ -50,7 +51,7 @@ describe("whatever is asked", () => {
         expect({ status, body }).toEqual({ status: 200, body: JSON.parse(JSON.stringify(made)) });
         await admin.get("/api/v1/queries?from=0");
       }),
-      { numRuns: 50 },
+      { numRuns: runs(50) },
     );
   });
 
@@ -76,7 +77,7 @@ describe("whatever is asked", () => {
         expect(status).toBeLessThan(500);
         if (status >= 400) expect(body).toMatchObject({ type: "about:blank", status });
       }),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     );
     expect((await admin.get("/healthz")).status).toBe(200);
     expect(admin.faults).toEqual([]);

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { queryWire, readReply } from "../support/message.ts";
+import { runs } from "../support/properties.ts";
 import { siteWith } from "../support/site.ts";
 import { honest } from "../support/zone-script.ts";
 
@@ -38,7 +39,7 @@ test("any octets get a reply with their id that can be read, or 400 where they a
       expect(reply.flags).toMatch(/^qr .*ra/);
       expect(["NOERROR", "FORMERR", "NXDOMAIN", "NOTIMP", "REFUSED", "BADVERS"]).toContain(reply.rcode);
     }),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   );
   expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
   expect(site.log.join("")).not.toContain("fault");

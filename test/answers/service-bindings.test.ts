@@ -10,6 +10,7 @@ import { recordText } from "../../src/dns/text.ts";
 import { typeName } from "../../src/dns/types.ts";
 import { svcParams as anyParams } from "../dns/arbitraries.ts";
 import { nameOf, question, responseWire, zone } from "../dns/zone.ts";
+import { runs } from "../support/properties.ts";
 
 const PASS: BindingTerms = { strips: [], hintsFor: () => ({ ipv4: true, ipv6: true }) };
 
@@ -325,7 +326,7 @@ describe("for any parameters and every combination of strips", () => {
           expect(editBindings(result.answer, { strips: terms.strips, hintsFor: () => terms }).answer).toBe(result.answer);
         },
       ),
-      { numRuns: 1000 },
+      { numRuns: runs(1000) },
     );
   });
 });

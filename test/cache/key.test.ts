@@ -5,6 +5,7 @@ import type { ClientSubnet } from "../../src/dns/edns.ts";
 import { type Name, nameOfLabels, plainName, ROOT } from "../../src/dns/name.ts";
 import type { Question } from "../../src/dns/query.ts";
 import { TYPE } from "../../src/dns/types.ts";
+import { runs } from "../support/properties.ts";
 import { question } from "./answers.ts";
 
 // Few bytes, those among them that stand for flags, lengths and classes in a key, so that near misses are common.
@@ -39,7 +40,7 @@ describe("the cache key", () => {
         const equal = JSON.stringify([one, routeOne]) === JSON.stringify([other, routeOther]);
         expect(cacheKey(one, routeOne) === cacheKey(other, routeOther)).toBe(equal);
       }),
-      { numRuns: 1000 },
+      { numRuns: runs(1000) },
     );
   });
 
@@ -52,7 +53,7 @@ describe("the cache key", () => {
           expect(cacheKey(changed, route) === cacheKey(base, route)).toBe(equal);
         }
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     );
   });
 

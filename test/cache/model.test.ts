@@ -7,6 +7,7 @@ import { type Answer, type AnswerOutcome, outcomeOf } from "../../src/dns/answer
 import { nameText } from "../../src/dns/name.ts";
 import { CLASS, TYPE } from "../../src/dns/types.ts";
 import { fakeClock } from "../support/fake-clock.ts";
+import { runs } from "../support/properties.ts";
 import { bare, failure, name, nodata, nxdomain, plain, positive, question, usualLimits } from "./answers.ts";
 
 const limits = usualLimits;
@@ -163,6 +164,6 @@ test("whatever is put and in whatever order, the cache holds what the laws say a
         }
       }
     }),
-    { numRuns: 150 },
+    { numRuns: runs(150) },
   );
 });

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { run } from "../../src/cli/run.ts";
 import { parseConfig } from "../../src/config/load.ts";
+import { runs } from "../support/properties.ts";
 import { bundle, COMMON, LISTS } from "./easymosdns.ts";
 import { testTerminal } from "./terminal.ts";
 
@@ -98,7 +99,7 @@ describe("what keeps an import from being made", () => {
           expect(terminal.written.err).not.toContain("is no valid configuration");
         },
       ),
-      { numRuns: 150 },
+      { numRuns: runs(150) },
     );
   });
 });

@@ -7,6 +7,7 @@ import { parse, stringify } from "yaml";
 import { jsonSchema } from "../../src/config/file.ts";
 import { type ConfigResult, parseConfig } from "../../src/config/load.ts";
 import { printProblems } from "../../src/config/reading.ts";
+import { runs } from "../support/properties.ts";
 
 const full = readFileSync(join(import.meta.dirname, "full.yaml"), "utf8");
 const schema = jsonSchema();
@@ -68,7 +69,7 @@ describe("reading never throws, and what it finds lies in the text", () => {
         const text = pieces.join("");
         expectSound(parseConfig(text, "f"), text);
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     );
   });
 
@@ -85,7 +86,7 @@ describe("reading never throws, and what it finds lies in the text", () => {
           text = text.slice(0, at) + (put ?? text.slice(at, at + length).repeat(2)) + text.slice(at + length);
         expectSound(parseConfig(text, "f"), text);
       }),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     );
   });
 
@@ -159,7 +160,7 @@ describe("good files, made at random", () => {
         });
         expect(Value.Errors(schema, raw)).toEqual([]);
       }),
-      { numRuns: 100 },
+      { numRuns: runs(100) },
     );
   });
 });
@@ -185,7 +186,7 @@ describe("the schema for editors and the reader", () => {
         accepted++;
         expect(Value.Errors(schema, raw)).toEqual([]);
       }),
-      { numRuns: 1000 },
+      { numRuns: runs(1000) },
     );
     expect(accepted).toBeGreaterThan(50);
   });

@@ -9,6 +9,7 @@ import { handlerFor } from "../../src/server/pipeline.ts";
 import type { QueryEvent } from "../../src/server/query-event.ts";
 import { fakeClock } from "../support/fake-clock.ts";
 import { queryWire } from "../support/message.ts";
+import { runs } from "../support/properties.ts";
 import { siteWith } from "../support/site.ts";
 import { honest } from "../support/zone-script.ts";
 import { recorder } from "./recorder.ts";
@@ -226,7 +227,7 @@ test("any octets leave one record where a header could be read that is not a res
         expect(JSON.parse(JSON.stringify(record))).toEqual(record);
       }
     }),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   );
 });
 

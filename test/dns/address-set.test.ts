@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type AddressRange, AddressSet, addressText, privateAddresses, rangeOfPrefix } from "../../src/dns/address.ts";
+import { runs } from "../support/properties.ts";
 
 // Few distinct bytes, so that blocks overlap, touch and enclose each other often.
 const byte = fc.constantFrom(0, 1, 2, 127, 128, 254, 255);
@@ -36,7 +37,7 @@ describe("a set of addresses", () => {
           expect(set.hasText(addressText(octets))).toBe(scan(ranges, octets));
         }
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     );
   });
 

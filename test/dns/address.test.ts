@@ -2,6 +2,7 @@ import { isIPv4, isIPv6 } from "node:net";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { addressFromText, addressText, rangeFromText, rangeOfPrefix } from "../../src/dns/address.ts";
+import { runs } from "../support/properties.ts";
 
 const bytes4 = fc.uint8Array({ minLength: 4, maxLength: 4 });
 const bytes16 = fc.uint8Array({ minLength: 16, maxLength: 16 });
@@ -63,7 +64,7 @@ describe("addresses as text", () => {
       fc.property(nearlyAddress, (text) => {
         expect(addressFromText(text) !== null).toBe(isIPv4(text) || isIPv6(text));
       }),
-      { numRuns: 2000 },
+      { numRuns: runs(2000) },
     );
   });
 });

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { type Answer, addressesOf, indexAnswer, outcomeOf, recordsOf, ttlAt } from "../../src/dns/answer.ts";
 import { decodeMessage, encodeMessage, type Message, type MessageEdns, type ResourceRecord } from "../../src/dns/message.ts";
 import { RCODE, TYPE } from "../../src/dns/types.ts";
+import { runs } from "../support/properties.ts";
 import { message as anyMessage } from "./arbitraries.ts";
 import { blankResponse, nameOf, question, responseWire, zone } from "./zone.ts";
 
@@ -62,7 +63,7 @@ describe("the index", () => {
         expect(places.find(({ section }) => section === "additional")?.owner ?? answer.wire.length).toBe(answer.additionalOffset);
         expect(answer.signed).toBe(records.some(({ type }) => type === TYPE.RRSIG));
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     );
   });
 
@@ -72,7 +73,7 @@ describe("the index", () => {
         const wire = encodeMessage({ ...made, response: true, questions: [question("page.example")] });
         expect(indexAnswer(wire)).not.toBeNull();
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 
@@ -347,7 +348,7 @@ describe("any bytes", () => {
         expect(message.edns).toBeNull();
         expect(answer.ttlOffsets).toHaveLength(message.answers.length + message.authority.length + message.additional.length);
       }),
-      { numRuns: 1500 },
+      { numRuns: runs(1500) },
     );
   });
 
@@ -357,7 +358,7 @@ describe("any bytes", () => {
         const answer = indexAnswer(bytes);
         if (answer !== null) decoded(answer.wire);
       }),
-      { numRuns: 2000 },
+      { numRuns: runs(2000) },
     );
   });
 

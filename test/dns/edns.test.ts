@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type EdnsContent, ednsRecord, readEdns, replyPadding } from "../../src/dns/edns.ts";
 import { decodeMessage } from "../../src/dns/message.ts";
+import { runs } from "../support/properties.ts";
 import { uint8, uint16 } from "./arbitraries.ts";
 import { responseWire } from "./zone.ts";
 
@@ -86,7 +87,7 @@ describe("an OPT record of others", () => {
         const edns = readEdns(Buffer.concat([record, data]), 1);
         if (edns !== null) expect(edns.udpPayloadBytes).toBe(1232);
       }),
-      { numRuns: 1000 },
+      { numRuns: runs(1000) },
     );
   });
 

@@ -5,6 +5,7 @@ import { nameOfLabels, ROOT } from "../../src/dns/name.ts";
 import { rdataBytes, readRdata } from "../../src/dns/rdata.ts";
 import { RCODE, TYPE } from "../../src/dns/types.ts";
 import { WireReader } from "../../src/dns/wire.ts";
+import { runs } from "../support/properties.ts";
 import { message, typedData } from "./arbitraries.ts";
 import { blankQuery, blankResponse, question, responseWire, zone } from "./zone.ts";
 
@@ -20,7 +21,7 @@ describe("a message there and back", () => {
       fc.property(message, (made) => {
         expect(decodeMessage(encodeMessage(made))).toEqual(made);
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 
@@ -214,7 +215,7 @@ describe("hostile messages", () => {
       fc.property(fc.uint8Array({ maxLength: 600 }), (bytes) => {
         decodeMessage(bytes);
       }),
-      { numRuns: 2000 },
+      { numRuns: runs(2000) },
     );
   });
 
@@ -230,7 +231,7 @@ describe("hostile messages", () => {
         if (records.some(({ data }) => data.kind === "opaque" && data.note !== null)) return;
         expect(decodeMessage(encodeMessage(first))).toEqual(first);
       }),
-      { numRuns: 1000 },
+      { numRuns: runs(1000) },
     );
   });
 

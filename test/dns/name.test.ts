@@ -17,6 +17,7 @@ import {
   ROOT,
   readName,
 } from "../../src/dns/name.ts";
+import { runs } from "../support/properties.ts";
 import { label, labels, name } from "./arbitraries.ts";
 import { nameOf } from "./zone.ts";
 
@@ -202,7 +203,7 @@ describe("presentation", () => {
         const read = nameFromText(text);
         if (read !== null) expect(nameFromText(nameText(read))).toBe(read);
       }),
-      { numRuns: 1000 },
+      { numRuns: runs(1000) },
     );
   });
 });
@@ -261,7 +262,7 @@ describe("names in messages", () => {
           expect(nameEnd(octets, offset)).toBe(plainEnd);
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: runs(2000) },
     );
   });
 

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type EdnsOption, optionText, readOptions, writeOption } from "../../src/dns/edns-options.ts";
 import { WireWriter } from "../../src/dns/wire.ts";
+import { runs } from "../support/properties.ts";
 
 function written(options: readonly EdnsOption[]): Buffer {
   const writer = new WireWriter({ compressing: false });
@@ -72,7 +73,7 @@ describe("an option", () => {
         expect(readOptions(again, 0, again.length)).toEqual(first);
         expect(again.length).toBe(octets.length);
       }),
-      { numRuns: 1000 },
+      { numRuns: runs(1000) },
     );
   });
 });

@@ -7,6 +7,7 @@ import { hexText } from "../../src/dns/rdata-fields.ts";
 import { messageText, parseRecord, recordText } from "../../src/dns/text.ts";
 import { PresentationError } from "../../src/dns/text-reader.ts";
 import { TYPE } from "../../src/dns/types.ts";
+import { runs } from "../support/properties.ts";
 import { message, record, typedData } from "./arbitraries.ts";
 import { blankResponse, nameOf, question, zone } from "./zone.ts";
 
@@ -16,7 +17,7 @@ describe("a record", () => {
       fc.property(record, (made) => {
         expect(parseRecord(recordText(made))).toEqual(made);
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     );
   });
 
@@ -189,7 +190,7 @@ describe("what is no record", () => {
           if (!(error instanceof PresentationError)) throw error;
         }
       }),
-      { numRuns: 3000 },
+      { numRuns: runs(3000) },
     );
   });
 });

@@ -4,6 +4,7 @@ import type { EdnsOption } from "../../src/dns/edns-options.ts";
 import { encodeMessage, type Message, type MessageEdns } from "../../src/dns/message.ts";
 import { isRejection, parseQuery, type Query, type Rejection } from "../../src/dns/query.ts";
 import { CLASS, OPCODE, RCODE, TYPE } from "../../src/dns/types.ts";
+import { runs } from "../support/properties.ts";
 import { message as anyMessage } from "./arbitraries.ts";
 import { blankQuery, nameOf, question, zone } from "./zone.ts";
 
@@ -231,7 +232,7 @@ describe("any bytes", () => {
         const parsed = parseQuery(bytes);
         expect(parsed === null).toBe(bytes.length < 12 || ((bytes[2] ?? 0) & 0x80) !== 0);
       }),
-      { numRuns: 2000 },
+      { numRuns: runs(2000) },
     );
   });
 
@@ -244,7 +245,7 @@ describe("any bytes", () => {
         const parsed = parseQuery(wire.subarray(0, wire.length - (cut % 3 === 0 ? cut % wire.length : 0)));
         if (parsed !== null && !isRejection(parsed)) expect(parsed.questionWire.length).toBe(parsed.name.length + 4);
       }),
-      { numRuns: 1000 },
+      { numRuns: runs(1000) },
     );
   });
 });

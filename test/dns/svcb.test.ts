@@ -5,6 +5,7 @@ import { rdataBytes, rdataFromText, rdataText, readRdata } from "../../src/dns/r
 import { alpnProtocols, type SvcParam, svcKeyName, svcKeyNumber, svcParams, svcParamText } from "../../src/dns/svcb.ts";
 import { TYPE } from "../../src/dns/types.ts";
 import { WireReader } from "../../src/dns/wire.ts";
+import { runs } from "../support/properties.ts";
 import { svcParams as anyParams } from "./arbitraries.ts";
 import { question, responseWire, zone } from "./zone.ts";
 
@@ -221,7 +222,7 @@ describe("parameters in place", () => {
           expect(data).toMatchObject({ note: expect.stringMatching(/^[a-z0-9-]+: /) });
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: runs(2000) },
     );
   });
 });

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { frame } from "../../src/dns/wire.ts";
+import { runs } from "../support/properties.ts";
 import { connectRaw, connectRawTls } from "./support/raw.ts";
 import { messageOf, openSite, portOf } from "./support/site.ts";
 
@@ -36,7 +37,7 @@ test.each(["dns", "tls", "https", "http"] as const)(
         await Promise.race([connection.ended, new Promise((resolve) => connection.socket.once("finish", resolve))]);
         connection.socket.destroy();
       }),
-      { numRuns: 150 },
+      { numRuns: runs(150) },
     );
     await expect.poll(() => site.counters.connections).toBe(0);
     const isDns = kind === "dns" || kind === "tls";
@@ -71,7 +72,7 @@ test("no octets behind a TLS handshake break anything", async () => {
         connection.socket.destroy();
       },
     ),
-    { numRuns: 60 },
+    { numRuns: runs(60) },
   );
   await expect.poll(() => site.counters.connections).toBe(0);
 });

@@ -6,6 +6,7 @@ import { DomainSetBuilder, domainSetFromPatterns } from "../../src/lists/domain-
 import type { NameKind } from "../../src/lists/name-table.ts";
 import { type Pattern, parseDomainCondition, parsePattern, patternText } from "../../src/lists/patterns.ts";
 import { spanOf } from "../../src/lists/span.ts";
+import { runs } from "../support/properties.ts";
 
 function name(text: string): Name {
   const parsed = nameFromText(text);
@@ -188,7 +189,7 @@ test("a set agrees with a scan of its patterns", () => {
         expect(matched(set, asked)).toBe(expected === null ? null : patternText(expected));
       }
     }),
-    { numRuns: 500 },
+    { numRuns: runs(500) },
   );
 });
 
@@ -222,7 +223,7 @@ test("a set with exceptions agrees with looking at every entry", () => {
         expect(set.exceptsBelow(name(asked))).toBe(all.some((entry) => entry.excepted && isBelow(entry)));
       }
     }),
-    { numRuns: 500 },
+    { numRuns: runs(500) },
   );
 });
 

@@ -7,6 +7,7 @@ import { DomainSetBuilder, type DomainSink } from "../../src/lists/domain-set-bu
 import { readAddresses, readDomains } from "../../src/lists/readers.ts";
 import { TEXT_FORMATS } from "../../src/lists/recognise.ts";
 import { spanText } from "../../src/lists/span.ts";
+import { runs } from "../support/properties.ts";
 
 /** Small files of every format, the .dat files with a category `CN`. */
 const SAMPLES = [
@@ -68,7 +69,7 @@ describe("whatever a file holds", () => {
         const set = builder.build();
         for (const name of taken) expect(set.match(name)?.octets).toBe(name.length);
       }),
-      { numRuns: 3000 },
+      { numRuns: runs(3000) },
     );
   });
 
@@ -79,7 +80,7 @@ describe("whatever a file holds", () => {
         for (const { first, last } of ranges) expect(first.length === last.length && Buffer.compare(first, last) <= 0).toBe(true);
         expect(problem === null || problem.length > 0).toBe(true);
       }),
-      { numRuns: 3000 },
+      { numRuns: runs(3000) },
     );
   });
 

@@ -4,6 +4,7 @@ import { labelsOf, type Name, nameOfLabels, nameText, parentOf, ROOT } from "../
 import { runSync } from "../../src/lib/cooperative.ts";
 import type { NameKind, NameTable } from "../../src/lists/name-table.ts";
 import { buildNameTable, NameCollector } from "../../src/lists/name-table-build.ts";
+import { runs } from "../support/properties.ts";
 
 interface Entry {
   readonly kind: NameKind;
@@ -62,7 +63,7 @@ describe("a table of names", () => {
         const table = tableOf(all);
         for (const one of [...asked, ...all.map((entry) => entry.name)]) expect(found(table, one)).toEqual(scan(all, one));
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     );
   });
 
@@ -129,7 +130,7 @@ describe("a table of names", () => {
           expect(table.reachesBelow(one)).toBe(isReached);
         }
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     );
   });
 

@@ -4,6 +4,7 @@ import type { DomainSet } from "../../src/lists/domain-set.ts";
 import { DomainSetBuilder } from "../../src/lists/domain-set-builder.ts";
 import { overlaps } from "../../src/lists/patterns.ts";
 import { spanOf } from "../../src/lists/span.ts";
+import { runs } from "../support/properties.ts";
 
 /** `full:x`, `*.x` for what is below x alone, `!x` for an exception, `keyword:x`, else a suffix; the line is the place among them. */
 function setOf(...texts: readonly string[]): DomainSet {
@@ -59,7 +60,7 @@ describe("two sets overlap", () => {
       fc.property(entries, entries, (own, other) => {
         expect(new Set(met(setOf(...own), setOf(...other)))).toEqual(new Set(own.flatMap((text) => meeting(text, other) ?? [])));
       }),
-      { numRuns: 2000 },
+      { numRuns: runs(2000) },
     );
   });
 });

@@ -7,6 +7,7 @@ import { nameFromText } from "../../src/dns/name.ts";
 import type { DomainSet } from "../../src/lists/domain-set.ts";
 import { type ListStatus, loadLists } from "../../src/lists/load.ts";
 import type { ListOptions } from "../../src/lists/options.ts";
+import { runs } from "../support/properties.ts";
 
 // Rule data of others, which is not part of the project: without it these claims go untested, and the rest of the tests do not need it.
 const data = process.env["FENLIU_TEST_DATA"] ?? join(import.meta.dirname, "../../../shared/data");
@@ -95,7 +96,7 @@ describeWithData("accelerated-domains.china.conf", () => {
       fc.property(name, (asked) => {
         expect(matched(set, asked)).toBe(longestSuffix(suffixes, asked));
       }),
-      { numRuns: 10_000 },
+      { numRuns: runs(10_000) },
     );
   });
 });

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { boundedRegexp } from "../../src/lib/bounded-regexp.ts";
 import { regexpHints } from "../../src/lists/domain-set.ts";
+import { runs } from "../support/properties.ts";
 
 describe("what a name must have for an expression to fit", () => {
   test.each([
@@ -74,7 +75,7 @@ describe("what a name must have for an expression to fit", () => {
         if (bounded.kind === "accepted" && bounded.regexp.test(asked)) fitting++;
         expect(holds(written, asked)).toBe(true);
       }),
-      { numRuns: 50_000 },
+      { numRuns: runs(50_000) },
     );
     expect(fitting).toBeGreaterThan(1000);
   });

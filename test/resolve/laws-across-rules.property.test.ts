@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { TYPE, typeNumber } from "../../src/dns/types.ts";
 import { zone } from "../dns/zone.ts";
 import type { Reply } from "../support/message.ts";
+import { runs } from "../support/properties.ts";
 import { type Outcome, workbenchWith } from "../support/workbench.ts";
 import { bare, deny, empty, respond, silent, withRcode } from "../support/zone-script.ts";
 import type { Action, Asked } from "../upstreams/scripted-server.ts";
@@ -124,7 +125,7 @@ test("whatever upstream does, rules differ in and reloads change, nobody is deni
         }
       }
     }),
-    { numRuns: 60, endOnFailure: true },
+    { numRuns: runs(60), endOnFailure: true },
   );
 });
 

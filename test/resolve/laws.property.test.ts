@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { RCODE } from "../../src/dns/types.ts";
 import { zone } from "../dns/zone.ts";
 import type { Reply } from "../support/message.ts";
+import { runs } from "../support/properties.ts";
 import { siteWith, type TestSite } from "../support/site.ts";
 import { bare, deny, empty, respond, silent, withRcode } from "../support/zone-script.ts";
 import type { Action, Asked } from "../upstreams/scripted-server.ts";
@@ -152,7 +153,7 @@ describe("whatever an upstream does, in whatever order it is asked and however t
         }
         await site.close();
       }),
-      { numRuns: 60, endOnFailure: true },
+      { numRuns: runs(60), endOnFailure: true },
     );
   });
 });

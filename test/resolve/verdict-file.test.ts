@@ -15,6 +15,7 @@ import {
 import { nameOf, zone } from "../dns/zone.ts";
 import { fakeClock } from "../support/fake-clock.ts";
 import { directory, file } from "../support/files.ts";
+import { runs } from "../support/properties.ts";
 import { siteWith } from "../support/site.ts";
 import { honest, respond } from "../support/zone-script.ts";
 
@@ -99,7 +100,7 @@ describe("the file of verdicts", () => {
         expect(await loadVerdicts(store, path, fakeClock())).toMatchObject({ restored: 0, problem: expect.any(String) });
         expect(store.size).toBe(0);
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
     for (const length of [0, 5, 20, whole.length - 1]) {
       writeFileSync(path, whole.subarray(0, length));

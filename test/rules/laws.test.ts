@@ -4,6 +4,7 @@ import { nameOfLabels } from "../../src/dns/name.ts";
 import { TYPE, typeName } from "../../src/dns/types.ts";
 import type { Decision, Requester } from "../../src/rules/decision.ts";
 import type { RuleAnswer, RuleOptions } from "../../src/rules/options.ts";
+import { runs } from "../support/properties.ts";
 import { ask, laptop, rule, type SiteText, site } from "./site.ts";
 
 const types = [TYPE.A, TYPE.AAAA, TYPE.TXT];
@@ -81,7 +82,7 @@ describe("laws", () => {
           }
         }
       }),
-      { numRuns: 150 },
+      { numRuns: runs(150) },
     );
   });
 
@@ -98,7 +99,7 @@ describe("laws", () => {
           }
         }
       }),
-      { numRuns: 100 },
+      { numRuns: runs(100) },
     );
   });
 

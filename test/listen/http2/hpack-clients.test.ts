@@ -13,6 +13,7 @@ import {
   settingsFrame,
 } from "../../../src/listen/http2/frames.ts";
 import { encodeFields, type HeaderField, HpackDecoder } from "../../../src/listen/http2/hpack.ts";
+import { runs } from "../../support/properties.ts";
 import { tableOf } from "../support/hpack-blocks.ts";
 import { frameOf } from "../support/http2-raw.ts";
 
@@ -97,7 +98,7 @@ test("the requests of Node's client are read, and it reads what is encoded here"
         await once(server, "close");
       },
     ),
-    { numRuns: 60 },
+    { numRuns: runs(60) },
   );
   // Without updates and entries of the table this would say less than it seems to.
   expect(seen).toEqual(new Set(["table size update", "entries"]));

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type HeaderField, STATIC_TABLE } from "../../../src/listen/http2/hpack.ts";
 import { HpackError } from "../../../src/listen/http2/huffman.ts";
+import { runs } from "../../support/properties.ts";
 import { added, bytesOf, decoderOf, indexed, integer, pairsOf, string, tableOf, tableSize } from "../support/hpack-blocks.ts";
 
 describe("the static table (RFC 7541 Appendix A)", () => {
@@ -290,7 +291,7 @@ test("any octets are a list within its limit, null, or refused; and the table ne
         expect(bytesOf(tableOf(decoder))).toBeLessThanOrEqual(limits.tableBytes);
       }
     }),
-    { numRuns: 2000 },
+    { numRuns: runs(2000) },
   );
   expect(seen).toEqual(new Set(["list", "null", "refused"]));
 });

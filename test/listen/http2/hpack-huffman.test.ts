@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeHuffman, HpackError } from "../../../src/listen/http2/huffman.ts";
+import { runs } from "../../support/properties.ts";
 import { HUFFMAN_CODES, huffmanBits, packed } from "../support/hpack-blocks.ts";
 
 const EOS = HUFFMAN_CODES[256] ?? "";
@@ -105,6 +106,6 @@ test("any octets are a text whose code they are, or are refused", () => {
       }
       expect(packed(huffmanBits(text))).toEqual(Buffer.from(octets));
     }),
-    { numRuns: 2000 },
+    { numRuns: runs(2000) },
   );
 });

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { FRAME, FRAME_FLAG, SETTING } from "../../../src/listen/http2/frames.ts";
+import { runs } from "../../support/properties.ts";
 import {
   connectHttp2Raw,
   expectAnswer,
@@ -298,7 +299,7 @@ test("no frames break anything, whatever their order: the next client is answere
       await raw.ended;
       raw.socket.destroy();
     }),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   );
   await expect.poll(() => site.counters.connections).toBe(0);
   await expectAnswer(await connectHttp2Raw(portOf(site, "http")), 1);

@@ -8,6 +8,7 @@ import { firstIdAt } from "../../../src/log/schema.ts";
 import { CursorError, getRecord, readBatches, type SearchBudget, searchRecords } from "../../../src/log/search.ts";
 import { Store } from "../../../src/log/store.ts";
 import { directory } from "../../support/files.ts";
+import { runs } from "../../support/properties.ts";
 import { record, SOME_WALL_MS } from "../records.ts";
 import { openedStore, recordsFrom, tidyAll } from "../store/opened-store.ts";
 import { alikeRecords, anyFilter, filterOf, storeOf } from "./stores.ts";
@@ -94,7 +95,7 @@ describe("what a search finds", () => {
         if (parsed.kind === "bad") return;
         expect(idsOf(pagesOf(database, parsed.filter, 3).flat())).toEqual(idsOf(fitting(records, parsed.filter)));
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 

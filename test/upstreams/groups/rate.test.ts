@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Rate } from "../../../src/upstreams/member.ts";
 import { fakeClock } from "../../support/fake-clock.ts";
+import { runs } from "../../support/properties.ts";
 
 test("whatever the pauses, no stretch of time sees more questions than one second's worth and what its length adds", async () => {
   const tries = fc.array(fc.integer({ min: 0, max: 400 }), { minLength: 1, maxLength: 60 });
@@ -21,7 +22,7 @@ test("whatever the pauses, no stretch of time sees more questions than one secon
         }
       }
     }),
-    { numRuns: 50 },
+    { numRuns: runs(50) },
   );
 });
 

@@ -4,6 +4,7 @@ import { RCODE } from "../../../src/dns/types.ts";
 import { PATIENCE } from "../../../src/upstreams/dispatch.ts";
 import { openGroups } from "../../../src/upstreams/group.ts";
 import { fakeClock } from "../../support/fake-clock.ts";
+import { runs } from "../../support/properties.ts";
 import {
   answers,
   type Behaviour,
@@ -94,7 +95,7 @@ test("the client waits exactly as long as the best good member needs under the s
       expect(site.group.status().members.every(({ inFlight }) => inFlight === 0)).toBe(true);
       await site.groups.close();
     }),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   );
 });
 
@@ -125,6 +126,6 @@ test("no timer is set for a moment that has passed, however long it takes betwee
       expect(Math.min(...delaysMs)).toBeGreaterThanOrEqual(0);
       await groups.close();
     }),
-    { numRuns: 100 },
+    { numRuns: runs(100) },
   );
 });

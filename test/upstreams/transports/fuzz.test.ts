@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { answersQuestion } from "../../../src/dns/query.ts";
 import { openServer } from "../../../src/upstreams/bootstrap.ts";
+import { runs } from "../../support/properties.ts";
 import { addresses, addressMessage, close, questionFor } from "../messages.ts";
 import { type Action, type Asked, testCertificate, testKey } from "../scripted-server.ts";
 import { addressTexts, contextWith, errand, site, until, type Way, ways } from "./set-up.ts";
@@ -52,7 +53,7 @@ describe.each(direct)("whatever a server sends back over $title", (way: Way) => 
         server.follow((asked) => addresses(asked, "192.0.2.1"));
         expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
     await upstream.close();
     await until(() => server.open === 0);
@@ -103,6 +104,6 @@ async function neverAnswered(protocol: "tls" | "https", alpn: string | null): Pr
       await upstream.close();
       await until(() => open === 0);
     }),
-    { numRuns: 50 },
+    { numRuns: runs(50) },
   );
 }
