@@ -1,0 +1,213 @@
+/**
+ * `node tools/way.ts [hit|miss|reload]`: prints which files and functions of `src/` a cache hit, a miss and an unchanged reload run through, as V8's
+ * precise coverage of a real server tells it. Newcomers read along; whoever changes the way compares before and after.
+ *
+ * Each step is done five times; a function counts if every one of the five ran it, so that timers in between do not. The query log's threads and
+ * the system below Node are not seen. `async` marks the functions of a way that a promise stands for: its layers.
+ */
+
+import { spawn } from "node:child_process";
+import { createSocket, type Socket } from "node:dgram";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const REPEATS = 5;
+/** How long what a reload leaves running may take to come to rest. */
+const SETTLE_MS = 300;
+
+interface RanFunction {
+  readonly file: string;
+  readonly line: number;
+  readonly name: string;
+  readonly isAsync: boolean;
+}
+
+interface ScriptCoverage {
+  readonly url: string;
+  readonly functions: readonly {
+    readonly functionName: string;
+    readonly ranges: readonly { readonly startOffset: number; readonly endOffset: number; readonly count: number }[];
+  }[];
+}
+
+async function main(wanted: readonly string[]): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "fenliu-way-"));
+  const upstream = await openUpstream();
+  const config = join(folder, "fenliu.yaml");
+  writeFileSync(
+    config,
+    `listen: { dns: ["127.0.0.1:0"], http: [], admin: null }
+upstreams: { domestic: { servers: ["127.0.0.1:${upstream.address().port}"] } }
+log: { level: info, queries: { store: ${join(folder, "queries.db")} } }
+cache: { file: null }
+`,
+  );
+  const server = spawn(
+    process.execPath,
+    ["--disable-warning=ExperimentalWarning", "--inspect=127.0.0.1:0", "src/main.ts", "serve", "-c", config],
+    {
+      cwd: ROOT,
+      stdio: ["ignore", "ignore", "pipe"],
+    },
+  );
+  try {
+    const said = linesOf(server.stderr);
+    const inspector = await Inspector.open(await said.find(/ws:\/\/\S+/));
+    const port = Number(/"dns":"127\.0\.0\.1:(\d+)"/.exec(await said.find(/.*Fenliu is answering.*/))?.[1]);
+    const client = createSocket("udp4");
+    let id = 0;
+    const ask = async (name: string) => {
+      client.send(question(++id, name), port, "127.0.0.1");
+      await once(client, "message");
+    };
+    await ask("warm.example");
+    await ask("warm.example");
+    await rest(SETTLE_MS);
+    const ways = {
+      hit: () => ask("warm.example"),
+      miss: () => ask(`${++id}.example`),
+      reload: async () => {
+        server.kill("SIGHUP");
+        await said.find(/.*"msg":"reloaded".*/);
+        await rest(SETTLE_MS);
+      },
+    };
+    for (const [name, walk] of Object.entries(ways)) {
+      if (wanted.length > 0 && !wanted.includes(name)) continue;
+      print(name, await trace(inspector, walk));
+    }
+    client.close();
+  } finally {
+    server.kill();
+    upstream.close();
+    await once(server, "exit");
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** The functions that ran each time, in the order of their files. */
+async function trace(inspector: Inspector, walk: () => Promise<void>): Promise<readonly RanFunction[]> {
+  const runs: Map<string, RanFunction>[] = [];
+  for (let run = 0; run < REPEATS; run++) {
+    await inspector.take();
+    await walk();
+    runs.push(functionsOf(await inspector.take()));
+  }
+  const [first = new Map<string, RanFunction>(), ...others] = runs;
+  return [...first].filter(([key]) => others.every((ran) => ran.has(key))).map(([, ran]) => ran);
+}
+
+function functionsOf(scripts: readonly ScriptCoverage[]): Map<string, RanFunction> {
+  const found = new Map<string, RanFunction>();
+  for (const { url, functions } of scripts) {
+    const path = url.startsWith("file:") ? fileURLToPath(url).slice(ROOT.length) : "";
+    if (!path.startsWith("src/")) continue;
+    const text = readFileSync(join(ROOT, path), "utf8");
+    for (const { functionName, ranges } of functions) {
+      const [range] = ranges;
+      if (range === undefined || range.count === 0 || range.startOffset === 0) continue;
+      const line = text.slice(0, range.startOffset).split("\n").length;
+      const isAsync = text.startsWith("async", range.startOffset);
+      found.set(`${path}:${range.startOffset}`, { file: path, line, name: functionName || "(arrow)", isAsync });
+    }
+  }
+  return found;
+}
+
+function print(way: string, ran: readonly RanFunction[]): void {
+  const files = Map.groupBy(ran, ({ file }) => file);
+  const layers = ran.filter(({ isAsync }) => isAsync).length;
+  console.log(`\n${way}: ${files.size} files, ${ran.length} functions, ${layers} of them async`);
+  for (const [file, functions] of files) {
+    const names = functions.map(({ name, line, isAsync }) => `${isAsync ? "async " : ""}${name}:${line}`);
+    console.log(`  ${file.padEnd(32)} ${names.join("  ")}`);
+  }
+}
+
+/** A resolver that has one address for every name. */
+async function openUpstream(): Promise<Socket> {
+  const socket = createSocket("udp4");
+  socket.on("message", (query, { port, address }) => {
+    const end = query.indexOf(0, 12) + 5;
+    const header = Buffer.from([query[0] ?? 0, query[1] ?? 0, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
+    const record = Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 14, 16, 0, 4, 192, 0, 2, 1]);
+    socket.send(Buffer.concat([header, query.subarray(12, end), record]), port, address);
+  });
+  socket.bind(0, "127.0.0.1");
+  await once(socket, "listening");
+  return socket;
+}
+
+function question(id: number, name: string): Buffer {
+  const labels = name.split(".").map((label) => Buffer.concat([Buffer.from([label.length]), Buffer.from(label)]));
+  return Buffer.concat([Buffer.from([id >> 8, id & 255, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]), ...labels, Buffer.from([0, 0, 1, 0, 1])]);
+}
+
+/** Waits for texts that a stream says, in the order in which they are said. */
+function linesOf(stream: NodeJS.ReadableStream): { find(pattern: RegExp): Promise<string> } {
+  let unread = "";
+  let more = Promise.withResolvers<void>();
+  stream.on("data", (chunk: Buffer) => {
+    unread += chunk.toString();
+    more.resolve();
+  });
+  const find = async (pattern: RegExp): Promise<string> => {
+    for (;;) {
+      const match = pattern.exec(unread);
+      if (match !== null) {
+        unread = unread.slice(match.index + match[0].length);
+        return match[0];
+      }
+      more = Promise.withResolvers<void>();
+      await more.promise;
+    }
+  };
+  return { find };
+}
+
+function rest(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** The profiler of the server, over Node's inspector protocol. */
+class Inspector {
+  readonly #socket: WebSocket;
+  readonly #waiting = new Map<number, (result: { readonly result: readonly ScriptCoverage[] }) => void>();
+  #id = 0;
+
+  private constructor(socket: WebSocket) {
+    this.#socket = socket;
+    socket.addEventListener("message", ({ data }) => {
+      const { id, result } = JSON.parse(String(data));
+      this.#waiting.get(id)?.(result);
+      this.#waiting.delete(id);
+    });
+  }
+
+  static async open(url: string): Promise<Inspector> {
+    const socket = new WebSocket(url);
+    await once(socket, "open");
+    const inspector = new Inspector(socket);
+    await inspector.#call("Profiler.enable");
+    await inspector.#call("Profiler.startPreciseCoverage", { callCount: true, detailed: false });
+    return inspector;
+  }
+
+  /** What has run since the last call. */
+  async take(): Promise<readonly ScriptCoverage[]> {
+    return (await this.#call("Profiler.takePreciseCoverage")).result;
+  }
+
+  #call(method: string, params: object = {}): Promise<{ readonly result: readonly ScriptCoverage[] }> {
+    return new Promise((resolve) => {
+      this.#waiting.set(++this.#id, resolve);
+      this.#socket.send(JSON.stringify({ id: this.#id, method, params }));
+    });
+  }
+}
+
+await main(process.argv.slice(2));
