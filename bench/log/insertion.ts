@@ -6,7 +6,6 @@ import { openListeners } from "../../src/listen/listeners.ts";
 import { NOWHERE } from "../../src/listen/types.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { handlerFor } from "../../src/server/pipeline.ts";
-import { NO_NOTES } from "../../src/server/query-event.ts";
 import { closeState } from "../../src/server/state.ts";
 import { filledSite } from "../micro/site.ts";
 import { percentile } from "../statistics.ts";
@@ -50,7 +49,7 @@ export interface Insertion {
 export async function insertionRounds({ folder, rounds, apart }: Insertion): Promise<readonly InsertionRound[]> {
   const { site, messages } = await filledSite(zoneOf(1000));
   const log = operationsLog("error", (line) => process.stderr.write(line), false);
-  const handler = handlerFor({ site, journal: NO_NOTES }, log);
+  const handler = handlerFor({ state: site, recorder: { observe: () => {} } }, log);
   const listen = { ...NOWHERE, dns: [{ address: "127.0.0.1", port: 0 }] };
   const listeners = await openListeners({ listen, tls: null, trustedProxies: [] }, handler, { clock: systemClock });
   const asker = started(new URL("./asker.ts", import.meta.url));

@@ -5,7 +5,6 @@ import { isRejection, parseQuery } from "../../src/dns/query.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { resolve } from "../../src/resolve/resolve.ts";
 import { serve } from "../../src/server/pipeline.ts";
-import { NO_NOTES } from "../../src/server/query-event.ts";
 import type { Operation } from "./measure.ts";
 import { CLIENT, type FilledSite } from "./site.ts";
 
@@ -32,10 +31,11 @@ export function queryPath({ site, messages, queries }: FilledSite): readonly Ope
     const { answer, ttl, authenticated, extendedErrors } = resolution;
     return { query, answer, ttl, authenticated, extendedErrors, limitBytes: replyLimit(query, true), encrypted: false };
   });
+  const unobserved = { state: site, recorder: { observe: () => {} } };
   const counting = journalOf(site);
   const recording = journalOf(site);
   recording.use({ append: () => {} }, "full");
-  const recorded = each(messages, (message) => isNow(serve({ site, journal: recording }, message, CLIENT)));
+  const recorded = each(messages, (message) => isNow(serve({ state: site, recorder: recording }, message, CLIENT)));
   return [
     { name: "parseQuery", run: each(messages, (message) => idOf(parseQuery(message))) },
     { name: "access.admit", run: each(queries, () => access.admit(CLIENT, performance.now()).length) },
@@ -46,11 +46,11 @@ export function queryPath({ site, messages, queries }: FilledSite): readonly Ope
     { name: "render", run: each(renderings, (rendering) => render(rendering).wire.length) },
     {
       name: "serve, from bytes to bytes",
-      run: each(messages, (message) => isNow(serve({ site, journal: NO_NOTES }, message, CLIENT))),
+      run: each(messages, (message) => isNow(serve(unobserved, message, CLIENT))),
     },
     {
       name: "the same, counted",
-      run: each(messages, (message) => isNow(serve({ site, journal: counting }, message, CLIENT))),
+      run: each(messages, (message) => isNow(serve({ state: site, recorder: counting }, message, CLIENT))),
     },
     {
       name: "the same, and a record made of it",

@@ -12,7 +12,7 @@ import type { QueryLog } from "../log/query-log.ts";
 import { ownHostsFile, ownHostsPath, readOwnHosts, writeOwnHosts } from "../server/host-overrides.ts";
 import { handlerFor } from "../server/pipeline.ts";
 import { withList, withOwnHosts } from "../server/policy.ts";
-import { reloadRefusalOf } from "../server/preflight.ts";
+import { checkReloadable } from "../server/preflight.ts";
 import {
   closeState,
   type Dependencies,
@@ -69,13 +69,13 @@ export class App {
     const journal = new QueryRecorder(clock, (error) =>
       report("a query could not be recorded: please report it", { err: error }),
     );
-    const current = { site: await openState(config, surroundings, null), journal };
+    const current = { state: await openState(config, surroundings, null), recorder: journal };
     journal.expect(config);
     // Its log is opened later, so that no answer waits for it; queries do, to be recorded.
     if (config.log.queries.enabled) journal.hold(config.log.queries.clients);
-    const opened: (() => Promise<void>)[] = [() => closeState(current.site, null)];
+    const opened: (() => Promise<void>)[] = [() => closeState(current.state, null)];
     try {
-      guardGroups(current.site);
+      guardGroups(current.state);
       const listeners = await openListeners(config, handlerFor(current, log), {
         clock,
         report: ({ kind, ...details }) => report(kind, details),
@@ -85,8 +85,8 @@ export class App {
       opened.unshift(() => records.close());
       const app = new App(surroundings, { listeners, current, records });
       opened.splice(0, opened.length, () => app.close());
-      app.#versions.use(current.site);
-      app.#keeper = await app.#keepLists(current.site);
+      app.#versions.use(current.state);
+      app.#keeper = await app.#keepLists(current.state);
       app.#administration = await openAdministration(app, { clock, report });
       return app;
     } catch (error) {
@@ -106,8 +106,8 @@ export class App {
   }
 
   /** What queries are answered from at the moment. */
-  get site(): ServerState {
-    return this.#current.site;
+  get state(): ServerState {
+    return this.#current.state;
   }
 
   /** When that was put in place, in milliseconds since 1970. */
@@ -116,8 +116,8 @@ export class App {
   }
 
   /** Every query that ended, counted; and for those who follow, recorded. */
-  get journal(): QueryRecorder {
-    return this.#current.journal;
+  get recorder(): QueryRecorder {
+    return this.#current.recorder;
   }
 
   /** Where the records are kept; another one after a reload that changes its store. */
@@ -136,7 +136,7 @@ export class App {
 
   /** The groups of upstreams, in the order of the file. */
   upstreams(): readonly GroupStatus[] {
-    return this.#current.site.shared.groups.status();
+    return this.#current.state.shared.groups.status();
   }
 
   /**
@@ -147,17 +147,17 @@ export class App {
    */
   changeHosts(change: HostsChange): Promise<void> {
     return this.#change(async () => {
-      const { site } = this.#current;
+      const { state: site } = this.#current;
       const path = ownHostsPath(site.config);
-      const { loaded, ownFile } = site.policy.hostsParts;
+      const { loaded, ownFile } = site.policy.hostsSource;
       const { file, problems } = await readOwnHosts(path, ownFile);
       if (problems.length > 0)
         throw new ServerStateError(problems.map(({ source, line, reason }) => `${source}:${line}: ${reason}`));
       const changed = ownHostsFile(change(file.own, loaded));
-      const { decisions, faults } = withOwnHosts(site.policy, site.config, changed);
+      const { policy, faults } = withOwnHosts(site.policy, site.config, changed);
       if (faults.length > 0) throw new ServerStateError(faults);
       await writeOwnHosts(path, changed);
-      this.#put(stateWith(site, decisions));
+      this.#put(stateWith(site, policy));
     });
   }
 
@@ -201,8 +201,8 @@ export class App {
   }
 
   async #reload(config: Config): Promise<void> {
-    const { site } = this.#current;
-    const refusal = reloadRefusalOf(config, site.config);
+    const { state: site } = this.#current;
+    const refusal = checkReloadable(config, site.config);
     if (refusal !== null) throw new ServerStateError([refusal]);
     const next = await openState(config, this.#surroundings, site);
     let keeper: ListRefresher;
@@ -213,7 +213,7 @@ export class App {
       throw error;
     }
     this.#put(next);
-    this.#current.journal.expect(config);
+    this.#current.recorder.expect(config);
     // Not awaited: a change of its lists may wait for this turn to end.
     const closing = this.#keeper?.close();
     this.#keeper = keeper;
@@ -227,21 +227,21 @@ export class App {
 
   #put(site: ServerState): void {
     guardGroups(site);
-    this.#current.site = site;
+    this.#current.state = site;
     this.#sinceWallMs = this.#surroundings.clock.wallMs();
     this.#versions.use(site);
   }
 
   #keepLists({ config, shared: backing }: ServerState): Promise<ListRefresher> {
-    const serving = () => this.#current.site.policy.lists.status();
+    const serving = () => this.#current.state.policy.lists.status();
     const adopt: Activate = (list, copies, commit) =>
       this.#change(async () => {
-        const { site } = this.#current;
+        const { state: site } = this.#current;
         if (site.config !== config) throw new Error("the configuration was changed meanwhile");
-        const { decisions, faults } = await withList(site.policy, { config, list, copies });
+        const { policy, faults } = await withList(site.policy, { config, list, copies });
         if (faults.length > 0) return faults;
         await commit();
-        this.#put(stateWith(site, decisions));
+        this.#put(stateWith(site, policy));
         return [];
       });
     return openListRefresh({ config, backing, serving, adopt }, this.#surroundings);
@@ -262,7 +262,7 @@ export class App {
       () => this.#versions.close(),
       () => this.#records.close(),
       () => this.#retired.close(),
-      () => closeState(this.#current.site, null),
+      () => closeState(this.#current.state, null),
     ]);
   }
 }
@@ -282,8 +282,8 @@ interface Parts {
 
 /** What the listeners answer with: the site is swapped. */
 interface Current {
-  site: ServerState;
-  readonly journal: QueryRecorder;
+  state: ServerState;
+  readonly recorder: QueryRecorder;
 }
 
 /** What was replaced and may still have questions under way: each is closed when these have had their time, one after the other. */

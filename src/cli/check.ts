@@ -2,12 +2,11 @@ import { loadConfig } from "../config/load.ts";
 import { printProblems } from "../config/reading.ts";
 import type { Config } from "../config/types.ts";
 import { unreachable } from "../lib/unreachable.ts";
-import { listCacheOf } from "../lists/cache.ts";
 import type { DomainEntry } from "../lists/domain-set.ts";
 import type { ListStatus } from "../lists/load.ts";
 import { type ListConflict, listConflicts } from "../rules/conflicts.ts";
-import { type DiagnosticPlace, type Diagnostics, expectationFaults, openPolicy } from "../server/policy.ts";
-import { refusalsOf } from "../server/preflight.ts";
+import { type DiagnosticPlace, type Diagnostics, openPolicy } from "../server/policy.ts";
+import { checkExpected, checkServable } from "../server/preflight.ts";
 import { configPath, EXIT, type Terminal, warningsText } from "./invocation.ts";
 import type { Invocation } from "./run.ts";
 
@@ -45,15 +44,15 @@ const NOTHING_FOUND: Findings = { refusals: [], conflicts: [], shortcomings: [],
 
 async function examine(config: Config): Promise<Findings> {
   const shortcomings: Shortcoming[] = [];
-  const log: Diagnostics = { warn: (place, text) => void shortcomings.push({ ...place, text }) };
-  const refusals = refusalsOf(config);
+  const diagnostics: Diagnostics = { warn: (place, text) => void shortcomings.push({ ...place, text }) };
+  const refusals = checkServable(config);
   if (refusals.length > 0) return { ...NOTHING_FOUND, refusals };
-  const decisions = await openPolicy(config, { copies: listCacheOf(config), log });
+  const policy = await openPolicy(config, diagnostics);
   return {
-    refusals: expectationFaults(decisions, config, log),
-    conflicts: listConflicts(config.rules, decisions.lists),
+    refusals: checkExpected(policy, config, diagnostics),
+    conflicts: listConflicts(config.rules, policy.lists),
     shortcomings,
-    lists: decisions.lists.status(),
+    lists: policy.lists.status(),
   };
 }
 

@@ -5,12 +5,11 @@ import type { Config } from "../config/types.ts";
 import { explainBy } from "../control/explain.ts";
 import { type HypotheticalQuery, hypotheticalQuery } from "../control/explain-live.ts";
 import { addressFromText } from "../dns/address.ts";
-import { listCacheOf } from "../lists/cache.ts";
 import { operationsLog } from "../log/operations.ts";
 import type { CachedAnswer, Explained, ExplainedOutcome, TraceStep } from "../log/record.ts";
 import { attemptText, milliseconds, printable, stepText } from "../log/text.ts";
 import { openPolicy } from "../server/policy.ts";
-import { decisionRefusalsOf } from "../server/preflight.ts";
+import { checkDecisions } from "../server/preflight.ts";
 import { ApiClient, ApiRefusal, ApiUnreachable, apiFault } from "./api-client.ts";
 import { configPath, EXIT, readConfig, type Terminal, UsageError } from "./invocation.ts";
 import type { Invocation } from "./run.ts";
@@ -86,10 +85,10 @@ async function offline(
   config: Config,
   terminal: Terminal,
 ): Promise<Explained | null> {
-  const [refusal] = decisionRefusalsOf(config);
+  const [refusal] = checkDecisions(config);
   if (refusal !== undefined) return failed(terminal, refusal);
-  const log = operationsLog("warn", (line) => terminal.err(line), true);
-  const known = explainBy(await openPolicy(config, { copies: listCacheOf(config), log }), subject, null);
+  const diagnostics = operationsLog("warn", (line) => terminal.err(line), true);
+  const known = explainBy(await openPolicy(config, diagnostics), subject, null);
   return {
     ...known,
     notes: [...known.notes, `This is what the configuration says; cache and verdicts are not known: ${reason}.`],

@@ -7,7 +7,7 @@ import { type ListReport, reportLists, type SourceReport } from "../lists/load.t
 import type { ListOptions } from "../lists/options.ts";
 import { type Activate, type Progress, type Updated, updateList, urlsOf } from "../lists/update.ts";
 import { operationsLog } from "../log/operations.ts";
-import { openPolicy, type Policy, withList } from "../server/policy.ts";
+import { NO_DIAGNOSTICS, openPolicy, type Policy, withList } from "../server/policy.ts";
 import { closeShared, openShared } from "../server/state.ts";
 import { trustSystemCertificates } from "../upstreams/dial.ts";
 import { configPath, EXIT, readConfig, type Terminal, UsageError } from "./invocation.ts";
@@ -27,7 +27,7 @@ export async function listsCommand(invocation: Invocation, terminal: Terminal): 
 
 async function show(config: Config, { json }: Invocation, terminal: Terminal): Promise<number> {
   const copies = listCacheOf(config);
-  const { lists: loaded } = await openPolicy(config, { copies, log: operationsLog("silent", () => {}, false) });
+  const { lists: loaded } = await openPolicy(config, NO_DIAGNOSTICS);
   const reports = await reportLists(config.lists, loaded.status(), copies);
   terminal.out(json ? `${JSON.stringify(reports, null, 2)}\n` : table(rowsOf(reports)));
   return EXIT.ok;
@@ -91,7 +91,7 @@ async function update(config: Config, names: readonly string[], { invocation, te
   const copies = listCacheOf(config);
   // The cache in the file is the server's.
   const backing = await openShared({ ...config, cache: { ...config.cache, file: null } }, surroundings);
-  const current = { decisions: await openPolicy(config, { copies, log }) };
+  const current = { policy: await openPolicy(config, NO_DIAGNOSTICS) };
   const parts = {
     copies,
     fetch: listFetcher(backing, surroundings),
@@ -137,12 +137,12 @@ function chooseLists(config: Config, names: readonly string[]): readonly ListOpt
 }
 
 /** As a running server does, but for itself: each list is tried together with those before it. */
-function adoptInto(current: { decisions: Policy }, config: Config): Activate {
+function adoptInto(current: { policy: Policy }, config: Config): Activate {
   return async (list, copies, commit) => {
-    const { decisions, faults } = await withList(current.decisions, { config, list, copies });
+    const { policy, faults } = await withList(current.policy, { config, list, copies });
     if (faults.length > 0) return faults;
     await commit();
-    current.decisions = decisions;
+    current.policy = policy;
     return [];
   };
 }

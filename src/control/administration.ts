@@ -17,7 +17,7 @@ import { querySourceOf } from "./query-source.ts";
 
 /** The server at work, with all that is told of it. */
 interface Administered extends Server {
-  readonly journal: QueryRecorder;
+  readonly recorder: QueryRecorder;
   /** The one that records go to at the moment. */
   readonly queryLog: QueryLog;
   readonly versions: Versions | null;
@@ -48,10 +48,10 @@ export async function openAdministration(
   const drafts = new Drafts(clock);
   const control = controlOf(server, { clock, watch, drafts });
   const setup = {
-    endpoint: server.site.config.listen.admin,
-    options: () => server.site.config.admin,
+    endpoint: server.state.config.listen.admin,
+    options: () => server.state.config.admin,
     control: () => control,
-    clients: new ClientsBehind(server.site.config.trustedProxies),
+    clients: new ClientsBehind(server.state.config.trustedProxies),
     clock,
     report,
     version: version(),
@@ -81,7 +81,7 @@ interface ControlSurroundings {
 }
 
 function controlOf(server: Administered, { clock, watch, drafts }: ControlSurroundings): Control {
-  const queries = querySourceOf({ queryLog: () => server.queryLog, journal: server.journal });
+  const queries = querySourceOf({ queryLog: () => server.queryLog, journal: server.recorder });
   const explaining = new Explainer({ server, queries, drafts, versions: () => server.versions });
   const control: Control = new ServerControl({ server, queries, explaining, metrics });
   const counts = new RisingCounts();
@@ -90,11 +90,11 @@ function controlOf(server: Administered, { clock, watch, drafts }: ControlSurrou
 
   async function metrics(): Promise<string> {
     return metricsText({
-      counters: server.journal.counters,
+      counters: server.recorder.counters,
       upstreams: control.upstreams(),
       cache: control.cacheStats(),
       lists: await control.lists(),
-      refreshes: server.site.config.lists,
+      refreshes: server.state.config.lists,
       log: server.queryLog.status(),
       listeners: server.listenCounters,
       process: watch.read(),

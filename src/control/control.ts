@@ -43,8 +43,8 @@ import {
 
 /** The server at work, as far as it can be seen and changed from here. */
 export interface Server {
-  readonly site: ServerState;
-  /** When `site` was put in place, in milliseconds since 1970. */
+  readonly state: ServerState;
+  /** When `state` was put in place, in milliseconds since 1970. */
   readonly sinceWallMs: number;
   /** Whoever reads a file that has problems, so that `reload` is not called, counts that here. */
   readonly reloads: Pick<Reloads, "read" | "failed">;
@@ -224,7 +224,7 @@ export class ServerControl implements Control {
   }
 
   get #site(): ServerState {
-    return this.#server.site;
+    return this.#server.state;
   }
 }
 

@@ -5,9 +5,8 @@ import type { Config } from "../config/types.ts";
 import type { Clock } from "../lib/clock.ts";
 import { withinMs } from "../lib/deadline.ts";
 import { Thread, ThreadError } from "../lib/worker.ts";
-import { listCacheOf } from "../lists/cache.ts";
-import { type DiagnosticPlace, expectationFaults, openPolicy } from "../server/policy.ts";
-import { refusalsOf, reloadRefusalOf } from "../server/preflight.ts";
+import { type DiagnosticPlace, openPolicy } from "../server/policy.ts";
+import { checkExpected, checkReloadable, checkServable } from "../server/preflight.ts";
 import type { DraftCalls } from "./draft-thread.ts";
 
 /** Decisions are made of a draft where queries are answered, which takes a tenth of a second for one of this size. Real files have a twentieth of it. */
@@ -95,12 +94,12 @@ export async function checkDraft(read: ConfigResult, inForce: Config | null): Pr
   if (read.kind === "invalid") return { ok: false, problems: read.problems.map(shown), warnings: [] };
   const { config } = read;
   const warnings = read.warnings.map(shown);
-  const refusals = refusalsOf(config);
+  const refusals = checkServable(config);
   if (refusals.length > 0) return { ok: false, problems: refusals.map(nowhere), warnings };
-  const reloadRefusal = inForce === null ? null : reloadRefusalOf(config, inForce);
+  const reloadRefusal = inForce === null ? null : checkReloadable(config, inForce);
   if (reloadRefusal !== null) warnings.push(nowhere(reloadRefusal));
-  const log = { warn: (place: DiagnosticPlace, text: string) => void warnings.push(nowhere(placed(place, text))) };
-  const faults = expectationFaults(await openPolicy(config, { copies: listCacheOf(config), log }), config, log);
+  const diagnostics = { warn: (place: DiagnosticPlace, text: string) => void warnings.push(nowhere(placed(place, text))) };
+  const faults = checkExpected(await openPolicy(config, diagnostics), config, diagnostics);
   return { ok: faults.length === 0, problems: faults.map(nowhere), warnings };
 }
 

@@ -188,7 +188,7 @@ interface SentDecision<D extends Decision = Decision> {
  * `action` is what is done if there is anything to do it to: `ipv6:prefer-ipv4` where AAAA is withheld from names that have A,
  * `type65:strip-ech` where a parameter goes that a record may have.
  */
-export function predict(decisions: Pick<Policy, "decider" | "never">, { decision, ...decided }: SentDecision): Prediction {
+export function predict(decisions: Pick<Policy, "decider" | "egress">, { decision, ...decided }: SentDecision): Prediction {
   switch (decision.kind) {
     case "reply": {
       const answer = localAnswerText(decided.question, decision.answer);
@@ -207,7 +207,7 @@ export function predict(decisions: Pick<Policy, "decider" | "never">, { decision
 const HERE = { route: null, near: null, far: null } as const;
 
 function sentOutlook(
-  decisions: Pick<Policy, "decider" | "never">,
+  decisions: Pick<Policy, "decider" | "egress">,
   decided: SentDecision<ForwardDecision | CompareDecision>,
 ): Prediction {
   const { question, asker, decision } = decided;
@@ -216,7 +216,7 @@ function sentOutlook(
   const filter = typeFilter(decision.shaping, question.type);
   if (filter !== null) return { ...common, route: null, answer: "nodata", action: filter };
   const route = decision.kind === "forward" ? decision.group : null;
-  const forbidden = route !== null && decisions.never.forbids(route, question, asker) !== null;
+  const forbidden = route !== null && decisions.egress.forbids(route, question, asker) !== null;
   const preference = preferenceFor(decisions, { query: question, client: asker, decision });
   const action = forbidden ? "never" : (preference?.action ?? strippingOf(decision, question));
   return { ...common, route, answer: null, action };

@@ -21,7 +21,7 @@ import { summaryOf } from "./explain-summary.ts";
 import { traceOf } from "./records.ts";
 
 /** What decisions are explained by. */
-type Grounds = Pick<Policy, "decider" | "never" | "basis" | "version">;
+type Grounds = Pick<Policy, "decider" | "egress" | "inputs" | "version">;
 
 /**
  * What would become of the question now, and why. Nobody is asked, and nothing is counted.
@@ -49,7 +49,7 @@ function explainAlias(grounds: Grounds, subject: HypotheticalQuery, { live, alia
   const state = live === null ? NOTHING_KNOWN : stateOf(live, { subject, decision, outlook });
   const trace = traceOf(steps);
   const known = { ...outlook, ...state.known };
-  const setter = modifierOrigin(known.action, grounds.basis.rules, trace);
+  const setter = modifierOrigin(known.action, grounds.inputs.rules, trace);
   const next = targetOf(subject, decision);
   const target = aliases < MAX_ALIASES ? next : null;
   const explained = {
@@ -84,9 +84,9 @@ function targetOf({ query, client }: HypotheticalQuery, decision: Decision): Hyp
 }
 
 /** The groups that the rules chose, and that must never get the question. */
-function forbiddenNotes({ never }: Grounds, { query, client }: HypotheticalQuery, decision: Decision): string[] {
+function forbiddenNotes({ egress }: Grounds, { query, client }: HypotheticalQuery, decision: Decision): string[] {
   return groupsOf(decision).flatMap((group) => {
-    const reason = never.forbids(group, query, client);
+    const reason = egress.forbids(group, query, client);
     return reason === null ? [] : [`\`never\` of group ${group} forbids it (${reason}): nothing is sent there.`];
   });
 }

@@ -23,7 +23,7 @@ import { whatIf } from "./what-if.ts";
 interface ExplainerParts {
   readonly drafts: Pick<Drafts, "judge">;
   /** The server at work. */
-  readonly server: { readonly site: ServerState };
+  readonly server: { readonly state: ServerState };
   readonly queries: Pick<QuerySource, "read">;
   /** null = none are kept, because no records are. */
   readonly versions: () => Pick<Versions, "list" | "decisionsOf"> | null;
@@ -38,7 +38,7 @@ export class Explainer implements Explaining {
   }
 
   async explain(request: ExplainRequest): Promise<Explained> {
-    const { site } = this.#parts.server;
+    const { state: site } = this.#parts.server;
     if (request.version !== null && request.version !== site.version) return await this.#explainThen(request, request.version);
     const explained = explain(site, request);
     return request.resolve ? { ...explained, outcome: await outcomeFor(site, hypotheticalQuery(request)) } : explained;
@@ -46,13 +46,13 @@ export class Explainer implements Explaining {
 
   whatIf({ config: text, ...request }: WhatIfRequest): Promise<WhatIf> {
     const { server, queries, drafts } = this.#parts;
-    const { path } = server.site.config;
-    return drafts.judge({ text, path }, (draft) => whatIf(server.site, { draft, request, queries }));
+    const { path } = server.state.config;
+    return drafts.judge({ text, path }, (draft) => whatIf(server.state, { draft, request, queries }));
   }
 
   checkConfig(text: string): Promise<ConfigCheck> {
     const { server, drafts } = this.#parts;
-    const { config } = server.site;
+    const { config } = server.state;
     return drafts.judge({ text, path: config.path }, (draft) => checkDraft(draft, config));
   }
 
@@ -87,7 +87,7 @@ async function outcomeFor(site: ServerState, { query, client }: HypotheticalQuer
 
 async function notedOf(site: ServerState, message: Uint8Array, client: HypotheticalQuery["client"]): Promise<QueryEvent> {
   const seen: QueryEvent[] = [];
-  await serve({ site, journal: { observe: (noted) => void seen.push(noted) } }, message, client);
+  await serve({ state: site, recorder: { observe: (noted) => void seen.push(noted) } }, message, client);
   const [noted] = seen;
   if (noted === undefined) throw new Error("a query was not noted");
   return noted;

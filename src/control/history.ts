@@ -62,7 +62,7 @@ export interface VersionsOptions {
 
 /** What was put in place. */
 interface PutInPlace {
-  readonly decisions: Pick<Policy, "version" | "basis" | "lists">;
+  readonly decisions: Pick<Policy, "version" | "inputs" | "lists">;
   /** Where the lists' downloads are. */
   readonly copies: CopySource;
 }
@@ -94,7 +94,7 @@ export class Versions {
 
   /** From now on decisions are of this version. Returns at once. */
   put({ decisions, copies }: PutInPlace): void {
-    const { version, basis, lists } = decisions;
+    const { version, inputs: basis, lists } = decisions;
     if (this.#closed !== null || version === this.#current) return;
     const { clock, log } = this.#options;
     this.#current = version;

@@ -272,11 +272,11 @@ function tell(log: OperationsLog, event: LogEvent): void {
  * Whether a rule keeps the query out of the log. A rule about the target of an alias of the hosts table keeps out what leads there as well: the
  * record would tell of the target.
  */
-function isExcludedFromLog({ site, client, parsed, admission, resolution }: QueryEvent): boolean {
+function isExcludedFromLog({ state, client, parsed, admission, resolution }: QueryEvent): boolean {
   if (isRejection(parsed)) return false;
   // With a fault of ours nothing is asked a second time.
   if (resolution === null && admission === "admitted") return false;
-  const { decider } = site.resolver;
+  const { decider } = state.resolver;
   // Who is turned away meets no rule before.
   let decision = resolution?.decision ?? decider.decide(parsed, client);
   for (let aliases = 0; decision.log && aliases < MAX_ALIASES; aliases++) {

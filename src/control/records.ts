@@ -30,7 +30,7 @@ interface RecordTerms {
 
 /** The record of a query, whether a rule wants one or not. */
 export function buildRecord(noted: QueryEvent, { ids, clients, wallOffsetMs }: RecordTerms): QueryRecord {
-  const { site, client, parsed, resolution, rendered, startedMs, endedMs } = noted;
+  const { state, client, parsed, resolution, rendered, startedMs, endedMs } = noted;
   const sent = rendered === null ? NOTHING_SENT : sentOf(rendered.wire);
   const arrivedWallMs = Math.round(startedMs + wallOffsetMs);
   const question = questionOf(parsed);
@@ -63,16 +63,16 @@ export function buildRecord(noted: QueryEvent, { ids, clients, wallOffsetMs }: R
     ede: sent.ede,
     edits: editsOf(resolution, sent.truncated),
     trace: traceOfQuery(noted),
-    version: site.version,
+    version: state.version,
   };
 }
 
 const NOTHING_SENT: Sent = { rcode: "", truncated: false, answers: [], soaSeconds: null, ede: [] };
 
 /** The way to the decision, found once more: decisions are pure, so it is the same. Empty where the rules were not asked. */
-function traceOfQuery({ site, client, parsed, resolution }: QueryEvent): TraceStep[] {
+function traceOfQuery({ state, client, parsed, resolution }: QueryEvent): TraceStep[] {
   if (isRejection(parsed) || resolution === null) return [];
-  return traceOfDecided(site.resolver.decider, { query: parsed, client, resolution });
+  return traceOfDecided(state.resolver.decider, { query: parsed, client, resolution });
 }
 
 function traceOfDecided(

@@ -13,12 +13,11 @@ import { nameFromText } from "../dns/name.ts";
 import type { Question } from "../dns/query.ts";
 import { CLASS, typeNumber } from "../dns/types.ts";
 import { shownUrl } from "../lib/text.ts";
-import { listCacheOf } from "../lists/cache.ts";
 import type { QueryRecord } from "../log/record.ts";
 import { MAX_ALIASES } from "../resolve/alias.ts";
 import type { Requester } from "../rules/decision.ts";
 import { NO_DIAGNOSTICS, openPolicy, type Policy } from "../server/policy.ts";
-import { decisionRefusalsOf } from "../server/preflight.ts";
+import { checkDecisions } from "../server/preflight.ts";
 import type { ServerState } from "../server/state.ts";
 import { problemText } from "./control.ts";
 import { predict } from "./explain-live.ts";
@@ -45,7 +44,7 @@ interface WhatIfParts {
  */
 export async function whatIf(site: ServerState, { draft, request, queries }: WhatIfParts): Promise<WhatIf> {
   const config = configOf(draft);
-  const after = await openPolicy(config, { copies: listCacheOf(config), log: NO_DIAGNOSTICS });
+  const after = await openPolicy(config, NO_DIAGNOSTICS);
   const comparison = new Comparison(site.policy, after);
   const truncated = await judgeAll(comparison, site, { request, queries });
   return { ...comparison.result(request.examples), truncated, notes: [...comparison.notes(), ...listNotes(after)] };
@@ -54,7 +53,7 @@ export async function whatIf(site: ServerState, { draft, request, queries }: Wha
 /** @throws ParameterError */
 function configOf(draft: ConfigResult): Config {
   if (draft.kind === "invalid") throw faultsOf(draft.problems.map(problemText));
-  const refusals = decisionRefusalsOf(draft.config);
+  const refusals = checkDecisions(draft.config);
   if (refusals.length > 0) throw faultsOf(refusals);
   return draft.config;
 }
@@ -108,7 +107,7 @@ const MAX_DISTINCT = 250_000;
 /** Different changes that are told apart. */
 const MAX_CHANGES = 1000;
 
-type Grounds = Pick<Policy, "decider" | "never">;
+type Grounds = Pick<Policy, "decider" | "egress">;
 
 /** Judges queries by two configurations, equal ones once. */
 class Comparison {

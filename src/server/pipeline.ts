@@ -1,3 +1,15 @@
+/**
+ * From a client's bytes to the bytes of the reply: the first file to read, and the door of `server/`.
+ *
+ * The listeners call `handlerFor` once and its `answer` for every message; `control/` calls `serve` to explain a query; `app/` builds the
+ * state that answers. Read on in this order:
+ *
+ * - `query-event.ts`: what observers are told about every query
+ * - `state.ts`: the immutable state that answers, how it is built and how a reload hands it over
+ * - `policy.ts`: lists, hosts and rules of a state; `preflight.ts`: why a configuration is refused
+ * - `host-overrides.ts`: names set through the API; `autosave.ts`: files written now and then; `json-api.ts`: DNS as JSON
+ */
+
 import { bareAnswer } from "../answers/negative.ts";
 import { type Rendered, rejectionReply, render, replyLimit, truncatedReply } from "../answers/render.ts";
 import type { ExtendedError } from "../dns/edns.ts";
@@ -9,62 +21,66 @@ import type { OperationsLog } from "../log/operations.ts";
 import { resolve } from "../resolve/resolve.ts";
 import type { Resolution } from "../resolve/types.ts";
 import { answerJson } from "./json-api.ts";
-import type { AnsweringState, QueryEvent, QueryObserver } from "./query-event.ts";
+import type { QueryEvent, QueryObserver } from "./query-event.ts";
+import type { ServerState } from "./state.ts";
 
-/** What queries are answered from at the moment, and who is told of them. */
-interface Serving {
-  readonly site: AnsweringState;
-  readonly journal: QueryObserver;
+/** The running server, as far as one query needs it. A reload replaces `state`. */
+export interface Serving {
+  readonly state: ServerState;
+  readonly recorder: QueryObserver;
 }
 
 /**
- * From a client's bytes to the reply's: parse, admit, resolve, render. null = nothing is to be sent. What no await was needed for is
- * returned as it is. Never throws or rejects but for a bug.
+ * Parses a message, checks that the client may ask, resolves the query, renders the reply and tells the observer. null = nothing is sent.
+ * Returns a promise only where an answer had to be awaited. Throws or rejects only for a bug.
  */
 export function serve(
-  { site, journal }: Serving,
+  { state, recorder }: Serving,
   message: Uint8Array,
   client: Client,
 ): Rendered | null | Promise<Rendered | null> {
-  const startedMs = site.resolver.clock.now();
+  const startedMs = state.resolver.clock.now();
   const parsed = parseQuery(message);
   if (parsed === null) return null;
-  const admission = site.access.admit(client, startedMs);
-  const arrived = { site, journal, client, parsed, admission, startedMs };
+  const admission = state.access.admit(client, startedMs);
+  const arrived = { state, recorder, client, parsed, admission, startedMs };
   if (isRejection(parsed)) {
     const rejection = admission === "admitted" ? parsed : { ...parsed, rejected: RCODE.REFUSED };
-    return replied(arrived, { wire: rejectionReply(rejection), maxAgeSeconds: null }, null);
+    return finish(arrived, { wire: rejectionReply(rejection), maxAgeSeconds: null }, null);
   }
-  if (admission !== "admitted") return replied(arrived, turnedAway(parsed, client, admission), null);
-  const resolution = resolve(site.resolver, parsed, client);
-  if (resolution instanceof Promise) return resolution.then((late) => replied(arrived, sent(parsed, client, late), late));
-  return replied(arrived, sent(parsed, client, resolution), resolution);
+  if (admission !== "admitted") return finish(arrived, renderDenial(parsed, client, admission), null);
+  const resolution = resolve(state.resolver, parsed, client);
+  if (resolution instanceof Promise)
+    return resolution.then((late) => finish(arrived, renderResolution(parsed, client, late), late));
+  return finish(arrived, renderResolution(parsed, client, resolution), resolution);
 }
 
-type Arrived = Pick<QueryEvent, "site" | "client" | "parsed" | "admission" | "startedMs"> & Pick<Serving, "journal">;
+type ArrivedQuery = Pick<QueryEvent, "state" | "client" | "parsed" | "admission" | "startedMs"> & Pick<Serving, "recorder">;
 
-/** Notes the query with its reply, which is returned. */
-function replied(arrived: Arrived, rendered: Rendered | null, resolution: Resolution | null): Rendered | null {
-  const { site, journal, client, parsed, admission, startedMs } = arrived;
-  journal.observe({ site, client, parsed, admission, resolution, rendered, startedMs, endedMs: site.resolver.clock.now() });
+/** Tells the observer about the query. @returns the reply. */
+function finish(arrived: ArrivedQuery, rendered: Rendered | null, resolution: Resolution | null): Rendered | null {
+  const { state, recorder, client, parsed, admission, startedMs } = arrived;
+  recorder.observe({ state, client, parsed, admission, resolution, rendered, startedMs, endedMs: state.resolver.clock.now() });
   return rendered;
 }
 
-function sent(query: Query, client: Client, resolution: Resolution): Rendered | null {
+function renderResolution(query: Query, client: Client, resolution: Resolution): Rendered | null {
   const { answer, ttl, authenticated, extendedErrors, subnetScope = 0 } = resolution;
-  if (answer === null) return client.transport === "udp" ? null : refused(query, client, { code: EDE.BLOCKED, text: "" });
-  return render({ query, answer, ttl, authenticated, extendedErrors, subnetScope, ...carriedBy(client, query) });
+  if (answer === null) return client.transport === "udp" ? null : renderRefusal(query, client, { code: EDE.BLOCKED, text: "" });
+  return render({ query, answer, ttl, authenticated, extendedErrors, subnetScope, ...transportLimits(client, query) });
 }
 
-// Over its rate a client is sent to TCP, where nobody can ask under a forged address; on streams it is refused.
-function turnedAway(query: Query, client: Client, admission: "forbidden" | "limited"): Rendered {
-  if (admission === "forbidden") return refused(query, client, { code: EDE.PROHIBITED, text: "" });
-  if (client.transport !== "udp") return refused(query, client, { code: EDE.PROHIBITED, text: "over the rate limit" });
-  return { wire: truncatedReply({ ...withoutRecords(query, RCODE.NOERROR), ...carriedBy(client, query) }), maxAgeSeconds: null };
+// A UDP client over its rate is sent to TCP, where its address cannot be forged. On streams it is refused.
+function renderDenial(query: Query, client: Client, admission: "forbidden" | "limited"): Rendered {
+  if (admission === "forbidden") return renderRefusal(query, client, { code: EDE.PROHIBITED, text: "" });
+  if (client.transport !== "udp") return renderRefusal(query, client, { code: EDE.PROHIBITED, text: "over the rate limit" });
+  const wire = truncatedReply({ ...withoutRecords(query, RCODE.NOERROR), ...transportLimits(client, query) });
+  return { wire, maxAgeSeconds: null };
 }
 
-function refused(query: Query, client: Client, extendedError: ExtendedError): Rendered {
-  return render({ ...withoutRecords(query, RCODE.REFUSED), ...carriedBy(client, query), extendedErrors: [extendedError] });
+function renderRefusal(query: Query, client: Client, extendedError: ExtendedError): Rendered {
+  const limits = transportLimits(client, query);
+  return render({ ...withoutRecords(query, RCODE.REFUSED), ...limits, extendedErrors: [extendedError] });
 }
 
 function withoutRecords(query: Query, rcode: number) {
@@ -72,44 +88,41 @@ function withoutRecords(query: Query, rcode: number) {
   return { query, answer: bareAnswer(query, rcode), ttl, authenticated: false, extendedErrors: [] };
 }
 
-function carriedBy({ transport }: Client, query: Query) {
+function transportLimits({ transport }: Client, query: Query) {
   return {
     limitBytes: replyLimit(query, transport === "udp"),
     encrypted: transport === "dot" || transport === "doh",
   };
 }
 
-/** What the listeners hand messages to: whatever `serving` holds at that moment. A fault of ours becomes SERVFAIL, and is told. */
+/** What the listeners call. A bug becomes SERVFAIL for the client and an error in the operator's log. */
 export function handlerFor(serving: Serving, log: OperationsLog): Handler {
-  const broken = (error: unknown, message: Uint8Array, client: Client): HandlerReply | null => {
+  const fail = (error: unknown, message: Uint8Array, client: Client): HandlerReply | null => {
     log.error({ err: error, query: Buffer.from(message).toString("base64") }, "a fault in Fenliu itself: please report it");
-    return serverFailure(serving, message, client);
+    return failQuery(serving, message, client);
   };
   const answer = (message: Uint8Array, client: Client): HandlerReply | null | Promise<HandlerReply | null> => {
     try {
       const reply = serve(serving, message, client);
-      return reply instanceof Promise ? reply.catch((error: unknown) => broken(error, message, client)) : reply;
+      return reply instanceof Promise ? reply.catch((error: unknown) => fail(error, message, client)) : reply;
     } catch (error) {
-      return broken(error, message, client);
+      return fail(error, message, client);
     }
   };
   return { answer, answerJson: (parameters, client) => answerJson(answer, parameters, client) };
 }
 
-function serverFailure(serving: Serving, message: Uint8Array, client: Client): HandlerReply | null {
+function failQuery({ state, recorder }: Serving, message: Uint8Array, client: Client): HandlerReply | null {
   const parsed = parseQuery(message);
   if (parsed === null) return null;
   const rejection = isRejection(parsed) ? parsed : { ...parsed, opcode: 0 };
   const rendered = { wire: rejectionReply({ ...rejection, rejected: RCODE.SERVFAIL }), maxAgeSeconds: null };
-  noteFault(serving, { client, parsed, rendered });
-  return rendered;
-}
-
-function noteFault({ site, journal }: Serving, met: Pick<QueryEvent, "client" | "parsed" | "rendered">): void {
   try {
-    const nowMs = site.resolver.clock.now();
-    journal.observe({ ...met, site, admission: "admitted", resolution: null, startedMs: nowMs, endedMs: nowMs });
+    const nowMs = state.resolver.clock.now();
+    const times = { startedMs: nowMs, endedMs: nowMs };
+    recorder.observe({ state, client, parsed, admission: "admitted", resolution: null, rendered, ...times });
   } catch {
-    // What is broken may be what this needs as well, and the client is still owed a reply. The fault itself has been told.
+    // The clock or the observer may be what is broken. The bug is in the log already, and the client still gets its SERVFAIL.
   }
+  return rendered;
 }

@@ -11,7 +11,6 @@ import { typeName } from "../dns/types.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Endpoint } from "../listen/options.ts";
 import { localAddresses, wildcardFamily } from "../listen/udp.ts";
-import { listCacheOf } from "../lists/cache.ts";
 import type { OperationsLog } from "../log/operations.ts";
 import { RefreshThrottle, SingleFlight } from "../resolve/fetch.ts";
 import { FAKE_IP_RANGES } from "../resolve/filters.ts";
@@ -21,8 +20,8 @@ import { type Bootstrap, openBootstrap, openServer } from "../upstreams/bootstra
 import { type Groups, groupMarks, openGroups } from "../upstreams/group.ts";
 import type { Violation } from "../upstreams/route-guard.ts";
 import { Autosave, type Kept } from "./autosave.ts";
-import { expectationFaults, openPolicy, type Policy } from "./policy.ts";
-import { refusalsOf } from "./preflight.ts";
+import { openPolicy, type Policy } from "./policy.ts";
+import { checkExpected, checkServable } from "./preflight.ts";
 
 /** Everything that answers queries, built from one configuration. Swapped whole by a reload. */
 export interface ServerState {
@@ -41,7 +40,7 @@ export class ServerStateError extends Error {
 
   constructor(problems: readonly string[]) {
     super(problems.join("\n"));
-    this.name = "SiteError";
+    this.name = "ServerStateError";
     this.problems = problems;
   }
 }
@@ -51,11 +50,11 @@ export class ServerStateError extends Error {
  * @throws ServerStateError where the configuration asks for what cannot be done, or breaks its own expectations.
  */
 export async function openState(config: Config, surroundings: Dependencies, previous: ServerState | null): Promise<ServerState> {
-  const refusals = refusalsOf(config);
+  const refusals = checkServable(config);
   if (refusals.length > 0) throw new ServerStateError(refusals);
   const { clock, log } = surroundings;
-  const decisions = await openPolicy(config, { copies: listCacheOf(config), log });
-  const faults = expectationFaults(decisions, config, log);
+  const policy = await openPolicy(config, log);
+  const faults = checkExpected(policy, config, log);
   if (faults.length > 0) throw new ServerStateError(faults);
   const backing = await sharedFor(config, surroundings, previous);
   // Who has used up its rate does not begin anew with every reload.
@@ -63,13 +62,13 @@ export async function openState(config: Config, surroundings: Dependencies, prev
   return {
     config,
     shared: backing,
-    policy: decisions,
-    version: decisions.version,
+    policy,
+    version: policy.version,
     access: keepsAccess ? previous.access : new Access(config.access, { clock, localPrefixes }),
     resolver: {
       ...backing,
-      decider: decisions.decider,
-      classifier: decisions.measures,
+      decider: policy.decider,
+      classifier: policy.classifier,
       singleFlight: new SingleFlight(MAX_FLIGHTS),
       clock,
       deadlineMs: config.answers.deadlineMs,
@@ -80,15 +79,15 @@ export async function openState(config: Config, surroundings: Dependencies, prev
 }
 
 /** The same site with other decisions, sharing all else. */
-export function stateWith(site: ServerState, decisions: Policy): ServerState {
+export function stateWith(site: ServerState, policy: Policy): ServerState {
   return {
     ...site,
-    policy: decisions,
-    version: decisions.version,
+    policy,
+    version: policy.version,
     resolver: {
       ...site.resolver,
-      decider: decisions.decider,
-      classifier: decisions.measures,
+      decider: policy.decider,
+      classifier: policy.classifier,
       singleFlight: new SingleFlight(MAX_FLIGHTS),
     },
   };
@@ -98,8 +97,8 @@ export function stateWith(site: ServerState, decisions: Policy): ServerState {
 const MAX_FLIGHTS = 10_000;
 
 /** The groups go by the `never` of this site from now on, also those that it shares with the one before: to be called as it is put in place. */
-export function guardGroups({ shared: backing, policy: { never } }: ServerState): void {
-  backing.groups.guardBy((group, question, asker) => never.forbids(group, question, asker));
+export function guardGroups({ shared: backing, policy: { egress } }: ServerState): void {
+  backing.groups.guardBy((group, question, asker) => egress.forbids(group, question, asker));
 }
 
 /** Closes what `next` does not go on using; null = everything. */

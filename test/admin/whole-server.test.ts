@@ -110,7 +110,7 @@ describe("the API over a server at work", () => {
   ])("refuses a host with %s, and keeps nothing of it", async (_, name, json) => {
     const { site, api } = await house();
     expect((await api.call("PUT", `/api/v1/hosts/${encodeURIComponent(name)}`, { json })).status).toBe(400);
-    expect(site.app.site.policy.hosts.size).toBe(2);
+    expect(site.app.state.policy.hosts.size).toBe(2);
   });
 
   test.each([

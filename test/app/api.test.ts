@@ -61,7 +61,7 @@ rules: [{ name: quiet, domains: ads.example, answer: drop }, { name: ads, domain
     await site.ask("ads.example", "A", { client: "10.0.0.5" });
     await site.ask("more.example");
     expect(await site.ask("page.example", "A", { client: "10.9.9.9" })).toMatchObject({ rcode: "NXDOMAIN" });
-    site.app.journal.flush();
+    site.app.recorder.flush();
     await site.until(() => site.app.queryLog.status().stored === 3);
     await site.clock.advance(60_000);
     const stats = await json(site.api("stats?from=1h&step=1h"));
@@ -110,7 +110,7 @@ rules: [{ name: quiet, domains: ads.example, answer: drop }, { name: ads, domain
     const refused = await site.api("reload", sent("POST"));
     expect(refused.status).toBe(409);
     expect(await refused.json()).toMatchObject({ problems: [expect.anything(), expect.anything()] });
-    writeFileSync(join(folder, "fenliu.yaml"), `${site.app.site.config.text}\nhosts: { records: { nas.lan: 10.0.0.5 } }\n`);
+    writeFileSync(join(folder, "fenliu.yaml"), `${site.app.state.config.text}\nhosts: { records: { nas.lan: 10.0.0.5 } }\n`);
     expect((await site.api("reload", sent("POST"))).status).toBe(200);
     expect(await site.ask("nas.lan")).toMatchObject({ answers: ["10.0.0.5"] });
   });
@@ -133,7 +133,7 @@ rules: [{ name: quiet, domains: ads.example, answer: drop }, { name: ads, domain
     expect(metrics).toContain("fenliu_config_last_reload_successful 0\n");
     const expectation = "expect: [{ name: page.example, client: k3y, rule: none }]";
     const rules = "rules: [{ name: none, clients: [k3y], answer: nodata, domains: other.example }]";
-    const refused = await reloadOf(`${site.app.site.config.text}\n${rules}\n${expectation}\n`);
+    const refused = await reloadOf(`${site.app.state.config.text}\n${rules}\n${expectation}\n`);
     expect(refused).toContain("page.example A for ***: expected rule none");
     expect(refused).not.toContain("k3y");
   });

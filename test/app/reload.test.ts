@@ -179,11 +179,11 @@ describe("a close", () => {
 describe("a fault in the midst of a reload", () => {
   test("lists that cannot be kept leave everything as it was", async () => {
     const site = await siteWith({ upstreams: { main: page, other: honest("page.example A 192.0.2.8") } });
-    const before = site.app.site;
+    const before = site.app.state;
     const breaking = vi.spyOn(ListRefresher, "open").mockRejectedValueOnce(new Error("a fault"));
     await expect(site.reloadWith({ upstreams: ["other"] })).rejects.toThrow("a fault");
     breaking.mockRestore();
-    expect(site.app.site).toBe(before);
+    expect(site.app.state).toBe(before);
     expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
     await site.reloadWith({ upstreams: ["other"] });
     expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.8"] });
@@ -191,7 +191,7 @@ describe("a fault in the midst of a reload", () => {
 
   test("what was replaced and cannot be closed is told, and nothing else comes of it", async () => {
     const site = await siteWith({ upstreams: { main: page, other: honest("page.example A 192.0.2.8") } });
-    vi.spyOn(site.app.site.shared.groups, "close").mockRejectedValueOnce(new Error("it hangs"));
+    vi.spyOn(site.app.state.shared.groups, "close").mockRejectedValueOnce(new Error("it hangs"));
     await site.reloadWith({ upstreams: ["other"] });
     await site.clock.advance(4000);
     expect(site.log.join("")).toContain("it hangs");

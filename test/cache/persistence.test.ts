@@ -240,7 +240,7 @@ describe("at a reload that changes a group's servers", () => {
     await site.ask("page.example", "A", { client: "10.0.0.9" });
     await site.clock.advance(15 * 60_000);
     await site.until(() => cacheFile === "null" || existsSync(cacheFile));
-    site.app.site.shared.cache.flush(nameOf("gone.example"), false);
+    site.app.state.shared.cache.flush(nameOf("gone.example"), false);
     // Opens a connection again.
     await site.ask("page.example", "MX", { client: "10.0.0.9" });
     server.follow(honest("page.example A 192.0.2.99"));

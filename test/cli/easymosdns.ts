@@ -58,7 +58,7 @@ export type Outcome = Awaited<ReturnType<typeof imported>>;
 /** What the new file decides, in one word each. */
 export async function decided({ config }: Outcome, questions: readonly string[]): Promise<string[]> {
   const log = operationsLog("silent", () => undefined, false);
-  const { decider } = await openPolicy(config, { copies: { read: async () => null }, log });
+  const { decider } = await openPolicy(config, log, { read: async () => null });
   return questions.map((question) => {
     const [text = "", type = "A"] = question.split(" ");
     const name = nameFromText(text);

@@ -132,7 +132,7 @@ describe("explain with a running server", () => {
         durationUs: 7300,
       };
       const { searchParams } = url;
-      const held = explain(site.app.site, {
+      const held = explain(site.app.state, {
         name: searchParams.get("name") ?? "",
         type: "A",
         client: null,

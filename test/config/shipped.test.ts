@@ -9,7 +9,8 @@ import { loadLists } from "../../src/lists/load.ts";
 import { urlsOf } from "../../src/lists/update.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { listConflicts } from "../../src/rules/conflicts.ts";
-import { expectationFaults, openPolicy } from "../../src/server/policy.ts";
+import { openPolicy } from "../../src/server/policy.ts";
+import { checkExpected } from "../../src/server/preflight.ts";
 import { downloaded } from "../lists/web.ts";
 
 const path = join(import.meta.dirname, "../../fenliu.yaml");
@@ -29,8 +30,8 @@ function configOf(text: string): Config {
 async function decisionsOf(config: Config) {
   const warnings: string[] = [];
   const log = operationsLog("warn", (line) => warnings.push(line), false);
-  const decisions = await openPolicy(config, { copies: NO_LIST_CACHE, log });
-  return { decisions, warnings, faults: expectationFaults(decisions, config, log) };
+  const decisions = await openPolicy(config, log, NO_LIST_CACHE);
+  return { decisions, warnings, faults: checkExpected(decisions, config, log) };
 }
 
 describe("the shipped configuration", () => {

@@ -46,7 +46,7 @@ describe("a draft of the configuration", () => {
     const warning = { message: expect.stringContaining("restart Fenliu"), line: null, column: null };
     const text = "listen: { dns: ['127.0.0.1:5399'] }\n";
     expect(await control.checkConfig(text)).toEqual({ ok: true, problems: [], warnings: [warning] });
-    expect((await control.checkConfig(site.app.site.config.text)).warnings).not.toContainEqual(warning);
+    expect((await control.checkConfig(site.app.state.config.text)).warnings).not.toContainEqual(warning);
   });
 
   test("with a fault in every line is told a hundred of them, and how many more there are", async () => {

@@ -45,7 +45,7 @@ describe("a question that is explained and asked", () => {
     const { outcome } = await resolved(site, "www.page.example", {
       type: "HTTPS",
       clientId: "tv",
-      version: site.app.site.version,
+      version: site.app.state.version,
     });
     expect(outcome).toMatchObject({
       rcode: "NOERROR",

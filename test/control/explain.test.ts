@@ -12,7 +12,7 @@ interface Question {
 }
 
 function explained({ app }: TestSite, name: string, { type = "A", client, clientId }: Question = {}) {
-  return explain(app.site, { name, type, client: client ?? null, clientId: clientId ?? null });
+  return explain(app.state, { name, type, client: client ?? null, clientId: clientId ?? null });
 }
 
 const upstreams = {
@@ -51,7 +51,7 @@ describe("an explanation", () => {
     expect(summary).toMatch(
       /^Rule split sends it to domestic because of near\.example, line 2 of list cn .*\. The cache does not hold the answer\.$/,
     );
-    expect(version).toBe(site.app.site.version);
+    expect(version).toBe(site.app.state.version);
     expect(site.asked()).toEqual([]);
   });
 
@@ -198,9 +198,9 @@ describe("what is held", () => {
   test("looking is no use of it", async () => {
     const site = await splitSite();
     await site.ask("www.far.example", "A");
-    const stats = site.app.site.resolver.cache.stats();
+    const stats = site.app.state.resolver.cache.stats();
     for (let count = 0; count < 3; count++) explained(site, "www.far.example");
-    expect(site.app.site.resolver.cache.stats()).toEqual(stats);
+    expect(site.app.state.resolver.cache.stats()).toEqual(stats);
     expect(explained(site, "www.far.example").cache).toMatchObject([{ hits: 0 }]);
   });
 

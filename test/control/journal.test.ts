@@ -25,7 +25,7 @@ describe("what is recorded", () => {
     await site.ask("localhost", "A", { client: "10.0.9.1" });
     await site.ask("page.example", "A", { client: "10.0.8.1" });
     expect(records()).toMatchObject([{ client: "10.0.8.1" }]);
-    expect([...site.app.journal.counters.rules.entries()]).toEqual([["all", 2]]);
+    expect([...site.app.recorder.counters.rules.entries()]).toEqual([["all", 2]]);
   });
 
   test("nothing of an alias of the hosts table that leads to a name which a rule leaves out", async () => {
@@ -65,7 +65,7 @@ access: { rateLimit: { perSecond: 1, burst: 1, exempt: [] } }`;
   ] as const)("of the client, with clients: $clients: '$client' and id $clientId", async ({ clients, ...shown }) => {
     const site = await siteWith({ upstreams: { main: page } });
     const records = recorder(site);
-    site.app.journal.use(null, clients);
+    site.app.recorder.use(null, clients);
     await site.ask("page.example", "A", { client: "10.0.8.77", clientId: "tv" });
     expect(records()).toMatchObject([shown]);
   });
@@ -74,9 +74,9 @@ access: { rateLimit: { perSecond: 1, burst: 1, exempt: [] } }`;
     const site = await siteWith({ upstreams: { main: page } });
     const appended: QueryRecord[] = [];
     const sink = { append: (records: readonly QueryRecord[]) => void appended.push(...records) };
-    site.app.journal.use(sink, "full");
+    site.app.recorder.use(sink, "full");
     await site.ask("page.example");
-    site.app.journal.use(null, "none");
+    site.app.recorder.use(null, "none");
     expect(appended).toMatchObject([{ client: "" }]);
   });
 
@@ -84,11 +84,11 @@ access: { rateLimit: { perSecond: 1, burst: 1, exempt: [] } }`;
     const site = await siteWith({ upstreams: { main: page } });
     const records = recorder(site);
     await site.ask("page.example");
-    const before = site.app.site.version;
+    const before = site.app.state.version;
     await site.reload("rules: [{ name: all, upstream: main }]");
     await site.ask("page.example");
     const versions = records().map(({ version }) => version);
-    expect(versions).toEqual([before, site.app.site.version]);
+    expect(versions).toEqual([before, site.app.state.version]);
     expect(versions[1]).not.toBe(before);
   });
 
@@ -102,13 +102,13 @@ access: { rateLimit: { perSecond: 1, burst: 1, exempt: [] } }`;
 
   test("a fault of ours, as a failure", async () => {
     const site = await siteWith({ upstreams: { main: page } });
-    const { journal, site: serving } = site.app;
+    const { recorder: observer, state } = site.app;
     const records = recorder(site);
     const cache: Resolver["cache"] = Object.create(null);
-    const broken = { ...serving, resolver: { ...serving.resolver, cache } };
+    const broken = { ...state, resolver: { ...state.resolver, cache } };
     const log = operationsLog("silent", () => {}, false);
     const client = { address: "127.0.0.1", port: 5353, transport: "tcp", http: null, method: null, clientId: null } as const;
-    await handlerFor({ site: broken, journal }, log).answer(queryWire("page.example", "A"), client);
+    await handlerFor({ state: broken, recorder: observer }, log).answer(queryWire("page.example", "A"), client);
     expect(records()).toMatchObject([{ source: "failure", action: "fault", rcode: "SERVFAIL", name: "page.example", trace: [] }]);
   });
 });
@@ -244,7 +244,7 @@ async function standalone() {
   const client = { address: "127.0.0.1", port: 5353, transport: "udp", http: null, method: null, clientId: null } as const;
   const rendered = { wire: Buffer.from("000080000000000000000000", "hex"), maxAgeSeconds: null };
   const noted = {
-    site: site.app.site,
+    state: site.app.state,
     client,
     parsed,
     resolution: null,

@@ -10,7 +10,7 @@ const page = honest("page.example 300 A 192.0.2.7");
 const everything = { filter: { fromMs: null, toMs: null, conditions: [] }, limit: 100, cursor: null };
 
 async function recordsOf({ app }: TestSite): Promise<readonly QueryRecord[]> {
-  app.journal.flush();
+  app.recorder.flush();
   return (await app.queryLog.search(everything)).records;
 }
 

@@ -4,9 +4,9 @@ import type { TestSite } from "../support/site.ts";
 /** Follows the queries of a site. @returns what gives their records, in the order of their endings, since the last time. */
 export function recorder({ app }: TestSite): () => QueryRecord[] {
   const records: QueryRecord[] = [];
-  app.journal.follow((record) => records.push(record));
+  app.recorder.follow((record) => records.push(record));
   return () => {
-    app.journal.flush();
+    app.recorder.flush();
     return records.splice(0);
   };
 }

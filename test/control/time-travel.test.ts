@@ -39,7 +39,7 @@ test("why did it go there then: a record is explained under its own version, aft
   const first = await scene(folder);
   await first.site.ask("www.page.example");
   const before = await newest(first.site, first.control);
-  expect(before).toMatchObject({ rule: "split", list: "cn", line: 2, version: first.site.app.site.version });
+  expect(before).toMatchObject({ rule: "split", list: "cn", line: 2, version: first.site.app.state.version });
   writeFileSync(first.list, "other.example\n");
   await first.site.reload(first.yaml);
   await first.site.ask("www.page.example");

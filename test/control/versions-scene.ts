@@ -52,7 +52,7 @@ ${more}`;
 }
 
 export function put(versions: Versions, { app }: TestSite): string {
-  const { policy: decisions, config, version } = app.site;
+  const { policy: decisions, config, version } = app.state;
   versions.put({ decisions, copies: listCacheOf(config) });
   return version;
 }

@@ -115,13 +115,13 @@ test("a store that does not say what it holds keeps nobody from closing", async 
   const closing = versions.close();
   await stage.clock.advance(6000);
   await closing;
-  expect(readdirSync(stage.paths.versions)).toContain(`${stage.site.app.site.version}.json`);
+  expect(readdirSync(stage.paths.versions)).toContain(`${stage.site.app.state.version}.json`);
 });
 
 test("of more changes at once than can wait, the one in force is kept", async () => {
   const stage = await scene();
   const versions = stage.open();
-  const { policy: decisions, config } = stage.site.app.site;
+  const { policy: decisions, config } = stage.site.app.state;
   const names = Array.from({ length: 100 }, (_, index) => `f${index}`);
   for (const version of names) versions.put({ decisions: { ...decisions, version }, copies: listCacheOf(config) });
   const kept = await versions.list();

@@ -124,7 +124,7 @@ rules:
     },
   };
   const log = operationsLog("silent", () => {}, false);
-  const decisions = await openPolicy(parsed.config, { copies, log });
+  const decisions = await openPolicy(parsed.config, log, copies);
   const options = { folder: join(where, "versions"), keepMs: () => DAY_MS, inUse: async () => [], clock: fakeClock(), log };
   const versions = new Versions(options);
   versions.put({ decisions, copies });
@@ -132,13 +132,13 @@ rules:
   for (const path of [seed, wrong, near]) writeFileSync(path, "other.example\n");
   downloads.clear();
   const past = await new Versions(options).decisionsOf(decisions.version);
-  expect(past.basis).toEqual(decisions.basis);
+  expect(past.inputs).toEqual(decisions.inputs);
   for (const name of ["far.example", "further.example", "seeded.example", "wrong.example", "x.example"]) {
     const { query, client } = hypotheticalQuery({ name, type: "A", client: null, clientId: null });
     expect(past.decider.explain(query, client).steps).toEqual(decisions.decider.explain(query, client).steps);
-    expect(past.never.forbids("overseas", query, client)).toBe(decisions.never.forbids("overseas", query, client));
+    expect(past.egress.forbids("overseas", query, client)).toBe(decisions.egress.forbids("overseas", query, client));
   }
-  expect(past.measures.near("near").fingerprint).toBe(decisions.measures.near("near").fingerprint);
+  expect(past.classifier.near("near").fingerprint).toBe(decisions.classifier.near("near").fingerprint);
 });
 
 describe("what a version is", () => {
@@ -148,22 +148,22 @@ describe("what a version is", () => {
     { what: "a hosts record", more: "", records: true },
   ])("$what makes another", async ({ more, records }) => {
     const stage = await scene();
-    const before = stage.site.app.site.version;
+    const before = stage.site.app.state.version;
     await stage.site.reload(
       records === true ? stage.yaml.replace("hosts: {", "hosts: { records: { tv.lan: 10.0.0.9 },") : `${stage.yaml}\n${more}`,
     );
-    expect(stage.site.app.site.version).not.toBe(before);
+    expect(stage.site.app.state.version).not.toBe(before);
   });
 
   test("what decides nothing makes none, and neither does reading the same again", async () => {
     const stage = await scene();
-    const before = stage.site.app.site.version;
+    const before = stage.site.app.state.version;
     await stage.site.reload(
       `${stage.yaml}\nlog: { level: warn }\naccess: { clients: [private, 192.0.2.1] }\nadmin: { token: abcdefgh }`,
     );
-    expect(stage.site.app.site.version).toBe(before);
+    expect(stage.site.app.state.version).toBe(before);
     await stage.site.reload(stage.yaml);
-    expect(stage.site.app.site.version).toBe(before);
+    expect(stage.site.app.state.version).toBe(before);
   });
 });
 
@@ -237,7 +237,7 @@ test("without a query log no versions are kept", async () => {
   });
   expect(await none.versions()).toEqual([]);
   await expect(none.explain(about("page.example", "0123456789ab"))).rejects.toMatchObject(MISSING);
-  expect((await none.explain(about("page.example", site.app.site.version))).decision.route).toBe("domestic");
+  expect((await none.explain(about("page.example", site.app.state.version))).decision.route).toBe("domestic");
 });
 
 test("under a version of the past nothing can be asked", async () => {

@@ -25,8 +25,8 @@ function ask(
   log: Pick<QuerySource, "read">,
   { config, ...request }: Partial<WhatIfRequest> = {},
 ): Promise<WhatIf> {
-  const draft = parseConfig(config ?? site.config(yaml).text, site.app.site.config.path);
-  return whatIf(site.app.site, { draft, request: { fromMs: 0, toMs: 2 ** 48, examples: 100, ...request }, queries: log });
+  const draft = parseConfig(config ?? site.config(yaml).text, site.app.state.config.path);
+  return whatIf(site.app.state, { draft, request: { fromMs: 0, toMs: 2 ** 48, examples: 100, ...request }, queries: log });
 }
 
 const upstreams = { domestic: honest(), overseas: honest() };
@@ -202,7 +202,7 @@ interface Query {
 async function replay(site: TestSite, queries: readonly Query[]): Promise<(string | null)[]> {
   const reached: (string | null)[] = [];
   for (const { name, type, clientId } of queries) {
-    site.app.site.resolver.cache.clear();
+    site.app.state.resolver.cache.clear();
     const groups = ["domestic", "overseas"];
     const before = groups.map((group) => site.asked(group).length);
     await site.ask(name, type, clientId === null ? {} : { clientId });

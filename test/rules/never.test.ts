@@ -7,10 +7,9 @@ import type { Config } from "../../src/config/types.ts";
 import type { Name } from "../../src/dns/name.ts";
 import { CLASS, TYPE } from "../../src/dns/types.ts";
 import { NO_LIST_CACHE } from "../../src/lists/cache.ts";
-import { operationsLog } from "../../src/log/operations.ts";
 import { neverProblems } from "../../src/rules/checks.ts";
 import { EgressPolicy } from "../../src/rules/egress.ts";
-import { openPolicy, type Policy } from "../../src/server/policy.ts";
+import { NO_DIAGNOSTICS, openPolicy, type Policy } from "../../src/server/policy.ts";
 import type { NeverOptions } from "../../src/upstreams/options.ts";
 import { groupOptions, question, Site as Upstreams } from "../upstreams/groups/scripted.ts";
 import { ask, laptop, listOf, rule } from "./site.ts";
@@ -112,7 +111,7 @@ ${rules}
   - { name: split, longest: { "list:cn": domestic, "list:world": overseas } }
   - { name: others, upstream: overseas }
 `);
-    return openPolicy(config, { copies: NO_LIST_CACHE, log: operationsLog("error", () => undefined, false) });
+    return openPolicy(config, NO_DIAGNOSTICS, NO_LIST_CACHE);
   };
 
   beforeAll(async () => {
@@ -122,9 +121,9 @@ ${rules}
   });
 
   /** Sends all names where the rules say. @returns how many each group was asked, and refused. */
-  function send({ decider, never }: Policy) {
+  function send({ decider, egress }: Policy) {
     const upstreams = new Upstreams(groupOptions("domestic"), groupOptions("overseas"));
-    upstreams.groups.guardBy((group, asked, asker) => never.forbids(group, asked, asker));
+    upstreams.groups.guardBy((group, asked, asker) => egress.forbids(group, asked, asker));
     let refused = 0;
     let sent = 0;
     for (const name of names) {

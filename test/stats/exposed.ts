@@ -19,22 +19,22 @@ const log: LogStatus = {
 /** The metrics of a server at work, with some parts replaced. */
 export function exposedBy(app: App, changes: Partial<MetricsInput> = {}): string {
   const nowWallMs = Date.UTC(2026, 0, 2);
-  const { site, journal, listenCounters, reloads } = app;
+  const { state, recorder, listenCounters, reloads } = app;
   const watch = new ProcessWatch(() => nowWallMs);
   const process = watch.read();
   watch.close();
   const downloaded = { checkedWallMs: nowWallMs - 3_600_000, downloadProblem: null };
-  const lists = site.policy.lists
+  const lists = state.policy.lists
     .status()
     .map((status) =>
-      listView({ ...status, sources: status.sources.map((source) => ({ ...source, ...downloaded })) }, site.config.access),
+      listView({ ...status, sources: status.sources.map((source) => ({ ...source, ...downloaded })) }, state.config.access),
     );
   return metricsText({
-    counters: journal.counters,
+    counters: recorder.counters,
     upstreams: app.upstreams().map(groupView),
-    cache: cacheView(site.shared.cache.stats()),
+    cache: cacheView(state.shared.cache.stats()),
     lists,
-    refreshes: site.config.lists,
+    refreshes: state.config.lists,
     log,
     listeners: listenCounters,
     process: { ...process, loopDelaySeconds: { p50: 0.0001, p99: 0.002, max: 0.01 } },
