@@ -54,7 +54,7 @@ async function askGroup(
       clientId,
       doubtsEmpty: doubtsEmpty(resolver, order),
       refuses: (given) => isForged(given, resolver.classifier.forged),
-      outwaitsForgeries: resolver.classifier.farGroups.has(order.route),
+      holdSuspects: resolver.classifier.farGroups.has(order.route),
     });
     if (isForged(answer, resolver.classifier.forged))
       return storeResult(resolver, order, { ...failed(order, "void", [voidError(order.route)]), attempts });

@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { errors, Pool } from "undici";
 import { MAX_MESSAGE_BYTES } from "../dns/wire.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
-import { destroyed, ignore } from "./dial.ts";
+import { destroyAndWait, ignore } from "./dial.ts";
 import {
   type HttpsExchange,
   type HttpsTarget,
@@ -10,22 +10,22 @@ import {
   httpsRequest,
   responseFault,
   type TransportEvents,
-} from "./https-request.ts";
+} from "./https-transport.ts";
 import { UpstreamError } from "./upstream.ts";
 
-/** Connections at a time; each carries one request after the other. */
+/** Open connections. Each carries one request at a time. */
 const MAX_CONNECTIONS = 8;
 
-/** How long a server is taken for one without HTTP/2. */
-const HELD_MS = 600_000;
+/** How long a server counts as one without HTTP/2. */
+const LIFETIME_MS = 600_000;
 
 /**
- * How long a connection may be silent under a question, where others have been answered, before it is taken for dead: all of them, where nothing
- * came over any meanwhile.
+ * How long a request may be unanswered on a transport that has answered others before its connection counts as dead. If no connection
+ * received anything in that time, all count as dead.
  */
 const STALLED_MS = 1_500;
 
-/** What is read of an answer that does not count. */
+/** How much of the body of an error response is read. */
 const MAX_DUMPED_BYTES = 16_384;
 
 interface Http1Parts {
@@ -43,22 +43,22 @@ export class Http1Transport implements HttpsTransport {
   readonly #sockets = new Set<Socket>();
   readonly #expiry: Timer;
   #spare: Socket | null;
-  #retired = false;
+  #isRetired = false;
   #hasAnswered = false;
-  /** When the last answer began. */
-  #heardMs = Number.NEGATIVE_INFINITY;
+  /** When the last response began. */
+  #respondedAtMs = Number.NEGATIVE_INFINITY;
 
   /** `first` is the connection on which the server chose this version. */
   constructor(first: Socket, target: HttpsTarget, parts: Http1Parts) {
     this.#target = target;
     this.#parts = parts;
-    this.#expiry = parts.clock.setTimer(() => void this.#retire(), HELD_MS);
+    this.#expiry = parts.clock.setTimer(() => void this.#retire(), LIFETIME_MS);
     this.#spare = first;
     this.#pool = new Pool(`https://${target.authority}`, {
       connections: MAX_CONNECTIONS,
       pipelining: 1,
       allowH2: false,
-      // The caller's signal is the limit of each request.
+      // The caller's signal limits each request.
       headersTimeout: 0,
       bodyTimeout: 0,
       maxResponseSize: MAX_MESSAGE_BYTES,
@@ -73,56 +73,56 @@ export class Http1Transport implements HttpsTransport {
   }
 
   get hasRoom(): boolean {
-    return !this.#retired;
+    return !this.#isRetired;
   }
 
-  ask(job: HttpsExchange): void {
+  send(exchange: HttpsExchange): void {
     const controller = new AbortController();
-    job.cancel = () => controller.abort();
+    exchange.cancel = () => controller.abort();
     const { clock } = this.#parts;
-    const sentMs = clock.now();
-    const stalling = clock.setTimer(() => {
-      if (!this.#mayResend(job)) return;
-      // Where others are answered it is this connection alone, or a slow answer.
-      if (this.#heardMs <= sentMs) void this.#retire();
+    const sentAtMs = clock.now();
+    const stallTimer = clock.setTimer(() => {
+      if (!this.#mayResend(exchange)) return;
+      // If another request was answered meanwhile, only this connection is dead, or this answer is slow.
+      if (this.#respondedAtMs <= sentAtMs) void this.#retire();
       controller.abort();
-      this.#resend(job);
+      this.#resend(exchange);
     }, STALLED_MS);
-    const request = this.#request(job, controller.signal).finally(() => stalling.cancel());
-    request.then(job.ends.resolve, (error: Error) => {
-      // It was given up, or is on another connection.
+    const body = this.#request(exchange, controller.signal).finally(() => stallTimer.cancel());
+    body.then(exchange.settle.resolve, (error: Error) => {
+      // The exchange was cancelled, or is on another connection.
       if (controller.signal.aborted) return;
       const failure = this.#failure(error);
-      if (failure.failure === "network" && this.#mayResend(job)) this.#resend(job);
-      else job.ends.reject(failure);
+      if (failure.failure === "network" && this.#mayResend(exchange)) this.#resend(exchange);
+      else exchange.settle.reject(failure);
     });
   }
 
   async close(): Promise<void> {
-    this.#retired = true;
+    this.#isRetired = true;
     this.#expiry.cancel();
     this.#closing.abort(new UpstreamError("closed", this.#target.label, "closed"));
     this.#spare?.destroy();
     await this.#pool.destroy();
-    await Promise.all(this.#sockets.values().map(destroyed));
-    this.#parts.events.ended();
+    await Promise.all(this.#sockets.values().map(destroyAndWait));
+    this.#parts.events.onEnd();
   }
 
-  // The requests that wait are still carried; `close` of the pool waits for them.
+  // Closing the pool waits for the requests in it.
   async #retire(): Promise<void> {
-    this.#retired = true;
-    // It fails where `close` has come in between.
+    this.#isRetired = true;
+    // Closing the pool fails if `close` was called meanwhile.
     await this.#pool.close().catch(ignore);
     await this.close();
   }
 
-  #mayResend(job: HttpsExchange): boolean {
-    return this.#hasAnswered && !job.resent;
+  #mayResend(exchange: HttpsExchange): boolean {
+    return this.#hasAnswered && !exchange.wasResent;
   }
 
-  #resend(job: HttpsExchange): void {
-    job.resent = true;
-    this.#parts.events.resend(job);
+  #resend(exchange: HttpsExchange): void {
+    exchange.wasResent = true;
+    this.#parts.events.resend(exchange);
   }
 
   async #connect(): Promise<Socket> {
@@ -134,19 +134,19 @@ export class Http1Transport implements HttpsTransport {
     return socket;
   }
 
-  async #request(job: HttpsExchange, signal: AbortSignal): Promise<Uint8Array> {
-    const { statusCode, headers, body } = await this.#pool.request({ ...httpsRequest(this.#target, job.message), signal });
-    this.#heardMs = this.#parts.clock.now();
+  async #request(exchange: HttpsExchange, signal: AbortSignal): Promise<Uint8Array> {
+    const { statusCode, headers, body } = await this.#pool.request({ ...httpsRequest(this.#target, exchange.message), signal });
+    this.#respondedAtMs = this.#parts.clock.now();
     const contentType = headers["content-type"];
     const fault = responseFault(this.#target.label, statusCode, Array.isArray(contentType) ? contentType[0] : contentType);
     if (fault !== null) {
-      // A short page about an error is read to its end, so that it does not cost the connection.
+      // A short error page is read to its end, so the connection can be kept.
       await body.dump({ limit: MAX_DUMPED_BYTES }).catch(ignore);
       throw fault;
     }
-    const octets = new Uint8Array(await body.arrayBuffer());
+    const message = new Uint8Array(await body.arrayBuffer());
     this.#hasAnswered = true;
-    return octets;
+    return message;
   }
 
   #failure(error: Error): UpstreamError {

@@ -2,7 +2,7 @@ import { type ClientHttp2Session, type ClientHttp2Stream, constants, connect as 
 import type { Socket } from "node:net";
 import { MAX_MESSAGE_BYTES } from "../dns/wire.ts";
 import type { Clock } from "../lib/clock.ts";
-import { destroyed, ignore } from "./dial.ts";
+import { destroyAndWait, ignore } from "./dial.ts";
 import {
   type HttpsExchange,
   type HttpsTarget,
@@ -10,20 +10,21 @@ import {
   httpsRequest,
   responseFault,
   type TransportEvents,
-} from "./https-request.ts";
+} from "./https-transport.ts";
 import { ConnectionWatch } from "./pending.ts";
 import { UpstreamError } from "./upstream.ts";
 
-/** How long a session may be silent under unanswered requests before it is pinged, and then how long until it counts as dead. */
+/** How long a session may be silent while requests wait before it gets a PING, and how long the answer to the PING may take. */
 const STALLED_MS = 1_000;
 const PING_LIMIT_MS = 1_000;
 
-/** RFC 9113 §5.1.1: stream identifiers end here, and mean in a first GOAWAY that the server is about to close. */
+/** RFC 9113 §5.1.1: the largest stream id. In a first GOAWAY it means that the server is about to close. */
 const MAX_STREAM_ID = 2 ** 31 - 1;
 
 /**
- * One HTTP/2 session. A request is sent again elsewhere where the server has not looked at it (REFUSED_STREAM, or beyond the last stream of
- * GOAWAY, RFC 9113 §8.7), or the session broke that had carried answers before: most likely it was closed while the request was on its way.
+ * One HTTP/2 session. A request is sent again over another connection if the server did not process it (REFUSED_STREAM, or an id above the
+ * last one of GOAWAY, RFC 9113 §8.7), or if the session broke after it had carried answers: most likely the server closed it while the
+ * request was on its way.
  */
 export class Http2Transport implements HttpsTransport {
   readonly #target: HttpsTarget;
@@ -31,12 +32,12 @@ export class Http2Transport implements HttpsTransport {
   readonly #events: TransportEvents;
   readonly #socket: Socket;
   readonly #session: ClientHttp2Session;
-  readonly #jobs = new Set<HttpsExchange>();
+  readonly #exchanges = new Set<HttpsExchange>();
   readonly #watch: ConnectionWatch;
   #lastStreamId = MAX_STREAM_ID;
   #hasAnswered = false;
-  #retired = false;
-  #ended = false;
+  #isRetired = false;
+  #hasEnded = false;
 
   constructor(socket: Socket, target: HttpsTarget, parts: { readonly clock: Clock; readonly events: TransportEvents }) {
     this.#target = target;
@@ -45,8 +46,8 @@ export class Http2Transport implements HttpsTransport {
     this.#socket = socket;
     this.#watch = new ConnectionWatch(parts.clock, {
       stalledMs: STALLED_MS,
-      stalled: () => this.#probe(),
-      idle: () => this.#retire(),
+      onStalled: () => this.#ping(),
+      onIdle: () => this.#retire(),
     });
     this.#session = http2Connect(`https://${target.authority}`, {
       createConnection: () => socket,
@@ -58,70 +59,70 @@ export class Http2Transport implements HttpsTransport {
       this.#retire();
     });
     this.#session.on("close", () => this.#end());
-    this.#watch.rest();
+    this.#watch.noteIdle();
   }
 
   get hasRoom(): boolean {
-    return !this.#retired && !this.#session.closed && !this.#session.destroyed;
+    return !this.#isRetired && !this.#session.closed && !this.#session.destroyed;
   }
 
-  ask(job: HttpsExchange): void {
-    const { method, path, headers, body } = httpsRequest(this.#target, job.message);
+  send(exchange: HttpsExchange): void {
+    const { method, path, headers, body } = httpsRequest(this.#target, exchange.message);
     const stream = this.#session.request({ ":method": method, ":path": path, ...headers }, { endStream: body === null });
-    this.#jobs.add(job);
-    this.#watch.sent();
-    job.cancel = () => {
-      if (!this.#jobs.delete(job)) return;
-      stream.close(constants.NGHTTP2_CANCEL);
-      this.#settled();
+    this.#exchanges.add(exchange);
+    this.#watch.noteSent();
+    exchange.cancel = () => {
+      if (this.#remove(exchange)) stream.close(constants.NGHTTP2_CANCEL);
     };
-    this.#follow(stream, job);
+    this.#receive(stream, exchange);
     if (body !== null) stream.end(body);
   }
 
   async close(): Promise<void> {
     this.#session.destroy();
     this.#end();
-    await destroyed(this.#socket);
+    await destroyAndWait(this.#socket);
   }
 
-  #follow(stream: ClientHttp2Stream, job: HttpsExchange): void {
+  #receive(stream: ClientHttp2Stream, exchange: HttpsExchange): void {
     const { label } = this.#target;
     const chunks: Buffer[] = [];
-    let octets = 0;
-    /** What the server says it will send; null = it has not answered yet. */
-    let announced: string | undefined | null = null;
+    let bodyBytes = 0;
+    /** The content-length of the response; null = no response yet. */
+    let contentLength: string | undefined | null = null;
     const reject = (error: Error): void => {
-      if (this.#take(job)) job.ends.reject(error);
+      if (this.#remove(exchange)) exchange.settle.reject(error);
       stream.close(constants.NGHTTP2_CANCEL);
     };
-    // What an error says is known by the time of `close`, where all ends meet.
+    // Every end of a stream comes to the handler of `close`, which reads the error code there.
     stream.on("error", ignore);
     stream.on("response", (headers) => {
-      this.#watch.heard();
-      announced = headers["content-length"];
+      this.#watch.noteReceived();
+      contentLength = headers["content-length"];
       const fault = responseFault(label, headers[":status"] ?? 0, headers["content-type"]);
       if (fault !== null) reject(fault);
     });
     stream.on("data", (chunk: Buffer) => {
-      this.#watch.heard();
-      octets += chunk.length;
-      if (octets > MAX_MESSAGE_BYTES) reject(new UpstreamError("malformed", label, `more than ${MAX_MESSAGE_BYTES} octets`));
+      this.#watch.noteReceived();
+      bodyBytes += chunk.length;
+      if (bodyBytes > MAX_MESSAGE_BYTES) reject(new UpstreamError("malformed", label, `more than ${MAX_MESSAGE_BYTES} octets`));
       else chunks.push(chunk);
     });
     stream.on("end", () => {
-      // A stream that is reset without an error ends just as one that is complete.
-      const isWhole = announced === undefined || announced === String(octets);
-      if (!isWhole || stream.aborted || stream.rstCode !== constants.NGHTTP2_NO_ERROR || !this.#take(job)) return;
+      // A stream that the server resets without an error ends like a complete one.
+      const isWhole = contentLength === undefined || contentLength === String(bodyBytes);
+      if (!isWhole || stream.aborted || stream.rstCode !== constants.NGHTTP2_NO_ERROR || !this.#remove(exchange)) return;
       this.#hasAnswered = true;
-      job.ends.resolve(new Uint8Array(Buffer.concat(chunks)));
+      exchange.settle.resolve(new Uint8Array(Buffer.concat(chunks)));
     });
     stream.on("close", () => {
-      // Without an id it never went out: the session is at its end, or has used up all ids.
-      if (stream.id === undefined) this.#retired = true;
-      if (!this.#take(job)) return;
-      if (!job.resent && this.#mayResend(stream)) this.#resend(job);
-      else job.ends.reject(new UpstreamError("network", label, `the server ended the stream (code ${stream.rstCode})`));
+      // A stream without an id was never sent: the session is ending, or has used up its ids.
+      if (stream.id === undefined) this.#isRetired = true;
+      if (!this.#remove(exchange)) return;
+      if (!exchange.wasResent && this.#mayResend(stream)) {
+        exchange.wasResent = true;
+        this.#events.resend(exchange);
+      } else exchange.settle.reject(new UpstreamError("network", label, `the server ended the stream (code ${stream.rstCode})`));
     });
   }
 
@@ -131,53 +132,48 @@ export class Http2Transport implements HttpsTransport {
     return isLost && this.#hasAnswered;
   }
 
-  #resend(job: HttpsExchange): void {
-    job.resent = true;
-    this.#events.resend(job);
-  }
-
-  /** Whether the job was still on this session; it is not any more. */
-  #take(job: HttpsExchange): boolean {
-    const wasHere = this.#jobs.delete(job);
-    if (wasHere) this.#settled();
+  /** Takes the exchange off this session; false = it was not on it any more. */
+  #remove(exchange: HttpsExchange): boolean {
+    const wasHere = this.#exchanges.delete(exchange);
+    if (wasHere) this.#settleIfIdle();
     return wasHere;
   }
 
-  #settled(): void {
-    if (this.#jobs.size > 0) return;
-    // Where the server is gone without a word, a session that is only closed would wait for its goodbye.
-    if (this.#retired) this.#session.destroy();
-    else this.#watch.rest();
+  #settleIfIdle(): void {
+    if (this.#exchanges.size > 0) return;
+    // Closing the session would wait for the goodbye of a server that may be gone.
+    if (this.#isRetired) this.#session.destroy();
+    else this.#watch.noteIdle();
   }
 
   #retire(): void {
-    this.#retired = true;
-    this.#settled();
+    this.#isRetired = true;
+    this.#settleIfIdle();
   }
 
-  // A slow answer and a dead connection look the same from here; a ping tells them apart (RFC 9113 §6.7).
-  #probe(): void {
+  // A slow answer and a dead connection look the same from here. A PING tells them apart (RFC 9113 §6.7).
+  #ping(): void {
     if (this.#session.destroyed) return;
     const timer = this.#clock.setTimer(() => this.#session.destroy(), PING_LIMIT_MS);
     const isSent = this.#session.ping((error) => {
       timer.cancel();
       if (error !== null) return this.#session.destroy();
-      this.#watch.heard();
-      this.#settled();
+      this.#watch.noteReceived();
+      this.#settleIfIdle();
     });
     if (!isSent) this.#session.destroy();
   }
 
   #end(): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#retired = true;
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#isRetired = true;
     this.#watch.stop();
-    this.#events.ended();
+    this.#events.onEnd();
   }
 }
 
-// Node's servers say the second of a stream beyond their limit, which counts those that were given up until they have noticed it.
+// Node's servers send ENHANCE_YOUR_CALM for a stream above their limit, which also counts cancelled streams until they notice.
 function isRefusal(code: number): boolean {
   return code === constants.NGHTTP2_REFUSED_STREAM || code === constants.NGHTTP2_ENHANCE_YOUR_CALM;
 }

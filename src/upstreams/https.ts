@@ -6,13 +6,13 @@ import { uint16 } from "../dns/wire.ts";
 import type { Dialer } from "./dial.ts";
 import { Http1Transport } from "./http1.ts";
 import { Http2Transport } from "./http2.ts";
-import type { HttpsExchange, HttpsTarget, HttpsTransport, TransportEvents } from "./https-request.ts";
+import type { HttpsExchange, HttpsTarget, HttpsTransport, TransportEvents } from "./https-transport.ts";
 import type { ServerOptions } from "./options.ts";
 import { PendingRequests } from "./pending.ts";
 import { type AttemptSubject, noteAttempt, readReply } from "./reply.ts";
 import { type ExchangeOptions, type ServerContext, type Upstream, UpstreamError } from "./upstream.ts";
 
-/** Questions at a time. */
+/** Pending questions. */
 const MAX_REQUESTS = 1_024;
 
 const DEFAULT_PORT = 443;
@@ -20,17 +20,17 @@ const DEFAULT_PORT = 443;
 /** RFC 9113 §3.1, RFC 7301 §6. */
 const ALPN = { both: ["h2", "http/1.1"], http1: ["http/1.1"] } as const;
 
-/** A server asked over HTTPS (RFC 8484): on one HTTP/2 session, or, where it does not choose that, on a few HTTP/1.1 connections. */
+/** A server asked over HTTPS (RFC 8484): on one HTTP/2 session, or on a few HTTP/1.1 connections if the server does not choose HTTP/2. */
 export class HttpsServer implements Upstream {
   readonly label: string;
   readonly encrypted = true;
   readonly #target: HttpsTarget;
   readonly #subject: AttemptSubject;
   readonly #dialer: Dialer;
-  readonly #underway: PendingRequests;
-  readonly #carriers = new Set<HttpsTransport>();
-  /** Those that wait for a connection. */
-  readonly #waiting = new Set<HttpsExchange>();
+  readonly #pending: PendingRequests;
+  readonly #transports = new Set<HttpsTransport>();
+  /** Exchanges that wait for a connection. */
+  readonly #unsent = new Set<HttpsExchange>();
   readonly #closing = new AbortController();
   #opening: Promise<void> | null = null;
 
@@ -41,19 +41,19 @@ export class HttpsServer implements Upstream {
     this.#target = { label, authority, path, method };
     this.#subject = { server: label, transport: "https", clock };
     this.#dialer = dialer;
-    this.#underway = new PendingRequests(label, MAX_REQUESTS);
+    this.#pending = new PendingRequests(label, MAX_REQUESTS);
   }
 
-  exchange(question: Question, errand: ExchangeOptions): Promise<Answer> {
+  exchange(question: Question, options: ExchangeOptions): Promise<Answer> {
     // RFC 8484 §4.1: id 0, so that equal questions are equal requests.
     const message = askMessage(question, { id: 0, edns: true, padded: true });
-    return noteAttempt(errand, this.#subject, async () => {
-      const body = await this.#underway.run<Uint8Array>(errand.signal, (ends) => {
-        const job: HttpsExchange = { message, ends, resent: false, cancel: () => undefined };
-        this.#place(job);
-        return () => job.cancel();
+    return noteAttempt(options, this.#subject, async () => {
+      const body = await this.#pending.run<Uint8Array>(options.signal, (settle) => {
+        const exchange: HttpsExchange = { message, settle, wasResent: false, cancel: () => undefined };
+        this.#send(exchange);
+        return () => exchange.cancel();
       });
-      // The stream ties an answer to its question; servers that make up an id of their own do no harm.
+      // The HTTP stream ties the answer to the question, so an id that the server made up does no harm.
       const reply = readReply(body, uint16(body, 0), question);
       if (reply.kind === "answer") return reply.answer;
       throw new UpstreamError("malformed", this.label, reply.kind === "foreign" ? "answers another question" : reply.kind);
@@ -65,50 +65,50 @@ export class HttpsServer implements Upstream {
   }
 
   async close(): Promise<void> {
-    this.#underway.close();
+    this.#pending.close();
     this.#closing.abort(new UpstreamError("closed", this.label, "closed"));
     await this.#opening;
-    await Promise.all([...this.#carriers].map((carrier) => carrier.close()));
+    await Promise.all([...this.#transports].map((transport) => transport.close()));
   }
 
-  #place(job: HttpsExchange): void {
-    const carrier = this.#carriers.values().find(({ hasRoom }) => hasRoom);
-    if (carrier === undefined) {
-      this.#waiting.add(job);
-      job.cancel = () => this.#waiting.delete(job);
+  #send(exchange: HttpsExchange): void {
+    const transport = this.#transports.values().find(({ hasRoom }) => hasRoom);
+    if (transport === undefined) {
+      this.#unsent.add(exchange);
+      exchange.cancel = () => this.#unsent.delete(exchange);
       this.#opening ??= this.#open();
-    } else carrier.ask(job);
+    } else transport.send(exchange);
   }
 
   async #open(): Promise<void> {
     try {
-      const carrier = this.#carrierOver(await this.#dialer.open(ALPN.both, this.#closing.signal));
-      this.#carriers.add(carrier);
-      for (const job of this.#takeWaiting()) carrier.ask(job);
+      const transport = this.#transportOver(await this.#dialer.open(ALPN.both, this.#closing.signal));
+      this.#transports.add(transport);
+      for (const exchange of this.#takeUnsent()) transport.send(exchange);
     } catch (error) {
       const failure = error instanceof Error ? error : new Error(String(error));
-      for (const job of this.#takeWaiting()) job.ends.reject(failure);
+      for (const exchange of this.#takeUnsent()) exchange.settle.reject(failure);
     }
   }
 
-  #takeWaiting(): HttpsExchange[] {
-    // From here on a question that is handed back begins another attempt.
+  #takeUnsent(): HttpsExchange[] {
+    // From now on an exchange that comes back opens another connection.
     this.#opening = null;
-    const jobs = [...this.#waiting];
-    this.#waiting.clear();
-    return jobs;
+    const exchanges = [...this.#unsent];
+    this.#unsent.clear();
+    return exchanges;
   }
 
-  #carrierOver(socket: Socket): HttpsTransport {
+  #transportOver(socket: Socket): HttpsTransport {
     const { clock } = this.#subject;
     const events: TransportEvents = {
-      resend: (job) => this.#place(job),
-      ended: () => this.#carriers.delete(carrier),
+      resend: (exchange) => this.#send(exchange),
+      onEnd: () => this.#transports.delete(transport),
     };
-    const carrier: HttpsTransport =
+    const transport: HttpsTransport =
       socket instanceof TLSSocket && socket.alpnProtocol === "h2"
         ? new Http2Transport(socket, this.#target, { clock, events })
         : new Http1Transport(socket, this.#target, { clock, events, dial: (signal) => this.#dialer.open(ALPN.http1, signal) });
-    return carrier;
+    return transport;
   }
 }

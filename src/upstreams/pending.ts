@@ -1,20 +1,17 @@
 import type { Clock, Timer } from "../lib/clock.ts";
 import { UpstreamError } from "./upstream.ts";
 
-/** The two ends of something under way. Whichever is called first counts; later calls do nothing. */
+/** Ends one pending request. The first call counts; later calls do nothing. */
 export interface Settle<T> {
   readonly resolve: (value: T) => void;
   readonly reject: (error: Error) => void;
 }
 
-/**
- * What is being asked of one server at the moment: never more than a limit, and each part of it ends with its caller's signal
- * or with `close`, whatever the transport does.
- */
+/** The pending requests of one server, at most `limit`. Each ends with its caller's signal or with `close`, whatever the transport does. */
 export class PendingRequests {
   readonly #label: string;
   readonly #limit: number;
-  readonly #failing = new Set<(error: UpstreamError) => void>();
+  readonly #rejects = new Set<(error: UpstreamError) => void>();
   #closed = false;
 
   constructor(label: string, limit: number) {
@@ -23,42 +20,38 @@ export class PendingRequests {
   }
 
   /**
-   * Calls `begin` at once, which starts the work and gives back what undoes it; that is called exactly once, however the work ends.
-   * @throws UpstreamError `aborted`, `closed`, or `barred` where the limit is reached; and whatever `begin` rejects with.
+   * Calls `start` at once. `start` begins the work and returns a function that undoes it, which is called exactly once, however the work ends.
+   * @throws UpstreamError `aborted`, `closed`, or `barred` when the limit is reached; and the error that `start` rejects with.
    */
-  run<T>(signal: AbortSignal, begin: (ends: Settle<T>) => () => void): Promise<T> {
+  run<T>(signal: AbortSignal, start: (settle: Settle<T>) => () => void): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#closed) return reject(new UpstreamError("closed", this.#label, "closed"));
-      if (signal.aborted) return reject(this.#givenUp());
-      if (this.#failing.size >= this.#limit)
+      if (signal.aborted) return reject(new UpstreamError("aborted", this.#label, "the caller gave up"));
+      if (this.#rejects.size >= this.#limit)
         return reject(new UpstreamError("barred", this.#label, `${this.#limit} questions are already waiting`));
       let undo: (() => void) | null = null;
-      let ended = false;
+      let hasEnded = false;
       const end = (settle: () => void): void => {
-        if (ended) return;
-        ended = true;
+        if (hasEnded) return;
+        hasEnded = true;
         signal.removeEventListener("abort", abort);
-        this.#failing.delete(fail);
+        this.#rejects.delete(fail);
         undo?.();
         settle();
       };
       const fail = (error: Error): void => end(() => reject(error));
-      const abort = (): void => fail(this.#givenUp());
+      const abort = (): void => fail(new UpstreamError("aborted", this.#label, "the caller gave up"));
       signal.addEventListener("abort", abort);
-      this.#failing.add(fail);
-      const undoOnce = begin({ resolve: (value) => end(() => resolve(value)), reject: fail });
-      if (ended) undoOnce();
-      else undo = undoOnce;
+      this.#rejects.add(fail);
+      const undoStart = start({ resolve: (value) => end(() => resolve(value)), reject: fail });
+      if (hasEnded) undoStart();
+      else undo = undoStart;
     });
   }
 
   close(): void {
     this.#closed = true;
-    for (const fail of this.#failing) fail(new UpstreamError("closed", this.#label, "closed while a question was under way"));
-  }
-
-  #givenUp(): UpstreamError {
-    return new UpstreamError("aborted", this.#label, "the caller gave up");
+    for (const reject of this.#rejects) reject(new UpstreamError("closed", this.#label, "closed while a question was pending"));
   }
 }
 
@@ -67,17 +60,17 @@ const IDLE_MS = 30_000;
 
 interface WatchOptions {
   readonly stalledMs: number;
-  /** Called when nothing has come for so long after a question went out. */
-  readonly stalled: () => void;
-  /** Called when no question has been on the connection for a while. */
-  readonly idle: () => void;
+  /** Called when nothing has arrived for `stalledMs` after a question was sent. */
+  readonly onStalled: () => void;
+  /** Called when the connection has had no question for a while. */
+  readonly onIdle: () => void;
 }
 
-/** Notices when a kept-open connection is silent under questions, or not used: one timer, however many questions. */
+/** Notices that a kept connection is silent while questions wait, or is unused. One timer serves all questions. */
 export class ConnectionWatch {
   readonly #clock: Clock;
   readonly #options: WatchOptions;
-  #isQuiet = false;
+  #isSilent = false;
   #timer: Timer | null = null;
 
   constructor(clock: Clock, options: WatchOptions) {
@@ -85,21 +78,21 @@ export class ConnectionWatch {
     this.#options = options;
   }
 
-  /** A question went out. Silence counts from the first one after something was heard. */
-  sent(): void {
-    if (this.#isQuiet) return;
-    this.#isQuiet = true;
-    this.#arm(this.#options.stalledMs, this.#options.stalled);
+  /** A question was sent. The silence starts with the first question after bytes were received. */
+  noteSent(): void {
+    if (this.#isSilent) return;
+    this.#isSilent = true;
+    this.#arm(this.#options.stalledMs, this.#options.onStalled);
   }
 
-  heard(): void {
-    this.#isQuiet = false;
+  noteReceived(): void {
+    this.#isSilent = false;
     this.#timer?.cancel();
   }
 
-  /** Nobody waits. A silence goes on being measured: questions that were given up tell as much about the connection as others. */
-  rest(): void {
-    if (!this.#isQuiet) this.#arm(IDLE_MS, this.#options.idle);
+  /** No question waits any more. A running silence still counts: an abandoned question tells as much about the connection as others. */
+  noteIdle(): void {
+    if (!this.#isSilent) this.#arm(IDLE_MS, this.#options.onIdle);
   }
 
   stop(): void {

@@ -6,19 +6,22 @@ import { uint16 } from "../dns/wire.ts";
 import type { Clock } from "../lib/clock.ts";
 import { type Attempt, type ExchangeOptions, type Upstream, UpstreamError, type UpstreamFailure } from "./upstream.ts";
 
-/** What a message from a server is to the question that waits. */
+/** DNS ids are below this number. */
+export const ID_LIMIT = 0x1_0000;
+
+/** How a message from a server relates to the pending question. */
 type Reply =
-  /** No response, another id, or another question: not ours. */
+  /** Not a response, another id, or another question. */
   | { readonly kind: "foreign" }
-  /** Ours, cut at the size of a datagram (TC); what is left of it is not looked at. */
+  /** The header and the question match, and TC is set. The records are not read. */
   | { readonly kind: "truncated"; readonly rcode: number }
-  /** Ours by its header and question, and broken after that. */
+  /** The header and the question match; the rest is broken. */
   | { readonly kind: "malformed" }
   | { readonly kind: "answer"; readonly answer: Answer };
 
 /**
- * Compares a message with the question that was sent under `id`. Letter case does not matter (RFC 4343).
- * Takes over `message`, which the answer may keep: no Buffer, whose `slice` does not copy, and no part of a larger one.
+ * Compares a message with the question that was sent with `id`. Letter case does not matter (RFC 4343).
+ * Takes ownership of `message`, which the answer may keep. `message` must not be a Buffer, whose `slice` does not copy, nor a part of a larger array.
  */
 export function readReply(message: Uint8Array, id: number, question: Question): Reply {
   if (message.length < HEADER_BYTES || uint16(message, 0) !== id) return FOREIGN;
@@ -47,8 +50,8 @@ function repeatsQuestion(message: Uint8Array, question: Question): boolean {
   );
 }
 
-// Servers that cannot read a query, above all old ones that meet EDNS, send back little more than a header (RFC 6891 §7). Such a message
-// can say nothing about a name, so the id is proof enough.
+// A server that cannot read a query, for example an old one that does not know EDNS, returns little more than a header (RFC 6891 §7). Such a
+// message says nothing about a name, so a matching id is enough.
 function errorWithoutQuestion(message: Uint8Array, { name, type, class: klass }: Question): Reply {
   const rcode = uint16(message, 2) & RCODE_BITS;
   const records = uint16(message, 6) + uint16(message, 8);
@@ -56,83 +59,83 @@ function errorWithoutQuestion(message: Uint8Array, { name, type, class: klass }:
   return { kind: "answer", answer: buildAnswer({ name, type, class: klass, rcode, answers: [], authority: [] }) };
 }
 
-/** How the asking of one member ended. */
+/** How one attempt at one member ended. */
 export type AttemptOutcome =
-  /** NOERROR or NXDOMAIN, whole, to the right question. */
+  /** NOERROR or NXDOMAIN, complete, and to the right question. */
   | { readonly kind: "good"; readonly answer: Answer }
-  /** Another rcode, or an answer that the errand refuses: the member replied, and is of no use for this question. */
+  /** Another rcode, or an answer that `ExchangeOptions.refuses` rejects: the member replied, but not usefully. */
   | { readonly kind: "bad"; readonly answer: Answer }
   | { readonly kind: "failed"; readonly failure: UpstreamFailure }
-  /** We stopped waiting; `silent`: not before the member had its `attemptMs`. */
+  /** We stopped waiting. `silent` = the member had its full `attemptMs` before that. */
   | { readonly kind: "abandoned"; readonly silent: boolean };
 
-/** Asks `upstream` and judges what comes. @throws what is no UpstreamError: only a bug can bring that. */
-export async function ask(upstream: Upstream, question: Question, errand: ExchangeOptions): Promise<AttemptOutcome> {
+/** Asks `upstream` and classifies the answer. @throws an error that is not an UpstreamError: it is a bug. */
+export async function ask(upstream: Upstream, question: Question, options: ExchangeOptions): Promise<AttemptOutcome> {
   try {
-    return judge(await upstream.exchange(question, errand), question, errand);
+    return classifyAnswer(await upstream.exchange(question, options), question, options);
   } catch (error) {
     if (error instanceof UpstreamError) return { kind: "failed", failure: error.failure };
     throw error;
   }
 }
 
-// A truncated answer lacks records, and what it lacks must neither reach a client nor the cache.
-function judge(answer: Answer, question: Question, { refuses }: ExchangeOptions): AttemptOutcome {
+// A truncated answer lacks records. It must not reach a client or the cache.
+function classifyAnswer(answer: Answer, question: Question, { refuses }: ExchangeOptions): AttemptOutcome {
   if (!answersQuestion(answer, question) || answer.truncated) return { kind: "failed", failure: "malformed" };
   const good = saysWhatIs(answer);
   if (good && refuses?.(answer) === true) return { kind: "bad", answer };
   return { kind: good ? "good" : "bad", answer };
 }
 
-/** Whether the rcode is about the name: all others say that the server has no answer. */
+/** Whether the rcode says something about the name. All other rcodes say that the server has no answer. */
 export function saysWhatIs({ rcode }: Answer): boolean {
   return rcode === RCODE.NOERROR || rcode === RCODE.NXDOMAIN;
 }
 
 /**
- * The more telling of two answers that are not good. SERVFAIL speaks of the name, where REFUSED, NOTIMP and FORMERR speak of the server;
- * extended errors (RFC 8914) say why. Between equals the later one, `next`, wins.
+ * Returns the more telling of two bad answers. SERVFAIL is about the name; REFUSED, NOTIMP and FORMERR are about the server; extended errors
+ * (RFC 8914) give the reason. Of two equal answers `next` wins.
  */
 export function moreTelling(previous: Answer | null, next: Answer): Answer {
-  return previous !== null && telling(previous) > telling(next) ? previous : next;
+  return previous !== null && tellingScore(previous) > tellingScore(next) ? previous : next;
 }
 
-function telling(answer: Answer): number {
+function tellingScore(answer: Answer): number {
   return (answer.rcode === RCODE.SERVFAIL ? 2 : 0) + (answer.extendedErrors.length > 0 ? 1 : 0);
 }
 
-/** What stays the same in all attempts at one server. */
+/** What all attempts at one server have in common. */
 export interface AttemptSubject {
   readonly server: string;
   readonly transport: Attempt["transport"];
   readonly clock: Clock;
 }
 
-/** Asks, and notes in `errand.attempts` how it went. The group is left null: a group fills in its own name. */
+/** Calls `ask` and appends the outcome to `options.attempts`. The field `group` stays null; the group fills in its own name. */
 export async function noteAttempt<T extends { readonly rcode: number }>(
-  errand: ExchangeOptions,
+  options: ExchangeOptions,
   { server, transport, clock }: AttemptSubject,
   ask: () => Promise<T>,
 ): Promise<T> {
   const startedMs = clock.now();
   const note = (rcode: number | null, failure: Attempt["failure"]): void => {
-    errand.attempts.push({ group: null, server, transport, elapsedMs: clock.now() - startedMs, rcode, failure });
+    options.attempts.push({ group: null, server, transport, elapsedMs: clock.now() - startedMs, rcode, failure });
   };
   try {
     const reply = await ask();
     note(reply.rcode, null);
     return reply;
   } catch (error) {
-    // Anything else is a bug, and no failure of the server.
+    // Any other error is a bug of ours, not a failure of the server.
     if (error instanceof UpstreamError) note(null, error.failure);
     throw error;
   }
 }
 
-/** How long a server found to be without EDNS is asked without it; after that it may have been replaced or mended. */
+/** How long a server without EDNS is asked without OPT. After that time it may have been replaced or repaired. */
 const PLAIN_MS = 3_600_000;
 
-/** Whether one server understands EDNS. What it refuses with OPT it is asked once more without (RFC 6891 §7). */
+/** Whether one server understands EDNS. A question that the server refuses is sent again without OPT (RFC 6891 §7). */
 export class EdnsSupport {
   readonly #clock: Clock;
   #plainUntilMs = Number.NEGATIVE_INFINITY;
@@ -141,6 +144,7 @@ export class EdnsSupport {
     this.#clock = clock;
   }
 
+  /** Calls `ask` once or twice; `edns` says whether to send OPT. */
   async ask(ask: (edns: boolean) => Promise<Answer>): Promise<Answer> {
     if (this.#clock.now() < this.#plainUntilMs) return ask(false);
     const answer = await ask(true);

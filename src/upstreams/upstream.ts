@@ -1,92 +1,99 @@
+/**
+ * The contract of this room: what can be asked, what a query takes along, and what comes of it. `resolve/` and `control/` call it.
+ *
+ * Reading order. A group of servers: `group.ts` (its door), `dispatch.ts`, `member.ts`, `probes.ts`, `route-guard.ts`. One server:
+ * `server.ts` picks the transport, `udp.ts`, `stream.ts` (TCP, TLS) and `https.ts` (with `http1.ts`, `http2.ts`) are the transports,
+ * `pending.ts` and `reply.ts` are what transports share, `dial.ts` and `tunnel.ts` open connections, `bootstrap.ts` looks up the names
+ * of servers.
+ */
 import type { Answer } from "../dns/answer.ts";
 import type { Question } from "../dns/query.ts";
 import type { Clock } from "../lib/clock.ts";
-import type { AddressLookup } from "./dial.ts";
 import type { ProxyOptions } from "./options.ts";
 
 /**
- * Something that can be asked: one server over one transport, or a group of them. Safe to use for many questions at once;
- * after `close` every exchange fails with `closed`.
+ * Something that can be asked: one server over one transport, or a group of servers. Callers may run any number of exchanges at once. After
+ * `close` every exchange fails with `closed`.
  */
 export interface Upstream {
-  /** The group's name, or the server as the user wrote it. */
+  /** The name of the group, or the server as the user wrote it. */
   readonly label: string;
-  /** Whether every way to it is encrypted: only then may AD be believed (RFC 6840 §5.8, RFC 4035 §4.9.3). */
+  /** Whether every path to the server is encrypted. Only then may AD be trusted (RFC 6840 §5.8, RFC 4035 §4.9.3). */
   readonly encrypted: boolean;
   /**
-   * Asks once and gives the first answer whose id, question and source match, whatever its rcode; a group gives the first good one.
-   * A server never retries on its own account beyond what its transport needs (TCP after truncation, a lost connection).
-   * `errand.attempts` gains an entry for each server asked, also where this fails; `question` is only read.
-   * @throws UpstreamError when nothing usable came, or `errand.signal` aborted first.
+   * Asks once. A server returns the first answer whose id, question and source match, whatever its rcode; a group returns the first good one.
+   * A server retries only as its transport needs: over TCP after truncation, on a new connection after a lost one.
+   * The upstream only reads `question`. It appends one entry to `options.attempts` for each server asked, also when the exchange fails.
+   * @throws UpstreamError when no usable answer came, or when `options.signal` aborted first.
    */
-  exchange(question: Question, errand: ExchangeOptions): Promise<Answer>;
-  /** The IP literals it is asked at, as far as they are known by now, in any spelling; a group has none of its own. */
+  exchange(question: Question, options: ExchangeOptions): Promise<Answer>;
+  /** IP literals of the server, in any spelling, as far as they are known now. A group does not have this method. */
   addresses?(): readonly string[];
-  /** Ends what is under way and frees the sockets. May be called again. */
+  /** Ends all exchanges and frees the sockets. May be called again. */
   close(): Promise<void>;
 }
 
-/** What goes along with a question and is not part of it. */
+/** What a query takes along besides the question. */
 export interface ExchangeOptions {
-  /** Ends the exchange; whoever made it has a deadline. */
+  /** Ends the exchange. The caller owns the deadline. */
   readonly signal: AbortSignal;
-  /** Filled as servers are asked: the trace of the query. */
+  /** The trace of the query. The upstream appends to it. */
   readonly attempts: Attempt[];
   /**
-   * Told by a group as it begins how to see the servers asked so far, before `attempts` has them: one that is still awaited has no rcode, and no failure
-   * unless it has been silent for long.
+   * A group calls this at its start, with a function that returns the attempts so far, before `attempts` has them. A pending attempt has no
+   * rcode, and no failure unless the server has been silent for `attemptMs`.
    */
   readonly onBegun?: (attemptsSoFar: () => readonly Attempt[]) => void;
-  /** Address of the client that asked, so that a question never goes back where it came from; null = nobody in particular. */
+  /** Address of the client, so that a question never goes back to its sender; null = the question is our own. */
   readonly origin: string | null;
-  /** The id by which that client asked, in the path of its URL. */
+  /** Id of the client, from the path of its URL. */
   readonly clientId?: string | null;
-  /** Whether an empty answer without SOA is put to another member before it is believed: such answers are often a server's trouble, not the name's. */
+  /** Whether a group confirms an empty answer without SOA with a second member: such answers often show that the server is in trouble. */
   readonly doubtsEmpty?: boolean;
-  /** Whether an answer is useless whatever its rcode, a forged one above all: a group then asks another member, and gives it only for want of a better. */
+  /** Whether an answer is unusable whatever its rcode, for example forged. A group then asks another member, and returns this answer only if no other comes. */
   readonly refuses?: (answer: Answer) => boolean;
-  /** Whether a first answer over plain UDP that lacks the OPT it should have is held back for a while: forgers are quick, and know no EDNS. */
-  readonly outwaitsForgeries?: boolean;
+  /** Whether to hold back an answer over plain UDP that lacks the OPT record of a real one: forgers answer fast and do not speak EDNS. */
+  readonly holdSuspects?: boolean;
 }
 
-/** One try at one server, as traces and the log show it. */
+/** One attempt at one server, as traces and the log show it. */
 export interface Attempt {
   readonly group: string | null;
   readonly server: string;
   readonly transport: "udp" | "tcp" | "tls" | "https";
-  /** From sending to the answer or the failure. */
+  /** Time from the query to the answer or the failure. */
   readonly elapsedMs: number;
-  /** null where no answer came. */
+  /** null when no answer came. */
   readonly rcode: number | null;
   readonly failure: UpstreamFailure | null;
 }
 
 export type UpstreamFailure =
-  /** No answer within the time given. */
+  /** No answer within the time limit. */
   | "timeout"
-  /** The caller gave up, usually because another server was quicker. */
+  /** The caller gave up, usually because another server was faster. */
   | "aborted"
-  /** Nobody listens there. */
+  /** No process listens on the port. */
   | "refused"
-  /** The connection broke, or could not be made. */
+  /** The connection broke, or could not be opened. */
   | "network"
   /** The certificate or the handshake is wrong. */
   | "tls"
-  /** The proxy said no, or is not there. */
+  /** The proxy refused the connection, or does not answer. */
   | "proxy"
-  /** The server's own name could not be looked up. */
+  /** The server's name has no address. */
   | "bootstrap"
-  /** What came is not DNS, or answers another question. */
+  /** The reply is not DNS, or answers another question. */
   | "malformed"
-  /** A status other than 200 (DoH). */
+  /** An HTTP status other than 200 (DoH). */
   | "http"
-  /** The question may not go there. From a group: to none of its members, because it came from them (a loop). From a server also: a limit forbids it. */
+  /** From a group: every member is where the question came from (a loop). From a server: one of our limits is reached. */
   | "barred"
-  /** The group's `never` forbids it: the question did not go anywhere. */
+  /** The group's `never` forbids the question. It was not sent. */
   | "forbidden"
   /** Every member of the group failed, or gave no good answer. */
   | "exhausted"
-  /** The upstream has been closed. */
+  /** The upstream is closed. */
   | "closed";
 
 export class UpstreamError extends Error {
@@ -101,21 +108,32 @@ export class UpstreamError extends Error {
   }
 }
 
-/** What a server needs from around it. */
+/** What a server needs from the program. */
 export interface ServerContext {
   readonly clock: Clock;
-  /** Finds addresses of host names, of servers and of the proxy. */
+  /** Looks up host names, of servers and of the proxy. */
   readonly bootstrap: AddressLookup;
   readonly proxy: ProxyOptions | null;
-  /** Certificates in PEM to trust instead of those the process trusts; null = those (`trustSystemCertificates`). */
+  /** PEM certificates to trust instead of those of the process; null = those of the process (`trustSystemCertificates`). */
   readonly ca: string | null;
   readonly system: SystemContext;
 }
 
-/** For the server `system`: the resolvers of the host itself. */
+/** Looks up the addresses of a host name, without our own listeners and without the resolver of the system. */
+export interface AddressLookup {
+  /**
+   * Returns at least one address, IPv4 first.
+   * @throws UpstreamError `bootstrap` when there is none.
+   */
+  lookUp(host: string): Promise<readonly string[]>;
+  /** Tells the lookup that no address of this name works: the host may have moved, so the next lookup may come before the TTL ends. */
+  noteUnreachable?(host: string): void;
+}
+
+/** What the server `system` needs: the resolvers of the host itself. */
 export interface SystemContext {
-  /** Path of the file that names them, /etc/resolv.conf where one exists. */
+  /** Path of the file that lists them, usually /etc/resolv.conf. */
   readonly resolvConf: string;
-  /** Whether we listen there ourselves: such a resolver is left out, else a question would come back. */
+  /** Whether our own listeners have this address. Such a resolver is left out, else a question would come back to us. */
   readonly isOurs: (address: string, port: number) => boolean;
 }

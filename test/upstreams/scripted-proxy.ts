@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, isIP, type Socket } from "node:net";
-import { readBytes, readThrough } from "../../src/upstreams/dial.ts";
 import type { ProxyOptions } from "../../src/upstreams/options.ts";
+import { readBytes, readThrough } from "../../src/upstreams/tunnel.ts";
 
 export interface ScriptedProxy {
   /** Every target that was asked for, as `host:port`. */

@@ -1,6 +1,7 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { RCODE, TYPE } from "../../../src/dns/types.ts";
-import { type Bootstrap, openBootstrap, openServer } from "../../../src/upstreams/bootstrap.ts";
+import { type Bootstrap, openBootstrap } from "../../../src/upstreams/bootstrap.ts";
+import { openServer } from "../../../src/upstreams/server.ts";
 import { type FakeClock, fakeClock } from "../../support/fake-clock.ts";
 import { addresses, addressMessage, negativeMessage, questionFor, rcode, silence } from "../messages.ts";
 import { type Action, type Asked, type Script, type ScriptedServer, scriptedServer } from "../scripted-server.ts";

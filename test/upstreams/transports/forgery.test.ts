@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { TYPE } from "../../../src/dns/types.ts";
-import { OUTWAIT_MS } from "../../../src/upstreams/udp.ts";
+import { HOLD_MS } from "../../../src/upstreams/udp.ts";
 import { zone } from "../../dns/zone.ts";
 import { type FakeClock, fakeClock } from "../../support/fake-clock.ts";
 import { respond } from "../../support/zone-script.ts";
@@ -19,8 +19,8 @@ function real(asked: Asked): Action {
   return respond(asked, { edns, answers: zone(`www.example A ${REAL}`) });
 }
 
-const late = (action: Action): Action => ({ kind: "after", delayMs: OUTWAIT_MS - 1, action });
-const outwaiting = () => ({ ...errand(), outwaitsForgeries: true });
+const late = (action: Action): Action => ({ kind: "after", delayMs: HOLD_MS - 1, action });
+const outwaiting = () => ({ ...errand(), holdSuspects: true });
 
 test("a forged early answer is outwaited where the real one has EDNS", async () => {
   const clock = fakeClock();
@@ -31,7 +31,7 @@ test("a forged early answer is outwaited where the real one has EDNS", async () 
   const { upstream, server } = await site(udp, script, { clock });
   const exchange = upstream.exchange(question, outwaiting());
   await until(() => server.asked.length === 1);
-  await clock.advance(OUTWAIT_MS - 1);
+  await clock.advance(HOLD_MS - 1);
   expect(addressTexts(await exchange)).toEqual([REAL]);
 });
 
@@ -47,7 +47,7 @@ test("a server without EDNS costs the wait once, and then no more", async () => 
   const { upstream, server } = await site(udp, (asked) => addresses(asked, REAL), { clock });
   const exchange = upstream.exchange(question, outwaiting());
   await until(() => server.asked.length === 1);
-  expect(await passing(clock, exchange)).toBeGreaterThanOrEqual(OUTWAIT_MS);
+  expect(await passing(clock, exchange)).toBeGreaterThanOrEqual(HOLD_MS);
   const before = clock.now();
   expect(addressTexts(await upstream.exchange(question, outwaiting()))).toEqual([REAL]);
   expect(clock.now()).toBe(before);
@@ -62,7 +62,7 @@ test("a server that has shown EDNS is waited for each time", async () => {
     script = (asked) => addresses(asked, FORGED);
     const exchange = upstream.exchange(question, outwaiting());
     await until(() => server.asked.length === 2 + times);
-    expect(await passing(clock, exchange)).toBeGreaterThanOrEqual(OUTWAIT_MS);
+    expect(await passing(clock, exchange)).toBeGreaterThanOrEqual(HOLD_MS);
   }
 });
 
@@ -87,6 +87,6 @@ async function passing(clock: FakeClock, exchange: Promise<unknown>): Promise<nu
   void exchange.then(() => {
     isAnswered = true;
   });
-  await until(() => clock.advance(isAnswered ? 0 : OUTWAIT_MS - 1).then(() => isAnswered));
+  await until(() => clock.advance(isAnswered ? 0 : HOLD_MS - 1).then(() => isAnswered));
   return clock.now() - startedMs;
 }

@@ -4,7 +4,7 @@ import { createServer as createTlsServer } from "node:tls";
 import fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { answersQuestion } from "../../../src/dns/query.ts";
-import { openServer } from "../../../src/upstreams/bootstrap.ts";
+import { openServer } from "../../../src/upstreams/server.ts";
 import { runs } from "../../support/properties.ts";
 import { addresses, addressMessage, close, questionFor } from "../messages.ts";
 import { type Action, type Asked, testCertificate, testKey } from "../scripted-server.ts";

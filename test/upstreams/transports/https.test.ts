@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { openServer } from "../../../src/upstreams/bootstrap.ts";
+import { openServer } from "../../../src/upstreams/server.ts";
 import { fakeClock } from "../../support/fake-clock.ts";
 import { addresses, addressMessage, questionFor, silence } from "../messages.ts";
 import { type Action, type Asked, type ScriptedTransport, scriptedServer } from "../scripted-server.ts";

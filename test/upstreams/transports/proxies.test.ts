@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { openServer } from "../../../src/upstreams/bootstrap.ts";
+import { openServer } from "../../../src/upstreams/server.ts";
 import { fakeClock } from "../../support/fake-clock.ts";
 import { hasIpv6 } from "../../support/ipv6.ts";
 import { addresses, questionFor } from "../messages.ts";

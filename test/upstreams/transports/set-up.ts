@@ -1,8 +1,8 @@
 import { onTestFinished, vi } from "vitest";
 import { type Answer, addressesOf } from "../../../src/dns/answer.ts";
 import { type Clock, systemClock } from "../../../src/lib/clock.ts";
-import { openServer } from "../../../src/upstreams/bootstrap.ts";
 import type { ProxyOptions, ServerOptions } from "../../../src/upstreams/options.ts";
+import { openServer } from "../../../src/upstreams/server.ts";
 import type { Attempt, ExchangeOptions, ServerContext, Upstream } from "../../../src/upstreams/upstream.ts";
 import { type FakeClock, fakeClock } from "../../support/fake-clock.ts";
 import { type ScriptedProxy, scriptedProxy } from "../scripted-proxy.ts";

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { openServer } from "../../../src/upstreams/bootstrap.ts";
+import { openServer } from "../../../src/upstreams/server.ts";
 import { fakeClock } from "../../support/fake-clock.ts";
 import { addresses, close, questionFor, silence } from "../messages.ts";
 import { type Asked, scriptedServer, testCertificate, testKey } from "../scripted-server.ts";

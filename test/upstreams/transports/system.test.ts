@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { type Answer, indexAnswer } from "../../../src/dns/answer.ts";
 import { RCODE } from "../../../src/dns/types.ts";
-import { resolversIn, SystemServer } from "../../../src/upstreams/bootstrap.ts";
+import { resolversIn, SystemServer } from "../../../src/upstreams/server.ts";
 import { type Upstream, UpstreamError } from "../../../src/upstreams/upstream.ts";
 import { type FakeClock, fakeClock } from "../../support/fake-clock.ts";
 import { addressMessage, questionFor, rcodeMessage } from "../messages.ts";

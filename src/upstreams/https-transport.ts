@@ -1,0 +1,56 @@
+import type { Settle } from "./pending.ts";
+import { UpstreamError } from "./upstream.ts";
+
+/** Carries HTTP requests to one server: an HTTP/2 session, or a set of HTTP/1.1 connections. `https.ts` opens it and gives it exchanges. */
+export interface HttpsTransport {
+  /** Whether the transport takes another exchange. Once false it stays false, and the transport ends with its last exchange. */
+  readonly hasRoom: boolean;
+  send(exchange: HttpsExchange): void;
+  close(): Promise<void>;
+}
+
+export interface TransportEvents {
+  /** Sends an exchange that was lost without an answer over another connection. */
+  readonly resend: (exchange: HttpsExchange) => void;
+  /** Called once, when the connection is gone and has no exchange left. */
+  readonly onEnd: () => void;
+}
+
+/** One DNS query on its way as an HTTP request. */
+export interface HttpsExchange {
+  readonly message: Buffer;
+  /** Receives the body of the answer, in memory of its own. */
+  readonly settle: Settle<Uint8Array>;
+  /** Whether the request was sent twice. It is not sent a third time. */
+  wasResent: boolean;
+  /** Takes the exchange off its connection. */
+  cancel: () => void;
+}
+
+/** Where the requests of one server go. */
+export interface HttpsTarget {
+  readonly label: string;
+  /** Host and port as in the URL, without the default port. */
+  readonly authority: string;
+  readonly path: string;
+  readonly method: "GET" | "POST";
+}
+
+const DNS_MESSAGE = "application/dns-message";
+
+/** Method, path, headers (without pseudo-headers) and body of a DoH request (RFC 8484 §4.1). */
+export function httpsRequest({ method, path }: HttpsTarget, message: Buffer) {
+  if (method === "POST") {
+    const headers = { accept: DNS_MESSAGE, "content-type": DNS_MESSAGE, "content-length": String(message.length) };
+    return { method, path, headers, body: message };
+  }
+  const query = `${path.includes("?") ? "&" : "?"}dns=${message.toString("base64url")}`;
+  return { method, path: path + query, headers: { accept: DNS_MESSAGE }, body: null };
+}
+
+/** Why the head of a response is unusable; null = it is usable. A redirect is never followed. */
+export function responseFault(label: string, status: number, contentType: string | undefined): UpstreamError | null {
+  if (status !== 200) return new UpstreamError("http", label, `status ${status}`);
+  if (contentType !== undefined && /^application\/dns-message\s*(?:;|$)/i.test(contentType)) return null;
+  return new UpstreamError("malformed", label, `the content type is ${contentType ?? "missing"}`);
+}
