@@ -10,8 +10,8 @@ import type {
 import { type TSchema, Type } from "typebox";
 import type { Clock } from "../lib/clock.ts";
 import type { Control } from "./control.ts";
-import type { ProblemDetails } from "./problem.ts";
-import { CLOSED, named, nullable } from "./schemas/named.ts";
+import { problemSchema } from "./problem.ts";
+import { closedObject } from "./schemas/named.ts";
 import type { RecentRecords, StreamLimiter } from "./stream.ts";
 
 /** The server as routes are added to it: what a schema says of a request is the type that its handler gets. */
@@ -85,31 +85,7 @@ export function textContent<const M extends string>(description: string, mediaTy
   return { description, content: { [mediaType]: { schema } } };
 }
 
-export const problemDetails = named<ProblemDetails>("Problem").as(
-  Type.Object(
-    {
-      type: Type.Literal("about:blank"),
-      title: Type.String({ description: "The phrase of the status." }),
-      status: Type.Integer({ minimum: 400, maximum: 599 }),
-      detail: Type.String({ description: "What went wrong, for people.", examples: ["limit: must be <= 1000"] }),
-      problems: Type.Array(
-        Type.Object(
-          {
-            parameter: nullable(
-              Type.String({ description: "The parameter, header, or path within the body, that it concerns." }),
-            ),
-            reason: Type.String(),
-          },
-          CLOSED,
-        ),
-        { description: "Each single fault; empty where `detail` says it all." },
-      ),
-    },
-    { ...CLOSED, description: "Problem details (RFC 9457)." },
-  ),
-);
-
-const NOTHING = Type.Object({}, CLOSED);
+const NOTHING = closedObject({});
 
 /** Statuses that every operation may refuse with. */
 const COMMON = [400, 414, 421, 429, 500, 503, 504] as const;
@@ -132,7 +108,7 @@ const REFUSALS: Readonly<Record<number, string>> = {
 };
 
 function problemContent(status: number) {
-  return { description: REFUSALS[status], content: { "application/problem+json": { schema: problemDetails.ref } } };
+  return { description: REFUSALS[status], content: { "application/problem+json": { schema: problemSchema.ref } } };
 }
 
 /** What the API bears. Tests shrink them. */

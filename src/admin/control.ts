@@ -1,6 +1,18 @@
 import type { Page, PageRequest, QueryFilter } from "../log/filter.ts";
-import type { CachedAnswer, Explained, LogStatus, QueryRecord } from "../log/record.ts";
+import type { LogStatus, QueryRecord } from "../log/record.ts";
 import type { Summary, SummaryRequest } from "../log/summary.ts";
+import type { CachedAnswer, Explained } from "./schemas/record.ts";
+import type {
+  CacheView,
+  ConfigCheck,
+  ConfigView,
+  HostView,
+  ListView,
+  Readiness,
+  UpstreamGroup,
+  VersionView,
+  WhatIf,
+} from "./schemas/views.ts";
 
 /**
  * Everything that the admin API may see and do of the server. Values are JSON as they stand. What a caller can get wrong rejects with
@@ -114,148 +126,10 @@ export interface WhatIfRequest {
   readonly examples: number;
 }
 
-/** How a draft would change what logged queries got. Equal questions of equal clients are judged once and counted. */
-export interface WhatIf {
-  /** Queries looked at, and how many of them would go otherwise. */
-  readonly queries: number;
-  readonly changed: number;
-  /** Whether there were more queries than are looked at. */
-  readonly truncated: boolean;
-  /** Most queries first. */
-  readonly changes: readonly WhatIfChange[];
-  /** What makes it less than exact, a sentence each: that the log does not keep whole client addresses, or a list was never downloaded. */
-  readonly notes: readonly string[];
-}
-
-export interface WhatIfChange {
-  readonly before: WhatIfOutcome;
-  readonly after: WhatIfOutcome;
-  readonly queries: number;
-  readonly names: readonly { readonly name: string; readonly type: string; readonly queries: number }[];
-}
-
-export interface WhatIfOutcome {
-  readonly rule: string | null;
-  readonly route: string | null;
-  /** As in `ExplainedDecision`. */
-  readonly answer: string | null;
-  readonly action: string;
-}
-
-export interface UpstreamGroup {
-  readonly name: string;
-  readonly strategy: string;
-  readonly fallback: string | null;
-  readonly well: boolean;
-  readonly inFlight: number;
-  readonly breaches: number;
-  readonly members: readonly UpstreamMember[];
-}
-
-export interface UpstreamMember {
-  readonly server: string;
-  readonly well: boolean;
-  readonly latencyMs: number | null;
-  readonly questions: number;
-  readonly failures: number;
-  readonly lastFailure: { readonly reason: string; readonly time: string } | null;
-  readonly inFlight: number;
-}
-
-export interface ListView {
-  readonly name: string;
-  readonly kind: "domains" | "addresses";
-  readonly size: number;
-  readonly sources: readonly ListSourceView[];
-}
-
-export interface ListSourceView {
-  readonly source: string;
-  readonly servedFrom: "file" | "copy" | "seed" | "nothing";
-  readonly entries: number;
-  readonly bytes: number;
-  readonly sha256: string | null;
-  /** When it was last changed or downloaded; null = unknown. */
-  readonly changed: string | null;
-  /** When it was last known to be the newest. */
-  readonly checked: string | null;
-  readonly problem: string | null;
-  readonly downloadProblem: { readonly reason: string; readonly held: boolean; readonly since: string } | null;
-  readonly warningCount: number;
-  readonly warnings: readonly { readonly line: number; readonly reason: string }[];
-}
-
-export interface CacheView {
-  readonly hits: number;
-  readonly misses: number;
-  readonly positive: CacheSegmentView;
-  readonly negative: CacheSegmentView;
-}
-
-export interface CacheSegmentView {
-  readonly entries: number;
-  readonly bytes: number;
-  readonly budgetBytes: number;
-  readonly hits: number;
-  /** Answers that went to make room. */
-  readonly evictions: number;
-}
-
-export interface HostView {
-  /** As it would be written: `nas.lan` or `*.apps.lan`. */
-  readonly name: string;
-  readonly addresses: readonly string[];
-  readonly cname: string | null;
-  readonly others: "nodata" | "forward";
-  readonly https: { readonly alpn: readonly string[]; readonly port: number | null } | null;
-  /** Where it stands: a file, `hosts.records`, or `data/hosts.yaml`. */
-  readonly source: string;
-  readonly line: number;
-  /** Whether it was put there by the API. */
-  readonly own: boolean;
-}
-
 /** As in section `hosts`, field for field. */
 export interface HostRecordInput {
   readonly address?: string | readonly string[] | undefined;
   readonly cname?: string | undefined;
   readonly others?: "nodata" | "forward" | undefined;
   readonly https?: { readonly alpn?: readonly string[] | undefined; readonly port?: number | undefined } | undefined;
-}
-
-export interface ConfigView {
-  /** null = the defaults. */
-  readonly path: string | null;
-  readonly version: string;
-  /** Since when it is in force. */
-  readonly since: string;
-  /** As it was written, secrets replaced; what is left out has its default. */
-  readonly config: Readonly<Record<string, unknown>>;
-}
-
-export interface ConfigCheck {
-  readonly ok: boolean;
-  readonly problems: readonly ConfigProblem[];
-  readonly warnings: readonly ConfigProblem[];
-}
-
-export interface ConfigProblem {
-  readonly message: string;
-  /** From 1; null where it concerns no place in the text. */
-  readonly line: number | null;
-  readonly column: number | null;
-}
-
-export interface VersionView {
-  readonly version: string;
-  readonly since: string;
-  readonly lists: readonly { readonly name: string; readonly size: number }[];
-  /** Files and lists whose content is not kept; nothing can be explained under this version then. */
-  readonly missing: readonly string[];
-}
-
-export interface Readiness {
-  /** Whether questions are answered. Trouble that does not keep us from answering is in `problems`, and the status still 200. */
-  readonly ready: boolean;
-  readonly problems: readonly string[];
 }

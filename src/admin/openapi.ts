@@ -1,67 +1,11 @@
 import type { SwaggerOptions } from "@fastify/swagger";
-import { problemDetails } from "./api.ts";
+import { problemSchema } from "./problem.ts";
 import type { NamedSchema } from "./schemas/named.ts";
-import {
-  attemptSchema,
-  cachedAnswerSchema,
-  explainedDecisionSchema,
-  explainedOutcomeSchema,
-  explainedSchema,
-  explainedVerdictSchema,
-  queryPageSchema,
-  queryRecordSchema,
-  traceMatchSchema,
-  traceStepSchema,
-} from "./schemas/record.ts";
-import { statisticsSchemas } from "./schemas/statistics.ts";
-import {
-  cacheSegmentSchema,
-  cacheViewSchema,
-  configCheckSchema,
-  configProblemSchema,
-  configViewSchema,
-  hostViewSchema,
-  listSourceSchema,
-  listViewSchema,
-  readinessSchema,
-  upstreamGroupSchema,
-  upstreamMemberSchema,
-  versionViewSchema,
-  whatIfChangeSchema,
-  whatIfOutcomeSchema,
-  whatIfSchema,
-} from "./schemas/views.ts";
+import { RECORD_SCHEMAS } from "./schemas/record.ts";
+import { VIEW_SCHEMAS } from "./schemas/views.ts";
 
 /** Every schema that others refer to. */
-export const NAMED_SCHEMAS: readonly NamedSchema<unknown>[] = [
-  queryRecordSchema,
-  attemptSchema,
-  traceStepSchema,
-  traceMatchSchema,
-  queryPageSchema,
-  explainedSchema,
-  explainedDecisionSchema,
-  explainedVerdictSchema,
-  explainedOutcomeSchema,
-  cachedAnswerSchema,
-  whatIfSchema,
-  whatIfChangeSchema,
-  whatIfOutcomeSchema,
-  ...statisticsSchemas,
-  upstreamGroupSchema,
-  upstreamMemberSchema,
-  listViewSchema,
-  listSourceSchema,
-  cacheViewSchema,
-  cacheSegmentSchema,
-  hostViewSchema,
-  configViewSchema,
-  configCheckSchema,
-  configProblemSchema,
-  versionViewSchema,
-  readinessSchema,
-  problemDetails,
-];
+export const NAMED_SCHEMAS: readonly NamedSchema[] = [...RECORD_SCHEMAS, ...VIEW_SCHEMAS, problemSchema];
 
 /** How the document is made of the routes. */
 export function documentOptions(version: string): SwaggerOptions {

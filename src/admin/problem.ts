@@ -1,26 +1,28 @@
 import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import type { FastifyReply } from "fastify";
+import { Type } from "typebox";
 import { unreachable } from "../lib/unreachable.ts";
 import { ControlError, ParameterError } from "./control.ts";
+import { closedObject, namedObject, nullable, type ValueOf } from "./schemas/named.ts";
 
-/** Problem details as RFC 9457 has them. */
-export interface ProblemDetails {
-  readonly type: "about:blank";
-  /** The phrase of the status. */
-  readonly title: string;
-  readonly status: number;
-  /** What went wrong this time, for people. */
-  readonly detail: string;
-  /** Each single fault; empty where `detail` says it all. */
-  readonly problems: readonly ProblemPart[];
-}
+export const problemSchema = namedObject("Problem", "Problem details (RFC 9457).", {
+  type: Type.Literal("about:blank"),
+  title: Type.String({ description: "The phrase of the status." }),
+  status: Type.Integer({ minimum: 400, maximum: 599 }),
+  detail: Type.String({ description: "What went wrong, for people.", examples: ["limit: must be <= 1000"] }),
+  problems: Type.Array(
+    closedObject({
+      parameter: nullable(Type.String({ description: "The parameter, header, or path within the body, that it concerns." })),
+      reason: Type.String(),
+    }),
+    { description: "Each single fault; empty where `detail` says it all." },
+  ),
+});
 
-export interface ProblemPart {
-  /** The parameter, header, or path within the body, that it concerns; null = none. */
-  readonly parameter: string | null;
-  readonly reason: string;
-}
+type ProblemDetails = ValueOf<typeof problemSchema>;
+
+export type ProblemPart = ProblemDetails["problems"][number];
 
 const PROBLEM_TYPE = "application/problem+json; charset=utf-8";
 

@@ -209,7 +209,7 @@ function fits<T>(shape: NamedSchema<T>, json: unknown): json is T {
 }
 
 /** Made when they are needed, which most commands do not. */
-const checkers = new Map<NamedSchema<unknown>, (json: unknown) => boolean>();
+const checkers = new Map<NamedSchema, (json: unknown) => boolean>();
 
 /** Carries out a command through the API of the server that runs by the configuration; says so where there is none, or where it refuses. */
 export async function withApi(

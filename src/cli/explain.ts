@@ -1,12 +1,13 @@
 import { styleText } from "node:util";
 import { type ExplainRequest, ParameterError, type ParameterFault } from "../admin/control.ts";
+import type { CachedAnswer, Explained, ExplainedOutcome } from "../admin/schemas/record.ts";
 import { explainedSchema } from "../admin/schemas/record.ts";
 import type { Config } from "../config/types.ts";
 import { explainBy } from "../control/explain.ts";
 import { type HypotheticalQuery, hypotheticalQuery } from "../control/explain-live.ts";
 import { addressFromText } from "../dns/address.ts";
 import { operationsLog } from "../log/operations.ts";
-import type { CachedAnswer, Explained, ExplainedOutcome, TraceStep } from "../log/record.ts";
+import type { TraceStep } from "../log/record.ts";
 import { attemptText, milliseconds, printable, stepText } from "../log/text.ts";
 import { openPolicy } from "../server/policy.ts";
 import { checkDecisions } from "../server/preflight.ts";

@@ -19,4 +19,4 @@ export async function flushCommand({ config, words, subtree, json }: Invocation,
   });
 }
 
-const flushed = named<{ readonly flushed: number }>("Flushed").as(Type.Object({ flushed: Type.Integer() }));
+const flushed = named("Flushed", Type.Object({ flushed: Type.Integer() }));

@@ -2,7 +2,7 @@ import { setTimeout } from "node:timers/promises";
 import { Type } from "typebox";
 import { named, nullable } from "../admin/schemas/named.ts";
 import { queryPageSchema, queryRecordSchema } from "../admin/schemas/record.ts";
-import { type LogState, statistics } from "../admin/schemas/statistics.ts";
+import { type LogState, statisticsSchema } from "../admin/schemas/views.ts";
 import { systemClock } from "../lib/clock.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import { FILTER_PARAMETERS, type Page, parseFilter } from "../log/filter.ts";
@@ -181,7 +181,7 @@ async function stateOf(api: ApiClient, signal: AbortSignal | undefined): Promise
     const query = [["from", "1m"] as const, ["top", "1"] as const];
     const deadline = AbortSignal.timeout(STATE_MS);
     const until = signal === undefined ? deadline : AbortSignal.any([deadline, signal]);
-    const { log } = await api.read(statistics, "stats", { query, signal: until });
+    const { log } = await api.read(statisticsSchema, "stats", { query, signal: until });
     return log;
   } catch (error) {
     // Whoever asks has been told so by the search before, or is by what comes next.
@@ -286,7 +286,7 @@ function liveOf(api: ApiClient, { event, data }: ServerEvent): LiveEvent {
   return { kind: "record", record: api.parse(queryRecordSchema, data) };
 }
 
-const leftOut = named<{ readonly records: number | null }>("LeftOut").as(Type.Object({ records: nullable(Type.Integer()) }));
+const leftOut = named("LeftOut", Type.Object({ records: nullable(Type.Integer()) }));
 
 type Parameter = readonly [field: string, value: string];
 

@@ -1,21 +1,24 @@
 import {
-  type CacheView,
-  type ConfigCheck,
-  type ConfigView,
   type Control,
   ControlError,
   type ExplainRequest,
   type HostRecordInput,
-  type HostView,
-  type ListView,
   ParameterError,
   type QuerySource,
-  type Readiness,
-  type UpstreamGroup,
-  type VersionView,
-  type WhatIf,
   type WhatIfRequest,
 } from "../admin/control.ts";
+import type { CachedAnswer, Explained } from "../admin/schemas/record.ts";
+import type {
+  CacheView,
+  ConfigCheck,
+  ConfigView,
+  HostView,
+  ListView,
+  Readiness,
+  UpstreamGroup,
+  VersionView,
+  WhatIf,
+} from "../admin/schemas/views.ts";
 import { loadConfig } from "../config/load.ts";
 import type { Problem } from "../config/reading.ts";
 import type { Config } from "../config/types.ts";
@@ -24,7 +27,7 @@ import { shownUrl } from "../lib/text.ts";
 import { listCacheOf } from "../lists/cache.ts";
 import { reportLists } from "../lists/load.ts";
 import type { Updated } from "../lists/update.ts";
-import type { CachedAnswer, Explained, LogStatus } from "../log/record.ts";
+import type { LogStatus } from "../log/record.ts";
 import { type ServerState, ServerStateError } from "../server/state.ts";
 import type { Reloads } from "../stats/process.ts";
 import { appleProfile, placeOf, routerosScript, type ServerPlace, serviceUrl } from "./client-setup.ts";

@@ -1,4 +1,5 @@
-import { type ConfigCheck, type ConfigProblem, ControlError, ParameterError } from "../admin/control.ts";
+import { ControlError, ParameterError } from "../admin/control.ts";
+import type { ConfigCheck, ConfigProblem } from "../admin/schemas/views.ts";
 import type { ConfigResult } from "../config/load.ts";
 import type { Problem } from "../config/reading.ts";
 import type { Config } from "../config/types.ts";

@@ -1,4 +1,5 @@
 import { type ExplainRequest, ParameterError } from "../admin/control.ts";
+import type { CachedAnswer, ExplainedDecision, ExplainedVerdict } from "../admin/schemas/record.ts";
 import type { Held } from "../cache/entry.ts";
 import { cacheKey } from "../cache/key.ts";
 import { type Freshness, freshness, isStaleAtOnce } from "../cache/lifetime.ts";
@@ -9,7 +10,7 @@ import { askMessage, isRejection, parseQuery, type Query, type Question } from "
 import { CLASS, RCODE, rcodeName, TYPE, typeName, typeNumber } from "../dns/types.ts";
 import type { Client } from "../lib/client.ts";
 import { unreachable } from "../lib/unreachable.ts";
-import type { CachedAnswer, ExplainedDecision, ExplainedVerdict } from "../log/record.ts";
+
 import { isForged } from "../resolve/classify.ts";
 import { subnetToSend } from "../resolve/client-subnet.ts";
 import { towards, verdictOfHeld } from "../resolve/compare.ts";

@@ -1,7 +1,8 @@
+import type { Explained } from "../admin/schemas/record.ts";
 import { outcomeOf } from "../dns/answer.ts";
 import { rcodeName } from "../dns/types.ts";
 import { unreachable } from "../lib/unreachable.ts";
-import type { Explained, TraceStep } from "../log/record.ts";
+import type { TraceStep } from "../log/record.ts";
 import { matchText, stepText } from "../log/text.ts";
 import type { Holding } from "./explain-live.ts";
 

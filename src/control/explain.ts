@@ -1,8 +1,9 @@
 import type { ExplainRequest } from "../admin/control.ts";
+import type { Explained } from "../admin/schemas/record.ts";
 import { formatDuration } from "../config/units.ts";
 import { nameText } from "../dns/name.ts";
 import { typeName } from "../dns/types.ts";
-import type { Explained, TraceStep } from "../log/record.ts";
+import type { TraceStep } from "../log/record.ts";
 import { MAX_ALIASES, queryForTarget } from "../resolve/alias.ts";
 import type { Decision } from "../rules/decision.ts";
 import type { RuleOptions } from "../rules/options.ts";

@@ -1,14 +1,8 @@
-import {
-  type ConfigCheck,
-  ControlError,
-  type ExplainRequest,
-  type QuerySource,
-  type VersionView,
-  type WhatIf,
-  type WhatIfRequest,
-} from "../admin/control.ts";
+import { ControlError, type ExplainRequest, type QuerySource, type WhatIfRequest } from "../admin/control.ts";
+import type { Explained, ExplainedOutcome } from "../admin/schemas/record.ts";
+import type { ConfigCheck, VersionView, WhatIf } from "../admin/schemas/views.ts";
 import { askMessage } from "../dns/query.ts";
-import type { Explained, ExplainedOutcome } from "../log/record.ts";
+
 import { serve } from "../server/pipeline.ts";
 import type { QueryEvent } from "../server/query-event.ts";
 import type { ServerState } from "../server/state.ts";

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
-import { ControlError, type VersionView } from "../admin/control.ts";
+import { ControlError } from "../admin/control.ts";
+import type { VersionView } from "../admin/schemas/views.ts";
 import { loadHosts } from "../hosts/parse.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { withinMs } from "../lib/deadline.ts";

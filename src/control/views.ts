@@ -1,7 +1,9 @@
 import { parse } from "yaml";
 import { clientIdsOf } from "../access/access.ts";
 import type { AccessOptions } from "../access/options.ts";
-import type { CacheView, HostView, ListView, UpstreamGroup } from "../admin/control.ts";
+import type { CachedAnswer } from "../admin/schemas/record.ts";
+import type { CacheView, HostView, ListView, UpstreamGroup } from "../admin/schemas/views.ts";
+
 import type { CacheStats, Held, Inspected } from "../cache/entry.ts";
 import { ageSeconds, type LifetimeLimits, lifetimeSeconds } from "../cache/lifetime.ts";
 import { parseServer } from "../config/server.ts";
@@ -14,7 +16,7 @@ import { OWN_SOURCE } from "../hosts/parse.ts";
 import type { HostsMatch } from "../hosts/table.ts";
 import { shownUrl } from "../lib/text.ts";
 import type { ListReport } from "../lists/load.ts";
-import type { CachedAnswer } from "../log/record.ts";
+
 import type { GroupStatus } from "../upstreams/group.ts";
 import { sentOf } from "./records.ts";
 

@@ -1,12 +1,6 @@
 import { setImmediate } from "node:timers/promises";
-import {
-  ParameterError,
-  type QuerySource,
-  type WhatIf,
-  type WhatIfChange,
-  type WhatIfOutcome,
-  type WhatIfRequest,
-} from "../admin/control.ts";
+import { ParameterError, type QuerySource, type WhatIfRequest } from "../admin/control.ts";
+import type { WhatIf, WhatIfChange, WhatIfOutcome } from "../admin/schemas/views.ts";
 import type { ConfigResult } from "../config/load.ts";
 import type { Config } from "../config/types.ts";
 import { nameFromText } from "../dns/name.ts";

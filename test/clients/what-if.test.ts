@@ -1,7 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { WhatIf } from "../../src/admin/control.ts";
+import type { WhatIf } from "../../src/admin/schemas/views.ts";
+
 import { TYPE } from "../../src/dns/types.ts";
 import type { QueryRecord } from "../../src/log/record.ts";
 import { zone } from "../dns/zone.ts";

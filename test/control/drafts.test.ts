@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { ConfigCheck } from "../../src/admin/control.ts";
+import type { ConfigCheck } from "../../src/admin/schemas/views.ts";
+
 import { checkDraft, Drafts, SerialQueue } from "../../src/control/drafts.ts";
 import { fakeClock } from "../support/fake-clock.ts";
 import { directory, file } from "../support/files.ts";

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import type { Explained } from "../../src/admin/schemas/record.ts";
 import { Explainer } from "../../src/control/explainer.ts";
-import type { Explained } from "../../src/log/record.ts";
+
 import { file } from "../support/files.ts";
 import { siteWith, type TestSite } from "../support/site.ts";
 import { honest } from "../support/zone-script.ts";

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { QuerySource, WhatIf, WhatIfRequest } from "../../src/admin/control.ts";
+import type { QuerySource, WhatIfRequest } from "../../src/admin/control.ts";
+import type { WhatIf } from "../../src/admin/schemas/views.ts";
 import { parseConfig } from "../../src/config/load.ts";
 import { whatIf } from "../../src/control/what-if.ts";
 import type { QueryRecord } from "../../src/log/record.ts";

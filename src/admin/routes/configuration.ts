@@ -1,8 +1,9 @@
 import swaggerUi from "@fastify/swagger-ui";
 import type { FastifyRequest } from "fastify";
 import { Type } from "typebox";
-import { type Api, type ApiParts, jsonContent, operation, problemDetails, textContent } from "../api.ts";
-import { CLOSED, listOf } from "../schemas/named.ts";
+import { type Api, type ApiParts, jsonContent, operation, textContent } from "../api.ts";
+import { problemSchema } from "../problem.ts";
+import { closedObject, listOf } from "../schemas/named.ts";
 import { configCheckSchema, configViewSchema, readinessSchema, versionViewSchema } from "../schemas/views.ts";
 
 const CONFIGURATION_TAGS = ["configuration"] as const;
@@ -20,14 +21,14 @@ const checkConfig = operation({
   description:
     "Says what the server would say of this text, were it the file. What it could be started with but not reloaded is a warning. Nothing is changed.",
   tags: CONFIGURATION_TAGS,
-  body: Type.Object(
+  body: closedObject(
     {
       config: Type.String({
         maxLength: 1_000_000,
         description: "A whole fenliu.yaml, of no more than 256 KiB.",
       }),
     },
-    { ...CLOSED, examples: [{ config: "answers: { https: nodata }\n" }] },
+    { examples: [{ config: "answers: { https: nodata }\n" }] },
   ),
   response: { 200: jsonContent("Whether it would be taken, and everything that is wrong with it.", configCheckSchema.ref) },
 });
@@ -56,18 +57,15 @@ export function configurationRoutes(api: Api, { control }: ApiParts): void {
   api.get("/versions", { schema: listVersions }, () => control().versions());
 }
 
-const PARAMETERS = Type.Object(
-  {
-    url: Type.Optional(
-      Type.String({
-        maxLength: 1000,
-        description:
-          "Where clients reach the DoH service, such as `https://doh.example.com`, with or without its path. Where nothing is said: https and the host that this request was sent to.",
-      }),
-    ),
-  },
-  CLOSED,
-);
+const PARAMETERS = closedObject({
+  url: Type.Optional(
+    Type.String({
+      maxLength: 1000,
+      description:
+        "Where clients reach the DoH service, such as `https://doh.example.com`, with or without its path. Where nothing is said: https and the host that this request was sent to.",
+    }),
+  ),
+});
 
 const routerosScript = operation({
   operationId: "routerosScript",
@@ -129,7 +127,7 @@ const readyz = operation({
       description: "They are not.",
       content: {
         "application/json": { schema: readinessSchema.ref },
-        "application/problem+json": { schema: problemDetails.ref },
+        "application/problem+json": { schema: problemSchema.ref },
       },
     },
   },

@@ -1,9 +1,10 @@
 import { Type } from "typebox";
+import type { LogStatus } from "../../log/record.ts";
+import type { Summary } from "../../log/summary.ts";
 import { type Api, type ApiParts, jsonContent, operation } from "../api.ts";
-import { CLOSED } from "../schemas/named.ts";
+import { closedObject } from "../schemas/named.ts";
 import { explainedSchema } from "../schemas/record.ts";
-import { statistics, statisticsOf } from "../schemas/statistics.ts";
-import { whatIfSchema } from "../schemas/views.ts";
+import { type LogState, type Statistics, statisticsSchema, whatIfSchema } from "../schemas/views.ts";
 import { momentParameter, NAME, PERIOD, periodOf } from "./parameters.ts";
 
 const explain = operation({
@@ -12,36 +13,31 @@ const explain = operation({
   description:
     "Every rule that is tried with the condition that did not hold, the list and line that matched, the route, the state of the cache. Nobody is asked, but with `resolve=true`.",
   tags: ["decisions"],
-  querystring: Type.Object(
-    {
-      name: NAME,
-      type: Type.Optional(
-        Type.String({
-          minLength: 1,
-          maxLength: 32,
-          description: "Mnemonic or number, such as `HTTPS`; A where nothing is said.",
-        }),
-      ),
-      client: Type.Optional(
-        Type.String({
-          maxLength: 64,
-          description: "The address that asks, such as `10.0.7.12`; 127.0.0.1 where nothing is said.",
-        }),
-      ),
-      clientId: Type.Optional(
-        Type.String({ pattern: "^[a-z0-9-]{1,63}$", description: "The id in the DoH path, such as `tv`." }),
-      ),
-      resolve: Type.Optional(Type.Boolean({ description: "Whether the question is really asked, as that client would." })),
-      version: Type.Optional(
-        Type.String({
-          maxLength: 100,
-          description:
-            "A version of the past, such as `7f3a91c2d0e4`, as a record or `listVersions` has it; it cannot be resolved.",
-        }),
-      ),
-    },
-    CLOSED,
-  ),
+  querystring: closedObject({
+    name: NAME,
+    type: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 32,
+        description: "Mnemonic or number, such as `HTTPS`; A where nothing is said.",
+      }),
+    ),
+    client: Type.Optional(
+      Type.String({
+        maxLength: 64,
+        description: "The address that asks, such as `10.0.7.12`; 127.0.0.1 where nothing is said.",
+      }),
+    ),
+    clientId: Type.Optional(Type.String({ pattern: "^[a-z0-9-]{1,63}$", description: "The id in the DoH path, such as `tv`." })),
+    resolve: Type.Optional(Type.Boolean({ description: "Whether the question is really asked, as that client would." })),
+    version: Type.Optional(
+      Type.String({
+        maxLength: 100,
+        description:
+          "A version of the past, such as `7f3a91c2d0e4`, as a record or `listVersions` has it; it cannot be resolved.",
+      }),
+    ),
+  }),
   response: { 200: jsonContent("What becomes of it.", explainedSchema.ref) },
   problems: [404],
 });
@@ -52,7 +48,7 @@ const whatIfDraft = operation({
   description:
     "Decides the logged queries of a period again, under the draft, and tells those that would go otherwise. Nothing is changed, nobody is asked.",
   tags: ["decisions"],
-  body: Type.Object(
+  body: closedObject(
     {
       config: Type.String({
         maxLength: 1_000_000,
@@ -68,10 +64,7 @@ const whatIfDraft = operation({
         }),
       ),
     },
-    {
-      ...CLOSED,
-      examples: [{ config: "rules:\n  - { name: ads, domains: ads.example, answer: nodata }\n", from: "1d", examples: 10 }],
-    },
+    { examples: [{ config: "rules:\n  - { name: ads, domains: ads.example, answer: nodata }\n", from: "1d", examples: 10 }] },
   ),
   response: { 200: jsonContent("The changes.", whatIfSchema.ref) },
   problems: [409],
@@ -82,27 +75,24 @@ const getStatistics = operation({
   summary: "Counts, top lists, latencies and a time series",
   description: "Of whole minutes, the last day where nothing is said.",
   tags: ["decisions"],
-  querystring: Type.Object(
-    {
-      ...PERIOD,
-      step: Type.Optional(
-        Type.String({
-          pattern: "^[1-9][0-9]{0,8}(ms|s|m|h|d)?$",
-          description:
-            "The length of one sample: `5m`, or a number of seconds; a hundredth of the period where nothing is said. At least a minute, and longer where there would be more than 2,000.",
-        }),
-      ),
-      top: Type.Optional(
-        Type.Integer({
-          minimum: 1,
-          maximum: 100,
-          description: "Entries of each top list, such as `5`; 10 where nothing is said.",
-        }),
-      ),
-    },
-    CLOSED,
-  ),
-  response: { 200: jsonContent("The statistics.", statistics.ref) },
+  querystring: closedObject({
+    ...PERIOD,
+    step: Type.Optional(
+      Type.String({
+        pattern: "^[1-9][0-9]{0,8}(ms|s|m|h|d)?$",
+        description:
+          "The length of one sample: `5m`, or a number of seconds; a hundredth of the period where nothing is said. At least a minute, and longer where there would be more than 2,000.",
+      }),
+    ),
+    top: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 100,
+        description: "Entries of each top list, such as `5`; 10 where nothing is said.",
+      }),
+    ),
+  }),
+  response: { 200: jsonContent("The statistics.", statisticsSchema.ref) },
 });
 
 export function decisionRoutes(api: Api, { control, clock }: ApiParts): void {
@@ -131,4 +121,27 @@ const MS_PER_UNIT: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_00
 function durationMs(text: string): number {
   const unit = text.replace(/^[0-9]+/, "");
   return Number.parseInt(text, 10) * (MS_PER_UNIT[unit] ?? 1000);
+}
+
+function statisticsOf({ fromMs, toMs, stepMs, series, ...counts }: Summary, status: LogStatus): Statistics {
+  return {
+    from: instant(fromMs),
+    to: instant(toMs),
+    stepSeconds: stepMs / 1000,
+    ...counts,
+    series: series.map(({ atMs, ...sample }) => ({ at: instant(atMs), ...sample })),
+    log: logStateOf(status),
+  };
+}
+
+function logStateOf({ fault, oldestWallMs, ...counts }: LogStatus): LogState {
+  return {
+    ...counts,
+    fault: fault === null ? null : { reason: fault.reason, since: instant(fault.sinceWallMs) },
+    oldest: oldestWallMs === null ? null : instant(oldestWallMs),
+  };
+}
+
+function instant(wallMs: number): string {
+  return new Date(wallMs).toISOString();
 }

@@ -4,7 +4,7 @@ import { csvOf, ndjsonOf } from "../../log/export.ts";
 import { type Api, type ApiParts, jsonContent, operation, STREAM_MS, textContent } from "../api.ts";
 import { clientOf } from "../guards.ts";
 import { HttpProblem } from "../problem.ts";
-import { CLOSED, oneOf } from "../schemas/named.ts";
+import { closedObject, oneOf } from "../schemas/named.ts";
 import { queryPageSchema, queryRecordSchema } from "../schemas/record.ts";
 import { EventStream, missedRecords } from "../stream.ts";
 import { CONDITIONS, filterOf, PAGING, PERIOD } from "./parameters.ts";
@@ -17,7 +17,7 @@ const searchQueries = operation({
   description:
     "All filters must hold. Pages stay right while records are added: ask with the same filters and the `cursor` of the page before.",
   tags: TAGS,
-  querystring: Type.Object({ ...CONDITIONS, ...PERIOD, ...PAGING }, CLOSED),
+  querystring: closedObject({ ...CONDITIONS, ...PERIOD, ...PAGING }),
   response: { 200: jsonContent("A page of records.", queryPageSchema.ref) },
 });
 
@@ -26,10 +26,9 @@ const getQuery = operation({
   summary: "One query whole",
   description: "Its trace, each attempt at an upstream, what was edited, and the answers.",
   tags: TAGS,
-  params: Type.Object(
-    { id: Type.Integer({ minimum: 0, description: "`id` of the record.", examples: [1_838_382_071_277_568] }) },
-    CLOSED,
-  ),
+  params: closedObject({
+    id: Type.Integer({ minimum: 0, description: "`id` of the record.", examples: [1_838_382_071_277_568] }),
+  }),
   response: { 200: jsonContent("The record.", queryRecordSchema.ref) },
   problems: [404],
 });
@@ -40,16 +39,13 @@ const exportQueries = operation({
   description:
     "Newest first, of any size, sent as fast as it is read. Where the log fails on the way, the connection ends without the end of the response.",
   tags: TAGS,
-  querystring: Type.Object(
-    {
-      format: oneOf(["csv", "ndjson"], {
-        description: "`csv` as RFC 4180 has it, with a header; `ndjson`: one JSON object a line.",
-      }),
-      ...CONDITIONS,
-      ...PERIOD,
-    },
-    CLOSED,
-  ),
+  querystring: closedObject({
+    format: oneOf(["csv", "ndjson"], {
+      description: "`csv` as RFC 4180 has it, with a header; `ndjson`: one JSON object a line.",
+    }),
+    ...CONDITIONS,
+    ...PERIOD,
+  }),
   response: {
     200: {
       description: "The records.",
@@ -124,7 +120,7 @@ because they came while nobody was connected. A comment comes at least every 15 
 
 A browser's \`EventSource\` cannot send a token. Where one is set, read the stream with \`fetch\`, and send \`Last-Event-ID\` when connecting again.`,
   tags: ["queries"],
-  querystring: Type.Object(CONDITIONS, CLOSED),
+  querystring: closedObject(CONDITIONS),
   headers: HEADERS,
   response: {
     200: textContent(

@@ -1,7 +1,7 @@
 import { Type } from "typebox";
 import { type Api, type ApiParts, jsonContent, operation } from "../api.ts";
 import { HttpProblem } from "../problem.ts";
-import { CLOSED, listOf, oneOf } from "../schemas/named.ts";
+import { closedObject, listOf, oneOf } from "../schemas/named.ts";
 import { cachedAnswerSchema } from "../schemas/record.ts";
 import { cacheViewSchema, hostViewSchema, listViewSchema, upstreamGroupSchema } from "../schemas/views.ts";
 import { NAME } from "./parameters.ts";
@@ -27,10 +27,9 @@ const refreshList = operation({
   summary: "Download a list now",
   description: "A download that fails or looks wrong changes nothing: the last good list serves on.",
   tags: ["state"],
-  params: Type.Object(
-    { name: Type.String({ minLength: 1, maxLength: 200, description: "Of a list of the configuration.", examples: ["cn"] }) },
-    CLOSED,
-  ),
+  params: closedObject({
+    name: Type.String({ minLength: 1, maxLength: 200, description: "Of a list of the configuration.", examples: ["cn"] }),
+  }),
   response: { 200: jsonContent("The list as it is now.", listViewSchema.ref) },
   problems: [404, 409, 415, 502],
 });
@@ -39,11 +38,11 @@ const inspectCache = operation({
   operationId: "inspectCache",
   summary: "What the cache holds of a name",
   tags: ["cache"],
-  querystring: Type.Object({ name: Type.Optional(NAME) }, CLOSED),
+  querystring: closedObject({ name: Type.Optional(NAME) }),
   response: {
     200: jsonContent(
       "The answers held for exactly this name, none where no name was given; and the cache as a whole.",
-      Type.Object({ answers: listOf(cachedAnswerSchema), stats: cacheViewSchema.ref }, CLOSED),
+      closedObject({ answers: listOf(cachedAnswerSchema), stats: cacheViewSchema.ref }),
     ),
   },
 });
@@ -53,25 +52,22 @@ const flushCache = operation({
   summary: "Drop what the cache holds of a name",
   description: "Effective on the next query.",
   tags: ["cache"],
-  querystring: Type.Object(
-    { name: NAME, subtree: Type.Optional(Type.Boolean({ description: "Whether everything below the name goes too." })) },
-    CLOSED,
-  ),
-  response: { 200: jsonContent("How many answers went.", Type.Object({ flushed: Type.Integer({ minimum: 0 }) }, CLOSED)) },
+  querystring: closedObject({
+    name: NAME,
+    subtree: Type.Optional(Type.Boolean({ description: "Whether everything below the name goes too." })),
+  }),
+  response: { 200: jsonContent("How many answers went.", closedObject({ flushed: Type.Integer({ minimum: 0 }) })) },
   problems: [415],
 });
 
-const HOST_NAME = Type.Object(
-  {
-    name: Type.String({
-      minLength: 1,
-      maxLength: 1100,
-      description: "A name, or `*.` and a name: everything below it.",
-      examples: ["nas.lan"],
-    }),
-  },
-  CLOSED,
-);
+const HOST_NAME = closedObject({
+  name: Type.String({
+    minLength: 1,
+    maxLength: 1100,
+    description: "A name, or `*.` and a name: everything below it.",
+    examples: ["nas.lan"],
+  }),
+});
 
 const listHosts = operation({
   operationId: "listHosts",
@@ -96,7 +92,7 @@ const putHost = operation({
     "Takes effect on the next query, is kept in `data/hosts.yaml`, and wins over the configuration. What is given is all there is of the name.",
   tags: ["hosts"],
   params: HOST_NAME,
-  body: Type.Object(
+  body: closedObject(
     {
       address: Type.Optional(
         Type.Union([TEXT, Type.Array(TEXT, { maxItems: 1000 })], {
@@ -110,16 +106,16 @@ const putHost = operation({
         }),
       ),
       https: Type.Optional(
-        Type.Object(
+        closedObject(
           {
             alpn: Type.Optional(Type.Array(TEXT, { maxItems: 20 })),
             port: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_535 })),
           },
-          { ...CLOSED, description: "A record of type HTTPS." },
+          { description: "A record of type HTTPS." },
         ),
       ),
     },
-    { ...CLOSED, examples: [{ address: ["10.0.0.5", "fd00::5"] }] },
+    { examples: [{ address: ["10.0.0.5", "fd00::5"] }] },
   ),
   response: { 200: jsonContent("The record as it is now.", hostViewSchema.ref) },
   problems: [409],

@@ -1,26 +1,38 @@
-import { type Static, type TSchema, type TSchemaOptions, type TUnsafe, Type } from "typebox";
+import {
+  type Static,
+  type TObjectOptions,
+  type TProperties,
+  type TSchema,
+  type TSchemaOptions,
+  type TUnsafe,
+  Type,
+} from "typebox";
 
-/** A schema that stands once in the OpenAPI document, under its name, and is referred to from elsewhere. */
-export interface NamedSchema<T> {
+/** A schema that the OpenAPI document has once, under its name; other schemas refer to it by `ref`. */
+export interface NamedSchema<T = unknown> {
   readonly name: string;
   readonly schema: TSchema;
   readonly ref: TUnsafe<T>;
 }
 
-/** For objects that have no other properties than those that are named. */
-export const CLOSED = { additionalProperties: false } as const;
+/** The type of the values that a named schema describes: the schema is the only list of the fields. */
+export type ValueOf<S> = S extends NamedSchema<infer T> ? T : never;
 
-/**
- * Begins a schema of this type: `named<Page>("Page").as(Type.Object({ … }))`. The compiler refuses a schema that says anything else than
- * the type, `readonly` apart, so that the two cannot drift.
- */
-export function named<T>(name: string): {
-  as<S extends TSchema>(schema: Same<Writable<Static<S>>, Writable<T>> extends true ? S : never): NamedSchema<T>;
-} {
-  return { as: (schema) => ({ name, schema, ref: schemaReference<T>(name) }) };
+/** An object that has no other properties than these. */
+export function closedObject<P extends TProperties>(properties: P, options: TObjectOptions = {}) {
+  return Type.Object(properties, { additionalProperties: false, ...options });
 }
 
-/** For schemas that contain themselves. */
+export function named<S extends TSchema>(name: string, schema: S): NamedSchema<Immutable<Static<S>>> {
+  return { name, schema, ref: schemaReference(name) };
+}
+
+/** @param description null where the name says all. */
+export function namedObject<P extends TProperties>(name: string, description: string | null, properties: P) {
+  return named(name, closedObject(properties, description === null ? {} : { description }));
+}
+
+/** For a schema that contains itself. */
 export function schemaReference<T>(name: string): TUnsafe<T> {
   return Type.Unsafe<T>({ $ref: `${name}#` });
 }
@@ -38,13 +50,5 @@ export function oneOf<const V extends string>(values: readonly V[], options: TSc
   return Type.Unsafe<V>(Type.Enum([...values], { type: "string", ...options }));
 }
 
-type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false;
-
-/** What typebox gives is not `readonly`; what it refers to is. Four levels deep, because a type may contain itself. */
-type Writable<T, Level extends readonly 0[] = []> = Level["length"] extends 4
-  ? T
-  : T extends readonly (infer E)[]
-    ? Writable<E, [...Level, 0]>[]
-    : T extends object
-      ? { -readonly [K in keyof T]: Writable<T[K], [...Level, 0]> }
-      : T;
+/** `Static` gives mutable types; values of the API are never changed. */
+export type Immutable<T> = unknown extends T ? T : { readonly [K in keyof T]: Immutable<T[K]> };

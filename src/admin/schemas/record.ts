@@ -1,50 +1,44 @@
-import { Type } from "typebox";
-import type { Page } from "../../log/filter.ts";
-import type {
-  AttemptRecord,
-  CachedAnswer,
-  Explained,
-  ExplainedDecision,
-  ExplainedOutcome,
-  ExplainedVerdict,
-  QueryRecord,
-  TraceMatch,
-  TraceStep,
-} from "../../log/record.ts";
-import { CLOSED, named, nullable, oneOf, schemaReference } from "./named.ts";
+import { type Static, type TObject, Type } from "typebox";
+import {
+  closedObject,
+  type Immutable,
+  type NamedSchema,
+  named,
+  namedObject,
+  nullable,
+  oneOf,
+  schemaReference,
+  type ValueOf,
+} from "./named.ts";
 
-export const traceMatchSchema = named<TraceMatch>("TraceMatch").as(
-  Type.Object(
-    {
-      list: nullable(Type.String({ description: "The list; null: the pattern is written in the rule itself." })),
-      source: Type.String({
-        description: "The file or address that the pattern was read from.",
-        examples: ["rules/cn-domains.txt"],
-      }),
-      line: Type.Integer({ minimum: 0, description: "The line of that source, from 1." }),
-      pattern: Type.String({ examples: ["taobao.com"] }),
-    },
-    { ...CLOSED, description: "Where the pattern stands that a question matched." },
-  ),
-);
+const traceMatchSchema = namedObject("TraceMatch", "Where the pattern stands that a question matched.", {
+  list: nullable(Type.String({ description: "The list; null: the pattern is written in the rule itself." })),
+  source: Type.String({
+    description: "The file or address that the pattern was read from.",
+    examples: ["rules/cn-domains.txt"],
+  }),
+  line: Type.Integer({ minimum: 0, description: "The line of that source, from 1." }),
+  pattern: Type.String({ examples: ["taobao.com"] }),
+});
 
-export const traceStepSchema = named<TraceStep>("TraceStep").as(
+const traceStepSchema = named(
+  "TraceStep",
   Type.Union(
     [
-      Type.Object(
+      closedObject(
         {
           kind: Type.Literal("hosts"),
           pattern: Type.String({ examples: ["*.apps.lan"] }),
           source: Type.String(),
           line: Type.Integer({ minimum: 0 }),
         },
-        { ...CLOSED, description: "The static table decided." },
+        { description: "The static table decided." },
       ),
-      Type.Object(
+      closedObject(
         { kind: Type.Literal("special"), zone: Type.String({ examples: ["home.arpa"] }) },
-        { ...CLOSED, description: "The name lies in a special zone: only a pattern within that zone lets it out." },
+        { description: "The name lies in a special zone: only a pattern within that zone lets it out." },
       ),
-      Type.Object(
+      closedObject(
         {
           kind: Type.Literal("rule"),
           rule: Type.String({ examples: ["split"] }),
@@ -54,24 +48,24 @@ export const traceStepSchema = named<TraceStep>("TraceStep").as(
           }),
           match: nullable(traceMatchSchema.ref),
         },
-        { ...CLOSED, description: "A rule that was tried." },
+        { description: "A rule that was tried." },
       ),
-      Type.Object(
+      closedObject(
         {
           kind: Type.Literal("kept"),
-          because: Type.Union([oneOf(["hosts", "special"]), Type.Object({ rule: Type.String() }, CLOSED)]),
+          because: Type.Union([oneOf(["hosts", "special"]), closedObject({ rule: Type.String() })]),
         },
-        { ...CLOSED, description: "NXDOMAIN was not given, because of the static table, a special name, or this rule." },
+        { description: "NXDOMAIN was not given, because of the static table, a special name, or this rule." },
       ),
-      Type.Object(
+      closedObject(
         { kind: Type.Literal("first-group"), group: Type.String() },
-        { ...CLOSED, description: "No rule decided: the first group of upstreams was asked." },
+        { description: "No rule decided: the first group of upstreams was asked." },
       ),
-      Type.Object(
+      closedObject(
         { kind: Type.Literal("alias"), target: Type.String({ examples: ["nas.lan"] }) },
-        { ...CLOSED, description: "The static table has an alias; what follows is about its target." },
+        { description: "The static table has an alias; what follows is about its target." },
       ),
-      Type.Object(
+      closedObject(
         {
           kind: Type.Literal("compared"),
           side: oneOf(["near", "far"]),
@@ -83,200 +77,190 @@ export const traceStepSchema = named<TraceStep>("TraceStep").as(
               "`comparison`: both sides were weighed. `verdict`: one is held. `default`: nothing is known of the name, and the type is not judged. `failure`: the far group failed.",
           }),
         },
-        { ...CLOSED, description: "How a comparison chose between its sides." },
+        { description: "How a comparison chose between its sides." },
       ),
     ],
     { description: "One thing that was looked at on the way to a decision." },
   ),
 );
 
-export const attemptSchema = named<AttemptRecord>("Attempt").as(
-  Type.Object(
-    {
-      group: nullable(Type.String({ examples: ["overseas"] })),
-      server: Type.String({ examples: ["https://1.1.1.1/dns-query"] }),
-      transport: oneOf(["udp", "tcp", "tls", "https"]),
-      ms: Type.Number({ description: "How long it took, in milliseconds." }),
-      rcode: nullable(Type.String({ description: "Of its answer; null: none came." })),
-      failure: nullable(
-        Type.String({
-          description: `Why no answer came; null: one came, or was still awaited. \`timeout\`; \`aborted\`: another was quicker; \`refused\`: nobody listens \
+const attemptSchema = namedObject("Attempt", "One server that was asked on behalf of a query.", {
+  group: nullable(Type.String({ examples: ["overseas"] })),
+  server: Type.String({ examples: ["https://1.1.1.1/dns-query"] }),
+  transport: oneOf(["udp", "tcp", "tls", "https"]),
+  ms: Type.Number({ description: "How long it took, in milliseconds." }),
+  rcode: nullable(Type.String({ description: "Of its answer; null: none came." })),
+  failure: nullable(
+    Type.String({
+      description: `Why no answer came; null: one came, or was still awaited. \`timeout\`; \`aborted\`: another was quicker; \`refused\`: nobody listens \
 there; \`network\`: the connection broke, or could not be made; \`tls\`: certificate or handshake; \`proxy\`; \`bootstrap\`: the server's own name could not be \
 looked up; \`malformed\`: what came is not DNS, or answers another question; \`http\`: a status other than 200; \`barred\`: a limit, or the question came \
 from there; \`forbidden\`: \`never\` of the group; \`exhausted\`: too many questions wait; \`closed\`: a reload took it away.`,
-          examples: ["timeout"],
-        }),
-      ),
-    },
-    { ...CLOSED, description: "One server that was asked on behalf of a query." },
+      examples: ["timeout"],
+    }),
+  ),
+});
+
+export const queryRecordSchema = namedObject("QueryRecord", "One query, however it ended.", {
+  id: Type.Integer({
+    minimum: 0,
+    description:
+      "Unique, and rising unless the clock is set back by more than a minute. Also the id of the event on the live stream.",
+    examples: [1_838_382_071_277_568],
+  }),
+  time: Type.String({ format: "date-time", description: "When the query came.", examples: ["2026-11-21T21:03:11.482Z"] }),
+  client: Type.String({
+    description: "Its address, as much of it as `log.queries.clients` lets be kept.",
+    examples: ["10.0.7.12"],
+  }),
+  clientId: nullable(Type.String({ description: "The id in the DoH path; null: none.", examples: ["tv"] })),
+  transport: oneOf(["udp", "tcp", "dot", "doh"]),
+  http: nullable(oneOf(["1.0", "1.1", "2"])),
+  method: nullable(oneOf(["GET", "POST"])),
+  name: Type.String({
+    description: "Lower case, without the final dot; `.` for the root; empty: the message had no readable question.",
+    examples: ["www.example.com"],
+  }),
+  type: Type.String({ examples: ["HTTPS"] }),
+  rcode: nullable(Type.String({ description: "Of the reply; null: none was sent.", examples: ["NOERROR"] })),
+  answers: Type.Array(Type.String(), {
+    description: "The answer section as it was sent, each record as `TTL TYPE data`.",
+    examples: [["60 A 192.0.2.7"]],
+  }),
+  source: oneOf(["hosts", "special", "rule", "cache", "stale", "upstream", "failure", "refused"], {
+    description:
+      "Where the answer came from. `special`: made here, for a special name, an ANY, or a question that would go back where it came from.",
+  }),
+  action: Type.String({
+    description: "What was done: `none`, `block`, `type65:nodata`, `nxdomain:guarded`, `compare:unproven`, `loop`, …",
+    examples: ["type65:nodata"],
+  }),
+  rule: nullable(Type.String({ description: "The rule that decided; null: none did." })),
+  list: nullable(Type.String({ description: "The list by which that rule matched." })),
+  line: nullable(Type.Integer({ minimum: 0, description: "The line of that list, from 1." })),
+  route: nullable(Type.String({ description: "The group that the answer belongs to; null: it was made here." })),
+  upstream: nullable(Type.String({ description: "The server whose answer was given; null: none was asked." })),
+  attempts: Type.Array(attemptSchema.ref, { description: "Every server that was asked, in order." }),
+  negativeTtl: nullable(Type.Integer({ minimum: 0, description: "For how many seconds this negative answer may be held." })),
+  durationUs: Type.Number({ minimum: 0, description: "From the message read to the reply made, in microseconds." }),
+  size: Type.Integer({ minimum: 0, description: "Of the reply, in octets; 0: nothing was sent." }),
+  ede: Type.Array(Type.String(), {
+    description: "Extended DNS errors as sent (RFC 8914).",
+    examples: [["15 blocked: rule ads"]],
+  }),
+  edits: Type.Array(Type.String(), { description: "What was changed in the answer on its way." }),
+  trace: Type.Array(traceStepSchema.ref, { description: "Everything that was looked at on the way to the decision." }),
+  version: Type.String({
+    description: "The version of configuration, hosts and lists it was decided under; see `listVersions`.",
+  }),
+});
+
+export const queryPageSchema = namedObject("QueryPage", null, {
+  records: Type.Array(queryRecordSchema.ref, {
+    description: "Newest first. Fewer than `limit`, even none, where searching further would have taken too long.",
+  }),
+  cursor: nullable(
+    Type.String({ description: "Give it as `cursor` for the next page, with the same filters; null: there are no more." }),
+  ),
+});
+
+export const cachedAnswerSchema = namedObject("CachedAnswer", "An answer that the cache holds.", {
+  name: Type.String({ examples: ["www.example.com"] }),
+  type: Type.String({ examples: ["A"] }),
+  route: Type.String({ description: "The group it came from." }),
+  dnssecOk: Type.Boolean({ description: "Whether it is for questions with DO." }),
+  checkingDisabled: Type.Boolean({ description: "Whether it is for questions with CD." }),
+  subnet: nullable(Type.String({ description: "The client subnet it was asked for; null: it is for everybody." })),
+  outcome: oneOf(["positive", "nodata", "nxdomain", "bare", "failure"]),
+  rcode: Type.String(),
+  answers: Type.Array(Type.String()),
+  ageSeconds: Type.Number({ minimum: 0 }),
+  remainingSeconds: Type.Number({ description: "How long it is still fresh; negative: for so long it has been stale." }),
+  hits: Type.Integer({ minimum: 0 }),
+  volatile: Type.Boolean({ description: "Whether it is never stale, prefetched or persisted." }),
+  made: Type.Boolean({ description: "Whether it is not an upstream's word but ours, for a guarded NXDOMAIN." }),
+  bytes: Type.Integer({ minimum: 0 }),
+});
+
+export type CachedAnswer = ValueOf<typeof cachedAnswerSchema>;
+
+const explainedDecisionSchema = namedObject("ExplainedDecision", null, {
+  kind: oneOf(["reply", "forward", "compare", "drop"]),
+  rule: nullable(Type.String({ examples: ["split"] })),
+  route: nullable(Type.String({ description: "The group that is asked; null: it is answered here." })),
+  near: nullable(Type.String({ description: "Of a comparison: the group at home." })),
+  far: nullable(Type.String({ description: "Of a comparison: the other group." })),
+  answer: nullable(Type.String({ description: "What is answered here: `10.0.0.5`, `CNAME nas.lan`, `nodata`, `nxdomain`, …" })),
+  action: Type.String({ description: "As in a query record." }),
+  settings: Type.Record(Type.String(), Type.Unknown(), {
+    description: "The modifiers in force, as they would be written in the rule.",
+  }),
+});
+
+export type ExplainedDecision = ValueOf<typeof explainedDecisionSchema>;
+
+const explainedVerdictSchema = namedObject("ExplainedVerdict", "What an earlier comparison of this name found.", {
+  side: oneOf(["near", "far"]),
+  near: Type.String({ description: "What the near answer came to: kept, foreign, void, empty, failed, silent." }),
+  type: Type.String(),
+  ageSeconds: Type.Number({ minimum: 0 }),
+});
+
+export type ExplainedVerdict = ValueOf<typeof explainedVerdictSchema>;
+
+const explainedOutcomeSchema = namedObject("ExplainedOutcome", "What came of the question when it was really asked.", {
+  rcode: nullable(Type.String()),
+  source: Type.String(),
+  action: Type.String(),
+  answers: Type.Array(Type.String()),
+  negativeTtl: nullable(Type.Integer({ minimum: 0 })),
+  ede: Type.Array(Type.String()),
+  edits: Type.Array(Type.String()),
+  attempts: Type.Array(attemptSchema.ref),
+  durationUs: Type.Number({ minimum: 0 }),
+});
+
+export type ExplainedOutcome = ValueOf<typeof explainedOutcomeSchema>;
+
+const EXPLAINED_FIELDS = {
+  question: closedObject({ name: Type.String(), type: Type.String(), client: Type.String(), clientId: nullable(Type.String()) }),
+  version: Type.String({ description: "The version of configuration, hosts and lists it holds for." }),
+  decision: explainedDecisionSchema.ref,
+  trace: Type.Array(traceStepSchema.ref, { description: "Every rule tried, in order, and why it did or did not match." }),
+  cache: Type.Array(cachedAnswerSchema.ref, { description: "What the cache holds of the name on this route." }),
+  verdict: nullable(explainedVerdictSchema.ref),
+  summary: Type.String({
+    description: "One sentence for people.",
+    examples: ["rule split sends it to domestic because of taobao.com, line 12 of list cn"],
+  }),
+  notes: Type.Array(Type.String(), { description: "What else could change what the client gets, one sentence each." }),
+  outcome: nullable(explainedOutcomeSchema.ref),
+};
+
+export interface Explained extends Immutable<Static<TObject<typeof EXPLAINED_FIELDS>>> {
+  /** The explanation of the target of an alias; null where the answer is no alias of the hosts table. */
+  readonly target: Explained | null;
+}
+
+export const explainedSchema: NamedSchema<Explained> = named(
+  "Explained",
+  Type.Unsafe<Explained>(
+    closedObject(
+      { ...EXPLAINED_FIELDS, target: nullable(schemaReference<Explained>("Explained")) },
+      { description: "What becomes of a question, and why." },
+    ),
   ),
 );
 
-export const queryRecordSchema = named<QueryRecord>("QueryRecord").as(
-  Type.Object(
-    {
-      id: Type.Integer({
-        minimum: 0,
-        description:
-          "Unique, and rising unless the clock is set back by more than a minute. Also the id of the event on the live stream.",
-        examples: [1_838_382_071_277_568],
-      }),
-      time: Type.String({ format: "date-time", description: "When the query came.", examples: ["2026-11-21T21:03:11.482Z"] }),
-      client: Type.String({
-        description: "Its address, as much of it as `log.queries.clients` lets be kept.",
-        examples: ["10.0.7.12"],
-      }),
-      clientId: nullable(Type.String({ description: "The id in the DoH path; null: none.", examples: ["tv"] })),
-      transport: oneOf(["udp", "tcp", "dot", "doh"]),
-      http: nullable(oneOf(["1.0", "1.1", "2"])),
-      method: nullable(oneOf(["GET", "POST"])),
-      name: Type.String({
-        description: "Lower case, without the final dot; `.` for the root; empty: the message had no readable question.",
-        examples: ["www.example.com"],
-      }),
-      type: Type.String({ examples: ["HTTPS"] }),
-      rcode: nullable(Type.String({ description: "Of the reply; null: none was sent.", examples: ["NOERROR"] })),
-      answers: Type.Array(Type.String(), {
-        description: "The answer section as it was sent, each record as `TTL TYPE data`.",
-        examples: [["60 A 192.0.2.7"]],
-      }),
-      source: oneOf(["hosts", "special", "rule", "cache", "stale", "upstream", "failure", "refused"], {
-        description:
-          "Where the answer came from. `special`: made here, for a special name, an ANY, or a question that would go back where it came from.",
-      }),
-      action: Type.String({
-        description: "What was done: `none`, `block`, `type65:nodata`, `nxdomain:guarded`, `compare:unproven`, `loop`, …",
-        examples: ["type65:nodata"],
-      }),
-      rule: nullable(Type.String({ description: "The rule that decided; null: none did." })),
-      list: nullable(Type.String({ description: "The list by which that rule matched." })),
-      line: nullable(Type.Integer({ minimum: 0, description: "The line of that list, from 1." })),
-      route: nullable(Type.String({ description: "The group that the answer belongs to; null: it was made here." })),
-      upstream: nullable(Type.String({ description: "The server whose answer was given; null: none was asked." })),
-      attempts: Type.Array(attemptSchema.ref, { description: "Every server that was asked, in order." }),
-      negativeTtl: nullable(Type.Integer({ minimum: 0, description: "For how many seconds this negative answer may be held." })),
-      durationUs: Type.Number({ minimum: 0, description: "From the message read to the reply made, in microseconds." }),
-      size: Type.Integer({ minimum: 0, description: "Of the reply, in octets; 0: nothing was sent." }),
-      ede: Type.Array(Type.String(), {
-        description: "Extended DNS errors as sent (RFC 8914).",
-        examples: [["15 blocked: rule ads"]],
-      }),
-      edits: Type.Array(Type.String(), { description: "What was changed in the answer on its way." }),
-      trace: Type.Array(traceStepSchema.ref, { description: "Everything that was looked at on the way to the decision." }),
-      version: Type.String({
-        description: "The version of configuration, hosts and lists it was decided under; see `listVersions`.",
-      }),
-    },
-    { ...CLOSED, description: "One query, however it ended." },
-  ),
-);
-
-export const queryPageSchema = named<Page>("QueryPage").as(
-  Type.Object(
-    {
-      records: Type.Array(queryRecordSchema.ref, {
-        description: "Newest first. Fewer than `limit`, even none, where searching further would have taken too long.",
-      }),
-      cursor: nullable(
-        Type.String({ description: "Give it as `cursor` for the next page, with the same filters; null: there are no more." }),
-      ),
-    },
-    CLOSED,
-  ),
-);
-
-export const cachedAnswerSchema = named<CachedAnswer>("CachedAnswer").as(
-  Type.Object(
-    {
-      name: Type.String({ examples: ["www.example.com"] }),
-      type: Type.String({ examples: ["A"] }),
-      route: Type.String({ description: "The group it came from." }),
-      dnssecOk: Type.Boolean({ description: "Whether it is for questions with DO." }),
-      checkingDisabled: Type.Boolean({ description: "Whether it is for questions with CD." }),
-      subnet: nullable(Type.String({ description: "The client subnet it was asked for; null: it is for everybody." })),
-      outcome: oneOf(["positive", "nodata", "nxdomain", "bare", "failure"]),
-      rcode: Type.String(),
-      answers: Type.Array(Type.String()),
-      ageSeconds: Type.Number({ minimum: 0 }),
-      remainingSeconds: Type.Number({ description: "How long it is still fresh; negative: for so long it has been stale." }),
-      hits: Type.Integer({ minimum: 0 }),
-      volatile: Type.Boolean({ description: "Whether it is never stale, prefetched or persisted." }),
-      made: Type.Boolean({ description: "Whether it is not an upstream's word but ours, for a guarded NXDOMAIN." }),
-      bytes: Type.Integer({ minimum: 0 }),
-    },
-    { ...CLOSED, description: "An answer that the cache holds." },
-  ),
-);
-
-export const explainedDecisionSchema = named<ExplainedDecision>("ExplainedDecision").as(
-  Type.Object(
-    {
-      kind: oneOf(["reply", "forward", "compare", "drop"]),
-      rule: nullable(Type.String({ examples: ["split"] })),
-      route: nullable(Type.String({ description: "The group that is asked; null: it is answered here." })),
-      near: nullable(Type.String({ description: "Of a comparison: the group at home." })),
-      far: nullable(Type.String({ description: "Of a comparison: the other group." })),
-      answer: nullable(
-        Type.String({ description: "What is answered here: `10.0.0.5`, `CNAME nas.lan`, `nodata`, `nxdomain`, …" }),
-      ),
-      action: Type.String({ description: "As in a query record." }),
-      settings: Type.Record(Type.String(), Type.Unknown(), {
-        description: "The modifiers in force, as they would be written in the rule.",
-      }),
-    },
-    CLOSED,
-  ),
-);
-
-export const explainedVerdictSchema = named<ExplainedVerdict>("ExplainedVerdict").as(
-  Type.Object(
-    {
-      side: oneOf(["near", "far"]),
-      near: Type.String({ description: "What the near answer came to: kept, foreign, void, empty, failed, silent." }),
-      type: Type.String(),
-      ageSeconds: Type.Number({ minimum: 0 }),
-    },
-    { ...CLOSED, description: "What an earlier comparison of this name found." },
-  ),
-);
-
-export const explainedOutcomeSchema = named<ExplainedOutcome>("ExplainedOutcome").as(
-  Type.Object(
-    {
-      rcode: nullable(Type.String()),
-      source: Type.String(),
-      action: Type.String(),
-      answers: Type.Array(Type.String()),
-      negativeTtl: nullable(Type.Integer({ minimum: 0 })),
-      ede: Type.Array(Type.String()),
-      edits: Type.Array(Type.String()),
-      attempts: Type.Array(attemptSchema.ref),
-      durationUs: Type.Number({ minimum: 0 }),
-    },
-    { ...CLOSED, description: "What came of the question when it was really asked." },
-  ),
-);
-
-export const explainedSchema = named<Explained>("Explained").as(
-  Type.Object(
-    {
-      question: Type.Object(
-        { name: Type.String(), type: Type.String(), client: Type.String(), clientId: nullable(Type.String()) },
-        CLOSED,
-      ),
-      version: Type.String({ description: "The version of configuration, hosts and lists it holds for." }),
-      decision: explainedDecisionSchema.ref,
-      trace: Type.Array(traceStepSchema.ref, { description: "Every rule tried, in order, and why it did or did not match." }),
-      cache: Type.Array(cachedAnswerSchema.ref, { description: "What the cache holds of the name on this route." }),
-      verdict: nullable(explainedVerdictSchema.ref),
-      target: nullable(schemaReference<Explained>("Explained")),
-      summary: Type.String({
-        description: "One sentence for people.",
-        examples: ["rule split sends it to domestic because of taobao.com, line 12 of list cn"],
-      }),
-      notes: Type.Array(Type.String(), { description: "What else could change what the client gets, one sentence each." }),
-      outcome: nullable(explainedOutcomeSchema.ref),
-    },
-    { ...CLOSED, description: "What becomes of a question, and why." },
-  ),
-);
+export const RECORD_SCHEMAS: readonly NamedSchema[] = [
+  queryRecordSchema,
+  attemptSchema,
+  traceStepSchema,
+  traceMatchSchema,
+  queryPageSchema,
+  explainedSchema,
+  explainedDecisionSchema,
+  explainedVerdictSchema,
+  explainedOutcomeSchema,
+  cachedAnswerSchema,
+];

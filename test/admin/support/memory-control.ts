@@ -1,21 +1,24 @@
 import {
-  type ConfigView,
   type Control,
   ControlError,
   type ExplainRequest,
   type HostRecordInput,
-  type HostView,
-  type ListView,
   type QuerySource,
-  type Readiness,
-  type UpstreamGroup,
-  type VersionView,
-  type WhatIf,
   type WhatIfRequest,
 } from "../../../src/admin/control.ts";
+import type { CachedAnswer, Explained } from "../../../src/admin/schemas/record.ts";
+import type {
+  ConfigView,
+  HostView,
+  ListView,
+  Readiness,
+  UpstreamGroup,
+  VersionView,
+  WhatIf,
+} from "../../../src/admin/schemas/views.ts";
 import type { Page, PageRequest, QueryFilter } from "../../../src/log/filter.ts";
 import { compileFilter } from "../../../src/log/filter-tests.ts";
-import type { CachedAnswer, Explained, LogStatus, QueryRecord } from "../../../src/log/record.ts";
+import type { LogStatus, QueryRecord } from "../../../src/log/record.ts";
 import type { Summary, SummaryRequest } from "../../../src/log/summary.ts";
 
 /** A log in memory: what is added is found, and told to those who follow. */
