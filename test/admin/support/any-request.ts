@@ -68,7 +68,8 @@ function anyQuery(parameters: readonly ApiParameter[], document: ApiDocument): f
     const some = fc.oneof({ weight: 8, arbitrary: fc.tuple(one) }, { weight: 1, arbitrary: fc.array(one, { maxLength: 3 }) });
     return required ? some : seldom(some, 5).map((values) => values ?? []);
   });
-  const stranger = seldom(fc.tuple(anyText, anyText), 20);
+  // Nothing else can be wrong with a request that takes no parameters.
+  const stranger = seldom(fc.tuple(anyText, anyText), pairs.length === 0 ? 8 : 20);
   return fc.tuple(fc.tuple(...pairs), stranger, seldom(fc.string({ maxLength: 40 }), 30)).map(([known, unknown, raw]) => {
     // Now and then what follows the question mark is anything at all.
     if (raw !== undefined) return `?${raw.replace(/[^\x21-\x7e]|#/g, "")}`;
