@@ -27,8 +27,8 @@ describe("whatever is asked", () => {
         statuses.add(status);
         expect(status).toBeLessThan(500);
       });
-      await fc.assert(ask, { numRuns: runs(100) });
-      // What is generated must not be refused always, nor never.
+      // A hundred requests of each operation, of which some are answered and some are refused.
+      await fc.assert(ask, { numRuns: 100 });
       expect(
         [...statuses].some((status) => status < 300),
         placed.operation.operationId,
