@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Checks the version before anything that an older Node cannot parse: a `.ts` file would stop it at the file's ending.
+// Checks the version before anything that an older Node cannot parse, keeps dist/ up to date where the sources lie beside it, and runs it.
 
 const [major, minor] = process.versions.node.split(".").map(Number);
 if (major < 24 || (major === 24 && minor < 15)) {
@@ -9,7 +9,12 @@ if (major < 24 || (major === 24 && minor < 15)) {
 const { enableCompileCache } = await import("node:module");
 enableCompileCache();
 const { existsSync } = await import("node:fs");
-const { fileURLToPath } = await import("node:url");
-// The published package carries compiled files, because Node strips no types below node_modules.
-const compiled = new URL("dist/main.js", import.meta.url);
-await import(existsSync(fileURLToPath(compiled)) ? compiled.href : "./src/main.ts");
+const beside = (path) => new URL(path, import.meta.url);
+// An archive or an image has compiled files alone.
+if (existsSync(beside("src/main.ts"))) {
+  const { build } = await import("./tools/build.mjs");
+  // Sources that cannot be compiled here, for want of the compiler or of a place to write to, still run: Node strips their types.
+  await import(build() ? "./dist/main.js" : "./src/main.ts");
+} else {
+  await import("./dist/main.js");
+}

@@ -76,20 +76,10 @@ interface SourceFile {
   readonly text: string;
 }
 
-const root = process.argv[2] ?? join(dirname(fileURLToPath(import.meta.url)), "..");
-const files = readSources(join(root, "src"));
-const faults = [
-  ...files.flatMap(placeFaults),
-  ...files.flatMap(importFaults),
-  ...files.flatMap(lengthFaults),
-  ...nameFaults(files),
-];
-for (const fault of faults) console.error(fault);
-if (faults.length > 0) {
-  console.error(
-    `\n${faults.length} breaches of the plan of the house: the table is in tools/house.ts, the reasons in docs/architecture.md.`,
-  );
-  process.exitCode = 1;
+/** Every breach in the tree at `root`, a sentence each. */
+export function findBreaches(root: string): readonly string[] {
+  const files = readSources(join(root, "src"));
+  return [...files.flatMap(placeFaults), ...files.flatMap(importFaults), ...files.flatMap(lengthFaults), ...nameFaults(files)];
 }
 
 function readSources(folder: string): readonly SourceFile[] {
@@ -143,4 +133,15 @@ function nameFaults(sources: readonly SourceFile[]): readonly string[] {
   return [...places]
     .filter(([, rooms]) => rooms.size > 1)
     .map(([name, rooms]) => `${name} is exported by ${[...rooms.values()].map((path) => `src/${path}`).join(" and ")}`);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const breaches = findBreaches(process.argv[2] ?? join(dirname(fileURLToPath(import.meta.url)), ".."));
+  for (const breach of breaches) console.error(breach);
+  if (breaches.length > 0) {
+    console.error(
+      `\n${breaches.length} breaches of the plan of the house: the table is in tools/house.ts, the reasons in docs/architecture.md.`,
+    );
+    process.exitCode = 1;
+  }
 }

@@ -1,0 +1,78 @@
+import { spawnSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+
+/** A checkout whose program prints one line. */
+let tree: string;
+
+beforeEach(() => {
+  tree = mkdtempSync(join(tmpdir(), "fenliu-start-"));
+  for (const file of [
+    "start.mjs",
+    "tools/build.mjs",
+    "tsconfig.json",
+    "tsconfig.build.json",
+    "package.json",
+    "package-lock.json",
+  ])
+    cpSync(join(ROOT, file), join(tree, file));
+  symlinkSync(join(ROOT, "node_modules"), join(tree, "node_modules"));
+  mkdirSync(join(tree, "src"));
+  writeSource('const said: string = "first";\nprocess.stdout.write(said);\n');
+});
+
+afterEach(() => rmSync(tree, { recursive: true }));
+
+function writeSource(text: string): void {
+  writeFileSync(join(tree, "src/main.ts"), text);
+}
+
+function start(): { readonly out: string; readonly err: string } {
+  const { stdout, stderr } = spawnSync(process.execPath, ["start.mjs"], { cwd: tree, encoding: "utf8" });
+  return { out: stdout, err: stderr };
+}
+
+describe("a start from a checkout", () => {
+  test("compiles the sources, and what was compiled runs", () => {
+    expect(start().out).toBe("first");
+    expect(existsSync(join(tree, "dist/main.js"))).toBe(true);
+  });
+
+  test("never runs a compiled file that is older than its source", () => {
+    start();
+    writeSource('const said: string = "second";\nprocess.stdout.write(said);\n');
+    expect(start().out).toBe("second");
+  });
+
+  test("does not run a compiled file whose source is gone", () => {
+    writeFileSync(join(tree, "src/other.ts"), "export const x: number = 1;\n");
+    start();
+    rmSync(join(tree, "src/other.ts"));
+    start();
+    expect(existsSync(join(tree, "dist/other.js"))).toBe(false);
+  });
+
+  test("runs sources that do not compile by stripping their types, and says why", () => {
+    writeSource('const said: number = "wrong";\nprocess.stdout.write(String(said));\n');
+    const { out, err } = start();
+    expect(out).toBe("wrong");
+    expect(err).toContain("src/main.ts(1,7): error");
+  });
+
+  test("leaves nothing beside dist", () => {
+    start();
+    start();
+    expect(readdirSync(tree).filter((name) => name.startsWith(".dist"))).toEqual([]);
+  });
+});
+
+test("a start without sources runs the compiled files alone", () => {
+  start();
+  for (const folder of ["src", "tools", "node_modules"]) rmSync(join(tree, folder), { recursive: true });
+  expect(start().out).toBe("first");
+});

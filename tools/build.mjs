@@ -1,0 +1,69 @@
+// Keeps dist/ what src/ says: `start.mjs` asks before it runs, wherever sources lie beside it. Plain JavaScript, for it runs before anything is built.
+//
+// dist/ bears the digest of what it was made of. Where the digest differs, it is made anew beside its place and moved there, so that a start that
+// breaks off, or a second one at the same time, never leaves half of it. Compiled files cost 40 MiB and 100 ms less than stripping types at each start.
+
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const dist = join(root, "dist");
+const STAMP = ".sources";
+
+/** The digest of all that dist/ is made of. */
+export function digestOfSources() {
+  const digest = createHash("sha256");
+  const sources = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" }).filter((path) => path.endsWith(".ts"));
+  const paths = ["tsconfig.json", "tsconfig.build.json", "package-lock.json", ...sources.sort().map((path) => join("src", path))];
+  for (const path of paths)
+    digest
+      .update(`${path}\0`)
+      .update(readFileSync(join(root, path)))
+      .update("\0");
+  return digest.digest("hex");
+}
+
+/** Whether dist/ is made of the present sources. */
+export function isBuilt(digest = digestOfSources()) {
+  const stamp = join(dist, STAMP);
+  return existsSync(stamp) && readFileSync(stamp, "utf8") === digest;
+}
+
+/** Makes dist/ anew where the sources have changed. @returns whether it is up to date now. */
+export function build() {
+  const digest = digestOfSources();
+  if (isBuilt(digest)) return true;
+  const fresh = mkdtempSync(join(root, ".dist-"));
+  try {
+    const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin", "tsc");
+    const { status, stdout } = spawnSync(process.execPath, [tsc, "-p", "tsconfig.build.json", "--outDir", fresh], {
+      cwd: root,
+      encoding: "utf8",
+    });
+    if (status !== 0) {
+      process.stderr.write(`Fenliu: the sources do not compile:\n${stdout}`);
+      return false;
+    }
+    writeFileSync(join(fresh, STAMP), digest);
+    replaceDist(fresh);
+    return true;
+  } catch (error) {
+    process.stderr.write(`Fenliu: dist/ cannot be made: ${error instanceof Error ? error.message : String(error)}\n`);
+    return false;
+  } finally {
+    rmSync(fresh, { recursive: true, force: true });
+  }
+}
+
+function replaceDist(fresh) {
+  const old = mkdtempSync(join(root, ".dist-"));
+  if (existsSync(dist)) renameSync(dist, join(old, "dist"));
+  renameSync(fresh, dist);
+  rmSync(old, { recursive: true, force: true });
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) process.exitCode = build() ? 0 : 1;
