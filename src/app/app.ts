@@ -4,6 +4,7 @@ import { VersionKeeping, type Versions } from "../control/history.ts";
 import type { HostsChange } from "../control/hosts.ts";
 import { QueryRecorder, RecordKeeping } from "../control/journal.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
+import { SerialQueue } from "../lib/serial-queue.ts";
 import { type BoundEndpoints, type Listeners, openListeners } from "../listen/listeners.ts";
 import type { ListRefresher } from "../lists/refresher.ts";
 import type { Activate, Updated } from "../lists/update.ts";
@@ -41,8 +42,7 @@ export class App {
   #sinceWallMs: number;
   readonly #retired: DrainingStates;
   /** Changes of the site, one after the other: reloads, lists, hosts. */
-  #changing: Promise<void> = Promise.resolve();
-  #waitingChanges = 0;
+  readonly #changes = new SerialQueue();
   #keeper: ListRefresher | null = null;
   #administration: Administration | null = null;
   #closed: Promise<void> | null = null;
@@ -185,19 +185,12 @@ export class App {
   }
 
   async #change<T>(change: () => Promise<T>): Promise<T> {
-    if (this.#waitingChanges >= MAX_WAITING_CHANGES)
+    if (this.#changes.pending > MAX_WAITING_CHANGES)
       throw new ServerStateError(["too many changes are under way: try again later"]);
-    this.#waitingChanges++;
-    const turn = this.#changing.then(() => {
-      this.#waitingChanges--;
+    return await this.#changes.add(async () => {
       if (this.#closed !== null) throw new ServerStateError(["Fenliu is stopping: nothing is changed any more"]);
-      return change();
+      return await change();
     });
-    this.#changing = turn.then(
-      () => {},
-      () => {},
-    );
-    return await turn;
   }
 
   async #reload(config: Config): Promise<void> {
@@ -254,7 +247,7 @@ export class App {
   }
 
   async #close(): Promise<void> {
-    await this.#changing;
+    await this.#changes.idle();
     await inTurn([
       async () => await this.#keeper?.close(),
       () => this.#listeners.close(),
@@ -291,7 +284,7 @@ export class DrainingStates {
   readonly #clock: Clock;
   readonly #failed: (error: unknown) => void;
   readonly #waiting = new Set<Retired>();
-  #closing: Promise<void> = Promise.resolve();
+  readonly #closing = new SerialQueue();
 
   /** @param failed told of what could not be closed; must not throw. */
   constructor(clock: Clock, failed: (error: unknown) => void) {
@@ -308,13 +301,13 @@ export class DrainingStates {
   /** Closes all of them now, the oldest first. May be called again. */
   async close(): Promise<void> {
     for (const retired of this.#waiting) this.#end(retired);
-    await this.#closing;
+    await this.#closing.idle();
   }
 
   #end(retired: Retired): void {
     this.#waiting.delete(retired);
     retired.timer.cancel();
-    this.#closing = this.#closing.then(retired.close).catch(this.#failed);
+    this.#closing.add(retired.close).catch(this.#failed);
   }
 }
 

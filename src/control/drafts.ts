@@ -5,6 +5,7 @@ import type { Problem } from "../config/reading.ts";
 import type { Config } from "../config/types.ts";
 import type { Clock } from "../lib/clock.ts";
 import { withinMs } from "../lib/deadline.ts";
+import { SerialQueue } from "../lib/serial-queue.ts";
 import { Thread, ThreadError } from "../lib/worker.ts";
 import { type DiagnosticPlace, openPolicy } from "../server/policy.ts";
 import { checkExpected, checkReloadable, checkServable } from "../server/preflight.ts";
@@ -35,23 +36,23 @@ export interface Draft {
  */
 export class Drafts {
   readonly #clock: Clock;
-  readonly #turns: SerialQueue;
+  readonly #queue: BoundedQueue;
   #thread: Thread<DraftCalls> | null = null;
   #closed = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
-    this.#turns = new SerialQueue({ clock, maxWaiting: LIMITS.waiting, limitMs: LIMITS.judgeMs });
+    this.#queue = new BoundedQueue({ clock, maxWaiting: LIMITS.waiting, limitMs: LIMITS.judgeMs });
   }
 
-  /** @throws ControlError `invalid` where the draft is too large or takes too long to be read, and as `Turns.take` does. */
+  /** @throws ControlError `invalid` where the draft is too large or takes too long to be read, and as `BoundedQueue.run` does. */
   async judge<Result>(draft: Draft, judged: (read: ConfigResult) => Promise<Result>): Promise<Result> {
     if (Buffer.byteLength(draft.text) > MAX_DRAFT_BYTES)
       throw new ParameterError({
         parameter: "config",
         reason: `a draft may have at most ${MAX_DRAFT_BYTES / 1024} KiB: move what is large into lists and hosts files, or ask \`fenliu check\``,
       });
-    return await this.#turns.take(async () => judged(await this.#read(draft)));
+    return await this.#queue.run(async () => judged(await this.#read(draft)));
   }
 
   /** Gives up what is being read. May be called again. */
@@ -124,42 +125,37 @@ function placed({ list, source, line, lines }: DiagnosticPlace, said: string): s
   return `${place === "" ? "" : `${place}: `}${lines === undefined ? "" : `${lines} `}${text}`;
 }
 
-interface TurnsOptions {
+interface QueueLimits {
   readonly clock: Clock;
-  /** How many may wait besides the one whose turn it is. */
+  /** How many tasks may wait besides the one that runs. */
   readonly maxWaiting: number;
-  /** How long one may take before the next has its turn. */
+  /** How long a task may take. After that the next task begins. */
   readonly limitMs: number;
 }
 
-/** Work that takes much memory or time, one after the other. */
-export class SerialQueue {
-  readonly #options: TurnsOptions;
-  #last: Promise<unknown> = Promise.resolve();
-  #taken = 0;
+/** Runs tasks that take much memory or time: one at a time, few of them waiting, each for a limited time. */
+export class BoundedQueue {
+  readonly #limits: QueueLimits;
+  readonly #queue = new SerialQueue();
 
-  constructor(options: TurnsOptions) {
-    this.#options = options;
+  constructor(limits: QueueLimits) {
+    this.#limits = limits;
   }
 
-  /** @throws ControlError `unavailable` where too much waits, `slow` where it took too long, what it comes to then being lost; else what `work` throws. */
-  async take<Result>(work: () => Promise<Result>): Promise<Result> {
-    if (this.#taken > this.#options.maxWaiting)
-      throw new ControlError("unavailable", "others are being worked on: try again later");
-    this.#taken++;
-    const turn = this.#last.then(() => this.#within(work)).finally(() => this.#taken--);
-    this.#last = turn.catch(() => {});
-    return await turn;
-  }
-
-  async #within<Result>(work: () => Promise<Result>): Promise<Result> {
-    const { clock, limitMs } = this.#options;
-    const done = await withinMs(
-      clock,
-      limitMs,
-      work().then((result) => ({ result })),
-    );
-    if (done === null) throw new ControlError("slow", `it took more than ${limitMs / 1000} s`);
-    return done.result;
+  /**
+   * @throws what `task` throws; ControlError `unavailable` where too many tasks wait, `slow` where the task took too long: its result is lost then.
+   */
+  async run<Result>(task: () => Promise<Result>): Promise<Result> {
+    const { clock, maxWaiting, limitMs } = this.#limits;
+    if (this.#queue.pending > maxWaiting) throw new ControlError("unavailable", "others are being worked on: try again later");
+    return await this.#queue.add(async () => {
+      const done = await withinMs(
+        clock,
+        limitMs,
+        task().then((result) => ({ result })),
+      );
+      if (done === null) throw new ControlError("slow", `it took more than ${limitMs / 1000} s`);
+      return done.result;
+    });
   }
 }

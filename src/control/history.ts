@@ -5,6 +5,7 @@ import type { VersionView } from "../admin/schemas/views.ts";
 import { loadHosts } from "../hosts/parse.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { withinMs } from "../lib/deadline.ts";
+import { SerialQueue } from "../lib/serial-queue.ts";
 import { type CopySource, listCacheOf } from "../lists/cache.ts";
 import { type FileContent, type ListFiles, loadLists } from "../lists/load.ts";
 import type { OperationsLog } from "../log/operations.ts";
@@ -12,7 +13,7 @@ import type { QueryLog } from "../log/query-log.ts";
 import { ownHostsFile } from "../server/host-overrides.ts";
 import { buildPolicy, type ListInput, type Policy, type PolicyInputs, versionOf } from "../server/policy.ts";
 import type { ServerState } from "../server/state.ts";
-import { SerialQueue } from "./drafts.ts";
+import { BoundedQueue } from "./drafts.ts";
 import {
   ContentTooLarge,
   readHeaders,
@@ -78,18 +79,18 @@ export class Versions {
   readonly #ending = new AbortController();
   #contents: VersionContents | null = null;
   #current: string | null = null;
-  #queue: Promise<void>;
+  readonly #queue = new SerialQueue();
   readonly #waiting: Coming[] = [];
   #held: { readonly version: string; readonly decisions: Promise<Policy>; readonly timer: Timer } | null = null;
   #sweeping: Timer | null = null;
   #closed: Promise<void> | null = null;
-  readonly #rebuilds: SerialQueue;
+  readonly #rebuilds: BoundedQueue;
 
   /** Reads the folder in the background. */
   constructor(options: VersionsOptions) {
     this.#options = options;
-    this.#rebuilds = new SerialQueue({ clock: options.clock, ...REBUILDS });
-    this.#queue = this.#guarded(() => this.#open());
+    this.#rebuilds = new BoundedQueue({ clock: options.clock, ...REBUILDS });
+    void this.#queue.add(() => this.#guarded(() => this.#open()));
     this.#scheduleSweep();
   }
 
@@ -106,7 +107,7 @@ export class Versions {
       log.warn({ version: this.#waiting.shift()?.version }, "versions: too many changes at once, this one is not kept");
       return;
     }
-    this.#queue = this.#queue.then(async () => {
+    void this.#queue.add(async () => {
       const coming = this.#waiting.shift();
       if (coming !== undefined) await this.#guarded(() => this.#keep(coming));
     });
@@ -125,14 +126,14 @@ export class Versions {
 
   /**
    * The decisions of a version that is kept, built anew.
-   * @throws ControlError `missing` where it is not, not wholly, or damaged; as `Turns.take` does.
+   * @throws ControlError `missing` where it is not, not wholly, or damaged; as `BoundedQueue.run` does.
    */
   async decisionsOf(version: string): Promise<Policy> {
     await this.#settled();
     if (this.#held?.version !== version) {
       this.#letGo();
       const timer = this.#options.clock.setTimer(() => this.#letGo(), HOLD_MS);
-      this.#held = { version, decisions: this.#rebuilds.take(() => this.#rebuild(version)), timer };
+      this.#held = { version, decisions: this.#rebuilds.run(() => this.#rebuild(version)), timer };
     }
     const { decisions } = this.#held;
     try {
@@ -154,11 +155,11 @@ export class Versions {
     this.#letGo();
     await this.#settled();
     this.#ending.abort();
-    await this.#queue;
+    await this.#queue.idle();
   }
 
   async #settled(): Promise<void> {
-    await withinMs(this.#options.clock, SETTLE_MS, this.#queue);
+    await withinMs(this.#options.clock, SETTLE_MS, this.#queue.idle());
   }
 
   async #guarded(work: () => Promise<void>): Promise<void> {
@@ -222,7 +223,7 @@ export class Versions {
 
   #scheduleSweep(): void {
     this.#sweeping = this.#options.clock.setTimer(() => {
-      this.#queue = this.#queue.then(() => this.#guarded(() => this.#sweep()));
+      void this.#queue.add(() => this.#guarded(() => this.#sweep()));
       this.#scheduleSweep();
     }, SWEEP_MS);
   }

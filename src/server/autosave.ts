@@ -1,4 +1,5 @@
 import type { Clock, Timer } from "../lib/clock.ts";
+import { SerialQueue } from "../lib/serial-queue.ts";
 import type { OperationsLog } from "../log/operations.ts";
 
 /** How often a file is written while the server runs: what a crash or a power cut loses at the most. */
@@ -25,8 +26,7 @@ export class Autosave {
   readonly #kept: Kept;
   readonly #surroundings: KeeperSurroundings;
   #timer: Timer | null = null;
-  /** One save after the other. */
-  #saving: Promise<void> = Promise.resolve();
+  readonly #saves = new SerialQueue();
   #stopped = false;
   #closed: Promise<void> | null = null;
 
@@ -48,15 +48,14 @@ export class Autosave {
 
   /** Writes the file now. */
   save(): Promise<void> {
-    this.#saving = this.#saving.then(() => this.#write());
-    return this.#saving;
+    return this.#saves.add(() => this.#write());
   }
 
   /** Leaves the file to whoever goes on with it: what is being written is written, and nothing more. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#timer?.cancel();
-    await this.#saving;
+    await this.#saves.idle();
   }
 
   /** Writes the file one last time. May be called again. */

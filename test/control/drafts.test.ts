@@ -1,8 +1,7 @@
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { ConfigCheck } from "../../src/admin/schemas/views.ts";
-
-import { checkDraft, Drafts, SerialQueue } from "../../src/control/drafts.ts";
+import { BoundedQueue, checkDraft, Drafts } from "../../src/control/drafts.ts";
 import { fakeClock } from "../support/fake-clock.ts";
 import { directory, file } from "../support/files.ts";
 import { siteWith } from "../support/site.ts";
@@ -105,14 +104,14 @@ describe("a draft of the configuration", () => {
   });
 });
 
-describe("turns", () => {
-  test("go on after one that fails, and after one that takes too long", async () => {
+describe("a bounded queue", () => {
+  test("goes on after a task that fails, and after one that takes too long", async () => {
     const clock = fakeClock();
-    const turns = new SerialQueue({ clock, maxWaiting: 3, limitMs: 1000 });
+    const queue = new BoundedQueue({ clock, maxWaiting: 3, limitMs: 1000 });
     const order: string[] = [];
-    const failing = turns.take(() => Promise.reject(new Error("a fault")));
-    const endless = turns.take(() => new Promise<never>(() => {}));
-    const last = turns.take(async () => void order.push("last"));
+    const failing = queue.run(() => Promise.reject(new Error("a fault")));
+    const endless = queue.run(() => new Promise<never>(() => {}));
+    const last = queue.run(async () => void order.push("last"));
     await expect(failing).rejects.toThrow("a fault");
     const slow = expect(endless).rejects.toMatchObject({ kind: "slow", message: "it took more than 1 s" });
     expect(order).toEqual([]);
