@@ -1,11 +1,12 @@
-import { type FileHandle, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import type { FileHandle } from "node:fs/promises";
 import { setImmediate as turn } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import type { AddressSet } from "../dns/address.ts";
 import { type Answer, addressesOf, indexAnswer, outcomeOf } from "../dns/answer.ts";
 import { RCODE } from "../dns/types.ts";
 import type { Clock } from "../lib/clock.ts";
+import { readIfThere, replaceFile } from "../lib/files.ts";
+import { errorText } from "../lib/text.ts";
 import type { AnswerCache } from "./answer-cache.ts";
 import type { Inspected } from "./entry.ts";
 import { type CacheKey, keyFromText, readKey } from "./key.ts";
@@ -22,16 +23,12 @@ type RouteMarks = ReadonlyMap<string, string>;
  * @throws the system's error where the file cannot be written.
  */
 export async function saveCache(cache: AnswerCache, path: string, routes: RouteMarks): Promise<number> {
-  const besidePath = `${path}.new`;
-  await mkdir(dirname(path), { recursive: true });
-  try {
-    const count = await writeFile(besidePath, cache, routes);
-    await rename(besidePath, path);
-    return count;
-  } catch (error) {
-    await rm(besidePath, { force: true });
-    throw error;
-  }
+  let count = 0;
+  // Only for its owner: it tells what was looked up here.
+  await replaceFile(path, async (file) => {
+    count = await writeRecords(file, cache, routes);
+  });
+  return count;
 }
 
 /** What became of a file at start. */
@@ -57,8 +54,12 @@ export interface LoadOptions {
  * or of another version is no error: what cannot be trusted is left alone, and the problem is told.
  */
 export async function loadCache(cache: AnswerCache, path: string, options: LoadOptions): Promise<CacheLoad> {
-  const file = await readWhole(path);
-  if (typeof file === "string") return { restored: 0, dropped: 0, problem: file };
+  let file: Buffer | null;
+  try {
+    file = await readIfThere(path, MAX_FILE_BYTES);
+  } catch (error) {
+    return { restored: 0, dropped: 0, problem: errorText(error) };
+  }
   if (file === null) return { restored: 0, dropped: 0, problem: null };
   if (!file.subarray(0, HEADER.length).equals(HEADER)) {
     return { restored: 0, dropped: 0, problem: "it is not a cache file of this version" };
@@ -91,18 +92,6 @@ const RECORDS_PER_TURN = 500;
 
 /** Larger than any sensible cache. */
 const MAX_FILE_BYTES = 1024 ** 3;
-
-async function writeFile(path: string, cache: AnswerCache, routes: RouteMarks): Promise<number> {
-  // Only for its owner: it tells what was looked up here.
-  const file = await open(path, "w", 0o600);
-  try {
-    const count = await writeRecords(file, cache, routes);
-    await file.sync();
-    return count;
-  } finally {
-    await file.close();
-  }
-}
 
 async function writeRecords(file: FileHandle, cache: AnswerCache, routes: RouteMarks): Promise<number> {
   let count = 0;
@@ -173,15 +162,4 @@ function restoreRecord(cache: AnswerCache, { key, mark, answer, storedWallMs }: 
   if (routes.get(readKey(key).route) !== mark) return false;
   if (addressesOf(answer).some((address) => volatileAddresses.has(address))) return false;
   return cache.put(key, answer, { limits, ageMs }) === "taken";
-}
-
-/** null = there is none; a string = why it cannot be read. */
-async function readWhole(path: string): Promise<Buffer | string | null> {
-  try {
-    const { size } = await stat(path);
-    return size > MAX_FILE_BYTES ? "it is too large" : await readFile(path);
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    return "code" in error && error.code === "ENOENT" ? null : error.message;
-  }
 }

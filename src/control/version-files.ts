@@ -9,7 +9,7 @@ import { createZstdCompress, zstdDecompress } from "node:zlib";
 import type { Static } from "typebox";
 import Type from "typebox";
 import { Value } from "typebox/value";
-import { writeWhole } from "../lib/files.ts";
+import { replaceFile } from "../lib/files.ts";
 import { shownUrl } from "../lib/text.ts";
 import type { CopySource } from "../lists/cache.ts";
 import type { ListInput, PolicyInputs, SourceInput } from "../server/policy.ts";
@@ -170,7 +170,7 @@ async function headerAt(path: string): Promise<VersionHeader | null> {
 
 /** In one step. @throws the system's error; then the header before is still there. */
 export async function writeHeader(folder: string, header: VersionHeader): Promise<void> {
-  await writeWhole(join(folder, fileOf(header)), `${JSON.stringify(header, null, 2)}\n`);
+  await replaceFile(join(folder, fileOf(header)), `${JSON.stringify(header, null, 2)}\n`);
 }
 
 export async function removeHeader(folder: string, header: Pick<VersionHeader, "version">): Promise<void> {

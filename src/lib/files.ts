@@ -1,28 +1,29 @@
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
-interface WriteWholeOptions {
-  /** Of the new file; by default only its owner may read it. */
+interface ReplaceOptions {
+  /** Mode of the new file. By default only its owner may read the file. */
   readonly mode?: number;
-  /** Where it is written first, in the same folder. To be chosen where two processes may write at once. */
+  /** Path of the temporary file, in the same folder. Choose one where two processes may write at once. */
   readonly besidePath?: string;
 }
 
 /**
- * Puts a text in the place of a file in one step: whoever reads it, and whatever ends the process or fills the disk, finds the file before or this
- * one. Makes the folder where it is missing. One at a time to a path.
- * @throws the system's error; then the file before is still there.
+ * Replaces a file in one step: a reader finds the old file or the new one, also after a crash or with a full disk. Makes a missing folder.
+ * Not for two calls at once with the same path.
+ * @param content a text, or a function that writes the new file.
+ * @throws the system's error; the old file is still there then.
  */
-export async function writeWhole(
+export async function replaceFile(
   path: string,
-  text: string,
-  { mode = 0o600, besidePath = `${path}.new` }: WriteWholeOptions = {},
+  content: string | ((file: FileHandle) => Promise<void>),
+  { mode = 0o600, besidePath = `${path}.new` }: ReplaceOptions = {},
 ): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   try {
     const file = await open(besidePath, "w", mode);
     try {
-      await file.writeFile(text);
+      await (typeof content === "string" ? file.writeFile(content) : content(file));
       await file.sync();
     } finally {
       await file.close();
@@ -34,13 +35,33 @@ export async function writeWhole(
   }
 }
 
+/**
+ * Reads a file that need not be there; null where it is not.
+ * @throws the system's error, or an Error where the file is larger than `maxBytes`.
+ */
+export async function readIfThere(path: string, maxBytes: number): Promise<Buffer | null> {
+  try {
+    const { size } = await stat(path);
+    if (size > maxBytes) throw new Error("it is too large");
+    return await readFile(path);
+  } catch (error) {
+    if (isMissingFile(error)) return null;
+    throw error;
+  }
+}
+
+/** Whether a call of the system failed because the file is not there. */
+export function isMissingFile(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
+}
+
 /** Where a configuration stands, and the place it names for what is learned; null = not said. */
 export interface Placed {
   readonly path: string | null;
   readonly cache: { readonly file: string | null };
 }
 
-/** Where Fenliu keeps what it learns: the folder of `cache.file`, or `data` beside the configuration. */
+/** Folder in which Fenliu keeps what it learns: the folder of `cache.file`, else `data` beside the configuration. */
 export function dataFolder({ cache, path }: Placed): string {
   return cache.file === null ? join(path === null ? "." : dirname(path), "data") : dirname(cache.file);
 }

@@ -5,7 +5,7 @@ import type { Static } from "typebox";
 import Type from "typebox";
 import { Value } from "typebox/value";
 import { runCooperatively, type Sliced } from "../lib/cooperative.ts";
-import { dataFolder, type Placed, writeWhole } from "../lib/files.ts";
+import { dataFolder, type Placed, replaceFile } from "../lib/files.ts";
 
 /** The download that was last found good. `etag` and `lastModified` are the server's words for it. */
 export type CachedList = Static<typeof COPY>;
@@ -84,7 +84,7 @@ export class ListCache implements CopySource {
   /** @throws the system's error where it cannot be written. */
   async note(list: string, url: string, record: CacheRecord): Promise<void> {
     const besidePath = await this.newPath(list, url);
-    await writeWhole(this.#recordPath(list, url), `${JSON.stringify(record, null, 2)}\n`, { mode: 0o644, besidePath });
+    await replaceFile(this.#recordPath(list, url), `${JSON.stringify(record, null, 2)}\n`, { mode: 0o644, besidePath });
   }
 
   /** Takes away copies before this one, and what a crash left; a download that is younger may be under way in another process. */

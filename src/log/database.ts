@@ -2,6 +2,7 @@ import { closeSync, openSync, readdirSync, renameSync, rmSync, statSync } from "
 import { basename, dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
+import { isMissingFile } from "../lib/files.ts";
 import { errorText } from "../lib/text.ts";
 
 /** The connection to a database. The one place that knows `node:sqlite`: its class is to get another name. */
@@ -224,7 +225,7 @@ function move(from: string, to: string): boolean {
     renameSync(from, to);
     return true;
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return false;
+    if (isMissingFile(error)) return false;
     throw error;
   }
 }

@@ -1,10 +1,10 @@
-import { readFile, stat } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import { LRUCache } from "lru-cache";
 import type { Name } from "../dns/name.ts";
 import { TYPE } from "../dns/types.ts";
 import type { Clock } from "../lib/clock.ts";
-import { writeWhole } from "../lib/files.ts";
+import { readIfThere, replaceFile } from "../lib/files.ts";
+import { errorText } from "../lib/text.ts";
 import type { CompareOptions } from "../rules/options.ts";
 import type { Classification } from "./classify.ts";
 import type { Resolver } from "./types.ts";
@@ -110,7 +110,7 @@ export async function saveVerdicts(verdicts: Verdicts, path: string, clock: Cloc
   );
   const body = JSON.stringify(entries);
   // Only for its owner: it tells what was looked up here.
-  await writeWhole(path, `${HEADER}${checksum(body)}\n${body}`);
+  await replaceFile(path, `${HEADER}${checksum(body)}\n${body}`);
 }
 
 /** What became of a file at start. */
@@ -150,11 +150,10 @@ interface FileContent {
 
 async function readStored(path: string): Promise<FileContent> {
   try {
-    const { size } = await stat(path);
-    return size > MAX_FILE_BYTES ? unusable("it is too large") : parseStored(await readFile(path, "utf8"));
+    const file = await readIfThere(path, MAX_FILE_BYTES);
+    return file === null ? { stored: [], problem: null } : parseStored(file.toString("utf8"));
   } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    return "code" in error && error.code === "ENOENT" ? { stored: [], problem: null } : unusable(error.message);
+    return unusable(errorText(error));
   }
 }
 

@@ -1,10 +1,9 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseOwnHosts } from "../config/load.ts";
 import type { Config } from "../config/types.ts";
 import type { HostRecord, OwnHosts } from "../hosts/options.ts";
 import type { HostsProblem } from "../hosts/parse.ts";
-import { dataFolder, writeWhole } from "../lib/files.ts";
+import { dataFolder, readIfThere, replaceFile } from "../lib/files.ts";
 import { errorText } from "../lib/text.ts";
 
 /** Where the names are kept that Fenliu was given while running. */
@@ -31,9 +30,10 @@ export async function readOwnHosts(
 ): Promise<{ readonly file: OwnHostsFile; readonly problems: readonly HostsProblem[] }> {
   let text: string;
   try {
-    text = await readFile(path, "utf8");
+    const bytes = await readIfThere(path, Number.POSITIVE_INFINITY);
+    if (bytes === null) return { file: NO_FILE, problems: [] };
+    text = bytes.toString("utf8");
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return { file: NO_FILE, problems: [] };
     const reason = errorText(error);
     return { file: NO_FILE, problems: [{ source: path, line: 0, reason }] };
   }
@@ -51,7 +51,7 @@ export function ownHostsFile(own: OwnHosts): OwnHostsFile {
 /** Writes the file anew, in one step. @throws the system's error. */
 export async function writeOwnHosts(path: string, { text }: OwnHostsFile): Promise<void> {
   // People may look into it, and mend it.
-  await writeWhole(path, text, { mode: 0o644 });
+  await replaceFile(path, text, { mode: 0o644 });
 }
 
 const HEADING =
