@@ -1,10 +1,11 @@
 import Type from "typebox";
 import { isSeq } from "yaml";
 import type { AnswersOptions, HttpsMode, HttpsStrip } from "../answers/options.ts";
+import { formatDuration } from "../lib/duration.ts";
 import { key, object } from "./object.ts";
 import type { ConfigReader, Located, SourceLocation } from "./reading.ts";
 import { keyword, located, type Shape, scalarOf } from "./shape.ts";
-import { duration, formatDuration, seconds } from "./units.ts";
+import { duration, seconds } from "./units.ts";
 
 export const ipv6Mode = keyword("pass", "nodata", "prefer-ipv4");
 export const ipv4Mode = keyword("pass", "nodata", "prefer-ipv6");

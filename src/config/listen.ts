@@ -1,9 +1,10 @@
 import { isIPv6 } from "node:net";
+import { canonicalAddress, endpointText, isLoopback } from "../dns/address.ts";
 import type { Endpoint, ListenOptions, TlsOptions } from "../listen/options.ts";
 import { key, object, oneOrMany, required } from "./object.ts";
 import type { ConfigReader, Located } from "./reading.ts";
 import { located, orNull, type Parsed, type Shape, text } from "./shape.ts";
-import { canonicalAddress, endpoint, isLoopback, network, readableFile } from "./values.ts";
+import { endpoint, network, readableFile } from "./values.ts";
 
 const endpoints = oneOrMany(located(endpoint));
 
@@ -98,10 +99,10 @@ function checkClashes(raw: RawListen, reading: ConfigReader): void {
     const what =
       earlier.section === later.section
         ? "it is listed twice"
-        : `\`listen.${earlier.section}\` has ${endpointText(earlier.endpoint.value)} already`;
+        : `\`listen.${earlier.section}\` has ${endpointText(earlier.endpoint.value.address, earlier.endpoint.value.port)} already`;
     reading.fail(
       later.endpoint.place,
-      `two listeners on ${endpointText(later.endpoint.value)}: ${what}`,
+      `two listeners on ${endpointText(later.endpoint.value.address, later.endpoint.value.port)}: ${what}`,
       "give one of them another port",
     );
   }
@@ -111,14 +112,11 @@ function checkClashes(raw: RawListen, reading: ConfigReader): void {
 function clash(a: Listener, b: Listener): boolean {
   const [one, other] = [a.endpoint.value, b.endpoint.value];
   if (one.port !== other.port || one.port === 0) return false;
-  const [first, second] = [canonicalAddress(one.address), canonicalAddress(other.address)];
+  const [first, second] = [one.address, other.address].map((address) => canonicalAddress(address) ?? address);
+  if (first === undefined || second === undefined) return false;
   return first === second || (a.section !== b.section && (covers(first, second) || covers(second, first)));
 }
 
 function covers(wildcard: string, address: string): boolean {
   return wildcard === "::" || (wildcard === "0.0.0.0" && !isIPv6(address));
-}
-
-function endpointText({ address, port }: Endpoint): string {
-  return isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`;
 }

@@ -1,6 +1,6 @@
+import { formatDuration, inLargestUnit, MS_PER, parseDurationMs } from "../lib/duration.ts";
 import { type Parsed, type Shape, text } from "./shape.ts";
 
-const MS_PER = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const BYTES_PER = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 } as const;
 
 /** What people write instead of the units above. */
@@ -88,9 +88,8 @@ export function size(minimum: string, maximum: string): Shape<number> {
 
 /** Reads `250ms`, `30s`, `5m`, `1h`, `7d`; gives milliseconds. */
 export function parseDuration(written: string): Parsed<number> {
-  const exact = /^(\d{1,9})(ms|s|m|h|d)$/.exec(written);
-  const [, digits = "", unit = ""] = exact ?? [];
-  if (isKeyOf(MS_PER, unit)) return { value: Number(digits) * MS_PER[unit] };
+  const ms = parseDurationMs(written);
+  if (ms !== null) return { value: ms };
   const meant = loosely(written, TIME_SYNONYMS);
   const offered = /^\d{1,9}$/.test(written) ? `${written}s` : formatDuration(Math.ceil(meant ?? 0));
   return {
@@ -111,19 +110,9 @@ export function parseSize(written: string): Parsed<number> {
   };
 }
 
-/** In the largest unit that leaves a whole number. */
-export function formatDuration(ms: number): string {
-  return inLargestUnit(ms, MS_PER) ?? "0s";
-}
-
 function formatSize(bytes: number): string {
   const wholeKiB = Math.max(1, Math.round(bytes / BYTES_PER.KiB));
   return inLargestUnit(wholeKiB * BYTES_PER.KiB, BYTES_PER) ?? `${wholeKiB}KiB`;
-}
-
-function inLargestUnit(value: number, units: Readonly<Record<string, number>>): string | null {
-  const unit = Object.entries(units).findLast(([, worth]) => value !== 0 && value % worth === 0);
-  return unit === undefined ? null : `${value / unit[1]}${unit[0]}`;
 }
 
 function loosely(written: string, synonyms: Readonly<Record<string, number>>): number | null {

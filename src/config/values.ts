@@ -269,16 +269,6 @@ function endpointFix(written: string): string {
   return "write it as in `127.0.0.1:5053` or `[::1]:5053`: an IP address, not a name";
 }
 
-/** Equal for different spellings of one address. */
-export function canonicalAddress(written: string): string {
-  const [plain = "", zone] = written.split("%", 2);
-  return ipaddr.process(plain).toString() + (zone === undefined ? "" : `%${zone}`);
-}
-
-export function isLoopback(written: string): boolean {
-  return ipaddr.process(written.split("%", 1)[0] ?? "").range() === "loopback";
-}
-
 /** A path, relative to the configuration file; gives it absolute. */
 export const path: Shape<string> = absolute(text({ expected: "a path", parse: parsePath }));
 

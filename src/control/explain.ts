@@ -1,8 +1,8 @@
 import type { ExplainRequest } from "../admin/control.ts";
 import type { Explained } from "../admin/schemas/record.ts";
-import { formatDuration } from "../config/units.ts";
 import { nameText } from "../dns/name.ts";
 import { typeName } from "../dns/types.ts";
+import { formatDuration } from "../lib/duration.ts";
 import type { TraceStep } from "../log/record.ts";
 import { MAX_ALIASES, queryForTarget } from "../resolve/alias.ts";
 import type { Decision } from "../rules/decision.ts";

@@ -41,6 +41,25 @@ export function addressText(octets: Uint8Array): string {
   return new ipaddr.IPv6([...plain]).toRFC5952String();
 }
 
+/** An address without its zone: `fe80::1` of `fe80::1%eth0`. */
+export function withoutZone(text: string): string {
+  const zone = text.indexOf("%");
+  return zone < 0 ? text : text.slice(0, zone);
+}
+
+/** The one text of an address, as `addressText` writes it. A zone of an IPv6 address stays. null where the text is no address. */
+export function canonicalAddress(text: string): string | null {
+  const plain = withoutZone(text);
+  const address = addressFromText(plain);
+  if (address === null || (plain !== text && (!plain.includes(":") || plain.length + 1 === text.length))) return null;
+  return `${addressText(address)}${text.slice(plain.length)}`;
+}
+
+/** `address:port`, with brackets round IPv6. */
+export function endpointText(address: string, port: number): string {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
 /** The same address in 4 bytes if it is IPv4-mapped IPv6, else `bytes` themselves. */
 export function unmapped(octets: Uint8Array): Uint8Array {
   return isMapped(octets) ? octets.subarray(12) : octets;
@@ -150,8 +169,7 @@ export class AddressSet {
 
   /** false for a text that is no address. A zone (`fe80::1%eth0`) is disregarded. */
   hasText(text: string): boolean {
-    const zone = text.indexOf("%");
-    const address = addressFromText(zone < 0 ? text : text.slice(0, zone));
+    const address = addressFromText(withoutZone(text));
     return address !== null && this.has(address);
   }
 
@@ -207,6 +225,13 @@ export const privateAddresses = AddressSet.of(
   "fe80::/10",
   "fc00::/7",
 );
+
+const loopback = AddressSet.of("127.0.0.0/8", "::1");
+
+/** Whether only this host can reach the address. false for a text that is no address. */
+export function isLoopback(text: string): boolean {
+  return loopback.hasText(text);
+}
 
 function compareWords(blocks: Uint32Array, offset: number, address: Uint8Array): number {
   for (let word = 0; word < 4; word++) {

@@ -1,4 +1,4 @@
-const MS_PER = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+import { MS_PER, parseDurationMs } from "../lib/duration.ts";
 
 /**
  * A moment as people write it, in milliseconds since 1970: ISO 8601 (a date, with or without a time, with or without a zone; without one it is UTC),
@@ -7,13 +7,8 @@ const MS_PER = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as con
 export function parseMoment(text: string, nowMs: number): number | null {
   // Fewer digits are a year, or seconds since 1970, and would be taken for a moment of long ago.
   if (/^(?:0|\d{12,15})$/.test(text)) return Number(text);
-  const [, digits = "", unit = ""] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? [];
-  if (isUnit(unit)) return Math.max(0, nowMs - Number(digits) * MS_PER[unit]);
-  return isoMoment(text);
-}
-
-function isUnit(text: string): text is keyof typeof MS_PER {
-  return Object.hasOwn(MS_PER, text);
+  const agoMs = parseDurationMs(text);
+  return agoMs === null ? isoMoment(text) : Math.max(0, nowMs - agoMs);
 }
 
 // The sign of a zone may have become a space: that is what "+" is in the query of a URL.

@@ -2,8 +2,10 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { closest } from "../../src/config/closest.ts";
 import { parseProxy, parseServer } from "../../src/config/server.ts";
-import { formatDuration, parseDuration, parseSize } from "../../src/config/units.ts";
-import { canonicalAddress, parseClient, parseDomainPattern, parseEndpoint, parseNetwork } from "../../src/config/values.ts";
+import { parseDuration, parseSize } from "../../src/config/units.ts";
+import { parseClient, parseDomainPattern, parseEndpoint, parseNetwork } from "../../src/config/values.ts";
+import { canonicalAddress } from "../../src/dns/address.ts";
+import { formatDuration } from "../../src/lib/duration.ts";
 
 describe("servers", () => {
   test.each([

@@ -1,7 +1,15 @@
 import { isIPv4, isIPv6 } from "node:net";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { addressFromText, addressText, rangeFromText, rangeOfPrefix } from "../../src/dns/address.ts";
+import {
+  addressFromText,
+  addressText,
+  canonicalAddress,
+  endpointText,
+  isLoopback,
+  rangeFromText,
+  rangeOfPrefix,
+} from "../../src/dns/address.ts";
 import { runs } from "../support/properties.ts";
 
 const bytes4 = fc.uint8Array({ minLength: 4, maxLength: 4 });
@@ -112,4 +120,53 @@ describe("blocks as text", () => {
       }),
     );
   });
+});
+
+describe("the canonical text of an address keeps its zone", () => {
+  test.each([
+    ["192.0.2.1", "192.0.2.1"],
+    ["2001:DB8:0:0::0001", "2001:db8::1"],
+    ["::ffff:192.0.2.1", "192.0.2.1"],
+    ["::FFFF:c000:0201", "192.0.2.1"],
+    ["fe80::1%eth0", "fe80::1%eth0"],
+    ["FE80:0::1%br-lan.7", "fe80::1%br-lan.7"],
+  ])("%s is %s", (text, address) => {
+    expect(canonicalAddress(text)).toBe(address);
+  });
+
+  test.each([
+    "",
+    "localhost",
+    "192.0.2",
+    "192.0.2.01",
+    "0x7f.1",
+    "1",
+    "192.0.2.1:53",
+    "[::1]",
+    "::1/128",
+    "unknown",
+    " ::1",
+    "fe80::1%",
+    "192.0.2.1%eth0",
+  ])("%j is none", (text) => {
+    expect(canonicalAddress(text)).toBeNull();
+  });
+});
+
+test("an endpoint is written with brackets round IPv6", () => {
+  expect([endpointText("192.0.2.1", 53), endpointText("2001:db8::1", 853)]).toEqual(["192.0.2.1:53", "[2001:db8::1]:853"]);
+});
+
+test.each([
+  ["127.0.0.1", true],
+  ["127.8.8.8", true],
+  ["::1", true],
+  ["::ffff:127.0.0.1", true],
+  ["::1%lo", true],
+  ["0.0.0.0", false],
+  ["192.0.2.1", false],
+  ["fe80::1%lo", false],
+  ["localhost", false],
+])("that only this host can reach %s is %s", (text, expected) => {
+  expect(isLoopback(text)).toBe(expected);
 });

@@ -1,4 +1,5 @@
 import { Type } from "typebox";
+import { parseDurationMs } from "../../lib/duration.ts";
 import type { LogStatus } from "../../log/record.ts";
 import type { Summary } from "../../log/summary.ts";
 import { type Api, type ApiParts, jsonContent, operation } from "../api.ts";
@@ -107,21 +108,18 @@ export function decisionRoutes(api: Api, { control, clock }: ApiParts): void {
 
   api.get("/stats", { schema: getStatistics }, async ({ query: { step, top = 10, ...period } }) => {
     const { fromMs, toMs } = periodOf(period, clock.wallMs());
-    const stepMs = Math.max(60_000, step === undefined ? (toMs - fromMs) / DEFAULT_SAMPLES : durationMs(step));
+    // A number without a unit counts seconds.
+    const stepText = step === undefined || /[a-z]$/.test(step) ? step : `${step}s`;
+    const stepMs = Math.max(
+      60_000,
+      stepText === undefined ? (toMs - fromMs) / DEFAULT_SAMPLES : (parseDurationMs(stepText) ?? 0),
+    );
     const { queries } = control();
     return statisticsOf(await queries.summary({ fromMs, toMs, stepMs, top }), queries.status());
   });
 }
 
 const DEFAULT_SAMPLES = 100;
-
-const MS_PER_UNIT: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
-/** Of what the pattern of `step` admits. */
-function durationMs(text: string): number {
-  const unit = text.replace(/^[0-9]+/, "");
-  return Number.parseInt(text, 10) * (MS_PER_UNIT[unit] ?? 1000);
-}
 
 function statisticsOf({ fromMs, toMs, stepMs, series, ...counts }: Summary, status: LogStatus): Statistics {
   return {

@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import { parseProxy, parseServer } from "../../config/server.ts";
-import { canonicalAddress, splitHostPort } from "../../config/values.ts";
+import { splitHostPort } from "../../config/values.ts";
+import { canonicalAddress } from "../../dns/address.ts";
 import { childOf, itemsOf, numberAt, othersThan, type Plugin, type Tree, textAt, textOf } from "./bundle.ts";
 import type { DraftGroup, DraftServer } from "./draft.ts";
 import type { Findings } from "./findings.ts";
@@ -149,7 +150,7 @@ export class ImportGroups {
       return { text: url, addresses: [] };
     }
     const wantedPort = parts.port === null || parts.port === 0 ? (port ?? "") : `:${parts.port}`;
-    return { text: `${scheme}${host}${wantedPort}${rest}`, addresses: [canonicalAddress(parts.host)] };
+    return { text: `${scheme}${host}${wantedPort}${rest}`, addresses: [canonicalAddress(parts.host) ?? parts.host] };
   }
 
   #addBootstrap(item: Tree): void {

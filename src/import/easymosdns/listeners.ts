@@ -1,5 +1,6 @@
 import { isIPv6 } from "node:net";
-import { isLoopback, parseEndpoint, splitHostPort } from "../../config/values.ts";
+import { parseEndpoint, splitHostPort } from "../../config/values.ts";
+import { isLoopback } from "../../dns/address.ts";
 import type { Endpoint } from "../../listen/options.ts";
 import { type Bundle, childOf, itemsOf, numberAt, othersThan, pathIn, type Tree, textAt } from "./bundle.ts";
 import type { FindingPlace, Findings } from "./findings.ts";

@@ -1,4 +1,4 @@
-import { formatDuration } from "../../config/units.ts";
+import { formatDuration } from "../../lib/duration.ts";
 import { type Bundle, childOf, itemsOf, numberAt, type Plugin, type Tree, textAt, textOf } from "./bundle.ts";
 import type { Expression } from "./conditions.ts";
 import type { DraftModifiers } from "./draft.ts";

@@ -1,6 +1,6 @@
 import { unsupportedKeys } from "../../config/file.ts";
 import { parseConfig } from "../../config/load.ts";
-import { formatDuration } from "../../config/units.ts";
+import { formatDuration } from "../../lib/duration.ts";
 import { type Bundle, numberAt, othersThan, type Plugin, pathIn } from "./bundle.ts";
 import type { Capabilities, DraftGroup, DraftList, DraftRule } from "./draft.ts";
 import { type Findings, ImportError } from "./findings.ts";
