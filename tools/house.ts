@@ -48,7 +48,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   ],
   server: ["config", "listen", "resolve", "rules", "lists", "hosts", "cache", "upstreams", "answers", "access", "log", "dns"],
   import: ["config", "lists", "dns"],
-  admin: ["stats", "log"],
+  admin: ["stats", "log", "dns"],
   config: ["dns"],
   stats: ["log"],
   resolve: ["rules", "hosts", "cache", "upstreams", "answers", "dns"],

@@ -1,10 +1,10 @@
 import { networkInterfaces } from "node:os";
 import { LRUCache } from "lru-cache";
-import { AddressSet, addressFromText, privateAddresses, rangeFromText } from "../dns/address.ts";
+import { AddressSet, addressFromText, privateAddresses, rangeFromText, withoutZone } from "../dns/address.ts";
 import type { Client } from "../lib/client.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
-import { TokenBucket } from "../lib/token-bucket.ts";
-import type { AccessOptions, RateLimitOptions } from "./options.ts";
+import { type TokenBucket, TokenBuckets } from "../lib/token-bucket.ts";
+import type { AccessOptions } from "./options.ts";
 
 export type Admission =
   | "admitted"
@@ -33,7 +33,8 @@ export class Access {
   readonly #parts: AccessParts;
   readonly #usesPrivate: boolean;
   readonly #visitors = new LRUCache<string, Visitor>({ max: MAX_VISITORS });
-  readonly #buckets = new LRUCache<string, TokenBucket>({ max: MAX_BUCKETS });
+  /** null = there is no limit. */
+  readonly #buckets: TokenBuckets | null;
   #prefixes: readonly string[];
   #admitted: Clients;
   #exempt: Clients;
@@ -46,6 +47,7 @@ export class Access {
     this.#prefixes = this.#usesPrivate ? parts.localPrefixes() : [];
     this.#admitted = clientsOf(options.clients, this.#prefixes);
     this.#exempt = clientsOf(options.rateLimit?.exempt ?? [], this.#prefixes);
+    this.#buckets = options.rateLimit === null ? null : new TokenBuckets(options.rateLimit, MAX_BUCKETS);
     if (this.#usesPrivate) this.#scheduleReread();
   }
 
@@ -54,9 +56,8 @@ export class Access {
     const visitor = this.#visitors.get(client.address) ?? this.#meet(client.address);
     const { clientId } = client;
     if (!this.#lets(visitor, clientId)) return "forbidden";
-    const limit = this.#options.rateLimit;
-    if (limit === null || visitor.exempt || (clientId !== null && this.#exempt.ids.has(clientId))) return "admitted";
-    visitor.bucket ??= this.#bucketOf(visitor.network, limit, nowMs);
+    if (this.#buckets === null || visitor.exempt || (clientId !== null && this.#exempt.ids.has(clientId))) return "admitted";
+    visitor.bucket ??= this.#buckets.of(visitor.network, nowMs);
     return visitor.bucket.take(nowMs) ? "admitted" : "limited";
   }
 
@@ -85,14 +86,6 @@ export class Access {
     };
     this.#visitors.set(text, visitor);
     return visitor;
-  }
-
-  #bucketOf(network: string, limit: RateLimitOptions, nowMs: number): TokenBucket {
-    const known = this.#buckets.get(network);
-    if (known !== undefined) return known;
-    const bucket = new TokenBucket(limit, nowMs);
-    this.#buckets.set(network, bucket);
-    return bucket;
   }
 
   #scheduleReread(): void {
@@ -142,11 +135,6 @@ function clientsOf(entries: readonly string[], prefixes: readonly string[]): Cli
 /** The client ids of a list of clients. */
 export function clientIdsOf(clients: readonly string[]): ReadonlySet<string> {
   return new Set(clients.filter((client) => client !== "private" && rangeFromText(client) === null));
-}
-
-function withoutZone(text: string): string {
-  const zone = text.indexOf("%");
-  return zone < 0 ? text : text.slice(0, zone);
 }
 
 /** The CIDRs of the networks this host has an address in, sorted, each once; a default route over an interface is no network of its own. */

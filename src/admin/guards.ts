@@ -3,8 +3,8 @@ import type { Server } from "node:http";
 import type { Socket } from "node:net";
 import { networkInterfaces } from "node:os";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import ipaddr from "ipaddr.js";
-import { LRUCache } from "lru-cache";
+import { canonicalAddress, endpointText, isLoopback, withoutZone } from "../dns/address.ts";
+import { TokenBuckets } from "../lib/token-bucket.ts";
 import type { Endpoint } from "../listen/options.ts";
 import { type AdminLimits, ClientCounts, type Clients } from "./api.ts";
 import type { AdminOptions } from "./options.ts";
@@ -117,49 +117,27 @@ function shown(value: string): string {
 /** Clients remembered at once; the one not seen for longest is forgotten. */
 const MAX_CLIENTS = 10_000;
 
-interface Allowance {
-  tokens: number;
-  atMs: number;
-}
-
 /** How fast each client may ask: so much at once, and then so many a second. */
 export class ClientRates {
-  readonly #perSecond: number;
-  readonly #burst: number;
   readonly #nowMs: () => number;
-  readonly #allowances = new LRUCache<string, Allowance>({ max: MAX_CLIENTS });
+  readonly #buckets: TokenBuckets;
 
   constructor(perSecond: number, burst: number, nowMs: () => number) {
-    this.#perSecond = perSecond;
-    this.#burst = burst;
+    this.#buckets = new TokenBuckets({ perSecond, burst }, MAX_CLIENTS);
     this.#nowMs = nowMs;
   }
 
   /** Takes one request off what the client has left. @returns after how many seconds it may ask again; 0 = it may now. */
   take(client: string): number {
-    const allowance = this.#allowanceOf(client);
-    if (allowance.tokens < 1) return Math.ceil((1 - allowance.tokens) / this.#perSecond);
-    allowance.tokens--;
-    return 0;
+    const nowMs = this.#nowMs();
+    const bucket = this.#buckets.of(client, nowMs);
+    return bucket.take(nowMs) ? 0 : Math.ceil(bucket.waitMs(nowMs) / 1000);
   }
 
   /** Takes more off, which may leave the client in debt of as much as a whole burst. */
   charge(client: string, requests: number): void {
-    const allowance = this.#allowanceOf(client);
-    allowance.tokens = Math.max(-this.#burst, allowance.tokens - requests);
-  }
-
-  #allowanceOf(client: string): Allowance {
-    const atMs = this.#nowMs();
-    const known = this.#allowances.get(client);
-    if (known === undefined) {
-      const allowance = { tokens: this.#burst, atMs };
-      this.#allowances.set(client, allowance);
-      return allowance;
-    }
-    known.tokens = Math.min(this.#burst, known.tokens + ((atMs - known.atMs) / 1000) * this.#perSecond);
-    known.atMs = atMs;
-    return known;
+    const nowMs = this.#nowMs();
+    this.#buckets.of(client, nowMs).charge(requests, nowMs);
   }
 }
 
@@ -204,7 +182,7 @@ export function hostAllowlist(
   localAddresses = addressesOfInterfaces,
 ): (host: string) => boolean {
   const named = new Set(hosts.map((host) => canonicalHost(host.includes(":") ? `[${host}]` : host)?.name));
-  const address = canonicalAddress(bound.address);
+  const address = canonicalAddress(withoutZone(bound.address));
   return (host) => {
     const asked = canonicalHost(host);
     if (asked === null) return false;
@@ -214,14 +192,11 @@ export function hostAllowlist(
     if (literal === null) return asked.name === "localhost" && (address === null || isWildcard(address) || isLoopback(address));
     if (address === null || literal === address) return true;
     if (isLoopback(address)) return isLoopback(literal);
-    return isWildcard(address) && (isLoopback(literal) || localAddresses().some((local) => canonicalAddress(local) === literal));
+    return (
+      isWildcard(address) &&
+      (isLoopback(literal) || localAddresses().some((local) => canonicalAddress(withoutZone(local)) === literal))
+    );
   };
-}
-
-/** Whether nobody outside this host can connect to the address. */
-function isLoopbackAddress(address: string): boolean {
-  const canonical = canonicalAddress(address);
-  return canonical !== null && isLoopback(canonical);
 }
 
 /** A name, or an address with brackets round IPv6, in the one form that browsers give it, and the port if there is one. */
@@ -232,18 +207,8 @@ function canonicalHost(host: string): { readonly name: string; readonly port: nu
   return { name: url.hostname.replace(/\.$/, ""), port: url.port === "" ? null : Number(url.port) };
 }
 
-/** Without a zone; IPv4-mapped addresses become IPv4. null = it is no address. */
-function canonicalAddress(text: string): string | null {
-  const plain = text.split("%", 1)[0] ?? "";
-  return ipaddr.isValid(plain) ? ipaddr.process(plain).toString() : null;
-}
-
-function isLoopback(canonical: string): boolean {
-  return ipaddr.parse(canonical).range() === "loopback";
-}
-
 function isWildcard(canonical: string): boolean {
-  return ipaddr.parse(canonical).range() === "unspecified";
+  return canonical === "0.0.0.0" || canonical === "::";
 }
 
 function addressesOfInterfaces(): readonly string[] {
@@ -292,10 +257,9 @@ function digest(text: string): Buffer {
 
 /** What keeps the API from being opened there, one sentence each; asked before the start and by `check`. */
 export function adminProblems(endpoint: Endpoint | null, { token }: AdminOptions): readonly string[] {
-  if (endpoint === null || token !== null || isLoopbackAddress(endpoint.address)) return [];
+  if (endpoint === null || token !== null || isLoopback(endpoint.address)) return [];
   const { address, port } = endpoint;
-  const written = address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
   return [
-    `listen.admin ${written} can be reached from elsewhere, and there is no admin.token: set one (openssl rand -hex 16), or listen on 127.0.0.1:${port}`,
+    `listen.admin ${endpointText(address, port)} can be reached from elsewhere, and there is no admin.token: set one (openssl rand -hex 16), or listen on 127.0.0.1:${port}`,
   ];
 }

@@ -3,8 +3,8 @@ import { NAMED_SCHEMAS } from "../admin/openapi.ts";
 import type { ProblemPart } from "../admin/problem.ts";
 import type { NamedSchema } from "../admin/schemas/named.ts";
 import type { Config } from "../config/types.ts";
+import { endpointText } from "../dns/address.ts";
 import { version } from "../lib/version.ts";
-import { endpointText } from "../listen/client-address.ts";
 import { configPath, EXIT, readConfig, type Terminal } from "./invocation.ts";
 import type { Invocation } from "./run.ts";
 

@@ -5,10 +5,11 @@ import { explainedSchema } from "../admin/schemas/record.ts";
 import type { Config } from "../config/types.ts";
 import { explainBy } from "../control/explain.ts";
 import { type HypotheticalQuery, hypotheticalQuery } from "../control/explain-live.ts";
-import { addressFromText } from "../dns/address.ts";
+import { addressFromText, withoutZone } from "../dns/address.ts";
+import { printable } from "../lib/text.ts";
 import { operationsLog } from "../log/operations.ts";
 import type { TraceStep } from "../log/record.ts";
-import { attemptText, milliseconds, printable, stepText } from "../log/text.ts";
+import { attemptText, milliseconds, stepText } from "../log/text.ts";
 import { openPolicy } from "../server/policy.ts";
 import { checkDecisions } from "../server/preflight.ts";
 import { ApiClient, ApiRefusal, ApiUnreachable, apiFault } from "./api-client.ts";
@@ -36,7 +37,7 @@ export async function explainCommand(invocation: Invocation, terminal: Terminal)
 function requestOf({ words, client, resolve, under }: Invocation): ExplainRequest {
   const [name, type = "A", ...others] = words;
   if (name === undefined || others.length > 0) throw new UsageError("explain takes NAME [TYPE]");
-  const isAddress = client !== null && addressFromText(client.split("%")[0] ?? "") !== null;
+  const isAddress = client !== null && addressFromText(withoutZone(client)) !== null;
   return { name, type, client: isAddress ? client : null, clientId: isAddress ? null : client, resolve, version: under };
 }
 

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseServer } from "../config/server.ts";
-import { addressFromText } from "../dns/address.ts";
+import { addressFromText, endpointText } from "../dns/address.ts";
 import type { Answer } from "../dns/answer.ts";
 import { decodeMessage } from "../dns/message.ts";
 import { nameFromText } from "../dns/name.ts";
@@ -10,7 +10,6 @@ import { jsonMessage, messageText } from "../dns/text.ts";
 import { CLASS, rcodeName, TYPE, typeNumber } from "../dns/types.ts";
 import { systemClock } from "../lib/clock.ts";
 import { errorText } from "../lib/text.ts";
-import { endpointText } from "../listen/client-address.ts";
 import { Bootstrap } from "../upstreams/bootstrap.ts";
 import { trustSystemCertificates } from "../upstreams/dial.ts";
 import type { ServerOptions } from "../upstreams/options.ts";

@@ -1,6 +1,7 @@
 import { styleText } from "node:util";
+import { printable } from "../lib/text.ts";
 import type { QueryRecord } from "../log/record.ts";
-import { localTime, milliseconds, printable, ruleText, upstreamText } from "../log/text.ts";
+import { localTime, milliseconds, ruleText, upstreamText } from "../log/text.ts";
 
 interface TableOptions {
   /** Cells of a line; null = as many as it takes. */

@@ -1,7 +1,7 @@
 import { AdminError } from "../admin/server.ts";
 import { App } from "../app/app.ts";
+import { endpointText } from "../dns/address.ts";
 import { systemClock } from "../lib/clock.ts";
-import { endpointText } from "../listen/client-address.ts";
 import { ListenError } from "../listen/listeners.ts";
 import { type OperationsLog, operationsLog } from "../log/operations.ts";
 import { ServerStateError } from "../server/state.ts";

@@ -1,5 +1,6 @@
 import { dirname, resolve } from "node:path";
 import { type Document, isAlias, type LineCounter, type Scalar, type YAMLMap, type YAMLSeq } from "yaml";
+import { printable } from "../lib/text.ts";
 
 /** A node of the YAML document with aliases followed; null = nothing was written. */
 export type Node = Scalar | YAMLMap | YAMLSeq | null;
@@ -139,22 +140,19 @@ function printProblem(problem: Problem, sourceLine: string): string {
     const start = Math.max(0, problem.column - Math.ceil(SHOWN_COLUMNS / 2));
     const from = sourceLine.length <= SHOWN_COLUMNS ? 0 : start;
     const shown = sourceLine.slice(from, from + SHOWN_COLUMNS);
-    printed.push(`    ${printable(shown)}`, `    ${" ".repeat(displayWidth(shown.slice(0, problem.column - 1 - from)))}^`);
+    // A tab counts as one column.
+    const [line, before] = [shown, shown.slice(0, problem.column - 1 - from)].map((part) => printable(part, " "));
+    printed.push(`    ${line}`, `    ${" ".repeat(displayWidth(before ?? ""))}^`);
   }
   printed.push(`    fix: ${problem.fix}`);
   return `${printed.join("\n")}\n`;
-}
-
-// A tab counts as one column, and no escape sequence of the file reaches the terminal.
-function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, " ");
 }
 
 /** Columns on a terminal: East Asian wide characters take two, combining ones none. */
 function displayWidth(text: string): number {
   let width = 0;
   for (const character of text) {
-    if (/\p{Mn}|\p{Cf}/u.test(character)) continue;
+    if (/\p{Mn}/u.test(character)) continue;
     width +=
       /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{3fffd}]/u.test(
         character,

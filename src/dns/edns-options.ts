@@ -1,4 +1,5 @@
 import { isUtf8 } from "node:buffer";
+import { printable } from "../lib/text.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import { addressText } from "./address.ts";
 import { type ClientSubnet, OPTION, readClientSubnet } from "./edns.ts";
@@ -148,7 +149,7 @@ function writeContent(writer: WireWriter, option: Exclude<EdnsOption, { kind: "c
 export function optionText(option: EdnsOption): string {
   switch (option.kind) {
     case "nsid":
-      return `NSID: ${hexText(option.octets)} ("${printable(Buffer.from(option.octets).toString())}")`;
+      return `NSID: ${hexText(option.octets)} ("${printable(Buffer.from(option.octets).toString(), escapeCharacter)}")`;
     case "clientSubnet":
       return `CLIENT-SUBNET: ${clientSubnetText(option.subnet)}/${option.subnet.scopePrefix}`;
     case "cookie":
@@ -181,7 +182,7 @@ export function clientSubnetText({ family, sourcePrefix, prefixHex }: ClientSubn
 export function extendedErrorText({ code, text }: { readonly code: number; readonly text: string }): string {
   const meaning = extendedErrors[code];
   // RFC 8914 §2: the text may end in a zero byte.
-  const shown = printable(text.replace(/\0+$/, ""));
+  const shown = printable(text.replace(/\0+$/, ""), escapeCharacter);
   return `${code}${meaning === undefined ? "" : ` (${meaning})`}${shown === "" ? "" : `: ${shown}`}`;
 }
 
@@ -220,6 +221,6 @@ const extendedErrors = [
   "Invalid Query Type",
 ] as const;
 
-function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);
+function escapeCharacter(character: string): string {
+  return `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`;
 }

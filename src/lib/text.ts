@@ -3,6 +3,15 @@ export function errorText(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/**
+ * A text in which no character steers the terminal or hides: servers and clients chose it. One replacement stands for each control or format
+ * character, line ends included.
+ */
+export function printable(text: string, replacement: string | ((character: string) => string) = "\ufffd"): string {
+  const replace = typeof replacement === "string" ? () => replacement : replacement;
+  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, replace);
+}
+
 const HIDDEN = "***";
 
 /**

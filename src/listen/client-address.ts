@@ -1,6 +1,5 @@
-import { isIP } from "node:net";
 import ipaddr from "ipaddr.js";
-import { AddressSet } from "../dns/address.ts";
+import { AddressSet, canonicalAddress, withoutZone } from "../dns/address.ts";
 
 /** A socket address of whoever is at the other end, `address` in the form `Client` demands. Port 0 = not known. */
 export interface Peer {
@@ -8,42 +7,16 @@ export interface Peer {
   readonly port: number;
 }
 
-/** Text from a header or the configuration as `Client.address`; null when it is no IP literal. No brackets, no port. */
-export function parsePeerAddress(text: string): string | null {
-  switch (isIP(text)) {
-    case 4:
-      return text;
-    case 6: {
-      const address = parseWithoutZone(text);
-      const mark = text.indexOf("%");
-      return mark === -1 ? address.toString() : `${address.toString()}${text.slice(mark)}`;
-    }
-    default:
-      return null;
-  }
-}
-
 /** An address that the kernel gave, which is in its shortest form already, as `Client.address`. */
 export function addressOfSocket(address: string): string {
   return address.startsWith("::ffff:") && address.includes(".") ? address.slice("::ffff:".length) : address;
 }
 
-/** `address:port`, with brackets round IPv6. */
-export function endpointText(address: string, port: number): string {
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
-}
-
 /** What counts as one client where clients are counted: an IPv4 address, or the /64 of an IPv6 address. */
 export function clientNetwork(address: string): string {
   if (!address.includes(":")) return address;
-  const parsed = parseWithoutZone(address);
+  const parsed = ipaddr.process(withoutZone(address));
   return parsed instanceof ipaddr.IPv6 ? parsed.parts.slice(0, 4).join(":") : parsed.toString();
-}
-
-/** ipaddr.js knows no zones such as `%br-lan`. IPv4-mapped addresses become IPv4. */
-function parseWithoutZone(address: string): ipaddr.IPv4 | ipaddr.IPv6 {
-  const mark = address.indexOf("%");
-  return ipaddr.process(mark === -1 ? address : address.slice(0, mark));
 }
 
 /** The two headers by which reverse proxies tell whom they speak for; several X-Forwarded-For lines joined by commas. */
@@ -74,10 +47,10 @@ export function forwardedPeer(proxy: Peer, headers: ForwardedHeaders, trusted: A
 /** `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:4711`, each perhaps in quotes. */
 function parseElement(element: string): Peer | null {
   const text = element.trim().replace(/^"(.*)"$/, "$1");
-  const plain = parsePeerAddress(text);
+  const plain = canonicalAddress(text);
   if (plain !== null) return { address: plain, port: 0 };
   const withPort = /^(?:\[(?<six>[^\]]+)\]|(?<four>[\d.]+))(?::(?<port>\d{1,5}))?$/.exec(text)?.groups;
-  const address = parsePeerAddress(withPort?.["six"] ?? withPort?.["four"] ?? "");
+  const address = canonicalAddress(withPort?.["six"] ?? withPort?.["four"] ?? "");
   const port = Number(withPort?.["port"] ?? 0);
   return address === null || port > 65_535 ? null : { address, port };
 }

@@ -1,8 +1,8 @@
 import type { Socket } from "node:net";
-import { AddressSet } from "../dns/address.ts";
+import { AddressSet, endpointText } from "../dns/address.ts";
 import type { Clock } from "../lib/clock.ts";
 import { errorText } from "../lib/text.ts";
-import { endpointText, type Peer } from "./client-address.ts";
+import type { Peer } from "./client-address.ts";
 import { StreamConnection } from "./dns-stream.ts";
 import { DohService } from "./doh.ts";
 import { Http1Server } from "./http1.ts";

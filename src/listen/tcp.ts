@@ -2,8 +2,9 @@ import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { AddressSet } from "../dns/address.ts";
+import { canonicalAddress, endpointText } from "../dns/address.ts";
 import type { Clock } from "../lib/clock.ts";
-import { addressOfSocket, clientNetwork, endpointText, type Peer, parsePeerAddress } from "./client-address.ts";
+import { addressOfSocket, clientNetwork, type Peer } from "./client-address.ts";
 import type { Endpoint } from "./options.ts";
 import type { ListenCounters, ListenServices } from "./types.ts";
 
@@ -227,8 +228,8 @@ function readV1(bytes: Buffer): StartDecision<ProxyHeader> {
   // Whatever follows UNKNOWN is to be ignored.
   if (family === "UNKNOWN") return decided(takenBytes, null);
   if (family !== "TCP4" && family !== "TCP6") return REFUSED;
-  const isFamily = (text = ""): boolean => parsePeerAddress(text) !== null && text.includes(":") === (family === "TCP6");
-  const address = parsePeerAddress(source ?? "");
+  const isFamily = (text = ""): boolean => canonicalAddress(text) !== null && text.includes(":") === (family === "TCP6");
+  const address = canonicalAddress(source ?? "");
   const port = parsePort(sourcePort);
   if (address === null || port === null || !isFamily(source) || !isFamily(destination)) return REFUSED;
   if (parsePort(destinationPort) === null || rest.length > 0) return REFUSED;
@@ -258,7 +259,7 @@ function readV2(bytes: Buffer): StartDecision<ProxyHeader> {
   if (family === 2) {
     if (lengthBytes < 36) return REFUSED;
     const groups = Array.from({ length: 8 }, (_, group) => bytes.readUInt16BE(16 + 2 * group).toString(16));
-    const address = parsePeerAddress(groups.join(":"));
+    const address = canonicalAddress(groups.join(":"));
     return address === null ? REFUSED : decided(takenBytes, { address, port: bytes.readUInt16BE(48) });
   }
   // UNSPEC and UNIX carry no address of use here.

@@ -1,8 +1,9 @@
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { networkInterfaces } from "node:os";
+import { endpointText } from "../dns/address.ts";
 import type { Timer } from "../lib/clock.ts";
-import { addressOfSocket, endpointText } from "./client-address.ts";
+import { addressOfSocket } from "./client-address.ts";
 import type { Endpoint } from "./options.ts";
 import type { HandlerReply, ListenServices } from "./types.ts";
 

@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import { domainToASCII } from "node:url";
-import ipaddr from "ipaddr.js";
+import { canonicalAddress } from "../dns/address.ts";
 import { boundedRegexp, MAX_WAYS } from "../lib/bounded-regexp.ts";
 import type { QueryRecord, RecordSource } from "./record.ts";
 import { parseMoment } from "./time.ts";
@@ -206,11 +206,6 @@ function prefixMatcher(value: string): FilterMatcher | null {
   const mapped = isIP(address) !== isIP(canonical);
   const bits = Number(digits) - (mapped ? 96 : 0);
   return bits < 0 || bits > (isIP(canonical) === 4 ? 32 : 128) ? null : { kind: "prefix", text: `${canonical}/${bits}` };
-}
-
-/** As records show addresses (`Client.address`); null where the text is none. */
-function canonicalAddress(text: string): string | null {
-  return isIP(text) === 0 ? null : ipaddr.process(text).toString();
 }
 
 function shown(value: string): string {

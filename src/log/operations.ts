@@ -1,6 +1,6 @@
 import { type Logger, pino } from "pino";
+import { printable } from "../lib/text.ts";
 import type { LogOptions } from "./options.ts";
-import { printable } from "./text.ts";
 
 /** What the operator reads: starts, stops, reloads, faults. Queries are never written here. */
 export type OperationsLog = Logger;

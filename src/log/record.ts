@@ -1,5 +1,6 @@
 import { isIPv4, isIPv6 } from "node:net";
 import ipaddr from "ipaddr.js";
+import { withoutZone } from "../dns/address.ts";
 import type { HttpVersion, Transport } from "../lib/client.ts";
 import type { QueryLogOptions } from "./options.ts";
 
@@ -149,6 +150,6 @@ export function clientShown(address: string, clients: QueryLogOptions["clients"]
   if (clients === "full") return address;
   if (clients === "none") return "";
   if (isIPv4(address)) return `${address.slice(0, address.lastIndexOf("."))}.0/24`;
-  const [bare = ""] = address.split("%");
+  const bare = withoutZone(address);
   return isIPv6(bare) ? `${ipaddr.IPv6.networkAddressFromCIDR(`${bare}/48`).toString()}/48` : "";
 }

@@ -1,3 +1,4 @@
+import { printable } from "../lib/text.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import type { AttemptRecord, QueryRecord, TraceMatch, TraceStep } from "./record.ts";
 
@@ -19,7 +20,7 @@ export function recordDetails(record: QueryRecord): string[] {
     ["version", version === "" ? [] : [version]],
   ];
   const heading = `${localTime(record.time)}  ${name === "" ? "no readable question" : `${name} ${type}`}  (${id})`;
-  return [heading, ...rows.flatMap(([title, lines]) => detailLines(title, lines))].map(printable);
+  return [heading, ...rows.flatMap(([title, lines]) => detailLines(title, lines))].map((line) => printable(line));
 }
 
 function detailLines(title: string, lines: readonly string[]): string[] {
@@ -62,11 +63,6 @@ export function localTime(time: string): string {
 
 function twoDigits(value: number): string {
   return String(value).padStart(2, "0");
-}
-
-/** Texts of servers and clients must not steer a terminal. */
-export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, "\ufffd");
 }
 
 /** A step on the way to a decision as one sentence for people, without a capital and a full stop: the same on the command line and the dashboard. */

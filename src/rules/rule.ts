@@ -1,5 +1,5 @@
 import { LRUCache } from "lru-cache";
-import { AddressSet, addressFromText, rangeFromText } from "../dns/address.ts";
+import { AddressSet, addressFromText, rangeFromText, withoutZone } from "../dns/address.ts";
 import type { Name } from "../dns/name.ts";
 import { type DomainEntry, type DomainSet, type Match, outranks } from "../lists/domain-set.ts";
 import { domainSetFromPatterns } from "../lists/domain-set-builder.ts";
@@ -197,8 +197,7 @@ export class ClientAddresses {
   bytesOf(text: string): Uint8Array {
     const known = this.#octets.get(text);
     if (known !== undefined) return known;
-    const zone = text.indexOf("%");
-    const octets = addressFromText(zone < 0 ? text : text.slice(0, zone)) ?? NO_ADDRESS;
+    const octets = addressFromText(withoutZone(text)) ?? NO_ADDRESS;
     this.#octets.set(text, octets);
     return octets;
   }

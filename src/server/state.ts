@@ -5,7 +5,7 @@ import { Access, localPrefixes } from "../access/access.ts";
 import { AnswerCache } from "../cache/answer-cache.ts";
 import { type LoadOptions, loadCache, saveCache } from "../cache/cache-file.ts";
 import type { Config } from "../config/types.ts";
-import { AddressSet } from "../dns/address.ts";
+import { AddressSet, isLoopback } from "../dns/address.ts";
 import { nameText } from "../dns/name.ts";
 import { typeName } from "../dns/types.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -213,10 +213,6 @@ function listensAt(endpoints: readonly Endpoint[], address: string, port: number
     const family = wildcardFamily(endpoint.address);
     return family === null ? endpoint.address === address : localAddresses(family).includes(address) || isLoopback(address);
   });
-}
-
-function isLoopback(address: string): boolean {
-  return address === "::1" || address.startsWith("127.");
 }
 
 /** How long a name is kept quiet after it was told, for each group. */

@@ -1,6 +1,7 @@
 import type { Question } from "../dns/query.ts";
 import { rcodeName, TYPE } from "../dns/types.ts";
 import type { Clock } from "../lib/clock.ts";
+import { TokenBucket } from "../lib/token-bucket.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import type { ServerOptions } from "./options.ts";
 import type { AttemptOutcome } from "./reply.ts";
@@ -15,7 +16,8 @@ export class Member {
   readonly upstream: Upstream;
   readonly latency: Latency;
   readonly health: Health;
-  readonly #rate: Rate;
+  /** Keeps the server below its `maxQps`; null = no limit. */
+  readonly #rate: TokenBucket | null;
   readonly #clock: Clock;
   #inFlight = 0;
   #questions = 0;
@@ -28,7 +30,9 @@ export class Member {
     this.upstream = upstream;
     this.latency = new Latency(clock);
     this.health = new Health((healthy) => changed(this, healthy));
-    this.#rate = new Rate(server.maxQps, clock);
+    const { maxQps } = server;
+    // One second's worth, so a burst after a pause may use all of it; at least one question fits.
+    this.#rate = maxQps === null ? null : new TokenBucket({ perSecond: maxQps, burst: Math.max(1, maxQps) }, clock.now());
     this.#clock = clock;
   }
 
@@ -63,7 +67,7 @@ export class Member {
 
   /** Counts a question that is about to be sent; false where `maxQps` or the limit on questions in flight forbids it. Each true wants one `end`. */
   begin(question: Question): boolean {
-    if (this.#inFlight >= MAX_MEMBER_IN_FLIGHT || !this.#rate.take()) return false;
+    if (this.#inFlight >= MAX_MEMBER_IN_FLIGHT || !this.#takeToken()) return false;
     this.#inFlight += 1;
     this.#questions += 1;
     if (isAddressType(question.type)) this.#lastAddressQuestion = question;
@@ -92,7 +96,11 @@ export class Member {
 
   /** Counts a probe against `maxQps`; false where that forbids it. */
   admitsProbe(): boolean {
-    return this.#rate.take();
+    return this.#takeToken();
+  }
+
+  #takeToken(): boolean {
+    return this.#rate === null || this.#rate.take(this.#clock.now());
   }
 
   status(): MemberStatus {
@@ -287,37 +295,4 @@ export class Latency {
     this.#smoothedMs = null;
     this.observe(elapsedMs);
   }
-}
-
-/** Keeps one server below its `maxQps`: a token bucket that holds one second's worth, so a burst after a pause may use all of it at once. */
-export class Rate {
-  readonly #perSecond: number | null;
-  readonly #clock: Clock;
-  #tokens: number;
-  #filledMs: number;
-
-  /** `perSecond` null = no limit. */
-  constructor(perSecond: number | null, clock: Clock) {
-    this.#perSecond = perSecond;
-    this.#clock = clock;
-    this.#tokens = capacity(perSecond ?? 0);
-    this.#filledMs = clock.now();
-  }
-
-  /** Counts one question; false where there is no room for it now, and then nothing is counted. */
-  take(): boolean {
-    if (this.#perSecond === null) return true;
-    const nowMs = this.#clock.now();
-    const gained = ((nowMs - this.#filledMs) / 1000) * this.#perSecond;
-    this.#tokens = Math.min(capacity(this.#perSecond), this.#tokens + gained);
-    this.#filledMs = nowMs;
-    if (this.#tokens < 1) return false;
-    this.#tokens -= 1;
-    return true;
-  }
-}
-
-// Below one question a second the bucket must still be able to hold one.
-function capacity(perSecond: number): number {
-  return Math.max(1, perSecond);
 }
