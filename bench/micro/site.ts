@@ -64,5 +64,5 @@ function hold({ resolver }: ServerState, query: Query): void {
   const answer = indexAnswer(Uint8Array.from(built.wire));
   const decision = resolver.decider.decide(query, CLIENT);
   if (answer === null || decision.kind !== "forward") throw new Error("the benchmark's own question is not forwarded");
-  resolver.cache.put(cacheKey(query, decision.group), answer, { limits: decision.shaping });
+  resolver.cache.put(cacheKey(query, decision.group), answer, { limits: decision.context.settings.shaping });
 }

@@ -107,7 +107,7 @@ function cachedFor(
   decision: ForwardDecision | CompareDecision,
 ): CachedAnswer[] {
   const routes = groupsOf(decision);
-  const terms = { limits: decision.shaping, nowMs: clock.now() };
+  const terms = { limits: decision.context.settings.shaping, nowMs: clock.now() };
   return cache
     .inspect(query.name)
     .filter(({ parts }) => routes.includes(parts.route))
@@ -136,10 +136,10 @@ function holdingOf(resolver: Resolver, { query, client }: HypotheticalQuery, dec
   const clientSubnet = subnetToSend(resolver, { query, client, decision });
   const held = resolver.cache.peek(cacheKey({ ...query, clientSubnet }, decision.group));
   if (held === null || isForged(held.answer, resolver.classifier.forged)) return "nothing";
-  const stale = decision.stale ? resolver.stale : null;
+  const stale = decision.context.settings.stale ? resolver.stale : null;
   const nowMs = resolver.clock.now();
   const atOnce = stale !== null && isStaleAtOnce(held, stale, nowMs);
-  return { held, state: freshness(held, { limits: decision.shaping, stale, nowMs }), atOnce };
+  return { held, state: freshness(held, { limits: decision.context.settings.shaping, stale, nowMs }), atOnce };
 }
 
 function actionOf(foreseen: string, { found, loops }: { readonly found: Holding | null; readonly loops: boolean }): string {
@@ -193,10 +193,10 @@ export function predict(decisions: Pick<Policy, "decider" | "egress">, { decisio
   switch (decision.kind) {
     case "reply": {
       const answer = localAnswerText(decided.question, decision.answer);
-      return { ...HERE, kind: "reply", rule: decision.rule, answer, action: decision.action };
+      return { ...HERE, kind: "reply", rule: decision.context.rule, answer, action: decision.action };
     }
     case "drop":
-      return { ...HERE, kind: "drop", rule: decision.rule, answer: "drop", action: decision.action };
+      return { ...HERE, kind: "drop", rule: decision.context.rule, answer: "drop", action: "drop" };
     case "forward":
     case "compare":
       return sentOutlook(decisions, { ...decided, decision });
@@ -213,8 +213,8 @@ function sentOutlook(
 ): Prediction {
   const { question, asker, decision } = decided;
   const sides = decision.kind === "compare" ? decision.compare : { near: null, far: null };
-  const common = { kind: decision.kind, rule: decision.rule, near: sides.near, far: sides.far };
-  const filter = typeFilter(decision.shaping, question.type);
+  const common = { kind: decision.kind, rule: decision.context.rule, near: sides.near, far: sides.far };
+  const filter = typeFilter(decision.context.settings.shaping, question.type);
   if (filter !== null) return { ...common, route: null, answer: "nodata", action: filter };
   const route = decision.kind === "forward" ? decision.group : null;
   const forbidden = route !== null && decisions.egress.forbids(route, question, asker) !== null;
@@ -223,7 +223,8 @@ function sentOutlook(
   return { ...common, route, answer: null, action };
 }
 
-function strippingOf({ shaping }: ForwardDecision | CompareDecision, { type }: Question): string {
+function strippingOf({ context }: ForwardDecision | CompareDecision, { type }: Question): string {
+  const { shaping } = context.settings;
   return BINDING_TYPES.has(type) && Array.isArray(shaping.https) ? `type${type}:${shaping.https.join(",")}` : "none";
 }
 

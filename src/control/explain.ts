@@ -4,8 +4,8 @@ import { nameText } from "../dns/name.ts";
 import { typeName } from "../dns/types.ts";
 import { formatDuration } from "../lib/duration.ts";
 import type { TraceStep } from "../log/record.ts";
-import { MAX_ALIASES, queryForTarget } from "../resolve/alias.ts";
-import type { Decision } from "../rules/decision.ts";
+import { queryForTarget } from "../resolve/alias.ts";
+import { type Decision, MAX_ALIASES } from "../rules/decision.ts";
 import type { RuleOptions } from "../rules/options.ts";
 import type { Policy } from "../server/policy.ts";
 import type { ServerState } from "../server/state.ts";
@@ -111,7 +111,8 @@ function modifierOrigin(action: string, rules: readonly RuleOptions[], trace: re
 const HITS: ReadonlySet<string> = new Set(["decides", "modifies", "closed"]);
 
 /** The modifiers in force, as they would be written in a rule. `ecs` is left out where it is the group's affair. */
-function settingsOf({ shaping, stale, ecs, rebinding, log }: Decision): Readonly<Record<string, unknown>> {
+function settingsOf({ context }: Decision): Readonly<Record<string, unknown>> {
+  const { shaping, stale, ecs, rebinding, log } = context.settings;
   const { https, ipv6, ipv4, ttl, negative } = shaping;
   return {
     https,

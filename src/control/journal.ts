@@ -9,7 +9,7 @@ import { QueryLog } from "../log/query-log.ts";
 import type { QueryRecord } from "../log/record.ts";
 import { RecordIds } from "../log/record-ids.ts";
 import type { LogEvent } from "../log/writer.ts";
-import { MAX_ALIASES } from "../resolve/alias.ts";
+import { MAX_ALIASES } from "../rules/decision.ts";
 import { type QueryEvent, type QueryObserver, rcodeSent, undecidedEnding } from "../server/query-event.ts";
 import { Counters } from "../stats/counters.ts";
 import { buildRecord } from "./records.ts";
@@ -81,7 +81,7 @@ export class QueryRecorder implements QueryObserver {
     this.counters.count(noted, rcodeSent(noted), noted.resolution === null ? undecidedEnding(noted) : null);
     if (this.#sink === null && this.#followers.size === 0) return;
     // Most of what a rule keeps out; the rest is found when the record would be made.
-    if (noted.resolution?.decision.log === false) return;
+    if (noted.resolution?.decision.context.settings.log === false) return;
     const octets = noted.rendered?.wire.length ?? 0;
     if (this.#ringBytes + octets > RING_BYTES || !this.#ring.put(noted)) {
       this.counters.recordsDropped++;
@@ -279,9 +279,9 @@ function isExcludedFromLog({ state, client, parsed, admission, resolution }: Que
   const { decider } = state.resolver;
   // Who is turned away meets no rule before.
   let decision = resolution?.decision ?? decider.decide(parsed, client);
-  for (let aliases = 0; decision.log && aliases < MAX_ALIASES; aliases++) {
+  for (let aliases = 0; decision.context.settings.log && aliases < MAX_ALIASES; aliases++) {
     if (decision.kind !== "reply" || decision.answer.kind !== "alias") return false;
     decision = decider.decide({ ...parsed, name: decision.answer.target }, client);
   }
-  return !decision.log;
+  return !decision.context.settings.log;
 }

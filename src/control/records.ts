@@ -11,11 +11,10 @@ import { shownUrl } from "../lib/text.ts";
 import type { QueryLogOptions } from "../log/options.ts";
 import { type AttemptRecord, clientShown, type QueryRecord, type TraceStep } from "../log/record.ts";
 import type { RecordIds } from "../log/record-ids.ts";
-import { MAX_ALIASES } from "../resolve/alias.ts";
 import { SOA_MADE } from "../resolve/forward.ts";
 import type { Resolution } from "../resolve/types.ts";
 import type { Decider, ExplanationStep } from "../rules/decider.ts";
-import type { Decision } from "../rules/decision.ts";
+import { type Decision, MAX_ALIASES } from "../rules/decision.ts";
 import { describeMatch } from "../rules/rule.ts";
 import { type QueryEvent, undecidedEnding } from "../server/query-event.ts";
 import type { Attempt } from "../upstreams/upstream.ts";
@@ -51,7 +50,7 @@ export function buildRecord(noted: QueryEvent, { ids, clients, wallOffsetMs }: R
     answers: sent.answers,
     source: resolution?.source ?? (undecided === "fault" ? "failure" : "refused"),
     action: resolution?.action ?? undecided ?? "none",
-    rule: resolution?.decision.rule ?? null,
+    rule: resolution?.decision.context.rule ?? null,
     list: place?.list ?? null,
     line: place?.line ?? null,
     route: resolution?.route ?? null,
@@ -108,8 +107,8 @@ function questionOf(parsed: Query | Rejection): Pick<QueryRecord, "name" | "type
 
 /** Where in a list the pattern stands that the rule matched by; null = in no list. */
 function listPlaceOf({ decision }: Resolution): { readonly list: string; readonly line: number } | null {
-  if (decision.match === null) return null;
-  const { list, line } = describeMatch(decision.match);
+  if (decision.context.match === null) return null;
+  const { list, line } = describeMatch(decision.context.match);
   return list === null ? null : { list, line };
 }
 
@@ -158,7 +157,7 @@ function ttlEdits({ answer, ttl, decision, edits = [] }: Resolution): string[] {
       return positiveEdits(answer, ttl.limits);
     case "negative":
       // The SOA is ours then, and says what it was made to.
-      return edits.includes(SOA_MADE) ? [] : negativeEdits(answer, lifetimeSeconds(answer, decision.shaping));
+      return edits.includes(SOA_MADE) ? [] : negativeEdits(answer, lifetimeSeconds(answer, decision.context.settings.shaping));
     case "stale":
       return [`set the TTL to ${ttl.ttlSeconds} s`];
     default:

@@ -5,12 +5,9 @@ import { decodeMessage, encodeMessage, type Message } from "../dns/message.ts";
 import { type Name, nameWire } from "../dns/name.ts";
 import type { Query } from "../dns/query.ts";
 import { EDE, TYPE } from "../dns/types.ts";
-import type { LocalAnswer, ReplyDecision } from "../rules/decision.ts";
+import { type LocalAnswer, MAX_ALIASES, type ReplyDecision } from "../rules/decision.ts";
 import { unanswerable } from "./forward.ts";
 import type { Resolution } from "./types.ts";
-
-/** How many aliases of the hosts table are followed, one after the other; more of them are taken for a circle. */
-export const MAX_ALIASES = 8;
 
 export type Alias = Extract<LocalAnswer, { readonly kind: "alias" }>;
 

@@ -17,7 +17,7 @@ export function subnetToSend(
   { groups }: Resolver,
   { query, client, decision }: QueryInProgress<ForwardDecision>,
 ): ClientSubnet | null {
-  const mode = decision.ecs ?? groups.get(decision.group).options.ecs ?? "strip";
+  const mode = decision.context.settings.ecs ?? groups.get(decision.group).options.ecs ?? "strip";
   if (mode === "strip") return null;
   if (query.clientSubnet?.sourcePrefix === 0) return NOTHING_OF_ME;
   switch (mode) {
@@ -35,7 +35,7 @@ export function subnetToSend(
  * of that is not relied on: an answer for the client's network is taken to be for no other.
  */
 export function scopeOfReply({ groups }: Resolver, { query, decision }: QueryInProgress<ForwardDecision>): number {
-  const mode = decision.ecs ?? groups.get(decision.group).options.ecs ?? "strip";
+  const mode = decision.context.settings.ecs ?? groups.get(decision.group).options.ecs ?? "strip";
   if (query.clientSubnet === null) return 0;
   switch (mode) {
     case "strip":

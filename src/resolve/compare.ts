@@ -204,7 +204,7 @@ function withoutFar(resolver: Resolver, asked: QueryInProgress<CompareDecision>,
       { ...far, attempts },
       { side: "far", near: finding, by: "failure" },
     ];
-  const ttlSeconds = Math.min(said.lowestTtlSeconds ?? 0, asked.decision.shaping.negative.failureSeconds);
+  const ttlSeconds = Math.min(said.lowestTtlSeconds ?? 0, asked.decision.context.settings.shaping.negative.failureSeconds);
   const unproven: Resolution = { ...near, action: "compare:unproven", ttl: { kind: "stale", ttlSeconds }, attempts };
   return [unproven, { side: "near", near: finding, by: "failure" }];
 }
@@ -240,8 +240,8 @@ function remember(
 
 /** The same question, sent to one side of a comparison. */
 export function towards(asked: QueryInProgress<CompareDecision>, side: Side): QueryInProgress<ForwardDecision> {
-  const { compare, rule, match, shaping, stale, ecs, rebinding, log } = asked.decision;
-  return { ...asked, decision: { kind: "forward", group: compare[side], rule, match, shaping, stale, ecs, rebinding, log } };
+  const { compare, context } = asked.decision;
+  return { ...asked, decision: { kind: "forward", group: compare[side], context } };
 }
 
 /** A resolution that began after its query came: what takes longer than the query has is a failure. */

@@ -22,14 +22,14 @@ export interface Preference {
  */
 export function preferenceFor({ decider }: Pick<Resolver, "decider">, { query, client, decision }: Undecided): Preference | null {
   if (query.class !== CLASS.IN) return null;
-  const { ipv4, ipv6 } = decision.shaping;
+  const { ipv4, ipv6 } = decision.context.settings.shaping;
   if (query.type === TYPE.AAAA && ipv6 === "prefer-ipv4") {
     const forA = decider.decide({ ...query, type: TYPE.A }, client);
-    return isGiven(forA, ({ shaping }) => shaping.ipv4 !== "nodata") ? PREFER_IPV4 : null;
+    return isGiven(forA, ({ context }) => context.settings.shaping.ipv4 !== "nodata") ? PREFER_IPV4 : null;
   }
   if (query.type === TYPE.A && ipv4 === "prefer-ipv6") {
     const forAaaa = decider.decide({ ...query, type: TYPE.AAAA }, client);
-    return isGiven(forAaaa, ({ shaping }) => shaping.ipv6 === "pass") ? PREFER_IPV6 : null;
+    return isGiven(forAaaa, ({ context }) => context.settings.shaping.ipv6 === "pass") ? PREFER_IPV6 : null;
   }
   return null;
 }

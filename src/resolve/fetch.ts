@@ -185,14 +185,14 @@ export function verifyHeldNxdomain(resolver: Pick<Resolver, "decider" | "cache">
 
 /** How the name is known to exist, without asking anybody; null = it is not. */
 function proofOfExistence({ decider, cache }: Pick<Resolver, "decider" | "cache">, hit: Hit, name: Name): string | null {
-  if (decider.holds(name)) return "the hosts table has the name";
+  if (decider.hasHost(name)) return "the hosts table has the name";
   const place = { class: hit.question.class, route: hit.route };
   return cache.provesExistence(name, place, hit.limits) ? "other types of the name exist" : null;
 }
 
 /** Denial that whoever asked can verify is left for them to judge, but of names of the hosts table: it would speak of their addresses too. */
 function isVerifiable({ decider }: Pick<Resolver, "decider">, { dnssecOk }: Question, answer: Answer): boolean {
-  if (!dnssecOk || !answer.signed || decider.holds(answer.chainEnd)) return false;
+  if (!dnssecOk || !answer.signed || decider.hasHost(answer.chainEnd)) return false;
   return recordsOf(answer).some(({ type }) => type === TYPE.NSEC || type === TYPE.NSEC3);
 }
 

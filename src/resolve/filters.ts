@@ -20,7 +20,7 @@ export function withBindingsEdited(
   resolution: Resolution,
 ): Resolution {
   if (resolution.answer === null || !hasWhatMayGo(resolution.answer)) return resolution;
-  const { https, negative } = asked.decision.shaping;
+  const { https, negative } = asked.decision.context.settings.shaping;
   const { answer, edits } = editBindings(resolution.answer, {
     strips: typeof https === "string" ? [] : https,
     hintsFor: (target) => ({
@@ -58,7 +58,7 @@ function comesAlike(
   const addresses = resolver.decider.decide({ name, type, class: query.class }, client);
   if ((addresses.kind !== "forward" && addresses.kind !== "compare") || routeOf(resolver, name, addresses) !== decision.group)
     return false;
-  return (type === TYPE.A ? addresses.shaping.ipv4 : addresses.shaping.ipv6) === "pass";
+  return (type === TYPE.A ? addresses.context.settings.shaping.ipv4 : addresses.context.settings.shaping.ipv6) === "pass";
 }
 
 /** The group that A and AAAA of a name come from; null where that is not known before they are asked. */
@@ -94,7 +94,7 @@ export function withoutRebinding(
     ...resolution,
     source: "rule",
     action: ACTION,
-    answer: nodataAnswer(query, decision.shaping.negative.blockSeconds),
+    answer: nodataAnswer(query, decision.context.settings.shaping.negative.blockSeconds),
     ttl: { kind: "keep" },
     authenticated: false,
     extendedErrors: [{ code: EDE.BLOCKED, text: ACTION }],
@@ -105,7 +105,8 @@ const ACTION = "rebinding:nodata";
 
 /** Whether addresses at home are kept from this query's answer, in hints as well: a rule says so, else the group, else section `answers`. */
 function guards({ groups, decider }: Resolver, { query, decision }: QueryInProgress<Decision>, group: string): boolean {
-  const mode = decision.rebinding ?? groups.get(group).options.rebinding ?? decision.shaping.rebinding;
+  const mode =
+    decision.context.settings.rebinding ?? groups.get(group).options.rebinding ?? decision.context.settings.shaping.rebinding;
   return mode === "nodata" && !decider.isSpecial(query.name);
 }
 

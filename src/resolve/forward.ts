@@ -33,9 +33,9 @@ function answered(resolver: Resolver, asked: QueryInProgress<ForwardDecision>): 
   const key = cacheKey(question, decision.group);
   const held = heldAnswer(resolver, key);
   if (held === null) return fetchFor(resolver, asked, orderFor(resolver, asked, { question, key }));
-  const options = decision.stale ? resolver.stale : null;
+  const options = decision.context.settings.stale ? resolver.stale : null;
   const nowMs = resolver.clock.now();
-  const state = freshness(held, { limits: decision.shaping, stale: options, nowMs });
+  const state = freshness(held, { limits: decision.context.settings.shaping, stale: options, nowMs });
   if (state.kind === "fresh") {
     const untilMs = nowMs + state.remainingSeconds * 1000;
     // Parts of a second are not counted, and no rule of other limits is behind those.
@@ -54,7 +54,7 @@ function answered(resolver: Resolver, asked: QueryInProgress<ForwardDecision>): 
 /** What is held and within its TTL, for a look that no client asked for; null = nothing. */
 export function freshlyHeld(resolver: Resolver, asked: QueryInProgress<ForwardDecision>): Held | null {
   const held = resolver.cache.peek(cacheKey(upstreamQuestion(resolver, asked), asked.decision.group));
-  return held !== null && isFresh(held, asked.decision.shaping, resolver.clock.now()) ? held : null;
+  return held !== null && isFresh(held, asked.decision.context.settings.shaping, resolver.clock.now()) ? held : null;
 }
 
 /** What is held, unless it has come to be known for forged since it came. It is looked into once for each set of forged addresses. */
@@ -76,7 +76,7 @@ function orderFor(
 ): FetchRequest {
   const deadlineMs = resolver.clock.now() + resolver.deadlineMs;
   const { address: origin, clientId } = client;
-  return { question, key, route: decision.group, origin, clientId, limits: decision.shaping, deadlineMs };
+  return { question, key, route: decision.group, origin, clientId, limits: decision.context.settings.shaping, deadlineMs };
 }
 
 /** What goes to upstreams: with no subnet, unless a rule or group says otherwise. */
@@ -90,7 +90,7 @@ function isToBeRenewed(
   { query, decision }: QueryInProgress<ForwardDecision>,
   { held, nowMs }: { readonly held: Held; readonly nowMs: number },
 ): boolean {
-  const limits = decision.shaping;
+  const limits = decision.context.settings.shaping;
   const nameLives = () => resolver.cache.holdsPositive(query.name, { class: query.class, route: decision.group }, limits);
   return resolver.prefetch && shouldPrefetch(held, { limits, nowMs, nameLives });
 }
@@ -144,7 +144,7 @@ function fromCache(
   { held, remainingSeconds }: { readonly held: Held; readonly remainingSeconds: number },
 ): Resolution {
   const age = ageSeconds(held, resolver.clock.now());
-  const hit = { question: query, route: decision.group, limits: decision.shaping };
+  const hit = { question: query, route: decision.group, limits: decision.context.settings.shaping };
   const { answer, action } = verifyHeldNxdomain(resolver, hit, held.answer);
   // What is made here and held is a guarded NXDOMAIN, or a failure, which speaks for itself.
   const isGuarded = held.synthesized && answer.rcode === RCODE.NOERROR;
@@ -162,7 +162,7 @@ function fromCache(
 
 /** What a group has just said, or that it said nothing of use. */
 function fromUpstream(resolver: Resolver, { decision }: QueryInProgress<ForwardDecision>, fetched: FetchResult): Resolution {
-  const remainingSeconds = lifetimeSeconds(fetched.answer, decision.shaping);
+  const remainingSeconds = lifetimeSeconds(fetched.answer, decision.context.settings.shaping);
   return {
     decision,
     source: fetched.kind === "answered" ? "upstream" : "failure",
@@ -208,8 +208,9 @@ function looped(
   { query, decision }: QueryInProgress<ForwardDecision>,
   fetched: FetchResult,
 ): Resolution {
-  const { shaping, group } = decision;
-  const exists = decider.holds(query.name) || cache.provesExistence(query.name, { class: query.class, route: group }, shaping);
+  const { group } = decision;
+  const { shaping } = decision.context.settings;
+  const exists = decider.hasHost(query.name) || cache.provesExistence(query.name, { class: query.class, route: group }, shaping);
   const rcode = exists ? RCODE.NOERROR : RCODE.NXDOMAIN;
   return {
     decision,
@@ -266,7 +267,7 @@ function prepare(answer: Answer, { decision, ageSeconds, remainingSeconds }: Pre
   const outcome = outcomeOf(answer);
   switch (outcome) {
     case "positive":
-      return { answer, ttl: { kind: "age", ageSeconds, limits: decision.shaping.ttl } };
+      return { answer, ttl: { kind: "age", ageSeconds, limits: decision.context.settings.shaping.ttl } };
     case "nodata":
     case "nxdomain":
     case "nodataWithoutSoa": {

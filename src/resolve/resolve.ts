@@ -9,10 +9,11 @@ import {
   type DropDecision,
   type FilterAction,
   type ForwardDecision,
+  MAX_ALIASES,
   type ReplyDecision,
   typeFilter,
 } from "../rules/decision.ts";
-import { type Alias, aliased, MAX_ALIASES, queryForTarget, tooManyAliases } from "./alias.ts";
+import { type Alias, aliased, queryForTarget, tooManyAliases } from "./alias.ts";
 import { compare } from "./compare.ts";
 import { choose, type Preference, preferenceFor, queryOfType } from "./families.ts";
 import { BINDING_TYPES, withBindingsEdited, withoutRebinding } from "./filters.ts";
@@ -97,7 +98,7 @@ function sent(
 }
 
 function forwarded(resolver: Resolver, asked: QueryInProgress<ForwardDecision>): Resolution | Promise<Resolution> {
-  const filter = typeFilter(asked.decision.shaping, asked.query.type);
+  const filter = typeFilter(asked.decision.context.settings.shaping, asked.query.type);
   if (filter !== null) return filtered(asked, filter);
   const resolution = forward(resolver, asked);
   if (!BINDING_TYPES.has(asked.query.type)) return resolution;
@@ -106,7 +107,7 @@ function forwarded(resolver: Resolver, asked: QueryInProgress<ForwardDecision>):
 }
 
 function compared(resolver: Resolver, asked: QueryInProgress<CompareDecision>): Resolution | Promise<Resolution> {
-  const filter = typeFilter(asked.decision.shaping, asked.query.type);
+  const filter = typeFilter(asked.decision.context.settings.shaping, asked.query.type);
   return filter === null ? compare(resolver, asked) : filtered(asked, filter);
 }
 
@@ -117,7 +118,9 @@ function replied(query: Query, decision: ReplyDecision): Resolution {
     source: decision.source,
     action: decision.action,
     answer: localAnswer(query, decision.answer),
-    extendedErrors: blocked ? [{ code: EDE.BLOCKED, text: decision.rule === null ? "" : `rule ${decision.rule}` }] : [],
+    extendedErrors: blocked
+      ? [{ code: EDE.BLOCKED, text: decision.context.rule === null ? "" : `rule ${decision.context.rule}` }]
+      : [],
   };
 }
 
@@ -127,13 +130,13 @@ function filtered({ query, decision }: QueryInProgress, filter: FilterAction): R
     ...made(decision),
     source: "rule",
     action: filter,
-    answer: nodataAnswer(query, decision.shaping.negative.blockSeconds),
+    answer: nodataAnswer(query, decision.context.settings.shaping.negative.blockSeconds),
     extendedErrors: [{ code: EDE.FILTERED, text: filter }],
   };
 }
 
 function unanswered(decision: DropDecision): Resolution {
-  return { ...made(decision), source: "rule", action: decision.action, answer: null, extendedErrors: [] };
+  return { ...made(decision), source: "rule", action: "drop", answer: null, extendedErrors: [] };
 }
 
 /** The parts common to everything that is answered here. */

@@ -7,18 +7,18 @@ import { domainSetFromPatterns } from "../lists/domain-set-builder.ts";
 import { parseDomainCondition } from "../lists/patterns.ts";
 import type { GroupOptions } from "../upstreams/options.ts";
 import type { Decider } from "./decider.ts";
-import { type Decision, type LocalAnswer, type Requester, type RuleQuestion, typeFilter } from "./decision.ts";
+import { type Decision, type LocalAnswer, MAX_ALIASES, type Requester, type RuleQuestion, typeFilter } from "./decision.ts";
 import type { Expectation, RuleOptions } from "./options.ts";
 import { describeMatch } from "./rule.ts";
 
-/** What the configuration decides otherwise than it is expected to. */
+/** An expectation that the configuration does not meet. */
 interface ExpectationFailure {
   readonly expectation: Expectation;
-  /** The whole difference in one sentence, with the rule and the line of the list that brought it about. */
+  /** The difference in one sentence, with the rule and the line of the list that caused it. */
   readonly message: string;
 }
 
-/** Decides every expected question, without asking anybody; gives what came out differently. */
+/** Makes the decision for every expectation, without asking an upstream, and returns the failures. */
 export function checkExpectations(decider: Pick<Decider, "decide">, expectations: readonly Expectation[]): ExpectationFailure[] {
   return expectations.flatMap((expectation) => {
     const message = failureOf(decider, expectation);
@@ -30,34 +30,31 @@ function failureOf(decider: Pick<Decider, "decide">, expectation: Expectation): 
   const name = nameFromText(expectation.name);
   if (name === null) return `${expectation.name} is no domain name`;
   const { type } = expectation;
-  const decision = decideToTheEnd(decider, { name, type, class: CLASS.IN }, askerOf(expectation.client));
-  const got = { rule: decision.rule, upstream: groupsOf(decision), answer: answerOf(decision, type) };
+  const decision = decideFollowingAliases(decider, { name, type, class: CLASS.IN }, requesterOf(expectation.client));
+  const { rule } = decision.context;
   const differences = [
-    ...difference("rule", expectation.rule, got.rule === null ? [] : [got.rule]),
-    ...difference("upstream", expectation.upstream, got.upstream),
-    ...difference("answer", canonicalAnswer(expectation.answer), got.answer),
+    ...difference("rule", expectation.rule, rule === null ? [] : [rule]),
+    ...difference("upstream", expectation.upstream, groupsOf(decision)),
+    ...difference("answer", canonicalAnswer(expectation.answer), answersOf(decision, type)),
   ];
   if (differences.length === 0) return null;
   const client = expectation.client === null ? "" : ` for ${expectation.client}`;
   return `${expectation.name} ${typeName(type)}${client}: expected ${differences.join(" and ")}; ${reasonOf(decision)}`;
 }
 
-/** Who asks where an expectation says nothing of clients. */
-const SOMEBODY: Requester = { address: "127.0.0.1", clientId: null };
+/** The client of an expectation that names no client. */
+const ANY_CLIENT: Requester = { address: "127.0.0.1", clientId: null };
 
-function askerOf(client: string | null): Requester {
-  if (client === null) return SOMEBODY;
-  return addressFromText(client) === null ? { ...SOMEBODY, clientId: client } : { address: client, clientId: null };
+function requesterOf(client: string | null): Requester {
+  if (client === null) return ANY_CLIENT;
+  return addressFromText(client) === null ? { ...ANY_CLIENT, clientId: client } : { address: client, clientId: null };
 }
 
-/** Aliases of the static table followed at most; a ring of them ends here. */
-const MAX_ALIASES = 8;
-
-/** The decision for the name itself, or for the last of its aliases: that one says where the answer comes from. */
-function decideToTheEnd(decider: Pick<Decider, "decide">, asked: RuleQuestion, asker: Requester): Decision {
-  let decision = decider.decide(asked, asker);
+/** Makes the decision for the name, or for the last of its aliases in the hosts table: that decision says where the answer comes from. */
+function decideFollowingAliases(decider: Pick<Decider, "decide">, question: RuleQuestion, requester: Requester): Decision {
+  let decision = decider.decide(question, requester);
   for (let steps = 0; steps < MAX_ALIASES && decision.kind === "reply" && decision.answer.kind === "alias"; steps++) {
-    decision = decider.decide({ ...asked, name: decision.answer.target }, asker);
+    decision = decider.decide({ ...question, name: decision.answer.target }, requester);
   }
   return decision;
 }
@@ -67,7 +64,7 @@ function difference(key: string, expected: string | null, got: readonly string[]
   return [`${key} ${expected}, got ${got.length === 0 ? `no ${key}` : got.join(", ")}`];
 }
 
-/** An address can be spelled in several ways. */
+/** An address has several spellings. */
 function canonicalAnswer(expected: string | null): string | null {
   const address = expected === null ? null : addressFromText(expected);
   return address === null ? expected : addressText(address);
@@ -87,11 +84,11 @@ function groupsOf(decision: Decision): readonly string[] {
   }
 }
 
-function answerOf(decision: Decision, type: number): readonly string[] {
+function answersOf(decision: Decision, type: number): readonly string[] {
   switch (decision.kind) {
     case "forward":
     case "compare":
-      return typeFilter(decision.shaping, type) === null ? [] : ["nodata"];
+      return typeFilter(decision.context.settings.shaping, type) === null ? [] : ["nodata"];
     case "drop":
       return ["drop"];
     case "reply":
@@ -122,24 +119,23 @@ function answerTexts(answer: LocalAnswer): readonly string[] {
 }
 
 function reasonOf(decision: Decision): string {
-  if (decision.rule === null)
-    return decision.kind === "reply" ? `answered from ${sourceOf(decision.source)}` : "no rule decides it";
-  if (decision.match === null) return `rule ${decision.rule} decides`;
-  const { list, source, line, pattern } = describeMatch(decision.match);
+  const { rule, match } = decision.context;
+  if (rule === null) {
+    if (decision.kind !== "reply") return "no rule decides it";
+    return `answered from ${decision.source === "special" ? "the special names" : decision.source}`;
+  }
+  if (match === null) return `rule ${rule} decides`;
+  const { list, source, line, pattern } = describeMatch(match);
   const place = list === null ? pattern : `${pattern}, line ${line} of list ${list} (${shownUrl(source)})`;
-  return `rule ${decision.rule} decides by ${place}`;
+  return `rule ${rule} decides by ${place}`;
 }
 
-function sourceOf(source: "hosts" | "special" | "rule"): string {
-  return source === "special" ? "the special names" : source;
-}
-
-/** What is wrong with the patterns of the rules, one sentence each. A Decider can be made of rules without any. */
+/** The faults in the patterns of the rules, one sentence each. A `Decider` accepts rules without faults. */
 export function ruleProblems(rules: readonly RuleOptions[]): string[] {
   return rules.flatMap(({ name, domains }) => domainProblems(domains).map((problem) => `rule ${name}: ${problem}`));
 }
 
-/** What is wrong with the patterns of the groups' `never`, likewise. EgressPolicy can be made of groups without any. */
+/** The faults in the patterns of the groups' `never`, one sentence each. An `EgressPolicy` accepts groups without faults. */
 export function neverProblems(groups: readonly Pick<GroupOptions, "name" | "never">[]): string[] {
   return groups.flatMap(({ name, never }) =>
     domainProblems(never?.domains ?? []).map((problem) => `upstreams.${name}.never: ${problem}`),
@@ -150,7 +146,7 @@ function domainProblems(domains: readonly string[]): string[] {
   const conditions = domains.map(parseDomainCondition);
   const bad = conditions.flatMap((condition) => ("kind" in condition ? [condition.reason] : []));
   if (bad.length > 0) return bad;
-  // What can be read one by one may still be too much together.
+  // Patterns that are valid one by one may be too many together.
   const patterns = conditions.flatMap((condition) =>
     "kind" in condition || condition.target.kind === "list" ? [] : [condition.target],
   );

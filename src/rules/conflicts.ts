@@ -1,7 +1,7 @@
 import type { DomainEntry, DomainSet } from "../lists/domain-set.ts";
-import { type Overlap, type OverlapKind, overlaps, parseDomainCondition } from "../lists/patterns.ts";
+import { type Overlap, type OverlapKind, overlaps } from "../lists/patterns.ts";
 import type { RuleOptions } from "./options.ts";
-import { DomainFilter, type DomainLists, listNamed } from "./rule.ts";
+import { DomainFilter, type DomainLists, listNamed, listNameIn } from "./rule.ts";
 
 /** A list that a rule sends to a group. */
 interface Claim {
@@ -10,13 +10,13 @@ interface Claim {
   readonly group: string;
 }
 
-/** Entries of two lists that would send the same names to different groups. */
+/** Entries of two lists that send the same names to different groups. */
 export interface ListConflict {
   readonly kind: OverlapKind;
-  /** Whose entries are the longer or exact ones; of a tie, the list that is named first. */
+  /** The list with the longer or exact entries; of a tie, the list that the rules name first. */
   readonly inner: Claim;
   readonly outer: Claim;
-  /** Where the inner entries' names go. */
+  /** The group that gets the names of the inner entries. */
   readonly group: string;
   readonly count: number;
   /** In the order of the inner list, the first `MAX_ENTRIES` of them. */
@@ -28,12 +28,13 @@ interface ConflictingEntries {
   readonly outer: DomainEntry;
 }
 
-/** Entries that are told of each conflict. */
+/** Entries reported of each conflict. */
 const MAX_ENTRIES = 10_000;
 
 /**
- * Where lists disagree: of the lists of one `longest` the better match decides and in a tie the list that is named first, of lists in different rules
- * the first rule. Rules for some clients or types are exceptions on purpose, and a `longest` with `domains` as well: they are left out.
+ * Finds the lists that disagree. Between the lists of one `longest` the better match decides, and the list named first wins a tie; between lists
+ * of different rules the first rule decides. Rules with conditions on clients or types, and a `longest` with `domains`, are deliberate
+ * exceptions and are left out.
  */
 export function listConflicts(rules: readonly RuleOptions[], lists: DomainLists): ListConflict[] {
   const claims = claimsOf(rules, lists);
@@ -44,11 +45,11 @@ export function listConflicts(rules: readonly RuleOptions[], lists: DomainLists)
 
 interface PlacedClaim extends Claim {
   readonly set: DomainSet;
-  /** null = the rule takes whatever the list holds. */
+  /** null = the rule takes every name of the list. */
   readonly filter: DomainFilter | null;
 }
 
-/** In the order of the rules; of several for one list the first, which leaves nothing to the others. */
+/** The claims in the order of the rules. The first claim on a list leaves nothing to later ones. */
 function claimsOf(rules: readonly RuleOptions[], lists: DomainLists): readonly PlacedClaim[] {
   const claims = rules.flatMap((rule) => claimsOfRule(rule, lists));
   return claims.filter(({ list }, index) => claims.findIndex((claim) => claim.list === list) === index);
@@ -62,37 +63,33 @@ function claimsOfRule({ name: rule, domains, clients, types, action }: RuleOptio
   if (action?.kind !== "upstream") return [];
   const { group } = action;
   const filter = new DomainFilter(domains, lists);
-  return domains.flatMap(wantedList).map((list) => ({ list, rule, group, set: listNamed(lists, list), filter }));
-}
-
-function wantedList(text: string): string[] {
-  const condition = parseDomainCondition(text);
-  return "kind" in condition || condition.excepted || condition.target.kind !== "list" ? [] : [condition.target.list];
+  const wanted = domains.flatMap((text) => listNameIn(text) ?? []);
+  return wanted.map((list) => ({ list, rule, group, set: listNamed(lists, list), filter }));
 }
 
 function conflictsOf(first: PlacedClaim, second: PlacedClaim): ListConflict[] {
-  const found = [...gather(first, second, first), ...gather(second, first, first)];
-  // A tie is met from both sides.
+  const found = [...collect(first, second, first), ...collect(second, first, first)];
+  // Both directions find a tie.
   return found.filter(({ kind, inner }) => kind !== "tie" || inner.list === first.list);
 }
 
-/** What the entries of `inner` meet in `outer`; `first` is the one of the two that comes first. */
-function gather(inner: PlacedClaim, outer: PlacedClaim, first: PlacedClaim): ListConflict[] {
+/** Collects the conflicts of `inner` entries with `outer` ones. `first` is the one of the two that comes first in the rules. */
+function collect(inner: PlacedClaim, outer: PlacedClaim, first: PlacedClaim): ListConflict[] {
   const found = new Map<OverlapKind, { count: number; readonly entries: ConflictingEntries[] }>();
   for (const overlap of overlaps(inner.set, outer.set)) {
     if (!takes(inner, overlap) || !takes(outer, overlap)) continue;
     const { kind, own, other } = overlap;
-    const gathered = found.get(kind) ?? { count: 0, entries: [] };
-    found.set(kind, gathered);
-    gathered.count++;
-    if (gathered.entries.length < MAX_ENTRIES)
-      gathered.entries.push({ inner: inner.set.describe(own), outer: outer.set.describe(other) });
+    const collected = found.get(kind) ?? { count: 0, entries: [] };
+    found.set(kind, collected);
+    collected.count++;
+    if (collected.entries.length < MAX_ENTRIES)
+      collected.entries.push({ inner: inner.set.describe(own), outer: outer.set.describe(other) });
   }
-  // Within a rule the longer entry wins; before another one any.
+  // Within one rule the longer entry wins; between rules the first rule.
   const { group } = inner.rule === outer.rule ? inner : first;
   return KINDS.flatMap((kind) => {
-    const gathered = found.get(kind);
-    return gathered === undefined ? [] : [{ kind, inner: claimOf(inner), outer: claimOf(outer), group, ...gathered }];
+    const collected = found.get(kind);
+    return collected === undefined ? [] : [{ kind, inner: claimOf(inner), outer: claimOf(outer), group, ...collected }];
   });
 }
 

@@ -1,22 +1,19 @@
+/**
+ * The door of the room: decides what to do with a question. `resolve/` and `control/` call the decider; `server/policy.ts` builds one from each
+ * configuration. Nothing here asks an upstream or reads a clock.
+ *
+ * Reading order: `decision.ts` (what a decision is), this file, `rule.ts` (how one rule matches), `settings.ts` (what modifiers add up to),
+ * `special-zones.ts` (names that never leave), `nxdomain-safety.ts` (when NXDOMAIN would deny too much). Beside them, `egress.ts` checks what may
+ * reach a group at all, `checks.ts` finds faults in a configuration, and `conflicts.ts` finds lists that disagree.
+ */
 import type { Shaping } from "../answers/options.ts";
 import { type Name, nameText } from "../dns/name.ts";
 import { CLASS, TYPE } from "../dns/types.ts";
 import type { HostsMatch, HostsTable } from "../hosts/table.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import type { DomainEntry } from "../lists/domain-set.ts";
-import {
-  compareDecision,
-  type Decision,
-  dropDecision,
-  forwardDecision,
-  type LocalAnswer,
-  type MatchContext,
-  type ReplyDecision,
-  type Requester,
-  type RuleQuestion,
-  replyDecision,
-} from "./decision.ts";
-import { ruleThatKeeps, SpecialExistence } from "./nxdomain-safety.ts";
+import type { Decision, LocalAnswer, MatchContext, ReplyDecision, Requester, RuleQuestion } from "./decision.ts";
+import { findRuleAgainstNxdomain, SpecialExistence } from "./nxdomain-safety.ts";
 import type { RuleAnswer, RuleOptions, SpecialOptions } from "./options.ts";
 import { ClientAddresses, type DomainLists, describeMatch, isHit, type Miss, Rule, type RuleMatch } from "./rule.ts";
 import { Settings } from "./settings.ts";
@@ -29,32 +26,33 @@ interface DeciderParts {
   readonly hosts: HostsTable;
   readonly hostsTtlSeconds: number;
   readonly lists: DomainLists;
-  /** Takes the questions that no rule decides. */
+  /** The group for questions that no rule decides. */
   readonly firstGroup: string;
 }
 
 /** One question on its way through the rules. */
 interface RuleQuery {
-  readonly asked: RuleQuestion;
-  readonly asker: Requester;
-  /** The special zone of the name: only rules with a pattern within it count. */
+  readonly question: RuleQuestion;
+  readonly requester: Requester;
+  /** The special zone of the name. Only a rule with a pattern in the zone can let the name out. */
   readonly zone: SpecialZone | null;
-  /** null = nobody reads them, and none are made. */
+  /** null = nobody reads the trace, and none is written. */
   readonly steps: ExplanationStep[] | null;
 }
 
-/** Decides what becomes of a question: hosts, special names, rules, in this order. Immutable. */
+/** Decides by the hosts table, then the special zones, then the rules. Immutable. */
 export class Decider {
   readonly #rules: readonly Rule[];
   readonly #hosts: HostsTable;
   readonly #hostsTtls: HostsTtls;
   readonly #zones: SpecialZones;
   readonly #existence: SpecialExistence;
+  /** The settings before any modifier. */
   readonly #initial: Settings;
-  readonly #setsLog: boolean;
+  readonly #changesLog: boolean;
   readonly #firstGroup: string;
 
-  /** @throws Error where a rule's pattern is none; `ruleProblems` says so beforehand. */
+  /** @throws Error for a rule with an invalid pattern; `ruleProblems` reports those first. */
   constructor({ rules, answers, special, hosts, hostsTtlSeconds, lists, firstGroup }: DeciderParts) {
     const addresses = new ClientAddresses();
     this.#rules = rules.map((options) => new Rule(options, { lists, addresses }));
@@ -63,53 +61,55 @@ export class Decider {
     this.#zones = new SpecialZones(special);
     this.#existence = new SpecialExistence(this.#rules, this.#zones);
     this.#initial = Settings.initial(answers);
-    this.#setsLog = rules.some(({ modifiers }) => modifiers.log !== undefined);
+    this.#changesLog = rules.some(({ modifiers }) => modifiers.log !== undefined);
     this.#firstGroup = firstGroup;
   }
 
-  decide(asked: RuleQuestion, asker: Requester): Decision {
-    return this.#walk(asked, asker, null);
+  decide(question: RuleQuestion, requester: Requester): Decision {
+    return this.#decide(question, requester, null);
   }
 
-  /** The same decision, with everything that was looked at on the way. */
-  explain(asked: RuleQuestion, asker: Requester): Explanation {
+  /** Makes the same decision and records every step. */
+  explain(question: RuleQuestion, requester: Requester): Explanation {
     const steps: ExplanationStep[] = [];
-    const decision = this.#walk(asked, asker, steps);
-    return { decision, steps };
+    return { decision: this.#decide(question, requester, steps), steps };
   }
 
   /**
-   * Whether the static table has this name or one below it. Such a name exists, so an upstream's NXDOMAIN for it must become NODATA
-   * (RFC 8020 §2): it can come for a name above a hosts name, and for a type that `others: forward` sends on.
+   * Whether the hosts table has this name or a name below it. Such a name exists, so NXDOMAIN for it must become NODATA (RFC 8020 §2). An upstream
+   * can send that NXDOMAIN for a name above a hosts name, and for a type that `others: forward` lets through.
    */
-  holds(name: Name): boolean {
+  hasHost(name: Name): boolean {
     return this.#hosts.isAncestor(name) || this.#hosts.lookup(name) !== null || this.#hosts.pointer(name) !== null;
   }
 
-  /** Whether the name lies in a special zone: what it stands for is at home, wherever a rule sends it. */
+  /** Whether the name lies in a special zone. Such a name belongs to the local network, even where a rule sends it to a group. */
   isSpecial(name: Name): boolean {
     return this.#zones.find(name, TYPE.A) !== null;
   }
 
-  #walk(asked: RuleQuestion, asker: Requester, steps: ExplanationStep[] | null): Decision {
-    // Hosts and special names are of class IN; the rules hold for any.
-    if (asked.class !== CLASS.IN) return this.#byRules({ asked, asker, zone: null, steps });
-    const held = hostsAnswer(this.#hosts, asked, this.#hostsTtls);
-    if (held !== null) {
-      steps?.push(hostsStep(this.#hosts, asked.name));
-      return replyDecision(held, { source: "hosts", action: "none" }, this.#localGround(asked, asker));
+  #decide(question: RuleQuestion, requester: Requester, steps: ExplanationStep[] | null): Decision {
+    // Hosts and special zones are of class IN; rules apply to every class.
+    if (question.class !== CLASS.IN) return this.#decideByRules({ question, requester, zone: null, steps });
+    const answer = answerFromHosts(this.#hosts, question, this.#hostsTtls);
+    if (answer !== null) {
+      steps?.push(hostsStep(this.#hosts, question.name));
+      const context = this.#localContext(question, requester);
+      return { kind: "reply", source: "hosts", action: "none", answer, context };
     }
-    const zone = this.#zones.find(asked.name, asked.type);
-    if (zone === null) return this.#byRules({ asked, asker, zone, steps });
+    const zone = this.#zones.find(question.name, question.type);
+    if (zone === null) return this.#decideByRules({ question, requester, zone, steps });
     steps?.push({ kind: "special", zone: zone.name });
-    return zone.opens ? this.#byRules({ asked, asker, zone, steps }) : this.#fromZone(zone, asked, asker);
+    return zone.opens
+      ? this.#decideByRules({ question, requester, zone, steps })
+      : this.#answerFromZone(zone, question, requester);
   }
 
-  #byRules(inquiry: RuleQuery): Decision {
-    const { asked, asker, zone, steps } = inquiry;
+  #decideByRules(query: RuleQuery): Decision {
+    const { question, requester, zone, steps } = query;
     let settings = this.#initial;
     for (const rule of this.#rules) {
-      const result = rule.test(asked, asker);
+      const result = rule.test(question, requester);
       if (!isHit(result)) {
         steps?.push({ kind: "rule", rule: rule.name, outcome: result, match: null });
         continue;
@@ -120,93 +120,129 @@ export class Decider {
         steps?.push(hitStep(rule.name, "modifies", match));
         continue;
       }
-      const leaves = zone === null || rule.opens(asked.name, zone.name);
-      steps?.push(hitStep(rule.name, leaves ? "decides" : "closed", match));
-      if (!leaves) break;
-      return this.#carryOut(rule, { rule: rule.name, match, settings }, inquiry);
+      const leavesZone = zone === null || rule.opens(question.name, zone.name);
+      steps?.push(hitStep(rule.name, leavesZone ? "decides" : "closed", match));
+      if (!leavesZone) break;
+      return this.#runAction(rule, { rule: rule.name, match, settings }, query);
     }
-    if (zone !== null) return this.#fromZone(zone, asked, asker);
+    if (zone !== null) return this.#answerFromZone(zone, question, requester);
     steps?.push({ kind: "first-group", group: this.#firstGroup });
-    const ground = { rule: null, match: null, settings };
-    return isAny(asked) ? minimalAny(ground) : forwardDecision(this.#firstGroup, ground);
+    const context = { rule: null, match: null, settings };
+    return isAny(question) ? answerMinimalAny(context) : { kind: "forward", group: this.#firstGroup, context };
   }
 
-  #carryOut(rule: Rule, ground: MatchContext, inquiry: RuleQuery): Decision {
+  #runAction(rule: Rule, context: MatchContext, query: RuleQuery): Decision {
     const { action } = rule;
     if (action === null) throw new Error(`rule ${rule.name} has no action`);
-    if (action.kind === "answer") return this.#block(rule, action.answer, { ground, inquiry });
-    if (isAny(inquiry.asked)) return minimalAny(ground);
+    if (action.kind === "answer") return this.#block({ rule, answer: action.answer }, context, query);
+    if (isAny(query.question)) return answerMinimalAny(context);
     switch (action.kind) {
       case "upstream":
-        return forwardDecision(action.group, ground);
+        return { kind: "forward", group: action.group, context };
       case "longest":
-        return forwardDecision(rule.groupOf(ground.match), ground);
+        return { kind: "forward", group: rule.groupOf(context.match), context };
       case "compare":
-        return compareDecision(action.compare, ground);
+        return { kind: "compare", compare: action.compare, context };
       default:
         return unreachable(action);
     }
   }
 
   #block(
-    rule: Rule,
-    answer: RuleAnswer,
-    { ground, inquiry }: { readonly ground: MatchContext; readonly inquiry: RuleQuery },
+    { rule, answer: wanted }: { readonly rule: Rule; readonly answer: RuleAnswer },
+    context: MatchContext,
+    query: RuleQuery,
   ): Decision {
-    if (answer === "drop") return dropDecision(ground);
-    const { asked } = inquiry;
-    const sent = answer === "nxdomain" && this.#mustKeep(rule, inquiry) ? "nodata" : answer;
-    const ttlSeconds = ground.settings.shaping.negative.blockSeconds;
-    return replyDecision(blockedAnswer(sent, asked, ttlSeconds), { source: "rule", action: "block" }, ground);
+    if (wanted === "drop") return { kind: "drop", context };
+    const kind = wanted === "nxdomain" && this.#mustExist(rule, query) ? "nodata" : wanted;
+    const answer = blockedAnswer(kind, query.question, context.settings.shaping.negative.blockSeconds);
+    return { kind: "reply", source: "rule", action: "block", answer, context };
   }
 
-  /** Whether NXDOMAIN would take along something that exists. */
-  #mustKeep(rule: Rule, { asked, asker, steps }: RuleQuery): boolean {
-    const because = this.#keeperOf(rule, asked.name, asker);
+  /** Whether NXDOMAIN by this rule would deny something that exists. */
+  #mustExist(rule: Rule, { question, requester, steps }: RuleQuery): boolean {
+    const because = this.#findExistence(rule, question.name, requester);
     if (because !== null) steps?.push({ kind: "kept", because });
     return because !== null;
   }
 
-  #keeperOf(rule: Rule, name: Name, asker: Requester): Extract<ExplanationStep, { kind: "kept" }>["because"] | null {
-    if (this.holds(name)) return "hosts";
+  #findExistence(rule: Rule, name: Name, requester: Requester): Extract<ExplanationStep, { kind: "kept" }>["because"] | null {
+    if (this.hasHost(name)) return "hosts";
     if (this.#zones.existAtOrBelow(name)) return "special";
-    const keeping = ruleThatKeeps(this.#rules, rule, { name, asker });
+    const keeping = findRuleAgainstNxdomain(this.#rules, rule, { name, requester });
     return keeping === null ? null : { rule: keeping.name };
   }
 
-  #fromZone(zone: SpecialZone, asked: RuleQuestion, asker: Requester): ReplyDecision {
-    const wanted = asked.name === zone.name ? zone.apex : zone.below;
-    const kept = wanted === "nxdomain" && (this.holds(asked.name) || this.#existence.leavesAtOrBelow(asked.name, zone));
-    return replyDecision(
-      { kind: kept ? "nodata" : wanted, soaOwner: zone.name, ttlSeconds: this.#hostsTtls.negativeSeconds },
-      { source: "special", action: zone.denies ? "block" : "none" },
-      this.#localGround(asked, asker),
-    );
+  #answerFromZone(zone: SpecialZone, question: RuleQuestion, requester: Requester): ReplyDecision {
+    const wanted = question.name === zone.name ? zone.apex : zone.below;
+    const exists = wanted === "nxdomain" && (this.hasHost(question.name) || this.#existence.leavesAtOrBelow(question.name, zone));
+    return {
+      kind: "reply",
+      source: "special",
+      action: zone.denies ? "block" : "none",
+      answer: { kind: exists ? "nodata" : wanted, soaOwner: zone.name, ttlSeconds: this.#hostsTtls.negativeSeconds },
+      context: this.#localContext(question, requester),
+    };
   }
 
-  // Rules change nothing about names that are answered here, but whether a client is logged must not depend on the name.
-  #localGround(asked: RuleQuestion, asker: Requester): MatchContext {
-    const ground = { rule: null, match: null, settings: this.#initial };
-    if (!this.#setsLog) return ground;
+  // No modifier changes a local answer, but `log: false` holds for it too: whether a client is logged must not depend on the name.
+  #localContext(question: RuleQuestion, requester: Requester): MatchContext {
+    const context = { rule: null, match: null, settings: this.#initial };
+    if (!this.#changesLog) return context;
     for (const rule of this.#rules) {
       const log = rule.modifiers?.log;
-      if ((log === undefined && rule.action === null) || !isHit(rule.test(asked, asker))) continue;
-      return log === false ? { ...ground, settings: this.#initial.after(UNLOGGED) } : ground;
+      if ((log === undefined && rule.action === null) || !isHit(rule.test(question, requester))) continue;
+      return log === false ? { ...context, settings: this.#initial.after(UNLOGGED) } : context;
     }
-    return ground;
+    return context;
   }
 }
 
 const UNLOGGED = { log: false };
 
+/** A decision with the steps that led to it. */
+interface Explanation {
+  readonly decision: Decision;
+  readonly steps: readonly ExplanationStep[];
+}
+
+/** One step on the way to a decision. */
+export type ExplanationStep =
+  /** The hosts table decided. */
+  | { readonly kind: "hosts"; readonly pattern: string; readonly source: string; readonly line: number }
+  /** The name is special. A rule with a pattern in the zone can still let the name out. */
+  | { readonly kind: "special"; readonly zone: Name }
+  | {
+      readonly kind: "rule";
+      readonly rule: string;
+      /** `closed`: the rule matches and has an action, but no pattern in the special zone, so the name does not leave the zone. */
+      readonly outcome: "decides" | "modifies" | "closed" | Miss;
+      /** The pattern that matched; null for a miss, and for a rule without patterns. */
+      readonly match: DomainEntry | null;
+    }
+  /** NXDOMAIN became NODATA because of the hosts table, a special name, or this rule. */
+  | { readonly kind: "kept"; readonly because: "hosts" | "special" | { readonly rule: string } }
+  /** No rule decided. */
+  | { readonly kind: "first-group"; readonly group: string };
+
+function hostsStep(hosts: HostsTable, name: Name): ExplanationStep {
+  const match = hosts.lookup(name);
+  const from = match ?? hosts.pointer(name);
+  return { kind: "hosts", pattern: match?.pattern ?? nameText(name), source: from?.source ?? "", line: from?.line ?? 0 };
+}
+
+function hitStep(rule: string, outcome: "decides" | "modifies" | "closed", match: RuleMatch | null): ExplanationStep {
+  return { kind: "rule", rule, outcome, match: match === null ? null : describeMatch(match) };
+}
+
 function isAny({ type, class: klass }: RuleQuestion): boolean {
   return type === TYPE.ANY && klass === CLASS.IN;
 }
 
-/** What would be forwarded is cut short: ANY serves amplification more than anybody else (RFC 8482 §4.2). */
-function minimalAny(ground: MatchContext): ReplyDecision {
-  const ttlSeconds = ground.settings.shaping.negative.blockSeconds;
-  return replyDecision({ kind: "minimal-any", ttlSeconds }, { source: "special", action: "any:minimal" }, ground);
+/** Cuts ANY short instead of forwarding it: ANY helps amplification attacks more than anybody else (RFC 8482 §4.2). */
+function answerMinimalAny(context: MatchContext): ReplyDecision {
+  const ttlSeconds = context.settings.shaping.negative.blockSeconds;
+  return { kind: "reply", source: "special", action: "any:minimal", answer: { kind: "minimal-any", ttlSeconds }, context };
 }
 
 interface HostsTtls {
@@ -214,40 +250,32 @@ interface HostsTtls {
   readonly negativeSeconds: number;
 }
 
-/** What the static table answers to a question of class IN; null where it holds nothing, or leaves the type to others. */
-function hostsAnswer(
-  hosts: HostsTable,
-  { name, type }: { readonly name: Name; readonly type: number },
-  ttls: HostsTtls,
-): LocalAnswer | null {
-  const match = hosts.lookup(name);
-  if (match !== null) return matchAnswer(match, { name, type }, ttls);
-  const pointer = hosts.pointer(name);
+/** Answers a question of class IN from the hosts table; null = the table lacks the name, or leaves the type to the rules. */
+function answerFromHosts(hosts: HostsTable, question: RuleQuestion, ttls: HostsTtls): LocalAnswer | null {
+  const match = hosts.lookup(question.name);
+  if (match !== null) return answerFromMatch(match, question, ttls);
+  const pointer = hosts.pointer(question.name);
   if (pointer === null) return null;
-  if (type === TYPE.PTR) return { kind: "pointer", target: pointer.target, ttlSeconds: ttls.positiveSeconds };
-  return withoutRecord({ name, type }, ttls);
+  if (question.type === TYPE.PTR) return { kind: "pointer", target: pointer.target, ttlSeconds: ttls.positiveSeconds };
+  return answerWithoutRecord(question, ttls);
 }
 
-function matchAnswer(
-  match: HostsMatch,
-  asked: { readonly name: Name; readonly type: number },
-  ttls: HostsTtls,
-): LocalAnswer | null {
+function answerFromMatch(match: HostsMatch, question: RuleQuestion, ttls: HostsTtls): LocalAnswer | null {
   const ttlSeconds = ttls.positiveSeconds;
-  const { type } = asked;
+  const { type } = question;
   if (type === TYPE.ANY) return { kind: "minimal-any", ttlSeconds };
-  // RFC 1034 §3.6.2: beside a CNAME there is nothing else.
+  // RFC 1034 §3.6.2: a name with a CNAME has no other records.
   if (match.cname !== null) return { kind: "alias", target: match.cname, ttlSeconds };
   if (type === TYPE.A || type === TYPE.AAAA) {
-    const octets = type === TYPE.A ? 4 : 16;
-    const addresses = match.addresses.filter(({ length }) => length === octets);
+    const sizeBytes = type === TYPE.A ? 4 : 16;
+    const addresses = match.addresses.filter(({ length }) => length === sizeBytes);
     if (addresses.length > 0) return { kind: "addresses", addresses, ttlSeconds };
   }
   if (type === TYPE.HTTPS && match.https !== null) return { kind: "https", data: httpsData(match.https), ttlSeconds };
-  return match.others === "forward" ? null : withoutRecord(asked, ttls);
+  return match.others === "forward" ? null : answerWithoutRecord(question, ttls);
 }
 
-function withoutRecord({ name, type }: { readonly name: Name; readonly type: number }, ttls: HostsTtls): LocalAnswer {
+function answerWithoutRecord({ name, type }: RuleQuestion, ttls: HostsTtls): LocalAnswer {
   if (type === TYPE.ANY) return { kind: "minimal-any", ttlSeconds: ttls.positiveSeconds };
   return { kind: "nodata", soaOwner: name, ttlSeconds: ttls.negativeSeconds };
 }
@@ -274,49 +302,10 @@ function parameter(key: number, value: Uint8Array): Buffer {
 const ZERO_IPV4: readonly Uint8Array[] = [new Uint8Array(4)];
 const ZERO_IPV6: readonly Uint8Array[] = [new Uint8Array(16)];
 
-/** The answer of a rule that blocks, alike for every type. Negative ones hold for `ttlSeconds` and have the name itself as their SOA's owner. */
-function blockedAnswer(
-  answer: Exclude<RuleAnswer, "drop">,
-  { name, type }: { readonly name: Name; readonly type: number },
-  ttlSeconds: number,
-): LocalAnswer {
+/** The answer of a rule that blocks, equal for every type. The owner of the SOA is the name itself. */
+function blockedAnswer(answer: Exclude<RuleAnswer, "drop">, { name, type }: RuleQuestion, ttlSeconds: number): LocalAnswer {
   if (answer === "refused") return { kind: "refused" };
   if (answer === "zero" && type === TYPE.A) return { kind: "addresses", addresses: ZERO_IPV4, ttlSeconds };
   if (answer === "zero" && type === TYPE.AAAA) return { kind: "addresses", addresses: ZERO_IPV6, ttlSeconds };
   return { kind: answer === "nxdomain" ? "nxdomain" : "nodata", soaOwner: name, ttlSeconds };
-}
-
-/** One thing that was looked at on the way to a decision. */
-export type ExplanationStep =
-  /** The static table decided. */
-  | { readonly kind: "hosts"; readonly pattern: string; readonly source: string; readonly line: number }
-  /** The name is special; the rules can still let it out by a pattern within the zone. */
-  | { readonly kind: "special"; readonly zone: Name }
-  | {
-      readonly kind: "rule";
-      readonly rule: string;
-      /** `closed`: it matches and would decide, but by no pattern within the special zone, so the name stays here. */
-      readonly outcome: "decides" | "modifies" | "closed" | Miss;
-      /** What it matched by; null for a miss, and where it has no pattern. */
-      readonly match: DomainEntry | null;
-    }
-  /** The name must not get NXDOMAIN, because of the static table, of a special name, or of this rule. */
-  | { readonly kind: "kept"; readonly because: "hosts" | "special" | { readonly rule: string } }
-  /** No rule decided. */
-  | { readonly kind: "first-group"; readonly group: string };
-
-/** A decision with the way to it. */
-interface Explanation {
-  readonly decision: Decision;
-  readonly steps: readonly ExplanationStep[];
-}
-
-function hostsStep(hosts: HostsTable, name: Name): ExplanationStep {
-  const match = hosts.lookup(name);
-  const from = match ?? hosts.pointer(name);
-  return { kind: "hosts", pattern: match?.pattern ?? nameText(name), source: from?.source ?? "", line: from?.line ?? 0 };
-}
-
-function hitStep(rule: string, outcome: "decides" | "modifies" | "closed", match: RuleMatch | null): ExplanationStep {
-  return { kind: "rule", rule, outcome, match: match === null ? null : describeMatch(match) };
 }

@@ -1,138 +1,104 @@
-import type { Rebinding, Shaping } from "../answers/options.ts";
+import type { Shaping } from "../answers/options.ts";
 import type { Name } from "../dns/name.ts";
 import { TYPE } from "../dns/types.ts";
-import type { EcsMode } from "../upstreams/options.ts";
 import type { CompareOptions } from "./options.ts";
 import type { RuleMatch } from "./rule.ts";
 import type { Settings } from "./settings.ts";
 
-/** What becomes of a question, and why. Immutable; parts of it are shared between decisions. */
+/** What to do with a question, and why. Immutable; decisions share parts of each other. */
 export type Decision =
-  /** It is answered here, and nobody is asked. */
+  /** Fenliu answers by itself and asks no upstream. */
   | ReplyDecision
-  /** A group of upstreams answers it. */
+  /** One group of upstreams answers. */
   | ForwardDecision
-  /** Two groups are asked and their answers weighed against each other. */
+  /** Two groups are asked, and their answers are compared. */
   | CompareDecision
-  /** A rule wants silence: nothing is sent over UDP, REFUSED on streams. */
+  /** A rule wants silence: no reply over UDP, REFUSED on streams. */
   | DropDecision;
 
-/** What every decision carries. */
-interface Decided {
-  /** The rule that decided; null where hosts, a special name, or the first group for want of a rule did. */
-  readonly rule: string | null;
-  /** The pattern by which that rule matched; null where it has none, or only excepts. */
-  readonly match: RuleMatch | null;
-  /** Section `answers` with what the matching rules changed; the same object for all questions that no modifier touched. */
-  readonly shaping: Shaping;
-  /** false = a rule forbids stale answers; true leaves it to section `cache`. */
-  readonly stale: boolean;
-  /** null = left to the group. */
-  readonly ecs: EcsMode | null;
-  /** What a rule says; null = left to the group, and after it to section `answers`, as `shaping` has it. */
-  readonly rebinding: Rebinding | null;
-  /** Whether the query may be recorded in the query log. */
-  readonly log: boolean;
-}
-
-export interface ReplyDecision extends Decided {
+export interface ReplyDecision extends DecisionBase {
   readonly kind: "reply";
   readonly source: "hosts" | "special" | "rule";
-  /** `block` for what a rule or a switch of section `special` denies, `any:minimal` for a curtailed ANY, else `none`. */
+  /** `block` = a rule or a switch of section `special` denies the name; `any:minimal` = an ANY answer cut short. */
   readonly action: "none" | "block" | "any:minimal";
   readonly answer: LocalAnswer;
 }
 
-export interface ForwardDecision extends Decided {
+export interface ForwardDecision extends DecisionBase {
   readonly kind: "forward";
   readonly group: string;
 }
 
-export interface CompareDecision extends Decided {
+export interface CompareDecision extends DecisionBase {
   readonly kind: "compare";
   readonly compare: CompareOptions;
 }
 
-export interface DropDecision extends Decided {
+export interface DropDecision extends DecisionBase {
   readonly kind: "drop";
-  readonly action: "drop";
 }
 
-/** An answer made here, for the name that was asked. */
+interface DecisionBase {
+  readonly context: MatchContext;
+}
+
+/** How the rules came to a decision. */
+export interface MatchContext {
+  /** The rule that decided; null = the hosts table, a special zone or the default group decided. */
+  readonly rule: string | null;
+  /** The pattern by which that rule matched; null = the rule has no patterns, or only exceptions. */
+  readonly match: RuleMatch | null;
+  /** What the modifiers of all matching rules add up to. Questions that no modifier touches share one object. */
+  readonly settings: Settings;
+}
+
+/** An answer that Fenliu gives by itself, for the name in the question. */
 export type LocalAnswer =
-  /** Addresses of the family asked for, 4 or 16 bytes each. */
+  /** Addresses of the family in the question, 4 or 16 bytes each. */
   | { readonly kind: "addresses"; readonly addresses: readonly Uint8Array[]; readonly ttlSeconds: number }
-  /** A CNAME; what the target answers follows by the target's own decision. */
+  /** A CNAME. The target has a decision of its own, whose answer follows the CNAME. */
   | { readonly kind: "alias"; readonly target: Name; readonly ttlSeconds: number }
-  /** A PTR. */
+  /** A PTR record. */
   | { readonly kind: "pointer"; readonly target: Name; readonly ttlSeconds: number }
-  /** A TYPE65 record of a hosts name, as its RDATA. */
+  /** A TYPE65 record of a hosts name, as RDATA. */
   | { readonly kind: "https"; readonly data: Uint8Array; readonly ttlSeconds: number }
-  /** NOERROR without records: the name is there, the type is not; one SOA of this owner with TTL = MINIMUM. */
+  /** NOERROR without records, with one SOA of this owner whose TTL equals its MINIMUM: the name exists, the type does not. */
   | { readonly kind: "nodata"; readonly soaOwner: Name; readonly ttlSeconds: number }
-  /** Neither the name nor anything below it is there (RFC 8020); one SOA of this owner with TTL = MINIMUM. */
+  /** NXDOMAIN with one such SOA: neither the name nor any name below it exists (RFC 8020). */
   | { readonly kind: "nxdomain"; readonly soaOwner: Name; readonly ttlSeconds: number }
   | { readonly kind: "refused" }
-  /** One HINFO record in place of everything there is (RFC 8482 §4.2). */
+  /** One HINFO record instead of all records (RFC 8482 §4.2). */
   | { readonly kind: "minimal-any"; readonly ttlSeconds: number };
 
-/** What of a question the decision depends on. */
+/** The parts of a question that a decision depends on. */
 export interface RuleQuestion {
   readonly name: Name;
   readonly type: number;
   readonly class: number;
 }
 
-/** What of the client the decision depends on. */
+/** The parts of a client that a decision depends on. */
 export interface Requester {
   /** As in `Client`. */
   readonly address: string;
   readonly clientId: string | null;
 }
 
-/** What a decision rests on. */
-export interface MatchContext {
-  readonly rule: string | null;
-  readonly match: RuleMatch | null;
-  readonly settings: Settings;
-}
-
-export function forwardDecision(group: string, { rule, match, settings }: MatchContext): ForwardDecision {
-  const { shaping, stale, ecs, rebinding, log } = settings;
-  return { kind: "forward", group, rule, match, shaping, stale, ecs, rebinding, log };
-}
-
-export function compareDecision(options: CompareOptions, { rule, match, settings }: MatchContext): CompareDecision {
-  const { shaping, stale, ecs, rebinding, log } = settings;
-  return { kind: "compare", compare: options, rule, match, shaping, stale, ecs, rebinding, log };
-}
-
-export function dropDecision({ rule, match, settings }: MatchContext): DropDecision {
-  const { shaping, stale, ecs, rebinding, log } = settings;
-  return { kind: "drop", action: "drop", rule, match, shaping, stale, ecs, rebinding, log };
-}
-
-export function replyDecision(
-  answer: LocalAnswer,
-  { source, action }: Pick<ReplyDecision, "source" | "action">,
-  { rule, match, settings }: MatchContext,
-): ReplyDecision {
-  const { shaping, stale, ecs, rebinding, log } = settings;
-  return { kind: "reply", source, action, answer, rule, match, shaping, stale, ecs, rebinding, log };
-}
+/** How many aliases of the hosts table are followed one after the other. More of them count as a circle. */
+export const MAX_ALIASES = 8;
 
 export type FilterAction =
   | "type64:nodata"
   | "type65:nodata"
   | "ipv6:nodata"
   | "ipv4:nodata"
-  /** Whether these two apply is known only when the other family is. */
+  /** Whether these two apply depends on the answer for the other address family. */
   | "ipv6:prefer-ipv4"
   | "ipv4:prefer-ipv6";
 
 /**
- * Whether a question that would be forwarded is answered by NODATA because its type is switched off, and under which name
- * the log shows it. The SOA's owner is the name asked; it is never NXDOMAIN, which would speak for the other types too (RFC 2308 §5).
+ * Tells whether the type is switched off for a question that would go upstream, and under which name the log shows that. The answer is NODATA and
+ * never NXDOMAIN, which would deny the other types of the name as well (RFC 2308 §5).
  */
 export function typeFilter(shaping: Shaping, type: number): FilterAction | null {
   switch (type) {

@@ -1,7 +1,6 @@
 import type { Name } from "../dns/name.ts";
 import { typeName } from "../dns/types.ts";
-import { type DomainSet, type Match, outranks } from "../lists/domain-set.ts";
-import { parseDomainCondition } from "../lists/patterns.ts";
+import type { DomainSet } from "../lists/domain-set.ts";
 import type { GroupOptions, NeverOptions } from "../upstreams/options.ts";
 import type { Requester, RuleQuestion } from "./decision.ts";
 import type { RuleOptions } from "./options.ts";
@@ -11,74 +10,78 @@ import {
   DomainFilter,
   type DomainLists,
   describeMatch,
+  findBestMatch,
   listNamed,
+  listNameIn,
   type RuleMatch,
 } from "./rule.ts";
 
-interface NeverParts {
+interface EgressParts {
   readonly groups: readonly Pick<GroupOptions, "name" | "never">[];
   readonly rules: readonly Pick<RuleOptions, "domains" | "action">[];
   readonly lists: DomainLists;
 }
 
 /**
- * What must not reach a group, whatever the rules decide: they are one's plan, this is the check of it. Immutable.
+ * What must not reach a group (`never`), whatever the rules decide: the rules are the plan, and this policy checks the plan. Immutable.
  *
- * A list forbids only the names that it would win by `longest` among all lists the rules use: a foreign name below a suffix of `list:cn` goes
- * overseas by right. Patterns that are written out, types and clients forbid by themselves.
+ * A list in `never` forbids only the names that the list would win by `longest` among all lists in use: a foreign name below a suffix of
+ * `list:cn` may go overseas. Patterns, types and clients in `never` forbid without such a comparison.
  */
 export class EgressPolicy {
-  readonly #guards: ReadonlyMap<string, GroupGuard>;
+  readonly #groups: ReadonlyMap<string, GroupPolicy>;
 
-  /** @throws Error where a pattern is none or a list is not there; `neverProblems` and the configuration say so beforehand. */
-  constructor({ groups, rules, lists }: NeverParts) {
-    const known = new ClientAddresses();
-    const used = listsUsed(groups, rules).map((list) => listNamed(lists, list));
-    this.#guards = new Map(
-      groups.flatMap(({ name, never }) => (never === null ? [] : [[name, new GroupGuard(never, { lists, used, known })]])),
+  /** @throws Error for an invalid pattern or an unknown list; `neverProblems` and the checks of the configuration report those first. */
+  constructor({ groups, rules, lists }: EgressParts) {
+    const addresses = new ClientAddresses();
+    const used = listsInUse(groups, rules).map((list) => ({ set: listNamed(lists, list) }));
+    this.#groups = new Map(
+      groups.flatMap(({ name, never }) => (never === null ? [] : [[name, new GroupPolicy(never, { lists, used, addresses })]])),
     );
   }
 
-  /** Why the question must not go to the group; null where it may. `asker` null = nobody in particular. */
-  forbids(group: string, asked: Pick<RuleQuestion, "name" | "type">, asker: Requester | null): string | null {
-    return this.#guards.get(group)?.forbids(asked, asker) ?? null;
+  /** Why the question must not go to the group; null = it may. `requester` null = Fenliu itself asks. */
+  forbids(group: string, question: Pick<RuleQuestion, "name" | "type">, requester: Requester | null): string | null {
+    return this.#groups.get(group)?.forbids(question, requester) ?? null;
   }
 }
 
-interface GuardParts {
+interface GroupPolicyParts {
   readonly lists: DomainLists;
-  /** Of all groups and rules, in the order in which they are named. */
-  readonly used: readonly DomainSet[];
-  readonly known: ClientAddresses;
+  /** The lists of all groups and rules, in the order in which the configuration names them. */
+  readonly used: readonly { readonly set: DomainSet }[];
+  readonly addresses: ClientAddresses;
 }
 
-class GroupGuard {
+class GroupPolicy {
   readonly #types: ReadonlySet<number>;
   readonly #clients: ClientCondition | null;
-  /** The patterns that are written out, with all exceptions; null = there are none. */
-  readonly #written: DomainFilter | null;
-  readonly #excepted: DomainFilter | null;
+  /** The patterns; null = there are none. */
+  readonly #patterns: DomainFilter | null;
+  readonly #exceptions: DomainFilter | null;
   readonly #lists: ReadonlySet<DomainSet>;
-  readonly #used: readonly DomainSet[];
-  /** Only exceptions are written: everything else is forbidden. */
+  readonly #used: GroupPolicyParts["used"];
+  /** `domains` has only exceptions, so everything else is forbidden. */
   readonly #forbidsAll: boolean;
 
-  constructor({ domains, types, clients }: NeverOptions, { lists, used, known }: GuardParts) {
-    const [wanted, excepted] = [domains.filter((text) => !text.startsWith("!")), domains.filter((text) => text.startsWith("!"))];
-    const written = wanted.filter((text) => listOf(text) === null);
+  constructor({ domains, types, clients }: NeverOptions, { lists, used, addresses }: GroupPolicyParts) {
+    const exceptions = domains.filter((text) => text.startsWith("!"));
+    const wanted = domains.filter((text) => !text.startsWith("!"));
+    const patterns = wanted.filter((text) => listNameIn(text) === null);
     this.#types = new Set(types);
-    this.#clients = clients.length === 0 ? null : new ClientCondition(clients, known);
-    this.#written = written.length === 0 ? null : new DomainFilter(written, lists);
-    this.#excepted = excepted.length === 0 ? null : new DomainFilter(excepted, lists);
-    this.#lists = new Set(wanted.flatMap((text) => listOf(text) ?? []).map((list) => listNamed(lists, list)));
+    this.#clients = clients.length === 0 ? null : new ClientCondition(clients, addresses);
+    this.#patterns = patterns.length === 0 ? null : new DomainFilter(patterns, lists);
+    this.#exceptions = exceptions.length === 0 ? null : new DomainFilter(exceptions, lists);
+    this.#lists = new Set(wanted.flatMap((text) => listNameIn(text) ?? []).map((list) => listNamed(lists, list)));
     this.#used = this.#lists.size === 0 ? [] : used;
-    this.#forbidsAll = wanted.length === 0 && excepted.length > 0;
+    this.#forbidsAll = wanted.length === 0 && exceptions.length > 0;
   }
 
-  forbids({ name, type }: Pick<RuleQuestion, "name" | "type">, asker: Requester | null): string | null {
+  forbids({ name, type }: Pick<RuleQuestion, "name" | "type">, requester: Requester | null): string | null {
     if (this.#types.has(type)) return `type ${typeName(type)}`;
-    if (asker !== null && this.#clients?.matches(asker) === true) return `client ${asker.clientId ?? asker.address}`;
-    if (this.#excepted?.test(name) === "excepted") return null;
+    if (requester !== null && this.#clients?.matches(requester) === true)
+      return `client ${requester.clientId ?? requester.address}`;
+    if (this.#exceptions?.test(name) === "excepted") return null;
     if (this.#forbidsAll) return "every name that is not excepted";
     const match = this.#match(name);
     if (match === null) return null;
@@ -87,30 +90,19 @@ class GroupGuard {
   }
 
   #match(name: Name): RuleMatch | null {
-    const written = this.#written?.test(name);
-    if (typeof written === "object") return written;
-    let best: { readonly set: DomainSet; readonly found: Match } | null = null;
-    for (const set of this.#used) {
-      const found = set.match(name);
-      if (found !== null && (best === null || outranks(found, best.found))) best = { set, found };
-    }
+    const byPattern = this.#patterns?.test(name);
+    if (typeof byPattern === "object") return byPattern;
+    const best = findBestMatch(this.#used, name);
     return best !== null && this.#lists.has(best.set) ? best : null;
   }
 }
 
-/** Lists in the order in which the rules name them, then those that only a `never` does; each once. */
-function listsUsed(groups: NeverParts["groups"], rules: NeverParts["rules"]): string[] {
-  const named = rules.flatMap(({ domains, action }) => [
-    ...domains.flatMap((text) => listOf(text) ?? []),
+/** The lists in the order in which the rules name them, then those that only a `never` names; each once. */
+function listsInUse(groups: EgressParts["groups"], rules: EgressParts["rules"]): string[] {
+  const byRules = rules.flatMap(({ domains, action }) => [
+    ...domains.flatMap((text) => listNameIn(text) ?? []),
     ...(action?.kind === "longest" ? action.choices.map(({ list }) => list) : []),
   ]);
-  const forbidden = groups.flatMap(({ never }) => never?.domains.flatMap((text) => listOf(text) ?? []) ?? []);
-  return [...new Set([...named, ...forbidden])];
-}
-
-/** The list that a text of `domains` names; null where it is a pattern, or excepts. */
-function listOf(text: string): string | null {
-  const condition = parseDomainCondition(text);
-  if ("kind" in condition || condition.excepted) return null;
-  return condition.target.kind === "list" ? condition.target.list : null;
+  const byNever = groups.flatMap(({ never }) => never?.domains.flatMap((text) => listNameIn(text) ?? []) ?? []);
+  return [...new Set([...byRules, ...byNever])];
 }

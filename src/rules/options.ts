@@ -1,26 +1,26 @@
 import type { HttpsMode, NegativeLimits, Rebinding, Shaping, TtlLimits } from "../answers/options.ts";
 import type { EcsMode } from "../upstreams/options.ts";
 
-/** What a rule may answer by itself. */
+/** Answers that a rule can give. */
 export type RuleAnswer = "nodata" | "nxdomain" | "zero" | "refused" | "drop";
 
 export interface CompareOptions {
   readonly near: string;
   readonly far: string;
-  /** A list of addresses, without the `list:` before it. */
+  /** A list of addresses, without the prefix `list:`. */
   readonly keepNearIf: string;
   readonly withinMs: number;
   readonly verdictMs: number;
 }
 
-/** The one action of a rule. `longest` keeps the order of the file: the first named wins a tie. */
+/** The action of a rule. `longest` keeps the order of the file: the list named first wins a tie. */
 export type RuleAction =
   | { readonly kind: "upstream"; readonly group: string }
   | { readonly kind: "longest"; readonly choices: readonly { readonly list: string; readonly group: string }[] }
   | { readonly kind: "compare"; readonly compare: CompareOptions }
   | { readonly kind: "answer"; readonly answer: RuleAnswer };
 
-/** What a rule changes without deciding. Absent = left to later rules and to section `answers`. */
+/** What a rule changes without deciding. Absent = later rules and section `answers` decide. */
 export interface RuleModifiers {
   readonly https?: HttpsMode;
   readonly ipv6?: Shaping["ipv6"];
@@ -36,7 +36,7 @@ export interface RuleModifiers {
 /** One entry of section `rules`. Empty `domains`, `clients` or `types` = no such condition. */
 export interface RuleOptions {
   readonly name: string;
-  /** Patterns and `list:NAME`, each perhaps after `!`, as written. */
+  /** Patterns and `list:NAME` as written; `!` before one excepts it. */
   readonly domains: readonly string[];
   /** CIDRs, addresses and client ids. */
   readonly clients: readonly string[];
@@ -53,7 +53,7 @@ export interface SpecialOptions {
   readonly ddr: boolean;
 }
 
-/** One entry of section `expect`: what the configuration must decide, checked without asking anybody. */
+/** One entry of section `expect`: a decision that the configuration must make. The check asks no upstream. */
 export interface Expectation {
   readonly name: string;
   readonly type: number;

@@ -8,71 +8,71 @@ import { type Pattern, parseDomainCondition } from "../lists/patterns.ts";
 import type { Requester, RuleQuestion } from "./decision.ts";
 import type { RuleAction, RuleModifiers, RuleOptions } from "./options.ts";
 
-/** Why a rule does not match: the first condition that fails. */
+/** Why a rule does not match: its first condition that fails. */
 export type Miss = "types" | "clients" | "domains" | "excepted" | "longest";
 
-/** What a matching rule matched by. */
+/** How a rule matches. */
 type Hit = RuleMatch | "unconditional";
 
-/** One rule, ready to be asked. */
+/** One entry of section `rules`, ready for matching. */
 export class Rule {
   readonly name: string;
   readonly action: RuleAction | null;
-  /** null = it changes nothing. */
+  /** null = the rule changes nothing. */
   readonly modifiers: RuleModifiers | null;
   readonly domains: DomainFilter | null;
-  readonly longest: Longest | null;
   readonly types: ReadonlySet<number> | null;
   readonly #clients: ClientCondition | null;
+  /** The lists of action `longest`; null for other actions. */
+  readonly #choices: readonly Choice[] | null;
 
   constructor(options: RuleOptions, { lists, addresses }: { readonly lists: DomainLists; readonly addresses: ClientAddresses }) {
-    this.name = options.name;
-    this.action = options.action;
-    this.modifiers = Object.values(options.modifiers).some((value) => value !== undefined) ? options.modifiers : null;
-    this.domains = options.domains.length === 0 ? null : new DomainFilter(options.domains, lists);
-    this.longest = options.action?.kind === "longest" ? new Longest(options.action, lists) : null;
-    this.types = options.types.length === 0 ? null : new Set(options.types);
-    this.#clients = options.clients.length === 0 ? null : new ClientCondition(options.clients, addresses);
+    const { name, action, modifiers, domains, types, clients } = options;
+    this.name = name;
+    this.action = action;
+    this.modifiers = Object.values(modifiers).some((value) => value !== undefined) ? modifiers : null;
+    this.domains = domains.length === 0 ? null : new DomainFilter(domains, lists);
+    this.types = types.length === 0 ? null : new Set(types);
+    this.#clients = clients.length === 0 ? null : new ClientCondition(clients, addresses);
+    this.#choices =
+      action?.kind === "longest" ? action.choices.map(({ list, group }) => ({ set: listNamed(lists, list), group })) : null;
   }
 
-  /** Conditions that cost little come first; all must hold. */
-  test({ name, type }: Pick<RuleQuestion, "name" | "type">, asker: Requester): Hit | Miss {
+  /** Tests the cheap conditions first. All must hold. */
+  test({ name, type }: Pick<RuleQuestion, "name" | "type">, requester: Requester): Hit | Miss {
     if (this.types?.has(type) === false) return "types";
-    if (!this.admits(asker)) return "clients";
+    if (!this.admits(requester)) return "clients";
     return this.testName(name);
   }
 
-  admits(asker: Requester): boolean {
-    return this.#clients === null || this.#clients.matches(asker);
+  admits(requester: Requester): boolean {
+    return this.#clients === null || this.#clients.matches(requester);
   }
 
-  /** The conditions that concern the name alone. */
+  /** Tests only the conditions on the name. */
   testName(name: Name): Hit | "domains" | "excepted" | "longest" {
     const hit = this.domains === null ? "unconditional" : this.domains.test(name);
-    if (hit === "domains" || hit === "excepted" || this.longest === null) return hit;
-    return this.longest.find(name) ?? "longest";
+    if (hit === "domains" || hit === "excepted" || this.#choices === null) return hit;
+    return findBestMatch(this.#choices, name) ?? "longest";
   }
 
-  /** The group that `longest` gives the name that matched so. */
+  /** The group that action `longest` gives to a name with this match. */
   groupOf(match: RuleMatch | null): string {
-    if (this.longest === null || match === null) throw new Error(`rule ${this.name} chooses no group`);
-    return this.longest.groupOf(match);
+    const choice = this.#choices?.find(({ set }) => set === match?.set);
+    if (choice === undefined) throw new Error(`rule ${this.name} chooses no group`);
+    return choice.group;
   }
 
   /** The sets that names match by, in `domains` and `longest`. */
   sets(): DomainSet[] {
-    return [...(this.domains?.wanted ?? []), ...(this.longest?.choices.map(({ set }) => set) ?? [])];
+    return [...(this.domains?.wanted ?? []), ...(this.#choices?.map(({ set }) => set) ?? [])];
   }
 
-  /** Whether the rule, which matches the name, lets it out of a special zone: by a pattern of `domains` or `longest` within the zone. */
+  /** Whether the rule, which matches the name, lets the name out of a special zone: by a pattern of `domains` or `longest` in that zone. */
   opens(name: Name, zone: Name): boolean {
     if (this.domains?.opens(name, zone) === true) return true;
-    return this.longest !== null && liesWithin(this.longest.find(name)?.found ?? null, zone);
+    return this.#choices !== null && liesWithin(findBestMatch(this.#choices, name)?.found ?? null, zone);
   }
-}
-
-export function isHit(result: Hit | Miss): result is Hit {
-  return typeof result === "object" || result === "unconditional";
 }
 
 interface Choice {
@@ -80,87 +80,80 @@ interface Choice {
   readonly group: string;
 }
 
-/** The action `longest`: of several lists the one whose pattern fits a name best names the group. */
-class Longest {
-  readonly choices: readonly Choice[];
-
-  constructor({ choices }: Extract<RuleAction, { kind: "longest" }>, lists: DomainLists) {
-    this.choices = choices.map(({ list, group }) => ({ set: listNamed(lists, list), group }));
-  }
-
-  /** `full:` beats suffixes, the longer suffix wins, keywords and regular expressions come last, a tie goes to the list named first. */
-  find(name: Name): RuleMatch | null {
-    let best: RuleMatch | null = null;
-    for (const { set } of this.choices) {
-      const found = set.match(name);
-      if (found !== null && (best === null || outranks(found, best.found))) best = { set, found };
-    }
-    return best;
-  }
-
-  /** The group of the list that a match of `find` is of. */
-  groupOf({ set }: RuleMatch): string {
-    const choice = this.choices.find((candidate) => candidate.set === set);
-    if (choice === undefined) throw new Error("a match of another rule");
-    return choice.group;
-  }
+export function isHit(result: Hit | Miss): result is Hit {
+  return typeof result === "object" || result === "unconditional";
 }
 
-/** The pattern by which a rule matched. It is put into words only where somebody reads them: see `describeMatch`. */
+/** The pattern by which a rule matched. Call `describeMatch` to get its text. */
 export interface RuleMatch {
   readonly set: DomainSet;
   readonly found: Match;
 }
 
-/** List, line and pattern. */
+/** The list, the line and the text of a pattern. */
 export function describeMatch({ set, found }: RuleMatch): DomainEntry {
   return set.describe(found);
 }
 
-/** Gives a list of domains by its name; null where there is none. */
+/** Finds the best of all matches: `full:` beats suffixes, a longer suffix beats a shorter one, keywords and regular expressions come last; of equal matches the first set wins. */
+export function findBestMatch(choices: readonly { readonly set: DomainSet }[], name: Name): RuleMatch | null {
+  let best: RuleMatch | null = null;
+  for (const { set } of choices) {
+    const found = set.match(name);
+    if (found !== null && (best === null || outranks(found, best.found))) best = { set, found };
+  }
+  return best;
+}
+
+/** Gives a list of domains by its name; null = there is no such list. */
 export type DomainLists = Pick<Lists, "domains">;
 
-/** The `domains` of a rule. */
-export class DomainFilter {
-  readonly wanted: readonly DomainSet[];
-  readonly excepted: readonly DomainSet[];
-  /** Whether nothing is wanted in particular: only excepts are written, and everything else matches. */
-  readonly #wantsAll: boolean;
-
-  /** @throws Error where a pattern is none, or a list is not there; `ruleProblems` and the configuration say so beforehand. */
-  constructor(texts: readonly string[], lists: DomainLists) {
-    this.wanted = setsOf(texts, lists, false);
-    this.excepted = setsOf(texts, lists, true);
-    this.#wantsAll = this.wanted.length === 0;
-  }
-
-  /** The first set that holds the name, those written in the rule before lists; or why the name does not match. */
-  test(name: Name): RuleMatch | "unconditional" | "domains" | "excepted" {
-    const match = firstMatch(this.wanted, name);
-    if (match === null && !this.#wantsAll) return "domains";
-    for (const except of this.excepted) if (except.match(name) !== null) return "excepted";
-    return match ?? "unconditional";
-  }
-
-  /** Whether a pattern that holds the name lies at or below the zone, which holds the name too. */
-  opens(name: Name, zone: Name): boolean {
-    return this.wanted.some((set) => liesWithin(set.match(name), zone));
-  }
-}
-
-/** Whether the pattern of a match lies at or below a zone that holds the same name: both are suffixes of it. Keywords and regular expressions lie nowhere. */
-function liesWithin(match: Match | null, zone: Name): boolean {
-  return match !== null && match.octets >= zone.length;
-}
-
-/** @throws Error where there is no such list: references are checked with the configuration. */
+/** @throws Error for an unknown list; the checks of the configuration report those first. */
 export function listNamed(lists: DomainLists, list: string): DomainSet {
   const set = lists.domains(list);
   if (set === null) throw new Error(`there is no list ${list} of domains`);
   return set;
 }
 
-function firstMatch(sets: readonly DomainSet[], name: Name): RuleMatch | null {
+/** The list that a text of `domains` names; null for a pattern or an exception. */
+export function listNameIn(text: string): string | null {
+  const condition = parseDomainCondition(text);
+  if ("kind" in condition || condition.excepted || condition.target.kind !== "list") return null;
+  return condition.target.list;
+}
+
+/** The condition `domains` of a rule. */
+export class DomainFilter {
+  /** Empty = only exceptions are written, and every other name matches. */
+  readonly wanted: readonly DomainSet[];
+  readonly excepted: readonly DomainSet[];
+
+  /** @throws Error for an invalid pattern or an unknown list; `ruleProblems` and the checks of the configuration report those first. */
+  constructor(texts: readonly string[], lists: DomainLists) {
+    this.wanted = setsOf(texts, lists, false);
+    this.excepted = setsOf(texts, lists, true);
+  }
+
+  /** The match in the first set that holds the name (patterns of the rule come before lists), or the reason for a miss. */
+  test(name: Name): RuleMatch | "unconditional" | "domains" | "excepted" {
+    const match = findFirstMatch(this.wanted, name);
+    if (match === null && this.wanted.length > 0) return "domains";
+    for (const except of this.excepted) if (except.match(name) !== null) return "excepted";
+    return match ?? "unconditional";
+  }
+
+  /** Whether a pattern that holds the name lies at or below the zone, which also holds the name. */
+  opens(name: Name, zone: Name): boolean {
+    return this.wanted.some((set) => liesWithin(set.match(name), zone));
+  }
+}
+
+/** Whether the pattern of a match lies at or below a zone. Both are suffixes of one name, so their lengths tell. Keywords and regular expressions lie nowhere. */
+function liesWithin(match: Match | null, zone: Name): boolean {
+  return match !== null && match.octets >= zone.length;
+}
+
+function findFirstMatch(sets: readonly DomainSet[], name: Name): RuleMatch | null {
   for (const set of sets) {
     const found = set.match(name);
     if (found !== null) return { set, found };
@@ -184,40 +177,40 @@ function setsOf(texts: readonly string[], lists: DomainLists, excepted: boolean)
   return [own, ...sets];
 }
 
-/** Client addresses kept in bytes, so that a query does not parse its client's address at every rule. */
+/** Client addresses whose bytes are kept, so that a query does not parse the address again for every rule. */
 const MAX_ADDRESSES = 4_096;
 
 const NO_ADDRESS = new Uint8Array(0);
 
-/** Reads client addresses, the same ones over and over. */
+/** Parses client addresses and remembers the results. */
 export class ClientAddresses {
-  readonly #octets = new LRUCache<string, Uint8Array>({ max: MAX_ADDRESSES });
+  readonly #bytes = new LRUCache<string, Uint8Array>({ max: MAX_ADDRESSES });
 
-  /** 4 or 16 bytes, a zone disregarded; none where the text is no address. */
+  /** 4 or 16 bytes without the zone; empty if the text is not an address. */
   bytesOf(text: string): Uint8Array {
-    const known = this.#octets.get(text);
+    const known = this.#bytes.get(text);
     if (known !== undefined) return known;
-    const octets = addressFromText(withoutZone(text)) ?? NO_ADDRESS;
-    this.#octets.set(text, octets);
-    return octets;
+    const bytes = addressFromText(withoutZone(text)) ?? NO_ADDRESS;
+    this.#bytes.set(text, bytes);
+    return bytes;
   }
 }
 
-/** The `clients` of a rule: addresses and CIDRs, and client ids, which are all that is neither. */
+/** The condition `clients` of a rule: addresses and CIDRs; every other text is a client id. */
 export class ClientCondition {
-  readonly #addresses: AddressSet;
+  readonly #networks: AddressSet;
   readonly #ids: ReadonlySet<string>;
-  readonly #known: ClientAddresses;
+  readonly #addresses: ClientAddresses;
 
-  constructor(entries: readonly string[], known: ClientAddresses) {
+  constructor(entries: readonly string[], addresses: ClientAddresses) {
     const ranges = entries.map(rangeFromText);
-    this.#addresses = new AddressSet(ranges.filter((range) => range !== null));
+    this.#networks = new AddressSet(ranges.filter((range) => range !== null));
     this.#ids = new Set(entries.filter((_, index) => ranges[index] === null));
-    this.#known = known;
+    this.#addresses = addresses;
   }
 
   matches({ address, clientId }: Requester): boolean {
     if (clientId !== null && this.#ids.has(clientId)) return true;
-    return this.#addresses.size > 0 && this.#addresses.has(this.#known.bytesOf(address));
+    return this.#networks.size > 0 && this.#networks.has(this.#addresses.bytesOf(address));
   }
 }

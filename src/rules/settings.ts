@@ -1,19 +1,24 @@
-import type { NegativeLimits, Rebinding, Shaping, TtlLimits } from "../answers/options.ts";
+import type { Rebinding, Shaping, TtlLimits } from "../answers/options.ts";
 import type { EcsMode } from "../upstreams/options.ts";
 import type { RuleModifiers } from "./options.ts";
 
-/** Combinations of modifiers that are remembered; a site has a handful, and beyond this they are put together afresh. */
+/** Combinations of modifiers that are remembered. A configuration has a handful; further ones are computed for each query. */
 const MAX_REMEMBERED = 256;
 
 /**
- * What the modifiers seen so far come to. Of one modifier the first setting wins, and `ttl` and `negative` count field by field.
- * Equal paths through the rules give the same object, so a query allocates nothing here.
+ * What the modifiers of the matching rules add up to. The first rule that sets a modifier wins; `ttl` and `negative` count field by field.
+ * Equal paths through the rules return the same object, so a query allocates nothing here.
  */
 export class Settings {
+  /** Section `answers` with the changes by modifiers. */
   readonly shaping: Shaping;
+  /** false = a rule forbids stale answers; true = section `cache` decides. */
   readonly stale: boolean;
+  /** null = the group decides. */
   readonly ecs: EcsMode | null;
+  /** null = the group decides, and after it section `answers` (`shaping.rebinding`). */
   readonly rebinding: Rebinding | null;
+  /** Whether the query log may record the query. */
   readonly log: boolean;
   readonly #answers: Shaping;
   readonly #merged: RuleModifiers;
@@ -31,12 +36,12 @@ export class Settings {
     this.log = merged.log ?? true;
   }
 
-  /** Section `answers`, before any rule. */
+  /** The settings before any rule. */
   static initial(answers: Shaping): Settings {
     return new Settings(shapingOf(answers, {}), {}, { count: 0 });
   }
 
-  /** These settings after one more rule whose modifiers apply. */
+  /** The settings after one more matching rule. */
   after(modifiers: RuleModifiers): Settings {
     const known = this.#following.get(modifiers);
     if (known !== undefined) return known;
@@ -63,22 +68,15 @@ function shapingOf(answers: Shaping, changed: RuleModifiers): Shaping {
     https: changed.https ?? answers.https,
     ipv6: changed.ipv6 ?? answers.ipv6,
     ipv4: changed.ipv4 ?? answers.ipv4,
-    ttl: ttlLimits(answers.ttl, changed.ttl ?? {}),
-    negative: negativeLimits(answers.negative, changed.negative ?? {}),
+    ttl: limitsWith(answers.ttl, changed.ttl ?? {}),
+    negative: limitsWith(answers.negative, changed.negative ?? {}),
     rebinding: changed.rebinding ?? answers.rebinding,
   };
 }
 
-// One field named in a rule may cross the other one of section `answers`: what the rule says holds, and the other gives way.
-function ttlLimits(answers: TtlLimits, changed: Partial<TtlLimits>): TtlLimits {
-  return ordered({ ...answers, ...changed }, changed);
-}
-
-function negativeLimits(answers: NegativeLimits, changed: Partial<NegativeLimits>): NegativeLimits {
-  return ordered({ ...answers, ...changed }, changed);
-}
-
-function ordered<Limits extends TtlLimits>(limits: Limits, changed: Partial<TtlLimits>): Limits {
+// A limit of a rule may cross the opposite limit of section `answers`. Then the limit of the rule holds, and the other one moves to it.
+function limitsWith<Limits extends TtlLimits>(answers: Limits, changed: Partial<Limits>): Limits {
+  const limits = { ...answers, ...changed };
   if (limits.minSeconds <= limits.maxSeconds) return limits;
   if (changed.maxSeconds === undefined) return { ...limits, maxSeconds: limits.minSeconds };
   return { ...limits, minSeconds: limits.maxSeconds };

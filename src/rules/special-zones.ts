@@ -1,21 +1,21 @@
 import { isWithin, type Name, nameFromText, parentOf, ROOT } from "../dns/name.ts";
 import { TYPE } from "../dns/types.ts";
-import type { DomainSet } from "../lists/domain-set.ts";
 import type { SpecialOptions } from "./options.ts";
 
-/** A part of the name space that is answered here (RFC 6761). */
+/** A zone that Fenliu answers by itself (RFC 6761). */
 export interface SpecialZone {
   readonly name: Name;
-  /** What the zone's own name gets; names below it get NXDOMAIN unless `below` says otherwise. */
+  /** The answer for the name of the zone itself. */
   readonly apex: "nodata" | "nxdomain";
+  /** The answer for names below it. */
   readonly below: "nodata" | "nxdomain";
-  /** Whether a rule's pattern at or below the zone lets names out. */
+  /** Whether a rule with a pattern at or below the zone can let names out. */
   readonly opens: boolean;
-  /** Whether answering here denies something that exists. */
+  /** Whether the answer denies a name that exists on the internet. */
   readonly denies: boolean;
 }
 
-/** Zones that are never anybody's on the public internet. */
+/** Zones that do not exist on the public internet. */
 const LOCAL_ZONES: readonly string[] = [
   "localhost", // RFC 6761 §6.3
   "invalid", // RFC 6761 §6.4
@@ -28,7 +28,7 @@ const LOCAL_ZONES: readonly string[] = [
   "internal", // reserved for private use by resolution of the ICANN board, 2024-07-29
 ];
 
-/** Reverse zones of addresses without a public meaning. */
+/** Reverse zones of addresses that have no public meaning. */
 const REVERSE_ZONES: readonly string[] = [
   // RFC 6303 §4.1
   "10.in-addr.arpa",
@@ -55,25 +55,27 @@ const REVERSE_ZONES: readonly string[] = [
   "8.b.d.0.1.0.0.2.ip6.arpa",
 ];
 
-/** Answered without any record, it tells Firefox to leave its own DoH off. */
+/** An answer without records tells Firefox not to use its own DoH. */
 const FIREFOX_CANARY = ["use-application-dns.net"];
 
-/** Denied, they tell Apple's systems that iCloud Private Relay is not wanted here. */
+/** NXDOMAIN for these names tells Apple's systems not to use iCloud Private Relay here. */
 const PRIVATE_RELAY = ["mask.icloud.com", "mask-h2.icloud.com"];
 
 /** Finds the special zone of a name. */
 export class SpecialZones {
   readonly #zones = new Map<Name, SpecialZone>();
-  /** The last labels of all zones but the switched ones, by their length: nearly every name is let go here. */
+  /** The last labels of all fixed zones, by length. Most names end in none of them, and the search stops here. */
   readonly #tops: Name[][] = [];
+  /** The zones that section `special` switches on. */
   readonly #switched: SpecialZone[] = [];
+  /** The names above all fixed zones. */
   readonly #above = new Set<Name>();
 
   constructor(options: SpecialOptions) {
     for (const name of [...LOCAL_ZONES, ...REVERSE_ZONES].map(zoneName)) {
       this.#add({ name, apex: "nodata", below: "nxdomain", opens: true, denies: false });
     }
-    // RFC 9462 §6.4: the names of a resolver's own designation never go to another resolver.
+    // RFC 9462 §6.4: queries for resolver.arpa must not be forwarded.
     this.#add({ name: zoneName("resolver.arpa"), apex: "nodata", below: "nodata", opens: false, denies: false });
     const denied = [...(options.firefoxCanary ? FIREFOX_CANARY : []), ...(options.privateRelay ? PRIVATE_RELAY : [])];
     for (const name of denied.map(zoneName)) {
@@ -81,7 +83,7 @@ export class SpecialZones {
     }
   }
 
-  /** The zone that answers such a question of class IN; null where it is a name like any other. A single label is a zone of its own. */
+  /** The zone that answers this question of class IN; null = the name is not special. A single label is a zone of its own. */
   find(name: Name, type: number): SpecialZone | null {
     for (const zone of this.#switched) if (isWithin(name, zone.name)) return zone;
     const top = topLabelAt(name);
@@ -91,13 +93,13 @@ export class SpecialZones {
     return top === 0 && isAnsweredForSingleLabels(type) ? singleLabel(name) : null;
   }
 
-  /** Whether NODATA is answered here for this name in some type, or for the apex of a zone below it: the root, single labels, in-addr.arpa and the like. */
+  /** Whether this name gets NODATA for some type, or is above a zone: the root, single labels, in-addr.arpa and others. */
   existAtOrBelow(name: Name): boolean {
     return topLabelAt(name) <= 0 || this.#above.has(name);
   }
 
   #add(zone: SpecialZone): void {
-    addAncestors(this.#above, zone.name, ROOT);
+    addAncestors(this.#above, zone.name);
     const top = zone.name.slice(topLabelAt(zone.name)) as Name;
     this.#zones.set(zone.name, zone);
     this.#tops[top.length] ??= [];
@@ -107,7 +109,7 @@ export class SpecialZones {
 
   #belowTop(name: Name, top: number): SpecialZone | null {
     if (!this.#hasTop(name, top)) return null;
-    // Zones do not lie in each other, so the first suffix that is one decides.
+    // No zone lies in another one, so the first suffix that is a zone decides.
     for (let position = 0; position <= top; position += 1 + name.charCodeAt(position)) {
       const zone = this.#zones.get(name.slice(position) as Name);
       if (zone !== undefined) return zone;
@@ -125,12 +127,12 @@ export class SpecialZones {
 
 const HOME_ARPA = zoneName("home.arpa");
 
-// RFC 8375 §4: the insecure delegation of home.arpa is proven by its parent.
+// RFC 8375 §4: DS of home.arpa goes upstream, because the parent zone proves that its delegation is insecure.
 function isForwardedAtApex(name: Name, type: number): boolean {
   return type === TYPE.DS && name === HOME_ARPA;
 }
 
-// A host of the local network is looked for by its bare label; everything else about single labels concerns top-level domains.
+// Clients look up local hosts by a single label. Questions for other types concern top-level domains.
 function isAnsweredForSingleLabels(type: number): boolean {
   return type === TYPE.A || type === TYPE.AAAA || type === TYPE.SVCB || type === TYPE.HTTPS;
 }
@@ -156,14 +158,9 @@ function numbers(first: number, last: number): number[] {
   return Array.from({ length: last - first + 1 }, (_, index) => first + index);
 }
 
-/** Whether a set may hold a name strictly below this one by a pattern that does not hold this one. Errs towards yes. */
-export function reachesBelow(set: DomainSet, name: Name): boolean {
-  return set.hasTexts || set.reachesBelow(name);
-}
-
-/** Adds the names strictly above `name`, up to and with `top`, which holds it. */
-function addAncestors(ancestors: Set<Name>, name: Name, top: Name): void {
-  for (let above = name; above !== top; ) {
+/** Adds all names above `name`, up to the root. */
+function addAncestors(ancestors: Set<Name>, name: Name): void {
+  for (let above = name; above !== ROOT; ) {
     above = parentOf(above);
     if (ancestors.has(above)) return;
     ancestors.add(above);

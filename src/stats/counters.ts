@@ -102,7 +102,7 @@ interface CountedQuery {
     readonly source: Exclude<RecordSource, "refused">;
     readonly action: string;
     readonly route: string | null;
-    readonly decision: { readonly rule: string | null };
+    readonly decision: { readonly context: { readonly rule: string | null } };
   } | null;
   /** On one scale. */
   readonly startedMs: number;
@@ -162,7 +162,8 @@ export class Counters {
       slots[slot] = (slots[slot] ?? 0) + 1;
     }
     if (resolution === null) return;
-    if (resolution.decision.rule !== null) this.rules.add(resolution.decision.rule);
+    const { rule } = resolution.decision.context;
+    if (rule !== null) this.rules.add(rule);
     if (resolution.route !== null) this.groups.add(resolution.route);
   }
 

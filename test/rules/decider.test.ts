@@ -6,7 +6,7 @@ import { ask, laptop, name, rule, site } from "./site.ts";
 
 /** What decided, in short: `split>overseas`, `ads>nodata`, `hosts>addresses`. */
 function gist(decision: Decision): string {
-  const by = decision.rule ?? (decision.kind === "reply" ? decision.source : "nobody");
+  const by = decision.context.rule ?? (decision.kind === "reply" ? decision.source : "nobody");
   if (decision.kind === "forward") return `${by}>${decision.group}`;
   if (decision.kind === "reply") return `${by}>${decision.answer.kind}`;
   return `${by}>${decision.kind}`;
@@ -15,7 +15,7 @@ function gist(decision: Decision): string {
 describe("which rule decides", () => {
   test("without any rule everything goes to the first group", () => {
     const { decide } = site({});
-    expect(decide("www.example.com")).toMatchObject({ kind: "forward", group: "first", rule: null, match: null });
+    expect(decide("www.example.com")).toMatchObject({ kind: "forward", group: "first", context: { rule: null, match: null } });
   });
 
   test("the first matching rule with an action decides", () => {
@@ -82,7 +82,7 @@ describe("which rule decides", () => {
       ],
     });
     const described = (text: string) => {
-      const { match } = decide(text);
+      const { match } = decide(text).context;
       return match === null ? null : describeMatch(match);
     };
     expect(described("www.ads.example")).toEqual({ list: "ads", source: "ads.txt", line: 2, pattern: "ads.example" });
@@ -139,8 +139,11 @@ describe("longest", () => {
         rule("rest", "third"),
       ],
     });
-    expect(decide("example.org")).toMatchObject({ rule: "rest", shaping: { ipv6: "pass" } });
-    expect(decide("example.net")).toMatchObject({ rule: "split", group: "overseas", shaping: { ipv6: "nodata" } });
+    expect(decide("example.org")).toMatchObject({ context: { rule: "rest", settings: { shaping: { ipv6: "pass" } } } });
+    expect(decide("example.net")).toMatchObject({
+      group: "overseas",
+      context: { rule: "split", settings: { shaping: { ipv6: "nodata" } } },
+    });
   });
 
   test("its conditions must hold too", () => {
@@ -164,16 +167,19 @@ describe("modifiers", () => {
     });
     const quiet = { address: "10.0.9.1", clientId: null };
     expect(decide("example.com", quiet)).toMatchObject({
-      rule: "split",
-      shaping: { ipv6: "nodata", https: "nodata", ipv4: "pass" },
+      context: { rule: "split", settings: { shaping: { ipv6: "nodata", https: "nodata", ipv4: "pass" } } },
     });
-    expect(decide("example.com")).toMatchObject({ shaping: { ipv6: "pass", https: "nodata", ipv4: "pass" } });
-    expect(decide("example.org")).toMatchObject({ rule: null, shaping: { ipv6: "pass", https: "pass", ipv4: "nodata" } });
+    expect(decide("example.com")).toMatchObject({
+      context: { settings: { shaping: { ipv6: "pass", https: "nodata", ipv4: "pass" } } },
+    });
+    expect(decide("example.org")).toMatchObject({
+      context: { rule: null, settings: { shaping: { ipv6: "pass", https: "pass", ipv4: "nodata" } } },
+    });
   });
 
   test("questions that no modifier touches share one shaping", () => {
     const { decide } = site({ rules: [rule("a", "a", { domains: ["com"] })] });
-    expect(decide("example.com").shaping).toBe(decide("example.org").shaping);
+    expect(decide("example.com").context.settings.shaping).toBe(decide("example.org").context.settings.shaping);
   });
 
   test("`log: false` of a client holds for hosts and special names too, as far as its rule would be reached", () => {
@@ -184,9 +190,13 @@ describe("modifiers", () => {
         rule("private", null, { clients: ["10.0.0.50"], modifiers: { log: false } }),
       ],
     });
-    expect(["nas.lan", "x.invalid", "example.com"].map((text) => decide(text).log)).toEqual([false, false, false]);
-    expect(decide("nas.lan TXT").log).toBe(true);
-    expect(decide("nas.lan", { address: "10.0.0.51", clientId: null }).log).toBe(true);
+    expect(["nas.lan", "x.invalid", "example.com"].map((text) => decide(text).context.settings.log)).toEqual([
+      false,
+      false,
+      false,
+    ]);
+    expect(decide("nas.lan TXT").context.settings.log).toBe(true);
+    expect(decide("nas.lan", { address: "10.0.0.51", clientId: null }).context.settings.log).toBe(true);
   });
 });
 
@@ -197,7 +207,13 @@ describe("answers of rules", () => {
     const { decide } = site({ rules: [rule("ads", { answer }, { domains: ["ads.example"] })] });
     for (const type of types) {
       const decision = decide(`x.ads.example ${type}`);
-      expect(decision).toMatchObject({ kind: "reply", source: "rule", action: "block", rule: "ads", answer: { kind: answer } });
+      expect(decision).toMatchObject({
+        kind: "reply",
+        source: "rule",
+        action: "block",
+        context: { rule: "ads" },
+        answer: { kind: answer },
+      });
     }
   });
 
@@ -220,7 +236,7 @@ describe("answers of rules", () => {
 
   test("drop is silence for every type", () => {
     const { decide } = site({ rules: [rule("ads", { answer: "drop" }, { domains: ["ads.example"] })] });
-    for (const type of types) expect(decide(`ads.example ${type}`)).toMatchObject({ kind: "drop", action: "drop", rule: "ads" });
+    for (const type of types) expect(decide(`ads.example ${type}`)).toMatchObject({ kind: "drop", context: { rule: "ads" } });
   });
 
   test("their TTL is `negative.block`, the rule's own setting included", () => {
@@ -236,8 +252,8 @@ describe("answers of rules", () => {
 
   test("ANY is answered minimally where it would be forwarded (RFC 8482)", () => {
     const { decide } = site({ rules: [rule("a", "a", { domains: ["example.com"] })] });
-    expect(decide("example.com ANY")).toMatchObject({ kind: "reply", rule: "a", answer: { kind: "minimal-any" } });
-    expect(decide("example.org ANY")).toMatchObject({ kind: "reply", rule: null, answer: { kind: "minimal-any" } });
+    expect(decide("example.com ANY")).toMatchObject({ kind: "reply", context: { rule: "a" }, answer: { kind: "minimal-any" } });
+    expect(decide("example.org ANY")).toMatchObject({ kind: "reply", context: { rule: null }, answer: { kind: "minimal-any" } });
   });
 
   test("a class other than IN knows neither hosts nor special names, and goes by the rules", () => {

@@ -19,7 +19,7 @@ const { decider } = site({
 describe("an explanation", () => {
   test("tells of each rule tried why it did not match, and where the one that did found the name", () => {
     const { decision, steps } = decider.explain(ask("www.ads.example"), laptop);
-    expect(decision).toMatchObject({ kind: "reply", rule: "ads" });
+    expect(decision).toMatchObject({ kind: "reply", context: { rule: "ads" } });
     expect(steps).toEqual([
       { kind: "rule", rule: "quiet", outcome: "modifies", match: null },
       { kind: "rule", rule: "txt", outcome: "types", match: null },

@@ -58,7 +58,7 @@ const hosts = fc
 /** Whether NOERROR can come of it; what is denied and gets NODATA for another name's sake does not exist either. */
 function exists(decision: Decision, rules: readonly RuleOptions[]): boolean {
   if (decision.kind !== "reply") return decision.kind !== "drop";
-  const action = rules.find((options) => options.name === decision.rule)?.action;
+  const action = rules.find((options) => options.name === decision.context.rule)?.action;
   if (action?.kind === "answer" && action.answer === "nxdomain") return false;
   return decision.answer.kind !== "nxdomain" && decision.answer.kind !== "refused";
 }
@@ -134,7 +134,7 @@ describe("laws", () => {
           const { decision, steps } = decider.explain(ask(text), asker);
           expect(decision).toEqual(decider.decide(ask(text), asker));
           const deciding = steps.filter((step) => step.kind === "rule" && step.outcome === "decides");
-          expect(deciding).toMatchObject(decision.rule === null ? [] : [{ rule: decision.rule }]);
+          expect(deciding).toMatchObject(decision.context.rule === null ? [] : [{ rule: decision.context.rule }]);
         }
       }),
     );
@@ -142,8 +142,8 @@ describe("laws", () => {
 });
 
 function shown(decision: Decision): string {
-  if (decision.kind === "forward") return `${decision.rule ?? "nobody"}>${decision.group}`;
-  return decision.rule === null ? "special" : decision.rule;
+  if (decision.kind === "forward") return `${decision.context.rule ?? "nobody"}>${decision.group}`;
+  return decision.context.rule === null ? "special" : decision.context.rule;
 }
 
 /** The rules read word by word, slowly, from their texts alone. */

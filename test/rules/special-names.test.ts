@@ -130,7 +130,7 @@ describe("special names", () => {
       expect(outcome(on, `use-application-dns.net ${type}`)).toBe("special nxdomain use-application-dns");
       expect(outcome(on, `mask.icloud.com ${type}`)).toBe("special nxdomain mask");
     }
-    expect(site(on).decide("mask-h2.icloud.com")).toMatchObject({ action: "block", rule: null });
+    expect(site(on).decide("mask-h2.icloud.com")).toMatchObject({ action: "block", context: { rule: null } });
     expect(outcome(on, "www.icloud.com")).toBe("far");
   });
 

@@ -17,7 +17,8 @@ describe("counters", () => {
         const counters = new Counters();
         const model = new Map<string, number>();
         for (const { transport, source, rcode, durationMs } of queries) {
-          const resolution = source === null ? null : { source, action: "none", route: null, decision: { rule: null } };
+          const resolution =
+            source === null ? null : { source, action: "none", route: null, decision: { context: { rule: null } } };
           const times = { startedMs: 5, endedMs: 5 + durationMs };
           counters.count({ client: { transport }, resolution, ...times }, rcode, source === null ? "rate" : null);
           const key = `${transport} ${source ?? "refused"} ${rcode}`;
