@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { type Name, nameWire, parentOf, plainName, ROOT } from "../../src/dns/name.ts";
 import { runCooperatively } from "../../src/lib/cooperative.ts";
-import { WarningLog } from "../../src/lists/diagnostics.ts";
 import type { DomainSet } from "../../src/lists/domain-set.ts";
 import { DomainSetBuilder } from "../../src/lists/domain-set-builder.ts";
 import { readDomains } from "../../src/lists/readers.ts";
+import { WarningLog } from "../../src/lists/types.ts";
 import { type Operation, timing } from "./measure.ts";
 import { realList } from "./site.ts";
 
@@ -79,7 +79,7 @@ async function load(file: Buffer): Promise<DomainSet> {
   const builder = new DomainSetBuilder("list");
   const problem = await runCooperatively(readDomains(file, null, { sink: builder.source("list"), warnings: new WarningLog() }));
   if (problem !== null) throw new Error(problem);
-  return await runCooperatively(builder.sliced());
+  return await runCooperatively(builder.buildSliced());
 }
 
 interface AskedNames {

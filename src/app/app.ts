@@ -7,7 +7,7 @@ import type { Clock, Timer } from "../lib/clock.ts";
 import { SerialQueue } from "../lib/serial-queue.ts";
 import { type BoundEndpoints, type Listeners, openListeners } from "../listen/listeners.ts";
 import type { ListRefresher } from "../lists/refresher.ts";
-import type { Activate, Updated } from "../lists/update.ts";
+import type { Activate, UpdateResult } from "../lists/update.ts";
 import { throttle } from "../log/operations.ts";
 import type { QueryLog } from "../log/query-log.ts";
 import { ownHostsFile, ownHostsPath, readOwnHosts, writeOwnHosts } from "../server/host-overrides.ts";
@@ -162,7 +162,7 @@ export class App {
   }
 
   /** Downloads a list now, or reads its files anew. @throws ServerStateError where a reload or the end came in between; Error where there is no such list. */
-  async refreshList(name: string): Promise<readonly Updated["outcome"][]> {
+  async refreshList(name: string): Promise<readonly UpdateResult["outcome"][]> {
     const keeper = this.#keeper;
     if (keeper === null) throw new Error("the lists are not there yet");
     try {

@@ -27,9 +27,9 @@ export function openListRefresh(
   const { clock, log } = surroundings;
   return ListRefresher.open({
     lists: config.lists,
-    copies: listCacheOf(config),
+    cache: listCacheOf(config),
     fetch: listFetcher(backing, surroundings),
-    adopt,
+    activate: adopt,
     serving,
     clock,
     random: () => randomInt(2 ** 32) / 2 ** 32,

@@ -5,7 +5,7 @@ import { unreachable } from "../lib/unreachable.ts";
 import { listCacheOf } from "../lists/cache.ts";
 import { type ListReport, reportLists, type SourceReport } from "../lists/load.ts";
 import type { ListOptions } from "../lists/options.ts";
-import { type Activate, type Progress, type Updated, updateList, urlsOf } from "../lists/update.ts";
+import { type Activate, type Progress, type UpdateResult, updateList, urlsOf } from "../lists/update.ts";
 import { operationsLog } from "../log/operations.ts";
 import { NO_DIAGNOSTICS, openPolicy, type Policy, withList } from "../server/policy.ts";
 import { closeShared, openShared } from "../server/state.ts";
@@ -93,12 +93,12 @@ async function update(config: Config, names: readonly string[], { invocation, te
   const backing = await openShared({ ...config, cache: { ...config.cache, file: null } }, surroundings);
   const current = { policy: await openPolicy(config, NO_DIAGNOSTICS) };
   const parts = {
-    copies,
+    cache: copies,
     fetch: listFetcher(backing, surroundings),
-    adopt: adoptInto(current, config),
+    activate: activateIn(current, config),
     clock: systemClock,
   };
-  const results: { list: string; updated: Updated[] }[] = [];
+  const results: { list: string; updated: UpdateResult[] }[] = [];
   const ending = new AbortController();
   const { signal } = ending;
   void terminal.untilStopped().then(() => ending.abort());
@@ -137,7 +137,7 @@ function chooseLists(config: Config, names: readonly string[]): readonly ListOpt
 }
 
 /** As a running server does, but for itself: each list is tried together with those before it. */
-function adoptInto(current: { policy: Policy }, config: Config): Activate {
+function activateIn(current: { policy: Policy }, config: Config): Activate {
   return async (list, copies, commit) => {
     const { policy, faults } = await withList(current.policy, { config, list, copies });
     if (faults.length > 0) return faults;
@@ -147,7 +147,7 @@ function adoptInto(current: { policy: Policy }, config: Config): Activate {
   };
 }
 
-function outcomeText(outcome: Updated["outcome"]): string {
+function outcomeText(outcome: UpdateResult["outcome"]): string {
   switch (outcome.kind) {
     case "new":
       return `${outcome.entries} entries`;

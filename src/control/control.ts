@@ -26,7 +26,7 @@ import { nameFromText } from "../dns/name.ts";
 import { shownUrl } from "../lib/text.ts";
 import { listCacheOf } from "../lists/cache.ts";
 import { reportLists } from "../lists/load.ts";
-import type { Updated } from "../lists/update.ts";
+import type { UpdateResult } from "../lists/update.ts";
 import type { LogStatus } from "../log/record.ts";
 import { type ServerState, ServerStateError } from "../server/state.ts";
 import type { Reloads } from "../stats/process.ts";
@@ -56,7 +56,7 @@ export interface Server {
   /** @throws ServerStateError, or the system's error. */
   changeHosts(change: HostsChange): Promise<void>;
   /** @throws ServerStateError where the configuration was changed meanwhile. */
-  refreshList(name: string): Promise<readonly Updated["outcome"][]>;
+  refreshList(name: string): Promise<readonly UpdateResult["outcome"][]>;
 }
 
 /** What explains decisions, of now and of the past. */

@@ -6,7 +6,7 @@ import { loadHosts } from "../hosts/parse.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { withinMs } from "../lib/deadline.ts";
 import { SerialQueue } from "../lib/serial-queue.ts";
-import { type CopySource, listCacheOf } from "../lists/cache.ts";
+import { type ListCacheReader, listCacheOf } from "../lists/cache.ts";
 import { type FileContent, type ListFiles, loadLists } from "../lists/load.ts";
 import type { OperationsLog } from "../log/operations.ts";
 import type { QueryLog } from "../log/query-log.ts";
@@ -66,7 +66,7 @@ export interface VersionsOptions {
 interface PutInPlace {
   readonly decisions: Pick<Policy, "version" | "inputs" | "lists">;
   /** Where the lists' downloads are. */
-  readonly copies: CopySource;
+  readonly copies: ListCacheReader;
 }
 
 /**
@@ -409,7 +409,7 @@ const NEVER_REFRESHED = { refreshMs: null, via: null, proxy: null, mirrors: [] }
 
 const NOT_KEPT = "it could not be read then";
 
-function keptCopies(lists: readonly ListInput[], contents: Contents): CopySource {
+function keptCopies(lists: readonly ListInput[], contents: Contents): ListCacheReader {
   return {
     async read(list, url) {
       const sha256 = digestOf(

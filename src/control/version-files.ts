@@ -11,7 +11,7 @@ import Type from "typebox";
 import { Value } from "typebox/value";
 import { replaceFile } from "../lib/files.ts";
 import { shownUrl } from "../lib/text.ts";
-import type { CopySource } from "../lists/cache.ts";
+import type { ListCacheReader } from "../lists/cache.ts";
 import type { ListInput, PolicyInputs, SourceInput } from "../server/policy.ts";
 
 /** Larger files are not kept: the folder is bounded, and one of them would push out everything else. */
@@ -191,7 +191,7 @@ export interface VersionSource {
 }
 
 /** Every file of a basis, each digest once. */
-export function sourcesOf({ hosts, lists }: PolicyInputs, copies: CopySource): readonly VersionSource[] {
+export function sourcesOf({ hosts, lists }: PolicyInputs, copies: ListCacheReader): readonly VersionSource[] {
   const sources = [
     ...hosts.files.map(({ path, sha256 }) => ({ label: `hosts: ${path}`, sha256, read: () => bytesAt(path) })),
     ...lists.flatMap((list) =>
@@ -213,7 +213,7 @@ function labelOf({ name, seed }: ListInput, source: SourceInput): string {
   return `list ${name}: ${source.kind === "file" ? source.path : shownUrl(source.url)}`;
 }
 
-async function sourceBytes(list: ListInput, source: SourceInput, copies: CopySource) {
+async function sourceBytes(list: ListInput, source: SourceInput, copies: ListCacheReader) {
   if (source.kind === "file") return await bytesAt(source.path);
   if (source.servedFrom === "seed") return list.seed === null ? null : await bytesAt(list.seed);
   const copy = await copies.read(list.name, source.url);

@@ -1,13 +1,17 @@
 import { setImmediate } from "node:timers/promises";
 
-/** Work in slices of a few milliseconds: each `yield` is a place where others may have their turn. */
+/**
+ * A sliced generator: long synchronous work that `yield`s nothing after every few milliseconds and returns its result. The caller chooses
+ * how to run it: `runCooperatively` lets the event loop turn at each `yield`, so that queries are answered meanwhile; `runSync` does not.
+ * A sliced generator calls another with `yield*`.
+ */
 export type Sliced<Result> = Generator<undefined, Result, undefined>;
 
-/** How much a slice is where it is measured by bytes that are read, or by entries. */
+/** Size of a slice for work that is measured in bytes or in entries. */
 export const SLICE_BYTES = 65_536;
 export const SLICE_ENTRIES = 4096;
 
-/** Does the work with a turn of the event loop between its slices: a list of a million names takes long, and queries wait for nothing. */
+/** Runs the work with a turn of the event loop between its slices. */
 export async function runCooperatively<Result>(work: Sliced<Result>): Promise<Result> {
   for (;;) {
     const step = work.next();
@@ -16,7 +20,7 @@ export async function runCooperatively<Result>(work: Sliced<Result>): Promise<Re
   }
 }
 
-/** Does the work without a pause. */
+/** Runs the work without a pause. */
 export function runSync<Result>(work: Sliced<Result>): Result {
   for (;;) {
     const step = work.next();

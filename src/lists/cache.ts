@@ -7,46 +7,45 @@ import { Value } from "typebox/value";
 import { runCooperatively, type Sliced } from "../lib/cooperative.ts";
 import { dataFolder, type Placed, replaceFile } from "../lib/files.ts";
 
-/** The download that was last found good. `etag` and `lastModified` are the server's words for it. */
-export type CachedList = Static<typeof COPY>;
+/** The last good download. `etag` and `lastModified` are as the server wrote them. */
+export type DownloadRecord = Static<typeof COPY>;
 
-/** What is known of one URL of one list. */
+/** What the cache knows of one URL of one list. */
 export type CacheRecord = Static<typeof RECORD>;
 
-/** Where downloads are read from. */
-export interface CopySource {
-  /** The last good download of a URL of a list; null where there is none that is whole. */
-  read(list: string, url: string): Promise<CopyContent | null>;
+export interface ListCacheReader {
+  /** The last good download of a URL of a list; null = none, or it is damaged. */
+  read(list: string, url: string): Promise<CachedDownload | null>;
 }
 
-export interface CopyContent {
+export interface CachedDownload {
   readonly bytes: Buffer;
   readonly sha256: string;
   /** When it was downloaded, in milliseconds since 1970. */
   readonly fetchedWallMs: number;
 }
 
-/** Where the downloads of a configuration are kept. */
+/** The cache of a configuration's downloads. */
 export function listCacheOf(config: Placed): ListCache {
   return new ListCache(join(dataFolder(config), "lists"));
 }
 
-export const NO_LIST_CACHE: CopySource = { read: () => Promise.resolve(null) };
+export const NO_LIST_CACHE: ListCacheReader = { read: () => Promise.resolve(null) };
 
 /**
- * The last good downloads, in a folder of their own. A record names its file, and is written beside its place and moved there: whatever
- * happens in between, it stands for the copy before or for the new one, each whole. Two processes may use one folder.
+ * The last good downloads, in a folder of their own. The record of a URL names the file with the bytes, and is replaced in one step: a crash
+ * leaves the old download or the new one, each whole. Two processes may use one folder.
  */
-export class ListCache implements CopySource {
+export class ListCache implements ListCacheReader {
   readonly #folder: string;
 
-  /** The folder is made when something is put into it. */
+  /** The folder is created by the first write. */
   constructor(folder: string) {
     this.#folder = folder;
   }
 
-  async read(list: string, url: string): Promise<CopyContent | null> {
-    const { copy } = await this.record(list, url);
+  async read(list: string, url: string): Promise<CachedDownload | null> {
+    const { copy } = await this.readRecord(list, url);
     if (copy === null) return null;
     const { sha256, fetchedWallMs } = copy;
     try {
@@ -57,8 +56,8 @@ export class ListCache implements CopySource {
     }
   }
 
-  /** An empty one where nothing is known, or where it cannot be read: then the list is downloaded anew. */
-  async record(list: string, url: string): Promise<CacheRecord> {
+  /** An empty record if the URL is unknown or its record cannot be read: then the list is downloaded again. */
+  async readRecord(list: string, url: string): Promise<CacheRecord> {
     try {
       const record: unknown = JSON.parse(await readFile(this.#recordPath(list, url), "utf8"));
       return Value.Check(RECORD, record) ? record : NOTHING_KNOWN;
@@ -67,28 +66,31 @@ export class ListCache implements CopySource {
     }
   }
 
-  /** A path for a download that is not judged yet. @throws the system's error where the folder cannot be made. */
+  /** A path for a download that is not assessed yet. @throws the system's error if the folder cannot be created. */
   async newPath(list: string, url: string): Promise<string> {
     await mkdir(this.#folder, { recursive: true });
     return join(this.#folder, `${keyOf(list, url)}.${randomUUID()}.new`);
   }
 
-  /** Puts a judged download in the place of the copy before. @throws the system's error; then the copy before is still in place. */
-  async keep(list: string, url: string, kept: { readonly newPath: string; readonly copy: CachedList }): Promise<void> {
-    const { newPath, copy } = kept;
+  /** Replaces the download by the file at `newPath`. @throws the system's error; then the old download is still in place. */
+  async store(
+    list: string,
+    url: string,
+    { newPath, copy }: { readonly newPath: string; readonly copy: DownloadRecord },
+  ): Promise<void> {
     await rename(newPath, this.#bytesPath(list, url, copy.sha256));
-    await this.note(list, url, { copy, checkedWallMs: copy.fetchedWallMs, problem: null });
+    await this.writeRecord(list, url, { copy, checkedWallMs: copy.fetchedWallMs, problem: null });
     await this.#sweep(list, url, copy);
   }
 
-  /** @throws the system's error where it cannot be written. */
-  async note(list: string, url: string, record: CacheRecord): Promise<void> {
+  /** @throws the system's error if the record cannot be written. */
+  async writeRecord(list: string, url: string, record: CacheRecord): Promise<void> {
     const besidePath = await this.newPath(list, url);
     await replaceFile(this.#recordPath(list, url), `${JSON.stringify(record, null, 2)}\n`, { mode: 0o644, besidePath });
   }
 
-  /** Takes away copies before this one, and what a crash left; a download that is younger may be under way in another process. */
-  async #sweep(list: string, url: string, { sha256, fetchedWallMs }: CachedList): Promise<void> {
+  /** Removes older downloads and the leftovers of a crash. A younger unfinished download may belong to another process. */
+  async #sweep(list: string, url: string, { sha256, fetchedWallMs }: DownloadRecord): Promise<void> {
     const current = this.#bytesPath(list, url, sha256);
     for (const name of await readdir(this.#folder)) {
       const path = join(this.#folder, name);
@@ -107,18 +109,18 @@ export class ListCache implements CopySource {
   }
 }
 
-/** No download takes as long. */
+/** An unfinished download this old was abandoned: none takes as long. */
 const ABANDONED_MS = 3_600_000;
 
 async function modifiedMs(path: string): Promise<number> {
-  // What another process has moved meanwhile is not ours to take away.
+  // Another process may have moved the file meanwhile.
   return await stat(path).then(
     ({ mtimeMs }) => mtimeMs,
     () => Number.POSITIVE_INFINITY,
   );
 }
 
-/** Names of lists are fit for file names; URLs are not. */
+/** The name of a list is fit for a file name; a URL is not. */
 function keyOf(list: string, url: string): string {
   return `${list}-${createHash("sha256").update(url).digest("hex").slice(0, 12)}`;
 }
@@ -132,22 +134,22 @@ const COPY = Type.Object({
   lastModified: TEXT_OR_NULL,
   fetchedWallMs: Type.Number(),
   bytes: Type.Number(),
-  /** Doubles counted. */
+  /** With doubles. */
   entries: Type.Number(),
   sha256: Type.String({ pattern: "^[0-9a-f]{64}$" }),
 });
 
 const RECORD = Type.Object({
   copy: Type.Union([COPY, Type.Null()]),
-  /** When the copy was last known to be the newest there is; null = never. */
+  /** When the copy was last known to be the newest version; null = never. */
   checkedWallMs: Type.Union([Type.Number(), Type.Null()]),
-  /** Why the last try changed nothing, and since when tries do not. `held` = a list came, and waits for a person. */
+  /** Why no try has changed anything since `sinceWallMs`. `held` = a version came, and waits for a person. */
   problem: Type.Union([Type.Object({ reason: Type.String(), held: Type.Boolean(), sinceWallMs: Type.Number() }), Type.Null()]),
 });
 
 const NOTHING_KNOWN: CacheRecord = { copy: null, checkedWallMs: null, problem: null };
 
-/** Where the processor has no instructions for it, so much takes some milliseconds. */
+/** Hashing this much takes a few milliseconds on a processor without SHA instructions. */
 const SLICE_BYTES = 1024 * 1024;
 
 /** SHA-256 of a file, in hexadecimal digits. */

@@ -1,53 +1,38 @@
 import { type AddressRange, rangeOfPrefix, unmapped } from "../dns/address.ts";
 import { SLICE_ENTRIES, type Sliced } from "../lib/cooperative.ts";
-import { MalformedFile, type WarningLog } from "./diagnostics.ts";
-import type { DomainSink } from "./domain-set-builder.ts";
+import type { DomainSink, WarningLog } from "./types.ts";
 
-/** `cn@ads@!cn`: a category's code, and the attributes that an entry must carry, all of them. */
-interface Category {
-  readonly code: string;
-  readonly attributes: readonly string[];
-}
+// V2Ray's geosite and geoip files are protobuf messages: a list of categories, each with a code and its entries.
 
-export function parseCategory(text: string): Category {
+/** `cn@ads@!cn`: the code of a category, and the attributes that an entry must carry, all of them. */
+export function parseCategory(text: string): { readonly code: string; readonly attributes: readonly string[] } {
   const [code = "", ...attributes] = text.split("@");
   return { code: code.toUpperCase(), attributes: attributes.map((attribute) => attribute.toLowerCase()) };
 }
 
-interface EntryTakers {
-  readonly sink: DomainSink;
-  readonly warnings: WarningLog;
-}
-
-const GEOSITE = { code: 1, domain: 2 };
+/** Numbers of the fields of a category, and of the messages in it. */
+const CATEGORY = { code: 1, entry: 2, reverseMatch: 3 };
 const DOMAIN = { type: 1, value: 2, attribute: 3 };
 const ATTRIBUTE_KEY = 1;
+const CIDR = { address: 1, prefix: 2 };
 
 /**
- * Reads one category of a V2Ray geosite file. An entry's number within its category serves as its line. false where there is no such category.
- * @throws MalformedFile
+ * Reads one category of a geosite file. The number of an entry within its category serves as its line.
+ * Returns what is wrong with the file or the category, or null.
  */
-export function* readGeosite(bytes: Buffer, { code, attributes }: Category, { sink, warnings }: EntryTakers): Sliced<boolean> {
-  let found = false;
-  for (const site = new ProtobufCursor(bytes); site.next(); ) {
-    if (site.field !== 1 || codeOf(site.message()) !== code) continue;
-    found = true;
-    const fields = site.message();
-    for (let number = 0; fields.next(); ) {
-      if (fields.field !== GEOSITE.domain) continue;
-      number++;
-      if (number % SLICE_ENTRIES === 0) yield;
-      const reason = readDomain(fields.message(), { attributes, number }, sink);
-      if (reason !== null) warnings.add(number, reason);
-    }
-  }
-  return found;
-}
-
-/** The code of a GeoSite or GeoIP message, in upper case. */
-function codeOf(message: ProtobufCursor): string {
-  while (message.next()) if (message.field === GEOSITE.code) return message.text().toUpperCase();
-  return "";
+export function* readGeosite(
+  bytes: Buffer,
+  category: string,
+  { sink, warnings }: { readonly sink: DomainSink; readonly warnings: WarningLog },
+): Sliced<string | null> {
+  const { attributes } = parseCategory(category);
+  let number = 0;
+  return yield* eachField(bytes, category, (field) => {
+    if (field.number !== CATEGORY.entry) return;
+    number++;
+    const reason = readDomain(field.message(), { attributes, number }, sink);
+    if (reason !== null) warnings.add(number, reason);
+  });
 }
 
 function readDomain(
@@ -59,9 +44,10 @@ function readDomain(
   let value = { bytes: domain.bytes, start: 0, end: 0 };
   const carried: string[] = [];
   while (domain.next()) {
-    if (domain.field === DOMAIN.type) type = domain.value;
-    else if (domain.field === DOMAIN.value) value = { bytes: domain.bytes, start: domain.start, end: domain.end };
-    else if (domain.field === DOMAIN.attribute && attributes.length > 0) carried.push(attributeKey(domain.message()));
+    if (domain.number === DOMAIN.type) type = domain.value;
+    else if (domain.number === DOMAIN.value) value = { bytes: domain.bytes, start: domain.start, end: domain.end };
+    else if (domain.number === DOMAIN.attribute && attributes.length > 0)
+      carried.push(textOf(domain.message(), ATTRIBUTE_KEY).toLowerCase());
   }
   if (!attributes.every((attribute) => carried.includes(attribute))) return null;
   switch (type) {
@@ -77,67 +63,78 @@ function readDomain(
   }
 }
 
-function attributeKey(attribute: ProtobufCursor): string {
-  while (attribute.next()) if (attribute.field === ATTRIBUTE_KEY) return attribute.text().toLowerCase();
-  return "";
-}
-
-const GEOIP = { cidr: 2, reverseMatch: 3 };
-const CIDR = { address: 1, prefix: 2 };
-
-/** What a geoip file says of a category: its blocks, or that these are what it leaves out. */
-interface GeoipCategory {
-  readonly ranges: readonly AddressRange[];
-  readonly reversed: boolean;
-}
-
-/**
- * Reads one category (its code in upper case) of a V2Ray geoip file; null where there is none. A block's number within it serves as its line.
- * @throws MalformedFile
- */
-export function* readGeoip(bytes: Buffer, code: string, warnings: WarningLog): Sliced<GeoipCategory | null> {
-  let found = false;
-  let reversed = false;
+/** Reads one category of a geoip file. The number of a block within its category serves as its line. */
+export function* readGeoip(
+  bytes: Buffer,
+  category: string,
+  warnings: WarningLog,
+): Sliced<{ readonly ranges: readonly AddressRange[]; readonly problem: string | null }> {
   const ranges: AddressRange[] = [];
-  for (const entry = new ProtobufCursor(bytes); entry.next(); ) {
-    if (entry.field !== 1 || codeOf(entry.message()) !== code) continue;
-    found = true;
-    const fields = entry.message();
-    for (let number = 0; fields.next(); ) {
-      if (fields.field === GEOIP.reverseMatch) reversed = fields.value !== 0;
-      if (fields.field !== GEOIP.cidr) continue;
-      number++;
-      if (number % SLICE_ENTRIES === 0) yield;
-      const range = readCidr(fields.message());
-      if (range === null) warnings.add(number, "not a block of addresses");
-      else ranges.push(range);
-    }
-  }
-  return found ? { ranges, reversed } : null;
+  let isReversed = false;
+  let number = 0;
+  const problem = yield* eachField(bytes, category, (field) => {
+    if (field.number === CATEGORY.reverseMatch) isReversed = field.value !== 0;
+    if (field.number !== CATEGORY.entry) return;
+    number++;
+    const range = readCidr(field.message());
+    if (range === null) warnings.add(number, "not a block of addresses");
+    else ranges.push(range);
+  });
+  if (problem !== null) return { ranges: [], problem };
+  // A reversed category names the addresses that it does not hold. Reading it as it stands would send traffic the wrong way.
+  return isReversed ? { ranges: [], problem: `category ${category} is reversed, which cannot be read yet` } : { ranges, problem };
 }
 
 function readCidr(cidr: ProtobufCursor): AddressRange | null {
   let address: Buffer = Buffer.alloc(0);
   let bits = 0;
   while (cidr.next()) {
-    if (cidr.field === CIDR.address) address = cidr.bytes.subarray(cidr.start, cidr.end);
-    else if (cidr.field === CIDR.prefix) bits = cidr.value;
+    if (cidr.number === CIDR.address) address = cidr.bytes.subarray(cidr.start, cidr.end);
+    else if (cidr.number === CIDR.prefix) bits = cidr.value;
   }
   if (address.length !== 4 && address.length !== 16) return null;
   const plain = unmapped(address);
   return rangeOfPrefix(plain, plain.length < address.length ? bits - 96 : bits);
 }
 
-/** Steps through the fields of one message between two offsets of a file, without copying anything. */
+/** Visits the fields of one category. Returns what is wrong with the file or the category, or null. */
+function* eachField(bytes: Buffer, category: string, visit: (field: ProtobufCursor) => void): Sliced<string | null> {
+  const { code } = parseCategory(category);
+  let count = 0;
+  try {
+    for (const file = new ProtobufCursor(bytes); file.next(); ) {
+      if (file.number !== 1 || textOf(file.message(), CATEGORY.code).toUpperCase() !== code) continue;
+      for (const field = file.message(); field.next(); ) {
+        if (++count % SLICE_ENTRIES === 0) yield;
+        visit(field);
+      }
+    }
+  } catch (error) {
+    if (error instanceof MalformedProtobuf) return error.message;
+    throw error;
+  }
+  return count > 0 ? null : `it has no category ${category}`;
+}
+
+/** The first field of a message with this number, as text; empty where there is none. */
+function textOf(message: ProtobufCursor, number: number): string {
+  while (message.next()) if (message.number === number) return message.bytes.toString("utf8", message.start, message.end);
+  return "";
+}
+
+/** The message says what a person should know. */
+class MalformedProtobuf extends Error {}
+
+/** Steps through the fields of one message between two offsets of a file, without copying. */
 class ProtobufCursor {
   readonly bytes: Buffer;
   readonly #end: number;
   #position: number;
-  /** Of the field that `next` has come to. */
-  field = 0;
-  /** The value of a number; 0 for other fields. */
+  /** Number of the current field. */
+  number = 0;
+  /** Value of a number field; 0 for other fields. */
   value = 0;
-  /** Where the bytes of a length-delimited field stand; empty for numbers. */
+  /** Where the bytes of a length-delimited field begin and end; equal for other fields. */
   start = 0;
   end = 0;
 
@@ -147,23 +144,23 @@ class ProtobufCursor {
     this.#end = end;
   }
 
-  /** Goes on to the next field; false at the end. Fixed-width numbers are passed over. @throws MalformedFile */
+  /** Goes on to the next field; false at the end. Values of fixed width are skipped. @throws MalformedProtobuf */
   next(): boolean {
     if (this.#position === this.#end) return false;
-    const key = this.#varint();
-    this.field = key >>> 3;
+    const key = this.#readVarint();
+    this.number = key >>> 3;
     this.value = 0;
     this.start = this.#position;
     this.end = this.#position;
     switch (key & 7) {
       case 0:
-        this.value = this.#varint();
+        this.value = this.#readVarint();
         break;
       case 1:
         this.#skip(8);
         break;
       case 2: {
-        const length = this.#varint();
+        const length = this.#readVarint();
         this.start = this.#position;
         this.#skip(length);
         this.end = this.#position;
@@ -173,36 +170,32 @@ class ProtobufCursor {
         this.#skip(4);
         break;
       default:
-        throw new MalformedFile("not a protobuf message");
+        throw new MalformedProtobuf("not a protobuf message");
     }
     return true;
   }
 
-  /** The message within the field at hand. */
+  /** The message within the current field. */
   message(): ProtobufCursor {
     return new ProtobufCursor(this.bytes, this.start, this.end);
   }
 
-  text(): string {
-    return this.bytes.toString("utf8", this.start, this.end);
+  #skip(bytes: number): void {
+    if (bytes > this.#end - this.#position) throw new MalformedProtobuf("a protobuf message that is cut off");
+    this.#position += bytes;
   }
 
-  #skip(octets: number): void {
-    if (octets > this.#end - this.#position) throw new MalformedFile("a protobuf message that is cut off");
-    this.#position += octets;
-  }
-
-  // Exact up to 2^53; the formats read here hold nothing larger.
-  #varint(): number {
+  // Exact up to 2^53; neither format holds larger numbers.
+  #readVarint(): number {
     let value = 0;
     let scale = 1;
     for (let count = 0; count < 10; count++) {
       const byte = this.#position < this.#end ? this.bytes[this.#position++] : undefined;
-      if (byte === undefined) throw new MalformedFile("a protobuf message that is cut off");
+      if (byte === undefined) throw new MalformedProtobuf("a protobuf message that is cut off");
       value += (byte & 0x7f) * scale;
       if (byte < 0x80) return value;
       scale *= 128;
     }
-    throw new MalformedFile("not a protobuf message");
+    throw new MalformedProtobuf("not a protobuf message");
   }
 }

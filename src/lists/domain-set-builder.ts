@@ -1,25 +1,13 @@
 import { boundedRegexp } from "../lib/bounded-regexp.ts";
 import { runSync, type Sliced } from "../lib/cooperative.ts";
 import { DomainSet, type EntrySource, type TextPattern } from "./domain-set.ts";
-import type { NameKind } from "./name-table.ts";
 import { buildNameTable, NameCollector } from "./name-table-build.ts";
 import type { BadPattern, Pattern } from "./patterns.ts";
-import type { Span } from "./span.ts";
+import type { DomainSink } from "./types.ts";
 
-/** Keywords and regular expressions of one set together: each costs every query that no name of the set matches. */
+/** Limit for the keywords and regular expressions of one set: a query that no name of the set matches is tried with them. */
 const MAX_TEXT_PATTERNS = 2000;
 const MAX_KEYWORD_LENGTH = 253;
-
-/** Takes the entries of one source while its file is read. Every method answers why the entry cannot be used, or null. */
-export interface DomainSink {
-  name(kind: NameKind, name: Span, line: number): string | null;
-  /** What the set never holds, whatever else says so. */
-  exception(kind: NameKind, name: Span, line: number): string | null;
-  text(kind: "keyword" | "regexp", text: string, line: number): string | null;
-}
-
-/** Reads one line of a format: hands its entries to the sink. Answers why the line, or a part of it, is not used; null also for comments. */
-export type DomainLineReader = (line: Span, lineNumber: number, sink: DomainSink) => string | null;
 
 /** Builds a DomainSet, one source after another. */
 export class DomainSetBuilder {
@@ -33,12 +21,12 @@ export class DomainSetBuilder {
     this.#list = list;
   }
 
-  /** Entries taken so far, doubles and exceptions included. */
+  /** Number of entries so far, with doubles and exceptions. */
   get count(): number {
     return this.#names.count + this.#exceptions.count + this.#texts.length;
   }
 
-  /** Begins a source; the sink of the one before must not be used any more. */
+  /** Begins a source. The sink of the source before must not be used any more. */
   source(label: string): DomainSink {
     this.#sources.push({ label, firstEntry: this.#names.count });
     return {
@@ -48,7 +36,7 @@ export class DomainSetBuilder {
     };
   }
 
-  /** Adds a pattern of a rule; answers why it cannot be used, else null. */
+  /** Adds a pattern of a rule. Returns why it cannot be used, or null. */
   pattern(pattern: Pattern, line: number): string | null {
     if ("text" in pattern) {
       return this.#addText({ kind: pattern.kind, text: pattern.text, source: "", line });
@@ -57,8 +45,8 @@ export class DomainSetBuilder {
     return null;
   }
 
-  /** Ends the building. */
-  *sliced(): Sliced<DomainSet> {
+  /** Builds the set. Nothing may be added after this call. */
+  *buildSliced(): Sliced<DomainSet> {
     return new DomainSet({
       list: this.#list,
       sources: this.#sources,
@@ -68,9 +56,9 @@ export class DomainSetBuilder {
     });
   }
 
-  /** Ends the building, for few entries. */
+  /** As `buildSliced` without pauses, for few entries. */
   build(): DomainSet {
-    return runSync(this.sliced());
+    return runSync(this.buildSliced());
   }
 
   #addText(entry: Omit<TextPattern, "matches">): string | null {
@@ -89,7 +77,7 @@ export class DomainSetBuilder {
   }
 }
 
-/** The set of a rule's patterns; or why one of them cannot be used. */
+/** The set of a rule's patterns, or why one of them cannot be used. */
 export function domainSetFromPatterns(patterns: readonly Pattern[]): DomainSet | BadPattern {
   const builder = new DomainSetBuilder(null);
   for (const [index, pattern] of patterns.entries()) {

@@ -4,26 +4,26 @@ import { unreachable } from "../lib/unreachable.ts";
 import type { NameTable } from "./name-table.ts";
 import { type Pattern, patternText } from "./patterns.ts";
 
-/** How a name is in a set. Only `DomainSet.describe` of the same set knows what `entry` means. */
+/** The entry of a set that fits a name. Only `describe` of the same set understands `entry`. */
 export interface Match {
   readonly kind: Pattern["kind"];
-  /** Bytes on the wire of the name that matched, the root label included: 1 for the pattern of everything, 0 for a keyword or regular expression. */
-  readonly octets: number;
+  /** Bytes of the entry's name on the wire, with the root label: 1 for the pattern of everything, 0 for a keyword or regular expression. */
+  readonly wireLength: number;
   readonly entry: number;
 }
 
-/** Where a pattern stands, for explaining a decision. */
+/** Where a pattern is written, for explaining a decision. */
 export interface DomainEntry {
-  /** null = written in a rule. */
+  /** null = a rule. */
   readonly list: string | null;
   /** Path or URL with its category; empty for a pattern written in a rule. */
   readonly source: string;
-  /** From 1: the line, in a .dat file the number of the entry within its category, in a rule the place among its patterns. */
+  /** From 1: the line; in a .dat file the number of the entry within its category; in a rule the place among its patterns. */
   readonly line: number;
   readonly pattern: string;
 }
 
-/** A stretch of entries, from the number `firstEntry` up to the next source's. */
+/** The entries of one source: from the number `firstEntry` up to the first entry of the next source. */
 export interface EntrySource {
   readonly label: string;
   readonly firstEntry: number;
@@ -34,11 +34,11 @@ interface DomainSetParts {
   readonly names: NameTable;
   readonly sources: readonly EntrySource[];
   readonly texts: readonly TextPattern[];
-  /** Names that are never in the set, whatever else says so; null = none. */
+  /** Names that the set never holds, whatever its other entries say; null = none. */
   readonly exceptions: NameTable | null;
 }
 
-/** An immutable set of domain names, given by patterns. */
+/** An immutable set of domain names, made of patterns: names in a NameTable, and a few keywords and regular expressions. */
 export class DomainSet {
   readonly #parts: DomainSetParts;
   readonly #texts: TextPatterns;
@@ -48,30 +48,22 @@ export class DomainSet {
     this.#texts = new TextPatterns(parts.texts);
   }
 
-  /** How many different patterns there are, exceptions not counted. */
+  /** Number of different patterns, without exceptions. */
   get size(): number {
     return this.#parts.names.size + this.#parts.texts.length;
   }
 
   /**
-   * The pattern that fits the name best: exactly this name, else its longest suffix, else the first keyword or regular expression that fits.
-   * null where none does or an exception holds.
+   * The pattern that fits the name best: exactly this name, else the longest suffix, else the first keyword or regular expression.
+   * Returns null if no pattern fits or an exception does. Without `texts`, keywords and regular expressions are not tried.
    */
-  match(name: Name): Match | null {
+  match(name: Name, texts = true): Match | null {
     const { names, exceptions } = this.#parts;
     const entry = names.find(name);
-    if (entry < 0 && this.#parts.texts.length === 0) return null;
+    if (entry < 0 && !(texts && this.hasTexts)) return null;
     if (exceptions !== null && exceptions.find(name) >= 0) return null;
-    if (entry >= 0) return { kind: names.kindOf(entry) === "full" ? "full" : "suffix", octets: names.wireLength(entry), entry };
-    return this.#matchText(nameText(name));
-  }
-
-  /** As `match`, but for keywords and regular expressions: whoever looks at many names is spared trying them on each. */
-  matchName(name: Name): Match | null {
-    const { names, exceptions } = this.#parts;
-    const entry = names.find(name);
-    if (entry < 0 || (exceptions !== null && exceptions.find(name) >= 0)) return null;
-    return { kind: names.kindOf(entry) === "full" ? "full" : "suffix", octets: names.wireLength(entry), entry };
+    if (entry < 0) return this.#matchText(nameText(name));
+    return { kind: names.kindOf(entry) === "full" ? "full" : "suffix", wireLength: names.wireLength(entry), entry };
   }
 
   describe(match: Match): DomainEntry {
@@ -98,22 +90,22 @@ export class DomainSet {
     }
   }
 
-  /** Whether it has keywords or regular expressions, which may fit names anywhere. */
+  /** Whether the set has keywords or regular expressions, which may fit names anywhere. */
   get hasTexts(): boolean {
     return this.#parts.texts.length > 0;
   }
 
-  /** Whether a pattern stands for a name strictly below this one, or for what is below this one alone. Keywords and regular expressions aside. */
+  /** Whether a name pattern stands for a name strictly below this one. Keywords and regular expressions do not count. */
   reachesBelow(name: Name): boolean {
     return this.#parts.names.reachesBelow(name);
   }
 
-  /** The same of its exceptions. */
+  /** Whether an exception stands for a name strictly below this one. */
   exceptsBelow(name: Name): boolean {
     return this.#parts.exceptions?.reachesBelow(name) === true;
   }
 
-  /** The names that its patterns stand for, in the order in which they were first read; `*.x` where only what is below x is meant. */
+  /** The names of the patterns in the order of reading; `*.x` for a pattern that means only what is below x. */
   *names(): Generator<Name, void, undefined> {
     const table = this.#parts.names;
     for (const entry of table.entries()) {
@@ -125,16 +117,18 @@ export class DomainSet {
   #matchText(text: string): Match | null {
     const entry = text.length > MAX_SUBJECT_LENGTH ? -1 : this.#texts.find(text);
     const kind = this.#parts.texts[entry]?.kind;
-    return kind === undefined ? null : { kind, octets: 0, entry };
+    return kind === undefined ? null : { kind, wireLength: 0, entry };
   }
 }
 
 /**
- * Whether `left` fits a name strictly better than `right`, for choosing among sets: an exact name beats suffixes, the longer suffix wins, keywords
- * and regular expressions (equal among each other) come after every suffix.
+ * Whether `left` fits a name strictly better than `right`, a match of another set: an exact name beats suffixes, the longer suffix wins,
+ * and keywords and regular expressions come after every suffix, equal among each other.
  */
 export function outranks(left: Match, right: Match): boolean {
-  return left.octets !== right.octets ? left.octets > right.octets : left.kind === "full" && right.kind === "suffix";
+  return left.wireLength !== right.wireLength
+    ? left.wireLength > right.wireLength
+    : left.kind === "full" && right.kind === "suffix";
 }
 
 /** A keyword or regular expression. */
@@ -146,10 +140,10 @@ export interface TextPattern {
   readonly line: number;
 }
 
-/** Keywords and regular expressions, of which each name is tried with few: those that its last label and its letters allow. */
+/** Keywords and regular expressions. A name is tried with few of them: only those that its last label and its characters allow. */
 class TextPatterns {
   readonly #anywhere: readonly Candidate[];
-  /** By last label: those that can fit only there, with those that can fit anywhere. */
+  /** By last label: the patterns that need this label, and those that can fit anywhere. */
   readonly #byLabel: ReadonlyMap<string, readonly Candidate[]>;
 
   constructor(patterns: readonly TextPattern[]) {
@@ -159,35 +153,34 @@ class TextPatterns {
     this.#byLabel = new Map([...labels].map((label) => [label, all.filter((each) => each.lastLabels?.includes(label) ?? true)]));
   }
 
-  /** The place of the first that fits a name in presentation format; -1 = none. */
+  /** The index of the first pattern that fits a name in presentation format; -1 = none. */
   find(nameText: string): number {
     const candidates = this.#byLabel.get(nameText.slice(nameText.lastIndexOf(".") + 1)) ?? this.#anywhere;
-    for (const { literal, matches, place } of candidates) if (nameText.includes(literal) && matches(nameText)) return place;
+    for (const { literal, matches, index } of candidates) if (nameText.includes(literal) && matches(nameText)) return index;
     return -1;
   }
 }
 
 interface Candidate extends RegexpHints {
   readonly matches: TextPattern["matches"];
-  readonly place: number;
+  readonly index: number;
 }
 
-function candidateOf({ kind, text, matches }: TextPattern, place: number): Candidate {
-  const hints = kind === "regexp" ? regexpHints(text) : { lastLabels: null, literal: "" };
-  return { ...hints, matches, place };
+function candidateOf({ kind, text, matches }: TextPattern, index: number): Candidate {
+  return { ...(kind === "regexp" ? regexpHints(text) : NO_HINTS), matches, index };
 }
 
-/** What a name must have for a regular expression to fit it; cheaper to look for than the expression is to try. */
+/** What a name must contain so that a regular expression can fit. Checking this is cheaper than trying the expression. */
 interface RegexpHints {
-  /** What its last label may be, in lower case; null = anything. */
+  /** The last labels that can fit, in lower case; null = any. */
   readonly lastLabels: readonly string[] | null;
-  /** Letters, digits, hyphens and dots that stand in it somewhere, in lower case; may be empty. */
+  /** A piece of every name that can fit: letters, digits, hyphens and dots, in lower case; may be empty. */
   readonly literal: string;
 }
 
 const NO_HINTS: RegexpHints = { lastLabels: null, literal: "" };
 
-/** Reads an expression that `boundedRegexp` has accepted. */
+/** @param source an expression that `boundedRegexp` has accepted. */
 export function regexpHints(source: string): RegexpHints {
   const plain = source.startsWith("(?i)") ? source.slice(4) : source;
   const runs = literalRuns(plain);
@@ -202,7 +195,7 @@ const LABELS = /^[a-z0-9-]+(?:\\\.[a-z0-9-]+)*$/i;
 function lastLabels(source: string): readonly string[] | null {
   const [, backslashes = "", label, choice = ""] = TAIL.exec(source) ?? [];
   const names = (label ?? choice).split("|");
-  // An even number of them are backslashes themselves, and the dot is any character.
+  // An even number of backslashes stand for themselves, and the dot after them for any character.
   if (backslashes.length % 2 === 0 || !names.every((name) => LABELS.test(name))) return null;
   return names.map((name) => name.slice(name.lastIndexOf(".") + 1).toLowerCase());
 }
@@ -212,10 +205,10 @@ const LITERAL = /^(?:[a-z0-9_-]|\\[.-])/i;
 const QUANTIFIER = /^(?:[*+?]|\{\d+(?:,\d*)?\})\??/;
 const CLASS = /^\[(?:\\.|[^\]\\])*\]/;
 
-/** Characters told by a number or a name, which a list of domains has no use for. */
+/** Escapes that name a character by its code; no list of domains needs them. */
 const CODED = /^\\[xucpPk0-9]/;
 
-/** The stretches of characters that every name has that fits; null where nothing can be told, as of a choice of whole expressions. */
+/** The runs of characters that every fitting name contains; null where none can be told, as for a choice of whole expressions. */
 function literalRuns(source: string): readonly string[] | null {
   const runs: string[] = [];
   let run = "";
@@ -223,7 +216,7 @@ function literalRuns(source: string): readonly string[] | null {
     const rest = source.slice(position);
     if (rest[0] === "|" || CODED.test(rest)) return null;
     const atom = LITERAL.exec(rest)?.[0] ?? null;
-    const length = atom?.length ?? otherLength(rest);
+    const length = atom?.length ?? atomLength(rest);
     const repeated = QUANTIFIER.exec(rest.slice(length))?.[0].length ?? 0;
     if (atom !== null && repeated === 0) run += atom.slice(-1).toLowerCase();
     else {
@@ -235,8 +228,8 @@ function literalRuns(source: string): readonly string[] | null {
   return [...runs, run];
 }
 
-/** Of a group with all in it, a class, an escape or a single character. */
-function otherLength(rest: string): number {
+/** Length of a whole group, a class, an escape or a single character. */
+function atomLength(rest: string): number {
   if (rest[0] === "[") return CLASS.exec(rest)?.[0].length ?? 1;
   if (rest[0] === "\\") return 2;
   if (rest[0] !== "(") return 1;

@@ -5,18 +5,19 @@ import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import { Client, type Dispatcher, errors } from "undici";
-import type { Clock, Timer } from "../lib/clock.ts";
+import type { Clock } from "../lib/clock.ts";
+import { ResettableTimer } from "../lib/deadline.ts";
 import { errorText } from "../lib/text.ts";
 
-/** What is read of a list at most, unpacked. The largest lists known have 25 MB. */
+/** Limit for an unpacked list. The largest lists known have 25 MB. */
 const MAX_DOWNLOAD_BYTES = 64 * 1024 * 1024;
 
-/** How long one download may take as a whole, and how long a server may send nothing. */
+/** `total`: one download with its redirects; `idle`: a server sends nothing. */
 const TIMEOUT_MS = { total: 600_000, idle: 30_000 } as const;
 
 const MAX_REDIRECTS = 5;
 
-/** What is read of an answer that does not count, so that the server may end it in peace. */
+/** Bytes that are read of the body of a redirect or an error, so that the server can finish. */
 const MAX_DUMPED_BYTES = 16_384;
 
 export interface DownloadTarget {
@@ -26,225 +27,158 @@ export interface DownloadTarget {
   readonly port: number;
 }
 
-/** Opens a connection for downloads, with TLS for `https`: looks the host up, goes through a proxy, and has its own time limit. */
+/** Opens a connection, with TLS for `https`: resolves the host, goes through a proxy, and has its own time limit. */
 type Dial = (target: DownloadTarget, signal: AbortSignal) => Promise<Socket>;
 
-/** Which version of a file is held already. */
+/** Tells which version of a file is stored. */
 interface Validators {
   readonly etag: string | null;
   /** As the server wrote it. */
   readonly lastModified: string | null;
 }
 
-export interface DownloadOrder {
+export interface DownloadRequest {
   readonly url: string;
-  /** null = nothing is held. */
+  /** The stored version; null = none. */
   readonly held: Validators | null;
-  /** The file that the body is written to; it is removed again where the download fails. */
+  /** The file that the body is written to; removed if the download fails. */
   readonly path: string;
   readonly signal: AbortSignal;
-  /** Called as bytes arrive; `totalBytes` is null where the server does not say. */
+  /** Called as bytes arrive; `totalBytes` is null if the server does not say. */
   readonly progress: (receivedBytes: number, totalBytes: number | null) => void;
 }
 
 export type Download =
-  /** What is held is still the newest. */
+  /** The stored version is the newest. */
   | { readonly kind: "unchanged" }
-  /** The file is written, and safe on the disk. */
+  /** The file is written and flushed to the disk. */
   | ({ readonly kind: "new"; readonly bytes: number; readonly sha256: string } & Validators);
 
-/** A download that did not come about; the message says why, without the URL. */
+/** A download failed; the message says why, without the URL. */
 export class DownloadError extends Error {}
 
-interface DownloadSurroundings {
-  readonly dial: Dial;
-  readonly clock: Clock;
-}
-
 /**
- * Fetches one URL into a file, over HTTP/1.1, without holding it in memory.
+ * Fetches one URL into a file over HTTP/1.1, without holding the body in memory.
  * @throws DownloadError; the signal's reason when it aborts.
  */
-export async function download(order: DownloadOrder, { dial, clock }: DownloadSurroundings): Promise<Download> {
-  const limits = new Limits(order.signal, clock);
+export async function download(
+  request: DownloadRequest,
+  { dial, clock }: { readonly dial: Dial; readonly clock: Clock },
+): Promise<Download> {
+  const timeout = new AbortController();
+  const giveUp = (reason: string) => timeout.abort(new DownloadError(reason));
+  const total = clock.setTimer(() => giveUp(`not complete within ${TIMEOUT_MS.total / 1000} s`), TIMEOUT_MS.total);
+  const idle = new ResettableTimer(clock, () => giveUp(`nothing came for ${TIMEOUT_MS.idle / 1000} s`));
+  const signal = AbortSignal.any([request.signal, timeout.signal]);
+  const transfer = { ...request, signal, dial, onActivity: () => idle.set(TIMEOUT_MS.idle) };
   try {
-    let url = order.url;
+    transfer.onActivity();
+    let { url } = request;
     for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
-      const outcome = await request(url, order, { dial, limits });
+      const outcome = await get(url, transfer);
       if (outcome.kind !== "moved") return outcome;
       url = outcome.url;
     }
     throw new DownloadError(`more than ${MAX_REDIRECTS} redirects`);
   } catch (error) {
-    await rm(order.path, { force: true });
-    throw limits.signal.aborted ? limits.signal.reason : readable(error);
+    await rm(request.path, { force: true });
+    throw signal.aborted ? signal.reason : toDownloadError(error);
   } finally {
-    limits.end();
+    total.cancel();
+    idle.cancel();
   }
 }
 
-/** Aborts when the whole takes too long, or nothing has been heard for a while. */
-class Limits {
-  readonly #outer: AbortSignal;
-  readonly #clock: Clock;
-  readonly #controller = new AbortController();
-  readonly #total: Timer;
-  #idle: Timer;
-
-  constructor(outer: AbortSignal, clock: Clock) {
-    this.#outer = outer;
-    this.#clock = clock;
-    outer.addEventListener("abort", this.#stop);
-    if (outer.aborted) this.#stop();
-    this.#total = clock.setTimer(() => this.#overdue(`not complete within ${TIMEOUT_MS.total / 1000} s`), TIMEOUT_MS.total);
-    this.#idle = this.#idleTimer();
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  heard(): void {
-    this.#idle.cancel();
-    this.#idle = this.#idleTimer();
-  }
-
-  end(): void {
-    this.#total.cancel();
-    this.#idle.cancel();
-    this.#outer.removeEventListener("abort", this.#stop);
-  }
-
-  #idleTimer(): Timer {
-    return this.#clock.setTimer(() => this.#overdue(`nothing came for ${TIMEOUT_MS.idle / 1000} s`), TIMEOUT_MS.idle);
-  }
-
-  #overdue(reason: string): void {
-    this.#controller.abort(new DownloadError(reason));
-  }
-
-  readonly #stop = (): void => this.#controller.abort(this.#outer.reason);
-}
-
-interface Way {
+interface Transfer extends DownloadRequest {
   readonly dial: Dial;
-  readonly limits: Limits;
+  readonly onActivity: () => void;
 }
 
 type Outcome = Download | { readonly kind: "moved"; readonly url: string };
 
-async function request(url: string, order: DownloadOrder, { dial, limits }: Way): Promise<Outcome> {
-  const { target, origin, path, login } = parts(url);
+async function get(url: string, transfer: Transfer): Promise<Outcome> {
+  const { protocol, hostname, port, origin, pathname, search, username, password } = new URL(url);
+  const scheme = protocol === "https:" ? "https" : "http";
+  const host = hostname.replace(/^\[(.*)\]$/, "$1");
+  const target: DownloadTarget = { protocol: scheme, host, port: port === "" ? DEFAULT_PORTS[scheme] : Number(port) };
   const client = new Client(origin, {
     allowH2: false,
-    // The limits above are the ones that hold; they go by the clock.
+    // `download` limits the time by its own clock.
     headersTimeout: 0,
     bodyTimeout: 0,
     maxResponseSize: MAX_DOWNLOAD_BYTES,
-    connect: (_, connected) => {
-      dial(target, limits.signal).then(
-        (socket) => connected(null, socket),
-        (error: Error) => connected(error, null),
+    connect: (_, onConnected) => {
+      transfer.dial(target, transfer.signal).then(
+        (socket) => onConnected(null, socket),
+        (error: Error) => onConnected(error, null),
       );
     },
   });
-  try {
-    const headers = { ...headersFor(order.held), ...login };
-    const response = await client.request({ path, method: "GET", headers, signal: limits.signal });
-    limits.heard();
-    return await outcomeOf(response, url, { order, limits });
-  } finally {
-    await client.destroy();
-  }
-}
-
-interface UrlParts {
-  readonly target: DownloadTarget;
-  readonly origin: string;
-  readonly path: string;
-  /** The header with the user and password of the URL, where it has them. */
-  readonly login: { readonly authorization?: string };
-}
-
-function parts(url: string): UrlParts {
-  const { protocol, hostname, port, origin, pathname, search, username, password } = new URL(url);
-  const scheme = protocol === "https:" ? "https" : "http";
-  const target = {
-    protocol: scheme,
-    host: hostname.replace(/^\[(.*)\]$/, "$1"),
-    port: port === "" ? DEFAULT_PORTS[scheme] : Number(port),
-  } as const;
-  const login = username === "" && password === "" ? {} : { authorization: `Basic ${credentials(username, password)}` };
-  return { target, origin, path: pathname + search, login };
-}
-
-// RFC 7617 §2.
-function credentials(username: string, password: string): string {
-  return Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString("base64");
-}
-
-const DEFAULT_PORTS = { http: 80, https: 443 } as const;
-
-function headersFor(held: Validators | null): Record<string, string> {
-  return {
+  const { held, signal } = transfer;
+  const headers = {
     "user-agent": "fenliu",
     accept: "*/*",
     "accept-encoding": "gzip",
     ...(held?.etag == null ? {} : { "if-none-match": held.etag }),
     ...(held?.lastModified == null ? {} : { "if-modified-since": held.lastModified }),
+    ...(username === "" && password === "" ? {} : { authorization: basicAuthorization(username, password) }),
   };
+  try {
+    const response = await client.request({ path: pathname + search, method: "GET", headers, signal });
+    transfer.onActivity();
+    return await readResponse(response, url, transfer);
+  } finally {
+    await client.destroy();
+  }
 }
 
-interface Receiving {
-  readonly order: DownloadOrder;
-  readonly limits: Limits;
+const DEFAULT_PORTS = { http: 80, https: 443 } as const;
+
+// RFC 7617 §2.
+function basicAuthorization(username: string, password: string): string {
+  return `Basic ${Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString("base64")}`;
 }
 
-async function outcomeOf(response: Dispatcher.ResponseData, url: string, receiving: Receiving): Promise<Outcome> {
+async function readResponse(response: Dispatcher.ResponseData, url: string, transfer: Transfer): Promise<Outcome> {
   const { statusCode, headers, body } = response;
-  if (statusCode === 200) return await receive(response, receiving);
-  await body.dump({ limit: MAX_DUMPED_BYTES, signal: receiving.limits.signal }).catch(() => {});
-  const { held } = receiving.order;
-  if (statusCode === 304 && held !== null) return { kind: "unchanged" };
-  const location = single(headers["location"]);
-  if (location !== null && [301, 302, 303, 307, 308].includes(statusCode)) return { kind: "moved", url: moved(url, location) };
-  throw new DownloadError(`status ${statusCode}`);
-}
-
-function moved(from: string, location: string): string {
-  const to = URL.parse(location, from);
+  if (statusCode === 200) return await receiveFile(response, transfer);
+  await body.dump({ limit: MAX_DUMPED_BYTES, signal: transfer.signal }).catch(() => {});
+  if (statusCode === 304 && transfer.held !== null) return { kind: "unchanged" };
+  const location = firstValue(headers["location"]);
+  if (location === null || ![301, 302, 303, 307, 308].includes(statusCode)) throw new DownloadError(`status ${statusCode}`);
+  const to = URL.parse(location, url);
   if (to === null || (to.protocol !== "https:" && to.protocol !== "http:"))
     throw new DownloadError("a redirect to what is no web address");
-  // What was asked for over TLS must not be taken from whoever sits in between.
-  if (to.protocol === "http:" && from.startsWith("https:")) throw new DownloadError("a redirect from https:// to http://");
-  return to.href;
+  // A request over TLS must not be answered by anybody on the way.
+  if (to.protocol === "http:" && url.startsWith("https:")) throw new DownloadError("a redirect from https:// to http://");
+  return { kind: "moved", url: to.href };
 }
 
-async function receive({ headers, body }: Dispatcher.ResponseData, { order, limits }: Receiving): Promise<Download> {
-  const coding = single(headers["content-encoding"])?.toLowerCase() ?? "identity";
+async function receiveFile({ headers, body }: Dispatcher.ResponseData, transfer: Transfer): Promise<Download> {
+  const coding = firstValue(headers["content-encoding"])?.toLowerCase() ?? "identity";
   if (coding !== "identity" && coding !== "gzip") throw new DownloadError(`compressed as ${coding}, which was not asked for`);
-  const length = single(headers["content-length"]);
+  const length = firstValue(headers["content-length"]);
   const totalBytes = length === null ? null : Number(length);
   if (totalBytes !== null && totalBytes > MAX_DOWNLOAD_BYTES) throw tooLarge();
   let receivedBytes = 0;
-  async function* heard(source: Readable): AsyncGenerator<Buffer> {
+  async function* watch(source: Readable): AsyncGenerator<Buffer> {
     for await (const chunk of source) {
-      limits.heard();
+      transfer.onActivity();
       receivedBytes += chunk.length;
-      order.progress(receivedBytes, totalBytes);
+      transfer.progress(receivedBytes, totalBytes);
       yield chunk;
     }
   }
-  const write = (source: AsyncIterable<Buffer>) => writeWhole(source, order.path);
-  const { signal } = limits;
+  const write = (source: AsyncIterable<Buffer>) => writeFile(source, transfer.path);
+  const { signal } = transfer;
   const written =
     coding === "gzip"
-      ? await pipeline(body, heard, createGunzip(), write, { signal })
-      : await pipeline(body, heard, write, { signal });
-  return { kind: "new", ...written, etag: single(headers["etag"]), lastModified: single(headers["last-modified"]) };
+      ? await pipeline(body, watch, createGunzip(), write, { signal })
+      : await pipeline(body, watch, write, { signal });
+  return { kind: "new", ...written, etag: firstValue(headers["etag"]), lastModified: firstValue(headers["last-modified"]) };
 }
 
-async function writeWhole(source: AsyncIterable<Buffer>, path: string): Promise<{ bytes: number; sha256: string }> {
+async function writeFile(source: AsyncIterable<Buffer>, path: string): Promise<{ bytes: number; sha256: string }> {
   const hash = createHash("sha256");
   let bytes = 0;
   const file = await open(path, "w");
@@ -262,15 +196,15 @@ async function writeWhole(source: AsyncIterable<Buffer>, path: string): Promise<
   return { bytes, sha256: hash.digest("hex") };
 }
 
-function single(value: string | readonly string[] | undefined): string | null {
-  return (typeof value === "string" ? value : value?.[0]) ?? null;
+function firstValue(header: string | readonly string[] | undefined): string | null {
+  return (typeof header === "string" ? header : header?.[0]) ?? null;
 }
 
 function tooLarge(): DownloadError {
   return new DownloadError(`larger than ${MAX_DOWNLOAD_BYTES / 1024 / 1024} MiB`);
 }
 
-function readable(error: unknown): Error {
+function toDownloadError(error: unknown): Error {
   if (error instanceof DownloadError) return error;
   if (error instanceof errors.ResponseExceededMaxSizeError) return tooLarge();
   return new DownloadError(errorText(error), { cause: error });

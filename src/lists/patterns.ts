@@ -2,7 +2,7 @@ import { type Name, nameFromText, nameText } from "../dns/name.ts";
 import { boundedRegexp } from "../lib/bounded-regexp.ts";
 import type { DomainSet, Match } from "./domain-set.ts";
 
-/** What a domain set is made of. A suffix stands for the name itself and everything below it; that of the root is everything. */
+/** An element of a domain set. A suffix stands for the name itself and everything below it; the suffix of the root is everything. */
 export type Pattern =
   | { readonly kind: "suffix" | "full"; readonly name: Name }
   | { readonly kind: "keyword" | "regexp"; readonly text: string };
@@ -12,7 +12,7 @@ export interface BadPattern {
   readonly reason: string;
 }
 
-/** One element of a rule's `domains`: a pattern or a list, perhaps excepted by `!`. */
+/** One element of a rule's `domains`: a pattern or a list; `excepted` = it began with `!`. */
 interface DomainCondition {
   readonly excepted: boolean;
   readonly target: Pattern | { readonly kind: "list"; readonly list: string };
@@ -37,7 +37,7 @@ export function parsePattern(text: string): Pattern | BadPattern {
   );
 }
 
-/** Reads what stands in a rule's `domains` or a group's `never`: a pattern or `list:NAME`, each perhaps after `!`. */
+/** Reads an element of a rule's `domains` or a group's `never`: a pattern or `list:NAME`, each perhaps after `!`. */
 export function parseDomainCondition(text: string): DomainCondition | BadPattern {
   const excepted = text.startsWith("!");
   const plain = excepted ? text.slice(1).trimStart() : text;
@@ -46,7 +46,7 @@ export function parseDomainCondition(text: string): DomainCondition | BadPattern
   return target.kind === "bad" ? target : { excepted, target };
 }
 
-/** The pattern as it would be written. */
+/** The pattern in the form that `parsePattern` reads. */
 export function patternText(pattern: Pattern): string {
   switch (pattern.kind) {
     case "suffix":
@@ -64,8 +64,8 @@ function bad(reason: string): BadPattern {
 }
 
 /**
- * How an entry of a set meets one of another: `tie` = both hold the same name with what is below it, or both the name alone; `split` = it
- * is the name alone, and the other holds what is below as well; `inside` = it lies below a shorter suffix of the other.
+ * How an entry of one set overlaps an entry of another: `tie` = both mean the same names; `split` = the entry is a name alone, and the
+ * other is that name with everything below it; `inside` = the entry lies below a shorter suffix of the other set.
  */
 export type OverlapKind = "tie" | "split" | "inside";
 
@@ -77,42 +77,38 @@ export interface Overlap {
   readonly other: Match;
 }
 
-/** No list holds such a label, so that a name with it before stands for whatever is below. */
+/** No list has this label, so a name that begins with it stands for any name below. */
 const ANY_LABEL = "\x01*";
 
 /**
- * The entries of `set` that meet an entry of `other`, each once, in the order of `set`; its time grows with the entries of `set` alone. Keywords
- * and regular expressions are left out: they give way to every name.
+ * The entries of `set` that overlap an entry of `other`, each once, in the order of `set`. Takes time in proportion to the entries of `set`
+ * alone. Keywords and regular expressions are left out: every name beats them.
  */
 export function* overlaps(set: DomainSet, other: DomainSet): Generator<Overlap, void, undefined> {
-  const met = new Set<number>();
+  const found = new Set<number>();
   for (const row of set.names()) {
     const name = row.startsWith(ANY_LABEL) ? (row.slice(ANY_LABEL.length) as Name) : row;
-    for (const overlap of [overlapAt(set, other, { asked: name, name }), overlapAt(set, other, { asked: below(name), name })]) {
-      if (overlap === null || met.has(overlap.own.entry)) continue;
-      met.add(overlap.own.entry);
+    for (const probe of [name, `${ANY_LABEL}${name}` as Name]) {
+      const overlap = overlapAt(set, other, { probe, name });
+      if (overlap === null || found.has(overlap.own.entry)) continue;
+      found.add(overlap.own.entry);
       yield overlap;
     }
   }
 }
 
-function below(name: Name): Name {
-  return `${ANY_LABEL}${name}` as Name;
-}
-
-interface Probe {
-  /** The name of the entry, or one below it. */
-  readonly asked: Name;
-  readonly name: Name;
-}
-
-function overlapAt(set: DomainSet, other: DomainSet, { asked, name }: Probe): Overlap | null {
-  const theirs = other.matchName(asked);
+/** @param probe the name of an entry, or a name below it. */
+function overlapAt(
+  set: DomainSet,
+  other: DomainSet,
+  { probe, name }: { readonly probe: Name; readonly name: Name },
+): Overlap | null {
+  const theirs = other.match(probe, false);
   if (theirs === null) return null;
-  const own = set.matchName(asked);
-  if (own === null || own.octets !== name.length) return null;
-  // What holds for the name and below it is looked at below it.
-  if (own.kind === "suffix" && asked === name) return null;
-  const kind = theirs.octets < own.octets ? "inside" : theirs.kind === own.kind ? "tie" : "split";
-  return { kind, name: asked, own, other: theirs };
+  const own = set.match(probe, false);
+  if (own === null || own.wireLength !== name.length) return null;
+  // An entry for the name and everything below it is judged by the probe below the name.
+  if (own.kind === "suffix" && probe === name) return null;
+  const kind = theirs.wireLength < own.wireLength ? "inside" : theirs.kind === own.kind ? "tie" : "split";
+  return { kind, name: probe, own, other: theirs };
 }

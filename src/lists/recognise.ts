@@ -1,34 +1,33 @@
 import { addressFromText } from "../dns/address.ts";
 import { runSync } from "../lib/cooperative.ts";
 import { eachLine, spanText } from "./span.ts";
-import { decodedAutoproxy } from "./text-formats.ts";
+import { decodeAutoproxy, type TextFormat } from "./text-formats.ts";
 
-export const TEXT_FORMATS = ["plain", "dnsmasq", "hosts", "adguard", "clash", "gfwlist"] as const;
-export type TextFormat = (typeof TEXT_FORMATS)[number];
-
-/** What the bytes of a list are. `text` is decoded where the file was base64. */
+/** The format of a list. */
 type Recognised =
+  /** `text` is decoded if the file was base64. */
   | { readonly kind: "text"; readonly format: TextFormat; readonly text: Buffer }
   /** A V2Ray geosite or geoip file. */
   | { readonly kind: "dat" }
   | { readonly kind: "unusable"; readonly reason: string };
 
-/** Bytes looked at to tell text from other files. */
+/** Bytes at the beginning that tell text from other files. */
 const HEAD_BYTES = 4096;
-/** Bytes whose lines have a say in which format a text is. */
+/** Bytes at the beginning whose lines vote for the format of a text. */
 const VOTING_BYTES = 65_536;
 
-/** Tells a format by its content: a text by its first line where that names the format, else by what most of its lines are. */
+/** Tells a format by the content of a file: a text by its first line if that line names the format, else by the majority of its lines. */
 export function recognise(bytes: Buffer): Recognised {
   const head = bytes.subarray(0, HEAD_BYTES);
-  if (/^\s*<(!|html|head|body|\?xml)/i.test(head.toString("utf8"))) return unusable("a web page");
-  if (isBinary(head)) return bytes[0] === 0x0a ? { kind: "dat" } : unusable(binaryKind(bytes));
-  const decoded = decodedAutoproxy(bytes);
+  if (/^\s*<(!|html|head|body|\?xml)/i.test(head.toString("utf8"))) return { kind: "unusable", reason: "a web page" };
+  if (isBinary(head))
+    return bytes[0] === 0x0a && !isMaxMind(bytes) ? { kind: "dat" } : { kind: "unusable", reason: binaryKind(bytes) };
+  const decoded = decodeAutoproxy(bytes);
   if (decoded !== null) return { kind: "text", format: "gfwlist", text: decoded };
-  return { kind: "text", format: voted(bytes), text: bytes };
+  return { kind: "text", format: electFormat(bytes), text: bytes };
 }
 
-function voted(text: Buffer): TextFormat {
+function electFormat(text: Buffer): TextFormat {
   const votes = new Map<TextFormat, number>();
   let header: TextFormat | null = null;
   const lines = eachLine(text.subarray(0, VOTING_BYTES), (line) => {
@@ -63,19 +62,19 @@ function isBinary(head: Buffer): boolean {
   return head.some((byte) => byte < 0x09 || (byte >= 0x0e && byte < 0x20 && byte !== 0x1b));
 }
 
-/** A MaxMind database ends with its metadata (MaxMind DB File Format 2.0): this mark stands before them. */
+/** The mark before the metadata at the end of a file (MaxMind DB File Format 2.0). */
 const MAXMIND_MARK = Buffer.from("\xab\xcd\xefMaxMind.com", "latin1");
 const MAXMIND_METADATA_BYTES = 128 * 1024;
 
+function isMaxMind(bytes: Buffer): boolean {
+  return bytes.subarray(-MAXMIND_METADATA_BYTES).includes(MAXMIND_MARK);
+}
+
 function binaryKind(bytes: Buffer): string {
-  if (bytes.subarray(-MAXMIND_METADATA_BYTES).includes(MAXMIND_MARK))
+  if (isMaxMind(bytes))
     return "a MaxMind database, which is not read: use a geoip .dat with the country after #, or a text with a network a line";
   if (bytes[0] === 0x1f && bytes[1] === 0x8b) return "compressed by gzip: unpack it first";
   if (bytes.subarray(0, 2).toString("latin1") === "PK") return "a ZIP archive: unpack it first";
   if (/^(\xff\xfe|\xfe\xff)/.test(bytes.toString("latin1", 0, 2))) return "UTF-16 text: save it as UTF-8";
   return "a binary file of an unknown format";
-}
-
-function unusable(reason: string): Recognised {
-  return { kind: "unusable", reason };
 }

@@ -3,208 +3,208 @@ import type { Timer } from "../lib/clock.ts";
 import { errorText } from "../lib/text.ts";
 import type { ListStatus } from "./load.ts";
 import type { ListOptions } from "./options.ts";
-import { type Updated, type UpdateParts, updateList, urlsOf } from "./update.ts";
+import { type UpdateDependencies, type UpdateResult, updateList, urlsOf } from "./update.ts";
 
-/** How soon after the start the first downloads may begin: a house with many Fenlius must not ask at one moment. */
+/** When the first downloads may begin after the start: a site with many servers must not send its requests at one moment. */
 const FIRST_MS = { min: 2_000, max: 10_000 } as const;
 
-/** How often the folder is looked at for what `fenliu lists update` has put there, in another process. */
+/** How often the refresher looks into the cache for downloads of another process, `fenliu lists update`. */
 const LOOK_MS = 60_000;
 
-/** Between tries of a list that could not be had: doubled from the first to the second, or to the list's `refresh`. */
+/** Wait before the next try of a list that failed: doubles from `min` up to `max` or the list's `refresh`. */
 const RETRY_MS = { min: 60_000, max: 3_600_000 } as const;
 
 /** A wait is longer or shorter by up to this share. */
 const JITTER = 0.1;
 
-interface RefresherParts extends UpdateParts {
+interface RefresherDependencies extends UpdateDependencies {
   readonly lists: readonly ListOptions[];
-  /** The lists as they are in use at the moment. */
+  /** The lists that are active now. */
   readonly serving: () => readonly ListStatus[];
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly report: (event: RefreshEvent) => void;
 }
 
-/** What became of one source. `source` null = all of the list's. */
+/** The outcome for one source; `source` null = for the whole list. */
 export interface RefreshEvent {
   readonly list: string;
   readonly source: string | null;
-  readonly outcome: Updated["outcome"];
+  readonly outcome: UpdateResult["outcome"];
 }
 
-interface Planned {
+interface Schedule {
   readonly list: ListOptions;
-  /** On the clock's scale; null = not again. */
+  /** By `clock.now`; null = never again. */
   dueMs: number | null;
   failures: number;
-  /** The copies that were last put to use from the folder, or refused; once is enough. */
-  pickedUp: string;
+  /** Checksums of the downloads that another process made and this one has tried last, so that it tries them once. */
+  triedChecksums: string;
 }
 
-/** Keeps the lists of a configuration fresh: one after the other, each when it is due. */
+/** Keeps the lists of a configuration fresh: one list at a time, each when it is due. */
 export class ListRefresher {
-  readonly #parts: RefresherParts;
+  readonly #dependencies: RefresherDependencies;
   readonly #closing = new AbortController();
-  #planned: readonly Planned[] = [];
+  readonly #schedules: Schedule[] = [];
   #timer: Timer | null = null;
-  #turn: Promise<void> = Promise.resolve();
+  /** Ends when the work that was begun ends; never rejects. */
+  #work: Promise<void> = Promise.resolve();
 
-  private constructor(parts: RefresherParts) {
-    this.#parts = parts;
+  private constructor(dependencies: RefresherDependencies) {
+    this.#dependencies = dependencies;
   }
 
-  /** Plans the first downloads, by what lies on the disk. None begins before some seconds have passed. */
-  static async open(parts: RefresherParts): Promise<ListRefresher> {
-    const refresher = new ListRefresher(parts);
-    await refresher.#begin();
+  /** Plans the first downloads by the state of the cache. No download begins in the first seconds. */
+  static async open(dependencies: RefresherDependencies): Promise<ListRefresher> {
+    const refresher = new ListRefresher(dependencies);
+    for (const list of dependencies.lists)
+      if (list.refreshMs !== null || urlsOf(list).length > 0)
+        refresher.#schedules.push({ ...newSchedule(list), dueMs: await refresher.#firstDueMs(list) });
+    if (refresher.#schedules.length > 0) refresher.#setTimer();
     return refresher;
   }
 
-  /** Gives up downloads that are under way. May be called again. */
+  /** Aborts downloads. May be called again. */
   async close(): Promise<void> {
     this.#closing.abort(new Error("the lists are closed"));
     this.#timer?.cancel();
-    await this.#turn;
+    await this.#work;
   }
 
   /**
-   * Downloads one list now, or reads its files anew, after what is under way; a list that another process changed is taken over too.
-   * @throws Error for a list that the configuration does not have, and once closed.
+   * Downloads one list now, or reads its files again, after the current work. Also activates downloads of another process.
+   * @throws Error if the configuration has no such list, and once closed.
    */
-  refreshNow(name: string): Promise<readonly Updated["outcome"][]> {
-    const list = this.#parts.lists.find((each) => each.name === name);
+  refreshNow(name: string): Promise<readonly UpdateResult["outcome"][]> {
+    const list = this.#dependencies.lists.find((each) => each.name === name);
     if (list === undefined) return Promise.reject(new Error(`there is no list ${name}`));
-    const planned = this.#planned.find((each) => each.list === list) ?? { list, dueMs: null, failures: 0, pickedUp: "" };
-    const turn = this.#turn.then(() => this.#refresh(planned));
-    this.#turn = turn.then(
+    const schedule = this.#schedules.find((each) => each.list === list) ?? newSchedule(list);
+    const work = this.#work.then(() => this.#refresh(schedule));
+    this.#work = work.then(
       () => {},
       () => {},
     );
-    return turn;
-  }
-
-  async #begin(): Promise<void> {
-    const concerned = this.#parts.lists.filter((list) => list.refreshMs !== null || urlsOf(list).length > 0);
-    const planned: Planned[] = [];
-    for (const list of concerned) planned.push({ list, dueMs: await this.#firstDueMs(list), failures: 0, pickedUp: "" });
-    this.#planned = planned;
-    if (planned.length > 0) this.#schedule();
+    return work;
   }
 
   async #firstDueMs(list: ListOptions): Promise<number | null> {
-    const { copies, clock, random } = this.#parts;
+    const { cache, clock, random } = this.#dependencies;
     const { refreshMs } = list;
     const urls = urlsOf(list);
-    const soonMs = FIRST_MS.min + random() * (FIRST_MS.max - FIRST_MS.min);
     if (urls.length === 0) return refreshMs === null ? null : clock.now() + refreshMs;
-    let waitMs: number | null = refreshMs === null ? null : this.#jittered(refreshMs);
+    const soonMs = FIRST_MS.min + random() * (FIRST_MS.max - FIRST_MS.min);
+    let waitMs: number | null = refreshMs === null ? null : this.#jitter(refreshMs);
     for (const url of urls) {
-      const { checkedWallMs } = await copies.record(list.name, url);
-      const isHeld = checkedWallMs !== null && (await copies.read(list.name, url)) !== null;
-      if (!isHeld) waitMs = 0;
+      const { checkedWallMs } = await cache.readRecord(list.name, url);
+      const isStored = checkedWallMs !== null && (await cache.read(list.name, url)) !== null;
+      if (!isStored) waitMs = 0;
       else if (waitMs !== null && refreshMs !== null) waitMs = Math.min(waitMs, checkedWallMs + refreshMs - clock.wallMs());
     }
     return waitMs === null ? null : clock.now() + Math.max(waitMs, soonMs);
   }
 
-  #schedule(): void {
+  #setTimer(): void {
     if (this.#closing.signal.aborted) return;
-    const { clock } = this.#parts;
-    const dues = this.#planned.flatMap(({ dueMs }) => dueMs ?? []);
+    const { clock } = this.#dependencies;
+    const dues = this.#schedules.flatMap(({ dueMs }) => dueMs ?? []);
     const waitMs = Math.max(0, Math.min(LOOK_MS, ...dues.map((dueMs) => dueMs - clock.now())));
     this.#timer = clock.setTimer(() => {
-      this.#turn = this.#turn.then(() => this.#run());
+      this.#work = this.#work.then(() => this.#run());
     }, waitMs);
   }
 
   async #run(): Promise<void> {
-    for (const planned of this.#planned) {
+    for (const schedule of this.#schedules) {
       if (this.#closing.signal.aborted) return;
       try {
-        if (planned.dueMs !== null && planned.dueMs <= this.#parts.clock.now()) await this.#refresh(planned);
-        else await this.#pickUp(planned);
+        if (schedule.dueMs !== null && schedule.dueMs <= this.#dependencies.clock.now()) await this.#refresh(schedule);
+        else await this.#activateForeign(schedule);
       } catch (error) {
         if (this.#closing.signal.aborted) return;
-        // Whatever it is, one list must not end the refreshing of all.
-        this.#wait(planned, true);
-        this.#report(planned.list, null, { kind: "failed", reason: errorText(error) });
+        // An unexpected error of one list must not end the refreshing of all.
+        this.#scheduleNext(schedule, true);
+        this.#report(schedule.list, null, { kind: "failed", reason: errorText(error) });
       }
     }
-    this.#schedule();
+    this.#setTimer();
   }
 
-  async #refresh(planned: Planned): Promise<readonly Updated["outcome"][]> {
-    const { list } = planned;
-    const wishes = { acceptsAnySize: false, signal: this.#closing.signal, progress: () => {} };
-    const updated = await updateList(list, this.#parts, wishes);
-    for (const { url, outcome } of updated) this.#report(list, url, outcome);
-    // A list that is downloaded once has no other day on which it might be better.
-    const isUnfinished = ({ outcome }: Updated): boolean =>
+  async #refresh(schedule: Schedule): Promise<readonly UpdateResult["outcome"][]> {
+    const { list } = schedule;
+    const options = { acceptsAnySize: false, signal: this.#closing.signal, progress: () => {} };
+    const results = await updateList(list, this.#dependencies, options);
+    for (const { url, outcome } of results) this.#report(list, url, outcome);
+    // A quarantined list without `refresh` would otherwise never be tried again.
+    const needsRetry = ({ outcome }: UpdateResult): boolean =>
       outcome.kind === "failed" || (outcome.kind === "held" && list.refreshMs === null);
-    this.#wait(planned, updated.some(isUnfinished));
-    const outcomes = updated.map(({ outcome }) => outcome);
-    if (outcomes.some(({ kind }) => kind === "new") || !(await this.#filesChanged(list))) return outcomes;
-    return [...outcomes, await this.#adoptAnew(list)];
+    this.#scheduleNext(schedule, results.some(needsRetry));
+    const outcomes = results.map(({ outcome }) => outcome);
+    if (outcomes.some(({ kind }) => kind === "new") || !(await this.#hasChangedFiles(list))) return outcomes;
+    return [...outcomes, await this.#activate(list)];
   }
 
-  /** Puts to use what another process has downloaded. */
-  async #pickUp(planned: Planned): Promise<void> {
-    const { list } = planned;
-    const found: string[] = [];
+  /** Activates downloads that another process has made. */
+  async #activateForeign(schedule: Schedule): Promise<void> {
+    const { list } = schedule;
+    const checksums: string[] = [];
     let isNew = false;
     for (const url of urlsOf(list)) {
-      const { copy } = await this.#parts.copies.record(list.name, url);
+      const { copy } = await this.#dependencies.cache.readRecord(list.name, url);
       if (copy === null) continue;
-      found.push(copy.sha256);
-      isNew ||= !this.#sources(list).some(({ source, sha256 }) => isOf(source, url) && sha256 === copy.sha256);
+      checksums.push(copy.sha256);
+      isNew ||= !this.#activeSources(list).some(({ source, sha256 }) => isOfUrl(source, url) && sha256 === copy.sha256);
     }
-    if (!isNew || planned.pickedUp === found.join()) return;
-    planned.pickedUp = found.join();
-    await this.#adoptAnew(list);
+    if (!isNew || schedule.triedChecksums === checksums.join()) return;
+    schedule.triedChecksums = checksums.join();
+    await this.#activate(list);
   }
 
-  async #adoptAnew(list: ListOptions): Promise<Updated["outcome"]> {
-    const faults = await this.#parts.adopt(list, this.#parts.copies, () => Promise.resolve());
-    const entries = this.#sources(list).reduce((sum, source) => sum + source.entries, 0);
-    const outcome =
-      faults.length > 0 ? ({ kind: "held", reason: faults.join("; ") } as const) : ({ kind: "new", entries } as const);
+  async #activate(list: ListOptions): Promise<UpdateResult["outcome"]> {
+    const faults = await this.#dependencies.activate(list, this.#dependencies.cache, () => Promise.resolve());
+    const entries = this.#activeSources(list).reduce((sum, source) => sum + source.entries, 0);
+    const outcome: UpdateResult["outcome"] =
+      faults.length > 0 ? { kind: "held", reason: faults.join("; ") } : { kind: "new", entries };
     this.#report(list, null, outcome);
     return outcome;
   }
 
-  async #filesChanged(list: ListOptions): Promise<boolean> {
-    const sources = this.#sources(list);
+  async #hasChangedFiles(list: ListOptions): Promise<boolean> {
+    const active = this.#activeSources(list);
     for (const [index, source] of list.sources.entries()) {
       if (source.kind !== "file") continue;
       const found = await stat(source.path).catch(() => null);
-      if (found?.mtimeMs !== sources[index]?.changedWallMs) return true;
+      if (found?.mtimeMs !== active[index]?.changedWallMs) return true;
     }
     return false;
   }
 
-  #sources(list: ListOptions): ListStatus["sources"] {
-    return this.#parts.serving().find(({ name }) => name === list.name)?.sources ?? [];
+  #activeSources(list: ListOptions): ListStatus["sources"] {
+    return this.#dependencies.serving().find(({ name }) => name === list.name)?.sources ?? [];
   }
 
-  #wait(planned: Planned, hasFailed: boolean): void {
-    const { refreshMs } = planned.list;
-    planned.failures = hasFailed ? planned.failures + 1 : 0;
-    const retryMs = Math.min(RETRY_MS.min * 2 ** (planned.failures - 1), RETRY_MS.max, refreshMs ?? RETRY_MS.max);
+  #scheduleNext(schedule: Schedule, hasFailed: boolean): void {
+    const { refreshMs } = schedule.list;
+    schedule.failures = hasFailed ? schedule.failures + 1 : 0;
+    const retryMs = Math.min(RETRY_MS.min * 2 ** (schedule.failures - 1), RETRY_MS.max, refreshMs ?? RETRY_MS.max);
     const waitMs = hasFailed ? retryMs : refreshMs;
-    planned.dueMs = waitMs === null ? null : this.#parts.clock.now() + this.#jittered(waitMs);
+    schedule.dueMs = waitMs === null ? null : this.#dependencies.clock.now() + this.#jitter(waitMs);
   }
 
-  #jittered(ms: number): number {
-    return ms * (1 - JITTER + 2 * JITTER * this.#parts.random());
+  #jitter(ms: number): number {
+    return ms * (1 - JITTER + 2 * JITTER * this.#dependencies.random());
   }
 
-  #report(list: ListOptions, source: string | null, outcome: Updated["outcome"]): void {
-    this.#parts.report({ list: list.name, source, outcome });
+  #report(list: ListOptions, source: string | null, outcome: UpdateResult["outcome"]): void {
+    this.#dependencies.report({ list: list.name, source, outcome });
   }
 }
 
-/** Whether a source's label is of this URL, whatever its category. */
-function isOf(label: string, url: string): boolean {
+function newSchedule(list: ListOptions): Schedule {
+  return { list, dueMs: null, failures: 0, triedChecksums: "" };
+}
+
+/** Whether the label of a source has this URL, whatever its category. */
+function isOfUrl(label: string, url: string): boolean {
   return label === url || label.startsWith(`${url}#`);
 }

@@ -1,6 +1,9 @@
 import { SLICE_BYTES, type Sliced } from "../lib/cooperative.ts";
 
-/** A piece of a text file in bytes, `end` not counted in. Made by the million while a list loads, so that a line need not become a string. */
+/**
+ * A piece of a text file in bytes; `end` is exclusive. A list of a million lines makes as many spans: reading a line this way needs no
+ * string for each.
+ */
 export interface Span {
   readonly bytes: Buffer;
   readonly start: number;
@@ -10,7 +13,7 @@ export interface Span {
 const NEWLINE = 0x0a;
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 
-/** Calls `visit` for each line that is not blank, white space around it taken off, with its number from 1. */
+/** Calls `visit` for each line that is not blank, without the white space around it. Line numbers begin at 1. */
 export function* eachLine(bytes: Buffer, visit: (line: Span, lineNumber: number) => void): Sliced<void> {
   let pause = SLICE_BYTES;
   let position = bytes.subarray(0, 3).equals(BYTE_ORDER_MARK) ? 3 : 0;
@@ -21,13 +24,13 @@ export function* eachLine(bytes: Buffer, visit: (line: Span, lineNumber: number)
     }
     const newline = bytes.indexOf(NEWLINE, position);
     const end = newline < 0 ? bytes.length : newline;
-    const line = trimmed({ bytes, start: position, end });
+    const line = trim({ bytes, start: position, end });
     if (line.start < line.end) visit(line, lineNumber);
     position = end + 1;
   }
 }
 
-export function trimmed({ bytes, start, end }: Span): Span {
+export function trim({ bytes, start, end }: Span): Span {
   let first = start;
   let last = end;
   while (first < last && isSpace(bytes[first])) first++;
@@ -35,13 +38,13 @@ export function trimmed({ bytes, start, end }: Span): Span {
   return { bytes, start: first, end: last };
 }
 
-/** Up to the first `#`, which no name or address can hold. */
-export function withoutComment(span: Span): Span {
+/** Cuts the span at its first `#`, which no name or address can hold. */
+export function stripComment(span: Span): Span {
   const hash = indexOf(span, 0x23);
-  return hash < 0 ? span : trimmed({ bytes: span.bytes, start: span.start, end: hash });
+  return hash < 0 ? span : trim({ ...span, end: hash });
 }
 
-/** Where in the file an byte stands first within the span; -1 = nowhere. */
+/** The first place of a byte within the span, counted from the start of the file; -1 = nowhere. */
 export function indexOf({ bytes, start, end }: Span, byte: number): number {
   for (let index = start; index < end; index++) if (bytes[index] === byte) return index;
   return -1;
@@ -49,15 +52,15 @@ export function indexOf({ bytes, start, end }: Span, byte: number): number {
 
 /** Splits at white space. */
 export function splitWords(span: Span): Span[] {
-  const found: Span[] = [];
+  const words: Span[] = [];
   for (let start = span.start; start < span.end; start++) {
     if (isSpace(span.bytes[start])) continue;
     let end = start + 1;
     while (end < span.end && !isSpace(span.bytes[end])) end++;
-    found.push({ bytes: span.bytes, start, end });
+    words.push({ bytes: span.bytes, start, end });
     start = end;
   }
-  return found;
+  return words;
 }
 
 export function startsWith({ bytes, start, end }: Span, prefix: string): boolean {
@@ -66,12 +69,12 @@ export function startsWith({ bytes, start, end }: Span, prefix: string): boolean
   return true;
 }
 
-/** The part after the first `bytes`. */
-export function after(span: Span, octets: number): Span {
-  return { bytes: span.bytes, start: Math.min(span.start + octets, span.end), end: span.end };
+/** The span without its first `count` bytes. */
+export function skip(span: Span, count: number): Span {
+  return { bytes: span.bytes, start: Math.min(span.start + count, span.end), end: span.end };
 }
 
-/** As UTF-8. */
+/** Decodes UTF-8. */
 export function spanText({ bytes, start, end }: Span): string {
   return bytes.toString("utf8", start, end);
 }

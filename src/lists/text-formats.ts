@@ -1,38 +1,46 @@
 import { type AddressRange, addressFromText, rangeFromText } from "../dns/address.ts";
-import type { DomainLineReader, DomainSink } from "./domain-set-builder.ts";
-import { after, indexOf, type Span, spanOf, spanText, splitWords, startsWith, trimmed, withoutComment } from "./span.ts";
+import { indexOf, type Span, skip, spanOf, spanText, splitWords, startsWith, stripComment, trim } from "./span.ts";
+import type { DomainLineReader, DomainSink } from "./types.ts";
+
+export const TEXT_FORMATS = ["plain", "dnsmasq", "hosts", "adguard", "clash", "gfwlist"] as const;
+export type TextFormat = (typeof TEXT_FORMATS)[number];
+
+/** The reader of a format's lines. With `attributes`, only lines of a plain list that carry all of them count. */
+export function lineReader(format: TextFormat, attributes: readonly string[]): DomainLineReader {
+  return format === "plain" ? plainLines(attributes) : LINE_READERS[format];
+}
 
 const AT = 0x40;
 const COLON = 0x3a;
 
 /**
- * One pattern a line: a bare name stands for itself and everything below, `full:`, `domain:`, `keyword:` and `regexp:` say otherwise, and `@attribute`s may
- * follow. Leading `.`, `*.` and `+.` mean nothing more. With `attributes`, only lines that carry all of them count.
+ * One pattern a line. A bare name stands for itself and everything below it, unless it begins with `full:`, `domain:`, `keyword:` or
+ * `regexp:`; a leading `.`, `*.` or `+.` changes nothing. Attributes such as `@cn` may follow.
  */
-export function plainLines(attributes: readonly string[]): DomainLineReader {
+function plainLines(attributes: readonly string[]): DomainLineReader {
   return (line, lineNumber, sink) => {
-    const content = withoutComment(line);
+    const content = stripComment(line);
     if (content.start === content.end || startsWith(content, "//") || startsWith(content, ";")) return null;
-    if (startsWith(content, "regexp:")) return readPrefixed(regexpAndAttributes(content, attributes), lineNumber, sink);
+    if (startsWith(content, "regexp:")) return readPrefixed(stripAttributes(content, attributes), lineNumber, sink);
     if (attributes.length === 0 && indexOf(content, COLON) < 0 && indexOf(content, AT) < 0) {
-      return sink.name("suffix", withoutWildcard(content), lineNumber);
+      return sink.name("suffix", stripWildcard(content), lineNumber);
     }
     const [pattern = content, ...rest] = splitWords(content);
     if (!rest.every((word) => startsWith(word, "@") || startsWith(word, "&"))) return "more than a name";
-    return carriesAll(rest, attributes) ? readPrefixed(pattern, lineNumber, sink) : null;
+    return hasAll(rest, attributes) ? readPrefixed(pattern, lineNumber, sink) : null;
   };
 }
 
-/** `.x`, `*.x` and `+.x` are x: a name's apex goes where the names below it go. */
-function withoutWildcard(name: Span): Span {
-  if (startsWith(name, "*.") || startsWith(name, "+.")) return after(name, 2);
-  return startsWith(name, ".") && name.end - name.start > 1 ? after(name, 1) : name;
+/** `.x`, `*.x` and `+.x` become x. */
+function stripWildcard(name: Span): Span {
+  if (startsWith(name, "*.") || startsWith(name, "+.")) return skip(name, 2);
+  return startsWith(name, ".") && name.end - name.start > 1 ? skip(name, 1) : name;
 }
 
 function readPrefixed(pattern: Span | null, lineNumber: number, sink: DomainSink): string | null {
   if (pattern === null) return null;
   const colon = indexOf(pattern, COLON);
-  if (colon < 0) return sink.name("suffix", withoutWildcard(pattern), lineNumber);
+  if (colon < 0) return sink.name("suffix", stripWildcard(pattern), lineNumber);
   const prefix = spanText({ ...pattern, end: colon });
   const rest = { ...pattern, start: colon + 1 };
   switch (prefix) {
@@ -50,93 +58,83 @@ function readPrefixed(pattern: Span | null, lineNumber: number, sink: DomainSink
   }
 }
 
-/** An expression may hold spaces and `@`, so only what stands at its end and looks like an attribute is one. null = not all `attributes` are there. */
-function regexpAndAttributes(content: Span, attributes: readonly string[]): Span | null {
+/** Cuts the attributes off. An expression may hold spaces and `@`: only its last words can be attributes. null = one of `attributes` is missing. */
+function stripAttributes(content: Span, attributes: readonly string[]): Span | null {
   const parts = splitWords(content);
-  let kept = parts.length;
-  while (kept > 1 && startsWith(parts[kept - 1] ?? content, "@")) kept--;
-  const end = parts[kept - 1]?.end ?? content.end;
-  return carriesAll(parts.slice(kept), attributes) ? { ...content, end } : null;
+  let count = parts.length;
+  while (count > 1 && startsWith(parts[count - 1] ?? content, "@")) count--;
+  const end = parts[count - 1]?.end ?? content.end;
+  return hasAll(parts.slice(count), attributes) ? { ...content, end } : null;
 }
 
-function carriesAll(tags: readonly Span[], attributes: readonly string[]): boolean {
-  const carried = tags.map((tag) => spanText(after(tag, 1)).toLowerCase());
+function hasAll(tags: readonly Span[], attributes: readonly string[]): boolean {
+  const carried = tags.map((tag) => spanText(skip(tag, 1)).toLowerCase());
   return attributes.every((attribute) => carried.includes(attribute));
 }
 
 const EQUALS = 0x3d;
 const SLASH = 0x2f;
 
-/** Directives of a dnsmasq configuration that are about names: `server=/a/b/192.0.2.1` is about a and b and everything below them. */
-const ABOUT_NAMES = new Set(["server", "address", "local", "ipset", "nftset", "rebind-domain-ok"]);
-const ABOUT_ADDRESSES = new Set(["bogus-nxdomain", "ignore-address"]);
+/** dnsmasq's directives about names: `server=/a/b/192.0.2.1` is about a, b and everything below them. */
+const NAME_DIRECTIVES = new Set(["server", "address", "local", "ipset", "nftset", "rebind-domain-ok"]);
+const ADDRESS_DIRECTIVES = new Set(["bogus-nxdomain", "ignore-address"]);
 
-export const readDnsmasqLine: DomainLineReader = (line, lineNumber, sink) => {
+const readDnsmasqLine: DomainLineReader = (line, lineNumber, sink) => {
   if (startsWith(line, "#")) return null;
   const equals = indexOf(line, EQUALS);
-  const directive = equals < 0 ? "" : spanText(trimmed({ ...line, end: equals }));
-  if (ABOUT_ADDRESSES.has(directive)) return "an address, where a domain name belongs";
-  if (!ABOUT_NAMES.has(directive)) return "a directive that names no domain";
+  const directive = equals < 0 ? "" : spanText(trim({ ...line, end: equals }));
+  if (ADDRESS_DIRECTIVES.has(directive)) return "an address, where a domain name belongs";
+  if (!NAME_DIRECTIVES.has(directive)) return "a directive that names no domain";
   const slash = indexOf(line, SLASH);
   if (slash < 0) return "no name between slashes";
   let reason: string | null = null;
   let name = { ...line, start: slash + 1 };
   for (let end = indexOf(name, SLASH); end >= 0; end = indexOf(name, SLASH)) {
-    // `//` is dnsmasq's sign for names of a single label and `/#/` that for everything: neither is a name.
-    reason = sink.name("suffix", withoutWildcard({ ...name, end }), lineNumber) ?? reason;
+    // dnsmasq writes `//` for names of one label and `/#/` for everything: the sink refuses both.
+    reason = sink.name("suffix", stripWildcard({ ...name, end }), lineNumber) ?? reason;
     name = { ...line, start: end + 1 };
   }
   return name.start === slash + 1 ? "no name between slashes" : reason;
 };
 
-/** The address of a `bogus-nxdomain=` line; null where it is another one. */
+/** The address of a line such as `bogus-nxdomain=192.0.2.1`; null for any other line. */
 function dnsmasqAddress(line: string): string | null {
   const [, directive = "", address = ""] = /^([\w-]+)\s*=\s*([^\s#]+)/.exec(line) ?? [];
-  return ABOUT_ADDRESSES.has(directive) ? address : null;
+  return ADDRESS_DIRECTIVES.has(directive) ? address : null;
 }
 
 const COSMETIC = /#@?#|#@?[?$%]+#|\$\$|\$@\$/;
 
-/** Modifiers that change nothing where only names are known. `important` does as little: an exception of the same list holds all the same. */
+/** Modifiers that change nothing for DNS. `important` would beat exceptions in AdGuard; here an exception always holds. */
 const HARMLESS_MODIFIERS = new Set(["important", "all"]);
 
 /**
- * AdGuard's rules for DNS: `||name^` with all below it, `||*.name^` what is below alone, `|name^` and a bare name alone, `@@` an exception, `/…/` a regular expression, `*` any bytes,
- * lines of a hosts file. What speaks of pages or of single requests is no matter for DNS, and is skipped with a warning.
+ * AdGuard's rules for DNS: `||name^` with everything below it, `||*.name^` only what is below, `|name^` and a bare name alone, `@@` an
+ * exception, `/…/` a regular expression, `*` any characters, and lines of a hosts file. Rules about web pages or single requests are
+ * skipped with a warning.
  */
-export const readAdguardLine: DomainLineReader = (line, lineNumber, sink) => {
+const readAdguardLine: DomainLineReader = (line, lineNumber, sink) => {
   const text = spanText(line);
   if (/^([![]|#+([\s#=-]|$))/.test(text)) return null;
   if (COSMETIC.test(text)) return "a cosmetic rule, which is about pages";
   if (text.startsWith("#")) return null;
   if (addressFromText(text.split(/\s/, 1)[0] ?? "") !== null) return readHostsLine(line, lineNumber, sink);
-  const excepted = text.startsWith("@@");
-  const { pattern, modifiers } = splitModifiers(excepted ? text.slice(2) : text);
+  const isException = text.startsWith("@@");
+  const { pattern, modifiers } = splitModifiers(isException ? text.slice(2) : text);
   const unknown = modifiers.find((modifier) => !HARMLESS_MODIFIERS.has(modifier));
   if (unknown !== undefined) return "a rule with a modifier that is not known here";
-  return readRule({ pattern, excepted, lineNumber }, sink);
-};
-
-interface Rule {
-  readonly pattern: string;
-  readonly excepted: boolean;
-  readonly lineNumber: number;
-}
-
-function readRule({ pattern, excepted, lineNumber }: Rule, sink: DomainSink): string | null {
-  if (/^\/.+\/$/.test(pattern)) {
-    return excepted ? "an exception by regular expression" : sink.text("regexp", pattern.slice(1, -1), lineNumber);
-  }
+  if (/^\/.+\/$/.test(pattern))
+    return isException ? "an exception by regular expression" : sink.text("regexp", pattern.slice(1, -1), lineNumber);
   const [, start = "", name = "", rest = ""] = /^(\|{0,2})([^/^|]*)(.*)$/s.exec(pattern) ?? [];
   if (rest.startsWith("/")) return "a rule about a path";
   if (!/^\^?\|?$/.test(rest)) return "not a rule about a name";
   const bare = name.replace(/^\*\./, "");
   const kind = bare !== name ? "below" : start === "||" ? "suffix" : "full";
   if (!bare.includes("*"))
-    return excepted ? sink.exception(kind, spanOf(bare), lineNumber) : sink.name(kind, spanOf(bare), lineNumber);
-  if (excepted) return "an exception with a wildcard";
+    return isException ? sink.exception(kind, spanOf(bare), lineNumber) : sink.name(kind, spanOf(bare), lineNumber);
+  if (isException) return "an exception with a wildcard";
   return /^[\w.*-]+$/.test(name) ? sink.text("regexp", wildcardSource(start === "||", name), lineNumber) : "not a domain name";
-}
+};
 
 function wildcardSource(anyDepth: boolean, name: string): string {
   const body = name.replaceAll(".", "\\.").replace(/\*+/g, ".*");
@@ -144,45 +142,46 @@ function wildcardSource(anyDepth: boolean, name: string): string {
 }
 
 function splitModifiers(rule: string): { readonly pattern: string; readonly modifiers: readonly string[] } {
-  // A `$` within a regular expression is its own.
+  // In a regular expression `$` begins no modifiers.
   const dollar = /^\/.*\/$/.test(rule) ? -1 : rule.lastIndexOf("$");
   if (dollar < 0) return { pattern: rule, modifiers: [] };
   return { pattern: rule.slice(0, dollar), modifiers: rule.slice(dollar + 1).split(",") };
 }
 
 /**
- * AutoProxy rules, as in gfwlist: `||x`, `.x`, `x` and URLs after `|`; `@@` an exception. They choose among URLs and a name is all that is known here, so a rule
- * about one path counts for its whole host and everything below.
+ * AutoProxy rules, as in gfwlist: `||x`, `.x`, `x`, and URLs after `|`; `@@` an exception. The rules choose among URLs. DNS knows the name
+ * alone, so a rule about one path counts for its whole host and everything below it.
  */
-export const readAutoproxyLine: DomainLineReader = (line, lineNumber, sink) => {
+const readAutoproxyLine: DomainLineReader = (line, lineNumber, sink) => {
   const text = spanText(line);
   if (/^[![]/.test(text)) return null;
-  const excepted = text.startsWith("@@");
-  const rule = excepted ? text.slice(2) : text;
+  const isException = text.startsWith("@@");
+  const rule = isException ? text.slice(2) : text;
   if (/^\/.*\/$/.test(rule)) return "a regular expression about URLs";
   const host = rule.replace(/^\|{0,2}(https?:\/\/)?\.?/, "").replace(/[/:^%].*$/s, "");
   if (host.includes("*")) return "a wildcard within a name";
   if (!host.includes(".") && !rule.startsWith("||")) return "a part of a URL";
-  return excepted ? sink.exception("suffix", spanOf(host), lineNumber) : sink.name("suffix", spanOf(host), lineNumber);
+  return isException ? sink.exception("suffix", spanOf(host), lineNumber) : sink.name("suffix", spanOf(host), lineNumber);
 };
 
-/** The text of a list that is base64 as a whole; null where it is something else. Line numbers then count within the text. */
-export function decodedAutoproxy(bytes: Buffer): Buffer | null {
+/** Decodes an AutoProxy list that is base64 as a whole; null for any other file. Line numbers count within the decoded text. */
+export function decodeAutoproxy(bytes: Buffer): Buffer | null {
   const head = Buffer.from(bytes.toString("latin1", 0, 64).trimStart().slice(0, 16), "base64").toString("latin1");
   return /^\[autoproxy/i.test(head) ? Buffer.from(bytes.toString("latin1"), "base64") : null;
 }
 
 /**
- * Rule sets of Clash and Surge, as YAML (`payload:` and `- '+.x'`) or as lines: `DOMAIN-SUFFIX,x`, `DOMAIN,x`, `DOMAIN-KEYWORD,x`, `DOMAIN-REGEX,x`; without
- * a type, `+.x` is x and everything below, `.x` and `*.x` (which Clash takes for one level) what is below alone, and `x` is x alone.
+ * Rule sets of Clash and Surge, as YAML (`payload:` and `- '+.x'`) or as lines: `DOMAIN-SUFFIX,x`, `DOMAIN,x`, `DOMAIN-KEYWORD,x`,
+ * `DOMAIN-REGEX,x`. Without a type, `+.x` is x and everything below it, `.x` and `*.x` only what is below (Clash takes `*.x` for one level),
+ * and `x` is x alone.
  */
-export const readClashLine: DomainLineReader = (line, lineNumber, sink) => {
+const readClashLine: DomainLineReader = (line, lineNumber, sink) => {
   const text = clashValue(line);
   if (text === null) return null;
   const [type = "", value] = text.split(",", 2).map((part) => part.trim());
   if (value === undefined) {
     const kind = text.startsWith("+.") ? "suffix" : /^\*?\./.test(text) ? "below" : "full";
-    return sink.name(kind, withoutWildcard(spanOf(text)), lineNumber);
+    return sink.name(kind, stripWildcard(spanOf(text)), lineNumber);
   }
   switch (type.toUpperCase()) {
     case "DOMAIN":
@@ -190,7 +189,7 @@ export const readClashLine: DomainLineReader = (line, lineNumber, sink) => {
       return sink.name("full", spanOf(value), lineNumber);
     case "DOMAIN-SUFFIX":
     case "HOST-SUFFIX":
-      return sink.name("suffix", withoutWildcard(spanOf(value)), lineNumber);
+      return sink.name("suffix", stripWildcard(spanOf(value)), lineNumber);
     case "DOMAIN-KEYWORD":
     case "HOST-KEYWORD":
       return sink.text("keyword", value, lineNumber);
@@ -202,7 +201,7 @@ export const readClashLine: DomainLineReader = (line, lineNumber, sink) => {
   }
 };
 
-/** A line without what YAML puts around its value; null where it is a comment or the key. */
+/** The value of a line without YAML's dash, quotes and comment; null for a comment or the key. */
 function clashValue(line: Span): string | null {
   const text = spanText(line);
   if (/^(#|;|\/\/|payload:|---)/.test(text)) return null;
@@ -211,8 +210,8 @@ function clashValue(line: Span): string | null {
   return quoted ?? item.replace(/\s+(#|\/\/).*$/, "").trim();
 }
 
-/** Names that hosts files carry for the machine itself, and that no list of others' names means. */
-const OWN_NAMES = new Set([
+/** Names of the machine itself in hosts files: a list of other hosts does not mean them. */
+const LOCAL_NAMES = new Set([
   "localhost",
   "localhost.localdomain",
   "local",
@@ -228,23 +227,31 @@ const OWN_NAMES = new Set([
 ]);
 
 /** `0.0.0.0 name name2`: each name stands for itself alone, as in the hosts file of an operating system. */
-export const readHostsLine: DomainLineReader = (line, lineNumber, sink) => {
-  const content = withoutComment(line);
+const readHostsLine: DomainLineReader = (line, lineNumber, sink) => {
+  const content = stripComment(line);
   const [address, ...names] = splitWords(content);
   if (address === undefined || startsWith(content, "!")) return null;
-  // A zone, as in fe80::1%lo0, stands beside names of the machine itself.
+  // The address may have a zone, as in fe80::1%lo0.
   if (addressFromText(spanText(address).replace(/%.*/, "")) === null) return "no address at the beginning";
   if (names.length === 0) return "no name after the address";
   let reason: string | null = null;
   for (const name of names) {
-    if (!OWN_NAMES.has(spanText(name).toLowerCase())) reason = sink.name("full", name, lineNumber) ?? reason;
+    if (!LOCAL_NAMES.has(spanText(name).toLowerCase())) reason = sink.name("full", name, lineNumber) ?? reason;
   }
   return reason;
 };
 
+const LINE_READERS: Readonly<Record<Exclude<TextFormat, "plain">, DomainLineReader>> = {
+  dnsmasq: readDnsmasqLine,
+  hosts: readHostsLine,
+  adguard: readAdguardLine,
+  clash: readClashLine,
+  gfwlist: readAutoproxyLine,
+};
+
 /**
- * Reads a line of an address list: a CIDR, an address or a range `a-b`; `IP-CIDR,x` and the like of Clash and Surge, also as YAML; `bogus-nxdomain=x` of dnsmasq.
- * null for a comment, a text that says why the line is not used.
+ * Reads a line of an address list: a CIDR, an address, a range `a-b`, `IP-CIDR,x` and the like of Clash and Surge (also as YAML), or
+ * `bogus-nxdomain=x` of dnsmasq. Returns null for a comment, and a text that says why a line is not used.
  */
 export function readAddressLine(line: Span): AddressRange | string | null {
   const text = clashValue(line);

@@ -1,30 +1,28 @@
 import { readFile, rm } from "node:fs/promises";
 import type { Clock } from "../lib/clock.ts";
 import { runCooperatively, type Sliced } from "../lib/cooperative.ts";
-import type { CachedList, CacheRecord, CopyContent, CopySource, ListCache } from "./cache.ts";
-import { WarningLog } from "./diagnostics.ts";
-import { DomainSetBuilder } from "./domain-set-builder.ts";
-import { type Download, DownloadError, type DownloadOrder } from "./download.ts";
+import type { CachedDownload, CacheRecord, DownloadRecord, ListCache, ListCacheReader } from "./cache.ts";
+import { type Download, DownloadError, type DownloadRequest } from "./download.ts";
 import type { ListOptions } from "./options.ts";
-import { readAddresses, readDomains } from "./readers.ts";
+import { ListBuilder, type SourceReading } from "./readers.ts";
 
-/** Fetches one URL of a list the way that list wants it. @throws DownloadError; the signal's reason when it aborts. */
-export type Fetcher = (list: ListOptions, order: DownloadOrder) => Promise<Download>;
+/** Fetches one URL of a list through the group or proxy of this list. @throws DownloadError; the signal's reason when it aborts. */
+export type Fetcher = (list: ListOptions, request: DownloadRequest) => Promise<Download>;
 
 /**
- * Tries a list as `copies` has it, and puts it in place where nothing that was right before is wrong then: `commit` runs in between, and
- * what it throws leaves everything as it was. Answers what would be wrong; empty = it is in place.
+ * Tries a list with the downloads of `cache`, and activates the list unless this breaks an expectation that holds now. Calls `commit` before
+ * the activation; if `commit` throws, nothing changes. Returns the broken expectations; empty = the list is active.
  */
-export type Activate = (list: ListOptions, copies: CopySource, commit: () => Promise<void>) => Promise<readonly string[]>;
+export type Activate = (list: ListOptions, cache: ListCacheReader, commit: () => Promise<void>) => Promise<readonly string[]>;
 
-export interface UpdateParts {
-  readonly copies: ListCache;
+export interface UpdateDependencies {
+  readonly cache: ListCache;
   readonly fetch: Fetcher;
-  readonly adopt: Activate;
+  readonly activate: Activate;
   readonly clock: Clock;
 }
 
-interface UpdateWishes {
+interface UpdateOptions {
   /** Take a list however much its size has changed. */
   readonly acceptsAnySize: boolean;
   readonly signal: AbortSignal;
@@ -35,175 +33,170 @@ export interface Progress {
   /** The URL or the mirror. */
   readonly from: string;
   readonly receivedBytes: number;
-  /** null = the server does not say, or sends it packed. */
+  /** null = the server does not say, or compresses the body. */
   readonly totalBytes: number | null;
 }
 
-/** What became of one URL. Whatever it is, the list goes on serving. */
-export interface Updated {
+/** The outcome for one URL. The list serves on in every case. */
+export interface UpdateResult {
   readonly url: string;
   readonly outcome:
     | { readonly kind: "new"; readonly entries: number }
     | { readonly kind: "unchanged" }
     /** Nothing usable came. */
     | { readonly kind: "failed"; readonly reason: string }
-    /** A list came that a person has to look at, or that breaks an expectation. */
+    /** A list came that is quarantined: a person has to look at it, or it breaks an expectation. */
     | { readonly kind: "held"; readonly reason: string };
 }
 
 /**
- * Downloads the URLs of one list, and puts what is new and good to use.
- * @throws the signal's reason when it aborts. What goes wrong otherwise is in the outcome and in the records.
+ * Downloads the URLs of one list, and activates the new versions that are good.
+ * @throws the signal's reason when it aborts. Any other failure is in the outcome and in the record of the URL.
  */
-export async function updateList(list: ListOptions, parts: UpdateParts, wishes: UpdateWishes): Promise<Updated[]> {
-  const tried: Tried[] = [];
+export async function updateList(
+  list: ListOptions,
+  dependencies: UpdateDependencies,
+  options: UpdateOptions,
+): Promise<UpdateResult[]> {
+  const update = { list, ...dependencies, ...options };
+  const attempts: Attempt[] = [];
   try {
-    for (const url of urlsOf(list)) tried.push(await tryUrl({ list, url }, parts, wishes));
-    return await settle(list, tried, parts);
+    for (const url of urlsOf(list)) attempts.push(await tryUrl(url, update));
+    return await activateCandidates(attempts, update);
   } finally {
-    for (const { outcome } of tried) if (outcome.kind === "candidate") await rm(outcome.newPath, { force: true });
+    for (const { outcome } of attempts) if (outcome.kind === "candidate") await rm(outcome.newPath, { force: true });
   }
 }
 
-/** Each once, however many categories of it the list takes. */
+/** The URLs of a list, each once, however many of its categories the list uses. */
 export function urlsOf({ sources }: Pick<ListOptions, "sources">): readonly string[] {
   return [...new Set(sources.flatMap((source) => (source.kind === "url" ? [source.url] : [])))];
 }
 
+interface Update extends UpdateDependencies, UpdateOptions {
+  readonly list: ListOptions;
+}
+
+/** One URL with the state of the cache before the update. */
+interface CachedUrl {
+  readonly url: string;
+  readonly record: CacheRecord;
+  /** null = none, or it is damaged. */
+  readonly stored: CachedDownload | null;
+}
+
+/** A good download that is not active yet. */
 interface Candidate {
   readonly kind: "candidate";
   readonly newPath: string;
-  readonly content: CopyContent;
-  readonly copy: CachedList;
+  readonly content: CachedDownload;
+  readonly copy: DownloadRecord;
 }
 
-type Trouble = Extract<Updated["outcome"], { kind: "failed" | "held" }>;
+type Failure = Extract<UpdateResult["outcome"], { kind: "failed" | "held" }>;
 
-interface Tried {
-  readonly url: string;
-  readonly before: CacheRecord;
-  readonly outcome: Candidate | { readonly kind: "unchanged" } | Trouble;
+interface Attempt extends CachedUrl {
+  readonly outcome: Candidate | { readonly kind: "unchanged" } | Failure;
 }
 
-interface Wanted {
-  readonly list: ListOptions;
-  readonly url: string;
-}
-
-async function tryUrl(wanted: Wanted, parts: UpdateParts, wishes: UpdateWishes): Promise<Tried> {
-  const { list, url } = wanted;
-  const before = await parts.copies.record(list.name, url);
-  const held = await parts.copies.read(list.name, url);
-  // There is nothing newer with this checksum.
-  if (held !== null && held.sha256 === list.sha256) return { url, before, outcome: { kind: "unchanged" } };
-  const troubles: Trouble[] = [];
+async function tryUrl(url: string, update: Update): Promise<Attempt> {
+  const { list, cache } = update;
+  const cached = { url, record: await cache.readRecord(list.name, url), stored: await cache.read(list.name, url) };
+  // No other version has this checksum.
+  if (cached.stored !== null && cached.stored.sha256 === list.sha256) return { ...cached, outcome: { kind: "unchanged" } };
+  const failures: Failure[] = [];
   for (const from of [url, ...list.mirrors]) {
-    const outcome = await tryPlace({ ...wanted, from, before, held }, parts, wishes);
-    if (outcome.kind === "unchanged" || outcome.kind === "candidate") return { url, before, outcome };
-    troubles.push(outcome);
+    const outcome = await tryPlace(from, cached, update);
+    if (outcome.kind === "unchanged" || outcome.kind === "candidate") return { ...cached, outcome };
+    failures.push(outcome);
   }
-  // A mirror that is down must not hide that the list itself is held.
-  const worst = troubles.find(({ kind }) => kind === "held") ?? troubles[0];
+  // A mirror that is down must not hide that the list itself is quarantined.
+  const worst = failures.find(({ kind }) => kind === "held") ?? failures[0];
   if (worst === undefined) throw new Error("no place was tried");
-  const others = troubles.length > 1 ? ", and no mirror had a usable one" : "";
-  return { url, before, outcome: { kind: worst.kind, reason: worst.reason + others } };
+  const others = failures.length > 1 ? ", and no mirror had a usable one" : "";
+  return { ...cached, outcome: { kind: worst.kind, reason: worst.reason + others } };
 }
 
-interface Place extends Wanted {
-  /** The URL or a mirror of it. */
-  readonly from: string;
-  readonly before: CacheRecord;
-  /** null = there is none, or it is damaged. */
-  readonly held: CopyContent | null;
-}
-
-async function tryPlace(place: Place, parts: UpdateParts, wishes: UpdateWishes): Promise<Tried["outcome"]> {
-  const { list, url, from, before, held } = place;
-  const { copies, clock } = parts;
+/** @param from the URL or a mirror of it. */
+async function tryPlace(from: string, cached: CachedUrl, update: Update): Promise<Attempt["outcome"]> {
+  const { list, cache, signal } = update;
+  const { record, stored } = cached;
   let newPath: string | null = null;
+  let isCandidate = false;
   try {
-    newPath = await copies.newPath(list.name, url);
-    const download = await parts.fetch(list, {
+    newPath = await cache.newPath(list.name, cached.url);
+    const download = await update.fetch(list, {
       url: from,
-      // Another place has its own words for the version it has, and of a copy with the wrong checksum none are wanted.
-      held: held !== null && before.copy?.from === from && list.sha256 === null ? before.copy : null,
+      // Validators mean nothing to another server, and a copy with the wrong checksum must be replaced.
+      held: stored !== null && record.copy?.from === from && list.sha256 === null ? record.copy : null,
       path: newPath,
-      signal: wishes.signal,
-      progress: (receivedBytes, totalBytes) => wishes.progress({ from, receivedBytes, totalBytes }),
+      signal,
+      progress: (receivedBytes, totalBytes) => update.progress({ from, receivedBytes, totalBytes }),
     });
-    if (download.kind === "unchanged") return download;
-    if (download.sha256 === held?.sha256 && list.sha256 === null) return await sameAgain(newPath);
+    // A server may not support validators, and a mirror may have the same file.
+    if (download.kind === "unchanged" || (download.sha256 === stored?.sha256 && list.sha256 === null))
+      return { kind: "unchanged" };
     const bytes = await readFile(newPath);
-    const measure = { list, url, before: wishes.acceptsAnySize ? null : (held?.bytes ?? null) };
-    const judgement = await runCooperatively(assessDownload({ bytes, sha256: download.sha256 }, measure));
-    if (judgement.kind === "good") {
-      const { kind: _, ...facts } = download;
-      const copy = { ...facts, from, fetchedWallMs: clock.wallMs(), entries: judgement.entries };
-      return { kind: "candidate", newPath, copy, content: { bytes, sha256: copy.sha256, fetchedWallMs: copy.fetchedWallMs } };
-    }
-    await rm(newPath, { force: true });
-    return { kind: judgement.kind === "held" ? "held" : "failed", reason: judgement.reason };
+    const assessment = await runCooperatively(assessDownload({ bytes, sha256: download.sha256 }, cached, update));
+    if (assessment.kind !== "good") return assessment;
+    const { kind: _, ...facts } = download;
+    const copy = { ...facts, from, fetchedWallMs: update.clock.wallMs(), entries: assessment.entries };
+    isCandidate = true;
+    return { kind: "candidate", newPath, copy, content: { bytes, sha256: copy.sha256, fetchedWallMs: copy.fetchedWallMs } };
   } catch (error) {
-    if (newPath !== null) await rm(newPath, { force: true });
-    if (wishes.signal.aborted) throw wishes.signal.reason;
+    if (signal.aborted) throw signal.reason;
     if (!(error instanceof DownloadError) && !isSystemError(error)) throw error;
     return { kind: "failed", reason: error.message };
+  } finally {
+    if (newPath !== null && !isCandidate) await rm(newPath, { force: true });
   }
 }
 
-/** The server does not know validators, or the mirror has the same file. */
-async function sameAgain(newPath: string): Promise<{ readonly kind: "unchanged" }> {
-  await rm(newPath, { force: true });
-  return { kind: "unchanged" };
-}
-
-async function settle(list: ListOptions, tried: readonly Tried[], parts: UpdateParts): Promise<Updated[]> {
-  const { copies } = parts;
-  const candidates = new Map(tried.flatMap(({ url, outcome }) => (outcome.kind === "candidate" ? [[url, outcome]] : [])));
-  let refusal: Trouble | null = null;
+async function activateCandidates(attempts: readonly Attempt[], update: Update): Promise<UpdateResult[]> {
+  const { list, cache } = update;
+  const candidates = new Map(attempts.flatMap(({ url, outcome }) => (outcome.kind === "candidate" ? [[url, outcome]] : [])));
+  let refusal: Failure | null = null;
   if (candidates.size > 0) {
-    const tryThese: CopySource = {
-      read: async (name, url) => candidates.get(url)?.content ?? (await copies.read(name, url)),
+    const withCandidates: ListCacheReader = {
+      read: async (name, url) => candidates.get(url)?.content ?? (await cache.read(name, url)),
     };
     const commit = async (): Promise<void> => {
-      for (const [url, candidate] of candidates) await copies.keep(list.name, url, candidate);
+      for (const [url, candidate] of candidates) await cache.store(list.name, url, candidate);
     };
     try {
-      const faults = await parts.adopt(list, tryThese, commit);
+      const faults = await update.activate(list, withCandidates, commit);
       if (faults.length > 0) refusal = { kind: "held", reason: faults.join("; ") };
     } catch (error) {
       if (!isSystemError(error)) throw error;
       refusal = { kind: "failed", reason: error.message };
     }
   }
-  const updated: Updated[] = [];
-  for (const { url, before, outcome } of tried) {
-    const ended = outcome.kind !== "candidate" ? outcome : (refusal ?? ({ kind: "new", entries: outcome.copy.entries } as const));
-    await noteOutcome({ list, url, before }, ended, parts);
-    updated.push({ url, outcome: ended });
+  const results: UpdateResult[] = [];
+  for (const attempt of attempts) {
+    const outcome =
+      attempt.outcome.kind !== "candidate"
+        ? attempt.outcome
+        : (refusal ?? ({ kind: "new", entries: attempt.outcome.copy.entries } as const));
+    await recordOutcome(attempt, outcome, update);
+    results.push({ url: attempt.url, outcome });
   }
-  return updated;
+  return results;
 }
 
-async function noteOutcome(
-  { list, url, before }: Wanted & { readonly before: CacheRecord },
-  outcome: Updated["outcome"],
-  { copies, clock }: UpdateParts,
-): Promise<void> {
-  // The copy's record says so already.
+async function recordOutcome({ url, record }: CachedUrl, outcome: UpdateResult["outcome"], update: Update): Promise<void> {
+  // `commit` has recorded a new version.
   if (outcome.kind === "new") return;
-  const nowMs = clock.wallMs();
-  const note =
+  const nowMs = update.clock.wallMs();
+  const changes =
     outcome.kind === "unchanged"
-      ? { ...before, checkedWallMs: nowMs, problem: null }
+      ? { checkedWallMs: nowMs, problem: null }
       : {
-          ...before,
-          problem: { reason: outcome.reason, held: outcome.kind === "held", sinceWallMs: before.problem?.sinceWallMs ?? nowMs },
+          problem: { reason: outcome.reason, held: outcome.kind === "held", sinceWallMs: record.problem?.sinceWallMs ?? nowMs },
         };
   try {
-    await copies.note(list.name, url, note);
+    await update.cache.writeRecord(update.list.name, url, { ...record, ...changes });
   } catch (error) {
-    // The outcome is told to whoever asked for it; a full disk must not hide it.
+    // The caller gets the outcome: a full disk must not hide it.
     if (!isSystemError(error)) throw error;
   }
 }
@@ -212,62 +205,37 @@ function isSystemError(error: unknown): error is Error {
   return error instanceof Error && "code" in error && "syscall" in error;
 }
 
-/** A list that lost or gained more than this share of its entries at once is held until somebody has looked at it. */
+/** A list that lost or gained more than this share of its entries at once is quarantined until a person has looked at it. */
 const MAX_CHANGE = 1 / 3;
 
-/** What a download has to be measured by. */
-interface Measure {
-  readonly list: Pick<ListOptions, "kind" | "sources" | "sha256">;
-  readonly url: string;
-  /** The copy in use; null = none, or its size does not matter. */
-  readonly before: Buffer | null;
-}
-
-type Assessment =
-  | { readonly kind: "good"; readonly entries: number }
-  /** Not this list, or not whole. */
-  | { readonly kind: "unusable"; readonly reason: string }
-  /** A list, but so different that a person should decide. */
-  | { readonly kind: "held"; readonly reason: string };
-
-/** Whether a download may take the place of the copy before. */
-function* assessDownload(download: { readonly bytes: Buffer; readonly sha256: string }, measure: Measure): Sliced<Assessment> {
-  const { list, url, before } = measure;
-  if (list.sha256 !== null && list.sha256 !== download.sha256) {
-    return { kind: "unusable", reason: `its checksum is ${download.sha256}, not the one that the configuration gives` };
-  }
+/** Whether a download may replace the stored copy. */
+function* assessDownload(
+  { bytes, sha256 }: Pick<CachedDownload, "bytes" | "sha256">,
+  { url, stored }: CachedUrl,
+  { list, acceptsAnySize }: Update,
+): Sliced<{ readonly kind: "good"; readonly entries: number } | Failure> {
+  if (list.sha256 !== null && list.sha256 !== sha256)
+    return { kind: "failed", reason: `its checksum is ${sha256}, not the one that the configuration gives` };
   let entries = 0;
-  for (const category of categoriesOf(list, url)) {
-    const found = yield* countEntries(download.bytes, list.kind, category);
-    if (found.problem !== null) return { kind: "unusable", reason: found.problem };
-    if (found.entries === 0) return { kind: "unusable", reason: "no usable entry" };
-    // Whoever gives the checksum has seen the list.
-    const previous = before === null || list.sha256 !== null ? 0 : (yield* countEntries(before, list.kind, category)).entries;
+  for (const source of list.sources) {
+    if (source.kind !== "url" || source.url !== url) continue;
+    const { category } = source;
+    const found = yield* countEntries(bytes, list, category);
+    if (found.problem !== null) return { kind: "failed", reason: found.problem };
+    if (found.entries === 0) return { kind: "failed", reason: "no usable entry" };
+    entries += found.entries;
+    // A person who wrote the checksum has seen the list.
+    if (stored === null || acceptsAnySize || list.sha256 !== null) continue;
+    const { entries: previous } = yield* countEntries(stored.bytes, list, category);
     if (previous > 0 && Math.abs(found.entries - previous) > previous * MAX_CHANGE) {
       const change = found.entries < previous ? "shrank" : "grew";
       const what = category === null ? "it" : `category ${category}`;
       return { kind: "held", reason: `${what} ${change} from ${previous} entries to ${found.entries}` };
     }
-    entries += found.entries;
   }
   return { kind: "good", entries };
 }
 
-function categoriesOf({ sources }: Pick<ListOptions, "sources">, url: string): readonly (string | null)[] {
-  return sources.flatMap((source) => (source.kind === "url" && source.url === url ? [source.category] : []));
-}
-
-function* countEntries(
-  bytes: Buffer,
-  kind: ListOptions["kind"],
-  category: string | null,
-): Sliced<{ readonly entries: number; readonly problem: string | null }> {
-  const warnings = new WarningLog();
-  if (kind === "addresses") {
-    const { ranges, problem } = yield* readAddresses(bytes, category, warnings);
-    return { entries: ranges.length, problem };
-  }
-  const builder = new DomainSetBuilder(null);
-  const problem = yield* readDomains(bytes, category, { sink: builder.source(""), warnings });
-  return { entries: builder.count, problem };
+function countEntries(bytes: Buffer, list: ListOptions, category: string | null): Sliced<SourceReading> {
+  return new ListBuilder(list).read(bytes, category, "");
 }

@@ -150,7 +150,7 @@ export class DomainFilter {
 
 /** Whether the pattern of a match lies at or below a zone. Both are suffixes of one name, so their lengths tell. Keywords and regular expressions lie nowhere. */
 function liesWithin(match: Match | null, zone: Name): boolean {
-  return match !== null && match.octets >= zone.length;
+  return match !== null && match.wireLength >= zone.length;
 }
 
 function findFirstMatch(sets: readonly DomainSet[], name: Name): RuleMatch | null {

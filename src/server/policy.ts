@@ -5,7 +5,7 @@ import type { HostsOptions, OwnHosts } from "../hosts/options.ts";
 import { type HostsFile, hostsTable, type LoadedHosts, loadHosts } from "../hosts/parse.ts";
 import type { HostsTable } from "../hosts/table.ts";
 import { shownUrl } from "../lib/text.ts";
-import { type CopySource, listCacheOf } from "../lists/cache.ts";
+import { type ListCacheReader, listCacheOf } from "../lists/cache.ts";
 import { type Lists, loadLists, reloadList, type SourceStatus } from "../lists/load.ts";
 import type { ListOptions, ListSource } from "../lists/options.ts";
 import { type AddressClassifier, addressClassifier } from "../resolve/classify.ts";
@@ -59,7 +59,7 @@ export const NO_DIAGNOSTICS: Diagnostics = { warn: () => {} };
 export async function openPolicy(
   config: Config,
   diagnostics: Diagnostics,
-  copies: CopySource = listCacheOf(config),
+  copies: ListCacheReader = listCacheOf(config),
 ): Promise<Policy> {
   const [loaded, { file, problems }, lists] = await Promise.all([
     loadHosts(config.hosts),
@@ -87,7 +87,7 @@ interface ChangedPolicy {
 /** The same policy with one list read again. */
 export async function withList(
   before: Policy,
-  { config, list, copies }: { readonly config: Config; readonly list: ListOptions; readonly copies: CopySource },
+  { config, list, copies }: { readonly config: Config; readonly list: ListOptions; readonly copies: ListCacheReader },
 ): Promise<ChangedPolicy> {
   const lists = await reloadList(before.lists, list, copies);
   const policy = buildPolicy(config, before.hostsSource, lists);

@@ -6,7 +6,7 @@ import { parseConfig } from "../../src/config/load.ts";
 import { hypotheticalQuery } from "../../src/control/explain-live.ts";
 import { Explainer } from "../../src/control/explainer.ts";
 import { Versions } from "../../src/control/history.ts";
-import type { CopySource } from "../../src/lists/cache.ts";
+import type { ListCacheReader } from "../../src/lists/cache.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { openPolicy } from "../../src/server/policy.ts";
 import { fakeClock } from "../support/fake-clock.ts";
@@ -116,7 +116,7 @@ rules:
     ["far.txt", "far.example"],
     ["further.txt", "further.example"],
   ]);
-  const copies: CopySource = {
+  const copies: ListCacheReader = {
     async read(_list, url) {
       const text = downloads.get(url.slice("https://lists.example/".length));
       if (text === undefined) return null;

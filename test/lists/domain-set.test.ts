@@ -217,7 +217,7 @@ test("a set with exceptions agrees with looking at every entry", () => {
         const fitting = all.filter((entry) => holds(entry, asked));
         const isHeld = fitting.length > 0 && !fitting.some(({ excepted }) => excepted);
         const longest = Math.max(...fitting.map((entry) => name(entry.text).length));
-        expect(set.match(name(asked))?.octets ?? null).toBe(isHeld ? longest : null);
+        expect(set.match(name(asked))?.wireLength ?? null).toBe(isHeld ? longest : null);
         const isBelow = (entry: Listed) => entry.text.endsWith(`.${asked}`) || (entry.kind === "below" && entry.text === asked);
         expect(set.reachesBelow(name(asked))).toBe(all.some((entry) => !entry.excepted && isBelow(entry)));
         expect(set.exceptsBelow(name(asked))).toBe(all.some((entry) => entry.excepted && isBelow(entry)));

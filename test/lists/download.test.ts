@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import type { DownloadOrder } from "../../src/lists/download.ts";
+import type { DownloadRequest } from "../../src/lists/download.ts";
 import { collectGarbage } from "../support/collect-garbage.ts";
 import { type FakeClock, fakeClock } from "../support/fake-clock.ts";
 import { directory } from "../support/files.ts";
@@ -11,7 +11,7 @@ import { downloaded, type Page, testFetcher, until, web } from "./web.ts";
 
 interface Setup {
   readonly clock?: FakeClock;
-  readonly order?: Partial<DownloadOrder>;
+  readonly order?: Partial<DownloadRequest>;
 }
 
 function fetchTo(path: string, url: string, { clock = fakeClock(), order = {} }: Setup = {}) {

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { type Name, nameFromText } from "../../src/dns/name.ts";
 import { runSync } from "../../src/lib/cooperative.ts";
-import { type Warning, WarningLog } from "../../src/lists/diagnostics.ts";
 import type { DomainSet } from "../../src/lists/domain-set.ts";
 import { DomainSetBuilder } from "../../src/lists/domain-set-builder.ts";
 import { readDomains } from "../../src/lists/readers.ts";
+import { type Warning, WarningLog } from "../../src/lists/types.ts";
 
 interface Reading {
   readonly set: DomainSet;

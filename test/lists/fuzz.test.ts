@@ -2,11 +2,11 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type Name, nameFromText } from "../../src/dns/name.ts";
 import { runSync } from "../../src/lib/cooperative.ts";
-import { WarningLog } from "../../src/lists/diagnostics.ts";
-import { DomainSetBuilder, type DomainSink } from "../../src/lists/domain-set-builder.ts";
+import { DomainSetBuilder } from "../../src/lists/domain-set-builder.ts";
 import { readAddresses, readDomains } from "../../src/lists/readers.ts";
-import { TEXT_FORMATS } from "../../src/lists/recognise.ts";
 import { spanText } from "../../src/lists/span.ts";
+import { TEXT_FORMATS } from "../../src/lists/text-formats.ts";
+import { type DomainSink, WarningLog } from "../../src/lists/types.ts";
 import { runs } from "../support/properties.ts";
 
 /** Small files of every format, the .dat files with a category `CN`. */
@@ -67,7 +67,7 @@ describe("whatever a file holds", () => {
         );
         expect(problem === null || problem.length > 0).toBe(true);
         const set = builder.build();
-        for (const name of taken) expect(set.match(name)?.octets).toBe(name.length);
+        for (const name of taken) expect(set.match(name)?.wireLength).toBe(name.length);
       }),
       { numRuns: runs(3000) },
     );

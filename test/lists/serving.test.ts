@@ -200,13 +200,13 @@ describe("while it serves", () => {
     const site = await ads({ list: `domains: "${url}"`, folder });
     await reported(site, { message: RENEWED, server });
     server.serve("/a", (_, response) => void response.end(other10));
-    const adopt = async (_: unknown, __: unknown, commit: () => Promise<void>) => {
+    const activate = async (_: unknown, __: unknown, commit: () => Promise<void>) => {
       await commit();
       return [];
     };
     await updateList(
       downloaded("ads", [url]),
-      { copies: new ListCache(join(folder, "lists")), fetch: testFetcher(site.clock), adopt, clock: site.clock },
+      { cache: new ListCache(join(folder, "lists")), fetch: testFetcher(site.clock), activate, clock: site.clock },
       { acceptsAnySize: false, signal: new AbortController().signal, progress: () => {} },
     );
     await reported(site, { message: RENEWED, withinMs: 60_000 });

@@ -2,11 +2,11 @@ import { setImmediate } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { nameFromText, nameText } from "../../src/dns/name.ts";
 import { runCooperatively, runSync, SLICE_BYTES, SLICE_ENTRIES, type Sliced } from "../../src/lib/cooperative.ts";
-import { WarningLog } from "../../src/lists/diagnostics.ts";
 import { DomainSetBuilder } from "../../src/lists/domain-set-builder.ts";
 import { loadLists } from "../../src/lists/load.ts";
 import type { ListOptions } from "../../src/lists/options.ts";
 import { readAddresses, readDomains } from "../../src/lists/readers.ts";
+import { WarningLog } from "../../src/lists/types.ts";
 import { file } from "../support/files.ts";
 import { siteWith } from "../support/site.ts";
 import { honest } from "../support/zone-script.ts";
@@ -77,7 +77,7 @@ describe("work in slices", () => {
   test("is how long texts are read, however few of their lines say anything, and how tables are made of many names", () => {
     const { work, builder } = readingOf(text);
     expect(slicesOf(work)).toBeGreaterThanOrEqual(Math.floor(text.length / (SLICE_BYTES + 100)));
-    expect(slicesOf(builder.sliced())).toBeGreaterThanOrEqual((2 * COUNT) / SLICE_ENTRIES - 2);
+    expect(slicesOf(builder.buildSliced())).toBeGreaterThanOrEqual((2 * COUNT) / SLICE_ENTRIES - 2);
     const blank = Buffer.alloc(SLICE_BYTES * 5, "\n# nothing\n");
     expect(slicesOf(readingOf(blank).work)).toBeGreaterThanOrEqual(4);
     const addresses = Buffer.from(

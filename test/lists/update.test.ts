@@ -10,24 +10,24 @@ import { fakeClock } from "../support/fake-clock.ts";
 import { directory } from "../support/files.ts";
 import { downloaded, names, tagged, testFetcher, type Web, web } from "./web.ts";
 
-const adoptAll: Activate = async (_, __, commit) => {
+const activateAll: Activate = async (_, __, commit) => {
   await commit();
   return [];
 };
 
-function updater({ folder = directory(), adopt = adoptAll }: { folder?: string; adopt?: Activate } = {}) {
+function updater({ folder = directory(), activate = activateAll }: { folder?: string; activate?: Activate } = {}) {
   const clock = fakeClock();
-  const copies = new ListCache(folder);
-  const parts = { copies, fetch: testFetcher(clock), adopt, clock };
+  const cache = new ListCache(folder);
+  const parts = { cache, fetch: testFetcher(clock), activate, clock };
   return {
     folder,
-    copies,
+    cache,
     clock,
     update: async (list: ListOptions, acceptsAnySize = false) => {
       const wishes = { acceptsAnySize, signal: new AbortController().signal, progress: () => {} };
       return (await updateList(list, parts, wishes)).map(({ outcome }) => outcome);
     },
-    size: async (list: ListOptions): Promise<number | undefined> => (await loadLists([list], copies)).status()[0]?.size,
+    size: async (list: ListOptions): Promise<number | undefined> => (await loadLists([list], cache)).status()[0]?.size,
   };
 }
 
@@ -42,14 +42,14 @@ function sha256(text: string): string {
 describe("a list that comes", () => {
   test("serves from its copy, and is not sent again while it is the newest", async () => {
     const server = await web({ "/a": tagged(names(10)) });
-    const { update, size, copies, clock, folder } = updater();
+    const { update, size, cache, clock, folder } = updater();
     const list = downloaded("ads", [urlOf(server)]);
     expect(await size(list)).toBe(0);
     expect(await update(list)).toEqual([{ kind: "new", entries: 10 }]);
     expect(await size(list)).toBe(10);
     await clock.advance(3_600_000);
     expect(await update(list)).toEqual([{ kind: "unchanged" }]);
-    const record = await copies.record("ads", urlOf(server));
+    const record = await cache.readRecord("ads", urlOf(server));
     expect([record.copy?.fetchedWallMs, record.checkedWallMs]).toEqual([clock.wallMs() - 3_600_000, clock.wallMs()]);
     expect(readdirSync(folder).length).toBe(2);
   });
@@ -90,11 +90,11 @@ describe("a list that comes", () => {
   test("comes from a mirror when its own place is down, and from its own place again later", async () => {
     const down = await web({ "/a": tagged(names(10)) });
     const mirror = await web({ "/m": tagged(names(11)) });
-    const { update, copies } = updater();
+    const { update, cache } = updater();
     await down.close();
     const list = downloaded("ads", [urlOf(down)], { mirrors: [urlOf(mirror, "/gone"), urlOf(mirror, "/m")] });
     expect(await update(list)).toEqual([{ kind: "new", entries: 11 }]);
-    expect((await copies.record("ads", urlOf(down))).copy?.from).toBe(urlOf(mirror, "/m"));
+    expect((await cache.readRecord("ads", urlOf(down))).copy?.from).toBe(urlOf(mirror, "/m"));
     expect(await update(list)).toEqual([{ kind: "unchanged" }]);
     expect(mirror.asked).toEqual(["/gone", "/m", "/gone", "/m"]);
   });
@@ -122,7 +122,7 @@ describe("what comes in place of a list changes nothing", () => {
     ["a list four tenths longer", names(14), /^it grew from 10 entries to 14$/],
   ])("%s", async (_, text, reason) => {
     const server = await web({ "/a": tagged(names(10)) });
-    const { update, size, copies, folder, clock } = updater();
+    const { update, size, cache, folder, clock } = updater();
     const list = downloaded("ads", [urlOf(server)]);
     await update(list);
     const files = readdirSync(folder);
@@ -131,7 +131,7 @@ describe("what comes in place of a list changes nothing", () => {
     expect(outcome).toMatchObject({ reason: expect.stringMatching(reason) });
     expect(await size(list)).toBe(10);
     expect(readdirSync(folder)).toEqual(files);
-    const { problem } = await copies.record("ads", urlOf(server));
+    const { problem } = await cache.readRecord("ads", urlOf(server));
     expect(problem).toEqual({
       reason: expect.stringMatching(reason),
       held: outcome?.kind === "held",
@@ -152,7 +152,7 @@ describe("what comes in place of a list changes nothing", () => {
 
   test("a held list is taken when a person says so, and the problem is gone", async () => {
     const server = await web({ "/a": tagged(names(10)) });
-    const { update, size, copies } = updater();
+    const { update, size, cache } = updater();
     const list = downloaded("ads", [urlOf(server)]);
     await update(list);
     server.serve("/a", tagged(names(5)));
@@ -160,7 +160,7 @@ describe("what comes in place of a list changes nothing", () => {
     expect([await update(list), await update(list)]).toEqual([[held], [held]]);
     expect(await update(list, true)).toEqual([{ kind: "new", entries: 5 }]);
     expect(await size(list)).toBe(5);
-    expect((await copies.record("ads", urlOf(server))).problem).toBeNull();
+    expect((await cache.readRecord("ads", urlOf(server))).problem).toBeNull();
   });
 
   test("nothing says to take what is no list", async () => {
@@ -186,7 +186,7 @@ describe("what comes in place of a list changes nothing", () => {
 
   test("a server that is down, and how long it has been so is told", async () => {
     const server = await web({ "/a": tagged(names(10)) });
-    const { update, size, copies, clock } = updater();
+    const { update, size, cache, clock } = updater();
     const list = downloaded("ads", [urlOf(server)]);
     await update(list);
     await server.close();
@@ -194,13 +194,13 @@ describe("what comes in place of a list changes nothing", () => {
     await update(list);
     await clock.advance(60_000);
     expect(await update(list)).toMatchObject([{ kind: "failed", reason: expect.stringContaining("ECONNREFUSED") }]);
-    expect((await copies.record("ads", urlOf(server))).problem?.sinceWallMs).toBe(downMs);
+    expect((await cache.readRecord("ads", urlOf(server))).problem?.sinceWallMs).toBe(downMs);
     expect(await size(list)).toBe(10);
   });
 
   test("a list that whoever serves it refuses", async () => {
     const server = await web({ "/a": names(10) });
-    const { update, size, folder } = updater({ adopt: () => Promise.resolve(["www.example expects another rule"]) });
+    const { update, size, folder } = updater({ activate: () => Promise.resolve(["www.example expects another rule"]) });
     const list = downloaded("ads", [urlOf(server)]);
     expect(await update(list)).toEqual([{ kind: "held", reason: "www.example expects another rule" }]);
     expect(await size(list)).toBe(0);
