@@ -5,7 +5,7 @@
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -49,6 +49,8 @@ export function build() {
       return false;
     }
     writeFileSync(join(fresh, STAMP), digest);
+    // A folder for the moment is its owner's alone; a service may run as another user.
+    chmodSync(fresh, 0o755);
     replaceDist(fresh);
     return true;
   } catch (error) {

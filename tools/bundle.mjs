@@ -1,0 +1,89 @@
+// `node tools/bundle.mjs FOLDER [--platform linux-arm64]`: lays out in FOLDER, which must not exist, a Fenliu that needs nothing but the system's C
+// library: the runtime, dist/, production packages, the shipped configuration and rules. The image and the release archive are made of it.
+
+import { spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { build } from "./build.mjs";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+/** What a bundle has beside the runtime and the packages. */
+const SHIPPED = ["dist", "rules", "docs", "deploy", "fenliu.yaml", "start.mjs", "README.md", "package.json", "package-lock.json"];
+
+const LAUNCHER = `#!/bin/sh
+# Runs Fenliu with the Node that came along.
+here=$(dirname "$(readlink -f "$0")")
+exec "$here/node" --disable-warning=ExperimentalWarning "$here/../start.mjs" "$@"
+`;
+
+export function bundle(folder, platform) {
+  const { optionalDependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+  const runtime = `node-${platform}`;
+  if (optionalDependencies[runtime] === undefined) {
+    const known = Object.keys(optionalDependencies).map((name) => name.slice("node-".length));
+    throw new Error(`there is no runtime for ${platform}: choose one of ${known.join(", ")}`);
+  }
+  if (existsSync(folder)) throw new Error(`${folder} is there already`);
+  if (!build()) throw new Error("the sources do not compile");
+  mkdirSync(folder, { recursive: true });
+  for (const name of SHIPPED) if (existsSync(join(ROOT, name))) cpSync(join(ROOT, name), join(folder, name), { recursive: true });
+  cpSync(join(ROOT, ".npmrc"), join(folder, ".npmrc"));
+  npm(["install", "--no-save", "--ignore-scripts", "--omit=dev", "--omit=optional", "--loglevel=error"], folder);
+  for (const left of [".npmrc", "node_modules/.package-lock.json"]) rmSync(join(folder, left), { force: true });
+  mkdirSync(join(folder, "bin"));
+  fetchRuntime(`${runtime}@${optionalDependencies[runtime]}`, join(folder, "bin"));
+  writeFileSync(join(folder, "bin", "fenliu"), LAUNCHER);
+  for (const name of readdirSync(join(folder, "bin"))) chmodSync(join(folder, "bin", name), 0o755);
+}
+
+/** Takes the one binary out of a package of the runtime, whose integrity npm checks. */
+function fetchRuntime(name, target) {
+  const scratch = mkdtempSync(join(tmpdir(), "fenliu-runtime-"));
+  try {
+    const archive = npm(["pack", name, "--silent", "--pack-destination", scratch], scratch).trim().split("\n").at(-1);
+    const { status, stderr } = spawnSync("tar", ["-xzf", join(scratch, archive), "-C", scratch, "package/bin/node"], {
+      encoding: "utf8",
+    });
+    if (status !== 0) throw new Error(`the runtime cannot be unpacked: ${stderr}`);
+    cpSync(join(scratch, "package/bin/node"), join(target, "node"));
+  } finally {
+    rmSync(scratch, { recursive: true });
+  }
+}
+
+function npm(args, cwd) {
+  const { status, stdout, stderr, error } = spawnSync("npm", args, { cwd, encoding: "utf8" });
+  if (status !== 0) throw new Error(`npm ${args.join(" ")} failed: ${error?.message ?? stderr}`);
+  return stdout;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const { values, positionals } = parseArgs({ allowPositionals: true, options: { platform: { type: "string" } } });
+  const [folder] = positionals;
+  try {
+    if (folder === undefined) throw new Error("usage: node tools/bundle.mjs FOLDER [--platform linux-arm64]");
+    const target = resolve(folder);
+    const beside = `${target}.partial`;
+    rmSync(beside, { recursive: true, force: true });
+    if (existsSync(target)) throw new Error(`${target} is there already`);
+    bundle(beside, values.platform ?? `${process.platform}-${process.arch}`);
+    renameSync(beside, target);
+  } catch (error) {
+    process.stderr.write(`bundle: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  }
+}
