@@ -11,7 +11,7 @@ import { RCODE, TYPE } from "../dns/types.ts";
 import { type Clock, systemClock } from "../lib/clock.ts";
 import { type Listeners, openListeners } from "../listen/listeners.ts";
 import type { Endpoint } from "../listen/options.ts";
-import { type Handler, NOWHERE } from "../listen/types.ts";
+import type { Handler } from "../listen/types.ts";
 import { operationsLog } from "../log/operations.ts";
 import { EXIT, type Terminal } from "./invocation.ts";
 import type { Invocation } from "./run.ts";
@@ -124,7 +124,8 @@ function openDemoUpstream(side: "domestic" | "overseas", clock: Clock = systemCl
     },
     answerJson: () => Promise.resolve({ kind: "bad", text: "the demonstration's upstreams speak DNS only" }),
   };
-  const listen = { ...NOWHERE, dns: [{ address: "127.0.0.1", port: 0 }] };
+  const dns = [{ address: "127.0.0.1", port: 0 }];
+  const listen = { dns, tls: [], https: [], http: [], admin: null, dohPath: "/dns-query", proxyProtocol: [] };
   return openListeners({ listen, tls: null, trustedProxies: [] }, handler, { clock });
 }
 

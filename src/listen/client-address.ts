@@ -1,34 +1,29 @@
 import ipaddr from "ipaddr.js";
 import { AddressSet, canonicalAddress, withoutZone } from "../dns/address.ts";
+import type { Peer } from "./types.ts";
 
-/** A socket address of whoever is at the other end, `address` in the form `Client` demands. Port 0 = not known. */
-export interface Peer {
-  readonly address: string;
-  readonly port: number;
-}
-
-/** An address that the kernel gave, which is in its shortest form already, as `Client.address`. */
+/** Converts an address from the kernel, already in its shortest form, into the form of `Client.address`. */
 export function addressOfSocket(address: string): string {
   return address.startsWith("::ffff:") && address.includes(".") ? address.slice("::ffff:".length) : address;
 }
 
-/** What counts as one client where clients are counted: an IPv4 address, or the /64 of an IPv6 address. */
+/** The network that counts as one client: an IPv4 address, or the /64 of an IPv6 address. */
 export function clientNetwork(address: string): string {
   if (!address.includes(":")) return address;
   const parsed = ipaddr.process(withoutZone(address));
   return parsed instanceof ipaddr.IPv6 ? parsed.parts.slice(0, 4).join(":") : parsed.toString();
 }
 
-/** The two headers by which reverse proxies tell whom they speak for; several X-Forwarded-For lines joined by commas. */
+/** The headers in which a reverse proxy names its client. Several X-Forwarded-For lines are joined by commas. */
 interface ForwardedHeaders {
   readonly forwardedFor: string | undefined;
   readonly realIp: string | undefined;
 }
 
 /**
- * Who asked, where the peer is a trusted proxy: the right-most element of X-Forwarded-For that is not itself a trusted proxy.
- * What stands left of it was written by somebody we do not trust. An element that is no address ends the search at the
- * last trusted hop. Without X-Forwarded-For, X-Real-IP counts.
+ * Returns the client behind a trusted proxy: the right-most element of X-Forwarded-For that is not itself a trusted proxy. Untrusted parties
+ * wrote the elements to its left. An element that is not an address ends the search at the last trusted hop. Without X-Forwarded-For,
+ * X-Real-IP counts.
  */
 export function forwardedPeer(proxy: Peer, headers: ForwardedHeaders, trusted: AddressSet): Peer {
   if (headers.forwardedFor === undefined || headers.forwardedFor.trim() === "") {
@@ -44,7 +39,7 @@ export function forwardedPeer(proxy: Peer, headers: ForwardedHeaders, trusted: A
   return hop;
 }
 
-/** `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:4711`, each perhaps in quotes. */
+/** Parses `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:4711`, with or without quotes. */
 function parseElement(element: string): Peer | null {
   const text = element.trim().replace(/^"(.*)"$/, "$1");
   const plain = canonicalAddress(text);
@@ -55,7 +50,7 @@ function parseElement(element: string): Peer | null {
   return address === null || port > 65_535 ? null : { address, port };
 }
 
-/** Tells clients apart, also those that come by way of a reverse proxy. Addresses are as sockets give them. */
+/** Tells clients apart, also those behind a reverse proxy. For the API server. Addresses are in the form of sockets. */
 export class ClientsBehind {
   readonly #trusted: AddressSet;
 
@@ -63,12 +58,12 @@ export class ClientsBehind {
     this.#trusted = AddressSet.of(...trustedProxies);
   }
 
-  /** Whether many clients may share the connections of this peer. */
+  /** Whether the connections of this peer may carry many clients. */
   isProxy(peer: string): boolean {
     return this.#trusted.hasText(peer);
   }
 
-  /** What counts as one client: the network of the peer, or of whom it speaks for. */
+  /** The network that counts as one client: of the peer, or of the client that a trusted proxy names. */
   networkOf(peer: string, headers: ForwardedHeaders): string {
     const address = this.isProxy(peer) ? forwardedPeer({ address: peer, port: 0 }, headers, this.#trusted).address : peer;
     return clientNetwork(address);

@@ -2,25 +2,24 @@ import type { Socket } from "node:net";
 import { frame, MessageFramer } from "../dns/wire.ts";
 import type { Client } from "../lib/client.ts";
 import { ResettableTimer } from "../lib/deadline.ts";
-import type { Connection } from "./tcp.ts";
-import type { HandlerReply, ListenServices } from "./types.ts";
+import type { Connection, HandlerReply, ListenServices } from "./types.ts";
 
 /**
- * One client's connection over TCP or TLS: messages behind two bytes of length, answered in the order in which answers
- * come (RFC 7766 §6.2.1.1, §7; RFC 7858). A client that has ended its side still gets the answers under way.
+ * DNS on one TCP or TLS connection: messages behind two bytes of length, answered in the order in which the answers come (RFC 7766 §6.2.1.1,
+ * §7; RFC 7858). A client that has ended its side still gets the pending answers.
  */
 export class StreamConnection implements Connection {
   readonly #socket: Socket;
   readonly #client: Client;
   readonly #services: ListenServices;
   readonly #idleMs: number;
-  readonly #reader = new MessageFramer();
+  readonly #framer = new MessageFramer();
   readonly #deadline: ResettableTimer;
   #outstanding = 0;
-  /** No further question is taken: the client has ended its side, or we are stopping. */
-  #finishing = false;
+  /** No more questions are taken: the client has ended its side, or we are stopping. */
+  #isFinishing = false;
   #messageBegunAtMs: number | null = null;
-  /** Since when the client has read nothing of what waits for it. */
+  /** Since when the client has not read any of the waiting bytes; null = none wait. */
   #backlogSinceMs: number | null = null;
 
   constructor(socket: Socket, client: Client, services: ListenServices) {
@@ -29,43 +28,43 @@ export class StreamConnection implements Connection {
     this.#services = services;
     this.#idleMs = client.transport === "dot" ? services.limits.dotIdleMs : services.limits.tcpIdleMs;
     this.#deadline = new ResettableTimer(services.clock, () => socket.destroy());
-    socket.on("data", (chunk: Buffer) => this.#take(chunk));
+    socket.on("data", (chunk: Buffer) => this.#receive(chunk));
     socket.on("end", () => this.finish());
     socket.on("drain", () => this.#proceed());
     socket.on("close", () => this.#deadline.cancel());
     socket.setNoDelay(true);
     socket.resume();
-    this.#watch();
+    this.#setDeadline();
   }
 
   finish(): void {
-    this.#finishing = true;
+    this.#isFinishing = true;
     this.#proceed();
   }
 
-  #take(chunk: Buffer): void {
-    if (this.#finishing) return;
-    this.#reader.push(chunk);
+  #receive(chunk: Buffer): void {
+    if (this.#isFinishing) return;
+    this.#framer.push(chunk);
     this.#proceed();
   }
 
-  /** Brings everything in line with what is held: takes questions, reads on or pauses, ends, moves the deadline. */
+  /** Takes the questions it may take, reads on or pauses, ends the connection if it is done, and sets the deadline. */
   #proceed(): void {
-    while (this.#reader.ready && this.#mayTakeMore()) {
-      const message = this.#reader.next();
+    while (this.#framer.ready && this.#mayTakeMore()) {
+      const message = this.#framer.next();
       this.#messageBegunAtMs = null;
       if (message === "incomplete") break;
       if (message === "badLength") {
         this.#socket.destroy();
         break;
       }
-      this.#ask(message);
+      this.#answer(message);
     }
     if (this.#socket.destroyed) return;
-    if (this.#finishing && this.#outstanding === 0 && !this.#reader.ready) this.#socket.destroySoon();
+    if (this.#isFinishing && this.#outstanding === 0 && !this.#framer.ready) this.#socket.destroySoon();
     else if (this.#mayTakeMore()) this.#socket.resume();
     else this.#socket.pause();
-    this.#watch();
+    this.#setDeadline();
   }
 
   #mayTakeMore(): boolean {
@@ -73,7 +72,7 @@ export class StreamConnection implements Connection {
     return this.#outstanding < limits.outstandingPerConnection && !this.#socket.writableNeedDrain && !this.#socket.destroyed;
   }
 
-  #ask(message: Uint8Array): void {
+  #answer(message: Uint8Array): void {
     const answer = this.#services.handler.answer(message, this.#client);
     if (answer instanceof Promise) {
       this.#outstanding++;
@@ -89,28 +88,28 @@ export class StreamConnection implements Connection {
 
   #send(reply: HandlerReply | null): void {
     if (reply === null || this.#socket.destroyed) return;
-    this.#socket.write(frame(reply.wire), this.#sent);
+    this.#socket.write(frame(reply.wire), this.#onWritten);
     if (this.#socket.writableLength > this.#services.limits.writeBacklogBytes) this.#socket.destroy();
     else if (this.#socket.writableLength > 0) this.#backlogSinceMs ??= this.#services.clock.now();
   }
 
-  readonly #sent = (): void => {
+  readonly #onWritten = (): void => {
     this.#backlogSinceMs = this.#socket.writableLength === 0 ? null : this.#services.clock.now();
-    if (!this.#socket.destroyed) this.#watch();
+    if (!this.#socket.destroyed) this.#setDeadline();
   };
 
-  /** Sets the deadline to what the client is late with first. */
-  #watch(): void {
+  /** Sets the deadline to the first thing that the client is late with. */
+  #setDeadline(): void {
     const { clock, limits } = this.#services;
     const nowMs = clock.now();
-    // A message cannot go on arriving while we do not read.
-    const isMidMessage = this.#reader.pendingBytes > 0 && !this.#reader.ready && this.#mayTakeMore();
+    // A message cannot make progress while we do not read.
+    const isMidMessage = this.#framer.pendingBytes > 0 && !this.#framer.ready && this.#mayTakeMore();
     this.#messageBegunAtMs = isMidMessage ? (this.#messageBegunAtMs ?? nowMs) : null;
     const messageDueMs = this.#messageBegunAtMs === null ? Number.POSITIVE_INFINITY : this.#messageBegunAtMs + limits.messageMs;
     const writeDueMs = this.#backlogSinceMs === null ? Number.POSITIVE_INFINITY : this.#backlogSinceMs + limits.writeMs;
     const dueMs = Math.min(messageDueMs, writeDueMs);
     if (dueMs !== Number.POSITIVE_INFINITY) this.#deadline.set(dueMs - nowMs);
-    // While answers are awaited the connection is in use; the handler bounds how long that lasts.
+    // While answers are pending the connection is in use. The handler's own deadline bounds that time.
     else this.#deadline.set(this.#outstanding > 0 ? null : this.#idleMs);
   }
 }

@@ -2,10 +2,10 @@ import type { Readable } from "node:stream";
 import { MAX_MESSAGE_BYTES, MIN_MESSAGE_BYTES } from "../dns/wire.ts";
 import type { Client, HttpVersion } from "../lib/client.ts";
 import { unreachable } from "../lib/unreachable.ts";
-import { forwardedPeer, type Peer } from "./client-address.ts";
-import type { HandlerReply, ListenServices } from "./types.ts";
+import { forwardedPeer } from "./client-address.ts";
+import type { ListenServices, Peer } from "./types.ts";
 
-/** A request of any HTTP version, with what only its connection knows. */
+/** One HTTP request of any version, with the facts that only its connection knows. */
 interface HttpRequest extends RequestHead {
   readonly version: HttpVersion;
   readonly forwardedFor: string | undefined;
@@ -15,21 +15,21 @@ interface HttpRequest extends RequestHead {
 
 export interface HttpResponse {
   readonly status: number;
-  /** In lower case, `content-length` included. */
+  /** Names in lower case, `content-length` included. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Uint8Array;
   /** The rest of the request's body was not read. */
   readonly unread: boolean;
 }
 
-/** Whoever is at the other end of an HTTP connection. */
+/** The other end of an HTTP connection. */
 export interface HttpPeer {
   readonly direct: Peer;
-  /** It may speak for others. */
+  /** Whether its X-Forwarded-For names the client. */
   readonly isTrusted: boolean;
 }
 
-/** DoH (RFC 8484) without the HTTP: a request and its peer in, a response out. */
+/** DoH (RFC 8484) without HTTP itself: takes a request and its peer, returns a response. */
 export class DohService {
   readonly #path: string;
   readonly #services: ListenServices;
@@ -44,38 +44,25 @@ export class DohService {
   }
 
   /** null = the request broke off before its end. */
-  async respond(request: HttpRequest, peer: HttpPeer): Promise<HttpResponse | null> {
-    const asked = readRequest(request, this.#path);
-    const { body } = request;
-    switch (body.kind) {
-      case "broken":
-        return null;
-      case "whole":
-        return this.#answer(asked, body.bytes, request, peer);
-      case "tooLarge":
-        return refusal(asked.kind === "refused" ? asked : TOO_LARGE, false);
-      case "endless":
-        return refusal(asked.kind === "refused" ? asked : TOO_LARGE, true);
-      default:
-        return unreachable(body);
-    }
-  }
-
-  async #answer(asked: DohRequest, body: Uint8Array, request: HttpRequest, peer: HttpPeer): Promise<HttpResponse> {
-    switch (asked.kind) {
-      case "refused":
-        return refusal(asked, false);
+  async respond(http: HttpRequest, peer: HttpPeer): Promise<HttpResponse | null> {
+    const request = readRequest(http, this.#path);
+    const { body } = http;
+    if (body.kind === "broken") return null;
+    if (request.kind === "refused") return refusal(request, body.kind === "endless");
+    if (body.kind !== "whole") return refusal(TOO_LARGE, body.kind === "endless");
+    const client = this.#client(http, peer, request);
+    switch (request.kind) {
       case "message":
-        return this.#answerMessage(asked.message, this.#client(request, peer, asked));
+        return this.#answerMessage(request.message, client);
       case "body":
-        return this.#answerMessage(body, this.#client(request, peer, asked));
+        return this.#answerMessage(body.bytes, client);
       case "json": {
-        const reply = await this.#services.handler.answerJson(asked.parameters, this.#client(request, peer, asked));
+        const reply = await this.#services.handler.answerJson(request.parameters, client);
         if (reply.kind === "bad") return refusal(refuse(400, reply.text), false);
         return success("application/dns-json", Buffer.from(reply.body), reply.maxAgeSeconds);
       }
       default:
-        return unreachable(asked);
+        return unreachable(request);
     }
   }
 
@@ -83,14 +70,14 @@ export class DohService {
     const refused = checkMessage(message);
     if (refused !== null) return refusal(refused, false);
     const answer = this.#services.handler.answer(message, client);
-    const reply: HandlerReply | null = answer instanceof Promise ? await answer : answer;
+    const reply = answer instanceof Promise ? await answer : answer;
     if (reply === null) return refusal(refuse(400, "This is not a DNS query."), false);
     return success("application/dns-message", reply.wire, reply.maxAgeSeconds);
   }
 
-  #client(request: HttpRequest, { direct, isTrusted }: HttpPeer, { kind, clientId }: Exclude<DohRequest, Refusal>): Client {
-    const { address, port } = isTrusted ? forwardedPeer(direct, request, this.#services.trustedProxies) : direct;
-    return { address, port, transport: "doh", http: request.version, method: kind === "body" ? "POST" : "GET", clientId };
+  #client(http: HttpRequest, { direct, isTrusted }: HttpPeer, { kind, clientId }: Exclude<DohRequest, Refusal>): Client {
+    const { address, port } = isTrusted ? forwardedPeer(direct, http, this.#services.trustedProxies) : direct;
+    return { address, port, transport: "doh", http: http.version, method: kind === "body" ? "POST" : "GET", clientId };
   }
 }
 
@@ -113,16 +100,16 @@ function refusal({ status, text }: Refusal, unread: boolean): HttpResponse {
   return { status, headers: status === 405 ? { ...headers, allow: ALLOWED_METHODS } : headers, body, unread };
 }
 
-/** The head of an HTTP request, of whichever version. */
+/** The head of an HTTP request of any version. */
 interface RequestHead {
   readonly method: string;
-  /** The path with its query, or a whole URL as proxies are sent it. */
+  /** The path with its query, or a whole URL as clients send it to proxies. */
   readonly target: string;
   readonly contentType: string | undefined;
   readonly contentEncoding: string | undefined;
 }
 
-/** What a request asks for. `clientId` is the segment behind the path of the service. */
+/** What a request asks for. `clientId` is the path segment after the path of the service. */
 type DohRequest =
   | { readonly kind: "message"; readonly message: Uint8Array; readonly clientId: string | null }
   | { readonly kind: "body"; readonly clientId: string | null }
@@ -138,8 +125,8 @@ interface Refusal {
 export const ALLOWED_METHODS = "GET, HEAD, POST";
 
 /**
- * Reads a DoH request (RFC 8484 §4.1) but for its body: `message` = it came in the URL and belongs to the caller, `body` = it
- * is the body. `path` as in `ListenOptions.dohPath`. What the client accepts is not asked: there is one form of answer.
+ * Reads a DoH request (RFC 8484 §4.1) without its body: `message` = the message was in the URL and belongs to the caller, `body` = the message
+ * is the body. `path` is `ListenOptions.dohPath`. The Accept header is ignored: there is one form of answer.
  */
 export function readRequest(head: RequestHead, path: string): DohRequest {
   const target = head.target.replace(/^https?:\/\/[^/?]*/i, "");
@@ -157,12 +144,11 @@ export function readRequest(head: RequestHead, path: string): DohRequest {
   }
 }
 
-/** Whether bytes that came as a body, or out of the URL, can be a message at all. */
+/** Refuses bytes that cannot be a message because of their length. */
 export function checkMessage(message: Uint8Array): Refusal | null {
   if (message.length === 0) return refuse(400, "There is no DNS message in this request.");
   if (message.length < MIN_MESSAGE_BYTES) return refuse(400, "The DNS message is shorter than its header.");
-  if (message.length > MAX_MESSAGE_BYTES) return TOO_LARGE;
-  return null;
+  return message.length > MAX_MESSAGE_BYTES ? TOO_LARGE : null;
 }
 
 function refuse(status: Refusal["status"], text: string): Refusal {
@@ -171,7 +157,7 @@ function refuse(status: Refusal["status"], text: string): Refusal {
 
 const TOO_LARGE = refuse(413, "A DNS message has at most 65535 octets.");
 
-/** The client id, null without one; undefined = another path. */
+/** Returns the client id, null without one; undefined = another path. */
 function readPath(path: string, servicePath: string): string | null | undefined {
   const base = servicePath === "/" ? "" : servicePath;
   if (path === servicePath || path === base) return null;
@@ -201,17 +187,17 @@ function readQuery(query: string, clientId: string | null): DohRequest {
   return refuse(400, "There is neither a parameter dns nor a parameter name.");
 }
 
-/** RFC 4648 §5, padding tolerated (RFC 8484 §6 forbids it, and clients send it). A fresh copy; null = not base64url. */
+/** RFC 4648 §5. Accepts padding, which RFC 8484 §6 forbids and clients send. Returns a fresh copy; null = not base64url. */
 function decodeBase64Url(text: string): Uint8Array | null {
   const plain = text.replace(/(?:=|%3d){1,2}$/i, "");
   if (!/^[A-Za-z0-9_-]*$/.test(plain) || plain.length % 4 === 1) return null;
   return new Uint8Array(Buffer.from(plain, "base64url"));
 }
 
-/** How much of a body is read only to be thrown away, so that the connection can be kept. */
+/** How much of a too large body is read and discarded, so that the connection can be kept. */
 const DRAINED_BYTES = 1 << 20;
 
-/** `whole` belongs to the caller. `tooLarge`: read to its end. `endless`: longer than is read at all. `broken`: never ended. */
+/** `whole` belongs to the caller. `tooLarge` was read to its end. `endless` is longer than we read. `broken` never ended. */
 export type Body =
   | { readonly kind: "whole"; readonly bytes: Uint8Array }
   | { readonly kind: "tooLarge" }
@@ -220,41 +206,7 @@ export type Body =
 
 export const NO_BODY: Body = { kind: "whole", bytes: new Uint8Array(0) };
 
-/** Gathers a body to its end, or until `DRAINED_BYTES` are exceeded; what comes then is thrown away. */
-export class BodyReader {
-  readonly #whole = Promise.withResolvers<Body>();
-  #kept = new Uint8Array(512);
-  #lengthBytes = 0;
-
-  get body(): Promise<Body> {
-    return this.#whole.promise;
-  }
-
-  /** The bytes are copied. */
-  take(chunk: Uint8Array): void {
-    const from = this.#lengthBytes;
-    this.#lengthBytes += chunk.length;
-    if (this.#lengthBytes > DRAINED_BYTES) {
-      this.#whole.resolve({ kind: "endless" });
-    } else if (this.#lengthBytes <= MAX_MESSAGE_BYTES) {
-      // A copy: a body that dribbles in would hold a large network buffer for each of its bytes.
-      if (this.#lengthBytes > this.#kept.length) this.#kept = enlarge(this.#kept, this.#lengthBytes);
-      this.#kept.set(chunk, from);
-    }
-  }
-
-  end(): void {
-    const isTooLarge = this.#lengthBytes > MAX_MESSAGE_BYTES;
-    this.#whole.resolve(isTooLarge ? { kind: "tooLarge" } : { kind: "whole", bytes: this.#kept.slice(0, this.#lengthBytes) });
-  }
-
-  /** Does nothing after `end`. */
-  abandon(): void {
-    this.#whole.resolve({ kind: "broken" });
-  }
-}
-
-/** Its time is bounded by the server, which breaks the stream. */
+/** Reads the body of an HTTP/1 request. The server's timeouts bound the time: they break the stream. */
 export function readBody(stream: Readable): Promise<Body> {
   const reader = new BodyReader();
   stream.on("data", (chunk: Buffer) => reader.take(chunk));
@@ -264,8 +216,39 @@ export function readBody(stream: Readable): Promise<Body> {
   return reader.body;
 }
 
-function enlarge(bytes: Uint8Array, neededBytes: number): Uint8Array<ArrayBuffer> {
-  const larger = new Uint8Array(Math.max(neededBytes, bytes.length * 2));
-  larger.set(bytes);
-  return larger;
+/** Collects a body to its end, or until it exceeds `DRAINED_BYTES`. */
+export class BodyReader {
+  readonly #body = Promise.withResolvers<Body>();
+  #bytes = new Uint8Array(512);
+  #lengthBytes = 0;
+
+  get body(): Promise<Body> {
+    return this.#body.promise;
+  }
+
+  /** Copies the chunk: without a copy a body that arrives byte by byte would hold a large network buffer for each of its bytes. */
+  take(chunk: Uint8Array): void {
+    const from = this.#lengthBytes;
+    this.#lengthBytes += chunk.length;
+    if (this.#lengthBytes > DRAINED_BYTES) {
+      this.#body.resolve({ kind: "endless" });
+    } else if (this.#lengthBytes <= MAX_MESSAGE_BYTES) {
+      if (this.#lengthBytes > this.#bytes.length) {
+        const larger = new Uint8Array(Math.max(this.#lengthBytes, this.#bytes.length * 2));
+        larger.set(this.#bytes);
+        this.#bytes = larger;
+      }
+      this.#bytes.set(chunk, from);
+    }
+  }
+
+  end(): void {
+    const isTooLarge = this.#lengthBytes > MAX_MESSAGE_BYTES;
+    this.#body.resolve(isTooLarge ? { kind: "tooLarge" } : { kind: "whole", bytes: this.#bytes.slice(0, this.#lengthBytes) });
+  }
+
+  /** The body will not be completed. Does nothing after `end`. */
+  abandon(): void {
+    this.#body.resolve({ kind: "broken" });
+  }
 }

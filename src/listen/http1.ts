@@ -1,18 +1,16 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import type { Peer } from "./client-address.ts";
 import { ALLOWED_METHODS, type DohService, type HttpPeer, type HttpResponse, NO_BODY, readBody } from "./doh.ts";
 import type { ListenLimits } from "./limits.ts";
-import type { Connection } from "./tcp.ts";
-import type { ListenServices } from "./types.ts";
+import type { Connection, ListenServices, Peer } from "./types.ts";
 
-/** How long the rest of an endless body is thrown away after its 413, so that the client gets to read the answer. */
+/** How long the rest of a too long body is discarded after the 413, so that the client can read the answer. */
 const LINGER_MS = 1000;
 
 const CHECK_MS = 1000;
 
-/** DoH over HTTP/1.0 and HTTP/1.1 on connections that others have accepted. Responses go out in the order of the requests. */
+/** DoH over HTTP/1.0 and HTTP/1.1 on accepted connections. Responses are sent in the order of the requests. */
 export class Http1Server {
   readonly #service: DohService;
   readonly #services: ListenServices;
@@ -28,20 +26,20 @@ export class Http1Server {
       headersTimeout: limits.httpHeaderMs,
       requestTimeout: limits.httpRequestMs,
       connectionsCheckingInterval: CHECK_MS,
-      // Without a Host header Node would answer by itself, in chunks.
+      // Else Node itself answers a request without a Host header, in chunks.
       requireHostHeader: false,
       noDelay: true,
     });
-    // Nothing moves on a connection that has a request: the client does not read its answer. One whose request stays incomplete gets its 408 first.
+    // Cuts a client that does not read its answer. The margin lets an incomplete request get its 408 first.
     this.#server.timeout = limits.httpRequestMs + 2 * CHECK_MS;
-    // A client that sends its request and ends its side still wants the answer. The property is not in Node's types.
+    // A client that ends its side after the request still wants the answer. Node's types lack the property.
     Object.assign(this.#server, { httpAllowHalfOpen: true });
-    const take = (request: IncomingMessage, response: ServerResponse): void => void this.#take(request, response);
-    this.#server.on("request", take);
-    this.#server.on("checkExpectation", take);
+    const answer = (request: IncomingMessage, response: ServerResponse): void => void this.#answer(request, response);
+    this.#server.on("request", answer);
+    this.#server.on("checkExpectation", answer);
     this.#server.on("connect", (_request, socket) => this.#end(socket, 405, `allow: ${ALLOWED_METHODS}\r\n`));
     this.#server.on("clientError", (error, socket) => this.#refuse(error, socket));
-    // A server that never listens starts the timers of its requests on this event only.
+    // A server that never listens starts its request timers only at this event.
     this.#server.emit("listening");
   }
 
@@ -49,7 +47,7 @@ export class Http1Server {
     const connection = new Http1Connection(socket, this.#service.peer(peer), this.#services.limits);
     this.#connections.set(socket, connection);
     this.#server.emit("connection", socket);
-    // Node reads by itself only what has not been read before.
+    // `readStart` has read from the socket, so Node does not start the flow by itself.
     socket.resume();
     return connection;
   }
@@ -58,7 +56,7 @@ export class Http1Server {
     this.#server.close();
   }
 
-  async #take(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const connection = this.#connections.get(request.socket);
     if (connection === undefined) throw new Error("a request came on a connection that was never served");
     connection.begin(response);
@@ -70,15 +68,15 @@ export class Http1Server {
         target: request.url ?? "",
         contentType: headers["content-type"],
         contentEncoding: headers["content-encoding"],
-        forwardedFor: joined(headers["x-forwarded-for"]),
-        realIp: joined(headers["x-real-ip"]),
+        forwardedFor: joinLines(headers["x-forwarded-for"]),
+        realIp: joinLines(headers["x-real-ip"]),
         body: hasBody(request) ? await readBody(request) : NO_BODY,
       },
       connection.peer,
     );
     if (reply === null || response.destroyed || request.socket.destroyed) return;
     this.#send(response, reply, connection.closesAfterThis);
-    connection.hold(response, reply.body.length);
+    connection.countUnread(response, reply.body.length);
   }
 
   #send(response: ServerResponse, reply: HttpResponse, closes: boolean): void {
@@ -87,7 +85,7 @@ export class Http1Server {
       response.end(reply.body);
       return;
     }
-    // Closing now would reset the connection under the bytes still arriving, and the answer might be lost with it.
+    // Closing now would reset the connection because bytes still arrive, and the client might lose the answer.
     response.write(reply.body);
     const end = (): void => void response.end();
     const timer = this.#services.clock.setTimer(end, LINGER_MS);
@@ -101,7 +99,7 @@ export class Http1Server {
     else this.#end(socket, error.code === "HPE_HEADER_OVERFLOW" ? 431 : error.code === "ERR_HTTP_REQUEST_TIMEOUT" ? 408 : 400);
   }
 
-  /** Answers what never became a request, and closes. While earlier answers are awaited this one would be taken for the first of them. */
+  /** Answers bytes that never became a request, and closes. While earlier answers are pending it only closes: the client would take this for the first of them. */
   #end(socket: Duplex, status: number, extraHeaders = ""): void {
     if (!socket.writable || this.#connections.get(socket)?.isIdle !== true) {
       socket.destroy();
@@ -116,15 +114,15 @@ export class Http1Server {
   }
 }
 
-/** One HTTP/1 connection and the requests on it that have no answer yet. */
+/** One HTTP/1 connection and its pending requests. */
 class Http1Connection implements Connection {
   readonly peer: HttpPeer;
   readonly #socket: Socket;
   readonly #limits: ListenLimits;
   #outstanding = 0;
-  /** Of answers, those that wait for their turn included. */
+  /** Bytes of answers, those that wait for their turn included. */
   #unreadBytes = 0;
-  #finishing = false;
+  #isFinishing = false;
 
   constructor(socket: Socket, peer: HttpPeer, limits: ListenLimits) {
     this.#socket = socket;
@@ -137,23 +135,22 @@ class Http1Connection implements Connection {
   }
 
   get closesAfterThis(): boolean {
-    return this.#finishing && this.#outstanding === 1;
+    return this.#isFinishing && this.#outstanding === 1;
   }
 
   begin(response: ServerResponse): void {
     this.#outstanding++;
-    // Node goes on reading pipelined requests however many wait for their answers, and resumes the socket after each
-    // one; so the pause comes after all that were in the chunk.
+    // Node reads all pipelined requests of a chunk and resumes the socket after each one, so we pause after the whole chunk.
     if (this.#outstanding === this.#limits.outstandingPerConnection) process.nextTick(() => this.#pauseIfFull());
     response.on("close", () => {
       this.#outstanding--;
       if (this.#outstanding === this.#limits.outstandingPerConnection - 1) this.#socket.resume();
-      if (this.#finishing && this.isIdle) this.#socket.destroySoon();
+      if (this.#isFinishing && this.isIdle) this.#socket.destroySoon();
     });
   }
 
-  /** Counts an answer until the system has taken it, and cuts a connection that has too many bytes of them. */
-  hold(response: ServerResponse, bytes: number): void {
+  /** Counts an answer until the system has taken it. Cuts the connection when too many bytes wait. */
+  countUnread(response: ServerResponse, bytes: number): void {
     this.#unreadBytes += bytes;
     response.on("close", () => {
       this.#unreadBytes -= bytes;
@@ -162,7 +159,7 @@ class Http1Connection implements Connection {
   }
 
   finish(): void {
-    this.#finishing = true;
+    this.#isFinishing = true;
     if (this.isIdle) this.#socket.destroySoon();
   }
 
@@ -176,6 +173,6 @@ function hasBody({ headers }: IncomingMessage): boolean {
   return headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0";
 }
 
-function joined(value: string | readonly string[] | undefined): string | undefined {
+function joinLines(value: string | readonly string[] | undefined): string | undefined {
   return value === undefined || typeof value === "string" ? value : value.join(",");
 }

@@ -1,17 +1,15 @@
 import type { Socket } from "node:net";
 import { ResettableTimer } from "../lib/deadline.ts";
-import type { Peer } from "./client-address.ts";
-import { type Body, BodyReader, type DohService, type HttpPeer, NO_BODY } from "./doh.ts";
+import { BodyReader, type DohService, type HttpPeer, NO_BODY } from "./doh.ts";
 import { ERROR } from "./http2/frames.ts";
 import type { Http2Stream, StreamResponse } from "./http2/request.ts";
 import { Http2Session } from "./http2/session.ts";
-import type { Connection } from "./tcp.ts";
-import type { ListenServices } from "./types.ts";
+import type { Connection, ListenServices, Peer } from "./types.ts";
 
-/** A DoH head is a few hundred bytes, and a GET of the usual size adds as many again. */
+/** The head of a DoH request has a few hundred bytes; a GET adds as many again. */
 const MAX_HEADER_LIST_BYTES = 16_384;
 
-/** How long a client has to close the connection that we have ended. */
+/** How long a client has to close the connection after we ended it. */
 const LINGER_MS = 1000;
 
 const NO_BYTES = new Uint8Array(0);
@@ -19,7 +17,7 @@ const NO_BYTES = new Uint8Array(0);
 /** RFC 6585 §5. */
 const TOO_LARGE_HEAD: StreamResponse = { status: 431, headers: { "content-length": "0" }, body: NO_BYTES };
 
-/** DoH over one HTTP/2 connection. */
+/** DoH on one HTTP/2 connection: the deadlines and limits. `http2/session.ts` is the protocol, `doh.ts` answers the requests. */
 export class Http2Connection implements Connection {
   readonly #socket: Socket;
   readonly #service: DohService;
@@ -27,7 +25,7 @@ export class Http2Connection implements Connection {
   readonly #peer: HttpPeer;
   readonly #session: Http2Session;
   readonly #deadline: ResettableTimer;
-  /** Requests whose answer is awaited, those of streams that were reset meanwhile included. */
+  /** Requests whose answer is pending, those of reset streams included. */
   #outstanding = 0;
 
   /** @param socket its preface has been read. */
@@ -46,10 +44,10 @@ export class Http2Connection implements Connection {
         maxHeaderListBytes: MAX_HEADER_LIST_BYTES,
         backlogBytes: limits.writeBacklogBytes,
       },
-      { request: (stream) => void this.#answer(stream), moved: () => this.#watch() },
+      { onRequest: (stream) => void this.#answer(stream), onActivity: () => this.#setDeadline() },
     );
     socket.on("close", () => this.#deadline.cancel());
-    this.#watch();
+    this.#setDeadline();
   }
 
   finish(): void {
@@ -62,7 +60,12 @@ export class Http2Connection implements Connection {
       stream.respond(TOO_LARGE_HEAD);
       return;
     }
-    const body = stream.hasEnded ? NO_BODY : await bodyOf(stream);
+    let body = NO_BODY;
+    if (!stream.hasEnded) {
+      const reader = new BodyReader();
+      stream.sink = reader;
+      body = await reader.body;
+    }
     if (stream.closed) return;
     if (this.#outstanding >= 2 * this.#services.limits.outstandingPerConnection) {
       stream.reset(ERROR.REFUSED_STREAM);
@@ -80,8 +83,8 @@ export class Http2Connection implements Connection {
     else stream.respond({ status: reply.status, headers: reply.headers, body: method === "HEAD" ? NO_BYTES : reply.body });
   }
 
-  /** Sets the deadline to what the client is late with first, or to the end of the idle time, or of its time to close. */
-  #watch(): void {
+  /** Sets the deadline to the first thing that the client is late with, else to the end of the idle time, or of its time to close. */
+  #setDeadline(): void {
     const { clock, limits } = this.#services;
     if (this.#socket.destroyed) return;
     const dueMs = Math.min(this.#streamDueMs, this.#writeDueMs);
@@ -106,18 +109,12 @@ export class Http2Connection implements Connection {
       this.#socket.destroy();
       return;
     }
-    // An idle client gets its GOAWAY.
+    // An idle client gets a GOAWAY.
     if (this.#session.oldestBegunMs === null) this.#session.finish();
     for (const stream of this.#session.streams) {
       if (stream.begunMs + limits.httpRequestMs > nowMs) break;
       stream.reset(ERROR.CANCEL);
     }
-    this.#watch();
+    this.#setDeadline();
   }
-}
-
-function bodyOf(stream: Http2Stream): Promise<Body> {
-  const reader = new BodyReader();
-  stream.sink = reader;
-  return reader.body;
 }

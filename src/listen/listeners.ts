@@ -1,40 +1,41 @@
+/**
+ * The listeners for DNS: bytes from sockets to the `Handler`, and its replies back. `app/` opens them, one set for each configuration of
+ * section `listen`; the API has a server of its own (`admin/`).
+ *
+ * Reading order: `types.ts`; here; `udp.ts`; `tcp.ts` (accept, limits, PROXY header), then what serves an accepted connection: `tls.ts`,
+ * `dns-stream.ts` (DNS over TCP and TLS), `doh.ts` (a DoH request of any HTTP version) under `http1.ts` and `http2-connection.ts`;
+ * `http2/` is HTTP/2 itself, `session.ts` first. `client-address.ts` finds out who asks.
+ */
 import type { Socket } from "node:net";
 import { AddressSet, endpointText } from "../dns/address.ts";
 import type { Clock } from "../lib/clock.ts";
 import { errorText } from "../lib/text.ts";
-import type { Peer } from "./client-address.ts";
 import { StreamConnection } from "./dns-stream.ts";
 import { DohService } from "./doh.ts";
 import { Http1Server } from "./http1.ts";
 import { PREFACE } from "./http2/frames.ts";
 import { Http2Connection } from "./http2-connection.ts";
-import { type ListenLimits, limitsWith } from "./limits.ts";
+import { LISTEN_LIMITS, type ListenLimits } from "./limits.ts";
 import type { Endpoint, ListenOptions, TlsOptions } from "./options.ts";
-import {
-  type Connection,
-  ConnectionSlots,
-  readStart,
-  type Serve,
-  type StartDecision,
-  StreamListener,
-  type StreamService,
-} from "./tcp.ts";
+import { readStart, type StartDecision, StreamListener } from "./tcp.ts";
 import { TlsAcceptor, TlsFiles } from "./tls.ts";
-import type { Handler, ListenCounters, ListenEvent, ListenServices } from "./types.ts";
+import type { Connection, Handler, ListenCounters, ListenEvent, ListenServices, Peer, ServeConnection } from "./types.ts";
 import { UdpListener } from "./udp.ts";
 
-/** All listeners but the admin API's. */
+/** All open listeners but the one of the API. */
 export interface Listeners {
-  /** In the order of the configuration, with the ports that were given out for port 0. */
+  /** In the order of the configuration, with the actual port where the configuration says 0. */
   readonly bound: BoundEndpoints;
   readonly counters: Readonly<ListenCounters>;
-  /** Takes no further question, lets the answers under way go out for at most `graceMs`, then closes everything. */
+  /** Takes no more questions, sends the pending answers for at most `graceMs`, then closes everything. May be called again. */
   close(graceMs?: number): Promise<void>;
 }
 
-export type BoundEndpoints = Readonly<Record<"dns" | "tls" | "https" | "http", readonly Endpoint[]>>;
+export type BoundEndpoints = Readonly<Record<StreamKind, readonly Endpoint[]>>;
 
-/** The sections of the configuration that the listeners read. */
+type StreamKind = "dns" | "tls" | "https" | "http";
+
+/** The parts of the configuration that the listeners read. */
 interface ListenersOptions {
   readonly listen: ListenOptions;
   readonly tls: TlsOptions | null;
@@ -44,62 +45,70 @@ interface ListenersOptions {
 
 export interface ListenersSurroundings {
   readonly clock: Clock;
-  /** Told of what went wrong and was coped with; by default nobody is. */
   readonly report?: (event: ListenEvent) => void;
   readonly limits?: Partial<ListenLimits>;
 }
 
-/** Longer than `answers.deadline` as it is by default. */
+/** Longer than the default of `answers.deadline`. */
 const GRACE_MS = 5000;
 
-/** How many free ports are tried until one is free for UDP as it is for TCP. */
+/** How many free TCP ports are tried until one is free for UDP too. */
 const FREE_PORT_TRIES = 16;
 
 /**
  * Opens every listener of the configuration, or none.
- * @throws ListenError naming all that could not be opened, with the reasons.
+ * @throws ListenError with every endpoint that could not be opened and the reason.
  */
 export async function openListeners(
   options: ListenersOptions,
   handler: Handler,
-  { clock, report = () => {}, limits: overrides }: ListenersSurroundings,
+  { clock, report = () => {}, limits }: ListenersSurroundings,
 ): Promise<Listeners> {
-  const limits = limitsWith(overrides);
   const counters: ListenCounters = { udpInFlight: 0, udpShed: 0, udpUnsent: 0, connections: 0, connectionsRefused: 0 };
-  const services: ListenServices = {
+  const opened = new OpenedListeners({
     handler,
     clock,
-    limits,
+    limits: { ...LISTEN_LIMITS, ...limits },
     counters,
     report,
-    slots: new ConnectionSlots(limits, counters),
     proxyPeers: AddressSet.of(...options.listen.proxyProtocol),
     trustedProxies: AddressSet.of(...options.trustedProxies),
-  };
-  const opening = new Opening(services);
-  await opening.openAll(options);
-  if (opening.problems.length > 0) {
-    await opening.close(0);
-    throw new ListenError(opening.problems);
+  });
+  await opened.open(options);
+  if (opened.problems.length > 0) {
+    await opened.close(0);
+    throw new ListenError(opened.problems);
   }
   let closing: Promise<void> | null = null;
   return {
-    bound: opening.bound,
+    bound: opened.bound,
     counters,
     close(graceMs = GRACE_MS) {
-      closing ??= closeAlive(opening, graceMs);
+      closing ??= closeAlive(opened, graceMs);
       return closing;
     },
   };
 }
 
-/** Neither a clock's timers nor half-closed sockets keep the process alive, and it must not end before the last answer is out. */
-async function closeAlive(opening: Opening, graceMs: number): Promise<void> {
+/** Keeps the process alive until the last answer is sent: neither timers of the clock nor half-closed sockets do that. */
+async function closeAlive(opened: OpenedListeners, graceMs: number): Promise<void> {
   const alive = setInterval(() => {}, 1 << 30);
   try {
-    await opening.close(graceMs);
+    await opened.close(graceMs);
   } finally {
     clearInterval(alive);
+  }
+}
+
+/** At least one listener could not be opened, so none is open. */
+export class ListenError extends Error {
+  /** One line each: section, address and reason. */
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(`cannot listen:\n${problems.map((problem) => `  ${problem}`).join("\n")}`);
+    this.name = "ListenError";
+    this.problems = problems;
   }
 }
 
@@ -107,52 +116,48 @@ interface Closable {
   close(graceMs: number): Promise<void>;
 }
 
-/** What has been opened so far, and what could not be. */
-class Opening {
+/** The listeners opened so far, and the problems with the others. */
+class OpenedListeners {
   readonly problems: string[] = [];
-  readonly bound: Record<"dns" | "tls" | "https" | "http", Endpoint[]> = { dns: [], tls: [], https: [], http: [] };
+  readonly bound: Record<StreamKind, Endpoint[]> = { dns: [], tls: [], https: [], http: [] };
   readonly #services: ListenServices;
-  readonly #sockets: Closable[] = [];
-  /** Closed after the sockets, which use them to the last. */
-  readonly #others: Closable[] = [];
+  readonly #listeners: Closable[] = [];
+  /** Closed after the listeners, which use them to the end. */
+  readonly #shared: Closable[] = [];
 
   constructor(services: ListenServices) {
     this.#services = services;
   }
 
-  async openAll({ listen, tls }: ListenersOptions): Promise<void> {
+  async open({ listen, tls }: ListenersOptions): Promise<void> {
     const services = this.#services;
     for (const endpoint of listen.dns) await this.#openDns(endpoint);
     const doh = new DohServer(listen.dohPath, services);
-    this.#others.push(doh);
-    const serveDoh: Serve = (socket, peer) => doh.serve(socket, peer);
-    const exempt = services.trustedProxies;
-    for (const endpoint of listen.http) await this.#openStream("http", endpoint, { serve: serveDoh, exempt });
+    this.#shared.push(doh);
+    const serveDoh: ServeConnection = (socket, peer) => doh.serve(socket, peer);
+    for (const endpoint of listen.http) await this.#openStream("http", endpoint, serveDoh);
     if (listen.tls.length + listen.https.length === 0) return;
-    const secure = await this.#openTls(tls);
-    if (secure === null) return;
-    const { dot, https } = secure;
-    for (const endpoint of listen.tls)
-      await this.#openStream("tls", endpoint, { serve: over(dot, serveDns("dot", services)), exempt: null });
-    for (const endpoint of listen.https) await this.#openStream("https", endpoint, { serve: over(https, serveDoh), exempt });
+    const acceptors = await this.#openTls(tls);
+    if (acceptors === null) return;
+    const { dot, https } = acceptors;
+    for (const endpoint of listen.tls) await this.#openStream("tls", endpoint, over(dot, serveDns("dot", services)));
+    for (const endpoint of listen.https) await this.#openStream("https", endpoint, over(https, serveDoh));
   }
 
   async close(graceMs: number): Promise<void> {
-    await Promise.all(this.#sockets.map((socket) => socket.close(graceMs)));
-    await Promise.all(this.#others.map((other) => other.close(graceMs)));
+    await Promise.all(this.#listeners.map((listener) => listener.close(graceMs)));
+    await Promise.all(this.#shared.map((shared) => shared.close(graceMs)));
   }
 
-  /** UDP and TCP of one endpoint have the same port, also where any free one was asked for. */
+  /** UDP and TCP of one endpoint get the same port, also where the configuration says 0. */
   async #openDns(endpoint: Endpoint): Promise<void> {
-    const service = { serve: serveDns("tcp", this.#services), exempt: null };
     for (let tries = 1; ; tries++) {
-      const tcp = await this.#attempt("dns", endpoint, () => StreamListener.open(endpoint, service, this.#services));
+      const tcp = await this.#tryStream("dns", endpoint, serveDns("tcp", this.#services));
       const port = tcp?.bound.port ?? endpoint.port;
       const isLast = endpoint.port !== 0 || tries === FREE_PORT_TRIES || tcp === null;
       try {
-        const udp = await UdpListener.open({ address: endpoint.address, port }, this.#services);
-        this.#sockets.push(udp);
-        if (tcp !== null) this.#keep("dns", tcp);
+        this.#listeners.push(await UdpListener.open({ address: endpoint.address, port }, this.#services));
+        if (tcp !== null) this.#add("dns", tcp);
         return;
       } catch (error) {
         await tcp?.close(0);
@@ -163,19 +168,19 @@ class Opening {
     }
   }
 
-  async #openStream(kind: "tls" | "https" | "http", endpoint: Endpoint, service: StreamService): Promise<void> {
-    const listener = await this.#attempt(kind, endpoint, () => StreamListener.open(endpoint, service, this.#services));
-    if (listener !== null) this.#keep(kind, listener);
+  async #openStream(kind: StreamKind, endpoint: Endpoint, serve: ServeConnection): Promise<void> {
+    const listener = await this.#tryStream(kind, endpoint, serve);
+    if (listener !== null) this.#add(kind, listener);
   }
 
-  #keep(kind: keyof BoundEndpoints, listener: StreamListener): void {
-    this.#sockets.push(listener);
+  #add(kind: StreamKind, listener: StreamListener): void {
+    this.#listeners.push(listener);
     this.bound[kind].push(listener.bound);
   }
 
-  async #attempt<T>(kind: keyof BoundEndpoints, endpoint: Endpoint, open: () => Promise<T>): Promise<T | null> {
+  async #tryStream(kind: StreamKind, endpoint: Endpoint, serve: ServeConnection): Promise<StreamListener | null> {
     try {
-      return await open();
+      return await StreamListener.open(endpoint, serve, this.#services);
     } catch (error) {
       this.problems.push(`${kind} ${endpointText(endpoint.address, endpoint.port)} (tcp): ${explainBindError(error)}`);
       return null;
@@ -188,22 +193,12 @@ class Opening {
       return null;
     }
     const { clock, limits, report } = this.#services;
-    const acceptors: TlsAcceptor[] = [];
     try {
-      const files = await TlsFiles.open(options, clock, {
-        changed: (pair) => {
-          for (const acceptor of acceptors) acceptor.use(pair);
-          report({ kind: "certificateReloaded" });
-        },
-        refused: (reason) => report({ kind: "certificateRefused", reason }),
-      });
-      this.#others.push(files);
-      const timing = { clock, handshakeMs: limits.tlsHandshakeMs };
-      const dot = new TlsAcceptor(files.current, ["dot"], timing);
-      // curl --http1.0 offers no other.
-      const https = new TlsAcceptor(files.current, ["h2", "http/1.1", "http/1.0"], timing);
-      acceptors.push(dot, https);
-      return { dot, https };
+      const files = await TlsFiles.open(options, clock, report);
+      this.#shared.push(files);
+      const dot = new TlsAcceptor(files, ["dot"], limits.tlsHandshakeMs);
+      // curl --http1.0 offers http/1.0 alone.
+      return { dot, https: new TlsAcceptor(files, ["h2", "http/1.1", "http/1.0"], limits.tlsHandshakeMs) };
     } catch (error) {
       this.problems.push(`tls: ${errorText(error)}`);
       return null;
@@ -212,35 +207,21 @@ class Opening {
 }
 
 /** The same service behind a TLS handshake. */
-function over(acceptor: TlsAcceptor, serve: Serve): Serve {
+function over(acceptor: TlsAcceptor, serve: ServeConnection): ServeConnection {
   return async (raw, peer) => {
     const socket = await acceptor.accept(raw);
     return socket === null ? null : serve(socket, peer);
   };
 }
 
-function serveDns(transport: "tcp" | "dot", services: ListenServices): Serve {
+function serveDns(transport: "tcp" | "dot", services: ListenServices): ServeConnection {
   return async (socket, { address, port }) =>
     new StreamConnection(socket, { address, port, transport, http: null, method: null, clientId: null }, services);
 }
 
-/** Some listeners could not be opened, so none is. */
-export class ListenError extends Error {
-  /** One line each: section, address and reason. */
-  readonly problems: readonly string[];
-
-  constructor(problems: readonly string[]) {
-    super(`cannot listen:\n${problems.map((problem) => `  ${problem}`).join("\n")}`);
-    this.name = "ListenError";
-    this.problems = problems;
-  }
-}
-
-/** Why an address could not be bound, in words, and what to do about it. */
+/** Says why an address could not be bound, and what to do about it. */
 function explainBindError(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const code = "code" in error ? error.code : undefined;
-  switch (code) {
+  switch (error instanceof Error && "code" in error ? error.code : undefined) {
     case "EADDRINUSE":
       return "the port is taken by another program or by another line of this section (EADDRINUSE)";
     case "EACCES":
@@ -252,11 +233,11 @@ function explainBindError(error: unknown): string {
     case "EAFNOSUPPORT":
       return "this host has no IPv6 (EAFNOSUPPORT)";
     default:
-      return error.message;
+      return errorText(error);
   }
 }
 
-/** DoH on connections that others have accepted, in clear or after the TLS handshake, in whichever HTTP version the client speaks. */
+/** Serves DoH on accepted connections, in clear or after the TLS handshake, in the HTTP version that the client speaks. */
 class DohServer {
   readonly #service: DohService;
   readonly #services: ListenServices;
@@ -268,7 +249,7 @@ class DohServer {
     this.#http1 = new Http1Server(this.#service, services);
   }
 
-  /** Waits for the first bytes; null = none came, and the caller destroys the socket. */
+  /** Waits for the first bytes; null = none came. */
   async serve(socket: Socket, peer: Peer): Promise<Connection | null> {
     const { clock, limits } = this.#services;
     const version = await readStart(socket, sniffHttp, { clock, timeoutMs: limits.httpIdleMs });
@@ -282,7 +263,7 @@ class DohServer {
   }
 }
 
-/** Tells HTTP/2 from everything else by its preface, which is taken, and which no HTTP/1 request can be (RFC 9113 §3.4). */
+/** Recognises HTTP/2 by its preface, which no HTTP/1 request begins with (RFC 9113 §3.4), and takes the preface. */
 function sniffHttp(start: Uint8Array): StartDecision<"http1" | "http2"> {
   const length = Math.min(start.length, PREFACE.length);
   if (!PREFACE.subarray(0, length).equals(start.subarray(0, length))) return { kind: "decided", takenBytes: 0, value: "http1" };

@@ -1,28 +1,27 @@
+import type { Socket } from "node:net";
 import type { AddressSet } from "../dns/address.ts";
 import type { Client } from "../lib/client.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { ListenLimits } from "./limits.ts";
-import type { ListenOptions } from "./options.ts";
-import type { ConnectionSlots } from "./tcp.ts";
 
 /**
- * What the listeners hand messages to. It never throws or rejects, answers every message within a deadline of its own
- * and keeps UDP replies within the client's size. May be called any number of times at once.
+ * Answers the messages that the listeners read. A handler never throws or rejects, answers every message within its own deadline, and keeps
+ * UDP replies within the client's size. Listeners call it any number of times concurrently.
  */
 export interface Handler {
   /**
-   * `message` is fresh and belongs to the handler. What can be answered at once is returned synchronously.
-   * null = nothing is sent: silence on UDP, TCP and TLS, status 400 on HTTP.
+   * The handler owns `message`. A reply that needs no waiting is returned synchronously.
+   * null = send nothing on UDP, TCP and TLS; status 400 on HTTP.
    */
   answer(message: Uint8Array, client: Client): HandlerReply | null | Promise<HandlerReply | null>;
-  /** `?name=&type=` asked over HTTP: the JSON text, or a short explanation for a 400. */
+  /** Answers `?name=&type=` over HTTP with JSON, or with a short explanation for status 400. */
   answerJson(parameters: URLSearchParams, client: Client): Promise<JsonReply>;
 }
 
-/** A finished reply. `wire` is not changed after it was handed over. */
+/** A finished reply. Nobody changes `wire` after it was handed over. */
 export interface HandlerReply {
   readonly wire: Uint8Array;
-  /** For DoH's Cache-Control: the lowest TTL in seconds; null = no-store. */
+  /** The lowest TTL, for Cache-Control of DoH; null = no-store. */
   readonly maxAgeSeconds: number | null;
 }
 
@@ -30,30 +29,47 @@ export type JsonReply =
   | { readonly kind: "ok"; readonly body: string; readonly maxAgeSeconds: number | null }
   | { readonly kind: "bad"; readonly text: string };
 
-/** What all listeners of one set share. */
+/** The address of the other end of a connection, in the form of `Client.address`. Port 0 = unknown. */
+export interface Peer {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** One accepted connection, served by a protocol. */
+export interface Connection {
+  /** Takes no more questions and closes the connection after the pending answers. May be called again. */
+  finish(): void;
+}
+
+/**
+ * Serves an accepted connection. `socket` has an error handler. `peer` is the client, as the PROXY header names it where there is one.
+ * null = the connection was given up; the caller destroys the socket.
+ */
+export type ServeConnection = (socket: Socket, peer: Peer) => Promise<Connection | null>;
+
+/** What all listeners of one configuration share. */
 export interface ListenServices {
   readonly handler: Handler;
   readonly clock: Clock;
   readonly limits: ListenLimits;
   readonly counters: ListenCounters;
-  readonly slots: ConnectionSlots;
   /** Peers whose PROXY header is read. */
   readonly proxyPeers: AddressSet;
-  /** Peers whose X-Forwarded-For is believed. */
+  /** Peers whose X-Forwarded-For is trusted. */
   readonly trustedProxies: AddressSet;
   readonly report: (event: ListenEvent) => void;
 }
 
-/** What an operator may want to know and the listeners themselves have coped with. */
+/** A problem that the listeners handled themselves, for the operator's log. */
 export type ListenEvent =
   | { readonly kind: "certificateReloaded" }
   | { readonly kind: "certificateRefused"; readonly reason: string }
   | { readonly kind: "localAddressSkipped"; readonly address: string; readonly reason: string }
   | { readonly kind: "socketError"; readonly where: string; readonly reason: string };
 
-/** Counted since the listeners were opened; `udpInFlight` and `connections` are of this moment. */
+/** Counts since the listeners were opened. `udpInFlight` and `connections` are current numbers. */
 export interface ListenCounters {
-  /** UDP queries whose answer is awaited. */
+  /** UDP queries that wait for their answer. */
   udpInFlight: number;
   /** UDP queries dropped because too many were in flight. */
   udpShed: number;
@@ -63,14 +79,3 @@ export interface ListenCounters {
   /** Connections closed at once because there were too many. */
   connectionsRefused: number;
 }
-
-/** Listens nowhere: for programs of ours that open one listener or another, whose endpoints stand beside it. */
-export const NOWHERE: ListenOptions = {
-  dns: [],
-  tls: [],
-  https: [],
-  http: [],
-  admin: null,
-  dohPath: "/dns-query",
-  proxyProtocol: [],
-};

@@ -7,19 +7,19 @@ import { addressOfSocket } from "./client-address.ts";
 import type { Endpoint } from "./options.ts";
 import type { HandlerReply, ListenServices } from "./types.ts";
 
-/** How often this host's addresses are read again behind a wildcard. */
+/** How often a wildcard listener reads the addresses of this host. */
 const REREAD_MS = 5000;
 
-/** Linux and FreeBSD let sockets share a port by SO_REUSEPORT; elsewhere libuv's `reuseAddr` does the same. */
+/** On Linux and FreeBSD sockets share a port by SO_REUSEPORT; elsewhere `reuseAddr` of libuv has the same effect. */
 const SHARING = process.platform === "linux" || process.platform === "freebsd" ? { reusePort: true } : { reuseAddr: true };
 
-/** Reads the addresses behind a wildcard; a test may put its own in place. */
+/** Reads the addresses of this host; tests replace it. */
 type ReadLocalAddresses = typeof localAddresses;
 
 /**
- * DNS over UDP on one endpoint. A wildcard socket would answer from whichever address the route back prefers, and clients
- * drop a reply that comes from elsewhere (RFC 2181 §4.1, RFC 5452 §9.1). So each local address has a socket of its own, to which the
- * kernel gives what was sent there, and the wildcard beside them hears the aliases that the system does not list.
+ * DNS over UDP on one endpoint. A wildcard socket would reply from the address that the route back prefers, and clients drop a reply from
+ * another address than they asked (RFC 2181 §4.1, RFC 5452 §9.1). So each local address gets its own socket, which the kernel prefers over
+ * the wildcard socket; the wildcard socket serves aliases that the system does not list.
  */
 export class UdpListener {
   readonly bound: Endpoint;
@@ -31,9 +31,9 @@ export class UdpListener {
   #inFlight = 0;
   #timer: Timer | null = null;
   #closing: Promise<void> | null = null;
-  #whenIdle: () => void = () => {};
+  #onIdle: () => void = () => {};
 
-  /** @throws the system's error when the endpoint cannot be bound; a local address behind a wildcard that cannot is reported. */
+  /** @throws the system's error when the endpoint cannot be bound. A local address of a wildcard that cannot be bound is reported. */
   static async open(endpoint: Endpoint, services: ListenServices, readAddresses = localAddresses): Promise<UdpListener> {
     const isWildcard = wildcardFamily(endpoint.address) !== null;
     const main = await bind(endpoint, isWildcard, services.limits.udpReceiveBufferBytes);
@@ -47,15 +47,15 @@ export class UdpListener {
     this.#services = services;
     this.#readAddresses = readAddresses;
     this.bound = { address, port: main.address().port };
-    this.#serve(main);
+    this.#listen(main);
   }
 
-  /** The addresses that have a socket of their own behind a wildcard. */
+  /** The local addresses of a wildcard that have their own socket. */
   get localAddresses(): readonly string[] {
     return [...this.#local.keys()];
   }
 
-  /** Takes no further question, lets the answers under way go out for at most `graceMs`, then closes all sockets. */
+  /** Takes no more questions, sends the pending answers for at most `graceMs`, then closes all sockets. */
   close(graceMs: number): Promise<void> {
     this.#closing ??= this.#close(graceMs);
     return this.#closing;
@@ -66,7 +66,7 @@ export class UdpListener {
     if (this.#inFlight > 0 && graceMs > 0) {
       await new Promise<void>((resolve) => {
         const timer = this.#services.clock.setTimer(resolve, graceMs);
-        this.#whenIdle = () => {
+        this.#onIdle = () => {
           timer.cancel();
           resolve();
         };
@@ -94,7 +94,7 @@ export class UdpListener {
     try {
       return new Set(this.#readAddresses(family));
     } catch (error) {
-      // Such as EMFILE. What is open stays so until the addresses can be read again.
+      // For example EMFILE. The open sockets stay until the addresses can be read again.
       this.#services.report({ kind: "socketError", where: "local addresses", reason: String(error) });
       return new Set(this.#local.keys());
     }
@@ -106,26 +106,26 @@ export class UdpListener {
       if (this.#closing !== null) return await closeSocket(socket);
       this.#local.set(address, socket);
       this.#skipped.delete(address);
-      this.#serve(socket);
+      this.#listen(socket);
     } catch (error) {
-      // An IPv6 address cannot be bound while it is tentative; it is tried again at each reading.
+      // A tentative IPv6 address cannot be bound yet. Each reading tries again.
       if (this.#skipped.has(address)) return;
       this.#skipped.add(address);
       this.#services.report({ kind: "localAddressSkipped", address, reason: String(error) });
     }
   }
 
-  #serve(socket: Socket): void {
+  #listen(socket: Socket): void {
     const { address, port } = socket.address();
     socket.on("error", (error) => {
       this.#services.report({ kind: "socketError", where: `udp ${endpointText(address, port)}`, reason: error.message });
     });
-    socket.on("message", (message, remote) => this.#take(socket, message, remote));
+    socket.on("message", (message, remote) => this.#receive(socket, message, remote));
   }
 
-  #take(socket: Socket, message: Buffer, remote: RemoteInfo): void {
+  #receive(socket: Socket, message: Buffer, remote: RemoteInfo): void {
     const { counters, handler, limits } = this.#services;
-    // Nothing can be sent to port 0; such a source address is forged.
+    // No reply can be sent to port 0; such a source is forged.
     if (this.#closing !== null || remote.port === 0) return;
     if (counters.udpInFlight >= limits.udpInFlight) {
       counters.udpShed++;
@@ -149,7 +149,7 @@ export class UdpListener {
       this.#send(socket, reply, remote);
       counters.udpInFlight--;
       this.#inFlight--;
-      if (this.#inFlight === 0) this.#whenIdle();
+      if (this.#inFlight === 0) this.#onIdle();
     });
   }
 
@@ -165,7 +165,7 @@ export class UdpListener {
         if (error !== null) counters.udpUnsent++;
       });
     } catch {
-      // The address went away, and its socket with it, while the answer was awaited.
+      // The local address disappeared, and its socket was closed, while the answer was pending.
       counters.udpUnsent++;
     }
   }
@@ -176,11 +176,11 @@ async function bind({ address, port }: Endpoint, shared: boolean, receiveBufferB
     type: address.includes(":") ? "udp6" : "udp4",
     ipv6Only: address.includes(":"),
     ...(shared ? SHARING : {}),
-    // Only literals are ever sent to, so nothing is looked up.
+    // Replies go to IP literals only.
     lookup: (host, _options, found) => found(null, host, host.includes(":") ? 6 : 4),
   });
   try {
-    // As nothing is looked up, the socket is bound before `bind` returns.
+    // Without a lookup the socket is bound before `bind` returns.
     const listening = once(socket, "listening");
     socket.bind({ address, port, exclusive: true });
     await listening;
@@ -191,7 +191,7 @@ async function bind({ address, port }: Endpoint, shared: boolean, receiveBufferB
   try {
     socket.setRecvBufferSize(receiveBufferBytes);
   } catch {
-    // Some systems refuse what is beyond their limit instead of granting that much.
+    // Some systems refuse a size above their limit instead of granting the limit.
   }
   return socket;
 }
@@ -204,7 +204,7 @@ function closeSocket(socket: Socket): Promise<void> {
 
 type Family = "IPv4" | "IPv6";
 
-/** This host's own addresses of one family, link-local ones with their zone. Aliases such as 127.0.0.2 are not among them. */
+/** The addresses of this host of one family, link-local ones with their zone. Aliases such as 127.0.0.2 are missing. */
 export function localAddresses(family: Family): readonly string[] {
   const addresses = new Set<string>();
   for (const [name, infos] of Object.entries(networkInterfaces())) {
@@ -216,7 +216,7 @@ export function localAddresses(family: Family): readonly string[] {
   return [...addresses];
 }
 
-/** The family whose every address this one stands for; null = it stands for itself. */
+/** The family of a wildcard address; null = not a wildcard. */
 export function wildcardFamily(address: string): Family | null {
   if (address === "0.0.0.0") return "IPv4";
   return /^[0:]+$/.test(address) && address.includes(":") ? "IPv6" : null;

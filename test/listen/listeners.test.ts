@@ -6,8 +6,9 @@ import { frame } from "../../src/dns/wire.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { ListenError, openListeners } from "../../src/listen/listeners.ts";
 import type { ListenOptions } from "../../src/listen/options.ts";
-import { type HandlerReply, NOWHERE } from "../../src/listen/types.ts";
+import type { HandlerReply } from "../../src/listen/types.ts";
 import { hasIpv6 } from "../support/ipv6.ts";
+import { NOWHERE } from "../support/nowhere.ts";
 import { connectRaw } from "./support/raw.ts";
 import { echo, handlerOf, messageOf, ON_LOOPBACK, openSite, portOf, tlsFixture } from "./support/site.ts";
 

@@ -108,21 +108,6 @@ describe("from a peer of proxyProtocol", () => {
     await clock.advance(1);
     await connection.ended;
   });
-
-  test("connections are counted by the client behind the proxy", async () => {
-    const { site } = await proxiedSite({ limits: { connectionsPerClient: 1 } });
-    const open = async (source: string) => {
-      const connection = await connectRaw(portOf(site, "dns"));
-      connection.write(`PROXY TCP4 ${source} 127.0.0.1 4711 53\r\n`).write(frame(messageOf(1)));
-      return connection;
-    };
-    const first = await open("198.51.100.7");
-    const other = await open("198.51.100.8");
-    await Promise.all([first.take(42), other.take(42)]);
-    const second = await open("198.51.100.7");
-    expect(await second.takeRest()).toEqual(Buffer.alloc(0));
-    expect(site.counters.connectionsRefused).toBe(1);
-  });
 });
 
 test("from anybody else the header is no header", async () => {

@@ -179,20 +179,6 @@ describe("connections", () => {
     await takeMessage(fourth.write(frame(messageOf(4))));
     await takeMessage(connection.write(frame(messageOf(1))));
   });
-
-  test("of a trusted proxy are limited in all only, where it speaks HTTP", async () => {
-    const site = await openSite({ limits: { connectionsPerClient: 1, connections: 4 }, trustedProxies: ["127.0.0.1"] });
-    for (let turn = 0; turn < 4; turn++) await connectRaw(portOf(site, "http"));
-    await (await connectRaw(portOf(site, "http"))).ended;
-    expect(site.counters).toMatchObject({ connections: 4, connectionsRefused: 1 });
-  });
-
-  test("of one client are limited too", async () => {
-    const { site } = await connected({ limits: { connectionsPerClient: 1 } });
-    const second = await connectRaw(portOf(site, "dns"));
-    await second.ended;
-    await expect.poll(() => site.counters).toMatchObject({ connections: 1, connectionsRefused: 1 });
-  });
 });
 
 describe("a DoT connection", () => {

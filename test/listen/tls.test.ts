@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { connect, type TLSSocket } from "node:tls";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { frame } from "../../src/dns/wire.ts";
-import { systemClock } from "../../src/lib/clock.ts";
 import { openListeners } from "../../src/listen/listeners.ts";
-import { type ListenEvent, NOWHERE } from "../../src/listen/types.ts";
+import type { ListenEvent } from "../../src/listen/types.ts";
 import { fakeClock } from "../support/fake-clock.ts";
+import { NOWHERE } from "../support/nowhere.ts";
 import { connectRaw, connectRawTls } from "./support/raw.ts";
 import { echo, messageOf, ON_LOOPBACK, openSite, portOf, tlsFixture } from "./support/site.ts";
 
@@ -76,6 +76,7 @@ describe("certificate files", () => {
     await copyFile(tlsFixture("cert.pem"), files.cert);
     await copyFile(tlsFixture("key.pem"), files.key);
     const events: ListenEvent[] = [];
+    const clock = fakeClock();
     const listeners = await openListeners(
       {
         listen: { ...NOWHERE, tls: ON_LOOPBACK, https: ON_LOOPBACK },
@@ -83,18 +84,18 @@ describe("certificate files", () => {
         trustedProxies: [],
       },
       echo,
-      { clock: systemClock, report: (event) => events.push(event) },
+      { clock, report: (event) => events.push(event) },
     );
     onTestFinished(() => listeners.close(0));
     const nameSeen = async (kind: "tls" | "https"): Promise<string> =>
       commonName((await connectRawTls(portOf(listeners, kind))).socket);
-    return { files, directory, events, nameSeen, listeners };
+    return { files, directory, events, nameSeen, listeners, clock };
   }
 
   const commonName = (socket: TLSSocket): string => String(socket.getPeerCertificate().subject.CN);
 
-  test("put in place by renaming are used for new connections, and old ones live on", async () => {
-    const { files, directory, events, nameSeen, listeners } = await siteWithFiles();
+  test("put in place by renaming are used for new connections within 5 s, and old connections live on", async () => {
+    const { files, directory, events, nameSeen, listeners, clock } = await siteWithFiles();
     const old = await connectRawTls(portOf(listeners, "tls"));
     expect(await nameSeen("tls")).toBe("localhost");
     for (const [name, target] of [
@@ -104,20 +105,22 @@ describe("certificate files", () => {
       await copyFile(tlsFixture(name), join(directory, "new"));
       await rename(join(directory, "new"), target);
     }
+    await clock.advance(5000);
     await expect.poll(() => events).toEqual([{ kind: "certificateReloaded" }]);
     expect([await nameSeen("tls"), await nameSeen("https")]).toEqual(["renewed.localhost", "renewed.localhost"]);
     expect((await connectRawTls(portOf(listeners, "https"), { ALPNProtocols: ["h2"] })).socket.alpnProtocol).toBe("h2");
     expect(await old.write(frame(messageOf(1))).take(42)).toEqual(Buffer.from(frame(messageOf(1))));
   });
 
-  test("that are broken are reported, and the old ones serve on until they are mended", async () => {
-    const { files, events, nameSeen } = await siteWithFiles();
+  test("that stay broken are reported once, and the old ones serve until they are repaired", async () => {
+    const { files, events, nameSeen, clock } = await siteWithFiles();
     await writeFile(files.cert, "no certificate");
-    await expect.poll(() => events).toEqual([{ kind: "certificateRefused", reason: expect.stringContaining(files.cert) }]);
+    const later = () => clock.advance(1000).then(() => events);
+    await expect.poll(later).toEqual([{ kind: "certificateRefused", reason: expect.stringContaining(files.cert) }]);
     expect(await nameSeen("https")).toBe("localhost");
     await copyFile(tlsFixture("renewed-key.pem"), files.key);
     await copyFile(tlsFixture("renewed-cert.pem"), files.cert);
-    await expect.poll(() => events.at(-1)).toEqual({ kind: "certificateReloaded" });
+    await expect.poll(later).toEqual([expect.anything(), { kind: "certificateReloaded" }]);
     expect(await nameSeen("tls")).toBe("renewed.localhost");
   });
 });

@@ -3,8 +3,7 @@ import { once } from "node:events";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { AddressSet } from "../../src/dns/address.ts";
 import type { Client } from "../../src/lib/client.ts";
-import { limitsWith } from "../../src/listen/limits.ts";
-import { ConnectionSlots } from "../../src/listen/tcp.ts";
+import { LISTEN_LIMITS } from "../../src/listen/limits.ts";
 import type { Handler, HandlerReply, ListenEvent, ListenServices } from "../../src/listen/types.ts";
 import { UdpListener } from "../../src/listen/udp.ts";
 import { type FakeClock, fakeClock } from "../support/fake-clock.ts";
@@ -20,14 +19,13 @@ interface Bench {
 function benchWith(handler: Handler = echo, udpInFlight = 100): Bench {
   const clock = fakeClock();
   const events: ListenEvent[] = [];
-  const limits = limitsWith({ udpInFlight });
+  const limits = { ...LISTEN_LIMITS, udpInFlight };
   const counters = { udpInFlight: 0, udpShed: 0, udpUnsent: 0, connections: 0, connectionsRefused: 0 };
   const services = {
     handler,
     clock,
     limits,
     counters,
-    slots: new ConnectionSlots(limits, counters),
     proxyPeers: AddressSet.of(),
     trustedProxies: AddressSet.of(),
     report: (event: ListenEvent) => events.push(event),

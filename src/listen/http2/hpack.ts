@@ -1,97 +1,55 @@
-import { decodeHuffman, HpackError } from "./huffman.ts";
-
-/** The static table; the field of index 1 stands at 0. RFC 7541 Appendix A. */
-export const STATIC_TABLE: readonly HeaderField[] = [
-  { name: ":authority", value: "" },
-  { name: ":method", value: "GET" },
-  { name: ":method", value: "POST" },
-  { name: ":path", value: "/" },
-  { name: ":path", value: "/index.html" },
-  { name: ":scheme", value: "http" },
-  { name: ":scheme", value: "https" },
-  { name: ":status", value: "200" },
-  { name: ":status", value: "204" },
-  { name: ":status", value: "206" },
-  { name: ":status", value: "304" },
-  { name: ":status", value: "400" },
-  { name: ":status", value: "404" },
-  { name: ":status", value: "500" },
-  { name: "accept-charset", value: "" },
-  { name: "accept-encoding", value: "gzip, deflate" },
-  { name: "accept-language", value: "" },
-  { name: "accept-ranges", value: "" },
-  { name: "accept", value: "" },
-  { name: "access-control-allow-origin", value: "" },
-  { name: "age", value: "" },
-  { name: "allow", value: "" },
-  { name: "authorization", value: "" },
-  { name: "cache-control", value: "" },
-  { name: "content-disposition", value: "" },
-  { name: "content-encoding", value: "" },
-  { name: "content-language", value: "" },
-  { name: "content-length", value: "" },
-  { name: "content-location", value: "" },
-  { name: "content-range", value: "" },
-  { name: "content-type", value: "" },
-  { name: "cookie", value: "" },
-  { name: "date", value: "" },
-  { name: "etag", value: "" },
-  { name: "expect", value: "" },
-  { name: "expires", value: "" },
-  { name: "from", value: "" },
-  { name: "host", value: "" },
-  { name: "if-match", value: "" },
-  { name: "if-modified-since", value: "" },
-  { name: "if-none-match", value: "" },
-  { name: "if-range", value: "" },
-  { name: "if-unmodified-since", value: "" },
-  { name: "last-modified", value: "" },
-  { name: "link", value: "" },
-  { name: "location", value: "" },
-  { name: "max-forwards", value: "" },
-  { name: "proxy-authenticate", value: "" },
-  { name: "proxy-authorization", value: "" },
-  { name: "range", value: "" },
-  { name: "referer", value: "" },
-  { name: "refresh", value: "" },
-  { name: "retry-after", value: "" },
-  { name: "server", value: "" },
-  { name: "set-cookie", value: "" },
-  { name: "strict-transport-security", value: "" },
-  { name: "transfer-encoding", value: "" },
-  { name: "user-agent", value: "" },
-  { name: "vary", value: "" },
-  { name: "via", value: "" },
-  { name: "www-authenticate", value: "" },
-];
-
-/** What a field takes of the table, or of a list, beside its name and value. RFC 7541 §4.1, RFC 9113 §6.5.2. */
-const FIELD_OVERHEAD_BYTES = 32;
-
-/** The table's size before any update. RFC 9113 §6.5.2 (SETTINGS_HEADER_TABLE_SIZE). */
-const INITIAL_TABLE_BYTES = 4096;
-
-/** How many bytes of an integer may follow its first: enough for 2^28, and no length or index here comes near. RFC 7541 §5.1. */
-const MAX_INTEGER_CONTINUATION = 4;
-
-/** One character stands for each byte (latin1). */
+/** One field of a header list. One character stands for one byte (latin1). */
 export interface HeaderField {
   readonly name: string;
   readonly value: string;
 }
 
+/** A fault in a header block. The tables of both sides differ now, so the connection must end with COMPRESSION_ERROR (RFC 9113 §4.3). */
+export class HpackError extends Error {
+  constructor(problem: string) {
+    super(problem);
+    this.name = "HpackError";
+  }
+}
+
+/** The size of the dynamic table before any update. RFC 9113 §6.5.2 (SETTINGS_HEADER_TABLE_SIZE). */
+export const INITIAL_TABLE_BYTES = 4096;
+
+/** What a field costs in the table, or in a list, besides its name and value. RFC 7541 §4.1, RFC 9113 §6.5.2. */
+const FIELD_OVERHEAD_BYTES = 32;
+
+/** How many bytes of an integer may follow the first: enough for 2^28, more than any length or index here. RFC 7541 §5.1. */
+const MAX_INTEGER_CONTINUATION = 4;
+
+/** The static table; the field of index 1 is at position 0. RFC 7541 Appendix A. */
+export const STATIC_TABLE: readonly HeaderField[] = `
+:authority|:method=GET|:method=POST|:path=/|:path=/index.html|:scheme=http|:scheme=https|:status=200|:status=204
+:status=206|:status=304|:status=400|:status=404|:status=500|accept-charset|accept-encoding=gzip, deflate
+accept-language|accept-ranges|accept|access-control-allow-origin|age|allow|authorization|cache-control
+content-disposition|content-encoding|content-language|content-length|content-location|content-range|content-type
+cookie|date|etag|expect|expires|from|host|if-match|if-modified-since|if-none-match|if-range|if-unmodified-since
+last-modified|link|location|max-forwards|proxy-authenticate|proxy-authorization|range|referer|refresh|retry-after
+server|set-cookie|strict-transport-security|transfer-encoding|user-agent|vary|via|www-authenticate
+`
+  .trim()
+  .split(/[|\n]/)
+  .map((field) => {
+    const [name = "", value = ""] = field.split("=");
+    return { name, value };
+  });
+
 interface DecoderLimits {
   /**
-   * What our SETTINGS_HEADER_TABLE_SIZE says. The protocol's own value is 4096, and a client may count on it until it has read
-   * our SETTINGS: less is right only where the encoder knows of it from the beginning.
+   * Our SETTINGS_HEADER_TABLE_SIZE. A client may use 4096, the initial value, until it has read our SETTINGS: a smaller value is right only if
+   * the encoder knows it from the start.
    */
   readonly tableBytes: number;
 
-  /** Of one header list, counted with 32 bytes for each field beside its name and value (RFC 9113 §6.5.2). */
+  /** The largest header list, with 32 bytes for each field besides its name and value (RFC 9113 §6.5.2). */
   readonly maxListBytes: number;
 }
 
-/** Reads the header blocks of one direction of one connection, all of them, in their order; RFC 7541. */
+/** Decodes the header blocks of one direction of one connection (RFC 7541). It must get every block, in order. */
 export class HpackDecoder {
   readonly #limits: DecoderLimits;
   readonly #table: DynamicTable;
@@ -102,9 +60,9 @@ export class HpackDecoder {
   }
 
   /**
-   * Decodes one whole header block, which is only read and not held on to. Says nothing about which characters a name or a value may have.
-   * null = the list is larger than `maxListBytes`; the table then stands as after any other block, so the connection can go on.
-   * @throws HpackError when the block is wrong; the decoder is then of no more use.
+   * Decodes one complete header block, which is only read and not kept. Does not check the characters of names and values.
+   * null = the list is larger than `maxListBytes`; the table is still right, so the connection can go on.
+   * @throws HpackError when the block is wrong. The decoder cannot be used after that.
    */
   decode(block: Uint8Array): readonly HeaderField[] | null {
     const reader = new BlockReader(block);
@@ -114,13 +72,13 @@ export class HpackDecoder {
     while (!reader.atEnd) {
       const field = this.#readField(reader);
       listBytes += sizeBytes(field);
-      // Beyond the limit the block is read for the table's sake only: bytes that each name a large entry must not add up (RFC 7541 §7.3).
+      // Above the limit the block is only read to update the table: a block of references to one large entry must not use much memory (RFC 7541 §7.3).
       if (listBytes <= this.#limits.maxListBytes) fields.push(field);
     }
     return listBytes <= this.#limits.maxListBytes ? fields : null;
   }
 
-  /** Updates are allowed at a block's beginning alone. RFC 7541 §4.2, §6.3. */
+  /** Size updates are allowed only at the start of a block. RFC 7541 §4.2, §6.3. */
   #updateTableSize(reader: BlockReader): void {
     while (reader.first >> 5 === 0b001) {
       const maxBytes = reader.takeInteger(5);
@@ -131,16 +89,16 @@ export class HpackDecoder {
 
   #readField(reader: BlockReader): HeaderField {
     const first = reader.first;
-    // RFC 7541 §6.1: a field of the tables.
+    // RFC 7541 §6.1: an indexed field.
     if (first >> 7 === 1) return this.#fieldAt(reader.takeInteger(7));
-    // RFC 7541 §6.2.1: a literal that enters the table.
+    // RFC 7541 §6.2.1: a literal that is added to the table.
     if (first >> 6 === 0b01) {
       const field = this.#takeLiteral(reader, 6);
       this.#table.add(field);
       return field;
     }
     if (first >> 5 === 0b001) throw new HpackError("a table size update behind a field");
-    // RFC 7541 §6.2.2 and §6.2.3: a literal that does not; the two kinds differ for those only who encode it anew.
+    // RFC 7541 §6.2.2 and §6.2.3: a literal that is not. The two kinds differ only for a proxy that encodes it again.
     return this.#takeLiteral(reader, 4);
   }
 
@@ -150,7 +108,7 @@ export class HpackDecoder {
     return { name, value: reader.takeString() };
   }
 
-  /** RFC 7541 §2.3.3: the static table first, then the dynamic one from its newest entry; 0 names nothing. */
+  /** RFC 7541 §2.3.3: the static table first, then the dynamic table from its newest entry. 0 is not an index. */
   #fieldAt(index: number): HeaderField {
     const field = index <= STATIC_TABLE.length ? STATIC_TABLE[index - 1] : this.#table.at(index - STATIC_TABLE.length - 1);
     if (field === undefined) throw new HpackError("an index of no entry");
@@ -160,7 +118,7 @@ export class HpackDecoder {
 
 /** RFC 7541 §2.3.2, §4. */
 class DynamicTable {
-  /** The newest is last. */
+  /** The newest entry is last. */
   readonly #entries: HeaderField[] = [];
   #bytes = 0;
   #maxBytes: number;
@@ -179,7 +137,7 @@ class DynamicTable {
     this.#evict();
   }
 
-  /** RFC 7541 §4.4: an entry larger than the table leaves it empty, which is no error. */
+  /** RFC 7541 §4.4: an entry larger than the table empties it. That is not an error. */
   add(entry: HeaderField): void {
     this.#entries.push(entry);
     this.#bytes += sizeBytes(entry);
@@ -199,7 +157,7 @@ function sizeBytes(field: HeaderField): number {
   return field.name.length + field.value.length + FIELD_OVERHEAD_BYTES;
 }
 
-/** Takes a block's integers and strings, RFC 7541 §5, and never reads beyond its end. */
+/** Reads the integers and strings of a block (RFC 7541 §5), never beyond its end. */
 class BlockReader {
   readonly #block: Buffer;
   #offset = 0;
@@ -212,7 +170,7 @@ class BlockReader {
     return this.#offset === this.#block.length;
   }
 
-  /** The byte that comes next, which stays; -1 at the end. */
+  /** The next byte, without taking it; -1 at the end. */
   get first(): number {
     return this.#block[this.#offset] ?? -1;
   }
@@ -230,7 +188,7 @@ class BlockReader {
     throw new HpackError("an integer that is too long");
   }
 
-  /** A string of its own: it does not hold on to the block. RFC 7541 §5.2. */
+  /** Returns a string that does not reference the block. RFC 7541 §5.2. */
   takeString(): string {
     const isHuffman = this.first >= 0x80;
     const length = this.takeInteger(7);
@@ -250,9 +208,9 @@ class BlockReader {
 }
 
 /**
- * A header block of the static table and literals alone, so blocks may be made in any order. The update that a client which made its
- * table smaller waits for (RFC 7541 §4.2) is the caller's to put before the first of them.
- * Names must be in lower case (RFC 9113 §8.2), and no character above U+00FF. The bytes are the caller's. RFC 7541 §6.
+ * Encodes a header block with the static table and literals only, so blocks may be encoded in any order (RFC 7541 §6). The size update for a
+ * client that made its table smaller (RFC 7541 §4.2) is up to the caller. Names must be in lower case (RFC 9113 §8.2), and no character above
+ * U+00FF. The caller owns the bytes.
  */
 export function encodeFields(fields: readonly HeaderField[]): Uint8Array {
   const writer = new BlockWriter(
@@ -273,10 +231,10 @@ export function encodeFields(fields: readonly HeaderField[]): Uint8Array {
   return writer.written;
 }
 
-/** A field's first byte, and two lengths of at most six bytes each: 7 bits and then 7 more each cover the 2^29 of the longest string. */
+/** The first byte of a field, and two lengths of at most six bytes each, enough for 2^29, the longest string. */
 const MAX_FRAMING_BYTES = 1 + 6 + 6;
 
-/** By each name of the static table: the first index of the name, and the index of each value. */
+/** For each name of the static table: its first index, and the index of each value. */
 const STATIC_NAMES = indexNames();
 
 function indexNames(): ReadonlyMap<string, { readonly index: number; readonly values: ReadonlyMap<string, number> }> {
@@ -301,7 +259,7 @@ class BlockWriter {
     return this.#block.subarray(0, this.#length);
   }
 
-  /** RFC 7541 §5.1; `marks` are the bits of the first byte that are not the integer's. */
+  /** RFC 7541 §5.1. `marks` are the bits of the first byte that do not belong to the integer. */
   putInteger(marks: number, prefixBits: number, value: number): void {
     const mask = (1 << prefixBits) - 1;
     if (value < mask) {
@@ -323,4 +281,110 @@ class BlockWriter {
   #put(byte: number): void {
     this.#block[this.#length++] = byte;
   }
+}
+
+/**
+ * Decodes a Huffman-coded string literal, one character for each byte (latin1). RFC 7541 §5.2.
+ * @throws HpackError for the symbol EOS, and for padding that is longer than seven bits or has zeros.
+ */
+export function decodeHuffman(bytes: Uint8Array, start: number, end: number): string {
+  // No code is shorter than five bits.
+  const text = Buffer.allocUnsafe(Math.floor(((end - start) * 8) / 5));
+  let length = 0;
+  let node = ROOT;
+  for (let nibble = 2 * start; nibble < 2 * end; nibble++) {
+    const byte = bytes[nibble >> 1] ?? 0;
+    const step = STEPS[(node << 4) | (nibble & 1 ? byte & 15 : byte >> 4)] ?? IS_EOS;
+    if (step & HAS_SYMBOL) text[length++] = step >> 8;
+    else if (step & IS_EOS) throw new HpackError("the symbol EOS within a Huffman string");
+    node = step & 0xff;
+  }
+  if (IS_PADDING[node] !== 1) throw new HpackError("wrong padding of a Huffman string");
+  return text.toString("latin1", 0, length);
+}
+
+/**
+ * The length of the code of each byte in bits, and at last of EOS. RFC 7541 Appendix B. The lengths determine the codes, because the code is
+ * canonical: codes of equal length are consecutive numbers in the order of their bytes, and shorter codes come first.
+ */
+export const CODE_LENGTHS: readonly number[] = [
+  [13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28],
+  [28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 28],
+  [6, 10, 10, 12, 13, 6, 8, 11, 10, 10, 8, 11, 8, 6, 6, 6],
+  [5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 7, 8, 15, 6, 12, 10],
+  [13, 6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7],
+  [7, 7, 7, 7, 7, 7, 7, 7, 8, 7, 8, 13, 19, 13, 14, 6],
+  [15, 5, 6, 5, 6, 5, 6, 6, 6, 5, 7, 7, 6, 6, 6, 5],
+  [6, 7, 6, 5, 5, 6, 7, 7, 7, 7, 7, 15, 11, 14, 13, 28],
+  [20, 22, 20, 20, 22, 22, 22, 23, 22, 23, 23, 23, 23, 23, 24, 23],
+  [24, 24, 22, 23, 24, 23, 23, 23, 23, 21, 22, 23, 22, 23, 23, 24],
+  [22, 21, 20, 22, 22, 23, 23, 21, 23, 22, 22, 24, 21, 22, 23, 23],
+  [21, 21, 22, 21, 23, 22, 23, 23, 20, 22, 22, 22, 23, 22, 22, 23],
+  [26, 26, 20, 19, 22, 23, 22, 25, 26, 26, 26, 27, 27, 26, 24, 25],
+  [19, 21, 26, 27, 27, 26, 27, 24, 21, 21, 26, 26, 28, 27, 27, 27],
+  [20, 24, 20, 21, 22, 21, 21, 23, 22, 22, 25, 25, 24, 24, 26, 23],
+  [26, 27, 26, 26, 27, 27, 27, 27, 27, 28, 27, 27, 27, 27, 27, 26],
+  [30],
+].flat();
+
+const EOS = 256;
+
+/** A complete code of 257 symbols is a binary tree with 256 inner nodes, numbered from the root. */
+const NODES = 256;
+const ROOT = 0;
+
+/** Two children for each node: the number of an inner node, or ~symbol. */
+const CHILDREN = growTree();
+
+/** A step of four bits: the node where it ends in the low byte, and the byte that it completed in the next one. Four bits complete at most one byte. */
+const HAS_SYMBOL = 1 << 16;
+const IS_EOS = 1 << 17;
+
+/** The step from each node for each four bits. */
+const STEPS = Uint32Array.from({ length: NODES * 16 }, (_, index) => stepFrom(index >> 4, index & 15));
+
+/** 1 for each node where a string may end: after at most seven one bits behind the last symbol. */
+const IS_PADDING = markPadding();
+
+function growTree(): Int16Array {
+  const children = new Int16Array(2 * NODES);
+  let nodes = 1;
+  let code = 0;
+  for (let length = 1; length <= 30; length++) {
+    code <<= 1;
+    for (let symbol = 0; symbol <= EOS; symbol++) {
+      if (CODE_LENGTHS[symbol] !== length) continue;
+      let node = ROOT;
+      for (let bit = length - 1; bit > 0; bit--) {
+        const branch = 2 * node + ((code >> bit) & 1);
+        // The root is not a child of any node, so 0 = no child yet.
+        if (children[branch] === 0) children[branch] = nodes++;
+        node = children[branch] ?? ROOT;
+      }
+      children[2 * node + (code & 1)] = ~symbol;
+      code++;
+    }
+  }
+  return children;
+}
+
+function stepFrom(start: number, bits: number): number {
+  let node = start;
+  let completed = 0;
+  for (let bit = 3; bit >= 0; bit--) {
+    const child = CHILDREN[2 * node + ((bits >> bit) & 1)] ?? ROOT;
+    if (~child === EOS) return IS_EOS;
+    if (child < 0) completed = HAS_SYMBOL | (~child << 8);
+    node = child < 0 ? ROOT : child;
+  }
+  return completed | node;
+}
+
+function markPadding(): Uint8Array {
+  const marks = new Uint8Array(NODES);
+  for (let node = ROOT, bits = 0; bits <= 7; bits++) {
+    marks[node] = 1;
+    node = CHILDREN[2 * node + 1] ?? ROOT;
+  }
+  return marks;
 }

@@ -1,59 +1,57 @@
 import type { Socket } from "node:net";
 import type { Clock } from "../../lib/clock.ts";
-import { frameHead } from "./frames.ts";
+import { type FramePlace, frameHead } from "./frames.ts";
 
-interface OutboxOptions {
+interface OutputOptions {
   readonly clock: Clock;
-  /** With so much on its way nothing more is read: who does not read cannot make us write. */
+  /** With so many unsent bytes we stop reading: a client that does not read cannot make us write more. */
   readonly backlogBytes: number;
+  /** Called when bytes were sent, or began to wait. */
+  readonly onActivity: () => void;
 }
 
-/** What goes out on a connection: all frames of one turn of the event loop in one piece. */
+/** Sends the frames of a connection: all frames of one turn of the event loop in one write. */
 export class FrameOutput {
   readonly #socket: Socket;
-  readonly #options: OutboxOptions;
-  readonly #moved: () => void;
+  readonly #options: OutputOptions;
   #parts: Uint8Array[] = [];
   #partsBytes = 0;
-  #ended = false;
-  /** Since when nothing of what waits has been read; null = nothing waits. */
+  #hasEnded = false;
+  /** Since when the client has not read any of the waiting bytes; null = none wait. */
   backlogSinceMs: number | null = null;
 
-  /** @param moved called when bytes went out, or began to wait. */
-  constructor(socket: Socket, options: OutboxOptions, moved: () => void) {
+  constructor(socket: Socket, options: OutputOptions) {
     this.#socket = socket;
     this.#options = options;
-    this.#moved = moved;
     socket.on("drain", () => socket.resume());
   }
 
-  /** Bytes that are not out yet. */
-  get octets(): number {
+  get unsentBytes(): number {
     return this.#partsBytes + this.#socket.writableLength;
   }
 
-  /** The payload is only read, until it is out. */
-  frame(type: number, place: { readonly flags: number; readonly streamId: number }, payload: Uint8Array): void {
+  /** The payload is only read, until it is sent. */
+  writeFrame(type: number, place: FramePlace, payload: Uint8Array): void {
     this.write(frameHead(type, place, payload.length));
     if (payload.length > 0) this.write(payload);
   }
 
-  /** The bytes are only read, until they are out. */
-  write(octets: Uint8Array): void {
-    if (this.#ended) return;
+  /** The bytes are only read, until they are sent. */
+  write(bytes: Uint8Array): void {
+    if (this.#hasEnded) return;
     if (this.#parts.length === 0) process.nextTick(this.#flush);
-    this.#parts.push(octets);
-    this.#partsBytes += octets.length;
+    this.#parts.push(bytes);
+    this.#partsBytes += bytes.length;
   }
 
   /**
-   * Lets what was written go out, and ends our side. Closing the socket at once would have the system drop what the client has not taken yet
-   * as soon as anything comes from it, so that is read on to its end.
+   * Sends what was written, then ends our side. The socket is read on to its end: if we closed it at once, the next bytes of the client would
+   * make the system drop the bytes that the client has not taken yet.
    */
   end(): void {
-    if (this.#ended) return;
+    if (this.#hasEnded) return;
     this.#flush();
-    this.#ended = true;
+    this.#hasEnded = true;
     this.#socket.end();
     this.#socket.resume();
   }
@@ -64,17 +62,17 @@ export class FrameOutput {
     this.#parts = [];
     this.#partsBytes = 0;
     if (!this.#socket.writable) return;
-    this.#socket.write(parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts), this.#sent);
+    this.#socket.write(parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts), this.#onWritten);
     if (this.#socket.writableLength > this.#options.backlogBytes) this.#socket.pause();
     if (this.#socket.writableLength > 0 && this.backlogSinceMs === null) {
       this.backlogSinceMs = this.#options.clock.now();
-      this.#moved();
+      this.#options.onActivity();
     }
   };
 
-  readonly #sent = (): void => {
+  readonly #onWritten = (): void => {
     const before = this.backlogSinceMs;
     this.backlogSinceMs = this.#socket.writableLength === 0 ? null : this.#options.clock.now();
-    if (before !== null) this.#moved();
+    if (before !== null) this.#options.onActivity();
   };
 }

@@ -1,5 +1,7 @@
 import type { Socket } from "node:net";
+import { uint16, uint32 } from "../../dns/wire.ts";
 import type { Clock } from "../../lib/clock.ts";
+import { TokenBucket } from "../../lib/token-bucket.ts";
 import {
   ConnectionError,
   ERROR,
@@ -7,81 +9,83 @@ import {
   FRAME,
   FRAME_BYTES,
   FRAME_FLAG,
+  FRAME_HEAD_BYTES,
   type Frame,
   FrameReader,
   goawayFrame,
-  INITIAL_TABLE_BYTES,
   INITIAL_WINDOW_BYTES,
   MAX_WINDOW_BYTES,
   pingAck,
-  readUint31,
-  readUint32,
   resetFrame,
   SETTING,
   SETTINGS_ACK,
   settingsFrame,
+  uint31,
   unpadded,
   windowUpdateFrame,
 } from "./frames.ts";
-import { encodeFields, type HeaderField, HpackDecoder } from "./hpack.ts";
-import { HpackError } from "./huffman.ts";
+import { encodeFields, type HeaderField, HpackDecoder, HpackError, INITIAL_TABLE_BYTES } from "./hpack.ts";
 import { FrameOutput } from "./output.ts";
 import { areTrailers, Http2Stream, requestFields, type StreamOwner, type StreamResponse } from "./request.ts";
 
 interface SessionOptions {
   readonly clock: Clock;
-  /** Streams that may be open at once. */
+  /** Concurrent streams. */
   readonly maxStreams: number;
-  /** Of one request, as RFC 9113 §6.5.2 counts them. */
+  /** The header list of one request, counted as in RFC 9113 §6.5.2. */
   readonly maxHeaderListBytes: number;
-  /** With so much on its way to a client that does not read, nothing more is read from it. */
+  /** With so many unsent bytes nothing more is read from the client. */
   readonly backlogBytes: number;
 }
 
 interface SessionEvents {
-  /** `sink` is to be set at once where the request has a body; all else may come later. */
-  request(stream: Http2Stream): void;
-  /** A stream began or ended, or bytes went out: deadlines may have moved. */
-  moved(): void;
+  /** If the request has a body, `sink` must be set before this returns. */
+  onRequest(stream: Http2Stream): void;
+  /** A stream began or ended, or bytes were sent: deadlines may have changed. */
+  onActivity(): void;
 }
 
 /**
- * The server's side of one HTTP/2 connection (RFC 9113) whose preface has been read: header compression, flow control, and what a peer may
- * not do. It never pushes, and has no use for priorities.
+ * The server side of one HTTP/2 connection (RFC 9113) whose preface has been read: header compression, flow control, and the rules that a
+ * client must keep. It never pushes, and ignores priorities. § without a number of an RFC is of RFC 9113.
+ *
+ *     bytes -> FrameReader -> HeaderBlocks (HEADERS, CONTINUATION) -> Http2Stream -> onRequest
+ *                          -> windows, settings, resets            -> FrameOutput -> bytes
  */
 export class Http2Session implements StreamOwner {
   readonly #options: SessionOptions;
   readonly #events: SessionEvents;
   readonly #reader = new FrameReader();
   readonly #blocks: HeaderBlocks;
-  readonly #out: FrameOutput;
-  readonly #conduct: FloodGuard;
-  /** Open, the oldest first. */
+  readonly #output: FrameOutput;
+  readonly #guard: FloodGuard;
+  /** Open streams, the oldest first. */
   readonly #streams = new Map<number, Http2Stream>();
   #peer: PeerSettings = INITIAL_SETTINGS;
-  /** The client's first SETTINGS have come. */
-  #greeted = false;
+  /** Whether the first SETTINGS of the client have come. */
+  #hasSettings = false;
   #lastStreamId = 0;
-  /** The last one before the farewell, after which none is taken. */
+  /** The last stream before our GOAWAY. Later ones are not processed. */
   #lastTakenId = 0;
   #receiveWindow = INITIAL_WINDOW_BYTES;
   #sendWindow = INITIAL_WINDOW_BYTES;
-  /** No further stream is taken. */
-  #finishing = false;
+  /** No more streams are taken. */
+  #isFinishing = false;
   /** Nothing more is read or sent. */
-  #over = false;
+  #isOver = false;
 
   constructor(socket: Socket, options: SessionOptions, events: SessionEvents) {
     this.#options = options;
     this.#events = events;
     this.#blocks = new HeaderBlocks(options.maxHeaderListBytes);
-    this.#conduct = new FloodGuard(options.clock, options.maxStreams);
-    this.#out = new FrameOutput(socket, options, () => events.moved());
+    this.#guard = new FloodGuard(options.clock, options.maxStreams);
+    const { clock, backlogBytes } = options;
+    this.#output = new FrameOutput(socket, { clock, backlogBytes, onActivity: () => events.onActivity() });
     // A client that ends its side of an HTTP/2 connection is gone.
     socket.allowHalfOpen = false;
-    socket.on("data", (chunk: Buffer) => this.#take(chunk));
+    socket.on("data", (chunk: Buffer) => this.#read(chunk));
     socket.on("close", () => this.#end());
-    this.#out.write(
+    this.#output.write(
       settingsFrame([
         [SETTING.MAX_CONCURRENT_STREAMS, options.maxStreams],
         [SETTING.MAX_HEADER_LIST_SIZE, options.maxHeaderListBytes],
@@ -90,7 +94,7 @@ export class Http2Session implements StreamOwner {
     socket.resume();
   }
 
-  /** When the oldest stream that is open began; null = none is open. */
+  /** When the oldest open stream began; null = none is open. */
   get oldestBegunMs(): number | null {
     const [oldest] = this.#streams.values();
     return oldest?.begunMs ?? null;
@@ -104,34 +108,34 @@ export class Http2Session implements StreamOwner {
   get unreadBytes(): number {
     let unsent = 0;
     for (const stream of this.#streams.values()) unsent += stream.unsent?.length ?? 0;
-    return unsent + this.#out.octets;
+    return unsent + this.#output.unsentBytes;
   }
 
-  /** Since when the client has read nothing of what waits for it; null = nothing waits. */
+  /** Since when the client has not read any of the waiting bytes; null = none wait. */
   get backlogSinceMs(): number | null {
-    return this.#out.backlogSinceMs;
+    return this.#output.backlogSinceMs;
   }
 
-  /** Nothing more is said or heard: what is left is that the client takes what was written, and closes. */
+  /** Whether only one thing is left: the client reads what was written, and closes. */
   get isOver(): boolean {
-    return this.#over;
+    return this.#isOver;
   }
 
-  /** Tells the client to open no further stream, and closes the connection when those that are open have ended. May be called again. */
+  /** Sends GOAWAY, and closes the connection when the open streams have ended. May be called again. */
   finish(): void {
-    if (this.#finishing || this.#over) return;
-    this.#finishing = true;
-    this.#out.write(goawayFrame(this.#lastTakenId, ERROR.NO_ERROR));
-    this.#closeIfDone();
+    if (this.#isFinishing || this.#isOver) return;
+    this.#isFinishing = true;
+    this.#output.write(goawayFrame(this.#lastTakenId, ERROR.NO_ERROR));
+    this.#endIfDone();
   }
 
   respond(stream: Http2Stream, { status, headers, body }: StreamResponse): void {
     const fields = Object.entries(headers).map(([name, value]) => ({ name, value }));
     const block = this.#blocks.encode([{ name: ":status", value: String(status) }, ...fields]);
     const end = body.length === 0 ? FRAME_FLAG.END_STREAM : 0;
-    this.#out.frame(FRAME.HEADERS, { flags: FRAME_FLAG.END_HEADERS | end, streamId: stream.id }, block);
+    this.#output.writeFrame(FRAME.HEADERS, { flags: FRAME_FLAG.END_HEADERS | end, streamId: stream.id }, block);
     if (body.length === 0) {
-      this.#answered(stream);
+      this.#completeResponse(stream);
       return;
     }
     stream.unsent = body;
@@ -139,25 +143,25 @@ export class Http2Session implements StreamOwner {
   }
 
   reset(stream: Http2Stream, code: ErrorCode): void {
-    this.#out.write(resetFrame(stream.id, code));
-    this.#conduct.cutShort(stream.id);
-    this.#drop(stream);
+    this.#output.write(resetFrame(stream.id, code));
+    this.#guard.noteReset(stream.id);
+    this.#remove(stream);
   }
 
-  #take(chunk: Buffer): void {
-    if (this.#over) return;
+  #read(chunk: Buffer): void {
+    if (this.#isOver) return;
     try {
       this.#reader.push(chunk);
-      for (let frame = this.#reader.next(); frame !== null && !this.#over; frame = this.#reader.next()) this.#receive(frame);
+      for (let frame = this.#reader.next(); frame !== null && !this.#isOver; frame = this.#reader.next()) this.#receive(frame);
     } catch (error) {
       if (!(error instanceof ConnectionError)) throw error;
-      this.#out.write(goawayFrame(this.#lastTakenId, error.code));
+      this.#output.write(goawayFrame(this.#lastTakenId, error.code));
       this.#end();
     }
   }
 
   #receive(frame: Frame): void {
-    if (!this.#greeted && (frame.type !== FRAME.SETTINGS || (frame.flags & FRAME_FLAG.ACK) !== 0))
+    if (!this.#hasSettings && (frame.type !== FRAME.SETTINGS || (frame.flags & FRAME_FLAG.ACK) !== 0))
       throw new ConnectionError(ERROR.PROTOCOL_ERROR, "no SETTINGS at the beginning (§3.4)");
     if (this.#blocks.isOpen && frame.type !== FRAME.CONTINUATION)
       throw new ConnectionError(ERROR.PROTOCOL_ERROR, "a frame within a header block (§4.3)");
@@ -181,7 +185,7 @@ export class Http2Session implements StreamOwner {
       case FRAME.PING:
         demand(frame.streamId === 0, ERROR.PROTOCOL_ERROR);
         demand(frame.payload.length === 8, ERROR.FRAME_SIZE_ERROR);
-        if ((frame.flags & FRAME_FLAG.ACK) === 0) this.#out.write(pingAck(frame.payload));
+        if ((frame.flags & FRAME_FLAG.ACK) === 0) this.#output.write(pingAck(frame.payload));
         return;
       case FRAME.GOAWAY:
         demand(frame.streamId === 0, ERROR.PROTOCOL_ERROR);
@@ -194,7 +198,7 @@ export class Http2Session implements StreamOwner {
       case FRAME.PUSH_PROMISE:
         throw new ConnectionError(ERROR.PROTOCOL_ERROR, "a client that pushes");
       default:
-        // §5.5: frames of unknown types are left aside.
+        // §5.5: frames of unknown types are ignored.
         return;
     }
   }
@@ -204,14 +208,14 @@ export class Http2Session implements StreamOwner {
     if (block === null) return;
     const stream = this.#streams.get(block.streamId);
     if (stream !== undefined) this.#receiveTrailers(stream, block);
-    else if (block.streamId > this.#lastStreamId) this.#begin(block);
-    else this.#conduct.demandExcuse(block.streamId);
+    else if (block.streamId > this.#lastStreamId) this.#openStream(block);
+    else this.#guard.requireRecentReset(block.streamId);
   }
 
-  #begin({ streamId, hasEnded, fields }: ReceivedBlock): void {
+  #openStream({ streamId, hasEnded, fields }: ReceivedBlock): void {
     this.#lastStreamId = streamId;
-    if (this.#finishing) {
-      this.#conduct.cutShort(streamId);
+    if (this.#isFinishing) {
+      this.#guard.noteReset(streamId);
       return;
     }
     this.#lastTakenId = streamId;
@@ -219,9 +223,9 @@ export class Http2Session implements StreamOwner {
     const isWhole = !hasEnded || (request?.contentLength ?? 0) === 0;
     const isMalformed = fields !== null && (request === null || !isWhole);
     if (isMalformed || this.#streams.size >= this.#options.maxStreams) {
-      this.#conduct.countReset();
-      this.#out.write(resetFrame(streamId, isMalformed ? ERROR.PROTOCOL_ERROR : ERROR.REFUSED_STREAM));
-      this.#conduct.cutShort(streamId);
+      this.#guard.countReset();
+      this.#output.write(resetFrame(streamId, isMalformed ? ERROR.PROTOCOL_ERROR : ERROR.REFUSED_STREAM));
+      this.#guard.noteReset(streamId);
       return;
     }
     const stream = new Http2Stream(streamId, this, {
@@ -233,15 +237,15 @@ export class Http2Session implements StreamOwner {
     this.#streams.set(streamId, stream);
     if (request?.expectsContinue === true && !hasEnded) {
       const block = this.#blocks.encode([{ name: ":status", value: "100" }]);
-      this.#out.frame(FRAME.HEADERS, { flags: FRAME_FLAG.END_HEADERS, streamId }, block);
+      this.#output.writeFrame(FRAME.HEADERS, { flags: FRAME_FLAG.END_HEADERS, streamId }, block);
     }
-    this.#events.request(stream);
-    this.#events.moved();
+    this.#events.onRequest(stream);
+    this.#events.onActivity();
   }
 
   #receiveTrailers(stream: Http2Stream, { hasEnded, fields }: ReceivedBlock): void {
-    if (stream.hasEnded) this.#blame(stream, ERROR.STREAM_CLOSED);
-    else if (!hasEnded || fields === null || !areTrailers(fields)) this.#blame(stream, ERROR.PROTOCOL_ERROR);
+    if (stream.hasEnded) this.#punish(stream, ERROR.STREAM_CLOSED);
+    else if (!hasEnded || fields === null || !areTrailers(fields)) this.#punish(stream, ERROR.PROTOCOL_ERROR);
     else this.#endBody(stream);
   }
 
@@ -249,35 +253,35 @@ export class Http2Session implements StreamOwner {
     demand(streamId !== 0, ERROR.PROTOCOL_ERROR);
     this.#receiveWindow -= payload.length;
     const content = unpadded(payload, { isPadded: (flags & FRAME_FLAG.PADDED) !== 0, before: 0 });
-    // All is taken at once, and bounded by whoever reads the body. No frame is larger than the half of a window that is always left.
+    // Data are taken at once; the reader of the body bounds them. At least half a window is always left, more than the largest frame.
     if (this.#receiveWindow < INITIAL_WINDOW_BYTES / 2) {
-      this.#out.write(windowUpdateFrame(0, INITIAL_WINDOW_BYTES - this.#receiveWindow));
+      this.#output.write(windowUpdateFrame(0, INITIAL_WINDOW_BYTES - this.#receiveWindow));
       this.#receiveWindow = INITIAL_WINDOW_BYTES;
     }
-    const stream = this.#known(streamId);
+    const stream = this.#streamOf(streamId);
     if (stream === null) {
-      this.#conduct.demandExcuse(streamId);
+      this.#guard.requireRecentReset(streamId);
       return;
     }
     stream.receiveWindow -= payload.length;
     if (stream.hasEnded) {
-      this.#blame(stream, ERROR.STREAM_CLOSED);
+      this.#punish(stream, ERROR.STREAM_CLOSED);
       return;
     }
-    stream.received += content.length;
+    stream.receivedBytes += content.length;
     if (content.length > 0) stream.sink?.take(content);
     if ((flags & FRAME_FLAG.END_STREAM) !== 0) this.#endBody(stream);
     else if (stream.receiveWindow < INITIAL_WINDOW_BYTES / 2 && !stream.closed) {
-      this.#out.write(windowUpdateFrame(streamId, INITIAL_WINDOW_BYTES - stream.receiveWindow));
+      this.#output.write(windowUpdateFrame(streamId, INITIAL_WINDOW_BYTES - stream.receiveWindow));
       stream.receiveWindow = INITIAL_WINDOW_BYTES;
     }
   }
 
   #endBody(stream: Http2Stream): void {
-    const { fields, received } = stream;
-    // RFC 9113 §8.1.1
-    if (fields !== null && fields.contentLength !== null && fields.contentLength !== received) {
-      this.#blame(stream, ERROR.PROTOCOL_ERROR);
+    const { fields, receivedBytes } = stream;
+    // §8.1.1: a body of another length than announced makes the request malformed.
+    if (fields !== null && fields.contentLength !== null && fields.contentLength !== receivedBytes) {
+      this.#punish(stream, ERROR.PROTOCOL_ERROR);
       return;
     }
     stream.hasEnded = true;
@@ -287,51 +291,51 @@ export class Http2Session implements StreamOwner {
   #receiveReset({ streamId, payload }: Frame): void {
     demand(payload.length === 4, ERROR.FRAME_SIZE_ERROR);
     demand(streamId !== 0, ERROR.PROTOCOL_ERROR);
-    const stream = this.#known(streamId);
-    this.#conduct.countReset();
-    if (stream !== null) this.#drop(stream);
+    const stream = this.#streamOf(streamId);
+    this.#guard.countReset();
+    if (stream !== null) this.#remove(stream);
   }
 
   #receiveSettings({ streamId, flags, payload }: Frame): void {
     demand(streamId === 0, ERROR.PROTOCOL_ERROR);
-    this.#greeted = true;
+    this.#hasSettings = true;
     if ((flags & FRAME_FLAG.ACK) !== 0) {
       demand(payload.length === 0, ERROR.FRAME_SIZE_ERROR);
       return;
     }
     const before = this.#peer;
     this.#peer = settingsAfter(before, payload);
-    // §6.9.2: the windows of streams that are open change along.
+    // §6.9.2: the change also applies to the windows of open streams.
     const change = this.#peer.initialWindowBytes - before.initialWindowBytes;
     for (const stream of this.#streams.values()) {
       stream.sendWindow += change;
       demand(stream.sendWindow <= MAX_WINDOW_BYTES, ERROR.FLOW_CONTROL_ERROR);
     }
-    if (this.#peer.tableOctets < INITIAL_TABLE_BYTES) this.#blocks.tableMustShrink();
-    this.#out.write(SETTINGS_ACK);
+    if (this.#peer.tableBytes < INITIAL_TABLE_BYTES) this.#blocks.announceEmptyTable();
+    this.#output.write(SETTINGS_ACK);
     this.#sendAll();
   }
 
   #receiveWindowUpdate({ streamId, payload }: Frame): void {
     demand(payload.length === 4, ERROR.FRAME_SIZE_ERROR);
-    const octets = readUint31(payload, 0);
+    const bytes = uint31(payload, 0);
     if (streamId === 0) {
-      demand(octets > 0, ERROR.PROTOCOL_ERROR);
-      this.#sendWindow += octets;
+      demand(bytes > 0, ERROR.PROTOCOL_ERROR);
+      this.#sendWindow += bytes;
       demand(this.#sendWindow <= MAX_WINDOW_BYTES, ERROR.FLOW_CONTROL_ERROR);
       this.#sendAll();
       return;
     }
-    const stream = this.#known(streamId);
+    const stream = this.#streamOf(streamId);
     if (stream === null) return;
-    stream.sendWindow += octets;
-    if (octets === 0) this.#blame(stream, ERROR.PROTOCOL_ERROR);
-    else if (stream.sendWindow > MAX_WINDOW_BYTES) this.#blame(stream, ERROR.FLOW_CONTROL_ERROR);
+    stream.sendWindow += bytes;
+    if (bytes === 0) this.#punish(stream, ERROR.PROTOCOL_ERROR);
+    else if (stream.sendWindow > MAX_WINDOW_BYTES) this.#punish(stream, ERROR.FLOW_CONTROL_ERROR);
     else this.#send(stream);
   }
 
-  /** The stream of a frame; null = it has ended. @throws ConnectionError where it has not begun (§5.1). */
-  #known(streamId: number): Http2Stream | null {
+  /** The stream of a frame; null = it has ended. @throws ConnectionError when it has not begun (§5.1). */
+  #streamOf(streamId: number): Http2Stream | null {
     demand(streamId <= this.#lastStreamId && streamId % 2 === 1, ERROR.PROTOCOL_ERROR);
     return this.#streams.get(streamId) ?? null;
   }
@@ -343,7 +347,7 @@ export class Http2Session implements StreamOwner {
     }
   }
 
-  /** Sends of a response's body what the windows allow. */
+  /** Sends as much of the response's body as the windows allow. */
   #send(stream: Http2Stream): void {
     while (stream.unsent !== null) {
       const room = Math.min(stream.sendWindow, this.#sendWindow, this.#peer.maxFrameBytes);
@@ -353,115 +357,109 @@ export class Http2Session implements StreamOwner {
       stream.sendWindow -= part.length;
       this.#sendWindow -= part.length;
       const flags = rest.length === 0 ? FRAME_FLAG.END_STREAM : 0;
-      this.#out.frame(FRAME.DATA, { flags, streamId: stream.id }, part);
+      this.#output.writeFrame(FRAME.DATA, { flags, streamId: stream.id }, part);
       stream.unsent = rest.length === 0 ? null : rest;
-      if (rest.length === 0) this.#answered(stream);
+      if (rest.length === 0) this.#completeResponse(stream);
     }
   }
 
-  #answered(stream: Http2Stream): void {
-    // §8.1: who has a whole response is told to stop sending.
-    if (stream.hasEnded) this.#drop(stream);
+  #completeResponse(stream: Http2Stream): void {
+    // §8.1: a client that still sends its body after the complete response is told to stop.
+    if (stream.hasEnded) this.#remove(stream);
     else this.reset(stream, ERROR.NO_ERROR);
   }
 
-  /** Ends a stream for what the client did on it. */
-  #blame(stream: Http2Stream, code: ErrorCode): void {
-    this.#conduct.countReset();
+  /** Resets a stream because of a fault of the client. */
+  #punish(stream: Http2Stream, code: ErrorCode): void {
+    this.#guard.countReset();
     this.reset(stream, code);
   }
 
-  #drop(stream: Http2Stream): void {
+  #remove(stream: Http2Stream): void {
     this.#streams.delete(stream.id);
     stream.close();
-    this.#closeIfDone();
-    this.#events.moved();
+    this.#endIfDone();
+    this.#events.onActivity();
   }
 
-  #closeIfDone(): void {
-    if (this.#finishing && this.#streams.size === 0) this.#end();
+  #endIfDone(): void {
+    if (this.#isFinishing && this.#streams.size === 0) this.#end();
   }
 
-  /** Ends the connection when what was written is out. */
+  /** Ends the connection after the bytes that are written. */
   #end(): void {
-    if (this.#over) return;
-    this.#over = true;
+    if (this.#isOver) return;
+    this.#isOver = true;
     for (const stream of this.#streams.values()) stream.close();
     this.#streams.clear();
-    this.#out.end();
-    this.#events.moved();
+    this.#output.end();
+    this.#events.onActivity();
   }
 }
 
-/** @throws ConnectionError with this code where it does not hold. */
-function demand(holds: boolean, code: ErrorCode): void {
-  if (!holds) throw new ConnectionError(code, "the peer broke the protocol");
+/** @throws ConnectionError with this code when the condition is false. */
+function demand(condition: boolean, code: ErrorCode): void {
+  if (!condition) throw new ConnectionError(code, "the peer broke the protocol");
 }
 
-/** Streams that a client may reset, or have us reset, in a burst and per second, before its session is ended (CVE-2023-44487, CVE-2025-8671). */
+/** Streams that a client may reset, or make us reset, before its session is ended (CVE-2023-44487, CVE-2025-8671). */
 const RESETS = { burst: 500, perSecond: 50 };
 
-/** What of a client's conduct is held against it, beyond what a frame shows by itself. */
+/** Counts faults of a client that no single frame shows. */
 class FloodGuard {
   readonly #clock: Clock;
-  readonly #maxCutShort: number;
-  #resetsLeft: number = RESETS.burst;
-  #resetsAtMs: number;
-  /** Streams that ended before the client had said everything: what it sends on them may have been under way. */
-  readonly #cutShort = new Set<number>();
+  readonly #resets: TokenBucket;
+  readonly #maxRecent: number;
+  /** Streams that we ended before the client had sent everything. Their frames may still be on the way. */
+  readonly #recentlyReset = new Set<number>();
 
-  /** @param maxStreams that may be open at once. */
   constructor(clock: Clock, maxStreams: number) {
     this.#clock = clock;
-    this.#maxCutShort = 2 * maxStreams;
-    this.#resetsAtMs = clock.now();
+    this.#resets = new TokenBucket(RESETS, clock.now());
+    this.#maxRecent = 2 * maxStreams;
   }
 
-  /** A stream came to its end for what the client did. @throws ConnectionError where that is a flood. */
+  /** The client reset a stream, or made us reset it. @throws ConnectionError when that is a flood. */
   countReset(): void {
-    const nowMs = this.#clock.now();
-    const regained = ((nowMs - this.#resetsAtMs) * RESETS.perSecond) / 1000;
-    this.#resetsLeft = Math.min(RESETS.burst, this.#resetsLeft + regained) - 1;
-    this.#resetsAtMs = nowMs;
-    if (this.#resetsLeft < 0) throw new ConnectionError(ERROR.ENHANCE_YOUR_CALM, "a flood of resets");
+    if (!this.#resets.take(this.#clock.now())) throw new ConnectionError(ERROR.ENHANCE_YOUR_CALM, "a flood of resets");
   }
 
-  /** What comes on this stream is excused. */
-  cutShort(streamId: number): void {
-    this.#cutShort.add(streamId);
-    const [oldest] = this.#cutShort;
-    if (this.#cutShort.size > this.#maxCutShort && oldest !== undefined) this.#cutShort.delete(oldest);
+  /** From now on `requireRecentReset` allows frames on this stream. */
+  noteReset(streamId: number): void {
+    this.#recentlyReset.add(streamId);
+    const [oldest] = this.#recentlyReset;
+    if (this.#recentlyReset.size > this.#maxRecent && oldest !== undefined) this.#recentlyReset.delete(oldest);
   }
 
-  /** @throws ConnectionError for what comes on a stream that the client itself had ended (§5.1) or skipped (§5.1.1). */
-  demandExcuse(streamId: number): void {
-    if (!this.#cutShort.has(streamId)) throw new ConnectionError(ERROR.STREAM_CLOSED, "a frame on a stream that has ended");
+  /** @throws ConnectionError for a frame on a stream that the client itself had ended (§5.1) or skipped (§5.1.1). */
+  requireRecentReset(streamId: number): void {
+    if (!this.#recentlyReset.has(streamId)) throw new ConnectionError(ERROR.STREAM_CLOSED, "a frame on a stream that has ended");
   }
 }
 
-/** What the peer has told of itself (RFC 9113 §6.5.2), as far as a server that never pushes goes by it. */
+/** The settings of the client (§6.5.2) that matter to a server that never pushes. */
 interface PeerSettings {
   readonly initialWindowBytes: number;
   readonly maxFrameBytes: number;
-  /** The smallest it has ever told, of the dynamic table by which our header blocks would be read. */
-  readonly tableOctets: number;
+  /** The smallest size so far of the dynamic table with which the client decodes our header blocks. */
+  readonly tableBytes: number;
 }
 
 const INITIAL_SETTINGS: PeerSettings = {
   initialWindowBytes: INITIAL_WINDOW_BYTES,
   maxFrameBytes: FRAME_BYTES.initial,
-  tableOctets: INITIAL_TABLE_BYTES,
+  tableBytes: INITIAL_TABLE_BYTES,
 };
 
-/** Brings settings up to date with a SETTINGS frame. @throws ConnectionError where a value is not allowed. */
+/** Applies a SETTINGS frame. @throws ConnectionError when a value is not allowed. */
 function settingsAfter(settings: PeerSettings, payload: Uint8Array): PeerSettings {
   if (payload.length % 6 !== 0) throw new ConnectionError(ERROR.FRAME_SIZE_ERROR, "half a setting");
   let after = settings;
-  for (let at = 0; at < payload.length; at += 6) {
-    const value = readUint32(payload, at + 2);
-    switch (((payload[at] ?? 0) << 8) | (payload[at + 1] ?? 0)) {
+  for (let offset = 0; offset < payload.length; offset += 6) {
+    const value = uint32(payload, offset + 2);
+    switch (uint16(payload, offset)) {
       case SETTING.HEADER_TABLE_SIZE:
-        after = { ...after, tableOctets: Math.min(after.tableOctets, value) };
+        after = { ...after, tableBytes: Math.min(after.tableBytes, value) };
         break;
       case SETTING.ENABLE_PUSH:
         if (value > 1) throw new ConnectionError(ERROR.PROTOCOL_ERROR, "ENABLE_PUSH is neither 0 nor 1");
@@ -476,14 +474,14 @@ function settingsAfter(settings: PeerSettings, payload: Uint8Array): PeerSetting
         after = { ...after, maxFrameBytes: value };
         break;
       default:
-        // Unknown settings are ignored (§6.5.2); the others concern what clients are sent on their own.
+        // §6.5.2: unknown settings are ignored. The other known ones are about pushed streams and requests.
         break;
     }
   }
   return after;
 }
 
-/** A header block that is whole. */
+/** A complete header block. */
 interface ReceivedBlock {
   readonly streamId: number;
   /** Nothing follows on the stream. */
@@ -492,35 +490,34 @@ interface ReceivedBlock {
   readonly fields: readonly HeaderField[] | null;
 }
 
-/** Of a block as it comes, with nine for each of its frames: else it could go on for ever (CVE-2024-27316). */
+/** A header block as received, frame heads included: a block of empty frames could go on for ever (CVE-2024-27316). */
 const MAX_BLOCK_BYTES = 65_536;
-const FRAME_HEAD_BYTES = 9;
 
-/** RFC 7541 §6.3: the dynamic table has no entries from now on. */
+/** RFC 7541 §6.3: from now on the dynamic table has no entries. */
 const EMPTY_TABLE = Uint8Array.of(0x20);
 
-/** The header blocks of one connection, whose compression goes from one to the next (RFC 9113 §4.3). */
+/** The header blocks of one connection. Compression depends on their order (§4.3). */
 class HeaderBlocks {
   readonly #decoder: HpackDecoder;
-  /** One whose last frame has not come. */
-  #open: { readonly streamId: number; readonly hasEnded: boolean; readonly parts: Uint8Array[]; octets: number } | null = null;
-  /** The client has made our table smaller, which has to be said once; we have no use for one. */
-  #shrinking: "not asked" | "to be said" | "said" = "not asked";
+  /** A block whose last frame has not come. */
+  #open: { readonly streamId: number; readonly hasEnded: boolean; readonly parts: Uint8Array[]; bytes: number } | null = null;
+  /** Whether the client made our table smaller, which we must confirm once. We do not use the table. */
+  #shrinking: "no" | "to confirm" | "confirmed" = "no";
 
-  constructor(maxListOctets: number) {
-    this.#decoder = new HpackDecoder({ tableBytes: INITIAL_TABLE_BYTES, maxListBytes: maxListOctets });
+  constructor(maxListBytes: number) {
+    this.#decoder = new HpackDecoder({ tableBytes: INITIAL_TABLE_BYTES, maxListBytes });
   }
 
-  /** Between the frames of a block no other may come. */
+  /** While a block is open no other frame may come. */
   get isOpen(): boolean {
     return this.#open !== null;
   }
 
-  /** Takes a HEADERS or CONTINUATION frame; null = the block goes on. @throws ConnectionError */
+  /** Takes a HEADERS or CONTINUATION frame; null = the block is not complete. @throws ConnectionError */
   take({ type, flags, streamId, payload }: Frame): ReceivedBlock | null {
     if (type === FRAME.HEADERS) {
       if (streamId % 2 === 0) throw new ConnectionError(ERROR.PROTOCOL_ERROR, "a stream that no client begins (§5.1.1)");
-      this.#open = { streamId, hasEnded: (flags & FRAME_FLAG.END_STREAM) !== 0, parts: [], octets: 0 };
+      this.#open = { streamId, hasEnded: (flags & FRAME_FLAG.END_STREAM) !== 0, parts: [], bytes: 0 };
     }
     const block = this.#open;
     if (block === null || block.streamId !== streamId)
@@ -528,8 +525,8 @@ class HeaderBlocks {
     const isPadded = type === FRAME.HEADERS && (flags & FRAME_FLAG.PADDED) !== 0;
     const before = type === FRAME.HEADERS && (flags & FRAME_FLAG.PRIORITY) !== 0 ? 5 : 0;
     const part = unpadded(payload, { isPadded, before });
-    block.octets += part.length + FRAME_HEAD_BYTES;
-    if (block.octets > MAX_BLOCK_BYTES) throw new ConnectionError(ERROR.ENHANCE_YOUR_CALM, "a header block without end");
+    block.bytes += part.length + FRAME_HEAD_BYTES;
+    if (block.bytes > MAX_BLOCK_BYTES) throw new ConnectionError(ERROR.ENHANCE_YOUR_CALM, "a header block without end");
     if ((flags & FRAME_FLAG.END_HEADERS) === 0) {
       // A copy: the frame is only lent.
       block.parts.push(Uint8Array.from(part));
@@ -540,15 +537,15 @@ class HeaderBlocks {
     return { streamId, hasEnded: block.hasEnded, fields: this.#decode(whole) };
   }
 
-  /** From the next block on our table has no entries, which a client may insist on hearing (RFC 7541 §4.2). */
-  tableMustShrink(): void {
-    if (this.#shrinking === "not asked") this.#shrinking = "to be said";
+  /** Makes the next block say that our table is empty, once. The client may insist on it (RFC 7541 §4.2). */
+  announceEmptyTable(): void {
+    if (this.#shrinking === "no") this.#shrinking = "to confirm";
   }
 
   encode(fields: readonly HeaderField[]): Uint8Array {
     const block = encodeFields(fields);
-    if (this.#shrinking !== "to be said") return block;
-    this.#shrinking = "said";
+    if (this.#shrinking !== "to confirm") return block;
+    this.#shrinking = "confirmed";
     return Buffer.concat([EMPTY_TABLE, block]);
   }
 

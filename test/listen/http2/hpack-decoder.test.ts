@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type HeaderField, STATIC_TABLE } from "../../../src/listen/http2/hpack.ts";
-import { HpackError } from "../../../src/listen/http2/huffman.ts";
+import { type HeaderField, HpackError, STATIC_TABLE } from "../../../src/listen/http2/hpack.ts";
 import { runs } from "../../support/properties.ts";
 import { added, bytesOf, decoderOf, indexed, integer, pairsOf, string, tableOf, tableSize } from "../support/hpack-blocks.ts";
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { decodeHuffman, HpackError } from "../../../src/listen/http2/huffman.ts";
+import { decodeHuffman, HpackError } from "../../../src/listen/http2/hpack.ts";
 import { runs } from "../../support/properties.ts";
 import { HUFFMAN_CODES, huffmanBits, packed } from "../support/hpack-blocks.ts";
 

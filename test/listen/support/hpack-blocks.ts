@@ -1,5 +1,4 @@
-import { type HeaderField, HpackDecoder } from "../../../src/listen/http2/hpack.ts";
-import { CODE_LENGTHS, HpackError } from "../../../src/listen/http2/huffman.ts";
+import { CODE_LENGTHS, type HeaderField, HpackDecoder, HpackError } from "../../../src/listen/http2/hpack.ts";
 
 /** An integer behind the marks of its first byte, in as few bytes as there can be. RFC 7541 §5.1. */
 export function integer(marks: number, prefixBits: number, value: number): Buffer {

@@ -3,7 +3,8 @@ import { onTestFinished } from "vitest";
 import { systemClock } from "../../../src/lib/clock.ts";
 import { type Listeners, type ListenersSurroundings, openListeners } from "../../../src/listen/listeners.ts";
 import type { ListenOptions } from "../../../src/listen/options.ts";
-import { type Handler, NOWHERE } from "../../../src/listen/types.ts";
+import type { Handler } from "../../../src/listen/types.ts";
+import { NOWHERE } from "../../support/nowhere.ts";
 
 export const tlsFixture = (name: string): string => fileURLToPath(new URL(`../../fixtures/tls/${name}`, import.meta.url));
 
