@@ -22,12 +22,13 @@ import {
   type ServerState,
   ServerStateError,
   stateWith,
+  takeOver,
 } from "../server/state.ts";
 import { Reloads } from "../stats/process.ts";
 import type { GroupStatus } from "../upstreams/group.ts";
 import { openListRefresh } from "./list-refresh.ts";
 
-/** Changes that wait for their turn: a reload may take seconds. */
+/** Changes that wait or run: a reload may take seconds. */
 const MAX_WAITING_CHANGES = 32;
 
 /** A server at work: its listeners, and the site they answer from at the moment. */
@@ -185,7 +186,7 @@ export class App {
   }
 
   async #change<T>(change: () => Promise<T>): Promise<T> {
-    if (this.#changes.pending > MAX_WAITING_CHANGES)
+    if (this.#changes.pending >= MAX_WAITING_CHANGES)
       throw new ServerStateError(["too many changes are under way: try again later"]);
     return await this.#changes.add(async () => {
       if (this.#closed !== null) throw new ServerStateError(["Fenliu is stopping: nothing is changed any more"]);
@@ -205,6 +206,7 @@ export class App {
       await closeState(next, site);
       throw error;
     }
+    takeOver(next, site);
     this.#put(next);
     this.#current.recorder.expect(config);
     // Not awaited: a change of its lists may wait for this turn to end.

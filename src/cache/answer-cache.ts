@@ -20,7 +20,7 @@ import {
 import { Segment } from "./eviction.ts";
 import { type CacheKey, nxdomainKey, readKey, scopeOf, scopeOfKey } from "./key.ts";
 import { isFresh, type LifetimeLimits, lifetimeSeconds, staleKeepMs } from "./lifetime.ts";
-import type { CacheOptions } from "./options.ts";
+import type { CacheOptions, StaleOptions } from "./options.ts";
 
 /**
  * Answers as upstream gave them, by key. It holds to three laws whoever puts what, and in whatever order:
@@ -31,21 +31,27 @@ import type { CacheOptions } from "./options.ts";
  * How fresh an answer is depends on the rule at hand: callers ask `freshness` at each hit.
  */
 export class AnswerCache {
-  readonly #options: CacheOptions;
+  #stale: StaleOptions | null;
   readonly #clock: Clock;
   readonly #blocks = new BlockStore();
   readonly #byKey = new HashedMap<CacheKey, CacheEntry>();
   readonly #names = new NameIndex();
-  readonly #positive: Segment;
-  readonly #negative: Segment;
+  readonly #positive = new Segment();
+  readonly #negative = new Segment();
   #misses = 0;
 
   constructor(options: CacheOptions, clock: Clock) {
-    this.#options = options;
     this.#clock = clock;
-    const negativeBytes = Math.floor(options.sizeBytes * NEGATIVE_SHARE);
-    this.#negative = new Segment(negativeBytes);
-    this.#positive = new Segment(options.sizeBytes - negativeBytes);
+    this.#stale = options.stale;
+    this.configure(options);
+  }
+
+  /** Goes on under other options; entries beyond a smaller budget are evicted. What is held keeps the stale life it was put with. */
+  configure({ sizeBytes, stale }: CacheOptions): void {
+    this.#stale = stale;
+    this.#negative.budgetBytes = Math.floor(sizeBytes * NEGATIVE_SHARE);
+    this.#positive.budgetBytes = sizeBytes - this.#negative.budgetBytes;
+    for (const segment of [this.#positive, this.#negative]) this.#makeRoom(segment, 0, this.#clock.now());
   }
 
   /** What is held for the question, be it fresh or not: first under its own key, then the NXDOMAIN of its name. Counts as use. */
@@ -169,11 +175,9 @@ export class AnswerCache {
     return gone.length;
   }
 
-  clear(): void {
-    for (const entry of this.#byKey.values()) this.#segmentOf(entry.outcome).remove(entry);
-    this.#byKey.clear();
-    this.#names.clear();
-    this.#blocks.clear();
+  /** Drops everything that came by this route. */
+  dropRoute(route: string): void {
+    for (const entry of this.#byKey.values()) if (readKey(entry.key).route === route) this.#drop(entry);
   }
 
   /** All that is held for the name and may still be used, the oldest first. */
@@ -261,7 +265,7 @@ export class AnswerCache {
   #store(coming: Coming, visited: boolean): "taken" | Refusal {
     const { answer, outcome, limits, nowMs, storedAtMs } = coming;
     const lifeSeconds = lifetimeSeconds(answer, limits);
-    const keepMs = staleKeepMs(coming, this.#options.stale);
+    const keepMs = staleKeepMs(coming, this.#stale);
     const advertisedUntilMs = storedAtMs + lifeSeconds * 1000;
     const uselessAtMs = advertisedUntilMs + keepMs;
     if (lifeSeconds <= 0 || uselessAtMs <= nowMs) return "momentary";
@@ -424,10 +428,6 @@ class NameIndex {
     const { name, chainEnd } = entry.answer;
     this.#take(name, entry);
     if (chainEnd !== name) this.#take(chainEnd, entry);
-  }
-
-  clear(): void {
-    this.#byName.clear();
   }
 
   #take(name: Name, entry: CacheEntry): void {

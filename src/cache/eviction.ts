@@ -6,7 +6,7 @@ import type { CacheEntry } from "./entry.ts";
  * (Zhang et al., "SIEVE is Simpler than LRU", NSDI 2024.)
  */
 export class Segment {
-  readonly budgetBytes: number;
+  budgetBytes = 0;
   bytes = 0;
   entries = 0;
   hits = 0;
@@ -15,10 +15,6 @@ export class Segment {
   #newest: CacheEntry | null = null;
   #hand: CacheEntry | null = null;
   #broom: CacheEntry | null = null;
-
-  constructor(budgetBytes: number) {
-    this.budgetBytes = budgetBytes;
-  }
 
   add(entry: CacheEntry): void {
     entry.older = this.#newest;

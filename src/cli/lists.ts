@@ -90,7 +90,7 @@ async function update(config: Config, names: readonly string[], { invocation, te
   const surroundings = { clock: systemClock, log, ca: caText(invocation.ca, terminal), resolvConf: "/etc/resolv.conf" };
   const copies = listCacheOf(config);
   // The cache in the file is the server's.
-  const backing = await openShared({ ...config, cache: { ...config.cache, file: null } }, surroundings);
+  const backing = await openShared({ ...config, cache: { ...config.cache, file: null } }, surroundings, null);
   const current = { policy: await openPolicy(config, NO_DIAGNOSTICS) };
   const parts = {
     cache: copies,
@@ -117,7 +117,7 @@ async function update(config: Config, names: readonly string[], { invocation, te
     const left = chosen.slice(results.length).map(({ name }) => name);
     terminal.err(`fenliu: stopped; as they were before: ${left.join(", ")}\n`);
   } finally {
-    await closeShared(backing, true);
+    await closeShared(backing, null);
   }
   if (invocation.json) terminal.out(`${JSON.stringify(results, null, 2)}\n`);
   const isFine =

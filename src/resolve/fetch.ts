@@ -80,8 +80,11 @@ function doubtsEmpty(resolver: Resolver, { question, route, limits }: FetchReque
 }
 
 function storeResult(resolver: Resolver, { key, route, limits }: FetchRequest, fetched: FetchResult): FetchResult {
+  const group = resolver.groups.get(route);
+  // A reload has given the name of the route to other servers: this answer is for the query that asked, and for nobody else.
+  if (group.isRetired) return fetched;
   const made = fetched.kind === "failed" || fetched.action !== "none";
-  const volatile = resolver.groups.get(route).options.volatile || hasVolatileAddress(resolver, fetched.answer);
+  const volatile = group.options.volatile || hasVolatileAddress(resolver, fetched.answer);
   // By the sets of the resolver that asked: those of now may be others, if a reload came meanwhile.
   const judgedBy = resolver.classifier.forgedFingerprint;
   const isGuess = fetched.kind === "answered" && fetched.tentative === true;
@@ -271,16 +274,11 @@ const MAX_TRIES = 16_384;
  * and no more than one question in `recheckMs` goes out for it (RFC 8767 §5).
  */
 export class RefreshThrottle {
-  readonly #recheckMs: number;
   readonly #triedAtMs = new LRUCache<string, number>({ max: MAX_TRIES });
 
-  constructor(recheckMs: number) {
-    this.#recheckMs = recheckMs;
-  }
-
-  /** Whether it is time to try; if so, this counts as the try. */
-  take(key: string, nowMs: number): boolean {
-    if (nowMs < (this.#triedAtMs.get(key) ?? Number.NEGATIVE_INFINITY) + this.#recheckMs) return false;
+  /** Whether the last try is `recheckMs` ago; if so, this counts as the next try. */
+  take(key: string, nowMs: number, recheckMs: number): boolean {
+    if (nowMs < (this.#triedAtMs.get(key) ?? Number.NEGATIVE_INFINITY) + recheckMs) return false;
     this.#triedAtMs.set(key, nowMs);
     return true;
   }

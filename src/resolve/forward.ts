@@ -127,7 +127,7 @@ async function refresh(
 ): Promise<Resolution> {
   const nowMs = resolver.clock.now();
   if (isStaleAtOnce(held, options, nowMs)) {
-    if (resolver.refreshThrottle.take(order.key, nowMs)) fetchAnswer(resolver, order);
+    if (resolver.refreshThrottle.take(order.key, nowMs, options.recheckMs)) fetchAnswer(resolver, order);
     return fromStale(asked, { held, options }, []);
   }
   const fetching = fetchAnswer(resolver, order);

@@ -57,6 +57,11 @@ export class Verdicts {
     this.#byKey.delete(key);
   }
 
+  /** Forgets the verdicts on answers of this near group. */
+  dropNear(group: string): void {
+    for (const key of [...this.#byKey.keys()]) if (key.split("\0").at(-3) === group) this.#byKey.delete(key);
+  }
+
   /** From the one used longest ago to the latest; some may be past their life. */
   *entries(): Generator<readonly [key: string, verdict: Verdict]> {
     for (const key of this.#byKey.rkeys()) {

@@ -3,9 +3,10 @@ import { isDeepStrictEqual } from "node:util";
 import { LRUCache } from "lru-cache";
 import { Access, localPrefixes } from "../access/access.ts";
 import { AnswerCache } from "../cache/answer-cache.ts";
-import { type LoadOptions, loadCache, saveCache } from "../cache/cache-file.ts";
+import { loadCache, saveCache } from "../cache/cache-file.ts";
 import type { Config } from "../config/types.ts";
 import { AddressSet, isLoopback } from "../dns/address.ts";
+import { addressesOf } from "../dns/answer.ts";
 import { nameText } from "../dns/name.ts";
 import { typeName } from "../dns/types.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -20,120 +21,33 @@ import { type Bootstrap, openBootstrap } from "../upstreams/bootstrap.ts";
 import { type Groups, groupMarks, openGroups } from "../upstreams/group.ts";
 import type { Violation } from "../upstreams/route-guard.ts";
 import { openServer } from "../upstreams/server.ts";
-import { Autosave, type Kept } from "./autosave.ts";
+import { Autosave, type SavedCollection } from "./autosave.ts";
 import { openPolicy, type Policy } from "./policy.ts";
 import { checkExpected, checkServable } from "./preflight.ts";
 
-/** Everything that answers queries, built from one configuration. Swapped whole by a reload. */
+/**
+ * Everything that answers queries, built from one configuration. Immutable: a reload builds another state beside this one, and the server then
+ * swaps one reference. What the reload does not concern, the next state takes over (`SharedResources`).
+ */
 export interface ServerState {
   readonly config: Config;
-  readonly resolver: Resolver;
   readonly policy: Policy;
-  /** As in `Decisions`. */
+  /** `policy.version`. */
   readonly version: string;
   readonly access: Access;
+  readonly resolver: Resolver;
   readonly shared: SharedResources;
 }
 
-/** What keeps a configuration from being served, one sentence each. */
-export class ServerStateError extends Error {
-  readonly problems: readonly string[];
-
-  constructor(problems: readonly string[]) {
-    super(problems.join("\n"));
-    this.name = "ServerStateError";
-    this.problems = problems;
-  }
-}
-
-/**
- * Builds a site beside whatever is serving, taking over from `previous` what the new configuration leaves as it was.
- * @throws ServerStateError where the configuration asks for what cannot be done, or breaks its own expectations.
- */
-export async function openState(config: Config, surroundings: Dependencies, previous: ServerState | null): Promise<ServerState> {
-  const refusals = checkServable(config);
-  if (refusals.length > 0) throw new ServerStateError(refusals);
-  const { clock, log } = surroundings;
-  const policy = await openPolicy(config, log);
-  const faults = checkExpected(policy, config, log);
-  if (faults.length > 0) throw new ServerStateError(faults);
-  const backing = await sharedFor(config, surroundings, previous);
-  // Who has used up its rate does not begin anew with every reload.
-  const keepsAccess = previous !== null && isDeepStrictEqual(config.access, previous.config.access);
-  return {
-    config,
-    shared: backing,
-    policy,
-    version: policy.version,
-    access: keepsAccess ? previous.access : new Access(config.access, { clock, localPrefixes }),
-    resolver: {
-      ...backing,
-      decider: policy.decider,
-      classifier: policy.classifier,
-      singleFlight: new SingleFlight(MAX_FLIGHTS),
-      clock,
-      deadlineMs: config.answers.deadlineMs,
-      stale: config.cache.stale,
-      prefetch: config.cache.prefetch,
-    },
-  };
-}
-
-/** The same site with other decisions, sharing all else. */
-export function stateWith(site: ServerState, policy: Policy): ServerState {
-  return {
-    ...site,
-    policy,
-    version: policy.version,
-    resolver: {
-      ...site.resolver,
-      decider: policy.decider,
-      classifier: policy.classifier,
-      singleFlight: new SingleFlight(MAX_FLIGHTS),
-    },
-  };
-}
-
-/** Questions to upstreams under way at once, over all groups. */
-const MAX_FLIGHTS = 10_000;
-
-/** The groups go by the `never` of this site from now on, also those that it shares with the one before: to be called as it is put in place. */
-export function guardGroups({ shared: backing, policy: { egress } }: ServerState): void {
-  backing.groups.guardBy((group, question, asker) => egress.forbids(group, question, asker));
-}
-
-/** Closes what `next` does not go on using; null = everything. */
-export async function closeState(site: ServerState, next: ServerState | null): Promise<void> {
-  if (site.access !== next?.access) await site.access.close();
-  if (site.shared === next?.shared) return;
-  await closeShared(site.shared, next !== null && next.config.cache.file === site.config.cache.file);
-}
-
-/** The one at hand, or another that begins with what that one keeps in its files. */
-async function sharedFor(config: Config, surroundings: Dependencies, previous: ServerState | null): Promise<SharedResources> {
-  if (previous === null) return await openShared(config, surroundings);
-  if (canShare(config, previous.config)) return previous.shared;
-  await saveShared(previous.shared);
-  return await openShared(config, surroundings);
-}
-
-function canShare(next: Config, current: Config): boolean {
-  return isDeepStrictEqual(next.upstreams, current.upstreams) && isDeepStrictEqual(next.cache, current.cache);
-}
-
-/** What outlives a reload that does not concern it: connections, what is known of the servers, and the answers they gave. */
-export interface SharedResources {
+/** What outlives a reload: connections, what is known about the servers, and their answers. */
+export interface SharedResources extends Pick<Resolver, "cache" | "refreshThrottle" | "verdicts" | "volatileAddresses"> {
   readonly groups: Groups;
   readonly bootstrap: Bootstrap;
-  readonly cache: AnswerCache;
-  readonly refreshThrottle: RefreshThrottle;
-  readonly verdicts: Verdicts;
-  /** As in `Resolver`. */
-  readonly volatileAddresses: AddressSet;
-  /** What is kept across restarts; empty where nothing is. */
-  readonly saving: readonly Autosave[];
+  /** One for each file of `cache.file`; empty without a file. */
+  readonly autosaves: readonly Autosave[];
 }
 
+/** What the process gives to the server. */
 export interface Dependencies {
   readonly clock: Clock;
   readonly log: OperationsLog;
@@ -143,46 +57,172 @@ export interface Dependencies {
   readonly resolvConf: string;
 }
 
-/** Opens the upstreams and the cache before them. Nothing is connected before the first question. */
-export async function openShared(config: Config, { clock, ca, log, resolvConf }: Dependencies): Promise<SharedResources> {
+/** A configuration cannot be served, or a change not be made. */
+export class ServerStateError extends Error {
+  /** One sentence each. */
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(problems.join("\n"));
+    this.name = "ServerStateError";
+    this.problems = problems;
+  }
+}
+
+/** Equal questions to upstreams are one fetch; so many different ones may be under way at once, over all groups. */
+const MAX_FETCHES = 10_000;
+
+/**
+ * Builds a state beside the one that serves. `previous` goes on unchanged until `takeOver`.
+ * @throws ServerStateError where the configuration cannot be served or fails its own expectations.
+ */
+export async function openState(config: Config, dependencies: Dependencies, previous: ServerState | null): Promise<ServerState> {
+  const { clock, log } = dependencies;
+  refuseIf(checkServable(config));
+  const policy = await openPolicy(config, log);
+  refuseIf(checkExpected(policy, config, log));
+  const shared =
+    previous !== null && isDeepStrictEqual(sharedOptions(config), sharedOptions(previous.config))
+      ? previous.shared
+      : await openShared(config, dependencies, previous);
+  // A client that has used up its rate must not get a new one with every reload.
+  const keepsAccess = previous !== null && isDeepStrictEqual(config.access, previous.config.access);
+  const { groups, cache, refreshThrottle, verdicts, volatileAddresses } = shared;
+  return {
+    config,
+    shared,
+    policy,
+    version: policy.version,
+    access: keepsAccess ? previous.access : new Access(config.access, { clock, localPrefixes }),
+    resolver: {
+      groups,
+      cache,
+      refreshThrottle,
+      verdicts,
+      volatileAddresses,
+      decider: policy.decider,
+      classifier: policy.classifier,
+      singleFlight: new SingleFlight(MAX_FETCHES),
+      clock,
+      deadlineMs: config.answers.deadlineMs,
+      stale: config.cache.stale,
+      prefetch: config.cache.prefetch,
+    },
+  };
+}
+
+function refuseIf(problems: readonly string[]): void {
+  if (problems.length > 0) throw new ServerStateError(problems);
+}
+
+/** The same state with another policy. */
+export function stateWith(state: ServerState, policy: Policy): ServerState {
+  const { decider, classifier } = policy;
+  // A fetch is verified by the policy of the query that began it, so that queries under another policy must not join it.
+  const singleFlight: Resolver["singleFlight"] = new SingleFlight(MAX_FETCHES);
+  return { ...state, policy, version: policy.version, resolver: { ...state.resolver, decider, classifier, singleFlight } };
+}
+
+/** Makes the groups heed the egress policy of this state, also those that it shares with the state before. To be called at the swap. */
+export function guardGroups({ shared, policy: { egress } }: ServerState): void {
+  shared.groups.guardBy((group, question, asker) => egress.forbids(group, question, asker));
+}
+
+/**
+ * Takes the shared resources over from `previous`: to be called at the swap, after which `previous` only answers the queries it has begun.
+ * Whatever a group said whose servers have changed is forgotten, and its late answers are not kept.
+ */
+export function takeOver(state: ServerState, previous: ServerState): void {
+  if (state.shared === previous.shared) return;
+  const { cache, verdicts, volatileAddresses } = state.shared;
+  for (const autosave of previous.shared.autosaves) void autosave.stop();
+  const marks = groupMarks(state.config.upstreams.groups);
+  for (const [name, mark] of groupMarks(previous.config.upstreams.groups)) {
+    if (marks.get(name) === mark) continue;
+    previous.shared.groups.get(name).retire();
+    cache.dropRoute(name);
+    verdicts.dropNear(name);
+  }
+  cache.configure(state.config.cache);
+  if (isDeepStrictEqual(state.config.cache.volatile, previous.config.cache.volatile)) return;
+  for (const { key, held } of cache.entries()) {
+    if (addressesOf(held.answer).some((address) => volatileAddresses.has(address))) cache.delete(key);
+  }
+}
+
+/** Closes a state, but for what `next` goes on using; null = nothing goes on. */
+export async function closeState(state: ServerState, next: ServerState | null): Promise<void> {
+  if (state.access !== next?.access) await state.access.close();
+  if (state.shared !== next?.shared) await closeShared(state.shared, next?.shared ?? null);
+}
+
+function sharedOptions({ upstreams, cache }: Config) {
+  return { upstreams, cache };
+}
+
+/**
+ * Opens upstreams and cache. Nothing is connected before the first query. The cache of `previous`, its verdicts, and its groups with equal
+ * options go on; without `previous` the files of the last run are read.
+ */
+export async function openShared(
+  config: Config,
+  { clock, ca, log, resolvConf }: Dependencies,
+  previous: Pick<ServerState, "config" | "shared"> | null,
+): Promise<SharedResources> {
   const { upstreams, cache: cacheOptions, listen, answers: limits } = config;
   const context = {
     clock,
     ca,
     system: { resolvConf, isOurs: (address: string, port: number) => listensAt(listen.dns, address, port) },
   };
-  const bootstrap = openBootstrap(upstreams.bootstrap, context);
-  const groups = openGroups(upstreams.groups, {
-    openMember: (server, group) => openServer(server, { ...context, bootstrap, proxy: group.proxy }),
-    clock,
-    random: () => randomInt(2 ** 32) / 2 ** 32,
-  });
-  groups.onViolation(leakLog(log, clock));
-  const cache = new AnswerCache(cacheOptions, clock);
-  const rechecks = new RefreshThrottle(cacheOptions.stale?.recheckMs ?? 0);
-  groups.onRecovery((route) => {
-    cache.forgetFailures(route);
-    rechecks.clear();
-  });
-  const verdicts = new Verdicts();
+  const sameBootstrap =
+    previous !== null && isDeepStrictEqual(upstreams.bootstrap, previous.config.upstreams.bootstrap) ? previous.shared : null;
+  const bootstrap = sameBootstrap?.bootstrap ?? openBootstrap(upstreams.bootstrap, context);
+  const cache = previous?.shared.cache ?? new AnswerCache(cacheOptions, clock);
+  const verdicts = previous?.shared.verdicts ?? new Verdicts();
+  const refreshThrottle = previous?.shared.refreshThrottle ?? new RefreshThrottle();
+  const groups = openGroups(
+    upstreams.groups,
+    {
+      openMember: (server, group) => openServer(server, { ...context, bootstrap, proxy: group.proxy }),
+      clock,
+      random: () => randomInt(2 ** 32) / 2 ** 32,
+      onRecovery: (group) => {
+        cache.forgetFailures(group);
+        refreshThrottle.clear();
+      },
+      onViolation: violationLog(log, clock),
+    },
+    sameBootstrap?.groups ?? null,
+  );
   const volatileAddresses = AddressSet.of(...FAKE_IP_RANGES, ...cacheOptions.volatile);
-  const kept = { cache, verdicts, load: { clock, limits, volatileAddresses, routes: groupMarks(upstreams.groups) } };
-  const saving: Autosave[] = [];
-  for (const each of cacheOptions.file === null ? [] : keptAt(cacheOptions.file, kept))
-    saving.push(await Autosave.open(each, { clock, log }));
-  return { groups, bootstrap, cache, refreshThrottle: rechecks, verdicts, volatileAddresses, saving };
+  const load = { clock, limits, volatileAddresses, routes: groupMarks(upstreams.groups) };
+  const autosaves = savedCollections(cacheOptions.file, { cache, verdicts, load }).map(
+    (collection) => new Autosave(collection, { clock, log }),
+  );
+  if (previous === null) for (const autosave of autosaves) await autosave.load();
+  return { groups, bootstrap, cache, refreshThrottle, verdicts, volatileAddresses, autosaves };
 }
 
-interface Keepable {
-  readonly cache: AnswerCache;
-  readonly verdicts: Verdicts;
-  readonly load: LoadOptions;
+/** Closes the resources, but for what `next` goes on using. Files are written at the end of the server alone: `next` = null. */
+export async function closeShared(
+  { autosaves, groups, bootstrap }: SharedResources,
+  next: SharedResources | null,
+): Promise<void> {
+  for (const autosave of autosaves) await (next === null ? autosave.close() : autosave.stop());
+  await groups.close(next?.groups ?? null);
+  if (bootstrap !== next?.bootstrap) await bootstrap.close();
 }
 
-/** The answers lie in the file itself, the verdicts beside it. */
-function keptAt(path: string, { cache, verdicts, load }: Keepable): Kept[] {
-  const verdictPath = `${path}.verdicts`;
+interface SavedParts extends Pick<SharedResources, "cache" | "verdicts"> {
+  readonly load: Parameters<typeof loadCache>[2];
+}
+
+/** Answers are kept in `cache.file`, verdicts beside it. */
+function savedCollections(path: string | null, { cache, verdicts, load }: SavedParts): readonly SavedCollection[] {
+  if (path === null) return [];
   const { clock, routes } = load;
+  const verdictPath = `${path}.verdicts`;
   return [
     { name: "cache", path, load: () => loadCache(cache, path, load), save: () => saveCache(cache, path, routes) },
     {
@@ -194,19 +234,7 @@ function keptAt(path: string, { cache, verdicts, load }: Keepable): Kept[] {
   ];
 }
 
-/** Writes what is kept, so that another may begin with it. */
-async function saveShared({ saving }: SharedResources): Promise<void> {
-  for (const keeper of saving) await keeper.save();
-}
-
-/** Writes what is kept, unless another goes on with the files, ends the questions under way and closes the connections. */
-export async function closeShared({ saving, groups, bootstrap }: SharedResources, leavesFiles: boolean): Promise<void> {
-  for (const keeper of saving) await (leavesFiles ? keeper.stop() : keeper.close());
-  await groups.close();
-  await bootstrap.close();
-}
-
-/** Whether one of our own listeners is asked at this address: behind a wildcard, at any address of this host. */
+/** Whether one of our own listeners is reached at this address: behind a wildcard, at any address of this host. */
 function listensAt(endpoints: readonly Endpoint[], address: string, port: number): boolean {
   return endpoints.some((endpoint) => {
     if (endpoint.port !== port) return false;
@@ -215,20 +243,20 @@ function listensAt(endpoints: readonly Endpoint[], address: string, port: number
   });
 }
 
-/** How long a name is kept quiet after it was told, for each group. */
-const QUIET_MS = 600_000;
+/** A name is reported again after this time. */
+const REPORT_AGAIN_MS = 600_000;
 
-/** Names remembered; a wrong rule may concern more, and then some are told sooner again. */
-const MAX_NAMES = 1_024;
+/** Names remembered as reported. A wrong rule may concern more; then some are reported again sooner. */
+const MAX_REPORTED = 1024;
 
-/** Tells the operator of questions that were to go where they must not: each name once in ten minutes. */
-function leakLog(log: OperationsLog, clock: Clock): (breach: Violation) => void {
-  const toldAtMs = new LRUCache<string, number>({ max: MAX_NAMES });
+/** Reports questions that the rules sent to a group against its `never`: each name of each group once in ten minutes. */
+function violationLog(log: OperationsLog, clock: Clock): (violation: Violation) => void {
+  const reportedAtMs = new LRUCache<string, number>({ max: MAX_REPORTED });
   return ({ group, question, reason }) => {
     const key = `${group} ${question.name}`;
     const nowMs = clock.now();
-    if (nowMs - (toldAtMs.get(key) ?? Number.NEGATIVE_INFINITY) < QUIET_MS) return;
-    toldAtMs.set(key, nowMs);
+    if (nowMs - (reportedAtMs.get(key) ?? Number.NEGATIVE_INFINITY) < REPORT_AGAIN_MS) return;
+    reportedAtMs.set(key, nowMs);
     const details = { group, name: nameText(question.name), type: typeName(question.type), reason };
     log.warn(details, "a rule sent a question where it must never go: it was refused");
   };

@@ -19,6 +19,10 @@ interface GroupContext {
   readonly clock: Clock;
   /** Uniform in [0, 1). */
   readonly random: () => number;
+  /** Called when a group has a healthy member again after it had none: failures and stale rechecks held for it are void. */
+  readonly onRecovery?: (group: string) => void;
+  /** Called for each question that was kept from a group. */
+  readonly onViolation?: (violation: Violation) => void;
 }
 
 /**
@@ -40,7 +44,7 @@ export class Group implements Upstream {
   readonly #probes: Probes;
   readonly #measured = new Set<Member>();
   readonly #askings = new Set<Dispatch>();
-  readonly #recoveryListeners: (() => void)[] = [];
+  #isRetired = false;
   #closed: Promise<void> | null = null;
 
   /** Opens its members, and closes them; the fallback is closed by whoever opened it. */
@@ -51,7 +55,7 @@ export class Group implements Upstream {
     this.#asksFrom = AddressSet.of(...options.asksFrom);
     this.#members = openMembers(options, context, (member, healthy) => this.#turned(member, healthy));
     this.encrypted = this.#members.every(({ upstream }) => upstream.encrypted) && fallback?.encrypted !== false;
-    this.leaks = new RouteGuard(options.name);
+    this.leaks = new RouteGuard(options.name, context.onViolation);
     this.#soundings = new BackgroundQueries(context.clock, (question) => this.leaks.reason(question, null) === null);
     this.#probes = new Probes(this.#members, context.clock, this.#soundings);
   }
@@ -107,9 +111,18 @@ export class Group implements Upstream {
     return this.#reachable(origin).length === 0;
   }
 
-  /** Calls `listener` each time this group has a healthy member again after it had none. */
-  onRecovery(listener: () => void): void {
-    this.#recoveryListeners.push(listener);
+  /** Whether this group is what these options and this fallback would open. */
+  isFor(options: GroupOptions, fallback: Group | null): boolean {
+    return this.#fallback === fallback && isDeepStrictEqual(this.options, options);
+  }
+
+  /** Whether a reload gave the group's name to other servers. Questions under way are still answered, but the answers must not be cached. */
+  get isRetired(): boolean {
+    return this.#isRetired;
+  }
+
+  retire(): void {
+    this.#isRetired = true;
   }
 
   status(): GroupStatus {
@@ -160,7 +173,7 @@ export class Group implements Upstream {
   #turned(member: Member, healthy: boolean): void {
     this.#probes.turned(member, healthy);
     const first = healthy && this.#members.every((other) => other === member || !other.healthy);
-    if (first) for (const listener of this.#recoveryListeners) listener();
+    if (first) this.#context.onRecovery?.(this.label);
   }
 }
 
@@ -206,19 +219,9 @@ export class Groups {
     return group;
   }
 
-  /** Calls `listener` with the group's name each time it has a healthy member again after it had none: failures and stale rechecks held for it are void. */
-  onRecovery(listener: (name: string) => void): void {
-    for (const [name, group] of this.#groups) group.onRecovery(() => listener(name));
-  }
-
   /** From now on no question goes to a group that `forbids` keeps from it, be it of a client or of the group's own. */
   guardBy(forbids: Forbids): void {
     for (const group of this.#groups.values()) group.leaks.forbids = forbids;
-  }
-
-  /** Calls `listener` with each question that was to go where it must not. */
-  onViolation(listener: (breach: Violation) => void): void {
-    for (const group of this.#groups.values()) group.leaks.onViolation(listener);
   }
 
   /** In the order of the file. */
@@ -226,17 +229,28 @@ export class Groups {
     return [...this.#groups.values()].map((group) => group.status());
   }
 
-  /** Ends what is under way with `closed`. May be called again. */
-  async close(): Promise<void> {
-    await Promise.all([...this.#groups.values()].map((group) => group.close()));
+  /** Ends the questions under way on the groups that `next` does not hold too. May be called again. */
+  async close(next: Groups | null = null): Promise<void> {
+    const kept = next === null ? NO_GROUPS : next.#groups;
+    const ending = [...this.#groups.values()].filter((group) => kept.get(group.label) !== group);
+    await Promise.all(ending.map((group) => group.close()));
+  }
+
+  /** The group of that name if these options and this fallback would open an equal one; else null. */
+  findFor(options: GroupOptions, fallback: Group | null): Group | null {
+    const group = this.#groups.get(options.name);
+    return group?.isFor(options, fallback) === true ? group : null;
   }
 }
 
+const NO_GROUPS: ReadonlyMap<string, Group> = new Map();
+
 /**
- * Opens every group with its members, which the returned value owns from then on.
+ * Opens every group with its members, which the returned value owns from then on. Groups of `previous` with equal options and fallback go on:
+ * they keep their connections, health and latency.
  * @throws Error for options that the checks of the configuration refuse, such as fallbacks in a circle; what was opened is closed again.
  */
-export function openGroups(options: readonly GroupOptions[], context: GroupContext): Groups {
+export function openGroups(options: readonly GroupOptions[], context: GroupContext, previous: Groups | null = null): Groups {
   const byName = new Map(options.map((group) => [group.name, group]));
   const opened = new Map<string, Group>();
   const open = (name: string, dependents: readonly string[]): Group => {
@@ -246,14 +260,14 @@ export function openGroups(options: readonly GroupOptions[], context: GroupConte
     if (group === undefined) throw new Error(`there is no group ${name}`);
     if (dependents.includes(name)) throw new Error(`the fallback of ${name} leads back to it`);
     const fallback = group.fallback === null ? null : open(group.fallback, [...dependents, name]);
-    const made = new Group(group, context, fallback);
-    opened.set(name, made);
-    return made;
+    const found = previous?.findFor(group, fallback) ?? new Group(group, context, fallback);
+    opened.set(name, found);
+    return found;
   };
   try {
     return new Groups(new Map(options.map(({ name }) => [name, open(name, [])])));
   } catch (error) {
-    for (const group of opened.values()) void group.close();
+    void new Groups(opened).close(previous);
     throw error;
   }
 }

@@ -26,20 +26,18 @@ export class RouteGuard {
   /** To be replaced when rules or lists change. */
   forbids: Forbids = () => null;
   readonly #group: string;
-  readonly #listeners: ((breach: Violation) => void)[] = [];
+  readonly #onViolation: ((violation: Violation) => void) | undefined;
   #breaches = 0;
 
-  constructor(group: string) {
+  /** @param onViolation called for each question that is refused. */
+  constructor(group: string, onViolation?: (violation: Violation) => void) {
     this.#group = group;
+    this.#onViolation = onViolation;
   }
 
   /** How many questions were refused. */
   get breaches(): number {
     return this.#breaches;
-  }
-
-  onViolation(listener: (breach: Violation) => void): void {
-    this.#listeners.push(listener);
   }
 
   /** Why the question must not be sent; null = it may. Nothing is counted. */
@@ -52,7 +50,7 @@ export class RouteGuard {
     const reason = this.reason(question, asker);
     if (reason === null) return;
     this.#breaches++;
-    for (const listener of this.#listeners) listener({ group: this.#group, question, asker, reason });
+    this.#onViolation?.({ group: this.#group, question, asker, reason });
     throw new UpstreamError("forbidden", this.#group, `never gets ${reason}`);
   }
 }

@@ -11,9 +11,8 @@ import { type LoadOptions, loadCache } from "../../src/cache/cache-file.ts";
 import { AddressSet } from "../../src/dns/address.ts";
 import { TYPE } from "../../src/dns/types.ts";
 import { groupMarks } from "../../src/upstreams/group.ts";
-import { nameOf } from "../dns/zone.ts";
 import { fakeClock } from "../support/fake-clock.ts";
-import { siteWith, type TestSite } from "../support/site.ts";
+import { siteWith } from "../support/site.ts";
 import { deny, honest, withRcode } from "../support/zone-script.ts";
 import { type Script, type ScriptedServer, scriptedServer } from "../upstreams/scripted-server.ts";
 import { usualLimits } from "./answers.ts";
@@ -224,57 +223,6 @@ describe("after a restart", () => {
     await stopped(10_000);
     const site = await restarted(honest("page.example 100 A 192.0.2.99"), startMs - 3_600_000);
     expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.99"], ttl: 100 });
-  });
-});
-
-describe("at a reload that changes a group's servers", () => {
-  const main = honest("page.example 3600 A 192.0.2.7", "gone.example 3600 A 192.0.2.8");
-  const other = { servers: [honest("page.example 3600 A 192.0.2.9")], transport: "tls" } as const;
-  const rule = "rules: [{ name: r, clients: [10.0.0.9], upstream: other }]";
-
-  /** Asks both groups, lets the file be written, flushes a name, and gives the second group another server. */
-  async function reloaded(cacheFile: string): Promise<TestSite> {
-    const yaml = `cache: { file: ${cacheFile} }\n${rule}`;
-    const site = await siteWith({ upstreams: { main, other }, yaml });
-    for (const name of ["gone.example", "page.example"]) await site.ask(name);
-    await site.ask("page.example", "A", { client: "10.0.0.9" });
-    await site.clock.advance(15 * 60_000);
-    await site.until(() => cacheFile === "null" || existsSync(cacheFile));
-    site.app.state.shared.cache.flush(nameOf("gone.example"), false);
-    // Opens a connection again.
-    await site.ask("page.example", "MX", { client: "10.0.0.9" });
-    server.follow(honest("page.example A 192.0.2.99"));
-    const config = site.config(yaml);
-    const groups = config.upstreams.groups.map((group) =>
-      group.name === "other" ? { ...group, servers: [server.options()] } : group,
-    );
-    await site.app.reload({ ...config, upstreams: { ...config.upstreams, groups } });
-    return site;
-  }
-
-  test("the other groups' answers stay, what was flushed stays away, and what the old servers said is gone", async () => {
-    const site = await reloaded(file);
-    expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
-    expect(site.asked("main")).toEqual(["gone.example A", "page.example A"]);
-    expect(await site.ask("page.example", "A", { client: "10.0.0.9" })).toMatchObject({ answers: ["192.0.2.99"] });
-    await site.ask("gone.example");
-    expect(site.asked("main")).toHaveLength(3);
-  });
-
-  test("without a file all groups begin anew", async () => {
-    const site = await reloaded("null");
-    expect(await site.ask("page.example", "A", { client: "10.0.0.9" })).toMatchObject({ answers: ["192.0.2.99"] });
-    await site.ask("page.example");
-    expect(site.asked("main")).toHaveLength(3);
-  });
-
-  test("what was replaced does not write the file any more", async () => {
-    const site = await reloaded(file);
-    await writeFile(file, "as it was");
-    expect(site.server("other").open).toBe(1);
-    await site.clock.advance(4000);
-    await site.until(() => site.server("other").open === 0);
-    expect(await readFile(file, "utf8")).toBe("as it was");
   });
 });
 

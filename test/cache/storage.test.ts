@@ -144,6 +144,16 @@ describe("the budget", () => {
     expect(cache.peek(key("page.example"))).not.toBeNull();
   });
 
+  test("may be changed: what no longer fits is evicted, what fits stays", () => {
+    const { cache } = newCache(sizeFor(20));
+    for (let index = 0; index < 20; index++) cache.put(key(host(index)), positive(host(index)), { limits });
+    cache.configure({ sizeBytes: sizeFor(40), stale, prefetch: true, file: null, volatile: [] });
+    expect(cache.stats().positive).toMatchObject({ entries: 20, evictions: 0 });
+    cache.configure({ sizeBytes: sizeFor(5), stale, prefetch: true, file: null, volatile: [] });
+    expect(cache.stats().positive).toMatchObject({ entries: 5, evictions: 15 });
+    expect(cache.get(key(host(19)))?.answer).toEqual(plain(positive(host(19))));
+  });
+
   test("names without end may be aliases of one", () => {
     const { cache } = newCache(1 << 22);
     for (let index = 0; index < 2000; index++) {
@@ -279,10 +289,22 @@ describe("looking and flushing", () => {
     expect(cache.flush(name("page.example"), true)).toBe(0);
   });
 
-  test("clear leaves nothing, and the cache goes on", () => {
+  test("the answers of one route can be dropped, of every outcome; other routes keep theirs", () => {
+    const { cache } = newCache(1 << 20);
+    for (const route of ["domestic", "overseas"]) {
+      cache.put(key("page.example", TYPE.A, route), positive("page.example"), { limits });
+      cache.put(key("page.example", TYPE.TXT, route), nodata("page.example", { type: TYPE.TXT }), { limits });
+      cache.put(key("gone.example", TYPE.A, route), nxdomain("gone.example"), { limits });
+      cache.put(key("ill.example", TYPE.A, route), failure("ill.example"), { limits });
+    }
+    cache.dropRoute("overseas");
+    expect([...cache.entries()].map(({ parts }) => parts.route)).toEqual(Array(4).fill("domestic"));
+  });
+
+  test("a flush of all names leaves nothing, and the cache goes on", () => {
     const { cache } = newCache(sizeFor(20));
     for (let index = 0; index < 30; index++) cache.put(key(host(index)), positive(host(index)), { limits });
-    cache.clear();
+    expect(cache.flush(name("."), true)).toBe(20);
     expect([...cache.entries()]).toEqual([]);
     expect(cache.stats().positive).toMatchObject({ entries: 0, bytes: 0 });
     for (let index = 0; index < 30; index++) cache.put(key(host(index)), positive(host(index)), { limits });

@@ -4,6 +4,7 @@ import type { QuerySource, WhatIfRequest } from "../../src/admin/control.ts";
 import type { WhatIf } from "../../src/admin/schemas/views.ts";
 import { parseConfig } from "../../src/config/load.ts";
 import { whatIf } from "../../src/control/what-if.ts";
+import { ROOT } from "../../src/dns/name.ts";
 import type { QueryRecord } from "../../src/log/record.ts";
 import { record } from "../log/records.ts";
 import { file } from "../support/files.ts";
@@ -203,7 +204,7 @@ interface Query {
 async function replay(site: TestSite, queries: readonly Query[]): Promise<(string | null)[]> {
   const reached: (string | null)[] = [];
   for (const { name, type, clientId } of queries) {
-    site.app.state.resolver.cache.clear();
+    site.app.state.resolver.cache.flush(ROOT, true);
     const groups = ["domestic", "overseas"];
     const before = groups.map((group) => site.asked(group).length);
     await site.ask(name, type, clientId === null ? {} : { clientId });

@@ -9,6 +9,7 @@ import type { PutOptions } from "../../src/cache/entry.ts";
 import type { CacheKey } from "../../src/cache/key.ts";
 import { AddressSet } from "../../src/dns/address.ts";
 import type { Answer } from "../../src/dns/answer.ts";
+import { ROOT } from "../../src/dns/name.ts";
 import { RCODE } from "../../src/dns/types.ts";
 import { usualLimits } from "../cache/answers.ts";
 import { zone } from "../dns/zone.ts";
@@ -153,7 +154,7 @@ bogus: ${JSON.stringify(bogus)}
       }
       case "restart":
         await saveCache(bench.cache, filePath, routes);
-        bench.cache.clear();
+        bench.cache.flush(ROOT, true);
         await loadCache(bench.cache, filePath, {
           limits: usualLimits,
           clock: bench.clock,

@@ -54,6 +54,14 @@ describe("the store of verdicts", () => {
   });
 });
 
+test("verdicts on the answers of one near group can be dropped; those of other groups stay", () => {
+  const verdicts = new Verdicts();
+  const keys = ["domestic", "campus"].map((near) => verdictKey(nameOf("page.example"), { ...compare, near }));
+  for (const key of keys) verdicts.put(key, kept);
+  verdicts.dropNear("domestic");
+  expect([...verdicts.entries()].map(([key]) => key)).toEqual(keys.slice(1));
+});
+
 describe("the file of verdicts", () => {
   test("brings verdicts back as old as they are", async () => {
     const path = join(directory(), "new", "cache.verdicts");

@@ -89,13 +89,13 @@ export async function workbenchWith({
     },
     clock,
     random: () => 0.5,
+    onRecovery(route) {
+      cache.forgetFailures(route);
+      resolver.refreshThrottle.clear();
+    },
   });
   const cache = new Cache(config.cache, clock);
   let resolver = { ...site.resolver, groups, cache };
-  groups.onRecovery((route) => {
-    cache.forgetFailures(route);
-    resolver.refreshThrottle.clear();
-  });
   onTestFinished(async () => {
     await groups.close();
     await closeState(site, null);

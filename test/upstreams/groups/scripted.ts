@@ -159,6 +159,8 @@ export class Site {
   readonly clock: FakeClock = fakeClock();
   readonly servers = new Map<string, ScriptedServer>();
   readonly groups: Groups;
+  /** The groups that had no healthy member and then had one again, in the order of the events. */
+  readonly recovered: string[] = [];
   readonly #first: string;
   /** What `random` gives; 0.5 never asks for a measurement. */
   random: () => number = () => 0.5;
@@ -173,6 +175,7 @@ export class Site {
       },
       clock: this.clock,
       random: () => this.random(),
+      onRecovery: (group) => this.recovered.push(group),
     });
   }
 
