@@ -1,3 +1,9 @@
+/**
+ * The whole server: start, reload, stop. The door of `app/` and the one place where everything is put together; the command line calls it.
+ * `list-refresh.ts` says how lists are downloaded and what the operator is told about them.
+ */
+
+import { randomInt } from "node:crypto";
 import type { Config } from "../config/types.ts";
 import { type Administration, openAdministration } from "../control/administration.ts";
 import { VersionKeeping, type Versions } from "../control/history.ts";
@@ -6,12 +12,13 @@ import { QueryRecorder, RecordKeeping } from "../control/journal.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { SerialQueue } from "../lib/serial-queue.ts";
 import { type BoundEndpoints, type Listeners, openListeners } from "../listen/listeners.ts";
-import type { ListRefresher } from "../lists/refresher.ts";
-import type { Activate, UpdateResult } from "../lists/update.ts";
+import { listCacheOf } from "../lists/cache.ts";
+import { ListRefresher } from "../lists/refresher.ts";
+import type { UpdateResult } from "../lists/update.ts";
 import { throttle } from "../log/operations.ts";
 import type { QueryLog } from "../log/query-log.ts";
 import { ownHostsFile, ownHostsPath, readOwnHosts, writeOwnHosts } from "../server/host-overrides.ts";
-import { handlerFor } from "../server/pipeline.ts";
+import { handlerFor, type Serving } from "../server/pipeline.ts";
 import { withList, withOwnHosts } from "../server/policy.ts";
 import { checkReloadable } from "../server/preflight.ts";
 import {
@@ -26,157 +33,152 @@ import {
 } from "../server/state.ts";
 import { Reloads } from "../stats/process.ts";
 import type { GroupStatus } from "../upstreams/group.ts";
-import { openListRefresh } from "./list-refresh.ts";
+import { listFetcher, logRefresh } from "./list-refresh.ts";
 
 /** Changes that wait or run: a reload may take seconds. */
 const MAX_WAITING_CHANGES = 32;
 
-/** A server at work: its listeners, and the site they answer from at the moment. */
-export class App {
-  /** Whoever reads a file that has problems, so that `reload` is not called, counts that here. */
+/** A running server: its listeners, and the state that they answer from. */
+export class App implements Serving {
+  /** Counts reloads. A caller that cannot read the configuration file, and so never calls `reload`, counts the failure here. */
   readonly reloads: Reloads;
-  readonly #surroundings: Dependencies;
-  readonly #listeners: Listeners;
-  readonly #current: Current;
-  readonly #records: RecordKeeping;
+  /** Counts every query, and records it for the query log and for followers. */
+  readonly recorder: QueryRecorder;
+  readonly #dependencies: Dependencies;
+  /** Reports each kind of event at most once a minute. */
+  readonly #report: (kind: string, details: object) => void;
   readonly #versions: VersionKeeping;
-  #sinceWallMs: number;
-  readonly #retired: DrainingStates;
-  /** Changes of the site, one after the other: reloads, lists, hosts. */
+  readonly #draining: DrainingStates;
+  /** Changes of the state run one after the other: reloads, lists, hosts. */
   readonly #changes = new SerialQueue();
-  #keeper: ListRefresher | null = null;
+  #state: ServerState;
+  #sinceWallMs: number;
+  #listeners: Listeners | null = null;
+  #records: RecordKeeping | null = null;
+  #listRefresher: ListRefresher | null = null;
   #administration: Administration | null = null;
   #closed: Promise<void> | null = null;
 
-  private constructor(surroundings: Dependencies, { listeners, current, records }: Parts) {
-    this.#surroundings = surroundings;
-    this.reloads = new Reloads(surroundings.clock.wallMs);
-    this.#listeners = listeners;
-    this.#current = current;
-    this.#records = records;
-    const { clock, log } = surroundings;
-    this.#versions = new VersionKeeping({ queryLog: () => records.queryLog, clock, log });
-    this.#retired = new DrainingStates(clock, (error) => log.error({ err: error }, "what was replaced could not be closed"));
+  private constructor(state: ServerState, dependencies: Dependencies) {
+    const { clock, log } = dependencies;
+    this.#dependencies = dependencies;
+    this.#report = throttle(clock.now, (kind, details) => log.warn(details, kind));
+    this.recorder = new QueryRecorder(clock, (error) =>
+      this.#report("a query could not be recorded: please report it", { err: error }),
+    );
+    this.reloads = new Reloads(clock.wallMs);
+    this.#versions = new VersionKeeping({ queryLog: () => this.queryLog, clock, log });
+    this.#draining = new DrainingStates(clock, (error) => log.error({ err: error }, "what was replaced could not be closed"));
+    this.#state = state;
     this.#sinceWallMs = clock.wallMs();
   }
 
   /**
-   * Builds the site, then opens the listeners, so that the first query finds everything in place.
+   * Builds the state, then opens the listeners: the first query finds everything in place.
    * @throws ServerStateError, ListenError, AdminError
    */
-  static async start(config: Config, surroundings: Dependencies): Promise<App> {
-    const { log, clock } = surroundings;
-    const report = throttle(clock.now, (kind, details) => log.warn(details, kind));
-    const journal = new QueryRecorder(clock, (error) =>
-      report("a query could not be recorded: please report it", { err: error }),
-    );
-    const current = { state: await openState(config, surroundings, null), recorder: journal };
-    journal.expect(config);
-    // Its log is opened later, so that no answer waits for it; queries do, to be recorded.
-    if (config.log.queries.enabled) journal.hold(config.log.queries.clients);
-    const opened: (() => Promise<void>)[] = [() => closeState(current.state, null)];
+  static async start(config: Config, dependencies: Dependencies): Promise<App> {
+    const app = new App(await openState(config, dependencies, null), dependencies);
     try {
-      guardGroups(current.state);
-      const listeners = await openListeners(config, handlerFor(current, log), {
-        clock,
-        report: ({ kind, ...details }) => report(kind, details),
-      });
-      opened.unshift(() => listeners.close(0));
-      const records = await RecordKeeping.open(config.log.queries, { journal, clock, log });
-      opened.unshift(() => records.close());
-      const app = new App(surroundings, { listeners, current, records });
-      opened.splice(0, opened.length, () => app.close());
-      app.#versions.use(current.state);
-      app.#keeper = await app.#keepLists(current.state);
-      app.#administration = await openAdministration(app, { clock, report });
+      await app.#open(config);
       return app;
     } catch (error) {
-      await inTurn(opened).catch((failure: unknown) => log.warn({ err: failure }, "what was opened could not be closed"));
+      const logFailure = (failure: unknown) => dependencies.log.warn({ err: failure }, "what was opened could not be closed");
+      await app.#closeParts(0).catch(logFailure);
       throw error;
     }
   }
 
-  get bound(): BoundEndpoints {
-    return this.#listeners.bound;
+  async #open(config: Config): Promise<void> {
+    const { clock, log } = this.#dependencies;
+    const { queries } = config.log;
+    guardGroups(this.#state);
+    this.recorder.expect(config);
+    // The query log opens after the listeners, so that no answer waits for the store. Until then queries wait to be recorded.
+    if (queries.enabled) this.recorder.hold(queries.clients);
+    const report = ({ kind, ...details }: { readonly kind: string }) => this.#report(kind, details);
+    this.#listeners = await openListeners(config, handlerFor(this, log), { clock, report });
+    this.#records = await RecordKeeping.open(queries, { journal: this.recorder, clock, log });
+    this.#versions.use(this.#state);
+    this.#listRefresher = await this.#openListRefresher(this.#state);
+    this.#administration = await openAdministration(this, { clock, report: this.#report });
   }
 
-  /** What shows the server to its people, and takes their orders. */
-  get administration(): Administration {
-    if (this.#administration === null) throw new Error("the server is still being opened");
-    return this.#administration;
-  }
-
-  /** What queries are answered from at the moment. */
+  /** The state that answers at the moment. */
   get state(): ServerState {
-    return this.#current.state;
+    return this.#state;
   }
 
-  /** When that was put in place, in milliseconds since 1970. */
+  /** When `state` was put in place, in milliseconds since 1970. */
   get sinceWallMs(): number {
     return this.#sinceWallMs;
   }
 
-  /** Every query that ended, counted; and for those who follow, recorded. */
-  get recorder(): QueryRecorder {
-    return this.#current.recorder;
+  get bound(): BoundEndpoints {
+    return opened(this.#listeners).bound;
   }
 
-  /** Where the records are kept; another one after a reload that changes its store. */
+  get listenCounters(): Listeners["counters"] {
+    return opened(this.#listeners).counters;
+  }
+
+  get administration(): Administration {
+    return opened(this.#administration);
+  }
+
+  /** Where records are kept. A reload that changes the store makes another one. */
   get queryLog(): QueryLog {
-    return this.#records.queryLog;
+    return opened(this.#records).queryLog;
   }
 
-  /** What records refer to; null = none are kept. */
+  /** The configurations that records refer to; null = no records are kept. */
   get versions(): Versions | null {
     return this.#versions.versions;
   }
 
-  get listenCounters(): Listeners["counters"] {
-    return this.#listeners.counters;
-  }
-
   /** The groups of upstreams, in the order of the file. */
   upstreams(): readonly GroupStatus[] {
-    return this.#current.state.shared.groups.status();
+    return this.#state.shared.groups.status();
   }
 
   /**
-   * Puts names into the static table and takes them away, from the next query on and across restarts. What a person wrote into the file
-   * meanwhile is taken in.
-   * @throws ServerStateError where an expectation does not hold then, the file is not as it should be, or `close` was called; the system's error where
-   * it cannot be written.
+   * Changes the names set through the API, from the next query on and across restarts. Edits that a person has made in their file are kept.
+   * @throws ServerStateError if an expectation breaks, the file has problems, or the server is stopping; the system's error if the file cannot
+   * be written.
    */
   changeHosts(change: HostsChange): Promise<void> {
     return this.#change(async () => {
-      const { state: site } = this.#current;
-      const path = ownHostsPath(site.config);
-      const { loaded, ownFile } = site.policy.hostsSource;
+      const { config, policy } = this.#state;
+      const path = ownHostsPath(config);
+      const { loaded, ownFile } = policy.hostsSource;
       const { file, problems } = await readOwnHosts(path, ownFile);
       if (problems.length > 0)
         throw new ServerStateError(problems.map(({ source, line, reason }) => `${source}:${line}: ${reason}`));
-      const changed = ownHostsFile(change(file.own, loaded));
-      const { policy, faults } = withOwnHosts(site.policy, site.config, changed);
-      if (faults.length > 0) throw new ServerStateError(faults);
-      await writeOwnHosts(path, changed);
-      this.#put(stateWith(site, policy));
+      const changedFile = ownHostsFile(change(file.own, loaded));
+      const changed = withOwnHosts(policy, config, changedFile);
+      if (changed.faults.length > 0) throw new ServerStateError(changed.faults);
+      await writeOwnHosts(path, changedFile);
+      this.#use(stateWith(this.#state, changed.policy));
     });
   }
 
-  /** Downloads a list now, or reads its files anew. @throws ServerStateError where a reload or the end came in between; Error where there is no such list. */
+  /**
+   * Downloads a list now, or reads its files again.
+   * @throws ServerStateError if a reload or the stop comes first; Error if there is no such list.
+   */
   async refreshList(name: string): Promise<readonly UpdateResult["outcome"][]> {
-    const keeper = this.#keeper;
-    if (keeper === null) throw new Error("the lists are not there yet");
+    const refresher = opened(this.#listRefresher);
     try {
-      return await keeper.refreshNow(name);
+      return await refresher.refreshNow(name);
     } catch (error) {
-      if (keeper === this.#keeper && this.#closed === null) throw error;
+      if (refresher === this.#listRefresher && this.#closed === null) throw error;
       throw new ServerStateError(["the configuration was changed meanwhile: try again"]);
     }
   }
 
   /**
-   * Puts a new configuration in place, between one query and the next. What it leaves as it was keeps its connections and its cache.
-   * @throws ServerStateError where it cannot be served, or `close` was called; then everything goes on as before.
+   * Puts a new configuration in place, between one query and the next. Parts of it that are unchanged keep their connections and answers.
+   * @throws ServerStateError if it cannot be served, or the server is stopping; then the state before goes on.
    */
   reload(config: Config): Promise<void> {
     return this.#change(() => this.#reload(config)).catch((error: unknown) => {
@@ -195,125 +197,124 @@ export class App {
   }
 
   async #reload(config: Config): Promise<void> {
-    const { state: site } = this.#current;
-    const refusal = checkReloadable(config, site.config);
+    const previous = this.#state;
+    const refusal = checkReloadable(config, previous.config);
     if (refusal !== null) throw new ServerStateError([refusal]);
-    const next = await openState(config, this.#surroundings, site);
-    let keeper: ListRefresher;
+    const next = await openState(config, this.#dependencies, previous);
+    let listRefresher: ListRefresher;
     try {
-      keeper = await this.#keepLists(next);
+      listRefresher = await this.#openListRefresher(next);
     } catch (error) {
-      await closeState(next, site);
+      await closeState(next, previous);
       throw error;
     }
-    takeOver(next, site);
-    this.#put(next);
-    this.#current.recorder.expect(config);
-    // Not awaited: a change of its lists may wait for this turn to end.
-    const closing = this.#keeper?.close();
-    this.#keeper = keeper;
-    this.#retired.add(async () => {
+    takeOver(next, previous);
+    this.#use(next);
+    this.recorder.expect(config);
+    // Not awaited here: the refresher may be waiting for its turn in `#changes` to activate a list.
+    const closing = this.#listRefresher?.close();
+    this.#listRefresher = listRefresher;
+    this.#draining.add(async () => {
       await closing;
-      await closeState(site, next);
-    }, site.config.answers.deadlineMs);
-    await this.#records.change(config.log.queries);
+      await closeState(previous, next);
+    }, previous.config.answers.deadlineMs);
+    await opened(this.#records).change(config.log.queries);
     this.reloads.succeeded();
   }
 
-  #put(site: ServerState): void {
-    guardGroups(site);
-    this.#current.state = site;
-    this.#sinceWallMs = this.#surroundings.clock.wallMs();
-    this.#versions.use(site);
+  /** Answers from this state from the next query on. */
+  #use(state: ServerState): void {
+    guardGroups(state);
+    this.#state = state;
+    this.#sinceWallMs = this.#dependencies.clock.wallMs();
+    this.#versions.use(state);
   }
 
-  #keepLists({ config, shared: backing }: ServerState): Promise<ListRefresher> {
-    const serving = () => this.#current.state.policy.lists.status();
-    const adopt: Activate = (list, copies, commit) =>
-      this.#change(async () => {
-        const { state: site } = this.#current;
-        if (site.config !== config) throw new Error("the configuration was changed meanwhile");
-        const { policy, faults } = await withList(site.policy, { config, list, copies });
-        if (faults.length > 0) return faults;
-        await commit();
-        this.#put(stateWith(site, policy));
-        return [];
-      });
-    return openListRefresh({ config, backing, serving, adopt }, this.#surroundings);
+  #openListRefresher({ config, shared }: ServerState): Promise<ListRefresher> {
+    const { clock, log } = this.#dependencies;
+    return ListRefresher.open({
+      lists: config.lists,
+      cache: listCacheOf(config),
+      fetch: listFetcher(shared, this.#dependencies),
+      activate: (list, cache, commit) =>
+        this.#change(async () => {
+          const { config: current, policy } = this.#state;
+          if (current !== config) throw new Error("the configuration was changed meanwhile");
+          const changed = await withList(policy, { config, list, copies: cache });
+          if (changed.faults.length > 0) return changed.faults;
+          await commit();
+          this.#use(stateWith(this.#state, changed.policy));
+          return [];
+        }),
+      serving: () => this.#state.policy.lists.status(),
+      clock,
+      random: () => randomInt(2 ** 32) / 2 ** 32,
+      report: (event) => logRefresh(event, log),
+    });
   }
 
-  /** Takes no more questions, answers those under way, and closes everything. */
+  /** Accepts no more queries, answers those under way, and closes everything. May be called again. */
   close(): Promise<void> {
-    this.#closed ??= this.#close();
+    this.#closed ??= this.#changes.idle().then(() => this.#closeParts());
     return this.#closed;
   }
 
-  async #close(): Promise<void> {
-    await this.#changes.idle();
+  async #closeParts(graceMs?: number): Promise<void> {
     await inTurn([
-      async () => await this.#keeper?.close(),
-      () => this.#listeners.close(),
+      async () => await this.#listRefresher?.close(),
+      async () => await this.#listeners?.close(graceMs),
       async () => await this.#administration?.close(),
       () => this.#versions.close(),
-      () => this.#records.close(),
-      () => this.#retired.close(),
-      () => closeState(this.#current.state, null),
+      async () => await this.#records?.close(),
+      () => this.#draining.close(),
+      () => closeState(this.#state, null),
     ]);
   }
 }
 
-/** Takes every step, also after one that failed. @throws the first failure. */
+/** A part of the server that is opened at the start, and not yet there while it starts. */
+function opened<Part>(part: Part | null): Part {
+  if (part === null) throw new Error("the server is still being opened");
+  return part;
+}
+
+/** Runs every step, also after one that failed. @throws the first failure. */
 async function inTurn(steps: readonly (() => Promise<void>)[]): Promise<void> {
   const failures: unknown[] = [];
   for (const step of steps) await step().catch((error: unknown) => failures.push(error));
   if (failures.length > 0) throw failures[0];
 }
 
-interface Parts {
-  readonly listeners: Listeners;
-  readonly current: Current;
-  readonly records: RecordKeeping;
-}
-
-/** What the listeners answer with: the site is swapped. */
-interface Current {
-  state: ServerState;
-  readonly recorder: QueryRecorder;
-}
-
-/** What was replaced and may still have questions under way: each is closed when these have had their time, one after the other. */
-export class DrainingStates {
+/** States that a reload replaced. Each is closed when the queries under way on it have had their time, one after the other. */
+class DrainingStates {
   readonly #clock: Clock;
-  readonly #failed: (error: unknown) => void;
-  readonly #waiting = new Set<Retired>();
+  readonly #onFailure: (error: unknown) => void;
+  readonly #timers = new Map<() => Promise<void>, Timer>();
   readonly #closing = new SerialQueue();
 
-  /** @param failed told of what could not be closed; must not throw. */
-  constructor(clock: Clock, failed: (error: unknown) => void) {
+  /** @param onFailure takes the errors of closing; must not throw. */
+  constructor(clock: Clock, onFailure: (error: unknown) => void) {
     this.#clock = clock;
-    this.#failed = failed;
+    this.#onFailure = onFailure;
   }
 
-  /** Calls `close` after `delayMs`, or in the end. */
+  /** Calls `close` after `delayMs`, or at the end of the server. */
   add(close: () => Promise<void>, delayMs: number): void {
-    const retired: Retired = { close, timer: this.#clock.setTimer(() => this.#end(retired), delayMs) };
-    this.#waiting.add(retired);
+    this.#timers.set(
+      close,
+      this.#clock.setTimer(() => this.#end(close), delayMs),
+    );
   }
 
   /** Closes all of them now, the oldest first. May be called again. */
   async close(): Promise<void> {
-    for (const retired of this.#waiting) this.#end(retired);
+    for (const close of this.#timers.keys()) this.#end(close);
     await this.#closing.idle();
   }
 
-  #end(retired: Retired): void {
-    this.#waiting.delete(retired);
-    retired.timer.cancel();
-    this.#closing.add(retired.close).catch(this.#failed);
+  #end(close: () => Promise<void>): void {
+    this.#timers.get(close)?.cancel();
+    this.#timers.delete(close);
+    this.#closing.add(close).catch(this.#onFailure);
   }
-}
-
-interface Retired {
-  readonly close: () => Promise<void>;
-  readonly timer: Timer;
 }

@@ -1,50 +1,23 @@
-import { randomInt } from "node:crypto";
-import type { Config } from "../config/types.ts";
 import { shownUrl } from "../lib/text.ts";
-import { listCacheOf } from "../lists/cache.ts";
 import { type DownloadTarget, download } from "../lists/download.ts";
-import type { ListStatus } from "../lists/load.ts";
-import { ListRefresher, type RefreshEvent } from "../lists/refresher.ts";
-import type { Activate, Fetcher } from "../lists/update.ts";
+import type { RefreshEvent } from "../lists/refresher.ts";
+import type { Fetcher } from "../lists/update.ts";
 import type { OperationsLog } from "../log/operations.ts";
 import type { Dependencies, SharedResources } from "../server/state.ts";
 import { Bootstrap } from "../upstreams/bootstrap.ts";
 import { Dialer, ServerAddresses } from "../upstreams/dial.ts";
 
-/** What refreshes the lists of a site works with. */
-interface ListKeeping {
-  readonly config: Config;
-  readonly backing: SharedResources;
-  readonly serving: () => readonly ListStatus[];
-  readonly adopt: Activate;
-}
-
-/** Keeps the lists of one site fresh until it is closed. */
-export function openListRefresh(
-  { config, backing, serving, adopt }: ListKeeping,
-  surroundings: Dependencies,
-): Promise<ListRefresher> {
-  const { clock, log } = surroundings;
-  return ListRefresher.open({
-    lists: config.lists,
-    cache: listCacheOf(config),
-    fetch: listFetcher(backing, surroundings),
-    activate: adopt,
-    serving,
-    clock,
-    random: () => randomInt(2 ** 32) / 2 ** 32,
-    report: (event) => logRefresh(event, log),
-  });
-}
-
-/** Downloads as each list wants it: names are looked up by its group, else by the bootstrap servers, or go to its proxy. */
+/**
+ * Downloads lists over the connections that their configuration asks for: host names are looked up by the list's group (`via`), else by the
+ * bootstrap servers; with a proxy the proxy gets the name.
+ */
 export function listFetcher(
   { groups, bootstrap }: Pick<SharedResources, "groups" | "bootstrap">,
   { clock, ca, resolvConf }: Pick<Dependencies, "clock" | "ca" | "resolvConf">,
 ): Fetcher {
   const system = { resolvConf, isOurs: () => false };
-  return async (list, order) => {
-    // It is not closed: that would close the group, which is not ours.
+  return async (list, request) => {
+    // Never closed: closing it would close the group, which others use.
     const lookup = list.via === null ? bootstrap : new Bootstrap([groups.get(list.via)], clock);
     const dialer = (target: DownloadTarget): Dialer =>
       new Dialer(
@@ -54,18 +27,18 @@ export function listFetcher(
       );
     const dial = (target: DownloadTarget, signal: AbortSignal) =>
       dialer(target).open(target.protocol === "https" ? ["http/1.1"] : null, signal);
-    return await download(order, { dial, clock });
+    return await download(request, { dial, clock });
   };
 }
 
+/** As a server of section `upstreams`, with which a dialer connects. */
 function serverAt({ protocol, host, port }: DownloadTarget) {
-  const label = `${protocol}://${host}:${port}`;
-  return { label, protocol: "https", host, port, path: "", ...NOTHING_SPECIAL } as const;
+  const plain = { path: "", addresses: [], tlsName: null, method: "GET", maxQps: null, weight: 1 } as const;
+  return { label: `${protocol}://${host}:${port}`, protocol: "https", host, port, ...plain } as const;
 }
 
-const NOTHING_SPECIAL = { addresses: [], tlsName: null, method: "GET", maxQps: null, weight: 1 } as const;
-
-function logRefresh({ list, source, outcome }: RefreshEvent, log: OperationsLog): void {
+/** Tells the operator how a refresh ended. */
+export function logRefresh({ list, source, outcome }: RefreshEvent, log: OperationsLog): void {
   const details = { list, ...(source === null ? {} : { source: shownUrl(source) }) };
   if (outcome.kind === "new") log.info({ ...details, entries: outcome.entries }, "a list was renewed");
   else if (outcome.kind === "unchanged") log.debug(details, "a list is up to date");

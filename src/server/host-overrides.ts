@@ -6,12 +6,12 @@ import type { HostsProblem } from "../hosts/parse.ts";
 import { dataFolder, readIfThere, replaceFile } from "../lib/files.ts";
 import { errorText } from "../lib/text.ts";
 
-/** Where the names are kept that Fenliu was given while running. */
+/** Path of the file that keeps the names set through the API. */
 export function ownHostsPath(config: Pick<Config, "cache" | "path">): string {
   return join(dataFolder(config), "hosts.yaml");
 }
 
-/** The names, and the text of the file that holds them; empty where there is none. */
+/** Names set through the API, and the text of their file; empty without a file. */
 export interface OwnHostsFile {
   readonly own: OwnHosts;
   readonly text: string;
@@ -20,9 +20,8 @@ export interface OwnHostsFile {
 const NO_FILE: OwnHostsFile = { own: { records: [], hidden: [] }, text: "" };
 
 /**
- * Never rejects: a file that is not there holds nothing, and one that cannot be read is a problem and left alone.
- * @param known what was read or written before: while the text is the same it is not parsed again, which blocks for a third of a second where there
- * are 10,000 names.
+ * Reads the file. Never rejects: a missing file holds no names, and a file that cannot be read is a problem.
+ * @param known what was read or written before. An equal text is not parsed again: parsing 10,000 names blocks for a third of a second.
  */
 export async function readOwnHosts(
   path: string,
@@ -30,12 +29,9 @@ export async function readOwnHosts(
 ): Promise<{ readonly file: OwnHostsFile; readonly problems: readonly HostsProblem[] }> {
   let text: string;
   try {
-    const bytes = await readIfThere(path, Number.POSITIVE_INFINITY);
-    if (bytes === null) return { file: NO_FILE, problems: [] };
-    text = bytes.toString("utf8");
+    text = (await readIfThere(path, Number.POSITIVE_INFINITY))?.toString("utf8") ?? "";
   } catch (error) {
-    const reason = errorText(error);
-    return { file: NO_FILE, problems: [{ source: path, line: 0, reason }] };
+    return { file: NO_FILE, problems: [{ source: path, line: 0, reason: errorText(error) }] };
   }
   if (text === known.text) return { file: known, problems: [] };
   const result = parseOwnHosts(text, path);
@@ -43,28 +39,28 @@ export async function readOwnHosts(
   return { file: NO_FILE, problems: result.problems.map(({ line, message }) => ({ source: path, line, reason: message })) };
 }
 
-/** As `writeOwnHosts` writes them. */
+/** The names with the text that `writeOwnHosts` writes for them. */
 export function ownHostsFile(own: OwnHosts): OwnHostsFile {
   return { own, text: textOf(own) };
 }
 
-/** Writes the file anew, in one step. @throws the system's error. */
+/** Replaces the file in one step. @throws the system's error. */
 export async function writeOwnHosts(path: string, { text }: OwnHostsFile): Promise<void> {
-  // People may look into it, and mend it.
+  // Readable for everybody: people may look into the file and edit it.
   await replaceFile(path, text, { mode: 0o644 });
 }
 
 const HEADING =
   "# Names that Fenliu was given through its API. They win over the configuration; `hidden` names are not there at all.\n";
 
-/** YAML with a line for each name: JSON is YAML, and written a hundred times as fast. */
+/** YAML with one line for each name. The values are JSON, which is YAML too and a hundred times faster to write. */
 function textOf({ records, hidden }: OwnHosts): string {
-  const lines = records.map((record) => `  ${JSON.stringify(record.name)}: ${JSON.stringify(writtenAs(record))}\n`);
+  const lines = records.map((record) => `  ${JSON.stringify(record.name)}: ${JSON.stringify(yamlValue(record))}\n`);
   return `${HEADING}records:${lines.length === 0 ? " {}\n" : `\n${lines.join("")}`}hidden: ${JSON.stringify(hidden)}\n`;
 }
 
-/** A record as section `hosts.records` has it. */
-function writtenAs({ addresses, cname, others, https }: HostRecord): unknown {
+/** A record in the form of section `hosts.records`. */
+function yamlValue({ addresses, cname, others, https }: HostRecord): unknown {
   return {
     ...(cname === null ? { address: addresses } : { cname }),
     ...(others === "nodata" ? {} : { others }),
