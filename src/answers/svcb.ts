@@ -1,7 +1,7 @@
 import { type Answer, indexAnswer, type RecordPlace, recordsOf } from "../dns/answer.ts";
 import { decodeMessage, encodeMessage, type ResourceRecord } from "../dns/message.ts";
 import { type Name, plainNameEnd, ROOT, readName } from "../dns/name.ts";
-import { SVC_KEY, type SvcParam, svcParams } from "../dns/svcb.ts";
+import { alpnProtocols, hintAddresses, numbersIn, SVC_KEY, type SvcParam, svcParams, writeSvcParam } from "../dns/svcb.ts";
 import { TYPE } from "../dns/types.ts";
 import { uint16 } from "../dns/wire.ts";
 import type { HttpsStrip } from "./options.ts";
@@ -37,7 +37,7 @@ export function editBindings(
       const fate = fates[position++] ?? "stays";
       if (fate === "stays") return [record];
       changed.add(rrset(record.owner, record.type));
-      return fate === "goes" ? [] : [{ ...record, data: { kind: "opaque", octets: fate, note: null } }];
+      return fate === "goes" ? [] : [{ ...record, data: { kind: "opaque", bytes: fate, note: null } }];
     });
   // Called in the order in which the records stand.
   const sections = {
@@ -93,7 +93,7 @@ function fateOfBinding(wire: Uint8Array, place: RecordPlace, { terms, edits }: E
   const kept = editParams(params, paramTerms(terms, owner, target), edits);
   if (kept === params) return "stays";
   if (kept === null) return "goes";
-  return Buffer.concat([wire.subarray(place.data, plainNameEnd(wire, place.data + 2)), ...kept.map(paramWire)]);
+  return Buffer.concat([wire.subarray(place.data, plainNameEnd(wire, place.data + 2)), ...kept.map(writeSvcParam)]);
 }
 
 function fateOfAddress(wire: Uint8Array, { owner, type }: RecordPlace, { terms, edits, barred }: Editing): Fate {
@@ -111,14 +111,10 @@ function barredAddresses(
   { allows = () => true }: BindingTerms,
 ): ReadonlySet<string> {
   const barred = places.filter(({ type, data, end }) => {
-    const octets = type === TYPE.A ? 4 : type === TYPE.AAAA ? 16 : null;
-    return octets === end - data && !allows(wire.subarray(data, end));
+    const bytes = type === TYPE.A ? 4 : type === TYPE.AAAA ? 16 : null;
+    return bytes === end - data && !allows(wire.subarray(data, end));
   });
   return new Set(barred.map(({ owner, type }) => rrset(readName(wire, owner) ?? ROOT, type)));
-}
-
-function paramWire({ key, value }: SvcParam): Buffer {
-  return Buffer.concat([Uint8Array.of(key >> 8, key & 255, value.length >> 8, value.length & 255), value]);
 }
 
 // A target of "." is the owner itself (RFC 9460 §2.5).
@@ -172,48 +168,27 @@ function editParams(params: readonly SvcParam[], terms: ParamTerms, edits: Set<B
 }
 
 /** Why a parameter has to go as a whole; null where it stays. */
-function strippedBy({ key, value }: SvcParam, { strips, hints, allows }: ParamTerms): BindingEdit | null {
-  switch (key) {
-    case SVC_KEY.ECH:
-      return strips.includes("strip-ech") ? "strip-ech" : null;
-    case SVC_KEY.IPV4HINT:
-      if (strips.includes("strip-hints")) return "strip-hints";
-      return hints.ipv4 && addressesIn(value, 4).every(allows) ? null : "strip-ipv4hint";
-    case SVC_KEY.IPV6HINT:
-      if (strips.includes("strip-hints")) return "strip-hints";
-      return hints.ipv6 && !strips.includes("strip-ipv6hint") && addressesIn(value, 16).every(allows) ? null : "strip-ipv6hint";
-    default:
-      return null;
-  }
-}
-
-/** The addresses of a hint (RFC 9460 §7.3); bytes left over are none. */
-function addressesIn(value: Uint8Array, octets: number): Uint8Array[] {
-  return Array.from({ length: Math.floor(value.length / octets) }, (_, index) =>
-    value.subarray(index * octets, (index + 1) * octets),
-  );
+function strippedBy(param: SvcParam, { strips, hints, allows }: ParamTerms): BindingEdit | null {
+  if (param.key === SVC_KEY.ECH) return strips.includes("strip-ech") ? "strip-ech" : null;
+  const isIpv4 = param.key === SVC_KEY.IPV4HINT;
+  if (!isIpv4 && param.key !== SVC_KEY.IPV6HINT) return null;
+  if (strips.includes("strip-hints")) return "strip-hints";
+  if (!isIpv4 && strips.includes("strip-ipv6hint")) return "strip-ipv6hint";
+  if ((isIpv4 ? hints.ipv4 : hints.ipv6) && hintAddresses(param).every(allows)) return null;
+  return isIpv4 ? "strip-ipv4hint" : "strip-ipv6hint";
 }
 
 /** The alpn-ids without HTTP/3 and its drafts (`h3`, `h3-29`); the same bytes where there was none. */
 function withoutHttp3(value: Uint8Array): Uint8Array {
-  const kept: Uint8Array[] = [];
-  let position = 0;
-  let found = false;
-  while (position < value.length) {
-    const end = position + 1 + (value[position] ?? 0);
-    const isHttp3 =
-      value[position + 1] === 0x68 && value[position + 2] === 0x33 && (end === position + 3 || value[position + 3] === 0x2d);
-    if (isHttp3) found = true;
-    else kept.push(value.subarray(position, end));
-    position = end;
-  }
-  return found ? Uint8Array.from(Buffer.concat(kept)) : value;
+  const protocols = alpnProtocols(value);
+  const kept = protocols.filter((protocol) => !/^h3(?:-|$)/.test(Buffer.from(protocol).toString("latin1")));
+  if (kept.length === protocols.length) return value;
+  return Buffer.concat(kept.flatMap((protocol) => [Uint8Array.of(protocol.length), protocol]));
 }
 
 // RFC 9460 §8: a key that is listed and absent makes the whole record useless.
 function mendMandatory(param: SvcParam, dropped: ReadonlySet<number>): SvcParam[] {
-  const keys: number[] = [];
-  for (let position = 0; position + 1 < param.value.length; position += 2) keys.push(uint16(param.value, position));
+  const keys = numbersIn(param.value);
   const left = keys.filter((key) => !dropped.has(key));
   if (left.length === keys.length) return [param];
   return left.length === 0 ? [] : [{ ...param, value: Uint8Array.from(left.flatMap((key) => [key >> 8, key & 255])) }];

@@ -1,10 +1,11 @@
 import type { TtlLimits } from "../answers/options.ts";
 import { lifetimeSeconds } from "../cache/lifetime.ts";
-import { type Answer, outcomeOf, ttlAt } from "../dns/answer.ts";
-import { extendedErrorText, readOptions } from "../dns/edns-options.ts";
+import { type Answer, outcomeOf, type RecordPlace, recordPlaces, ttlAt } from "../dns/answer.ts";
+import { readOptions } from "../dns/edns.ts";
 import { type Name, nameEnd, nameText, plainName } from "../dns/name.ts";
 import { HEADER_BYTES, HEADER_FLAG, isRejection, type Query, type Rejection } from "../dns/query.ts";
 import { rdataText, readRdata } from "../dns/rdata.ts";
+import { extendedErrorTexts } from "../dns/text.ts";
 import { RCODE, rcodeName, TYPE, typeName } from "../dns/types.ts";
 import { MessageNames, uint16, WireReader } from "../dns/wire.ts";
 import { shownUrl } from "../lib/text.ts";
@@ -207,28 +208,21 @@ const MAX_CHARACTERS = 256;
 export function sentOf(wire: Uint8Array): Sent {
   const flags = uint16(wire, 2);
   const answerCount = uint16(wire, 6);
-  const beforeAdditional = answerCount + uint16(wire, 8);
-  const total = beforeAdditional + uint16(wire, 10);
   const names = new MessageNames(wire);
   const answers: string[] = [];
   let soaSeconds: number | null = null;
   let extendedRcode = 0;
   let ede: string[] = [];
-  let position = questionsEnd(wire);
-  for (let index = 0; index < total; index++) {
-    const fixed = nameEnd(wire, position);
-    if (fixed < 0 || fixed + 10 > wire.length) break;
-    const type = uint16(wire, fixed);
-    const data = fixed + 10;
-    position = Math.min(wire.length, data + uint16(wire, fixed + 8));
-    if (index < answerCount) {
-      if (index < MAX_ANSWERS)
-        answers.push(recordText(wire, { type, ttlSeconds: ttlAt(wire, fixed + 4), data, end: position }, names));
-    } else if (index < beforeAdditional) {
-      if (type === TYPE.SOA) soaSeconds ??= Math.min(ttlAt(wire, fixed + 4), ttlAt(wire, position - 4));
+  const questionsEnd = uint16(wire, 4) === 0 ? HEADER_BYTES : nameEnd(wire, HEADER_BYTES) + 4;
+  for (const place of recordPlaces(wire, questionsEnd) ?? []) {
+    const { section, type, ttl, end } = place;
+    if (section === "answer") {
+      if (answers.length < MAX_ANSWERS) answers.push(recordText(wire, place, names));
+    } else if (section === "authority") {
+      if (type === TYPE.SOA) soaSeconds ??= Math.min(ttlAt(wire, ttl), ttlAt(wire, end - 4));
     } else if (type === TYPE.OPT) {
-      extendedRcode = wire[fixed + 4] ?? 0;
-      ede = extendedErrors(wire, data, position);
+      extendedRcode = wire[ttl] ?? 0;
+      ede = extendedErrorTexts(readOptions(wire, place.data, end)).map(shortened);
     }
   }
   if (answerCount > MAX_ANSWERS) answers.push(`… and ${answerCount - MAX_ANSWERS} more`);
@@ -241,26 +235,9 @@ export function sentOf(wire: Uint8Array): Sent {
   };
 }
 
-function questionsEnd(wire: Uint8Array): number {
-  return uint16(wire, 4) === 0 ? HEADER_BYTES : nameEnd(wire, HEADER_BYTES) + 4;
-}
-
-interface SentRecord {
-  readonly type: number;
-  readonly ttlSeconds: number;
-  readonly data: number;
-  readonly end: number;
-}
-
-function recordText(wire: Uint8Array, { type, ttlSeconds, data, end }: SentRecord, names: MessageNames): string {
+function recordText(wire: Uint8Array, { type, ttl, data, end }: RecordPlace, names: MessageNames): string {
   const text = rdataText(readRdata(type, new WireReader(wire, { start: data, end }, names)));
-  return shortened(`${ttlSeconds} ${typeName(type)} ${text}`.trimEnd());
-}
-
-function extendedErrors(wire: Uint8Array, start: number, end: number): string[] {
-  return readOptions(wire, start, end).flatMap((option) =>
-    option.kind === "extendedError" ? [shortened(extendedErrorText(option))] : [],
-  );
+  return shortened(`${ttlAt(wire, ttl)} ${typeName(type)} ${text}`.trimEnd());
 }
 
 function shortened(text: string): string {

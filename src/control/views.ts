@@ -9,7 +9,7 @@ import { ageSeconds, type LifetimeLimits, lifetimeSeconds } from "../cache/lifet
 import { parseServer } from "../config/server.ts";
 import type { Config } from "../config/types.ts";
 import { addressText } from "../dns/address.ts";
-import { clientSubnetText } from "../dns/edns-options.ts";
+import { clientSubnetText } from "../dns/edns.ts";
 import { nameText } from "../dns/name.ts";
 import { rcodeName, typeName } from "../dns/types.ts";
 import { OWN_SOURCE } from "../hosts/parse.ts";

@@ -13,8 +13,8 @@ export interface AddressRange {
  * address, has a zone, or is IPv4 in another form than four decimal numbers without leading zeros (RFC 6943 §3.1.1).
  */
 export function addressFromText(text: string): Uint8Array | null {
-  const octets = ipv4FromText(text);
-  if (octets !== null || !text.includes(":") || text.includes("%")) return octets;
+  const bytes = ipv4FromText(text);
+  if (bytes !== null || !text.includes(":") || text.includes("%")) return bytes;
   const groups = withoutDots(text);
   if (groups === null || !ipaddr.IPv6.isValid(groups)) return null;
   return unmapped(Uint8Array.from(ipaddr.IPv6.parse(groups).toByteArray()));
@@ -27,18 +27,24 @@ export function addressFromText(text: string): Uint8Array | null {
 function withoutDots(text: string): string | null {
   if (!text.includes(".")) return text;
   const start = text.lastIndexOf(":") + 1;
-  const octets = ipv4FromText(text.slice(start));
-  if (octets === null) return null;
-  const hex = Buffer.from(octets).toString("hex");
+  const bytes = ipv4FromText(text.slice(start));
+  if (bytes === null) return null;
+  const hex = Buffer.from(bytes).toString("hex");
   return `${text.slice(0, start)}${hex.slice(0, 4)}:${hex.slice(4)}`;
 }
 
 /** Canonical text of 4 or 16 bytes: dotted, or RFC 5952 in lower case; an IPv4-mapped address is shown as IPv4. */
-export function addressText(octets: Uint8Array): string {
-  const plain = unmapped(octets);
+export function addressText(bytes: Uint8Array): string {
+  const plain = unmapped(bytes);
   if (plain.length === 4) return plain.join(".");
-  if (plain.length !== 16) throw new Error(`an address has 4 or 16 octets, not ${plain.length}`);
-  return new ipaddr.IPv6([...plain]).toRFC5952String();
+  if (plain.length !== 16) throw new Error(`an address has 4 or 16 bytes, not ${plain.length}`);
+  return ipv6Text(plain);
+}
+
+/** RFC 5952 of 16 bytes; an IPv4-mapped address stays IPv6, as RFC 5952 §5 recommends. Other lengths give the empty text. */
+export function ipv6Text(bytes: Uint8Array): string {
+  if (bytes.length !== 16) return "";
+  return isMapped(bytes) ? `::ffff:${bytes.subarray(12).join(".")}` : new ipaddr.IPv6([...bytes]).toRFC5952String();
 }
 
 /** An address without its zone: `fe80::1` of `fe80::1%eth0`. */
@@ -61,8 +67,8 @@ export function endpointText(address: string, port: number): string {
 }
 
 /** The same address in 4 bytes if it is IPv4-mapped IPv6, else `bytes` themselves. */
-export function unmapped(octets: Uint8Array): Uint8Array {
-  return isMapped(octets) ? octets.subarray(12) : octets;
+export function unmapped(bytes: Uint8Array): Uint8Array {
+  return isMapped(bytes) ? bytes.subarray(12) : bytes;
 }
 
 /** Reads a single address, a CIDR (whose host bits may be set, and count for nothing), or a range `first-last`; null where it is none. */
@@ -103,7 +109,7 @@ function rangeBetween(first: Uint8Array | null, last: Uint8Array | null): Addres
 // Written out because it runs for every query: the library takes a regular expression to each of the four numbers.
 function ipv4FromText(text: string): Uint8Array | null {
   if (text.length < 7 || text.length > 15) return null;
-  const octets = new Uint8Array(4);
+  const bytes = new Uint8Array(4);
   let index = 0;
   let value = -1;
   for (let position = 0; position <= text.length; position++) {
@@ -115,16 +121,16 @@ function ipv4FromText(text: string): Uint8Array | null {
     } else {
       const ends = position === text.length;
       if (value < 0 || (!ends && text[position] !== ".") || ends !== (index === 3)) return null;
-      octets[index++] = value;
+      bytes[index++] = value;
       value = -1;
     }
   }
-  return octets;
+  return bytes;
 }
 
-function isMapped(octets: Uint8Array): boolean {
-  if (octets.length !== 16 || octets[10] !== 0xff || octets[11] !== 0xff) return false;
-  for (let index = 0; index < 10; index++) if (octets[index] !== 0) return false;
+function isMapped(bytes: Uint8Array): boolean {
+  if (bytes.length !== 16 || bytes[10] !== 0xff || bytes[11] !== 0xff) return false;
+  for (let index = 0; index < 10; index++) if (bytes[index] !== 0) return false;
   return true;
 }
 
@@ -242,9 +248,9 @@ function compareWords(blocks: Uint32Array, offset: number, address: Uint8Array):
 }
 
 function bytesAt(blocks: Uint32Array, offset: number, words: number): Uint8Array {
-  const octets = Buffer.alloc(words * 4);
-  for (let word = 0; word < words; word++) octets.writeUInt32BE(blocks[offset + word] ?? 0, word * 4);
-  return octets;
+  const bytes = Buffer.alloc(words * 4);
+  for (let word = 0; word < words; word++) bytes.writeUInt32BE(blocks[offset + word] ?? 0, word * 4);
+  return bytes;
 }
 
 /** The blocks of one family, sorted, those that touch or overlap made one, as words. */
@@ -287,6 +293,6 @@ export function reverseName(address: Uint8Array): Name {
   const labels =
     address.length === 4 ? [...address].reverse().map(String) : Buffer.from(address).toString("hex").split("").reverse();
   const name = nameOfLabels([...labels, address.length === 4 ? "in-addr" : "ip6", "arpa"]);
-  if (name === null) throw new Error(`an address has 4 or 16 octets, not ${address.length}`);
+  if (name === null) throw new Error(`an address has 4 or 16 bytes, not ${address.length}`);
   return name;
 }

@@ -2,7 +2,7 @@ import { type ExtendedError, readEdns } from "./edns.ts";
 import { isName, type Name, nameEnd, nameWire, plainName, plainNameEnd, readName } from "./name.ts";
 import { HEADER_BYTES, HEADER_FLAG } from "./query.ts";
 import { CLASS, RCODE, TYPE } from "./types.ts";
-import { setUint16, setUint32, uint16, uint32 } from "./wire.ts";
+import { MAX_MESSAGE_BYTES, recordEnd, setUint16, setUint32, uint16, uint32 } from "./wire.ts";
 
 /**
  * A response as it is kept: the bytes as they came, without OPT, and where in them the changing parts stand.
@@ -45,7 +45,7 @@ interface StartOfAuthority {
   readonly minimumSeconds: number;
 }
 
-type Section = "answer" | "authority" | "additional";
+export type Section = "answer" | "authority" | "additional";
 
 /** Where a record stands in its message. Offsets count from the message's start. */
 export interface RecordPlace {
@@ -136,22 +136,20 @@ export function ttlAt(message: Uint8Array, offset: number): number {
   return ttl > 0x7fff_ffff ? 0 : ttl;
 }
 
-function isAddress(type: number, octets: number): boolean {
-  return (type === TYPE.A && octets === 4) || (type === TYPE.AAAA && octets === 16);
+function isAddress(type: number, bytes: number): boolean {
+  return (type === TYPE.A && bytes === 4) || (type === TYPE.AAAA && bytes === 16);
 }
 
-/** Over HTTP more can arrive, but no other transport could pass it on, and offsets have 16 bits. */
-const MAX_MESSAGE_OCTETS = 0xffff;
-
 function responseQuestionEnd(message: Uint8Array): number {
-  if (message.length < HEADER_BYTES || message.length > MAX_MESSAGE_OCTETS) return -1;
+  // Over HTTP more can arrive, but no other transport could pass it on, and offsets have 16 bits.
+  if (message.length < HEADER_BYTES || message.length > MAX_MESSAGE_BYTES) return -1;
   if ((uint16(message, 2) & HEADER_FLAG.QR) === 0 || uint16(message, 4) !== 1) return -1;
   const nameStop = plainNameEnd(message, HEADER_BYTES);
   return nameStop < 0 || nameStop + 4 > message.length ? -1 : nameStop + 4;
 }
 
 /** null where a record runs over the end, or bytes are left over. */
-function recordPlaces(message: Uint8Array, start: number): RecordPlace[] | null {
+export function recordPlaces(message: Uint8Array, start: number): RecordPlace[] | null {
   const answers = uint16(message, 6);
   const beforeAdditional = answers + uint16(message, 8);
   const total = beforeAdditional + uint16(message, 10);
@@ -159,10 +157,9 @@ function recordPlaces(message: Uint8Array, start: number): RecordPlace[] | null 
   let owner = start;
   for (let index = 0; index < total; index++) {
     const fixed = nameEnd(message, owner);
-    if (fixed < 0 || fixed + 10 > message.length) return null;
+    const end = recordEnd(message, fixed);
+    if (end < 0) return null;
     const data = fixed + 10;
-    const end = data + uint16(message, fixed + 8);
-    if (end > message.length) return null;
     const section = index < answers ? "answer" : index < beforeAdditional ? "authority" : "additional";
     places.push({ section, owner, type: uint16(message, fixed), class: uint16(message, fixed + 2), ttl: fixed + 4, data, end });
     owner = end;
@@ -171,7 +168,7 @@ function recordPlaces(message: Uint8Array, start: number): RecordPlace[] | null 
 }
 
 // RFC 6891 §6.1.1: at most one, in the additional section, owned by the root.
-function optOf(places: readonly RecordPlace[]): RecordPlace | null | "misplaced" {
+export function optOf(places: readonly RecordPlace[]): RecordPlace | null | "misplaced" {
   const [opt, ...others] = places.filter(({ type }) => type === TYPE.OPT);
   if (opt === undefined) return null;
   return others.length > 0 || opt.section !== "additional" || opt.ttl !== opt.owner + 5 ? "misplaced" : opt;

@@ -1,8 +1,19 @@
+import { isUtf8 } from "node:buffer";
+import { printable } from "../lib/text.ts";
+import { addressText } from "./address.ts";
 import { TYPE } from "./types.ts";
-import { MAX_MESSAGE_BYTES, uint16 } from "./wire.ts";
+import { MAX_MESSAGE_BYTES, uint16, uint32 } from "./wire.ts";
 
 /** EDNS option codes (IANA, "DNS EDNS0 Option Codes") that are read or written here. */
-export const OPTION = { CLIENT_SUBNET: 8, COOKIE: 10, TCP_KEEPALIVE: 11, PADDING: 12, EXTENDED_ERROR: 15 } as const;
+const OPTION = {
+  NSID: 3,
+  CLIENT_SUBNET: 8,
+  EXPIRE: 9,
+  COOKIE: 10,
+  TCP_KEEPALIVE: 11,
+  PADDING: 12,
+  EXTENDED_ERROR: 15,
+} as const;
 
 /** The largest UDP reply that is sent and asked for: it fits every path without fragments (DNS Flag Day 2020). */
 export const UDP_PAYLOAD_BYTES = 1232;
@@ -53,11 +64,10 @@ export function readEdns(message: Uint8Array, offset: number): Edns | null {
   let padded = false;
   let extendedErrors: ExtendedError[] | null = null;
   for (let position = offset + 10; position < end; ) {
-    if (position + 4 > end) return null;
     const code = uint16(message, position);
     const start = position + 4;
     position = start + uint16(message, position + 2);
-    if (position > end) return null;
+    if (start > end || position > end) return null;
     if (code === OPTION.CLIENT_SUBNET) {
       clientSubnet = readClientSubnet(message, start, position);
       if (clientSubnet === null) return null;
@@ -83,7 +93,7 @@ export function readEdns(message: Uint8Array, offset: number): Edns | null {
 const NO_ERRORS: readonly ExtendedError[] = [];
 
 /** Reads the content of an ECS option. null (FORMERR, RFC 7871 §6) where the address has the wrong length for its prefix, or bits beyond it. */
-export function readClientSubnet(message: Uint8Array, start: number, end: number): ClientSubnet | null {
+function readClientSubnet(message: Uint8Array, start: number, end: number): ClientSubnet | null {
   if (end - start < 4) return null;
   // dig sends "no subnet" as family 0, which RFC 7871 does not name; an IPv4 prefix of no bits says the same.
   const family = uint16(message, start) === 0 && end - start === 4 ? 1 : uint16(message, start);
@@ -113,11 +123,11 @@ export function ednsRecord(content: EdnsContent, precedingBytes: number): Buffer
   const options: Buffer[] = [];
   for (const { code, text } of content.extendedErrors) options.push(option(OPTION.EXTENDED_ERROR, [code >> 8, code & 255], text));
   if (content.clientSubnet !== null) options.push(clientSubnetOption(content.clientSubnet));
-  const octets = 11 + options.reduce((sum, { length }) => sum + length, 0);
+  const bytes = 11 + options.reduce((sum, { length }) => sum + length, 0);
   // RFC 8467 §4.1: never beyond the longest message there can be.
-  const room = MAX_MESSAGE_BYTES - (precedingBytes + octets + 4);
+  const room = MAX_MESSAGE_BYTES - (precedingBytes + bytes + 4);
   if (content.paddingBlockBytes > 0 && room >= 0) {
-    const spare = -(precedingBytes + octets + 4) % content.paddingBlockBytes;
+    const spare = -(precedingBytes + bytes + 4) % content.paddingBlockBytes;
     const padding = Math.min(room, (spare + content.paddingBlockBytes) % content.paddingBlockBytes);
     options.push(option(OPTION.PADDING, new Uint8Array(padding), ""));
   }
@@ -152,4 +162,138 @@ function clientSubnetOption(subnet: ClientSubnet): Buffer {
 
 function utf8(message: Uint8Array, start: number, end: number): string {
   return Buffer.from(message.buffer, message.byteOffset + start, end - start).toString("utf8");
+}
+
+/**
+ * One option of an OPT record (RFC 6891 §6.1.2), for people to read; `readEdns` serves queries and reads less.
+ * Code null: the bytes left where an option is announced to be longer than they are.
+ */
+export interface EdnsOption {
+  readonly code: number | null;
+  readonly data: Uint8Array;
+}
+
+/** Reads the options of an OPT record, from `start` to `end`. Their data are copies. */
+export function readOptions(message: Uint8Array, start: number, end: number): EdnsOption[] {
+  const options: EdnsOption[] = [];
+  for (let position = start; position < end; ) {
+    const dataStart = position + 4;
+    const dataEnd = dataStart + uint16(message, position + 2);
+    const isWhole = dataStart <= end && dataEnd <= end;
+    const data = new Uint8Array(isWhole ? message.subarray(dataStart, dataEnd) : message.subarray(position, end));
+    options.push({ code: isWhole ? uint16(message, position) : null, data });
+    position = isWhole ? dataEnd : end;
+  }
+  return options;
+}
+
+/** One line for people, such as "EDE: 15 (Blocked): ads". Control characters, which would reach a terminal, are shown as escapes. */
+export function optionText({ code, data }: EdnsOption): string {
+  if (code === null) return `cut off: ${hexText(data)}`;
+  const format = optionFormats.get(code);
+  return format?.(data) ?? `OPT=${code}: ${hexText(data)}${format === undefined ? "" : " (malformed)"}`;
+}
+
+/** The text of each known option; null where the data do not fit the code. */
+const optionFormats = new Map<number, (data: Uint8Array) => string | null>([
+  // RFC 5001.
+  [OPTION.NSID, (data) => `NSID: ${hexText(data)} ("${printable(Buffer.from(data).toString(), escapeCharacter)}")`],
+  [
+    OPTION.CLIENT_SUBNET,
+    (data) => {
+      const subnet = readClientSubnet(data, 0, data.length);
+      return subnet === null ? null : `CLIENT-SUBNET: ${clientSubnetText(subnet)}/${subnet.scopePrefix}`;
+    },
+  ],
+  // RFC 7314; empty in a question.
+  [
+    OPTION.EXPIRE,
+    (data) => {
+      if (data.length === 0) return "EXPIRE";
+      return data.length === 4 ? `EXPIRE: ${uint32(data, 0)} s` : null;
+    },
+  ],
+  // RFC 7873: 8 bytes of the client's, then none or 8 to 32 of the server's.
+  [OPTION.COOKIE, (data) => (data.length === 8 || (data.length >= 16 && data.length <= 40) ? `COOKIE: ${hexText(data)}` : null)],
+  // RFC 7828, in tenths of a second; empty in a question.
+  [
+    OPTION.TCP_KEEPALIVE,
+    (data) => {
+      if (data.length === 0) return "TCP-KEEPALIVE";
+      return data.length === 2 ? `TCP-KEEPALIVE: ${uint16(data, 0) / 10} s` : null;
+    },
+  ],
+  // RFC 7830 §3 has zeros in it.
+  [OPTION.PADDING, (data) => (data.every((byte) => byte === 0) ? `PADDING: ${data.length} octets` : null)],
+  [
+    OPTION.EXTENDED_ERROR,
+    (data) => {
+      const error = extendedErrorOf({ code: OPTION.EXTENDED_ERROR, data });
+      return error === null ? null : `EDE: ${extendedErrorText(error)}`;
+    },
+  ],
+]);
+
+/** null where the option is another one, or malformed. */
+export function extendedErrorOf({ code, data }: EdnsOption): ExtendedError | null {
+  if (code !== OPTION.EXTENDED_ERROR || data.length < 2 || !isUtf8(data.subarray(2))) return null;
+  return { code: uint16(data, 0), text: utf8(data, 2, data.length) };
+}
+
+/** The subnet in CIDR notation, such as "192.0.2.0/24". */
+export function clientSubnetText({ family, sourcePrefix, prefixHex }: ClientSubnet): string {
+  const address = new Uint8Array(family === 1 ? 4 : 16);
+  address.set(Buffer.from(prefixHex, "hex"));
+  return `${addressText(address)}/${sourcePrefix}`;
+}
+
+/** An extended error with its meaning, such as "15 (Blocked): ads". */
+export function extendedErrorText({ code, text }: ExtendedError): string {
+  const meaning = extendedErrors[code];
+  // RFC 8914 §2: the text may end in a zero byte.
+  const shown = printable(text.replace(/\0+$/, ""), escapeCharacter);
+  return `${code}${meaning === undefined ? "" : ` (${meaning})`}${shown === "" ? "" : `: ${shown}`}`;
+}
+
+/** IANA, "Extended DNS Error Codes", by code. */
+const extendedErrors = [
+  "Other Error",
+  "Unsupported DNSKEY Algorithm",
+  "Unsupported DS Digest Type",
+  "Stale Answer",
+  "Forged Answer",
+  "DNSSEC Indeterminate",
+  "DNSSEC Bogus",
+  "Signature Expired",
+  "Signature Not Yet Valid",
+  "DNSKEY Missing",
+  "RRSIGs Missing",
+  "No Zone Key Bit Set",
+  "NSEC Missing",
+  "Cached Error",
+  "Not Ready",
+  "Blocked",
+  "Censored",
+  "Filtered",
+  "Prohibited",
+  "Stale NXDOMAIN Answer",
+  "Not Authoritative",
+  "Not Supported",
+  "No Reachable Authority",
+  "Network Error",
+  "Invalid Data",
+  "Signature Expired before Valid",
+  "Too Early",
+  "Unsupported NSEC3 Iterations Value",
+  "Unable to conform to policy",
+  "Synthesized",
+  "Invalid Query Type",
+] as const;
+
+function hexText(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("hex");
+}
+
+function escapeCharacter(character: string): string {
+  return `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`;
 }

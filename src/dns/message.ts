@@ -1,10 +1,10 @@
-import { type RecordPlace, ttlAt } from "./answer.ts";
-import { type EdnsOption, readOptions, writeOption } from "./edns-options.ts";
+import { optOf, type RecordPlace, recordPlaces, type Section, ttlAt } from "./answer.ts";
+import { type EdnsOption, readOptions } from "./edns.ts";
 import { type Name, nameEnd } from "./name.ts";
 import { HEADER_BYTES, HEADER_FLAG } from "./query.ts";
 import { type Rdata, readRdata, writeRdata } from "./rdata.ts";
 import { TYPE } from "./types.ts";
-import { MessageNames, uint16, WireReader, WireWriter } from "./wire.ts";
+import { MAX_MESSAGE_BYTES, MessageNames, uint16, WireReader, WireWriter } from "./wire.ts";
 
 /** A whole message, taken apart. For what shows or makes messages; queries are served from bytes (`query.ts`, `answer.ts`). */
 export interface Message {
@@ -54,42 +54,34 @@ export interface MessageEdns {
 }
 
 /**
- * Takes a message apart. null where its framing is broken: a name, a record that runs over the end, bytes left over, or an OPT that is
- * misplaced or there twice. Data that does not fit its type is not fatal: see `OpaqueRdata`. Nothing of `message` is kept.
+ * Takes a message apart. null where the framing is broken: a name, a record that runs over the end, bytes left over, or an OPT record that is
+ * misplaced or there twice. Data that do not fit their type are not fatal (`OpaqueRdata`). The result keeps nothing of `message`.
  */
 export function decodeMessage(message: Uint8Array): Message | null {
-  if (message.length < HEADER_BYTES || message.length > 0xffff) return null;
+  if (message.length < HEADER_BYTES || message.length > MAX_MESSAGE_BYTES) return null;
   const names = new MessageNames(message);
   const questions = readQuestions(message, names);
-  if (questions === null) return null;
-  const sections: ResourceRecord[][] = [];
-  let edns: { readonly extendedRcode: number; readonly content: MessageEdns } | null = null;
-  let position = questions.end;
-  for (const countOffset of [6, 8, 10]) {
-    const section: ResourceRecord[] = [];
-    for (let count = uint16(message, countOffset); count > 0; count--) {
-      const place = recordPlace(message, position);
-      const owner = place === null ? null : names.read(place.owner);
-      if (place === null || owner === null) return null;
-      position = place.end;
-      if (place.type === TYPE.OPT) {
-        if (edns !== null || countOffset !== 10 || place.ttl - place.owner !== 5) return null;
-        edns = { extendedRcode: message[place.ttl] ?? 0, content: readOpt(message, place) };
-      } else {
-        section.push(readRecord(message, { owner, place, names }));
-      }
-    }
-    sections.push(section);
+  const places = questions === null ? null : recordPlaces(message, questions.end);
+  const opt = places === null ? null : optOf(places);
+  if (questions === null || places === null || opt === "misplaced") return null;
+  const sections: Record<Section, ResourceRecord[]> = { answer: [], authority: [], additional: [] };
+  for (const place of places) {
+    const owner = names.read(place.owner);
+    if (owner === null) return null;
+    if (place === opt) continue;
+    const reader = new WireReader(message, { start: place.data, end: place.end }, names);
+    const { type, class: klass } = place;
+    const data = readRdata(type, reader);
+    sections[place.section].push({ owner, type, class: klass, ttlSeconds: ttlAt(message, place.ttl), data });
   }
-  if (position !== message.length || names.exhausted) return null;
-  const [answers = [], authority = [], additional = []] = sections;
+  if (names.exhausted) return null;
   return {
-    ...readHeader(message, edns?.extendedRcode ?? 0),
-    edns: edns?.content ?? null,
+    ...readHeader(message, opt === null ? 0 : (message[opt.ttl] ?? 0)),
+    edns: opt === null ? null : readOpt(message, opt),
     questions: questions.list,
-    answers,
-    authority,
-    additional,
+    answers: sections.answer,
+    authority: sections.authority,
+    additional: sections.additional,
   };
 }
 
@@ -122,25 +114,7 @@ function readQuestions(message: Uint8Array, names: MessageNames): { list: Messag
   return { list, end: position };
 }
 
-function recordPlace(message: Uint8Array, owner: number): Omit<RecordPlace, "section"> | null {
-  const fixed = nameEnd(message, owner);
-  if (fixed < 0 || fixed + 10 > message.length) return null;
-  const data = fixed + 10;
-  const end = data + uint16(message, fixed + 8);
-  if (end > message.length) return null;
-  return { owner, type: uint16(message, fixed), class: uint16(message, fixed + 2), ttl: fixed + 4, data, end };
-}
-
-function readRecord(
-  message: Uint8Array,
-  { owner, place, names }: { owner: Name; place: Omit<RecordPlace, "section">; names: MessageNames },
-): ResourceRecord {
-  const reader = new WireReader(message, { start: place.data, end: place.end }, names);
-  const ttlSeconds = ttlAt(message, place.ttl);
-  return { owner, type: place.type, class: place.class, ttlSeconds, data: readRdata(place.type, reader) };
-}
-
-function readOpt(message: Uint8Array, place: Omit<RecordPlace, "section">): MessageEdns {
+function readOpt(message: Uint8Array, place: RecordPlace): MessageEdns {
   const flags = uint16(message, place.ttl + 2);
   return {
     udpPayloadBytes: place.class,
@@ -169,7 +143,7 @@ export function encodeMessage(message: Message): Buffer {
   }
   for (const record of [...message.answers, ...message.authority, ...message.additional]) writeRecord(writer, record);
   if (edns !== null) writeOpt(writer, edns, message.rcode >> 4);
-  return writer.bytes();
+  return writer.finish();
 }
 
 function writeHeader(writer: WireWriter, message: Message): void {
@@ -209,6 +183,13 @@ function writeOpt(writer: WireWriter, edns: MessageEdns, extendedRcode: number):
   writer.uint8(edns.version);
   writer.uint16((edns.dnssecOk ? DO : 0) | edns.otherFlags);
   writer.behindLength(() => {
-    for (const option of edns.options) writeOption(writer, option);
+    for (const { code, data } of edns.options) {
+      if (code === null) {
+        writer.bytes(data);
+      } else {
+        writer.uint16(code);
+        writer.behindLength(() => writer.bytes(data));
+      }
+    }
   });
 }

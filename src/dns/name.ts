@@ -55,54 +55,40 @@ const MAX_POINTERS = 127;
 
 /**
  * Reads a name that may be compressed (RFC 1035 §4.1.4); null where it is malformed. Every pointer must lead to an earlier
- * place than the one before it, so no message can make this loop.
+ * place than the one before, so no message can make this loop.
  */
 export function readName(message: Uint8Array, offset: number): Name | null {
+  const length = walkName(message, offset, scratch);
+  return length < 0 ? null : (scratch.toString("latin1", 0, length) as Name);
+}
+
+/** Whether `readName` would give a name. Makes no string. */
+export function isName(message: Uint8Array, offset: number): boolean {
+  return walkName(message, offset, null) >= 0;
+}
+
+/** Follows a name and writes its bytes, letters lowered, to `target`. @returns the length, or -1 where the name is malformed. */
+function walkName(message: Uint8Array, offset: number, target: Uint8Array | null): number {
   let position = offset;
   let earliest = offset;
   let written = 0;
   let pointers = 0;
   for (;;) {
     const length = message[position];
-    if (length === undefined) return null;
+    if (length === undefined) return -1;
     if (length >= 0xc0) {
       const low = message[position + 1];
-      if (low === undefined) return null;
-      const target = ((length & 0x3f) << 8) | low;
-      if (target >= earliest || ++pointers > MAX_POINTERS) return null;
-      position = target;
-      earliest = target;
-      continue;
-    }
-    if (length > MAX_LABEL_LENGTH || written + 1 + length > MAX_NAME_LENGTH || position + 1 + length > message.length)
-      return null;
-    for (let index = 0; index <= length; index++) scratch[written + index] = lowerCase(message[position + index] ?? 0);
-    written += 1 + length;
-    if (length === 0) return scratch.toString("latin1", 0, written) as Name;
-    position += 1 + length;
-  }
-}
-
-/** Whether `readName` would give a name, found out without making one. */
-export function isName(message: Uint8Array, offset: number): boolean {
-  let position = offset;
-  let earliest = offset;
-  let octets = 0;
-  let pointers = 0;
-  for (;;) {
-    const length = message[position];
-    if (length === undefined) return false;
-    if (length >= 0xc0) {
-      const low = message[position + 1];
-      if (low === undefined) return false;
+      if (low === undefined) return -1;
       position = ((length & 0x3f) << 8) | low;
-      if (position >= earliest || ++pointers > MAX_POINTERS) return false;
+      if (position >= earliest || ++pointers > MAX_POINTERS) return -1;
       earliest = position;
       continue;
     }
-    octets += 1 + length;
-    if (length > MAX_LABEL_LENGTH || octets > MAX_NAME_LENGTH) return false;
-    if (length === 0) return true;
+    if (length > MAX_LABEL_LENGTH || written + 1 + length > MAX_NAME_LENGTH || position + 1 + length > message.length) return -1;
+    if (target !== null)
+      for (let index = 0; index <= length; index++) target[written + index] = lowerCase(message[position + index] ?? 0);
+    written += 1 + length;
+    if (length === 0) return written;
     position += 1 + length;
   }
 }
@@ -129,13 +115,6 @@ export function isWithin(name: Name, zone: Name): boolean {
   const start = name.length - zone.length;
   while (position < start) position += 1 + name.charCodeAt(position);
   return position === start;
-}
-
-/** How many labels there are, the root not counted. */
-export function labelCount(name: Name): number {
-  let count = 0;
-  for (let position = 0; name.charCodeAt(position) !== 0; position += 1 + name.charCodeAt(position)) count++;
-  return count;
 }
 
 /** The labels' bytes as strings of one character each, the leftmost first, the root left out. */
@@ -165,14 +144,25 @@ export function nameText(name: Name): string {
   return labelsOf(name).map(labelText).join(".");
 }
 
+/** Presentation format with the final dot, as in master files. */
+export function absoluteText(name: Name): string {
+  return name.length === 1 ? "." : `${nameText(name)}.`;
+}
+
 function labelText(label: string): string {
-  if (/^[\w-]*$/.test(label)) return label;
+  return /^[\w-]*$/.test(label) ? label : escapeBytes(label, /[."\\;()@$]/);
+}
+
+/**
+ * A byte string as presentation format writes it (RFC 1035 §5.1): a backslash before `special` characters, `\123` for bytes that are not printable.
+ * @param firstPlain the lowest printable byte: 0x20 where a space may stand as it is.
+ */
+export function escapeBytes(bytes: string, special: RegExp, firstPlain = 0x21): string {
   let text = "";
-  for (const character of label) {
+  for (const character of bytes) {
     const byte = character.charCodeAt(0);
-    if (byte <= 0x20 || byte >= 0x7f) text += `\\${String(byte).padStart(3, "0")}`;
-    else if ('."\\;()@$'.includes(character)) text += `\\${character}`;
-    else text += character;
+    if (byte < firstPlain || byte >= 0x7f) text += `\\${String(byte).padStart(3, "0")}`;
+    else text += special.test(character) ? `\\${character}` : character;
   }
   return text;
 }

@@ -2,7 +2,7 @@ import type { Answer } from "./answer.ts";
 import { type ClientSubnet, type Edns, ednsRecord, readEdns, UDP_PAYLOAD_BYTES } from "./edns.ts";
 import { type Name, nameEnd, plainName, plainNameEnd } from "./name.ts";
 import { CLASS, OPCODE, RCODE, TYPE } from "./types.ts";
-import { uint16 } from "./wire.ts";
+import { recordEnd, uint16 } from "./wire.ts";
 
 export const HEADER_BYTES = 12;
 
@@ -97,9 +97,8 @@ function readFurtherRecords(message: Uint8Array, start: number): Edns | null | f
   let position = start;
   for (let index = 0; index < total; index++) {
     const fixed = nameEnd(message, position);
-    if (fixed < 0 || fixed + 10 > message.length) return false;
-    const end = fixed + 10 + uint16(message, fixed + 8);
-    if (end > message.length) return false;
+    const end = recordEnd(message, fixed);
+    if (end < 0) return false;
     if (uint16(message, fixed) === TYPE.OPT) {
       if (edns !== null || index < beforeAdditional || message[position] !== 0) return false;
       edns = readEdns(message, fixed);

@@ -1,51 +1,17 @@
-import { extendedErrorText, optionText } from "./edns-options.ts";
+import { type EdnsOption, extendedErrorOf, extendedErrorText, optionText } from "./edns.ts";
 import type { Message, MessageEdns, MessageQuestion, ResourceRecord } from "./message.ts";
-import { type Name, ROOT } from "./name.ts";
-import { parseRdata, rdataText } from "./rdata.ts";
-import { absoluteText } from "./rdata-fields.ts";
-import { integerOf, PresentationError, TextReader, tokensOf } from "./text-reader.ts";
-import { CLASS, className, classNumber, OPCODE, rcodeName, typeName, typeNumber } from "./types.ts";
+import { absoluteText } from "./name.ts";
+import { rdataText } from "./rdata.ts";
+import { CLASS, className, OPCODE, rcodeName, typeName } from "./types.ts";
 
 /** A record as one line of a master file (RFC 1035 §5.1): owner, TTL, class, type and data. */
 export function recordText({ owner, ttlSeconds, class: klass, type, data }: ResourceRecord): string {
   return `${absoluteText(owner)} ${ttlSeconds} ${recordClass(klass)} ${typeName(type)} ${rdataText(data)}`.trimEnd();
 }
 
-/** RFC 2181 §8. */
-const MAX_TTL_SECONDS = 0x7fff_ffff;
-
-/**
- * Reads one record of a master file. Names without a final dot are below `origin`, `@` is `origin`; TTL and class may be left out or
- * stand in either order. Parentheses let a record run over several lines.
- * @throws PresentationError
- */
-export function parseRecord(text: string, origin: Name = ROOT, defaultTtlSeconds = 3600): ResourceRecord {
-  const reader = new TextReader(tokensOf(text), origin);
-  const owner = reader.domain();
-  let ttlSeconds: number | null = null;
-  let klass: number | null = null;
-  for (;;) {
-    const { raw } = reader.next();
-    if (ttlSeconds === null && /^\d+$/.test(raw)) {
-      ttlSeconds = integerOf(raw, MAX_TTL_SECONDS);
-    } else if (klass === null && isClass(raw)) {
-      klass = classNumber(raw);
-    } else {
-      const type = /^\d/.test(raw) ? null : typeNumber(raw);
-      if (type === null) throw new PresentationError(`${raw} is no type`);
-      const data = parseRdata(type, reader);
-      return { owner, type, class: klass ?? CLASS.IN, ttlSeconds: ttlSeconds ?? defaultTtlSeconds, data };
-    }
-  }
-}
-
 // The classes ANY and NONE, which records have in updates alone (RFC 2136 §2.4), go by number: ANY is also a type.
 function recordClass(klass: number): string {
   return klass === CLASS.ANY || klass === CLASS.NONE ? `CLASS${klass}` : className(klass);
-}
-
-function isClass(text: string): boolean {
-  return /^(IN|CH|HS|CLASS\d+)$/i.test(text);
 }
 
 /** The message for people, in the manner of dig: header, EDNS, question, sections. */
@@ -64,10 +30,9 @@ export function messageText(message: Message): string {
   ].join("\n");
 }
 
-/** What the extended errors of a message say (RFC 8914), such as "15 (Blocked)". */
-export function extendedErrorTexts({ edns }: Message): string[] {
-  const options = edns?.options ?? [];
-  return options.flatMap((option) => (option.kind === "extendedError" ? [extendedErrorText(option)] : []));
+/** The extended errors among the options of a message (RFC 8914), such as "15 (Blocked)". */
+export function extendedErrorTexts(options: readonly EdnsOption[]): string[] {
+  return options.map(extendedErrorOf).flatMap((error) => (error === null ? [] : [extendedErrorText(error)]));
 }
 
 const opcodeNames = new Map<number, string>(Object.entries(OPCODE).map(([name, number]) => [number, name]));
@@ -137,7 +102,7 @@ interface JsonRecord {
 }
 
 export function jsonMessage(message: Message): JsonMessage {
-  const comments = extendedErrorTexts(message).map((text) => `EDE ${text}`);
+  const comments = extendedErrorTexts(message.edns?.options ?? []).map((text) => `EDE ${text}`);
   return {
     Status: message.rcode,
     TC: message.truncated,

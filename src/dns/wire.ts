@@ -20,6 +20,14 @@ export function setUint32(message: Uint8Array, offset: number, value: number): v
   setUint16(message, offset + 2, value & 0xffff);
 }
 
+/** The end of the record whose owner ends at `ownerEnd`; -1 where the record runs over the end of the message, or `ownerEnd` is negative. */
+export function recordEnd(message: Uint8Array, ownerEnd: number): number {
+  const data = ownerEnd + 10;
+  if (ownerEnd < 0 || data > message.length) return -1;
+  const end = data + uint16(message, ownerEnd + 8);
+  return end > message.length ? -1 : end;
+}
+
 /** The largest message two bytes of length can announce. RFC 1035 §4.2.2. */
 export const MAX_MESSAGE_BYTES = 65_535;
 
@@ -175,7 +183,7 @@ export class WireReader {
     return start < 0 ? 0 : uint32(this.#message, start);
   }
 
-  octets(length: number): Uint8Array {
+  bytes(length: number): Uint8Array {
     const start = this.#take(length);
     return start < 0 ? new Uint8Array() : new Uint8Array(this.#message.subarray(start, start + length));
   }
@@ -234,7 +242,7 @@ const MAX_NAMES_BYTES = 0x8_0000;
 export class MessageNames {
   readonly #message: Uint8Array;
   readonly #known = new Map<number, Name>();
-  #octets = 0;
+  #totalBytes = 0;
 
   constructor(message: Uint8Array) {
     this.#message = message;
@@ -242,7 +250,7 @@ export class MessageNames {
 
   /** Whether the message asked for more than `MAX_NAMES_BYTES`: then some names were refused that are well formed. */
   get exhausted(): boolean {
-    return this.#octets > MAX_NAMES_BYTES;
+    return this.#totalBytes > MAX_NAMES_BYTES;
   }
 
   /** null where the name is malformed. */
@@ -253,7 +261,7 @@ export class MessageNames {
     if (known !== undefined) return known;
     const name = readName(this.#message, place);
     if (name === null) return null;
-    this.#octets += name.length;
+    this.#totalBytes += name.length;
     this.#known.set(place, name);
     return name;
   }
@@ -265,9 +273,6 @@ export class MessageNames {
     return target < offset ? target : -1;
   }
 }
-
-/** Two bytes of length on streams, and IP itself, allow no more (RFC 1035 §4.2.2). */
-const MAX_MESSAGE_OCTETS = 0xffff;
 
 /** The last place a compression pointer can name (RFC 1035 §4.1.4). */
 const MAX_POINTER = 0x3fff;
@@ -284,8 +289,8 @@ export class WireWriter {
     this.#compressing = compressing;
   }
 
-  /** What was written, in a buffer of its own. */
-  bytes(): Buffer {
+  /** A copy of the bytes written. */
+  finish(): Buffer {
     return Buffer.from(this.#wire.subarray(0, this.#length));
   }
 
@@ -304,9 +309,9 @@ export class WireWriter {
     this.#wire.writeUInt32BE(value, start);
   }
 
-  octets(octets: Uint8Array): void {
-    const start = this.#claim(octets.length);
-    this.#wire.set(octets, start);
+  bytes(bytes: Uint8Array): void {
+    const start = this.#claim(bytes.length);
+    this.#wire.set(bytes, start);
   }
 
   /** A string whose every character (0 to 255) stands for an byte. */
@@ -349,7 +354,7 @@ export class WireWriter {
   #claim(length: number): number {
     const start = this.#length;
     const end = start + length;
-    if (end > MAX_MESSAGE_OCTETS) throw new RangeError(`a message may have ${MAX_MESSAGE_OCTETS} octets at most`);
+    if (end > MAX_MESSAGE_BYTES) throw new RangeError(`a message may have ${MAX_MESSAGE_BYTES} octets at most`);
     if (end > this.#wire.length) {
       const larger = Buffer.alloc(Math.max(end, this.#wire.length * 2));
       larger.set(this.#wire.subarray(0, start));

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { AddressSet, rangeFromText } from "../dns/address.ts";
 import { type Answer, addressesOf, outcomeOf, recordsOf } from "../dns/answer.ts";
 import type { ExtendedError } from "../dns/edns.ts";
-import { SVC_KEY, svcParams } from "../dns/svcb.ts";
+import { hintAddresses, svcParams } from "../dns/svcb.ts";
 import { EDE } from "../dns/types.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import type { RuleOptions } from "../rules/options.ts";
@@ -67,14 +67,7 @@ function hintsOf(answer: Answer): Uint8Array[] {
   if (!BINDING_TYPES.has(answer.type)) return [];
   const bindings = recordsOf(answer).filter(({ type }) => BINDING_TYPES.has(type));
   const params = bindings.flatMap((place) => svcParams(answer.wire, place) ?? []);
-  return params.flatMap(({ key, start, end }) => {
-    const octets = key === SVC_KEY.IPV4HINT ? 4 : key === SVC_KEY.IPV6HINT ? 16 : 0;
-    if (octets === 0) return [];
-    const count = Math.floor((end - start) / octets);
-    return Array.from({ length: count }, (_, index) =>
-      answer.wire.subarray(start + index * octets, start + (index + 1) * octets),
-    );
-  });
+  return params.flatMap(({ key, start, end }) => hintAddresses({ key, value: answer.wire.subarray(start, end) }));
 }
 
 /** Goes with the SERVFAIL that stands for a forged answer, and tells it from other failures as long as it is held. */

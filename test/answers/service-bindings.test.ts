@@ -4,12 +4,12 @@ import { type BindingEdit, type BindingTerms, editBindings } from "../../src/ans
 import { type Answer, indexAnswer, recordsOf } from "../../src/dns/answer.ts";
 import { decodeMessage, type Message, type ResourceRecord } from "../../src/dns/message.ts";
 import { nameText } from "../../src/dns/name.ts";
-import { rdataBytes } from "../../src/dns/rdata.ts";
 import type { SvcParam } from "../../src/dns/svcb.ts";
 import { recordText } from "../../src/dns/text.ts";
 import { typeName } from "../../src/dns/types.ts";
 import { svcParams as anyParams } from "../dns/arbitraries.ts";
 import { nameOf, question, responseWire, zone } from "../dns/zone.ts";
+import { rdataBytes } from "../support/master-file.ts";
 import { runs } from "../support/properties.ts";
 
 const PASS: BindingTerms = { strips: [], hintsFor: () => ({ ipv4: true, ipv6: true }) };

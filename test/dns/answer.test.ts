@@ -5,7 +5,7 @@ import { decodeMessage, encodeMessage, type Message, type MessageEdns, type Reso
 import { RCODE, TYPE } from "../../src/dns/types.ts";
 import { runs } from "../support/properties.ts";
 import { message as anyMessage } from "./arbitraries.ts";
-import { blankResponse, nameOf, question, responseWire, zone } from "./zone.ts";
+import { blankResponse, extendedError, nameOf, question, responseWire, zone } from "./zone.ts";
 
 const edns: MessageEdns = { udpPayloadBytes: 1232, version: 0, dnssecOk: false, otherFlags: 0, options: [] };
 const SOA = "example SOA ns.example mail.example 1 7200 3600 1209600 900";
@@ -133,15 +133,12 @@ describe("OPT", () => {
 
   test("gives the upper bits of the rcode, malformed options or not", () => {
     expect(answerTo("a", "A", { rcode: RCODE.BADVERS, edns }).rcode).toBe(16);
-    const options = [{ kind: "unknown", code: 8, octets: Uint8Array.of(1), note: null } as const];
+    const options = [{ code: 8, data: Uint8Array.of(1) }];
     expect(answerTo("a", "A", { rcode: 0xfff, edns: { ...edns, options } })).toMatchObject({ rcode: 0xfff, extendedErrors: [] });
   });
 
   test("gives the extended errors, in order", () => {
-    const options = [
-      { kind: "extendedError", code: 15, text: "ads" },
-      { kind: "extendedError", code: 0, text: "" },
-    ] as const;
+    const options = [extendedError(15, "ads"), extendedError(0)];
     expect(answerTo("a", "A", { edns: { ...edns, options } }).extendedErrors).toEqual([
       { code: 15, text: "ads" },
       { code: 0, text: "" },

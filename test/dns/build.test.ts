@@ -11,8 +11,8 @@ import {
   type Query,
   type Question,
 } from "../../src/dns/query.ts";
-import { rdataBytes } from "../../src/dns/rdata.ts";
 import { CLASS, RCODE, TYPE } from "../../src/dns/types.ts";
+import { rdataBytes } from "../support/master-file.ts";
 import { name, uint16 } from "./arbitraries.ts";
 import { blankResponse, nameOf, question, zone } from "./zone.ts";
 

@@ -4,7 +4,7 @@ import { type EdnsContent, ednsRecord, readEdns, replyPadding } from "../../src/
 import { decodeMessage } from "../../src/dns/message.ts";
 import { runs } from "../support/properties.ts";
 import { uint8, uint16 } from "./arbitraries.ts";
-import { responseWire } from "./zone.ts";
+import { extendedError, responseWire, subnetOption } from "./zone.ts";
 
 const blank: EdnsContent = {
   udpPayloadBytes: 1232,
@@ -51,7 +51,7 @@ describe("an OPT record of ours", () => {
     const padded = { ...blank, paddingBlockBytes: 468 };
     const lengths = Array.from({ length: 100 }, (_, at) => 65_535 - ednsRecord(blank, 0).length - at);
     expect(
-      lengths.map((preceding) => preceding + ednsRecord(padded, preceding).length).filter((octets) => octets > 65_535),
+      lengths.map((preceding) => preceding + ednsRecord(padded, preceding).length).filter((bytes) => bytes > 65_535),
     ).toEqual([]);
   });
 
@@ -62,10 +62,10 @@ describe("an OPT record of ours", () => {
         const wire = Buffer.concat([head, ednsRecord(made, head.length)]);
         wire[11] = 1;
         const options = [
-          ...made.extendedErrors.map((error) => ({ kind: "extendedError", ...error })),
-          ...(made.clientSubnet === null ? [] : [{ kind: "clientSubnet", subnet: made.clientSubnet }]),
-          ...(made.paddingBlockBytes === 0 ? [] : [{ kind: "padding", length: expect.any(Number) }]),
-        ];
+          ...made.extendedErrors.map(({ code, text }) => extendedError(code, text)),
+          ...(made.clientSubnet === null ? [] : [subnetOption(made.clientSubnet)]),
+          ...(made.paddingBlockBytes === 0 ? [] : [{ code: 12, data: expect.any(Uint8Array) }]),
+        ].map(({ code, data }) => ({ code, data: data instanceof Uint8Array ? new Uint8Array(data) : data }));
         expect(decodeMessage(wire)?.edns).toEqual({
           udpPayloadBytes: made.udpPayloadBytes,
           version: 0,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { jsonMessage } from "../../src/dns/text.ts";
-import { blankResponse, question, zone } from "./zone.ts";
+import { blankResponse, extendedError, question, zone } from "./zone.ts";
 
 const edns = { udpPayloadBytes: 1232, version: 0, dnssecOk: false, otherFlags: 0 };
 
@@ -46,11 +46,7 @@ describe("application/dns-json", () => {
   });
 
   test("says in its comment what the extended errors say", () => {
-    const options = [
-      { kind: "extendedError", code: 15, text: "ads" },
-      { kind: "padding", length: 4 },
-      { kind: "extendedError", code: 3, text: "" },
-    ] as const;
+    const options = [extendedError(15, "ads"), { code: 12, data: new Uint8Array(4) }, extendedError(3)];
     expect(jsonMessage({ ...blankResponse, edns: { ...edns, options } }).Comment).toBe(
       "EDE 15 (Blocked): ads; EDE 3 (Stale Answer)",
     );

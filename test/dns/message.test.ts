@@ -2,9 +2,10 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeMessage, encodeMessage, type Message } from "../../src/dns/message.ts";
 import { nameOfLabels, ROOT } from "../../src/dns/name.ts";
-import { rdataBytes, readRdata } from "../../src/dns/rdata.ts";
+import { readRdata } from "../../src/dns/rdata.ts";
 import { RCODE, TYPE } from "../../src/dns/types.ts";
 import { WireReader } from "../../src/dns/wire.ts";
+import { rdataBytes } from "../support/master-file.ts";
 import { runs } from "../support/properties.ts";
 import { message, typedData } from "./arbitraries.ts";
 import { blankQuery, blankResponse, question, responseWire, zone } from "./zone.ts";
@@ -180,7 +181,7 @@ describe("data that does not fit its type", () => {
     const [broken, sound] = decoded(wire).answers;
     expect(broken).toMatchObject({
       type,
-      data: { kind: "opaque", octets: Uint8Array.from(Buffer.from(hex, "hex")), note: expect.stringMatching(note) },
+      data: { kind: "opaque", bytes: Uint8Array.from(Buffer.from(hex, "hex")), note: expect.stringMatching(note) },
     });
     expect(sound).toEqual(zone("page.example A 192.0.2.7")[0]);
   });
@@ -190,10 +191,10 @@ describe("data by itself", () => {
   test.each(typedData)("$kind is written and read the same, and cut short is never read as a whole", ({ arbitrary }) => {
     fc.assert(
       fc.property(arbitrary, ({ type, data }) => {
-        const octets = rdataBytes(data);
-        expect(readRdata(type, new WireReader(octets, { start: 0, end: octets.length }, null))).toEqual(data);
-        for (let end = 0; end < octets.length; end++) {
-          const cut = readRdata(type, new WireReader(octets, { start: 0, end }, null));
+        const bytes = rdataBytes(data);
+        expect(readRdata(type, new WireReader(bytes, { start: 0, end: bytes.length }, null))).toEqual(data);
+        for (let end = 0; end < bytes.length; end++) {
+          const cut = readRdata(type, new WireReader(bytes, { start: 0, end }, null));
           expect(cut.kind === "opaque" || rdataBytes(cut).length === end).toBe(true);
         }
       }),

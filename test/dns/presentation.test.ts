@@ -2,14 +2,13 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Message } from "../../src/dns/message.ts";
 import { ROOT } from "../../src/dns/name.ts";
-import { rdataBytes, rdataFromText, rdataText } from "../../src/dns/rdata.ts";
-import { hexText } from "../../src/dns/rdata-fields.ts";
-import { messageText, parseRecord, recordText } from "../../src/dns/text.ts";
-import { PresentationError } from "../../src/dns/text-reader.ts";
+import { rdataText } from "../../src/dns/rdata.ts";
+import { messageText, recordText } from "../../src/dns/text.ts";
 import { TYPE } from "../../src/dns/types.ts";
+import { parseRecord, rdataBytes, rdataFromText } from "../support/master-file.ts";
 import { runs } from "../support/properties.ts";
 import { message, record, typedData } from "./arbitraries.ts";
-import { blankResponse, nameOf, question, zone } from "./zone.ts";
+import { blankResponse, question, zone } from "./zone.ts";
 
 describe("a record", () => {
   test("comes back from its text", () => {
@@ -25,8 +24,8 @@ describe("a record", () => {
     fc.assert(
       fc.property(arbitrary, ({ type, data }) => {
         expect(rdataFromText(type, rdataText(data))).toEqual(data);
-        const octets = rdataBytes(data);
-        expect(rdataFromText(type, `\\# ${octets.length} ${hexText(octets)}`)).toEqual(data);
+        const bytes = Buffer.from(rdataBytes(data));
+        expect(rdataFromText(type, `\\# ${bytes.length} ${bytes.toString("hex")}`)).toEqual(data);
       }),
       { numRuns: 40 },
     );
@@ -72,127 +71,6 @@ describe("a record", () => {
   ])("%s", (text) => {
     expect(recordText(parseRecord(text))).toBe(text);
   });
-
-  test.each([
-    ["page.example A 192.0.2.7", "page.example. 3600 IN A 192.0.2.7"],
-    ["page.example IN 60 A 192.0.2.7", "page.example. 60 IN A 192.0.2.7"],
-    ["page.example 60 a 192.0.2.7", "page.example. 60 IN A 192.0.2.7"],
-    ["page.example TYPE1 192.0.2.7", "page.example. 3600 IN A 192.0.2.7"],
-    ["page.example A \\# 4 c0 00 02 07", "page.example. 3600 IN A 192.0.2.7"],
-    ["page.example A \\# 2 c000", "page.example. 3600 IN A \\# 2 c000"],
-    ["x SOA ns mail ( 1 ; serial\n 2 3\n 4 5 ) ; end", "x. 3600 IN SOA ns. mail. 1 2 3 4 5"],
-    ["x TXT unquoted words", 'x. 3600 IN TXT "unquoted" "words"'],
-    ['x TXT "a;b" ; c', 'x. 3600 IN TXT "a;b"'],
-    ['x TXT "line\nbreak"', 'x. 3600 IN TXT "line\\010break"'],
-    ["x TXT \\;\\ \\(", 'x. 3600 IN TXT "; ("'],
-    ['x TXT "\\#" 1', 'x. 3600 IN TXT "#" "1"'],
-    ["x TXT é", 'x. 3600 IN TXT "\\195\\169"'],
-    ["中国 NS ns.中国", "xn--fiqs8s. 3600 IN NS ns.xn--fiqs8s."],
-    ["x NSEC y MX A A", "x. 3600 IN NSEC y. A MX"],
-    ["x TLSA 3 1 1 0D6F CE3B", "x. 3600 IN TLSA 3 1 1 0d6fce3b"],
-    [
-      "x RRSIG A 5 3 86400 1048354263 1045762263 2642 . AA==",
-      "x. 3600 IN RRSIG A 5 3 86400 20030322173103 20030220173103 2642 . AA==",
-    ],
-  ])("%j is read as %s", (text, shown) => {
-    expect(recordText(parseRecord(text))).toBe(shown);
-  });
-
-  test("names without a final dot are below the origin, the TTL is the default one", () => {
-    const origin = nameOf("example");
-    expect(recordText(parseRecord("www CNAME @", origin, 60))).toBe("www.example. 60 IN CNAME example.");
-    expect(recordText(parseRecord("@ CNAME www.", origin))).toBe("example. 3600 IN CNAME www.");
-    expect(recordText(parseRecord("a\\. CNAME a\\\\.", origin))).toBe("a\\..example. 3600 IN CNAME a\\\\.");
-    const long = `${"x".repeat(63)}.`.repeat(3) + "y".repeat(60);
-    expect(() => parseRecord(`${long} A 192.0.2.7`, origin)).toThrow(/too long/);
-  });
-});
-
-describe("what is no record", () => {
-  test.each([
-    ["", /ends where/],
-    ["page.example", /ends where/],
-    ["page.example A", /ends where/],
-    ["page.example 60 IN", /ends where/],
-    ["page..example A 192.0.2.7", /no domain name/],
-    ['"page" A 192.0.2.7', /quoted/],
-    ["page.example B 192.0.2.7", /B is no type/],
-    ["page.example 60 60 A 192.0.2.7", /60 is no type/],
-    ["page.example 2147483648 A 192.0.2.7", /no number/],
-    ["page.example A 192.0.2", /no IPv4 address/],
-    ["page.example A 192.0.2.07", /no IPv4 address/],
-    ["page.example A 2001:db8::7", /no IPv4 address/],
-    ["page.example AAAA 192.0.2.7", /no IPv6 address/],
-    ["page.example AAAA fe80::1%eth0", /no IPv6 address/],
-    ["page.example A 192.0.2.7 192.0.2.8", /after the last value/],
-    ["page.example MX mail.example 10", /no number/],
-    ["page.example MX 65536 mail.example", /no number/],
-    ["page.example TXT", /ends where/],
-    [`page.example TXT ${"x".repeat(256)}`, /255/],
-    ['page.example TXT "x', /not closed/],
-    ["page.example TXT \\", /backslash/],
-    ["page.example TXT \\25", /backslash/],
-    ["page.example TXT \\256", /backslash/],
-    ["x SOA ns mail ( 1 2 3 4 5", /not closed/],
-    ["x SOA ns mail 1 2 3 4 5 )", /not opened/],
-    ["x A 192.0.2.7\ny A 192.0.2.8", /parentheses/],
-    ["x TYPE65280 c000", /\\# 2 c0de/],
-    ["x TYPE65280 \\# 3 c000", /2 octets, not 3/],
-    ["x TYPE65280 \\# 1 c", /hexadecimal/],
-    ["x DS 1 8 2 xyz", /hexadecimal/],
-    ["x DNSKEY 256 3 8 AQP", /base64/],
-    ["x NSEC3 1 0 0 - W", /base32hex/],
-    ["x NSEC y BOGUS", /no type/],
-    ["x CAA 0 is-sue x", /CAA tag/],
-    ["x RRSIG A 5 3 60 20031322173103 20030220173103 2642 . AA==", /no moment/],
-    ["x RRSIG A 5 3 60 21070101000000 20030220173103 2642 . AA==", /no moment/],
-  ])("%j", (text, reason) => {
-    expect(() => parseRecord(text)).toThrow(reason);
-    expect(() => parseRecord(text)).toThrow(PresentationError);
-  });
-
-  test("reading takes any text, and what it reads is shown and read the same", () => {
-    const words = fc.constantFrom(
-      "page",
-      "A",
-      "TXT",
-      "HTTPS",
-      "1",
-      "60",
-      "IN",
-      ".",
-      "@",
-      '"',
-      "\\",
-      "(",
-      ")",
-      ";",
-      "\n",
-      " ",
-      "\\#",
-      "192.0.2.7",
-      "=",
-      "alpn",
-      "é",
-      "\\032",
-    );
-    const text = fc.oneof(
-      fc.string(),
-      fc.array(words, { maxLength: 12 }).map((all) => all.join("")),
-      fc.array(words, { maxLength: 12 }).map((all) => all.join(" ")),
-    );
-    fc.assert(
-      fc.property(text, (given) => {
-        try {
-          const read = parseRecord(given);
-          expect(parseRecord(recordText(read))).toEqual(read);
-        } catch (error) {
-          if (!(error instanceof PresentationError)) throw error;
-        }
-      }),
-      { numRuns: runs(3000) },
-    );
-  });
 });
 
 describe("a message", () => {
@@ -211,8 +89,8 @@ describe("a message", () => {
         dnssecOk: true,
         otherFlags: 0,
         options: [
-          { kind: "extendedError", code: 15, text: "ads" },
-          { kind: "clientSubnet", subnet: { family: 1, sourcePrefix: 24, scopePrefix: 16, prefixHex: "c00002" } },
+          { code: 15, data: Buffer.from("\0\x0fads") },
+          { code: 8, data: Uint8Array.of(0, 1, 24, 16, 192, 0, 2) },
         ],
       },
     });
@@ -246,7 +124,7 @@ describe("a message", () => {
   });
 
   test("says why data is shown as octets", () => {
-    const data = { kind: "opaque", octets: Uint8Array.of(1, 2), note: "the data ends within a field" } as const;
+    const data = { kind: "opaque", bytes: Uint8Array.of(1, 2), note: "the data ends within a field" } as const;
     const answers = [{ owner: ROOT, type: TYPE.A, class: 1, ttlSeconds: 0, data }];
     expect(messageText({ ...blankResponse, answers })).toContain(
       ". 0 IN A \\# 2 0102 ; malformed: the data ends within a field\n",

@@ -18,8 +18,10 @@ async function asked(modes: { readonly group?: string; readonly rule?: string },
 }
 
 function echoed({ edns }: Reply): ClientSubnet | null {
-  const option = edns?.options.find(({ kind }) => kind === "clientSubnet");
-  return option?.kind === "clientSubnet" ? option.subnet : null;
+  const data = edns?.options.find(({ code }) => code === 8)?.data;
+  if (data === undefined) return null;
+  const [, family, sourcePrefix = 0, scopePrefix = 0] = data;
+  return { family: family === 1 ? 1 : 2, sourcePrefix, scopePrefix, prefixHex: Buffer.from(data.subarray(4)).toString("hex") };
 }
 
 const theirs = { subnet: "203.0.113.0/24" };

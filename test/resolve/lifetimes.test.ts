@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { zone } from "../dns/zone.ts";
+import { extendedError, zone } from "../dns/zone.ts";
 import { siteWith } from "../support/site.ts";
 import { type Outcome, workbenchWith } from "../support/workbench.ts";
 import { bare, deny, empty, honest, respond, silent, withRcode } from "../support/zone-script.ts";
@@ -88,7 +88,7 @@ describe("failures", () => {
 
   test("keep the extended errors that upstream gave", async () => {
     const edns = { udpPayloadBytes: 1232, version: 0, dnssecOk: false, otherFlags: 0 };
-    const options = [{ kind: "extendedError", code: 6, text: "bogus" }] as const;
+    const options = [extendedError(6, "bogus")];
     const site = await siteWith({ upstreams: { main: (asked) => respond(asked, { rcode: 2, edns: { ...edns, options } }) } });
     expect(await site.ask("page.example")).toMatchObject({ rcode: "SERVFAIL", ede: [6], edeTexts: ["bogus"] });
     expect(await site.ask("page.example")).toMatchObject({ rcode: "SERVFAIL", ede: [6], edeTexts: ["bogus"] });

@@ -1,11 +1,11 @@
 import { addressFromText } from "../../src/dns/address.ts";
-import type { ClientSubnet } from "../../src/dns/edns.ts";
+import { type ClientSubnet, extendedErrorOf } from "../../src/dns/edns.ts";
 import { decodeMessage, encodeMessage, type MessageEdns, type ResourceRecord } from "../../src/dns/message.ts";
 import { nameText } from "../../src/dns/name.ts";
 import { rdataText } from "../../src/dns/rdata.ts";
 import { recordText } from "../../src/dns/text.ts";
 import { rcodeName, TYPE, typeNumber } from "../../src/dns/types.ts";
-import { blankQuery, nameOf } from "../dns/zone.ts";
+import { blankQuery, nameOf, subnetOption } from "../dns/zone.ts";
 
 export interface AskOptions {
   readonly id?: number;
@@ -42,7 +42,7 @@ export function queryWire(name: string, type: string, options: AskOptions = {}):
 }
 
 function ednsOf(udpPayloadBytes: number, { do: dnssecOk = false, subnet }: AskOptions): MessageEdns {
-  const options = subnet === undefined ? [] : [{ kind: "clientSubnet", subnet: subnetOf(subnet) } as const];
+  const options = subnet === undefined ? [] : [subnetOption(subnetOf(subnet))];
   return { udpPayloadBytes, version: 0, dnssecOk, otherFlags: 0, options };
 }
 
@@ -91,7 +91,7 @@ export function readReply(wire: Uint8Array): Reply {
   const message = decodeMessage(wire);
   if (message === null) throw new Error(`not a message: ${Buffer.from(wire).toString("hex")}`);
   const { answers, authority, additional, edns } = message;
-  const errors = (edns?.options ?? []).filter((option) => option.kind === "extendedError");
+  const errors = (edns?.options ?? []).map(extendedErrorOf).filter((error) => error !== null);
   return {
     id: message.id,
     rcode: rcodeName(message.rcode),
