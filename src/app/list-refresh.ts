@@ -5,7 +5,7 @@ import type { Fetcher } from "../lists/update.ts";
 import type { OperationsLog } from "../log/operations.ts";
 import type { Dependencies, SharedResources } from "../server/state.ts";
 import { Bootstrap } from "../upstreams/bootstrap.ts";
-import { Dialer, ServerAddresses } from "../upstreams/dial.ts";
+import { Dialer } from "../upstreams/dial.ts";
 
 /**
  * Downloads lists over the connections that their configuration asks for: host names are looked up by the list's group (`via`), else by the
@@ -19,14 +19,9 @@ export function listFetcher(
   return async (list, request) => {
     // Never closed: closing it would close the group, which others use.
     const lookup = list.via === null ? bootstrap : new Bootstrap([groups.get(list.via)], clock);
-    const dialer = (target: DownloadTarget): Dialer =>
-      new Dialer(
-        serverAt(target),
-        { clock, ca, bootstrap: lookup, proxy: list.proxy, system },
-        new ServerAddresses(target.host, [], lookup),
-      );
+    const context = { clock, ca, bootstrap: lookup, proxy: list.proxy, system };
     const dial = (target: DownloadTarget, signal: AbortSignal) =>
-      dialer(target).open(target.protocol === "https" ? ["http/1.1"] : null, signal);
+      new Dialer(serverAt(target), context).open(target.protocol === "https" ? ["http/1.1"] : null, signal);
     return await download(request, { dial, clock });
   };
 }

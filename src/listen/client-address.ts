@@ -1,6 +1,6 @@
 import ipaddr from "ipaddr.js";
 import { AddressSet, canonicalAddress, withoutZone } from "../dns/address.ts";
-import type { Peer } from "./types.ts";
+import type { Peer, RequestHead } from "./types.ts";
 
 /** Converts an address from the kernel, already in its shortest form, into the form of `Client.address`. */
 export function addressOfSocket(address: string): string {
@@ -14,11 +14,8 @@ export function clientNetwork(address: string): string {
   return parsed instanceof ipaddr.IPv6 ? parsed.parts.slice(0, 4).join(":") : parsed.toString();
 }
 
-/** The headers in which a reverse proxy names its client. Several X-Forwarded-For lines are joined by commas. */
-interface ForwardedHeaders {
-  readonly forwardedFor: string | undefined;
-  readonly realIp: string | undefined;
-}
+/** The headers in which a reverse proxy names its client. */
+type ForwardedHeaders = Pick<RequestHead, "forwardedFor" | "realIp">;
 
 /**
  * Returns the client behind a trusted proxy: the right-most element of X-Forwarded-For that is not itself a trusted proxy. Untrusted parties

@@ -3,13 +3,11 @@ import { MAX_MESSAGE_BYTES, MIN_MESSAGE_BYTES } from "../dns/wire.ts";
 import type { Client, HttpVersion } from "../lib/client.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import { forwardedPeer } from "./client-address.ts";
-import type { ListenServices, Peer } from "./types.ts";
+import type { ListenServices, Peer, RequestHead } from "./types.ts";
 
-/** One HTTP request of any version, with the facts that only its connection knows. */
-interface HttpRequest extends RequestHead {
+interface HttpRequest {
   readonly version: HttpVersion;
-  readonly forwardedFor: string | undefined;
-  readonly realIp: string | undefined;
+  readonly head: RequestHead;
   readonly body: Body;
 }
 
@@ -44,13 +42,14 @@ export class DohService {
   }
 
   /** null = the request broke off before its end. */
-  async respond(http: HttpRequest, peer: HttpPeer): Promise<HttpResponse | null> {
-    const request = readRequest(http, this.#path);
-    const { body } = http;
+  async respond({ version, head, body }: HttpRequest, peer: HttpPeer): Promise<HttpResponse | null> {
+    const request = readRequest(head, this.#path);
     if (body.kind === "broken") return null;
     if (request.kind === "refused") return refusal(request, body.kind === "endless");
     if (body.kind !== "whole") return refusal(TOO_LARGE, body.kind === "endless");
-    const client = this.#client(http, peer, request);
+    const { address, port } = peer.isTrusted ? forwardedPeer(peer.direct, head, this.#services.trustedProxies) : peer.direct;
+    const method = request.kind === "body" ? "POST" : "GET";
+    const client: Client = { address, port, transport: "doh", http: version, method, clientId: request.clientId };
     switch (request.kind) {
       case "message":
         return this.#answerMessage(request.message, client);
@@ -74,11 +73,6 @@ export class DohService {
     if (reply === null) return refusal(refuse(400, "This is not a DNS query."), false);
     return success("application/dns-message", reply.wire, reply.maxAgeSeconds);
   }
-
-  #client(http: HttpRequest, { direct, isTrusted }: HttpPeer, { kind, clientId }: Exclude<DohRequest, Refusal>): Client {
-    const { address, port } = isTrusted ? forwardedPeer(direct, http, this.#services.trustedProxies) : direct;
-    return { address, port, transport: "doh", http: http.version, method: kind === "body" ? "POST" : "GET", clientId };
-  }
 }
 
 function success(contentType: string, body: Uint8Array, maxAgeSeconds: number | null): HttpResponse {
@@ -98,15 +92,6 @@ function refusal({ status, text }: Refusal, unread: boolean): HttpResponse {
   const body = Buffer.from(`${text}\n`);
   const headers = { "content-type": "text/plain; charset=utf-8", "content-length": String(body.length) };
   return { status, headers: status === 405 ? { ...headers, allow: ALLOWED_METHODS } : headers, body, unread };
-}
-
-/** The head of an HTTP request of any version. */
-interface RequestHead {
-  readonly method: string;
-  /** The path with its query, or a whole URL as clients send it to proxies. */
-  readonly target: string;
-  readonly contentType: string | undefined;
-  readonly contentEncoding: string | undefined;
 }
 
 /** What a request asks for. `clientId` is the path segment after the path of the service. */
@@ -198,7 +183,7 @@ function decodeBase64Url(text: string): Uint8Array | null {
 const DRAINED_BYTES = 1 << 20;
 
 /** `whole` belongs to the caller. `tooLarge` was read to its end. `endless` is longer than we read. `broken` never ended. */
-export type Body =
+type Body =
   | { readonly kind: "whole"; readonly bytes: Uint8Array }
   | { readonly kind: "tooLarge" }
   | { readonly kind: "endless" }

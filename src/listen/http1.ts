@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { ALLOWED_METHODS, type DohService, type HttpPeer, type HttpResponse, NO_BODY, readBody } from "./doh.ts";
 import type { ListenLimits } from "./limits.ts";
-import type { Connection, ListenServices, Peer } from "./types.ts";
+import type { Connection, ListenServices, Peer, RequestHead } from "./types.ts";
 
 /** How long the rest of a too long body is discarded after the 413, so that the client can read the answer. */
 const LINGER_MS = 1000;
@@ -60,20 +60,18 @@ export class Http1Server {
     const connection = this.#connections.get(request.socket);
     if (connection === undefined) throw new Error("a request came on a connection that was never served");
     connection.begin(response);
-    const { headers } = request;
-    const reply = await this.#service.respond(
-      {
-        version: request.httpVersion === "1.0" ? "1.0" : "1.1",
-        method: request.method ?? "",
-        target: request.url ?? "",
-        contentType: headers["content-type"],
-        contentEncoding: headers["content-encoding"],
-        forwardedFor: joinLines(headers["x-forwarded-for"]),
-        realIp: joinLines(headers["x-real-ip"]),
-        body: hasBody(request) ? await readBody(request) : NO_BODY,
-      },
-      connection.peer,
-    );
+    const { method = "", url: target = "", headers } = request;
+    const head: RequestHead = {
+      method,
+      target,
+      contentType: headers["content-type"],
+      contentEncoding: headers["content-encoding"],
+      forwardedFor: joinLines(headers["x-forwarded-for"]),
+      realIp: joinLines(headers["x-real-ip"]),
+    };
+    const version = request.httpVersion === "1.0" ? "1.0" : "1.1";
+    const body = hasBody(request) ? await readBody(request) : NO_BODY;
+    const reply = await this.#service.respond({ version, head, body }, connection.peer);
     if (reply === null || response.destroyed || request.socket.destroyed) return;
     this.#send(response, reply, connection.closesAfterThis);
     connection.countUnread(response, reply.body.length);

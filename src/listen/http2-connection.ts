@@ -55,9 +55,9 @@ export class Http2Connection implements Connection {
   }
 
   async #answer(stream: Http2Stream): Promise<void> {
-    const { fields } = stream;
-    if (fields === null) {
-      stream.respond(TOO_LARGE_HEAD);
+    const { head } = stream;
+    if (head === null) {
+      this.#session.respond(stream, TOO_LARGE_HEAD);
       return;
     }
     let body = NO_BODY;
@@ -66,21 +66,18 @@ export class Http2Connection implements Connection {
       stream.sink = reader;
       body = await reader.body;
     }
-    if (stream.closed) return;
+    if (stream.isClosed) return;
     if (this.#outstanding >= 2 * this.#services.limits.outstandingPerConnection) {
-      stream.reset(ERROR.REFUSED_STREAM);
+      this.#session.reset(stream, ERROR.REFUSED_STREAM);
       return;
     }
     this.#outstanding++;
-    const { method, path, contentType, contentEncoding, forwardedFor, realIp } = fields;
-    const reply = await this.#service.respond(
-      { version: "2", method, target: path, contentType, contentEncoding, forwardedFor, realIp, body },
-      this.#peer,
-    );
+    const reply = await this.#service.respond({ version: "2", head, body }, this.#peer);
     this.#outstanding--;
-    if (reply === null || stream.closed) return;
-    if (this.#session.unreadBytes > this.#services.limits.writeBacklogBytes) stream.reset(ERROR.REFUSED_STREAM);
-    else stream.respond({ status: reply.status, headers: reply.headers, body: method === "HEAD" ? NO_BYTES : reply.body });
+    if (reply === null || stream.isClosed) return;
+    const isFull = this.#session.unreadBytes > this.#services.limits.writeBacklogBytes;
+    if (isFull) this.#session.reset(stream, ERROR.REFUSED_STREAM);
+    else this.#session.respond(stream, head.method === "HEAD" ? { ...reply, body: NO_BYTES } : reply);
   }
 
   /** Sets the deadline to the first thing that the client is late with, else to the end of the idle time, or of its time to close. */
@@ -113,7 +110,7 @@ export class Http2Connection implements Connection {
     if (this.#session.oldestBegunMs === null) this.#session.finish();
     for (const stream of this.#session.streams) {
       if (stream.begunMs + limits.httpRequestMs > nowMs) break;
-      stream.reset(ERROR.CANCEL);
+      this.#session.reset(stream, ERROR.CANCEL);
     }
     this.#setDeadline();
   }

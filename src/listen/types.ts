@@ -47,6 +47,19 @@ export interface Connection {
  */
 export type ServeConnection = (socket: Socket, peer: Peer) => Promise<Connection | null>;
 
+/** The head of an HTTP request of any version, as far as DoH needs it. */
+export interface RequestHead {
+  readonly method: string;
+  /** The path with its query, or a whole URL as clients send it to proxies. Empty for CONNECT on HTTP/2. */
+  readonly target: string;
+  readonly contentType: string | undefined;
+  readonly contentEncoding: string | undefined;
+  /** X-Forwarded-For, several lines joined by commas. */
+  readonly forwardedFor: string | undefined;
+  /** X-Real-IP. */
+  readonly realIp: string | undefined;
+}
+
 /** What all listeners of one configuration share. */
 export interface ListenServices {
   readonly handler: Handler;

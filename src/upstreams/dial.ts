@@ -24,23 +24,19 @@ const STAGGER_MS = 1_000;
 export class Dialer {
   readonly #server: ServerOptions;
   readonly #context: ServerContext;
-  readonly #addresses: ServerAddresses;
+  /** The addresses of the server. */
+  readonly addresses: ServerAddresses;
   readonly #proxyAddresses: ServerAddresses | null;
   /** Made at the first connection: `trustSystemCertificates` may run after this constructor. */
   #secureContext: SecureContext | null = null;
   /** The latest session ticket. It saves the next handshake one round trip and the signatures (RFC 8446 §2.2, RFC 5077). */
   #session: Buffer | null = null;
 
-  constructor(server: ServerOptions, context: ServerContext, addresses: ServerAddresses) {
+  constructor(server: ServerOptions, context: ServerContext) {
     this.#server = server;
     this.#context = context;
-    this.#addresses = addresses;
+    this.addresses = new ServerAddresses(server.host, server.addresses, context.bootstrap);
     this.#proxyAddresses = context.proxy === null ? null : new ServerAddresses(context.proxy.host, [], context.bootstrap);
-  }
-
-  /** Addresses of the server, as far as they are known. */
-  get addresses(): readonly string[] {
-    return this.#addresses.latest;
   }
 
   /**
@@ -58,7 +54,7 @@ export class Dialer {
           const socket = await this.#connect(host, trySignal);
           return alpn === null ? socket : await this.#secure(socket, alpn, trySignal);
         } catch (error) {
-          if (!trySignal.aborted || limited.aborted) this.#addresses.noteFailure(host);
+          if (!trySignal.aborted || limited.aborted) this.addresses.noteFailure(host);
           throw error;
         }
       });
@@ -67,9 +63,9 @@ export class Dialer {
 
   // The proxy looks up a name that is not pinned: the address that counts is the one on its side.
   async #hosts(signal: AbortSignal): Promise<readonly string[]> {
-    const pinned = this.#addresses.pinned();
+    const pinned = this.addresses.pinned();
     if (pinned !== null) return pinned;
-    return this.#context.proxy === null ? await orAborted(this.#addresses.list(), signal) : [this.#server.host];
+    return this.#context.proxy === null ? await orAborted(this.addresses.list(), signal) : [this.#server.host];
   }
 
   async #connect(host: string, signal: AbortSignal): Promise<Socket> {
@@ -257,15 +253,11 @@ export async function stopAfter<T>(
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const controller = new AbortController();
-  const abort = (): void => controller.abort(signal.reason);
-  signal.addEventListener("abort", abort);
-  if (signal.aborted) abort();
   const timer = clock.setTimer(() => controller.abort(timeout()), limitMs);
   try {
-    return await work(controller.signal);
+    return await work(AbortSignal.any([signal, controller.signal]));
   } finally {
     timer.cancel();
-    signal.removeEventListener("abort", abort);
   }
 }
 

@@ -61,7 +61,7 @@ export class HttpsServer implements Upstream {
   }
 
   addresses(): readonly string[] {
-    return this.#dialer.addresses;
+    return this.#dialer.addresses.latest;
   }
 
   async close(): Promise<void> {

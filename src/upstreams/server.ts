@@ -4,7 +4,7 @@ import type { Answer } from "../dns/answer.ts";
 import type { Question } from "../dns/query.ts";
 import { rcodeName } from "../dns/types.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
-import { Dialer, ignore, ServerAddresses, staggered } from "./dial.ts";
+import { Dialer, ignore, staggered } from "./dial.ts";
 import { HttpsServer } from "./https.ts";
 import type { ServerOptions } from "./options.ts";
 import { moreTelling, saysWhatIs } from "./reply.ts";
@@ -20,11 +20,10 @@ export function openServer(server: ServerOptions, context: ServerContext): Upstr
   const { clock, system } = context;
   if (server.protocol === "system")
     return new SystemServer(server.label, { clock, system, open: (address) => openResolver(address, server, context) });
-  const addresses = new ServerAddresses(server.host, server.addresses, context.bootstrap);
-  const dialer = new Dialer(server, context, addresses);
+  const dialer = new Dialer(server, context);
   if (server.protocol === "https") return new HttpsServer(server, context, dialer);
-  const overTcp = new StreamServer(server, context, dialer);
-  return server.protocol === "udp" && context.proxy === null ? new UdpServer(server, context, { addresses, overTcp }) : overTcp;
+  const isUdp = server.protocol === "udp" && context.proxy === null;
+  return isUdp ? new UdpServer(server, context, dialer) : new StreamServer(server, context, dialer);
 }
 
 function openResolver(address: string, server: ServerOptions, context: ServerContext): Upstream {

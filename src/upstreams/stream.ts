@@ -74,7 +74,7 @@ export class StreamServer implements Upstream {
   }
 
   addresses(): readonly string[] {
-    return this.#dialer.addresses;
+    return this.#dialer.addresses.latest;
   }
 
   async close(): Promise<void> {

@@ -1,14 +1,15 @@
 import { randomInt } from "node:crypto";
-import { createSocket, type Socket } from "node:dgram";
+import { createSocket } from "node:dgram";
 import { isIPv6 } from "node:net";
 import { type Answer, outcomeOf } from "../dns/answer.ts";
 import { askMessage, type Question } from "../dns/query.ts";
 import { TYPE } from "../dns/types.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
-import { connectError, ignore, type ServerAddresses } from "./dial.ts";
+import { connectError, type Dialer, ignore, type ServerAddresses } from "./dial.ts";
 import type { ServerOptions } from "./options.ts";
 import { PendingRequests, type Settle } from "./pending.ts";
 import { type AttemptSubject, EdnsSupport, ID_LIMIT, noteAttempt, readReply } from "./reply.ts";
+import { StreamServer } from "./stream.ts";
 import { type ExchangeOptions, type ServerContext, type Upstream, UpstreamError } from "./upstream.ts";
 
 /** When the datagram is sent a second and last time: packets get lost, and few servers need longer to answer. */
@@ -46,18 +47,14 @@ export class UdpServer implements Upstream {
   readonly #edns: EdnsSupport;
   readonly #spoofs: SpoofDetector;
   readonly #pending: PendingRequests;
-  readonly #closing = new Set<Promise<void>>();
 
-  constructor(
-    server: ServerOptions,
-    { clock }: ServerContext,
-    parts: { readonly addresses: ServerAddresses; readonly overTcp: Upstream },
-  ) {
+  constructor(server: ServerOptions, context: ServerContext, dialer: Dialer) {
+    const { clock } = context;
     this.label = server.label;
     this.#port = server.port;
-    this.#addresses = parts.addresses;
+    this.#addresses = dialer.addresses;
     this.#subject = { server: server.label, transport: "udp", clock };
-    this.#overTcp = parts.overTcp;
+    this.#overTcp = new StreamServer(server, context, dialer);
     this.#edns = new EdnsSupport(clock);
     this.#spoofs = new SpoofDetector(clock);
     this.#pending = new PendingRequests(server.label, MAX_SOCKETS);
@@ -83,7 +80,7 @@ export class UdpServer implements Upstream {
 
   async close(): Promise<void> {
     this.#pending.close();
-    await Promise.all([this.#overTcp.close(), ...this.#closing]);
+    await this.#overTcp.close();
   }
 
   async #ask(query: DatagramQuery): Promise<DatagramReply> {
@@ -143,16 +140,8 @@ export class UdpServer implements Upstream {
       resendTimer?.cancel();
       holdTimer?.cancel();
       if (isSilent) this.#addresses.noteFailure(address);
-      this.#free(socket);
+      socket.close();
     };
-  }
-
-  #free(socket: Socket): void {
-    const closed = new Promise<void>((resolve) => {
-      socket.close(resolve);
-    });
-    this.#closing.add(closed);
-    void closed.then(() => this.#closing.delete(closed));
   }
 }
 

@@ -1,17 +1,10 @@
-import { type ErrorCode, INITIAL_WINDOW_BYTES } from "./frames.ts";
+import type { RequestHead } from "../types.ts";
 import type { HeaderField } from "./hpack.ts";
 
-/** The parts of a request's head that DoH needs. */
-interface RequestFields {
-  readonly method: string;
-  /** Empty for CONNECT. */
-  readonly path: string;
-  readonly contentType: string | undefined;
-  readonly contentEncoding: string | undefined;
+/** The head of a request, with the fields that the session itself needs. */
+interface Http2Head extends RequestHead {
   /** Length of the body in bytes; null = not given. */
   readonly contentLength: number | null;
-  readonly forwardedFor: string | undefined;
-  readonly realIp: string | undefined;
   readonly expectsContinue: boolean;
 }
 
@@ -27,7 +20,7 @@ const NAME = /^[!#$%&'*+\-.^_`|~\da-z]+$/;
 const BAD_VALUE = /[\0\r\n]|^[ \t]|[ \t]$/;
 
 /** null = the request is malformed (RFC 9113 §8.1.1, §8.3.1). */
-export function requestFields(fields: readonly HeaderField[]): RequestFields | null {
+export function readHead(fields: readonly HeaderField[]): Http2Head | null {
   const known = new Map<string, string>();
   let isPseudo = true;
   for (const { name, value } of fields) {
@@ -51,7 +44,7 @@ export function requestFields(fields: readonly HeaderField[]): RequestFields | n
   if (contentLength !== undefined && !/^\d{1,15}$/.test(contentLength)) return null;
   return {
     method,
-    path: path ?? "",
+    target: path ?? "",
     contentType: known.get("content-type"),
     contentEncoding: known.get("content-encoding"),
     contentLength: contentLength === undefined ? null : Number(contentLength),
@@ -86,65 +79,24 @@ export interface StreamResponse {
   readonly body: Uint8Array;
 }
 
-/** The session, as its streams see it. */
-export interface StreamOwner {
-  respond(stream: Http2Stream, response: StreamResponse): void;
-  reset(stream: Http2Stream, code: ErrorCode): void;
-}
-
-interface StreamStart {
-  /** null = the head is larger than we take (status 431, RFC 6585 §5). */
-  readonly fields: RequestFields | null;
-  readonly begunMs: number;
-  readonly hasEnded: boolean;
-  readonly sendWindow: number;
-}
-
-/** One request and its response (RFC 9113 §5). Only its session changes it. */
-export class Http2Stream {
+/** One request and its response (RFC 9113 §5). Only the session changes it, but for `sink`. */
+export interface Http2Stream {
   readonly id: number;
-  readonly fields: RequestFields | null;
+  /** null = the head is larger than we take (status 431, RFC 6585 §5). */
+  readonly head: Http2Head | null;
   readonly begunMs: number;
-  readonly #owner: StreamOwner;
   /** Receives the body, if there is one. To be set in `onRequest`. */
-  sink: BodySink | null = null;
+  sink: BodySink | null;
   /** The client has sent everything. */
   hasEnded: boolean;
   /** Nothing more is sent on the stream. */
-  closed = false;
+  isClosed: boolean;
   /** Bytes that the client may send. */
-  receiveWindow: number = INITIAL_WINDOW_BYTES;
+  receiveWindow: number;
   /** Bytes of the body received so far. */
-  receivedBytes = 0;
+  receivedBytes: number;
   /** Bytes that we may send. Below 0 if the client made its windows smaller (RFC 9113 §6.9.2). */
   sendWindow: number;
   /** The unsent rest of the response's body; null = nothing to send. */
-  unsent: Uint8Array | null = null;
-
-  constructor(id: number, owner: StreamOwner, start: StreamStart) {
-    this.id = id;
-    this.#owner = owner;
-    this.fields = start.fields;
-    this.begunMs = start.begunMs;
-    this.hasEnded = start.hasEnded;
-    this.sendWindow = start.sendWindow;
-  }
-
-  /** To be called at most once. Does nothing on a closed stream. */
-  respond(response: StreamResponse): void {
-    if (!this.closed) this.#owner.respond(this, response);
-  }
-
-  /** Does nothing on a closed stream. */
-  reset(code: ErrorCode): void {
-    if (!this.closed) this.#owner.reset(this, code);
-  }
-
-  /** For the session: ends the stream, whatever its state. */
-  close(): void {
-    if (this.closed) return;
-    this.closed = true;
-    this.unsent = null;
-    if (!this.hasEnded) this.sink?.abandon();
-  }
+  unsent: Uint8Array | null;
 }

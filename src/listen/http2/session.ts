@@ -26,7 +26,7 @@ import {
 } from "./frames.ts";
 import { encodeFields, type HeaderField, HpackDecoder, HpackError, INITIAL_TABLE_BYTES } from "./hpack.ts";
 import { FrameOutput } from "./output.ts";
-import { areTrailers, Http2Stream, requestFields, type StreamOwner, type StreamResponse } from "./request.ts";
+import { areTrailers, type Http2Stream, readHead, type StreamResponse } from "./request.ts";
 
 interface SessionOptions {
   readonly clock: Clock;
@@ -52,7 +52,7 @@ interface SessionEvents {
  *     bytes -> FrameReader -> HeaderBlocks (HEADERS, CONTINUATION) -> Http2Stream -> onRequest
  *                          -> windows, settings, resets            -> FrameOutput -> bytes
  */
-export class Http2Session implements StreamOwner {
+export class Http2Session {
   readonly #options: SessionOptions;
   readonly #events: SessionEvents;
   readonly #reader = new FrameReader();
@@ -129,7 +129,9 @@ export class Http2Session implements StreamOwner {
     this.#endIfDone();
   }
 
+  /** To be called at most once for a stream. Does nothing on a closed stream. */
   respond(stream: Http2Stream, { status, headers, body }: StreamResponse): void {
+    if (stream.isClosed) return;
     const fields = Object.entries(headers).map(([name, value]) => ({ name, value }));
     const block = this.#blocks.encode([{ name: ":status", value: String(status) }, ...fields]);
     const end = body.length === 0 ? FRAME_FLAG.END_STREAM : 0;
@@ -142,7 +144,9 @@ export class Http2Session implements StreamOwner {
     this.#send(stream);
   }
 
+  /** Does nothing on a closed stream. */
   reset(stream: Http2Stream, code: ErrorCode): void {
+    if (stream.isClosed) return;
     this.#output.write(resetFrame(stream.id, code));
     this.#guard.noteReset(stream.id);
     this.#remove(stream);
@@ -161,10 +165,10 @@ export class Http2Session implements StreamOwner {
   }
 
   #receive(frame: Frame): void {
-    if (!this.#hasSettings && (frame.type !== FRAME.SETTINGS || (frame.flags & FRAME_FLAG.ACK) !== 0))
-      throw new ConnectionError(ERROR.PROTOCOL_ERROR, "no SETTINGS at the beginning (§3.4)");
-    if (this.#blocks.isOpen && frame.type !== FRAME.CONTINUATION)
-      throw new ConnectionError(ERROR.PROTOCOL_ERROR, "a frame within a header block (§4.3)");
+    const isSettings = frame.type === FRAME.SETTINGS && (frame.flags & FRAME_FLAG.ACK) === 0;
+    demand(this.#hasSettings || isSettings, ERROR.PROTOCOL_ERROR, "no SETTINGS at the beginning (§3.4)");
+    const isInOrder = !this.#blocks.isOpen || frame.type === FRAME.CONTINUATION;
+    demand(isInOrder, ERROR.PROTOCOL_ERROR, "a frame within a header block (§4.3)");
     switch (frame.type) {
       case FRAME.DATA:
         this.#receiveData(frame);
@@ -219,23 +223,29 @@ export class Http2Session implements StreamOwner {
       return;
     }
     this.#lastTakenId = streamId;
-    const request = fields === null ? null : requestFields(fields);
-    const isWhole = !hasEnded || (request?.contentLength ?? 0) === 0;
-    const isMalformed = fields !== null && (request === null || !isWhole);
+    const head = fields === null ? null : readHead(fields);
+    const isWhole = !hasEnded || (head?.contentLength ?? 0) === 0;
+    const isMalformed = fields !== null && (head === null || !isWhole);
     if (isMalformed || this.#streams.size >= this.#options.maxStreams) {
       this.#guard.countReset();
       this.#output.write(resetFrame(streamId, isMalformed ? ERROR.PROTOCOL_ERROR : ERROR.REFUSED_STREAM));
       this.#guard.noteReset(streamId);
       return;
     }
-    const stream = new Http2Stream(streamId, this, {
-      fields: request,
+    const stream: Http2Stream = {
+      id: streamId,
+      head,
       begunMs: this.#options.clock.now(),
+      sink: null,
       hasEnded,
+      isClosed: false,
+      receiveWindow: INITIAL_WINDOW_BYTES,
+      receivedBytes: 0,
       sendWindow: this.#peer.initialWindowBytes,
-    });
+      unsent: null,
+    };
     this.#streams.set(streamId, stream);
-    if (request?.expectsContinue === true && !hasEnded) {
+    if (head?.expectsContinue === true && !hasEnded) {
       const block = this.#blocks.encode([{ name: ":status", value: "100" }]);
       this.#output.writeFrame(FRAME.HEADERS, { flags: FRAME_FLAG.END_HEADERS, streamId }, block);
     }
@@ -271,16 +281,15 @@ export class Http2Session implements StreamOwner {
     stream.receivedBytes += content.length;
     if (content.length > 0) stream.sink?.take(content);
     if ((flags & FRAME_FLAG.END_STREAM) !== 0) this.#endBody(stream);
-    else if (stream.receiveWindow < INITIAL_WINDOW_BYTES / 2 && !stream.closed) {
+    else if (stream.receiveWindow < INITIAL_WINDOW_BYTES / 2 && !stream.isClosed) {
       this.#output.write(windowUpdateFrame(streamId, INITIAL_WINDOW_BYTES - stream.receiveWindow));
       stream.receiveWindow = INITIAL_WINDOW_BYTES;
     }
   }
 
   #endBody(stream: Http2Stream): void {
-    const { fields, receivedBytes } = stream;
     // §8.1.1: a body of another length than announced makes the request malformed.
-    if (fields !== null && fields.contentLength !== null && fields.contentLength !== receivedBytes) {
+    if ((stream.head?.contentLength ?? stream.receivedBytes) !== stream.receivedBytes) {
       this.#punish(stream, ERROR.PROTOCOL_ERROR);
       return;
     }
@@ -377,7 +386,7 @@ export class Http2Session implements StreamOwner {
 
   #remove(stream: Http2Stream): void {
     this.#streams.delete(stream.id);
-    stream.close();
+    close(stream);
     this.#endIfDone();
     this.#events.onActivity();
   }
@@ -390,16 +399,22 @@ export class Http2Session implements StreamOwner {
   #end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    for (const stream of this.#streams.values()) stream.close();
+    for (const stream of this.#streams.values()) close(stream);
     this.#streams.clear();
     this.#output.end();
     this.#events.onActivity();
   }
 }
 
+function close(stream: Http2Stream): void {
+  stream.isClosed = true;
+  stream.unsent = null;
+  if (!stream.hasEnded) stream.sink?.abandon();
+}
+
 /** @throws ConnectionError with this code when the condition is false. */
-function demand(condition: boolean, code: ErrorCode): void {
-  if (!condition) throw new ConnectionError(code, "the peer broke the protocol");
+function demand(condition: boolean, code: ErrorCode, problem = "the peer broke the protocol"): void {
+  if (!condition) throw new ConnectionError(code, problem);
 }
 
 /** Streams that a client may reset, or make us reset, before its session is ended (CVE-2023-44487, CVE-2025-8671). */
@@ -421,7 +436,7 @@ class FloodGuard {
 
   /** The client reset a stream, or made us reset it. @throws ConnectionError when that is a flood. */
   countReset(): void {
-    if (!this.#resets.take(this.#clock.now())) throw new ConnectionError(ERROR.ENHANCE_YOUR_CALM, "a flood of resets");
+    demand(this.#resets.take(this.#clock.now()), ERROR.ENHANCE_YOUR_CALM, "a flood of resets");
   }
 
   /** From now on `requireRecentReset` allows frames on this stream. */
@@ -433,7 +448,7 @@ class FloodGuard {
 
   /** @throws ConnectionError for a frame on a stream that the client itself had ended (§5.1) or skipped (§5.1.1). */
   requireRecentReset(streamId: number): void {
-    if (!this.#recentlyReset.has(streamId)) throw new ConnectionError(ERROR.STREAM_CLOSED, "a frame on a stream that has ended");
+    demand(this.#recentlyReset.has(streamId), ERROR.STREAM_CLOSED, "a frame on a stream that has ended");
   }
 }
 
@@ -453,7 +468,7 @@ const INITIAL_SETTINGS: PeerSettings = {
 
 /** Applies a SETTINGS frame. @throws ConnectionError when a value is not allowed. */
 function settingsAfter(settings: PeerSettings, payload: Uint8Array): PeerSettings {
-  if (payload.length % 6 !== 0) throw new ConnectionError(ERROR.FRAME_SIZE_ERROR, "half a setting");
+  demand(payload.length % 6 === 0, ERROR.FRAME_SIZE_ERROR, "half a setting");
   let after = settings;
   for (let offset = 0; offset < payload.length; offset += 6) {
     const value = uint32(payload, offset + 2);
@@ -462,15 +477,14 @@ function settingsAfter(settings: PeerSettings, payload: Uint8Array): PeerSetting
         after = { ...after, tableBytes: Math.min(after.tableBytes, value) };
         break;
       case SETTING.ENABLE_PUSH:
-        if (value > 1) throw new ConnectionError(ERROR.PROTOCOL_ERROR, "ENABLE_PUSH is neither 0 nor 1");
+        demand(value <= 1, ERROR.PROTOCOL_ERROR, "ENABLE_PUSH is neither 0 nor 1");
         break;
       case SETTING.INITIAL_WINDOW_SIZE:
-        if (value > MAX_WINDOW_BYTES) throw new ConnectionError(ERROR.FLOW_CONTROL_ERROR, "too large an initial window");
+        demand(value <= MAX_WINDOW_BYTES, ERROR.FLOW_CONTROL_ERROR, "too large an initial window");
         after = { ...after, initialWindowBytes: value };
         break;
       case SETTING.MAX_FRAME_SIZE:
-        if (value < FRAME_BYTES.initial || value > FRAME_BYTES.max)
-          throw new ConnectionError(ERROR.PROTOCOL_ERROR, "frames of a size that is not allowed");
+        demand(value >= FRAME_BYTES.initial && value <= FRAME_BYTES.max, ERROR.PROTOCOL_ERROR, "a frame size out of range");
         after = { ...after, maxFrameBytes: value };
         break;
       default:
@@ -516,7 +530,7 @@ class HeaderBlocks {
   /** Takes a HEADERS or CONTINUATION frame; null = the block is not complete. @throws ConnectionError */
   take({ type, flags, streamId, payload }: Frame): ReceivedBlock | null {
     if (type === FRAME.HEADERS) {
-      if (streamId % 2 === 0) throw new ConnectionError(ERROR.PROTOCOL_ERROR, "a stream that no client begins (§5.1.1)");
+      demand(streamId % 2 === 1, ERROR.PROTOCOL_ERROR, "a stream that no client begins (§5.1.1)");
       this.#open = { streamId, hasEnded: (flags & FRAME_FLAG.END_STREAM) !== 0, parts: [], bytes: 0 };
     }
     const block = this.#open;
@@ -526,7 +540,7 @@ class HeaderBlocks {
     const before = type === FRAME.HEADERS && (flags & FRAME_FLAG.PRIORITY) !== 0 ? 5 : 0;
     const part = unpadded(payload, { isPadded, before });
     block.bytes += part.length + FRAME_HEAD_BYTES;
-    if (block.bytes > MAX_BLOCK_BYTES) throw new ConnectionError(ERROR.ENHANCE_YOUR_CALM, "a header block without end");
+    demand(block.bytes <= MAX_BLOCK_BYTES, ERROR.ENHANCE_YOUR_CALM, "a header block without end");
     if ((flags & FRAME_FLAG.END_HEADERS) === 0) {
       // A copy: the frame is only lent.
       block.parts.push(Uint8Array.from(part));

@@ -3,12 +3,14 @@ import { describe, expect, test } from "vitest";
 import { MIN_MESSAGE_BYTES } from "../../../src/dns/wire.ts";
 import { checkMessage, readRequest } from "../../../src/listen/doh.ts";
 
+const FROM_NOBODY = { forwardedFor: undefined, realIp: undefined };
+
 const message = new Uint8Array(33).map((_, at) => at * 7);
 const encoded = Buffer.from(message).toString("base64url");
 
 function read(method: string, target: string, headers: { contentType?: string; contentEncoding?: string } = {}) {
   return readRequest(
-    { method, target, contentType: headers.contentType, contentEncoding: headers.contentEncoding },
+    { ...FROM_NOBODY, method, target, contentType: headers.contentType, contentEncoding: headers.contentEncoding },
     "/dns-query",
   );
 }
@@ -116,7 +118,7 @@ describe("paths", () => {
   });
 
   test("the root may be the path", () => {
-    const head = { method: "GET", contentType: undefined, contentEncoding: undefined };
+    const head = { ...FROM_NOBODY, method: "GET", contentType: undefined, contentEncoding: undefined };
     const ids = [`/?dns=${encoded}`, `/tv?dns=${encoded}`].map((target) => readRequest({ ...head, target }, "/"));
     expect(ids).toMatchObject([
       { kind: "message", clientId: null },
