@@ -15,67 +15,68 @@ import type {
 } from "./schemas/views.ts";
 
 /**
- * Everything that the admin API may see and do of the server. Values are JSON as they stand. What a caller can get wrong rejects with
- * `ControlError`; anything else that is thrown is a bug. All of it is bounded in time and size, and may be called any number of times at once.
+ * Everything that the admin API may see and do. The values are plain JSON. A mistake of the caller rejects with `ControlError`; any other error
+ * is a bug. Every call is bounded in time and size, and calls may run at the same time.
  */
 export interface Control {
   readonly queries: QuerySource;
-  /** @throws ControlError `invalid` for a name or type that is none, `missing` for a version that is not kept. */
+  /** @throws ControlError `invalid` for a bad name or type, `missing` for a version that is not kept. */
   explain(request: ExplainRequest): Promise<Explained>;
   whatIf(request: WhatIfRequest): Promise<WhatIf>;
   upstreams(): readonly UpstreamGroup[];
   lists(): Promise<readonly ListView[]>;
   /** Downloads the list now. @throws ControlError `missing`, `failed`. */
   refreshList(name: string): Promise<ListView>;
-  /** What is held for exactly this name. */
+  /** The cached answers for exactly this name. */
   cached(name: string): readonly CachedAnswer[];
   cacheStats(): CacheView;
-  /** Drops what is held for the name, and with `subtree` below it; the next query asks anew. @returns how many answers. */
+  /** Drops the cached answers for the name, and with `subtree` those below the name. @returns the number of dropped answers. */
   flush(name: string, subtree: boolean): number;
   hosts(): readonly HostView[];
   host(name: string): HostView | null;
-  /** Takes effect on the next query and is kept in data/hosts.yaml. @throws ControlError `invalid`. */
+  /** Takes effect on the next query; data/hosts.yaml keeps the record. @throws ControlError `invalid`. */
   putHost(name: string, record: HostRecordInput): Promise<HostView>;
-  /** Takes the name away, or hides it where the configuration has it. @returns false where there was none. */
+  /** Removes the name, or hides it if the configuration has it. @returns false if there is no such name. */
   deleteHost(name: string): Promise<boolean>;
   /** The configuration in force. */
   config(): ConfigView;
-  /** What would be said of this YAML text, were it the file. */
+  /** Checks the YAML text as if it were the configuration file. */
   checkConfig(text: string): Promise<ConfigCheck>;
-  /** Reads the file again. @throws ControlError `refused` with every problem; the old state serves on. */
+  /** Reads the file again. @throws ControlError `refused` with every problem; then the old state serves on. */
   reload(): Promise<ConfigView>;
-  /** Versions of configuration and lists that are kept, newest first. */
+  /** The kept versions of configuration and lists, newest first. */
   versions(): Promise<readonly VersionView[]>;
   readiness(): Readiness;
   /** Prometheus text, exposition format 0.0.4. */
   metrics(): Promise<string>;
   /**
-   * A script for RouterOS 7 that makes this server its DoH server. `baseUrl` is where clients reach its DoH service, with or without its path.
-   * @throws ControlError `invalid` where that is no https URL.
+   * A script for RouterOS 7 that makes this server the DoH server of the router.
+   * @param baseUrl where clients reach the DoH service, with or without its path.
+   * @throws ControlError `invalid` if that is no https URL.
    */
   routerosScript(baseUrl: string): string;
-  /** A configuration profile for Apple devices, likewise. */
+  /** A configuration profile for Apple devices; parameter and errors are those of `routerosScript`. */
   appleProfile(baseUrl: string): string;
 }
 
 export interface QuerySource {
-  /** @throws ControlError `unavailable` where the store cannot be read, `slow` where the search took too long. */
+  /** @throws ControlError `unavailable` if the store cannot be read, `slow` if the search takes too long. */
   search(request: PageRequest): Promise<Page>;
   get(id: number): Promise<QueryRecord | null>;
-  /** Everything that fits, newest first, in batches, for exports of any size; ends early when the signal aborts. */
+  /** All matching records, newest first, in batches. The signal ends the reading early. */
   read(filter: QueryFilter, signal: AbortSignal): AsyncIterable<readonly QueryRecord[]>;
   /**
-   * Calls back with each record that fits from now on, soon after its reply was sent. A callback must not throw and must return at once.
-   * @returns what ends it.
+   * Calls the listener for each matching record from now on, soon after the reply was sent. The listener must not throw and must return at once.
+   * @returns a function that stops the calls.
    */
-  follow(filter: QueryFilter, told: (record: QueryRecord) => void): () => void;
+  follow(filter: QueryFilter, listener: (record: QueryRecord) => void): () => void;
   summary(request: SummaryRequest): Promise<Summary>;
   status(): LogStatus;
 }
 
 export class ControlError extends Error {
   readonly kind: "invalid" | "missing" | "refused" | "failed" | "unavailable" | "slow";
-  /** One sentence each; `message` holds them all. */
+  /** One sentence for each problem; `message` joins them. */
   readonly problems: readonly string[];
 
   constructor(kind: ControlError["kind"], ...problems: readonly string[]) {
@@ -86,7 +87,7 @@ export class ControlError extends Error {
   }
 }
 
-/** What is wrong with parameters of a call, by their names in the API. */
+/** Parameters of a call are wrong; the faults bear the names that the API gives them. */
 export class ParameterError extends ControlError {
   readonly faults: readonly ParameterFault[];
 
@@ -99,34 +100,34 @@ export class ParameterError extends ControlError {
 
 export interface ParameterFault {
   readonly parameter: string;
-  /** A sentence that is understood without the name, too. */
+  /** A sentence that one understands without the name. */
   readonly reason: string;
 }
 
 export interface ExplainRequest {
   readonly name: string;
-  /** Mnemonic or number. */
+  /** A mnemonic or a number. */
   readonly type: string;
   /** An address; null = 127.0.0.1. */
   readonly client: string | null;
   readonly clientId: string | null;
-  /** Whether the question is really asked, as that client would. */
+  /** Whether the server really resolves the question, as for that client. */
   readonly resolve: boolean;
-  /** null = as things are now; else a version of the past, which cannot be resolved. */
+  /** null = the present version; a past version cannot be resolved. */
   readonly version: string | null;
 }
 
 export interface WhatIfRequest {
-  /** The draft: YAML text of a whole configuration. */
+  /** The draft: the YAML text of a whole configuration. */
   readonly config: string;
-  /** Over which logged queries, in milliseconds since 1970. */
+  /** The period of the logged queries, in milliseconds since 1970. */
   readonly fromMs: number;
   readonly toMs: number;
-  /** How many names are shown per change: 1 to 100. */
+  /** Names to show for each change: 1 to 100. */
   readonly examples: number;
 }
 
-/** As in section `hosts`, field for field. */
+/** A record with the fields of section `hosts`. */
 export interface HostRecordInput {
   readonly address?: string | readonly string[] | undefined;
   readonly cname?: string | undefined;

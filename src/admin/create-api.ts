@@ -1,51 +1,39 @@
 import swagger from "@fastify/swagger";
 import fastify from "fastify";
 import type { Endpoint } from "../listen/options.ts";
-import type { AdminLimits, Api, ApiParts } from "./api.ts";
-import {
-  adminProblems,
-  admit,
-  ClientRates,
-  type Guards,
-  hostAllowlist,
-  InFlightLimiter,
-  limitConnections,
-  tokenChecker,
-} from "./guards.ts";
+import { adminProblems, admit, ClientRates, type Guards, hostAllowlist, portOf, tokenChecker } from "./guards.ts";
 import { documentOptions, NAMED_SCHEMAS } from "./openapi.ts";
 import type { AdminOptions } from "./options.ts";
-import { HttpProblem, problemOf, refuse, refuseBytes, SECURITY_HEADERS } from "./problem.ts";
+import { compileValidator, HttpProblem, problemOf, refuse, refuseBytes, SECURITY_HEADERS } from "./problem.ts";
 import { clientSetupRoutes, configurationRoutes, DOCS, docsRoutes, healthRoutes } from "./routes/configuration.ts";
 import { decisionRoutes } from "./routes/decisions.ts";
 import { queryRoutes, streamRoutes } from "./routes/queries.ts";
 import { stateRoutes } from "./routes/state.ts";
-import { validatorOf } from "./validation.ts";
+import type { AdminLimits, Api, ApiParts } from "./types.ts";
 
 export interface ApiSetup {
-  /** Asked at every request: a reload may have changed the token. */
+  /** Called for every request, because a reload may change the token. */
   readonly options: () => AdminOptions;
   readonly version: string;
   readonly endpoint: Endpoint;
 }
 
-/** The whole API, ready to listen. Its routes are entered into `methods`. */
+/** Builds the whole API, ready to listen. @param methods receives the routes. */
 export async function createApi(parts: ApiParts, setup: ApiSetup, methods = new PathMethods()): Promise<Api> {
-  const { clients, limits, report } = parts;
+  const { limits, report } = parts;
   const api: Api = fastify({
     ...serverOptions(limits),
     frameworkErrors: (error, _, reply) =>
       void refuse(reply.headers(SECURITY_HEADERS), problemOf(error) ?? new HttpProblem(400, "the URL is malformed")),
   });
   api.addHook("onRoute", (route) => methods.add(route));
-  api.setValidatorCompiler(validatorOf);
-  // What handlers give is sent as it is: a serializer that leaves out what no schema names would hide that one is wrong.
+  api.setValidatorCompiler(compileValidator);
+  // A serializer that drops fields that the schema does not name would hide a wrong handler.
   api.setSerializerCompiler(() => JSON.stringify);
   readJsonBodies(api);
-  const guards = guardsOf(api, parts, setup);
-  const pipelines = new InFlightLimiter(limits.requestsAtOnce);
+  const guards = createGuards(api, parts, setup);
   api.addHook("onRequest", async (request, reply) => {
     reply.headers(SECURITY_HEADERS);
-    pipelines.enter(request, reply);
     admit(request, guards);
   });
   api.setErrorHandler((error, _, reply) => {
@@ -58,8 +46,8 @@ export async function createApi(parts: ApiParts, setup: ApiSetup, methods = new 
   await api.register(swagger, documentOptions(setup.version));
   await addRoutes(api, parts);
   await api.ready();
-  limitConnections(api.server, clients, limits);
-  // RFC 9110 §10.1.1 lets a server pass over an expectation that it does not know.
+  api.server.maxConnections = limits.connections;
+  // RFC 9110 §10.1.1: a server may ignore an expectation that it does not know.
   api.server.on("checkExpectation", (request, response) => api.server.emit("request", request, response));
   return api;
 }
@@ -83,40 +71,40 @@ function serverOptions(limits: AdminLimits) {
     handlerTimeout: limits.responseMs,
     connectionTimeout: limits.idleMs,
     keepAliveTimeout: limits.idleMs,
-    // What is under way when the server closes is answered as ever.
+    // Requests that have arrived before the server closes still get their answers.
     return503OnClosing: false,
-    // Longer parameters are for the schemas to refuse.
+    // The schemas refuse parameters that are too long.
     routerOptions: { maxParamLength: limits.urlLength },
     http: {
       headersTimeout: limits.headersMs,
       connectionsCheckingInterval: limits.headersMs / 2,
       maxHeaderSize: limits.headerBytes,
-      // Refused by the guards, in our words.
+      // The guards refuse a missing Host header with problem details.
       requireHostHeader: false,
     },
     clientErrorHandler: refuseBytes,
   };
 }
 
-function guardsOf(api: Api, { clients, clock, limits }: ApiParts, { options, endpoint }: ApiSetup): Guards {
-  let made: { readonly of: AdminOptions; readonly ofThese: Pick<Guards, "isOurs" | "isAuthorized"> } | null = null;
+function createGuards(api: Api, { clients, clock, limits }: ApiParts, { options, endpoint }: ApiSetup): Guards {
   let bound = endpoint;
-  // The port is known from when we listen, and not any more when we close, while requests under way still come.
+  // The port is known once the server listens. It is no longer known when the server closes, while the last requests still arrive.
   api.server.once("listening", () => {
     bound = { address: endpoint.address, port: portOf(api) };
   });
-  const current = () => {
+  let cached: { readonly of: AdminOptions; readonly checks: Pick<Guards, "isOwnHost" | "isAuthorized"> } | null = null;
+  const checks = () => {
     const of = options();
-    if (made?.of !== of)
-      made = { of, ofThese: { isOurs: hostAllowlist(bound, of.hosts), isAuthorized: authorization(endpoint, of) } };
-    return made.ofThese;
+    if (cached?.of !== of)
+      cached = { of, checks: { isOwnHost: hostAllowlist(bound, of.hosts), isAuthorized: authorization(endpoint, of) } };
+    return cached.checks;
   };
   return {
     clients,
-    rates: new ClientRates(limits.requestsPerSecond, limits.requestBurst, clock.now),
-    isOurs: (host) => current().isOurs(host),
+    rates: new ClientRates(limits, clock.now),
+    isOwnHost: (host) => checks().isOwnHost(host),
     get isAuthorized() {
-      return current().isAuthorized;
+      return checks().isAuthorized;
     },
     isOpen: (route) => route !== undefined && (OPEN_ROUTES.has(route) || route === DOCS || route.startsWith(`${DOCS}/`)),
     limits,
@@ -125,20 +113,14 @@ function guardsOf(api: Api, { clients, clock, limits }: ApiParts, { options, end
 
 function authorization(endpoint: Endpoint, options: AdminOptions): Guards["isAuthorized"] {
   if (options.token !== null) return tokenChecker(options.token);
-  // A token that is taken away while others can reach us leaves the API to nobody.
+  // If a reload removes the token while other machines can reach the API, nobody is authorized.
   return adminProblems(endpoint, options).length > 0 ? () => false : null;
 }
 
-/** For supervisors, and for browsers, which cannot send a token when they open a page. Nothing in them is secret. */
+/** Routes for supervisors, and for browsers, which send no token when they open a page. None of these responses holds a secret. */
 const OPEN_ROUTES: ReadonlySet<string> = new Set(["/healthz", "/readyz", "/openapi.json"]);
 
-function portOf({ server }: Api): number {
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("the API listens on no port");
-  return address.port;
-}
-
-/** JSON is the one type of body. None at all is well where none is wanted. */
+/** Bodies are JSON. A route that wants no body accepts an empty one. */
 function readJsonBodies(api: Api): void {
   const parse = api.getDefaultJsonParser("error", "error");
   api.removeAllContentTypeParsers();
@@ -152,29 +134,29 @@ function readJsonBodies(api: Api): void {
   });
 }
 
-/** Which methods each path has, to tell a path that is not there from one that is there for other methods. */
+/** The methods of each path: they tell a path that does not exist from a path that has other methods. */
 export class PathMethods {
   readonly #patterns = new Map<string, { readonly matches: RegExp; readonly methods: Set<string> }>();
 
-  /** `url` as routes are written: `/hosts/:name`, `/static/*`. */
+  /** @param url the pattern of the route: `/hosts/:name`, `/static/*`. */
   add({ url, method }: { readonly url: string; readonly method: string | readonly string[] }): void {
     const pattern = this.#patterns.get(url) ?? { matches: expressionOf(url), methods: new Set() };
     for (const each of [method].flat()) pattern.methods.add(each);
     this.#patterns.set(url, pattern);
   }
 
-  /** Every route there is: `GET /hosts/:name`. */
+  /** All routes, in the form `GET /hosts/:name`. */
   routes(): readonly string[] {
     return [...this.#patterns].flatMap(([url, { methods }]) => [...methods].map((method) => `${method} ${url}`));
   }
 
-  /** What to say of a request that no route is for. */
+  /** The refusal of a request that has no route: 404, or 405 with the methods of its path. */
   missing(method: string, url: string): HttpProblem {
     const path = url.split("?", 1)[0] ?? "";
     const methods = [...this.#patterns.values()]
       .filter(({ matches }) => matches.test(path))
       .flatMap((pattern) => [...pattern.methods]);
-    // A pattern that holds the path for this method as well found nothing there.
+    // If the path has this method, a wildcard route has looked for a file and found none.
     if (methods.length === 0 || methods.includes(method))
       return new HttpProblem(404, "there is no such path; /openapi.json says which there are");
     const allow = [...new Set(methods)].sort().join(", ");

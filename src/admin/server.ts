@@ -1,39 +1,44 @@
+/**
+ * The admin API: queries, statistics, explanations, hosts, cache, configuration, health and metrics over HTTP. `control/` opens it and answers
+ * its calls.
+ *
+ * Read `control.ts` (what the API may see and do), `create-api.ts` (how a request passes), `guards.ts` (who may call), `problem.ts` (how a call is
+ * refused), one of `routes/`, `schemas/` (every field, once), `openapi.ts` (the document), `stream.ts` (live records).
+ */
+
 import type { Clock } from "../lib/clock.ts";
 import { errorText } from "../lib/text.ts";
 import type { Endpoint } from "../listen/options.ts";
-import { ADMIN_LIMITS, type AdminLimits, type Api, type ApiParts, type Clients } from "./api.ts";
 import type { Control } from "./control.ts";
-import { adminProblems } from "./guards.ts";
+import { adminProblems, portOf } from "./guards.ts";
 import type { AdminOptions } from "./options.ts";
-import { RecentRecords, StreamLimiter } from "./stream.ts";
+import { StreamLimiter } from "./stream.ts";
+import { ADMIN_LIMITS, type AdminLimits, type Api, type ApiParts, type Clients } from "./types.ts";
 
 export interface AdminSetup {
-  /** null = the API is not wanted. */
+  /** null = the configuration wants no API. */
   readonly endpoint: Endpoint | null;
-  /** Asked at every request: a reload may have changed them. Whether the API may listen there at all is judged by those of the start. */
+  /** Called for every request, because a reload may change the options. The options of the start decide whether the API may be opened. */
   readonly options: () => AdminOptions;
-  /** Asked at every request: what serves may have been replaced. */
+  /** Called for every request, because a reload may replace the server state. */
   readonly control: () => Control;
   readonly clients: Clients;
   readonly clock: Clock;
-  /** Tells the operator, kind and details, of a fault of ours. */
+  /** Tells the operator about a bug: kind and details. */
   readonly report: (kind: string, details: object) => void;
-  /** Of Fenliu, for the document. */
+  /** The version of Fenliu, for the document. */
   readonly version: string;
   readonly limits?: AdminLimits;
 }
 
 export interface AdminServer {
-  /** Where it listens, with the port that it got; null = nowhere. */
+  /** The address, with the port that the system chose; null = there is no API. */
   readonly bound: Endpoint | null;
-  /** Takes no more requests, ends streams, lets what is under way finish for a moment, and closes. */
+  /** Stops accepting, ends streams, gives the other responses a moment, and closes. May be called again. */
   close(): Promise<void>;
 }
 
-/**
- * Opens the API, and with it metrics and documentation.
- * @throws AdminError where it must not or cannot be opened there.
- */
+/** @throws AdminError if the API must not or cannot be opened at the endpoint. */
 export async function openAdmin(setup: AdminSetup): Promise<AdminServer> {
   const { endpoint, options, control, clients, clock, report, version, limits = ADMIN_LIMITS } = setup;
   if (endpoint === null) return { bound: null, close: () => Promise.resolve() };
@@ -44,12 +49,11 @@ export async function openAdmin(setup: AdminSetup): Promise<AdminServer> {
     clients,
     clock,
     limits,
-    readers: new StreamLimiter({ atOnce: limits.streams, perClient: limits.streamsPerClient }),
-    exports: new StreamLimiter({ atOnce: limits.exports, perClient: limits.exports }),
-    recent: new RecentRecords(clock),
+    readers: new StreamLimiter(limits.streams),
+    exports: new StreamLimiter(limits.exports),
     report: (error) => report("a fault in Fenliu itself: please report it", { err: error }),
   };
-  // Only here, because what it is made of takes a quarter of a second to load, which commands that open nothing need not wait for.
+  // fastify takes a quarter of a second to load; commands that open no API must not wait for that.
   const { createApi } = await import("./create-api.ts");
   const api = await createApi(parts, { options, version, endpoint });
   const bound = await listen(api, endpoint);
@@ -79,19 +83,15 @@ async function listen(api: Api, { address, port }: Endpoint): Promise<Endpoint> 
     await api.listen({ host: address, port });
   } catch (error) {
     await api.close();
-    const reason = errorText(error);
-    throw new AdminError([`listen.admin: ${reason}`], { cause: error });
+    throw new AdminError([`listen.admin: ${errorText(error)}`], { cause: error });
   }
-  const bound = api.server.address();
-  if (bound === null || typeof bound === "string") throw new Error("the API listens on no port");
-  return { address, port: bound.port };
+  return { address, port: portOf(api) };
 }
 
-async function closeApi(api: Api, { readers, exports, recent, clock, limits }: ApiParts): Promise<void> {
+async function closeApi(api: Api, { readers, exports, clock, limits }: ApiParts): Promise<void> {
   readers.end();
   exports.end();
   const timer = clock.setTimer(() => api.server.closeAllConnections(), limits.closeMs);
   await api.close();
   timer.cancel();
-  recent.end();
 }

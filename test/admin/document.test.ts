@@ -1,8 +1,8 @@
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
-import { ADMIN_LIMITS, type ApiParts } from "../../src/admin/api.ts";
 import { createApi, PathMethods } from "../../src/admin/create-api.ts";
-import { RecentRecords, StreamLimiter } from "../../src/admin/stream.ts";
+import { StreamLimiter } from "../../src/admin/stream.ts";
+import { ADMIN_LIMITS, type ApiParts } from "../../src/admin/types.ts";
 import { ClientsBehind } from "../../src/listen/client-address.ts";
 import { record } from "../log/records.ts";
 import { fakeClock } from "../support/fake-clock.ts";
@@ -61,9 +61,8 @@ describe("the OpenAPI document", () => {
       clients: new ClientsBehind([]),
       clock: fakeClock(),
       limits: ADMIN_LIMITS,
-      readers: new StreamLimiter({ atOnce: 1, perClient: 1 }),
-      exports: new StreamLimiter({ atOnce: 1, perClient: 1 }),
-      recent: new RecentRecords(fakeClock()),
+      readers: new StreamLimiter(1),
+      exports: new StreamLimiter(1),
       report: () => {},
     };
     const methods = new PathMethods();

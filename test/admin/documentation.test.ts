@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { ADMIN_LIMITS } from "../../src/admin/api.ts";
+import { ADMIN_LIMITS } from "../../src/admin/types.ts";
 import { record } from "../log/records.ts";
 import { openTestAdmin } from "./support/admin.ts";
 import { EventReader } from "./support/event-reader.ts";
@@ -26,14 +26,15 @@ test.each(commands)("docs/api.md: %s", async (command) => {
 });
 
 test("docs/api.md tells the limits as they are", () => {
-  const { requestBurst, requestsPerSecond, wrongTokenCost, resumedRecords, heartbeatMs, idleMs, streams, streamsPerClient } =
+  const { requestBurst, requestsPerSecond, wrongTokenCost, connections, resumedRecords, heartbeatMs, idleMs, streams } =
     ADMIN_LIMITS;
   for (const sentence of [
     `may make ${requestBurst} requests at once and ${requestsPerSecond} a second after that; a wrong token counts as ${wrongTokenCost} more`,
     `up to ${resumedRecords} records`,
     `every ${heartbeatMs / 1000} seconds`,
     `for ${idleMs / 1000} seconds`,
-    `${streams} readers may be there at once, ${streamsPerClient} of them from one client`,
+    `${streams} readers may be there at once`,
+    `${connections.toLocaleString("en")} connections may be open`,
   ])
     expect(text).toContain(sentence);
 });

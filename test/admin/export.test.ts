@@ -93,7 +93,7 @@ describe("an export", () => {
     await open();
     await until(() => seen.begun === 2);
     const refused = await admin.get(`${EXPORT}?format=csv`);
-    expect({ status: refused.status, wait: refused.headers.get("retry-after") }).toEqual({ status: 429, wait: "10" });
+    expect({ status: refused.status, wait: refused.headers.get("retry-after") }).toEqual({ status: 503, wait: "10" });
     first.socket.destroy();
     await until(() => seen.ended === 1);
     await open();

@@ -1,10 +1,11 @@
 import swaggerUi from "@fastify/swagger-ui";
 import type { FastifyRequest } from "fastify";
 import { Type } from "typebox";
-import { type Api, type ApiParts, jsonContent, operation, textContent } from "../api.ts";
+import { jsonContent, operation, textContent } from "../openapi.ts";
 import { problemSchema } from "../problem.ts";
 import { closedObject, listOf } from "../schemas/named.ts";
 import { configCheckSchema, configViewSchema, readinessSchema, versionViewSchema } from "../schemas/views.ts";
+import type { Api, ApiParts } from "../types.ts";
 
 const CONFIGURATION_TAGS = ["configuration"] as const;
 
@@ -101,9 +102,9 @@ export function clientSetupRoutes(api: Api, { control }: ApiParts): void {
   });
 }
 
-/** Our own port speaks no DoH, so only the host of what was asked counts. */
-function urlOf({ headers: { host = "localhost" } }: Pick<FastifyRequest, "headers">, given: string | undefined): string {
-  return given ?? `https://${URL.parse(`http://${host}`)?.hostname ?? "localhost"}`;
+/** The default URL has only the host of the request, because the port of the API speaks no DoH. */
+function urlOf({ headers: { host = "localhost" } }: Pick<FastifyRequest, "headers">, url: string | undefined): string {
+  return url ?? `https://${URL.parse(`http://${host}`)?.hostname ?? "localhost"}`;
 }
 
 const HEALTH_TAGS = ["health"] as const;
@@ -164,7 +165,7 @@ const getDocument = operation({
   open: true,
 });
 
-/** The OpenAPI document, and a page that shows it and asks nobody but us. */
+/** The OpenAPI document, and a page that shows it and loads nothing from other servers. */
 export async function docsRoutes(api: Api): Promise<void> {
   api.get("/openapi.json", { schema: getDocument }, async () => api.swagger());
   await api.register(swaggerUi, {
@@ -176,18 +177,18 @@ export async function docsRoutes(api: Api): Promise<void> {
       tryItOutEnabled: true,
       persistAuthorization: false,
       validatorUrl: null,
-      requestInterceptor: withType,
+      requestInterceptor: addContentType,
     },
-    // The bar on top asks for the address of another document, under the name of another program.
+    // The top bar would ask for the address of another document.
     theme: { title: "Fenliu", css: [{ filename: "page.css", content: ".swagger-ui .topbar { display: none }" }] },
   });
 }
 
 /**
- * Runs in the page: Swagger UI names no type where there is no body, and then the API takes no change. It hands over an object of its own, which
- * is not the one of `fetch` that its types name.
+ * Runs in the page: the API refuses a change without a content type, and Swagger UI sends none if there is no body. Its types name the request
+ * of `fetch`, but it passes an object of its own.
  */
-function withType<T>(request: T): T {
+function addContentType<T>(request: T): T {
   const { method, headers } = request as unknown as { readonly method: string; readonly headers: Record<string, string> };
   if (["POST", "PUT", "DELETE"].includes(method)) headers["Content-Type"] ??= "application/json";
   return request;
@@ -195,7 +196,7 @@ function withType<T>(request: T): T {
 
 export const DOCS = "/docs";
 
-// Swagger UI sets styles in the markup it makes; its images are within its sheet.
+// Swagger UI writes styles into its markup, and its images are part of its style sheet.
 const PAGE_POLICY = [
   "default-src 'none'",
   "script-src 'self'",

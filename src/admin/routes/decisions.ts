@@ -2,10 +2,11 @@ import { Type } from "typebox";
 import { parseDurationMs } from "../../lib/duration.ts";
 import type { LogStatus } from "../../log/record.ts";
 import type { Summary } from "../../log/summary.ts";
-import { type Api, type ApiParts, jsonContent, operation } from "../api.ts";
+import { jsonContent, operation } from "../openapi.ts";
 import { closedObject } from "../schemas/named.ts";
 import { explainedSchema } from "../schemas/record.ts";
 import { type LogState, type Statistics, statisticsSchema, whatIfSchema } from "../schemas/views.ts";
+import type { Api, ApiParts } from "../types.ts";
 import { momentParameter, NAME, PERIOD, periodOf } from "./parameters.ts";
 
 const explain = operation({

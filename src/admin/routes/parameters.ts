@@ -4,7 +4,7 @@ import { invalid } from "../problem.ts";
 
 const NEGATION = "`!` before a value means none of those; given several times, any of the values.";
 
-// Examples stand in the descriptions: the page of the documentation would fill them in, all at once.
+// The examples stand in the descriptions, because the documentation page would fill in all of them at once.
 function filter(description: string, example: string) {
   return Type.Optional(
     Type.Array(Type.String({ maxLength: 1000 }), {
@@ -14,7 +14,7 @@ function filter(description: string, example: string) {
   );
 }
 
-/** What records must be like; all of it must hold. */
+/** The filters of records; a record must pass all of them. */
 export const CONDITIONS = {
   name: filter(
     "The name asked for: `example.com` means it and everything below, `full:example.com` it alone, `*` any characters, and `/regexp/` a regular expression, of which there may be eight.",
@@ -44,7 +44,7 @@ export const PERIOD = {
 
 const CONDITIONS_AND_PERIOD = Type.Object({ ...CONDITIONS, ...PERIOD });
 
-/** @throws HttpProblem naming each parameter that cannot be read. */
+/** @throws HttpProblem that names each invalid parameter. */
 export function filterOf(parameters: Static<typeof CONDITIONS_AND_PERIOD>, nowMs: number): QueryFilter {
   const pairs = Object.entries(parameters).flatMap(([name, values]) => [values].flat().map((value) => [name, value] as const));
   const parsed = parseFilter(pairs, nowMs);
@@ -59,7 +59,7 @@ interface Period {
 
 const DAY_MS = 86_400_000;
 
-/** Up to now, and the day before that, where nothing is said. @throws HttpProblem */
+/** The period of a request: the last day by default. @throws HttpProblem */
 export function periodOf(written: { readonly from?: string; readonly to?: string }, nowMs: number): Period {
   const { fromMs, toMs } = filterOf(written, nowMs);
   const endMs = toMs ?? nowMs;
@@ -68,7 +68,7 @@ export function periodOf(written: { readonly from?: string; readonly to?: string
   return { fromMs: startMs, toMs: endMs };
 }
 
-/** A domain name, which 255 bytes can be, each escaped. */
+/** A domain name: up to 255 bytes, each of which may be written as an escape of four characters. */
 export const NAME = Type.String({
   minLength: 1,
   maxLength: 1100,
@@ -76,7 +76,7 @@ export const NAME = Type.String({
   examples: ["www.example.com"],
 });
 
-/** Parameters of a search, which are no conditions. */
+/** The parameters of a search that choose the page. */
 export const PAGING = {
   limit: Type.Optional(
     Type.Integer({ minimum: 1, maximum: 1000, description: "Records on a page, such as `10`; 100 where nothing is said." }),

@@ -1,12 +1,12 @@
 import { Readable } from "node:stream";
 import { Type } from "typebox";
 import { csvOf, ndjsonOf } from "../../log/export.ts";
-import { type Api, type ApiParts, jsonContent, operation, STREAM_MS, textContent } from "../api.ts";
-import { clientOf } from "../guards.ts";
+import { jsonContent, operation, textContent } from "../openapi.ts";
 import { HttpProblem } from "../problem.ts";
 import { closedObject, oneOf } from "../schemas/named.ts";
 import { queryPageSchema, queryRecordSchema } from "../schemas/record.ts";
-import { EventStream, missedRecords } from "../stream.ts";
+import { EventStream, findMissedRecords, NOTHING_MISSED } from "../stream.ts";
+import type { Api, ApiParts } from "../types.ts";
 import { CONDITIONS, filterOf, PAGING, PERIOD } from "./parameters.ts";
 
 const TAGS = ["queries"] as const;
@@ -54,7 +54,10 @@ const exportQueries = operation({
   },
 });
 
-export function queryRoutes(api: Api, { control, clients, clock, exports }: ApiParts): void {
+/** After this time fastify ends a streamed response. A reader of the live stream reconnects; no export takes so long. */
+const STREAM_MS = 24 * 60 * 60 * 1000;
+
+export function queryRoutes(api: Api, { control, clock, exports }: ApiParts): void {
   api.get("/queries", { schema: searchQueries }, ({ query: { limit = 100, cursor = null, ...conditions } }) =>
     control().queries.search({ filter: filterOf(conditions, clock.wallMs()), limit, cursor }),
   );
@@ -71,28 +74,29 @@ export function queryRoutes(api: Api, { control, clients, clock, exports }: ApiP
     const { mediaType, textOf } = FORMATS[format];
     reply.type(mediaType).header("content-disposition", `attachment; filename="queries.${format}"`);
     if (request.method === "HEAD") return reply.send(Readable.from([]));
-    const slot = exports.take(clientOf(request, clients));
+    const place = exports.take();
     const stop = new AbortController();
     try {
       const batches = control().queries.read(filter, stop.signal)[Symbol.asyncIterator]();
-      // Waited for, so that what keeps it from coming can still be told by the status.
+      // The first batch comes before the status, so that the status can still tell why there is none.
       const first = await batches.next();
-      const records = Readable.from(textOf(beginningWith(first, batches)), { objectMode: false });
+      const records = Readable.from(textOf(resume(first, batches)), { objectMode: false });
       records.once("close", () => {
         stop.abort();
         void batches.return?.();
       });
-      // An export that ended early must not look like a whole one.
-      slot.hold(records, request.socket, () => records.destroy());
+      // An export that ends early must not look complete.
+      place.hold(records, request.socket, () => records.destroy());
       return records.destroyed ? reply.hijack() : reply.send(records);
     } catch (error) {
-      slot.release();
+      place.release();
       throw error;
     }
   });
 }
 
-async function* beginningWith<T>(first: IteratorResult<T>, others: AsyncIterator<T>): AsyncGenerator<T> {
+/** All batches, after the first one was taken out. */
+async function* resume<T>(first: IteratorResult<T>, others: AsyncIterator<T>): AsyncGenerator<T> {
   for (let each = first; each.done !== true; each = await others.next()) yield each.value;
 }
 
@@ -131,18 +135,17 @@ A browser's \`EventSource\` cannot send a token. Where one is set, read the stre
   },
 });
 
-export function streamRoutes(api: Api, { control, clients, clock, limits, readers, recent, report }: ApiParts): void {
+export function streamRoutes(api: Api, { control, clock, limits, readers, report }: ApiParts): void {
   api.get("/queries/stream", { schema: streamQueries, handlerTimeout: STREAM_MS }, async (request, reply) => {
     const filter = filterOf(request.query, clock.wallMs());
-    // Proxies such as nginx would wait for more before they hand anything on.
+    // Tells proxies such as nginx not to buffer the response.
     reply.type("text/event-stream").header("x-accel-buffering", "no");
     if (request.method === "HEAD") return reply.send(Readable.from([]));
     const { queries } = control();
-    const slot = readers.take(clientOf(request, clients));
+    const place = readers.take();
     const stream = new EventStream({ clock, heartbeatMs: limits.heartbeatMs, maxWaiting: limits.streamRecords });
-    slot.hold(stream, request.socket, () => stream.finish());
+    place.hold(stream, request.socket, () => stream.finish());
     try {
-      stream.once("close", recent.join(queries));
       stream.once(
         "close",
         queries.follow(filter, (record) => stream.offer(record)),
@@ -152,15 +155,17 @@ export function streamRoutes(api: Api, { control, clients, clock, limits, reader
       throw error;
     }
     const last = request.headers["last-event-id"];
-    if (last === undefined) stream.begin([], false);
-    else
-      void missedRecords({ last: Number(last), filter, limit: limits.resumedRecords }, { queries, recent }).then(
-        ({ records, more }) => stream.begin(records, more),
+    if (last === undefined) stream.begin(NOTHING_MISSED);
+    else {
+      const missed = { last: Number(last), filter, limit: limits.resumedRecords, nowWallMs: clock.wallMs() };
+      void findMissedRecords(queries, missed).then(
+        (found) => stream.begin(found),
         (error: unknown) => {
-          stream.begin([], true);
+          stream.begin({ records: [], more: true });
           report(error);
         },
       );
+    }
     return stream.destroyed ? reply.hijack() : reply.send(stream);
   });
 }

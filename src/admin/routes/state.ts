@@ -1,9 +1,10 @@
 import { Type } from "typebox";
-import { type Api, type ApiParts, jsonContent, operation } from "../api.ts";
+import { jsonContent, operation } from "../openapi.ts";
 import { HttpProblem } from "../problem.ts";
 import { closedObject, listOf, oneOf } from "../schemas/named.ts";
 import { cachedAnswerSchema } from "../schemas/record.ts";
 import { cacheViewSchema, hostViewSchema, listViewSchema, upstreamGroupSchema } from "../schemas/views.ts";
+import type { Api, ApiParts } from "../types.ts";
 import { NAME } from "./parameters.ts";
 
 const TEXT = Type.String({ minLength: 1, maxLength: 1100 });

@@ -1,8 +1,9 @@
 import { onTestFinished } from "vitest";
-import { ADMIN_LIMITS, type AdminLimits } from "../../../src/admin/api.ts";
 import type { AdminOptions } from "../../../src/admin/options.ts";
 import { type AdminServer, type AdminSetup, openAdmin } from "../../../src/admin/server.ts";
+import { ADMIN_LIMITS, type AdminLimits } from "../../../src/admin/types.ts";
 import { ClientsBehind } from "../../../src/listen/client-address.ts";
+import { SOME_WALL_MS } from "../../log/records.ts";
 import { type FakeClock, fakeClock } from "../../support/fake-clock.ts";
 import { ApiClient } from "./api-client.ts";
 import { MemoryControl } from "./memory-control.ts";
@@ -30,7 +31,8 @@ export async function openTestAdmin({
   limits,
   control = new MemoryControl(),
 }: TestAdminSetup = {}) {
-  const clock = fakeClock();
+  // Records of the tests are of the second before.
+  const clock = fakeClock(SOME_WALL_MS + 1000);
   const faults: Fault[] = [];
   const options = { now: { token: token ?? null, hosts } };
   const setup: AdminSetup = {

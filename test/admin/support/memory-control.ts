@@ -26,7 +26,7 @@ export class MemoryLog implements QuerySource {
   readonly records: QueryRecord[] = [];
   readonly #followers = new Set<{
     readonly fits: (record: QueryRecord) => boolean;
-    readonly told: (record: QueryRecord) => void;
+    readonly listener: (record: QueryRecord) => void;
   }>();
   /** What searching fails with; null = it does not. */
   fault: Error | null = null;
@@ -34,13 +34,13 @@ export class MemoryLog implements QuerySource {
   add(...records: readonly QueryRecord[]): void {
     for (const record of records) {
       this.records.push(record);
-      for (const { fits, told } of this.#followers) if (fits(record)) told(record);
+      for (const { fits, listener } of this.#followers) if (fits(record)) listener(record);
     }
   }
 
-  /** Of the live stream. While there is one, and a while longer, the newest records are remembered, which follows them as well. */
+  /** Number of readers of the live stream. */
   get readers(): number {
-    return Math.max(0, this.#followers.size - 1);
+    return this.#followers.size;
   }
 
   async search({ filter, limit, cursor }: PageRequest): Promise<Page> {
@@ -60,8 +60,8 @@ export class MemoryLog implements QuerySource {
     for (let start = 0; start < found.length && !signal.aborted; start += 100) yield found.slice(start, start + 100);
   }
 
-  follow(filter: QueryFilter, told: (record: QueryRecord) => void): () => void {
-    const follower = { fits: compileFilter(filter), told };
+  follow(filter: QueryFilter, listener: (record: QueryRecord) => void): () => void {
+    const follower = { fits: compileFilter(filter), listener };
     this.#followers.add(follower);
     return () => this.#followers.delete(follower);
   }
