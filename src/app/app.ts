@@ -182,7 +182,7 @@ export class App implements Serving {
    */
   reload(config: Config): Promise<void> {
     return this.#change(() => this.#reload(config)).catch((error: unknown) => {
-      this.reloads.failed();
+      this.reloads.noteFailure();
       throw error;
     });
   }
@@ -219,7 +219,7 @@ export class App implements Serving {
       await closeState(previous, next);
     }, previous.config.answers.deadlineMs);
     await opened(this.#records).change(config.log.queries);
-    this.reloads.succeeded();
+    this.reloads.noteSuccess();
   }
 
   /** Answers from this state from the next query on. */

@@ -61,7 +61,7 @@ async function reload(
 ): Promise<void> {
   const config = readConfig(path, terminal);
   if (config === null) {
-    app.reloads.failed();
+    app.reloads.noteFailure();
     return log.error("not reloaded: the configuration has problems; the one before goes on serving");
   }
   try {

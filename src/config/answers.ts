@@ -2,9 +2,8 @@ import Type from "typebox";
 import { isSeq } from "yaml";
 import type { AnswersOptions, HttpsMode, HttpsStrip } from "../answers/options.ts";
 import { formatDuration } from "../lib/duration.ts";
-import { key, object } from "./object.ts";
 import type { ConfigReader, Located, SourceLocation } from "./reading.ts";
-import { keyword, located, type Shape, scalarOf } from "./shape.ts";
+import { type Key, key, keyword, located, object, optional, type Shape, scalarOf, type ValueOf } from "./shape.ts";
 import { duration, seconds } from "./units.ts";
 
 export const ipv6Mode = keyword("pass", "nodata", "prefer-ipv4");
@@ -18,54 +17,103 @@ const httpsStrip: Shape<HttpsStrip> = keyword("strip-ech", "strip-hints", "strip
 export const httpsMode: Shape<HttpsMode> = {
   schema: Type.Union([httpsWord.schema, Type.Array(httpsStrip.schema, { minItems: 1 })]),
   expected: "`pass`, `nodata`, or some of `strip-ech`, `strip-hints`, `strip-ipv6hint`, `strip-h3`",
-  read(place, reading) {
-    if (isSeq(place.node)) return stripsOf(place, reading);
-    const word = httpsWord.read(place, reading);
+  read(place, reader) {
+    if (isSeq(place.node)) return stripsOf(place, reader);
+    const word = httpsWord.read(place, reader);
     return word === undefined || word === "pass" || word === "nodata" ? word : [word];
   },
 };
 
-function stripsOf(place: SourceLocation, reading: ConfigReader): readonly HttpsStrip[] | undefined {
+function stripsOf(place: SourceLocation, reader: ConfigReader): readonly HttpsStrip[] | undefined {
   const nodes = isSeq(place.node) ? place.node.items : [];
-  if (nodes.length === 0) return reading.fail(place, "nothing is listed here", "write `pass` to leave the records as they are");
-  const places = nodes.map((node, index) => reading.place(node, `${place.key}[${index}]`, place.offset));
+  if (nodes.length === 0) return reader.fail(place, "nothing is listed here", "write `pass` to leave the records as they are");
+  const places = nodes.map((node, index) => reader.place(node, `${place.key}[${index}]`, place.offset));
   const word = places.find((each) => scalarOf(each.node) === "pass" || scalarOf(each.node) === "nodata");
   if (word !== undefined)
-    return reading.fail(
+    return reader.fail(
       word,
       `\`${String(scalarOf(word.node))}\` stands alone`,
       `write \`https: ${String(scalarOf(word.node))}\``,
     );
-  return places.map((each) => httpsStrip.read(each, reading)).filter((strip) => strip !== undefined);
+  return places.map((each) => httpsStrip.read(each, reader)).filter((strip) => strip !== undefined);
 }
 
-/** Bounds and meaning of the lifetimes that `answers` and rules share. */
-export const TTL_KEYS = {
-  min: { shape: located(seconds("0s", "7d")), description: "Positive answers are held and sent with at least this TTL." },
-  max: { shape: located(seconds("1s", "365d")), description: "Positive answers are held and sent with at most this TTL." },
-} as const;
+/** A lifetime of section `answers`; a rule may have it too, without the default. */
+interface Lifetime {
+  readonly shape: Shape<Located<number>>;
+  readonly description: string;
+  readonly byDefault: string;
+}
+
+const TTL = {
+  min: {
+    shape: located(seconds("0s", "7d")),
+    description: "Positive answers are held and sent with at least this TTL.",
+    byDefault: "0s",
+  },
+  max: {
+    shape: located(seconds("1s", "365d")),
+    description: "Positive answers are held and sent with at most this TTL.",
+    byDefault: "1d",
+  },
+};
 
 // RFC 2308 §5 advises at most one to three hours for negatives; RFC 9520 §3.2 wants failures held from 1 s to 5 min.
-export const NEGATIVE_KEYS = {
-  min: { shape: located(seconds("0s", "3h")), description: "An upstream's negative answer is held at least this long." },
-  max: { shape: located(seconds("1s", "3h")), description: "An upstream's negative answer is held at most this long." },
-  block: { shape: located(seconds("0s", "1d")), description: "TTL of negative answers that rules make." },
-  bare: { shape: located(seconds("0s", "3h")), description: "An empty answer without SOA that is believed is held this long." },
-  failure: { shape: located(seconds("1s", "5m")), description: "A failure (SERVFAIL, no answer) is held this long." },
-} as const;
+const NEGATIVE = {
+  min: {
+    shape: located(seconds("0s", "3h")),
+    description: "An upstream's negative answer is held at least this long.",
+    byDefault: "1s",
+  },
+  max: {
+    shape: located(seconds("1s", "3h")),
+    description: "An upstream's negative answer is held at most this long.",
+    byDefault: "60s",
+  },
+  block: { shape: located(seconds("0s", "1d")), description: "TTL of negative answers that rules make.", byDefault: "60s" },
+  bare: {
+    shape: located(seconds("0s", "3h")),
+    description: "An empty answer without SOA that is believed is held this long.",
+    byDefault: "10s",
+  },
+  failure: {
+    shape: located(seconds("1s", "5m")),
+    description: "A failure (SERVFAIL, no answer) is held this long.",
+    byDefault: "5s",
+  },
+};
 
-const ttlShape = object("a map with `min` and `max`", {
-  min: key(TTL_KEYS.min.shape, TTL_KEYS.min.description, "0s"),
-  max: key(TTL_KEYS.max.shape, TTL_KEYS.max.description, "1d"),
-});
+function keysOf<N extends string, T>(
+  lifetimes: Readonly<Record<N, Lifetime>>,
+  define: (lifetime: Lifetime) => Key<T>,
+): Readonly<Record<N, Key<T>>> {
+  const keys = Object.entries<Lifetime>(lifetimes).map(([name, lifetime]) => [name, define(lifetime)]);
+  // The compiler cannot see that the names stay the same.
+  return Object.fromEntries(keys) as Record<N, Key<T>>;
+}
 
-const negativeShape = object("a map with `min`, `max`, `block`, `bare` and `failure`", {
-  min: key(NEGATIVE_KEYS.min.shape, NEGATIVE_KEYS.min.description, "1s"),
-  max: key(NEGATIVE_KEYS.max.shape, NEGATIVE_KEYS.max.description, "60s"),
-  block: key(NEGATIVE_KEYS.block.shape, NEGATIVE_KEYS.block.description, "60s"),
-  bare: key(NEGATIVE_KEYS.bare.shape, NEGATIVE_KEYS.bare.description, "10s"),
-  failure: key(NEGATIVE_KEYS.failure.shape, NEGATIVE_KEYS.failure.description, "5s"),
-});
+const withDefault = ({ shape, description, byDefault }: Lifetime) => key(shape, description, byDefault);
+const withoutDefault = ({ shape, description }: Lifetime) => optional(shape, description);
+
+const ttlShape = object("a map with `min` and `max`", keysOf(TTL, withDefault));
+const negativeShape = object("a map with `min`, `max`, `block`, `bare` and `failure`", keysOf(NEGATIVE, withDefault));
+
+export const ruleTtlShape = object("a map with `min` or `max`", keysOf(TTL, withoutDefault));
+export const ruleNegativeShape = object(
+  "a map with `min`, `max`, `block`, `bare` or `failure`",
+  keysOf(NEGATIVE, withoutDefault),
+);
+
+type LifetimeValues = Readonly<Record<string, Located<number> | null>>;
+type InSeconds<T extends LifetimeValues> = {
+  readonly [N in keyof T & string as null extends T[N] ? never : `${N}Seconds`]: number;
+} & { readonly [N in keyof T & string as null extends T[N] ? `${N}Seconds` : never]?: number };
+
+/** `min` becomes `minSeconds`, and so on. Absent lifetimes are left out. */
+export function inSeconds<T extends LifetimeValues>(values: T): InSeconds<T> {
+  const found = Object.entries(values).flatMap(([name, value]) => (value === null ? [] : [[`${name}Seconds`, value.value]]));
+  return Object.fromEntries(found) as InSeconds<T>;
+}
 
 export const answersShape = object("a map of what answers look like", {
   https: key(httpsMode, "Records of TYPE64 (SVCB) and TYPE65 (HTTPS): pass, nodata, or some of the strips.", "pass"),
@@ -81,44 +129,33 @@ export const answersShape = object("a map of what answers look like", {
   ),
 });
 
-export type RawAnswers = NonNullable<ReturnType<(typeof answersShape)["read"]>>;
+export type RawAnswers = ValueOf<typeof answersShape>;
 
 export function answersOptions({ deadline, ttl, negative, ...rest }: RawAnswers): AnswersOptions {
-  return {
-    ...rest,
-    ttl: { minSeconds: ttl.min.value, maxSeconds: ttl.max.value },
-    negative: {
-      minSeconds: negative.min.value,
-      maxSeconds: negative.max.value,
-      blockSeconds: negative.block.value,
-      bareSeconds: negative.bare.value,
-      failureSeconds: negative.failure.value,
-    },
-    deadlineMs: deadline.value,
-  };
+  return { ...rest, ttl: inSeconds(ttl), negative: inSeconds(negative), deadlineMs: deadline.value };
 }
 
-export function checkAnswers({ deadline, ttl, negative }: RawAnswers, reading: ConfigReader): void {
-  checkOrder(ttl.min, ttl.max, reading);
-  checkOrder(negative.min, negative.max, reading);
+export function checkAnswers({ deadline, ttl, negative }: RawAnswers, reader: ConfigReader): void {
+  checkOrder(ttl.min, ttl.max, reader);
+  checkOrder(negative.min, negative.max, reader);
   if (deadline.value >= 5000)
-    reading.warn(deadline.place, "RouterOS gives up after 5 s: with this deadline some replies come too late", "write `4s`");
+    reader.warn(deadline.place, "RouterOS gives up after 5 s: with this deadline some replies come too late", "write `4s`");
 }
 
-export function checkOrder(min: Located<number>, max: Located<number>, reading: ConfigReader): void {
+export function checkOrder(min: Located<number>, max: Located<number>, reader: ConfigReader): void {
   if (min.value <= max.value) return;
   const [least, most] = [formatDuration(min.value * 1000), formatDuration(max.value * 1000)];
-  reading.fail(min.place, `the minimum ${least} is above the maximum ${most}`, `write at most \`${most}\`, or raise the maximum`);
+  reader.fail(min.place, `the minimum ${least} is above the maximum ${most}`, `write at most \`${most}\`, or raise the maximum`);
 }
 
-/** Waiting longer than the deadline of the whole query is never seen to its end. */
+/** Warns of a wait that the deadline of the query cuts short. */
 export function warnBeyondDeadline(
   wait: Located<number>,
   deadline: Located<number>,
   consequence: string,
-  reading: ConfigReader,
+  reader: ConfigReader,
 ): void {
   if (wait.value < deadline.value) return;
   const [waits, ends] = [formatDuration(wait.value), formatDuration(deadline.value)];
-  reading.warn(wait.place, `${waits} is not below \`answers.deadline\` (${ends}): ${consequence}`, `write less than \`${ends}\``);
+  reader.warn(wait.place, `${waits} is not below \`answers.deadline\` (${ends}): ${consequence}`, `write less than \`${ends}\``);
 }

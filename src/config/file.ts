@@ -1,18 +1,12 @@
 import type { TSchema } from "typebox";
 import Type from "typebox";
-import { accessShape, specialShape, trustedProxiesShape } from "./access.ts";
-import { adminShape, clusterShape, ddnsShape, routerosShape } from "./admin.ts";
 import { answersOptions, answersShape, checkAnswers, warnBeyondDeadline } from "./answers.ts";
-import { cacheOptions, cacheShape, checkCache } from "./cache.ts";
 import { checkHosts, hostsOptions, hostsShape } from "./hosts.ts";
 import { checkListen, listenOptions, listenShape, tlsShape } from "./listen.ts";
-import { checkLists, listOptions, listsShape } from "./lists.ts";
-import { logOptions, logShape } from "./log.ts";
-import { key, object, oneOrMany, optional } from "./object.ts";
-import type { ConfigReader } from "./reading.ts";
-import { References } from "./references.ts";
+import { checkLists, kindOf, listOptions, listsShape } from "./lists.ts";
+import { type ConfigReader, keyBelow, type Located } from "./reading.ts";
 import {
-  checkExpectationReferences,
+  checkEmptyExpectations,
   checkRules,
   expectation,
   expectShape,
@@ -20,7 +14,21 @@ import {
   rulesShape,
   warnOfUndecided,
 } from "./rules.ts";
-import { located } from "./shape.ts";
+import {
+  accessShape,
+  adminShape,
+  cacheOptions,
+  cacheShape,
+  checkCache,
+  clusterShape,
+  ddnsShape,
+  logOptions,
+  logShape,
+  routerosShape,
+  specialShape,
+  trustedProxiesShape,
+} from "./sections.ts";
+import { failAsUnknown, key, located, object, oneOrMany, optional, type ValueOf } from "./shape.ts";
 import type { Config } from "./types.ts";
 import { bootstrapShape, checkBootstrap, checkGroups, DEFAULT_SERVERS, groupOptions, upstreamsShape } from "./upstreams.ts";
 import { networkOrList } from "./values.ts";
@@ -54,31 +62,29 @@ export const fileShape = object("a map of sections", {
   expect: key(expectShape, "What this file must decide; checked by `fenliu check` and before every reload.", []),
 });
 
-type RawFile = NonNullable<ReturnType<(typeof fileShape)["read"]>>;
+type RawFile = ValueOf<typeof fileShape>;
 
-/** Judges what concerns several sections, and reports to `reading`. */
-export function checkFile(raw: RawFile, reading: ConfigReader): void {
-  checkListen(raw.listen, raw.tls, raw.admin.token, reading);
-  checkGroups(raw.upstreams.value, reading);
+/** Checks what a single value cannot tell: relations within a section and between sections. */
+export function checkFile(raw: RawFile, reader: ConfigReader): void {
+  checkListen(raw.listen, raw.tls, raw.admin.token, reader);
+  checkGroups(raw.upstreams.value, reader);
   for (const { value } of raw.upstreams.value)
     if (value !== undefined)
-      warnBeyondDeadline(value.attempt, raw.answers.deadline, "a second server would be asked too late", reading);
-  checkBootstrap(raw.bootstrap, reading);
-  checkLists(raw.lists, reading);
-  checkAnswers(raw.answers, reading);
-  checkRules(raw.rules.value, raw.answers, reading);
-  checkHosts(raw.hosts, reading);
-  checkCache(raw.cache, raw.answers, reading);
-  checkExpectationReferences(raw.expect, reading);
-  checkReferences(raw, reading);
+      warnBeyondDeadline(value.attempt, raw.answers.deadline, "a second server would be asked too late", reader);
+  checkBootstrap(raw.bootstrap, reader);
+  checkLists(raw.lists, reader);
+  checkAnswers(raw.answers, reader);
+  checkRules(raw.rules.value, raw.answers, reader);
+  checkHosts(raw.hosts, reader);
+  checkCache(raw.cache, raw.answers, reader);
+  checkEmptyExpectations(raw.expect, reader);
+  checkReferences(raw, reader);
   const [first, second] = raw.upstreams.value;
-  if (first !== undefined && second !== undefined) warnOfUndecided(raw.rules.value, raw.rules.place, first.name, reading);
+  if (first !== undefined && second !== undefined) warnOfUndecided(raw.rules.value, raw.rules.place, first.name, reader);
 }
 
-function checkReferences(raw: RawFile, reading: ConfigReader): void {
-  const groups = raw.upstreams.value.map(({ name }) => name);
-  const rules = raw.rules.value.map(({ value }) => value.name.value);
-  const references = new References({ groups, lists: raw.lists, rules }, reading);
+function checkReferences(raw: RawFile, reader: ConfigReader): void {
+  const references = new ReferenceChecker(raw, reader);
   for (const { value: group } of raw.upstreams.value) {
     references.group(group?.fallback ?? null);
     references.listsAmong(group?.never?.domains ?? [], "domains");
@@ -100,6 +106,58 @@ function checkReferences(raw: RawFile, reading: ConfigReader): void {
   for (const { value } of raw.expect) {
     references.rule(value.rule);
     references.group(value.upstream);
+  }
+}
+
+/** Reports names of groups, lists and rules that the file does not declare. */
+class ReferenceChecker {
+  readonly #lists: RawFile["lists"];
+  readonly #groups: readonly string[];
+  readonly #rules: readonly string[];
+  readonly #reader: ConfigReader;
+
+  constructor({ upstreams, lists, rules }: RawFile, reader: ConfigReader) {
+    this.#lists = lists;
+    this.#groups = upstreams.value.map(({ name }) => name);
+    this.#rules = rules.value.map(({ value }) => value.name.value);
+    this.#reader = reader;
+  }
+
+  group(reference: Located<string> | null): void {
+    if (reference !== null) this.#check(reference, "group", "upstreams", this.#groups);
+  }
+
+  rule(reference: Located<string> | null): void {
+    if (reference !== null) this.#check(reference, "rule", "rules", this.#rules);
+  }
+
+  /** @param kind of list that the place needs. */
+  list(reference: Located<string> | null, kind: ReturnType<typeof kindOf>): void {
+    if (reference === null) return;
+    const list = this.#lists.find(({ name }) => name === reference.value);
+    if (list === undefined) {
+      const names = this.#lists.map(({ name }) => name);
+      this.#check(reference, "list", "lists", names);
+    } else if (list.value !== undefined && kindOf(list.value) !== kind && this.#reader.isClean(list.keyPlace.key)) {
+      const message = `\`${reference.value}\` is a list of ${kindOf(list.value)}; here ${kind} are needed`;
+      this.#reader.fail(reference.place, message, `name a list with \`${kind}:\``);
+    }
+  }
+
+  /** Checks the references among patterns or networks: `list:NAME`, perhaps after `!`. */
+  listsAmong(entries: readonly Located<string>[], kind: ReturnType<typeof kindOf>): void {
+    for (const { value, place } of entries) {
+      const name = /^!?list:(.*)$/s.exec(value)?.[1];
+      if (name !== undefined) this.list({ value: name, place }, kind);
+    }
+  }
+
+  #check({ value: name, place }: Located<string>, what: string, section: string, known: readonly string[]): void {
+    if (name === "" || known.includes(name)) return;
+    // If the section or the entry itself is wrong, that is reported already, and the reference may be right.
+    if (this.#reader.isWrong(section) || this.#reader.isWrong(keyBelow(section, name))) return;
+    const fix = known.length === 0 ? `there are none: add one to section \`${section}\`` : `write one of ${known.join(", ")}`;
+    failAsUnknown(place, { name, known, what: `there is no ${what}`, fix }, this.#reader);
   }
 }
 
@@ -135,7 +193,7 @@ export function completeConfig(raw: RawFile, { path, text }: Pick<Config, "path"
   };
 }
 
-/** What editors are told of `fenliu.yaml`. They complain of unknown keys and wrong types while one types; the rest is told by `fenliu check`. */
+/** The schema for editors, which mark unknown keys and wrong types while a person types. `fenliu check` reports the rest. */
 export function jsonSchema(): TSchema {
   return Type.With(fileShape.schema, {
     $schema: "http://json-schema.org/draft-07/schema#",
@@ -144,10 +202,7 @@ export function jsonSchema(): TSchema {
   });
 }
 
-/**
- * What the configuration asks for by name and this version cannot do, one sentence each. Better a server that says so at its start than
- * one that quietly leaves it out.
- */
+/** What the configuration asks for and this version cannot do, one sentence each: a server refuses to start rather than leave it out silently. */
 export function unsupportedKeys(config: Config): string[] {
   const sections = [
     { name: "ddns", used: config.ddns.tokens.length > 0 },

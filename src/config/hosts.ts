@@ -1,7 +1,22 @@
 import type { HostRecord, HostsOptions, OwnHosts } from "../hosts/options.ts";
-import { key, mapOf, type Named, object, oneOrMany, oneOrMore, optional } from "./object.ts";
 import type { ConfigReader } from "./reading.ts";
-import { integer, keyword, located, mapOr, type Parsed, type Shape, text } from "./shape.ts";
+import {
+  integer,
+  key,
+  keyword,
+  located,
+  mapOf,
+  mapOr,
+  type Named,
+  object,
+  oneOrMany,
+  oneOrMore,
+  optional,
+  type Parsed,
+  type Shape,
+  text,
+  type ValueOf,
+} from "./shape.ts";
 import { seconds } from "./units.ts";
 import { address, domainName, parseDomainName, readableFile } from "./values.ts";
 
@@ -30,7 +45,7 @@ const recordMap = object("a map with `address`, `addresses` or `cname`", {
   ),
 });
 
-type RecordMap = NonNullable<ReturnType<(typeof recordMap)["read"]>>;
+type RecordMap = ValueOf<typeof recordMap>;
 type RawRecord = readonly string[] | RecordMap;
 
 const record: Shape<RawRecord> = mapOr(recordMap, oneOrMoreAddresses);
@@ -53,7 +68,7 @@ export const hostsShape = object("a map with `files`, `ttl` and `records`", {
   records: key(records, "Names and their addresses.", {}),
 });
 
-type RawHosts = NonNullable<ReturnType<(typeof hostsShape)["read"]>>;
+type RawHosts = ValueOf<typeof hostsShape>;
 
 /** The file in which Fenliu keeps the names it was given while running. */
 export const ownHostsShape = object("a map with `records` and `hidden`", {
@@ -61,7 +76,7 @@ export const ownHostsShape = object("a map with `records` and `hidden`", {
   hidden: key(oneOrMany(hostName), "Names that are not there, whatever else says so.", []),
 });
 
-type RawOwnHosts = NonNullable<ReturnType<(typeof ownHostsShape)["read"]>>;
+type RawOwnHosts = ValueOf<typeof ownHostsShape>;
 
 export function ownHosts(raw: RawOwnHosts): OwnHosts {
   return { records: recordsOf(raw.records), hidden: raw.hidden };
@@ -85,19 +100,19 @@ function recordOf(name: string, raw: RawRecord): HostRecord {
   return { name, addresses, cname: raw.cname?.value ?? null, others: raw.others, https: raw.https };
 }
 
-export function checkHosts({ records }: Pick<RawHosts, "records">, reading: ConfigReader): void {
+export function checkHosts({ records }: Pick<RawHosts, "records">, reader: ConfigReader): void {
   const seen = new Set<string>();
   for (const { name, keyPlace, value } of records) {
     const identity = name.toLowerCase().replace(/\.$/, "");
     if (seen.has(identity))
-      reading.fail(keyPlace, `\`${name}\` is here already: letter case does not tell names apart`, "make it one entry");
+      reader.fail(keyPlace, `\`${name}\` is here already: letter case does not tell names apart`, "make it one entry");
     seen.add(identity);
     if (value === undefined || !isMapForm(value)) continue;
     const { address, addresses, cname } = value;
     if (cname !== null && (address !== null || addresses !== null))
-      reading.fail(cname.place, "a name has a `cname` or addresses, not both (RFC 1034 §3.6.2)", "remove one of them");
-    if (cname === null && address === null && addresses === null && reading.isClean(keyPlace.key))
-      reading.fail(keyPlace, `\`${name}\` has neither an address nor a \`cname\``, "add `address:` or `cname:`");
+      reader.fail(cname.place, "a name has a `cname` or addresses, not both (RFC 1034 §3.6.2)", "remove one of them");
+    if (cname === null && address === null && addresses === null && reader.isClean(keyPlace.key))
+      reader.fail(keyPlace, `\`${name}\` has neither an address nor a \`cname\``, "add `address:` or `cname:`");
   }
 }
 

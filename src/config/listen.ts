@@ -1,9 +1,8 @@
 import { isIPv6 } from "node:net";
 import { canonicalAddress, endpointText, isLoopback } from "../dns/address.ts";
 import type { Endpoint, ListenOptions, TlsOptions } from "../listen/options.ts";
-import { key, object, oneOrMany, required } from "./object.ts";
 import type { ConfigReader, Located } from "./reading.ts";
-import { located, orNull, type Parsed, type Shape, text } from "./shape.ts";
+import { key, located, object, oneOrMany, orNull, type Parsed, required, type Shape, text, type ValueOf } from "./shape.ts";
 import { endpoint, network, readableFile } from "./values.ts";
 
 const endpoints = oneOrMany(located(endpoint));
@@ -45,7 +44,7 @@ export const tlsShape = object("a map with `cert` and `key`", {
   key: required(readableFile, "PEM file of the private key."),
 });
 
-type RawListen = NonNullable<ReturnType<(typeof listenShape)["read"]>>;
+type RawListen = ValueOf<typeof listenShape>;
 
 export function listenOptions(raw: RawListen): ListenOptions {
   const plain = (listed: readonly Located<Endpoint>[]) => listed.map(({ value }) => value);
@@ -59,23 +58,23 @@ export function listenOptions(raw: RawListen): ListenOptions {
   };
 }
 
-export function checkListen(raw: RawListen, tls: TlsOptions | null, token: string | null, reading: ConfigReader): void {
-  checkAdmin(raw.admin, token, reading);
+export function checkListen(raw: RawListen, tls: TlsOptions | null, token: string | null, reader: ConfigReader): void {
+  checkAdmin(raw.admin, token, reader);
   for (const name of ["tls", "https"] as const) {
     const first = raw[name][0];
-    if (first !== undefined && tls === null && reading.isClean("tls"))
-      reading.fail(
+    if (first !== undefined && tls === null && reader.isClean("tls"))
+      reader.fail(
         first.place,
         `\`listen.${name}\` needs a certificate, and there is no section \`tls\``,
         "add `tls: { cert: fullchain.pem, key: privkey.pem }`",
       );
   }
-  checkClashes(raw, reading);
+  checkClashes(raw, reader);
 }
 
-function checkAdmin({ value, place }: Located<Endpoint | null>, token: string | null, reading: ConfigReader): void {
-  if (value === null || token !== null || isLoopback(value.address) || !reading.isClean("admin.token")) return;
-  reading.fail(
+function checkAdmin({ value, place }: Located<Endpoint | null>, token: string | null, reader: ConfigReader): void {
+  if (value === null || token !== null || isLoopback(value.address) || !reader.isClean("admin.token")) return;
+  reader.fail(
     place,
     "the API listens beyond this host, and no token guards it",
     `set \`admin.token\`, or listen on \`127.0.0.1:${value.port}\``,
@@ -87,7 +86,7 @@ interface Listener {
   readonly endpoint: Located<Endpoint>;
 }
 
-function checkClashes(raw: RawListen, reading: ConfigReader): void {
+function checkClashes(raw: RawListen, reader: ConfigReader): void {
   const admin = raw.admin.value === null ? [] : [{ value: raw.admin.value, place: raw.admin.place }];
   const sections = { dns: raw.dns, tls: raw.tls, https: raw.https, http: raw.http, admin };
   const listeners = Object.entries(sections).flatMap(([section, listed]) =>
@@ -100,7 +99,7 @@ function checkClashes(raw: RawListen, reading: ConfigReader): void {
       earlier.section === later.section
         ? "it is listed twice"
         : `\`listen.${earlier.section}\` has ${endpointText(earlier.endpoint.value.address, earlier.endpoint.value.port)} already`;
-    reading.fail(
+    reader.fail(
       later.endpoint.place,
       `two listeners on ${endpointText(later.endpoint.value.address, later.endpoint.value.port)}: ${what}`,
       "give one of them another port",

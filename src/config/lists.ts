@@ -1,8 +1,20 @@
 import type { ListOptions, ListSource } from "../lists/options.ts";
-import { key, mapOf, type Named, object, oneOrMany, oneOrMore, optional } from "./object.ts";
 import type { ConfigReader } from "./reading.ts";
 import { proxy, url } from "./server.ts";
-import { located, type Parsed, type Shape, text } from "./shape.ts";
+import {
+  key,
+  located,
+  mapOf,
+  type Named,
+  object,
+  oneOrMany,
+  oneOrMore,
+  optional,
+  type Parsed,
+  type Shape,
+  text,
+  type ValueOf,
+} from "./shape.ts";
 import { duration } from "./units.ts";
 import { isReadable, parseOwnName, readableFile, reference } from "./values.ts";
 
@@ -15,11 +27,11 @@ const sourceText = text({
 /** A file, which must be readable, or a URL, which is asked later. */
 const source: Shape<ListSource> = {
   ...sourceText,
-  read(place, reading) {
-    const parsed = sourceText.read(place, reading);
+  read(place, reader) {
+    const parsed = sourceText.read(place, reader);
     if (parsed?.kind !== "file") return parsed;
-    const path = reading.absolutePath(parsed.path);
-    return isReadable(path, place, reading) ? { ...parsed, path } : undefined;
+    const path = reader.absolutePath(parsed.path);
+    return isReadable(path, place, reader) ? { ...parsed, path } : undefined;
   },
 };
 
@@ -72,7 +84,7 @@ const listShape = object("a map with `domains` or `addresses`", {
   seed: optional(readableFile, "File that serves until the first download has worked."),
 });
 
-type RawList = NonNullable<ReturnType<(typeof listShape)["read"]>>;
+type RawList = ValueOf<typeof listShape>;
 export type RawLists = readonly Named<string, RawList>[];
 export type ListKind = ListOptions["kind"];
 
@@ -102,24 +114,24 @@ export function kindOf(raw: RawList): ListKind {
   return raw.domains === null ? "addresses" : "domains";
 }
 
-export function checkLists(lists: RawLists, reading: ConfigReader): void {
+export function checkLists(lists: RawLists, reader: ConfigReader): void {
   for (const { value: raw, keyPlace, name } of lists) {
     if (raw === undefined) continue;
     const { domains, addresses } = raw;
     if (domains !== null && addresses !== null)
-      reading.fail(addresses.place, "a list is of domains or of addresses, not of both", "make it two lists");
-    if (domains === null && addresses === null && reading.isClean(keyPlace.key))
-      reading.fail(keyPlace, `the list \`${name}\` has no source`, "add `domains:` or `addresses:` with files or URLs");
+      reader.fail(addresses.place, "a list is of domains or of addresses, not of both", "make it two lists");
+    if (domains === null && addresses === null && reader.isClean(keyPlace.key))
+      reader.fail(keyPlace, `the list \`${name}\` has no source`, "add `domains:` or `addresses:` with files or URLs");
     const sources = (domains ?? addresses)?.value ?? [];
     if (raw.sha256 !== null && sources.length > 1)
-      reading.fail(raw.sha256.place, "one checksum cannot hold for several sources", "make them several lists");
+      reader.fail(raw.sha256.place, "one checksum cannot hold for several sources", "make them several lists");
     const urls = new Set(sources.flatMap(({ value }) => (value.kind === "url" ? [value.url] : [])));
     if (raw.mirrors.value.length > 0 && urls.size !== 1)
-      reading.fail(raw.mirrors.place, "mirrors stand for the one URL of a list", "make it a list for each URL");
+      reader.fail(raw.mirrors.place, "mirrors stand for the one URL of a list", "make it a list for each URL");
     if (raw.sha256 !== null) continue;
     const remote = sources.map(({ value, place }) => ({ value: value.kind === "url" ? value.url : "", place }));
     for (const { value, place } of [...remote, ...raw.mirrors.value])
       if (/^http:/i.test(value))
-        reading.warn(place, "what comes over http:// may have been altered on its way", "use https://, or give its `sha256`");
+        reader.warn(place, "what comes over http:// may have been altered on its way", "use https://, or give its `sha256`");
   }
 }

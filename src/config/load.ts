@@ -1,3 +1,12 @@
+// The door of config/: reads and checks `fenliu.yaml`, and reports every problem with its place and a fix.
+//
+// The command line, control/ and tests call `loadConfig` and `parseConfig`; other rooms see the result, `Config` in types.ts. Read in this order:
+//   load.ts        text to YAML to `Config`
+//   file.ts        the whole file: its sections, the checks between them, the schema for editors
+//   shape.ts       what may stand at one place; a shape is a schema and a reader at once (values.ts, units.ts, server.ts: shapes of single values)
+//   reading.ts     places in the file, and the problems that are found
+//   listen.ts, upstreams.ts, lists.ts, rules.ts, answers.ts, hosts.ts, sections.ts (all small ones)    one section each: shape, options, checks
+
 import { isUtf8 } from "node:buffer";
 import { readFileSync, statSync } from "node:fs";
 import { resolve } from "node:path";
@@ -14,12 +23,12 @@ export type ConfigResult =
   | { readonly kind: "ok"; readonly config: Config; readonly warnings: readonly Problem[]; readonly text: string }
   | { readonly kind: "invalid"; readonly problems: readonly Problem[]; readonly text: string };
 
-/** Lists stay out of this file, so it is small; YAML of this size takes seconds to read. */
+/** Lists are files of their own, so this one is small; reading a YAML file of this size takes seconds. */
 const MAX_FILE_BYTES = 2 ** 20;
 
 /**
- * Reads and checks the file, and whether the files it names can be read; null = the defaults alone.
- * Blocks for the time that takes, and never throws.
+ * Reads and checks the file, and checks that the files it names can be read; null = the defaults alone.
+ * Synchronous; never throws.
  */
 export function loadConfig(path: string | null): ConfigResult {
   if (path === null) return parseConfig("", null);
@@ -35,39 +44,34 @@ export function loadConfig(path: string | null): ConfigResult {
 }
 
 /**
- * Checks `text` as if it stood in the file at `path`: relative paths start there, or at the working directory where it is null.
+ * Checks `text` as the content of the file at `path`. Relative paths start there; with null, at the working directory.
  * Never throws, whatever the text.
  */
 export function parseConfig(text: string, path: string | null): ConfigResult {
-  const { raw, reading } = readYaml(text, path, { shape: fileShape, check: checkFile });
-  if (raw === undefined) return { kind: "invalid", problems: reading.problems, text };
+  const { raw, reader } = readYaml(text, path, { shape: fileShape, check: checkFile });
+  if (raw === undefined) return { kind: "invalid", problems: reader.problems, text };
   const config = completeConfig(raw, { path: path === null ? null : resolve(path), text });
-  return { kind: "ok", config, warnings: reading.warnings, text };
+  return { kind: "ok", config, warnings: reader.warnings, text };
 }
 
-interface Reader<T> {
-  readonly shape: Shape<T>;
-  readonly check: (raw: T, reading: ConfigReader) => void;
-}
-
-/** Reads a whole YAML text by a shape. `raw` is undefined where there are problems. */
+/** Reads a whole YAML text by a shape. `raw` is undefined if there are problems. */
 function readYaml<T>(
   text: string,
   path: string | null,
-  { shape, check }: Reader<T>,
-): { readonly raw: T | undefined; readonly reading: ConfigReader } {
+  { shape, check }: { readonly shape: Shape<T>; readonly check: (raw: T, reader: ConfigReader) => void },
+): { readonly raw: T | undefined; readonly reader: ConfigReader } {
   const document = parseDocument(text, { prettyErrors: false, uniqueKeys: false });
-  const reading = new ConfigReader(path, document, linesOf(text));
-  if (!reportSyntax(document, text, reading)) return { raw: undefined, reading };
-  // A file of comments alone is a file of defaults.
+  const reader = new ConfigReader(path, document, linesOf(text));
+  if (!reportSyntax(document, text, reader)) return { raw: undefined, reader };
+  // A file with nothing but comments means the defaults.
   const isEmpty = document.contents === null || (isScalar(document.contents) && document.contents.value === null);
-  const place = isEmpty ? reading.place(document.createNode({}), "", 0) : reading.place(document.contents, "", 0);
-  const raw = shape.read(place, reading);
-  if (raw !== undefined) check(raw, reading);
-  return { raw: reading.problems.length > 0 ? undefined : raw, reading };
+  const place = isEmpty ? reader.place(document.createNode({}), "", 0) : reader.place(document.contents, "", 0);
+  const raw = shape.read(place, reader);
+  if (raw !== undefined) check(raw, reader);
+  return { raw: reader.problems.length > 0 ? undefined : raw, reader };
 }
 
-// The parser's own counting misses line ends within quotes.
+// The parser's own LineCounter misses line ends within quotes.
 function linesOf(text: string): LineCounter {
   const lines = new LineCounter();
   lines.addNewLine(0);
@@ -80,32 +84,32 @@ function unreadable(file: string, reason: string, fix: string): ConfigResult {
   return { kind: "invalid", problems: [{ file, line: 1, column: 1, key: "", message, fix }], text: "" };
 }
 
-/** Reports what is wrong with `text` as YAML. true = nothing is; else values may have slipped to other places, and reading on is no use. */
-function reportSyntax(document: Document, text: string, reading: ConfigReader): boolean {
+/** Reports what is wrong with `text` as YAML. false = something is: values may be at wrong places, so the caller must not read on. */
+function reportSyntax(document: Document, text: string, reader: ConfigReader): boolean {
   const errors = [...document.errors, ...document.warnings].toSorted((a, b) => a.pos[0] - b.pos[0]);
   let lastLineStart: number | null = null;
   for (const error of errors) {
-    // What follows in the same line is mostly the same mistake, seen again.
+    // A second error in the same line is mostly the same mistake.
     const lineStart = startOfLine(text, error.pos[0]);
     if (lineStart === lastLineStart) continue;
-    // After such an error nothing has a meaning any more, and every word to the end would be another.
+    // After this error every further word would be reported.
     if (lastLineStart !== null && error.message.includes(BEYOND_THE_END)) break;
     lastLineStart = lineStart;
     const [message, fix] = inPlainWords(error, text);
-    reading.fail({ key: "", offset: error.pos[0] }, message, fix);
+    reader.fail({ key: "", offset: error.pos[0] }, message, fix);
   }
-  return errors.length === 0 && !hasOpenAlias(document, reading);
+  return errors.length === 0 && !hasOpenAlias(document, reader);
 }
 
 /** `*.example.com` without quotes is an alias to YAML. */
-function hasOpenAlias(document: Document, reading: ConfigReader): boolean {
+function hasOpenAlias(document: Document, reader: ConfigReader): boolean {
   let found = false;
   visit(document, {
     Alias(_key, alias) {
       if (alias.resolve(document) !== undefined) return;
       found = true;
       const word = `*${alias.source}`;
-      reading.fail(
+      reader.fail(
         { key: "", offset: alias.range?.[0] ?? 0 },
         `\`${word}\` refers to an anchor that is not there`,
         `put it in quotes if it is a text: "${word}"`,
@@ -159,7 +163,7 @@ function inPlainWords(error: YAMLError, text: string): Words {
 const BEYOND_THE_END = "in YAML stream";
 const INDENT = "indent the keys of one map alike, and the items of one array";
 
-/** The usual reasons why a line of this file is no YAML. */
+/** The usual mistakes in lines of this file that are no YAML. */
 function quotingHint(line: string): string | null {
   if (/(?:^|[\s,[])\[[\da-f:.]*:[\da-f:.]*(?:%\w+)?\]/i.test(line))
     return 'put addresses with brackets in quotes, as in "[::1]:53"';
@@ -188,6 +192,6 @@ type OwnHostsResult =
 
 /** Checks the text of `data/hosts.yaml`, whose records are written as in section `hosts`. Never throws. */
 export function parseOwnHosts(text: string, path: string | null): OwnHostsResult {
-  const { raw, reading } = readYaml(text, path, { shape: ownHostsShape, check: checkHosts });
-  return raw === undefined ? { kind: "invalid", problems: reading.problems } : { kind: "ok", own: ownHosts(raw) };
+  const { raw, reader } = readYaml(text, path, { shape: ownHostsShape, check: checkHosts });
+  return raw === undefined ? { kind: "invalid", problems: reader.problems } : { kind: "ok", own: ownHosts(raw) };
 }

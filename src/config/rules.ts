@@ -3,17 +3,33 @@ import type { Expectation, RuleAction, RuleModifiers, RuleOptions } from "../rul
 import {
   checkOrder,
   httpsMode,
+  inSeconds,
   ipv4Mode,
   ipv6Mode,
-  NEGATIVE_KEYS,
   type RawAnswers,
   rebindingMode,
-  TTL_KEYS,
+  ruleNegativeShape,
+  ruleTtlShape,
   warnBeyondDeadline,
 } from "./answers.ts";
-import { arrayOf, key, mapOf, nameless, object, oneOrMore, optional, required } from "./object.ts";
 import type { ConfigReader, Located, SourceLocation } from "./reading.ts";
-import { boolean, keyword, located, type Parsed, type Shape, text } from "./shape.ts";
+import {
+  arrayOf,
+  boolean,
+  key,
+  keyword,
+  located,
+  mapOf,
+  nameless,
+  object,
+  oneOrMore,
+  optional,
+  type Parsed,
+  required,
+  type Shape,
+  text,
+  type ValueOf,
+} from "./shape.ts";
 import { duration } from "./units.ts";
 import { ecsMode } from "./upstreams.ts";
 import {
@@ -43,20 +59,9 @@ const compareShape = object("a map with `near`, `far` and `keepNearIf`", {
   verdict: key(duration("1s", "30d"), "How long the outcome is remembered for a name.", "1d"),
 });
 
-const ttlShape = object("a map with `min` or `max`", {
-  min: optional(TTL_KEYS.min.shape, TTL_KEYS.min.description),
-  max: optional(TTL_KEYS.max.shape, TTL_KEYS.max.description),
-});
-
-const negativeShape = object("a map with `min`, `max`, `block`, `bare` or `failure`", {
-  min: optional(NEGATIVE_KEYS.min.shape, NEGATIVE_KEYS.min.description),
-  max: optional(NEGATIVE_KEYS.max.shape, NEGATIVE_KEYS.max.description),
-  block: optional(NEGATIVE_KEYS.block.shape, NEGATIVE_KEYS.block.description),
-  bare: optional(NEGATIVE_KEYS.bare.shape, NEGATIVE_KEYS.bare.description),
-  failure: optional(NEGATIVE_KEYS.failure.shape, NEGATIVE_KEYS.failure.description),
-});
-
-const RESERVED = "is reserved for a later version";
+const RESERVED = new Map(
+  ["export", "order", "cname", "replace"].map((name) => [name, `\`${name}\` is reserved for a later version`]),
+);
 const EMPTY_CONDITION = "without this condition the rule would match every query";
 
 const ruleShape = object(
@@ -82,28 +87,21 @@ const ruleShape = object(
     https: optional(httpsMode, "As answers.https, where this rule matches."),
     ipv6: optional(ipv6Mode, "As answers.ipv6, where this rule matches."),
     ipv4: optional(ipv4Mode, "As answers.ipv4, where this rule matches."),
-    ttl: optional(ttlShape, "As answers.ttl, where this rule matches."),
-    negative: optional(negativeShape, "As answers.negative, where this rule matches."),
+    ttl: optional(ruleTtlShape, "As answers.ttl, where this rule matches."),
+    negative: optional(ruleNegativeShape, "As answers.negative, where this rule matches."),
     stale: optional(boolean(), "false: never a stale answer where this rule matches."),
     ecs: optional(ecsMode, "As ecs of a group, where this rule matches."),
     rebinding: optional(rebindingMode, "As answers.rebinding, where this rule matches."),
     log: optional(boolean(), "false: such queries are not recorded."),
   },
-  {
-    reserved: {
-      export: `\`export\` ${RESERVED}`,
-      order: `\`order\` ${RESERVED}`,
-      cname: `\`cname\` ${RESERVED}`,
-      replace: `\`replace\` ${RESERVED}`,
-    },
-  },
+  RESERVED,
 );
 
-type RawRule = NonNullable<ReturnType<(typeof ruleShape)["read"]>>;
+type RawRule = ValueOf<typeof ruleShape>;
 
 export const rulesShape: Shape<readonly Located<RawRule>[]> = arrayOf(located(ruleShape));
 
-/** @param raw checked: of its actions at most one is there. */
+/** @param raw checked: the rule has at most one action. */
 export function ruleOptions(raw: RawRule): RuleOptions {
   return {
     name: raw.name.value,
@@ -131,54 +129,39 @@ function actionOf({ upstream, longest, compare, answer }: RawRule): RuleAction |
   };
 }
 
-function modifiersOf(raw: RawRule): RuleModifiers {
-  const { https, ipv6, ipv4, ttl, negative, stale, ecs, rebinding, log } = raw;
-  return {
-    ...(https !== null && { https }),
-    ...(ipv6 !== null && { ipv6 }),
-    ...(ipv4 !== null && { ipv4 }),
-    ...(ttl !== null && {
-      ttl: { ...(ttl.min !== null && { minSeconds: ttl.min.value }), ...(ttl.max !== null && { maxSeconds: ttl.max.value }) },
-    }),
-    ...(negative !== null && {
-      negative: {
-        ...(negative.min !== null && { minSeconds: negative.min.value }),
-        ...(negative.max !== null && { maxSeconds: negative.max.value }),
-        ...(negative.block !== null && { blockSeconds: negative.block.value }),
-        ...(negative.bare !== null && { bareSeconds: negative.bare.value }),
-        ...(negative.failure !== null && { failureSeconds: negative.failure.value }),
-      },
-    }),
-    ...(stale !== null && { stale }),
-    ...(ecs !== null && { ecs }),
-    ...(rebinding !== null && { rebinding }),
-    ...(log !== null && { log }),
-  };
+function modifiersOf({ https, ipv6, ipv4, ttl, negative, stale, ecs, rebinding, log }: RawRule): RuleModifiers {
+  const lifetimes = { ttl: ttl && inSeconds(ttl), negative: negative && inSeconds(negative) };
+  return withoutNulls({ https, ipv6, ipv4, ...lifetimes, stale, ecs, rebinding, log });
 }
 
-/** What makes rules wrong among themselves; references are judged elsewhere. */
-export function checkRules(rules: readonly Located<RawRule>[], answers: RawAnswers, reading: ConfigReader): void {
+function withoutNulls<T extends object>(values: T): { readonly [N in keyof T]?: NonNullable<T[N]> } {
+  const present = Object.entries(values).filter(([, value]) => value !== null);
+  return Object.fromEntries(present) as { [N in keyof T]?: NonNullable<T[N]> };
+}
+
+/** Checks rules on their own and among each other. `checkReferences` checks the names in them. */
+export function checkRules(rules: readonly Located<RawRule>[], answers: RawAnswers, reader: ConfigReader): void {
   for (const { value: rule, place } of rules) {
-    checkActions(rule, reading);
-    checkTypedAnswer(rule, reading);
-    checkLimits(rule, answers, reading);
-    if (actionsOf(rule).length === 0 && Object.keys(ruleOptions(rule).modifiers).length === 0 && reading.isClean(place.key))
-      reading.warn(
+    checkActions(rule, reader);
+    checkTypedAnswer(rule, reader);
+    checkLimits(rule, answers, reader);
+    if (actionsOf(rule).length === 0 && Object.keys(ruleOptions(rule).modifiers).length === 0 && reader.isClean(place.key))
+      reader.warn(
         place,
         `the rule \`${rule.name.value}\` has neither an action nor a modifier: it changes nothing`,
         "add one, such as `upstream:`",
       );
   }
-  checkNames(rules, reading);
-  warnOfUnreachable(rules, reading);
+  checkNames(rules, reader);
+  warnOfUnreachable(rules, reader);
 }
 
-function checkNames(rules: readonly Located<RawRule>[], reading: ConfigReader): void {
+function checkNames(rules: readonly Located<RawRule>[], reader: ConfigReader): void {
   const seen = new Set<string>();
   for (const { value: rule } of rules) {
     const { value: name, place } = rule.name;
-    if (seen.has(name)) reading.fail(place, `there is already a rule \`${name}\``, "give every rule a name of its own");
-    // A name that is missing or wrong has been reported.
+    if (seen.has(name)) reader.fail(place, `there is already a rule \`${name}\``, "give every rule a name of its own");
+    // An absent or wrong name is empty, and reported already.
     if (name !== "") seen.add(name);
   }
 }
@@ -193,16 +176,16 @@ function actionsOf(rule: RawRule): readonly Action[] {
   return Object.entries(actions).flatMap(([word, action]) => (action === null ? [] : [{ word, place: action.place }]));
 }
 
-function checkActions(rule: RawRule, reading: ConfigReader): void {
+function checkActions(rule: RawRule, reader: ConfigReader): void {
   const [first, ...more] = actionsOf(rule).toSorted((a, b) => a.place.offset - b.place.offset);
   for (const { word, place } of more)
-    reading.fail(
+    reader.fail(
       place,
       `a rule has one action, and this one has \`${first?.word}\` already`,
       `remove \`${word}\`, or make it two rules`,
     );
-  if (rule.longest?.value.length === 0 && reading.isClean(rule.longest.place.key))
-    reading.fail(
+  if (rule.longest?.value.length === 0 && reader.isClean(rule.longest.place.key))
+    reader.fail(
       rule.longest.place,
       "no list is named here: the rule would never match",
       "write lists and groups, as in `list:cn: domestic`",
@@ -210,10 +193,10 @@ function checkActions(rule: RawRule, reading: ConfigReader): void {
 }
 
 /**
- * NXDOMAIN speaks for every type of a name (RFC 2308 §5, RFC 8020), and caches behind us take a refusal or silence as illness of the server:
- * a rule for some types may empty them, and no more.
+ * NXDOMAIN denies a name in every type (RFC 2308 §5, RFC 8020), and a downstream cache takes a refusal or silence for a broken server. So a
+ * rule for some types may only empty their answers.
  */
-function checkTypedAnswer({ answer, types }: RawRule, reading: ConfigReader): void {
+function checkTypedAnswer({ answer, types }: RawRule, reader: ConfigReader): void {
   if (answer === null || types === null || types.value.length === 0 || answer.value === "nodata") return;
   const isOfAddresses = types.value.every((type) => type === TYPE.A || type === TYPE.AAAA);
   if (answer.value === "zero" && isOfAddresses) return;
@@ -227,17 +210,13 @@ function checkTypedAnswer({ answer, types }: RawRule, reading: ConfigReader): vo
     isOfAddresses && answer.value !== "zero"
       ? "write `nodata` or `zero`, or remove `types`"
       : "write `nodata`, or remove `types`";
-  reading.fail(answer.place, `a rule with \`types\` cannot answer \`${answer.value}\`: ${reasons[answer.value]}`, fix);
+  reader.fail(answer.place, `a rule with \`types\` cannot answer \`${answer.value}\`: ${reasons[answer.value]}`, fix);
 }
 
-function checkLimits({ ttl, negative, compare }: RawRule, answers: RawAnswers, reading: ConfigReader): void {
-  for (const [own, general] of [
-    [ttl, answers.ttl],
-    [negative, answers.negative],
-  ] as const) {
-    if (own !== null && (own.min !== null || own.max !== null)) checkOrderAt(own, general, reading);
-  }
-  if (compare !== null) warnBeyondDeadline(compare.value.within, answers.deadline, "the far answer would come too late", reading);
+function checkLimits({ ttl, negative, compare }: RawRule, answers: RawAnswers, reader: ConfigReader): void {
+  if (ttl !== null) checkOrderOfRule(ttl, answers.ttl, reader);
+  if (negative !== null) checkOrderOfRule(negative, answers.negative, reader);
+  if (compare !== null) warnBeyondDeadline(compare.value.within, answers.deadline, "the far answer would come too late", reader);
 }
 
 interface Limits<T> {
@@ -245,10 +224,10 @@ interface Limits<T> {
   readonly max: T;
 }
 
-// What the rule leaves out comes from section `answers`; the complaint belongs to the rule either way.
-function checkOrderAt(own: Limits<Located<number> | null>, general: Limits<Located<number>>, reading: ConfigReader): void {
-  const place = (own.min ?? own.max)?.place ?? general.min.place;
-  checkOrder({ value: (own.min ?? general.min).value, place }, own.max ?? general.max, reading);
+// Section `answers` has the limit that the rule leaves out. The problem is reported at the rule in either case.
+function checkOrderOfRule(own: Limits<Located<number> | null>, general: Limits<Located<number>>, reader: ConfigReader): void {
+  const limit = own.min ?? own.max;
+  if (limit !== null) checkOrder({ value: (own.min ?? general.min).value, place: limit.place }, own.max ?? general.max, reader);
 }
 
 /** Whether the rule decides every query that reaches it. */
@@ -261,12 +240,12 @@ function matchesAll(rule: RawRule): boolean {
   return hasAction && rule.clients === null && rule.types === null && everyName;
 }
 
-function warnOfUnreachable(rules: readonly Located<RawRule>[], reading: ConfigReader): void {
+function warnOfUnreachable(rules: readonly Located<RawRule>[], reader: ConfigReader): void {
   const last = rules.findIndex(({ value }) => matchesAll(value));
   const unreachable = last === -1 ? undefined : rules[last + 1];
   if (unreachable === undefined) return;
   const [before, after] = [rules[last]?.value.name.value, unreachable.value.name.value];
-  reading.warn(
+  reader.warn(
     unreachable.place,
     `the rule \`${after}\` is never reached: \`${before}\` before it matches every query`,
     `move \`${before}\` to the end`,
@@ -278,11 +257,11 @@ export function warnOfUndecided(
   rules: readonly Located<RawRule>[],
   place: SourceLocation,
   firstGroup: string,
-  reading: ConfigReader,
+  reader: ConfigReader,
 ): void {
   if (rules.some(({ value }) => matchesAll(value))) return;
   const last = rules.at(-1);
-  reading.warn(
+  reader.warn(
     last?.place ?? place,
     `queries that no rule matches go to the first group, \`${firstGroup}\``,
     `end with a rule without conditions, such as \`{ name: others, upstream: ${firstGroup} }\``,
@@ -309,7 +288,7 @@ const expectationShape = object("a map with `name`", {
   answer: optional(answer, "The answer that is made without asking: nodata, nxdomain, zero, refused, drop, or an address."),
 });
 
-type RawExpectation = NonNullable<ReturnType<(typeof expectationShape)["read"]>>;
+type RawExpectation = ValueOf<typeof expectationShape>;
 
 export const expectShape: Shape<readonly Located<RawExpectation>[]> = arrayOf(located(expectationShape));
 
@@ -317,8 +296,8 @@ export function expectation({ rule, upstream, ...rest }: RawExpectation): Expect
   return { ...rest, rule: rule?.value ?? null, upstream: upstream?.value ?? null };
 }
 
-export function checkExpectationReferences(expectations: readonly Located<RawExpectation>[], reading: ConfigReader): void {
+export function checkEmptyExpectations(expectations: readonly Located<RawExpectation>[], reader: ConfigReader): void {
   for (const { value, place } of expectations)
-    if (value.rule === null && value.upstream === null && value.answer === null && reading.isClean(place.key))
-      reading.fail(place, "this expects nothing", "add `rule:`, `upstream:` or `answer:`");
+    if (value.rule === null && value.upstream === null && value.answer === null && reader.isClean(place.key))
+      reader.fail(place, "this expects nothing", "add `rule:`, `upstream:` or `answer:`");
 }

@@ -1,34 +1,36 @@
 import type { TSchema } from "typebox";
 import Type from "typebox";
 import { isMap, isScalar, isSeq } from "yaml";
-import { closest } from "./closest.ts";
-import type { ConfigReader, Located, Node, SourceLocation } from "./reading.ts";
+import { type ConfigReader, keyBelow, type Located, type Node, type SourceLocation } from "./reading.ts";
 
-/** What may stand at one place of the file: for editors as a schema, for the program as a reader. */
+/** What may stand at one place of the file: a schema for editors, and a reader for the program. */
 export interface Shape<T> {
-  /** Accepts whatever `read` accepts; `read` may want more, such as a file that exists. */
+  /** Accepts everything that `read` accepts. `read` may want more, such as a file that exists. */
   readonly schema: TSchema;
   /** Completes the sentence "expected …". */
   readonly expected: string;
-  /** A key of this shape with nothing after it counts as left out, as where every entry is commented out. */
+  /** A key of this shape with no value counts as absent, as when every entry below it is commented out. */
   readonly mayBeBlank?: boolean;
-  /** undefined = wrong, and reported. */
-  readonly read: (place: SourceLocation, reading: ConfigReader) => T | undefined;
+  /** Returns undefined for a wrong value, which is reported. */
+  readonly read: (place: SourceLocation, reader: ConfigReader) => T | undefined;
 }
 
-/** What a parser of one word gives: the value, or what is wrong with the word and what to write. */
+/** What a shape reads. */
+export type ValueOf<S extends Shape<unknown>> = NonNullable<ReturnType<S["read"]>>;
+
+/** The result of parsing one word: the value, or what is wrong with the word and what to write. */
 export type Parsed<T> = { readonly value: T } | { readonly wrong: string; readonly fix: string };
 
-/** Longer words are no configuration, and would drown every message about them. */
+/** Longer words are refused without quoting them: they would drown every message. */
 const MAX_TEXT_LENGTH = 2000;
 
 interface TextOptions<T> {
   readonly expected: string;
   readonly parse: (text: string) => Parsed<T>;
-  /** Has to match whatever `parse` accepts. */
+  /** For the schema: matches everything that `parse` accepts. */
   readonly pattern?: string;
   readonly examples?: readonly string[];
-  /** What to do where YAML saw a map or array; by default, to write what is expected. */
+  /** What to do if YAML saw a map or array; by default, to write what is expected. */
   readonly fixOfCollection?: string;
 }
 
@@ -38,23 +40,23 @@ export function text<T>(options: TextOptions<T>): Shape<T> {
   return {
     schema: Type.String({ ...(pattern === undefined ? {} : { pattern }), ...(examples === undefined ? {} : { examples }) }),
     expected,
-    read(place, reading) {
+    read(place, reader) {
       const word = scalarOf(place.node);
-      if (typeof word !== "string") return failAsNotText(place, reading, options);
+      if (typeof word !== "string") return failAsNotText(place, reader, options);
       if (word.length > MAX_TEXT_LENGTH)
-        return reading.fail(place, `expected ${expected}, found ${word.length} characters`, `write ${expected}`);
+        return reader.fail(place, `expected ${expected}, found ${word.length} characters`, `write ${expected}`);
       const parsed = parse(word);
-      return "value" in parsed ? parsed.value : reading.fail(place, parsed.wrong, parsed.fix);
+      return "value" in parsed ? parsed.value : reader.fail(place, parsed.wrong, parsed.fix);
     },
   };
 }
 
-function failAsNotText<T>(place: SourceLocation, reading: ConfigReader, options: TextOptions<T>): undefined {
+function failAsNotText<T>(place: SourceLocation, reader: ConfigReader, options: TextOptions<T>): undefined {
+  const { expected, parse, fixOfCollection = `write ${expected}` } = options;
   const written = isScalar(place.node) && place.node.value !== null ? (place.node.source ?? null) : null;
-  const message = `expected ${options.expected}, found ${describe(place.node)}`;
-  if (written === null) return reading.fail(place, message, options.fixOfCollection ?? `write ${options.expected}`);
-  const parsed = options.parse(written);
-  return reading.fail(place, message, "value" in parsed ? `put it in quotes: "${written}"` : parsed.fix);
+  if (written === null) return failAsOther(place, expected, reader, fixOfCollection);
+  const parsed = parse(written);
+  return failAsOther(place, expected, reader, "value" in parsed ? `put it in quotes: "${written}"` : parsed.fix);
 }
 
 /** One of a few fixed words. */
@@ -64,37 +66,32 @@ export function keyword<const W extends string>(...choices: readonly [W, ...W[]]
   return {
     schema: Type.Enum([...choices]),
     expected,
-    read(place, reading) {
+    read(place, reader) {
       const found = scalarOf(place.node);
       const match = choices.find((choice) => choice === found);
       if (match !== undefined) return match;
       const near = typeof found === "string" ? closest(found, choices) : null;
-      const fix = near === null ? `write ${expected}` : `write \`${near}\``;
-      return reading.fail(place, `expected ${expected}, found ${describe(place.node)}`, fix);
+      return failAsOther(place, expected, reader, near === null ? `write ${expected}` : `write \`${near}\``);
     },
   };
 }
 
+const BOOLEAN_SYNONYMS = new Map([
+  ["yes", "`true`"],
+  ["on", "`true`"],
+  ["no", "`false`"],
+  ["off", "`false`"],
+]);
+
 export function boolean(): Shape<boolean> {
   const expected = "`true` or `false`";
-  const meant = new Map([
-    ["yes", "true"],
-    ["on", "true"],
-    ["no", "false"],
-    ["off", "false"],
-  ]);
   return {
     schema: Type.Boolean(),
     expected,
-    read(place, reading) {
+    read(place, reader) {
       const found = scalarOf(place.node);
       if (typeof found === "boolean") return found;
-      const fix = meant.get(String(found).toLowerCase());
-      return reading.fail(
-        place,
-        `expected ${expected}, found ${describe(place.node)}`,
-        `write ${fix === undefined ? expected : `\`${fix}\``}`,
-      );
+      return failAsOther(place, expected, reader, `write ${BOOLEAN_SYNONYMS.get(String(found).toLowerCase()) ?? expected}`);
     },
   };
 }
@@ -105,22 +102,21 @@ export function integer(minimum: number, maximum: number): Shape<number> {
   return {
     schema: Type.Integer({ minimum, maximum }),
     expected,
-    read(place, reading) {
+    read(place, reader) {
       const found = scalarOf(place.node);
       if (typeof found === "number" && Number.isInteger(found) && found >= minimum && found <= maximum) return found;
-      const unquoted =
-        typeof found === "string" && /^\d{1,15}$/.test(found) ? `write it without quotes: ${found}` : `write ${expected}`;
-      return reading.fail(place, `expected ${expected}, found ${describe(place.node)}`, unquoted);
+      const isQuoted = typeof found === "string" && /^\d{1,15}$/.test(found);
+      return failAsOther(place, expected, reader, isQuoted ? `write it without quotes: ${found}` : `write ${expected}`);
     },
   };
 }
 
-/** Keeps the place beside the value. */
+/** Returns the place beside the value. */
 export function located<T>(shape: Shape<T>): Shape<Located<T>> {
   return {
     ...shape,
-    read(place, reading) {
-      const value = shape.read(place, reading);
+    read(place, reader) {
+      const value = shape.read(place, reader);
       return value === undefined ? undefined : { value, place };
     },
   };
@@ -131,7 +127,7 @@ export function orNull<T>(shape: Shape<T>): Shape<T | null> {
   return {
     schema: anyOf(shape.schema, Type.Null()),
     expected: `${shape.expected} or \`null\``,
-    read: (place, reading) => (scalarOf(place.node) === null ? null : shape.read(place, reading)),
+    read: (place, reader) => (scalarOf(place.node) === null ? null : shape.read(place, reader)),
   };
 }
 
@@ -141,17 +137,248 @@ export function orFalse<T>(shape: Shape<T>): Shape<T | null> {
     ...shape,
     schema: anyOf(shape.schema, Type.Literal(false)),
     expected: `${shape.expected} or \`false\``,
-    read: (place, reading) => (scalarOf(place.node) === false ? null : shape.read(place, reading)),
+    read: (place, reader) => (scalarOf(place.node) === false ? null : shape.read(place, reader)),
   };
 }
 
-/** Maps are read by the one shape, all else by the other. */
+/** Maps are read by the first shape, everything else by the second. */
 export function mapOr<M, O>(map: Shape<M>, other: Shape<O>): Shape<M | O> {
   return {
     schema: anyOf(other.schema, map.schema),
     expected: `${other.expected} or ${map.expected}`,
-    read: (place, reading) => (isMap(place.node) ? map.read(place, reading) : other.read(place, reading)),
+    read: (place, reader) => (isMap(place.node) ? map.read(place, reader) : other.read(place, reader)),
   };
+}
+
+/** One key of an object. */
+export interface Key<T> {
+  readonly schema: TSchema;
+  /** @param place null = the key is absent. Returns undefined for a wrong value, which is reported: then the whole object is wrong. */
+  readonly read: (place: SourceLocation | null, absent: Absent, reader: ConfigReader) => T | undefined;
+}
+
+/** Where an absent key would stand. */
+interface Absent {
+  readonly name: string;
+  readonly owner: SourceLocation;
+}
+
+/** A key whose default is written as in the file. A wrong value is reported, and reading goes on with the default. */
+export function key<T>(shape: Shape<T>, description: string, byDefault: unknown): Key<T> {
+  return {
+    schema: Type.Optional(Type.With(blankable(shape), { description, default: byDefault })),
+    read(place, { name, owner }, reader) {
+      const value = isAbsent(place, shape) ? undefined : shape.read(place, reader);
+      // null is a value too: something is switched off.
+      if (value !== undefined) return value;
+      return shape.read(reader.placeOfDefault(byDefault, keyBelow(owner.key, name), owner), reader);
+    },
+  };
+}
+
+/** A key that may be absent: null in the program. */
+export function optional<T>(shape: Shape<T>, description: string): Key<T | null> {
+  return {
+    schema: Type.Optional(Type.With(blankable(shape), { description })),
+    read: (place, _absent, reader) => (isAbsent(place, shape) ? null : (shape.read(place, reader) ?? null)),
+  };
+}
+
+/** @param standIn replaces an absent or wrong value, so that the rest of the object is checked too. */
+export function required<T>(shape: Shape<T>, description: string, standIn?: (owner: SourceLocation) => T): Key<T> {
+  return {
+    schema: Type.With(shape.schema, { description }),
+    read(place, { name, owner }, reader) {
+      if (place === null) reader.fail(owner, `the key \`${name}\` is missing`, `add \`${name}:\` with ${shape.expected}`);
+      return (place === null ? undefined : shape.read(place, reader)) ?? standIn?.(owner);
+    },
+  };
+}
+
+/** Stands in for an absent or wrong name: no name in the file is empty. */
+export function nameless(owner: SourceLocation): Located<string> {
+  return { value: "", place: owner };
+}
+
+function isAbsent(place: SourceLocation | null, shape: Shape<unknown>): place is null {
+  return place === null || (shape.mayBeBlank === true && scalarOf(place.node) === null);
+}
+
+function blankable(shape: Shape<unknown>): TSchema {
+  return shape.mayBeBlank === true ? anyOf(shape.schema, Type.Null()) : shape.schema;
+}
+
+type Keys = Readonly<Record<string, Key<unknown>>>;
+type ObjectOf<K extends Keys> = { readonly [N in keyof K]: K[N] extends Key<infer T> ? T : never };
+
+/**
+ * A map with fixed keys. Wrong parts are reported, and reading goes on without them.
+ * @param reserved what to say about keys that are known but not allowed yet.
+ */
+export function object<K extends Keys>(
+  expected: string,
+  keys: K,
+  reserved: ReadonlyMap<string, string> = new Map(),
+): Shape<ObjectOf<K>> {
+  const known = Object.keys(keys);
+  const properties = Object.fromEntries(Object.entries(keys).map(([name, { schema }]) => [name, schema]));
+  return {
+    schema: Type.Object(properties, { additionalProperties: false }),
+    expected,
+    mayBeBlank: true,
+    read(place, reader) {
+      const found = entriesOf(place, expected, reader, `write its keys below: ${known.join(", ")}`);
+      if (found === undefined) return undefined;
+      for (const { name, keyPlace } of found) {
+        const reason = reserved.get(name);
+        if (reason !== undefined) reader.fail(keyPlace, reason, "remove it");
+        else if (!Object.hasOwn(keys, name))
+          failAsUnknown(
+            keyPlace,
+            { name, known, what: "unknown key", fix: `remove it; the keys here are ${known.join(", ")}` },
+            reader,
+          );
+      }
+      const values = Object.entries(keys).map(([name, { read }]) => {
+        const value = found.find((entry) => entry.name === name)?.place ?? null;
+        return [name, read(value, { name, owner: place }, reader)] as const;
+      });
+      if (values.some(([, value]) => value === undefined)) return undefined;
+      // The compiler cannot see that the values come from `keys` one by one.
+      return Object.fromEntries(values) as ObjectOf<K>;
+    },
+  };
+}
+
+interface UnknownName {
+  readonly name: string;
+  readonly known: readonly string[];
+  /** Begins the message. */
+  readonly what: string;
+  /** What to do if no known name is similar. */
+  readonly fix: string;
+}
+
+/** Reports a name that is not among the known ones, with the one that was probably meant. */
+export function failAsUnknown(place: SourceLocation, { name, known, what, fix }: UnknownName, reader: ConfigReader): void {
+  const near = closest(name, known);
+  const message = `${what} \`${shortened(name)}\``;
+  if (near === null) reader.fail(place, message, fix);
+  else reader.fail(place, `${message}; did you mean \`${near}\`?`, `write \`${near}\``);
+}
+
+/** A key of a map with the place of its value, which is not read yet. */
+interface Entry {
+  readonly name: string;
+  readonly keyPlace: SourceLocation;
+  readonly place: SourceLocation;
+}
+
+/** @param fix for a value that is no map. */
+function entriesOf(place: SourceLocation, expected: string, reader: ConfigReader, fix: string): readonly Entry[] | undefined {
+  if (!isMap(place.node)) return failAsOther(place, expected, reader, fix);
+  const entries: Entry[] = [];
+  const names = new Set<string>();
+  for (const pair of place.node.items) {
+    const keyNode = reader.place(pair.key, place.key, place.offset);
+    const name = nameOf(keyNode.node);
+    if (name === null) {
+      failAsOther(keyNode, "a key", reader, "write a word, in quotes if it begins with a bracket");
+      continue;
+    }
+    const keyPath = keyBelow(place.key, name);
+    const entry = { name, keyPlace: { ...keyNode, key: keyPath }, place: reader.place(pair.value, keyPath, keyNode.offset) };
+    if (names.has(name)) reader.fail(entry.keyPlace, `the key \`${shortened(name)}\` is here twice`, "make it one entry");
+    else entries.push(entry);
+    names.add(name);
+  }
+  return entries;
+}
+
+/** A key as it is written, whatever type YAML gives it; null for a map or array. */
+function nameOf(node: Node): string | null {
+  if (!isScalar(node)) return null;
+  return typeof node.value === "string" ? node.value : (node.source ?? null);
+}
+
+/** An entry of a map whose keys are the user's own names. */
+export interface Named<N, T> {
+  readonly name: N;
+  readonly keyPlace: SourceLocation;
+  /** undefined = wrong, and reported. The name still exists, so references to it are right. */
+  readonly value: T | undefined;
+}
+
+/** A map from names to values, in the order of the file. Entries with a wrong name are reported and left out. */
+export function mapOf<N, T>(
+  expected: string,
+  parseName: (text: string) => Parsed<N>,
+  shape: Shape<T>,
+): Shape<readonly Named<N, T>[]> {
+  return {
+    schema: Type.Record(Type.String(), shape.schema),
+    expected,
+    mayBeBlank: true,
+    read(place, reader) {
+      const entries = entriesOf(place, expected, reader, "write a name, `:` and its value on each line below");
+      return entries?.flatMap(({ name, keyPlace, place }) => {
+        const parsed = parseName(name);
+        const value = shape.read(place, reader);
+        if ("value" in parsed) return [{ name: parsed.value, keyPlace, value }];
+        reader.fail(keyPlace, parsed.wrong, parsed.fix);
+        return [];
+      });
+    },
+  };
+}
+
+/** An array. Wrong items are reported and left out. */
+export function arrayOf<T>(item: Shape<T>): Shape<readonly T[]> {
+  const expected = `an array, each item ${item.expected}`;
+  return {
+    schema: Type.Array(item.schema),
+    expected,
+    mayBeBlank: true,
+    read: (place, reader) => readItems(place, item, reader) ?? failAsOther(place, expected, reader, "begin each item with `- `"),
+  };
+}
+
+/** An array, or one item without brackets. Wrong items are reported and left out. */
+export function oneOrMany<T>(item: Shape<T>): Shape<readonly T[]> {
+  return {
+    schema: anyOf(item.schema, Type.Array(item.schema)),
+    expected: `${item.expected}, or an array of such`,
+    mayBeBlank: true,
+    read(place, reader) {
+      const items = readItems(place, item, reader);
+      if (items !== undefined) return items;
+      const value = item.read(place, reader);
+      return value === undefined ? undefined : [value];
+    },
+  };
+}
+
+/** As `oneOrMany`, for a key whose empty array could only be an oversight, for the reason given. */
+export function oneOrMore<T>(item: Shape<T>, reason: string): Shape<readonly T[]> {
+  const { expected, read } = oneOrMany(item);
+  return {
+    schema: anyOf(item.schema, Type.Array(item.schema, { minItems: 1 })),
+    expected,
+    read(place, reader) {
+      const isEmpty = scalarOf(place.node) === null || (isSeq(place.node) && place.node.items.length === 0);
+      if (isEmpty) return reader.fail(place, `nothing is listed here: ${reason}`, `write ${expected}, or remove the key`);
+      return read(place, reader);
+    },
+  };
+}
+
+/** Reads the items of an array; undefined for anything else. */
+function readItems<T>(place: SourceLocation, item: Shape<T>, reader: ConfigReader): readonly T[] | undefined {
+  if (!isSeq(place.node)) return undefined;
+  const values = place.node.items.map((node, index) =>
+    item.read(reader.place(node, keyBelow(place.key, index), place.offset), reader),
+  );
+  return values.filter((value) => value !== undefined);
 }
 
 /** A union in one level, however its parts were made. */
@@ -159,14 +386,19 @@ export function anyOf(...schemas: readonly TSchema[]): TSchema {
   return Type.Union(schemas.flatMap((schema) => (Type.IsUnion(schema) ? schema.anyOf : [schema])));
 }
 
-/** The value of a scalar; undefined for all else, null where nothing is written. */
+/** The value of a scalar; null if nothing is written, undefined for a map or array. */
 export function scalarOf(node: Node): unknown {
   if (node === null) return null;
   return isScalar(node) ? node.value : undefined;
 }
 
+/** Reports a value of another kind than the expected one. */
+export function failAsOther(place: SourceLocation, expected: string, reader: ConfigReader, fix: string): undefined {
+  return reader.fail(place, `expected ${expected}, found ${describe(place.node)}`, fix);
+}
+
 /** Completes the sentence "found …". */
-export function describe(node: Node): string {
+function describe(node: Node): string {
   if (isMap(node)) return "a map";
   if (isSeq(node)) return "an array";
   const value = scalarOf(node);
@@ -175,8 +407,41 @@ export function describe(node: Node): string {
   return typeof value === "boolean" ? `\`${value}\`` : "nothing";
 }
 
-/** Long or many-lined values would drown the message they stand in. */
+/** Long values and line ends would drown the message around them. */
 export function shortened(value: string): string {
   const line = value.replace(/\p{Cc}/gu, " ");
   return line.length <= 80 ? line : `${line.slice(0, 77)}...`;
+}
+
+/** The candidate of which `word` is most likely a misspelling; null if none is similar enough. */
+export function closest(word: string, candidates: Iterable<string>): string | null {
+  let best: string | null = null;
+  let limit = Math.max(1, Math.floor(word.length / 3)) + 1;
+  for (const candidate of candidates) {
+    if (Math.abs(candidate.length - word.length) >= limit) continue;
+    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
+    if (distance >= limit) continue;
+    best = candidate;
+    limit = distance;
+  }
+  return best;
+}
+
+/** Levenshtein's distance; a swap of two neighbours counts once. */
+function editDistance(a: string, b: string): number {
+  let beforeLast: number[] = [];
+  let last = Array.from({ length: b.length + 1 }, (_, column) => column);
+  for (let row = 1; row <= a.length; row++) {
+    const current = [row];
+    for (let column = 1; column <= b.length; column++) {
+      const replaced = (last[column - 1] ?? 0) + (a[row - 1] === b[column - 1] ? 0 : 1);
+      let cost = Math.min(replaced, (last[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1);
+      if (row > 1 && column > 1 && a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1])
+        cost = Math.min(cost, (beforeLast[column - 2] ?? 0) + 1);
+      current.push(cost);
+    }
+    beforeLast = last;
+    last = current;
+  }
+  return last[b.length] ?? 0;
 }

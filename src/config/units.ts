@@ -61,10 +61,10 @@ export function seconds(minimum: string, maximum: string): Shape<number> {
   const inMs = duration(minimum, maximum);
   return {
     ...inMs,
-    read(place, reading) {
-      const ms = inMs.read(place, reading);
+    read(place, reader) {
+      const ms = inMs.read(place, reader);
       if (ms === undefined || ms % MS_PER.s === 0) return ms === undefined ? undefined : ms / MS_PER.s;
-      return reading.fail(place, "a TTL counts whole seconds", `write \`${Math.max(1, Math.round(ms / MS_PER.s))}s\``);
+      return reader.fail(place, "a TTL counts whole seconds", `write \`${Math.max(1, Math.round(ms / MS_PER.s))}s\``);
     },
   };
 }

@@ -1,10 +1,26 @@
 import Type from "typebox";
 import type { EcsMode, GroupOptions, NeverOptions, ServerOptions } from "../upstreams/options.ts";
 import { rebindingMode } from "./answers.ts";
-import { key, mapOf, type Named, object, oneOrMany, oneOrMore, optional, required } from "./object.ts";
 import type { ConfigReader, Located, SourceLocation } from "./reading.ts";
 import { proxy, type ServerAddress, serverAddress } from "./server.ts";
-import { boolean, integer, keyword, located, mapOr, type Shape, scalarOf } from "./shape.ts";
+import {
+  boolean,
+  integer,
+  key,
+  keyword,
+  located,
+  mapOf,
+  mapOr,
+  type Named,
+  object,
+  oneOrMany,
+  oneOrMore,
+  optional,
+  required,
+  type Shape,
+  scalarOf,
+  type ValueOf,
+} from "./shape.ts";
 import { duration } from "./units.ts";
 import { address, client, domainName, domainPattern, network, parseOwnName, recordType, reference } from "./values.ts";
 
@@ -17,7 +33,7 @@ const serverMap = object("a map with `url`", {
   weight: key(integer(1, 1000), "Share of the questions under strategy spread.", 1),
 });
 
-type RawServer = ServerAddress | NonNullable<ReturnType<(typeof serverMap)["read"]>>;
+type RawServer = ServerAddress | ValueOf<typeof serverMap>;
 
 /** A server as text or map, with every option. */
 const server: Shape<ServerOptions> = (() => {
@@ -25,19 +41,19 @@ const server: Shape<ServerOptions> = (() => {
   return {
     ...either,
     expected: serverAddress.expected,
-    read(place, reading) {
-      const raw: RawServer | undefined = either.read(place, reading);
+    read(place, reader) {
+      const raw: RawServer | undefined = either.read(place, reader);
       if (raw === undefined) return undefined;
       if (!("url" in raw)) return { ...raw, addresses: [], tlsName: null, method: "POST", maxQps: null, weight: 1 };
       const { protocol } = raw.url.value;
       if (raw.tlsName !== null && protocol !== "tls" && protocol !== "https")
-        reading.fail(
+        reader.fail(
           raw.tlsName.place,
           `\`tlsName\` means nothing to a server without TLS`,
           "remove it, or use tls:// or https://",
         );
       if (raw.method !== null && protocol !== "https")
-        reading.fail(raw.method.place, "`method` means something to https:// alone", "remove it");
+        reader.fail(raw.method.place, "`method` means something to https:// alone", "remove it");
       const { addresses, maxQps, weight } = raw;
       return {
         ...raw.url.value,
@@ -56,10 +72,10 @@ const ECS_WORDS = keyword("strip", "forward", "client");
 export const ecsMode: Shape<EcsMode> = {
   schema: Type.Union([ECS_WORDS.schema, Type.String({ pattern: "[.:]" })]),
   expected: "`strip`, `forward`, `client` or a network",
-  read(place, reading) {
+  read(place, reader) {
     const word = scalarOf(place.node);
-    if (typeof word !== "string" || !/[.:]/.test(word)) return ECS_WORDS.read(place, reading);
-    const subnet = network.read(place, reading);
+    if (typeof word !== "string" || !/[.:]/.test(word)) return ECS_WORDS.read(place, reader);
+    const subnet = network.read(place, reader);
     return subnet === undefined ? undefined : { subnet };
   },
 };
@@ -94,7 +110,7 @@ const groupShape = object("a map with `servers`", {
   rebinding: optional(rebindingMode, "As answers.rebinding, for this group."),
 });
 
-type RawGroup = NonNullable<ReturnType<(typeof groupShape)["read"]>>;
+type RawGroup = ValueOf<typeof groupShape>;
 type RawGroups = readonly Named<string, RawGroup>[];
 
 export const DEFAULT_SERVERS: readonly string[] = ["223.5.5.5", "119.29.29.29"];
@@ -103,9 +119,9 @@ export const upstreamsShape: Shape<RawGroups> = (() => {
   const groups = mapOf("a map of upstream groups", parseOwnName, groupShape);
   return {
     ...groups,
-    read(place, reading) {
-      const named = groups.read(place, reading);
-      if (named?.length === 0) return reading.fail(place, "there is no group", "add one, or remove the section for the default");
+    read(place, reader) {
+      const named = groups.read(place, reader);
+      if (named?.length === 0) return reader.fail(place, "there is no group", "add one, or remove the section for the default");
       return named;
     },
   };
@@ -134,29 +150,29 @@ function neverOptions({ domains, types, clients }: NonNullable<RawGroup["never"]
   return { domains: domains.map(({ value }) => value), types, clients };
 }
 
-export function checkBootstrap(servers: readonly Located<ServerOptions>[], reading: ConfigReader): void {
+export function checkBootstrap(servers: readonly Located<ServerOptions>[], reader: ConfigReader): void {
   for (const { value, place } of servers) {
     const isAddress = value.protocol === "system" || value.addresses.length > 0 || /^[\d.]+$|:/.test(value.host);
     if (!isAddress)
-      reading.fail(place, `\`${value.label}\` would itself have to be looked up`, "name it by address, or pin its `addresses`");
+      reader.fail(place, `\`${value.label}\` would itself have to be looked up`, "name it by address, or pin its `addresses`");
   }
 }
 
-export function checkGroups(groups: RawGroups, reading: ConfigReader): void {
-  for (const { value } of groups) checkRepeatedServers(value?.servers ?? [], reading);
+export function checkGroups(groups: RawGroups, reader: ConfigReader): void {
+  for (const { value } of groups) checkRepeatedServers(value?.servers ?? [], reader);
   for (const cycle of fallbackCycles(groups)) {
     const names = [...cycle.names, cycle.names[0]].map((name) => `\`${name}\``).join(" to ");
-    reading.fail(cycle.place, `the fallbacks go round in a circle: from ${names}`, "remove one of these `fallback` keys");
+    reader.fail(cycle.place, `the fallbacks go round in a circle: from ${names}`, "remove one of these `fallback` keys");
   }
 }
 
 // Two members that agree make a doubtful answer believed: one server under two entries would agree with itself.
-function checkRepeatedServers(servers: readonly Located<ServerOptions>[], reading: ConfigReader): void {
+function checkRepeatedServers(servers: readonly Located<ServerOptions>[], reader: ConfigReader): void {
   const seen = new Set<string>();
   for (const { value, place } of servers) {
     const identity = JSON.stringify([value.protocol, value.host.toLowerCase(), value.port, value.path]);
     if (seen.has(identity))
-      reading.fail(
+      reader.fail(
         place,
         `\`${value.label}\` is in this group twice`,
         "remove one of them; `weight` gives a server a larger share",

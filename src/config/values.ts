@@ -7,7 +7,7 @@ import { typeNumber } from "../dns/types.ts";
 import { errorText } from "../lib/text.ts";
 import type { Endpoint } from "../listen/options.ts";
 import type { ConfigReader, SourceLocation } from "./reading.ts";
-import { describe, type Parsed, type Shape, scalarOf, text } from "./shape.ts";
+import { failAsOther, type Parsed, type Shape, scalarOf, text } from "./shape.ts";
 
 /** A domain name. */
 export const domainName = text({ expected: "a domain name", parse: parseDomainName, examples: ["nas.lan"] });
@@ -64,13 +64,10 @@ export const recordType: Shape<number> = {
     Type.Integer({ minimum: 0, maximum: 65_535 }),
   ]),
   expected: RECORD_TYPE,
-  read(place, reading) {
+  read(place, reader) {
     const word = scalarOf(place.node);
     const type = typeof word === "string" || typeof word === "number" ? typeNumber(String(word)) : null;
-    return (
-      type ??
-      reading.fail(place, `expected ${RECORD_TYPE}, found ${describe(place.node)}`, "write its name, or TYPE and its number")
-    );
+    return type ?? failAsOther(place, RECORD_TYPE, reader, "write its name, or TYPE and its number");
   },
 };
 
@@ -207,12 +204,12 @@ export function parseNetwork(written: string): Parsed<string> {
 function withHostBitsDropped<T extends string>(shape: Shape<T>): Shape<T | string> {
   return {
     ...shape,
-    read(place, reading) {
-      const written = shape.read(place, reading);
+    read(place, reader) {
+      const written = shape.read(place, reader);
       if (written === undefined || !written.includes("/")) return written;
       const base = networkOf(written);
       if (base === null) return written;
-      reading.warn(place, `${written} has bits beyond its prefix; it is read as ${base}`, `write \`${base}\``);
+      reader.warn(place, `${written} has bits beyond its prefix; it is read as ${base}`, `write \`${base}\``);
       return base;
     },
   };
@@ -276,9 +273,9 @@ export const path: Shape<string> = absolute(text({ expected: "a path", parse: pa
 export const readableFile: Shape<string> = {
   ...path,
   expected: "the path of a file",
-  read(place, reading) {
-    const absolutePath = path.read(place, reading);
-    return absolutePath === undefined || isReadable(absolutePath, place, reading) ? absolutePath : undefined;
+  read(place, reader) {
+    const absolutePath = path.read(place, reader);
+    return absolutePath === undefined || isReadable(absolutePath, place, reader) ? absolutePath : undefined;
   },
 };
 
@@ -290,18 +287,18 @@ function parsePath(written: string) {
 function absolute(shape: Shape<string>): Shape<string> {
   return {
     ...shape,
-    read(place, reading) {
-      const written = shape.read(place, reading);
-      return written === undefined ? undefined : reading.absolutePath(written);
+    read(place, reader) {
+      const written = shape.read(place, reader);
+      return written === undefined ? undefined : reader.absolutePath(written);
     },
   };
 }
 
 /** Reports where the file cannot be read. */
-export function isReadable(absolutePath: string, place: SourceLocation, reading: ConfigReader): boolean {
+export function isReadable(absolutePath: string, place: SourceLocation, reader: ConfigReader): boolean {
   const reason = whyUnreadable(absolutePath);
   if (reason === null) return true;
-  reading.fail(
+  reader.fail(
     place,
     `cannot read ${absolutePath}: ${reason}`,
     "create the file, or mend the path: it is relative to the configuration file",

@@ -50,7 +50,7 @@ export interface Server {
   /** When `state` was put in place, in milliseconds since 1970. */
   readonly sinceWallMs: number;
   /** Whoever reads a file that has problems, so that `reload` is not called, counts that here. */
-  readonly reloads: Pick<Reloads, "read" | "failed">;
+  readonly reloads: Pick<Reloads, "read" | "noteFailure">;
   /** @throws ServerStateError */
   reload(config: Config): Promise<void>;
   /** @throws ServerStateError, or the system's error. */
@@ -193,7 +193,7 @@ export class ServerControl implements Control {
   async reload(): Promise<ConfigView> {
     const result = loadConfig(this.#site.config.path);
     if (result.kind === "invalid") {
-      this.#server.reloads.failed();
+      this.#server.reloads.noteFailure();
       throw new ControlError("refused", ...result.problems.map((problem) => withoutQuotedSecrets(problemText(problem))));
     }
     await this.#server.reload(result.config).catch((error: unknown) => {

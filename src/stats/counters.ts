@@ -1,7 +1,7 @@
 import type { Transport } from "../lib/client.ts";
 import type { RecordSource } from "../log/record.ts";
 
-/** What was done with queries, in kinds: actions of the log name types and parameters, and their combinations have no end. */
+/** Kinds of actions on queries. An action in the log names types and parameters, so actions themselves are too many to count. */
 export const ACTION_KINDS = [
   "block",
   "drop",
@@ -43,24 +43,24 @@ const indices = new Map<string, number>([...EXACT].map(([action, kind]) => [acti
 const STRIP = ACTION_KINDS.indexOf("strip");
 const OTHER_ACTION = ACTION_KINDS.indexOf("other");
 
-/** The place among `ACTION_KINDS` of an action as records have it. */
+/** The index in `ACTION_KINDS` for an action of a record. */
 export function actionIndex(action: string): number {
   return indices.get(action) ?? (/^type6[45]:strip-/.test(action) ? STRIP : OTHER_ACTION);
 }
 
-/** Where the first bucket ends, in microseconds: below the quickest answer that leaves this process. */
+/** End of the first bucket in microseconds: below the quickest answer of this process. */
 const FIRST_US = 16;
 
-/** Buckets with an end; each ends at twice the one before, the last at 8.4 s: past any deadline. One more takes the rest. */
+/** Number of buckets with an end. Each ends at twice the end of the one before, the last at 8.4 s; one more bucket takes the rest. */
 const FINITE_BUCKETS = 20;
 
-/** The end of each bucket in seconds, but for the last, which has none. */
+/** The ends of the buckets in seconds; the last bucket has none. */
 export const BUCKET_ENDS_SECONDS: readonly number[] = Array.from(
   { length: FINITE_BUCKETS },
   (_, index) => (FIRST_US * 2 ** index) / 1e6,
 );
 
-/** Numbers that one histogram takes: its buckets, then the sum of all values in milliseconds. */
+/** Slots of one histogram: its buckets, then the sum of all values in milliseconds. */
 const HISTOGRAM_SLOTS = FINITE_BUCKETS + 2;
 
 /** Adds a duration to the histogram that begins at `start`. */
@@ -70,17 +70,16 @@ function observe(slots: Float64Array, start: number, durationMs: number): void {
   slots[start + FINITE_BUCKETS + 1] = (slots[start + FINITE_BUCKETS + 1] ?? 0) + durationMs;
 }
 
-/** The bucket a duration falls into, its end included. */
+/** The bucket of a duration; the end of a bucket belongs to it. */
 export function bucketOf(durationMs: number): number {
   const quotient = Math.ceil((durationMs * 1000) / FIRST_US) - 1;
   if (quotient <= 0) return 0;
-  // Beyond 31 bits `clz32` would begin anew.
+  // `clz32` would wrap beyond 32 bits.
   return quotient >= 2 ** FINITE_BUCKETS ? FINITE_BUCKETS : Math.min(FINITE_BUCKETS, 32 - Math.clz32(quotient));
 }
 
-/** A histogram as it is shown. */
 interface Histogram {
-  /** How many values are no greater than the end of each bucket; the last one counts all. */
+  /** Number of values up to the end of each bucket; the last element counts all values. */
   readonly cumulative: readonly number[];
   readonly sumSeconds: number;
 }
@@ -94,32 +93,32 @@ function readHistogram(slots: Float64Array, start: number): Histogram {
   return { cumulative, sumSeconds: (slots[start + FINITE_BUCKETS + 1] ?? 0) / 1000 };
 }
 
-/** What of a query is counted. */
+/** The counted part of a query. */
 interface CountedQuery {
   readonly client: { readonly transport: Transport };
-  /** null where nothing was decided. */
+  /** null = the query ended before a decision. */
   readonly resolution: {
     readonly source: Exclude<RecordSource, "refused">;
     readonly action: string;
     readonly route: string | null;
     readonly decision: { readonly context: { readonly rule: string | null } };
   } | null;
-  /** On one scale. */
+  /** Both times by the same clock. */
   readonly startedMs: number;
   readonly endedMs: number;
 }
 
-/** How a query ended that nothing was decided about. */
+/** How a query ended before a decision. */
 type UndecidedEnding = "malformed" | "unsupported" | "access" | "rate" | "fault";
 
 const TRANSPORTS: readonly Transport[] = ["udp", "tcp", "dot", "doh"];
 const SOURCES: readonly RecordSource[] = ["hosts", "special", "rule", "cache", "stale", "upstream", "failure", "refused"];
 
-/** Sixteen of the header, BADVERS, and one for what nothing was sent to. */
+/** Sixteen rcodes of the header, BADVERS, and one slot for queries without a reply. */
 const RCODES = 18;
 const NOTHING_SENT = 17;
 
-/** Who answered: what a cache hit takes and what an upstream takes have nothing to do with each other. */
+/** Durations are counted apart by these: a cache hit and an upstream take very different times. */
 export const ANSWERERS = ["cache", "upstream", "local"] as const;
 type Answerer = (typeof ANSWERERS)[number];
 
@@ -141,15 +140,15 @@ const answererIndex: Readonly<Record<RecordSource, number>> = {
   refused: 2,
 };
 
-/** Counts queries as they end, by plain additions, so that it may be done for each of them. Lives as long as the process. */
+/** Counts queries as they end. A count is a few additions, cheap enough for every query. Lives as long as the process. */
 export class Counters {
   readonly #slots = new Float64Array(SLOTS);
   readonly rules = new LabelledCounts();
   readonly groups = new LabelledCounts();
-  /** Records that were not made, because too many were waiting to be, or for a fault. */
+  /** Records that were not made, because too many were waiting or because of a fault. */
   recordsDropped = 0;
 
-  /** @param rcode as sent, 0 to 16; null = nothing was. @param undecided how it ended where `resolution` is null. */
+  /** @param rcode of the reply, 0 to 16; null = none was sent. @param undecided how the query ended if `resolution` is null. */
   count({ client, resolution, startedMs, endedMs }: CountedQuery, rcode: number | null, undecided: UndecidedEnding | null): void {
     const slots = this.#slots;
     const source: RecordSource = resolution === null ? (undecided === "fault" ? "failure" : "refused") : resolution.source;
@@ -167,7 +166,7 @@ export class Counters {
     if (resolution.route !== null) this.groups.add(resolution.route);
   }
 
-  /** Every combination that was seen. */
+  /** Every combination that was counted. */
   *queries(): Generator<{ transport: Transport; source: RecordSource; rcode: number | null; count: number }> {
     for (let slot = 0; slot < QUERY_SLOTS; slot++) {
       const count = this.#slots[slot] ?? 0;
@@ -195,22 +194,22 @@ function indexOf<Label extends string>(labels: readonly Label[]): Readonly<Recor
   return Object.fromEntries(labels.map((label, index) => [label, index])) as Record<Label, number>;
 }
 
-/** Labels at most; what the configuration has beyond them counts as `other`. */
+/** Limit for labels; further names of the configuration count as `other`. */
 const MAX_LABELS = 1000;
 
 const OTHER_LABEL = "other";
 
-/** Counts by names that the configuration gives, and by no others: what clients send must not make more of them. */
+/** Counts by names of the configuration and by no others: clients must not be able to add labels. */
 export class LabelledCounts {
   #indices: ReadonlyMap<string, number> = new Map();
   #counts = new Float64Array(1);
 
-  /** From now on these are told apart. What was counted for those that stay is kept. */
+  /** Counts by these labels from now on. Labels that stay keep their counts. */
   use(labels: Iterable<string>): void {
     const before = new Map(this.entries());
-    const kept = [...new Set(labels)].filter((label) => label !== OTHER_LABEL).slice(0, MAX_LABELS);
-    this.#indices = new Map(kept.map((label, index) => [label, index + 1]));
-    this.#counts = Float64Array.from([OTHER_LABEL, ...kept], (label) => before.get(label) ?? 0);
+    const used = [...new Set(labels)].filter((label) => label !== OTHER_LABEL).slice(0, MAX_LABELS);
+    this.#indices = new Map(used.map((label, index) => [label, index + 1]));
+    this.#counts = Float64Array.from([OTHER_LABEL, ...used], (label) => before.get(label) ?? 0);
   }
 
   add(label: string): void {
@@ -218,7 +217,7 @@ export class LabelledCounts {
     this.#counts[index] = (this.#counts[index] ?? 0) + 1;
   }
 
-  /** All labels in use, and `other` where something counts as that. */
+  /** All labels in use, and `other` if its count is above zero. */
   *entries(): Generator<readonly [label: string, count: number]> {
     for (const [label, index] of this.#indices) yield [label, this.#counts[index] ?? 0];
     const other = this.#counts[0] ?? 0;

@@ -1,6 +1,6 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 
-/** How the process itself is doing. */
+/** Load and memory of the process. */
 export interface ProcessStats {
   readonly cpuUserSeconds: number;
   readonly cpuSystemSeconds: number;
@@ -9,14 +9,14 @@ export interface ProcessStats {
   readonly externalBytes: number;
   /** Seconds since 1970. */
   readonly startedSeconds: number;
-  /** How late the event loop was since the last look, in seconds; null = it was not looked at before. */
+  /** How late the event loop was since the last `read`, in seconds; null = nothing was measured since. */
   readonly loopDelaySeconds: { readonly p50: number; readonly p99: number; readonly max: number } | null;
 }
 
 /** How often the event loop's delay is measured. */
 const RESOLUTION_MS = 20;
 
-/** Watches the process. The measurement keeps nothing alive, and costs some microseconds a second. */
+/** Measures the process. The measurement does not keep the process alive, and costs some microseconds a second. */
 export class ProcessWatch {
   readonly #delays: ReturnType<typeof monitorEventLoopDelay>;
   readonly #startedSeconds: number;
@@ -30,7 +30,6 @@ export class ProcessWatch {
   read(): ProcessStats {
     const { user, system } = process.cpuUsage();
     const { rss, heapUsed, external } = process.memoryUsage();
-    const loopDelaySeconds = this.#readDelays();
     return {
       cpuUserSeconds: user / 1e6,
       cpuSystemSeconds: system / 1e6,
@@ -38,7 +37,7 @@ export class ProcessWatch {
       heapBytes: heapUsed,
       externalBytes: external,
       startedSeconds: this.#startedSeconds,
-      loopDelaySeconds,
+      loopDelaySeconds: this.#readDelays(),
     };
   }
 
@@ -47,7 +46,7 @@ export class ProcessWatch {
     this.#delays.disable();
   }
 
-  // What is measured is the time from one firing to the next, which is the resolution where nothing was late.
+  // The monitor measures the time from one firing of its timer to the next: without any delay this is the resolution.
   #readDelays(): ProcessStats["loopDelaySeconds"] {
     const delays = this.#delays;
     if (delays.count === 0) return null;
@@ -58,45 +57,36 @@ export class ProcessWatch {
   }
 }
 
-/** How reloads of the configuration ended, and since when the one in force is. */
-export class Reloads {
-  readonly #wallMs: () => number;
-  #succeeded = 0;
-  #failed = 0;
-  #sinceWallMs: number;
-  #lastSucceeded = true;
-
-  constructor(wallMs: () => number) {
-    this.#wallMs = wallMs;
-    this.#sinceWallMs = wallMs();
-  }
-
-  succeeded(): void {
-    this.#succeeded++;
-    this.#lastSucceeded = true;
-    this.#sinceWallMs = this.#wallMs();
-  }
-
-  failed(): void {
-    this.#failed++;
-    this.#lastSucceeded = false;
-  }
-
-  read(): ReloadStats {
-    return {
-      succeeded: this.#succeeded,
-      failed: this.#failed,
-      sinceWallMs: this.#sinceWallMs,
-      lastSucceeded: this.#lastSucceeded,
-    };
-  }
-}
-
+/** How reloads of the configuration ended. */
 export interface ReloadStats {
   readonly succeeded: number;
   readonly failed: number;
   /** When the configuration in force was put in place, in milliseconds since 1970. */
   readonly sinceWallMs: number;
-  /** Of the last try, the start included. */
+  /** Whether the last reload, or the start, succeeded. */
   readonly lastSucceeded: boolean;
+}
+
+/** Counts reloads of the configuration. Lives as long as the process. */
+export class Reloads {
+  readonly #wallMs: () => number;
+  #stats: ReloadStats;
+
+  constructor(wallMs: () => number) {
+    this.#wallMs = wallMs;
+    this.#stats = { succeeded: 0, failed: 0, sinceWallMs: wallMs(), lastSucceeded: true };
+  }
+
+  noteSuccess(): void {
+    const succeeded = this.#stats.succeeded + 1;
+    this.#stats = { ...this.#stats, succeeded, sinceWallMs: this.#wallMs(), lastSucceeded: true };
+  }
+
+  noteFailure(): void {
+    this.#stats = { ...this.#stats, failed: this.#stats.failed + 1, lastSucceeded: false };
+  }
+
+  read(): ReloadStats {
+    return this.#stats;
+  }
 }

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { closest } from "../../src/config/closest.ts";
 import { parseProxy, parseServer } from "../../src/config/server.ts";
+import { closest } from "../../src/config/shape.ts";
 import { parseDuration, parseSize } from "../../src/config/units.ts";
 import { parseClient, parseDomainPattern, parseEndpoint, parseNetwork } from "../../src/config/values.ts";
 import { canonicalAddress } from "../../src/dns/address.ts";

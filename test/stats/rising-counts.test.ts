@@ -10,8 +10,8 @@ test("a count never falls, and without a new beginning is what was counted", () 
       let rising = true;
       for (const [index, value] of values.entries()) {
         rising &&= value >= (values[index - 1] ?? 0);
-        const next = counts.read("a", value);
-        counts.settle();
+        const next = counts.add("a", value);
+        counts.endPass();
         expect(next).toBeGreaterThanOrEqual(shown);
         expect(next).toBeGreaterThanOrEqual(value);
         if (rising) expect(next).toBe(value);
@@ -24,8 +24,8 @@ test("a count never falls, and without a new beginning is what was counted", () 
 test("each sample has a count of its own, which is forgotten when it is gone", () => {
   const counts = new RisingCounts();
   const look = (...samples: readonly (readonly [string, number])[]) => {
-    const read = samples.map(([sample, value]) => counts.read(sample, value));
-    counts.settle();
+    const read = samples.map(([sample, value]) => counts.add(sample, value));
+    counts.endPass();
     return read;
   };
   expect(look(["a", 5], ["b", 7])).toEqual([5, 7]);
