@@ -3,7 +3,7 @@ import { isSeq } from "yaml";
 import type { AnswersOptions, HttpsMode, HttpsStrip } from "../answers/options.ts";
 import { formatDuration } from "../lib/duration.ts";
 import type { ConfigReader, Located, SourceLocation } from "./reading.ts";
-import { type Key, key, keyword, located, object, optional, type Shape, scalarOf, type ValueOf } from "./shape.ts";
+import { type Key, key, keyword, located, object, optional, type RawOf, type Shape, scalarOf } from "./shape.ts";
 import { duration, seconds } from "./units.ts";
 
 export const ipv6Mode = keyword("pass", "nodata", "prefer-ipv4");
@@ -129,7 +129,7 @@ export const answersShape = object("a map of what answers look like", {
   ),
 });
 
-export type RawAnswers = ValueOf<typeof answersShape>;
+export type RawAnswers = RawOf<typeof answersShape>;
 
 export function answersOptions({ deadline, ttl, negative, ...rest }: RawAnswers): AnswersOptions {
   return { ...rest, ttl: inSeconds(ttl), negative: inSeconds(negative), deadlineMs: deadline.value };

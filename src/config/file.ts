@@ -28,7 +28,7 @@ import {
   specialShape,
   trustedProxiesShape,
 } from "./sections.ts";
-import { failAsUnknown, key, located, object, oneOrMany, optional, type ValueOf } from "./shape.ts";
+import { failAsUnknown, key, located, object, oneOrMany, optional, type RawOf } from "./shape.ts";
 import type { Config } from "./types.ts";
 import { bootstrapShape, checkBootstrap, checkGroups, DEFAULT_SERVERS, groupOptions, upstreamsShape } from "./upstreams.ts";
 import { networkOrList } from "./values.ts";
@@ -62,7 +62,7 @@ export const fileShape = object("a map of sections", {
   expect: key(expectShape, "What this file must decide; checked by `fenliu check` and before every reload.", []),
 });
 
-type RawFile = ValueOf<typeof fileShape>;
+type RawFile = RawOf<typeof fileShape>;
 
 /** Checks what a single value cannot tell: relations within a section and between sections. */
 export function checkFile(raw: RawFile, reader: ConfigReader): void {

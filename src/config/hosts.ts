@@ -13,9 +13,9 @@ import {
   oneOrMore,
   optional,
   type Parsed,
+  type RawOf,
   type Shape,
   text,
-  type ValueOf,
 } from "./shape.ts";
 import { seconds } from "./units.ts";
 import { address, domainName, parseDomainName, readableFile } from "./values.ts";
@@ -45,7 +45,7 @@ const recordMap = object("a map with `address`, `addresses` or `cname`", {
   ),
 });
 
-type RecordMap = ValueOf<typeof recordMap>;
+type RecordMap = RawOf<typeof recordMap>;
 type RawRecord = readonly string[] | RecordMap;
 
 const record: Shape<RawRecord> = mapOr(recordMap, oneOrMoreAddresses);
@@ -68,7 +68,7 @@ export const hostsShape = object("a map with `files`, `ttl` and `records`", {
   records: key(records, "Names and their addresses.", {}),
 });
 
-type RawHosts = ValueOf<typeof hostsShape>;
+type RawHosts = RawOf<typeof hostsShape>;
 
 /** The file in which Fenliu keeps the names it was given while running. */
 export const ownHostsShape = object("a map with `records` and `hidden`", {
@@ -76,7 +76,7 @@ export const ownHostsShape = object("a map with `records` and `hidden`", {
   hidden: key(oneOrMany(hostName), "Names that are not there, whatever else says so.", []),
 });
 
-type RawOwnHosts = ValueOf<typeof ownHostsShape>;
+type RawOwnHosts = RawOf<typeof ownHostsShape>;
 
 export function ownHosts(raw: RawOwnHosts): OwnHosts {
   return { records: recordsOf(raw.records), hidden: raw.hidden };

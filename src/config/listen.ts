@@ -2,7 +2,7 @@ import { isIPv6 } from "node:net";
 import { canonicalAddress, endpointText, isLoopback } from "../dns/address.ts";
 import type { Endpoint, ListenOptions, TlsOptions } from "../listen/options.ts";
 import type { ConfigReader, Located } from "./reading.ts";
-import { key, located, object, oneOrMany, orNull, type Parsed, required, type Shape, text, type ValueOf } from "./shape.ts";
+import { key, located, object, oneOrMany, orNull, type Parsed, type RawOf, required, type Shape, text } from "./shape.ts";
 import { endpoint, network, readableFile } from "./values.ts";
 
 const endpoints = oneOrMany(located(endpoint));
@@ -44,7 +44,7 @@ export const tlsShape = object("a map with `cert` and `key`", {
   key: required(readableFile, "PEM file of the private key."),
 });
 
-type RawListen = ValueOf<typeof listenShape>;
+type RawListen = RawOf<typeof listenShape>;
 
 export function listenOptions(raw: RawListen): ListenOptions {
   const plain = (listed: readonly Located<Endpoint>[]) => listed.map(({ value }) => value);

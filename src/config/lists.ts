@@ -11,9 +11,9 @@ import {
   oneOrMore,
   optional,
   type Parsed,
+  type RawOf,
   type Shape,
   text,
-  type ValueOf,
 } from "./shape.ts";
 import { duration } from "./units.ts";
 import { isReadable, parseOwnName, readableFile, reference } from "./values.ts";
@@ -84,7 +84,7 @@ const listShape = object("a map with `domains` or `addresses`", {
   seed: optional(readableFile, "File that serves until the first download has worked."),
 });
 
-type RawList = ValueOf<typeof listShape>;
+type RawList = RawOf<typeof listShape>;
 export type RawLists = readonly Named<string, RawList>[];
 export type ListKind = ListOptions["kind"];
 

@@ -25,10 +25,10 @@ import {
   oneOrMore,
   optional,
   type Parsed,
+  type RawOf,
   required,
   type Shape,
   text,
-  type ValueOf,
 } from "./shape.ts";
 import { duration } from "./units.ts";
 import { ecsMode } from "./upstreams.ts";
@@ -97,7 +97,7 @@ const ruleShape = object(
   RESERVED,
 );
 
-type RawRule = ValueOf<typeof ruleShape>;
+type RawRule = RawOf<typeof ruleShape>;
 
 export const rulesShape: Shape<readonly Located<RawRule>[]> = arrayOf(located(ruleShape));
 
@@ -288,7 +288,7 @@ const expectationShape = object("a map with `name`", {
   answer: optional(answer, "The answer that is made without asking: nodata, nxdomain, zero, refused, drop, or an address."),
 });
 
-type RawExpectation = ValueOf<typeof expectationShape>;
+type RawExpectation = RawOf<typeof expectationShape>;
 
 export const expectShape: Shape<readonly Located<RawExpectation>[]> = arrayOf(located(expectationShape));
 

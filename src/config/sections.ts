@@ -19,9 +19,9 @@ import {
   orFalse,
   orNull,
   type Parsed,
+  type RawOf,
   required,
   text,
-  type ValueOf,
 } from "./shape.ts";
 import { duration, seconds, size } from "./units.ts";
 import { clientOrPrivate, network, parseAddress, parseDomainName, path, readableFile, reference } from "./values.ts";
@@ -70,7 +70,7 @@ export const cacheShape = object("a map of settings of the cache", {
   ),
 });
 
-type RawCache = ValueOf<typeof cacheShape>;
+type RawCache = RawOf<typeof cacheShape>;
 
 export function cacheOptions({ size: sizeBytes, stale, ...rest }: RawCache): CacheOptions {
   return {
@@ -110,7 +110,7 @@ export const logShape = object("a map with `level`, `queries` and `sinks`", {
   sinks: key(oneOrMany(logSink), "URLs that records of queries are sent to.", []),
 });
 
-export function logOptions({ queries, ...rest }: ValueOf<typeof logShape>): LogOptions {
+export function logOptions({ queries, ...rest }: RawOf<typeof logShape>): LogOptions {
   const { keep, max, ...others } = queries;
   return { ...rest, queries: { ...others, keepMs: keep, maxRows: max } };
 }

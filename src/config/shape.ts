@@ -16,7 +16,7 @@ export interface Shape<T> {
 }
 
 /** What a shape reads. */
-export type ValueOf<S extends Shape<unknown>> = NonNullable<ReturnType<S["read"]>>;
+export type RawOf<S extends Shape<unknown>> = NonNullable<ReturnType<S["read"]>>;
 
 /** The result of parsing one word: the value, or what is wrong with the word and what to write. */
 export type Parsed<T> = { readonly value: T } | { readonly wrong: string; readonly fix: string };

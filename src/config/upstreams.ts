@@ -16,10 +16,10 @@ import {
   oneOrMany,
   oneOrMore,
   optional,
+  type RawOf,
   required,
   type Shape,
   scalarOf,
-  type ValueOf,
 } from "./shape.ts";
 import { duration } from "./units.ts";
 import { address, client, domainName, domainPattern, network, parseOwnName, recordType, reference } from "./values.ts";
@@ -33,7 +33,7 @@ const serverMap = object("a map with `url`", {
   weight: key(integer(1, 1000), "Share of the questions under strategy spread.", 1),
 });
 
-type RawServer = ServerAddress | ValueOf<typeof serverMap>;
+type RawServer = ServerAddress | RawOf<typeof serverMap>;
 
 /** A server as text or map, with every option. */
 const server: Shape<ServerOptions> = (() => {
@@ -110,7 +110,7 @@ const groupShape = object("a map with `servers`", {
   rebinding: optional(rebindingMode, "As answers.rebinding, for this group."),
 });
 
-type RawGroup = ValueOf<typeof groupShape>;
+type RawGroup = RawOf<typeof groupShape>;
 type RawGroups = readonly Named<string, RawGroup>[];
 
 export const DEFAULT_SERVERS: readonly string[] = ["223.5.5.5", "119.29.29.29"];
