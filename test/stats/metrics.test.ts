@@ -99,7 +99,7 @@ describe("metrics", () => {
     ]);
   });
 
-  test("never fall, though a reload makes anew what counts servers and the cache", async () => {
+  test("never fall, though a reload replaces the objects that count for servers and the cache", async () => {
     const site = await busySite();
     const counts = new RisingCounts();
     const counters = () => {
@@ -112,9 +112,11 @@ describe("metrics", () => {
       );
     };
     const before = counters();
-    await site.reload("cache: { size: 8MiB }\nrules: [{ name: all, upstream: main }]");
+    const config = site.config("cache: { size: 8MiB }\nrules: [{ name: all, upstream: main }]");
+    const groups = config.upstreams.groups.map((group) => ({ ...group, attemptMs: group.attemptMs + 1 }));
+    await site.app.reload({ ...config, upstreams: { ...config.upstreams, groups } });
     const reloaded = counters();
-    await site.ask("page.example");
+    await site.ask("page.example", "AAAA");
     const after = counters();
     const fallen = (earlier: ReadonlyMap<string, number>, later: ReadonlyMap<string, number>) =>
       [...earlier].filter(([key, value]) => (later.get(key) ?? Number.POSITIVE_INFINITY) < value);
