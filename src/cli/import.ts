@@ -1,68 +1,95 @@
-import { existsSync, writeFileSync } from "node:fs";
-import { dirname, isAbsolute, relative, resolve, sep } from "node:path";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { parseConfig } from "../config/load.ts";
 import { printProblems } from "../config/reading.ts";
+import { parseProxy } from "../config/server.ts";
 import { systemReason } from "../config/values.ts";
-import { type Bundle, readBundle } from "../import/easymosdns/bundle.ts";
-import { writeDraft } from "../import/easymosdns/draft.ts";
-import { Findings, ImportError, printableText, reportText } from "../import/easymosdns/findings.ts";
-import { capabilities, translate } from "../import/easymosdns/translate.ts";
+import { type Imported, importConfig, importKinds } from "../import/import.ts";
+import { ImportError, type Place } from "../import/model.ts";
+import { printableText, reportText } from "../import/report.ts";
+import { NO_LIST_CACHE } from "../lists/cache.ts";
+import { expectationFaults, NO_DIAGNOSTICS, openPolicy } from "../server/policy.ts";
 import { EXIT, type Terminal, UsageError } from "./invocation.ts";
 import type { Invocation } from "./run.ts";
 
-/** `fenliu import easymosdns DIR [-o FILE] [--force]`: makes a `fenliu.yaml` of a mosdns bundle, and says what became of each part of it. */
+/**
+ * `fenliu import [KIND] PATH [-o FILE] [--proxy URL] [--allow-leaks] [--force]`: makes a `fenliu.yaml` of another server's configuration, and says what
+ * became of each part of it. Nothing is written where names could go to another side than before, unless that is allowed.
+ */
 export async function importCommand(invocation: Invocation, terminal: Terminal): Promise<number> {
-  const [format, directory, ...rest] = invocation.words;
-  if (format !== "easymosdns" || directory === undefined || rest.length > 0) throw new UsageError("import takes easymosdns DIR");
+  const { kind, path } = readWords(invocation.words);
+  const { proxy, json } = invocation;
+  if (proxy !== null && !("value" in parseProxy(proxy)))
+    throw new UsageError(`\`${proxy}\` is no proxy such as socks5://127.0.0.1:7890`);
   const output = invocation.output === null ? null : resolve(terminal.directory, invocation.output);
-  if (output !== null && !invocation.force && existsSync(output)) {
-    return failed("a file is there already; --force overwrites it", { file: output, line: 1 }, invocation, terminal);
-  }
+  const fail = (message: string, place: Place) => failed(message, place, invocation, terminal);
+  if (output !== null && !invocation.force && existsSync(output))
+    return fail("a file is there already; --force overwrites it", { file: output, line: 1 });
   try {
-    const { yaml, findings } = imported(
-      resolve(terminal.directory, directory),
-      output ?? resolve(terminal.directory, "fenliu.yaml"),
-    );
-    if (output !== null) writeFileSync(output, yaml);
-    if (invocation.json) {
-      terminal.out(`${JSON.stringify({ ok: true, output, yaml, findings: findings.all }, null, 2)}\n`);
-      return EXIT.ok;
+    const target = output ?? resolve(terminal.directory, "fenliu.yaml");
+    const options = { proxy, relative: (each: string) => pathFrom(dirname(target), each) };
+    const imported = importConfig(resolve(terminal.directory, path), kind, options);
+    const isRefused = imported.leaks && !invocation.allowLeaks;
+    if (!isRefused) await put(imported, target, output !== null);
+    const { yaml, findings, kind: read } = imported;
+    if (json)
+      terminal.out(
+        `${JSON.stringify({ ok: !isRefused, kind: read, output: isRefused ? null : output, yaml, findings }, null, 2)}\n`,
+      );
+    else {
+      if (output === null && !isRefused) terminal.out(yaml);
+      terminal.err(reportText(findings, (each) => pathFrom(terminal.directory, each)));
+      if (isRefused)
+        terminal.err(
+          "\nNothing is written: names could go to another side than before. Mend the lines above, or add --allow-leaks.\n",
+        );
     }
-    if (output === null) terminal.out(yaml);
-    terminal.err(reportText(findings.all));
-    return EXIT.ok;
+    return isRefused ? EXIT.failed : EXIT.ok;
   } catch (error) {
-    if (error instanceof ImportError) return failed(error.message, error.place, invocation, terminal);
+    if (error instanceof ImportError) return fail(error.message, error.place);
     if (output !== null && error instanceof Error && "code" in error)
-      return failed(`cannot write: ${systemReason(error)}`, { file: output, line: 1 }, invocation, terminal);
+      return fail(`cannot write: ${systemReason(error)}`, { file: output, line: 1 });
     throw error;
   }
 }
 
-/** @param target where the new file will lie: its paths start there. @throws ImportError */
-function imported(
-  directory: string,
-  target: string,
-): { readonly yaml: string; readonly findings: Findings; readonly bundle: Bundle } {
-  const reading = new Findings();
-  const bundle = readBundle(directory, reading);
-  const seeded = (): Findings => {
-    const findings = new Findings();
-    for (const { kind, file, line, what } of reading.all) findings[kind]({ file, line }, what);
-    return findings;
-  };
-  const { draft, findings } = translate(bundle, seeded, {
-    capabilities: capabilities(),
-    relative: (path) => pathFrom(dirname(target), path),
-  });
-  const yaml = writeDraft(draft, bundle.file);
-  const checked = parseConfig(yaml, target);
-  if (checked.kind === "invalid") {
-    // Better no file than one that cannot be used.
-    const problems = printProblems(checked.problems, yaml);
-    throw new ImportError({ file: bundle.file, line: 1 }, `what was made of this is no valid configuration:\n${problems}`);
+function readWords(words: readonly string[]): { readonly kind: string | null; readonly path: string } {
+  const [first, second, ...rest] = words;
+  const usage = `import takes a path, perhaps after one of ${importKinds().join(", ")}`;
+  if (first === undefined || rest.length > 0) throw new UsageError(usage);
+  if (second === undefined) return { kind: null, path: first };
+  if (!importKinds().includes(first)) throw new UsageError(usage);
+  return { kind: first, path: second };
+}
+
+/** Writes the file with its lists, once it is valid and decides as the source does. @throws ImportError */
+async function put({ yaml, files }: Imported, target: string, isWritten: boolean): Promise<void> {
+  const place = { file: target, line: 1 };
+  if (!isWritten && files.size > 0)
+    throw new ImportError(
+      place,
+      `this needs ${files.size === 1 ? "a list" : `${files.size} lists`} beside it: say where by -o FILE`,
+    );
+  const made: string[] = [];
+  try {
+    for (const [name, text] of files) {
+      const path = join(dirname(target), name);
+      mkdirSync(dirname(path), { recursive: true });
+      if (!existsSync(path)) made.push(path);
+      writeFileSync(path, text);
+    }
+    const checked = parseConfig(yaml, target);
+    if (checked.kind === "invalid")
+      throw new ImportError(place, `what was made of this is no valid configuration:\n${printProblems(checked.problems, yaml)}`);
+    const policy = await openPolicy(checked.config, { copies: NO_LIST_CACHE, log: NO_DIAGNOSTICS });
+    const faults = expectationFaults(policy, checked.config, NO_DIAGNOSTICS);
+    if (faults.length > 0)
+      throw new ImportError(place, `what was made of this does not decide as it should: ${faults.join("; ")}`);
+    if (isWritten) writeFileSync(target, yaml);
+  } catch (error) {
+    for (const path of made) rmSync(path, { force: true });
+    throw error;
   }
-  return { yaml, findings, bundle };
 }
 
 function pathFrom(directory: string, path: string): string {
@@ -70,12 +97,7 @@ function pathFrom(directory: string, path: string): string {
   return isAbsolute(way) ? way : way.split(sep).join("/");
 }
 
-function failed(
-  message: string,
-  { file, line }: { readonly file: string; readonly line: number },
-  { json }: Invocation,
-  terminal: Terminal,
-): number {
+function failed(message: string, { file, line }: Place, { json }: Invocation, terminal: Terminal): number {
   if (json) terminal.out(`${JSON.stringify({ ok: false, error: { file, line, message } }, null, 2)}\n`);
   else terminal.err(printableText(`fenliu: ${file}:${line}: ${message}\n`));
   return EXIT.failed;

@@ -30,6 +30,10 @@ export interface Invocation {
   readonly output: string | null;
   /** Whether a file that is there may be overwritten. */
   readonly force: boolean;
+  /** Whether an import may be written that lets names go to another side than before. */
+  readonly allowLeaks: boolean;
+  /** The proxy that stands for those of an imported configuration. */
+  readonly proxy: string | null;
   /** Whether to go on with what comes. */
   readonly follow: boolean;
   /** Whether all is shown that is known of each. */
@@ -60,6 +64,8 @@ const OPTIONS = {
   ca: { type: "string" },
   output: { type: "string", short: "o" },
   force: { type: "boolean" },
+  "allow-leaks": { type: "boolean" },
+  proxy: { type: "string" },
   accept: { type: "string", multiple: true },
   follow: { type: "boolean", short: "f" },
   full: { type: "boolean" },
@@ -81,7 +87,7 @@ const commands: Readonly<Record<string, Command>> = {
   log: { carryOut: logCommand, takes: ["config", "json", "limit", "follow", "full"] },
   flush: { carryOut: flushCommand, takes: ["config", "json", "subtree"] },
   demo: { carryOut: wordless(demoCommand), takes: [] },
-  import: { carryOut: importCommand, takes: ["json", "output", "force"] },
+  import: { carryOut: importCommand, takes: ["json", "output", "force", "allow-leaks", "proxy"] },
 };
 
 /** Carries out one command line (without the program's name). @returns the exit code; nothing is thrown that a user could cause. */
@@ -131,9 +137,27 @@ function invocationOf(words: readonly string[], values: ReturnType<typeof parse>
     follow = false,
     full = false,
   } = values;
+  const { "allow-leaks": allowLeaks = false, proxy = null } = values;
   const { limit, subtree = false, client = null, resolve = false, under = null } = values;
   const count = limit === undefined ? null : countOf(limit);
-  return { words, config, json, ca, accept, output, force, follow, full, subtree, client, resolve, under, limit: count };
+  return {
+    words,
+    config,
+    json,
+    ca,
+    accept,
+    output,
+    force,
+    allowLeaks,
+    proxy,
+    follow,
+    full,
+    subtree,
+    client,
+    resolve,
+    under,
+    limit: count,
+  };
 }
 
 /** For a command that takes options alone. */

@@ -15,8 +15,8 @@ export const USAGE = `fenliu: a DNS server that sends each question to the right
   fenliu log ID                    all that is known of one query
   fenliu flush NAME [--subtree]    drop what is held of a name, and of those below it
   fenliu demo                      try everything without the internet
-  fenliu import easymosdns DIR [-o FILE] [--force]
-                                   make a fenliu.yaml of a mosdns bundle, and say what is not in it
+  fenliu import [KIND] PATH [-o FILE] [--proxy URL] [--allow-leaks] [--force]
+                                   make a fenliu.yaml of another server's configuration, and say what is not in it
 
   fenliu COMMAND --help            more of one command
   -c, --config FILE   the configuration; without it fenliu.yaml in this folder, else the defaults
@@ -73,9 +73,14 @@ const MORE: Readonly<Record<string, string>> = {
 `,
   flush: `      --subtree       the names below it too; \`fenliu flush . --subtree\` drops everything
 `,
-  import: `Without -o the file goes to stdout, and what is not in it to stderr.
+  import: `KIND is one of mosdns, adguardhome, smartdns, dnsmasq, mihomo and chinadns-ng; without it the file says what it is. PATH is the main
+configuration, or its folder; what it includes is read too, and nothing is fetched. Without -o the file goes to stdout, and the report to stderr.
 
-  -o, --output FILE   write it there
+  -o, --output FILE   write it there, with the lists that it needs in the folder lists beside it
+      --proxy URL     the proxy that a proxy of the source stands for, such as socks5://127.0.0.1:7890
+      --allow-leaks   write it although names could go to another side than before
       --force         also where there is a file already
+
+Exit code 1 and nothing written: a name could go to another side than before; the lines stand at the top of the report.
 `,
 };

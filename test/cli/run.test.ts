@@ -46,7 +46,7 @@ describe("the command line", () => {
     expect((await ran(["log", "colour=red"])).err).toMatch(
       /^fenliu: `colour` is no field.*\n\n {2}fenliu log \[FIELD=VALUE…\].*\n.*\n {2}fenliu log ID .*\n\n {2}fenliu log --help .*\n$/,
     );
-    expect((await ran(["import"])).err).toMatch(/\n\n {2}fenliu import easymosdns DIR .*\n.*\n\n {2}fenliu import --help .*\n$/);
+    expect((await ran(["import"])).err).toMatch(/\n\n {2}fenliu import \[KIND\] PATH .*\n.*\n\n {2}fenliu import --help .*\n$/);
     expect((await ran(["frobnicate"])).err).toContain("fenliu serve");
   });
 

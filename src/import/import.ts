@@ -1,0 +1,91 @@
+/**
+ * Makes a fenliu.yaml of another server's configuration. `fenliu import` calls this room.
+ *
+ * Read `model.ts` first: it says what all sources have in common. A reader, one folder a source, makes a `Meaning` of its files (`source.ts`,
+ * `servers.ts` and `lists.ts` help it); `lower.ts` and `write.ts` make the configuration of it; `report.ts` prints what became of each statement.
+ * A new source is one more reader in the table below.
+ */
+import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { type Finding, Findings, ImportError, type Meaning, type Place } from "./model.ts";
+import { readMosdns } from "./mosdns/read.ts";
+import { inOrder } from "./report.ts";
+import { childOf, parseTree, readText, type Tree } from "./source.ts";
+import { type Written, writeConfig } from "./write.ts";
+
+export interface ImportOptions {
+  /** What a reader may not guess: the proxy that the source's own proxies stand for, as section `upstreams` writes it. */
+  readonly proxy: string | null;
+  /** A path as the new file names it. */
+  readonly relative: (path: string) => string;
+}
+
+export interface Imported extends Written {
+  /** The kind that was read. */
+  readonly kind: string;
+  /** In the order of the report. */
+  readonly findings: readonly Finding[];
+  /** Whether names could go to another side than before. */
+  readonly leaks: boolean;
+}
+
+export type ReaderOptions = Pick<ImportOptions, "proxy">;
+
+interface Reader {
+  /** Names under which it can be demanded; the first is shown. */
+  readonly names: readonly string[];
+  /** Files that it looks for in a folder. */
+  readonly files: readonly string[];
+  /** Whether a file is of this kind. `tree` is null where it is no YAML. */
+  readonly recognises: (tree: Tree | null, text: string) => boolean;
+  readonly read: (file: string, findings: Findings, options: ReaderOptions) => Meaning;
+}
+
+const READERS: readonly Reader[] = [
+  {
+    names: ["mosdns", "easymosdns", "mosdns-x", "oxidns"],
+    files: ["config.yaml", "config.yml", "mosdns.yaml"],
+    recognises: (tree) => childOf(tree, "plugins", "plugin") !== null || childOf(tree, "data_providers") !== null,
+    read: readMosdns,
+  },
+];
+
+/** @param kind null = to be recognised. @throws ImportError where nothing can be made of it. */
+export function importConfig(path: string, kind: string | null, options: ImportOptions): Imported {
+  const place = { file: path, line: 1 };
+  const wanted = kind === null ? READERS : READERS.filter(({ names }) => names.includes(kind));
+  const file = findFile(path, wanted, place);
+  const text = readText(file, place);
+  const reader = kind === null ? recognise(text, file) : wanted[0];
+  if (reader === undefined)
+    throw new ImportError({ file, line: 1 }, `this is none of the configurations that are known: ${importKinds().join(", ")}`);
+  const findings = new Findings();
+  const meaning = reader.read(file, findings, options);
+  const written = writeConfig(meaning, findings, options);
+  return { ...written, kind: reader.names[0] ?? "", findings: inOrder(findings.all), leaks: findings.has("leak") };
+}
+
+/** The names of the kinds. */
+export function importKinds(): readonly string[] {
+  return READERS.flatMap(({ names }) => names);
+}
+
+function findFile(path: string, readers: readonly Reader[], place: Place): string {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found?.isDirectory() !== true) return path;
+  const names = readers.flatMap(({ files }) => files);
+  const file = names.map((name) => join(path, name)).find((each) => existsSync(each));
+  if (file === undefined) throw new ImportError(place, `none of ${names.join(", ")} is in this folder`);
+  return file;
+}
+
+function recognise(text: string, file: string): Reader | undefined {
+  let tree: Tree | null = null;
+  try {
+    tree = parseTree(text, file);
+  } catch (error) {
+    if (!(error instanceof ImportError)) throw error;
+    if (/\.ya?ml$/i.test(file)) throw error;
+  }
+  return READERS.find(({ recognises }) => recognises(tree?.kind === "map" ? tree : null, text));
+}

@@ -1,0 +1,205 @@
+import { readFileSync, statSync } from "node:fs";
+import { systemReason } from "../config/values.ts";
+import { AddressSet, rangeFromText } from "../dns/address.ts";
+import { type Name, nameFromText, nameText } from "../dns/name.ts";
+import { runSync } from "../lib/cooperative.ts";
+import { WarningLog } from "../lists/diagnostics.ts";
+import type { DomainSet } from "../lists/domain-set.ts";
+import { DomainSetBuilder } from "../lists/domain-set-builder.ts";
+import { parsePattern } from "../lists/patterns.ts";
+import { readAddresses, readDomains } from "../lists/readers.ts";
+import { eachLine, spanText } from "../lists/span.ts";
+import { type Findings, type ListFile, listKey, type Names, type Networks } from "./model.ts";
+
+/** Reads the lists of a source, to find what is wrong with them and names to show as examples. Nothing is fetched. */
+
+const MAX_LIST_BYTES = 256 * 1024 * 1024;
+
+/** Addresses of resolvers and sites in mainland China: an address list with most of them is the list of the country. */
+const AT_HOME = ["223.5.5.5", "119.29.29.29", "114.114.114.114", "180.76.76.76", "202.96.128.86", "61.135.169.121"];
+
+/** What hangs on a list: `near` where domestic groups alone are asked for its names. */
+export type ListUse = "blocks" | "near" | "routes";
+
+interface ReadList {
+  readonly domains: DomainSet | null;
+  readonly addresses: AddressSet | null;
+  /** Why it cannot be used as a whole. */
+  readonly problem: string | null;
+  readonly isEmpty: boolean;
+  readonly warnings: WarningLog;
+  readonly bytes: Buffer;
+}
+
+export class ImportLists {
+  readonly #read = new Map<string, ReadList>();
+
+  read(list: ListFile): ReadList {
+    const key = listKey(list);
+    const known = this.#read.get(key);
+    if (known !== undefined) return known;
+    const made = readList(list);
+    this.#read.set(key, made);
+    return made;
+  }
+
+  /**
+   * Reports what would let names of the list fall to the next rule: a file that is missing or empty, and lines that are read otherwise than by the
+   * source. @returns whether the list can be named.
+   */
+  check(list: ListFile, use: ListUse, findings: Findings): boolean {
+    const { problem, isEmpty, warnings, bytes } = this.read(list);
+    const kind = use === "blocks" ? "changed" : "leak";
+    const lost =
+      use === "blocks" ? "nothing is blocked by it" : "what it should hold would go the way of names that no list knows";
+    if (problem !== null) {
+      findings.add(kind, list.place, `the list \`${list.tag}\`: ${list.path}: ${problem}; ${lost}`);
+      return false;
+    }
+    if (isEmpty) findings.add(kind, list.place, `the list \`${list.tag}\`: ${list.path} is empty; ${lost}`);
+    // A few domestic names among those that no list knows are shown to nobody who should not see them.
+    const lines = use === "near" ? "risk" : kind;
+    // What is no name is asked by nobody.
+    const lostLines = warnings.first.filter(({ reason }) => !reason.includes("domain name"));
+    for (const { line, reason } of lostLines)
+      findings.add(lines, { file: list.path, line }, `a line of the list \`${list.tag}\` that cannot be used: ${reason}`);
+    if (warnings.count > warnings.first.length)
+      findings.add(
+        lines,
+        { file: list.path, line: 1 },
+        `${warnings.count - warnings.first.length} further lines that cannot be used`,
+      );
+    if (list.category === "plain") reportWildcards(bytes, list, findings);
+    return true;
+  }
+
+  /** Whether these addresses are those of the country. */
+  isHome({ lists, networks }: Networks): boolean {
+    const sets = [...lists.flatMap((list) => this.read(list).addresses ?? []), networksSet(networks)];
+    const held = AT_HOME.filter((address) => sets.some((set) => set.hasText(address)));
+    return (
+      held.length > AT_HOME.length / 2 || lists.some(({ path, category, tag }) => isChinaName(`${path} ${category ?? ""} ${tag}`))
+    );
+  }
+
+  holds({ patterns, lists }: Names, name: Name): boolean {
+    return (
+      lists.some((list) => this.read(list).domains?.match(name)) ||
+      (patterns.length > 0 && patternSet(patterns).match(name) !== null)
+    );
+  }
+
+  /** The longest pattern that fits, in bytes; -1 where none does. Texts count 0. */
+  fit({ patterns, lists }: Names, name: Name): number {
+    const found = [patternSet(patterns).match(name), ...lists.map((list) => this.read(list).domains?.match(name) ?? null)];
+    return Math.max(-1, ...found.map((match) => (match === null ? -1 : match.octets + (match.kind === "full" ? 1000 : 0))));
+  }
+
+  /** Names that the set holds, from the patterns and from each list. */
+  examples(names: Names, most = 3): readonly string[] {
+    const own = names.patterns.flatMap((pattern) => exampleOf(pattern) ?? []).slice(0, most);
+    const listed = names.lists.flatMap((list) => {
+      const set = this.read(list).domains;
+      return set === null ? [] : samplesOf(set, most);
+    });
+    return [...own, ...listed];
+  }
+}
+
+function readList({ path, category, kind }: ListFile): ReadList {
+  const warnings = new WarningLog();
+  const nothing = { domains: null, addresses: null, isEmpty: true, warnings, bytes: Buffer.alloc(0) };
+  let bytes: Buffer;
+  try {
+    const found = statSync(path);
+    if (!found.isFile()) return { ...nothing, problem: "not a file" };
+    if (found.size > MAX_LIST_BYTES) return { ...nothing, problem: "too large" };
+    bytes = readFileSync(path);
+  } catch (error) {
+    return { ...nothing, problem: systemReason(error) };
+  }
+  if (path.includes("#")) return { ...nothing, problem: "a path cannot hold `#`" };
+  if (kind === "addresses") {
+    const { ranges, problem } = runSync(readAddresses(bytes, category, warnings));
+    return { ...nothing, addresses: new AddressSet(ranges), problem, isEmpty: ranges.length === 0, bytes };
+  }
+  const builder = new DomainSetBuilder(null);
+  const problem = runSync(readDomains(bytes, category, { sink: builder.source(path), warnings }));
+  const domains = builder.build();
+  return { ...nothing, domains, problem, isEmpty: domains.size === 0, bytes };
+}
+
+/** `*.x` matches nothing there, and x with everything below it here. */
+function reportWildcards(bytes: Buffer, { tag, path }: ListFile, findings: Findings): void {
+  let count = 0;
+  runSync(
+    eachLine(bytes, (line, number) => {
+      if (!/^(domain:)?[*+]\./.test(spanText(line)) || ++count > 5) return;
+      findings.add(
+        "leak",
+        { file: path, line: number },
+        `\`${spanText(line)}\` of the list \`${tag}\` matches nothing there and the whole domain here: remove the line`,
+      );
+    }),
+  );
+}
+
+function isChinaName(text: string): boolean {
+  return (
+    /(^|[^!\w])(geoip[-_:]?)?(cn|china|chn)([-_ ]?ip|[^\w]|$)|china[-_]?ip|cn[-_]?ip|geoip[-_]cn/i.test(text) &&
+    !/!cn|non[-_]?cn|not[-_]?cn/i.test(text)
+  );
+}
+
+export function networksSet(networks: readonly string[]): AddressSet {
+  return new AddressSet(networks.flatMap((network) => rangeFromText(network) ?? []));
+}
+
+const patternSets = new WeakMap<readonly string[], DomainSet>();
+
+function patternSet(patterns: readonly string[]): DomainSet {
+  const known = patternSets.get(patterns);
+  if (known !== undefined) return known;
+  const builder = new DomainSetBuilder(null);
+  for (const [index, text] of patterns.entries()) {
+    const pattern = parsePattern(text);
+    if (pattern.kind !== "bad") builder.pattern(pattern, index + 1);
+  }
+  const set = builder.build();
+  patternSets.set(patterns, set);
+  return set;
+}
+
+/** A name that the pattern holds; null where none can be told. */
+function exampleOf(text: string): string | null {
+  const pattern = parsePattern(text);
+  if (pattern.kind === "bad" || pattern.kind === "regexp") return null;
+  if ("text" in pattern) return `${pattern.text.replace(/[^a-z0-9-]/gi, "")}.example`;
+  const name = nameText(pattern.name);
+  return name === "." ? null : name;
+}
+
+function samplesOf(set: DomainSet, most: number): readonly string[] {
+  const samples: string[] = [];
+  for (const name of set.names()) {
+    if (samples.length >= most) break;
+    const text = nameText(name.startsWith("\x01*") ? (`\x03www${name.slice(2)}` as Name) : name);
+    if (/^[\w.-]+$/.test(text) && text !== ".") samples.push(text);
+  }
+  return samples;
+}
+
+/** A pattern as section `rules` writes it, or why there is none. */
+export function readPattern(written: string): { readonly pattern: string } | { readonly why: string } {
+  const pattern = written.replace(/^domain:/, "");
+  const parsed = parsePattern(pattern);
+  if (parsed.kind === "bad") return { why: parsed.reason };
+  if (/^!|^list:/.test(pattern)) return { why: `${pattern} is no pattern` };
+  return { pattern };
+}
+
+/** A name for a host, or null. */
+export function hostName(written: string): string | null {
+  const name = nameFromText(written.toLowerCase());
+  return name === null || !/^[\w-]+(\.[\w-]+)*$/.test(nameText(name)) ? null : nameText(name);
+}

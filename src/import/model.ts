@@ -1,0 +1,239 @@
+/**
+ * What a configuration of another server means, in the terms that all of them share: who is asked for which names, types and clients, in which
+ * order, how answers are judged, what is answered here, and where each statement stands.
+ *
+ * A reader (one folder a source) makes a `Meaning`; `write.ts` makes a fenliu.yaml of it. The model says more than the configuration language can
+ * say today: what the writer cannot carry over it reports at its place, and closes.
+ */
+
+/** A line of the source. */
+export interface Place {
+  readonly file: string;
+  /** From 1. */
+  readonly line: number;
+}
+
+/** A list that is read where it lies. */
+export interface ListFile {
+  /** Absolute. */
+  readonly path: string;
+  /** What follows `#` in section `lists`: the format of a text, the category of a .dat file. null for addresses in a text. */
+  readonly category: string | null;
+  readonly kind: "domains" | "addresses";
+  /** What the source calls it. */
+  readonly tag: string;
+  readonly place: Place;
+  /** Whether the source reads it again when it changes. */
+  readonly reloads: boolean;
+}
+
+/** The union of patterns, as section `rules` writes them, and lists of domains. */
+export interface Names {
+  readonly patterns: readonly string[];
+  readonly lists: readonly ListFile[];
+}
+
+/** The union of networks and lists of addresses. */
+export interface Networks {
+  readonly networks: readonly string[];
+  readonly lists: readonly ListFile[];
+}
+
+/** All parts must hold; null and empty = no such condition. */
+export interface Condition {
+  readonly names: Names | null;
+  /** Names that are left out. */
+  readonly except: Names;
+  readonly types: readonly number[] | null;
+  /** Networks and client ids. */
+  readonly clients: readonly string[] | null;
+}
+
+export interface Server {
+  /** As section `upstreams` writes it. */
+  readonly url: string;
+  readonly addresses: readonly string[];
+  readonly tlsName: string | null;
+}
+
+export interface Group {
+  /** The name it would like to have. */
+  readonly name: string;
+  readonly servers: readonly Server[];
+  readonly strategy: "fastest" | "race" | "failover" | "spread";
+  readonly proxy: string | null;
+  readonly volatile: boolean;
+  readonly asksFrom: readonly string[];
+  /** Asked when every server has failed. */
+  readonly fallback: Group | null;
+  readonly place: Place;
+}
+
+/** What a rule changes besides its action. Texts are those of the configuration. */
+export interface Modifiers {
+  readonly ipv6?: "nodata" | "prefer-ipv4";
+  readonly ipv4?: "nodata" | "prefer-ipv6";
+  readonly https?: "nodata";
+  readonly ttl?: { readonly min?: string; readonly max?: string };
+  readonly rebinding?: "allow" | "nodata";
+}
+
+export type LocalAnswer = "nodata" | "nxdomain" | "zero" | "refused" | "drop";
+
+/** A question about the answer of a group. */
+export type ResponseTest =
+  | { readonly kind: "addresses"; readonly networks: Networks }
+  /** Whether it holds a record of the type that was asked for. */
+  | { readonly kind: "valid" }
+  | { readonly kind: "rcode"; readonly codes: readonly number[] }
+  | { readonly kind: "unknown"; readonly why: string };
+
+/** The question is sent to a group. */
+export interface Ask {
+  readonly kind: "ask";
+  readonly group: Group;
+  /** EDNS Client Subnet as section `upstreams` writes it; null = none is added. */
+  readonly ecs: string | null;
+  readonly modifiers: Modifiers;
+  readonly place: Place;
+}
+
+/** What becomes of a question. */
+export type Outcome =
+  | Ask
+  | { readonly kind: "answer"; readonly answer: LocalAnswer; readonly place: Place }
+  /** The answer of `of` is looked at: `of` itself stands in `yes` or `no` where it is kept. */
+  | {
+      readonly kind: "judge";
+      readonly of: Outcome;
+      readonly test: ResponseTest;
+      readonly yes: Outcome;
+      readonly no: Outcome;
+      readonly place: Place;
+    }
+  /** `second` is asked when `first` brings nothing, or nothing within `afterMs`. */
+  | {
+      readonly kind: "fallback";
+      readonly first: Outcome;
+      readonly second: Outcome;
+      readonly afterMs: number | null;
+      readonly place: Place;
+    }
+  /** The answer of `of` with its addresses replaced by chosen ones. */
+  | { readonly kind: "replace"; readonly of: Outcome; readonly addresses: readonly string[]; readonly place: Place }
+  /** An answer that came is thrown away, or nobody was asked. */
+  | { readonly kind: "nothing"; readonly place: Place }
+  /** The reader does not know: the writer closes it. */
+  | { readonly kind: "unknown"; readonly why: string; readonly place: Place };
+
+/** Rules in their order: the first `decide` or `longest` that matches decides, each `modify` before it changes something. */
+export type ModelRule =
+  | {
+      readonly kind: "decide";
+      readonly label: string;
+      readonly condition: Condition;
+      readonly outcome: Outcome;
+      readonly place: Place;
+    }
+  | {
+      readonly kind: "modify";
+      readonly label: string;
+      readonly condition: Condition;
+      readonly modifiers: Modifiers;
+      readonly place: Place;
+    }
+  /** The longest pattern among the choices decides; one without a match lets the question pass. */
+  | {
+      readonly kind: "longest";
+      readonly label: string;
+      readonly condition: Condition;
+      readonly choices: readonly { readonly names: Names; readonly outcome: Outcome; readonly place: Place }[];
+      readonly place: Place;
+    };
+
+/** A name that is answered here. */
+export interface Host {
+  readonly name: string;
+  /** Whether names below it are meant and not the name itself. */
+  readonly wildcard: boolean;
+  readonly addresses: readonly string[];
+  readonly cname: string | null;
+  readonly others: "nodata" | "forward";
+  readonly place: Place;
+}
+
+export interface Meaning {
+  /** The kind of the source, for the heading of the file. */
+  readonly origin: string;
+  readonly file: string;
+  readonly rules: readonly ModelRule[];
+  readonly hosts: readonly Host[];
+  readonly bootstrap: readonly string[];
+  /** Addresses of forged answers, and of those given instead of NXDOMAIN. */
+  readonly poison: Networks;
+  readonly bogus: Networks;
+  /** Sections that are plain settings, as they are written: listen, tls, answers, cache, access, trustedProxies. */
+  readonly settings: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * What became of a statement. `leak`: names could go to another side than before, so that no file is written unless it is wished. `blank`: names get
+ * no answer that had one. `risk`: carried over as it was, and dangerous there already. `left`: nothing here corresponds to it.
+ */
+export interface Finding extends Place {
+  readonly kind: "leak" | "blank" | "risk" | "changed" | "left" | "carried";
+  readonly what: string;
+}
+
+/** Why nothing can be made of the source. */
+export class ImportError extends Error {
+  readonly place: Place;
+
+  constructor(place: Place, message: string) {
+    super(message);
+    this.name = "ImportError";
+    this.place = place;
+  }
+}
+
+/** Collects what is told to the user, each thing once. */
+export class Findings {
+  readonly #all = new Map<string, Finding>();
+
+  add(kind: Finding["kind"], { file, line }: Place, what: string): void {
+    this.#all.set(JSON.stringify([kind, file, line, what]), { kind, file, line, what });
+  }
+
+  get all(): readonly Finding[] {
+    return [...this.#all.values()];
+  }
+
+  has(kind: Finding["kind"]): boolean {
+    return this.all.some((finding) => finding.kind === kind);
+  }
+}
+
+export const NO_NAMES: Names = { patterns: [], lists: [] };
+export const NO_NETWORKS: Networks = { networks: [], lists: [] };
+export const ANYTHING: Condition = { names: null, except: NO_NAMES, types: null, clients: null };
+
+/** Names alone as a condition. */
+export function forNames(names: Names, except: Names = NO_NAMES): Condition {
+  return { ...ANYTHING, names, except };
+}
+
+/** The union of both, each entry once. */
+export function joinNames(one: Names, other: Names): Names {
+  const lists = new Map([...one.lists, ...other.lists].map((list) => [listKey(list), list]));
+  return { patterns: [...new Set([...one.patterns, ...other.patterns])], lists: [...lists.values()] };
+}
+
+/** Equal for the same entries of the same file. */
+export function listKey({ path, category, kind }: ListFile): string {
+  return JSON.stringify([kind, path, category]);
+}
+
+/** Equal for what means the same; places do not count. */
+export function meaningKey(value: unknown): string {
+  return JSON.stringify(value, (key, part: unknown) => (key === "place" || key === "tag" ? undefined : part));
+}

@@ -1,0 +1,428 @@
+import { existsSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { formatDuration } from "../../config/units.ts";
+import { parseNetwork } from "../../config/values.ts";
+import { hostName, readPattern } from "../lists.ts";
+import {
+  type Findings,
+  type Group,
+  type Host,
+  ImportError,
+  joinNames,
+  type ListFile,
+  type Modifiers,
+  type Names,
+  type Networks,
+  NO_NAMES,
+  NO_NETWORKS,
+  type Place,
+  type Server,
+} from "../model.ts";
+import { readServer } from "../servers.ts";
+import {
+  childOf,
+  isOn,
+  itemsOf,
+  numberAt,
+  othersThan,
+  parseTree,
+  pathIn,
+  readLines,
+  readText,
+  type Tree,
+  textAt,
+  textOf,
+} from "../source.ts";
+
+/** The configuration of mosdns as its files have it, and what all versions say alike: plugins, sets of names and addresses, servers, hosts. */
+
+export interface Plugin {
+  readonly tag: string;
+  readonly type: string;
+  readonly args: Tree | null;
+  readonly place: Place;
+}
+
+/** A file of domains, addresses or hosts that plugins of version 4 call by its tag. */
+interface Provider {
+  readonly path: string;
+  readonly reloads: boolean;
+  readonly place: Place;
+}
+
+export interface Bundle {
+  readonly directory: string;
+  readonly file: string;
+  readonly plugins: ReadonlyMap<string, Plugin>;
+  readonly providers: ReadonlyMap<string, Provider>;
+  readonly servers: readonly Tree[];
+  readonly api: Tree | null;
+}
+
+const MAX_INCLUDED = 64;
+
+/** @param file the main configuration. @throws ImportError where it is no YAML, or no mosdns. */
+export function readBundle(file: string, findings: Findings): Bundle {
+  const directory = dirname(file);
+  const plugins = new Map<string, Plugin>();
+  const providers = new Map<string, Provider>();
+  const servers: Tree[] = [];
+  let api: Tree | null = null;
+  const seen = new Set<string>();
+
+  const readFile = (path: string, place: Place): void => {
+    if (seen.has(path)) return;
+    seen.add(path);
+    if (seen.size > MAX_INCLUDED) throw new ImportError(place, `more than ${MAX_INCLUDED} files are included`);
+    const text = readText(path, place);
+    const variable = /\$\{[^}]*\}|\$ENV\b/.exec(text.replace(/^\s*#.*$/gm, ""));
+    if (variable !== null)
+      throw new ImportError(
+        { file: path, line: text.slice(0, text.indexOf(variable[0])).split("\n").length },
+        `\`${variable[0]}\` is filled in when mosdns starts: write the value in its place, then import`,
+      );
+    const tree = parseTree(text, path);
+    if (tree.kind !== "map") throw new ImportError(tree.place, "this is no mosdns configuration: it is not a map");
+    // What is included comes first: its plugins can be used by those below.
+    for (const item of itemsOf(childOf(tree, "include"))) {
+      const written = textOf(item);
+      const beside = pathIn(dirname(path), written);
+      readFile(existsSync(pathIn(directory, written)) ? pathIn(directory, written) : beside, item.place);
+    }
+    for (const item of itemsOf(childOf(tree, "plugins", "plugin"))) addPlugin(item, plugins);
+    for (const item of itemsOf(childOf(tree, "data_providers"))) {
+      const path = pathIn(directory, textAt(item, "file"));
+      providers.set(textAt(item, "tag"), { path, reloads: isOn(item, "auto_reload"), place: item.place });
+    }
+    servers.push(...itemsOf(childOf(tree, "servers")));
+    api ??= childOf(tree, "api");
+    for (const { key, place: at } of othersThan(tree, [
+      "plugins",
+      "plugin",
+      "data_providers",
+      "servers",
+      "include",
+      "api",
+      "log",
+    ]))
+      findings.add("left", at, `section \`${key}\` is not known`);
+  };
+  readFile(resolve(file), { file, line: 1 });
+  if (plugins.size === 0) throw new ImportError({ file, line: 1 }, "this is no mosdns configuration: it has no `plugins`");
+  return { directory, file, plugins, providers, servers, api };
+}
+
+function addPlugin(item: Tree, plugins: Map<string, Plugin>): void {
+  const [type, tag] = [textAt(item, "type"), textAt(item, "tag")];
+  if (type === "") throw new ImportError(item.place, "a plugin without `type`");
+  // Servers of version 5 need no tag.
+  const name = tag === "" ? `(${type} in line ${item.place.line})` : tag;
+  if (plugins.has(name)) throw new ImportError(item.place, `a second plugin \`${name}\``);
+  plugins.set(name, { tag: name, type, args: childOf(item, "args"), place: item.place });
+}
+
+/** A file of names or addresses that a plugin or a provider names. */
+interface NamedFile {
+  readonly path: string;
+  readonly tag: string;
+  readonly reloads: boolean;
+  readonly place: Place;
+  /** Categories of a .dat file. */
+  readonly codes: readonly string[];
+}
+
+/** Sets of names and addresses, as conditions name them. */
+export class MosdnsSets {
+  readonly #bundle: Bundle;
+  readonly #findings: Findings;
+
+  constructor(bundle: Bundle, findings: Findings) {
+    this.#bundle = bundle;
+    this.#findings = findings;
+  }
+
+  /** The names that `items` stand for: `provider:TAG[:codes]`, `ext:FILE[:codes]`, `$set`, a path after `&`, `geosite:code`, or a pattern. null = an item cannot be read. */
+  names(items: readonly Tree[]): Names | null {
+    return this.#union(items, 0);
+  }
+
+  networks(items: readonly Tree[]): Networks | null {
+    const lists: ListFile[] = [];
+    const networks: string[] = [];
+    for (const item of items) {
+      const read = this.#networksOf(item, 0);
+      if (read === null) return null;
+      lists.push(...read.lists);
+      networks.push(...read.networks);
+    }
+    return { networks, lists };
+  }
+
+  #union(items: readonly Tree[], depth: number): Names | null {
+    let names = NO_NAMES;
+    for (const item of items) {
+      const read = this.#namesOf(item, depth);
+      if (read === null) return null;
+      names = joinNames(names, read);
+    }
+    return names;
+  }
+
+  #namesOf(item: Tree, depth: number): Names | null {
+    const written = textOf(item);
+    const set = this.#setOf(written, "domain_set", depth);
+    if (set !== null) {
+      const inline = this.#union([...itemsOf(childOf(set.args, "exps"))], depth + 1);
+      const nested = this.#union(
+        itemsOf(childOf(set.args, "sets")).map((tree) => prefixed("$", tree)),
+        depth + 1,
+      );
+      if (inline === null || nested === null) return null;
+      return joinNames(joinNames({ patterns: [], lists: this.#filesOf(set, "domains") }, inline), nested);
+    }
+    const file = this.#fileOf(item);
+    if (file !== null) return { patterns: [], lists: listsOf(file, "domains") };
+    if (/^(\$|geosite:|provider:)/.test(written)) return this.#missing(item);
+    // Nothing, and `keyword:` with nothing after it, match every name.
+    const read = written === "keyword:" ? { pattern: "." } : readPattern(written.replace(/^(full|domain):\.?$/, "."));
+    if ("pattern" in read) return { patterns: [read.pattern], lists: [] };
+    if (/^[*+]\./.test(written)) {
+      this.#findings.add("changed", item.place, `\`${written}\` matches nothing in mosdns, and is left out`);
+      return NO_NAMES;
+    }
+    this.#findings.add("blank", item.place, `the pattern \`${written}\`: ${read.why}`);
+    return null;
+  }
+
+  #networksOf(item: Tree, depth: number): Networks | null {
+    const written = textOf(item);
+    const set = this.#setOf(written, "ip_set", depth);
+    if (set !== null) {
+      let lists: readonly ListFile[] = this.#filesOf(set, "addresses");
+      let networks: readonly string[] = [];
+      const nested = itemsOf(childOf(set.args, "sets")).map((tree) => prefixed("$", tree));
+      for (const each of [...itemsOf(childOf(set.args, "ips")), ...nested]) {
+        const read = this.#networksOf(each, depth + 1);
+        if (read === null) return null;
+        lists = [...lists, ...read.lists];
+        networks = [...networks, ...read.networks];
+      }
+      return { lists, networks };
+    }
+    const file = this.#fileOf(item);
+    if (file !== null) return { ...NO_NETWORKS, lists: listsOf(file, "addresses") };
+    if ("value" in parseNetwork(written)) return { ...NO_NETWORKS, networks: [written] };
+    this.#missing(item);
+    return null;
+  }
+
+  #missing(item: Tree): null {
+    this.#findings.add("blank", item.place, `\`${textOf(item)}\`: there is no such set`);
+    return null;
+  }
+
+  #setOf(written: string, type: string, depth: number): Plugin | null {
+    const plugin = written.startsWith("$") ? this.#bundle.plugins.get(written.slice(1)) : undefined;
+    return plugin?.type === type && depth < 16 ? plugin : null;
+  }
+
+  #filesOf({ args, tag, place }: Plugin, kind: ListFile["kind"]): readonly ListFile[] {
+    return itemsOf(childOf(args, "files")).flatMap((item) => {
+      const [, written = "", codes = ""] = /^(.+?\.dat)?(?::([^/\\]*))?$/i.exec(textOf(item)) ?? [];
+      const path = pathIn(this.#bundle.directory, written === "" ? textOf(item) : written);
+      return listsOf({ path, tag, reloads: isOn(args, "auto_reload"), place: item.place ?? place, codes: codesOf(codes) }, kind);
+    });
+  }
+
+  #fileOf(item: Tree): NamedFile | null {
+    const written = textOf(item);
+    const { place } = item;
+    const [, tag, providerCodes = ""] = /^provider:([^:]+)(?::(.*))?$/.exec(written) ?? [];
+    const provider = this.#bundle.providers.get(tag ?? "");
+    if (tag !== undefined && provider !== undefined)
+      return { path: provider.path, tag, reloads: provider.reloads, place: provider.place, codes: codesOf(providerCodes) };
+    const [, file, codes = ""] = /^(?:ext:|&)(.+?)(?::([^:/\\]*))?$/.exec(written) ?? [];
+    if (file === undefined) return null;
+    const stem = file.replace(/^.*[/\\]|\.[^.]*$/g, "");
+    return { path: pathIn(this.#bundle.directory, file), tag: stem, reloads: false, place, codes: codesOf(codes) };
+  }
+}
+
+function codesOf(written: string): readonly string[] {
+  return written.split(",").filter((code) => code !== "");
+}
+
+function listsOf({ codes, ...file }: NamedFile, kind: ListFile["kind"]): readonly ListFile[] {
+  if (codes.length > 0) return codes.map((code) => ({ ...file, kind, tag: `${file.tag}-${code}`, category: code }));
+  return [{ ...file, kind, category: kind === "domains" && !/\.(dat|mmdb)$/i.test(file.path) ? "plain" : null }];
+}
+
+function prefixed(prefix: string, tree: Tree): Tree {
+  return tree.kind === "scalar" && !tree.text.startsWith(prefix) ? { ...tree, text: `${prefix}${tree.text}` } : tree;
+}
+
+export const FORWARD_TYPES = ["forward", "fast_forward", "forward_dnsproxy", "aliapi"];
+
+/** Keys that only say how connections are kept. */
+const TUNING = [
+  "trusted",
+  "enable_pipeline",
+  "idle_timeout",
+  "max_conns",
+  "tag",
+  "kernel_tx",
+  "kernel_rx",
+  "timeout",
+  "bootstrap_version",
+  "qtime",
+];
+
+/** Turns forward plugins into groups, and collects their bootstrap servers. */
+export class MosdnsGroups {
+  readonly #findings: Findings;
+  readonly bootstrap = new Set<string>();
+
+  constructor(findings: Findings) {
+    this.#findings = findings;
+  }
+
+  /** @param only the tags of the members that are asked; none = all. */
+  groupOf({ args, tag, type, place }: Plugin, only: readonly string[] = []): Group | { readonly why: string } {
+    for (const item of itemsOf(childOf(args, "bootstrap"))) this.#addBootstrap(item);
+    for (const { key, place: at } of othersThan(args, ["upstream", "upstreams", "bootstrap", "socks5", "concurrent", ...TUNING]))
+      this.#findings.add("left", at, `\`${key}\` of \`${tag}\``);
+    const all = [...itemsOf(childOf(args, "upstream")), ...itemsOf(childOf(args, "upstreams"))];
+    const wanted = only.length === 0 ? all : all.filter((item) => only.includes(textAt(item, "tag")));
+    const servers = new Map<string, Server>();
+    const proxies = new Set<string>();
+    for (const item of wanted) {
+      const read = this.#readServer(item);
+      if (read === null) continue;
+      servers.set(read.url, read);
+      proxies.add(textAt(item, "socks5") || textAt(args, "socks5"));
+    }
+    if (servers.size === 0) return { why: `none of the servers of \`${tag}\` can be asked` };
+    const [socks5 = "", ...others] = proxies;
+    if (others.length > 0) {
+      // Rule 13: with one proxy for all, a server would be asked another way than it was.
+      return { why: `the servers of \`${tag}\` are asked through different proxies: make two groups of them` };
+    }
+    const concurrent = numberAt(args, "concurrent") ?? 1;
+    const isRace = type !== "forward" || childOf(args, "upstreams") === null || concurrent >= Math.min(3, servers.size);
+    return {
+      name: only.length === 0 ? tag : `${tag}-${only.join("-")}`,
+      servers: [...servers.values()],
+      strategy: isRace || servers.size === 1 ? "race" : "spread",
+      proxy: socks5 === "" ? null : socks5.includes("://") ? socks5 : `socks5://${socks5}`,
+      volatile: false,
+      asksFrom: [],
+      fallback: null,
+      place,
+    };
+  }
+
+  #readServer(item: Tree): Server | null {
+    const written = item.kind === "scalar" ? textOf(item) : textAt(item, "addr");
+    const { place } = item;
+    for (const { key, place: at } of othersThan(item, ["addr", "dial_addr", "socks5", "bootstrap", ...TUNING]))
+      this.#findings.add(/insecure/.test(key) ? "changed" : "left", at, `\`${key}\` of a server: nothing here corresponds to it`);
+    for (const bootstrap of itemsOf(childOf(item, "bootstrap"))) this.#addBootstrap(bootstrap);
+    if (/^udpme:/i.test(written))
+      this.#findings.add("changed", place, "`udpme` is plain UDP: forged answers are told by other signs");
+    const read = readServer(written, { at: textAt(item, "dial_addr") });
+    if ("server" in read) return read.server;
+    this.#findings.add("left", place, `the server \`${shown(written)}\`: ${read.why}`);
+    return null;
+  }
+
+  #addBootstrap(item: Tree): void {
+    const read = readServer(textOf(item));
+    if ("server" in read) this.bootstrap.add(read.server.url);
+    else this.#findings.add("left", item.place, `the bootstrap server \`${shown(textOf(item))}\`: ${read.why}`);
+  }
+}
+
+/** What a server is called in a report: without a path, which may be a key. */
+function shown(written: string): string {
+  return written.replace(/^([a-z0-9+]+:\/\/[^/]+).*$/i, "$1");
+}
+
+/** The entries of a hosts plugin: a pattern, then addresses; a bare name is that name alone. */
+export function readHosts(items: readonly Tree[], files: readonly NamedFile[], findings: Findings): readonly Host[] {
+  const lines = items.map((item) => ({ text: textOf(item), ...item.place }));
+  for (const { path, place } of files) {
+    try {
+      lines.push(...readLines(path, place));
+    } catch (error) {
+      if (!(error instanceof ImportError)) throw error;
+      findings.add("blank", place, `the hosts of ${path}: ${error.message}`);
+    }
+  }
+  const hosts = new Map<string, Host>();
+  for (const { text, file, line } of lines) {
+    const [pattern = "", ...targets] = text.split(/\s+/);
+    const place = { file, line };
+    const [, kind = "full", written = pattern] = /^(full|domain|keyword|regexp):(.*)$/.exec(pattern) ?? [];
+    const name = hostName(written);
+    if (kind === "keyword" || kind === "regexp" || name === null) {
+      findings.add("blank", place, `\`${pattern}\`: the hosts table has names and \`*.\` names, no patterns`);
+      continue;
+    }
+    const addresses = targets.filter((target) => "value" in parseNetwork(target) && !target.includes("/"));
+    if (addresses.length === 0 || addresses.length < targets.length) {
+      findings.add("blank", place, `\`${pattern}\` has no address`);
+      continue;
+    }
+    const host = { addresses, cname: null, others: "forward", place } as const;
+    // Of one pattern the last line holds.
+    hosts.set(name, { ...host, name, wildcard: false });
+    if (kind === "domain") hosts.set(`*.${name}`, { ...host, name, wildcard: true });
+  }
+  return [...hosts.values()];
+}
+
+/** `redirect`: a bare name is that name alone. */
+export function readRedirects(
+  lines: readonly { readonly text: string; readonly place: Place }[],
+  findings: Findings,
+): readonly Host[] {
+  return lines.flatMap(({ text, place }): Host[] => {
+    const [pattern = "", target = ""] = text.split(/\s+/);
+    const [, kind = "full", written = pattern] = /^(full|domain|keyword|regexp):(.*)$/.exec(pattern) ?? [];
+    const [name, cname] = [hostName(written), hostName(target)];
+    if (kind !== "full" || name === null || cname === null) {
+      findings.add("blank", place, `\`${pattern}\`: an alias has a name here, no pattern; those names are asked as they are`);
+      return [];
+    }
+    return [{ name, wildcard: false, addresses: [], cname, others: "nodata", place }];
+  });
+}
+
+/** Bounds of docs/config.md; zero stands for none. */
+export function ttlOf(minimum: number, maximum: number): NonNullable<Modifiers["ttl"]> {
+  const most = maximum === 0 ? null : Math.min(maximum, 365 * 86_400);
+  const least = minimum === 0 ? null : Math.min(minimum, 7 * 86_400, most ?? Number.POSITIVE_INFINITY);
+  return {
+    ...(least === null ? {} : { min: formatDuration(least * 1000) }),
+    // The minimum must not stand above the default maximum, a day.
+    ...(most === null && (least ?? 0) <= 86_400 ? {} : { max: formatDuration((most ?? least ?? 0) * 1000) }),
+  };
+}
+
+/** Settings of the caches that a sequence runs through. */
+export function cacheSettings(plugins: readonly Plugin[], findings: Findings): Readonly<Record<string, unknown>> {
+  const [first, ...others] = plugins;
+  if (first === undefined) return {};
+  for (const { place, tag } of others)
+    findings.add("changed", place, `the cache \`${tag}\`: there is one cache, set as \`${first.tag}\``);
+  const keep = numberAt(first.args, "lazy_cache_ttl") ?? 0;
+  const ttl = numberAt(first.args, "lazy_cache_reply_ttl") ?? 0;
+  findings.add("changed", first.place, "the cache is counted in bytes: see `cache.size`");
+  if (keep === 0) return { cache: { stale: false } };
+  const stale = {
+    keep: formatDuration(Math.min(keep, 365 * 86_400) * 1000),
+    after: "0s",
+    ...(ttl > 0 ? { ttl: formatDuration(Math.min(ttl, 3600) * 1000) } : {}),
+  };
+  return { cache: { stale } };
+}

@@ -1,0 +1,329 @@
+import { parseNetwork } from "../../config/values.ts";
+import { typeNumber } from "../../dns/types.ts";
+import { type Findings, type Group, type Host, type Meaning, NO_NETWORKS, type Place, type ResponseTest } from "../model.ts";
+import { childOf, isOn, itemsOf, numberAt, othersThan, pathIn, readLines, type Tree, textAt, textOf } from "../source.ts";
+import {
+  type Bundle,
+  cacheSettings,
+  FORWARD_TYPES,
+  MosdnsGroups,
+  MosdnsSets,
+  type Plugin,
+  readHosts,
+  readRedirects,
+  ttlOf,
+} from "./bundle.ts";
+import { parseExpression } from "./expression.ts";
+import { readListeners } from "./listeners.ts";
+import type { Step, Steps, Test } from "./steps.ts";
+import { ecsSteps } from "./v5.ts";
+import { walk } from "./walk.ts";
+
+/** Plugins that change neither where a question goes nor what is answered. */
+const SIDE_EFFECTS = [
+  "ipset",
+  "nftset",
+  "metrics_collector",
+  "query_summary",
+  "sleep",
+  "reverse_lookup",
+  "misc_optm",
+  "single_flight",
+  "padding",
+  "edns0_filter",
+];
+const BUILT_IN_EFFECTS = [
+  "_misc_optm",
+  "_single_flight",
+  "_pad_query",
+  "_query_summary",
+  "_query_edns0",
+  "_enable_edns0",
+  "_edns0_filter_no_edns0",
+  "_edns0_filter_ecs_only",
+  "_default_cache",
+  "_query_is_edns0",
+];
+
+/** Reads a configuration of mosdns 4, mosdns-x or easymosdns. @throws ImportError */
+export function readVersion4(bundle: Bundle, findings: Findings): Meaning {
+  const { entry, settings } = readListeners(bundle, findings);
+  const reader = new StepReader(bundle, findings);
+  const { rules, hosts } = walk(reader.word(entry.tag, entry.place), entry.place, findings);
+  return {
+    origin: "mosdns 4",
+    file: bundle.file,
+    rules,
+    hosts: [...reader.aliases, ...hosts],
+    bootstrap: [...reader.groups.bootstrap],
+    poison: NO_NETWORKS,
+    bogus: NO_NETWORKS,
+    settings: { ...settings, ...cacheSettings(reader.caches, findings) },
+  };
+}
+
+class StepReader {
+  readonly #bundle: Bundle;
+  readonly #findings: Findings;
+  readonly #sets: MosdnsSets;
+  readonly groups: MosdnsGroups;
+  readonly caches: Plugin[] = [];
+  readonly aliases: Host[] = [];
+  readonly #read = new Map<string, Steps>();
+  readonly #groupOf = new Map<string, Group | { readonly why: string }>();
+
+  constructor(bundle: Bundle, findings: Findings) {
+    this.#bundle = bundle;
+    this.#findings = findings;
+    this.#sets = new MosdnsSets(bundle, findings);
+    this.groups = new MosdnsGroups(findings);
+  }
+
+  #steps(tree: Tree | null): Steps {
+    return itemsOf(tree).flatMap((item) => this.#step(item));
+  }
+
+  #step(item: Tree): Steps {
+    const { place } = item;
+    if (item.kind === "scalar") return this.word(item.text.trim(), place);
+    if (item.kind === "list") return this.#steps(item);
+    if (childOf(item, "primary") !== null) return [this.#fallback(item)];
+    if (childOf(item, "parallel") !== null || childOf(item, "load_balance") !== null)
+      return [{ kind: "unknown", why: "`parallel` and `load_balance` of sequences", place }];
+    const [other] = othersThan(item, ["if", "if_and", "exec", "else_exec", "goto"]);
+    if (other !== undefined) return [{ kind: "unknown", why: `a step with \`${other.key}\``, place }];
+    const exec = this.#steps(childOf(item, "exec"));
+    // `goto` of version 2 and 3: the chain ends there.
+    const target = textAt(item, "goto");
+    const yes: Steps =
+      target === "" ? exec : [...exec, { kind: "call", mode: "goto", steps: () => this.word(target, place), place }];
+    const written = childOf(item, "if");
+    if (written === null) return yes;
+    // A list of conditions must hold in one: that is how older versions write it.
+    const tests = itemsOf(written).map((each) => this.#test(textOf(each)));
+    const test: Test = tests.length === 1 && tests[0] !== undefined ? tests[0] : { kind: "any", of: tests };
+    return [{ kind: "if", test, yes, no: this.#steps(childOf(item, "else_exec")), place }];
+  }
+
+  #fallback(item: Tree): Step {
+    const { place } = item;
+    const [first, second] = [this.#steps(childOf(item, "primary")), this.#steps(childOf(item, "secondary"))];
+    const afterMs = numberAt(item, "fast_fallback");
+    if (afterMs !== null && afterMs > 0) return { kind: "fallback", first, second, afterMs, place };
+    if (numberAt(item, "stat_length") !== null)
+      return { kind: "unknown", why: "a fallback that counts failures (`stat_length`)", place };
+    if (isOn(item, "always_standby")) return { kind: "fallback", first, second, afterMs: null, place };
+    this.#findings.add(
+      "changed",
+      place,
+      "without `fast_fallback` the secondary never runs in mosdns 4: the primary alone is asked",
+    );
+    return { kind: "call", mode: "run", steps: () => first, place };
+  }
+
+  #test(written: string): Test {
+    const parsed = parseExpression(written);
+    const unknown: Test = { kind: "unknown", why: `the condition \`${written}\`` };
+    return parsed === null ? unknown : mapWords(parsed, (word) => this.#matcher(word) ?? unknown);
+  }
+
+  #matcher(word: string): Test | null {
+    if (word === "_response_valid_answer") return response({ kind: "valid" });
+    if (word === "_qtype_AAAA") return { kind: "types", types: [28] };
+    if (word === "_qtype_A_AAAA") return { kind: "types", types: [1, 28] };
+    if (word === "_query_is_common") return { kind: "constant", value: true };
+    const plugin = this.#bundle.plugins.get(word);
+    if (plugin?.type === "query_matcher") return this.#queryMatcher(plugin);
+    if (plugin?.type === "response_matcher") return this.#responseMatcher(plugin);
+    return null;
+  }
+
+  /** All keys must hold. */
+  #queryMatcher({ args, tag }: Plugin): Test {
+    const of: Test[] = [];
+    for (const { key, value } of othersThan(args, [])) {
+      const unknown: Test = { kind: "unknown", why: `\`${key}\` of \`${tag}\`` };
+      const items = itemsOf(value);
+      switch (key) {
+        case "domain":
+        case "qname": {
+          const names = this.#sets.names(items);
+          of.push(names === null ? unknown : { kind: "names", names });
+          break;
+        }
+        case "qtype": {
+          const types = items.map((item) => typeNumber(textOf(item).toUpperCase()));
+          of.push(types.includes(null) ? unknown : { kind: "types", types: types.filter((type) => type !== null) });
+          break;
+        }
+        case "client_ip": {
+          const networks = this.#sets.networks(items);
+          of.push(networks === null || networks.lists.length > 0 ? unknown : { kind: "clients", clients: networks.networks });
+          break;
+        }
+        case "ecs": {
+          const networks = this.#sets.networks(items);
+          of.push(networks === null || networks.lists.length > 0 ? unknown : { kind: "ecs", networks: networks.networks });
+          break;
+        }
+        case "qclass":
+          of.push({ kind: "constant", value: items.some((item) => textOf(item) === "1") });
+          break;
+        default:
+          of.push(unknown);
+      }
+    }
+    return of.length === 0 ? { kind: "constant", value: false } : { kind: "all", of };
+  }
+
+  #responseMatcher({ args, tag }: Plugin): Test {
+    const of = othersThan(args, []).map(({ key, value }): Test => {
+      const items = itemsOf(value);
+      if (key === "ip") {
+        const networks = this.#sets.networks(items);
+        if (networks !== null) return response({ kind: "addresses", networks });
+      }
+      const codes = items.map((item) => Number(textOf(item)));
+      if (key === "rcode" && codes.every(Number.isInteger)) return response({ kind: "rcode", codes });
+      return response({ kind: "unknown", why: `\`${key}\` of \`${tag}\`` });
+    });
+    return of.length === 0 ? { kind: "constant", value: false } : { kind: "all", of };
+  }
+
+  /** A tag, or a built-in action. */
+  word(written: string, place: Place): Steps {
+    if (written === "" || BUILT_IN_EFFECTS.includes(written)) return [];
+    switch (written) {
+      case "_return":
+        return [{ kind: "return", place }];
+      case "_end":
+        return [{ kind: "accept", place }];
+      case "_drop_response":
+        return [{ kind: "drop-response", place }];
+      case "_new_nxdomain_response":
+      case "_block_with_nxdomain":
+        return [{ kind: "answer", answer: "nxdomain", place }];
+      case "_new_empty_response":
+      case "_block_with_empty_response":
+        return [{ kind: "answer", answer: "nodata", place }];
+      case "_new_servfail_response":
+      case "_block_with_servfail":
+      case "_new_refused_response":
+        return [{ kind: "answer", answer: "refused", place }];
+      case "_prefer_ipv4":
+        return [{ kind: "prefer", modifiers: { ipv6: "prefer-ipv4" }, place }];
+      case "_prefer_ipv6":
+        return [{ kind: "prefer", modifiers: { ipv4: "prefer-ipv6" }, place }];
+      case "_no_ecs":
+        return [{ kind: "ecs", ecs: null, forced: true, place }];
+      default: {
+        const plugin = this.#bundle.plugins.get(written);
+        return plugin === undefined
+          ? [{ kind: "unknown", why: `\`${written}\` is not known`, place }]
+          : this.#plugin(plugin, place);
+      }
+    }
+  }
+
+  #plugin(plugin: Plugin, place: Place): Steps {
+    const { tag, type, args } = plugin;
+    if (FORWARD_TYPES.includes(type)) {
+      const group = this.#groupOf.get(tag) ?? this.groups.groupOf(plugin);
+      this.#groupOf.set(tag, group);
+      return [{ kind: "forward", group, tag, place }];
+    }
+    if (SIDE_EFFECTS.includes(type)) {
+      this.#findings.add("left", plugin.place, `\`${tag}\` (${type}): nothing here corresponds to it, and no answer hangs on it`);
+      return [];
+    }
+    switch (type) {
+      case "sequence":
+        return [{ kind: "call", mode: "run", steps: () => this.#sequence(plugin), place }];
+      case "cache":
+        if (!this.caches.includes(plugin)) this.caches.push(plugin);
+        return [];
+      case "hosts": {
+        const items = itemsOf(childOf(args, "hosts"));
+        const inline = items.filter((item) => this.#fileOf(item) === null);
+        const hosts = readHosts(
+          inline,
+          items.flatMap((item) => this.#fileOf(item) ?? []),
+          this.#findings,
+        );
+        return [{ kind: "hosts", hosts, ends: true, place }];
+      }
+      case "redirect": {
+        const lines = itemsOf(childOf(args, "rule")).flatMap((item) => {
+          const file = this.#fileOf(item);
+          if (file === null) return [{ text: textOf(item), place: item.place }];
+          return readLines(file.path, file.place).map(({ text, ...at }) => ({ text, place: at }));
+        });
+        if (lines.length > 0)
+          this.#findings.add("changed", place, "a redirected name is answered with an alias, which mosdns 4 hid");
+        this.aliases.push(...readRedirects(lines, this.#findings));
+        return [];
+      }
+      case "blackhole":
+        return this.#blackhole(args, place);
+      case "ttl":
+        return [{ kind: "ttl", ttl: ttlOf(numberAt(args, "minimal_ttl") ?? 0, numberAt(args, "maximum_ttl") ?? 0), place }];
+      case "ecs":
+        return this.#ecs(plugin, place);
+      default:
+        return [{ kind: "unknown", why: `\`${tag}\` is a plugin of type \`${type}\`, which is not known`, place: plugin.place }];
+    }
+  }
+
+  #sequence({ tag, args }: Plugin): Steps {
+    const known = this.#read.get(tag);
+    if (known !== undefined) return known;
+    const steps = this.#steps(childOf(args, "exec") ?? args);
+    this.#read.set(tag, steps);
+    return steps;
+  }
+
+  #fileOf(item: Tree) {
+    const written = textOf(item);
+    const provider = this.#bundle.providers.get(/^provider:([^:]+)$/.exec(written)?.[1] ?? "");
+    const ext = /^ext:(.+)$/.exec(written)?.[1];
+    if (provider !== undefined) return { ...provider, tag: written, codes: [] };
+    if (ext !== undefined)
+      return { path: pathIn(this.#bundle.directory, ext), tag: ext, reloads: false, place: item.place, codes: [] };
+    return null;
+  }
+
+  /** A and AAAA get the addresses, every other type the rcode, which is empty where none is said. */
+  #blackhole(args: Tree | null, place: Place): Steps {
+    const addresses = [...itemsOf(childOf(args, "ipv4")), ...itemsOf(childOf(args, "ipv6"))].map(textOf);
+    const rcode = numberAt(args, "rcode") ?? 0;
+    const answer = rcode === 3 ? "nxdomain" : rcode === 0 ? "nodata" : "refused";
+    const others: Step = { kind: "answer", answer, place };
+    if (addresses.length === 0) return [others];
+    if (addresses.every((address) => address === "0.0.0.0" || address === "::"))
+      return [{ kind: "answer", answer: "zero", place }];
+    const made: Step = { kind: "addresses", addresses, place };
+    return [{ kind: "if", test: { kind: "types", types: [1, 28] }, yes: [made], no: [others], place }];
+  }
+
+  #ecs({ args, tag }: Plugin, place: Place): Steps {
+    const [ipv4, ipv6] = [textAt(args, "ipv4"), textAt(args, "ipv6")];
+    if (ipv4 !== "" && ipv6 !== "" && "value" in parseNetwork(ipv6))
+      this.#findings.add("changed", place, `\`ipv6\` of \`${tag}\`: one network is sent with every question`);
+    const masks = {
+      mask4: numberAt(args, "mask4") ?? 24,
+      mask6: numberAt(args, "mask6") ?? 48,
+      forced: isOn(args, "force_overwrite"),
+    };
+    return ecsSteps({ isSent: isOn(args, "auto"), preset: isOn(args, "auto") ? "" : ipv4 || ipv6, ...masks }, place);
+  }
+}
+
+function response(test: ResponseTest): Test {
+  return { kind: "response", test };
+}
+
+function mapWords(test: ReturnType<typeof parseExpression> & object, map: (word: string) => Test): Test {
+  if (test.kind === "word") return map(test.word);
+  if (test.kind === "not") return { kind: "not", of: mapWords(test.of, map) };
+  return { kind: test.kind, of: test.of.map((part) => mapWords(part, map)) };
+}

@@ -1,0 +1,327 @@
+import { parseNetwork } from "../../config/values.ts";
+import { typeNumber } from "../../dns/types.ts";
+import { type Findings, type Group, ImportError, type Meaning, NO_NETWORKS, type Place, type ResponseTest } from "../model.ts";
+import { childOf, isOn, itemsOf, numberAt, othersThan, pathIn, readLines, type Tree, textAt, textOf } from "../source.ts";
+import {
+  type Bundle,
+  cacheSettings,
+  FORWARD_TYPES,
+  MosdnsGroups,
+  MosdnsSets,
+  type Plugin,
+  readHosts,
+  readRedirects,
+  ttlOf,
+} from "./bundle.ts";
+import { readListeners } from "./listeners.ts";
+import type { Step, Steps, Test } from "./steps.ts";
+import { walk } from "./walk.ts";
+
+/** Plugins and actions that change neither where a question goes nor what is answered. */
+const SIDE_EFFECTS = new Set([
+  ...["ipset", "nftset", "ospf", "ros_addrlist", "ros_address_list", "mikrotik_addresslist", "nft_set", "ip_set_add"],
+  ...[
+    "metrics_collector",
+    "query_summary",
+    "debug_print",
+    "sleep",
+    "reverse_lookup",
+    "rate_limiter",
+    "query_recorder",
+    "stats_api",
+  ],
+  ...["single_flight", "forward_edns0opt", "pad_query", "padding", "prefetch", "cron", "download", "http_api"],
+]);
+
+/** Reads a configuration of mosdns 5 or OxiDNS. @throws ImportError */
+export function readVersion5(bundle: Bundle, findings: Findings): Meaning {
+  const { entry, settings } = readListeners(bundle, findings);
+  const reader = new StepReader(bundle, findings);
+  const { rules, hosts } = walk(reader.sequence(entry.tag, entry.place), entry.place, findings);
+  return {
+    origin: "mosdns 5",
+    file: bundle.file,
+    rules,
+    hosts: [...reader.aliases, ...hosts],
+    bootstrap: [...reader.groups.bootstrap],
+    poison: NO_NETWORKS,
+    bogus: NO_NETWORKS,
+    settings: { ...settings, ...cacheSettings(reader.caches, findings) },
+  };
+}
+
+class StepReader {
+  readonly #bundle: Bundle;
+  readonly #findings: Findings;
+  readonly #sets: MosdnsSets;
+  readonly groups: MosdnsGroups;
+  readonly caches: Plugin[] = [];
+  readonly aliases: Meaning["hosts"][number][] = [];
+  readonly #read = new Map<string, Steps>();
+  readonly #groupOf = new Map<string, Group | { readonly why: string }>();
+
+  constructor(bundle: Bundle, findings: Findings) {
+    this.#bundle = bundle;
+    this.#findings = findings;
+    this.#sets = new MosdnsSets(bundle, findings);
+    this.groups = new MosdnsGroups(findings);
+  }
+
+  /** The steps of a plugin that is run under its tag; each is read once. */
+  sequence(tag: string, place: Place): Steps {
+    const known = this.#read.get(tag);
+    if (known !== undefined) return known;
+    const plugin = this.#bundle.plugins.get(tag);
+    if (plugin === undefined) return [{ kind: "unknown", why: `there is no plugin \`${tag}\``, place }];
+    const steps =
+      plugin.type === "sequence" ? itemsOf(plugin.args).flatMap((item) => this.#rule(item)) : this.#plugin(plugin, [], place);
+    this.#read.set(tag, steps);
+    return steps;
+  }
+
+  #rule(item: Tree): Steps {
+    for (const { key, place } of othersThan(item, ["matches", "exec", "tag", "desc"]))
+      return [{ kind: "unknown", why: `a step with \`${key}\``, place }];
+    const steps = itemsOf(childOf(item, "exec")).flatMap((exec) => this.#exec(textOf(exec), exec.place));
+    const matches = itemsOf(childOf(item, "matches"));
+    if (matches.length === 0) return steps;
+    const of = matches.map((match) => this.#test(textOf(match), match));
+    return [{ kind: "if", test: { kind: "all", of }, yes: steps, no: [], place: item.place }];
+  }
+
+  #test(written: string, item: Tree): Test {
+    if (written.startsWith("!")) return { kind: "not", of: this.#test(written.slice(1).trim(), item) };
+    const [word = "", ...args] = written.split(/\s+/);
+    const words = args.map((text): Tree => ({ kind: "scalar", text, place: item.place }));
+    const unknown: Test = { kind: "unknown", why: `the condition \`${written}\`` };
+    switch (word) {
+      case "_true":
+      case "_false":
+        return { kind: "constant", value: word === "_true" };
+      case "qname": {
+        const names = this.#sets.names(words);
+        return names === null ? unknown : { kind: "names", names };
+      }
+      case "qtype": {
+        const types = args.map((arg) => typeNumber(arg.toUpperCase()));
+        return types.length === 0 || types.includes(null)
+          ? unknown
+          : { kind: "types", types: types.filter((type) => type !== null) };
+      }
+      case "client_ip": {
+        const networks = this.#sets.networks(words);
+        if (networks === null || networks.lists.length > 0 || networks.networks.length === 0) return unknown;
+        return { kind: "clients", clients: networks.networks };
+      }
+      case "resp_ip": {
+        const networks = this.#sets.networks(words);
+        return networks === null ? unknown : response({ kind: "addresses", networks });
+      }
+      case "rcode": {
+        const codes = args.map(Number);
+        return response(codes.every(Number.isInteger) ? { kind: "rcode", codes } : { kind: "unknown", why: written });
+      }
+      case "cname":
+        return response({ kind: "unknown", why: `the condition \`${written}\`` });
+      case "has_wanted_ans":
+        return response({ kind: "valid" });
+      case "has_resp":
+        return { kind: "has-response" };
+      case "mark":
+        return args.length === 0 ? unknown : { kind: "any", of: args.map((mark) => ({ kind: "mark", mark })) };
+      case "qclass":
+        return { kind: "constant", value: args.includes("1") };
+      default:
+        if (word.startsWith("$")) return this.#matcherPlugin(word.slice(1)) ?? unknown;
+        return unknown;
+    }
+  }
+
+  /** A set by its tag alone is a condition on names or answers in some files. */
+  #matcherPlugin(tag: string): Test | null {
+    const plugin = this.#bundle.plugins.get(tag);
+    if (plugin === undefined || !["qname", "qtype", "client_ip", "resp_ip", "cname", "ptr_ip"].includes(plugin.type)) return null;
+    const args = itemsOf(plugin.args).map(textOf).join(" ");
+    return this.#test(`${plugin.type} ${args}`, { kind: "scalar", text: "", place: plugin.place });
+  }
+
+  #exec(written: string, place: Place): Steps {
+    const [word = "", ...args] = written.split(/\s+/);
+    const [argument = ""] = args;
+    switch (word) {
+      case "":
+        return [];
+      case "accept":
+        return [{ kind: "accept", place }];
+      case "return":
+        return [{ kind: "return", place }];
+      case "drop_resp":
+        return [{ kind: "drop-response", place }];
+      case "reject":
+        return [
+          { kind: "answer", answer: rcodeAnswer(argument), place },
+          { kind: "accept", place },
+        ];
+      case "jump":
+      case "goto":
+        return [{ kind: "call", mode: word, steps: () => this.sequence(argument, place), place }];
+      case "black_hole":
+        return blackHole(args, place, this.#findings);
+      case "prefer_ipv4":
+        return [{ kind: "prefer", modifiers: { ipv6: "prefer-ipv4" }, place }];
+      case "prefer_ipv6":
+        return [{ kind: "prefer", modifiers: { ipv4: "prefer-ipv6" }, place }];
+      case "ttl": {
+        const [, least, dash, most] = /^(\d{1,9})(-?)(\d{0,9})$/.exec(argument) ?? [];
+        if (least === undefined) return [{ kind: "unknown", why: `\`${written}\``, place }];
+        return [{ kind: "ttl", ttl: ttlOf(Number(least), dash === "" ? Number(least) : Number(most ?? 0)), place }];
+      }
+      case "ecs":
+        return ecsSteps({ isSent: argument === "", preset: argument, mask4: 24, mask6: 48 }, place);
+      case "mark":
+        return args.map((mark) => ({ kind: "mark", mark, place }));
+      case "forward": {
+        const items = args.map((text): Tree => ({ kind: "scalar", place, text }));
+        const concurrent = { key: "concurrent", place, value: { kind: "scalar", place, text: "3" } as const };
+        const entries = [{ key: "upstreams", place, value: { kind: "list", place, items } as const }, concurrent];
+        return [this.#forward({ tag: args.join("-"), type: "forward", args: { kind: "map", place, entries }, place }, [], place)];
+      }
+      case "cache":
+        return [];
+      default: {
+        if (SIDE_EFFECTS.has(word)) {
+          this.#findings.add("left", place, `\`${word}\`: nothing here corresponds to it, and no answer hangs on it`);
+          return [];
+        }
+        const tag = word.replace(/^\$/, "");
+        const plugin = word.startsWith("$") ? this.#bundle.plugins.get(tag) : undefined;
+        if (plugin === undefined) return [{ kind: "unknown", why: `\`${written}\` is not known`, place }];
+        if (plugin.type === "sequence") return [{ kind: "call", mode: "run", steps: () => this.sequence(tag, place), place }];
+        return this.#plugin(plugin, args, place);
+      }
+    }
+  }
+
+  #plugin(plugin: Plugin, args: readonly string[], place: Place): Steps {
+    const { tag, type } = plugin;
+    if (FORWARD_TYPES.includes(type)) return [this.#forward(plugin, args, place)];
+    if (SIDE_EFFECTS.has(type)) {
+      this.#findings.add("left", plugin.place, `\`${tag}\` (${type}): nothing here corresponds to it, and no answer hangs on it`);
+      return [];
+    }
+    switch (type) {
+      case "cache": {
+        if (!this.caches.includes(plugin)) this.caches.push(plugin);
+        return [];
+      }
+      case "hosts": {
+        const hosts = readHosts(itemsOf(childOf(plugin.args, "entries")), this.#files(plugin), this.#findings);
+        return [{ kind: "hosts", hosts, ends: isOn(plugin.args, "short_circuit"), place }];
+      }
+      case "redirect": {
+        const inline = itemsOf(childOf(plugin.args, "rules")).map((item) => ({ text: textOf(item), place: item.place }));
+        const lines = this.#files(plugin).flatMap((file) =>
+          readLines(file.path, file.place).map(({ text, ...at }) => ({ text, place: at })),
+        );
+        this.aliases.push(...readRedirects([...inline, ...lines], this.#findings));
+        return [];
+      }
+      case "fallback":
+        return [this.#fallback(plugin)];
+      case "ecs_handler": {
+        const preset = textAt(plugin.args, "preset");
+        if (isOn(plugin.args, "forward")) return [{ kind: "ecs", ecs: "forward", forced: false, place }];
+        const masks = { mask4: numberAt(plugin.args, "mask4") ?? 24, mask6: numberAt(plugin.args, "mask6") ?? 48 };
+        return ecsSteps({ isSent: isOn(plugin.args, "send"), preset, ...masks }, place);
+      }
+      case "ttl":
+        return [
+          {
+            kind: "ttl",
+            ttl: ttlOf(numberAt(plugin.args, "min") ?? numberAt(plugin.args, "fix") ?? 0, numberAt(plugin.args, "max") ?? 0),
+            place,
+          },
+        ];
+      case "black_hole":
+        return blackHole(itemsOf(childOf(plugin.args, "ips") ?? plugin.args).map(textOf), place, this.#findings);
+      case "dual_selector":
+        return [
+          {
+            kind: "prefer",
+            modifiers: textAt(plugin.args, "prefer") === "ipv6" ? { ipv4: "prefer-ipv6" } : { ipv6: "prefer-ipv4" },
+            place,
+          },
+        ];
+      default:
+        return [{ kind: "unknown", why: `\`${tag}\` is a plugin of type \`${type}\`, which is not known`, place: plugin.place }];
+    }
+  }
+
+  #files({ args }: Plugin) {
+    return itemsOf(childOf(args, "files")).map((item) => {
+      const path = pathIn(this.#bundle.directory, textOf(item));
+      return { path, tag: textOf(item), reloads: false, place: item.place, codes: [] };
+    });
+  }
+
+  #forward(plugin: Plugin, only: readonly string[], place: Place): Step {
+    const key = JSON.stringify([plugin.tag, only]);
+    const group = this.#groupOf.get(key) ?? this.groups.groupOf(plugin, only);
+    this.#groupOf.set(key, group);
+    return { kind: "forward", group, tag: plugin.tag, place };
+  }
+
+  #fallback({ args, place }: Plugin): Step {
+    const branch = (key: string): Steps => {
+      const written = textAt(args, key).replace(/^\$/, "");
+      return written === "" ? [] : [{ kind: "call", mode: "run", steps: () => this.sequence(written, place), place }];
+    };
+    return {
+      kind: "fallback",
+      first: branch("primary"),
+      second: branch("secondary"),
+      afterMs: numberAt(args, "threshold") ?? 500,
+      place,
+    };
+  }
+}
+
+function response(test: ResponseTest): Test {
+  return { kind: "response", test };
+}
+
+function rcodeAnswer(written: string): "nxdomain" | "nodata" | "refused" {
+  return written === "3" ? "nxdomain" : written === "0" ? "nodata" : "refused";
+}
+
+/** Where there is no answer yet, zeros close the name; other addresses are made up, or take the place of an answer. */
+export function blackHole(addresses: readonly string[], place: Place, findings: Findings): Steps {
+  if (addresses.length === 0) throw new ImportError(place, "`black_hole` without addresses");
+  if (!addresses.every((address) => address === "0.0.0.0" || address === "::")) return [{ kind: "addresses", addresses, place }];
+  findings.add(
+    "changed",
+    place,
+    "`zero` closes every type of the name; mosdns answered A and AAAA alone and asked for the others",
+  );
+  return [{ kind: "answer", answer: "zero", place }];
+}
+
+interface EcsSettings {
+  readonly isSent: boolean;
+  readonly preset: string;
+  readonly mask4: number;
+  readonly mask6: number;
+  readonly forced?: boolean;
+}
+
+/** A preset comes before the client's own network; with neither nothing is added, and nothing removed. */
+export function ecsSteps({ isSent, preset, mask4, mask6, forced = false }: EcsSettings, place: Place): Steps {
+  if (preset !== "") {
+    const address = preset.replace(/\/.*$/, "");
+    const network = `${address}/${address.includes(":") ? mask6 : mask4}`;
+    return "value" in parseNetwork(network)
+      ? [{ kind: "ecs", ecs: network, forced, place }]
+      : [{ kind: "unknown", why: `ECS \`${preset}\``, place }];
+  }
+  return isSent ? [{ kind: "ecs", ecs: "client", forced, place }] : [];
+}

@@ -1,0 +1,620 @@
+import { rangeFromText } from "../../dns/address.ts";
+import { unreachable } from "../../lib/unreachable.ts";
+import { networksSet } from "../lists.ts";
+import {
+  ANYTHING,
+  type Condition,
+  type Findings,
+  type Host,
+  ImportError,
+  joinNames,
+  listKey,
+  type ModelRule,
+  type Modifiers,
+  meaningKey,
+  type Names,
+  type Outcome,
+  type Place,
+} from "../model.ts";
+import type { Atom, Step, Steps, Test } from "./steps.ts";
+
+/**
+ * Walks a sequence symbolically: for every set of questions that its conditions tell apart, what becomes of them in the end.
+ *
+ * At each condition the walk splits. Those for which it holds are followed to the very end first, so that the rules they come to stand before those of
+ * the others: the first rule that matches decides, and hardly a condition must be negated. Where a condition looks at an answer, both ends are found
+ * and joined to one outcome.
+ */
+export function walk(
+  steps: Steps,
+  place: Place,
+  findings: Findings,
+): { readonly rules: readonly ModelRule[]; readonly hosts: readonly Host[] } {
+  const walker = new Walker(findings);
+  const leaves = walker.leavesOf(steps, START);
+  const rules = leaves.map(({ path, outcome, place: at }): ModelRule => {
+    // Nobody answered: mosdns refuses.
+    const final: Outcome = outcome.kind === "nothing" ? { kind: "answer", answer: "refused", place: outcome.place } : outcome;
+    return { kind: "decide", label: "", condition: conditionOf(path), outcome: final, place: at };
+  });
+  if (rules.length === 0) throw new ImportError(place, "no question comes to an end here");
+  return { rules, hosts: walker.hosts };
+}
+
+/** A set of questions on their way, and what has been done for them so far. */
+interface Path {
+  readonly condition: Condition;
+  /** Types that other paths have taken. */
+  readonly notTypes: ReadonlySet<number>;
+  /** What is known of conditions, by `factKey`. */
+  readonly facts: ReadonlyMap<string, boolean>;
+  /** Conditions that do not hold together, by the keys of their literals. */
+  readonly denied: readonly (readonly string[])[];
+  readonly marks: ReadonlySet<string>;
+  readonly answer: Outcome | null;
+  /** Whether the answer has been looked at. */
+  readonly judged: boolean;
+  readonly ecs: string | null;
+  readonly prefer: Modifiers;
+  /** The step that may have answered from a table of hosts. */
+  readonly fromHosts: Place | null;
+}
+
+const START: Path = {
+  condition: ANYTHING,
+  notTypes: new Set(),
+  facts: new Map(),
+  denied: [],
+  marks: new Set(),
+  answer: null,
+  judged: false,
+  ecs: null,
+  prefer: {},
+  fromHosts: null,
+};
+
+interface Leaf {
+  readonly path: Path;
+  readonly outcome: Outcome;
+  readonly place: Place;
+}
+
+type Continue = (path: Path, place: Place) => void;
+
+/** Where a sequence goes on when it runs out or returns, and when it accepts. */
+interface Frame {
+  readonly end: Continue;
+  readonly accept: Continue;
+}
+
+interface Literal {
+  readonly atom: Atom;
+  readonly negated: boolean;
+}
+
+/** A client as those of a house are. */
+const HOME_CLIENT = "192.168.1.2";
+
+/** Of a sequence without steps. */
+const NOWHERE: Place = { file: "", line: 1 };
+
+const MAX_STEPS = 20_000;
+const MAX_DEPTH = 400;
+const MAX_ALTERNATIVES = 64;
+
+class Walker {
+  readonly #findings: Findings;
+  readonly hosts: Host[] = [];
+  #leaves: Leaf[] = [];
+  #count = 0;
+  #depth = 0;
+
+  constructor(findings: Findings) {
+    this.#findings = findings;
+  }
+
+  /** What the steps come to when nothing follows them. */
+  leavesOf(steps: Steps, path: Path): readonly Leaf[] {
+    const end: Continue = (at, place) => this.#emit(at, at.answer ?? { kind: "nothing", place }, place);
+    return this.#collect(() => this.#run(steps, 0, path, { end, accept: end }));
+  }
+
+  #emit(path: Path, outcome: Outcome, place: Place): void {
+    if (path.condition.types?.length === 0 || path.condition.clients?.length === 0) return;
+    this.#leaves.push({ path, outcome, place });
+  }
+
+  #collect(run: () => void): readonly Leaf[] {
+    const outer = this.#leaves;
+    this.#leaves = [];
+    run();
+    const collected = this.#leaves;
+    this.#leaves = outer;
+    return collected;
+  }
+
+  /** @param finish where it goes on after the last step. */
+  #run(steps: Steps, index: number, path: Path, frame: Frame, finish: (path: Path, place: Place) => void = frame.end): void {
+    const step = steps[index];
+    if (step === undefined) {
+      finish(path, steps.at(-1)?.place ?? NOWHERE);
+      return;
+    }
+    if (++this.#count > MAX_STEPS || this.#depth > MAX_DEPTH)
+      throw new ImportError(step.place, "the sequences call each other in a circle, or part into more ways than can be followed");
+    this.#depth++;
+    this.#step(step, path, frame, (next) => this.#run(steps, index + 1, next, frame, finish));
+    this.#depth--;
+  }
+
+  #step(step: Step, path: Path, frame: Frame, next: (path: Path) => void): void {
+    const { place } = step;
+    switch (step.kind) {
+      case "if":
+        if (step.yes.length + step.no.length === 0) {
+          next(path);
+          return;
+        }
+        // A return in a branch ends the sequence that the branch stands in.
+        this.#branch(path, step.test, {
+          place,
+          yes: (at) => this.#run(step.yes, 0, at, frame, next),
+          no: (at) => this.#run(step.no, 0, at, frame, next),
+        });
+        return;
+      case "call": {
+        const frames: Record<typeof step.mode, Frame> = {
+          run: { end: next, accept: next },
+          jump: { end: next, accept: frame.accept },
+          goto: { end: frame.accept, accept: frame.accept },
+        };
+        this.#run(step.steps(), 0, path, frames[step.mode]);
+        return;
+      }
+      case "accept":
+        frame.accept(path, place);
+        break;
+      case "return":
+        frame.end(path, place);
+        return;
+      case "drop-response":
+        next(answered(path, null));
+        break;
+      case "forward":
+        this.#reportOverwritten(path, `\`${step.tag}\``, place);
+        if ("why" in step.group) {
+          this.#emit(path, { kind: "unknown", why: step.group.why, place }, place);
+          return;
+        }
+        next(answered(path, { kind: "ask", group: step.group, ecs: path.ecs, modifiers: path.prefer, place }));
+        return;
+      case "answer":
+        this.#reportOverwritten(path, `\`${step.answer}\``, place);
+        next(answered(path, { kind: "answer", answer: step.answer, place }));
+        return;
+      case "addresses":
+        if (path.answer !== null) {
+          next(answered(path, { kind: "replace", of: path.answer, addresses: step.addresses, place }));
+          return;
+        }
+        this.#findings.add(
+          "changed",
+          place,
+          `the made-up address ${step.addresses.join(" ")} becomes NODATA: clients would knock there`,
+        );
+        next(answered(path, { kind: "answer", answer: "nodata", place }));
+        return;
+      case "fallback":
+        this.#fallback(step, path, next);
+        break;
+      case "ecs":
+        // What a step before has added stays.
+        next(path.ecs === null || step.forced ? { ...path, ecs: step.ecs } : path);
+        return;
+      case "prefer":
+        next({ ...path, prefer: { ...path.prefer, ...step.modifiers } });
+        break;
+      case "ttl":
+        next(path.answer === null ? path : { ...path, answer: withTtl(path.answer, step.ttl) });
+        return;
+      case "hosts":
+        this.#hosts(step, path, next);
+        break;
+      case "mark":
+        next({ ...path, marks: new Set([...path.marks, step.mark]) });
+        return;
+      case "unknown":
+        this.#emit(path, { kind: "unknown", why: step.why, place }, place);
+        break;
+      default:
+        unreachable(step);
+    }
+  }
+
+  #hosts(step: Extract<Step, { kind: "hosts" }>, path: Path, next: (path: Path) => void): void {
+    const { clients, names } = path.condition;
+    if (clients !== null) {
+      this.#emit(path, { kind: "unknown", why: "hosts for some clients alone", place: step.place }, step.place);
+      return;
+    }
+    if (names !== null)
+      this.#findings.add("changed", step.place, "the hosts hold for every question, not only under their condition");
+    if (this.#leaves.length > 0)
+      this.#findings.add("changed", step.place, "the hosts come before all rules, also before those that stood above them");
+    this.hosts.push(...step.hosts);
+    next(step.ends ? path : { ...path, fromHosts: step.hosts.length === 0 ? null : step.place });
+  }
+
+  #fallback(step: Extract<Step, { kind: "fallback" }>, path: Path, next: (path: Path) => void): void {
+    const { place, afterMs } = step;
+    const start = { ...answered(path, null), fromHosts: null };
+    const firsts = this.leavesOf(step.first, start);
+    const seconds = this.leavesOf(step.second, start);
+    for (const first of firsts)
+      for (const second of seconds) {
+        const joined = joinPaths(path, first.path, second.path, place);
+        if (joined === null) continue;
+        const outcome = joinFallback(first.outcome, second.outcome, { afterMs, place });
+        if (outcome.kind === "unknown") this.#emit(joined, outcome, place);
+        else next(answered(joined, outcome.kind === "nothing" ? null : outcome));
+      }
+  }
+
+  #reportOverwritten({ answer, judged, fromHosts }: Path, by: string, place: Place): void {
+    if (fromHosts !== null)
+      this.#findings.add(
+        "changed",
+        fromHosts,
+        `${by} (line ${place.line}) asks for these names too and its answer counted: here the hosts hold`,
+      );
+    if (answer?.kind === "ask" && !judged)
+      this.#findings.add(
+        "changed",
+        answer.place,
+        `\`${answer.group.name}\` was asked as well, and its answer overwritten by ${by}: it is not asked here`,
+      );
+  }
+
+  #branch(path: Path, test: Test, ways: Ways): void {
+    const alternatives = alternativesOf(test, false);
+    if (alternatives === null) {
+      this.#emit(path, { kind: "unknown", why: "a condition of too many parts", place: ways.place }, ways.place);
+      return;
+    }
+    this.#alternatives(path, mergeAlternatives(alternatives), ways);
+  }
+
+  #alternatives(path: Path, [first, ...rest]: readonly (readonly Literal[])[], ways: Ways): void {
+    if (first === undefined) {
+      ways.no(path);
+      return;
+    }
+    this.#conjunction(path, first, { ...ways, no: (at) => this.#alternatives(at, rest, ways) });
+  }
+
+  /** Splits the path by literals that must all hold. */
+  #conjunction(path: Path, literals: readonly Literal[], ways: Ways): void {
+    const open: Literal[] = [];
+    for (const literal of literals) {
+      const truth = truthOf(path, literal);
+      if (truth === false) {
+        ways.no(clearHosts(path, literal));
+        return;
+      }
+      if (truth === null) open.push(literal);
+    }
+    const keys = open.map(literalKey);
+    if (path.denied.some((denied) => denied.every((key) => keys.includes(key)))) {
+      ways.no(path);
+      return;
+    }
+    if (open.length === 0) {
+      ways.yes(path);
+      return;
+    }
+    const request = open.filter(({ atom }) => atom.kind !== "response" && atom.kind !== "unknown");
+    const response = open.filter(({ atom }) => atom.kind === "response");
+    const unknown = open.find(({ atom }) => atom.kind === "unknown");
+    if (unknown?.atom.kind === "unknown") {
+      const { why } = unknown.atom;
+      this.#request(path, request, {
+        ...ways,
+        yes: (at) => this.#emit(at, { kind: "unknown", why, place: ways.place }, ways.place),
+      });
+      return;
+    }
+    this.#request(path, request, { ...ways, yes: (at) => this.#response(at, response, ways) });
+  }
+
+  #request(path: Path, literals: readonly Literal[], ways: Ways): void {
+    const [first, ...rest] = literals;
+    if (first === undefined) {
+      ways.yes(path);
+      return;
+    }
+    const { condition } = path;
+    const isAlone = rest.length === 0 && condition.names === null;
+    const backwards = literals.find(
+      ({ atom, negated }) => negated && (atom.kind === "types" || atom.kind === "clients" || (atom.kind === "names" && isAlone)),
+    );
+    if (backwards !== undefined) {
+      // Those that the condition leaves out come first: a rule then names what it is for.
+      const others = literals.filter((literal) => literal !== backwards);
+      const inverse = { ...backwards, negated: false };
+      this.#request(path, [inverse], {
+        ...ways,
+        yes: ways.no,
+        no: (at) => this.#request(at, others, ways),
+      });
+      return;
+    }
+    const wanted = literals.filter(({ atom, negated }) => atom.kind === "names" && !negated);
+    const within = wanted.at(condition.names === null ? 1 : 0);
+    if (within !== undefined) {
+      // Of names within names, those outside the inner ones first, by an exception: two lists cannot both be demanded.
+      const others = literals.filter((literal) => literal !== within);
+      this.#request(path, others, {
+        ...ways,
+        yes: (at) => {
+          ways.no(withLiteral(at, { ...within, negated: true }));
+          ways.yes(withFact(at, within.atom, true));
+        },
+      });
+      return;
+    }
+    ways.yes(literals.reduce(withLiteral, path));
+    ways.no(
+      rest.length === 0
+        ? withFact(path, first.atom, first.negated)
+        : { ...path, denied: [...path.denied, literals.map(literalKey)] },
+    );
+  }
+
+  /** Splits by what the answer is: both ways are followed to their ends, and joined. */
+  #response(path: Path, [first, ...rest]: readonly Literal[], ways: Ways): void {
+    if (first?.atom.kind !== "response") {
+      ways.yes(path);
+      return;
+    }
+    const { answer } = path;
+    const { test } = first.atom;
+    const seen = { ...path, judged: true };
+    const follow = (holds: boolean) =>
+      this.#collect(() => {
+        const at = withFact(seen, first.atom, holds);
+        if (holds === first.negated) ways.no(at);
+        else this.#response(at, rest, ways);
+      });
+    const [yes, no] = [follow(true), follow(false)];
+    for (const one of yes)
+      for (const other of no) {
+        const joined = joinPaths(path, one.path, other.path, ways.place);
+        if (joined === null) continue;
+        const same = meaningKey(one.outcome) === meaningKey(other.outcome);
+        const outcome: Outcome =
+          same || answer === null
+            ? one.outcome
+            : { kind: "judge", of: answer, test, yes: one.outcome, no: other.outcome, place: ways.place };
+        this.#emit(joined, outcome, ways.place);
+      }
+  }
+}
+
+interface Ways {
+  readonly yes: (path: Path) => void;
+  readonly no: (path: Path) => void;
+  readonly place: Place;
+}
+
+function answered(path: Path, answer: Outcome | null): Path {
+  const facts = new Map([...path.facts].filter(([key]) => !key.startsWith("response")));
+  return { ...path, answer, facts, judged: false, fromHosts: null };
+}
+
+/** Whether the answer came from hosts has been asked: that way is theirs. */
+function clearHosts(path: Path, { atom }: Literal): Path {
+  return atom.kind === "has-response" ? { ...path, fromHosts: null } : path;
+}
+
+function withLiteral(path: Path, { atom, negated }: Literal): Path {
+  const { condition } = path;
+  const known = withFact(path, atom, !negated);
+  switch (atom.kind) {
+    case "names":
+      return {
+        ...known,
+        condition: negated
+          ? { ...condition, except: joinNames(condition.except, atom.names) }
+          : { ...condition, names: atom.names },
+      };
+    case "types": {
+      const types = atom.types.filter((type) => !path.notTypes.has(type) && condition.types?.includes(type) !== false);
+      return { ...known, condition: { ...condition, types } };
+    }
+    case "clients":
+      return { ...known, condition: { ...condition, clients: bothClients(condition.clients, atom.clients) } };
+    default:
+      return known;
+  }
+}
+
+function withFact(path: Path, atom: Atom, holds: boolean): Path {
+  const facts = new Map(path.facts).set(factKey(atom), holds);
+  if (atom.kind === "names" && !holds)
+    for (const part of partsOf(atom.names)) facts.set(factKey({ kind: "names", names: part }), false);
+  const notTypes = atom.kind === "types" && !holds ? new Set([...path.notTypes, ...atom.types]) : path.notTypes;
+  return { ...path, facts, notTypes };
+}
+
+/** The single patterns and lists of a union. */
+function partsOf({ patterns, lists }: Names): readonly Names[] {
+  return [
+    ...patterns.map((pattern) => ({ patterns: [pattern], lists: [] })),
+    ...lists.map((list) => ({ patterns: [], lists: [list] })),
+  ];
+}
+
+function factKey(atom: Atom): string {
+  if (atom.kind !== "names") return `${atom.kind}${meaningKey(atom)}`;
+  return `names${JSON.stringify([atom.names.patterns, atom.names.lists.map(listKey)])}`;
+}
+
+function literalKey({ atom, negated }: Literal): string {
+  return `${negated ? "!" : ""}${factKey(atom)}`;
+}
+
+/** Whether the literal holds on the path; null = for some questions. */
+function truthOf(path: Path, { atom, negated }: Literal): boolean | null {
+  const truth = atomTruth(path, atom);
+  return truth === null ? null : truth !== negated;
+}
+
+function atomTruth(path: Path, atom: Atom): boolean | null {
+  const known = path.facts.get(factKey(atom));
+  if (known !== undefined) return known;
+  switch (atom.kind) {
+    case "constant":
+      return atom.value;
+    case "has-response":
+      return path.answer !== null;
+    case "mark":
+      return path.marks.has(atom.mark);
+    case "response":
+      // Without an answer nothing is in a list, and no code matches.
+      return path.answer === null ? false : null;
+    case "types": {
+      const own = path.condition.types;
+      if (own?.every((type) => atom.types.includes(type)) === true) return true;
+      return atom.types.every((type) => path.notTypes.has(type) || own?.includes(type) === false) ? false : null;
+    }
+    case "names": {
+      const parts = partsOf(atom.names).map((names) => path.facts.get(factKey({ kind: "names", names })));
+      if (parts.includes(true)) return true;
+      return parts.every((part) => part === false) ? false : null;
+    }
+    case "ecs":
+      // Of clients at home: those from elsewhere are not admitted by default.
+      return (
+        path.ecs !== null &&
+        networksSet(atom.networks).hasText(path.ecs === "client" ? HOME_CLIENT : path.ecs.replace(/\/.*$/, ""))
+      );
+    case "clients":
+    case "unknown":
+      return null;
+    default:
+      return unreachable(atom);
+  }
+}
+
+/** Networks that are in both; ids where both have them. */
+function bothClients(one: readonly string[] | null, other: readonly string[]): readonly string[] {
+  if (one === null) return other;
+  const isIn = (inner: string, outer: string) => {
+    const [a, b] = [rangeFromText(inner), rangeFromText(outer)];
+    if (a === null || b === null) return inner === outer;
+    return a.first.length === b.first.length && Buffer.compare(a.first, b.first) >= 0 && Buffer.compare(a.last, b.last) <= 0;
+  };
+  return [
+    ...one.filter((each) => other.some((outer) => isIn(each, outer))),
+    ...other.filter((each) => one.some((outer) => isIn(each, outer) && each !== outer)),
+  ];
+}
+
+/** The test as alternatives, each of literals that must all hold. null = too many of them. */
+function alternativesOf(test: Test, negated: boolean): readonly (readonly Literal[])[] | null {
+  if (test.kind === "not") return alternativesOf(test.of, !negated);
+  if (!("of" in test)) return [[{ atom: test, negated }]];
+  const isSum = (test.kind === "any") !== negated;
+  let sum: readonly (readonly Literal[])[] = isSum ? [] : [[]];
+  for (const part of test.of) {
+    const inner = alternativesOf(part, negated);
+    if (inner === null) return null;
+    sum = isSum ? [...sum, ...inner] : sum.flatMap((left) => inner.map((right) => [...left, ...right]));
+    if (sum.length > MAX_ALTERNATIVES) return null;
+  }
+  return sum;
+}
+
+/** Alternatives that are each one condition of the same kind become one. */
+function mergeAlternatives(alternatives: readonly (readonly Literal[])[]): readonly (readonly Literal[])[] {
+  const merged: (readonly Literal[])[] = [];
+  for (const literals of alternatives) {
+    const last = merged.at(-1);
+    const union = last?.length === 1 && literals.length === 1 ? unionOf(last[0], literals[0]) : null;
+    if (union === null) merged.push(literals);
+    else merged.splice(-1, 1, [union]);
+  }
+  return merged;
+}
+
+function unionOf(one: Literal | undefined, other: Literal | undefined): Literal | null {
+  if (one === undefined || other === undefined || one.negated || other.negated) return null;
+  const [a, b] = [one.atom, other.atom];
+  if (a.kind === "names" && b.kind === "names")
+    return { negated: false, atom: { kind: "names", names: joinNames(a.names, b.names) } };
+  if (a.kind === "types" && b.kind === "types")
+    return { negated: false, atom: { kind: "types", types: [...new Set([...a.types, ...b.types])] } };
+  if (a.kind === "clients" && b.kind === "clients")
+    return { negated: false, atom: { kind: "clients", clients: [...a.clients, ...b.clients] } };
+  return null;
+}
+
+/** Questions that are on both paths, which part from `base`; null where there are none. */
+function joinPaths(base: Path, one: Path, other: Path, place: Place): Path | null {
+  const [a, b] = [one.condition, other.condition];
+  const same = meaningKey(a.names) === meaningKey(b.names);
+  const isFree = (condition: Condition) => meaningKey(condition.names) === meaningKey(base.condition.names);
+  if (!same && !isFree(a) && !isFree(b))
+    throw new ImportError(place, "two conditions on names that depend on one answer: no rule can say it");
+  const names = isFree(a) ? b.names : a.names;
+  const types =
+    a.types === null ? b.types : b.types === null ? a.types : a.types.filter((type) => b.types?.includes(type) === true);
+  const clients = b.clients === null ? a.clients : bothClients(a.clients, b.clients);
+  if (types?.length === 0 || clients?.length === 0) return null;
+  return {
+    ...base,
+    condition: { names, except: joinNames(a.except, b.except), types, clients },
+    notTypes: new Set([...one.notTypes, ...other.notTypes]),
+    facts: new Map([...one.facts, ...other.facts].filter(([key]) => !key.startsWith("response"))),
+  };
+}
+
+/** Where the types of a path are left open, those that others have taken come before it. */
+function conditionOf({ condition }: Path): Condition {
+  return condition.types === null ? condition : { ...condition, types: [...condition.types].sort((a, b) => a - b) };
+}
+
+function joinFallback(
+  first: Outcome,
+  second: Outcome,
+  { afterMs, place }: { readonly afterMs: number | null; readonly place: Place },
+): Outcome {
+  if (first.kind === "unknown" || second.kind === "nothing" || first.kind === "answer") return first;
+  if (second.kind === "unknown" || first.kind === "nothing") return second;
+  return { kind: "fallback", first, second, afterMs, place };
+}
+
+/** The same with a TTL on every answer of a group; what is equal stays equal. */
+function withTtl(outcome: Outcome, ttl: NonNullable<Modifiers["ttl"]>): Outcome {
+  switch (outcome.kind) {
+    case "ask":
+      return { ...outcome, modifiers: { ...outcome.modifiers, ttl } };
+    case "judge":
+      return {
+        ...outcome,
+        of: withTtl(outcome.of, ttl),
+        yes: withTtl(outcome.yes, ttl),
+        no: withTtl(outcome.no, ttl),
+      };
+    case "fallback":
+      return { ...outcome, first: withTtl(outcome.first, ttl), second: withTtl(outcome.second, ttl) };
+    case "replace":
+      return { ...outcome, of: withTtl(outcome.of, ttl) };
+    case "answer":
+    case "nothing":
+    case "unknown":
+      return outcome;
+    default:
+      return unreachable(outcome);
+  }
+}

@@ -1,0 +1,588 @@
+import { Document, isMap, isScalar, isSeq } from "yaml";
+import { nameFromText } from "../dns/name.ts";
+import { TYPE, typeName } from "../dns/types.ts";
+import { hostName, ImportLists, type ListUse } from "./lists.ts";
+import { longestFirst } from "./longest.ts";
+import { type Action, type AskedGroup, asksOf, type Lowered, Lowering } from "./lower.ts";
+import {
+  type Condition,
+  type Findings,
+  forNames,
+  ImportError,
+  joinNames,
+  type ListFile,
+  listKey,
+  type Meaning,
+  type ModelRule,
+  meaningKey,
+  type Names,
+  type Networks,
+  NO_NAMES,
+  type Outcome,
+} from "./model.ts";
+import { sideOfAll } from "./servers.ts";
+
+/** Writes a `Meaning` as a fenliu.yaml with its `expect` lines, and reports what became of each rule. */
+
+export interface Written {
+  readonly yaml: string;
+  /** Lists that the file names, by their paths from the folder of the file. */
+  readonly files: ReadonlyMap<string, string>;
+}
+
+interface WriteOptions {
+  /** A path as the new file names it. */
+  readonly relative: (path: string) => string;
+}
+
+/** Patterns that stand in a rule; more of them become a list of their own. */
+const MAX_INLINE = 40;
+const LINE_WIDTH = 130;
+
+/** @throws ImportError where nothing may be written: what no rule decides would be closed, or nobody is asked. */
+export function writeConfig(meaning: Meaning, findings: Findings, { relative }: WriteOptions): Written {
+  return new Writer(meaning, findings, relative).write();
+}
+
+interface WrittenRule {
+  readonly yaml: Readonly<Record<string, unknown>>;
+  readonly comment: string | null;
+}
+
+/** A rule of the model as it decides, to tell what the source asks for a name. */
+interface Decided {
+  readonly condition: Condition;
+  readonly expect: Readonly<Record<string, string>> | null;
+}
+
+class Writer {
+  readonly #meaning: Meaning;
+  readonly #findings: Findings;
+  readonly #relative: (path: string) => string;
+  readonly #source = new ImportLists();
+  readonly #lowering: Lowering;
+  readonly #groups = new Map<string, { readonly name: string; readonly yaml: Readonly<Record<string, unknown>> }>();
+  readonly #lists = new Map<string, { readonly name: string; readonly yaml: Readonly<Record<string, unknown>> }>();
+  readonly #files = new Map<string, string>();
+  readonly #rules: WrittenRule[] = [];
+  readonly #decided: Decided[] = [];
+  readonly #poison: Networks[];
+  readonly #unusable = new Set<string>();
+
+  constructor(meaning: Meaning, findings: Findings, relative: (path: string) => string) {
+    this.#meaning = meaning;
+    this.#findings = findings;
+    this.#relative = relative;
+    this.#lowering = new Lowering(this.#source, findings);
+    this.#poison = [meaning.poison];
+  }
+
+  write(): Written {
+    const rules = simplify(this.#meaning.rules);
+    this.#checkLists(rules);
+    for (const rule of rules) {
+      if (rule.kind === "modify") this.#push({ condition: rule.condition, label: rule.label }, { ...rule.modifiers });
+      else if (rule.kind === "decide") this.#decide(rule);
+      else this.#longest(rule);
+    }
+    if (this.#groups.size === 0)
+      throw new ImportError({ file: this.#meaning.file, line: 1 }, "it asks no server that can be asked here");
+    const { settings, bootstrap, bogus } = this.#meaning;
+    const poison = this.#networks(this.#poison, "poison");
+    const { listen, tls, ...others } = settings;
+    const document = {
+      ...(listen === undefined ? {} : { listen }),
+      ...(tls === undefined ? {} : { tls: this.#paths(tls) }),
+      upstreams: named(this.#groups),
+      ...(bootstrap.length === 0 ? {} : { bootstrap }),
+      ...some("poison", poison),
+      ...some("bogus", this.#networks([bogus], "bogus")),
+      rules: this.#rules.map(({ yaml }) => yaml),
+      ...this.#hosts(),
+      ...others,
+      expect: this.#expectations(rules),
+    };
+    // Lists are made while rules are written, and stand before them.
+    const { upstreams, ...rest } = document;
+    const lists = this.#lists.size === 0 ? {} : { lists: named(this.#lists) };
+    const {
+      listen: first,
+      tls: second,
+      bootstrap: third,
+      ...last
+    } = { listen: undefined, tls: undefined, bootstrap: undefined, ...rest };
+    const ordered = { listen: first, tls: second, upstreams, bootstrap: third, ...lists, ...last };
+    const yaml = this.#yamlOf(Object.fromEntries(Object.entries(ordered).filter(([, value]) => value !== undefined)));
+    return { yaml, files: this.#files };
+  }
+
+  /** Names that no usable list holds any more must not make a rule match everything. */
+  #checkLists(rules: readonly ModelRule[]): void {
+    const uses = new Map<string, { readonly list: ListFile; readonly use: ListUse }>();
+    const note = (list: ListFile, use: ListUse) => {
+      const known = uses.get(listKey(list))?.use ?? use;
+      uses.set(listKey(list), { list, use: known === use ? use : "routes" });
+    };
+    for (const rule of rules) {
+      const use = rule.kind === "longest" ? "routes" : rule.kind === "modify" ? "blocks" : useOf(rule.outcome);
+      for (const list of rule.condition.names?.lists ?? []) note(list, use);
+      // Without an exception more is blocked.
+      for (const list of rule.condition.except.lists) note(list, "routes");
+      if (rule.kind === "longest")
+        for (const { names, outcome } of rule.choices) for (const list of names.lists) note(list, useOf(outcome));
+      if (rule.kind === "decide") for (const list of addressLists(rule.outcome)) note(list, "routes");
+    }
+    for (const { list, use } of uses.values())
+      if (!this.#source.check(list, use, this.#findings)) this.#unusable.add(listKey(list));
+  }
+
+  #decide(rule: Extract<ModelRule, { kind: "decide" }>): void {
+    const lowered = this.#lowering.lower(rule.outcome);
+    const { condition, place } = rule;
+    if (lowered.isClosed && condition.names === null && condition.clients === null)
+      throw new ImportError(
+        place,
+        `${reasonOf(this.#findings, place)}. It stands for every name that no list holds, so nothing is written`,
+      );
+    this.#emit(rule, lowered);
+  }
+
+  #emit(
+    { condition, label, place }: Pick<ModelRule, "condition" | "label" | "place">,
+    { action, modifiers, poison, isClosed }: Lowered,
+  ): void {
+    this.#poison.push(...poison);
+    const types = condition.types;
+    const answer = action.kind === "answer" ? typedAnswer(action.answer, types) : null;
+    if (action.kind === "answer" && answer !== action.answer)
+      this.#findings.add(
+        "changed",
+        place,
+        `${types?.map(typeName).join(", ") ?? ""}: NODATA, not ${action.answer}, which would speak for the whole name (RFC 2308 §5, RFC 8020)`,
+      );
+    const yaml = this.#actionYaml(action, answer);
+    const name = this.#push(
+      { condition, label },
+      { ...modifiers, ...yaml },
+      isClosed ? `Closed: ${reasonOf(this.#findings, place)}` : null,
+    );
+    if (name === null) return;
+    const example = this.#source.examples(condition.names ?? NO_NAMES, 1)[0];
+    const what =
+      answer !== null
+        ? `is answered \`${answer}\``
+        : action.kind === "compare"
+          ? "is compared"
+          : `goes to \`${String(yaml["upstream"])}\``;
+    if (!isClosed) this.#findings.add("carried", place, `\`${name}\`${example === undefined ? "" : ` (${example})`} ${what}`);
+    const expect = answer !== null ? { answer } : { rule: name, upstream: this.#expectedGroup(action) };
+    this.#decided.push({ condition, expect: usesUnusable(condition, this.#unusable) ? null : expect });
+  }
+
+  #expectedGroup(action: Action): string {
+    if (action.kind === "answer") return "";
+    return this.#group(action.kind === "upstream" ? action.group : action.far);
+  }
+
+  #actionYaml(action: Action, answer: string | null): Readonly<Record<string, unknown>> {
+    switch (action.kind) {
+      case "upstream":
+        return { upstream: this.#group(action.group) };
+      case "answer":
+        return { answer };
+      case "compare": {
+        const [list = ""] = this.#networks([action.keepNearIf], "near", true);
+        const within = action.withinMs === null ? {} : { within: `${Math.min(Math.max(action.withinMs, 10), 3500)}ms` };
+        return { compare: { near: this.#group(action.near), far: this.#group(action.far), keepNearIf: list, ...within } };
+      }
+    }
+  }
+
+  /** @returns its name; null where a list is missing, so that no condition is left. */
+  #push(
+    { condition, label }: Pick<ModelRule, "condition" | "label">,
+    yaml: Readonly<Record<string, unknown>>,
+    comment: string | null = null,
+  ): string | null {
+    const domains = this.#domains(condition, label);
+    if (domains === null) return null;
+    const { types, clients } = condition;
+    const conditions = {
+      ...(domains.length === 0 ? {} : { domains }),
+      ...(clients === null ? {} : { clients }),
+      ...(types === null ? {} : { types: types.map(typeName) }),
+    };
+    const taken = new Set(this.#rules.map((rule) => rule.yaml["name"]));
+    const name = freeName(label || labelOf(condition, domains), taken);
+    this.#rules.push({ yaml: { name, ...conditions, ...yaml }, comment });
+    return name;
+  }
+
+  /** null = names were demanded, and none are left. */
+  #domains({ names, except }: Condition, label: string): readonly string[] | null {
+    const wanted = names === null ? [] : this.#patterns(names, label);
+    if (names !== null && wanted.length === 0) return null;
+    const without = this.#patterns(except, `${label}-except`).map((pattern) => `!${pattern}`);
+    return [
+      ...wanted.filter((pattern) => !pattern.startsWith("!")),
+      ...wanted.filter((pattern) => pattern.startsWith("!")),
+      ...without,
+    ];
+  }
+
+  #patterns({ patterns, lists }: Names, label: string): readonly string[] {
+    const listed = lists.filter((list) => !this.#unusable.has(listKey(list))).map((list) => `list:${this.#list(list)}`);
+    if (patterns.length > MAX_INLINE) return [`list:${this.#generated(patterns, label || "names")}`, ...listed];
+    return [...patterns.flatMap(expandBelow), ...listed];
+  }
+
+  #longest(rule: Extract<ModelRule, { kind: "longest" }>): void {
+    const choices = rule.choices.map(({ names, outcome, place }) => ({ names, place, lowered: this.#lowering.lower(outcome) }));
+    const isSmall =
+      choices.every(({ names }) => names.lists.length === 0) &&
+      choices.flatMap(({ names }) => names.patterns).length <= 4 * MAX_INLINE;
+    const asks = isSmall
+      ? []
+      : choices.filter(({ lowered }) => lowered.action.kind === "upstream" && Object.keys(lowered.modifiers).length === 0);
+    const others = choices.filter((choice) => !asks.includes(choice));
+    for (const { choice, patterns } of longestFirst(others.map((each) => ({ choice: each, patterns: each.names.patterns })))) {
+      // Longer names of the groups below stay theirs.
+      const inner = asks.flatMap(({ names }) =>
+        names.patterns.filter((pattern) => patterns.some((outer) => isBelow(pattern, outer))),
+      );
+      const condition = {
+        ...rule.condition,
+        names: { patterns, lists: choice.names.lists },
+        except: { patterns: inner, lists: [] },
+      };
+      this.#emit({ condition, label: "", place: choice.place }, choice.lowered);
+    }
+    if (asks.length === 0) return;
+    const pairs = asks.map(({ names, lowered, place }) => {
+      const group = lowered.action.kind === "upstream" ? this.#group(lowered.action.group) : "";
+      const own = names.patterns.length === 0 ? [] : [this.#generated(names.patterns, group)];
+      const named = names.lists.filter((list) => !this.#unusable.has(listKey(list))).map((list) => this.#list(list));
+      const example = this.#source.examples(names, 1)[0];
+      this.#findings.add(
+        "carried",
+        place,
+        `names such as ${example ?? "those of its list"} go to \`${group}\`, the longest match first`,
+      );
+      return [...own, ...named].map((list): [string, string] => [`list:${list}`, group]);
+    });
+    const name = this.#push(
+      { condition: rule.condition, label: rule.label || "split" },
+      { longest: Object.fromEntries(pairs.flat()) },
+    );
+    const expectOf = (asked: string) => (name === null ? null : { rule: name, upstream: asked });
+    for (const choice of this.#byFit(asks))
+      this.#decided.push({ condition: choice.condition, expect: expectOf(this.#expectedGroup(choice.lowered.action)) });
+  }
+
+  /** Of each choice the names that no other fits better, one by one: enough for what is expected. */
+  #byFit(
+    choices: readonly { readonly names: Names; readonly lowered: Lowered }[],
+  ): readonly { readonly condition: Condition; readonly lowered: Lowered }[] {
+    return choices.flatMap(({ names, lowered }) => {
+      const own = this.#source.examples(names).filter((text) => {
+        const name = nameFromText(text);
+        if (name === null) return false;
+        const fit = this.#source.fit(names, name);
+        return choices.every((other) => other.names === names || this.#source.fit(other.names, name) < fit);
+      });
+      return own.length === 0
+        ? []
+        : [{ condition: forNames({ patterns: own.map((text) => `full:${text}`), lists: [] }), lowered }];
+    });
+  }
+
+  #group(asked: AskedGroup): string {
+    const { group, ecs } = asked;
+    const key = meaningKey([group.servers, group.proxy, group.strategy, group.volatile, group.asksFrom, ecs, asked.fallback]);
+    const known = this.#groups.get(key);
+    if (known !== undefined) return known.name;
+    const fallback = asked.fallback === null ? null : this.#group(asked.fallback);
+    const servers = group.servers.map(({ url, addresses, tlsName }) =>
+      addresses.length === 0 && tlsName === null
+        ? url
+        : { url, ...some("addresses", addresses), ...(tlsName === null ? {} : { tlsName }) },
+    );
+    const yaml = {
+      servers,
+      ...(servers.length > 1 ? { strategy: group.strategy } : {}),
+      ...(group.proxy === null ? {} : { proxy: group.proxy }),
+      ...(fallback === null ? {} : { fallback }),
+      ...(group.volatile ? { volatile: true } : {}),
+      ...some("asksFrom", group.asksFrom),
+      ...(ecs === null ? {} : { ecs }),
+    };
+    const wanted = group.name.replace(/^(fast_)?forward[_-]/, "");
+    const taken = new Set([...this.#groups.values()].map(({ name }) => name));
+    const then = fallback === null ? "" : `-then-${fallback}`;
+    const name = freeName(taken.has(ownName(wanted)) ? `${wanted}${then}${ecs === null ? "" : "-ecs"}` : wanted, taken);
+    this.#groups.set(key, { name, yaml });
+    this.#findings.add("carried", group.place, `\`${group.name}\` is the group \`${name}\``);
+    return name;
+  }
+
+  #list(list: ListFile): string {
+    const key = listKey(list);
+    const known = this.#lists.get(key);
+    if (known !== undefined) return known.name;
+    const source = `${this.#relative(list.path)}${list.category === null ? "" : `#${list.category}`}`;
+    const name = freeName(list.tag.replace(/[._-](list|txt)$/g, ""), new Set([...this.#lists.values()].map((each) => each.name)));
+    this.#lists.set(key, { name, yaml: { [list.kind]: [source], ...(list.reloads ? { refresh: "1h" } : {}) } });
+    this.#findings.add("carried", list.place, `${source} is the list \`${name}\`, read where it lies`);
+    return name;
+  }
+
+  /** A list of its own, written beside the file. */
+  #generated(patterns: readonly string[], wanted: string, kind: ListFile["kind"] = "domains"): string {
+    const key = meaningKey([kind, patterns]);
+    const known = this.#lists.get(key);
+    if (known !== undefined) return known.name;
+    const name = freeName(wanted, new Set([...this.#lists.values()].map((each) => each.name)));
+    const isPlain = !patterns.some((pattern) => pattern.startsWith("*."));
+    const lines = isPlain ? patterns : patterns.map(adguardLine);
+    const path = `lists/${name}.txt`;
+    this.#files.set(
+      path,
+      `# Made by \`fenliu import\` from ${this.#meaning.file}\n${lines.join("\n")}\n`.replace(/^#/, isPlain ? "#" : "!"),
+    );
+    this.#lists.set(key, { name, yaml: { [kind]: [kind === "addresses" ? path : `${path}#${isPlain ? "plain" : "adguard"}`] } });
+    return name;
+  }
+
+  /** `list:` references and networks. @param asList whether one list is needed. */
+  #networks(all: readonly Networks[], wanted: string, asList = false): readonly string[] {
+    const lists = all.flatMap(({ lists: own }) => own).filter((list) => !this.#unusable.has(listKey(list)));
+    const inline = all.flatMap(({ networks }) => networks);
+    const references = lists.map((list) => `list:${this.#list(list)}`);
+    if (!asList || references.length === 1) return [...new Set([...references, ...(asList ? [] : inline)])];
+    if (lists.length === 0) return [`list:${this.#generated(inline, wanted, "addresses")}`];
+    // Several files are one list.
+    const sources = lists.map((list) => `${this.#relative(list.path)}${list.category === null ? "" : `#${list.category}`}`);
+    const key = meaningKey(sources);
+    const name = this.#lists.get(key)?.name ?? freeName(wanted, new Set([...this.#lists.values()].map((each) => each.name)));
+    this.#lists.set(key, { name, yaml: { addresses: sources } });
+    return [`list:${name}`];
+  }
+
+  #hosts(): Readonly<Record<string, unknown>> {
+    const records = new Map<string, unknown>();
+    for (const { name, wildcard, addresses, cname, others, place } of this.#meaning.hosts) {
+      const key = wildcard ? `*.${name}` : name;
+      if (cname !== null) records.set(key, { cname });
+      else records.set(key, others === "forward" ? { address: addresses, others } : one(addresses));
+      const families = new Set(addresses.map((address) => (address.includes(":") ? "AAAA" : "A")));
+      const missing = families.has("A") ? "AAAA" : "A";
+      const note = cname === null && families.size === 1 ? `; its ${missing} is empty` : "";
+      this.#findings.add("carried", place, `\`${key}\` is in \`hosts.records\`${note}`);
+    }
+    return records.size === 0 ? {} : { hosts: { records: Object.fromEntries(records) } };
+  }
+
+  /** One name of each list, one of each answer, one that nobody knows, one host: with what the source does with it. */
+  #expectations(rules: readonly ModelRule[]): readonly Readonly<Record<string, string>>[] {
+    const conditions = rules.flatMap((rule) =>
+      rule.kind === "longest"
+        ? rule.choices.map(({ names }) => names)
+        : rule.condition.names === null
+          ? []
+          : [rule.condition.names],
+    );
+    const texts = conditions.flatMap((names) => [
+      ...this.#source.examples({ ...names, lists: [] }, 1),
+      ...names.lists.flatMap((list) => this.#source.examples({ patterns: [], lists: [list] }, 1)),
+    ]);
+    const hosts = this.#meaning.hosts.find(({ wildcard, addresses }) => !wildcard && addresses.length > 0);
+    const names = [...new Set([...texts.map((text) => (text.includes(".") ? text : `www.${text}`)), UNKNOWN_NAME])].filter(
+      (text) => hostName(text) !== null,
+    );
+    const expected = names.flatMap((name) => {
+      const expect = this.#expectation(name);
+      return expect === null ? [] : [{ name, ...expect }];
+    });
+    const first = hosts?.addresses[0];
+    const held =
+      hosts === undefined || first === undefined
+        ? []
+        : [{ name: hosts.name, type: first.includes(":") ? "AAAA" : "A", answer: first }];
+    return [...expected.slice(0, MAX_EXPECTED), ...held];
+  }
+
+  #expectation(text: string): Readonly<Record<string, string>> | null {
+    const name = nameFromText(text);
+    if (name === null || this.#isHost(text)) return null;
+    const decided = this.#decided.find(
+      ({ condition }) =>
+        condition.clients === null &&
+        (condition.types === null || condition.types.includes(TYPE.A)) &&
+        (condition.names === null || this.#source.holds(condition.names, name)) &&
+        !this.#source.holds(condition.except, name),
+    );
+    return decided?.expect ?? null;
+  }
+
+  #isHost(text: string): boolean {
+    return this.#meaning.hosts.some(({ name, wildcard }) => (wildcard ? text.endsWith(`.${name}`) : text === name));
+  }
+
+  #paths(value: unknown): unknown {
+    if (typeof value !== "object" || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([key, path]) => [key, this.#relative(String(path))]));
+  }
+
+  #yamlOf(sections: Readonly<Record<string, unknown>>): string {
+    const document = new Document(sections, { aliasDuplicateObjects: false });
+    document.commentBefore = ` Made by \`fenliu import\` from ${this.#meaning.file} (${this.#meaning.origin}). Every key: docs/config.md.`;
+    for (const [index, { key, value }] of (isMap(document.contents) ? document.contents.items : []).entries()) {
+      if (index > 0 && isScalar(key)) key.spaceBefore = true;
+      // One line for each group, list, rule, record and expectation.
+      const table = isScalar(key) && key.value === "hosts" && isMap(value) ? value.get("records") : value;
+      const rows = isSeq(table) ? table.items : isMap(table) ? table.items.map((item) => item.value) : [];
+      for (const [row, item] of rows.entries()) {
+        if (isMap(item) || isSeq(item)) item.flow = true;
+        const comment = isScalar(key) && key.value === "rules" ? this.#rules[row]?.comment : null;
+        if (typeof comment === "string" && isMap(item)) item.commentBefore = ` ${comment.replace(/\s+/g, " ")}`;
+      }
+    }
+    return document.toString({ lineWidth: LINE_WIDTH, flowCollectionPadding: true });
+  }
+}
+
+/** No list holds it. */
+const UNKNOWN_NAME = "no-list-knows-this-name.com";
+const MAX_EXPECTED = 60;
+
+/** Rules without those that change nothing: followed by one that holds for more and does the same, or preceded by one for the same questions. */
+export function simplify(rules: readonly ModelRule[]): readonly ModelRule[] {
+  const kept: ModelRule[] = [];
+  for (const rule of rules.toReversed()) {
+    const next = kept.at(-1);
+    if (rule.kind === "decide" && next?.kind === "decide" && meaningKey(rule.outcome) === meaningKey(next.outcome)) {
+      if (isWithin(rule.condition, next.condition)) continue;
+      const union = unionOf(rule.condition, next.condition);
+      if (union !== null) {
+        kept.splice(-1, 1, { ...next, condition: union, place: rule.place });
+        continue;
+      }
+    }
+    kept.push(rule);
+  }
+  const ordered = kept.toReversed();
+  return ordered.filter((rule, index) => {
+    if (rule.kind !== "decide") return true;
+    return !ordered.slice(0, index).some((before) => before.kind === "decide" && isWithin(rule.condition, before.condition));
+  });
+}
+
+/** Whether each part of the wider condition is one of the narrower too. */
+function isWithin(narrow: Condition, wide: Condition): boolean {
+  const isSame = (key: keyof Condition) => meaningKey(narrow[key]) === meaningKey(wide[key]);
+  const parts = (names: Names) => [...names.patterns, ...names.lists.map(listKey)];
+  const holdsAll = (outer: Names, inner: Names) => parts(inner).every((each) => parts(outer).includes(each));
+  const types = wide.types === null || (narrow.types !== null && narrow.types.every((type) => wide.types?.includes(type)));
+  const names = wide.names === null || (narrow.names !== null && holdsAll(wide.names, narrow.names));
+  return types && names && (wide.clients === null || isSame("clients")) && holdsAll(narrow.except, wide.except);
+}
+
+/** One condition for both, where they differ in their names alone. */
+function unionOf(one: Condition, other: Condition): Condition | null {
+  const rest = (condition: Condition) => meaningKey({ ...condition, names: null });
+  if (one.names === null || other.names === null || rest(one) !== rest(other) || meaningKey(one.except) !== meaningKey(NO_NAMES))
+    return null;
+  return { ...one, names: joinNames(one.names, other.names) };
+}
+
+function addressLists(outcome: Extract<ModelRule, { kind: "decide" }>["outcome"]): readonly ListFile[] {
+  switch (outcome.kind) {
+    case "judge":
+      return [
+        ...(outcome.test.kind === "addresses" ? outcome.test.networks.lists : []),
+        ...addressLists(outcome.yes),
+        ...addressLists(outcome.no),
+      ];
+    case "fallback":
+      return [...addressLists(outcome.first), ...addressLists(outcome.second)];
+    default:
+      return [];
+  }
+}
+
+function useOf(outcome: Outcome): ListUse {
+  if (outcome.kind === "answer") return "blocks";
+  const [first] = asksOf(outcome);
+  return first !== undefined && sideOfAll(first.group.servers) === "near" ? "near" : "routes";
+}
+
+/** RFC 2308 §5: an answer for some types says nothing of the name. */
+function typedAnswer(answer: string, types: readonly number[] | null): string {
+  if (types === null || answer === "nodata") return answer;
+  return answer === "zero" && types.every((type) => type === TYPE.A || type === TYPE.AAAA) ? answer : "nodata";
+}
+
+function reasonOf(findings: Findings, { file, line }: { readonly file: string; readonly line: number }): string {
+  const found = findings.all.findLast((finding) => finding.kind === "blank" && finding.file === file && finding.line === line);
+  return found?.what.replace(/: its names are refused.*$/, "") ?? "not understood";
+}
+
+function usesUnusable({ names, except }: Condition, unusable: ReadonlySet<string>): boolean {
+  return [...(names?.lists ?? []), ...except.lists].some((list) => unusable.has(listKey(list)));
+}
+
+/** `*.x` of the model is what is below x. */
+function expandBelow(pattern: string): readonly string[] {
+  return pattern.startsWith("*.") ? [pattern.slice(2), `!full:${pattern.slice(2)}`] : [pattern];
+}
+
+function adguardLine(pattern: string): string {
+  if (pattern.startsWith("full:")) return `|${pattern.slice(5)}^`;
+  if (pattern.startsWith("regexp:")) return `/${pattern.slice(7)}/`;
+  if (pattern.startsWith("keyword:")) return `/${pattern.slice(8).replaceAll(".", "\\.")}/`;
+  return `||${pattern}^`;
+}
+
+function isBelow(inner: string, outer: string): boolean {
+  const bare = (pattern: string) => pattern.replace(/^(full:|\*\.)/, "");
+  return !outer.startsWith("full:") && bare(inner).endsWith(`.${bare(outer)}`);
+}
+
+/** After its lists, else its patterns, types or clients. */
+function labelOf({ types, clients }: Condition, domains: readonly string[]): string {
+  const lists = domains.filter((domain) => domain.startsWith("list:")).map((domain) => domain.slice("list:".length));
+  const parts = [
+    lists,
+    domains.map((domain) => domain.replace(/^!list:|^!/, "not-")),
+    clients ?? [],
+    types?.map((type) => typeName(type).toLowerCase()) ?? [],
+  ];
+  const first = parts.find((part) => part.length > 0);
+  return first === undefined ? "others" : first.slice(0, 3).join("-");
+}
+
+/** A name that groups, lists and rules may have. */
+function ownName(written: string): string {
+  const plain = written.replace(/[^\p{L}\p{N}._-]+/gu, "-").replace(/^[^\p{L}\p{N}]+|-+$/gu, "");
+  return plain.slice(0, 58).toWellFormed().replaceAll("\ufffd", "") || "unnamed";
+}
+
+function freeName(wanted: string, taken: ReadonlySet<unknown>): string {
+  const plain = ownName(wanted);
+  let name = plain;
+  for (let count = 2; taken.has(name); count++) name = `${plain}-${count}`;
+  return name;
+}
+
+function named(all: ReadonlyMap<string, { readonly name: string; readonly yaml: unknown }>): Readonly<Record<string, unknown>> {
+  return Object.fromEntries([...all.values()].map(({ name, yaml }) => [name, yaml]));
+}
+
+function some(key: string, values: readonly unknown[]): Readonly<Record<string, unknown>> {
+  return values.length === 0 ? {} : { [key]: values };
+}
+
+function one(addresses: readonly string[]): readonly string[] | string {
+  const [only] = addresses;
+  return addresses.length === 1 && only !== undefined ? only : addresses;
+}

@@ -1,0 +1,356 @@
+import { describe, expect, test } from "vitest";
+import { CHINA_ADDRESSES, decisions, type Outcome, runImport } from "./sources.ts";
+
+const LISTS = {
+  "china.txt": "shop.example\nfull:one.example\nkeyword:mainland\n",
+  "gfw.txt": "search.example\n",
+  "ads.txt": "ads.example\n",
+  "china-ip.txt": CHINA_ADDRESSES,
+  "banned.txt": "203.0.113.7\n",
+};
+
+const SETS = `plugins:
+  - { tag: china, type: domain_set, args: { files: [china.txt] } }
+  - { tag: gfw, type: domain_set, args: { files: [gfw.txt] } }
+  - { tag: ads, type: domain_set, args: { files: [ads.txt] } }
+  - { tag: home, type: ip_set, args: { files: [china-ip.txt] } }
+  - { tag: banned, type: ip_set, args: { files: [banned.txt] } }
+  - { tag: near, type: forward, args: { concurrent: 2, upstreams: [{ addr: 223.5.5.5 }, { addr: 119.29.29.29, tag: pod }] } }
+  - { tag: far, type: forward, args: { upstreams: [{ addr: "tls://8.8.8.8" }, { addr: "tls://1.1.1.1" }] } }
+`;
+
+/** Version 5: a main sequence of these steps. */
+function five(
+  steps: string,
+  plugins = "",
+  files: Readonly<Record<string, string>> = {},
+  ...options: readonly string[]
+): Promise<Outcome> {
+  const sequence = steps
+    .trim()
+    .split("\n")
+    .map((line) => `      - ${line.trim()}\n`)
+    .join("");
+  const text = `${SETS}${plugins}  - tag: main\n    type: sequence\n    args:\n${sequence}  - { tag: udp, type: udp_server, args: { entry: main, listen: "127.0.0.1:5353" } }\n`;
+  return runImport("config.yaml", { ...LISTS, "config.yaml": text, ...files }, ...options);
+}
+
+const called = (tag: string, steps: string) =>
+  `  - tag: ${tag}\n    type: sequence\n    args:\n${steps
+    .trim()
+    .split("\n")
+    .map((line) => `      - ${line.trim()}\n`)
+    .join("")}`;
+
+describe("the control flow of mosdns 5", () => {
+  test("a return under a condition holds for the rest of its sequence (wrong translation 1)", async () => {
+    const outcome = await five(
+      "exec: $local\n{ matches: has_resp, exec: accept }\nexec: $far",
+      called("local", '{ matches: "!qname $china", exec: return }\nexec: $near'),
+    );
+    expect(outcome.code).toBe(0);
+    const expected = { "www.shop.example": "near", "one.example": "near", "www.one.example": "far", "unknown.example": "far" };
+    expect(await decisions(outcome, expected)).toEqual(expected);
+  });
+
+  test("what a called sequence accepts ends that sequence alone; of a jump it ends all (9)", async () => {
+    const inner = called("inner", "exec: $near\nexec: accept");
+    expect(await decisions(await five("exec: $inner\nexec: $far", inner), { "x.example": "far" })).toEqual({
+      "x.example": "far",
+    });
+    expect(await decisions(await five("exec: jump inner\nexec: $far", inner), { "x.example": "near" })).toEqual({
+      "x.example": "near",
+    });
+    const outcome = await five("exec: $inner\nexec: $far", inner);
+    expect(outcome.told("changed")).toContain("`near` was asked as well, and its answer overwritten");
+  });
+
+  test("goto never comes back", async () => {
+    const outcome = await five("{ matches: qname $gfw, exec: goto away }\nexec: $near", called("away", "exec: $far"));
+    expect(await decisions(outcome, { "search.example": "far", "x.example": "near" })).toEqual({
+      "search.example": "far",
+      "x.example": "near",
+    });
+  });
+
+  test("two conditions on names must both hold", async () => {
+    const outcome = await five(
+      '{ matches: [qname $china, "qname keyword:special"], exec: $far }\n{ matches: has_resp, exec: accept }\nexec: $near',
+    );
+    const expected = { "special.shop.example": "far", "www.shop.example": "near", "special.example": "near" };
+    expect(await decisions(outcome, expected)).toEqual(expected);
+  });
+
+  test("marks are followed, and types and clients may be negated", async () => {
+    const outcome = await five(`{ matches: qname $gfw, exec: mark 7 }
+      { matches: "!qtype 1 28", exec: $near }
+      { matches: has_resp, exec: accept }
+      { matches: mark 7, exec: $far }
+      { matches: has_resp, exec: accept }
+      { matches: "!client_ip 10.0.7.0/24", exec: $near }
+      { matches: has_resp, exec: accept }
+      exec: $far`);
+    const expected = {
+      "search.example MX": "near",
+      "search.example": "far",
+      "x.example": "near",
+      "x.example @10.0.7.3": "far",
+      "x.example TXT @10.0.7.3": "near",
+    };
+    expect(await decisions(outcome, expected)).toEqual(expected);
+  });
+
+  test("a group of the members that are named by tags", async () => {
+    const outcome = await five("exec: $near pod");
+    expect(outcome.config?.upstreams.groups.map(({ servers }) => servers.map(({ label }) => label))).toEqual([["119.29.29.29"]]);
+  });
+});
+
+describe("answers that are judged", () => {
+  const unknown = { "unknown.example": "near|far" };
+
+  test.each([
+    [
+      "a fallback whose primary drops foreign answers (I1)",
+      "exec: $both",
+      `${called("first", 'exec: ecs 1.2.3.0\nexec: $near\n{ matches: "!resp_ip $home", exec: drop_resp }')}${called("second", "exec: prefer_ipv4\nexec: $far")}  - { tag: both, type: fallback, args: { primary: first, secondary: second, threshold: 200 } }\n`,
+    ],
+    [
+      "kept, or dropped and asked abroad (2)",
+      "exec: $near\n{ matches: resp_ip $home, exec: accept }\nexec: drop_resp\nexec: $far",
+      "",
+    ],
+  ])("%s become compare", async (_, steps, plugins) => {
+    const outcome = await five(steps, plugins);
+    expect(await decisions(outcome, unknown)).toEqual(unknown);
+    expect(outcome.config?.rules.at(-1)?.action).toMatchObject({ compare: { near: "near", far: "far", keepNearIf: "home" } });
+  });
+
+  test("the ECS of one branch is sent to its group alone, and what only one prefers is left out (I2)", async () => {
+    const plugins = `${called("first", 'exec: $near\n{ matches: "!resp_ip $home", exec: drop_resp }')}${called("second", "exec: prefer_ipv4\nexec: ecs 1.2.3.0\nexec: $far")}  - { tag: both, type: fallback, args: { primary: first, secondary: second } }\n`;
+    const outcome = await five("exec: $both", plugins);
+    const groups = new Map(outcome.config?.upstreams.groups.map((group) => [group.name, group.ecs]));
+    expect(groups.get("near")).toBeNull();
+    expect(groups.get("far")).toMatchObject({ subnet: "1.2.3.0/24" });
+    expect(outcome.config?.rules.at(-1)?.modifiers).toEqual({});
+    expect(outcome.told("changed")).toContain("`ipv6` for answers of `far` alone is left out");
+  });
+
+  test("abroad first is no compare: unknown names are not shown to the domestic side (3, I3)", async () => {
+    const outcome = await five("exec: $far\n{ matches: resp_ip $home, exec: $near }");
+    expect(await decisions(outcome, { "unknown.example": "far" })).toEqual({ "unknown.example": "far" });
+    expect(outcome.told("changed")).toContain("`far` was asked first");
+  });
+
+  test("forged addresses are poison, and the other group stands in (I3)", async () => {
+    const outcome = await five("exec: $near\n{ matches: resp_ip $banned, exec: $far }");
+    expect(outcome.config?.poison).toEqual(["list:banned"]);
+    expect(outcome.config?.upstreams.groups.find(({ name }) => name === "near")?.fallback).toBe("far");
+  });
+
+  test("a fallback without judgement says so (6, 7)", async () => {
+    const both = (primary: string, secondary: string) =>
+      `  - { tag: both, type: fallback, args: { primary: ${primary}, secondary: ${secondary} } }\n`;
+    expect((await five("exec: $both", both("far", "near"))).told("risk")).toContain(
+      "foreign names are shown to domestic resolvers then",
+    );
+    expect((await five("exec: $both", both("near", "far"))).told("risk")).toContain("a quick answer of `near` wins");
+  });
+
+  test("addresses of a CDN that are replaced are passed as they come", async () => {
+    const outcome = await five("exec: $near\n{ matches: [qtype 1, resp_ip $banned], exec: black_hole 192.0.2.9 }");
+    expect(await decisions(outcome, { "x.example": "near" })).toEqual({ "x.example": "near" });
+    expect(outcome.told("changed")).toContain("replaced by chosen ones");
+  });
+
+  test("a TTL before a question changes nothing (35)", async () => {
+    const before = await five("exec: ttl 5-180\nexec: $near");
+    const after = await five("exec: $near\nexec: ttl 5-180");
+    expect(before.config?.rules.at(-1)?.modifiers.ttl).toBeUndefined();
+    expect(after.config?.rules.at(-1)?.modifiers.ttl).toEqual({ minSeconds: 5, maxSeconds: 180 });
+  });
+});
+
+describe("what is not understood stays closed", () => {
+  test("servers that cannot be asked: the names do not fall to the next rule (4)", async () => {
+    const outcome = await five(
+      "{ matches: qname $gfw, exec: $only }\n{ matches: has_resp, exec: accept }\nexec: $near",
+      '  - { tag: only, type: forward, args: { upstreams: [{ addr: "quic://dns.example" }] } }\n',
+    );
+    expect(outcome.code).toBe(0);
+    expect(await decisions(outcome, { "search.example": "refused", "x.example": "near" })).toEqual({
+      "search.example": "refused",
+      "x.example": "near",
+    });
+    expect(outcome.told("blank")).toMatch(/none of the servers of `only` can be asked: its names are refused/);
+    expect(outcome.text).toContain("# Closed: none of the servers of `only` can be asked");
+  });
+
+  test.each(["$plugin_of_a_fork", "$odd"])("a step %s closes what it is for", async (step) => {
+    const outcome = await five(`{ matches: qname $gfw, exec: ${step} }\nexec: $near`, "  - { tag: odd, type: something_else }\n");
+    expect(await decisions(outcome, { "search.example": "refused", "x.example": "near" })).toEqual({
+      "search.example": "refused",
+      "x.example": "near",
+    });
+  });
+
+  test("a condition that is not known closes the names it may hold for (5)", async () => {
+    const outcome = await five(
+      '{ matches: [qname $gfw, "random 0.5"], exec: $near }\n{ matches: has_resp, exec: accept }\nexec: $far',
+    );
+    expect(await decisions(outcome, { "search.example": "refused", "x.example": "far" })).toEqual({
+      "search.example": "refused",
+      "x.example": "far",
+    });
+  });
+
+  test.each([
+    ["a condition on every name", "{ matches: random 0.5, exec: $near }\nexec: $far", "`random 0.5`"],
+    [
+      "an end that is not known",
+      "{ matches: qname $china, exec: $near }\n{ matches: has_resp, exec: accept }\nexec: $odd",
+      "`odd` is a plugin of type",
+    ],
+    ["a circle", "exec: $main", "circle"],
+  ])("%s: no file", async (_, steps, why) => {
+    const outcome = await five(steps, "  - { tag: odd, type: something_else }\n");
+    expect(outcome).toMatchObject({ code: 1, text: "" });
+    expect(outcome.error?.message).toContain(why);
+  });
+
+  test("variables are filled in by hand first", async () => {
+    const outcome = await five("exec: forward ${DNS}");
+    expect(outcome).toMatchObject({
+      code: 1,
+      error: { message: expect.stringContaining("`${DNS}` is filled in when mosdns starts") },
+    });
+  });
+
+  test.each([
+    ["missing", {}, "no such file"],
+    ["empty", { "more.txt": "# nothing\n" }, "is empty"],
+  ])("a list that is %s is an error, unless it only blocks (37)", async (_, files, why) => {
+    const plugin = "  - { tag: more, type: domain_set, args: { files: [more.txt] } }\n";
+    const steps = (action: string) =>
+      `{ matches: qname $more, exec: ${action} }\n{ matches: has_resp, exec: accept }\nexec: $near`;
+    const outcome = await five(steps("$far"), plugin, files);
+    expect(outcome).toMatchObject({ code: 1, text: "" });
+    expect(outcome.told("leak")).toMatch(new RegExp(`the list .more.: .*more.txt.*${why}`));
+    expect((await five(steps("$far"), plugin, files, "--allow-leaks")).code).toBe(0);
+    const blocking = await five(steps("reject 3"), plugin, files);
+    expect(blocking.code).toBe(0);
+    expect(blocking.told("changed")).toContain("nothing is blocked by it");
+  });
+
+  test("`*.x` matches nothing there and everything here (38)", async () => {
+    const outcome = await five(
+      "{ matches: qname $more, exec: $far }\n{ matches: has_resp, exec: accept }\nexec: $near",
+      "  - { tag: more, type: domain_set, args: { files: [more.txt] } }\n",
+      { "more.txt": "a.example\n*.b.example\n" },
+    );
+    expect(outcome.code).toBe(1);
+    expect(outcome.told("leak")).toContain("2: `*.b.example` of the list `more`");
+  });
+
+  test("a regular expression that cannot be used is named with its line", async () => {
+    const outcome = await five(
+      "{ matches: qname $more, exec: $far }\n{ matches: has_resp, exec: accept }\nexec: $near",
+      "  - { tag: more, type: domain_set, args: { files: [more.txt] } }\n",
+      { "more.txt": "a.example\nregexp:(a+)+\\z\n" },
+    );
+    expect(outcome.told("leak")).toMatch(/^2: a line of the list `more` that cannot be used/m);
+  });
+
+  test("listeners that run different sequences: no file", async () => {
+    const outcome = await five(
+      "exec: $near",
+      `${called("other", "exec: $far")}  - { tag: second, type: tcp_server, args: { entry: other, listen: "127.0.0.1:53" } }\n`,
+    );
+    expect(outcome.error?.message).toContain("all ports share one set of rules");
+  });
+
+  test("servers of one group behind different proxies: closed (13)", async () => {
+    const outcome = await five(
+      "exec: $mix",
+      '  - { tag: mix, type: forward, args: { upstreams: [{ addr: "tcp://8.8.8.8", socks5: "127.0.0.1:1080" }, { addr: "tcp://1.1.1.1" }] } }\n',
+    );
+    expect(outcome.error?.message).toContain("different proxies");
+  });
+});
+
+describe("answers made here", () => {
+  test("HTTPS is emptied and the name stays (20); zeros close the name and say so (19)", async () => {
+    const outcome = await five(
+      "{ matches: qtype 65 12, exec: reject 3 }\n{ matches: qname $ads, exec: black_hole 0.0.0.0 }\n{ matches: has_resp, exec: accept }\nexec: $near",
+    );
+    const expected = {
+      "x.example HTTPS": "nodata",
+      "4.3.2.1.in-addr.arpa PTR": "nodata",
+      "x.example": "near",
+      "www.ads.example": "addresses",
+    };
+    expect(await decisions(outcome, expected)).toEqual(expected);
+    expect(outcome.config?.rules.map(({ action }) => (action?.kind === "answer" ? action.answer : null))).toEqual([
+      "nodata",
+      "zero",
+      null,
+    ]);
+    expect(outcome.told("changed")).toContain("NODATA, not nxdomain");
+    expect(outcome.told("changed")).toContain("closes every type of the name");
+  });
+
+  test("nobody answered: refused, as mosdns does (3)", async () => {
+    const outcome = await five("{ matches: qname $china, exec: $near }");
+    expect(await decisions(outcome, { "shop.example": "near", "x.example": "refused" })).toEqual({
+      "shop.example": "near",
+      "x.example": "refused",
+    });
+  });
+
+  test("a bare name of hosts is that name alone, and its other types are asked (15, 17)", async () => {
+    const outcome = await five(
+      "exec: $names\n{ matches: has_resp, exec: accept }\nexec: $near",
+      '  - { tag: names, type: hosts, args: { entries: ["host.example 10.0.0.9", "domain:apps.test 10.0.0.8", "keyword:printer 10.0.0.7"] } }\n',
+    );
+    const expected = { "host.example": "addresses", "host.example MX": "near", "deep.apps.test": "addresses" };
+    expect(await decisions(outcome, expected)).toEqual(expected);
+    expect(outcome.told("blank")).toContain("`keyword:printer`: the hosts table has names");
+  });
+
+  test("a redirected name is an alias", async () => {
+    const outcome = await five(
+      "exec: $to\nexec: $near",
+      '  - { tag: to, type: redirect, args: { rules: ["old.example new.example"] } }\n',
+    );
+    expect(await decisions(outcome, { "old.example": "alias", "www.old.example": "near" })).toEqual({
+      "old.example": "alias",
+      "www.old.example": "near",
+    });
+  });
+
+  test("a set without ECS adds none and takes none away (34)", async () => {
+    const outcome = await five(
+      "exec: $none\nexec: $near",
+      "  - { tag: none, type: ecs_handler, args: { forward: false, send: false } }\n",
+    );
+    expect(outcome.config?.upstreams.groups[0]?.ecs).toBeNull();
+  });
+});
+
+test("the file carries expectations from its own lists, and each step with its line and an example", async () => {
+  const outcome = await five(
+    "{ matches: qname $ads, exec: reject 3 }\n{ matches: qname $china, exec: $near }\n{ matches: has_resp, exec: accept }\nexec: $far",
+  );
+  expect(outcome.config?.expect.map(({ name, upstream, answer }) => [name, upstream ?? answer])).toEqual([
+    ["ads.example", "nxdomain"],
+    ["shop.example", "near"],
+    ["no-list-knows-this-name.com", "far"],
+  ]);
+  expect(outcome.told("carried")).toMatch(/^\d+: `china` \(shop.example\) goes to `near`$/m);
+});
+
+test("the same input gives the same output", async () => {
+  const steps = "{ matches: qname $china, exec: $near }\n{ matches: has_resp, exec: accept }\nexec: $far";
+  const strip = (text: string) => text.replace(/^#.*\n/, "");
+  expect(strip((await five(steps)).text)).toBe(strip((await five(steps)).text));
+});

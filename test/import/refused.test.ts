@@ -1,0 +1,83 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { run } from "../../src/cli/run.ts";
+import { testTerminal } from "../cli/terminal.ts";
+import { folder } from "./sources.ts";
+
+const SOURCE = {
+  "config.yaml": `plugins:
+  - { tag: gfw, type: domain_set, args: { exps: [search.example] } }
+  - { tag: up, type: forward, args: { upstreams: [{ addr: 192.0.2.1 }] } }
+  - { tag: main, type: sequence, args: [{ exec: $up }] }
+  - { type: udp_server, args: { entry: main, listen: "127.0.0.1:5353" } }
+`,
+};
+
+async function ran(argv: readonly string[], files: Readonly<Record<string, string>> = {}) {
+  const where = folder(files);
+  const terminal = testTerminal(where);
+  return { code: await run(["import", ...argv], terminal), where, ...terminal.written };
+}
+
+describe("what keeps an import from being made", () => {
+  test.each([[[]], [["pihole", "."]], [["easymosdns", ".", "more"]]])("%j is a usage error", async (argv) => {
+    expect(await ran(argv)).toMatchObject({ code: 2, out: "", err: expect.stringContaining("import takes a path") });
+  });
+
+  test("a proxy that is none is a usage error", async () => {
+    expect(await ran([".", "--proxy", "127.0.0.1:1080"], SOURCE)).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("is no proxy"),
+    });
+  });
+
+  test("a path that is missing, a folder without a configuration, and a file of another kind", async () => {
+    expect(await ran(["nowhere"])).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/nowhere:1: cannot read .*: no such file/),
+    });
+    expect(await ran(["easymosdns", "."])).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/none of config\.yaml, .* is in this folder/),
+    });
+    expect(await ran(["a.yaml"], { "a.yaml": "a: 1\n" })).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("this is none of the configurations that are known"),
+    });
+  });
+
+  test("broken YAML: file and line", async () => {
+    const { code, out, err, where } = await ran(["easymosdns", "."], { "config.yaml": "plugins:\n  - tag: [a\nservers: {\n" });
+    expect({ code, out }).toEqual({ code: 1, out: "" });
+    expect(err).toMatch(/config\.yaml:[234]: this is no YAML/);
+    expect(err).toContain(join(where, "config.yaml"));
+  });
+
+  test("a file that is there is overwritten with --force alone", async () => {
+    const where = folder({ ...SOURCE, "fenliu.yaml": "mine" });
+    const argv = ["import", "config.yaml", "-o", "fenliu.yaml"];
+    const terminal = testTerminal(where);
+    expect(await run(argv, terminal)).toBe(1);
+    expect(terminal.written.err).toMatch(/^fenliu: [^:]+:1: a file is there already; --force overwrites it\n$/);
+    expect(readFileSync(join(where, "fenliu.yaml"), "utf8")).toBe("mine");
+    expect(await run([...argv, "--force"], terminal)).toBe(0);
+    expect(readFileSync(join(where, "fenliu.yaml"), "utf8")).toContain("upstreams:");
+  });
+
+  test("without -o the file goes to stdout and the report to stderr", async () => {
+    const { code, out, err } = await ran(["."], SOURCE);
+    expect(code).toBe(0);
+    expect(out).toContain("name: others");
+    expect(err).toMatch(/^Leaks and blanks: none\n\nChanged or left out \(1\):\n {2}config.yaml:5: /);
+    expect(err).toContain("Carried over (2):\n");
+  });
+
+  test("a configuration that asks nobody", async () => {
+    const text = "plugins: [{ tag: main, type: sequence, args: { exec: [_return] } }]\n";
+    expect(await ran(["."], { "config.yaml": text })).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("it asks no server"),
+    });
+  });
+});
