@@ -160,6 +160,10 @@ class Writer {
         place,
         `${types?.map(typeName).join(", ") ?? ""}: NODATA, not ${action.answer}, which would speak for the whole name (RFC 2308 §5, RFC 8020)`,
       );
+    if (answer === "nodata" && types !== null && !isClosed) {
+      this.#emptyTypes({ condition, label, place }, types);
+      return;
+    }
     const yaml = this.#actionYaml(action, answer);
     const name = this.#push(
       { condition, label },
@@ -175,8 +179,25 @@ class Writer {
           ? "is compared"
           : `goes to \`${String(yaml["upstream"])}\``;
     if (!isClosed) this.#findings.add("carried", place, `\`${name}\`${example === undefined ? "" : ` (${example})`} ${what}`);
-    const expect = answer !== null ? { answer } : { rule: name, upstream: this.#expectedGroup(action) };
+    // NXDOMAIN is sent as NODATA where a rule for some types has taken a name.
+    const expect =
+      answer !== null
+        ? { rule: name, ...(answer === "nxdomain" ? {} : { answer }) }
+        : { rule: name, upstream: this.#expectedGroup(action) };
     this.#decided.push({ condition, expect: usesUnusable(condition, this.#unusable) ? null : expect });
+  }
+
+  /** Families and service bindings have switches of their own, under which the name goes on as before. */
+  #emptyTypes({ condition, label, place }: Pick<ModelRule, "condition" | "label" | "place">, types: readonly number[]): void {
+    const rest = types.filter((type) => !SWITCHES.has(type));
+    const switches = new Map(types.flatMap((type) => [SWITCHES.get(type) ?? []].flat().map((key) => [key, "nodata"] as const)));
+    for (const [key, value] of switches)
+      this.#push(
+        { condition: { ...condition, types: null }, label: label || (condition.names === null ? key : "") },
+        { [key]: value },
+      );
+    if (rest.length > 0) this.#push({ condition: { ...condition, types: rest }, label }, { answer: "nodata" });
+    this.#findings.add("carried", place, `${types.map(typeName).join(", ")}: empty`);
   }
 
   #expectedGroup(action: Action): string {
@@ -319,7 +340,8 @@ class Writer {
     const wanted = group.name.replace(/^(fast_)?forward[_-]/, "");
     const taken = new Set([...this.#groups.values()].map(({ name }) => name));
     const then = fallback === null ? "" : `-then-${fallback}`;
-    const name = freeName(taken.has(ownName(wanted)) ? `${wanted}${then}${ecs === null ? "" : "-ecs"}` : wanted, taken);
+    const plain = `${wanted}${then}`;
+    const name = freeName(taken.has(ownName(plain)) && ecs !== null ? `${plain}-ecs` : plain, taken);
     this.#groups.set(key, { name, yaml });
     this.#findings.add("carried", group.place, `\`${group.name}\` is the group \`${name}\``);
     return name;
@@ -451,6 +473,13 @@ class Writer {
   }
 }
 
+/** Types with a switch: `https` empties SVCB too. */
+const SWITCHES: ReadonlyMap<number, string> = new Map([
+  [TYPE.A, "ipv4"],
+  [TYPE.AAAA, "ipv6"],
+  [TYPE.HTTPS, "https"],
+]);
+
 /** No list holds it. */
 const UNKNOWN_NAME = "no-list-knows-this-name.com";
 const MAX_EXPECTED = 60;
@@ -482,7 +511,7 @@ function isWithin(narrow: Condition, wide: Condition): boolean {
   const isSame = (key: keyof Condition) => meaningKey(narrow[key]) === meaningKey(wide[key]);
   const parts = (names: Names) => [...names.patterns, ...names.lists.map(listKey)];
   const holdsAll = (outer: Names, inner: Names) => parts(inner).every((each) => parts(outer).includes(each));
-  const types = wide.types === null || (narrow.types !== null && narrow.types.every((type) => wide.types?.includes(type)));
+  const types = wide.types === null || narrow.types?.every((type) => wide.types?.includes(type) === true) === true;
   const names = wide.names === null || (narrow.names !== null && holdsAll(wide.names, narrow.names));
   return types && names && (wide.clients === null || isSame("clients")) && holdsAll(narrow.except, wide.except);
 }

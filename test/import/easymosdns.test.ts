@@ -187,18 +187,18 @@ describe("a bundle of easymosdns", () => {
       compare: { near: "local", far: "public", keepNearIf: "chinaip", withinMs: 150 },
     });
     expect(outcome.config?.poison).toEqual(["list:gfwip"]);
-    expect(outcome.config?.upstreams.groups.map(({ name, ecs }) => [name, ecs])).toContainEqual([
-      "local",
-      "client",
-    ]);
+    expect(outcome.config?.upstreams.groups.map(({ name, ecs }) => [name, ecs])).toContainEqual(["local", "client"]);
   });
 
   test("abroad first, and at home where the address says so (3)", async () => {
     const outcome = await four(
       "{ primary: [forward_public, { if: local_ip, exec: [forward_local] }], secondary: [forward_remote], fast_fallback: 150 }",
     );
-    expect(await decisions(outcome, { "x.example": "public" })).toEqual({ "x.example": "public" });
-    expect(outcome.config?.upstreams.groups).toMatchObject([{ name: "remote" }, { name: "public", fallback: "remote" }]);
+    expect(await decisions(outcome, { "x.example": "public-then-remote" })).toEqual({ "x.example": "public-then-remote" });
+    expect(outcome.config?.upstreams.groups).toMatchObject([
+      { name: "remote" },
+      { name: "public-then-remote", fallback: "remote" },
+    ]);
   });
 
   test("an NXDOMAIN for AAAA, a blackhole of zeros and one with an address", async () => {

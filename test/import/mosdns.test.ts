@@ -145,7 +145,7 @@ describe("answers that are judged", () => {
   test("forged addresses are poison, and the other group stands in (I3)", async () => {
     const outcome = await five("exec: $near\n{ matches: resp_ip $banned, exec: $far }");
     expect(outcome.config?.poison).toEqual(["list:banned"]);
-    expect(outcome.config?.upstreams.groups.find(({ name }) => name === "near")?.fallback).toBe("far");
+    expect(outcome.config?.upstreams.groups.find(({ name }) => name === "near-then-far")?.fallback).toBe("far");
   });
 
   test("a fallback without judgement says so (6, 7)", async () => {
@@ -291,6 +291,7 @@ describe("answers made here", () => {
     };
     expect(await decisions(outcome, expected)).toEqual(expected);
     expect(outcome.config?.rules.map(({ action }) => (action?.kind === "answer" ? action.answer : null))).toEqual([
+      null,
       "nodata",
       "zero",
       null,
@@ -341,8 +342,8 @@ test("the file carries expectations from its own lists, and each step with its l
   const outcome = await five(
     "{ matches: qname $ads, exec: reject 3 }\n{ matches: qname $china, exec: $near }\n{ matches: has_resp, exec: accept }\nexec: $far",
   );
-  expect(outcome.config?.expect.map(({ name, upstream, answer }) => [name, upstream ?? answer])).toEqual([
-    ["ads.example", "nxdomain"],
+  expect(outcome.config?.expect.map(({ name, upstream, answer, rule }) => [name, upstream ?? answer ?? rule])).toEqual([
+    ["ads.example", "ads"],
     ["shop.example", "near"],
     ["no-list-knows-this-name.com", "far"],
   ]);

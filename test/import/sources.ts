@@ -6,6 +6,7 @@ import { nameFromText } from "../../src/dns/name.ts";
 import { CLASS, typeNumber } from "../../src/dns/types.ts";
 import type { Finding } from "../../src/import/model.ts";
 import { operationsLog } from "../../src/log/operations.ts";
+import { typeFilter } from "../../src/rules/decision.ts";
 import { openPolicy } from "../../src/server/policy.ts";
 import { testTerminal } from "../cli/terminal.ts";
 import { directory } from "../support/files.ts";
@@ -71,6 +72,7 @@ export async function decide(
     const isAddress = /[.:]/.test(client);
     const asker = { address: isAddress ? client : "10.0.0.9", clientId: isAddress ? null : client };
     const decision = decider.decide({ name, type: typeNumber(type) ?? 0, class: CLASS.IN }, asker);
+    if ("shaping" in decision && typeFilter(decision.shaping, typeNumber(type) ?? 0) !== null) return "nodata";
     if (decision.kind === "forward") return decision.group;
     if (decision.kind === "reply") return decision.answer.kind;
     return decision.kind === "compare" ? `${decision.compare.near}|${decision.compare.far}` : decision.kind;
