@@ -109,7 +109,7 @@ describe("a bundle of easymosdns", () => {
       "www.search.example": "public",
       "near.search.example": "local",
       "far.shop.example": "public-then-remote",
-      "www.ads.example": "nxdomain",
+      "www.ads.example": "nodata",
       "nas.lan": "addresses",
       "deep.apps.lan": "addresses",
       "x.example HTTPS": "nodata",
