@@ -7,8 +7,8 @@ import { systemReason } from "../config/values.ts";
 import { type Imported, importConfig, importKinds } from "../import/import.ts";
 import { ImportError, type Place } from "../import/model.ts";
 import { printableText, reportText } from "../import/report.ts";
-import { NO_LIST_CACHE } from "../lists/cache.ts";
-import { expectationFaults, NO_DIAGNOSTICS, openPolicy } from "../server/policy.ts";
+import { NO_DIAGNOSTICS, openPolicy } from "../server/policy.ts";
+import { checkExpected } from "../server/preflight.ts";
 import { EXIT, type Terminal, UsageError } from "./invocation.ts";
 import type { Invocation } from "./run.ts";
 
@@ -81,8 +81,8 @@ async function put({ yaml, files }: Imported, target: string, isWritten: boolean
     const checked = parseConfig(yaml, target);
     if (checked.kind === "invalid")
       throw new ImportError(place, `what was made of this is no valid configuration:\n${printProblems(checked.problems, yaml)}`);
-    const policy = await openPolicy(checked.config, { copies: NO_LIST_CACHE, log: NO_DIAGNOSTICS });
-    const faults = expectationFaults(policy, checked.config, NO_DIAGNOSTICS);
+    const policy = await openPolicy(checked.config, NO_DIAGNOSTICS);
+    const faults = checkExpected(policy, checked.config, NO_DIAGNOSTICS);
     if (faults.length > 0)
       throw new ImportError(place, `what was made of this does not decide as it should: ${faults.join("; ")}`);
     if (isWritten) writeFileSync(target, yaml);

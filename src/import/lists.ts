@@ -3,12 +3,12 @@ import { systemReason } from "../config/values.ts";
 import { AddressSet, rangeFromText } from "../dns/address.ts";
 import { type Name, nameFromText, nameText } from "../dns/name.ts";
 import { runSync } from "../lib/cooperative.ts";
-import { WarningLog } from "../lists/diagnostics.ts";
 import type { DomainSet } from "../lists/domain-set.ts";
 import { DomainSetBuilder } from "../lists/domain-set-builder.ts";
 import { parsePattern } from "../lists/patterns.ts";
 import { readAddresses, readDomains } from "../lists/readers.ts";
 import { eachLine, spanText } from "../lists/span.ts";
+import { WarningLog } from "../lists/types.ts";
 import { type Findings, type ListFile, listKey, type Names, type Networks } from "./model.ts";
 
 /** Reads the lists of a source, to find what is wrong with them and names to show as examples. Nothing is fetched. */
@@ -92,7 +92,7 @@ export class ImportLists {
   /** The longest pattern that fits, in bytes; -1 where none does. Texts count 0. */
   fit({ patterns, lists }: Names, name: Name): number {
     const found = [patternSet(patterns).match(name), ...lists.map((list) => this.read(list).domains?.match(name) ?? null)];
-    return Math.max(-1, ...found.map((match) => (match === null ? -1 : match.octets + (match.kind === "full" ? 1000 : 0))));
+    return Math.max(-1, ...found.map((match) => (match === null ? -1 : match.wireLength + (match.kind === "full" ? 1000 : 0))));
   }
 
   /** Names that the set holds, from the patterns and from each list. */

@@ -3,14 +3,14 @@ import type { ImportLists } from "./lists.ts";
 import {
   type Ask,
   type Findings,
-  type Group,
-  type LocalAnswer,
   type Modifiers,
   meaningKey,
   type Networks,
   type Outcome,
+  type OwnAnswer,
   type Place,
   type ResponseTest,
+  type ServerGroup,
 } from "./model.ts";
 import { sideOfAll } from "./servers.ts";
 
@@ -25,7 +25,7 @@ export type Action =
       readonly keepNearIf: Networks;
       readonly withinMs: number | null;
     }
-  | { readonly kind: "answer"; readonly answer: LocalAnswer };
+  | { readonly kind: "answer"; readonly answer: OwnAnswer };
 
 /** A group as one rule asks it. */
 export interface AskedGroup extends Pick<Ask, "group" | "ecs"> {
@@ -227,8 +227,8 @@ export class Lowering {
   }
 
   #reportFallback(
-    first: Group,
-    second: Group,
+    first: ServerGroup,
+    second: ServerGroup,
     { afterMs, place }: { readonly afterMs: number | null; readonly place: Place },
   ): void {
     const [a, b] = [sideOfAll(first.servers), sideOfAll(second.servers)];

@@ -40,7 +40,7 @@ export interface Networks {
 }
 
 /** All parts must hold; null and empty = no such condition. */
-export interface Condition {
+export interface RuleCondition {
   readonly names: Names | null;
   /** Names that are left out. */
   readonly except: Names;
@@ -49,23 +49,23 @@ export interface Condition {
   readonly clients: readonly string[] | null;
 }
 
-export interface Server {
+export interface SourceServer {
   /** As section `upstreams` writes it. */
   readonly url: string;
   readonly addresses: readonly string[];
   readonly tlsName: string | null;
 }
 
-export interface Group {
+export interface ServerGroup {
   /** The name it would like to have. */
   readonly name: string;
-  readonly servers: readonly Server[];
+  readonly servers: readonly SourceServer[];
   readonly strategy: "fastest" | "race" | "failover" | "spread";
   readonly proxy: string | null;
   readonly volatile: boolean;
   readonly asksFrom: readonly string[];
   /** Asked when every server has failed. */
-  readonly fallback: Group | null;
+  readonly fallback: ServerGroup | null;
   readonly place: Place;
 }
 
@@ -78,7 +78,7 @@ export interface Modifiers {
   readonly rebinding?: "allow" | "nodata";
 }
 
-export type LocalAnswer = "nodata" | "nxdomain" | "zero" | "refused" | "drop";
+export type OwnAnswer = "nodata" | "nxdomain" | "zero" | "refused" | "drop";
 
 /** A question about the answer of a group. */
 export type ResponseTest =
@@ -91,7 +91,7 @@ export type ResponseTest =
 /** The question is sent to a group. */
 export interface Ask {
   readonly kind: "ask";
-  readonly group: Group;
+  readonly group: ServerGroup;
   /** EDNS Client Subnet as section `upstreams` writes it; null = none is added. */
   readonly ecs: string | null;
   readonly modifiers: Modifiers;
@@ -101,7 +101,7 @@ export interface Ask {
 /** What becomes of a question. */
 export type Outcome =
   | Ask
-  | { readonly kind: "answer"; readonly answer: LocalAnswer; readonly place: Place }
+  | { readonly kind: "answer"; readonly answer: OwnAnswer; readonly place: Place }
   /** The answer of `of` is looked at: `of` itself stands in `yes` or `no` where it is kept. */
   | {
       readonly kind: "judge";
@@ -131,14 +131,14 @@ export type ModelRule =
   | {
       readonly kind: "decide";
       readonly label: string;
-      readonly condition: Condition;
+      readonly condition: RuleCondition;
       readonly outcome: Outcome;
       readonly place: Place;
     }
   | {
       readonly kind: "modify";
       readonly label: string;
-      readonly condition: Condition;
+      readonly condition: RuleCondition;
       readonly modifiers: Modifiers;
       readonly place: Place;
     }
@@ -146,7 +146,7 @@ export type ModelRule =
   | {
       readonly kind: "longest";
       readonly label: string;
-      readonly condition: Condition;
+      readonly condition: RuleCondition;
       readonly choices: readonly { readonly names: Names; readonly outcome: Outcome; readonly place: Place }[];
       readonly place: Place;
     };
@@ -215,10 +215,10 @@ export class Findings {
 
 export const NO_NAMES: Names = { patterns: [], lists: [] };
 export const NO_NETWORKS: Networks = { networks: [], lists: [] };
-export const ANYTHING: Condition = { names: null, except: NO_NAMES, types: null, clients: null };
+export const ANYTHING: RuleCondition = { names: null, except: NO_NAMES, types: null, clients: null };
 
 /** Names alone as a condition. */
-export function forNames(names: Names, except: Names = NO_NAMES): Condition {
+export function forNames(names: Names, except: Names = NO_NAMES): RuleCondition {
   return { ...ANYTHING, names, except };
 }
 

@@ -2,11 +2,11 @@ import { isIP } from "node:net";
 import { parseServer } from "../config/server.ts";
 import { splitHostPort } from "../config/values.ts";
 import { addressFromText, privateAddresses } from "../dns/address.ts";
-import type { Server } from "./model.ts";
+import type { SourceServer } from "./model.ts";
 
 /** Servers as other programs write them, and which side they are of. */
 
-export type ReadServer = { readonly server: Server } | { readonly why: string };
+export type ReadServer = { readonly server: SourceServer } | { readonly why: string };
 
 /** Schemes that mean plain UDP here. */
 const SCHEMES: Readonly<Record<string, string>> = {
@@ -51,14 +51,14 @@ function dial(
 }
 
 /** `near`: a resolver of mainland China; `far`: a well-known one abroad; `home`: a private address; null = nobody knows. */
-export type Side = "near" | "far" | "home" | null;
+export type ServerSide = "near" | "far" | "home" | null;
 
 const NEAR =
   /^(223\.[56]\.[56]\.[56]|119\.29\.29\.29|119\.28\.28\.28|119\.28\.28\.98|114\.11[45]\.\d+\.\d+|180\.76\.76\.76|1\.12\.12\.(12|21)|120\.53\.(53\.53|80\.80)|101\.(226\.4\.6|6\.6\.6)|218\.30\.118\.6|123\.125\.81\.6|140\.207\.198\.6|117\.50\.\d+\.\d+|52\.80\.\d+\.\d+|180\.184\.[12]\.[12]|1\.2\.4\.8|210\.2\.4\.8|2400:3200:.*|2402:4e00:.*|2001:da8:.*|2400:7fc0:.*|(.+\.)?(alidns\.com|doh\.pub|dot\.pub|360\.cn|onedns\.net|114dns\.com|bytedance\.com|volcengine\.com)|.+\.cn)$/;
 const FAR =
   /^(8\.8\.[48]\.[48]|1\.[01]\.[01]\.[1-3]|9\.9\.9\.\d+|149\.112\.112\.\d+|208\.67\.22[02]\.\d+|94\.140\.1[45]\.\d+|185\.222\.222\.222|45\.11\.45\.11|76\.76\.\d+\.\d+|2001:4860:4860:.*|2606:4700:.*|2620:f[e]:.*|2a10:50c0:.*|(.+\.)?(dns\.google|google\.com|cloudflare-dns\.com|one\.one\.one\.one|quad9\.net|opendns\.com|adguard\.com|adguard-dns\.com|nextdns\.io|dns\.sb|controld\.com|mullvad\.net))$/;
 
-export function sideOf({ url, addresses }: Server): Side {
+export function sideOf({ url, addresses }: SourceServer): ServerSide {
   if (url === "system") return null;
   const parsed = parseServer(url);
   if (!("value" in parsed)) return null;
@@ -73,7 +73,7 @@ export function sideOf({ url, addresses }: Server): Side {
 }
 
 /** The side of all of them; null where they differ or are not known, `mixed` where near and far stand together. */
-export function sideOfAll(servers: readonly Server[]): Side | "mixed" {
+export function sideOfAll(servers: readonly SourceServer[]): ServerSide | "mixed" {
   const sides = new Set(servers.map(sideOf));
   if (sides.has("near") && sides.has("far")) return "mixed";
   const [only] = sides;

@@ -97,7 +97,7 @@ export function childOf(tree: Tree | null, ...keys: readonly string[]): Tree | n
   return tree.entries.findLast(({ key }) => keys.includes(key))?.value ?? null;
 }
 
-export function entriesOf(tree: Tree | null): readonly Entry[] {
+export function mapEntries(tree: Tree | null): readonly Entry[] {
   return tree?.kind === "map" ? tree.entries : [];
 }
 
@@ -129,12 +129,12 @@ export function itemsOf(tree: Tree | null): readonly Tree[] {
 
 /** Entries of a map that have a value other than "off", except those of `known`. */
 export function othersThan(tree: Tree | null, known: readonly string[]): readonly Entry[] {
-  return entriesOf(tree).filter(
+  return mapEntries(tree).filter(
     ({ key, value }) =>
       !known.includes(key) && !/^(|false|0)$/.test(value.kind === "scalar" ? value.text : isEmpty(value) ? "" : "on"),
   );
 }
 
 function isEmpty(tree: Tree): boolean {
-  return (tree.kind === "list" ? tree.items : entriesOf(tree)).length === 0;
+  return (tree.kind === "list" ? tree.items : mapEntries(tree)).length === 0;
 }

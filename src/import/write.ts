@@ -5,7 +5,6 @@ import { hostName, ImportLists, type ListUse } from "./lists.ts";
 import { longestFirst } from "./longest.ts";
 import { type Action, type AskedGroup, asksOf, type Lowered, Lowering } from "./lower.ts";
 import {
-  type Condition,
   type Findings,
   forNames,
   ImportError,
@@ -19,6 +18,7 @@ import {
   type Networks,
   NO_NAMES,
   type Outcome,
+  type RuleCondition,
 } from "./model.ts";
 import { sideOfAll } from "./servers.ts";
 
@@ -51,7 +51,7 @@ interface WrittenRule {
 
 /** A rule of the model as it decides, to tell what the source asks for a name. */
 interface Decided {
-  readonly condition: Condition;
+  readonly condition: RuleCondition;
   readonly expect: Readonly<Record<string, string>> | null;
 }
 
@@ -240,7 +240,7 @@ class Writer {
   }
 
   /** null = names were demanded, and none are left. */
-  #domains({ names, except }: Condition, label: string): readonly string[] | null {
+  #domains({ names, except }: RuleCondition, label: string): readonly string[] | null {
     const wanted = names === null ? [] : this.#patterns(names, label);
     if (names !== null && wanted.length === 0) return null;
     const without = this.#patterns(except, `${label}-except`).map((pattern) => `!${pattern}`);
@@ -303,7 +303,7 @@ class Writer {
   /** Of each choice the names that no other fits better, one by one: enough for what is expected. */
   #byFit(
     choices: readonly { readonly names: Names; readonly lowered: Lowered }[],
-  ): readonly { readonly condition: Condition; readonly lowered: Lowered }[] {
+  ): readonly { readonly condition: RuleCondition; readonly lowered: Lowered }[] {
     return choices.flatMap(({ names, lowered }) => {
       const own = this.#source.examples(names).filter((text) => {
         const name = nameFromText(text);
@@ -507,8 +507,8 @@ export function simplify(rules: readonly ModelRule[]): readonly ModelRule[] {
 }
 
 /** Whether each part of the wider condition is one of the narrower too. */
-function isWithin(narrow: Condition, wide: Condition): boolean {
-  const isSame = (key: keyof Condition) => meaningKey(narrow[key]) === meaningKey(wide[key]);
+function isWithin(narrow: RuleCondition, wide: RuleCondition): boolean {
+  const isSame = (key: keyof RuleCondition) => meaningKey(narrow[key]) === meaningKey(wide[key]);
   const parts = (names: Names) => [...names.patterns, ...names.lists.map(listKey)];
   const holdsAll = (outer: Names, inner: Names) => parts(inner).every((each) => parts(outer).includes(each));
   const types = wide.types === null || narrow.types?.every((type) => wide.types?.includes(type) === true) === true;
@@ -517,8 +517,8 @@ function isWithin(narrow: Condition, wide: Condition): boolean {
 }
 
 /** One condition for both, where they differ in their names alone. */
-function unionOf(one: Condition, other: Condition): Condition | null {
-  const rest = (condition: Condition) => meaningKey({ ...condition, names: null });
+function unionOf(one: RuleCondition, other: RuleCondition): RuleCondition | null {
+  const rest = (condition: RuleCondition) => meaningKey({ ...condition, names: null });
   if (one.names === null || other.names === null || rest(one) !== rest(other) || meaningKey(one.except) !== meaningKey(NO_NAMES))
     return null;
   return { ...one, names: joinNames(one.names, other.names) };
@@ -556,7 +556,7 @@ function reasonOf(findings: Findings, { file, line }: { readonly file: string; r
   return found?.what.replace(/: its names are refused.*$/, "") ?? "not understood";
 }
 
-function usesUnusable({ names, except }: Condition, unusable: ReadonlySet<string>): boolean {
+function usesUnusable({ names, except }: RuleCondition, unusable: ReadonlySet<string>): boolean {
   return [...(names?.lists ?? []), ...except.lists].some((list) => unusable.has(listKey(list)));
 }
 
@@ -578,7 +578,7 @@ function isBelow(inner: string, outer: string): boolean {
 }
 
 /** After its lists, else its patterns, types or clients. */
-function labelOf({ types, clients }: Condition, domains: readonly string[]): string {
+function labelOf({ types, clients }: RuleCondition, domains: readonly string[]): string {
   const lists = domains.filter((domain) => domain.startsWith("list:")).map((domain) => domain.slice("list:".length));
   const parts = [
     lists,

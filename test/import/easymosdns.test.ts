@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { run } from "../../src/cli/run.ts";
 import { testTerminal } from "../cli/terminal.ts";
+import { runs } from "../support/properties.ts";
 import { CHINA_ADDRESSES, decisions, folder, runImport } from "./sources.ts";
 
 const LISTS = {
@@ -265,6 +266,6 @@ test("no bundle, however odd, makes it throw, and what it makes is valid", async
         expect(terminal.written.err).not.toMatch(/is no valid configuration|does not decide as it should/);
       },
     ),
-    { numRuns: 150 },
+    { numRuns: runs(150) },
   );
 });

@@ -219,7 +219,7 @@ describe("what is not understood stays closed", () => {
   });
 
   test("variables are filled in by hand first", async () => {
-    const outcome = await five(`exec: forward ${DNS}`);
+    const outcome = await five(`exec: forward $\{DNS}`);
     expect(outcome).toMatchObject({
       code: 1,
       error: { message: expect.stringMatching(/^`\$\{DNS\}` is filled in when mosdns starts/) },

@@ -62,7 +62,7 @@ export async function decide(
 ): Promise<string[]> {
   if (config === null) throw new Error(`nothing was written: ${error?.message ?? JSON.stringify(findings)}`);
   const log = operationsLog("silent", () => undefined, false);
-  const { decider } = await openPolicy(config, { copies: { read: async () => null }, log });
+  const { decider } = await openPolicy(config, log, { read: async () => null });
   return questions.map((question) => {
     const [text = "", ...rest] = question.split(" ");
     const type = rest.find((word) => !word.startsWith("@")) ?? "A";
@@ -72,7 +72,8 @@ export async function decide(
     const isAddress = /[.:]/.test(client);
     const asker = { address: isAddress ? client : "10.0.0.9", clientId: isAddress ? null : client };
     const decision = decider.decide({ name, type: typeNumber(type) ?? 0, class: CLASS.IN }, asker);
-    if ("shaping" in decision && typeFilter(decision.shaping, typeNumber(type) ?? 0) !== null) return "nodata";
+    if (decision.kind !== "reply" && typeFilter(decision.context.settings.shaping, typeNumber(type) ?? 0) !== null)
+      return "nodata";
     if (decision.kind === "forward") return decision.group;
     if (decision.kind === "reply") return decision.answer.kind;
     return decision.kind === "compare" ? `${decision.compare.near}|${decision.compare.far}` : decision.kind;

@@ -1,11 +1,10 @@
 import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { formatDuration } from "../../config/units.ts";
 import { parseNetwork } from "../../config/values.ts";
+import { formatDuration } from "../../lib/duration.ts";
 import { hostName, readPattern } from "../lists.ts";
 import {
   type Findings,
-  type Group,
   type Host,
   ImportError,
   joinNames,
@@ -16,7 +15,8 @@ import {
   NO_NAMES,
   NO_NETWORKS,
   type Place,
-  type Server,
+  type ServerGroup,
+  type SourceServer,
 } from "../model.ts";
 import { readServer } from "../servers.ts";
 import {
@@ -287,13 +287,13 @@ export class MosdnsGroups {
   }
 
   /** @param only the tags of the members that are asked; none = all. */
-  groupOf({ args, tag, type, place }: Plugin, only: readonly string[] = []): Group | { readonly why: string } {
+  groupOf({ args, tag, type, place }: Plugin, only: readonly string[] = []): ServerGroup | { readonly why: string } {
     for (const item of itemsOf(childOf(args, "bootstrap"))) this.#addBootstrap(item);
     for (const { key, place: at } of othersThan(args, ["upstream", "upstreams", "bootstrap", "socks5", "concurrent", ...TUNING]))
       this.#findings.add("left", at, `\`${key}\` of \`${tag}\``);
     const all = [...itemsOf(childOf(args, "upstream")), ...itemsOf(childOf(args, "upstreams"))];
     const wanted = only.length === 0 ? all : all.filter((item) => only.includes(textAt(item, "tag")));
-    const servers = new Map<string, Server>();
+    const servers = new Map<string, SourceServer>();
     const proxies = new Set<string>();
     for (const item of wanted) {
       const read = this.#readServer(item);
@@ -321,7 +321,7 @@ export class MosdnsGroups {
     };
   }
 
-  #readServer(item: Tree): Server | null {
+  #readServer(item: Tree): SourceServer | null {
     const written = item.kind === "scalar" ? textOf(item) : textAt(item, "addr");
     const { place } = item;
     for (const { key, place: at } of othersThan(item, ["addr", "dial_addr", "socks5", "bootstrap", ...TUNING]))

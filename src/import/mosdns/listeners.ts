@@ -103,7 +103,7 @@ function listenSettings(written: readonly Written[], bundle: Bundle, findings: F
       }
       tls ??= { cert, key };
     }
-    for (const text of addressesOf(address)) {
+    for (const text of listenAddresses(address)) {
       const parsed = parseEndpoint(text);
       if (!("value" in parsed) || (taken.get(text) ?? section) !== section)
         leave("value" in parsed ? "another has this port already" : parsed.wrong);
@@ -142,7 +142,7 @@ function listenSettings(written: readonly Written[], bundle: Bundle, findings: F
 }
 
 /** `:53` is every address of both families. */
-export function addressesOf(written: string): readonly string[] {
+export function listenAddresses(written: string): readonly string[] {
   const plain = written.trim();
   const port = /^:(\d+)$/.exec(plain)?.[1];
   if (port !== undefined) return [`0.0.0.0:${port}`, `[::]:${port}`];

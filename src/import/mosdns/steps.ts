@@ -1,4 +1,4 @@
-import type { Group, Host, LocalAnswer, Modifiers, Names, Place, ResponseTest } from "../model.ts";
+import type { Host, Modifiers, Names, OwnAnswer, Place, ResponseTest, ServerGroup } from "../model.ts";
 
 /** What the sequences of mosdns come to, of all versions alike. */
 
@@ -11,8 +11,13 @@ export type Step =
   | { readonly kind: "call"; readonly mode: "run" | "jump" | "goto"; readonly steps: () => Steps; readonly place: Place }
   /** `accept` ends this sequence and those that jumped here; `return` this one alone. */
   | { readonly kind: "accept" | "return" | "drop-response"; readonly place: Place }
-  | { readonly kind: "forward"; readonly group: Group | { readonly why: string }; readonly tag: string; readonly place: Place }
-  | { readonly kind: "answer"; readonly answer: LocalAnswer; readonly place: Place }
+  | {
+      readonly kind: "forward";
+      readonly group: ServerGroup | { readonly why: string };
+      readonly tag: string;
+      readonly place: Place;
+    }
+  | { readonly kind: "answer"; readonly answer: OwnAnswer; readonly place: Place }
   /** Another answer takes the place of the one that came. */
   | { readonly kind: "addresses"; readonly addresses: readonly string[]; readonly place: Place }
   | {

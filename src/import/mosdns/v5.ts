@@ -1,6 +1,14 @@
 import { parseNetwork } from "../../config/values.ts";
 import { typeNumber } from "../../dns/types.ts";
-import { type Findings, type Group, ImportError, type Meaning, NO_NETWORKS, type Place, type ResponseTest } from "../model.ts";
+import {
+  type Findings,
+  ImportError,
+  type Meaning,
+  NO_NETWORKS,
+  type Place,
+  type ResponseTest,
+  type ServerGroup,
+} from "../model.ts";
 import { childOf, isOn, itemsOf, numberAt, othersThan, pathIn, readLines, type Tree, textAt, textOf } from "../source.ts";
 import {
   type Bundle,
@@ -58,7 +66,7 @@ class StepReader {
   readonly caches: Plugin[] = [];
   readonly aliases: Meaning["hosts"][number][] = [];
   readonly #read = new Map<string, Steps>();
-  readonly #groupOf = new Map<string, Group | { readonly why: string }>();
+  readonly #groupOf = new Map<string, ServerGroup | { readonly why: string }>();
 
   constructor(bundle: Bundle, findings: Findings) {
     this.#bundle = bundle;

@@ -3,7 +3,6 @@ import { unreachable } from "../../lib/unreachable.ts";
 import { networksSet } from "../lists.ts";
 import {
   ANYTHING,
-  type Condition,
   type Findings,
   type Host,
   ImportError,
@@ -15,6 +14,7 @@ import {
   type Names,
   type Outcome,
   type Place,
+  type RuleCondition,
 } from "../model.ts";
 import type { Atom, Step, Steps, Test } from "./steps.ts";
 
@@ -43,7 +43,7 @@ export function walk(
 
 /** A set of questions on their way, and what has been done for them so far. */
 interface Path {
-  readonly condition: Condition;
+  readonly condition: RuleCondition;
   /** Types that other paths have taken. */
   readonly notTypes: ReadonlySet<number>;
   /** What is known of conditions, by `factKey`. */
@@ -563,7 +563,7 @@ function unionOf(one: Literal | undefined, other: Literal | undefined): Literal 
 function joinPaths(base: Path, one: Path, other: Path, place: Place): Path | null {
   const [a, b] = [one.condition, other.condition];
   const same = meaningKey(a.names) === meaningKey(b.names);
-  const isFree = (condition: Condition) => meaningKey(condition.names) === meaningKey(base.condition.names);
+  const isFree = (condition: RuleCondition) => meaningKey(condition.names) === meaningKey(base.condition.names);
   if (!same && !isFree(a) && !isFree(b))
     throw new ImportError(place, "two conditions on names that depend on one answer: no rule can say it");
   const names = isFree(a) ? b.names : a.names;
@@ -580,7 +580,7 @@ function joinPaths(base: Path, one: Path, other: Path, place: Place): Path | nul
 }
 
 /** Where the types of a path are left open, those that others have taken come before it. */
-function conditionOf({ condition }: Path): Condition {
+function conditionOf({ condition }: Path): RuleCondition {
   return condition.types === null ? condition : { ...condition, types: [...condition.types].sort((a, b) => a - b) };
 }
 
