@@ -6,28 +6,33 @@ import type { Clock, Timer } from "../lib/clock.ts";
 import { type TokenBucket, TokenBuckets } from "../lib/token-bucket.ts";
 import type { AccessOptions } from "./options.ts";
 
+/**
+ * Access control, section `access`: `server/pipeline.ts` asks before it answers a query.
+ */
+
+/** What happens to a query: only `admitted` queries are answered. */
 export type Admission =
   | "admitted"
-  /** Not among `access.clients`. */
+  /** The client is not among `access.clients`. */
   | "forbidden"
-  /** Admitted, but over its rate. */
+  /** The client has used up its rate. */
   | "limited";
 
 interface AccessParts {
   readonly clock: Clock;
-  /** The CIDRs of the networks this host is on; asked again every few seconds where `private` is used. */
+  /** CIDRs of the networks of this host. Called again every few seconds where `private` is used. */
   readonly localPrefixes: () => readonly string[];
 }
 
-/** Client addresses whose verdict is remembered; one that was forgotten is looked up afresh. */
+/** Client addresses that are remembered; a forgotten address is looked up again. */
 const MAX_VISITORS = 16_384;
 
-/** IPv4 addresses and IPv6 /64s whose rate is counted; one that was forgotten begins with a full bucket. */
+/** IPv4 addresses and IPv6 /64s whose rate is counted. */
 const MAX_BUCKETS = 16_384;
 
 const REREAD_MS = 5_000;
 
-/** Says who may ask, and how fast. Runs once for every query, so what holds for an address is worked out once. */
+/** Decides for every query whether its client may ask, and how fast. The decision about an address is made once and remembered. */
 export class Access {
   readonly #options: AccessOptions;
   readonly #parts: AccessParts;
@@ -53,17 +58,17 @@ export class Access {
 
   /** Counts one query of this client at `nowMs` on the clock's own scale. */
   admit(client: Pick<Client, "address" | "clientId">, nowMs: number): Admission {
-    const visitor = this.#visitors.get(client.address) ?? this.#meet(client.address);
+    const visitor = this.#visitors.get(client.address) ?? this.#addVisitor(client.address);
     const { clientId } = client;
-    if (!this.#lets(visitor, clientId)) return "forbidden";
+    if (!this.#isAdmitted(visitor, clientId)) return "forbidden";
     if (this.#buckets === null || visitor.exempt || (clientId !== null && this.#exempt.ids.has(clientId))) return "admitted";
     visitor.bucket ??= this.#buckets.of(visitor.network, nowMs);
     return visitor.bucket.take(nowMs) ? "admitted" : "limited";
   }
 
-  /** Whether this client may ask at all, however fast. Nothing is counted. */
+  /** Whether the client may ask at all. Counts nothing. */
   allows({ address, clientId }: Pick<Client, "address" | "clientId">): boolean {
-    return this.#lets(this.#visitors.get(address) ?? this.#meet(address), clientId);
+    return this.#isAdmitted(this.#visitors.get(address) ?? this.#addVisitor(address), clientId);
   }
 
   /** Stops re-reading the local networks. May be called again. */
@@ -72,11 +77,11 @@ export class Access {
     this.#timer = null;
   }
 
-  #lets({ admitted }: Visitor, clientId: string | null): boolean {
+  #isAdmitted({ admitted }: Visitor, clientId: string | null): boolean {
     return admitted || (clientId !== null && this.#admitted.ids.has(clientId));
   }
 
-  #meet(text: string): Visitor {
+  #addVisitor(text: string): Visitor {
     const address = addressFromText(withoutZone(text));
     const visitor: Visitor = {
       admitted: address !== null && this.#admitted.addresses.has(address),
@@ -95,7 +100,7 @@ export class Access {
     }, REREAD_MS);
   }
 
-  // A new address of this host, as after a prefix delegation, brings a new network; what was said of its addresses before is void.
+  // A new address of this host, as after a prefix delegation, brings a new network: decisions about its addresses are void.
   #reread(): void {
     const prefixes = this.#parts.localPrefixes();
     if (prefixes.join() === this.#prefixes.join()) return;
@@ -106,11 +111,11 @@ export class Access {
   }
 }
 
-/** What is known of one client address. */
+/** The decision about one client address. */
 interface Visitor {
   readonly admitted: boolean;
   readonly exempt: boolean;
-  /** The part of the address that the rate is counted for, in hex. */
+  /** The part of the address for which the rate is counted, in hex. */
   readonly network: string;
   /** null until the first query that counts. */
   bucket: TokenBucket | null;
@@ -121,7 +126,7 @@ interface Clients {
   readonly ids: ReadonlySet<string>;
 }
 
-/** Sorts entries into addresses and client ids: what is no address, CIDR or `private` is an id. */
+/** Sorts entries into addresses and client ids: an entry that is no address, no CIDR and not `private` is an id. */
 function clientsOf(entries: readonly string[], prefixes: readonly string[]): Clients {
   const texts = entries.flatMap((entry) => (entry === "private" ? prefixes : [entry]));
   const ranges = texts.map(rangeFromText).filter((range) => range !== null);
@@ -137,7 +142,7 @@ export function clientIdsOf(clients: readonly string[]): ReadonlySet<string> {
   return new Set(clients.filter((client) => client !== "private" && rangeFromText(client) === null));
 }
 
-/** The CIDRs of the networks this host has an address in, sorted, each once; a default route over an interface is no network of its own. */
+/** CIDRs of the networks in which this host has an address, sorted, each once. A default route over an interface is no network. */
 export function localPrefixes(): readonly string[] {
   const prefixes = new Set<string>();
   for (const addresses of Object.values(networkInterfaces())) {

@@ -1,4 +1,4 @@
-/** What happens to TYPE64 and TYPE65: kept byte for byte, emptied, or stripped of parts in any combination. */
+/** What happens to SVCB and HTTPS records: pass unchanged, answer NODATA, or strip parts in any combination. */
 export type HttpsMode = "pass" | "nodata" | readonly HttpsStrip[];
 export type HttpsStrip = "strip-ech" | "strip-hints" | "strip-ipv6hint" | "strip-h3";
 type FamilyMode = "pass" | "nodata";
@@ -13,14 +13,14 @@ export interface TtlLimits {
 export interface NegativeLimits {
   readonly minSeconds: number;
   readonly maxSeconds: number;
-  /** Of an answer made by a rule. */
+  /** Of an answer that a rule makes. */
   readonly blockSeconds: number;
-  /** Of an answer without SOA that was doubted and then believed. */
+  /** Of a negative answer without SOA, once it is verified. */
   readonly bareSeconds: number;
   readonly failureSeconds: number;
 }
 
-/** How replies are shaped: section `answers`, with what the rules changed for one query. */
+/** How replies are shaped: section `answers`, with the changes that rules make for one query. */
 export interface Shaping {
   readonly https: HttpsMode;
   readonly ipv6: FamilyMode | "prefer-ipv4";

@@ -6,28 +6,33 @@ import { setUint16, setUint32, uint16 } from "../dns/wire.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import type { TtlLimits } from "./options.ts";
 
-/** What becomes of the TTLs of an answer on its way out. */
+/**
+ * Shapes replies, section `answers`: `server/pipeline.ts` calls `render` for every reply, and `resolve/` makes and edits answers with `negative.ts`
+ * (answers without records) and `svcb.ts` (SVCB and HTTPS records).
+ */
+
+/** What `render` does with the TTLs of an answer. */
 export type TtlEdit =
-  /** Made here for this very reply: sent as it stands. */
+  /** Made here for this very reply: the TTLs stay. */
   | { readonly kind: "keep" }
-  /** A positive answer: brought within the limits, then lowered by its age. */
+  /** A positive answer: TTLs are brought within the limits, then lowered by the age. */
   | { readonly kind: "age"; readonly ageSeconds: number; readonly limits: TtlLimits }
-  /** A negative answer that holds for so long from now: no TTL is higher, and the SOA says so (RFC 2308 §5). */
+  /** A negative answer that may be cached for so long from now: no TTL is higher, and the SOA has the same value (RFC 2308 §5). */
   | { readonly kind: "negative"; readonly remainingSeconds: number }
-  /** A stale answer (RFC 8767 §4), whose own TTLs are spent. */
+  /** A stale answer (RFC 8767 §4), whose own TTLs have run out. */
   | { readonly kind: "stale"; readonly ttlSeconds: number }
-  /** A failure: nobody may keep it. */
+  /** A failure: no cache may hold the reply. */
   | { readonly kind: "failure" };
 
-/** An answer, and what has to be known to send it to this client. */
+/** An answer, with all that its reply to one client depends on. */
 export interface Rendering {
   readonly query: Query;
   readonly answer: Answer;
   readonly ttl: TtlEdit;
-  /** Whether AD, where set, may be passed on: the way to the upstream is encrypted (RFC 6840 §5.8). */
+  /** Whether AD may be passed on: the connection to the upstream is encrypted (RFC 6840 §5.8). */
   readonly authenticated: boolean;
   readonly extendedErrors: readonly ExtendedError[];
-  /** What is said of the subnet that the client sent (RFC 7871 §7.2.1); absent = 0, the answer is for everybody. */
+  /** Scope prefix for the subnet that the client sent (RFC 7871 §7.2.1); absent = 0, the answer fits every client. */
   readonly subnetScope?: number;
   /** The longest reply the transport takes; see `replyLimit`. */
   readonly limitBytes: number;
@@ -36,27 +41,27 @@ export interface Rendering {
 }
 
 export interface Rendered {
-  /** A buffer of its own; whoever sends it may keep it. */
+  /** A buffer of its own, which the caller may keep. */
   readonly wire: Uint8Array;
-  /** For how many seconds an HTTP cache may hold it (RFC 8484 §5.1); null = not at all. */
+  /** For how many seconds an HTTP cache may hold the reply (RFC 8484 §5.1); null = not at all. */
   readonly maxAgeSeconds: number | null;
 }
 
-/** The longest reply for a client: everything over streams; over UDP what it can take, within what passes every path (RFC 6891 §6.2.5). */
+/** Bytes of the longest reply for a client. Over UDP the client sets the limit, up to the size that passes every path (RFC 6891 §6.2.5). */
 export function replyLimit(query: Pick<Query, "edns">, overUdp: boolean): number {
   if (!overUdp) return 0xffff;
   return query.edns === null ? CLASSIC_UDP_BYTES : Math.min(query.edns.udpPayloadBytes, UDP_PAYLOAD_BYTES);
 }
 
 /**
- * Turns an answer into the bytes of a reply: a copy, patched with the client's id, flags and question (its letter case included),
- * its TTLs edited, OPT added for those who sent one, and cut to what the transport takes.
+ * Turns an answer into the bytes of a reply: a copy with the client's id, flags and question (in the client's letter case), with edited TTLs, with OPT
+ * where the client sent one, truncated to the limit of the transport.
  */
 export function render(rendering: Rendering): Rendered {
   const { query, answer } = rendering;
   const opt = fittingOpt(rendering);
   const whole = answer.wire.length + opt.length <= rendering.limitBytes;
-  // RFC 2181 §9: what is left out of the additional section needs no TC.
+  // RFC 2181 §9: records may be left out of the additional section without TC.
   const bodyBytes = whole ? answer.wire.length : answer.additionalOffset;
   if (bodyBytes + opt.length > rendering.limitBytes) return { wire: truncatedReply(rendering), maxAgeSeconds: null };
   const wire = Buffer.allocUnsafe(bodyBytes + opt.length);
@@ -69,7 +74,7 @@ export function render(rendering: Rendering): Rendered {
   return { wire, maxAgeSeconds };
 }
 
-/** An empty reply with TC, which makes a client ask again over a stream; there it hears the extended errors too. */
+/** An empty reply with TC, which makes the client ask again over a stream. The reply over the stream has the extended errors. */
 export function truncatedReply(rendering: Rendering): Uint8Array {
   const { questionWire } = rendering.query;
   const bodyBytes = HEADER_BYTES + questionWire.length;
@@ -99,11 +104,11 @@ function writeHeader(wire: Uint8Array, { query, answer, authenticated }: Renderi
   );
 }
 
-/** @returns for how long the reply may be held by an HTTP cache. */
+/** @returns `Rendered.maxAgeSeconds`. */
 function editTtls(wire: Uint8Array, answer: Answer, edit: TtlEdit): number | null {
   switch (edit.kind) {
     case "keep":
-      return keptFor(answer);
+      return lifetimeSeconds(answer);
     case "age":
       return ageTtls(wire, answer, edit);
     case "stale":
@@ -119,7 +124,7 @@ function editTtls(wire: Uint8Array, answer: Answer, edit: TtlEdit): number | nul
   }
 }
 
-function keptFor({ answered, lowestTtlSeconds, soa }: Answer): number | null {
+function lifetimeSeconds({ answered, lowestTtlSeconds, soa }: Answer): number | null {
   if (answered || soa === null) return lowestTtlSeconds;
   return Math.min(lowestTtlSeconds ?? soa.ttlSeconds, soa.ttlSeconds, soa.minimumSeconds);
 }
@@ -137,8 +142,8 @@ function ageTtls(wire: Uint8Array, answer: Answer, edit: { readonly ageSeconds: 
   return lowest;
 }
 
-// With signatures TTLs are only ever lowered and MINIMUM stays, or they would no longer verify; caches take the smaller of
-// the SOA's TTL and MINIMUM anyway (RFC 2308 §3).
+// A signed answer keeps its MINIMUM, and its TTLs are only lowered: else the signatures would not verify. Caches take the smaller of the SOA's TTL and
+// MINIMUM (RFC 2308 §3).
 function lowerNegative(wire: Uint8Array, answer: Answer, remainingSeconds: number): void {
   for (const offset of answer.ttlOffsets) {
     if (offset >= wire.length) break;
@@ -159,11 +164,11 @@ const plainContent = {
   extendedErrors: [],
   paddingBlockBytes: 0,
 };
-/** The two OPT records that nearly every reply ends in. */
+/** Nearly every reply ends in one of these two OPT records. */
 const plainOpt = ednsRecord(plainContent, 0);
 const plainOptDnssecOk = ednsRecord({ ...plainContent, dnssecOk: true }, 0);
 
-/** What explains an answer must not push out any of it: the texts of extended errors go first, which may be an upstream's, then the errors. */
+/** Extended errors must not push records out of a reply: first their texts are left out, then the errors. */
 function fittingOpt(rendering: Rendering): Buffer {
   const { answer, extendedErrors, limitBytes } = rendering;
   const opt = optRecord(rendering, answer.wire.length);
@@ -192,7 +197,7 @@ function optRecord({ query, answer, extendedErrors, encrypted, subnetScope = 0 }
   );
 }
 
-/** The reply to a message that is no question we answer: FORMERR, NOTIMP, REFUSED, BADVERS; OPT for those who sent a readable one. */
+/** The reply to a message that cannot be answered: FORMERR, NOTIMP, REFUSED, BADVERS. Has OPT where the client sent a readable OPT. */
 export function rejectionReply(rejection: Rejection): Uint8Array {
   const question = rejection.questionWire ?? new Uint8Array();
   const opt = rejection.edns === null ? new Uint8Array() : rejectionOpt(rejection.rejected, rejection.edns.dnssecOk);

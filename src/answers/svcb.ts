@@ -1,4 +1,4 @@
-import { type Answer, indexAnswer, type RecordPlace, recordsOf } from "../dns/answer.ts";
+import { type Answer, type RecordPlace, recordsOf, reindexAnswer } from "../dns/answer.ts";
 import { decodeMessage, encodeMessage, type ResourceRecord } from "../dns/message.ts";
 import { type Name, plainNameEnd, ROOT, readName } from "../dns/name.ts";
 import { alpnProtocols, hintAddresses, numbersIn, SVC_KEY, type SvcParam, svcParams, writeSvcParam } from "../dns/svcb.ts";
@@ -6,66 +6,65 @@ import { TYPE } from "../dns/types.ts";
 import { uint16 } from "../dns/wire.ts";
 import type { HttpsStrip } from "./options.ts";
 
-/** What of the records may stay. */
+/** Which parts of SVCB and HTTPS records, and of the address records beside them, may stay. */
 export interface BindingTerms {
   readonly strips: readonly HttpsStrip[];
-  /** Whether this client would get the addresses of that name from the same route: else a hint would lead where A or AAAA does not. */
+  /**
+   * Whether a question of this client for A or AAAA of the target would go the same route. Where it would not, a hint leads to an address that the
+   * client would not get by asking.
+   */
   readonly hintsFor: (target: Name) => { readonly ipv4: boolean; readonly ipv6: boolean };
-  /** Whether a hint or address record may have this address, of 4 or 16 bytes, else it goes with all beside it; absent = any. */
+  /** Whether the client may get this address (4 or 16 bytes) in a hint or an address record; absent = any address. */
   readonly allows?: (address: Uint8Array) => boolean;
 }
 
+/** What an edited answer has lost: what a rule strips; the hint of one family, or address records beside it, that the terms do not allow. */
+export type BindingEdit = HttpsStrip | "strip-ipv4hint" | "strip-addresses";
+
 /**
- * Takes parameters out of every SVCB and HTTPS record of an answer to a question for these types, wherever it stands, and the address records
- * beside them (RFC 9460 §4.2) that are not to be had by asking. What stays keeps its bytes and its order. Where nothing has to go the answer
- * comes back as it is, byte for byte; else AD is cleared and the signatures over what was changed are left out.
+ * Edits an answer to a question for SVCB or HTTPS: takes parameters out of every SVCB and HTTPS record of any section, and takes away the address
+ * records beside them (RFC 9460 §4.2) that the client would not get by asking. The rest keeps its bytes and its order. An answer without anything to
+ * strip is returned as it is. Else AD is cleared, and signatures over changed records are left out.
  */
 export function editBindings(
   answer: Answer,
   terms: BindingTerms,
 ): { readonly answer: Answer; readonly edits: readonly BindingEdit[] } {
   const edits = new Set<BindingEdit>();
+  const { wire } = answer;
   const places = recordsOf(answer);
-  const editing = { terms, edits, barred: barredAddresses(answer.wire, places, terms) };
-  const fates = places.map((place) => fateOf(answer.wire, place, editing));
-  const message = fates.some((fate) => fate !== "stays") ? decodeMessage(answer.wire) : null;
+  const editing = { terms, edits, barred: barredAddresses(wire, places, terms) };
+  const fates = places.map((place) => fateOf(wire, place, editing));
+  const message = fates.some((fate) => fate !== "stays") ? decodeMessage(wire) : null;
   if (message === null) return { answer, edits: [] };
-  const changed = new Set<string>();
-  let position = 0;
-  const withEdits = (records: readonly ResourceRecord[]) =>
-    records.flatMap((record): ResourceRecord[] => {
-      const fate = fates[position++] ?? "stays";
-      if (fate === "stays") return [record];
-      changed.add(rrset(record.owner, record.type));
-      return fate === "goes" ? [] : [{ ...record, data: { kind: "opaque", bytes: fate, note: null } }];
+  const edited = places.filter((_, index) => fates[index] !== "stays");
+  const changed = new Set(edited.map(({ owner, type }) => rrset(readName(wire, owner) ?? ROOT, type)));
+  // The message has the records in the same order as `places`.
+  const editSection = (records: readonly ResourceRecord[], first: number) =>
+    records.flatMap((record, index): ResourceRecord[] => {
+      const fate = fates[first + index] ?? "stays";
+      if (fate === "goes" || signsOneOf(changed, record)) return [];
+      return fate === "stays" ? [record] : [{ ...record, data: { kind: "opaque", bytes: fate, note: null } }];
     });
-  // Called in the order in which the records stand.
-  const sections = {
-    answers: withEdits(message.answers),
-    authority: withEdits(message.authority),
-    additional: withEdits(message.additional),
-  };
-  const unsigned = (records: readonly ResourceRecord[]) => records.filter((record) => !signsOneOf(changed, record));
-  const wire = encodeMessage({
+  const { answers, authority, additional } = message;
+  const rebuilt = encodeMessage({
     ...message,
     authenticData: false,
-    answers: unsigned(sections.answers),
-    authority: unsigned(sections.authority),
-    additional: unsigned(sections.additional),
+    answers: editSection(answers, 0),
+    authority: editSection(authority, answers.length),
+    additional: editSection(additional, answers.length + authority.length),
   });
-  const indexed = indexAnswer(wire);
-  if (indexed === null) throw new Error("an edited answer is malformed");
-  return { answer: { ...indexed, extendedErrors: answer.extendedErrors }, edits: [...edits].sort() };
+  return { answer: reindexAnswer(rebuilt, answer), edits: [...edits].sort() };
 }
 
-/** What becomes of a record: bytes are its new data. */
+/** What happens to a record; bytes are its new data. */
 type Fate = "stays" | "goes" | Uint8Array;
 
 interface Editing {
   readonly terms: BindingTerms;
-  /** Gains what is done. */
+  /** The edits made so far; `fateOf` adds to them. */
   readonly edits: Set<BindingEdit>;
-  /** Sets of address records with an address that may not be given. */
+  /** Sets of address records (`rrset`) with an address that the client may not get. */
   readonly barred: ReadonlySet<string>;
 }
 
@@ -82,7 +81,7 @@ function fateOf(wire: Uint8Array, place: RecordPlace, editing: Editing): Fate {
   }
 }
 
-/** Only the framing is looked at: a value that is malformed must not keep the others from being stripped. */
+/** Checks only the framing: a malformed value must not keep the other parameters from being stripped. */
 function fateOfBinding(wire: Uint8Array, place: RecordPlace, { terms, edits }: Editing): Fate {
   const places = svcParams(wire, place);
   const owner = readName(wire, place.owner);
@@ -130,19 +129,16 @@ function rrset(owner: Name, type: number): string {
   return `${type} ${owner}`;
 }
 
-/** What an edited SVCB or HTTPS answer has lost: what a rule strips; for the sake of consistency one family's hint, or address records beside it. */
-export type BindingEdit = HttpsStrip | "strip-ipv4hint" | "strip-addresses";
-
-/** What of one record's parameters may stay. */
+/** Which parameters of one record may stay. */
 interface ParamTerms {
   readonly strips: readonly HttpsStrip[];
-  /** Whether hints of the family lead where A or AAAA does. */
+  /** Whether the hints of a family may stay. */
   readonly hints: { readonly ipv4: boolean; readonly ipv6: boolean };
-  /** Whether a hint may have this address, of 4 or 16 bytes, else it goes as a whole. */
+  /** Whether the client may get this address. A hint with a forbidden address goes as a whole. */
   readonly allows: (address: Uint8Array) => boolean;
 }
 
-/** Notes in `edits` what is done. @returns the same array where all of it stays; null where the record offers nothing any more. */
+/** Adds to `edits`. @returns the same array where all parameters stay; null where the record is of no use without the stripped ones. */
 function editParams(params: readonly SvcParam[], terms: ParamTerms, edits: Set<BindingEdit>): readonly SvcParam[] | null {
   const dropped = new Set<number>();
   for (const param of params) {
@@ -156,8 +152,8 @@ function editParams(params: readonly SvcParam[], terms: ParamTerms, edits: Set<B
   if (alpnLeft !== alpn) edits.add("strip-h3");
   else if (dropped.size === 0) return params;
   if (alpnLeft !== alpn && alpnLeft?.length === 0) {
-    // RFC 9460 §7.1.2: without alpn the scheme's default protocols are meant. Where no-default-alpn says that they are not served, nobody
-    // can use the record any more, and without that key, which may not stand alone (§7.1.1), it would send clients to what is not there.
+    // RFC 9460 §7.1.2: without alpn the record offers the default protocols of the scheme. With no-default-alpn the server has no default protocols:
+    // nobody can use the record then. Without no-default-alpn, which may not stand alone (§7.1.1), clients would try protocols that are not served.
     if (params.some(({ key }) => key === SVC_KEY.NO_DEFAULT_ALPN)) return null;
     dropped.add(SVC_KEY.ALPN);
   }
@@ -167,7 +163,7 @@ function editParams(params: readonly SvcParam[], terms: ParamTerms, edits: Set<B
     .flatMap((param) => (param.key === SVC_KEY.MANDATORY ? mendMandatory(param, dropped) : [param]));
 }
 
-/** Why a parameter has to go as a whole; null where it stays. */
+/** The edit that takes the whole parameter; null where the parameter stays. */
 function strippedBy(param: SvcParam, { strips, hints, allows }: ParamTerms): BindingEdit | null {
   if (param.key === SVC_KEY.ECH) return strips.includes("strip-ech") ? "strip-ech" : null;
   const isIpv4 = param.key === SVC_KEY.IPV4HINT;
@@ -178,7 +174,7 @@ function strippedBy(param: SvcParam, { strips, hints, allows }: ParamTerms): Bin
   return isIpv4 ? "strip-ipv4hint" : "strip-ipv6hint";
 }
 
-/** The alpn-ids without HTTP/3 and its drafts (`h3`, `h3-29`); the same bytes where there was none. */
+/** The protocols without HTTP/3 and its drafts (`h3`, `h3-29`); the same bytes where there is nothing to strip. */
 function withoutHttp3(value: Uint8Array): Uint8Array {
   const protocols = alpnProtocols(value);
   const kept = protocols.filter((protocol) => !/^h3(?:-|$)/.test(Buffer.from(protocol).toString("latin1")));
@@ -186,7 +182,7 @@ function withoutHttp3(value: Uint8Array): Uint8Array {
   return Buffer.concat(kept.flatMap((protocol) => [Uint8Array.of(protocol.length), protocol]));
 }
 
-// RFC 9460 §8: a key that is listed and absent makes the whole record useless.
+// RFC 9460 §8: a record that lists a missing key as mandatory is of no use.
 function mendMandatory(param: SvcParam, dropped: ReadonlySet<number>): SvcParam[] {
   const keys = numbersIn(param.value);
   const left = keys.filter((key) => !dropped.has(key));

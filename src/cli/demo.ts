@@ -1,4 +1,4 @@
-import { bareAnswer, negativeAnswer } from "../answers/negative.ts";
+import { emptyAnswer, negativeAnswer } from "../answers/negative.ts";
 import { rejectionReply, render, replyLimit } from "../answers/render.ts";
 import { App } from "../app/app.ts";
 import { parseConfig } from "../config/load.ts";
@@ -132,7 +132,7 @@ function openDemoUpstream(side: "domestic" | "overseas", clock: Clock = systemCl
 function answerFrom(zone: ReadonlyMap<Name, readonly string[]>, query: Query): Answer {
   const { name, type, class: klass } = query;
   const apex = ZONE_NAMES.map(nameOf).find((zoneName) => isWithin(name, zoneName));
-  if (apex === undefined) return bareAnswer(query, RCODE.REFUSED);
+  if (apex === undefined) return emptyAnswer(query, RCODE.REFUSED);
   const octets = (zone.get(name) ?? []).map(addressFromText).filter((address) => address !== null);
   const ofFamily = octets.filter(({ length }) => (type === TYPE.A && length === 4) || (type === TYPE.AAAA && length === 16));
   if (ofFamily.length > 0) {

@@ -1,24 +1,22 @@
 import { stringify } from "yaml";
 import { ControlError, type HostRecordInput, ParameterError } from "../admin/control.ts";
 import { parseOwnHosts } from "../config/load.ts";
-import { nameFromText } from "../dns/name.ts";
 import type { HostRecord, OwnHosts } from "../hosts/options.ts";
 import { type LoadedHosts, readRecords } from "../hosts/parse.ts";
-import { type HostsMatch, type HostsTable, patternOf } from "../hosts/table.ts";
+import { type HostsMatch, type HostsTable, parseHostPattern, patternOf } from "../hosts/table.ts";
 
 /** Names that may be put in: each is an object in memory, and all of them are written anew with every change. */
 const MAX_OWN_HOSTS = 10_000;
 
 /** The name as the table knows it: `nas.lan` or `*.apps.lan`. @throws ParameterError where it is none. */
 export function hostPattern(written: string): string {
-  const wildcard = written.startsWith("*.");
-  const name = nameFromText(wildcard ? written.slice(2) : written);
-  if (name === null)
+  const pattern = parseHostPattern(written);
+  if (pattern === null)
     throw new ParameterError({
       parameter: "name",
       reason: `\`${written}\` is no name of a host: write it as in \`nas.lan\` or \`*.apps.lan\``,
     });
-  return patternOf({ name, wildcard });
+  return patternOf(pattern);
 }
 
 /** What becomes of the names that were put in, beside those that the configuration has; without effects. */
@@ -62,7 +60,6 @@ export function withoutHost(pattern: string): HostsChange {
 }
 
 function isSame(written: string, pattern: string): boolean {
-  const wildcard = written.startsWith("*.");
-  const name = nameFromText(wildcard ? written.slice(2) : written);
-  return name !== null && patternOf({ name, wildcard }) === pattern.toLowerCase();
+  const parsed = parseHostPattern(written);
+  return parsed !== null && patternOf(parsed) === pattern.toLowerCase();
 }

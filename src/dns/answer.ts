@@ -118,6 +118,13 @@ export function indexAnswer(message: Uint8Array): Answer | null {
   };
 }
 
+/** Indexes the edited bytes of an answer. The result keeps the extended errors, which stand outside the bytes. */
+export function reindexAnswer(wire: Uint8Array, { extendedErrors }: Answer): Answer {
+  const answer = indexAnswer(wire);
+  if (answer === null) throw new Error("an edited answer is malformed");
+  return { ...answer, extendedErrors };
+}
+
 /** Every record of a checked message (`Answer.wire`), in order. */
 export function recordsOf(answer: Answer): readonly RecordPlace[] {
   return recordPlaces(answer.wire, responseQuestionEnd(answer.wire)) ?? [];

@@ -1,11 +1,11 @@
-/** What one name of section `hosts` stands for. */
+/** One name of section `hosts` with its data. */
 export interface HostRecord {
-  /** As written: a name, or `*.` before one. */
+  /** As written: a name, or `*.` and a name. */
   readonly name: string;
   /** IP literals; empty where `cname` is set. */
   readonly addresses: readonly string[];
   readonly cname: string | null;
-  /** What questions for other types get. */
+  /** The answer to questions for other types. */
   readonly others: "nodata" | "forward";
   /** A TYPE65 record of the name's own. */
   readonly https: { readonly alpn: readonly string[]; readonly port: number | null } | null;
@@ -20,9 +20,9 @@ export interface HostsOptions {
   readonly records: readonly HostRecord[];
 }
 
-/** What was put into the table and taken from it while running. It wins over the rest. */
+/** Records that were added through the API, and names that were removed there. Both take precedence over the configuration. */
 export interface OwnHosts {
   readonly records: readonly HostRecord[];
-  /** Names, or `*.` before one, that are hidden wherever else they stand. */
+  /** Names or wildcards that are hidden in every other source. */
   readonly hidden: readonly string[];
 }

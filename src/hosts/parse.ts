@@ -1,38 +1,38 @@
 import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { addressFromText } from "../dns/address.ts";
-import { type Name, nameFromText, nameText } from "../dns/name.ts";
+import { nameFromText, nameText } from "../dns/name.ts";
 import { errorText } from "../lib/text.ts";
 import type { HostRecord, HostsOptions, OwnHosts } from "./options.ts";
-import { type HostEntry, HostsTable, patternOf } from "./table.ts";
+import { type HostEntry, HostsTable, parseHostPattern, patternOf } from "./table.ts";
 
-/** A hosts file beyond this is a mistake: each name in it is an object in memory. Long lists belong into section `lists`. */
+/** A larger hosts file is a mistake: each name is an object in memory. Long lists belong into section `lists`. */
 const MAX_HOSTS_FILE_BYTES = 32 * 1024 * 1024;
 
-/** Section `hosts`, its files read. */
+/** Section `hosts` with the content of its files. */
 export interface LoadedHosts {
-  /** As `HostsTable` takes them. */
+  /** The layers of a `HostsTable`. */
   readonly layers: readonly (readonly HostEntry[])[];
-  /** Lines and files that are not in them. */
+  /** Lines and files that could not be read. */
   readonly problems: readonly HostsProblem[];
   /** In the order of the configuration. */
   readonly files: readonly HostsFile[];
 }
 
-/** What a file was read as. */
+/** A file that was read. */
 export interface HostsFile {
   readonly path: string;
-  /** Of its bytes; null where it could not be read. */
+  /** Digest of the bytes; null where the file could not be read. */
   readonly sha256: string | null;
 }
 
-/** Gives the bytes of a hosts file, or why there are none. Never rejects. */
+/** Reads the bytes of a hosts file; a string says why there are none. Never rejects. */
 type ReadHostsFile = (path: string) => Promise<Buffer | string>;
 
-/** Reads section `hosts`: its records hide what the files say of the same name; all files count as one, in their order. Never rejects. */
+/** Reads section `hosts`. Its records hide entries of the files for the same name; all files are one layer, in their order. Never rejects. */
 export async function loadHosts(options: HostsOptions, read: ReadHostsFile = readBytes): Promise<LoadedHosts> {
   const records = readRecords(options.records);
-  const files = await Promise.all(options.files.map(async (path) => readingOf(path, await read(path))));
+  const files = await Promise.all(options.files.map(async (path) => readContent(path, await read(path))));
   return {
     layers: [records.entries, files.flatMap(({ entries }) => entries)],
     problems: [records, ...files].flatMap(({ problems }) => problems),
@@ -40,21 +40,14 @@ export async function loadHosts(options: HostsOptions, read: ReadHostsFile = rea
   };
 }
 
-/** The table of what was read, with what was put in while running above all, and without what was hidden. */
+/** Builds the table. Records that were added while running come first, and names that were hidden while running are left out. */
 export function hostsTable({ layers }: LoadedHosts, { records, hidden }: OwnHosts): HostsTable {
-  const gone = new Set(hidden.flatMap((written) => patternFrom(written) ?? []));
+  const gone = new Set(hidden.map(parseHostPattern).flatMap((pattern) => (pattern === null ? [] : [patternOf(pattern)])));
   const shown = gone.size === 0 ? layers : layers.map((layer) => layer.filter((entry) => !gone.has(patternOf(entry))));
   return new HostsTable([readRecords(records, OWN_SOURCE).entries, ...shown]);
 }
 
-/** As `patternOf` writes it; null where it is no name. */
-function patternFrom(written: string): string | null {
-  const wildcard = written.startsWith("*.");
-  const name = nameFromText(wildcard ? written.slice(2) : written);
-  return name === null ? null : patternOf({ name, wildcard });
-}
-
-function readingOf(path: string, content: Buffer | string): HostsReading & HostsFile {
+function readContent(path: string, content: Buffer | string): HostsReading & HostsFile {
   if (typeof content === "string")
     return { path, sha256: null, entries: [], problems: [{ source: path, line: 0, reason: content }] };
   const sha256 = createHash("sha256").update(content).digest("hex");
@@ -73,10 +66,10 @@ async function readBytes(path: string): Promise<Buffer | string> {
   }
 }
 
-/** Something written that is not in the table, and why. */
+/** Why a line, a record or a whole source is not in the table. */
 export interface HostsProblem {
   readonly source: string;
-  /** From 1: the line, or the place among the records; 0 = the source as a whole. */
+  /** From 1: the line, or the position among the records; 0 = the source as a whole. */
   readonly line: number;
   readonly reason: string;
 }
@@ -86,16 +79,19 @@ interface HostsReading {
   readonly problems: readonly HostsProblem[];
 }
 
-/** Problems of one file that are kept; the last of them says how many more there are. */
+/** Problems of one file that are reported; one more says how many others there are. */
 const MAX_PROBLEMS = 100;
 
-/** What `source` says of entries that come from section `hosts` itself. */
+/** `source` of entries of section `hosts` itself. */
 const RECORDS_SOURCE = "hosts.records";
 
-/** What it says of those that were put in while running. */
+/** `source` of entries that were added while running. */
 export const OWN_SOURCE = "data/hosts.yaml";
 
-/** Reads the hosts-file format: an address, then names (`*.` may stand before one), `#` begins a comment. A bad word is a problem; the rest of its line holds. */
+/**
+ * Reads the hosts-file format: an address, then names (`*.` may stand before a name); `#` begins a comment. A bad word is a problem, and the other words of
+ * the line still count.
+ */
 export function readHostsFile(text: string, source: string): HostsReading {
   const entries: HostEntry[] = [];
   const problems: HostsProblem[] = [];
@@ -126,7 +122,7 @@ function firstOf(problems: readonly HostsProblem[], source: string): readonly Ho
   return [...problems.slice(0, MAX_PROBLEMS), { source, line: 0, reason: `${further} further problems` }];
 }
 
-/** Reads section `hosts.records`, or what is written like it. A record with anything wrong in it is left out whole. */
+/** Reads records as in section `hosts.records`. A record with a fault is left out as a whole. */
 export function readRecords(records: readonly HostRecord[], source = RECORDS_SOURCE): HostsReading {
   const entries: HostEntry[] = [];
   const problems: HostsProblem[] = [];
@@ -157,10 +153,10 @@ function entryOf(record: HostRecord): Omit<HostEntry, "source" | "line"> | strin
   return { ...owner, addresses, cname, others: record.others, https: record.https };
 }
 
-function ownerOf(written: string): { readonly name: Name; readonly wildcard: boolean } | null {
-  const wildcard = written.startsWith("*.");
-  const name = nameFromText(wildcard ? written.slice(2) : written);
-  return name === null || !/^[\w-]+(\.[\w-]+)*$/.test(nameText(name)) ? null : { name, wildcard };
+/** A host name, which has letters, digits, `-` and `_` only; null for any other text. */
+function ownerOf(written: string): Pick<HostEntry, "name" | "wildcard"> | null {
+  const pattern = parseHostPattern(written);
+  return pattern === null || !/^[\w-]+(\.[\w-]+)*$/.test(nameText(pattern.name)) ? null : pattern;
 }
 
 function shown(written: string): string {

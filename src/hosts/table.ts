@@ -1,11 +1,16 @@
 import { privateAddresses, reverseName } from "../dns/address.ts";
 import { HashedMap } from "../dns/hashed-map.ts";
-import { type Name, nameText, parentOf } from "../dns/name.ts";
+import { type Name, nameFromText, nameText, parentOf } from "../dns/name.ts";
 import type { HostRecord } from "./options.ts";
 
-/** What is said of one name in one place. */
+/**
+ * The hosts table: names of the house, with addresses, an alias, or an HTTPS record. The rules ask the table before everything else.
+ * Read this file first, then `parse.ts`, which fills the table from the configuration, from hosts files and from what was added through the API.
+ */
+
+/** One line of a source: a name and its data. */
 export interface HostEntry {
-  /** Of a wildcard `*.x`: x. */
+  /** For a wildcard `*.x`: x. */
   readonly name: Name;
   readonly wildcard: boolean;
   /** 4 or 16 bytes each; empty where `cname` is set. */
@@ -15,13 +20,13 @@ export interface HostEntry {
   readonly https: HostRecord["https"];
   /** Path of a file, or `hosts.records`. */
   readonly source: string;
-  /** From 1: the line, or the place among the records. */
+  /** From 1: the line, or the position among the records. */
   readonly line: number;
 }
 
-/** What the table holds for a name; where several lines say it together, `source` and `line` are those of the first. */
+/** What the table holds for a name. `source` and `line` are those of the first entry for the name. */
 export interface HostsMatch extends HostEntry {
-  /** As it would be written: `nas.lan` or `*.apps.lan`. */
+  /** `nas.lan` or `*.apps.lan`. */
   readonly pattern: string;
 }
 
@@ -32,9 +37,9 @@ interface HostsPointer {
 }
 
 /**
- * The static table, immutable. It is made of layers, the strongest first: what a layer says of a name, or of a wildcard, hides all that later layers say of it.
- * Within a layer entries for the same name add their addresses up, in the order written; the first CNAME, `others` and `https` hold.
- * PTR follows from the first exact name that stands for an address, where that is private (`privateAddresses`): elsewhere the table does not know better than the world.
+ * The table, immutable. It is made of layers, the strongest first: an entry for a name or a wildcard hides the entries of later layers for the same
+ * name or wildcard. Within a layer the addresses of one name add up, in the order written; the first CNAME, `others` and `https` hold.
+ * A private address (`privateAddresses`) has a PTR record to the first exact name with that address. For a public address DNS knows better.
  */
 export class HostsTable {
   readonly #exact = new HashedMap<Name, GatheredMatch>();
@@ -60,13 +65,13 @@ export class HostsTable {
     return this.#exact.size + this.#wildcards.size;
   }
 
-  /** Everything there is, names before wildcards, in the order read. */
+  /** All matches, names before wildcards, in the order read. */
   *entries(): Generator<HostsMatch> {
     yield* this.#exact.values();
     yield* this.#wildcards.values();
   }
 
-  /** What is said of exactly this name, else of the longest wildcard above it; null = nothing. The match speaks for all types of the name. */
+  /** The match for this very name, else for the longest wildcard above; null = none. The match answers for all types of the name. */
   lookup(name: Name): HostsMatch | null {
     const exact = this.#exact.get(name);
     if (exact !== undefined || this.#wildcards.size === 0) return exact ?? null;
@@ -78,12 +83,12 @@ export class HostsTable {
     return null;
   }
 
-  /** The host whose address this name (in in-addr.arpa or ip6.arpa) spells. */
+  /** The host with the address that this name (in in-addr.arpa or ip6.arpa) stands for. */
   pointer(name: Name): HostsPointer | null {
     return this.#pointers.get(name) ?? null;
   }
 
-  /** Whether a hosts name, the names below a wildcard, or a held PTR lie below `name`: it exists then, with or without records (RFC 8020 §2). */
+  /** Whether a name, a wildcard or a PTR of the table lies below `name`. `name` exists then, with or without records (RFC 8020 §2). */
   isAncestor(name: Name): boolean {
     return this.#ancestors.has(name);
   }
@@ -101,7 +106,14 @@ export class HostsTable {
   }
 }
 
-/** As it would be written: `nas.lan` or `*.apps.lan`. */
+/** Reads `nas.lan` or `*.apps.lan`; null where the text is no name. */
+export function parseHostPattern(written: string): Pick<HostEntry, "name" | "wildcard"> | null {
+  const wildcard = written.startsWith("*.");
+  const name = nameFromText(wildcard ? written.slice(2) : written);
+  return name === null ? null : { name, wildcard };
+}
+
+/** Writes `nas.lan` or `*.apps.lan`. */
 export function patternOf({ name, wildcard }: Pick<HostEntry, "name" | "wildcard">): string {
   return wildcard ? `*.${nameText(name)}` : nameText(name);
 }
@@ -109,13 +121,13 @@ export function patternOf({ name, wildcard }: Pick<HostEntry, "name" | "wildcard
 type GatheredMatch = HostsMatch & { readonly addresses: Uint8Array[] };
 
 function addTo(matches: HashedMap<Name, GatheredMatch>, entry: HostEntry): void {
-  const held = matches.get(entry.name);
-  if (held === undefined) {
+  const known = matches.get(entry.name);
+  if (known === undefined) {
     matches.set(entry.name, { ...entry, addresses: [...entry.addresses], pattern: patternOf(entry) });
     return;
   }
-  if (held.cname !== null) return;
+  if (known.cname !== null) return;
   for (const address of entry.addresses) {
-    if (!held.addresses.some((other) => Buffer.compare(other, address) === 0)) held.addresses.push(address);
+    if (!known.addresses.some((other) => Buffer.compare(other, address) === 0)) known.addresses.push(address);
   }
 }

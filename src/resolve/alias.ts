@@ -1,4 +1,4 @@
-import { bareAnswer } from "../answers/negative.ts";
+import { emptyAnswer } from "../answers/negative.ts";
 import { render } from "../answers/render.ts";
 import { type Answer, indexAnswer, outcomeOf } from "../dns/answer.ts";
 import { decodeMessage, encodeMessage, type Message } from "../dns/message.ts";
@@ -27,7 +27,7 @@ export function aliased(
   const common = { ...target, decision, authenticated: false };
   if (target.answer === null) return common;
   if (outcomeOf(target.answer) === "failure")
-    return { ...common, answer: bareAnswer(query, target.answer.rcode), ttl: { kind: "failure" } };
+    return { ...common, answer: emptyAnswer(query, target.answer.rcode), ttl: { kind: "failure" } };
   const answer = withAlias(query, alias, target);
   if (answer === null)
     return unanswerable(asked, { code: EDE.OTHER, text: "with the alias before it the answer is no message any more" });

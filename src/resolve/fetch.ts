@@ -1,5 +1,5 @@
 import { LRUCache } from "lru-cache";
-import { asNodata, bareAnswer } from "../answers/negative.ts";
+import { emptyAnswer, toNodata } from "../answers/negative.ts";
 import { cacheKey } from "../cache/key.ts";
 import { isFresh } from "../cache/lifetime.ts";
 import { type Answer, type AnswerOutcome, addressesOf, outcomeOf, recordsOf } from "../dns/answer.ts";
@@ -128,7 +128,7 @@ function failed(
   failure: UpstreamFailure | "rcode" | "void",
   extendedErrors: readonly ExtendedError[],
 ): FetchResult {
-  return { kind: "failed", answer: { ...bareAnswer(question, RCODE.SERVFAIL), extendedErrors }, failure, attempts: [] };
+  return { kind: "failed", answer: { ...emptyAnswer(question, RCODE.SERVFAIL), extendedErrors }, failure, attempts: [] };
 }
 
 /** An answer, and whether it was changed before it was believed. */
@@ -225,7 +225,7 @@ function nameToAsk({ groups }: Resolver, order: FetchRequest, { chainEnd }: Answ
 }
 
 function guarded(nxdomain: Answer, reason: string, ttlSeconds: number | null = null): VerifiedAnswer {
-  const answer = asNodata(nxdomain, ttlSeconds);
+  const answer = toNodata(nxdomain, ttlSeconds);
   return {
     answer: { ...answer, extendedErrors: [{ code: EDE.OTHER, text: `NXDOMAIN not believed: ${reason}` }] },
     action: "nxdomain:guarded",

@@ -1,4 +1,4 @@
-import { bareAnswer, negativeAnswer, withMadeSoa } from "../answers/negative.ts";
+import { addSoa, emptyAnswer, negativeAnswer } from "../answers/negative.ts";
 import type { TtlEdit } from "../answers/render.ts";
 import type { Held } from "../cache/entry.ts";
 import { type CacheKey, cacheKey } from "../cache/key.ts";
@@ -240,7 +240,7 @@ export function unanswerable(
     source: "failure",
     route: null,
     action: "none",
-    answer: bareAnswer(query, RCODE.SERVFAIL),
+    answer: emptyAnswer(query, RCODE.SERVFAIL),
     ttl: { kind: "failure" },
     authenticated: false,
     extendedErrors: [extendedError],
@@ -272,7 +272,7 @@ function prepare(answer: Answer, { decision, ageSeconds, remainingSeconds }: Pre
     case "nxdomain":
     case "nodataWithoutSoa": {
       const ttl: TtlEdit = { kind: "negative", remainingSeconds };
-      return answer.soa === null ? { answer: withMadeSoa(answer, remainingSeconds), ttl, edits: WITH_MADE_SOA } : { answer, ttl };
+      return answer.soa === null ? { answer: addSoa(answer, remainingSeconds), ttl, edits: WITH_MADE_SOA } : { answer, ttl };
     }
     case "failure":
       return { answer, ttl: { kind: "failure" } };

@@ -1,4 +1,4 @@
-import { bareAnswer, negativeAnswer } from "../answers/negative.ts";
+import { emptyAnswer, negativeAnswer } from "../answers/negative.ts";
 import { type Answer, type BuiltRecord, buildAnswer } from "../dns/answer.ts";
 import { nameWire } from "../dns/name.ts";
 import type { Question } from "../dns/query.ts";
@@ -27,7 +27,7 @@ export function localAnswer(question: Question, local: LocalAnswer): Answer {
     case "nxdomain":
       return negativeAnswer(question, { ...local, rcode: RCODE.NXDOMAIN });
     case "refused":
-      return bareAnswer(question, RCODE.REFUSED);
+      return emptyAnswer(question, RCODE.REFUSED);
     default:
       return unreachable(local);
   }

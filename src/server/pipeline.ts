@@ -10,7 +10,7 @@
  * - `host-overrides.ts`: names set through the API; `autosave.ts`: files written now and then; `json-api.ts`: DNS as JSON
  */
 
-import { bareAnswer } from "../answers/negative.ts";
+import { emptyAnswer } from "../answers/negative.ts";
 import { type Rendered, rejectionReply, render, replyLimit, truncatedReply } from "../answers/render.ts";
 import type { ExtendedError } from "../dns/edns.ts";
 import { isRejection, parseQuery, type Query } from "../dns/query.ts";
@@ -85,7 +85,7 @@ function renderRefusal(query: Query, client: Client, extendedError: ExtendedErro
 
 function withoutRecords(query: Query, rcode: number) {
   const ttl = { kind: "failure" } as const;
-  return { query, answer: bareAnswer(query, rcode), ttl, authenticated: false, extendedErrors: [] };
+  return { query, answer: emptyAnswer(query, rcode), ttl, authenticated: false, extendedErrors: [] };
 }
 
 function transportLimits({ transport }: Client, query: Query) {

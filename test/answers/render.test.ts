@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { asNodata, negativeAnswer, nodataAnswer, withMadeSoa } from "../../src/answers/negative.ts";
+import { addSoa, negativeAnswer, nodataAnswer, toNodata } from "../../src/answers/negative.ts";
 import { type Rendering, render, replyLimit, type TtlEdit } from "../../src/answers/render.ts";
 import { type Answer, indexAnswer, ttlAt } from "../../src/dns/answer.ts";
 import { decodeMessage } from "../../src/dns/message.ts";
@@ -139,7 +139,7 @@ describe("answers without records", () => {
   test("an SOA of ours takes the place of whatever stood behind the answers", () => {
     fc.assert(
       fc.property(answer, seconds, (given, ttlSeconds) => {
-        const made = withMadeSoa(given, ttlSeconds);
+        const made = addSoa(given, ttlSeconds);
         const [before, after] = [decodeMessage(given.wire), decodeMessage(made.wire)];
         expect(after?.answers).toEqual(before?.answers);
         expect(after?.authority).toHaveLength(1);
@@ -159,9 +159,9 @@ describe("answers without records", () => {
       wire: Uint8Array.from(denial.wire, (byte, at) => (at === 3 ? byte | 0x20 : byte)),
     };
     for (const given of [denial, authentic]) {
-      expect(asNodata(given, null)).toMatchObject({ rcode: RCODE.NOERROR, authenticData: false, soa: { ttlSeconds: 100 } });
-      expect(asNodata(given, 3)).toMatchObject({ rcode: RCODE.NOERROR, soa: { ttlSeconds: 3 } });
-      expect(asNodata(given, 300)).toMatchObject({ soa: { ttlSeconds: 100 } });
+      expect(toNodata(given, null)).toMatchObject({ rcode: RCODE.NOERROR, authenticData: false, soa: { ttlSeconds: 100 } });
+      expect(toNodata(given, 3)).toMatchObject({ rcode: RCODE.NOERROR, soa: { ttlSeconds: 3 } });
+      expect(toNodata(given, 300)).toMatchObject({ soa: { ttlSeconds: 100 } });
     }
   });
 });

@@ -54,10 +54,10 @@ const builds: readonly Build[] = [
     build: "where an empty answer becomes NXDOMAIN",
     take: () =>
       mockEmpty((actual) => ({
-        withMadeSoa: (answer, ttlSeconds) => {
-          const wire = Buffer.from(actual.withMadeSoa(answer, ttlSeconds).wire);
+        addSoa: (answer, ttlSeconds) => {
+          const wire = Buffer.from(actual.addSoa(answer, ttlSeconds).wire);
           wire.writeUInt8((wire.readUInt8(3) & 0xf0) | RCODE.NXDOMAIN, 3);
-          return { ...actual.withMadeSoa(answer, ttlSeconds), wire, rcode: RCODE.NXDOMAIN };
+          return { ...actual.addSoa(answer, ttlSeconds), wire, rcode: RCODE.NXDOMAIN };
         },
       })),
     lost: ["pass bare", "strips bare"],
@@ -66,7 +66,7 @@ const builds: readonly Build[] = [
     build: "where a failure becomes NXDOMAIN",
     take: () =>
       mockEmpty((actual) => ({
-        bareAnswer: (question) =>
+        emptyAnswer: (question) =>
           actual.negativeAnswer(question, { rcode: RCODE.NXDOMAIN, soaOwner: question.name, ttlSeconds: 60 }),
       })),
     lost: ["pass", "strips"].flatMap((mode) => ["drop", "refused", "servfail"].map((fault) => `${mode} ${fault}`)),

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { bareAnswer, negativeAnswer } from "../../src/answers/negative.ts";
+import { emptyAnswer, negativeAnswer } from "../../src/answers/negative.ts";
 import { AddressSet } from "../../src/dns/address.ts";
 import { type Answer, indexAnswer } from "../../src/dns/answer.ts";
 import { RCODE } from "../../src/dns/types.ts";
@@ -26,12 +26,12 @@ test("one address outside the list makes an answer foreign, one that is forged m
 test("silence, failure and emptiness are told apart", () => {
   const empty = { soaOwner: nameOf("example"), ttlSeconds: 60 };
   expect(classify(null, sets)).toBe("silent");
-  expect(classify({ source: "failure", answer: bareAnswer(asked, RCODE.SERVFAIL) }, sets)).toBe("failed");
-  expect(classify({ source: "upstream", answer: bareAnswer(asked, RCODE.REFUSED) }, sets)).toBe("failed");
+  expect(classify({ source: "failure", answer: emptyAnswer(asked, RCODE.SERVFAIL) }, sets)).toBe("failed");
+  expect(classify({ source: "upstream", answer: emptyAnswer(asked, RCODE.REFUSED) }, sets)).toBe("failed");
   expect(classify({ source: "rule", answer: null }, sets)).toBe("failed");
   for (const rcode of [RCODE.NOERROR, RCODE.NXDOMAIN])
     expect(classify({ source: "upstream", answer: negativeAnswer(asked, { ...empty, rcode }) }, sets)).toBe("empty");
-  expect(classify({ source: "upstream", answer: bareAnswer(asked, RCODE.NOERROR) }, sets)).toBe("empty");
+  expect(classify({ source: "upstream", answer: emptyAnswer(asked, RCODE.NOERROR) }, sets)).toBe("empty");
 });
 
 test("a stale answer tells that the group failed", () => {
