@@ -15,7 +15,7 @@ async function siteWithAsker(
 }
 
 describe.each(ASKERS)("$title", (kind) => {
-  test("the reply is what the handler gave, byte for byte", async () => {
+  test("the client gets the handler's reply byte for byte", async () => {
     const seen: Uint8Array[] = [];
     const wire = messageOf(77, 1200);
     const { asker } = await siteWithAsker(
@@ -29,7 +29,7 @@ describe.each(ASKERS)("$title", (kind) => {
     expect(seen.map((message) => new Uint8Array(message))).toEqual([messageOf(77, 35)]);
   });
 
-  test("100 questions at once all get their own answers", async () => {
+  test("each of 100 concurrent questions gets its own answer", async () => {
     const { asker } = await siteWithAsker(
       kind,
       handlerOf(async (wire) => ({ wire, maxAgeSeconds: null })),
@@ -38,7 +38,7 @@ describe.each(ASKERS)("$title", (kind) => {
     expect(await Promise.all(messages.map((message) => asker.ask(message)))).toEqual(messages);
   });
 
-  test("the client's address and transport are told, and nothing is made up", async () => {
+  test("the handler gets the client's address and transport, and null for the rest", async () => {
     const clients: Client[] = [];
     const { asker } = await siteWithAsker(
       kind,
@@ -52,7 +52,7 @@ describe.each(ASKERS)("$title", (kind) => {
     expect(clients).toEqual([{ transport, http, method, address: "127.0.0.1", port: expect.any(Number), clientId: null }]);
   });
 
-  test("a slow answer does not hold up a quick one", async () => {
+  test("a slow answer does not delay a fast one", async () => {
     const slow = Promise.withResolvers<HandlerReply>();
     const { asker } = await siteWithAsker(
       kind,
@@ -64,7 +64,7 @@ describe.each(ASKERS)("$title", (kind) => {
     expect(await first).toEqual(messageOf(1));
   });
 
-  test("closing lets the answer under way go out", async () => {
+  test("a pending answer is sent during close", async () => {
     const begun = Promise.withResolvers<void>();
     const slow = Promise.withResolvers<HandlerReply>();
     const { asker, site } = await siteWithAsker(
@@ -83,14 +83,14 @@ describe.each(ASKERS)("$title", (kind) => {
     expect(site.counters).toMatchObject({ connections: 0, udpInFlight: 0 });
   });
 
-  test("closing does not wait for idle connections, and may be asked twice", async () => {
+  test("close does not wait for idle connections, and may be called twice", async () => {
     const { asker, site } = await siteWithAsker(kind);
     await asker.ask(messageOf(1));
     await Promise.all([site.close(), site.close()]);
     expect(site.counters.connections).toBe(0);
   });
 
-  test("closing waits no longer than its grace for an answer that never comes", async () => {
+  test("close waits at most its grace time for an answer that never comes", async () => {
     const begun = Promise.withResolvers<void>();
     const { asker, site } = await siteWithAsker(
       kind,
@@ -105,7 +105,7 @@ describe.each(ASKERS)("$title", (kind) => {
     expect(site.counters.connections).toBe(0);
   });
 
-  test("a message that the handler gives nothing for gets no reply, and the next one its own", async () => {
+  test("a message that the handler ignores gets no reply, and the next message gets its own", async () => {
     const { asker } = await siteWithAsker(
       kind,
       handlerOf((wire) => (idOf(wire) === 1 ? null : { wire, maxAgeSeconds: null })),

@@ -24,7 +24,7 @@ const START = fc.constantFrom(
 const FUZZ = fc.tuple(START, fc.array(fc.uint8Array({ maxLength: 400 }), { maxLength: 4 }));
 
 test.each(["dns", "tls", "https", "http"] as const)(
-  "no octets on %s break anything: the next client is answered, and no connection stays behind",
+  "any bytes on %s leave the listener working: the next client is answered, and no connection stays open",
   async (kind) => {
     const site = await openSite();
     await fc.assert(
@@ -53,7 +53,7 @@ test.each(["dns", "tls", "https", "http"] as const)(
   },
 );
 
-test("no octets behind a TLS handshake break anything", async () => {
+test("any bytes after a TLS handshake leave the listener working", async () => {
   const site = await openSite();
   await fc.assert(
     fc.asyncProperty(

@@ -51,7 +51,7 @@ describe("opening", () => {
   // Nothing can listen there where IPv6 is switched off.
   test.skipIf(!hasIpv6).each(["::1", "::"])("gives UDP and TCP of %s the same free port", oneFreePort);
 
-  test("tells the bound endpoints in the order of the configuration", async () => {
+  test("lists the bound endpoints in the order of the configuration", async () => {
     const both = [
       { address: "127.0.0.2", port: 0 },
       { address: "127.0.0.1", port: 0 },
@@ -62,7 +62,7 @@ describe("opening", () => {
     }
   });
 
-  test("fails naming every address that cannot be bound, with the reason, and leaves nothing open", async () => {
+  test("fails with every address that cannot be bound and the reason, and leaves nothing open", async () => {
     const port = await takenPort();
     const free = await takenPort();
     const problems = await problemsOf({
@@ -106,7 +106,7 @@ describe("opening", () => {
     ).toEqual([expect.stringMatching(/^tls: .*cert\.pem and .*renewed-key\.pem cannot be used/)]);
   });
 
-  test("needs no certificate where nothing uses it", async () => {
+  test("needs no certificate without a TLS listener", async () => {
     const listeners = await openListeners(
       { listen: NOWHERE, tls: { cert: "/nowhere", key: "/nowhere" }, trustedProxies: [] },
       echo,
@@ -119,7 +119,7 @@ describe("opening", () => {
 });
 
 describe("closing", () => {
-  test("lets an answer go out to a client that has ended its side", async () => {
+  test("sends a pending answer to a client that has ended its side", async () => {
     const begun = Promise.withResolvers<void>();
     const slow = Promise.withResolvers<HandlerReply>();
     const site = await openSite({
@@ -137,7 +137,7 @@ describe("closing", () => {
     await closed;
   });
 
-  test("refuses new connections at once while an answer is awaited", async () => {
+  test("refuses new connections at once while an answer is pending", async () => {
     const begun = Promise.withResolvers<void>();
     const site = await openSite({
       handler: handlerOf(() => {
@@ -153,7 +153,7 @@ describe("closing", () => {
     await closed;
   });
 
-  test("cuts connections that have not said anything yet", async () => {
+  test("cuts connections that have not sent anything", async () => {
     const site = await openSite({ listen: { proxyProtocol: ["127.0.0.0/8"] } });
     const silent = await Promise.all((["dns", "tls", "https", "http"] as const).map((kind) => connectRaw(portOf(site, kind))));
     await expect.poll(() => site.counters.connections).toBe(4);

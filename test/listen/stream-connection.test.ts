@@ -15,7 +15,7 @@ const takeMessage = async (connection: RawConnection): Promise<Uint8Array> =>
   new Uint8Array(await connection.take((await connection.take(2)).readUInt16BE()));
 
 describe("a TCP connection", () => {
-  test("takes questions however they are cut, and several in one segment", async () => {
+  test("takes questions cut anywhere, and several in one segment", async () => {
     const { connection } = await connected();
     const stream = Buffer.concat([1, 2, 3].map((id) => frame(messageOf(id))));
     for (const byte of stream.subarray(0, 50)) connection.write(Uint8Array.of(byte));
@@ -31,7 +31,7 @@ describe("a TCP connection", () => {
     expect(Buffer.from(await takeMessage(connection)).equals(messageOf(5, 65_535))).toBe(true);
   });
 
-  test("gives its answers to a client that has ended its side", async () => {
+  test("sends its answers to a client that has ended its side", async () => {
     const slow = Promise.withResolvers<HandlerReply>();
     const { connection } = await connected({
       handler: handlerOf((wire) => (idOf(wire) === 1 ? slow.promise : { wire, maxAgeSeconds: null })),
@@ -60,7 +60,7 @@ describe("a TCP connection", () => {
     await connection.ended;
   });
 
-  test("is kept while an answer is awaited", async () => {
+  test("is kept while an answer is pending", async () => {
     const slow = Promise.withResolvers<HandlerReply>();
     const begun = Promise.withResolvers<void>();
     const { clock, connection } = await connected({
@@ -88,7 +88,7 @@ describe("a TCP connection", () => {
     await connection.ended;
   });
 
-  test("is cut when a message dribbles in, though other answers go out meanwhile", async () => {
+  test("is cut when a message arrives too slowly, although answers are sent meanwhile", async () => {
     const slow = Promise.withResolvers<HandlerReply>();
     const begun = Promise.withResolvers<void>();
     const { clock, connection } = await connected({
@@ -106,7 +106,7 @@ describe("a TCP connection", () => {
     expect(clock.now()).toBeGreaterThanOrEqual(10_000);
   });
 
-  test("is not read beyond the questions whose answers it awaits, and read on as they come", async () => {
+  test("is not read beyond the limit of pending questions, and is read on as answers come", async () => {
     const asked: { id: number; answer: () => void }[] = [];
     const { connection } = await connected({
       limits: { outstandingPerConnection: 3 },
@@ -146,7 +146,7 @@ describe("a TCP connection", () => {
     expect(clock.now()).toBeGreaterThanOrEqual(10_000);
   });
 
-  test("that is reset takes nothing with it", async () => {
+  test("that is reset does not disturb others", async () => {
     const slow = Promise.withResolvers<HandlerReply>();
     const begun = Promise.withResolvers<void>();
     const { site, connection } = await connected({
@@ -167,7 +167,7 @@ describe("a TCP connection", () => {
 });
 
 describe("connections", () => {
-  test("beyond the limit are closed at once and counted, and there is room again when one leaves", async () => {
+  test("above the limit are closed at once and counted, and there is room again after one closes", async () => {
     const { site, connection } = await connected({ limits: { connections: 2 } });
     const second = await connectRaw(portOf(site, "http"));
     const third = await connectRaw(portOf(site, "dns"));
@@ -191,7 +191,7 @@ describe("a DoT connection", () => {
     expect(clock.now()).toBeGreaterThanOrEqual(30_000);
   });
 
-  test("gives its answers to a client that has ended its side", async () => {
+  test("sends its answers to a client that has ended its side", async () => {
     const slow = Promise.withResolvers<HandlerReply>();
     const begun = Promise.withResolvers<void>();
     const site = await openSite({

@@ -13,7 +13,7 @@ import { connectRaw, connectRawTls } from "./support/raw.ts";
 import { echo, messageOf, ON_LOOPBACK, openSite, portOf, tlsFixture } from "./support/site.ts";
 
 describe("a handshake", () => {
-  test("offers h2, then HTTP/1.1 on https, and dot on tls, and asks for none of them", async () => {
+  test("offers h2, then HTTP/1.1 on https, and dot on tls, and requires none of them", async () => {
     const site = await openSite();
     const chosen = async (kind: "tls" | "https", protocols?: string[]) =>
       (await connectRawTls(portOf(site, kind), protocols === undefined ? {} : { ALPNProtocols: protocols })).socket.alpnProtocol;
@@ -54,7 +54,7 @@ describe("a handshake", () => {
     expect(second.socket.isSessionReused()).toBe(true);
   });
 
-  test("that is never finished is cut after 10 s, and so is garbage at once", async () => {
+  test("that never ends is cut after 10 s, and garbage at once", async () => {
     const clock = fakeClock();
     const site = await openSite({ clock });
     const silent = await connectRaw(portOf(site, "tls"));

@@ -61,7 +61,7 @@ async function ask(
 }
 
 describe("behind the IPv4 wildcard", () => {
-  test("the reply comes from the address asked, also for one that appeared later", async () => {
+  test("the reply comes from the address that was asked, also from one that appeared later", async () => {
     const bench = benchWith();
     let addresses = ["127.0.0.1", "127.0.0.2"];
     const listener = await open("0.0.0.0", bench, () => addresses);
@@ -77,17 +77,17 @@ describe("behind the IPv4 wildcard", () => {
     }
   });
 
-  test("an address that nobody listed still gets an answer", async () => {
+  test("a query to an address that the system does not list is answered", async () => {
     const listener = await open("0.0.0.0", benchWith(), () => []);
     expect((await ask(await clientSocket(), "127.0.0.9", listener.bound.port)).reply).toEqual(messageOf(1));
   });
 
-  test("this host's own addresses are listened on by themselves", async () => {
+  test("each address of this host has its own socket", async () => {
     const listener = await open("0.0.0.0", benchWith());
     expect(listener.localAddresses).toContain("127.0.0.1");
   });
 
-  test("an address that cannot be bound is reported once, tried again, and keeps nobody from being answered", async () => {
+  test("an address that cannot be bound is reported once and tried again, and the others work", async () => {
     const bench = benchWith();
     // 192.0.2.0/24 is for documentation; 192.0.2.222 is no address of any host.
     const listener = await open("0.0.0.0", bench, () => ["192.0.2.222", "127.0.0.1"]);
@@ -98,7 +98,7 @@ describe("behind the IPv4 wildcard", () => {
     expect((await ask(await clientSocket(), "127.0.0.1", listener.bound.port)).reply).toEqual(messageOf(1));
   });
 
-  test("what is open stays open while the addresses cannot be read", async () => {
+  test("open sockets stay open while the addresses cannot be read", async () => {
     const bench = benchWith();
     let fails = false;
     const listener = await open("0.0.0.0", bench, () => {
@@ -111,7 +111,7 @@ describe("behind the IPv4 wildcard", () => {
     expect((await ask(await clientSocket(), "127.0.0.2", listener.bound.port)).from).toMatchObject({ address: "127.0.0.2" });
   });
 
-  test("an answer to an address that went away meanwhile is counted as unsent", async () => {
+  test("an answer from an address that disappeared meanwhile is counted as unsent", async () => {
     const slow = Promise.withResolvers<HandlerReply>();
     const begun = Promise.withResolvers<void>();
     const bench = benchWith(
@@ -134,7 +134,7 @@ describe("behind the IPv4 wildcard", () => {
 
 // Nothing can listen on ::1 where IPv6 is switched off.
 describe.skipIf(!hasIpv6)("IPv6", () => {
-  test.each(["::1", "::"])("on %s a client is answered and told in short form", async (address) => {
+  test.each(["::1", "::"])("a client on %s is answered, and its address is in short form", async (address) => {
     const clients: Client[] = [];
     const listener = await open(
       address,
@@ -150,7 +150,7 @@ describe.skipIf(!hasIpv6)("IPv6", () => {
     expect(clients).toMatchObject([{ address: "::1" }]);
   });
 
-  test("its wildcard leaves the port of IPv4 alone", async () => {
+  test("the IPv6 wildcard does not take the port of IPv4", async () => {
     // In this order, because other programs hold more ports of IPv4.
     const four = await open("127.0.0.1", benchWith());
     const six = await UdpListener.open({ address: "::", port: four.bound.port }, benchWith().services);
@@ -159,7 +159,7 @@ describe.skipIf(!hasIpv6)("IPv6", () => {
   });
 });
 
-test("questions beyond those in flight are dropped and counted, and taken again later", async () => {
+test("questions above the limit in flight are dropped and counted, and taken again later", async () => {
   const answers: (() => void)[] = [];
   const bench = benchWith(
     handlerOf((wire) => new Promise((resolve) => answers.push(() => resolve({ wire, maxAgeSeconds: null })))),
@@ -182,7 +182,7 @@ test("a reply too large for a datagram is counted as unsent", async () => {
   await expect.poll(() => bench.services.counters.udpUnsent).toBe(1);
 });
 
-test("every datagram reaches the handler in octets of its own, the empty one too", async () => {
+test("the handler gets each datagram in its own memory, also an empty one", async () => {
   const seen: Uint8Array[] = [];
   const listener = await open(
     "127.0.0.1",

@@ -119,7 +119,7 @@ async function counted(client: Socket): Promise<string> {
   return length === 0 ? "" : (await readBytes(client, length)).toString();
 }
 
-function addressText(octets: Buffer): string {
-  if (octets.length === 4) return octets.join(".");
-  return octets.toString("hex").replace(/(....)(?!$)/g, "$1:");
+function addressText(bytes: Buffer): string {
+  if (bytes.length === 4) return bytes.join(".");
+  return bytes.toString("hex").replace(/(....)(?!$)/g, "$1:");
 }

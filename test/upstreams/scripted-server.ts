@@ -146,7 +146,7 @@ interface Opened {
 /** How an action reaches the client over one transport. */
 interface Way {
   /** Sends a message, or with `framed` false bare bytes. */
-  send(octets: Uint8Array, framed: boolean): void;
+  send(bytes: Uint8Array, framed: boolean): void;
   end(half: Uint8Array | null): void;
   http(action: Extract<Action, { kind: "http" | "refuseStream" | "goaway" }>): void;
 }
@@ -292,7 +292,7 @@ function serveDatagrams(stage: Stage, socket: DatagramSocket): void {
   socket.on("message", (message, { port, address }) => {
     const about = { transport: "udp", remotePort: port, connection: 0, http: null } as const;
     void stage.meet(message, about, {
-      send: (octets) => socket.send(octets, port, address),
+      send: (bytes) => socket.send(bytes, port, address),
       end: () => undefined,
       http: () => undefined,
     });
@@ -303,7 +303,7 @@ function serveStream(stage: Stage, socket: Socket, transport: "tcp" | "tls"): vo
   const about = { transport, remotePort: socket.remotePort ?? 0, connection: stage.accept(socket), http: null };
   const reader = new MessageFramer();
   const way: Way = {
-    send: (octets, framed) => socket.writable && socket.write(framed ? frame(octets) : octets),
+    send: (bytes, framed) => socket.writable && socket.write(framed ? frame(bytes) : bytes),
     end: (message) => {
       if (message === null) socket.destroySoon();
       else socket.end(frame(message).subarray(0, message.length >> 1));
@@ -340,15 +340,15 @@ function serveRequest(stage: Stage, { request, response, connection }: Exchange)
   const stream = request instanceof Http2ServerRequest ? request.stream : null;
   const body: Readable = request;
   const { socket } = request;
-  const respond = (status: number, headers: Readonly<Record<string, string>>, octets: Uint8Array): void => {
+  const respond = (status: number, headers: Readonly<Record<string, string>>, bytes: Uint8Array): void => {
     // One answer is all a request can have.
     if (response.headersSent || !response.writable) return;
     response.writeHead(status, headers);
-    response.end(octets);
+    response.end(bytes);
   };
   const type = { "content-type": "application/dns-message" };
   const way: Way = {
-    send: (octets) => respond(200, type, octets),
+    send: (bytes) => respond(200, type, bytes),
     end: (message) => {
       if (message === null) socket.destroy();
       else {

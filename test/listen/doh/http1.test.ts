@@ -24,7 +24,7 @@ async function isKept(connection: RawConnection): Promise<boolean> {
 const writeBytes = (connection: RawConnection, text: string): RawConnection => connection.write(Buffer.from(text, "latin1"));
 
 describe("an answer", () => {
-  test("has its length, its type and its lifetime, and nothing that would change it", async () => {
+  test("has its length, its type and its lifetime, and is not chunked, compressed or redirected", async () => {
     const { status, headers, body } = await (await connected()).write(get(1, "Accept-Encoding: gzip, br\r\n")).takeResponse();
     expect([status, new Uint8Array(body)]).toEqual([200, messageOf(1)]);
     expect(headers).toMatchObject({
@@ -37,18 +37,18 @@ describe("an answer", () => {
     expect(Object.keys(headers)).not.toEqual(expect.arrayContaining(["location"]));
   });
 
-  test("that must not be kept says so", async () => {
+  test("that must not be cached has no-store", async () => {
     const connection = await connected({ handler: handlerOf((wire) => ({ wire, maxAgeSeconds: null })) });
     expect((await connection.write(get(1)).takeResponse()).headers["cache-control"]).toBe("no-store");
   });
 
-  test("that may live for no time says so", async () => {
+  test("with TTL 0 has max-age=0", async () => {
     const connection = await connected({ handler: handlerOf((wire) => ({ wire, maxAgeSeconds: 0 })) });
     expect((await connection.write(get(1)).takeResponse()).headers["cache-control"]).toBe("max-age=0");
   });
 
   test.each(["", "Accept: application/dns-message\r\n", "Accept: */*\r\n", "Accept: text/html\r\n", "Accept:\r\n"])(
-    "comes whatever is accepted: %j",
+    "does not depend on the Accept header: %j",
     async (accept) => {
       expect((await (await connected()).write(get(1, accept)).takeResponse()).headers["content-type"]).toBe(
         "application/dns-message",
@@ -56,7 +56,7 @@ describe("an answer", () => {
     },
   );
 
-  test("to HEAD is that to GET without its body", async () => {
+  test("to HEAD is the answer to GET without its body", async () => {
     const connection = await connected();
     connection.write(`HEAD ${query(1)} HTTP/1.1\r\nHost: x\r\n\r\n`);
     connection.write(get(2, "Connection: close\r\n"));
@@ -79,7 +79,7 @@ describe("an answer", () => {
     ]);
   });
 
-  test("in JSON that cannot be given is explained", async () => {
+  test("in JSON that fails has an explanation", async () => {
     const connection = await connected({
       handler: { answer: () => null, answerJson: async () => ({ kind: "bad", text: "No such type." }) },
     });
@@ -90,7 +90,7 @@ describe("an answer", () => {
 });
 
 describe("HTTP/1.0", () => {
-  test("without keep-alive is answered and closed", async () => {
+  test("without keep-alive is answered, then closed", async () => {
     const connection = await connected();
     connection.write(`GET ${query(1)} HTTP/1.0\r\n\r\n`);
     const { status, body } = await connection.takeResponse();
@@ -98,7 +98,7 @@ describe("HTTP/1.0", () => {
     await connection.ended;
   });
 
-  test("with keep-alive is kept, and no answer is in chunks", async () => {
+  test("with keep-alive is kept, and no answer is chunked", async () => {
     const connection = await connected();
     for (const id of [1, 2]) {
       connection.write(`GET ${query(id)} HTTP/1.0\r\nConnection: keep-alive\r\n\r\n`);
@@ -133,7 +133,7 @@ describe("a request", () => {
     expect(await isKept(connection)).toBe(true);
   });
 
-  test("that expects 100-continue is told to go on", async () => {
+  test("that expects 100-continue gets it", async () => {
     const connection = await connected();
     connection.write(post(`${MESSAGE_TYPE}Content-Length: 40\r\nExpect: 100-continue\r\n`));
     expect(latin1(await connection.take(25))).toBe("HTTP/1.1 100 Continue\r\n\r\n");
@@ -141,12 +141,12 @@ describe("a request", () => {
     expect(new Uint8Array((await connection.takeResponse()).body)).toEqual(messageOf(3));
   });
 
-  test("that expects anything else is answered all the same", async () => {
+  test("with any other expectation is answered", async () => {
     const connection = await connected();
     expect((await connection.write(get(1, "Expect: 200-ok\r\n")).takeResponse()).status).toBe(200);
   });
 
-  test("that would like to speak HTTP/2 is answered in HTTP/1.1", async () => {
+  test("with an upgrade to HTTP/2 is answered in HTTP/1.1", async () => {
     const upgrade = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n";
     const connection = await connected();
     expect((await connection.write(get(1, upgrade)).takeResponse()).status).toBe(200);
@@ -185,7 +185,7 @@ describe("pipelined requests", () => {
     expect(bodies.map(({ body }) => idOf(body))).toEqual([1, 2, 3]);
   });
 
-  test("are not read on without end while the first ones wait, and all are answered in the end", async () => {
+  test("are read only up to a limit while the first ones wait, and all are answered in the end", async () => {
     const released = Promise.withResolvers<void>();
     let asked = 0;
     const site = await openSite({
@@ -213,7 +213,7 @@ describe("answers that a client does not read", () => {
   const largest = handlerOf((wire) => Promise.resolve({ wire: messageOf(idOf(wire), 65_535), maxAgeSeconds: null }));
   const questions = Array.from({ length: 500 }, (_, id) => get(id)).join("");
 
-  test("end its connection where they are many", async () => {
+  test("end its connection when there are many", async () => {
     const site = await openSite({ handler: largest });
     const connection = await connectRaw(portOf(site, "http"));
     connection.socket.pause();
@@ -246,7 +246,7 @@ describe("refused, in short text and with the connection kept, is", () => {
     ["an empty POST", 400, post(`${MESSAGE_TYPE}Content-Length: 0\r\n`)],
     ["a POST of another type", 415, post("Content-Type: text/plain\r\nContent-Length: 3\r\n", "abc")],
     ["a POST of no type", 415, post("Content-Length: 3\r\n", "abc")],
-    ["a message of 65536 octets", 413, post(`${MESSAGE_TYPE}Content-Length: 65536\r\n`, long)],
+    ["a message of 65536 bytes", 413, post(`${MESSAGE_TYPE}Content-Length: 65536\r\n`, long)],
     [
       "a message of 1 MiB in one chunk",
       413,
@@ -265,7 +265,7 @@ describe("refused, in short text and with the connection kept, is", () => {
     expect(await isKept(connection)).toBe(true);
   });
 
-  test("what the handler gives nothing for: 400", async () => {
+  test("a message that the handler ignores: 400", async () => {
     const connection = await connected({ handler: handlerOf((wire) => (idOf(wire) === 1 ? null : { wire, maxAgeSeconds: 1 })) });
     expect((await connection.write(get(1)).takeResponse()).status).toBe(400);
     expect(await isKept(connection)).toBe(true);
@@ -300,7 +300,7 @@ describe("refused and closed is", () => {
     await connection.ended;
   });
 
-  test("a body beyond 1 MiB: 413, which the client gets to read", async () => {
+  test("a body above 1 MiB: 413, which the client can read", async () => {
     const connection = await connected();
     connection.write(post(`${MESSAGE_TYPE}Content-Length: 10000000\r\n`));
     connection.write("x".repeat(2_000_000));
@@ -333,7 +333,7 @@ describe("time", () => {
     expect(latin1(await connection.takeRest())).toMatch(/^$|^HTTP\/1\.1 408 /);
   });
 
-  test("a connection that says nothing is closed after 180 s and not before", async () => {
+  test("a silent connection is closed after 180 s and not before", async () => {
     const clock = fakeClock();
     const site = await openSite({ clock });
     const connection = await connectRaw(portOf(site, "http"));
@@ -344,7 +344,7 @@ describe("time", () => {
     await connection.ended;
   });
 
-  test("an idle connection is promised 120 s and more", async () => {
+  test("an idle connection is announced to live 120 s or more", async () => {
     const { headers } = await (await connected()).write(get(1)).takeResponse();
     expect(Number(/timeout=(\d+)/.exec(headers["keep-alive"] ?? "")?.[1])).toBeGreaterThanOrEqual(120);
   });
@@ -364,23 +364,23 @@ describe("the client", () => {
     return clients[0];
   }
 
-  test("is whom a trusted proxy names, over several header lines", async () => {
+  test("is the one that a trusted proxy names, over several header lines", async () => {
     const headers = "X-Forwarded-For: 203.0.113.9\r\nx-forwarded-for: 198.51.100.7:4711, 127.0.0.5\r\nX-Real-IP: 192.0.2.1\r\n";
     expect(await clientBy(headers, ["127.0.0.0/8"])).toMatchObject({ address: "198.51.100.7", port: 4711 });
     expect(await clientBy("X-Real-IP: 192.0.2.1\r\n", ["127.0.0.0/8"])).toMatchObject({ address: "192.0.2.1", port: 0 });
   });
 
-  test("is whom a proxy names that is trusted by an IPv4-mapped network", async () => {
+  test("is the one that a proxy names which is trusted by an IPv4-mapped network", async () => {
     expect(await clientBy("X-Real-IP: 192.0.2.1\r\n", ["::ffff:127.0.0.0/104"])).toMatchObject({ address: "192.0.2.1" });
   });
 
-  test("is the peer itself where that is not trusted", async () => {
+  test("is the peer itself when the peer is not trusted", async () => {
     expect(await clientBy("X-Forwarded-For: 198.51.100.7\r\nX-Real-IP: 192.0.2.1\r\n", ["10.0.0.0/8"])).toMatchObject({
       address: "127.0.0.1",
     });
   });
 
-  test("has the id that its path names", async () => {
+  test("has the id in its path", async () => {
     expect(await clientBy("", [], query(1).replace("/dns-query", "/dns-query/tv"))).toMatchObject({ clientId: "tv" });
   });
 });

@@ -80,7 +80,7 @@ describe("an answer", () => {
     expect([headers[":status"], new Uint8Array(body)]).toEqual([200, messageOf(2)]);
   });
 
-  test("comes to a POST that expects to be told to go on", async () => {
+  test("comes to a POST that expects 100-continue", async () => {
     const { session } = await connected();
     const stream = session.request({ ...POST, expect: "100-continue" });
     await once(stream, "continue");
@@ -101,7 +101,7 @@ test.each([
   ["nothing asked", 400, { ":path": "/dns-query" }, undefined],
   ["another type", 415, { ...POST, "content-type": "text/plain" }, messageOf(1)],
   ["a POST without a body", 400, POST, undefined],
-  ["a message of 65536 octets", 413, POST, new Uint8Array(65_536)],
+  ["a message of 65536 bytes", 413, POST, new Uint8Array(65_536)],
   ["a body beyond 1 MiB", 413, POST, new Uint8Array(1_500_000)],
 ] as const)("%s is refused with %d in short text, and the session lives on", async (_title, status, headers, body) => {
   const { session } = await connected();
@@ -112,7 +112,7 @@ test.each([
   expect((await request(session, { ":path": query(1) })).headers[":status"]).toBe(200);
 });
 
-test("the client is whom a trusted proxy names", async () => {
+test("the client is the one that a trusted proxy names", async () => {
   const clients: Client[] = [];
   const { session } = await connected({
     trustedProxies: ["127.0.0.1"],
@@ -133,7 +133,7 @@ test("the client is whom a trusted proxy names", async () => {
 });
 
 describe("bounds", () => {
-  test("5000 small questions on one session are all answered", async () => {
+  test("all of 5000 small questions on one session are answered", async () => {
     const { session, site } = await connected({ handler: handlerOf(async (wire) => ({ wire, maxAgeSeconds: 1 })) });
     expect(session.remoteSettings.maxConcurrentStreams).toBe(256);
     for (let batch = 0; batch < 25; batch++) {
@@ -144,7 +144,7 @@ describe("bounds", () => {
     expect(site.counters.connections).toBe(1);
   });
 
-  test("questions whose streams were reset still count, and beyond twice the limit streams are refused", async () => {
+  test("questions of reset streams still count, and above twice the limit streams are refused", async () => {
     let asked = 0;
     const { session } = await connected({
       limits: { outstandingPerConnection: 5 },
@@ -163,7 +163,7 @@ describe("bounds", () => {
     expect(asked).toBe(10);
   });
 
-  test("streams that are reset in the segment they begin in cost nothing, whatever they expect", async () => {
+  test("streams that are reset in the segment they begin in never reach the handler", async () => {
     let asked = 0;
     const { client } = await openedHttp2([], {
       limits: { outstandingPerConnection: 2 },
@@ -179,7 +179,7 @@ describe("bounds", () => {
     expect(asked).toBe(1);
   });
 
-  test("answers that a client does not read are refused beyond a backlog, and the session lives on", async () => {
+  test("streams are refused while a client leaves too many answers unread, and the session goes on", async () => {
     const { session } = await connected({
       limits: { writeBacklogBytes: 200_000 },
       handler: handlerOf((wire) => ({ wire: messageOf(idOf(wire), idOf(wire) === 0 ? 40 : 65_535), maxAgeSeconds: null })),
@@ -207,7 +207,7 @@ describe("bounds", () => {
     await expect.poll(() => site.counters.connections).toBe(0);
   });
 
-  test("a body that is never completed is reset after 40 s, and the session lives on", async () => {
+  test("a body that is never completed is reset after 40 s, and the session goes on", async () => {
     const clock = fakeClock();
     const { session } = await connected({ clock });
     const stream = session.request(POST);
@@ -219,7 +219,7 @@ describe("bounds", () => {
     expect((await request(session, { ":path": query(1) })).headers[":status"]).toBe(200);
   });
 
-  test("an idle session is told to go after 180 s and not before", async () => {
+  test("an idle session gets GOAWAY after 180 s and not before", async () => {
     const clock = fakeClock();
     const { session } = await connected({ clock });
     await clock.advance(100_000);

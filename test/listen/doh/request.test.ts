@@ -18,7 +18,7 @@ function read(method: string, target: string, headers: { contentType?: string; c
 const statusOf = (request: ReturnType<typeof readRequest>) => (request.kind === "refused" ? request.status : request.kind);
 
 describe("GET", () => {
-  test("any message comes out of the URL as it went in", () => {
+  test("any message is decoded from the URL as it was encoded", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 600 }), fc.constantFrom("", "="), (bytes, padding) => {
         const target = `/dns-query?dns=${Buffer.from(bytes).toString("base64url")}${padding}`;
@@ -80,13 +80,13 @@ describe("POST", () => {
   });
 
   test.each([undefined, "", "text/plain", "application/json", "application/dns-messages", "application/dns-json"])(
-    "with %s it is of the wrong type",
+    "with content type %s is refused",
     (contentType) => {
       expect(statusOf(read("POST", "/dns-query", contentType === undefined ? {} : { contentType }))).toBe(415);
     },
   );
 
-  test("a compressed body is of the wrong type, an uncompressed one says so in vain", () => {
+  test("a compressed body is refused, content-encoding identity is accepted", () => {
     const contentType = "application/dns-message";
     expect(statusOf(read("POST", "/dns-query", { contentType, contentEncoding: "gzip" }))).toBe(415);
     expect(statusOf(read("POST", "/dns-query", { contentType, contentEncoding: "identity" }))).toBe("body");
@@ -117,7 +117,7 @@ describe("paths", () => {
     for (const method of ["GET", "POST", "PUT"]) expect(statusOf(read(method, `${path}?dns=${encoded}`))).toBe(404);
   });
 
-  test("the root may be the path", () => {
+  test("the root may be the path of the service", () => {
     const head = { ...FROM_NOBODY, method: "GET", contentType: undefined, contentEncoding: undefined };
     const ids = [`/?dns=${encoded}`, `/tv?dns=${encoded}`].map((target) => readRequest({ ...head, target }, "/"));
     expect(ids).toMatchObject([
@@ -131,7 +131,7 @@ describe("paths", () => {
   });
 });
 
-test("no target makes it throw", () => {
+test("no target makes reading throw", () => {
   const parts = fc.array(fc.constantFrom("/dns-query", "?", "&", "dns=", "name=", "%", "=", "/", "http://", "AA", "é"), {
     maxLength: 12,
   });
@@ -148,7 +148,7 @@ test("no target makes it throw", () => {
   );
 });
 
-test("a message has between 12 and 65535 octets", () => {
+test("a message has between 12 and 65535 bytes", () => {
   const status = (lengthBytes: number) => checkMessage(new Uint8Array(lengthBytes))?.status ?? "fine";
   expect([0, 1, MIN_MESSAGE_BYTES - 1, MIN_MESSAGE_BYTES, 65_535, 65_536].map(status)).toEqual([
     400,

@@ -65,14 +65,14 @@ test("an empty block is an empty list", () => {
   expect(decoderOf().decode(new Uint8Array())).toEqual([]);
 });
 
-test("a block is read where it lies in a larger buffer", () => {
+test("a block may be part of a larger buffer", () => {
   const block = added({ name: "a", value: "b" });
   const chunk = Buffer.concat([Buffer.from("before"), block, Buffer.from("behind")]);
   const view = new Uint8Array(chunk.buffer, chunk.byteOffset + 6, block.length);
   expect(pairsOf(decoderOf().decode(view))).toEqual([["a", "b"]]);
 });
 
-test("the table keeps what it was given though the block's octets change afterwards", () => {
+test("the table keeps its entries when the block's bytes change afterwards", () => {
   const decoder = decoderOf();
   const block = Buffer.concat([added({ name: "plain", value: "text" }), added({ name: "huffman", value: "text" }, true)]);
   decoder.decode(block);
@@ -87,7 +87,7 @@ describe("the table", () => {
   const fields = ["a", "b", "c"].map((name) => ({ name, value: "" }));
   const [a, b, c] = fields;
 
-  test("holds an entry of just its size, and not of one byte more (RFC 7541 §4.1)", () => {
+  test("holds an entry of exactly its size, and not of one byte more (RFC 7541 §4.1)", () => {
     const decoder = decoderOf({ tableBytes: 100 });
     const just = { name: "n".repeat(34), value: "v".repeat(34) };
     decoder.decode(added(just));
@@ -109,7 +109,7 @@ describe("the table", () => {
     expect(pairsOf(tableOf(decoder))).toEqual([["name", "two"]]);
   });
 
-  test("is made smaller and larger again by updates, several in one block too (RFC 7541 §4.2, §4.3)", () => {
+  test("gets smaller and larger by updates, also by several in one block (RFC 7541 §4.2, §4.3)", () => {
     const decoder = decoderOf();
     decoder.decode(Buffer.concat(fields.map((field) => added(field))));
     decoder.decode(tableSize(70));
@@ -118,7 +118,7 @@ describe("the table", () => {
     expect(tableOf(decoder)).toEqual([a]);
   });
 
-  test("is of 4096 octets where more are allowed, until an update says so", () => {
+  test("has 4096 bytes until an update, even if more are allowed", () => {
     const decoder = decoderOf({ tableBytes: 10_000 });
     const large = { name: "large", value: "v".repeat(5000) };
     decoder.decode(added(large));
@@ -137,7 +137,7 @@ describe("refused is", () => {
     ["the index of no entry as a name", Buffer.concat([integer(0x40, 6, 62), string("v")])],
     ["a table size above the limit", tableSize(4097)],
     ["a table size behind a field", Buffer.concat([indexed(2), tableSize(100)])],
-    ["an integer of more octets than any needs", Buffer.from("3f8080808000", "hex")],
+    ["an integer of more bytes than any needs", Buffer.from("3f8080808000", "hex")],
     ["an integer that is too large", Buffer.from("ffffffffff7f", "hex")],
     ["an integer without an end", Buffer.alloc(1000, 0xff)],
     ["EOS in a value", Buffer.concat([integer(0, 4, 1), Buffer.from("84ffffffff", "hex")])],
@@ -148,28 +148,28 @@ describe("refused is", () => {
 
   test.each([
     ["longer than the block", 0x00, 6],
-    ["of 2^28 octets", 0x00, 2 ** 28],
-    ["of 2^28 octets in Huffman code", 0x80, 2 ** 28],
+    ["of 2^28 bytes", 0x00, 2 ** 28],
+    ["of 2^28 bytes in Huffman code", 0x80, 2 ** 28],
   ])("a string %s, by its length alone, before anything is allocated for it", (_title, mark, length) => {
     const block = Buffer.concat([Buffer.of(0x00), integer(mark, 7, length), Buffer.from("name")]);
     expect(() => decoderOf().decode(block)).toThrow(new HpackError("a string that does not end within the block"));
   });
 
-  test("a field that the block cuts off, wherever it does", () => {
+  test("a field that the end of the block cuts, at any place", () => {
     for (let length = 1; length < spelt.length; length++) {
       expect(() => decoderOf().decode(spelt.subarray(0, length))).toThrow(HpackError);
     }
     expect(pairsOf(decoderOf().decode(spelt))).toEqual([["name", "value"]]);
   });
 
-  test("what is wrong behind the place where a list became too large", () => {
+  test("a fault after the place where the list became too large", () => {
     const block = Buffer.concat([spelt, spelt, Buffer.of(0x80)]);
     expect(() => decoderOf({ maxListBytes: 50 }).decode(block)).toThrow(HpackError);
   });
 });
 
-describe("a list of more octets than are allowed", () => {
-  test("is null, and one of just as many is not (RFC 9113 §6.5.2)", () => {
+describe("a list of more bytes than allowed", () => {
+  test("is null, and a list of exactly the limit is not (RFC 9113 §6.5.2)", () => {
     const block = Buffer.concat([indexed(2), indexed(4)]);
     const bytes = bytesOf(decoderOf().decode(block) ?? []);
     expect(bytes).toBe(2 * 32 + ":methodGET:path/".length);
@@ -177,21 +177,21 @@ describe("a list of more octets than are allowed", () => {
     expect(decoderOf({ maxListBytes: bytes - 1 }).decode(block)).toBe(null);
   });
 
-  test("still enters the table, so that later blocks are understood", () => {
+  test("still updates the table, so later blocks are decoded", () => {
     const decoder = decoderOf({ maxListBytes: 100 });
     const fields = Array.from({ length: 10 }, (_, index) => ({ name: `name-${index}`, value: "value" }));
     expect(decoder.decode(Buffer.concat(fields.map((field) => added(field))))).toBe(null);
     expect(tableOf(decoder)).toEqual(fields.toReversed());
   });
 
-  test("may be a large entry that is named 100,000 times (RFC 7541 §7.3)", () => {
+  test("may be 100,000 references to one large entry (RFC 7541 §7.3)", () => {
     const decoder = decoderOf();
     const large = { name: "large", value: "v".repeat(4000) };
     expect(decoder.decode(Buffer.concat([added(large), Buffer.alloc(100_000, 0xbe)]))).toBe(null);
     expect(tableOf(decoder)).toEqual([large]);
   });
 
-  test("may be a large name that is given 100,000 values", () => {
+  test("may be 100,000 values for one large name", () => {
     const decoder = decoderOf();
     const start = added({ name: "n".repeat(4000), value: "" });
     const again = Buffer.concat([integer(0x40, 6, 62), string("")]);
@@ -216,7 +216,7 @@ class Model {
   }
 }
 
-const TEXT = fc.uint8Array({ maxLength: 150, size: "max" }).map((octets) => Buffer.from(octets).toString("latin1"));
+const TEXT = fc.uint8Array({ maxLength: 150, size: "max" }).map((bytes) => Buffer.from(bytes).toString("latin1"));
 const STEP = fc.oneof(
   fc.record({ kind: fc.constant("add" as const), name: TEXT, value: TEXT, isHuffman: fc.boolean() }),
   fc.record({ kind: fc.constant("add named" as const), pick: fc.nat(), value: TEXT, isHuffman: fc.boolean() }),
@@ -224,13 +224,13 @@ const STEP = fc.oneof(
 );
 const BLOCK = fc.record({ sizes: fc.array(fc.nat({ max: 4096 }), { maxLength: 3 }), steps: fc.array(STEP, { maxLength: 30 }) });
 
-test("blocks of any references, additions and updates are read as a plain table says", () => {
+test("any references, additions and updates are decoded as a simple model does", () => {
   fc.assert(
     fc.property(fc.array(BLOCK, { maxLength: 5 }), (blocks) => {
       const decoder = decoderOf();
       const model = new Model(4096);
       for (const { sizes, steps } of blocks) {
-        const octets = sizes.map((size) => tableSize(size));
+        const bytes = sizes.map((size) => tableSize(size));
         for (const size of sizes) model.set(size);
         const expected: HeaderField[] = [];
         for (const step of steps) {
@@ -239,19 +239,19 @@ test("blocks of any references, additions and updates are read as a plain table 
           const picked = all[position] ?? { name: "", value: "" };
           if (step.kind === "refer") {
             expected.push(picked);
-            octets.push(indexed(position + 1));
+            bytes.push(indexed(position + 1));
             continue;
           }
           const field = { name: step.kind === "add" ? step.name : picked.name, value: step.value };
           expected.push(field);
-          octets.push(
+          bytes.push(
             step.kind === "add"
               ? added(field, step.isHuffman)
               : Buffer.concat([integer(0x40, 6, position + 1), string(field.value, step.isHuffman)]),
           );
           model.set(model.maxBytes, [field]);
         }
-        expect(decoder.decode(Buffer.concat(octets))).toEqual(expected);
+        expect(decoder.decode(Buffer.concat(bytes))).toEqual(expected);
         expect(tableOf(decoder)).toEqual(model.entries);
       }
     }),
@@ -271,7 +271,7 @@ const FUZZ_BLOCK = fc
   )
   .map((parts) => Buffer.concat(parts));
 
-test("any octets are a list within its limit, null, or refused; and the table never exceeds its own", () => {
+test("any bytes give a list within the limit, null or an error, and the table never exceeds its size", () => {
   const limits = { tableBytes: 500, maxListBytes: 600 };
   const seen = new Set<string>();
   fc.assert(

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { FRAME, FRAME_FLAG, SETTING } from "../../../src/listen/http2/frames.ts";
+import { FRAME, FRAME_FLAG, type Frame, FrameReader, SETTING } from "../../../src/listen/http2/frames.ts";
 import { fakeClock } from "../../support/fake-clock.ts";
 import {
   connectHttp2Raw,
@@ -21,7 +21,7 @@ const { END_STREAM, END_HEADERS, PADDED, ACK } = FRAME_FLAG;
 const ALL = END_HEADERS | END_STREAM;
 
 describe("a body", () => {
-  test("comes in padded pieces, with fields behind it", async () => {
+  test("may come in padded frames, with trailers", async () => {
     const { client } = await openedHttp2();
     const message = messageOf(5);
     const padded = (part: Uint8Array) => frameOf(DATA, PADDED, 1, Buffer.concat([Buffer.of(3), part, Buffer.alloc(3)]));
@@ -32,17 +32,17 @@ describe("a body", () => {
 
   test.each<[what: string, code: string, frames: readonly Uint8Array[]]>([
     [
-      "shorter than it was said to be",
+      "shorter than its content-length",
       "PROTOCOL_ERROR",
       [post(1, { "content-length": "41" }), frameOf(DATA, END_STREAM, 1, messageOf(1))],
     ],
     [
-      "longer than it was said to be",
+      "longer than its content-length",
       "PROTOCOL_ERROR",
       [post(1, { "content-length": "39" }), frameOf(DATA, END_STREAM, 1, messageOf(1))],
     ],
     [
-      "followed by fields that do not end it",
+      "followed by fields that do not end the stream",
       "PROTOCOL_ERROR",
       [post(1), frameOf(HEADERS, END_HEADERS, 1, literals([["a", "b"]]))],
     ],
@@ -59,7 +59,7 @@ describe("a body", () => {
 });
 
 describe("a head", () => {
-  test("comes in any number of frames, padded and with a priority", async () => {
+  test("may come in any number of frames, padded and with a priority", async () => {
     const { client } = await openedHttp2();
     const head = headOf({ ":path": pathOf(9) });
     const first = Buffer.concat([Buffer.of(2), Buffer.alloc(5), head.subarray(0, 3), Buffer.alloc(2)]);
@@ -69,7 +69,7 @@ describe("a head", () => {
     expect(await client.response()).toEqual({ streamId: 1, status: "200", body: messageOf(9) });
   });
 
-  test("larger than we take is answered with 431, and the session lives on with its tables in step", async () => {
+  test("larger than we take is answered with 431, and the session goes on with equal tables", async () => {
     const { client } = await openedHttp2();
     const head = headOf({ ":path": "/dns-query", "x-large": "x".repeat(16_300), "x-more": "y".repeat(60) });
     client.send(
@@ -94,7 +94,7 @@ describe("on a stream that the client has ended", () => {
   });
 });
 
-test("frames of unknown types and priorities are left aside, and pings answered with what they bear", async () => {
+test("frames of unknown types and priorities are ignored, and a PING is answered with its payload", async () => {
   const { client } = await openedHttp2();
   client.send(frameOf(0x42, 0xff, 1, messageOf(1)), frameOf(PRIORITY, 0, 1, new Uint8Array(5)));
   client.send(frameOf(PING, ACK, 0, new Uint8Array(8)), frameOf(PING, 0, 0, Buffer.from("12345678")));
@@ -106,7 +106,7 @@ describe("an answer", () => {
   const large = messageOf(1, 60_000);
   const handler = handlerOf(() => ({ wire: large, maxAgeSeconds: 1 }));
 
-  test("goes out as the windows of stream and connection allow, whatever their order", async () => {
+  test("is sent as the windows of stream and connection allow, in any order", async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.integer({ min: 0, max: 40_000 }),
@@ -116,10 +116,10 @@ describe("an answer", () => {
           client.send(get(1));
           let [ofStream, ofConnection] = [initial, 65_535];
           await client.next(HEADERS);
-          for (const [isStream, octets] of [...updates, [true, 65_535], [false, 65_535]] as const) {
-            client.send(frameOf(WINDOW_UPDATE, 0, isStream ? 1 : 0, uint32(octets)));
-            if (isStream) ofStream += octets;
-            else ofConnection += octets;
+          for (const [isStream, bytes] of [...updates, [true, 65_535], [false, 65_535]] as const) {
+            client.send(frameOf(WINDOW_UPDATE, 0, isStream ? 1 : 0, uint32(bytes)));
+            if (isStream) ofStream += bytes;
+            else ofConnection += bytes;
           }
           const parts: Buffer[] = [];
           for (let over = false; !over; ) {
@@ -138,7 +138,7 @@ describe("an answer", () => {
     );
   });
 
-  test("waits where the client has made its windows smaller, and takes up again where it stood", async () => {
+  test("waits when the client has made its windows smaller, and goes on at the same place", async () => {
     const { client } = await openedHttp2([[SETTING.INITIAL_WINDOW_SIZE, 20_000]], { handler });
     client.send(get(1));
     const parts = [(await client.next(DATA)).payload, (await client.next(DATA)).payload];
@@ -152,14 +152,14 @@ describe("an answer", () => {
     expect(rest.payload.equals(large.subarray(20_010, 20_010 + rest.payload.length))).toBe(true);
   });
 
-  test("tells a client that has made its table smaller that ours is empty, once (RFC 7541 §4.2)", async () => {
+  test("says once that our table is empty when the client has made it smaller (RFC 7541 §4.2)", async () => {
     const { client } = await openedHttp2([[SETTING.HEADER_TABLE_SIZE, 0]]);
     const heads: number[] = [];
     for (const streamId of [1, 3, 5]) heads.push((await client.send(get(streamId)).next(HEADERS)).payload[0] ?? 0);
     expect(heads).toEqual([0x20, 0x88, 0x88]);
   });
 
-  test("tells so too where one frame makes the table smaller and larger again", async () => {
+  test("says so too when one frame makes the table smaller and larger again", async () => {
     const { client } = await openedHttp2([
       [SETTING.HEADER_TABLE_SIZE, 0],
       [SETTING.HEADER_TABLE_SIZE, 4096],
@@ -169,7 +169,7 @@ describe("an answer", () => {
 });
 
 describe("bounds", () => {
-  test("streams beyond what was allowed are refused, and those before are answered", async () => {
+  test("streams above the limit are refused, and the earlier ones are answered", async () => {
     const answers: (() => void)[] = [];
     const waiting = handlerOf((wire) => new Promise((resolve) => answers.push(() => resolve({ wire, maxAgeSeconds: 1 }))));
     const { client } = await openedHttp2([], { handler: waiting, limits: { outstandingPerConnection: 3 } });
@@ -206,7 +206,7 @@ describe("bounds", () => {
     await expectAnswer(client, 2401);
   });
 
-  test("a client that does not read what it has us write is not read either, and cut in the end", async () => {
+  test("a client that does not read its answers is not read either, and is cut in the end", async () => {
     const clock = fakeClock();
     const { site, client } = await openedHttp2([], { clock, limits: { writeBacklogBytes: 131_072 } });
     client.raw.socket.pause();
@@ -217,7 +217,7 @@ describe("bounds", () => {
     expect(clock.now()).toBeLessThan(60_000);
   });
 
-  test("a client that says farewell gets its answers, and then the connection is closed", async () => {
+  test("a client that sends GOAWAY gets its answers, then the connection is closed", async () => {
     const answer = Promise.withResolvers<void>();
     const { client } = await openedHttp2([], {
       handler: handlerOf(async (wire) => {
@@ -232,7 +232,7 @@ describe("bounds", () => {
     await client.raw.ended;
   });
 
-  test("a second farewell names no later stream than the first, for those behind may have been sent elsewhere (RFC 9113 §6.8)", async () => {
+  test("a second GOAWAY names no later stream than the first (RFC 9113 §6.8)", async () => {
     const { client } = await openedHttp2([], { handler: handlerOf(() => new Promise(() => {})) });
     client.send(get(1), frameOf(GOAWAY, 0, 0, new Uint8Array(8)), get(3), frameOf(FRAME.PUSH_PROMISE, 0, 1));
     const farewells = [await client.next(GOAWAY), await client.next(GOAWAY)];
@@ -243,7 +243,7 @@ describe("bounds", () => {
 describe("after the last answer", () => {
   const large = messageOf(1, 60_000);
 
-  test("what the client still sends does not cost it what it has not read yet", async () => {
+  test("bytes that the client still sends do not lose the answers it has not read yet", async () => {
     const { site, client } = await openedHttp2([[SETTING.INITIAL_WINDOW_SIZE, 0x7fff_ffff]], {
       handler: handlerOf(() => ({ wire: large, maxAgeSeconds: 1 })),
     });
@@ -260,7 +260,7 @@ describe("after the last answer", () => {
     await client.raw.ended;
   });
 
-  test("a client that was not read because it did not read is read to its end", async () => {
+  test("a client that was paused because it did not read is read to its end", async () => {
     const { site, client } = await openedHttp2([], { clock: fakeClock(), limits: { writeBacklogBytes: 131_072 } });
     client.raw.socket.pause();
     const pings = Buffer.concat(Array.from({ length: 4000 }, () => frameOf(PING, 0, 0, new Uint8Array(8))));
@@ -284,4 +284,38 @@ describe("after the last answer", () => {
     await clock.advance(1);
     await expect.poll(() => site.counters.connections).toBe(0);
   });
+});
+
+const ANY_FRAME = fc.record({
+  type: fc.integer({ min: 0, max: 255 }),
+  flags: fc.integer({ min: 0, max: 255 }),
+  streamId: fc.integer({ min: 0, max: 0x7fff_ffff }),
+  payload: fc.uint8Array({ maxLength: 300 }),
+});
+
+test("frames are the same however their bytes are cut", () => {
+  fc.assert(
+    fc.property(fc.array(ANY_FRAME), fc.array(fc.integer({ min: 1, max: 200 }), { minLength: 1 }), (frames, sizes) => {
+      const bytes = Buffer.concat(frames.map(({ type, flags, streamId, payload }) => frameOf(type, flags, streamId, payload)));
+      const reader = new FrameReader();
+      const read: Frame[] = [];
+      for (let start = 0, turn = 0; start < bytes.length; turn++) {
+        const end = start + (sizes[turn % sizes.length] ?? 1);
+        const chunk = Buffer.from(bytes.subarray(start, end));
+        start = end;
+        reader.push(chunk);
+        for (let frame = reader.next(); frame !== null; frame = reader.next())
+          read.push({ ...frame, payload: Uint8Array.from(frame.payload) });
+        // What is left over must not hang on to the chunk.
+        chunk.fill(0xff);
+      }
+      expect(read).toEqual(frames);
+    }),
+  );
+});
+
+test("the reserved bit of a stream id is ignored (RFC 9113 §4.1)", () => {
+  const reader = new FrameReader();
+  reader.push(frameOf(0, 0, 0x8000_0005));
+  expect(reader.next()).toMatchObject({ streamId: 5 });
 });

@@ -227,7 +227,7 @@ describe("a stream alone ends with PROTOCOL_ERROR when its head", () => {
       ],
     ],
     [
-      "takes what cannot be",
+      "has a `te` that is not trailers",
       [
         [":method", "GET"],
         [":scheme", "http"],
@@ -289,7 +289,7 @@ const ANY_FRAME = fc
   .tuple(fc.integer({ min: 0, max: 10 }), fc.constantFrom(0, 1, 4, 5, 8, 13, 0x20, 0xff), fc.integer({ min: 0, max: 9 }), PAYLOAD)
   .map(([type, flags, streamId, payload]) => frameOf(type, flags, streamId, payload));
 
-test("no frames break anything, whatever their order: the next client is answered, and no connection stays behind", async () => {
+test("any frames in any order leave the listener working: the next client is answered, and no connection stays open", async () => {
   const site = await openSite();
   await fc.assert(
     fc.asyncProperty(fc.array(ANY_FRAME, { maxLength: 30 }), fc.boolean(), async (frames, resets) => {

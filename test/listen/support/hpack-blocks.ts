@@ -4,19 +4,19 @@ import { CODE_LENGTHS, type HeaderField, HpackDecoder, HpackError } from "../../
 export function integer(marks: number, prefixBits: number, value: number): Buffer {
   const most = 2 ** prefixBits - 1;
   if (value < most) return Buffer.of(marks + value);
-  const octets = [marks + most];
+  const bytes = [marks + most];
   let rest = value - most;
   while (rest >= 128) {
-    octets.push(128 + (rest % 128));
+    bytes.push(128 + (rest % 128));
     rest = Math.floor(rest / 128);
   }
-  return Buffer.of(...octets, rest);
+  return Buffer.of(...bytes, rest);
 }
 
 /** A string literal. RFC 7541 §5.2. */
 export function string(text: string, isHuffman = false): Buffer {
-  const octets = isHuffman ? packed(huffmanBits(text)) : Buffer.from(text, "latin1");
-  return Buffer.concat([integer(isHuffman ? 0x80 : 0, 7, octets.length), octets]);
+  const bytes = isHuffman ? packed(huffmanBits(text)) : Buffer.from(text, "latin1");
+  return Buffer.concat([integer(isHuffman ? 0x80 : 0, 7, bytes.length), bytes]);
 }
 
 export const indexed = (index: number): Buffer => integer(0x80, 7, index);
@@ -37,8 +37,8 @@ export function huffmanBits(text: string): string {
 
 /** Bits as bytes, the last one filled with ones. */
 export function packed(bits: string): Buffer {
-  const octets = bits.match(/.{1,8}/g) ?? [];
-  return Buffer.from(octets.map((byte) => Number.parseInt(byte.padEnd(8, "1"), 2)));
+  const bytes = bits.match(/.{1,8}/g) ?? [];
+  return Buffer.from(bytes.map((byte) => Number.parseInt(byte.padEnd(8, "1"), 2)));
 }
 
 function canonicalCodes(lengths: readonly number[]): string[] {

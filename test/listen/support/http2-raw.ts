@@ -24,9 +24,9 @@ export function frameOf(type: number, flags: number, streamId: number, payload: 
 }
 
 export function uint32(value: number): Buffer {
-  const octets = Buffer.alloc(4);
-  octets.writeUInt32BE(value);
-  return octets;
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
 }
 
 /** Fields as literals, never indexed, nor compressed (RFC 7541 §6.2.2). */

@@ -35,7 +35,7 @@ function knows(ipv4: readonly string[], ipv6: readonly string[] = [], ttlSeconds
 }
 
 describe("a name's addresses", () => {
-  test("are all those of both families, IPv4 first", async () => {
+  test("are the addresses of both families, IPv4 first", async () => {
     const { bootstrap, servers } = await bootstrapWith(knows(["192.0.2.1", "192.0.2.2"], ["2001:db8::1"]));
     expect(await bootstrap.lookUp("dns.example")).toEqual(["192.0.2.1", "192.0.2.2", "2001:db8::1"]);
     expect(new Set(servers[0]?.asked.map(({ name, type }) => `${name} ${type}`))).toEqual(
@@ -43,7 +43,7 @@ describe("a name's addresses", () => {
     );
   });
 
-  test("may be of IPv6 alone", async () => {
+  test("may be IPv6 only", async () => {
     const { bootstrap } = await bootstrapWith(knows([], ["2001:db8::1"]));
     expect(await bootstrap.lookUp("dns.example")).toEqual(["2001:db8::1"]);
   });
@@ -65,7 +65,7 @@ describe("a name's addresses", () => {
     expect(clock.now()).toBeLessThan(1_000);
   });
 
-  test("are asked for once, however many want them", async () => {
+  test("are looked up once for any number of concurrent callers", async () => {
     const { bootstrap, servers } = await bootstrapWith(knows(["192.0.2.1"]));
     const all = await Promise.all([
       bootstrap.lookUp("dns.example"),
@@ -113,7 +113,7 @@ describe("a name's addresses", () => {
     });
   });
 
-  test("of localhost are known (RFC 6761 §6.3)", async () => {
+  test("of localhost need no lookup (RFC 6761 §6.3)", async () => {
     const { bootstrap, servers } = await bootstrapWith(knows(["192.0.2.1"]));
     expect(await bootstrap.lookUp("localhost")).toEqual(["127.0.0.1", "::1"]);
     expect(servers[0]?.asked).toEqual([]);
@@ -151,7 +151,7 @@ describe("the bootstrap servers", () => {
     await expect(bootstrap.lookUp("dns.example")).rejects.toMatchObject(expected);
   });
 
-  test("have 3 s together", async () => {
+  test("have 3 s in all", async () => {
     const { bootstrap, servers, clock } = await bootstrapWith(() => silence);
     const failed = expect(bootstrap.lookUp("dns.example")).rejects.toMatchObject({
       failure: "bootstrap",
@@ -162,7 +162,7 @@ describe("the bootstrap servers", () => {
     await failed;
   });
 
-  test("have no names themselves", async () => {
+  test("must not have names themselves", async () => {
     const { ca, system } = contextWith();
     const server = await scriptedServer("dns", knows(["192.0.2.1"]));
     const bootstrap = openBootstrap([server.options({ host: "dns.example" })], { clock: fakeClock(), ca, system });
@@ -171,7 +171,7 @@ describe("the bootstrap servers", () => {
     await server.close();
   });
 
-  test("are let go when it is closed, with what is under way", async () => {
+  test("are closed with the bootstrap, and pending lookups fail", async () => {
     const { bootstrap, servers } = await bootstrapWith(() => silence);
     const failed = expect(bootstrap.lookUp("dns.example")).rejects.toMatchObject({ failure: "closed" });
     await until(() => servers[0]?.asked.length === 2);
@@ -184,7 +184,7 @@ describe("the bootstrap servers", () => {
 describe.each(["udp", "tcp", "tls", "https"] as const)("a server given by name, over %s", (protocol) => {
   const transport = protocol === "udp" || protocol === "tcp" ? "dns" : protocol;
 
-  test("is found through the bootstrap servers, and asked at the address that works", async () => {
+  test("is looked up at the bootstrap servers, and asked at the address that works", async () => {
     // The name is one that the certificate has.
     const asked = ({ query }: Asked): Action => ({ kind: "reply", message: addressMessage(query, ["192.0.2.1"]) });
     const server = await scriptedServer(transport, asked);
@@ -201,7 +201,7 @@ describe.each(["udp", "tcp", "tls", "https"] as const)("a server given by name, 
     expect(upstream.addresses?.()).toEqual(["127.0.0.2", "127.0.0.1"]);
   });
 
-  test("that has moved is found again a minute after it was looked up, however long its addresses hold", async () => {
+  test("that has moved is looked up again a minute after the last lookup, whatever the TTL", async () => {
     const { bootstrap, servers, clock } = await bootstrapWith(knows(["127.0.0.2"], [], 86_400));
     const server = await scriptedServer(transport, (asked) => addresses(asked, "192.0.2.1"));
     const options = server.options({ protocol, host: "dns.example", tlsName: transport === "dns" ? null : "localhost" });

@@ -4,7 +4,7 @@ import { RCODE, TYPE } from "../../../src/dns/types.ts";
 import { hasIpv6 } from "../../support/ipv6.ts";
 import { addresses, addressMessage, close, cutShort, questionFor, rcode, silence, wrongId, wrongQuestion } from "../messages.ts";
 import type { Action, Asked } from "../scripted-server.ts";
-import { addressTexts, errand, site, streamWays, until, type Way, ways } from "./set-up.ts";
+import { addressTexts, countingClock, errand, site, streamWays, until, type Way, ways } from "./set-up.ts";
 
 const question = questionFor("www.example");
 
@@ -15,7 +15,7 @@ const isHttps = ({ protocol }: Way): boolean => protocol === "https";
 describe.each(ways)("a server asked by $title", (way) => {
   const transport = way.protocol === "udp" && way.proxy !== null ? "tcp" : way.protocol;
 
-  test("gives the answer, and notes one attempt", async () => {
+  test("returns the answer and records one attempt", async () => {
     const { upstream, server } = await site(way, (asked) => addresses(asked, "192.0.2.1"));
     const trip = errand();
     const answer = await upstream.exchange(question, trip);
@@ -25,14 +25,14 @@ describe.each(ways)("a server asked by $title", (way) => {
     expect(server.asked).toMatchObject([{ name: "www.example", type: TYPE.A, transport }]);
   });
 
-  test.each([RCODE.SERVFAIL, RCODE.NXDOMAIN, RCODE.REFUSED])("gives an answer with rcode %i like any other", async (code) => {
+  test.each([RCODE.SERVFAIL, RCODE.NXDOMAIN, RCODE.REFUSED])("returns an answer with rcode %i like any other", async (code) => {
     const { upstream } = await site(way, (asked) => rcode(asked, code));
     const trip = errand();
     expect((await upstream.exchange(question, trip)).rcode).toBe(code);
     expect(trip.attempts).toMatchObject([{ rcode: code, failure: null }]);
   });
 
-  test("gives 200 questions at once each its own answer, in whatever order they come", async () => {
+  test("gives each of 200 concurrent questions its own answer, in any order", async () => {
     const batch: (() => void)[] = [];
     const { upstream } = await site(way, async (asked) => {
       await new Promise<void>((resolve) => {
@@ -46,7 +46,7 @@ describe.each(ways)("a server asked by $title", (way) => {
     expect(answers.map(addressTexts)).toEqual(numbers.map((number) => [`192.0.2.${number}`]));
   });
 
-  test("does not believe a message under another id, and does no harm to the one that fits", async () => {
+  test("ignores a message with another id and accepts the one that matches", async () => {
     const { upstream } = await site(way, (asked) =>
       isHttps(way) ? wrongId(asked, "192.0.2.1") : both(wrongId(asked, "203.0.113.1"), addresses(asked, "192.0.2.1")),
     );
@@ -66,7 +66,7 @@ describe.each(ways)("a server asked by $title", (way) => {
     expect(trip.attempts).toHaveLength(1);
   });
 
-  test("lets a caller give up at once, and forgets the signal", async () => {
+  test("lets a caller abort at once, and removes its listener from the signal", async () => {
     const { upstream, server } = await site(way, () => silence);
     const giveUp = new AbortController();
     const trip = errand(giveUp.signal);
@@ -78,7 +78,7 @@ describe.each(ways)("a server asked by $title", (way) => {
     expect(getEventListeners(giveUp.signal, "abort")).toEqual([]);
   });
 
-  test("answers others after one was given up, even if that one's answer is late", async () => {
+  test("answers other questions after one was aborted, even if that one's answer is late", async () => {
     const { promise: late, resolve: release } = Promise.withResolvers<void>();
     const { upstream, server } = await site(way, async (asked) => {
       if (asked.name === "slow.example") await late;
@@ -93,13 +93,13 @@ describe.each(ways)("a server asked by $title", (way) => {
     expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
   });
 
-  test("is not asked when the caller has given up before", async () => {
+  test("is not asked when the signal has already aborted", async () => {
     const { upstream, server } = await site(way, (asked) => addresses(asked, "192.0.2.1"));
     await expect(upstream.exchange(question, errand(AbortSignal.abort()))).rejects.toMatchObject({ failure: "aborted" });
     expect(server.asked).toEqual([]);
   });
 
-  test("is refused where nobody listens", async () => {
+  test("fails with `refused` when no process listens", async () => {
     const { upstream, server } = await site(way, () => silence);
     await server.close();
     const trip = errand();
@@ -108,7 +108,7 @@ describe.each(ways)("a server asked by $title", (way) => {
     expect(trip.attempts).toMatchObject([{ rcode: null, failure }]);
   });
 
-  test("ends what is under way when it is closed, and takes nothing more", async () => {
+  test("fails pending and later questions when it is closed", async () => {
     const { upstream, server } = await site(way, () => silence);
     const exchange = upstream.exchange(question, errand());
     const failed = expect(exchange).rejects.toMatchObject({ failure: "closed" });
@@ -120,14 +120,14 @@ describe.each(ways)("a server asked by $title", (way) => {
     expect(server.asked).toHaveLength(1);
   });
 
-  test("can be closed while it connects", async () => {
+  test("may be closed while it connects", async () => {
     const { upstream } = await site(way, () => silence);
     const failed = expect(upstream.exchange(question, errand())).rejects.toMatchObject({ failure: "closed" });
     await upstream.close();
     await failed;
   });
 
-  test("leaves no connection behind once it is closed", async () => {
+  test("has no connection left after close", async () => {
     const { upstream, server } = await site(way, (asked) => addresses(asked, "192.0.2.1"));
     await Promise.all([1, 2, 3].map((number) => upstream.exchange(questionFor(`${number}.example`), errand())));
     await upstream.close();
@@ -143,7 +143,7 @@ describe.each(streamWays)("a connection by $title", (way) => {
     expect(server.accepted).toBeLessThanOrEqual(way.server === "h1" ? 2 : 1);
   });
 
-  test("that breaks with the first question on it is a failure of the network, and not tried again", async () => {
+  test("that breaks with its first question fails with `network` and is not retried", async () => {
     const { upstream, server } = await site(way, () => close);
     const trip = errand();
     await expect(upstream.exchange(question, trip)).rejects.toMatchObject({ failure: "network" });
@@ -151,12 +151,12 @@ describe.each(streamWays)("a connection by $title", (way) => {
     expect(server.asked).toHaveLength(1);
   });
 
-  test("that breaks in the middle of an answer is a failure of the network", async () => {
+  test("that breaks in the middle of an answer fails with `network`", async () => {
     const { upstream } = await site(way, ({ query }) => ({ kind: "closeMidway", message: addressMessage(query, ["192.0.2.1"]) }));
     await expect(upstream.exchange(question, errand())).rejects.toMatchObject({ failure: "network" });
   });
 
-  test("that was kept and is closed under a question costs nothing but another connection", async () => {
+  test("that was kept and closes under a question only costs another connection", async () => {
     const { upstream, server } = await site(way, (asked) => (asked.serial === 2 ? close : addresses(asked, "192.0.2.1")));
     await upstream.exchange(question, errand());
     const trip = errand();
@@ -165,14 +165,14 @@ describe.each(streamWays)("a connection by $title", (way) => {
     expect(server.asked).toHaveLength(3);
   });
 
-  test("that was kept and has been closed since is replaced without anybody noticing", async () => {
+  test("that was kept and has closed since is replaced without a failure", async () => {
     const { upstream, server } = await site(way, (asked) => addresses(asked, "192.0.2.1"));
     await upstream.exchange(question, errand());
     server.dropConnections();
     expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
   });
 
-  test("that is closed under a question twice is a failure", async () => {
+  test("that closes under a question twice fails", async () => {
     const { upstream, server } = await site(way, (asked) => (asked.serial > 1 ? close : addresses(asked, "192.0.2.1")));
     await upstream.exchange(question, errand());
     await expect(upstream.exchange(question, errand())).rejects.toMatchObject({ failure: "network" });
@@ -181,7 +181,7 @@ describe.each(streamWays)("a connection by $title", (way) => {
 });
 
 describe.each(streamWays)("a server that has gone, asked by $title", (way) => {
-  test("fails 50 questions at once without waiting for anybody's patience", async () => {
+  test("fails 50 concurrent questions without waiting for a timeout", async () => {
     const { upstream, server } = await site(way, (asked) => addresses(asked, "192.0.2.1"));
     await upstream.exchange(question, errand());
     await server.close();
@@ -213,3 +213,41 @@ test.skipIf(!hasIpv6).each(ways.filter(({ proxy }) => proxy === null))(
 function both(...actions: readonly Action[]): Action {
   return { kind: "all", actions };
 }
+
+/** Sockets of any kind that this process has. */
+function sockets(): number {
+  return process.getActiveResourcesInfo().filter((resource) => /^(?:TCP|UDP|TLS|Connect)/.test(resource)).length;
+}
+
+test.each(ways)(
+  "no timer, listener or socket is left after close of answers, failures and aborted questions by $title",
+  async (way) => {
+    const before = sockets();
+    const clock = countingClock();
+    const { upstream, server, proxy } = await site(
+      way,
+      (asked) => {
+        if (asked.name.startsWith("silent")) return silence;
+        if (asked.name.startsWith("close")) return close;
+        return asked.name.startsWith("cut") ? cutShort(asked, "192.0.2.1") : addresses(asked, "192.0.2.1");
+      },
+      { clock },
+    );
+    const giveUp = new AbortController();
+    const ends: Promise<unknown>[] = [];
+    for (const kind of ["right", "silent", "close", "cut", "right", "silent"])
+      for (let count = 0; count < 5; count++)
+        ends.push(upstream.exchange(questionFor(`${kind}${count}.example`), errand(giveUp.signal)).catch(() => undefined));
+    await until(() => server.asked.length >= 10);
+    giveUp.abort();
+    await Promise.all(ends);
+    expect(getEventListeners(giveUp.signal, "abort")).toEqual([]);
+    const underway = upstream.exchange(questionFor("silent.example"), errand()).catch(() => undefined);
+    await upstream.close();
+    await underway;
+    expect(clock.pending()).toBe(0);
+    await proxy?.close();
+    await server.close();
+    await until(() => sockets() <= before);
+  },
+);

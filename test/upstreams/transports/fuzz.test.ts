@@ -28,7 +28,7 @@ function spoiled({ query }: Asked, { replaced, cut, added }: Spoiling): Uint8Arr
   return Buffer.concat([message.subarray(0, message.length - cut), added]);
 }
 
-describe.each(direct)("whatever a server sends back over $title", (way: Way) => {
+describe.each(direct)("any bytes from a server over $title", (way: Way) => {
   test("an exchange ends, with an answer to its question or an UpstreamError, and the next one works", async () => {
     const { upstream, server } = await site(way, (asked) => addresses(asked, "192.0.2.1"));
     const anything = fc.oneof(
@@ -60,24 +60,24 @@ describe.each(direct)("whatever a server sends back over $title", (way: Way) => 
   });
 });
 
-describe("octets that are no", () => {
-  test.each(["tls", "https"] as const)("TLS, where %s is expected, are a failure", async (protocol) => {
+describe("bytes that are no", () => {
+  test.each(["tls", "https"] as const)("TLS, where %s is expected, fail", async (protocol) => {
     await neverAnswered(protocol, null);
   });
 
-  test.each(["h2", "http/1.1"])("%s, after that was chosen, are a failure", async (alpn) => {
+  test.each(["h2", "http/1.1"])("%s, after it was chosen, fail", async (alpn) => {
     await neverAnswered("https", alpn);
   });
 });
 
 /** Asks a server that sends any bytes and hangs up, with TLS before them if `alpn` is given. */
 async function neverAnswered(protocol: "tls" | "https", alpn: string | null): Promise<void> {
-  let octets: Uint8Array = Uint8Array.of();
+  let bytes: Uint8Array = Uint8Array.of();
   let open = 0;
   const serve = (socket: Socket): void => {
     open += 1;
     socket.on("error", () => undefined).on("close", () => (open -= 1));
-    socket.once("data", () => socket.end(octets));
+    socket.once("data", () => socket.end(bytes));
   };
   const server =
     alpn === null ? createServer(serve) : createTlsServer({ key: testKey, cert: testCertificate, ALPNProtocols: [alpn] }, serve);
@@ -96,7 +96,7 @@ async function neverAnswered(protocol: "tls" | "https", alpn: string | null): Pr
   );
   await fc.assert(
     fc.asyncProperty(starts, fc.uint8Array({ maxLength: 100 }), async (start, rest) => {
-      octets = Buffer.concat([start, rest]);
+      bytes = Buffer.concat([start, rest]);
       const options = { label: "s", protocol, host: "127.0.0.1", port, path: "/dns-query", addresses: [], tlsName: null };
       const upstream = openServer({ ...options, method: "GET", maxQps: null, weight: 1 }, contextWith());
       const outcome = await upstream.exchange(question, errand()).catch((error: unknown) => error);

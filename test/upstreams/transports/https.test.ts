@@ -30,7 +30,7 @@ describe.each(["h1", "h2"] as const)("a request over %s", (version) => {
     expect(second?.http?.path).toBe(first?.http?.path);
   });
 
-  test("by GET keeps a query that the URL has", async () => {
+  test("by GET keeps the query of the URL", async () => {
     const changes = { path: "/resolve?token=a%20b" };
     const { upstream, server } = await site(way(version), (asked) => addresses(asked, "192.0.2.1"), { changes });
     await upstream.exchange(question, errand());
@@ -83,7 +83,7 @@ describe.each(["h1", "h2"] as const)("a request over %s", (version) => {
     [65_535, true],
     [65_536, false],
     [1_000_000, false],
-  ])("answered with %i octets: read to the end %s", async (length, isRead) => {
+  ])("answered with %i bytes: read to the end %s", async (length, isRead) => {
     const { upstream } = await site(way(version), () => ({ kind: "raw", message: new Uint8Array(length) }));
     const detail = isRead ? /answers another question/ : /octets|size/i;
     await expect(upstream.exchange(question, errand())).rejects.toMatchObject({
@@ -97,7 +97,7 @@ describe.each(["h1", "h2"] as const)("a request over %s", (version) => {
     await expect(upstream.exchange(question, errand())).rejects.toMatchObject({ failure: "malformed" });
   });
 
-  test("after ones that failed with a status goes over the same connections", async () => {
+  test("after requests that failed with a status uses the same connections", async () => {
     const { upstream, server } = await site(way(version), (asked) =>
       asked.serial <= 5 ? { kind: "http", status: 503, headers: {}, body: Buffer.from("busy") } : addresses(asked, "192.0.2.1"),
     );
@@ -120,7 +120,7 @@ describe("the version of HTTP", () => {
     expect(server.asked.map(({ http }) => http?.version)).toEqual([version, version]);
   });
 
-  test("is found out anew ten minutes after it was 1.1", async () => {
+  test("is negotiated again ten minutes after it was 1.1", async () => {
     const clock = fakeClock();
     const { upstream, server } = await site(way("h1"), (asked) => addresses(asked, "192.0.2.1"), { clock });
     await upstream.exchange(question, errand());
@@ -129,7 +129,7 @@ describe("the version of HTTP", () => {
     expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
   });
 
-  test("2 has at most as many requests at a time as the server allows, and all are answered", async () => {
+  test("2 has at most as many concurrent requests as the server allows, and all are answered", async () => {
     let open = 0;
     let most = 0;
     const script = async (asked: Asked): Promise<Action> => {
@@ -150,7 +150,7 @@ describe("the version of HTTP", () => {
 });
 
 describe("connections of HTTP/1.1", () => {
-  test("that fall silent under questions after others were answered are left, and the questions asked on fresh ones", async () => {
+  test("that fall silent after earlier answers are left, and the questions are sent on new ones", async () => {
     const clock = fakeClock();
     const script = (asked: Asked): Action => (asked.name.startsWith("late") ? silence : addresses(asked, "192.0.2.1"));
     const { upstream, server } = await site(way("h1"), script, { clock });
@@ -166,7 +166,7 @@ describe("connections of HTTP/1.1", () => {
     await until(() => server.open === 2);
   });
 
-  test("that answer others meanwhile are kept where one is slow", async () => {
+  test("that answer others meanwhile are kept when one is slow", async () => {
     const clock = fakeClock();
     const isFirst = ({ name }: Asked) => server.asked.filter((other) => other.name === name).length === 1;
     const script = (asked: Asked): Action =>
@@ -183,7 +183,7 @@ describe("connections of HTTP/1.1", () => {
     expect(server.asked.at(-1)?.connection).toBe(kept);
   });
 
-  test("that never answered are not left for being slow, and a question is moved once", async () => {
+  test("that never answered are not left for being slow, and a question moves once", async () => {
     const clock = fakeClock();
     const { upstream, server } = await site(way("h1"), () => silence, { clock });
     const giveUp = new AbortController();
@@ -204,7 +204,7 @@ describe("connections of HTTP/1.1", () => {
   });
 });
 
-test("a request that waited for a stream is answered when the one before it is given up", async () => {
+test("a request that waits for a stream is answered when the one before it is aborted", async () => {
   const script = (asked: Asked): Action => (asked.name.startsWith("never") ? silence : addresses(asked, "192.0.2.1"));
   const { upstream, server } = await site(way("h2"), script, { maxStreams: 1 });
   await upstream.exchange(question, errand());
@@ -221,7 +221,7 @@ test("a request that waited for a stream is answered when the one before it is g
 });
 
 describe("a session of HTTP/2", () => {
-  test("that refuses a stream costs a second request and nothing more, on a fresh session too", async () => {
+  test("that refuses a stream only costs a second request, also on a new session", async () => {
     const { upstream, server } = await site(way("h2"), (asked) =>
       asked.serial === 1 ? { kind: "refuseStream" } : addresses(asked, "192.0.2.1"),
     );
@@ -231,7 +231,7 @@ describe("a session of HTTP/2", () => {
     expect(server.asked).toHaveLength(2);
   });
 
-  test("that goes away before it has looked at a stream costs another session and nothing more", async () => {
+  test("that sends GOAWAY before it processed a stream only costs another session", async () => {
     const { upstream, server } = await site(way("h2"), (asked) =>
       asked.serial === 2 ? { kind: "goaway", lastStreamId: 1 } : addresses(asked, "192.0.2.1"),
     );
@@ -242,13 +242,13 @@ describe("a session of HTTP/2", () => {
     expect(server.asked.map(({ connection }) => connection)).toEqual([1, 1, 2]);
   });
 
-  test("that refuses a stream twice is a failure", async () => {
+  test("that refuses a stream twice fails", async () => {
     const { upstream, server } = await site(way("h2"), () => ({ kind: "refuseStream" }));
     await expect(upstream.exchange(question, errand())).rejects.toMatchObject({ failure: "network" });
     expect(server.asked).toHaveLength(2);
   });
 
-  test("that goes away still answers what it has accepted, while new questions take another", async () => {
+  test("that sends GOAWAY still answers accepted questions, while new ones use another session", async () => {
     const { promise: released, resolve: release } = Promise.withResolvers<void>();
     const { upstream, server } = await site(way("h2"), async (asked): Promise<Action> => {
       if (asked.serial !== 1) return addresses(asked, "192.0.2.2");
@@ -273,7 +273,7 @@ describe("a session of HTTP/2", () => {
     await until(() => server.open === 0);
   });
 
-  test("whose server has gone without a word leaves no socket once it is idle", async () => {
+  test("whose server disappeared leaves no socket once it is idle", async () => {
     const clock = fakeClock();
     const server = await scriptedServer("h2", (asked) => addresses(asked, "192.0.2.1"));
     const held: Socket[] = [];
@@ -298,7 +298,7 @@ describe("a session of HTTP/2", () => {
     await until(() => tcpSockets() < before);
   });
 
-  test("that is slow but answers a ping is kept", async () => {
+  test("that is slow but answers a PING is kept", async () => {
     const clock = countingClock();
     const script = (asked: Asked): Action => {
       const action = addresses(asked, "192.0.2.1");
@@ -316,7 +316,7 @@ describe("a session of HTTP/2", () => {
     expect(server.accepted).toBe(1);
   });
 
-  test("with nothing but a question that was given up on it is closed when it has been idle", async () => {
+  test("whose only question was aborted is closed after the idle time", async () => {
     const clock = countingClock();
     const { upstream, server } = await site(
       way("h2"),
@@ -335,7 +335,7 @@ describe("a session of HTTP/2", () => {
     await until(() => server.open === 0);
   });
 
-  test("that is silent and does not answer a ping is given up, and its questions asked on another", async () => {
+  test("that is silent and does not answer a PING is closed, and its questions are sent on another", async () => {
     const clock = fakeClock();
     const { upstream, server, proxy } = await site({ ...way("h2"), proxy: "socks5" }, (asked) => addresses(asked, "192.0.2.1"), {
       clock,

@@ -29,7 +29,7 @@ describe.each(["socks5", "http"] as const)("a proxy of kind %s", (protocol) => {
     return upstream;
   }
 
-  test("is given the server's name, and nobody else is asked for it", async () => {
+  test("gets the server's name, which is not looked up elsewhere", async () => {
     const { server, proxy } = await setUp();
     const upstream = open(server.options({ host: "localhost" }), contextWith({ proxy: proxy.options() }));
     expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
@@ -37,7 +37,7 @@ describe.each(["socks5", "http"] as const)("a proxy of kind %s", (protocol) => {
     expect(upstream.addresses?.()).toEqual([]);
   });
 
-  test("is given the addresses where they are pinned, the next one after one that fails", async () => {
+  test("gets pinned addresses, the next one after one that fails", async () => {
     const { server, proxy } = await setUp();
     const changes = { host: "localhost", addresses: ["127.0.0.2", "127.0.0.1"] };
     const upstream = open(server.options(changes), contextWith({ proxy: proxy.options() }));
@@ -46,7 +46,7 @@ describe.each(["socks5", "http"] as const)("a proxy of kind %s", (protocol) => {
   });
 
   // No server can listen on ::1 where IPv6 is switched off.
-  test.skipIf(!hasIpv6)("is given an IPv6 address as such", async () => {
+  test.skipIf(!hasIpv6)("gets an IPv6 address as an address", async () => {
     const { proxy } = await setUp();
     const server = await scriptedServer("tls", (asked) => addresses(asked, "192.0.2.1"), { address: "::1" });
     onTestFinished(() => server.close());
@@ -55,21 +55,21 @@ describe.each(["socks5", "http"] as const)("a proxy of kind %s", (protocol) => {
     expect(proxy.targets[0]).toMatch(/1\]?:\d+$/);
   });
 
-  test("may have a name itself, which is looked up", async () => {
+  test("may itself have a name, which is looked up", async () => {
     const { server, proxy } = await setUp();
     const bootstrap = { lookUp: async (host: string) => (host === "proxy.example" ? ["127.0.0.1"] : []) };
     const upstream = open(server.options(), contextWith({ proxy: proxy.options({ host: "proxy.example" }), bootstrap }));
     expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
   });
 
-  test("gets the user name and the password it wants", async () => {
+  test("gets the user name and the password that it asks for", async () => {
     const login = { username: "fēn", password: "l:iú" };
     const { server, proxy } = await setUp({ login });
     const upstream = open(server.options(), contextWith({ proxy: proxy.options(login) }));
     expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
   });
 
-  test("that wants none is used although one is configured", async () => {
+  test("that asks for no password is used although one is configured", async () => {
     const { server, proxy } = await setUp();
     const upstream = open(server.options(), contextWith({ proxy: proxy.options({ username: "a", password: "b" }) }));
     expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
@@ -93,7 +93,7 @@ describe.each(["socks5", "http"] as const)("a proxy of kind %s", (protocol) => {
     expect(server.asked).toEqual([]);
   });
 
-  test("that never answers times out, and is left alone then", async () => {
+  test("that never answers times out, and its connection is closed", async () => {
     const clock = fakeClock();
     const { server } = await setUp();
     let open = 0;
@@ -118,7 +118,7 @@ describe.each(["socks5", "http"] as const)("a proxy of kind %s", (protocol) => {
     await upstream.close();
   });
 
-  test("that has two addresses is asked at the other one after one that never answers", async () => {
+  test("that has two addresses is asked at the other one when one never answers", async () => {
     const clock = fakeClock();
     const { server, proxy } = await setUp();
     const options = proxy.options({ host: "proxy.example" });
@@ -142,7 +142,7 @@ describe.each(["socks5", "http"] as const)("a proxy of kind %s", (protocol) => {
     expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
   });
 
-  test("that answers with any octets at all is at worst a failure", async () => {
+  test("that answers with any bytes at worst makes the exchange fail", async () => {
     const { server } = await setUp();
     const replies = fc.uint8Array({ maxLength: 60 });
     const starts = [Uint8Array.of(), Uint8Array.of(5, 0), Uint8Array.of(5, 0, 5, 0, 0), Buffer.from("HTTP/1.1 200 OK\r\n")];

@@ -11,7 +11,7 @@ function withId(message: Uint8Array, id: number): Uint8Array {
 }
 
 describe("a message from a server", () => {
-  test("never makes reading it throw, whatever it is", () => {
+  test("never makes reading throw", () => {
     const right = addressMessage(question, ["192.0.2.1"]);
     const anything = fc.oneof(
       fc.uint8Array({ maxLength: 100 }),
@@ -20,7 +20,7 @@ describe("a message from a server", () => {
     fc.assert(fc.property(anything, (message) => void readReply(message, 0, question)));
   });
 
-  test("is the answer under the id and the question that were sent", () => {
+  test("is the answer when id and question match", () => {
     const reply = readReply(withId(addressMessage(question, ["192.0.2.1"]), 0x1234), 0x1234, question);
     expect(reply).toMatchObject({ kind: "answer", answer: { rcode: 0, name: question.name } });
   });
@@ -56,7 +56,7 @@ describe("a message from a server", () => {
     expect(readReply(message, 0, question)).toEqual({ kind: "foreign" });
   });
 
-  test("with an error and no question is an error about the question that was sent", () => {
+  test("with an error and no question is an error for the pending question", () => {
     const message = rcodeMessage(question, RCODE.FORMERR).slice(0, 12);
     message[5] = 0;
     expect(readReply(message, 0, question)).toMatchObject({

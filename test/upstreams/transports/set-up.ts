@@ -121,7 +121,7 @@ export function errand(signal: AbortSignal = AbortSignal.timeout(10_000)): TestE
 }
 
 export function addressTexts(answer: Answer): string[] {
-  return addressesOf(answer).map((octets) => octets.join("."));
+  return addressesOf(answer).map((bytes) => bytes.join("."));
 }
 
 /** Waits, by real time, until sockets have brought this about: longer than vitest's second, which a busy machine may take for anything. */

@@ -13,7 +13,7 @@ const tls: Way = { title: "tls", server: "tls", protocol: "tls", method: "GET", 
 const question = questionFor("www.example");
 
 describe.each([tcp, tls])("connections by $title", (way) => {
-  test("carry so many questions each, and ids that differ on each", async () => {
+  test("carry 128 questions each, with different ids", async () => {
     const { upstream, server } = await site(way, async (asked) => {
       await until(() => server.asked.length === 200);
       return addresses(asked, "192.0.2.1");
@@ -25,7 +25,7 @@ describe.each([tcp, tls])("connections by $title", (way) => {
     expect(new Set(idsOn(1)).size).toBe(128);
   });
 
-  test("are limited in number: what is too much is barred, and there is room again later", async () => {
+  test("are limited in number: more questions fail with `barred`, and there is room again later", async () => {
     let held = true;
     const { upstream, server } = await site(way, async (asked) => {
       await until(() => !held);
@@ -53,7 +53,7 @@ describe.each([tcp, tls])("connections by $title", (way) => {
     expect(server.accepted).toBe(2);
   });
 
-  test("that close after every seventh answer lose no question, however many are under way", async () => {
+  test("that close after every seventh answer lose no question", async () => {
     const answered = new Map<number, number>();
     const { upstream, server } = await site(way, (asked) => {
       const before = answered.get(asked.connection) ?? 0;
@@ -66,7 +66,7 @@ describe.each([tcp, tls])("connections by $title", (way) => {
     expect(server.accepted).toBeGreaterThan(8);
   });
 
-  test("that fall silent under a question are given up for a fresh one", async () => {
+  test("that fall silent under a question are replaced by a new one", async () => {
     const clock = fakeClock();
     const script = (asked: Asked) => (asked.connection === 1 && asked.serial > 1 ? silence : addresses(asked, "192.0.2.1"));
     const { upstream, server } = await site(way, script, { clock });
@@ -83,7 +83,7 @@ describe.each([tcp, tls])("connections by $title", (way) => {
     await until(() => server.open === 1);
   });
 
-  test("that are silent under questions nobody waits for are not trusted with more", async () => {
+  test("that are silent under aborted questions get no more", async () => {
     const clock = fakeClock();
     const { upstream, server } = await site(way, (asked) => (asked.connection === 1 ? silence : addresses(asked, "192.0.2.1")), {
       clock,
@@ -102,7 +102,7 @@ describe.each([tcp, tls])("connections by $title", (way) => {
     await until(() => server.open === 1);
   });
 
-  test("do not send what was given up before they were open", async () => {
+  test("do not send questions that were aborted before they were open", async () => {
     const { upstream, server } = await site(way, (asked) => addresses(asked, "192.0.2.1"));
     const giveUp = new AbortController();
     const abandoned = upstream.exchange(questionFor("abandoned.example"), errand(giveUp.signal));
@@ -126,25 +126,25 @@ describe.each([tcp, tls])("connections by $title", (way) => {
     expect(server.asked).toHaveLength(2);
   });
 
-  test("bring an answer cut into single octets", async () => {
+  test("deliver an answer cut into single bytes", async () => {
     const { upstream } = await site(way, (asked) => {
       const action = addresses(asked, "192.0.2.1");
       const message = action.kind === "reply" ? Buffer.from(action.message) : Buffer.alloc(0);
       message.writeUInt16BE(asked.query.id, 0);
-      const octets = [0, message.length, ...message].map((byte) => ({ kind: "unframed", message: Uint8Array.of(byte) }) as const);
-      return { kind: "all", actions: octets };
+      const bytes = [0, message.length, ...message].map((byte) => ({ kind: "unframed", message: Uint8Array.of(byte) }) as const);
+      return { kind: "all", actions: bytes };
     });
     expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
   });
 
-  test("carry the longest answer there can be", async () => {
+  test("carry the longest possible answer", async () => {
     const most = Math.floor((65_535 - 12 - 17) / 16);
     const many = Array.from({ length: most }, (_, index) => `192.0.${index >> 8}.${index & 255}`);
     const { upstream } = await site(way, (asked) => addresses(asked, ...many));
     expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(many);
   });
 
-  test("are made to the next address when one refuses, in the same question", async () => {
+  test("go to the next address when one refuses, within one question", async () => {
     const { upstream, server } = await site(way, (asked) => addresses(asked, "192.0.2.1"), {
       changes: { host: "localhost", addresses: ["127.0.0.2", "127.0.0.1"] },
     });
@@ -156,7 +156,7 @@ describe.each([tcp, tls])("connections by $title", (way) => {
 });
 
 describe("a connection by tls", () => {
-  test("names itself, speaks TLS 1.2 at least, and takes up where the last one ended", async () => {
+  test("sends SNI, speaks at least TLS 1.2, and resumes the last session", async () => {
     const seen: { readonly name: unknown; readonly alpn: unknown; readonly version: unknown; readonly resumed: boolean }[] = [];
     const server = createTlsServer({ key: testKey, cert: testCertificate, ALPNProtocols: ["dot"] }, (socket: TLSSocket) => {
       seen.push({
@@ -194,7 +194,7 @@ describe("a connection by tls", () => {
     await until(() => server.open === (isRight ? 1 : 0));
   });
 
-  test("does not trust a certificate that nobody vouches for", async () => {
+  test("does not trust a certificate without a known authority", async () => {
     const { upstream } = await site(tls, (asked) => addresses(asked, "192.0.2.1"), { context: { ca: null } });
     await expect(upstream.exchange(question, errand())).rejects.toMatchObject({ failure: "tls" });
   });
@@ -213,14 +213,14 @@ describe("a connection by tls", () => {
     await expect(upstream.exchange(question, errand())).rejects.toMatchObject({ failure: "tls" });
   });
 
-  test("to something that speaks no TLS is a failure of TLS", async () => {
+  test("to a server without TLS fails with `tls`", async () => {
     const server = createServer((socket) => void socket.on("error", () => undefined).end("220 mail.example ESMTP\r\n"));
     const upstream = openServer(tlsOptions(await listen(server), {}), contextWith());
     onTestFinished(() => upstream.close());
     await expect(upstream.exchange(question, errand())).rejects.toMatchObject({ failure: "tls" });
   });
 
-  test("that is never made times out after 5 s, and the next address is tried beside it after one", async () => {
+  test("that never opens times out after 5 s, and the next address is tried beside it after 1 s", async () => {
     const clock = fakeClock();
     const held = new Set<Socket>();
     const server = createServer((socket) => void held.add(socket.on("error", () => undefined).resume()));
@@ -241,7 +241,7 @@ describe("a connection by tls", () => {
     await until(() => [...held].every(({ destroyed }) => destroyed));
   });
 
-  test("pads its questions to 128 octets (RFC 8467 §4.1), which tcp does not", async () => {
+  test("pads its questions to 128 bytes (RFC 8467 §4.1); tcp does not", async () => {
     const secure = await site(tls, (asked) => addresses(asked, "192.0.2.1"));
     await secure.upstream.exchange(question, errand());
     expect(secure.server.asked[0]?.message.length).toBe(128);
@@ -250,7 +250,7 @@ describe("a connection by tls", () => {
     expect(plain.server.asked[0]?.message.length).toBeLessThan(128);
   });
 
-  test("is what makes a server's answers believable", async () => {
+  test("makes the upstream `encrypted`", async () => {
     const server = await scriptedServer("tls", () => silence);
     onTestFinished(() => server.close());
     const encrypted = (["udp", "tcp", "tls", "https"] as const).map((protocol) => {

@@ -97,7 +97,7 @@ async function systemWith(text: string | null): Promise<Setting> {
 }
 
 describe("the host's own resolvers", () => {
-  test("are asked in their order, the next one when one fails", async () => {
+  test("are asked in order, the next one when one fails", async () => {
     const { upstream, resolvers } = await systemWith("nameserver 192.0.2.1\nnameserver 192.0.2.2\n");
     expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
     resolvers.failing.add("192.0.2.1");
@@ -107,7 +107,7 @@ describe("the host's own resolvers", () => {
     expect(upstream.addresses?.()).toEqual(["192.0.2.1", "192.0.2.2"]);
   });
 
-  test("are asked on where one has no good answer, and where none has, the most telling is given", async () => {
+  test("are asked further when one has no good answer; when none has, the most telling one is returned", async () => {
     const { upstream, resolvers } = await systemWith("nameserver 192.0.2.1\nnameserver 192.0.2.2\nnameserver 192.0.2.3\n");
     resolvers.rcodes.set("192.0.2.1", RCODE.SERVFAIL).set("192.0.2.2", RCODE.REFUSED);
     expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.3"]);
@@ -117,7 +117,7 @@ describe("the host's own resolvers", () => {
     expect(await upstream.exchange(question, errand())).toMatchObject({ rcode: RCODE.NXDOMAIN });
   });
 
-  test("are waited for a second where another has refused and they are silent", async () => {
+  test("are waited for 1 s when another has refused and they are silent", async () => {
     const { upstream, resolvers, clock } = await systemWith("nameserver 192.0.2.1\nnameserver 192.0.2.2\n");
     resolvers.rcodes.set("192.0.2.1", RCODE.SERVFAIL);
     resolvers.silent.add("192.0.2.2");
@@ -127,7 +127,7 @@ describe("the host's own resolvers", () => {
     expect(await asked).toMatchObject({ rcode: RCODE.SERVFAIL });
   });
 
-  test("are never ourselves", async () => {
+  test("never include our own listeners", async () => {
     const { upstream } = await systemWith("nameserver 127.0.0.1\nnameserver 192.0.2.2\n");
     expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.2"]);
   });
@@ -141,7 +141,7 @@ describe("the host's own resolvers", () => {
     await expect(upstream.exchange(question, errand())).rejects.toMatchObject({ failure: "bootstrap" });
   });
 
-  test("are read anew within 5 s of a change, and those that stay keep what they have", async () => {
+  test("are read again within 5 s of a change, and the unchanged ones stay open", async () => {
     const { upstream, resolvers, clock, path } = await systemWith("nameserver 192.0.2.1\nnameserver 192.0.2.2\n");
     await upstream.exchange(question, errand());
     await writeFile(`${path}.new`, "nameserver 192.0.2.3\nnameserver 192.0.2.1\n");
@@ -154,7 +154,7 @@ describe("the host's own resolvers", () => {
     expect(resolvers.closed).toEqual(["192.0.2.2"]);
   });
 
-  test("stay while the file is gone", async () => {
+  test("stay while the file is missing", async () => {
     const { upstream, clock, path } = await systemWith("nameserver 192.0.2.1\n");
     await upstream.exchange(question, errand());
     await rm(path);
@@ -162,7 +162,7 @@ describe("the host's own resolvers", () => {
     expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
   });
 
-  test("are let go when it is closed", async () => {
+  test("are closed with the server", async () => {
     const { upstream, resolvers } = await systemWith("nameserver 192.0.2.1\n");
     await upstream.exchange(question, errand());
     await Promise.all([upstream.close(), upstream.close()]);

@@ -1,6 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { RCODE, TYPE } from "../../../src/dns/types.ts";
-import { fakeClock } from "../../support/fake-clock.ts";
+import { HOLD_MS } from "../../../src/upstreams/udp.ts";
+import { zone } from "../../dns/zone.ts";
+import { type FakeClock, fakeClock } from "../../support/fake-clock.ts";
+import { respond } from "../../support/zone-script.ts";
 import { addresses, addressMessage, questionFor, rcode, silence, truncated } from "../messages.ts";
 import type { Action, Asked } from "../scripted-server.ts";
 import { addressTexts, errand, site, until, type Way } from "./set-up.ts";
@@ -8,8 +11,8 @@ import { addressTexts, errand, site, until, type Way } from "./set-up.ts";
 const udp: Way = { title: "udp", server: "dns", protocol: "udp", method: "GET", proxy: null };
 const question = questionFor("www.example");
 
-describe("a question by datagram", () => {
-  test("has a port and an id of its own, which do not count up", async () => {
+describe("a question over UDP", () => {
+  test("has its own random port and id", async () => {
     const { upstream, server } = await site(udp, (asked) => addresses(asked, "192.0.2.1"));
     for (let count = 0; count < 30; count++) await upstream.exchange(question, errand());
     const steps = (values: readonly number[]) => values.slice(1).map((value, index) => value - (values[index] ?? 0));
@@ -17,7 +20,7 @@ describe("a question by datagram", () => {
     expect(new Set(steps(server.asked.map(({ query }) => query.id))).size).toBeGreaterThan(15);
   });
 
-  test("goes out once more after a second of silence, byte for byte, and not a third time", async () => {
+  test("is sent again after 1 s of silence, byte for byte, and not a third time", async () => {
     const clock = fakeClock();
     const { upstream, server } = await site(udp, (asked) => (asked.serial === 1 ? silence : addresses(asked, "192.0.2.1")), {
       clock,
@@ -37,7 +40,7 @@ describe("a question by datagram", () => {
     expect(server.asked).toHaveLength(2);
   });
 
-  test("passes over garbage, datagrams too short for a header among it", async () => {
+  test("ignores garbage, also datagrams shorter than a header", async () => {
     const { upstream } = await site(udp, (asked) => ({
       kind: "all",
       actions: [raw(), raw(0), raw(1, 2, 3), raw(...Buffer.alloc(600, 255)), addresses(asked, "192.0.2.1")],
@@ -45,7 +48,7 @@ describe("a question by datagram", () => {
     expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
   });
 
-  test("goes to the next address of the server after one that refuses", async () => {
+  test("goes to the next address of the server after a refusal", async () => {
     const { upstream, server } = await site(udp, (asked) => addresses(asked, "192.0.2.1"), {
       changes: { host: "dns.example", addresses: ["127.0.0.2", "127.0.0.1"] },
     });
@@ -55,7 +58,7 @@ describe("a question by datagram", () => {
     expect(upstream.addresses?.()).toEqual(["127.0.0.2", "127.0.0.1"]);
   });
 
-  test("goes to the next address after one that stayed silent, but not after one that was only late", async () => {
+  test("goes to the next address after a silent one, but not after a late one", async () => {
     const clock = fakeClock();
     const script = (asked: Asked) =>
       asked.serial === 1 || asked.name !== "www.example" ? silence : addresses(asked, "192.0.2.1");
@@ -76,7 +79,7 @@ describe("a question by datagram", () => {
     expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
   });
 
-  test("is barred when a thousand wait already", async () => {
+  test("fails with `barred` when 1000 questions wait already", async () => {
     const { upstream } = await site(udp, () => silence);
     const stop = new AbortController();
     const waiting = Array.from({ length: 1_000 }, () => upstream.exchange(question, errand(stop.signal)).catch(() => undefined));
@@ -85,7 +88,7 @@ describe("a question by datagram", () => {
     await Promise.all(waiting);
   });
 
-  test("is looked up first where the server has a name", async () => {
+  test("waits for the lookup of the server's name", async () => {
     const hosts: string[] = [];
     const lookUp = async (host: string) => {
       hosts.push(host);
@@ -102,8 +105,8 @@ describe("a question by datagram", () => {
   });
 });
 
-describe("an answer that does not fit into a datagram", () => {
-  test("is asked for over TCP, and both tries are noted", async () => {
+describe("a truncated answer", () => {
+  test("is fetched over TCP, and both attempts are recorded", async () => {
     const many = Array.from({ length: 200 }, (_, index) => `192.0.2.${index}`);
     const { upstream, server } = await site(udp, (asked) =>
       asked.transport === "udp" ? truncated(asked) : addresses(asked, ...many),
@@ -117,7 +120,7 @@ describe("an answer that does not fit into a datagram", () => {
     expect(server.asked.map(({ transport }) => transport)).toEqual(["udp", "tcp"]);
   });
 
-  test("may be cut anywhere behind its question", async () => {
+  test("may be cut anywhere after its question", async () => {
     const { upstream } = await site(udp, (asked) => {
       if (asked.transport === "tcp") return addresses(asked, "192.0.2.1");
       const message = addressMessage(asked.query, ["203.0.113.1", "203.0.113.2"]).slice(0, -7);
@@ -127,7 +130,7 @@ describe("an answer that does not fit into a datagram", () => {
     expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
   });
 
-  test("is a failure where TCP is", async () => {
+  test("fails when TCP fails", async () => {
     const { upstream } = await site(udp, (asked) => (asked.transport === "udp" ? truncated(asked) : { kind: "close" }));
     const trip = errand();
     await expect(upstream.exchange(question, trip)).rejects.toMatchObject({ failure: "network" });
@@ -160,7 +163,7 @@ describe.each([
     },
   );
 
-  test("is not assumed where the plain question is refused as well", async () => {
+  test("is not assumed when the plain question is refused as well", async () => {
     const { upstream, server } = await site(way, (asked) => rcode(asked, RCODE.NOTIMP));
     expect((await upstream.exchange(questionFor("www.example", TYPE.HTTPS), errand())).rcode).toBe(RCODE.NOTIMP);
     await upstream.exchange(question, errand());
@@ -168,11 +171,92 @@ describe.each([
   });
 });
 
-function raw(...octets: readonly number[]): Action {
-  return { kind: "raw", message: Uint8Array.from(octets) };
+function raw(...bytes: readonly number[]): Action {
+  return { kind: "raw", message: Uint8Array.from(bytes) };
 }
 
 /** FORMERR without the question, as servers send that could not read it. */
 function headerOnly(): Action {
   return { kind: "reply", message: Uint8Array.of(0, 0, 0x80, RCODE.FORMERR, 0, 0, 0, 0, 0, 0, 0, 0) };
+}
+
+const FORGED = "203.0.113.1";
+const REAL = "192.0.2.1";
+
+/** With OPT, as a server that was asked with it. */
+function real(asked: Asked): Action {
+  const edns = { udpPayloadBytes: 1232, version: 0, dnssecOk: false, otherFlags: 0, options: [] };
+  return respond(asked, { edns, answers: zone(`www.example A ${REAL}`) });
+}
+
+const late = (action: Action): Action => ({ kind: "after", delayMs: HOLD_MS - 1, action });
+const outwaiting = () => ({ ...errand(), holdSuspects: true });
+
+test("a forged early answer is held back until the real one with EDNS comes", async () => {
+  const clock = fakeClock();
+  const script = (asked: Asked): Action => ({
+    kind: "all",
+    actions: [addresses(asked, FORGED), addresses(asked, FORGED), late(real(asked))],
+  });
+  const { upstream, server } = await site(udp, script, { clock });
+  const exchange = upstream.exchange(question, outwaiting());
+  await until(() => server.asked.length === 1);
+  await clock.advance(HOLD_MS - 1);
+  expect(addressTexts(await exchange)).toEqual([REAL]);
+});
+
+test("an answer with EDNS is accepted at once", async () => {
+  const clock = fakeClock();
+  const { upstream } = await site(udp, real, { clock });
+  expect(addressTexts(await upstream.exchange(question, outwaiting()))).toEqual([REAL]);
+  expect(clock.now()).toBe(0);
+});
+
+test("a server without EDNS costs the wait once", async () => {
+  const clock = fakeClock();
+  const { upstream, server } = await site(udp, (asked) => addresses(asked, REAL), { clock });
+  const exchange = upstream.exchange(question, outwaiting());
+  await until(() => server.asked.length === 1);
+  expect(await passing(clock, exchange)).toBeGreaterThanOrEqual(HOLD_MS);
+  const before = clock.now();
+  expect(addressTexts(await upstream.exchange(question, outwaiting()))).toEqual([REAL]);
+  expect(clock.now()).toBe(before);
+});
+
+test("an answer without EDNS from a server that speaks EDNS is held back each time", async () => {
+  const clock = fakeClock();
+  let script = real;
+  const { upstream, server } = await site(udp, (asked) => script(asked), { clock });
+  await upstream.exchange(question, outwaiting());
+  for (let times = 0; times < 2; times++) {
+    script = (asked) => addresses(asked, FORGED);
+    const exchange = upstream.exchange(question, outwaiting());
+    await until(() => server.asked.length === 2 + times);
+    expect(await passing(clock, exchange)).toBeGreaterThanOrEqual(HOLD_MS);
+  }
+});
+
+test("other types, other rcodes and exchanges without holdSuspects are not held back", async () => {
+  const clock = fakeClock();
+  const { upstream } = await site(
+    udp,
+    (asked) =>
+      respond(asked, { answers: zone('www.example TXT "x"', `www.example A ${REAL}`).filter(({ type }) => type === asked.type) }),
+    { clock },
+  );
+  await upstream.exchange(questionFor("www.example", TYPE.TXT), outwaiting());
+  await upstream.exchange(questionFor("www.example", TYPE.AAAA), outwaiting());
+  expect(addressTexts(await upstream.exchange(question, errand()))).toEqual([REAL]);
+  expect(clock.now()).toBe(0);
+});
+
+/** Lets time pass until the answer is there. @returns how much, in steps of the wait less a millisecond. */
+async function passing(clock: FakeClock, exchange: Promise<unknown>): Promise<number> {
+  const startedMs = clock.now();
+  let isAnswered = false;
+  void exchange.then(() => {
+    isAnswered = true;
+  });
+  await until(() => clock.advance(isAnswered ? 0 : HOLD_MS - 1).then(() => isAnswered));
+  return clock.now() - startedMs;
 }

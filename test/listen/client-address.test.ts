@@ -1,7 +1,23 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { AddressSet } from "../../src/dns/address.ts";
-import { forwardedPeer } from "../../src/listen/client-address.ts";
+import { addressOfSocket, ClientsBehind, clientNetwork, forwardedPeer } from "../../src/listen/client-address.ts";
+
+test("an IPv4-mapped address of a socket becomes dotted, others stay as they are", () => {
+  expect(["::ffff:10.0.0.1", "10.0.0.1", "::1", "fe80::1%eth0"].map(addressOfSocket)).toEqual([
+    "10.0.0.1",
+    "10.0.0.1",
+    "::1",
+    "fe80::1%eth0",
+  ]);
+});
+
+test("clients are counted by IPv4 address and by IPv6 /64", () => {
+  expect(clientNetwork("192.0.2.1")).not.toBe(clientNetwork("192.0.2.2"));
+  expect(clientNetwork("2001:db8::1")).toBe(clientNetwork("2001:db8::ffff:1"));
+  expect(clientNetwork("2001:db8::1")).not.toBe(clientNetwork("2001:db8:0:1::1"));
+  expect(clientNetwork("fe80::1%br-lan")).toBe(clientNetwork("fe80::2%eth0.7"));
+});
 
 const proxy = { address: "127.0.0.1", port: 40_000 };
 const trusted = AddressSet.of("127.0.0.0/8", "10.0.0.0/24", "fd00::/64");
@@ -41,11 +57,34 @@ describe("behind a trusted proxy", () => {
     expect(peerBy()).toEqual(proxy);
   });
 
-  test("nothing that a client writes on the left of the header matters", () => {
+  test("elements that a client adds at the left of X-Forwarded-For change nothing", () => {
     fc.assert(
       fc.property(fc.string(), (forged) => {
         expect(peerBy(`${forged}, 198.51.100.7, 10.0.0.2`).address).toBe("198.51.100.7");
       }),
     );
   });
+});
+
+const clients = new ClientsBehind(["127.0.0.0/8", "::1"]);
+const NOTHING = { forwardedFor: undefined, realIp: undefined };
+
+test.each([
+  ["192.0.2.7", "192.0.2.7"],
+  ["::ffff:192.0.2.7", "192.0.2.7"],
+  ["2001:db8:1:2:3::4", "8193:3512:1:2"],
+  ["fe80::1%eth0", "65152:0:0:0"],
+])("%s counts as client %s", (peer, network) => {
+  expect(clients.networkOf(peer, NOTHING)).toBe(network);
+});
+
+test.each(["127.0.0.1", "::1", "::ffff:127.0.0.1"])("the headers of %s, which is trusted, name the client", (peer) => {
+  expect(clients.isProxy(peer)).toBe(true);
+  expect(clients.networkOf(peer, { forwardedFor: "203.0.113.9, 192.0.2.7", realIp: undefined })).toBe("192.0.2.7");
+  expect(clients.networkOf(peer, { forwardedFor: undefined, realIp: "192.0.2.7" })).toBe("192.0.2.7");
+});
+
+test("the headers of a peer that is not trusted are ignored", () => {
+  expect(clients.isProxy("192.0.2.1")).toBe(false);
+  expect(clients.networkOf("192.0.2.1", { forwardedFor: "192.0.2.7", realIp: "192.0.2.8" })).toBe("192.0.2.1");
 });

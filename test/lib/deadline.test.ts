@@ -9,7 +9,7 @@ function counted() {
   return { clock, deadline, runs: () => runs };
 }
 
-test("it runs once, at the time last set", async () => {
+test("the timer runs once, at the time that was set last", async () => {
   const { clock, deadline, runs } = counted();
   deadline.set(100);
   await clock.advance(60);
@@ -22,7 +22,7 @@ test("it runs once, at the time last set", async () => {
   expect(runs()).toBe(1);
 });
 
-test("it may be set nearer, taken back and set again", async () => {
+test("the timer may be set earlier, cancelled and set again", async () => {
   const { clock, deadline, runs } = counted();
   deadline.set(1000);
   deadline.set(10);
@@ -41,7 +41,7 @@ test("it may be set nearer, taken back and set again", async () => {
   expect(runs()).toBe(2);
 });
 
-test("a time that has passed already is now, and no timer is set for a moment before it", () => {
+test("a time in the past means now, and no timer gets a negative delay", () => {
   const delays: number[] = [];
   const clock = { ...fakeClock(), setTimer: (_run: () => void, delayMs: number) => ({ cancel: () => delays.push(delayMs) }) };
   const deadline = new ResettableTimer(clock, () => {});

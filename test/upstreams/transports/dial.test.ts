@@ -1,5 +1,7 @@
+import { X509Certificate } from "node:crypto";
+import { getCACertificates } from "node:tls";
 import { describe, expect, test } from "vitest";
-import { staggered } from "../../../src/upstreams/dial.ts";
+import { staggered, trustSystemCertificates } from "../../../src/upstreams/dial.ts";
 import { fakeClock } from "../../support/fake-clock.ts";
 
 interface Try {
@@ -29,7 +31,7 @@ function setUp(...candidates: readonly string[]) {
   return { clock, tries, late, outer, result, at };
 }
 
-describe("candidates in turn", () => {
+describe("staggered candidates", () => {
   test("the first alone, if it succeeds in time", async () => {
     const { clock, tries, result, at } = setUp("a", "b");
     await clock.advance(99);
@@ -39,7 +41,7 @@ describe("candidates in turn", () => {
     expect(tries).toHaveLength(1);
   });
 
-  test("the next one at once when one fails, and beside it when it is silent", async () => {
+  test("the next one starts at once after a failure, and beside a silent one", async () => {
     const { clock, tries, result, at } = setUp("a", "b", "c");
     at(0).reject(new Error("no"));
     await clock.advance(0);
@@ -51,7 +53,7 @@ describe("candidates in turn", () => {
     expect(at(2).signal.aborted).toBe(true);
   });
 
-  test("what succeeds too late is handed back to be freed", async () => {
+  test("a result that comes too late is discarded", async () => {
     const { clock, late, result, at } = setUp("a", "b");
     await clock.advance(100);
     at(0).resolve("A");
@@ -70,7 +72,7 @@ describe("candidates in turn", () => {
     await failed;
   });
 
-  test("none is begun after an abort, and those under way end with its reason", async () => {
+  test("none starts after an abort, and the running ones end with its reason", async () => {
     const { clock, tries, outer, result } = setUp("a", "b");
     const failed = expect(result).rejects.toThrow("a: enough");
     outer.abort("enough");
@@ -79,7 +81,18 @@ describe("candidates in turn", () => {
     expect(tries).toHaveLength(1);
   });
 
-  test("without any it fails", async () => {
+  test("an empty list fails", async () => {
     await expect(setUp().result).rejects.toThrow(RangeError);
   });
 });
+
+test("the roots of Node and those of the system are both trusted, each once", () => {
+  const known = (["bundled", "system", "extra"] as const).flatMap((kind) => fingerprints(getCACertificates(kind)));
+  trustSystemCertificates();
+  const trusted = fingerprints(getCACertificates("default"));
+  expect(trusted.toSorted()).toEqual([...new Set(known)].toSorted());
+});
+
+function fingerprints(certificates: readonly string[]): string[] {
+  return certificates.map((pem) => new X509Certificate(pem).fingerprint256);
+}
