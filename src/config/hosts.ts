@@ -16,16 +16,14 @@ import {
   type RawOf,
   type Shape,
   text,
+  wordLike,
 } from "./shape.ts";
 import { seconds } from "./units.ts";
 import { address, domainName, parseDomainName, readableFile } from "./values.ts";
 
-const alpn = text({
-  expected: "a protocol id such as `h2`",
-  parse: (written): Parsed<string> =>
-    /^[\x21-\x7e]{1,255}$/.test(written)
-      ? { value: written }
-      : { wrong: `\`${written}\` is no protocol id`, fix: "write `h3`, `h2` or `http/1.1`" },
+const alpn = wordLike(/^[\x21-\x7e]{1,255}$/, "a protocol id such as `h2`", {
+  wrong: "`%` is no protocol id",
+  fix: "write `h3`, `h2` or `http/1.1`",
 });
 
 const NO_ADDRESS = "a name needs an address";
@@ -83,11 +81,7 @@ export function ownHosts(raw: RawOwnHosts): OwnHosts {
 }
 
 export function hostsOptions(raw: RawHosts): HostsOptions {
-  return {
-    files: raw.files,
-    ttlSeconds: raw.ttl,
-    records: recordsOf(raw.records),
-  };
+  return { files: raw.files, ttlSeconds: raw.ttl, records: recordsOf(raw.records) };
 }
 
 function recordsOf(named: readonly Named<string, RawRecord>[]): HostRecord[] {

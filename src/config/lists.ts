@@ -12,6 +12,7 @@ import {
   optional,
   type Parsed,
   type RawOf,
+  refine,
   type Shape,
   text,
 } from "./shape.ts";
@@ -25,15 +26,11 @@ const sourceText = text({
 });
 
 /** A file, which must be readable, or a URL, which is asked later. */
-const source: Shape<ListSource> = {
-  ...sourceText,
-  read(place, reader) {
-    const parsed = sourceText.read(place, reader);
-    if (parsed?.kind !== "file") return parsed;
-    const path = reader.absolutePath(parsed.path);
-    return isReadable(path, place, reader) ? { ...parsed, path } : undefined;
-  },
-};
+const source = refine<ListSource, ListSource>(sourceText, (parsed, place, reader) => {
+  if (parsed.kind === "url") return parsed;
+  const path = reader.absolutePath(parsed.path);
+  return isReadable(path, place, reader) ? { ...parsed, path } : undefined;
+});
 
 function parseSource(written: string): Parsed<ListSource> {
   const [, before = "", after] = /^(.*?)(?:#([^#]*))?$/s.exec(written) ?? [];

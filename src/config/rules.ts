@@ -29,6 +29,7 @@ import {
   required,
   type Shape,
   text,
+  wordLike,
 } from "./shape.ts";
 import { duration } from "./units.ts";
 import { ecsMode } from "./upstreams.ts";
@@ -43,12 +44,9 @@ import {
   reference,
 } from "./values.ts";
 
-const ruleName = text({
-  expected: "a name",
-  parse: (written): Parsed<string> =>
-    /^(?=\S)[^\p{Cc}]{1,63}(?<=\S)$/u.test(written)
-      ? { value: written }
-      : { wrong: "a rule's name has 1 to 63 characters, the first and last no space", fix: "write a short name, such as `ads`" },
+const ruleName = wordLike(/^(?=\S)[^\p{Cc}]{1,63}(?<=\S)$/u, "a name", {
+  wrong: "a rule's name has 1 to 63 characters, the first and last no space",
+  fix: "write a short name, such as `ads`",
 });
 
 const compareShape = object("a map with `near`, `far` and `keepNearIf`", {

@@ -22,6 +22,7 @@ import {
   type RawOf,
   required,
   text,
+  wordLike,
 } from "./shape.ts";
 import { duration, seconds, size } from "./units.ts";
 import { clientOrPrivate, network, parseAddress, parseDomainName, path, readableFile, reference } from "./values.ts";
@@ -115,15 +116,9 @@ export function logOptions({ queries, ...rest }: RawOf<typeof logShape>): LogOpt
   return { ...rest, queries: { ...others, keepMs: keep, maxRows: max } };
 }
 
-const token = text({
-  expected: "a secret text",
-  parse: (written): Parsed<string> =>
-    /^[\x21-\x7e]{8,}$/.test(written)
-      ? { value: written }
-      : {
-          wrong: "a token has 8 or more characters, printable ASCII without spaces",
-          fix: "make one with `openssl rand -hex 16`",
-        },
+const token = wordLike(/^[\x21-\x7e]{8,}$/, "a secret text", {
+  wrong: "a token has 8 or more characters, printable ASCII without spaces",
+  fix: "make one with `openssl rand -hex 16`",
 });
 
 const hostName = text({
@@ -140,10 +135,7 @@ export const ddnsShape = object("a map with `tokens`", {
   tokens: key(oneOrMany(token), "Secrets of those who may report their address.", []),
 });
 
-const word = text({
-  expected: "a text",
-  parse: (written): Parsed<string> => (written === "" ? { wrong: "an empty text", fix: "write a name" } : { value: written }),
-});
+const word = wordLike(/./s, "a text", { wrong: "an empty text", fix: "write a name" });
 
 export const routerosShape = object("a map with `url`, `user` and `passwordFile`", {
   url: required(url("https", "http"), "Where the router's REST API is."),

@@ -59,6 +59,20 @@ function failAsNotText<T>(place: SourceLocation, reader: ConfigReader, options: 
   return failAsOther(place, expected, reader, "value" in parsed ? `put it in quotes: "${written}"` : parsed.fix);
 }
 
+/** A word that matches a pattern. */
+export function wordLike(pattern: RegExp, expected: string, { wrong, fix }: WrongWord): Shape<string> {
+  return text({
+    expected,
+    parse: (written) => (pattern.test(written) ? { value: written } : { wrong: wrong.replaceAll("%", () => written), fix }),
+  });
+}
+
+interface WrongWord {
+  /** `%` stands for the word. */
+  readonly wrong: string;
+  readonly fix: string;
+}
+
 /** One of a few fixed words. */
 export function keyword<const W extends string>(...choices: readonly [W, ...W[]]): Shape<W> {
   const listed = choices.map((choice) => `\`${choice}\``);
@@ -111,15 +125,23 @@ export function integer(minimum: number, maximum: number): Shape<number> {
   };
 }
 
-/** Returns the place beside the value. */
-export function located<T>(shape: Shape<T>): Shape<Located<T>> {
+/** Checks or changes what a shape has read. `next` returns undefined for a wrong value, which it reports. */
+export function refine<T, R>(
+  shape: Shape<T>,
+  next: (value: T, place: SourceLocation, reader: ConfigReader) => R | undefined,
+): Shape<R> {
   return {
     ...shape,
     read(place, reader) {
       const value = shape.read(place, reader);
-      return value === undefined ? undefined : { value, place };
+      return value === undefined ? undefined : next(value, place, reader);
     },
   };
+}
+
+/** Returns the place beside the value. */
+export function located<T>(shape: Shape<T>): Shape<Located<T>> {
+  return refine(shape, (value, place) => ({ value, place }));
 }
 
 /** null in the file is null in the program. */

@@ -1,5 +1,5 @@
 import Type from "typebox";
-import type { EcsMode, GroupOptions, NeverOptions, ServerOptions } from "../upstreams/options.ts";
+import type { EcsMode, GroupOptions, ServerOptions } from "../upstreams/options.ts";
 import { rebindingMode } from "./answers.ts";
 import type { ConfigReader, Located, SourceLocation } from "./reading.ts";
 import { proxy, type ServerAddress, serverAddress } from "./server.ts";
@@ -17,6 +17,7 @@ import {
   oneOrMore,
   optional,
   type RawOf,
+  refine,
   required,
   type Shape,
   scalarOf,
@@ -33,39 +34,24 @@ const serverMap = object("a map with `url`", {
   weight: key(integer(1, 1000), "Share of the questions under strategy spread.", 1),
 });
 
-type RawServer = ServerAddress | RawOf<typeof serverMap>;
+const serverOptions = refine<RawOf<typeof serverMap>, ServerOptions>(
+  serverMap,
+  ({ url, tlsName, method, ...rest }, _, reader) => {
+    const { protocol } = url.value;
+    if (tlsName !== null && protocol !== "tls" && protocol !== "https")
+      reader.fail(tlsName.place, "`tlsName` means nothing to a server without TLS", "remove it, or use tls:// or https://");
+    if (method !== null && protocol !== "https")
+      reader.fail(method.place, "`method` means something to https:// alone", "remove it");
+    return { ...url.value, ...rest, tlsName: tlsName?.value ?? null, method: method?.value ?? "POST" };
+  },
+);
 
-/** A server as text or map, with every option. */
-const server: Shape<ServerOptions> = (() => {
-  const either = mapOr(serverMap, serverAddress);
-  return {
-    ...either,
-    expected: serverAddress.expected,
-    read(place, reader) {
-      const raw: RawServer | undefined = either.read(place, reader);
-      if (raw === undefined) return undefined;
-      if (!("url" in raw)) return { ...raw, addresses: [], tlsName: null, method: "POST", maxQps: null, weight: 1 };
-      const { protocol } = raw.url.value;
-      if (raw.tlsName !== null && protocol !== "tls" && protocol !== "https")
-        reader.fail(
-          raw.tlsName.place,
-          `\`tlsName\` means nothing to a server without TLS`,
-          "remove it, or use tls:// or https://",
-        );
-      if (raw.method !== null && protocol !== "https")
-        reader.fail(raw.method.place, "`method` means something to https:// alone", "remove it");
-      const { addresses, maxQps, weight } = raw;
-      return {
-        ...raw.url.value,
-        addresses,
-        tlsName: raw.tlsName?.value ?? null,
-        method: raw.method?.value ?? "POST",
-        maxQps,
-        weight,
-      };
-    },
-  };
-})();
+const plainServer = refine<ServerAddress, ServerOptions>(serverAddress, (server) => {
+  return { ...server, addresses: [], tlsName: null, method: "POST", maxQps: null, weight: 1 };
+});
+
+/** A server as a text or a map. */
+const server: Shape<ServerOptions> = { ...mapOr(serverOptions, plainServer), expected: serverAddress.expected };
 
 const ECS_WORDS = keyword("strip", "forward", "client");
 
@@ -115,39 +101,26 @@ type RawGroups = readonly Named<string, RawGroup>[];
 
 export const DEFAULT_SERVERS: readonly string[] = ["223.5.5.5", "119.29.29.29"];
 
-export const upstreamsShape: Shape<RawGroups> = (() => {
-  const groups = mapOf("a map of upstream groups", parseOwnName, groupShape);
-  return {
-    ...groups,
-    read(place, reader) {
-      const named = groups.read(place, reader);
-      if (named?.length === 0) return reader.fail(place, "there is no group", "add one, or remove the section for the default");
-      return named;
-    },
-  };
-})();
+export const upstreamsShape = refine<RawGroups, RawGroups>(
+  mapOf("a map of upstream groups", parseOwnName, groupShape),
+  (groups, place, reader) =>
+    groups.length > 0 ? groups : reader.fail(place, "there is no group", "add one, or remove the section for the default"),
+);
 
 export const bootstrapShape = oneOrMore(located(server), "names of servers could not be looked up");
 
 export function groupOptions(groups: RawGroups): readonly GroupOptions[] {
   return groups.flatMap(({ name, value: raw }) => {
     if (raw === undefined) return [];
-    const { attempt, ...rest } = raw;
-    return [
-      {
-        ...rest,
-        name,
-        servers: raw.servers.map(({ value }) => value),
-        attemptMs: attempt.value,
-        fallback: raw.fallback?.value ?? null,
-        never: raw.never === null ? null : neverOptions(raw.never),
-      },
-    ];
+    const { attempt, servers, fallback, never, ...rest } = raw;
+    const changed = {
+      servers: servers.map(({ value }) => value),
+      attemptMs: attempt.value,
+      fallback: fallback?.value ?? null,
+      never: never && { ...never, domains: never.domains.map(({ value }) => value) },
+    };
+    return [{ name, ...rest, ...changed }];
   });
-}
-
-function neverOptions({ domains, types, clients }: NonNullable<RawGroup["never"]>): NeverOptions {
-  return { domains: domains.map(({ value }) => value), types, clients };
 }
 
 export function checkBootstrap(servers: readonly Located<ServerOptions>[], reader: ConfigReader): void {
@@ -166,7 +139,7 @@ export function checkGroups(groups: RawGroups, reader: ConfigReader): void {
   }
 }
 
-// Two members that agree make a doubtful answer believed: one server under two entries would agree with itself.
+// Two members that agree confirm a doubtful answer; one server with two entries would agree with itself.
 function checkRepeatedServers(servers: readonly Located<ServerOptions>[], reader: ConfigReader): void {
   const seen = new Set<string>();
   for (const { value, place } of servers) {
@@ -183,7 +156,7 @@ function checkRepeatedServers(servers: readonly Located<ServerOptions>[], reader
 
 interface Cycle {
   readonly names: readonly string[];
-  /** Of the `fallback` that closes the circle. */
+  /** Place of the `fallback` that closes the circle. */
   readonly place: SourceLocation;
 }
 
@@ -193,13 +166,11 @@ function fallbackCycles(groups: RawGroups): readonly Cycle[] {
   const done = new Set<string>();
   for (const { name: start } of groups) {
     const path: string[] = [];
-    let name: string = start;
-    for (;;) {
-      if (done.has(name)) break;
+    for (let name = start; !done.has(name); ) {
       done.add(name);
       path.push(name);
-      const next = fallbacks.get(name);
-      if (next === undefined || next === null) break;
+      const next = fallbacks.get(name) ?? null;
+      if (next === null) break;
       if (path.includes(next.value)) cycles.push({ names: path.slice(path.indexOf(next.value)), place: next.place });
       name = next.value;
     }

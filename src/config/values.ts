@@ -7,16 +7,13 @@ import { typeNumber } from "../dns/types.ts";
 import { errorText } from "../lib/text.ts";
 import type { Endpoint } from "../listen/options.ts";
 import type { ConfigReader, SourceLocation } from "./reading.ts";
-import { failAsOther, type Parsed, type Shape, scalarOf, text } from "./shape.ts";
+import { failAsOther, type Parsed, refine, type Shape, scalarOf, text, wordLike } from "./shape.ts";
 
 /** A domain name. */
 export const domainName = text({ expected: "a domain name", parse: parseDomainName, examples: ["nas.lan"] });
 
 /** The name of something declared elsewhere in the file; whether it is, is judged later. */
-export const reference = text({
-  expected: "a name",
-  parse: (written): Parsed<string> => (written === "" ? { wrong: "an empty name", fix: "write a name" } : { value: written }),
-});
+export const reference = wordLike(/./s, "a name", { wrong: "an empty name", fix: "write a name" });
 
 /** `list:NAME`; gives the name. */
 export const listReference = text({ expected: "a list such as `list:cn`", parse: parseListReference, pattern: "^list:" });
@@ -202,17 +199,12 @@ export function parseNetwork(written: string): Parsed<string> {
 }
 
 function withHostBitsDropped<T extends string>(shape: Shape<T>): Shape<T | string> {
-  return {
-    ...shape,
-    read(place, reader) {
-      const written = shape.read(place, reader);
-      if (written === undefined || !written.includes("/")) return written;
-      const base = networkOf(written);
-      if (base === null) return written;
-      reader.warn(place, `${written} has bits beyond its prefix; it is read as ${base}`, `write \`${base}\``);
-      return base;
-    },
-  };
+  return refine<T, T | string>(shape, (written, place, reader) => {
+    const base = written.includes("/") ? networkOf(written) : null;
+    if (base === null) return written;
+    reader.warn(place, `${written} has bits beyond its prefix; it is read as ${base}`, `write \`${base}\``);
+    return base;
+  });
 }
 
 /** The CIDR without the bits beyond its prefix; null where there are none. */
@@ -267,32 +259,16 @@ function endpointFix(written: string): string {
 }
 
 /** A path, relative to the configuration file; gives it absolute. */
-export const path: Shape<string> = absolute(text({ expected: "a path", parse: parsePath }));
+export const path: Shape<string> = refine(
+  wordLike(/^[^\0]+$/, "a path", { wrong: "an empty path", fix: "write the path of a file" }),
+  (written, _, reader) => reader.absolutePath(written),
+);
 
 /** Like `path`, of a file that can be read now. */
 export const readableFile: Shape<string> = {
-  ...path,
+  ...refine(path, (absolutePath, place, reader) => (isReadable(absolutePath, place, reader) ? absolutePath : undefined)),
   expected: "the path of a file",
-  read(place, reader) {
-    const absolutePath = path.read(place, reader);
-    return absolutePath === undefined || isReadable(absolutePath, place, reader) ? absolutePath : undefined;
-  },
 };
-
-function parsePath(written: string) {
-  if (written !== "" && !written.includes("\0")) return { value: written };
-  return { wrong: "an empty path", fix: "write the path of a file" };
-}
-
-function absolute(shape: Shape<string>): Shape<string> {
-  return {
-    ...shape,
-    read(place, reader) {
-      const written = shape.read(place, reader);
-      return written === undefined ? undefined : reader.absolutePath(written);
-    },
-  };
-}
 
 /** Reports where the file cannot be read. */
 export function isReadable(absolutePath: string, place: SourceLocation, reader: ConfigReader): boolean {
