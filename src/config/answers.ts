@@ -4,7 +4,7 @@ import type { AnswersOptions, HttpsMode, HttpsStrip } from "../answers/options.t
 import { formatDuration } from "../lib/duration.ts";
 import type { ConfigReader, Located, SourceLocation } from "./reading.ts";
 import { type Key, key, keyword, located, object, optional, type RawOf, type Shape, scalarOf } from "./shape.ts";
-import { duration, seconds } from "./units.ts";
+import { type Bounds, duration, seconds } from "./units.ts";
 
 export const ipv6Mode = keyword("pass", "nodata", "prefer-ipv4");
 export const ipv4Mode = keyword("pass", "nodata", "prefer-ipv6");
@@ -38,71 +38,40 @@ function stripsOf(place: SourceLocation, reader: ConfigReader): readonly HttpsSt
   return places.map((each) => httpsStrip.read(each, reader)).filter((strip) => strip !== undefined);
 }
 
-/** A lifetime of section `answers`; a rule may have it too, without the default. */
+/** A key of section `answers`, and the same key of a rule, which has no default. */
 interface Lifetime {
-  readonly shape: Shape<Located<number>>;
-  readonly description: string;
-  readonly byDefault: string;
+  readonly general: Key<Located<number>>;
+  readonly ofRule: Key<Located<number> | null>;
+}
+
+function lifetime(bounds: Bounds, byDefault: string, description: string): Lifetime {
+  const shape = located(seconds(...bounds));
+  return { general: key(shape, description, byDefault), ofRule: optional(shape, description) };
 }
 
 const TTL = {
-  min: {
-    shape: located(seconds("0s", "7d")),
-    description: "Positive answers are held and sent with at least this TTL.",
-    byDefault: "0s",
-  },
-  max: {
-    shape: located(seconds("1s", "365d")),
-    description: "Positive answers are held and sent with at most this TTL.",
-    byDefault: "1d",
-  },
+  min: lifetime(["0s", "7d"], "0s", "Positive answers are held and sent with at least this TTL."),
+  max: lifetime(["1s", "365d"], "1d", "Positive answers are held and sent with at most this TTL."),
 };
-
 // RFC 2308 §5 advises at most one to three hours for negatives; RFC 9520 §3.2 wants failures held from 1 s to 5 min.
 const NEGATIVE = {
-  min: {
-    shape: located(seconds("0s", "3h")),
-    description: "An upstream's negative answer is held at least this long.",
-    byDefault: "1s",
-  },
-  max: {
-    shape: located(seconds("1s", "3h")),
-    description: "An upstream's negative answer is held at most this long.",
-    byDefault: "60s",
-  },
-  block: { shape: located(seconds("0s", "1d")), description: "TTL of negative answers that rules make.", byDefault: "60s" },
-  bare: {
-    shape: located(seconds("0s", "3h")),
-    description: "An empty answer without SOA that is believed is held this long.",
-    byDefault: "10s",
-  },
-  failure: {
-    shape: located(seconds("1s", "5m")),
-    description: "A failure (SERVFAIL, no answer) is held this long.",
-    byDefault: "5s",
-  },
+  min: lifetime(["0s", "3h"], "1s", "An upstream's negative answer is held at least this long."),
+  max: lifetime(["1s", "3h"], "60s", "An upstream's negative answer is held at most this long."),
+  block: lifetime(["0s", "1d"], "60s", "TTL of negative answers that rules make."),
+  bare: lifetime(["0s", "3h"], "10s", "An empty answer without SOA that is believed is held this long."),
+  failure: lifetime(["1s", "5m"], "5s", "A failure (SERVFAIL, no answer) is held this long."),
 };
 
-function keysOf<N extends string, T>(
-  lifetimes: Readonly<Record<N, Lifetime>>,
-  define: (lifetime: Lifetime) => Key<T>,
-): Readonly<Record<N, Key<T>>> {
-  const keys = Object.entries<Lifetime>(lifetimes).map(([name, lifetime]) => [name, define(lifetime)]);
+function keysOf<N extends string, K extends keyof Lifetime>(lifetimes: Readonly<Record<N, Lifetime>>, kind: K) {
+  const keys = Object.entries<Lifetime>(lifetimes).map(([name, lifetime]) => [name, lifetime[kind]]);
   // The compiler cannot see that the names stay the same.
-  return Object.fromEntries(keys) as Record<N, Key<T>>;
+  return Object.fromEntries(keys) as Readonly<Record<N, Lifetime[K]>>;
 }
 
-const withDefault = ({ shape, description, byDefault }: Lifetime) => key(shape, description, byDefault);
-const withoutDefault = ({ shape, description }: Lifetime) => optional(shape, description);
-
-const ttlShape = object("a map with `min` and `max`", keysOf(TTL, withDefault));
-const negativeShape = object("a map with `min`, `max`, `block`, `bare` and `failure`", keysOf(NEGATIVE, withDefault));
-
-export const ruleTtlShape = object("a map with `min` or `max`", keysOf(TTL, withoutDefault));
-export const ruleNegativeShape = object(
-  "a map with `min`, `max`, `block`, `bare` or `failure`",
-  keysOf(NEGATIVE, withoutDefault),
-);
+const ttlShape = object("a map with `min` and `max`", keysOf(TTL, "general"));
+const negativeShape = object("a map with `min`, `max`, `block`, `bare` and `failure`", keysOf(NEGATIVE, "general"));
+export const ruleTtlShape = object("a map with `min` or `max`", keysOf(TTL, "ofRule"));
+export const ruleNegativeShape = object("a map with `min`, `max`, `block`, `bare` or `failure`", keysOf(NEGATIVE, "ofRule"));
 
 type LifetimeValues = Readonly<Record<string, Located<number> | null>>;
 type InSeconds<T extends LifetimeValues> = {

@@ -204,12 +204,12 @@ export function jsonSchema(): TSchema {
 
 /** What the configuration asks for and this version cannot do, one sentence each: a server refuses to start rather than leave it out silently. */
 export function unsupportedKeys(config: Config): string[] {
-  const sections = [
-    { name: "ddns", used: config.ddns.tokens.length > 0 },
-    { name: "routeros", used: config.routeros !== null },
-    { name: "cluster", used: config.cluster !== null },
-    { name: "log.sinks", used: config.log.sinks.length > 0 },
-    { name: "special.ddr", used: config.special.ddr },
-  ];
-  return sections.filter(({ used }) => used).map(({ name }) => `${name} is not there yet`);
+  const uses = {
+    ddns: config.ddns.tokens.length > 0,
+    routeros: config.routeros !== null,
+    cluster: config.cluster !== null,
+    "log.sinks": config.log.sinks.length > 0,
+    "special.ddr": config.special.ddr,
+  };
+  return Object.entries(uses).flatMap(([name, isUsed]) => (isUsed ? [`${name} is not there yet`] : []));
 }

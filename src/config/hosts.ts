@@ -68,7 +68,7 @@ export const hostsShape = object("a map with `files`, `ttl` and `records`", {
 
 type RawHosts = RawOf<typeof hostsShape>;
 
-/** The file in which Fenliu keeps the names it was given while running. */
+/** The file `data/hosts.yaml`: names that were set through the API. */
 export const ownHostsShape = object("a map with `records` and `hidden`", {
   records: key(records, "Names and their addresses.", {}),
   hidden: key(oneOrMany(hostName), "Names that are not there, whatever else says so.", []),

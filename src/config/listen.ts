@@ -1,7 +1,7 @@
 import { isIPv6 } from "node:net";
 import { canonicalAddress, endpointText, isLoopback } from "../dns/address.ts";
 import type { Endpoint, ListenOptions, TlsOptions } from "../listen/options.ts";
-import type { ConfigReader, Located } from "./reading.ts";
+import type { ConfigReader, Located, SourceLocation } from "./reading.ts";
 import { key, located, object, oneOrMany, orNull, type Parsed, type RawOf, required, type Shape, text } from "./shape.ts";
 import { endpoint, network, readableFile } from "./values.ts";
 
@@ -48,14 +48,8 @@ type RawListen = RawOf<typeof listenShape>;
 
 export function listenOptions(raw: RawListen): ListenOptions {
   const plain = (listed: readonly Located<Endpoint>[]) => listed.map(({ value }) => value);
-  return {
-    ...raw,
-    dns: plain(raw.dns),
-    tls: plain(raw.tls),
-    https: plain(raw.https),
-    http: plain(raw.http),
-    admin: raw.admin.value,
-  };
+  const { dns, tls, https, http, admin } = raw;
+  return { ...raw, dns: plain(dns), tls: plain(tls), https: plain(https), http: plain(http), admin: admin.value };
 }
 
 export function checkListen(raw: RawListen, tls: TlsOptions | null, token: string | null, reader: ConfigReader): void {
@@ -82,37 +76,34 @@ function checkAdmin({ value, place }: Located<Endpoint | null>, token: string | 
 }
 
 interface Listener {
+  readonly place: SourceLocation;
   readonly section: string;
-  readonly endpoint: Located<Endpoint>;
+  readonly address: string;
+  readonly port: number;
 }
 
 function checkClashes(raw: RawListen, reader: ConfigReader): void {
-  const admin = raw.admin.value === null ? [] : [{ value: raw.admin.value, place: raw.admin.place }];
-  const sections = { dns: raw.dns, tls: raw.tls, https: raw.https, http: raw.http, admin };
-  const listeners = Object.entries(sections).flatMap(([section, listed]) =>
-    listed.map((each): Listener => ({ section, endpoint: each })),
+  const { dns, tls, https, http, admin } = raw;
+  const listeners: Listener[] = Object.entries({ dns, tls, https, http, admin: [admin] }).flatMap(([section, listed]) =>
+    listed.flatMap(({ value, place }) => (value === null ? [] : [{ section, place, ...value }])),
   );
   for (const [index, later] of listeners.entries()) {
     const earlier = listeners.slice(0, index).find((other) => clash(other, later));
     if (earlier === undefined) continue;
-    const what =
-      earlier.section === later.section
-        ? "it is listed twice"
-        : `\`listen.${earlier.section}\` has ${endpointText(earlier.endpoint.value.address, earlier.endpoint.value.port)} already`;
-    reader.fail(
-      later.endpoint.place,
-      `two listeners on ${endpointText(later.endpoint.value.address, later.endpoint.value.port)}: ${what}`,
-      "give one of them another port",
-    );
+    const isTwice = earlier.section === later.section;
+    const what = isTwice ? "it is listed twice" : `\`listen.${earlier.section}\` has ${textOf(earlier)} already`;
+    reader.fail(later.place, `two listeners on ${textOf(later)}: ${what}`, "give one of them another port");
   }
 }
 
-// A wildcard may stand beside a single address of its own section: that is how aliases of an interface are named.
+function textOf({ address, port }: Listener): string {
+  return endpointText(address, port);
+}
+
+// A wildcard may stand beside a single address of its own section: this names an alias of an interface.
 function clash(a: Listener, b: Listener): boolean {
-  const [one, other] = [a.endpoint.value, b.endpoint.value];
-  if (one.port !== other.port || one.port === 0) return false;
-  const [first, second] = [one.address, other.address].map((address) => canonicalAddress(address) ?? address);
-  if (first === undefined || second === undefined) return false;
+  if (a.port !== b.port || a.port === 0) return false;
+  const [first, second] = [canonicalAddress(a.address) ?? a.address, canonicalAddress(b.address) ?? b.address];
   return first === second || (a.section !== b.section && (covers(first, second) || covers(second, first)));
 }
 

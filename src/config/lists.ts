@@ -25,7 +25,7 @@ const sourceText = text({
   examples: ["rules/cn-domains.txt", "https://lists.example/ads.txt", "rules/geosite.dat#cn"],
 });
 
-/** A file, which must be readable, or a URL, which is asked later. */
+/** A file, which must be readable now, or a URL, which is fetched later. */
 const source = refine<ListSource, ListSource>(sourceText, (parsed, place, reader) => {
   if (parsed.kind === "url") return parsed;
   const path = reader.absolutePath(parsed.path);
@@ -82,32 +82,25 @@ const listShape = object("a map with `domains` or `addresses`", {
 });
 
 type RawList = RawOf<typeof listShape>;
-export type RawLists = readonly Named<string, RawList>[];
-export type ListKind = ListOptions["kind"];
+type RawLists = readonly Named<string, RawList>[];
 
 export const listsShape: Shape<RawLists> = mapOf("a map of lists", parseOwnName, listShape);
 
 export function listOptions(lists: RawLists): readonly ListOptions[] {
   return lists.flatMap(({ name, value: raw }) => {
     if (raw === undefined) return [];
-    const { domains, addresses, refresh, via, sha256, mirrors, ...rest } = raw;
-    const sources = (domains ?? addresses)?.value.map(({ value }) => value) ?? [];
-    return [
-      {
-        ...rest,
-        name,
-        kind: kindOf(raw),
-        sources,
-        refreshMs: refresh,
-        via: via?.value ?? null,
-        mirrors: mirrors.value.map(({ value }) => value),
-        sha256: sha256?.value ?? null,
-      },
-    ];
+    const { domains, addresses, refresh: refreshMs, via, sha256, mirrors, ...rest } = raw;
+    const changed = {
+      sources: (domains ?? addresses)?.value.map(({ value }) => value) ?? [],
+      via: via?.value ?? null,
+      mirrors: mirrors.value.map(({ value }) => value),
+      sha256: sha256?.value ?? null,
+    };
+    return [{ name, kind: kindOf(raw), refreshMs, ...rest, ...changed }];
   });
 }
 
-export function kindOf(raw: RawList): ListKind {
+export function kindOf(raw: RawList): ListOptions["kind"] {
   return raw.domains === null ? "addresses" : "domains";
 }
 

@@ -2,25 +2,25 @@ import { dirname, resolve } from "node:path";
 import { type Document, isAlias, type LineCounter, type Scalar, type YAMLMap, type YAMLSeq } from "yaml";
 import { printable } from "../lib/text.ts";
 
-/** A node of the YAML document with aliases followed; null = nothing was written. */
+/** A node of the YAML document; aliases are resolved. null = nothing is written. */
 export type Node = Scalar | YAMLMap | YAMLSeq | null;
 
-/** Something in the file that can be pointed at. */
+/** A place in the file that a problem can point at. */
 export interface SourceLocation {
   readonly node: Node;
   /** As in `Problem`. */
   readonly key: string;
-  /** Where it begins, in UTF-16 code units from the start of the text. */
+  /** Where the node begins, in UTF-16 code units from the start of the text. */
   readonly offset: number;
 }
 
-/** A value with the place it was read from, for what can only be judged beside other sections. */
+/** A value with its place, for checks that need other values too. */
 export interface Located<T> {
   readonly value: T;
   readonly place: SourceLocation;
 }
 
-/** The state of reading one file: where it is, and everything found wrong so far. */
+/** The state of reading one file: finds places, and collects problems and warnings. */
 export class ConfigReader {
   readonly #document: Document;
   readonly #lines: LineCounter;
@@ -29,7 +29,7 @@ export class ConfigReader {
   readonly #problems: Problem[] = [];
   readonly #warnings: Problem[] = [];
 
-  /** @param path as given by the user; null = defaults alone, relative paths then start at the working directory. */
+  /** @param path as the user wrote it; null = defaults alone: then relative paths start at the working directory. */
   constructor(path: string | null, document: Document, lines: LineCounter) {
     this.#document = document;
     this.#lines = lines;
@@ -45,7 +45,7 @@ export class ConfigReader {
     return this.#warnings.toSorted(byPosition);
   }
 
-  /** Gives undefined, so that a reader can end with it. */
+  /** Reports a problem. Returns undefined, so that a shape can return the call. */
   fail(place: Omit<SourceLocation, "node">, message: string, fix: string): undefined {
     this.#problems.push(this.#problem(place, message, fix));
   }
@@ -54,25 +54,25 @@ export class ConfigReader {
     this.#warnings.push(this.#problem(place, message, fix));
   }
 
-  /** Whether nothing is wrong at `key` and below it: what is wrong already would make further complaints about it noise. */
+  /** Whether there is no problem at `key` or below. A wrong value needs no second problem that follows from the first. */
   isClean(key: string): boolean {
     return !this.#problems.some((problem) => problem.key.startsWith(key) && /^(?:$|[.[])/.test(problem.key.slice(key.length)));
   }
 
-  /** Whether something is wrong at `key` itself. */
+  /** Whether there is a problem at `key` itself. */
   isWrong(key: string): boolean {
     return this.#problems.some((problem) => problem.key === key);
   }
 
-  /** @param node what the YAML library holds there: a node, an alias of one, or nothing. */
+  /** @param node from the YAML library: a node, an alias of a node, or nothing. */
   place(node: unknown, key: string, fallbackOffset: number): SourceLocation {
     if (isAlias(node)) return { node: node.resolve(this.#document) ?? null, key, offset: node.range?.[0] ?? fallbackOffset };
-    // Below a map or array stand only nodes, aliases and null.
+    // The YAML library puts only nodes, aliases and null below a map or array.
     const plain = node as Node;
     return { node: plain, key, offset: plain?.range?.[0] ?? fallbackOffset };
   }
 
-  /** A place for a value that the file leaves out: it counts as standing where its owner does. */
+  /** The place of a default value: the place of its owner. */
   placeOfDefault(value: unknown, key: string, owner: SourceLocation): SourceLocation {
     return this.place(this.#document.createNode(value), key, owner.offset);
   }
@@ -83,18 +83,11 @@ export class ConfigReader {
 
   #problem(place: Omit<SourceLocation, "node">, message: string, fix: string): Problem {
     const { line, col } = this.#lines.linePos(place.offset);
-    return {
-      file: this.#file,
-      line,
-      column: col,
-      key: place.key,
-      message: onOneLine(message),
-      fix: onOneLine(fix),
-    };
+    return { file: this.#file, line, column: col, key: place.key, message: onOneLine(message), fix: onOneLine(fix) };
   }
 }
 
-// Values quoted from the file may hold anything.
+// A value that is quoted from the file may contain line ends.
 function onOneLine(message: string): string {
   return message.replace(/\p{Cc}/gu, " ");
 }
@@ -103,32 +96,32 @@ function byPosition(a: Problem, b: Problem): number {
   return a.line - b.line || a.column - b.column;
 }
 
-/** The key path of what lies at `name` under `parent`. */
+/** The key path of the entry `name` of `parent`. */
 export function keyBelow(parent: string, name: string | number): string {
   if (typeof name === "number") return `${parent}[${name}]`;
   if (!/^[\p{L}\p{N}_-]+$/u.test(name)) return `${parent}[${JSON.stringify(name)}]`;
   return parent === "" ? name : `${parent}.${name}`;
 }
 
-/** What is wrong with the configuration file, or as a warning only doubtful, and where. */
+/** Something wrong in the configuration file, or, as a warning, something doubtful. */
 export interface Problem {
-  /** The file's path as it was given. */
+  /** Path of the file as the user wrote it. */
   readonly file: string;
-  /** From 1; 1 also where the problem is the file itself. */
+  /** From 1; 1 also for a problem of the file as a whole. */
   readonly line: number;
   /** From 1, in UTF-16 code units, as editors count. */
   readonly column: number;
-  /** Where in the tree, such as `rules[2].types`; empty for the file as a whole. */
+  /** Path in the tree, such as `rules[2].types`; empty for the file as a whole. */
   readonly key: string;
   readonly message: string;
   /** What to do about it, as an order. */
   readonly fix: string;
 }
 
-/** Columns of a source line that are shown; of longer lines only the part around the caret. */
+/** Columns of a source line that are printed; a longer line is cut to the part around the caret. */
 const SHOWN_COLUMNS = 150;
 
-/** What the command line shows: each problem with the line of `text` it is about and a caret below the place. Ends in a newline unless empty. */
+/** Prints each problem with its line of `text` and a caret below the place. The result ends in a newline unless it is empty. */
 export function printProblems(problems: readonly Problem[], text: string): string {
   const lines = text.split(/\r?\n/);
   return problems.map((problem) => printProblem(problem, lines[problem.line - 1] ?? "")).join("");

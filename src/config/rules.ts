@@ -250,7 +250,7 @@ function warnOfUnreachable(rules: readonly Located<RawRule>[], reader: ConfigRea
   );
 }
 
-/** @param place of section `rules`; @param firstGroup gets what no rule decides. */
+/** @param place of section `rules`. @param firstGroup takes the queries that no rule decides. */
 export function warnOfUndecided(
   rules: readonly Located<RawRule>[],
   place: SourceLocation,

@@ -3,7 +3,7 @@ import type { ProxyOptions, ServerOptions } from "../upstreams/options.ts";
 import { type Parsed, shortened, text } from "./shape.ts";
 import { parseDomainName, splitHostPort } from "./values.ts";
 
-/** What the text of a server says; the rest of its options come from the map form. */
+/** The options in the text of a server. The map form has the others. */
 export type ServerAddress = Pick<ServerOptions, "label" | "protocol" | "host" | "port" | "path">;
 
 export const serverAddress = text({
@@ -78,8 +78,8 @@ function parseHttpsServer(written: string): Parsed<ServerAddress> {
 }
 
 /**
- * What all the world asks at is shown; any other path, and a query, may be the key to somebody's account: labels are told to clients (RFC 8914), to
- * those who read metrics, and in the log.
+ * The URL as clients (RFC 8914), metrics and the log show it. Only the common path is shown: another path, or a query, may be the key to an
+ * account.
  */
 function httpsLabel(written: string, { host, pathname, search }: URL): string {
   const [common = ""] = /^\/dns-query(?=\/|$)/.exec(pathname) ?? [];
@@ -110,7 +110,7 @@ export function parseProxy(written: string): Parsed<ProxyOptions> {
   return { value: { protocol, host: parts.host, port: parts.port, username, password: secret } };
 }
 
-/** undefined where percent-encoding is broken. */
+/** undefined = the percent-encoding is broken. */
 function decoded(part: string | undefined): string | null | undefined {
   if (part === undefined) return null;
   try {

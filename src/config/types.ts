@@ -9,11 +9,11 @@ import type { LogOptions } from "../log/options.ts";
 import type { Expectation, RuleOptions, SpecialOptions } from "../rules/options.ts";
 import type { UpstreamsOptions } from "../upstreams/options.ts";
 
-/** The whole configuration, checked and complete: every default filled in, durations in ms or seconds, sizes in bytes, paths absolute. */
+/** The whole configuration, checked and complete: with all defaults, durations in ms or seconds, sizes in bytes, absolute paths. */
 export interface Config {
-  /** Absolute path of the file it was read from; null = defaults alone. */
+  /** Absolute path of the file; null = defaults alone. */
   readonly path: string | null;
-  /** What stood in that file; empty where there is none. */
+  /** The text of the file; empty without a file. */
   readonly text: string;
   readonly listen: ListenOptions;
   readonly tls: TlsOptions | null;

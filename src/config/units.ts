@@ -24,7 +24,7 @@ function wordsOf(units: readonly (readonly [worth: number, ...words: string[]])[
 }
 
 /** The lowest and highest value of a quantity, as they are written in the file; both are allowed. */
-type Bounds = readonly [minimum: string, maximum: string];
+export type Bounds = readonly [minimum: string, maximum: string];
 
 /** A duration in milliseconds. */
 export function duration(...bounds: Bounds): Shape<number> {

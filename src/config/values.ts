@@ -12,13 +12,13 @@ import { failAsOther, type Parsed, refine, type Shape, scalarOf, text, wordLike 
 /** A domain name. */
 export const domainName = text({ expected: "a domain name", parse: parseDomainName, examples: ["nas.lan"] });
 
-/** The name of something declared elsewhere in the file; whether it is, is judged later. */
+/** A name that is declared elsewhere in the file. `checkReferences` looks for the declaration. */
 export const reference = wordLike(/./s, "a name", { wrong: "an empty name", fix: "write a name" });
 
-/** `list:NAME`; gives the name. */
+/** `list:NAME`, read as the name. */
 export const listReference = text({ expected: "a list such as `list:cn`", parse: parseListReference, pattern: "^list:" });
 
-/** A pattern of section `rules`, checked and kept as written. */
+/** A pattern of section `rules`, read as it is written. */
 export const domainPattern = text({
   expected: "a domain or a list such as `list:cn`",
   parse: parseDomainPattern,
@@ -30,7 +30,7 @@ export const client = withHostBitsDropped(
   text({ expected: "a network, an address or a client id", parse: parseClient, examples: ["10.0.7.0/24", "tv"] }),
 );
 
-/** Like `client`, or `private`. */
+/** As `client`, or `private`. */
 export const clientOrPrivate = withHostBitsDropped(
   text({
     expected: "`private`, a network, an address or a client id",
@@ -70,7 +70,7 @@ export const recordType: Shape<number> = {
 
 const OWN_NAME = /^[\p{L}\p{N}][\p{L}\p{N}._-]{0,62}$/u;
 
-/** What a user calls a group or a list: it appears in other settings, in logs and in addresses of the API. */
+/** The name of a group or a list. The name appears in other settings, in logs and in paths of the API. */
 export function parseOwnName(written: string): Parsed<string> {
   if (OWN_NAME.test(written)) return { value: written };
   return {
@@ -87,7 +87,7 @@ export function parseListReference(written: string): Parsed<string> {
   };
 }
 
-/** Accepts letters beyond ASCII (RFC 5890), `_`, and a final dot; neither escapes nor wildcards. Gives the name as written. */
+/** Accepts letters beyond ASCII (RFC 5890), `_`, and a final dot, but no escapes or wildcards. Returns the name as written. */
 export function parseDomainName(written: string): Parsed<string> {
   if (isDomainName(written)) return { value: written };
   if (written === "") return { wrong: "an empty name", fix: "write a name such as `example.com`" };
@@ -159,10 +159,10 @@ export function parseClient(written: string): Parsed<string> {
   return { wrong: `\`${written}\` is neither a network, an address nor a client id`, fix };
 }
 
-/** An IPv4 or IPv6 literal without zone, as it is written. */
+/** An IPv4 or IPv6 literal without a zone, read as it is written. */
 export const address = text({ expected: "an IP address", parse: parseAddress, examples: ["10.0.0.5", "fd00::5"] });
 
-/** A CIDR; an address alone stands for itself, and bits beyond the prefix are dropped with a warning. */
+/** A CIDR or an address. Bits beyond the prefix are dropped with a warning. */
 export const network: Shape<string> = withHostBitsDropped(
   text({
     expected: "a network such as `192.168.0.0/16`, or an address",
@@ -186,7 +186,7 @@ export function parseAddress(written: string): Parsed<string> {
   return { wrong: `\`${written}\` is no IP address`, fix };
 }
 
-/** Gives the CIDR as written, or made of the address. */
+/** Returns the CIDR as written; an address becomes a CIDR. */
 export function parseNetwork(written: string): Parsed<string> {
   if (isIPv4(written)) return { value: `${written}/32` };
   if (isIPv6(written) && !written.includes("%")) return { value: `${written}/128` };
@@ -207,7 +207,7 @@ function withHostBitsDropped<T extends string>(shape: Shape<T>): Shape<T | strin
   });
 }
 
-/** The CIDR without the bits beyond its prefix; null where there are none. */
+/** The CIDR without the bits beyond its prefix; null if it has none. */
 function networkOf(cidr: string): string | null {
   const [parsed, prefix] = ipaddr.parseCIDR(cidr);
   const bytes = parsed.toByteArray();
@@ -219,11 +219,11 @@ function networkOf(cidr: string): string | null {
 interface HostPort {
   /** Without brackets. */
   readonly host: string;
-  /** null = none was written. */
+  /** null = no port. */
   readonly port: number | null;
 }
 
-/** Splits `host`, `host:port`, `[v6]`, `[v6]:port` and bare IPv6; null where it is none of these or the port is above 65535. */
+/** Splits `host`, `host:port`, `[v6]`, `[v6]:port` and bare IPv6; null for any other text and for a port above 65535. */
 export function splitHostPort(written: string): HostPort | null {
   if (isIPv6(written)) return { host: written, port: null };
   const [, bracketed, plain = "", digits] = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(\d{1,5}))?$/.exec(written) ?? [];
@@ -258,19 +258,19 @@ function endpointFix(written: string): string {
   return "write it as in `127.0.0.1:5053` or `[::1]:5053`: an IP address, not a name";
 }
 
-/** A path, relative to the configuration file; gives it absolute. */
+/** A path relative to the configuration file, read as an absolute path. */
 export const path: Shape<string> = refine(
   wordLike(/^[^\0]+$/, "a path", { wrong: "an empty path", fix: "write the path of a file" }),
   (written, _, reader) => reader.absolutePath(written),
 );
 
-/** Like `path`, of a file that can be read now. */
+/** As `path`, of a file that can be read now. */
 export const readableFile: Shape<string> = {
   ...refine(path, (absolutePath, place, reader) => (isReadable(absolutePath, place, reader) ? absolutePath : undefined)),
   expected: "the path of a file",
 };
 
-/** Reports where the file cannot be read. */
+/** Reports a file that cannot be read. */
 export function isReadable(absolutePath: string, place: SourceLocation, reader: ConfigReader): boolean {
   const reason = whyUnreadable(absolutePath);
   if (reason === null) return true;
@@ -292,7 +292,7 @@ function whyUnreadable(absolutePath: string): string | null {
   }
 }
 
-/** What the system says of a failed call, in words. */
+/** The reason of a failed system call in words. */
 export function systemReason(error: unknown): string {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   const reasons: Readonly<Record<string, string>> = {
