@@ -3,21 +3,19 @@ import { NAMED_SCHEMAS } from "../admin/openapi.ts";
 import type { ProblemPart } from "../admin/problem.ts";
 import type { NamedSchema } from "../admin/schemas/named.ts";
 import type { Config } from "../config/types.ts";
-import { endpointText } from "../dns/address.ts";
 import { version } from "../lib/version.ts";
-import { configPath, EXIT, readConfig, type Terminal } from "./invocation.ts";
-import type { Invocation } from "./run.ts";
+import { configPath, EXIT, endpointToAsk, type Invocation, readConfig, type Terminal } from "./invocation.ts";
 
-/** Nothing answers where the API should be, or what answers is no Fenliu of this version. */
+/** No Fenliu of this version answers at the address of the API. */
 export class ApiUnreachable extends Error {}
 
-/** Nothing at all answers there. */
+/** Nothing answers at all. */
 export class ApiSilent extends ApiUnreachable {}
 
 /** A stream or a response broke off. */
 export class ApiGone extends ApiUnreachable {}
 
-/** The API said no; the message is for the person at the terminal. */
+/** The API refused the request; the message is for the user. */
 export class ApiRefusal extends Error {
   readonly status: number;
 
@@ -33,16 +31,16 @@ interface ApiRequest {
   readonly query?: Iterable<readonly [string, string]>;
   readonly body?: unknown;
   readonly signal?: AbortSignal;
-  /** Of a stream: the last event that was seen, after which it goes on. */
+  /** For a stream: the id of the last event that was received. */
   readonly lastEventId?: string;
 }
 
-/** Longer than any search is given. */
+/** Longer than the server takes for any search. */
 const TIMEOUT_MS = 30_000;
 
 const EVENT_STREAM = "text/event-stream";
 
-/** Asks the server that runs by the same configuration, on the same host. */
+/** Talks to the server that uses the same configuration, on the same host. */
 export class ApiClient {
   readonly #base: string;
   readonly #token: string | null;
@@ -50,12 +48,11 @@ export class ApiClient {
   /** @throws ApiUnreachable where the configuration has no API. */
   constructor({ listen, admin }: Pick<Config, "listen" | "admin">) {
     if (listen.admin === null) throw new ApiUnreachable("`listen.admin` is null: this server has no API");
-    const { address, port } = listen.admin;
-    this.#base = `http://${endpointText(LOOPBACK.get(address) ?? address, port)}/api/v1/`;
+    this.#base = `http://${endpointToAsk(listen.admin)}/api/v1/`;
     this.#token = admin.token;
   }
 
-  /** What a call answers. @throws ApiUnreachable, ApiRefusal. */
+  /** Reads a response. @throws ApiUnreachable, ApiRefusal. */
   async read<T>(shape: NamedSchema<T>, path: string, request: ApiRequest = {}): Promise<T> {
     const deadline = AbortSignal.timeout(TIMEOUT_MS);
     const signal = request.signal === undefined ? deadline : AbortSignal.any([deadline, request.signal]);
@@ -69,7 +66,7 @@ export class ApiClient {
     return this.parse(shape, text);
   }
 
-  /** @throws ApiUnreachable where the text is not what a server of this version sends. */
+  /** @throws ApiUnreachable where a server of this version does not send such a text. */
   parse<T>(shape: NamedSchema<T>, text: string): T {
     const json = jsonOf(text);
     if (!fits(shape, json)) throw this.#strange();
@@ -77,7 +74,7 @@ export class ApiClient {
   }
 
   /**
-   * Connects to a stream, whose events come until the signal aborts.
+   * Connects to a stream. Its events come until the signal aborts.
    * @throws ApiUnreachable, ApiRefusal; while events are read, ApiGone where the stream ends before the signal aborts.
    */
   async stream(path: string, request: ApiRequest): Promise<AsyncGenerator<ServerEvent>> {
@@ -148,12 +145,6 @@ export interface ServerEvent {
   readonly data: string;
 }
 
-/** A wildcard is no address to connect to. */
-const LOOPBACK: ReadonlyMap<string, string> = new Map([
-  ["0.0.0.0", "127.0.0.1"],
-  ["::", "::1"],
-]);
-
 function* eventOf(block: string): Generator<ServerEvent> {
   let event = "message";
   const data: string[] = [];
@@ -164,7 +155,7 @@ function* eventOf(block: string): Generator<ServerEvent> {
   if (data.length > 0) yield { event, data: data.join("\n") };
 }
 
-/** RFC 9457: `detail`, and `problems` with what is wrong with each parameter; null where it is none of that. */
+/** The text of a problem document (RFC 9457): `problems` with the fault of each parameter, else `detail`; null for any other response. */
 async function refusalText(response: Response): Promise<string | null> {
   const text = await response.text();
   try {
@@ -181,7 +172,7 @@ function partText({ parameter, reason }: ProblemPart): string {
   return parameter === null ? reason : `${parameter}: ${reason}`;
 }
 
-/** undefined where it is none. */
+/** undefined where the text is no JSON. */
 function jsonOf(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -195,11 +186,11 @@ function reasonOf(error: unknown): string {
   return error.cause instanceof Error ? error.cause.message : error.message;
 }
 
-/** Whether JSON of the API has the shape that its document of this version tells. */
+/** Whether JSON has the shape that the API of this version documents. */
 function fits<T>(shape: NamedSchema<T>, json: unknown): json is T {
   let checker = checkers.get(shape);
   if (checker === undefined) {
-    // Schemas refer to each other so.
+    // Schemas refer to each other by these names.
     const context = Object.fromEntries(NAMED_SCHEMAS.map(({ name, schema }) => [`${name}#`, schema]));
     const validator = Compile(context, shape.schema);
     checker = (value) => validator.Check(value);
@@ -208,20 +199,20 @@ function fits<T>(shape: NamedSchema<T>, json: unknown): json is T {
   return checker(json);
 }
 
-/** Made when they are needed, which most commands do not. */
+/** Compiled when first needed: most commands need none. */
 const checkers = new Map<NamedSchema, (json: unknown) => boolean>();
 
-/** Carries out a command through the API of the server that runs by the configuration; says so where there is none, or where it refuses. */
+/** Runs a command through the API of the server that uses the configuration. Reports where no server answers, or where the server refuses. */
 export async function withApi(
-  { config: given }: Pick<Invocation, "config">,
+  invocation: Invocation,
   terminal: Terminal,
-  carryOut: (api: ApiClient) => Promise<number>,
+  run: (api: ApiClient) => Promise<number>,
 ): Promise<number> {
-  const path = configPath(given, terminal);
+  const path = configPath(invocation, terminal);
   const config = readConfig(path, terminal, { warns: false });
   if (config === null) return EXIT.failed;
   try {
-    return await carryOut(new ApiClient(config));
+    return await run(new ApiClient(config));
   } catch (error) {
     if (!(error instanceof ApiRefusal) && !(error instanceof ApiUnreachable)) throw error;
     terminal.err(`fenliu: ${apiFault(error, config, path)}\n`);
@@ -229,7 +220,7 @@ export async function withApi(
   }
 }
 
-/** What is wrong, and what to do where the configuration at `path` may not be the one that the server runs by. */
+/** The fault, and a hint where the server may use another configuration than the one at `path`. */
 export function apiFault(error: ApiRefusal | ApiUnreachable, { admin }: Pick<Config, "admin">, path: string | null): string {
   const read = path ?? "the defaults";
   if (error instanceof ApiSilent) return `${error.message}; is it running, and by ${read}? ${NAME_IT}`;

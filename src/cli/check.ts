@@ -7,18 +7,26 @@ import type { ListStatus } from "../lists/load.ts";
 import { type ListConflict, listConflicts } from "../rules/conflicts.ts";
 import { type DiagnosticPlace, type Diagnostics, openPolicy } from "../server/policy.ts";
 import { checkExpected, checkServable } from "../server/preflight.ts";
-import { configPath, EXIT, type Terminal, warningsText } from "./invocation.ts";
-import type { Invocation } from "./run.ts";
+import { type Command, configPath, EXIT, type Invocation, refuseWords, type Terminal, warningsText } from "./invocation.ts";
 
-/** `fenliu check`: everything that `serve` would complain of, and where lists disagree, without opening a socket. */
-export async function checkCommand({ config: given, json }: Invocation, terminal: Terminal): Promise<number> {
-  const path = configPath(given, terminal);
+export const checkCommand: Command = {
+  usage: `  fenliu check [-c FILE]           read the configuration, report every problem, change nothing
+`,
+  options: ["config", "json"],
+  run: check,
+};
+
+/** Reports everything that `serve` would refuse, and where lists disagree. Opens no socket. */
+async function check(invocation: Invocation, terminal: Terminal): Promise<number> {
+  refuseWords(invocation);
+  const { json } = invocation;
+  const path = configPath(invocation, terminal);
   const result = loadConfig(path);
   const { refusals, conflicts, shortcomings, lists } = result.kind === "ok" ? await examine(result.config) : NOTHING_FOUND;
   const problems = result.kind === "ok" ? [] : result.problems;
   const warnings = result.kind === "ok" ? result.warnings : [];
   const ok = problems.length + refusals.length === 0;
-  if (json) {
+  if (json === true) {
     terminal.out(`${JSON.stringify({ file: path, ok, problems, warnings, refusals, conflicts, shortcomings }, null, 2)}\n`);
   } else {
     terminal.err(result.kind === "ok" ? warningsText(result) : printProblems(problems, result.text));

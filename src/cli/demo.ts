@@ -13,11 +13,18 @@ import { type Listeners, openListeners } from "../listen/listeners.ts";
 import type { Endpoint } from "../listen/options.ts";
 import type { Handler } from "../listen/types.ts";
 import { operationsLog } from "../log/operations.ts";
-import { EXIT, type Terminal } from "./invocation.ts";
-import type { Invocation } from "./run.ts";
+import { type Command, EXIT, type Invocation, refuseWords, type Terminal } from "./invocation.ts";
 
-/** `fenliu demo`: two upstreams on loopback that see a made-up internet differently, and a Fenliu splitting between them. */
-export async function demoCommand(_invocation: Invocation, terminal: Terminal): Promise<number> {
+export const demoCommand: Command = {
+  usage: `  fenliu demo                      try everything without the internet
+`,
+  options: [],
+  run: demo,
+};
+
+/** Serves with two upstreams on loopback that see a made-up internet differently, until the user ends it. */
+async function demo(invocation: Invocation, terminal: Terminal): Promise<number> {
+  refuseWords(invocation);
   const stopped = terminal.untilStopped();
   const domestic = await openDemoUpstream("domestic");
   const overseas = await openDemoUpstream("overseas");
@@ -92,14 +99,14 @@ function portOf([endpoint]: readonly Endpoint[]): number {
   return endpoint.port;
 }
 
-/** Which names there are, and what each side says of them: the two see different addresses, as the real ones do. */
+/** A name, and the addresses that each side gives: the two sides differ, as real ones do. */
 interface DemoName {
   readonly name: string;
   readonly domestic: readonly string[];
   readonly overseas: readonly string[];
 }
 
-/** A small made-up internet. The addresses are those that are set aside for documentation (RFC 5737, RFC 3849). */
+/** A small made-up internet, with the addresses set aside for documentation (RFC 5737, RFC 3849). */
 const DEMO_NAMES: readonly DemoName[] = [
   { name: "shop.example.cn", domestic: ["192.0.2.10", "2001:db8:1::10"], overseas: ["198.51.100.10"] },
   { name: "www.bank.example.cn", domestic: ["192.0.2.20"], overseas: ["198.51.100.20"] },
@@ -111,7 +118,7 @@ const ZONE_NAMES = ["example.cn", "example.net", "example.org"];
 const TTL_SECONDS = 300;
 const NEGATIVE_TTL_SECONDS = 60;
 
-/** Serves the made-up internet as one of the two sides sees it, on a free port of 127.0.0.1. */
+/** Serves the made-up internet as one side sees it, on a free port of 127.0.0.1. */
 function openDemoUpstream(side: "domestic" | "overseas", clock: Clock = systemClock): Promise<Listeners> {
   const zone = new Map(DEMO_NAMES.map((entry) => [nameOf(entry.name), entry[side]]));
   const handler: Handler = {
@@ -133,8 +140,8 @@ function answerFrom(zone: ReadonlyMap<Name, readonly string[]>, query: Query): A
   const { name, type, class: klass } = query;
   const apex = ZONE_NAMES.map(nameOf).find((zoneName) => isWithin(name, zoneName));
   if (apex === undefined) return emptyAnswer(query, RCODE.REFUSED);
-  const octets = (zone.get(name) ?? []).map(addressFromText).filter((address) => address !== null);
-  const ofFamily = octets.filter(({ length }) => (type === TYPE.A && length === 4) || (type === TYPE.AAAA && length === 16));
+  const addresses = (zone.get(name) ?? []).map(addressFromText).filter((address) => address !== null);
+  const ofFamily = addresses.filter(({ length }) => (type === TYPE.A && length === 4) || (type === TYPE.AAAA && length === 16));
   if (ofFamily.length > 0) {
     const answers = ofFamily.map((data) => ({ owner: name, type, ttlSeconds: TTL_SECONDS, data }));
     return buildAnswer({ name, type, class: klass, rcode: RCODE.NOERROR, answers, authority: [] });

@@ -13,35 +13,49 @@ import { attemptText, milliseconds, stepText } from "../log/text.ts";
 import { openPolicy } from "../server/policy.ts";
 import { checkDecisions } from "../server/preflight.ts";
 import { ApiClient, ApiRefusal, ApiUnreachable, apiFault } from "./api-client.ts";
-import { configPath, EXIT, readConfig, type Terminal, UsageError } from "./invocation.ts";
-import type { Invocation } from "./run.ts";
+import { type Command, configPath, EXIT, type Invocation, readConfig, type Terminal, UsageError } from "./invocation.ts";
+
+export const explainCommand: Command = {
+  usage: `  fenliu explain NAME [TYPE] [--client WHO] [--resolve] [--under VERSION]
+                                   what becomes of a question, and why; WHO is an address or a client id; --resolve asks it too
+`,
+  help: `The type is A where none is said. Without a running server the configuration alone is explained.
+
+      --client WHO      as if this address, or this client id, asked
+      --resolve         ask it as well, and show what came of it
+      --under VERSION   as it was decided then: the version that \`fenliu log ID\` shows
+`,
+  options: ["config", "json", "client", "resolve", "under"],
+  run: explain,
+};
 
 /**
- * `fenliu explain NAME [TYPE]`: what becomes of a question, and why. The running server is asked, which knows its cache too; where none answers,
- * the configuration is evaluated here, and the output says so.
+ * Shows how a question is decided, and why. The running server explains, because it knows its cache too. Where no server answers, the configuration is
+ * evaluated here, and the output says so.
  */
-export async function explainCommand(invocation: Invocation, terminal: Terminal): Promise<number> {
+async function explain(invocation: Invocation, terminal: Terminal): Promise<number> {
   const request = requestOf(invocation);
-  const subject = subjectFrom(request);
-  const path = configPath(invocation.config, terminal);
+  const subject = parseSubject(request);
+  const path = configPath(invocation, terminal);
   const config = readConfig(path, terminal, { warns: false });
   if (config === null) return EXIT.failed;
-  const told = await explainedFor({ request, subject, path }, config, terminal);
-  if (told === null) return EXIT.failed;
-  terminal.out(
-    invocation.json ? `${JSON.stringify(told, null, 2)}\n` : `${explainedLines(told, { color: terminal.colors }).join("\n")}\n`,
-  );
+  const explained = await fetchExplanation({ request, subject, path }, config, terminal);
+  if (explained === null) return EXIT.failed;
+  const text =
+    invocation.json === true ? JSON.stringify(explained, null, 2) : block(explained, painter(terminal.colors)).join("\n");
+  terminal.out(`${text}\n`);
   return EXIT.ok;
 }
 
-function requestOf({ words, client, resolve, under }: Invocation): ExplainRequest {
+function requestOf(invocation: Invocation): ExplainRequest {
+  const { words, client = null, resolve = false, under = null } = invocation;
   const [name, type = "A", ...others] = words;
   if (name === undefined || others.length > 0) throw new UsageError("explain takes NAME [TYPE]");
   const isAddress = client !== null && addressFromText(withoutZone(client)) !== null;
   return { name, type, client: isAddress ? client : null, clientId: isAddress ? null : client, resolve, version: under };
 }
 
-function subjectFrom(request: ExplainRequest): HypotheticalQuery {
+function parseSubject(request: ExplainRequest): HypotheticalQuery {
   try {
     return hypotheticalQuery(request);
   } catch (error) {
@@ -54,15 +68,19 @@ function faultText({ parameter, reason }: ParameterFault): string {
   return parameter === "clientId" ? `${reason}, and no address` : reason;
 }
 
-interface Wanted {
+interface Subject {
   readonly request: ExplainRequest;
   readonly subject: HypotheticalQuery;
-  /** Where the configuration was read; null = the defaults. */
+  /** Path of the configuration; null = the defaults. */
   readonly path: string | null;
 }
 
-/** null where nothing can be said, which the terminal has been told. */
-async function explainedFor({ request, subject, path }: Wanted, config: Config, terminal: Terminal): Promise<Explained | null> {
+/** null where there is no explanation; the terminal shows why. */
+async function fetchExplanation(
+  { request, subject, path }: Subject,
+  config: Config,
+  terminal: Terminal,
+): Promise<Explained | null> {
   try {
     return await new ApiClient(config).read(explainedSchema, "explain", { query: parametersOf(request) });
   } catch (error) {
@@ -72,7 +90,7 @@ async function explainedFor({ request, subject, path }: Wanted, config: Config, 
       const option = request.resolve ? "--resolve" : "--under";
       return failed(terminal, `${error.message}; ${option} needs the running server`);
     }
-    return await offline({ subject, reason: error.message }, config, terminal);
+    return await explainOffline({ subject, reason: error.message }, config, terminal);
   }
 }
 
@@ -81,8 +99,8 @@ function parametersOf({ name, type, client, clientId, resolve, version }: Explai
   return Object.entries(all).flatMap(([key, value]) => (value === null ? [] : [[key, value]]));
 }
 
-/** By the configuration alone. */
-async function offline(
+/** Explains by the configuration alone. */
+async function explainOffline(
   { subject, reason }: { readonly subject: HypotheticalQuery; readonly reason: string },
   config: Config,
   terminal: Terminal,
@@ -102,18 +120,13 @@ function failed(terminal: Terminal, message: string): null {
   return null;
 }
 
-interface TextOptions {
-  /** Whether the terminal shows colours. */
-  readonly color: boolean;
-}
-
-/** An explanation for a terminal: what becomes of the question, the ladder of what was looked at, and what else is known. */
-function explainedLines(explained: Explained, { color }: TextOptions): string[] {
-  return block(explained, color ? (style, text) => styleText(style, text, { validateStream: false }) : (_style, text) => text);
-}
-
 type Paint = (style: "bold" | "dim" | "green" | "yellow", text: string) => string;
 
+function painter(colors: boolean): Paint {
+  return (style, text) => (colors ? styleText(style, text, { validateStream: false }) : text);
+}
+
+/** An explanation as lines: the question and its summary, the steps of the decision, the other facts, and the same for the target of an alias. */
 function block(explained: Explained, paint: Paint): string[] {
   const { question, summary, trace, target } = explained;
   const who = question.clientId === null ? question.client : `${question.client}, client id ${question.clientId}`;
@@ -128,7 +141,7 @@ function block(explained: Explained, paint: Paint): string[] {
   ];
 }
 
-/** Each thing that was looked at, in order; the one that decided is marked. */
+/** The steps of the decision in their order; the deciding step is marked. */
 function ladder(trace: readonly TraceStep[], paint: Paint): string[] {
   const deciding = trace.findLast(decides) ?? trace.find(({ kind }) => kind === "special");
   return trace.map((step) => {
@@ -138,12 +151,12 @@ function ladder(trace: readonly TraceStep[], paint: Paint): string[] {
   });
 }
 
-/** A special zone decides only where nothing else does. */
+/** A special zone decides only where no other step does. */
 function decides(step: TraceStep): boolean {
   return step.kind === "rule" ? step.outcome === "decides" : step.kind !== "kept" && step.kind !== "special";
 }
 
-/** Whether it changes what comes of the question without deciding it. */
+/** Whether the step changes the answer without deciding. */
 function hasEffect(step: TraceStep): boolean {
   return step.kind === "rule" ? step.outcome === "modifies" : step.kind === "kept" || step.kind === "special";
 }
@@ -167,7 +180,7 @@ function row(title: string, lines: readonly string[], paint: Paint): string[] {
   return lines.map((line, index) => `  ${paint("dim", (index === 0 ? title : "").padEnd(9))} ${printable(line)}`);
 }
 
-/** As in a rule: `https: pass, ttl: { min: 0s, max: 1d }`. */
+/** Settings as a rule writes them: `https: pass, ttl: { min: 0s, max: 1d }`. */
 function settingsText(settings: Readonly<Record<string, unknown>>): string {
   return Object.entries(settings)
     .map(([key, value]) => `${key}: ${flow(value)}`)

@@ -2,15 +2,24 @@ import { Type } from "typebox";
 import { named } from "../admin/schemas/named.ts";
 import { nameFromText } from "../dns/name.ts";
 import { withApi } from "./api-client.ts";
-import { EXIT, type Terminal, UsageError } from "./invocation.ts";
-import type { Invocation } from "./run.ts";
+import { type Command, EXIT, type Invocation, type Terminal, UsageError } from "./invocation.ts";
 
-/** `fenliu flush NAME [--subtree]`: drops what the running server holds of the name; `.` with --subtree is everything. */
-export async function flushCommand({ config, words, subtree, json }: Invocation, terminal: Terminal): Promise<number> {
+export const flushCommand: Command = {
+  usage: `  fenliu flush NAME [--subtree]    drop what is held of a name, and of those below it
+`,
+  help: `      --subtree       the names below it too; \`fenliu flush . --subtree\` drops everything
+`,
+  options: ["config", "json", "subtree"],
+  run: flush,
+};
+
+/** Drops the answers for a name from the cache of the running server. */
+async function flush(invocation: Invocation, terminal: Terminal): Promise<number> {
+  const { words, subtree = false, json = false } = invocation;
   const [name, ...others] = words;
   if (name === undefined || others.length > 0) throw new UsageError("flush takes one NAME");
   if (nameFromText(name) === null) throw new UsageError(`\`${name}\` is no domain name`);
-  return withApi({ config }, terminal, async (api) => {
+  return withApi(invocation, terminal, async (api) => {
     const query = [["name", name] as const, ...(subtree ? [["subtree", "true"] as const] : [])];
     const result = await api.read(flushed, "cache", { method: "DELETE", query });
     const answers = result.flushed === 1 ? "one answer" : `${result.flushed} answers`;

@@ -9,27 +9,44 @@ import { ImportError, type Place } from "../import/model.ts";
 import { printableText, reportText } from "../import/report.ts";
 import { NO_DIAGNOSTICS, openPolicy } from "../server/policy.ts";
 import { checkExpected } from "../server/preflight.ts";
-import { EXIT, type Terminal, UsageError } from "./invocation.ts";
-import type { Invocation } from "./run.ts";
+import { type Command, EXIT, type Invocation, type Terminal, UsageError } from "./invocation.ts";
+
+export const importCommand: Command = {
+  usage: `  fenliu import [KIND] PATH [-o FILE] [--proxy URL] [--allow-leaks] [--force]
+                                   make a fenliu.yaml of another server's configuration, and say what is not in it
+`,
+  help: `KIND is one of mosdns, adguardhome, smartdns, dnsmasq, mihomo and chinadns-ng; without it the file says what it is. PATH is the main
+configuration, or its folder; what it includes is read too, and nothing is fetched. Without -o the file goes to stdout, and the report to stderr.
+
+  -o, --output FILE   write it there, with the lists that it needs in the folder lists beside it
+      --proxy URL     the proxy that a proxy of the source stands for, such as socks5://127.0.0.1:7890
+      --allow-leaks   write it although names could go to another side than before
+      --force         also where there is a file already
+
+Exit code 1 and nothing written: a name could go to another side than before; the lines stand at the top of the report.
+`,
+  options: ["json", "output", "force", "allow-leaks", "proxy"],
+  run: importFile,
+};
 
 /**
- * `fenliu import [KIND] PATH [-o FILE] [--proxy URL] [--allow-leaks] [--force]`: makes a `fenliu.yaml` of another server's configuration, and says what
- * became of each part of it. Nothing is written where names could go to another side than before, unless that is allowed.
+ * Makes a `fenliu.yaml` of another server's configuration, and reports what happened to each part. Writes nothing where names could go to another side
+ * than before, unless `--allow-leaks` is given.
  */
-export async function importCommand(invocation: Invocation, terminal: Terminal): Promise<number> {
+async function importFile(invocation: Invocation, terminal: Terminal): Promise<number> {
   const { kind, path } = readWords(invocation.words);
-  const { proxy, json } = invocation;
+  const { proxy = null, json = false } = invocation;
   if (proxy !== null && !("value" in parseProxy(proxy)))
     throw new UsageError(`\`${proxy}\` is no proxy such as socks5://127.0.0.1:7890`);
-  const output = invocation.output === null ? null : resolve(terminal.directory, invocation.output);
+  const output = invocation.output === undefined ? null : resolve(terminal.directory, invocation.output);
   const fail = (message: string, place: Place) => failed(message, place, invocation, terminal);
-  if (output !== null && !invocation.force && existsSync(output))
+  if (output !== null && invocation.force !== true && existsSync(output))
     return fail("a file is there already; --force overwrites it", { file: output, line: 1 });
   try {
     const target = output ?? resolve(terminal.directory, "fenliu.yaml");
     const options = { proxy, relative: (each: string) => pathFrom(dirname(target), each) };
     const imported = importConfig(resolve(terminal.directory, path), kind, options);
-    const isRefused = imported.leaks && !invocation.allowLeaks;
+    const isRefused = imported.leaks && invocation["allow-leaks"] !== true;
     if (!isRefused) await put(imported, target, output !== null);
     const { yaml, findings, kind: read } = imported;
     if (json)
@@ -97,7 +114,7 @@ function pathFrom(directory: string, path: string): string {
   return isAbsolute(way) ? way : way.split(sep).join("/");
 }
 
-function failed(message: string, { file, line }: Place, { json }: Invocation, terminal: Terminal): number {
+function failed(message: string, { file, line }: Place, { json = false }: Invocation, terminal: Terminal): number {
   if (json) terminal.out(`${JSON.stringify({ ok: false, error: { file, line, message } }, null, 2)}\n`);
   else terminal.err(printableText(`fenliu: ${file}:${line}: ${message}\n`));
   return EXIT.failed;

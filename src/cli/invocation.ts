@@ -1,26 +1,34 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
 import { type ConfigResult, loadConfig } from "../config/load.ts";
 import { printProblems } from "../config/reading.ts";
 import type { Config } from "../config/types.ts";
+import { endpointText } from "../dns/address.ts";
+import { errorText } from "../lib/text.ts";
+import type { Endpoint } from "../listen/options.ts";
 
-/** Where a command writes, and what it may know of its surroundings. Passed in, so that tests read what a person would. */
+/**
+ * What the commands share: the terminal, the command line, the configuration. `run.ts` finds the command; each command has a file of its own.
+ */
+
+/** Where a command writes, and what it knows of the terminal. Passed in, so that tests read what a person would read. */
 export interface Terminal {
   out(text: string): void;
   err(text: string): void;
-  /** Whether a person reads along: headings and progress; else plain lines. */
+  /** Whether a person reads the output. A person gets headings and progress. */
   readonly interactive: boolean;
-  /** Whether that person sees colours, and has not asked for none with NO_COLOR. */
+  /** Whether the terminal shows colours, and NO_COLOR does not forbid them. */
   readonly colors: boolean;
-  /** How many cells a line of that person's terminal has now; null = nobody knows, or there is none. */
+  /** Cells in a line of the terminal at this moment; null = not known, or no terminal. */
   readonly cells: number | null;
-  /** The folder relative paths on the command line start from. */
+  /** Relative paths on the command line start from this folder. */
   readonly directory: string;
-  /** Where `fenliu.yaml` is looked for when the command line names no file, in this order. */
+  /** Folders in which to look for `fenliu.yaml` where the command line names no file, in this order. */
   readonly configDirectories: readonly string[];
-  /** From the first call on, a signal to end resolves this with its name instead of ending the process. */
+  /** From the first call on, SIGINT and SIGTERM do not end the process but resolve this promise with the name of the signal. */
   untilStopped(): Promise<string>;
-  /** Calls back each time the process is told to read its configuration again. */
+  /** Calls `run` at each SIGHUP. */
   onReload(run: () => void): void;
 }
 
@@ -30,13 +38,78 @@ export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
 /** Prints its message and ends the command with exit code 2. */
 export class UsageError extends Error {}
 
-/** The file a command reads: the one it was given, else `fenliu.yaml` where one lies; null = the defaults alone. */
-export function configPath(given: string | null, terminal: Terminal): string | null {
-  if (given !== null) return resolve(terminal.directory, given);
+/** One command of the command line. */
+export interface Command {
+  /** The lines of `fenliu --help` about the command. */
+  readonly usage: string;
+  /** What `fenliu COMMAND --help` adds to these lines. */
+  readonly help?: string;
+  /** The options that the command heeds. Any other option is refused, because the user would believe that it has an effect. */
+  readonly options: readonly (keyof typeof OPTIONS)[];
+  /** @returns the exit code. @throws UsageError */
+  run(invocation: Invocation, terminal: Terminal): Promise<number>;
+}
+
+/** The options of all commands. */
+const OPTIONS = {
+  /** The configuration file. */
+  config: { type: "string", short: "c" },
+  json: { type: "boolean" },
+  /** A PEM file with the authority to trust instead of the system's. */
+  ca: { type: "string" },
+  /** The file to write instead of stdout. */
+  output: { type: "string", short: "o" },
+  /** Overwrite a file that is there. */
+  force: { type: "boolean" },
+  /** Write an import although names could go to another side than before. */
+  "allow-leaks": { type: "boolean" },
+  /** The proxy that stands for the proxies of an imported configuration. */
+  proxy: { type: "string" },
+  /** Lists to take however much their size has changed. */
+  accept: { type: "string", multiple: true },
+  /** Go on with the records that come. */
+  follow: { type: "boolean", short: "f" },
+  /** Show all that is known of each record. */
+  full: { type: "boolean" },
+  /** How many records at most. */
+  limit: { type: "string", short: "n" },
+  /** The names below too. */
+  subtree: { type: "boolean" },
+  /** The client that asks: an address or a client id. */
+  client: { type: "string" },
+  /** Ask the question as well. */
+  resolve: { type: "boolean" },
+  /** A version of the past. */
+  under: { type: "string" },
+  help: { type: "boolean", short: "h" },
+  version: { type: "boolean" },
+} as const;
+
+/** A command line: its options, and the words after the command's name. */
+export type Invocation = ReturnType<typeof parseOptions>["values"] & { readonly words: readonly string[] };
+
+/** @throws UsageError */
+export function parseOptions(argv: readonly string[]) {
+  try {
+    return parseArgs({ args: [...argv], allowPositionals: true, options: OPTIONS });
+  } catch (error) {
+    // Node goes on to say how a word may begin with a dash, which nobody meant.
+    throw new UsageError(errorText(error).replace(/\. To specify .*$/s, ""));
+  }
+}
+
+/** @throws UsageError where words follow the name of a command that takes only options. */
+export function refuseWords({ words: [word] }: Invocation): void {
+  if (word !== undefined) throw new UsageError(`\`${word}\`: options alone are taken here`);
+}
+
+/** Path of the configuration: the file of `--config`, else the first `fenliu.yaml` that is there; null = the defaults alone. */
+export function configPath({ config }: Pick<Invocation, "config">, terminal: Terminal): string | null {
+  if (config !== undefined) return resolve(terminal.directory, config);
   return terminal.configDirectories.map((directory) => join(directory, "fenliu.yaml")).find((path) => existsSync(path)) ?? null;
 }
 
-/** Reads a configuration and prints every problem; warnings as well, unless only its use is wanted. null = it cannot be used. */
+/** Reads a configuration and prints every problem, and the warnings too unless `warns` is false. null = it cannot be used. */
 export function readConfig(path: string | null, terminal: Terminal, { warns = true } = {}): Config | null {
   const result: ConfigResult = loadConfig(path);
   if (result.kind === "ok") {
@@ -48,10 +121,36 @@ export function readConfig(path: string | null, terminal: Terminal, { warns = tr
   return null;
 }
 
-/** What is only doubtful, so that nobody takes it for what keeps the configuration from being used. */
+/** Warnings are marked, so that nobody takes one for the problem that keeps the configuration from being used. */
 export function warningsText({ warnings, text }: Extract<ConfigResult, { readonly kind: "ok" }>): string {
   return printProblems(
     warnings.map((warning) => ({ ...warning, message: `warning: ${warning.message}` })),
     text,
   );
+}
+
+/** Help for the option `--ca`. */
+export const CA_HELP = "      --ca FILE       a PEM file with the authority to trust instead of the system's\n";
+
+/** The text of the file of `--ca`; null without the option. @throws UsageError where the file cannot be read. */
+export function caText({ ca }: Invocation, terminal: Terminal): string | null {
+  if (ca === undefined) return null;
+  try {
+    return readFileSync(resolve(terminal.directory, ca), "utf8");
+  } catch (error) {
+    throw new UsageError(`--ca: ${errorText(error)}`);
+  }
+}
+
+/** Where to connect to reach a listener of this host: nobody can connect to a wildcard address, so loopback stands for it. */
+export function endpointToAsk({ address, port }: Endpoint): string {
+  const loopback = address === "0.0.0.0" ? "127.0.0.1" : address === "::" ? "::1" : address;
+  return endpointText(loopback, port);
+}
+
+/** Aborts when the user ends the command. */
+export function stopSignal(terminal: Terminal): AbortSignal {
+  const ending = new AbortController();
+  void terminal.untilStopped().then(() => ending.abort());
+  return ending.signal;
 }

@@ -10,22 +10,40 @@ import { operationsLog } from "../log/operations.ts";
 import { NO_DIAGNOSTICS, openPolicy, type Policy, withList } from "../server/policy.ts";
 import { closeShared, openShared } from "../server/state.ts";
 import { trustSystemCertificates } from "../upstreams/dial.ts";
-import { configPath, EXIT, readConfig, type Terminal, UsageError } from "./invocation.ts";
-import { caText } from "./query.ts";
+import {
+  CA_HELP,
+  type Command,
+  caText,
+  configPath,
+  EXIT,
+  type Invocation,
+  readConfig,
+  stopSignal,
+  type Terminal,
+  UsageError,
+} from "./invocation.ts";
 import { cellsOf, padCells } from "./record-table.ts";
-import type { Invocation } from "./run.ts";
 
-/** `fenliu lists`: what the lists of the configuration hold; `fenliu lists update [NAME…] [--accept NAME]…`: downloads them now. */
-export async function listsCommand(invocation: Invocation, terminal: Terminal): Promise<number> {
+export const listsCommand: Command = {
+  usage: `  fenliu lists [-c FILE]           what the lists hold, how old it is, and what is wrong with it
+  fenliu lists update [NAME…] [--accept NAME]… [--ca FILE]
+                                   download lists now, all or these; --accept takes one whose size has changed by more than a third
+`,
+  help: CA_HELP,
+  options: ["config", "json", "ca", "accept"],
+  run: lists,
+};
+
+async function lists(invocation: Invocation, terminal: Terminal): Promise<number> {
   const [verb, ...names] = invocation.words;
   if (verb !== undefined && verb !== "update") throw new UsageError("lists takes nothing, or `update` and the names of lists");
-  if (verb === undefined && invocation.accept.length > 0) throw new UsageError("--accept goes with `lists update`");
-  const config = readConfig(configPath(invocation.config, terminal), terminal);
+  if (verb === undefined && invocation.accept !== undefined) throw new UsageError("--accept goes with `lists update`");
+  const config = readConfig(configPath(invocation, terminal), terminal);
   if (config === null) return EXIT.failed;
   return verb === undefined ? await show(config, invocation, terminal) : await update(config, names, { invocation, terminal });
 }
 
-async function show(config: Config, { json }: Invocation, terminal: Terminal): Promise<number> {
+async function show(config: Config, { json = false }: Invocation, terminal: Terminal): Promise<number> {
   const copies = listCacheOf(config);
   const { lists: loaded } = await openPolicy(config, NO_DIAGNOSTICS);
   const reports = await reportLists(config.lists, loaded.status(), copies);
@@ -83,11 +101,12 @@ interface Surroundings {
 }
 
 async function update(config: Config, names: readonly string[], { invocation, terminal }: Surroundings): Promise<number> {
-  const chosen = chooseLists(config, [...names, ...invocation.accept]);
+  const { accept = [], json = false } = invocation;
+  const chosen = chooseLists(config, [...names, ...accept]);
   if (chosen.length === 0) terminal.err("fenliu: the configuration has no list with a URL to download\n");
   trustSystemCertificates();
   const log = operationsLog("silent", () => {}, false);
-  const surroundings = { clock: systemClock, log, ca: caText(invocation.ca, terminal), resolvConf: "/etc/resolv.conf" };
+  const surroundings = { clock: systemClock, log, ca: caText(invocation, terminal), resolvConf: "/etc/resolv.conf" };
   const copies = listCacheOf(config);
   // The cache in the file is the server's.
   const backing = await openShared({ ...config, cache: { ...config.cache, file: null } }, surroundings, null);
@@ -99,18 +118,15 @@ async function update(config: Config, names: readonly string[], { invocation, te
     clock: systemClock,
   };
   const results: { list: string; updated: UpdateResult[] }[] = [];
-  const ending = new AbortController();
-  const { signal } = ending;
-  void terminal.untilStopped().then(() => ending.abort());
+  const signal = stopSignal(terminal);
   try {
     for (const list of chosen) {
       const line = progressLine(list.name, terminal);
-      const acceptsAnySize = invocation.accept.includes(list.name);
+      const acceptsAnySize = accept.includes(list.name);
       // What is half there is taken away again.
       const updated = await updateList(list, parts, { acceptsAnySize, signal, progress: line.show }).finally(line.clear);
       results.push({ list: list.name, updated });
-      if (!invocation.json)
-        for (const { url, outcome } of updated) terminal.out(`${list.name}  ${url}  ${outcomeText(outcome)}\n`);
+      if (!json) for (const { url, outcome } of updated) terminal.out(`${list.name}  ${url}  ${outcomeText(outcome)}\n`);
     }
   } catch (error) {
     if (!signal.aborted) throw error;
@@ -119,7 +135,7 @@ async function update(config: Config, names: readonly string[], { invocation, te
   } finally {
     await closeShared(backing, null);
   }
-  if (invocation.json) terminal.out(`${JSON.stringify(results, null, 2)}\n`);
+  if (json) terminal.out(`${JSON.stringify(results, null, 2)}\n`);
   const isFine =
     results.length === chosen.length &&
     results.every(({ updated }) => updated.every(({ outcome }) => outcome.kind === "new" || outcome.kind === "unchanged"));

@@ -11,56 +11,104 @@ import { firstIdAt } from "../log/schema.ts";
 import { localTime, recordDetails } from "../log/text.ts";
 import { localMoment, parseMoment } from "../log/time.ts";
 import { type ApiClient, ApiGone, ApiRefusal, ApiSilent, ApiUnreachable, type ServerEvent, withApi } from "./api-client.ts";
-import { EXIT, type Terminal, UsageError } from "./invocation.ts";
+import { type Command, EXIT, type Invocation, stopSignal, type Terminal, UsageError } from "./invocation.ts";
 import { dayText, RecordTable } from "./record-table.ts";
-import type { Invocation } from "./run.ts";
 
 /** Records asked for at a time. */
 const PAGE = 1000;
 
-/**
- * `fenliu log [FIELD=VALUE…] [--limit N] [--follow] [--full]`: queries of the running server, the newest last; a word without `=` is a name.
- * `fenliu log ID`: all that is known of one.
- */
-export async function logCommand(invocation: Invocation, terminal: Terminal): Promise<number> {
-  const { words } = invocation;
+export const logCommand: Command = {
+  usage: `  fenliu log [FIELD=VALUE…] [--limit N] [--follow] [--full]
+                                   what was asked, the newest last; a word without = is a name
+  fenliu log ID                    all that is known of one query
+`,
+  help: `All fields must hold. One that is given several times means any of its values; ! before a value means none of those.
+
+  name        this name and all below it; full:NAME it alone; * for any characters; /a regular expression/
+  client      an address, a prefix such as 10.0.7.0/24, or a client id
+  type        a mnemonic such as HTTPS, or TYPE65, or 65
+  rcode       a mnemonic such as NXDOMAIN; none where nothing was sent
+  rule        the rule that decided
+  upstream    a group, or a server
+  source      hosts, special, rule, cache, stale, upstream, failure or refused
+  action      what was done, such as block or type65:*
+  answer      an address, or other data that was answered
+  minMs       no faster than this, in milliseconds
+  from, to    21:03, 11-21 21:03 or 2026-11-21T21:03 where this machine is, as times are shown here; 2026-11-21T21:03Z; or 1h for an hour ago
+
+  -n, --limit N       at most so many, the newest: 100, or 10 with --follow, where nothing is said
+  -f, --follow        go on with what comes, until Ctrl-C, also when the server is restarted
+                      (\`from\` goes with it, and \`to\` does not)
+      --full          of each query all that is known
+                      (without it a terminal is shown what has room in a line; … stands for what was cut out of a text)
+
+  fenliu log www.example.com from=21:00 to=21:10 --full
+  fenliu log 'rcode=!NOERROR' client=192.168.88.20 --follow
+`,
+  options: ["config", "json", "limit", "follow", "full"],
+  run: log,
+};
+
+/** Shows queries of the running server, the newest last, or all that is known of one query. */
+async function log(invocation: Invocation, terminal: Terminal): Promise<number> {
+  const { words, json = false } = invocation;
+  const limit = parseLimit(invocation.limit);
   const [only] = words;
   if (words.length === 1 && only !== undefined && /^\d{10,}$/.test(only))
-    return withApi(invocation, terminal, (api) => one(api, only, { invocation, terminal }));
+    return withApi(invocation, terminal, (api) => showOne(api, only, { json, terminal }));
   const nowMs = systemClock.wallMs();
   const query = logFilter(words, nowMs);
-  if (invocation.follow && query.some(([field]) => field === "to")) throw new UsageError("`to` is an end, and --follow has none");
-  return withApi(invocation, terminal, (api) =>
-    invocation.follow ? follow(api, { query, nowMs }, { invocation, terminal }) : search(api, query, { invocation, terminal }),
-  );
+  const follows = invocation.follow === true;
+  if (follows && query.some(([field]) => field === "to")) throw new UsageError("`to` is an end, and --follow has none");
+  const search = { query, limit, nowMs, printer: new RecordPrinter(invocation, terminal), terminal };
+  return withApi(invocation, terminal, (api) => (follows ? follow(api, search) : showPast(api, search)));
 }
 
-async function search(api: ApiClient, query: readonly Parameter[], { invocation, terminal }: Surroundings): Promise<number> {
-  const { records, mayBeMore } = await past(api, { query, limit: invocation.limit ?? 100 });
-  showAll(records, new RecordPrinter(invocation, terminal));
+/** Records shown at once. All of them are in memory, because the newest come first and are shown last. */
+const MAX_RECORDS = 100_000;
+
+/** null where the user names no limit. @throws UsageError */
+function parseLimit(text: string | undefined): number | null {
+  if (text === undefined) return null;
+  const count = /^\d{1,6}$/.test(text) ? Number(text) : 0;
+  if (count < 1 || count > MAX_RECORDS)
+    throw new UsageError(`--limit takes a number from 1 to ${MAX_RECORDS}; for more there is /api/v1/queries/export`);
+  return count;
+}
+
+interface Search {
+  readonly query: readonly Parameter[];
+  /** null = the user names none. */
+  readonly limit: number | null;
+  /** When the command began, in milliseconds since 1970. */
+  readonly nowMs: number;
+  readonly printer: RecordPrinter;
+  readonly terminal: Terminal;
+}
+
+async function showPast(api: ApiClient, { query, limit, printer, terminal }: Search): Promise<number> {
+  const { records, mayBeMore } = await fetchPast(api, { query, limit: limit ?? 100 });
+  showAll(records, printer);
   if (records.length === 0 && terminal.interactive) terminal.err("fenliu: no query of the log fits\n");
-  // Who looks for what was long ago must not take the newest for all there was.
-  if (mayBeMore && invocation.limit === null)
+  // A user who looks for an old query must not take the newest records for all records.
+  if (mayBeMore && limit === null)
     terminal.err(
       `fenliu: these are the newest ${records.length}, and there may be more: --limit N shows more, \`to\` older ones\n`,
     );
-  await tellOfLosses(api, terminal);
+  await reportLosses(api, terminal);
   return EXIT.ok;
 }
 
-/** Until the user ends it. */
-async function follow(api: ApiClient, { query, nowMs }: Wish, { invocation, terminal }: Surroundings): Promise<number> {
-  const ending = new AbortController();
-  const { signal } = ending;
-  void terminal.untilStopped().then(() => ending.abort());
-  const printer = new RecordPrinter(invocation, terminal);
+/** Shows past records, then the records that come, until the user ends the command. */
+async function follow(api: ApiClient, { query, limit, nowMs, printer, terminal }: Search): Promise<number> {
+  const signal = stopSignal(terminal);
   const begunId = firstIdAt(nowMs);
   try {
-    const limit = invocation.limit ?? (query.some(isFrom) ? 100 : 10);
-    const records = await pastOrNothing(api, { query, limit, signal }, terminal);
+    const wanted = { query, limit: limit ?? (query.some(isFrom) ? 100 : 10), signal };
+    const records = await fetchPastIfStored(api, wanted, terminal);
     showAll(records ?? [], printer);
-    await tellOfLosses(api, terminal, signal);
-    // What came while the past was read must not be missed, nor shown twice.
+    await reportLosses(api, terminal, signal);
+    // Records that came while the past was read must be shown, and once.
     const after = records === null ? null : (records[0]?.id ?? begunId);
     const coming = query.filter((parameter) => !isFrom(parameter));
     for await (const live of liveRecords(api, { query: coming, after, begunId, signal, wait })) {
@@ -79,29 +127,23 @@ function showAll(records: readonly QueryRecord[], printer: RecordPrinter): void 
   for (const record of records.toReversed()) printer.show(record);
 }
 
-interface Wish {
-  readonly query: readonly Parameter[];
-  /** When it was made, in milliseconds since 1970. */
-  readonly nowMs: number;
-}
-
-/** What is to come is after any beginning. */
+/** `from` does not limit the records that come. */
 function isFrom([field]: Parameter): boolean {
   return field === "from";
 }
 
-interface Surroundings {
-  readonly invocation: Invocation;
+interface Output {
+  readonly json: boolean;
   readonly terminal: Terminal;
 }
 
-async function one(api: ApiClient, id: string, { invocation, terminal }: Surroundings): Promise<number> {
+async function showOne(api: ApiClient, id: string, { json, terminal }: Output): Promise<number> {
   const record = await api.read(queryRecordSchema, `queries/${id}`).catch(async (error: unknown) => {
-    // It may be one of those that are missing.
-    if (error instanceof ApiRefusal && error.status === 404) await tellOfLosses(api, terminal);
+    // The record may be one that was lost.
+    if (error instanceof ApiRefusal && error.status === 404) await reportLosses(api, terminal);
     throw error;
   });
-  terminal.out(invocation.json ? `${JSON.stringify(record, null, 2)}\n` : `${recordDetails(record).join("\n")}\n`);
+  terminal.out(json ? `${JSON.stringify(record, null, 2)}\n` : `${recordDetails(record).join("\n")}\n`);
   return EXIT.ok;
 }
 
@@ -117,7 +159,7 @@ interface Past {
   readonly mayBeMore: boolean;
 }
 
-async function past(api: ApiClient, { query, limit, ...signal }: Wanted): Promise<Past> {
+async function fetchPast(api: ApiClient, { query, limit, ...signal }: Wanted): Promise<Past> {
   const records: QueryRecord[] = [];
   let cursor: string | null = null;
   do {
@@ -136,10 +178,10 @@ async function past(api: ApiClient, { query, limit, ...signal }: Wanted): Promis
   return { records, mayBeMore: cursor !== null };
 }
 
-/** What comes can be followed where nothing is kept, or the store is out of order: null, and the terminal has been told. */
-async function pastOrNothing(api: ApiClient, wanted: Wanted, terminal: Terminal): Promise<Past["records"] | null> {
+/** null where nothing is stored, or the store fails: records that come can still be followed. The terminal shows why. */
+async function fetchPastIfStored(api: ApiClient, wanted: Wanted, terminal: Terminal): Promise<Past["records"] | null> {
   try {
-    return (await past(api, wanted)).records;
+    return (await fetchPast(api, wanted)).records;
   } catch (error) {
     if (!(error instanceof ApiRefusal) || error.status !== 503) throw error;
     terminal.err(`fenliu: ${error.message}; only what comes is shown\n`);
@@ -162,21 +204,21 @@ function noticeOf(live: Exclude<LiveEvent, { kind: "record" }>): string {
   }
 }
 
-/** A timer that keeps the process alive, and ends early when the signal aborts. */
+/** Keeps the process alive meanwhile. Ends early when the signal aborts. */
 async function wait(ms: number, signal: AbortSignal): Promise<void> {
   await setTimeout(ms, undefined, { signal }).catch(() => {});
 }
 
-/** Tells where the log lacks queries that were answered: its store fails, or was too slow. What is shown must not be taken for all there was. */
-async function tellOfLosses(api: ApiClient, terminal: Terminal, signal?: AbortSignal): Promise<void> {
-  for (const loss of lossesOf(await stateOf(api, signal))) terminal.err(`fenliu: ${loss}\n`);
+/** Warns where the log lacks answered queries, because its store fails or was too slow. */
+async function reportLosses(api: ApiClient, terminal: Terminal, signal?: AbortSignal): Promise<void> {
+  for (const loss of lossesOf(await fetchLogState(api, signal))) terminal.err(`fenliu: ${loss}\n`);
 }
 
-/** What is shown is right without it. */
+/** The records are right without the state of the log, so the command waits only so long. */
 const STATE_MS = 5000;
 
-/** null where it is not to be had. */
-async function stateOf(api: ApiClient, signal: AbortSignal | undefined): Promise<LogState | null> {
+/** null where the server does not give the state. */
+async function fetchLogState(api: ApiClient, signal: AbortSignal | undefined): Promise<LogState | null> {
   try {
     const query = [["from", "1m"] as const, ["top", "1"] as const];
     const deadline = AbortSignal.timeout(STATE_MS);
@@ -184,7 +226,7 @@ async function stateOf(api: ApiClient, signal: AbortSignal | undefined): Promise
     const { log } = await api.read(statisticsSchema, "stats", { query, signal: until });
     return log;
   } catch (error) {
-    // Whoever asks has been told so by the search before, or is by what comes next.
+    // The search before, or the next call, reports the same failure.
     if (error instanceof ApiRefusal || error instanceof ApiUnreachable) return null;
     throw error;
   }
@@ -212,9 +254,9 @@ function queries(count: number): string {
 
 interface LiveRequest {
   readonly query: readonly Parameter[];
-  /** Id of the last record that is known: what came after it comes first. null = nothing is known of the past. */
+  /** Id of the last record shown; later records come first. null = the past is not known. */
   readonly after: number | null;
-  /** As ids are made: what came after this is wanted, should the stream break off before any record. */
+  /** The lowest id of records that came after the command began: where the stream breaks off before any record, it goes on from there. */
   readonly begunId: number;
   readonly signal: AbortSignal;
   /** Resolves after so many milliseconds, or once the signal aborts. */
@@ -223,24 +265,23 @@ interface LiveRequest {
 
 export type LiveEvent =
   | { readonly kind: "record"; readonly record: QueryRecord }
-  /** Records that the server left out; null = nobody knows how many, or whether any. */
+  /** Records that the server left out; null = the number is not known, and may be zero. */
   | { readonly kind: "left out"; readonly records: number | null }
-  /** The stream broke off, and is tried again until it is there. */
+  /** The stream broke off. The connection is tried again until the server answers. */
   | { readonly kind: "lost"; readonly reason: string }
   | { readonly kind: "back" };
 
-/** Between tries to connect again: doubled each time. */
+/** Pause before the next try to connect, doubled each time. */
 const RETRY_MS = { first: 500, last: 10_000 } as const;
 
 /**
- * Records as they come, until the signal aborts. A stream that breaks off, because the server is restarted, goes on behind the last record.
- * @throws ApiUnreachable, ApiRefusal where the first connection fails; later only where what answers is no server of this version, or where the fault is
- * of the request.
+ * Records as they come, until the signal aborts. After the stream breaks off, for example at a restart of the server, it goes on after the last record.
+ * @throws ApiUnreachable, ApiRefusal where the first connection fails; later only where a server of another version answers, or refuses the request.
  */
 export async function* liveRecords(api: ApiClient, request: LiveRequest): AsyncGenerator<LiveEvent> {
   const { begunId, signal } = request;
   let last = request.after;
-  let events: AsyncGenerator<ServerEvent> | null = await connected(api, request, last);
+  let events: AsyncGenerator<ServerEvent> | null = await connect(api, request, last);
   while (events !== null) {
     try {
       for await (const event of events) {
@@ -253,30 +294,30 @@ export async function* liveRecords(api: ApiClient, request: LiveRequest): AsyncG
       if (!(error instanceof ApiGone)) throw error;
       yield { kind: "lost", reason: error.message };
     }
-    events = await connectedAgain(api, request, last ?? begunId);
+    events = await reconnect(api, request, last ?? begunId);
     if (!signal.aborted) yield { kind: "back" };
   }
 }
 
-/** null where the signal aborts before. */
-async function connectedAgain(api: ApiClient, request: LiveRequest, after: number): Promise<AsyncGenerator<ServerEvent> | null> {
+/** null where the signal aborts first. */
+async function reconnect(api: ApiClient, request: LiveRequest, after: number): Promise<AsyncGenerator<ServerEvent> | null> {
   for (let waitMs: number = RETRY_MS.first; ; waitMs = Math.min(2 * waitMs, RETRY_MS.last)) {
     await request.wait(waitMs, request.signal);
     if (request.signal.aborted) return null;
     try {
-      return await connected(api, request, after);
+      return await connect(api, request, after);
     } catch (error) {
-      if (!mayPass(error)) throw error;
+      if (!isTemporary(error)) throw error;
     }
   }
 }
 
-function connected(api: ApiClient, { query, signal }: LiveRequest, after: number | null): Promise<AsyncGenerator<ServerEvent>> {
+function connect(api: ApiClient, { query, signal }: LiveRequest, after: number | null): Promise<AsyncGenerator<ServerEvent>> {
   return api.stream("queries/stream", { query, signal, ...(after === null ? {} : { lastEventId: String(after) }) });
 }
 
-/** A server that is starting, or has no place at the moment, perhaps because it counts the connection that broke off still (429). */
-function mayPass(error: unknown): boolean {
+/** Whether a later try may succeed: the server is starting, or still counts the connection that broke off (429). */
+function isTemporary(error: unknown): boolean {
   if (error instanceof ApiRefusal) return error.status === 429 || error.status >= 500;
   return error instanceof ApiSilent || error instanceof ApiGone;
 }
@@ -291,27 +332,26 @@ const leftOut = named("LeftOut", Type.Object({ records: nullable(Type.Integer())
 type Parameter = readonly [field: string, value: string];
 
 /**
- * What the API is to be asked, of the words of `fenliu log`: `FIELD=VALUE`, or a name. They mean what they mean there, but that times without a zone are
- * those of this machine, as the times it shows.
- * @throws UsageError with everything that is wrong.
+ * Turns the words of `fenliu log` (`FIELD=VALUE`, or a name) into parameters of the API. Times without a zone are local, as the times in the output are.
+ * @throws UsageError with every fault.
  */
 export function logFilter(words: readonly string[], nowMs: number): readonly Parameter[] {
-  const given = words.map(parameterOf);
-  const from = textOf(given, "from");
+  const parameters = words.map(parameterOf);
+  const from = valueOfField(parameters, "from");
   const fromMs = localMoment(from, { nowMs, afterMs: null });
-  const toMs = localMoment(textOf(given, "to"), { nowMs, afterMs: fromMs ?? parseMoment(from, nowMs) });
+  const toMs = localMoment(valueOfField(parameters, "to"), { nowMs, afterMs: fromMs ?? parseMoment(from, nowMs) });
   const local: Readonly<Record<string, number | null>> = { from: fromMs, to: toMs };
-  const parameters = given.map(([field, value]): Parameter => {
+  const utc = parameters.map(([field, value]): Parameter => {
     const moment = local[field] ?? null;
     return [field, moment === null ? value : new Date(moment).toISOString()];
   });
-  const parsed = parseFilter(parameters, nowMs);
+  const parsed = parseFilter(utc, nowMs);
   if (parsed.kind === "bad")
     throw new UsageError(parsed.problems.map(({ parameter, reason }) => `${parameter}: ${withLocalTimes(reason)}`).join("\n"));
-  return parameters;
+  return utc;
 }
 
-/** The API knows no times of this machine. */
+/** The API knows no local times, so its message does not name them. */
 function withLocalTimes(reason: string): string {
   return reason.replace(" is no time: ", " is no time: 21:03, 11-21 21:03, 2026-11-21T21:03 where this machine is, ");
 }
@@ -324,12 +364,12 @@ function parameterOf(word: string): Parameter {
   return [field, value];
 }
 
-function textOf(parameters: readonly Parameter[], wanted: string): string {
+function valueOfField(parameters: readonly Parameter[], wanted: string): string {
   const [, value = ""] = parameters.find(([field]) => field === wanted) ?? [];
   return value;
 }
 
-/** Writes records one by one: as JSON, in full, or as the lines of a table that fits the terminal, also when that becomes wider or narrower. */
+/** Writes records: as JSON, in full, or as lines of a table that fits the terminal, whose width may change meanwhile. */
 export class RecordPrinter {
   readonly #terminal: Terminal;
   readonly #json: boolean;
@@ -338,33 +378,33 @@ export class RecordPrinter {
   #table: RecordTable | null = null;
   #day = "";
 
-  constructor({ json, full }: Pick<Invocation, "json" | "full">, terminal: Terminal) {
+  constructor({ json = false, full = false }: Pick<Invocation, "json" | "full">, terminal: Terminal) {
     this.#terminal = terminal;
     this.#json = json;
     this.#full = full;
   }
 
-  /** Writes what stands above the first record. */
+  /** Writes the heading. */
   begin(): void {
-    if (!this.#json && !this.#full) this.#fittingTable();
+    if (!this.#json && !this.#full) this.#currentTable();
   }
 
   show(record: QueryRecord): void {
     if (this.#json) this.#write(JSON.stringify(record));
-    // A blank line ends each, because it is some lines long.
+    // A blank line divides the records, which are several lines long.
     else if (this.#full) this.#write(`${recordDetails(record).join("\n")}\n`);
     else this.#showLine(record);
   }
 
   #showLine(record: QueryRecord): void {
-    const table = this.#fittingTable();
+    const table = this.#currentTable();
     const day = dayText(record);
     if (table.lacksDay && day !== this.#day) this.#write(day);
     this.#day = day;
     this.#write(table.line(record));
   }
 
-  #fittingTable(): RecordTable {
+  #currentTable(): RecordTable {
     const { cells, colors, interactive } = this.#terminal;
     if (this.#table !== null && cells === this.#cells) return this.#table;
     this.#cells = cells;

@@ -1,7 +1,5 @@
-import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
 import { parseServer } from "../config/server.ts";
-import { addressFromText, endpointText } from "../dns/address.ts";
+import { addressFromText } from "../dns/address.ts";
 import type { Answer } from "../dns/answer.ts";
 import { decodeMessage } from "../dns/message.ts";
 import { nameFromText } from "../dns/name.ts";
@@ -9,20 +7,38 @@ import type { Question } from "../dns/query.ts";
 import { jsonMessage, messageText } from "../dns/text.ts";
 import { CLASS, rcodeName, TYPE, typeNumber } from "../dns/types.ts";
 import { systemClock } from "../lib/clock.ts";
-import { errorText } from "../lib/text.ts";
 import { Bootstrap } from "../upstreams/bootstrap.ts";
 import { trustSystemCertificates } from "../upstreams/dial.ts";
 import type { ServerOptions } from "../upstreams/options.ts";
 import { openServer } from "../upstreams/server.ts";
 import { type Attempt, type ServerContext, UpstreamError } from "../upstreams/upstream.ts";
-import { configPath, EXIT, readConfig, type Terminal, UsageError } from "./invocation.ts";
-import type { Invocation } from "./run.ts";
+import {
+  CA_HELP,
+  type Command,
+  caText,
+  configPath,
+  EXIT,
+  endpointToAsk,
+  type Invocation,
+  readConfig,
+  type Terminal,
+  UsageError,
+} from "./invocation.ts";
 
-/** Longer than a Fenliu's own deadline. */
+/** Longer than the deadline of a Fenliu that is asked. */
 const TIMEOUT_MS = 6000;
 
-/** `fenliu query NAME [TYPE] [@SERVER]`: asks one server over its transport, and shows the answer and how it was had. */
-export async function queryCommand(invocation: Invocation, terminal: Terminal): Promise<number> {
+export const queryCommand: Command = {
+  usage: `  fenliu query NAME [TYPE] [@SERVER] [--ca FILE]
+                                   ask a server, as @192.0.2.1:53, @tls://… or @https://…; without one, the Fenliu of -c FILE
+`,
+  help: CA_HELP,
+  options: ["config", "json", "ca"],
+  run: query,
+};
+
+/** Asks one server over its transport, and shows the answer and the attempts that led to it. */
+async function query(invocation: Invocation, terminal: Terminal): Promise<number> {
   const parsed = parseWords(invocation, terminal);
   if (parsed === null) return EXIT.failed;
   const { server, question } = parsed;
@@ -34,12 +50,14 @@ export async function queryCommand(invocation: Invocation, terminal: Terminal): 
     const signal = AbortSignal.timeout(TIMEOUT_MS);
     const answer = await upstream.exchange(question, { signal, attempts, origin: null });
     terminal.out(
-      invocation.json ? `${JSON.stringify({ answer: jsonOf(answer), attempts }, null, 2)}\n` : shown(answer, attempts),
+      invocation.json === true
+        ? `${JSON.stringify({ answer: jsonOf(answer), attempts }, null, 2)}\n`
+        : answerText(answer, attempts),
     );
     return EXIT.ok;
   } catch (error) {
     if (!(error instanceof UpstreamError)) throw error;
-    if (invocation.json)
+    if (invocation.json === true)
       terminal.out(`${JSON.stringify({ failure: error.failure, message: error.message, attempts }, null, 2)}\n`);
     else terminal.err(`fenliu: ${error.message} (${error.failure})\n`);
     return EXIT.failed;
@@ -48,8 +66,9 @@ export async function queryCommand(invocation: Invocation, terminal: Terminal): 
   }
 }
 
-/** null where the configuration that would name the server is of no use, which the terminal has been told. */
-function parseWords({ words, config }: Invocation, terminal: Terminal): { server: ServerOptions; question: Question } | null {
+/** null where the configuration that names the server cannot be used; the terminal shows why. */
+function parseWords(invocation: Invocation, terminal: Terminal): { server: ServerOptions; question: Question } | null {
+  const { words } = invocation;
   const servers = words.filter((word) => word.startsWith("@"));
   const [nameText, typeText = "A", ...others] = words.filter((word) => !word.startsWith("@"));
   if (nameText === undefined || others.length > 0 || servers.length > 1)
@@ -61,7 +80,7 @@ function parseWords({ words, config }: Invocation, terminal: Terminal): { server
     const hint = addressFromText(typeText) === null ? "" : `: to ask a server there, write @${typeText}`;
     throw new UsageError(`\`${typeText}\` is no record type${hint}`);
   }
-  const written = servers[0]?.slice(1) ?? ownAddress(config, terminal);
+  const written = servers[0]?.slice(1) ?? ownAddress(invocation, terminal);
   if (written === null) return null;
   const parsed = parseServer(written);
   if (!("value" in parsed)) throw new UsageError(`${parsed.wrong}; ${parsed.fix}`);
@@ -71,24 +90,20 @@ function parseWords({ words, config }: Invocation, terminal: Terminal): { server
   };
 }
 
-/** Where the Fenliu of this configuration listens for DNS; null where it cannot be read, which the terminal has been told. */
-function ownAddress(given: string | null, terminal: Terminal): string | null {
-  const config = readConfig(configPath(given, terminal), terminal, { warns: false });
+/** Where the Fenliu of this configuration listens for DNS; null where the configuration cannot be read; the terminal shows why. */
+function ownAddress(invocation: Invocation, terminal: Terminal): string | null {
+  const config = readConfig(configPath(invocation, terminal), terminal, { warns: false });
   if (config === null) return null;
   const [endpoint] = config.listen.dns;
   if (endpoint === undefined) throw new UsageError("the configuration has no `listen.dns`: name a server with @");
-  const loopback = new Map([
-    ["0.0.0.0", "127.0.0.1"],
-    ["::", "::1"],
-  ]);
-  return endpointText(loopback.get(endpoint.address) ?? endpoint.address, endpoint.port);
+  return endpointToAsk(endpoint);
 }
 
-function contextOf({ ca }: Invocation, terminal: Terminal): ServerContext {
+function contextOf(invocation: Invocation, terminal: Terminal): ServerContext {
   const system = { resolvConf: "/etc/resolv.conf", isOurs: () => false };
   const nowhere = new Bootstrap([], systemClock);
-  const bare: ServerContext = { clock: systemClock, bootstrap: nowhere, proxy: null, ca: caText(ca, terminal), system };
-  // Nobody has said whom to ask for the server's own name: the host's resolvers, as any other program would.
+  const bare: ServerContext = { clock: systemClock, bootstrap: nowhere, proxy: null, ca: caText(invocation, terminal), system };
+  // The host's resolvers look up the name of the server, as for any other program.
   const resolvers = openServer(SYSTEM, bare);
   return { ...bare, bootstrap: new Bootstrap([resolvers], systemClock) };
 }
@@ -97,17 +112,7 @@ const UNPINNED = { addresses: [], tlsName: null, method: "POST", maxQps: null, w
 
 const SYSTEM: ServerOptions = { label: "system", protocol: "system", host: "", port: 0, path: "", ...UNPINNED };
 
-/** The authority to trust instead of the system's. @throws UsageError where the file cannot be read. */
-export function caText(path: string | null, terminal: Terminal): string | null {
-  if (path === null) return null;
-  try {
-    return readFileSync(resolve(terminal.directory, path), "utf8");
-  } catch (error) {
-    throw new UsageError(`--ca: ${errorText(error)}`);
-  }
-}
-
-function shown(answer: Answer, attempts: readonly Attempt[]): string {
+function answerText(answer: Answer, attempts: readonly Attempt[]): string {
   const message = decodeMessage(answer.wire);
   const errors = answer.extendedErrors.map(({ code, text }) => `;; EDE ${code}${text === "" ? "" : `: ${text}`}\n`);
   const ways = attempts.map(({ server, transport, elapsedMs, rcode, failure }) => {

@@ -6,12 +6,19 @@ import { ListenError } from "../listen/listeners.ts";
 import { type OperationsLog, operationsLog } from "../log/operations.ts";
 import { ServerStateError } from "../server/state.ts";
 import { trustSystemCertificates } from "../upstreams/dial.ts";
-import { configPath, EXIT, readConfig, type Terminal } from "./invocation.ts";
-import type { Invocation } from "./run.ts";
+import { type Command, configPath, EXIT, type Invocation, readConfig, refuseWords, type Terminal } from "./invocation.ts";
 
-/** `fenliu serve`: answers questions until it is told to stop; SIGHUP reads the configuration again. */
-export async function serveCommand({ config: given }: Invocation, terminal: Terminal): Promise<number> {
-  const path = configPath(given, terminal);
+export const serveCommand: Command = {
+  usage: `  fenliu serve [-c FILE]           answer questions (also without a command)
+`,
+  options: ["config"],
+  run: serve,
+};
+
+/** Answers questions until a signal stops the process. SIGHUP reads the configuration again. */
+async function serve(invocation: Invocation, terminal: Terminal): Promise<number> {
+  refuseWords(invocation);
+  const path = configPath(invocation, terminal);
   const config = readConfig(path, terminal);
   if (config === null) return EXIT.failed;
   const log = operationsLog(config.log.level, (line) => terminal.err(line), terminal.interactive);
@@ -19,7 +26,7 @@ export async function serveCommand({ config: given }: Invocation, terminal: Term
   trustSystemCertificates();
   try {
     const starting = App.start(config, { clock: systemClock, log, ca: null, resolvConf: "/etc/resolv.conf" });
-    // Listened for from now on, because SIGHUP ends a process that does not; what came during the start is done after it.
+    // SIGHUP ends a process that does not listen for it. A reload that is asked for during the start follows the start.
     terminal.onReload(oneAtATime(() => starting.then((started) => reload(started, path, { terminal, log }), ignore)));
     const app = await starting;
     log.info({ config: path ?? "defaults", ...boundTexts(app) }, "Fenliu is answering");
@@ -33,10 +40,10 @@ export async function serveCommand({ config: given }: Invocation, terminal: Term
   }
 }
 
-// Whoever awaits the start is told.
+// `serve` awaits the start as well, and reports its failure.
 function ignore(): void {}
 
-/** A call during one that is under way makes one more after it, however many they are. @param run never rejects. */
+/** Runs one call at a time. Calls that come during a run lead to one more run. @param run never rejects. */
 function oneAtATime(run: () => Promise<void>): () => void {
   let isRunning = false;
   let isWanted = false;
@@ -68,7 +75,7 @@ async function reload(
     await app.reload(config);
     log.info({ config: path ?? "defaults" }, "reloaded");
   } catch (error) {
-    // Nobody waits for this promise: what it rejected with would end a server that can go on.
+    // Nobody awaits this promise: a rejection would end a server that can go on.
     if (error instanceof ServerStateError) for (const problem of error.problems) log.error(problem);
     else log.error({ err: error }, "a fault in Fenliu itself: please report it");
     log.error("not reloaded: the configuration before goes on serving");

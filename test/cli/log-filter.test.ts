@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { UsageError } from "../../src/cli/invocation.ts";
-import { logFilter } from "../../src/cli/log.ts";
-import { helpOf } from "../../src/cli/usage.ts";
+import { logCommand, logFilter } from "../../src/cli/log.ts";
 import { FILTER_PARAMETERS } from "../../src/log/filter.ts";
 
 /** 21:30 wherever the tests run. */
@@ -48,7 +47,7 @@ describe("the words of `fenliu log`", () => {
   });
 
   test("are told by the help, every field, and the response code of what got no answer", () => {
-    const help = helpOf("log");
+    const help = logCommand.help;
     for (const field of FILTER_PARAMETERS) expect(help).toMatch(new RegExp(`^  (?:from, )?${field}\\b`, "m"));
     expect(help).toMatch(/^ {2}rcode .*\bnone\b/m);
     expect(logFilter(["rcode=none"], nowMs)).toEqual([["rcode", "none"]]);
