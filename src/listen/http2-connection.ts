@@ -6,9 +6,6 @@ import type { Http2Stream, StreamResponse } from "./http2/request.ts";
 import { Http2Session } from "./http2/session.ts";
 import type { Connection, ListenServices, Peer } from "./types.ts";
 
-/** The head of a DoH request has a few hundred bytes; a GET adds as many again. */
-const MAX_HEADER_LIST_BYTES = 16_384;
-
 /** How long a client has to close the connection after we ended it. */
 const LINGER_MS = 1000;
 
@@ -30,22 +27,15 @@ export class Http2Connection implements Connection {
 
   /** @param socket its preface has been read. */
   constructor(socket: Socket, peer: Peer, behind: { readonly service: DohService; readonly services: ListenServices }) {
-    const { clock, limits } = behind.services;
     this.#socket = socket;
     this.#service = behind.service;
     this.#services = behind.services;
     this.#peer = behind.service.peer(peer);
-    this.#deadline = new ResettableTimer(clock, () => this.#expire());
-    this.#session = new Http2Session(
-      socket,
-      {
-        clock,
-        maxStreams: limits.outstandingPerConnection,
-        maxHeaderListBytes: MAX_HEADER_LIST_BYTES,
-        backlogBytes: limits.writeBacklogBytes,
-      },
-      { onRequest: (stream) => void this.#answer(stream), onActivity: () => this.#setDeadline() },
-    );
+    this.#deadline = new ResettableTimer(behind.services.clock, () => this.#expire());
+    this.#session = new Http2Session(socket, behind.services, {
+      onRequest: (stream) => void this.#answer(stream),
+      onActivity: () => this.#setDeadline(),
+    });
     socket.on("close", () => this.#deadline.cancel());
     this.#setDeadline();
   }

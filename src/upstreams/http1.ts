@@ -1,15 +1,14 @@
 import type { Socket } from "node:net";
 import { errors, Pool } from "undici";
 import { MAX_MESSAGE_BYTES } from "../dns/wire.ts";
-import type { Clock, Timer } from "../lib/clock.ts";
+import type { Timer } from "../lib/clock.ts";
 import { destroyAndWait, ignore } from "./dial.ts";
 import {
   type HttpsExchange,
-  type HttpsTarget,
   type HttpsTransport,
   httpsRequest,
   responseFault,
-  type TransportEvents,
+  type TransportContext,
 } from "./https-transport.ts";
 import { UpstreamError } from "./upstream.ts";
 
@@ -28,16 +27,9 @@ const STALLED_MS = 1_500;
 /** How much of the body of an error response is read. */
 const MAX_DUMPED_BYTES = 16_384;
 
-interface Http1Parts {
-  readonly clock: Clock;
-  readonly events: TransportEvents;
-  readonly dial: (signal: AbortSignal) => Promise<Socket>;
-}
-
 /** A few HTTP/1.1 connections, for servers that do not choose `h2`. */
 export class Http1Transport implements HttpsTransport {
-  readonly #target: HttpsTarget;
-  readonly #parts: Http1Parts;
+  readonly #context: TransportContext;
   readonly #pool: Pool;
   readonly #closing = new AbortController();
   readonly #sockets = new Set<Socket>();
@@ -49,12 +41,11 @@ export class Http1Transport implements HttpsTransport {
   #respondedAtMs = Number.NEGATIVE_INFINITY;
 
   /** `first` is the connection on which the server chose this version. */
-  constructor(first: Socket, target: HttpsTarget, parts: Http1Parts) {
-    this.#target = target;
-    this.#parts = parts;
-    this.#expiry = parts.clock.setTimer(() => void this.#retire(), LIFETIME_MS);
+  constructor(first: Socket, context: TransportContext) {
+    this.#context = context;
+    this.#expiry = context.clock.setTimer(() => void this.#retire(), LIFETIME_MS);
     this.#spare = first;
-    this.#pool = new Pool(`https://${target.authority}`, {
+    this.#pool = new Pool(`https://${context.target.authority}`, {
       connections: MAX_CONNECTIONS,
       pipelining: 1,
       allowH2: false,
@@ -79,7 +70,7 @@ export class Http1Transport implements HttpsTransport {
   send(exchange: HttpsExchange): void {
     const controller = new AbortController();
     exchange.cancel = () => controller.abort();
-    const { clock } = this.#parts;
+    const { clock } = this.#context;
     const sentAtMs = clock.now();
     const stallTimer = clock.setTimer(() => {
       if (!this.#mayResend(exchange)) return;
@@ -101,11 +92,11 @@ export class Http1Transport implements HttpsTransport {
   async close(): Promise<void> {
     this.#isRetired = true;
     this.#expiry.cancel();
-    this.#closing.abort(new UpstreamError("closed", this.#target.label, "closed"));
+    this.#closing.abort(new UpstreamError("closed", this.#context.target.label, "closed"));
     this.#spare?.destroy();
     await this.#pool.destroy();
     await Promise.all(this.#sockets.values().map(destroyAndWait));
-    this.#parts.events.onEnd();
+    this.#context.onEnd();
   }
 
   // Closing the pool waits for the requests in it.
@@ -122,23 +113,30 @@ export class Http1Transport implements HttpsTransport {
 
   #resend(exchange: HttpsExchange): void {
     exchange.wasResent = true;
-    this.#parts.events.resend(exchange);
+    this.#context.resend(exchange);
   }
 
   async #connect(): Promise<Socket> {
     const spare = this.#spare;
     this.#spare = null;
-    const socket = spare !== null && !spare.destroyed ? spare : await this.#parts.dial(this.#closing.signal);
+    const socket = spare !== null && !spare.destroyed ? spare : await this.#context.dial(this.#closing.signal);
     this.#sockets.add(socket);
     socket.once("close", () => this.#sockets.delete(socket));
     return socket;
   }
 
   async #request(exchange: HttpsExchange, signal: AbortSignal): Promise<Uint8Array> {
-    const { statusCode, headers, body } = await this.#pool.request({ ...httpsRequest(this.#target, exchange.message), signal });
-    this.#respondedAtMs = this.#parts.clock.now();
+    const { statusCode, headers, body } = await this.#pool.request({
+      ...httpsRequest(this.#context.target, exchange.message),
+      signal,
+    });
+    this.#respondedAtMs = this.#context.clock.now();
     const contentType = headers["content-type"];
-    const fault = responseFault(this.#target.label, statusCode, Array.isArray(contentType) ? contentType[0] : contentType);
+    const fault = responseFault(
+      this.#context.target.label,
+      statusCode,
+      Array.isArray(contentType) ? contentType[0] : contentType,
+    );
     if (fault !== null) {
       // A short error page is read to its end, so the connection can be kept.
       await body.dump({ limit: MAX_DUMPED_BYTES }).catch(ignore);
@@ -152,6 +150,6 @@ export class Http1Transport implements HttpsTransport {
   #failure(error: Error): UpstreamError {
     if (error instanceof UpstreamError) return error;
     const isMalformed = error instanceof errors.ResponseExceededMaxSizeError || error instanceof errors.HTTPParserError;
-    return new UpstreamError(isMalformed ? "malformed" : "network", this.#target.label, error.message);
+    return new UpstreamError(isMalformed ? "malformed" : "network", this.#context.target.label, error.message);
   }
 }

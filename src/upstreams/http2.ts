@@ -1,15 +1,13 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, constants, connect as http2Connect } from "node:http2";
 import type { Socket } from "node:net";
 import { MAX_MESSAGE_BYTES } from "../dns/wire.ts";
-import type { Clock } from "../lib/clock.ts";
 import { destroyAndWait, ignore } from "./dial.ts";
 import {
   type HttpsExchange,
-  type HttpsTarget,
   type HttpsTransport,
   httpsRequest,
   responseFault,
-  type TransportEvents,
+  type TransportContext,
 } from "./https-transport.ts";
 import { ConnectionWatch } from "./pending.ts";
 import { UpstreamError } from "./upstream.ts";
@@ -27,9 +25,7 @@ const MAX_STREAM_ID = 2 ** 31 - 1;
  * request was on its way.
  */
 export class Http2Transport implements HttpsTransport {
-  readonly #target: HttpsTarget;
-  readonly #clock: Clock;
-  readonly #events: TransportEvents;
+  readonly #context: TransportContext;
   readonly #socket: Socket;
   readonly #session: ClientHttp2Session;
   readonly #exchanges = new Set<HttpsExchange>();
@@ -39,17 +35,15 @@ export class Http2Transport implements HttpsTransport {
   #isRetired = false;
   #hasEnded = false;
 
-  constructor(socket: Socket, target: HttpsTarget, parts: { readonly clock: Clock; readonly events: TransportEvents }) {
-    this.#target = target;
-    this.#clock = parts.clock;
-    this.#events = parts.events;
+  constructor(socket: Socket, context: TransportContext) {
+    this.#context = context;
     this.#socket = socket;
-    this.#watch = new ConnectionWatch(parts.clock, {
+    this.#watch = new ConnectionWatch(context.clock, {
       stalledMs: STALLED_MS,
       onStalled: () => this.#ping(),
       onIdle: () => this.#retire(),
     });
-    this.#session = http2Connect(`https://${target.authority}`, {
+    this.#session = http2Connect(`https://${context.target.authority}`, {
       createConnection: () => socket,
       settings: { enablePush: false },
     });
@@ -67,7 +61,7 @@ export class Http2Transport implements HttpsTransport {
   }
 
   send(exchange: HttpsExchange): void {
-    const { method, path, headers, body } = httpsRequest(this.#target, exchange.message);
+    const { method, path, headers, body } = httpsRequest(this.#context.target, exchange.message);
     const stream = this.#session.request({ ":method": method, ":path": path, ...headers }, { endStream: body === null });
     this.#exchanges.add(exchange);
     this.#watch.noteSent();
@@ -85,7 +79,7 @@ export class Http2Transport implements HttpsTransport {
   }
 
   #receive(stream: ClientHttp2Stream, exchange: HttpsExchange): void {
-    const { label } = this.#target;
+    const { label } = this.#context.target;
     const chunks: Buffer[] = [];
     let bodyBytes = 0;
     /** The content-length of the response; null = no response yet. */
@@ -121,7 +115,7 @@ export class Http2Transport implements HttpsTransport {
       if (!this.#remove(exchange)) return;
       if (!exchange.wasResent && this.#mayResend(stream)) {
         exchange.wasResent = true;
-        this.#events.resend(exchange);
+        this.#context.resend(exchange);
       } else exchange.settle.reject(new UpstreamError("network", label, `the server ended the stream (code ${stream.rstCode})`));
     });
   }
@@ -154,7 +148,7 @@ export class Http2Transport implements HttpsTransport {
   // A slow answer and a dead connection look the same from here. A PING tells them apart (RFC 9113 §6.7).
   #ping(): void {
     if (this.#session.destroyed) return;
-    const timer = this.#clock.setTimer(() => this.#session.destroy(), PING_LIMIT_MS);
+    const timer = this.#context.clock.setTimer(() => this.#session.destroy(), PING_LIMIT_MS);
     const isSent = this.#session.ping((error) => {
       timer.cancel();
       if (error !== null) return this.#session.destroy();
@@ -169,7 +163,7 @@ export class Http2Transport implements HttpsTransport {
     this.#hasEnded = true;
     this.#isRetired = true;
     this.#watch.stop();
-    this.#events.onEnd();
+    this.#context.onEnd();
   }
 }
 

@@ -1,3 +1,5 @@
+import type { Socket } from "node:net";
+import type { Clock } from "../lib/clock.ts";
 import type { Settle } from "./pending.ts";
 import { UpstreamError } from "./upstream.ts";
 
@@ -9,7 +11,12 @@ export interface HttpsTransport {
   close(): Promise<void>;
 }
 
-export interface TransportEvents {
+/** What a transport needs from its server. */
+export interface TransportContext {
+  readonly target: HttpsTarget;
+  readonly clock: Clock;
+  /** Opens another connection without HTTP/2. */
+  readonly dial: (signal: AbortSignal) => Promise<Socket>;
   /** Sends an exchange that was lost without an answer over another connection. */
   readonly resend: (exchange: HttpsExchange) => void;
   /** Called once, when the connection is gone and has no exchange left. */

@@ -6,7 +6,7 @@ import { uint16 } from "../dns/wire.ts";
 import type { Dialer } from "./dial.ts";
 import { Http1Transport } from "./http1.ts";
 import { Http2Transport } from "./http2.ts";
-import type { HttpsExchange, HttpsTarget, HttpsTransport, TransportEvents } from "./https-transport.ts";
+import type { HttpsExchange, HttpsTarget, HttpsTransport, TransportContext } from "./https-transport.ts";
 import type { ServerOptions } from "./options.ts";
 import { PendingRequests } from "./pending.ts";
 import { type AttemptSubject, noteAttempt, readReply } from "./reply.ts";
@@ -100,15 +100,15 @@ export class HttpsServer implements Upstream {
   }
 
   #transportOver(socket: Socket): HttpsTransport {
-    const { clock } = this.#subject;
-    const events: TransportEvents = {
+    const context: TransportContext = {
+      target: this.#target,
+      clock: this.#subject.clock,
+      dial: (signal) => this.#dialer.open(ALPN.http1, signal),
       resend: (exchange) => this.#send(exchange),
       onEnd: () => this.#transports.delete(transport),
     };
-    const transport: HttpsTransport =
-      socket instanceof TLSSocket && socket.alpnProtocol === "h2"
-        ? new Http2Transport(socket, this.#target, { clock, events })
-        : new Http1Transport(socket, this.#target, { clock, events, dial: (signal) => this.#dialer.open(ALPN.http1, signal) });
+    const isHttp2 = socket instanceof TLSSocket && socket.alpnProtocol === "h2";
+    const transport: HttpsTransport = isHttp2 ? new Http2Transport(socket, context) : new Http1Transport(socket, context);
     return transport;
   }
 }

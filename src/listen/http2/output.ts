@@ -1,28 +1,23 @@
 import type { Socket } from "node:net";
-import type { Clock } from "../../lib/clock.ts";
+import type { ListenServices } from "../types.ts";
 import { type FramePlace, frameHead } from "./frames.ts";
-
-interface OutputOptions {
-  readonly clock: Clock;
-  /** With so many unsent bytes we stop reading: a client that does not read cannot make us write more. */
-  readonly backlogBytes: number;
-  /** Called when bytes were sent, or began to wait. */
-  readonly onActivity: () => void;
-}
 
 /** Sends the frames of a connection: all frames of one turn of the event loop in one write. */
 export class FrameOutput {
   readonly #socket: Socket;
-  readonly #options: OutputOptions;
+  readonly #services: Pick<ListenServices, "clock" | "limits">;
+  readonly #onActivity: () => void;
   #parts: Uint8Array[] = [];
   #partsBytes = 0;
   #hasEnded = false;
   /** Since when the client has not read any of the waiting bytes; null = none wait. */
   backlogSinceMs: number | null = null;
 
-  constructor(socket: Socket, options: OutputOptions) {
+  /** @param onActivity called when bytes were sent, or began to wait. */
+  constructor(socket: Socket, services: Pick<ListenServices, "clock" | "limits">, onActivity: () => void) {
     this.#socket = socket;
-    this.#options = options;
+    this.#services = services;
+    this.#onActivity = onActivity;
     socket.on("drain", () => socket.resume());
   }
 
@@ -63,16 +58,17 @@ export class FrameOutput {
     this.#partsBytes = 0;
     if (!this.#socket.writable) return;
     this.#socket.write(parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts), this.#onWritten);
-    if (this.#socket.writableLength > this.#options.backlogBytes) this.#socket.pause();
+    // A client that does not read cannot make us write more.
+    if (this.#socket.writableLength > this.#services.limits.writeBacklogBytes) this.#socket.pause();
     if (this.#socket.writableLength > 0 && this.backlogSinceMs === null) {
-      this.backlogSinceMs = this.#options.clock.now();
-      this.#options.onActivity();
+      this.backlogSinceMs = this.#services.clock.now();
+      this.#onActivity();
     }
   };
 
   readonly #onWritten = (): void => {
     const before = this.backlogSinceMs;
-    this.backlogSinceMs = this.#socket.writableLength === 0 ? null : this.#options.clock.now();
-    if (before !== null) this.#options.onActivity();
+    this.backlogSinceMs = this.#socket.writableLength === 0 ? null : this.#services.clock.now();
+    if (before !== null) this.#onActivity();
   };
 }

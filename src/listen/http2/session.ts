@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import { uint16, uint32 } from "../../dns/wire.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { TokenBucket } from "../../lib/token-bucket.ts";
+import type { ListenServices } from "../types.ts";
 import {
   ConnectionError,
   ERROR,
@@ -28,15 +29,8 @@ import { encodeFields, type HeaderField, HpackDecoder, HpackError, INITIAL_TABLE
 import { FrameOutput } from "./output.ts";
 import { areTrailers, type Http2Stream, readHead, type StreamResponse } from "./request.ts";
 
-interface SessionOptions {
-  readonly clock: Clock;
-  /** Concurrent streams. */
-  readonly maxStreams: number;
-  /** The header list of one request, counted as in RFC 9113 §6.5.2. */
-  readonly maxHeaderListBytes: number;
-  /** With so many unsent bytes nothing more is read from the client. */
-  readonly backlogBytes: number;
-}
+/** The largest header list of a request (§6.5.2). The head of a DoH request has a few hundred bytes; a GET adds as many again. */
+const MAX_HEADER_LIST_BYTES = 16_384;
 
 interface SessionEvents {
   /** If the request has a body, `sink` must be set before this returns. */
@@ -53,10 +47,11 @@ interface SessionEvents {
  *                          -> windows, settings, resets            -> FrameOutput -> bytes
  */
 export class Http2Session {
-  readonly #options: SessionOptions;
+  readonly #clock: Clock;
+  readonly #maxStreams: number;
   readonly #events: SessionEvents;
   readonly #reader = new FrameReader();
-  readonly #blocks: HeaderBlocks;
+  readonly #blocks = new HeaderBlocks();
   readonly #output: FrameOutput;
   readonly #guard: FloodGuard;
   /** Open streams, the oldest first. */
@@ -74,21 +69,20 @@ export class Http2Session {
   /** Nothing more is read or sent. */
   #isOver = false;
 
-  constructor(socket: Socket, options: SessionOptions, events: SessionEvents) {
-    this.#options = options;
+  constructor(socket: Socket, { clock, limits }: Pick<ListenServices, "clock" | "limits">, events: SessionEvents) {
+    this.#clock = clock;
+    this.#maxStreams = limits.outstandingPerConnection;
     this.#events = events;
-    this.#blocks = new HeaderBlocks(options.maxHeaderListBytes);
-    this.#guard = new FloodGuard(options.clock, options.maxStreams);
-    const { clock, backlogBytes } = options;
-    this.#output = new FrameOutput(socket, { clock, backlogBytes, onActivity: () => events.onActivity() });
+    this.#guard = new FloodGuard(clock, this.#maxStreams);
+    this.#output = new FrameOutput(socket, { clock, limits }, () => events.onActivity());
     // A client that ends its side of an HTTP/2 connection is gone.
     socket.allowHalfOpen = false;
     socket.on("data", (chunk: Buffer) => this.#read(chunk));
     socket.on("close", () => this.#end());
     this.#output.write(
       settingsFrame([
-        [SETTING.MAX_CONCURRENT_STREAMS, options.maxStreams],
-        [SETTING.MAX_HEADER_LIST_SIZE, options.maxHeaderListBytes],
+        [SETTING.MAX_CONCURRENT_STREAMS, this.#maxStreams],
+        [SETTING.MAX_HEADER_LIST_SIZE, MAX_HEADER_LIST_BYTES],
       ]),
     );
     socket.resume();
@@ -169,6 +163,8 @@ export class Http2Session {
     demand(this.#hasSettings || isSettings, ERROR.PROTOCOL_ERROR, "no SETTINGS at the beginning (§3.4)");
     const isInOrder = !this.#blocks.isOpen || frame.type === FRAME.CONTINUATION;
     demand(isInOrder, ERROR.PROTOCOL_ERROR, "a frame within a header block (§4.3)");
+    demand(OF_CONNECTION[frame.type] !== (frame.streamId !== 0), ERROR.PROTOCOL_ERROR);
+    demand((PAYLOAD_BYTES[frame.type] ?? frame.payload.length) === frame.payload.length, ERROR.FRAME_SIZE_ERROR);
     switch (frame.type) {
       case FRAME.DATA:
         this.#receiveData(frame);
@@ -187,22 +183,15 @@ export class Http2Session {
         this.#receiveWindowUpdate(frame);
         return;
       case FRAME.PING:
-        demand(frame.streamId === 0, ERROR.PROTOCOL_ERROR);
-        demand(frame.payload.length === 8, ERROR.FRAME_SIZE_ERROR);
         if ((frame.flags & FRAME_FLAG.ACK) === 0) this.#output.write(pingAck(frame.payload));
         return;
       case FRAME.GOAWAY:
-        demand(frame.streamId === 0, ERROR.PROTOCOL_ERROR);
         this.finish();
-        return;
-      case FRAME.PRIORITY:
-        demand(frame.streamId !== 0, ERROR.PROTOCOL_ERROR);
-        demand(frame.payload.length === 5, ERROR.FRAME_SIZE_ERROR);
         return;
       case FRAME.PUSH_PROMISE:
         throw new ConnectionError(ERROR.PROTOCOL_ERROR, "a client that pushes");
       default:
-        // §5.5: frames of unknown types are ignored.
+        // Priorities and, by §5.5, frames of unknown types are ignored.
         return;
     }
   }
@@ -226,7 +215,7 @@ export class Http2Session {
     const head = fields === null ? null : readHead(fields);
     const isWhole = !hasEnded || (head?.contentLength ?? 0) === 0;
     const isMalformed = fields !== null && (head === null || !isWhole);
-    if (isMalformed || this.#streams.size >= this.#options.maxStreams) {
+    if (isMalformed || this.#streams.size >= this.#maxStreams) {
       this.#guard.countReset();
       this.#output.write(resetFrame(streamId, isMalformed ? ERROR.PROTOCOL_ERROR : ERROR.REFUSED_STREAM));
       this.#guard.noteReset(streamId);
@@ -235,7 +224,7 @@ export class Http2Session {
     const stream: Http2Stream = {
       id: streamId,
       head,
-      begunMs: this.#options.clock.now(),
+      begunMs: this.#clock.now(),
       sink: null,
       hasEnded,
       isClosed: false,
@@ -260,7 +249,6 @@ export class Http2Session {
   }
 
   #receiveData({ streamId, flags, payload }: Frame): void {
-    demand(streamId !== 0, ERROR.PROTOCOL_ERROR);
     this.#receiveWindow -= payload.length;
     const content = unpadded(payload, { isPadded: (flags & FRAME_FLAG.PADDED) !== 0, before: 0 });
     // Data are taken at once; the reader of the body bounds them. At least half a window is always left, more than the largest frame.
@@ -297,16 +285,13 @@ export class Http2Session {
     stream.sink?.end();
   }
 
-  #receiveReset({ streamId, payload }: Frame): void {
-    demand(payload.length === 4, ERROR.FRAME_SIZE_ERROR);
-    demand(streamId !== 0, ERROR.PROTOCOL_ERROR);
+  #receiveReset({ streamId }: Frame): void {
     const stream = this.#streamOf(streamId);
     this.#guard.countReset();
     if (stream !== null) this.#remove(stream);
   }
 
-  #receiveSettings({ streamId, flags, payload }: Frame): void {
-    demand(streamId === 0, ERROR.PROTOCOL_ERROR);
+  #receiveSettings({ flags, payload }: Frame): void {
     this.#hasSettings = true;
     if ((flags & FRAME_FLAG.ACK) !== 0) {
       demand(payload.length === 0, ERROR.FRAME_SIZE_ERROR);
@@ -326,7 +311,6 @@ export class Http2Session {
   }
 
   #receiveWindowUpdate({ streamId, payload }: Frame): void {
-    demand(payload.length === 4, ERROR.FRAME_SIZE_ERROR);
     const bytes = uint31(payload, 0);
     if (streamId === 0) {
       demand(bytes > 0, ERROR.PROTOCOL_ERROR);
@@ -405,6 +389,24 @@ export class Http2Session {
     this.#events.onActivity();
   }
 }
+
+/** §6: whether frames of a type concern the connection (stream 0) or one stream; undefined = either, or checked elsewhere. */
+const OF_CONNECTION: Readonly<Record<number, boolean>> = {
+  [FRAME.SETTINGS]: true,
+  [FRAME.PING]: true,
+  [FRAME.GOAWAY]: true,
+  [FRAME.DATA]: false,
+  [FRAME.PRIORITY]: false,
+  [FRAME.RST_STREAM]: false,
+};
+
+/** §6: the payloads that have a fixed length. */
+const PAYLOAD_BYTES: Readonly<Record<number, number>> = {
+  [FRAME.PRIORITY]: 5,
+  [FRAME.RST_STREAM]: 4,
+  [FRAME.PING]: 8,
+  [FRAME.WINDOW_UPDATE]: 4,
+};
 
 function close(stream: Http2Stream): void {
   stream.isClosed = true;
@@ -512,15 +514,11 @@ const EMPTY_TABLE = Uint8Array.of(0x20);
 
 /** The header blocks of one connection. Compression depends on their order (§4.3). */
 class HeaderBlocks {
-  readonly #decoder: HpackDecoder;
+  readonly #decoder = new HpackDecoder({ tableBytes: INITIAL_TABLE_BYTES, maxListBytes: MAX_HEADER_LIST_BYTES });
   /** A block whose last frame has not come. */
   #open: { readonly streamId: number; readonly hasEnded: boolean; readonly parts: Uint8Array[]; bytes: number } | null = null;
   /** Whether the client made our table smaller, which we must confirm once. We do not use the table. */
   #shrinking: "no" | "to confirm" | "confirmed" = "no";
-
-  constructor(maxListBytes: number) {
-    this.#decoder = new HpackDecoder({ tableBytes: INITIAL_TABLE_BYTES, maxListBytes });
-  }
 
   /** While a block is open no other frame may come. */
   get isOpen(): boolean {
