@@ -3,21 +3,12 @@ import { MAX_MESSAGE_BYTES, MIN_MESSAGE_BYTES } from "../dns/wire.ts";
 import type { Client, HttpVersion } from "../lib/client.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import { forwardedPeer } from "./client-address.ts";
-import type { ListenServices, Peer, RequestHead } from "./types.ts";
+import type { HttpResponse, ListenServices, Peer, RequestHead } from "./types.ts";
 
 interface HttpRequest {
   readonly version: HttpVersion;
   readonly head: RequestHead;
   readonly body: Body;
-}
-
-export interface HttpResponse {
-  readonly status: number;
-  /** Names in lower case, `content-length` included. */
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: Uint8Array;
-  /** The rest of the request's body was not read. */
-  readonly unread: boolean;
 }
 
 /** The other end of an HTTP connection. */

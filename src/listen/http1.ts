@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { ALLOWED_METHODS, type DohService, type HttpPeer, type HttpResponse, NO_BODY, readBody } from "./doh.ts";
+import { ALLOWED_METHODS, type DohService, type HttpPeer, NO_BODY, readBody } from "./doh.ts";
 import type { ListenLimits } from "./limits.ts";
-import type { Connection, ListenServices, Peer, RequestHead } from "./types.ts";
+import type { Connection, HttpResponse, ListenServices, Peer, RequestHead } from "./types.ts";
 
 /** How long the rest of a too long body is discarded after the 413, so that the client can read the answer. */
 const LINGER_MS = 1000;

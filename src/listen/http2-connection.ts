@@ -2,9 +2,9 @@ import type { Socket } from "node:net";
 import { ResettableTimer } from "../lib/deadline.ts";
 import { BodyReader, type DohService, type HttpPeer, NO_BODY } from "./doh.ts";
 import { ERROR } from "./http2/frames.ts";
-import type { Http2Stream, StreamResponse } from "./http2/request.ts";
+import type { Http2Stream } from "./http2/request.ts";
 import { Http2Session } from "./http2/session.ts";
-import type { Connection, ListenServices, Peer } from "./types.ts";
+import type { Connection, HttpResponse, ListenServices, Peer } from "./types.ts";
 
 /** How long a client has to close the connection after we ended it. */
 const LINGER_MS = 1000;
@@ -12,7 +12,7 @@ const LINGER_MS = 1000;
 const NO_BYTES = new Uint8Array(0);
 
 /** RFC 6585 §5. */
-const TOO_LARGE_HEAD: StreamResponse = { status: 431, headers: { "content-length": "0" }, body: NO_BYTES };
+const TOO_LARGE_HEAD: HttpResponse = { status: 431, headers: { "content-length": "0" }, body: NO_BYTES, unread: false };
 
 /** DoH on one HTTP/2 connection: the deadlines and limits. `http2/session.ts` is the protocol, `doh.ts` answers the requests. */
 export class Http2Connection implements Connection {

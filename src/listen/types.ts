@@ -60,6 +60,15 @@ export interface RequestHead {
   readonly realIp: string | undefined;
 }
 
+export interface HttpResponse {
+  readonly status: number;
+  /** Names in lower case, `content-length` included. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array;
+  /** The rest of the request's body was not read. */
+  readonly unread: boolean;
+}
+
 /** What all listeners of one configuration share. */
 export interface ListenServices {
   readonly handler: Handler;

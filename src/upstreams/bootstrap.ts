@@ -4,7 +4,7 @@ import { type Name, nameFromText, nameText } from "../dns/name.ts";
 import { CLASS, rcodeName, TYPE } from "../dns/types.ts";
 import type { Clock } from "../lib/clock.ts";
 import { withinMs } from "../lib/deadline.ts";
-import { ignore, staggered, stopAfter } from "./dial.ts";
+import { staggered, stopAfter } from "./dial.ts";
 import type { ServerOptions } from "./options.ts";
 import { openServer } from "./server.ts";
 import { type AddressLookup, type ServerContext, type Upstream, UpstreamError } from "./upstream.ts";
@@ -136,7 +136,7 @@ export class Bootstrap implements AddressLookup {
 
   #ask(name: Name, type: number, signal: AbortSignal): Promise<Answer> {
     const question = { name, type, class: CLASS.IN, dnssecOk: false, checkingDisabled: false, clientSubnet: null };
-    const options = { signal, clock: this.#clock, staggerMs: STAGGER_MS, discard: ignore };
+    const options = { signal, clock: this.#clock, staggerMs: STAGGER_MS };
     return staggered(this.#servers, options, async (server, trySignal) => {
       const answer = await server.exchange(question, { signal: trySignal, attempts: [], origin: null });
       if (outcomeOf(answer) === "failure") throw new UpstreamError("bootstrap", server.label, rcodeName(answer.rcode));

@@ -26,7 +26,7 @@ export class Dialer {
   readonly #context: ServerContext;
   /** The addresses of the server. */
   readonly addresses: ServerAddresses;
-  readonly #proxyAddresses: ServerAddresses | null;
+  readonly #proxy: { readonly options: ProxyOptions; readonly addresses: ServerAddresses } | null;
   /** Made at the first connection: `trustSystemCertificates` may run after this constructor. */
   #secureContext: SecureContext | null = null;
   /** The latest session ticket. It saves the next handshake one round trip and the signatures (RFC 8446 §2.2, RFC 5077). */
@@ -36,7 +36,8 @@ export class Dialer {
     this.#server = server;
     this.#context = context;
     this.addresses = new ServerAddresses(server.host, server.addresses, context.bootstrap);
-    this.#proxyAddresses = context.proxy === null ? null : new ServerAddresses(context.proxy.host, [], context.bootstrap);
+    const { proxy, bootstrap } = context;
+    this.#proxy = proxy === null ? null : { options: proxy, addresses: new ServerAddresses(proxy.host, [], bootstrap) };
   }
 
   /**
@@ -65,23 +66,14 @@ export class Dialer {
   async #hosts(signal: AbortSignal): Promise<readonly string[]> {
     const pinned = this.addresses.pinned();
     if (pinned !== null) return pinned;
-    return this.#context.proxy === null ? await orAborted(this.addresses.list(), signal) : [this.#server.host];
+    return this.#proxy === null ? await orAborted(this.addresses.list(), signal) : [this.#server.host];
   }
 
+  /** @throws UpstreamError; behind a proxy `proxy`, or `bootstrap` if the proxy's name has no address; the signal's reason when it aborts. */
   async #connect(host: string, signal: AbortSignal): Promise<Socket> {
     const { label, port } = this.#server;
-    const { proxy } = this.#context;
-    if (proxy === null || this.#proxyAddresses === null) return await connectTcp(host, port, { label, signal });
-    return await this.#connectThrough(proxy, this.#proxyAddresses, { host, signal });
-  }
-
-  /** @throws UpstreamError `proxy` whatever goes wrong, `bootstrap` if the proxy's name has no address; the signal's reason when it aborts. */
-  async #connectThrough(
-    proxy: ProxyOptions,
-    addresses: ServerAddresses,
-    { host, signal }: { readonly host: string; readonly signal: AbortSignal },
-  ): Promise<Socket> {
-    const { label, port } = this.#server;
+    if (this.#proxy === null) return await connectTcp(host, port, { label, signal });
+    const { options: proxy, addresses } = this.#proxy;
     const [address = proxy.host] = addresses.pinned() ?? (await orAborted(addresses.list(), signal));
     try {
       const socket = await connectTcp(address, proxy.port, { label, signal });
@@ -178,7 +170,7 @@ interface StaggerOptions<T> {
   /** How long a candidate may be silent before the next one is tried beside it. */
   readonly staggerMs: number;
   /** Frees a result that came too late. */
-  readonly discard: (late: T) => void;
+  readonly discard?: (late: T) => void;
 }
 
 /**
@@ -189,7 +181,7 @@ interface StaggerOptions<T> {
  */
 export function staggered<C, T>(
   candidates: readonly C[],
-  { signal, clock, staggerMs, discard }: StaggerOptions<T>,
+  { signal, clock, staggerMs, discard = ignore }: StaggerOptions<T>,
   run: (candidate: C, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   return new Promise<T>((resolve, reject) => {

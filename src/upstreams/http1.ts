@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { errors, Pool } from "undici";
 import { MAX_MESSAGE_BYTES } from "../dns/wire.ts";
 import type { Timer } from "../lib/clock.ts";
-import { destroyAndWait, ignore } from "./dial.ts";
+import { ignore } from "./dial.ts";
 import {
   type HttpsExchange,
   type HttpsTransport,
@@ -32,7 +32,6 @@ export class Http1Transport implements HttpsTransport {
   readonly #context: TransportContext;
   readonly #pool: Pool;
   readonly #closing = new AbortController();
-  readonly #sockets = new Set<Socket>();
   readonly #expiry: Timer;
   #spare: Socket | null;
   #isRetired = false;
@@ -95,7 +94,6 @@ export class Http1Transport implements HttpsTransport {
     this.#closing.abort(new UpstreamError("closed", this.#context.target.label, "closed"));
     this.#spare?.destroy();
     await this.#pool.destroy();
-    await Promise.all(this.#sockets.values().map(destroyAndWait));
     this.#context.onEnd();
   }
 
@@ -119,10 +117,7 @@ export class Http1Transport implements HttpsTransport {
   async #connect(): Promise<Socket> {
     const spare = this.#spare;
     this.#spare = null;
-    const socket = spare !== null && !spare.destroyed ? spare : await this.#context.dial(this.#closing.signal);
-    this.#sockets.add(socket);
-    socket.once("close", () => this.#sockets.delete(socket));
-    return socket;
+    return spare !== null && !spare.destroyed ? spare : await this.#context.dial(this.#closing.signal);
   }
 
   async #request(exchange: HttpsExchange, signal: AbortSignal): Promise<Uint8Array> {

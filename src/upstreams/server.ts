@@ -4,7 +4,7 @@ import type { Answer } from "../dns/answer.ts";
 import type { Question } from "../dns/query.ts";
 import { rcodeName } from "../dns/types.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
-import { Dialer, ignore, staggered } from "./dial.ts";
+import { Dialer, staggered } from "./dial.ts";
 import { HttpsServer } from "./https.ts";
 import type { ServerOptions } from "./options.ts";
 import { moreTelling, saysWhatIs } from "./reply.ts";
@@ -86,8 +86,7 @@ export class SystemServer implements Upstream {
     const refusals: Answer[] = [];
     const timers: Timer[] = [];
     try {
-      const stagger = { signal, clock, staggerMs: STAGGER_MS, discard: ignore };
-      return await staggered(resolvers, stagger, async (resolver, trySignal) => {
+      return await staggered(resolvers, { signal, clock, staggerMs: STAGGER_MS }, async (resolver, trySignal) => {
         const answer = await resolver.exchange(question, { ...options, signal: trySignal });
         if (saysWhatIs(answer)) return answer;
         refusals.push(answer);

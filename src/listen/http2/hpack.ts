@@ -1,15 +1,9 @@
+import { ConnectionError, ERROR } from "./frames.ts";
+
 /** One field of a header list. One character stands for one byte (latin1). */
 export interface HeaderField {
   readonly name: string;
   readonly value: string;
-}
-
-/** A fault in a header block. The tables of both sides differ now, so the connection must end with COMPRESSION_ERROR (RFC 9113 §4.3). */
-export class HpackError extends Error {
-  constructor(problem: string) {
-    super(problem);
-    this.name = "HpackError";
-  }
 }
 
 /** The size of the dynamic table before any update. RFC 9113 §6.5.2 (SETTINGS_HEADER_TABLE_SIZE). */
@@ -62,7 +56,7 @@ export class HpackDecoder {
   /**
    * Decodes one complete header block, which is only read and not kept. Does not check the characters of names and values.
    * null = the list is larger than `maxListBytes`; the table is still right, so the connection can go on.
-   * @throws HpackError when the block is wrong. The decoder cannot be used after that.
+   * @throws ConnectionError when the block is wrong. The decoder cannot be used after that.
    */
   decode(block: Uint8Array): readonly HeaderField[] | null {
     const reader = new BlockReader(block);
@@ -82,7 +76,7 @@ export class HpackDecoder {
   #updateTableSize(reader: BlockReader): void {
     while (reader.first >> 5 === 0b001) {
       const maxBytes = reader.takeInteger(5);
-      if (maxBytes > this.#limits.tableBytes) throw new HpackError("a table size above the limit");
+      if (maxBytes > this.#limits.tableBytes) throw hpackError("a table size above the limit");
       this.#table.resize(maxBytes);
     }
   }
@@ -97,7 +91,7 @@ export class HpackDecoder {
       this.#table.add(field);
       return field;
     }
-    if (first >> 5 === 0b001) throw new HpackError("a table size update behind a field");
+    if (first >> 5 === 0b001) throw hpackError("a table size update behind a field");
     // RFC 7541 §6.2.2 and §6.2.3: a literal that is not. The two kinds differ only for a proxy that encodes it again.
     return this.#takeLiteral(reader, 4);
   }
@@ -111,7 +105,7 @@ export class HpackDecoder {
   /** RFC 7541 §2.3.3: the static table first, then the dynamic table from its newest entry. 0 is not an index. */
   #fieldAt(index: number): HeaderField {
     const field = index <= STATIC_TABLE.length ? STATIC_TABLE[index - 1] : this.#table.at(index - STATIC_TABLE.length - 1);
-    if (field === undefined) throw new HpackError("an index of no entry");
+    if (field === undefined) throw hpackError("an index of no entry");
     return field;
   }
 }
@@ -153,6 +147,11 @@ class DynamicTable {
   }
 }
 
+/** A fault in a header block. The tables of both sides differ now, so the connection must end (RFC 9113 §4.3). */
+function hpackError(problem: string): ConnectionError {
+  return new ConnectionError(ERROR.COMPRESSION_ERROR, problem);
+}
+
 function sizeBytes(field: HeaderField): number {
   return field.name.length + field.value.length + FIELD_OVERHEAD_BYTES;
 }
@@ -185,7 +184,7 @@ class BlockReader {
       value += (byte & 0x7f) << (7 * count);
       if (byte < 0x80) return value;
     }
-    throw new HpackError("an integer that is too long");
+    throw hpackError("an integer that is too long");
   }
 
   /** Returns a string that does not reference the block. RFC 7541 §5.2. */
@@ -194,14 +193,14 @@ class BlockReader {
     const length = this.takeInteger(7);
     const start = this.#offset;
     const end = start + length;
-    if (end > this.#block.length) throw new HpackError("a string that does not end within the block");
+    if (end > this.#block.length) throw hpackError("a string that does not end within the block");
     this.#offset = end;
     return isHuffman ? decodeHuffman(this.#block, start, end) : this.#block.toString("latin1", start, end);
   }
 
   #takeByte(): number {
     const byte = this.#block[this.#offset];
-    if (byte === undefined) throw new HpackError("the block ends within a field");
+    if (byte === undefined) throw hpackError("the block ends within a field");
     this.#offset++;
     return byte;
   }
@@ -285,7 +284,7 @@ class BlockWriter {
 
 /**
  * Decodes a Huffman-coded string literal, one character for each byte (latin1). RFC 7541 §5.2.
- * @throws HpackError for the symbol EOS, and for padding that is longer than seven bits or has zeros.
+ * @throws ConnectionError for the symbol EOS, and for padding that is longer than seven bits or has zeros.
  */
 export function decodeHuffman(bytes: Uint8Array, start: number, end: number): string {
   // No code is shorter than five bits.
@@ -296,10 +295,10 @@ export function decodeHuffman(bytes: Uint8Array, start: number, end: number): st
     const byte = bytes[nibble >> 1] ?? 0;
     const step = STEPS[(node << 4) | (nibble & 1 ? byte & 15 : byte >> 4)] ?? IS_EOS;
     if (step & HAS_SYMBOL) text[length++] = step >> 8;
-    else if (step & IS_EOS) throw new HpackError("the symbol EOS within a Huffman string");
+    else if (step & IS_EOS) throw hpackError("the symbol EOS within a Huffman string");
     node = step & 0xff;
   }
-  if (IS_PADDING[node] !== 1) throw new HpackError("wrong padding of a Huffman string");
+  if (IS_PADDING[node] !== 1) throw hpackError("wrong padding of a Huffman string");
   return text.toString("latin1", 0, length);
 }
 

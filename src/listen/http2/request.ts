@@ -72,13 +72,6 @@ interface BodySink {
   abandon(): void;
 }
 
-export interface StreamResponse {
-  readonly status: number;
-  /** Names in lower case. */
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: Uint8Array;
-}
-
 /** One request and its response (RFC 9113 §5). Only the session changes it, but for `sink`. */
 export interface Http2Stream {
   readonly id: number;

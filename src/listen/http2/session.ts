@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { uint16, uint32 } from "../../dns/wire.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { TokenBucket } from "../../lib/token-bucket.ts";
-import type { ListenServices } from "../types.ts";
+import type { HttpResponse, ListenServices } from "../types.ts";
 import {
   ConnectionError,
   ERROR,
@@ -25,9 +25,9 @@ import {
   unpadded,
   windowUpdateFrame,
 } from "./frames.ts";
-import { encodeFields, type HeaderField, HpackDecoder, HpackError, INITIAL_TABLE_BYTES } from "./hpack.ts";
+import { encodeFields, type HeaderField, HpackDecoder, INITIAL_TABLE_BYTES } from "./hpack.ts";
 import { FrameOutput } from "./output.ts";
-import { areTrailers, type Http2Stream, readHead, type StreamResponse } from "./request.ts";
+import { areTrailers, type Http2Stream, readHead } from "./request.ts";
 
 /** The largest header list of a request (§6.5.2). The head of a DoH request has a few hundred bytes; a GET adds as many again. */
 const MAX_HEADER_LIST_BYTES = 16_384;
@@ -124,7 +124,7 @@ export class Http2Session {
   }
 
   /** To be called at most once for a stream. Does nothing on a closed stream. */
-  respond(stream: Http2Stream, { status, headers, body }: StreamResponse): void {
+  respond(stream: Http2Stream, { status, headers, body }: HttpResponse): void {
     if (stream.isClosed) return;
     const fields = Object.entries(headers).map(([name, value]) => ({ name, value }));
     const block = this.#blocks.encode([{ name: ":status", value: String(status) }, ...fields]);
@@ -546,7 +546,7 @@ class HeaderBlocks {
     }
     this.#open = null;
     const whole = block.parts.length === 0 ? part : Buffer.concat([...block.parts, part]);
-    return { streamId, hasEnded: block.hasEnded, fields: this.#decode(whole) };
+    return { streamId, hasEnded: block.hasEnded, fields: this.#decoder.decode(whole) };
   }
 
   /** Makes the next block say that our table is empty, once. The client may insist on it (RFC 7541 §4.2). */
@@ -559,14 +559,5 @@ class HeaderBlocks {
     if (this.#shrinking !== "to confirm") return block;
     this.#shrinking = "confirmed";
     return Buffer.concat([EMPTY_TABLE, block]);
-  }
-
-  #decode(block: Uint8Array): readonly HeaderField[] | null {
-    try {
-      return this.#decoder.decode(block);
-    } catch (error) {
-      if (error instanceof HpackError) throw new ConnectionError(ERROR.COMPRESSION_ERROR, error.message);
-      throw error;
-    }
   }
 }

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type HeaderField, HpackError, STATIC_TABLE } from "../../../src/listen/http2/hpack.ts";
+import { ConnectionError, ERROR } from "../../../src/listen/http2/frames.ts";
+import { type HeaderField, STATIC_TABLE } from "../../../src/listen/http2/hpack.ts";
 import { runs } from "../../support/properties.ts";
 import { added, bytesOf, decoderOf, indexed, integer, pairsOf, string, tableOf, tableSize } from "../support/hpack-blocks.ts";
 
@@ -143,7 +144,7 @@ describe("refused is", () => {
     ["EOS in a value", Buffer.concat([integer(0, 4, 1), Buffer.from("84ffffffff", "hex")])],
     ["a name without a value", Buffer.concat([Buffer.of(0x00), string("name")])],
   ])("%s", (_title, block) => {
-    expect(() => decoderOf().decode(block)).toThrow(HpackError);
+    expect(() => decoderOf().decode(block)).toThrow(ConnectionError);
   });
 
   test.each([
@@ -152,19 +153,21 @@ describe("refused is", () => {
     ["of 2^28 bytes in Huffman code", 0x80, 2 ** 28],
   ])("a string %s, by its length alone, before anything is allocated for it", (_title, mark, length) => {
     const block = Buffer.concat([Buffer.of(0x00), integer(mark, 7, length), Buffer.from("name")]);
-    expect(() => decoderOf().decode(block)).toThrow(new HpackError("a string that does not end within the block"));
+    expect(() => decoderOf().decode(block)).toThrow(
+      new ConnectionError(ERROR.COMPRESSION_ERROR, "a string that does not end within the block"),
+    );
   });
 
   test("a field that the end of the block cuts, at any place", () => {
     for (let length = 1; length < spelt.length; length++) {
-      expect(() => decoderOf().decode(spelt.subarray(0, length))).toThrow(HpackError);
+      expect(() => decoderOf().decode(spelt.subarray(0, length))).toThrow(ConnectionError);
     }
     expect(pairsOf(decoderOf().decode(spelt))).toEqual([["name", "value"]]);
   });
 
   test("a fault after the place where the list became too large", () => {
     const block = Buffer.concat([spelt, spelt, Buffer.of(0x80)]);
-    expect(() => decoderOf({ maxListBytes: 50 }).decode(block)).toThrow(HpackError);
+    expect(() => decoderOf({ maxListBytes: 50 }).decode(block)).toThrow(ConnectionError);
   });
 });
 
@@ -283,7 +286,7 @@ test("any bytes give a list within the limit, null or an error, and the table ne
           seen.add(fields === null ? "null" : "list");
           expect(bytesOf(fields ?? [])).toBeLessThanOrEqual(limits.maxListBytes);
         } catch (error) {
-          expect(error).toBeInstanceOf(HpackError);
+          expect(error).toBeInstanceOf(ConnectionError);
           seen.add("refused");
           break;
         }

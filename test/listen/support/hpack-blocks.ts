@@ -1,4 +1,5 @@
-import { CODE_LENGTHS, type HeaderField, HpackDecoder, HpackError } from "../../../src/listen/http2/hpack.ts";
+import { ConnectionError } from "../../../src/listen/http2/frames.ts";
+import { CODE_LENGTHS, type HeaderField, HpackDecoder } from "../../../src/listen/http2/hpack.ts";
 
 /** An integer behind the marks of its first byte, in as few bytes as there can be. RFC 7541 §5.1. */
 export function integer(marks: number, prefixBits: number, value: number): Buffer {
@@ -69,7 +70,7 @@ export function tableOf(decoder: HpackDecoder): HeaderField[] {
   try {
     for (let index = 62; ; index++) entries.push(...(decoder.decode(indexed(index)) ?? []));
   } catch (error) {
-    if (!(error instanceof HpackError)) throw error;
+    if (!(error instanceof ConnectionError)) throw error;
     return entries;
   }
 }
