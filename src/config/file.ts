@@ -83,81 +83,75 @@ export function checkFile(raw: RawFile, reader: ConfigReader): void {
   if (first !== undefined && second !== undefined) warnOfUndecided(raw.rules.value, raw.rules.place, first.name, reader);
 }
 
-function checkReferences(raw: RawFile, reader: ConfigReader): void {
-  const references = new ReferenceChecker(raw, reader);
-  for (const { value: group } of raw.upstreams.value) {
-    references.group(group?.fallback ?? null);
-    references.listsAmong(group?.never?.domains ?? [], "domains");
-  }
-  for (const { value: list } of raw.lists) references.group(list?.via ?? null);
-  references.listsAmong([...raw.poison, ...raw.bogus], "addresses");
-  for (const { value: rule } of raw.rules.value) {
-    references.listsAmong(rule.domains ?? [], "domains");
-    references.group(rule.upstream);
-    for (const { name, keyPlace, value } of rule.longest?.value ?? []) {
-      references.list({ value: name, place: keyPlace }, "domains");
-      references.group(value ?? null);
-    }
-    references.group(rule.compare?.value.near ?? null);
-    references.group(rule.compare?.value.far ?? null);
-    references.list(rule.compare?.value.keepNearIf ?? null, "addresses");
-  }
-  for (const { rule } of raw.routeros?.addressLists ?? []) references.rule(rule);
-  for (const { value } of raw.expect) {
-    references.rule(value.rule);
-    references.group(value.upstream);
+/** Reports names of groups, rules and lists that the file does not declare. */
+function checkReferences({ upstreams, lists, poison, bogus, rules, routeros, expect }: RawFile, reader: ConfigReader): void {
+  const groups = upstreams.value.flatMap(({ value }) => value ?? []);
+  const actions = rules.value.map(({ value }) => value);
+  const choices = actions.flatMap(({ longest }) => longest?.value ?? []);
+  const compares = actions.flatMap(({ compare }) => compare?.value ?? []);
+  const groupReferences = [
+    ...groups.map(({ fallback }) => fallback),
+    ...lists.map(({ value }) => value?.via),
+    ...actions.map(({ upstream }) => upstream),
+    ...choices.map(({ value }) => value),
+    ...compares.flatMap(({ near, far }) => [near, far]),
+    ...expect.map(({ value }) => value.upstream),
+  ];
+  const groupNames = upstreams.value.map(({ name }) => name);
+  checkNames(groupReferences, { what: "group", section: "upstreams", names: groupNames }, reader);
+
+  const ruleReferences = [...(routeros?.addressLists ?? []), ...expect.map(({ value }) => value)].map(({ rule }) => rule);
+  checkNames(ruleReferences, { what: "rule", section: "rules", names: actions.map(({ name }) => name.value) }, reader);
+
+  const patterns = [...groups.flatMap(({ never }) => never?.domains ?? []), ...actions.flatMap(({ domains }) => domains ?? [])];
+  const choiceLists = choices.map(({ name, keyPlace }) => ({ value: name, place: keyPlace }));
+  checkListNames([...listsAmong(patterns), ...choiceLists], "domains", lists, reader);
+  const nearLists = compares.map(({ keepNearIf }) => keepNearIf);
+  checkListNames([...listsAmong([...poison, ...bogus]), ...nearLists], "addresses", lists, reader);
+}
+
+/** The references among patterns or networks: `list:NAME`, perhaps after `!`. */
+function listsAmong(entries: readonly Located<string>[]): readonly Located<string>[] {
+  return entries.flatMap(({ value, place }) => {
+    const name = /^!?list:(.*)$/s.exec(value)?.[1];
+    return name === undefined ? [] : [{ value: name, place }];
+  });
+}
+
+function checkListNames(
+  references: readonly Located<string>[],
+  kind: ReturnType<typeof kindOf>,
+  lists: RawFile["lists"],
+  reader: ConfigReader,
+): void {
+  checkNames(references, { what: "list", section: "lists", names: lists.map(({ name }) => name) }, reader);
+  for (const { value, place } of references) {
+    const list = lists.find(({ name }) => name === value);
+    if (list?.value === undefined || kindOf(list.value) === kind || !reader.isClean(list.keyPlace.key)) continue;
+    const message = `\`${value}\` is a list of ${kindOf(list.value)}; here ${kind} are needed`;
+    reader.fail(place, message, `name a list with \`${kind}:\``);
   }
 }
 
-/** Reports names of groups, lists and rules that the file does not declare. */
-class ReferenceChecker {
-  readonly #lists: RawFile["lists"];
-  readonly #groups: readonly string[];
-  readonly #rules: readonly string[];
-  readonly #reader: ConfigReader;
+/** What a section declares. */
+interface Declared {
+  readonly what: string;
+  readonly section: string;
+  readonly names: readonly string[];
+}
 
-  constructor({ upstreams, lists, rules }: RawFile, reader: ConfigReader) {
-    this.#lists = lists;
-    this.#groups = upstreams.value.map(({ name }) => name);
-    this.#rules = rules.value.map(({ value }) => value.name.value);
-    this.#reader = reader;
-  }
-
-  group(reference: Located<string> | null): void {
-    if (reference !== null) this.#check(reference, "group", "upstreams", this.#groups);
-  }
-
-  rule(reference: Located<string> | null): void {
-    if (reference !== null) this.#check(reference, "rule", "rules", this.#rules);
-  }
-
-  /** @param kind of list that the place needs. */
-  list(reference: Located<string> | null, kind: ReturnType<typeof kindOf>): void {
-    if (reference === null) return;
-    const list = this.#lists.find(({ name }) => name === reference.value);
-    if (list === undefined) {
-      const names = this.#lists.map(({ name }) => name);
-      this.#check(reference, "list", "lists", names);
-    } else if (list.value !== undefined && kindOf(list.value) !== kind && this.#reader.isClean(list.keyPlace.key)) {
-      const message = `\`${reference.value}\` is a list of ${kindOf(list.value)}; here ${kind} are needed`;
-      this.#reader.fail(reference.place, message, `name a list with \`${kind}:\``);
-    }
-  }
-
-  /** Checks the references among patterns or networks: `list:NAME`, perhaps after `!`. */
-  listsAmong(entries: readonly Located<string>[], kind: ReturnType<typeof kindOf>): void {
-    for (const { value, place } of entries) {
-      const name = /^!?list:(.*)$/s.exec(value)?.[1];
-      if (name !== undefined) this.list({ value: name, place }, kind);
-    }
-  }
-
-  #check({ value: name, place }: Located<string>, what: string, section: string, known: readonly string[]): void {
-    if (name === "" || known.includes(name)) return;
+function checkNames(
+  references: readonly (Located<string> | null | undefined)[],
+  { what, section, names }: Declared,
+  reader: ConfigReader,
+): void {
+  for (const reference of references) {
+    const name = reference?.value ?? "";
+    if (reference == null || name === "" || names.includes(name)) continue;
     // If the section or the entry itself is wrong, that is reported already, and the reference may be right.
-    if (this.#reader.isWrong(section) || this.#reader.isWrong(keyBelow(section, name))) return;
-    const fix = known.length === 0 ? `there are none: add one to section \`${section}\`` : `write one of ${known.join(", ")}`;
-    failAsUnknown(place, { name, known, what: `there is no ${what}`, fix }, this.#reader);
+    if (reader.isWrong(section) || reader.isWrong(keyBelow(section, name))) continue;
+    const fix = names.length === 0 ? `there are none: add one to section \`${section}\`` : `write one of ${names.join(", ")}`;
+    failAsUnknown(reference.place, { name, known: names, what: `there is no ${what}`, fix }, reader);
   }
 }
 

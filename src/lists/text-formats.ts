@@ -211,20 +211,12 @@ function clashValue(line: Span): string | null {
 }
 
 /** Names of the machine itself in hosts files: a list of other hosts does not mean them. */
-const LOCAL_NAMES = new Set([
-  "localhost",
-  "localhost.localdomain",
-  "local",
-  "broadcasthost",
-  "ip6-localhost",
-  "ip6-loopback",
-  "ip6-localnet",
-  "ip6-mcastprefix",
-  "ip6-allnodes",
-  "ip6-allrouters",
-  "ip6-allhosts",
-  "0.0.0.0",
-]);
+const LOCAL_NAMES = new Set(
+  (
+    "localhost localhost.localdomain local broadcasthost " +
+    "ip6-localhost ip6-loopback ip6-localnet ip6-mcastprefix ip6-allnodes ip6-allrouters ip6-allhosts 0.0.0.0"
+  ).split(" "),
+);
 
 /** `0.0.0.0 name name2`: each name stands for itself alone, as in the hosts file of an operating system. */
 const readHostsLine: DomainLineReader = (line, lineNumber, sink) => {
