@@ -70,7 +70,7 @@ describe("a file that uses every section", () => {
     ]);
   });
 
-  test("has its rules read into actions and modifiers", () => {
+  test("has its rules as actions and modifiers", () => {
     using here = site();
     const result = loadConfig(here.path);
     expect(
@@ -103,8 +103,8 @@ describe("a file that uses every section", () => {
   });
 });
 
-describe("what is left out", () => {
-  test("an empty file, a file of comments and no file at all stand for the same", () => {
+describe("an absent key", () => {
+  test("an empty file, a file of comments and no file mean the same", () => {
     const none = loadConfig(null);
     if (none.kind === "invalid") throw new Error(printProblems(none.problems, ""));
     for (const text of ["", "# nothing yet\n", "---\n", "{}\n"])
@@ -119,19 +119,19 @@ describe("what is left out", () => {
     expect([lists, rules]).toEqual([[], []]);
   });
 
-  test("a section or array with nothing but comments below it counts as left out", () => {
+  test("a section or array with nothing but comments below it counts as absent", () => {
     const text = "listen:\n  # dns: []\nrules:\n  # - { name: x }\nhosts:\n  records:\nlists:\nupstreams:\nexpect:\n";
     expect(accepted(text)).toEqual({ ...accepted(""), text });
   });
 
-  test("keys of a section that are left out keep their defaults beside those that are there", () => {
+  test("absent keys of a section have their defaults beside the present ones", () => {
     expect(accepted("answers: { ttl: { min: 10s } }").answers).toMatchObject({
       ttl: { minSeconds: 10, maxSeconds: 86_400 },
       deadlineMs: 4000,
     });
   });
 
-  test("`null` and `false` are values: what is switched off does not come back by its default", () => {
+  test("`null` and `false` are values: the default does not replace them", () => {
     expect(accepted("listen: { admin: null }").listen.admin).toBeNull();
     expect(accepted("cache: { file: null, stale: false }").cache).toMatchObject({ file: null, stale: null });
     expect(accepted("access: { rateLimit: false }").access.rateLimit).toBeNull();

@@ -24,7 +24,7 @@ function expectSound(result: ConfigResult, text: string): void {
   printProblems(problems, text);
 }
 
-describe("reading never throws, and what it finds lies in the text", () => {
+describe("reading never throws, and its problems lie within the text", () => {
   test("for any text", () => {
     fc.assert(fc.property(fc.string({ unit: "binary", maxLength: 200 }), (text) => expectSound(parseConfig(text, "f"), text)));
   });
@@ -106,7 +106,7 @@ describe("reading never throws, and what it finds lies in the text", () => {
   });
 });
 
-describe("good files, made at random", () => {
+describe("random good files", () => {
   const name = fc.stringMatching(/^[a-z][a-z0-9-]{0,8}$/);
   const duration = fc.tuple(fc.integer({ min: 1, max: 60 }), fc.constantFrom("s", "m")).map(([count, unit]) => `${count}${unit}`);
   const host = fc.oneof(
@@ -148,7 +148,7 @@ describe("good files, made at random", () => {
     { requiredKeys: [] },
   );
 
-  test("are accepted by reader and schema, and mean the same in block style and in flow style", () => {
+  test("are accepted by the reader and the schema, and mean the same in block style and flow style", () => {
     fc.assert(
       fc.property(file, (raw) => {
         const block = parseConfig(stringify(raw), "f");

@@ -9,11 +9,11 @@ describe("keys", () => {
       "1:1 upstrems: unknown key `upstrems`; did you mean `upstreams`?",
     ],
     [
-      "an unknown key deep inside is too",
+      "an unknown key of an inner map is named with the likely one",
       "cache:\n  stale:\n    kepe: 1d",
       "3:5 cache.stale.kepe: unknown key `kepe`; did you mean `keep`?",
     ],
-    ["a key that is like no other is unknown", "cache: { colour: blue }", "1:10 cache.colour: unknown key `colour`"],
+    ["an unknown key without a similar one is named alone", "cache: { colour: blue }", "1:10 cache.colour: unknown key `colour`"],
     [
       "a key that is there twice is reported at the second",
       "cache: {}\nlog: {}\ncache: {}",
@@ -107,7 +107,7 @@ describe("durations and sizes", () => {
       "1:29 answers.negative.min: the minimum 2m is above the maximum 1m",
     ],
     [
-      "nor is a rule's above that of `answers`",
+      "a minimum of a rule is not above the maximum of `answers`",
       `${GROUP}rules: [{ name: x, ttl: { min: 2d } }]`,
       "2:32 rules[0].ttl.min: the minimum 2d is above the maximum 1d",
     ],
@@ -148,7 +148,7 @@ describe("addresses", () => {
       "2:29 rules[0].clients: `private` is known in section `access` alone",
     ],
     [
-      "an byte is at most 255",
+      "a byte of an address is at most 255",
       "hosts: { records: { nas.lan: 10.0.0.256 } }",
       '1:30 hosts.records["nas.lan"]: `10.0.0.256` is no IP address',
     ],
@@ -197,7 +197,7 @@ describe("servers", () => {
       "1:54 upstreams.a.servers.tlsName: `tlsName` means nothing to a server without TLS",
     ],
     [
-      "fallbacks go round in no circle",
+      "fallbacks make no circle",
       "upstreams:\n  a: { servers: 10.0.0.1, fallback: b }\n  b: { servers: 10.0.0.2, fallback: a }",
       "3:37 upstreams.b.fallback: the fallbacks go round in a circle: from `a` to `b` to `a`",
     ],
@@ -218,7 +218,7 @@ describe("YAML", () => {
       "1:30 : `*.ads.example` refers to an anchor that is not there",
     ],
     [
-      "so is one before a key",
+      "a `*` before a key is an alias without quotes",
       "hosts:\n  records:\n    *.apps.lan: 10.0.0.6",
       "3:15 : a text cannot begin with `*` without quotes",
     ],
@@ -237,7 +237,7 @@ describe("YAML", () => {
       "3:1 logg: unknown key `logg`; did you mean `log`?",
     ],
     [
-      "what follows an end that came too early is no further problem",
+      "an end that comes too early is one problem",
       "log: {}}\ncache: {}\naccess: {}",
       "1:8 : the file has ended before this",
     ],

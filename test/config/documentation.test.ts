@@ -40,7 +40,7 @@ function printed(value: unknown): string {
 const sections = propertiesBelow(jsonSchema()).filter(({ path }) => !path.includes("."));
 const chapters = new Map(manual.split(/^## /m).map((chapter) => [chapter.split("\n", 1)[0] ?? "", chapter]));
 
-test("the committed schema is the one that the sources make", () => {
+test("the committed schema is the one that the shapes give", () => {
   // Written by `node tools/write-schema.ts`.
   expect(JSON.parse(committed)).toEqual(JSON.parse(JSON.stringify(jsonSchema())));
 });
@@ -88,7 +88,7 @@ describe("the manual", () => {
     }
   });
 
-  test("has examples that are right, but for the files, lists and groups they name", () => {
+  test("has examples without a problem, except for the files, lists and groups they name", () => {
     const examples = [...manual.matchAll(/^```yaml\n(.*?)^```$/gms)].map(([, example = ""]) => example);
     expect(examples.length).toBeGreaterThan(sections.length);
     for (const example of examples) {

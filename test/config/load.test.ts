@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { loadConfig } from "../../src/config/load.ts";
 import { site } from "./site.ts";
 
-test("a file that is not there is one problem", () => {
+test("a missing file is one problem", () => {
   using here = site();
   const path = join(here.directory, "absent.yaml");
   expect(loadConfig(path)).toEqual({
@@ -23,7 +23,7 @@ test("a file that is not there is one problem", () => {
   });
 });
 
-test("a directory is no file", () => {
+test("a directory is refused", () => {
   using here = site();
   expect(loadConfig(here.directory)).toMatchObject({
     kind: "invalid",
@@ -31,7 +31,7 @@ test("a directory is no file", () => {
   });
 });
 
-test("a file in another encoding is told from one in UTF-8", () => {
+test("a file that is not UTF-8 is refused", () => {
   using here = site();
   writeFileSync(here.path, Buffer.from([0x23, 0xb9, 0xe3, 0xb8, 0xe6, 0x0a]));
   expect(loadConfig(here.path)).toMatchObject({
@@ -55,7 +55,7 @@ test("a file beyond 1 MiB is refused unread", () => {
   });
 });
 
-test("files are looked for beside the configuration, not in the working directory", () => {
+test("relative paths start at the configuration file, not at the working directory", () => {
   using here = site();
   mkdirSync(join(here.directory, "sub"));
   const path = join(here.directory, "sub", "fenliu.yaml");

@@ -36,7 +36,7 @@ describe("the caret stands below its place", () => {
     expect(caretOf("\ta: x", 2)).toEqual({ line: "     a: x", column: 5 });
   });
 
-  test("in a long line, of which a part is shown", () => {
+  test("in a long line, of which only a part is printed", () => {
     const text = `${"a".repeat(500)}b${"c".repeat(500)}`;
     const { line, column } = caretOf(text, 501);
     expect(line.charAt(column)).toBe("b");

@@ -35,7 +35,7 @@ async function decisionsOf(config: Config) {
 }
 
 describe("the shipped configuration", () => {
-  test("is without a fault, fetches nothing, and its lists do not contradict each other", async () => {
+  test("has no problem, downloads nothing, and its lists do not contradict each other", async () => {
     const config = configOf(shipped);
     const { decisions, warnings, faults } = await decisionsOf(config);
     expect({ warnings, faults }).toEqual({ warnings: [], faults: [] });
@@ -43,7 +43,7 @@ describe("the shipped configuration", () => {
     expect(listConflicts(config.rules, decisions.lists)).toEqual([]);
   });
 
-  test("names the full lists to fetch, which begin with what is shipped", async () => {
+  test("names the full lists, whose seeds are the shipped ones", async () => {
     const config = configOf(full);
     expect(config.lists.filter((list) => urlsOf(list).length > 0).map(({ name }) => name)).toEqual(["cn", "world", "cn-ip"]);
     for (const { sources, mirrors, refreshMs, seed, via } of config.lists.filter((list) => urlsOf(list).length > 0)) {
@@ -76,7 +76,7 @@ describe("the shipped lists", () => {
     expect(status?.sources[0]?.entries).toBeGreaterThan(8);
   });
 
-  test("no public address at home and none that is in use is bogus", async () => {
+  test("bogus addresses are neither private nor in use", async () => {
     const load = async (name: string) => {
       const source = { kind: "file", path: join(folder, name), category: null } as const;
       return (await loadLists([downloaded("list", [], { kind: "addresses", sources: [source] })])).addresses("list");

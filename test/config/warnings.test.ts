@@ -13,11 +13,11 @@ function warningsIn(text: string): readonly string[] {
 describe("queries that no rule decides", () => {
   const undecided = "queries that no rule matches go to the first group, `near`";
 
-  test("with one group there is nothing to decide", () => {
+  test("one group without rules is no warning", () => {
     expect(warningsIn("rules: [{ name: x, domains: a.example, answer: nodata }]")).toEqual([]);
   });
 
-  test("with two groups and no rule at all they are a warning", () => {
+  test("two groups without rules are a warning", () => {
     expect(warningsIn(GROUPS)).toEqual([`1:1 rules: ${undecided}`]);
   });
 
@@ -51,7 +51,7 @@ describe("queries that no rule decides", () => {
 });
 
 describe("times that do not fit each other", () => {
-  test("a deadline at which RouterOS has given up", () => {
+  test("a deadline after which RouterOS gives up", () => {
     expect(warningsIn("answers: { deadline: 5s }")).toEqual([
       "1:22 answers.deadline: RouterOS gives up after 5 s: with this deadline some replies come too late",
     ]);
@@ -77,7 +77,7 @@ test("bits beyond a prefix are dropped, with a warning", () => {
   expect(parseConfig(text, null)).toMatchObject({ config: { access: { clients: ["10.0.9.0/24", "fd00::/8"] } } });
 });
 
-test("a list fetched in clear is a warning, unless its checksum is given", () => {
+test("a list over http is a warning unless its checksum is configured", () => {
   const url = "http://x.example/l";
   expect(warningsIn(`lists: { l: { domains: '${url}' } }`)).toEqual([
     "1:24 lists.l.domains: what comes over http:// may have been altered on its way",

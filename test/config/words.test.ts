@@ -36,7 +36,7 @@ describe("servers", () => {
     ["https://dns.example/dns-query/abc123", "https://dns.example/dns-query/***", "/dns-query/abc123"],
     ["https://dns.example/dns-query?key=abc123", "https://dns.example/dns-query?***", "/dns-query?key=abc123"],
     ["https://dns.example/dns-query-abc123", "https://dns.example/***", "/dns-query-abc123"],
-  ])("%s is named without what may be a key", (written, label, path) => {
+  ])("the label of %s hides what may be a key", (written, label, path) => {
     expect(parseServer(written)).toMatchObject({ value: { label, path } });
   });
 
@@ -174,7 +174,7 @@ describe("units", () => {
     ["5min", "5m"],
     ["2 Weeks", "14d"],
     ["0", "0s"],
-  ])("what %s means is offered as %s", (text, meant) => {
+  ])("%s is refused, and %s is offered", (text, meant) => {
     expect(parseDuration(text)).toMatchObject({ fix: `write \`${meant}\`` });
   });
 
@@ -182,11 +182,11 @@ describe("units", () => {
     ["64MB", "64MiB"],
     ["1g", "1GiB"],
     ["67108864", "64MiB"],
-  ])("what %s means is offered as %s", (text, meant) => {
+  ])("%s is refused, and %s is offered", (text, meant) => {
     expect(parseSize(text)).toMatchObject({ fix: `write \`${meant}\`` });
   });
 
-  test("every duration is printed so that it reads as itself", () => {
+  test("every duration is printed in a form that is read as the same duration", () => {
     fc.assert(
       fc.property(fc.nat(999_999_999), (ms) => {
         expect(parseDuration(formatDuration(ms))).toEqual({ value: ms });
@@ -208,7 +208,7 @@ describe("likely words", () => {
     expect(closest(word, keys)).toBe(meant);
   });
 
-  test("a word that is like none is no guess", () => {
+  test("a word that is similar to none has no guess", () => {
     expect(closest("colour", keys)).toBeNull();
   });
 });

@@ -90,7 +90,7 @@ describe("a set of domains", () => {
     ]).toEqual([null, null, "example.com", "keyword:good"]);
   });
 
-  test("a match says which list, source and line it comes from; of equal entries the first", () => {
+  test("a match names its list, source and line; of equal entries the first", () => {
     const builder = new DomainSetBuilder("cn");
     const first = builder.source("one.txt");
     first.name("suffix", spanOf("a.test"), 7);
@@ -111,7 +111,7 @@ describe("a set of domains", () => {
     expect(set.size).toBe(4);
   });
 
-  test("what stands only for the names below yields to nothing but longer patterns, and leaves its own name to others", () => {
+  test("a pattern for the names below x matches unless a longer pattern does, and never matches x itself", () => {
     const builder = new DomainSetBuilder("list");
     const sink = builder.source("file");
     sink.name("below", spanOf("a.test"), 1);
@@ -179,7 +179,7 @@ function scan(all: readonly Pattern[], asked: Name): Pattern | null {
   return longest ?? all.find((pattern) => pattern.kind === "keyword" && askedText.includes(pattern.text)) ?? null;
 }
 
-test("a set agrees with a scan of its patterns", () => {
+test("a set matches as a scan of its patterns does", () => {
   fc.assert(
     fc.property(patternTexts, fc.array(text, { minLength: 1, maxLength: 10 }), (texts, names) => {
       const all = patterns(texts);
@@ -203,7 +203,7 @@ function holds({ kind, text }: Listed, asked: string): boolean {
   return (kind !== "below" && asked === text) || (kind !== "full" && asked.endsWith(`.${text}`));
 }
 
-test("a set with exceptions agrees with looking at every entry", () => {
+test("a set with exceptions matches as a scan of its entries does", () => {
   const kind = fc.constantFrom<NameKind>("suffix", "full", "below");
   const listed = fc.record({ kind, text, excepted: fc.boolean() });
   fc.assert(
@@ -227,7 +227,7 @@ test("a set with exceptions agrees with looking at every entry", () => {
   );
 });
 
-test("a table that has grown many times still finds each entry, with its line", () => {
+test("a set of 20,000 names finds each name with its line", () => {
   const builder = new DomainSetBuilder("many");
   const sink = builder.source("many.txt");
   const count = 20_000;
@@ -301,7 +301,7 @@ describe("patterns as text", () => {
   });
 });
 
-describe("what stands in a rule's domains", () => {
+describe("an element of a rule's domains", () => {
   test("is a pattern or a list, perhaps excepted", () => {
     expect(["lan", "!full:x.lan", "list:cn", "! list:ads"].map(parseDomainCondition)).toEqual([
       { excepted: false, target: { kind: "suffix", name: name("lan") } },
@@ -311,7 +311,7 @@ describe("what stands in a rule's domains", () => {
     ]);
   });
 
-  test("is refused with the reason where it is neither", () => {
+  test("is refused with a reason if it is neither", () => {
     expect(parseDomainCondition("!a b")).toEqual({ kind: "bad", reason: "a b is no domain name" });
   });
 });

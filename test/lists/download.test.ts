@@ -20,7 +20,7 @@ function fetchTo(path: string, url: string, { clock = fakeClock(), order = {} }:
 }
 
 describe("a file arrives", () => {
-  test.each(["http", "https"] as const)("over %s, with its checksum and the server's words for its version", async (scheme) => {
+  test.each(["http", "https"] as const)("over %s, with its checksum and the server's validators", async (scheme) => {
     const path = join(directory(), "new");
     const lastModified = "Sat, 21 Nov 2026 10:00:00 GMT";
     const page: Page = (_, response) => response.writeHead(200, { etag: '"1"', "last-modified": lastModified }).end("a.test\n");
@@ -30,7 +30,7 @@ describe("a file arrives", () => {
     expect(readFileSync(path, "utf8")).toBe("a.test\n");
   });
 
-  test("and is unpacked where the server packs it", async () => {
+  test("and is unpacked if the server compresses it", async () => {
     const path = join(directory(), "new");
     const page: Page = (request, response) => {
       expect(request.headers["accept-encoding"]).toBe("gzip");
@@ -41,7 +41,7 @@ describe("a file arrives", () => {
     expect(readFileSync(path, "utf8")).toBe("a.test\n");
   });
 
-  test("not again where the held one is the newest", async () => {
+  test("is not downloaded again if the stored version is the newest", async () => {
     const page: Page = ({ headers }, response) => {
       const isHeld = headers["if-none-match"] === '"7"' && headers["if-modified-since"] === "yesterday";
       response.writeHead(isHeld ? 304 : 500).end();
@@ -51,7 +51,7 @@ describe("a file arrives", () => {
     expect(await fetchTo(join(directory(), "new"), `${url}/a`, { order: { held } })).toEqual({ kind: "unchanged" });
   });
 
-  test("for the user and password of its URL, which no other server is told", async () => {
+  test("with the user and password of its URL, which are not sent to the server of a redirect", async () => {
     const told: (string | undefined)[] = [];
     const there = await web({
       "/b": ({ headers }, response) => {
@@ -80,7 +80,7 @@ describe("a file arrives", () => {
     expect(readFileSync(path, "utf8")).toBe("b.test\n");
   });
 
-  test("and its progress is told", async () => {
+  test("and reports its progress", async () => {
     const { url } = await web({ "/a": (_, response) => response.writeHead(200, { "content-length": "3" }).end("abc") });
     const told: unknown[] = [];
     await fetchTo(join(directory(), "new"), `${url}/a`, { order: { progress: (...args) => told.push(args) } });
@@ -88,7 +88,7 @@ describe("a file arrives", () => {
   });
 });
 
-describe("nothing is left of a download that fails", () => {
+describe("a failed download leaves no file", () => {
   const moved =
     (location: string): Page =>
     (_, response) =>
@@ -96,7 +96,7 @@ describe("nothing is left of a download that fails", () => {
 
   test.each<readonly [string, Page, RegExp]>([
     ["a page that is not there", (_, response) => response.writeHead(404).end("no"), /^status 404$/],
-    ["304 to one who holds nothing", (_, response) => response.writeHead(304).end(), /^status 304$/],
+    ["304 without a stored version", (_, response) => response.writeHead(304).end(), /^status 304$/],
     [
       "half a file",
       (_, response) => {
@@ -114,7 +114,7 @@ describe("nothing is left of a download that fails", () => {
       /./,
     ],
     [
-      "half a packed file",
+      "half a compressed file",
       (_, response) => {
         const packed = gzipSync("a.test\n".repeat(1000));
         response.writeHead(200, { "content-encoding": "gzip" }).end(packed.subarray(0, packed.length - 12));
@@ -122,11 +122,11 @@ describe("nothing is left of a download that fails", () => {
       /unexpected end of file/,
     ],
     [
-      "what is not packed as it says",
+      "a body that is not compressed as its header says",
       (_, response) => response.writeHead(200, { "content-encoding": "gzip" }).end("x"),
       /header|end/,
     ],
-    ["another packing", (_, response) => response.writeHead(200, { "content-encoding": "br" }).end("x"), /br/],
+    ["another content coding", (_, response) => response.writeHead(200, { "content-encoding": "br" }).end("x"), /br/],
     [
       "a size beyond the limit",
       (_, response) => {
@@ -135,7 +135,7 @@ describe("nothing is left of a download that fails", () => {
       },
       /^larger than 64 MiB$/,
     ],
-    ["a ring of redirects", moved("/a"), /^more than 5 redirects$/],
+    ["a loop of redirects", moved("/a"), /^more than 5 redirects$/],
     ["a redirect to a file", moved("file:///etc/passwd"), /no web address/],
   ])("%s", async (_, page, reason) => {
     const path = join(directory(), "new");
@@ -144,7 +144,7 @@ describe("nothing is left of a download that fails", () => {
     expect(existsSync(path)).toBe(false);
   });
 
-  test("what was asked for over TLS is not taken from a redirect to plain HTTP", async () => {
+  test("a redirect from https to http is refused", async () => {
     const plain = await web({ "/b": "b.test\n" });
     const { url } = await web({ "/a": moved(`${plain.url}/b`) }, "https");
     await expect(fetchTo(join(directory(), "new"), `${url}/a`)).rejects.toThrow(/from https/);
@@ -187,7 +187,7 @@ describe("nothing is left of a download that fails", () => {
     expect(most).toBeLessThanOrEqual(limit);
   });
 
-  test("and a small packed file that unpacks to more is cut there too", async () => {
+  test("a small compressed file that unpacks to more than the limit is cut too", async () => {
     const packed = gzipSync(Buffer.alloc(70 * 1024 * 1024));
     const { url } = await web({ "/a": (_, response) => response.writeHead(200, { "content-encoding": "gzip" }).end(packed) });
     await expect(fetchTo(join(directory(), "new"), `${url}/a`)).rejects.toThrow(/^larger than 64 MiB$/);
@@ -214,7 +214,7 @@ describe("time", () => {
     expect(await outcome).toMatch(/nothing came for 30 s/);
   });
 
-  test("a body that comes drop by drop is given up after ten minutes", async () => {
+  test("a slow body is given up after ten minutes", async () => {
     const clock = fakeClock();
     let drip = (): void => {};
     const { url } = await web({
@@ -248,7 +248,7 @@ describe("time", () => {
     expect(await outcome).toMatch(/nothing came for 30 s/);
   });
 
-  test("whoever asked may give up", async () => {
+  test("a caller may abort", async () => {
     const server = await web({ "/a": endless });
     const controller = new AbortController();
     const outcome = fetchTo(join(directory(), "new"), `${server.url}/a`, { order: { signal: controller.signal } }).catch(String);

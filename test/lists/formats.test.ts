@@ -146,7 +146,7 @@ describe("a dnsmasq configuration", () => {
     expect(reading.warnings).toEqual([]);
   });
 
-  test("other directives and names that are none are warnings", () => {
+  test("other directives and bad names are warnings", () => {
     const reading = read(
       "server=/a.test/1.1.1.1\ncache-size=100\nserver=8.8.8.8\nserver=//1.1.1.1\naddress=/#/1.1.1.1\nbogus-nxdomain=1.2.3.4\nserver=/b.test\n",
     );
@@ -156,7 +156,7 @@ describe("a dnsmasq configuration", () => {
 });
 
 describe("a hosts file", () => {
-  test("names each stand for themselves alone, the machine's own left out", () => {
+  test("each name stands for itself alone, and names of the machine itself are left out", () => {
     const reading = read(
       "127.0.0.1 localhost\n::1 ip6-localhost\nfe80::1%lo0 localhost\n0.0.0.0 0.0.0.0\n0.0.0.0 ads.test track.test # both\n:: b.test\n",
     );
@@ -199,7 +199,7 @@ describe("an AdGuard list", () => {
     ].join("\n"),
   );
 
-  test("tells names with all below them from names alone", () => {
+  test("distinguishes a name with everything below it from a name alone", () => {
     expect(matches(reading, "x.ads.test", "bare.test", "x.bare.test", "mod.test", "x.open.test", "hosts.test")).toEqual([
       "ads.test:3",
       "full:bare.test:6",
@@ -227,7 +227,7 @@ describe("an AdGuard list", () => {
     ]);
   });
 
-  test("what is about pages or requests is skipped with a warning each", () => {
+  test("rules about pages or requests are skipped, each with a warning", () => {
     expect(reading.warnings.map(({ line, reason }) => `${line} ${reason}`)).toEqual([
       "8 a rule with a modifier that is not known here",
       "9 a rule about a path",
@@ -314,7 +314,7 @@ describe("a geosite file", () => {
     field(1, Buffer.concat([field(1, "CN"), ...cn])),
   ]);
 
-  test("one category is read, an entry's number being its line", () => {
+  test("one category is read; the number of an entry is its line", () => {
     const reading = read(dat, "cn");
     expect(matches(reading, "sword.net", "r1", "x.a.test", "b.test", "x.b.test", "other.test")).toEqual([
       "keyword:word:1",
@@ -327,24 +327,24 @@ describe("a geosite file", () => {
     expect(reading.warnings).toEqual([{ line: 6, reason: "an entry of an unknown type" }]);
   });
 
-  test("an attribute narrows it to the entries that carry it, several to those that carry all", () => {
+  test("attributes narrow a category to the entries that carry all of them", () => {
     expect(read(dat, "CN@!cn").set.size).toBe(2);
     expect(matches(read(dat, "cn@ads@!cn"), "c.test", "b.test")).toEqual(["c.test:5", null]);
   });
 
-  test("a missing category, or none asked for, is a problem", () => {
+  test("a missing category is a problem, and so is a source without one", () => {
     expect(read(dat, "fr").problem).toBe("it has no category fr");
     expect(read(dat).problem).toBe("a .dat file needs the category after #");
   });
 
-  test("a file that is cut off is a problem, and what was read before it holds", () => {
+  test("a file that is cut off is a problem, and the entries before the cut are used", () => {
     const reading = read(dat.subarray(0, dat.length - 30), "cn");
     expect(reading.problem).toBe("a protobuf message that is cut off");
     expect(read(dat.subarray(0, dat.length - 30), "other").set.size).toBe(1);
   });
 });
 
-describe("what is no list", () => {
+describe("a file that is no list", () => {
   test.each([
     ["<!DOCTYPE html><html><body>404</body></html>", "a web page"],
     ["\n <html>\n", "a web page"],
@@ -365,14 +365,14 @@ describe("what is no list", () => {
 });
 
 describe("the format", () => {
-  test("is that of most lines, whatever a single line looks like", () => {
+  test("is the format of most lines", () => {
     const plain = `${Array.from({ length: 9 }, (_, index) => `n${index}.test`).join("\n")}\n||odd.test^\n`;
     const reading = read(plain);
     expect(matches(reading, "x.n3.test")).toEqual(["n3.test:4"]);
     expect(reading.warnings).toEqual([{ line: 10, reason: "not a domain name" }]);
   });
 
-  test("can be told by the category", () => {
+  test("can be named by the category", () => {
     expect(matches(read("a.test\n+.b.test\n", "clash"), "a.test", "x.a.test", "x.b.test")).toEqual([
       "full:a.test:1",
       null,

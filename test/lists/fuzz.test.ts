@@ -56,8 +56,8 @@ function recording(sink: DomainSink, taken: Name[]): DomainSink {
   };
 }
 
-describe("whatever a file holds", () => {
-  test("a reader of domains answers, and every name it took is found again as a whole", () => {
+describe("for any bytes", () => {
+  test("the reader of domains returns, and every name that it took is found again", () => {
     fc.assert(
       fc.property(anyBytes, category, (bytes, hint) => {
         const builder = new DomainSetBuilder("x");
@@ -73,7 +73,7 @@ describe("whatever a file holds", () => {
     );
   });
 
-  test("a reader of addresses answers", () => {
+  test("the reader of addresses returns", () => {
     fc.assert(
       fc.property(anyBytes, fc.constantFrom(null, "cn"), (bytes, hint) => {
         const { ranges, problem } = runSync(readAddresses(bytes, hint, new WarningLog()));

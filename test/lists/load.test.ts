@@ -30,7 +30,7 @@ function name(text: string): Name {
 }
 
 describe("loading lists", () => {
-  test("a list holds what all its sources give, and a match tells which", async () => {
+  test("a list holds the entries of all its sources, and a match names the source", async () => {
     const one = file("one.txt", "a.test\nb.test\n");
     const two = file("two.conf", "server=/c.test/1.1.1.1\nserver=/a.test/1.1.1.1\nbad line\n");
     utimesSync(two, new Date(1_700_000_000_000), new Date(1_700_000_000_000));
@@ -83,7 +83,7 @@ describe("loading lists", () => {
     ]);
   });
 
-  test("a URL is served from its list's seed, and without one its list is empty and reported", async () => {
+  test("a URL that was never downloaded uses the seed of its list; without a seed the list is empty and reported", async () => {
     const seed = file("seed.txt", "seed.test\n");
     const url: ListSource = { kind: "url", url: "https://lists.example/dlc.dat", category: "cn" };
     const lists = await loadLists([

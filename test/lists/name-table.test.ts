@@ -56,7 +56,7 @@ const name = fc.array(label, { maxLength: 6 }).map((labels) => nameOfLabels(labe
 const kind = fc.constantFrom<NameKind>("suffix", "full", "below");
 
 describe("a table of names", () => {
-  test("agrees with looking at every entry, on 10,000 names", () => {
+  test("finds as a scan of every entry does, for 10,000 names", () => {
     const entries = fc.array(fc.record({ kind, name }), { maxLength: 60 });
     fc.assert(
       fc.property(entries, fc.array(name, { minLength: 20, maxLength: 20 }), (all, asked) => {
@@ -67,7 +67,7 @@ describe("a table of names", () => {
     );
   });
 
-  test("agrees with a map of the entries where their buckets are full, on names that differ from them in one label", () => {
+  test("finds as a map of the entries does with full buckets, for names that differ in one label", () => {
     const count = 30_000;
     const labels = (index: number) => [`n${index}`, `z${index % 397}`, "test"];
     const table = tableOf(Array.from({ length: count }, (_, index) => ({ kind: "suffix", name: nameOf(...labels(index)) })));
@@ -87,7 +87,7 @@ describe("a table of names", () => {
     }
   });
 
-  test("holds names with as many labels as there can be, and finds them below one another", () => {
+  test("holds names with as many labels as possible, one below another", () => {
     const deep = (count: number) => nameOf(...Array<string>(count).fill("a"));
     const table = tableOf([1, 64, 126].map((count) => ({ kind: "suffix", name: deep(count) })));
     expect([127, 126, 125, 64, 63, 1].map((count) => found(table, deep(count))?.line)).toEqual([2, 2, 1, 1, 0, 0]);
@@ -97,7 +97,7 @@ describe("a table of names", () => {
     expect([longest, other].map((asked) => tableOf([{ kind: "full", name: longest }]).find(asked) >= 0)).toEqual([true, false]);
   });
 
-  test("keeps the root apart: as a suffix it holds everything, alone only itself, and below all but itself", () => {
+  test("an entry for the root matches every name, the root alone, or every name but the root, by its kind", () => {
     const asked = [ROOT, nameOf("com"), nameOf("www", "example", "com")];
     const held = (kinds: readonly NameKind[]) => {
       const table = tableOf(kinds.map((one) => ({ kind: one, name: ROOT })));
@@ -110,7 +110,7 @@ describe("a table of names", () => {
     expect(held([])).toEqual([null, null, null]);
   });
 
-  test("keeps of equal entries the first, however many there are", () => {
+  test("stores the first of equal entries", () => {
     const twice = Array.from(
       { length: 10_000 },
       (_, index) => ({ kind: "suffix", name: nameOf(`n${index % 10}`, "test") }) as const,
@@ -121,7 +121,7 @@ describe("a table of names", () => {
     expect(found(table, nameOf("n3", "test"))).toEqual({ kind: "full", name: nameOf("n3", "test"), line: 10_000 });
   });
 
-  test("knows of every name whether there are entries below it", () => {
+  test("tells for every name whether there are entries below it", () => {
     fc.assert(
       fc.property(fc.array(fc.record({ kind, name }), { maxLength: 40 }), fc.array(name), (all, asked) => {
         const table = tableOf(all);
@@ -134,7 +134,7 @@ describe("a table of names", () => {
     );
   });
 
-  test("knows so also of names that are above many entries far apart", () => {
+  test("tells so for a name above many entries that share few labels", () => {
     const parents = 20_000;
     const parent = (index: number) => nameOf(`p${index % parents}`, "test");
     const below = (label: string, index: number) => ({ kind: "full", name: `\x01${label}${parent(index)}` as Name }) as const;
@@ -145,7 +145,7 @@ describe("a table of names", () => {
     expect(missed).toEqual([]);
   });
 
-  test("errs towards yes where the names above would take more memory than the entries", () => {
+  test("may wrongly tell that there are entries below if the names above would take more memory than the entries", () => {
     const listed = Array.from({ length: 200 }, (_, index) =>
       nameOf(...Array.from({ length: 50 }, (_, at) => (index * 50 + at).toString(36)), "test"),
     );
@@ -157,7 +157,7 @@ describe("a table of names", () => {
     expect(unreached).toEqual([]);
   });
 
-  test("names its entries in the order in which they were read", () => {
+  test("lists its entries in the order of reading", () => {
     fc.assert(
       fc.property(fc.array(fc.record({ kind, name }), { maxLength: 100 }), (all) => {
         const table = tableOf(all);

@@ -6,7 +6,7 @@ import { boundedRegexp } from "../../src/lib/bounded-regexp.ts";
 import { regexpHints } from "../../src/lists/domain-set.ts";
 import { runs } from "../support/properties.ts";
 
-describe("what a name must have for an expression to fit", () => {
+describe("the hints of a regular expression", () => {
   test.each([
     ["\\.com$", ["com"], ".com"],
     ["(^|\\.)91porn[0-9]{3}\\.me$", ["me"], "91porn"],
@@ -41,7 +41,7 @@ describe("what a name must have for an expression to fit", () => {
     return name.includes(literal) && (lastLabels?.includes(name.slice(name.lastIndexOf(".") + 1)) ?? true);
   }
 
-  test("never keeps an expression from a name that it fits", () => {
+  test("never exclude a name that the expression fits", () => {
     const part = fc.constantFrom(
       ...[
         "a",
@@ -80,7 +80,7 @@ describe("what a name must have for an expression to fit", () => {
     expect(fitting).toBeGreaterThan(runs(50_000) / 50);
   });
 
-  test("is found out for any expression without going back and forth in it", () => {
+  test("are found in linear time for any expression", () => {
     const hostile = [`\\.(${"a".repeat(500)}`, "a|".repeat(250), `${"\\".repeat(499)}.a`, "(".repeat(500), "[".repeat(500)];
     expect(hostile.map((source) => regexpHints(source).lastLabels)).toEqual(hostile.map(() => null));
   });
@@ -90,7 +90,7 @@ describe("what a name must have for an expression to fit", () => {
 const geosite = join(process.env["FENLIU_TEST_DATA"] ?? join(import.meta.dirname, "../../../shared/data"), "dlc.dat");
 
 test.runIf(existsSync(geosite))(
-  "of the expressions that the public has listed nearly all are tried with names of a few top-level domains alone",
+  "nearly all expressions of public lists are tried only with names of a few top-level domains",
   () => {
     const sources = [...readFileSync(geosite, "latin1").matchAll(/\(\^\|\\\.\)[\x21-\x7e]+\$/g)].map(([source]) => source);
     expect(sources.length).toBeGreaterThan(200);

@@ -63,7 +63,7 @@ const HELD = "a list was not taken";
 const blocked = { answers: ["0.0.0.0"] };
 
 describe("at the start", () => {
-  test("a list that was never downloaded is empty and reported, and serves some seconds later", async () => {
+  test("a list that was never downloaded is empty and reported, and serves some seconds after the start", async () => {
     const server = await web({ "/a": tagged(list10) });
     const site = await ads({ list: `domains: "${server.url}/a"` });
     expect(site.log.join()).toContain("not downloaded, and it has no seed");
@@ -85,7 +85,7 @@ describe("at the start", () => {
     expect(await site.ask("n0.example")).toMatchObject(blocked);
   });
 
-  test("the last good copy serves at once, before the seed, and is asked after only when it is due", async () => {
+  test("the last good copy serves at once, before the seed, and is renewed only when it is due", async () => {
     const folder = directory();
     const seed = join(folder, "seed.txt");
     writeFileSync(seed, "seed.example\n");
@@ -100,7 +100,7 @@ describe("at the start", () => {
     expect(server.asked).toEqual(["/a"]);
   });
 
-  test("expectations of a list that was never downloaded are reported, and hold nothing up", async () => {
+  test("expectations about a list that was never downloaded are reported and do not stop the start", async () => {
     const server = await web({ "/a": tagged(list10) });
     const site = await ads({ list: `domains: "${server.url}/a"`, rest: "expect: [{ name: n0.example, rule: ads }]" });
     expect(site.log.join()).toMatch(/n0\.example A: expected rule ads.*a list has not been downloaded yet/);
@@ -110,7 +110,7 @@ describe("at the start", () => {
 });
 
 describe("while it serves", () => {
-  test("a list is asked after when its time has come, and changes what is answered", async () => {
+  test("a list is renewed when it is due, and the answers change", async () => {
     const server = await web({ "/a": tagged(list10) });
     const site = await ads({ list: `domains: "${server.url}/a", refresh: 1h` });
     await reported(site, { message: RENEWED, server });
@@ -142,7 +142,7 @@ describe("while it serves", () => {
     expect(new Set(replies)).toEqual(new Set(["192.0.2.7", "0.0.0.0"]));
   });
 
-  test("a list that breaks an expectation is held, and is not there after a restart either", async () => {
+  test("a list that breaks an expectation is quarantined, and is not used after a restart either", async () => {
     const folder = directory();
     const server = await web({ "/a": tagged(list10) });
     const setup = { list: `domains: "${server.url}/a", refresh: 1h`, rest: "expect: [{ name: n0.example, rule: ads }]", folder };
@@ -156,7 +156,7 @@ describe("while it serves", () => {
     expect(await again.ask("n0.example")).toMatchObject(blocked);
   });
 
-  test("a list that is downloaded once is tried again as long as it is held", async () => {
+  test("a quarantined list without `refresh` is tried again", async () => {
     const server = await web({ "/a": tagged(list10) });
     const site = await ads({ list: `domains: "${server.url}/a"`, rest: "expect: [{ name: n0.example, upstream: main }]" });
     expect(await reported(site, { message: HELD, server })).toContain("n0.example A: expected upstream main");
@@ -165,7 +165,7 @@ describe("while it serves", () => {
     expect(await site.ask("n99.example")).toMatchObject(blocked);
   });
 
-  test("a list that shrank is held and reported", async () => {
+  test("a list that shrank is quarantined and reported", async () => {
     const server = await web({ "/a": tagged(list10) });
     const site = await ads({ list: `domains: "${server.url}/a", refresh: 1h` });
     await reported(site, { message: RENEWED, server });
@@ -174,7 +174,7 @@ describe("while it serves", () => {
     expect(await site.ask("n1.example")).toMatchObject(blocked);
   });
 
-  test("a source that is down is tried again ever more seldom, and changes nothing", async () => {
+  test("a source that is down is tried again after longer and longer waits, and changes nothing", async () => {
     const down: Page = (_, response) => void response.writeHead(503).end();
     const server = await web({ "/a": tagged(list10) });
     const site = await ads({ list: `domains: "${server.url}/a", refresh: 1h` });
@@ -193,7 +193,7 @@ describe("while it serves", () => {
     });
   });
 
-  test("what another process has downloaded is put to use within a minute", async () => {
+  test("a download of another process is used within a minute", async () => {
     const folder = directory();
     const server = await web({ "/a": tagged(list10) });
     const url = `${server.url}/a`;
@@ -225,7 +225,7 @@ describe("while it serves", () => {
     expect(await site.ask("n99.example")).toMatchObject(blocked);
   });
 
-  test("a reload while a download hangs ends the download, and its list starts anew", async () => {
+  test("a reload ends a download that hangs, and the list of the new configuration is downloaded", async () => {
     const folder = directory();
     const server = await web({ "/a": (_, response) => void response.writeHead(200).write("n0.example\n") });
     const site = await ads({ list: `domains: "${server.url}/a"`, folder });
@@ -239,7 +239,7 @@ describe("while it serves", () => {
   });
 });
 
-describe("the way of a download", () => {
+describe("the route of a download", () => {
   test("the group named by `via` looks up the host", async () => {
     const server = await web({ "/a": tagged(list10) });
     const { port } = new URL(server.url);
@@ -248,7 +248,7 @@ describe("the way of a download", () => {
     expect(site.asked("main")).toContain("lists.example A");
   });
 
-  test.each(["socks5", "http"] as const)("a %s proxy is given the name, and nobody looks it up here", async (protocol) => {
+  test.each(["socks5", "http"] as const)("a %s proxy gets the name, and the name is not resolved here", async (protocol) => {
     const server = await web({ "/a": tagged(list10) });
     const proxy = await scriptedProxy(protocol);
     const { port } = new URL(server.url);

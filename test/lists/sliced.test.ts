@@ -55,7 +55,7 @@ const downloadedList: ListOptions = {
 };
 
 describe("work in slices", () => {
-  test("lets the event loop turn between them, and gives what it gives without a pause", async () => {
+  test("lets the event loop turn between slices, and returns the same as without pauses", async () => {
     function* work(): Sliced<string> {
       for (let slice = 0; slice < 9; slice++) yield;
       return "done";
@@ -66,7 +66,7 @@ describe("work in slices", () => {
     expect(await running).toBe("done");
   });
 
-  test("tells its error to whoever waits for it", async () => {
+  test("rejects with its error", async () => {
     function* work(): Sliced<void> {
       yield;
       throw new Error("no more");
@@ -74,7 +74,7 @@ describe("work in slices", () => {
     await expect(runCooperatively(work())).rejects.toThrow("no more");
   });
 
-  test("is how long texts are read, however few of their lines say anything, and how tables are made of many names", () => {
+  test("is how long texts are read, even of comments alone, and how tables of many names are built", () => {
     const { work, builder } = readingOf(text);
     expect(slicesOf(work)).toBeGreaterThanOrEqual(Math.floor(text.length / (SLICE_BYTES + 100)));
     expect(slicesOf(builder.buildSliced())).toBeGreaterThanOrEqual((2 * COUNT) / SLICE_ENTRIES - 2);
@@ -102,7 +102,7 @@ function varint(value: number): number[] {
 }
 
 describe("while a large list is read", () => {
-  test("other work has its turn all along", async () => {
+  test("other work gets its turns", async () => {
     // From memory: while a file is read the loop turns as it likes.
     const copies = { read: () => Promise.resolve({ bytes: text, sha256: "", fetchedWallMs: 0 }) };
     const loading = loadLists([downloadedList], copies);
@@ -118,7 +118,7 @@ describe("while a large list is read", () => {
     expect([...(set?.names() ?? [])].map(nameText)).toEqual(lines);
   });
 
-  test("at a reload, queries are answered as before until it is in use", async () => {
+  test("queries at a reload are answered by the old list until the new one is in use", async () => {
     const yaml = (path: string) => `lists: { ads: { domains: [${path}] } }
 rules: [{ name: ads, domains: "list:ads", answer: zero }]
 `;

@@ -39,8 +39,8 @@ function sha256(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }
 
-describe("a list that comes", () => {
-  test("serves from its copy, and is not sent again while it is the newest", async () => {
+describe("a download", () => {
+  test("is stored and serves, and is not sent again while it is the newest", async () => {
     const server = await web({ "/a": tagged(names(10)) });
     const { update, size, cache, clock, folder } = updater();
     const list = downloaded("ads", [urlOf(server)]);
@@ -54,7 +54,7 @@ describe("a list that comes", () => {
     expect(readdirSync(folder).length).toBe(2);
   });
 
-  test("is compared by content where the server has no word for its version", async () => {
+  test("is compared by content if the server sends no validators", async () => {
     const server = await web({ "/a": names(10) });
     const { update, folder } = updater();
     const list = downloaded("ads", [urlOf(server)]);
@@ -62,7 +62,7 @@ describe("a list that comes", () => {
     expect(readdirSync(folder).length).toBe(2);
   });
 
-  test("replaces the copy before, of which nothing stays", async () => {
+  test("replaces the old copy, whose file is removed", async () => {
     const server = await web({ "/a": tagged(names(10)) });
     const { update, size, folder } = updater();
     const list = downloaded("ads", [urlOf(server)]);
@@ -73,7 +73,7 @@ describe("a list that comes", () => {
     expect(readdirSync(folder).length).toBe(2);
   });
 
-  test("of several URLs each has its copy, and a file with them is read as ever", async () => {
+  test("a list of several URLs stores each, and reads its files too", async () => {
     const server = await web({ "/a": names(10, "a"), "/b": names(20, "b") });
     const { update, size } = updater();
     const own = join(directory(), "own.txt");
@@ -87,7 +87,7 @@ describe("a list that comes", () => {
     expect(await size(mixed)).toBe(31);
   });
 
-  test("comes from a mirror when its own place is down, and from its own place again later", async () => {
+  test("comes from a mirror while its URL is down, and the URL is tried first each time", async () => {
     const down = await web({ "/a": tagged(names(10)) });
     const mirror = await web({ "/m": tagged(names(11)) });
     const { update, cache } = updater();
@@ -99,7 +99,7 @@ describe("a list that comes", () => {
     expect(mirror.asked).toEqual(["/gone", "/m", "/gone", "/m"]);
   });
 
-  test("with the right checksum is taken whatever its size, and then not asked for any more", async () => {
+  test("with the configured checksum is taken whatever its size, and never requested again", async () => {
     const server = await web({ "/a": names(10) });
     const { update } = updater();
     await update(downloaded("ads", [urlOf(server)]));
@@ -111,7 +111,7 @@ describe("a list that comes", () => {
   });
 });
 
-describe("what comes in place of a list changes nothing", () => {
+describe("a bad download changes nothing", () => {
   test.each([
     ["a page of a captive portal", "<!DOCTYPE html><title>Log in</title>", /^a web page$/],
     ["an empty file", "", /^no usable entry$/],
@@ -139,7 +139,7 @@ describe("what comes in place of a list changes nothing", () => {
     });
   });
 
-  test("a third more or less is an ordinary day", async () => {
+  test("a list may grow or shrink by a third", async () => {
     const server = await web({ "/a": names(9) });
     const { update } = updater();
     const list = downloaded("ads", [urlOf(server)]);
@@ -150,7 +150,7 @@ describe("what comes in place of a list changes nothing", () => {
     expect(await update(list)).toEqual([{ kind: "new", entries: 8 }]);
   });
 
-  test("a held list is taken when a person says so, and the problem is gone", async () => {
+  test("a quarantined list is taken when a person accepts it, and its problem is cleared", async () => {
     const server = await web({ "/a": tagged(names(10)) });
     const { update, size, cache } = updater();
     const list = downloaded("ads", [urlOf(server)]);
@@ -163,7 +163,7 @@ describe("what comes in place of a list changes nothing", () => {
     expect((await cache.readRecord("ads", urlOf(server))).problem).toBeNull();
   });
 
-  test("nothing says to take what is no list", async () => {
+  test("a file that is no list cannot be accepted", async () => {
     const server = await web({ "/a": "<html>" });
     const { update } = updater();
     expect(await update(downloaded("ads", [urlOf(server)]), true)).toEqual([{ kind: "failed", reason: "a web page" }]);
@@ -184,7 +184,7 @@ describe("what comes in place of a list changes nothing", () => {
     expect(await update(list)).toEqual([{ kind: "failed", reason: "no usable entry" }]);
   });
 
-  test("a server that is down, and how long it has been so is told", async () => {
+  test("a server that is down; the problem tells since when", async () => {
     const server = await web({ "/a": tagged(names(10)) });
     const { update, size, cache, clock } = updater();
     const list = downloaded("ads", [urlOf(server)]);
@@ -198,7 +198,7 @@ describe("what comes in place of a list changes nothing", () => {
     expect(await size(list)).toBe(10);
   });
 
-  test("a list that whoever serves it refuses", async () => {
+  test("a list that breaks an expectation", async () => {
     const server = await web({ "/a": names(10) });
     const { update, size, folder } = updater({ activate: () => Promise.resolve(["www.example expects another rule"]) });
     const list = downloaded("ads", [urlOf(server)]);
@@ -216,8 +216,8 @@ describe("what comes in place of a list changes nothing", () => {
   });
 });
 
-describe("what lies on the disk", () => {
-  test("a copy that was damaged is not served, its seed is, and it is downloaded whole", async () => {
+describe("the cache on the disk", () => {
+  test("a damaged copy is not used: the seed is, until the list is downloaded again", async () => {
     const server = await web({ "/a": tagged(names(10)) });
     const { update, size, folder } = updater();
     const seed = join(directory(), "seed.txt");
@@ -243,7 +243,7 @@ describe("what lies on the disk", () => {
     expect(await update(list)).toEqual([{ kind: "new", entries: 10 }]);
   });
 
-  test("a copy with another checksum than the one configured since is not served", async () => {
+  test("a copy with another checksum than the configured one is not used", async () => {
     const server = await web({ "/a": names(10) });
     const { update, size } = updater();
     const list = downloaded("ads", [urlOf(server)]);
@@ -253,7 +253,7 @@ describe("what lies on the disk", () => {
     expect(await size({ ...list, sha256: sha256(names(10)) })).toBe(10);
   });
 
-  test("nor is a file with another checksum", async () => {
+  test("a file with another checksum than the configured one is not used", async () => {
     const path = join(directory(), "own.txt");
     writeFileSync(path, "own.test\n");
     const list: ListOptions = { ...downloaded("own", []), sources: [{ kind: "file", path, category: null }] };

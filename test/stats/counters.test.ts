@@ -11,7 +11,7 @@ const query = fc.record({
 });
 
 describe("counters", () => {
-  test("agree with counting by hand", () => {
+  test("count as a naive model does", () => {
     fc.assert(
       fc.property(fc.array(query, { maxLength: 50 }), (queries) => {
         const counters = new Counters();
@@ -36,7 +36,7 @@ describe("counters", () => {
     );
   });
 
-  test("take a fault for a failure, and whoever is turned away for refused", () => {
+  test("count a fault as failure, and a query without a decision as refused", () => {
     const counters = new Counters();
     const turnedAway = { client: { transport: "udp" }, resolution: null, startedMs: 0, endedMs: 1 } as const;
     for (const undecided of ["fault", "malformed", "unsupported", "access", "rate"] as const)
@@ -50,7 +50,7 @@ describe("counters", () => {
 });
 
 describe("a bucket", () => {
-  test("holds what is above the end of the one before, up to its own", () => {
+  test("holds the values above the end of the bucket before, up to its own end", () => {
     fc.assert(
       fc.property(
         fc.oneof(fc.double({ min: 0, max: 10, noNaN: true }), fc.double({ min: 0, max: 1e12, noNaN: true })),
@@ -90,7 +90,7 @@ describe("an action is counted as", () => {
 });
 
 describe("labelled counts", () => {
-  test("tell the labels in use apart, and all else is other", () => {
+  test("count the labels in use apart, and all others as `other`", () => {
     const counts = new LabelledCounts();
     counts.use(["a", "b", "a"]);
     for (const label of ["a", "b", "a", "nobody"]) counts.add(label);
@@ -101,7 +101,7 @@ describe("labelled counts", () => {
     ]);
   });
 
-  test("have one entry for other, also where a label is called so", () => {
+  test("have one entry for `other`, even if a label has this name", () => {
     const counts = new LabelledCounts();
     counts.use(["other", "a"]);
     counts.add("other");

@@ -67,7 +67,7 @@ describe.each(documents)("$title", ({ expressions, least }) => {
   });
 });
 
-test("each panel of the dashboard has an id, a place and something to show of its own", () => {
+test("each panel of the dashboard has its own id and place, and shows something", () => {
   const { panels }: { panels: { id: number; type: string; gridPos: { x: number; y: number; w: number; h: number } }[] } =
     JSON.parse(dashboard);
   expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);

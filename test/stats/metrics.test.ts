@@ -22,7 +22,7 @@ rules:
 }
 
 describe("metrics", () => {
-  test("tell every query by transport, source and rcode", async () => {
+  test("count every query by transport, source and rcode", async () => {
     const { app } = await busySite();
     const queries = samplesOf(exposedBy(app)).filter(({ name }) => name === "fenliu_queries_total");
     expect(queries.map(({ labels, value }) => [...Object.values(labels), value].join(" ")).sort()).toEqual([
@@ -35,7 +35,7 @@ describe("metrics", () => {
     ]);
   });
 
-  test("tell what was done, by which rule, and for which group", async () => {
+  test("count actions, rules and groups", async () => {
     const { app } = await busySite();
     const samples = samplesOf(exposedBy(app));
     const of = (metric: string) =>
@@ -62,7 +62,7 @@ describe("metrics", () => {
     expect(text.endsWith("\n")).toBe(true);
   });
 
-  test("have histograms that only rise, up to the count", async () => {
+  test("have histograms whose buckets rise up to the count", async () => {
     const { app } = await busySite();
     const samples = samplesOf(exposedBy(app));
     for (const answered of ["cache", "upstream", "local"]) {
@@ -74,7 +74,7 @@ describe("metrics", () => {
     expect(samples.find(({ name, labels }) => name.endsWith("_count") && labels["answered"] === "upstream")?.value).toBe(2);
   });
 
-  test("have no label that a client could make", async () => {
+  test("have no label whose values clients could choose", async () => {
     const site = await siteWith({ upstreams: { main: page } });
     const before = exposedBy(site.app);
     for (let index = 0; index < 50; index++)
@@ -125,7 +125,7 @@ describe("metrics", () => {
     expect([before.get(questions), reloaded.get(questions), after.get(questions)]).toEqual([2, 2, 3]);
   });
 
-  test("tell how reloads ended, and since when the configuration is in force", async () => {
+  test("count reloads by how they ended, and tell since when the configuration is in force", async () => {
     const site = await siteWith({ upstreams: { main: page } });
     const of = (metric: string) => samplesOf(exposedBy(site.app)).filter(({ name }) => name === metric);
     await site.clock.advance(5000);
@@ -139,7 +139,7 @@ describe("metrics", () => {
     expect(of("fenliu_config_loaded_timestamp_seconds")).toMatchObject([{ value: Date.UTC(2026, 0, 1) / 1000 + 5 }]);
   });
 
-  test("tell two members apart that are written alike, and leave out what is not known", async () => {
+  test("number two members with the same address, and leave out unknown values", async () => {
     const { app } = await siteWith({ upstreams: { main: page } });
     const member = { server: "udp://192.0.2.1", well: true, latencyMs: null, questions: 0, failures: 0, inFlight: 0 };
     const group = { name: "main", well: true, inFlight: 0, breaches: 0, members: [member, { ...member, latencyMs: 20 }] };
@@ -159,7 +159,7 @@ describe("metrics", () => {
     expect(exposedBy(app, { lists })).toContain('fenliu_list_entries{list="a\\"b\\\\c\\nd"} 3\n');
   });
 
-  test("tell of lists how many sources are in trouble, and how old the oldest download is, and how old it may be", async () => {
+  test("count the sources of a list with problems, and give the age of the oldest download and its limit", async () => {
     const { app } = await siteWith({ upstreams: { main: page } });
     const source = { servedFrom: "copy", checked: null, problem: null, downloadProblem: null };
     const sources = [

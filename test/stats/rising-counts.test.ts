@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { RisingCounts } from "../../src/stats/metrics.ts";
 
-test("a count never falls, and without a new beginning is what was counted", () => {
+test("a count never falls, and equals the value as long as the value does not fall", () => {
   fc.assert(
     fc.property(fc.array(fc.nat(100)), (values) => {
       const counts = new RisingCounts();
@@ -21,7 +21,7 @@ test("a count never falls, and without a new beginning is what was counted", () 
   );
 });
 
-test("each sample has a count of its own, which is forgotten when it is gone", () => {
+test("each sample has its own count, which is forgotten with the sample", () => {
   const counts = new RisingCounts();
   const look = (...samples: readonly (readonly [string, number])[]) => {
     const read = samples.map(([sample, value]) => counts.add(sample, value));
