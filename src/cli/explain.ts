@@ -3,7 +3,7 @@ import { type ExplainRequest, ParameterError, type ParameterFault } from "../adm
 import type { CachedAnswer, Explained, ExplainedOutcome } from "../admin/schemas/record.ts";
 import { explainedSchema } from "../admin/schemas/record.ts";
 import type { Config } from "../config/types.ts";
-import { explainBy } from "../control/explain.ts";
+import { explainQuery } from "../control/explain.ts";
 import { type HypotheticalQuery, hypotheticalQuery } from "../control/explain-live.ts";
 import { addressFromText, withoutZone } from "../dns/address.ts";
 import { printable } from "../lib/text.ts";
@@ -108,7 +108,7 @@ async function explainOffline(
   const [refusal] = checkDecisions(config);
   if (refusal !== undefined) return failed(terminal, refusal);
   const diagnostics = operationsLog("warn", (line) => terminal.err(line), true);
-  const known = explainBy(await openPolicy(config, diagnostics), subject, null);
+  const known = explainQuery(await openPolicy(config, diagnostics), subject, null);
   return {
     ...known,
     notes: [...known.notes, `This is what the configuration says; cache and verdicts are not known: ${reason}.`],

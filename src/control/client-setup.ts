@@ -3,28 +3,28 @@ import { addressFromText, addressText } from "../dns/address.ts";
 import { nameFromText } from "../dns/name.ts";
 import type { HostsTable } from "../hosts/table.ts";
 
-/** What clients are set up with. */
+/** The place of the server, for the set-up of its clients. */
 export interface ServerPlace {
-  /** Of the DNS-over-HTTPS service: `https://doh.example.com/dns-query`. */
+  /** URL of the DNS-over-HTTPS service: `https://doh.example.com/dns-query`. */
   readonly url: URL;
-  /** Literals that the URL's host stands for in the static table; empty where it has none, and for a literal. */
+  /** The addresses that the hosts table has for the host of the URL; empty if the host is a literal. */
   readonly addresses: readonly string[];
 }
 
-/** Reads where clients reach the DoH service; a text says why it is of no use to them. */
-export function serviceUrl(written: string): URL | string {
-  const url = URL.parse(written);
+/** Parses the URL where clients reach the DoH service. @returns a text if clients could not use the URL. */
+export function serviceUrl(text: string): URL | string {
+  const url = URL.parse(text);
   if (url?.protocol !== "https:")
     return "the URL where clients reach Fenliu is wanted, as https://doh.example.com: they take no other than https";
   if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "")
     return "the URL where clients reach Fenliu has neither user, password, `?` nor `#`";
-  // What is asked for on the machine itself names it so, and to a router or a telephone that is their own.
+  // A user on this machine may name it so, but for a router or a telephone the name means the device itself.
   if (/^(127\.|\[::1\]$|(.*\.)?localhost$)/.test(url.hostname))
     return `${url.hostname} is each client itself: say where they reach Fenliu, as url=https://doh.example.com`;
   return url;
 }
 
-/** The addresses that a client needs to reach a server by name before it has any DNS. */
+/** A client needs the addresses to reach the server by name before it has any DNS. */
 export function placeOf(url: URL, hosts: HostsTable): ServerPlace {
   const host = url.hostname.replace(/^\[|\]$/g, "");
   const name = addressFromText(host) === null ? nameFromText(host) : null;
@@ -32,7 +32,7 @@ export function placeOf(url: URL, hosts: HostsTable): ServerPlace {
   return { url, addresses: match?.addresses.map(addressText) ?? [] };
 }
 
-/** A script for RouterOS 7, to be read before it is imported. It may be imported again: what it added before it takes away first. */
+/** A script for RouterOS 7. A user may import it again: the script first removes what an earlier import added. */
 export function routerosScript({ url, addresses }: ServerPlace): string {
   const host = url.hostname;
   const pinned = addresses.map((address) => {
@@ -56,12 +56,12 @@ export function routerosScript({ url, addresses }: ServerPlace): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** RouterOS reads `$` and `\` within quotes. */
+/** RouterOS expands `$` and `\` within quotes. */
 function quoted(text: string): string {
   return `"${text.replace(/[\\"$?]/g, "\\$&")}"`;
 }
 
-/** A configuration profile with one DNS payload, for iOS 14, macOS 11 and later. The same URL always gives the same profile, which replaces itself. */
+/** A configuration profile with one DNS payload, for iOS 14, macOS 11 and later. A profile for the same URL has the same ids, so it replaces the earlier one. */
 export function appleProfile({ url, addresses }: ServerPlace): string {
   const settings = [
     entry("DNSProtocol", string("HTTPS")),
@@ -102,7 +102,7 @@ function string(text: string): string {
   return `<string>${text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;")}</string>`;
 }
 
-/** Made of the text alone, marked as of version 8 (RFC 9562 §5.8). */
+/** A UUID of version 8 that depends on the text alone (RFC 9562 §5.8). */
 function uuidOf(text: string): string {
   const bytes = createHash("sha256").update(text).digest().subarray(0, 16);
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x80;

@@ -1,3 +1,10 @@
+/**
+ * What people may see and change of the running server: the implementation of the API's `Control`. `app/` opens it through `administration.ts`.
+ *
+ * Read `administration.ts` (opens the API), this file, `views.ts` (what the API shows, without secrets), `explain.ts` with `explain-live.ts` and
+ * `explain-summary.ts`, `drafts.ts`, `what-if.ts`, `history.ts` with `version-files.ts` (past versions), `hosts.ts`, `client-setup.ts`.
+ */
+
 import {
   type Control,
   ControlError,
@@ -20,142 +27,154 @@ import type {
   WhatIf,
 } from "../admin/schemas/views.ts";
 import { loadConfig } from "../config/load.ts";
-import type { Problem } from "../config/reading.ts";
 import type { Config } from "../config/types.ts";
 import { nameFromText } from "../dns/name.ts";
+import type { Clock } from "../lib/clock.ts";
 import { shownUrl } from "../lib/text.ts";
+import { version } from "../lib/version.ts";
+import type { Listeners } from "../listen/listeners.ts";
 import { listCacheOf } from "../lists/cache.ts";
 import { reportLists } from "../lists/load.ts";
 import type { UpdateResult } from "../lists/update.ts";
+import type { QueryLog } from "../log/query-log.ts";
 import type { LogStatus } from "../log/record.ts";
 import { type ServerState, ServerStateError } from "../server/state.ts";
-import type { Reloads } from "../stats/process.ts";
+import { metricsText, RisingCounts } from "../stats/metrics.ts";
+import type { ProcessWatch, Reloads } from "../stats/process.ts";
 import { appleProfile, placeOf, routerosScript, type ServerPlace, serviceUrl } from "./client-setup.ts";
+import type { Drafts } from "./drafts.ts";
+import { Explainer } from "./explain.ts";
+import type { Versions } from "./history.ts";
 import { type HostsChange, hostAt, hostPattern, hostRecord, withHost, withoutHost } from "./hosts.ts";
+import type { QueryRecorder } from "./journal.ts";
+import { querySourceOf } from "./query-source.ts";
 import {
   cachedAnswer,
   cacheView,
   groupView,
   hostView,
   listView,
+  problemText,
   shownConfig,
   shownText,
   timeText,
   withoutQuotedSecrets,
 } from "./views.ts";
 
-/** The server at work, as far as it can be seen and changed from here. */
+/** The running server, as far as the API may see and change it. */
 export interface Server {
   readonly state: ServerState;
-  /** When `state` was put in place, in milliseconds since 1970. */
+  /** When `state` came into force, in milliseconds since 1970. */
   readonly sinceWallMs: number;
-  /** Whoever reads a file that has problems, so that `reload` is not called, counts that here. */
+  /** A caller that cannot read the configuration file, and so never calls `reload`, counts the failure here. */
   readonly reloads: Pick<Reloads, "read" | "noteFailure">;
+  readonly recorder: QueryRecorder;
+  /** The log to which records go at present. */
+  readonly queryLog: QueryLog;
+  /** null = no versions are kept. */
+  readonly versions: Versions | null;
+  readonly listenCounters: Listeners["counters"];
   /** @throws ServerStateError */
   reload(config: Config): Promise<void>;
-  /** @throws ServerStateError, or the system's error. */
+  /** @throws ServerStateError, or the error of the system. */
   changeHosts(change: HostsChange): Promise<void>;
-  /** @throws ServerStateError where the configuration was changed meanwhile. */
+  /** @throws ServerStateError if the configuration was changed meanwhile. */
   refreshList(name: string): Promise<readonly UpdateResult["outcome"][]>;
 }
 
-/** What explains decisions, of now and of the past. */
-export interface Explaining {
-  explain(request: ExplainRequest): Promise<Explained>;
-  whatIf(request: WhatIfRequest): Promise<WhatIf>;
-  checkConfig(text: string): Promise<ConfigCheck>;
-  versions(): Promise<readonly VersionView[]>;
-}
-
 interface ControlParts {
-  readonly server: Server;
-  readonly queries: QuerySource;
-  readonly explaining: Explaining;
-  readonly metrics: () => Promise<string>;
+  readonly clock: Clock;
+  readonly watch: ProcessWatch;
+  readonly drafts: Drafts;
 }
 
-/** What the API sees and does, carried out on the server at work. */
 export class ServerControl implements Control {
   readonly queries: QuerySource;
   readonly #server: Server;
-  readonly #explaining: Explaining;
-  readonly #metrics: () => Promise<string>;
-  /** Reading a large text takes long, and whoever looks may look often. */
+  readonly #explainer: Explainer;
+  readonly #clock: Clock;
+  readonly #watch: ProcessWatch;
+  readonly #counts = new RisingCounts();
+  /** The shown form of a configuration: parsing a large text takes long, and clients may ask often. */
   #shown: { readonly of: Config; readonly as: ConfigView["config"] } | null = null;
 
-  constructor({ server, queries, explaining, metrics }: ControlParts) {
-    this.queries = queries;
+  constructor(server: Server, { clock, watch, drafts }: ControlParts) {
+    this.queries = querySourceOf({ queryLog: () => server.queryLog, journal: server.recorder });
     this.#server = server;
-    this.#explaining = explaining;
-    this.#metrics = metrics;
+    this.#explainer = new Explainer({ server, queries: this.queries, drafts, versions: () => server.versions });
+    this.#clock = clock;
+    this.#watch = watch;
   }
 
   explain(request: ExplainRequest): Promise<Explained> {
-    return this.#explaining.explain(request);
+    return this.#explainer.explain(request);
   }
 
   whatIf(request: WhatIfRequest): Promise<WhatIf> {
-    return this.#explaining.whatIf(request);
+    return this.#explainer.whatIf(request);
   }
 
   versions(): Promise<readonly VersionView[]> {
-    return this.#explaining.versions();
+    return this.#explainer.versions();
+  }
+
+  checkConfig(text: string): Promise<ConfigCheck> {
+    return this.#explainer.checkConfig(text);
   }
 
   upstreams(): readonly UpstreamGroup[] {
-    return this.#site.shared.groups.status().map(groupView);
+    return this.#state.shared.groups.status().map(groupView);
   }
 
   async lists(): Promise<readonly ListView[]> {
-    const { config, policy: decisions } = this.#site;
-    return (await reportLists(config.lists, decisions.lists.status(), listCacheOf(config))).map((report) =>
-      listView(report, config.access),
-    );
+    const { config, policy } = this.#state;
+    const reports = await reportLists(config.lists, policy.lists.status(), listCacheOf(config));
+    return reports.map((report) => listView(report, config.access));
   }
 
   async refreshList(name: string): Promise<ListView> {
-    if (!this.#site.config.lists.some((list) => list.name === name)) throw missingList(name);
+    if (!this.#state.config.lists.some((list) => list.name === name)) throw missingList(name);
     const outcomes = await this.#server.refreshList(name).catch((error: unknown) => {
-      throw refusalOf(error, this.#site.config);
+      throw refusalOf(error, this.#state.config);
     });
     const faults = outcomes.flatMap((outcome) =>
       outcome.kind === "failed" || outcome.kind === "held"
-        ? [`${outcome.kind}: ${shownText(outcome.reason, this.#site.config.access)}`]
+        ? [`${outcome.kind}: ${shownText(outcome.reason, this.#state.config.access)}`]
         : [],
     );
     if (faults.length > 0) throw new ControlError("failed", ...faults);
     const view = (await this.lists()).find((list) => list.name === name);
-    // A reload may have taken it away meanwhile.
+    // A reload may have removed the list meanwhile.
     if (view === undefined) throw missingList(name);
     return view;
   }
 
-  cached(written: string): readonly CachedAnswer[] {
-    const { shared: backing, config, resolver } = this.#site;
-    const given = { limits: config.answers, nowMs: resolver.clock.now() };
-    return backing.cache.inspect(nameOf(written)).map((inspected) => cachedAnswer(inspected, given));
+  cached(name: string): readonly CachedAnswer[] {
+    const { shared, config } = this.#state;
+    const terms = { limits: config.answers, nowMs: this.#clock.now() };
+    return shared.cache.inspect(nameFrom(name)).map((inspected) => cachedAnswer(inspected, terms));
   }
 
   cacheStats(): CacheView {
-    return cacheView(this.#site.shared.cache.stats());
+    return cacheView(this.#state.shared.cache.stats());
   }
 
-  flush(written: string, subtree: boolean): number {
-    return this.#site.shared.cache.flush(nameOf(written), subtree);
+  flush(name: string, subtree: boolean): number {
+    return this.#state.shared.cache.flush(nameFrom(name), subtree);
   }
 
   hosts(): readonly HostView[] {
     const byName = (one: HostView, other: HostView) => (one.name < other.name ? -1 : 1);
-    return [...this.#site.policy.hosts.entries()].map(hostView).sort(byName);
+    return [...this.#state.policy.hosts.entries()].map(hostView).sort(byName);
   }
 
-  host(written: string): HostView | null {
-    const match = hostAt(this.#site.policy.hosts, hostPattern(written));
+  host(name: string): HostView | null {
+    const match = hostAt(this.#state.policy.hosts, hostPattern(name));
     return match === null ? null : hostView(match);
   }
 
-  async putHost(written: string, input: HostRecordInput): Promise<HostView> {
-    const pattern = hostPattern(written);
+  async putHost(name: string, input: HostRecordInput): Promise<HostView> {
+    const pattern = hostPattern(name);
     const record = hostRecord(pattern, input);
     await this.#changeHosts(withHost(record));
     const view = this.host(pattern);
@@ -163,8 +182,8 @@ export class ServerControl implements Control {
     return view;
   }
 
-  async deleteHost(written: string): Promise<boolean> {
-    const pattern = hostPattern(written);
+  async deleteHost(name: string): Promise<boolean> {
+    const pattern = hostPattern(name);
     if (this.host(pattern) === null) return false;
     await this.#changeHosts(withoutHost(pattern));
     return true;
@@ -176,22 +195,18 @@ export class ServerControl implements Control {
     } catch (error) {
       if (error instanceof Error && "code" in error)
         throw new ControlError("failed", `the names cannot be kept: ${error.message}`);
-      throw refusalOf(error, this.#site.config);
+      throw refusalOf(error, this.#state.config);
     }
   }
 
   config(): ConfigView {
-    const { config, version } = this.#site;
+    const { config, version } = this.#state;
     if (this.#shown?.of !== config) this.#shown = { of: config, as: shownConfig(config) };
     return { path: config.path, version, since: timeText(this.#server.sinceWallMs), config: this.#shown.as };
   }
 
-  checkConfig(text: string): Promise<ConfigCheck> {
-    return this.#explaining.checkConfig(text);
-  }
-
   async reload(): Promise<ConfigView> {
-    const result = loadConfig(this.#site.config.path);
+    const result = loadConfig(this.#state.config.path);
     if (result.kind === "invalid") {
       this.#server.reloads.noteFailure();
       throw new ControlError("refused", ...result.problems.map((problem) => withoutQuotedSecrets(problemText(problem))));
@@ -203,11 +218,25 @@ export class ServerControl implements Control {
   }
 
   readiness(): Readiness {
-    return readinessOf(this.#site, this.queries.status());
+    return readinessOf(this.#state, this.queries.status());
   }
 
-  metrics(): Promise<string> {
-    return this.#metrics();
+  async metrics(): Promise<string> {
+    const { recorder, queryLog, listenCounters, reloads } = this.#server;
+    return metricsText({
+      counters: recorder.counters,
+      upstreams: this.upstreams(),
+      cache: this.cacheStats(),
+      lists: await this.lists(),
+      refreshes: this.#state.config.lists,
+      log: queryLog.status(),
+      listeners: listenCounters,
+      process: this.#watch.read(),
+      reloads: reloads.read(),
+      build: { version: version(), node: process.version },
+      nowWallMs: this.#clock.wallMs(),
+      counts: this.#counts,
+    });
   }
 
   routerosScript(baseUrl: string): string {
@@ -219,25 +248,25 @@ export class ServerControl implements Control {
   }
 
   #place(baseUrl: string): ServerPlace {
-    const { policy: decisions, config } = this.#site;
+    const { policy, config } = this.#state;
     const url = serviceUrl(baseUrl);
     if (typeof url === "string") throw new ParameterError({ parameter: "url", reason: url });
     if (url.pathname === "/") url.pathname = config.listen.dohPath;
-    return placeOf(url, decisions.hosts);
+    return placeOf(url, policy.hosts);
   }
 
-  get #site(): ServerState {
+  get #state(): ServerState {
     return this.#server.state;
   }
 }
 
-function nameOf(written: string) {
-  const name = nameFromText(written);
-  if (name === null) throw new ParameterError({ parameter: "name", reason: `\`${written}\` is no domain name` });
+function nameFrom(text: string) {
+  const name = nameFromText(text);
+  if (name === null) throw new ParameterError({ parameter: "name", reason: `\`${text}\` is no domain name` });
   return name;
 }
 
-/** @param config that the refusal is about: what is said of it names clients. */
+/** @param config the refused configuration, whose clients the messages may name. */
 function refusalOf(error: unknown, { access }: Config): unknown {
   if (!(error instanceof ServerStateError)) return error;
   return new ControlError("refused", ...error.problems.map((problem) => shownText(problem, access)));
@@ -247,16 +276,11 @@ function missingList(name: string): ControlError {
   return new ControlError("missing", `the configuration has no list \`${name}\``);
 }
 
-/** One problem of a configuration in one line. */
-export function problemText({ line, column, message, fix }: Problem): string {
-  return `line ${line}, column ${column}: ${message}; ${fix}`;
-}
-
-/** Whether questions are answered, and all trouble that is known of. Without any server that is well only hosts names and the cache are. */
-function readinessOf({ shared: backing, policy: decisions }: ServerState, log: LogStatus): Readiness {
-  const groups = backing.groups.status();
+/** The server is ready while one group is healthy: without a healthy group it answers only from the hosts table and the cache. */
+function readinessOf({ shared, policy }: ServerState, log: LogStatus): Readiness {
+  const groups = shared.groups.status();
   const unhealthy = groups.filter(({ healthy }) => !healthy).map(({ name }) => `no server of group ${name} answers`);
-  const lists = decisions.lists
+  const lists = policy.lists
     .status()
     .flatMap(({ name, sources }) =>
       sources.flatMap(({ source, problem, servedFrom }) =>

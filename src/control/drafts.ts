@@ -9,30 +9,34 @@ import { SerialQueue } from "../lib/serial-queue.ts";
 import { Thread, ThreadError } from "../lib/worker.ts";
 import { type DiagnosticPlace, openPolicy } from "../server/policy.ts";
 import { checkExpected, checkReloadable, checkServable } from "../server/preflight.ts";
-import type { DraftCalls } from "./draft-thread.ts";
 
-/** Decisions are made of a draft where queries are answered, which takes a tenth of a second for one of this size. Real files have a twentieth of it. */
+/** The main thread builds the policy of a draft, a tenth of a second for this size. Real files have a twentieth of it. */
 const MAX_DRAFT_BYTES = 256 * 1024;
 
 const LIMITS = {
-  /** YAML can be written that takes minutes to read. */
+  /** Time to parse a draft; some YAML takes minutes. */
   readMs: 10_000,
-  /** From a draft's turn to what is said of it: less than a response of the API may take. */
-  judgeMs: 45_000,
-  /** Drafts that wait for their turn. */
+  /** Time to use a draft once its turn has come: less than the time limit of a response. */
+  useMs: 45_000,
+  /** Drafts that may wait for their turn. */
   waiting: 3,
 } as const;
 
-/** A configuration that somebody thinks of. */
+/** The text of a configuration that is not in force. */
 export interface Draft {
   readonly text: string;
-  /** The file that it would be: relative paths start beside it; null = at the working directory. */
+  /** The file that the draft would replace; relative paths start in its folder. null = they start in the working directory. */
   readonly path: string | null;
 }
 
+/** The calls of the thread that reads drafts. */
+export type DraftCalls = {
+  readonly read: { readonly argument: Draft; readonly result: ConfigResult };
+};
+
 /**
- * Reads drafts in a thread of its own, so that no answer waits for it, and has them judged one after the other, because each takes memory as
- * long as that goes on.
+ * Reads drafts in their own thread, so that no answer waits for the parser. Drafts are used one after the other, because each one takes memory
+ * while it is in use.
  */
 export class Drafts {
   readonly #clock: Clock;
@@ -42,26 +46,26 @@ export class Drafts {
 
   constructor(clock: Clock) {
     this.#clock = clock;
-    this.#queue = new BoundedQueue({ clock, maxWaiting: LIMITS.waiting, limitMs: LIMITS.judgeMs });
+    this.#queue = new BoundedQueue({ clock, maxWaiting: LIMITS.waiting, limitMs: LIMITS.useMs });
   }
 
-  /** @throws ControlError `invalid` where the draft is too large or takes too long to be read, and as `BoundedQueue.run` does. */
-  async judge<Result>(draft: Draft, judged: (read: ConfigResult) => Promise<Result>): Promise<Result> {
+  /** @throws ControlError `invalid` if the draft is too large or takes too long to read; the errors of `BoundedQueue.run`. */
+  async use<Result>(draft: Draft, task: (read: ConfigResult) => Promise<Result>): Promise<Result> {
     if (Buffer.byteLength(draft.text) > MAX_DRAFT_BYTES)
       throw new ParameterError({
         parameter: "config",
         reason: `a draft may have at most ${MAX_DRAFT_BYTES / 1024} KiB: move what is large into lists and hosts files, or ask \`fenliu check\``,
       });
-    return await this.#queue.run(async () => judged(await this.#read(draft)));
+    return await this.#queue.run(async () => task(await this.#read(draft)));
   }
 
-  /** Gives up what is being read. May be called again. */
+  /** Stops the reading of the present draft. May be called again. */
   async close(): Promise<void> {
     this.#closed = true;
     await this.#thread?.close();
   }
 
-  /** A thread for each, because the next one may come in a year. */
+  /** Starts a thread for each draft, because the next one may come in a year. */
   async #read(draft: Draft): Promise<ConfigResult> {
     if (this.#closed) throw new ControlError("unavailable", "Fenliu is stopping");
     const thread = new Thread<DraftCalls>(THREAD, { clock: this.#clock, deadlineMs: LIMITS.readMs, maxWaiting: 1 });
@@ -77,7 +81,7 @@ export class Drafts {
   }
 }
 
-/** Types are stripped from sources, not from what was built of them. */
+/** A build has no `.ts` files. */
 const THREAD = import.meta.url.endsWith(".ts")
   ? new URL("./draft-thread.ts", import.meta.url)
   : new URL("./draft-thread.js", import.meta.url);
@@ -89,37 +93,39 @@ function refusalOf({ kind, message }: ThreadError): ControlError {
 }
 
 /**
- * What would be said of this draft, were it the file: at a start, and in warnings also at a reload in place of what is in force. Files that it
- * names are read, nothing is downloaded.
+ * Checks a draft as if it were the configuration file at a start. What only a reload would refuse is a warning. The check reads the files that
+ * the draft names, and downloads nothing.
  */
 export async function checkDraft(read: ConfigResult, inForce: Config | null): Promise<ConfigCheck> {
-  if (read.kind === "invalid") return { ok: false, problems: read.problems.map(shown), warnings: [] };
+  if (read.kind === "invalid") return { ok: false, problems: read.problems.map(configProblem), warnings: [] };
   const { config } = read;
-  const warnings = read.warnings.map(shown);
+  const warnings = read.warnings.map(configProblem);
   const refusals = checkServable(config);
-  if (refusals.length > 0) return { ok: false, problems: refusals.map(nowhere), warnings };
+  if (refusals.length > 0) return { ok: false, problems: refusals.map(withoutPlace), warnings };
   const reloadRefusal = inForce === null ? null : checkReloadable(config, inForce);
-  if (reloadRefusal !== null) warnings.push(nowhere(reloadRefusal));
-  const diagnostics = { warn: (place: DiagnosticPlace, text: string) => void warnings.push(nowhere(placed(place, text))) };
+  if (reloadRefusal !== null) warnings.push(withoutPlace(reloadRefusal));
+  const diagnostics = {
+    warn: (place: DiagnosticPlace, text: string) => void warnings.push(withoutPlace(placeText(place, text))),
+  };
   const faults = checkExpected(await openPolicy(config, diagnostics), config, diagnostics);
-  return { ok: faults.length === 0, problems: faults.map(nowhere), warnings };
+  return { ok: faults.length === 0, problems: faults.map(withoutPlace), warnings };
 }
 
-function shown({ message, fix, line, column }: Problem): ConfigProblem {
+function configProblem({ message, fix, line, column }: Problem): ConfigProblem {
   return { message: `${message}; ${fix}`, line, column };
 }
 
-/** Of something that no place in the text is to blame for. */
-function nowhere(message: string): ConfigProblem {
+/** A problem without a place in the text. */
+function withoutPlace(message: string): ConfigProblem {
   return { message, line: null, column: null };
 }
 
 /**
- * `list ads: rules/ads.txt: 3 lines were passed over`. What stands in the file is not told: a draft may name any file of this machine, keys and
- * passwords as well as hosts.
+ * For example `list ads: rules/ads.txt: 3 lines were passed over`. The text never quotes the file: a draft may name any file of this machine,
+ * even one with keys or passwords.
  */
-function placed({ list, source, line, lines }: DiagnosticPlace, said: string): string {
-  const text = line === undefined ? said : said.replace(/"(?:[^"\\]|\\.)*"/g, "what stands there");
+function placeText({ list, source, line, lines }: DiagnosticPlace, message: string): string {
+  const text = line === undefined ? message : message.replace(/"(?:[^"\\]|\\.)*"/g, "what stands there");
   const where = [...(list === undefined ? [] : [`list ${list}`]), ...(source === undefined ? [] : [source])];
   const place = line === undefined || line === 0 ? where.join(": ") : `${where.join(": ")}:${line}`;
   return `${place === "" ? "" : `${place}: `}${lines === undefined ? "" : `${lines} `}${text}`;

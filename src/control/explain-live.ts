@@ -1,5 +1,6 @@
 import { type ExplainRequest, ParameterError } from "../admin/control.ts";
 import type { CachedAnswer, ExplainedDecision, ExplainedVerdict } from "../admin/schemas/record.ts";
+import type { HttpsMode } from "../answers/options.ts";
 import type { Held } from "../cache/entry.ts";
 import { cacheKey } from "../cache/key.ts";
 import { type Freshness, freshness, isStaleAtOnce } from "../cache/lifetime.ts";
@@ -32,76 +33,77 @@ import type { ServerState } from "../server/state.ts";
 import { sentOf } from "./records.ts";
 import { cachedAnswer } from "./views.ts";
 
-/** What only a running server knows. */
-export type LiveState = Pick<ServerState, "resolver" | "access">;
+/** The parts of a running server that know more about a query than its policy does. */
+export type LiveServer = Pick<ServerState, "resolver" | "access">;
 
-/** What a running server knows of a question besides the decision. */
-interface State {
-  /** Parts of the outlook that are known by now, or otherwise than foreseen. */
+/** What a running server knows about a query besides the decision. */
+interface LiveState {
+  /** The parts of the prediction that the server knows better. */
   readonly known: Partial<Pick<ExplainedDecision, "route" | "answer" | "action">>;
   readonly cache: readonly CachedAnswer[];
   readonly verdict: ExplainedVerdict | null;
   readonly notes: readonly string[];
-  /** The answer that is held, and whether it will do; null where none is looked for, or it is not known where. */
-  readonly holding: Holding | null;
+  /** null = the cache is not consulted, or the group is not known yet. */
+  readonly cached: CacheLookup | null;
 }
 
-/** `runSync`: refreshing it failed lately, so that a stale answer is given without waiting. */
-export type Holding = { readonly held: Held; readonly state: Freshness; readonly atOnce: boolean } | "nothing";
+/** @property atOnce: a refresh failed a moment ago, so the server gives the stale answer without waiting. */
+export type CacheLookup = { readonly held: Held; readonly freshness: Freshness; readonly atOnce: boolean } | "nothing";
 
-export const NOTHING_KNOWN: State = { known: {}, cache: [], verdict: null, notes: [], holding: null };
+export const NOTHING_KNOWN: LiveState = { known: {}, cache: [], verdict: null, notes: [], cached: null };
 
-interface Decided<D extends Decision = Decision> {
-  readonly subject: HypotheticalQuery;
+interface PredictedQuery<D extends Decision = Decision> {
+  readonly hypothetical: HypotheticalQuery;
   readonly decision: D;
-  readonly outlook: Prediction;
+  readonly prediction: Prediction;
 }
 
-export function stateOf({ resolver, access }: LiveState, { subject, decision, outlook }: Decided): State {
-  const { client } = subject;
+/** Looks up what the server knows, without counting a use of the cache. */
+export function findLiveState({ resolver, access }: LiveServer, { decision, ...predicted }: PredictedQuery): LiveState {
+  const { client } = predicted.hypothetical;
   const notes = access.allows(client)
     ? []
     : [`${client.address} is not among \`access.clients\`: it is refused before all this.`];
   if (decision.kind === "reply" || decision.kind === "drop") return { ...NOTHING_KNOWN, notes };
-  const sent = sentState(resolver, { subject, decision, outlook });
-  return { ...sent, notes: [...notes, ...sent.notes] };
+  const state = forwardedState(resolver, { ...predicted, decision });
+  return { ...state, notes: [...notes, ...state.notes] };
 }
 
-function sentState(resolver: Resolver, { subject, decision, outlook }: Decided<ForwardDecision | CompareDecision>): State {
-  const { query, client } = subject;
+function forwardedState(
+  resolver: Resolver,
+  { hypothetical, decision, prediction }: PredictedQuery<ForwardDecision | CompareDecision>,
+): LiveState {
+  const { query, client } = hypothetical;
   const verdict = decision.kind === "compare" ? knownVerdict(resolver, query.name, decision.compare) : null;
   const common = {
-    cache: cachedFor(resolver, subject, decision),
+    cache: cachedAnswers(resolver, hypothetical, decision),
     verdict: verdict === null ? null : explainedVerdict(resolver, verdict),
   };
-  if (outlook.answer !== null) return { ...NOTHING_KNOWN, ...common };
+  if (prediction.answer !== null) return { ...NOTHING_KNOWN, ...common };
   const preference = preferenceFor(resolver, { query, client, decision });
-  const choice = preference === null ? "given" : choiceOf(resolver, subject, preference);
-  if (preference !== null && choice === "withheld")
+  const effect = preference === null ? "given" : preferenceEffect(resolver, hypothetical, preference);
+  if (preference !== null && effect === "withheld")
     return { ...NOTHING_KNOWN, ...common, known: { route: null, answer: "nodata", action: preference.action } };
-  const forward = forwardOf(resolver, subject, { decision, verdict });
-  const found = forward === null ? null : holdingOf(resolver, subject, forward);
+  const forward = knownForward(resolver, hypothetical, { decision, verdict });
+  const cached = forward === null ? null : lookUpCache(resolver, hypothetical, forward);
   const group = forward === null ? null : resolver.groups.get(forward.group);
-  const isFresh = found !== null && found !== "nothing" && found.state.kind === "fresh";
-  const loops = !isFresh && group?.loops(client.address) === true;
+  const loops = !isFresh(cached) && group?.loops(client.address) === true;
+  const predicted = effect === "given" && preference !== null ? "none" : prediction.action;
   return {
     ...common,
-    known: {
-      route: forward?.group ?? null,
-      action: actionOf(choice === "given" && preference !== null ? "none" : outlook.action, { found, loops }),
-    },
+    known: { route: forward?.group ?? null, action: knownAction(predicted, cached, loops) },
     notes: [
-      ...(preference !== null && choice === "unknown" ? [preferenceNote(preference)] : []),
+      ...(preference !== null && effect === "unknown" ? [preferenceNote(preference)] : []),
       ...(group !== null && !loops && group.bars(client.address)
         ? [`${client.address} is a member of group ${group.label}, or may be: the question does not go back there.`]
         : []),
     ],
-    holding: found,
+    cached,
   };
 }
 
-/** What is held of the name on the routes that the decision may take, in all types. */
-function cachedFor(
+/** The cached answers for the name, of all types, on the routes that the decision may take. */
+function cachedAnswers(
   { cache, clock }: Resolver,
   { query }: HypotheticalQuery,
   decision: ForwardDecision | CompareDecision,
@@ -119,41 +121,43 @@ function explainedVerdict({ clock }: Resolver, { side, finding, type, foundAtMs 
   return { side, near: finding, type: typeName(type), ageSeconds };
 }
 
-/** The group that answers, where it is known before anybody is asked: see `compare`. */
-function forwardOf(
+/** The group that answers; null = a comparison must query both groups first (see `resolve/compare.ts`). */
+function knownForward(
   resolver: Resolver,
-  subject: HypotheticalQuery,
+  hypothetical: HypotheticalQuery,
   { decision, verdict }: { readonly decision: ForwardDecision | CompareDecision; readonly verdict: Verdict | null },
 ): ForwardDecision | null {
   if (decision.kind === "forward") return decision;
-  const { type } = subject.query;
-  const asked = { ...subject, decision };
+  const { type } = hypothetical.query;
+  const compared = { ...hypothetical, decision };
   if (type === TYPE.A ? verdict?.type !== TYPE.A : verdict === null && (type === TYPE.AAAA || type === TYPE.HTTPS)) return null;
-  return towards(asked, (verdict ?? verdictOfHeld(resolver, asked))?.side ?? "far").decision;
+  return towards(compared, (verdict ?? verdictOfHeld(resolver, compared))?.side ?? "far").decision;
 }
 
-function holdingOf(resolver: Resolver, { query, client }: HypotheticalQuery, decision: ForwardDecision): Holding {
+function lookUpCache(resolver: Resolver, { query, client }: HypotheticalQuery, decision: ForwardDecision): CacheLookup {
   const clientSubnet = subnetToSend(resolver, { query, client, decision });
   const held = resolver.cache.peek(cacheKey({ ...query, clientSubnet }, decision.group));
   if (held === null || isForged(held.answer, resolver.classifier.forged)) return "nothing";
   const stale = decision.context.settings.stale ? resolver.stale : null;
   const nowMs = resolver.clock.now();
   const atOnce = stale !== null && isStaleAtOnce(held, stale, nowMs);
-  return { held, state: freshness(held, { limits: decision.context.settings.shaping, stale, nowMs }), atOnce };
+  return { held, freshness: freshness(held, { limits: decision.context.settings.shaping, stale, nowMs }), atOnce };
 }
 
-function actionOf(foreseen: string, { found, loops }: { readonly found: Holding | null; readonly loops: boolean }): string {
-  if (found !== null && found !== "nothing" && found.state.kind === "fresh") {
-    const { held } = found;
-    // What is held was let through before, or the rules were others then.
-    const without = foreseen === "never" ? "none" : foreseen;
-    return held.synthesized && held.answer.rcode === RCODE.NOERROR ? "nxdomain:guarded" : without;
-  }
-  return loops && foreseen !== "never" ? "loop" : foreseen;
+function isFresh(cached: CacheLookup | null): cached is Exclude<CacheLookup, "nothing"> {
+  return cached !== null && cached !== "nothing" && cached.freshness.kind === "fresh";
 }
 
-/** Whether the preferred family is there, as far as the cache knows. */
-function choiceOf(
+function knownAction(predicted: string, cached: CacheLookup | null, loops: boolean): string {
+  if (!isFresh(cached)) return loops && predicted !== "never" ? "loop" : predicted;
+  const { held } = cached;
+  if (held.synthesized && held.answer.rcode === RCODE.NOERROR) return "nxdomain:guarded";
+  // `never` let the cached answer through before, or the rules were different then.
+  return predicted === "never" ? "none" : predicted;
+}
+
+/** Whether a preference for the other family withholds this one, as far as hosts table and cache know. */
+function preferenceEffect(
   resolver: Resolver,
   { query, client }: HypotheticalQuery,
   { preferred }: Preference,
@@ -166,94 +170,93 @@ function choiceOf(
     return decision.answer.kind === "addresses" ? "withheld" : "given";
   }
   const verdict = decision.kind === "compare" ? knownVerdict(resolver, query.name, decision.compare) : null;
-  const forward = forwardOf(resolver, other, { decision, verdict });
-  const found = forward === null ? "nothing" : holdingOf(resolver, other, forward);
-  if (found === "nothing" || found.state.kind !== "fresh") return "unknown";
-  return outcomeOf(found.held.answer) === "positive" ? "withheld" : "given";
+  const forward = knownForward(resolver, other, { decision, verdict });
+  const cached = forward === null ? null : lookUpCache(resolver, other, forward);
+  if (!isFresh(cached)) return "unknown";
+  return outcomeOf(cached.held.answer) === "positive" ? "withheld" : "given";
 }
 
 function preferenceNote({ preferred, action }: Preference): string {
   return `${typeName(preferred)} of the name is looked up first: where it has records, the answer is NODATA (${action}).`;
 }
 
-/** What the configuration alone says of a question: what is not known without a cache, verdicts and upstreams is left open. */
+/** What the policy alone says about a query. The fields that depend on cache, verdicts and upstreams stay open. */
 type Prediction = Omit<ExplainedDecision, "settings">;
 
-interface SentDecision<D extends Decision = Decision> {
+interface DecidedQuery<D extends Decision = Decision> {
   readonly question: Question;
-  readonly asker: Requester;
+  readonly requester: Requester;
   readonly decision: D;
 }
 
 /**
- * `action` is what is done if there is anything to do it to: `ipv6:prefer-ipv4` where AAAA is withheld from names that have A,
- * `type65:strip-ech` where a parameter goes that a record may have.
+ * The predicted action assumes that the answer has something to act on: `ipv6:prefer-ipv4` withholds AAAA only from names that have A,
+ * `type65:strip-ech` removes a parameter that a record may not have.
  */
-export function predict(decisions: Pick<Policy, "decider" | "egress">, { decision, ...decided }: SentDecision): Prediction {
+export function predict(policy: Pick<Policy, "decider" | "egress">, { decision, ...query }: DecidedQuery): Prediction {
   switch (decision.kind) {
     case "reply": {
-      const answer = localAnswerText(decided.question, decision.answer);
-      return { ...HERE, kind: "reply", rule: decision.context.rule, answer, action: decision.action };
+      const answer = localAnswerText(query.question, decision.answer);
+      return { ...NO_GROUPS, kind: "reply", rule: decision.context.rule, answer, action: decision.action };
     }
     case "drop":
-      return { ...HERE, kind: "drop", rule: decision.context.rule, answer: "drop", action: "drop" };
+      return { ...NO_GROUPS, kind: "drop", rule: decision.context.rule, answer: "drop", action: "drop" };
     case "forward":
     case "compare":
-      return sentOutlook(decisions, { ...decided, decision });
+      return predictForwarded(policy, { ...query, decision });
     default:
       return unreachable(decision);
   }
 }
 
-const HERE = { route: null, near: null, far: null } as const;
+const NO_GROUPS = { route: null, near: null, far: null } as const;
 
-function sentOutlook(
-  decisions: Pick<Policy, "decider" | "egress">,
-  decided: SentDecision<ForwardDecision | CompareDecision>,
+function predictForwarded(
+  policy: Pick<Policy, "decider" | "egress">,
+  { question, requester, decision }: DecidedQuery<ForwardDecision | CompareDecision>,
 ): Prediction {
-  const { question, asker, decision } = decided;
-  const sides = decision.kind === "compare" ? decision.compare : { near: null, far: null };
-  const common = { kind: decision.kind, rule: decision.context.rule, near: sides.near, far: sides.far };
-  const filter = typeFilter(decision.context.settings.shaping, question.type);
+  const { rule, settings } = decision.context;
+  const { near, far } = decision.kind === "compare" ? decision.compare : NO_GROUPS;
+  const common = { kind: decision.kind, rule, near, far };
+  const filter = typeFilter(settings.shaping, question.type);
   if (filter !== null) return { ...common, route: null, answer: "nodata", action: filter };
   const route = decision.kind === "forward" ? decision.group : null;
-  const forbidden = route !== null && decisions.egress.forbids(route, question, asker) !== null;
-  const preference = preferenceFor(decisions, { query: question, client: asker, decision });
-  const action = forbidden ? "never" : (preference?.action ?? strippingOf(decision, question));
+  const isForbidden = route !== null && policy.egress.forbids(route, question, requester) !== null;
+  const preference = preferenceFor(policy, { query: question, client: requester, decision });
+  const action = isForbidden ? "never" : (preference?.action ?? strippingAction(settings.shaping.https, question));
   return { ...common, route, answer: null, action };
 }
 
-function strippingOf({ context }: ForwardDecision | CompareDecision, { type }: Question): string {
-  const { shaping } = context.settings;
-  return BINDING_TYPES.has(type) && Array.isArray(shaping.https) ? `type${type}:${shaping.https.join(",")}` : "none";
+function strippingAction(https: HttpsMode, { type }: Question): string {
+  return BINDING_TYPES.has(type) && Array.isArray(https) ? `type${type}:${https.join(",")}` : "none";
 }
 
-/** The groups that a decision sends to; none where it is answered here. */
+/** The groups to which the decision sends the query; empty if the query is answered here. */
 export function groupsOf(decision: Decision): readonly string[] {
   if (decision.kind === "forward") return [decision.group];
   return decision.kind === "compare" ? [decision.compare.near, decision.compare.far] : [];
 }
 
-/** A query that somebody might send. */
+/** A query that a client could send. */
 export interface HypotheticalQuery {
   readonly query: Query;
   readonly client: Client;
 }
 
-/** @throws ParameterError where a part of it is not what it should be. */
+/** @throws ParameterError that names each invalid part. */
 export function hypotheticalQuery({
   name,
   type,
   client,
   clientId,
 }: Omit<ExplainRequest, "resolve" | "version">): HypotheticalQuery {
-  const asked = nameFromText(name);
+  const parsedName = nameFromText(name);
   const number = typeNumber(type);
-  const address = client === null ? "127.0.0.1" : canonical(client);
+  const address = client === null ? "127.0.0.1" : canonicalClient(client);
   const fits = clientId === null || /^[a-z0-9-]{1,63}$/.test(clientId);
-  if (asked === null || number === null || address === null || !fits) {
+  if (parsedName === null || number === null || address === null || !fits) {
     throw new ParameterError(
-      ...(asked === null ? [{ parameter: "name", reason: `\`${name}\` is no domain name` }] : []),
+      ...(parsedName === null ? [{ parameter: "name", reason: `\`${name}\` is no domain name` }] : []),
       ...(number === null
         ? [
             {
@@ -268,25 +271,25 @@ export function hypotheticalQuery({
       ...(fits ? [] : [{ parameter: "clientId", reason: `\`${clientId}\` is no client id` }]),
     );
   }
-  return { query: queryFor(asked, number), client: { ...SOMEBODY, address, clientId } };
+  return { query: queryFor(parsedName, number), client: { ...TCP_CLIENT, address, clientId } };
 }
 
-/** Over a stream, where no size cuts an answer short. */
-const SOMEBODY = { port: 0, transport: "tcp", http: null, method: null } as const;
+/** The client uses a stream, where no size limit truncates an answer. */
+const TCP_CLIENT = { port: 0, transport: "tcp", http: null, method: null } as const;
 
-/** As listeners write it; null where it is none. */
-function canonical(text: string): string | null {
+/** The address as listeners write it; null = the text is no address. */
+function canonicalClient(text: string): string | null {
   const [, address = "", zone] = /^([^%]*)(%[^%]+)?$/.exec(text) ?? [];
-  const octets = addressFromText(address);
-  if (octets === null) return null;
-  if (zone === undefined) return addressText(octets);
-  return octets.length === 4 ? null : `${addressText(octets)}${zone}`;
+  const bytes = addressFromText(address);
+  if (bytes === null) return null;
+  if (zone === undefined) return addressText(bytes);
+  return bytes.length === 4 ? null : `${addressText(bytes)}${zone}`;
 }
 
 function queryFor(name: Name, type: number): Query {
   const question = { name, type, class: CLASS.IN, dnssecOk: false, checkingDisabled: false, clientSubnet: null };
   const parsed = parseQuery(askMessage(question, { id: 0, edns: true, padded: false }));
-  if (parsed === null) throw new Error("a question of ours cannot be read");
+  if (parsed === null) throw new Error("the query parser rejects a query that Fenliu built");
   if (isRejection(parsed)) {
     const rcode = rcodeName(parsed.rejected);
     const reason = `\`${typeName(type)}\` is nothing that a resolver is asked for: it is answered with ${rcode}`;
@@ -295,7 +298,7 @@ function queryFor(name: Name, type: number): Query {
   return parsed;
 }
 
-/** What is answered without asking anybody, as `ExplainedDecision.answer` has it: without TTLs. */
+/** The text of a local answer for `ExplainedDecision.answer`, without TTLs. */
 function localAnswerText(question: Question, answer: LocalAnswer): string {
   switch (answer.kind) {
     case "addresses":

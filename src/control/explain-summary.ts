@@ -4,49 +4,44 @@ import { rcodeName } from "../dns/types.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import type { TraceStep } from "../log/record.ts";
 import { matchText, stepText } from "../log/text.ts";
-import type { Holding } from "./explain-live.ts";
+import type { CacheLookup } from "./explain-live.ts";
 
-/** What a summary is made of. */
-type Explaining = Pick<Explained, "question" | "decision" | "trace" | "verdict" | "target"> & {
-  /** The group that the rules chose, also where the answer is made here; of a comparison the near one. */
+/** The parts of an explanation that its summary tells. */
+type Summarized = Pick<Explained, "question" | "decision" | "trace" | "verdict" | "target"> & {
+  /** The group that the rules chose, even if the query is answered here; of a comparison the near group. */
   readonly group: string | null;
-  /** Who switched the type off; null where nobody did. */
-  readonly setter: string | null;
+  /** The rule or section that switched the type off; null = none. */
+  readonly origin: string | null;
 };
 
-/** What becomes of the question, in one or two sentences. */
-export function summaryOf(
-  explained: Omit<Explaining, "group" | "setter">,
-  { holding, ...more }: Pick<Explaining, "group" | "setter"> & { readonly holding: Holding | null },
-): string {
-  const explaining = { ...explained, ...more };
-  const held = holding === null || explaining.decision.action === "loop" ? null : holdingText(holding);
-  return [capital(`${decisionText(explaining)}.`), ...(held === null ? [] : [held])].join(" ");
+/** Says in one or two sentences what happens to the query. */
+export function summarizeExplanation(explained: Summarized, cached: CacheLookup | null): string {
+  const cache = cached === null || explained.decision.action === "loop" ? null : cacheText(cached);
+  return [capitalize(`${decisionText(explained)}.`), ...(cache === null ? [] : [cache])].join(" ");
 }
 
-/** The step that brought the decision about. */
+/** The step that decided. */
 function decidingStep(trace: readonly TraceStep[]): TraceStep | null {
-  const last = trace.findLast(({ kind }) => kind !== "kept");
-  return last ?? null;
+  return trace.findLast(({ kind }) => kind !== "kept") ?? null;
 }
 
-function decisionText(explaining: Explaining): string {
-  const { decision, trace } = explaining;
+function decisionText(explained: Summarized): string {
+  const { decision, trace } = explained;
   const step = decidingStep(trace);
   switch (decision.kind) {
     case "reply":
-      return replyText(explaining, step);
+      return replyText(explained, step);
     case "drop":
       return `${decider(step)} meets it with silence over UDP, and with REFUSED elsewhere${because(step)}`;
     case "forward":
     case "compare":
-      return sentText(explaining, step);
+      return forwardText(explained, step);
     default:
       return unreachable(decision.kind);
   }
 }
 
-function replyText({ decision, question, target }: Explaining, step: TraceStep | null): string {
+function replyText({ decision, question, target }: Summarized, step: TraceStep | null): string {
   if (target !== null) return `${placeText(step)}: it is an alias of ${target.question.name}, which goes its own way`;
   const answer = ANSWER_TEXTS.get(decision.answer ?? "") ?? decision.answer ?? "";
   if (decision.action === "any:minimal") return `${question.type} is answered here with ${answer}`;
@@ -63,18 +58,18 @@ const ANSWER_TEXTS: ReadonlyMap<string, string> = new Map([
   ["minimal-any", "one HINFO record in place of all there is (RFC 8482)"],
 ]);
 
-function sentText(explaining: Explaining, step: TraceStep | null): string {
-  const { decision, question } = explaining;
+function forwardText(explained: Summarized, step: TraceStep | null): string {
+  const { decision, question } = explained;
   const { action } = decision;
-  const way = wayText(explaining, step);
+  const route = routeText(explained, step);
   if (decision.answer === "nodata")
-    return `${question.type} is answered here with NODATA (${action}), as ${explaining.setter} wants it; else ${way}`;
-  if (action === "never") return `${way}, which must never get it: it is answered with SERVFAIL`;
-  if (action === "loop") return `${way}, from where the question came: it is answered at once as a loop`;
-  return way;
+    return `${question.type} is answered here with NODATA (${action}), as ${explained.origin} wants it; else ${route}`;
+  if (action === "never") return `${route}, which must never get it: it is answered with SERVFAIL`;
+  if (action === "loop") return `${route}, from where the question came: it is answered at once as a loop`;
+  return route;
 }
 
-function wayText({ decision, verdict, question, group }: Explaining, step: TraceStep | null): string {
+function routeText({ decision, verdict, question, group }: Summarized, step: TraceStep | null): string {
   const { kind, near, far, route } = decision;
   if (kind === "forward") {
     if (step?.kind === "first-group") return `no rule decides, so it goes to the first group, ${step.group}`;
@@ -91,16 +86,16 @@ function wayText({ decision, verdict, question, group }: Explaining, step: Trace
   return `${compares}; nothing is known of the name yet, so both are asked${first}`;
 }
 
-function holdingText(holding: Holding): string | null {
-  if (holding === "nothing") return "The cache does not hold the answer.";
-  const { held, state, atOnce } = holding;
+function cacheText(cached: CacheLookup): string {
+  if (cached === "nothing") return "The cache does not hold the answer.";
+  const { held, freshness, atOnce } = cached;
   const content = `${rcodeName(held.answer.rcode)}${outcomeOf(held.answer) === "nodata" ? " without records" : ""}`;
-  // Why it is so, where anybody said: that an NXDOMAIN was not believed, or what failed.
+  // The extended errors say why: for example that an NXDOMAIN was not believed, or which failure is cached.
   const reasons = held.answer.extendedErrors.map(({ text }) => text).filter((text) => text !== "");
   const what = [content, ...reasons].join(": ");
-  switch (state.kind) {
+  switch (freshness.kind) {
     case "fresh":
-      return `The cache holds the answer (${what}), fresh for ${state.remainingSeconds} s more.`;
+      return `The cache holds the answer (${what}), fresh for ${freshness.remainingSeconds} s more.`;
     case "stale":
       return atOnce
         ? `The answer in the cache (${what}) is past its time: it is given at once, as upstream failed or took long just now.`
@@ -108,7 +103,7 @@ function holdingText(holding: Holding): string | null {
     case "expired":
       return "The answer in the cache is past its time.";
     default:
-      return unreachable(state);
+      return unreachable(freshness);
   }
 }
 
@@ -124,6 +119,6 @@ function placeText(step: TraceStep | null): string {
   return step === null ? "the hosts table has it" : stepText(step);
 }
 
-function capital(text: string): string {
+function capitalize(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -1,82 +1,147 @@
-import type { ExplainRequest } from "../admin/control.ts";
-import type { Explained } from "../admin/schemas/record.ts";
+import { ControlError, type ExplainRequest, type QuerySource, type WhatIfRequest } from "../admin/control.ts";
+import type { Explained, ExplainedOutcome } from "../admin/schemas/record.ts";
+import type { ConfigCheck, VersionView, WhatIf } from "../admin/schemas/views.ts";
 import { nameText } from "../dns/name.ts";
+import { askMessage } from "../dns/query.ts";
 import { typeName } from "../dns/types.ts";
 import { formatDuration } from "../lib/duration.ts";
 import type { TraceStep } from "../log/record.ts";
 import { queryForTarget } from "../resolve/alias.ts";
 import { type Decision, MAX_ALIASES } from "../rules/decision.ts";
 import type { RuleOptions } from "../rules/options.ts";
+import { serve } from "../server/pipeline.ts";
 import type { Policy } from "../server/policy.ts";
+import type { QueryEvent } from "../server/query-event.ts";
 import type { ServerState } from "../server/state.ts";
+import { checkDraft, type Drafts } from "./drafts.ts";
 import {
+  findLiveState,
   groupsOf,
   type HypotheticalQuery,
   hypotheticalQuery,
-  type LiveState,
+  type LiveServer,
   NOTHING_KNOWN,
   predict,
-  stateOf,
 } from "./explain-live.ts";
-import { summaryOf } from "./explain-summary.ts";
-import { traceOf } from "./records.ts";
+import { summarizeExplanation } from "./explain-summary.ts";
+import type { Versions } from "./history.ts";
+import { buildRecord, traceOf } from "./records.ts";
+import { whatIf } from "./what-if.ts";
 
-/** What decisions are explained by. */
-type Grounds = Pick<Policy, "decider" | "egress" | "inputs" | "version">;
+interface ExplainerParts {
+  readonly drafts: Pick<Drafts, "use">;
+  readonly server: { readonly state: ServerState };
+  readonly queries: Pick<QuerySource, "read">;
+  /** null = no versions are kept, because no records are kept. */
+  readonly versions: () => Pick<Versions, "list" | "policyOf"> | null;
+}
+
+/** Explains the decisions of the policy in force, of past versions, and of drafts. */
+export class Explainer {
+  readonly #parts: ExplainerParts;
+
+  constructor(parts: ExplainerParts) {
+    this.#parts = parts;
+  }
+
+  async explain(request: ExplainRequest): Promise<Explained> {
+    const { state } = this.#parts.server;
+    const hypothetical = hypotheticalQuery(request);
+    if (request.version !== null && request.version !== state.version) {
+      if (request.resolve)
+        throw new ControlError("invalid", "under a version of the past nothing can be asked: leave out `resolve` or `version`");
+      const explained = explainQuery(await this.#pastPolicy(request.version), hypothetical, null);
+      return { ...explained, notes: [...explained.notes, PAST_NOTE] };
+    }
+    const explained = explainQuery(state.policy, hypothetical, state);
+    return request.resolve ? { ...explained, outcome: await resolveHypothetical(state, hypothetical) } : explained;
+  }
+
+  whatIf({ config: text, ...request }: WhatIfRequest): Promise<WhatIf> {
+    const { server, queries, drafts } = this.#parts;
+    const { path } = server.state.config;
+    return drafts.use({ text, path }, (draft) => whatIf(server.state, { draft, request, queries }));
+  }
+
+  checkConfig(text: string): Promise<ConfigCheck> {
+    const { server, drafts } = this.#parts;
+    const { config } = server.state;
+    return drafts.use({ text, path: config.path }, (draft) => checkDraft(draft, config));
+  }
+
+  async versions(): Promise<readonly VersionView[]> {
+    return (await this.#parts.versions()?.list()) ?? [];
+  }
+
+  async #pastPolicy(version: string): Promise<Policy> {
+    const versions = this.#parts.versions();
+    if (versions === null)
+      throw new ControlError("missing", `version ${version} is not kept: versions are kept with the query log alone`);
+    return await versions.policyOf(version);
+  }
+}
+
+const PAST_NOTE = "This is a version of the past: what the cache held then, and how upstreams did, is not known.";
 
 /**
- * What would become of the question now, and why. Nobody is asked, and nothing is counted.
- * @throws ControlError `invalid`
+ * Resolves the query as for that client: access and rate limits apply, upstreams are queried, and the cache keeps the answers. The counters and
+ * the log do not see the query, because no client sent it.
  */
-export function explain(site: ServerState, request: Omit<ExplainRequest, "resolve" | "version">): Explained {
-  return explainBy(site.policy, hypotheticalQuery(request), site);
+async function resolveHypothetical(state: ServerState, { query, client }: HypotheticalQuery): Promise<ExplainedOutcome> {
+  const events: QueryEvent[] = [];
+  const message = askMessage(query, { id: 0, edns: true, padded: false });
+  await serve({ state, recorder: { observe: (event) => void events.push(event) } }, message, client);
+  const [event] = events;
+  if (event === undefined) throw new Error("the pipeline reported no event for a query");
+  const record = buildRecord(event, { ids: { next: () => 0 }, clients: "full", wallOffsetMs: 0 });
+  const { rcode, source, action, answers, negativeTtl, ede, edits, attempts, durationUs } = record;
+  return { rcode, source, action, answers, negativeTtl, ede, edits, attempts, durationUs };
 }
 
-/** @param live null = no server is running, or the decisions are of the past: nothing is known of cache, verdicts and upstreams. */
-export function explainBy(grounds: Grounds, subject: HypotheticalQuery, live: LiveState | null): Explained {
-  return explainAlias(grounds, subject, { live, aliases: 0 });
-}
+type ExplainedPolicy = Pick<Policy, "decider" | "egress" | "inputs" | "version">;
 
-interface Walk {
-  readonly live: LiveState | null;
-  /** How many aliases of the hosts table led here. */
-  readonly aliases: number;
-}
-
-function explainAlias(grounds: Grounds, subject: HypotheticalQuery, { live, aliases }: Walk): Explained {
-  const { query, client } = subject;
-  const { decision, steps } = grounds.decider.explain(query, client);
-  const outlook = predict(grounds, { question: query, asker: client, decision });
-  const state = live === null ? NOTHING_KNOWN : stateOf(live, { subject, decision, outlook });
+/**
+ * Explains what would happen to the query, and why. No upstream is queried, and nothing is counted.
+ * @param live null = the policy is not in force, so the cache, the verdicts and the upstreams say nothing about it.
+ * @param aliases how many aliases of the hosts table led to this query.
+ */
+export function explainQuery(
+  policy: ExplainedPolicy,
+  hypothetical: HypotheticalQuery,
+  live: LiveServer | null,
+  aliases = 0,
+): Explained {
+  const { query, client } = hypothetical;
+  const { decision, steps } = policy.decider.explain(query, client);
+  const prediction = predict(policy, { question: query, requester: client, decision });
+  const state = live === null ? NOTHING_KNOWN : findLiveState(live, { hypothetical, decision, prediction });
   const trace = traceOf(steps);
-  const known = { ...outlook, ...state.known };
-  const setter = modifierOrigin(known.action, grounds.inputs.rules, trace);
-  const next = targetOf(subject, decision);
-  const target = aliases < MAX_ALIASES ? next : null;
+  const known = { ...prediction, ...state.known };
+  const origin = modifierOrigin(known.action, policy.inputs.rules, trace);
+  const target = targetOf(hypothetical, decision);
+  const isTooLong = target !== null && aliases >= MAX_ALIASES;
   const explained = {
     question: { name: nameText(query.name), type: typeName(query.type), client: client.address, clientId: client.clientId },
-    version: grounds.version,
+    version: policy.version,
     decision: { ...known, settings: settingsOf(decision) },
     trace,
     cache: state.cache,
     verdict: state.verdict,
-    target: target === null ? null : explainAlias(grounds, target, { live, aliases: aliases + 1 }),
+    target: target === null || isTooLong ? null : explainQuery(policy, target, live, aliases + 1),
     notes: [
-      ...forbiddenNotes(grounds, subject, decision),
-      ...(setter === null || known.answer !== null ? [] : [`${known.action} is as ${setter} wants it.`]),
-      ...(target === next
-        ? []
-        : [
+      ...forbiddenNotes(policy, hypothetical, decision),
+      ...(origin === null || known.answer !== null ? [] : [`${known.action} is as ${origin} wants it.`]),
+      ...(isTooLong
+        ? [
             `It is the target of ${MAX_ALIASES} aliases of the hosts table already: no more are followed, and the answer is SERVFAIL.`,
-          ]),
+          ]
+        : []),
       ...state.notes,
     ],
     outcome: null,
   };
-  return {
-    ...explained,
-    summary: summaryOf(explained, { group: groupsOf(decision)[0] ?? null, setter, holding: state.holding }),
-  };
+  const group = groupsOf(decision)[0] ?? null;
+  return { ...explained, summary: summarizeExplanation({ ...explained, group, origin }, state.cached) };
 }
 
 function targetOf({ query, client }: HypotheticalQuery, decision: Decision): HypotheticalQuery | null {
@@ -84,33 +149,33 @@ function targetOf({ query, client }: HypotheticalQuery, decision: Decision): Hyp
   return { query: queryForTarget(query, decision.answer.target), client };
 }
 
-/** The groups that the rules chose, and that must never get the question. */
-function forbiddenNotes({ egress }: Grounds, { query, client }: HypotheticalQuery, decision: Decision): string[] {
+/** Notes about chosen groups to which `never` forbids the query. */
+function forbiddenNotes({ egress }: ExplainedPolicy, { query, client }: HypotheticalQuery, decision: Decision): string[] {
   return groupsOf(decision).flatMap((group) => {
     const reason = egress.forbids(group, query, client);
     return reason === null ? [] : [`\`never\` of group ${group} forbids it (${reason}): nothing is sent there.`];
   });
 }
 
-/** The modifier that an action comes from; null where it comes from none. */
+/** What set the modifier behind an action: `rule quiet`, or section `answers` if no rule did. The first matching rule that has the modifier wins. */
+function modifierOrigin(action: string, rules: readonly RuleOptions[], trace: readonly TraceStep[]): string | null {
+  const modifier = modifierOf(action);
+  if (modifier === null) return null;
+  const matching = trace.flatMap((step) => (step.kind === "rule" && MATCHES.has(step.outcome) ? [step.rule] : []));
+  const origin = matching.find((name) => rules.find((rule) => rule.name === name)?.modifiers[modifier] !== undefined);
+  return origin === undefined ? "section `answers`" : `rule ${origin}`;
+}
+
+/** The modifier behind an action; null = no modifier. */
 function modifierOf(action: string): "ipv4" | "ipv6" | "https" | null {
   const [kind] = action.split(":");
   if (kind === "ipv4" || kind === "ipv6") return kind;
   return kind === "type64" || kind === "type65" ? "https" : null;
 }
 
-/** Who says what the action does: `rule quiet`, or section `answers` where no rule did. Of one modifier the first setting wins. */
-function modifierOrigin(action: string, rules: readonly RuleOptions[], trace: readonly TraceStep[]): string | null {
-  const modifier = modifierOf(action);
-  if (modifier === null) return null;
-  const matching = trace.flatMap((step) => (step.kind === "rule" && HITS.has(step.outcome) ? [step.rule] : []));
-  const setter = matching.find((name) => rules.find((rule) => rule.name === name)?.modifiers[modifier] !== undefined);
-  return setter === undefined ? "section `answers`" : `rule ${setter}`;
-}
+const MATCHES: ReadonlySet<string> = new Set(["decides", "modifies", "closed"]);
 
-const HITS: ReadonlySet<string> = new Set(["decides", "modifies", "closed"]);
-
-/** The modifiers in force, as they would be written in a rule. `ecs` is left out where it is the group's affair. */
+/** The modifiers in force, in the notation of a rule. `ecs` is absent if the group decides about it. */
 function settingsOf({ context }: Decision): Readonly<Record<string, unknown>> {
   const { shaping, stale, ecs, rebinding, log } = context.settings;
   const { https, ipv6, ipv4, ttl, negative } = shaping;
@@ -118,13 +183,13 @@ function settingsOf({ context }: Decision): Readonly<Record<string, unknown>> {
     https,
     ipv6,
     ipv4,
-    ttl: { min: written(ttl.minSeconds), max: written(ttl.maxSeconds) },
+    ttl: { min: durationText(ttl.minSeconds), max: durationText(ttl.maxSeconds) },
     negative: {
-      min: written(negative.minSeconds),
-      max: written(negative.maxSeconds),
-      block: written(negative.blockSeconds),
-      bare: written(negative.bareSeconds),
-      failure: written(negative.failureSeconds),
+      min: durationText(negative.minSeconds),
+      max: durationText(negative.maxSeconds),
+      block: durationText(negative.blockSeconds),
+      bare: durationText(negative.bareSeconds),
+      failure: durationText(negative.failureSeconds),
     },
     stale,
     ...(ecs === null ? {} : { ecs }),
@@ -133,6 +198,6 @@ function settingsOf({ context }: Decision): Readonly<Record<string, unknown>> {
   };
 }
 
-function written(seconds: number): string {
+function durationText(seconds: number): string {
   return formatDuration(seconds * 1000);
 }

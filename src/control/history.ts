@@ -28,50 +28,49 @@ import { timeText } from "./views.ts";
 
 const LIMITS = { bytes: 256 * 1024 * 1024, versions: 1000 } as const;
 
-/** Versions that wait to be written; each holds the digests of its files, not the files. Beyond, the oldest are not kept. */
+/** Versions that may wait to be written; a waiting version holds digests of its files, not the files. If there are more, the oldest is not kept. */
 const MAX_WAITING = 32;
 
-/** How often versions that nobody refers to any more are dropped. */
+/** Time between two clean-ups of versions that no record refers to. */
 const SWEEP_MS = 3_600_000;
 
-/** Records reach the store no later than this. */
+/** Records reach the store within this time. */
 const GRACE_MS = 60_000;
 
-/** How long what is being written is waited for, by those who ask and when everything ends. */
+/** Time that a caller, and the end of the process, waits for pending writes. */
 const SETTLE_MS = 5_000;
 
-/** How long the store may take to say what it holds. */
+/** Time for the store to say which versions its records bear. */
 const IN_USE_MS = 30_000;
 
-/** Decisions of the past take as much memory as those in force: they are built one after the other, for so long each, and so many may wait. */
+/** A past policy takes as much memory as the one in force, so past policies are built one after the other. */
 const REBUILDS = { limitMs: 30_000, maxWaiting: 16 } as const;
 
-/** How long decisions of the past are held in memory after they were asked for. */
+/** Time that a past policy stays in memory after its first use. */
 const HOLD_MS = 10 * 60_000;
 
 export interface VersionsOptions {
   /** Absolute path; made when it is needed. */
   readonly folder: string;
-  /** How long records are kept: while the store cannot say what it holds, versions go by this. */
+  /** Age up to which the store keeps records: it decides about versions while the store cannot be read. */
   readonly keepMs: () => number;
-  /** The versions that records in the store bear. May reject where it cannot be read. */
+  /** The versions of the records in the store. Rejects if the store cannot be read. */
   readonly inUse: () => Promise<readonly string[]>;
   readonly clock: Clock;
   readonly log: OperationsLog;
-  /** What is kept at most: bytes of files, and versions. Beyond, the one that was replaced first goes first. */
+  /** Size of all files, and number of versions. Beyond a limit the version that was replaced first is dropped first. */
   readonly limits?: { readonly bytes: number; readonly versions: number };
 }
 
-/** What was put in place. */
-interface PutInPlace {
-  readonly decisions: Pick<Policy, "version" | "inputs" | "lists">;
-  /** Where the lists' downloads are. */
+interface NewPolicy {
+  readonly policy: Pick<Policy, "version" | "inputs" | "lists">;
+  /** Holds the downloads of the lists. */
   readonly copies: ListCacheReader;
 }
 
 /**
- * The versions of configuration, hosts and lists that records were decided under, kept on the disk while any record refers to them. All is
- * written in the background, one after the other; a fault is logged and costs the version, never an answer. One process to a folder.
+ * Keeps on disk the versions of configuration, hosts and lists under which records were decided, while a record refers to them. Writes run in the
+ * background, one after the other. A failed write is logged and costs the version, never an answer. Only one process may use the folder.
  */
 export class Versions {
   readonly #options: VersionsOptions;
@@ -80,8 +79,8 @@ export class Versions {
   #contents: VersionContents | null = null;
   #current: string | null = null;
   readonly #queue = new SerialQueue();
-  readonly #waiting: Coming[] = [];
-  #held: { readonly version: string; readonly decisions: Promise<Policy>; readonly timer: Timer } | null = null;
+  readonly #waiting: WaitingVersion[] = [];
+  #loaded: { readonly version: string; readonly policy: Promise<Policy>; readonly timer: Timer } | null = null;
   #sweeping: Timer | null = null;
   #closed: Promise<void> | null = null;
   readonly #rebuilds: BoundedQueue;
@@ -94,26 +93,26 @@ export class Versions {
     this.#scheduleSweep();
   }
 
-  /** From now on decisions are of this version. Returns at once. */
-  put({ decisions, copies }: PutInPlace): void {
-    const { version, inputs: basis, lists } = decisions;
+  /** Notes that this policy decides from now on. Returns at once. */
+  put({ policy, copies }: NewPolicy): void {
+    const { version, inputs, lists } = policy;
     if (this.#closed !== null || version === this.#current) return;
     const { clock, log } = this.#options;
     this.#current = version;
     const sizes = lists.status().map(({ name, size }) => ({ name, size }));
-    this.#waiting.push({ version, basis, lists: sizes, atWallMs: clock.wallMs(), sources: sourcesOf(basis, copies) });
+    this.#waiting.push({ version, inputs, lists: sizes, atWallMs: clock.wallMs(), sources: sourcesOf(inputs, copies) });
     if (this.#waiting.length > MAX_WAITING) {
-      // Its place in the queue is that of the one after it.
+      // The next version takes its place in the queue.
       log.warn({ version: this.#waiting.shift()?.version }, "versions: too many changes at once, this one is not kept");
       return;
     }
     void this.#queue.add(async () => {
-      const coming = this.#waiting.shift();
-      if (coming !== undefined) await this.#guarded(() => this.#keep(coming));
+      const waiting = this.#waiting.shift();
+      if (waiting !== undefined) await this.#guarded(() => this.#keep(waiting));
     });
   }
 
-  /** The one in force first, then by when they were replaced, the latest first. */
+  /** The version in force first, then the others, the one that was replaced last first. */
   async list(): Promise<readonly VersionView[]> {
     await this.#settled();
     return this.#sorted().map(({ version, sinceWallMs, lists, ...header }) => ({
@@ -125,26 +124,26 @@ export class Versions {
   }
 
   /**
-   * The decisions of a version that is kept, built anew.
-   * @throws ControlError `missing` where it is not, not wholly, or damaged; as `BoundedQueue.run` does.
+   * Builds the policy of a past version.
+   * @throws ControlError `missing` if the version, or a file of the version, is not kept or damaged; the errors of `BoundedQueue.run`.
    */
-  async decisionsOf(version: string): Promise<Policy> {
+  async policyOf(version: string): Promise<Policy> {
     await this.#settled();
-    if (this.#held?.version !== version) {
-      this.#letGo();
-      const timer = this.#options.clock.setTimer(() => this.#letGo(), HOLD_MS);
-      this.#held = { version, decisions: this.#rebuilds.run(() => this.#rebuild(version)), timer };
+    if (this.#loaded?.version !== version) {
+      this.#unload();
+      const timer = this.#options.clock.setTimer(() => this.#unload(), HOLD_MS);
+      this.#loaded = { version, policy: this.#rebuilds.run(() => this.#rebuild(version)), timer };
     }
-    const { decisions } = this.#held;
+    const { policy } = this.#loaded;
     try {
-      return await decisions;
+      return await policy;
     } catch (error) {
-      if (this.#held?.decisions === decisions) this.#letGo();
+      if (this.#loaded?.policy === policy) this.#unload();
       throw error;
     }
   }
 
-  /** Lets what is being written end, for a while. May be called again. */
+  /** Waits a while for pending writes. May be called again. */
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
@@ -152,7 +151,7 @@ export class Versions {
 
   async #close(): Promise<void> {
     this.#sweeping?.cancel();
-    this.#letGo();
+    this.#unload();
     await this.#settled();
     this.#ending.abort();
     await this.#queue.idle();
@@ -178,9 +177,9 @@ export class Versions {
     this.#contents = await VersionContents.open(join(folder, "contents"));
   }
 
-  async #keep({ version, basis, lists, atWallMs, sources }: Coming): Promise<void> {
+  async #keep({ version, inputs, lists, atWallMs, sources }: WaitingVersion): Promise<void> {
     const contents = await this.#opened();
-    const text = Buffer.from(JSON.stringify(basis));
+    const text = Buffer.from(JSON.stringify(inputs));
     const digest = createHash("sha256").update(text).digest("hex");
     if (!contents.has(digest)) await contents.put(digest, [text], this.#ending.signal);
     for (const source of sources) if (!contents.has(source.sha256)) await this.#keepSource(contents, version, source);
@@ -228,7 +227,7 @@ export class Versions {
     }, SWEEP_MS);
   }
 
-  /** Drops the versions that no record in the store can be of, and what is too much. */
+  /** Drops the versions that no record can bear, and those beyond the limits. */
   async #sweep(): Promise<void> {
     const contents = await this.#opened();
     const { keepMs, clock, limits = LIMITS } = this.#options;
@@ -247,14 +246,14 @@ export class Versions {
     }
   }
 
-  /** null = nobody knows, or not in time. */
+  /** null = the store did not answer, or not in time. */
   async #used(): Promise<ReadonlySet<string> | null> {
     const { clock, inUse } = this.#options;
     try {
       const used = await withinMs(clock, IN_USE_MS, unlessAborted(inUse(), this.#ending.signal));
       return used === null ? null : new Set(used);
     } catch {
-      // A store in trouble says so itself.
+      // The log itself reports trouble of its store.
       return null;
     }
   }
@@ -286,30 +285,30 @@ export class Versions {
     if (header === undefined) throw new ControlError("missing", `version ${version} is not kept, or not any more`);
     const contents = await this.#opened();
     const text = await contents.get(header.basis);
-    const basis = text === null ? null : basisFrom(text, version);
-    // The rules of a Fenliu of another time may mean nothing to this one.
-    const decisions = basis === null ? null : await pastDecisions(basis, (sha256) => contents.get(sha256)).catch(() => null);
-    if (decisions?.version === version) return decisions;
+    const inputs = text === null ? null : parseInputs(text, version);
+    // This Fenliu may not understand the rules of an older or a newer one.
+    const policy = inputs === null ? null : await rebuildPolicy(inputs, (sha256) => contents.get(sha256)).catch(() => null);
+    if (policy?.version === version) return policy;
     const missing = this.#missingOf(header);
     const what = missing.length === 0 ? "it was written by another version of Fenliu" : `not kept: ${missing.join(", ")}`;
     throw new ControlError("missing", `version ${version} cannot be put together again: ${what}`);
   }
 
-  #letGo(): void {
-    this.#held?.timer.cancel();
-    this.#held = null;
+  #unload(): void {
+    this.#loaded?.timer.cancel();
+    this.#loaded = null;
   }
 }
 
-interface Coming {
+interface WaitingVersion {
   readonly version: string;
-  readonly basis: PolicyInputs;
+  readonly inputs: PolicyInputs;
   readonly lists: VersionHeader["lists"];
   readonly atWallMs: number;
   readonly sources: readonly VersionSource[];
 }
 
-/** null when the signal aborts first. */
+/** null = the signal aborted first. */
 async function unlessAborted<Result>(promise: Promise<Result>, signal: AbortSignal): Promise<Result | null> {
   const { promise: ended, resolve } = Promise.withResolvers<null>();
   const end = (): void => resolve(null);
@@ -322,44 +321,44 @@ async function unlessAborted<Result>(promise: Promise<Result>, signal: AbortSign
   }
 }
 
-/** null where it is none, or of a format of another time. */
-function basisFrom(text: Buffer, version: string): PolicyInputs | null {
-  // The digest has been checked: it is what a Fenliu wrote, and its version tells whether it means the same to this one.
-  const basis = JSON.parse(text.toString("utf8")) as PolicyInputs;
-  return basis.format === 1 && versionOf(basis) === version ? basis : null;
+/** null = the text does not have the present format. */
+function parseInputs(text: Buffer, version: string): PolicyInputs | null {
+  // The digest matches, so Fenliu wrote this text; the version shows whether the text means the same to this Fenliu.
+  const inputs = JSON.parse(text.toString("utf8")) as PolicyInputs;
+  return inputs.format === 1 && versionOf(inputs) === version ? inputs : null;
 }
 
 interface VersionKeepingParts {
-  /** The one that records go to at the moment. */
+  /** The log to which records go at present. */
   readonly queryLog: () => Pick<QueryLog, "versions">;
   readonly clock: Clock;
   readonly log: OperationsLog;
 }
 
-/** The versions of the sites that are put in place, beside the query log that refers to them. */
+/** Keeps the versions beside the query log that refers to them, and moves with the log. */
 export class VersionKeeping {
   readonly #parts: VersionKeepingParts;
   #kept: { readonly folder: string; readonly versions: Versions } | null = null;
   #keepMs = 0;
-  /** Those of folders that are not used any more. */
+  /** Ends when the versions of earlier folders are closed. */
   #ending: Promise<unknown> = Promise.resolve();
 
   constructor(parts: VersionKeepingParts) {
     this.#parts = parts;
   }
 
-  /** null = the configuration wants no records, so there is nothing to keep them for. */
+  /** null = the configuration wants no records, so no versions are needed. */
   get versions(): Versions | null {
     return this.#kept?.versions ?? null;
   }
 
-  /** Records are of this site's version from now on. Returns at once; what is to be written is written later. */
-  use({ config, policy: decisions }: Pick<ServerState, "config" | "policy">): void {
+  /** Notes that this state serves from now on. Returns at once; the write follows later. */
+  use({ config, policy }: Pick<ServerState, "config" | "policy">): void {
     const { enabled, store, keepMs } = config.log.queries;
     const folder = enabled ? join(dirname(store), "versions") : null;
     this.#keepMs = keepMs;
     if (folder !== (this.#kept?.folder ?? null)) this.#moveTo(folder);
-    this.versions?.put({ decisions, copies: listCacheOf(config) });
+    this.versions?.put({ policy, copies: listCacheOf(config) });
   }
 
   /** May be called again. */
@@ -379,16 +378,16 @@ export class VersionKeeping {
   }
 }
 
-/** Gives what was kept under a digest; null where it is not there. */
+/** Reads the content with this digest; null = it is not kept. */
 type Contents = (sha256: string) => Promise<Buffer | null>;
 
 /**
- * Builds decisions anew from what was kept of them. Where some of that is gone, their `version` is another one.
- * @throws Error where the basis is of no use.
+ * Builds a policy from its kept inputs. If some of them are gone, the policy has another `version`.
+ * @throws Error if the inputs are useless.
  */
-async function pastDecisions(basis: PolicyInputs, kept: Contents): Promise<Policy> {
-  const contents = once(kept);
-  const { hosts, lists, groups, ...rest } = basis;
+async function rebuildPolicy(inputs: PolicyInputs, contentOf: Contents): Promise<Policy> {
+  const contents = memoize(contentOf);
+  const { hosts, lists, groups, ...rest } = inputs;
   const options = lists.map((list) => ({ ...list, ...NEVER_REFRESHED }));
   const readHostsFile = async (path: string): Promise<Buffer | string> => {
     const sha256 = hosts.files.find((file) => file.path === path)?.sha256 ?? null;
@@ -399,7 +398,7 @@ async function pastDecisions(basis: PolicyInputs, kept: Contents): Promise<Polic
       { files: hosts.files.map(({ path }) => path), ttlSeconds: hosts.ttlSeconds, records: hosts.records },
       readHostsFile,
     ),
-    loadLists(options, keptCopies(lists, contents), keptFiles(lists, contents)),
+    loadLists(options, copiesOf(lists, contents), filesOf(lists, contents)),
   ]);
   const config = { ...rest, hosts: { ...hosts, files: [] }, lists: options, upstreams: { groups } };
   return buildPolicy(config, { loaded, ownFile: ownHostsFile(hosts.own) }, read);
@@ -409,7 +408,7 @@ const NEVER_REFRESHED = { refreshMs: null, via: null, proxy: null, mirrors: [] }
 
 const NOT_KEPT = "it could not be read then";
 
-function keptCopies(lists: readonly ListInput[], contents: Contents): ListCacheReader {
+function copiesOf(lists: readonly ListInput[], contents: Contents): ListCacheReader {
   return {
     async read(list, url) {
       const sha256 = digestOf(
@@ -423,7 +422,7 @@ function keptCopies(lists: readonly ListInput[], contents: Contents): ListCacheR
   };
 }
 
-function keptFiles(lists: readonly ListInput[], contents: Contents): ListFiles {
+function filesOf(lists: readonly ListInput[], contents: Contents): ListFiles {
   return {
     async read(path, list): Promise<FileContent> {
       const sha256 = digestOf(lists, list, (source) =>
@@ -437,8 +436,8 @@ function keptFiles(lists: readonly ListInput[], contents: Contents): ListFiles {
   };
 }
 
-/** One file may hold several categories of several lists. */
-function once(contents: Contents): Contents {
+/** Reads each content once, because one file may hold categories of several lists. */
+function memoize(contents: Contents): Contents {
   const known = new Map<string, Promise<Buffer | null>>();
   return (sha256) => {
     const before = known.get(sha256);
@@ -449,7 +448,7 @@ function once(contents: Contents): Contents {
   };
 }
 
-/** Of the first fitting source that had any bytes. */
+/** The digest of the first matching source that had content. */
 function digestOf(
   lists: readonly ListInput[],
   name: string,

@@ -5,42 +5,42 @@ import type { HostRecord, OwnHosts } from "../hosts/options.ts";
 import { type LoadedHosts, readRecords } from "../hosts/parse.ts";
 import { type HostsMatch, type HostsTable, parseHostPattern, patternOf } from "../hosts/table.ts";
 
-/** Names that may be put in: each is an object in memory, and all of them are written anew with every change. */
+/** Names that users may add: each is an object in memory, and every change writes all of them. */
 const MAX_OWN_HOSTS = 10_000;
 
-/** The name as the table knows it: `nas.lan` or `*.apps.lan`. @throws ParameterError where it is none. */
-export function hostPattern(written: string): string {
-  const pattern = parseHostPattern(written);
+/** The name in the form of the table: `nas.lan` or `*.apps.lan`. @throws ParameterError */
+export function hostPattern(text: string): string {
+  const pattern = parseHostPattern(text);
   if (pattern === null)
     throw new ParameterError({
       parameter: "name",
-      reason: `\`${written}\` is no name of a host: write it as in \`nas.lan\` or \`*.apps.lan\``,
+      reason: `\`${text}\` is no name of a host: write it as in \`nas.lan\` or \`*.apps.lan\``,
     });
   return patternOf(pattern);
 }
 
-/** What becomes of the names that were put in, beside those that the configuration has; without effects. */
-export type HostsChange = (own: OwnHosts, written: LoadedHosts) => OwnHosts;
+/** A pure change of the added names. @param configured the names that the configuration has. */
+export type HostsChange = (own: OwnHosts, configured: LoadedHosts) => OwnHosts;
 
 export function hostAt(table: HostsTable, pattern: string): HostsMatch | null {
   for (const match of table.entries()) if (match.pattern === pattern) return match;
   return null;
 }
 
-/** Reads a record by the same rules as section `hosts.records`. @throws ControlError with every problem. */
+/** Parses a record by the rules of section `hosts.records`. @throws ControlError with every problem. */
 export function hostRecord(pattern: string, input: HostRecordInput): HostRecord {
   const result = parseOwnHosts(stringify({ records: { [pattern]: input } }), null);
   if (result.kind === "invalid")
     throw new ControlError("invalid", ...result.problems.map(({ message, fix }) => `${message}: ${fix}`));
   const [record] = result.own.records;
   if (record === undefined) throw new ControlError("invalid", `\`${pattern}\` has neither an address nor a \`cname\``);
-  // What would be left out of the table, as it is when it stands in a file, must not be put in.
+  // The table leaves out a record with these problems if a file has it; the API refuses such a record.
   const { problems } = readRecords([record]);
   if (problems.length > 0) throw new ControlError("invalid", ...problems.map(({ reason }) => reason));
   return record;
 }
 
-/** Puts the record in; it shows again what was hidden. The change throws ControlError where there are too many. */
+/** Adds the record, also where the name was hidden. The change throws ControlError if there are too many names. */
 export function withHost(record: HostRecord): HostsChange {
   return ({ records, hidden }) => {
     const others = records.filter(({ name }) => !isSame(name, record.name));
@@ -50,16 +50,19 @@ export function withHost(record: HostRecord): HostsChange {
   };
 }
 
-/** Takes the name away, and hides it where the configuration has it. */
+/** Removes the name, and hides it if the configuration has it. */
 export function withoutHost(pattern: string): HostsChange {
   return ({ records, hidden }, { layers }) => {
-    const isWritten = layers.some((layer) => layer.some((entry) => patternOf(entry) === pattern));
+    const isConfigured = layers.some((layer) => layer.some((entry) => patternOf(entry) === pattern));
     const others = hidden.filter((name) => !isSame(name, pattern));
-    return { records: records.filter(({ name }) => !isSame(name, pattern)), hidden: isWritten ? [...others, pattern] : others };
+    return {
+      records: records.filter(({ name }) => !isSame(name, pattern)),
+      hidden: isConfigured ? [...others, pattern] : others,
+    };
   };
 }
 
-function isSame(written: string, pattern: string): boolean {
-  const parsed = parseHostPattern(written);
+function isSame(text: string, pattern: string): boolean {
+  const parsed = parseHostPattern(text);
   return parsed !== null && patternOf(parsed) === pattern.toLowerCase();
 }

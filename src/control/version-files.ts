@@ -14,12 +14,12 @@ import { shownUrl } from "../lib/text.ts";
 import type { ListCacheReader } from "../lists/cache.ts";
 import type { ListInput, PolicyInputs, SourceInput } from "../server/policy.ts";
 
-/** Larger files are not kept: the folder is bounded, and one of them would push out everything else. */
+/** Larger files are not kept: one of them would push everything else out of the bounded folder. */
 const MAX_CONTENT_BYTES = 128 * 1024 * 1024;
 
 /**
- * Files by the digest of their bytes, packed, each once. Whatever happens while one is written, it is there whole or not at all. Only its user
- * may read them: they can hold what others need not know.
+ * Stores compressed files by the digest of their bytes. A write that fails leaves no partial file. The files may hold private data, so only the
+ * user of the process may read them.
  */
 export class VersionContents {
   readonly #folder: string;
@@ -30,7 +30,7 @@ export class VersionContents {
     this.#folder = folder;
   }
 
-  /** Makes the folder, and takes away what a crash left. @throws the system's error. */
+  /** Creates the folder, and removes what a crash left. @throws the error of the system. */
   static async open(folder: string): Promise<VersionContents> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const contents = new VersionContents(folder);
@@ -42,7 +42,7 @@ export class VersionContents {
     return contents;
   }
 
-  /** Bytes on the disk. */
+  /** Size of all files on the disk. */
   get bytes(): number {
     return [...this.#sizes.values()].reduce((sum, size) => sum + size, 0);
   }
@@ -52,15 +52,15 @@ export class VersionContents {
   }
 
   /**
-   * Keeps the bytes if they have this digest. @returns false where they have another, and nothing is kept.
-   * @throws the system's error, ContentTooLarge, or the signal's reason.
+   * Stores the bytes if they have this digest. @returns false if they have another digest; then nothing is stored.
+   * @throws the error of the system, ContentTooLarge, or the reason of the signal.
    */
   async put(sha256: string, bytes: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, signal: AbortSignal): Promise<boolean> {
     const path = this.#pathOf(sha256);
     const besidePath = `${path}.new`;
     const measure = new Measure();
     try {
-      // Packing is done by a thread of its own; what is left here is the digest of one piece at a time.
+      // zlib compresses in its own thread; this thread computes the digest, one piece at a time.
       await pipeline(bytes, measure, createZstdCompress(), createWriteStream(besidePath, { mode: 0o600, flush: true }), {
         signal,
       });
@@ -74,14 +74,14 @@ export class VersionContents {
     }
   }
 
-  /** null where it is not there, or damaged, in which case it is gone from now on. */
+  /** null = the file is not there, or was damaged and is now removed. */
   async get(sha256: string): Promise<Buffer | null> {
     if (!this.has(sha256)) return null;
     try {
       const bytes = await unpack(await readFile(this.#pathOf(sha256)), { maxOutputLength: MAX_CONTENT_BYTES });
       if (createHash("sha256").update(bytes).digest("hex") === sha256) return bytes;
     } catch {
-      // Unreadable, or no packed file: as good as damaged.
+      // A file that cannot be read or decompressed counts as damaged.
     }
     await this.delete(sha256);
     return null;
@@ -92,7 +92,7 @@ export class VersionContents {
     await rm(this.#pathOf(sha256), { force: true });
   }
 
-  /** Drops all but these. */
+  /** Deletes all other files. */
   async retain(wanted: ReadonlySet<string>): Promise<void> {
     for (const sha256 of [...this.#sizes.keys()]) if (!wanted.has(sha256)) await this.delete(sha256);
   }
@@ -104,7 +104,7 @@ export class VersionContents {
 
 const unpack = promisify(zstdDecompress);
 
-/** Lets bytes through, and knows their digest in the end. */
+/** Passes bytes on and computes their digest. */
 class Measure extends Transform {
   readonly #hash: Hash = createHash("sha256");
   #bytes = 0;
@@ -123,25 +123,25 @@ class Measure extends Transform {
 
 export class ContentTooLarge extends Error {}
 
-/** What is known of a version without looking into it. */
+/** What a version is, without its files. */
 export type VersionHeader = Static<typeof HEADER>;
 
 const DIGEST = Type.String({ pattern: "^[0-9a-f]{64}$" });
 
 const HEADER = Type.Object({
   version: Type.String({ pattern: "^[0-9a-f]+$" }),
-  /** When it was first put in place, in milliseconds since 1970. */
+  /** When the version first came into force, in milliseconds since 1970. */
   sinceWallMs: Type.Number(),
-  /** When another one took its place; null = none has. */
+  /** When another version replaced it; null = it is in force. */
   untilWallMs: Type.Union([Type.Number(), Type.Null()]),
   /** Digest of the `PolicyInputs`. */
   basis: DIGEST,
   lists: Type.Array(Type.Object({ name: Type.String(), size: Type.Number() })),
-  /** The files it was made from. */
+  /** The files from which the policy was built. */
   contents: Type.Array(Type.Object({ label: Type.String(), sha256: DIGEST })),
 });
 
-/** Reads all headers of a folder, which is made; those that are damaged are taken away, and told of. @throws the system's error. */
+/** Reads all headers of a folder, and creates the folder if needed. Reports and removes damaged ones. @throws the error of the system. */
 export async function readHeaders(folder: string, damaged: (path: string) => void): Promise<VersionHeader[]> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const headers: VersionHeader[] = [];
@@ -168,7 +168,7 @@ async function headerAt(path: string): Promise<VersionHeader | null> {
   }
 }
 
-/** In one step. @throws the system's error; then the header before is still there. */
+/** Replaces the header in one step. @throws the error of the system; then the earlier header is still there. */
 export async function writeHeader(folder: string, header: VersionHeader): Promise<void> {
   await replaceFile(join(folder, fileOf(header)), `${JSON.stringify(header, null, 2)}\n`);
 }
@@ -181,16 +181,16 @@ function fileOf({ version }: Pick<VersionHeader, "version">): string {
   return `${version}.json`;
 }
 
-/** A file that decisions were made from. */
+/** A file from which a policy was built. */
 export interface VersionSource {
-  /** For people: `list cn: rules/cn.txt`. */
+  /** A name for people: `list cn: rules/cn.txt`. */
   readonly label: string;
   readonly sha256: string;
-  /** Its bytes as they are now, which may be others; null = it is gone. @throws the system's error, also while they are read. */
+  /** The present bytes, which may have changed; null = the file is gone. @throws the error of the system, also during the reading. */
   readonly read: () => Promise<AsyncIterable<Uint8Array> | Iterable<Uint8Array> | null>;
 }
 
-/** Every file of a basis, each digest once. */
+/** Every file behind the inputs of a policy; a file with the same digest comes once. */
 export function sourcesOf({ hosts, lists }: PolicyInputs, copies: ListCacheReader): readonly VersionSource[] {
   const sources = [
     ...hosts.files.map(({ path, sha256 }) => ({ label: `hosts: ${path}`, sha256, read: () => bytesAt(path) })),

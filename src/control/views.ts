@@ -3,9 +3,9 @@ import { clientIdsOf } from "../access/access.ts";
 import type { AccessOptions } from "../access/options.ts";
 import type { CachedAnswer } from "../admin/schemas/record.ts";
 import type { CacheView, HostView, ListView, UpstreamGroup } from "../admin/schemas/views.ts";
-
 import type { CacheStats, Held, Inspected } from "../cache/entry.ts";
 import { ageSeconds, type LifetimeLimits, lifetimeSeconds } from "../cache/lifetime.ts";
+import type { Problem } from "../config/reading.ts";
 import { parseServer } from "../config/server.ts";
 import type { Config } from "../config/types.ts";
 import { addressText } from "../dns/address.ts";
@@ -28,14 +28,14 @@ export function groupView({ members, healthy, ...group }: GroupStatus): Upstream
       server: label,
       well: healthy,
       ...member,
-      // Smoothed, so that further digits mean nothing.
+      // The value is a moving average: more digits mean nothing.
       latencyMs: latencyMs === null ? null : Math.round(latencyMs * 1000) / 1000,
       lastFailure: lastFailure === null ? null : { reason: lastFailure.reason, time: timeText(lastFailure.atWallMs) },
     })),
   };
 }
 
-/** @param access whose ids are left out. */
+/** @param access the ids of these clients are hidden. */
 export function listView({ name, kind, size, sources }: ListReport, access: Pick<AccessOptions, "clients">): ListView {
   return {
     name,
@@ -79,21 +79,21 @@ export function timeText(wallMs: number): string {
 
 const HIDDEN = "***";
 
-/** Keys whose values are secrets, whatever stands in them. */
+/** Keys whose values are always secrets. */
 const SECRET_KEYS: ReadonlySet<string> = new Set(["token", "tokens"]);
 
-/** Keys of clients: what is the id of one that `access.clients` admits, it admits from anywhere. */
+/** Keys that name clients. An id in `access.clients` is a secret, because it admits its bearer from anywhere. */
 const CLIENT_KEYS: ReadonlySet<string> = new Set(["client", "clients", "exempt"]);
 
-/** Sections of servers, whose URLs are shown as their labels are. */
+/** Sections whose URLs name servers; they are shown like the labels of servers. */
 const SERVER_SECTIONS: ReadonlySet<string> = new Set(["upstreams", "bootstrap"]);
 
 /**
- * The configuration in force as it was written, without what must not be shown: tokens, ids that admit from anywhere, in URLs passwords and
- * queries, which may hold keys, and in those of servers paths that may be one.
+ * The text of the configuration as values, without its secrets: tokens, client ids that admit from anywhere, passwords and queries in URLs (which
+ * may hold keys), and paths in URLs of servers that may be keys.
  */
 export function shownConfig({ text, access }: Pick<Config, "text" | "access">): Readonly<Record<string, unknown>> {
-  // What it expands to is bounded by having been read already.
+  // The text has passed the parser before, so its aliases are bounded.
   const written: Readonly<Record<string, unknown>> = parse(text, { maxAliasCount: -1 }) ?? {};
   const admitted = clientIdsOf(access.clients);
   return Object.fromEntries(
@@ -104,13 +104,13 @@ export function shownConfig({ text, access }: Pick<Config, "text" | "access">): 
   );
 }
 
-/** What is said of a configuration in words, which may name its clients. */
+/** A message about a configuration, without the ids that admit clients. */
 export function shownText(text: string, access: Pick<AccessOptions, "clients">): string {
   const admitted = clientIdsOf(access.clients);
   return text.replace(/[a-z0-9.-]+/g, (word) => (admitted.has(word) ? HIDDEN : word));
 }
 
-/** What is said of a file with faults, which quotes it: what is no URL as it stands may be meant for one. */
+/** A message that quotes an invalid file: even a quoted text that is no valid URL may have been meant as one, and hold a password. */
 export function withoutQuotedSecrets(text: string): string {
   return text.replace(/`([^`]*)`/g, (_, quoted: string) => {
     const shown = shownServer(quoted).replace(/^.*@/s, `${HIDDEN}@`).replace(/\?.*$/s, `?${HIDDEN}`);
@@ -137,7 +137,7 @@ function shownServer(text: string): string {
   return parsed !== null && "value" in parsed ? parsed.value.label : shownUrl(text);
 }
 
-/** An answer that the cache holds, as people see it. How long it is fresh depends on the limits of whoever asks. */
+/** A cached answer. The remaining time depends on the limits of the decision. */
 export function cachedAnswer(
   inspected: Inspected,
   { limits, nowMs }: { readonly limits: LifetimeLimits; readonly nowMs: number },
@@ -162,7 +162,12 @@ export function cachedAnswer(
   };
 }
 
-/** Full seconds that it is still fresh; below zero, for how long it has not been. */
+/** Whole seconds until the answer is stale; negative = it has been stale for so long. */
 function remainingSeconds(held: Held, { limits, nowMs }: { readonly limits: LifetimeLimits; readonly nowMs: number }): number {
   return lifetimeSeconds(held.answer, limits) - ageSeconds(held, nowMs);
+}
+
+/** A problem of a configuration in one line. */
+export function problemText({ line, column, message, fix }: Problem): string {
+  return `line ${line}, column ${column}: ${message}; ${fix}`;
 }

@@ -12,16 +12,16 @@ import { MAX_ALIASES, type Requester } from "../rules/decision.ts";
 import { NO_DIAGNOSTICS, openPolicy, type Policy } from "../server/policy.ts";
 import { checkDecisions } from "../server/preflight.ts";
 import type { ServerState } from "../server/state.ts";
-import { problemText } from "./control.ts";
 import { predict } from "./explain-live.ts";
+import { problemText } from "./views.ts";
 
-/** How long logged queries are looked at. */
+/** Time to compare logged queries. */
 const LIMIT_MS = 20_000;
 
-/** Queries that are looked at. */
+/** Queries that one call compares. */
 const MAX_QUERIES = 2_000_000;
 
-/** How long judging goes on before others have their turn. */
+/** Time without a pause for other work. */
 const SLICE_MS = 4;
 
 interface WhatIfParts {
@@ -31,37 +31,37 @@ interface WhatIfParts {
 }
 
 /**
- * What would become of logged queries under a draft, and under what is in force now: configurations are compared, not times. Lists are read
- * from the disk; nothing is downloaded, and nothing is served. Only decisions are judged: not who may ask, nor what upstreams say.
- * @throws ControlError `invalid` with every problem of the draft, `unavailable` where the log cannot be read.
+ * Decides logged queries by the policy in force and by the policy of a draft, and compares the decisions. The lists of the draft come from the
+ * disk; nothing is downloaded. Access rules and the answers of upstreams play no part.
+ * @throws ControlError `invalid` with every problem of the draft, `unavailable` if the log cannot be read.
  */
-export async function whatIf(site: ServerState, { draft, request, queries }: WhatIfParts): Promise<WhatIf> {
+export async function whatIf(state: ServerState, { draft, request, queries }: WhatIfParts): Promise<WhatIf> {
   const config = configOf(draft);
   const after = await openPolicy(config, NO_DIAGNOSTICS);
-  const comparison = new Comparison(site.policy, after);
-  const truncated = await judgeAll(comparison, site, { request, queries });
+  const comparison = new Comparison(state.policy, after);
+  const truncated = await compareAll(comparison, state, { request, queries });
   return { ...comparison.result(request.examples), truncated, notes: [...comparison.notes(), ...listNotes(after)] };
 }
 
 /** @throws ParameterError */
 function configOf(draft: ConfigResult): Config {
-  if (draft.kind === "invalid") throw faultsOf(draft.problems.map(problemText));
+  if (draft.kind === "invalid") throw parameterError(draft.problems.map(problemText));
   const refusals = checkDecisions(draft.config);
-  if (refusals.length > 0) throw faultsOf(refusals);
+  if (refusals.length > 0) throw parameterError(refusals);
   return draft.config;
 }
 
-function faultsOf(reasons: readonly string[]): ParameterError {
+function parameterError(reasons: readonly string[]): ParameterError {
   return new ParameterError(...reasons.map((reason) => ({ parameter: "config", reason })));
 }
 
-/** @returns whether there were more queries than were looked at. */
-async function judgeAll(
+/** @returns whether some queries were left out. */
+async function compareAll(
   comparison: Comparison,
-  site: ServerState,
+  state: ServerState,
   { request, queries }: Omit<WhatIfParts, "draft">,
 ): Promise<boolean> {
-  const { now } = site.resolver.clock;
+  const { now } = state.resolver.clock;
   const ending = new AbortController();
   const signal = AbortSignal.any([ending.signal, AbortSignal.timeout(LIMIT_MS)]);
   let sliceMs = now();
@@ -69,7 +69,7 @@ async function judgeAll(
   try {
     for await (const records of queries.read({ fromMs: request.fromMs, toMs: request.toMs, conditions: [] }, signal)) {
       for (const record of records) {
-        if (looked >= MAX_QUERIES || !comparison.judge(record)) return true;
+        if (looked >= MAX_QUERIES || !comparison.add(record)) return true;
         looked++;
         if (now() - sliceMs < SLICE_MS) continue;
         await setImmediate();
@@ -83,7 +83,7 @@ async function judgeAll(
   }
 }
 
-/** Lists of the draft that hold less than they would if it were served. */
+/** Notes about lists of the draft that would hold more if the draft were in force. */
 function listNotes({ lists }: Policy): string[] {
   return lists
     .status()
@@ -94,35 +94,35 @@ function listNotes({ lists }: Policy): string[] {
     );
 }
 
-/** Different questions of different clients that are judged: each takes some hundred bytes of memory. */
+/** Distinct pairs of question and client; each takes some hundred bytes of memory. */
 const MAX_DISTINCT = 250_000;
 
-/** Different changes that are told apart. */
+/** Distinct changes that one result shows. */
 const MAX_CHANGES = 1000;
 
-type Grounds = Pick<Policy, "decider" | "egress">;
+type ComparedPolicy = Pick<Policy, "decider" | "egress">;
 
-/** Judges queries by two configurations, equal ones once. */
+/** Compares the decisions of two policies; equal queries are decided once. */
 class Comparison {
-  readonly #before: Grounds;
-  readonly #after: Grounds;
-  /** By question and client: what changes for it, null = nothing. */
+  readonly #before: ComparedPolicy;
+  readonly #after: ComparedPolicy;
+  /** The change for each question and client; null = no change. */
   readonly #known = new Map<string, Tally | null>();
   readonly #changes = new Map<string, Change>();
   #queries = 0;
   #changed = 0;
-  #left = 0;
+  #leftOut = 0;
   #approximate = false;
 
-  constructor(before: Grounds, after: Grounds) {
+  constructor(before: ComparedPolicy, after: ComparedPolicy) {
     this.#before = before;
     this.#after = after;
   }
 
-  /** @returns false where it would be one question too many, and is not counted. */
-  judge(record: QueryRecord): boolean {
+  /** @returns false if there are too many distinct questions; then the record is not counted. */
+  add(record: QueryRecord): boolean {
     const { name, type, client, clientId, source } = record;
-    // No rule was asked about what was malformed or turned away.
+    // The rules never saw a query that was malformed or refused.
     if (source === "refused") {
       this.#queries++;
       return true;
@@ -154,26 +154,26 @@ class Comparison {
             "The log keeps no whole client addresses: rules for clients are judged by their networks, or as for nobody in particular.",
           ]
         : []),
-      ...(this.#left > 0
+      ...(this.#leftOut > 0
         ? [`There are more than ${MAX_CHANGES} different changes: queries of the others are counted, not shown.`]
         : []),
     ];
   }
 
-  /** null = nothing changes. */
+  /** null = the decision stays the same. */
   #compare({ name, type, client, clientId }: QueryRecord): Tally | null {
     const question = questionOf(name, type);
     if (question === null) return null;
-    const asker = { address: client.split("/")[0] ?? "", clientId };
-    const before = outcomeOf(this.#before, question, asker);
-    const after = outcomeOf(this.#after, question, asker);
+    const requester = { address: client.split("/")[0] ?? "", clientId };
+    const before = outcomeOf(this.#before, question, requester);
+    const after = outcomeOf(this.#after, question, requester);
     const key = JSON.stringify([before, after]);
     if (JSON.stringify(before) === JSON.stringify(after)) return null;
     let change = this.#changes.get(key);
     if (change === undefined) {
       change = { before, after, tallies: new Map() };
       if (this.#changes.size < MAX_CHANGES) this.#changes.set(key, change);
-      else this.#left++;
+      else this.#leftOut++;
     }
     return tallyOf(change, name, type);
   }
@@ -186,7 +186,7 @@ interface Change {
   readonly tallies: Map<string, Tally>;
 }
 
-/** Queries for one name and type, of all clients for which the same changes. */
+/** Queries for one name and type, from all clients that have the same change. */
 interface Tally {
   readonly name: string;
   readonly type: string;
@@ -215,21 +215,21 @@ function questionOf(name: string, type: string): Question | null {
   return { name: asked, type: number, class: CLASS.IN, dnssecOk: false, checkingDisabled: false, clientSubnet: null };
 }
 
-/** What is decided, in the end: of an alias of the hosts table, for its target. */
-function outcomeOf(grounds: Grounds, asked: Question, asker: Requester): WhatIfOutcome {
+/** The final decision: an alias of the hosts table leads to the decision for its target. */
+function outcomeOf(policy: ComparedPolicy, asked: Question, requester: Requester): WhatIfOutcome {
   let question = asked;
   const aliases: string[] = [];
   for (;;) {
-    const decision = grounds.decider.decide(question, asker);
-    const outlook = predict(grounds, { question, asker, decision });
+    const decision = policy.decider.decide(question, requester);
+    const prediction = predict(policy, { question, requester, decision });
     const isAlias = decision.kind === "reply" && decision.answer.kind === "alias";
     if (!isAlias || aliases.length >= MAX_ALIASES) {
-      const { rule, near, far, answer, action } = outlook;
-      const route = near === null || answer !== null ? outlook.route : `${near} or ${far}`;
+      const { rule, near, far, answer, action } = prediction;
+      const route = near === null || answer !== null ? prediction.route : `${near} or ${far}`;
       const parts = [...aliases, ...(answer === null ? [] : [answer])];
       return { rule, route, answer: parts.length === 0 ? null : parts.join(", "), action };
     }
-    if (outlook.answer !== null) aliases.push(outlook.answer);
+    if (prediction.answer !== null) aliases.push(prediction.answer);
     question = { ...question, name: decision.answer.target };
   }
 }

@@ -3,7 +3,8 @@ import { createServer, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { run } from "../../src/cli/run.ts";
-import { explain } from "../../src/control/explain.ts";
+import { explainQuery } from "../../src/control/explain.ts";
+import { hypotheticalQuery } from "../../src/control/explain-live.ts";
 import { directory } from "../support/files.ts";
 import { siteWith } from "../support/site.ts";
 import { honest } from "../support/zone-script.ts";
@@ -132,12 +133,9 @@ describe("explain with a running server", () => {
         durationUs: 7300,
       };
       const { searchParams } = url;
-      const held = explain(site.app.state, {
-        name: searchParams.get("name") ?? "",
-        type: "A",
-        client: null,
-        clientId: searchParams.get("clientId"),
-      });
+      const name = searchParams.get("name") ?? "";
+      const query = hypotheticalQuery({ name, type: "A", client: null, clientId: searchParams.get("clientId") });
+      const held = explainQuery(site.app.state.policy, query, site.app.state);
       return { body: { ...held, outcome } };
     });
     const { code, out } = await explained(["www.page.example", "--resolve", "--client", "tv"], { admin });

@@ -21,32 +21,32 @@ describe("the URL of the service", () => {
     expect(serviceUrl(written)).toEqual(expect.stringContaining(says));
   });
 
-  test("is taken with a port and a path", () => {
+  test("may have a port and a path", () => {
     expect(serviceUrl("https://10.0.0.2:8443/dns-query/tv")).toEqual(new URL("https://10.0.0.2:8443/dns-query/tv"));
   });
 });
 
 describe("the script for RouterOS", () => {
-  test("pins the addresses of the server's name, which the router could not look up otherwise", () => {
+  test("pins the addresses of the server, which the router could not look up otherwise", () => {
     const script = routerosScript(placeOf(new URL("https://doh.example.com/dns-query"), hosts));
     expect(script).toContain('/ip dns static add name="doh.example.com" type=A address=10.0.0.2 comment="fenliu"\n');
     expect(script).toContain('/ip dns static add name="doh.example.com" type=AAAA address=fd00::2 comment="fenliu"\n');
     expect(script).toContain('use-doh-server="https://doh.example.com/dns-query" verify-doh-cert=yes');
   });
 
-  test("says what is missing where the table has no address of the name, and nothing for a literal", () => {
+  test("has a hint if the table has no address of the name, and none for a literal", () => {
     expect(routerosScript(placeOf(new URL("https://dns.example.net/dns-query"), hosts))).toContain("look dns.example.net up");
     expect(routerosScript(placeOf(new URL("https://10.0.0.2/dns-query"), hosts))).not.toContain("look 10.0.0.2 up");
   });
 
-  test("nothing of the URL is taken for a variable or ends the text", () => {
+  test("quotes a URL so that no part is a variable or ends the text", () => {
     const script = routerosScript(placeOf(new URL('https://doh.example.com/$x"y'), hosts));
     expect(script).toContain('use-doh-server="https://doh.example.com/\\$x%22y"');
   });
 });
 
 describe("the profile for Apple devices", () => {
-  test("is the same for the same URL, and another for another", () => {
+  test("is the same for the same URL, and different for another URL", () => {
     const profile = (url: string): string => appleProfile(placeOf(new URL(url), hosts));
     const one = profile("https://doh.example.com/dns-query/phone");
     expect(profile("https://doh.example.com/dns-query/phone")).toBe(one);

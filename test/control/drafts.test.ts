@@ -11,17 +11,17 @@ import { honest } from "../support/zone-script.ts";
 const ENDLESS = `x: [${",".repeat(250_000)}]`;
 
 function drafts(clock = fakeClock()): Drafts {
-  const made = new Drafts(clock);
-  onTestFinished(() => made.close());
-  return made;
+  const opened = new Drafts(clock);
+  onTestFinished(() => opened.close());
+  return opened;
 }
 
 function check(text: string, path = join(directory(), "fenliu.yaml")): Promise<ConfigCheck> {
-  return drafts().judge({ text, path }, (draft) => checkDraft(draft, null));
+  return drafts().use({ text, path }, (draft) => checkDraft(draft, null));
 }
 
 describe("a draft of the configuration", () => {
-  test("is told what the file would be told, with its place", async () => {
+  test("has the problems that the file would have, with their places", async () => {
     expect(await check("rules: 5\n")).toMatchObject({ ok: false, problems: [{ line: 1, column: 8 }] });
     expect(await check("answers: { https: nodata }\n")).toEqual({ ok: true, problems: [], warnings: [] });
     expect(await check("ddns: { tokens: [abcdefghijklmnop] }\n")).toMatchObject({
@@ -31,7 +31,7 @@ describe("a draft of the configuration", () => {
     expect(await check("expect: [{ name: page.example, answer: nodata }]\n")).toMatchObject({ ok: false, warnings: [] });
   });
 
-  test("warns of what would be left out of the files it names", async () => {
+  test("warns of lines that its files would lose", async () => {
     const list = file("list.txt", ["page.example", "not a name at all", "http://"]);
     expect(await check(`lists: { some: { domains: ["${list}"] } }`)).toEqual({
       ok: true,
@@ -40,7 +40,7 @@ describe("a draft of the configuration", () => {
     });
   });
 
-  test("that a reload would refuse is warned of, as it could be started with", async () => {
+  test("gets a warning if only a reload would refuse it", async () => {
     const site = await siteWith({});
     const { control } = site.app.administration;
     const warning = { message: expect.stringContaining("restart Fenliu"), line: null, column: null };
@@ -49,13 +49,13 @@ describe("a draft of the configuration", () => {
     expect((await control.checkConfig(site.app.state.config.text)).warnings).not.toContainEqual(warning);
   });
 
-  test("with a fault in every line is told a hundred of them, and how many more there are", async () => {
+  test("with a problem in every line gets a hundred of them, and the number of the others", async () => {
     const { problems } = await check("nonsense: 1\n".repeat(5000));
     expect(problems).toHaveLength(101);
     expect(problems.at(-1)?.message).toMatch(/^\d{4} further problems/);
   });
 
-  test("that is too large is refused before it is read", async () => {
+  test("is refused before it is read if it is too large", async () => {
     await expect(check(`# ${"é".repeat(130_000)}`)).resolves.toMatchObject({ ok: true });
     await expect(check(`# ${"é".repeat(132_000)}`)).rejects.toMatchObject({
       kind: "invalid",
@@ -63,7 +63,7 @@ describe("a draft of the configuration", () => {
     });
   });
 
-  test("that takes long to read is given up, and queries are answered meanwhile", async () => {
+  test("is given up if it takes too long to read, and queries are answered meanwhile", async () => {
     const site = await siteWith({ upstreams: { main: honest("page.example 100 A 192.0.2.7") } });
     const { control } = site.app.administration;
     const checked = control.checkConfig(ENDLESS);
@@ -77,7 +77,7 @@ describe("a draft of the configuration", () => {
     expect(await control.checkConfig("answers: {}\n")).toMatchObject({ ok: true });
   });
 
-  test("is refused when the server stops, and nothing waits for it", async () => {
+  test("is refused when the server stops, and the stop does not wait for it", async () => {
     const site = await siteWith({ admin: true });
     const headers = { "content-type": "application/json" };
     const draft = { method: "POST", headers, body: JSON.stringify({ config: ENDLESS }) };
@@ -88,9 +88,9 @@ describe("a draft of the configuration", () => {
     expect(await Promise.all(statuses)).toEqual(Array(5).fill(503));
   });
 
-  test("waits for those before it; a fifth is refused, and at the end all are", async () => {
+  test("waits for the drafts before it; a fifth is refused, and the end refuses all", async () => {
     const all = drafts();
-    const judged = [1, 2, 3, 4, 5].map(() => all.judge({ text: ENDLESS, path: null }, (draft) => checkDraft(draft, null)));
+    const judged = [1, 2, 3, 4, 5].map(() => all.use({ text: ENDLESS, path: null }, (draft) => checkDraft(draft, null)));
     const refused = expect(judged.pop()).rejects.toMatchObject({
       kind: "unavailable",
       message: expect.stringContaining("later"),

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Explained } from "../../src/admin/schemas/record.ts";
-import { Explainer } from "../../src/control/explainer.ts";
+import { Explainer } from "../../src/control/explain.ts";
 
 import { file } from "../support/files.ts";
 import { siteWith, type TestSite } from "../support/site.ts";
@@ -89,14 +89,14 @@ async function untilNobodyIsAsked(site: TestSite): Promise<void> {
   await site.clock.advance(0);
 }
 
-test("what is foretold comes true, whatever was asked before", async () => {
+test("the prediction comes true, whatever queries came before", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(question, { minLength: 4, maxLength: 16 }), async (questions) => {
       const site = await anySite();
       const explainer = new Explainer({
         server: site.app,
         versions: () => null,
-        drafts: { judge: () => expect.fail("no draft is judged") },
+        drafts: { use: () => expect.fail("no draft is used") },
         queries: { read: () => expect.fail("nothing is read of the log") },
       });
       for (const { advanceMs, ...asked } of questions) {
@@ -140,7 +140,7 @@ test("what is foretold comes true, whatever was asked before", async () => {
   );
 });
 
-test("an explanation decides as the rules do, for any name and type", async () => {
+test("every name and type has an explanation or is refused as invalid", async () => {
   const site = await anySite();
   const anyName = fc
     .array(fc.stringMatching(/^[a-z0-9_*-]{1,10}$/), { minLength: 1, maxLength: 6 })
@@ -148,7 +148,7 @@ test("an explanation decides as the rules do, for any name and type", async () =
   const explainer = new Explainer({
     server: site.app,
     versions: () => null,
-    drafts: { judge: () => expect.fail("no draft is judged") },
+    drafts: { use: () => expect.fail("no draft is used") },
     queries: { read: () => expect.fail("nothing is read of the log") },
   });
   await fc.assert(

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { explain } from "../../src/control/explain.ts";
+import { explainQuery } from "../../src/control/explain.ts";
+import { hypotheticalQuery } from "../../src/control/explain-live.ts";
 import { TYPE } from "../../src/dns/types.ts";
 import { file } from "../support/files.ts";
 import { siteWith, type TestSite } from "../support/site.ts";
@@ -12,7 +13,8 @@ interface Question {
 }
 
 function explained({ app }: TestSite, name: string, { type = "A", client, clientId }: Question = {}) {
-  return explain(app.state, { name, type, client: client ?? null, clientId: clientId ?? null });
+  const query = hypotheticalQuery({ name, type, client: client ?? null, clientId: clientId ?? null });
+  return explainQuery(app.state.policy, query, app.state);
 }
 
 const upstreams = {
@@ -37,7 +39,7 @@ ${more}`;
 }
 
 describe("an explanation", () => {
-  test("tells each rule that was tried, the list and line that matched, and the group", async () => {
+  test("shows each rule that was tried, the list and line that matched, and the group", async () => {
     const site = await splitSite();
     const { decision, trace, summary, version } = explained(site, "WWW.near.example.");
     expect(decision).toMatchObject({ kind: "forward", rule: "split", route: "domestic", answer: null, action: "none" });
@@ -55,13 +57,13 @@ describe("an explanation", () => {
     expect(site.asked()).toEqual([]);
   });
 
-  test("tells what no rule decides", async () => {
+  test("says that the first group answers if no rule decides", async () => {
     const { decision, summary } = explained(await splitSite(), "other.example");
     expect(decision).toMatchObject({ kind: "forward", rule: null, route: "domestic" });
     expect(summary).toMatch(/^No rule decides, so it goes to the first group, domestic\./);
   });
 
-  test("tells what is answered here, and with what", async () => {
+  test("shows local answers", async () => {
     const site = await splitSite();
     expect(explained(site, "www.ads.example").decision).toMatchObject({
       kind: "reply",
@@ -87,7 +89,7 @@ describe("an explanation", () => {
     });
   });
 
-  test("follows an alias of the hosts table to the decision on its target, and a circle of them only so far", async () => {
+  test("follows an alias of the hosts table to the decision for its target, and a loop of aliases up to a limit", async () => {
     const site = await splitSite();
     const { decision, target, summary } = explained(site, "www.lan");
     expect(decision).toMatchObject({ kind: "reply", answer: "CNAME www.near.example", route: null });
@@ -104,7 +106,7 @@ describe("an explanation", () => {
     expect((await site.ask("loop.lan")).rcode).toBe("SERVFAIL");
   });
 
-  test("shows the modifiers in force as a rule would have them", async () => {
+  test("shows the modifiers in force in the notation of a rule", async () => {
     const site = await splitSite("answers: { negative: { block: 90s }, https: [strip-ech] }");
     const { settings } = explained(site, "other.example", { clientId: "tv" }).decision;
     expect(settings).toEqual({
@@ -133,8 +135,8 @@ describe("an explanation", () => {
   });
 });
 
-describe("types that are switched off", () => {
-  test("NODATA, with the rule that would have sent it on", async () => {
+describe("an explanation of a filtered type", () => {
+  test("says NODATA, and which rule would have forwarded the query", async () => {
     const site = await splitSite();
     const { decision, summary } = explained(site, "www.near.example", { type: "AAAA", clientId: "tv" });
     expect(decision).toMatchObject({ rule: "split", route: null, answer: "nodata", action: "ipv6:nodata" });
@@ -143,14 +145,14 @@ describe("types that are switched off", () => {
     );
   });
 
-  test("HTTPS of the incident: which setting, which negative TTL", async () => {
+  test("of HTTPS names the setting and the negative TTL", async () => {
     const site = await splitSite("answers: { https: nodata, negative: { block: 42s } }");
     const { decision, summary } = explained(site, "www.near.example", { type: "TYPE65" });
     expect(summary).toContain("NODATA (type65:nodata), as section `answers` wants it; else");
     expect(decision).toMatchObject({ answer: "nodata", action: "type65:nodata", settings: { negative: { block: "42s" } } });
   });
 
-  test("a preferred family decides as soon as it is known", async () => {
+  test("follows the preference for a family as soon as the cache knows the other family", async () => {
     const site = await splitSite("answers: { ipv6: prefer-ipv4 }");
     const before = explained(site, "www.far.example", { type: "AAAA" });
     expect(before.decision).toMatchObject({ route: "overseas", answer: null, action: "ipv6:prefer-ipv4" });
@@ -169,8 +171,8 @@ describe("types that are switched off", () => {
   });
 });
 
-describe("what is held", () => {
-  test("all types of the name on its route, with the time that is left by the limits of the decision", async () => {
+describe("the cache in an explanation", () => {
+  test("has all types of the name on its route, with the remaining time by the limits of the decision", async () => {
     const site = await splitSite("answers: { ttl: { max: 40s } }\ncache: { stale: { keep: 1h, after: 1800ms } }");
     await site.ask("www.far.example", "A");
     await site.ask("www.far.example", "TXT");
@@ -195,7 +197,7 @@ describe("what is held", () => {
     expect(late.summary).toMatch(/past its time: it is given where upstream fails or takes long\.$/);
   });
 
-  test("looking is no use of it", async () => {
+  test("counts no hit for an explanation", async () => {
     const site = await splitSite();
     await site.ask("www.far.example", "A");
     const stats = site.app.state.resolver.cache.stats();
@@ -204,7 +206,7 @@ describe("what is held", () => {
     expect(explained(site, "www.far.example").cache).toMatchObject([{ hits: 0 }]);
   });
 
-  test("an NXDOMAIN answers every type", async () => {
+  test("answers every type with an NXDOMAIN", async () => {
     const site = await splitSite();
     await site.ask("no.far.example", "A");
     const { cache, summary } = explained(site, "no.far.example", { type: "AAAA" });
@@ -212,7 +214,7 @@ describe("what is held", () => {
     expect(summary).toContain("The cache holds the answer (NXDOMAIN)");
   });
 
-  test("where an NXDOMAIN was not believed, it says why", async () => {
+  test("says why an NXDOMAIN was not believed", async () => {
     const page = honest("page.example 100 A 192.0.2.7");
     const site = await siteWith({ upstreams: { main: (asked) => (asked.type === TYPE.HTTPS ? deny(asked) : page(asked)) } });
     await site.ask("page.example", "HTTPS");
@@ -222,8 +224,8 @@ describe("what is held", () => {
   });
 });
 
-describe("what keeps a question from its group", () => {
-  test("a never", async () => {
+describe("an explanation says that a query does not reach its group", () => {
+  test("because `never` forbids it", async () => {
     const site = await siteWith({
       yaml: "rules: [{ name: all, domains: [.], upstream: overseas }]",
       upstreams: {
@@ -240,7 +242,7 @@ describe("what keeps a question from its group", () => {
     expect((await site.ask("www.home.example")).rcode).toBe("SERVFAIL");
   });
 
-  test("a loop: the client is the group itself", async () => {
+  test("because the client is a server of the group, which would be a loop", async () => {
     const site = await siteWith({
       upstreams: { router: { servers: [upstreams.domestic], keys: 'asksFrom: ["192.0.2.53"]' } },
       yaml: "access: { clients: [private, 192.0.2.0/24] }",
@@ -250,7 +252,7 @@ describe("what keeps a question from its group", () => {
     expect(explained(site, "a.example", { client: "192.0.2.54" }).decision).toMatchObject({ action: "none" });
   });
 
-  test("a client that may not ask", async () => {
+  test("because the client has no access", async () => {
     const site = await splitSite();
     expect(explained(site, "a.example", { client: "203.0.113.9" }).notes).toEqual([
       "203.0.113.9 is not among `access.clients`: it is refused before all this.",
@@ -259,11 +261,11 @@ describe("what keeps a question from its group", () => {
   });
 });
 
-describe("a comparison", () => {
+describe("an explanation of a comparison", () => {
   const yaml = () => `lists: { cn-ip: { addresses: ["${file("cn-ip.txt", ["192.0.2.0/24"])}"] } }
 rules: [{ name: others, compare: { near: domestic, far: overseas, keepNearIf: "list:cn-ip", within: 800ms, verdict: 1d } }]`;
 
-  test("without a verdict both are asked; other types go to the far side alone", async () => {
+  test("says that both sides are queried without a verdict; other types go to the far side alone", async () => {
     const site = await siteWith({ yaml: yaml(), upstreams });
     expect(explained(site, "www.near.example")).toMatchObject({
       decision: { kind: "compare", rule: "others", route: null, near: "domestic", far: "overseas", action: "none" },
@@ -274,7 +276,7 @@ rules: [{ name: others, compare: { near: domestic, far: overseas, keepNearIf: "l
     expect(explained(site, "www.near.example", { type: "MX" }).decision.route).toBe("overseas");
   });
 
-  test("a verdict tells the side, and the cache of that side tells the answer", async () => {
+  test("shows the verdict, and the cached answer of its side", async () => {
     const site = await siteWith({ yaml: yaml(), upstreams });
     await site.ask("www.near.example");
     await site.clock.advance(30_000);
@@ -286,7 +288,7 @@ rules: [{ name: others, compare: { near: domestic, far: overseas, keepNearIf: "l
     expect(explained(site, "www.near.example", { type: "HTTPS" }).decision.route).toBe("domestic");
   });
 
-  test("near addresses that are held stand in for a verdict that is over, for types that are not judged", async () => {
+  test("takes cached near addresses for an expired verdict, for types that are not compared", async () => {
     const site = await siteWith({ yaml: yaml().replace("verdict: 1d", "verdict: 1s"), upstreams });
     await site.ask("www.near.example");
     await site.clock.advance(2000);

@@ -33,7 +33,7 @@ function asked({ name, type, client, clientId, version }: QueryRecord) {
   return { name, type, client, clientId, version, resolve: false };
 }
 
-test("why did it go there then: a record is explained under its own version, after the list has changed and after a restart", async () => {
+test("a record is explained under its own version, after the list has changed and after a restart", async () => {
   const folder = directory();
   writeFileSync(join(folder, "cn.txt"), "# domestic\npage.example\n");
   const first = await scene(folder);
@@ -56,7 +56,7 @@ test("why did it go there then: a record is explained under its own version, aft
   expect((await control.explain(asked(before))).trace).toEqual(before.trace);
 });
 
-test("a draft is judged over what the log holds", async () => {
+test("a draft is compared over the records of the log", async () => {
   const folder = directory();
   writeFileSync(join(folder, "cn.txt"), "page.example\n");
   const { site, yaml, control } = await scene(folder);

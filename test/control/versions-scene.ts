@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished } from "vitest";
 import type { ExplainRequest } from "../../src/admin/control.ts";
-import { Explainer } from "../../src/control/explainer.ts";
+import { Explainer } from "../../src/control/explain.ts";
 import { Versions, type VersionsOptions } from "../../src/control/history.ts";
 import { listCacheOf } from "../../src/lists/cache.ts";
 import { operationsLog } from "../../src/log/operations.ts";
@@ -52,8 +52,8 @@ ${more}`;
 }
 
 export function put(versions: Versions, { app }: TestSite): string {
-  const { policy: decisions, config, version } = app.state;
-  versions.put({ decisions, copies: listCacheOf(config) });
+  const { policy, config, version } = app.state;
+  versions.put({ policy, copies: listCacheOf(config) });
   return version;
 }
 
@@ -63,7 +63,7 @@ export function explainer(versions: Versions, { app }: TestSite): Pick<Explainer
     server: app,
     versions: () => versions,
     queries: { read: () => expect.fail("nothing is read of the log") },
-    drafts: { judge: () => expect.fail("no draft is judged") },
+    drafts: { use: () => expect.fail("no draft is used") },
   });
 }
 

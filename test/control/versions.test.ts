@@ -1,12 +1,14 @@
 import { createHash } from "node:crypto";
-import { readdirSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { zstdDecompressSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { parseConfig } from "../../src/config/load.ts";
+import { Explainer } from "../../src/control/explain.ts";
 import { hypotheticalQuery } from "../../src/control/explain-live.ts";
-import { Explainer } from "../../src/control/explainer.ts";
 import { Versions } from "../../src/control/history.ts";
 import type { ListCacheReader } from "../../src/lists/cache.ts";
+import { listCacheOf } from "../../src/lists/cache.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { openPolicy } from "../../src/server/policy.ts";
 import { fakeClock } from "../support/fake-clock.ts";
@@ -32,7 +34,7 @@ describe("versions", () => {
     });
   });
 
-  test("hosts files and names put in while running are part of it", async () => {
+  test("a version includes hosts files and the names that users added", async () => {
     const stage = await scene();
     const versions = stage.open();
     const before = put(versions, stage.site);
@@ -45,7 +47,7 @@ describe("versions", () => {
     expect((await explaining.explain(about("nas.lan", before))).decision.answer).toBe("10.0.0.5");
   });
 
-  test("the one in force comes first; a return to an earlier one is no new one", async () => {
+  test("the version in force comes first; a return to an earlier version is no new version", async () => {
     const stage = await scene();
     const versions = stage.open();
     const first = put(versions, stage.site);
@@ -69,7 +71,7 @@ describe("versions", () => {
     expect((await versions.list()).map(({ version }) => version)).toEqual([first, second]);
   });
 
-  test("a restart keeps them", async () => {
+  test("versions survive a restart", async () => {
     const { stage, versions, before, after } = await movedScene();
     await versions.close();
     const later = stage.open();
@@ -79,7 +81,7 @@ describe("versions", () => {
     expect((await explaining.explain(about("page.example", before))).decision.route).toBe("domestic");
   });
 
-  test("a file is kept once, however many versions are made of it", async () => {
+  test("a file of many versions is stored once", async () => {
     const stage = await scene();
     const versions = stage.open();
     put(versions, stage.site);
@@ -93,7 +95,7 @@ describe("versions", () => {
   });
 });
 
-test("downloads, seeds, addresses and a file with the wrong checksum come back as they were", async () => {
+test("a past policy has the downloads, seeds, addresses and rejected files of its time", async () => {
   const where = directory();
   const seed = file("seed.txt", ["seeded.example"]);
   const wrong = file("wrong.txt", ["wrong.example"]);
@@ -124,24 +126,24 @@ rules:
     },
   };
   const log = operationsLog("silent", () => {}, false);
-  const decisions = await openPolicy(parsed.config, log, copies);
+  const policy = await openPolicy(parsed.config, log, copies);
   const options = { folder: join(where, "versions"), keepMs: () => DAY_MS, inUse: async () => [], clock: fakeClock(), log };
   const versions = new Versions(options);
-  versions.put({ decisions, copies });
+  versions.put({ policy, copies });
   await versions.close();
   for (const path of [seed, wrong, near]) writeFileSync(path, "other.example\n");
   downloads.clear();
-  const past = await new Versions(options).decisionsOf(decisions.version);
-  expect(past.inputs).toEqual(decisions.inputs);
+  const past = await new Versions(options).policyOf(policy.version);
+  expect(past.inputs).toEqual(policy.inputs);
   for (const name of ["far.example", "further.example", "seeded.example", "wrong.example", "x.example"]) {
     const { query, client } = hypotheticalQuery({ name, type: "A", client: null, clientId: null });
-    expect(past.decider.explain(query, client).steps).toEqual(decisions.decider.explain(query, client).steps);
-    expect(past.egress.forbids("overseas", query, client)).toBe(decisions.egress.forbids("overseas", query, client));
+    expect(past.decider.explain(query, client).steps).toEqual(policy.decider.explain(query, client).steps);
+    expect(past.egress.forbids("overseas", query, client)).toBe(policy.egress.forbids("overseas", query, client));
   }
-  expect(past.classifier.near("near").fingerprint).toBe(decisions.classifier.near("near").fingerprint);
+  expect(past.classifier.near("near").fingerprint).toBe(policy.classifier.near("near").fingerprint);
 });
 
-describe("what a version is", () => {
+describe("the version", () => {
   test.each([
     { what: "a rule", more: "answers: { ipv6: nodata }" },
     { what: "a special name", more: "special: { firefoxCanary: true }" },
@@ -155,7 +157,7 @@ describe("what a version is", () => {
     expect(stage.site.app.state.version).not.toBe(before);
   });
 
-  test("what decides nothing makes none, and neither does reading the same again", async () => {
+  test("stays the same if a change decides nothing, or if the same files are read again", async () => {
     const stage = await scene();
     const before = stage.site.app.state.version;
     await stage.site.reload(
@@ -168,7 +170,7 @@ describe("what a version is", () => {
 });
 
 describe("retention", () => {
-  test("a version stays while a record bears it, and goes with the files that only it had", async () => {
+  test("a version stays while a record bears it, and goes with its own files", async () => {
     const { stage, versions, before, after } = await movedScene();
     stage.store.versions = [before];
     await stage.clock.advance(2 * DAY_MS);
@@ -182,7 +184,7 @@ describe("retention", () => {
     await expect(explaining.explain(about("page.example", before))).rejects.toMatchObject(MISSING);
   });
 
-  test("one that was just replaced stays for a while: its last records may not be stored yet", async () => {
+  test("a version that was just replaced stays for a while, because its last records may not be stored yet", async () => {
     const stage = await scene();
     const versions = stage.open();
     put(versions, stage.site);
@@ -192,7 +194,7 @@ describe("retention", () => {
     expect(await versions.list()).toHaveLength(2);
   });
 
-  test("while the store cannot be read, versions go by the time that records are kept", async () => {
+  test("while the store cannot be read, the age limit of records decides about versions", async () => {
     const stage = await scene();
     stage.store.versions = null;
     const versions = stage.open();
@@ -206,7 +208,7 @@ describe("retention", () => {
     expect(await versions.list()).toHaveLength(1);
   });
 
-  test("beyond the limit the ones that were replaced first go, never the one in force", async () => {
+  test("beyond the limit the versions that were replaced first go, never the version in force", async () => {
     const stage = await scene({ limits: { bytes: 2 ** 30, versions: 3 } });
     const versions = stage.open();
     const all: string[] = [];
@@ -233,17 +235,142 @@ test("without a query log no versions are kept", async () => {
     server: site.app,
     versions: () => null,
     queries: { read: () => expect.fail("nothing is read of the log") },
-    drafts: { judge: () => expect.fail("no draft is judged") },
+    drafts: { use: () => expect.fail("no draft is used") },
   });
   expect(await none.versions()).toEqual([]);
   await expect(none.explain(about("page.example", "0123456789ab"))).rejects.toMatchObject(MISSING);
   expect((await none.explain(about("page.example", site.app.state.version))).decision.route).toBe("domestic");
 });
 
-test("under a version of the past nothing can be asked", async () => {
+test("a past version cannot be resolved", async () => {
   const stage = await scene();
   const explaining = explainer(stage.open(), stage.site);
   await expect(explaining.explain({ ...about("page.example", "0123456789ab"), resolve: true })).rejects.toMatchObject({
     kind: "invalid",
   });
+});
+
+describe("trouble on the disk", () => {
+  test("a file that changed before it was kept is missing, and the version refuses to explain", async () => {
+    const stage = await scene();
+    const versions = stage.open();
+    const before = put(versions, stage.site);
+    await move(stage);
+    put(versions, stage.site);
+    expect((await versions.list()).find(({ version }) => version === before)?.missing).toEqual([
+      `list cn: ${stage.paths.cn}`,
+      `list world: ${stage.paths.world}`,
+    ]);
+    const explaining = explainer(versions, stage.site);
+    await expect(explaining.explain(about("page.example", before))).rejects.toMatchObject({
+      ...MISSING,
+      message: expect.stringContaining(`not kept: list cn: ${stage.paths.cn}, list world`),
+    });
+    expect(stage.log.filter((line) => line.includes("changed before it could be kept"))).toHaveLength(2);
+  });
+
+  test.each(["overwritten", "cut short", "another's"])("a stored file that is %s is missing", async (damage) => {
+    const stage = await scene();
+    const versions = stage.open();
+    const before = put(versions, stage.site);
+    await versions.list();
+    await move(stage);
+    put(versions, stage.site);
+    await versions.list();
+    const folder = join(stage.paths.versions, "contents");
+    for (const name of readdirSync(folder)) {
+      const path = join(folder, name);
+      const bytes = readFileSync(path);
+      writeFileSync(
+        path,
+        damage === "overwritten"
+          ? "nonsense"
+          : damage === "cut short"
+            ? bytes.subarray(0, 9)
+            : readFileSync(join(folder, readdirSync(folder)[0] ?? "")),
+      );
+    }
+    const explaining = explainer(versions, stage.site);
+    await expect(explaining.explain(about("page.example", before))).rejects.toMatchObject(MISSING);
+    expect((await explaining.explain(about("page.example", null))).decision.route).toBe("overseas");
+  });
+
+  test("a damaged header is removed, and written again if the version is in force", async () => {
+    const stage = await scene();
+    const versions = stage.open();
+    const version = put(versions, stage.site);
+    await versions.close();
+    for (const text of ["", "{}", "[1", '{"version":"../../x"}']) {
+      writeFileSync(join(stage.paths.versions, `${version}.json`), text);
+      const later = stage.open();
+      expect(await later.list()).toEqual([]);
+      put(later, stage.site);
+      expect(await later.list()).toMatchObject([{ version, missing: [] }]);
+      await later.close();
+    }
+    expect(stage.log.join()).toContain("a damaged file was taken away");
+  });
+
+  test("a folder that cannot be created costs only the versions", async () => {
+    const stage = await scene();
+    writeFileSync(stage.paths.versions, "a file is in the way");
+    const versions = stage.open();
+    put(versions, stage.site);
+    expect(await versions.list()).toEqual([]);
+    const explaining = explainer(versions, stage.site);
+    await expect(explaining.explain(about("page.example", "0123456789ab"))).rejects.toMatchObject(MISSING);
+    expect(stage.log.join()).toContain("cannot be explained later");
+    await versions.close();
+    put(versions, stage.site);
+  });
+});
+
+test("other users cannot read the kept files, and the files hold no secret of the configuration", async () => {
+  const stage = await scene({ more: "admin: { token: very-secret-token }" });
+  const versions = stage.open();
+  put(versions, stage.site);
+  await versions.list();
+  const { versions: folder } = stage.paths;
+  const contents = join(folder, "contents");
+  const paths = [
+    ...readdirSync(folder)
+      .filter((name) => name !== "contents")
+      .map((name) => join(folder, name)),
+    ...readdirSync(contents).map((name) => join(contents, name)),
+  ];
+  expect(paths.map((path) => statSync(path).mode & 0o077)).toEqual(paths.map(() => 0));
+  expect([folder, contents].map((path) => statSync(path).mode & 0o077)).toEqual([0, 0]);
+  const texts = paths.map((path) =>
+    (path.endsWith(".zst") ? zstdDecompressSync(readFileSync(path)) : readFileSync(path)).toString(),
+  );
+  expect(texts.join("\n")).toContain('"name":"split"');
+  expect(texts.join("\n")).not.toContain("very-secret-token");
+});
+
+test("a store that does not answer does not delay the close", async () => {
+  const asked = Promise.withResolvers<void>();
+  const inUse = () => {
+    asked.resolve();
+    return new Promise<never>(() => {});
+  };
+  const stage = await scene({ inUse });
+  const versions = stage.open();
+  put(versions, stage.site);
+  await asked.promise;
+  const closing = versions.close();
+  await stage.clock.advance(6000);
+  await closing;
+  expect(readdirSync(stage.paths.versions)).toContain(`${stage.site.app.state.version}.json`);
+});
+
+test("if more changes wait than can be kept, the version in force is kept", async () => {
+  const stage = await scene();
+  const versions = stage.open();
+  const { policy, config } = stage.site.app.state;
+  const names = Array.from({ length: 100 }, (_, index) => `f${index}`);
+  for (const version of names) versions.put({ policy: { ...policy, version }, copies: listCacheOf(config) });
+  const kept = await versions.list();
+  expect(kept[0]?.version).toBe("f99");
+  expect(kept.length).toBeLessThan(50);
+  expect(kept.length + stage.log.length).toBe(names.length);
 });

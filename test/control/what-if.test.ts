@@ -44,7 +44,7 @@ const SPLIT = `rules:
 `;
 
 describe("what a draft would change", () => {
-  test("equal questions of equal clients are judged once and counted; changes are grouped, the most frequent first", async () => {
+  test("equal queries are decided once and counted; changes are grouped, the most frequent first", async () => {
     const site = await siteWith({ yaml: `${lists(["a.example", "b.example"], ["c.example"])}\n${SPLIT}`, upstreams });
     const draft = `${lists(["b.example"], ["a.example", "c.example"])}\n${SPLIT.replace("nodata", "nxdomain")}`;
     const log = logOf([
@@ -81,7 +81,7 @@ describe("what a draft would change", () => {
     });
   });
 
-  test("of many names the most frequent are shown", async () => {
+  test("the most frequent names are shown", async () => {
     const site = await siteWith({ yaml: `${lists(["example"], [])}\n${SPLIT}`, upstreams });
     const names = ["a.example", "b.example", "b.example", "c.example", "c.example", "c.example"].map((name) => ({ name }));
     const { changes } = await ask(site, `${lists([], ["example"])}\n${SPLIT}`, logOf(names), { examples: 2 });
@@ -96,14 +96,14 @@ describe("what a draft would change", () => {
     ]);
   });
 
-  test("an unchanged file changes nothing, and neither does what concerns no decision", async () => {
+  test("an unchanged file changes nothing, and neither does an option that concerns no decision", async () => {
     const yaml = `${lists(["a.example"], [])}\n${SPLIT}`;
     const site = await siteWith({ yaml, upstreams });
     const log = logOf([{ name: "a.example" }, { name: "nas.lan" }, { name: "b.example", type: "TYPE65" }]);
     expect(await ask(site, `${yaml}\nlog: { level: warn }`, log)).toMatchObject({ queries: 3, changed: 0, changes: [] });
   });
 
-  test("hosts, filtered types, preferences and what must never leave count as well", async () => {
+  test("hosts, filtered types, preferences and `never` count as well", async () => {
     const site = await siteWith({
       yaml: "hosts: { records: { nas.lan: 10.0.0.5, www.lan: { cname: www.a.example } } }",
       upstreams: {
@@ -131,7 +131,7 @@ rules: [{ name: far, domains: [a.example, home.example], upstream: overseas, ipv
     });
   });
 
-  test("a comparison is told by both of its groups", async () => {
+  test("a comparison shows both of its groups", async () => {
     const site = await siteWith({ upstreams });
     const near = file("near.txt", ["192.0.2.0/24"]);
     const draft = `lists: { near: { addresses: ["${near}"] } }
@@ -141,7 +141,7 @@ rules: [{ name: others, compare: { near: domestic, far: overseas, keepNearIf: "l
     ]);
   });
 
-  test("where the log keeps no whole addresses the result says so", async () => {
+  test("the result says that the log keeps no whole addresses", async () => {
     const yaml = `${lists(["a.example"], ["b.example"])}\n${SPLIT}`;
     const site = await siteWith({ yaml, upstreams });
     const said = async (client: string) =>
@@ -158,7 +158,7 @@ rules: [{ name: others, compare: { near: domestic, far: overseas, keepNearIf: "l
   });
 });
 
-describe("a draft that cannot be judged", () => {
+describe("a draft that cannot be compared", () => {
   test.each([
     { config: "rulez: []", says: "line 1, column 1: unknown key `rulez`" },
     { config: "rules: [{ name: a, upstream: nowhere }]", says: "nowhere" },
@@ -170,7 +170,7 @@ describe("a draft that cannot be judged", () => {
     await expect(judged).rejects.toMatchObject({ kind: "invalid", message: expect.stringContaining(says) });
   });
 
-  test("a list that was never downloaded is told of", async () => {
+  test("the result names a list that was never downloaded", async () => {
     const site = await siteWith({ upstreams });
     const draft = `lists: { far: { domains: "https://lists.example/far.txt" } }\nrules: [{ name: far, domains: "list:far", upstream: overseas }]`;
     const { notes } = await ask(site, draft, logOf([{ name: "a.example" }]));
@@ -179,7 +179,7 @@ describe("a draft that cannot be judged", () => {
 });
 
 describe("bounds", () => {
-  test("the log is let go as soon as enough was looked at", async () => {
+  test("the reading of the log ends as soon as the limit is reached", async () => {
     const site = await siteWith({ upstreams });
     const seen: { signal: AbortSignal | null } = { signal: null };
     const failing: Pick<QuerySource, "read"> = {
@@ -226,7 +226,7 @@ const anyList = fc.array(
   { maxLength: 5 },
 );
 
-test("a list is moved: the differences are those of asking two servers the same", async () => {
+test("after a list has moved the differences are those between two servers", async () => {
   const judgesAsAsked = async (
     cn: readonly string[],
     moved: readonly string[],
