@@ -9,6 +9,7 @@
 import type { Socket } from "node:net";
 import { AddressSet, endpointText } from "../dns/address.ts";
 import type { Clock } from "../lib/clock.ts";
+import type { StartDecision } from "../lib/stream-start.ts";
 import { errorText } from "../lib/text.ts";
 import { StreamConnection } from "./dns-stream.ts";
 import { DohService } from "./doh.ts";
@@ -17,7 +18,7 @@ import { PREFACE } from "./http2/frames.ts";
 import { Http2Connection } from "./http2-connection.ts";
 import { LISTEN_LIMITS, type ListenLimits } from "./limits.ts";
 import type { Endpoint, ListenOptions, TlsOptions } from "./options.ts";
-import { readStart, type StartDecision, StreamListener } from "./tcp.ts";
+import { beginsLike, readStartWithin, StreamListener } from "./tcp.ts";
 import { TlsAcceptor, TlsFiles } from "./tls.ts";
 import type { Connection, Handler, ListenCounters, ListenEvent, ListenServices, Peer, ServeConnection } from "./types.ts";
 import { UdpListener } from "./udp.ts";
@@ -252,7 +253,7 @@ class DohServer {
   /** Waits for the first bytes; null = none came. */
   async serve(socket: Socket, peer: Peer): Promise<Connection | null> {
     const { clock, limits } = this.#services;
-    const version = await readStart(socket, sniffHttp, { clock, timeoutMs: limits.httpIdleMs });
+    const version = await readStartWithin(socket, sniffHttp, { clock, timeoutMs: limits.httpIdleMs });
     if (version === null) return null;
     if (version === "http1") return this.#http1.serve(socket, peer);
     return new Http2Connection(socket, peer, { service: this.#service, services: this.#services });
@@ -264,8 +265,7 @@ class DohServer {
 }
 
 /** Recognises HTTP/2 by its preface, which no HTTP/1 request begins with (RFC 9113 §3.4), and takes the preface. */
-function sniffHttp(start: Uint8Array): StartDecision<"http1" | "http2"> {
-  const length = Math.min(start.length, PREFACE.length);
-  if (!PREFACE.subarray(0, length).equals(start.subarray(0, length))) return { kind: "decided", takenBytes: 0, value: "http1" };
-  return length < PREFACE.length ? { kind: "more" } : { kind: "decided", takenBytes: PREFACE.length, value: "http2" };
+function sniffHttp(start: Buffer): StartDecision<"http1" | "http2"> {
+  if (!beginsLike(start, PREFACE)) return { takenBytes: 0, value: "http1" };
+  return start.length < PREFACE.length ? "more" : { takenBytes: PREFACE.length, value: "http2" };
 }

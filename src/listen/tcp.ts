@@ -3,6 +3,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { canonicalAddress, endpointText } from "../dns/address.ts";
 import type { Clock } from "../lib/clock.ts";
+import { readStart, type StartDecision } from "../lib/stream-start.ts";
 import { addressOfSocket } from "./client-address.ts";
 import type { Endpoint } from "./options.ts";
 import type { Connection, ListenServices, Peer, ServeConnection } from "./types.ts";
@@ -112,7 +113,7 @@ export class StreamListener {
     const { clock, limits, proxyPeers } = this.#services;
     let peer = direct;
     if (proxyPeers.hasText(direct.address)) {
-      const header = await readStart(socket, readProxyHeader, { clock, timeoutMs: limits.proxyHeaderMs });
+      const header = await readStartWithin(socket, readProxyHeader, { clock, timeoutMs: limits.proxyHeaderMs });
       if (header === null) return null;
       peer = header.source ?? direct;
     }
@@ -120,47 +121,20 @@ export class StreamListener {
   }
 }
 
-/** The meaning of the first bytes of a stream. `takenBytes` of them are used up; the rest goes back to the stream. */
-export type StartDecision<T> =
-  | { readonly kind: "more" }
-  | { readonly kind: "refused" }
-  | { readonly kind: "decided"; readonly takenBytes: number; readonly value: T };
-
-/**
- * Reads a stream until `decide` has seen enough bytes. `decide` gets all bytes so far, and must refuse at some length. null = refused, ended,
- * broken or silent for too long; the caller then destroys the stream. Afterwards the stream is paused; the next reader resumes it.
- */
-export function readStart<T>(
+/** Reads the start of a stream, for a limited time; null = refused, ended, broken or silent for too long, and the stream is of no more use. */
+export async function readStartWithin<T>(
   stream: Duplex,
-  decide: (start: Uint8Array) => StartDecision<T>,
-  limit: { readonly clock: Clock; readonly timeoutMs: number },
+  decide: (start: Buffer) => StartDecision<T>,
+  { clock, timeoutMs }: { readonly clock: Clock; readonly timeoutMs: number },
 ): Promise<T | null> {
-  return new Promise((resolve) => {
-    let start = Buffer.alloc(0);
-    const finish = (value: T | null): void => {
-      timer.cancel();
-      stream.off("readable", read).off("end", fail).off("close", fail);
-      resolve(value);
-    };
-    const fail = (): void => finish(null);
-    const read = (): void => {
-      for (let chunk: Buffer | null = stream.read(); chunk !== null; chunk = stream.read()) {
-        start = Buffer.concat([start, chunk]);
-      }
-      if (start.length === 0) return;
-      const decision = decide(start);
-      if (decision.kind === "more") return;
-      if (decision.kind === "refused") {
-        fail();
-        return;
-      }
-      if (decision.takenBytes < start.length) stream.unshift(start.subarray(decision.takenBytes));
-      finish(decision.value);
-    };
-    const timer = limit.clock.setTimer(fail, limit.timeoutMs);
-    stream.on("readable", read).on("end", fail).on("close", fail);
-    if (stream.destroyed) fail();
-  });
+  const timer = clock.setTimer(() => stream.destroy(), timeoutMs);
+  try {
+    return await readStart(stream, decide);
+  } catch {
+    return null;
+  } finally {
+    timer.cancel();
+  }
 }
 
 /** The origin of a connection; `source` null = the header does not name one, so the address of the connection holds. */
@@ -179,42 +153,38 @@ const V1_START = Buffer.from("PROXY ", "latin1");
 /** The longest line, with its end. PROXY protocol §2.1. */
 const V1_MAX_BYTES = 107;
 
-const MORE = { kind: "more" } as const;
-const REFUSED = { kind: "refused" } as const;
-
 /** Reads a PROXY header, version 1 or 2, from the first bytes of a stream. Anything else is refused. */
-export function readProxyHeader(start: Uint8Array): StartDecision<ProxyHeader> {
-  const bytes = Buffer.from(start.buffer, start.byteOffset, start.byteLength);
-  if (beginsLike(bytes, V1_START)) return bytes.length < V1_START.length ? MORE : readV1(bytes);
-  if (beginsLike(bytes, V2_SIGNATURE)) return bytes.length < V2_FIXED_BYTES ? MORE : readV2(bytes);
-  return REFUSED;
+export function readProxyHeader(bytes: Buffer): StartDecision<ProxyHeader> {
+  if (beginsLike(bytes, V1_START)) return bytes.length < V1_START.length ? "more" : readV1(bytes);
+  if (beginsLike(bytes, V2_SIGNATURE)) return bytes.length < V2_FIXED_BYTES ? "more" : readV2(bytes);
+  return "refused";
 }
 
 /** Whether the two agree up to the end of the shorter one. */
-function beginsLike(bytes: Buffer, expected: Buffer): boolean {
+export function beginsLike(bytes: Buffer, expected: Buffer): boolean {
   const length = Math.min(bytes.length, expected.length);
   return bytes.subarray(0, length).equals(expected.subarray(0, length));
 }
 
 function decided(takenBytes: number, source: Peer | null): StartDecision<ProxyHeader> {
-  return { kind: "decided", takenBytes, value: { source } };
+  return { takenBytes, value: { source } };
 }
 
 function readV1(bytes: Buffer): StartDecision<ProxyHeader> {
   const end = bytes.subarray(0, V1_MAX_BYTES).indexOf("\r\n");
-  if (end === -1) return bytes.length < V1_MAX_BYTES ? MORE : REFUSED;
+  if (end === -1) return bytes.length < V1_MAX_BYTES ? "more" : "refused";
   const takenBytes = end + 2;
   const [family, source, destination, sourcePort, destinationPort, ...rest] = bytes
     .toString("latin1", V1_START.length, end)
     .split(" ");
   // The rest of an UNKNOWN line is ignored.
   if (family === "UNKNOWN") return decided(takenBytes, null);
-  if (family !== "TCP4" && family !== "TCP6") return REFUSED;
+  if (family !== "TCP4" && family !== "TCP6") return "refused";
   const isFamily = (text = ""): boolean => canonicalAddress(text) !== null && text.includes(":") === (family === "TCP6");
   const address = canonicalAddress(source ?? "");
   const port = parsePort(sourcePort);
-  if (address === null || port === null || !isFamily(source) || !isFamily(destination)) return REFUSED;
-  if (parsePort(destinationPort) === null || rest.length > 0) return REFUSED;
+  if (address === null || port === null || !isFamily(source) || !isFamily(destination)) return "refused";
+  if (parsePort(destinationPort) === null || rest.length > 0) return "refused";
   return decided(takenBytes, { address, port });
 }
 
@@ -228,20 +198,20 @@ function readV2(bytes: Buffer): StartDecision<ProxyHeader> {
   const family = bytes.readUInt8(13) >> 4;
   const lengthBytes = bytes.readUInt16BE(14);
   const takenBytes = V2_FIXED_BYTES + lengthBytes;
-  if (takenBytes > V2_MAX_BYTES) return REFUSED;
+  if (takenBytes > V2_MAX_BYTES) return "refused";
   // 0x20 = LOCAL: the proxy's own connection, for example a health check; 0x21 = PROXY.
-  if (versionAndCommand !== 0x20 && versionAndCommand !== 0x21) return REFUSED;
-  if (bytes.length < takenBytes) return MORE;
+  if (versionAndCommand !== 0x20 && versionAndCommand !== 0x21) return "refused";
+  if (bytes.length < takenBytes) return "more";
   if (versionAndCommand === 0x20) return decided(takenBytes, null);
   if (family === 1) {
-    if (lengthBytes < 12) return REFUSED;
+    if (lengthBytes < 12) return "refused";
     return decided(takenBytes, { address: bytes.subarray(16, 20).join("."), port: bytes.readUInt16BE(24) });
   }
   if (family === 2) {
-    if (lengthBytes < 36) return REFUSED;
+    if (lengthBytes < 36) return "refused";
     const groups = Array.from({ length: 8 }, (_, group) => bytes.readUInt16BE(16 + 2 * group).toString(16));
     const address = canonicalAddress(groups.join(":"));
-    return address === null ? REFUSED : decided(takenBytes, { address, port: bytes.readUInt16BE(48) });
+    return address === null ? "refused" : decided(takenBytes, { address, port: bytes.readUInt16BE(48) });
   }
   // UNSPEC and UNIX carry no IP address.
   return decided(takenBytes, null);

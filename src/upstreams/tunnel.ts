@@ -1,5 +1,6 @@
 import { isIPv6, type Socket } from "node:net";
 import { addressFromText } from "../dns/address.ts";
+import { readStart } from "../lib/stream-start.ts";
 import type { ProxyOptions } from "./options.ts";
 
 /** The far end of a tunnel: a host name, which the proxy looks up, or an IP literal. */
@@ -114,53 +115,17 @@ async function boundAddressBytes(socket: Socket, kind: number | undefined): Prom
   return length;
 }
 
-/**
- * Takes exactly `count` bytes, at least 1, from a paused socket. The bytes after them stay in the socket.
- * Rejects when the socket fails or ends first; destroying the socket stops the wait.
- */
+/** Takes exactly `count` bytes. The bytes after them stay in the socket. */
 export function readBytes(socket: Socket, count: number): Promise<Buffer> {
-  return whenReadable(socket, () => {
-    const chunk: Buffer | null = socket.read(count);
-    // At the end of a stream `read` returns the rest, however short.
-    return chunk?.length === count ? chunk : null;
-  });
+  return readStart(socket, (start) => (start.length < count ? "more" : { takenBytes: count, value: start.subarray(0, count) }));
 }
 
 /** Takes the bytes up to the end of `terminator`. Rejects when it does not come within `limit` bytes. */
 export function readThrough(socket: Socket, terminator: string, limit: number): Promise<Buffer> {
-  let taken = Buffer.alloc(0);
-  return whenReadable(socket, () => {
-    const chunk: Buffer | null = socket.read();
-    if (chunk === null) return null;
-    taken = Buffer.concat([taken, chunk]);
-    const end = taken.indexOf(terminator);
-    if (end < 0 && taken.length <= limit) return null;
-    const length = end + terminator.length;
-    if (end < 0 || length > limit) throw new Error(`no end within ${limit} bytes`);
-    if (length < taken.length) socket.unshift(taken.subarray(length));
-    return taken.subarray(0, length);
-  });
-}
-
-/** Calls `take` each time the socket is readable, until it returns bytes. */
-function whenReadable(socket: Socket, take: () => Buffer | null): Promise<Buffer> {
-  return new Promise<Buffer>((resolve, reject) => {
-    const settle = (settleWith: () => void): void => {
-      socket.off("readable", attempt).off("error", fail).off("end", end).off("close", end);
-      settleWith();
-    };
-    const attempt = (): void => {
-      try {
-        const taken = take();
-        if (taken !== null) settle(() => resolve(taken));
-      } catch (error) {
-        settle(() => reject(error));
-      }
-    };
-    const fail = (error: Error): void => settle(() => reject(error));
-    const end = (): void => fail(new Error("the connection ended"));
-    socket.on("readable", attempt).on("error", fail).on("end", end).on("close", end);
-    if (socket.destroyed || socket.readableEnded) end();
-    else attempt();
+  return readStart(socket, (start) => {
+    const end = start.indexOf(terminator);
+    const takenBytes = end + terminator.length;
+    if (end < 0 ? start.length > limit : takenBytes > limit) throw new Error(`no end within ${limit} bytes`);
+    return end < 0 ? "more" : { takenBytes, value: start.subarray(0, takenBytes) };
   });
 }

@@ -49,14 +49,14 @@ const HEADERS: readonly (readonly [string, Buffer, { readonly address: string; r
 
 describe.each(HEADERS)("%s", (_title, header, source) => {
   test("is read, and nothing beyond it", () => {
-    const decision = { kind: "decided", takenBytes: header.length, value: { source } };
+    const decision = { takenBytes: header.length, value: { source } };
     expect(readProxyHeader(header)).toEqual(decision);
     expect(readProxyHeader(Buffer.concat([header, text("\r\nmore")]))).toEqual(decision);
   });
 
   test("needs more bytes while it is incomplete, wherever it is cut", () => {
     for (let length = 0; length < header.length; length++) {
-      expect(readProxyHeader(header.subarray(0, length))).toEqual({ kind: "more" });
+      expect(readProxyHeader(header.subarray(0, length))).toBe("more");
     }
   });
 });
@@ -77,7 +77,7 @@ describe("a PROXY header is refused when the connection begins with", () => {
     ["a v2 header too short for IPv6", v2(0x21, 0x21, six.subarray(1))],
     ["a v2 header that announces 64 KB", v2(0x21, 0x11, Buffer.alloc(65_535)).subarray(0, 16)],
   ])("%s", (_title, bytes) => {
-    expect(readProxyHeader(bytes)).toEqual({ kind: "refused" });
+    expect(readProxyHeader(bytes)).toBe("refused");
   });
 });
 
@@ -91,8 +91,8 @@ test("any bytes are decided within 4096 bytes, and none throws", () => {
   );
   fc.assert(
     fc.property(starts, fc.uint8Array({ maxLength: 300 }), (start, rest) => {
-      expect(["more", "refused", "decided"]).toContain(readProxyHeader(Buffer.concat([start, rest])).kind);
-      expect(readProxyHeader(Buffer.concat([start, rest, Buffer.alloc(4096)])).kind).not.toBe("more");
+      readProxyHeader(Buffer.concat([start, rest]));
+      expect(readProxyHeader(Buffer.concat([start, rest, Buffer.alloc(4096)]))).not.toBe("more");
     }),
   );
 });
