@@ -1,7 +1,7 @@
-import type { Readable } from "node:stream";
 import { MAX_MESSAGE_BYTES, MIN_MESSAGE_BYTES } from "../dns/wire.ts";
 import type { Client, HttpVersion } from "../lib/client.ts";
 import { unreachable } from "../lib/unreachable.ts";
+import type { Body } from "./body.ts";
 import { forwardedPeer } from "./client-address.ts";
 import type { HttpResponse, ListenServices, Peer, RequestHead } from "./types.ts";
 
@@ -168,63 +168,4 @@ function decodeBase64Url(text: string): Uint8Array | null {
   const plain = text.replace(/(?:=|%3d){1,2}$/i, "");
   if (!/^[A-Za-z0-9_-]*$/.test(plain) || plain.length % 4 === 1) return null;
   return new Uint8Array(Buffer.from(plain, "base64url"));
-}
-
-/** How much of a too large body is read and discarded, so that the connection can be kept. */
-const DRAINED_BYTES = 1 << 20;
-
-/** `whole` belongs to the caller. `tooLarge` was read to its end. `endless` is longer than we read. `broken` never ended. */
-type Body =
-  | { readonly kind: "whole"; readonly bytes: Uint8Array }
-  | { readonly kind: "tooLarge" }
-  | { readonly kind: "endless" }
-  | { readonly kind: "broken" };
-
-export const NO_BODY: Body = { kind: "whole", bytes: new Uint8Array(0) };
-
-/** Reads the body of an HTTP/1 request. The server's timeouts bound the time: they break the stream. */
-export function readBody(stream: Readable): Promise<Body> {
-  const reader = new BodyReader();
-  stream.on("data", (chunk: Buffer) => reader.take(chunk));
-  stream.on("end", () => reader.end());
-  stream.on("error", () => reader.abandon());
-  stream.on("close", () => reader.abandon());
-  return reader.body;
-}
-
-/** Collects a body to its end, or until it exceeds `DRAINED_BYTES`. */
-export class BodyReader {
-  readonly #body = Promise.withResolvers<Body>();
-  #bytes = new Uint8Array(512);
-  #lengthBytes = 0;
-
-  get body(): Promise<Body> {
-    return this.#body.promise;
-  }
-
-  /** Copies the chunk: without a copy a body that arrives byte by byte would hold a large network buffer for each of its bytes. */
-  take(chunk: Uint8Array): void {
-    const from = this.#lengthBytes;
-    this.#lengthBytes += chunk.length;
-    if (this.#lengthBytes > DRAINED_BYTES) {
-      this.#body.resolve({ kind: "endless" });
-    } else if (this.#lengthBytes <= MAX_MESSAGE_BYTES) {
-      if (this.#lengthBytes > this.#bytes.length) {
-        const larger = new Uint8Array(Math.max(this.#lengthBytes, this.#bytes.length * 2));
-        larger.set(this.#bytes);
-        this.#bytes = larger;
-      }
-      this.#bytes.set(chunk, from);
-    }
-  }
-
-  end(): void {
-    const isTooLarge = this.#lengthBytes > MAX_MESSAGE_BYTES;
-    this.#body.resolve(isTooLarge ? { kind: "tooLarge" } : { kind: "whole", bytes: this.#bytes.slice(0, this.#lengthBytes) });
-  }
-
-  /** The body will not be completed. Does nothing after `end`. */
-  abandon(): void {
-    this.#body.resolve({ kind: "broken" });
-  }
 }

@@ -1,7 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { ALLOWED_METHODS, type DohService, type HttpPeer, NO_BODY, readBody } from "./doh.ts";
+import { NO_BODY, readBody } from "./body.ts";
+import { ALLOWED_METHODS, type DohService, type HttpPeer } from "./doh.ts";
 import type { ListenLimits } from "./limits.ts";
 import type { Connection, HttpResponse, ListenServices, Peer, RequestHead } from "./types.ts";
 

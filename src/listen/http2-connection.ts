@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import { ResettableTimer } from "../lib/deadline.ts";
-import { BodyReader, type DohService, type HttpPeer, NO_BODY } from "./doh.ts";
+import { NO_BODY } from "./body.ts";
+import type { DohService, HttpPeer } from "./doh.ts";
 import { ERROR } from "./http2/frames.ts";
 import type { Http2Stream } from "./http2/request.ts";
 import { Http2Session } from "./http2/session.ts";
@@ -50,12 +51,7 @@ export class Http2Connection implements Connection {
       this.#session.respond(stream, TOO_LARGE_HEAD);
       return;
     }
-    let body = NO_BODY;
-    if (!stream.hasEnded) {
-      const reader = new BodyReader();
-      stream.sink = reader;
-      body = await reader.body;
-    }
+    const body = stream.body === null ? NO_BODY : await stream.body.done;
     if (stream.isClosed) return;
     if (this.#outstanding >= 2 * this.#services.limits.outstandingPerConnection) {
       this.#session.reset(stream, ERROR.REFUSED_STREAM);

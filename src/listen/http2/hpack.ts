@@ -46,11 +46,14 @@ interface DecoderLimits {
 /** Decodes the header blocks of one direction of one connection (RFC 7541). It must get every block, in order. */
 export class HpackDecoder {
   readonly #limits: DecoderLimits;
-  readonly #table: DynamicTable;
+  /** The dynamic table (RFC 7541 §2.3.2, §4). The newest entry is last. */
+  readonly #table: HeaderField[] = [];
+  #tableBytes = 0;
+  #maxTableBytes: number;
 
   constructor(limits: DecoderLimits) {
     this.#limits = limits;
-    this.#table = new DynamicTable(Math.min(limits.tableBytes, INITIAL_TABLE_BYTES));
+    this.#maxTableBytes = Math.min(limits.tableBytes, INITIAL_TABLE_BYTES);
   }
 
   /**
@@ -77,7 +80,8 @@ export class HpackDecoder {
     while (reader.first >> 5 === 0b001) {
       const maxBytes = reader.takeInteger(5);
       if (maxBytes > this.#limits.tableBytes) throw hpackError("a table size above the limit");
-      this.#table.resize(maxBytes);
+      this.#maxTableBytes = maxBytes;
+      this.#evict();
     }
   }
 
@@ -88,7 +92,9 @@ export class HpackDecoder {
     // RFC 7541 §6.2.1: a literal that is added to the table.
     if (first >> 6 === 0b01) {
       const field = this.#takeLiteral(reader, 6);
-      this.#table.add(field);
+      this.#table.push(field);
+      this.#tableBytes += sizeBytes(field);
+      this.#evict();
       return field;
     }
     if (first >> 5 === 0b001) throw hpackError("a table size update behind a field");
@@ -104,45 +110,18 @@ export class HpackDecoder {
 
   /** RFC 7541 §2.3.3: the static table first, then the dynamic table from its newest entry. 0 is not an index. */
   #fieldAt(index: number): HeaderField {
-    const field = index <= STATIC_TABLE.length ? STATIC_TABLE[index - 1] : this.#table.at(index - STATIC_TABLE.length - 1);
+    const isStatic = index <= STATIC_TABLE.length;
+    const field = isStatic ? STATIC_TABLE[index - 1] : this.#table[this.#table.length + STATIC_TABLE.length - index];
     if (field === undefined) throw hpackError("an index of no entry");
     return field;
   }
-}
-
-/** RFC 7541 §2.3.2, §4. */
-class DynamicTable {
-  /** The newest entry is last. */
-  readonly #entries: HeaderField[] = [];
-  #bytes = 0;
-  #maxBytes: number;
-
-  constructor(maxBytes: number) {
-    this.#maxBytes = maxBytes;
-  }
-
-  /** @param age 0 = the newest entry. */
-  at(age: number): HeaderField | undefined {
-    return this.#entries[this.#entries.length - 1 - age];
-  }
-
-  resize(maxBytes: number): void {
-    this.#maxBytes = maxBytes;
-    this.#evict();
-  }
 
   /** RFC 7541 §4.4: an entry larger than the table empties it. That is not an error. */
-  add(entry: HeaderField): void {
-    this.#entries.push(entry);
-    this.#bytes += sizeBytes(entry);
-    this.#evict();
-  }
-
   #evict(): void {
-    while (this.#bytes > this.#maxBytes) {
-      const oldest = this.#entries.shift();
+    while (this.#tableBytes > this.#maxTableBytes) {
+      const oldest = this.#table.shift();
       if (oldest === undefined) return;
-      this.#bytes -= sizeBytes(oldest);
+      this.#tableBytes -= sizeBytes(oldest);
     }
   }
 }

@@ -1,3 +1,4 @@
+import type { BodyReader } from "../body.ts";
 import type { RequestHead } from "../types.ts";
 import type { HeaderField } from "./hpack.ts";
 
@@ -63,31 +64,20 @@ function isRequestField(name: string, value: string): boolean {
   return NAME.test(name) && !CONNECTION_FIELDS.has(name) && (name !== "te" || value === "trailers");
 }
 
-/** Receives the body of a request, chunk by chunk. The bytes are only lent. */
-interface BodySink {
-  take(chunk: Uint8Array): void;
-  /** The body is complete. */
-  end(): void;
-  /** The body will not be completed. */
-  abandon(): void;
-}
-
-/** One request and its response (RFC 9113 §5). Only the session changes it, but for `sink`. */
+/** One request and its response (RFC 9113 §5). Only the session changes it. */
 export interface Http2Stream {
   readonly id: number;
   /** null = the head is larger than we take (status 431, RFC 6585 §5). */
   readonly head: Http2Head | null;
   readonly begunMs: number;
-  /** Receives the body, if there is one. To be set in `onRequest`. */
-  sink: BodySink | null;
+  /** null = the request has no body. */
+  readonly body: BodyReader | null;
   /** The client has sent everything. */
   hasEnded: boolean;
   /** Nothing more is sent on the stream. */
   isClosed: boolean;
   /** Bytes that the client may send. */
   receiveWindow: number;
-  /** Bytes of the body received so far. */
-  receivedBytes: number;
   /** Bytes that we may send. Below 0 if the client made its windows smaller (RFC 9113 §6.9.2). */
   sendWindow: number;
   /** The unsent rest of the response's body; null = nothing to send. */

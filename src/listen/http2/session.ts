@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import { uint16, uint32 } from "../../dns/wire.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { TokenBucket } from "../../lib/token-bucket.ts";
+import { BodyReader } from "../body.ts";
 import type { HttpResponse, ListenServices } from "../types.ts";
 import {
   ConnectionError,
@@ -33,7 +34,7 @@ import { areTrailers, type Http2Stream, readHead } from "./request.ts";
 const MAX_HEADER_LIST_BYTES = 16_384;
 
 interface SessionEvents {
-  /** If the request has a body, `sink` must be set before this returns. */
+  /** The head of a request has come. */
   onRequest(stream: Http2Stream): void;
   /** A stream began or ended, or bytes were sent: deadlines may have changed. */
   onActivity(): void;
@@ -225,11 +226,10 @@ export class Http2Session {
       id: streamId,
       head,
       begunMs: this.#clock.now(),
-      sink: null,
+      body: hasEnded ? null : new BodyReader(),
       hasEnded,
       isClosed: false,
       receiveWindow: INITIAL_WINDOW_BYTES,
-      receivedBytes: 0,
       sendWindow: this.#peer.initialWindowBytes,
       unsent: null,
     };
@@ -266,8 +266,7 @@ export class Http2Session {
       this.#punish(stream, ERROR.STREAM_CLOSED);
       return;
     }
-    stream.receivedBytes += content.length;
-    if (content.length > 0) stream.sink?.take(content);
+    stream.body?.take(content);
     if ((flags & FRAME_FLAG.END_STREAM) !== 0) this.#endBody(stream);
     else if (stream.receiveWindow < INITIAL_WINDOW_BYTES / 2 && !stream.isClosed) {
       this.#output.write(windowUpdateFrame(streamId, INITIAL_WINDOW_BYTES - stream.receiveWindow));
@@ -277,12 +276,13 @@ export class Http2Session {
 
   #endBody(stream: Http2Stream): void {
     // §8.1.1: a body of another length than announced makes the request malformed.
-    if ((stream.head?.contentLength ?? stream.receivedBytes) !== stream.receivedBytes) {
+    const receivedBytes = stream.body?.lengthBytes ?? 0;
+    if ((stream.head?.contentLength ?? receivedBytes) !== receivedBytes) {
       this.#punish(stream, ERROR.PROTOCOL_ERROR);
       return;
     }
     stream.hasEnded = true;
-    stream.sink?.end();
+    stream.body?.end();
   }
 
   #receiveReset({ streamId }: Frame): void {
@@ -411,7 +411,7 @@ const PAYLOAD_BYTES: Readonly<Record<number, number>> = {
 function close(stream: Http2Stream): void {
   stream.isClosed = true;
   stream.unsent = null;
-  if (!stream.hasEnded) stream.sink?.abandon();
+  stream.body?.abandon();
 }
 
 /** @throws ConnectionError with this code when the condition is false. */
