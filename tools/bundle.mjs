@@ -27,6 +27,7 @@ const SHIPPED = ["dist", "rules", "docs", "deploy", "fenliu.yaml", "start.mjs", 
 const LAUNCHER = `#!/bin/sh
 # Runs Fenliu with the Node that came along.
 here=$(dirname "$(readlink -f "$0")")
+export LD_LIBRARY_PATH="$here/../lib\${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 exec "$here/node" --disable-warning=ExperimentalWarning "$here/../start.mjs" "$@"
 `;
 
@@ -46,6 +47,8 @@ export function bundle(folder, platform) {
   for (const left of [".npmrc", "node_modules/.package-lock.json"]) rmSync(join(folder, left), { force: true });
   mkdirSync(join(folder, "bin"));
   fetchRuntime(`${runtime}@${optionalDependencies[runtime]}`, join(folder, "bin"));
+  mkdirSync(join(folder, "lib"));
+  if (platform.startsWith("linux-")) fetchLibatomic(platform, join(folder, "lib"));
   writeFileSync(join(folder, "bin", "fenliu"), LAUNCHER);
   for (const name of readdirSync(join(folder, "bin"))) chmodSync(join(folder, "bin", name), 0o755);
 }
@@ -60,6 +63,34 @@ function fetchRuntime(name, target) {
     });
     if (status !== 0) throw new Error(`the runtime cannot be unpacked: ${stderr}`);
     cpSync(join(scratch, "package/bin/node"), join(target, "node"));
+  } finally {
+    rmSync(scratch, { recursive: true });
+  }
+}
+
+/** Debian's names for the architectures of the runtime. */
+const ARCHITECTURES = { "linux-x64": ["amd64", "x86_64-linux-gnu"], "linux-arm64": ["arm64", "aarch64-linux-gnu"] };
+
+/** The runtime wants libatomic, which a slim system lacks: of this system, else of Debian's package for the other architecture. */
+function fetchLibatomic(platform, target) {
+  const [architecture, triplet] = ARCHITECTURES[platform];
+  const file = "libatomic.so.1";
+  const here = [`/usr/lib/${triplet}`, "/usr/lib64", "/usr/lib"]
+    .map((folder) => join(folder, file))
+    .find((path) => existsSync(path));
+  if (platform === `${process.platform}-${process.arch}` && here !== undefined)
+    return cpSync(realpathSync(here), join(target, file));
+  const scratch = mkdtempSync(join(tmpdir(), "fenliu-library-"));
+  try {
+    // The one that apt would drop its rights for cannot write here.
+    const download = ["-o", "APT::Sandbox::User=root", "download", `libatomic1:${architecture}`];
+    const { status, stderr } = spawnSync("apt-get", download, { cwd: scratch, encoding: "utf8" });
+    const [archive] = readdirSync(scratch);
+    if (status !== 0 || archive === undefined || spawnSync("dpkg-deb", ["-x", archive, "."], { cwd: scratch }).status !== 0) {
+      const fix = `install libatomic1, or for another architecture: dpkg --add-architecture ${architecture} && apt-get update`;
+      throw new Error(`${file} for ${platform} cannot be had (${fix})${stderr ? `: ${stderr.trim()}` : ""}`);
+    }
+    cpSync(realpathSync(join(scratch, "usr/lib", triplet, file)), join(target, file));
   } finally {
     rmSync(scratch, { recursive: true });
   }

@@ -1,8 +1,8 @@
-// `npm test`: every check that needs nothing but Node and npm. `node tools/test.mjs clients`: the suites that need Debian's clients and
-// servers. Either closes on a line that counts the tests.
+// `npm test`: every check and test that needs nothing but Node and npm. `npm test -- ROOM`: the tests of one folder of test/, without the checks.
+// `node tools/test.mjs clients`: the suites that need Debian's clients and servers. Each closes on a line that counts the tests.
 
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -12,6 +12,8 @@ const CHECKS = [
   "biome check --error-on-warnings .",
   "oxlint --type-aware --deny-warnings src test bench tools",
   "knip --no-progress",
+  // What tests alone use belongs to the tests.
+  "knip --no-progress --production",
 ];
 
 const [suite, ...rest] = process.argv.slice(2);
@@ -19,6 +21,7 @@ process.exitCode =
   suite === "clients" ? runTests(["--config", "vitest.clients.config.ts", ...rest]) : runAll(process.argv.slice(2));
 
 function runAll(args) {
+  if (args.length > 0) return runTests(args.map((arg) => (existsSync(join("test", arg)) ? `test/${arg}/` : arg)));
   for (const check of CHECKS) {
     console.log(`> ${check}`);
     const [command = "", ...options] = check.split(" ");
@@ -26,7 +29,7 @@ function runAll(args) {
     console.log(`\n${command} found faults; the tests were not run.\n0 passed, 1 failed`);
     return 1;
   }
-  return runTests(args);
+  return runTests([]);
 }
 
 function runTests(args) {

@@ -187,7 +187,10 @@ export function completeConfig(raw: RawFile, { path, text }: Pick<Config, "path"
   };
 }
 
-/** The schema for editors, which mark unknown keys and wrong types while a person types. `fenliu check` reports the rest. */
+/**
+ * The schema for editors, which mark unknown keys and wrong types while a person types. `fenliu check` reports the rest.
+ * @public `tools/write-schema.ts` writes it to docs/.
+ */
 export function jsonSchema(): TSchema {
   return Type.With(fileShape.schema, {
     $schema: "http://json-schema.org/draft-07/schema#",

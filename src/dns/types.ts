@@ -90,7 +90,6 @@ const typeNames = new Map<number, string>(Object.entries(TYPE).map(([name, numbe
 const rcodeNames = new Map<number, string>(Object.entries(RCODE).map(([name, number]) => [number, name]));
 const classNames = new Map<number, string>(Object.entries(CLASS).map(([name, number]) => [number, name]));
 const typeNumbers = new Map<string, number>(Object.entries(TYPE));
-const classNumbers = new Map<string, number>(Object.entries(CLASS));
 
 /** The mnemonic, or TYPE123 for a type without one (RFC 3597 §5). */
 export function typeName(type: number): string {
@@ -105,10 +104,6 @@ export function typeNumber(text: string): number | null {
 /** The mnemonic, or CLASS123 (RFC 3597 §5). */
 export function className(value: number): string {
   return classNames.get(value) ?? `CLASS${value}`;
-}
-
-export function classNumber(text: string): number | null {
-  return classNumbers.get(text.toUpperCase()) ?? numberAfter("CLASS", text);
 }
 
 /** The mnemonic, or RCODE123. */

@@ -3,7 +3,7 @@ import type { ResourceRecord } from "../../src/dns/message.ts";
 import { labelsOf, type Name, nameFromText, nameOfLabels, ROOT } from "../../src/dns/name.ts";
 import { type Rdata, readRdata, writeRdata } from "../../src/dns/rdata.ts";
 import { SVC_KEY, type SvcParam } from "../../src/dns/svcb.ts";
-import { CLASS, classNumber, typeName, typeNumber } from "../../src/dns/types.ts";
+import { CLASS, typeName, typeNumber } from "../../src/dns/types.ts";
 import { WireReader, WireWriter } from "../../src/dns/wire.ts";
 
 /** Where names without a final dot end, and the TTL of a record that has none. */
@@ -21,7 +21,7 @@ export function parseRecord(text: string, { origin = ROOT, ttlSeconds: defaultTt
   for (;;) {
     const word = words.next().raw;
     if (/^\d+$/.test(word)) ttlSeconds = Number(word);
-    else if (/^(IN|CH|HS|CLASS\d+)$/i.test(word)) klass = classNumber(word) ?? klass;
+    else if (/^(IN|CH|HS|CLASS\d+)$/i.test(word)) klass = classOf(word) ?? klass;
     else {
       const type = typeOf(word);
       return { owner, type, class: klass, ttlSeconds, data: parseRdata(type, words) };
@@ -257,3 +257,8 @@ const TYPES: Readonly<Record<string, Readonly<Record<string, Parse<unknown>>>>> 
   URI: { priority: number, weight: number, target: string },
   CAA: { flags: number, tag: string, value: string },
 };
+
+function classOf(word: string): number | null {
+  const known = Object.entries(CLASS).find(([name]) => name === word.toUpperCase());
+  return known?.[1] ?? (/^CLASS\d+$/i.test(word) ? Number(word.slice("CLASS".length)) : null);
+}
