@@ -3,7 +3,7 @@
  * section `listen`; the API has a server of its own (`admin/`).
  *
  * Reading order: `types.ts`; here; `udp.ts`; `tcp.ts` (accept, limits, PROXY header), then what serves an accepted connection: `tls.ts`,
- * `dns-stream.ts` (DNS over TCP and TLS), `doh.ts` (a DoH request of any HTTP version) under `http1.ts` and `http2-connection.ts`;
+ * `dns-stream.ts` (DNS over TCP and TLS), `doh.ts` and `body.ts` (DoH of any HTTP version) under `http1.ts` and `http2-connection.ts`;
  * `http2/` is HTTP/2 itself, `session.ts` first. `client-address.ts` finds out who asks.
  */
 import type { Socket } from "node:net";
@@ -44,7 +44,7 @@ interface ListenersOptions {
   readonly trustedProxies: readonly string[];
 }
 
-export interface ListenersSurroundings {
+export interface ListenersContext {
   readonly clock: Clock;
   readonly report?: (event: ListenEvent) => void;
   readonly limits?: Partial<ListenLimits>;
@@ -63,7 +63,7 @@ const FREE_PORT_TRIES = 16;
 export async function openListeners(
   options: ListenersOptions,
   handler: Handler,
-  { clock, report = () => {}, limits }: ListenersSurroundings,
+  { clock, report = () => {}, limits }: ListenersContext,
 ): Promise<Listeners> {
   const counters: ListenCounters = { udpInFlight: 0, udpShed: 0, udpUnsent: 0, connections: 0, connectionsRefused: 0 };
   const opened = new OpenedListeners({

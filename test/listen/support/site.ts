@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
 import { systemClock } from "../../../src/lib/clock.ts";
-import { type Listeners, type ListenersSurroundings, openListeners } from "../../../src/listen/listeners.ts";
+import { type Listeners, type ListenersContext, openListeners } from "../../../src/listen/listeners.ts";
 import type { ListenOptions } from "../../../src/listen/options.ts";
 import type { Handler } from "../../../src/listen/types.ts";
 import { NOWHERE } from "../../support/nowhere.ts";
@@ -21,7 +21,7 @@ export function handlerOf(answer: Handler["answer"]): Handler {
 /** Gives back what it is asked. */
 export const echo: Handler = handlerOf((wire) => ({ wire, maxAgeSeconds: 60 }));
 
-export interface SiteOptions extends Partial<ListenersSurroundings> {
+export interface SiteOptions extends Partial<ListenersContext> {
   readonly listen?: Partial<ListenOptions>;
   readonly trustedProxies?: readonly string[];
   readonly handler?: Handler;
