@@ -3,7 +3,7 @@ import { isSeq } from "yaml";
 import type { AnswersOptions, HttpsMode, HttpsStrip } from "../answers/options.ts";
 import { formatDuration } from "../lib/duration.ts";
 import type { ConfigReader, Located, SourceLocation } from "./reading.ts";
-import { type Key, key, keyword, located, object, optional, type RawOf, type Shape, scalarOf } from "./shape.ts";
+import { type Key, key, keyword, object, optional, type RawOf, type Shape, scalarOf, withPlace } from "./shape.ts";
 import { type Bounds, duration, seconds } from "./units.ts";
 
 export const ipv6Mode = keyword("pass", "nodata", "prefer-ipv4");
@@ -45,7 +45,7 @@ interface Lifetime {
 }
 
 function lifetime(bounds: Bounds, byDefault: string, description: string): Lifetime {
-  const shape = located(seconds(...bounds));
+  const shape = withPlace(seconds(...bounds));
   return { general: key(shape, description, byDefault), ofRule: optional(shape, description) };
 }
 
@@ -79,7 +79,7 @@ type InSeconds<T extends LifetimeValues> = {
 } & { readonly [N in keyof T & string as null extends T[N] ? `${N}Seconds` : never]?: number };
 
 /** `min` becomes `minSeconds`, and so on. Absent lifetimes are left out. */
-export function inSeconds<T extends LifetimeValues>(values: T): InSeconds<T> {
+export function toSeconds<T extends LifetimeValues>(values: T): InSeconds<T> {
   const found = Object.entries(values).flatMap(([name, value]) => (value === null ? [] : [[`${name}Seconds`, value.value]]));
   return Object.fromEntries(found) as InSeconds<T>;
 }
@@ -90,7 +90,7 @@ export const answersShape = object("a map of what answers look like", {
   ipv4: key(ipv4Mode, "A: pass, nodata, or prefer-ipv6 (A only where the name has no AAAA).", "pass"),
   ttl: key(ttlShape, "Bounds of the TTL of positive answers.", {}),
   negative: key(negativeShape, "How long answers without records live.", {}),
-  deadline: key(located(duration("100ms", "30s")), "Every query has its reply by then, whatever the upstreams do.", "4s"),
+  deadline: key(withPlace(duration("100ms", "30s")), "Every query has its reply by then, whatever the upstreams do.", "4s"),
   rebinding: key(
     rebindingMode,
     "Private addresses for public names: allow, or nodata (protects devices at home against DNS rebinding).",
@@ -100,8 +100,8 @@ export const answersShape = object("a map of what answers look like", {
 
 export type RawAnswers = RawOf<typeof answersShape>;
 
-export function answersOptions({ deadline, ttl, negative, ...rest }: RawAnswers): AnswersOptions {
-  return { ...rest, ttl: inSeconds(ttl), negative: inSeconds(negative), deadlineMs: deadline.value };
+export function toAnswersOptions({ deadline, ttl, negative, ...rest }: RawAnswers): AnswersOptions {
+  return { ...rest, ttl: toSeconds(ttl), negative: toSeconds(negative), deadlineMs: deadline.value };
 }
 
 export function checkAnswers({ deadline, ttl, negative }: RawAnswers, reader: ConfigReader): void {

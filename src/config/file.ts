@@ -1,36 +1,36 @@
 import type { TSchema } from "typebox";
 import Type from "typebox";
-import { answersOptions, answersShape, checkAnswers, warnBeyondDeadline } from "./answers.ts";
-import { checkHosts, hostsOptions, hostsShape } from "./hosts.ts";
-import { checkListen, listenOptions, listenShape, tlsShape } from "./listen.ts";
-import { checkLists, kindOf, listOptions, listsShape } from "./lists.ts";
+import { answersShape, checkAnswers, toAnswersOptions, warnBeyondDeadline } from "./answers.ts";
+import { checkHosts, hostsShape, toHostsOptions } from "./hosts.ts";
+import { checkListen, listenShape, tlsShape, toListenOptions } from "./listen.ts";
+import { checkLists, kindOf, listsShape, toListOptions } from "./lists.ts";
 import { type ConfigReader, keyBelow, type Located } from "./reading.ts";
 import {
   checkEmptyExpectations,
   checkRules,
-  expectation,
   expectShape,
-  ruleOptions,
   rulesShape,
+  toExpectation,
+  toRuleOptions,
   warnOfUndecided,
 } from "./rules.ts";
 import {
   accessShape,
   adminShape,
-  cacheOptions,
   cacheShape,
   checkCache,
   clusterShape,
   ddnsShape,
-  logOptions,
   logShape,
   routerosShape,
   specialShape,
+  toCacheOptions,
+  toLogOptions,
   trustedProxiesShape,
 } from "./sections.ts";
-import { failAsUnknown, key, located, object, oneOrMany, optional, type RawOf } from "./shape.ts";
+import { failAsUnknown, key, object, oneOrMany, optional, type RawOf, withPlace } from "./shape.ts";
 import type { Config } from "./types.ts";
-import { bootstrapShape, checkBootstrap, checkGroups, DEFAULT_SERVERS, groupOptions, upstreamsShape } from "./upstreams.ts";
+import { bootstrapShape, checkBootstrap, checkGroups, DEFAULT_SERVERS, toGroupOptions, upstreamsShape } from "./upstreams.ts";
 import { networkOrList } from "./values.ts";
 
 /** The whole file, section by section. */
@@ -41,14 +41,14 @@ export const fileShape = object("a map of sections", {
     "127.0.0.0/8",
     "::1",
   ]),
-  upstreams: key(located(upstreamsShape), "Groups of upstream servers; the first gets what no rule decides.", {
+  upstreams: key(withPlace(upstreamsShape), "Groups of upstream servers; the first gets what no rule decides.", {
     domestic: { servers: DEFAULT_SERVERS, strategy: "fastest" },
   }),
   bootstrap: key(bootstrapShape, "Servers that look up the host names of upstream servers.", DEFAULT_SERVERS),
   lists: key(listsShape, "Lists of domains and addresses.", {}),
-  poison: key(oneOrMany(located(networkOrList)), "Addresses of forged answers.", []),
-  bogus: key(oneOrMany(located(networkOrList)), "Addresses that some resolvers give instead of NXDOMAIN.", []),
-  rules: key(located(rulesShape), "The first matching rule with an action decides.", []),
+  poison: key(oneOrMany(withPlace(networkOrList)), "Addresses of forged answers.", []),
+  bogus: key(oneOrMany(withPlace(networkOrList)), "Addresses that some resolvers give instead of NXDOMAIN.", []),
+  rules: key(withPlace(rulesShape), "The first matching rule with an action decides.", []),
   answers: key(answersShape, "What answers look like.", {}),
   special: key(specialShape, "Names by which programs ask about the network.", {}),
   hosts: key(hostsShape, "Names with addresses of your own.", {}),
@@ -162,19 +162,19 @@ export function completeConfig(raw: RawFile, { path, text }: Pick<Config, "path"
   return {
     path,
     text,
-    listen: listenOptions(raw.listen),
+    listen: toListenOptions(raw.listen),
     tls: raw.tls,
     trustedProxies: raw.trustedProxies,
-    upstreams: { groups: groupOptions(raw.upstreams.value), bootstrap: plain(raw.bootstrap) },
-    lists: listOptions(raw.lists),
+    upstreams: { groups: toGroupOptions(raw.upstreams.value), bootstrap: plain(raw.bootstrap) },
+    lists: toListOptions(raw.lists),
     poison: plain(raw.poison),
     bogus: plain(raw.bogus),
-    rules: plain(raw.rules.value).map(ruleOptions),
-    answers: answersOptions(raw.answers),
+    rules: plain(raw.rules.value).map(toRuleOptions),
+    answers: toAnswersOptions(raw.answers),
     special: raw.special,
-    hosts: hostsOptions(raw.hosts),
-    cache: cacheOptions(raw.cache),
-    log: logOptions(raw.log),
+    hosts: toHostsOptions(raw.hosts),
+    cache: toCacheOptions(raw.cache),
+    log: toLogOptions(raw.log),
     admin: raw.admin,
     access: raw.access,
     ddns: raw.ddns,
@@ -183,7 +183,7 @@ export function completeConfig(raw: RawFile, { path, text }: Pick<Config, "path"
       addressLists: routeros.addressLists.map(({ rule, list }) => ({ rule: rule.value, list })),
     },
     cluster: raw.cluster,
-    expect: plain(raw.expect).map(expectation),
+    expect: plain(raw.expect).map(toExpectation),
   };
 }
 

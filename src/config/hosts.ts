@@ -4,7 +4,6 @@ import {
   integer,
   key,
   keyword,
-  located,
   mapOf,
   mapOr,
   type Named,
@@ -16,6 +15,7 @@ import {
   type RawOf,
   type Shape,
   text,
+  withPlace,
   wordLike,
 } from "./shape.ts";
 import { seconds } from "./units.ts";
@@ -30,9 +30,9 @@ const NO_ADDRESS = "a name needs an address";
 const oneOrMoreAddresses = oneOrMore(address, NO_ADDRESS);
 
 const recordMap = object("a map with `address`, `addresses` or `cname`", {
-  address: optional(located(oneOrMoreAddresses), "The name's address, or several."),
-  addresses: optional(located(oneOrMoreAddresses), "The same as `address`."),
-  cname: optional(located(domainName), "The name is an alias of this one."),
+  address: optional(withPlace(oneOrMoreAddresses), "The name's address, or several."),
+  addresses: optional(withPlace(oneOrMoreAddresses), "The same as `address`."),
+  cname: optional(withPlace(domainName), "The name is an alias of this one."),
   others: key(keyword("nodata", "forward"), "Questions for other types: nodata, or forward as the rules say.", "nodata"),
   https: optional(
     object("a map with `alpn` and `port`", {
@@ -76,11 +76,11 @@ export const ownHostsShape = object("a map with `records` and `hidden`", {
 
 type RawOwnHosts = RawOf<typeof ownHostsShape>;
 
-export function ownHosts(raw: RawOwnHosts): OwnHosts {
+export function toOwnHosts(raw: RawOwnHosts): OwnHosts {
   return { records: recordsOf(raw.records), hidden: raw.hidden };
 }
 
-export function hostsOptions(raw: RawHosts): HostsOptions {
+export function toHostsOptions(raw: RawHosts): HostsOptions {
   return { files: raw.files, ttlSeconds: raw.ttl, records: recordsOf(raw.records) };
 }
 

@@ -2,10 +2,10 @@ import { isIPv6 } from "node:net";
 import { canonicalAddress, endpointText, isLoopback } from "../dns/address.ts";
 import type { Endpoint, ListenOptions, TlsOptions } from "../listen/options.ts";
 import type { ConfigReader, Located, SourceLocation } from "./reading.ts";
-import { key, located, object, oneOrMany, orNull, type Parsed, type RawOf, required, type Shape, text } from "./shape.ts";
+import { key, object, oneOrMany, orNull, type Parsed, type RawOf, required, type Shape, text, withPlace } from "./shape.ts";
 import { endpoint, network, readableFile } from "./values.ts";
 
-const endpoints = oneOrMany(located(endpoint));
+const endpoints = oneOrMany(withPlace(endpoint));
 
 const dohPath: Shape<string> = text({
   expected: "a path such as `/dns-query`",
@@ -30,7 +30,7 @@ export const listenShape = object("a map of listeners", {
   http: key(endpoints, "DNS over HTTPS without TLS, for a reverse proxy or a trusted network: HTTP/1.0, 1.1 and h2c.", [
     "127.0.0.1:9053",
   ]),
-  admin: key(located(orNull(endpoint)), "API, metrics and dashboard; null switches them off.", "127.0.0.1:9080"),
+  admin: key(withPlace(orNull(endpoint)), "API, metrics and dashboard; null switches them off.", "127.0.0.1:9080"),
   dohPath: key(dohPath, "Path of DoH. A client may add its id: /dns-query/tv.", "/dns-query"),
   proxyProtocol: key(
     oneOrMany(network),
@@ -46,7 +46,7 @@ export const tlsShape = object("a map with `cert` and `key`", {
 
 type RawListen = RawOf<typeof listenShape>;
 
-export function listenOptions(raw: RawListen): ListenOptions {
+export function toListenOptions(raw: RawListen): ListenOptions {
   const plain = (listed: readonly Located<Endpoint>[]) => listed.map(({ value }) => value);
   const { dns, tls, https, http, admin } = raw;
   return { ...raw, dns: plain(dns), tls: plain(tls), https: plain(https), http: plain(http), admin: admin.value };

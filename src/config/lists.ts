@@ -3,7 +3,6 @@ import type { ConfigReader } from "./reading.ts";
 import { proxy, url } from "./server.ts";
 import {
   key,
-  located,
   mapOf,
   type Named,
   object,
@@ -15,6 +14,7 @@ import {
   refine,
   type Shape,
   text,
+  withPlace,
 } from "./shape.ts";
 import { duration } from "./units.ts";
 import { isReadable, parseOwnName, readableFile, reference } from "./values.ts";
@@ -64,20 +64,23 @@ const sha256 = text({
 const NO_SOURCE = "a list needs a file or URL";
 
 const listShape = object("a map with `domains` or `addresses`", {
-  domains: optional(located(oneOrMore(located(source), NO_SOURCE)), "A list of domains: files, URLs, or a .dat with #category."),
+  domains: optional(
+    withPlace(oneOrMore(withPlace(source), NO_SOURCE)),
+    "A list of domains: files, URLs, or a .dat with #category.",
+  ),
   addresses: optional(
-    located(oneOrMore(located(source), NO_SOURCE)),
+    withPlace(oneOrMore(withPlace(source), NO_SOURCE)),
     "A list of addresses and networks, from the same kinds of source.",
   ),
   refresh: optional(duration("1m", "24d"), "How often the sources are read again; by default never."),
-  via: optional(located(reference), "Upstream group that looks up the hosts of the URLs."),
+  via: optional(withPlace(reference), "Upstream group that looks up the hosts of the URLs."),
   proxy: optional(proxy, "SOCKS5 or HTTP proxy for downloads."),
   mirrors: key(
-    located(oneOrMany(located(url("https", "http")))),
+    withPlace(oneOrMany(withPlace(url("https", "http")))),
     "URLs that are tried in this order when the one URL of the list brings nothing usable.",
     [],
   ),
-  sha256: optional(located(sha256), "Checksum of the one source; a file with another is not used."),
+  sha256: optional(withPlace(sha256), "Checksum of the one source; a file with another is not used."),
   seed: optional(readableFile, "File that serves until the first download has worked."),
 });
 
@@ -86,7 +89,7 @@ type RawLists = readonly Named<string, RawList>[];
 
 export const listsShape: Shape<RawLists> = mapOf("a map of lists", parseOwnName, listShape);
 
-export function listOptions(lists: RawLists): readonly ListOptions[] {
+export function toListOptions(lists: RawLists): readonly ListOptions[] {
   return lists.flatMap(({ name, value: raw }) => {
     if (raw === undefined) return [];
     const { domains, addresses, refresh: refreshMs, via, sha256, mirrors, ...rest } = raw;

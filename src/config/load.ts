@@ -13,7 +13,7 @@ import { resolve } from "node:path";
 import { type Document, isScalar, LineCounter, parseDocument, visit, type YAMLError } from "yaml";
 import type { OwnHosts } from "../hosts/options.ts";
 import { checkFile, completeConfig, fileShape } from "./file.ts";
-import { checkHosts, ownHosts, ownHostsShape } from "./hosts.ts";
+import { checkHosts, ownHostsShape, toOwnHosts } from "./hosts.ts";
 import { ConfigReader, type Problem } from "./reading.ts";
 import type { Shape } from "./shape.ts";
 import type { Config } from "./types.ts";
@@ -193,5 +193,5 @@ type OwnHostsResult =
 /** Checks the text of `data/hosts.yaml`, whose records are written as in section `hosts`. Never throws. */
 export function parseOwnHosts(text: string, path: string | null): OwnHostsResult {
   const { raw, reader } = readYaml(text, path, { shape: ownHostsShape, check: checkHosts });
-  return raw === undefined ? { kind: "invalid", problems: reader.problems } : { kind: "ok", own: ownHosts(raw) };
+  return raw === undefined ? { kind: "invalid", problems: reader.problems } : { kind: "ok", own: toOwnHosts(raw) };
 }

@@ -3,13 +3,13 @@ import type { Expectation, RuleAction, RuleModifiers, RuleOptions } from "../rul
 import {
   checkOrder,
   httpsMode,
-  inSeconds,
   ipv4Mode,
   ipv6Mode,
   type RawAnswers,
   rebindingMode,
   ruleNegativeShape,
   ruleTtlShape,
+  toSeconds,
   warnBeyondDeadline,
 } from "./answers.ts";
 import type { ConfigReader, Located, SourceLocation } from "./reading.ts";
@@ -18,7 +18,6 @@ import {
   boolean,
   key,
   keyword,
-  located,
   mapOf,
   nameless,
   object,
@@ -29,6 +28,7 @@ import {
   required,
   type Shape,
   text,
+  withPlace,
   wordLike,
 } from "./shape.ts";
 import { duration } from "./units.ts";
@@ -50,10 +50,10 @@ const ruleName = wordLike(/^(?=\S)[^\p{Cc}]{1,63}(?<=\S)$/u, "a name", {
 });
 
 const compareShape = object("a map with `near`, `far` and `keepNearIf`", {
-  near: required(located(reference), "Group asked first, whose answer is kept if its addresses are near.", nameless),
-  far: required(located(reference), "Group whose answer counts otherwise.", nameless),
-  keepNearIf: required(located(listReference), "List of addresses that are near, such as list:cn-ip.", nameless),
-  within: key(located(duration("10ms", "10s")), "How long the near group may take.", "800ms"),
+  near: required(withPlace(reference), "Group asked first, whose answer is kept if its addresses are near.", nameless),
+  far: required(withPlace(reference), "Group whose answer counts otherwise.", nameless),
+  keepNearIf: required(withPlace(listReference), "List of addresses that are near, such as list:cn-ip.", nameless),
+  within: key(withPlace(duration("10ms", "10s")), "How long the near group may take.", "800ms"),
   verdict: key(duration("1s", "30d"), "How long the outcome is remembered for a name.", "1d"),
 });
 
@@ -65,23 +65,23 @@ const EMPTY_CONDITION = "without this condition the rule would match every query
 const ruleShape = object(
   "a map with `name`",
   {
-    name: required(located(ruleName), "Names the rule in logs, explanations and expectations.", nameless),
+    name: required(withPlace(ruleName), "Names the rule in logs, explanations and expectations.", nameless),
     domains: optional(
-      oneOrMore(located(domainPattern), EMPTY_CONDITION),
+      oneOrMore(withPlace(domainPattern), EMPTY_CONDITION),
       "Condition: x is x and below, `.` every name, full:, keyword:, regexp:, list:NAME; ! excepts.",
     ),
     clients: optional(oneOrMore(client, EMPTY_CONDITION), "Condition: networks, addresses and client ids."),
-    types: optional(located(oneOrMore(recordType, EMPTY_CONDITION)), "Condition: record types, by name or number."),
-    upstream: optional(located(reference), "Action: ask this group."),
+    types: optional(withPlace(oneOrMore(recordType, EMPTY_CONDITION)), "Condition: record types, by name or number."),
+    upstream: optional(withPlace(reference), "Action: ask this group."),
     longest: optional(
-      located(mapOf("a map from lists to groups", parseListReference, located(reference))),
+      withPlace(mapOf("a map from lists to groups", parseListReference, withPlace(reference))),
       "Action: of these lists, the one with the longest match decides the group. Without a match the rule does not match.",
     ),
     compare: optional(
-      located(compareShape),
+      withPlace(compareShape),
       "Action: ask a near and a far group, and keep the near answer only if its addresses are near.",
     ),
-    answer: optional(located(keyword("nodata", "nxdomain", "zero", "refused", "drop")), "Action: answer at once."),
+    answer: optional(withPlace(keyword("nodata", "nxdomain", "zero", "refused", "drop")), "Action: answer at once."),
     https: optional(httpsMode, "As answers.https, where this rule matches."),
     ipv6: optional(ipv6Mode, "As answers.ipv6, where this rule matches."),
     ipv4: optional(ipv4Mode, "As answers.ipv4, where this rule matches."),
@@ -97,10 +97,10 @@ const ruleShape = object(
 
 type RawRule = RawOf<typeof ruleShape>;
 
-export const rulesShape: Shape<readonly Located<RawRule>[]> = arrayOf(located(ruleShape));
+export const rulesShape: Shape<readonly Located<RawRule>[]> = arrayOf(withPlace(ruleShape));
 
 /** @param raw checked: the rule has at most one action. */
-export function ruleOptions(raw: RawRule): RuleOptions {
+export function toRuleOptions(raw: RawRule): RuleOptions {
   return {
     name: raw.name.value,
     domains: raw.domains?.map(({ value }) => value) ?? [],
@@ -128,7 +128,7 @@ function actionOf({ upstream, longest, compare, answer }: RawRule): RuleAction |
 }
 
 function modifiersOf({ https, ipv6, ipv4, ttl, negative, stale, ecs, rebinding, log }: RawRule): RuleModifiers {
-  const lifetimes = { ttl: ttl && inSeconds(ttl), negative: negative && inSeconds(negative) };
+  const lifetimes = { ttl: ttl && toSeconds(ttl), negative: negative && toSeconds(negative) };
   return withoutNulls({ https, ipv6, ipv4, ...lifetimes, stale, ecs, rebinding, log });
 }
 
@@ -143,7 +143,7 @@ export function checkRules(rules: readonly Located<RawRule>[], answers: RawAnswe
     checkActions(rule, reader);
     checkTypedAnswer(rule, reader);
     checkLimits(rule, answers, reader);
-    if (actionsOf(rule).length === 0 && Object.keys(ruleOptions(rule).modifiers).length === 0 && reader.isClean(place.key))
+    if (actionsOf(rule).length === 0 && Object.keys(toRuleOptions(rule).modifiers).length === 0 && reader.isClean(place.key))
       reader.warn(
         place,
         `the rule \`${rule.name.value}\` has neither an action nor a modifier: it changes nothing`,
@@ -281,16 +281,16 @@ const expectationShape = object("a map with `name`", {
   name: required(domainName, "The name that is asked.", () => ""),
   type: key(recordType, "The type that is asked.", "A"),
   client: optional(client, "Address or id of the client that asks."),
-  rule: optional(located(reference), "The rule that decides."),
-  upstream: optional(located(reference), "The group that is asked."),
+  rule: optional(withPlace(reference), "The rule that decides."),
+  upstream: optional(withPlace(reference), "The group that is asked."),
   answer: optional(answer, "The answer that is made without asking: nodata, nxdomain, zero, refused, drop, or an address."),
 });
 
 type RawExpectation = RawOf<typeof expectationShape>;
 
-export const expectShape: Shape<readonly Located<RawExpectation>[]> = arrayOf(located(expectationShape));
+export const expectShape: Shape<readonly Located<RawExpectation>[]> = arrayOf(withPlace(expectationShape));
 
-export function expectation({ rule, upstream, ...rest }: RawExpectation): Expectation {
+export function toExpectation({ rule, upstream, ...rest }: RawExpectation): Expectation {
   return { ...rest, rule: rule?.value ?? null, upstream: upstream?.value ?? null };
 }
 

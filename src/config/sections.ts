@@ -11,7 +11,6 @@ import {
   integer,
   key,
   keyword,
-  located,
   nameless,
   object,
   oneOrMany,
@@ -22,6 +21,7 @@ import {
   type RawOf,
   required,
   text,
+  withPlace,
   wordLike,
 } from "./shape.ts";
 import { duration, seconds, size } from "./units.ts";
@@ -51,7 +51,7 @@ export const specialShape = object("a map of switches", {
 const staleShape = object("a map with `keep`, `after`, `ttl` and `recheck`", {
   keep: key(duration("1s", "365d"), "How long an expired answer may still be given.", "1d"),
   after: key(
-    located(duration("0s", "30s")),
+    withPlace(duration("0s", "30s")),
     "How long a client waits for a fresh answer before it gets the stale one.",
     "1800ms",
   ),
@@ -73,7 +73,7 @@ export const cacheShape = object("a map of settings of the cache", {
 
 type RawCache = RawOf<typeof cacheShape>;
 
-export function cacheOptions({ size: sizeBytes, stale, ...rest }: RawCache): CacheOptions {
+export function toCacheOptions({ size: sizeBytes, stale, ...rest }: RawCache): CacheOptions {
   return {
     ...rest,
     sizeBytes,
@@ -111,7 +111,7 @@ export const logShape = object("a map with `level`, `queries` and `sinks`", {
   sinks: key(oneOrMany(logSink), "URLs that records of queries are sent to.", []),
 });
 
-export function logOptions({ queries, ...rest }: RawOf<typeof logShape>): LogOptions {
+export function toLogOptions({ queries, ...rest }: RawOf<typeof logShape>): LogOptions {
   const { keep, max, ...others } = queries;
   return { ...rest, queries: { ...others, keepMs: keep, maxRows: max } };
 }
@@ -144,7 +144,7 @@ export const routerosShape = object("a map with `url`, `user` and `passwordFile`
   addressLists: key(
     arrayOf(
       object("a map with `rule` and `list`", {
-        rule: required(located(reference), "Rule whose answers are entered.", nameless),
+        rule: required(withPlace(reference), "Rule whose answers are entered.", nameless),
         list: required(word, "Name of the address list on the router."),
       }),
     ),

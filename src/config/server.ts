@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import type { ProxyOptions, ServerOptions } from "../upstreams/options.ts";
-import { type Parsed, shortened, text } from "./shape.ts";
+import { type Parsed, shorten, text } from "./shape.ts";
 import { parseDomainName, splitHostPort } from "./values.ts";
 
 /** The options in the text of a server. The map form has the others. */
@@ -99,19 +99,19 @@ export function parseProxy(written: string): Parsed<ProxyOptions> {
     };
   if ((protocol !== "socks5" && protocol !== "http") || parts === null || !isHost(parts.host))
     return {
-      wrong: `\`${shortened(written)}\` is no proxy`,
+      wrong: `\`${shorten(written)}\` is no proxy`,
       fix: "write it as in `socks5://127.0.0.1:7890` or `http://127.0.0.1:7890`",
     };
   if (parts.port === null || parts.port === 0)
     return { wrong: `\`${written}\` has no port`, fix: `add the port, as in \`${protocol}://127.0.0.1:7890\`` };
-  const [username, secret] = [decoded(user), decoded(password)];
+  const [username, secret] = [decode(user), decode(password)];
   if (username === undefined || secret === undefined)
     return { wrong: "user or password has a `%` that begins no byte", fix: "write `%25` for `%`" };
   return { value: { protocol, host: parts.host, port: parts.port, username, password: secret } };
 }
 
 /** undefined = the percent-encoding is broken. */
-function decoded(part: string | undefined): string | null | undefined {
+function decode(part: string | undefined): string | null | undefined {
   if (part === undefined) return null;
   try {
     return decodeURIComponent(part);

@@ -140,7 +140,7 @@ export function refine<T, R>(
 }
 
 /** Returns the place beside the value. */
-export function located<T>(shape: Shape<T>): Shape<Located<T>> {
+export function withPlace<T>(shape: Shape<T>): Shape<Located<T>> {
   return refine(shape, (value, place) => ({ value, place }));
 }
 
@@ -284,7 +284,7 @@ interface UnknownName {
 /** Reports a name that is not among the known ones, with the one that was probably meant. */
 export function failAsUnknown(place: SourceLocation, { name, known, what, fix }: UnknownName, reader: ConfigReader): void {
   const near = closest(name, known);
-  const message = `${what} \`${shortened(name)}\``;
+  const message = `${what} \`${shorten(name)}\``;
   if (near === null) reader.fail(place, message, fix);
   else reader.fail(place, `${message}; did you mean \`${near}\`?`, `write \`${near}\``);
 }
@@ -310,7 +310,7 @@ function entriesOf(place: SourceLocation, expected: string, reader: ConfigReader
     }
     const keyPath = keyBelow(place.key, name);
     const entry = { name, keyPlace: { ...keyNode, key: keyPath }, place: reader.place(pair.value, keyPath, keyNode.offset) };
-    if (names.has(name)) reader.fail(entry.keyPlace, `the key \`${shortened(name)}\` is here twice`, "make it one entry");
+    if (names.has(name)) reader.fail(entry.keyPlace, `the key \`${shorten(name)}\` is here twice`, "make it one entry");
     else entries.push(entry);
     names.add(name);
   }
@@ -424,13 +424,13 @@ function describe(node: Node): string {
   if (isMap(node)) return "a map";
   if (isSeq(node)) return "an array";
   const value = scalarOf(node);
-  if (typeof value === "string") return value === "" ? "an empty text" : `\`${shortened(value)}\``;
+  if (typeof value === "string") return value === "" ? "an empty text" : `\`${shorten(value)}\``;
   if (typeof value === "number") return `the number ${value}`;
   return typeof value === "boolean" ? `\`${value}\`` : "nothing";
 }
 
 /** Long values and line ends would drown the message around them. */
-export function shortened(value: string): string {
+export function shorten(value: string): string {
   const line = value.replace(/\p{Cc}/gu, " ");
   return line.length <= 80 ? line : `${line.slice(0, 77)}...`;
 }

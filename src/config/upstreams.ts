@@ -8,7 +8,6 @@ import {
   integer,
   key,
   keyword,
-  located,
   mapOf,
   mapOr,
   type Named,
@@ -21,15 +20,16 @@ import {
   required,
   type Shape,
   scalarOf,
+  withPlace,
 } from "./shape.ts";
 import { duration } from "./units.ts";
 import { address, client, domainName, domainPattern, network, parseOwnName, recordType, reference } from "./values.ts";
 
 const serverMap = object("a map with `url`", {
-  url: required(located(serverAddress), "The server, as where it is written without a map."),
+  url: required(withPlace(serverAddress), "The server, as where it is written without a map."),
   addresses: key(oneOrMany(address), "Addresses of the host in `url`; with them nothing is looked up.", []),
-  tlsName: optional(located(domainName), "Name sent as SNI and checked in the certificate; by default the host in `url`."),
-  method: optional(located(keyword("GET", "POST")), "HTTP method of DoH; by default POST."),
+  tlsName: optional(withPlace(domainName), "Name sent as SNI and checked in the certificate; by default the host in `url`."),
+  method: optional(withPlace(keyword("GET", "POST")), "HTTP method of DoH; by default POST."),
   maxQps: optional(integer(1, 1_000_000), "Questions per second; beyond, the next member of the group is asked."),
   weight: key(integer(1, 1000), "Share of the questions under strategy spread.", 1),
 });
@@ -67,14 +67,14 @@ export const ecsMode: Shape<EcsMode> = {
 };
 
 const neverShape = object("a map with `domains`, `types` or `clients`", {
-  domains: key(oneOrMany(located(domainPattern)), "Names that never go to this group.", []),
+  domains: key(oneOrMany(withPlace(domainPattern)), "Names that never go to this group.", []),
   types: key(oneOrMany(recordType), "Record types that never go to this group.", []),
   clients: key(oneOrMany(client), "Clients whose questions never go to this group.", []),
 });
 
 const groupShape = object("a map with `servers`", {
   servers: required(
-    oneOrMore(located(server), "a group needs a server"),
+    oneOrMore(withPlace(server), "a group needs a server"),
     "The members: addresses, URLs, `system`, or maps with `url`.",
     () => [],
   ),
@@ -83,8 +83,8 @@ const groupShape = object("a map with `servers`", {
     "fastest: the best by measured latency. race: all at once, the first good answer. failover: in order, the ill left out. spread: at random by weight.",
     "fastest",
   ),
-  attempt: key(located(duration("10ms", "10s")), "A member silent for so long is joined by the next.", "600ms"),
-  fallback: optional(located(reference), "Group that is asked after every member of this one has failed."),
+  attempt: key(withPlace(duration("10ms", "10s")), "A member silent for so long is joined by the next.", "600ms"),
+  fallback: optional(withPlace(reference), "Group that is asked after every member of this one has failed."),
   asksFrom: key(oneOrMany(network), "Networks from which the members ask Fenliu: their questions never go back to them.", []),
   never: optional(neverShape, "What must never reach this group; such a question is refused with SERVFAIL."),
   volatile: key(boolean(), "Answers are never given stale, prefetched or kept across restarts.", false),
@@ -107,9 +107,9 @@ export const upstreamsShape = refine<RawGroups, RawGroups>(
     groups.length > 0 ? groups : reader.fail(place, "there is no group", "add one, or remove the section for the default"),
 );
 
-export const bootstrapShape = oneOrMore(located(server), "names of servers could not be looked up");
+export const bootstrapShape = oneOrMore(withPlace(server), "names of servers could not be looked up");
 
-export function groupOptions(groups: RawGroups): readonly GroupOptions[] {
+export function toGroupOptions(groups: RawGroups): readonly GroupOptions[] {
   return groups.flatMap(({ name, value: raw }) => {
     if (raw === undefined) return [];
     const { attempt, servers, fallback, never, ...rest } = raw;

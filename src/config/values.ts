@@ -26,12 +26,12 @@ export const domainPattern = text({
 });
 
 /** A network, an address or a client id. */
-export const client = withHostBitsDropped(
+export const client = dropHostBits(
   text({ expected: "a network, an address or a client id", parse: parseClient, examples: ["10.0.7.0/24", "tv"] }),
 );
 
 /** As `client`, or `private`. */
-export const clientOrPrivate = withHostBitsDropped(
+export const clientOrPrivate = dropHostBits(
   text({
     expected: "`private`, a network, an address or a client id",
     parse: (written) => (written === "private" ? { value: written } : parseClient(written)),
@@ -40,7 +40,7 @@ export const clientOrPrivate = withHostBitsDropped(
 );
 
 /** A network, an address, or `list:NAME` as written. */
-export const networkOrList = withHostBitsDropped(
+export const networkOrList = dropHostBits(
   text({
     expected: "a network, an address or a list such as `list:poison`",
     parse: (written): Parsed<string> => {
@@ -163,7 +163,7 @@ export function parseClient(written: string): Parsed<string> {
 export const address = text({ expected: "an IP address", parse: parseAddress, examples: ["10.0.0.5", "fd00::5"] });
 
 /** A CIDR or an address. Bits beyond the prefix are dropped with a warning. */
-export const network: Shape<string> = withHostBitsDropped(
+export const network: Shape<string> = dropHostBits(
   text({
     expected: "a network such as `192.168.0.0/16`, or an address",
     parse: parseNetwork,
@@ -198,7 +198,7 @@ export function parseNetwork(written: string): Parsed<string> {
   return { wrong: `\`${written}\` has a prefix above ${width}`, fix: `write a prefix from 0 to ${width}` };
 }
 
-function withHostBitsDropped<T extends string>(shape: Shape<T>): Shape<T | string> {
+function dropHostBits<T extends string>(shape: Shape<T>): Shape<T | string> {
   return refine<T, T | string>(shape, (written, place, reader) => {
     const base = written.includes("/") ? networkOf(written) : null;
     if (base === null) return written;
