@@ -1,8 +1,8 @@
 import { type Answer, ttlAt } from "../dns/answer.ts";
 import { CLASSIC_UDP_BYTES, type ExtendedError, ednsRecord, replyPadding, UDP_PAYLOAD_BYTES } from "../dns/edns.ts";
-import { HEADER_BYTES, HEADER_FLAG, type Query, type Rejection } from "../dns/query.ts";
+import { HEADER_FLAG, type Query, type Rejection } from "../dns/query.ts";
 import { RCODE } from "../dns/types.ts";
-import { setUint16, setUint32, uint16 } from "../dns/wire.ts";
+import { HEADER_BYTES, setUint16, setUint32, uint16 } from "../dns/wire.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import type { TtlLimits } from "./options.ts";
 

@@ -2,15 +2,15 @@ import ipaddr from "ipaddr.js";
 import { type Name, nameOfLabels } from "./name.ts";
 import { uint32 } from "./wire.ts";
 
-/** The first and last address of a block, both counted in; of equal length (4 or 16 bytes), first not above last. */
+/** The first and the last address of a block, both included; both have 4 or both 16 bytes, and the first is not above the last. */
 export interface AddressRange {
   readonly first: Uint8Array;
   readonly last: Uint8Array;
 }
 
 /**
- * The bytes of an address: 4 for IPv4, also where it is written as IPv4-mapped IPv6 (RFC 4291 §2.5.5.2), else 16. null where the text is no
- * address, has a zone, or is IPv4 in another form than four decimal numbers without leading zeros (RFC 6943 §3.1.1).
+ * The bytes of an address: 4 for IPv4 and for IPv4-mapped IPv6 (RFC 4291 §2.5.5.2), else 16. null where the text is no address, has a zone, or is IPv4 in
+ * another form than four decimal numbers without leading zeros (RFC 6943 §3.1.1).
  */
 export function addressFromText(text: string): Uint8Array | null {
   const bytes = ipv4FromText(text);
@@ -21,8 +21,8 @@ export function addressFromText(text: string): Uint8Array | null {
 }
 
 /**
- * IPv6 with the last two groups in hexadecimal where they were dotted; null where the dotted part is not IPv4. `ipaddr.js` would take leading
- * zeros there, and `::192.0.2.7` for IPv4-mapped, which it is not (RFC 4291 §2.5.5).
+ * Writes the last two groups of an IPv6 address in hexadecimal where they are dotted; null where the dotted part is not IPv4. `ipaddr.js` accepts leading
+ * zeros there, and takes `::192.0.2.7` for IPv4-mapped, which is wrong (RFC 4291 §2.5.5).
  */
 function withoutDots(text: string): string | null {
   if (!text.includes(".")) return text;
@@ -33,7 +33,7 @@ function withoutDots(text: string): string | null {
   return `${text.slice(0, start)}${hex.slice(0, 4)}:${hex.slice(4)}`;
 }
 
-/** Canonical text of 4 or 16 bytes: dotted, or RFC 5952 in lower case; an IPv4-mapped address is shown as IPv4. */
+/** Canonical text of 4 or 16 bytes: dotted, or RFC 5952 in lower case. An IPv4-mapped address is written as IPv4. */
 export function addressText(bytes: Uint8Array): string {
   const plain = unmapped(bytes);
   if (plain.length === 4) return plain.join(".");
@@ -66,12 +66,12 @@ export function endpointText(address: string, port: number): string {
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-/** The same address in 4 bytes if it is IPv4-mapped IPv6, else `bytes` themselves. */
+/** The 4 bytes of an IPv4-mapped IPv6 address; else `bytes`. */
 export function unmapped(bytes: Uint8Array): Uint8Array {
   return isMapped(bytes) ? bytes.subarray(12) : bytes;
 }
 
-/** Reads a single address, a CIDR (whose host bits may be set, and count for nothing), or a range `first-last`; null where it is none. */
+/** Reads an address, a CIDR (host bits are ignored), or a range `first-last`; null for any other text. */
 export function rangeFromText(text: string): AddressRange | null {
   const dash = text.indexOf("-");
   if (dash >= 0) return rangeBetween(addressFromText(text.slice(0, dash).trim()), addressFromText(text.slice(dash + 1).trim()));
@@ -88,7 +88,7 @@ export function rangeFromText(text: string): AddressRange | null {
   return rangeOfPrefix(address, Number(bits) - (mapped ? 96 : 0));
 }
 
-/** The block of all addresses that share the first `bits` bits with `address` (4 or 16 bytes); null where there are not so many. */
+/** All addresses that share the first `bits` bits with `address` (4 or 16 bytes); null where the address has fewer bits. */
 export function rangeOfPrefix(address: Uint8Array, bits: number): AddressRange | null {
   if (!Number.isInteger(bits) || bits < 0 || bits > address.length * 8) return null;
   const first = Uint8Array.from(address);
@@ -106,7 +106,7 @@ function rangeBetween(first: Uint8Array | null, last: Uint8Array | null): Addres
   return Buffer.compare(first, last) <= 0 ? { first, last } : null;
 }
 
-// Written out because it runs for every query: the library takes a regular expression to each of the four numbers.
+// Written by hand because it runs for every query: the library runs a regular expression for each of the four numbers.
 function ipv4FromText(text: string): Uint8Array | null {
   if (text.length < 7 || text.length > 15) return null;
   const bytes = new Uint8Array(4);
@@ -135,22 +135,22 @@ function isMapped(bytes: Uint8Array): boolean {
 }
 
 /**
- * An immutable set of addresses. IPv4 and IPv6 are apart: `::/0` holds no IPv4 address, and an IPv4-mapped IPv6 address counts as IPv4 throughout.
- * A lookup is a binary search over sorted blocks that neither touch nor overlap.
+ * An immutable set of addresses. IPv4 and IPv6 are separate: `::/0` contains no IPv4 address, and an IPv4-mapped IPv6 address counts as IPv4.
+ * A lookup is a binary search in sorted blocks that neither touch nor overlap.
  */
 export class AddressSet {
-  /** Of each block the first and the last address, one 32-bit word each. */
+  /** The first and the last address of each block, one 32-bit word each. */
   readonly #ipv4: Uint32Array;
   /** The same with four words an address. */
   readonly #ipv6: Uint32Array;
 
   constructor(ranges: Iterable<AddressRange>) {
     const all = [...ranges];
-    this.#ipv4 = merged(all, 1);
-    this.#ipv6 = merged(all, 4);
+    this.#ipv4 = mergeBlocks(all, 1);
+    this.#ipv6 = mergeBlocks(all, 4);
   }
 
-  /** @throws Error where a text is no address, CIDR or range: for texts that were checked before, or stand in the code. */
+  /** For texts that are checked already, or stand in the code. @throws Error where a text is no address, CIDR or range. */
   static of(...texts: readonly string[]): AddressSet {
     return new AddressSet(
       texts.map((text) => {
@@ -161,19 +161,19 @@ export class AddressSet {
     );
   }
 
-  /** How many blocks are left after merging. */
+  /** Number of blocks after merging. */
   get size(): number {
     return this.#ipv4.length / 2 + this.#ipv6.length / 8;
   }
 
-  /** `address` is 4 or 16 bytes and only read; any other length is in no set. */
+  /** @param address of 4 or 16 bytes; only read. An address of another length is in no set. */
   has(address: Uint8Array): boolean {
     const plain = unmapped(address);
     if (plain.length === 4) return this.#hasIpv4(uint32(plain, 0));
     return plain.length === 16 && this.#hasIpv6(plain);
   }
 
-  /** false for a text that is no address. A zone (`fe80::1%eth0`) is disregarded. */
+  /** false for a text that is no address. Ignores a zone (`fe80::1%eth0`). */
   hasText(text: string): boolean {
     const address = addressFromText(withoutZone(text));
     return address !== null && this.has(address);
@@ -217,7 +217,7 @@ export class AddressSet {
 }
 
 /**
- * Addresses that are no one's on the internet: loopback, RFC 1918, RFC 6598 (100.64.0.0/10), link-local (RFC 3927, RFC 4291 §2.5.6) and
+ * Addresses that nobody owns on the internet: loopback, RFC 1918, RFC 6598 (100.64.0.0/10), link-local (RFC 3927, RFC 4291 §2.5.6) and
  * unique local (RFC 4193).
  */
 export const privateAddresses = AddressSet.of(
@@ -253,8 +253,8 @@ function bytesAt(blocks: Uint32Array, offset: number, words: number): Uint8Array
   return bytes;
 }
 
-/** The blocks of one family, sorted, those that touch or overlap made one, as words. */
-function merged(ranges: readonly AddressRange[], words: number): Uint32Array {
+/** The blocks of one family as words, sorted; blocks that touch or overlap are merged. */
+function mergeBlocks(ranges: readonly AddressRange[], words: number): Uint32Array {
   const family = ranges
     .filter(({ first }) => first.length === words * 4)
     .sort((left, right) => Buffer.compare(left.first, right.first));
@@ -277,7 +277,7 @@ function merged(ranges: readonly AddressRange[], words: number): Uint32Array {
   return blocks;
 }
 
-/** The next address; the highest stays as it is. */
+/** The next address; the highest address is its own successor. */
 function successor(address: Uint8Array): Uint8Array {
   const next = Uint8Array.from(address);
   for (let index = next.length - 1; index >= 0; index--) {
@@ -288,7 +288,7 @@ function successor(address: Uint8Array): Uint8Array {
   return address;
 }
 
-/** The name under which the PTR of an address stands: in in-addr.arpa for 4 bytes (RFC 1035 §3.5), in ip6.arpa for 16 (RFC 3596 §2.5). */
+/** The owner of the PTR record of an address: in in-addr.arpa for 4 bytes (RFC 1035 §3.5), in ip6.arpa for 16 (RFC 3596 §2.5). */
 export function reverseName(address: Uint8Array): Name {
   const labels =
     address.length === 4 ? [...address].reverse().map(String) : Buffer.from(address).toString("hex").split("").reverse();

@@ -1,15 +1,15 @@
 import { type ExtendedError, readEdns } from "./edns.ts";
 import { isName, type Name, nameEnd, nameWire, plainName, plainNameEnd, readName } from "./name.ts";
-import { HEADER_BYTES, HEADER_FLAG } from "./query.ts";
+import { HEADER_FLAG } from "./query.ts";
 import { CLASS, RCODE, TYPE } from "./types.ts";
-import { MAX_MESSAGE_BYTES, recordEnd, setUint16, setUint32, uint16, uint32 } from "./wire.ts";
+import { HEADER_BYTES, MAX_MESSAGE_BYTES, recordEnd, setUint16, setUint32, uint16, uint32 } from "./wire.ts";
 
 /**
- * A response as it is kept: the bytes as they came, without OPT, and where in them the changing parts stand.
+ * A response: its bytes without OPT, and the offsets of the parts that a reply changes.
  * Immutable; `wire` belongs to the Answer and is never edited in place.
  */
 export interface Answer {
-  /** Header, one question, records. The id and the question's letter case are those of whoever asked upstream. */
+  /** Header, one question, records. The id and the letter case of the question are those of the message to the upstream. */
   readonly wire: Uint8Array;
   /** All twelve bits (RFC 6891 §6.1.3). */
   readonly rcode: number;
@@ -20,19 +20,19 @@ export interface Answer {
   readonly class: number;
   /** Offsets of the TTL of every record, in the order of the message. */
   readonly ttlOffsets: Uint16Array;
-  /** How many of them belong to the answer section. */
+  /** How many of these records belong to the answer section. */
   readonly answerRecords: number;
-  /** Where the additional section begins; the end of the message where it is empty. */
+  /** Start of the additional section; the end of the message where the section is empty. */
   readonly additionalOffset: number;
-  /** The lowest TTL in the answer section; null where that is empty. */
+  /** The lowest TTL in the answer section; null where the section is empty. */
   readonly lowestTtlSeconds: number | null;
-  /** The last name of the CNAME chain: the one the rcode speaks of (RFC 2308 §2.1, RFC 6604 §3). */
+  /** The last name of the CNAME chain. The rcode is about this name (RFC 2308 §2.1, RFC 6604 §3). */
   readonly chainEnd: Name;
-  /** Whether a record of the type asked for stands at the chain's end. */
+  /** Whether the last name of the chain has a record of the question's type. */
   readonly answered: boolean;
-  /** The SOA of the authority section, which says how long a negative answer holds (RFC 2308 §5). */
+  /** The SOA of the authority section, which limits the lifetime of a negative answer (RFC 2308 §5). */
   readonly soa: StartOfAuthority | null;
-  /** Whether any RRSIG is in it. */
+  /** Whether the response has any RRSIG. */
   readonly signed: boolean;
   readonly extendedErrors: readonly ExtendedError[];
 }
@@ -47,7 +47,7 @@ interface StartOfAuthority {
 
 export type Section = "answer" | "authority" | "additional";
 
-/** Where a record stands in its message. Offsets count from the message's start. */
+/** Offsets of a record, from the start of its message. */
 export interface RecordPlace {
   readonly section: Section;
   readonly owner: number;
@@ -58,13 +58,13 @@ export interface RecordPlace {
   readonly end: number;
 }
 
-/** What a response means for the name and type that were asked (RFC 2308 §2). */
+/** What a response means for the name and type of its question (RFC 2308 §2). */
 export type AnswerOutcome =
-  /** Records of the type. */
+  /** There are records of the type. */
   | "positive"
-  /** The name exists without the type, and an SOA says so. */
+  /** The name has no records of the type, with an SOA as proof. */
   | "nodata"
-  /** NOERROR without the records and without an SOA: an empty answer, or a referral; nothing is proven. */
+  /** NOERROR without such records and without an SOA: an empty answer or a referral, which proves nothing. */
   | "nodataWithoutSoa"
   | "nxdomain"
   /** Any other rcode. */
@@ -78,9 +78,8 @@ export function outcomeOf(answer: Pick<Answer, "rcode" | "answered" | "soa">): A
 }
 
 /**
- * Checks a response from end to end and notes what is needed of it later; null where it is malformed, is not a response,
- * or does not repeat exactly one question. Takes over `message`: the Answer may keep it, and the caller must not change it.
- * One with TC may end anywhere after its question: its records are left out then.
+ * Checks a response from end to end and collects the offsets; null where the message is malformed, is no response, or has not exactly one question.
+ * The Answer may keep `message`, so the caller must not change it. A response with TC may end anywhere after its question; its records are left out then.
  */
 export function indexAnswer(message: Uint8Array): Answer | null {
   const questionEnd = responseQuestionEnd(message);
@@ -137,7 +136,7 @@ export function addressesOf(answer: Answer, wanted: Section = "answer"): Uint8Ar
     .map(({ data, end }) => copyOf(answer.wire, data, end));
 }
 
-/** The TTL at an offset; one with the highest bit set counts as zero (RFC 2181 §8). */
+/** The TTL at an offset. A TTL with its highest bit set counts as zero (RFC 2181 §8). */
 export function ttlAt(message: Uint8Array, offset: number): number {
   const ttl = uint32(message, offset);
   return ttl > 0x7fff_ffff ? 0 : ttl;
@@ -155,7 +154,7 @@ function responseQuestionEnd(message: Uint8Array): number {
   return nameStop < 0 || nameStop + 4 > message.length ? -1 : nameStop + 4;
 }
 
-/** null where a record runs over the end, or bytes are left over. */
+/** The records from `start` to the end of the message; null where a record runs over the end, or bytes are left over. */
 export function recordPlaces(message: Uint8Array, start: number): RecordPlace[] | null {
   const answers = uint16(message, 6);
   const beforeAdditional = answers + uint16(message, 8);
@@ -174,15 +173,15 @@ export function recordPlaces(message: Uint8Array, start: number): RecordPlace[] 
   return owner === message.length ? places : null;
 }
 
-// RFC 6891 §6.1.1: at most one, in the additional section, owned by the root.
+/** The OPT record: at most one, in the additional section, owned by the root (RFC 6891 §6.1.1). */
 export function optOf(places: readonly RecordPlace[]): RecordPlace | null | "misplaced" {
   const [opt, ...others] = places.filter(({ type }) => type === TYPE.OPT);
   if (opt === undefined) return null;
   return others.length > 0 || opt.section !== "additional" || opt.ttl !== opt.owner + 5 ? "misplaced" : opt;
 }
 
-// Nearly always OPT is the last record, and what follows it in the odd case is additional data that nobody may rely on (RFC 2181 §9).
-// Records after it go, because their compression pointers would have to be moved.
+// OPT is nearly always the last record. Records after OPT are additional data, which nobody may rely on (RFC 2181 §9); they are left out, because their
+// compression pointers would have to be moved.
 function withoutRecord(message: Uint8Array, places: readonly RecordPlace[], opt: RecordPlace): Uint8Array {
   const shortened = copyOf(message, 0, opt.end);
   const dropped = places.length - 1 - places.indexOf(opt);
@@ -196,7 +195,7 @@ function withoutTrailingOpt(message: Uint8Array, opt: RecordPlace): Uint8Array {
   return shortened;
 }
 
-// Some servers cut a long answer at the limit and leave the counts as they were. What counts is TC: it sends us to a stream.
+// Some servers cut a long answer at the limit without changing the counts. TC is enough to know: it makes us ask again over a stream.
 function cutShort(message: Uint8Array, questionEnd: number): Answer | null {
   if ((uint16(message, 2) & HEADER_FLAG.TC) === 0) return null;
   const shortened = copyOf(message, 0, questionEnd);
@@ -204,12 +203,12 @@ function cutShort(message: Uint8Array, questionEnd: number): Answer | null {
   return indexAnswer(shortened);
 }
 
-// Not slice(), which of a Buffer gives a view.
+// Not slice(), which gives a view for a Buffer.
 function copyOf(message: Uint8Array, start: number, end: number): Uint8Array {
   return new Uint8Array(message.subarray(start, end));
 }
 
-/** Aliases followed at most: more than any resolver follows, and a bound on the work. */
+/** Aliases followed at most: more than any resolver follows. */
 const MAX_ALIASES = 64;
 
 function followAliases(
@@ -255,7 +254,7 @@ function startOfAuthority(message: Uint8Array, places: readonly RecordPlace[]): 
   };
 }
 
-/** A record of a message that is made here. Names are written without compression, but for an owner equal to the name asked. */
+/** A record made here. Names are written in full, except for an owner equal to the name of the question. */
 export interface BuiltRecord {
   readonly owner: Name;
   readonly type: number;
@@ -263,7 +262,7 @@ export interface BuiltRecord {
   readonly data: Uint8Array;
 }
 
-/** A response that is made here rather than received. */
+/** A response made here. */
 interface BuiltResponse {
   readonly name: Name;
   readonly type: number;
@@ -274,7 +273,7 @@ interface BuiltResponse {
   readonly authority: readonly BuiltRecord[];
 }
 
-/** Puts a response together as an Answer; its id is 0, and it is neither authoritative nor authenticated. */
+/** Makes a response; its id is 0, and AA and AD are clear. */
 export function buildAnswer(response: BuiltResponse): Answer {
   const head = Buffer.alloc(HEADER_BYTES + response.name.length + 4);
   setUint16(head, 2, HEADER_FLAG.QR | HEADER_FLAG.RA | (response.rcode & 15));
@@ -288,11 +287,11 @@ export function buildAnswer(response: BuiltResponse): Answer {
   const owner = (record: BuiltRecord) => (record.owner === response.name ? questionPointer : nameWire(record.owner));
   const answer = indexAnswer(Buffer.concat([head, ...records.map((record) => recordWire(record, owner(record)))]));
   if (answer === null) throw new Error("a response made here is malformed");
-  // What an rcode has beyond four bits stands in OPT, which an Answer is without.
+  // The upper bits of the rcode belong into OPT, which an Answer has not.
   return { ...answer, rcode: response.rcode };
 }
 
-/** One record; its owner is written as given, which may be a compression pointer. */
+/** The bytes of a record. `owner` may be a compression pointer. */
 export function recordWire(record: BuiltRecord, owner: Uint8Array): Buffer {
   const fixed = Buffer.alloc(10);
   setUint16(fixed, 0, record.type);
@@ -304,10 +303,10 @@ export function recordWire(record: BuiltRecord, owner: Uint8Array): Buffer {
 
 const questionPointer = Uint8Array.of(0xc0, HEADER_BYTES);
 
-/** Timers of an SOA that no secondary will ever read; the values of RFC 6303 §3. */
+/** Timers of an SOA that no secondary reads: the values of RFC 6303 §3. */
 const NEGATIVE_SOA = { serial: 1, refresh: 3600, retry: 1200, expire: 604_800 };
 
-/** An SOA that makes a negative answer hold for `ttlSeconds`: TTL and MINIMUM are the same (RFC 2308 §5). Its mailbox is that of RFC 6303 §3. */
+/** An SOA that lets a negative answer live for `ttlSeconds`: TTL and MINIMUM are equal (RFC 2308 §5). The mailbox is that of RFC 6303 §3. */
 export function negativeSoa(owner: Name, ttlSeconds: number): BuiltRecord {
   const mailbox = Buffer.from("\x06nobody\x07invalid\0", "latin1");
   const numbers = Buffer.alloc(20);

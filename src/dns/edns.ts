@@ -15,16 +15,16 @@ const OPTION = {
   EXTENDED_ERROR: 15,
 } as const;
 
-/** The largest UDP reply that is sent and asked for: it fits every path without fragments (DNS Flag Day 2020). */
+/** The largest UDP message that is sent or asked for. It passes every path without fragments (DNS Flag Day 2020). */
 export const UDP_PAYLOAD_BYTES = 1232;
 
-/** The size of a UDP message without EDNS (RFC 1035 §2.3.4), and the least any requestor may name (RFC 6891 §6.2.3). */
+/** The size limit of a UDP message without EDNS (RFC 1035 §2.3.4), and the lowest that a client may ask for (RFC 6891 §6.2.3). */
 export const CLASSIC_UDP_BYTES = 512;
 
 /** Replies over encrypted transports are padded to a multiple of this (RFC 8467 §4.1). */
 const PADDING_BLOCK_BYTES = 468;
 
-/** The network a question is asked for (RFC 7871 §6). */
+/** The network of the client for whom a question is asked (RFC 7871 §6). */
 export interface ClientSubnet {
   /** 1 = IPv4, 2 = IPv6. */
   readonly family: 1 | 2;
@@ -34,7 +34,7 @@ export interface ClientSubnet {
   readonly prefixHex: string;
 }
 
-/** What an OPT record says (RFC 6891 §6.1). */
+/** The content of an OPT record (RFC 6891 §6.1). */
 export interface Edns {
   readonly udpPayloadBytes: number;
   /** The upper eight bits of the twelve-bit rcode. */
@@ -42,7 +42,7 @@ export interface Edns {
   readonly version: number;
   readonly dnssecOk: boolean;
   readonly clientSubnet: ClientSubnet | null;
-  /** Whether the sender padded its message, and so wants the reply padded (RFC 7830 §4). */
+  /** Whether the sender padded its message: the reply is padded then (RFC 7830 §4). */
   readonly padded: boolean;
   readonly extendedErrors: readonly ExtendedError[];
 }
@@ -54,8 +54,8 @@ export interface ExtendedError {
 }
 
 /**
- * Reads the OPT record whose owner ends at `offset` (where its TYPE stands); null where an option is malformed.
- * The caller has checked that the whole record lies within `message`.
+ * Reads an OPT record; null where an option is malformed. The caller has checked that the whole record lies within `message`.
+ * @param offset of the TYPE, after the owner.
  */
 export function readEdns(message: Uint8Array, offset: number): Edns | null {
   const ttl = offset + 4;
@@ -92,10 +92,10 @@ export function readEdns(message: Uint8Array, offset: number): Edns | null {
 
 const NO_ERRORS: readonly ExtendedError[] = [];
 
-/** Reads the content of an ECS option. null (FORMERR, RFC 7871 §6) where the address has the wrong length for its prefix, or bits beyond it. */
+/** Reads a client subnet; null (FORMERR, RFC 7871 §6) where the address does not have the length of its prefix, or has bits beyond the prefix. */
 function readClientSubnet(message: Uint8Array, start: number, end: number): ClientSubnet | null {
   if (end - start < 4) return null;
-  // dig sends "no subnet" as family 0, which RFC 7871 does not name; an IPv4 prefix of no bits says the same.
+  // dig sends "no subnet" as family 0, which RFC 7871 does not define. An IPv4 prefix of 0 bits means the same.
   const family = uint16(message, start) === 0 && end - start === 4 ? 1 : uint16(message, start);
   const sourcePrefix = message[start + 2] ?? 0;
   const scopePrefix = message[start + 3] ?? 0;
@@ -107,24 +107,24 @@ function readClientSubnet(message: Uint8Array, start: number, end: number): Clie
   return { family, sourcePrefix, scopePrefix, prefixHex: Buffer.from(message.subarray(start + 4, end)).toString("hex") };
 }
 
-/** What an OPT record of ours is to say. */
+/** The content of an OPT record to be made. */
 export interface EdnsContent {
   readonly udpPayloadBytes: number;
   readonly extendedRcode: number;
   readonly dnssecOk: boolean;
   readonly clientSubnet: ClientSubnet | null;
   readonly extendedErrors: readonly ExtendedError[];
-  /** Pads the message, this record included, to a whole number of blocks of so many bytes; 0 = no padding. */
+  /** The message, with this record, is padded to a multiple of so many bytes; 0 = no padding. */
   readonly paddingBlockBytes: number;
 }
 
-/** An OPT record, to be put after `precedingBytes` of message. */
+/** Makes an OPT record that follows `precedingBytes` of message. */
 export function ednsRecord(content: EdnsContent, precedingBytes: number): Buffer {
   const options: Buffer[] = [];
   for (const { code, text } of content.extendedErrors) options.push(option(OPTION.EXTENDED_ERROR, [code >> 8, code & 255], text));
   if (content.clientSubnet !== null) options.push(clientSubnetOption(content.clientSubnet));
   const bytes = 11 + options.reduce((sum, { length }) => sum + length, 0);
-  // RFC 8467 §4.1: never beyond the longest message there can be.
+  // RFC 8467 §4.1: not beyond the longest possible message.
   const room = MAX_MESSAGE_BYTES - (precedingBytes + bytes + 4);
   if (content.paddingBlockBytes > 0 && room >= 0) {
     const spare = -(precedingBytes + bytes + 4) % content.paddingBlockBytes;
@@ -142,7 +142,7 @@ export function ednsRecord(content: EdnsContent, precedingBytes: number): Buffer
   return record;
 }
 
-/** The block size for a reply to a client that padded its query; 0 for those that did not (RFC 8467 §4.1). */
+/** The block size for a reply; 0 where the client did not pad its query (RFC 8467 §4.1). */
 export function replyPadding(padded: boolean): number {
   return padded ? PADDING_BLOCK_BYTES : 0;
 }

@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
 
 /**
- * A map for keys that are strings made a moment ago, as names and cache keys are for every query. A `Map` makes V8 enter each such string into
- * its table of unique strings first, which costs more than the look-up; here the characters (all below 256) are hashed, and the few entries of one
- * hash are compared. The hash begins at a random number, so that nobody outside can choose names that collide.
+ * A map for keys that are new strings at every look-up, like names and cache keys. For a `Map` V8 first enters such a string into its table of unique
+ * strings, which costs more than the look-up. This map hashes the characters (all below 256) and compares the few entries of the same hash. The hash starts
+ * with a random number, so that nobody outside can choose names that collide.
  */
 export class HashedMap<Key extends string, Value> {
   readonly #buckets = new Map<number, Slot<Key, Value>>();
@@ -52,12 +52,7 @@ export class HashedMap<Key extends string, Value> {
     return false;
   }
 
-  clear(): void {
-    this.#buckets.clear();
-    this.#size = 0;
-  }
-
-  /** The map may be changed meanwhile. */
+  /** The map may change during the iteration. */
   *values(): Generator<Value, void, undefined> {
     for (const first of this.#buckets.values()) {
       for (let slot: Slot<Key, Value> | undefined = first; slot !== undefined; slot = slot.next) yield slot.value;

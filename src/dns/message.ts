@@ -1,12 +1,12 @@
 import { optOf, type RecordPlace, recordPlaces, type Section, ttlAt } from "./answer.ts";
 import { type EdnsOption, readOptions } from "./edns.ts";
 import { type Name, nameEnd } from "./name.ts";
-import { HEADER_BYTES, HEADER_FLAG } from "./query.ts";
+import { HEADER_FLAG } from "./query.ts";
 import { type Rdata, readRdata, writeRdata } from "./rdata.ts";
 import { TYPE } from "./types.ts";
-import { MAX_MESSAGE_BYTES, MessageNames, uint16, WireReader, WireWriter } from "./wire.ts";
+import { HEADER_BYTES, MAX_MESSAGE_BYTES, MessageNames, uint16, WireReader, WireWriter } from "./wire.ts";
 
-/** A whole message, taken apart. For what shows or makes messages; queries are served from bytes (`query.ts`, `answer.ts`). */
+/** A whole message, taken apart for display or for edits. Queries are answered from bytes (`query.ts`, `answer.ts`). */
 export interface Message {
   readonly id: number;
   /** QR. */
@@ -24,7 +24,7 @@ export interface Message {
   readonly questions: readonly MessageQuestion[];
   readonly answers: readonly ResourceRecord[];
   readonly authority: readonly ResourceRecord[];
-  /** Without the OPT record, which is `edns`. */
+  /** Without the OPT record, whose content is `edns`. */
   readonly additional: readonly ResourceRecord[];
 }
 
@@ -48,7 +48,7 @@ export interface MessageEdns {
   readonly udpPayloadBytes: number;
   readonly version: number;
   readonly dnssecOk: boolean;
-  /** The fifteen flags beside DO. */
+  /** The fifteen flags other than DO. */
   readonly otherFlags: number;
   readonly options: readonly EdnsOption[];
 }
@@ -128,8 +128,8 @@ function readOpt(message: Uint8Array, place: RecordPlace): MessageEdns {
 const DO = 0x8000;
 
 /**
- * The message on the wire, names compressed as far as RFC 3597 §4 allows; OPT stands last.
- * @throws RangeError where a value does not fit its field, the rcode needs `edns`, OPT stands among the records, or the whole is longer than 65535 bytes.
+ * The bytes of a message, with names compressed as far as RFC 3597 §4 allows. OPT comes last.
+ * @throws RangeError where a value does not fit its field, the rcode needs `edns`, a record is OPT, or the message exceeds 65535 bytes.
  */
 export function encodeMessage(message: Message): Buffer {
   const { edns } = message;

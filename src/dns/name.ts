@@ -4,21 +4,21 @@ import { domainToASCII } from "node:url";
 declare const nameBrand: unique symbol;
 
 /**
- * A domain name in canonical form: its uncompressed wire format with ASCII letters in lower case, one character (0 to 255)
- * an byte, the root label included. Names that differ on the wire (letter case aside, RFC 4343) differ as strings, whatever
- * bytes their labels hold; the parent of a name is a suffix of it.
+ * A domain name in canonical form: the uncompressed wire format, ASCII letters in lower case, with one character (0 to 255) for each byte, the root
+ * label included. Two names are equal as strings exactly if they are equal on the wire without regard to letter case (RFC 4343). The parent of a name is
+ * a suffix of the name.
  */
 export type Name = string & { readonly [nameBrand]: true };
 
 export const ROOT = "\0" as Name;
 
-/** Bytes a name may have on the wire, and a label without its length byte (RFC 1035 §2.3.4). */
+/** Bytes of the longest name on the wire, and of the longest label without its length byte (RFC 1035 §2.3.4). */
 export const MAX_NAME_LENGTH = 255;
 export const MAX_LABEL_LENGTH = 63;
 
 const scratch = Buffer.alloc(MAX_NAME_LENGTH);
 
-/** The offset after an uncompressed name that begins at `offset`; -1 if it is compressed, too long, or runs over the end. */
+/** The offset after an uncompressed name; -1 where the name is compressed, too long, or runs over the end. */
 export function plainNameEnd(message: Uint8Array, offset: number): number {
   let position = offset;
   for (;;) {
@@ -30,14 +30,14 @@ export function plainNameEnd(message: Uint8Array, offset: number): number {
   }
 }
 
-/** Makes a Name of the bytes `offset` to `end`, which `plainNameEnd` has checked. */
+/** Makes a Name of the bytes from `offset` to `end`, which `plainNameEnd` has checked. */
 export function plainName(message: Uint8Array, offset: number, end: number): Name {
   const length = end - offset;
   for (let index = 0; index < length; index++) scratch[index] = lowerCase(message[offset + index] ?? 0);
   return scratch.toString("latin1", 0, length) as Name;
 }
 
-/** The offset after a name, compressed or not, as it stands at `offset`; -1 where its bytes run over the end. Pointers are not followed. */
+/** The offset after a name, which may be compressed; -1 where its bytes run over the end. Does not follow pointers. */
 export function nameEnd(message: Uint8Array, offset: number): number {
   let position = offset;
   for (;;) {
@@ -50,7 +50,7 @@ export function nameEnd(message: Uint8Array, offset: number): number {
   }
 }
 
-/** Pointers followed in one name: as many as it can have labels. More only lead from pointer to pointer, thousands of times in a hostile message. */
+/** Pointers followed in one name: as many as a name can have labels. In a hostile message thousands of pointers lead to pointers. */
 const MAX_POINTERS = 127;
 
 /**
@@ -93,7 +93,7 @@ function walkName(message: Uint8Array, offset: number, target: Uint8Array | null
   }
 }
 
-// A length byte is at most 63, below "A", so the whole wire form may be lowered byte by byte.
+// A length byte is at most 63, below "A", so all bytes of the wire format can be lowered alike.
 function lowerCase(byte: number): number {
   return byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte;
 }
@@ -117,7 +117,7 @@ export function isWithin(name: Name, zone: Name): boolean {
   return position === start;
 }
 
-/** The labels' bytes as strings of one character each, the leftmost first, the root left out. */
+/** The labels as byte strings (one character for each byte), the leftmost first, without the root. */
 export function labelsOf(name: Name): string[] {
   const labels: string[] = [];
   for (let position = 0; name.charCodeAt(position) !== 0; ) {
@@ -128,7 +128,7 @@ export function labelsOf(name: Name): string[] {
   return labels;
 }
 
-/** The inverse of `labelsOf`, letters lowered; null where a label is empty or too long, or the whole is. */
+/** The inverse of `labelsOf`, with letters lowered; null where a label is empty or too long, or the name is too long. */
 export function nameOfLabels(labels: readonly string[]): Name | null {
   let wire = "";
   for (const label of labels) {
@@ -168,8 +168,8 @@ export function escapeBytes(bytes: string, special: RegExp, firstPlain = 0x21): 
 }
 
 /**
- * Reads presentation format: a final dot is optional, `\.` and `\123` are bytes of a label, letters beyond ASCII are turned
- * into A-labels (RFC 5890). null where it is no name.
+ * Reads presentation format: a final dot is optional, `\.` and `\123` are bytes of a label, and letters beyond ASCII become A-labels (RFC 5890).
+ * null where the text is no name.
  */
 export function nameFromText(text: string): Name | null {
   if (text === "." || text === "") return text === "." ? ROOT : null;
@@ -182,7 +182,7 @@ export function nameFromText(text: string): Name | null {
 
 /** null where `text` is no internationalized name. */
 function asciiForm(text: string): string | null {
-  // domainToASCII takes the host of a URL, and so drops what follows "/", "?", "#" or a backslash, and makes an address of "１２７.１".
+  // domainToASCII expects the host of a URL: it drops the text after "/", "?", "#" or a backslash, and turns "１２７.１" into an address.
   if (/[^\w.*\x80-\u{10ffff}-]/u.test(text)) return null;
   const ascii = domainToASCII(text);
   return ascii === "" || isIPv4(ascii) ? null : ascii;

@@ -2,40 +2,38 @@ import type { Answer } from "./answer.ts";
 import { type ClientSubnet, type Edns, ednsRecord, readEdns, UDP_PAYLOAD_BYTES } from "./edns.ts";
 import { type Name, nameEnd, plainName, plainNameEnd } from "./name.ts";
 import { CLASS, OPCODE, RCODE, TYPE } from "./types.ts";
-import { recordEnd, uint16 } from "./wire.ts";
-
-export const HEADER_BYTES = 12;
+import { HEADER_BYTES, recordEnd, uint16 } from "./wire.ts";
 
 /** Masks of the second 16 bits of the header (RFC 1035 §4.1.1, RFC 4035 §3). */
 export const HEADER_FLAG = { QR: 0x8000, AA: 0x0400, TC: 0x0200, RD: 0x0100, RA: 0x0080, AD: 0x0020, CD: 0x0010 } as const;
 
-/** A client's question, parsed once. Immutable; `question` is a view of the message it came in. */
+/** A client's question, parsed once. Immutable; `questionWire` is a view of the client's message. */
 export interface Query extends Question {
   readonly id: number;
   readonly recursionDesired: boolean;
-  /** AD in a query: the client understands AD in the reply (RFC 6840 §5.7). */
+  /** AD in a query: the client understands AD in a reply (RFC 6840 §5.7). */
   readonly authenticData: boolean;
-  /** QNAME with the client's letter case, QTYPE and QCLASS, as they came. */
+  /** QNAME in the client's letter case, QTYPE and QCLASS. */
   readonly questionWire: Uint8Array;
-  /** null = the client sent no OPT and gets none. */
+  /** null = the client sent no OPT, so the reply has none. */
   readonly edns: Edns | null;
 }
 
-/** A message that gets an error for its reply, with what the reply has to repeat. */
+/** A message whose reply is an error, with the parts that the reply repeats. */
 export interface Rejection {
   readonly rejected: number;
   readonly id: number;
   readonly opcode: number;
   readonly recursionDesired: boolean;
   readonly checkingDisabled: boolean;
-  /** null where the question could not be read. */
+  /** null where the question is not readable. */
   readonly questionWire: Uint8Array | null;
   readonly edns: Edns | null;
 }
 
 /**
- * Parses a client's message. null means that it must not be answered: it is shorter than a header, or itself a response
- * (answering those lets two servers talk forever). Never throws, whatever the bytes. `message` is kept and must not change.
+ * Parses a client's message. null = send no reply: the message is shorter than a header, or is a response (a reply to a response would let two servers
+ * talk for ever). Never throws, whatever the bytes. The result keeps `message`, which must not change.
  */
 export function parseQuery(message: Uint8Array): Query | Rejection | null {
   if (message.length < HEADER_BYTES) return null;
@@ -89,7 +87,7 @@ function noFurtherRecords(message: Uint8Array): null | false {
   return uint16(message, 6) + uint16(message, 8) + uint16(message, 10) === 0 ? null : false;
 }
 
-/** The OPT record among what follows the question; null without one, false where the message is malformed or has two (RFC 6891 §6.1.1). */
+/** Reads the OPT record after the question; null without one; false where the message is malformed or has two (RFC 6891 §6.1.1). */
 function readFurtherRecords(message: Uint8Array, start: number): Edns | null | false {
   const beforeAdditional = uint16(message, 6) + uint16(message, 8);
   const total = beforeAdditional + uint16(message, 10);
@@ -113,16 +111,16 @@ export function isRejection(parsed: Query | Rejection): parsed is Rejection {
   return "rejected" in parsed;
 }
 
-/** What is asked, as upstreams and the cache see it: everything that may change the answer, and nothing else. */
+/** A question for upstreams and the cache: everything that may change the answer, and nothing else. */
 export interface Question {
   readonly name: Name;
   readonly type: number;
   readonly class: number;
-  /** DO: send the signatures too (RFC 3225). */
+  /** DO: the client wants signatures (RFC 3225). */
   readonly dnssecOk: boolean;
-  /** CD: do not validate (RFC 4035 §3.2.2). */
+  /** CD: the client validates itself (RFC 4035 §3.2.2). */
   readonly checkingDisabled: boolean;
-  /** The subnet to send along (RFC 7871); null = none. */
+  /** The subnet to send to upstreams (RFC 7871); null = none. */
   readonly clientSubnet: ClientSubnet | null;
 }
 
@@ -131,13 +129,13 @@ export const QUERY_PADDING_BYTES = 128;
 
 interface AskOptions {
   readonly id: number;
-  /** false for the rare server that answers FORMERR to EDNS (RFC 6891 §7). */
+  /** false for a rare server that answers FORMERR to EDNS (RFC 6891 §7). */
   readonly edns: boolean;
-  /** Whether to pad to `QUERY_PADDING_BYTES`: on encrypted transports. */
+  /** Whether to pad to `QUERY_PADDING_BYTES`, on encrypted transports. */
   readonly padded: boolean;
 }
 
-/** The message that asks an upstream: RD set, AD set (RFC 6840 §5.7), CD, DO and the client subnet as the question has them. */
+/** The message for an upstream: RD and AD (RFC 6840 §5.7) are set; CD, DO and the client subnet are those of the question. */
 export function askMessage(question: Question, { id, edns, padded }: AskOptions): Buffer {
   const questionEnd = HEADER_BYTES + question.name.length + 4;
   const message = Buffer.alloc(questionEnd);
@@ -163,7 +161,7 @@ export function askMessage(question: Question, { id, edns, padded }: AskOptions)
   return Buffer.concat([message, opt]);
 }
 
-/** Whether a response repeats this question; letter case does not matter (RFC 4343). */
+/** Whether a response repeats the question, without regard to letter case (RFC 4343). */
 export function answersQuestion(answer: Answer, question: Question): boolean {
   return answer.name === question.name && answer.type === question.type && answer.class === question.class;
 }

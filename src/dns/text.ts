@@ -9,12 +9,12 @@ export function recordText({ owner, ttlSeconds, class: klass, type, data }: Reso
   return `${absoluteText(owner)} ${ttlSeconds} ${recordClass(klass)} ${typeName(type)} ${rdataText(data)}`.trimEnd();
 }
 
-// The classes ANY and NONE, which records have in updates alone (RFC 2136 §2.4), go by number: ANY is also a type.
+// Only records of updates have the classes ANY and NONE (RFC 2136 §2.4). They are shown as numbers, because ANY is also a type.
 function recordClass(klass: number): string {
   return klass === CLASS.ANY || klass === CLASS.NONE ? `CLASS${klass}` : className(klass);
 }
 
-/** The message for people, in the manner of dig: header, EDNS, question, sections. */
+/** The message as dig shows it: header, EDNS, question, sections. */
 export function messageText(message: Message): string {
   const { questions, answers, authority, additional, edns } = message;
   const count = additional.length + (edns === null ? 0 : 1);
@@ -75,7 +75,7 @@ function recordLine(record: ResourceRecord): string {
   return recordText(record) + (note === null ? "" : ` ; malformed: ${note}`);
 }
 
-/** A message as `application/dns-json`, with the members that Google's and Cloudflare's public resolvers use. Empty sections are left out. */
+/** A message as `application/dns-json`, with the members of Google's and Cloudflare's public resolvers. Empty sections are left out. */
 interface JsonMessage {
   /** The rcode. */
   readonly Status: number;
@@ -88,7 +88,7 @@ interface JsonMessage {
   readonly Answer?: readonly JsonRecord[];
   readonly Authority?: readonly JsonRecord[];
   readonly Additional?: readonly JsonRecord[];
-  /** What the extended errors say (RFC 8914). */
+  /** The extended errors (RFC 8914). */
   readonly Comment?: string;
 }
 

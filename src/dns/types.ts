@@ -1,4 +1,4 @@
-/** Numbers of the DNS parameter registries that the code refers to by name (IANA, "Domain Name System Parameters"). */
+/** Numbers of the DNS parameter registries and their mnemonics (IANA, "Domain Name System Parameters"). */
 
 export const TYPE = {
   A: 1,
@@ -72,7 +72,7 @@ export const RCODE = {
   BADVERS: 16,
 } as const;
 
-/** Info codes of Extended DNS Errors (RFC 8914 §4) that Fenliu sends. */
+/** Info codes of the Extended DNS Errors (RFC 8914 §4) that Fenliu sends. */
 export const EDE = {
   OTHER: 0,
   STALE: 3,
@@ -86,19 +86,27 @@ export const EDE = {
   NETWORK_ERROR: 23,
 } as const;
 
-const typeNames = new Map<number, string>(Object.entries(TYPE).map(([name, number]) => [number, name]));
-const rcodeNames = new Map<number, string>(Object.entries(RCODE).map(([name, number]) => [number, name]));
-const classNames = new Map<number, string>(Object.entries(CLASS).map(([name, number]) => [number, name]));
+const typeNames = namesOf(TYPE);
 const typeNumbers = new Map<string, number>(Object.entries(TYPE));
+const rcodeNames = namesOf(RCODE);
+const classNames = namesOf(CLASS);
+
+function namesOf(numbers: Readonly<Record<string, number>>): ReadonlyMap<number, string> {
+  return new Map(Object.entries(numbers).map(([name, number]) => [number, name]));
+}
 
 /** The mnemonic, or TYPE123 for a type without one (RFC 3597 §5). */
 export function typeName(type: number): string {
   return typeNames.get(type) ?? `TYPE${type}`;
 }
 
-/** Reads a mnemonic in any letter case, TYPE123, or a plain number; null where it is none of these or above 65535. */
+/** Reads a mnemonic in any letter case, TYPE123, or a plain number; null for any other text and for numbers above 65535. */
 export function typeNumber(text: string): number | null {
-  return typeNumbers.get(text.toUpperCase()) ?? numberAfter("TYPE", text);
+  const upper = text.toUpperCase();
+  const known = typeNumbers.get(upper);
+  if (known !== undefined) return known;
+  const digits = /^(?:TYPE)?(\d{1,5})$/.exec(upper)?.[1];
+  return digits === undefined || Number(digits) > 0xffff ? null : Number(digits);
 }
 
 /** The mnemonic, or CLASS123 (RFC 3597 §5). */
@@ -109,11 +117,4 @@ export function className(value: number): string {
 /** The mnemonic, or RCODE123. */
 export function rcodeName(rcode: number): string {
   return rcodeNames.get(rcode) ?? `RCODE${rcode}`;
-}
-
-function numberAfter(prefix: string, text: string): number | null {
-  const digits = text.toUpperCase().startsWith(prefix) ? text.slice(prefix.length) : text;
-  if (!/^\d{1,5}$/.test(digits)) return null;
-  const value = Number(digits);
-  return value <= 0xffff ? value : null;
 }

@@ -1,6 +1,12 @@
 import { type Name, nameEnd, parentOf, plainName, plainNameEnd, ROOT, readName } from "./name.ts";
 
-/** Unsigned numbers in network order. Bytes beyond the end count as zero: callers check lengths before they read. */
+/**
+ * Bytes of DNS messages: numbers, framing in streams, and a reader and a writer for record data. Read this file first in `dns/`, then `name.ts`,
+ * `query.ts` (questions, on the path of every query), `answer.ts` (answers, on that path too), `edns.ts`. `message.ts`, `rdata.ts`, `svcb.ts` and `text.ts`
+ * take whole messages apart, for display and for edits.
+ */
+
+/** Unsigned numbers in network order. Bytes beyond the end count as zero: callers check lengths first. */
 
 export function uint16(message: Uint8Array, offset: number): number {
   return ((message[offset] ?? 0) << 8) | (message[offset + 1] ?? 0);
@@ -28,50 +34,42 @@ export function recordEnd(message: Uint8Array, ownerEnd: number): number {
   return end > message.length ? -1 : end;
 }
 
-/** The largest message two bytes of length can announce. RFC 1035 §4.2.2. */
+/** Length of the longest message that two bytes of length can announce (RFC 1035 §4.2.2). */
 export const MAX_MESSAGE_BYTES = 65_535;
 
-/** A header alone; no DNS message is shorter. RFC 1035 §4.1.1. */
-export const MIN_MESSAGE_BYTES = 12;
+/** Length of a header, which every message has (RFC 1035 §4.1.1). */
+export const HEADER_BYTES = 12;
 
 const PREFIX_BYTES = 2;
 
-/** A buffer that grew beyond this is given back once it is empty, so that an idle connection holds next to nothing. */
+/** A larger buffer is freed when it is empty, so that an idle connection takes little memory. */
 const KEPT_BUFFER_BYTES = 4096;
 
 /**
- * A message taken out of a stream, or why there is none: `incomplete` = more bytes are needed; `badLength` = the prefix
- * announces a length outside the limits, after which the stream cannot be read on and is best closed.
+ * A message, or why there is none: `incomplete` = more bytes are needed; `badLength` = the prefix announces less than a header. After `badLength` the
+ * stream cannot be read on, and the caller closes it.
  */
 export type FrameResult = Uint8Array | "incomplete" | "badLength";
 
 /**
- * Takes DNS messages out of a stream that carries each behind its length in two bytes (RFC 1035 §4.2.2, RFC 7766 §8).
- * Chunks may be cut anywhere. What is pushed is copied, and so is each message, which then belongs to the caller.
- * The reader holds what was pushed and not yet taken: a caller that stops taking must stop pushing.
+ * Splits a stream into DNS messages: in the stream each message follows its length in two bytes (RFC 1035 §4.2.2, RFC 7766 §8).
+ * Chunks may be cut anywhere. `push` copies the chunk, and `next` returns a copy that the caller owns.
+ * The buffer is not limited: a caller that takes no more messages must push no more chunks.
  */
 export class MessageFramer {
-  readonly #minBytes: number;
-  readonly #maxBytes: number;
   #buffer = new Uint8Array(0);
   #start = 0;
   #end = 0;
 
-  /** Limits on the length of one message, both inclusive; by default all that the framing and a DNS header allow. */
-  constructor(limits: { readonly minBytes?: number; readonly maxBytes?: number } = {}) {
-    this.#minBytes = limits.minBytes ?? MIN_MESSAGE_BYTES;
-    this.#maxBytes = limits.maxBytes ?? MAX_MESSAGE_BYTES;
-  }
-
-  /** Bytes pushed and not yet taken; 0 = the stream stands between two messages. */
+  /** Bytes pushed and not yet taken; 0 = the stream is between two messages. */
   get pendingBytes(): number {
     return this.#end - this.#start;
   }
 
-  /** Whether `next` would give something other than `incomplete`. */
+  /** Whether `next` would return something other than `incomplete`. */
   get ready(): boolean {
     const length = this.#announcedLength();
-    return length !== null && (!this.#isAllowed(length) || this.pendingBytes >= PREFIX_BYTES + length);
+    return length !== null && (length < HEADER_BYTES || this.pendingBytes >= PREFIX_BYTES + length);
   }
 
   push(chunk: Uint8Array): void {
@@ -83,7 +81,7 @@ export class MessageFramer {
   next(): FrameResult {
     const length = this.#announcedLength();
     if (length === null) return "incomplete";
-    if (!this.#isAllowed(length)) return "badLength";
+    if (length < HEADER_BYTES) return "badLength";
     if (this.pendingBytes < PREFIX_BYTES + length) return "incomplete";
     const from = this.#start + PREFIX_BYTES;
     const message = this.#buffer.slice(from, from + length);
@@ -98,15 +96,11 @@ export class MessageFramer {
     return this.pendingBytes < PREFIX_BYTES || high === undefined || low === undefined ? null : high * 256 + low;
   }
 
-  #isAllowed(length: number): boolean {
-    return length >= this.#minBytes && length <= this.#maxBytes;
-  }
-
   #makeRoomFor(extraBytes: number): void {
     if (this.#end + extraBytes <= this.#buffer.length) return;
     const pending = this.pendingBytes;
     const needed = pending + extraBytes;
-    // Doubling keeps the cost of a message that arrives byte by byte linear in its length.
+    // Doubling keeps the cost linear for a message that arrives byte by byte.
     const target = needed <= this.#buffer.length / 2 ? this.#buffer : new Uint8Array(Math.max(needed, pending * 2));
     target.set(this.#buffer.subarray(this.#start, this.#end));
     this.#buffer = target;
@@ -122,8 +116,8 @@ export class MessageFramer {
 }
 
 /**
- * The message behind its length, in one new buffer so that both leave in one segment (RFC 7766 §8).
- * @throws RangeError for a message longer than 65535 bytes.
+ * The length and the message in one buffer, so that both leave in one segment (RFC 7766 §8).
+ * @throws RangeError for a message of more than 65535 bytes.
  */
 export function frame(message: Uint8Array): Uint8Array {
   if (message.length > MAX_MESSAGE_BYTES) throw new RangeError(`a message of ${message.length} octets cannot be framed`);
@@ -135,8 +129,8 @@ export function frame(message: Uint8Array): Uint8Array {
 }
 
 /**
- * Reads the bytes of one record's data, or of part of it. The first fault is kept in `failure`, and from then on nothing is left to read
- * and every number is zero: callers read to the end and look at `failure` once. What is given out are copies.
+ * Reads the data of one record. `failure` keeps the first fault; after a fault nothing remains and every number is zero, so callers read to the end and
+ * check `failure` once. The bytes returned are copies.
  */
 export class WireReader {
   readonly #message: Uint8Array;
@@ -146,7 +140,7 @@ export class WireReader {
   #position: number;
   #failure: string | null = null;
 
-  /** `names` = those of the message, or null where compression pointers would lead nowhere. */
+  /** @param names of the message; null where compression pointers have no message to point into. */
   constructor(message: Uint8Array, span: { readonly start: number; readonly end: number }, names: MessageNames | null) {
     this.#message = message;
     this.#names = names;
@@ -188,7 +182,7 @@ export class WireReader {
     return start < 0 ? new Uint8Array() : new Uint8Array(this.#message.subarray(start, start + length));
   }
 
-  /** So many bytes as a string of one character (0 to 255) each. */
+  /** Bytes as a string with one character (0 to 255) for each. */
   byteText(length: number): string {
     const start = this.#take(length);
     if (start < 0) return "";
@@ -215,12 +209,12 @@ export class WireReader {
     return ROOT;
   }
 
-  /** All the bytes, whatever was read of them. */
+  /** All bytes of the data, whatever was read before. */
   whole(): Uint8Array {
     return new Uint8Array(this.#message.subarray(this.#start, this.#end));
   }
 
-  /** @returns where the bytes taken begin, or -1 where there are not so many. */
+  /** @returns the start of the bytes, or -1 where there are fewer. */
   #take(length: number): number {
     const start = this.#position;
     if (start + length > this.#end) {
@@ -233,12 +227,12 @@ export class WireReader {
 }
 
 /**
- * Bytes that the names of one message may have together once their pointers are followed, each place counted once: eight times the longest
- * message. Honest ones stay far below; without a bound, two bytes could be made into 255 some ten thousand times.
+ * Bytes of all names of one message with their pointers followed, each offset counted once: eight times the longest message. Real messages stay far
+ * below. Without a limit two bytes could become 255 bytes ten thousand times.
  */
 const MAX_NAMES_BYTES = 0x8_0000;
 
-/** The names of one message that may be compressed. Each place is read once, so that a pointer repeated a thousand times gives one string. */
+/** Reads the compressed names of one message. Each offset is read once, so a thousand equal pointers give one string. */
 export class MessageNames {
   readonly #message: Uint8Array;
   readonly #known = new Map<number, Name>();
@@ -248,7 +242,7 @@ export class MessageNames {
     this.#message = message;
   }
 
-  /** Whether the message asked for more than `MAX_NAMES_BYTES`: then some names were refused that are well formed. */
+  /** Whether the limit `MAX_NAMES_BYTES` was reached: `read` returns null for well-formed names then. */
   get exhausted(): boolean {
     return this.#totalBytes > MAX_NAMES_BYTES;
   }
@@ -266,7 +260,7 @@ export class MessageNames {
     return name;
   }
 
-  /** Where a name that is but a pointer really stands; -1 where the pointer does not lead back. */
+  /** The offset to which a pointer leads, else `offset` itself; -1 for a pointer that does not lead back. */
   #pointedAt(offset: number): number {
     if ((this.#message[offset] ?? 0) < 0xc0) return offset;
     const target = uint16(this.#message, offset) & 0x3fff;
@@ -274,14 +268,14 @@ export class MessageNames {
   }
 }
 
-/** The last place a compression pointer can name (RFC 1035 §4.1.4). */
+/** The highest offset of a compression pointer (RFC 1035 §4.1.4). */
 const MAX_POINTER = 0x3fff;
 
-/** Writes one message. Every method throws RangeError for a value outside its field, or where the message gets too long. */
+/** Writes one message. Every method throws RangeError for a value outside its field, and where the message becomes too long. */
 export class WireWriter {
   #wire = Buffer.alloc(512);
   #length = 0;
-  /** Where the names written so far, and their parents, stand. */
+  /** Offsets of the names written so far, and of their parents. */
   readonly #places = new Map<Name, number>();
   readonly #compressing: boolean;
 
@@ -314,18 +308,18 @@ export class WireWriter {
     this.#wire.set(bytes, start);
   }
 
-  /** A string whose every character (0 to 255) stands for an byte. */
+  /** Writes a string with one character (0 to 255) for each byte. */
   byteText(text: string): void {
     const start = this.#claim(text.length);
     this.#wire.write(text, start, "latin1");
   }
 
-  /** A name in full, which later names do not point into: it may stand where others must not look (RFC 3597 §4). */
+  /** Writes a name in full. Later names do not point into it, because pointers into the data of newer types are not allowed (RFC 3597 §4). */
   plainName(name: Name): void {
     this.byteText(name);
   }
 
-  /** A name of which, in a compressing writer, only the part not written before is written, and the rest is pointed at. */
+  /** Writes a name. A compressing writer replaces the part that was written before by a pointer. */
   compressedName(name: Name): void {
     if (!this.#compressing) {
       this.plainName(name);
@@ -343,14 +337,14 @@ export class WireWriter {
     this.uint8(0);
   }
 
-  /** What `write` writes, behind its length in two bytes. */
+  /** Writes a length of two bytes, then what `write` writes. */
   behindLength(write: () => void): void {
     const start = this.#claim(2);
     write();
     this.#wire.writeUInt16BE(this.#length - start - 2, start);
   }
 
-  /** @returns where the claimed bytes begin. May replace the buffer, so it is called before the buffer is named. */
+  /** @returns the start of the claimed bytes. May replace the buffer, so callers call `#claim` before they use `#wire`. */
   #claim(length: number): number {
     const start = this.#length;
     const end = start + length;

@@ -1,32 +1,31 @@
-/** Longest regular expression that is accepted, in characters. */
+/** Characters of the longest regular expression that is accepted. */
 const MAX_SOURCE_LENGTH = 512;
 
-/** Names whose text is longer are matched by no regular expression. Host names are not; bytes that must be escaped can make one longer. */
+/** A longer text is matched by no regular expression. Host names are shorter; a name with escaped bytes can be longer. */
 export const MAX_SUBJECT_LENGTH = 253;
 
-/** Ways in which an expression may be tried against a name. */
+/** In how many ways the engine may try an expression against one name. */
 export const MAX_WAYS = {
-  /** Of a list, where it is one of many that somebody published: three unbounded repetitions, each of 0 to 253 characters, and a small choice. */
+  /** For an expression of a list, which has many: three unbounded repetitions, each of 0 to 253 characters, and a small choice. */
   list: 4 * 254 ** 3,
-  /** Of a search, which tries it on every name of a log: two. */
+  /** For a search, which tries the expression on every name of the log: two unbounded repetitions. */
   search: 4 * 254 ** 2,
 } as const;
 
-/** An expression that may be used, or why it may not. */
+/** A compiled expression, or the reason why it is refused. */
 type BoundedRegexp =
   | { readonly kind: "accepted"; readonly regexp: RegExp }
   | { readonly kind: "refused"; readonly reason: string };
 
 /**
- * Compiles a regular expression that names are to be tried with, letter case disregarded, if the work it can cause is bounded. The engine tries
- * alternatives one after another, and lists come from others while names come from anybody: `(a+)+$` would let one question hold the server for hours. So the ways in which the
- * parts can be combined are counted, without regard to which of them can match, and an expression with too many is refused; a group that is repeated
- * must not itself hold a choice.
+ * Compiles a regular expression for names, without regard to letter case, if the work it can cause is bounded. The engine tries alternatives one after
+ * another; lists come from strangers and names from anybody, so with `(a+)+$` one question could hold the server for hours. Therefore this function counts
+ * in how many ways the parts can be combined, and refuses an expression with too many ways. A repeated group must not contain a choice.
  */
 export function boundedRegexp(source: string, maxWays: number = MAX_WAYS.list): BoundedRegexp {
   if (source.length > MAX_SOURCE_LENGTH)
     return { kind: "refused", reason: `a regular expression of more than ${MAX_SOURCE_LENGTH} characters` };
-  // Names are compared without regard to case anyhow.
+  // `(?i)` changes nothing: letter case never counts.
   const plain = source.startsWith("(?i)") ? source.slice(4) : source;
   let regexp: RegExp;
   try {
@@ -46,7 +45,7 @@ export function boundedRegexp(source: string, maxWays: number = MAX_WAYS.list): 
 
 class Refusal extends Error {}
 
-/** Walks over an expression that is known to compile. */
+/** Walks over an expression that compiles. */
 class WayCounter {
   readonly #source: string;
   #position = 0;
@@ -57,11 +56,11 @@ class WayCounter {
 
   count(): number {
     const { ways, choices } = this.#alternatives();
-    // What is not tied to the beginning is tried at every character.
+    // The engine tries an expression without `^` at every character.
     return this.#source.startsWith("^") && choices === 1 ? ways : ways * MAX_SUBJECT_LENGTH;
   }
 
-  /** Up to a closing parenthesis or the end. */
+  /** Reads up to a closing parenthesis or the end. */
   #alternatives(): { readonly ways: number; readonly choices: number } {
     let sum = 0;
     let product = 1;
@@ -103,7 +102,7 @@ class WayCounter {
     return ways;
   }
 
-  /** By how much a quantifier at this place multiplies the ways. */
+  /** The factor by which a quantifier at this position multiplies the ways. */
   #repetitions(ways: number): number {
     const quantifier = /^(?:[*+?]|\{(\d+)(,?)(\d*)\})\??/.exec(this.#source.slice(this.#position));
     if (quantifier === null) return 1;

@@ -1,18 +1,17 @@
 /**
- * The one source of time. It is passed to everything that waits or ages, so that tests turn the hands themselves.
- * `now` may be taken off its object and called alone.
+ * The only source of time, passed to everything that waits or ages, so that tests can set the time. `now` may be called without its object.
  */
 export interface Clock {
-  /** Milliseconds on a scale that never runs backwards; only differences mean anything. */
+  /** Milliseconds on a scale that never goes back; only differences have a meaning. */
   readonly now: () => number;
-  /** Milliseconds since 1970 in UTC, for what outlives the process or is shown to people. */
+  /** Milliseconds since 1970 in UTC, for times that are stored or shown. */
   readonly wallMs: () => number;
   /** Calls `run` once after `delayMs`. A pending timer does not keep the process alive. */
   readonly setTimer: (run: () => void, delayMs: number) => Timer;
 }
 
 export interface Timer {
-  /** Harmless after the timer has run. */
+  /** Has no effect after the timer has run. */
   cancel(): void;
 }
 

@@ -1,25 +1,23 @@
 import type { Clock, Timer } from "./clock.ts";
 
-/** The time by which a query has its reply, as a signal for what is asked on its behalf. */
+/** The time by which a query needs its reply. The signal ends the questions that are asked for the query. */
 export class QueryDeadline {
-  readonly untilMs: number;
   readonly signal: AbortSignal;
   readonly #timer: Timer;
 
   constructor(clock: Clock, untilMs: number) {
     const controller = new AbortController();
-    this.untilMs = untilMs;
     this.signal = controller.signal;
     this.#timer = clock.setTimer(() => controller.abort(), Math.max(0, untilMs - clock.now()));
   }
 
-  /** What was waited for is there; the signal will not fire any more. */
+  /** Call this when the reply is there: the signal does not fire any more. */
   lift(): void {
     this.#timer.cancel();
   }
 }
 
-/** The first of a promise and a time limit; null when time was up. The promise goes on in any case. */
+/** Waits for a promise for a limited time; null = the time is up. The promise goes on in any case. */
 export async function withinMs<Result>(clock: Clock, limitMs: number, promise: Promise<Result>): Promise<Result | null> {
   const { promise: timeUp, resolve } = Promise.withResolvers<null>();
   const timer = clock.setTimer(() => resolve(null), Math.max(0, limitMs));
@@ -31,8 +29,7 @@ export async function withinMs<Result>(clock: Clock, limitMs: number, promise: P
 }
 
 /**
- * Calls `run` once the time last set has come. Made to be moved often: setting it later only notes the time, and the
- * timer under way is renewed when it fires.
+ * Calls `run` at the time that was set last. Cheap to set often: a later time is only noted, and the timer is renewed when it fires.
  */
 export class ResettableTimer {
   readonly #clock: Clock;
@@ -46,7 +43,7 @@ export class ResettableTimer {
     this.#run = run;
   }
 
-  /** `delayMs` from now, at once where that is negative; null = not at all, until set again. */
+  /** @param delayMs from now; negative = at once; null = not at all, until `set` is called again. */
   set(delayMs: number | null): void {
     if (delayMs === null) {
       this.#dueAtMs = null;
@@ -57,7 +54,7 @@ export class ResettableTimer {
     if (this.#timer === null || this.#firesAtMs > this.#dueAtMs) this.#arm(delayMs, nowMs);
   }
 
-  /** Forgets the time and frees the timer. */
+  /** Forgets the time, and frees the timer. */
   cancel(): void {
     this.#dueAtMs = null;
     this.#timer?.cancel();

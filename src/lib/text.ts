@@ -1,11 +1,10 @@
-/** What a caught value says of itself: of an `Error` its message, of anything else its text. */
+/** The text of a caught value: the message of an `Error`, else the value as a string. */
 export function errorText(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
 /**
- * A text in which no character steers the terminal or hides: servers and clients chose it. One replacement stands for each control or format
- * character, line ends included.
+ * Replaces each control or format character, line ends included: servers and clients chose the text, and it must not steer the terminal.
  */
 export function printable(text: string, replacement: string | ((character: string) => string) = "\ufffd"): string {
   const replace = typeof replacement === "string" ? () => replacement : replacement;
@@ -15,8 +14,8 @@ export function printable(text: string, replacement: string | ((character: strin
 const HIDDEN = "***";
 
 /**
- * A URL as anybody may see it, without its password and its query, which may hold a key; any other text as it is. A user without a password is a
- * token, as those that give out lists take it.
+ * A URL that anybody may see: without its password and its query, which may hold a key. Any other text is returned unchanged. A user name without a
+ * password is hidden as well: sites that publish lists take it as a token.
  */
 export function shownUrl(text: string): string {
   if (!text.includes("://")) return text;

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 
-/** The version in package.json, which stands beside the sources as beside the compiled files. */
+/** The version in package.json, which lies in the folder above `src`, and above the compiled files too. */
 export function version(): string {
   const parsed: unknown = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
   if (typeof parsed === "object" && parsed !== null && "version" in parsed && typeof parsed.version === "string")

@@ -3,23 +3,23 @@ import { parentPort, Worker } from "node:worker_threads";
 import type { Clock, Timer } from "./clock.ts";
 import { errorText } from "./text.ts";
 
-/** What a thread can be asked, by name: one argument, one result, both fit for structured cloning. */
+/** The calls that a thread takes, by name: one argument and one result, both fit for structured cloning. */
 type Calls = Readonly<Record<string, { readonly argument: unknown; readonly result: unknown }>>;
 
 interface ThreadOptions {
   readonly clock: Clock;
-  /** How long a call may take, the waiting for earlier calls included. */
+  /** How long a call may take, including the wait for earlier calls. */
   readonly deadlineMs: number;
   /** How many calls may wait. */
   readonly maxWaiting: number;
-  /** What the thread is given at its beginning, fit for structured cloning. */
+  /** Handed to the thread at its start; fit for structured cloning. */
   readonly workerData?: unknown;
 }
 
-/** Why a call came to nothing. */
+/** Why a call failed. */
 export class ThreadError extends Error {
   /**
-   * `slow`: not done in time; the thread was ended if this was what it did. `busy`: too many calls wait. `ended`: the thread came to an end.
+   * `slow`: the deadline passed; the thread is terminated if it was working on the call. `busy`: too many calls wait. `ended`: the thread ended.
    * `failed`: the call threw; the message is that of the error. `closed`: `close` was called.
    */
   readonly kind: "slow" | "busy" | "ended" | "failed" | "closed";
@@ -31,16 +31,16 @@ export class ThreadError extends Error {
   }
 }
 
-/** Threads that were ended and have not come to their end, as in the midst of a call of SQLite: with so many no further one is begun. */
+/** No new thread starts while so many terminated threads still run: a call of SQLite cannot be interrupted. */
 const MAX_LINGERING = 2;
 
-/** How long the end of a thread is waited for in `close`. */
+/** How long `close` waits for the end of the thread. */
 const CLOSE_MS = 1000;
 
-/** Megabytes of JavaScript values that a thread may hold: one that wants more is ended, and not the process. */
+/** Megabytes of JavaScript values in a thread. At the limit the thread ends, and not the process. */
 const MAX_HEAP_MB = 256;
 
-/** A worker thread that does one call after the other. It is begun by the first call, and anew by the next one after it came to an end. */
+/** A worker thread that runs one call after the other. The first call starts it; after an end of the thread the next call starts another. */
 export class Thread<C extends Calls> {
   readonly #url: URL;
   readonly #options: ThreadOptions;
@@ -68,7 +68,7 @@ export class Thread<C extends Calls> {
     return promise;
   }
 
-  /** Ends the thread, whatever it does. Calls under way and waiting are rejected. */
+  /** Terminates the thread. Running and waiting calls are rejected. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -94,9 +94,9 @@ export class Thread<C extends Calls> {
       return;
     }
     try {
-      this.#worker ??= this.#begin();
+      this.#worker ??= this.#start();
     } catch (error) {
-      // As where the system allows the process no further thread.
+      // For example, the system allows the process no further thread.
       settle(job, new ThreadError("ended", `it cannot be begun: ${errorText(error)}`));
       this.#next();
       return;
@@ -106,25 +106,25 @@ export class Thread<C extends Calls> {
     this.#worker.postMessage(job.request);
   }
 
-  #begin(): Worker {
+  #start(): Worker {
     const worker = new Worker(this.#url, {
       workerData: this.#options.workerData,
       resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
     });
     let reason = "it came to its end";
     worker.on("message", (reply: Reply) => {
-      if (worker === this.#worker) this.#done(reply);
+      if (worker === this.#worker) this.#settleReply(reply);
     });
     worker.on("error", (error) => {
       reason = errorText(error);
     });
     worker.on("exit", () => {
-      if (worker === this.#worker) this.#ended(reason);
+      if (worker === this.#worker) this.#settleEnded(reason);
     });
     return worker;
   }
 
-  #done(reply: Reply): void {
+  #settleReply(reply: Reply): void {
     const job = this.#current;
     this.#current = null;
     this.#worker?.unref();
@@ -132,7 +132,7 @@ export class Thread<C extends Calls> {
     this.#next();
   }
 
-  #ended(reason: string): void {
+  #settleEnded(reason: string): void {
     const job = this.#current;
     this.#current = null;
     this.#worker = null;
@@ -149,12 +149,12 @@ export class Thread<C extends Calls> {
     const worker = this.#worker;
     this.#current = null;
     this.#worker = null;
-    if (worker !== null) this.#abandon(worker);
+    if (worker !== null) this.#terminate(worker);
     this.#next();
   }
 
-  /** A thread within a call of SQLite ends only when that returns. */
-  #abandon(worker: Worker): void {
+  /** A thread in a call of SQLite ends only when the call returns. */
+  #terminate(worker: Worker): void {
     this.#lingering++;
     worker.unref();
     worker.once("exit", () => {
@@ -178,7 +178,7 @@ function settle(job: Job, error: Error | null, reply?: Reply): void {
   else job.resolve(reply !== undefined && "result" in reply ? reply.result : undefined);
 }
 
-/** What goes to a thread, and comes back. */
+/** Messages to a thread and back. */
 interface Request {
   readonly name: string;
   readonly argument: unknown;
@@ -188,29 +188,29 @@ type Reply = { readonly result: unknown } | { readonly error: string };
 
 type Handlers<C extends Calls> = { readonly [K in keyof C]: (argument: C[K]["argument"]) => C[K]["result"] };
 
-/** Where the processor is short, a third of what the thread that answers gets. */
+/** With this niceness a thread gets about a third of the processor time of the main thread, where time is short. */
 const NICER = 5;
 
 /**
- * Within a worker thread: does the calls of a `Thread`, one after the other.
- * @param nicer than the rest of the process, 0 to 19: Linux gives a thread less of a short processor by about a fifth with each.
+ * Runs the calls of a `Thread`, inside its worker thread.
+ * @param nicer niceness above that of the process, 0 to 19: each step costs the thread about a fifth of its processor time on a busy Linux machine.
  */
 export function serveThread<C extends Calls>(handlers: Handlers<C>, nicer: number = NICER): void {
   const port = parentPort;
   if (port === null) throw new Error("this is no worker thread");
-  giveWay(nicer);
+  lowerPriority(nicer);
   port.on("message", (request: Request) => {
     port.postMessage(reply(handlers, request));
   });
 }
 
-/** On Linux a priority is a thread's own, elsewhere it is the whole process's. */
-function giveWay(nicer: number): void {
+/** Only on Linux has each thread a priority of its own. */
+function lowerPriority(nicer: number): void {
   if (process.platform !== "linux") return;
   try {
     setPriority(0, Math.min(19, getPriority(0) + nicer));
   } catch {
-    // Not permitted here: it works as well, only not as politely.
+    // Not permitted here: the thread works with the priority of the process.
   }
 }
 

@@ -1,4 +1,4 @@
-import { MAX_MESSAGE_BYTES, MIN_MESSAGE_BYTES } from "../dns/wire.ts";
+import { HEADER_BYTES, MAX_MESSAGE_BYTES } from "../dns/wire.ts";
 import type { Client, HttpVersion } from "../lib/client.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import type { Body } from "./body.ts";
@@ -123,7 +123,7 @@ export function readRequest(head: RequestHead, path: string): DohRequest {
 /** Refuses bytes that cannot be a message because of their length. */
 export function checkMessage(message: Uint8Array): Refusal | null {
   if (message.length === 0) return refuse(400, "There is no DNS message in this request.");
-  if (message.length < MIN_MESSAGE_BYTES) return refuse(400, "The DNS message is shorter than its header.");
+  if (message.length < HEADER_BYTES) return refuse(400, "The DNS message is shorter than its header.");
   return message.length > MAX_MESSAGE_BYTES ? TOO_LARGE : null;
 }
 

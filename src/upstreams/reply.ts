@@ -1,8 +1,8 @@
 import { type Answer, buildAnswer, indexAnswer } from "../dns/answer.ts";
 import { plainName, plainNameEnd } from "../dns/name.ts";
-import { answersQuestion, HEADER_BYTES, HEADER_FLAG, type Question } from "../dns/query.ts";
+import { answersQuestion, HEADER_FLAG, type Question } from "../dns/query.ts";
 import { RCODE } from "../dns/types.ts";
-import { uint16 } from "../dns/wire.ts";
+import { HEADER_BYTES, uint16 } from "../dns/wire.ts";
 import type { Clock } from "../lib/clock.ts";
 import { type Attempt, type ExchangeOptions, type Upstream, UpstreamError, type UpstreamFailure } from "./upstream.ts";
 

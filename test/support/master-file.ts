@@ -21,7 +21,7 @@ export function parseRecord(text: string, { origin = ROOT, ttlSeconds: defaultTt
   for (;;) {
     const word = words.next().raw;
     if (/^\d+$/.test(word)) ttlSeconds = Number(word);
-    else if (/^(IN|CH|HS|CLASS\d+)$/i.test(word)) klass = classOf(word) ?? klass;
+    else if (/^(IN|CH|HS|CLASS\d+)$/i.test(word)) klass = classOf(word);
     else {
       const type = typeOf(word);
       return { owner, type, class: klass, ttlSeconds, data: parseRdata(type, words) };
@@ -163,6 +163,11 @@ const timestamp: Parse<number> = (words) => {
   return Date.UTC(year, month - 1, day, hour, minute, second) / 1000;
 };
 
+function classOf(text: string): number {
+  const known = Object.entries(CLASS).find(([name]) => name === text.toUpperCase());
+  return known?.[1] ?? Number(text.slice("CLASS".length));
+}
+
 function typeOf(text: string): number {
   const type = /^\d/.test(text) ? null : typeNumber(text);
   if (type === null) throw new Error(`${text} is no type`);
@@ -257,8 +262,3 @@ const TYPES: Readonly<Record<string, Readonly<Record<string, Parse<unknown>>>>> 
   URI: { priority: number, weight: number, target: string },
   CAA: { flags: number, tag: string, value: string },
 };
-
-function classOf(word: string): number | null {
-  const known = Object.entries(CLASS).find(([name]) => name === word.toUpperCase());
-  return known?.[1] ?? (/^CLASS\d+$/i.test(word) ? Number(word.slice("CLASS".length)) : null);
-}
