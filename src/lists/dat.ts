@@ -116,7 +116,7 @@ function* eachField(bytes: Buffer, category: string, visit: (field: ProtobufCurs
   return count > 0 ? null : `it has no category ${category}`;
 }
 
-/** The first field of a message with this number, as text; empty where there is none. */
+/** The first field of a message with this number, as text; empty if there is none. */
 function textOf(message: ProtobufCursor, number: number): string {
   while (message.next()) if (message.number === number) return message.bytes.toString("utf8", message.start, message.end);
   return "";

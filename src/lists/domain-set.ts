@@ -208,7 +208,7 @@ const CLASS = /^\[(?:\\.|[^\]\\])*\]/;
 /** Escapes that name a character by its code; no list of domains needs them. */
 const CODED = /^\\[xucpPk0-9]/;
 
-/** The runs of characters that every fitting name contains; null where none can be told, as for a choice of whole expressions. */
+/** The runs of characters that every fitting name contains; null = unknown, as for a choice of whole expressions. */
 function literalRuns(source: string): readonly string[] | null {
   const runs: string[] = [];
   let run = "";

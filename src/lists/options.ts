@@ -1,6 +1,6 @@
 import type { ProxyOptions } from "../upstreams/options.ts";
 
-/** Where one part of a list comes from. `category` is what followed `#` (of a .dat file: its code, `@attribute` included). */
+/** One source of a list. `category` is the text after `#`: in a .dat file the code of a category with its `@attribute`s. */
 export type ListSource =
   | { readonly kind: "file"; readonly path: string; readonly category: string | null }
   | { readonly kind: "url"; readonly url: string; readonly category: string | null };
@@ -13,11 +13,11 @@ export interface ListOptions {
   readonly refreshMs: number | null;
   /** The upstream group that looks up the hosts of URL sources. */
   readonly via: string | null;
-  /** The proxy of its downloads; it is given the hosts' names. */
+  /** The proxy for downloads. The proxy gets the names of hosts and resolves them. */
   readonly proxy: ProxyOptions | null;
-  /** Tried in this order after the one URL that such a list has. */
+  /** Tried in this order after the URL; a list with mirrors has one URL. */
   readonly mirrors: readonly string[];
   readonly sha256: string | null;
-  /** Absolute path of the file that serves until a first download has worked. */
+  /** Absolute path of the file that serves until the first good download. */
   readonly seed: string | null;
 }

@@ -107,7 +107,7 @@ function overlapAt(
   if (theirs === null) return null;
   const own = set.match(probe, false);
   if (own === null || own.wireLength !== name.length) return null;
-  // An entry for the name and everything below it is judged by the probe below the name.
+  // An entry for the name and everything below it is compared by the probe below the name.
   if (own.kind === "suffix" && probe === name) return null;
   const kind = theirs.wireLength < own.wireLength ? "inside" : theirs.kind === own.kind ? "tie" : "split";
   return { kind, name: probe, own, other: theirs };
