@@ -23,7 +23,7 @@ const octets = fc.oneof(
     }),
 );
 
-test("any octets get a reply with their id that can be read, or 400 where they are no question; and the server goes on", async () => {
+test("any bytes get a readable reply with their id, or 400 where they are no question; and the server goes on", async () => {
   const site = await siteWith({ upstreams: { main: honest("page.example A 192.0.2.7") } });
   await fc.assert(
     fc.asyncProperty(octets, async (message) => {

@@ -43,12 +43,12 @@ describe("a filtered type is NODATA, never NXDOMAIN: one SOA whose owner is the 
     });
   });
 
-  test("a name that upstream denies is NODATA all the same, for upstream is not asked", async () => {
+  test("a name that upstream denies is NODATA too, because upstream is not asked", async () => {
     const site = await siteWith({ yaml: "answers: { https: nodata }", upstreams });
     expect(await site.ask("nowhere.example", "HTTPS")).toMatchObject({ rcode: "NOERROR", records: [] });
   });
 
-  test("the other types of the name are answered as they are", async () => {
+  test("the other types of the name are answered unchanged", async () => {
     const site = await siteWith({ yaml: "answers: { https: nodata }", upstreams });
     expect(await site.ask("page.example", "HTTPS")).toMatchObject({ rcode: "NOERROR", answers: [] });
     expect(await site.ask("page.example", "A")).toMatchObject({ rcode: "NOERROR", answers: ["192.0.2.7"] });

@@ -74,7 +74,7 @@ describe("whatever the answer, a reply", () => {
     );
   });
 
-  test("says why as far as there is room: its texts go first, then the codes, and no record for their sake", () => {
+  test("has extended errors as far as there is room: texts are left out first, then codes, and never a record", () => {
     const given = negativeAnswer(queryOf(queryWire("page.example", "A")), { rcode: 3, soaOwner: ROOT, ttlSeconds: 5 });
     const asked = queryOf(queryWire("page.example", "A", { edns: 512 }));
     const sent = (errors: readonly { code: number; text: string }[]) =>
@@ -87,7 +87,7 @@ describe("whatever the answer, a reply", () => {
     expect(many).toMatchObject({ flags: "qr rd ra", ede: [], soa: {} });
   });
 
-  test("has no TTL above the stored one, and the answer that is kept does not change", () => {
+  test("has no TTL above the stored one, and the stored answer does not change", () => {
     fc.assert(
       fc.property(query, answer, edit, (asked, given, ttl) => {
         if (ttl.kind === "stale") return;
@@ -104,7 +104,7 @@ describe("whatever the answer, a reply", () => {
     );
   });
 
-  test("without edits is the upstream's answer byte for byte behind the header", () => {
+  test("without edits is the upstream's answer byte for byte after the header", () => {
     fc.assert(
       fc.property(answer, (given) => {
         const asked = queryOf(queryWire("page.example", "A", { edns: null }));
@@ -136,7 +136,7 @@ describe("answers without records", () => {
     );
   });
 
-  test("an SOA of ours takes the place of whatever stood behind the answers", () => {
+  test("a made SOA replaces all records after the answers", () => {
     fc.assert(
       fc.property(answer, seconds, (given, ttlSeconds) => {
         const made = addSoa(given, ttlSeconds);
@@ -150,7 +150,7 @@ describe("answers without records", () => {
     );
   });
 
-  test("an NXDOMAIN that is not believed is NOERROR without AD, and holds no longer than asked for", () => {
+  test("an NXDOMAIN turned into NODATA is NOERROR without AD, with no longer lifetime than wanted", () => {
     const question = asked(queryOf(queryWire("page.example", "A")).name);
     const denial = negativeAnswer(question, { rcode: RCODE.NXDOMAIN, soaOwner: question.name, ttlSeconds: 100 });
     const authentic = {

@@ -47,7 +47,7 @@ describe("replies carry", () => {
     }
   });
 
-  test("OPT only to those who sent it", async () => {
+  test("OPT only where the query had OPT", async () => {
     const site = await siteWith({ upstreams: { main: page } });
     for (const name of ["page.example", "page.example", "localhost", "nowhere.example"]) {
       expect(await site.ask(name, "A", { edns: null })).toMatchObject({ edns: null });
@@ -111,7 +111,7 @@ describe("UDP replies are bounded by the client's size and 1232, TC beyond", () 
     expect(reply.answers).toHaveLength(200);
   });
 
-  test("the additional section goes before TC", async () => {
+  test("the additional section is left out before TC is set", async () => {
     const site = await siteWith({ upstreams: { main: many(20, 20) } });
     const cut = await site.ask("page.example", "A", { edns: null });
     expect(cut).toMatchObject({ flags: "qr rd ra", additional: [] });

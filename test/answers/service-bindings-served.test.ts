@@ -155,7 +155,7 @@ describe("address records beside the bindings", () => {
     });
   });
 
-  test("private ones go where rebinding is guarded against", async () => {
+  test("private addresses are stripped where rebinding is guarded against", async () => {
     const rebinding: Script = (asked) =>
       respond(asked, {
         answers: zone("page.example HTTPS 1 cdn.example."),
@@ -207,14 +207,14 @@ describe("AD and signatures", () => {
     });
   const setup = (yaml: string): WorkbenchSetup => ({ yaml, upstreams: { main: [signed] }, scheme: "tls" });
 
-  test("pass where nothing is edited", async () => {
+  test("stay where nothing is edited", async () => {
     const { reply } = await (await workbenchWith(setup(""))).ask("page.example", "HTTPS", { do: true });
     expect(reply.flags).toBe("qr rd ra ad");
     expect(reply.records).toHaveLength(2);
     expect(reply.additional).toHaveLength(3);
   });
 
-  test("go where something was, in the additional section too", async () => {
+  test("are cleared where something is edited, in the additional section too", async () => {
     const { reply } = await (await workbenchWith(setup("answers: { https: [strip-ech] }"))).ask("page.example", "HTTPS", {
       do: true,
     });
@@ -224,7 +224,7 @@ describe("AD and signatures", () => {
   });
 });
 
-test("with `pass` the octets behind the header are upstream's own, over real sockets", async () => {
+test("with `pass` the bytes after the header are upstream's own, over real sockets", async () => {
   let sent: Uint8Array = new Uint8Array();
   const unknown = "page.example TYPE65 \\# 17 0001 00 0001 0003 026832 029b 0003 78797a";
   const lines = [unknown, `page.example HTTPS ${whole}`, "page.example HTTPS 0 cdn.example."];

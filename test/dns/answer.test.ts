@@ -83,7 +83,7 @@ describe("the index", () => {
     expect(indexed(wire).lowestTtlSeconds).toBe(0);
   });
 
-  test("addresses are those of the answer section, in octets of their own", () => {
+  test("addresses are copies, and come from the answer section", () => {
     const wire = responseWire({
       questions: [question("a")],
       answers: zone("a A 192.0.2.1", "a AAAA 2001:db8::1", "a TXT abc"),
@@ -102,7 +102,7 @@ describe("OPT", () => {
   const answers = zone("page.example A 192.0.2.7");
   const additional = zone("x.example A 192.0.2.8");
 
-  test("is left out of what is kept, and what was given stays as it was", () => {
+  test("is left out of the answer, and the message given is unchanged", () => {
     const wire = responseWire({ ...asked, answers, additional, edns });
     const before = Buffer.from(wire);
     const answer = indexed(wire);
@@ -111,7 +111,7 @@ describe("OPT", () => {
     expect(answer.additionalOffset).toBe(responseWire({ ...asked, answers }).length);
   });
 
-  test("goes wherever it stands, together with what stands behind it", () => {
+  test("is left out wherever it stands, together with the records after it", () => {
     const opt = responseWire({ edns }).subarray(12);
     const records = [...additional, ...zone("y.example A 192.0.2.9")].map(recordWire);
     for (let before = 0; before <= 2; before++) {
@@ -191,12 +191,12 @@ describe("aliases", () => {
     expect(["a", "b", "c"].map(nameOf)).toContain(answer.chainEnd);
   });
 
-  test("a chain longer than anyone follows ends on the way", () => {
+  test("a chain longer than any resolver follows is cut", () => {
     const links = Array.from({ length: 100 }, (_, index) => `n${index} CNAME n${index + 1}`);
     expect(answerTo("n0", "A", { answers: zone(...links, "n100 A 192.0.2.1") }).answered).toBe(false);
   });
 
-  test("who asks for CNAME gets it and follows nothing", () => {
+  test("a question for CNAME is answered by the CNAME, and the chain is not followed", () => {
     expect(answerTo("a", "CNAME", { answers: zone("a CNAME b", "b CNAME c") })).toMatchObject({
       chainEnd: nameOf("a"),
       answered: true,
@@ -274,7 +274,7 @@ describe("what is no answer", () => {
     for (let end = 0; end < wire.length; end++) expect(indexAnswer(wire.subarray(0, end))).toBeNull();
   });
 
-  test("a response with octets left over, or longer than any transport takes", () => {
+  test("a response with bytes left over, or longer than any transport takes", () => {
     expect(indexAnswer(Buffer.concat([wire, Uint8Array.of(0)]))).toBeNull();
     const filler = Array.from({ length: 7 }, () => `a TYPE65280 \\# 10000 ${"00".repeat(10_000)}`);
     const parts = responseWire({ questions: [question("a")], answers: zone(...filler.slice(0, 6)) });
@@ -317,7 +317,7 @@ describe("truncation", () => {
     expect(indexed(whole)).toMatchObject({ truncated: true, answered: true });
   });
 
-  test("one that ends anywhere after its question still says that it is truncated, and nothing else", () => {
+  test("a response with TC that ends anywhere after its question is truncated and has no records", () => {
     for (let end = questionEnd; end < whole.length; end++) {
       const answer = indexed(whole.subarray(0, end));
       expect(answer).toMatchObject({ truncated: true, answered: false, answerRecords: 0, name: nameOf("page.example") });
@@ -325,13 +325,13 @@ describe("truncation", () => {
     }
   });
 
-  test("one that ends within its question is malformed", () => {
+  test("a response with TC that ends within its question is malformed", () => {
     for (let end = 0; end < questionEnd; end++) expect(indexAnswer(whole.subarray(0, end))).toBeNull();
   });
 });
 
 describe("any bytes", () => {
-  test("never throw, and what is kept decodes", () => {
+  test("never throw, and an accepted message decodes", () => {
     const mutations = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 6 });
     fc.assert(
       fc.property(anyMessage, mutations, (made, changes) => {

@@ -23,7 +23,7 @@ function built(records: readonly ResourceRecord[]): BuiltRecord[] {
 }
 
 describe("an answer made here", () => {
-  test("decodes to what was asked for", () => {
+  test("decodes to its parts", () => {
     const answers = zone("page.example CNAME cdn.example", "cdn.example 60 AAAA 2001:db8::7");
     const authority = zone("example NS ns.example");
     const answer = buildAnswer({ ...asked, rcode: RCODE.NOERROR, answers: built(answers), authority: built(authority) });
@@ -56,7 +56,7 @@ describe("an answer made here", () => {
     );
   });
 
-  test("a negative holds for the TTL and MINIMUM of its SOA, which are the same (RFC 2308 §5)", () => {
+  test("a negative answer has an SOA whose TTL and MINIMUM are equal (RFC 2308 §5)", () => {
     const authority = [negativeSoa(asked.name, 45)];
     const answer = buildAnswer({ ...asked, rcode: RCODE.NOERROR, answers: [], authority });
     expect(outcomeOf(answer)).toBe("nodata");
@@ -68,7 +68,7 @@ describe("an answer made here", () => {
     });
   });
 
-  test("data that its type cannot have is a fault of ours and thrown", () => {
+  test("data that do not fit their type throw", () => {
     const cname = { owner: asked.name, type: TYPE.CNAME, ttlSeconds: 60, data: Uint8Array.of(5) };
     expect(() => buildAnswer({ ...asked, rcode: 0, answers: [cname], authority: [] })).toThrow();
   });

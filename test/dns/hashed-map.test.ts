@@ -10,7 +10,7 @@ const step = fc.oneof(
 
 const ascending = (left: number, right: number) => left - right;
 
-test("it does what a Map does", () => {
+test("behaves like a Map", () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), key, (steps, asked) => {
       const hashed = new HashedMap<string, number>();

@@ -48,7 +48,7 @@ describe("a message there and back", () => {
     expect(() => encodeMessage({ ...blankResponse, rcode: 4096, edns })).toThrow(RangeError);
   });
 
-  test("OPT cannot be given as a record, nor a message be longer than 65535 octets", () => {
+  test("OPT as a record, and a message of more than 65535 bytes, cannot be encoded", () => {
     const opt = zone("x TYPE41 \\# 0");
     expect(() => encodeMessage({ ...blankResponse, additional: opt })).toThrow(RangeError);
     const big = zone(...Array.from({ length: 300 }, () => `page.example TXT ${`"${"x".repeat(250)}" `.repeat(1)}`));
@@ -119,7 +119,7 @@ describe("framing", () => {
     for (let end = 0; end < wire.length; end++) expect(decodeMessage(wire.subarray(0, end))).toBeNull();
   });
 
-  test("octets after the last record are refused", () => {
+  test("bytes after the last record are refused", () => {
     expect(decodeMessage(Buffer.concat([wire, Uint8Array.of(0)]))).toBeNull();
   });
 
@@ -148,7 +148,7 @@ describe("framing", () => {
     expect(decoded(Buffer.concat([first, record]))).toMatchObject({ edns, additional: zone("a A 192.0.2.1") });
   });
 
-  test("nothing of the bytes is kept", () => {
+  test("the decoded message keeps nothing of the bytes", () => {
     const bytes = Buffer.from(responseWire({ answers: zone("a DNSKEY 257 3 13 AAAA", "a TYPE65280 \\# 2 0102") }));
     const before = decoded(bytes);
     const copy = structuredClone(before);
@@ -202,7 +202,7 @@ describe("data by itself", () => {
     );
   });
 
-  test("a string, tag or salt of more than 255 octets cannot be written", () => {
+  test("a string, tag or salt of more than 255 bytes cannot be written", () => {
     expect(() => rdataBytes({ kind: "TXT", strings: ["x".repeat(256)] })).toThrow(RangeError);
     expect(() => rdataBytes({ kind: "CAA", flags: 0, tag: "x".repeat(256), value: "" })).toThrow(RangeError);
     const salt = new Uint8Array(256);
@@ -246,7 +246,7 @@ describe("hostile messages", () => {
     expect(decodeMessage(bytes)).toBeNull();
   });
 
-  test("a name that pointers make longer than 255 octets is refused", () => {
+  test("a name that pointers make longer than 255 bytes is refused", () => {
     const long = nameOfLabels(["x".repeat(63), "x".repeat(63), "x".repeat(63), "x".repeat(61)]);
     const head = responseWire({ questions: [{ name: long ?? question("x").name, type: 1, class: 1 }] });
     const bytes = Buffer.concat([head, Uint8Array.from([1, 0x61, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0])]);
@@ -254,7 +254,7 @@ describe("hostile messages", () => {
     expect(decodeMessage(bytes)).toBeNull();
   });
 
-  test("a message full of names that pointers blow up is refused before it fills memory", () => {
+  test("a message whose names grow without bound by pointers is refused before it fills memory", () => {
     // Questions for a label of their own over one name of 252 bytes: eight bytes on the wire, 254 in memory.
     const long = `${`${"x".repeat(63)}.`.repeat(3)}${"y".repeat(58)}`;
     const questions = (count: number) => {
@@ -268,7 +268,7 @@ describe("hostile messages", () => {
     expect(decodeMessage(questions(8000))).toBeNull();
   });
 
-  test("four thousand records that point at one long name share it", () => {
+  test("four thousand records with pointers to one long name decode", () => {
     const owner = `${"x".repeat(63)}.${"y".repeat(63)}.${"z".repeat(63)}.example`;
     const answers = zone(...Array.from({ length: 4000 }, (_, index) => `${owner} A 192.0.2.${index % 256}`));
     const result = decoded(responseWire({ answers }));

@@ -34,7 +34,7 @@ function lowered(text: string): string {
 }
 
 describe("the canonical form", () => {
-  test("names share it exactly if their labels do, ASCII case aside", () => {
+  test("two names are equal exactly if their labels are, without regard to ASCII case", () => {
     fc.assert(
       fc.property(labels, labels, (left, right) => {
         const same = left.length === right.length && left.every((part, index) => lowered(part) === lowered(right[index] ?? ""));
@@ -61,12 +61,12 @@ describe("the canonical form", () => {
     expect(readPlain(wireOf(["ABCDEFGHIJKLMNOPQRSTUVWXYZ"]))).toBe(readPlain(wireOf(["abcdefghijklmnopqrstuvwxyz"])));
   });
 
-  test("the length octets of long labels are not taken for letters", () => {
+  test("length bytes of long labels are not lowered", () => {
     const long = ["x".repeat(63), "y".repeat(62)];
     expect(labelsOf(readPlain(wireOf(long)))).toEqual(long);
   });
 
-  test("the wire form comes back, lowered", () => {
+  test("the wire format comes back with letters lowered", () => {
     fc.assert(
       fc.property(labels, (parts) => {
         expect(nameWire(readPlain(wireOf(parts)))).toEqual(wireOf(parts.map(lowered)));
@@ -91,7 +91,7 @@ describe("the canonical form", () => {
     expect(nameOfLabels(parts)).toBeNull();
   });
 
-  test("255 octets in all are a name", () => {
+  test("255 bytes in all are a name", () => {
     const parts = ["x".repeat(63), "x".repeat(63), "x".repeat(63), "x".repeat(61)];
     expect(nameOfLabels(parts)).toHaveLength(255);
     expect(plainNameEnd(wireOf(parts), 0)).toBe(255);
@@ -127,7 +127,7 @@ describe("above and below", () => {
     );
   });
 
-  test("octets that look like a zone within one label are not below it", () => {
+  test("a label that contains the bytes of a zone is not below the zone", () => {
     const inner = nameOfLabels(["x\x07example"]) ?? ROOT;
     expect(inner.endsWith(nameOf("example"))).toBe(true);
     expect(isWithin(inner, nameOf("example"))).toBe(false);
@@ -135,7 +135,7 @@ describe("above and below", () => {
 });
 
 describe("presentation", () => {
-  test("text names the same octets again", () => {
+  test("text gives the same bytes again", () => {
     fc.assert(
       fc.property(name, (made) => {
         expect(nameFromText(nameText(made))).toBe(made);

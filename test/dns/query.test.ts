@@ -101,7 +101,7 @@ describe("a plain query", () => {
 });
 
 describe("silence", () => {
-  test("what is shorter than a header is not answered", () => {
+  test("a message shorter than a header is not answered", () => {
     for (let length = 0; length < 12; length++) expect(parseQuery(wireOf({}).subarray(0, length))).toBeNull();
   });
 
@@ -184,7 +184,7 @@ describe("subnets that are well formed", () => {
     expect(accepted(withSubnet(...octets)).clientSubnet).toEqual({ scopePrefix: 0, ...subnet });
   });
 
-  test("a client that says no subnet by family 0 has said so", () => {
+  test("family 0 means no subnet", () => {
     expect(accepted(withSubnet(0, 0, 0, 0)).clientSubnet).toEqual({ family: 1, sourcePrefix: 0, scopePrefix: 0, prefixHex: "" });
   });
 });
@@ -205,13 +205,13 @@ describe("other refusals", () => {
     expect(rejected(wireOf({ opcode: OPCODE.NOTIFY })).edns).toBeNull();
   });
 
-  test("an opcode whose messages are built otherwise is NOTIMP too", () => {
+  test("an opcode whose messages have another layout is NOTIMP too", () => {
     expect(rejected(wireOf({ opcode: OPCODE.DSO, questions: [] }))).toMatchObject({ rejected: RCODE.NOTIMP, questionWire: null });
     const update = wireOf({ opcode: OPCODE.UPDATE, authority: zone("x A 192.0.2.1") });
     expect(rejected(update)).toMatchObject({ rejected: RCODE.NOTIMP });
   });
 
-  test("another EDNS version is BADVERS, before anything the question may deserve", () => {
+  test("another EDNS version is BADVERS, whatever the question", () => {
     const wire = wireOf({ edns: { ...edns, version: 1 }, questions: [question("a", "AXFR")] });
     expect(rejected(wire)).toMatchObject({ rejected: RCODE.BADVERS, edns: { version: 1 } });
   });
@@ -226,7 +226,7 @@ describe("other refusals", () => {
 });
 
 describe("any bytes", () => {
-  test("never throw, and a reply can be made for all that have a header", () => {
+  test("never throw, and every message with a header gets a reply", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
         const parsed = parseQuery(bytes);

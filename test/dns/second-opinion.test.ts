@@ -132,7 +132,7 @@ const ttl = fc.integer({ min: 0, max: 0x7fff_ffff });
 describe.each(Object.entries(pairs))("%s", (kind, pair) => {
   const type = typeNumber(kind) ?? 0;
 
-  test("our message says the same to dns-packet", () => {
+  test("dns-packet reads our message the same", () => {
     fc.assert(
       fc.property(host, ttl, fc.array(pair, { minLength: 1, maxLength: 3 }), (owner, ttlSeconds, all) => {
         const answers = all.map(({ ours }) => ({ owner, type, class: 1, ttlSeconds, data: ours }));
@@ -151,7 +151,7 @@ describe.each(Object.entries(pairs))("%s", (kind, pair) => {
     );
   });
 
-  test("its message says the same to us", () => {
+  test("we read a message of dns-packet the same", () => {
     fc.assert(
       fc.property(host, ttl, fc.array(pair, { minLength: 1, maxLength: 3 }), (owner, ttlSeconds, all) => {
         // It turns strings into Buffers where it finds them, so it gets copies.
@@ -181,7 +181,7 @@ function structuredCloneOf(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, structuredCloneOf(inner)]));
 }
 
-test("addresses of IPv6 mean the same octets to both", () => {
+test("IPv6 addresses are the same bytes to both", () => {
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), (address) => {
       const hex = octets(address).toString("hex");

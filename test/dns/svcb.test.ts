@@ -74,7 +74,7 @@ describe("presentation", () => {
     }
   });
 
-  test("whatever the values, text gives the same bytes again", () => {
+  test("text of any values gives the same bytes again", () => {
     fc.assert(
       fc.property(anyParams, (params) => {
         const data = { kind: "HTTPS", priority: 1, target: question("a").name, params } as const;

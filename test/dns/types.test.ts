@@ -25,7 +25,7 @@ describe("names of numbers", () => {
     },
   );
 
-  test("what has no name goes by number", () => {
+  test("a type, class or rcode without a name is written as a number", () => {
     expect([typeName(65_280), className(4711), rcodeName(12)]).toEqual(["TYPE65280", "CLASS4711", "RCODE12"]);
   });
 });

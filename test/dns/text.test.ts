@@ -3,12 +3,12 @@ import { describe, expect, test } from "vitest";
 import type { Message } from "../../src/dns/message.ts";
 import { ROOT } from "../../src/dns/name.ts";
 import { rdataText } from "../../src/dns/rdata.ts";
-import { messageText, recordText } from "../../src/dns/text.ts";
+import { jsonMessage, messageText, recordText } from "../../src/dns/text.ts";
 import { TYPE } from "../../src/dns/types.ts";
 import { parseRecord, rdataBytes, rdataFromText } from "../support/master-file.ts";
 import { runs } from "../support/properties.ts";
 import { message, record, typedData } from "./arbitraries.ts";
-import { blankResponse, question, zone } from "./zone.ts";
+import { blankResponse, extendedError, question, zone } from "./zone.ts";
 
 describe("a record", () => {
   test("comes back from its text", () => {
@@ -123,7 +123,7 @@ describe("a message", () => {
     expect(messageText(odd)).toContain("\n;. CLASS4711 TYPE65280\n");
   });
 
-  test("says why data is shown as octets", () => {
+  test("says why data is shown as bytes", () => {
     const data = { kind: "opaque", bytes: Uint8Array.of(1, 2), note: "the data ends within a field" } as const;
     const answers = [{ owner: ROOT, type: TYPE.A, class: 1, ttlSeconds: 0, data }];
     expect(messageText({ ...blankResponse, answers })).toContain(
@@ -137,5 +137,65 @@ describe("a message", () => {
         expect(messageText(made).replaceAll("\n", "")).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
       }),
     );
+  });
+});
+
+const edns = { udpPayloadBytes: 1232, version: 0, dnssecOk: false, otherFlags: 0 };
+
+describe("application/dns-json", () => {
+  test("has header, question and answer as Google and Cloudflare send them", () => {
+    const message = {
+      ...blankResponse,
+      authenticData: true,
+      questions: [question("page.example", "AAAA")],
+      answers: zone("page.example CNAME cdn.example", "cdn.example 60 AAAA 2001:db8::7"),
+    };
+    expect(jsonMessage(message)).toEqual({
+      Status: 0,
+      TC: false,
+      RD: true,
+      RA: true,
+      AD: true,
+      CD: false,
+      Question: [{ name: "page.example.", type: 28 }],
+      Answer: [
+        { name: "page.example.", type: 5, TTL: 300, data: "cdn.example." },
+        { name: "cdn.example.", type: 28, TTL: 60, data: "2001:db8::7" },
+      ],
+    });
+  });
+
+  test("has authority and additional where there are any, without OPT", () => {
+    const message = {
+      ...blankResponse,
+      rcode: 3,
+      questions: [question("page.example")],
+      authority: zone("example 60 SOA ns.example mail.example 1 2 3 4 5"),
+      additional: zone("ns.example A 192.0.2.53"),
+      edns: { ...edns, options: [] },
+    };
+    expect(jsonMessage(message)).toMatchObject({
+      Status: 3,
+      Authority: [{ name: "example.", type: 6, TTL: 60, data: "ns.example. mail.example. 1 2 3 4 5" }],
+      Additional: [{ name: "ns.example.", type: 1, TTL: 300, data: "192.0.2.53" }],
+    });
+    expect(jsonMessage(message)).not.toHaveProperty("Answer");
+    expect(jsonMessage(message)).not.toHaveProperty("Comment");
+  });
+
+  test("has the extended errors in its comment", () => {
+    const options = [extendedError(15, "ads"), { code: 12, data: new Uint8Array(4) }, extendedError(3)];
+    expect(jsonMessage({ ...blankResponse, edns: { ...edns, options } }).Comment).toBe(
+      "EDE 15 (Blocked): ads; EDE 3 (Stale Answer)",
+    );
+  });
+
+  test("gives unknown types and odd names as presentation format has them", () => {
+    const answers = zone("a\\.b.example TYPE65280 \\# 2 0102", 'x TXT "a b"', "x HTTPS 1 . alpn=h2");
+    expect(jsonMessage({ ...blankResponse, answers }).Answer?.map(({ name, data }) => [name, data])).toEqual([
+      ["a\\.b.example.", "\\# 2 0102"],
+      ["x.", '"a b"'],
+      ["x.", "1 . alpn=h2"],
+    ]);
   });
 });

@@ -91,7 +91,7 @@ describe("reading", () => {
     }
   });
 
-  test("no bytes make it throw, and it never gives more than it was given", () => {
+  test("no bytes make the framer throw, and no byte comes out twice", () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array({ maxLength: 200 })), (chunks) => {
         const reader = new MessageFramer();

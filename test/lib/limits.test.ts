@@ -1,6 +1,31 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { SerialQueue } from "../../src/lib/serial-queue.ts";
 import { TokenBucket, TokenBuckets } from "../../src/lib/token-bucket.ts";
+
+test("tasks run one at a time in their order, also after one that fails", async () => {
+  const queue = new SerialQueue();
+  const order: string[] = [];
+  const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+  const first = queue.add(async () => {
+    await gate;
+    order.push("first");
+    return 1;
+  });
+  const failing = queue.add(async () => {
+    order.push("second");
+    throw new Error("a fault");
+  });
+  const last = queue.add(async () => void order.push("third"));
+  const failed = expect(failing).rejects.toThrow("a fault");
+  expect([queue.pending, order]).toEqual([3, []]);
+  open();
+  await queue.idle();
+  expect(await first).toBe(1);
+  await failed;
+  await last;
+  expect([queue.pending, order]).toEqual([0, ["first", "second", "third"]]);
+});
 
 describe("a token bucket", () => {
   test("lets no stretch of time see more than one burst and what its length adds, whatever the pauses", () => {
