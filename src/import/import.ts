@@ -7,6 +7,8 @@
  */
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { readAdguardHome } from "./adguardhome/read.ts";
+import { readDnsmasq } from "./dnsmasq/read.ts";
 import { type Finding, Findings, ImportError, type Meaning, type Place } from "./model.ts";
 import { readMosdns } from "./mosdns/read.ts";
 import { inOrder } from "./report.ts";
@@ -47,6 +49,18 @@ const READERS: readonly Reader[] = [
     files: ["config.yaml", "config.yml", "mosdns.yaml"],
     recognises: (tree) => childOf(tree, "plugins", "plugin") !== null || childOf(tree, "data_providers") !== null,
     read: readMosdns,
+  },
+  {
+    names: ["adguardhome", "adguard"],
+    files: ["AdGuardHome.yaml"],
+    recognises: (tree) => childOf(childOf(tree, "dns"), "upstream_dns", "upstream_dns_file", "bind_hosts") !== null,
+    read: readAdguardHome,
+  },
+  {
+    names: ["dnsmasq"],
+    files: ["dnsmasq.conf"],
+    recognises: (tree, text) => tree === null && /^(server|address|local|conf-dir|listen-address|bogus-nxdomain)=/m.test(text),
+    read: readDnsmasq,
   },
 ];
 

@@ -7,7 +7,7 @@ import type { DomainSet } from "../lists/domain-set.ts";
 import { DomainSetBuilder } from "../lists/domain-set-builder.ts";
 import { parsePattern } from "../lists/patterns.ts";
 import { readAddresses, readDomains } from "../lists/readers.ts";
-import { eachLine, spanText } from "../lists/span.ts";
+import { eachLine, spanOf, spanText } from "../lists/span.ts";
 import { WarningLog } from "../lists/types.ts";
 import { type Findings, type ListFile, listKey, type Names, type Networks } from "./model.ts";
 
@@ -89,6 +89,12 @@ export class ImportLists {
     );
   }
 
+  /** Whether the list has a name below that of the pattern. */
+  reachesBelow(list: ListFile, pattern: string): boolean {
+    const name = nameFromText(pattern.replace(/^\*\./, ""));
+    return name !== null && this.read(list).domains?.reachesBelow(name) === true;
+  }
+
   /** The longest pattern that fits, in bytes; -1 where none does. Texts count 0. */
   fit({ patterns, lists }: Names, name: Name): number {
     const found = [patternSet(patterns).match(name), ...lists.map((list) => this.read(list).domains?.match(name) ?? null)];
@@ -110,6 +116,8 @@ function readList({ path, category, kind }: ListFile): ReadList {
   const warnings = new WarningLog();
   const nothing = { domains: null, addresses: null, isEmpty: true, warnings, bytes: Buffer.alloc(0) };
   let bytes: Buffer;
+  // Nothing is fetched while importing.
+  if (isUrl(path)) return { ...nothing, isEmpty: false, problem: null };
   try {
     const found = statSync(path);
     if (!found.isFile()) return { ...nothing, problem: "not a file" };
@@ -163,7 +171,8 @@ function patternSet(patterns: readonly string[]): DomainSet {
   const builder = new DomainSetBuilder(null);
   for (const [index, text] of patterns.entries()) {
     const pattern = parsePattern(text);
-    if (pattern.kind !== "bad") builder.pattern(pattern, index + 1);
+    if (text.startsWith("*.")) builder.source("").name("below", spanOf(text.slice(2)), index + 1);
+    else if (pattern.kind !== "bad") builder.pattern(pattern, index + 1);
   }
   const set = builder.build();
   patternSets.set(patterns, set);
@@ -172,6 +181,7 @@ function patternSet(patterns: readonly string[]): DomainSet {
 
 /** A name that the pattern holds; null where none can be told. */
 function exampleOf(text: string): string | null {
+  if (text.startsWith("*.")) return `www.${text.slice(2)}`;
   const pattern = parsePattern(text);
   if (pattern.kind === "bad" || pattern.kind === "regexp") return null;
   if ("text" in pattern) return `${pattern.text.replace(/[^a-z0-9-]/gi, "")}.example`;
@@ -187,6 +197,10 @@ function samplesOf(set: DomainSet, most: number): readonly string[] {
     if (/^[\w.-]+$/.test(text) && text !== ".") samples.push(text);
   }
   return samples;
+}
+
+export function isUrl(path: string): boolean {
+  return /^https?:\/\//.test(path);
 }
 
 /** A pattern as section `rules` writes it, or why there is none. */

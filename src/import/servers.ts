@@ -2,7 +2,7 @@ import { isIP } from "node:net";
 import { parseServer } from "../config/server.ts";
 import { splitHostPort } from "../config/values.ts";
 import { addressFromText, privateAddresses } from "../dns/address.ts";
-import type { SourceServer } from "./model.ts";
+import type { Ask, Place, ServerGroup, SourceServer } from "./model.ts";
 
 /** Servers as other programs write them, and which side they are of. */
 
@@ -78,4 +78,32 @@ export function sideOfAll(servers: readonly SourceServer[]): ServerSide | "mixed
   if (sides.has("near") && sides.has("far")) return "mixed";
   const [only] = sides;
   return sides.size === 1 && only !== undefined ? only : null;
+}
+
+/** A group with what most sources leave unsaid. */
+export function serverGroup(
+  name: string,
+  servers: readonly SourceServer[],
+  place: Place,
+  more: Partial<ServerGroup> = {},
+): ServerGroup {
+  return { name, servers, strategy: "race", proxy: null, volatile: false, asksFrom: [], fallback: null, place, ...more };
+}
+
+/** The question goes to a group as it is. */
+export function ask(group: ServerGroup, ecs: string | null = null): Ask {
+  return { kind: "ask", group, ecs, modifiers: {}, place: group.place };
+}
+
+/** What a server is called in a report: without a path, which may be a key. */
+export function shownServer(written: string): string {
+  return written.replace(/^([a-z0-9+]+:\/\/[^/]+).*$/i, "$1");
+}
+
+/** What a group without a name of its own is called. */
+export function nameOfSide(servers: readonly SourceServer[]): string {
+  const side = sideOfAll(servers);
+  if (side === "near") return "domestic";
+  if (side === "far") return "overseas";
+  return side === "home" ? "router" : (servers[0]?.url ?? "upstream").replace(/^[a-z]+:\/\//, "").replace(/[:/].*$/, "");
 }

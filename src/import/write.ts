@@ -1,7 +1,7 @@
 import { Document, isMap, isScalar, isSeq } from "yaml";
 import { nameFromText } from "../dns/name.ts";
 import { TYPE, typeName } from "../dns/types.ts";
-import { hostName, ImportLists, type ListUse } from "./lists.ts";
+import { hostName, ImportLists, isUrl, type ListUse } from "./lists.ts";
 import { longestFirst } from "./longest.ts";
 import { type Action, type AskedGroup, asksOf, type Lowered, Lowering } from "./lower.ts";
 import {
@@ -267,6 +267,14 @@ class Writer {
       : choices.filter(({ lowered }) => lowered.action.kind === "upstream" && Object.keys(lowered.modifiers).length === 0);
     const others = choices.filter((choice) => !asks.includes(choice));
     for (const { choice, patterns } of longestFirst(others.map((each) => ({ choice: each, patterns: each.names.patterns })))) {
+      for (const list of asks.flatMap(({ names }) => names.lists))
+        for (const pattern of patterns)
+          if (this.#source.reachesBelow(list, pattern))
+            this.#findings.add(
+              "blank",
+              choice.place,
+              `names of the list \`${list.tag}\` below \`${pattern}\` are answered like it`,
+            );
       // Longer names of the groups below stay theirs.
       const inner = asks.flatMap(({ names }) =>
         names.patterns.filter((pattern) => patterns.some((outer) => isBelow(pattern, outer))),
@@ -339,11 +347,17 @@ class Writer {
     };
     const wanted = group.name.replace(/^(fast_)?forward[_-]/, "");
     const taken = new Set([...this.#groups.values()].map(({ name }) => name));
-    const then = fallback === null ? "" : `-then-${fallback}`;
+    const then = fallback === null || fallback === "fallback" ? "" : `-then-${fallback}`;
     const plain = `${wanted}${then}`;
     const name = freeName(taken.has(ownName(plain)) && ecs !== null ? `${plain}-ecs` : plain, taken);
     this.#groups.set(key, { name, yaml });
     this.#findings.add("carried", group.place, `\`${group.name}\` is the group \`${name}\``);
+    if (sideOfAll(group.servers) === "mixed")
+      this.#findings.add(
+        "risk",
+        group.place,
+        `\`${name}\` holds domestic and foreign servers: every name is shown to both, and the first answer wins, as before. Make two groups of them`,
+      );
     return name;
   }
 
@@ -351,11 +365,18 @@ class Writer {
     const key = listKey(list);
     const known = this.#lists.get(key);
     if (known !== undefined) return known.name;
-    const source = `${this.#relative(list.path)}${list.category === null ? "" : `#${list.category}`}`;
+    const source = `${this.#pathOf(list.path)}${list.category === null ? "" : `#${list.category}`}`;
     const name = freeName(list.tag.replace(/[._-](list|txt)$/g, ""), new Set([...this.#lists.values()].map((each) => each.name)));
-    this.#lists.set(key, { name, yaml: { [list.kind]: [source], ...(list.reloads ? { refresh: "1h" } : {}) } });
+    this.#lists.set(key, {
+      name,
+      yaml: { [list.kind]: [source], ...(list.reloads ? { refresh: isUrl(list.path) ? "24h" : "1h" } : {}) },
+    });
     this.#findings.add("carried", list.place, `${source} is the list \`${name}\`, read where it lies`);
     return name;
+  }
+
+  #pathOf(path: string): string {
+    return isUrl(path) ? path : this.#relative(path);
   }
 
   /** A list of its own, written beside the file. */
@@ -383,7 +404,7 @@ class Writer {
     if (!asList || references.length === 1) return [...new Set([...references, ...(asList ? [] : inline)])];
     if (lists.length === 0) return [`list:${this.#generated(inline, wanted, "addresses")}`];
     // Several files are one list.
-    const sources = lists.map((list) => `${this.#relative(list.path)}${list.category === null ? "" : `#${list.category}`}`);
+    const sources = lists.map((list) => `${this.#pathOf(list.path)}${list.category === null ? "" : `#${list.category}`}`);
     const key = meaningKey(sources);
     const name = this.#lists.get(key)?.name ?? freeName(wanted, new Set([...this.#lists.values()].map((each) => each.name)));
     this.#lists.set(key, { name, yaml: { addresses: sources } });
@@ -443,6 +464,8 @@ class Writer {
         (condition.names === null || this.#source.holds(condition.names, name)) &&
         !this.#source.holds(condition.except, name),
     );
+    // What matches everything opens no special zone.
+    if (decided?.condition.names === null && SPECIAL.test(text)) return null;
     return decided?.expect ?? null;
   }
 
@@ -483,6 +506,8 @@ const SWITCHES: ReadonlyMap<number, string> = new Map([
 /** No list holds it. */
 const UNKNOWN_NAME = "no-list-knows-this-name.com";
 const MAX_EXPECTED = 60;
+/** Zones that are answered here unless a rule names them. */
+const SPECIAL = /(^|\.)(lan|local|localhost|home\.arpa|internal|test|invalid|onion|alt|(in-addr|ip6)\.arpa)$/;
 
 /** Rules without those that change nothing: followed by one that holds for more and does the same, or preceded by one for the same questions. */
 export function simplify(rules: readonly ModelRule[]): readonly ModelRule[] {

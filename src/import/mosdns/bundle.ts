@@ -18,7 +18,7 @@ import {
   type ServerGroup,
   type SourceServer,
 } from "../model.ts";
-import { readServer } from "../servers.ts";
+import { readServer, serverGroup, shownServer } from "../servers.ts";
 import {
   childOf,
   isOn,
@@ -309,16 +309,9 @@ export class MosdnsGroups {
     }
     const concurrent = numberAt(args, "concurrent") ?? 1;
     const isRace = type !== "forward" || childOf(args, "upstreams") === null || concurrent >= Math.min(3, servers.size);
-    return {
-      name: only.length === 0 ? tag : `${tag}-${only.join("-")}`,
-      servers: [...servers.values()],
-      strategy: isRace || servers.size === 1 ? "race" : "spread",
-      proxy: socks5 === "" ? null : socks5.includes("://") ? socks5 : `socks5://${socks5}`,
-      volatile: false,
-      asksFrom: [],
-      fallback: null,
-      place,
-    };
+    const name = only.length === 0 ? tag : `${tag}-${only.join("-")}`;
+    const proxy = socks5 === "" ? null : socks5.includes("://") ? socks5 : `socks5://${socks5}`;
+    return serverGroup(name, [...servers.values()], place, { strategy: isRace || servers.size === 1 ? "race" : "spread", proxy });
   }
 
   #readServer(item: Tree): SourceServer | null {
@@ -331,20 +324,15 @@ export class MosdnsGroups {
       this.#findings.add("changed", place, "`udpme` is plain UDP: forged answers are told by other signs");
     const read = readServer(written, { at: textAt(item, "dial_addr") });
     if ("server" in read) return read.server;
-    this.#findings.add("left", place, `the server \`${shown(written)}\`: ${read.why}`);
+    this.#findings.add("left", place, `the server \`${shownServer(written)}\`: ${read.why}`);
     return null;
   }
 
   #addBootstrap(item: Tree): void {
     const read = readServer(textOf(item));
     if ("server" in read) this.bootstrap.add(read.server.url);
-    else this.#findings.add("left", item.place, `the bootstrap server \`${shown(textOf(item))}\`: ${read.why}`);
+    else this.#findings.add("left", item.place, `the bootstrap server \`${shownServer(textOf(item))}\`: ${read.why}`);
   }
-}
-
-/** What a server is called in a report: without a path, which may be a key. */
-function shown(written: string): string {
-  return written.replace(/^([a-z0-9+]+:\/\/[^/]+).*$/i, "$1");
 }
 
 /** The entries of a hosts plugin: a pattern, then addresses; a bare name is that name alone. */

@@ -1,0 +1,560 @@
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { parseClient, parseNetwork } from "../../config/values.ts";
+import { hostName } from "../lists.ts";
+import {
+  ANYTHING,
+  type Ask,
+  type Findings,
+  forNames,
+  type Host,
+  type ListFile,
+  type Meaning,
+  type ModelRule,
+  type Names,
+  NO_NETWORKS,
+  type Outcome,
+  type Place,
+  type RuleCondition,
+  type SourceServer,
+} from "../model.ts";
+import { ask, readServer, serverGroup, shownServer } from "../servers.ts";
+import {
+  childOf,
+  isOn,
+  itemsOf,
+  numberAt,
+  othersThan,
+  parseTree,
+  pathIn,
+  readLines,
+  readText,
+  type Tree,
+  textAt,
+  textOf,
+} from "../source.ts";
+import { readUserRules } from "./user-rules.ts";
+
+/**
+ * Reads AdGuardHome.yaml, of schemas 6 to 33. Its order: rewrites, then blocking with its exceptions, then the upstreams of the client, else the upstreams
+ * of all; among upstreams the longest domain wins. @throws ImportError
+ */
+export function readAdguardHome(file: string, findings: Findings): Meaning {
+  const tree = parseTree(readText(file, { file, line: 1 }), file);
+  return new Reader(tree, file, findings).read();
+}
+
+/** Zones of private addresses backwards (RFC 6303), whose PTR the program asks of local resolvers alone. */
+const PRIVATE_ZONES = [
+  "10.in-addr.arpa",
+  "168.192.in-addr.arpa",
+  ...Array.from({ length: 16 }, (_, index) => `${index + 16}.172.in-addr.arpa`),
+  "254.169.in-addr.arpa",
+  "d.f.ip6.arpa",
+];
+
+/** Settings of section `dns` that route nothing. */
+const QUIET = [
+  "upstream_timeout",
+  "querylog_enabled",
+  "querylog_interval",
+  "statistics_interval",
+  "refuse_any",
+  "max_goroutines",
+  "cache_size",
+  "cache_ttl_min",
+  "cache_ttl_max",
+  "cache_enabled",
+  "ratelimit_subnet_len_ipv4",
+  "ratelimit_subnet_len_ipv6",
+  "ratelimit_whitelist",
+  "fastest_timeout",
+  "pending_requests",
+  "serve_http3",
+  "use_http3_upstreams",
+  "blocked_response_ttl",
+  "filters_update_interval",
+  "hostsfile_enabled",
+  "anonymize_client_ip",
+  "enable_dnssec",
+  "protection_disabled_until",
+  "parental_block_host",
+  "safebrowsing_block_host",
+  "cache_optimistic_answer_ttl",
+  "cache_optimistic_max_age",
+  "bootstrap_prefer_ipv6",
+  "handle_ddr",
+  "safebrowsing_cache_size",
+  "safesearch_cache_size",
+  "parental_cache_size",
+  "cache_time",
+  "autohost_tld",
+  "local_domain_name",
+  "resolve_clients",
+];
+
+interface Upstreams {
+  /** Outcomes by their patterns. */
+  readonly reserved: readonly { readonly names: Names; readonly outcome: Outcome; readonly place: Place }[];
+  readonly rest: Outcome;
+}
+
+interface Client {
+  readonly name: string;
+  readonly ids: readonly string[];
+  readonly upstreams: Upstreams | null;
+  readonly isFiltered: boolean;
+  readonly place: Place;
+}
+
+class Reader {
+  readonly #tree: Tree;
+  readonly #dns: Tree | null;
+  /** Where blocking is set up: a section of its own since schema 27. */
+  readonly #filtering: Tree | null;
+  readonly #file: string;
+  readonly #findings: Findings;
+
+  constructor(tree: Tree, file: string, findings: Findings) {
+    this.#tree = tree;
+    this.#dns = childOf(tree, "dns");
+    this.#filtering = childOf(tree, "filtering");
+    this.#file = file;
+    this.#findings = findings;
+  }
+
+  read(): Meaning {
+    const place = this.#dns?.place ?? { file: this.#file, line: 1 };
+    const written = [...this.#texts(childOf(this.#dns, "upstream_dns")), ...this.#upstreamFile()];
+    const global = this.#upstreams(written, "upstream", place);
+    const clients = this.#clients();
+    const { hosts, modifies } = this.#rewrites();
+    const blocking = this.#blocking();
+    this.#reportRest();
+    return {
+      origin: "AdGuard Home",
+      file: this.#file,
+      rules: [
+        ...modifies,
+        ...clients
+          .filter(({ isFiltered }) => !isFiltered)
+          .flatMap((client) => routes(client.upstreams ?? global, client.name, client.ids)),
+        ...blocking.rules,
+        ...this.#privatePtr(),
+        ...clients.flatMap(({ isFiltered, upstreams, name, ids }) =>
+          isFiltered && upstreams !== null ? routes(upstreams, name, ids) : [],
+        ),
+        ...routes(global, "", null),
+      ],
+      hosts: [...hosts, ...blocking.hosts],
+      bootstrap: this.#servers(this.#texts(childOf(this.#dns, "bootstrap_dns"))).map(({ url }) => url),
+      poison: NO_NETWORKS,
+      bogus: {
+        networks: this.#texts(childOf(this.#dns, "bogus_nxdomain")).flatMap(({ text }) =>
+          "value" in parseNetwork(text) ? [text] : [],
+        ),
+        lists: [],
+      },
+      settings: this.#settings(),
+    };
+  }
+
+  #texts(tree: Tree | null): readonly { readonly text: string; readonly place: Place }[] {
+    return itemsOf(tree).map((item) => ({ text: textOf(item), place: item.place }));
+  }
+
+  #upstreamFile(): readonly { readonly text: string; readonly place: Place }[] {
+    const item = childOf(this.#dns, "upstream_dns_file");
+    if (textOf(item) === "" || item === null) return [];
+    return readLines(pathIn(dirname(this.#file), textOf(item)), item.place).map(({ text, ...place }) => ({ text, place }));
+  }
+
+  #servers(texts: readonly { readonly text: string; readonly place: Place }[]): readonly SourceServer[] {
+    const servers = new Map<string, SourceServer>();
+    for (const { text, place } of texts) {
+      if (text === "" || text.startsWith("#")) continue;
+      const isOwn =
+        /^(udp:\/\/)?(127\.0\.0\.1|localhost|\[::1\])(:53)?$/.test(text) && (numberAt(this.#dns, "port") ?? 53) === 53;
+      const read = readServer(text.replace(/^h3:/, "https:"));
+      if (isOwn) this.#findings.add("left", place, `the server \`${text}\` is AdGuard Home itself`);
+      else if ("why" in read) this.#findings.add("left", place, `the server \`${shownServer(text)}\`: ${read.why}`);
+      else servers.set(read.server.url, read.server);
+    }
+    return [...servers.values()];
+  }
+
+  /** Lines such as `[/a/b/]server server`; several for one domain add up. */
+  #upstreams(lines: readonly { readonly text: string; readonly place: Place }[], name: string, place: Place): Upstreams {
+    const byDomain = new Map<
+      string,
+      { readonly place: Place; readonly texts: { readonly text: string; readonly place: Place }[] }
+    >();
+    const general: { readonly text: string; readonly place: Place }[] = [];
+    for (const { text, place: at } of lines) {
+      const [, domains, servers = ""] = /^\[\/(.*)\/\](.*)$/.exec(text) ?? [];
+      const texts = servers
+        .trim()
+        .split(/\s+/)
+        .map((each) => ({ text: each, place: at }));
+      if (domains === undefined) general.push({ text, place: at });
+      else
+        for (const domain of domains.split("/")) {
+          const known = byDomain.get(domain.toLowerCase()) ?? { place: at, texts: [] };
+          known.texts.push(...texts);
+          byDomain.set(domain.toLowerCase(), known);
+        }
+    }
+    const rest = this.#outcome(general, name, place);
+    const bySet = new Map<string, { readonly names: string[]; readonly outcome: Outcome; readonly place: Place }>();
+    for (const [domain, { place: at, texts }] of byDomain) {
+      const pattern = this.#pattern(domain, at);
+      if (pattern === null) continue;
+      const key = texts.map(({ text }) => text).join(" ");
+      const known = bySet.get(key) ?? {
+        names: [],
+        outcome: key === "#" ? rest : this.#outcome(texts, labelFor(domain), at),
+        place: at,
+      };
+      known.names.push(pattern);
+      bySet.set(key, known);
+    }
+    return {
+      reserved: [...bySet.values()].map(({ names, ...choice }) => ({ ...choice, names: { patterns: names, lists: [] } })),
+      rest,
+    };
+  }
+
+  #pattern(domain: string, place: Place): string | null {
+    const [, below = "", name = ""] = /^(\*\.)?(.*)$/.exec(domain) ?? [];
+    if (domain === "")
+      this.#findings.add("blank", place, "`[//]`: names of one label are answered here, and empty for addresses");
+    else if (hostName(name) !== null) return `${below}${name}`;
+    else this.#findings.add("leak", place, `\`[/${domain}/]\`: this is no domain, so its names would go the way of all others`);
+    return null;
+  }
+
+  #outcome(texts: readonly { readonly text: string; readonly place: Place }[], name: string, place: Place): Outcome {
+    const servers = this.#servers(texts);
+    if (servers.length === 0) return { kind: "unknown", why: `none of the servers of \`${name}\` can be asked`, place };
+    const fallbacks = this.#servers(this.#texts(childOf(this.#dns, "fallback_dns")));
+    const at = childOf(this.#dns, "fallback_dns")?.place ?? place;
+    const fallback = fallbacks.length === 0 ? null : serverGroup("fallback", fallbacks, at);
+    return this.#ask(serverGroup(name, servers, place, { strategy: this.#strategy(), fallback }));
+  }
+
+  #ask(group: Ask["group"]): Ask {
+    const subnet = childOf(this.#dns, "edns_client_subnet");
+    const isSent = isOn(subnet, "enabled") || textOf(subnet) === "true";
+    const custom = isOn(subnet, "use_custom") ? textAt(subnet, "custom_ip") : "";
+    return ask(group, !isSent ? null : custom === "" ? "client" : `${custom}/${custom.includes(":") ? 56 : 24}`);
+  }
+
+  #strategy(): "fastest" | "race" {
+    const mode = textAt(this.#dns, "upstream_mode");
+    if (mode === "fastest_addr" || isOn(this.#dns, "fastest_addr"))
+      this.#findings.add(
+        "changed",
+        this.#dns?.place ?? { file: this.#file, line: 1 },
+        "`fastest_addr`: addresses are not tried out; the first answer counts",
+      );
+    return mode === "parallel" || mode === "fastest_addr" || isOn(this.#dns, "all_servers") || isOn(this.#dns, "fastest_addr")
+      ? "race"
+      : "fastest";
+  }
+
+  #clients(): readonly Client[] {
+    const section = childOf(this.#tree, "clients");
+    return itemsOf(childOf(section, "persistent") ?? section).flatMap((item) => {
+      const { place } = item;
+      const name = textAt(item, "name");
+      const lines = this.#texts(childOf(item, "upstreams")).filter(({ text }) => text !== "");
+      const isFiltered =
+        isOn(item, "use_global_settings") || isOn(item, "filtering_enabled") || childOf(item, "filtering_enabled") === null;
+      if (lines.length === 0 && isFiltered) return [];
+      const ids: string[] = [];
+      for (const { text } of this.#texts(childOf(item, "ids"))) {
+        const isMac = /^([0-9a-f]{2}[:.-]){5,}[0-9a-f]{2}$/i.test(text);
+        if (!isMac && "value" in parseClient(text)) ids.push(text);
+        else
+          this.#findings.add(
+            lines.length > 0 ? "leak" : "blank",
+            place,
+            `the client \`${name}\`: it cannot be told by \`${isMac ? "its hardware address" : text}\`, and is treated as all others`,
+          );
+      }
+      if (ids.length === 0) return [];
+      const upstreams = lines.length === 0 ? null : this.#upstreams(lines, labelFor(name), place);
+      return [{ name, ids, upstreams, isFiltered, place }];
+    });
+  }
+
+  #privatePtr(): readonly ModelRule[] {
+    const item = childOf(this.#dns, "local_ptr_upstreams", "private_upstreams");
+    const isUsed = textAt(this.#dns, "use_private_ptr_resolvers") !== "false";
+    if (!isUsed) return [];
+    const servers = this.#servers(this.#texts(item));
+    if (servers.length === 0) return [];
+    const place = item?.place ?? { file: this.#file, line: 1 };
+    const condition = { ...forNames({ patterns: PRIVATE_ZONES, lists: [] }), types: [12] };
+    return [
+      {
+        kind: "decide",
+        label: "private-ptr",
+        condition,
+        outcome: ask(serverGroup("router", servers, place, { volatile: true })),
+        place,
+      },
+    ];
+  }
+
+  /** Exact names beat wildcards; types that a name has no address for are empty. */
+  #rewrites(): { readonly hosts: readonly Host[]; readonly modifies: readonly ModelRule[] } {
+    const items = itemsOf(childOf(this.#filtering, "rewrites") ?? childOf(this.#dns, "rewrites"));
+    const isOff = textAt(this.#filtering, "rewrites_enabled") === "false";
+    const hosts = new Map<string, Host>();
+    const modifies: ModelRule[] = [];
+    const passes: { readonly name: string; readonly place: Place }[] = [];
+    for (const item of isOff ? [] : items) {
+      const { place } = item;
+      if (textAt(item, "enabled") === "false") continue;
+      const [domain, answer] = [textAt(item, "domain").toLowerCase(), textAt(item, "answer")];
+      const wildcard = domain.startsWith("*.");
+      const name = hostName(domain.replace(/^\*\./, ""));
+      if (name === null) this.#findings.add("blank", place, `the rewrite of \`${domain}\`: it is no name`);
+      else if (answer.toLowerCase() === domain) passes.push({ name: domain, place });
+      else if (answer === "A" || answer === "AAAA") {
+        const pattern = wildcard ? `*.${name}` : `full:${name}`;
+        const modifiers = answer === "A" ? ({ ipv6: "nodata" } as const) : ({ ipv4: "nodata" } as const);
+        modifies.push({ kind: "modify", label: "", condition: forNames({ patterns: [pattern], lists: [] }), modifiers, place });
+      } else {
+        const isAddress = "value" in parseNetwork(answer) && !answer.includes("/");
+        const known = hosts.get(domain);
+        const cname = isAddress ? null : hostName(answer);
+        if (!isAddress && cname === null)
+          this.#findings.add("blank", place, `the rewrite of \`${domain}\`: \`${answer}\` is no address and no name`);
+        else
+          hosts.set(domain, {
+            name,
+            wildcard,
+            addresses: isAddress ? [...(known?.addresses ?? []), answer] : [],
+            cname,
+            others: "nodata",
+            place,
+          });
+      }
+    }
+    for (const { name, place } of passes) {
+      const isWithin = [...hosts.keys()].some((key) => key.startsWith("*.") && name.endsWith(key.slice(1)));
+      if (isWithin)
+        this.#findings.add(
+          "blank",
+          place,
+          `\`${name}\` is taken out of a wildcard, which hosts cannot say: it gets the wildcard's addresses`,
+        );
+    }
+    return { hosts: [...hosts.values()], modifies };
+  }
+
+  #blocking(): { readonly rules: readonly ModelRule[]; readonly hosts: readonly Host[] } {
+    const settings = this.#filtering ?? this.#dns;
+    const isOff = [settings, this.#dns].some((tree) =>
+      ["protection_enabled", "filtering_enabled"].some((key) => textAt(tree, key) === "false"),
+    );
+    const place = settings?.place ?? { file: this.#file, line: 1 };
+    if (isOff) {
+      this.#findings.add("left", place, "blocking, which is switched off");
+      return { rules: [], hosts: [] };
+    }
+    const answer = this.#blockingAnswer(settings, place);
+    const lists = this.#lists("filters");
+    const allowed = this.#lists("whitelist_filters");
+    const user = readUserRules(this.#texts(childOf(this.#tree, "user_rules")), answer, this.#findings);
+    const names = { patterns: user.blocked, lists };
+    const except = { patterns: user.allowed, lists: allowed };
+    const outcome: Outcome = { kind: "answer", answer, place };
+    const block = (condition: RuleCondition, label: string): ModelRule => ({
+      kind: "decide",
+      label,
+      condition,
+      outcome,
+      place: user.place ?? place,
+    });
+    const rules = [
+      // `$important` holds whatever is allowed.
+      ...(user.important.length === 0 ? [] : [block(forNames({ patterns: user.important, lists: [] }), "blocked-always")]),
+      ...user.rules,
+      ...(names.patterns.length + lists.length === 0 ? [] : [block(forNames(names, except), "blocked")]),
+      ...this.#blockedHosts(),
+    ];
+    return { rules, hosts: user.hosts };
+  }
+
+  #blockedHosts(): readonly ModelRule[] {
+    const item = childOf(this.#dns, "blocked_hosts");
+    // The program's own defaults are names of class CH, which is refused anyway.
+    const names = this.#texts(item).filter(({ text }) => !["version.bind", "id.server", "hostname.bind"].includes(text));
+    const patterns = names.flatMap(({ text, place }) => {
+      const [, start = "", name = ""] = /^(\|\|)?(.*?)\^?$/.exec(text.toLowerCase()) ?? [];
+      if (hostName(name) !== null) return [start === "" ? `full:${name}` : name];
+      this.#findings.add("changed", place, `\`${text}\` of \`blocked_hosts\`: it is no name, and not blocked`);
+      return [];
+    });
+    const place = item?.place ?? { file: this.#file, line: 1 };
+    return patterns.length === 0
+      ? []
+      : [
+          {
+            kind: "decide",
+            label: "dropped",
+            condition: forNames({ patterns, lists: [] }),
+            outcome: { kind: "answer", answer: "drop", place },
+            place,
+          },
+        ];
+  }
+
+  #blockingAnswer(settings: Tree | null, place: Place): "zero" | "nxdomain" | "refused" {
+    const mode = textAt(settings, "blocking_mode") || "default";
+    if (mode === "nxdomain" || mode === "refused") return mode;
+    if (mode === "custom_ip")
+      this.#findings.add("changed", place, "`custom_ip`: blocked names get 0.0.0.0 and ::, not an address of one's own");
+    return "zero";
+  }
+
+  /** The program keeps its copies beside its configuration; where there is none, the address is named. */
+  #lists(key: string): readonly ListFile[] {
+    return itemsOf(childOf(this.#tree, key)).flatMap((item): ListFile[] => {
+      if (!isOn(item, "enabled")) return [];
+      const url = textAt(item, "url");
+      const copy = join(dirname(this.#file), "data", "filters", `${textAt(item, "id")}.txt`);
+      const isLocal = !/^https?:/.test(url);
+      const path = isLocal ? pathIn(dirname(this.#file), url) : /^http:/.test(url) || existsSync(copy) ? copy : url;
+      if (path === copy)
+        this.#findings.add(
+          "changed",
+          item.place,
+          `the list \`${textAt(item, "name")}\` is read from the copy ${copy}, which is not renewed: see \`lists\``,
+        );
+      return [{ path, category: "adguard", kind: "domains", tag: textAt(item, "name") || key, place: item.place, reloads: true }];
+    });
+  }
+
+  #settings(): Readonly<Record<string, unknown>> {
+    const dns = this.#dns;
+    const port = numberAt(dns, "port") ?? 53;
+    const hosts = this.#texts(childOf(dns, "bind_hosts", "bind_host")).map(({ text }) => text);
+    const proxies = this.#texts(childOf(dns, "trusted_proxies")).map(({ text }) => text);
+    const allowed = this.#texts(childOf(dns, "allowed_clients")).map(({ text }) => text);
+    const [denied] = itemsOf(childOf(dns, "disallowed_clients"));
+    if (denied !== undefined)
+      this.#findings.add(
+        "changed",
+        denied.place,
+        "`disallowed_clients`: clients of private networks are admitted, all of them; see `access.clients`",
+      );
+    if (allowed.length === 0)
+      this.#findings.add(
+        "changed",
+        dns?.place ?? { file: this.#file, line: 1 },
+        "clients of private networks alone are admitted: see `access.clients`",
+      );
+    return {
+      ...(hosts.length === 0
+        ? {}
+        : { listen: { dns: hosts.map((host) => (host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`)), http: [] } }),
+      ...(isOn(dns, "aaaa_disabled") ? { answers: { ipv6: "nodata" } } : {}),
+      ...(isOn(dns, "cache_optimistic") ? { cache: { stale: { after: "0s" } } } : {}),
+      ...(allowed.length === 0 ? {} : { access: { clients: allowed } }),
+      ...(proxies.length === 0 ? {} : { trustedProxies: proxies }),
+    };
+  }
+
+  #reportRest(): void {
+    const done = [
+      "upstream_dns",
+      "upstream_dns_file",
+      "fallback_dns",
+      "bootstrap_dns",
+      "upstream_mode",
+      "all_servers",
+      "fastest_addr",
+      "edns_client_subnet",
+      "local_ptr_upstreams",
+      "private_upstreams",
+      "use_private_ptr_resolvers",
+      "rewrites",
+      "bogus_nxdomain",
+      "trusted_proxies",
+      "allowed_clients",
+      "disallowed_clients",
+      "blocked_hosts",
+      "bind_hosts",
+      "bind_host",
+      "port",
+      "aaaa_disabled",
+      "cache_optimistic",
+      "filtering_enabled",
+      "protection_enabled",
+      "blocking_mode",
+      "blocking_ipv4",
+      "blocking_ipv6",
+      "private_networks",
+      "ratelimit",
+    ];
+    for (const { key, place } of othersThan(this.#dns, [...done, ...QUIET]))
+      this.#findings.add("left", place, `\`dns.${key}\`: nothing here corresponds to it`);
+    const filtering = [
+      "rewrites",
+      "rewrites_enabled",
+      "blocking_mode",
+      "blocking_ipv4",
+      "blocking_ipv6",
+      "protection_enabled",
+      "filtering_enabled",
+      ...QUIET,
+    ];
+    for (const { key, value, place } of othersThan(this.#filtering, filtering)) {
+      const isUsed = value.kind === "scalar" || isOn(value, "enabled") || itemsOf(childOf(value, "ids")).length > 0;
+      if (isUsed)
+        this.#findings.add(
+          "left",
+          place,
+          `\`filtering.${key}\`: nothing here corresponds to it, so that what it blocked is not blocked`,
+        );
+    }
+    for (const item of itemsOf(childOf(childOf(this.#tree, "clients"), "persistent") ?? childOf(this.#tree, "clients"))) {
+      const services = childOf(item, "blocked_services");
+      const ids = itemsOf(childOf(services, "ids") ?? services);
+      const isOwn = ids.length > 0 || ["parental_enabled", "safebrowsing_enabled"].some((key) => isOn(item, key));
+      if (isOwn)
+        this.#findings.add(
+          "left",
+          item.place,
+          `services, safe browsing and hours of the client \`${textAt(item, "name")}\`: nothing here corresponds to them`,
+        );
+    }
+    for (const key of ["dhcp", "tls"]) {
+      const section = childOf(this.#tree, key);
+      if (isOn(section, "enabled"))
+        this.#findings.add(
+          "left",
+          section?.place ?? { file: this.#file, line: 1 },
+          `section \`${key}\`: set up \`listen\` and \`tls\` by hand`,
+        );
+    }
+  }
+}
+
+/** The longest domain decides, then the servers of all names. */
+function routes({ reserved, rest }: Upstreams, label: string, clients: readonly string[] | null): readonly ModelRule[] {
+  const condition = { ...ANYTHING, clients };
+  const [first] = reserved;
+  const last: ModelRule = { kind: "decide", label: label === "" ? "others" : label, condition, outcome: rest, place: rest.place };
+  if (first === undefined) return [last];
+  const own = label === "" ? "split" : `${label}-split`;
+  return [{ kind: "longest", label: own, condition, choices: reserved, place: first.place }, last];
+}
+
+function labelFor(domain: string): string {
+  return domain.replace(/[^\w.-]+/g, "-").slice(0, 40) || "names";
+}

@@ -1,0 +1,149 @@
+import { parseClient, parseNetwork } from "../../config/values.ts";
+import { typeNumber } from "../../dns/types.ts";
+import { hostName } from "../lists.ts";
+import { type Findings, forNames, type Host, type ModelRule, type OwnAnswer, type Place, type RuleCondition } from "../model.ts";
+
+/** Rules that a user wrote. What is not known takes its whole line with it: no line is read without its modifiers. */
+interface UserRules {
+  readonly blocked: readonly string[];
+  readonly allowed: readonly string[];
+  /** Blocked whatever is allowed. */
+  readonly important: readonly string[];
+  /** Those for some clients or types, and those with an answer of their own. */
+  readonly rules: readonly ModelRule[];
+  readonly hosts: readonly Host[];
+  /** Of the first. */
+  readonly place: Place | null;
+}
+
+export function readUserRules(
+  lines: readonly { readonly text: string; readonly place: Place }[],
+  answer: OwnAnswer,
+  findings: Findings,
+): UserRules {
+  const lists = { blocked: [] as string[], allowed: [] as string[], important: [] as string[] };
+  const rules: ModelRule[] = [];
+  const hosts: Host[] = [];
+  // A rule with `$badfilter` takes another away.
+  const bad = new Set(lines.map(({ text }) => /^(.*)[$,]badfilter$/.exec(text)?.[1]));
+  for (const { text, place } of lines) {
+    const leave = (why: string) =>
+      findings.add(text.startsWith("@@") ? "blank" : "changed", place, `\`${text}\`: ${why}; the line is left out`);
+    if (text === "" || /^[!#]/.test(text) || bad.has(text) || /[$,]badfilter$/.test(text)) continue;
+    const [first = "", ...names] = text.replace(/\s+#.*$/, "").split(/\s+/);
+    if ("value" in parseNetwork(first) && names.length > 0) {
+      for (const written of names) {
+        const name = hostName(written);
+        if (name === null) leave(`\`${written}\` is no name`);
+        else if (/^(0\.0\.0\.0|127\.0\.0\.1|::1?)$/.test(first)) lists.blocked.push(`full:${name}`);
+        else hosts.push({ name, wildcard: false, addresses: [first], cname: null, others: "nodata", place });
+      }
+      continue;
+    }
+    const isAllowed = text.startsWith("@@");
+    const rule = isAllowed ? text.slice(2) : text;
+    const dollar = /^\/.*\/$/.test(rule) ? -1 : rule.lastIndexOf("$");
+    const patterns = patternsOf(dollar < 0 ? rule : rule.slice(0, dollar));
+    const modifiers =
+      dollar < 0
+        ? []
+        : rule
+            .slice(dollar + 1)
+            .split(",")
+            .filter((modifier) => modifier !== "");
+    if (patterns === null) {
+      leave("it is no rule about a name");
+      continue;
+    }
+    const read = readModifiers(modifiers, patterns);
+    if (read === null) leave(`the modifier \`$${modifiers.join(",")}\` has no equal`);
+    else if (isAllowed && modifiers.some((modifier) => modifier !== "important")) leave("an exception under a condition");
+    else if (isAllowed) lists.allowed.push(...patterns);
+    else if (read.rewrite !== null) {
+      const made = rewritten(read.rewrite, patterns, place);
+      if (made === null) leave(`\`${read.rewrite}\` is no answer that can be given here`);
+      else if ("hosts" in made) hosts.push(...made.hosts);
+      else
+        rules.push({
+          kind: "decide",
+          label: "",
+          condition: read.condition,
+          outcome: { kind: "answer", answer: made.answer, place },
+          place,
+        });
+    } else if (read.isConditional)
+      rules.push({
+        kind: "decide",
+        label: "",
+        condition: { ...read.condition, except: { patterns: lists.allowed, lists: [] } },
+        outcome: { kind: "answer", answer, place },
+        place,
+      });
+    else if (modifiers.includes("important")) lists.important.push(...patterns);
+    else lists.blocked.push(...patterns);
+  }
+  return { ...lists, rules, hosts, place: lines[0]?.place ?? null };
+}
+
+/** `||x^` is x and below, `||*.x^` below, `|x^` and a bare name x alone, `/…/` an expression. */
+function patternsOf(text: string): readonly string[] | null {
+  if (/^\/.+\/$/.test(text)) return [`regexp:${text.slice(1, -1)}`];
+  const [, start = "", name = ""] = /^(\|{0,2})([\w*.-]+)\^?\|?$/.exec(text.toLowerCase()) ?? [];
+  const bare = name.replace(/^\*\./, "");
+  if (hostName(bare) !== null) return [bare !== name ? `*.${bare}` : start === "||" ? bare : `full:${bare}`];
+  if (name === "" || name.replaceAll("*", "") === "") return null;
+  return [`regexp:${start === "||" ? "(?:^|\\.)" : "^"}${name.replaceAll(".", "\\.").replace(/\*+/g, ".*")}$`];
+}
+
+interface ReadModifiers {
+  readonly condition: RuleCondition;
+  readonly isConditional: boolean;
+  readonly rewrite: string | null;
+}
+
+/** null = one of them is not known. */
+function readModifiers(modifiers: readonly string[], patterns: readonly string[]): ReadModifiers | null {
+  let condition = forNames({ patterns, lists: [] });
+  let rewrite: string | null = null;
+  for (const modifier of modifiers) {
+    const [key = "", value = ""] = modifier.split(/=(.*)/s);
+    const values = value.split("|");
+    if (key === "important" || key === "all") continue;
+    if (key === "client" && values.every((each) => "value" in parseClient(each))) condition = { ...condition, clients: values };
+    else if (key === "dnstype") {
+      const types = values.map((each) => typeNumber(each.toUpperCase())).filter((type) => type !== null);
+      if (types.length < values.length) return null;
+      condition = { ...condition, types };
+    } else if (key === "denyallow" && values.every((each) => hostName(each) !== null))
+      condition = { ...condition, except: { patterns: values, lists: [] } };
+    else if (key === "dnsrewrite") rewrite = value;
+    else return null;
+  }
+  const isConditional = condition.clients !== null || condition.types !== null || condition.except.patterns.length > 0;
+  if (rewrite !== null && isConditional) return null;
+  return { condition, isConditional, rewrite };
+}
+
+function rewritten(
+  value: string,
+  patterns: readonly string[],
+  place: Place,
+): { readonly hosts: readonly Host[] } | { readonly answer: OwnAnswer } | null {
+  const [rcode = "", type = "", data = ""] = value.includes(";") ? value.split(";") : [];
+  const word = (rcode || value).toUpperCase();
+  if (type === "" && (word === "NXDOMAIN" || word === "REFUSED")) return { answer: word === "NXDOMAIN" ? "nxdomain" : "refused" };
+  const target = data || value;
+  const isAddress = "value" in parseNetwork(target) && !target.includes("/");
+  const cname = isAddress ? null : hostName(target);
+  if ((!isAddress && cname === null) || !["", "A", "AAAA", "CNAME"].includes(type.toUpperCase())) return null;
+  if (patterns.some((pattern) => pattern.startsWith("regexp:"))) return null;
+  const host = { addresses: isAddress ? [target] : [], cname, others: "nodata", place } as const;
+  return {
+    hosts: patterns.flatMap((pattern): Host[] => {
+      const name = pattern.replace(/^(full:|\*\.)/, "");
+      const exact = { ...host, name, wildcard: false };
+      const below = { ...host, name, wildcard: true };
+      return pattern.startsWith("full:") ? [exact] : pattern.startsWith("*.") ? [below] : [exact, below];
+    }),
+  };
+}

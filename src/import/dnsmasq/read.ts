@@ -1,0 +1,403 @@
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { isIP } from "node:net";
+import { dirname, join } from "node:path";
+import { parseNetwork } from "../../config/values.ts";
+import { hostName } from "../lists.ts";
+import {
+  ANYTHING,
+  type Findings,
+  forNames,
+  type Host,
+  ImportError,
+  type ListFile,
+  type Meaning,
+  type ModelRule,
+  NO_NETWORKS,
+  type Outcome,
+  type Place,
+  type SourceServer,
+} from "../model.ts";
+import { ask, nameOfSide, readServer, serverGroup } from "../servers.ts";
+import { pathIn, readLines } from "../source.ts";
+
+/**
+ * Reads a configuration of dnsmasq with what it includes. Of `server=`, `local=` and `address=` the longest domain wins, whatever the order; several lines
+ * for one domain add up. @throws ImportError
+ */
+export function readDnsmasq(file: string, findings: Findings): Meaning {
+  const reader = new Reader(file, findings);
+  reader.readFile(file, { file, line: 1 });
+  return reader.meaning();
+}
+
+/** Options that neither route nor answer. */
+const QUIET =
+  /^(no-(resolv|poll|hosts|negcache|daemon|ping|round-robin|dhcp.*)|cache-size|user|group|pid-file|log-.*|quiet-.*|bind-(interfaces|dynamic)|interface|except-interface|domain-needed|bogus-priv|localise-queries|expand-hosts|domain|edns-packet-max|min-cache-ttl|max-cache-ttl|max-ttl|neg-ttl|local-ttl|keep-in-foreground|dns-forward-max|use-stale-cache|fast-dns-retry|port-limit|min-port|max-port|query-port|conf-script|enable-.*|read-ethers|local-service|port|strict-order|all-servers|stop-dns-rebind|rebind-localhost-ok|filter-aaaa|filter-a|clear-on-reload|auth-.*|rev-server|localmx|selfmx)$/i;
+
+/** A file of this many lines that all name one server is a list. */
+const LIST_LINES = 200;
+
+interface Target {
+  readonly patterns: Set<string>;
+  readonly lists: ListFile[];
+  readonly place: Place;
+}
+
+class Reader {
+  readonly #file: string;
+  readonly #findings: Findings;
+  readonly #seen = new Set<string>();
+  readonly #options = new Map<string, Place>();
+  readonly #values = new Map<string, { readonly value: string; readonly place: Place }[]>();
+  /** Servers of a domain as they are written; `""` = answered here, `#` = the default servers. */
+  readonly #servers = new Map<string, { readonly targets: Set<string>; readonly place: Place }>();
+  /** Files of one server. */
+  readonly #lists = new Map<string, Target>();
+  readonly #addresses = new Map<string, { readonly addresses: string[]; readonly place: Place }>();
+  readonly #defaults: { readonly value: string; readonly place: Place }[] = [];
+
+  constructor(file: string, findings: Findings) {
+    this.#file = file;
+    this.#findings = findings;
+  }
+
+  readFile(path: string, place: Place): void {
+    if (this.#seen.has(path)) return;
+    this.#seen.add(path);
+    const lines = readLines(path, place);
+    const [first] = lines;
+    const target = /^server=\/[^/]+\/([^/\s]+)$/.exec(first?.text ?? "")?.[1];
+    if (
+      lines.length >= LIST_LINES &&
+      target !== undefined &&
+      lines.every(({ text }) => /^server=\/[^/#*]+\/([^/\s]+)$/.exec(text)?.[1] === target)
+    ) {
+      const at = { file: path, line: 1 };
+      const known = this.#lists.get(target) ?? { patterns: new Set<string>(), lists: [], place: at };
+      known.lists.push({
+        path,
+        category: "dnsmasq",
+        kind: "domains",
+        tag: path.replace(/^.*\/|\.conf$/g, ""),
+        place: at,
+        reloads: true,
+      });
+      this.#lists.set(target, known);
+      return;
+    }
+    for (const { text, ...at } of lines) {
+      const [, key = text, value = ""] = /^([\w-]+)\s*=\s*(.*)$/.exec(text) ?? [];
+      this.#line(key.replace(/^--/, "").toLowerCase(), value.replace(/^"(.*)"$/, "$1"), at);
+    }
+  }
+
+  #line(key: string, value: string, place: Place): void {
+    switch (key) {
+      case "conf-file":
+      case "servers-file":
+        this.readFile(pathIn(dirname(this.#file), value), place);
+        return;
+      case "conf-dir":
+        this.#readFolder(value, place);
+        return;
+      case "server":
+      case "local":
+        this.#server(value, place);
+        return;
+      case "address":
+        this.#address(value, place);
+        return;
+      default:
+        this.#options.set(key, place);
+        if (value !== "") this.#values.set(key, [...(this.#values.get(key) ?? []), { value, place }]);
+    }
+  }
+
+  #readFolder(value: string, place: Place): void {
+    const [written = "", ...patterns] = value.split(",");
+    const folder = pathIn(dirname(this.#file), written);
+    if (!existsSync(folder)) throw new ImportError(place, `cannot read ${folder}: no such folder`);
+    const [endings, excluded] = [
+      patterns.filter((each) => each.startsWith("*")),
+      patterns.filter((each) => !each.startsWith("*")),
+    ];
+    for (const name of readdirSync(folder).toSorted()) {
+      const isWanted = endings.length === 0 || endings.some((ending) => name.endsWith(ending.slice(1)));
+      const isLeft = /^(\.|#)|[~#]$/.test(name) || excluded.some((ending) => name.endsWith(ending));
+      if (isWanted && !isLeft && statSync(join(folder, name)).isFile()) this.readFile(join(folder, name), place);
+    }
+  }
+
+  #domains(value: string, place: Place): { readonly patterns: readonly string[]; readonly rest: string } | null {
+    const [, domains, rest = ""] = /^\/(.*)\/([^/]*)$/.exec(value) ?? [];
+    if (domains === undefined) return null;
+    const patterns = domains.split("/").flatMap((written) => {
+      const domain = written.toLowerCase().replace(/^\.+|\.+$/g, "");
+      if (written === "")
+        this.#findings.add("blank", place, "`//`: names of one label are answered here, and empty for addresses");
+      else if (domain === "#") return ["."];
+      else if (domain.startsWith("*") && hostName(domain.slice(1)) !== null) {
+        this.#findings.add(
+          "changed",
+          place,
+          `\`*\` stands for any characters: \`${domain}\` is a regular expression here, and comes before plain domains`,
+        );
+        return [`regexp:${domain.slice(1).replaceAll(".", "\\.")}$`];
+      } else if (hostName(domain) !== null) return [domain];
+      else this.#findings.add("leak", place, `\`${written}\` is no domain, so its names would go the way of all others`);
+      return [];
+    });
+    return { patterns, rest };
+  }
+
+  #server(value: string, place: Place): void {
+    const found = this.#domains(value, place);
+    if (found === null) {
+      if (value !== "") this.#defaults.push({ value, place });
+      return;
+    }
+    for (const pattern of found.patterns) {
+      const known = this.#servers.get(pattern) ?? { targets: new Set<string>(), place };
+      known.targets.add(found.rest);
+      this.#servers.set(pattern, known);
+    }
+  }
+
+  #address(value: string, place: Place): void {
+    const found = this.#domains(value, place);
+    for (const pattern of found?.patterns ?? []) {
+      if (pattern === ".") throw new ImportError(place, "`address=/#/` answers every name: say by rules which names are meant");
+      const known = this.#addresses.get(pattern) ?? { addresses: [], place };
+      known.addresses.push(found?.rest ?? "");
+      this.#addresses.set(pattern, known);
+    }
+  }
+
+  meaning(): Meaning {
+    const place = { file: this.#file, line: 1 };
+    const rest = this.#defaultOutcome(place);
+    const choices = [...this.#serverChoices(rest), ...this.#answerChoices()];
+    const split: readonly ModelRule[] =
+      choices.length === 0
+        ? []
+        : [{ kind: "longest", label: "split", condition: ANYTHING, choices, place: choices[0]?.place ?? place }];
+    const rebinding = this.#texts("rebind-domain-ok").flatMap(({ value, place: at }): ModelRule[] => {
+      const patterns = this.#domains(value.startsWith("/") ? value : `/${value}/`, at)?.patterns ?? [];
+      return [
+        { kind: "modify", label: "", condition: forNames({ patterns, lists: [] }), modifiers: { rebinding: "allow" }, place: at },
+      ];
+    });
+    const bogus = [...this.#texts("bogus-nxdomain"), ...this.#texts("ignore-address")].map(({ value }) => value);
+    for (const { place: at } of this.#texts("bogus-nxdomain"))
+      this.#findings.add(
+        "changed",
+        at,
+        "an answer with this address is asked of another server, and fails; dnsmasq said that there is no such name",
+      );
+    this.#reportRest();
+    return {
+      origin: "dnsmasq",
+      file: this.#file,
+      rules: [...rebinding, ...split, { kind: "decide", label: "others", condition: ANYTHING, outcome: rest, place: rest.place }],
+      hosts: this.#hosts(),
+      bootstrap: [],
+      poison: NO_NETWORKS,
+      bogus: { lists: [], networks: bogus.filter((network) => "value" in parseNetwork(network)) },
+      settings: this.#settings(),
+    };
+  }
+
+  #texts(key: string): readonly { readonly value: string; readonly place: Place }[] {
+    return this.#values.get(key) ?? [];
+  }
+
+  #serverChoices(rest: Outcome) {
+    const byTargets = new Map<
+      string,
+      {
+        readonly targets: readonly string[];
+        readonly patterns: string[];
+        readonly lists: readonly ListFile[];
+        readonly place: Place;
+      }
+    >();
+    for (const [target, { lists, place }] of this.#lists)
+      byTargets.set(target, { targets: [target], patterns: [], lists, place });
+    for (const [pattern, { targets, place }] of this.#servers) {
+      const key = [...targets].toSorted().join(" ");
+      const known = byTargets.get(key) ?? { targets: [...targets], patterns: [], lists: [], place };
+      known.patterns.push(pattern);
+      byTargets.set(key, known);
+    }
+    return [...byTargets.values()].map(({ targets, patterns, lists, place }) => {
+      const servers = targets.filter((target) => target !== "" && target !== "#");
+      const local: Outcome = { kind: "answer", answer: "nxdomain", place };
+      const outcome = targets.includes("#")
+        ? rest
+        : servers.length === 0
+          ? local
+          : this.#outcome(
+              servers.map((value) => ({ value, place })),
+              place,
+            );
+      return { names: { patterns, lists }, outcome, place };
+    });
+  }
+
+  /** Addresses that block are answers of rules; others are hosts. */
+  #answerChoices() {
+    const choices: {
+      readonly names: { readonly patterns: readonly string[]; readonly lists: readonly ListFile[] };
+      readonly outcome: Outcome;
+      readonly place: Place;
+    }[] = [];
+    for (const answer of ["zero", "nxdomain"] as const) {
+      const found = [...this.#addresses].filter(([, { addresses }]) => answerOf(addresses) === answer);
+      const place = found[0]?.[1].place;
+      if (place === undefined) continue;
+      if (answer === "zero")
+        this.#findings.add(
+          "changed",
+          place,
+          "a blocked name is closed for every type; dnsmasq asked for types without an address",
+        );
+      choices.push({
+        names: { patterns: found.map(([pattern]) => pattern), lists: [] },
+        outcome: { kind: "answer", answer, place },
+        place,
+      });
+    }
+    return choices;
+  }
+
+  #outcome(servers: readonly { readonly value: string; readonly place: Place }[], place: Place): Outcome {
+    const read = new Map<string, SourceServer>();
+    for (const { value, place: at } of servers) {
+      const [, host = value, port = "53"] = /^([^#@]+)(?:#(\d+))?/.exec(value) ?? [];
+      const isOwn = /^(127\.|::1$)/.test(host) && port === (this.#texts("port")[0]?.value ?? "53");
+      if (value.includes("@")) this.#findings.add("left", at, `\`${value.replace(/^[^@]*/, "")}\`: no interface can be chosen`);
+      if (isOwn) {
+        this.#findings.add("left", at, `the server \`${value}\` is dnsmasq itself`);
+        continue;
+      }
+      const server = readServer(port === "53" ? host : isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`);
+      if ("server" in server) read.set(server.server.url, server.server);
+      else this.#findings.add("left", at, `the server \`${value}\`: ${server.why}`);
+    }
+    const all = [...read.values()];
+    if (all.length === 0) return { kind: "unknown", why: "none of these servers can be asked", place };
+    const strategy = this.#options.has("all-servers") ? "race" : this.#options.has("strict-order") ? "failover" : "fastest";
+    return ask(serverGroup(nameOfSide(all), all, place, { strategy }));
+  }
+
+  #defaultOutcome(place: Place): Outcome {
+    const servers = [...this.#defaults];
+    for (const { value, place: at } of this.#options.has("no-resolv") ? [] : this.#texts("resolv-file"))
+      for (const { text, ...line } of readLines(pathIn(dirname(this.#file), value), at)) {
+        const server = /^nameserver\s+(\S+)/.exec(text)?.[1];
+        if (server !== undefined) servers.push({ value: server, place: line });
+      }
+    if (servers.length > 0) return this.#outcome(servers, servers[0]?.place ?? place);
+    if (this.#options.has("no-resolv")) return { kind: "answer", answer: "refused", place };
+    this.#findings.add("changed", place, "names of no rule go to the resolvers of this host, as /etc/resolv.conf has them");
+    return ask(serverGroup("system", [{ url: "system", addresses: [], tlsName: null }], place));
+  }
+
+  #hosts(): readonly Host[] {
+    const hosts: Host[] = [];
+    const add = (name: string, wildcard: boolean, addresses: readonly string[], place: Place) =>
+      hosts.push({ name, wildcard, addresses, cname: null, others: "forward", place });
+    for (const [pattern, { addresses, place }] of this.#addresses) {
+      if (answerOf(addresses) !== "address" || hostName(pattern) === null) continue;
+      add(pattern, false, addresses, place);
+      add(pattern, true, addresses, place);
+      for (const inner of this.#servers.keys())
+        if (inner.endsWith(`.${pattern}`))
+          this.#findings.add(
+            "blank",
+            place,
+            `\`${inner}\` below \`${pattern}\` was asked of a server; it has the address of \`${pattern}\` here`,
+          );
+    }
+    for (const { value, place } of this.#texts("host-record")) {
+      const parts = value.split(",").map((part) => part.trim());
+      const addresses = parts.filter((part) => isIP(part) !== 0);
+      for (const part of parts)
+        if (isIP(part) === 0 && hostName(part) !== null && !/^\d+$/.test(part) && addresses.length > 0)
+          add(hostName(part) ?? part, false, addresses, place);
+    }
+    for (const { value, place } of this.#texts("cname")) {
+      const names = value.split(",").map((part) => hostName(part.trim()));
+      const target = names.findLast((name) => name !== null && !/^\d+$/.test(name));
+      for (const name of names)
+        if (name !== null && name !== target && target !== undefined)
+          hosts.push({ name, wildcard: false, addresses: [], cname: target, others: "nodata", place });
+    }
+    for (const { value, place } of this.#texts("addn-hosts")) {
+      for (const { text, ...at } of readLines(pathIn(dirname(this.#file), value), place)) {
+        const [address = "", ...names] = text.split(/\s+/);
+        for (const written of isIP(address) === 0 ? [] : names) {
+          const name = hostName(written);
+          const known = hosts.findIndex((host) => host.name === name && !host.wildcard && host.cname === null);
+          if (name === null) continue;
+          if (known < 0) add(name, false, [address], at);
+          else
+            hosts.splice(known, 1, {
+              name,
+              wildcard: false,
+              addresses: [...(hosts[known]?.addresses ?? []), address],
+              cname: null,
+              others: "forward",
+              place: at,
+            });
+        }
+      }
+    }
+    return hosts;
+  }
+
+  #settings(): Readonly<Record<string, unknown>> {
+    const port = this.#texts("port")[0]?.value ?? "53";
+    const addresses = this.#texts("listen-address").flatMap(({ value }) => value.split(",").map((each) => each.trim()));
+    const listen = addresses
+      .filter((address) => isIP(address) !== 0)
+      .map((address) => (isIP(address) === 6 ? `[${address}]:${port}` : `${address}:${port}`));
+    const rr = this.#texts("filter-rr").flatMap(({ value }) => value.toUpperCase().split(","));
+    const answers = {
+      ...(this.#options.has("stop-dns-rebind") ? { rebinding: "nodata" } : {}),
+      ...(this.#options.has("filter-aaaa") ? { ipv6: "nodata" } : {}),
+      ...(this.#options.has("filter-a") ? { ipv4: "nodata" } : {}),
+      ...(rr.includes("HTTPS") ? { https: "nodata" } : {}),
+    };
+    return {
+      ...(listen.length === 0 ? {} : { listen: { dns: listen, http: [] } }),
+      ...(Object.keys(answers).length === 0 ? {} : { answers }),
+    };
+  }
+
+  #reportRest(): void {
+    const done = [
+      "rebind-domain-ok",
+      "bogus-nxdomain",
+      "ignore-address",
+      "host-record",
+      "cname",
+      "addn-hosts",
+      "listen-address",
+      "filter-rr",
+      "resolv-file",
+    ];
+    for (const [key, place] of this.#options)
+      if (!QUIET.test(key) && !done.includes(key)) {
+        const names = key === "ipset" || key === "nftset" ? "; write its names as a list, and fill the set by other means" : "";
+        this.#findings.add("left", place, `\`${key}\`: nothing here corresponds to it${names}`);
+      }
+    for (const { value, place } of this.#texts("rev-server"))
+      this.#findings.add("blank", place, `\`rev-server=${value}\`: write a rule for the reverse zone`);
+  }
+}
+
+function answerOf(addresses: readonly string[]): "zero" | "nxdomain" | "address" {
+  if (addresses.every((address) => address === "")) return "nxdomain";
+  return addresses.every((address) => /^(#|0\.0\.0\.0|127\.0\.0\.1|::1?)$/.test(address)) ? "zero" : "address";
+}
