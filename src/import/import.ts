@@ -8,16 +8,17 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { readAdguardHome } from "./adguardhome/read.ts";
+import { readChinadnsNg } from "./chinadns-ng/read.ts";
 import { readDnsmasq } from "./dnsmasq/read.ts";
-import { type Finding, Findings, ImportError, type Meaning, type Place } from "./model.ts";
+import { readMihomo } from "./mihomo/read.ts";
+import { type Finding, Findings, ImportError, type Meaning, type Place, type ReaderOptions } from "./model.ts";
 import { readMosdns } from "./mosdns/read.ts";
 import { inOrder } from "./report.ts";
+import { readSmartdns } from "./smartdns/read.ts";
 import { childOf, parseTree, readText, type Tree } from "./source.ts";
 import { type Written, writeConfig } from "./write.ts";
 
-export interface ImportOptions {
-  /** What a reader may not guess: the proxy that the source's own proxies stand for, as section `upstreams` writes it. */
-  readonly proxy: string | null;
+export interface ImportOptions extends ReaderOptions {
   /** A path as the new file names it. */
   readonly relative: (path: string) => string;
 }
@@ -30,8 +31,6 @@ export interface Imported extends Written {
   /** Whether names could go to another side than before. */
   readonly leaks: boolean;
 }
-
-export type ReaderOptions = Pick<ImportOptions, "proxy">;
 
 interface Reader {
   /** Names under which it can be demanded; the first is shown. */
@@ -57,9 +56,27 @@ const READERS: readonly Reader[] = [
     read: readAdguardHome,
   },
   {
+    names: ["mihomo", "clash"],
+    files: ["config.yaml", "mihomo.yaml", "clash.yaml"],
+    recognises: (tree) => childOf(childOf(tree, "dns"), "nameserver", "enhanced-mode", "nameserver-policy") !== null,
+    read: readMihomo,
+  },
+  {
+    names: ["smartdns"],
+    files: ["smartdns.conf"],
+    recognises: (_, text) => /^(server(-\w+)?\s+\S|bind\s+\S|nameserver\s+\/|group-begin\s)/m.test(text),
+    read: readSmartdns,
+  },
+  {
+    names: ["chinadns-ng"],
+    files: ["chinadns-ng.conf"],
+    recognises: (_, text) => /^-{0,2}(china-dns|trust-dns|gfwlist-file|chnlist-file)\s/m.test(text),
+    read: readChinadnsNg,
+  },
+  {
     names: ["dnsmasq"],
     files: ["dnsmasq.conf"],
-    recognises: (tree, text) => tree === null && /^(server|address|local|conf-dir|listen-address|bogus-nxdomain)=/m.test(text),
+    recognises: (_, text) => /^(server|address|local|conf-dir|listen-address|bogus-nxdomain)=/m.test(text),
     read: readDnsmasq,
   },
 ];

@@ -137,7 +137,7 @@ function readList({ path, category, kind }: ListFile): ReadList {
   return { ...nothing, domains, problem, isEmpty: domains.size === 0, bytes };
 }
 
-/** `*.x` matches nothing there, and x with everything below it here. */
+/** `*.x` is nothing in mosdns and what is below x in smartdns; here it is x as well. */
 function reportWildcards(bytes: Buffer, { tag, path }: ListFile, findings: Findings): void {
   let count = 0;
   runSync(
@@ -146,7 +146,7 @@ function reportWildcards(bytes: Buffer, { tag, path }: ListFile, findings: Findi
       findings.add(
         "leak",
         { file: path, line: number },
-        `\`${spanText(line)}\` of the list \`${tag}\` matches nothing there and the whole domain here: remove the line`,
+        `\`${spanText(line)}\` of the list \`${tag}\` means less there than here, where it is the whole domain: remove the line, or write what it means`,
       );
     }),
   );
@@ -154,7 +154,7 @@ function reportWildcards(bytes: Buffer, { tag, path }: ListFile, findings: Findi
 
 function isChinaName(text: string): boolean {
   return (
-    /(^|[^!\w])(geoip[-_:]?)?(cn|china|chn)([-_ ]?ip|[^\w]|$)|china[-_]?ip|cn[-_]?ip|geoip[-_]cn/i.test(text) &&
+    /(^|[^!\w])(geoip[-_:]?)?(cn|china|chn)([-_ ]?ip|[^\w]|$)|china[-_]?ip|cn[-_]?ip|geoip[-_]cn|chn?[-_]?route/i.test(text) &&
     !/!cn|non[-_]?cn|not[-_]?cn/i.test(text)
   );
 }

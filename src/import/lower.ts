@@ -121,7 +121,7 @@ export class Lowering {
       this.#findings.add(
         "changed",
         place,
-        `all addresses of an answer must be in the list, also behind an alias; mosdns kept an answer of \`${of.group.name}\` if one was`,
+        `all addresses of an answer must be in the list, also behind an alias; one was enough for an answer of \`${of.group.name}\``,
       );
       return { kind: "compare", near: asked(of), far, keepNearIf, withinMs: afterMs };
     }

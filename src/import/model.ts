@@ -71,8 +71,8 @@ export interface ServerGroup {
 
 /** What a rule changes besides its action. Texts are those of the configuration. */
 export interface Modifiers {
-  readonly ipv6?: "nodata" | "prefer-ipv4";
-  readonly ipv4?: "nodata" | "prefer-ipv6";
+  readonly ipv6?: "pass" | "nodata" | "prefer-ipv4";
+  readonly ipv4?: "pass" | "nodata" | "prefer-ipv6";
   readonly https?: "nodata";
   readonly ttl?: { readonly min?: string; readonly max?: string };
   readonly rebinding?: "allow" | "nodata";
@@ -174,6 +174,12 @@ export interface Meaning {
   readonly bogus: Networks;
   /** Sections that are plain settings, as they are written: listen, tls, answers, cache, access, trustedProxies. */
   readonly settings: Readonly<Record<string, unknown>>;
+}
+
+/** What a reader may not guess. */
+export interface ReaderOptions {
+  /** The proxy that proxies of the source stand for, as section `upstreams` writes it. */
+  readonly proxy: string | null;
 }
 
 /**

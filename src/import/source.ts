@@ -30,11 +30,11 @@ export interface SourceLine extends Place {
   readonly text: string;
 }
 
-/** The lines of a file that say something; `#` begins a comment at the start of a line and after a space. */
-export function readLines(path: string, place: Place): readonly SourceLine[] {
+/** The lines of a file that say something. @param comment what begins a comment, at the start of a line and after a space. */
+export function readLines(path: string, place: Place, comment: RegExp = /(^|\s)#.*$/): readonly SourceLine[] {
   const lines = readText(path, place)
     .split(/\r?\n/)
-    .map((line, index) => ({ file: path, line: index + 1, text: line.replace(/(^|\s)#.*$/, "").trim() }));
+    .map((line, index) => ({ file: path, line: index + 1, text: line.replace(comment, "").trim() }));
   return lines.filter(({ text }) => text !== "");
 }
 

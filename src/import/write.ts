@@ -6,7 +6,6 @@ import { longestFirst } from "./longest.ts";
 import { type Action, type AskedGroup, asksOf, type Lowered, Lowering } from "./lower.ts";
 import {
   type Findings,
-  forNames,
   ImportError,
   joinNames,
   type ListFile,
@@ -304,14 +303,14 @@ class Writer {
       { longest: Object.fromEntries(pairs.flat()) },
     );
     const expectOf = (asked: string) => (name === null ? null : { rule: name, upstream: asked });
-    for (const choice of this.#byFit(asks))
-      this.#decided.push({ condition: choice.condition, expect: expectOf(this.#expectedGroup(choice.lowered.action)) });
+    for (const { names, lowered } of this.#byFit(asks))
+      this.#decided.push({ condition: { ...rule.condition, names }, expect: expectOf(this.#expectedGroup(lowered.action)) });
   }
 
   /** Of each choice the names that no other fits better, one by one: enough for what is expected. */
   #byFit(
     choices: readonly { readonly names: Names; readonly lowered: Lowered }[],
-  ): readonly { readonly condition: RuleCondition; readonly lowered: Lowered }[] {
+  ): readonly { readonly names: Names; readonly lowered: Lowered }[] {
     return choices.flatMap(({ names, lowered }) => {
       const own = this.#source.examples(names).filter((text) => {
         const name = nameFromText(text);
@@ -319,9 +318,7 @@ class Writer {
         const fit = this.#source.fit(names, name);
         return choices.every((other) => other.names === names || this.#source.fit(other.names, name) < fit);
       });
-      return own.length === 0
-        ? []
-        : [{ condition: forNames({ patterns: own.map((text) => `full:${text}`), lists: [] }), lowered }];
+      return own.length === 0 ? [] : [{ names: { patterns: own.map((text) => `full:${text}`), lists: [] }, lowered }];
     });
   }
 

@@ -1,0 +1,265 @@
+import { dirname } from "node:path";
+import { parseNetwork } from "../../config/values.ts";
+import { typeNumber } from "../../dns/types.ts";
+import { hostName } from "../lists.ts";
+import {
+  ANYTHING,
+  type Ask,
+  type Findings,
+  forNames,
+  type Host,
+  ImportError,
+  type ListFile,
+  type Meaning,
+  type ModelRule,
+  NO_NETWORKS,
+  type Outcome,
+  type Place,
+  type SourceServer,
+} from "../model.ts";
+import { ask, readServer, serverGroup, shownServer } from "../servers.ts";
+import { pathIn, readLines } from "../source.ts";
+
+/**
+ * Reads a configuration of chinadns-ng. Groups come first, the last one declared before the others, then the list of foreign names, then that of domestic ones;
+ * names of neither are asked of both sides. @throws ImportError
+ */
+export function readChinadnsNg(file: string, findings: Findings): Meaning {
+  return new Reader(file, findings).read();
+}
+
+const SHORT: Readonly<Record<string, string>> = {
+  c: "china-dns",
+  t: "trust-dns",
+  g: "gfwlist-file",
+  m: "chnlist-file",
+  M: "chnlist-first",
+  d: "default-tag",
+  b: "bind-addr",
+  l: "bind-port",
+  n: "noip-as-chnip",
+  N: "no-ipv6",
+  "4": "ipset-name4",
+  "6": "ipset-name6",
+};
+const QUIET =
+  /^(verbose|reuse-port|timeout-sec|repeat-times|cache.*|verdict-cache.*|dns-rr.*|cert-verify|ca-certs|no-ipset-blacklist|bind-addr|bind-port|chnlist-first|default-tag|ipset-name[46]|hosts|group-.*|group)$/;
+
+interface Line {
+  readonly key: string;
+  readonly value: string;
+  readonly place: Place;
+}
+
+class Reader {
+  readonly #lines: readonly Line[];
+  readonly #file: string;
+  readonly #findings: Findings;
+
+  constructor(file: string, findings: Findings) {
+    this.#file = file;
+    this.#findings = findings;
+    this.#lines = readLines(file, { file, line: 1 }).map(({ text, ...place }) => {
+      const [, word = "", value = ""] = /^-{0,2}(\S+)\s*(.*)$/.exec(text) ?? [];
+      return { key: SHORT[word] ?? word, value, place };
+    });
+  }
+
+  read(): Meaning {
+    const place = { file: this.#file, line: 1 };
+    const near = this.#side("china-dns", "china", ["223.5.5.5"], place);
+    const far = this.#side("trust-dns", "trust", ["8.8.8.8"], place);
+    const gfw = this.#listed("gfwlist-file", "gfw", far);
+    const china = this.#listed("chnlist-file", "chn", near);
+    const split = this.#has("chnlist-first") ? [...china, ...gfw] : [...gfw, ...china];
+    for (const { key, place: at } of this.#lines)
+      if (
+        !QUIET.test(key) &&
+        !["china-dns", "trust-dns", "gfwlist-file", "chnlist-file", "no-ipv6", "filter-qtype", "noip-as-chnip"].includes(key)
+      )
+        this.#findings.add("left", at, `\`${key}\`: nothing here corresponds to it`);
+    const port = this.#value("bind-port")?.value ?? "65353";
+    const address = this.#value("bind-addr")?.value ?? "127.0.0.1";
+    return {
+      origin: "chinadns-ng",
+      file: this.#file,
+      rules: [...this.#types(), ...this.#ipv6(), ...this.#groups(), ...split, this.#last(near, far, place)],
+      hosts: this.#hosts(),
+      bootstrap: [],
+      poison: NO_NETWORKS,
+      bogus: NO_NETWORKS,
+      settings: {
+        listen: {
+          dns: address.split(",").map((each) => (each.includes(":") ? `[${each}]:${port}` : `${each}:${port}`)),
+          http: [],
+        },
+      },
+    };
+  }
+
+  #has(key: string): boolean {
+    return this.#lines.some((line) => line.key === key);
+  }
+
+  #value(key: string): Line | undefined {
+    return this.#lines.findLast((line) => line.key === key);
+  }
+
+  /** The servers of a side, as all its lines name them. */
+  #side(key: string, name: string, defaults: readonly string[], place: Place): Outcome {
+    const lines = this.#lines.filter((line) => line.key === key);
+    const written = lines.flatMap(({ value, place: at }) => value.split(",").map((text) => ({ text: text.trim(), place: at })));
+    return this.#ask(written.length === 0 ? defaults.map((text) => ({ text, place })) : written, name, lines[0]?.place ?? place);
+  }
+
+  #ask(written: readonly { readonly text: string; readonly place: Place }[], name: string, place: Place): Outcome {
+    const servers = new Map<string, SourceServer>();
+    for (const { text, place: at } of written) {
+      // NAME@ADDRESS#PORT, where the name is that of the certificate.
+      const [, scheme = "", tls = "", host = "", port = ""] =
+        /^([a-z]+:\/\/)?(?:([^@/]+)@)?([^#/]+)(?:#(\d+))?/.exec(text.replace(/\?.*$/, "")) ?? [];
+      const bracketed = host.includes(":") ? `[${host}]` : host;
+      const read = readServer(`${scheme}${port === "" ? (scheme === "" ? host : bracketed) : `${bracketed}:${port}`}`, {
+        tlsName: tls,
+      });
+      if ("server" in read) servers.set(read.server.url, read.server);
+      else this.#findings.add("left", at, `the server \`${shownServer(text)}\`: ${read.why}`);
+    }
+    if (servers.size === 0) return { kind: "unknown", why: `none of the servers of \`${name}\` can be asked`, place };
+    return ask(serverGroup(name, [...servers.values()], place));
+  }
+
+  #list(path: string, tag: string, place: Place): ListFile {
+    return { path: pathIn(dirname(this.#file), path), category: "plain", kind: "domains", tag, place, reloads: true };
+  }
+
+  #listed(key: string, tag: string, outcome: Outcome): readonly ModelRule[] {
+    const lines = this.#lines.filter((line) => line.key === key);
+    const [first] = lines;
+    if (first === undefined) return [];
+    const lists = lines.flatMap(({ value, place }) => value.split(",").map((path) => this.#list(path.trim(), tag, place)));
+    return [{ kind: "decide", label: tag, condition: forNames({ patterns: [], lists }), outcome, place: first.place }];
+  }
+
+  #groups(): readonly ModelRule[] {
+    const rules: ModelRule[] = [];
+    let name = "";
+    let lists: ListFile[] = [];
+    let texts: { readonly text: string; readonly place: Place }[] = [];
+    const end = (place: Place) => {
+      const outcome: Outcome = name === "null" ? { kind: "answer", answer: "nodata", place } : this.#ask(texts, name, place);
+      if (name !== "" && lists.length > 0)
+        rules.unshift({ kind: "decide", label: name, condition: forNames({ patterns: [], lists }), outcome, place });
+      lists = [];
+      texts = [];
+    };
+    for (const { key, value, place } of this.#lines) {
+      if (key === "group") {
+        end(place);
+        name = value;
+      } else if (key === "group-dnl") lists.push(...value.split(",").map((path) => this.#list(path.trim(), name, place)));
+      else if (key === "group-upstream") texts.push(...value.split(",").map((text) => ({ text: text.trim(), place })));
+      else if (key === "group-ipset") this.#findings.add("left", place, "`group-ipset`: nothing here corresponds to it");
+    }
+    end(this.#lines.at(-1)?.place ?? { file: this.#file, line: 1 });
+    return rules;
+  }
+
+  #types(): readonly ModelRule[] {
+    return this.#lines.flatMap(({ key, value, place }): ModelRule[] => {
+      const types = key === "filter-qtype" ? value.split(",").flatMap((type) => typeNumber(type.trim()) ?? []) : [];
+      return types.length === 0
+        ? []
+        : [
+            {
+              kind: "decide",
+              label: "",
+              condition: { ...ANYTHING, types },
+              outcome: { kind: "answer", answer: "nodata", place },
+              place,
+            },
+          ];
+    });
+  }
+
+  #ipv6(): readonly ModelRule[] {
+    return this.#lines.flatMap(({ key, value, place }): ModelRule[] => {
+      if (key !== "no-ipv6") return [];
+      const tags = value.split(",").filter((tag) => tag !== "");
+      if (tags.some((tag) => tag.includes("ip:") || !["gfw", "chn"].includes(tag.replace(/^tag:/, "")))) {
+        this.#findings.add(
+          "changed",
+          place,
+          `\`no-ipv6 ${value}\`: by address, or of names that no list knows, AAAA is not emptied`,
+        );
+        return [];
+      }
+      const lists = tags.flatMap((tag) => this.#lists(tag.replace(/^tag:/, "")));
+      const condition = tags.length === 0 ? ANYTHING : forNames({ patterns: [], lists });
+      return [{ kind: "modify", label: "", condition, modifiers: { ipv6: "nodata" }, place }];
+    });
+  }
+
+  #lists(tag: string): readonly ListFile[] {
+    const key = tag === "gfw" ? "gfwlist-file" : "chnlist-file";
+    return this.#lines
+      .filter((line) => line.key === key)
+      .flatMap(({ value, place }) => value.split(",").map((path) => this.#list(path.trim(), tag, place)));
+  }
+
+  /** Names of no list. */
+  #last(near: Outcome, far: Outcome, place: Place): ModelRule {
+    const tag = this.#value("default-tag");
+    const decide = (outcome: Outcome, at: Place): ModelRule => ({
+      kind: "decide",
+      label: "others",
+      condition: ANYTHING,
+      outcome,
+      place: at,
+    });
+    if (tag !== undefined && ["chn", "gfw"].includes(tag.value)) return decide(tag.value === "chn" ? near : far, tag.place);
+    if (tag !== undefined && tag.value !== "none")
+      throw new ImportError(tag.place, `the tag \`${tag.value}\` of names that no list knows is not followed`);
+    if (near.kind !== "ask" || far.kind !== "ask") return decide(near.kind === "ask" ? far : near, place);
+    const written = this.#value("ipset-name4");
+    const path = pathIn(dirname(this.#file), "chnroute.txt");
+    const at = written?.place ?? place;
+    // The program asks the kernel's set; what fills it is a file that only the user knows.
+    this.#findings.add(
+      "changed",
+      at,
+      `the set \`${(written?.value ?? "chnroute").replace(/[,\s].*$/, "")}\` is one of the kernel: its addresses are read from ${path}; put the file there that fills it`,
+    );
+    if (this.#has("noip-as-chnip"))
+      this.#findings.add(
+        "changed",
+        this.#value("noip-as-chnip")?.place ?? at,
+        "an empty answer of `china` counted; here `trust` decides",
+      );
+    const list: ListFile = { path, category: null, kind: "addresses", tag: "chnroute", place: at, reloads: true };
+    return decide(compareOf(near, far, list, at), at);
+  }
+
+  #hosts(): readonly Host[] {
+    return this.#lines.flatMap(({ key, value, place }): Host[] => {
+      const path = key === "hosts" ? value : "";
+      if (path === "") return [];
+      return readLines(pathIn(dirname(this.#file), path), place).flatMap(({ text, ...at }) => {
+        const [address = "", ...names] = text.split(/\s+/);
+        if (!("value" in parseNetwork(address)) || address.includes("/")) return [];
+        return names.flatMap((each): Host[] => {
+          const name = hostName(each);
+          return name === null
+            ? []
+            : [{ name, wildcard: false, addresses: [address], cname: null, others: "forward", place: at }];
+        });
+      });
+    });
+  }
+}
+
+/** The near answer where its addresses are in the list, else the far one. */
+export function compareOf(near: Ask, far: Outcome, list: ListFile, place: Place): Outcome {
+  const test = { kind: "addresses", networks: { networks: [], lists: [list] } } as const;
+  return { kind: "judge", of: near, test, yes: near, no: far, place };
+}

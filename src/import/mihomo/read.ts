@@ -1,0 +1,383 @@
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { parseNetwork } from "../../config/values.ts";
+import { compareOf } from "../chinadns-ng/read.ts";
+import { hostName } from "../lists.ts";
+import {
+  ANYTHING,
+  type Ask,
+  type Findings,
+  forNames,
+  type Host,
+  ImportError,
+  joinNames,
+  type ListFile,
+  type Meaning,
+  type ModelRule,
+  type Names,
+  NO_NAMES,
+  NO_NETWORKS,
+  type Outcome,
+  type Place,
+  type ReaderOptions,
+  type SourceServer,
+} from "../model.ts";
+import { ask, readServer, serverGroup, shownServer, sideOf } from "../servers.ts";
+import {
+  childOf,
+  isOn,
+  itemsOf,
+  mapEntries,
+  othersThan,
+  parseTree,
+  pathIn,
+  readText,
+  type Tree,
+  textAt,
+  textOf,
+} from "../source.ts";
+
+/**
+ * Reads section `dns` of mihomo. Policies hold in the order of the file; runs of plain names among them by the more exact one. Names with a fake address are
+ * asked of mihomo itself, which must go on running. @throws ImportError
+ */
+export function readMihomo(file: string, findings: Findings, options: ReaderOptions): Meaning {
+  return new Reader(file, findings, options.proxy).read();
+}
+
+const KNOWN = [
+  "enable",
+  "listen",
+  "ipv6",
+  "enhanced-mode",
+  "fake-ip-range",
+  "fake-ip-range6",
+  "fake-ip-filter",
+  "fake-ip-filter-mode",
+  "default-nameserver",
+  "nameserver",
+  "fallback",
+  "fallback-filter",
+  "nameserver-policy",
+  "proxy-server-nameserver",
+  "respect-rules",
+  "use-hosts",
+  "use-system-hosts",
+  "cache-algorithm",
+  "prefer-h3",
+  "ipv6-timeout",
+  "cache-max-size",
+  "fake-ip-ttl",
+];
+
+class Reader {
+  readonly #tree: Tree;
+  readonly #dns: Tree | null;
+  readonly #file: string;
+  readonly #place: Place;
+  readonly #findings: Findings;
+  readonly #proxy: string | null;
+
+  constructor(file: string, findings: Findings, proxy: string | null) {
+    this.#tree = parseTree(readText(file, { file, line: 1 }), file);
+    this.#dns = childOf(this.#tree, "dns");
+    this.#file = file;
+    this.#place = this.#dns?.place ?? { file, line: 1 };
+    this.#findings = findings;
+    this.#proxy = proxy;
+  }
+
+  read(): Meaning {
+    const near = this.#outcome(childOf(this.#dns, "nameserver"), "nameserver");
+    for (const { key, place } of othersThan(this.#dns, KNOWN))
+      this.#findings.add("left", place, `\`dns.${key}\`: it serves mihomo's own connections, or has no equal`);
+    const bootstrap = itemsOf(childOf(this.#dns, "default-nameserver")).flatMap((item) => {
+      const read = readServer(textOf(item).replace(/#.*$/, ""));
+      return "server" in read && read.server.url !== "system" ? [read.server.url] : [];
+    });
+    const ipcidr = itemsOf(childOf(childOf(this.#dns, "fallback-filter"), "ipcidr"))
+      .map(textOf)
+      .filter((text) => "value" in parseNetwork(text));
+    const hasFallback = itemsOf(childOf(this.#dns, "fallback")).length > 0;
+    return {
+      origin: "mihomo",
+      file: this.#file,
+      rules: [...this.#proxyServers(), ...this.#fakeRules(), ...this.#policies(), ...this.#last(near)],
+      hosts: this.#hosts(),
+      bootstrap,
+      poison: { ...NO_NETWORKS, networks: hasFallback ? ipcidr : [] },
+      bogus: NO_NETWORKS,
+      // Absent is on.
+      settings: textAt(this.#dns, "ipv6") === "false" ? { answers: { ipv6: "nodata" } } : {},
+    };
+  }
+
+  #outcome(tree: Tree | null, name: string): Outcome {
+    const items = itemsOf(tree);
+    const place = tree?.place ?? this.#place;
+    const servers = new Map<string, SourceServer>();
+    const proxied = new Set<boolean>();
+    let ecs: string | null = null;
+    for (const item of items) {
+      const [, code] = /^rcode:\/\/(\w+)/.exec(textOf(item)) ?? [];
+      if (code !== undefined)
+        return {
+          kind: "answer",
+          answer: code === "success" ? "nodata" : code === "name_error" ? "nxdomain" : "refused",
+          place: item.place,
+        };
+      const [written = "", fragment = ""] = textOf(item).split(/#(.*)/s);
+      const read = readServer(written === "system" || written === "system://" ? "system" : written);
+      if ("why" in read) {
+        this.#findings.add("left", item.place, `the server \`${shownServer(written)}\`: ${read.why}`);
+        continue;
+      }
+      servers.set(read.server.url, read.server);
+      const parts = fragment.split("&").filter((part) => part !== "");
+      const isHttps = written.startsWith("https:");
+      const via = isHttps ? parts.find((part) => !part.includes("=")) : fragment;
+      const subnet = parts.find((part) => part.startsWith("ecs="))?.slice(4);
+      if (subnet !== undefined && isHttps && "value" in parseNetwork(subnet)) ecs = subnet;
+      else if (subnet !== undefined)
+        this.#findings.add(
+          "changed",
+          item.place,
+          "`ecs` never worked for a server that is not asked by https: mihomo took it for a proxy's name",
+        );
+      const byRules = isOn(this.#dns, "respect-rules") && sideOf(read.server) !== "near";
+      const isProxied = via === undefined || via === "" ? byRules : via.toUpperCase() !== "DIRECT" && subnet === undefined;
+      proxied.add(isProxied);
+      if (isProxied && this.#proxy === null)
+        this.#findings.add(
+          "leak",
+          item.place,
+          `\`${shownServer(written)}\` is asked through ${via === undefined || via === "" ? "mihomo's rules" : `\`${via}\``}: give its port with --proxy socks5://127.0.0.1:7890, or it is asked in clear`,
+        );
+    }
+    if (servers.size === 0) return { kind: "unknown", why: `none of the servers of \`${name}\` can be asked`, place };
+    if (proxied.size > 1)
+      return {
+        kind: "unknown",
+        why: `some servers of \`${name}\` are asked through a proxy and some are not: make two groups of them`,
+        place,
+      };
+    return ask(serverGroup(name, [...servers.values()], place, { proxy: proxied.has(true) ? this.#proxy : null }), ecs);
+  }
+
+  /** Names of the proxies themselves are looked up before there is a proxy. */
+  #proxyServers(): readonly ModelRule[] {
+    const tree = childOf(this.#dns, "proxy-server-nameserver");
+    const names = itemsOf(childOf(this.#tree, "proxies"))
+      .flatMap((item) => hostName(textAt(item, "server")) ?? [])
+      .filter((name) => !("value" in parseNetwork(name)));
+    if (tree === null || names.length === 0) return [];
+    const condition = forNames({ patterns: [...new Set(names)].map((name) => `full:${name}`), lists: [] });
+    return [
+      {
+        kind: "decide",
+        label: "proxy-servers",
+        condition,
+        outcome: this.#outcome(tree, "proxy-server-nameserver"),
+        place: tree.place,
+      },
+    ];
+  }
+
+  /** Names that get a fake address. */
+  #fakeRules(): readonly ModelRule[] {
+    if (textAt(this.#dns, "enhanced-mode") !== "fake-ip") return [];
+    const filter = childOf(this.#dns, "fake-ip-filter");
+    const place = childOf(this.#dns, "enhanced-mode")?.place ?? this.#place;
+    const port = /:(\d+)$/.exec(textAt(this.#dns, "listen"))?.[1];
+    if (port === undefined) {
+      this.#findings.add(
+        "risk",
+        place,
+        "mihomo listens for no questions: names get real addresses here instead of fake ones, and what is proxied by them is proxied no more",
+      );
+      return [];
+    }
+    const mode = textAt(this.#dns, "fake-ip-filter-mode") || "blacklist";
+    if (mode === "rule") throw new ImportError(filter?.place ?? place, "`fake-ip-filter-mode: rule` is not followed");
+    let names = NO_NAMES;
+    for (const item of itemsOf(filter)) names = joinNames(names, this.#names(textOf(item), item.place) ?? NO_NAMES);
+    const own = { url: `udp://127.0.0.1:${port}`, addresses: [], tlsName: null };
+    const outcome = ask(serverGroup("mihomo", [own], place, { volatile: true, asksFrom: ["127.0.0.1/32"] }));
+    this.#findings.add(
+      "changed",
+      place,
+      "names with fake addresses are asked of mihomo, which must go on running and listening; if it runs elsewhere, write its address in the group `mihomo`",
+    );
+    const condition = mode === "whitelist" ? forNames(names) : { ...ANYTHING, except: names };
+    return [{ kind: "decide", label: "fake-ip", condition, outcome, place }];
+  }
+
+  #policies(): readonly ModelRule[] {
+    const rules: ModelRule[] = [];
+    let run: { readonly pattern: string; readonly outcome: Outcome; readonly place: Place }[] = [];
+    const endRun = () => {
+      const group = (wanted: (pattern: string) => boolean) => run.filter(({ pattern }) => wanted(pattern));
+      const decide = ({ pattern, outcome, place }: (typeof run)[number]): ModelRule => ({
+        kind: "decide",
+        label: "",
+        condition: forNames({ patterns: [pattern], lists: [] }),
+        outcome,
+        place,
+      });
+      rules.push(
+        ...group((pattern) => pattern.startsWith("full:")).map(decide),
+        ...group((pattern) => pattern.startsWith("regexp:")).map(decide),
+      );
+      const suffixes = group((pattern) => !/^(full|regexp):/.test(pattern));
+      const [first] = suffixes;
+      const choices = suffixes.map(({ pattern, outcome, place }) => ({
+        names: { patterns: [pattern], lists: [] },
+        outcome,
+        place,
+      }));
+      if (first !== undefined) rules.push({ kind: "longest", label: "policy", condition: ANYTHING, choices, place: first.place });
+      run = [];
+    };
+    for (const { key, value, place } of mapEntries(childOf(this.#dns, "nameserver-policy"))) {
+      const outcome = this.#outcome(value, key.replace(/[^\w.-]+/g, "-").slice(0, 30));
+      if (/^(geosite|rule-set):/.test(key)) {
+        endRun();
+        const names = this.#names(key, place);
+        if (names !== null) rules.push({ kind: "decide", label: "", condition: forNames(names), outcome, place });
+      } else for (const pattern of this.#names(key, place)?.patterns ?? []) run.push({ pattern, outcome, place });
+    }
+    endRun();
+    return rules;
+  }
+
+  /** `x`, `*.x`, `.x`, `+.x`, `geosite:a,b`, `rule-set:a,b`; several with commas. */
+  #names(written: string, place: Place): Names | null {
+    const [, kind, sets = ""] = /^(geosite|rule-set):(.*)$/.exec(written) ?? [];
+    if (kind !== undefined) {
+      const lists = sets
+        .split(",")
+        .map((set) =>
+          kind === "geosite"
+            ? this.#geo(["geosite.dat", "GeoSite.dat"], set.trim(), "domains", place)
+            : this.#ruleSet(set.trim(), place),
+        );
+      return lists.includes(null) ? null : { patterns: [], lists: lists.filter((list) => list !== null) };
+    }
+    const patterns = written.split(",").flatMap((each) => {
+      const [, mark = "", bare = ""] = /^(\+\.|\*\.|\.)?(.*)$/.exec(each.trim().toLowerCase()) ?? [];
+      const name = hostName(bare);
+      if (name === null) {
+        this.#findings.add(
+          "changed",
+          place,
+          `\`${each}\` is no name that can be matched here${each === "*" ? ": names of one label are answered here" : "; mihomo does not match it either"}`,
+        );
+        return [];
+      }
+      return [
+        mark === "+."
+          ? name
+          : mark === "."
+            ? `*.${name}`
+            : mark === "*."
+              ? `regexp:^[^.]+\\.${name.replaceAll(".", "\\.")}$`
+              : `full:${name}`,
+      ];
+    });
+    return { patterns, lists: [] };
+  }
+
+  /** A category of a file that lies beside the configuration. */
+  #geo(files: readonly string[], code: string, kind: ListFile["kind"], place: Place): ListFile {
+    const paths = files.map((name) => join(dirname(this.#file), name));
+    const path = paths.find((each) => existsSync(each)) ?? paths[0] ?? "";
+    return { path, category: code, kind, tag: `${kind === "domains" ? "geosite" : "geoip"}-${code}`, place, reloads: true };
+  }
+
+  #ruleSet(name: string, place: Place): ListFile | null {
+    const provider = childOf(childOf(this.#tree, "rule-providers"), name);
+    const path = textAt(provider, "path") || textAt(provider, "url");
+    const isText = textAt(provider, "format") !== "mrs" && !path.endsWith(".mrs");
+    if (provider === null || path === "" || !isText) {
+      this.#findings.add(
+        "leak",
+        place,
+        `\`rule-set:${name}\`: ${isText ? "there is no such file" : "a file of the format mrs cannot be read: name its text"}, so its names would go the way of all others`,
+      );
+      return null;
+    }
+    return {
+      path: /^https?:/.test(path) ? path : pathIn(dirname(this.#file), path),
+      category: "clash",
+      kind: "domains",
+      tag: name,
+      place,
+      reloads: true,
+    };
+  }
+
+  /** `nameserver`, and `fallback` where the addresses are not of the country. */
+  #last(near: Outcome): readonly ModelRule[] {
+    const decide = (outcome: Outcome, place: Place): ModelRule => ({
+      kind: "decide",
+      label: "others",
+      condition: ANYTHING,
+      outcome,
+      place,
+    });
+    const tree = childOf(this.#dns, "fallback");
+    if (itemsOf(tree).length === 0 || tree === null) return [decide(near, near.place)];
+    const filter = childOf(this.#dns, "fallback-filter");
+    const far = this.#outcome(tree, "fallback");
+    const { place } = tree;
+    let names = NO_NAMES;
+    for (const item of itemsOf(childOf(filter, "domain")))
+      names = joinNames(names, this.#names(textOf(item), item.place) ?? NO_NAMES);
+    for (const item of itemsOf(childOf(filter, "geosite")))
+      names = joinNames(names, this.#names(`geosite:${textOf(item)}`, item.place) ?? NO_NAMES);
+    const always: readonly ModelRule[] =
+      names.patterns.length + names.lists.length === 0
+        ? []
+        : [{ kind: "decide", label: "fallback-filter", condition: forNames(names), outcome: far, place }];
+    if (near.kind !== "ask") return [...always, decide(near, place)];
+    if (textAt(filter, "geoip") === "false") return [...always, decide(this.#poisoned(near, far, filter, place), place)];
+    const code = textAt(filter, "geoip-code") || "CN";
+    const list = this.#geo(["geoip.dat", "GeoIP.dat", "Country.mmdb", "country.mmdb"], code, "addresses", place);
+    this.#findings.add(
+      "changed",
+      place,
+      "types other than A and AAAA follow what the addresses have shown, else `fallback`; mihomo asked `nameserver` for them",
+    );
+    return [...always, decide(compareOf(near, far, list, place), place)];
+  }
+
+  #poisoned(near: Ask, far: Outcome, filter: Tree | null, place: Place): Outcome {
+    const networks = itemsOf(childOf(filter, "ipcidr")).map(textOf);
+    const test = { kind: "addresses", networks: { networks, lists: [] } } as const;
+    return networks.length === 0 ? near : { kind: "judge", of: near, test, yes: far, no: near, place };
+  }
+
+  #hosts(): readonly Host[] {
+    if (textAt(this.#dns, "use-hosts") === "false") return [];
+    return mapEntries(childOf(this.#tree, "hosts")).flatMap(({ key, value, place }): Host[] => {
+      const [, mark = "", bare = ""] = /^(\+\.|\*\.|\.)?(.*)$/.exec(key.toLowerCase()) ?? [];
+      const name = hostName(bare);
+      const values = itemsOf(value).map(textOf);
+      const addresses = values.filter((each) => "value" in parseNetwork(each) && !each.includes("/"));
+      const cname = addresses.length > 0 ? null : hostName(values[0] ?? "");
+      if (name === null || (addresses.length === 0 && cname === null)) {
+        this.#findings.add(
+          "blank",
+          place,
+          `\`${key}\` of \`hosts\`: hosts have names and \`*.\` names, with addresses or one alias`,
+        );
+        return [];
+      }
+      const host = { name, addresses, cname, others: cname === null ? "forward" : "nodata", place } as const;
+      return [
+        ...(mark === "" || mark === "+." ? [{ ...host, wildcard: false }] : []),
+        ...(mark === "" ? [] : [{ ...host, wildcard: true }]),
+      ];
+    });
+  }
+}

@@ -1,0 +1,575 @@
+import { existsSync, readdirSync } from "node:fs";
+import { isIP } from "node:net";
+import { basename, dirname, join } from "node:path";
+import { parseNetwork } from "../../config/values.ts";
+import { typeNumber } from "../../dns/types.ts";
+import { hostName } from "../lists.ts";
+import {
+  ANYTHING,
+  type Findings,
+  forNames,
+  type Host,
+  joinNames,
+  type ListFile,
+  type Meaning,
+  type ModelRule,
+  type Names,
+  NO_NAMES,
+  NO_NETWORKS,
+  type Outcome,
+  type Place,
+  type SourceServer,
+} from "../model.ts";
+import { ask, readServer, serverGroup, shownServer } from "../servers.ts";
+import { pathIn, readLines } from "../source.ts";
+
+/**
+ * Reads a configuration of smartdns with what it includes. A server is of its groups and, unless it is excluded, of the default group. Of a domain the longest
+ * rule decides for each attribute on its own: `nameserver` and `address` do not hide each other. @throws ImportError
+ */
+export function readSmartdns(file: string, findings: Findings): Meaning {
+  const reader = new Reader(file, findings);
+  reader.readFile(file, { file, line: 1 });
+  return reader.meaning();
+}
+
+const QUIET =
+  /^(speed-check-mode|cache-.*|prefetch-domain|serve-expired.*|rr-ttl.*|log-.*|audit-.*|dualstack-ip-.*|response-mode|max-.*|server-name|tcp-idle-time|user|data-dir|plugin|resolve-hostname|expand-ptr-from-address|local-ttl|ca-(file|path)|bind-cert.*|edns-client-subnet|force-aaaa-soa|force-qtype-soa|conf-file|domain-set|ip-set|proxy-server|smartdns-domain|socket-buff-size|odhcp-lease-file|ddns-domain|force-no-cname|restart-on-crash|no-daemon|no-pidfile)$/;
+
+/** Flags that are followed by a value. */
+const VALUED = new Set([
+  "group",
+  "g",
+  "proxy",
+  "host-ip",
+  "host-name",
+  "tls-host-verify",
+  "http-host",
+  "spki-pin",
+  "subnet",
+  "set-mark",
+  "interface",
+  "so-mark",
+  "file",
+  "f",
+  "name",
+  "n",
+  "type",
+  "t",
+  "alpn",
+  "nameserver",
+  "address",
+  "a",
+  "c",
+  "speed-check-mode",
+  "p",
+  "ipset",
+  "nftset",
+  "r",
+  "response-mode",
+  "d",
+  "client-ip",
+  "domain",
+  "inherit",
+  "b-name",
+  "ttl",
+  "rr-ttl",
+  "rr-ttl-min",
+  "rr-ttl-max",
+  "cname",
+  "https-record",
+  "q",
+]);
+
+/** The rules of one tree: that of all questions, or of a group with clients or domains of its own. */
+interface Tree {
+  readonly name: string;
+  readonly clients: string[];
+  readonly domains: string[];
+  inherits: boolean;
+  /** Groups by pattern, `""` = the default one; and address rules. */
+  readonly nameservers: Map<string, { readonly names: Names; readonly group: string; readonly place: Place }>;
+  readonly addresses: Map<string, { readonly names: Names; readonly rule: string; readonly place: Place }>;
+}
+
+interface Member {
+  readonly server: SourceServer;
+  readonly proxy: string | null;
+  readonly isFallback: boolean;
+  readonly ecs: string | null;
+}
+
+class Reader {
+  readonly #file: string;
+  readonly #findings: Findings;
+  readonly #seen = new Set<string>();
+  readonly #root = newTree("");
+  readonly #trees = new Map<string, Tree>();
+  readonly #groups = new Map<string, { readonly members: Map<string, Member>; readonly place: Place }>();
+  readonly #proxies = new Map<string, string>();
+  readonly #sets = new Map<string, ListFile[]>();
+  readonly #bootstrap = new Set<string>();
+  readonly #hosts: Host[] = [];
+  readonly #listen: string[] = [];
+  readonly #bogus: string[] = [];
+  readonly #poison: string[] = [];
+  readonly #typeRules: ModelRule[] = [];
+  readonly #answers: Record<string, string> = {};
+  readonly #lines: { readonly key: string; readonly rest: string; readonly tree: Tree; readonly place: Place }[] = [];
+  #ecs: string | null = null;
+
+  constructor(file: string, findings: Findings) {
+    this.#file = file;
+    this.#findings = findings;
+  }
+
+  /** Collects the lines; they are read when all sets and proxies are known. */
+  readFile(path: string, place: Place, outer: Tree = this.#root): void {
+    if (this.#seen.has(path)) return;
+    this.#seen.add(path);
+    let tree = outer;
+    for (const { text, ...at } of readLines(path, place, /^\s*#.*$/)) {
+      const [, key = "", rest = ""] = /^(\S+)\s*(.*)$/.exec(text) ?? [];
+      const { words, flags } = flagsOf(rest);
+      if (key === "conf-file")
+        for (const each of filesOf(pathIn(dirname(this.#file), words[0] ?? "")))
+          this.readFile(each, at, flags.has("group") ? this.#tree(flags.get("group")?.[0] ?? "") : tree);
+      else if (key === "group-begin") {
+        tree = this.#tree(words[0] ?? "");
+        if (flags.get("inherit")?.[0] === "none") tree.inherits = false;
+      } else if (key === "group-end") tree = outer;
+      else if (key === "group-match") {
+        tree.clients.push(...(flags.get("client-ip") ?? []));
+        tree.domains.push(...(flags.get("domain") ?? []));
+      } else if (key === "client-rules")
+        this.#tree(flags.get("group")?.[0] ?? flags.get("g")?.[0] ?? "").clients.push(words[0] ?? "");
+      else if (key === "proxy-server") this.#proxies.set(flags.get("name")?.[0] ?? "", words[0] ?? "");
+      else if (key === "domain-set") this.#domainSet(flags, at);
+      else this.#lines.push({ key: key.toLowerCase(), rest, tree, place: at });
+    }
+  }
+
+  #tree(name: string): Tree {
+    const known = this.#trees.get(name) ?? newTree(name);
+    this.#trees.set(name, known);
+    return known;
+  }
+
+  #domainSet(flags: Flags, place: Place): void {
+    const [name = ""] = flags.get("name") ?? flags.get("n") ?? [];
+    const path = pathIn(dirname(this.#file), (flags.get("file") ?? flags.get("f") ?? [])[0] ?? "");
+    this.#sets.set(name, [
+      ...(this.#sets.get(name) ?? []),
+      { path, category: "plain", kind: "domains", tag: name, place, reloads: true },
+    ]);
+  }
+
+  meaning(): Meaning {
+    for (const line of this.#lines) this.#line(line.key, line.rest, line.tree, line.place);
+    const place = { file: this.#file, line: 1 };
+    const fallback = this.#outcome("", place);
+    const trees = [...this.#trees.values()].flatMap((tree) => {
+      const conditions = [...tree.clients].length + tree.domains.length;
+      if (conditions === 0) return [];
+      const base = tree.inherits ? this.#root : newTree("");
+      const joined = {
+        ...tree,
+        nameservers: new Map([...base.nameservers, ...tree.nameservers]),
+        addresses: new Map([...base.addresses, ...tree.addresses]),
+      };
+      const clients = tree.clients.length === 0 ? null : tree.clients;
+      const last = this.#groups.has(tree.name) ? this.#outcome(tree.name, place) : fallback;
+      if (clients !== null && tree.domains.length > 0)
+        this.#findings.add(
+          "blank",
+          place,
+          `the group \`${tree.name}\` is for clients and for domains: that of its domains is left out`,
+        );
+      return this.#treeRules(joined, clients, last, clients === null ? { patterns: tree.domains, lists: [] } : null);
+    });
+    return {
+      origin: "smartdns",
+      file: this.#file,
+      rules: [...this.#typeRules, ...trees, ...this.#treeRules(this.#root, null, fallback, null)],
+      hosts: [...this.#hosts, ...this.#addressHosts()],
+      bootstrap: [...this.#bootstrap],
+      poison: { ...NO_NETWORKS, networks: this.#poison },
+      bogus: { ...NO_NETWORKS, networks: this.#bogus },
+      settings: {
+        ...(this.#listen.length === 0 ? {} : { listen: { dns: this.#listen, http: [] } }),
+        ...(Object.keys(this.#answers).length === 0 ? {} : { answers: this.#answers }),
+      },
+    };
+  }
+
+  #line(key: string, rest: string, tree: Tree, place: Place): void {
+    const { words, flags } = flagsOf(rest);
+    const [first = ""] = words;
+    switch (key) {
+      case "nameserver":
+        this.#nameserver(first, tree, place);
+        break;
+      case "address":
+        this.#address(first, tree, place);
+        break;
+      case "domain-rules":
+        this.#domainRules(first, flags, tree, place);
+        break;
+      case "cname": {
+        const [, domain = "", target = ""] = /^\/(.*)\/([^/]*)$/.exec(first) ?? [];
+        const [name, cname] = [hostName(domain), hostName(target)];
+        if (name === null || cname === null) this.#findings.add("blank", place, `\`cname ${first}\` has no name on both sides`);
+        else
+          for (const wildcard of [false, true])
+            this.#hosts.push({ name, wildcard, addresses: [], cname, others: "nodata", place });
+        break;
+      }
+      case "hosts-file":
+        for (const { text, ...at } of readLines(pathIn(dirname(this.#file), first), place)) {
+          const [address = "", ...names] = text.split(/\s+/);
+          for (const name of isIP(address) === 0 ? [] : names.flatMap((each) => hostName(each) ?? []))
+            this.#hosts.push({ name, wildcard: false, addresses: [address], cname: null, others: "forward", place: at });
+        }
+        break;
+      case "bogus-nxdomain":
+        this.#findings.add(
+          "changed",
+          place,
+          "an answer with this address is asked of another server, and fails; smartdns emptied it",
+        );
+        this.#bogus.push(...networkOf(first));
+        break;
+      case "blacklist-ip":
+        this.#findings.add(
+          "changed",
+          place,
+          "answers with this address are void for every group, not only for servers with `-blacklist-ip`",
+        );
+        this.#poison.push(...networkOf(first));
+        break;
+      case "whitelist-ip":
+      case "ignore-ip":
+        this.#findings.add(
+          "risk",
+          place,
+          `\`${key} ${first}\`: addresses of answers are not filtered by group; forged ones are known by \`poison\` and \`compare\` alone`,
+        );
+        break;
+      case "ip-alias":
+      case "ip-rules":
+        this.#findings.add("changed", place, `\`${key}\`: addresses are passed as they come`);
+        break;
+      case "edns-client-subnet":
+        this.#ecs = networkOf(first)[0] ?? null;
+        break;
+      case "force-aaaa-soa":
+        if (first === "yes") this.#answers["ipv6"] = "nodata";
+        break;
+      case "force-qtype-soa":
+        this.#emptyTypes(rest, place);
+        break;
+      default:
+        if (/^server(-(tcp|tls|https|h3|http3|quic))?$/.test(key)) this.#server(key, first, flags, tree, place);
+        else if (/^bind(-tcp|-tls|-https)?$/.test(key)) this.#bind(key, first, flags, place);
+        else if (!QUIET.test(key)) this.#findings.add("left", place, `\`${key}\`: nothing here corresponds to it`);
+    }
+  }
+
+  #emptyTypes(written: string, place: Place): void {
+    const types = written.split(/[\s,|]+/).flatMap((each) => typeNumber(each) ?? []);
+    if (types.length > 0)
+      this.#typeRules.push({
+        kind: "decide",
+        label: "",
+        condition: { ...ANYTHING, types },
+        outcome: { kind: "answer", answer: "nodata", place },
+        place,
+      });
+  }
+
+  #server(key: string, written: string, flags: Flags, tree: Tree, place: Place): void {
+    const scheme = key === "server" ? "" : `${key.slice("server-".length)}://`;
+    const url = written.includes("://") ? written : `${scheme}${written}`;
+    const [hostAddress = ""] = flags.get("host-ip") ?? [];
+    const read = readServer(url, { at: hostAddress, tlsName: flags.get("host-name")?.[0] ?? null });
+    if (flags.has("bootstrap-dns") || flags.has("b")) {
+      if ("server" in read) this.#bootstrap.add(read.server.url);
+      return;
+    }
+    for (const name of ["whitelist-ip", "set-mark", "interface"])
+      if (flags.has(name))
+        this.#findings.add(
+          name === "whitelist-ip" ? "risk" : "left",
+          place,
+          `\`-${name}\` of the server \`${shownServer(written)}\`: nothing here corresponds to it`,
+        );
+    const [proxyName] = flags.get("proxy") ?? [];
+    const proxy = proxyName === undefined ? null : (this.#proxies.get(proxyName) ?? "");
+    if ("why" in read || proxy === "") {
+      const why = "why" in read ? read.why : `there is no proxy \`${proxyName}\`, so that smartdns cannot ask it either`;
+      this.#findings.add("left", place, `the server \`${shownServer(written)}\`: ${why}`);
+    }
+    const isDefault = tree === this.#root && !flags.has("exclude-default-group") && !flags.has("e");
+    const named = [...(flags.get("group") ?? flags.get("g") ?? []), ...(tree === this.#root ? [] : [tree.name])];
+    const ecs = networkOf(flags.get("subnet")?.[0] ?? "")[0] ?? null;
+    for (const name of isDefault ? ["", ...named] : named) {
+      const group = this.#groups.get(name) ?? { members: new Map<string, Member>(), place };
+      this.#groups.set(name, group);
+      if ("server" in read && proxy !== "")
+        group.members.set(read.server.url, { server: read.server, proxy, ecs, isFallback: flags.has("fallback") });
+    }
+  }
+
+  #outcome(name: string, place: Place): Outcome {
+    const shown = name === "" ? "default" : name;
+    const group = this.#groups.get(name);
+    if (group === undefined) return { kind: "unknown", why: `the group \`${shown}\` has no server`, place };
+    const members = [...group.members.values()];
+    const close = (why: string): Outcome => ({ kind: "unknown", why, place: group.place });
+    if (members.length === 0) return close(`none of the servers of \`${shown}\` can be asked`);
+    if (new Set(members.map(({ proxy }) => proxy)).size > 1)
+      return close(`the servers of \`${shown}\` are asked through different proxies: make two groups of them`);
+    const [first] = members;
+    const [main, spare] = [members.filter(({ isFallback }) => !isFallback), members.filter(({ isFallback }) => isFallback)];
+    const servers = (some: readonly Member[]) => some.map(({ server }) => server);
+    const proxy = first?.proxy ?? null;
+    const fallback =
+      main.length === 0 || spare.length === 0 ? null : serverGroup(`${shown}-fallback`, servers(spare), group.place, { proxy });
+    const subnets = new Set(members.map(({ ecs }) => ecs ?? this.#ecs));
+    if (subnets.size > 1)
+      this.#findings.add("changed", group.place, `servers of \`${shown}\` have different subnets: the first is sent to all`);
+    return ask(
+      serverGroup(shown, servers(main.length === 0 ? spare : main), group.place, { proxy, fallback }),
+      [...subnets][0] ?? null,
+    );
+  }
+
+  /** `/x/`, `/domain-set:s/`; null = no such set. */
+  #names(written: string, place: Place): { readonly names: Names; readonly value: string } | null {
+    const [, domains = "", value = ""] = /^\/(.*)\/([^/]*)$/.exec(written) ?? [];
+    let names = NO_NAMES;
+    for (const domain of domains.split("/")) {
+      const [, set] = /^domain-set:(.*)$/.exec(domain) ?? [];
+      const lists = set === undefined ? undefined : this.#sets.get(set);
+      const [, kind = "", bare = ""] = /^([*-]?\.)?(.*)$/.exec(domain.toLowerCase()) ?? [];
+      const name = hostName(bare);
+      if (lists !== undefined) names = joinNames(names, { patterns: [], lists });
+      else if (set !== undefined || name === null) {
+        this.#findings.add("leak", place, `\`${domain}\` is no domain and no set, so its names would go the way of all others`);
+        return null;
+      } else
+        names = joinNames(names, { patterns: [kind === "-." ? `full:${name}` : kind === "*." ? `*.${name}` : name], lists: [] });
+    }
+    return { names, value };
+  }
+
+  #nameserver(written: string, tree: Tree, place: Place): void {
+    const found = this.#names(written, place);
+    if (found !== null) this.#setGroup(found.names, found.value, tree, place);
+  }
+
+  #setGroup(names: Names, written: string, tree: Tree, place: Place): void {
+    const group = written === "-" || written === "default" ? "" : written;
+    const isKnown =
+      group === "" ||
+      this.#lines.some(
+        ({ key, rest, tree: own }) =>
+          key.startsWith("server") &&
+          (own.name === group ||
+            [...(flagsOf(rest).flags.get("group") ?? []), ...(flagsOf(rest).flags.get("g") ?? [])].includes(group)),
+      );
+    if (!isKnown)
+      this.#findings.add(
+        "leak",
+        place,
+        `there is no group \`${written}\`: smartdns sends these names to the default group without a word`,
+      );
+    for (const [key, one] of eachOf(names)) tree.nameservers.set(key, { names: one, group: isKnown ? group : "", place });
+  }
+
+  #address(written: string, tree: Tree, place: Place): void {
+    const found = this.#names(written, place);
+    if (found !== null)
+      for (const [key, one] of eachOf(found.names))
+        tree.addresses.set(`${key} ${found.value}`, { names: one, rule: found.value, place });
+  }
+
+  #domainRules(written: string, flags: Flags, tree: Tree, place: Place): void {
+    const found = this.#names(written, place);
+    if (found === null) return;
+    const quiet = [
+      "c",
+      "speed-check-mode",
+      "d",
+      "dualstack-ip-selection",
+      "r",
+      "response-mode",
+      "no-serve-expired",
+      "ttl",
+      "rr-ttl",
+      "rr-ttl-min",
+      "rr-ttl-max",
+      "no-cache",
+      "no-ip-alias",
+      "enable-cache",
+    ];
+    for (const [flag, values] of flags) {
+      if (flag === "n" || flag === "nameserver") for (const value of values) this.#setGroup(found.names, value, tree, place);
+      else if (flag === "a" || flag === "address")
+        for (const value of values)
+          for (const [key, one] of eachOf(found.names)) tree.addresses.set(`${key} ${value}`, { names: one, rule: value, place });
+      else if (!quiet.includes(flag))
+        this.#findings.add("left", place, `\`-${flag}\` of \`domain-rules\`: nothing here corresponds to it`);
+    }
+  }
+
+  #treeRules(tree: Tree, clients: readonly string[] | null, rest: Outcome, names: Names | null): readonly ModelRule[] {
+    const condition = { ...ANYTHING, clients, names };
+    const label = tree.name;
+    const rules: ModelRule[] = this.#addressRules(tree, clients);
+    const choices = new Map<string, { names: Names; readonly group: string; readonly place: Place }>();
+    for (const { names: own, group, place } of tree.nameservers.values()) {
+      const known = choices.get(group);
+      if (known === undefined) choices.set(group, { names: own, group, place });
+      else known.names = joinNames(known.names, own);
+    }
+    const split = [...choices.values()].map(({ names: own, group, place }) => ({
+      names: own,
+      outcome: group === "" ? rest : this.#outcome(group, place),
+      place,
+    }));
+    const [first] = split;
+    if (first !== undefined && names === null)
+      rules.push({
+        kind: "longest",
+        label: label === "" ? "split" : `${label}-split`,
+        condition,
+        choices: split,
+        place: first.place,
+      });
+    return [...rules, { kind: "decide", label: label === "" ? "others" : label, condition, outcome: rest, place: rest.place }];
+  }
+
+  /** Attributes are inherited one by one, so each is a rule over all of its names; `-` takes names out. */
+  #addressRules(tree: Tree, clients: readonly string[] | null): ModelRule[] {
+    const all = [...tree.addresses.values()];
+    const of = (...wanted: readonly string[]) => all.filter(({ rule }) => wanted.includes(rule));
+    const union = (some: readonly { readonly names: Names }[]) =>
+      some.reduce((joined, { names }) => joinNames(joined, names), NO_NAMES);
+    const rules: ModelRule[] = [];
+    for (const [rule, freed, modifiers] of [
+      ["#", ["-"], null],
+      ["#4", ["-", "-4"], { ipv4: "nodata" }],
+      ["#6", ["-", "-6"], { ipv6: "nodata" }],
+    ] as const) {
+      const blocked = of(rule);
+      const [first] = blocked;
+      if (first === undefined) continue;
+      const { place } = first;
+      const condition = { ...forNames(union(blocked), union(of(...freed))), clients };
+      if (modifiers === null)
+        rules.push({ kind: "decide", label: "", condition, outcome: { kind: "answer", answer: "nodata", place }, place });
+      else rules.push({ kind: "modify", label: "", condition, modifiers, place });
+      if (of(...freed).length > 0)
+        this.#findings.add(
+          "changed",
+          place,
+          `names freed by \`-\` are left out of \`${rule}\`, whichever is the longer: versions of smartdns differ there`,
+        );
+    }
+    const [freed] = of("-", "-6");
+    if (freed !== undefined && this.#answers["ipv6"] === "nodata")
+      rules.unshift({
+        kind: "modify",
+        label: "",
+        condition: { ...forNames(union(of("-", "-6"))), clients },
+        modifiers: { ipv6: "pass" },
+        place: freed.place,
+      });
+    return rules;
+  }
+
+  #addressHosts(): readonly Host[] {
+    const hosts: Host[] = [];
+    for (const tree of [this.#root, ...this.#trees.values()])
+      for (const { names, rule, place } of tree.addresses.values()) {
+        if (/^[#-]/.test(rule)) continue;
+        const addresses = rule.split(",").filter((address) => isIP(address) !== 0);
+        if (addresses.length === 0 || names.lists.length > 0 || tree !== this.#root) {
+          this.#findings.add("blank", place, `\`address …/${rule}\`: only single names have addresses here, and for all clients`);
+          continue;
+        }
+        for (const pattern of names.patterns) {
+          const name = pattern.replace(/^(full:|\*\.)/, "");
+          const host = { name, addresses, cname: null, others: "forward", place } as const;
+          if (!pattern.startsWith("*.")) hosts.push({ ...host, wildcard: false });
+          if (!pattern.startsWith("full:")) hosts.push({ ...host, wildcard: true });
+        }
+      }
+    return hosts;
+  }
+
+  #bind(key: string, written: string, flags: Flags, place: Place): void {
+    const text = written.replace(/@.*$/, "");
+    if (flags.has("group") || flags.has("g"))
+      this.#findings.add(
+        "leak",
+        place,
+        `questions on ${text} went to a group of their own: here all ports share one set of rules; tell clients apart by \`clients\``,
+      );
+    else if (flags.size > 0)
+      this.#findings.add(
+        "changed",
+        place,
+        `${[...flags.keys()].map((flag) => `-${flag}`).join(" ")} of the port ${text}: here all ports share one set of rules`,
+      );
+    if (key === "bind-tls" || key === "bind-https")
+      this.#findings.add("left", place, `\`${key}\`: set up \`listen\` and \`tls\` by hand`);
+    else
+      for (const each of text.startsWith(":") ? [`0.0.0.0${text}`, `[::]${text}`] : [text.includes(":") ? text : `${text}:53`])
+        if (!this.#listen.includes(each)) this.#listen.push(each);
+  }
+}
+
+type Flags = ReadonlyMap<string, readonly string[]>;
+
+/** Words, and flags with their values. */
+function flagsOf(written: string): { readonly words: readonly string[]; readonly flags: Flags } {
+  const words: string[] = [];
+  const flags = new Map<string, string[]>();
+  const parts = written.split(/\s+/).filter((part) => part !== "");
+  for (let index = 0; index < parts.length; index++) {
+    const part = parts[index] ?? "";
+    const name = /^--?([a-z][\w-]*)$/i.exec(part)?.[1];
+    if (name === undefined) words.push(part);
+    else flags.set(name, [...(flags.get(name) ?? []), ...(VALUED.has(name) ? [parts[++index] ?? ""] : [])]);
+  }
+  return { words, flags };
+}
+
+function newTree(name: string): Tree {
+  return { name, clients: [], domains: [], inherits: true, nameservers: new Map(), addresses: new Map() };
+}
+
+/** Single patterns, and the lists of a set together: a later line replaces an earlier one for the same. */
+function* eachOf({ patterns, lists }: Names): Generator<[string, Names]> {
+  for (const pattern of patterns) yield [pattern, { patterns: [pattern], lists: [] }];
+  if (lists.length > 0) yield [`set ${lists[0]?.tag ?? ""}`, { patterns: [], lists }];
+}
+
+function networkOf(written: string): readonly string[] {
+  return "value" in parseNetwork(written) ? [written] : [];
+}
+
+/** A path, in whose last part `*` may stand. */
+function filesOf(path: string): readonly string[] {
+  if (!path.includes("*")) return [path];
+  const pattern = new RegExp(`^${basename(path).replaceAll(".", "\\.").replaceAll("*", ".*")}$`);
+  const folder = dirname(path);
+  return existsSync(folder)
+    ? readdirSync(folder)
+        .filter((name) => pattern.test(name))
+        .toSorted()
+        .map((name) => join(folder, name))
+    : [];
+}

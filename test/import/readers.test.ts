@@ -1,0 +1,419 @@
+import { describe, expect, test } from "vitest";
+import { CHINA_ADDRESSES, decisions, type Outcome, runImport } from "./sources.ts";
+
+/** The groups of the new file: their servers by their names. */
+function groupsOf({ config }: Outcome): Readonly<Record<string, readonly string[]>> {
+  return Object.fromEntries(
+    (config?.upstreams.groups ?? []).map(({ name, servers }) => [name, servers.map(({ label }) => label)]),
+  );
+}
+
+describe("AdGuard Home", () => {
+  const adguard = (dns: string, rest = "", files: Readonly<Record<string, string>> = {}, ...options: readonly string[]) =>
+    runImport(".", { "AdGuardHome.yaml": `dns:\n  bind_hosts: [127.0.0.1]\n  port: 5353\n${dns}${rest}`, ...files }, ...options);
+  const upstreams = (...lines: readonly string[]) => `  upstream_dns:\n${lines.map((line) => `    - "${line}"\n`).join("")}`;
+  const plain = upstreams("9.9.9.9");
+
+  test("the longest domain wins, several lines add up, `#` goes back to all servers, a comment is none", async () => {
+    const outcome = await adguard(
+      upstreams(
+        "# nobody",
+        "223.5.5.5",
+        "[/google.com/]tls://8.8.8.8",
+        "[/google.com/]tls://1.1.1.1",
+        "[/maps.google.com/]#",
+        "[/cn/]119.29.29.29",
+      ),
+    );
+    expect(outcome.code).toBe(0);
+    const expected = {
+      "www.google.com": "google.com",
+      "x.maps.google.com": "upstream",
+      "baidu.cn": "cn",
+      "other.example": "upstream",
+    };
+    expect(await decisions(outcome, expected)).toEqual(expected);
+    expect(groupsOf(outcome)["google.com"]).toEqual(["tls://8.8.8.8", "tls://1.1.1.1"]);
+  });
+
+  test("`[/*.x/]` is what is below x, and not x (16)", async () => {
+    const expected = { "home.example": "upstream", "a.b.home.example": "home.example" };
+    expect(await decisions(await adguard(upstreams("9.9.9.9", "[/*.home.example/]192.168.88.1")), expected)).toEqual(expected);
+  });
+
+  test("a client's servers take the place of all others (13)", async () => {
+    const clients =
+      'clients:\n  persistent:\n    - { name: kid, ids: [10.0.0.8], upstreams: [94.140.14.15, "[/school.example/]1.1.1.3"], use_global_settings: true }\n';
+    const outcome = await adguard(upstreams("9.9.9.9", "[/work.example/]8.8.8.8"), clients);
+    const expected = {
+      "work.example": "work.example",
+      "work.example @10.0.0.8": "kid",
+      "school.example @10.0.0.8": "school.example",
+      "school.example": "upstream",
+    };
+    expect(await decisions(outcome, expected)).toEqual(expected);
+  });
+
+  test("a client that is known by its hardware address alone would go the way of all", async () => {
+    const outcome = await adguard(
+      plain,
+      'clients:\n  persistent:\n    - { name: tv, ids: ["aa:bb:cc:dd:ee:ff"], upstreams: [1.1.1.1] }\n',
+    );
+    expect(outcome).toMatchObject({ code: 1, text: "" });
+    expect(outcome.told("leak")).toContain("the client `tv`: it cannot be told by `its hardware address`");
+  });
+
+  test("who is not filtered is routed before anything is blocked", async () => {
+    const rest =
+      'user_rules: ["||ads.example^"]\nclients:\n  persistent:\n    - { name: free, ids: [10.0.0.9, free], use_global_settings: false, filtering_enabled: false }\n';
+    const expected = {
+      "ads.example @10.0.0.9": "upstream",
+      "ads.example @free": "upstream",
+      "ads.example @10.0.0.7": "addresses",
+    };
+    expect(await decisions(await adguard(plain, rest), expected)).toEqual(expected);
+  });
+
+  test("user rules: what a bare name, an exception and a modifier mean (14, 21)", async () => {
+    const rules = [
+      "||ads.example^",
+      "@@||good.ads.example^",
+      "bare.example",
+      "0.0.0.0 host.example",
+      "10.9.9.9 made.example",
+      "||tv.example^$client=10.0.0.7",
+      "||six.example^$dnstype=AAAA",
+      "||odd.example^$ctag=device_pc",
+      "||nx.example^$dnsrewrite=NXDOMAIN",
+      "||moved.example^$dnsrewrite=10.1.1.1",
+      "||gone.example^",
+      "||gone.example^$badfilter",
+      "||some.example^$denyallow=kept.some.example",
+      "||hard.example^$important",
+      "@@||hard.example^",
+    ];
+    const outcome = await adguard(plain, `user_rules: ${JSON.stringify(rules)}\n`);
+    const expected = {
+      "www.ads.example": "addresses",
+      "good.ads.example": "upstream",
+      "bare.example": "addresses",
+      "www.bare.example": "upstream",
+      "host.example": "addresses",
+      "www.host.example": "upstream",
+      "made.example": "addresses",
+      "made.example MX": "nodata",
+      "tv.example": "upstream",
+      "tv.example @10.0.0.7": "addresses",
+      "six.example": "upstream",
+      "six.example AAAA": "addresses",
+      "odd.example": "upstream",
+      "nx.example": "nodata",
+      "www.moved.example": "addresses",
+      "gone.example": "upstream",
+      "x.some.example": "addresses",
+      "kept.some.example": "upstream",
+      "hard.example": "addresses",
+    };
+    expect(await decisions(outcome, expected)).toEqual(expected);
+    expect(outcome.told("changed")).toContain(
+      "`||odd.example^$ctag=device_pc`: the modifier `$ctag=device_pc` has no equal; the line is left out",
+    );
+  });
+
+  test("rewrites come before blocking (22), an exact name beats a wildcard, `A` leaves A to the servers", async () => {
+    const filtering =
+      "filtering:\n  rewrites:\n    - { domain: nas.example, answer: 10.0.0.5 }\n    - { domain: '*.apps.example', answer: 10.0.0.6 }\n    - { domain: alias.example, answer: nas.example }\n    - { domain: four.example, answer: A }\n    - { domain: free.apps.example, answer: free.apps.example }\nuser_rules: ['||nas.example^']\n";
+    const outcome = await adguard(plain, filtering);
+    const expected = {
+      "nas.example": "addresses",
+      "nas.example MX": "nodata",
+      "x.y.apps.example": "addresses",
+      "apps.example": "upstream",
+      "alias.example": "alias",
+      "four.example": "upstream",
+      "four.example AAAA": "nodata",
+    };
+    expect(await decisions(outcome, expected)).toEqual(expected);
+    expect(outcome.told("blank")).toContain("`free.apps.example` is taken out of a wildcard");
+  });
+
+  test("lists that block and lists that allow; a missing copy of one only unblocks", async () => {
+    const rest =
+      "filters:\n  - { enabled: true, url: 'http://lists.example/a.txt', name: Ads, id: 1 }\n  - { enabled: true, url: 'http://lists.example/b.txt', name: More, id: 2 }\nwhitelist_filters:\n  - { enabled: true, url: 'http://lists.example/c.txt', name: Good, id: 3 }\n";
+    const outcome = await adguard(plain, rest, {
+      "data/filters/1.txt": "||ads.example^\n",
+      "data/filters/3.txt": "||good.ads.example^\n",
+    });
+    const expected = { "x.ads.example": "addresses", "good.ads.example": "upstream" };
+    expect(await decisions(outcome, expected)).toEqual(expected);
+    expect(outcome.told("changed")).toMatch(/the list `More`: .*2\.txt: no such file; nothing is blocked by it/);
+  });
+
+  test("old schemas: settings under `dns`, clients as a list", async () => {
+    const dns = `${plain}  all_servers: true\n  rewrites: [{ domain: a.example, answer: 10.0.0.5 }]\n  aaaa_disabled: true\n`;
+    const outcome = await adguard(
+      dns,
+      "clients:\n  - { name: kid, ids: [10.0.0.8], upstreams: [1.1.1.3], use_global_settings: true }\n",
+    );
+    const expected = { "a.example": "addresses", "x.example AAAA": "nodata", "x.example @10.0.0.8": "kid" };
+    expect(await decisions(outcome, expected)).toEqual(expected);
+  });
+
+  test("private reverse names go to the local resolvers and nobody else (33)", async () => {
+    const dns = `${upstreams("9.9.9.9", "[/10.in-addr.arpa/]8.8.8.8")}  local_ptr_upstreams: [192.168.88.1]\n  use_private_ptr_resolvers: true\n`;
+    const expected = { "5.0.0.10.in-addr.arpa PTR": "router", "8.8.8.8.in-addr.arpa PTR": "upstream" };
+    expect(await decisions(await adguard(dns), expected)).toEqual(expected);
+  });
+
+  test("AdGuard Home itself as a server is left out (36); domestic and foreign servers together are named (29)", async () => {
+    const outcome = await runImport("AdGuardHome.yaml", {
+      "AdGuardHome.yaml": `dns:\n  port: 53\n${upstreams("127.0.0.1:53", "223.5.5.5", "8.8.8.8")}`,
+    });
+    expect(groupsOf(outcome)).toEqual({ upstream: ["223.5.5.5", "8.8.8.8"] });
+    expect(outcome.told("left")).toContain("`127.0.0.1:53` is AdGuard Home itself");
+    expect(outcome.told("risk")).toContain("holds domestic and foreign servers");
+  });
+});
+
+describe("dnsmasq", () => {
+  const dnsmasq = (text: string, files: Readonly<Record<string, string>> = {}, ...options: readonly string[]) =>
+    runImport(".", { "dnsmasq.conf": `no-resolv\nserver=223.5.5.5\n${text}`, ...files }, ...options);
+
+  test("the longest domain wins, whatever the order (24), and `#` goes back to the default", async () => {
+    const outcome = await dnsmasq(
+      "server=/google.com/8.8.8.8\nserver=/fonts.google.com/119.29.29.29\nserver=/maps.google.com/#\n",
+    );
+    const expected = { "www.google.com": "overseas", "x.fonts.google.com": "domestic-2", "maps.google.com": "domestic" };
+    const [google, fonts, maps] = await Promise.all(
+      Object.keys(expected).map(async (name) => Object.values(await decisions(outcome, { [name]: "" }))[0]),
+    );
+    const groups = groupsOf(outcome);
+    expect([google, fonts, maps].map((group) => groups[group ?? ""])).toEqual([["8.8.8.8"], ["119.29.29.29"], ["223.5.5.5"]]);
+  });
+
+  test("addresses: zeros close, nothing is NXDOMAIN, others are hosts with what is below (17, 18, 19)", async () => {
+    const outcome = await dnsmasq(
+      "address=/ads.example/0.0.0.0\nserver=/ok.ads.example/8.8.8.8\naddress=/gone.example/\nlocal=/home.example/\naddress=/nas.example/10.0.0.5\n",
+    );
+    const expected = {
+      "x.ads.example": "addresses",
+      "ok.ads.example": "overseas",
+      "x.gone.example": "nxdomain",
+      "x.home.example": "nxdomain",
+      "x.nas.example": "addresses",
+      "nas.example MX": "domestic",
+    };
+    expect(await decisions(outcome, expected)).toEqual(expected);
+    expect(outcome.told("carried")).toContain("`nas.example` is in `hosts.records`; its AAAA is empty");
+  });
+
+  test("a long file of one server is read where it lies, and longer names of others win", async () => {
+    const lines = Array.from({ length: 250 }, (_, index) => `server=/n${index}.example/119.29.29.29\n`).join("");
+    const outcome = await dnsmasq("conf-dir=conf.d,*.conf\n", {
+      "conf.d/china.conf": lines,
+      "conf.d/more.conf": "server=/www.n5.example/8.8.8.8\n",
+      "conf.d/old.conf~": "server=/a.example/8.8.8.8\n",
+    });
+    expect(outcome.text).toContain("conf.d/china.conf#dnsmasq");
+    const [list, longer, none] = Object.values(
+      await decisions(outcome, { "n7.example": "", "www.n5.example": "", "a.example": "" }),
+    ).map((group) => groupsOf(outcome)[group]);
+    expect([list, longer, none]).toEqual([["119.29.29.29"], ["8.8.8.8"], ["223.5.5.5"]]);
+  });
+
+  test("rebinding, filters, aliases and records", async () => {
+    const outcome = await dnsmasq(
+      "stop-dns-rebind\nrebind-domain-ok=/plex.example/\nfilter-AAAA\ncname=a.example,b.example\nhost-record=h.example,10.0.0.7\nbogus-nxdomain=203.0.113.9\nipset=/x.example/set\n",
+    );
+    expect(outcome.config).toMatchObject({ answers: { rebinding: "nodata", ipv6: "nodata" }, bogus: ["203.0.113.9/32"] });
+    const expected = { "a.example": "alias", "h.example": "addresses" };
+    expect(await decisions(outcome, expected)).toEqual(expected);
+    expect(outcome.told("left")).toContain("`ipset`: nothing here corresponds to it");
+  });
+
+  test("a server that cannot be asked closes its names; dnsmasq itself is left out (36); every name at one address: no file", async () => {
+    const outcome = await dnsmasq("server=/loop.example/127.0.0.1\n");
+    expect(await decisions(outcome, { "x.loop.example": "refused", "x.example": "domestic" })).toEqual({
+      "x.loop.example": "refused",
+      "x.example": "domestic",
+    });
+    expect((await dnsmasq("address=/#/10.0.0.1\n")).error?.message).toContain("answers every name");
+  });
+});
+
+describe("smartdns", () => {
+  const SERVERS = "server 223.5.5.5 -group home\nserver 119.29.29.29\nserver-tls 8.8.8.8 -group away -exclude-default-group\n";
+  const smartdns = (text: string, files: Readonly<Record<string, string>> = {}, ...options: readonly string[]) =>
+    runImport("smartdns.conf", { "smartdns.conf": `${SERVERS}${text}`, ...files }, ...options);
+
+  test("a server is of its group and of the default one, unless it is excluded (11)", async () => {
+    const outcome = await smartdns("nameserver /a.example/away\nnameserver /b.a.example/home\nnameserver /c.a.example/-\n");
+    expect(groupsOf(outcome)).toEqual({ default: ["223.5.5.5", "119.29.29.29"], away: ["tls://8.8.8.8"], home: ["223.5.5.5"] });
+    const expected = { "x.a.example": "away", "x.b.a.example": "home", "c.a.example": "default", "x.example": "default" };
+    expect(await decisions(outcome, expected)).toEqual(expected);
+  });
+
+  test("a group that is not there is not guessed (12)", async () => {
+    const outcome = await smartdns("nameserver /a.example/nobody\n");
+    expect(outcome).toMatchObject({ code: 1, text: "" });
+    expect(outcome.told("leak")).toContain("4: there is no group `nobody`");
+  });
+
+  test("address rules are inherited one by one, beside the servers (25)", async () => {
+    const outcome = await smartdns(
+      "address /google.example/#6\nnameserver /mail.google.example/away\naddress /ads.example/#\naddress /ok.ads.example/-\naddress /nas.example/10.0.0.5\naddress /open.google.example/-6\n",
+    );
+    const expected = {
+      "x.mail.google.example": "away",
+      "x.mail.google.example AAAA": "nodata",
+      "open.google.example AAAA": "default",
+      "x.ads.example MX": "nodata",
+      "ok.ads.example": "default",
+      "x.nas.example": "addresses",
+      "nas.example MX": "default",
+    };
+    expect(await decisions(outcome, expected)).toEqual(expected);
+  });
+
+  test("sets of domains, rules of several attributes, and what is forced empty but for some", async () => {
+    const outcome = await smartdns(
+      "domain-set -name gfw -type list -file gfw.txt\ndomain-rules /domain-set:gfw/ -c none -n away -a #6\nforce-AAAA-SOA yes\naddress /six.example/-6\nforce-qtype-SOA 65\n",
+      { "gfw.txt": "search.example\n" },
+    );
+    const expected = {
+      "www.search.example": "away",
+      "x.example AAAA": "nodata",
+      "six.example AAAA": "default",
+      "x.example HTTPS": "nodata",
+    };
+    expect(await decisions(outcome, expected)).toEqual(expected);
+  });
+
+  test("clients with a group of their own, ports with one, and a proxy that is not there", async () => {
+    const outcome = await smartdns("client-rules 10.0.7.0/24 -group away\nnameserver /a.example/home\n");
+    const expected = { "x.example @10.0.7.2": "away", "a.example @10.0.7.2": "home", "x.example": "default" };
+    expect(await decisions(outcome, expected)).toEqual(expected);
+    expect((await smartdns("bind :6053 -group away\n")).told("leak")).toContain(
+      "questions on :6053 went to a group of their own",
+    );
+    const dead = await smartdns(
+      "server-https https://1.1.1.1/dns-query -group px -exclude-default-group -proxy none\nnameserver /a.example/px\n",
+    );
+    expect(await decisions(dead, { "a.example": "refused" })).toEqual({ "a.example": "refused" });
+  });
+});
+
+describe("chinadns-ng", () => {
+  const FILES = {
+    "chn.txt": "baidu.example\n",
+    "gfw.txt": "google.example\nboth.baidu.example\n",
+    "ads.txt": "ads.example\n",
+    "chnroute.txt": CHINA_ADDRESSES,
+  };
+  const chinadns = (text: string, files: Readonly<Record<string, string>> = FILES) =>
+    runImport("chinadns-ng.conf", {
+      "chinadns-ng.conf": `china-dns 223.5.5.5\ntrust-dns tcp://8.8.8.8\nchnlist-file chn.txt\ngfwlist-file gfw.txt\n${text}`,
+      ...files,
+    });
+
+  test("groups, then the foreign list, then the domestic one, then both sides (23)", async () => {
+    const outcome = await chinadns("group null\ngroup-dnl ads.txt\nno-ipv6 tag:gfw\nfilter-qtype 65\n");
+    const expected = {
+      "ads.example": "nodata",
+      "both.baidu.example": "trust",
+      "www.baidu.example": "china",
+      "x.example": "china|trust",
+      "google.example AAAA": "nodata",
+      "x.example HTTPS": "nodata",
+    };
+    expect(await decisions(outcome, expected)).toEqual(expected);
+    const first = await chinadns("chnlist-first\n");
+    expect(await decisions(first, { "both.baidu.example": "china" })).toEqual({ "both.baidu.example": "china" });
+  });
+
+  test("a default tag decides names of no list; without the addresses of the kernel's set there is no file", async () => {
+    expect(await decisions(await chinadns("default-tag gfw\n"), { "x.example": "trust" })).toEqual({ "x.example": "trust" });
+    const { "chnroute.txt": _, ...rest } = FILES;
+    const outcome = await chinadns("ipset-name4 chnroute\n", rest);
+    expect(outcome).toMatchObject({ code: 1, text: "" });
+    expect(outcome.told("changed")).toContain("the set `chnroute` is one of the kernel");
+  });
+});
+
+describe("mihomo", () => {
+  const mihomo = (dns: string, rest = "", files: Readonly<Record<string, string>> = {}, ...options: readonly string[]) =>
+    runImport("config.yaml", { "config.yaml": `dns:\n  enable: true\n${dns}${rest}`, ...files }, ...options);
+  const NAMESERVER = "  nameserver: [223.5.5.5]\n";
+
+  test("keys of policies: alone, one label below, below, and below with the name itself", async () => {
+    const outcome = await mihomo(
+      `${NAMESERVER}  nameserver-policy:\n    'full.example': 8.8.8.8\n    '*.one.example': 8.8.4.4\n    '.below.example': 1.1.1.1\n    '+.all.example': 9.9.9.9\n    'www.all.example': 1.0.0.1\n`,
+    );
+    const expected = {
+      "full.example": "full.example",
+      "x.full.example": "nameserver",
+      "a.one.example": "-.one.example",
+      "a.b.one.example": "nameserver",
+      "below.example": "nameserver",
+      "a.b.below.example": ".below.example",
+      "all.example": "-.all.example",
+      "www.all.example": "www.all.example",
+    };
+    const got = await decisions(outcome, expected);
+    const names = Object.fromEntries(Object.entries(expected).map(([name, group]) => [name, group.replace(/^-?\./, "")]));
+    expect(got).toEqual(names);
+  });
+
+  test("fallback compares by the country's addresses (30), and a filter without one is inert", async () => {
+    const outcome = await mihomo(
+      `${NAMESERVER}  fallback: [https://8.8.8.8/dns-query]\n  fallback-filter: { geoip: false, ipcidr: [240.0.0.0/4], domain: ['+.google.example'] }\n`,
+    );
+    expect(await decisions(outcome, { "www.google.example": "fallback" })).toEqual({ "www.google.example": "fallback" });
+    expect(outcome.config?.poison).toEqual(["240.0.0.0/4"]);
+    const inert = await mihomo(`${NAMESERVER}  fallback-filter: { geoip: true, ipcidr: [240.0.0.0/4] }\n`);
+    expect(inert.config?.poison).toEqual([]);
+    expect(await decisions(inert, { "x.example": "nameserver" })).toEqual({ "x.example": "nameserver" });
+    const missing = await mihomo(`${NAMESERVER}  fallback: [https://8.8.8.8/dns-query]\n`);
+    expect(missing.code).toBe(1);
+    expect(missing.told("leak")).toContain("the list `geoip-CN`");
+  });
+
+  test("names with fake addresses go to mihomo (26)", async () => {
+    const outcome = await mihomo(
+      `${NAMESERVER}  listen: 0.0.0.0:1053\n  enhanced-mode: fake-ip\n  fake-ip-filter: ['+.corp.example']\n`,
+    );
+    expect(await decisions(outcome, { "x.example": "mihomo", "a.corp.example": "nameserver" })).toEqual({
+      "x.example": "mihomo",
+      "a.corp.example": "nameserver",
+    });
+    expect(outcome.config?.upstreams.groups[0]).toMatchObject({ volatile: true, asksFrom: ["127.0.0.1/32"] });
+  });
+
+  test("a server behind a proxy is not asked without one (13, 27)", async () => {
+    const dns = `${NAMESERVER}  nameserver-policy: { '+.google.example': 'https://8.8.8.8/dns-query#node' }\n`;
+    const refused = await mihomo(dns);
+    expect(refused).toMatchObject({ code: 1, text: "" });
+    expect(refused.told("leak")).toContain("`https://8.8.8.8` is asked through `node`: give its port with --proxy");
+    const outcome = await mihomo(dns, "", {}, "--proxy", "socks5://127.0.0.1:7890");
+    expect(outcome.config?.upstreams.groups.map(({ proxy }) => proxy?.port ?? null)).toContain(7890);
+    const byRules = await mihomo(`  respect-rules: true\n  nameserver: [https://8.8.8.8/dns-query]\n`);
+    expect(byRules.code).toBe(1);
+  });
+
+  test("hosts, rcodes, and the names of the proxies themselves (28)", async () => {
+    const rest =
+      "hosts: { 'router.corp.example': 192.168.1.1, '+.lab.example': 10.1.1.1, 'a.example': b.example }\nproxies: [{ name: n, type: ss, server: node.example, port: 1 }]\n";
+    const outcome = await mihomo(
+      `${NAMESERVER}  proxy-server-nameserver: [119.29.29.29]\n  nameserver-policy: { '+.ads.example': 'rcode://refused' }\n`,
+      rest,
+    );
+    const expected = {
+      "router.corp.example": "addresses",
+      "x.lab.example": "addresses",
+      "a.example": "alias",
+      "www.ads.example": "refused",
+      "node.example": "proxy-server-nameserver",
+    };
+    expect(await decisions(outcome, expected)).toEqual(expected);
+  });
+});
