@@ -107,7 +107,7 @@ describe("AdGuard Home", () => {
       "six.example": "upstream",
       "six.example AAAA": "addresses",
       "odd.example": "upstream",
-      "nx.example": "nodata",
+      "nx.example": "nxdomain",
       "www.moved.example": "addresses",
       "gone.example": "upstream",
       "x.some.example": "addresses",

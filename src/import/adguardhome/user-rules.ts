@@ -1,7 +1,16 @@
 import { parseClient, parseNetwork } from "../../config/values.ts";
 import { typeNumber } from "../../dns/types.ts";
 import { hostName } from "../lists.ts";
-import { type Findings, forNames, type Host, type ModelRule, type OwnAnswer, type Place, type RuleCondition } from "../model.ts";
+import {
+  type Findings,
+  forNames,
+  type Host,
+  joinNames,
+  type ModelRule,
+  type OwnAnswer,
+  type Place,
+  type RuleCondition,
+} from "../model.ts";
 
 /** Rules that a user wrote. What is not known takes its whole line with it: no line is read without its modifiers. */
 interface UserRules {
@@ -23,6 +32,7 @@ export function readUserRules(
 ): UserRules {
   const lists = { blocked: [] as string[], allowed: [] as string[], important: [] as string[] };
   const rules: ModelRule[] = [];
+  const conditional: { readonly condition: RuleCondition; readonly place: Place }[] = [];
   const hosts: Host[] = [];
   // A rule with `$badfilter` takes another away.
   const bad = new Set(lines.map(({ text }) => /^(.*)[$,]badfilter$/.exec(text)?.[1]));
@@ -71,16 +81,20 @@ export function readUserRules(
           outcome: { kind: "answer", answer: made.answer, place },
           place,
         });
-    } else if (read.isConditional)
-      rules.push({
-        kind: "decide",
-        label: "",
-        condition: { ...read.condition, except: { patterns: lists.allowed, lists: [] } },
-        outcome: { kind: "answer", answer, place },
-        place,
-      });
+    } else if (read.isConditional) conditional.push({ condition: read.condition, place });
     else if (modifiers.includes("important")) lists.important.push(...patterns);
     else lists.blocked.push(...patterns);
+  }
+  // Exceptions hold wherever they stand.
+  for (const { condition, place } of conditional) {
+    const except = joinNames(condition.except, { patterns: lists.allowed, lists: [] });
+    rules.push({
+      kind: "decide",
+      label: "",
+      condition: { ...condition, except },
+      outcome: { kind: "answer", answer, place },
+      place,
+    });
   }
   return { ...lists, rules, hosts, place: lines[0]?.place ?? null };
 }
