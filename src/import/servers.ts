@@ -91,7 +91,7 @@ export function serverGroup(
 }
 
 /** The question goes to a group as it is. */
-export function ask(group: ServerGroup, ecs: string | null = null): Ask {
+export function askGroup(group: ServerGroup, ecs: string | null = null): Ask {
   return { kind: "ask", group, ecs, modifiers: {}, place: group.place };
 }
 

@@ -18,7 +18,7 @@ import {
   type RuleCondition,
   type SourceServer,
 } from "../model.ts";
-import { ask, readServer, serverGroup, shownServer } from "../servers.ts";
+import { askGroup, readServer, serverGroup, shownServer } from "../servers.ts";
 import {
   childOf,
   isOn,
@@ -239,14 +239,14 @@ class Reader {
     const fallbacks = this.#servers(this.#texts(childOf(this.#dns, "fallback_dns")));
     const at = childOf(this.#dns, "fallback_dns")?.place ?? place;
     const fallback = fallbacks.length === 0 ? null : serverGroup("fallback", fallbacks, at);
-    return this.#ask(serverGroup(name, servers, place, { strategy: this.#strategy(), fallback }));
+    return this.#askGroup(serverGroup(name, servers, place, { strategy: this.#strategy(), fallback }));
   }
 
-  #ask(group: Ask["group"]): Ask {
+  #askGroup(group: Ask["group"]): Ask {
     const subnet = childOf(this.#dns, "edns_client_subnet");
     const isSent = isOn(subnet, "enabled") || textOf(subnet) === "true";
     const custom = isOn(subnet, "use_custom") ? textAt(subnet, "custom_ip") : "";
-    return ask(group, !isSent ? null : custom === "" ? "client" : `${custom}/${custom.includes(":") ? 56 : 24}`);
+    return askGroup(group, !isSent ? null : custom === "" ? "client" : `${custom}/${custom.includes(":") ? 56 : 24}`);
   }
 
   #strategy(): "fastest" | "race" {
@@ -301,7 +301,7 @@ class Reader {
         kind: "decide",
         label: "private-ptr",
         condition,
-        outcome: ask(serverGroup("router", servers, place, { volatile: true })),
+        outcome: askGroup(serverGroup("router", servers, place, { volatile: true })),
         place,
       },
     ];

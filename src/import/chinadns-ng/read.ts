@@ -17,7 +17,7 @@ import {
   type Place,
   type SourceServer,
 } from "../model.ts";
-import { ask, readServer, serverGroup, shownServer } from "../servers.ts";
+import { askGroup, readServer, serverGroup, shownServer } from "../servers.ts";
 import { pathIn, readLines } from "../source.ts";
 
 /**
@@ -109,10 +109,14 @@ class Reader {
   #side(key: string, name: string, defaults: readonly string[], place: Place): Outcome {
     const lines = this.#lines.filter((line) => line.key === key);
     const written = lines.flatMap(({ value, place: at }) => value.split(",").map((text) => ({ text: text.trim(), place: at })));
-    return this.#ask(written.length === 0 ? defaults.map((text) => ({ text, place })) : written, name, lines[0]?.place ?? place);
+    return this.#askGroup(
+      written.length === 0 ? defaults.map((text) => ({ text, place })) : written,
+      name,
+      lines[0]?.place ?? place,
+    );
   }
 
-  #ask(written: readonly { readonly text: string; readonly place: Place }[], name: string, place: Place): Outcome {
+  #askGroup(written: readonly { readonly text: string; readonly place: Place }[], name: string, place: Place): Outcome {
     const servers = new Map<string, SourceServer>();
     for (const { text, place: at } of written) {
       // NAME@ADDRESS#PORT, where the name is that of the certificate.
@@ -126,7 +130,7 @@ class Reader {
       else this.#findings.add("left", at, `the server \`${shownServer(text)}\`: ${read.why}`);
     }
     if (servers.size === 0) return { kind: "unknown", why: `none of the servers of \`${name}\` can be asked`, place };
-    return ask(serverGroup(name, [...servers.values()], place));
+    return askGroup(serverGroup(name, [...servers.values()], place));
   }
 
   #list(path: string, tag: string, place: Place): ListFile {
@@ -147,7 +151,7 @@ class Reader {
     let lists: ListFile[] = [];
     let texts: { readonly text: string; readonly place: Place }[] = [];
     const end = (place: Place) => {
-      const outcome: Outcome = name === "null" ? { kind: "answer", answer: "nodata", place } : this.#ask(texts, name, place);
+      const outcome: Outcome = name === "null" ? { kind: "answer", answer: "nodata", place } : this.#askGroup(texts, name, place);
       if (name !== "" && lists.length > 0)
         rules.unshift({ kind: "decide", label: name, condition: forNames({ patterns: [], lists }), outcome, place });
       lists = [];

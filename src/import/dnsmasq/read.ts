@@ -17,7 +17,7 @@ import {
   type Place,
   type SourceServer,
 } from "../model.ts";
-import { ask, nameOfSide, readServer, serverGroup } from "../servers.ts";
+import { askGroup, nameOfSide, readServer, serverGroup } from "../servers.ts";
 import { pathIn, readLines } from "../source.ts";
 
 /**
@@ -287,7 +287,7 @@ class Reader {
     const all = [...read.values()];
     if (all.length === 0) return { kind: "unknown", why: "none of these servers can be asked", place };
     const strategy = this.#options.has("all-servers") ? "race" : this.#options.has("strict-order") ? "failover" : "fastest";
-    return ask(serverGroup(nameOfSide(all), all, place, { strategy }));
+    return askGroup(serverGroup(nameOfSide(all), all, place, { strategy }));
   }
 
   #defaultOutcome(place: Place): Outcome {
@@ -300,7 +300,7 @@ class Reader {
     if (servers.length > 0) return this.#outcome(servers, servers[0]?.place ?? place);
     if (this.#options.has("no-resolv")) return { kind: "answer", answer: "refused", place };
     this.#findings.add("changed", place, "names of no rule go to the resolvers of this host, as /etc/resolv.conf has them");
-    return ask(serverGroup("system", [{ url: "system", addresses: [], tlsName: null }], place));
+    return askGroup(serverGroup("system", [{ url: "system", addresses: [], tlsName: null }], place));
   }
 
   #hosts(): readonly Host[] {

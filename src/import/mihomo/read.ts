@@ -22,7 +22,7 @@ import {
   type ReaderOptions,
   type SourceServer,
 } from "../model.ts";
-import { ask, readServer, serverGroup, shownServer, sideOf } from "../servers.ts";
+import { askGroup, readServer, serverGroup, shownServer, sideOf } from "../servers.ts";
 import {
   childOf,
   isOn,
@@ -161,7 +161,7 @@ class Reader {
         why: `some servers of \`${name}\` are asked through a proxy and some are not: make two groups of them`,
         place,
       };
-    return ask(serverGroup(name, [...servers.values()], place, { proxy: proxied.has(true) ? this.#proxy : null }), ecs);
+    return askGroup(serverGroup(name, [...servers.values()], place, { proxy: proxied.has(true) ? this.#proxy : null }), ecs);
   }
 
   /** Names of the proxies themselves are looked up before there is a proxy. */
@@ -202,7 +202,7 @@ class Reader {
     let names = NO_NAMES;
     for (const item of itemsOf(filter)) names = joinNames(names, this.#names(textOf(item), item.place) ?? NO_NAMES);
     const own = { url: `udp://127.0.0.1:${port}`, addresses: [], tlsName: null };
-    const outcome = ask(serverGroup("mihomo", [own], place, { volatile: true, asksFrom: ["127.0.0.1/32"] }));
+    const outcome = askGroup(serverGroup("mihomo", [own], place, { volatile: true, asksFrom: ["127.0.0.1/32"] }));
     this.#findings.add(
       "changed",
       place,

@@ -20,7 +20,7 @@ import {
   type Place,
   type SourceServer,
 } from "../model.ts";
-import { ask, readServer, serverGroup, shownServer } from "../servers.ts";
+import { askGroup, readServer, serverGroup, shownServer } from "../servers.ts";
 import { pathIn, readLines } from "../source.ts";
 
 /**
@@ -338,7 +338,7 @@ class Reader {
     const subnets = new Set(members.map(({ ecs }) => ecs ?? this.#ecs));
     if (subnets.size > 1)
       this.#findings.add("changed", group.place, `servers of \`${shown}\` have different subnets: the first is sent to all`);
-    return ask(
+    return askGroup(
       serverGroup(shown, servers(main.length === 0 ? spare : main), group.place, { proxy, fallback }),
       [...subnets][0] ?? null,
     );
