@@ -11,7 +11,7 @@ async function statusOf(admin: TestAdmin, path: string, ...lines: readonly strin
 describe("a token", () => {
   const CLOSED = ["/api/v1/queries", "/api/v1/queries/stream", "/api/v1/config", "/metrics", "/nowhere", "/api/v1/hosts/nas.lan"];
 
-  test.each(CLOSED)("is wanted for %s", async (path) => {
+  test.each(CLOSED)("is needed for %s", async (path) => {
     const admin = await openTestAdmin({ token: "correct-horse" });
     const { status, headers, body } = await admin.get(path, { headers: { authorization: "" } });
     expect(status).toBe(401);
@@ -19,7 +19,7 @@ describe("a token", () => {
     expect(JSON.stringify(body)).not.toContain("correct-horse");
   });
 
-  test.each(["/healthz", "/readyz", "/openapi.json", "/docs"])("is not wanted for %s", async (path) => {
+  test.each(["/healthz", "/readyz", "/openapi.json", "/docs"])("is not needed for %s", async (path) => {
     const admin = await openTestAdmin({ token: "correct-horse" });
     const response = await fetch(admin.base + path);
     await response.arrayBuffer();
@@ -41,7 +41,7 @@ describe("a token", () => {
     expect((await admin.get("/api/v1/upstreams", { headers: { authorization } })).status).toBe(status);
   });
 
-  test("is wanted once: of two that differ, others on the way may have looked at the other", async () => {
+  test("is refused if the header comes twice, because a proxy may have checked the other one", async () => {
     const admin = await openTestAdmin({ token: "correct-horse" });
     const lines = ["Authorization: Bearer correct-horse", "Authorization: Bearer correct-horse"];
     expect(await statusOf(admin, "/api/v1/upstreams", `Host: 127.0.0.1:${admin.port}`, ...lines)).toBe(400);
@@ -56,7 +56,7 @@ describe("a token", () => {
     expect((await admin.get("/api/v1/upstreams?token=correct-horse", { headers: { authorization: "" } })).status).toBe(401);
   });
 
-  test("that is wrong costs the client its rate, so that guessing is slow", async () => {
+  test("that is wrong costs the client ten requests of its rate, so that guessing is slow", async () => {
     const admin = await openTestAdmin({
       token: "correct-horse",
       limits: { requestBurst: 30, requestsPerSecond: 1, wrongTokenCost: 10 },
@@ -73,7 +73,7 @@ describe("a token", () => {
 });
 
 describe("a reload", () => {
-  test("that changes token and names is in force at the next request", async () => {
+  test("that changes token and hosts takes effect at the next request", async () => {
     const admin = await openTestAdmin({ token: "correct-horse", hosts: ["old.example"] });
     const call = async (token: string, host: string) =>
       statusOf(admin, "/api/v1/upstreams", `Host: ${host}`, `Authorization: Bearer ${token}`);
@@ -84,7 +84,7 @@ describe("a reload", () => {
     expect(await call("battery-staple", "new.example")).toBe(200);
   });
 
-  test("that takes the token away leaves the API to nobody where others can reach it, and to all on loopback", async () => {
+  test("that removes the token closes the API if other machines can reach it, and opens the API on loopback", async () => {
     const reachable = await openTestAdmin({ token: "correct-horse", address: "0.0.0.0" });
     reachable.options.now = { token: null, hosts: [] };
     expect((await fetch(`http://127.0.0.1:${reachable.port}/api/v1/upstreams`)).status).toBe(401);
@@ -120,7 +120,7 @@ describe("a Host header", () => {
     expect(await statusOf(admin, "/api/v1/upstreams", `Host: ${host.replace("PORT", String(admin.port))}`)).toBe(status);
   });
 
-  test("of somebody else is refused in clear words, also for what is open", async () => {
+  test("of another server is refused with a reason, also for open routes", async () => {
     const admin = await openTestAdmin({ token: "correct-horse" });
     for (const path of ["/healthz", "/readyz", "/openapi.json", "/docs", "/docs/json", "/metrics", "/nowhere"])
       expect(await statusOf(admin, path, "Host: rebound.example")).toBe(421);
@@ -130,7 +130,7 @@ describe("a Host header", () => {
     });
   });
 
-  test("is wanted once in HTTP/1.1, and may be missing in HTTP/1.0, which no browser speaks", async () => {
+  test("must come exactly once in HTTP/1.1, and may be missing in HTTP/1.0, which no browser speaks", async () => {
     const admin = await openTestAdmin();
     const own = `Host: 127.0.0.1:${admin.port}`;
     expect(await statusOf(admin, "/healthz")).toBe(400);
@@ -139,7 +139,7 @@ describe("a Host header", () => {
     expect((await rawRequest(admin.port, ["GET /healthz HTTP/1.0"])).status).toBe(200);
   });
 
-  test("cannot be outranked by an absolute target", async () => {
+  test("cannot be overridden by an absolute target", async () => {
     const admin = await openTestAdmin();
     expect(await statusOf(admin, "http://rebound.example/healthz", `Host: 127.0.0.1:${admin.port}`)).toBe(400);
   });
@@ -154,24 +154,27 @@ describe("a page of another origin", () => {
     expect(admin.control.host("a.lan")).toBeNull();
   });
 
-  test.each(["cross-site", "same-site"])("cannot ask either, for streams and resolving cost something (%s)", async (site) => {
-    const admin = await openTestAdmin();
-    const headers = { "sec-fetch-site": site };
-    expect((await admin.get("/api/v1/queries/stream", { headers })).status).toBe(403);
-    expect((await admin.get("/api/v1/explain?name=a.example&resolve=true", { headers })).status).toBe(403);
-    expect((await admin.get("/metrics", { headers })).status).toBe(403);
-    expect((await admin.get("/healthz", { headers })).status).toBe(200);
-  });
+  test.each(["cross-site", "same-site"])(
+    "cannot read either, because streams and resolving cost something (%s)",
+    async (site) => {
+      const admin = await openTestAdmin();
+      const headers = { "sec-fetch-site": site };
+      expect((await admin.get("/api/v1/queries/stream", { headers })).status).toBe(403);
+      expect((await admin.get("/api/v1/explain?name=a.example&resolve=true", { headers })).status).toBe(403);
+      expect((await admin.get("/metrics", { headers })).status).toBe(403);
+      expect((await admin.get("/healthz", { headers })).status).toBe(200);
+    },
+  );
 
   test.each(["https://evil.example", "null", "http://127.0.0.1:1", "http://localhost", "chrome-extension://abc", "garbage"])(
-    "is known by its Origin: %s",
+    "is recognized by its Origin: %s",
     async (origin) => {
       const admin = await openTestAdmin();
       expect((await admin.call("PUT", "/api/v1/hosts/a.lan", put({ origin }))).status).toBe(403);
     },
   );
 
-  test("of our own origin may, also where a proxy speaks TLS for us", async () => {
+  test("of our own origin may change and read, also if a proxy speaks TLS for us", async () => {
     const admin = await openTestAdmin();
     for (const scheme of ["http", "https"]) {
       const headers = { "sec-fetch-site": "same-origin", origin: `${scheme}://127.0.0.1:${admin.port}` };
@@ -180,7 +183,7 @@ describe("a page of another origin", () => {
     expect((await admin.get("/api/v1/upstreams", { headers: { "sec-fetch-site": "none" } })).status).toBe(200);
   });
 
-  test("gets no leave to read anything", async () => {
+  test("gets no CORS permission", async () => {
     const admin = await openTestAdmin();
     for (const path of ["/healthz", "/api/v1/upstreams", "/docs/json"]) {
       const { headers } = await admin.get(path, { headers: { origin: admin.base } });
@@ -201,7 +204,7 @@ describe("an unsafe method", () => {
     ["POST", "/api/v1/lists/cn/refresh", undefined],
     ["POST", "/api/v1/whatif", '{"config":""}'],
     ["POST", "/api/v1/config/check", '{"config":""}'],
-  ])("%s %s wants the type of JSON, which no form can send", async (method, path, body) => {
+  ])("%s %s needs the content type of JSON, which no form can send", async (method, path, body) => {
     const admin = await openTestAdmin();
     for (const type of [
       "text/plain",
@@ -219,7 +222,7 @@ describe("an unsafe method", () => {
     expect(admin.control.host("nas.lan")).not.toBeNull();
   });
 
-  test.each(["gzip", "br", "gzip, identity"])("with a body that is packed is refused: %s", async (encoding) => {
+  test.each(["gzip", "br", "gzip, identity"])("with a compressed body is refused: %s", async (encoding) => {
     const admin = await openTestAdmin();
     const packed = { json: { config: "" }, headers: { "content-encoding": encoding } };
     expect((await admin.call("POST", "/api/v1/config/check", packed)).status).toBe(415);
@@ -227,7 +230,7 @@ describe("an unsafe method", () => {
     expect((await admin.call("POST", "/api/v1/config/check", plain)).status).toBe(200);
   });
 
-  test("may have no body where none is wanted, and an empty object, but nothing else", async () => {
+  test("that needs no body may have none or an empty object, but nothing else", async () => {
     const admin = await openTestAdmin();
     expect((await admin.call("POST", "/api/v1/reload")).status).toBe(200);
     expect((await admin.call("POST", "/api/v1/reload", { body: "{}" })).status).toBe(200);
@@ -247,12 +250,12 @@ describe("an unsafe method", () => {
     "\u0000",
     '{"__proto__":{"x":1},"config":""}',
     '{"constructor":{"prototype":{}},"config":""}',
-  ])("with a body that is no JSON, or means harm, is refused: %j", async (body) => {
+  ])("with invalid or malicious JSON is refused: %j", async (body) => {
     const admin = await openTestAdmin();
     expect((await admin.call("POST", "/api/v1/config/check", { body })).status).toBe(400);
   });
 
-  test("without the body that is wanted is told which", async () => {
+  test("without its body learns which body is missing", async () => {
     const admin = await openTestAdmin();
     expect((await admin.call("POST", "/api/v1/config/check")).body).toMatchObject({
       status: 400,
@@ -265,7 +268,7 @@ describe("an unsafe method", () => {
 });
 
 describe("a client", () => {
-  test("that asks too much is told when to come back, and by then may", async () => {
+  test("that sends too many requests learns when to try again, and may then", async () => {
     const admin = await openTestAdmin({ limits: { requestBurst: 3, requestsPerSecond: 0.5 } });
     const ask = async () => {
       const response = await fetch(`${admin.base}/healthz`);
@@ -278,7 +281,7 @@ describe("a client", () => {
     expect((await ask()).status).toBe(200);
   });
 
-  test("does not use up what others may ask", async () => {
+  test("does not use up the rate of other clients", async () => {
     const admin = await openTestAdmin({ limits: { requestBurst: 1, requestsPerSecond: 0.5 } });
     const ask = async (localAddress: string) => {
       const lines = ["GET /healthz HTTP/1.1", `Host: localhost:${admin.port}`];
@@ -310,7 +313,7 @@ describe("a reverse proxy", () => {
     expect(await via(admin, "X-Forwarded-For: nobody")).toBe(429);
   });
 
-  test("that is not trusted speaks for itself alone", async () => {
+  test("that is not trusted counts as one client", async () => {
     const admin = await openTestAdmin({
       trustedProxies: ["192.0.2.1"],
       limits: { requestBurst: 1, requestsPerSecond: 0.5 },
@@ -320,7 +323,7 @@ describe("a reverse proxy", () => {
   });
 });
 
-describe("what is too large", () => {
+describe("too large", () => {
   test("a URL gets 414", async () => {
     const admin = await openTestAdmin({ limits: { urlLength: 2000 } });
     expect((await admin.get(`/api/v1/queries?name=${"a".repeat(2000)}`)).status).toBe(414);
@@ -334,7 +337,7 @@ describe("what is too large", () => {
     expect(body).toMatchObject({ type: "about:blank", status: 431 });
   });
 
-  test("a body gets 413, whether its length is told or not", async () => {
+  test("a body gets 413, with or without Content-Length", async () => {
     const admin = await openTestAdmin({ limits: { bodyBytes: 1000 } });
     const body = JSON.stringify({ config: "#".repeat(2000) });
     expect((await admin.call("POST", "/api/v1/config/check", { body })).status).toBe(413);

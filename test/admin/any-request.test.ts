@@ -8,8 +8,8 @@ import { rawRequest } from "./support/raw-request.ts";
 
 const MANY = { requestBurst: 1_000_000 };
 
-describe("whatever is asked", () => {
-  test("every operation answers with a status and a body that are documented, and none of its own failing", async () => {
+describe("random requests", () => {
+  test("get a documented status and body from every operation, and cause no fault of ours", async () => {
     const admin = await openTestAdmin({ limits: MANY });
     admin.control.queries.add(record({ id: 1_838_382_071_277_568 }), ...fc.sample(anyRecord, 20));
     const document = await admin.document();
@@ -41,7 +41,7 @@ describe("whatever is asked", () => {
     expect(admin.faults).toEqual([]);
   });
 
-  test("every record that could be made is as the document has it", async () => {
+  test("for a random record get the record as documented", async () => {
     const admin = await openTestAdmin({ limits: MANY });
     await fc.assert(
       fc.asyncProperty(anyRecord, async (made) => {
@@ -55,7 +55,7 @@ describe("whatever is asked", () => {
     );
   });
 
-  test("any head of a request gets a response, and the next one is answered", async () => {
+  test("with a random head get a response, and the next request is answered", async () => {
     const admin = await openTestAdmin({ limits: MANY });
     const token = fc.stringMatching(/^[!-~]{1,12}$/);
     const line = fc

@@ -40,7 +40,7 @@ const CALLS: Readonly<Record<string, readonly [path: string, status: number, jso
 };
 
 describe("the OpenAPI document", () => {
-  test("has every operation, and each answers as it says", async () => {
+  test("has every operation, and each answers with the documented status", async () => {
     const admin = await openTestAdmin();
     admin.control.queries.add(record({ id: 5 }));
     const document = await admin.document();
@@ -54,7 +54,7 @@ describe("the OpenAPI document", () => {
     expect(admin.faults).toEqual([]);
   });
 
-  test("has every route that there is, but for the page that shows it", async () => {
+  test("has every route except the documentation page", async () => {
     const control = new MemoryControl();
     const parts: ApiParts = {
       control: () => control,
@@ -78,7 +78,7 @@ describe("the OpenAPI document", () => {
     expect(visible.sort()).toEqual(documented.sort());
   });
 
-  test("is of OpenAPI 3.1, names each operation once, and explains it", async () => {
+  test("has version 3.1, and names and explains each operation once", async () => {
     const admin = await openTestAdmin();
     const { document } = await admin.document();
     expect(document.openapi).toBe("3.1.0");
@@ -92,7 +92,7 @@ describe("the OpenAPI document", () => {
     }
   });
 
-  test("describes each parameter, with an example where its schema does not list its values", async () => {
+  test("describes each parameter, with an example if the schema does not list the values", async () => {
     const admin = await openTestAdmin();
     for (const { path, operation } of (await admin.document()).operations()) {
       for (const { name, description = "", example, schema } of operation.parameters ?? []) {
@@ -103,7 +103,7 @@ describe("the OpenAPI document", () => {
     }
   });
 
-  test("refers only to schemas that it has", async () => {
+  test("has exactly the schemas to which it refers", async () => {
     const admin = await openTestAdmin();
     const { document } = await admin.document();
     const referred = [...JSON.stringify(document).matchAll(/"\$ref":"([^"]*)"/g)].map(([, reference = ""]) => reference);
@@ -112,7 +112,7 @@ describe("the OpenAPI document", () => {
     expect(known.filter((reference) => !referred.includes(reference))).toEqual([]);
   });
 
-  test("says that a token may be wanted, but not for what is open, and has no secret", async () => {
+  test("says that a token may be needed, but not for open routes, and has no secret", async () => {
     const { document } = await (await openTestAdmin({ token: "correct-horse" })).document();
     const open = { get: { security: [] } };
     expect(document).toMatchObject({
@@ -123,8 +123,8 @@ describe("the OpenAPI document", () => {
   });
 });
 
-describe("the page of the documentation", () => {
-  test("asks nobody but us", async () => {
+describe("the documentation page", () => {
+  test("loads nothing from other servers", async () => {
     const admin = await openTestAdmin({ token: "correct-horse" });
     const page = await fetch(`${admin.base}/docs`);
     const html = await page.text();
@@ -140,7 +140,7 @@ describe("the page of the documentation", () => {
     expect(await (await fetch(`${admin.base}/docs/json`)).json()).toEqual((await admin.document()).document);
   });
 
-  test("sends changes as they are wanted, with and without a body", async () => {
+  test("sends the content type of JSON with every change, with and without a body", async () => {
     const admin = await openTestAdmin();
     const start = await (await fetch(`${admin.base}/docs/static/swagger-initializer.js`)).text();
     type Sent = { readonly method: string; readonly headers: Record<string, string> };
@@ -158,7 +158,7 @@ describe("the page of the documentation", () => {
     expect(["GET", "POST", "PUT", "DELETE"].map(typeOf)).toEqual([undefined, ...Array(3).fill("application/json")]);
   });
 
-  test("has a policy under which its own scripts run and no others", async () => {
+  test("has a policy that allows its own scripts and no others", async () => {
     const admin = await openTestAdmin();
     for (const path of ["/docs", "/docs/", "/docs/static/swagger-ui-bundle.js"]) {
       const { status, headers } = await fetch(admin.base + path);

@@ -25,7 +25,7 @@ test.each(commands)("docs/api.md: %s", async (command) => {
   expect(status).toBeLessThan(300);
 });
 
-test("docs/api.md tells the limits as they are", () => {
+test("docs/api.md names the present limits", () => {
   const { requestBurst, requestsPerSecond, wrongTokenCost, connections, resumedRecords, heartbeatMs, idleMs, streams } =
     ADMIN_LIMITS;
   for (const sentence of [
@@ -39,7 +39,7 @@ test("docs/api.md tells the limits as they are", () => {
     expect(text).toContain(sentence);
 });
 
-test("docs/api.md shows problem details as they come", async () => {
+test("docs/api.md shows real problem details", async () => {
   const admin = await openTestAdmin();
   const [, shown = ""] = /```json\n([\s\S]*?)```/.exec(text) ?? [];
   expect((await admin.get("/api/v1/queries?limit=5000")).body).toEqual(JSON.parse(shown));

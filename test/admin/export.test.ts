@@ -32,7 +32,7 @@ async function until(condition: () => boolean): Promise<void> {
 }
 
 describe("an export", () => {
-  test("as NDJSON has every record that fits, newest first", async () => {
+  test("as NDJSON has every matching record, newest first", async () => {
     const admin = await openTestAdmin();
     admin.control.queries.add(
       ...Array.from({ length: 250 }, (_, index) => record({ id: FIRST + index, type: index % 2 === 0 ? "A" : "AAAA" })),
@@ -45,7 +45,7 @@ describe("an export", () => {
     for (const line of lines) expect(queryRecord.Check(JSON.parse(line))).toBe(true);
   });
 
-  test("as CSV has a header and a line for each", async () => {
+  test("as CSV has a header and a line for each record", async () => {
     const admin = await openTestAdmin();
     admin.control.queries.add(record({ name: 'a"b,c.example' }));
     const { headers, body } = await admin.get(`${EXPORT}?format=csv`);
@@ -56,13 +56,13 @@ describe("an export", () => {
     expect(more).toEqual([""]);
   });
 
-  test("of nothing is empty, but for the header of CSV", async () => {
+  test("without records is empty except for the header of CSV", async () => {
     const admin = await openTestAdmin();
     expect((await admin.get(`${EXPORT}?format=ndjson`)).body).toBe("");
     expect((await admin.get(`${EXPORT}?format=csv`)).body).toMatch(/^id,.*\r\n$/);
   });
 
-  test("reads the log only as fast as it is read", async () => {
+  test("reads the log only as fast as the client reads", async () => {
     const { control, seen } = controlWith(100_000, ["60 TXT ".padEnd(10_000, "x")]);
     const admin = await openTestAdmin({ control });
     const connection = await connectRaw(admin.port);
@@ -80,7 +80,7 @@ describe("an export", () => {
     expect(seen.read).toBeLessThan(5000);
   });
 
-  test("beyond how many there may be at once is refused, and its place is free afterwards", async () => {
+  test("beyond the limit is refused, and the end of another one frees a place", async () => {
     const { control, seen } = controlWith(100_000, ["60 TXT ".padEnd(10_000, "x")]);
     const admin = await openTestAdmin({ control, limits: { exports: 2 } });
     const open = async () => {
@@ -100,14 +100,14 @@ describe("an export", () => {
     await until(() => seen.begun === 3);
   });
 
-  test("that fails at its start says why, and gives its place back", async () => {
+  test("that fails at the start says why, and frees its place", async () => {
     const admin = await openTestAdmin({ limits: { exports: 1 } });
     admin.control.queries.fault = new ControlError("unavailable", "the disk is full");
     for (let attempt = 0; attempt < 3; attempt++)
       expect((await admin.get(`${EXPORT}?format=csv`)).body).toMatchObject({ status: 503 });
   });
 
-  test("whose reader is gone before the first batch is there ends, and gives its place back", async () => {
+  test("whose client disconnects before the first batch ends, and frees its place", async () => {
     const control = new MemoryControl();
     const first = Promise.withResolvers<void>();
     const seen = { begun: 0, ended: 0 };
@@ -135,7 +135,7 @@ describe("an export", () => {
     expect(admin.faults).toEqual([]);
   });
 
-  test("that fails on its way does not look whole", async () => {
+  test("that fails later does not look complete", async () => {
     const control = new MemoryControl();
     control.queries.read = async function* () {
       yield [record()];
@@ -148,7 +148,7 @@ describe("an export", () => {
     expect((await admin.get("/healthz")).status).toBe(200);
   });
 
-  test("under way when the server closes does not look whole either", async () => {
+  test("that the end of the server interrupts does not look complete", async () => {
     const { control, seen } = controlWith(100_000, ["60 TXT ".padEnd(10_000, "x")]);
     const admin = await openTestAdmin({ control });
     const response = await fetch(`${admin.base}${EXPORT}?format=ndjson`);

@@ -8,17 +8,17 @@ function names(address: string, port: number, hosts: readonly string[] = []) {
   return hostAllowlist({ address, port }, hosts, LOCAL);
 }
 
-describe("the names of a server", () => {
-  test("on one address are that address with its port", () => {
-    const isOurs = names("192.168.88.5", 9080);
-    expect(isOurs("192.168.88.5:9080")).toBe(true);
+describe("the accepted hosts", () => {
+  test("of one address are the address with its port", () => {
+    const isOwnHost = names("192.168.88.5", 9080);
+    expect(isOwnHost("192.168.88.5:9080")).toBe(true);
     for (const host of ["192.168.88.5", "192.168.88.5:80", "192.168.88.6:9080", "localhost:9080", "127.0.0.1:9080"])
-      expect(isOurs(host)).toBe(false);
+      expect(isOwnHost(host)).toBe(false);
   });
 
-  test("on a wildcard are all addresses of the host, and localhost", () => {
+  test("of a wildcard are all addresses of the machine, and localhost", () => {
     for (const wildcard of ["0.0.0.0", "::"]) {
-      const isOurs = names(wildcard, 9080);
+      const isOwnHost = names(wildcard, 9080);
       for (const host of [
         "192.168.88.5:9080",
         "[fd00::5]:9080",
@@ -28,19 +28,19 @@ describe("the names of a server", () => {
         "[::1]:9080",
         "[::ffff:192.168.88.5]:9080",
       ])
-        expect(isOurs(host), host).toBe(true);
-      for (const host of ["192.168.88.6:9080", "[fd00::6]:9080", "nas.lan:9080"]) expect(isOurs(host), host).toBe(false);
+        expect(isOwnHost(host), host).toBe(true);
+      for (const host of ["192.168.88.6:9080", "[fd00::6]:9080", "nas.lan:9080"]) expect(isOwnHost(host), host).toBe(false);
     }
   });
 
   test("on port 80 need no port", () => {
-    const isOurs = names("127.0.0.1", 80);
-    for (const host of ["127.0.0.1", "127.0.0.1:80", "localhost", "[::1]"]) expect(isOurs(host), host).toBe(true);
-    expect(isOurs("127.0.0.1:8080")).toBe(false);
+    const isOwnHost = names("127.0.0.1", 80);
+    for (const host of ["127.0.0.1", "127.0.0.1:80", "localhost", "[::1]"]) expect(isOwnHost(host), host).toBe(true);
+    expect(isOwnHost("127.0.0.1:8080")).toBe(false);
   });
 
-  test("beside its own are those of admin.hosts, on any port, in any spelling", () => {
-    const isOurs = names("127.0.0.1", 9080, ["dns.example.com", "fd00::9", "münchen.example", "10.0.0.9"]);
+  test("include admin.hosts, on any port, in any spelling", () => {
+    const isOwnHost = names("127.0.0.1", 9080, ["dns.example.com", "fd00::9", "münchen.example", "10.0.0.9"]);
     for (const host of [
       "dns.example.com",
       "DNS.example.com:443",
@@ -49,7 +49,7 @@ describe("the names of a server", () => {
       "xn--mnchen-3ya.example",
       "10.0.0.9:8080",
     ])
-      expect(isOurs(host), host).toBe(true);
+      expect(isOwnHost(host), host).toBe(true);
     for (const host of [
       "example.com",
       "x.dns.example.com",
@@ -57,17 +57,17 @@ describe("the names of a server", () => {
       "dns.example.com/evil",
       "dns.example.com:x",
     ])
-      expect(isOurs(host), host).toBe(false);
+      expect(isOwnHost(host), host).toBe(false);
   });
 
-  test("are none of what anybody may write", () => {
-    const isOurs = names("0.0.0.0", 9080, ["dns.example.com"]);
+  test("include no random text", () => {
+    const isOwnHost = names("0.0.0.0", 9080, ["dns.example.com"]);
     fc.assert(
       fc.property(
         fc.oneof(fc.string(), fc.domain(), fc.webAuthority({ withPort: true }), fc.string({ unit: "binary" })),
         (host) => {
           fc.pre(!/^(?:localhost|127|dns\.example\.com|0x7f|2130706433|\[)/i.test(host));
-          return !isOurs(host);
+          return !isOwnHost(host);
         },
       ),
     );

@@ -27,14 +27,14 @@ describe("methods", () => {
     ["GET", "/api/v1/reload", "POST"],
     ["GET", "/api/v1/lists/cn/refresh", "POST"],
     ["PUT", "/docs", "GET, HEAD"],
-  ])("%s is not for %s, which says what is", async (method, path, allow) => {
+  ])("%s is not for %s, and the response says which methods are", async (method, path, allow) => {
     const admin = await openTestAdmin();
     const response = await fetch(admin.base + path, { method, headers: { "content-type": "application/json" } });
     expect(await response.json()).toMatchObject({ status: 405, title: "Method Not Allowed" });
     expect({ status: response.status, allow: response.headers.get("allow") }).toEqual({ status: 405, allow });
   });
 
-  test("a preflight gets no leave", async () => {
+  test("a preflight gets no CORS permission", async () => {
     const admin = await openTestAdmin();
     const response = await fetch(`${admin.base}/api/v1/hosts/a.lan`, {
       method: "OPTIONS",
@@ -49,7 +49,7 @@ describe("methods", () => {
     expect([...response.headers.keys()].filter((name) => name.startsWith("access-control"))).toEqual([]);
   });
 
-  test.each(["BREW", "PROPFIND", "TRACE", "QUERY"])("%s, of which HTTP or we know nothing, is refused", async (method) => {
+  test.each(["BREW", "PROPFIND", "TRACE", "QUERY"])("%s, which is unknown to HTTP or to us, is refused", async (method) => {
     const admin = await openTestAdmin();
     const { status } = await rawRequest(admin.port, [`${method} /healthz HTTP/1.1`, `Host: 127.0.0.1:${admin.port}`]);
     expect([400, 405]).toContain(status);
@@ -79,7 +79,7 @@ describe("paths", () => {
     "/api/v1//config",
     "/api/v1/config.",
     "/healthz;x=1",
-  ])("%s is not there, and that is said as everything is", async (path) => {
+  ])("%s does not exist, and gets problem details", async (path) => {
     const admin = await openTestAdmin();
     const { status, headers, body } = await admin.get(path);
     expect({ status, type: headers.get("content-type") }).toEqual({
@@ -90,7 +90,7 @@ describe("paths", () => {
   });
 
   test.each(["/%", "/api/v1/hosts/%zz", "/api/v1/hosts/%ff", "/api/v1/hosts/%", "/api/v1/queries/%00"])(
-    "%s is malformed, and no more",
+    "%s is malformed, and causes no fault of ours",
     async (path) => {
       const admin = await openTestAdmin();
       const { status, headers, body } = await rawRequest(admin.port, [`GET ${path} HTTP/1.1`, `Host: 127.0.0.1:${admin.port}`]);
@@ -104,7 +104,7 @@ describe("paths", () => {
     },
   );
 
-  test("a name in a path may hold whatever is percent-encoded", async () => {
+  test("a name in a path may have any percent-encoded character", async () => {
     const admin = await openTestAdmin();
     const name = "*.a/b?c#d%.lan";
     await admin.call("PUT", `/api/v1/hosts/${encodeURIComponent(name)}`, { json: { address: "10.0.0.7" } });
@@ -115,7 +115,7 @@ describe("paths", () => {
 describe("parameters", () => {
   const wrong = async (path: string) => (await (await openTestAdmin()).get(path)).body;
 
-  test("that are unknown are named, with those that there are", async () => {
+  test("that are unknown are named, with the known ones", async () => {
     expect(await wrong("/api/v1/explain?name=a.example&typ=A")).toMatchObject({
       status: 400,
       detail: "typ: is not known here; there are name, type, client, clientId, resolve, version",
@@ -129,7 +129,7 @@ describe("parameters", () => {
     });
   });
 
-  test("that are wrong are all named, with what is wanted", async () => {
+  test("that are wrong are all named, with the valid forms", async () => {
     expect(await wrong("/api/v1/queries?limit=0&type=%21&from=yesterday")).toMatchObject({
       problems: [{ parameter: "limit", reason: "must be >= 1" }],
     });
@@ -159,7 +159,7 @@ describe("parameters", () => {
     expect(await wrong("/api/v1/stats?from=2030-01-01")).toMatchObject({ problems: [{ parameter: "from" }] });
   });
 
-  test("within a body are named by their path", async () => {
+  test("in a body are named by their path", async () => {
     const admin = await openTestAdmin();
     const put = async (json: unknown) => (await admin.call("PUT", "/api/v1/hosts/a.lan", { json })).body;
     expect(await put({ address: "10.0.0.7", https: { port: "8443" } })).toMatchObject({
@@ -175,7 +175,7 @@ describe("parameters", () => {
       });
   });
 
-  test("that what answers cannot take are told in its words", async () => {
+  test("that the control refuses are reported with its reason", async () => {
     const admin = await openTestAdmin();
     expect((await admin.call("PUT", "/api/v1/hosts/a.lan", { json: {} })).body).toMatchObject({
       status: 400,
@@ -217,7 +217,7 @@ describe("connections", () => {
 });
 
 describe("a connection", () => {
-  test("answers requests that were sent without waiting, in their order", async () => {
+  test("answers pipelined requests in their order", async () => {
     const admin = await openTestAdmin();
     const connection = await connectRaw(admin.port);
     const request = (method: string, path: string, rest = "") =>
@@ -240,7 +240,7 @@ describe("a connection", () => {
     expect(responses[3]?.body.toString()).toContain('"nas.lan"');
   });
 
-  test("that announces its body is told to go on, and of what else it expects nothing is said", async () => {
+  test("with an unknown expectation is answered as if there were none", async () => {
     const admin = await openTestAdmin();
     const connection = await connectRaw(admin.port);
     const head = (expectation: string, path = "/healthz") =>
@@ -251,7 +251,7 @@ describe("a connection", () => {
   });
 
   test.each(["\r\n\r\nnonsense\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00", "GET /healthz\r\n\r\n"])(
-    "that brings no HTTP gets 400 and its end: %j",
+    "with bytes that are no HTTP gets 400 and is closed: %j",
     async (octets) => {
       const admin = await openTestAdmin();
       const connection = await connectRaw(admin.port);
@@ -263,14 +263,14 @@ describe("a connection", () => {
     },
   );
 
-  test("on which the head of a request does not end is closed with 408", async () => {
+  test("with an unfinished head is closed with 408", async () => {
     const admin = await openTestAdmin({ limits: { headersMs: 100 } });
     const connection = await connectRaw(admin.port);
     connection.write(`GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:${admin.port}\r\nx-slow: `);
     expect((await connection.takeRest()).toString()).toMatch(/^HTTP\/1\.1 408 /);
   });
 
-  test("on which a body does not end is closed with 408, and that is no fault of ours", async () => {
+  test("with an unfinished body is closed with 408, which is no fault of ours", async () => {
     const admin = await openTestAdmin({ limits: { headersMs: 100, requestMs: 200 } });
     const connection = await connectRaw(admin.port);
     const head = `POST /api/v1/config/check HTTP/1.1\r\nHost: 127.0.0.1:${admin.port}\r\ncontent-type: application/json\r\n`;
@@ -280,7 +280,7 @@ describe("a connection", () => {
     expect(admin.faults).toEqual([]);
   });
 
-  test("whose request is upgraded goes on as HTTP/1.1", async () => {
+  test("that asks for an upgrade goes on as HTTP/1.1", async () => {
     const admin = await openTestAdmin();
     const { status } = await rawRequest(admin.port, [
       "GET /healthz HTTP/1.1",

@@ -37,7 +37,7 @@ describe("opening", () => {
     expect(adminProblems(endpoint, { token: "correct-horse", hosts: [] })).toEqual([]);
   });
 
-  test("beyond loopback without a token is refused, and says what to do", async () => {
+  test("beyond loopback without a token is refused, with advice", async () => {
     const opening = openAdmin({ ...SETUP, endpoint: { address: "0.0.0.0", port: 0 } });
     await expect(opening).rejects.toThrow(AdminError);
     await expect(opening).rejects.toThrow(
@@ -45,7 +45,7 @@ describe("opening", () => {
     );
   });
 
-  test("on a port that is taken is refused, and names it", async () => {
+  test("on a port in use is refused, and the error names the port", async () => {
     const other = createServer();
     await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
     const address = other.address();
@@ -56,13 +56,13 @@ describe("opening", () => {
     other.close();
   });
 
-  test("nowhere is well, where the API is not wanted", async () => {
+  test("does nothing if the configuration wants no API", async () => {
     const server = await openAdmin({ ...SETUP, endpoint: null });
     expect(server.bound).toBeNull();
     await server.close();
   });
 
-  test("on a wildcard with a token answers under every address of this host", async () => {
+  test("on a wildcard with a token answers at every address of this machine", async () => {
     const admin = await openTestAdmin({ address: "0.0.0.0", token: "correct-horse" });
     expect((await fetch(`http://127.0.0.1:${admin.port}/healthz`)).status).toBe(200);
     expect((await fetch(`http://127.0.0.3:${admin.port}/healthz`)).status).toBe(200);
@@ -76,7 +76,7 @@ describe("opening", () => {
 });
 
 describe("a fault", () => {
-  test("of ours is told to the operator and not to the client", async () => {
+  test("of ours is reported to the operator and not to the client", async () => {
     const admin = await openTestAdmin();
     admin.control.fault = new Error("secret internals at /etc/fenliu/key");
     const { status, body } = await admin.get("/api/v1/upstreams");
@@ -85,7 +85,7 @@ describe("a fault", () => {
     expect(admin.faults).toEqual([{ kind: "a fault in Fenliu itself: please report it", details: { err: admin.control.fault } }]);
   });
 
-  test("with a status of its own is still ours", async () => {
+  test("of ours that bears a status is still ours", async () => {
     const admin = await openTestAdmin();
     admin.control.fault = Object.assign(new Error("inner"), { statusCode: 502 });
     expect((await admin.get("/api/v1/config")).status).toBe(500);
@@ -117,14 +117,14 @@ describe("a fault", () => {
     expect(admin.faults).toEqual([]);
   });
 
-  test("of the log is 503 for searches and exports, and told by the statistics of nobody", async () => {
+  test("of the log is 503 for searches, exports and statistics", async () => {
     const admin = await openTestAdmin();
     admin.control.queries.fault = new ControlError("unavailable", "the disk is full");
     for (const path of ["/api/v1/queries", "/api/v1/queries/5", "/api/v1/queries/export?format=csv", "/api/v1/stats"])
       expect((await admin.get(path)).body).toMatchObject({ status: 503, detail: "the disk is full" });
   });
 
-  test("that keeps questions from being answered makes readyz 503", async () => {
+  test("that prevents answers makes readyz 503, and another fault does not", async () => {
     const admin = await openTestAdmin();
     admin.control.readinessNow = { ready: true, problems: ["the query log fails: the disk is full"] };
     expect(await admin.get("/readyz")).toMatchObject({
@@ -137,7 +137,7 @@ describe("a fault", () => {
 });
 
 describe("closing", () => {
-  test("ends streams, takes no more connections, and may be asked for twice", async () => {
+  test("ends streams, accepts no more connections, and may be called twice", async () => {
     const admin = await openTestAdmin();
     const stream = await fetch(`${admin.base}/api/v1/queries/stream`);
     const closing = [admin.server.close(), admin.server.close()];
@@ -147,7 +147,7 @@ describe("closing", () => {
     expect(admin.control.queries.readers).toBe(0);
   });
 
-  test("lets what is under way finish", async () => {
+  test("waits for requests under way", async () => {
     const control = new MemoryControl();
     const reached = Promise.withResolvers<void>();
     const done = Promise.withResolvers<void>();
@@ -169,7 +169,7 @@ describe("closing", () => {
     await connection.ended;
   });
 
-  test("answers a request that had begun", async () => {
+  test("answers a request whose head had begun", async () => {
     const admin = await openTestAdmin();
     const connection = await connectRaw(admin.port);
     connection.write(`GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:${admin.port}\r\n`);
@@ -180,7 +180,7 @@ describe("closing", () => {
     await closing;
   });
 
-  test("does not wait for those who do not finish", async () => {
+  test("cuts off unfinished requests after a moment", async () => {
     const admin = await openTestAdmin();
     const connection = await connectRaw(admin.port);
     connection.write("GET /healthz HTTP/1.1\r\nHo");

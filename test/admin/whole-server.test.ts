@@ -64,8 +64,8 @@ async function recordsOf({ site, api }: { readonly site: TestSite; readonly api:
   }
 }
 
-describe("the API over a server at work", () => {
-  test("says why a question of type HTTPS had no answer, in one call, and explain says it again", async () => {
+describe("the API over a running server", () => {
+  test("says in one call why a query of type HTTPS had no answer, and explain agrees", async () => {
     const { site, api } = await house();
     expect(await site.ask("page.example", "HTTPS")).toMatchObject({ rcode: "NOERROR", answers: [] });
     expect(await site.ask("page.example", "A")).toMatchObject({ answers: ["192.0.2.7"] });
@@ -78,7 +78,7 @@ describe("the API over a server at work", () => {
     });
   });
 
-  test("sends queries on the live stream as they are answered", async () => {
+  test("sends each query on the live stream after its answer", async () => {
     const { site, api } = await house();
     const reader = await EventReader.open(`${api.base}/api/v1/queries/stream?action=block`);
     await site.ask("page.example");
@@ -90,7 +90,7 @@ describe("the API over a server at work", () => {
     });
   });
 
-  test("sends a reader that comes again what it missed, from the log", async () => {
+  test("sends a reader that reconnects the missed records from the log", async () => {
     const { site, api } = await house();
     await site.ask("page.example");
     const [first] = await recordsOf({ site, api }, "name=page.example", 1);
@@ -102,7 +102,7 @@ describe("the API over a server at work", () => {
     expect((await reader.next())?.data).toMatchObject({ name: "www.ads.example" });
   });
 
-  test("refuses a host that makes no sense, and keeps nothing of it", async () => {
+  test("refuses an invalid host record, and keeps no part of it", async () => {
     const { site, api } = await house();
     for (const [name, json] of [
       ["a.lan", { cname: "b.lan", https: {} }],
@@ -135,7 +135,7 @@ describe("the API over a server at work", () => {
     }
   });
 
-  test("tells each fault of a draft that is to be tried", async () => {
+  test("reports each fault of a draft for what-if", async () => {
     const { api } = await house();
     const { body } = await api.call("POST", "/api/v1/whatif", { json: { config: "foo: 1\nbar: 2\n" } });
     expect(body).toMatchObject({
@@ -147,7 +147,7 @@ describe("the API over a server at work", () => {
     });
   });
 
-  test("answers whatever is asked with a status and a body that are documented, and none of its own failing", async () => {
+  test("answers random requests with a documented status and body, and has no fault of its own", async () => {
     const { site, api } = await house();
     await site.ask("www.example.com");
     await site.ask("page.example", "HTTPS");
@@ -157,12 +157,12 @@ describe("the API over a server at work", () => {
       if (placed.path.endsWith("/stream")) continue;
       const ask = fc.asyncProperty(anyRequest(placed, document), async ({ path, headers, body }) => {
         const call = { headers, ...(body === undefined || placed.method === "GET" ? {} : { body }) };
-        // Long enough for the rate of a client.
+        // The rate of a client allows a request every 50 ms.
         await site.clock.advance(50);
         const called = api.call(placed.method, path, call);
-        // Only what is really resolved takes time of its own; a search would be cut off by what passes for others.
+        // Only a resolution waits for time to pass; a search would time out.
         const { status } = await (placed.path.endsWith("/explain") ? inTime(site.clock, called) : called);
-        // A source that cannot be read is another's fault, and told as that.
+        // 502 reports that the source of a list cannot be read.
         expect(status === 502 || status < 500, `${placed.method} ${path} gave ${status}`).toBe(true);
       });
       await fc.assert(ask, { numRuns: runs(40) });
