@@ -1,9 +1,10 @@
 import { type Answer, type RecordPlace, recordsOf, reindexAnswer } from "../dns/answer.ts";
-import { decodeMessage, encodeMessage, type ResourceRecord } from "../dns/message.ts";
 import { type Name, plainNameEnd, ROOT, readName } from "../dns/name.ts";
+import { HEADER_FLAG } from "../dns/query.ts";
+import { moveRecord, writeMessage } from "../dns/rebuild.ts";
 import { alpnProtocols, hintAddresses, numbersIn, SVC_KEY, type SvcParam, svcParams, writeSvcParam } from "../dns/svcb.ts";
 import { TYPE } from "../dns/types.ts";
-import { uint16 } from "../dns/wire.ts";
+import { HEADER_BYTES, setUint16, uint16 } from "../dns/wire.ts";
 import type { HttpsStrip } from "./options.ts";
 
 /** Which parts of SVCB and HTTPS records, and of the address records beside them, may stay. */
@@ -35,25 +36,20 @@ export function editBindings(
   const places = recordsOf(answer);
   const editing = { terms, edits, barred: barredAddresses(wire, places, terms) };
   const fates = places.map((place) => fateOf(wire, place, editing));
-  const message = fates.some((fate) => fate !== "stays") ? decodeMessage(wire) : null;
-  if (message === null) return { answer, edits: [] };
+  if (fates.every((fate) => fate === "stays")) return { answer, edits: [] };
   const edited = places.filter((_, index) => fates[index] !== "stays");
   const changed = new Set(edited.map(({ owner, type }) => rrset(readName(wire, owner) ?? ROOT, type)));
-  // The message has the records in the same order as `places`.
-  const editSection = (records: readonly ResourceRecord[], first: number) =>
-    records.flatMap((record, index): ResourceRecord[] => {
-      const fate = fates[first + index] ?? "stays";
-      if (fate === "goes" || signsOneOf(changed, record)) return [];
-      return fate === "stays" ? [record] : [{ ...record, data: { kind: "opaque", bytes: fate, note: null } }];
-    });
-  const { answers, authority, additional } = message;
-  const rebuilt = encodeMessage({
-    ...message,
-    authenticData: false,
-    answers: editSection(answers, 0),
-    authority: editSection(authority, answers.length),
-    additional: editSection(additional, answers.length + authority.length),
+  const records = places.flatMap((place, index) => {
+    const fate = fates[index] ?? "stays";
+    const record = moveRecord(wire, place);
+    if (fate === "goes" || signsOneOf(changed, wire, place)) return [];
+    return fate === "stays" ? [record] : [{ ...record, data: [fate] }];
   });
+  const header = Buffer.from(wire.subarray(0, HEADER_BYTES));
+  setUint16(header, 2, uint16(header, 2) & ~HEADER_FLAG.AD);
+  const { name, type, class: klass } = answer;
+  const rebuilt = writeMessage({ header, name, type, class: klass }, records);
+  if (rebuilt === null) throw new Error("an edited answer is too long");
   return { answer: reindexAnswer(rebuilt, answer), edits: [...edits].sort() };
 }
 
@@ -121,8 +117,9 @@ function paramTerms({ strips, hintsFor, allows = () => true }: BindingTerms, own
   return { strips, allows, hints: hintsFor(target === ROOT ? owner : target) };
 }
 
-function signsOneOf(changed: ReadonlySet<string>, { owner, data }: ResourceRecord): boolean {
-  return data.kind === "RRSIG" && changed.has(rrset(owner, data.covered));
+/** Whether the record is a signature over one of the changed sets. */
+function signsOneOf(changed: ReadonlySet<string>, wire: Uint8Array, { owner, type, data }: RecordPlace): boolean {
+  return type === TYPE.RRSIG && changed.has(rrset(readName(wire, owner) ?? ROOT, uint16(wire, data)));
 }
 
 function rrset(owner: Name, type: number): string {

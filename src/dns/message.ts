@@ -2,9 +2,8 @@ import { optOf, type RecordPlace, recordPlaces, type Section, ttlAt } from "./an
 import { type EdnsOption, readOptions } from "./edns.ts";
 import { type Name, nameEnd } from "./name.ts";
 import { HEADER_FLAG } from "./query.ts";
-import { type Rdata, readRdata, writeRdata } from "./rdata.ts";
-import { TYPE } from "./types.ts";
-import { HEADER_BYTES, MAX_MESSAGE_BYTES, MessageNames, uint16, WireReader, WireWriter } from "./wire.ts";
+import { type Rdata, readRdata } from "./rdata.ts";
+import { HEADER_BYTES, MAX_MESSAGE_BYTES, MessageNames, uint16, WireReader } from "./wire.ts";
 
 /** A whole message, taken apart for display or for edits. Queries are answered from bytes (`query.ts`, `answer.ts`). */
 export interface Message {
@@ -126,70 +125,3 @@ function readOpt(message: Uint8Array, place: RecordPlace): MessageEdns {
 }
 
 const DO = 0x8000;
-
-/**
- * The bytes of a message, with names compressed as far as RFC 3597 §4 allows. OPT comes last.
- * @throws RangeError where a value does not fit its field, the rcode needs `edns`, a record is OPT, or the message exceeds 65535 bytes.
- */
-export function encodeMessage(message: Message): Buffer {
-  const { edns } = message;
-  if (message.rcode > (edns === null ? 15 : 0xfff)) throw new RangeError(`rcode ${message.rcode} does not fit`);
-  const writer = new WireWriter({ compressing: true });
-  writeHeader(writer, message);
-  for (const { name, type, class: klass } of message.questions) {
-    writer.compressedName(name);
-    writer.uint16(type);
-    writer.uint16(klass);
-  }
-  for (const record of [...message.answers, ...message.authority, ...message.additional]) writeRecord(writer, record);
-  if (edns !== null) writeOpt(writer, edns, message.rcode >> 4);
-  return writer.finish();
-}
-
-function writeHeader(writer: WireWriter, message: Message): void {
-  if (message.opcode > 15) throw new RangeError(`opcode ${message.opcode} does not fit`);
-  writer.uint16(message.id);
-  writer.uint16(
-    (message.response ? HEADER_FLAG.QR : 0) |
-      (message.opcode << 11) |
-      (message.authoritative ? HEADER_FLAG.AA : 0) |
-      (message.truncated ? HEADER_FLAG.TC : 0) |
-      (message.recursionDesired ? HEADER_FLAG.RD : 0) |
-      (message.recursionAvailable ? HEADER_FLAG.RA : 0) |
-      (message.authenticData ? HEADER_FLAG.AD : 0) |
-      (message.checkingDisabled ? HEADER_FLAG.CD : 0) |
-      (message.rcode & 15),
-  );
-  writer.uint16(message.questions.length);
-  writer.uint16(message.answers.length);
-  writer.uint16(message.authority.length);
-  writer.uint16(message.additional.length + (message.edns === null ? 0 : 1));
-}
-
-function writeRecord(writer: WireWriter, record: ResourceRecord): void {
-  if (record.type === TYPE.OPT) throw new RangeError("an OPT record is given as edns");
-  writer.compressedName(record.owner);
-  writer.uint16(record.type);
-  writer.uint16(record.class);
-  writer.uint32(record.ttlSeconds);
-  writer.behindLength(() => writeRdata(writer, record.data));
-}
-
-function writeOpt(writer: WireWriter, edns: MessageEdns, extendedRcode: number): void {
-  writer.uint8(0);
-  writer.uint16(TYPE.OPT);
-  writer.uint16(edns.udpPayloadBytes);
-  writer.uint8(extendedRcode);
-  writer.uint8(edns.version);
-  writer.uint16((edns.dnssecOk ? DO : 0) | edns.otherFlags);
-  writer.behindLength(() => {
-    for (const { code, data } of edns.options) {
-      if (code === null) {
-        writer.bytes(data);
-      } else {
-        writer.uint16(code);
-        writer.behindLength(() => writer.bytes(data));
-      }
-    }
-  });
-}

@@ -1,8 +1,8 @@
 import { ipv6Text } from "./address.ts";
 import { absoluteText, escapeBytes, type Name } from "./name.ts";
-import { readSvcParams, type SvcParam, svcParamText, writeSvcParam } from "./svcb.ts";
+import { readSvcParams, type SvcParam, svcParamText } from "./svcb.ts";
 import { TYPE, typeName } from "./types.ts";
-import type { WireReader, WireWriter } from "./wire.ts";
+import type { WireReader } from "./wire.ts";
 
 /**
  * The data of a record: the mnemonic of its type in `kind`, then its fields by name. Byte strings that are shown as text have one character
@@ -33,12 +33,6 @@ export function readRdata(type: number, reader: WireReader): Rdata {
   return fault === null ? (data as TypedRdata) : { kind: "opaque", bytes: reader.whole(), note: fault };
 }
 
-/** @throws RangeError for a value that its field cannot hold. */
-export function writeRdata(writer: WireWriter, data: Rdata): void {
-  if (data.kind === "opaque") writer.bytes(data.bytes);
-  else for (const [name, field] of fieldsOf(data.kind)) field.write(writer, Reflect.get(data, name));
-}
-
 /** Presentation format (RFC 1035 §5.1). Opaque data has the generic form of RFC 3597 §5. */
 export function rdataText(data: Rdata): string {
   if (data.kind === "opaque") return `\\# ${data.bytes.length}${data.bytes.length === 0 ? "" : ` ${textOf(data.bytes, "hex")}`}`;
@@ -56,27 +50,22 @@ function fieldsOf(kind: string): readonly (readonly [string, Field<unknown>])[] 
 interface Field<T> {
   /** Reports a fault by `reader.fail`; the value returned then does not matter. */
   read(reader: WireReader): T;
-  /** @throws RangeError for a value that the field cannot hold. */
-  write(writer: WireWriter, value: T): void;
   /** Presentation format; empty where there is nothing to show. */
   text(value: T): string;
 }
 
 const uint8: Field<number> = {
   read: (reader) => reader.uint8(),
-  write: (writer, value) => writer.uint8(value),
   text: String,
 };
 
 const uint16: Field<number> = {
   read: (reader) => reader.uint16(),
-  write: (writer, value) => writer.uint16(value),
   text: String,
 };
 
 const uint32: Field<number> = {
   read: (reader) => reader.uint32(),
-  write: (writer, value) => writer.uint32(value),
   text: String,
 };
 
@@ -89,23 +78,16 @@ const timestamp: Field<number> = {
   text: (seconds) => new Date(seconds * 1000).toISOString().replace(/[-:T]|\.\d+Z$/g, ""),
 };
 
-/**
- * A name. `always`: a type of RFC 1035, whose names are compressed. The names of later types are written in full; pointers are followed only in types
- * whose names older software may have compressed: `onlyRead` (RFC 3597 §4).
- */
-function domain(compression: "always" | "onlyRead" | "never"): Field<Name> {
-  return {
-    read: (reader) => reader.name(compression !== "never"),
-    write: (writer, name) => (compression === "always" ? writer.compressedName(name) : writer.plainName(name)),
-    text: absoluteText,
-  };
-}
+/** A name that may be compressed: in types of RFC 1035, and in later types whose names older software may have compressed (RFC 3597 §4). */
+const domain: Field<Name> = { read: (reader) => reader.name(true), text: absoluteText };
+
+/** A name that is never compressed. */
+const plainDomain: Field<Name> = { read: (reader) => reader.name(false), text: absoluteText };
 
 /** An address of 4 or 16 bytes. */
 function address(length: 4 | 16): Field<Uint8Array> {
   return {
     read: (reader) => reader.bytes(length),
-    write: (writer, bytes) => writer.bytes(bytes),
     text: (bytes) => (length === 4 ? bytes.join(".") : ipv6Text(bytes)),
   };
 }
@@ -113,10 +95,6 @@ function address(length: 4 | 16): Field<Uint8Array> {
 /** A character-string (RFC 1035 §3.3): up to 255 bytes after one byte of length. */
 const characterString: Field<string> = {
   read: (reader) => reader.byteText(reader.uint8()),
-  write(writer, text) {
-    writer.uint8(text.length);
-    writer.byteText(text);
-  },
   text: quoted,
 };
 
@@ -127,9 +105,6 @@ const characterStrings: Field<readonly string[]> = {
     do strings.push(characterString.read(reader));
     while (reader.remaining > 0);
     return strings;
-  },
-  write(writer, strings) {
-    for (const string of strings) characterString.write(writer, string);
   },
   text: (strings) => strings.map(quoted).join(" "),
 };
@@ -148,7 +123,6 @@ const caaTag: Field<string> = {
 /** All the bytes left, shown as one quoted string. */
 const quotedRest: Field<string> = {
   read: (reader) => reader.byteText(reader.remaining),
-  write: (writer, text) => writer.byteText(text),
   text: quoted,
 };
 
@@ -156,7 +130,6 @@ const quotedRest: Field<string> = {
 function rest(encoding: "hex" | "base64"): Field<Uint8Array> {
   return {
     read: (reader) => reader.bytes(reader.remaining),
-    write: (writer, bytes) => writer.bytes(bytes),
     text: (bytes) => textOf(bytes, encoding),
   };
 }
@@ -164,10 +137,6 @@ function rest(encoding: "hex" | "base64"): Field<Uint8Array> {
 /** The salt of NSEC3: up to 255 bytes after one byte of length, in hexadecimal, "-" for none (RFC 5155 §3.3). */
 const salt: Field<Uint8Array> = {
   read: (reader) => reader.bytes(reader.uint8()),
-  write(writer, bytes) {
-    writer.uint8(bytes.length);
-    writer.bytes(bytes);
-  },
   text: (bytes) => (bytes.length === 0 ? "-" : textOf(bytes, "hex")),
 };
 
@@ -198,16 +167,6 @@ const typeBitmap: Field<readonly number[]> = {
     }
     return types;
   },
-  write(writer, types) {
-    const windows = Map.groupBy(types, (type) => type >> 8);
-    for (const [window, members] of [...windows].toSorted(([left], [right]) => left - right)) {
-      const bytes = new Uint8Array((Math.max(...members.map((type) => type & 0xff)) >> 3) + 1);
-      for (const type of members) bytes[(type & 0xff) >> 3] = (bytes[(type & 0xff) >> 3] ?? 0) | (0x80 >> (type & 7));
-      writer.uint8(window);
-      writer.uint8(bytes.length);
-      writer.bytes(bytes);
-    }
-  },
   text: (types) => types.map(typeName).join(" "),
 };
 
@@ -218,9 +177,6 @@ const svcParamList: Field<readonly SvcParam[]> = {
     if (typeof params !== "string") return params;
     reader.fail(params);
     return [];
-  },
-  write(writer, params) {
-    for (const param of params) writer.bytes(writeSvcParam(param));
   },
   text: (params) => params.map(svcParamText).join(" "),
 };
@@ -246,12 +202,12 @@ function base32hexText(bytes: Uint8Array): string {
   return bits === 0 ? text : text + BASE32HEX.charAt((pending << (5 - bits)) & 31);
 }
 
-const oneName = { name: domain("always") };
+const oneName = { name: domain };
 const strings = { strings: characterStrings };
 const delegation = { keyTag: uint16, algorithm: uint8, digestType: uint8, digest: rest("hex") };
 const publicKey = { flags: uint16, protocol: uint8, algorithm: uint8, key: rest("base64") };
 const hashing = { algorithm: uint8, flags: uint8, iterations: uint16, salt };
-const binding = { priority: uint16, target: domain("never"), params: svcParamList };
+const binding = { priority: uint16, target: plainDomain, params: svcParamList };
 
 /** The fields of every known type, in the order in which they stand on the wire and in text. */
 const schemas = {
@@ -259,8 +215,8 @@ const schemas = {
   NS: oneName,
   CNAME: oneName,
   SOA: {
-    primary: domain("always"),
-    mailbox: domain("always"),
+    primary: domain,
+    mailbox: domain,
     serial: uint32,
     refreshSeconds: uint32,
     retrySeconds: uint32,
@@ -269,21 +225,21 @@ const schemas = {
   },
   PTR: oneName,
   HINFO: { cpu: characterString, os: characterString },
-  MX: { preference: uint16, exchange: domain("always") },
+  MX: { preference: uint16, exchange: domain },
   TXT: strings,
-  RP: { mailbox: domain("onlyRead"), text: domain("onlyRead") },
-  AFSDB: { subtype: uint16, hostname: domain("onlyRead") },
+  RP: { mailbox: domain, text: domain },
+  AFSDB: { subtype: uint16, hostname: domain },
   AAAA: { address: address(16) },
-  SRV: { priority: uint16, weight: uint16, port: uint16, target: domain("onlyRead") },
+  SRV: { priority: uint16, weight: uint16, port: uint16, target: domain },
   NAPTR: {
     order: uint16,
     preference: uint16,
     flags: characterString,
     services: characterString,
     regexp: characterString,
-    replacement: domain("onlyRead"),
+    replacement: domain,
   },
-  DNAME: { name: domain("never") },
+  DNAME: { name: plainDomain },
   DS: delegation,
   SSHFP: { algorithm: uint8, fingerprintType: uint8, fingerprint: rest("hex") },
   RRSIG: {
@@ -294,10 +250,10 @@ const schemas = {
     expiration: timestamp,
     inception: timestamp,
     keyTag: uint16,
-    signer: domain("never"),
+    signer: plainDomain,
     signature: rest("base64"),
   },
-  NSEC: { next: domain("never"), types: typeBitmap },
+  NSEC: { next: plainDomain, types: typeBitmap },
   DNSKEY: publicKey,
   NSEC3: { ...hashing, next: hashedOwner, types: typeBitmap },
   NSEC3PARAM: hashing,

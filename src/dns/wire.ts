@@ -1,4 +1,4 @@
-import { type Name, nameEnd, parentOf, plainName, plainNameEnd, ROOT, readName } from "./name.ts";
+import { type Name, nameEnd, plainName, plainNameEnd, ROOT, readName } from "./name.ts";
 
 /**
  * Bytes of DNS messages: numbers, framing in streams, and a reader and a writer for record data. Read this file first in `dns/`, then `name.ts`,
@@ -265,96 +265,5 @@ export class MessageNames {
     if ((this.#message[offset] ?? 0) < 0xc0) return offset;
     const target = uint16(this.#message, offset) & 0x3fff;
     return target < offset ? target : -1;
-  }
-}
-
-/** The highest offset of a compression pointer (RFC 1035 §4.1.4). */
-const MAX_POINTER = 0x3fff;
-
-/** Writes one message. Every method throws RangeError for a value outside its field, and where the message becomes too long. */
-export class WireWriter {
-  #wire = Buffer.alloc(512);
-  #length = 0;
-  /** Offsets of the names written so far, and of their parents. */
-  readonly #places = new Map<Name, number>();
-  readonly #compressing: boolean;
-
-  constructor({ compressing }: { readonly compressing: boolean }) {
-    this.#compressing = compressing;
-  }
-
-  /** A copy of the bytes written. */
-  finish(): Buffer {
-    return Buffer.from(this.#wire.subarray(0, this.#length));
-  }
-
-  uint8(value: number): void {
-    const start = this.#claim(1);
-    this.#wire.writeUInt8(value, start);
-  }
-
-  uint16(value: number): void {
-    const start = this.#claim(2);
-    this.#wire.writeUInt16BE(value, start);
-  }
-
-  uint32(value: number): void {
-    const start = this.#claim(4);
-    this.#wire.writeUInt32BE(value, start);
-  }
-
-  bytes(bytes: Uint8Array): void {
-    const start = this.#claim(bytes.length);
-    this.#wire.set(bytes, start);
-  }
-
-  /** Writes a string with one character (0 to 255) for each byte. */
-  byteText(text: string): void {
-    const start = this.#claim(text.length);
-    this.#wire.write(text, start, "latin1");
-  }
-
-  /** Writes a name in full. Later names do not point into it, because pointers into the data of newer types are not allowed (RFC 3597 §4). */
-  plainName(name: Name): void {
-    this.byteText(name);
-  }
-
-  /** Writes a name. A compressing writer replaces the part that was written before by a pointer. */
-  compressedName(name: Name): void {
-    if (!this.#compressing) {
-      this.plainName(name);
-      return;
-    }
-    for (let rest = name; rest !== ROOT; rest = parentOf(rest)) {
-      const place = this.#places.get(rest);
-      if (place !== undefined) {
-        this.uint16(0xc000 | place);
-        return;
-      }
-      if (this.#length <= MAX_POINTER) this.#places.set(rest, this.#length);
-      this.byteText(rest.slice(0, 1 + rest.charCodeAt(0)));
-    }
-    this.uint8(0);
-  }
-
-  /** Writes a length of two bytes, then what `write` writes. */
-  behindLength(write: () => void): void {
-    const start = this.#claim(2);
-    write();
-    this.#wire.writeUInt16BE(this.#length - start - 2, start);
-  }
-
-  /** @returns the start of the claimed bytes. May replace the buffer, so callers call `#claim` before they use `#wire`. */
-  #claim(length: number): number {
-    const start = this.#length;
-    const end = start + length;
-    if (end > MAX_MESSAGE_BYTES) throw new RangeError(`a message may have ${MAX_MESSAGE_BYTES} octets at most`);
-    if (end > this.#wire.length) {
-      const larger = Buffer.alloc(Math.max(end, this.#wire.length * 2));
-      larger.set(this.#wire.subarray(0, start));
-      this.#wire = larger;
-    }
-    this.#length = end;
-    return start;
   }
 }

@@ -1,9 +1,9 @@
 import { emptyAnswer } from "../answers/negative.ts";
 import { render } from "../answers/render.ts";
 import { type Answer, indexAnswer, outcomeOf } from "../dns/answer.ts";
-import { decodeMessage, encodeMessage, type Message } from "../dns/message.ts";
 import { type Name, nameWire } from "../dns/name.ts";
 import type { Query } from "../dns/query.ts";
+import { moveRecords, writeMessage } from "../dns/rebuild.ts";
 import { EDE, TYPE } from "../dns/types.ts";
 import { type LocalAnswer, MAX_ALIASES, type ReplyDecision } from "../rules/decision.ts";
 import { unanswerable } from "./forward.ts";
@@ -46,19 +46,13 @@ function withAlias(query: Query, alias: Alias, { answer, ttl }: Resolution): Ans
   if (answer === null) throw new Error("an alias without an answer for its target");
   const sending = { ttl, authenticated: false, extendedErrors: [], limitBytes: 0xffff, encrypted: false };
   const rendered = render({ ...sending, query: queryForTarget(query, alias.target), answer });
-  const message = decodeMessage(rendered.wire);
-  if (message === null) return null;
-  const owner = { owner: query.name, class: query.class, ttlSeconds: alias.ttlSeconds };
-  const whole: Message = {
-    ...message,
-    edns: null,
-    questions: [{ name: query.name, type: query.type, class: query.class }],
-    answers: [{ ...owner, type: TYPE.CNAME, data: { kind: "CNAME", name: alias.target } }, ...message.answers],
-  };
-  try {
-    return indexAnswer(encodeMessage(whole));
-  } catch (error) {
-    if (error instanceof RangeError) return null;
-    throw error;
-  }
+  const target = indexAnswer(rendered.wire);
+  if (target === null) return null;
+  const { name, type, class: klass } = query;
+  const cname = { section: "answer", owner: name, type: TYPE.CNAME, class: klass } as const;
+  const wire = writeMessage({ header: target.wire, name, type, class: klass }, [
+    { ...cname, ttlSeconds: alias.ttlSeconds, data: [alias.target] },
+    ...moveRecords(target),
+  ]);
+  return wire === null ? null : indexAnswer(wire);
 }

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { decodeMessage } from "../../src/dns/message.ts";
 import { httpsData } from "../../src/rules/decider.ts";
 import { zone } from "../dns/zone.ts";
-import { rdataBytes } from "../support/master-file.ts";
+import { rdataBytes } from "../support/encode.ts";
 import { siteWith } from "../support/site.ts";
 import { type Outcome, type WorkbenchSetup, workbenchWith } from "../support/workbench.ts";
 import { honest, respond } from "../support/zone-script.ts";

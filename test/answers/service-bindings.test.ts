@@ -9,7 +9,7 @@ import { recordText } from "../../src/dns/text.ts";
 import { typeName } from "../../src/dns/types.ts";
 import { svcParams as anyParams } from "../dns/arbitraries.ts";
 import { nameOf, question, responseWire, zone } from "../dns/zone.ts";
-import { rdataBytes } from "../support/master-file.ts";
+import { rdataBytes } from "../support/encode.ts";
 import { runs } from "../support/properties.ts";
 
 const PASS: BindingTerms = { strips: [], hintsFor: () => ({ ipv4: true, ipv6: true }) };

@@ -1,12 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { sentOf } from "../../src/control/records.ts";
-import { decodeMessage, encodeMessage, type Message, type MessageEdns, type ResourceRecord } from "../../src/dns/message.ts";
+import { decodeMessage, type Message, type MessageEdns, type ResourceRecord } from "../../src/dns/message.ts";
 import { rdataText } from "../../src/dns/rdata.ts";
 import { extendedErrorTexts } from "../../src/dns/text.ts";
 import { RCODE, rcodeName, typeName } from "../../src/dns/types.ts";
 import { message } from "../dns/arbitraries.ts";
 import { question, responseWire, zone } from "../dns/zone.ts";
+import { encodeMessage } from "../support/encode.ts";
 
 const edns: MessageEdns = { udpPayloadBytes: 1232, version: 0, dnssecOk: false, otherFlags: 0, options: [] };
 

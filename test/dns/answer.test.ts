@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type Answer, addressesOf, indexAnswer, outcomeOf, recordsOf, ttlAt } from "../../src/dns/answer.ts";
-import { decodeMessage, encodeMessage, type Message, type MessageEdns, type ResourceRecord } from "../../src/dns/message.ts";
+import { decodeMessage, type Message, type MessageEdns, type ResourceRecord } from "../../src/dns/message.ts";
 import { RCODE, TYPE } from "../../src/dns/types.ts";
+import { encodeMessage } from "../support/encode.ts";
 import { runs } from "../support/properties.ts";
 import { message as anyMessage } from "./arbitraries.ts";
 import { blankResponse, extendedError, nameOf, question, responseWire, zone } from "./zone.ts";

@@ -12,7 +12,7 @@ import {
   type Question,
 } from "../../src/dns/query.ts";
 import { CLASS, RCODE, TYPE } from "../../src/dns/types.ts";
-import { rdataBytes } from "../support/master-file.ts";
+import { rdataBytes } from "../support/encode.ts";
 import { name, uint16 } from "./arbitraries.ts";
 import { blankResponse, nameOf, question, zone } from "./zone.ts";
 

@@ -1,9 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { EdnsOption } from "../../src/dns/edns.ts";
-import { encodeMessage, type Message, type MessageEdns } from "../../src/dns/message.ts";
+import type { Message, MessageEdns } from "../../src/dns/message.ts";
 import { isRejection, parseQuery, type Query, type Rejection } from "../../src/dns/query.ts";
 import { CLASS, OPCODE, RCODE, TYPE } from "../../src/dns/types.ts";
+import { encodeMessage } from "../support/encode.ts";
 import { runs } from "../support/properties.ts";
 import { message as anyMessage } from "./arbitraries.ts";
 import { blankQuery, nameOf, question, subnetOption, zone } from "./zone.ts";

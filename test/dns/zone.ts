@@ -1,7 +1,8 @@
 import type { ClientSubnet, EdnsOption } from "../../src/dns/edns.ts";
-import { encodeMessage, type Message, type MessageQuestion, type ResourceRecord } from "../../src/dns/message.ts";
+import type { Message, MessageQuestion, ResourceRecord } from "../../src/dns/message.ts";
 import { type Name, nameFromText } from "../../src/dns/name.ts";
 import { CLASS, typeNumber } from "../../src/dns/types.ts";
+import { encodeMessage } from "../support/encode.ts";
 import { parseRecord } from "../support/master-file.ts";
 
 /**

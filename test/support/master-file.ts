@@ -1,10 +1,10 @@
 import { addressFromText } from "../../src/dns/address.ts";
 import type { ResourceRecord } from "../../src/dns/message.ts";
 import { labelsOf, type Name, nameFromText, nameOfLabels, ROOT } from "../../src/dns/name.ts";
-import { type Rdata, readRdata, writeRdata } from "../../src/dns/rdata.ts";
+import { type Rdata, readRdata } from "../../src/dns/rdata.ts";
 import { SVC_KEY, type SvcParam } from "../../src/dns/svcb.ts";
 import { CLASS, typeName, typeNumber } from "../../src/dns/types.ts";
-import { WireReader, WireWriter } from "../../src/dns/wire.ts";
+import { WireReader } from "../../src/dns/wire.ts";
 
 /** Where names without a final dot end, and the TTL of a record that has none. */
 interface Defaults {
@@ -32,13 +32,6 @@ export function parseRecord(text: string, { origin = ROOT, ttlSeconds: defaultTt
 /** Reads the presentation format of a record's data, or the generic form for any type (RFC 3597 §5). */
 export function rdataFromText(type: number, text: string): Rdata {
   return parseRdata(type, new Words(text, ROOT));
-}
-
-/** The bytes of a record's data, its names not compressed. */
-export function rdataBytes(data: Rdata): Uint8Array {
-  const writer = new WireWriter({ compressing: false });
-  writeRdata(writer, data);
-  return writer.finish();
 }
 
 function parseRdata(type: number, words: Words): Rdata {

@@ -1,11 +1,12 @@
 import { addressFromText } from "../../src/dns/address.ts";
 import { type ClientSubnet, extendedErrorOf } from "../../src/dns/edns.ts";
-import { decodeMessage, encodeMessage, type MessageEdns, type ResourceRecord } from "../../src/dns/message.ts";
+import { decodeMessage, type MessageEdns, type ResourceRecord } from "../../src/dns/message.ts";
 import { nameText } from "../../src/dns/name.ts";
 import { rdataText } from "../../src/dns/rdata.ts";
 import { recordText } from "../../src/dns/text.ts";
 import { rcodeName, TYPE, typeNumber } from "../../src/dns/types.ts";
 import { blankQuery, nameOf, subnetOption } from "../dns/zone.ts";
+import { encodeMessage } from "./encode.ts";
 
 export interface AskOptions {
   readonly id?: number;
