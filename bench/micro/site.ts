@@ -9,7 +9,7 @@ import { RCODE, TYPE } from "../../src/dns/types.ts";
 import type { Client } from "../../src/lib/client.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { operationsLog } from "../../src/log/operations.ts";
-import { guardGroups, openState, type ServerState } from "../../src/server/state.ts";
+import { openState, type ServerState } from "../../src/server/state.ts";
 import { dohQuestion, type Zone } from "../zone.ts";
 
 export const CLIENT: Client = { address: "127.0.0.1", port: 53_000, transport: "udp", http: null, method: null, clientId: null };
@@ -43,7 +43,6 @@ cache: { file: null }
   if (parsed.kind === "invalid") throw new Error(parsed.problems.map(({ message }) => message).join("\n"));
   const log = operationsLog("error", (line) => process.stderr.write(line), false);
   const site = await openState(parsed.config, { clock: systemClock, log, ca: null, resolvConf: "/dev/null" }, null);
-  guardGroups(site);
   const messages = zone.hosts.map((host) => Uint8Array.from(Buffer.from(dohQuestion(host), "base64url")));
   const queries = messages.map(queryOf);
   for (const query of queries) hold(site, query);

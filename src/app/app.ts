@@ -24,7 +24,6 @@ import { checkReloadable } from "../server/preflight.ts";
 import {
   closeState,
   type Dependencies,
-  guardGroups,
   openState,
   type ServerState,
   ServerStateError,
@@ -92,7 +91,6 @@ export class App implements Serving {
   async #open(config: Config): Promise<void> {
     const { clock, log } = this.#dependencies;
     const { queries } = config.log;
-    guardGroups(this.#state);
     this.recorder.expect(config);
     // The query log opens after the listeners, so that no answer waits for the store. Until then queries wait to be recorded.
     if (queries.enabled) this.recorder.hold(queries.clients);
@@ -224,7 +222,6 @@ export class App implements Serving {
 
   /** Answers from this state from the next query on. */
   #use(state: ServerState): void {
-    guardGroups(state);
     this.#state = state;
     this.#sinceWallMs = this.#dependencies.clock.wallMs();
     this.#versions.use(state);
@@ -235,7 +232,7 @@ export class App implements Serving {
     return ListRefresher.open({
       lists: config.lists,
       cache: listCacheOf(config),
-      fetch: listFetcher(shared, this.#dependencies),
+      fetch: listFetcher(shared, this.#dependencies, () => this.#state.policy.egress),
       activate: (list, cache, commit) =>
         this.#change(async () => {
           const { config: current, policy } = this.#state;

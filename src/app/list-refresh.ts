@@ -6,19 +6,22 @@ import type { OperationsLog } from "../log/operations.ts";
 import type { Dependencies, SharedResources } from "../server/state.ts";
 import { Bootstrap } from "../upstreams/bootstrap.ts";
 import { Dialer } from "../upstreams/dial.ts";
+import type { Egress } from "../upstreams/upstream.ts";
 
 /**
  * Downloads lists over the connections that their configuration asks for: host names are looked up by the list's group (`via`), else by the
  * bootstrap servers; with a proxy the proxy gets the name.
+ * @param egress what must not reach the group at the moment.
  */
 export function listFetcher(
   { groups, bootstrap }: Pick<SharedResources, "groups" | "bootstrap">,
   { clock, ca, resolvConf }: Pick<Dependencies, "clock" | "ca" | "resolvConf">,
+  egress?: () => Egress,
 ): Fetcher {
   const system = { resolvConf, isOurs: () => false };
   return async (list, request) => {
     // Never closed: closing it would close the group, which others use.
-    const lookup = list.via === null ? bootstrap : new Bootstrap([groups.get(list.via)], clock);
+    const lookup = list.via === null ? bootstrap : new Bootstrap([groups.get(list.via)], clock, egress);
     const context = { clock, ca, bootstrap: lookup, proxy: list.proxy, system };
     const dial = (target: DownloadTarget, signal: AbortSignal) =>
       new Dialer(serverAt(target), context).open(target.protocol === "https" ? ["http/1.1"] : null, signal);

@@ -48,7 +48,7 @@ async function query(invocation: Invocation, terminal: Terminal): Promise<number
   const attempts: Attempt[] = [];
   try {
     const signal = AbortSignal.timeout(TIMEOUT_MS);
-    const answer = await upstream.exchange(question, { signal, attempts, origin: null });
+    const answer = await upstream.exchange(question, { signal, attempts, requester: null });
     terminal.out(
       invocation.json === true
         ? `${JSON.stringify({ answer: jsonOf(answer), attempts }, null, 2)}\n`

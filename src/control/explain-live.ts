@@ -9,27 +9,21 @@ import { outcomeOf } from "../dns/answer.ts";
 import { type Name, nameFromText, nameText } from "../dns/name.ts";
 import { askMessage, isRejection, parseQuery, type Query, type Question } from "../dns/query.ts";
 import { CLASS, RCODE, rcodeName, TYPE, typeName, typeNumber } from "../dns/types.ts";
-import type { Client } from "../lib/client.ts";
+import type { Client, Requester } from "../lib/client.ts";
 import { unreachable } from "../lib/unreachable.ts";
 
 import { isForged } from "../resolve/classify.ts";
 import { subnetToSend } from "../resolve/client-subnet.ts";
-import { towards, verdictOfHeld } from "../resolve/compare.ts";
+import { verdictFromCache } from "../resolve/compare.ts";
 import { type Preference, preferenceFor, queryOfType } from "../resolve/families.ts";
 import { BINDING_TYPES } from "../resolve/filters.ts";
 import { localAnswer } from "../resolve/local-answer.ts";
-import type { Resolver } from "../resolve/types.ts";
+import type { Resolver, UpstreamQuery } from "../resolve/types.ts";
 import { knownVerdict, type Verdict } from "../resolve/verdicts.ts";
-import {
-  type CompareDecision,
-  type Decision,
-  type ForwardDecision,
-  type LocalAnswer,
-  type Requester,
-  typeFilter,
-} from "../rules/decision.ts";
+import { type CompareDecision, type Decision, type ForwardDecision, type LocalAnswer, typeFilter } from "../rules/decision.ts";
 import type { Policy } from "../server/policy.ts";
 import type { ServerState } from "../server/state.ts";
+import type { Group } from "../upstreams/group.ts";
 import { sentOf } from "./records.ts";
 import { cachedAnswer } from "./views.ts";
 
@@ -84,17 +78,16 @@ function forwardedState(
   const effect = preference === null ? "given" : preferenceEffect(resolver, hypothetical, preference);
   if (preference !== null && effect === "withheld")
     return { ...NOTHING_KNOWN, ...common, known: { route: null, answer: "nodata", action: preference.action } };
-  const forward = knownForward(resolver, hypothetical, { decision, verdict });
-  const cached = forward === null ? null : lookUpCache(resolver, hypothetical, forward);
-  const group = forward === null ? null : resolver.groups.get(forward.group);
+  const group = knownGroup(resolver, { query, client, decision }, verdict);
+  const cached = group === null ? null : lookUpCache(resolver, { query, client, decision }, group);
   const loops = !isFresh(cached) && group?.loops(client.address) === true;
   const predicted = effect === "given" && preference !== null ? "none" : prediction.action;
   return {
     ...common,
-    known: { route: forward?.group ?? null, action: knownAction(predicted, cached, loops) },
+    known: { route: group?.label ?? null, action: knownAction(predicted, cached, loops) },
     notes: [
       ...(preference !== null && effect === "unknown" ? [preferenceNote(preference)] : []),
-      ...(group !== null && !loops && group.bars(client.address)
+      ...(group !== null && !loops && group.excludes(client.address)
         ? [`${client.address} is a member of group ${group.label}, or may be: the question does not go back there.`]
         : []),
     ],
@@ -122,26 +115,24 @@ function explainedVerdict({ clock }: Resolver, { side, finding, type, foundAtMs 
 }
 
 /** The group that answers; null = a comparison must query both groups first (see `resolve/compare.ts`). */
-function knownForward(
-  resolver: Resolver,
-  hypothetical: HypotheticalQuery,
-  { decision, verdict }: { readonly decision: ForwardDecision | CompareDecision; readonly verdict: Verdict | null },
-): ForwardDecision | null {
-  if (decision.kind === "forward") return decision;
-  const { type } = hypothetical.query;
-  const compared = { ...hypothetical, decision };
+function knownGroup(resolver: Resolver, inProgress: UpstreamQuery, verdict: Verdict | null): Group | null {
+  const { query, decision } = inProgress;
+  if (decision.kind === "forward") return resolver.groups.get(decision.group);
+  const { type } = query;
   if (type === TYPE.A ? verdict?.type !== TYPE.A : verdict === null && (type === TYPE.AAAA || type === TYPE.HTTPS)) return null;
-  return towards(compared, (verdict ?? verdictOfHeld(resolver, compared))?.side ?? "far").decision;
+  const known = verdict ?? verdictFromCache(resolver, inProgress, decision.compare);
+  return resolver.groups.get(decision.compare[known?.side ?? "far"]);
 }
 
-function lookUpCache(resolver: Resolver, { query, client }: HypotheticalQuery, decision: ForwardDecision): CacheLookup {
-  const clientSubnet = subnetToSend(resolver, { query, client, decision });
-  const held = resolver.cache.peek(cacheKey({ ...query, clientSubnet }, decision.group));
+function lookUpCache(resolver: Resolver, inProgress: UpstreamQuery, group: Group): CacheLookup {
+  const clientSubnet = subnetToSend(inProgress, group);
+  const { shaping, stale: allowsStale } = inProgress.decision.context.settings;
+  const held = resolver.cache.peek(cacheKey({ ...inProgress.query, clientSubnet }, group.label));
   if (held === null || isForged(held.answer, resolver.classifier.forged)) return "nothing";
-  const stale = decision.context.settings.stale ? resolver.stale : null;
+  const stale = allowsStale ? resolver.stale : null;
   const nowMs = resolver.clock.now();
   const atOnce = stale !== null && isStaleAtOnce(held, stale, nowMs);
-  return { held, freshness: freshness(held, { limits: decision.context.settings.shaping, stale, nowMs }), atOnce };
+  return { held, freshness: freshness(held, { limits: shaping, stale, nowMs }), atOnce };
 }
 
 function isFresh(cached: CacheLookup | null): cached is Exclude<CacheLookup, "nothing"> {
@@ -170,8 +161,8 @@ function preferenceEffect(
     return decision.answer.kind === "addresses" ? "withheld" : "given";
   }
   const verdict = decision.kind === "compare" ? knownVerdict(resolver, query.name, decision.compare) : null;
-  const forward = knownForward(resolver, other, { decision, verdict });
-  const cached = forward === null ? null : lookUpCache(resolver, other, forward);
+  const group = knownGroup(resolver, { ...other, decision }, verdict);
+  const cached = group === null ? null : lookUpCache(resolver, { ...other, decision }, group);
   if (!isFresh(cached)) return "unknown";
   return outcomeOf(cached.held.answer) === "positive" ? "withheld" : "given";
 }

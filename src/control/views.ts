@@ -20,10 +20,11 @@ import type { ListReport } from "../lists/load.ts";
 import type { GroupStatus } from "../upstreams/group.ts";
 import { sentOf } from "./records.ts";
 
-export function groupView({ members, healthy, ...group }: GroupStatus): UpstreamGroup {
+export function groupView({ members, healthy, violations, ...group }: GroupStatus): UpstreamGroup {
   return {
     ...group,
     well: healthy,
+    breaches: violations,
     members: members.map(({ label, healthy, lastFailure, latencyMs, ...member }) => ({
       server: label,
       well: healthy,

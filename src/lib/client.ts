@@ -15,3 +15,6 @@ export interface Client {
   /** The last segment of a DoH path such as /dns-query/tv: `[a-z0-9-]{1,63}`. */
   readonly clientId: string | null;
 }
+
+/** The parts of a client that rules and upstreams depend on. */
+export type Requester = Pick<Client, "address" | "clientId">;

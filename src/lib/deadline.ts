@@ -1,22 +1,5 @@
 import type { Clock, Timer } from "./clock.ts";
 
-/** The time by which a query needs its reply. The signal ends the questions that are asked for the query. */
-export class QueryDeadline {
-  readonly signal: AbortSignal;
-  readonly #timer: Timer;
-
-  constructor(clock: Clock, untilMs: number) {
-    const controller = new AbortController();
-    this.signal = controller.signal;
-    this.#timer = clock.setTimer(() => controller.abort(), Math.max(0, untilMs - clock.now()));
-  }
-
-  /** Call this when the reply is there: the signal does not fire any more. */
-  lift(): void {
-    this.#timer.cancel();
-  }
-}
-
 /** Waits for a promise for a limited time; null = the time is up. The promise goes on in any case. */
 export async function withinMs<Result>(clock: Clock, limitMs: number, promise: Promise<Result>): Promise<Result | null> {
   const { promise: timeUp, resolve } = Promise.withResolvers<null>();

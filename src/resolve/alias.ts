@@ -6,44 +6,47 @@ import type { Query } from "../dns/query.ts";
 import { moveRecords, writeMessage } from "../dns/rebuild.ts";
 import { EDE, TYPE } from "../dns/types.ts";
 import { type LocalAnswer, MAX_ALIASES, type ReplyDecision } from "../rules/decision.ts";
-import { unanswerable } from "./forward.ts";
-import type { Resolution } from "./types.ts";
+import { answerServfail } from "./local-answer.ts";
+import type { QueryInProgress, Resolution } from "./types.ts";
 
 export type Alias = Extract<LocalAnswer, { readonly kind: "alias" }>;
 
-/** The same query for the alias's target, which is decided by its own rules. */
+/** The same query for the target of an alias. The target has a decision of its own. */
 export function queryForTarget(query: Query, target: Name): Query {
   const typeAndClass = query.questionWire.subarray(-4);
   return { ...query, name: target, questionWire: Buffer.concat([nameWire(target), typeAndClass]) };
 }
 
-/** Puts the alias before what was found for its target. A failure of the target is the query's; so is silence. */
-export function aliased(
-  asked: { readonly query: Query; readonly decision: ReplyDecision },
+/** Puts the alias before the answer for its target. A failure of the target is a failure of the query, and so is silence. */
+export function prependAlias(
+  inProgress: Pick<QueryInProgress<ReplyDecision>, "query" | "decision">,
   alias: Alias,
   target: Resolution,
 ): Resolution {
-  const { query, decision } = asked;
+  const { query, decision } = inProgress;
   const common = { ...target, decision, authenticated: false };
   if (target.answer === null) return common;
   if (outcomeOf(target.answer) === "failure")
     return { ...common, answer: emptyAnswer(query, target.answer.rcode), ttl: { kind: "failure" } };
-  const answer = withAlias(query, alias, target);
+  const answer = encodeWithAlias({ query, alias }, target.answer, target.ttl);
   if (answer === null)
-    return unanswerable(asked, { code: EDE.OTHER, text: "with the alias before it the answer is no message any more" });
-  // A stale target makes the whole stale: nobody may keep it for its TTLs.
+    return answerServfail(inProgress, { code: EDE.OTHER, text: "with the alias before it the answer is no message any more" });
+  // A stale target makes the whole answer stale: its TTLs must not be used.
   const ttl = target.ttl.kind === "stale" ? target.ttl : ({ kind: "keep" } as const);
   return { ...common, source: "hosts", answer, ttl, edits: [...(target.edits ?? []), "put the alias before it"] };
 }
 
-/** The hosts table's aliases lead in a circle, or nearly. */
-export function tooManyAliases(query: Query, decision: ReplyDecision): Resolution {
-  return unanswerable({ query, decision }, { code: EDE.OTHER, text: `more than ${MAX_ALIASES} aliases in the hosts table` });
+/** SERVFAIL: the aliases of the hosts table form a circle, or a chain that is too long. */
+export function answerTooManyAliases(inProgress: QueryInProgress<ReplyDecision>): Resolution {
+  return answerServfail(inProgress, { code: EDE.OTHER, text: `more than ${MAX_ALIASES} aliases in the hosts table` });
 }
 
-/** null where the target's answer leaves no room for the alias, or takes more work to read than one message is worth. */
-function withAlias(query: Query, alias: Alias, { answer, ttl }: Resolution): Answer | null {
-  if (answer === null) throw new Error("an alias without an answer for its target");
+/** Returns null if the message would be too long, or is too costly to read. */
+function encodeWithAlias(
+  { query, alias }: { readonly query: Query; readonly alias: Alias },
+  answer: Answer,
+  ttl: Resolution["ttl"],
+): Answer | null {
   const sending = { ttl, authenticated: false, extendedErrors: [], limitBytes: 0xffff, encrypted: false };
   const rendered = render({ ...sending, query: queryForTarget(query, alias.target), answer });
   const target = indexAnswer(rendered.wire);

@@ -9,33 +9,33 @@ import type { RuleOptions } from "../rules/options.ts";
 import { BINDING_TYPES } from "./filters.ts";
 import type { Resolution } from "./types.ts";
 
-/** What the near group's word on a name comes to. All but `kept` speak for the far side. */
+/** What a near answer says about its name. All but `kept` speak for the far side. */
 export type Classification =
-  /** Every address is in the list. */
+  /** Every address is in the near list. */
   | "kept"
-  /** One or more are not. */
+  /** An address is not in the near list. */
   | "foreign"
-  /** It carries an address of `poison` or `bogus`, and is never sent. */
+  /** An address is in `poison` or `bogus`. Such an answer is never sent. */
   | "void"
-  /** No addresses: NODATA, an empty answer, NXDOMAIN. */
+  /** There are no addresses: NODATA, an empty answer, NXDOMAIN. */
   | "empty"
-  /** An rcode that answers nothing, or no answer, and that soon. */
+  /** The group failed: an rcode that answers nothing, or no answer. */
   | "failed"
-  /** Nothing within the time that the near group has. */
+  /** The group did not answer in its time. */
   | "silent";
 
-/** What the near group gave; null = nothing in time. A stale answer tells that it failed. */
-type NearOutcome = Pick<Resolution, "source" | "answer"> | null;
-
-/** Measures a near answer. @param near what addresses must be in to be kept. */
-export function classify(outcome: NearOutcome, sets: { readonly near: AddressSet; readonly forged: AddressSet }): Classification {
-  if (outcome === null) return "silent";
-  if (outcome.answer === null || outcome.source === "stale") return "failed";
-  return classifyAnswer(outcome.answer, sets);
+/** Classifies the resolution of the near group; null = none in time. A stale answer shows that the group failed. */
+export function classify(
+  resolution: Pick<Resolution, "source" | "answer"> | null,
+  sets: Pick<NearSets, "near" | "forged">,
+): Classification {
+  if (resolution === null) return "silent";
+  if (resolution.answer === null || resolution.source === "stale") return "failed";
+  return classifyAnswer(resolution.answer, sets);
 }
 
-/** The same for an answer alone, however old it is. */
-export function classifyAnswer(answer: Answer, sets: { readonly near: AddressSet; readonly forged: AddressSet }): Classification {
+/** Classifies an answer alone, whatever its age. */
+export function classifyAnswer(answer: Answer, sets: Pick<NearSets, "near" | "forged">): Classification {
   const outcome = outcomeOf(answer);
   switch (outcome) {
     case "failure":
@@ -55,14 +55,14 @@ export function classifyAnswer(answer: Answer, sets: { readonly near: AddressSet
   }
 }
 
-/** Whether an answer carries an address that only liars give, be it as a hint or beside what was asked for. */
+/** Whether an answer has a forged address: in its records, in hints, or in the additional section. */
 export function isForged(answer: Answer, forged: AddressSet): boolean {
   if (forged.size === 0) return false;
-  const beside = answer.additionalOffset < answer.wire.length ? addressesOf(answer, "additional") : [];
-  return [...addressesOf(answer), ...beside, ...hintsOf(answer)].some((address) => forged.has(address));
+  const additional = answer.additionalOffset < answer.wire.length ? addressesOf(answer, "additional") : [];
+  return [...addressesOf(answer), ...additional, ...hintsOf(answer)].some((address) => forged.has(address));
 }
 
-/** The addresses that SVCB and HTTPS records hint at; none where another type was asked. */
+/** The addresses in hints of SVCB and HTTPS records; none for questions of other types. */
 function hintsOf(answer: Answer): Uint8Array[] {
   if (!BINDING_TYPES.has(answer.type)) return [];
   const bindings = recordsOf(answer).filter(({ type }) => BINDING_TYPES.has(type));
@@ -70,44 +70,43 @@ function hintsOf(answer: Answer): Uint8Array[] {
   return params.flatMap(({ key, start, end }) => hintAddresses({ key, value: answer.wire.subarray(start, end) }));
 }
 
-/** Goes with the SERVFAIL that stands for a forged answer, and tells it from other failures as long as it is held. */
+/** The extended error of the SERVFAIL in place of a forged answer. It tells a void answer from other failures, also in the cache. */
 export function voidError(route: string): ExtendedError {
   return { code: EDE.OTHER, text: `${VOID} ${route} gave an address of poison or bogus` };
 }
 
 const VOID = "void answer:";
 
-/** What answers are measured by. Immutable: a list that changed makes others. */
+/** The sets that answers are classified by. Immutable: a changed list makes another classifier. */
 export interface AddressClassifier {
-  /** Addresses of `poison` and `bogus`: an answer with one of them is void, whoever gave it. */
+  /** Addresses of `poison` and `bogus`. An answer with one of them is void, whichever group sent it. */
   readonly forged: AddressSet;
-  /** Equal for equal addresses in `forged`, however they came there: held answers bear it once they are judged by that set. */
+  /** Equal for equal sets `forged`. The cache stores it with each answer that was checked by that set. */
   readonly forgedFingerprint: string;
-  /** Groups that some rule compares others with: over UDP their answers may be outrun by forged ones. */
+  /** The far groups of all comparisons. Over UDP a forged answer may come before theirs. */
   readonly farGroups: ReadonlySet<string>;
-  /** By the list that `keepNearIf` names. @throws Error for one that no rule names. */
-  readonly near: (list: string) => NearMeasure;
+  /** The sets for the list in `keepNearIf`. @throws Error for a list that no rule names. */
+  readonly near: (list: string) => NearSets;
 }
 
-interface NearMeasure {
+export interface NearSets {
   readonly near: AddressSet;
   readonly forged: AddressSet;
-  /** Equal for equal addresses in all of these sets, also after a restart. */
+  /** Equal for equal sets, also after a restart. */
   readonly fingerprint: string;
 }
 
-/** Where the sets come from. */
-interface MeasureParts {
+interface ClassifierParts {
   readonly rules: readonly RuleOptions[];
   /** Addresses, CIDRs and `list:NAME`. */
   readonly poison: readonly string[];
   readonly bogus: readonly string[];
-  /** null where no list of addresses has the name. */
+  /** null = there is no list of addresses with that name. */
   readonly addresses: (list: string) => AddressSet | null;
 }
 
-/** @throws Error for what the checks of the configuration refuse. */
-export function addressClassifier({ rules, poison, bogus, addresses }: MeasureParts): AddressClassifier {
+/** @throws Error for an unknown list or an invalid address; the checks of the configuration report those first. */
+export function addressClassifier({ rules, poison, bogus, addresses }: ClassifierParts): AddressClassifier {
   const list = (name: string): AddressSet => {
     const set = addresses(name);
     if (set === null) throw new Error(`there is no list of addresses ${name}`);
@@ -115,19 +114,19 @@ export function addressClassifier({ rules, poison, bogus, addresses }: MeasurePa
   };
   const forged = new AddressSet([...poison, ...bogus].flatMap((entry) => rangesOf(entry, list)));
   const compares = rules.flatMap(({ action }) => (action?.kind === "compare" ? [action.compare] : []));
-  const measures = new Map<string, NearMeasure>();
+  const byList = new Map<string, NearSets>();
   for (const { keepNearIf } of compares) {
     const near = list(keepNearIf);
-    if (!measures.has(keepNearIf)) measures.set(keepNearIf, { near, forged, fingerprint: fingerprintOf(near, forged) });
+    if (!byList.has(keepNearIf)) byList.set(keepNearIf, { near, forged, fingerprint: fingerprintOf(near, forged) });
   }
   return {
     forged,
     forgedFingerprint: fingerprintOf(forged),
     farGroups: new Set(compares.map(({ far }) => far)),
     near: (name) => {
-      const measure = measures.get(name);
-      if (measure === undefined) throw new Error(`no rule compares by the list ${name}`);
-      return measure;
+      const sets = byList.get(name);
+      if (sets === undefined) throw new Error(`no rule compares by the list ${name}`);
+      return sets;
     },
   };
 }

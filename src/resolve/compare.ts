@@ -1,261 +1,214 @@
 import { outcomeOf } from "../dns/answer.ts";
 import { CLASS, TYPE } from "../dns/types.ts";
 import { withinMs } from "../lib/deadline.ts";
-import type { CompareDecision, ForwardDecision } from "../rules/decision.ts";
-import { type Classification, classify, classifyAnswer } from "./classify.ts";
-import { queryOfType } from "./families.ts";
-import { BINDING_TYPES, withBindingsEdited } from "./filters.ts";
-import { forward, freshlyHeld, outOfTime } from "./forward.ts";
-import type { QueryInProgress } from "./resolve.ts";
-import type { Comparison, Resolution, Resolver } from "./types.ts";
+import type { CompareOptions } from "../rules/options.ts";
+import type { Group } from "../upstreams/group.ts";
+import { type Classification, classify, classifyAnswer, type NearSets } from "./classify.ts";
+import { answerOutOfTime, queryOfType } from "./families.ts";
+import { forward, peekFresh } from "./forward.ts";
+import type { Comparison, Resolution, Resolver, UpstreamQuery } from "./types.ts";
 import { knownVerdict, type Side, type Verdict, verdictKey } from "./verdicts.ts";
 
 /**
- * Answers a question from the near or the far group, by where the addresses of its name are (docs/config.md, "Comparison"). A and AAAA are
- * judged, and one verdict holds for the whole name: A's where it is known. Settled by the resolver's deadline.
+ * Answers a question from the near or the far group, depending on where the addresses of its name are (docs/config.md, "Comparison"). A and AAAA are
+ * compared. One verdict holds for the whole name: the verdict by A, where there is one. Settles by the resolver's deadline.
  */
-export function compare(resolver: Resolver, asked: QueryInProgress<CompareDecision>): Resolution | Promise<Resolution> {
-  const { query, decision } = asked;
-  const limits = { nearMs: decision.compare.withinMs, untilMs: resolver.clock.now() + resolver.deadlineMs };
-  const verdict = query.class === CLASS.IN ? knownVerdict(resolver, query.name, decision.compare) : null;
-  if (query.class !== CLASS.IN) return follow(resolver, asked, { ...limits, verdict });
+export function compare(
+  resolver: Resolver,
+  inProgress: UpstreamQuery,
+  options: CompareOptions,
+): Resolution | Promise<Resolution> {
+  const { query } = inProgress;
+  const comparing: Comparing = {
+    resolver,
+    inProgress,
+    options,
+    near: resolver.groups.get(options.near),
+    far: resolver.groups.get(options.far),
+    sets: resolver.classifier.near(options.keepNearIf),
+    nearMs: options.withinMs,
+    untilMs: resolver.clock.now() + resolver.deadlineMs,
+  };
+  if (query.class !== CLASS.IN) return followVerdict(comparing, null);
+  const verdict = knownVerdict(resolver, query.name, options);
   switch (query.type) {
     case TYPE.A:
-      // One that only AAAA has brought about gives way to A's own.
-      return verdict?.type === TYPE.A
-        ? follow(resolver, asked, { ...limits, verdict })
-        : compareResponses(resolver, asked, limits);
+      // A verdict by AAAA gives way to a verdict by A.
+      return verdict?.type === TYPE.A ? followVerdict(comparing, verdict) : compareResponses(comparing);
     case TYPE.AAAA:
     case TYPE.HTTPS:
-      return verdict === null ? afterAddresses(resolver, asked, limits) : follow(resolver, asked, { ...limits, verdict });
+      return verdict === null ? compareAddressesFirst(comparing) : followVerdict(comparing, verdict);
     default:
-      return follow(resolver, asked, { ...limits, verdict: verdict ?? verdictOfHeld(resolver, asked) });
+      return followVerdict(comparing, verdict ?? verdictFromCache(resolver, inProgress, options));
   }
 }
 
+/** One comparison under way. */
+interface Comparing {
+  readonly resolver: Resolver;
+  readonly inProgress: UpstreamQuery;
+  readonly options: CompareOptions;
+  readonly near: Group;
+  readonly far: Group;
+  readonly sets: NearSets;
+  /** How long the near group may take. */
+  readonly nearMs: number;
+  /** When the query must have its reply, on the scale of `Clock.now`. */
+  readonly untilMs: number;
+}
+
 /**
- * What A would come to without asking anybody: near addresses that are held and kept outlive a verdict that ran out or was forgotten, and far must
- * not deny the name to clients that have them.
+ * The verdict that cached addresses give. Cached near addresses outlive a verdict that expired or was forgotten, and the far group must not deny the
+ * name to clients that have those addresses.
  */
-export function verdictOfHeld(resolver: Resolver, asked: QueryInProgress<CompareDecision>): Verdict | null {
-  const { clock, classifier: measures } = resolver;
-  const measure = measures.near(asked.decision.compare.keepNearIf);
-  const held = freshlyHeld(resolver, towards({ ...asked, query: queryOfType(asked.query, TYPE.A) }, "near"));
-  if (held === null || classifyAnswer(held.answer, measure) !== "kept") return null;
-  const { fingerprint } = measure;
-  return { side: "near", finding: "kept", type: TYPE.A, firm: true, foundAtMs: clock.now(), fingerprint };
+export function verdictFromCache(resolver: Resolver, inProgress: UpstreamQuery, options: CompareOptions): Verdict | null {
+  const sets = resolver.classifier.near(options.keepNearIf);
+  const forA = { ...inProgress, query: queryOfType(inProgress.query, TYPE.A) };
+  const held = peekFresh(resolver, forA, resolver.groups.get(options.near));
+  if (held === null || classifyAnswer(held.answer, sets) !== "kept") return null;
+  const { fingerprint } = sets;
+  return { side: "near", finding: "kept", type: TYPE.A, firm: true, foundAtMs: resolver.clock.now(), fingerprint };
 }
 
-interface Following extends WeighLimits {
-  /** null = nothing is known: the far side alone. */
-  readonly verdict: Verdict | null;
+/** Asks only the side of the verdict; null = nothing is known, and the far side answers. */
+function followVerdict(comparing: Comparing, verdict: Verdict | null): Resolution | Promise<Resolution> {
+  const resolution = forward(comparing.resolver, comparing.inProgress, comparing[verdict?.side ?? "far"]);
+  if (resolution instanceof Promise) return resolution.then((late) => checkVerdict(comparing, verdict, late));
+  return checkVerdict(comparing, verdict, resolution);
 }
 
-function follow(
-  resolver: Resolver,
-  asked: QueryInProgress<CompareDecision>,
-  { verdict, ...limits }: Following,
-): Resolution | Promise<Resolution> {
-  const sent = towards(asked, verdict?.side ?? "far");
-  const followed = (resolution: Resolution): Resolution | Promise<Resolution> => {
-    if (verdict !== null && hasLeft(resolver, asked, { verdict, resolution })) {
-      resolver.verdicts.delete(verdictKey(asked.query.name, asked.decision.compare));
-      return compareResponses(resolver, asked, limits);
-    }
-    return {
-      ...(BINDING_TYPES.has(asked.query.type) ? withBindingsEdited(resolver, sent, resolution) : resolution),
-      decision: asked.decision,
-      comparison: {
-        side: verdict?.side ?? "far",
-        group: sent.decision.group,
-        near: verdict?.finding ?? null,
-        by: verdict === null ? "default" : "verdict",
-      },
-    };
-  };
-  const resolution = forward(resolver, sent);
-  return resolution instanceof Promise ? resolution.then(followed) : followed(resolution);
+/** Compares after all if the near answer contradicts the verdict. */
+function checkVerdict(comparing: Comparing, verdict: Verdict | null, resolution: Resolution): Resolution | Promise<Resolution> {
+  if (verdict === null) return withComparison(comparing, resolution, { side: "far", near: null, by: "default" });
+  if (!isContradicted(comparing, verdict, resolution))
+    return withComparison(comparing, resolution, { side: verdict.side, near: verdict.finding, by: "verdict" });
+  comparing.resolver.verdicts.delete(verdictKey(comparing.inProgress.query.name, comparing.options));
+  return compareResponses(comparing);
 }
 
-/** Whether a near answer speaks against the verdict that led there. AAAA says nothing about a verdict that A has found. */
-function hasLeft(
-  { classifier: measures }: Resolver,
-  { query, decision }: QueryInProgress<CompareDecision>,
-  { verdict, resolution }: { readonly verdict: Verdict; readonly resolution: Resolution },
-): boolean {
-  if (verdict.side !== "near" || query.type !== verdict.type) return false;
-  const finding = classify(resolution, measures.near(decision.compare.keepNearIf));
+/** Whether a near answer contradicts the verdict that led to it. AAAA says nothing about a verdict by A. */
+function isContradicted({ inProgress, sets }: Comparing, verdict: Verdict, resolution: Resolution): boolean {
+  if (verdict.side !== "near" || inProgress.query.type !== verdict.type) return false;
+  const finding = classify(resolution, sets);
   return finding === "foreign" || finding === "void";
 }
 
 /**
- * Asks for A to have a verdict. It has half of the time, so that the question itself still gets an answer; and a near group that was silent
+ * Compares A first, to get a verdict. This may take half of the time, so that the question itself still gets an answer. A near group that was silent
  * about A is not waited for again.
  */
-async function afterAddresses(
-  resolver: Resolver,
-  asked: QueryInProgress<CompareDecision>,
-  limits: WeighLimits,
-): Promise<Resolution> {
-  const { query, decision } = asked;
-  const weighing = Promise.resolve(compareResponses(resolver, { ...asked, query: queryOfType(query, TYPE.A) }, limits));
-  const addresses = await withinMs(resolver.clock, resolver.deadlineMs / 2, weighing);
-  const verdict = knownVerdict(resolver, query.name, decision.compare);
-  if (verdict !== null || query.type !== TYPE.AAAA)
-    return inTime(resolver, follow(resolver, asked, { ...limits, verdict }), { asked, untilMs: limits.untilMs });
+async function compareAddressesFirst(comparing: Comparing): Promise<Resolution> {
+  const { resolver, inProgress, options } = comparing;
+  const { query } = inProgress;
+  const forA = { ...comparing, inProgress: { ...inProgress, query: queryOfType(query, TYPE.A) } };
+  const addresses = await withinMs(resolver.clock, resolver.deadlineMs / 2, Promise.resolve(compareResponses(forA)));
+  const verdict = knownVerdict(resolver, query.name, options);
+  if (verdict !== null || query.type !== TYPE.AAAA) return await inTime(comparing, followVerdict(comparing, verdict));
   const isSilent = addresses?.comparison?.near === "silent";
-  return compareResponses(resolver, asked, { ...limits, nearMs: isSilent ? 0 : limits.nearMs });
+  return await compareResponses(isSilent ? { ...comparing, nearMs: 0 } : comparing);
 }
 
 /**
- * Asks near and far together, each on its own route, and gives near's answer if it is kept, else far's; the near group has no longer than
- * `nearMs`. What is held of either side counts as its answer: a near one that is held and kept asks nobody. Leaves a verdict where there is one.
+ * Asks near and far together and sends the near answer if it is kept, else the far one. The near group has `nearMs`. A cached answer counts as the
+ * answer of its side, and a cached near answer that is kept asks nobody. Stores a verdict if there is one.
  */
-function compareResponses(
-  resolver: Resolver,
-  asked: QueryInProgress<CompareDecision>,
-  limits: WeighLimits,
-): Resolution | Promise<Resolution> {
-  const near = forward(resolver, towards(asked, "near"));
-  if (near instanceof Promise) return weighInTime(resolver, asked, { ...limits, near });
-  const weighing = { near, finding: judgeNear(resolver, asked, near) };
-  if (weighing.finding === "kept") return kept(resolver, asked, near);
-  const far = forward(resolver, towards(asked, "far"));
-  if (!(far instanceof Promise)) return conclude(resolver, asked, { ...weighing, far });
-  return inTime(resolver, far, { asked, untilMs: limits.untilMs }).then((late) =>
-    conclude(resolver, asked, { ...weighing, far: late }),
-  );
+function compareResponses(comparing: Comparing): Resolution | Promise<Resolution> {
+  const { resolver, inProgress } = comparing;
+  const near = forward(resolver, inProgress, comparing.near);
+  if (near instanceof Promise) return waitAndCompare(comparing, near);
+  const finding = classify(near, comparing.sets);
+  if (finding === "kept") return keepNear(comparing, near);
+  const far = forward(resolver, inProgress, comparing.far);
+  if (!(far instanceof Promise)) return conclude(comparing, { near, finding, far });
+  return inTime(comparing, far).then((late) => conclude(comparing, { near, finding, far: late }));
 }
 
-interface WeighLimits {
-  /** How long the near group may take. */
-  readonly nearMs: number;
-  /** By then the query has its reply, on the scale of `Clock.now`. */
-  readonly untilMs: number;
-}
-
-async function weighInTime(
-  resolver: Resolver,
-  asked: QueryInProgress<CompareDecision>,
-  { near, nearMs, untilMs }: WeighLimits & { readonly near: Promise<Resolution> },
-): Promise<Resolution> {
-  const far = forward(resolver, towards(asked, "far"));
-  let given: Resolution | null = null;
-  const arrives = near.then((resolution) => {
-    given = resolution;
+async function waitAndCompare(comparing: Comparing, near: Promise<Resolution>): Promise<Resolution> {
+  const { resolver, inProgress, nearMs, untilMs } = comparing;
+  const far = forward(resolver, inProgress, comparing.far);
+  let arrived: Resolution | null = null;
+  const noted = near.then((resolution) => {
+    arrived = resolution;
     return resolution;
   });
-  const soon = await withinMs(resolver.clock, Math.min(nearMs, untilMs - resolver.clock.now()), arrives);
-  const finding = judgeNear(resolver, asked, soon);
-  if (soon !== null && finding === "kept") return kept(resolver, asked, soon);
-  const late = await inTime(resolver, far, { asked, untilMs });
-  return conclude(resolver, asked, { near: given, finding, far: late });
+  const inNearTime = await withinMs(resolver.clock, Math.min(nearMs, untilMs - resolver.clock.now()), noted);
+  const finding = classify(inNearTime, comparing.sets);
+  if (inNearTime !== null && finding === "kept") return keepNear(comparing, inNearTime);
+  const late = await inTime(comparing, far);
+  return conclude(comparing, { near: arrived, finding, far: late });
 }
 
-function judgeNear(
-  { classifier: measures }: Resolver,
-  { decision }: QueryInProgress<CompareDecision>,
-  near: Resolution | null,
-): Classification {
-  return classify(near, measures.near(decision.compare.keepNearIf));
-}
-
-interface Weighing {
-  /** null = silent to this moment. One that came after its time is at hand, and its finding is `silent` all the same. */
+interface Responses {
+  /** null = the near group is silent until now. A near answer that came too late is here, and its finding is `silent` all the same. */
   readonly near: Resolution | null;
   readonly finding: Classification;
   readonly far: Resolution;
 }
 
-function kept(resolver: Resolver, asked: QueryInProgress<CompareDecision>, near: Resolution): Resolution {
-  remember(resolver, asked, { side: "near", finding: "kept", firm: true });
-  return chosen(asked, near, { side: "near", near: "kept", by: "comparison" });
+function keepNear(comparing: Comparing, near: Resolution): Resolution {
+  storeVerdict(comparing, { side: "near", finding: "kept", firm: true });
+  return withComparison(comparing, near, { side: "near", near: "kept", by: "comparison" });
 }
 
-/** Near is not kept: far's word counts, if it has any. */
-function conclude(resolver: Resolver, asked: QueryInProgress<CompareDecision>, weighing: Weighing): Resolution {
-  const { near, finding, far } = weighing;
-  if (!isUsable(far)) return chosen(asked, ...withoutFar(resolver, asked, weighing));
-  const both = { ...far, attempts: [...(near?.attempts ?? []), ...far.attempts] };
-  if (far.source === "stale") return chosen(asked, both, { side: "far", near: finding, by: "failure" });
-  const tellsOfName = finding !== "failed" && finding !== "silent" && far.answer?.answered === true;
-  // That this client may not ask the near group tells nothing about the name to others.
-  if (near === null || !NOT_ASKED.has(near.action)) remember(resolver, asked, { side: "far", finding, firm: tellsOfName });
-  return chosen(asked, both, { side: "far", near: finding, by: "comparison" });
+/** The near answer is not kept, so the far answer counts, if there is one. */
+function conclude(comparing: Comparing, responses: Responses): Resolution {
+  const { near, finding, far } = responses;
+  if (!isUsable(far)) return chooseWithoutFar(comparing, responses);
+  const withBoth = { ...far, attempts: [...(near?.attempts ?? []), ...far.attempts] };
+  if (far.source === "stale") return withComparison(comparing, withBoth, { side: "far", near: finding, by: "failure" });
+  const isFirm = finding !== "failed" && finding !== "silent" && far.answer?.answered === true;
+  // That this client must not ask the near group says nothing about the name to other clients.
+  if (near === null || !NOT_ASKED.has(near.action)) storeVerdict(comparing, { side: "far", finding, firm: isFirm });
+  return withComparison(comparing, withBoth, { side: "far", near: finding, by: "comparison" });
 }
 
-/** Actions of questions that did not go to their group. */
+/** Actions of questions that were not sent to their group. */
 const NOT_ASKED: ReadonlySet<string> = new Set(["loop", "never"]);
 
-/** What is left when far has failed: what near had while it was well, or what it says now, unproven; else the failure. */
-function withoutFar(resolver: Resolver, asked: QueryInProgress<CompareDecision>, { near, finding, far }: Weighing): Chosen {
+/** Chooses after the far group has failed: a stale near answer that is kept, else an unproven near answer, else the failure. */
+function chooseWithoutFar(comparing: Comparing, { near, finding, far }: Responses): Resolution {
   const attempts = [...(near?.attempts ?? []), ...far.attempts];
-  const measure = resolver.classifier.near(asked.decision.compare.keepNearIf);
-  const said = near?.answer ?? null;
-  const worth = said === null ? "failed" : classifyAnswer(said, measure);
+  const answer = near?.answer ?? null;
+  const ownFinding = answer === null ? "failed" : classifyAnswer(answer, comparing.sets);
   const isStale = near?.source === "stale";
-  if (near !== null && isStale && worth === "kept")
-    return [
-      { ...near, attempts },
-      { side: "near", near: finding, by: "failure" },
-    ];
-  if (near === null || said === null || isStale || (worth !== "foreign" && worth !== "kept"))
-    return [
-      { ...far, attempts },
-      { side: "far", near: finding, by: "failure" },
-    ];
-  const ttlSeconds = Math.min(said.lowestTtlSeconds ?? 0, asked.decision.context.settings.shaping.negative.failureSeconds);
+  const nearSide = { side: "near", near: finding, by: "failure" } as const;
+  if (near !== null && isStale && ownFinding === "kept") return withComparison(comparing, { ...near, attempts }, nearSide);
+  if (near === null || answer === null || isStale || (ownFinding !== "foreign" && ownFinding !== "kept"))
+    return withComparison(comparing, { ...far, attempts }, { side: "far", near: finding, by: "failure" });
+  const { failureSeconds } = comparing.inProgress.decision.context.settings.shaping.negative;
+  const ttlSeconds = Math.min(answer.lowestTtlSeconds ?? 0, failureSeconds);
   const unproven: Resolution = { ...near, action: "compare:unproven", ttl: { kind: "stale", ttlSeconds }, attempts };
-  return [unproven, { side: "near", near: finding, by: "failure" }];
+  return withComparison(comparing, unproven, nearSide);
 }
 
-type Chosen = readonly [resolution: Resolution, comparison: Omit<Comparison, "group">];
-
-function chosen(
-  asked: QueryInProgress<CompareDecision>,
-  resolution: Resolution,
-  comparison: Omit<Comparison, "group">,
-): Resolution {
-  const { decision } = asked;
-  return { ...resolution, decision, comparison: { ...comparison, group: decision.compare[comparison.side] } };
+function withComparison({ options }: Comparing, resolution: Resolution, comparison: Omit<Comparison, "group">): Resolution {
+  return { ...resolution, comparison: { ...comparison, group: options[comparison.side] } };
 }
 
-/** Whether far has an answer that may be sent, be it stale. */
+/** Whether the far answer may be sent. It may be stale. */
 function isUsable({ answer, action }: Resolution): boolean {
   return answer !== null && outcomeOf(answer) !== "failure" && action !== "loop";
 }
 
-function remember(
-  resolver: Resolver,
-  { query, decision }: QueryInProgress<CompareDecision>,
+function storeVerdict(
+  { resolver, inProgress, options, sets }: Comparing,
   verdict: Pick<Verdict, "finding" | "firm"> & { readonly side: Side },
 ): void {
-  const { verdicts, classifier: measures, clock } = resolver;
-  const { fingerprint } = measures.near(decision.compare.keepNearIf);
-  const known = knownVerdict(resolver, query.name, decision.compare);
-  // A's came in while AAAA was being weighed, and it is A's that counts.
+  const { query } = inProgress;
+  const known = knownVerdict(resolver, query.name, options);
+  // A verdict by A came while AAAA was compared, and it beats a verdict by AAAA.
   if (known?.type === TYPE.A && query.type !== TYPE.A) return;
-  verdicts.put(verdictKey(query.name, decision.compare), { ...verdict, type: query.type, foundAtMs: clock.now(), fingerprint });
+  const foundAtMs = resolver.clock.now();
+  const { fingerprint } = sets;
+  resolver.verdicts.put(verdictKey(query.name, options), { ...verdict, type: query.type, foundAtMs, fingerprint });
 }
 
-/** The same question, sent to one side of a comparison. */
-export function towards(asked: QueryInProgress<CompareDecision>, side: Side): QueryInProgress<ForwardDecision> {
-  const { compare, context } = asked.decision;
-  return { ...asked, decision: { kind: "forward", group: compare[side], context } };
-}
-
-/** A resolution that began after its query came: what takes longer than the query has is a failure. */
-async function inTime(
-  resolver: Resolver,
-  resolution: Resolution | Promise<Resolution>,
-  { asked, untilMs }: { readonly asked: QueryInProgress<CompareDecision>; readonly untilMs: number },
-): Promise<Resolution> {
+/** Waits for a question that was sent some time after the query came. SERVFAIL if the query's time is up first. */
+async function inTime(comparing: Comparing, resolution: Resolution | Promise<Resolution>): Promise<Resolution> {
   if (!(resolution instanceof Promise)) return resolution;
+  const { resolver, inProgress, far, untilMs } = comparing;
   const found = await withinMs(resolver.clock, untilMs - resolver.clock.now(), resolution);
-  return found ?? compareOutOfTime(asked);
-}
-
-function compareOutOfTime(asked: QueryInProgress<CompareDecision>): Resolution {
-  const { far } = asked.decision.compare;
-  return { ...outOfTime(asked), route: far, comparison: { side: "far", group: far, near: null, by: "failure" } };
+  if (found !== null) return found;
+  const comparison = { side: "far", group: far.label, near: null, by: "failure" } as const;
+  return { ...answerOutOfTime(inProgress), route: far.label, comparison };
 }

@@ -1,195 +1,214 @@
-import { addSoa, emptyAnswer, negativeAnswer } from "../answers/negative.ts";
-import type { TtlEdit } from "../answers/render.ts";
+import { addSoa, negativeAnswer } from "../answers/negative.ts";
 import type { Held } from "../cache/entry.ts";
 import { type CacheKey, cacheKey } from "../cache/key.ts";
 import { ageSeconds, freshness, isFresh, isStaleAtOnce, lifetimeSeconds, shouldPrefetch } from "../cache/lifetime.ts";
 import type { StaleOptions } from "../cache/options.ts";
 import { type Answer, outcomeOf } from "../dns/answer.ts";
-import type { ExtendedError } from "../dns/edns.ts";
 import type { Question } from "../dns/query.ts";
 import { EDE, RCODE } from "../dns/types.ts";
 import { withinMs } from "../lib/deadline.ts";
-import { unreachable } from "../lib/unreachable.ts";
-import type { ForwardDecision } from "../rules/decision.ts";
+import type { Group } from "../upstreams/group.ts";
 import type { Attempt } from "../upstreams/upstream.ts";
 import { isForged } from "./classify.ts";
-import { scopeOfReply, subnetToSend } from "./client-subnet.ts";
-import { fetchAnswer, verifyHeldNxdomain } from "./fetch.ts";
-import type { QueryInProgress } from "./resolve.ts";
-import type { FetchRequest, FetchResult, Resolution, Resolver } from "./types.ts";
+import { subnetToSend } from "./client-subnet.ts";
+import { disproveCachedNxdomain, fetchAnswer, guardNxdomain } from "./fetch.ts";
+import { resolveLocally } from "./local-answer.ts";
+import type { FetchRequest, FetchResult, Resolution, Resolver, UpstreamQuery } from "./types.ts";
 
-/** Answers a question from the cache, or from the group it is sent to, or with what was good before where that fails or takes long. */
-export function forward(resolver: Resolver, asked: QueryInProgress<ForwardDecision>): Resolution | Promise<Resolution> {
-  const resolution = answered(resolver, asked);
-  if (asked.query.clientSubnet === null) return resolution;
-  const subnetScope = scopeOfReply(resolver, asked);
-  if (resolution instanceof Promise) return resolution.then((late) => ({ ...late, subnetScope }));
-  return { ...resolution, subnetScope };
-}
-
-function answered(resolver: Resolver, asked: QueryInProgress<ForwardDecision>): Resolution | Promise<Resolution> {
-  const { decision } = asked;
-  const question = upstreamQuestion(resolver, asked);
-  const key = cacheKey(question, decision.group);
-  const held = heldAnswer(resolver, key);
-  if (held === null) return fetchFor(resolver, asked, orderFor(resolver, asked, { question, key }));
-  const options = decision.context.settings.stale ? resolver.stale : null;
+/** Answers from the cache, else from the group, else with a stale answer when the group fails or is slow. */
+export function forward(resolver: Resolver, inProgress: UpstreamQuery, group: Group): Resolution | Promise<Resolution> {
+  const { shaping, stale } = inProgress.decision.context.settings;
+  const question = upstreamQuestion(inProgress, group);
+  const key = cacheKey(question, group.label);
+  const held = findHeld(resolver, key);
+  if (held === null) return fetchAndAnswer(resolver, inProgress, fetchRequest(resolver, inProgress, { question, key, group }));
+  const options = stale ? resolver.stale : null;
   const nowMs = resolver.clock.now();
-  const state = freshness(held, { limits: decision.context.settings.shaping, stale: options, nowMs });
+  const state = freshness(held, { limits: shaping, stale: options, nowMs });
   if (state.kind === "fresh") {
     const untilMs = nowMs + state.remainingSeconds * 1000;
-    // Parts of a second are not counted, and no rule of other limits is behind those.
+    // Skip the write if the new expiry is less than a second later than the old one: no client was told a longer TTL.
     if (untilMs >= held.advertisedUntilMs + 1000) resolver.cache.extendAdvertised(key, outcomeOf(held.answer), untilMs);
-    if (isToBeRenewed(resolver, asked, { held, nowMs })) {
+    if (resolver.prefetch && isPrefetchDue(resolver, inProgress, { held, nowMs, group })) {
       resolver.cache.noteRenewal(key);
-      fetchAnswer(resolver, orderFor(resolver, asked, { question, key }));
+      fetchAnswer(resolver, fetchRequest(resolver, inProgress, { question, key, group }));
     }
-    return fromCache(resolver, asked, { held, remainingSeconds: state.remainingSeconds });
+    return answerFresh(resolver, inProgress, { held, nowMs, remainingSeconds: state.remainingSeconds, question, group });
   }
-  const order = orderFor(resolver, asked, { question, key });
-  if (state.kind === "expired" || options === null) return fetchFor(resolver, asked, order);
-  return refresh(resolver, asked, { order, held, options });
+  const request = fetchRequest(resolver, inProgress, { question, key, group });
+  if (state.kind === "expired" || options === null) return fetchAndAnswer(resolver, inProgress, request);
+  return refresh(resolver, inProgress, { request, held, options });
 }
 
-/** What is held and within its TTL, for a look that no client asked for; null = nothing. */
-export function freshlyHeld(resolver: Resolver, asked: QueryInProgress<ForwardDecision>): Held | null {
-  const held = resolver.cache.peek(cacheKey(upstreamQuestion(resolver, asked), asked.decision.group));
-  return held !== null && isFresh(held, asked.decision.context.settings.shaping, resolver.clock.now()) ? held : null;
+/** A cached answer within its TTL, for a lookup that no client asked for; null = there is none. */
+export function peekFresh(resolver: Resolver, inProgress: UpstreamQuery, group: Group): Held | null {
+  const held = resolver.cache.peek(cacheKey(upstreamQuestion(inProgress, group), group.label));
+  const { shaping } = inProgress.decision.context.settings;
+  return held !== null && isFresh(held, shaping, resolver.clock.now()) ? held : null;
 }
 
-/** What is held, unless it has come to be known for forged since it came. It is looked into once for each set of forged addresses. */
-function heldAnswer({ cache, classifier: measures }: Resolver, key: CacheKey): Held | null {
+/** The question as it goes upstream: without a client subnet, unless a rule or the group wants one. */
+function upstreamQuestion(inProgress: UpstreamQuery, group: Group): Question {
+  const { query } = inProgress;
+  const clientSubnet = subnetToSend(inProgress, group);
+  return clientSubnet === null && query.clientSubnet === null ? query : { ...query, clientSubnet };
+}
+
+/** Looks the key up. An answer with an address that has become known as forged is dropped; each answer is checked once for each set of such addresses. */
+function findHeld({ cache, classifier }: Resolver, key: CacheKey): Held | null {
   const held = cache.get(key);
-  if (held === null || held.filterFingerprint === measures.forgedFingerprint) return held;
-  if (isForged(held.answer, measures.forged)) {
+  if (held === null || held.filterFingerprint === classifier.forgedFingerprint) return held;
+  if (isForged(held.answer, classifier.forged)) {
     cache.delete(key);
     return null;
   }
-  cache.noteFiltered(key, measures.forgedFingerprint);
+  cache.noteFiltered(key, classifier.forgedFingerprint);
   return held;
 }
 
-function orderFor(
+function fetchRequest(
   resolver: Resolver,
-  { decision, client }: QueryInProgress<ForwardDecision>,
-  { question, key }: Pick<FetchRequest, "question" | "key">,
+  { decision, client }: UpstreamQuery,
+  { question, key, group }: Pick<FetchRequest, "question" | "key" | "group">,
 ): FetchRequest {
   const deadlineMs = resolver.clock.now() + resolver.deadlineMs;
-  const { address: origin, clientId } = client;
-  return { question, key, route: decision.group, origin, clientId, limits: decision.context.settings.shaping, deadlineMs };
+  return { question, key, group, client, limits: decision.context.settings.shaping, deadlineMs };
 }
 
-/** What goes to upstreams: with no subnet, unless a rule or group says otherwise. */
-function upstreamQuestion(resolver: Resolver, asked: QueryInProgress<ForwardDecision>): Question {
-  const clientSubnet = subnetToSend(resolver, asked);
-  return clientSubnet === null && asked.query.clientSubnet === null ? asked.query : { ...asked.query, clientSubnet };
-}
-
-function isToBeRenewed(
-  resolver: Resolver,
-  { query, decision }: QueryInProgress<ForwardDecision>,
-  { held, nowMs }: { readonly held: Held; readonly nowMs: number },
+function isPrefetchDue(
+  { cache }: Resolver,
+  { query, decision }: UpstreamQuery,
+  { held, nowMs, group }: { readonly held: Held; readonly nowMs: number; readonly group: Group },
 ): boolean {
   const limits = decision.context.settings.shaping;
-  const nameLives = () => resolver.cache.holdsPositive(query.name, { class: query.class, route: decision.group }, limits);
-  return resolver.prefetch && shouldPrefetch(held, { limits, nowMs, nameLives });
+  const nameLives = () => cache.holdsPositive(query.name, { class: query.class, route: group.label }, limits);
+  return shouldPrefetch(held, { limits, nowMs, nameLives });
 }
 
-async function fetchFor(resolver: Resolver, asked: QueryInProgress<ForwardDecision>, order: FetchRequest): Promise<Resolution> {
-  const fetched = await fetchAnswer(resolver, order).result;
-  if (fetched.kind === "failed" && fetched.failure === "barred") return looped(resolver, asked, fetched);
-  return given(resolver, asked, { order, fetched });
-}
-
-function given(
-  resolver: Resolver,
-  asked: QueryInProgress<ForwardDecision>,
-  { order, fetched }: { readonly order: FetchRequest; readonly fetched: FetchResult },
-): Resolution {
-  // Whoever asked first may have come by a rule of other limits, and it was put with those.
-  const untilMs = resolver.clock.now() + lifetimeSeconds(fetched.answer, order.limits) * 1000;
-  resolver.cache.extendAdvertised(order.key, outcomeOf(fetched.answer), untilMs);
-  return fromUpstream(resolver, asked, fetched);
+async function fetchAndAnswer(resolver: Resolver, inProgress: UpstreamQuery, request: FetchRequest): Promise<Resolution> {
+  const fetched = await fetchAnswer(resolver, request).result;
+  return answerFetched(resolver, inProgress, { request, fetched });
 }
 
 interface Refresh {
-  readonly order: FetchRequest;
-  /** Positive, expired, and still within its stale life. */
+  readonly request: FetchRequest;
+  /** Positive, expired, and within its stale life. */
   readonly held: Held;
   readonly options: StaleOptions;
 }
 
-// RFC 8767 §5: the client response timer gives the fresh answer a chance; after a failure the stale one is given at once for a while.
-async function refresh(
-  resolver: Resolver,
-  asked: QueryInProgress<ForwardDecision>,
-  { order, held, options }: Refresh,
-): Promise<Resolution> {
+// RFC 8767 §5: the client response timer gives the fresh answer a chance. After a failed refresh the stale answer is sent at once for a while.
+async function refresh(resolver: Resolver, inProgress: UpstreamQuery, { request, held, options }: Refresh): Promise<Resolution> {
+  const stale = { held, options, group: request.group };
   const nowMs = resolver.clock.now();
   if (isStaleAtOnce(held, options, nowMs)) {
-    if (resolver.refreshThrottle.take(order.key, nowMs, options.recheckMs)) fetchAnswer(resolver, order);
-    return fromStale(asked, { held, options }, []);
+    if (resolver.refreshThrottle.take(request.key, nowMs, options.recheckMs)) fetchAnswer(resolver, request);
+    return answerStale(inProgress, stale, []);
   }
-  const fetching = fetchAnswer(resolver, order);
-  const fetched = await withinMs(resolver.clock, options.afterMs, fetching.result);
-  if (fetched?.kind === "answered" && fetched.tentative !== true) return given(resolver, asked, { order, fetched });
-  if (fetched === null) resolver.cache.noteRefreshFailure(order.key);
-  return fromStale(asked, { held, options }, fetched?.attempts ?? fetching.attemptsSoFar());
+  const fetch = fetchAnswer(resolver, request);
+  const fetched = await withinMs(resolver.clock, options.afterMs, fetch.result);
+  if (fetched?.kind === "answered" && !fetched.tentative) return answerFetched(resolver, inProgress, { request, fetched });
+  if (fetched === null) resolver.cache.noteRefreshFailure(request.key);
+  return answerStale(inProgress, stale, fetched?.attempts ?? fetch.attempts());
 }
 
-/** A fresh answer that is held. */
-function fromCache(
+interface FreshAnswer {
+  readonly held: Held;
+  readonly nowMs: number;
+  readonly remainingSeconds: number;
+  readonly question: Question;
+  readonly group: Group;
+}
+
+function answerFresh(resolver: Resolver, inProgress: UpstreamQuery, fresh: FreshAnswer): Resolution {
+  const { held, nowMs, remainingSeconds, question, group } = fresh;
+  let { answer } = held;
+  // A synthesized entry with NOERROR is a guarded NXDOMAIN; a synthesized failure has its own rcode.
+  let action = held.synthesized && answer.rcode === RCODE.NOERROR ? "nxdomain:guarded" : "none";
+  if (answer.rcode === RCODE.NXDOMAIN) {
+    const limits = inProgress.decision.context.settings.shaping;
+    const disproof = disproveCachedNxdomain(resolver, { question, group, limits }, answer);
+    if (disproof !== null) {
+      answer = guardNxdomain(answer, disproof);
+      action = "nxdomain:guarded";
+    }
+  }
+  const source = "cache";
+  return answerFromGroup(inProgress, group, {
+    source,
+    action,
+    answer,
+    ageSeconds: ageSeconds(held, nowMs),
+    remainingSeconds,
+    attempts: NO_ATTEMPTS,
+  });
+}
+
+const NO_ATTEMPTS: readonly Attempt[] = [];
+
+function answerFetched(
   resolver: Resolver,
-  { query, decision }: QueryInProgress<ForwardDecision>,
-  { held, remainingSeconds }: { readonly held: Held; readonly remainingSeconds: number },
+  inProgress: UpstreamQuery,
+  { request, fetched }: { readonly request: FetchRequest; readonly fetched: FetchResult },
 ): Resolution {
-  const age = ageSeconds(held, resolver.clock.now());
-  const hit = { question: query, route: decision.group, limits: decision.context.settings.shaping };
-  const { answer, action } = verifyHeldNxdomain(resolver, hit, held.answer);
-  // What is made here and held is a guarded NXDOMAIN, or a failure, which speaks for itself.
-  const isGuarded = held.synthesized && answer.rcode === RCODE.NOERROR;
-  return {
+  const { group, key } = request;
+  const { answer, attempts } = fetched;
+  if (fetched.kind === "failed" && fetched.failure === "barred") return answerLoop(resolver, inProgress, group);
+  // The fetch may be shared, and the limits of the rule that began it may differ from ours.
+  const remainingSeconds = lifetimeSeconds(answer, inProgress.decision.context.settings.shaping);
+  resolver.cache.extendAdvertised(key, outcomeOf(answer), resolver.clock.now() + remainingSeconds * 1000);
+  const isAnswered = fetched.kind === "answered";
+  const action = isAnswered ? fetched.action : fetched.failure === "forbidden" ? "never" : "none";
+  const source = isAnswered ? "upstream" : "failure";
+  return answerFromGroup(inProgress, group, { source, action, answer, ageSeconds: 0, remainingSeconds, attempts });
+}
+
+interface GroupAnswer extends Pick<Resolution, "source" | "action" | "attempts"> {
+  readonly answer: Answer;
+  readonly ageSeconds: number;
+  /** How long a negative answer is still valid. */
+  readonly remainingSeconds: number;
+}
+
+/** Among `Resolution.edits`: the upstream sent no SOA, so the lifetime of the negative answer is ours. */
+export const SOA_MADE = "made an SOA";
+
+const WITH_SOA_MADE: readonly string[] = [SOA_MADE];
+
+/** Adds an SOA to a negative answer that lacks one, and says what to do to the TTLs. */
+function answerFromGroup({ decision }: UpstreamQuery, group: Group, from: GroupAnswer): Resolution {
+  const { answer, source, action, attempts, remainingSeconds } = from;
+  const outcome = outcomeOf(answer);
+  const resolution: Resolution = {
     decision,
-    source: "cache",
-    route: decision.group,
-    action: isGuarded ? "nxdomain:guarded" : action,
-    ...prepare(answer, { decision, ageSeconds: age, remainingSeconds }),
-    authenticated: resolver.groups.get(decision.group).encrypted,
+    source,
+    route: group.label,
+    action,
+    answer,
+    ttl:
+      outcome === "positive"
+        ? { kind: "age", ageSeconds: from.ageSeconds, limits: decision.context.settings.shaping.ttl }
+        : outcome === "failure"
+          ? { kind: "failure" }
+          : { kind: "negative", remainingSeconds },
+    authenticated: group.encrypted,
     extendedErrors: answer.extendedErrors,
-    attempts: [],
+    attempts,
   };
+  if (outcome === "positive" || outcome === "failure" || answer.soa !== null) return resolution;
+  return { ...resolution, answer: addSoa(answer, remainingSeconds), edits: WITH_SOA_MADE };
 }
 
-/** What a group has just said, or that it said nothing of use. */
-function fromUpstream(resolver: Resolver, { decision }: QueryInProgress<ForwardDecision>, fetched: FetchResult): Resolution {
-  const remainingSeconds = lifetimeSeconds(fetched.answer, decision.context.settings.shaping);
-  return {
-    decision,
-    source: fetched.kind === "answered" ? "upstream" : "failure",
-    route: decision.group,
-    action: actionOf(fetched),
-    ...prepare(fetched.answer, { decision, ageSeconds: 0, remainingSeconds }),
-    authenticated: resolver.groups.get(decision.group).encrypted,
-    extendedErrors: fetched.answer.extendedErrors,
-    attempts: fetched.attempts,
-  };
-}
-
-function actionOf(fetched: FetchResult): string {
-  if (fetched.kind === "answered") return fetched.action;
-  return fetched.failure === "forbidden" ? "never" : "none";
-}
-
-/** What was good before (RFC 8767 §4). AD does not outlive the TTL it was given for. `attempts` is what was tried first, be it still under way. */
-function fromStale(
-  { decision }: QueryInProgress<ForwardDecision>,
-  { held, options }: { readonly held: Held; readonly options: StaleOptions },
+/** A stale answer (RFC 8767 §4). AD does not outlive the TTL of the answer. `attempts` is what was tried first and may still be pending. */
+function answerStale(
+  { decision }: UpstreamQuery,
+  { held, options, group }: Pick<Refresh, "held" | "options"> & { readonly group: Group },
   attempts: readonly Attempt[],
 ): Resolution {
   return {
     decision,
     source: "stale",
-    route: decision.group,
+    route: group.label,
     action: "none",
     answer: held.answer,
     ttl: { kind: "stale", ttlSeconds: options.ttlSeconds },
@@ -200,83 +219,15 @@ function fromStale(
 }
 
 /**
- * The question came from every server it could be sent to: those look here for what they lack, so the name is nowhere, unless it is
- * known to exist in another type or above one of the hosts table.
+ * The question came from every server that it could go to. Those servers ask us for names that they lack, so the name does not exist, unless it is
+ * known to exist in another type or above a hosts name.
  */
-function looped(
-  { decider, cache }: Resolver,
-  { query, decision }: QueryInProgress<ForwardDecision>,
-  fetched: FetchResult,
-): Resolution {
-  const { group } = decision;
+function answerLoop({ decider, cache }: Resolver, { query, decision }: UpstreamQuery, group: Group): Resolution {
   const { shaping } = decision.context.settings;
-  const exists = decider.hasHost(query.name) || cache.provesExistence(query.name, { class: query.class, route: group }, shaping);
+  const scope = { class: query.class, route: group.label };
+  const exists = decider.hasHost(query.name) || cache.provesExistence(query.name, scope, shaping);
   const rcode = exists ? RCODE.NOERROR : RCODE.NXDOMAIN;
-  return {
-    decision,
-    source: "special",
-    route: group,
-    action: "loop",
-    answer: negativeAnswer(query, { rcode, soaOwner: query.name, ttlSeconds: shaping.negative.minSeconds }),
-    ttl: { kind: "keep" },
-    authenticated: false,
-    extendedErrors: [{ code: EDE.OTHER, text: `loop: the question came from the upstream of ${group}` }],
-    attempts: fetched.attempts,
-  };
-}
-
-/** Nothing came for a question that began after its query had waited for something else. */
-export function outOfTime(asked: Pick<QueryInProgress, "query" | "decision">): Resolution {
-  return unanswerable(asked, { code: EDE.NO_REACHABLE_AUTHORITY, text: "no answer in time" });
-}
-
-/** SERVFAIL for a query that nobody was asked about. */
-export function unanswerable(
-  { query, decision }: Pick<QueryInProgress, "query" | "decision">,
-  extendedError: ExtendedError,
-): Resolution {
-  return {
-    decision,
-    source: "failure",
-    route: null,
-    action: "none",
-    answer: emptyAnswer(query, RCODE.SERVFAIL),
-    ttl: { kind: "failure" },
-    authenticated: false,
-    extendedErrors: [extendedError],
-    attempts: [],
-  };
-}
-
-interface Preparation {
-  readonly decision: ForwardDecision;
-  readonly ageSeconds: number;
-  /** Of a negative answer: how long it still holds. */
-  readonly remainingSeconds: number;
-}
-
-type Prepared = Pick<Resolution, "answer" | "ttl" | "edits">;
-
-/** Among `Resolution.edits`: upstream gave no SOA, and how long the negative answer holds is our word. */
-export const SOA_MADE = "made an SOA";
-
-const WITH_MADE_SOA: readonly string[] = [SOA_MADE];
-
-/** The answer with an SOA where it lacks one, and what is to be done to its TTLs. */
-function prepare(answer: Answer, { decision, ageSeconds, remainingSeconds }: Preparation): Prepared {
-  const outcome = outcomeOf(answer);
-  switch (outcome) {
-    case "positive":
-      return { answer, ttl: { kind: "age", ageSeconds, limits: decision.context.settings.shaping.ttl } };
-    case "nodata":
-    case "nxdomain":
-    case "nodataWithoutSoa": {
-      const ttl: TtlEdit = { kind: "negative", remainingSeconds };
-      return answer.soa === null ? { answer: addSoa(answer, remainingSeconds), ttl, edits: WITH_MADE_SOA } : { answer, ttl };
-    }
-    case "failure":
-      return { answer, ttl: { kind: "failure" } };
-    default:
-      return unreachable(outcome);
-  }
+  const answer = negativeAnswer(query, { rcode, soaOwner: query.name, ttlSeconds: shaping.negative.minSeconds });
+  const extendedErrors = [{ code: EDE.OTHER, text: `loop: the question came from the upstream of ${group.label}` }];
+  return { ...resolveLocally(decision, { source: "special", action: "loop", answer, extendedErrors }), route: group.label };
 }

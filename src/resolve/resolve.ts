@@ -1,145 +1,124 @@
+/**
+ * The spine: from a query to the answer that will be sent. `server/pipeline.ts` calls `resolve` for every query that may be answered; `control/` uses
+ * single stages to explain a query.
+ *
+ * Reading order: `types.ts` (what the stages share), this file, `forward.ts` (cache, stale answers), `fetch.ts` (asking a group once, verifying
+ * NXDOMAIN). Then, as needed: `compare.ts` (near and far group) with `classify.ts` and `verdicts.ts`; `filters.ts` (service bindings, rebinding),
+ * `families.ts` (`prefer-ipv4`), `alias.ts` and `local-answer.ts` (answers without an upstream), `client-subnet.ts` (ECS).
+ */
 import { nodataAnswer } from "../answers/negative.ts";
 import type { Query } from "../dns/query.ts";
 import { EDE } from "../dns/types.ts";
 import type { Client } from "../lib/client.ts";
 import { unreachable } from "../lib/unreachable.ts";
-import {
-  type CompareDecision,
-  type Decision,
-  type DropDecision,
-  type FilterAction,
-  type ForwardDecision,
-  MAX_ALIASES,
-  type ReplyDecision,
-  typeFilter,
-} from "../rules/decision.ts";
-import { type Alias, aliased, queryForTarget, tooManyAliases } from "./alias.ts";
+import { type FilterAction, MAX_ALIASES, type ReplyDecision, typeFilter } from "../rules/decision.ts";
+import { type Alias, answerTooManyAliases, prependAlias, queryForTarget } from "./alias.ts";
+import { scopeOfReply } from "./client-subnet.ts";
 import { compare } from "./compare.ts";
-import { choose, type Preference, preferenceFor, queryOfType } from "./families.ts";
-import { BINDING_TYPES, withBindingsEdited, withoutRebinding } from "./filters.ts";
+import { preferenceFor, preferFamily, queryOfType } from "./families.ts";
+import { BINDING_TYPES, editServiceBindings, guardRebinding } from "./filters.ts";
 import { forward } from "./forward.ts";
-import { localAnswer } from "./local-answer.ts";
-import type { Resolution, Resolver } from "./types.ts";
-
-/** A query on its way, with what every stage may need to know of it. */
-export interface QueryInProgress<D extends Decision = Decision> {
-  readonly query: Query;
-  readonly client: Client;
-  readonly decision: D;
-}
+import { localAnswer, resolveLocally } from "./local-answer.ts";
+import type { QueryInProgress, Resolution, Resolver, UpstreamQuery } from "./types.ts";
 
 /**
- * The spine: what becomes of a query, from the decision to the answer that will be sent. Synchronous where nobody has to be asked.
- * Never rejects for anything the network does; a promise is settled by the resolver's deadline.
+ * Resolves a query. Returns a promise only when an upstream has to answer first; the promise settles by the resolver's deadline and rejects only for
+ * a bug.
  */
 export function resolve(resolver: Resolver, query: Query, client: Client): Resolution | Promise<Resolution> {
-  return walk(resolver, { query, client }, 0);
+  return decideAndAnswer(resolver, { query, client, aliases: 0, ignoresPreference: false });
 }
 
-type Walker = Pick<QueryInProgress, "query" | "client"> & {
-  /** Set where another query's fate hangs on this one: it is given whatever is preferred to its own type. */
-  readonly isPreferred?: boolean;
-};
+interface Step {
+  readonly query: Query;
+  readonly client: Client;
+  /** How many aliases of the hosts table led to this query. */
+  readonly aliases: number;
+  /** Set for the query of a preferred address family, whose own type is never withheld. */
+  readonly ignoresPreference: boolean;
+}
 
-function walk(resolver: Resolver, walker: Walker, aliases: number): Resolution | Promise<Resolution> {
-  const { query, client } = walker;
+function decideAndAnswer(resolver: Resolver, step: Step): Resolution | Promise<Resolution> {
+  const { query, client } = step;
   const decision = resolver.decider.decide(query, client);
   switch (decision.kind) {
     case "reply":
       return decision.answer.kind === "alias"
-        ? follow(resolver, { query, client, decision }, { alias: decision.answer, aliases })
-        : replied(query, decision);
+        ? followAlias(resolver, { query, client, decision }, { alias: decision.answer, aliases: step.aliases })
+        : answerLocally(query, decision);
     case "forward":
     case "compare": {
-      const asked = { query, client, decision };
-      const preference = walker.isPreferred === true ? null : preferenceFor(resolver, asked);
-      return preference === null ? sent(resolver, asked) : preferring(resolver, asked, { preference, aliases });
+      const inProgress = { query, client, decision };
+      const preference = step.ignoresPreference ? null : preferenceFor(resolver, inProgress);
+      if (preference === null) return answerFromUpstream(resolver, inProgress);
+      const preferred = { ...step, query: queryOfType(query, preference.preferred), ignoresPreference: true };
+      return preferFamily(resolver, inProgress, {
+        preferred: decideAndAnswer(resolver, preferred),
+        ask: () => answerFromUpstream(resolver, inProgress),
+        withhold: () => answerFiltered(inProgress, preference.action),
+      });
     }
     case "drop":
-      return unanswered(decision);
+      return resolveLocally(decision, { source: "rule", action: "drop", answer: null, extendedErrors: [] });
     default:
       return unreachable(decision);
   }
 }
 
-function follow(
+function followAlias(
   resolver: Resolver,
-  asked: QueryInProgress<ReplyDecision>,
+  inProgress: QueryInProgress<ReplyDecision>,
   { alias, aliases }: { readonly alias: Alias; readonly aliases: number },
 ): Resolution | Promise<Resolution> {
-  if (aliases >= MAX_ALIASES) return tooManyAliases(asked.query, asked.decision);
-  const target = walk(resolver, { query: queryForTarget(asked.query, alias.target), client: asked.client }, aliases + 1);
-  return target instanceof Promise ? target.then((found) => aliased(asked, alias, found)) : aliased(asked, alias, target);
+  const { query, client } = inProgress;
+  if (aliases >= MAX_ALIASES) return answerTooManyAliases(inProgress);
+  const next = { query: queryForTarget(query, alias.target), client, aliases: aliases + 1, ignoresPreference: false };
+  const target = decideAndAnswer(resolver, next);
+  if (target instanceof Promise) return target.then((late) => prependAlias(inProgress, alias, late));
+  return prependAlias(inProgress, alias, target);
 }
 
-function preferring(
-  resolver: Resolver,
-  asked: QueryInProgress<ForwardDecision | CompareDecision>,
-  { preference, aliases }: { readonly preference: Preference; readonly aliases: number },
-): Resolution | Promise<Resolution> {
-  const other = { query: queryOfType(asked.query, preference.preferred), client: asked.client, isPreferred: true };
-  return choose(resolver, {
-    asked,
-    preferred: () => walk(resolver, other, aliases),
-    given: () => sent(resolver, asked),
-    withheld: () => filtered(asked, preference.action),
-  });
-}
-
-function sent(
-  resolver: Resolver,
-  { decision, ...rest }: QueryInProgress<ForwardDecision | CompareDecision>,
-): Resolution | Promise<Resolution> {
-  const asked = { ...rest, decision };
+function answerFromUpstream(resolver: Resolver, inProgress: UpstreamQuery): Resolution | Promise<Resolution> {
+  const { query, decision } = inProgress;
+  const filter = typeFilter(decision.context.settings.shaping, query.type);
+  if (filter !== null) return answerFiltered(inProgress, filter);
   const resolution =
-    decision.kind === "forward" ? forwarded(resolver, { ...rest, decision }) : compared(resolver, { ...rest, decision });
-  if (resolution instanceof Promise) return resolution.then((late) => withoutRebinding(resolver, asked, late));
-  return withoutRebinding(resolver, asked, resolution);
+    decision.kind === "forward"
+      ? forward(resolver, inProgress, resolver.groups.get(decision.group))
+      : compare(resolver, inProgress, decision.compare);
+  if (resolution instanceof Promise) return resolution.then((late) => finish(resolver, inProgress, late));
+  return finish(resolver, inProgress, resolution);
 }
 
-function forwarded(resolver: Resolver, asked: QueryInProgress<ForwardDecision>): Resolution | Promise<Resolution> {
-  const filter = typeFilter(asked.decision.context.settings.shaping, asked.query.type);
-  if (filter !== null) return filtered(asked, filter);
-  const resolution = forward(resolver, asked);
-  if (!BINDING_TYPES.has(asked.query.type)) return resolution;
-  if (resolution instanceof Promise) return resolution.then((late) => withBindingsEdited(resolver, asked, late));
-  return withBindingsEdited(resolver, asked, resolution);
+/** Applies what depends on the client to an answer of a group. Cached answers stay as the upstream sent them. */
+function finish(resolver: Resolver, inProgress: UpstreamQuery, resolution: Resolution): Resolution {
+  const { query } = inProgress;
+  const { route, answer } = resolution;
+  // Without a route there is only a SERVFAIL.
+  if (route === null || answer === null) return resolution;
+  const group = resolver.groups.get(route);
+  let finished = resolution;
+  if (query.clientSubnet !== null) finished = { ...finished, subnetScope: scopeOfReply(inProgress, group) };
+  if (BINDING_TYPES.has(query.type)) finished = editServiceBindings(resolver, { inProgress, group }, finished);
+  return answer.answered ? guardRebinding(resolver, { inProgress, group }, finished) : finished;
 }
 
-function compared(resolver: Resolver, asked: QueryInProgress<CompareDecision>): Resolution | Promise<Resolution> {
-  const filter = typeFilter(asked.decision.context.settings.shaping, asked.query.type);
-  return filter === null ? compare(resolver, asked) : filtered(asked, filter);
-}
-
-function replied(query: Query, decision: ReplyDecision): Resolution {
-  const blocked = decision.action === "block";
-  return {
-    ...made(decision),
+function answerLocally(query: Query, decision: ReplyDecision): Resolution {
+  const { rule } = decision.context;
+  return resolveLocally(decision, {
     source: decision.source,
     action: decision.action,
     answer: localAnswer(query, decision.answer),
-    extendedErrors: blocked
-      ? [{ code: EDE.BLOCKED, text: decision.context.rule === null ? "" : `rule ${decision.context.rule}` }]
-      : [],
-  };
+    extendedErrors: decision.action === "block" ? [{ code: EDE.BLOCKED, text: rule === null ? "" : `rule ${rule}` }] : [],
+  });
 }
 
-// RFC 2308 §5, RFC 8020: NXDOMAIN would speak for every type of the name, so a type that is switched off is NODATA.
-function filtered({ query, decision }: QueryInProgress, filter: FilterAction): Resolution {
-  return {
-    ...made(decision),
+// RFC 2308 §5, RFC 8020: NXDOMAIN would deny every type of the name, so a type that is switched off gets NODATA.
+function answerFiltered({ query, decision }: QueryInProgress, action: FilterAction): Resolution {
+  return resolveLocally(decision, {
     source: "rule",
-    action: filter,
+    action,
     answer: nodataAnswer(query, decision.context.settings.shaping.negative.blockSeconds),
-    extendedErrors: [{ code: EDE.FILTERED, text: filter }],
-  };
-}
-
-function unanswered(decision: DropDecision): Resolution {
-  return { ...made(decision), source: "rule", action: "drop", answer: null, extendedErrors: [] };
-}
-
-/** The parts common to everything that is answered here. */
-function made(decision: Decision) {
-  return { decision, route: null, ttl: { kind: "keep" }, authenticated: false, attempts: [] } as const;
+    extendedErrors: [{ code: EDE.FILTERED, text: action }],
+  });
 }

@@ -6,47 +6,61 @@ import type { StaleOptions } from "../cache/options.ts";
 import type { AddressSet } from "../dns/address.ts";
 import type { Answer } from "../dns/answer.ts";
 import type { ExtendedError } from "../dns/edns.ts";
-import type { Question } from "../dns/query.ts";
+import type { Query, Question } from "../dns/query.ts";
+import type { Client, Requester } from "../lib/client.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Decider } from "../rules/decider.ts";
-import type { Decision } from "../rules/decision.ts";
-import type { Groups } from "../upstreams/group.ts";
+import type { CompareDecision, Decision, ForwardDecision } from "../rules/decision.ts";
+import type { EgressPolicy } from "../rules/egress.ts";
+import type { Group, Groups } from "../upstreams/group.ts";
 import type { Attempt, UpstreamFailure } from "../upstreams/upstream.ts";
 import type { AddressClassifier, Classification } from "./classify.ts";
 import type { RefreshThrottle, SingleFlight } from "./fetch.ts";
 import type { Side, Verdicts } from "./verdicts.ts";
 
-/** Everything the spine works with. Immutable: a reload makes another one and swaps the reference. */
+/** Everything the stages work with. Immutable: a reload builds another resolver and swaps the reference. */
 export interface Resolver {
   readonly decider: Decider;
+  /** What must not reach a group, whatever the decider says. */
+  readonly egress: EgressPolicy;
   readonly groups: Groups;
   readonly cache: AnswerCache;
   readonly clock: Clock;
-  /** Questions to upstreams under way, by cache key. Each resolver has its own: what comes is believed by the hosts and measures of whoever asked. */
+  /** Pending fetches by cache key. Each resolver has its own, because an answer is verified by the policy of the resolver that asked. */
   readonly singleFlight: SingleFlight<string, PendingFetch>;
-  /** When the refreshes of troubled answers were last tried. */
+  /** Limits how often a stale answer whose refresh failed is refreshed again. */
   readonly refreshThrottle: RefreshThrottle;
   /** Which side of a comparison answers which name. */
   readonly verdicts: Verdicts;
-  /** What near answers are measured by, and what makes any answer void. */
+  /** Which addresses are near, and which are forged. */
   readonly classifier: AddressClassifier;
-  /** Every query has its reply by then, counted from its arrival. */
+  /** Every query gets a reply within this time. */
   readonly deadlineMs: number;
-  /** Whether answers in demand are renewed before they expire. */
+  /** Whether popular answers are refreshed before they expire. */
   readonly prefetch: boolean;
-  /** Answers with one of these addresses are for the moment: fake-ip ranges and `cache.volatile`. */
+  /** An answer with one of these addresses is short-lived: fake-ip ranges and `cache.volatile`. */
   readonly volatileAddresses: AddressSet;
-  /** null = stale answers are never given. */
+  /** null = stale answers are never sent. */
   readonly stale: StaleOptions | null;
 }
 
+/** A query with its decision. */
+export interface QueryInProgress<D extends Decision = Decision> {
+  readonly query: Query;
+  readonly client: Client;
+  readonly decision: D;
+}
+
+/** A query that goes to one or two groups. */
+export type UpstreamQuery = QueryInProgress<ForwardDecision | CompareDecision>;
+
 export type Source = "hosts" | "special" | "rule" | "cache" | "stale" | "upstream" | "failure";
 
-/** How a query ended: what was decided, where the answer came from, what is to be sent, and the trace of the way there. */
+/** The result for a query: the decision, the answer and its source, what to do to the answer before it is sent, and the trace. */
 export interface Resolution {
   readonly decision: Decision;
   readonly source: Source;
-  /** The group whose answer it is, or that was asked in vain; null where no group has a part in it. */
+  /** The group that answered or failed; null = no group has a part in the result. */
   readonly route: string | null;
   /** What was done to the answer: `none`, `block`, `type65:nodata`, `nxdomain:guarded`, … */
   readonly action: string;
@@ -56,68 +70,62 @@ export interface Resolution {
   /** Whether AD may be passed on. */
   readonly authenticated: boolean;
   readonly extendedErrors: readonly ExtendedError[];
-  /** The servers asked on behalf of this query, or of the equal one it joined, also those it did not wait for to the end; empty where nobody was. */
   readonly attempts: readonly Attempt[];
-  /** How many bits of the subnet that the client sent the answer is for (RFC 7871 §7.2.1); absent = it is for everybody. */
+  /** For how many bits of the client's subnet the answer is valid (RFC 7871 §7.2.1); absent = for everybody. */
   readonly subnetScope?: number;
-  /** What was changed in the answer but for its TTLs, beside what `action` says; absent = nothing. */
+  /** Changes to the answer besides TTLs and `action`; absent = none. */
   readonly edits?: readonly string[];
-  /** Absent where no rule compares. */
+  /** Absent = no rule compares. */
   readonly comparison?: Comparison;
 }
 
-/** How a comparison chose between its sides. */
+/** How a comparison chose its side. */
 export interface Comparison {
   readonly side: Side;
   /** The group of that side. */
   readonly group: string;
-  /** What the near group's answer came to, now or when the verdict was found; null where there was none to look at. */
+  /** The class of the near answer, now or when the verdict was found; null = there was none. */
   readonly near: Classification | null;
   /**
-   * `comparison`: both were weighed. `verdict`: one is held. `default`: nothing is known of the name, and the type is not judged.
-   * `failure`: the far group failed, so this is the best that was left.
+   * `comparison`: both answers were compared. `verdict`: a stored verdict decided. `default`: nothing is known of the name, and this type is not
+   * compared. `failure`: the far group failed, and this is the best that is left.
    */
   readonly by: "comparison" | "verdict" | "default" | "failure";
 }
 
-/** A question that is to be asked of a group, and what its answer is held under. */
+/** A question for a group, and how to cache the answer. */
 export interface FetchRequest {
   readonly question: Question;
   readonly key: CacheKey;
-  /** The group's name: answers never move from one route to another. */
-  readonly route: string;
-  readonly origin: string | null;
-  /** As in `Client`. */
-  readonly clientId: string | null;
-  /** The limits of the rule that the question came by. */
+  readonly group: Group;
+  readonly client: Requester;
+  /** The limits of the rule that sends the question. */
   readonly limits: LifetimeLimits;
-  /** On the scale of the clock. */
+  /** On the scale of `Clock.now`. */
   readonly deadlineMs: number;
 }
 
-/** An order under way. */
 export interface PendingFetch {
-  /** Never rejects. */
+  /** Rejects only for a bug. */
   readonly result: Promise<FetchResult>;
-  /** The servers asked so far, those that have not answered yet too. */
-  readonly attemptsSoFar: () => readonly Attempt[];
+  /** The servers asked so far, including those that have not answered yet. */
+  readonly attempts: () => readonly Attempt[];
 }
 
-/** What came of it. */
 export type FetchResult =
   | {
       readonly kind: "answered";
       readonly answer: Answer;
       /** See `Resolution.action`. */
       readonly action: "none" | "nxdomain:guarded";
-      /** An NXDOMAIN that could be neither believed nor refuted: to be given for want of anything better. */
-      readonly tentative?: true;
+      /** An NXDOMAIN that could be neither verified nor disproved. A stale answer is better. */
+      readonly tentative: boolean;
       readonly attempts: readonly Attempt[];
     }
-  /** The group gave no answer, an rcode that answers nothing, or a void one: with an address of `poison` or `bogus`. */
+  /** The group sent no answer, an rcode that answers nothing, or a void answer: one with an address of `poison` or `bogus`. */
   | {
       readonly kind: "failed";
-      /** The SERVFAIL to be sent where nothing better is held. */
+      /** The SERVFAIL to send if no cached answer is better. */
       readonly answer: Answer;
       readonly failure: UpstreamFailure | "rcode" | "void";
       readonly attempts: readonly Attempt[];

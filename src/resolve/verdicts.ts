@@ -14,24 +14,24 @@ export type Side = "near" | "far";
 /** Which side answers a name, and why. */
 export interface Verdict {
   readonly side: Side;
-  /** What the near group's answer came to. */
+  /** The class of the near answer. */
   readonly finding: Classification;
-  /** The type that was judged: A or AAAA. */
+  /** The type that was compared: A or AAAA. */
   readonly type: number;
-  /** false where it tells more of the near group's state, or of a name without addresses, than of where the name belongs. */
+  /** false = the verdict says more about an outage of the near group, or about a name without addresses, than about where the name belongs. */
   readonly firm: boolean;
   /** On the scale of `Clock.now`. */
   readonly foundAtMs: number;
-  /** Of the sets it was found by. */
+  /** The fingerprint of the sets that gave the verdict. */
   readonly fingerprint: string;
 }
 
-/** Verdicts remembered at most, of some 200 bytes each; one that was forgotten costs a comparison. */
+/** Verdicts remembered at most, of about 200 bytes each. A forgotten verdict costs one comparison. */
 export const MAX_VERDICTS = 50_000;
 
 /**
- * How long a verdict lives that is not firm, if `verdict` is not shorter: an outage of the near group must not send its names abroad for a day,
- * and while it lasts each of them waits for it this seldom.
+ * How long a verdict lives that is not firm, unless `verdict` is shorter. An outage of the near group must not send its names abroad for a day. During
+ * the outage each name waits for the near group only once in this time.
  */
 export const PROVISIONAL_MS = 5 * 60_000;
 
@@ -39,7 +39,7 @@ export const PROVISIONAL_MS = 5 * 60_000;
 export class Verdicts {
   readonly #byKey = new LRUCache<string, Verdict>({ max: MAX_VERDICTS });
 
-  /** null where there is none, or its life is over. */
+  /** null = there is no verdict, or it has expired. */
   get(key: string, { nowMs, verdictMs, fingerprint }: VerdictTerms): Verdict | null {
     const verdict = this.#byKey.get(key);
     if (verdict === undefined) return null;
@@ -62,7 +62,7 @@ export class Verdicts {
     for (const key of [...this.#byKey.keys()]) if (key.split("\0").at(-3) === group) this.#byKey.delete(key);
   }
 
-  /** From the one used longest ago to the latest; some may be past their life. */
+  /** From the least to the most recently used verdict. Some may have expired. */
   *entries(): Generator<readonly [key: string, verdict: Verdict]> {
     for (const key of this.#byKey.rkeys()) {
       const verdict = this.#byKey.peek(key);
@@ -81,24 +81,20 @@ interface VerdictTerms {
   readonly fingerprint: string;
 }
 
-/** Names end in a zero byte, and names of groups and lists have none, so that no two keys run into each other. */
+/** Domain names end in a zero byte, and names of groups and lists contain none, so keys are unambiguous. */
 export function verdictKey(name: Name, { near, far, keepNearIf }: CompareOptions): string {
   return `${name}${near}\0${far}\0${keepNearIf}`;
 }
 
-/** The verdict on a name under a rule that compares so; null where there is none. */
-export function knownVerdict(
-  { verdicts, classifier: measures, clock }: Resolver,
-  name: Name,
-  compare: CompareOptions,
-): Verdict | null {
-  const { fingerprint } = measures.near(compare.keepNearIf);
+/** The verdict on a name by these options of a comparison; null = there is none. */
+export function knownVerdict({ verdicts, classifier, clock }: Resolver, name: Name, compare: CompareOptions): Verdict | null {
+  const { fingerprint } = classifier.near(compare.keepNearIf);
   return verdicts.get(verdictKey(name, compare), { nowMs: clock.now(), verdictMs: compare.verdictMs, fingerprint });
 }
 
 /**
- * Writes the verdicts to a file, for the next start, in one step. One save at a time.
- * @throws the system's error where the file cannot be written.
+ * Writes the verdicts to a file for the next start, atomically. The caller runs one save at a time.
+ * @throws the system's error when the file cannot be written.
  */
 export async function saveVerdicts(verdicts: Verdicts, path: string, clock: Clock): Promise<void> {
   const startedWallMs = clock.wallMs() - clock.now();
@@ -114,24 +110,24 @@ export async function saveVerdicts(verdicts: Verdicts, path: string, clock: Cloc
     ],
   );
   const body = JSON.stringify(entries);
-  // Only for its owner: it tells what was looked up here.
+  // Only the owner may read the file: it shows which names were looked up.
   await replaceFile(path, `${HEADER}${checksum(body)}\n${body}`);
 }
 
-/** What became of a file at start. */
+/** The result of reading the file. */
 interface VerdictLoad {
   readonly restored: number;
-  /** Why the file was not read; null = it was, or there is none. */
+  /** Why the file was not read; null = it was read, or there is no file. */
   readonly problem: string | null;
 }
 
-/** Puts the verdicts of a file into the store, as old as they are. To be called before the first query. A damaged file is left alone as a whole, and told. */
+/** Reads the verdicts of a file, with their age. To be called before the first query. A damaged file is reported and not used at all. */
 export async function loadVerdicts(verdicts: Verdicts, path: string, clock: Clock): Promise<VerdictLoad> {
   const { stored, problem } = await readStored(path);
   let restored = 0;
   for (const [key, side, finding, type, firm, foundWallMs, fingerprint] of stored) {
     const ageMs = clock.wallMs() - foundWallMs;
-    // From the future: the clock was set back since, and nobody knows how old the verdict is.
+    // The clock was set back since, so the age is unknown.
     if (!(ageMs >= 0)) continue;
     verdicts.put(key, { side, finding, type, firm, foundAtMs: clock.now() - ageMs, fingerprint });
     restored++;
@@ -139,13 +135,13 @@ export async function loadVerdicts(verdicts: Verdicts, path: string, clock: Cloc
   return { restored, problem };
 }
 
-/** The format: this, the CRC-32 of the rest, a line's end, and JSON. The number goes up whenever the format or that of a key changes. */
+/** The file is this header, the CRC-32 of the rest, a line feed, and JSON. The number goes up with each change of the format or of the keys. */
 const HEADER = "fenliu verdicts 1 ";
 
-/** Key, side, near's finding, type judged, whether firm, when it was found (wall clock, ms), fingerprint of the lists. */
+/** Key, side, finding, type, firm, time when found (wall clock, ms), fingerprint. */
 type Stored = readonly [string, Side, Classification, number, boolean, number, string];
 
-/** More than `MAX_VERDICTS` of the longest names take. */
+/** More than `MAX_VERDICTS` verdicts on the longest names need. */
 const MAX_FILE_BYTES = MAX_VERDICTS * 2048;
 
 interface FileContent {

@@ -1,13 +1,14 @@
 import { addressFromText, addressText } from "../dns/address.ts";
 import { nameFromText, nameText } from "../dns/name.ts";
 import { CLASS, typeName } from "../dns/types.ts";
+import type { Requester } from "../lib/client.ts";
 import { shownUrl } from "../lib/text.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import { domainSetFromPatterns } from "../lists/domain-set-builder.ts";
 import { parseDomainCondition } from "../lists/patterns.ts";
 import type { GroupOptions } from "../upstreams/options.ts";
 import type { Decider } from "./decider.ts";
-import { type Decision, type LocalAnswer, MAX_ALIASES, type Requester, type RuleQuestion, typeFilter } from "./decision.ts";
+import { type Decision, type LocalAnswer, MAX_ALIASES, type RuleQuestion, typeFilter } from "./decision.ts";
 import type { Expectation, RuleOptions } from "./options.ts";
 import { describeMatch } from "./rule.ts";
 

@@ -77,13 +77,6 @@ export interface RuleQuestion {
   readonly class: number;
 }
 
-/** The parts of a client that a decision depends on. */
-export interface Requester {
-  /** As in `Client`. */
-  readonly address: string;
-  readonly clientId: string | null;
-}
-
 /** How many aliases of the hosts table are followed one after the other. More of them count as a circle. */
 export const MAX_ALIASES = 8;
 

@@ -1,8 +1,9 @@
 import type { Name } from "../dns/name.ts";
 import { typeName } from "../dns/types.ts";
+import type { Requester } from "../lib/client.ts";
 import type { DomainSet } from "../lists/domain-set.ts";
 import type { GroupOptions, NeverOptions } from "../upstreams/options.ts";
-import type { Requester, RuleQuestion } from "./decision.ts";
+import type { RuleQuestion } from "./decision.ts";
 import type { RuleOptions } from "./options.ts";
 import {
   ClientAddresses,

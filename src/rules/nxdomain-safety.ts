@@ -1,7 +1,7 @@
 import type { Name } from "../dns/name.ts";
 import { TYPE } from "../dns/types.ts";
+import type { Requester } from "../lib/client.ts";
 import type { DomainSet } from "../lists/domain-set.ts";
-import type { Requester } from "./decision.ts";
 import { isHit, type Rule } from "./rule.ts";
 import type { SpecialZone, SpecialZones } from "./special-zones.ts";
 

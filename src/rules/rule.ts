@@ -1,11 +1,12 @@
 import { LRUCache } from "lru-cache";
 import { AddressSet, addressFromText, rangeFromText, withoutZone } from "../dns/address.ts";
 import type { Name } from "../dns/name.ts";
+import type { Requester } from "../lib/client.ts";
 import { type DomainEntry, type DomainSet, type Match, outranks } from "../lists/domain-set.ts";
 import { domainSetFromPatterns } from "../lists/domain-set-builder.ts";
 import type { Lists } from "../lists/load.ts";
 import { type Pattern, parseDomainCondition } from "../lists/patterns.ts";
-import type { Requester, RuleQuestion } from "./decision.ts";
+import type { RuleQuestion } from "./decision.ts";
 import type { RuleAction, RuleModifiers, RuleOptions } from "./options.ts";
 
 /** Why a rule does not match: its first condition that fails. */

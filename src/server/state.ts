@@ -18,8 +18,7 @@ import { FAKE_IP_RANGES } from "../resolve/filters.ts";
 import type { Resolver } from "../resolve/types.ts";
 import { loadVerdicts, saveVerdicts, Verdicts } from "../resolve/verdicts.ts";
 import { type Bootstrap, openBootstrap } from "../upstreams/bootstrap.ts";
-import { type Groups, groupMarks, openGroups } from "../upstreams/group.ts";
-import type { Violation } from "../upstreams/route-guard.ts";
+import { type Groups, groupMarks, openGroups, type Violation } from "../upstreams/group.ts";
 import { openServer } from "../upstreams/server.ts";
 import { Autosave, type SavedCollection } from "./autosave.ts";
 import { openPolicy, type Policy } from "./policy.ts";
@@ -101,6 +100,7 @@ export async function openState(config: Config, dependencies: Dependencies, prev
       verdicts,
       volatileAddresses,
       decider: policy.decider,
+      egress: policy.egress,
       classifier: policy.classifier,
       singleFlight: new SingleFlight(MAX_FETCHES),
       clock,
@@ -117,15 +117,15 @@ function refuseIf(problems: readonly string[]): void {
 
 /** The same state with another policy. */
 export function stateWith(state: ServerState, policy: Policy): ServerState {
-  const { decider, classifier } = policy;
+  const { decider, egress, classifier } = policy;
   // A fetch is verified by the policy of the query that began it, so that queries under another policy must not join it.
   const singleFlight: Resolver["singleFlight"] = new SingleFlight(MAX_FETCHES);
-  return { ...state, policy, version: policy.version, resolver: { ...state.resolver, decider, classifier, singleFlight } };
-}
-
-/** Makes the groups heed the egress policy of this state, also those that it shares with the state before. To be called at the swap. */
-export function guardGroups({ shared, policy: { egress } }: ServerState): void {
-  shared.groups.guardBy((group, question, asker) => egress.forbids(group, question, asker));
+  return {
+    ...state,
+    policy,
+    version: policy.version,
+    resolver: { ...state.resolver, decider, egress, classifier, singleFlight },
+  };
 }
 
 /**

@@ -7,7 +7,7 @@ import { withinMs } from "../lib/deadline.ts";
 import { staggered, stopAfter } from "./dial.ts";
 import type { ServerOptions } from "./options.ts";
 import { openServer } from "./server.ts";
-import { type AddressLookup, type ServerContext, type Upstream, UpstreamError } from "./upstream.ts";
+import { type AddressLookup, type Egress, type ServerContext, type Upstream, UpstreamError } from "./upstream.ts";
 
 /** Bounds on how long found addresses count as fresh, whatever their TTL, in seconds. The minimum also holds when no address works. */
 const FRESH_SECONDS = { min: 60, max: 86_400 } as const;
@@ -50,11 +50,16 @@ export class Bootstrap implements AddressLookup {
   readonly #hosts = new Map<string, HostAddresses>();
   readonly #lookups = new Map<string, Promise<readonly string[]>>();
   readonly #closing = new AbortController();
+  readonly #egress: (() => Egress) | undefined;
 
-  /** Owns the servers from now on. They must not need a lookup themselves. */
-  constructor(servers: readonly Upstream[], clock: Clock) {
+  /**
+   * Owns the servers from now on. They must not need a lookup themselves.
+   * @param egress what must not reach a group among them; absent = everything may.
+   */
+  constructor(servers: readonly Upstream[], clock: Clock, egress?: () => Egress) {
     this.#servers = servers;
     this.#clock = clock;
+    this.#egress = egress;
   }
 
   async lookUp(host: string): Promise<readonly string[]> {
@@ -138,7 +143,12 @@ export class Bootstrap implements AddressLookup {
     const question = { name, type, class: CLASS.IN, dnssecOk: false, checkingDisabled: false, clientSubnet: null };
     const options = { signal, clock: this.#clock, staggerMs: STAGGER_MS };
     return staggered(this.#servers, options, async (server, trySignal) => {
-      const answer = await server.exchange(question, { signal: trySignal, attempts: [], origin: null });
+      const answer = await server.exchange(question, {
+        signal: trySignal,
+        attempts: [],
+        requester: null,
+        egress: this.#egress?.(),
+      });
       if (outcomeOf(answer) === "failure") throw new UpstreamError("bootstrap", server.label, rcodeName(answer.rcode));
       return answer;
     });

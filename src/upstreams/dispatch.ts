@@ -2,327 +2,330 @@ import { type Answer, outcomeOf } from "../dns/answer.ts";
 import type { Question } from "../dns/query.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { unreachable } from "../lib/unreachable.ts";
-import type { Member } from "./member.ts";
+import { type AttemptOutcome, ask, type Latency, type Member, type MemberReply } from "./member.ts";
 import type { ServerOptions, Strategy } from "./options.ts";
-import { type AttemptOutcome, ask, moreTelling } from "./reply.ts";
-import { type Attempt, type ExchangeOptions, type Upstream, UpstreamError, type UpstreamFailure } from "./upstream.ts";
+import { moreTelling } from "./reply.ts";
+import { type Attempt, type ExchangeOptions, UpstreamError, type UpstreamFailure } from "./upstream.ts";
 
 /**
- * How many times `attemptMs` a healthy member may be silent before it counts as failed, once all have been asked: slow is not failed, yet the
- * fallback must have its turn within the client's deadline, and a name that cannot be resolved must not wait for a dead member to say so too.
- * A member known to be unhealthy gets `attemptMs` once.
+ * How many times `attemptMs` a healthy member may be silent before it counts as failed, once all members have been asked. A slow member has not
+ * failed, but the fallback must get its turn before the client's deadline, and a client must not wait for a dead member to confirm a failure.
+ * An unhealthy member gets `attemptMs` once.
  */
 export const PATIENCE = 2;
 
-/** How long answers under way are awaited once one has come that is doubted: a group that asks all at once asks nobody twice. */
+/** How long to wait for pending answers after a doubtful one: a group that asks all members at once asks none twice. */
 export const DOUBT_MS = 300;
 
-interface DispatchContext {
-  /** The group's name. */
+/** What a group gives to each of its dispatches. */
+export interface DispatchContext {
+  /** The name of the group. */
   readonly label: string;
   readonly attemptMs: number;
-  readonly fallback: Upstream | null;
-  /** Whether the fallback may have the client's subnet as well: the two groups are set alike. */
+  readonly fallback: Fallback | null;
+  /** Whether the fallback may have the client's subnet too: both groups have equal `ecs`. */
   readonly fallbackTakesSubnet: boolean;
   readonly clock: Clock;
 }
 
-/** One asking of a member, or of the fallback (`member` null). */
-interface Ask {
+/** The fallback group. */
+interface Fallback {
+  /** @throws UpstreamError when the group must not be asked. */
+  start(question: Question, options: DispatchOptions): Dispatch;
+}
+
+/** `signal` absent = only `cancel` ends the dispatch. */
+export type DispatchOptions = Omit<ExchangeOptions, "signal" | "attempts"> & { readonly signal?: AbortSignal };
+
+/** One attempt at a member, or at the fallback (`member` null). */
+interface PendingAttempt {
   readonly member: Member | null;
   readonly startedMs: number;
-  /** The member's own list, so that the trace of the query has the order in which members were asked, not that in which they ended. */
+  /** The trace of this attempt alone, so that the trace of the query has the order in which members were asked. */
   readonly attempts: Attempt[];
-  /** The same while it is under way, where it is a group. */
-  attemptsSoFar: () => readonly Attempt[];
-  /** Runs out after `attemptMs`; null from then on, when the follower has been called in. */
+  /** The fallback's own dispatch. */
+  nested: Dispatch | null;
+  /** Runs out after `attemptMs`; null from then on, when the next member has been asked. */
   timer: Timer | null;
-  ending: AttemptOutcome | null;
+  outcome: AttemptOutcome | null;
   elapsedMs: number;
 }
 
 /**
- * One question on its way through the members of a group. Every member that is asked calls in one follower: at once when it fails, after
- * `attemptMs` when it is silent. Its own answer still counts after that; the first good one ends all.
+ * One question on its way through the members of a group. Each member that is asked brings in one more: at once when it fails, after `attemptMs`
+ * when it is silent. Its own answer still counts after that. The first good answer ends the dispatch.
  */
 export class Dispatch {
+  /**
+   * The first good answer, or else the most telling bad one.
+   * Rejects with UpstreamError `exhausted` when no answer came, and with the reason of `cancel`; with another error for a bug.
+   */
+  readonly result: Promise<MemberReply>;
+  readonly #settleResult: Pick<PromiseWithResolvers<MemberReply>, "resolve" | "reject">;
   readonly #context: DispatchContext;
   readonly #question: Question;
-  readonly #errand: ExchangeOptions;
+  readonly #options: DispatchOptions;
+  /** What members get: their own signal, and no doubts, which are the group's. */
   readonly #stop = new AbortController();
-  readonly #asks: Ask[] = [];
-  readonly #result = Promise.withResolvers<Answer>();
-  readonly #waiting: Member[] = [];
-  #fallback: Upstream | null;
+  readonly #started: PendingAttempt[] = [];
+  readonly #waiting: Member[];
+  #fallback: Fallback | null;
   #patience: Timer | null = null;
-  #bad: Answer | null = null;
+  #bad: (MemberReply & { readonly kind: "bad" }) | null = null;
   /** An empty answer without SOA that no second member has confirmed yet. */
-  #doubted: Ask | null = null;
+  #doubtful: PendingAttempt | null = null;
   #doubt: Timer | null = null;
-  #settled = false;
+  /** The complete trace; null = the dispatch is not settled. */
+  #trace: readonly Attempt[] | null = null;
 
-  constructor(context: DispatchContext, question: Question, errand: ExchangeOptions) {
+  /** Asks the first members of the plan. */
+  constructor(
+    context: DispatchContext,
+    { question, plan }: { readonly question: Question; readonly plan: Plan<Member> },
+    options: DispatchOptions,
+  ) {
+    const { promise, resolve, reject } = Promise.withResolvers<MemberReply>();
+    this.result = promise;
+    this.#settleResult = { resolve, reject };
     this.#context = context;
     this.#question = question;
-    this.#errand = errand;
+    this.#options = options;
     this.#fallback = context.fallback;
+    this.#waiting = [...plan.order];
+    options.signal?.addEventListener("abort", this.#giveUp);
+    for (let asked = 0; asked < plan.together; asked++) this.#askNext();
+    this.#review();
   }
 
   /**
-   * The first good answer; if there is none, the most telling of the others. To be called once, with a signal that has not aborted.
-   * @throws UpstreamError `exhausted` when no answer came at all, `aborted` as soon as the errand's signal aborts.
+   * The attempts at servers, in the order in which they were asked. A pending attempt has no rcode, and no failure unless the server has been silent
+   * for `attemptMs`.
    */
-  run(plan: Plan<Member>): Promise<Answer> {
-    this.#errand.signal.addEventListener("abort", this.#giveUp);
-    this.#errand.onBegun?.(() => this.#asks.flatMap((asked) => this.#traceSoFar(asked)));
-    this.#waiting.push(...plan.order);
-    for (let asked = 0; asked < plan.together; asked++) this.#callNext();
-    this.#review();
-    return this.#result.promise;
+  attempts(): readonly Attempt[] {
+    return this.#trace ?? this.#started.flatMap((attempt) => this.#traceOf(attempt));
   }
 
-  /** Ends it at once with this failure; without effect when it has ended. */
+  /** Ends the dispatch with this failure. Has no effect on a settled dispatch. */
   cancel(error: UpstreamError): void {
-    if (this.#settled) return;
+    if (this.#trace !== null) return;
     this.#settle();
-    this.#result.reject(error);
+    this.#settleResult.reject(error);
   }
 
   readonly #giveUp = (): void => {
     this.cancel(new UpstreamError("aborted", this.#context.label, "no answer in time"));
   };
 
-  #callNext(): void {
+  #askNext(): void {
     for (let member = this.#waiting.shift(); member !== undefined; member = this.#waiting.shift()) {
       if (!member.begin(this.#question)) continue;
-      const asked = this.#ask(member.upstream, member);
-      asked.timer = this.#context.clock.setTimer(() => {
-        asked.timer = null;
-        this.#callNext();
+      const attempt = this.#start(member);
+      attempt.timer = this.#context.clock.setTimer(() => {
+        attempt.timer = null;
+        this.#askNext();
         this.#review();
       }, this.#context.attemptMs);
+      const options = { ...this.#options, signal: this.#stop.signal, attempts: attempt.attempts };
+      this.#await(attempt, ask(member.upstream, this.#question, options));
       return;
     }
   }
 
-  #ask(upstream: Upstream, member: Member | null): Ask {
-    const asked: Ask = {
-      member,
-      startedMs: this.#context.clock.now(),
-      attempts: [],
-      attemptsSoFar: () => [],
-      timer: null,
-      ending: null,
-      elapsedMs: 0,
-    };
-    this.#asks.push(asked);
-    const onBegun = (attemptsSoFar: Ask["attemptsSoFar"]): void => {
-      asked.attemptsSoFar = attemptsSoFar;
-    };
-    const errand = { ...this.#errand, doubtsEmpty: false, signal: this.#stop.signal, attempts: asked.attempts, onBegun };
-    const question = member === null && !this.#context.fallbackTakesSubnet ? withoutSubnet(this.#question) : this.#question;
-    ask(upstream, question, errand).then(
-      (ending) => this.#ended(asked, ending),
-      (bug) => this.#failLoudly(asked, bug),
+  #askFallback(fallback: Fallback): void {
+    this.#fallback = null;
+    const attempt = this.#start(null);
+    const question = this.#context.fallbackTakesSubnet ? this.#question : { ...this.#question, clientSubnet: null };
+    try {
+      attempt.nested = fallback.start(question, { ...this.#options, doubtsEmpty: false, signal: this.#stop.signal });
+      this.#await(attempt, attempt.nested.result);
+    } catch (error) {
+      this.#fail(attempt, error);
+    }
+  }
+
+  #start(member: Member | null): PendingAttempt {
+    const startedMs = this.#context.clock.now();
+    const attempt = { member, startedMs, attempts: [], nested: null, timer: null, outcome: null, elapsedMs: 0 };
+    this.#started.push(attempt);
+    return attempt;
+  }
+
+  #await(attempt: PendingAttempt, outcome: Promise<AttemptOutcome>): void {
+    outcome.then(
+      (ended) => this.#end(attempt, ended),
+      (error: unknown) => this.#fail(attempt, error),
     );
-    return asked;
   }
 
-  #ended(asked: Ask, ending: AttemptOutcome): void {
-    if (this.#settled) return;
-    this.#close(asked, ending);
-    if (ending.kind === "good") {
-      if (this.#doubted === null && this.#isDoubted(ending.answer)) this.#confirm(asked);
-      else this.#succeed(asked, ending.answer);
+  #end(attempt: PendingAttempt, outcome: AttemptOutcome): void {
+    if (this.#trace !== null) return;
+    this.#close(attempt, outcome);
+    if (outcome.kind === "good") {
+      if (this.#doubtful === null && this.#isDoubtful(outcome.answer)) this.#confirm(attempt);
+      else this.#succeed(attempt, outcome);
       return;
     }
-    if (ending.kind === "bad") this.#bad = moreTelling(this.#bad, ending.answer);
-    if (asked.timer !== null) this.#callNext();
+    if (outcome.kind === "bad") {
+      if (moreTelling(this.#bad?.answer ?? null, outcome.answer) === outcome.answer) this.#bad = outcome;
+    }
+    if (attempt.timer !== null) this.#askNext();
     this.#review();
   }
 
-  #succeed(asked: Ask, answer: Answer): void {
+  #fail(attempt: PendingAttempt, error: unknown): void {
+    if (this.#trace !== null) return;
+    if (error instanceof UpstreamError) {
+      this.#end(attempt, { kind: "failed", failure: error.failure });
+      return;
+    }
+    // A bug says nothing about the member, and neither does the failure `closed`.
+    this.#close(attempt, { kind: "failed", failure: "closed" });
     this.#settle();
-    if (asked.member !== null) this.#compare(asked, asked.member);
-    this.#result.resolve(answer);
+    this.#settleResult.reject(error);
   }
 
-  #isDoubted(answer: Answer): boolean {
-    return this.#errand.doubtsEmpty === true && outcomeOf(answer) === "nodataWithoutSoa";
+  #succeed(attempt: PendingAttempt, reply: MemberReply): void {
+    this.#settle();
+    if (attempt.member !== null) this.#recordLatencies(attempt, attempt.member);
+    this.#settleResult.resolve(reply);
   }
 
-  /** Waits for a second opinion: of the next member for as long as any member gets; where all are asked, of those under way for a moment. */
-  #confirm(asked: Ask): void {
-    this.#doubted = asked;
+  #isDoubtful(answer: Answer): boolean {
+    return this.#options.doubtsEmpty === true && outcomeOf(answer) === "nodataWithoutSoa";
+  }
+
+  /** Waits for a second opinion: of the next member for `attemptMs`, or, where all have been asked, of the pending ones for a moment. */
+  #confirm(attempt: PendingAttempt): void {
+    this.#doubtful = attempt;
     const limitMs = this.#waiting.length > 0 ? this.#context.attemptMs : DOUBT_MS;
-    this.#callNext();
-    if (this.#isUnderWay()) this.#doubt = this.#context.clock.setTimer(() => this.#believe(asked), limitMs);
-    else this.#believe(asked);
+    this.#askNext();
+    if (this.#isAnyPending()) this.#doubt = this.#context.clock.setTimer(() => this.#accept(attempt), limitMs);
+    else this.#accept(attempt);
   }
 
-  #isUnderWay(): boolean {
-    return this.#asks.some(({ ending }) => ending === null);
+  #isAnyPending(): boolean {
+    return this.#started.some(({ outcome }) => outcome === null);
   }
 
-  /** Nobody else has said anything better. */
-  #believe(asked: Ask): void {
-    if (asked.ending?.kind === "good") this.#succeed(asked, asked.ending.answer);
+  /** Accepts the doubtful answer: no other member has a better one. */
+  #accept(attempt: PendingAttempt): void {
+    if (attempt.outcome?.kind === "good") this.#succeed(attempt, attempt.outcome);
   }
 
-  // The failure that is noted here is one that says nothing about the member.
-  #failLoudly(asked: Ask, bug: unknown): void {
-    if (this.#settled) return;
-    this.#close(asked, { kind: "failed", failure: "closed" });
-    this.#settle();
-    this.#result.reject(bug);
-  }
-
-  #close(asked: Ask, ending: AttemptOutcome): void {
-    asked.timer?.cancel();
-    asked.ending = ending;
-    asked.elapsedMs = this.#context.clock.now() - asked.startedMs;
-    asked.member?.end(this.#question, ending);
+  #close(attempt: PendingAttempt, outcome: AttemptOutcome): void {
+    attempt.timer?.cancel();
+    attempt.outcome = outcome;
+    attempt.elapsedMs = this.#context.clock.now() - attempt.startedMs;
+    attempt.member?.end(this.#question, outcome);
   }
 
   /**
-   * Once every member has been asked: whether it is the fallback's turn, or all is over. Where neither a fallback nor an answer is at hand,
-   * the silent are waited for until the caller gives up.
+   * Checks, once every member has been asked, whether it is the fallback's turn or the dispatch is over. Without a fallback and without an answer
+   * it goes on until a silent member answers or the caller gives up.
    */
   #review(): void {
-    if (this.#settled) return;
-    if (this.#doubted !== null) {
-      if (!this.#isUnderWay()) this.#believe(this.#doubted);
+    if (this.#trace !== null) return;
+    if (this.#doubtful !== null) {
+      if (!this.#isAnyPending()) this.#accept(this.#doubtful);
       return;
     }
     if (this.#waiting.length > 0) return;
     const nowMs = this.#context.clock.now();
-    const pending = this.#asks.filter(({ ending }) => ending === null);
-    const failedMs = Math.max(nowMs, ...pending.map((asked) => this.#failedMs(asked)));
+    const pending = this.#started.filter(({ outcome }) => outcome === null);
+    const failedMs = Math.max(nowMs, ...pending.map((attempt) => this.#failedMs(attempt)));
     this.#patience?.cancel();
-    if (failedMs > nowMs) this.#wait(failedMs - nowMs);
-    else if (this.#fallback !== null) this.#askFallback(this.#fallback);
+    if (failedMs > nowMs) {
+      if (Number.isFinite(failedMs)) this.#patience = this.#context.clock.setTimer(() => this.#review(), failedMs - nowMs);
+    } else if (this.#fallback !== null) this.#askFallback(this.#fallback);
     else if (this.#bad !== null || pending.length === 0) this.#exhaust();
   }
 
-  /** When a silent member counts as failed; the fallback never does, it has limits of its own. */
-  #failedMs({ member, startedMs }: Ask): number {
+  /** When a silent member counts as failed. The fallback never does: it has its own limits. */
+  #failedMs({ member, startedMs }: PendingAttempt): number {
     if (member === null) return Number.POSITIVE_INFINITY;
     return startedMs + this.#context.attemptMs * (member.healthy ? PATIENCE : 1);
   }
 
-  #wait(delayMs: number): void {
-    if (Number.isFinite(delayMs)) this.#patience = this.#context.clock.setTimer(() => this.#review(), delayMs);
-  }
-
-  #askFallback(fallback: Upstream): void {
-    this.#fallback = null;
-    this.#ask(fallback, null);
-  }
-
   #exhaust(): void {
     this.#settle();
-    if (this.#bad !== null) this.#result.resolve(this.#bad);
-    else this.#result.reject(new UpstreamError("exhausted", this.#context.label, this.#failures()));
+    if (this.#bad !== null) this.#settleResult.resolve(this.#bad);
+    else this.#settleResult.reject(new UpstreamError("exhausted", this.#context.label, this.#failures()));
   }
 
   #failures(): string {
-    if (this.#asks.length === 0) return "every member is at its limit";
-    return this.#asks
-      .map(({ member, ending }) => `${member?.label ?? "fallback"} ${ending?.kind === "failed" ? ending.failure : "silent"}`)
+    if (this.#started.length === 0) return "every member is at its limit";
+    return this.#started
+      .map(({ member, outcome }) => `${member?.label ?? "fallback"} ${outcome?.kind === "failed" ? outcome.failure : "silent"}`)
       .join(", ");
   }
 
-  /** Ends what is still under way and completes the trace. */
+  /** Ends the pending attempts and completes the trace. */
   #settle(): void {
-    this.#settled = true;
-    this.#errand.signal.removeEventListener("abort", this.#giveUp);
+    this.#options.signal?.removeEventListener("abort", this.#giveUp);
     this.#patience?.cancel();
     this.#doubt?.cancel();
-    const pending = this.#asks.filter(({ ending }) => ending === null);
-    for (const asked of pending) this.#close(asked, { kind: "abandoned", silent: asked.timer === null });
-    // Groups among them complete their traces as they are aborted, so this comes before the traces are taken.
+    const pending = this.#started.filter(({ outcome }) => outcome === null);
+    for (const attempt of pending) this.#close(attempt, { kind: "abandoned", silent: attempt.timer === null });
+    this.#trace = [];
+    // The abort completes the traces of servers and of the fallback, so it comes before the traces are read.
     if (pending.length > 0) this.#stop.abort(new UpstreamError("aborted", this.#context.label, "no longer needed"));
-    for (const asked of this.#asks) this.#errand.attempts.push(...this.#trace(asked));
+    this.#trace = this.#started.flatMap((attempt) => this.#traceOf(attempt));
   }
 
-  #trace({ member, attempts, ending, elapsedMs }: Ask): Attempt[] {
-    const trace = this.#named(attempts);
-    if (member === null || ending?.kind !== "abandoned") return trace;
-    // A silent server is told as that, whether another was quicker or nobody was.
-    const failure = ending.silent ? "timeout" : "aborted";
+  #traceOf({ member, attempts, nested, startedMs, timer, outcome, elapsedMs }: PendingAttempt): readonly Attempt[] {
+    if (member === null) return nested?.attempts() ?? [];
+    const { label, clock } = this.#context;
+    const trace = attempts.map((attempt) => ({ ...attempt, group: attempt.group ?? label }));
+    const unanswered = (failure: UpstreamFailure | null, ms: number): Attempt => {
+      const transport = transportOf(member.server);
+      return { group: label, server: member.label, transport, elapsedMs: ms, rcode: null, failure };
+    };
+    if (outcome === null) return [...trace, unanswered(timer === null ? "timeout" : null, clock.now() - startedMs)];
+    if (outcome.kind !== "abandoned") return trace;
+    // A silent server is shown as silent, whether or not another one was faster.
+    const failure = outcome.silent ? "timeout" : "aborted";
     const last = trace.at(-1);
     if (last?.failure === "aborted") return [...trace.slice(0, -1), { ...last, failure }];
-    return [...trace, this.#unanswered(member, elapsedMs, failure)];
+    return [...trace, unanswered(failure, elapsedMs)];
   }
 
-  #traceSoFar(asked: Ask): readonly Attempt[] {
-    const { member, attempts, attemptsSoFar, startedMs, timer, ending } = asked;
-    if (ending !== null) return this.#trace(asked);
-    if (member === null) return attemptsSoFar();
-    const elapsedMs = this.#context.clock.now() - startedMs;
-    return [...this.#named(attempts), this.#unanswered(member, elapsedMs, timer === null ? "timeout" : null)];
-  }
-
-  #named(attempts: readonly Attempt[]): Attempt[] {
-    return attempts.map((attempt) => ({ ...attempt, group: attempt.group ?? this.#context.label }));
-  }
-
-  #unanswered({ server, label }: Member, elapsedMs: number, failure: UpstreamFailure | null): Attempt {
-    return { group: this.#context.label, server: label, transport: transportOf(server), elapsedMs, rcode: null, failure };
-  }
-
-  /** Takes down what the winner's good answer says about everybody's speed: who failed where another did not is no quicker than `attemptMs`. */
-  #compare(winner: Ask, member: Member): void {
+  /** Records what the first good answer says about the speed of all: a member that failed meanwhile is not faster than `attemptMs`. */
+  #recordLatencies(winner: PendingAttempt, member: Member): void {
     member.latency.observe(winner.elapsedMs);
-    for (const { member: other, ending, elapsedMs } of this.#asks) {
-      if (ending?.kind === "bad" || ending?.kind === "failed") {
+    for (const { member: other, outcome, elapsedMs } of this.#started) {
+      if (outcome?.kind === "bad" || outcome?.kind === "failed")
         other?.latency.observe(Math.max(elapsedMs, this.#context.attemptMs));
-      } else if (ending?.kind === "abandoned" && ending.silent) {
-        other?.latency.observe(elapsedMs);
-      }
+      else if (outcome?.kind === "abandoned" && outcome.silent) other?.latency.observe(elapsedMs);
     }
   }
-}
-
-function withoutSubnet(question: Question): Question {
-  return question.clientSubnet === null ? question : { ...question, clientSubnet: null };
 }
 
 function transportOf({ protocol }: ServerOptions): Attempt["transport"] {
   return protocol === "system" ? "udp" : protocol;
 }
 
-/** In which order a group's members are asked one question. */
-interface Plan<Candidate> {
+/** The order in which a group asks its members one question. */
+export interface Plan<Candidate> {
   /** Every candidate, once. */
   readonly order: readonly Candidate[];
-  /** How many of them are asked at once; the others join as these fail or stay silent. At least 1. */
+  /** How many of them are asked at once. The others join when these fail or stay silent. At least 1. */
   readonly together: number;
-  /** One that is asked besides, for its latency alone; null = none. */
+  /** A candidate that is asked only to measure its latency; null = none. */
   readonly measure: Candidate | null;
 }
 
-/** What a strategy looks at. */
-interface Standing {
+/** What a strategy needs to know of a member. */
+interface Candidate {
   readonly healthy: boolean;
-  /** Smoothed; null = never measured. */
-  readonly latencyMs: number | null;
-  /** The last measurement alone. */
-  readonly lastMs: number | null;
-  /** When that was made. */
-  readonly measuredMs: number;
-  readonly weight: number;
+  readonly latency: Pick<Latency, "smoothedMs" | "lastMs" | "measuredMs">;
+  readonly server: Pick<ServerOptions, "weight">;
 }
 
 /**
- * Plans one question: the healthy first, as the strategy orders them, then the unhealthy in the order of the file. Where nobody is healthy all are asked
- * at once: whoever has recovered then answers without delay.
+ * Plans one question: healthy members first, as the strategy orders them, then unhealthy ones in the order of the file. Where no member is healthy
+ * all are asked at once, so that a recovered member answers without delay.
  */
-export function planFor<Candidate extends Standing>(
-  strategy: Strategy,
-  candidates: readonly Candidate[],
-  random: () => number,
-): Plan<Candidate> {
+export function planFor<Of extends Candidate>(strategy: Strategy, candidates: readonly Of[], random: () => number): Plan<Of> {
   const healthy = candidates.filter((candidate) => candidate.healthy);
   const unhealthy = candidates.filter((candidate) => !candidate.healthy);
   if (healthy.length === 0) return { order: unhealthy, together: unhealthy.length, measure: null };
@@ -330,59 +333,51 @@ export function planFor<Candidate extends Standing>(
   return { order: [...order, ...unhealthy], together, measure };
 }
 
-function planForHealthy<Candidate extends Standing>(
-  strategy: Strategy,
-  healthy: readonly Candidate[],
-  random: () => number,
-): Plan<Candidate> {
+function planForHealthy<Of extends Candidate>(strategy: Strategy, healthy: readonly Of[], random: () => number): Plan<Of> {
   switch (strategy) {
     case "fastest":
-      return fastest(healthy, random);
+      return planFastest(healthy, random);
     case "race":
       return { order: healthy, together: healthy.length, measure: null };
     case "failover":
       return { order: healthy, together: 1, measure: null };
     case "spread":
-      return { order: shuffled(healthy, random), together: 1, measure: null };
+      return { order: shuffle(healthy, random), together: 1, measure: null };
     default:
       return unreachable(strategy);
   }
 }
 
-/** One question in so many is also put to a member that is not the quickest, to see whether it has become so. */
+/** One question in so many is also sent to a member that is not the fastest, to see whether it has become faster. */
 export const MEASURED_SHARE = 50;
 
-// Before anything is known all are asked; then the quickest alone. Measuring costs the client no time: it waits for the quickest all the same.
-function fastest<Candidate extends Standing>(healthy: readonly Candidate[], random: () => number): Plan<Candidate> {
+// Before any measurement all members are asked, then the fastest alone. A measurement costs the client no time, because the client does not wait for it.
+function planFastest<Of extends Candidate>(healthy: readonly Of[], random: () => number): Plan<Of> {
   const order = healthy.toSorted((a, b) => expectedMs(a) - expectedMs(b));
   const [best, ...others] = order;
-  if (best === undefined || best.latencyMs === null) return { order, together: order.length, measure: null };
-  return { order, together: 1, measure: toMeasure(expectedMs(best), others, random) };
+  if (best === undefined || best.latency.smoothedMs === null) return { order, together: order.length, measure: null };
+  return { order, together: 1, measure: chooseMeasured(expectedMs(best), others, random) };
 }
 
-// Whoever was never measured, or was quicker than the best when last measured, has its turn with the next question: so a recovered member
-// proves itself within some dozen questions, and one that was quick by chance is dropped at once. Else the one measured longest ago, now and then.
-function toMeasure<Candidate extends Standing>(
-  bestMs: number,
-  others: readonly Candidate[],
-  random: () => number,
-): Candidate | null {
-  const promising = others.find(({ lastMs }) => lastMs === null || lastMs < bestMs);
+// A member that was never measured, or was faster than the best at its last measurement, is measured with the next question. So a recovered member
+// proves itself within some dozen questions, and one that was fast by chance is dropped at once. Else now and then the one measured longest ago.
+function chooseMeasured<Of extends Candidate>(bestMs: number, others: readonly Of[], random: () => number): Of | null {
+  const promising = others.find(({ latency }) => latency.lastMs === null || latency.lastMs < bestMs);
   if (promising !== undefined) return promising;
-  const [longestAgo] = others.toSorted((a, b) => a.measuredMs - b.measuredMs);
+  const [longestAgo] = others.toSorted((a, b) => a.latency.measuredMs - b.latency.measuredMs);
   return longestAgo !== undefined && random() * MEASURED_SHARE < 1 ? longestAgo : null;
 }
 
-// The difference of two infinities is no number, so the unmeasured count as slower than any measurement can be.
-function expectedMs({ latencyMs }: Standing): number {
-  return latencyMs ?? Number.MAX_VALUE;
+// Infinity minus infinity is NaN, so an unmeasured member gets the largest finite number.
+function expectedMs({ latency }: Candidate): number {
+  return latency.smoothedMs ?? Number.MAX_VALUE;
 }
 
-// Each draws an exponential waiting time with its weight as the rate: the chance of being first is its share of the weights,
-// and the same holds for the followers among themselves.
-function shuffled<Candidate extends Standing>(healthy: readonly Candidate[], random: () => number): Candidate[] {
+// Each member draws an exponential waiting time whose rate is its weight. So its chance to be first is its share of the weights, and the same holds
+// for the order of the others.
+function shuffle<Of extends Candidate>(healthy: readonly Of[], random: () => number): Of[] {
   return healthy
-    .map((candidate) => ({ candidate, drawn: -Math.log(1 - random()) / candidate.weight }))
-    .sort((a, b) => a.drawn - b.drawn)
+    .map((candidate) => ({ candidate, waitsFor: -Math.log(1 - random()) / candidate.server.weight }))
+    .sort((a, b) => a.waitsFor - b.waitsFor)
     .map(({ candidate }) => candidate);
 }

@@ -1,17 +1,17 @@
 import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
-import { AddressSet, addressFromText, addressText } from "../dns/address.ts";
+import { AddressSet, canonicalAddress } from "../dns/address.ts";
 import type { Answer } from "../dns/answer.ts";
 import type { Question } from "../dns/query.ts";
+import type { Requester } from "../lib/client.ts";
 import type { Clock } from "../lib/clock.ts";
-import { Dispatch, planFor } from "./dispatch.ts";
+import { Dispatch, type DispatchContext, type DispatchOptions, planFor } from "./dispatch.ts";
 import { isAddressType, Member, type MemberStatus } from "./member.ts";
 import type { GroupOptions, ServerOptions, Strategy } from "./options.ts";
 import { BackgroundQueries, Probes } from "./probes.ts";
-import { type Forbids, RouteGuard, requesterOf, type Violation } from "./route-guard.ts";
-import { type ExchangeOptions, type Upstream, UpstreamError } from "./upstream.ts";
+import { type Egress, type ExchangeOptions, type Upstream, UpstreamError } from "./upstream.ts";
 
-/** Questions that may wait on one group: at a deadline of 4 s, 500 new names a second while it is dead. Each holds some kilobytes and a socket or two. */
+/** Questions that may wait on one group: at a deadline of 4 s, 500 new names a second while it is dead. Each holds some kilobytes and one or two sockets. */
 export const MAX_GROUP_IN_FLIGHT = 2000;
 
 interface GroupContext {
@@ -19,45 +19,65 @@ interface GroupContext {
   readonly clock: Clock;
   /** Uniform in [0, 1). */
   readonly random: () => number;
-  /** Called when a group has a healthy member again after it had none: failures and stale rechecks held for it are void. */
+  /** Called when a group has a healthy member again after it had none. Cached failures of the group are void then. */
   readonly onRecovery?: (group: string) => void;
-  /** Called for each question that was kept from a group. */
+  /** Called for each question that `never` kept from a group. */
   readonly onViolation?: (violation: Violation) => void;
 }
 
+/** A question that the rules sent to a group against its `never`: a rule does something else than its author wanted. */
+export interface Violation {
+  readonly group: string;
+  readonly question: Question;
+  readonly reason: string;
+}
+
+/** Leave to ask a group one question. */
+export interface GroupAdmission {
+  /** The members that may be asked, at least one. */
+  readonly members: readonly Member[];
+  /** Whether the question may wait for an equal one of another client. false = that one may have gone to a member that this one must not reach. */
+  readonly isShareable: boolean;
+}
+
 /**
- * Servers that are asked as one. `exchange` gives the first good answer (NOERROR or NXDOMAIN, whole, to the right question); where no member
- * and no fallback has one, the most telling of the others with its extended errors. It throws `barred` only for a loop: every member is where
- * the question came from; `forbidden` where the group's `never` says no, without asking the fallback either. `exhausted` is for all else,
- * limits included, and `aborted` comes at once when the errand's signal aborts.
+ * Servers that are asked as one. `admit` decides whether a question may be sent, `dispatch` sends an admitted question, `exchange` does both.
+ * A dispatch ends with the first good answer (NOERROR or NXDOMAIN, complete, to the right question), else with the most telling bad one of the
+ * members and the fallback, with its extended errors.
  */
 export class Group implements Upstream {
   readonly options: GroupOptions;
-  readonly leaks: RouteGuard;
-  /** Whether all members are, and the fallback's too. */
+  /** Whether all members are encrypted, and those of the fallback too. */
   readonly encrypted: boolean;
   readonly #context: GroupContext;
+  readonly #dispatchContext: DispatchContext;
   readonly #fallback: Group | null;
   readonly #members: readonly Member[];
   readonly #asksFrom: AddressSet;
-  readonly #soundings: BackgroundQueries;
+  readonly #queries: BackgroundQueries;
   readonly #probes: Probes;
   readonly #measured = new Set<Member>();
-  readonly #askings = new Set<Dispatch>();
+  readonly #dispatches = new Set<Dispatch>();
+  /** The policy of the latest question. The group's own questions follow it. */
+  #egress: Egress | null = null;
+  #violations = 0;
   #isRetired = false;
   #closed: Promise<void> | null = null;
 
-  /** Opens its members, and closes them; the fallback is closed by whoever opened it. */
+  /** Opens the members, and closes them in `close`. The opener of the fallback closes the fallback. */
   constructor(options: GroupOptions, context: GroupContext, fallback: Group | null) {
+    const { name: label, attemptMs } = options;
+    const { clock } = context;
     this.options = options;
     this.#context = context;
     this.#fallback = fallback;
+    const fallbackTakesSubnet = isDeepStrictEqual(options.ecs, fallback?.options.ecs ?? null);
+    this.#dispatchContext = { label, attemptMs, fallback, fallbackTakesSubnet, clock };
     this.#asksFrom = AddressSet.of(...options.asksFrom);
-    this.#members = openMembers(options, context, (member, healthy) => this.#turned(member, healthy));
+    this.#members = openMembers(options, context, (member, healthy) => this.#noteHealth(member, healthy));
     this.encrypted = this.#members.every(({ upstream }) => upstream.encrypted) && fallback?.encrypted !== false;
-    this.leaks = new RouteGuard(options.name, context.onViolation);
-    this.#soundings = new BackgroundQueries(context.clock, (question) => this.leaks.reason(question, null) === null);
-    this.#probes = new Probes(this.#members, context.clock, this.#soundings);
+    this.#queries = new BackgroundQueries(clock, (question) => (this.#egress?.forbids(label, question, null) ?? null) === null);
+    this.#probes = new Probes(this.#members, clock, this.#queries);
   }
 
   get label(): string {
@@ -69,46 +89,71 @@ export class Group implements Upstream {
     return this.#members.some(({ healthy }) => healthy);
   }
 
-  async exchange(question: Question, errand: ExchangeOptions): Promise<Answer> {
-    if (this.#closed !== null) throw new UpstreamError("closed", this.label, "the group is closed");
-    if (errand.signal.aborted) throw new UpstreamError("aborted", this.label, "the caller gave up");
-    this.leaks.check(question, requesterOf(errand));
-    const candidates = this.#candidates(errand);
-    if (this.#askings.size >= MAX_GROUP_IN_FLIGHT) {
-      throw new UpstreamError("exhausted", this.label, `${MAX_GROUP_IN_FLIGHT} questions are waiting already`);
-    }
-    const plan = planFor(this.options.strategy, candidates, this.#context.random);
-    if (plan.measure !== null) void this.#measure(plan.measure, question, errand.origin);
-    const asking = new Dispatch(
-      {
-        label: this.label,
-        attemptMs: this.options.attemptMs,
-        fallback: this.#fallback,
-        fallbackTakesSubnet: isDeepStrictEqual(this.options.ecs, this.#fallback?.options.ecs ?? null),
-        clock: this.#context.clock,
-      },
-      question,
-      errand,
-    );
-    this.#askings.add(asking);
-    try {
-      return await asking.run(plan);
-    } finally {
-      this.#askings.delete(asking);
-    }
-  }
-
   /**
-   * Whether this group, or its fallback, keeps questions from this address away from some member: such a question must not wait for the answer
-   * to an equal one that may have gone there.
+   * Decides, once for each question, whether the group may be asked. Returns the error `forbidden` if `never` forbids the question, which counts as a
+   * violation; `barred` if every member is where the question came from (a loop); `closed` after `close`. The fallback is not asked either then.
    */
-  bars(origin: string): boolean {
-    return this.#reachable(origin).length < this.#members.length || (this.#fallback?.bars(origin) ?? false);
+  admit(
+    question: Question,
+    { requester, egress }: Pick<ExchangeOptions, "requester" | "egress">,
+  ): GroupAdmission | UpstreamError {
+    if (this.#closed !== null) return new UpstreamError("closed", this.label, "the group is closed");
+    if (egress !== undefined) {
+      this.#egress = egress;
+      const reason = egress.forbids(this.label, question, requester);
+      if (reason !== null) return this.#refuse(question, reason);
+    }
+    if (requester === null) return { members: this.#members, isShareable: true };
+    const { address } = requester;
+    const members = this.#reachableFrom(address);
+    if (members.length === 0) return new UpstreamError("barred", this.label, `the question came from there (${address})`);
+    return { members, isShareable: members.length === this.#members.length && this.#fallback?.excludes(address) !== true };
   }
 
-  /** Whether questions from this address can go to no member, because all of them are there: a loop. */
-  loops(origin: string): boolean {
-    return this.#reachable(origin).length === 0;
+  #refuse(question: Question, reason: string): UpstreamError {
+    this.#violations++;
+    this.#context.onViolation?.({ group: this.label, question, reason });
+    return new UpstreamError("forbidden", this.label, `never gets ${reason}`);
+  }
+
+  /** Sends an admitted question. @throws UpstreamError `exhausted` when too many questions wait. */
+  dispatch(question: Question, options: DispatchOptions, { members }: GroupAdmission): Dispatch {
+    if (this.#dispatches.size >= MAX_GROUP_IN_FLIGHT)
+      throw new UpstreamError("exhausted", this.label, `${MAX_GROUP_IN_FLIGHT} questions are waiting already`);
+    const plan = planFor(this.options.strategy, members, this.#context.random);
+    if (plan.measure !== null) void this.#measure(plan.measure, question, options.requester);
+    const dispatch = new Dispatch(this.#dispatchContext, { question, plan }, options);
+    this.#dispatches.add(dispatch);
+    const remove = (): void => void this.#dispatches.delete(dispatch);
+    dispatch.result.then(remove, remove);
+    return dispatch;
+  }
+
+  /** @throws UpstreamError as `admit` and `dispatch` say, and `aborted` when the signal has aborted already. */
+  start(question: Question, options: DispatchOptions): Dispatch {
+    if (options.signal?.aborted === true) throw new UpstreamError("aborted", this.label, "the caller gave up");
+    const admission = this.admit(question, options);
+    if (admission instanceof UpstreamError) throw admission;
+    return this.dispatch(question, options, admission);
+  }
+
+  async exchange(question: Question, { attempts, ...options }: ExchangeOptions): Promise<Answer> {
+    const dispatch = this.start(question, options);
+    try {
+      return (await dispatch.result).answer;
+    } finally {
+      attempts.push(...dispatch.attempts());
+    }
+  }
+
+  /** Whether questions from this address must not reach some member of the group or of its fallback. */
+  excludes(address: string): boolean {
+    return this.#reachableFrom(address).length < this.#members.length || (this.#fallback?.excludes(address) ?? false);
+  }
+
+  /** Whether questions from this address must not reach any member, because all members are there: a loop. */
+  loops(address: string): boolean {
+    return this.#reachableFrom(address).length === 0;
   }
 
   /** Whether this group is what these options and this fallback would open. */
@@ -131,8 +176,8 @@ export class Group implements Upstream {
       strategy: this.options.strategy,
       fallback: this.options.fallback,
       healthy: this.healthy,
-      inFlight: this.#askings.size,
-      breaches: this.leaks.breaches,
+      inFlight: this.#dispatches.size,
+      violations: this.#violations,
       members: this.#members.map((member) => member.status()),
     };
   }
@@ -144,36 +189,30 @@ export class Group implements Upstream {
 
   async #close(): Promise<void> {
     this.#probes.stop();
-    this.#soundings.cancelAll();
-    for (const asking of this.#askings) asking.cancel(new UpstreamError("closed", this.label, "the group was closed"));
+    this.#queries.cancelAll();
+    for (const dispatch of this.#dispatches) dispatch.cancel(new UpstreamError("closed", this.label, "the group was closed"));
     await Promise.all(this.#members.map(({ upstream }) => upstream.close()));
   }
 
-  #candidates({ origin }: ExchangeOptions): readonly Member[] {
-    const reachable = origin === null ? this.#members : this.#reachable(origin);
-    if (reachable.length === 0) throw new UpstreamError("barred", this.label, `the question came from there (${origin})`);
-    return reachable;
+  #reachableFrom(address: string): readonly Member[] {
+    return this.#asksFrom.hasText(address) ? [] : this.#members.filter((member) => !isAt(member, address));
   }
 
-  #reachable(origin: string): readonly Member[] {
-    return this.#asksFrom.hasText(origin) ? [] : this.#members.filter((member) => !isAt(member, origin));
-  }
-
-  // At most one at a time to a member, or the first burst of questions would all go to one that has not been measured yet.
-  async #measure(member: Member, question: Question, origin: string | null): Promise<void> {
+  // At most one measurement of a member at a time, or the first burst of questions would go to one unmeasured member.
+  async #measure(member: Member, question: Question, requester: Requester | null): Promise<void> {
     if (!isAddressType(question.type) || this.#measured.has(member) || !member.begin(question)) return;
     this.#measured.add(member);
     const { attemptMs } = this.options;
-    const { ending, elapsedMs } = await this.#soundings.query(member.upstream, question, { origin, limitMs: attemptMs });
+    const { outcome, elapsedMs } = await this.#queries.query(member.upstream, question, { requester, limitMs: attemptMs });
     this.#measured.delete(member);
-    member.end(question, ending);
-    member.latency.observe(ending.kind === "good" ? elapsedMs : Math.max(elapsedMs, attemptMs));
+    member.end(question, outcome);
+    member.latency.observe(outcome.kind === "good" ? elapsedMs : Math.max(elapsedMs, attemptMs));
   }
 
-  #turned(member: Member, healthy: boolean): void {
-    this.#probes.turned(member, healthy);
-    const first = healthy && this.#members.every((other) => other === member || !other.healthy);
-    if (first) this.#context.onRecovery?.(this.label);
+  #noteHealth(member: Member, healthy: boolean): void {
+    this.#probes.noteHealth(member, healthy);
+    const isFirst = healthy && this.#members.every((other) => other === member || !other.healthy);
+    if (isFirst) this.#context.onRecovery?.(this.label);
   }
 }
 
@@ -184,24 +223,42 @@ export interface GroupStatus {
   readonly fallback: string | null;
   readonly healthy: boolean;
   readonly inFlight: number;
-  /** Questions that the rules sent here against the group's `never`, and that were refused: in normal work none. */
-  readonly breaches: number;
+  /** Questions that the rules sent here against the group's `never`, and that were refused. Normally none. */
+  readonly violations: number;
   /** In the order of the file. */
   readonly members: readonly MemberStatus[];
 }
 
-type Turned = (member: Member, healthy: boolean) => void;
-
-function openMembers(options: GroupOptions, { openMember, clock }: GroupContext, changed: Turned): Member[] {
+function openMembers(
+  options: GroupOptions,
+  { openMember, clock }: GroupContext,
+  onHealthChange: (member: Member, healthy: boolean) => void,
+): Member[] {
   if (options.servers.length === 0) throw new Error(`group ${options.name} has no servers`);
   const members: Member[] = [];
   try {
-    for (const server of options.servers) members.push(new Member(server, openMember(server, options), { clock, changed }));
+    for (const server of options.servers)
+      members.push(new Member(server, openMember(server, options), { clock, onHealthChange }));
   } catch (error) {
     for (const { upstream } of members) void upstream.close();
     throw error;
   }
   return members;
+}
+
+/**
+ * Every process of a host sends from these addresses, so they do not tell which one asked: a resolver at 127.0.0.1 stays usable for programs beside
+ * it. If that resolver asks us, `asksFrom` says so.
+ */
+const SHARED_ADDRESSES = new Set(["127.0.0.1", "::1"]);
+
+/** Whether this client address is an address of the member. The member's own questions must not go back to the member. */
+function isAt(member: Member, address: string): boolean {
+  const canonical = (text: string) => canonicalAddress(text) ?? text.toLowerCase();
+  const asked = canonical(address);
+  if (SHARED_ADDRESSES.has(asked)) return false;
+  const { host, addresses } = member.server;
+  return [host, ...addresses, ...(member.upstream.addresses?.() ?? [])].some((each) => canonical(each) === asked);
 }
 
 /** All groups of one configuration. */
@@ -217,11 +274,6 @@ export class Groups {
     const group = this.#groups.get(name);
     if (group === undefined) throw new Error(`there is no group ${name}`);
     return group;
-  }
-
-  /** From now on no question goes to a group that `forbids` keeps from it, be it of a client or of the group's own. */
-  guardBy(forbids: Forbids): void {
-    for (const group of this.#groups.values()) group.leaks.forbids = forbids;
   }
 
   /** In the order of the file. */
@@ -273,9 +325,9 @@ export function openGroups(options: readonly GroupOptions[], context: GroupConte
 }
 
 /**
- * By group, a fingerprint of what its answers come from: equal for equal servers in whatever order, however they are asked, with the same proxy,
- * subnet and fallback. Passwords have no part in it.
- * @param groups whose fallbacks do not lead in a circle.
+ * A fingerprint of the source of each group's answers: equal for equal servers in any order, with equal proxy, subnet and fallback. Passwords and
+ * the strategy do not count.
+ * @param groups whose fallbacks form no circle.
  */
 export function groupMarks(groups: readonly GroupOptions[]): ReadonlyMap<string, string> {
   const byName = new Map(groups.map((group) => [group.name, group]));
@@ -302,24 +354,4 @@ function sourcesOf(
 
 function digest(text: string): string {
   return createHash("sha256").update(text).digest("base64url").slice(0, 16);
-}
-
-/**
- * Every process of a host asks from these, so they say nothing about who asked: a resolver at 127.0.0.1 stays usable for programs beside it.
- * Where it does ask us, `asksFrom` says so.
- */
-const SHARED_BY_ALL = new Set(["127.0.0.1", "::1"]);
-
-/** Whether `origin` (as in `Errand.origin`) is an address that this member is asked at: its own questions must not go back to it. */
-function isAt(member: Member, origin: string): boolean {
-  const asked = canonical(origin);
-  if (SHARED_BY_ALL.has(asked)) return false;
-  const { host, addresses } = member.server;
-  return [host, ...addresses, ...(member.upstream.addresses?.() ?? [])].some((address) => canonical(address) === asked);
-}
-
-// Addresses with a zone and names of hosts are compared as they are written.
-function canonical(text: string): string {
-  const octets = addressFromText(text);
-  return octets === null ? text.toLowerCase() : addressText(octets);
 }

@@ -1,16 +1,17 @@
-import type { Question } from "../dns/query.ts";
+import type { Answer } from "../dns/answer.ts";
+import { answersQuestion, type Question } from "../dns/query.ts";
 import { rcodeName, TYPE } from "../dns/types.ts";
 import type { Clock } from "../lib/clock.ts";
 import { TokenBucket } from "../lib/token-bucket.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import type { ServerOptions } from "./options.ts";
-import type { AttemptOutcome } from "./reply.ts";
-import type { Upstream } from "./upstream.ts";
+import { saysWhatIs } from "./reply.ts";
+import { type ExchangeOptions, type Upstream, UpstreamError, type UpstreamFailure } from "./upstream.ts";
 
-/** Questions that may wait on one member. At a deadline of 4 s that is 250 new names a second hanging on a dead server, far beyond a house. */
+/** Questions that may wait on one member. At a deadline of 4 s this is 250 new names a second on a dead server, far beyond a household. */
 export const MAX_MEMBER_IN_FLIGHT = 1000;
 
-/** One server of a group, with what has been learnt about it. */
+/** One server of a group, with its health, its speed and its counters. */
 export class Member {
   readonly server: ServerOptions;
   readonly upstream: Upstream;
@@ -25,13 +26,13 @@ export class Member {
   #lastFailure: LastFailure | null = null;
   #lastAddressQuestion: Question | null = null;
 
-  constructor(server: ServerOptions, upstream: Upstream, { clock, changed }: MemberContext) {
+  constructor(server: ServerOptions, upstream: Upstream, { clock, onHealthChange }: MemberContext) {
     this.server = server;
     this.upstream = upstream;
     this.latency = new Latency(clock);
-    this.health = new Health((healthy) => changed(this, healthy));
+    this.health = new Health((healthy) => onHealthChange(this, healthy));
     const { maxQps } = server;
-    // One second's worth, so a burst after a pause may use all of it; at least one question fits.
+    // The bucket holds one second's worth, so a burst after a pause may use all of it. At least one question fits.
     this.#rate = maxQps === null ? null : new TokenBucket({ perSecond: maxQps, burst: Math.max(1, maxQps) }, clock.now());
     this.#clock = clock;
   }
@@ -44,62 +45,42 @@ export class Member {
     return this.health.healthy;
   }
 
-  get weight(): number {
-    return this.server.weight;
-  }
-
-  get latencyMs(): number | null {
-    return this.latency.smoothedMs;
-  }
-
-  get lastMs(): number | null {
-    return this.latency.lastMs;
-  }
-
-  get measuredMs(): number {
-    return this.latency.measuredMs;
-  }
-
-  /** The last A or AAAA question that went there; null before the first. */
+  /** The last A or AAAA question that was sent; null before the first. */
   get lastAddressQuestion(): Question | null {
     return this.#lastAddressQuestion;
   }
 
-  /** Counts a question that is about to be sent; false where `maxQps` or the limit on questions in flight forbids it. Each true wants one `end`. */
+  /** Counts a question that is about to be sent. false = `maxQps` or the limit on questions in flight forbids it. The caller calls `end` for each true. */
   begin(question: Question): boolean {
-    if (this.#inFlight >= MAX_MEMBER_IN_FLIGHT || !this.#takeToken()) return false;
+    if (this.#inFlight >= MAX_MEMBER_IN_FLIGHT || !this.takeToken()) return false;
     this.#inFlight += 1;
     this.#questions += 1;
     if (isAddressType(question.type)) this.#lastAddressQuestion = question;
     return true;
   }
 
-  /** Takes down how a question ended that was counted by `begin`. */
-  end(question: Question, ending: AttemptOutcome): void {
+  /** Records how a question ended that `begin` counted. */
+  end(question: Question, outcome: AttemptOutcome): void {
     this.#inFlight -= 1;
-    const reason = failureReason(ending);
+    const reason = failureReason(outcome);
     if (reason !== null) {
       this.#failures += 1;
       this.#lastFailure = { reason, atWallMs: this.#clock.wallMs() };
     }
-    const symptom = symptomOf(ending);
-    if (symptom === "reply") this.health.replied("client");
-    else if (symptom === "refused") this.health.refused();
-    else if (symptom === "silence" && isAddressType(question.type)) this.health.silent();
+    const symptom = symptomOf(outcome);
+    if (symptom === "reply") this.health.noteReply("client");
+    else if (symptom === "refused") this.health.noteRefusal();
+    else if (symptom === "silence" && isAddressType(question.type)) this.health.noteSilence();
   }
 
-  /** A reply to a probe: an unhealthy member is healthy again, and what was known of its speed is out of date. */
+  /** Records a reply to a probe: the member is healthy again, and its old latency no longer counts. */
   revive(elapsedMs: number): void {
     this.latency.restart(elapsedMs);
-    this.health.replied("probe");
+    this.health.noteReply("probe");
   }
 
-  /** Counts a probe against `maxQps`; false where that forbids it. */
-  admitsProbe(): boolean {
-    return this.#takeToken();
-  }
-
-  #takeToken(): boolean {
+  /** Takes one question from the allowance of `maxQps`; false = there is none left. */
+  takeToken(): boolean {
     return this.#rate === null || this.#rate.take(this.#clock.now());
   }
 
@@ -107,7 +88,7 @@ export class Member {
     return {
       label: this.label,
       healthy: this.healthy,
-      latencyMs: this.latencyMs,
+      latencyMs: this.latency.smoothedMs,
       questions: this.#questions,
       failures: this.#failures,
       lastFailure: this.#lastFailure,
@@ -118,7 +99,7 @@ export class Member {
 
 interface MemberContext {
   readonly clock: Clock;
-  readonly changed: (member: Member, healthy: boolean) => void;
+  readonly onHealthChange: (member: Member, healthy: boolean) => void;
 }
 
 /** One member as the API and the command line show it. */
@@ -127,9 +108,9 @@ export interface MemberStatus {
   readonly healthy: boolean;
   /** Smoothed; null before the first answer. */
   readonly latencyMs: number | null;
-  /** All that were sent, but for probes. */
+  /** All questions sent, without probes. */
   readonly questions: number;
-  /** How many of them failed, got no good answer, or none in `attemptMs`. */
+  /** Questions that failed, got a bad answer, or got no answer in `attemptMs`. */
   readonly failures: number;
   readonly lastFailure: LastFailure | null;
   readonly inFlight: number;
@@ -146,13 +127,41 @@ export function isAddressType(type: number): boolean {
   return type === TYPE.A || type === TYPE.AAAA;
 }
 
+/** How one attempt at one member ended. */
+export type AttemptOutcome =
+  | MemberReply
+  | { readonly kind: "failed"; readonly failure: UpstreamFailure }
+  /** We stopped waiting. `silent` = the member had its full `attemptMs` before that. */
+  | { readonly kind: "abandoned"; readonly silent: boolean };
+
+/** A complete answer to the right question. */
+export type MemberReply =
+  /** NOERROR or NXDOMAIN. */
+  | { readonly kind: "good"; readonly answer: Answer }
+  /** Another rcode, or a forged answer: the member replied, but not usefully. */
+  | { readonly kind: "bad"; readonly answer: Answer; readonly isForged: boolean };
+
+/** Asks `upstream` and classifies the answer. @throws an error that is not an UpstreamError: it is a bug. */
+export async function ask(upstream: Upstream, question: Question, options: ExchangeOptions): Promise<AttemptOutcome> {
+  try {
+    const answer = await upstream.exchange(question, options);
+    // A truncated answer lacks records. It must not reach a client or the cache.
+    if (!answersQuestion(answer, question) || answer.truncated) return { kind: "failed", failure: "malformed" };
+    if (!saysWhatIs(answer)) return { kind: "bad", answer, isForged: false };
+    return options.isForged?.(answer) === true ? { kind: "bad", answer, isForged: true } : { kind: "good", answer };
+  } catch (error) {
+    if (error instanceof UpstreamError) return { kind: "failed", failure: error.failure };
+    throw error;
+  }
+}
+
 type Symptom = "reply" | "silence" | "refused" | "none";
 
-/** What an ending says about health: `none` where it is no sign of either. */
-export function symptomOf(ending: AttemptOutcome): Symptom {
-  if (ending.kind === "good" || ending.kind === "bad") return "reply";
-  if (ending.kind === "abandoned") return ending.silent ? "silence" : "none";
-  switch (ending.failure) {
+/** What an outcome says about the health of the member; `none` = nothing. */
+export function symptomOf(outcome: AttemptOutcome): Symptom {
+  if (outcome.kind === "good" || outcome.kind === "bad") return "reply";
+  if (outcome.kind === "abandoned") return outcome.silent ? "silence" : "none";
+  switch (outcome.failure) {
     case "refused":
       return "refused";
     case "timeout":
@@ -161,7 +170,7 @@ export function symptomOf(ending: AttemptOutcome): Symptom {
     case "proxy":
     case "bootstrap":
       return "silence";
-    // Something answered, though not as a DNS server should, or the question never left.
+    // The server replied, but not as a DNS server should; or the question was not sent.
     case "malformed":
     case "http":
     case "aborted":
@@ -171,128 +180,107 @@ export function symptomOf(ending: AttemptOutcome): Symptom {
     case "closed":
       return "none";
     default:
-      return unreachable(ending.failure);
+      return unreachable(outcome.failure);
   }
 }
 
-function failureReason(ending: AttemptOutcome): string | null {
-  switch (ending.kind) {
+function failureReason(outcome: AttemptOutcome): string | null {
+  switch (outcome.kind) {
     case "good":
       return null;
     case "bad":
-      return rcodeName(ending.answer.rcode);
+      return rcodeName(outcome.answer.rcode);
     case "failed":
-      return ending.failure === "aborted" || ending.failure === "closed" ? null : ending.failure;
+      return outcome.failure === "aborted" || outcome.failure === "closed" ? null : outcome.failure;
     case "abandoned":
-      return ending.silent ? "timeout" : null;
+      return outcome.silent ? "timeout" : null;
     default:
-      return unreachable(ending);
+      return unreachable(outcome);
   }
 }
 
-/** Address questions in a row without any reply that make a member unhealthy: one or two are lost on any line. */
+/** Address questions in a row without a reply that make a member unhealthy. Any line loses one or two. */
 export const SILENCES_UNTIL_UNHEALTHY = 3;
 
-/** How often the unhealthy are probed: at `leastMs` while no member of the group is healthy, else ever less often up to `mostMs`. */
+/** How often unhealthy members are probed: every `leastMs` while no member of the group is healthy, else ever less often, down to every `mostMs`. */
 export const PROBE_DELAY = { leastMs: 1000, mostMs: 30_000 } as const;
 
-/** Whether one member can be relied on, judged only by whether it replies and never by what it replies. */
+/** Whether a member is reliable. Only whether it replies counts, never what it replies. */
 class Health {
-  readonly #changed: (healthy: boolean) => void;
-  #healthy = true;
+  /** How long to wait before the next probe while another member of the group is healthy. */
+  probeDelayMs: number = PROBE_DELAY.leastMs;
+  healthy = true;
+  readonly #onChange: (healthy: boolean) => void;
   #silences = 0;
-  #probeDelayMs: number = PROBE_DELAY.leastMs;
 
-  /** `changed` is called after each turn from healthy to unhealthy and back. */
-  constructor(changed: (healthy: boolean) => void) {
-    this.#changed = changed;
-  }
-
-  get healthy(): boolean {
-    return this.#healthy;
-  }
-
-  /** How long to wait before the next probe if another member of the group is healthy. */
-  get probeDelayMs(): number {
-    return this.#probeDelayMs;
+  constructor(onChange: (healthy: boolean) => void) {
+    this.#onChange = onChange;
   }
 
   /**
-   * A reply came, good or bad. Only one to a client's question starts the probing over: a member that answers probes and then falls
-   * silent again is probed ever more seldom, so that clients wait for it ever more seldom.
+   * Records a reply, good or bad. Only a reply to a client resets the delay of probes: a member that answers probes and then falls silent again is
+   * probed ever less often, so that clients wait for it ever less often.
    */
-  replied(to: "client" | "probe"): void {
+  noteReply(to: "client" | "probe"): void {
     this.#silences = 0;
-    if (to === "client") this.#probeDelayMs = PROBE_DELAY.leastMs;
-    this.#turn(true);
+    if (to === "client") this.probeDelayMs = PROBE_DELAY.leastMs;
+    this.#set(true);
   }
 
-  /** An address question got no reply. */
-  silent(): void {
+  /** Records an address question without a reply. */
+  noteSilence(): void {
     this.#silences += 1;
-    if (this.#silences >= SILENCES_UNTIL_UNHEALTHY) this.#turn(false);
+    if (this.#silences >= SILENCES_UNTIL_UNHEALTHY) this.#set(false);
   }
 
-  /** Nobody listens there. */
-  refused(): void {
-    this.#turn(false);
+  /** Records that no process listens on the port. */
+  noteRefusal(): void {
+    this.#set(false);
   }
 
-  /** A probe has been sent; the next one waits twice as long. */
-  probed(): void {
-    this.#probeDelayMs = Math.min(2 * this.#probeDelayMs, PROBE_DELAY.mostMs);
+  /** Records a probe. The next one waits twice as long. */
+  noteProbe(): void {
+    this.probeDelayMs = Math.min(2 * this.probeDelayMs, PROBE_DELAY.mostMs);
   }
 
-  #turn(healthy: boolean): void {
-    if (this.#healthy === healthy) return;
-    this.#healthy = healthy;
-    this.#changed(healthy);
+  #set(healthy: boolean): void {
+    if (this.healthy === healthy) return;
+    this.healthy = healthy;
+    this.#onChange(healthy);
   }
 }
 
-/** The least a new measurement counts: under steady traffic the last dozen or so make up the value. */
+/** The least weight of a new measurement: under steady traffic about twelve measurements make up the value. */
 const LEAST_WEIGHT = 1 / 8;
 
-/** After this long without a measurement the old value and a new one count the same; much later the new one is nearly all. */
+/** After this long without a measurement a new one counts as much as the old value; much later it counts almost alone. */
 const HALF_LIFE_MS = 30_000;
 
-/** How long a member takes to answer, smoothed over its last answers; the older the value, the more a new measurement counts. */
+/** How long a member takes to answer, smoothed over its last answers. The older the value, the more a new measurement counts. */
 export class Latency {
   readonly #clock: Clock;
-  #smoothedMs: number | null = null;
-  #lastMs: number | null = null;
-  #measuredMs = Number.NEGATIVE_INFINITY;
+  /** null = never measured. */
+  smoothedMs: number | null = null;
+  /** The last measurement alone. */
+  lastMs: number | null = null;
+  /** When the last measurement was made, on the scale of `Clock.now`. */
+  measuredMs = Number.NEGATIVE_INFINITY;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** null = never measured. */
-  get smoothedMs(): number | null {
-    return this.#smoothedMs;
-  }
-
-  /** The last measurement alone. */
-  get lastMs(): number | null {
-    return this.#lastMs;
-  }
-
-  /** When it was last measured, on the clock's scale. */
-  get measuredMs(): number {
-    return this.#measuredMs;
-  }
-
   observe(elapsedMs: number): void {
     const nowMs = this.#clock.now();
-    const weight = Math.max(LEAST_WEIGHT, 1 - 2 ** ((this.#measuredMs - nowMs) / HALF_LIFE_MS));
-    this.#smoothedMs = this.#smoothedMs === null ? elapsedMs : this.#smoothedMs + weight * (elapsedMs - this.#smoothedMs);
-    this.#lastMs = elapsedMs;
-    this.#measuredMs = nowMs;
+    const weight = Math.max(LEAST_WEIGHT, 1 - 2 ** ((this.measuredMs - nowMs) / HALF_LIFE_MS));
+    this.smoothedMs = this.smoothedMs === null ? elapsedMs : this.smoothedMs + weight * (elapsedMs - this.smoothedMs);
+    this.lastMs = elapsedMs;
+    this.measuredMs = nowMs;
   }
 
-  /** Begins anew from one measurement: what was known is no guide any more. */
+  /** Starts again from one measurement: older ones no longer count. */
   restart(elapsedMs: number): void {
-    this.#smoothedMs = null;
+    this.smoothedMs = null;
     this.observe(elapsedMs);
   }
 }

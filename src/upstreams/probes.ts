@@ -1,12 +1,12 @@
 import { ROOT } from "../dns/name.ts";
 import type { Question } from "../dns/query.ts";
 import { CLASS, TYPE } from "../dns/types.ts";
+import type { Requester } from "../lib/client.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
-import { type Member, PROBE_DELAY, symptomOf } from "./member.ts";
-import { type AttemptOutcome, ask } from "./reply.ts";
+import { type AttemptOutcome, ask, type Member, PROBE_DELAY, symptomOf } from "./member.ts";
 import { type Upstream, UpstreamError } from "./upstream.ts";
 
-/** Long enough for a handshake through a proxy on another continent. With one probe a second, three at most are under way to a member. */
+/** Long enough for a handshake through a proxy on another continent. At one probe a second, at most three are pending to a member. */
 const PROBE_LIMIT_MS = 3000;
 
 const ROOT_SERVERS: Question = {
@@ -18,23 +18,23 @@ const ROOT_SERVERS: Question = {
   clientSubnet: null,
 };
 
-/** Asks unhealthy members until they reply: each second while nobody in the group is healthy, else ever more seldom. */
+/** Probes unhealthy members until they reply: every second while no member of the group is healthy, else ever less often. */
 export class Probes {
   readonly #members: readonly Member[];
   readonly #clock: Clock;
-  readonly #soundings: BackgroundQueries;
+  readonly #queries: BackgroundQueries;
   readonly #next = new Map<Member, { readonly timer: Timer; readonly sent: number }>();
   #stopped = false;
 
-  /** `members` are all of the group. */
-  constructor(members: readonly Member[], clock: Clock, soundings: BackgroundQueries) {
+  /** @param members all members of the group. */
+  constructor(members: readonly Member[], clock: Clock, queries: BackgroundQueries) {
     this.#members = members;
     this.#clock = clock;
-    this.#soundings = soundings;
+    this.#queries = queries;
   }
 
-  /** To be told of each turn of a member from healthy to unhealthy and back. */
-  turned(member: Member, healthy: boolean): void {
+  /** Starts or stops the probes of a member. To be called after each change of its health. */
+  noteHealth(member: Member, healthy: boolean): void {
     if (this.#stopped) return;
     if (healthy) {
       this.#next.get(member)?.timer.cancel();
@@ -63,65 +63,65 @@ export class Probes {
   }
 
   #probe(member: Member, sent: number): void {
-    if (this.#isAnyHealthy()) member.health.probed();
+    if (this.#isAnyHealthy()) member.health.noteProbe();
     this.#schedule(member, sent + 1);
-    if (member.admitsProbe()) void this.#sound(member, sent);
+    if (member.takeToken()) void this.#send(member, sent);
   }
 
-  // Every other probe asks what went unanswered last; those between ask for the root, because that name may be the very reason for the silence.
-  async #sound(member: Member, sent: number): Promise<void> {
+  // Every other probe repeats the last address question. Those between ask for the root, because that question may be the reason for the silence.
+  async #send(member: Member, sent: number): Promise<void> {
     const question = sent % 2 === 0 ? (member.lastAddressQuestion ?? ROOT_SERVERS) : ROOT_SERVERS;
-    const { ending, elapsedMs } = await this.#soundings.query(member.upstream, question, {
-      origin: null,
+    const { outcome, elapsedMs } = await this.#queries.query(member.upstream, question, {
+      requester: null,
       limitMs: PROBE_LIMIT_MS,
     });
-    if (!member.healthy && symptomOf(ending) === "reply") member.revive(elapsedMs);
+    if (!member.healthy && symptomOf(outcome) === "reply") member.revive(elapsedMs);
   }
 }
 
 interface BackgroundQuery {
-  readonly ending: AttemptOutcome;
+  readonly outcome: AttemptOutcome;
   readonly elapsedMs: number;
 }
 
 interface BackgroundQueryOptions {
-  readonly origin: string | null;
+  readonly requester: Requester | null;
   readonly limitMs: number;
 }
 
-/** Questions of the group's own, which no client waits for: probes of unhealthy members and measurements of healthy ones. Whoever asks bounds their number. */
+/** The group's own questions, for which no client waits: probes of unhealthy members and measurements of healthy ones. The callers limit their number. */
 export class BackgroundQueries {
   readonly #clock: Clock;
   readonly #permits: (question: Question) => boolean;
   readonly #cancels = new Set<() => void>();
 
-  /** What `permits` does not let pass is not sent, and has failed. */
+  /** @param permits whether a question may be sent; else it fails. */
   constructor(clock: Clock, permits: (question: Question) => boolean) {
     this.#clock = clock;
     this.#permits = permits;
   }
 
-  /** Asks once. Ends by `limitMs`, whatever the upstream does, and never rejects. */
-  query(upstream: Upstream, question: Question, { origin, limitMs }: BackgroundQueryOptions): Promise<BackgroundQuery> {
-    if (!this.#permits(question)) return Promise.resolve({ ending: { kind: "failed", failure: "forbidden" }, elapsedMs: 0 });
+  /** Asks once. Ends after `limitMs` at the latest, and never rejects. */
+  query(upstream: Upstream, question: Question, { requester, limitMs }: BackgroundQueryOptions): Promise<BackgroundQuery> {
+    if (!this.#permits(question)) return Promise.resolve({ outcome: { kind: "failed", failure: "forbidden" }, elapsedMs: 0 });
     const startedMs = this.#clock.now();
     const stop = new AbortController();
     const { promise, resolve } = Promise.withResolvers<BackgroundQuery>();
-    const finish = (ending: AttemptOutcome): void => {
+    const finish = (outcome: AttemptOutcome): void => {
       if (!this.#cancels.delete(cancel)) return;
       timer.cancel();
-      if (ending.kind === "abandoned") stop.abort(new UpstreamError("aborted", upstream.label, "no longer needed"));
-      resolve({ ending, elapsedMs: this.#clock.now() - startedMs });
+      if (outcome.kind === "abandoned") stop.abort(new UpstreamError("aborted", upstream.label, "no longer needed"));
+      resolve({ outcome, elapsedMs: this.#clock.now() - startedMs });
     };
     const cancel = (): void => finish({ kind: "abandoned", silent: false });
     const timer = this.#clock.setTimer(() => finish({ kind: "abandoned", silent: true }), limitMs);
     this.#cancels.add(cancel);
     // A bug that throws here throws for clients' questions too, and is reported there.
-    ask(upstream, question, { signal: stop.signal, attempts: [], origin }).then(finish, cancel);
+    ask(upstream, question, { signal: stop.signal, attempts: [], requester }).then(finish, cancel);
     return promise;
   }
 
-  /** Ends all that are under way. */
+  /** Ends all pending questions. */
   cancelAll(): void {
     for (const cancel of this.#cancels) cancel();
   }

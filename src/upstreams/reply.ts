@@ -1,10 +1,10 @@
 import { type Answer, buildAnswer, indexAnswer } from "../dns/answer.ts";
 import { plainName, plainNameEnd } from "../dns/name.ts";
-import { answersQuestion, HEADER_FLAG, type Question } from "../dns/query.ts";
+import { HEADER_FLAG, type Question } from "../dns/query.ts";
 import { RCODE } from "../dns/types.ts";
 import { HEADER_BYTES, uint16 } from "../dns/wire.ts";
 import type { Clock } from "../lib/clock.ts";
-import { type Attempt, type ExchangeOptions, type Upstream, UpstreamError, type UpstreamFailure } from "./upstream.ts";
+import { type Attempt, type ExchangeOptions, UpstreamError } from "./upstream.ts";
 
 /** DNS ids are below this number. */
 export const ID_LIMIT = 0x1_0000;
@@ -57,34 +57,6 @@ function errorWithoutQuestion(message: Uint8Array, { name, type, class: klass }:
   const records = uint16(message, 6) + uint16(message, 8);
   if (records !== 0 || rcode === RCODE.NOERROR || rcode === RCODE.NXDOMAIN) return FOREIGN;
   return { kind: "answer", answer: buildAnswer({ name, type, class: klass, rcode, answers: [], authority: [] }) };
-}
-
-/** How one attempt at one member ended. */
-export type AttemptOutcome =
-  /** NOERROR or NXDOMAIN, complete, and to the right question. */
-  | { readonly kind: "good"; readonly answer: Answer }
-  /** Another rcode, or an answer that `ExchangeOptions.refuses` rejects: the member replied, but not usefully. */
-  | { readonly kind: "bad"; readonly answer: Answer }
-  | { readonly kind: "failed"; readonly failure: UpstreamFailure }
-  /** We stopped waiting. `silent` = the member had its full `attemptMs` before that. */
-  | { readonly kind: "abandoned"; readonly silent: boolean };
-
-/** Asks `upstream` and classifies the answer. @throws an error that is not an UpstreamError: it is a bug. */
-export async function ask(upstream: Upstream, question: Question, options: ExchangeOptions): Promise<AttemptOutcome> {
-  try {
-    return classifyAnswer(await upstream.exchange(question, options), question, options);
-  } catch (error) {
-    if (error instanceof UpstreamError) return { kind: "failed", failure: error.failure };
-    throw error;
-  }
-}
-
-// A truncated answer lacks records. It must not reach a client or the cache.
-function classifyAnswer(answer: Answer, question: Question, { refuses }: ExchangeOptions): AttemptOutcome {
-  if (!answersQuestion(answer, question) || answer.truncated) return { kind: "failed", failure: "malformed" };
-  const good = saysWhatIs(answer);
-  if (good && refuses?.(answer) === true) return { kind: "bad", answer };
-  return { kind: good ? "good" : "bad", answer };
 }
 
 /** Whether the rcode says something about the name. All other rcodes say that the server has no answer. */

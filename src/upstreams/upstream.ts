@@ -1,13 +1,14 @@
 /**
  * The contract of this room: what can be asked, what a query takes along, and what comes of it. `resolve/` and `control/` call it.
  *
- * Reading order. A group of servers: `group.ts` (its door), `dispatch.ts`, `member.ts`, `probes.ts`, `route-guard.ts`. One server:
+ * Reading order. A group of servers: `group.ts` (its door), `dispatch.ts`, `member.ts`, `probes.ts`. One server:
  * `server.ts` picks the transport, `udp.ts`, `stream.ts` (TCP, TLS) and `https.ts` (with `http1.ts`, `http2.ts`) are the transports,
  * `pending.ts` and `reply.ts` are what transports share, `dial.ts` and `tunnel.ts` open connections, `bootstrap.ts` looks up the names
  * of servers.
  */
 import type { Answer } from "../dns/answer.ts";
 import type { Question } from "../dns/query.ts";
+import type { Requester } from "../lib/client.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { ProxyOptions } from "./options.ts";
 
@@ -39,21 +40,22 @@ export interface ExchangeOptions {
   readonly signal: AbortSignal;
   /** The trace of the query. The upstream appends to it. */
   readonly attempts: Attempt[];
-  /**
-   * A group calls this at its start, with a function that returns the attempts so far, before `attempts` has them. A pending attempt has no
-   * rcode, and no failure unless the server has been silent for `attemptMs`.
-   */
-  readonly onBegun?: (attemptsSoFar: () => readonly Attempt[]) => void;
-  /** Address of the client, so that a question never goes back to its sender; null = the question is our own. */
-  readonly origin: string | null;
-  /** Id of the client, from the path of its URL. */
-  readonly clientId?: string | null;
+  /** The client, so that a question never goes back to its sender; null = the question is our own. */
+  readonly requester: Requester | null;
+  /** What must not reach a group. Absent = everything may. */
+  readonly egress?: Egress | undefined;
   /** Whether a group confirms an empty answer without SOA with a second member: such answers often show that the server is in trouble. */
   readonly doubtsEmpty?: boolean;
-  /** Whether an answer is unusable whatever its rcode, for example forged. A group then asks another member, and returns this answer only if no other comes. */
-  readonly refuses?: (answer: Answer) => boolean;
+  /** Whether an answer is forged. A group then asks another member, and returns this answer only if no other comes. */
+  readonly isForged?: (answer: Answer) => boolean;
   /** Whether to hold back an answer over plain UDP that lacks the OPT record of a real one: forgers answer fast and do not speak EDNS. */
   readonly holdSuspects?: boolean;
+}
+
+/** Says what must not reach a group (`never`). It comes with each question, because a reload changes it while groups go on. */
+export interface Egress {
+  /** Why the question must not go to the group of this name; null = it may. `requester` null = the question is our own. */
+  forbids(group: string, question: Question, requester: Requester | null): string | null;
 }
 
 /** One attempt at one server, as traces and the log show it. */

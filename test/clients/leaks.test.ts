@@ -42,7 +42,7 @@ describe.runIf(hasData)("100,000 names of real lists over sockets", () => {
     const replies = await askAll(site, names);
     const wrong = names.filter((name, index) => replies[index]?.answers.join() !== (mainland.has(name) ? DOMESTIC : OVERSEAS));
     expect(wrong).toEqual([]);
-    expect(site.app.upstreams().map(({ breaches }) => breaches)).toEqual([0, 0]);
+    expect(site.app.upstreams().map(({ violations }) => violations)).toEqual([0, 0]);
     expect(site.asked("overseas").toSorted()).toEqual(questions(foreign));
     expect(site.asked("domestic").toSorted()).toEqual(questions(mainland));
     expect(site.log.filter((line) => line.includes("must never go"))).toEqual([]);
@@ -59,7 +59,7 @@ describe.runIf(hasData)("100,000 names of real lists over sockets", () => {
     expect((await askAll(site, rightful)).filter(({ answers }) => answers.join() !== OVERSEAS)).toEqual([]);
     expect(site.asked("overseas").toSorted()).toEqual(questions(rightful));
     expect(site.asked("domestic")).toEqual([]);
-    expect(site.app.upstreams().map(({ breaches }) => breaches)).toEqual([0, leaking.length]);
+    expect(site.app.upstreams().map(({ violations }) => violations)).toEqual([0, leaking.length]);
     expect(site.log.filter((line) => line.includes("must never go"))).toHaveLength(leaking.length);
   });
 });

@@ -1,10 +1,14 @@
 import { expect, test } from "vitest";
-import { type Flight, RefreshThrottle, SingleFlight } from "../../src/resolve/fetch.ts";
+import { RefreshThrottle, SingleFlight } from "../../src/resolve/fetch.ts";
+
+interface Work {
+  readonly result: Promise<number>;
+}
 
 test("equal work under way is done once, and again when it has ended, also badly", async () => {
-  const flights = new SingleFlight<string, Flight>(10);
+  const flights = new SingleFlight<string, Work>(10);
   const landings: PromiseWithResolvers<number>[] = [];
-  const start = (): Flight => {
+  const start = (): Work => {
     const landing = Promise.withResolvers<number>();
     landings.push(landing);
     return { result: landing.promise };
@@ -20,7 +24,7 @@ test("equal work under way is done once, and again when it has ended, also badly
 });
 
 test("beyond its limit work is refused, while what is under way is still joined", async () => {
-  const flights = new SingleFlight<number, Flight>(2);
+  const flights = new SingleFlight<number, Work>(2);
   const never = () => ({ result: new Promise<number>(() => {}) });
   const first = flights.join(1, never);
   flights.join(2, never);

@@ -24,7 +24,7 @@ function siteOf(yaml: string, never = "{ domains: [cn], types: [PTR] }", keys = 
 }
 
 function breaches(site: TestSite): number[] {
-  return site.app.upstreams().map((group) => group.breaches);
+  return site.app.upstreams().map((group) => group.violations);
 }
 
 describe("a question that a group must never get", () => {

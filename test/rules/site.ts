@@ -5,11 +5,12 @@ import { CLASS, typeNumber } from "../../src/dns/types.ts";
 import type { HostRecord } from "../../src/hosts/options.ts";
 import { readRecords } from "../../src/hosts/parse.ts";
 import { HostsTable } from "../../src/hosts/table.ts";
+import type { Requester } from "../../src/lib/client.ts";
 import type { DomainSet } from "../../src/lists/domain-set.ts";
 import { DomainSetBuilder } from "../../src/lists/domain-set-builder.ts";
 import { parsePattern } from "../../src/lists/patterns.ts";
 import { Decider } from "../../src/rules/decider.ts";
-import type { Decision, Requester, RuleQuestion } from "../../src/rules/decision.ts";
+import type { Decision, RuleQuestion } from "../../src/rules/decision.ts";
 import type { RuleAction, RuleAnswer, RuleOptions, SpecialOptions } from "../../src/rules/options.ts";
 
 export const answers: Shaping = {

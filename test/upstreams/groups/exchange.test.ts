@@ -3,7 +3,6 @@ import { describe, expect, test } from "vitest";
 import { RCODE, TYPE } from "../../../src/dns/types.ts";
 import { MAX_GROUP_IN_FLIGHT } from "../../../src/upstreams/group.ts";
 import { MAX_MEMBER_IN_FLIGHT } from "../../../src/upstreams/member.ts";
-import type { Attempt } from "../../../src/upstreams/upstream.ts";
 import { answers, fails, groupOptions, question, Site, serverOptions, silent } from "./scripted.ts";
 
 describe("one question", () => {
@@ -78,7 +77,7 @@ describe("no good answer", () => {
   test("every member failed: exhausted, and it says who failed how", async () => {
     const site = new Site(groupOptions("g"));
     site.behave({ a: fails("refused"), b: fails("tls"), c: fails("malformed") });
-    const errand = { signal: new AbortController().signal, attempts: [], origin: null };
+    const errand = { signal: new AbortController().signal, attempts: [], requester: null };
     const failed = expect(site.group.exchange(question(), errand)).rejects.toMatchObject({
       failure: "exhausted",
       message: "g: a refused, b tls, c malformed",
@@ -117,7 +116,7 @@ describe("no good answer", () => {
 
   test("a signal that has aborted already asks nobody", async () => {
     const site = new Site(groupOptions("g"));
-    const errand = { signal: AbortSignal.abort(), attempts: [], origin: null };
+    const errand = { signal: AbortSignal.abort(), attempts: [], requester: null };
     await expect(site.group.exchange(question(), errand)).rejects.toMatchObject({ failure: "aborted" });
     expect(site.takeAsked()).toEqual([]);
   });
@@ -163,15 +162,10 @@ describe("the trace", () => {
       groupOptions("h", { servers: [serverOptions("x"), serverOptions("y")] }),
     );
     site.behave({ a: fails("network"), b: fails("network"), c: fails("network"), x: silent, y: silent });
-    let attemptsSoFar: () => readonly Attempt[] = () => [];
-    const { signal } = new AbortController();
-    const onBegun = (begun: typeof attemptsSoFar): void => {
-      attemptsSoFar = begun;
-    };
-    const exchange = site.group.exchange(question(), { signal, attempts: [], origin: null, onBegun });
+    const dispatch = site.group.start(question(), { requester: null });
     await site.clock.advance(700);
     const failed = { group: "g", rcode: null, failure: "network" };
-    expect(attemptsSoFar()).toMatchObject([
+    expect(dispatch.attempts()).toMatchObject([
       { ...failed, server: "a" },
       { ...failed, server: "b" },
       { ...failed, server: "c" },
@@ -179,7 +173,7 @@ describe("the trace", () => {
       { group: "h", server: "y", elapsedMs: 97, rcode: null, failure: null },
     ]);
     await site.group.close();
-    await expect(exchange).rejects.toThrow("closed");
+    await expect(dispatch.result).rejects.toThrow("closed");
   });
 
   test("who is given up before its time is over was not silent", async () => {
@@ -280,7 +274,7 @@ describe("closing", () => {
 test("nothing is left hanging on the caller's signal", async () => {
   const site = new Site(groupOptions("g"));
   const { signal } = new AbortController();
-  const exchanging = site.group.exchange(question(), { signal, attempts: [], origin: null });
+  const exchanging = site.group.exchange(question(), { signal, attempts: [], requester: null });
   expect(getEventListeners(signal, "abort").length).toBe(1);
   await site.clock.advance(10);
   await exchanging;
@@ -290,7 +284,7 @@ test("nothing is left hanging on the caller's signal", async () => {
 test("a bug in a member is not taken for a failure of the network", async () => {
   const site = new Site(groupOptions("g"));
   site.server("a").exchange = () => Promise.reject(new TypeError("a bug"));
-  const errand = { signal: new AbortController().signal, attempts: [], origin: null };
+  const errand = { signal: new AbortController().signal, attempts: [], requester: null };
   await expect(site.group.exchange(question(), errand)).rejects.toThrow(TypeError);
   expect(site.group.status()).toMatchObject({ inFlight: 0, members: [{ inFlight: 0 }, { inFlight: 0 }, { inFlight: 0 }] });
 });

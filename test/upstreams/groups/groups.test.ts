@@ -150,14 +150,14 @@ describe("loops", () => {
     expect(await at("127.0.0.2")).toMatchObject({ outcome: "barred" });
   });
 
-  test("bars tells which questions must not wait for the answers to others", () => {
+  test("`excludes` tells which questions must not wait for the answers to others", () => {
     const site = new Site(
       groupOptions("g", { servers: [router(), serverOptions("other")] }),
       groupOptions("h", { servers: [serverOptions("x")], fallback: "g" }),
       groupOptions("i", { servers: [serverOptions("y")] }),
     );
-    const barring = (origin: string) => ["g", "h", "i"].filter((name) => site.groups.get(name).bars(origin));
-    expect(barring("192.168.88.1")).toEqual(["g", "h"]);
-    expect(barring("192.168.88.2")).toEqual([]);
+    const excluding = (origin: string) => ["g", "h", "i"].filter((name) => site.groups.get(name).excludes(origin));
+    expect(excluding("192.168.88.1")).toEqual(["g", "h"]);
+    expect(excluding("192.168.88.2")).toEqual([]);
   });
 });

@@ -224,7 +224,7 @@ test("status tells the state, what was asked, and the last failure", async () =>
       fallback: null,
       healthy: true,
       inFlight: 0,
-      breaches: 0,
+      violations: 0,
       members: [
         {
           label: "a",

@@ -119,7 +119,7 @@ test("no timer is set for a moment that has passed, however long it takes betwee
         return scripted;
       };
       const groups = openGroups([groupOptions("g", { strategy: "race" })], { openMember, clock, random: () => 0.5 });
-      const errand = { signal: new AbortController().signal, attempts: [], origin: null, doubtsEmpty: false };
+      const errand = { signal: new AbortController().signal, attempts: [], requester: null, doubtsEmpty: false };
       const exchanging = groups.get("g").exchange(question(), errand);
       await still.advance(4000);
       expect((await exchanging).rcode).toBe(RCODE.SERVFAIL);

@@ -207,7 +207,8 @@ export class Site {
     const controller = new AbortController();
     const timer = this.clock.setTimer(() => controller.abort(), deadlineMs);
     const attempts: Attempt[] = [];
-    const errand = { signal: controller.signal, attempts, origin, doubtsEmpty };
+    const requester = origin === null ? null : { address: origin, clientId: null };
+    const errand = { signal: controller.signal, attempts, requester, doubtsEmpty };
     const done = (outcome: string, answer: Answer | null): Exchanged => {
       timer.cancel();
       return { outcome, answer, elapsedMs: this.clock.now() - startedMs, attempts };

@@ -194,7 +194,7 @@ describe("failover", () => {
 const weights = fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 2, maxLength: 5 });
 
 function standing(label: number, weight: number) {
-  return { label, weight, healthy: true, latencyMs: null, lastMs: null, measuredMs: 0 };
+  return { label, healthy: true, latency: { smoothedMs: null, lastMs: null, measuredMs: 0 }, server: { weight } };
 }
 
 describe("spread", () => {
@@ -231,10 +231,12 @@ describe("spread", () => {
 test("whatever the strategy, a plan has every candidate once, the healthy before the unhealthy, and asks somebody", () => {
   const candidate = fc.record({
     healthy: fc.boolean(),
-    latencyMs: fc.option(fc.double({ min: 0, max: 5000, noNaN: true })),
-    lastMs: fc.option(fc.double({ min: 0, max: 5000, noNaN: true })),
-    measuredMs: fc.double({ min: 0, max: 1e6, noNaN: true }),
-    weight: fc.integer({ min: 1, max: 100 }),
+    latency: fc.record({
+      smoothedMs: fc.option(fc.double({ min: 0, max: 5000, noNaN: true })),
+      lastMs: fc.option(fc.double({ min: 0, max: 5000, noNaN: true })),
+      measuredMs: fc.double({ min: 0, max: 1e6, noNaN: true }),
+    }),
+    server: fc.record({ weight: fc.integer({ min: 1, max: 100 }) }),
   });
   fc.assert(
     fc.property(

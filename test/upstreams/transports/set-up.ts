@@ -117,7 +117,7 @@ export interface TestErrand extends ExchangeOptions {
 
 /** An errand with a generous deadline, so that a test that hangs says where. */
 export function errand(signal: AbortSignal = AbortSignal.timeout(10_000)): TestErrand {
-  return { signal, attempts: [], origin: null };
+  return { signal, attempts: [], requester: null };
 }
 
 export function addressTexts(answer: Answer): string[] {
