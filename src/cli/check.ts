@@ -39,11 +39,11 @@ async function check(invocation: Invocation, terminal: Terminal): Promise<number
 }
 
 interface Findings {
-  /** Why it cannot be served, one sentence each. */
+  /** Why the configuration cannot be served, one sentence each. */
   readonly refusals: readonly string[];
-  /** What a person should know, and no fault. */
+  /** Not faults, but worth knowing. */
   readonly conflicts: readonly ListConflict[];
-  /** What the files that it names hold and cannot be used. */
+  /** Lines of lists and hosts files that cannot be used. */
   readonly shortcomings: readonly Shortcoming[];
   readonly lists: readonly ListStatus[];
 }
@@ -69,10 +69,10 @@ function verdictWith(warnings: number): string {
   return warnings === 1 ? "usable, with one warning" : `usable, with ${warnings} warnings`;
 }
 
-/** Entries shown of each conflict; scripts get them all. */
+/** Entries shown of each conflict; --json shows all. */
 const CONFLICT_EXAMPLES = 3;
 
-/** What a person should know of lists that disagree: how often, where such names go and why, and a few of them. Ends in a newline unless empty. */
+/** Lists that disagree: how often, which group gets such names and why, and a few of the names. Ends in a newline unless empty. */
 function conflictNotes(conflicts: readonly ListConflict[]): string {
   return conflicts.map(conflictNote).join("");
 }
@@ -108,15 +108,15 @@ function placed({ pattern, source, line }: DomainEntry): string {
   return `${pattern} (${source}:${line})`;
 }
 
-/** Something that could not be read, and was left out. */
+/** A line or a source that cannot be read and is left out. */
 interface Shortcoming extends DiagnosticPlace {
   readonly text: string;
 }
 
-/** Lines shown of each source; scripts get them from `fenliu lists --json`. */
+/** Lines shown of each source; `fenliu lists --json` shows more. */
 const SHORTCOMING_EXAMPLES = 3;
 
-/** Each as a warning, and below it which lines are meant. Ends in a newline unless empty. */
+/** A warning for each, and below it the lines. Ends in a newline unless empty. */
 function shortcomingNotes(shortcomings: readonly Shortcoming[], lists: readonly ListStatus[]): string {
   return shortcomings.map((shortcoming) => note(shortcoming, lists)).join("");
 }

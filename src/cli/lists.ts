@@ -108,7 +108,7 @@ async function update(config: Config, names: readonly string[], { invocation, te
   const log = operationsLog("silent", () => {}, false);
   const surroundings = { clock: systemClock, log, ca: caText(invocation, terminal), resolvConf: "/etc/resolv.conf" };
   const copies = listCacheOf(config);
-  // The cache in the file is the server's.
+  // The cache file belongs to the running server.
   const backing = await openShared({ ...config, cache: { ...config.cache, file: null } }, surroundings, null);
   const current = { policy: await openPolicy(config, NO_DIAGNOSTICS) };
   const parts = {
@@ -123,7 +123,7 @@ async function update(config: Config, names: readonly string[], { invocation, te
     for (const list of chosen) {
       const line = progressLine(list.name, terminal);
       const acceptsAnySize = accept.includes(list.name);
-      // What is half there is taken away again.
+      // The progress line is erased also when the download fails.
       const updated = await updateList(list, parts, { acceptsAnySize, signal, progress: line.show }).finally(line.clear);
       results.push({ list: list.name, updated });
       if (!json) for (const { url, outcome } of updated) terminal.out(`${list.name}  ${url}  ${outcomeText(outcome)}\n`);
@@ -142,7 +142,7 @@ async function update(config: Config, names: readonly string[], { invocation, te
   return isFine ? EXIT.ok : EXIT.failed;
 }
 
-/** Without names all lists that are downloaded. */
+/** The lists with these names; without names all lists that have a URL. */
 function chooseLists(config: Config, names: readonly string[]): readonly ListOptions[] {
   const downloaded = config.lists.filter((list) => urlsOf(list).length > 0);
   for (const name of names) {
@@ -152,7 +152,7 @@ function chooseLists(config: Config, names: readonly string[]): readonly ListOpt
   return names.length === 0 ? downloaded : downloaded.filter(({ name }) => names.includes(name));
 }
 
-/** As a running server does, but for itself: each list is tried together with those before it. */
+/** Activates lists as a running server does, in a policy of its own: each list is checked together with the lists before it. */
 function activateIn(current: { policy: Policy }, config: Config): Activate {
   return async (list, copies, commit) => {
     const { policy, faults } = await withList(current.policy, { config, list, copies });
@@ -178,7 +178,7 @@ function outcomeText(outcome: UpdateResult["outcome"]): string {
   }
 }
 
-/** How often the line is drawn anew, in bytes received. */
+/** The progress line is drawn again after so many bytes. */
 const DRAW_BYTES = 256 * 1024;
 const BAR_CELLS = 20;
 
@@ -187,7 +187,7 @@ interface ProgressLine {
   readonly clear: () => void;
 }
 
-/** One line that is drawn over and over, where a person looks on. */
+/** A line that is drawn again and again; only where a person reads the output. */
 function progressLine(list: string, terminal: Terminal): ProgressLine {
   let drawnBytes: number | null = null;
   return {

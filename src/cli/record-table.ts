@@ -4,19 +4,19 @@ import type { QueryRecord } from "../log/record.ts";
 import { localTime, milliseconds, ruleText, upstreamText } from "../log/text.ts";
 
 interface TableOptions {
-  /** Cells of a line; null = as many as it takes. */
+  /** Cells of a line; null = no limit. */
   readonly cells: number | null;
   /** Whether the terminal shows colours. */
   readonly color: boolean;
 }
 
 /**
- * Records as lines for a terminal: local time, client, type, name, rcode, source/action, rule (list:line), upstream, milliseconds, and the id, by which all
- * is told that is known of one. Where lines have no limit, what is too long for its column pushes the others to the right, and nothing is cut off. Where
- * they have one, columns become narrower and then fewer, and `…` stands for what is cut out of a text.
+ * Records as lines for a terminal: local time, client, type, name, rcode, source/action, rule (list:line), upstream, milliseconds, and the id for
+ * `fenliu log ID`. Without a limit of cells a long text pushes the next columns to the right, and nothing is cut. With a limit columns become narrower and
+ * then fewer, and `…` replaces the middle of a long text.
  */
 export class RecordTable {
-  /** The titles of columns that have no room. */
+  /** Titles of the columns without room. */
   readonly leftOut: readonly string[];
   readonly #columns: readonly Column[];
   readonly #options: TableOptions;
@@ -44,7 +44,7 @@ export class RecordTable {
     return cells.join(GAP);
   }
 
-  /** Whether times stand without their day, which is to be told by a line of its own where it changes. */
+  /** Whether times have no day: the caller writes the day on a line of its own where it changes. */
   get lacksDay(): boolean {
     return this.#columns.some(({ title, width, least }) => title === "time" && width === least);
   }
@@ -70,9 +70,9 @@ interface Column {
   readonly title: string;
   /** In cells. */
   readonly width: number;
-  /** With fewer cells it says too little. */
+  /** With fewer cells the column is of no use. */
   readonly least: number;
-  /** What there is not is empty. */
+  /** Empty where the record has no such value. */
   readonly text: (record: QueryRecord) => string;
   readonly style?: (record: QueryRecord) => Style;
 }
@@ -97,13 +97,13 @@ const COLUMNS: readonly Column[] = [
   { title: "id", width: 16, least: 16, text: ({ id }) => String(id), style: () => "dim" },
 ];
 
-/** Of the last there is no need where lines are short: it leaves first. */
+/** On short lines the last column is left out first. */
 const IMPORTANCE = ["name", "rcode", "time", "type", "source/action", "client", "id", "rule", "ms", "upstream"];
 
-/** Which columns become as wide as they should be, as far as there is room. */
+/** These columns grow to their normal width, as far as there is room. */
 const WIDENED = ["name", "source/action", "rule", "upstream"];
 
-/** Where there is room for all columns, long texts get it, up to so many cells; in the end the name. */
+/** With room for all columns these grow further, up to so many cells; the name takes the rest. */
 const LONGEST = { upstream: 48, name: 64, client: 39, rule: 32, "source/action": 32 } as const;
 
 function fitted(cells: number): readonly Column[] {
@@ -111,7 +111,7 @@ function fitted(cells: number): readonly Column[] {
   const widths = new Map<string, number>();
   for (const title of IMPORTANCE) {
     const { least } = columnOf(title);
-    // The first few say nothing without each other: below that the terminal has to wrap.
+    // The first four columns are of use only together: on a shorter line the terminal wraps them.
     if (widths.size >= 4 && free < least + GAP.length) break;
     free -= least + GAP.length;
     widths.set(title, least);
@@ -139,7 +139,7 @@ function columnOf(title: string): Column {
   return column;
 }
 
-/** Both ends of what is too long: of a name they say most. */
+/** Keeps both ends of a long text: they are the most telling parts of a name. */
 function cut(text: string, cells: number): string {
   if (cellsOf(text) <= cells) return text;
   const characters = Array.from(new Intl.Segmenter().segment(text), ({ segment }) => segment);
@@ -162,12 +162,12 @@ function rcodeStyle({ rcode, answers }: QueryRecord): Style {
   return rcode === "NOERROR" || rcode === "NXDOMAIN" ? "yellow" : "red";
 }
 
-/** Brings a text to this many cells of a terminal with blanks; what is longer stays whole. */
+/** Pads a text with blanks to so many cells; a longer text stays whole. */
 export function padCells(text: string, cells: number): string {
   return text + " ".repeat(Math.max(0, cells - cellsOf(text)));
 }
 
-/** How many cells of a terminal a text without control characters takes: Chinese, Japanese, Korean and emoji take two each, marks on the letter before none. */
+/** Cells that a text without control characters takes: Chinese, Japanese, Korean and emoji take two, combining marks none. */
 export function cellsOf(text: string): number {
   let cells = 0;
   for (const character of text) cells += MARK.test(character) ? 0 : WIDE.test(character) ? 2 : 1;
@@ -176,6 +176,6 @@ export function cellsOf(text: string): number {
 
 const MARK = /\p{Mn}|\p{Me}/u;
 
-// UAX #11, classes W and F, told by script; the half-width forms from U+FF61 on are of such a script and narrow all the same.
+// UAX #11, classes W and F, by script. The half-width forms from U+FF61 on belong to such a script and are narrow.
 const WIDE =
   /(?![\uff61-\uffdc])[\p{Script=Han}\p{Script=Hangul}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Bopomofo}\p{Emoji_Presentation}\u3000-\u303e\uff01-\uff60\uffe0-\uffe6]/u;
