@@ -37,8 +37,8 @@ export interface Lowered {
   readonly modifiers: Modifiers;
   /** Addresses of forged answers that the outcome knows of. */
   readonly poison: readonly Networks[];
-  /** Whether the rule only keeps its names from going elsewhere. */
-  readonly isClosed: boolean;
+  /** Why the rule only keeps its names from going elsewhere; null = it does what it should. */
+  readonly closed: string | null;
 }
 
 /** What an answer may be, as tests tell them apart. */
@@ -51,6 +51,7 @@ export class Lowering {
   readonly #lists: ImportLists;
   readonly #findings: Findings;
   #poison: Networks[] = [];
+  #closed = "";
 
   constructor(lists: ImportLists, findings: Findings) {
     this.#lists = lists;
@@ -60,8 +61,9 @@ export class Lowering {
   lower(outcome: Outcome): Lowered {
     this.#poison = [];
     const action = this.#action(outcome);
-    if (action === null) return { action: { kind: "answer", answer: "refused" }, modifiers: {}, poison: [], isClosed: true };
-    return { action, modifiers: this.#modifiers(outcome, action), poison: this.#poison, isClosed: false };
+    if (action === null)
+      return { action: { kind: "answer", answer: "refused" }, modifiers: {}, poison: [], closed: this.#closed };
+    return { action, modifiers: this.#modifiers(outcome, action), poison: this.#poison, closed: null };
   }
 
   /** null = it cannot be said, which has been reported. */
@@ -97,19 +99,20 @@ export class Lowering {
 
   /** @param instead what is asked where the answer is dropped. */
   #judge(outcome: Judge, instead: Outcome | null, afterMs: number | null): Action | null {
-    const { of, place } = outcome;
-    if (of.kind !== "ask") return this.#close(place, "an answer is judged that came by a fallback");
+    const { place } = outcome;
+    const of = this.#group(outcome.of);
+    if (of === null) return this.#close(place, "an answer is judged that no group gave");
     const leaves = this.#leaves(outcome, instead);
     if (typeof leaves === "string") return this.#close(place, leaves);
     const { home, foreign, poisoned, empty, failed } = leaves;
-    const self = meaningKey(of);
-    const isSelf = (leaf: Outcome) => meaningKey(leaf) === self;
+    const self = askedKey(outcome.of);
+    const isSelf = (leaf: Outcome) => askedKey(leaf) === self;
     if (isSelf(home) && !isSelf(foreign)) {
       const far = this.#group(foreign);
       const keepNearIf = testsOf(outcome).find((networks) => this.#lists.isHome(networks));
       if (far === null || keepNearIf === undefined) return this.#close(place, "answers are dropped, and nobody else is asked");
       if (!isSelf(poisoned)) this.#addPoison(outcome, place);
-      const away = [empty, failed].filter((leaf) => !isSelf(leaf) && meaningKey(leaf) !== meaningKey(foreign));
+      const away = [empty, failed].filter((leaf) => !isSelf(leaf) && askedKey(leaf) !== askedKey(foreign));
       if (away.length > 0)
         this.#findings.add("changed", place, "what comes after an empty or failed answer: `far` is asked then");
       if (isSelf(empty))
@@ -123,17 +126,17 @@ export class Lowering {
         place,
         `all addresses of an answer must be in the list, also behind an alias; one was enough for an answer of \`${of.group.name}\``,
       );
-      return { kind: "compare", near: asked(of), far, keepNearIf, withinMs: afterMs };
+      return { kind: "compare", near: of, far, keepNearIf, withinMs: afterMs };
     }
     if (isSelf(foreign) && isSelf(home)) {
-      if (isSelf(poisoned) && isSelf(empty) && isSelf(failed)) return this.#action(of);
+      if (isSelf(poisoned) && isSelf(empty) && isSelf(failed)) return { kind: "upstream", group: of };
       const other = [poisoned, failed, empty].find((leaf) => !isSelf(leaf));
       const group = other === undefined ? null : this.#group(other);
       if (!isSelf(poisoned)) this.#addPoison(outcome, place);
       if (!isSelf(empty))
         this.#findings.add("changed", place, `an empty answer of \`${of.group.name}\` is believed; another group was asked then`);
       if (group !== null) this.#reportFallback(of.group, group.group, { afterMs: null, place });
-      return { kind: "upstream", group: !isSelf(poisoned) || !isSelf(failed) ? { ...asked(of), fallback: group } : asked(of) };
+      return { kind: "upstream", group: !isSelf(poisoned) || !isSelf(failed) ? { ...of, fallback: group } : of };
     }
     if (isSelf(foreign)) {
       // `compare.first: far`, which the language does not have yet.
@@ -144,7 +147,7 @@ export class Lowering {
       );
       const group = instead === null ? null : this.#group(instead);
       if (group !== null) this.#reportFallback(of.group, group.group, { afterMs, place });
-      return { kind: "upstream", group: group === null ? asked(of) : { ...asked(of), fallback: { ...group, fallback: null } } };
+      return { kind: "upstream", group: group === null ? of : { ...of, fallback: { ...group, fallback: null } } };
     }
     return this.#close(place, "an answer is asked for and never used");
   }
@@ -153,12 +156,12 @@ export class Lowering {
   #leaves(outcome: Judge, instead: Outcome | null): Record<Case, Outcome> | string {
     const found = CASES.map((each): readonly [Case, Outcome] | string => {
       let leaf: Outcome = outcome;
-      while (leaf.kind === "judge" && meaningKey(leaf.of) === meaningKey(outcome.of)) {
+      while (leaf.kind === "judge" && askedKey(leaf.of) === askedKey(outcome.of)) {
         const truth = this.#truth(leaf.test, each);
         if (typeof truth === "string") return truth;
         leaf = truth ? leaf.yes : leaf.no;
       }
-      if (leaf.kind === "replace" && meaningKey(leaf.of) === meaningKey(outcome.of)) {
+      if (leaf.kind === "replace" && askedKey(leaf.of) === askedKey(outcome.of)) {
         this.#reportReplaced(leaf.place);
         leaf = leaf.of;
       }
@@ -197,7 +200,7 @@ export class Lowering {
       case "judge": {
         const leaves = this.#leaves(outcome, null);
         if (typeof leaves === "string" || outcome.of.kind !== "ask") return null;
-        const isKept = meaningKey(leaves.foreign) === meaningKey(outcome.of);
+        const isKept = askedKey(leaves.foreign) === askedKey(outcome.of);
         const group = this.#group(leaves.foreign);
         if (group !== null)
           this.#findings.add(
@@ -283,9 +286,15 @@ export class Lowering {
   }
 
   #close(place: Place, why: string): null {
+    this.#closed = why;
     this.#findings.add("blank", place, `${why}: its names are refused, so that they go nowhere else`);
     return null;
   }
+}
+
+/** Equal for what asks the same groups: settings of the answer do not count. */
+function askedKey(outcome: Outcome): string {
+  return JSON.stringify(outcome, (key, part: unknown) => (["place", "tag", "modifiers"].includes(key) ? undefined : part));
 }
 
 function asked({ group, ecs }: Ask): AskedGroup {
@@ -304,8 +313,12 @@ export function asksOf(outcome: Outcome): readonly Ask[] {
   switch (outcome.kind) {
     case "ask":
       return [outcome];
-    case "judge":
-      return [...asksOf(outcome.of), ...asksOf(outcome.yes), ...asksOf(outcome.no)];
+    case "judge": {
+      // What was done to an answer after it was judged stands with the answer that was kept.
+      const leaves = [...asksOf(outcome.yes), ...asksOf(outcome.no)];
+      const kept = leaves.filter((leaf) => askedKey(leaf) === askedKey(outcome.of));
+      return [...(kept.length === 0 ? asksOf(outcome.of) : kept), ...leaves.filter((leaf) => !kept.includes(leaf))];
+    }
     case "fallback":
       return [...asksOf(outcome.first), ...asksOf(outcome.second)];
     case "replace":

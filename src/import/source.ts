@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { isAbsolute, resolve } from "node:path";
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml";
 import { systemReason } from "../config/values.ts";
@@ -21,8 +21,13 @@ export function readText(path: string, place: Place): string {
   }
 }
 
+/** A path as the source names it. One that is not there is looked for beside the source: it may be a copy from another machine. */
 export function pathIn(directory: string, written: string): string {
-  return isAbsolute(written) ? written : resolve(directory, written);
+  const path = isAbsolute(written) ? written : resolve(directory, written);
+  if (!isAbsolute(written) || existsSync(path)) return path;
+  const parts = written.split("/");
+  const copies = parts.map((_, index) => resolve(directory, parts.slice(index + 1).join("/")));
+  return copies.slice(0, -1).find((copy) => existsSync(copy)) ?? path;
 }
 
 /** A line of a text without its comment. */

@@ -138,17 +138,14 @@ class Writer {
   #decide(rule: Extract<ModelRule, { kind: "decide" }>): void {
     const lowered = this.#lowering.lower(rule.outcome);
     const { condition, place } = rule;
-    if (lowered.isClosed && condition.names === null && condition.clients === null)
-      throw new ImportError(
-        place,
-        `${reasonOf(this.#findings, place)}. It stands for every name that no list holds, so nothing is written`,
-      );
+    if (lowered.closed !== null && condition.names === null && condition.clients === null)
+      throw new ImportError(place, `${lowered.closed}. It stands for every name that no list holds, so nothing is written`);
     this.#emit(rule, lowered);
   }
 
   #emit(
     { condition, label, place }: Pick<ModelRule, "condition" | "label" | "place">,
-    { action, modifiers, poison, isClosed }: Lowered,
+    { action, modifiers, poison, closed }: Lowered,
   ): void {
     this.#poison.push(...poison);
     const types = condition.types;
@@ -159,16 +156,12 @@ class Writer {
         place,
         `${types?.map(typeName).join(", ") ?? ""}: NODATA, not ${action.answer}, which would speak for the whole name (RFC 2308 §5, RFC 8020)`,
       );
-    if (answer === "nodata" && types !== null && !isClosed) {
+    if (answer === "nodata" && types !== null && closed === null) {
       this.#emptyTypes({ condition, label, place }, types);
       return;
     }
     const yaml = this.#actionYaml(action, answer);
-    const name = this.#push(
-      { condition, label },
-      { ...modifiers, ...yaml },
-      isClosed ? `Closed: ${reasonOf(this.#findings, place)}` : null,
-    );
+    const name = this.#push({ condition, label }, { ...modifiers, ...yaml }, closed === null ? null : `Closed: ${closed}`);
     if (name === null) return;
     const example = this.#source.examples(condition.names ?? NO_NAMES, 1)[0];
     const what =
@@ -177,7 +170,8 @@ class Writer {
         : action.kind === "compare"
           ? "is compared"
           : `goes to \`${String(yaml["upstream"])}\``;
-    if (!isClosed) this.#findings.add("carried", place, `\`${name}\`${example === undefined ? "" : ` (${example})`} ${what}`);
+    if (closed === null)
+      this.#findings.add("carried", place, `\`${name}\`${example === undefined ? "" : ` (${example})`} ${what}`);
     // NXDOMAIN is sent as NODATA where a rule for some types has taken a name.
     const expect =
       answer !== null
@@ -571,11 +565,6 @@ function useOf(outcome: Outcome): ListUse {
 function typedAnswer(answer: string, types: readonly number[] | null): string {
   if (types === null || answer === "nodata") return answer;
   return answer === "zero" && types.every((type) => type === TYPE.A || type === TYPE.AAAA) ? answer : "nodata";
-}
-
-function reasonOf(findings: Findings, { file, line }: { readonly file: string; readonly line: number }): string {
-  const found = findings.all.findLast((finding) => finding.kind === "blank" && finding.file === file && finding.line === line);
-  return found?.what.replace(/: its names are refused.*$/, "") ?? "not understood";
 }
 
 function usesUnusable({ names, except }: RuleCondition, unusable: ReadonlySet<string>): boolean {

@@ -264,25 +264,16 @@ class Reader {
       return lists.includes(null) ? null : { patterns: [], lists: lists.filter((list) => list !== null) };
     }
     const patterns = written.split(",").flatMap((each) => {
-      const [, mark = "", bare = ""] = /^(\+\.|\*\.|\.)?(.*)$/.exec(each.trim().toLowerCase()) ?? [];
+      const [, mark = "", bare = ""] = /^(\+\.|\.)?(.*)$/.exec(each.trim().toLowerCase()) ?? [];
       const name = hostName(bare);
-      if (name === null) {
-        this.#findings.add(
-          "changed",
-          place,
-          `\`${each}\` is no name that can be matched here${each === "*" ? ": names of one label are answered here" : "; mihomo does not match it either"}`,
-        );
-        return [];
+      if (name !== null) return [mark === "+." ? name : mark === "." ? `*.${name}` : `full:${name}`];
+      // A star is one label.
+      if (bare.includes(".") && /^(\*|[\w-]+)(\.(\*|[\w-]+))+$/.test(bare)) {
+        const labels = bare.replaceAll(".", "\\.").replaceAll("*", "[^.]+");
+        return [`regexp:${mark === "+." ? "(?:^|\\.)" : mark === "." ? "\\." : "^"}${labels}$`];
       }
-      return [
-        mark === "+."
-          ? name
-          : mark === "."
-            ? `*.${name}`
-            : mark === "*."
-              ? `regexp:^[^.]+\\.${name.replaceAll(".", "\\.")}$`
-              : `full:${name}`,
-      ];
+      this.#findings.add("changed", place, each === "*" ? "names of one label are answered here" : `\`${each}\` matches no name`);
+      return [];
     });
     return { patterns, lists: [] };
   }

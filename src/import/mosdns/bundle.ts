@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { parseNetwork } from "../../config/values.ts";
+import { addressFromText } from "../../dns/address.ts";
 import { formatDuration } from "../../lib/duration.ts";
 import { hostName, readPattern } from "../lists.ts";
 import {
@@ -29,6 +30,7 @@ import {
   pathIn,
   readLines,
   readText,
+  type SourceLine,
   type Tree,
   textAt,
   textOf,
@@ -158,6 +160,15 @@ export class MosdnsSets {
     return { networks, lists };
   }
 
+  /** The names of the addresses in these networks, backwards. */
+  reverseNames(items: readonly Tree[]): Names | null {
+    const networks = this.networks(items);
+    if (networks === null || networks.lists.some(({ category }) => category !== null)) return null;
+    const listed = networks.lists.flatMap(({ path, place }) => readLines(path, place).map(({ text }) => text));
+    const zones = [...networks.networks, ...listed].map(reverseZones);
+    return zones.includes(null) ? null : { patterns: zones.flatMap((zone) => zone ?? []), lists: [] };
+  }
+
   #union(items: readonly Tree[], depth: number): Names | null {
     let names = NO_NAMES;
     for (const item of items) {
@@ -248,6 +259,27 @@ export class MosdnsSets {
   }
 }
 
+/** The zones that hold the reverse names of a network, of one level; null where it is none, or they are too many. */
+function reverseZones(network: string): readonly string[] | null {
+  const [base = "", prefix = ""] = network.split("/");
+  const address = addressFromText(base);
+  if (address === null) return null;
+  const isFour = address.length === 4;
+  const digits = isFour ? [...address].map(String) : [...Buffer.from(address).toString("hex")];
+  const bits = prefix === "" ? address.length * 8 : Number(prefix);
+  const width = isFour ? 8 : 4;
+  const whole = Math.floor(bits / width);
+  const count = bits % width === 0 ? 1 : 2 ** (width - (bits % width));
+  const zone = [...digits.slice(0, whole)].reverse().join(".");
+  const root = isFour ? "in-addr.arpa" : "ip6.arpa";
+  if (count === 1) return [`${zone}${zone === "" ? "" : "."}${root}`];
+  const start = Number.parseInt(digits[whole] ?? "0", isFour ? 10 : 16);
+  return Array.from(
+    { length: count },
+    (_, index) => `${(start + index).toString(isFour ? 10 : 16)}.${zone}${zone === "" ? "" : "."}${root}`,
+  );
+}
+
 function codesOf(written: string): readonly string[] {
   return written.split(",").filter((code) => code !== "");
 }
@@ -335,19 +367,24 @@ export class MosdnsGroups {
   }
 }
 
-/** The entries of a hosts plugin: a pattern, then addresses; a bare name is that name alone. */
-export function readHosts(items: readonly Tree[], files: readonly NamedFile[], findings: Findings): readonly Host[] {
-  const lines = items.map((item) => ({ text: textOf(item), ...item.place }));
+/** The lines of items and files; a file that cannot be read is reported. */
+function entryLines(items: readonly Tree[], files: readonly NamedFile[], findings: Findings): readonly SourceLine[] {
+  const lines: SourceLine[] = items.map((item) => ({ text: textOf(item), ...item.place }));
   for (const { path, place } of files) {
     try {
       lines.push(...readLines(path, place));
     } catch (error) {
       if (!(error instanceof ImportError)) throw error;
-      findings.add("blank", place, `the hosts of ${path}: ${error.message}`);
+      findings.add("blank", place, `the entries of ${path}: ${error.message}`);
     }
   }
+  return lines;
+}
+
+/** The entries of a hosts plugin: a pattern, then addresses; a bare name is that name alone. */
+export function readHosts(items: readonly Tree[], files: readonly NamedFile[], findings: Findings): readonly Host[] {
   const hosts = new Map<string, Host>();
-  for (const { text, file, line } of lines) {
+  for (const { text, file, line } of entryLines(items, files, findings)) {
     const [pattern = "", ...targets] = text.split(/\s+/);
     const place = { file, line };
     const [, kind = "full", written = pattern] = /^(full|domain|keyword|regexp):(.*)$/.exec(pattern) ?? [];
@@ -370,11 +407,8 @@ export function readHosts(items: readonly Tree[], files: readonly NamedFile[], f
 }
 
 /** `redirect`: a bare name is that name alone. */
-export function readRedirects(
-  lines: readonly { readonly text: string; readonly place: Place }[],
-  findings: Findings,
-): readonly Host[] {
-  return lines.flatMap(({ text, place }): Host[] => {
+export function readRedirects(items: readonly Tree[], files: readonly NamedFile[], findings: Findings): readonly Host[] {
+  return entryLines(items, files, findings).flatMap(({ text, ...place }): Host[] => {
     const [pattern = "", target = ""] = text.split(/\s+/);
     const [, kind = "full", written = pattern] = /^(full|domain|keyword|regexp):(.*)$/.exec(pattern) ?? [];
     const [name, cname] = [hostName(written), hostName(target)];

@@ -9,7 +9,7 @@ import {
   type ResponseTest,
   type ServerGroup,
 } from "../model.ts";
-import { childOf, isOn, itemsOf, numberAt, othersThan, pathIn, readLines, type Tree, textAt, textOf } from "../source.ts";
+import { childOf, isOn, itemsOf, numberAt, othersThan, pathIn, type Tree, textAt, textOf } from "../source.ts";
 import {
   type Bundle,
   cacheSettings,
@@ -261,14 +261,16 @@ class StepReader {
         return [{ kind: "hosts", hosts, ends: true, place }];
       }
       case "redirect": {
-        const lines = itemsOf(childOf(args, "rule")).flatMap((item) => {
-          const file = this.#fileOf(item);
-          if (file === null) return [{ text: textOf(item), place: item.place }];
-          return readLines(file.path, file.place).map(({ text, ...at }) => ({ text, place: at }));
-        });
-        if (lines.length > 0)
+        const items = itemsOf(childOf(args, "rule"));
+        const inline = items.filter((item) => this.#fileOf(item) === null);
+        const aliases = readRedirects(
+          inline,
+          items.flatMap((item) => this.#fileOf(item) ?? []),
+          this.#findings,
+        );
+        if (aliases.length > 0)
           this.#findings.add("changed", place, "a redirected name is answered with an alias, which mosdns 4 hid");
-        this.aliases.push(...readRedirects(lines, this.#findings));
+        this.aliases.push(...aliases);
         return [];
       }
       case "blackhole":

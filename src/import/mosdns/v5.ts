@@ -1,5 +1,5 @@
 import { parseNetwork } from "../../config/values.ts";
-import { typeNumber } from "../../dns/types.ts";
+import { TYPE, typeNumber } from "../../dns/types.ts";
 import {
   type Findings,
   ImportError,
@@ -9,7 +9,7 @@ import {
   type ResponseTest,
   type ServerGroup,
 } from "../model.ts";
-import { childOf, isOn, itemsOf, numberAt, othersThan, pathIn, readLines, type Tree, textAt, textOf } from "../source.ts";
+import { childOf, isOn, itemsOf, numberAt, othersThan, pathIn, type Tree, textAt, textOf } from "../source.ts";
 import {
   type Bundle,
   cacheSettings,
@@ -121,6 +121,18 @@ class StepReader {
         if (networks === null || networks.lists.length > 0 || networks.networks.length === 0) return unknown;
         return { kind: "clients", clients: networks.networks };
       }
+      case "ptr_ip": {
+        const names = this.#sets.reverseNames(words);
+        return names === null
+          ? unknown
+          : {
+              kind: "all",
+              of: [
+                { kind: "types", types: [TYPE.PTR] },
+                { kind: "names", names },
+              ],
+            };
+      }
       case "resp_ip": {
         const networks = this.#sets.networks(words);
         return networks === null ? unknown : response({ kind: "addresses", networks });
@@ -226,14 +238,9 @@ class StepReader {
         const hosts = readHosts(itemsOf(childOf(plugin.args, "entries")), this.#files(plugin), this.#findings);
         return [{ kind: "hosts", hosts, ends: isOn(plugin.args, "short_circuit"), place }];
       }
-      case "redirect": {
-        const inline = itemsOf(childOf(plugin.args, "rules")).map((item) => ({ text: textOf(item), place: item.place }));
-        const lines = this.#files(plugin).flatMap((file) =>
-          readLines(file.path, file.place).map(({ text, ...at }) => ({ text, place: at })),
-        );
-        this.aliases.push(...readRedirects([...inline, ...lines], this.#findings));
+      case "redirect":
+        this.aliases.push(...readRedirects(itemsOf(childOf(plugin.args, "rules")), this.#files(plugin), this.#findings));
         return [];
-      }
       case "fallback":
         return [this.#fallback(plugin)];
       case "ecs_handler": {

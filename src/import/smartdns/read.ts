@@ -353,7 +353,8 @@ class Reader {
       const lists = set === undefined ? undefined : this.#sets.get(set);
       const [, kind = "", bare = ""] = /^([*-]?\.)?(.*)$/.exec(domain.toLowerCase()) ?? [];
       const name = hostName(bare);
-      if (lists !== undefined) names = joinNames(names, { patterns: [], lists });
+      if (domain === ".") names = joinNames(names, { patterns: ["."], lists: [] });
+      else if (lists !== undefined) names = joinNames(names, { patterns: [], lists });
       else if (set !== undefined || name === null) {
         this.#findings.add("leak", place, `\`${domain}\` is no domain and no set, so its names would go the way of all others`);
         return null;
@@ -414,7 +415,8 @@ class Reader {
       "enable-cache",
     ];
     for (const [flag, values] of flags) {
-      if (flag === "n" || flag === "nameserver") for (const value of values) this.#setGroup(found.names, value, tree, place);
+      if (["n", "nameserver", "g", "group"].includes(flag))
+        for (const value of values) this.#setGroup(found.names, value, tree, place);
       else if (flag === "a" || flag === "address")
         for (const value of values)
           for (const [key, one] of eachOf(found.names)) tree.addresses.set(`${key} ${value}`, { names: one, rule: value, place });
