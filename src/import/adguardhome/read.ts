@@ -54,44 +54,14 @@ const PRIVATE_ZONES = [
 ];
 
 /** Settings of section `dns` that route nothing. */
-const QUIET = [
-  "upstream_timeout",
-  "querylog_enabled",
-  "querylog_interval",
-  "statistics_interval",
-  "refuse_any",
-  "max_goroutines",
-  "cache_size",
-  "cache_ttl_min",
-  "cache_ttl_max",
-  "cache_enabled",
-  "ratelimit_subnet_len_ipv4",
-  "ratelimit_subnet_len_ipv6",
-  "ratelimit_whitelist",
-  "fastest_timeout",
-  "pending_requests",
-  "serve_http3",
-  "use_http3_upstreams",
-  "blocked_response_ttl",
-  "filters_update_interval",
-  "hostsfile_enabled",
-  "anonymize_client_ip",
-  "enable_dnssec",
-  "protection_disabled_until",
-  "parental_block_host",
-  "safebrowsing_block_host",
-  "cache_optimistic_answer_ttl",
-  "cache_optimistic_max_age",
-  "bootstrap_prefer_ipv6",
-  "handle_ddr",
-  "safebrowsing_cache_size",
-  "safesearch_cache_size",
-  "parental_cache_size",
-  "cache_time",
-  "autohost_tld",
-  "local_domain_name",
-  "resolve_clients",
-];
+const QUIET = `
+  upstream_timeout querylog_enabled querylog_interval statistics_interval refuse_any max_goroutines cache_size
+  cache_ttl_min cache_ttl_max cache_enabled ratelimit_subnet_len_ipv4 ratelimit_subnet_len_ipv6 ratelimit_whitelist
+  fastest_timeout pending_requests serve_http3 use_http3_upstreams blocked_response_ttl filters_update_interval
+  hostsfile_enabled anonymize_client_ip enable_dnssec protection_disabled_until parental_block_host
+  safebrowsing_block_host cache_optimistic_answer_ttl cache_optimistic_max_age bootstrap_prefer_ipv6 handle_ddr
+  safebrowsing_cache_size safesearch_cache_size parental_cache_size cache_time autohost_tld local_domain_name
+  resolve_clients`.split(/\s+/);
 
 interface Upstreams {
   /** Outcomes by their patterns. */
@@ -470,37 +440,11 @@ class Reader {
   }
 
   #reportRest(): void {
-    const done = [
-      "upstream_dns",
-      "upstream_dns_file",
-      "fallback_dns",
-      "bootstrap_dns",
-      "upstream_mode",
-      "all_servers",
-      "fastest_addr",
-      "edns_client_subnet",
-      "local_ptr_upstreams",
-      "private_upstreams",
-      "use_private_ptr_resolvers",
-      "rewrites",
-      "bogus_nxdomain",
-      "trusted_proxies",
-      "allowed_clients",
-      "disallowed_clients",
-      "blocked_hosts",
-      "bind_hosts",
-      "bind_host",
-      "port",
-      "aaaa_disabled",
-      "cache_optimistic",
-      "filtering_enabled",
-      "protection_enabled",
-      "blocking_mode",
-      "blocking_ipv4",
-      "blocking_ipv6",
-      "private_networks",
-      "ratelimit",
-    ];
+    const done = `
+  upstream_dns upstream_dns_file fallback_dns bootstrap_dns upstream_mode all_servers fastest_addr edns_client_subnet
+  local_ptr_upstreams private_upstreams use_private_ptr_resolvers rewrites bogus_nxdomain trusted_proxies
+  allowed_clients disallowed_clients blocked_hosts bind_hosts bind_host port aaaa_disabled cache_optimistic
+  filtering_enabled protection_enabled blocking_mode blocking_ipv4 blocking_ipv6 private_networks ratelimit`.split(/\s+/);
     for (const { key, place } of othersThan(this.#dns, [...done, ...QUIET]))
       this.#findings.add("left", place, `\`dns.${key}\`: nothing here corresponds to it`);
     const filtering = [

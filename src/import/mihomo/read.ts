@@ -45,30 +45,10 @@ export function readMihomo(file: string, findings: Findings, options: ReaderOpti
   return new Reader(file, findings, options.proxy).read();
 }
 
-const KNOWN = [
-  "enable",
-  "listen",
-  "ipv6",
-  "enhanced-mode",
-  "fake-ip-range",
-  "fake-ip-range6",
-  "fake-ip-filter",
-  "fake-ip-filter-mode",
-  "default-nameserver",
-  "nameserver",
-  "fallback",
-  "fallback-filter",
-  "nameserver-policy",
-  "proxy-server-nameserver",
-  "respect-rules",
-  "use-hosts",
-  "use-system-hosts",
-  "cache-algorithm",
-  "prefer-h3",
-  "ipv6-timeout",
-  "cache-max-size",
-  "fake-ip-ttl",
-];
+const KNOWN = `
+  enable listen ipv6 enhanced-mode fake-ip-range fake-ip-range6 fake-ip-filter fake-ip-filter-mode default-nameserver
+  nameserver fallback fallback-filter nameserver-policy proxy-server-nameserver respect-rules use-hosts use-system-hosts
+  cache-algorithm prefer-h3 ipv6-timeout cache-max-size fake-ip-ttl`.split(/\s+/);
 
 class Reader {
   readonly #tree: Tree;

@@ -265,12 +265,12 @@ function reverseZones(network: string): readonly string[] | null {
   const address = addressFromText(base);
   if (address === null) return null;
   const isFour = address.length === 4;
-  const digits = isFour ? [...address].map(String) : [...Buffer.from(address).toString("hex")];
+  const digits = isFour ? [...address].map(String) : Buffer.from(address).toString("hex").split("");
   const bits = prefix === "" ? address.length * 8 : Number(prefix);
   const width = isFour ? 8 : 4;
   const whole = Math.floor(bits / width);
   const count = bits % width === 0 ? 1 : 2 ** (width - (bits % width));
-  const zone = [...digits.slice(0, whole)].reverse().join(".");
+  const zone = digits.slice(0, whole).toReversed().join(".");
   const root = isFour ? "in-addr.arpa" : "ip6.arpa";
   if (count === 1) return [`${zone}${zone === "" ? "" : "."}${root}`];
   const start = Number.parseInt(digits[whole] ?? "0", isFour ? 10 : 16);

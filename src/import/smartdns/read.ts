@@ -37,49 +37,12 @@ const QUIET =
   /^(speed-check-mode|cache-.*|prefetch-domain|serve-expired.*|rr-ttl.*|log-.*|audit-.*|dualstack-ip-.*|response-mode|max-.*|server-name|tcp-idle-time|user|data-dir|plugin|resolve-hostname|expand-ptr-from-address|local-ttl|ca-(file|path)|bind-cert.*|edns-client-subnet|force-aaaa-soa|force-qtype-soa|conf-file|domain-set|ip-set|proxy-server|smartdns-domain|socket-buff-size|odhcp-lease-file|ddns-domain|force-no-cname|restart-on-crash|no-daemon|no-pidfile)$/;
 
 /** Flags that are followed by a value. */
-const VALUED = new Set([
-  "group",
-  "g",
-  "proxy",
-  "host-ip",
-  "host-name",
-  "tls-host-verify",
-  "http-host",
-  "spki-pin",
-  "subnet",
-  "set-mark",
-  "interface",
-  "so-mark",
-  "file",
-  "f",
-  "name",
-  "n",
-  "type",
-  "t",
-  "alpn",
-  "nameserver",
-  "address",
-  "a",
-  "c",
-  "speed-check-mode",
-  "p",
-  "ipset",
-  "nftset",
-  "r",
-  "response-mode",
-  "d",
-  "client-ip",
-  "domain",
-  "inherit",
-  "b-name",
-  "ttl",
-  "rr-ttl",
-  "rr-ttl-min",
-  "rr-ttl-max",
-  "cname",
-  "https-record",
-  "q",
-]);
+const VALUED = new Set(
+  `
+  group g proxy host-ip host-name tls-host-verify http-host spki-pin subnet set-mark interface so-mark file f name n
+  type t alpn nameserver address a c speed-check-mode p ipset nftset r response-mode d client-ip domain inherit b-name
+  ttl rr-ttl rr-ttl-min rr-ttl-max cname https-record q`.split(/\s+/),
+);
 
 /** The rules of one tree: that of all questions, or of a group with clients or domains of its own. */
 interface Tree {
@@ -398,22 +361,9 @@ class Reader {
   #domainRules(written: string, flags: Flags, tree: Tree, place: Place): void {
     const found = this.#names(written, place);
     if (found === null) return;
-    const quiet = [
-      "c",
-      "speed-check-mode",
-      "d",
-      "dualstack-ip-selection",
-      "r",
-      "response-mode",
-      "no-serve-expired",
-      "ttl",
-      "rr-ttl",
-      "rr-ttl-min",
-      "rr-ttl-max",
-      "no-cache",
-      "no-ip-alias",
-      "enable-cache",
-    ];
+    const quiet = `
+  c speed-check-mode d dualstack-ip-selection r response-mode no-serve-expired ttl rr-ttl rr-ttl-min rr-ttl-max no-cache
+  no-ip-alias enable-cache`.split(/\s+/);
     for (const [flag, values] of flags) {
       if (["n", "nameserver", "g", "group"].includes(flag))
         for (const value of values) this.#setGroup(found.names, value, tree, place);
