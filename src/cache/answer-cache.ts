@@ -1,3 +1,11 @@
+/**
+ * The answer cache; the door of `cache/`. `resolve/` looks answers up and puts them in, `server/` owns the cache and its file, `control/` inspects it.
+ *
+ * - `answer-cache.ts`: the laws of what replaces what, and the index of names
+ * - `key.ts`: what an answer is held under; `entry.ts`: what is noted about it; `lifetime.ts`: how long it is fresh, stale, to be renewed
+ * - `eviction.ts`: which entry makes room; `blocks.ts`: the memory of the bytes; `cache-file.ts`: the file across restarts
+ */
+
 import { type Answer, type AnswerOutcome, outcomeOf } from "../dns/answer.ts";
 import { HashedMap } from "../dns/hashed-map.ts";
 import { isWithin, type Name } from "../dns/name.ts";
@@ -23,12 +31,12 @@ import { isFresh, type LifetimeLimits, lifetimeSeconds, staleKeepMs } from "./li
 import type { CacheOptions, StaleOptions } from "./options.ts";
 
 /**
- * Answers as upstream gave them, by key. It holds to three laws whoever puts what, and in whatever order:
- * - a name that exists in any type has no NXDOMAIN: one is refused while the name is proven to exist, and ended by such proof;
- * - a negative never replaces a positive within its TTL; afterwards it does, and an NXDOMAIN all of the name's;
- * - a failure, or a guess, never replaces a positive, nor a negative that still holds.
+ * Answers as upstream gave them, by key. Three laws hold, whatever is put and in whatever order:
+ * - A name that exists in any type has no NXDOMAIN. While existence is proven an NXDOMAIN is refused; a proof drops an NXDOMAIN that is held.
+ * - A negative never replaces a positive within its TTL. After the TTL it does, and an NXDOMAIN then replaces all positives of the name.
+ * - A failure, or a tentative negative, never replaces a positive or a fresh negative.
  *
- * How fresh an answer is depends on the rule at hand: callers ask `freshness` at each hit.
+ * How fresh an answer is depends on the rule of the query: callers ask `freshness` at each hit.
  */
 export class AnswerCache {
   #stale: StaleOptions | null;
@@ -46,7 +54,7 @@ export class AnswerCache {
     this.configure(options);
   }
 
-  /** Goes on under other options; entries beyond a smaller budget are evicted. What is held keeps the stale life it was put with. */
+  /** Applies other options. Entries beyond a smaller budget are evicted; the others keep the stale life that they were put with. */
   configure({ sizeBytes, stale }: CacheOptions): void {
     this.#stale = stale;
     this.#negative.budgetBytes = Math.floor(sizeBytes * NEGATIVE_SHARE);
@@ -54,7 +62,7 @@ export class AnswerCache {
     for (const segment of [this.#positive, this.#negative]) this.#makeRoom(segment, 0, this.#clock.now());
   }
 
-  /** What is held for the question, be it fresh or not: first under its own key, then the NXDOMAIN of its name. Counts as use. */
+  /** The answer to a question, fresh or not: the entry of the key, else the NXDOMAIN of the name. Counts as use. */
   get(key: CacheKey): Held | null {
     const entry = this.#find(key);
     if (entry === null) {
@@ -67,21 +75,21 @@ export class AnswerCache {
     return this.#held(entry);
   }
 
-  /** As `get`, for looks that no client asked for: nothing is counted. */
+  /** The same as `get` for look-ups that no client caused: nothing is counted. */
   peek(key: CacheKey): Held | null {
     const entry = this.#find(key);
     return entry === null ? null : this.#held(entry);
   }
 
   /**
-   * Holds the answer to the question of `key`, which takes the place of what is held there. An NXDOMAIN is held for the whole
-   * name; one at the end of an alias, for the question alone.
+   * Stores the answer to the question of `key` in place of the entry there. An NXDOMAIN is stored for the whole name; an NXDOMAIN at the end of
+   * an alias, for the question alone.
    */
   put(key: CacheKey, answer: Answer, options: PutOptions): "taken" | Refusal {
     if (!key.startsWith(answer.name)) throw new Error("an answer is put under the key of another name");
     const nowMs = this.#clock.now();
     const outcome = outcomeOf(answer);
-    const coming: Coming = {
+    const incoming: IncomingAnswer = {
       key,
       answer,
       outcome,
@@ -94,24 +102,24 @@ export class AnswerCache {
       nowMs,
       storedAtMs: nowMs - (options.ageMs ?? 0),
     };
-    const refusal = this.#refusal(coming);
+    const refusal = this.#refusal(incoming);
     if (refusal !== null) {
-      if (coming.isWeak) this.noteRefreshFailure(key);
+      if (incoming.isWeak) this.noteRefreshFailure(key);
       return refusal;
     }
-    const visited = this.#supersede(coming);
-    return this.#store(coming, visited);
+    const visited = this.#supersede(incoming);
+    return this.#store(incoming, visited);
   }
 
   /**
-   * Whether the name is proven to exist: by a positive answer within its TTL, or a NODATA with SOA from upstream that still
-   * holds, for the name itself or at the end of an alias. In a CNAME chain ask for its last name.
+   * Whether the name is proven to exist: by a positive answer within its TTL, or by a fresh NODATA with SOA from upstream, for the name itself or
+   * for an alias that ends at it. In a CNAME chain ask for the last name.
    */
   provesExistence(name: Name, place: NameScope, limits: LifetimeLimits): boolean {
     return this.#isProven(name, scopeOf(place.class, place.route), limits);
   }
 
-  /** Whether any type of the name is held by a positive answer within its TTL. */
+  /** Whether a positive answer within its TTL is held for any type of the name. */
   holdsPositive(name: Name, place: NameScope, limits: LifetimeLimits): boolean {
     const nowMs = this.#clock.now();
     return this.#about(name, scopeOf(place.class, place.route)).some(
@@ -119,13 +127,13 @@ export class AnswerCache {
     );
   }
 
-  /** Notes on what is held that a refresh of it failed or was slow. A failure that is put and refused does so by itself. */
+  /** Notes that a refresh failed or was slow. `put` itself notes this for a failure that it refuses. */
   noteRefreshFailure(key: CacheKey): void {
     const entry = this.#find(key);
     if (entry !== null) entry.lastRefreshFailureAtMs = this.#clock.now();
   }
 
-  /** Notes on what is held that it was given under limits that let it live until then. Without effect where what was given is not what is held. */
+  /** Notes that clients were told a TTL that ends at `untilMs`. No effect if an answer of another outcome is held by now. */
   extendAdvertised(key: CacheKey, given: AnswerOutcome, untilMs: number): void {
     const entry = this.#find(key);
     if (entry?.outcome !== given) return;
@@ -133,33 +141,30 @@ export class AnswerCache {
     entry.uselessAtMs = Math.max(entry.uselessAtMs, untilMs);
   }
 
-  /** Notes on what is held that its renewal begins. What comes of that may be refused, whatever it is. */
+  /** Notes that a renewal begins. The answer that it brings may still be refused. */
   noteRenewal(key: CacheKey): void {
     const entry = this.#find(key);
     if (entry !== null) entry.renewalAtMs = this.#clock.now();
   }
 
-  /** Marks what `get` has just given for the key; to be called before anything else is done with the cache. */
+  /** Notes which filters the answer passed that `get` has just given. To be called before any other call to the cache. */
   noteFiltered(key: CacheKey, filterFingerprint: string): void {
-    // By the keys alone: what has become useless since would give way to another entry, which nobody judged.
+    // Not by `#find`: if the entry has become useless since, `#find` would drop it and return the NXDOMAIN of the name, which was not filtered.
     const entry = this.#byKey.get(key) ?? this.#byKey.get(nxdomainKey(key));
     if (entry !== undefined) entry.filterFingerprint = filterFingerprint;
   }
 
-  /** For a route that has become well again: its failures are dropped, its troubles forgotten. @returns how many entries that were. */
-  forgetFailures(route: string): number {
-    let count = 0;
+  /** For a route that has recovered: drops its failures, and forgets the failed refreshes of its other answers. */
+  forgetFailures(route: string): void {
     for (const entry of this.#byKey.values()) {
       if (entry.outcome !== "failure" && entry.lastRefreshFailureAtMs === null) continue;
       if (readKey(entry.key).route !== route) continue;
-      count++;
       if (entry.outcome === "failure") this.#drop(entry);
       else entry.lastRefreshFailureAtMs = null;
     }
-    return count;
   }
 
-  /** Drops what the key itself holds, and the NXDOMAIN of its name. */
+  /** Drops the entry of the key, and the NXDOMAIN of its name. */
   delete(key: CacheKey): void {
     for (const each of [key, nxdomainKey(key)]) {
       const entry = this.#byKey.get(each);
@@ -167,7 +172,7 @@ export class AnswerCache {
     }
   }
 
-  /** Drops all that is held for the name, on every route; with `subtree`, for the names below it too. @returns how many. */
+  /** Drops all entries of the name, on every route; with `subtree` also those of the names below. @returns how many. */
   flush(name: Name, subtree: boolean): number {
     const candidates = subtree ? [...this.#byKey.values()] : this.#names.about(name);
     const gone = candidates.filter(({ answer }) => (subtree ? isWithin(answer.name, name) : answer.name === name));
@@ -175,12 +180,12 @@ export class AnswerCache {
     return gone.length;
   }
 
-  /** Drops everything that came by this route. */
+  /** Drops all entries of a route. */
   dropRoute(route: string): void {
     for (const entry of this.#byKey.values()) if (readKey(entry.key).route === route) this.#drop(entry);
   }
 
-  /** All that is held for the name and may still be used, the oldest first. */
+  /** The useful entries of the name, the oldest first. */
   inspect(name: Name): Inspected[] {
     const nowMs = this.#clock.now();
     return this.#names
@@ -189,7 +194,7 @@ export class AnswerCache {
       .map((entry) => this.#inspected(entry, nowMs));
   }
 
-  /** All that may still be used, in no particular order. The cache may be changed meanwhile. */
+  /** All useful entries, in no particular order. The cache may be changed between two of them. */
   *entries(): Generator<Inspected, void, undefined> {
     for (const entry of this.#byKey.values()) {
       const nowMs = this.#clock.now();
@@ -219,14 +224,14 @@ export class AnswerCache {
     return null;
   }
 
-  #refusal(coming: Coming): Refusal | null {
-    const { key, answer, outcome, scope, limits, nowMs } = coming;
+  #refusal(incoming: IncomingAnswer): Refusal | null {
+    const { key, answer, outcome, scope, limits, nowMs } = incoming;
     if (answer.truncated) return "truncated";
     const entry = this.#find(key);
-    if (entry !== null && coming.storedAtMs < nowMs) return "older";
+    if (entry !== null && incoming.storedAtMs < nowMs) return "older";
     if (outcome === "positive") return null;
     const fresh = entry !== null && holds(entry, limits, nowMs);
-    if (coming.isWeak) {
+    if (incoming.isWeak) {
       if (entry === null || entry.outcome === "failure") return null;
       if (entry.outcome === "positive") return "positive";
       return fresh ? "negative" : null;
@@ -235,13 +240,13 @@ export class AnswerCache {
     return outcome === "nxdomain" && this.#isProven(answer.chainEnd, scope, limits) ? "exists" : null;
   }
 
-  /** Drops what the coming answer replaces or contradicts. @returns whether what it replaces was in use. */
-  #supersede({ key, answer, outcome, scope, synthesized }: Coming): boolean {
+  /** Drops the entries that the new answer replaces or contradicts. @returns whether a replaced entry was in use. */
+  #supersede({ key, answer, outcome, scope, synthesized }: IncomingAnswer): boolean {
     const replaced = this.#byKey.get(key);
     let visited = replaced?.visited ?? false;
     if (replaced !== undefined) this.#drop(replaced);
     if (outcome === "nxdomain") {
-      // RFC 8767 §4: it ends the stale life of whatever else the name had.
+      // RFC 8767 §4: an NXDOMAIN ends the stale life of all other answers of the name.
       for (const entry of this.#about(answer.chainEnd, scope)) if (entry.outcome !== "nxdomain") this.#drop(entry);
     }
     if (outcome === "nxdomain" && answer.chainEnd === answer.name) {
@@ -262,14 +267,14 @@ export class AnswerCache {
     }
   }
 
-  #store(coming: Coming, visited: boolean): "taken" | Refusal {
-    const { answer, outcome, limits, nowMs, storedAtMs } = coming;
+  #store(incoming: IncomingAnswer, visited: boolean): "taken" | Refusal {
+    const { answer, outcome, limits, nowMs, storedAtMs } = incoming;
     const lifeSeconds = lifetimeSeconds(answer, limits);
-    const keepMs = staleKeepMs(coming, this.#stale);
+    const keepMs = staleKeepMs(incoming, this.#stale);
     const advertisedUntilMs = storedAtMs + lifeSeconds * 1000;
     const uselessAtMs = advertisedUntilMs + keepMs;
     if (lifeSeconds <= 0 || uselessAtMs <= nowMs) return "momentary";
-    const key = outcome === "nxdomain" && answer.chainEnd === answer.name ? nxdomainKey(coming.key) : coming.key;
+    const key = outcome === "nxdomain" && answer.chainEnd === answer.name ? nxdomainKey(incoming.key) : incoming.key;
     const bytes = entryBytes(key, answer);
     const segment = this.#segmentOf(outcome);
     if (bytes > segment.budgetBytes) return "large";
@@ -279,8 +284,8 @@ export class AnswerCache {
       key,
       answer: withoutBytes(answer),
       outcome,
-      synthesized: coming.synthesized,
-      volatile: coming.volatile,
+      synthesized: incoming.synthesized,
+      volatile: incoming.volatile,
       storedAtMs,
       advertisedUntilMs,
       uselessAtMs,
@@ -291,7 +296,7 @@ export class AnswerCache {
       hits: 0,
       lastRefreshFailureAtMs: null,
       renewalAtMs: null,
-      filterFingerprint: coming.filterFingerprint,
+      filterFingerprint: incoming.filterFingerprint,
       visited,
       older: null,
       newer: null,
@@ -311,7 +316,7 @@ export class AnswerCache {
     }
   }
 
-  /** Keeps the entries of one name few, so that a client asking for type after type cannot make looking at them long. */
+  /** Bounds the entries of one name: a client that asks for type after type must not make every walk over them slow. */
   #thinOut(name: Name, segment: Segment): void {
     if (this.#names.about(name).length < MAX_ENTRIES_PER_NAME) return;
     const own = this.#names
@@ -331,7 +336,7 @@ export class AnswerCache {
     );
   }
 
-  /** A copy, so that its entries may be dropped one by one. */
+  /** The entries about a name in one scope. A copy: callers drop entries while they walk over it. */
   #about(name: Name, scope: string): CacheEntry[] {
     return this.#names.about(name).filter(({ key }) => scopeOfKey(key) === scope);
   }
@@ -376,30 +381,26 @@ export class AnswerCache {
   }
 }
 
-/** An answer on its way in. */
-interface Coming {
-  readonly key: CacheKey;
+/** An answer that is being put. */
+interface IncomingAnswer extends Pick<CacheEntry, "key" | "outcome" | "synthesized" | "volatile"> {
   readonly answer: Answer;
-  readonly outcome: AnswerOutcome;
-  /** A failure, or a guess. */
+  /** Whether it is a failure or tentative. */
   readonly isWeak: boolean;
   readonly scope: string;
   readonly limits: LifetimeLimits;
-  readonly synthesized: boolean;
-  readonly volatile: boolean;
   readonly filterFingerprint: string | null;
   readonly nowMs: number;
-  /** Earlier than now where the answer was kept elsewhere. */
+  /** Earlier than now for an answer from the file. */
   readonly storedAtMs: number;
 }
 
-/** The part of the budget that negatives have, and never more: a flood of random names displaces no positive answer. */
+/** The share of the budget for negatives: a flood of random names evicts no positive answer. */
 const NEGATIVE_SHARE = 1 / 8;
 
-/** Entries of one name in one segment; types, routes, DO, CD and subnets all count. */
+/** Entries of one name in one segment, over all types, routes, subnets, DO and CD. */
 const MAX_ENTRIES_PER_NAME = 256;
 
-/** Whether it is within its TTL for whoever asks now, or for anybody it was given to under other limits. */
+/** Whether the entry is within its TTL under these limits, or under those of any client that was given the answer. */
 function holds(entry: CacheEntry, limits: LifetimeLimits, nowMs: number): boolean {
   return nowMs < entry.advertisedUntilMs || isFresh(entry, limits, nowMs);
 }
@@ -408,9 +409,7 @@ function statsOf({ entries, bytes, budgetBytes, hits, evictions }: Segment): Seg
   return { entries, bytes, budgetBytes, hits, evictions };
 }
 
-/**
- * Which entries speak of a name: those held under it, and those whose aliases end at it (RFC 2308 §2.1). The oldest come first.
- */
+/** The entries about a name: those stored under it, and those whose aliases end at it (RFC 2308 §2.1). The oldest come first. */
 class NameIndex {
   readonly #byName = new Map<Name, readonly CacheEntry[]>();
 
@@ -437,7 +436,7 @@ class NameIndex {
     );
   }
 
-  // Lists are made anew, at their exact length: one that grows by `push` or a spread has room for sixteen more, which few will need.
+  // Every list is a new array of its exact length: an array that grows by `push` or a spread reserves sixteen more slots.
   #put(name: Name, list: readonly CacheEntry[]): void {
     if (list.length === 0) this.#byName.delete(name);
     else this.#byName.set(name, list);
@@ -445,8 +444,8 @@ class NameIndex {
 }
 
 /**
- * How many entries of other names are remembered at the name where their aliases end. Thousands of names may end at one server
- * of a CDN, and each of the first few proves its existence as well as all of them.
+ * Entries of other names that are indexed at the name where their aliases end. The aliases of thousands of names may end at one server of a
+ * CDN, and a few of them prove its existence as well as all.
  */
 const MAX_ALIASED = 64;
 

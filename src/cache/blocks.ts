@@ -1,7 +1,4 @@
-/**
- * Bytes a record is cut into. Small, because most answers take 60 to 250 bytes and half a block of each is lost.
- * With its link a block costs 4 bytes more.
- */
+/** Small, because most answers take 60 to 250 bytes and each wastes half a block on average. The link of a block takes 4 bytes more. */
 export const BLOCK_BYTES = 64;
 const BLOCK_COST_BYTES = BLOCK_BYTES + 4;
 
@@ -9,23 +6,12 @@ const BLOCKS_PER_SLAB = 4096;
 const NONE = 0xffff_ffff;
 
 /**
- * Records of any length in slabs of equal blocks, each block linked to the next of its record. Any free block serves any
- * record, so nothing is ever moved and the slabs never outgrow the most that was held at one time.
+ * Memory for records of any length: slabs of equal blocks, where each block links to the next one of its record. Any free block serves any record,
+ * so nothing is moved, and the slabs never outgrow the most that was held at one time.
  */
 export class BlockStore {
-  readonly #slabs: { readonly octets: Uint8Array; readonly links: Uint32Array }[] = [];
+  readonly #slabs: { readonly bytes: Uint8Array; readonly links: Uint32Array }[] = [];
   #firstFree = NONE;
-  #used = 0;
-
-  /** Blocks that hold a record. */
-  get usedBlocks(): number {
-    return this.#used;
-  }
-
-  /** What the slabs take, full or not. */
-  get slabBytes(): number {
-    return this.#slabs.length * BLOCKS_PER_SLAB * BLOCK_COST_BYTES;
-  }
 
   /** Copies `record`, which is not empty. @returns its first block. */
   write(record: Uint8Array): number {
@@ -42,15 +28,18 @@ export class BlockStore {
     return first;
   }
 
-  /** A copy of a record of so many bytes, for the moment: small ones lie in a memory they share, which they would keep alive. It begins at an even address. */
-  read(first: number, octets: number): Uint8Array<ArrayBuffer> {
-    const record = Buffer.allocUnsafe(octets);
+  /**
+   * Copies a record out. Not for keeping: small copies share a pool of memory, and one that is kept keeps all of the pool alive. The copy begins at an
+   * even address.
+   */
+  read(first: number, recordBytes: number): Uint8Array<ArrayBuffer> {
+    const record = Buffer.allocUnsafe(recordBytes);
     let block = first;
-    for (let start = 0; start < octets; start += BLOCK_BYTES) {
-      const slab = this.#slabOf(block).octets;
+    for (let start = 0; start < recordBytes; start += BLOCK_BYTES) {
+      const slab = this.#slabOf(block).bytes;
       const offset = offsetOf(block) - start;
-      const end = Math.min(octets, start + BLOCK_BYTES);
-      // A loop, because a view and a native call for each block cost more than the bytes themselves.
+      const end = Math.min(recordBytes, start + BLOCK_BYTES);
+      // A loop: a view and a native call for each block cost more than copying its bytes one by one.
       for (let index = start; index < end; index++) record[index] = slab[offset + index] ?? 0;
       block = this.#link(block);
     }
@@ -59,26 +48,15 @@ export class BlockStore {
 
   free(first: number): void {
     let last = first;
-    this.#used--;
-    for (let next = this.#link(last); next !== NONE; next = this.#link(last)) {
-      last = next;
-      this.#used--;
-    }
+    for (let next = this.#link(last); next !== NONE; next = this.#link(last)) last = next;
     this.#setLink(last, this.#firstFree);
     this.#firstFree = first;
-  }
-
-  clear(): void {
-    this.#slabs.length = 0;
-    this.#firstFree = NONE;
-    this.#used = 0;
   }
 
   #takeBlock(): number {
     if (this.#firstFree === NONE) this.#addSlab();
     const block = this.#firstFree;
     this.#firstFree = this.#link(block);
-    this.#used++;
     return block;
   }
 
@@ -87,12 +65,12 @@ export class BlockStore {
     const links = new Uint32Array(BLOCKS_PER_SLAB);
     for (let index = 0; index < BLOCKS_PER_SLAB; index++) links[index] = first + index + 1;
     links[BLOCKS_PER_SLAB - 1] = NONE;
-    this.#slabs.push({ octets: new Uint8Array(BLOCKS_PER_SLAB * BLOCK_BYTES), links });
+    this.#slabs.push({ bytes: new Uint8Array(BLOCKS_PER_SLAB * BLOCK_BYTES), links });
     this.#firstFree = first;
   }
 
   #fill(block: number, record: Uint8Array, start: number): void {
-    const slab = this.#slabOf(block).octets;
+    const slab = this.#slabOf(block).bytes;
     const offset = offsetOf(block) - start;
     const end = Math.min(record.length, start + BLOCK_BYTES);
     for (let index = start; index < end; index++) slab[offset + index] = record[index] ?? 0;
@@ -106,16 +84,16 @@ export class BlockStore {
     this.#slabOf(block).links[block % BLOCKS_PER_SLAB] = next;
   }
 
-  #slabOf(block: number): { readonly octets: Uint8Array; readonly links: Uint32Array } {
+  #slabOf(block: number): { readonly bytes: Uint8Array; readonly links: Uint32Array } {
     const slab = this.#slabs[Math.floor(block / BLOCKS_PER_SLAB)];
     if (slab === undefined) throw new Error(`there is no block ${block}`);
     return slab;
   }
 }
 
-/** What a record of so many bytes takes. */
-export function blockBytes(octets: number): number {
-  return Math.ceil(octets / BLOCK_BYTES) * BLOCK_COST_BYTES;
+/** Memory that a record of so many bytes takes. */
+export function blockBytes(recordBytes: number): number {
+  return Math.ceil(recordBytes / BLOCK_BYTES) * BLOCK_COST_BYTES;
 }
 
 function offsetOf(block: number): number {

@@ -1,45 +1,59 @@
 import type { Answer, AnswerOutcome } from "../dns/answer.ts";
 import { type BlockStore, blockBytes } from "./blocks.ts";
 import type { CacheKey, KeyParts } from "./key.ts";
-import type { Aging, AnswerIndex, LifetimeLimits } from "./lifetime.ts";
+import type { AnswerIndex, LifetimeLimits } from "./lifetime.ts";
 
-/** What the cache knows of one answer; its bytes lie in the blocks. */
-export interface CacheEntry extends Aging {
+/** What the cache notes about an answer while it holds it. Times are on the scale of `Clock.now`. */
+interface EntryNotes {
+  /** When the answer came. */
+  readonly storedAtMs: number;
+  /** Never given stale, prefetched or persisted. */
+  readonly volatile: boolean;
+  /** See `PutOptions.synthesized`. */
+  readonly synthesized: boolean;
+  /** Latest time at which a downstream cache may still hold this answer, given the TTLs we sent. */
+  advertisedUntilMs: number;
+  /** How often `get` has given the answer, this time included. */
+  hits: number;
+  /** When a refresh last failed or was slow; null = not since the answer came. */
+  lastRefreshFailureAtMs: number | null;
+  /** When a renewal was last begun; null = not since the answer came. */
+  renewalAtMs: number | null;
+  /** Which filters the answer last passed, as the caller said; null = none. The cache only keeps it. */
+  filterFingerprint: string | null;
+}
+
+/** An answer as the cache gives it out. */
+export interface Held extends Readonly<EntryNotes> {
+  /** As it came from upstream. An NXDOMAIN may carry a question for another type than was looked up (RFC 2308 §5). */
+  readonly answer: Answer;
+}
+
+/** An answer as the cache holds it: its bytes lie in the blocks. */
+export interface CacheEntry extends EntryNotes {
   readonly key: CacheKey;
   readonly answer: AnswerIndex;
   readonly outcome: AnswerOutcome;
-  /** See `PutOptions.synthesized`. */
-  readonly synthesized: boolean;
-  /** See `Held.advertisedUntilMs`. */
-  advertisedUntilMs: number;
-  /** From then on no rule that gave it so far can use it. */
+  /** From this time on, no rule that has used the entry so far can use it. */
   uselessAtMs: number;
   readonly firstBlock: number;
   readonly wireBytes: number;
   readonly ttlCount: number;
-  /** What it counts against the budget. */
+  /** What the entry counts against the budget. */
   readonly bytes: number;
-  hits: number;
-  /** When a refresh of it last failed or was slow, on the scale of `Clock.now`. */
-  lastRefreshFailureAtMs: number | null;
-  /** See `Held.renewalAtMs`. */
-  renewalAtMs: number | null;
-  /** See `Held.filterFingerprint`. */
-  filterFingerprint: string | null;
-  /** SIEVE: whether it was asked for since the hand passed. */
+  /** SIEVE: whether the entry was asked for since the hand last passed. */
   visited: boolean;
   older: CacheEntry | null;
   newer: CacheEntry | null;
 }
 
 /**
- * What an entry costs beyond its blocks and the characters of its strings: the Entry, the AnswerIndex, numbers in boxes, the
- * headers of two strings, the list of its name, and a slot in each of two maps, some of them empty. Found by measuring the heap
- * with 40,000 and 70,000 entries, and rounded up.
+ * Memory of an entry beyond its blocks and the characters of its strings: the `CacheEntry`, the `AnswerIndex`, boxed numbers, two string headers,
+ * the list of its name and a slot in each of two maps, of which some are empty. Measured on the heap with 40,000 and 70,000 entries, rounded up.
  */
 const ENTRY_OVERHEAD_BYTES = 560;
 
-/** The bytes that an answer under `key` counts for. */
+/** What an answer under `key` counts against the budget. */
 export function entryBytes(key: CacheKey, answer: Answer): number {
   const names = key.length + answer.name.length + (answer.chainEnd === answer.name ? 0 : answer.chainEnd.length + ALIAS_BYTES);
   const soa = answer.soa === null ? 0 : answer.soa.owner.length + SOA_BYTES;
@@ -51,7 +65,7 @@ const ALIAS_BYTES = 96;
 const SOA_BYTES = 96;
 const ERROR_BYTES = 64;
 
-/** Puts an answer's bytes into the blocks. @returns the first block. */
+/** Copies TTL offsets and wire bytes into the blocks. @returns the first block. */
 export function writeAnswer(blocks: BlockStore, { ttlOffsets, wire }: Answer): number {
   const record = new Uint8Array(ttlOffsets.byteLength + wire.length);
   record.set(new Uint8Array(ttlOffsets.buffer, ttlOffsets.byteOffset, ttlOffsets.byteLength));
@@ -59,7 +73,7 @@ export function writeAnswer(blocks: BlockStore, { ttlOffsets, wire }: Answer): n
   return blocks.write(record);
 }
 
-/** The answer whole again, in memory of its own: it stays valid when the entry has gone. */
+/** The whole answer again, in memory of its own: it stays valid when the entry is dropped. */
 export function readAnswer(blocks: BlockStore, entry: CacheEntry): Answer {
   const { answer, ttlCount, wireBytes } = entry;
   const record = blocks.read(entry.firstBlock, 2 * ttlCount + wireBytes);
@@ -83,7 +97,7 @@ export function readAnswer(blocks: BlockStore, entry: CacheEntry): Answer {
   };
 }
 
-/** Everything but the bytes. Spelled out, because what a spread leaves over takes several times the memory. */
+/** The answer without its bytes. Spelled out, because an object made by a rest pattern takes several times the memory. */
 export function withoutBytes(answer: Answer): AnswerIndex {
   return {
     rcode: answer.rcode,
@@ -109,66 +123,43 @@ function recordBytes({ ttlOffsets, wire }: Answer): number {
   return ttlOffsets.byteLength + wire.length;
 }
 
-/** An answer as it is held. */
-export interface Held {
-  /** As it came from upstream. For an NXDOMAIN its question may be for another type than was looked up (RFC 2308 §5). */
-  readonly answer: Answer;
-  /** When it came, on the scale of `Clock.now`. */
-  readonly storedAtMs: number;
-  /** Latest time on the scale of `Clock.now` at which a downstream cache may still hold this answer, given the TTLs we sent. */
-  readonly advertisedUntilMs: number;
-  /** How often `get` gave it, this time included. */
-  readonly hits: number;
-  readonly volatile: boolean;
-  /** See `PutOptions.synthesized`. */
-  readonly synthesized: boolean;
-  /** When a refresh of it last failed or was slow, on the scale of `Clock.now`; null = not since it came. */
-  readonly lastRefreshFailureAtMs: number | null;
-  /** When its renewal was last begun (`noteRenewal`), on the scale of `Clock.now`; null = not since it came. */
-  readonly renewalAtMs: number | null;
-  /** The caller's mark for what the answer was judged by, as given to `put` or `noteFiltered`; null = none. The cache only keeps it. */
-  readonly filterFingerprint: string | null;
-}
-
 export interface PutOptions {
-  /** Those of the rule at hand: they say what "within its TTL" means for the answers already held. */
+  /** The limits of the query's rule. They also decide which of the answers held already are within their TTL. */
   readonly limits: LifetimeLimits;
-  /** Never given stale, prefetched or persisted. */
   readonly volatile?: boolean;
-  /** A negative that is not upstream's word but ours (for a guarded NXDOMAIN): it proves nothing about the name. */
+  /** A negative that Fenliu made itself, in place of an NXDOMAIN that it did not believe: it proves nothing about the name. */
   readonly synthesized?: boolean;
-  /** A negative made for want of knowledge: like a failure it replaces no positive, nor a negative that still holds. */
+  /** A negative given because nothing better is known. Like a failure it replaces neither a positive nor a fresh negative. */
   readonly tentative?: boolean;
-  /** For answers that were kept elsewhere meanwhile. They never replace what is held. */
+  /** Age of an answer that was kept in a file meanwhile. Such an answer never replaces one that is held. */
   readonly ageMs?: number;
-  /** See `Held.filterFingerprint`. */
   readonly filterFingerprint?: string;
 }
 
-/** Why an answer is not held. */
+/** Why `put` does not take an answer. */
 export type Refusal =
-  /** TC: the rest is missing. */
+  /** TC is set: records are missing. */
   | "truncated"
-  /** A positive answer is held, and this one may not replace it. */
+  /** A positive answer is held that this answer must not replace. */
   | "positive"
   /** An NXDOMAIN for a name that is proven to exist. */
   | "exists"
-  /** A failure, while a negative answer still holds. */
+  /** A failure, while a negative answer is fresh. */
   | "negative"
-  /** It was kept elsewhere, and a later one is held. */
+  /** The answer comes from a file, and a later one is held. */
   | "older"
-  /** It lives for no time at all. What it supersedes is gone. */
+  /** The lifetime of the answer is over or zero. The answers that it supersedes are dropped all the same. */
   | "momentary"
-  /** It is larger than its share of the budget. What it supersedes is gone. */
+  /** The answer is larger than its share of the budget. The answers that it supersedes are dropped all the same. */
   | "large";
 
-/** Where a name is spoken of: existence on one route says nothing about another. */
+/** The answers that say whether a name exists: those of one class and route. */
 export interface NameScope {
   readonly class: number;
   readonly route: string;
 }
 
-/** An entry as it is shown to people. */
+/** An entry with its key taken apart, for people and for the cache file. */
 export interface Inspected {
   readonly key: CacheKey;
   readonly parts: KeyParts;
@@ -182,7 +173,7 @@ export interface CacheStats {
   readonly hits: number;
   readonly misses: number;
   readonly positive: SegmentStats;
-  /** NXDOMAIN, NODATA, empty answers and failures. */
+  /** NXDOMAIN, NODATA with and without SOA, and failures. */
   readonly negative: SegmentStats;
 }
 
@@ -191,6 +182,6 @@ export interface SegmentStats {
   readonly bytes: number;
   readonly budgetBytes: number;
   readonly hits: number;
-  /** Useful entries that had to make room. */
+  /** Useful entries that were dropped to make room. */
   readonly evictions: number;
 }

@@ -1,8 +1,8 @@
 import type { CacheEntry } from "./entry.ts";
 
 /**
- * One share of the budget and the entries in it, in the order they came, with SIEVE to say who goes: a hand walks from the
- * oldest to the newest and round again, spares once whoever was asked for since it last came by, and takes the first who was not.
+ * A share of the budget and its entries, in the order in which they came. SIEVE chooses the entry to evict: a hand walks from the oldest entry to the
+ * newest and round again, spares once each entry that was asked for since the hand last passed, and takes the first that was not.
  * (Zhang et al., "SIEVE is Simpler than LRU", NSDI 2024.)
  */
 export class Segment {
@@ -38,7 +38,7 @@ export class Segment {
     this.bytes -= entry.bytes;
   }
 
-  /** Whom to remove next to make room; null where nothing is left. The useless go first, as far as a short look finds them. */
+  /** The entry to evict next; null = the segment is empty. Useless entries go first, if a short look finds one. */
   victim(nowMs: number): CacheEntry | null {
     const useless = this.#sweep(nowMs);
     if (useless !== null) return useless;
@@ -51,7 +51,7 @@ export class Segment {
     return entry;
   }
 
-  /** Looks at the next few entries, going round as the hand does, and gives the first that has become useless. */
+  /** Looks at the next few entries, round and round like the hand, and returns the first that has become useless. */
   #sweep(nowMs: number): CacheEntry | null {
     for (let looks = 0; looks < SWEEP_LOOKS; looks++) {
       const entry = this.#broom ?? this.#oldest;
@@ -63,5 +63,5 @@ export class Segment {
   }
 }
 
-/** Enough for a full segment to be looked through many times before it has been replaced once. */
+/** With so many looks for each eviction a full segment is searched many times before all its entries have been replaced once. */
 const SWEEP_LOOKS = 8;
