@@ -199,6 +199,7 @@ export class App implements Serving {
     const refusal = checkReloadable(config, previous.config);
     if (refusal !== null) throw new ServerStateError([refusal]);
     const next = await openState(config, this.#dependencies, previous);
+    if (next === previous) return this.reloads.noteSuccess();
     let listRefresher: ListRefresher;
     try {
       listRefresher = await this.#openListRefresher(next);
@@ -237,7 +238,7 @@ export class App implements Serving {
         this.#change(async () => {
           const { config: current, policy } = this.#state;
           if (current !== config) throw new Error("the configuration was changed meanwhile");
-          const changed = await withList(policy, { config, list, copies: cache });
+          const changed = await withList(policy, { config, list, cache });
           if (changed.faults.length > 0) return changed.faults;
           await commit();
           this.#use(stateWith(this.#state, changed.policy));

@@ -155,7 +155,7 @@ function chooseLists(config: Config, names: readonly string[]): readonly ListOpt
 /** Activates lists as a running server does, in a policy of its own: each list is checked together with the lists before it. */
 function activateIn(current: { policy: Policy }, config: Config): Activate {
   return async (list, copies, commit) => {
-    const { policy, faults } = await withList(current.policy, { config, list, copies });
+    const { policy, faults } = await withList(current.policy, { config, list, cache: copies });
     if (faults.length > 0) return faults;
     await commit();
     current.policy = policy;

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import type { Shaping } from "../answers/options.ts";
 import type { Config } from "../config/types.ts";
 import type { HostsOptions, OwnHosts } from "../hosts/options.ts";
@@ -52,19 +53,23 @@ export interface DiagnosticPlace {
 
 export const NO_DIAGNOSTICS: Diagnostics = { warn: () => {} };
 
-/**
- * Reads lists and hosts and builds the policy of a configuration. Input that cannot be read is reported and left out.
- * @param copies where downloads of lists are kept.
- */
+interface OpenOptions {
+  /** Where downloads of lists are kept. */
+  readonly cache?: ListCacheReader;
+  /** Returned as it is where the lists, hosts and rules read now say the same. */
+  readonly previous?: Policy | null;
+}
+
+/** Reads lists and hosts and builds the policy of a configuration. Input that cannot be read is reported and left out. */
 export async function openPolicy(
   config: Config,
   diagnostics: Diagnostics,
-  copies: ListCacheReader = listCacheOf(config),
+  { cache = listCacheOf(config), previous = null }: OpenOptions = {},
 ): Promise<Policy> {
   const [loaded, { file, problems }, lists] = await Promise.all([
     loadHosts(config.hosts),
     readOwnHosts(ownHostsPath(config)),
-    loadLists(config.lists, copies),
+    loadLists(config.lists, cache),
   ]);
   for (const { source, line, reason } of [...loaded.problems, ...problems])
     diagnostics.warn({ source, line }, `hosts: ${reason}`);
@@ -75,7 +80,11 @@ export async function openPolicy(
       else if (warningCount > 0) diagnostics.warn({ list: name, source, lines: warningCount }, "lines were passed over");
     }
   }
-  return buildPolicy(config, { loaded, ownFile: file }, lists);
+  const hostsSource = { loaded, ownFile: file };
+  const isUnchanged =
+    previous?.version === versionOf(policyInputs(config, hostsSource, lists)) &&
+    isDeepStrictEqual(lists.status(), previous.lists.status());
+  return isUnchanged ? previous : buildPolicy(config, hostsSource, lists);
 }
 
 interface ChangedPolicy {
@@ -87,9 +96,9 @@ interface ChangedPolicy {
 /** The same policy with one list read again. */
 export async function withList(
   before: Policy,
-  { config, list, copies }: { readonly config: Config; readonly list: ListOptions; readonly copies: ListCacheReader },
+  { config, list, cache }: { readonly config: Config; readonly list: ListOptions; readonly cache: ListCacheReader },
 ): Promise<ChangedPolicy> {
-  const lists = await reloadList(before.lists, list, copies);
+  const lists = await reloadList(before.lists, list, cache);
   const policy = buildPolicy(config, before.hostsSource, lists);
   return { policy, faults: [...lostSources(before.lists, lists, list.name), ...newFailures(config, before, policy)] };
 }

@@ -72,13 +72,15 @@ export class ServerStateError extends Error {
 const MAX_FETCHES = 10_000;
 
 /**
- * Builds a state beside the one that serves. `previous` goes on unchanged until `takeOver`.
+ * Builds a state beside the one that serves. `previous` goes on unchanged until `takeOver`; it is returned itself if nothing has changed.
  * @throws ServerStateError where the configuration cannot be served or fails its own expectations.
  */
 export async function openState(config: Config, dependencies: Dependencies, previous: ServerState | null): Promise<ServerState> {
   const { clock, log } = dependencies;
-  refuseIf(checkServable(config));
-  const policy = await openPolicy(config, log);
+  const isSameConfig = isDeepStrictEqual(config, previous?.config);
+  if (!isSameConfig) refuseIf(checkServable(config));
+  const policy = await openPolicy(config, log, { previous: previous?.policy ?? null });
+  if (isSameConfig && policy === previous?.policy) return previous;
   refuseIf(checkExpected(policy, config, log));
   const shared =
     previous !== null && isDeepStrictEqual(sharedOptions(config), sharedOptions(previous.config))

@@ -80,6 +80,22 @@ describe("a good reload", () => {
 });
 
 describe("a reload with an unchanged file changes nothing", () => {
+  test("the very same state goes on, unless a file that the configuration names has changed", async () => {
+    const folder = directory();
+    const list = join(folder, "list.txt");
+    writeFileSync(list, "page.example\n");
+    const yaml = "lists: { ads: { domains: [list.txt] } }\nrules: [{ name: ads, domains: 'list:ads', answer: nodata }]";
+    const site = await siteWith({ upstreams: { main: page }, folder, yaml });
+    const before = site.app.state;
+    await site.reload(yaml);
+    expect(site.app.state).toBe(before);
+    expect(site.app.reloads.read()).toMatchObject({ succeeded: 1, lastSucceeded: true });
+    writeFileSync(list, "other.example\n");
+    await site.reload(yaml);
+    expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
+    expect(site.app.state.shared).toBe(before.shared);
+  });
+
   test("the cache and the connections are kept", async () => {
     const site = await siteWith({ upstreams: { main: { servers: [page], transport: "tls" } } });
     await site.ask("page.example");

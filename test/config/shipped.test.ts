@@ -30,7 +30,7 @@ function configOf(text: string): Config {
 async function decisionsOf(config: Config) {
   const warnings: string[] = [];
   const log = operationsLog("warn", (line) => warnings.push(line), false);
-  const decisions = await openPolicy(config, log, NO_LIST_CACHE);
+  const decisions = await openPolicy(config, log, { cache: NO_LIST_CACHE });
   return { decisions, warnings, faults: checkExpected(decisions, config, log) };
 }
 

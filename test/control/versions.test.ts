@@ -126,7 +126,7 @@ rules:
     },
   };
   const log = operationsLog("silent", () => {}, false);
-  const policy = await openPolicy(parsed.config, log, copies);
+  const policy = await openPolicy(parsed.config, log, { cache: copies });
   const options = { folder: join(where, "versions"), keepMs: () => DAY_MS, inUse: async () => [], clock: fakeClock(), log };
   const versions = new Versions(options);
   versions.put({ policy, copies });

@@ -62,7 +62,7 @@ export async function decide(
 ): Promise<string[]> {
   if (config === null) throw new Error(`nothing was written: ${error?.message ?? JSON.stringify(findings)}`);
   const log = operationsLog("silent", () => undefined, false);
-  const { decider } = await openPolicy(config, log, { read: async () => null });
+  const { decider } = await openPolicy(config, log, { cache: { read: async () => null } });
   return questions.map((question) => {
     const [text = "", ...rest] = question.split(" ");
     const type = rest.find((word) => !word.startsWith("@")) ?? "A";

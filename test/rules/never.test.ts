@@ -112,7 +112,7 @@ ${rules}
   - { name: split, longest: { "list:cn": domestic, "list:world": overseas } }
   - { name: others, upstream: overseas }
 `);
-    return openPolicy(config, NO_DIAGNOSTICS, NO_LIST_CACHE);
+    return openPolicy(config, NO_DIAGNOSTICS, { cache: NO_LIST_CACHE });
   };
 
   beforeAll(async () => {
