@@ -1,16 +1,16 @@
 import type { Terminal } from "./cli/invocation.ts";
 import { run } from "./cli/run.ts";
 
-/** npm changes into the package's folder; paths on the command line are meant from where the user stood. */
+/** npm changes into the package's folder. Paths on the command line are relative to the folder in which the user called npm. */
 const directory = (process.env["npm_lifecycle_event"] === undefined ? undefined : process.env["INIT_CWD"]) ?? process.cwd();
 
 const terminal: Terminal = {
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
   interactive: process.stdout.isTTY,
-  // Heeds NO_COLOR and TERM=dumb.
+  // getColorDepth obeys NO_COLOR and TERM=dumb.
   colors: process.stdout.isTTY && process.stdout.getColorDepth() > 1,
-  // Some terminals say 0, and what is no terminal nothing.
+  // Some terminals report 0; a pipe or a file reports nothing.
   get cells() {
     return process.stdout.columns || null;
   },
@@ -23,7 +23,7 @@ const terminal: Terminal = {
   onReload: (reload) => void process.on("SIGHUP", reload),
 };
 
-// `fenliu log | head`: nobody reads what is left. What is told on stderr does without a reader: a server must not end by that.
+// `fenliu log | head` closes stdout early: the command ends. A closed stderr must not end a server.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit(0);
   terminal.err(`fenliu: what is printed cannot be written: ${error.message}\n`);

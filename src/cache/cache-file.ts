@@ -12,46 +12,44 @@ import type { Inspected } from "./entry.ts";
 import { type CacheKey, keyFromText, readKey } from "./key.ts";
 import type { LifetimeLimits } from "./lifetime.ts";
 
-/** By route, in a few characters without NUL, what its answers come from: what others gave under the same name is not brought back. */
+/** A short fingerprint, without NUL, of the servers behind each route. Answers of other servers under the same name are not restored. */
 type RouteMarks = ReadonlyMap<string, string>;
 
 /**
- * Writes the positive answers to a file, for the next start. Volatile ones and those made here are left out, and negatives live
- * too short to be worth it. The file is written beside its place and then moved there, so it is whole or the one before.
- * One save at a time.
- * @returns how many answers are in it.
- * @throws the system's error where the file cannot be written.
+ * Writes the positive answers to a file for the next start. Volatile and synthesized answers are left out; negatives live too short to be
+ * worth it. The file is replaced in one step. One save at a time.
+ * @returns how many answers are in the file.
+ * @throws the system's error.
  */
 export async function saveCache(cache: AnswerCache, path: string, routes: RouteMarks): Promise<number> {
   let count = 0;
-  // Only for its owner: it tells what was looked up here.
+  // Readable for its owner alone: it tells which names were asked for.
   await replaceFile(path, async (file) => {
     count = await writeRecords(file, cache, routes);
   });
   return count;
 }
 
-/** What became of a file at start. */
 interface CacheLoad {
   readonly restored: number;
-  /** Answers whose life is over, whose route is another by now, or that the cache would not take. */
+  /** Answers that are too old, whose route has other servers now, or that the cache refused. */
   readonly dropped: number;
-  /** Why the file, or its rest, was not read; null = it was, or there is none. */
+  /** Why the file, or the rest of it, was not read; null = it was read, or does not exist. */
   readonly problem: string | null;
 }
 
 export interface LoadOptions {
-  /** Those of section `answers`: they say which answers still have a use. */
+  /** The limits of section `answers`: they say which answers are still useful. */
   readonly limits: LifetimeLimits;
   readonly clock: Clock;
   readonly routes: RouteMarks;
-  /** Answers with one of these addresses are not brought back: they may have been kept before the set was this one. */
+  /** Answers with one of these addresses are not restored: they may be older than this set. */
   readonly volatileAddresses: AddressSet;
 }
 
 /**
- * Puts the answers of a file into the cache, as old as they are. To be called before the first query. A file that is damaged
- * or of another version is no error: what cannot be trusted is left alone, and the problem is told.
+ * Puts the answers of a file into the cache, with their age. To be called before the first query. A damaged file, or one of another version, is no
+ * error: its untrusted part is ignored and the problem returned.
  */
 export async function loadCache(cache: AnswerCache, path: string, options: LoadOptions): Promise<CacheLoad> {
   let file: Buffer | null;
@@ -77,16 +75,16 @@ export async function loadCache(cache: AnswerCache, path: string, options: LoadO
   return { restored, dropped, problem: null };
 }
 
-/** The format: this line, then records. The number goes up whenever the format or that of a key changes. */
+/** The file is this line and then records. The number is raised when the format of the file or of a key changes. */
 const HEADER = Buffer.from("fenliu answers 2\n");
 
 /**
- * Of a record: CRC-32 of all that follows, when the answer came (wall clock, ms), bytes of the key in UTF-8, bytes of the message. Behind the key
- * stand a NUL and the mark of its route, which count as bytes of the key.
+ * Offsets in a record: CRC-32 of everything behind it, time of arrival (wall clock, ms), length of the key in bytes, length of the message; then the
+ * key in UTF-8 and the message. A NUL and the fingerprint of the route follow the key and count as part of it.
  */
 const RECORD = { checksumAt: 0, storedAt: 4, keyLengthAt: 12, wireLengthAt: 14, keyAt: 18 } as const;
 
-/** Both keep the loop free for queries. */
+/** Writing in chunks and reading in turns keep the event loop free for queries. */
 const CHUNK_BYTES = 256 * 1024;
 const RECORDS_PER_TURN = 500;
 
@@ -135,11 +133,11 @@ interface StoredRecord {
   readonly mark: string;
   readonly answer: Answer;
   readonly storedWallMs: number;
-  /** Where the next one begins. */
+  /** Offset of the next record. */
   readonly end: number;
 }
 
-/** null where it is cut short or damaged. */
+/** null = the record is cut short or damaged. */
 function readRecord(file: Buffer, start: number): StoredRecord | null {
   if (start + RECORD.keyAt > file.length) return null;
   const wireStart = start + RECORD.keyAt + file.readUInt16BE(start + RECORD.keyLengthAt);
@@ -157,7 +155,7 @@ function readRecord(file: Buffer, start: number): StoredRecord | null {
 function restoreRecord(cache: AnswerCache, { key, mark, answer, storedWallMs }: StoredRecord, options: LoadOptions): boolean {
   const { limits, clock, routes, volatileAddresses } = options;
   const ageMs = clock.wallMs() - storedWallMs;
-  // From the future: the clock was set back since, or is not set yet, and nobody knows how old the answer is.
+  // An answer from the future: the clock was set back, or is not set yet, so that the age of the answer is unknown.
   if (!(ageMs >= 0) || answer.rcode !== RCODE.NOERROR || outcomeOf(answer) !== "positive") return false;
   if (routes.get(readKey(key).route) !== mark) return false;
   if (addressesOf(answer).some((address) => volatileAddresses.has(address))) return false;

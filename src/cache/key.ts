@@ -6,15 +6,15 @@ import { CLASS } from "../dns/types.ts";
 declare const keyBrand: unique symbol;
 
 /**
- * What an answer is held under: the name, then bytes for the flags, the type, the subnet where one is sent, the class, and
- * last the route. Every part before the route tells its own length, so two questions share a key only if all parts agree.
+ * What an answer is held under: the name, then characters for flags, type, client subnet if one is sent, class, and last the route. Every part
+ * before the route has a length that can be read, so two questions share a key only if all parts are equal.
  */
 export type CacheKey = string & { readonly [keyBrand]: true };
 
-/** What a key says. */
+/** A key taken apart. */
 export interface KeyParts {
   readonly name: Name;
-  /** null = an NXDOMAIN, which answers every type. */
+  /** null = the key of an NXDOMAIN, which answers every type. */
   readonly type: number | null;
   readonly class: number;
   readonly dnssecOk: boolean;
@@ -28,7 +28,7 @@ const CHECKING_DISABLED = 2;
 const WITH_SUBNET = 4;
 const EVERY_TYPE = 8;
 
-/** `route` names the upstream group, or whatever else keeps answers to equal questions apart. */
+/** @param route the name of the upstream group: equal questions to different groups have different answers. */
 export function cacheKey(question: Question, route: string): CacheKey {
   return (question.name + suffixOf(question, route)) as CacheKey;
 }
@@ -40,7 +40,7 @@ export function nxdomainKey(key: CacheKey): CacheKey {
   return (head + key.slice(flagsAt + 3)) as CacheKey;
 }
 
-/** Class and route as one string: what answers about the existence of a name have in common. */
+/** Class and route as one string. Only answers of one scope say anything about each other's names. */
 export function scopeOf(klass: number, route: string): string {
   return bytePair(klass) + route;
 }
@@ -64,7 +64,7 @@ export function readKey(key: CacheKey): KeyParts {
   };
 }
 
-/** Makes a key of what was a key once; null where it is none. Letters of its name are expected in lower case. */
+/** Checks that a text from a file is a key; null = it is not. The letters of its name must be in lower case. */
 export function keyFromText(text: string): CacheKey | null {
   let flagsAt = 0;
   for (let length = text.charCodeAt(0); length !== 0; length = text.charCodeAt(flagsAt)) {
@@ -86,7 +86,7 @@ function suffixOf(question: Question, route: string): string {
   return suffix;
 }
 
-/** Bounds on the suffixes remembered. Beyond them suffixes are made anew, which costs some nanoseconds. */
+/** Limits of the suffixes in memory. Beyond them a suffix is built again for each question, which costs some nanoseconds. */
 const MAX_ROUTES = 256;
 const MAX_SUFFIXES = 256;
 
@@ -95,7 +95,7 @@ const suffixesByRoute = new Map<string, Map<number, string>>();
 function suffixesOf(route: string): Map<number, string> {
   const known = suffixesByRoute.get(route);
   if (known !== undefined) return known;
-  // Reloads may bring new routes without end; the old ones are not worth telling apart.
+  // Reloads may bring new routes without end. All are dropped, because old ones are not worth finding.
   if (suffixesByRoute.size >= MAX_ROUTES) suffixesByRoute.clear();
   const suffixes = new Map<number, string>();
   suffixesByRoute.set(route, suffixes);
@@ -113,7 +113,7 @@ function flagsOf(question: Question): number {
   return (question.dnssecOk ? DNSSEC_OK : 0) | (question.checkingDisabled ? CHECKING_DISABLED : 0);
 }
 
-// The scope is left out: in a question it is always zero (RFC 7871 §6).
+// Without the scope: in a question it is always zero (RFC 7871 §6).
 function subnetText({ family, sourcePrefix, prefixHex }: ClientSubnet): string {
   return String.fromCharCode(family, sourcePrefix) + prefixHex;
 }

@@ -4,22 +4,22 @@ import { unreachable } from "../lib/unreachable.ts";
 import type { Held } from "./entry.ts";
 import type { StaleOptions } from "./options.ts";
 
-/** The limits of the rule at hand. */
+/** The limits of the query's rule. */
 export type LifetimeLimits = Pick<Shaping, "ttl" | "negative">;
 
-/** What is known of an answer without its bytes. */
+/** An answer without its bytes. */
 export type AnswerIndex = Omit<Answer, "wire" | "ttlOffsets">;
 
 /** An answer that ages. */
 export interface Aging {
   readonly answer: AnswerIndex;
-  /** When it came, on the scale of `Clock.now`. */
+  /** When the answer came, on the scale of `Clock.now`. */
   readonly storedAtMs: number;
   /** Never stale, prefetched or persisted. */
   readonly volatile: boolean;
 }
 
-/** Under what an answer is judged: the rule's limits, the stale options where the rule allows stale answers, and the time of `Clock.now`. */
+/** The limits of the rule, the stale options (null = the rule allows no stale answers), and the time of `Clock.now`. */
 interface Terms {
   readonly limits: LifetimeLimits;
   readonly stale: StaleOptions | null;
@@ -27,9 +27,9 @@ interface Terms {
 }
 
 export type Freshness =
-  /** Within its TTL: 1 second or more is left. */
+  /** Within its TTL: at least 1 second is left. */
   | { readonly kind: "fresh"; readonly remainingSeconds: number }
-  /** Past its TTL, and good until then if nothing better can be had (RFC 8767). */
+  /** Past its TTL; may be given until `usableUntilMs` if there is nothing better (RFC 8767). */
   | { readonly kind: "stale"; readonly usableUntilMs: number }
   | { readonly kind: "expired" };
 
@@ -45,22 +45,22 @@ export function freshness(held: Aging, { limits, stale, nowMs }: Terms): Freshne
   return keptMs > 0 && nowMs < usableUntilMs ? { kind: "stale", usableUntilMs } : EXPIRED;
 }
 
-/** Whether it is within its TTL. */
+/** Whether the answer is within its TTL. */
 export function isFresh(held: Aging, limits: LifetimeLimits, nowMs: number): boolean {
   return nowMs - held.storedAtMs < lifetimeSeconds(held.answer, limits) * 1000;
 }
 
-/** Full seconds since it came: what is taken off its TTLs. */
+/** Full seconds since the answer came: what its TTLs are lowered by. */
 export function ageSeconds(held: Pick<Aging, "storedAtMs">, nowMs: number): number {
   return Math.max(0, Math.floor((nowMs - held.storedAtMs) / 1000));
 }
 
-/** How long an expired answer may still be given. Only positives, and none that changes by the hour (RFC 8767 §4). */
+/** How long an expired answer may still be given. Zero for negatives (RFC 8767 §4) and for volatile answers. */
 export function staleKeepMs(held: Aging, stale: StaleOptions | null): number {
   return stale === null || held.volatile || outcomeOf(held.answer) !== "positive" ? 0 : stale.keepMs;
 }
 
-/** Whether a refresh failed or was slow so lately that the stale answer is given without waiting for another (RFC 8767 §5). */
+/** Whether a refresh failed or was slow so recently that the stale answer is given without another try first (RFC 8767 §5). */
 export function isStaleAtOnce(
   { lastRefreshFailureAtMs }: Pick<Held, "lastRefreshFailureAtMs">,
   { recheckMs }: StaleOptions,
@@ -69,7 +69,7 @@ export function isStaleAtOnce(
   return lastRefreshFailureAtMs !== null && nowMs < lastRefreshFailureAtMs + recheckMs;
 }
 
-/** For how long an answer of any kind is fresh, in seconds; 0 = not to be held. */
+/** How long an answer of any kind is fresh, in seconds; 0 = it must not be cached. */
 export function lifetimeSeconds(answer: AnswerIndex, limits: LifetimeLimits): number {
   return outcomeOf(answer) === "positive"
     ? positiveLifetimeSeconds(answer, limits.ttl)
@@ -82,8 +82,8 @@ export function positiveLifetimeSeconds(answer: AnswerIndex, limits: TtlLimits):
 }
 
 /**
- * How long an answer without the records holds: the lesser of the SOA's TTL and MINIMUM (RFC 2308 §5), and no longer than the
- * aliases that led there, all within the limits.
+ * How long a negative answer is fresh: the lesser of the SOA's TTL and MINIMUM (RFC 2308 §5), at most the TTLs of the aliases before it, within the
+ * limits.
  */
 export function negativeLifetimeSeconds(answer: AnswerIndex, limits: NegativeLimits): number {
   const outcome = outcomeOf(answer);
@@ -104,7 +104,7 @@ export function negativeLifetimeSeconds(answer: AnswerIndex, limits: NegativeLim
   }
 }
 
-// RFC 2308 §5 would not have these held at all; a few seconds keep a broken server from being asked for every query.
+// RFC 2308 §5 forbids caching an answer without SOA. A few seconds keep a broken server from being asked again for every query.
 function bareLifetimeSeconds(aliasSeconds: number, limits: NegativeLimits): number {
   return Math.min(limits.bareSeconds, within(aliasSeconds, limits));
 }
@@ -113,21 +113,20 @@ function within(seconds: number, limits: NegativeLimits): number {
   return Math.min(limits.maxSeconds, Math.max(limits.minSeconds, seconds));
 }
 
-/** When a held answer is renewed before it expires: after so many hits, in the last part of its life. */
+/** An answer is renewed before it expires if it had `minHits` hits and is in the last part of its life. */
 const PREFETCH = { minHits: 2, lastPart: 0.1 } as const;
 
-/** What the decision needs besides the held answer. */
 interface PrefetchTerms {
   readonly limits: LifetimeLimits;
   readonly nowMs: number;
-  /** Whether a positive answer of any type of the name is within its TTL; called for NODATA alone. */
+  /** Whether any type of the name has a positive answer within its TTL; called for NODATA only. */
   readonly nameLives: () => boolean;
 }
 
-/** Whether a hit on `held` should set off its renewal: positives, and NODATA of a name that has another type, as browsers ask both. */
+/** Whether a hit should start a renewal: for positives, and for NODATA of a name with another type, because browsers ask for both. */
 export function shouldPrefetch(held: Held, { limits, nowMs, nameLives }: PrefetchTerms): boolean {
   if (held.volatile || held.hits < PREFETCH.minHits) return false;
-  // One that failed, or brought what may not take its place, is not tried again at once (RFC 9520 §3.2).
+  // A renewal that failed, or whose answer was refused, is not tried again at once (RFC 9520 §3.2).
   if (held.renewalAtMs !== null && nowMs - held.renewalAtMs < limits.negative.failureSeconds * 1000) return false;
   const lifeMs = lifetimeSeconds(held.answer, limits) * 1000;
   const elapsedMs = nowMs - held.storedAtMs;

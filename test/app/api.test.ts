@@ -20,7 +20,7 @@ async function json(response: Promise<Response>): Promise<unknown> {
 }
 
 describe("the API of a server at work", () => {
-  test("what was flushed is asked anew by the next query", async () => {
+  test("a flushed name is asked upstream again by the next query", async () => {
     const site = await house();
     await site.ask("page.example");
     await site.ask("page.example");
@@ -34,7 +34,7 @@ describe("the API of a server at work", () => {
     expect(site.asked()).toEqual(["page.example A", "page.example A"]);
   });
 
-  test("a token that a reload sets is wanted from the next call on", async () => {
+  test("a token set by a reload is required from the next call on", async () => {
     const site = await house();
     expect((await site.api("upstreams")).status).toBe(200);
     await site.reload('admin: { token: "a-token-of-the-house" }');
@@ -42,7 +42,7 @@ describe("the API of a server at work", () => {
     expect((await site.api("upstreams", { headers: { authorization: "Bearer a-token-of-the-house" } })).status).toBe(200);
   });
 
-  test("metrics tell of the queries, the cache and the upstreams", async () => {
+  test("metrics show the queries, the cache and the upstreams", async () => {
     const site = await house();
     await site.ask("page.example");
     const text = await (await site.api("/metrics")).text();
@@ -75,7 +75,7 @@ rules: [{ name: quiet, domains: ads.example, answer: drop }, { name: ads, domain
     expect(metrics).toContain('fenliu_query_duration_seconds_count{answered="upstream"} 0\n');
   });
 
-  test("a name is put in, seen, answered, and taken away; what is no record is refused in words", async () => {
+  test("a name is set, shown, answered and removed; an invalid record is refused with a reason", async () => {
     const site = await siteWith({ admin: true, folder: directory(), yaml: "hosts: { records: { nas.lan: 10.0.0.5 } }" });
     expect(await json(site.api("hosts/tv.lan", sent("PUT", { address: "10.0.0.9" })))).toMatchObject({ own: true });
     expect(await site.ask("tv.lan")).toMatchObject({ answers: ["10.0.0.9"] });
@@ -90,7 +90,7 @@ rules: [{ name: quiet, domains: ads.example, answer: drop }, { name: ads, domain
     expect([refused.status, JSON.stringify(await refused.json())]).toEqual([400, expect.stringContaining("10.0.0")]);
   });
 
-  test("a list whose file has changed is read anew when it is told to, from the next query on", async () => {
+  test("a refresh reads the changed file of a list, and the next query is answered by it", async () => {
     const folder = directory();
     const path = join(folder, "ads.txt");
     writeFileSync(path, "other.example\n");
@@ -103,7 +103,7 @@ rules: [{ name: quiet, domains: ads.example, answer: drop }, { name: ads, domain
     expect((await site.api("lists/none/refresh", sent("POST"))).status).toBe(404);
   });
 
-  test("a reload over the API reads the file again; one with faults is refused with all of them, and nothing changes", async () => {
+  test("a reload over the API reads the file again; a file with faults is refused with all of them, and nothing changes", async () => {
     const folder = directory();
     const site = await siteWith({ admin: true, folder, yaml: "answers: { https: nodata }" });
     writeFileSync(join(folder, "fenliu.yaml"), "answers: { https: no, ipv6: maybe }\n");
@@ -115,7 +115,7 @@ rules: [{ name: quiet, domains: ads.example, answer: drop }, { name: ads, domain
     expect(await site.ask("nas.lan")).toMatchObject({ answers: ["10.0.0.5"] });
   });
 
-  test("a reload that is refused says so in the metrics, and tells no secrets of the file", async () => {
+  test("a refused reload shows in the metrics, and reveals no secrets of the file", async () => {
     const folder = directory();
     const site = await siteWith({ admin: true, folder, yaml: "access: { clients: [private, k3y] }" });
     const reloadOf = async (text: string) => {
@@ -138,7 +138,7 @@ rules: [{ name: quiet, domains: ads.example, answer: drop }, { name: ads, domain
     expect(refused).not.toContain("k3y");
   });
 
-  test("neither who has no token nor the log is told the passwords and keys of lists that are missing", async () => {
+  test("neither a client without token nor the log learns passwords and keys in the URLs of missing lists", async () => {
     const lists = 'lists: { ads: { domains: ["https://me:word@127.0.0.1:1/ads.txt?key=secret"], refresh: 1d } }';
     const site = await house(`${lists}\nrules: [{ name: ads, domains: "list:ads", answer: nodata }]`);
     const told = await (await site.api("/readyz")).text();
@@ -154,7 +154,7 @@ rules: [{ name: quiet, domains: ads.example, answer: drop }, { name: ads, domain
     expect(log).not.toMatch(/word|secret/);
   });
 
-  test("the configuration is shown without its secrets", async () => {
+  test("the configuration is shown without secrets", async () => {
     const site = await house('admin: { token: "a-token-of-the-house" }');
     const headers = { authorization: "Bearer a-token-of-the-house" };
     const text = await (await site.api("config", { headers })).text();
@@ -162,7 +162,7 @@ rules: [{ name: quiet, domains: ads.example, answer: drop }, { name: ads, domain
     expect(text).not.toContain("a-token-of-the-house");
   });
 
-  test("a draft is checked by all that a start would check: its text, its rules, its expectations", async () => {
+  test("a draft is checked like a start: its text, its rules, its expectations", async () => {
     const site = await house();
     const check = async (config: string) => await json(site.api("config/check", sent("POST", { config })));
     expect(await check("answers: { https: no }")).toMatchObject({ ok: false, problems: [{ line: 1, column: 19 }] });
@@ -174,7 +174,7 @@ rules: [{ name: quiet, domains: ads.example, answer: drop }, { name: ads, domain
     });
   });
 
-  test("a draft that names any file of the machine is told nothing of what stands in it", async () => {
+  test("a draft that names a file of the machine learns nothing about its content", async () => {
     const folder = directory();
     writeFileSync(join(folder, "key.pem"), '-----BEGIN PRIVATE KEY-----\nMIIE"voIBA\\DAN\nBgkq\n10.0.0.5 hkiG!9w0B\n');
     const site = await siteWith({ admin: true, folder, upstreams: { main: honest("page.example 100 A 192.0.2.7") } });

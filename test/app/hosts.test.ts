@@ -22,8 +22,8 @@ function take(site: TestSite, name: string): Promise<void> {
   return site.app.changeHosts(withoutHost(name));
 }
 
-describe("names put in and taken away while serving", () => {
-  test("a name that was put in is answered from the next question on, with its PTR, and after a restart", async () => {
+describe("names set and removed through the API", () => {
+  test("a name that is set is answered from the next question on, with its PTR, and after a restart", async () => {
     const folder = directory();
     const site = await house(folder);
     await put(site, "Printer.lan", "10.0.0.9");
@@ -33,13 +33,13 @@ describe("names put in and taken away while serving", () => {
     expect(await (await house(folder)).ask("printer.lan")).toMatchObject({ answers: ["10.0.0.9"] });
   });
 
-  test("it wins over the configuration, and other names of it stay", async () => {
+  test("it wins over the configuration, whose other names stay", async () => {
     const site = await house(directory());
     await put(site, "nas.lan", "10.0.0.55");
     expect([(await site.ask("nas.lan")).answers, (await site.ask("tv.lan")).answers]).toEqual([["10.0.0.55"], ["10.0.0.6"]]);
   });
 
-  test("a name of the configuration that is taken away is hidden, also after a reload, until it is put in again", async () => {
+  test("a removed name of the configuration is hidden, also after a reload, until it is set again", async () => {
     const site = await house(directory());
     await take(site, "nas.lan");
     await site.reload(YAML);
@@ -48,7 +48,7 @@ describe("names put in and taken away while serving", () => {
     expect(await site.ask("nas.lan")).toMatchObject({ answers: ["10.0.0.5"] });
   });
 
-  test("a name that was only put in leaves nothing behind when it is taken away", async () => {
+  test("a name set through the API leaves no trace when it is removed", async () => {
     const folder = directory();
     const site = await house(folder);
     await put(site, "x.example", "10.0.0.9");
@@ -64,7 +64,7 @@ describe("names put in and taken away while serving", () => {
     expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
   });
 
-  test("what a person wrote into the file meanwhile is kept, and a slip of their hand is not overwritten", async () => {
+  test("edits that a person makes in the file are kept, and a file with a mistake is not overwritten", async () => {
     const folder = directory();
     const site = await house(folder);
     await put(site, "one.lan", "10.0.0.1");
@@ -77,7 +77,7 @@ describe("names put in and taken away while serving", () => {
     expect(readFileSync(path, "utf8")).toContain("10.0.0 }");
   });
 
-  test("a name that a reload brings while it is taken away is hidden all the same", async () => {
+  test("a name that a reload adds while it is removed is hidden all the same", async () => {
     const site = await house(directory());
     await put(site, "new.lan", "10.0.0.9");
     await Promise.all([
@@ -87,7 +87,7 @@ describe("names put in and taken away while serving", () => {
     expect(await site.ask("new.lan")).toMatchObject({ rcode: "NXDOMAIN" });
   });
 
-  test("every record comes back from the file as it was put in", async () => {
+  test("every record is read from the file as it was set", async () => {
     const folder = directory();
     const site = await house(folder, "");
     const { control } = site.app.administration;
@@ -110,7 +110,7 @@ describe("names put in and taken away while serving", () => {
     expect(control.hosts()).toEqual([]);
   });
 
-  test("many changes at once all hold", async () => {
+  test("many changes at once all take effect", async () => {
     const site = await house(directory());
     await Promise.all(Array.from({ length: 20 }, (_, index) => put(site, `h${index}.lan`, `10.0.1.${index}`)));
     expect((await site.ask("h0.lan")).answers).toEqual(["10.0.1.0"]);
@@ -118,7 +118,7 @@ describe("names put in and taken away while serving", () => {
   });
 });
 
-describe("what is no record of a host is refused in words", () => {
+describe("an invalid host record is refused with a reason", () => {
   test.each([
     ["nas.lan", {}, "neither an address nor a `cname`"],
     ["nas.lan", { address: "10.0.0" }, "10.0.0"],
@@ -129,7 +129,7 @@ describe("what is no record of a host is refused in words", () => {
     expect(() => hostRecord(hostPattern(name), input)).toThrow(words);
   });
 
-  test("a name that is none", () => {
+  test("a name that is not a domain name", () => {
     expect(() => hostPattern("a..b")).toThrow("no name of a host");
   });
 });

@@ -16,7 +16,7 @@ const page = honest("page.example 100 A 192.0.2.7");
 const blocking = "rules: [{ name: ads, domains: [page.example], answer: nodata }]";
 
 describe("a good reload", () => {
-  test("changes answers exactly at the swap", async () => {
+  test("changes the answers exactly at the swap", async () => {
     const site = await siteWith({ upstreams: { main: page } });
     expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
     await site.reload(blocking);
@@ -27,7 +27,7 @@ describe("a good reload", () => {
     expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
   });
 
-  test("reads hosts, modifiers, access and rates anew", async () => {
+  test("applies new hosts, modifiers, access and rates", async () => {
     const site = await siteWith({ upstreams: { main: page } });
     await site.ask("page.example");
     await site.reload("hosts: { records: { nas.lan: 10.0.0.5 } }\nanswers: { ttl: { max: 9s }, https: nodata }");
@@ -39,7 +39,7 @@ describe("a good reload", () => {
     expect(await site.ask("nas.lan", "A", { client: "10.0.0.1" })).toMatchObject({ rcode: "NXDOMAIN" });
   });
 
-  test("asks new upstreams from then on, while what is under way on the old ones is still answered", async () => {
+  test("asks the new upstreams, while queries under way on the old ones are still answered", async () => {
     const site = await siteWith({
       upstreams: { main: { servers: [page], transport: "tls" }, other: honest("page.example A 192.0.2.8") },
     });
@@ -59,7 +59,7 @@ describe("a good reload", () => {
     await site.until(() => site.server("main").open === 0);
   });
 
-  test("loses none of the questions that come meanwhile", async () => {
+  test("loses no query that arrives meanwhile", async () => {
     const site = await siteWith({ upstreams: { main: page, other: page } });
     const replies: Promise<Reply>[] = [];
     const transports: readonly AskTransport[] = ["udp", "tcp", "dot", "doh"];
@@ -96,7 +96,7 @@ describe("a reload with an unchanged file changes nothing", () => {
     expect(site.app.state.shared).toBe(before.shared);
   });
 
-  test("the cache and the connections are kept", async () => {
+  test("the cache and the connections stay", async () => {
     const site = await siteWith({ upstreams: { main: { servers: [page], transport: "tls" } } });
     await site.ask("page.example");
     await site.clock.advance(3000);
@@ -108,7 +108,7 @@ describe("a reload with an unchanged file changes nothing", () => {
     expect(site.server().accepted).toBe(1);
   });
 
-  test("neither does one with other rules, hosts or limits drop them", async () => {
+  test("a reload with other rules, hosts or limits keeps them too", async () => {
     const site = await siteWith({ upstreams: { main: { servers: [page], transport: "tls" } } });
     await site.ask("page.example");
     await site.reload(
@@ -118,7 +118,7 @@ describe("a reload with an unchanged file changes nothing", () => {
     expect([site.asked().length, site.server().accepted]).toEqual([1, 1]);
   });
 
-  test("a client that was over its rate still is", async () => {
+  test("a client over its rate is still over its rate", async () => {
     const yaml = "access: { rateLimit: { perSecond: 1, burst: 2, exempt: [] } }";
     const site = await siteWith({ upstreams: { main: page }, yaml });
     for (let times = 0; times < 2; times++) await site.ask("page.example");
@@ -136,7 +136,7 @@ describe("a reload that cannot be served leaves everything as it was", () => {
       yaml: "expect: [{ name: page.example, answer: nodata }]",
       message: /page\.example A: expected answer nodata/,
     },
-    "what is not there yet": { yaml: "ddns: { tokens: [abcdefghijklmnop] }", message: /ddns is not there yet/ },
+    "an unsupported key": { yaml: "ddns: { tokens: [abcdefghijklmnop] }", message: /ddns is not there yet/ },
     "other trusted proxies": { yaml: "trustedProxies: []", message: /read at the start only: restart Fenliu/ },
   };
   test.each(Object.entries(refusals))("%s", async (_case, { yaml, message }) => {
@@ -159,7 +159,7 @@ describe("a reload that cannot be served leaves everything as it was", () => {
 });
 
 describe("a close", () => {
-  test("soon after a reload leaves nothing open, neither of the new site nor of the old", async () => {
+  test("soon after a reload leaves nothing open, neither of the new state nor of the old", async () => {
     const site = await siteWith({
       upstreams: { main: { servers: [page], transport: "tls" }, other: { servers: [page], transport: "h2" } },
     });
@@ -171,7 +171,7 @@ describe("a close", () => {
     await site.until(() => site.server("main").open + site.server("other").open === 0);
   });
 
-  test("during a reload lets it end, may be called again, and a reload after it is refused and opens nothing", async () => {
+  test("during a reload waits for its end, may be called again, and refuses a later reload, which opens nothing", async () => {
     const site = await siteWith({ upstreams: { main: page, other: { servers: [page], transport: "tls" } } });
     const reloading = site.reloadWith({ upstreams: ["other"] });
     await turn();
@@ -181,7 +181,7 @@ describe("a close", () => {
     expect(site.server("other").open).toBe(0);
   });
 
-  test("answers what is under way first", async () => {
+  test("answers the queries under way first", async () => {
     const site = await siteWith({ upstreams: { main: () => silent } });
     const waiting = site.ask("page.example", "A", { transport: "tcp" });
     await site.until(() => site.asked().length === 1);
@@ -192,8 +192,8 @@ describe("a close", () => {
   });
 });
 
-describe("a fault in the midst of a reload", () => {
-  test("lists that cannot be kept leave everything as it was", async () => {
+describe("a failure in the middle of a reload", () => {
+  test("if the list refresher cannot be opened, everything stays as it was", async () => {
     const site = await siteWith({ upstreams: { main: page, other: honest("page.example A 192.0.2.8") } });
     const before = site.app.state;
     const breaking = vi.spyOn(ListRefresher, "open").mockRejectedValueOnce(new Error("a fault"));
@@ -205,7 +205,7 @@ describe("a fault in the midst of a reload", () => {
     expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.8"] });
   });
 
-  test("what was replaced and cannot be closed is told, and nothing else comes of it", async () => {
+  test("a replaced state that cannot be closed is reported, with no other effect", async () => {
     const site = await siteWith({ upstreams: { main: page, other: honest("page.example A 192.0.2.8") } });
     vi.spyOn(site.app.state.shared.groups, "close").mockRejectedValueOnce(new Error("it hangs"));
     await site.reloadWith({ upstreams: ["other"] });
@@ -216,7 +216,7 @@ describe("a fault in the midst of a reload", () => {
 });
 
 describe("changes that come together", () => {
-  test("are made one after the other, and the last of them stays", async () => {
+  test("run one after the other, and the last one stays", async () => {
     const site = await siteWith({ upstreams: { main: page }, folder: directory() });
     const put = (name: string) => site.app.changeHosts(withHost(hostRecord(name, { address: "10.0.0.9" })));
     await Promise.all([
@@ -229,7 +229,7 @@ describe("changes that come together", () => {
     expect(answers.map((reply) => reply.answers)).toEqual([["10.0.0.6"], ["10.0.0.9"], ["10.0.0.9"]]);
   });
 
-  test("beyond 32 that wait, further ones are refused", async () => {
+  test("beyond 32 that wait or run, further ones are refused", async () => {
     const site = await siteWith({ upstreams: { main: page }, folder: directory() });
     const changes = Array.from({ length: 40 }, () => site.reload(blocking));
     const results = await Promise.allSettled(changes);
@@ -238,7 +238,7 @@ describe("changes that come together", () => {
     expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
   });
 
-  test("one that comes after the end is refused and leaves no trace; one before it is finished first", async () => {
+  test("a change after the stop is refused and leaves no trace; one before the stop is finished first", async () => {
     const folder = directory();
     const site = await siteWith({ upstreams: { main: page }, folder });
     const put = (name: string) => site.app.changeHosts(withHost(hostRecord(name, { address: "10.0.0.9" })));
@@ -252,7 +252,7 @@ describe("changes that come together", () => {
     expect(readFileSync(join(folder, "data", "hosts.yaml"), "utf8")).not.toMatch(/two|three/);
   });
 
-  test("a list that is being refreshed while the configuration changes is refused, as no fault of ours", async () => {
+  test("the refresh of a list that a reload interrupts is refused, not reported as a bug", async () => {
     const folder = directory();
     writeFileSync(join(folder, "list.txt"), "page.example\n");
     const yaml = "lists: { some: { domains: [list.txt] } }";

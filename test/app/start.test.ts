@@ -50,7 +50,7 @@ const STEPS = [
   [ListRefresher, "open"],
 ] as const;
 
-test("a port that is taken keeps it from starting, and every such port is named", async () => {
+test("a port in use prevents the start, and every such port is named", async () => {
   const ports = [await takenPort(), await takenPort()] as const;
   const text = `listen: { dns: ["127.0.0.1:${ports[0]}"], http: ["127.0.0.1:${ports[1]}"], admin: null }\ncache: { file: null }`;
   const failure = await App.start(configOf(text), surroundings).catch((error: unknown) => error);
@@ -60,14 +60,14 @@ test("a port that is taken keeps it from starting, and every such port is named"
   });
 });
 
-test("whatever cannot be served is named at once", async () => {
+test("everything that cannot be served is named at once", async () => {
   const text = 'ddns: { tokens: [abcdefghijklmnop] }\ncluster: { redis: "redis://127.0.0.1:6379" }\ncache: { file: null }';
   const failure = await App.start(configOf(text), surroundings).catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(ServerStateError);
   expect(failure).toMatchObject({ problems: ["ddns is not there yet", "cluster is not there yet"] });
 });
 
-test("a fault in Fenliu itself is SERVFAIL for the one who met it, and told to the operator", async () => {
+test("a bug in Fenliu is SERVFAIL for the client, and reported to the operator", async () => {
   const clock = fakeClock();
   let isBroken = false;
   const now = (): number => {
@@ -83,7 +83,7 @@ test("a fault in Fenliu itself is SERVFAIL for the one who met it, and told to t
   expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
 });
 
-test("a fault in any step of the start leaves nothing open", async () => {
+test("a failure in any step of the start leaves nothing open", async () => {
   const [dns, http] = [await freePort(), await freePort()];
   const text = `listen: { dns: ["127.0.0.1:${dns}"], http: ["127.0.0.1:${http}"], admin: "127.0.0.1:0" }
 cache: { file: null }
@@ -97,7 +97,7 @@ log: { queries: { enabled: false } }`;
   }
 });
 
-test("what cannot be closed keeps nothing else open", async () => {
+test("a part that cannot be closed keeps no other part open", async () => {
   const port = await freePort();
   const text = `listen: { dns: ["127.0.0.1:${port}"], http: [], admin: null }\ncache: { file: null }\nlog: { queries: { enabled: false } }`;
   const app = await App.start(configOf(text), surroundings);

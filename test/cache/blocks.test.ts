@@ -5,7 +5,7 @@ import { BLOCK_BYTES, BlockStore, blockBytes } from "../../src/cache/blocks.ts";
 const record = (octets: number, seed: number) => Uint8Array.from({ length: octets }, (_, index) => (index * 7 + seed) & 255);
 
 describe("the blocks", () => {
-  test("give back every record as it was written, whatever was written and freed in between", () => {
+  test("return every record as it was written, whatever was written and freed in between", () => {
     const steps = fc.array(fc.record({ octets: fc.integer({ min: 1, max: 700 }), frees: fc.option(fc.nat()) }), {
       maxLength: 60,
     });
@@ -40,7 +40,7 @@ describe("the blocks", () => {
     for (const { octets, first } of written) expect(Uint8Array.from(blocks.read(first, octets))).toEqual(record(octets, octets));
   });
 
-  test("what was read stays as it was when its blocks hold something else", () => {
+  test("a record that was read does not change when its blocks are used again", () => {
     const blocks = new BlockStore();
     const first = blocks.write(record(200, 1));
     const copy = blocks.read(first, 200);
@@ -49,7 +49,7 @@ describe("the blocks", () => {
     expect(Uint8Array.from(copy)).toEqual(record(200, 1));
   });
 
-  test("memory stays where the most that was held at one time has brought it, however sizes change", () => {
+  test("never use more blocks than the most that was held at one time, however sizes change", () => {
     const blocks = new BlockStore();
     const held: number[] = [];
     for (let index = 0; index < 2000; index++) held.push(blocks.write(record(60, index)));

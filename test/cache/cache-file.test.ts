@@ -37,7 +37,7 @@ const loadingAt = (clock: FakeClock) => ({ limits, clock, routes, volatileAddres
 const key = (text: string, type: number = TYPE.A, route = "海外") => cacheKey(question(text, type), route);
 
 describe("the cache file", () => {
-  test("brings back the positive answers, as old as they are by then", async () => {
+  test("restores positive answers with their age", async () => {
     const clock = fakeClock(startMs);
     const cache = newCache(clock);
     cache.put(key("page.example"), positive("page.example", { alias: "end.example" }), { limits });
@@ -57,7 +57,7 @@ describe("the cache file", () => {
     expect(restored.peek(key("page.example", TYPE.A, "domestic"))).toBeNull();
   });
 
-  test("brings back no marks: what the answers were judged by may not be known any more", async () => {
+  test("restores no filter fingerprints: the filters may have changed", async () => {
     const clock = fakeClock();
     const cache = newCache(clock);
     cache.put(key("page.example"), positive("page.example"), { limits, filterFingerprint: "one" });
@@ -67,7 +67,7 @@ describe("the cache file", () => {
     expect(restored.peek(key("page.example"))).toMatchObject({ filterFingerprint: null });
   });
 
-  test("leaves out what is volatile, negative or made here", async () => {
+  test("leaves out volatile, negative and synthesized answers", async () => {
     const clock = fakeClock();
     const cache = newCache(clock);
     cache.put(key("a.example"), positive("a.example"), { limits, volatile: true });
@@ -78,7 +78,7 @@ describe("the cache file", () => {
     expect(await saveCache(cache, path, routes)).toBe(0);
   });
 
-  test("brings back no answer of a route that has another mark by now, or is not there any more", async () => {
+  test("restores no answer of a route that has other servers now, or no longer exists", async () => {
     const clock = fakeClock();
     const cache = newCache(clock);
     for (const route of routes.keys()) cache.put(key("page.example", TYPE.A, route), positive("page.example"), { limits });
@@ -95,7 +95,7 @@ describe("the cache file", () => {
     }
   });
 
-  test("brings back no answer that has become volatile", async () => {
+  test("restores no answer whose address has become volatile", async () => {
     const clock = fakeClock();
     const cache = newCache(clock);
     cache.put(key("page.example"), positive("page.example", { data: Uint8Array.of(192, 0, 2, 7) }), { limits });
@@ -107,7 +107,7 @@ describe("the cache file", () => {
     });
   });
 
-  test("drops answers whose life is over, and those that seem to come from the future", async () => {
+  test("drops answers that are too old, and those from the future", async () => {
     const clock = fakeClock(startMs);
     const cache = newCache(clock);
     cache.put(key("page.example"), positive("page.example", { ttlSeconds: 300 }), { limits });
@@ -124,12 +124,12 @@ describe("the cache file", () => {
     expect(await loadCache(newCache(stillStale), path, loadingAt(stillStale))).toMatchObject({ restored: 1 });
   });
 
-  test("need not be there", async () => {
+  test("may be missing", async () => {
     const clock = fakeClock();
     expect(await loadCache(newCache(clock), path, loadingAt(clock))).toEqual({ restored: 0, dropped: 0, problem: null });
   });
 
-  test("of another version, or not a file, is told and not read", async () => {
+  test("of another version, or not a file, is reported and not read", async () => {
     const clock = fakeClock();
     await mkdir(path, { recursive: true });
     expect(await loadCache(newCache(clock), path, loadingAt(clock))).toMatchObject({ restored: 0, problem: expect.any(String) });
@@ -141,7 +141,7 @@ describe("the cache file", () => {
     });
   });
 
-  test("with any byte changed, or cut anywhere, gives only answers that were in it", async () => {
+  test("with any byte changed, or cut anywhere, restores only answers that were in it", async () => {
     const clock = fakeClock();
     const cache = newCache(clock);
     const names = ["a.example", "b.example", "c.example"];
@@ -173,20 +173,20 @@ describe("the cache file", () => {
     );
   });
 
-  test("is read by nobody else, and nothing is left beside it", async () => {
+  test("is readable for its owner alone, and no temporary file is left", async () => {
     const cache = newCache(fakeClock());
     await saveCache(cache, path, routes);
     expect((await stat(path)).mode & 0o077).toBe(0);
     expect(await readdir(join(folder, "data"))).toEqual(["cache.db"]);
   });
 
-  test("stays as it was where a new one cannot be put in its place", async () => {
+  test("stays as it was if it cannot be replaced", async () => {
     await mkdir(join(path, "in the way"), { recursive: true });
     await expect(saveCache(newCache(fakeClock()), path, routes)).rejects.toThrow();
     expect(await readdir(join(folder, "data"))).toEqual(["cache.db"]);
   });
 
-  test("takes a cache of many chunks, while answers come and go", async () => {
+  test("is written in many chunks, while answers are put and dropped", async () => {
     const clock = fakeClock();
     const stale = { keepMs, afterMs: 1800, ttlSeconds: 30, recheckMs: 30_000 };
     const options = { sizeBytes: 1 << 24, stale, prefetch: true, file: path, volatile: [] };

@@ -7,14 +7,14 @@ const budgetBytes = 256 * 1024;
 describe("a flood of random subdomains", () => {
   const flooded = { ...calm, flood: 20_000 };
 
-  test("costs the names in use less than one point of hit ratio", () => {
+  test("lowers the hit ratio of the names in use by less than one point", () => {
     const ratio = hitRatio(sieve, budgetBytes, calm);
     expect(ratio).toBeGreaterThan(0.3);
     expect(ratio).toBeLessThan(0.95);
     expect(Math.abs(ratio - hitRatio(sieve, budgetBytes, flooded))).toBeLessThan(0.01);
   });
 
-  test("would cost an LRU over everything more than that, so the flood is one", () => {
+  test("lowers the hit ratio of one LRU for everything by more, so the flood is a real one", () => {
     expect(hitRatio(lru, budgetBytes, calm) - hitRatio(lru, budgetBytes, flooded)).toBeGreaterThan(0.01);
   });
 });

@@ -68,7 +68,7 @@ describe("the cache key", () => {
     );
   });
 
-  test("reads back as what it was made of", () => {
+  test("is read back into the question and route that it was built from", () => {
     fc.assert(
       fc.property(questions, routes, (asked, route) => {
         expect(readKey(cacheKey(asked, route))).toEqual({ ...asked, route });
@@ -77,7 +77,7 @@ describe("the cache key", () => {
     );
   });
 
-  test("is known again from its text, and nothing that cannot be read is taken for one", () => {
+  test("is recognised in a text, and a text that cannot be read is refused", () => {
     fc.assert(
       fc.property(questions, routes, fc.string({ unit: "binary" }), (asked, route, text) => {
         const key = cacheKey(asked, route);
@@ -96,7 +96,7 @@ describe("the cache key", () => {
     expect(keyFromText(`\x40${"a".repeat(64)}\0\0\0\x01\0\x01`)).toBeNull();
   });
 
-  test("is the same after many routes have come and gone", () => {
+  test("is the same after many other routes were used", () => {
     const before = cacheKey(question("page.example"), "domestic");
     for (let index = 0; index < 1000; index++) cacheKey(question("page.example"), `route${index}`);
     expect(cacheKey(question("page.example"), "domestic")).toBe(before);
@@ -104,7 +104,7 @@ describe("the cache key", () => {
 });
 
 describe("the key of a whole name", () => {
-  test("is the same for every type, and no question's own", () => {
+  test("is the same for every type, and differs from the key of every question", () => {
     fc.assert(
       fc.property(questions, routes, fc.constantFrom(0, 1, 28, 65), (asked, route, type) => {
         const whole = nxdomainKey(cacheKey(asked, route));

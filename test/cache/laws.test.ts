@@ -64,7 +64,7 @@ describe("an NXDOMAIN", () => {
     expect(cache.put(key("page.example", TYPE.AAAA), coming, { limits })).toBe("taken");
   });
 
-  test("is refused while upstream's NODATA holds, and not for one that was made here", async () => {
+  test("is refused while upstream's NODATA is fresh, but not for a synthesized NODATA", async () => {
     const { cache, clock } = newCache();
     const coming = nxdomain("page.example");
     cache.put(key("page.example", TYPE.HTTPS), nodata("page.example", { type: TYPE.HTTPS, ttlSeconds: 20 }), { limits });
@@ -74,7 +74,7 @@ describe("an NXDOMAIN", () => {
     expect(cache.put(key("page.example"), coming, { limits })).toBe("taken");
   });
 
-  test("is not refused for what another route says", () => {
+  test("is not refused because of answers of another route", () => {
     const { cache } = newCache();
     cache.put(key("page.example", TYPE.A, "overseas"), positive("page.example"), { limits });
     expect(cache.put(key("page.example", TYPE.AAAA), nxdomain("page.example"), { limits })).toBe("taken");
@@ -88,7 +88,7 @@ describe("an NXDOMAIN", () => {
     expect(cache.put(key("end.example", TYPE.AAAA), nxdomain("end.example"), { limits })).toBe("exists");
   });
 
-  test("is ended by a positive answer for any type of its name, with or without DO", () => {
+  test("is dropped by a positive answer for any type of its name, with or without DO", () => {
     for (const proof of [key("page.example", TYPE.AAAA), signedKey("page.example", TYPE.AAAA)]) {
       const { cache, outcomeAt } = newCache();
       cache.put(key("page.example"), nxdomain("page.example"), { limits });
@@ -98,7 +98,7 @@ describe("an NXDOMAIN", () => {
     }
   });
 
-  test("is ended even by a positive answer that is not held itself, because its TTL is 0", () => {
+  test("is dropped even by a positive answer with TTL 0, which itself is not stored", () => {
     const { cache, outcomeAt } = newCache();
     cache.put(key("page.example"), nxdomain("page.example"), { limits });
     expect(
@@ -107,7 +107,7 @@ describe("an NXDOMAIN", () => {
     expect(outcomeAt(key("page.example"))).toBeNull();
   });
 
-  test("is ended by upstream's NODATA, not by one made here, an empty answer or a failure", () => {
+  test("is dropped by upstream's NODATA, not by a synthesized NODATA, an empty answer or a failure", () => {
     const { cache, outcomeAt } = newCache();
     cache.put(key("page.example"), nxdomain("page.example"), { limits });
     cache.put(key("page.example", TYPE.TXT), nodata("page.example", { type: TYPE.TXT }), { limits, synthesized: true });
@@ -118,7 +118,7 @@ describe("an NXDOMAIN", () => {
     expect(outcomeAt(key("page.example"))).toBeNull();
   });
 
-  test("of a name where aliases end is ended by an answer that ends there", () => {
+  test("of a name where aliases end is dropped by an answer whose aliases end there", () => {
     const { cache, outcomeAt } = newCache();
     cache.put(key("end.example"), nxdomain("end.example"), { limits });
     cache.put(key("two.example"), nxdomain("two.example", { alias: "end.example" }), { limits });
@@ -170,7 +170,7 @@ describe("a positive answer", () => {
     expect(cache.peek(key("page.example"))?.lastRefreshFailureAtMs).toBeNull();
   });
 
-  test("replaces whatever its key held", () => {
+  test("replaces every other answer of its key", () => {
     for (const first of [positive("page.example"), nodata("page.example"), bare("page.example"), failure("page.example")]) {
       const { cache, outcomeAt } = newCache();
       cache.put(key("page.example"), first, { limits });
@@ -181,7 +181,7 @@ describe("a positive answer", () => {
     }
   });
 
-  test("with a TTL of 0 is not held, and ends what it supersedes", () => {
+  test("with a TTL of 0 is not stored, and drops the answers that it supersedes", () => {
     const { cache, outcomeAt } = newCache();
     cache.put(key("page.example"), positive("page.example"), { limits });
     expect(cache.put(key("page.example"), positive("page.example", { ttlSeconds: 0 }), { limits })).toBe("momentary");
@@ -207,7 +207,7 @@ describe("a positive answer", () => {
 });
 
 describe("a failure", () => {
-  test("replaces no negative that still holds, be it of the type or of the name", async () => {
+  test("replaces no fresh negative, whether of the type or of the name", async () => {
     const { cache, clock, outcomeAt } = newCache();
     cache.put(key("page.example"), nodata("page.example", { ttlSeconds: 20 }), { limits });
     cache.put(key("gone.example"), nxdomain("gone.example", { ttlSeconds: 20 }), { limits });
@@ -219,7 +219,7 @@ describe("a failure", () => {
     expect(outcomeAt(key("page.example"))).toBe("failure");
   });
 
-  test("is held by key, for its own time, and is forgotten when its route gets well", async () => {
+  test("is held by key, for `negative.failure`, and is dropped when its route recovers", async () => {
     const { cache, clock, outcomeAt } = newCache();
     cache.put(key("page.example"), failure("page.example"), { limits });
     expect(outcomeAt(key("page.example", TYPE.AAAA))).toBeNull();
@@ -252,7 +252,7 @@ describe("existence is proven", () => {
     expect(cache.holdsPositive(name("page.example"), place, limits)).toBe(false);
   });
 
-  test("by upstream's NODATA while it holds, and by nothing less", async () => {
+  test("by upstream's NODATA while it is fresh, and by no other negative", async () => {
     const { cache, clock } = newCache();
     cache.put(key("made.example"), nodata("made.example"), { limits, synthesized: true });
     cache.put(key("bare.example"), bare("bare.example"), { limits });

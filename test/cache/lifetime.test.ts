@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { Held } from "../../src/cache/entry.ts";
 import {
   type Aging,
   ageSeconds,
@@ -9,6 +10,7 @@ import {
   lifetimeSeconds,
   negativeLifetimeSeconds,
   positiveLifetimeSeconds,
+  shouldPrefetch,
 } from "../../src/cache/lifetime.ts";
 import type { StaleOptions } from "../../src/cache/options.ts";
 import type { Answer } from "../../src/dns/answer.ts";
@@ -25,7 +27,7 @@ describe("a positive answer lives", () => {
     expect(positiveLifetimeSeconds(positive("a.example", { alias: "b.example", aliasTtlSeconds: 20 }), ttl)).toBe(20);
   });
 
-  test("within the limits of the rule at hand", () => {
+  test("within the limits of the query's rule", () => {
     const answer = positive("a.example", { ttlSeconds: 300 });
     expect(positiveLifetimeSeconds(answer, { minSeconds: 600, maxSeconds: 3600 })).toBe(600);
     expect(positiveLifetimeSeconds(answer, { minSeconds: 0, maxSeconds: 60 })).toBe(60);
@@ -60,18 +62,18 @@ describe("a negative answer lives", () => {
     expect(negativeLifetimeSeconds(bare("a.example", shape), negative)).toBe(7);
   });
 
-  test("within the limits of the rule at hand", () => {
+  test("within the limits of the query's rule", () => {
     expect(negativeLifetimeSeconds(nodata("a.example", { ttlSeconds: 3600 }), usualLimits.negative)).toBe(60);
     expect(negativeLifetimeSeconds(nodata("a.example", { ttlSeconds: 0 }), usualLimits.negative)).toBe(1);
     expect(negativeLifetimeSeconds(nodata("a.example", { ttlSeconds: 0 }), { ...negative, minSeconds: 0 })).toBe(0);
   });
 
-  test("for a few seconds where no SOA says how long", () => {
+  test("for a few seconds without SOA", () => {
     expect(negativeLifetimeSeconds(bare("a.example"), negative)).toBe(10);
     expect(negativeLifetimeSeconds({ ...nxdomain("a.example"), soa: null }, negative)).toBe(10);
   });
 
-  test("for its own time where it is a failure", () => {
+  test("for `negative.failure` if it is a failure", () => {
     expect(negativeLifetimeSeconds(failure("a.example"), negative)).toBe(5);
   });
 });
@@ -111,7 +113,7 @@ describe("freshness", () => {
     expect(freshness(held, { ...terms(20_000), limits: short }).kind).toBe("stale");
   });
 
-  test("what remains and the age make up the lifetime, and a lifetime never exceeds the limits", () => {
+  test("remaining seconds and age add up to the lifetime, and a lifetime never exceeds the limits", () => {
     const seconds = fc.integer({ min: 0, max: 200_000 });
     const shapes = fc.record({ ttlSeconds: seconds, aliasTtlSeconds: seconds });
     const makers = fc.constantFrom(positive, nodata, nxdomain, bare, failure);
@@ -137,5 +139,55 @@ describe("freshness", () => {
         expect(found.remainingSeconds + ageSeconds(held, nowMs)).toBe(life);
       }),
     );
+  });
+});
+
+const heldAnswer = (answer: Answer, changed: Partial<Held> = {}): Held => ({
+  answer,
+  storedAtMs: 0,
+  advertisedUntilMs: 0,
+  hits: 2,
+  volatile: false,
+  synthesized: false,
+  lastRefreshFailureAtMs: null,
+  renewalAtMs: null,
+  filterFingerprint: null,
+  ...changed,
+});
+const termsAt = (nowMs: number, nameLives = false) => ({ limits: usualLimits, nowMs, nameLives: () => nameLives });
+
+describe("an answer is renewed early", () => {
+  const answer = positive("a.example", { ttlSeconds: 100 });
+
+  test("in the last tenth of its life, not before and not after", () => {
+    expect(shouldPrefetch(heldAnswer(answer), termsAt(89_999))).toBe(false);
+    expect(shouldPrefetch(heldAnswer(answer), termsAt(90_000))).toBe(true);
+    expect(shouldPrefetch(heldAnswer(answer), termsAt(99_999))).toBe(true);
+    expect(shouldPrefetch(heldAnswer(answer), termsAt(100_000))).toBe(false);
+  });
+
+  test("once it was asked for twice", () => {
+    expect(shouldPrefetch(heldAnswer(answer, { hits: 1 }), termsAt(95_000))).toBe(false);
+    expect(shouldPrefetch(heldAnswer(answer, { hits: 7 }), termsAt(95_000))).toBe(true);
+  });
+
+  test("never if it is volatile", () => {
+    expect(shouldPrefetch(heldAnswer(answer, { volatile: true }), termsAt(95_000))).toBe(false);
+  });
+
+  test("not again at once after a renewal that changed nothing", () => {
+    expect(shouldPrefetch(heldAnswer(answer, { renewalAtMs: 91_000 }), termsAt(95_999))).toBe(false);
+    expect(shouldPrefetch(heldAnswer(answer, { renewalAtMs: 91_000 }), termsAt(96_000))).toBe(true);
+  });
+
+  test("as a NODATA only if another type of the name has a fresh positive answer", () => {
+    const empty = heldAnswer(nodata("a.example", { ttlSeconds: 60 }));
+    expect(shouldPrefetch(empty, termsAt(55_000, false))).toBe(false);
+    expect(shouldPrefetch(empty, termsAt(55_000, true))).toBe(true);
+  });
+
+  test("never as NXDOMAIN or failure", () => {
+    expect(shouldPrefetch(heldAnswer(nxdomain("a.example")), termsAt(55_000, true))).toBe(false);
+    expect(shouldPrefetch(heldAnswer(failure("a.example")), termsAt(4_600, true))).toBe(false);
   });
 });

@@ -34,7 +34,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-describe("killed while it saves", () => {
+describe("a process that is killed while it saves", () => {
   /** Lets a process save until it has done so `saves` times and then for some turns more, and kills it with no chance to tidy up. */
   async function killDuring(saves: number, turns: number, mark = "mark"): Promise<void> {
     const program = fileURLToPath(new URL("endless-saver.ts", import.meta.url));
@@ -52,7 +52,7 @@ describe("killed while it saves", () => {
     Array.from({ length: SAVED_ANSWERS }, (_, index) => savedAnswer(index)).map(({ name, wire }) => [name, Buffer.from(wire)]),
   );
 
-  test("the file is whole, or the one before, every time", async () => {
+  test("leaves the new file or the old one, each whole, every time", async () => {
     let unfinished = 0;
     for (let times = 0; times < 20; times++) {
       const hadOne = existsSync(file);
@@ -68,7 +68,7 @@ describe("killed while it saves", () => {
     expect(unfinished).toBeGreaterThan(0);
   });
 
-  test("the next start is clean beside what was left unfinished, and so is the next save", async () => {
+  test("leaves a temporary file that disturbs neither the next start nor the next save", async () => {
     await killDuring(1, 20, mainMark());
     await writeFile(`${file}.new`, "fenliu answers 2\nhalf");
     const site = await restarted(withRcodeAlways(5), startMs);
@@ -91,7 +91,7 @@ describe("a file that is damaged", () => {
     return readFile(file);
   }
 
-  test("with any one bit changed, or cut after any byte, gives what it held or nothing", async () => {
+  test("with any one bit changed, or cut after any byte, restores only answers that were in it", async () => {
     const whole = await fileOfThree();
     const original = emptyCache();
     await loadCache(original, file, loadingAt(startMs, mainMark()));
@@ -114,15 +114,18 @@ describe("a file that is damaged", () => {
     }
   });
 
-  test.each([0, 5, 17, 40, 90, 150])("cut after %i octets: the server starts, says so and answers right", async (octets) => {
-    const whole = await fileOfThree();
-    await writeFile(file, whole.subarray(0, octets));
-    const site = await restarted(honest(...zone), startMs);
-    expect(site.log.filter((line) => line.includes("cache:"))).toHaveLength(octets === 17 ? 0 : 1);
-    for (const [index, name] of names.entries()) {
-      expect(await site.ask(name)).toMatchObject({ rcode: "NOERROR", answers: [`192.0.2.${index + 1}`] });
-    }
-  });
+  test.each([0, 5, 17, 40, 90, 150])(
+    "cut after %i bytes: the server starts, reports the damage and answers correctly",
+    async (octets) => {
+      const whole = await fileOfThree();
+      await writeFile(file, whole.subarray(0, octets));
+      const site = await restarted(honest(...zone), startMs);
+      expect(site.log.filter((line) => line.includes("cache:"))).toHaveLength(octets === 17 ? 0 : 1);
+      for (const [index, name] of names.entries()) {
+        expect(await site.ask(name)).toMatchObject({ rcode: "NOERROR", answers: [`192.0.2.${index + 1}`] });
+      }
+    },
+  );
 });
 
 describe("after a restart", () => {
@@ -157,7 +160,7 @@ describe("after a restart", () => {
     await site.close();
   }
 
-  test("hits carry TTLs that the time in between has been taken off", async () => {
+  test("the TTLs of hits are lowered by the time in between", async () => {
     await stopped(10_000);
     const site = await restarted(withRcodeAlways(5), startMs + 30_000);
     expect((await site.ask("page.example")).records).toEqual(["page.example. 70 IN A 192.0.2.7"]);
@@ -173,7 +176,7 @@ describe("after a restart", () => {
     expect(await site.ask("page.example", "HTTPS")).toMatchObject({ ede: [3], ttl: 30 });
   });
 
-  test("what expired meanwhile is stale: upstream is asked first", async () => {
+  test("answers that expired meanwhile are stale: upstream is asked first", async () => {
     await stopped(10_000);
     const dead = await restarted(withRcodeAlways(5), startMs + 200_000);
     expect(await dead.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"], ttl: 30, ede: [3] });
@@ -183,7 +186,7 @@ describe("after a restart", () => {
     expect(await well.ask("page.example")).toMatchObject({ answers: ["192.0.2.99"], ttl: 100, ede: [] });
   });
 
-  test("negatives, failures, what was made here and what is volatile are gone", async () => {
+  test("negatives, failures, synthesized and volatile answers are gone", async () => {
     await stopped(1000);
     const site = await restarted(withRcodeAlways(5), startMs + 1000);
     for (const [name, type] of questions.slice(3)) expect(await site.ask(name, type)).toMatchObject({ rcode: "SERVFAIL" });
@@ -191,7 +194,7 @@ describe("after a restart", () => {
     expect(await site.ask("denied.example")).toMatchObject({ answers: ["192.0.2.8"] });
   });
 
-  test("nothing of a volatile group is there", async () => {
+  test("no answer of a volatile group is restored", async () => {
     const first = await restarted(script, startMs, { keys: "volatile: true" });
     await first.ask("page.example");
     await first.close();
@@ -205,13 +208,13 @@ describe("after a restart", () => {
     { change: "answers for one subnet", restart: { keys: "ecs: 192.0.2.0/24" } },
     { change: "`volatile`", restart: { keys: "volatile: true" } },
     { change: "an answer's network in `cache.volatile`", restart: { volatile: "192.0.2.0/24" } },
-  ])("where the group has got $change nothing is there", async ({ restart }) => {
+  ])("a group with $change starts with no answers", async ({ restart }) => {
     await stopped(1000);
     const site = await restarted(withRcodeAlways(5), startMs + 1000, restart);
     expect(await site.ask("page.example")).toMatchObject({ rcode: "SERVFAIL" });
   });
 
-  test("where the same servers are asked in another way all is there", async () => {
+  test("a group that asks the same servers in another way keeps its answers", async () => {
     await stopped(1000);
     const site = await restarted(withRcodeAlways(5), startMs + 1000, {
       keys: "strategy: race, attempt: 100ms, never: { types: [PTR] }",
@@ -219,7 +222,7 @@ describe("after a restart", () => {
     expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
   });
 
-  test("a wall clock that was set back makes nothing younger", async () => {
+  test("a wall clock that was set back makes no answer younger", async () => {
     await stopped(10_000);
     const site = await restarted(honest("page.example 100 A 192.0.2.99"), startMs - 3_600_000);
     expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.99"], ttl: 100 });

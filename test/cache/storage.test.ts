@@ -46,7 +46,7 @@ describe("what is held", () => {
     });
   });
 
-  test("stays valid in the hands of whoever got it, after it was dropped and its memory reused", () => {
+  test("stays valid for the caller after the entry was dropped and its memory reused", () => {
     const { cache } = newCache(1 << 20);
     cache.put(key("page.example"), positive("page.example"), { limits });
     const held = cache.get(key("page.example"));
@@ -55,7 +55,7 @@ describe("what is held", () => {
     expect(held?.answer).toEqual(plain(positive("page.example")));
   });
 
-  test("does not change when the one who put it changes his bytes", () => {
+  test("does not change when the caller of `put` changes the bytes", () => {
     const { cache } = newCache(1 << 20);
     const answer = positive("page.example");
     cache.put(key("page.example"), answer, { limits });
@@ -63,7 +63,7 @@ describe("what is held", () => {
     expect(cache.get(key("page.example"))?.answer).toEqual(plain(positive("page.example")));
   });
 
-  test("is not held if truncated, or larger than its share", () => {
+  test("is not stored if truncated, or larger than its share", () => {
     const { cache } = newCache(8192);
     expect(cache.put(key("page.example"), { ...positive("page.example"), truncated: true }, { limits })).toBe("truncated");
     const large = positive("page.example", { type: TYPE.TXT, data: new Uint8Array(9000) });
@@ -71,7 +71,7 @@ describe("what is held", () => {
     expect(newCache(0).cache.put(key("page.example"), positive("page.example"), { limits })).toBe("large");
   });
 
-  test("is gone once no use is left in it: a positive after its stale life, a negative and a volatile one after their TTL", async () => {
+  test("is dropped once it is useless: a positive after its stale life, a negative and a volatile one after their TTL", async () => {
     const { cache, clock } = newCache(1 << 20);
     cache.put(key("a.example"), positive("a.example", { ttlSeconds: 10 }), { limits });
     cache.put(key("b.example"), positive("b.example", { ttlSeconds: 10 }), { limits, volatile: true });
@@ -85,7 +85,7 @@ describe("what is held", () => {
     expect(cache.stats()).toMatchObject({ positive: { entries: 0, bytes: 0 }, negative: { entries: 0, bytes: 0 } });
   });
 
-  test("under the key of another name is a mistake that shows at once", () => {
+  test("under the key of another name throws", () => {
     const { cache } = newCache(1 << 20);
     expect(() => cache.put(key("page.example"), positive("other.example"), { limits })).toThrow("another name");
   });
@@ -154,7 +154,7 @@ describe("the budget", () => {
     expect(cache.get(key(host(19)))?.answer).toEqual(plain(positive(host(19))));
   });
 
-  test("names without end may be aliases of one", () => {
+  test("thousands of names may be aliases of one", () => {
     const { cache } = newCache(1 << 22);
     for (let index = 0; index < 2000; index++) {
       cache.put(key(host(index)), positive(host(index), { alias: "end.example" }), { limits });
@@ -167,7 +167,7 @@ describe("the budget", () => {
 });
 
 describe("eviction", () => {
-  test("follows SIEVE: the hand spares once whoever was asked for, and takes the first who was not", () => {
+  test("follows SIEVE: the hand spares once each entry that was asked for, and evicts the first that was not", () => {
     const room = 8;
     const step = fc.record({ index: fc.nat(20), action: fc.constantFrom("put", "put", "get", "get", "delete") });
     fc.assert(
@@ -191,7 +191,7 @@ describe("eviction", () => {
     );
   });
 
-  test("finds the useless wherever they lie, while answers of every age come and go", async () => {
+  test("finds useless entries wherever they are, while answers of every age are put", async () => {
     const step = fc.record({ index: fc.nat(40), ttlSeconds: fc.constantFrom(1, 5, 1000), waitMs: fc.constantFrom(0, 500, 3000) });
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 150, size: "max" }), async (script) => {
@@ -211,7 +211,7 @@ describe("eviction", () => {
     );
   });
 
-  test("takes the useless before anybody who is of use", async () => {
+  test("takes useless entries before useful ones", async () => {
     const { cache, clock } = newCache(sizeFor(4), { stale: null });
     cache.put(key(host(0)), positive(host(0), { ttlSeconds: 100 }), { limits });
     cache.put(key(host(1)), positive(host(1), { ttlSeconds: 100 }), { limits });
@@ -224,7 +224,7 @@ describe("eviction", () => {
     expect(cache.stats().positive.evictions).toBe(0);
   });
 
-  test("a renewed answer keeps the favour it had", () => {
+  test("a renewed answer is spared if the old one was in use", () => {
     const { cache } = newCache(sizeFor(2));
     cache.put(key(host(0)), positive(host(0)), { limits });
     cache.get(key(host(0)));
@@ -234,7 +234,7 @@ describe("eviction", () => {
     expect(hostsIn(cache)).toEqual([host(0), host(2)]);
   });
 
-  test("a renewed NXDOMAIN keeps the favour it had, whatever type was asked", () => {
+  test("a renewed NXDOMAIN is spared if the old one was in use, whatever type was asked", () => {
     const { cache } = newCache(2 * 8 * entryBytes(nxdomainKey(key(host(0))), nxdomain(host(0))));
     cache.put(key(host(0)), nxdomain(host(0)), { limits });
     cache.get(key(host(0)));
@@ -313,8 +313,43 @@ describe("looking and flushing", () => {
   });
 });
 
-describe("an answer that was kept elsewhere", () => {
-  test("goes on ageing from when it first came", async () => {
+describe("the filter fingerprint of an answer", () => {
+  test("is the one of its `put`, or the one noted since, until another answer replaces it", () => {
+    const { cache } = newCache(1 << 20);
+    cache.put(key("page.example"), positive("page.example"), { limits, filterFingerprint: "one" });
+    expect(cache.get(key("page.example"))?.filterFingerprint).toBe("one");
+    cache.noteFiltered(key("page.example"), "two");
+    expect(cache.peek(key("page.example"))?.filterFingerprint).toBe("two");
+    cache.put(key("page.example"), positive("page.example"), { limits });
+    expect(cache.peek(key("page.example"))?.filterFingerprint).toBeNull();
+    cache.noteFiltered(key("other.example"), "two");
+    expect(cache.peek(key("other.example"))).toBeNull();
+  });
+
+  test("is one for all types if the answer is an NXDOMAIN", () => {
+    const { cache } = newCache(1 << 20);
+    cache.put(key("page.example"), nxdomain("page.example"), { limits });
+    expect(cache.get(key("page.example", TYPE.MX))?.filterFingerprint).toBeNull();
+    cache.noteFiltered(key("page.example", TYPE.MX), "one");
+    expect(cache.get(key("page.example", TYPE.TXT))?.filterFingerprint).toBe("one");
+  });
+
+  test("is not noted on the NXDOMAIN of the name, if the answer expires while it is filtered", async () => {
+    const { cache, clock } = newCache(1 << 20);
+    cache.put(key("page.example"), nxdomain("page.example", { ttlSeconds: 60 }), { limits });
+    cache.put(key("page.example", TYPE.MX), nodata("page.example", { type: TYPE.MX, ttlSeconds: 1 }), {
+      limits,
+      synthesized: true,
+    });
+    expect(cache.get(key("page.example", TYPE.MX))?.synthesized).toBe(true);
+    await clock.advance(1000);
+    cache.noteFiltered(key("page.example", TYPE.MX), "one");
+    expect(cache.get(key("page.example", TYPE.MX))).toMatchObject({ synthesized: false, filterFingerprint: null });
+  });
+});
+
+describe("an answer from a file", () => {
+  test("keeps the age that it had", async () => {
     const { cache, clock } = newCache(1 << 20);
     await clock.advance(1_000);
     expect(cache.put(key("page.example"), positive("page.example", { ttlSeconds: 100 }), { limits, ageMs: 40_000 })).toBe(
@@ -324,7 +359,7 @@ describe("an answer that was kept elsewhere", () => {
     expect(cache.inspect(name("page.example"))[0]?.storedWallMs).toBe(clock.wallMs() - 40_000);
   });
 
-  test("is not taken where its life is over, or a later answer is held", () => {
+  test("is refused if it is too old, or if a later answer is held", () => {
     const { cache } = newCache(1 << 20);
     const ageMs = 300_000 + stale.keepMs;
     expect(cache.put(key("page.example"), positive("page.example", { ttlSeconds: 300 }), { limits, ageMs })).toBe("momentary");
