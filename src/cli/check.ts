@@ -22,18 +22,20 @@ async function check(invocation: Invocation, terminal: Terminal): Promise<number
   const { json } = invocation;
   const path = configPath(invocation, terminal);
   const result = loadConfig(path);
-  const { refusals, conflicts, shortcomings, lists } = result.kind === "ok" ? await examine(result.config) : NOTHING_FOUND;
+  const { refusals, conflicts, diagnostics, lists } = result.kind === "ok" ? await examine(result.config) : NOTHING_FOUND;
   const problems = result.kind === "ok" ? [] : result.problems;
   const warnings = result.kind === "ok" ? result.warnings : [];
   const ok = problems.length + refusals.length === 0;
   if (json === true) {
-    terminal.out(`${JSON.stringify({ file: path, ok, problems, warnings, refusals, conflicts, shortcomings }, null, 2)}\n`);
+    terminal.out(
+      `${JSON.stringify({ file: path, ok, problems, warnings, refusals, conflicts, shortcomings: diagnostics }, null, 2)}\n`,
+    );
   } else {
     terminal.err(result.kind === "ok" ? warningsText(result) : printProblems(problems, result.text));
-    terminal.err(shortcomingNotes(shortcomings, lists));
+    terminal.err(diagnosticNotes(diagnostics, lists));
     terminal.err(conflictNotes(conflicts));
     for (const refusal of refusals) terminal.err(`fenliu: ${refusal}\n`);
-    if (ok) terminal.out(`${path ?? "the defaults"}: ${verdictWith(warnings.length + shortcomings.length)}\n`);
+    if (ok) terminal.out(`${path ?? "the defaults"}: ${verdictWith(warnings.length + diagnostics.length)}\n`);
   }
   return ok ? EXIT.ok : EXIT.failed;
 }
@@ -44,22 +46,22 @@ interface Findings {
   /** Not faults, but worth knowing. */
   readonly conflicts: readonly ListConflict[];
   /** Lines of lists and hosts files that cannot be used. */
-  readonly shortcomings: readonly Shortcoming[];
+  readonly diagnostics: readonly Diagnostic[];
   readonly lists: readonly ListStatus[];
 }
 
-const NOTHING_FOUND: Findings = { refusals: [], conflicts: [], shortcomings: [], lists: [] };
+const NOTHING_FOUND: Findings = { refusals: [], conflicts: [], diagnostics: [], lists: [] };
 
 async function examine(config: Config): Promise<Findings> {
-  const shortcomings: Shortcoming[] = [];
-  const diagnostics: Diagnostics = { warn: (place, text) => void shortcomings.push({ ...place, text }) };
+  const diagnostics: Diagnostic[] = [];
+  const sink: Diagnostics = { warn: (place, text) => void diagnostics.push({ ...place, text }) };
   const refusals = checkServable(config);
   if (refusals.length > 0) return { ...NOTHING_FOUND, refusals };
-  const policy = await openPolicy(config, diagnostics);
+  const policy = await openPolicy(config, sink);
   return {
-    refusals: checkExpected(policy, config, diagnostics),
+    refusals: checkExpected(policy, config, sink),
     conflicts: listConflicts(config.rules, policy.lists),
-    shortcomings,
+    diagnostics,
     lists: policy.lists.status(),
   };
 }
@@ -109,25 +111,25 @@ function placed({ pattern, source, line }: DomainEntry): string {
 }
 
 /** A line or a source that cannot be read and is left out. */
-interface Shortcoming extends DiagnosticPlace {
+interface Diagnostic extends DiagnosticPlace {
   readonly text: string;
 }
 
 /** Lines shown of each source; `fenliu lists --json` shows more. */
-const SHORTCOMING_EXAMPLES = 3;
+const DIAGNOSTIC_EXAMPLES = 3;
 
 /** A warning for each, and below it the lines. Ends in a newline unless empty. */
-function shortcomingNotes(shortcomings: readonly Shortcoming[], lists: readonly ListStatus[]): string {
-  return shortcomings.map((shortcoming) => note(shortcoming, lists)).join("");
+function diagnosticNotes(diagnostics: readonly Diagnostic[], lists: readonly ListStatus[]): string {
+  return diagnostics.map((diagnostic) => note(diagnostic, lists)).join("");
 }
 
-function note({ list, source, line, lines, text }: Shortcoming, lists: readonly ListStatus[]): string {
+function note({ list, source, line, lines, text }: Diagnostic, lists: readonly ListStatus[]): string {
   const file = line === undefined || source === undefined ? source : `${source}:${line}`;
   const place = [list === undefined ? undefined : `list ${list}`, file].filter((part) => part !== undefined);
   const said = `warning: ${[...place, lines === undefined ? text : `${lines} ${text}`].join(": ")}\n`;
   if (lines === undefined) return said;
   const sources = lists.find(({ name }) => name === list)?.sources ?? [];
-  const warnings = sources.find((each) => each.source === source)?.warnings.slice(0, SHORTCOMING_EXAMPLES) ?? [];
+  const warnings = sources.find((each) => each.source === source)?.warnings.slice(0, DIAGNOSTIC_EXAMPLES) ?? [];
   const more = lines > warnings.length ? `    and ${lines - warnings.length} more\n` : "";
   return `${said}${warnings.map((warning) => `    line ${warning.line}: ${warning.reason}\n`).join("")}${more}`;
 }

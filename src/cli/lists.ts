@@ -95,25 +95,25 @@ function table(rows: readonly (readonly string[])[]): string {
   return `${lines.join("\n")}\n`;
 }
 
-interface Surroundings {
+interface CommandContext {
   readonly invocation: Invocation;
   readonly terminal: Terminal;
 }
 
-async function update(config: Config, names: readonly string[], { invocation, terminal }: Surroundings): Promise<number> {
+async function update(config: Config, names: readonly string[], { invocation, terminal }: CommandContext): Promise<number> {
   const { accept = [], json = false } = invocation;
   const chosen = chooseLists(config, [...names, ...accept]);
   if (chosen.length === 0) terminal.err("fenliu: the configuration has no list with a URL to download\n");
   trustSystemCertificates();
   const log = operationsLog("silent", () => {}, false);
-  const surroundings = { clock: systemClock, log, ca: caText(invocation, terminal), resolvConf: "/etc/resolv.conf" };
+  const dependencies = { clock: systemClock, log, ca: caText(invocation, terminal), resolvConf: "/etc/resolv.conf" };
   const copies = listCacheOf(config);
   // The cache file belongs to the running server.
-  const backing = await openShared({ ...config, cache: { ...config.cache, file: null } }, surroundings, null);
+  const resources = await openShared({ ...config, cache: { ...config.cache, file: null } }, dependencies, null);
   const current = { policy: await openPolicy(config, NO_DIAGNOSTICS) };
   const parts = {
     cache: copies,
-    fetch: listFetcher(backing, surroundings),
+    fetch: listFetcher(resources, dependencies),
     activate: activateIn(current, config),
     clock: systemClock,
   };
@@ -133,7 +133,7 @@ async function update(config: Config, names: readonly string[], { invocation, te
     const left = chosen.slice(results.length).map(({ name }) => name);
     terminal.err(`fenliu: stopped; as they were before: ${left.join(", ")}\n`);
   } finally {
-    await closeShared(backing, null);
+    await closeShared(resources, null);
   }
   if (json) terminal.out(`${JSON.stringify(results, null, 2)}\n`);
   const isFine =

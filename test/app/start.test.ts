@@ -13,7 +13,7 @@ import { fakeClock } from "../support/fake-clock.ts";
 import { siteWith } from "../support/site.ts";
 import { honest } from "../support/zone-script.ts";
 
-const surroundings = {
+const dependencies = {
   clock: systemClock,
   log: operationsLog("silent", () => {}, false),
   ca: null,
@@ -53,7 +53,7 @@ const STEPS = [
 test("a port in use prevents the start, and every such port is named", async () => {
   const ports = [await takenPort(), await takenPort()] as const;
   const text = `listen: { dns: ["127.0.0.1:${ports[0]}"], http: ["127.0.0.1:${ports[1]}"], admin: null }\ncache: { file: null }`;
-  const failure = await App.start(configOf(text), surroundings).catch((error: unknown) => error);
+  const failure = await App.start(configOf(text), dependencies).catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(ListenError);
   expect(failure).toMatchObject({
     problems: [expect.stringContaining(`dns 127.0.0.1:${ports[0]}`), expect.stringContaining(`http 127.0.0.1:${ports[1]}`)],
@@ -62,7 +62,7 @@ test("a port in use prevents the start, and every such port is named", async () 
 
 test("everything that cannot be served is named at once", async () => {
   const text = 'ddns: { tokens: [abcdefghijklmnop] }\ncluster: { redis: "redis://127.0.0.1:6379" }\ncache: { file: null }';
-  const failure = await App.start(configOf(text), surroundings).catch((error: unknown) => error);
+  const failure = await App.start(configOf(text), dependencies).catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(ServerStateError);
   expect(failure).toMatchObject({ problems: ["ddns is not there yet", "cluster is not there yet"] });
 });
@@ -90,9 +90,9 @@ cache: { file: null }
 log: { queries: { enabled: false } }`;
   for (const [owner, step] of STEPS) {
     const breaking = vi.spyOn(owner, step).mockRejectedValue(new Error("a fault"));
-    await expect(App.start(configOf(text), surroundings)).rejects.toThrow("a fault");
+    await expect(App.start(configOf(text), dependencies)).rejects.toThrow("a fault");
     breaking.mockRestore();
-    const app = await App.start(configOf(text), surroundings);
+    const app = await App.start(configOf(text), dependencies);
     await app.close();
   }
 });
@@ -100,10 +100,10 @@ log: { queries: { enabled: false } }`;
 test("a part that cannot be closed keeps no other part open", async () => {
   const port = await freePort();
   const text = `listen: { dns: ["127.0.0.1:${port}"], http: [], admin: null }\ncache: { file: null }\nlog: { queries: { enabled: false } }`;
-  const app = await App.start(configOf(text), surroundings);
+  const app = await App.start(configOf(text), dependencies);
   const breaking = vi.spyOn(ListRefresher.prototype, "close").mockRejectedValue(new Error("a fault"));
   await expect(app.close()).rejects.toThrow("a fault");
   breaking.mockRestore();
-  const next = await App.start(configOf(text), surroundings);
+  const next = await App.start(configOf(text), dependencies);
   await next.close();
 });

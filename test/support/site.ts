@@ -62,9 +62,9 @@ export async function siteWith({
   const groups = await openGroups(upstreams, clock);
   const log: string[] = [];
   const operations = operationsLog("info", (line) => log.push(line), false);
-  const surroundings = { clock, log: operations, ca: testCertificate, resolvConf: "/nowhere" };
+  const dependencies = { clock, log: operations, ca: testCertificate, resolvConf: "/nowhere" };
   const path = folder === undefined ? null : join(folder, "fenliu.yaml");
-  const app = await App.start(configOf(textOf({ groups, admin }, yaml), path), surroundings);
+  const app = await App.start(configOf(textOf({ groups, admin }, yaml), path), dependencies);
   const site = new TestSite({ app, clock, log, groups, path, admin });
   onTestFinished(() => site.close());
   return site;

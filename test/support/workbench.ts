@@ -73,8 +73,8 @@ export async function workbenchWith({
   });
   const config = configOf(`${yaml}\nupstreams:\n${lines.join("")}`);
   const log = operationsLog("error", () => {}, false);
-  const surroundings = { clock, log, ca: null, resolvConf: "/nowhere" };
-  let site = await openState(config, surroundings, null);
+  const dependencies = { clock, log, ca: null, resolvConf: "/nowhere" };
+  let site = await openState(config, dependencies, null);
   const asked: string[] = [];
   const opened = new Map<string, number>();
   const groups = openGroups(config.upstreams.groups, {
@@ -106,7 +106,7 @@ export async function workbenchWith({
     follow: (group, next) => void scripts.set(group, next),
     async reload(text) {
       const { upstreams: groupsAsBefore, cache: cacheAsBefore } = config;
-      const next = await openState({ ...configOf(text), upstreams: groupsAsBefore, cache: cacheAsBefore }, surroundings, site);
+      const next = await openState({ ...configOf(text), upstreams: groupsAsBefore, cache: cacheAsBefore }, dependencies, site);
       await closeState(site, next);
       site = next;
       resolver = { ...site.resolver, groups, cache };
