@@ -96,7 +96,10 @@ export function describeMatch({ set, found }: RuleMatch): DomainEntry {
   return set.describe(found);
 }
 
-/** Finds the best of all matches: `full:` beats suffixes, a longer suffix beats a shorter one, keywords and regular expressions come last; of equal matches the first set wins. */
+/**
+ * Finds the best match: `full:` beats suffixes, a longer suffix beats a shorter one, keywords and regular expressions come last. Of equal matches the
+ * first set wins.
+ */
 export function findBestMatch(choices: readonly { readonly set: DomainSet }[], name: Name): RuleMatch | null {
   let best: RuleMatch | null = null;
   for (const { set } of choices) {
@@ -149,7 +152,10 @@ export class DomainFilter {
   }
 }
 
-/** Whether the pattern of a match lies at or below a zone. Both are suffixes of one name, so their lengths tell. Keywords and regular expressions lie nowhere. */
+/**
+ * Whether the pattern of a match lies at or below a zone. Both are suffixes of one name, so their lengths tell. Keywords and regular expressions lie
+ * nowhere.
+ */
 function liesWithin(match: Match | null, zone: Name): boolean {
   return match !== null && match.wireLength >= zone.length;
 }

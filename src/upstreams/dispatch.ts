@@ -65,7 +65,6 @@ export class Dispatch {
   readonly #context: DispatchContext;
   readonly #question: Question;
   readonly #options: DispatchOptions;
-  /** What members get: their own signal, and no doubts, which are the group's. */
   readonly #stop = new AbortController();
   readonly #started: PendingAttempt[] = [];
   readonly #waiting: Member[];

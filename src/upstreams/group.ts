@@ -47,6 +47,7 @@ export interface GroupAdmission {
  */
 export class Group implements Upstream {
   readonly options: GroupOptions;
+  readonly label: string;
   /** Whether all members are encrypted, and those of the fallback too. */
   readonly encrypted: boolean;
   readonly #context: GroupContext;
@@ -69,6 +70,7 @@ export class Group implements Upstream {
     const { name: label, attemptMs } = options;
     const { clock } = context;
     this.options = options;
+    this.label = label;
     this.#context = context;
     this.#fallback = fallback;
     const fallbackTakesSubnet = isDeepStrictEqual(options.ecs, fallback?.options.ecs ?? null);
@@ -78,10 +80,6 @@ export class Group implements Upstream {
     this.encrypted = this.#members.every(({ upstream }) => upstream.encrypted) && fallback?.encrypted !== false;
     this.#queries = new BackgroundQueries(clock, (question) => (this.#egress?.forbids(label, question, null) ?? null) === null);
     this.#probes = new Probes(this.#members, clock, this.#queries);
-  }
-
-  get label(): string {
-    return this.options.name;
   }
 
   /** Whether any member is healthy. */
@@ -269,7 +267,7 @@ export class Groups {
     this.#groups = groups;
   }
 
-  /** @throws Error for a name that the configuration does not have. */
+  /** @throws Error for an unknown name. */
   get(name: string): Group {
     const group = this.#groups.get(name);
     if (group === undefined) throw new Error(`there is no group ${name}`);
@@ -281,14 +279,14 @@ export class Groups {
     return [...this.#groups.values()].map((group) => group.status());
   }
 
-  /** Ends the questions under way on the groups that `next` does not hold too. May be called again. */
+  /** Closes the groups that `next` does not share. May be called again. */
   async close(next: Groups | null = null): Promise<void> {
     const kept = next === null ? NO_GROUPS : next.#groups;
     const ending = [...this.#groups.values()].filter((group) => kept.get(group.label) !== group);
     await Promise.all(ending.map((group) => group.close()));
   }
 
-  /** The group of that name if these options and this fallback would open an equal one; else null. */
+  /** The group of that name, if these options and this fallback would open an equal one; else null. */
   findFor(options: GroupOptions, fallback: Group | null): Group | null {
     const group = this.#groups.get(options.name);
     return group?.isFor(options, fallback) === true ? group : null;
@@ -298,9 +296,9 @@ export class Groups {
 const NO_GROUPS: ReadonlyMap<string, Group> = new Map();
 
 /**
- * Opens every group with its members, which the returned value owns from then on. Groups of `previous` with equal options and fallback go on:
- * they keep their connections, health and latency.
- * @throws Error for options that the checks of the configuration refuse, such as fallbacks in a circle; what was opened is closed again.
+ * Opens every group with its members. The returned value owns them. Groups of `previous` with equal options and fallback are shared and keep their
+ * connections, health and latency.
+ * @throws Error for options that the checks of the configuration refuse, such as fallbacks in a circle. The opened groups are closed then.
  */
 export function openGroups(options: readonly GroupOptions[], context: GroupContext, previous: Groups | null = null): Groups {
   const byName = new Map(options.map((group) => [group.name, group]));

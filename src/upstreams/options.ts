@@ -2,26 +2,26 @@ export type Strategy = "fastest" | "race" | "failover" | "spread";
 
 /** One server of a group, as written in the configuration. */
 export interface ServerOptions {
-  /** As the user wrote it, but for what may be a key in a DoH URL; names the server to everybody. */
+  /** As the user wrote it, without the parts of a DoH URL that may be a key. This text names the server everywhere. */
   readonly label: string;
-  /** `udp` turns to TCP on truncation; `system` stands for all resolvers of the host itself. */
+  /** `udp` repeats a truncated exchange over TCP; `system` stands for the resolvers of the host itself. */
   readonly protocol: "udp" | "tcp" | "tls" | "https" | "system";
   /** A host name or an IP literal without brackets; empty for `system`. */
   readonly host: string;
   readonly port: number;
-  /** Path and query of a DoH URL; empty for the others. */
+  /** Path and query of a DoH URL; empty for other protocols. */
   readonly path: string;
-  /** Pinned addresses of `host`; with them nothing is looked up. */
+  /** Pinned addresses of `host`; empty = the host is looked up. */
   readonly addresses: readonly string[];
-  /** Name sent as SNI and checked in the certificate; null = `host`. */
+  /** The name in SNI and in the certificate; null = `host`. */
   readonly tlsName: string | null;
   readonly method: "GET" | "POST";
   readonly maxQps: number | null;
-  /** Share of the questions under strategy `spread`; 1 or more. */
+  /** Share of the questions with strategy `spread`; 1 or more. */
   readonly weight: number;
 }
 
-/** A SOCKS5 or HTTP CONNECT proxy. It is given names, not addresses, unless the server's addresses are pinned. */
+/** A SOCKS5 or HTTP CONNECT proxy. It gets the name of the server, or its address if the addresses are pinned. */
 export interface ProxyOptions {
   readonly protocol: "socks5" | "http";
   readonly host: string;
@@ -30,7 +30,7 @@ export interface ProxyOptions {
   readonly password: string | null;
 }
 
-/** EDNS Client Subnet towards an upstream: dropped, as the client sent it, the client's own network, or a fixed CIDR. */
+/** EDNS Client Subnet for an upstream: none, the client's option, the client's own network, or a fixed CIDR. */
 export type EcsMode = "strip" | "forward" | "client" | { readonly subnet: string };
 
 /** One entry of section `upstreams`. */
@@ -38,11 +38,11 @@ export interface GroupOptions {
   readonly name: string;
   readonly servers: readonly ServerOptions[];
   readonly strategy: Strategy;
-  /** How long a member may be silent before the next one joins it. */
+  /** How long a member may be silent before the next one is asked too. */
   readonly attemptMs: number;
-  /** The group asked after every member of this one has failed. */
+  /** The group to ask after every member of this one has failed. */
   readonly fallback: string | null;
-  /** CIDRs from which this group's members ask us: their questions never go back to the group. */
+  /** CIDRs from which this group's members ask us. Their questions never go back to the group. */
   readonly asksFrom: readonly string[];
   readonly never: NeverOptions | null;
   readonly volatile: boolean;

@@ -26,7 +26,7 @@ function echoed({ edns }: Reply): ClientSubnet | null {
 
 const theirs = { subnet: "203.0.113.0/24" };
 
-describe("what a group sees of a client's network", () => {
+describe("what a group learns about a client's network", () => {
   test.each([
     ["nothing, by default", {}, theirs, null],
     ["nothing, where it is stripped", { group: "strip" }, theirs, null],
@@ -76,11 +76,11 @@ describe("the reply repeats the subnet that the client sent, with the bits that 
     expect(echoed(reply)).toEqual({ ...subnetOf(theirs.subnet), scopePrefix });
   });
 
-  test("nobody gets one who sent none", async () => {
+  test("a client that sends no subnet gets none", async () => {
     expect(echoed((await asked({ rule: "client" }, { client: "198.51.100.77" })).reply)).toBeNull();
   });
 
-  test("also from the cache, and where the answer is made here", async () => {
+  test("also for cached and local answers", async () => {
     const site = await siteWith({
       upstreams: { main: { servers: [page], keys: "ecs: forward" } },
       yaml: "hosts: { records: { nas.lan: 10.0.0.5 } }",
@@ -101,13 +101,13 @@ describe("answers for one network are not given to another", () => {
     expect(site.asked()).toHaveLength(4);
   });
 
-  test("where none is sent all clients share one answer", async () => {
+  test("without a subnet all clients share one answer", async () => {
     const site = await siteWith({ upstreams: { main: page } });
     for (const subnet of ["203.0.113.0/24", "198.51.100.0/24"]) await site.ask("page.example", "A", { subnet });
     expect(site.asked()).toHaveLength(1);
   });
 
-  test("two addresses of one network share theirs", async () => {
+  test("two addresses of one network share one answer", async () => {
     const site = await siteWith({
       upstreams: { main: { servers: [page], keys: "ecs: client" } },
       yaml: "access: { clients: [0.0.0.0/0] }",

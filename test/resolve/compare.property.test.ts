@@ -27,7 +27,7 @@ const steps = fc.array(
   { minLength: 1, maxLength: 6 },
 );
 
-test("whatever the two sides do, in any order: no forged address, no late reply, and no foreign one from near but as unproven", async () => {
+test("for any behaviour of both sides: no forged address, no late reply, and a foreign near address only as unproven", async () => {
   await fc.assert(
     fc.asyncProperty(steps, async (sequence) => {
       const site = await comparing({ near: "silent", far: "silent" });

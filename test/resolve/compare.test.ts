@@ -119,7 +119,7 @@ describe("the other types of a name that nothing is known of", () => {
 });
 
 describe("a verdict", () => {
-  test("asks its side only, for every type, until its time is over", async () => {
+  test("asks its side only, for every type, until it expires", async () => {
     const site = await comparing({ near: "honest", far: "far", compare: ", verdict: 1h" });
     await site.ask();
     for (const type of ["AAAA", "HTTPS", "TXT", "MX"]) expect((await site.ask(type)).toWhom).toEqual([`near ${type}`]);
@@ -129,7 +129,7 @@ describe("a verdict", () => {
     expect((await site.ask()).toWhom).toEqual(["near A", "far A"]);
   });
 
-  test("for far holds although near would be kept by now", async () => {
+  test("for far holds although the near answer would be kept now", async () => {
     const site = await comparing({ near: "foreign", far: "far", compare: ", verdict: 1h" });
     await site.ask();
     site.follow("near", "honest");
@@ -139,7 +139,7 @@ describe("a verdict", () => {
     expect(await site.ask()).toMatchObject({ toWhom: ["near A", "far A"], reply: { answers: ["192.0.2.7"] } });
   });
 
-  test("that rests on silence or failure lives for minutes: an outage of near does not send its names abroad for a day", async () => {
+  test("by silence or failure lives for minutes: an outage of near does not send its names abroad for a day", async () => {
     for (const near of ["silent", "servfail"]) {
       const site = await comparing({ near, far: "far" });
       await site.ask();
@@ -165,7 +165,7 @@ describe("a verdict", () => {
     expect(found.comparison).toEqual({ side: "far", group: "far", near: finding, by: "comparison" });
   });
 
-  test("for near survives a failure, a silence and an emptiness of near", async () => {
+  test("for near survives a failure, silence or an empty answer of near", async () => {
     const site = await comparing({ near: "honest", far: "far", yaml: "cache: { stale: false, prefetch: false }" });
     await site.ask();
     for (const [cell, rcode] of [
@@ -183,7 +183,7 @@ describe("a verdict", () => {
     }
   });
 
-  test("of AAAA serves until A has its own", async () => {
+  test("by AAAA holds until there is one by A", async () => {
     const site = await comparing({ near: "honest", far: "servfail" });
     site.follow("near", "silent");
     await site.ask("A");
@@ -202,15 +202,15 @@ describe("a verdict", () => {
   });
 });
 
-describe("what is held", () => {
-  test("on the near side and kept is the answer at once, though the verdict is forgotten", async () => {
+describe("a cached answer", () => {
+  test("of near that is kept is sent at once, even without a verdict", async () => {
     const site = await comparing({ near: "honest", far: "silent", compare: ", verdict: 10s" });
     await site.ask();
     await site.bench.clock.advance(20_000);
     expect(await site.ask()).toMatchObject({ toWhom: [], source: "cache", elapsedMs: 0, reply: { ttl: 80 } });
   });
 
-  test("on the near side and foreign lets far alone be asked", async () => {
+  test("of near that is foreign lets only far be asked", async () => {
     const site = await comparing({ near: "foreign", far: "servfail" });
     await site.ask();
     await site.bench.clock.advance(6000);
@@ -218,7 +218,7 @@ describe("what is held", () => {
     expect(await site.ask()).toMatchObject({ toWhom: ["far A"], reply: { answers: ["198.51.100.9"] } });
   });
 
-  test("of far and stale comes before what near has that is foreign", async () => {
+  test("of far that is stale beats a foreign one of near", async () => {
     const site = await comparing({ near: "foreign", far: "far", compare: ", verdict: 60s" });
     await site.ask();
     site.follow("far", "servfail");
@@ -230,7 +230,7 @@ describe("what is held", () => {
     });
   });
 
-  test("of near, stale and in the list, is better than nothing", async () => {
+  test("of near that is stale and in the list beats a failure", async () => {
     const site = await comparing({ near: "honest", far: "servfail", compare: ", verdict: 60s" });
     await site.ask();
     site.follow("near", "servfail");
@@ -253,14 +253,14 @@ test.each(["MX", "TXT", "AAAA", "HTTPS"])(
   },
 );
 
-test("two rules with other lists or groups do not share verdicts, and two alike do", async () => {
+test("two rules share verdicts only with equal lists and groups", async () => {
   const site = await comparing({ near: "honest", far: "far" });
   await site.ask("A", "one.example");
   expect((await site.ask("A", "two.example")).toWhom).toEqual(["near A", "far A"]);
   expect((await site.ask("AAAA", "one.example")).toWhom).toEqual(["near AAAA"]);
 });
 
-test("another member of near is asked where one gives a void answer", async () => {
+test("a void answer makes the group ask another member", async () => {
   const site = await comparing({ near: "poison & honest", far: "far@200" });
   expect(await site.ask()).toMatchObject({
     toWhom: ["near A", "far A", "near A"],
@@ -269,7 +269,7 @@ test("another member of near is asked where one gives a void answer", async () =
   });
 });
 
-test("the rule's shaping holds for what is compared", async () => {
+test("the modifiers of the rule apply to compared answers", async () => {
   const shaped = "answers: { ttl: { max: 40s }, ipv6: nodata, https: [strip-hints] }";
   const site = await comparing({ near: "honest", far: "far", yaml: shaped });
   expect(await site.ask()).toMatchObject({ reply: { ttl: 40 } });
@@ -278,13 +278,13 @@ test("the rule's shaping holds for what is compared", async () => {
 });
 
 describe("hints of an HTTPS record", () => {
-  test("stay where A and AAAA come from the same side, and go where nothing is known of them", async () => {
+  test("stay if A and AAAA come from the same side, and are removed if nothing is known", async () => {
     const site = await comparing({ near: "honest", far: "far" });
     expect(await site.ask("HTTPS")).toMatchObject({ action: "none", reply: { answers: ["1 . alpn=h2 ipv4hint=192.0.2.7"] } });
     expect(await site.ask("SVCB")).toMatchObject({ reply: { answers: [] } });
   });
 
-  test("go without a verdict", async () => {
+  test("are removed without a verdict", async () => {
     const site = await comparing({ near: "foreign", far: "servfail" });
     await site.ask();
     site.follow("far", "far");

@@ -38,7 +38,7 @@ describe("every query is answered within `answers.deadline`, whatever the upstre
     },
   );
 
-  test("with the fallback silent too", async () => {
+  test("with a silent fallback too", async () => {
     const site = await siteWith({
       upstreams: { main: { servers: [() => silent], keys: "fallback: other" }, other: () => silent },
     });
@@ -56,7 +56,7 @@ describe("every query is answered within `answers.deadline`, whatever the upstre
     expect(await reply).toMatchObject({ rcode: "SERVFAIL", ede: [transport === "h2" ? 23 : 22] });
   });
 
-  test("cached and hosts names at once, while 500 questions hang on a dead upstream", async () => {
+  test("cached names and hosts names at once, while 500 questions wait for a dead upstream", async () => {
     const site = await siteWith({
       upstreams: { main: page },
       yaml: "hosts: { records: { nas.lan: 10.0.0.5, photos.lan: { cname: page.example } } }",
@@ -83,7 +83,7 @@ describe("every query is answered within `answers.deadline`, whatever the upstre
     expect(new Set(rcodes)).toEqual(new Set(["SERVFAIL"]));
   });
 
-  test("where the group's server refuses connections: SERVFAIL at once", async () => {
+  test("with a server that refuses connections: SERVFAIL at once", async () => {
     const site = await siteWith({ upstreams: { main: { servers: [page], transport: "tls" } } });
     await site.server().close();
     expect(await site.ask("page.example")).toMatchObject({ rcode: "SERVFAIL", ede: [23] });

@@ -32,8 +32,8 @@ ${rules}`,
 
 const comparing = "rules: [{ name: others, compare: { near: domestic, far: proxy, keepNearIf: 'list:near' } }]";
 
-describe("an upstream that makes its addresses up", () => {
-  test("is passed on as it is, protection against rebinding or not, with its short life", async () => {
+describe("an upstream that invents addresses (fake-ip)", () => {
+  test("is passed on unchanged with its short TTL, also under rebinding protection", async () => {
     const site = await siteOf("rules: [{ name: all, upstream: proxy }]");
     expect(await site.ask("one.example")).toMatchObject({ answers: ["198.18.0.1"], ttl: 1 });
     expect(await site.ask("two.example")).toMatchObject({ answers: ["198.18.0.2"] });
@@ -41,7 +41,7 @@ describe("an upstream that makes its addresses up", () => {
     expect(await site.ask("one.example")).toMatchObject({ answers: ["198.18.0.1"] });
   });
 
-  test("and began anew is believed at once: what it said before is not given once its second is over", async () => {
+  test("is believed at once after a restart: its old addresses are not sent after their TTL", async () => {
     const site = await siteOf("rules: [{ name: all, upstream: proxy }]");
     expect(await site.ask("one.example")).toMatchObject({ answers: ["198.18.0.1"] });
     expect(await site.ask("two.example")).toMatchObject({ answers: ["198.18.0.2"] });
@@ -50,7 +50,7 @@ describe("an upstream that makes its addresses up", () => {
     expect(await site.ask("two.example")).toMatchObject({ answers: ["198.18.0.1"] });
   });
 
-  test("and is gone leaves no address behind that leads to another name", async () => {
+  test("leaves no stale address behind when it is gone", async () => {
     const site = await siteOf("rules: [{ name: all, upstream: proxy }]");
     await site.ask("one.example");
     site.server("proxy").follow(() => silent);
@@ -61,7 +61,7 @@ describe("an upstream that makes its addresses up", () => {
     expect(await asking).toMatchObject({ rcode: "SERVFAIL", answers: [] });
   });
 
-  test("is a far side like any other: its verdict holds, its address does not", async () => {
+  test("can be the far side: its verdict is kept, its address is not", async () => {
     const site = await siteOf(comparing);
     expect(await site.ask("home.example")).toMatchObject({ answers: ["192.0.2.7"] });
     expect((await site.ask("away.example")).answers).toEqual([expect.stringMatching(/^198\.18\.0\./)]);

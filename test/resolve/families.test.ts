@@ -20,7 +20,7 @@ describe("with prefer-ipv4", () => {
     expect(reply.authority).toHaveLength(1);
   });
 
-  test("A is asked first, and AAAA not at all; what is held of A decides at once", async () => {
+  test("A is asked first and AAAA not at all; a cached A decides at once", async () => {
     const site = await siteWith({ upstreams, yaml });
     await site.ask("both.example", "AAAA");
     expect(site.asked()).toEqual(["both.example A"]);
@@ -29,21 +29,21 @@ describe("with prefer-ipv4", () => {
     expect(site.asked()).toEqual(["both.example A"]);
   });
 
-  test("a question for A that is under way is waited for and not sent twice", async () => {
+  test("a pending question for A is joined, not sent twice", async () => {
     const site = await siteWith({ upstreams, yaml });
     const replies = await Promise.all(["A", "AAAA"].map((type) => site.ask("both.example", type)));
     expect(replies).toMatchObject([{ answers: ["192.0.2.1"] }, withheld]);
     expect(site.asked()).toEqual(["both.example A"]);
   });
 
-  test("a name without IPv4 keeps its IPv6 addresses, at the price of one question", async () => {
+  test("a name without IPv4 addresses keeps its IPv6 addresses, for one extra question", async () => {
     const site = await siteWith({ upstreams, yaml });
     expect(await site.ask("six.example", "AAAA")).toMatchObject({ answers: ["2001:db8::6"], ede: [] });
     expect(await site.ask("six.example", "AAAA")).toMatchObject({ answers: ["2001:db8::6"] });
     expect(site.asked()).toEqual(["six.example A", "six.example AAAA"]);
   });
 
-  test("a name that is nowhere is NXDOMAIN", async () => {
+  test("a name that does not exist is NXDOMAIN", async () => {
     const site = await siteWith({ upstreams, yaml });
     expect(await site.ask("nowhere.example", "AAAA")).toMatchObject({ rcode: "NXDOMAIN" });
     expect(site.asked()).toEqual(["nowhere.example A"]);
@@ -103,14 +103,14 @@ describe("a preference never leaves a name without any address", () => {
     expect(site.asked()).toEqual(["both.example AAAA"]);
   });
 
-  test("both families set against each other: IPv4 is given", async () => {
+  test("each family preferred to the other: IPv4 is sent", async () => {
     const site = await siteWith({ upstreams, yaml: "answers: { ipv6: prefer-ipv4, ipv4: prefer-ipv6 }" });
     expect(await site.ask("both.example", "AAAA")).toMatchObject(withheld);
     expect(await site.ask("both.example", "A")).toMatchObject({ answers: ["192.0.2.1"] });
     expect(await site.ask("six.example", "AAAA")).toMatchObject({ answers: ["2001:db8::6"] });
   });
 
-  test("also where different rules do so by type", async () => {
+  test("also when two rules with `types` do so", async () => {
     const rules = `rules:
   - { name: six, types: [AAAA], ipv6: prefer-ipv4 }
   - { name: four, types: [A], ipv4: prefer-ipv6 }`;
@@ -120,20 +120,20 @@ describe("a preference never leaves a name without any address", () => {
   });
 });
 
-test("prefer-ipv6 is the same the other way round", async () => {
+test("prefer-ipv6 works the other way round", async () => {
   const site = await siteWith({ upstreams, yaml: "answers: { ipv4: prefer-ipv6 }" });
   expect(await site.ask("both.example", "A")).toMatchObject({ rcode: "NOERROR", records: [], edeTexts: ["ipv4:prefer-ipv6"] });
   expect(await site.ask("both.example", "AAAA")).toMatchObject({ answers: ["2001:db8::1"] });
   expect(site.asked()).toEqual(["both.example AAAA"]);
 });
 
-test("a rule prefers for its clients alone", async () => {
+test("a rule prefers a family for its own clients only", async () => {
   const site = await siteWith({ upstreams, yaml: "rules: [{ name: old, clients: [10.0.9.0/24], ipv6: prefer-ipv4 }]" });
   expect(await site.ask("both.example", "AAAA", { client: "10.0.9.1" })).toMatchObject(withheld);
   expect(await site.ask("both.example", "AAAA", { client: "10.0.8.1" })).toMatchObject({ answers: ["2001:db8::1"] });
 });
 
-test("where A is empty by an upstream's word, an empty AAAA is the upstream's too", async () => {
+test("when the upstream says that A is empty, an empty AAAA is the upstream's answer too", async () => {
   const site = await siteWith({ yaml, upstreams: { main: empty } });
   expect(await site.ask("page.example", "AAAA")).toMatchObject({ rcode: "NOERROR", records: [], ede: [] });
 });

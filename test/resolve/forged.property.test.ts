@@ -87,7 +87,7 @@ class ForgetfulCache extends AnswerCache {
   }
 }
 
-test("no hit gives what is forged by the sets of now, and looking into every hit would change nothing", async () => {
+test("no cache hit sends an address that is forged by the current sets, and checking every hit would change nothing", async () => {
   const folder = await mkdtemp(join(tmpdir(), "fenliu-forged-"));
   onTestFinished(() => rm(folder, { recursive: true }));
   const seen = { cache: 0, stale: 0 };

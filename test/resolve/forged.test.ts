@@ -20,7 +20,7 @@ test.each(["poison", "bogus", "partlyPoison"])(
   },
 );
 
-test.each(["failover", "fastest", "race"])("under strategy %s another member's word is taken", async (strategy) => {
+test.each(["failover", "fastest", "race"])("under strategy %s the answer of another member is sent", async (strategy) => {
   const bench = await workbenchWith({
     yaml,
     upstreams: { main: [behaviour("poison"), behaviour("honest@50")] },
@@ -41,7 +41,7 @@ test.each([
   });
 });
 
-test("what was good before outlasts forged answers", async () => {
+test("a stale answer survives forged answers", async () => {
   const bench = await workbenchWith({ yaml, upstreams: { main: [behaviour("honest")] } });
   await bench.ask("page.example");
   bench.follow("main", [behaviour("poison")]);
@@ -49,14 +49,14 @@ test("what was good before outlasts forged answers", async () => {
   expect(await bench.ask("page.example")).toMatchObject({ source: "stale", reply: { answers: ["192.0.2.7"] } });
 });
 
-test("a forged answer that is held already is not sent any more from the reload on that makes it known", async () => {
+test("a cached answer is not sent any more after a reload adds its address to the forged set", async () => {
   const site = await siteWith({ upstreams: { main: honest("page.example 100 A 203.0.113.1") } });
   expect(await site.ask("page.example")).toMatchObject({ answers: ["203.0.113.1"] });
   await site.reload("poison: [203.0.113.0/24]");
   expect(await site.ask("page.example")).toMatchObject({ rcode: "SERVFAIL", answers: [] });
 });
 
-test("an answer that was under way during such a reload was judged by the sets before it, and is judged again at its first hit", async () => {
+test("an answer fetched during such a reload is checked again at its first cache hit", async () => {
   const { clock, ...bench } = await workbenchWith({
     yaml: "cache: { stale: { after: 100ms } }",
     upstreams: { main: [behaviour("honest")] },
@@ -70,7 +70,7 @@ test("an answer that was under way during such a reload was judged by the sets b
   expect(await bench.ask("page.example")).toMatchObject({ source: "failure", reply: { rcode: "SERVFAIL", answers: [] } });
 });
 
-test("a question of after such a reload is not answered from what was asked before it", async () => {
+test("a question after such a reload does not join a fetch from before it", async () => {
   const forged = zone("page.example 100 A 203.0.113.1");
   const { promise: gate, resolve: open } = Promise.withResolvers<void>();
   const site = await siteWith({ upstreams: { main: (asked) => gate.then(() => respond(asked, { answers: forged })) } });
@@ -85,7 +85,7 @@ test("a question of after such a reload is not answered from what was asked befo
   expect(await after).toMatchObject({ rcode: "SERVFAIL", answers: [] });
 });
 
-test("an answer is looked into once for each set of forged addresses, however the set is written", async () => {
+test("an answer is checked once for each set of forged addresses, however the set is written", async () => {
   const bench = await workbenchWith({ yaml, upstreams: { main: [behaviour("honest")] } });
   const marks = () => [...bench.cache.entries()].map(({ held }) => held.filterFingerprint);
   await bench.ask("page.example");
@@ -101,7 +101,7 @@ test("an answer is looked into once for each set of forged addresses, however th
   expect(marks()).toEqual([first]);
 });
 
-test("what bears the mark of the sets of now is given without being looked into", async () => {
+test("an answer with the fingerprint of the current set is sent without a check", async () => {
   const bench = await workbenchWith({ yaml: "", upstreams: { main: [behaviour("poison")] } });
   await bench.ask("page.example");
   await bench.reload(yaml);

@@ -5,7 +5,7 @@ import { deny, honest, silent, withRcode } from "../support/zone-script.ts";
 const upstream = honest("page.example 100 A 192.0.2.7", "page.example 100 HTTPS 1 . alpn=h2", "shop.example MX 10 mail.example");
 
 describe("hosts", () => {
-  test("exact before wildcard, the longest wildcard first, and a wildcard not for its own name", async () => {
+  test("an exact name beats a wildcard, a longer wildcard beats a shorter one, and a wildcard does not match its own name", async () => {
     const site = await siteWith({
       upstreams: { main: upstream },
       yaml: `hosts:
@@ -26,7 +26,7 @@ describe("hosts", () => {
     expect(site.asked()).toEqual([]);
   });
 
-  test("PTR of the first exact name in file order, for private addresses only", async () => {
+  test("PTR gives the first exact name in file order, for private addresses only", async () => {
     const site = await siteWith({
       upstreams: { main: deny },
       yaml: "hosts: { records: { first.lan: 10.0.0.5, second.lan: 10.0.0.5, public.lan: 192.0.2.1 } }",
@@ -92,7 +92,7 @@ rules:
     expect(await site.ask("silent.lan", "A", { transport: "tcp" })).toMatchObject({ rcode: "REFUSED" });
   });
 
-  test("whose target's upstream fails is SERVFAIL, and with a target that was good before is stale", async () => {
+  test("with a failing upstream of the target is SERVFAIL, or stale if the target was cached", async () => {
     const site = await siteWith({ upstreams, yaml });
     await site.ask("www.lan");
     site.server("far").follow((asked) => withRcode(asked, 2));
@@ -101,7 +101,7 @@ rules:
     expect(await site.ask("www.lan", "HTTPS")).toMatchObject({ rcode: "SERVFAIL", records: [], ede: [22] });
   });
 
-  test("whose target's upstream is silent is answered by the deadline", async () => {
+  test("with a silent upstream of the target is answered by the deadline", async () => {
     const site = await siteWith({ upstreams: { ...upstreams, far: () => silent }, yaml });
     const reply = site.ask("www.lan");
     await site.until(() => site.asked("far").length === 1);
@@ -109,7 +109,7 @@ rules:
     expect(await reply).toMatchObject({ rcode: "SERVFAIL", ede: [22] });
   });
 
-  test("before an answer that fills a message to the last octets is SERVFAIL, and no fault", async () => {
+  test("that does not fit into the message is SERVFAIL, not a bug", async () => {
     const records = Array.from({ length: 4093 }, (_, index) => `page.example 100 A 10.0.${index >> 8}.${index & 255}`);
     const site = await siteWith({
       upstreams: { main: () => silent, far: { servers: [honest(...records)], transport: "tls" } },

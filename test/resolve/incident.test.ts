@@ -42,7 +42,7 @@ async function lostBy(answering: Answering, order: readonly string[], clock: Fak
 }
 
 describe("the incident: an upstream denies TYPE65 of names that have addresses", () => {
-  test("no address is lost on those who ask us, in whatever order, cold and warm, over and past the TTLs", async () => {
+  test("no client of ours loses an address, in any order of questions, cold or warm, before and after expiry", async () => {
     const site = await siteWith({ upstreams: { main: denyingHttps } });
     for (const order of orders) {
       expect(await lostBy(site, order, site.clock)).toEqual([]);
@@ -67,14 +67,14 @@ describe("the incident: an upstream denies TYPE65 of names that have addresses",
     }
   });
 
-  test("the same forwarder loses addresses when it asks that upstream itself: the test above can fail", async () => {
+  test("the same forwarder loses addresses when it asks that upstream directly: the test above can fail", async () => {
     const clock = fakeClock();
     const upstream = await scriptedServer("dns", denyingHttps);
-    const asker = await openAsker({ dns: [{ address: "127.0.0.1", port: upstream.port }] }, "udp");
-    const direct = { ask: async (name: string, type: string) => readReply(await asker.ask(queryWire(name, type))) };
+    const requester = await openAsker({ dns: [{ address: "127.0.0.1", port: upstream.port }] }, "udp");
+    const direct = { ask: async (name: string, type: string) => readReply(await requester.ask(queryWire(name, type))) };
     const first = ["page.example HTTPS", "page.example A", "sub.page.example A"];
     expect(await lostBy(new CachingForwarder(direct, clock), first, clock)).toContain("page.example A");
-    await asker.close();
+    await requester.close();
     await upstream.close();
   });
 });

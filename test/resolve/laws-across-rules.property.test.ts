@@ -92,7 +92,7 @@ interface Reckoned extends Outcome {
   readonly atMs: number;
 }
 
-test("whatever upstream does, rules differ in and reloads change, nobody is denied or emptied what some client was given and may hold", async () => {
+test("for any upstream, rules and reloads: no client is denied an address that another client may still hold", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 40 }), async (steps) => {
       const says = new Map<string, Saying>();

@@ -120,7 +120,7 @@ class Proofs {
   }
 }
 
-describe("whatever an upstream does, in whatever order it is asked and however time jumps", () => {
+describe("for any upstream, any order of questions and any jumps of the clock", () => {
   test("the laws hold", async () => {
     const first = fc.record({ A: behaviour, AAAA: behaviour, HTTPS: behaviour, MX: behaviour });
     await fc.assert(

@@ -16,7 +16,7 @@ function negative(rcode: number, ttl: number, minimum: number, ...more: readonly
   return (asked) => respond(asked, { rcode, authority });
 }
 
-describe("an empty answer never sticks: negative TTLs are clamped and count down", () => {
+describe("negative answers expire soon: their TTLs are clamped and count down", () => {
   const cases = [
     { ttl: 3600, minimum: 3600, sent: 60 },
     { ttl: 3600, minimum: 20, sent: 20 },
@@ -30,7 +30,7 @@ describe("an empty answer never sticks: negative TTLs are clamped and count down
     }
   });
 
-  test("the SOA's TTL and MINIMUM count down alike, and at the end upstream is asked again", async () => {
+  test("the SOA's TTL and MINIMUM count down together, and after expiry the upstream is asked again", async () => {
     const site = await siteWith({ upstreams: { main: negative(0, 3600, 3600) } });
     await site.ask("page.example", "MX");
     await site.clock.advance(45_500);
@@ -48,7 +48,7 @@ describe("an empty answer never sticks: negative TTLs are clamped and count down
     expect(reply.authority.find((record) => record.includes("RRSIG"))).toMatch(/^example\. 60 IN RRSIG SOA 8 1 3600 /);
   });
 
-  test("where upstream gave no SOA we make one, of the name", async () => {
+  test("an answer without SOA gets an SOA whose owner is the name", async () => {
     const site = await siteWith({ upstreams: { main: bare } });
     expect(await site.ask("page.example", "MX")).toMatchObject({
       rcode: "NOERROR",
@@ -58,7 +58,7 @@ describe("an empty answer never sticks: negative TTLs are clamped and count down
     expect(await site.ask("other.example", "MX")).toMatchObject({ rcode: "NXDOMAIN", soa: { owner: "other.example", ttl: 10 } });
   });
 
-  test("a rule's limits apply at each hit", async () => {
+  test("the limits of the matching rule apply at each cache hit", async () => {
     const site = await siteWith({
       upstreams: { main: negative(0, 3600, 3600) },
       yaml: "rules: [{ name: brief, clients: [10.0.0.9], negative: { max: 5s } }]",
@@ -74,7 +74,7 @@ describe("an empty answer never sticks: negative TTLs are clamped and count down
 });
 
 describe("failures", () => {
-  test("are held for `negative.failure`", async () => {
+  test("are cached for `negative.failure`", async () => {
     const site = await siteWith({ upstreams: { main: refusing } });
     const failure = { rcode: "SERVFAIL", records: [], authority: [], ede: [22] };
     expect(await site.ask("page.example")).toMatchObject(failure);
@@ -86,7 +86,7 @@ describe("failures", () => {
     expect(await site.ask("page.example")).toMatchObject(fresh);
   });
 
-  test("keep the extended errors that upstream gave", async () => {
+  test("keep the extended errors of the upstream", async () => {
     const edns = { udpPayloadBytes: 1232, version: 0, dnssecOk: false, otherFlags: 0 };
     const options = [extendedError(6, "bogus")];
     const site = await siteWith({ upstreams: { main: (asked) => respond(asked, { rcode: 2, edns: { ...edns, options } }) } });
@@ -102,7 +102,7 @@ describe("failures", () => {
     expect(await site.ask("page.example")).toMatchObject(stale);
   });
 
-  test("an honest negative within a positive's TTL replaces nothing", async () => {
+  test("a true negative answer does not replace a positive one within its TTL", async () => {
     const site = await siteWith({ upstreams: { main: page } });
     await site.ask("page.example");
     site.server().follow(deny);
@@ -128,14 +128,14 @@ describe("stale answers (RFC 8767)", () => {
     expect(await reply).toMatchObject(stale);
   });
 
-  test("give the fresh answer its chance", async () => {
+  test("are not sent when the fresh answer comes in time", async () => {
     const site = await siteWith({ upstreams: { main: page } });
     await site.ask("page.example");
     await site.clock.advance(100_000);
     expect(await site.ask("page.example")).toMatchObject({ ...fresh, ttl: 100 });
   });
 
-  test("are served at once while their refresh is in trouble, with one background try per `recheck`", async () => {
+  test("are sent at once after a failed refresh, with one background refresh per `recheck`", async () => {
     const site = await siteWith({ upstreams: { main: page } });
     await site.ask("page.example");
     site.server().follow(refusing);
@@ -157,7 +157,7 @@ describe("stale answers (RFC 8767)", () => {
     }
   });
 
-  test("a background try that succeeds ends them", async () => {
+  test("are replaced by a successful background refresh", async () => {
     const site = await siteWith({ upstreams: { main: page } });
     await site.ask("page.example");
     site.server().follow(refusing);
@@ -173,7 +173,7 @@ describe("stale answers (RFC 8767)", () => {
     expect(site.asked()).toHaveLength(3);
   });
 
-  test("are not given where a rule says `stale: false`", async () => {
+  test("are not sent where a rule says `stale: false`", async () => {
     const yaml = "rules: [{ name: strict, domains: [page.example], stale: false }]";
     const site = await siteWith({ upstreams: { main: page }, yaml });
     await site.ask("page.example");
@@ -217,7 +217,7 @@ describe("stale answers (RFC 8767)", () => {
     expect(await site.ask("page.example")).toMatchObject({ rcode: "SERVFAIL" });
   });
 
-  test("are not given of fake-ip addresses, of `cache.volatile` and of `volatile` groups", async () => {
+  test("are not sent for fake-ip addresses, `cache.volatile` and `volatile` groups", async () => {
     const zoneOfFakes = honest("fake.example 10 A 198.18.0.9", "mine.example 10 A 203.0.113.9", "page.example 10 A 192.0.2.7");
     const site = await siteWith({
       upstreams: { main: zoneOfFakes, router: { servers: [zoneOfFakes], keys: "volatile: true" } },
@@ -238,7 +238,7 @@ describe("stale answers (RFC 8767)", () => {
 });
 
 describe("positive answers", () => {
-  test("their TTLs count down, and at the end upstream is asked again", async () => {
+  test("their TTLs count down, and after expiry the upstream is asked again", async () => {
     const site = await siteWith({ upstreams: { main: honest("page.example 100 A 192.0.2.7", "page.example 90 A 192.0.2.8") } });
     expect((await site.ask("page.example")).records).toEqual([
       "page.example. 100 IN A 192.0.2.7",
@@ -254,7 +254,7 @@ describe("positive answers", () => {
     expect(site.asked()).toHaveLength(2);
   });
 
-  test("a TTL of 0 is passed on and not kept", async () => {
+  test("a TTL of 0 is passed on, and the answer is not cached", async () => {
     const site = await siteWith({ upstreams: { main: honest("page.example 0 A 192.0.2.7") } });
     for (let times = 1; times <= 2; times++) {
       expect(await site.ask("page.example")).toMatchObject({ ...fresh, ttl: 0 });
@@ -262,7 +262,7 @@ describe("positive answers", () => {
     }
   });
 
-  test("`ttl.min` and `ttl.max` hold, and a rule's apply at each hit", async () => {
+  test("`ttl.min` and `ttl.max` apply, and those of the matching rule at each cache hit", async () => {
     const site = await siteWith({
       upstreams: { main: honest("long.example 7200 A 192.0.2.7", "short.example 1 A 192.0.2.8") },
       yaml: "answers: { ttl: { min: 10s, max: 1h } }\nrules: [{ name: brief, clients: [10.0.0.9], ttl: { min: 0s, max: 1m } }]",
@@ -275,7 +275,7 @@ describe("positive answers", () => {
   });
 });
 
-describe("prefetch renews what is in demand, in the last tenth of its life after two hits", () => {
+describe("prefetch refreshes an answer after two hits, in the last tenth of its life", () => {
   /** Two hits, then one at `atMs`. */
   async function hitTwiceAnd(atMs: number, script: Script, type = "A") {
     const site = await siteWith({ upstreams: { main: script } });
@@ -321,7 +321,7 @@ describe("prefetch renews what is in demand, in the last tenth of its life after
     expect(outcomes.flatMap(({ asked }) => asked)).toEqual(["page.example A"]);
   });
 
-  test("NODATA of a name with a live positive type", async () => {
+  test("NODATA of a name with a fresh positive answer of another type", async () => {
     const site = await siteWith({ upstreams: { main: page } });
     await site.ask("page.example", "A");
     for (let times = 0; times < 3; times++) await site.ask("page.example", "AAAA");
@@ -330,7 +330,7 @@ describe("prefetch renews what is in demand, in the last tenth of its life after
     await site.until(() => site.asked().filter((question) => question === "page.example AAAA").length === 2);
   });
 
-  test("a failed renewal changes nothing", async () => {
+  test("a failed refresh changes nothing", async () => {
     const site = await hitTwiceAnd(95_000, page);
     site.server().follow(refusing);
     expect(await site.ask("page.example")).toMatchObject({ ...fresh, ttl: 5 });
@@ -339,7 +339,7 @@ describe("prefetch renews what is in demand, in the last tenth of its life after
     expect(await site.ask("page.example")).toMatchObject({ ...fresh, ttl: 5 });
   });
 
-  test("`prefetch: false` renews nothing", async () => {
+  test("`prefetch: false` refreshes nothing", async () => {
     const site = await siteWith({ upstreams: { main: page }, yaml: "cache: { file: null, prefetch: false }" });
     for (let times = 0; times < 3; times++) await site.ask("page.example");
     await site.clock.advance(95_000);

@@ -23,7 +23,7 @@ function siteOf(yaml: string, never = "{ domains: [cn], types: [PTR] }", keys = 
   });
 }
 
-function breaches(site: TestSite): number[] {
+function violations(site: TestSite): number[] {
   return site.app.upstreams().map((group) => group.violations);
 }
 
@@ -34,7 +34,7 @@ describe("a question that a group must never get", () => {
     expect(reply).toMatchObject({ rcode: "SERVFAIL", answers: [], ede: [0], edeTexts: ["overseas: never gets cn"] });
     expect(await site.ask("page.example", "PTR")).toMatchObject({ rcode: "SERVFAIL", ede: [0] });
     expect(site.asked()).toEqual([]);
-    expect(breaches(site)).toEqual([0, 2]);
+    expect(violations(site)).toEqual([0, 2]);
   });
 
   test("is not asked of the fallback either", async () => {
@@ -43,18 +43,18 @@ describe("a question that a group must never get", () => {
     expect(site.asked()).toEqual([]);
   });
 
-  test("is told to the operator once in a while for each name, and counted each time", async () => {
+  test("is reported once in ten minutes for each name, and counted each time", async () => {
     const site = await siteOf(wrong);
     for (const name of ["shop.cn", "shop.cn", "other.cn", "shop.cn"]) await site.ask(name);
     const told = () => site.log.filter((line) => line.includes("must never go")).map((line) => JSON.parse(line).name);
     expect(told()).toEqual(["shop.cn", "other.cn"]);
-    expect(breaches(site)).toEqual([0, 4]);
+    expect(violations(site)).toEqual([0, 4]);
     await site.clock.advance(600_000);
     await site.ask("shop.cn");
     expect(told()).toEqual(["shop.cn", "other.cn", "shop.cn"]);
   });
 
-  test("of one client is refused to that client alone, also beside an equal one under way", async () => {
+  test("of a forbidden client is refused to that client only, also while an equal question is pending", async () => {
     const site = await siteWith({
       upstreams: { overseas: { servers: [() => ({ kind: "silence" })], keys: 'never: { clients: [10.0.9.0/24, "kids"] }' } },
     });
@@ -69,14 +69,14 @@ describe("a question that a group must never get", () => {
   });
 });
 
-test("in normal work nothing is refused, and nothing counted", async () => {
+test("with correct rules nothing is refused, and nothing is counted", async () => {
   const site = await siteOf(split);
   expect(await site.ask("shop.cn")).toMatchObject({ answers: ["192.0.2.2"] });
   expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.1"] });
-  expect(breaches(site)).toEqual([0, 0]);
+  expect(violations(site)).toEqual([0, 0]);
 });
 
-test("what a list forbids follows the list, without new connections", async () => {
+test("a changed list in `never` applies at once, without new connections", async () => {
   const path = file("home.txt", ["shop.cn"]);
   const yaml = `lists: { home: { domains: [${JSON.stringify(path)}] } }\n${wrong}`;
   const site = await siteOf(yaml, '{ domains: "list:home" }');
@@ -87,10 +87,10 @@ test("what a list forbids follows the list, without new connections", async () =
   // page.example is held, and nothing has to be sent for it.
   expect(await answersOf()).toEqual(["NOERROR", "NOERROR"]);
   expect(await site.ask("page.example", "MX")).toMatchObject({ rcode: "SERVFAIL" });
-  expect(breaches(site)).toEqual([0, 2]);
+  expect(violations(site)).toEqual([0, 2]);
 });
 
-test("the guard's question for A of an alias's target stays away where the target must not go", async () => {
+test("the NXDOMAIN guard does not ask for A of an alias target that `never` forbids", async () => {
   const site = await siteWith({
     upstreams: {
       overseas: {
@@ -110,5 +110,5 @@ test("the guard's question for A of an alias's target stays away where the targe
   });
   expect(await site.ask("www.example", "AAAA")).toMatchObject({ rcode: "NOERROR", answers: [] });
   expect(site.asked()).toEqual(["www.example AAAA", "www.example A"]);
-  expect(breaches(site)).toEqual([0]);
+  expect(violations(site)).toEqual([0]);
 });

@@ -21,7 +21,7 @@ const upstreams = { main: honest(...zone) };
 const yaml = "answers: { rebinding: nodata, negative: { block: 45s } }";
 const emptied = { rcode: "NOERROR", records: [], ede: [15], edeTexts: ["rebinding:nodata"] };
 
-describe("a public name does not get an address at home", () => {
+describe("a public name does not get a private address", () => {
   test("its answer is NODATA, with an SOA whose owner is the name", async () => {
     const site = await siteWith({ upstreams, yaml });
     const reply = await site.ask("home.example");
@@ -49,13 +49,13 @@ describe("a public name does not get an address at home", () => {
     expect(await site.ask("page.example", type)).toMatchObject(emptied);
   });
 
-  test("neither one among others, nor at the end of an alias", async () => {
+  test("also with public addresses beside it, and at the end of an alias", async () => {
     const site = await siteWith({ upstreams, yaml });
     expect(await site.ask("mixed.example")).toMatchObject(emptied);
     expect(await site.ask("alias.example")).toMatchObject({ ...emptied, soa: { owner: "alias.example" } });
   });
 
-  test("nor in the hints of its HTTPS records", async () => {
+  test("also in the hints of its HTTPS records", async () => {
     const site = await siteWith({ upstreams, yaml });
     expect(await site.ask("home.example", "HTTPS")).toMatchObject({ answers: ["1 . alpn=h2 ipv6hint=2001:db8::1"] });
   });
@@ -69,7 +69,7 @@ describe("a public name does not get an address at home", () => {
     expect(await site.ask("home.example", "TXT")).toMatchObject({ answers: ['"text"'] });
   });
 
-  test("names of the hosts table and special names have theirs", async () => {
+  test("hosts names and special names keep their private addresses", async () => {
     const settings = `${yaml}
 hosts: { records: { nas.example: 10.0.0.5 } }
 rules: [{ name: lan, domains: [lan], upstream: main }]`;
@@ -78,7 +78,7 @@ rules: [{ name: lan, domains: [lan], upstream: main }]`;
     expect(await site.ask("host.lan")).toMatchObject({ answers: ["192.168.1.9"] });
   });
 
-  test("by default it does", async () => {
+  test("by default a public name gets private addresses", async () => {
     const site = await siteWith({ upstreams });
     expect(await site.ask("home.example")).toMatchObject({ answers: ["192.168.1.1"], ede: [] });
     expect((await site.ask("home.example", "HTTPS")).answers).toEqual([
@@ -87,7 +87,7 @@ rules: [{ name: lan, domains: [lan], upstream: main }]`;
   });
 });
 
-test("the cache keeps what upstream gave: who is allowed to has it from there", async () => {
+test("the cache keeps the answer of the upstream for clients that may have it", async () => {
   const rules = "rules: [{ name: trusted, clients: [10.0.9.0/24], rebinding: allow }]";
   const site = await siteWith({ upstreams, yaml: `${yaml}\n${rules}` });
   expect(await site.ask("home.example")).toMatchObject(emptied);
@@ -96,7 +96,7 @@ test("the cache keeps what upstream gave: who is allowed to has it from there", 
   expect(site.asked()).toEqual(["home.example A"]);
 });
 
-test("a stale answer is no way around it", async () => {
+test("a stale answer is guarded too", async () => {
   let down = false;
   const site = await siteWith({
     yaml,
@@ -111,7 +111,7 @@ test("a stale answer is no way around it", async () => {
   expect(await waiting).toMatchObject(emptied);
 });
 
-describe("a rule beats the group, and the group section `answers`", () => {
+describe("a rule beats the group, and the group beats section `answers`", () => {
   test.each([
     ["allow", "nodata", null, "nodata"],
     ["nodata", "allow", null, "allow"],
@@ -129,7 +129,7 @@ describe("a rule beats the group, and the group section `answers`", () => {
   });
 });
 
-test("a comparison is guarded by the group whose answer it gives", async () => {
+test("a comparison is guarded by the group whose answer is sent", async () => {
   const rules = `lists: { near: { addresses: [${JSON.stringify(file("near.txt", ["192.168.0.0/16"]))}] } }
 rules: [{ name: others, compare: { near: domestic, far: overseas, keepNearIf: "list:near" } }]`;
   const site = await siteWith({

@@ -15,7 +15,7 @@ function always(address: string): Script {
 const upstreams = { first: always("192.0.2.1"), second: always("192.0.2.2"), third: always("192.0.2.3") };
 
 describe("routing", () => {
-  test("the first matching rule with an action decides, and the first group takes what is left", async () => {
+  test("the first matching rule with an action decides, and the first group takes the rest", async () => {
     const site = await siteWith({
       upstreams,
       yaml: `rules:
@@ -30,7 +30,7 @@ describe("routing", () => {
     expect(await site.ask("cn.example")).toMatchObject({ answers: ["192.0.2.1"], ttl: 100 });
   });
 
-  test("conditions: clients by network and by id, and types, all of which must hold", async () => {
+  test("all conditions must hold: clients by network and by id, and types", async () => {
     const site = await siteWith({
       upstreams,
       yaml: `rules:
@@ -47,7 +47,7 @@ describe("routing", () => {
     expect(site.asked("third")).toEqual(["mail.example MX"]);
   });
 
-  test("`longest`: the longer suffix wins, `full:` beats suffixes, and no match leaves it to later rules", async () => {
+  test("`longest`: the longer suffix wins, `full:` beats suffixes, and without a match later rules decide", async () => {
     const site = await siteWith({
       upstreams,
       yaml: `lists:
@@ -89,7 +89,7 @@ rules:
     }
   });
 
-  test("CNAME chains stay on their route: the target is not decided again", async () => {
+  test("the target of a CNAME from an upstream gets no decision of its own", async () => {
     const chain = honest("page.cn 100 CNAME cdn.example", "cdn.example 50 A 192.0.2.9");
     const site = await siteWith({
       upstreams: { home: chain, away: always("198.51.100.1") },
@@ -107,7 +107,7 @@ rules:
     expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.1"] });
   });
 
-  test("special names never leave, unless a rule's pattern lies at or below the zone", async () => {
+  test("special names are not forwarded, unless a rule has a pattern at or below the zone", async () => {
     const site = await siteWith({
       upstreams,
       yaml: "rules: [{ name: open, domains: [foo.test], upstream: second }, { name: rest, domains: ['.'], upstream: first }]",
@@ -121,7 +121,7 @@ rules:
     expect(await site.ask("www.foo.test")).toMatchObject({ answers: ["192.0.2.2"] });
   });
 
-  test("a question never goes back to where it came from", async () => {
+  test("a question never goes back to its sender", async () => {
     const site = await siteWith({
       upstreams: { router: { servers: [always("192.0.2.1")], keys: "asksFrom: [10.9.9.9]" } },
       yaml: "hosts: { records: { nas.lan: 10.0.0.5 } }",
@@ -134,7 +134,7 @@ rules:
     expect(await site.ask("page.example", "A", { client: "10.9.9.9" })).toMatchObject({ answers: ["192.0.2.1"] });
   });
 
-  test("nor does it wait for an equal one that does", async () => {
+  test("a question that must not go to a member does not join an equal one that does", async () => {
     const site = await siteWith({
       upstreams: { router: { servers: [() => ({ kind: "silence" })], keys: "asksFrom: [10.9.9.9]" } },
     });

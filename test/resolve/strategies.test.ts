@@ -36,17 +36,20 @@ async function soon(site: TestSite, reply: Promise<Reply>): Promise<{ readonly r
 
 describe.each(["fastest", "race", "failover", "spread"])("strategy %s", (strategy) => {
   describe.each(Object.keys(faults))("with one member %s", (fault) => {
-    test.each(["first", "last"])("and it the %s: every answer is the right one, by the deadline", async (place) => {
-      const bad = faults[fault];
-      if (bad === undefined) throw new Error(fault);
-      const servers = place === "first" ? [bad, right] : [right, bad];
-      const site = await siteWith({ upstreams: { main: { servers, keys: `strategy: ${strategy}` } } });
-      for (let index = 0; index < 8; index++) {
-        const { reply, elapsedMs } = await soon(site, site.ask(`host${index}.example`));
-        expect(reply).toMatchObject({ rcode: "NOERROR", answers: [`192.0.2.${index}`] });
-        expect(elapsedMs).toBeLessThan(DEADLINE_MS / 2);
-      }
-    });
+    test.each(["first", "last"])(
+      "and the bad member is the %s: every answer is right and comes by the deadline",
+      async (place) => {
+        const bad = faults[fault];
+        if (bad === undefined) throw new Error(fault);
+        const servers = place === "first" ? [bad, right] : [right, bad];
+        const site = await siteWith({ upstreams: { main: { servers, keys: `strategy: ${strategy}` } } });
+        for (let index = 0; index < 8; index++) {
+          const { reply, elapsedMs } = await soon(site, site.ask(`host${index}.example`));
+          expect(reply).toMatchObject({ rcode: "NOERROR", answers: [`192.0.2.${index}`] });
+          expect(elapsedMs).toBeLessThan(DEADLINE_MS / 2);
+        }
+      },
+    );
   });
 
   test.each(["dns", "tls", "h2"] as const)("with one member dead (%s)", async (transport) => {
@@ -61,7 +64,7 @@ describe.each(["fastest", "race", "failover", "spread"])("strategy %s", (strateg
   });
 });
 
-test("the fallback is asked after every member failed, and its answer is kept on the group's route", async () => {
+test("the fallback is asked after every member failed, and its answer is cached under the group", async () => {
   const site = await siteWith({
     upstreams: {
       main: { servers: [(asked) => withRcode(asked, 2), (asked) => withRcode(asked, 5)], keys: "fallback: spare" },
@@ -73,7 +76,7 @@ test("the fallback is asked after every member failed, and its answer is kept on
   expect(site.asked("spare")).toHaveLength(1);
 });
 
-test("a group that gets well forgets its failures at once", async () => {
+test("a recovered group forgets its failures at once", async () => {
   const site = await siteWith({
     upstreams: { main: { servers: [right], keys: "attempt: 500ms" } },
     yaml: "answers: { negative: { failure: 60s } }",

@@ -25,7 +25,7 @@ const kept: Verdict = { side: "near", finding: "kept", type: TYPE.A, firm: true,
 const terms = { nowMs: 0, verdictMs: 1000, fingerprint: "print" };
 
 describe("the store of verdicts", () => {
-  test("forgets a verdict when its time is over, and when the lists are others", () => {
+  test("drops a verdict that has expired, or was found by other lists", () => {
     for (const changed of [{ nowMs: 1000 }, { fingerprint: "other" }, { verdictMs: 0 }]) {
       const verdicts = new Verdicts();
       verdicts.put("key", kept);
@@ -35,7 +35,7 @@ describe("the store of verdicts", () => {
     }
   });
 
-  test("forgets what is not firm after minutes, or with the others where those live shorter", () => {
+  test("drops a verdict that is not firm after minutes, or sooner if `verdict` is shorter", () => {
     const verdicts = new Verdicts();
     verdicts.put("key", { ...kept, firm: false });
     const day = { ...terms, verdictMs: 86_400_000 };
@@ -45,7 +45,7 @@ describe("the store of verdicts", () => {
     expect(verdicts.get("key", { ...terms, nowMs: 1000 })).toBeNull();
   });
 
-  test("has a limit, beyond which the one used longest ago goes", () => {
+  test("has a limit, and drops the least recently used verdict first", () => {
     const verdicts = new Verdicts();
     for (let index = 0; index < MAX_VERDICTS; index++) verdicts.put(`${index}`, kept);
     verdicts.get("0", terms);
@@ -63,7 +63,7 @@ test("verdicts on the answers of one near group can be dropped; those of other g
 });
 
 describe("the file of verdicts", () => {
-  test("brings verdicts back as old as they are", async () => {
+  test("restores verdicts with their age", async () => {
     const path = join(directory(), "new", "cache.verdicts");
     const clock = fakeClock();
     await clock.advance(500);
@@ -81,7 +81,7 @@ describe("the file of verdicts", () => {
     expect(agesMs(later.now(), restored)).toEqual(agesMs(clock.now() + 60_000, verdicts));
   });
 
-  test("leaves out what is from the future: nobody knows how old it is", async () => {
+  test("skips verdicts from the future, whose age is unknown", async () => {
     const path = join(directory(), "verdicts");
     const verdicts = new Verdicts();
     verdicts.put("key", kept);
@@ -89,11 +89,11 @@ describe("the file of verdicts", () => {
     expect(await loadVerdicts(new Verdicts(), path, fakeClock(900_000))).toEqual({ restored: 0, problem: null });
   });
 
-  test("that is not there is no problem", async () => {
+  test("may be missing", async () => {
     expect(await loadVerdicts(new Verdicts(), join(directory(), "none"), fakeClock())).toEqual({ restored: 0, problem: null });
   });
 
-  test("that is damaged anywhere is left alone and told", async () => {
+  test("is reported and not used if it is damaged anywhere", async () => {
     const path = join(directory(), "verdicts");
     const verdicts = new Verdicts();
     verdicts.put(keyOf("page.example"), kept);
@@ -127,7 +127,7 @@ cache: { file: "${cache}", stale: false, prefetch: false }`;
 
   const upstreams = { near, far: { servers: [far], transport: "tls" } } as const;
 
-  test("the verdict goes on holding, and its age with it", async () => {
+  test("a verdict still holds, with its age", async () => {
     const yaml = yamlWith(list(), join(directory(), "cache.db"));
     const first = await siteWith({ upstreams, yaml });
     expect(await first.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
@@ -158,7 +158,7 @@ cache: { prefetch: false }`;
   const near = honest("page.example 10 A 192.0.2.7");
   const far: ReturnType<typeof honest> = (asked) => respond(asked, { answers: zone("page.example 10 A 198.51.100.9") });
 
-  test("with the same addresses in the list keeps the verdicts, and with others ends them", async () => {
+  test("keeps the verdicts if the list has the same addresses, and drops them if not", async () => {
     const path = nearList();
     const site = await siteWith({ upstreams: { near, far: { servers: [far], transport: "tls" } }, yaml: yamlWith(path) });
     await site.ask("page.example");

@@ -28,7 +28,7 @@ function told(rules: readonly RuleOptions[], lists: Texts): string[] {
 }
 
 describe("the lists of one `longest`", () => {
-  test("what both hold goes to the list named first, and what is longer or exact to its own", () => {
+  test("equal entries go to the list named first, longer or exact ones to their own list", () => {
     const lists = {
       cn: ["cn", "tie.example", "both.example", "www.google.com"],
       world: ["google.com", "tie.example", "google.cn", "full:both.example"],
@@ -41,12 +41,12 @@ describe("the lists of one `longest`", () => {
     ]);
   });
 
-  test("that are sent to one group have none", () => {
+  test("that go to one group have no conflict", () => {
     const same = rule("split", { longest: { cn: "domestic", world: "domestic" } });
     expect(conflicts([same], { cn: ["cn"], world: ["google.cn"] })).toEqual([]);
   });
 
-  test("every name goes where its conflict says", () => {
+  test("every name goes to the group that its conflict names", () => {
     const lists = {
       cn: ["cn", "a.tie.example", "tie.example", "b.example"],
       world: ["google.cn", "tie.example", "full:b.example"],
@@ -65,7 +65,7 @@ describe("lists in different rules", () => {
   const second = rule("two", "overseas", { domains: ["own.example", "list:world"] });
   const lists = { cn: ["cn", "tie.example", "www.google.com"], world: ["google.com", "tie.example", "google.cn"] };
 
-  test("the first rule takes whatever its list holds, however exact the other one is", () => {
+  test("the first rule takes every name of its list, however exact the other list is", () => {
     expect(told([first, second], lists)).toEqual([
       "cn:2 tie.example tie world:2 tie.example -> domestic",
       "cn:3 www.google.com inside world:1 google.com -> domestic",
@@ -73,12 +73,12 @@ describe("lists in different rules", () => {
     ]);
   });
 
-  test("but not what it excepts", () => {
+  test("but not the names that the rule excepts", () => {
     const excepting = rule("one", "domestic", { domains: ["list:cn", "!google.cn"] });
     expect(told([excepting, second], lists).filter((line) => line.includes("google.cn"))).toEqual([]);
   });
 
-  test("a list that two rules send somewhere belongs to the first", () => {
+  test("a list in two rules belongs to the first", () => {
     expect(told([first, rule("again", "elsewhere", { domains: ["list:cn"] })], lists)).toEqual([]);
     expect(told([first, rule("again", "overseas", { domains: ["list:cn"] }), second], lists)).toHaveLength(3);
   });
@@ -93,7 +93,7 @@ describe("lists in different rules", () => {
   });
 });
 
-test("of very many entries all are counted, and the first are told", () => {
+test("all entries are counted, and the first ones are reported", () => {
   const names = Array.from({ length: 10_003 }, (_, index) => `n${index}.cn`);
   const [conflict] = conflicts([split], { cn: ["cn"], world: names });
   expect([conflict?.count, conflict?.entries.length, conflict?.entries.at(-1)?.inner.line]).toEqual([10_003, 10_000, 10_000]);
@@ -105,7 +105,7 @@ const chinaFile = join(data, "accelerated-domains.china.conf");
 const geositeFile = join(data, "dlc.dat");
 
 describe.runIf(existsSync(geositeFile))("mainland names and foreign ones, as the public has listed them", () => {
-  test("conflict as often as another reader of both files counts", async () => {
+  test("have as many conflicts as an independent reader of both files counts", async () => {
     const world = {
       ...downloaded("world", []),
       sources: [{ kind: "file", path: geositeFile, category: "geolocation-!cn" } as const],

@@ -43,7 +43,7 @@ describe("which rule decides", () => {
     expect(gist(decide("example.net TXT", inside))).toBe("nobody>first");
   });
 
-  test("clients are met by address, by network of either family, and by id", () => {
+  test("clients match by address, by network of either family, and by id", () => {
     const { decide } = site({ rules: [rule("tv", "a", { clients: ["10.0.7.1", "fd00:7::/64", "tv"] })] });
     const by = (address: string, clientId: string | null = null) => gist(decide("example.com", { address, clientId }));
     expect(by("10.0.7.1")).toBe("tv>a");
@@ -90,7 +90,7 @@ describe("which rule decides", () => {
     expect(described("three.example")).toBeNull();
   });
 
-  test("a pattern that is none is a fault in whoever made the rules", () => {
+  test("an invalid pattern and an unknown list throw", () => {
     expect(() => site({ rules: [rule("bad", "a", { domains: ["*.example.com"] })] })).toThrow("*.example.com is no domain name");
     expect(() => site({ rules: [rule("bad", "a", { domains: ["list:none"] })] })).toThrow("there is no list none of domains");
   });
@@ -125,13 +125,13 @@ describe("longest", () => {
     expect(choose(["regexp:exam"], ["keyword:example"])("example.com")).toBe("split>domestic");
   });
 
-  test("keywords and regular expressions count only where no suffix matches, not even that of everything", () => {
+  test("keywords and regular expressions count only if no suffix matches, not even `.`", () => {
     expect(choose(["keyword:example"], ["com"])("www.example.com")).toBe("split>overseas");
     expect(choose(["keyword:example"], ["."])("www.example.com")).toBe("split>overseas");
     expect(choose(["keyword:example"], ["net"])("www.example.com")).toBe("split>domestic");
   });
 
-  test("a rule none of whose lists matches does not match, and leaves its modifiers out", () => {
+  test("a rule without a matching list does not match, and its modifiers do not apply", () => {
     const { decide } = site({
       lists: { near: ["cn"], far: ["net"] },
       rules: [
@@ -157,7 +157,7 @@ describe("longest", () => {
 });
 
 describe("modifiers", () => {
-  test("matching goes on after a rule without an action, and stops at the one that decides", () => {
+  test("matching goes on after a rule without an action, and stops at the deciding rule", () => {
     const { decide } = site({
       rules: [
         rule("quiet", null, { clients: ["10.0.9.0/24"], modifiers: { ipv6: "nodata" } }),
@@ -177,12 +177,12 @@ describe("modifiers", () => {
     });
   });
 
-  test("questions that no modifier touches share one shaping", () => {
+  test("questions without modifiers share one settings object", () => {
     const { decide } = site({ rules: [rule("a", "a", { domains: ["com"] })] });
     expect(decide("example.com").context.settings.shaping).toBe(decide("example.org").context.settings.shaping);
   });
 
-  test("`log: false` of a client holds for hosts and special names too, as far as its rule would be reached", () => {
+  test("`log: false` for a client applies to hosts and special names too, unless an earlier rule decides", () => {
     const { decide } = site({
       hosts: [{ name: "nas.lan", addresses: ["10.0.0.5"] }],
       rules: [
@@ -217,7 +217,7 @@ describe("answers of rules", () => {
     }
   });
 
-  test("the SOA's owner is the name itself, also for the root", () => {
+  test("the owner of the SOA is the name itself, also for the root", () => {
     const { decide } = site({ rules: [rule("all", { answer: "nodata" })] });
     expect(decide("www.example.com HTTPS")).toMatchObject({
       answer: { kind: "nodata", soaOwner: name("www.example.com"), ttlSeconds: 60 },
@@ -239,7 +239,7 @@ describe("answers of rules", () => {
     for (const type of types) expect(decide(`ads.example ${type}`)).toMatchObject({ kind: "drop", context: { rule: "ads" } });
   });
 
-  test("their TTL is `negative.block`, the rule's own setting included", () => {
+  test("their TTL is `negative.block`, also when the rule sets it", () => {
     const { decide } = site({
       rules: [
         rule("ads", { answer: "nodata" }, { domains: ["ads.example"], modifiers: { negative: { blockSeconds: 5 } } }),
@@ -250,13 +250,13 @@ describe("answers of rules", () => {
     expect(decide("more.example")).toMatchObject({ answer: { ttlSeconds: 60 } });
   });
 
-  test("ANY is answered minimally where it would be forwarded (RFC 8482)", () => {
+  test("ANY gets a minimal answer instead of being forwarded (RFC 8482)", () => {
     const { decide } = site({ rules: [rule("a", "a", { domains: ["example.com"] })] });
     expect(decide("example.com ANY")).toMatchObject({ kind: "reply", context: { rule: "a" }, answer: { kind: "minimal-any" } });
     expect(decide("example.org ANY")).toMatchObject({ kind: "reply", context: { rule: null }, answer: { kind: "minimal-any" } });
   });
 
-  test("a class other than IN knows neither hosts nor special names, and goes by the rules", () => {
+  test("a class other than IN skips hosts and special names, and the rules decide", () => {
     const { decider } = site({
       hosts: [{ name: "nas.lan", addresses: ["10.0.0.5"] }],
       rules: [rule("a", "a", { domains: ["lan"] })],

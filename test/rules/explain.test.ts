@@ -17,7 +17,7 @@ const { decider } = site({
 });
 
 describe("an explanation", () => {
-  test("tells of each rule tried why it did not match, and where the one that did found the name", () => {
+  test("says why each rule did not match, and which pattern of the deciding rule did", () => {
     const { decision, steps } = decider.explain(ask("www.ads.example"), laptop);
     expect(decision).toMatchObject({ kind: "reply", context: { rule: "ads" } });
     expect(steps).toEqual([

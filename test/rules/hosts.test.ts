@@ -56,7 +56,7 @@ describe("the static table", () => {
     expect(answer(question)).toBe(expected);
   });
 
-  test("types that a name leaves to others go to the rules, where NXDOMAIN would deny the name's addresses", () => {
+  test("types that a hosts name leaves to others go to the rules, and NXDOMAIN of a rule becomes NODATA", () => {
     expect(table.decide("shop.example.com AAAA")).toMatchObject({
       source: "rule",
       context: { rule: "all" },
@@ -64,7 +64,7 @@ describe("the static table", () => {
     });
   });
 
-  test("a wildcard does not hold for the name it hangs on", () => {
+  test("a wildcard does not match the name above it", () => {
     expect(table.decide("apps.lan A")).toMatchObject({ source: "rule", answer: { kind: "nodata" } });
   });
 
@@ -73,14 +73,14 @@ describe("the static table", () => {
     expect(table.decide("nas.lan TXT")).toMatchObject({ answer: { kind: "nodata", ttlSeconds: 60, soaOwner: name("nas.lan") } });
   });
 
-  test("names that the table holds, and all names above them, are known to exist", () => {
+  test("hosts names and all names above them are known to exist", () => {
     const held = ["nas.lan", "lan", "x.apps.lan", "apps.lan", "sub.example.org", "example.org", "0.0.10.in-addr.arpa", "com"];
     expect(held.filter((text) => !table.decider.hasHost(name(text)))).toEqual([]);
     const others = ["x.nas.lan", "www.example.org", "6.0.0.10.in-addr.arpa", "1.2.0.192.in-addr.arpa", "net"];
     expect(others.filter((text) => table.decider.hasHost(name(text)))).toEqual([]);
   });
 
-  test("an ancestor of a held name is forwarded like any other name outside the special zones", () => {
+  test("a name above a hosts name is forwarded like any other name outside the special zones", () => {
     expect(table.decide("example.org")).toMatchObject({ kind: "forward" });
   });
 });

@@ -18,7 +18,7 @@ import { ask, laptop, listOf, rule } from "./site.ts";
 const nothing: NeverOptions = { domains: [], types: [], clients: [] };
 
 /** Why a question (`www.example A`) must not go to the group `overseas`. */
-function overseas(never: Partial<NeverOptions>, lists: Readonly<Record<string, readonly string[]>> = {}, asker = laptop) {
+function overseas(never: Partial<NeverOptions>, lists: Readonly<Record<string, readonly string[]>> = {}, requester = laptop) {
   const sets = new Map(Object.entries(lists).map(([name, patterns]) => [name, listOf(name, patterns)]));
   const rules = [rule("split", { longest: { cn: "domestic", world: "overseas" } }, {})].filter(() => sets.has("world"));
   const groups = [
@@ -26,10 +26,10 @@ function overseas(never: Partial<NeverOptions>, lists: Readonly<Record<string, r
     { name: "domestic", never: null },
   ];
   const all = new EgressPolicy({ groups, rules, lists: { domains: (list) => sets.get(list) ?? null } });
-  return (text: string) => all.forbids("overseas", ask(text), asker);
+  return (text: string) => all.forbids("overseas", ask(text), requester);
 }
 
-describe("a list forbids the names that it would win", () => {
+describe("a list in `never` forbids the names that it would win by `longest`", () => {
   const lists = { cn: ["cn", "baidu.com", "full:tie.example"], world: ["google.cn", "full:a.baidu.com", "tie.example"] };
 
   test.each([
@@ -50,7 +50,7 @@ describe("a list forbids the names that it would win", () => {
     expect([forbids("tie.example"), forbids("own.example")]).toEqual([null, "own.example of list world"]);
   });
 
-  test("a list that no rule uses forbids all of its names that no other list knows better", () => {
+  test("a list that no rule uses forbids its names, unless another list matches them better", () => {
     const forbids = overseas({ domains: ["list:secret"] }, { ...lists, secret: ["corp.example", "com"] });
     expect(["x.corp.example", "other.com", "baidu.com"].map(forbids)).toEqual([
       "corp.example of list secret",
@@ -60,14 +60,14 @@ describe("a list forbids the names that it would win", () => {
   });
 });
 
-test("patterns that are written out forbid by themselves, and exceptions allow", () => {
+test("patterns forbid without a comparison of lists, and exceptions allow", () => {
   const forbids = overseas({ domains: ["corp.example", "!full:www.corp.example"] });
   expect(["a.corp.example", "www.corp.example", "example"].map(forbids)).toEqual(["corp.example", null, null]);
   const allBut = overseas({ domains: ["!ok.example"] });
   expect([allBut("www.ok.example"), allBut("other.example")]).toEqual([null, "every name that is not excepted"]);
 });
 
-test("types and clients forbid each by itself", () => {
+test("types forbid, and clients forbid", () => {
   const forbids = overseas({ types: [TYPE.PTR], clients: ["10.0.9.0/24", "kids"] });
   expect([forbids("1.0.0.10.example PTR"), forbids("page.example A")]).toEqual(["type PTR", null]);
   const asked = (address: string, clientId: string | null) =>
@@ -84,7 +84,7 @@ test("a group without `never` gets everything", () => {
   expect(all.forbids("domestic", ask("www.example"), laptop)).toBeNull();
 });
 
-test("a pattern that cannot be used is named with its group", () => {
+test("an invalid pattern is reported with its group", () => {
   expect(neverProblems([{ name: "overseas", never: { ...nothing, domains: ["*.example.com"] } }])).toEqual([
     "upstreams.overseas.never: *.example.com is no domain name; example.com stands for it and everything below it",
   ]);
@@ -142,7 +142,7 @@ ${rules}
     expect({ refused, violations }).toEqual({ refused: 0, violations: [0, 0] });
   });
 
-  test("a wrong rule before them is caught at every name that it takes abroad", async () => {
+  test("a wrong rule before them is caught for every name that it sends abroad", async () => {
     const { refused, violations } = send(await open("  - { name: wrong, domains: [com], upstream: overseas }"));
     expect(refused).toBeGreaterThan(1000);
     expect(violations).toEqual([0, refused]);

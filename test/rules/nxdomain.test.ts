@@ -14,7 +14,7 @@ function sent(text: SiteText, question: string): string {
 }
 
 describe("nxdomain of a rule", () => {
-  test("is sent where nothing else holds the name or a name below it", () => {
+  test("is sent when nothing else can answer for the name or a name below it", () => {
     expect(sent({ rules: [deny] }, "ads.example")).toBe("nxdomain");
     expect(sent({ rules: [deny] }, "x.ads.example HTTPS")).toBe("nxdomain");
     const rules = [rule("lan", "router", { domains: ["lan", "otherads.example", "example"], clients: ["tv"] }), deny];
@@ -28,7 +28,7 @@ describe("nxdomain of a rule", () => {
     expect(sent({ rules: [deny], hosts }, "x.ads.example")).toBe("nxdomain");
   });
 
-  test("is NODATA where an earlier rule with `types` holds the name, whatever it does", () => {
+  test("becomes NODATA when an earlier rule with `types` matches the name, whatever its action", () => {
     const action = [
       "far",
       { answer: "nodata" as const },
@@ -46,7 +46,7 @@ describe("nxdomain of a rule", () => {
     expect(sent({ rules: mere }, "x.ads.example AAAA")).toBe("nxdomain");
   });
 
-  test("is NODATA where an earlier rule lets a name below it exist, and only for the names above that one", () => {
+  test("becomes NODATA above a name that an earlier rule lets exist, and only there", () => {
     const earlier = [
       rule("allow", "far", { domains: ["a.b.ads.example"] }),
       rule("allow", "far", { domains: ["full:a.b.ads.example"], types: [TYPE.A] }),
@@ -64,7 +64,7 @@ describe("nxdomain of a rule", () => {
     }
   });
 
-  test("stands beside an earlier rule that denies names below it too, and beside one for other clients", () => {
+  test("stays when an earlier rule denies names below too, or is for other clients", () => {
     for (const answer of ["nxdomain", "refused", "drop"] as const) {
       expect(sent({ rules: [rule("early", { answer }, { domains: ["a.ads.example"] }), deny] }, "ads.example")).toBe("nxdomain");
     }
@@ -72,20 +72,20 @@ describe("nxdomain of a rule", () => {
     expect(sent({ rules }, "ads.example")).toBe("nxdomain");
   });
 
-  test("is NODATA where an earlier rule has keywords or regular expressions: they may hold names below", () => {
+  test("becomes NODATA when an earlier rule has keywords or regular expressions, which may match names below", () => {
     for (const pattern of ["keyword:shop", "regexp:^shop\\."]) {
       const rules = [rule("allow", "far", { domains: [pattern] }), deny];
       expect(sent({ rules }, "ads.example")).toBe("nodata for allow");
     }
   });
 
-  test("is NODATA where an earlier rule excepts this name alone, and so holds the names below it", () => {
+  test("becomes NODATA when an earlier rule excepts this name only, and so matches the names below", () => {
     const except = (written: string) => [rule("allow", "far", { domains: ["example", written] }), deny];
     expect(sent({ rules: except("!full:ads.example") }, "ads.example")).toBe("nodata for allow");
     expect(sent({ rules: except("!ads.example") }, "ads.example")).toBe("nxdomain");
   });
 
-  test("is NODATA where the rule itself denies the name alone: names below it go on to others", () => {
+  test("becomes NODATA when the rule denies this name only, and names below go to later rules", () => {
     for (const pattern of ["full:ads.example", "regexp:^ads\\."]) {
       const rules = [rule("deny", { answer: "nxdomain" }, { domains: [pattern] })];
       expect(sent({ rules }, "ads.example")).toBe("nodata for deny");
@@ -95,7 +95,7 @@ describe("nxdomain of a rule", () => {
     }
   });
 
-  test("is NODATA above what the rule itself excepts", () => {
+  test("becomes NODATA above the rule's own exceptions", () => {
     const excepting = (except: string) => ({
       rules: [rule("deny", { answer: "nxdomain" }, { domains: ["ads.example", except] })],
       lists: { good: ["a.b.ads.example"] },
@@ -108,7 +108,7 @@ describe("nxdomain of a rule", () => {
     expect(sent(excepting("!keyword:good"), "c.ads.example")).toBe("nodata for deny");
   });
 
-  test("is NODATA for the root, for single labels, and above special zones", () => {
+  test("becomes NODATA for the root, for single labels and above special zones", () => {
     const rules = [rule("deny", { answer: "nxdomain" })];
     for (const text of [". NS", "example TXT", "in-addr.arpa", "100.in-addr.arpa"])
       expect(sent({ rules }, text)).toBe("nodata for special");

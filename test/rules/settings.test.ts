@@ -16,7 +16,7 @@ const answers: Shaping = {
 };
 
 describe("settings", () => {
-  test("without a modifier they are those of section `answers`", () => {
+  test("without a modifier are those of section `answers`", () => {
     const settings = Settings.initial(answers);
     expect(settings.shaping).toEqual(answers);
     expect(settings).toMatchObject({ stale: true, ecs: null, log: true });
@@ -38,26 +38,26 @@ describe("settings", () => {
     expect(settings.shaping.negative).toEqual({ ...answers.negative, blockSeconds: 5, bareSeconds: 3 });
   });
 
-  test("a bound that a rule names holds, and the other one gives way", () => {
+  test("a limit of a rule holds, and the opposite limit moves to it", () => {
     const initial = Settings.initial(answers);
     expect(initial.after({ negative: { maxSeconds: 0 } }).shaping.negative).toMatchObject({ minSeconds: 0, maxSeconds: 0 });
     expect(initial.after({ negative: { minSeconds: 90 } }).shaping.negative).toMatchObject({ minSeconds: 90, maxSeconds: 90 });
   });
 
-  test("the same path through the rules gives the same object", () => {
+  test("equal paths through the rules return the same object", () => {
     const [first, second]: RuleModifiers[] = [{ ipv6: "nodata" }, { https: "nodata" }];
     const initial = Settings.initial(answers);
     expect(initial.after(first ?? {}).after(second ?? {})).toBe(initial.after(first ?? {}).after(second ?? {}));
   });
 
-  test("more combinations than are remembered still come out right", () => {
+  test("combinations beyond the remembered ones are right too", () => {
     const initial = Settings.initial(answers);
     for (let seconds = 0; seconds < 1_000; seconds++) {
       expect(initial.after({ ttl: { minSeconds: seconds } }).shaping.ttl.minSeconds).toBe(seconds);
     }
   });
 
-  test("a lower bound never exceeds the upper one, whatever the rules say", () => {
+  test("the minimum never exceeds the maximum, whatever the rules say", () => {
     const bounds = fc.record({ minSeconds: fc.nat(100), maxSeconds: fc.nat(100) }, { requiredKeys: [] });
     fc.assert(
       fc.property(fc.array(bounds, { maxLength: 4 }), (changes) => {

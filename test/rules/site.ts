@@ -38,7 +38,7 @@ export interface SiteText {
 export interface Site {
   readonly decider: Decider;
   /** `text` is a name and perhaps a type: `www.example.com AAAA`. */
-  readonly decide: (text: string, asker?: Requester) => Decision;
+  readonly decide: (text: string, requester?: Requester) => Decision;
 }
 
 export function site(text: SiteText): Site {
@@ -56,7 +56,7 @@ export function site(text: SiteText): Site {
   });
   return {
     decider,
-    decide: (question, asker = laptop) => decider.decide(ask(question), asker),
+    decide: (question, requester = laptop) => decider.decide(ask(question), requester),
   };
 }
 

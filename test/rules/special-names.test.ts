@@ -3,8 +3,8 @@ import { TYPE } from "../../src/dns/types.ts";
 import { laptop, name, rule, type SiteText, site } from "./site.ts";
 
 /** `nodata lan` and the like: what a special name gets, and the SOA's owner; else the group that it goes to. */
-function outcome(text: SiteText, question: string, asker = laptop): string {
-  const decision = site(text).decide(question, asker);
+function outcome(text: SiteText, question: string, requester = laptop): string {
+  const decision = site(text).decide(question, requester);
   if (decision.kind === "forward") return decision.group;
   if (decision.kind !== "reply") return decision.kind;
   const { source, answer } = decision;
@@ -15,7 +15,7 @@ function outcome(text: SiteText, question: string, asker = laptop): string {
 const catchAll = rule("others", "far", { domains: ["."] });
 
 describe("special names", () => {
-  test("the apex is NODATA, what lies below NXDOMAIN, with the zone's SOA, for every type", () => {
+  test("the apex is NODATA and names below are NXDOMAIN, with the SOA of the zone, for every type", () => {
     for (const type of ["A", "AAAA", "HTTPS", "TXT", "NS", "SOA", "ANY"]) {
       expect(outcome({ rules: [catchAll] }, `invalid ${type}`)).toBe("special nodata invalid");
       expect(outcome({ rules: [catchAll] }, `a.b.invalid ${type}`)).toBe("special nxdomain invalid");
@@ -24,7 +24,7 @@ describe("special names", () => {
     expect(outcome({}, "1.0.0.10.in-addr.arpa PTR")).toBe("special nxdomain 10");
   });
 
-  test("a single label is NODATA for the types that look for a host, and forwarded for others", () => {
+  test("a single label is NODATA for the types that clients look up hosts by, and forwarded for others", () => {
     expect(outcome({}, "printer AAAA")).toBe("special nodata printer");
     expect(outcome({}, "printer TXT")).toBe("first");
     expect(outcome({}, ". NS")).toBe("first");
@@ -33,7 +33,7 @@ describe("special names", () => {
     expect(outcome({ rules: [rule("own", "router", { domains: ["full:printer"] })] }, "printer")).toBe("router");
   });
 
-  test("a pattern at the zone or below it lets names out, as far as it reaches", () => {
+  test("a pattern at or below the zone lets its own names out", () => {
     const rules = [rule("lan", "router", { domains: ["lan"] }), rule("lab", "lab", { domains: ["foo.test"] }), catchAll];
     expect(outcome({ rules }, "lan")).toBe("router");
     expect(outcome({ rules }, "printer.lan")).toBe("router");
@@ -43,7 +43,7 @@ describe("special names", () => {
     expect(outcome({ rules }, "test")).toBe("special nodata test");
   });
 
-  test("what matches everything, a keyword, a regular expression, an except or a pattern above the zone lets nothing out", () => {
+  test("a rule for everything, a keyword, a regular expression, an exception and a pattern above the zone let nothing out", () => {
     for (const domains of [[], ["."], ["keyword:lan"], ["regexp:lan$"], ["!com"], ["arpa"], ["in-addr.arpa"]]) {
       const rules = [rule("wide", "far", { domains })];
       expect(outcome({ rules }, "printer.lan")).toBe("special nxdomain lan");
@@ -54,13 +54,13 @@ describe("special names", () => {
     );
   });
 
-  test("a rule that has a pattern of everything beside one within the zone lets out what the latter holds", () => {
+  test("a rule with `.` and a pattern in the zone lets out the names of the latter", () => {
     const rules = [rule("both", "far", { domains: [".", "lan"] })];
     expect(outcome({ rules }, "printer.lan")).toBe("far");
     expect(outcome({ rules }, "printer.local")).toBe("special nxdomain local");
   });
 
-  test("`longest` lets out what its winning list holds within the zone", () => {
+  test("`longest` lets out the names of a pattern in the zone, if that pattern's list wins", () => {
     const text = {
       lists: { near: ["lan", "cn"], far: ["."] },
       rules: [rule("split", { longest: { near: "domestic", far: "overseas" } })],
@@ -70,13 +70,13 @@ describe("special names", () => {
     expect(outcome(text, "printer.local.cn")).toBe("domestic");
   });
 
-  test("a private reverse zone is opened by itself or a part of it", () => {
+  test("a pattern for a private reverse zone, or for a part of it, lets names out", () => {
     const rules = [rule("ptr", "router", { domains: ["88.168.192.in-addr.arpa"] }), catchAll];
     expect(outcome({ rules }, "1.88.168.192.in-addr.arpa PTR")).toBe("router");
     expect(outcome({ rules }, "1.89.168.192.in-addr.arpa PTR")).toBe("special nxdomain 168");
   });
 
-  test("the first rule that would decide settles it: a later one does not let the name out", () => {
+  test("only the first rule that would decide counts: a later one does not let the name out", () => {
     const rules = [rule("tv", "domestic", { clients: ["tv"] }), rule("lan", "router", { domains: ["lan"] })];
     expect(outcome({ rules }, "printer.lan")).toBe("router");
     expect(outcome({ rules }, "printer.lan", { ...laptop, clientId: "tv" })).toBe("special nodata lan");
@@ -88,7 +88,7 @@ describe("special names", () => {
     expect(outcome({ rules }, "y.lan")).toBe("special nxdomain lan");
   });
 
-  test("an ancestor of a hosts name, of a held PTR, or of a name that leaves is NODATA (RFC 8020 §2)", () => {
+  test("a name above a hosts name, above its PTR, or above a name that is let out is NODATA (RFC 8020 §2)", () => {
     const hosts = [{ name: "a.b.internal", addresses: ["10.1.2.3"] }];
     expect(outcome({ hosts }, "b.internal")).toBe("special nodata internal");
     expect(outcome({ hosts }, "c.internal")).toBe("special nxdomain internal");
@@ -104,7 +104,7 @@ describe("special names", () => {
     expect(outcome(text, "z.x.y.local")).toBe("special nxdomain local");
   });
 
-  test("a name that leaves for one type is NODATA for the others", () => {
+  test("a name that is let out for one type is NODATA for the others", () => {
     const rules = [rule("ptr", "router", { domains: ["10.in-addr.arpa"], types: [TYPE.PTR] })];
     expect(outcome({ rules }, "1.0.0.10.in-addr.arpa PTR")).toBe("router");
     expect(outcome({ rules }, "1.0.0.10.in-addr.arpa TXT")).toBe("special nodata 10");
@@ -122,7 +122,7 @@ describe("special names", () => {
     expect(outcome({ rules }, "_dns.resolver.arpa SVCB")).toBe("special nodata resolver");
   });
 
-  test("a switched name is denied in every type, also where a list holds it", () => {
+  test("a name of a switch is denied in every type, also when a list has it", () => {
     const text = { rules: [rule("own", "far", { domains: ["use-application-dns.net", "icloud.com"] })] };
     expect(outcome(text, "use-application-dns.net")).toBe("far");
     const on = { ...text, special: { firefoxCanary: true, privateRelay: true } };

@@ -78,29 +78,29 @@ describe("special zones", () => {
     expect(zoneOf(text, TYPE.DS)).toBeNull();
   });
 
-  test("a label that only ends like a zone is not in it, whatever its octets are", () => {
+  test("a label that only ends like a zone is not in the zone, whatever its bytes are", () => {
     const zones = new SpecialZones(off);
     // One label of the bytes "a", 3, "lan".
     expect(zones.find(name("a\\003lan.example"), TYPE.A)).toBeNull();
     expect(zones.find(name("x.a\\003lan"), TYPE.A)).toBeNull();
   });
 
-  test("a single label is its own zone for A, AAAA, SVCB and HTTPS, and leaves for every other type", () => {
+  test("a single label is its own zone for A, AAAA, SVCB and HTTPS, and is forwarded for every other type", () => {
     for (const type of [TYPE.A, TYPE.AAAA, TYPE.SVCB, TYPE.HTTPS]) expect(zoneOf("printer", type)).toBe("printer");
     for (const type of [TYPE.NS, TYPE.DS, TYPE.SOA, TYPE.DNSKEY, TYPE.TXT, TYPE.ANY]) expect(zoneOf("printer", type)).toBeNull();
   });
 
-  test("the root leaves for every type", () => {
+  test("the root is forwarded for every type", () => {
     for (const type of [TYPE.A, TYPE.NS, TYPE.DNSKEY]) expect(zoneOf(".", type)).toBeNull();
   });
 
-  test("DS of home.arpa leaves (RFC 8375 §4), DS below it and of other zones does not", () => {
+  test("DS of home.arpa is forwarded (RFC 8375 §4), DS below it and of other zones is not", () => {
     expect(zoneOf("home.arpa", TYPE.DS)).toBeNull();
     expect(zoneOf("a.home.arpa", TYPE.DS)).toBe("home.arpa");
     expect(zoneOf("10.in-addr.arpa", TYPE.DS)).toBe("10.in-addr.arpa");
   });
 
-  test("resolver.arpa and what is below it stay here and are not opened by rules (RFC 9462 §6.4)", () => {
+  test("resolver.arpa and names below it are never forwarded, whatever the rules say (RFC 9462 §6.4)", () => {
     const zone = new SpecialZones(off).find(name("_dns.resolver.arpa"), TYPE.SVCB);
     expect(zone).toMatchObject({ name: name("resolver.arpa"), apex: "nodata", below: "nodata", opens: false });
   });

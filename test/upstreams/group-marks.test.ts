@@ -19,7 +19,7 @@ test.each([
   expect(markOf(upstreams)).toBe(plain);
 });
 
-test("whatever an answer comes from makes another mark", () => {
+test("every option that answers depend on changes the mark", () => {
   const marks = [
     "{ a: { servers: [192.0.2.1] } }",
     "{ a: { servers: [192.0.2.1, 192.0.2.3] } }",
@@ -37,7 +37,7 @@ test("whatever an answer comes from makes another mark", () => {
   expect(new Set([plain, ...marks]).size).toBe(1 + marks.length);
 });
 
-test("a proxy's password leaves no trace", () => {
+test("the password of a proxy does not change the mark", () => {
   const withPassword = (password: string) =>
     markOf(`{ a: { servers: [https://dns.example/dns-query], proxy: "socks5://me:${password}@127.0.0.1:1" } }`);
   expect(withPassword("one")).toBe(withPassword("two"));

@@ -8,7 +8,7 @@ const empty = (afterMs: number): Behaviour => answers(afterMs, RCODE.NOERROR, { 
 
 const doubtsEmpty = true;
 
-test("an empty answer without SOA is put to another member, whose records count", async () => {
+test("an empty answer without SOA makes the group ask another member, whose records win", async () => {
   const site = new Site(groupOptions("g"));
   site.behave({ a: empty(5), b: answers(10) });
   expect(await site.ask({ doubtsEmpty })).toMatchObject({ outcome: "b", elapsedMs: 15, answer: { answered: true } });
@@ -22,13 +22,13 @@ test("two members that agree are believed, and no third is asked", async () => {
   expect(site.takeAsked()).toEqual(["a", "b"]);
 });
 
-test("a group of one is believed at once", async () => {
+test("a group with one member is believed at once", async () => {
   const site = new Site(groupOptions("g", { servers: [serverOptions("a")] }));
   site.behave({ a: empty(5) });
   expect(await site.ask({ doubtsEmpty })).toMatchObject({ elapsedMs: 5, answer: { answered: false } });
 });
 
-test("where the second member fails the next is asked, and without any the first answer is believed", async () => {
+test("if the second member fails the next is asked, and after the last one the first answer is believed", async () => {
   const site = new Site(groupOptions("g"));
   site.behave({ a: empty(5), b: fails("network", 5), c: answers(5) });
   expect(await site.ask({ doubtsEmpty })).toMatchObject({ outcome: "c", elapsedMs: 15 });
@@ -36,13 +36,13 @@ test("where the second member fails the next is asked, and without any the first
   expect(await site.ask({ doubtsEmpty })).toMatchObject({ elapsedMs: 15, answer: { answered: false } });
 });
 
-test("a silent second opinion is waited for no longer than any member", async () => {
+test("a silent second member is waited for no longer than attemptMs", async () => {
   const site = new Site(groupOptions("g"));
   site.behave({ a: empty(5), b: silent, c: silent });
   expect(await site.ask({ doubtsEmpty })).toMatchObject({ elapsedMs: 605, answer: { answered: false } });
 });
 
-test("in a race the answers under way are awaited, and nobody is asked twice", async () => {
+test("in a race the pending answers are awaited, and no member is asked twice", async () => {
   const site = new Site(groupOptions("g", { strategy: "race" }));
   site.behave({ a: empty(5), b: answers(200), c: silent });
   expect(await site.ask({ doubtsEmpty })).toMatchObject({ outcome: "b", elapsedMs: 200 });
@@ -51,7 +51,7 @@ test("in a race the answers under way are awaited, and nobody is asked twice", a
   expect(site.takeAsked()).toEqual(["a", "b", "c", "a", "b", "c"]);
 });
 
-test("where nobody doubts, an empty answer is as good as any", async () => {
+test("without `doubtsEmpty` an empty answer is as good as any", async () => {
   const site = new Site(groupOptions("g"));
   site.behave({ a: empty(5) });
   expect(await site.ask()).toMatchObject({ elapsedMs: 5, answer: { answered: false } });

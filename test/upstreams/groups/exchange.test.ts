@@ -58,14 +58,14 @@ describe("one question", () => {
     expect(await site.ask()).toMatchObject({ outcome: "exhausted", elapsedMs: 10 });
   });
 
-  test("a member that fails after it was joined calls in nobody else", async () => {
+  test("a member that fails after the next one was asked brings in no other", async () => {
     const site = new Site(groupOptions("g"));
     site.behave({ a: fails("network", 700), b: answers(300) });
     expect(await site.ask()).toMatchObject({ outcome: "b", elapsedMs: 900 });
     expect(site.takeAsked()).toEqual(["a", "b"]);
   });
 
-  test("the losers are aborted, the winner is not", async () => {
+  test("pending attempts are aborted when one wins", async () => {
     const site = new Site(groupOptions("g"));
     site.behave({ a: silent });
     await site.ask();
@@ -77,8 +77,8 @@ describe("no good answer", () => {
   test("every member failed: exhausted, and it says who failed how", async () => {
     const site = new Site(groupOptions("g"));
     site.behave({ a: fails("refused"), b: fails("tls"), c: fails("malformed") });
-    const errand = { signal: new AbortController().signal, attempts: [], requester: null };
-    const failed = expect(site.group.exchange(question(), errand)).rejects.toMatchObject({
+    const options = { signal: new AbortController().signal, attempts: [], requester: null };
+    const failed = expect(site.group.exchange(question(), options)).rejects.toMatchObject({
       failure: "exhausted",
       message: "g: a refused, b tls, c malformed",
     });
@@ -86,7 +86,7 @@ describe("no good answer", () => {
     await failed;
   });
 
-  test("SERVFAIL with its extended errors comes before what speaks of the server", async () => {
+  test("SERVFAIL with extended errors beats rcodes about the server", async () => {
     const site = new Site(groupOptions("g"));
     const why = { extendedErrors: [{ code: 6, text: "bogus" }] };
     site.behave({ a: answers(1, RCODE.SERVFAIL, why), b: answers(1, RCODE.SERVFAIL), c: answers(1, RCODE.REFUSED) });
@@ -99,7 +99,7 @@ describe("no good answer", () => {
     expect(await site.ask()).toMatchObject({ outcome: "b", answer: { rcode: RCODE.REFUSED } });
   });
 
-  test("a refusal does not wait for a dead member to answer too: twice attemptMs, or once when that is known to be unhealthy", async () => {
+  test("a refusal waits for a silent member twice attemptMs, or once if the member is unhealthy", async () => {
     const site = new Site(groupOptions("g", { servers: [serverOptions("a"), serverOptions("b")] }));
     site.behave({ a: answers(5, RCODE.SERVFAIL), b: silent });
     expect(await site.ask()).toMatchObject({ outcome: "a", elapsedMs: 1205, answer: { rcode: RCODE.SERVFAIL } });
@@ -116,14 +116,14 @@ describe("no good answer", () => {
 
   test("a signal that has aborted already asks nobody", async () => {
     const site = new Site(groupOptions("g"));
-    const errand = { signal: AbortSignal.abort(), attempts: [], requester: null };
-    await expect(site.group.exchange(question(), errand)).rejects.toMatchObject({ failure: "aborted" });
+    const options = { signal: AbortSignal.abort(), attempts: [], requester: null };
+    await expect(site.group.exchange(question(), options)).rejects.toMatchObject({ failure: "aborted" });
     expect(site.takeAsked()).toEqual([]);
   });
 });
 
 describe("the trace", () => {
-  test("attempts stand in the order of asking, with the group's name, those given up included", async () => {
+  test("attempts stand in the order of asking, with the group's name, abandoned ones too", async () => {
     const site = new Site(groupOptions("g"));
     site.behave({ a: silent, b: answers(5, RCODE.REFUSED), c: answers(20) });
     const { attempts } = await site.ask();
@@ -134,7 +134,7 @@ describe("the trace", () => {
     ]);
   });
 
-  test("a server that has not noted its end when it is given up is noted all the same", async () => {
+  test("an abandoned server that has added no attempt is in the trace too", async () => {
     const site = new Site(groupOptions("g"));
     const hanging = site.server("a");
     hanging.exchange = () => new Promise(() => {});
@@ -156,7 +156,7 @@ describe("the trace", () => {
     ]);
   });
 
-  test("so far, it has those that are still awaited, the fallback's too", async () => {
+  test("before the end it has pending attempts, those of the fallback too", async () => {
     const site = new Site(
       groupOptions("g", { fallback: "h" }),
       groupOptions("h", { servers: [serverOptions("x"), serverOptions("y")] }),
@@ -176,7 +176,7 @@ describe("the trace", () => {
     await expect(dispatch.result).rejects.toThrow("closed");
   });
 
-  test("who is given up before its time is over was not silent", async () => {
+  test("a member abandoned before attemptMs was not silent", async () => {
     const site = new Site(groupOptions("g", { strategy: "race" }));
     site.behave({ a: answers(50), b: answers(5), c: answers(50) });
     const { attempts } = await site.ask();
@@ -200,7 +200,7 @@ describe("limits", () => {
     expect(await site.ask()).toMatchObject({ outcome: "a" });
   });
 
-  test("all over their maxQps: exhausted at once, and the fallback is asked if there is one", async () => {
+  test("all members over their maxQps: the fallback is asked, or the failure is exhausted at once", async () => {
     const servers = [serverOptions("a", { maxQps: 1 })];
     const alone = new Site(groupOptions("g", { servers }));
     await alone.ask();
@@ -210,7 +210,7 @@ describe("limits", () => {
     expect(await site.ask()).toMatchObject({ outcome: "x", elapsedMs: 10 });
   });
 
-  test("a member with too many questions waiting is passed over, a group with too many fails at once", async () => {
+  test("a member with too many pending questions is skipped, a group with too many fails at once", async () => {
     const site = new Site(groupOptions("g", { servers: [serverOptions("a"), serverOptions("b")] }));
     site.behave({ a: silent, b: silent });
     const waiting = Array.from({ length: MAX_GROUP_IN_FLIGHT }, () => site.begin());
@@ -225,7 +225,7 @@ describe("limits", () => {
 });
 
 describe("closing", () => {
-  test("members that are found silent by it are not probed", async () => {
+  test("silent members are not probed after it", async () => {
     const site = new Site(groupOptions("g", { servers: [serverOptions("a")] }));
     site.behave({ a: silent });
     const waiting = [site.begin(), site.begin(), site.begin()];
@@ -248,7 +248,7 @@ describe("closing", () => {
     expect(site.server("a").aborted).toBe(1);
   });
 
-  test("what is under way ends with closed, later questions too, and the members are closed once", async () => {
+  test("pending and later questions end with closed, and the members are closed once", async () => {
     const site = new Site(groupOptions("g"));
     site.behave({ a: silent });
     const waiting = site.begin();
@@ -271,7 +271,7 @@ describe("closing", () => {
   });
 });
 
-test("nothing is left hanging on the caller's signal", async () => {
+test("no listener is left on the caller's signal", async () => {
   const site = new Site(groupOptions("g"));
   const { signal } = new AbortController();
   const exchanging = site.group.exchange(question(), { signal, attempts: [], requester: null });
@@ -284,7 +284,7 @@ test("nothing is left hanging on the caller's signal", async () => {
 test("a bug in a member is not taken for a failure of the network", async () => {
   const site = new Site(groupOptions("g"));
   site.server("a").exchange = () => Promise.reject(new TypeError("a bug"));
-  const errand = { signal: new AbortController().signal, attempts: [], requester: null };
-  await expect(site.group.exchange(question(), errand)).rejects.toThrow(TypeError);
+  const options = { signal: new AbortController().signal, attempts: [], requester: null };
+  await expect(site.group.exchange(question(), options)).rejects.toThrow(TypeError);
   expect(site.group.status()).toMatchObject({ inFlight: 0, members: [{ inFlight: 0 }, { inFlight: 0 }, { inFlight: 0 }] });
 });

@@ -55,7 +55,7 @@ describe("fallback", () => {
     expect(await site.ask()).toMatchObject({ outcome: "x", elapsedMs: 13 });
   });
 
-  test("one good member is enough to keep it out", async () => {
+  test("it is not asked if one member has a good answer", async () => {
     const site = withFallback();
     site.behave({ a: fails("network"), b: fails("network"), c: answers(1000) });
     expect(await site.ask()).toMatchObject({ outcome: "c" });
@@ -70,7 +70,7 @@ describe("fallback", () => {
     expect(await site.ask()).toMatchObject({ outcome: "b", elapsedMs: 2450 });
   });
 
-  test("when all members are known to be unhealthy it has its turn after one attemptMs", async () => {
+  test("when all members are unhealthy it is asked after one attemptMs", async () => {
     const site = withFallback();
     site.behave({ a: silent, b: silent, c: silent });
     await site.askTimes(3);
@@ -78,7 +78,7 @@ describe("fallback", () => {
     expect(await site.ask()).toMatchObject({ outcome: "x", elapsedMs: 610 });
   });
 
-  test("when it fails too, the group's own best answer is given, else exhausted", async () => {
+  test("when it fails too, the best bad answer of the group is returned, else exhausted", async () => {
     const site = withFallback();
     site.behave({ a: answers(1, RCODE.SERVFAIL), b: fails("network"), c: fails("network"), x: answers(1, RCODE.REFUSED) });
     expect(await site.ask()).toMatchObject({ outcome: "a" });
@@ -102,19 +102,19 @@ describe("fallback", () => {
 describe("loops", () => {
   const router = (changes = {}) => serverOptions("router", { host: "192.168.88.1", ...changes });
 
-  test("a member is never asked what came from its own address", async () => {
+  test("a member never gets a question from its own address", async () => {
     const site = new Site(groupOptions("g", { servers: [router(), serverOptions("other")] }));
     expect(await site.ask({ origin: "192.168.88.1" })).toMatchObject({ outcome: "other", elapsedMs: 10 });
     expect(await site.ask({ origin: "192.168.88.2" })).toMatchObject({ outcome: "router" });
   });
 
-  test("if that leaves nobody the failure is barred, and the fallback is not asked", async () => {
+  test("if no member is left the failure is barred, and the fallback is not asked", async () => {
     const site = new Site(groupOptions("g", { servers: [router()], fallback: "h" }), groupOptions("h"));
     expect(await site.ask({ origin: "192.168.88.1" })).toMatchObject({ outcome: "barred", elapsedMs: 0, attempts: [] });
     expect(site.takeAsked()).toEqual([]);
   });
 
-  test("where others were asked and failed it is not barred but exhausted", async () => {
+  test("if other members were asked and failed the failure is exhausted", async () => {
     const site = new Site(groupOptions("g", { servers: [router(), serverOptions("other")] }));
     site.behave({ other: fails("network") });
     expect(await site.ask({ origin: "192.168.88.1" })).toMatchObject({ outcome: "exhausted" });
@@ -143,7 +143,7 @@ describe("loops", () => {
     expect(await site.ask({ origin: "172.18.3.4" })).toMatchObject({ outcome: "a" });
   });
 
-  test("127.0.0.1 and ::1 are everybody's and bar nothing by themselves; another loopback address does", async () => {
+  test("127.0.0.1 and ::1 bar nothing, because all programs of the host share them; another loopback address does", async () => {
     const at = (host: string) => new Site(groupOptions("g", { servers: [router({ host })] })).ask({ origin: host });
     expect(await at("127.0.0.1")).toMatchObject({ outcome: "router" });
     expect(await at("::1")).toMatchObject({ outcome: "router" });

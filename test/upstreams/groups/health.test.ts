@@ -17,7 +17,7 @@ function secondsAsked(site: Site, label: string, sinceMs: number): number[] {
   return site.server(label).asked.map(({ atMs }) => (atMs - sinceMs) / 1000);
 }
 
-describe("falling unhealthy", () => {
+describe("becoming unhealthy", () => {
   test.each([
     [TYPE.A, false],
     [TYPE.AAAA, false],
@@ -30,7 +30,7 @@ describe("falling unhealthy", () => {
     expect(healthOf(site)).toEqual([healthy, true]);
   });
 
-  test("two silences are not enough, and a reply with any rcode begins the count anew", async () => {
+  test("two silences are not enough, and a reply with any rcode restarts the count", async () => {
     const site = new Site(two);
     site.behave({ a: silent });
     await site.askTimes(2);
@@ -43,7 +43,7 @@ describe("falling unhealthy", () => {
     expect(healthOf(site)).toEqual([false, true]);
   });
 
-  test("a dead member that is joined and beaten by the next counts as silent", async () => {
+  test("a dead member counts as silent when the next member answers", async () => {
     const site = new Site(two);
     site.behave({ a: silent, b: answers(20) });
     for (const { elapsedMs } of await site.askTimes(3)) expect(elapsedMs).toBe(620);
@@ -83,7 +83,7 @@ describe("falling unhealthy", () => {
 });
 
 describe("probes", () => {
-  test("while another member is healthy they back off from one second to thirty", async () => {
+  test("while another member is healthy their delay grows from one second to thirty", async () => {
     const site = new Site(two);
     site.behave({ a: fails("refused", 0) });
     await site.ask();
@@ -93,7 +93,7 @@ describe("probes", () => {
     expect(secondsAsked(site, "a", illMs)).toEqual([1, 3, 7, 15, 31, 61, 91, 121]);
   });
 
-  test("while nobody is healthy each is probed every second, and soon after the last one became unhealthy", async () => {
+  test("while no member is healthy each is probed every second", async () => {
     const site = new Site(two);
     site.behave({ a: fails("refused", 0) });
     await site.ask();
@@ -118,7 +118,7 @@ describe("probes", () => {
     expect(site.server("a").aborted - before).toBe(27);
   });
 
-  test("they ask by turns for what went unanswered and for the root", async () => {
+  test("they ask in turn for the last address question and for the root", async () => {
     const site = new Site(one);
     site.behave({ a: silent });
     await site.askTimes(3, { question: question("late.example", TYPE.AAAA) });
@@ -142,7 +142,7 @@ describe("probes", () => {
     expect(site.takeAsked()).toEqual([]);
   });
 
-  test("the reply of a recovered member is all that is known of its speed", async () => {
+  test("after a recovery only the reply to the probe counts for the latency", async () => {
     const site = new Site(one);
     site.behave({ a: answers(500) });
     await site.ask();
@@ -153,7 +153,7 @@ describe("probes", () => {
     expect(site.group.status()).toMatchObject({ members: [{ healthy: true, latencyMs: 30 }] });
   });
 
-  test("what is no DNS answer does not make a member healthy", async () => {
+  test("a reply that is not DNS does not make a member healthy", async () => {
     const site = new Site(one);
     site.behave({ a: fails("refused") });
     await site.ask();
@@ -162,7 +162,7 @@ describe("probes", () => {
     expect(healthOf(site)).toEqual([false]);
   });
 
-  test("they count against maxQps and are left out where it has no room", async () => {
+  test("they count against maxQps and are skipped when it is used up", async () => {
     const site = new Site(groupOptions("g", { servers: [serverOptions("a", { maxQps: 0.25 })] }));
     site.behave({ a: fails("refused", 0) });
     await site.ask();
@@ -172,7 +172,7 @@ describe("probes", () => {
     expect(secondsAsked(site, "a", illMs)).toEqual([4, 8, 12]);
   });
 
-  test("a member that answers probes but no clients is probed ever more seldom", async () => {
+  test("a member that answers probes but not clients is probed ever less often", async () => {
     const site = new Site(two);
     const illSeconds: number[] = [];
     for (let round = 0; round < 4; round++) {
@@ -188,7 +188,7 @@ describe("probes", () => {
 });
 
 describe("recovery", () => {
-  test("listeners hear of it when a group without a healthy member has one again, not of further ones", async () => {
+  test("`onRecovery` is called for the first healthy member of a group, not for further ones", async () => {
     const site = new Site(two, groupOptions("h", { servers: [serverOptions("x")] }));
     site.behave({ a: fails("refused", 0), b: fails("refused", 0) });
     await site.ask();
@@ -201,7 +201,7 @@ describe("recovery", () => {
     expect(site.recovered).toEqual(["g"]);
   });
 
-  test("a client's own question may bring it about before a probe does", async () => {
+  test("a client's question can bring it before a probe does", async () => {
     const site = new Site(one);
     site.behave({ a: fails("refused", 0) });
     await site.ask();
@@ -211,7 +211,7 @@ describe("recovery", () => {
   });
 });
 
-test("status tells the state, what was asked, and the last failure", async () => {
+test("status has the health, the counters and the last failure", async () => {
   const site = new Site(two);
   site.behave({ a: answers(5, RCODE.REFUSED), b: answers(20) });
   await site.ask();

@@ -13,7 +13,7 @@ test("under steady traffic one measurement counts an eighth", async () => {
   expect(latency.lastMs).toBe(180);
 });
 
-test("after half a minute without one it counts as much as all before it, after minutes nearly everything", async () => {
+test("after half a minute without a measurement a new one counts half, after minutes nearly all", async () => {
   const clock = fakeClock();
   const latency = new Latency(clock);
   latency.observe(100);

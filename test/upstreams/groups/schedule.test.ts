@@ -63,7 +63,7 @@ const scene = fc.record({
   deadlineMs: fc.integer({ min: 10, max: 4000 }).map((ms) => ms + 0.5),
 });
 
-test("the client waits exactly as long as the best good member needs under the strategy's schedule, and never beyond its signal", async () => {
+test("the client waits exactly as long as the best member needs under the schedule of the strategy, and never beyond its signal", async () => {
   await fc.assert(
     fc.asyncProperty(scene, async ({ strategy, scripts, attemptMs, deadlineMs }) => {
       const servers = scripts.map((_, index) => serverOptions(`s${index}`));
@@ -99,7 +99,7 @@ test("the client waits exactly as long as the best good member needs under the s
   );
 });
 
-test("no timer is set for a moment that has passed, however long it takes between two looks at the clock", async () => {
+test("no timer is set for a time in the past, however long the code takes between two clock readings", async () => {
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 1, max: 500 }), async (betweenMs) => {
       const still = fakeClock();
@@ -119,8 +119,8 @@ test("no timer is set for a moment that has passed, however long it takes betwee
         return scripted;
       };
       const groups = openGroups([groupOptions("g", { strategy: "race" })], { openMember, clock, random: () => 0.5 });
-      const errand = { signal: new AbortController().signal, attempts: [], requester: null, doubtsEmpty: false };
-      const exchanging = groups.get("g").exchange(question(), errand);
+      const options = { signal: new AbortController().signal, attempts: [], requester: null, doubtsEmpty: false };
+      const exchanging = groups.get("g").exchange(question(), options);
       await still.advance(4000);
       expect((await exchanging).rcode).toBe(RCODE.SERVFAIL);
       expect(Math.min(...delaysMs)).toBeGreaterThanOrEqual(0);

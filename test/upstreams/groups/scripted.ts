@@ -208,14 +208,14 @@ export class Site {
     const timer = this.clock.setTimer(() => controller.abort(), deadlineMs);
     const attempts: Attempt[] = [];
     const requester = origin === null ? null : { address: origin, clientId: null };
-    const errand = { signal: controller.signal, attempts, requester, doubtsEmpty };
+    const exchangeOptions = { signal: controller.signal, attempts, requester, doubtsEmpty };
     const done = (outcome: string, answer: Answer | null): Exchanged => {
       timer.cancel();
       return { outcome, answer, elapsedMs: this.clock.now() - startedMs, attempts };
     };
     return this.groups
       .get(group)
-      .exchange(options.question ?? question(), errand)
+      .exchange(options.question ?? question(), exchangeOptions)
       .then(
         (answer) => done(giverOf(answer), answer),
         (error: unknown) => {

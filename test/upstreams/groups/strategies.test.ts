@@ -38,7 +38,7 @@ const troubles: readonly (readonly [string, Behaviour])[] = [
 ];
 
 describe.each(strategies)("%s", (strategy) => {
-  test.each(troubles)("with one member %s every question has its answer, and soon without delay", async (_, trouble) => {
+  test.each(troubles)("with one member %s every question is answered, and soon without delay", async (_, trouble) => {
     const site = siteWith(strategy);
     await site.askTimes(2);
     site.behave({ a: trouble });
@@ -48,7 +48,7 @@ describe.each(strategies)("%s", (strategy) => {
     expect(worstMs(await site.askTimes(3))).toBeLessThanOrEqual(12);
   });
 
-  test.each(troubles)("a member that was %s and recovered is used again", async (_, trouble) => {
+  test.each(troubles)("a member that was %s is used again after it recovers", async (_, trouble) => {
     const site = siteWith(strategy);
     site.behave({ a: trouble });
     await site.askTimes(5);
@@ -60,7 +60,7 @@ describe.each(strategies)("%s", (strategy) => {
     expect(worstMs(afterwards.slice(-100))).toBeLessThanOrEqual(10);
   });
 
-  test("with two members dead the third answers, in the end without delay", async () => {
+  test("with two dead members the third answers, soon without delay", async () => {
     const site = siteWith(strategy);
     site.behave({ a: silent, b: silent });
     const during = await site.askTimes(8);
@@ -69,7 +69,7 @@ describe.each(strategies)("%s", (strategy) => {
     expect(worstMs(await site.askTimes(3))).toBe(10);
   });
 
-  test("with all dead a question ends with its deadline; one asked as soon as a member is back is answered by it at once", async () => {
+  test("with all members dead a question ends at its deadline; a recovered member answers the next question at once", async () => {
     const site = siteWith(strategy);
     site.behave({ a: silent, b: silent, c: silent });
     const during = await site.askTimes(4);
@@ -88,7 +88,7 @@ describe("race", () => {
     expect([site.server("a").aborted, site.server("b").aborted]).toEqual([1, 0]);
   });
 
-  test("a member that always loses is not unhealthy for it", async () => {
+  test("a member that always loses the race stays healthy", async () => {
     const site = siteWith("race");
     site.behave({ a: answers(500) });
     await site.askTimes(20);
@@ -101,7 +101,7 @@ describe("race", () => {
 });
 
 describe("fastest", () => {
-  test("the first question goes to all, the next to the quickest alone", async () => {
+  test("the first question goes to all members, the next one to the fastest only", async () => {
     const site = siteWith("fastest");
     site.behave({ a: answers(200), b: answers(20), c: answers(100) });
     expect(await site.ask()).toMatchObject({ outcome: "b", elapsedMs: 20 });
@@ -113,7 +113,7 @@ describe("fastest", () => {
     expect(site.takeAsked().filter((label) => label !== "b")).toEqual(["a", "c"]);
   });
 
-  test("a member that has become quicker is found, and nobody waits longer for the search", async () => {
+  test("a member that has become faster is found, without delay for the clients", async () => {
     const site = siteWith("fastest");
     site.behave({ a: answers(200), b: answers(20), c: answers(100) });
     await site.askTimes(10);
@@ -124,7 +124,7 @@ describe("fastest", () => {
     expect(during.slice(-50).every(({ outcome }) => outcome === "a")).toBe(true);
   });
 
-  test("it leaves one that has become slow, though that one still answers", async () => {
+  test("a member that has become slow loses its place, though it still answers", async () => {
     const site = siteWith("fastest");
     site.behave({ a: answers(20), b: answers(40), c: answers(60) });
     await site.askTimes(20);
@@ -133,7 +133,7 @@ describe("fastest", () => {
     expect(during.at(-1)).toMatchObject({ outcome: "b", elapsedMs: 40 });
   });
 
-  test("a member that died costs one question its attemptMs, no more", async () => {
+  test("a dead member costs one question its attemptMs, and no more", async () => {
     const site = siteWith("fastest");
     site.behave({ a: answers(20), b: answers(40), c: answers(60) });
     await site.askTimes(20);
@@ -160,7 +160,7 @@ describe("fastest", () => {
     expect(await site.ask()).toMatchObject({ elapsedMs: 10, outcome: "c" });
   });
 
-  test("a name that nobody can resolve changes no order", async () => {
+  test("a name that no member can resolve does not change the order", async () => {
     const site = siteWith("fastest");
     site.behave({ a: answers(20), b: answers(40), c: answers(60) });
     await site.askTimes(10);
@@ -180,7 +180,7 @@ describe("fastest", () => {
 });
 
 describe("failover", () => {
-  test("the first healthy member in the order of the file is asked, and the first again once it is healthy", async () => {
+  test("the first healthy member in file order is asked, and the first member again after it recovers", async () => {
     const site = siteWith("failover");
     site.behave({ a: fails("refused"), b: answers(5), c: answers(1) });
     expect(await site.ask()).toMatchObject({ outcome: "b", elapsedMs: 6 });
@@ -228,7 +228,7 @@ describe("spread", () => {
   });
 });
 
-test("whatever the strategy, a plan has every candidate once, the healthy before the unhealthy, and asks somebody", () => {
+test("for every strategy a plan has each candidate once, healthy ones first, and asks at least one", () => {
   const candidate = fc.record({
     healthy: fc.boolean(),
     latency: fc.record({

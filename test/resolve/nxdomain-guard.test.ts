@@ -29,14 +29,14 @@ describe("a name that exists in any type never gets NXDOMAIN in another", () => 
     },
   );
 
-  test("the guarded answer is held, says so again, and costs nothing more", async () => {
+  test("the guarded answer is cached, and a hit shows the action again without asking", async () => {
     const site = await siteWith({ upstreams: { main: denying([TYPE.AAAA]) } });
     await site.ask("page.example", "AAAA");
     expect(await site.ask("page.example", "AAAA")).toMatchObject(guarded);
     expect(site.asked()).toHaveLength(2);
   });
 
-  test("honest NXDOMAIN stays NXDOMAIN for every type, at the price of one A question at most", async () => {
+  test("a true NXDOMAIN stays NXDOMAIN for every type, for one A question at most", async () => {
     const site = await siteWith({ upstreams: { main: page } });
     for (const type of ["HTTPS", "AAAA", "A", "MX", "SVCB", "TXT"]) {
       expect(await site.ask("nowhere.example", type)).toMatchObject({ ...believed, ede: [] });
@@ -75,7 +75,7 @@ describe("a name that exists in any type never gets NXDOMAIN in another", () => 
     expect(await reply).toMatchObject(guarded);
   });
 
-  test("for other types NXDOMAIN is believed unless existence is proven", async () => {
+  test("NXDOMAIN for other types is believed unless the name is proven to exist", async () => {
     const site = await siteWith({ upstreams: { main: denying([TYPE.MX, TYPE.A], honest("page.example TXT here")) } });
     expect(await site.ask("page.example", "MX")).toMatchObject(believed);
     expect(site.asked()).toEqual(["page.example MX"]);
@@ -85,7 +85,7 @@ describe("a name that exists in any type never gets NXDOMAIN in another", () => 
     expect(await site.ask("page.example", "A")).toMatchObject(guarded);
   });
 
-  test("a positive answer ends a held NXDOMAIN", async () => {
+  test("a positive answer drops a cached NXDOMAIN", async () => {
     const site = await siteWith({ upstreams: { main: (asked) => (asked.type === TYPE.TXT ? deny(asked) : page(asked)) } });
     const [a, txt] = await Promise.all([site.ask("page.example", "A"), site.ask("page.example", "TXT")]);
     expect(a.answers).toEqual(["192.0.2.7"]);
@@ -127,7 +127,7 @@ describe("existence is proven", () => {
     expect(await site.ask("page.example", "A")).toMatchObject(believed);
   });
 
-  test("never by an answer that we made", async () => {
+  test("never by an answer that we synthesized", async () => {
     // A fails, so AAAA's NXDOMAIN becomes a NODATA of ours; it is no proof when A is denied a moment later.
     const site = await siteWith({ upstreams: { main: denying([TYPE.AAAA], (asked) => withRcode(asked, 2)) } });
     expect(await site.ask("page.example", "AAAA")).toMatchObject(guarded);
@@ -146,7 +146,7 @@ describe("existence is proven", () => {
   });
 });
 
-describe("in a CNAME chain all this concerns the last name", () => {
+describe("in a CNAME chain the last name counts", () => {
   const alias = "www.example CNAME host.example";
   const deniedAtEnd = (asked: Asked) =>
     respond(asked, { rcode: 3, answers: zone(alias), authority: zone("example 30 SOA a b 1 2 3 4 30") });
@@ -162,7 +162,7 @@ describe("in a CNAME chain all this concerns the last name", () => {
     expect(site.asked()).toEqual(["www.example AAAA", "host.example A"]);
   });
 
-  test("an honest one passes with its alias", async () => {
+  test("a true NXDOMAIN passes with its alias", async () => {
     const site = await siteWith({ upstreams: { main: honest(alias) } });
     const reply = await site.ask("www.example", "AAAA");
     expect(reply).toMatchObject({ rcode: "NXDOMAIN", records: ["www.example. 30 IN CNAME host.example."] });
@@ -186,29 +186,29 @@ describe("an NXDOMAIN covered by signed NSEC or NSEC3", () => {
   );
   const signed: Script = (asked) => (asked.type === TYPE.AAAA ? respond(asked, { rcode: 3, authority }) : page(asked));
 
-  test("passes as it is, to a question with DO", async () => {
+  test("passes unchanged to a question with DO", async () => {
     const site = await siteWith({ upstreams: { main: signed } });
     expect(await site.ask("page.example", "AAAA", { do: true })).toMatchObject({ rcode: "NXDOMAIN", ede: [] });
     expect(site.asked()).toHaveLength(1);
   });
 
-  test("does not pass for names of the hosts table, whose addresses it would deny to a cache behind us", async () => {
+  test("does not pass for hosts names: a downstream cache would lose their addresses", async () => {
     const yaml = "hosts: { records: { page.example: { address: 192.0.2.5, others: forward } } }";
     const site = await siteWith({ upstreams: { main: signed }, yaml });
     for (const _turn of ["fetched", "held"])
       expect(await site.ask("page.example", "AAAA", { do: true })).toMatchObject({ rcode: "NOERROR", answers: [] });
   });
 
-  test("is doubted where the question has no DO", async () => {
+  test("is doubted if the question has no DO", async () => {
     const site = await siteWith({ upstreams: { main: signed } });
     expect(await site.ask("page.example", "AAAA")).toMatchObject(guarded);
   });
 });
 
-describe("hosts-table names own all their types", () => {
+describe("hosts names exist in all types", () => {
   const hosts = "hosts: { records: { nas.home.example: { address: 192.0.2.5, others: forward } } }";
 
-  test("a forwarded type of one, and the names above it, are NODATA where upstream denies them", async () => {
+  test("a forwarded type of a hosts name, and names above it, are NODATA when the upstream denies them", async () => {
     const site = await siteWith({ upstreams: { main: deny }, yaml: hosts });
     for (const name of ["nas.home.example", "home.example", "example"]) {
       expect(await site.ask(name, "MX")).toMatchObject(guarded);
@@ -217,7 +217,7 @@ describe("hosts-table names own all their types", () => {
     expect(await site.ask("nas.home.example", "A")).toMatchObject({ answers: ["192.0.2.5"] });
   });
 
-  test("an NXDOMAIN that was held before the name came into the table is not given any more", async () => {
+  test("an NXDOMAIN cached before the name was added to the table is not sent any more", async () => {
     const site = await siteWith({ upstreams: { main: deny } });
     for (const name of ["nas.home.example", "home.example"]) expect(await site.ask(name, "MX")).toMatchObject(believed);
     await site.reload(hosts);
@@ -225,8 +225,8 @@ describe("hosts-table names own all their types", () => {
   });
 });
 
-describe("an NXDOMAIN that we make because the question came from upstream", () => {
-  test("spares a name that is proven to exist", async () => {
+describe("the NXDOMAIN for a question that came from the upstream (a loop)", () => {
+  test("becomes NODATA for a name that is proven to exist", async () => {
     const site = await siteWith({ upstreams: { main: { servers: [page], keys: "asksFrom: [10.9.9.9]" } } });
     expect(await site.ask("page.example", "A")).toMatchObject({ answers: ["192.0.2.7"] });
     expect(await site.ask("page.example", "AAAA", { client: "10.9.9.9" })).toMatchObject({
@@ -238,7 +238,7 @@ describe("an NXDOMAIN that we make because the question came from upstream", () 
     expect(await site.ask("other.example", "AAAA", { client: "10.9.9.9" })).toMatchObject({ ...believed, ede: [0] });
   });
 
-  test("spares the names above those of the hosts table", async () => {
+  test("becomes NODATA for names above hosts names", async () => {
     const yaml = "hosts: { records: { nas.home.example: { address: 192.0.2.5, others: forward } } }";
     const site = await siteWith({ upstreams: { main: { servers: [page], keys: "asksFrom: [10.9.9.9]" } }, yaml });
     for (const name of ["nas.home.example", "home.example"]) {
@@ -261,11 +261,11 @@ test("a name that a reload has put into the hosts table is not denied by what wa
   expect(await after).toMatchObject({ rcode: "NOERROR", records: [], edeTexts: [expect.stringContaining("hosts table")] });
 });
 
-describe("where an NXDOMAIN is not believed because A could not be had", () => {
+describe("an NXDOMAIN that cannot be verified because A failed", () => {
   const https = honest("page.example 100 A 192.0.2.7", "page.example 100 HTTPS 1 . alpn=h2");
   const troubled: Script = (asked) => (asked.type === TYPE.A ? withRcode(asked, 2) : deny(asked));
 
-  test("what was good before is given, as after any failure, and stays", async () => {
+  test("a stale answer is sent instead, and stays in the cache", async () => {
     const { clock, ...bench } = await workbenchWith({ upstreams: { main: [https] } });
     await bench.ask("page.example", "HTTPS");
     bench.follow("main", [troubled]);
@@ -276,7 +276,7 @@ describe("where an NXDOMAIN is not believed because A could not be had", () => {
     expect(await bench.ask("page.example", "HTTPS")).toMatchObject(stale);
   });
 
-  test("what is known of A ends it", async () => {
+  test("a later answer for A replaces it", async () => {
     const { clock, ...bench } = await workbenchWith({ upstreams: { main: [https] } });
     await bench.ask("page.example", "HTTPS");
     bench.follow("main", [denying([TYPE.HTTPS])]);
@@ -285,7 +285,7 @@ describe("where an NXDOMAIN is not believed because A could not be had", () => {
   });
 });
 
-describe("where rules have clients hold an answer for different times", () => {
+describe("rules that give clients different TTLs for one answer", () => {
   const yaml = "rules: [{ name: brief, clients: [10.0.0.9], ttl: { max: 1m } }]";
   const brief = { address: "10.0.0.9" };
   const hour = honest("page.example 3600 A 192.0.2.7");
@@ -306,14 +306,14 @@ describe("where rules have clients hold an answer for different times", () => {
     expect(await bench.ask("page.example")).toMatchObject({ source: "cache", reply: { answers: ["192.0.2.7"], ttl: 3480 } });
   });
 
-  test("also where it was given to several who had asked at once", async () => {
+  test("also when several clients shared one fetch", async () => {
     const { clock, ...bench } = await workbenchWith({ yaml, upstreams: { main: [denying([TYPE.MX], hour)] } });
     await Promise.all([bench.ask("page.example", "A", brief), bench.ask("page.example")]);
     await clock.advance(120_000);
     expect(await bench.ask("page.example", "MX", brief)).toMatchObject({ action: "nxdomain:guarded" });
   });
 
-  test("a negative that one of them has asked for takes no address from the others", async () => {
+  test("a negative answer that one client asked for takes no address from other clients", async () => {
     const { clock, ...bench } = await workbenchWith({ yaml, upstreams: { main: [hour] } });
     await bench.ask("page.example");
     bench.follow("main", [deny]);

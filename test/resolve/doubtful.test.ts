@@ -17,7 +17,7 @@ function group(strategy: string, ...servers: readonly Script[]): { readonly main
 const believed = { rcode: "NOERROR", records: [], soa: { owner: "page.example", ttl: 10, minimum: 10 } };
 
 describe("an empty A or AAAA without SOA is doubted", () => {
-  test.each(["failover", "fastest", "race"])("another member that has addresses is believed instead (%s)", async (strategy) => {
+  test.each(["failover", "fastest", "race"])("the addresses of another member are sent instead (%s)", async (strategy) => {
     for (const servers of [
       [both, page],
       [page, both],
@@ -28,7 +28,7 @@ describe("an empty A or AAAA without SOA is doubted", () => {
     }
   });
 
-  test("two members that agree are believed, for `negative.bare`", async () => {
+  test("two members that agree are believed, and the answer is cached for `negative.bare`", async () => {
     const site = await siteWith({ upstreams: group("failover", both, both, page) });
     expect(await site.ask("page.example")).toMatchObject(believed);
     expect(site.asked()).toHaveLength(2);
@@ -40,25 +40,25 @@ describe("an empty A or AAAA without SOA is doubted", () => {
     expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
   });
 
-  test("so is a group of one", async () => {
+  test("a group with one member is believed", async () => {
     const site = await siteWith({ upstreams: group("failover", both) });
     expect(await site.ask("page.example")).toMatchObject(believed);
     expect(site.asked()).toHaveLength(1);
   });
 
-  test("and one whose other member fails: the empty answer is sent, never a failure", async () => {
+  test("if the other member fails, the empty answer is sent, not a failure", async () => {
     const site = await siteWith({ upstreams: group("failover", both, (asked) => withRcode(asked, 2)) });
     expect(await site.ask("page.example")).toMatchObject({ rcode: "NOERROR", records: [] });
   });
 
-  test("it never replaces addresses within their TTL, and AAAA is not doubted where A is held", async () => {
+  test("it never replaces addresses within their TTL, and AAAA is not doubted while A is cached", async () => {
     const site = await siteWith({ upstreams: group("failover", bareOf(28), page) });
     expect(await site.ask("page.example", "A")).toMatchObject({ answers: ["192.0.2.7"] });
     expect(await site.ask("page.example", "AAAA")).toMatchObject(believed);
     expect(site.asked()).toHaveLength(2);
   });
 
-  test("an SOA takes the doubt away", async () => {
+  test("an empty answer with SOA is not doubted", async () => {
     const site = await siteWith({ upstreams: group("failover", empty, page) });
     expect(await site.ask("page.example")).toMatchObject({ rcode: "NOERROR", records: [], soa: { owner: "example" } });
     expect(site.asked()).toHaveLength(1);

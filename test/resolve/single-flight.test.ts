@@ -5,7 +5,7 @@ interface Work {
   readonly result: Promise<number>;
 }
 
-test("equal work under way is done once, and again when it has ended, also badly", async () => {
+test("equal work runs once at a time, and runs again after it has ended or failed", async () => {
   const flights = new SingleFlight<string, Work>(10);
   const landings: PromiseWithResolvers<number>[] = [];
   const start = (): Work => {
@@ -23,7 +23,7 @@ test("equal work under way is done once, and again when it has ended, also badly
   expect(await second?.result).toBe(2);
 });
 
-test("beyond its limit work is refused, while what is under way is still joined", async () => {
+test("at the limit new work is refused, and running work can still be joined", async () => {
   const flights = new SingleFlight<number, Work>(2);
   const never = () => ({ result: new Promise<number>(() => {}) });
   const first = flights.join(1, never);
@@ -32,7 +32,7 @@ test("beyond its limit work is refused, while what is under way is still joined"
   expect(flights.join(1, never)).toBe(first);
 });
 
-test("a recheck is taken once in its time, for each key, until an upstream is back", () => {
+test("each key may be refreshed once per `recheckMs`, and at once after a recovery", () => {
   const rechecks = new RefreshThrottle();
   const take = (key: string, nowMs: number) => rechecks.take(key, nowMs, 1000);
   expect([take("a", 0), take("a", 999), take("b", 999), take("a", 1000)]).toEqual([true, false, true, true]);

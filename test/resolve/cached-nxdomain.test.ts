@@ -18,7 +18,7 @@ const dangling: Script = (asked) =>
 const denied = { rcode: "NXDOMAIN" };
 const guarded = { rcode: "NOERROR", answers: [], soa: { owner: "example" } };
 
-describe("an NXDOMAIN held for the end of a chain of aliases is given no more once the last name is proven to exist", () => {
+describe("a cached NXDOMAIN at the end of an alias chain is not sent once the last name is proven to exist", () => {
   async function benchWith(...held: readonly string[]): Promise<Workbench> {
     const bench = await workbenchWith({ upstreams: { main: [dangling] } });
     for (const name of held) {
@@ -45,7 +45,7 @@ describe("an NXDOMAIN held for the end of a chain of aliases is given no more on
     expect(await bench.ask("a.example", "MX")).toMatchObject({ action: "nxdomain:guarded", reply: guarded });
   });
 
-  test("however many aliases end there", async () => {
+  test("for any number of aliases with that end", async () => {
     const names = Array.from({ length: 100 }, (_, index) => `a${index}.example`);
     const bench = await benchWith(...names);
     bench.follow("main", [(asked) => (asked.type === TYPE.TXT ? honest("host.example 100 TXT here")(asked) : dangling(asked))]);
@@ -55,7 +55,7 @@ describe("an NXDOMAIN held for the end of a chain of aliases is given no more on
     }
   });
 
-  test("and is given while nothing is proven: by no failure, and not on another route", async () => {
+  test("and is sent while there is no proof: a failure and another route prove nothing", async () => {
     const bench = await workbenchWith({
       upstreams: { main: [dangling], other: [honest("host.example TXT here")] },
       yaml: "rules: [{ name: r, types: [TXT], upstream: other }]",

@@ -1,8 +1,21 @@
 import { describe, expect, test } from "vitest";
 import { TYPE } from "../../src/dns/types.ts";
-import { checkExpectations } from "../../src/rules/checks.ts";
+import { checkExpectations, ruleProblems } from "../../src/rules/checks.ts";
 import type { Expectation } from "../../src/rules/options.ts";
 import { rule, site } from "./site.ts";
+
+test("every invalid pattern is reported with its rule", () => {
+  const rules = [
+    rule("fine", "a", { domains: ["example.com", "!full:www.example.com", "list:any", "keyword:x", "."] }),
+    rule("bad", "a", { domains: ["*.example.com", "!regexp:(a+)+$", "ok.example"] }),
+    rule("long", "a", { domains: [`keyword:${"x".repeat(300)}`] }),
+  ];
+  expect(ruleProblems(rules)).toEqual([
+    "rule bad: *.example.com is no domain name; example.com stands for it and everything below it",
+    expect.stringMatching(/^rule bad: regexp:\(a\+\)\+\$ is /),
+    "rule long: a keyword that can be in no name",
+  ]);
+});
 
 const { decider } = site({
   lists: { cn: ["taobao.com"], world: ["x.example", "google.com"] },
@@ -34,7 +47,7 @@ function failures(...expectations: (Partial<Expectation> & { readonly name: stri
 }
 
 describe("expectations", () => {
-  test("that hold bring nothing", () => {
+  test("that are met report nothing", () => {
     expect(
       failures(
         { name: "www.taobao.com", upstream: "domestic" },
@@ -52,7 +65,7 @@ describe("expectations", () => {
     ).toEqual([]);
   });
 
-  test("follow the aliases of the static table, and end in a ring of them", () => {
+  test("follow the aliases of the hosts table, and stop in a circle of aliases", () => {
     expect(
       failures({ name: "photos.lan", answer: "10.0.0.5" }, { name: "shop.lan", rule: "split", upstream: "overseas" }),
     ).toEqual([]);
@@ -61,7 +74,7 @@ describe("expectations", () => {
     ]);
   });
 
-  test("see a switched-off type as the answer it gets, for the client that is named", () => {
+  test("see a switched-off type as NODATA, for the client in the expectation", () => {
     expect(
       failures(
         { name: "www.google.com", type: TYPE.AAAA, client: "10.0.9.1", answer: "nodata" },
@@ -73,7 +86,7 @@ describe("expectations", () => {
     ]);
   });
 
-  test("that fail tell the difference, the rule and the line", () => {
+  test("that fail report the difference, the rule and the line", () => {
     expect(
       failures(
         { name: "www.google.com", rule: "ads", upstream: "domestic" },
