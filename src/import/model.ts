@@ -243,3 +243,19 @@ export function listKey({ path, category, kind }: ListFile): string {
 export function meaningKey(value: unknown): string {
   return JSON.stringify(value, (key, part: unknown) => (key === "place" || key === "tag" ? undefined : part));
 }
+
+export function namesOf(patterns: readonly string[]): Names {
+  return { patterns, lists: [] };
+}
+
+export function decide(condition: RuleCondition, outcome: Outcome, place: Place = outcome.place, label = ""): ModelRule {
+  return { kind: "decide", label, condition, outcome, place };
+}
+
+export function modify(condition: RuleCondition, modifiers: Modifiers, place: Place): ModelRule {
+  return { kind: "modify", label: "", condition, modifiers, place };
+}
+
+export function answered(answer: OwnAnswer, place: Place): Outcome {
+  return { kind: "answer", answer, place };
+}

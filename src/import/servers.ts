@@ -2,7 +2,8 @@ import { isIP } from "node:net";
 import { parseServer } from "../config/server.ts";
 import { splitHostPort } from "../config/values.ts";
 import { addressFromText, privateAddresses } from "../dns/address.ts";
-import type { Ask, Place, ServerGroup, SourceServer } from "./model.ts";
+import type { Ask, Findings, Outcome, Place, ServerGroup, SourceServer } from "./model.ts";
+import type { SourceLine } from "./source.ts";
 
 /** Servers as other programs write them, and which side they are of. */
 
@@ -106,4 +107,30 @@ export function nameOfSide(servers: readonly SourceServer[]): string {
   if (side === "near") return "domestic";
   if (side === "far") return "overseas";
   return side === "home" ? "router" : (servers[0]?.url ?? "upstream").replace(/^[a-z]+:\/\//, "").replace(/[:/].*$/, "");
+}
+
+/** The servers of these lines, each once; those that cannot be asked are reported. @param read one line, where its source writes servers in its own way. */
+export function readServers(
+  lines: readonly SourceLine[],
+  findings: Findings,
+  read: (text: string) => ReadServer = (text) => readServer(text),
+): readonly SourceServer[] {
+  const servers = new Map<string, SourceServer>();
+  for (const line of lines) {
+    const found = read(line.text);
+    if ("server" in found) servers.set(found.server.url, found.server);
+    else findings.add("left", line, `the server \`${shownServer(line.text)}\`: ${found.why}`);
+  }
+  return [...servers.values()];
+}
+
+/** A group of these servers is asked; without any the names are closed. */
+export function askServers(
+  servers: readonly SourceServer[],
+  name: string,
+  place: Place,
+  more: Partial<ServerGroup> = {},
+): Outcome {
+  if (servers.length > 0) return askGroup(serverGroup(name, servers, place, more));
+  return { kind: "unknown", why: `none of the servers of \`${name}\` can be asked`, place };
 }

@@ -143,3 +143,13 @@ export function othersThan(tree: Tree | null, known: readonly string[]): readonl
 function isEmpty(tree: Tree): boolean {
   return (tree.kind === "list" ? tree.items : mapEntries(tree)).length === 0;
 }
+
+/** The texts of a list, with their lines. */
+export function textsOf(tree: Tree | null): readonly SourceLine[] {
+  return itemsOf(tree).map((item) => ({ text: textOf(item), ...item.place }));
+}
+
+/** The parts of a line that a comma parts, each on that line. */
+export function partsOf(text: string, { file, line }: Place): readonly SourceLine[] {
+  return text.split(",").map((part) => ({ text: part.trim(), file, line }));
+}

@@ -1,6 +1,7 @@
 import { Document, isMap, isScalar, isSeq } from "yaml";
 import { nameFromText } from "../dns/name.ts";
 import { TYPE, typeName } from "../dns/types.ts";
+import { shownUrl } from "../lib/text.ts";
 import { hostName, ImportLists, isUrl, type ListUse } from "./lists.ts";
 import { longestFirst } from "./longest.ts";
 import { type Action, type AskedGroup, asksOf, type Lowered, Lowering } from "./lower.ts";
@@ -16,6 +17,7 @@ import {
   type Names,
   type Networks,
   NO_NAMES,
+  namesOf,
   type Outcome,
   type RuleCondition,
 } from "./model.ts";
@@ -275,7 +277,7 @@ class Writer {
       const condition = {
         ...rule.condition,
         names: { patterns, lists: choice.names.lists },
-        except: { patterns: inner, lists: [] },
+        except: namesOf(inner),
       };
       this.#emit({ condition, label: "", place: choice.place }, choice.lowered);
     }
@@ -362,7 +364,7 @@ class Writer {
       name,
       yaml: { [list.kind]: [source], ...(list.reloads ? { refresh: isUrl(list.path) ? "24h" : "1h" } : {}) },
     });
-    this.#findings.add("carried", list.place, `${source} is the list \`${name}\`, read where it lies`);
+    this.#findings.add("carried", list.place, `${shownUrl(source)} is the list \`${name}\`, read where it lies`);
     return name;
   }
 

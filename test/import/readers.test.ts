@@ -170,7 +170,7 @@ describe("AdGuard Home", () => {
       "AdGuardHome.yaml": `dns:\n  port: 53\n${upstreams("127.0.0.1:53", "223.5.5.5", "8.8.8.8")}`,
     });
     expect(groupsOf(outcome)).toEqual({ upstream: ["223.5.5.5", "8.8.8.8"] });
-    expect(outcome.told("left")).toContain("`127.0.0.1:53` is AdGuard Home itself");
+    expect(outcome.told("left")).toContain("`127.0.0.1:53`: it is AdGuard Home itself");
     expect(outcome.told("risk")).toContain("holds domestic and foreign servers");
   });
 });

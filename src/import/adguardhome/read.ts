@@ -4,21 +4,24 @@ import { parseClient, parseNetwork } from "../../config/values.ts";
 import { hostName } from "../lists.ts";
 import {
   ANYTHING,
-  type Ask,
+  answered,
+  decide,
   type Findings,
   forNames,
   type Host,
   type ListFile,
   type Meaning,
   type ModelRule,
+  modify,
   type Names,
   NO_NETWORKS,
+  namesOf,
   type Outcome,
   type Place,
   type RuleCondition,
   type SourceServer,
 } from "../model.ts";
-import { askGroup, readServer, serverGroup, shownServer } from "../servers.ts";
+import { askGroup, askServers, readServer, readServers, serverGroup } from "../servers.ts";
 import {
   childOf,
   isOn,
@@ -29,9 +32,11 @@ import {
   pathIn,
   readLines,
   readText,
+  type SourceLine,
   type Tree,
   textAt,
   textOf,
+  textsOf,
 } from "../source.ts";
 import { readUserRules } from "./user-rules.ts";
 
@@ -84,6 +89,7 @@ class Reader {
   readonly #filtering: Tree | null;
   readonly #file: string;
   readonly #findings: Findings;
+  readonly #place: Place;
 
   constructor(tree: Tree, file: string, findings: Findings) {
     this.#tree = tree;
@@ -91,11 +97,12 @@ class Reader {
     this.#filtering = childOf(tree, "filtering");
     this.#file = file;
     this.#findings = findings;
+    this.#place = this.#dns?.place ?? { file, line: 1 };
   }
 
   read(): Meaning {
-    const place = this.#dns?.place ?? { file: this.#file, line: 1 };
-    const written = [...this.#texts(childOf(this.#dns, "upstream_dns")), ...this.#upstreamFile()];
+    const place = this.#place;
+    const written = [...textsOf(childOf(this.#dns, "upstream_dns")), ...this.#upstreamFile()];
     const global = this.#upstreams(written, "upstream", place);
     const clients = this.#clients();
     const { hosts, modifies } = this.#rewrites();
@@ -117,10 +124,10 @@ class Reader {
         ...routes(global, "", null),
       ],
       hosts: [...hosts, ...blocking.hosts],
-      bootstrap: this.#servers(this.#texts(childOf(this.#dns, "bootstrap_dns"))).map(({ url }) => url),
+      bootstrap: this.#servers(textsOf(childOf(this.#dns, "bootstrap_dns"))).map(({ url }) => url),
       poison: NO_NETWORKS,
       bogus: {
-        networks: this.#texts(childOf(this.#dns, "bogus_nxdomain")).flatMap(({ text }) =>
+        networks: textsOf(childOf(this.#dns, "bogus_nxdomain")).flatMap(({ text }) =>
           "value" in parseNetwork(text) ? [text] : [],
         ),
         lists: [],
@@ -129,54 +136,41 @@ class Reader {
     };
   }
 
-  #texts(tree: Tree | null): readonly { readonly text: string; readonly place: Place }[] {
-    return itemsOf(tree).map((item) => ({ text: textOf(item), place: item.place }));
-  }
-
-  #upstreamFile(): readonly { readonly text: string; readonly place: Place }[] {
+  #upstreamFile(): readonly SourceLine[] {
     const item = childOf(this.#dns, "upstream_dns_file");
     if (textOf(item) === "" || item === null) return [];
-    return readLines(pathIn(dirname(this.#file), textOf(item)), item.place).map(({ text, ...place }) => ({ text, place }));
+    return readLines(pathIn(dirname(this.#file), textOf(item)), item.place);
   }
 
-  #servers(texts: readonly { readonly text: string; readonly place: Place }[]): readonly SourceServer[] {
-    const servers = new Map<string, SourceServer>();
-    for (const { text, place } of texts) {
-      if (text === "" || text.startsWith("#")) continue;
-      const isOwn =
-        /^(udp:\/\/)?(127\.0\.0\.1|localhost|\[::1\])(:53)?$/.test(text) && (numberAt(this.#dns, "port") ?? 53) === 53;
-      const read = readServer(text.replace(/^h3:/, "https:"));
-      if (isOwn) this.#findings.add("left", place, `the server \`${text}\` is AdGuard Home itself`);
-      else if ("why" in read) this.#findings.add("left", place, `the server \`${shownServer(text)}\`: ${read.why}`);
-      else servers.set(read.server.url, read.server);
-    }
-    return [...servers.values()];
+  #servers(texts: readonly SourceLine[]): readonly SourceServer[] {
+    const isPlain = (numberAt(this.#dns, "port") ?? 53) === 53;
+    const lines = texts.filter(({ text }) => text !== "" && !text.startsWith("#"));
+    return readServers(lines, this.#findings, (text) => {
+      const isOwn = isPlain && /^(udp:\/\/)?(127\.0\.0\.1|localhost|\[::1\])(:53)?$/.test(text);
+      return isOwn ? { why: "it is AdGuard Home itself" } : readServer(text.replace(/^h3:/, "https:"));
+    });
   }
 
   /** Lines such as `[/a/b/]server server`; several for one domain add up. */
-  #upstreams(lines: readonly { readonly text: string; readonly place: Place }[], name: string, place: Place): Upstreams {
-    const byDomain = new Map<
-      string,
-      { readonly place: Place; readonly texts: { readonly text: string; readonly place: Place }[] }
-    >();
-    const general: { readonly text: string; readonly place: Place }[] = [];
-    for (const { text, place: at } of lines) {
+  #upstreams(lines: readonly SourceLine[], name: string, place: Place): Upstreams {
+    const byDomain = new Map<string, SourceLine[]>();
+    const general: SourceLine[] = [];
+    for (const { text, ...at } of lines) {
       const [, domains, servers = ""] = /^\[\/(.*)\/\](.*)$/.exec(text) ?? [];
-      const texts = servers
-        .trim()
-        .split(/\s+/)
-        .map((each) => ({ text: each, place: at }));
-      if (domains === undefined) general.push({ text, place: at });
-      else
-        for (const domain of domains.split("/")) {
-          const known = byDomain.get(domain.toLowerCase()) ?? { place: at, texts: [] };
-          known.texts.push(...texts);
-          byDomain.set(domain.toLowerCase(), known);
-        }
+      if (domains === undefined) general.push({ text, ...at });
+      for (const domain of domains?.toLowerCase().split("/") ?? [])
+        byDomain.set(domain, [
+          ...(byDomain.get(domain) ?? []),
+          ...servers
+            .trim()
+            .split(/\s+/)
+            .map((each) => ({ text: each, ...at })),
+        ]);
     }
     const rest = this.#outcome(general, name, place);
     const bySet = new Map<string, { readonly names: string[]; readonly outcome: Outcome; readonly place: Place }>();
-    for (const [domain, { place: at, texts }] of byDomain) {
+    for (const [domain, texts] of byDomain) {
+      const at = texts[0] ?? place;
       const pattern = this.#pattern(domain, at);
       if (pattern === null) continue;
       const key = texts.map(({ text }) => text).join(" ");
@@ -189,7 +183,7 @@ class Reader {
       bySet.set(key, known);
     }
     return {
-      reserved: [...bySet.values()].map(({ names, ...choice }) => ({ ...choice, names: { patterns: names, lists: [] } })),
+      reserved: [...bySet.values()].map(({ names, ...choice }) => ({ ...choice, names: namesOf(names) })),
       rest,
     };
   }
@@ -203,30 +197,22 @@ class Reader {
     return null;
   }
 
-  #outcome(texts: readonly { readonly text: string; readonly place: Place }[], name: string, place: Place): Outcome {
-    const servers = this.#servers(texts);
-    if (servers.length === 0) return { kind: "unknown", why: `none of the servers of \`${name}\` can be asked`, place };
-    const fallbacks = this.#servers(this.#texts(childOf(this.#dns, "fallback_dns")));
-    const at = childOf(this.#dns, "fallback_dns")?.place ?? place;
-    const fallback = fallbacks.length === 0 ? null : serverGroup("fallback", fallbacks, at);
-    return this.#askGroup(serverGroup(name, servers, place, { strategy: this.#strategy(), fallback }));
-  }
-
-  #askGroup(group: Ask["group"]): Ask {
+  #outcome(texts: readonly SourceLine[], name: string, place: Place): Outcome {
+    const tree = childOf(this.#dns, "fallback_dns");
+    const fallbacks = this.#servers(textsOf(tree));
+    const fallback = fallbacks.length === 0 ? null : serverGroup("fallback", fallbacks, tree?.place ?? place);
+    const outcome = askServers(this.#servers(texts), name, place, { strategy: this.#strategy(), fallback });
     const subnet = childOf(this.#dns, "edns_client_subnet");
     const isSent = isOn(subnet, "enabled") || textOf(subnet) === "true";
     const custom = isOn(subnet, "use_custom") ? textAt(subnet, "custom_ip") : "";
-    return askGroup(group, !isSent ? null : custom === "" ? "client" : `${custom}/${custom.includes(":") ? 56 : 24}`);
+    if (outcome.kind !== "ask" || !isSent) return outcome;
+    return { ...outcome, ecs: custom === "" ? "client" : `${custom}/${custom.includes(":") ? 56 : 24}` };
   }
 
   #strategy(): "fastest" | "race" {
     const mode = textAt(this.#dns, "upstream_mode");
     if (mode === "fastest_addr" || isOn(this.#dns, "fastest_addr"))
-      this.#findings.add(
-        "changed",
-        this.#dns?.place ?? { file: this.#file, line: 1 },
-        "`fastest_addr`: addresses are not tried out; the first answer counts",
-      );
+      this.#findings.add("changed", this.#place, "`fastest_addr`: addresses are not tried out; the first answer counts");
     return mode === "parallel" || mode === "fastest_addr" || isOn(this.#dns, "all_servers") || isOn(this.#dns, "fastest_addr")
       ? "race"
       : "fastest";
@@ -237,12 +223,12 @@ class Reader {
     return itemsOf(childOf(section, "persistent") ?? section).flatMap((item) => {
       const { place } = item;
       const name = textAt(item, "name");
-      const lines = this.#texts(childOf(item, "upstreams")).filter(({ text }) => text !== "");
+      const lines = textsOf(childOf(item, "upstreams")).filter(({ text }) => text !== "");
       const isFiltered =
         isOn(item, "use_global_settings") || isOn(item, "filtering_enabled") || childOf(item, "filtering_enabled") === null;
       if (lines.length === 0 && isFiltered) return [];
       const ids: string[] = [];
-      for (const { text } of this.#texts(childOf(item, "ids"))) {
+      for (const { text } of textsOf(childOf(item, "ids"))) {
         const isMac = /^([0-9a-f]{2}[:.-]){5,}[0-9a-f]{2}$/i.test(text);
         if (!isMac && "value" in parseClient(text)) ids.push(text);
         else
@@ -262,19 +248,11 @@ class Reader {
     const item = childOf(this.#dns, "local_ptr_upstreams", "private_upstreams");
     const isUsed = textAt(this.#dns, "use_private_ptr_resolvers") !== "false";
     if (!isUsed) return [];
-    const servers = this.#servers(this.#texts(item));
+    const servers = this.#servers(textsOf(item));
     if (servers.length === 0) return [];
-    const place = item?.place ?? { file: this.#file, line: 1 };
-    const condition = { ...forNames({ patterns: PRIVATE_ZONES, lists: [] }), types: [12] };
-    return [
-      {
-        kind: "decide",
-        label: "private-ptr",
-        condition,
-        outcome: askGroup(serverGroup("router", servers, place, { volatile: true })),
-        place,
-      },
-    ];
+    const place = item?.place ?? this.#place;
+    const condition = { ...forNames(namesOf(PRIVATE_ZONES)), types: [12] };
+    return [decide(condition, askGroup(serverGroup("router", servers, place, { volatile: true })), place, "private-ptr")];
   }
 
   /** Exact names beat wildcards; types that a name has no address for are empty. */
@@ -295,7 +273,7 @@ class Reader {
       else if (answer === "A" || answer === "AAAA") {
         const pattern = wildcard ? `*.${name}` : `full:${name}`;
         const modifiers = answer === "A" ? ({ ipv6: "nodata" } as const) : ({ ipv4: "nodata" } as const);
-        modifies.push({ kind: "modify", label: "", condition: forNames({ patterns: [pattern], lists: [] }), modifiers, place });
+        modifies.push(modify(forNames(namesOf([pattern])), modifiers, place));
       } else {
         const isAddress = "value" in parseNetwork(answer) && !answer.includes("/");
         const known = hosts.get(domain);
@@ -330,7 +308,7 @@ class Reader {
     const isOff = [settings, this.#dns].some((tree) =>
       ["protection_enabled", "filtering_enabled"].some((key) => textAt(tree, key) === "false"),
     );
-    const place = settings?.place ?? { file: this.#file, line: 1 };
+    const place = settings?.place ?? this.#place;
     if (isOff) {
       this.#findings.add("left", place, "blocking, which is switched off");
       return { rules: [], hosts: [] };
@@ -338,20 +316,14 @@ class Reader {
     const answer = this.#blockingAnswer(settings, place);
     const lists = this.#lists("filters");
     const allowed = this.#lists("whitelist_filters");
-    const user = readUserRules(this.#texts(childOf(this.#tree, "user_rules")), answer, this.#findings);
+    const user = readUserRules(textsOf(childOf(this.#tree, "user_rules")), answer, this.#findings);
     const names = { patterns: user.blocked, lists };
     const except = { patterns: user.allowed, lists: allowed };
-    const outcome: Outcome = { kind: "answer", answer, place };
-    const block = (condition: RuleCondition, label: string): ModelRule => ({
-      kind: "decide",
-      label,
-      condition,
-      outcome,
-      place: user.place ?? place,
-    });
+    const outcome: Outcome = answered(answer, place);
+    const block = (condition: RuleCondition, label: string): ModelRule => decide(condition, outcome, user.place ?? place, label);
     const rules = [
       // `$important` holds whatever is allowed.
-      ...(user.important.length === 0 ? [] : [block(forNames({ patterns: user.important, lists: [] }), "blocked-always")]),
+      ...(user.important.length === 0 ? [] : [block(forNames(namesOf(user.important)), "blocked-always")]),
       ...user.rules,
       ...(names.patterns.length + lists.length === 0 ? [] : [block(forNames(names, except), "blocked")]),
       ...this.#blockedHosts(),
@@ -362,25 +334,15 @@ class Reader {
   #blockedHosts(): readonly ModelRule[] {
     const item = childOf(this.#dns, "blocked_hosts");
     // The program's own defaults are names of class CH, which is refused anyway.
-    const names = this.#texts(item).filter(({ text }) => !["version.bind", "id.server", "hostname.bind"].includes(text));
-    const patterns = names.flatMap(({ text, place }) => {
+    const names = textsOf(item).filter(({ text }) => !["version.bind", "id.server", "hostname.bind"].includes(text));
+    const patterns = names.flatMap(({ text, ...place }) => {
       const [, start = "", name = ""] = /^(\|\|)?(.*?)\^?$/.exec(text.toLowerCase()) ?? [];
       if (hostName(name) !== null) return [start === "" ? `full:${name}` : name];
       this.#findings.add("changed", place, `\`${text}\` of \`blocked_hosts\`: it is no name, and not blocked`);
       return [];
     });
-    const place = item?.place ?? { file: this.#file, line: 1 };
-    return patterns.length === 0
-      ? []
-      : [
-          {
-            kind: "decide",
-            label: "dropped",
-            condition: forNames({ patterns, lists: [] }),
-            outcome: { kind: "answer", answer: "drop", place },
-            place,
-          },
-        ];
+    const place = item?.place ?? this.#place;
+    return patterns.length === 0 ? [] : [decide(forNames({ patterns, lists: [] }), answered("drop", place), place, "dropped")];
   }
 
   #blockingAnswer(settings: Tree | null, place: Place): "zero" | "nxdomain" | "refused" {
@@ -412,9 +374,9 @@ class Reader {
   #settings(): Readonly<Record<string, unknown>> {
     const dns = this.#dns;
     const port = numberAt(dns, "port") ?? 53;
-    const hosts = this.#texts(childOf(dns, "bind_hosts", "bind_host")).map(({ text }) => text);
-    const proxies = this.#texts(childOf(dns, "trusted_proxies")).map(({ text }) => text);
-    const allowed = this.#texts(childOf(dns, "allowed_clients")).map(({ text }) => text);
+    const hosts = textsOf(childOf(dns, "bind_hosts", "bind_host")).map(({ text }) => text);
+    const proxies = textsOf(childOf(dns, "trusted_proxies")).map(({ text }) => text);
+    const allowed = textsOf(childOf(dns, "allowed_clients")).map(({ text }) => text);
     const [denied] = itemsOf(childOf(dns, "disallowed_clients"));
     if (denied !== undefined)
       this.#findings.add(
@@ -425,7 +387,7 @@ class Reader {
     if (allowed.length === 0)
       this.#findings.add(
         "changed",
-        dns?.place ?? { file: this.#file, line: 1 },
+        dns?.place ?? this.#place,
         "clients of private networks alone are admitted: see `access.clients`",
       );
     return {
@@ -480,11 +442,7 @@ class Reader {
     for (const key of ["dhcp", "tls"]) {
       const section = childOf(this.#tree, key);
       if (isOn(section, "enabled"))
-        this.#findings.add(
-          "left",
-          section?.place ?? { file: this.#file, line: 1 },
-          `section \`${key}\`: set up \`listen\` and \`tls\` by hand`,
-        );
+        this.#findings.add("left", section?.place ?? this.#place, `section \`${key}\`: set up \`listen\` and \`tls\` by hand`);
     }
   }
 }
@@ -493,7 +451,7 @@ class Reader {
 function routes({ reserved, rest }: Upstreams, label: string, clients: readonly string[] | null): readonly ModelRule[] {
   const condition = { ...ANYTHING, clients };
   const [first] = reserved;
-  const last: ModelRule = { kind: "decide", label: label === "" ? "others" : label, condition, outcome: rest, place: rest.place };
+  const last: ModelRule = decide(condition, rest, rest.place, label === "" ? "others" : label);
   if (first === undefined) return [last];
   const own = label === "" ? "split" : `${label}-split`;
   return [{ kind: "longest", label: own, condition, choices: reserved, place: first.place }, last];

@@ -2,15 +2,19 @@ import { parseClient, parseNetwork } from "../../config/values.ts";
 import { typeNumber } from "../../dns/types.ts";
 import { hostName } from "../lists.ts";
 import {
+  answered,
+  decide,
   type Findings,
   forNames,
   type Host,
   joinNames,
   type ModelRule,
+  namesOf,
   type OwnAnswer,
   type Place,
   type RuleCondition,
 } from "../model.ts";
+import type { SourceLine } from "../source.ts";
 
 /** Rules that a user wrote. What is not known takes its whole line with it: no line is read without its modifiers. */
 interface UserRules {
@@ -25,18 +29,14 @@ interface UserRules {
   readonly place: Place | null;
 }
 
-export function readUserRules(
-  lines: readonly { readonly text: string; readonly place: Place }[],
-  answer: OwnAnswer,
-  findings: Findings,
-): UserRules {
+export function readUserRules(lines: readonly SourceLine[], answer: OwnAnswer, findings: Findings): UserRules {
   const lists = { blocked: [] as string[], allowed: [] as string[], important: [] as string[] };
   const rules: ModelRule[] = [];
   const conditional: { readonly condition: RuleCondition; readonly place: Place }[] = [];
   const hosts: Host[] = [];
   // A rule with `$badfilter` takes another away.
   const bad = new Set(lines.map(({ text }) => /^(.*)[$,]badfilter$/.exec(text)?.[1]));
-  for (const { text, place } of lines) {
+  for (const { text, ...place } of lines) {
     const leave = (why: string) =>
       findings.add(text.startsWith("@@") ? "blank" : "changed", place, `\`${text}\`: ${why}; the line is left out`);
     if (text === "" || /^[!#]/.test(text) || bad.has(text) || /[$,]badfilter$/.test(text)) continue;
@@ -73,30 +73,17 @@ export function readUserRules(
       const made = rewritten(read.rewrite, patterns, place);
       if (made === null) leave(`\`${read.rewrite}\` is no answer that can be given here`);
       else if ("hosts" in made) hosts.push(...made.hosts);
-      else
-        rules.push({
-          kind: "decide",
-          label: "",
-          condition: read.condition,
-          outcome: { kind: "answer", answer: made.answer, place },
-          place,
-        });
+      else rules.push(decide(read.condition, answered(made.answer, place), place));
     } else if (read.isConditional) conditional.push({ condition: read.condition, place });
     else if (modifiers.includes("important")) lists.important.push(...patterns);
     else lists.blocked.push(...patterns);
   }
   // Exceptions hold wherever they stand.
   for (const { condition, place } of conditional) {
-    const except = joinNames(condition.except, { patterns: lists.allowed, lists: [] });
-    rules.push({
-      kind: "decide",
-      label: "",
-      condition: { ...condition, except },
-      outcome: { kind: "answer", answer, place },
-      place,
-    });
+    const except = joinNames(condition.except, namesOf(lists.allowed));
+    rules.push(decide({ ...condition, except }, answered(answer, place), place));
   }
-  return { ...lists, rules, hosts, place: lines[0]?.place ?? null };
+  return { ...lists, rules, hosts, place: lines[0] ?? null };
 }
 
 /** `||x^` is x and below, `||*.x^` below, `|x^` and a bare name x alone, `/…/` an expression. */
@@ -129,7 +116,7 @@ function readModifiers(modifiers: readonly string[], patterns: readonly string[]
       if (types.length < values.length) return null;
       condition = { ...condition, types };
     } else if (key === "denyallow" && values.every((each) => hostName(each) !== null))
-      condition = { ...condition, except: { patterns: values, lists: [] } };
+      condition = { ...condition, except: namesOf(values) };
     else if (key === "dnsrewrite") rewrite = value;
     else return null;
   }

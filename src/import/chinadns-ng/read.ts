@@ -5,6 +5,8 @@ import { hostName } from "../lists.ts";
 import {
   ANYTHING,
   type Ask,
+  answered,
+  decide,
   type Findings,
   forNames,
   type Host,
@@ -12,13 +14,13 @@ import {
   type ListFile,
   type Meaning,
   type ModelRule,
+  modify,
   NO_NETWORKS,
   type Outcome,
   type Place,
-  type SourceServer,
 } from "../model.ts";
-import { askGroup, readServer, serverGroup, shownServer } from "../servers.ts";
-import { pathIn, readLines } from "../source.ts";
+import { askServers, readServer, readServers } from "../servers.ts";
+import { partsOf, pathIn, readLines, type SourceLine } from "../source.ts";
 
 /**
  * Reads a configuration of chinadns-ng. Groups come first, the last one declared before the others, then the list of foreign names, then that of domestic ones;
@@ -67,8 +69,8 @@ class Reader {
 
   read(): Meaning {
     const place = { file: this.#file, line: 1 };
-    const near = this.#side("china-dns", "china", ["223.5.5.5"], place);
-    const far = this.#side("trust-dns", "trust", ["8.8.8.8"], place);
+    const near = this.#side("china-dns", "china", "223.5.5.5", place);
+    const far = this.#side("trust-dns", "trust", "8.8.8.8", place);
     const gfw = this.#listed("gfwlist-file", "gfw", far);
     const china = this.#listed("chnlist-file", "chn", near);
     const split = this.#has("chnlist-first") ? [...china, ...gfw] : [...gfw, ...china];
@@ -106,31 +108,20 @@ class Reader {
   }
 
   /** The servers of a side, as all its lines name them. */
-  #side(key: string, name: string, defaults: readonly string[], place: Place): Outcome {
-    const lines = this.#lines.filter((line) => line.key === key);
-    const written = lines.flatMap(({ value, place: at }) => value.split(",").map((text) => ({ text: text.trim(), place: at })));
-    return this.#askGroup(
-      written.length === 0 ? defaults.map((text) => ({ text, place })) : written,
-      name,
-      lines[0]?.place ?? place,
-    );
+  #side(key: string, name: string, standard: string, place: Place): Outcome {
+    const lines = this.#lines.filter((line) => line.key === key).flatMap(({ value, place: at }) => partsOf(value, at));
+    return this.#askGroup(lines.length === 0 ? [{ text: standard, ...place }] : lines, name, lines[0] ?? place);
   }
 
-  #askGroup(written: readonly { readonly text: string; readonly place: Place }[], name: string, place: Place): Outcome {
-    const servers = new Map<string, SourceServer>();
-    for (const { text, place: at } of written) {
+  #askGroup(lines: readonly SourceLine[], name: string, place: Place): Outcome {
+    const servers = readServers(lines, this.#findings, (text) => {
       // NAME@ADDRESS#PORT, where the name is that of the certificate.
-      const [, scheme = "", tls = "", host = "", port = ""] =
+      const [, scheme = "", tlsName = "", host = "", port = ""] =
         /^([a-z]+:\/\/)?(?:([^@/]+)@)?([^#/]+)(?:#(\d+))?/.exec(text.replace(/\?.*$/, "")) ?? [];
-      const bracketed = host.includes(":") ? `[${host}]` : host;
-      const read = readServer(`${scheme}${port === "" ? (scheme === "" ? host : bracketed) : `${bracketed}:${port}`}`, {
-        tlsName: tls,
-      });
-      if ("server" in read) servers.set(read.server.url, read.server);
-      else this.#findings.add("left", at, `the server \`${shownServer(text)}\`: ${read.why}`);
-    }
-    if (servers.size === 0) return { kind: "unknown", why: `none of the servers of \`${name}\` can be asked`, place };
-    return askGroup(serverGroup(name, [...servers.values()], place));
+      const bracketed = host.includes(":") && scheme + port !== "" ? `[${host}]` : host;
+      return readServer(`${scheme}${bracketed}${port === "" ? "" : `:${port}`}`, { tlsName });
+    });
+    return askServers(servers, name, place);
   }
 
   #list(path: string, tag: string, place: Place): ListFile {
@@ -141,19 +132,18 @@ class Reader {
     const lines = this.#lines.filter((line) => line.key === key);
     const [first] = lines;
     if (first === undefined) return [];
-    const lists = lines.flatMap(({ value, place }) => value.split(",").map((path) => this.#list(path.trim(), tag, place)));
-    return [{ kind: "decide", label: tag, condition: forNames({ patterns: [], lists }), outcome, place: first.place }];
+    const lists = lines.flatMap(({ value, place }) => partsOf(value, place).map(({ text }) => this.#list(text, tag, place)));
+    return [decide(forNames({ patterns: [], lists }), outcome, first.place, tag)];
   }
 
   #groups(): readonly ModelRule[] {
     const rules: ModelRule[] = [];
     let name = "";
     let lists: ListFile[] = [];
-    let texts: { readonly text: string; readonly place: Place }[] = [];
+    let texts: SourceLine[] = [];
     const end = (place: Place) => {
-      const outcome: Outcome = name === "null" ? { kind: "answer", answer: "nodata", place } : this.#askGroup(texts, name, place);
-      if (name !== "" && lists.length > 0)
-        rules.unshift({ kind: "decide", label: name, condition: forNames({ patterns: [], lists }), outcome, place });
+      const outcome: Outcome = name === "null" ? answered("nodata", place) : this.#askGroup(texts, name, place);
+      if (name !== "" && lists.length > 0) rules.unshift(decide(forNames({ patterns: [], lists }), outcome, place, name));
       lists = [];
       texts = [];
     };
@@ -161,8 +151,8 @@ class Reader {
       if (key === "group") {
         end(place);
         name = value;
-      } else if (key === "group-dnl") lists.push(...value.split(",").map((path) => this.#list(path.trim(), name, place)));
-      else if (key === "group-upstream") texts.push(...value.split(",").map((text) => ({ text: text.trim(), place })));
+      } else if (key === "group-dnl") lists.push(...partsOf(value, place).map(({ text }) => this.#list(text, name, place)));
+      else if (key === "group-upstream") texts.push(...partsOf(value, place));
       else if (key === "group-ipset") this.#findings.add("left", place, "`group-ipset`: nothing here corresponds to it");
     }
     end(this.#lines.at(-1)?.place ?? { file: this.#file, line: 1 });
@@ -172,17 +162,7 @@ class Reader {
   #types(): readonly ModelRule[] {
     return this.#lines.flatMap(({ key, value, place }): ModelRule[] => {
       const types = key === "filter-qtype" ? value.split(",").flatMap((type) => typeNumber(type.trim()) ?? []) : [];
-      return types.length === 0
-        ? []
-        : [
-            {
-              kind: "decide",
-              label: "",
-              condition: { ...ANYTHING, types },
-              outcome: { kind: "answer", answer: "nodata", place },
-              place,
-            },
-          ];
+      return types.length === 0 ? [] : [decide({ ...ANYTHING, types }, answered("nodata", place), place)];
     });
   }
 
@@ -200,7 +180,7 @@ class Reader {
       }
       const lists = tags.flatMap((tag) => this.#lists(tag.replace(/^tag:/, "")));
       const condition = tags.length === 0 ? ANYTHING : forNames({ patterns: [], lists });
-      return [{ kind: "modify", label: "", condition, modifiers: { ipv6: "nodata" }, place }];
+      return [modify(condition, { ipv6: "nodata" }, place)];
     });
   }
 
@@ -208,23 +188,17 @@ class Reader {
     const key = tag === "gfw" ? "gfwlist-file" : "chnlist-file";
     return this.#lines
       .filter((line) => line.key === key)
-      .flatMap(({ value, place }) => value.split(",").map((path) => this.#list(path.trim(), tag, place)));
+      .flatMap(({ value, place }) => partsOf(value, place).map(({ text }) => this.#list(text, tag, place)));
   }
 
   /** Names of no list. */
   #last(near: Outcome, far: Outcome, place: Place): ModelRule {
     const tag = this.#value("default-tag");
-    const decide = (outcome: Outcome, at: Place): ModelRule => ({
-      kind: "decide",
-      label: "others",
-      condition: ANYTHING,
-      outcome,
-      place: at,
-    });
-    if (tag !== undefined && ["chn", "gfw"].includes(tag.value)) return decide(tag.value === "chn" ? near : far, tag.place);
+    const rest = (outcome: Outcome, at: Place): ModelRule => decide(ANYTHING, outcome, at, "others");
+    if (tag !== undefined && ["chn", "gfw"].includes(tag.value)) return rest(tag.value === "chn" ? near : far, tag.place);
     if (tag !== undefined && tag.value !== "none")
       throw new ImportError(tag.place, `the tag \`${tag.value}\` of names that no list knows is not followed`);
-    if (near.kind !== "ask" || far.kind !== "ask") return decide(near.kind === "ask" ? far : near, place);
+    if (near.kind !== "ask" || far.kind !== "ask") return rest(near.kind === "ask" ? far : near, place);
     const written = this.#value("ipset-name4");
     const path = pathIn(dirname(this.#file), "chnroute.txt");
     const at = written?.place ?? place;
@@ -241,7 +215,7 @@ class Reader {
         "an empty answer of `china` counted; here `trust` decides",
       );
     const list: ListFile = { path, category: null, kind: "addresses", tag: "chnroute", place: at, reloads: true };
-    return decide(compareOf(near, far, list, at), at);
+    return rest(compareOf(near, far, list, at), at);
   }
 
   #hosts(): readonly Host[] {

@@ -5,6 +5,8 @@ import { parseNetwork } from "../../config/values.ts";
 import { hostName } from "../lists.ts";
 import {
   ANYTHING,
+  answered,
+  decide,
   type Findings,
   forNames,
   type Host,
@@ -12,7 +14,9 @@ import {
   type ListFile,
   type Meaning,
   type ModelRule,
+  modify,
   NO_NETWORKS,
+  namesOf,
   type Outcome,
   type Place,
   type SourceServer,
@@ -183,9 +187,7 @@ class Reader {
         : [{ kind: "longest", label: "split", condition: ANYTHING, choices, place: choices[0]?.place ?? place }];
     const rebinding = this.#texts("rebind-domain-ok").flatMap(({ value, place: at }): ModelRule[] => {
       const patterns = this.#domains(value.startsWith("/") ? value : `/${value}/`, at)?.patterns ?? [];
-      return [
-        { kind: "modify", label: "", condition: forNames({ patterns, lists: [] }), modifiers: { rebinding: "allow" }, place: at },
-      ];
+      return [modify(forNames({ patterns, lists: [] }), { rebinding: "allow" }, at)];
     });
     const bogus = [...this.#texts("bogus-nxdomain"), ...this.#texts("ignore-address")].map(({ value }) => value);
     for (const { place: at } of this.#texts("bogus-nxdomain"))
@@ -198,7 +200,7 @@ class Reader {
     return {
       origin: "dnsmasq",
       file: this.#file,
-      rules: [...rebinding, ...split, { kind: "decide", label: "others", condition: ANYTHING, outcome: rest, place: rest.place }],
+      rules: [...rebinding, ...split, decide(ANYTHING, rest, rest.place, "others")],
       hosts: this.#hosts(),
       bootstrap: [],
       poison: NO_NETWORKS,
@@ -231,7 +233,7 @@ class Reader {
     }
     return [...byTargets.values()].map(({ targets, patterns, lists, place }) => {
       const servers = targets.filter((target) => target !== "" && target !== "#");
-      const local: Outcome = { kind: "answer", answer: "nxdomain", place };
+      const local: Outcome = answered("nxdomain", place);
       const outcome = targets.includes("#")
         ? rest
         : servers.length === 0
@@ -262,8 +264,8 @@ class Reader {
           "a blocked name is closed for every type; dnsmasq asked for types without an address",
         );
       choices.push({
-        names: { patterns: found.map(([pattern]) => pattern), lists: [] },
-        outcome: { kind: "answer", answer, place },
+        names: namesOf(found.map(([pattern]) => pattern)),
+        outcome: answered(answer, place),
         place,
       });
     }
@@ -298,7 +300,7 @@ class Reader {
         if (server !== undefined) servers.push({ value: server, place: line });
       }
     if (servers.length > 0) return this.#outcome(servers, servers[0]?.place ?? place);
-    if (this.#options.has("no-resolv")) return { kind: "answer", answer: "refused", place };
+    if (this.#options.has("no-resolv")) return answered("refused", place);
     this.#findings.add("changed", place, "names of no rule go to the resolvers of this host, as /etc/resolv.conf has them");
     return askGroup(serverGroup("system", [{ url: "system", addresses: [], tlsName: null }], place));
   }

@@ -6,6 +6,8 @@ import { hostName } from "../lists.ts";
 import {
   ANYTHING,
   type Ask,
+  answered,
+  decide,
   type Findings,
   forNames,
   type Host,
@@ -17,6 +19,7 @@ import {
   type Names,
   NO_NAMES,
   NO_NETWORKS,
+  namesOf,
   type Outcome,
   type Place,
   type ReaderOptions,
@@ -101,11 +104,7 @@ class Reader {
     for (const item of items) {
       const [, code] = /^rcode:\/\/(\w+)/.exec(textOf(item)) ?? [];
       if (code !== undefined)
-        return {
-          kind: "answer",
-          answer: code === "success" ? "nodata" : code === "name_error" ? "nxdomain" : "refused",
-          place: item.place,
-        };
+        return answered(code === "success" ? "nodata" : code === "name_error" ? "nxdomain" : "refused", item.place);
       const [written = "", fragment = ""] = textOf(item).split(/#(.*)/s);
       const read = readServer(written === "system" || written === "system://" ? "system" : written);
       if ("why" in read) {
@@ -152,15 +151,7 @@ class Reader {
       .filter((name) => !("value" in parseNetwork(name)));
     if (tree === null || names.length === 0) return [];
     const condition = forNames({ patterns: [...new Set(names)].map((name) => `full:${name}`), lists: [] });
-    return [
-      {
-        kind: "decide",
-        label: "proxy-servers",
-        condition,
-        outcome: this.#outcome(tree, "proxy-server-nameserver"),
-        place: tree.place,
-      },
-    ];
+    return [decide(condition, this.#outcome(tree, "proxy-server-nameserver"), tree.place, "proxy-servers")];
   }
 
   /** Names that get a fake address. */
@@ -189,7 +180,7 @@ class Reader {
       "names with fake addresses are asked of mihomo, which must go on running and listening; if it runs elsewhere, write its address in the group `mihomo`",
     );
     const condition = mode === "whitelist" ? forNames(names) : { ...ANYTHING, except: names };
-    return [{ kind: "decide", label: "fake-ip", condition, outcome, place }];
+    return [decide(condition, outcome, place, "fake-ip")];
   }
 
   #policies(): readonly ModelRule[] {
@@ -197,21 +188,16 @@ class Reader {
     let run: { readonly pattern: string; readonly outcome: Outcome; readonly place: Place }[] = [];
     const endRun = () => {
       const group = (wanted: (pattern: string) => boolean) => run.filter(({ pattern }) => wanted(pattern));
-      const decide = ({ pattern, outcome, place }: (typeof run)[number]): ModelRule => ({
-        kind: "decide",
-        label: "",
-        condition: forNames({ patterns: [pattern], lists: [] }),
-        outcome,
-        place,
-      });
+      const alone = ({ pattern, outcome, place }: (typeof run)[number]): ModelRule =>
+        decide(forNames(namesOf([pattern])), outcome, place);
       rules.push(
-        ...group((pattern) => pattern.startsWith("full:")).map(decide),
-        ...group((pattern) => pattern.startsWith("regexp:")).map(decide),
+        ...group((pattern) => pattern.startsWith("full:")).map(alone),
+        ...group((pattern) => pattern.startsWith("regexp:")).map(alone),
       );
       const suffixes = group((pattern) => !/^(full|regexp):/.test(pattern));
       const [first] = suffixes;
       const choices = suffixes.map(({ pattern, outcome, place }) => ({
-        names: { patterns: [pattern], lists: [] },
+        names: namesOf([pattern]),
         outcome,
         place,
       }));
@@ -223,7 +209,7 @@ class Reader {
       if (/^(geosite|rule-set):/.test(key)) {
         endRun();
         const names = this.#names(key, place);
-        if (names !== null) rules.push({ kind: "decide", label: "", condition: forNames(names), outcome, place });
+        if (names !== null) rules.push(decide(forNames(names), outcome, place));
       } else for (const pattern of this.#names(key, place)?.patterns ?? []) run.push({ pattern, outcome, place });
     }
     endRun();
@@ -289,15 +275,9 @@ class Reader {
 
   /** `nameserver`, and `fallback` where the addresses are not of the country. */
   #last(near: Outcome): readonly ModelRule[] {
-    const decide = (outcome: Outcome, place: Place): ModelRule => ({
-      kind: "decide",
-      label: "others",
-      condition: ANYTHING,
-      outcome,
-      place,
-    });
+    const rest = (outcome: Outcome, place: Place): ModelRule => decide(ANYTHING, outcome, place, "others");
     const tree = childOf(this.#dns, "fallback");
-    if (itemsOf(tree).length === 0 || tree === null) return [decide(near, near.place)];
+    if (itemsOf(tree).length === 0 || tree === null) return [rest(near, near.place)];
     const filter = childOf(this.#dns, "fallback-filter");
     const far = this.#outcome(tree, "fallback");
     const { place } = tree;
@@ -307,11 +287,9 @@ class Reader {
     for (const item of itemsOf(childOf(filter, "geosite")))
       names = joinNames(names, this.#names(`geosite:${textOf(item)}`, item.place) ?? NO_NAMES);
     const always: readonly ModelRule[] =
-      names.patterns.length + names.lists.length === 0
-        ? []
-        : [{ kind: "decide", label: "fallback-filter", condition: forNames(names), outcome: far, place }];
-    if (near.kind !== "ask") return [...always, decide(near, place)];
-    if (textAt(filter, "geoip") === "false") return [...always, decide(this.#poisoned(near, far, filter, place), place)];
+      names.patterns.length + names.lists.length === 0 ? [] : [decide(forNames(names), far, place, "fallback-filter")];
+    if (near.kind !== "ask") return [...always, rest(near, place)];
+    if (textAt(filter, "geoip") === "false") return [...always, rest(this.#poisoned(near, far, filter, place), place)];
     const code = textAt(filter, "geoip-code") || "CN";
     const list = this.#geo(["geoip.dat", "GeoIP.dat", "Country.mmdb", "country.mmdb"], code, "addresses", place);
     this.#findings.add(
@@ -319,7 +297,7 @@ class Reader {
       place,
       "types other than A and AAAA follow what the addresses have shown, else `fallback`; mihomo asked `nameserver` for them",
     );
-    return [...always, decide(compareOf(near, far, list, place), place)];
+    return [...always, rest(compareOf(near, far, list, place), place)];
   }
 
   #poisoned(near: Ask, far: Outcome, filter: Tree | null, place: Place): Outcome {

@@ -15,6 +15,7 @@ import {
   type Networks,
   NO_NAMES,
   NO_NETWORKS,
+  namesOf,
   type Place,
   type ServerGroup,
   type SourceServer,
@@ -166,7 +167,7 @@ export class MosdnsSets {
     if (networks === null || networks.lists.some(({ category }) => category !== null)) return null;
     const listed = networks.lists.flatMap(({ path, place }) => readLines(path, place).map(({ text }) => text));
     const zones = [...networks.networks, ...listed].map(reverseZones);
-    return zones.includes(null) ? null : { patterns: zones.flatMap((zone) => zone ?? []), lists: [] };
+    return zones.includes(null) ? null : namesOf(zones.flatMap((zone) => zone ?? []));
   }
 
   #union(items: readonly Tree[], depth: number): Names | null {
@@ -196,7 +197,7 @@ export class MosdnsSets {
     if (/^(\$|geosite:|provider:)/.test(written)) return this.#missing(item);
     // Nothing, and `keyword:` with nothing after it, match every name.
     const read = written === "keyword:" ? { pattern: "." } : readPattern(written.replace(/^(full|domain):\.?$/, "."));
-    if ("pattern" in read) return { patterns: [read.pattern], lists: [] };
+    if ("pattern" in read) return namesOf([read.pattern]);
     if (/^[*+]\./.test(written)) {
       this.#findings.add("changed", item.place, `\`${written}\` matches nothing in mosdns, and is left out`);
       return NO_NAMES;

@@ -9,6 +9,7 @@ import {
   type ResponseTest,
   type ServerGroup,
 } from "../model.ts";
+import { shownServer } from "../servers.ts";
 import { childOf, isOn, itemsOf, numberAt, othersThan, pathIn, type Tree, textAt, textOf } from "../source.ts";
 import {
   type Bundle,
@@ -204,7 +205,13 @@ class StepReader {
         const items = args.map((text): Tree => ({ kind: "scalar", place, text }));
         const concurrent = { key: "concurrent", place, value: { kind: "scalar", place, text: "3" } as const };
         const entries = [{ key: "upstreams", place, value: { kind: "list", place, items } as const }, concurrent];
-        return [this.#forward({ tag: args.join("-"), type: "forward", args: { kind: "map", place, entries }, place }, [], place)];
+        return [
+          this.#forward(
+            { tag: args.map(shownServer).join("-"), type: "forward", args: { kind: "map", place, entries }, place },
+            [],
+            place,
+          ),
+        ];
       }
       case "cache":
         return [];

@@ -3,6 +3,7 @@ import { unreachable } from "../../lib/unreachable.ts";
 import { networksSet } from "../lists.ts";
 import {
   ANYTHING,
+  decide,
   type Findings,
   type Host,
   ImportError,
@@ -12,6 +13,7 @@ import {
   type Modifiers,
   meaningKey,
   type Names,
+  namesOf,
   type Outcome,
   type Place,
   type RuleCondition,
@@ -35,7 +37,7 @@ export function walk(
   const rules = leaves.map(({ path, outcome, place: at }): ModelRule => {
     // Nobody answered: mosdns refuses.
     const final: Outcome = outcome.kind === "nothing" ? { kind: "answer", answer: "refused", place: outcome.place } : outcome;
-    return { kind: "decide", label: "", condition: conditionOf(path), outcome: final, place: at };
+    return decide(conditionOf(path), final, at);
   });
   if (rules.length === 0) throw new ImportError(place, "no question comes to an end here");
   return { rules, hosts: walker.hosts };
@@ -448,10 +450,7 @@ function withFact(path: Path, atom: Atom, holds: boolean): Path {
 
 /** The single patterns and lists of a union. */
 function partsOf({ patterns, lists }: Names): readonly Names[] {
-  return [
-    ...patterns.map((pattern) => ({ patterns: [pattern], lists: [] })),
-    ...lists.map((list) => ({ patterns: [], lists: [list] })),
-  ];
+  return [...patterns.map((pattern) => namesOf([pattern])), ...lists.map((list) => ({ patterns: [], lists: [list] }))];
 }
 
 function factKey(atom: Atom): string {

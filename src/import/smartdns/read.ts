@@ -6,6 +6,8 @@ import { typeNumber } from "../../dns/types.ts";
 import { hostName } from "../lists.ts";
 import {
   ANYTHING,
+  answered,
+  decide,
   type Findings,
   forNames,
   type Host,
@@ -13,9 +15,11 @@ import {
   type ListFile,
   type Meaning,
   type ModelRule,
+  modify,
   type Names,
   NO_NAMES,
   NO_NETWORKS,
+  namesOf,
   type Outcome,
   type Place,
   type SourceServer,
@@ -148,7 +152,7 @@ class Reader {
           place,
           `the group \`${tree.name}\` is for clients and for domains: that of its domains is left out`,
         );
-      return this.#treeRules(joined, clients, last, clients === null ? { patterns: tree.domains, lists: [] } : null);
+      return this.#treeRules(joined, clients, last, clients === null ? namesOf(tree.domains) : null);
     });
     return {
       origin: "smartdns",
@@ -240,14 +244,7 @@ class Reader {
 
   #emptyTypes(written: string, place: Place): void {
     const types = written.split(/[\s,|]+/).flatMap((each) => typeNumber(each) ?? []);
-    if (types.length > 0)
-      this.#typeRules.push({
-        kind: "decide",
-        label: "",
-        condition: { ...ANYTHING, types },
-        outcome: { kind: "answer", answer: "nodata", place },
-        place,
-      });
+    if (types.length > 0) this.#typeRules.push(decide({ ...ANYTHING, types }, answered("nodata", place), place));
   }
 
   #server(key: string, written: string, flags: Flags, tree: Tree, place: Place): void {
@@ -316,7 +313,7 @@ class Reader {
       const lists = set === undefined ? undefined : this.#sets.get(set);
       const [, kind = "", bare = ""] = /^([*-]?\.)?(.*)$/.exec(domain.toLowerCase()) ?? [];
       const name = hostName(bare);
-      if (domain === ".") names = joinNames(names, { patterns: ["."], lists: [] });
+      if (domain === ".") names = joinNames(names, namesOf(["."]));
       else if (lists !== undefined) names = joinNames(names, { patterns: [], lists });
       else if (set !== undefined || name === null) {
         this.#findings.add("leak", place, `\`${domain}\` is no domain and no set, so its names would go the way of all others`);
@@ -399,7 +396,7 @@ class Reader {
         choices: split,
         place: first.place,
       });
-    return [...rules, { kind: "decide", label: label === "" ? "others" : label, condition, outcome: rest, place: rest.place }];
+    return [...rules, decide(condition, rest, rest.place, label === "" ? "others" : label)];
   }
 
   /** Attributes are inherited one by one, so each is a rule over all of its names; `-` takes names out. */
@@ -419,9 +416,8 @@ class Reader {
       if (first === undefined) continue;
       const { place } = first;
       const condition = { ...forNames(union(blocked), union(of(...freed))), clients };
-      if (modifiers === null)
-        rules.push({ kind: "decide", label: "", condition, outcome: { kind: "answer", answer: "nodata", place }, place });
-      else rules.push({ kind: "modify", label: "", condition, modifiers, place });
+      if (modifiers === null) rules.push(decide(condition, answered("nodata", place), place));
+      else rules.push(modify(condition, modifiers, place));
       if (of(...freed).length > 0)
         this.#findings.add(
           "changed",
@@ -431,13 +427,7 @@ class Reader {
     }
     const [freed] = of("-", "-6");
     if (freed !== undefined && this.#answers["ipv6"] === "nodata")
-      rules.unshift({
-        kind: "modify",
-        label: "",
-        condition: { ...forNames(union(of("-", "-6"))), clients },
-        modifiers: { ipv6: "pass" },
-        place: freed.place,
-      });
+      rules.unshift(modify({ ...forNames(union(of("-", "-6"))), clients }, { ipv6: "pass" }, freed.place));
     return rules;
   }
 
@@ -505,7 +495,7 @@ function newTree(name: string): Tree {
 
 /** Single patterns, and the lists of a set together: a later line replaces an earlier one for the same. */
 function* eachOf({ patterns, lists }: Names): Generator<[string, Names]> {
-  for (const pattern of patterns) yield [pattern, { patterns: [pattern], lists: [] }];
+  for (const pattern of patterns) yield [pattern, namesOf([pattern])];
   if (lists.length > 0) yield [`set ${lists[0]?.tag ?? ""}`, { patterns: [], lists }];
 }
 
