@@ -257,7 +257,9 @@ class Walker {
         const joined = joinPaths(path, first.path, second.path, place);
         if (joined === null) continue;
         const outcome = joinFallback(first.outcome, second.outcome, { afterMs, place });
-        if (outcome.kind === "unknown") this.#emit(joined, outcome, place);
+        const unknown = unknownIn(outcome);
+        // Whatever comes after something that is not known is not known either, also where it hangs on an answer.
+        if (unknown !== null) this.#emit(joined, unknown, place);
         else next(answered(joined, outcome.kind === "nothing" ? null : outcome));
       }
   }
@@ -591,6 +593,26 @@ function joinFallback(
   if (first.kind === "unknown" || second.kind === "nothing" || first.kind === "answer") return first;
   if (second.kind === "unknown" || first.kind === "nothing") return second;
   return { kind: "fallback", first, second, afterMs, place };
+}
+
+/** A part of an outcome that is not known; null = there is none. */
+function unknownIn(outcome: Outcome): Outcome | null {
+  switch (outcome.kind) {
+    case "unknown":
+      return outcome;
+    case "judge":
+      return unknownIn(outcome.of) ?? unknownIn(outcome.yes) ?? unknownIn(outcome.no);
+    case "fallback":
+      return unknownIn(outcome.first) ?? unknownIn(outcome.second);
+    case "replace":
+      return unknownIn(outcome.of);
+    case "ask":
+    case "answer":
+    case "nothing":
+      return null;
+    default:
+      return unreachable(outcome);
+  }
 }
 
 /** The same with a TTL on every answer of a group; what is equal stays equal. */
