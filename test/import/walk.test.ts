@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { nameFromText } from "../../src/dns/name.ts";
 import { ImportLists } from "../../src/import/lists.ts";
+import { type Action, type AskedGroup, asksOf, Lowering } from "../../src/import/lower.ts";
 import { Findings, type ModelRule, type Outcome, type ResponseTest, type ServerGroup } from "../../src/import/model.ts";
 import type { Atom, Step, Steps, Test } from "../../src/import/mosdns/steps.ts";
 import { walk } from "../../src/import/mosdns/walk.ts";
@@ -279,4 +280,29 @@ test("a question that comes to something that is not known is closed, and no oth
     expect(["closed", expected]).toContain(decideBy(rules, question));
   });
   expect(walked).toBeGreaterThan(runs(4000) / 2);
+});
+
+test("what a rule can say of an outcome differs only where the report says so, and never asks a group more", () => {
+  const groups = (action: Action): readonly string[] => {
+    if (action.kind === "answer") return [];
+    return action.kind === "upstream" ? namesOfGroup(action.group) : [...namesOfGroup(action.near), ...namesOfGroup(action.far)];
+  };
+  const namesOfGroup = ({ group: { name }, fallback }: AskedGroup): readonly string[] => [
+    name,
+    ...(fallback === null ? [] : namesOfGroup(fallback)),
+  ];
+  checkWalks(stepsOf(conditionOf(atom), []), (rules, _program, question) => {
+    for (const rule of rules) {
+      if (rule.kind !== "decide") continue;
+      const findings = new Findings();
+      const { action, closed } = new Lowering(new ImportLists(), findings).lower(rule.outcome);
+      const asked = asksOf(rule.outcome).map((each) => each.group.name);
+      expect(asked).toEqual(expect.arrayContaining([...groups(action)]));
+      if (closed !== null || findings.all.length > 0) continue;
+      const expected = endOf(rule.outcome, question) ?? "!refused";
+      const got = action.kind === "answer" ? `!${action.answer}` : action.kind === "upstream" ? action.group.group.name : null;
+      // An empty answer of a group that is asked alone is its answer.
+      if (got !== null) expect(got).toBe(expected);
+    }
+  });
 });
