@@ -15,22 +15,26 @@ export interface BindingTerms {
    * client would not get by asking.
    */
   readonly hintsFor: (target: Name) => { readonly ipv4: boolean; readonly ipv6: boolean };
-  /** Whether the client may get this address (4 or 16 bytes) in a hint or an address record; absent = any address. */
-  readonly allows?: (address: Uint8Array) => boolean;
+  /** Whether the client may get this address (4 or 16 bytes) in a hint or an address record; absent or null = any address. */
+  readonly allows?: ((address: Uint8Array) => boolean) | null;
 }
 
-/** What an edited answer has lost: what a rule strips; the hint of one family, or address records beside it, that the terms do not allow. */
-export type BindingEdit = HttpsStrip | "strip-ipv4hint" | "strip-addresses";
+/**
+ * What an edited answer has lost: what a rule strips; the hint of one family, or address records beside it, that the terms do not allow; a malformed
+ * record, in which nobody can tell what would have to be stripped.
+ */
+export type BindingEdit = HttpsStrip | "strip-ipv4hint" | "strip-addresses" | "strip-malformed";
 
 /**
  * Edits an answer to a question for SVCB or HTTPS: takes parameters out of every SVCB and HTTPS record of any section, and takes away the address
  * records beside them (RFC 9460 §4.2) that the client would not get by asking. The rest keeps its bytes and its order. An answer without anything to
- * strip is returned as it is. Else AD is cleared, and signatures over changed records are left out.
+ * strip is returned as it is. Else AD is cleared, and signatures over changed records are left out. An answer that cannot be edited must not be
+ * sent: `answer` is null where the edited message would be too long.
  */
 export function editBindings(
   answer: Answer,
   terms: BindingTerms,
-): { readonly answer: Answer; readonly edits: readonly BindingEdit[] } {
+): { readonly answer: Answer | null; readonly edits: readonly BindingEdit[] } {
   const edits = new Set<BindingEdit>();
   const { wire } = answer;
   const places = recordsOf(answer);
@@ -49,8 +53,7 @@ export function editBindings(
   setUint16(header, 2, uint16(header, 2) & ~HEADER_FLAG.AD);
   const { name, type, class: klass } = answer;
   const rebuilt = writeMessage({ header, name, type, class: klass }, records);
-  if (rebuilt === null) throw new Error("an edited answer is too long");
-  return { answer: reindexAnswer(rebuilt, answer), edits: [...edits].sort() };
+  return { answer: rebuilt === null ? null : reindexAnswer(rebuilt, answer), edits: [...edits].sort() };
 }
 
 /** What happens to a record; bytes are its new data. */
@@ -77,15 +80,24 @@ function fateOf(wire: Uint8Array, place: RecordPlace, editing: Editing): Fate {
   }
 }
 
-/** Checks only the framing: a malformed value must not keep the other parameters from being stripped. */
+/**
+ * Checks only the framing: a malformed value must not keep the other parameters from being stripped. A record without framing goes as soon as the
+ * terms may want something stripped: a lenient client could still read the forbidden hint.
+ */
 function fateOfBinding(wire: Uint8Array, place: RecordPlace, { terms, edits }: Editing): Fate {
   const places = svcParams(wire, place);
   const owner = readName(wire, place.owner);
   const target = readName(wire, place.data + 2);
+  const wanted = paramTerms(terms, owner ?? ROOT, target ?? ROOT);
+  if (places === null || owner === null || target === null) {
+    if (passesAll(wanted)) return "stays";
+    edits.add("strip-malformed");
+    return "goes";
+  }
   // In AliasMode the parameters mean nothing (RFC 9460 §2.4.2).
-  if (places === null || owner === null || target === null || uint16(wire, place.data) === 0) return "stays";
+  if (uint16(wire, place.data) === 0) return "stays";
   const params = places.map(({ key, start, end }) => ({ key, value: wire.subarray(start, end) }));
-  const kept = editParams(params, paramTerms(terms, owner, target), edits);
+  const kept = editParams(params, wanted, edits);
   if (kept === params) return "stays";
   if (kept === null) return "goes";
   return Buffer.concat([wire.subarray(place.data, plainNameEnd(wire, place.data + 2)), ...kept.map(writeSvcParam)]);
@@ -100,11 +112,8 @@ function fateOfAddress(wire: Uint8Array, { owner, type }: RecordPlace, { terms, 
   return "goes";
 }
 
-function barredAddresses(
-  wire: Uint8Array,
-  places: readonly RecordPlace[],
-  { allows = () => true }: BindingTerms,
-): ReadonlySet<string> {
+function barredAddresses(wire: Uint8Array, places: readonly RecordPlace[], { allows = null }: BindingTerms): ReadonlySet<string> {
+  if (allows === null) return new Set();
   const barred = places.filter(({ type, data, end }) => {
     const bytes = type === TYPE.A ? 4 : type === TYPE.AAAA ? 16 : null;
     return bytes === end - data && !allows(wire.subarray(data, end));
@@ -113,8 +122,12 @@ function barredAddresses(
 }
 
 // A target of "." is the owner itself (RFC 9460 §2.5).
-function paramTerms({ strips, hintsFor, allows = () => true }: BindingTerms, owner: Name, target: Name): ParamTerms {
+function paramTerms({ strips, hintsFor, allows = null }: BindingTerms, owner: Name, target: Name): ParamTerms {
   return { strips, allows, hints: hintsFor(target === ROOT ? owner : target) };
+}
+
+function passesAll({ strips, hints, allows }: ParamTerms): boolean {
+  return strips.length === 0 && hints.ipv4 && hints.ipv6 && allows === null;
 }
 
 /** Whether the record is a signature over one of the changed sets. */
@@ -131,8 +144,8 @@ interface ParamTerms {
   readonly strips: readonly HttpsStrip[];
   /** Whether the hints of a family may stay. */
   readonly hints: { readonly ipv4: boolean; readonly ipv6: boolean };
-  /** Whether the client may get this address. A hint with a forbidden address goes as a whole. */
-  readonly allows: (address: Uint8Array) => boolean;
+  /** Whether the client may get this address; null = any address. A hint with a forbidden address goes as a whole. */
+  readonly allows: ((address: Uint8Array) => boolean) | null;
 }
 
 /** Adds to `edits`. @returns the same array where all parameters stay; null where the record is of no use without the stripped ones. */
@@ -167,7 +180,7 @@ function strippedBy(param: SvcParam, { strips, hints, allows }: ParamTerms): Bin
   if (!isIpv4 && param.key !== SVC_KEY.IPV6HINT) return null;
   if (strips.includes("strip-hints")) return "strip-hints";
   if (!isIpv4 && strips.includes("strip-ipv6hint")) return "strip-ipv6hint";
-  if ((isIpv4 ? hints.ipv4 : hints.ipv6) && hintAddresses(param).every(allows)) return null;
+  if ((isIpv4 ? hints.ipv4 : hints.ipv6) && (allows === null || hintAddresses(param).every(allows))) return null;
   return isIpv4 ? "strip-ipv4hint" : "strip-ipv6hint";
 }
 

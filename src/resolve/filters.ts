@@ -6,7 +6,7 @@ import type { Name } from "../dns/name.ts";
 import { EDE, TYPE } from "../dns/types.ts";
 import type { CompareDecision, ForwardDecision } from "../rules/decision.ts";
 import type { Group } from "../upstreams/group.ts";
-import { resolveLocally } from "./local-answer.ts";
+import { answerServfail, resolveLocally } from "./local-answer.ts";
 import type { Resolution, Resolver, UpstreamQuery } from "./types.ts";
 import { knownVerdict } from "./verdicts.ts";
 
@@ -34,9 +34,10 @@ export function editServiceBindings(resolver: Resolver, answered: Answered, reso
       ipv4: comesFromGroup(resolver, answered, { name: target, type: TYPE.A }),
       ipv6: comesFromGroup(resolver, answered, { name: target, type: TYPE.AAAA }),
     }),
-    allows: isGuarded(resolver, answered) ? (address) => !isPrivate(address) : () => true,
+    allows: isGuarded(resolver, answered) ? (address) => !isPrivate(address) : null,
   });
   if (edits.length === 0) return resolution;
+  if (answer === null) return { ...resolution, ...refuseUneditable(answered.inProgress) };
   const action = resolution.action === "none" ? `type${query.type}:${edits.join(",")}` : resolution.action;
   const edited = { ...resolution, answer, authenticated: false, action, edits: [...(resolution.edits ?? []), ...edits] };
   if (answer.answered || !resolution.answer.answered) return edited;
@@ -47,6 +48,17 @@ export function editServiceBindings(resolver: Resolver, answered: Answered, reso
     ttl: { kind: "keep" },
     extendedErrors: [{ code: EDE.FILTERED, text: action }],
   };
+}
+
+/** SERVFAIL in place of an answer that has forbidden parts and cannot be edited. */
+function refuseUneditable(
+  inProgress: UpstreamQuery,
+): Pick<Resolution, "source" | "answer" | "ttl" | "authenticated" | "extendedErrors"> {
+  const { source, answer, ttl, authenticated, extendedErrors } = answerServfail(inProgress, {
+    code: EDE.OTHER,
+    text: "without what the rules strip the answer is no message any more",
+  });
+  return { source, answer, ttl, authenticated, extendedErrors };
 }
 
 /** Whether there are records of the type, or address records beside an empty answer. */

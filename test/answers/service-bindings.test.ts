@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { type BindingEdit, type BindingTerms, editBindings } from "../../src/answers/svcb.ts";
 import { type Answer, indexAnswer, recordsOf } from "../../src/dns/answer.ts";
 import { decodeMessage, type Message, type ResourceRecord } from "../../src/dns/message.ts";
-import { nameText } from "../../src/dns/name.ts";
+import { nameText, nameWire } from "../../src/dns/name.ts";
 import type { SvcParam } from "../../src/dns/svcb.ts";
 import { recordText } from "../../src/dns/text.ts";
 import { typeName } from "../../src/dns/types.ts";
@@ -24,6 +24,13 @@ function answerOf(parts: Partial<Message>): Answer {
   return answer;
 }
 
+/** An edit that leaves an answer. */
+function edit(answer: Answer, terms: BindingTerms): { readonly answer: Answer; readonly edits: readonly BindingEdit[] } {
+  const { answer: edited, edits } = editBindings(answer, terms);
+  if (edited === null) throw new Error("too long");
+  return { answer: edited, edits };
+}
+
 function messageOf({ wire }: Answer): Message {
   const message = decodeMessage(wire);
   if (message === null) throw new Error("not a message");
@@ -32,7 +39,7 @@ function messageOf({ wire }: Answer): Message {
 
 /** What one HTTPS record of page.example comes to. */
 function edited(data: string, terms: BindingTerms): string {
-  const { answer } = editBindings(answerOf({ answers: zone(`page.example HTTPS ${data}`) }), terms);
+  const { answer } = edit(answerOf({ answers: zone(`page.example HTTPS ${data}`) }), terms);
   const [record] = messageOf(answer).answers;
   return record === undefined ? "" : recordText(record).replace(/^.* HTTPS /, "");
 }
@@ -63,14 +70,14 @@ describe("with `pass` an answer is the same one", () => {
   test.each(records)("%s", (data) => {
     const record = zone(`page.example HTTPS ${data}`);
     const answer = answerOf({ authenticData: true, answers: [...record, ...zone(SIGNATURE)], additional: record });
-    const result = editBindings(answer, PASS);
+    const result = edit(answer, PASS);
     expect(result.answer).toBe(answer);
     expect(result.edits).toEqual([]);
   });
 
   test("an answer without the parts to strip stays the same", () => {
     const answer = answerOf({ authenticData: true, answers: zone("page.example HTTPS 1 . alpn=h2 port=8443 key667=x") });
-    expect(editBindings(answer, stripping("strip-ech", "strip-hints", "strip-ipv6hint", "strip-h3")).answer).toBe(answer);
+    expect(edit(answer, stripping("strip-ech", "strip-hints", "strip-ipv6hint", "strip-h3")).answer).toBe(answer);
   });
 });
 
@@ -103,13 +110,13 @@ describe("stripping takes out what it names and mends what spoke of it", () => {
       answers: zone(onlyHttp3, "page.example HTTPS 2 . alpn=h2", SIGNATURE),
       additional: zone(onlyHttp3.replace("page", "cdn")),
     });
-    const result = editBindings(answer, stripping("strip-h3"));
+    const result = edit(answer, stripping("strip-h3"));
     const message = messageOf(result.answer);
     expect(result.edits).toEqual(["strip-h3"]);
     expect(result.answer.authenticData).toBe(false);
     expect(message.answers.map(recordText)).toEqual(["page.example. 300 IN HTTPS 2 . alpn=h2"]);
     expect(message.additional).toEqual([]);
-    expect(editBindings(answer, stripping("strip-hints", "strip-ipv6hint")).answer).toBe(answer);
+    expect(edit(answer, stripping("strip-hints", "strip-ipv6hint")).answer).toBe(answer);
   });
 
   test("SVCB records likewise, in every section, and other records stay where they are", () => {
@@ -119,7 +126,7 @@ describe("stripping takes out what it names and mends what spoke of it", () => {
       authority: zone("page.example NS ns.example"),
       additional: zone(...lines),
     });
-    const message = messageOf(editBindings(answer, stripping("strip-ech")).answer);
+    const message = messageOf(edit(answer, stripping("strip-ech")).answer);
     const left = [
       "page.example. 300 IN SVCB 1 . port=853",
       "page.example. 300 IN A 192.0.2.7",
@@ -133,16 +140,54 @@ describe("stripping takes out what it names and mends what spoke of it", () => {
   test("a malformed value does not keep the others from being stripped", () => {
     const data = "0001 00 0003 0003 001122 0005 0002 abcd 029b 0001 78".replaceAll(" ", "");
     const answer = answerOf({ authenticData: true, answers: zone(`page.example HTTPS \\# ${data.length / 2} ${data}`) });
-    const result = editBindings(answer, stripping("strip-ech"));
+    const result = edit(answer, stripping("strip-ech"));
     expect(result.edits).toEqual(["strip-ech"]);
     const [record] = messageOf(result.answer).answers;
     expect(record && Buffer.from(rdataBytes(record.data)).toString("hex")).toBe("00010000030003001122029b000178");
   });
 
-  test("a record whose framing is broken passes as it is", () => {
-    const data = "0001000005000a0102";
+  describe("a record whose framing is broken", () => {
+    // The second key is cut off, and before it stands ipv4hint=192.168.1.1.
+    const data = "00010000040004c0a80101000a";
     const answer = answerOf({ authenticData: true, answers: zone(`page.example HTTPS \\# ${data.length / 2} ${data}`) });
-    expect(editBindings(answer, stripping("strip-ech", "strip-hints")).answer).toBe(answer);
+
+    test("goes where something may have to be stripped, for a lenient client may read what stands in it", () => {
+      const hintsFor = () => ({ ipv4: false, ipv6: true });
+      for (const terms of [stripping("strip-hints"), { ...PASS, hintsFor }, { ...PASS, allows: () => false }]) {
+        const result = edit(answer, terms);
+        expect(result.edits).toEqual(["strip-malformed"]);
+        expect(messageOf(result.answer).answers).toEqual([]);
+      }
+    });
+
+    test("passes as it is where nothing is stripped", () => {
+      expect(edit(answer, PASS).answer).toBe(answer);
+    });
+  });
+
+  test("2,300 different names beside the record do not keep the hint in it", () => {
+    const others = Array.from({ length: 2300 }, (_, index) => `n${index}.${"x".repeat(60)}.page.example A 192.0.2.7`);
+    const answer = answerOf({ answers: zone("page.example HTTPS 1 . ipv4hint=192.168.1.1", ...others) });
+    const result = edit(answer, stripping("strip-hints"));
+    expect(result.answer).not.toBeNull();
+    expect(Buffer.from(result.answer?.wire ?? []).includes(Buffer.from([192, 168, 1, 1]))).toBe(false);
+  });
+
+  test("there is no answer where the edited one would not fit a message", () => {
+    // 3,000 SRV records whose target is a pointer, which an edited message may not have there (RFC 2782), so each of them grows by 186 bytes.
+    const target = nameWire(nameOf(`${"y".repeat(60)}.${"y".repeat(60)}.${"y".repeat(60)}.example`));
+    const start = Buffer.from(answerOf({ answers: zone("page.example HTTPS 1 . ipv4hint=192.168.1.1") }).wire);
+    const srv = (data: Uint8Array) => [
+      Buffer.from("c00c00210001000000ff", "hex"),
+      Buffer.from([0, 6 + data.length, 0, 1, 0, 1, 0, 1]),
+      data,
+    ];
+    const pointer = Buffer.from([0xc0 | ((start.length + 18) >> 8), (start.length + 18) & 255]);
+    start.writeUInt16BE(3001, 10);
+    const answer = indexAnswer(
+      Buffer.concat([start, ...srv(target), ...Array.from({ length: 3000 }, () => srv(pointer)).flat()]),
+    );
+    expect(answer && editBindings(answer, stripping("strip-hints"))).toEqual({ answer: null, edits: ["strip-hints"] });
   });
 });
 
@@ -167,7 +212,7 @@ describe("what an edit makes untrue goes, and nothing else", () => {
   });
 
   test("AD and the signatures over the records that changed", () => {
-    const result = editBindings(answer, stripping("strip-ech"));
+    const result = edit(answer, stripping("strip-ech"));
     expect(result.answer.authenticData).toBe(false);
     const { answers, additional } = messageOf(result.answer);
     expect(answers.map(summary)).toEqual([
@@ -185,7 +230,7 @@ describe("what an edit makes untrue goes, and nothing else", () => {
   });
 
   test("AD and signatures stay where nothing is edited", () => {
-    expect(editBindings(answer, stripping("strip-hints")).answer).toBe(answer);
+    expect(edit(answer, stripping("strip-hints")).answer).toBe(answer);
   });
 });
 
@@ -226,7 +271,7 @@ describe("hints stay only where the addresses of the target come alike", () => {
     ],
   ])("%s, addresses of %s: %j", (start, target, comes, left, edits) => {
     const answer = answerOf({ answers: zone(`page.example HTTPS ${start} ${data}`) });
-    expect(editBindings(answer, terms(target, comes)).edits).toEqual(edits);
+    expect(edit(answer, terms(target, comes)).edits).toEqual(edits);
     expect(edited(`${start} ${data}`, terms(target, comes))).toBe(left);
   });
 });
@@ -243,7 +288,7 @@ describe("address records beside the bindings stay only where asking would give 
     strips: [],
     hintsFor: (name) => (name === nameOf("cdn.example") ? comes : { ipv4: true, ipv6: true }),
   });
-  const left = (terms: BindingTerms): string[] => messageOf(editBindings(answer, terms).answer).additional.map(summary);
+  const left = (terms: BindingTerms): string[] => messageOf(edit(answer, terms).answer).additional.map(summary);
 
   test.each([
     [{ ipv4: true, ipv6: false }, ["cdn.example A", "cdn.example RRSIG A", "ns.example A"]],
@@ -254,7 +299,7 @@ describe("address records beside the bindings stay only where asking would give 
   });
 
   test("AD goes, and what was asked for stays with its signature", () => {
-    const result = editBindings(answer, cdnOnly({ ipv4: true, ipv6: false }));
+    const result = edit(answer, cdnOnly({ ipv4: true, ipv6: false }));
     expect(result.edits).toEqual(["strip-addresses"]);
     expect(result.answer.authenticData).toBe(false);
     expect(messageOf(result.answer).answers.map(summary)).toEqual(["page.example HTTPS", "page.example RRSIG HTTPS"]);
@@ -266,12 +311,12 @@ describe("address records beside the bindings stay only where asking would give 
   });
 
   test("strips of hints are about hints: who asks gets the same addresses", () => {
-    expect(editBindings(answer, stripping("strip-hints", "strip-ipv6hint", "strip-ech", "strip-h3")).answer).toBe(answer);
+    expect(edit(answer, stripping("strip-hints", "strip-ipv6hint", "strip-ech", "strip-h3")).answer).toBe(answer);
   });
 
   test("beside an empty answer likewise", () => {
     const empty = answerOf({ authority: zone("page.example NS cdn.example"), additional: zone(...cdn) });
-    const result = editBindings(empty, cdnOnly({ ipv4: true, ipv6: false }));
+    const result = edit(empty, cdnOnly({ ipv4: true, ipv6: false }));
     expect(messageOf(result.answer).additional.map(summary)).toEqual(["cdn.example A"]);
     expect(messageOf(result.answer).authority.map(recordText)).toEqual(["page.example. 300 IN NS cdn.example."]);
   });
@@ -302,7 +347,7 @@ describe("for any parameters and every combination of strips", () => {
           const data = { kind: "HTTPS", priority: 1, target: nameOf(target), params } as const;
           const [record] = zone("page.example HTTPS 1 .");
           const answer = answerOf({ authenticData: true, answers: record === undefined ? [] : [{ ...record, data }] });
-          const result = editBindings(answer, { strips: terms.strips, hintsFor: () => terms });
+          const result = edit(answer, { strips: terms.strips, hintsFor: () => terms });
           if (terms.strips.includes("strip-h3") && offersOnlyHttp3(params)) {
             expect(recordsOf(result.answer)).toEqual([]);
             expect(result.answer.authenticData).toBe(false);
@@ -323,7 +368,7 @@ describe("for any parameters and every combination of strips", () => {
           expect(result.answer === answer).toBe(result.edits.length === 0);
           expect(result.answer.authenticData).toBe(result.edits.length === 0);
           // Twice is once.
-          expect(editBindings(result.answer, { strips: terms.strips, hintsFor: () => terms }).answer).toBe(result.answer);
+          expect(edit(result.answer, { strips: terms.strips, hintsFor: () => terms }).answer).toBe(result.answer);
         },
       ),
       { numRuns: runs(1000) },
