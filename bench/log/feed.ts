@@ -1,36 +1,43 @@
 import { systemClock } from "../../src/lib/clock.ts";
+import { QueryFeed } from "../../src/log/feed.ts";
 import { QueryLog } from "../../src/log/query-log.ts";
 import { RecordIds } from "../../src/log/record-ids.ts";
+import { ENTRY, nextEntry, type QueryRing } from "../../src/log/ring.ts";
+import { append } from "../../test/log/entries.ts";
 import { QuerySource } from "./rows.ts";
 
 export const RECORDS_PER_SECOND = 20_000;
 
-/** As a journal hands them on: so many at once, as soon as there are so many. */
-const BATCH_RECORDS = 64;
 const TICK_MS = 1;
 
-/** Different records that are added again and again under new ids, so that making them costs nothing. */
-const RECORDS = 50_048;
+/** Different queries that are written again and again under new ids, so that making them costs nothing. */
+const RECORDS = 20_000;
 
-/** Adds records to a log at a steady rate. */
+/** Writes entries at a steady rate into the feed of a log. */
 export class Feed {
   readonly log: QueryLog;
+  readonly #feed: QueryFeed;
   readonly #ids = new RecordIds();
-  readonly #records = Array.from({ length: RECORDS }, (_, index) => SOURCE.next((Date.now() - RECORDS + index) * 1024));
+  readonly #entries: readonly Int32Array[];
   #timer: NodeJS.Timeout | null = null;
+  /** Entries for which there was no room. */
+  dropped = 0;
 
-  private constructor(log: QueryLog) {
+  private constructor(log: QueryLog, feed: QueryFeed, entries: readonly Int32Array[]) {
     this.log = log;
+    this.#feed = feed;
+    this.#entries = entries;
   }
 
   /** @param path of a file that is made. */
   static async open(path: string): Promise<Feed> {
-    return new Feed(
-      await QueryLog.open(
-        { enabled: true, store: path, keepMs: 7 * 86_400_000, maxRows: 5_000_000, clients: "full" },
-        { clock: systemClock, report: (event) => console.error(event) },
-      ),
+    const feed = new QueryFeed();
+    const entries = madeEntries(feed);
+    const log = await QueryLog.open(
+      { enabled: true, store: path, keepMs: 7 * 86_400_000, maxRows: 5_000_000, clients: "full" },
+      { clock: systemClock, feed, report: (event) => console.error(event) },
     );
+    return new Feed(log, feed, entries);
   }
 
   begin(): void {
@@ -38,7 +45,7 @@ export class Feed {
     let added = 0;
     this.#timer = setInterval(() => {
       const due = ((performance.now() - startMs) / 1000) * RECORDS_PER_SECOND;
-      for (; added + BATCH_RECORDS <= due; added += BATCH_RECORDS) this.#add(added % RECORDS);
+      for (; added < due; added++) this.#add(added % RECORDS);
     }, TICK_MS);
   }
 
@@ -46,12 +53,37 @@ export class Feed {
     if (this.#timer !== null) clearInterval(this.#timer);
   }
 
-  #add(from: number): void {
-    const wallMs = Date.now();
-    const time = new Date(wallMs).toISOString();
-    const batch = this.#records.slice(from, from + BATCH_RECORDS);
-    this.log.append(batch.map((record) => ({ ...record, id: this.#ids.next(wallMs), time })));
+  #add(place: number): void {
+    const { ring } = this.#feed;
+    const entry = this.#entries[place] ?? new Int32Array();
+    const at = ring.reserve(entry.length);
+    if (at < 0) {
+      this.dropped++;
+      return;
+    }
+    const id = this.#ids.next(Date.now());
+    ring.words.set(entry, at);
+    ring.words[at + ENTRY.idHigh] = id / 2 ** 32;
+    ring.words[at + ENTRY.idLow] = id;
+    ring.publish(entry.length);
+    this.#feed.published();
   }
 }
 
-const SOURCE = new QuerySource({ names: 20_000, clients: 40, seed: 2 });
+/** The words of entries, made by way of the ring, which is empty afterwards. */
+function madeEntries(feed: QueryFeed): readonly Int32Array[] {
+  const source = new QuerySource({ names: 20_000, clients: 40, seed: 2 });
+  return Array.from({ length: RECORDS }, (_, index) => {
+    append(feed, [source.next((Date.now() - RECORDS + index) * 1024)]);
+    feed.settled++;
+    return takenEntry(feed.ring);
+  });
+}
+
+function takenEntry(ring: QueryRing): Int32Array {
+  const [span] = ring.spans(ring.taken, ring.written).slice(-1);
+  if (span === undefined) throw new Error("an entry that was not written");
+  const words = new Int32Array(span.words.subarray(span.from, nextEntry(span, span.from)));
+  ring.release(ring.written);
+  return words;
+}

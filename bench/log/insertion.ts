@@ -75,19 +75,19 @@ async function insertionRound(asker: ChildProcess, adder: ChildProcess, feed: Fe
   adder.send("begin");
   const elsewhere = await latency(asker);
   adder.send("end");
-  const before = feed.log.status();
+  const before = { ...feed.log.status(), dropped: feed.dropped };
   const startMs = performance.now();
   feed.begin();
   const adding = await latency(asker);
   feed.end();
-  const { stored, dropped } = feed.log.status();
+  const { stored } = feed.log.status();
   const seconds = (performance.now() - startMs) / 1000;
   return {
     quiet,
     elsewhere,
     adding,
     storedPerSecond: (stored - before.stored) / seconds,
-    dropped: dropped - before.dropped,
+    dropped: feed.dropped - before.dropped,
   };
 }
 

@@ -1,5 +1,7 @@
+import type { ExportFormat } from "../log/export.ts";
 import type { Page, PageRequest, QueryFilter } from "../log/filter.ts";
-import type { LogStatus, QueryRecord } from "../log/record.ts";
+import type { LiveListener } from "../log/followers.ts";
+import type { LogStatus, QueryRecord, RecordText } from "../log/record.ts";
 import type { Summary, SummaryRequest } from "../log/summary.ts";
 import type { CachedAnswer, Explained } from "./schemas/record.ts";
 import type {
@@ -59,17 +61,19 @@ export interface Control {
   appleProfile(baseUrl: string): string;
 }
 
+/** Records leave the source as JSON text, made by the threads of the log. A record that `get` returns is whole: it has its trace. */
 export interface QuerySource {
   /** @throws ControlError `unavailable` if the store cannot be read, `slow` if the search takes too long. */
-  search(request: PageRequest): Promise<Page>;
+  search(request: PageRequest): Promise<Page<RecordText>>;
   get(id: number): Promise<QueryRecord | null>;
-  /** All matching records, newest first, in batches. The signal ends the reading early. */
-  read(filter: QueryFilter, signal: AbortSignal): AsyncIterable<readonly QueryRecord[]>;
+  /** All matching records, newest first, as texts of several records each. The signal ends the reading early. */
+  read(filter: QueryFilter, format: ExportFormat, signal: AbortSignal): AsyncIterable<string>;
   /**
-   * Calls the listener for each matching record from now on, soon after the reply was sent. The listener must not throw and must return at once.
+   * Calls the listener with the matching records from now on, some tenths of a second after their replies were sent. The listener must not throw and must
+   * return at once.
    * @returns a function that stops the calls.
    */
-  follow(filter: QueryFilter, listener: (record: QueryRecord) => void): () => void;
+  follow(filter: QueryFilter, listener: LiveListener): () => void;
   summary(request: SummaryRequest): Promise<Summary>;
   status(): LogStatus;
 }

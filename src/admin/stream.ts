@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { Readable } from "node:stream";
 import type { Clock, Timer } from "../lib/clock.ts";
 import type { QueryFilter } from "../log/filter.ts";
-import type { QueryRecord } from "../log/record.ts";
+import type { RecordText } from "../log/record.ts";
 import { wallMsOf } from "../log/schema.ts";
 import { ControlError, type QuerySource } from "./control.ts";
 import { HttpProblem } from "./problem.ts";
@@ -24,10 +24,10 @@ const RECONNECT_MS = 2000;
 export class EventStream extends Readable {
   readonly #parts: EventStreamParts;
   /** Records from the store, oldest first; they are sent before the live records. */
-  #missed: QueryRecord[] = [];
+  #missed: RecordText[] = [];
   /** Ids of the records from the store: the store may have a live record before the stream is told about it. */
   #missedIds: ReadonlySet<number> = new Set();
-  #waiting: QueryRecord[] = [];
+  #waiting: RecordText[] = [];
   #dropped = 0;
   #missedMore = false;
   #begun = false;
@@ -43,13 +43,17 @@ export class EventStream extends Readable {
     this.push(`retry: ${RECONNECT_MS}\n\n`);
   }
 
-  /** Adds a live record. */
-  offer(record: QueryRecord): void {
-    if (this.#isOver() || this.#missedIds.has(record.id)) return;
-    this.#waiting.push(record);
-    if (this.#waiting.length > this.#parts.maxWaiting) {
-      this.#waiting.shift();
-      this.#dropped++;
+  /** Adds live records, oldest first; `leftOut` records before them do not come. */
+  offer(records: readonly RecordText[], leftOut: number): void {
+    if (this.#isOver()) return;
+    this.#dropped += leftOut;
+    for (const record of records) {
+      if (this.#missedIds.has(record.id)) continue;
+      this.#waiting.push(record);
+      if (this.#waiting.length > this.#parts.maxWaiting) {
+        this.#waiting.shift();
+        this.#dropped++;
+      }
     }
     this.#send();
   }
@@ -123,8 +127,8 @@ export class EventStream extends Readable {
 }
 
 /** A default event (`message`), so that `onmessage` gets it. The reader repeats its id in `Last-Event-ID`. */
-function recordEvent(record: QueryRecord): string {
-  return `id: ${record.id}\ndata: ${JSON.stringify(record)}\n\n`;
+function recordEvent({ id, json }: RecordText): string {
+  return `id: ${id}\ndata: ${json}\n\n`;
 }
 
 function droppedEvent(records: number | null): string {
@@ -134,7 +138,7 @@ function droppedEvent(records: number | null): string {
 /** The records that a reader missed while it was not connected. */
 interface MissedRecords {
   /** Oldest first. */
-  readonly records: readonly QueryRecord[];
+  readonly records: readonly RecordText[];
   /** Whether the reader missed, or may have missed, other records as well. */
   readonly more: boolean;
 }

@@ -93,10 +93,10 @@ export class App implements Serving {
     const { queries } = config.log;
     this.recorder.expect(config);
     // The query log opens after the listeners, so that no answer waits for the store. Until then queries wait to be recorded.
-    if (queries.enabled) this.recorder.hold(queries.clients);
+    this.recorder.use(queries);
     const report = ({ kind, ...details }: { readonly kind: string }) => this.#report(kind, details);
     this.#listeners = await openListeners(config, handlerFor(this, log), { clock, report });
-    this.#records = await RecordKeeping.open(queries, { journal: this.recorder, clock, log });
+    this.#records = await RecordKeeping.open(queries, { recorder: this.recorder, clock, log });
     this.#versions.use(this.#state);
     this.#listRefresher = await this.#openListRefresher(this.#state);
     this.#administration = await openAdministration(this, { clock, report: this.#report });

@@ -60,7 +60,8 @@ async function log(invocation: Invocation, terminal: Terminal): Promise<number> 
   const query = logFilter(words, nowMs);
   const follows = invocation.follow === true;
   if (follows && query.some(([field]) => field === "to")) throw new UsageError("`to` is an end, and --follow has none");
-  const search = { query, limit, nowMs, printer: new RecordPrinter(invocation, terminal), terminal };
+  const withTraces = invocation.full === true && !json;
+  const search = { query, limit, nowMs, withTraces, printer: new RecordPrinter(invocation, terminal), terminal };
   return withApi(invocation, terminal, (api) => (follows ? follow(api, search) : showPast(api, search)));
 }
 
@@ -82,13 +83,16 @@ interface Search {
   readonly limit: number | null;
   /** When the command began, in milliseconds since 1970. */
   readonly nowMs: number;
+  /** Whether records are shown with their traces, which lists of records do not have. */
+  readonly withTraces: boolean;
   readonly printer: RecordPrinter;
   readonly terminal: Terminal;
 }
 
-async function showPast(api: ApiClient, { query, limit, printer, terminal }: Search): Promise<number> {
+async function showPast(api: ApiClient, search: Search): Promise<number> {
+  const { query, limit, printer, terminal } = search;
   const { records, mayBeMore } = await fetchPast(api, { query, limit: limit ?? 100 });
-  showAll(records, printer);
+  showAll(await fetchTraces(api, records, search), printer);
   if (records.length === 0 && terminal.interactive) terminal.err("fenliu: no query of the log fits\n");
   // A user who looks for an old query must not take the newest records for all records.
   if (mayBeMore && limit === null)
@@ -100,25 +104,48 @@ async function showPast(api: ApiClient, { query, limit, printer, terminal }: Sea
 }
 
 /** Shows past records, then the records that come, until the user ends the command. */
-async function follow(api: ApiClient, { query, limit, nowMs, printer, terminal }: Search): Promise<number> {
+async function follow(api: ApiClient, search: Search): Promise<number> {
+  const { query, limit, nowMs, printer, terminal } = search;
   const signal = stopSignal(terminal);
   const begunId = firstIdAt(nowMs);
   try {
     const wanted = { query, limit: limit ?? (query.some(isFrom) ? 100 : 10), signal };
     const records = await fetchPastIfStored(api, wanted, terminal);
-    showAll(records ?? [], printer);
+    showAll(await fetchTraces(api, records ?? [], search, signal), printer);
     await reportLosses(api, terminal, signal);
     // Records that came while the past was read must be shown, and once.
     const after = records === null ? null : (records[0]?.id ?? begunId);
     const coming = query.filter((parameter) => !isFrom(parameter));
     for await (const live of liveRecords(api, { query: coming, after, begunId, signal, wait })) {
-      if (live.kind === "record") printer.show(live.record);
+      if (live.kind === "record")
+        for (const record of await fetchTraces(api, [live.record], search, signal)) printer.show(record);
       else terminal.err(`fenliu: ${noticeOf(live)}\n`);
     }
   } catch (error) {
     if (!signal.aborted) throw error;
   }
   return EXIT.ok;
+}
+
+/** The records, with their traces if those are wanted. A record that cannot be read by its id, because it is not stored, stays without. */
+async function fetchTraces(
+  api: ApiClient,
+  records: readonly QueryRecord[],
+  { withTraces }: Pick<Search, "withTraces">,
+  signal?: AbortSignal,
+): Promise<readonly QueryRecord[]> {
+  if (!withTraces) return records;
+  const whole: QueryRecord[] = [];
+  for (const record of records) {
+    const reading = api.read(queryRecordSchema, `queries/${record.id}`, signal === undefined ? {} : { signal });
+    whole.push(
+      await reading.catch((error: unknown) => {
+        if (error instanceof ApiRefusal) return record;
+        throw error;
+      }),
+    );
+  }
+  return whole;
 }
 
 /** @param records newest first. */

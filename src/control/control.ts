@@ -38,6 +38,7 @@ import { reportLists } from "../lists/load.ts";
 import type { UpdateResult } from "../lists/update.ts";
 import type { QueryLog } from "../log/query-log.ts";
 import type { LogStatus } from "../log/record.ts";
+import type { Policy } from "../server/policy.ts";
 import { type ServerState, ServerStateError } from "../server/state.ts";
 import { metricsText, RisingCounts } from "../stats/metrics.ts";
 import type { ProcessWatch, Reloads } from "../stats/process.ts";
@@ -99,7 +100,8 @@ export class ServerControl implements Control {
   #shown: { readonly of: Config; readonly as: ConfigView["config"] } | null = null;
 
   constructor(server: Server, { clock, watch, drafts }: ControlParts) {
-    this.queries = querySourceOf({ queryLog: () => server.queryLog, journal: server.recorder });
+    const policyOf = (version: string) => findPolicy(server, version);
+    this.queries = querySourceOf({ queryLog: () => server.queryLog, recorder: server.recorder, policyOf });
     this.#server = server;
     this.#explainer = new Explainer({ server, queries: this.queries, drafts, versions: () => server.versions });
     this.#clock = clock;
@@ -293,4 +295,15 @@ function readinessOf({ shared, policy }: ServerState, log: LogStatus): Readiness
     );
   const store = log.fault === null ? [] : [`the query log stores nothing: ${log.fault.reason}`];
   return { ready: groups.some(({ healthy }) => healthy), problems: [...unhealthy, ...lists, ...store] };
+}
+
+/** The policy of a version; null where it is not kept. */
+async function findPolicy({ state, versions }: Server, version: string): Promise<Policy | null> {
+  if (version === state.version) return state.policy;
+  try {
+    return (await versions?.policyOf(version)) ?? null;
+  } catch (error) {
+    if (error instanceof ControlError) return null;
+    throw error;
+  }
 }

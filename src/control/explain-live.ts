@@ -11,6 +11,7 @@ import { askMessage, isRejection, parseQuery, type Query, type Question } from "
 import { CLASS, RCODE, rcodeName, TYPE, typeName, typeNumber } from "../dns/types.ts";
 import type { Client, Requester } from "../lib/client.ts";
 import { unreachable } from "../lib/unreachable.ts";
+import { sentOf } from "../log/sent.ts";
 
 import { isForged } from "../resolve/classify.ts";
 import { subnetToSend } from "../resolve/client-subnet.ts";
@@ -24,7 +25,6 @@ import { type CompareDecision, type Decision, type ForwardDecision, type LocalAn
 import type { Policy } from "../server/policy.ts";
 import type { ServerState } from "../server/state.ts";
 import type { Group } from "../upstreams/group.ts";
-import { sentOf } from "./records.ts";
 import { cachedAnswer } from "./views.ts";
 
 /** The parts of a running server that know more about a query than its policy does. */

@@ -25,7 +25,7 @@ import {
 } from "./explain-live.ts";
 import { summarizeExplanation } from "./explain-summary.ts";
 import type { Versions } from "./history.ts";
-import { buildRecord, traceOf } from "./records.ts";
+import { recordOf, traceOf } from "./records.ts";
 import { whatIf } from "./what-if.ts";
 
 interface ExplainerParts {
@@ -93,7 +93,7 @@ async function resolveHypothetical(state: ServerState, { query, client }: Hypoth
   await serve({ state, recorder: { observe: (event) => void events.push(event) } }, message, client);
   const [event] = events;
   if (event === undefined) throw new Error("the pipeline reported no event for a query");
-  const record = buildRecord(event, { ids: { next: () => 0 }, clients: "full", wallOffsetMs: 0 });
+  const record = recordOf(event);
   const { rcode, source, action, answers, negativeTtl, ede, edits, attempts, durationUs } = record;
   return { rcode, source, action, answers, negativeTtl, ede, edits, attempts, durationUs };
 }

@@ -1,74 +1,50 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Config } from "../config/types.ts";
 import { isRejection } from "../dns/query.ts";
-import type { Clock, Timer } from "../lib/clock.ts";
+import type { Clock } from "../lib/clock.ts";
 import { unreachable } from "../lib/unreachable.ts";
+import { QueryFeed } from "../log/feed.ts";
 import type { OperationsLog } from "../log/operations.ts";
 import type { QueryLogOptions } from "../log/options.ts";
 import { QueryLog } from "../log/query-log.ts";
-import type { QueryRecord } from "../log/record.ts";
 import { RecordIds } from "../log/record-ids.ts";
 import type { LogEvent } from "../log/writer.ts";
 import { MAX_ALIASES } from "../rules/decision.ts";
 import { type QueryEvent, type QueryObserver, rcodeSent, undecidedEnding } from "../server/query-event.ts";
 import { Counters } from "../stats/counters.ts";
-import { buildRecord } from "./records.ts";
+import { EntryWriter } from "./records.ts";
 
-/** Where records go. Must return at once, and never throws. */
-interface RecordSink {
-  append(records: readonly QueryRecord[]): void;
-}
-
-/** Queries that may wait for their records: at 20,000 a second four fifths of a second. */
-const RING_SLOTS = 16_384;
-
-/** What their replies may take together: a flood of large ones must not fill the memory. */
-const RING_BYTES = 32 * 1024 * 1024;
-
-/** How long the first waits, so that there is more than one to do. */
-const GATHER_MS = 20;
-
-/** Records are made so many at a time, which takes some 0.3 ms, and for no longer than this; in between, answers have their turn. */
-const SLICE_RECORDS = 64;
-const SLICE_MS = 1;
-const PAUSE_MS = 1;
+/** How long the difference between the two clocks is taken as it was: clocks are set seldom. */
+const CLOCK_MS = 1000;
 
 /**
- * Counts every query, and makes a record of it where one is wanted: later, a few at a time, so that no answer waits for it. Queries come in
- * faster than records can be made only for a while; then records are dropped and counted.
+ * Counts every query, and writes the entry of each that is to be recorded into the feed of the query log. The rules that exclude queries and
+ * `log.queries.clients` are applied before. What finds no room is dropped and counted.
  */
 export class QueryRecorder implements QueryObserver {
   readonly counters = new Counters();
+  readonly feed: QueryFeed;
   readonly #clock: Clock;
   readonly #report: (error: unknown) => void;
-  readonly #ids = new RecordIds();
-  readonly #ring = new Ring<QueryEvent>(RING_SLOTS);
-  readonly #followers = new Set<(record: QueryRecord) => void>();
-  /** null = nobody keeps records; `later` = they wait for one to be ready. */
-  #sink: RecordSink | "later" | null = null;
-  #clients: QueryLogOptions["clients"] = "full";
-  #ringBytes = 0;
-  #timer: Timer | null = null;
+  readonly #writer: EntryWriter;
+  readonly #terms: { readonly ids: RecordIds; clients: QueryLogOptions["clients"]; wallOffsetMs: number };
+  #isStored = false;
+  /** When `wallOffsetMs` was found. */
+  #offsetAtMs = Number.NEGATIVE_INFINITY;
 
-  /** @param report told of faults of ours in making records. */
-  constructor(clock: Clock, report: (error: unknown) => void) {
+  /** @param report told of faults of ours in writing entries. */
+  constructor(clock: Clock, report: (error: unknown) => void, feed = new QueryFeed()) {
     this.#clock = clock;
     this.#report = report;
+    this.feed = feed;
+    this.#writer = new EntryWriter(feed);
+    this.#terms = { ids: new RecordIds(), clients: "full", wallOffsetMs: 0 };
   }
 
-  /** From now on records go there; null = nobody keeps them. What waits goes where it was to go, but with no more of its client than `clients` says. */
-  use(sink: RecordSink | null, clients: QueryLogOptions["clients"]): void {
-    this.#clients = clients;
-    if (sink === this.#sink) return;
-    this.flush();
-    this.#sink = sink;
-    if (this.#ring.size > 0) this.#timer ??= this.#clock.setTimer(() => this.#drain(), PAUSE_MS);
-  }
-
-  /** Lets queries wait for a sink that is not ready yet: until `use` no record is made. */
-  hold(clients: QueryLogOptions["clients"]): void {
-    this.use(null, clients);
-    this.#sink = "later";
+  /** Goes by these options from the next query on. Entries wait in the feed where the log is not open yet. */
+  use({ enabled, clients }: Pick<QueryLogOptions, "enabled" | "clients">): void {
+    this.#isStored = enabled;
+    this.#terms.clients = clients;
   }
 
   /** Rules and groups are counted apart from now on as this configuration names them. */
@@ -79,121 +55,32 @@ export class QueryRecorder implements QueryObserver {
 
   observe(noted: QueryEvent): void {
     this.counters.count(noted, rcodeSent(noted), noted.resolution === null ? undecidedEnding(noted) : null);
-    if (this.#sink === null && this.#followers.size === 0) return;
-    // Most of what a rule keeps out; the rest is found when the record would be made.
-    if (noted.resolution?.decision.context.settings.log === false) return;
-    const octets = noted.rendered?.wire.length ?? 0;
-    if (this.#ringBytes + octets > RING_BYTES || !this.#ring.put(noted)) {
-      this.counters.recordsDropped++;
-      return;
-    }
-    this.#ringBytes += octets;
-    this.#timer ??= this.#clock.setTimer(() => this.#drain(), GATHER_MS);
-  }
-
-  /** Calls back with every record from now on; a callback must not throw and must return at once. @returns what ends it. */
-  follow(told: (record: QueryRecord) => void): () => void {
-    // A function of its own, so that the same callback may follow twice.
-    const follower = (record: QueryRecord): void => told(record);
-    this.#followers.add(follower);
-    return () => void this.#followers.delete(follower);
-  }
-
-  /** Makes all records that wait, at once, unless they wait for a sink. */
-  flush(): void {
-    if (this.#sink === "later") return;
-    this.#timer?.cancel();
-    this.#timer = null;
-    while (this.#ring.size > 0) this.#slice(Number.POSITIVE_INFINITY);
-  }
-
-  /**
-   * Makes records that wait, for about a millisecond: so that who has just been answered finds the query in the log, where not more come than
-   * can be made.
-   */
-  catchUp(): void {
-    if (this.#sink !== "later") this.#slice(this.#clock.now() + SLICE_MS);
-  }
-
-  #drain(): void {
-    this.#timer = null;
-    if (this.#sink === "later") return;
-    this.#slice(this.#clock.now() + SLICE_MS);
-    if (this.#ring.size > 0) this.#timer = this.#clock.setTimer(() => this.#drain(), PAUSE_MS);
-  }
-
-  #slice(untilMs: number): void {
-    const wallOffsetMs = this.#clock.wallMs() - this.#clock.now();
-    const records: QueryRecord[] = [];
-    for (let count = 0; count < SLICE_RECORDS && this.#clock.now() <= untilMs; count++) {
-      const noted = this.#ring.take();
-      if (noted === null) break;
-      this.#ringBytes -= noted.rendered?.wire.length ?? 0;
-      const record = this.#record(noted, wallOffsetMs);
-      if (record !== null) records.push(record);
-    }
-    if (records.length === 0) return;
-    if (this.#sink !== null && this.#sink !== "later") this.#sink.append(records);
-    for (const follower of this.#followers) for (const record of records) follower(record);
-  }
-
-  #record(noted: QueryEvent, wallOffsetMs: number): QueryRecord | null {
+    if (!this.#isStored && this.feed.followers.size === 0) return;
     try {
-      if (isExcludedFromLog(noted)) return null;
-      return buildRecord(noted, { ids: this.#ids, clients: this.#clients, wallOffsetMs });
+      if (isExcludedFromLog(noted)) return;
+      if (noted.endedMs - this.#offsetAtMs > CLOCK_MS) this.#readClocks(noted.endedMs);
+      if (this.#writer.write(noted, this.#terms)) this.feed.published();
+      else this.counters.recordsDropped++;
     } catch (error) {
-      // A bug, in what nobody waits for: one record is worth less than the server.
+      // A bug, in what nobody waits for: one record is worth less than the answer.
       this.counters.recordsDropped++;
       this.#report(error);
-      return null;
     }
   }
-}
 
-/** The oldest come out first. What does not fit is not taken: nothing that waits is displaced. */
-export class Ring<Item> {
-  readonly #slots: (Item | null)[];
-  readonly #mask: number;
-  #first = 0;
-  #next = 0;
-
-  /** @param capacity a power of two. */
-  constructor(capacity: number) {
-    if (capacity < 1 || (capacity & (capacity - 1)) !== 0) throw new Error(`${capacity} is no power of two`);
-    this.#slots = new Array<Item | null>(capacity).fill(null);
-    this.#mask = capacity - 1;
-  }
-
-  /** @returns false where it is full. */
-  put(item: Item): boolean {
-    if (this.#next - this.#first > this.#mask) return false;
-    this.#slots[this.#next & this.#mask] = item;
-    this.#next++;
-    return true;
-  }
-
-  /** null = it is empty. */
-  take(): Item | null {
-    if (this.#first === this.#next) return null;
-    const slot = this.#first & this.#mask;
-    const item = this.#slots[slot] ?? null;
-    this.#slots[slot] = null;
-    this.#first++;
-    return item;
-  }
-
-  get size(): number {
-    return this.#next - this.#first;
+  #readClocks(nowMs: number): void {
+    this.#offsetAtMs = nowMs;
+    this.#terms.wallOffsetMs = this.#clock.wallMs() - this.#clock.now();
   }
 }
 
 interface RecordKeepingParts {
-  readonly journal: QueryRecorder;
+  readonly recorder: QueryRecorder;
   readonly clock: Clock;
   readonly log: OperationsLog;
 }
 
-/** The query log that the configuration wants, filled by the journal. */
+/** The query log that the configuration wants, filled by the recorder. */
 export class RecordKeeping {
   readonly #parts: RecordKeepingParts;
   #options: QueryLogOptions;
@@ -205,8 +92,9 @@ export class RecordKeeping {
     this.#log = log;
   }
 
-  /** A store that is out of order is told, and tried again: this never fails. The journal may be held until then. */
+  /** A store that is out of order is told, and tried again: this never fails. The recorder may be used before. */
   static async open(options: QueryLogOptions, parts: RecordKeepingParts): Promise<RecordKeeping> {
+    parts.recorder.use(options);
     return new RecordKeeping(parts, options, await openLog(options, parts));
   }
 
@@ -218,32 +106,21 @@ export class RecordKeeping {
   async change(options: QueryLogOptions): Promise<void> {
     const before = this.#options;
     this.#options = options;
-    const { journal } = this.#parts;
-    if (isDeepStrictEqual({ ...options, clients: before.clients }, before)) {
-      journal.use(sinkOf(options, this.#log), options.clients);
-      return;
-    }
-    // The new one may be the same file, which must not have two writers.
-    journal.hold(options.clients);
+    this.#parts.recorder.use(options);
+    if (isDeepStrictEqual({ ...options, clients: before.clients }, before)) return;
+    // The new one may be the same file, which must not have two writers. Entries wait in the feed meanwhile.
     await this.#log.close();
     this.#log = await openLog(options, this.#parts);
   }
 
   /** What waits is recorded first. May be called again. */
   async close(): Promise<void> {
-    this.#parts.journal.use(null, this.#options.clients);
     await this.#log.close();
   }
 }
 
-async function openLog(options: QueryLogOptions, { journal, clock, log }: RecordKeepingParts): Promise<QueryLog> {
-  const queryLog = await QueryLog.open(options, { clock, report: (event) => tell(log, event) });
-  journal.use(sinkOf(options, queryLog), options.clients);
-  return queryLog;
-}
-
-function sinkOf({ enabled }: QueryLogOptions, log: QueryLog): QueryLog | null {
-  return enabled ? log : null;
+function openLog(options: QueryLogOptions, { recorder: { feed }, clock, log }: RecordKeepingParts): Promise<QueryLog> {
+  return QueryLog.open(options, { clock, feed, report: (event) => tell(log, event) });
 }
 
 function tell(log: OperationsLog, event: LogEvent): void {
@@ -260,9 +137,6 @@ function tell(log: OperationsLog, event: LogEvent): void {
     case "renewed":
       log.warn({ file: event.file, aside: event.aside }, "the query log was damaged: it was put aside, and a new one begun");
       return;
-    case "refused":
-      log.error({ reason: event.reason }, "a query could not be recorded: please report it");
-      return;
     default:
       unreachable(event);
   }
@@ -277,6 +151,7 @@ function isExcludedFromLog({ state, client, parsed, admission, resolution }: Que
   // With a fault of ours nothing is asked a second time.
   if (resolution === null && admission === "admitted") return false;
   const { decider } = state.resolver;
+  if (!decider.changesLog) return false;
   // Who is turned away meets no rule before.
   let decision = resolution?.decision ?? decider.decide(parsed, client);
   for (let aliases = 0; decision.context.settings.log && aliases < MAX_ALIASES; aliases++) {

@@ -1,50 +1,50 @@
 import { ControlError, ParameterError, type QuerySource } from "../admin/control.ts";
-import type { Page, PageRequest, QueryFilter } from "../log/filter.ts";
-import { compileFilter } from "../log/filter-tests.ts";
 import type { QueryLog } from "../log/query-log.ts";
 import { ReadError } from "../log/reader.ts";
-import type { LogStatus, QueryRecord } from "../log/record.ts";
-import type { Summary, SummaryRequest } from "../log/summary.ts";
+import type { QueryRecord } from "../log/record.ts";
+import type { FoundRecord } from "../log/rows.ts";
+import type { Policy } from "../server/policy.ts";
 import type { QueryRecorder } from "./journal.ts";
+import { traceOfRecord } from "./records.ts";
 
 interface QuerySourceParts {
   /** The one that records go to at the moment. */
   readonly queryLog: () => QueryLog;
-  readonly journal: Pick<QueryRecorder, "follow" | "counters" | "catchUp">;
+  readonly recorder: Pick<QueryRecorder, "feed" | "counters">;
+  /** The policy of a version; null where the version is not kept. */
+  readonly policyOf: (version: string) => Promise<Pick<Policy, "decider"> | null>;
 }
 
-/** The queries of the past from the store, and those to come from the journal. */
-export function querySourceOf({ queryLog, journal }: QuerySourceParts): QuerySource {
-  const upToDate = (): QueryLog => {
-    journal.catchUp();
-    return queryLog();
-  };
+/** The queries of the past from the store, and those to come from the feed. */
+export function querySourceOf({ queryLog, recorder, policyOf }: QuerySourceParts): QuerySource {
   return {
-    search: (request: PageRequest): Promise<Page> => explained(upToDate().search(request)),
-    get: (id: number): Promise<QueryRecord | null> => explained(upToDate().get(id)),
-    read: (filter: QueryFilter, signal: AbortSignal) => readExplained(upToDate(), filter, signal),
-    follow(filter: QueryFilter, told: (record: QueryRecord) => void): () => void {
-      const fits = compileFilter(filter);
-      return journal.follow((record) => {
-        if (fits(record)) told(record);
-      });
+    search: (request) => explained(queryLog().search(request)),
+    get: async (id) => {
+      const found = await explained(queryLog().get(id));
+      return found === null ? null : withTrace(found, policyOf);
     },
-    summary: (request: SummaryRequest): Promise<Summary> => explained(upToDate().summary(request)),
-    // Records can be lost before the store hears of them.
-    status(): LogStatus {
+    read: (filter, format, signal) => readExplained(queryLog().read(filter, format, signal)),
+    follow: (filter, listener) => recorder.feed.followers.add(filter, listener),
+    summary: (request) => explained(queryLog().summary(request)),
+    // Queries are also lost where the feed has no room.
+    status() {
       const status = queryLog().status();
-      return { ...status, dropped: status.dropped + journal.counters.recordsDropped };
+      return { ...status, dropped: status.dropped + recorder.counters.recordsDropped };
     },
   };
 }
 
-async function* readExplained(
-  log: QueryLog,
-  filter: QueryFilter,
-  signal: AbortSignal,
-): AsyncGenerator<readonly QueryRecord[], void, undefined> {
+/** Works the trace out under the version of the time; null remains where that is gone. */
+async function withTrace(found: FoundRecord, policyOf: QuerySourceParts["policyOf"]): Promise<QueryRecord> {
+  const { record } = found;
+  if (record.trace !== null) return record;
+  const policy = await policyOf(record.version);
+  return policy === null ? record : { ...record, trace: traceOfRecord(policy.decider, found) };
+}
+
+async function* readExplained(texts: AsyncIterable<string>): AsyncGenerator<string, void, undefined> {
   try {
-    yield* log.read(filter, signal);
+    yield* texts;
   } catch (error) {
     throw controlError(error);
   }

@@ -1,250 +1,307 @@
 import type { TtlLimits } from "../answers/options.ts";
 import { lifetimeSeconds } from "../cache/lifetime.ts";
-import { type Answer, outcomeOf, type RecordPlace, recordPlaces, ttlAt } from "../dns/answer.ts";
-import { readOptions } from "../dns/edns.ts";
-import { type Name, nameEnd, nameText, plainName } from "../dns/name.ts";
-import { HEADER_FLAG, isRejection, type Query, type Rejection } from "../dns/query.ts";
-import { rdataText, readRdata } from "../dns/rdata.ts";
-import { extendedErrorTexts } from "../dns/text.ts";
-import { RCODE, rcodeName, TYPE, typeName } from "../dns/types.ts";
-import { HEADER_BYTES, MessageNames, uint16, WireReader } from "../dns/wire.ts";
+import { type Answer, outcomeOf, ttlAt } from "../dns/answer.ts";
+import { type Name, nameFromText, nameText, plainName } from "../dns/name.ts";
+import { isRejection, type Query, type Rejection } from "../dns/query.ts";
+import { CLASS, typeNumber } from "../dns/types.ts";
+import { uint16 } from "../dns/wire.ts";
 import { shownUrl } from "../lib/text.ts";
+import { EntryReader } from "../log/entries.ts";
+import type { QueryFeed } from "../log/feed.ts";
 import type { QueryLogOptions } from "../log/options.ts";
-import { type AttemptRecord, clientShown, type QueryRecord, type TraceStep } from "../log/record.ts";
+import { clientShown, type QueryRecord, type TraceStep } from "../log/record.ts";
 import type { RecordIds } from "../log/record-ids.ts";
+import {
+  ATTEMPT_TRANSPORTS,
+  ATTEMPT_WORDS,
+  COMPARED_BY,
+  ENTRY,
+  EXTRA,
+  FLAGS,
+  HTTP_VERSIONS,
+  KIND,
+  METHODS,
+  NO_RCODE,
+  QueryRing,
+  SIDES,
+  SOURCES,
+  TextTable,
+  TRANSPORTS,
+  TTL_EDITS,
+} from "../log/ring.ts";
+import { decodeRow, type FoundRecord, storedRowOf } from "../log/rows.ts";
+import { wallMsOf } from "../log/schema.ts";
 import { SOA_MADE } from "../resolve/forward.ts";
 import type { Resolution } from "../resolve/types.ts";
 import type { Decider, ExplanationStep } from "../rules/decider.ts";
 import { type Decision, MAX_ALIASES } from "../rules/decision.ts";
-import { describeMatch } from "../rules/rule.ts";
 import { type QueryEvent, undecidedEnding } from "../server/query-event.ts";
 import type { Attempt } from "../upstreams/upstream.ts";
 
-/** What records are made with. */
-interface RecordTerms {
+/** What entries are written with. */
+export interface EntryTerms {
   readonly ids: Pick<RecordIds, "next">;
   readonly clients: QueryLogOptions["clients"];
   /** What is to be added to a time of `Clock.now` for milliseconds since 1970. */
   readonly wallOffsetMs: number;
 }
 
-/** The record of a query, whether a rule wants one or not. */
-export function buildRecord(noted: QueryEvent, { ids, clients, wallOffsetMs }: RecordTerms): QueryRecord {
-  const { state, client, parsed, resolution, rendered, startedMs, endedMs } = noted;
-  const sent = rendered === null ? NOTHING_SENT : sentOf(rendered.wire);
-  const arrivedWallMs = Math.round(startedMs + wallOffsetMs);
-  const question = questionOf(parsed);
-  const place = resolution === null ? null : listPlaceOf(resolution);
-  const undecided = resolution === null ? undecidedEnding(noted) : null;
-  // Spelled out: this is made for every query, and an object put together from others takes several times as long.
-  return {
-    id: ids.next(arrivedWallMs),
-    time: new Date(arrivedWallMs).toISOString(),
-    client: clientShown(client.address, clients),
-    clientId: clients === "none" ? null : client.clientId,
-    transport: client.transport,
-    http: client.http,
-    method: client.method,
-    name: question.name,
-    type: question.type,
-    rcode: rendered === null ? null : sent.rcode,
-    answers: sent.answers,
-    source: resolution?.source ?? (undecided === "fault" ? "failure" : "refused"),
-    action: resolution?.action ?? undecided ?? "none",
-    rule: resolution?.decision.context.rule ?? null,
-    list: place?.list ?? null,
-    line: place?.line ?? null,
-    route: resolution?.route ?? null,
-    upstream: resolution === null ? null : upstreamOf(resolution),
-    attempts: resolution?.attempts.map(attemptOf) ?? [],
-    negativeTtl: resolution === null ? null : negativeTtlOf(resolution, sent),
-    durationUs: Math.round((endedMs - startedMs) * 1000),
-    size: rendered?.wire.length ?? 0,
-    ede: sent.ede,
-    edits: editsOf(resolution, sent.truncated),
-    trace: traceOfQuery(noted),
-    version: state.version,
-  };
+/** Addresses whose shortened forms are remembered. */
+const MAX_SHOWN = 1024;
+
+/**
+ * Writes the entry of a query into a ring (`log/ring.ts`): on the way of every query, so nothing is put into words, and nothing is made that is not needed.
+ * Only what a rare query has takes more: attempts, edits, a comparison.
+ */
+export class EntryWriter {
+  readonly #ring: QueryRing;
+  readonly #texts: TextTable;
+  readonly #shown = new Map<string, string>();
+  #shownAs: QueryLogOptions["clients"] = "full";
+  /** What `#findTtlEdit` found. */
+  #editFrom = 0;
+  #editTo = 0;
+
+  constructor({ ring, texts }: Pick<QueryFeed, "ring" | "texts">) {
+    this.#ring = ring;
+    this.#texts = texts;
+  }
+
+  /** @returns whether there was room. */
+  write(event: QueryEvent, { ids, clients, wallOffsetMs }: EntryTerms): boolean {
+    const { state, client, parsed, resolution, rendered, startedMs, endedMs } = event;
+    const texts = this.#texts;
+    const name = nameOf(parsed);
+    const address = clients === "full" ? client.address : this.#clientShown(client.address, clients);
+    const clientId = clients === "none" || client.clientId === null ? "" : client.clientId;
+    const reply = rendered?.wire ?? NO_BYTES;
+    const undecided = resolution === null ? undecidedEnding(event) : null;
+    const match = resolution?.decision.context.match ?? null;
+    const action = texts.numberOf(resolution?.action ?? undecided);
+    const rule = texts.numberOf(resolution?.decision.context.rule ?? null);
+    const list = texts.numberOf(match === null ? null : match.set.list);
+    const route = texts.numberOf(resolution?.route ?? null);
+    const version = texts.numberOf(state.version);
+    const extraWords = resolution === null ? 0 : extraWordsOf(resolution);
+    const bytes = (name?.length ?? 0) + address.length + clientId.length + reply.length;
+    // Entries have an even length.
+    const length = (ENTRY.words + extraWords + ((bytes + 3) >> 2) + 1) & ~1;
+    // Extras need texts too, and a new text must be there before the entry is.
+    if (extraWords > 0 && resolution !== null) this.#addTexts(resolution);
+    const at = this.#ring.reserve(length);
+    if (at < 0) return false;
+    const ttlEdit = resolution === null ? 0 : this.#findTtlEdit(resolution);
+    const arrivedWallMs = Math.round(startedMs + wallOffsetMs);
+    const id = ids.next(arrivedWallMs);
+    const source = resolution?.source ?? (undecided === "fault" ? "failure" : "refused");
+    const { words } = this.#ring;
+    words[at + ENTRY.length] = length;
+    words[at + ENTRY.kind] = KIND.query;
+    words[at + ENTRY.idHigh] = id / 2 ** 32;
+    words[at + ENTRY.idLow] = id;
+    words[at + ENTRY.lagMs] = wallMsOf(id) - arrivedWallMs;
+    words[at + ENTRY.durationUs] = Math.min(0xffff_ffff, Math.round((endedMs - startedMs) * 1000));
+    words[at + ENTRY.flags] =
+      (TRANSPORTS.indexOf(client.transport) << FLAGS.transport.shift) |
+      (HTTP_VERSIONS.indexOf(client.http) << FLAGS.http.shift) |
+      (METHODS.indexOf(client.method) << FLAGS.method.shift) |
+      (SOURCES.indexOf(source) << FLAGS.source.shift) |
+      (ttlEdit << FLAGS.ttlEdit.shift) |
+      (rendered === null ? 0 : FLAGS.sent) |
+      (isNegative(resolution?.answer ?? null) ? FLAGS.negative : 0) |
+      (name === null ? 0 : FLAGS.question);
+    words[at + ENTRY.type] = typeOf(parsed);
+    words[at + ENTRY.action] = action;
+    words[at + ENTRY.rule] = rule;
+    words[at + ENTRY.list] = list;
+    words[at + ENTRY.line] = match === null || list === 0 ? -1 : match.set.lineOf(match.found);
+    words[at + ENTRY.route] = route;
+    words[at + ENTRY.version] = version;
+    words[at + ENTRY.editFrom] = this.#editFrom;
+    words[at + ENTRY.editTo] = this.#editTo;
+    words[at + ENTRY.nameAndClientBytes] = (name?.length ?? 0) | (address.length << 16);
+    words[at + ENTRY.clientIdBytesAndExtraWords] = clientId.length | (extraWords << 16);
+    words[at + ENTRY.replyBytes] = reply.length;
+    if (extraWords > 0 && resolution !== null) this.#writeExtras(at + ENTRY.words, resolution);
+    let position = (at + ENTRY.words + extraWords) * 4;
+    if (name !== null) position = this.#writeText(position, name);
+    position = this.#writeText(position, address);
+    position = this.#writeText(position, clientId);
+    this.#ring.bytes.set(reply, position);
+    this.#ring.publish(length);
+    return true;
+  }
+
+  /** Texts of one byte a character: short ones are written quicker so than by a call into the runtime. */
+  #writeText(start: number, text: string): number {
+    const { bytes } = this.#ring;
+    for (let index = 0; index < text.length; index++) bytes[start + index] = text.charCodeAt(index);
+    return start + text.length;
+  }
+
+  #clientShown(address: string, clients: QueryLogOptions["clients"]): string {
+    if (clients !== this.#shownAs || this.#shown.size >= MAX_SHOWN) this.#shown.clear();
+    this.#shownAs = clients;
+    let shown = this.#shown.get(address);
+    if (shown === undefined) {
+      shown = clientShown(address, clients);
+      this.#shown.set(address, shown);
+    }
+    return shown;
+  }
+
+  #addTexts({ attempts, edits = NO_TEXTS, comparison }: Resolution): void {
+    for (const { group, server, failure } of attempts) for (const text of [group, server, failure]) this.#texts.numberOf(text);
+    for (const edit of edits) this.#texts.numberOf(edit);
+    if (comparison !== undefined) this.#texts.numberOf(comparison.near);
+  }
+
+  #writeExtras(start: number, { attempts, edits = NO_TEXTS, comparison }: Resolution): void {
+    const { words } = this.#ring;
+    let at = start;
+    for (const attempt of attempts.slice(0, MAX_ATTEMPTS)) {
+      this.#writeAttempt(at, attempt);
+      at += ATTEMPT_WORDS;
+    }
+    for (const edit of edits) {
+      words[at++] = EXTRA.edit;
+      words[at++] = this.#texts.numberOf(edit);
+    }
+    if (comparison === undefined) return;
+    words[at++] = EXTRA.comparison | (SIDES.indexOf(comparison.side) << 8) | (COMPARED_BY.indexOf(comparison.by) << 16);
+    words[at++] = this.#texts.numberOf(comparison.near);
+  }
+
+  #writeAttempt(at: number, { group, server, transport, elapsedMs, rcode, failure }: Attempt): void {
+    const { words } = this.#ring;
+    words[at] = EXTRA.attempt | (ATTEMPT_TRANSPORTS.indexOf(transport) << 8) | ((rcode ?? NO_RCODE) << 16);
+    words[at + 1] = this.#texts.numberOf(group);
+    words[at + 2] = this.#texts.numberOf(server);
+    words[at + 3] = this.#texts.numberOf(failure);
+    words[at + 4] = Math.min(0xffff_ffff, Math.round(elapsedMs * 1000));
+  }
+
+  /** Finds what becomes of the TTLs. @returns a place in `TTL_EDITS`. */
+  #findTtlEdit({ answer, ttl, decision, edits = NO_TEXTS }: Resolution): number {
+    if (answer === null) return TTL_EDIT.none;
+    switch (ttl.kind) {
+      case "age":
+        return this.#findPositiveEdit(answer, ttl.limits);
+      case "negative":
+        // The SOA is ours then, and says what it was made to.
+        return edits.includes(SOA_MADE)
+          ? TTL_EDIT.none
+          : this.#findNegativeEdit(answer, lifetimeSeconds(answer, decision.context.settings.shaping));
+      case "stale":
+        this.#editTo = ttl.ttlSeconds;
+        return TTL_EDIT.stale;
+      default:
+        return TTL_EDIT.none;
+    }
+  }
+
+  #findPositiveEdit({ wire, ttlOffsets, answerRecords }: Answer, { minSeconds, maxSeconds }: TtlLimits): number {
+    let lowest = maxSeconds;
+    let highest = minSeconds;
+    for (let index = 0; index < answerRecords; index++) {
+      const ttlSeconds = ttlAt(wire, ttlOffsets[index] ?? 0);
+      if (ttlSeconds < lowest) lowest = ttlSeconds;
+      if (ttlSeconds > highest) highest = ttlSeconds;
+    }
+    if (lowest >= minSeconds && highest <= maxSeconds) return TTL_EDIT.none;
+    this.#editFrom = minSeconds;
+    this.#editTo = highest > maxSeconds ? maxSeconds : minSeconds;
+    if (lowest >= minSeconds) return TTL_EDIT.lowered;
+    return highest > maxSeconds ? TTL_EDIT.both : TTL_EDIT.raised;
+  }
+
+  #findNegativeEdit({ soa, lowestTtlSeconds }: Answer, lifeSeconds: number): number {
+    if (soa === null) return TTL_EDIT.none;
+    const saidSeconds = Math.min(soa.ttlSeconds, soa.minimumSeconds, lowestTtlSeconds ?? Number.POSITIVE_INFINITY);
+    if (saidSeconds === lifeSeconds) return TTL_EDIT.none;
+    this.#editFrom = saidSeconds;
+    this.#editTo = lifeSeconds;
+    return TTL_EDIT.negative;
+  }
 }
 
-const NOTHING_SENT: Sent = { rcode: "", truncated: false, answers: [], soaSeconds: null, ede: [] };
+const NO_BYTES = new Uint8Array(0);
+const NO_TEXTS: readonly string[] = [];
 
-/** The way to the decision, found once more: decisions are pure, so it is the same. Empty where the rules were not asked. */
-function traceOfQuery({ state, client, parsed, resolution }: QueryEvent): TraceStep[] {
-  if (isRejection(parsed) || resolution === null) return [];
-  return traceOfDecided(state.resolver.decider, { query: parsed, client, resolution });
+/** More servers than any group asks: the number of extra words has sixteen bits. */
+const MAX_ATTEMPTS = 1000;
+
+const TTL_EDIT = {
+  none: TTL_EDITS.indexOf("none"),
+  raised: TTL_EDITS.indexOf("raised"),
+  lowered: TTL_EDITS.indexOf("lowered"),
+  both: TTL_EDITS.indexOf("both"),
+  negative: TTL_EDITS.indexOf("negative"),
+  stale: TTL_EDITS.indexOf("stale"),
+} as const;
+
+function extraWordsOf({ attempts, edits = NO_TEXTS, comparison }: Resolution): number {
+  return Math.min(MAX_ATTEMPTS, attempts.length) * ATTEMPT_WORDS + edits.length * 2 + (comparison === undefined ? 0 : 2);
 }
 
-function traceOfDecided(
-  decider: Decider,
-  { query, client, resolution }: Pick<QueryEvent, "client"> & { readonly query: Query; readonly resolution: Resolution },
-): TraceStep[] {
-  const { decision, steps } = decider.explain(query, client);
+/** As in `Name`; null where the message has no readable question. */
+function nameOf(parsed: Query | Rejection): string | null {
+  if (!isRejection(parsed)) return parsed.name;
+  const { questionWire } = parsed;
+  return questionWire === null ? null : plainName(questionWire, 0, questionWire.length - 4);
+}
+
+function typeOf(parsed: Query | Rejection): number {
+  if (!isRejection(parsed)) return parsed.type;
+  return parsed.questionWire === null ? 0 : uint16(parsed.questionWire, parsed.questionWire.length - 4);
+}
+
+function isNegative(answer: Answer | null): boolean {
+  if (answer === null) return false;
+  const outcome = outcomeOf(answer);
+  return outcome === "nodata" || outcome === "nxdomain" || outcome === "nodataWithoutSoa";
+}
+
+/** Enough for the largest reply with any number of attempts. */
+const ONE_ENTRY_BYTES = 256 * 1024;
+
+/** The record of one query, as the log would show it, but for its id and trace. */
+export function recordOf(event: QueryEvent): QueryRecord {
+  const ring = new QueryRing(ONE_ENTRY_BYTES);
+  const texts = new TextTable();
+  new EntryWriter({ ring, texts }).write(event, { ids: { next: () => 0 }, clients: "full", wallOffsetMs: 0 });
+  const [row] = ring.spans(0, ring.written).flatMap((span) => new EntryReader(texts).rows(span));
+  if (row === undefined) throw new Error("an entry that cannot be read");
+  return decodeRow(storedRowOf(row)).record;
+}
+
+/**
+ * The way to the decision of a record, found once more: decisions are pure, so it is the same. null where it comes out otherwise, because the log keeps
+ * less of the client than rules look at.
+ */
+export function traceOfRecord(decider: Decider, { record, compared }: FoundRecord): readonly TraceStep[] | null {
+  const name = nameFromText(record.name);
+  const type = typeNumber(record.type);
+  if (name === null || type === null) return [];
+  const client = { address: record.client.split("/")[0] ?? "", clientId: record.clientId };
+  const { decision, steps } = decider.explain({ name, type, class: CLASS.IN }, client);
   const trace = traceOf(steps);
-  let alias = aliasOf(decision);
-  for (let count = 0; alias !== null && count < MAX_ALIASES; count++) {
-    const target = decider.explain({ name: alias, type: query.type, class: query.class }, client);
+  let last = decision;
+  for (let alias = aliasOf(last), count = 0; alias !== null && count < MAX_ALIASES; count++) {
+    const target = decider.explain({ name: alias, type, class: CLASS.IN }, client);
     trace.push({ kind: "alias", target: nameText(alias) }, ...traceOf(target.steps));
-    alias = aliasOf(target.decision);
+    last = target.decision;
+    alias = aliasOf(last);
   }
-  if (resolution.comparison !== undefined) {
-    const { side, near, by } = resolution.comparison;
-    trace.push({ kind: "compared", side, near, by });
-  }
-  return trace;
+  if (record.rule !== decision.context.rule && record.rule !== last.context.rule) return null;
+  return compared === null ? trace : [...trace, compared];
 }
 
 function aliasOf(decision: Decision): Name | null {
   return decision.kind === "reply" && decision.answer.kind === "alias" ? decision.answer.target : null;
 }
 
-function questionOf(parsed: Query | Rejection): Pick<QueryRecord, "name" | "type"> {
-  if (!isRejection(parsed)) return { name: nameText(parsed.name), type: typeName(parsed.type) };
-  const { questionWire } = parsed;
-  if (questionWire === null) return { name: "", type: "" };
-  const nameStop = questionWire.length - 4;
-  return { name: nameText(plainName(questionWire, 0, nameStop)), type: typeName(uint16(questionWire, nameStop)) };
-}
-
-/** Where in a list the pattern stands that the rule matched by; null = in no list. */
-function listPlaceOf({ decision }: Resolution): { readonly list: string; readonly line: number } | null {
-  if (decision.context.match === null) return null;
-  const { list, line } = describeMatch(decision.context.match);
-  return list === null ? null : { list, line };
-}
-
-/** Of what was asked the last that gave a good answer; where none did, the last that said anything, which is then what failed. */
-function upstreamOf({ source, route, attempts }: Resolution): string | null {
-  if (route === null || source === "cache" || source === "stale") return null;
-  const good = attempts.findLast(({ rcode }) => rcode === RCODE.NOERROR || rcode === RCODE.NXDOMAIN);
-  return (good ?? attempts.findLast(({ rcode }) => rcode !== null))?.server ?? null;
-}
-
-/** As the log shows it; times to a microsecond. */
-function attemptOf({ group, server, transport, elapsedMs, rcode, failure }: Attempt): AttemptRecord {
-  return {
-    group,
-    server,
-    transport,
-    ms: Math.round(elapsedMs * 1000) / 1000,
-    rcode: rcode === null ? null : rcodeName(rcode),
-    failure,
-  };
-}
-
-function negativeTtlOf({ answer }: Resolution, { soaSeconds }: Sent): number | null {
-  if (answer === null) return null;
-  const outcome = outcomeOf(answer);
-  return outcome === "nodata" || outcome === "nxdomain" || outcome === "nodataWithoutSoa" ? soaSeconds : null;
-}
-
-/** What was changed in an answer on its way, in words; null = there was none. `truncated` = of the reply as sent. */
-function editsOf(resolution: Resolution | null, truncated: boolean): readonly string[] {
-  const edits =
-    resolution === null ? [] : [...(resolution.edits ?? []), ...actionEdits(resolution.action), ...ttlEdits(resolution)];
-  if (truncated) edits.push("truncated");
-  return edits;
-}
-
-function actionEdits(action: string): string[] {
-  if (action === "nxdomain:guarded") return ["made NXDOMAIN NODATA"];
-  return action === "rebinding:nodata" ? ["left out addresses at home"] : [];
-}
-
-function ttlEdits({ answer, ttl, decision, edits = [] }: Resolution): string[] {
-  if (answer === null) return [];
-  switch (ttl.kind) {
-    case "age":
-      return positiveEdits(answer, ttl.limits);
-    case "negative":
-      // The SOA is ours then, and says what it was made to.
-      return edits.includes(SOA_MADE) ? [] : negativeEdits(answer, lifetimeSeconds(answer, decision.context.settings.shaping));
-    case "stale":
-      return [`set the TTL to ${ttl.ttlSeconds} s`];
-    default:
-      return [];
-  }
-}
-
-function positiveEdits({ wire, ttlOffsets, answerRecords }: Answer, { minSeconds, maxSeconds }: TtlLimits): string[] {
-  let lowest = maxSeconds;
-  let highest = minSeconds;
-  for (let index = 0; index < answerRecords; index++) {
-    const ttlSeconds = ttlAt(wire, ttlOffsets[index] ?? 0);
-    lowest = Math.min(lowest, ttlSeconds);
-    highest = Math.max(highest, ttlSeconds);
-  }
-  return [
-    ...(lowest < minSeconds ? [`raised TTLs to ${minSeconds} s`] : []),
-    ...(highest > maxSeconds ? [`lowered TTLs to ${maxSeconds} s`] : []),
-  ];
-}
-
-function negativeEdits({ soa, lowestTtlSeconds }: Answer, lifeSeconds: number): string[] {
-  if (soa === null) return [];
-  const saidSeconds = Math.min(soa.ttlSeconds, soa.minimumSeconds, lowestTtlSeconds ?? Number.POSITIVE_INFINITY);
-  if (saidSeconds === lifeSeconds) return [];
-  return [`${saidSeconds < lifeSeconds ? "raised" : "lowered"} the negative TTL from ${saidSeconds} s to ${lifeSeconds} s`];
-}
-
-/** What a reply says, read from its bytes as they were sent. */
-interface Sent {
-  readonly rcode: string;
-  readonly truncated: boolean;
-  /** As in `QueryRecord`. */
-  readonly answers: readonly string[];
-  /** The lesser of TTL and MINIMUM of the SOA in the authority section (RFC 2308 §5); null = it has none. */
-  readonly soaSeconds: number | null;
-  readonly ede: readonly string[];
-}
-
-/** Records of one answer that are written out; the others are counted. */
-const MAX_ANSWERS = 16;
-
-/** Of one record, and of one extended error. */
-const MAX_CHARACTERS = 256;
-
-/** Reads a reply of ours. The work is bounded by its bytes, of which names count as often as they are pointed to. */
-export function sentOf(wire: Uint8Array): Sent {
-  const flags = uint16(wire, 2);
-  const answerCount = uint16(wire, 6);
-  const names = new MessageNames(wire);
-  const answers: string[] = [];
-  let soaSeconds: number | null = null;
-  let extendedRcode = 0;
-  let ede: string[] = [];
-  const questionsEnd = uint16(wire, 4) === 0 ? HEADER_BYTES : nameEnd(wire, HEADER_BYTES) + 4;
-  for (const place of recordPlaces(wire, questionsEnd) ?? []) {
-    const { section, type, ttl, end } = place;
-    if (section === "answer") {
-      if (answers.length < MAX_ANSWERS) answers.push(recordText(wire, place, names));
-    } else if (section === "authority") {
-      if (type === TYPE.SOA) soaSeconds ??= Math.min(ttlAt(wire, ttl), ttlAt(wire, end - 4));
-    } else if (type === TYPE.OPT) {
-      extendedRcode = wire[ttl] ?? 0;
-      ede = extendedErrorTexts(readOptions(wire, place.data, end)).map(shortened);
-    }
-  }
-  if (answerCount > MAX_ANSWERS) answers.push(`… and ${answerCount - MAX_ANSWERS} more`);
-  return {
-    rcode: rcodeName((extendedRcode << 4) | (flags & 15)),
-    truncated: (flags & HEADER_FLAG.TC) !== 0,
-    answers,
-    soaSeconds,
-    ede,
-  };
-}
-
-function recordText(wire: Uint8Array, { type, ttl, data, end }: RecordPlace, names: MessageNames): string {
-  const text = rdataText(readRdata(type, new WireReader(wire, { start: data, end }, names)));
-  return shortened(`${ttlAt(wire, ttl)} ${typeName(type)} ${text}`.trimEnd());
-}
-
-function shortened(text: string): string {
-  return text.length <= MAX_CHARACTERS ? text : `${text.slice(0, MAX_CHARACTERS)}…`;
-}
-
-/** What was looked at on the way to a decision, as the log keeps it and explanations show it. */
+/** What was looked at on the way to a decision, as the log shows it and explanations do. */
 export function traceOf(steps: readonly ExplanationStep[]): TraceStep[] {
   return steps.map((step) => {
     if (step.kind === "special") return { kind: "special", zone: nameText(step.zone) };

@@ -17,8 +17,8 @@ import type { HostsMatch } from "../hosts/table.ts";
 import { shownUrl } from "../lib/text.ts";
 import type { ListReport } from "../lists/load.ts";
 
+import { sentOf } from "../log/sent.ts";
 import type { GroupStatus } from "../upstreams/group.ts";
-import { sentOf } from "./records.ts";
 
 export function groupView({ members, healthy, violations, ...group }: GroupStatus): UpstreamGroup {
   return {

@@ -8,7 +8,7 @@ import type { Question } from "../dns/query.ts";
 import { CLASS, typeNumber } from "../dns/types.ts";
 import type { Requester } from "../lib/client.ts";
 import { shownUrl } from "../lib/text.ts";
-import type { QueryRecord } from "../log/record.ts";
+import type { LoggedQuestion } from "../log/export.ts";
 import { MAX_ALIASES } from "../rules/decision.ts";
 import { NO_DIAGNOSTICS, openPolicy, type Policy } from "../server/policy.ts";
 import { checkDecisions } from "../server/preflight.ts";
@@ -68,9 +68,10 @@ async function compareAll(
   let sliceMs = now();
   let looked = 0;
   try {
-    for await (const records of queries.read({ fromMs: request.fromMs, toMs: request.toMs, conditions: [] }, signal)) {
-      for (const record of records) {
-        if (looked >= MAX_QUERIES || !comparison.add(record)) return true;
+    const filter = { fromMs: request.fromMs, toMs: request.toMs, conditions: [] };
+    for await (const text of queries.read(filter, "questions", signal)) {
+      for (const question of questionsIn(text)) {
+        if (looked >= MAX_QUERIES || !comparison.add(question)) return true;
         looked++;
         if (now() - sliceMs < SLICE_MS) continue;
         await setImmediate();
@@ -121,8 +122,8 @@ class Comparison {
   }
 
   /** @returns false if there are too many distinct questions; then the record is not counted. */
-  add(record: QueryRecord): boolean {
-    const { name, type, client, clientId, source } = record;
+  add(question: LoggedQuestion): boolean {
+    const [name, type, client, clientId, source] = question;
     // The rules never saw a query that was malformed or refused.
     if (source === "refused") {
       this.#queries++;
@@ -132,7 +133,7 @@ class Comparison {
     let tally = this.#known.get(key);
     if (tally === undefined) {
       if (this.#known.size >= MAX_DISTINCT) return false;
-      tally = this.#compare(record);
+      tally = this.#compare(question);
       this.#known.set(key, tally);
     }
     this.#queries++;
@@ -162,7 +163,7 @@ class Comparison {
   }
 
   /** null = the decision stays the same. */
-  #compare({ name, type, client, clientId }: QueryRecord): Tally | null {
+  #compare([name, type, client, clientId]: LoggedQuestion): Tally | null {
     const question = questionOf(name, type);
     if (question === null) return null;
     const requester = { address: client.split("/")[0] ?? "", clientId };
@@ -207,6 +208,10 @@ function changeOf({ before, after, tallies }: Change, examples: number): WhatIfC
   const names = [...tallies.values()].sort((one, other) => other.queries - one.queries);
   const queries = names.reduce((sum, tally) => sum + tally.queries, 0);
   return { before, after, queries, names: names.slice(0, examples).map((tally) => ({ ...tally })) };
+}
+
+function questionsIn(text: string): readonly LoggedQuestion[] {
+  return JSON.parse(`[${text.trimEnd().replaceAll("\n", ",")}]`);
 }
 
 function questionOf(name: string, type: string): Question | null {

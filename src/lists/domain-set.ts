@@ -66,6 +66,17 @@ export class DomainSet {
     return { kind: names.kindOf(entry) === "full" ? "full" : "suffix", wireLength: names.wireLength(entry), entry };
   }
 
+  /** null = the patterns are written in a rule. */
+  get list(): string | null {
+    return this.#parts.list;
+  }
+
+  /** As in `DomainEntry`. */
+  lineOf({ kind, entry }: Match): number {
+    const { names, texts } = this.#parts;
+    return kind === "full" || kind === "suffix" ? names.lineOf(entry) : (texts[entry]?.line ?? 0);
+  }
+
   describe(match: Match): DomainEntry {
     const { list, names, sources, texts } = this.#parts;
     switch (match.kind) {
@@ -74,7 +85,7 @@ export class DomainSet {
         return {
           list,
           source: sources.findLast(({ firstEntry }) => firstEntry <= names.numberOf(match.entry))?.label ?? "",
-          line: names.lineOf(match.entry),
+          line: this.lineOf(match),
           pattern:
             (names.kindOf(match.entry) === "below" ? "*." : "") +
             patternText({ kind: match.kind, name: names.nameOf(match.entry) }),

@@ -1,14 +1,41 @@
+import { unreachable } from "../lib/unreachable.ts";
 import type { QueryRecord } from "./record.ts";
 
-/** Records as CSV (RFC 4180) with a header line, one text for each batch. What is nested stands in its cell as JSON; null is an empty cell. */
-export async function* csvOf(batches: AsyncIterable<readonly QueryRecord[]>): AsyncGenerator<string> {
-  yield csvLine(CSV_COLUMNS);
-  for await (const batch of batches) yield batch.map((record) => csvLine(CSV_COLUMNS.map((column) => record[column]))).join("");
+/** How everything that fits is given: CSV (RFC 4180), JSON with one record a line, or JSON arrays of `LoggedQuestion`, one a line. */
+export type ExportFormat = "csv" | "ndjson" | "questions";
+
+/** What was asked, by whom, and where the answer came from. */
+export type LoggedQuestion = readonly [
+  name: string,
+  type: string,
+  client: string,
+  clientId: string | null,
+  source: QueryRecord["source"],
+];
+
+/** What stands before the first record. */
+export function exportHead(format: ExportFormat): string {
+  return format === "csv" ? csvLine(CSV_COLUMNS) : "";
 }
 
-/** Records as JSON, one a line, one text for each batch. */
-export async function* ndjsonOf(batches: AsyncIterable<readonly QueryRecord[]>): AsyncGenerator<string> {
-  for await (const batch of batches) yield batch.map((record) => `${JSON.stringify(record)}\n`).join("");
+/** Some records, one a line. In CSV what is nested stands in its cell as JSON; null is an empty cell. */
+export function exportText(format: ExportFormat, records: readonly QueryRecord[]): string {
+  return records.map((record) => lineOf(format, record)).join("");
+}
+
+function lineOf(format: ExportFormat, record: QueryRecord): string {
+  switch (format) {
+    case "csv":
+      return csvLine(CSV_COLUMNS.map((column) => record[column]));
+    case "ndjson":
+      return `${JSON.stringify(record)}\n`;
+    case "questions": {
+      const { name, type, client, clientId, source } = record;
+      return `${JSON.stringify([name, type, client, clientId, source] satisfies LoggedQuestion)}\n`;
+    }
+    default:
+      return unreachable(format);
+  }
 }
 
 const CSV_COLUMNS = [

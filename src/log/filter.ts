@@ -247,10 +247,10 @@ export type FilterMatcher =
   | { readonly kind: "prefix"; readonly text: string }
   | { readonly kind: "atLeast"; readonly number: number };
 
-/** Newest first. */
-export interface Page {
+/** Newest first. Between threads each record is JSON text already. */
+export interface Page<Entry = QueryRecord> {
   /** As many as were wanted, or fewer, even none, where looking further would have taken too long: `cursor` says whether there may be more. */
-  readonly records: readonly QueryRecord[];
+  readonly records: readonly Entry[];
   /** Where the next page begins; it stays right while records are added. null = there are no more. */
   readonly cursor: string | null;
 }

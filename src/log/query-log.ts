@@ -1,14 +1,19 @@
 import type { Clock } from "../lib/clock.ts";
+import type { ExportFormat } from "./export.ts";
+import type { QueryFeed } from "./feed.ts";
 import type { Page, PageRequest, QueryFilter } from "./filter.ts";
 import type { QueryLogOptions } from "./options.ts";
 import { ReadError, Reader } from "./reader.ts";
-import type { LogStatus, QueryRecord } from "./record.ts";
+import type { LogStatus, RecordText } from "./record.ts";
 import { MAX_AHEAD_MS } from "./record-ids.ts";
+import type { FoundRecord } from "./rows.ts";
 import type { Summary, SummaryRequest } from "./summary.ts";
 import { type LogEvent, Writer } from "./writer.ts";
 
 interface QueryLogSurroundings {
   readonly clock: Clock;
+  /** What the log stores, and tells followers of. */
+  readonly feed: QueryFeed;
   /** Is told what the operator should know. Must not throw. */
   readonly report: (event: LogEvent) => void;
 }
@@ -19,52 +24,50 @@ const FLUSH_MS = 500;
 const OFF: LogStatus = { state: "off", fault: null, stored: 0, dropped: 0, waiting: 0, rows: 0, bytes: 0, oldestWallMs: null };
 
 /**
- * The queries that were answered, in a database. Two threads do the work, one adds and one reads, so that neither delays the other or any answer.
- * Nothing that happens to the database reaches further than `status`, `report` and the errors of what reads.
+ * The queries that were answered, in a database. Two threads do the work: one takes entries from the feed, stores them and tells followers; one reads, and
+ * is begun by the first search. Nothing that happens to the database reaches further than `status`, `report` and the errors of what reads.
  */
 export class QueryLog {
   readonly #clock: Clock;
-  readonly #threads: { readonly writer: Writer; readonly reader: Reader } | null;
+  readonly #writer: Writer;
+  /** null = nothing is stored. */
+  readonly #reader: Reader | null;
   #closed: Promise<void> | null = null;
 
-  private constructor(clock: Clock, threads: { readonly writer: Writer; readonly reader: Reader } | null) {
+  private constructor(clock: Clock, writer: Writer, reader: Reader | null) {
     this.#clock = clock;
-    this.#threads = threads;
+    this.#writer = writer;
+    this.#reader = reader;
   }
 
-  /** Never fails: a store that cannot be opened is a fault that is reported and tried again. Where the log is not wanted, nothing is begun. */
+  /** Never fails: a store that cannot be opened is a fault that is reported and tried again. Where the log is not wanted, followers are told all the same. */
   static async open(options: QueryLogOptions, surroundings: QueryLogSurroundings): Promise<QueryLog> {
-    if (!options.enabled) return new QueryLog(surroundings.clock, null);
-    const { store: path, keepMs, maxRows } = options;
-    const writer = new Writer({ path, keepMs, maxRows }, surroundings);
-    const reader = new Reader(path, { clock: surroundings.clock, damaged: (fault) => writer.damaged(fault) });
+    const { clock } = surroundings;
+    const { enabled, store: path, keepMs, maxRows } = options;
+    const writer = new Writer(enabled ? { path, keepMs, maxRows } : null, surroundings);
+    const reader = enabled ? new Reader(path, { clock, damaged: (fault) => writer.damaged(fault) }) : null;
     await writer.open();
-    return new QueryLog(surroundings.clock, { writer, reader });
-  }
-
-  /** Takes records; returns at once. What finds no room is dropped and counted. */
-  append(records: readonly QueryRecord[]): void {
-    this.#threads?.writer.append(records);
+    return new QueryLog(clock, writer, reader);
   }
 
   /**
-   * Finds what was appended before as well, unless storing that takes long. Without an end it ends now: what was recorded while the clock was ahead
-   * would stand before all that came since.
+   * Finds what was written to the feed before as well, unless storing that takes long. Without an end it ends now: what was recorded while the clock was
+   * ahead would stand before all that came since.
    * @throws ReadError, as all that read do.
    */
-  async search({ filter, ...request }: PageRequest): Promise<Page> {
+  async search({ filter, ...request }: PageRequest): Promise<Page<RecordText>> {
     const reader = await this.#upToDate();
     const toMs = filter.toMs ?? Math.ceil(this.#clock.wallMs()) + MAX_AHEAD_MS;
     return reader.search({ ...request, filter: { ...filter, toMs } });
   }
 
-  async get(id: number): Promise<QueryRecord | null> {
+  async get(id: number): Promise<FoundRecord | null> {
     return (await this.#upToDate()).get(id);
   }
 
-  /** Everything that fits, newest first; a batch may be empty. Ends early when the signal aborts. */
-  async *read(filter: QueryFilter, signal: AbortSignal): AsyncGenerator<readonly QueryRecord[], void, undefined> {
-    yield* (await this.#upToDate()).read(filter, signal);
+  /** Everything that fits, newest first, in this format; a text may be empty. Ends early when the signal aborts. */
+  async *read(filter: QueryFilter, format: ExportFormat, signal: AbortSignal): AsyncGenerator<string, void, undefined> {
+    yield* (await this.#upToDate()).read(filter, format, signal);
   }
 
   async summary(request: SummaryRequest): Promise<Summary> {
@@ -77,7 +80,7 @@ export class QueryLog {
   }
 
   status(): LogStatus {
-    return this.#threads?.writer.status() ?? OFF;
+    return this.#reader === null ? OFF : this.#writer.status();
   }
 
   /** Stores what waits, within some seconds, and ends the threads. May be called again. */
@@ -87,13 +90,13 @@ export class QueryLog {
   }
 
   async #close(): Promise<void> {
-    await this.#threads?.reader.close();
-    await this.#threads?.writer.close();
+    await this.#reader?.close();
+    await this.#writer.close();
   }
 
   async #upToDate(): Promise<Reader> {
-    if (this.#threads === null) throw new ReadError("unavailable", "queries are not recorded: log.queries.enabled is false");
-    await this.#threads.writer.flush(FLUSH_MS);
-    return this.#threads.reader;
+    if (this.#reader === null) throw new ReadError("unavailable", "queries are not recorded: log.queries.enabled is false");
+    await this.#writer.flush(FLUSH_MS);
+    return this.#reader;
   }
 }

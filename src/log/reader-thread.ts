@@ -1,9 +1,10 @@
 import { workerData } from "node:worker_threads";
 import { serveThread } from "../lib/worker.ts";
 import { type Database, faultOf, fileIdentity, openForReading, openUnchanging, primaryCode, StoreError } from "./database.ts";
+import { exportText } from "./export.ts";
+import { encodeRecord } from "./followers.ts";
 import { recordedVersions } from "./maintenance.ts";
-import type { Read, ReaderCalls } from "./reader.ts";
-import type { QueryRecord } from "./record.ts";
+import type { Read, ReaderCalls, Reading } from "./reader.ts";
 import { CursorError, getRecord, readBatches, searchRecords } from "./search.ts";
 import { summarize } from "./summary.ts";
 
@@ -30,14 +31,19 @@ interface Connection {
 }
 
 let connection: Connection | null = null;
-const readings = new Map<number, Iterator<readonly QueryRecord[]>>();
+/** Texts of records, of each reading that is under way. */
+const readings = new Map<number, Iterator<string>>();
 
 serveThread<ReaderCalls>({
-  search: (request) => read((database) => searchRecords(database, request, budgetOf(BUDGET_MS.page))),
+  search: (request) =>
+    read((database) => {
+      const { records, cursor } = searchRecords(database, request, budgetOf(BUDGET_MS.page));
+      return { records: records.map(encodeRecord), cursor };
+    }),
   get: (id) => read((database) => getRecord(database, id)),
   next: ({ reading, begin }) =>
     read((database) => {
-      const iterator = begin === null ? readings.get(reading) : readBatches(database, begin, budgetOf(BUDGET_MS.batch));
+      const iterator = begin === null ? readings.get(reading) : textsOf(database, begin);
       if (iterator === undefined) throw new StoreError("other", "the reading was broken off");
       readings.delete(reading);
       const { done, value } = iterator.next();
@@ -53,6 +59,10 @@ serveThread<ReaderCalls>({
   summary: (request) => read((database) => summarize(database, request)),
   versions: () => read(recordedVersions),
 });
+
+function* textsOf(database: Database, { filter, format }: Reading): Generator<string> {
+  for (const records of readBatches(database, filter, budgetOf(BUDGET_MS.batch))) yield exportText(format, records);
+}
 
 function read<T>(work: (database: Database) => T): Read<T> {
   try {

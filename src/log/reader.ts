@@ -2,8 +2,10 @@ import type { Clock } from "../lib/clock.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import { Thread, ThreadError } from "../lib/worker.ts";
 import type { Fault } from "./database.ts";
+import type { ExportFormat } from "./export.ts";
 import type { Page, PageRequest, QueryFilter } from "./filter.ts";
-import type { QueryRecord } from "./record.ts";
+import type { RecordText } from "./record.ts";
+import type { FoundRecord } from "./rows.ts";
 import type { Summary, SummaryRequest } from "./summary.ts";
 
 /** Why nothing could be read. */
@@ -41,18 +43,19 @@ export class Reader {
   }
 
   /** @throws ReadError, as all of these do. */
-  search(request: PageRequest): Promise<Page> {
+  search(request: PageRequest): Promise<Page<RecordText>> {
     return this.#read("search", request);
   }
 
-  get(id: number): Promise<QueryRecord | null> {
+  get(id: number): Promise<FoundRecord | null> {
     return this.#read("get", id);
   }
 
-  async *read(filter: QueryFilter, signal: AbortSignal): AsyncGenerator<readonly QueryRecord[], void, undefined> {
+  /** Everything that fits, newest first, in this format; a text may be empty. Ends early when the signal aborts. */
+  async *read(filter: QueryFilter, format: ExportFormat, signal: AbortSignal): AsyncGenerator<string, void, undefined> {
     const reading = this.#readings++;
     try {
-      for (let begin: QueryFilter | null = filter; !signal.aborted; begin = null) {
+      for (let begin: Reading | null = { filter, format }; !signal.aborted; begin = null) {
         const batch = await this.#read("next", { reading, begin });
         if (batch === null) return;
         yield batch;
@@ -108,18 +111,23 @@ function cannotRead(reason: string): string {
 
 /** What the thread that reads can be asked. */
 export type ReaderCalls = {
-  readonly search: { readonly argument: PageRequest; readonly result: Read<Page> };
-  readonly get: { readonly argument: number; readonly result: Read<QueryRecord | null> };
-  /** The next batch of a reading, which the first call begins; null = there are no more. */
+  readonly search: { readonly argument: PageRequest; readonly result: Read<Page<RecordText>> };
+  readonly get: { readonly argument: number; readonly result: Read<FoundRecord | null> };
+  /** The text of the next records of a reading, which the first call begins; null = there are no more. */
   readonly next: {
-    readonly argument: { readonly reading: number; readonly begin: QueryFilter | null };
-    readonly result: Read<readonly QueryRecord[] | null>;
+    readonly argument: { readonly reading: number; readonly begin: Reading | null };
+    readonly result: Read<string | null>;
   };
   /** Forgets a reading. */
   readonly end: { readonly argument: number; readonly result: null };
   readonly summary: { readonly argument: SummaryRequest; readonly result: Read<Summary> };
   readonly versions: { readonly argument: null; readonly result: Read<readonly string[]> };
 };
+
+export interface Reading {
+  readonly filter: QueryFilter;
+  readonly format: ExportFormat;
+}
 
 /** What was read, or why nothing was: the store's fault, or the caller's. */
 export type Read<T> =

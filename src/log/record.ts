@@ -58,10 +58,19 @@ export interface QueryRecord {
   readonly ede: readonly string[];
   /** What was changed in the answer on its way, in words: TTLs brought within limits, parameters or records left out, an SOA made. */
   readonly edits: readonly string[];
-  /** Everything that was looked at on the way to the decision. */
-  readonly trace: readonly TraceStep[];
+  /**
+   * Everything that was looked at on the way to the decision. It is worked out anew for `GET /queries/{id}`, under the version of the time; null in
+   * lists of records, and where that version is gone. Records of older stores bear theirs.
+   */
+  readonly trace: readonly TraceStep[] | null;
   /** The version of configuration, hosts and lists it was decided under. */
   readonly version: string;
+}
+
+/** A record as it leaves the log's threads: whoever passes it on need not read it. */
+export interface RecordText {
+  readonly id: number;
+  readonly json: string;
 }
 
 export type RecordSource = "hosts" | "special" | "rule" | "cache" | "stale" | "upstream" | "failure" | "refused";

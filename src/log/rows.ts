@@ -1,24 +1,24 @@
 import type { AttemptRecord, QueryRecord, TraceStep } from "./record.ts";
-import { type KindColumn, reversedName, wallMsOf } from "./schema.ts";
+import { KIND_COLUMNS, type KindColumn, reversedName, wallMsOf } from "./schema.ts";
+import { withTtl } from "./sent.ts";
 
-/** A record as a SELECT over a part gives it (`selectRecords`), with the texts of the dictionaries in place of their ids. */
-export interface StoredRow extends Pick<QueryRecord, KindColumn> {
+/** What a query comes to in the store. Texts that many rows share are the same objects in all of them: dictionaries find those at once. */
+export interface Row {
   readonly id: number;
+  /** See `reversedName`. */
   readonly reversed: string;
-  readonly address: string;
-  readonly clientId: string | null;
-  /** JSON: trace, attempts, extended errors, edits; without lines, patterns and milliseconds. null = all are empty. */
+  readonly client: RowClient;
+  readonly kind: RowKind;
+  /** JSON of `Details`; null = all of them are empty. */
   readonly details: string | null;
   /** Of the answer section all but the TTLs, one record a line; null = it is empty. */
   readonly answers: string | null;
-  /** The TTL of all answers; as text where they differ: one for each, parted by commas, empty for a line that begins with no TTL. */
+  /** The TTL of all answers; as text where they differ: one for each, parted by commas, empty for a line without TTL. */
   readonly ttls: number | string | null;
   readonly durationUs: number;
   readonly size: number;
-  /** JSON without its brackets: line and pattern of each match in the trace; a number for a pattern is where it begins in the name. */
-  readonly matches: string | null;
-  /** Of the list; null = that of the last match in the trace. -1 where the record has none. */
-  readonly line: number | null;
+  /** Of the list; -1 where there is none. */
+  readonly line: number;
   /** Of the only attempt; as text where there are several, parted by commas. */
   readonly attemptMs: number | string | null;
   readonly negativeTtl: number | null;
@@ -26,47 +26,69 @@ export interface StoredRow extends Pick<QueryRecord, KindColumn> {
   readonly lagMs: number | null;
 }
 
-/** What a record comes to in the store. `buildRecord(rowOf(record))` equals the record, but for fractions of microseconds. */
-export function encodeRow(record: QueryRecord): StoredRow {
-  const { id, name } = record;
-  const matched: (number | string)[] = [];
-  const trace = record.trace.map((step) => withoutMatch(step, name, matched));
-  const attempts = record.attempts.map(withoutMs);
-  const lagMs = wallMsOf(id) - Date.parse(record.time);
-  const bare = trace.length === 0 && attempts.length === 0 && record.ede.length === 0 && record.edits.length === 0;
-  return {
-    id,
-    reversed: reversedName(name),
-    address: record.client,
-    clientId: record.clientId,
-    transport: record.transport,
-    http: record.http,
-    method: record.method,
-    type: record.type,
-    rcode: record.rcode,
-    source: record.source,
-    action: record.action,
-    rule: record.rule,
-    list: record.list,
-    route: record.route,
-    upstream: record.upstream,
-    version: record.version,
-    details: bare ? null : JSON.stringify([trace, attempts, record.ede, record.edits]),
-    ...answersApart(record.answers),
-    durationUs: Math.round(record.durationUs),
-    size: record.size,
-    matches: matched.length === 0 ? null : JSON.stringify(matched).slice(1, -1),
-    line: record.line === lastLine(record.trace) ? null : (record.line ?? NO_LINE),
-    attemptMs: oneOrList(record.attempts.map(({ ms }) => ms)),
-    negativeTtl: record.negativeTtl,
-    lagMs: lagMs === 0 ? null : lagMs,
-  };
+export interface RowClient {
+  readonly address: string;
+  readonly clientId: string | null;
+  /** Of both together. */
+  readonly key: string;
 }
 
-export function decodeRow(row: StoredRow): QueryRecord {
+/** What few combinations of values there are. */
+export interface RowKind {
+  readonly values: Readonly<Record<KindColumn, string | null>>;
+  /** Whether a rule kept the answer from the client: by one of its own, or by silence. */
+  readonly blocked: boolean;
+  /** Of all values together. */
+  readonly key: string;
+}
+
+/** What rows of most queries have in common, and others in few combinations. */
+export type Details = readonly [
+  /** How a comparison chose; null = there was none. Up to version 1 of the tables the whole trace stood here, without lines and patterns. */
+  compared: ComparedStep | null,
+  attempts: readonly Omit<AttemptRecord, "ms">[],
+  ede: readonly string[],
+  edits: readonly string[],
+];
+
+export type ComparedStep = Extract<TraceStep, { readonly kind: "compared" }>;
+
+export function rowClient(address: string, clientId: string | null): RowClient {
+  return { address, clientId, key: clientId === null ? address : `${address}\0${clientId}` };
+}
+
+export function rowKind(values: RowKind["values"]): RowKind {
+  const blocked = values.action === "block" || values.action === "drop";
+  return { values, blocked, key: KIND_COLUMNS.map((column) => values[column] ?? "\0").join("\x01") };
+}
+
+/** A row as a SELECT over a partition gives it (`selectRecords`), with the texts of the dictionaries in place of their ids. */
+export interface StoredRow extends Pick<QueryRecord, KindColumn>, Omit<Row, "client" | "kind" | "line"> {
+  readonly address: string;
+  readonly clientId: string | null;
+  /** Of version 1 of the tables: JSON without its brackets: line and pattern of each match in the trace; a number for a pattern is where it begins in the name. */
+  readonly matches: string | null;
+  /** As in `Row`; null = that of the last match in a trace that is stored. */
+  readonly line: number | null;
+}
+
+/** A row as it will be read from the store. */
+export function storedRowOf({ client: { address, clientId }, kind, ...row }: Row): StoredRow {
+  // The columns of a kind are those of a record.
+  return { ...row, ...(kind.values as Pick<QueryRecord, KindColumn>), address, clientId, matches: null };
+}
+
+/** A record, and what of its trace cannot be worked out anew. `record.trace` is null where it was not stored. */
+export interface FoundRecord {
+  readonly record: QueryRecord;
+  readonly compared: ComparedStep | null;
+}
+
+export function decodeRow(row: StoredRow): FoundRecord {
   const name = reversedName(row.reversed);
-  const { trace, attempts, ede, edits } = detailsOf(row, name);
-  return {
+  const { trace, compared, attempts, ede, edits } = detailsOf(row, name);
+  const line = row.line ?? lastLine(trace ?? []);
+  const record: QueryRecord = {
     id: row.id,
     time: new Date(wallMsOf(row.id) - (row.lagMs ?? 0)).toISOString(),
     client: row.address,
@@ -77,12 +99,12 @@ export function decodeRow(row: StoredRow): QueryRecord {
     name,
     type: row.type,
     rcode: row.rcode,
-    answers: answersTogether(row.answers, row.ttls),
+    answers: answersOf(row.answers, row.ttls),
     source: row.source,
     action: row.action,
     rule: row.rule,
     list: row.list,
-    line: row.line === null ? lastLine(trace) : row.line === NO_LINE ? null : row.line,
+    line: line === null || line < 0 ? null : line,
     route: row.route,
     upstream: row.upstream,
     attempts,
@@ -94,25 +116,20 @@ export function decodeRow(row: StoredRow): QueryRecord {
     trace,
     version: row.version,
   };
+  return { record, compared };
 }
 
-const NO_LINE = -1;
+type ReadDetails = Pick<QueryRecord, "trace" | "attempts" | "ede" | "edits"> & Pick<FoundRecord, "compared">;
 
-/** What `details` holds, as JSON: far fewer texts than there are queries. */
-type Details = readonly [
-  trace: readonly TraceStep[],
-  attempts: readonly Omit<AttemptRecord, "ms">[],
-  ede: readonly string[],
-  edits: readonly string[],
-];
-
-function detailsOf(row: StoredRow, name: string): Pick<QueryRecord, "trace" | "attempts" | "ede" | "edits"> {
-  if (row.details === null) return { trace: [], attempts: [], ede: [], edits: [] };
-  const [trace, attempts, ede, edits]: Details = JSON.parse(row.details);
-  const matched: (number | string)[] = row.matches === null ? [] : JSON.parse(`[${row.matches}]`);
+function detailsOf(row: StoredRow, name: string): ReadDetails {
+  // No rule was asked about what was turned away, and a fault leaves no decision: their traces are empty.
+  const none = row.source === "refused" || row.action === "fault" ? [] : null;
+  if (row.details === null) return { trace: none, compared: null, attempts: [], ede: [], edits: [] };
+  const [first, attempts, ede, edits]: StoredDetails = JSON.parse(row.details);
   const ms = row.attemptMs === null ? [] : String(row.attemptMs).split(",").map(Number);
   return {
-    trace: trace.map((step) => withMatch(step, name, matched)),
+    trace: isTrace(first) ? storedTrace(first, row.matches, name) : none,
+    compared: isTrace(first) ? null : first,
     attempts: attempts.map(({ group, server, transport, ...rest }, index) => ({
       group,
       server,
@@ -125,19 +142,16 @@ function detailsOf(row: StoredRow, name: string): Pick<QueryRecord, "trace" | "a
   };
 }
 
-function withoutMs({ group, server, transport, rcode, failure }: AttemptRecord): Omit<AttemptRecord, "ms"> {
-  return { group, server, transport, rcode, failure };
+type StoredDetails = readonly [first: Details[0] | readonly TraceStep[], ...rest: [Details[1], Details[2], Details[3]]];
+
+function isTrace(first: StoredDetails[0]): first is readonly TraceStep[] {
+  return Array.isArray(first);
 }
 
-/** Takes out of a step what differs from name to name, and puts it at the end of `matched`. */
-function withoutMatch(step: TraceStep, name: string, matched: (number | string)[]): TraceStep {
-  if (step.kind === "hosts") {
-    matched.push(step.line, placeOf(step.pattern, name));
-    return { ...step, line: 0, pattern: "" };
-  }
-  if (step.kind !== "rule" || step.match === null) return step;
-  matched.push(step.match.line, placeOf(step.match.pattern, name));
-  return { ...step, match: { ...step.match, line: 0, pattern: "" } };
+/** The trace of a row of version 1. */
+function storedTrace(steps: readonly TraceStep[], matches: string | null, name: string): readonly TraceStep[] {
+  const matched: (number | string)[] = matches === null ? [] : JSON.parse(`[${matches}]`);
+  return steps.map((step) => withMatch(step, name, matched));
 }
 
 /** Takes the line and the pattern of a step off the beginning of `matched`. */
@@ -151,41 +165,26 @@ function withMatch(step: TraceStep, name: string, matched: (number | string)[]):
     : { ...step, match: step.match === null ? null : { ...step.match, line, pattern } };
 }
 
-/** Most patterns are the end of the name that they match: then where it begins. */
-function placeOf(pattern: string, name: string): number | string {
-  return pattern !== "" && name.endsWith(pattern) ? name.length - pattern.length : pattern;
-}
-
 /** The line of the list that matched last, which is most often that of the rule that decided. */
 function lastLine(trace: readonly TraceStep[]): number | null {
   const step = trace.findLast((step) => step.kind === "rule" && step.match !== null && step.match.list !== null);
   return step?.kind === "rule" ? (step.match?.line ?? null) : null;
 }
 
-/** TTLs count down while an answer is held, so texts with them would never repeat. */
-function answersApart(answers: readonly string[]): Pick<StoredRow, "answers" | "ttls"> {
-  if (answers.length === 0) return { answers: null, ttls: null };
-  const ttls: string[] = [];
-  const lines: string[] = [];
-  for (const answer of answers) {
-    const space = /^(?:0|[1-9]\d{0,9}) /.test(answer) ? answer.indexOf(" ") : -1;
-    ttls.push(answer.slice(0, Math.max(0, space)));
-    lines.push(answer.slice(space + 1).replaceAll("\n", " "));
-  }
-  const [first = ""] = ttls;
-  const alike = ttls.every((ttl) => ttl === first);
-  return { answers: lines.join("\n"), ttls: !alike ? ttls.join(",") : first === "" ? null : Number(first) };
+/** TTLs count down while an answer is held, so texts with them would never repeat. One value for all where they are alike. */
+export function ttlsTogether(ttls: readonly (number | string)[]): Row["ttls"] {
+  const [first] = ttls;
+  if (first === undefined) return null;
+  if (ttls.every((ttl) => ttl === first)) return first === "" ? null : first;
+  return ttls.join(",");
 }
 
-function answersTogether(answers: string | null, ttls: number | string | null): readonly string[] {
+function answersOf(answers: string | null, ttls: Row["ttls"]): readonly string[] {
   if (answers === null) return [];
   const each = typeof ttls === "string" ? ttls.split(",") : null;
-  return answers.split("\n").map((line, index) => {
-    const ttl = each === null ? ttls : each[index];
-    return ttl === null || ttl === undefined || ttl === "" ? line : `${ttl} ${line}`;
-  });
+  return answers.split("\n").map((text, index) => withTtl(each === null ? ttls : each[index], text));
 }
 
-function oneOrList(values: readonly number[]): number | string | null {
+export function oneOrList(values: readonly number[]): number | string | null {
   return values.length > 1 ? values.join(",") : (values[0] ?? null);
 }

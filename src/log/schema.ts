@@ -9,7 +9,7 @@
  *     names_K        names, labels reversed (`reversedName`)
  *     clients_K      address and client id
  *     kinds_K        what few combinations of values there are: transport … version
- *     details_K      trace, attempts, extended errors and edits, without what differs from query to query
+ *     details_K      how a comparison chose, attempts, extended errors and edits, without what differs from query to query (`Details`)
  *     answers_K      answer sections without TTLs: `A 192.0.2.1` lines, one a record, parted by line feeds
  *     kind_minutes_K     queries by minute and kind: everything that a kind tells can be counted from it
  *     client_minutes_K   queries by minute and client
@@ -45,8 +45,12 @@ const OTHERS = "others";
 /** `PRAGMA application_id` of our files: "FLLG" as an integer. */
 export const APPLICATION_ID = 0x46_4c_4c_47;
 
-/** Goes up with every change to the tables; `PRAGMA user_version`. */
-export const SCHEMA_VERSION = 1;
+/**
+ * Goes up with every change to the tables; `PRAGMA user_version`. Up to version 1 rows bore their traces, in `details` and `matches`; those are read as
+ * they are, and new rows are added beside them.
+ */
+export const SCHEMA_VERSION = 2;
+export const READABLE_VERSIONS: readonly unknown[] = [1, SCHEMA_VERSION];
 
 /** What the file holds besides parts: which of them there are. */
 export const PARTS_TABLE = `

@@ -17,7 +17,7 @@ import type { Page, PageRequest, QueryFilter } from "./filter.ts";
 import { type FilterTests, filterTests, leastDurationUs } from "./filter-tests.ts";
 import { allParts } from "./maintenance.ts";
 import type { QueryRecord } from "./record.ts";
-import { decodeRow, type StoredRow } from "./rows.ts";
+import { decodeRow, type FoundRecord, type StoredRow } from "./rows.ts";
 import { firstIdAt, latencyBucket, type Partition, reversedName, selectRecords } from "./schema.ts";
 
 export interface SearchBudget {
@@ -57,7 +57,7 @@ function idOfCursor(cursor: string): number {
 }
 
 /** The record with this id; null where there is none. */
-export function getRecord(database: Database, id: number): QueryRecord | null {
+export function getRecord(database: Database, id: number): FoundRecord | null {
   return inSnapshot(database, () => {
     for (const { key } of partsWithin(database, { from: id, to: id + 1 })) {
       const row = firstRow<StoredRow>(database, { text: `${selectRecords(key)} WHERE q.id = ?`, values: [id] });
@@ -172,7 +172,7 @@ class Search {
       );
       rows.push(...allRows<StoredRow>(this.#database, { text: `${selectRecords(key)} WHERE ${text}`, values }));
     }
-    return rows.sort((a, b) => b.id - a.id).map(decodeRow);
+    return rows.sort((a, b) => b.id - a.id).map((row) => decodeRow(row).record);
   }
 }
 

@@ -1,11 +1,10 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
-import { LRUCache } from "lru-cache";
 import type { Clock } from "../lib/clock.ts";
-import { type Database, fileIdentity, inTransaction, openForWriting, primaryCode, StoreError } from "./database.ts";
+import { type Database, fileIdentity, inTransaction, openForWriting, StoreError } from "./database.ts";
 import { allParts, type PartitionLimits, partLimits, runMaintenance } from "./maintenance.ts";
-import type { QueryRecord } from "./record.ts";
-import { encodeRow, type StoredRow } from "./rows.ts";
+import { Remembered } from "./remembered.ts";
+import { type Row, rowClient, rowKind, type StoredRow, storedRowOf } from "./rows.ts";
 import {
   APPLICATION_ID,
   firstIdAt,
@@ -16,6 +15,7 @@ import {
   PARTS_TABLE,
   type Partition,
   partTables,
+  READABLE_VERSIONS,
   SCHEMA_VERSION,
   selectRecords,
   wallMsOf,
@@ -30,13 +30,6 @@ export interface StoreState {
   readonly rows: number;
   readonly bytes: number;
   readonly oldestWallMs: number | null;
-}
-
-interface Inserted {
-  /** Why records were left out, one error each. */
-  readonly refused: readonly unknown[];
-  /** Whether there is more for `tidy` to do than before. */
-  readonly partClosed: boolean;
 }
 
 /** How long a lock of another process is waited for. The thread does nothing else meanwhile. */
@@ -72,26 +65,18 @@ export class Store {
   }
 
   /**
-   * Adds records in one transaction; when it throws, none of them. A record that is not as its type says is left out, and so is one that is there; one
-   * whose id another has gets the next that is free.
-   * @throws an error of SQLite, or StoreError.
+   * Adds rows in one transaction; when it throws, none of them. A row that is there already is left out; one whose id another row has gets the
+   * next id that is free.
+   * @returns whether there is more for `tidy` to do than before. @throws an error of SQLite, or StoreError.
    */
-  insert(records: readonly QueryRecord[]): Inserted {
+  insert(rows: readonly Row[]): boolean {
     this.#checkFile();
-    const refused: unknown[] = [];
     const before = this.#live?.key;
     this.#write(() => {
-      for (const record of records) {
-        try {
-          this.#add(record);
-        } catch (error) {
-          if (!concernsRecord(error)) throw error;
-          refused.push(error);
-        }
-      }
+      for (const row of rows) this.#add(row);
       this.#live?.finish();
     });
-    return { refused, partClosed: before !== this.#live?.key };
+    return before !== this.#live?.key;
   }
 
   /**
@@ -159,10 +144,14 @@ export class Store {
     this.#closed = null;
   }
 
-  #add(record: QueryRecord): void {
-    if (!Number.isSafeInteger(record.id) || record.id < 0) throw new RangeError(`${record.id} is no id`);
-    const id = this.#isBeyondParts(record.id) ? record.id : resolveIdCollision(this.#database, record);
-    if (id !== null) this.#partFor(id).add(id === record.id ? record : { ...record, id });
+  #add(row: Row): void {
+    if (this.#isBeyondParts(row.id)) {
+      this.#partFor(row.id).add(row);
+      return;
+    }
+    this.#live?.writeRows();
+    const id = resolveIdCollision(this.#database, row);
+    if (id !== null) this.#partFor(id).add(id === row.id ? row : { ...row, id });
   }
 
   /** Whether no part can have this id: so it is with most, because they rise. */
@@ -222,7 +211,7 @@ function checkOwner(database: Database): void {
   const pragma = (name: string) => database.prepare(`PRAGMA ${name}`).get()?.[name];
   if (pragma("application_id") !== APPLICATION_ID) throw new StoreError("foreign", "the file is a database of another program");
   const version = pragma("user_version");
-  if (version !== SCHEMA_VERSION)
+  if (!READABLE_VERSIONS.includes(version))
     throw new StoreError("outdated", `the file was made by another version (${String(version)}, not ${SCHEMA_VERSION})`);
 }
 
@@ -233,21 +222,31 @@ function isOver({ day, rows, firstId, lastId }: LivePart, id: number, limits: Pa
   return rows >= maxRows || dayOf(id) !== day || span >= firstIdAt(spanMs);
 }
 
-/** SQLITE_CONSTRAINT and SQLITE_MISMATCH. */
-const REFUSED_VALUES: readonly (number | null)[] = [19, 20];
-
-/** Whether an error means that the values were not as they should be: then only this statement is undone, and the transaction goes on. */
-function concernsRecord(error: unknown): boolean {
-  const code = primaryCode(error);
-  return code === null || REFUSED_VALUES.includes(code);
-}
-
 function dayOf(id: number): number {
   return Math.floor(wallMsOf(id) / DAY_MS);
 }
 
-/** Entries of dictionaries that are remembered while rows are added: some 15 MB of texts at the most. */
-const REMEMBERED = { names: 32_768, clients: 8192, kinds: 8192, details: 8192, answers: 32_768 } as const;
+/** Rows of one statement: each statement costs as much as three rows by itself. */
+const STATEMENT_ROWS = 32;
+
+/** The columns of `q_K` that are written, in the order of `LivePart.add`. */
+const ROW_COLUMNS = [
+  "id",
+  "name",
+  "client",
+  "kind",
+  "details",
+  "answers",
+  "ttls",
+  "duration_us",
+  "size",
+  "line",
+  "attempt_ms",
+  "negative_ttl",
+  "lag_ms",
+] as const;
+
+type Value = string | number | null;
 
 /**
  * The part that rows are added to. Everything is to be called within a transaction; where something throws, the transaction is to be
@@ -263,7 +262,10 @@ class LivePart {
   #lastId: number | null;
   /** Of the rows since the last `finish`; names are counted by the hour, and an hour that gets further rows is counted again. */
   #firstHour = Number.MAX_SAFE_INTEGER;
-  readonly #insert: ReturnType<Database["prepare"]>;
+  /** Values of rows that are not written yet. */
+  #waiting: Value[] = [];
+  readonly #insertMany: ReturnType<Database["prepare"]>;
+  readonly #insertOne: ReturnType<Database["prepare"]>;
   readonly #update: ReturnType<Database["prepare"]>;
   readonly #names: Dictionary;
   readonly #clients: Dictionary;
@@ -279,20 +281,31 @@ class LivePart {
     this.#firstId = part.firstId;
     this.#lastId = part.lastId;
     this.#rows = part.rows;
-    this.#insert = database.prepare(
-      `INSERT INTO q_${key} (id, name, client, kind, details, answers, ttls, duration_us, size, matches, line, attempt_ms, negative_ttl, lag_ms)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    );
+    const place = `(${ROW_COLUMNS.map(() => "?").join(", ")})`;
+    const insert = (rows: number) =>
+      database.prepare(`INSERT INTO q_${key} (${ROW_COLUMNS.join(", ")}) VALUES ${Array(rows).fill(place).join(", ")}`);
+    this.#insertMany = insert(STATEMENT_ROWS);
+    this.#insertOne = insert(1);
     this.#update = database.prepare(
       "UPDATE parts SET first_id = ?, last_id = ?, row_count = ?, hours_until = min(hours_until, ?) WHERE key = ?",
     );
-    const dictionary = (table: keyof typeof REMEMBERED, columns: readonly string[]) =>
-      new Dictionary(database, { table: `${table}_${key}`, columns, remembered: REMEMBERED[table] });
-    this.#names = dictionary("names", ["text"]);
-    this.#clients = dictionary("clients", ["address", "client_id"]);
-    this.#kinds = dictionary("kinds", [...KIND_COLUMNS, "blocked"]);
-    this.#details = dictionary("details", ["text"]);
-    this.#answers = dictionary("answers", ["text"]);
+    const texts = (name: string, remembered: number) =>
+      new Dictionary(database, { table: `${name}_${key}`, columns: ["text"], remembered, keyOf: ([text]) => String(text) });
+    this.#names = texts("names", 16_384);
+    this.#details = texts("details", 4096);
+    this.#answers = texts("answers", 16_384);
+    this.#clients = new Dictionary(database, {
+      table: `clients_${key}`,
+      columns: ["address", "client_id"],
+      remembered: 4096,
+      keyOf: ([address, clientId]) => rowClient(String(address), textOrNull(clientId)).key,
+    });
+    this.#kinds = new Dictionary(database, {
+      table: `kinds_${key}`,
+      columns: [...KIND_COLUMNS, "blocked"],
+      remembered: 4096,
+      keyOf: (values) => rowKind(kindValues(values.map(textOrNull))).key,
+    });
     this.#rollUps = new RollUps(database, key);
   }
 
@@ -308,41 +321,62 @@ class LivePart {
     return this.#lastId;
   }
 
-  /** @throws an error of SQLite where the id is taken or a value is of another type, when all remains as it was. */
-  add(record: QueryRecord): void {
-    const row = encodeRow(record);
-    const { id, details, answers, durationUs } = row;
-    const client = this.#clients.idOf(row.address, row.clientId);
-    const kind = this.#kinds.idOf(...KIND_COLUMNS.map((column) => row[column]), isBlocked(record) ? 1 : 0);
-    this.#insert.run(
+  add(row: Row): void {
+    const { id, client, kind, details, answers, durationUs } = row;
+    const clientNumber = this.#clients.find(client.key) ?? this.#clients.add(client.key, [client.address, client.clientId]);
+    const kindNumber =
+      this.#kinds.find(kind.key) ??
+      this.#kinds.add(kind.key, [...KIND_COLUMNS.map((column) => kind.values[column]), kind.blocked ? 1 : 0]);
+    this.#waiting.push(
       id,
       this.#names.idOf(row.reversed),
-      client,
-      kind,
+      clientNumber,
+      kindNumber,
       details === null ? null : this.#details.idOf(details),
       answers === null ? null : this.#answers.idOf(answers),
       row.ttls,
       durationUs,
       row.size,
-      row.matches,
       row.line,
       row.attemptMs,
       row.negativeTtl,
       row.lagMs,
     );
-    this.#rollUps.count({ id, kind, client, durationUs, asked: record.attempts.length > 0 });
+    if (this.#waiting.length === STATEMENT_ROWS * ROW_COLUMNS.length) {
+      this.#insertMany.run(...this.#waiting);
+      this.#waiting = [];
+    }
+    this.#rollUps.count({ id, kind: kindNumber, client: clientNumber, durationUs, asked: row.attemptMs !== null });
     this.#rows++;
     this.#firstId = Math.min(this.#firstId ?? id, id);
     this.#lastId = Math.max(this.#lastId ?? id, id);
     this.#firstHour = Math.min(this.#firstHour, hourOf(id));
   }
 
-  /** Ends a batch: brings the roll-ups and the table of parts up to date. */
+  /** Ends a batch: brings the rows, the roll-ups and the table of parts up to date. */
   finish(): void {
+    this.writeRows();
     this.#rollUps.write();
     this.#update.run(this.#firstId, this.#lastId, this.#rows, this.#firstHour, this.key);
     this.#firstHour = Number.MAX_SAFE_INTEGER;
   }
+
+  /** Writes the rows that wait for more to share a statement. */
+  writeRows(): void {
+    const values = this.#waiting;
+    this.#waiting = [];
+    for (let start = 0; start < values.length; start += ROW_COLUMNS.length)
+      this.#insertOne.run(...values.slice(start, start + ROW_COLUMNS.length));
+  }
+}
+
+function textOrNull(value: Value | undefined): string | null {
+  return typeof value === "string" ? value : null;
+}
+
+function kindValues(values: readonly (string | null)[]): Row["kind"]["values"] {
+  // Every column has its place.
+  return Object.fromEntries(KIND_COLUMNS.map((column, index) => [column, values[index] ?? null])) as Row["kind"]["values"];
 }
 
 /** A row of `parts`. */
@@ -354,59 +388,53 @@ interface LivePartState {
   readonly rows: number;
 }
 
-/** Whether a rule kept the answer from the client: by one of its own, or by silence. */
-function isBlocked({ action }: QueryRecord): boolean {
-  return action === "block" || action === "drop";
-}
-
 interface DictionaryTable {
   readonly table: string;
-  /** Besides `id`, in the order in which `idOf` is given their values. */
+  /** Besides `id`. */
   readonly columns: readonly string[];
-  /** How many entries are remembered. One that is forgotten is written again when it comes again. */
+  /** How many entries are remembered at the least. One that is forgotten is written again when it comes again. */
   readonly remembered: number;
+  /** The key of an entry, of its columns. */
+  readonly keyOf: (values: readonly Value[]) => string;
 }
-
-type Value = string | number | null;
 
 /** Gives texts that come again and again short ids. Its memory is bounded, so the same text may get two ids. */
 class Dictionary {
   readonly #insert: ReturnType<Database["prepare"]>;
-  readonly #ids: LRUCache<string, number>;
-  #nextId: number;
+  readonly #ids: Remembered<number>;
+  #nextId = 1;
 
   /** Remembers what was written last, as after a restart. */
-  constructor(database: Database, { table, columns, remembered }: DictionaryTable) {
+  constructor(database: Database, { table, columns, remembered, keyOf }: DictionaryTable) {
     const names = ["id", ...columns];
     this.#insert = database.prepare(`INSERT INTO ${table} (${names.join(", ")}) VALUES (${names.map(() => "?").join(", ")})`);
-    this.#ids = new LRUCache({ max: remembered });
+    this.#ids = new Remembered(remembered);
     const last = database.prepare(
       `SELECT * FROM (SELECT ${names.join(", ")} FROM ${table} ORDER BY id DESC LIMIT ?) ORDER BY id`,
     );
     last.setReturnArrays(true);
-    this.#nextId = 1;
     for (const [id, ...values] of rowsOf(last.all(remembered))) {
       if (typeof id !== "number" || id === 0) continue;
-      this.#ids.set(keyOf(values), id);
+      this.#ids.put(keyOf(values), id);
       this.#nextId = id + 1;
     }
   }
 
-  /** @throws Error of SQLite where a new entry cannot be written; the dictionary must then be made anew. */
-  idOf(...values: readonly Value[]): number {
-    const key = keyOf(values);
-    const known = this.#ids.get(key);
-    if (known !== undefined) return known;
+  find(key: string): number | undefined {
+    return this.#ids.get(key);
+  }
+
+  /** @throws Error of SQLite where the entry cannot be written; the dictionary must then be made anew. */
+  add(key: string, values: readonly Value[]): number {
     const id = this.#nextId++;
     this.#insert.run(id, ...values);
-    this.#ids.set(key, id);
-    return id;
+    return this.#ids.put(key, id);
   }
-}
 
-function keyOf(values: readonly Value[]): string {
-  const [first] = values;
-  return values.length === 1 && typeof first === "string" ? first : JSON.stringify(values);
+  /** For dictionaries of one column. @throws as `add`. */
+  idOf(text: string): number {
+    return this.#ids.get(text) ?? this.add(text, [text]);
+  }
 }
 
 // The types of node:sqlite do not know that rows are arrays after `setReturnArrays`.
@@ -499,18 +527,18 @@ class MinuteCounts {
 const MAX_TRIES = 1024;
 
 /**
- * The id under which a record can be stored: its own, or where another query bears that, the next that is free. Two queries get the same one where the
- * clock was set back while the process was not running, or where two processes add to one file. null = this very record is stored, as when a batch is
- * sent again because its thread ended before it could answer.
+ * The id under which a row can be stored: its own, or the next that is free where another query has that one. Two queries get the same id where the clock
+ * was set back while the process was not running, or where two processes add to one file. null = this very row is stored, as when its thread
+ * ended before it could say so.
  * @throws RangeError where none is near; an error of SQLite.
  */
-function resolveIdCollision(database: Database, record: QueryRecord): number | null {
-  for (let id = record.id; id < record.id + MAX_TRIES; id++) {
+function resolveIdCollision(database: Database, row: Row): number | null {
+  for (let id = row.id; id < row.id + MAX_TRIES; id++) {
     const stored = storedRow(database, id);
     if (stored === null) return id;
-    if (isSame(stored, encodeRow({ ...record, id }))) return null;
+    if (isSame(stored, storedRowOf({ ...row, id }))) return null;
   }
-  throw new RangeError(`no id is free from ${record.id} on`);
+  throw new RangeError(`no id is free from ${row.id} on`);
 }
 
 /** Looks into the live part whatever the table of parts says of it, which is not brought up to date before the end of a batch. */

@@ -15,7 +15,7 @@ export function recordDetails(record: QueryRecord): string[] {
     ["negative", negativeTtl === null ? [] : [`may be held for ${negativeTtl} s`]],
     ["errors", record.ede],
     ["edited", record.edits],
-    ["decided", record.trace.map(stepText)],
+    ["decided", record.trace?.map(stepText) ?? ["under a version of configuration and lists that is not kept any more"]],
     ["asked", record.attempts.map(attemptText)],
     ["version", version === "" ? [] : [version]],
   ];

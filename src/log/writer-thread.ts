@@ -1,31 +1,44 @@
+import { workerData } from "node:worker_threads";
 import { serveThread } from "../lib/worker.ts";
-import { faultOf, quarantine, removeJournal, StoreError } from "./database.ts";
-import { recordsIn } from "./packing.ts";
+import { type Fault, faultOf, quarantine, removeJournal, StoreError } from "./database.ts";
+import { EntryReader } from "./entries.ts";
+import { LiveFilters, NO_EVENTS } from "./followers.ts";
+import { copySpan, countEntries, type EntrySpan, QueryRing, splitSpan, TextTable } from "./ring.ts";
+import { decodeRow, storedRowOf } from "./rows.ts";
 import { Store } from "./store.ts";
-import type { CallOutcome, Clearing, WriterCalls } from "./writer.ts";
+import type { CallOutcome, Clearing, Drained, DrainRequest, FeedMemory, WriterCalls } from "./writer.ts";
 
 /**
  * A thread that is woken may take the processor from the one that wakes it for a slice of some milliseconds, and with it an answer's time. From this on
- * Linux does not think it urgent. Where the processor is short all the time, a thirtieth is left for it, and records are dropped.
+ * Linux does not think it urgent. Where the processor is short all the time, a thirtieth is left for it, and queries are not recorded.
  */
 const NICER = 15;
 
+/** Entries of one transaction: some milliseconds. */
+const BATCH_ENTRIES = 2048;
+
+/** Memory for entries that cannot be stored, in sizes of the ring: the ring keeps its room, and followers are told of what comes. */
+const MAX_ASIDE_RINGS = 4;
+
+const memory: FeedMemory = workerData;
+const ring = new QueryRing(memory.ring);
+const reader = new EntryReader(new TextTable(memory.texts));
+const filters = new LiveFilters();
+
 let store: Store | null = null;
+/** Oldest first. */
+const aside: EntrySpan[] = [];
 
 serveThread<WriterCalls>(
   {
     open: ({ options, clearing, wallMs }) =>
       attempt(() => {
         closeStore();
-        const aside = clear(options.path, clearing, wallMs);
+        const place = clear(options.path, clearing, wallMs);
         store = new Store(options);
-        return { aside };
+        return { aside: place };
       }),
-    insert: (chunks) =>
-      attempt(() => {
-        const { refused, partClosed } = opened().insert(chunks.flatMap(recordsIn));
-        return { refused: refused.length, why: refused.length === 0 ? null : faultOf(refused[0]).reason, due: partClosed };
-      }),
+    drain,
     tidy: (nowWallMs) => attempt(() => ({ due: opened().tidy(nowWallMs) })),
     close: () => {
       closeStore();
@@ -34,6 +47,77 @@ serveThread<WriterCalls>(
   },
   NICER,
 );
+
+function drain({ mode, toldFrom, followers }: DrainRequest): Drained {
+  const { written } = ring;
+  const progress = { taken: ring.taken, entries: 0, stored: 0, due: false };
+  const fault = mode === "store" ? storeEntries(written, progress) : null;
+  if (mode === "discard") discard(written, progress);
+  else if (mode === "keep" || fault !== null) setAside(written, progress);
+  return {
+    ...progress,
+    told: written,
+    events: followers.length === 0 ? NO_EVENTS : filters.eventsFor(followers, recordsIn(ring.spans(toldFrom, written))),
+    aside: aside.reduce((sum, span) => sum + countEntries(span), 0),
+    fault,
+    state: store === null || fault !== null ? null : store.state(),
+  };
+}
+
+interface Progress {
+  taken: number;
+  /** How many entries were taken from the ring. */
+  entries: number;
+  stored: number;
+  due: boolean;
+}
+
+/** Stores what was put aside, then what is in the ring up to this position. @returns what kept it from going on. */
+function storeEntries(written: number, progress: Progress): Fault | null {
+  try {
+    for (let span = aside[0]; span !== undefined; span = aside[0]) {
+      storeSpan(span, progress);
+      aside.shift();
+    }
+    for (const span of ring.spans(progress.taken, written)) {
+      for (const batch of splitSpan(span, BATCH_ENTRIES)) {
+        progress.entries += storeSpan(batch, progress);
+        progress.taken = (progress.taken + batch.to - batch.from) >>> 0;
+      }
+    }
+    return null;
+  } catch (error) {
+    return faultOf(error);
+  }
+}
+
+/** @returns how many entries it has. */
+function storeSpan(span: EntrySpan, progress: Progress): number {
+  const rows = reader.rows(span);
+  progress.due = opened().insert(rows) || progress.due;
+  progress.stored += rows.length;
+  return rows.length;
+}
+
+/** Makes room in a ring that is half full and cannot be stored. What finds no room aside is dropped: the log then shows how the trouble began. */
+function setAside(written: number, progress: Progress): void {
+  if (!ring.isHalfFull) return;
+  for (const span of ring.spans(progress.taken, written)) {
+    const used = aside.reduce((sum, { words }) => sum + words.byteLength, 0);
+    progress.entries += countEntries(span);
+    if (used + (span.to - span.from) * 4 <= MAX_ASIDE_RINGS * ring.words.byteLength) aside.push(copySpan(span));
+  }
+  progress.taken = written;
+}
+
+function discard(written: number, progress: Progress): void {
+  for (const span of ring.spans(progress.taken, written)) progress.entries += countEntries(span);
+  progress.taken = written;
+}
+
+function recordsIn(spans: readonly EntrySpan[]) {
+  return spans.flatMap((span) => reader.rows(span)).map((row) => decodeRow(storedRowOf(row)).record);
+}
 
 function attempt<T extends object>(work: () => T): CallOutcome<T> {
   try {

@@ -1,25 +1,27 @@
 import type { Clock, Timer } from "../lib/clock.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import { Thread, ThreadError } from "../lib/worker.ts";
-import { type Fault, faultOf } from "./database.ts";
-import type { Chunk } from "./packing.ts";
-import type { LogStatus, QueryRecord } from "./record.ts";
+import type { Fault } from "./database.ts";
+import type { QueryFeed } from "./feed.ts";
+import type { FollowerRequest, LiveEvents } from "./followers.ts";
+import type { LogStatus } from "./record.ts";
+import { countEntries } from "./ring.ts";
 import { type StoreOptions, type StoreState, TrustedClock } from "./store.ts";
-import { countOf, WriteBuffer } from "./write-buffer.ts";
 
 interface WriterSurroundings {
   readonly clock: Clock;
+  readonly feed: QueryFeed;
   readonly report: (event: LogEvent) => void;
 }
 
 /**
- * How long records wait for more before they are stored: what a crash loses at the most. A search stores them at once. Each time some eight
- * pages are written whatever the number of rows, which wears out flash memory.
+ * How long entries wait for more before they are stored: what a crash loses at the most. A search stores them at once, and so does a ring that is half
+ * full. Each time some eight pages are written whatever the number of rows, which wears out flash memory.
  */
 const COMMIT_MS = 5000;
 
-/** As many are stored without waiting longer, and at once at the most: a few milliseconds of the thread. */
-const BATCH_RECORDS = 512;
+/** How long followers wait for what is new. */
+const TELL_MS = 100;
 
 const TIDY_MS = 60_000;
 
@@ -41,33 +43,34 @@ const THREAD = import.meta.url.endsWith(".ts")
   ? new URL("./writer-thread.ts", import.meta.url)
   : new URL("./writer-thread.js", import.meta.url);
 
-/** Stores records in a thread of its own, survives its faults, and says how it is doing. */
+/** Has the entries of a feed stored by a thread of its own and told to followers, survives the thread's faults, and says how it is doing. */
 export class Writer {
-  readonly #options: StoreOptions;
+  /** null = nothing is stored. */
+  readonly #options: StoreOptions | null;
   readonly #surroundings: WriterSurroundings;
   readonly #thread: Thread<WriterCalls>;
-  readonly #waiting = new WriteBuffer();
   readonly #time: TrustedClock;
-  /** Records under way to the thread. */
-  #underWay = 0;
-  /** Records of which it is known what became of them, stored or not, since the start. */
-  #settled = 0;
   #stored = 0;
   #dropped = 0;
+  /** Entries that the thread holds because they could not be stored. */
+  #aside = 0;
+  /** What followers have been told of, as a position in the ring. */
+  #told: number;
   #state: StoreState = { rows: 0, bytes: 0, oldestWallMs: null };
   #opened = false;
   #fault: { readonly fault: Fault; readonly sinceWallMs: number; readonly droppedBefore: number } | null = null;
-  #refusalTold = false;
   #clearing: Clearing = "none";
   #renewedMs = Number.NEGATIVE_INFINITY;
   #retryMs: number = RETRY_MS.first;
   #failedMs = Number.NEGATIVE_INFINITY;
   /** Runs after a fault; nothing is tried before. */
   #retry: Timer | null = null;
-  /** Whether a batch brought the thread down; the next time it is given up. */
+  /** Whether what waits brought the thread down; the next time it is given up. */
   #suspect = false;
   #commit: Timer | null = null;
   #commitDue = false;
+  #tell: Timer | null = null;
+  #tellDue = false;
   #tidy: Timer | null = null;
   #tidyDue = true;
   /** Whether the last thing done was `tidy`: it takes turns with rows. */
@@ -79,36 +82,37 @@ export class Writer {
   /** Whether nothing more is begun: the last has been stored. */
   #ended = false;
 
-  constructor(options: StoreOptions, surroundings: WriterSurroundings) {
+  constructor(options: StoreOptions | null, surroundings: WriterSurroundings) {
+    const { clock, feed } = surroundings;
     this.#options = options;
     this.#surroundings = surroundings;
-    this.#time = new TrustedClock(surroundings.clock);
-    this.#thread = new Thread(THREAD, { clock: surroundings.clock, deadlineMs: CALL_MS, maxWaiting: 4 });
+    this.#time = new TrustedClock(clock);
+    const workerData: FeedMemory = { ring: feed.ring.memory, texts: feed.texts.memory };
+    this.#thread = new Thread(THREAD, { clock, deadlineMs: CALL_MS, maxWaiting: 4, workerData });
+    this.#told = feed.ring.written;
+    feed.listen((isHalfFull) => this.#noticed(isHalfFull));
+    // Followers may have come while another log was open.
+    feed.followers.onFirst = () => {
+      this.#told = feed.ring.written;
+      feed.await();
+    };
   }
 
   /** Opens the store; a fault is reported and tried again later. What upkeep is due is done after that. */
-  open(): Promise<void> {
+  async open(): Promise<void> {
+    if (this.#options === null) return;
     const opened = this.#progress.promise;
     this.#scheduleTidy();
     this.#startWork();
-    return opened;
+    await opened;
   }
 
-  /** Takes records; when too many wait they are dropped and counted. Returns at once. */
-  append(records: readonly QueryRecord[]): void {
-    if (this.#closed !== null) return;
-    for (const record of records) this.#add(record);
-    if (this.#waiting.records === 0) return;
-    this.#commit ??= this.#surroundings.clock.setTimer(() => this.#commitNow(), COMMIT_MS);
-    this.#startWork();
-  }
-
-  /** Resolves when what was appended is stored, or cannot be now, or took longer than that. */
+  /** Resolves when what was written is stored, or cannot be now, or took longer than that. */
   async flush(deadlineMs: number): Promise<void> {
-    const { clock } = this.#surroundings;
+    const { clock, feed } = this.#surroundings;
     const endMs = clock.now() + deadlineMs;
-    const target = this.#settled + this.#underWay + this.#waiting.records;
-    while (this.#settled < target && this.#retry === null && clock.now() < endMs) {
+    const target = feed.written;
+    while (feed.settled < target && !this.#ended && this.#retry === null && clock.now() < endMs) {
       this.#commitNow();
       await this.#within(this.#progress.promise, endMs - clock.now());
     }
@@ -129,54 +133,79 @@ export class Writer {
       fault: fault === null ? null : { reason: fault.fault.reason, sinceWallMs: fault.sinceWallMs },
       stored: this.#stored,
       dropped: this.#dropped,
-      waiting: this.#waiting.records + this.#underWay,
+      waiting: this.#surroundings.feed.waiting,
       rows,
       bytes,
       oldestWallMs,
     };
   }
 
-  /** Stores what waits, if that is possible soon, and ends the thread. */
+  /** Stores what waits, if that is possible soon, and ends the thread. What is written from now on waits in the feed for another log. */
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
   }
 
   async #close(): Promise<void> {
-    await this.flush(CLOSE_MS.flush);
+    const { feed, report } = this.#surroundings;
+    feed.listen(null);
+    const { written } = feed.ring;
+    if (this.#options !== null) await this.flush(CLOSE_MS.flush);
     this.#ended = true;
-    for (const timer of [this.#commit, this.#tidy, this.#retry]) timer?.cancel();
+    for (const timer of [this.#commit, this.#tell, this.#tidy, this.#retry]) timer?.cancel();
     if (this.#opened)
       await this.#within(
         this.#thread.call("close", null).catch(() => null),
         CLOSE_MS.end,
       );
     await this.#thread.close();
-    const records = this.#waiting.clear();
-    this.#dropped += records;
-    if (records > 0) this.#surroundings.report({ kind: "lost", file: this.#options.path, records });
+    const lost = this.#dropUpTo(written) + this.#dropAside();
+    if (lost > 0 && this.#options !== null) report({ kind: "lost", file: this.#options.path, records: lost });
   }
 
-  #add(record: QueryRecord): void {
-    try {
-      if (!this.#waiting.add(record)) this.#dropped++;
-    } catch (error) {
-      this.#refuse(1, faultOf(error).reason);
-    }
+  /** @returns how many entries there were. */
+  #dropUpTo(position: number): number {
+    const { ring } = this.#surroundings.feed;
+    const isTaken = (position - ring.taken) >>> 0 > (ring.written - ring.taken) >>> 0;
+    if (isTaken) return 0;
+    const dropped = ring.spans(ring.taken, position).reduce((sum, span) => sum + countEntries(span), 0);
+    ring.release(position);
+    this.#settle(0, dropped);
+    return dropped;
   }
 
-  /** Leaves out records that are not as they should be. */
-  #refuse(records: number, reason: string): void {
-    this.#dropped += records;
-    if (this.#refusalTold) return;
-    this.#refusalTold = true;
-    this.#surroundings.report({ kind: "refused", reason });
+  /** What a thread held is gone with the thread. @returns how many entries there were. */
+  #dropAside(): number {
+    const dropped = this.#aside;
+    this.#aside = 0;
+    this.#settle(0, dropped);
+    return dropped;
+  }
+
+  #settle(stored: number, dropped: number): void {
+    this.#stored += stored;
+    this.#dropped += dropped;
+    this.#surroundings.feed.settled += stored + dropped;
+  }
+
+  #noticed(isHalfFull: boolean): void {
+    const { clock, feed } = this.#surroundings;
+    this.#commit ??= clock.setTimer(() => this.#commitNow(), COMMIT_MS);
+    if (feed.followers.size > 0 && this.#told !== feed.ring.written)
+      this.#tell ??= clock.setTimer(() => this.#tellNow(), TELL_MS);
+    if (isHalfFull) this.#commitNow();
   }
 
   #commitNow(): void {
     this.#commit?.cancel();
     this.#commit = null;
-    this.#commitDue = this.#waiting.records > 0;
+    this.#commitDue = this.#surroundings.feed.waiting > 0;
+    this.#startWork();
+  }
+
+  #tellNow(): void {
+    this.#tell = null;
+    this.#tellDue = true;
     this.#startWork();
   }
 
@@ -195,20 +224,22 @@ export class Writer {
   }
 
   #nextStep(): Step | null {
-    if (this.#ended || this.#retry !== null) return null;
+    if (this.#ended) return null;
+    if (this.#options === null) return this.#tellDue || this.#commitDue ? "drain" : null;
+    if (this.#retry !== null)
+      return this.#tellDue || (this.#commitDue && this.#surroundings.feed.ring.isHalfFull) ? "drain" : null;
     if (!this.#opened) return "open";
-    const { records } = this.#waiting;
-    const insertDue = records >= BATCH_RECORDS || (this.#commitDue && records > 0);
-    if (this.#tidyDue && !(insertDue && this.#tidied)) return "tidy";
-    return insertDue ? "insert" : null;
+    const drainDue = this.#tellDue || this.#commitDue;
+    if (this.#tidyDue && !(drainDue && this.#tidied)) return "tidy";
+    return drainDue ? "drain" : null;
   }
 
   #take(step: Step): Promise<void> {
     switch (step) {
       case "open":
         return this.#open();
-      case "insert":
-        return this.#insert();
+      case "drain":
+        return this.#drain();
       case "tidy":
         return this.#tidyOnce();
       default:
@@ -217,52 +248,65 @@ export class Writer {
   }
 
   async #open(): Promise<void> {
+    const options = this.#options;
+    if (options === null) return;
     const clearing = this.#clearing;
     const wallMs = this.#surroundings.clock.wallMs();
-    const opened = await this.#call("open", { options: this.#options, clearing, wallMs });
+    const opened = await this.#call("open", { options, clearing, wallMs });
     if (opened.fault !== null) return this.#fail(opened.fault);
     this.#opened = true;
     this.#clearing = "none";
-    this.#commitDue = this.#waiting.records > 0;
-    if (opened.aside !== null) this.#surroundings.report({ kind: "renewed", file: this.#options.path, aside: opened.aside });
-    // Otherwise the first batch shows whether records can be stored.
+    this.#commitDue = this.#surroundings.feed.waiting > 0;
+    if (opened.aside !== null) this.#surroundings.report({ kind: "renewed", file: options.path, aside: opened.aside });
+    // Otherwise the first entries show whether they can be stored.
     if (!this.#commitDue) this.#well();
   }
 
-  async #insert(): Promise<void> {
-    const chunks = this.#waiting.take(BATCH_RECORDS);
-    if (this.#waiting.records === 0) {
-      this.#commitDue = false;
-      this.#commit?.cancel();
-      this.#commit = null;
-    }
-    this.#underWay = countOf(chunks);
-    const inserted = await this.#call("insert", chunks);
-    this.#underWay = 0;
-    if (inserted.fault !== null) {
-      this.#putBack(chunks, inserted.fault);
-      this.#fail(inserted.fault);
+  async #drain(): Promise<void> {
+    const { feed } = this.#surroundings;
+    const mode = this.#options === null ? "discard" : this.#opened && this.#commitDue ? "store" : "keep";
+    this.#tellDue = false;
+    if (mode !== "keep") this.#commitDue = false;
+    const { written } = feed.ring;
+    const drained = await this.#callDrain({ mode, toldFrom: this.#told, followers: feed.followers.list() });
+    if ("ended" in drained) {
+      this.#dropAside();
+      // Entries that bring the thread down twice would do so for ever.
+      if (this.#suspect) this.#dropUpTo(written);
+      feed.await();
+      this.#suspect = !this.#suspect;
+      this.#fail(drained.ended);
       return;
     }
     this.#suspect = false;
-    this.#settled += countOf(chunks);
-    this.#stored += countOf(chunks) - inserted.refused;
-    this.#waiting.done(chunks);
-    this.#tidyDue ||= inserted.due;
-    if (inserted.why !== null) this.#refuse(inserted.refused, inserted.why);
-    this.#well();
-  }
-
-  /** What could not be stored waits for the next time, unless it seems to be the reason that the thread ends. */
-  #putBack(chunks: readonly Chunk[], { kind }: Fault): void {
-    if (kind === "thread" && this.#suspect) {
-      this.#suspect = false;
-      this.#settled += countOf(chunks);
-      this.#dropped += countOf(chunks);
+    feed.ring.release(drained.taken);
+    feed.await();
+    this.#told = drained.told;
+    // What nobody wants stored is not lost.
+    if (mode === "discard") feed.settled += drained.entries;
+    else this.#settle(drained.stored, this.#aside + drained.entries - drained.stored - drained.aside);
+    this.#aside = drained.aside;
+    // A search that waits for all this wants no further call.
+    if (feed.ring.isEmpty && drained.aside === 0) this.#commitDue = false;
+    if (drained.state !== null) this.#state = drained.state;
+    feed.followers.deliver(drained.events);
+    if (drained.fault !== null) {
+      this.#fail(drained.fault);
       return;
     }
-    this.#suspect = kind === "thread";
-    this.#waiting.putBack(chunks);
+    this.#tidyDue ||= drained.due;
+    if (mode === "store") this.#well();
+    // What was written meanwhile told nobody.
+    if (!feed.ring.isEmpty) this.#noticed(feed.ring.isHalfFull);
+  }
+
+  async #callDrain(request: DrainRequest): Promise<Drained | { readonly ended: Fault }> {
+    try {
+      return await this.#thread.call("drain", request);
+    } catch (error) {
+      if (!(error instanceof ThreadError)) throw error;
+      return { ended: threadFault(error) };
+    }
   }
 
   async #tidyOnce(): Promise<void> {
@@ -271,7 +315,7 @@ export class Writer {
     if (tidied.fault !== null) this.#fail(tidied.fault);
   }
 
-  async #call<K extends "open" | "insert" | "tidy">(
+  async #call<K extends "open" | "tidy">(
     name: K,
     argument: WriterCalls[K]["argument"],
   ): Promise<WriterCalls[K]["result"] | { readonly fault: Fault }> {
@@ -281,7 +325,8 @@ export class Writer {
       return outcome;
     } catch (error) {
       if (!(error instanceof ThreadError)) throw error;
-      return { fault: { kind: "thread", reason: `the thread of the store failed: ${error.message}` } };
+      this.#dropAside();
+      return { fault: threadFault(error) };
     }
   }
 
@@ -289,7 +334,8 @@ export class Writer {
     if (this.#ended) return;
     const { clock, report } = this.#surroundings;
     const nowMs = clock.now();
-    if (this.#fault?.fault.kind !== fault.kind) report({ kind: "failing", file: this.#options.path, reason: fault.reason });
+    const file = this.#options?.path ?? "";
+    if (this.#fault?.fault.kind !== fault.kind) report({ kind: "failing", file, reason: fault.reason });
     this.#fault = {
       fault,
       sinceWallMs: this.#fault?.sinceWallMs ?? clock.wallMs(),
@@ -317,7 +363,11 @@ export class Writer {
     const fault = this.#fault;
     this.#fault = null;
     if (fault !== null)
-      this.#surroundings.report({ kind: "well", file: this.#options.path, dropped: this.#dropped - fault.droppedBefore });
+      this.#surroundings.report({
+        kind: "well",
+        file: this.#options?.path ?? "",
+        dropped: this.#dropped - fault.droppedBefore,
+      });
   }
 
   #scheduleTidy(): void {
@@ -336,7 +386,11 @@ export class Writer {
   }
 }
 
-type Step = "open" | "insert" | "tidy";
+type Step = "open" | "drain" | "tidy";
+
+function threadFault({ message }: ThreadError): Fault {
+  return { kind: "thread", reason: `the thread of the store failed: ${message}` };
+}
 
 /** What is to be done about the files before the store is opened again; null = nothing in particular. */
 function clearingOf({ kind }: Fault): Clearing | null {
@@ -350,14 +404,42 @@ export type WriterCalls = {
     readonly argument: { readonly options: StoreOptions; readonly clearing: Clearing; readonly wallMs: number };
     readonly result: CallOutcome<{ readonly aside: string | null }>;
   };
-  readonly insert: {
-    readonly argument: readonly Chunk[];
-    readonly result: CallOutcome<{ readonly refused: number; readonly why: string | null; readonly due: boolean }>;
-  };
+  readonly drain: { readonly argument: DrainRequest; readonly result: Drained };
   /** One piece of upkeep at this time, as for `Store.tidy`; `due`: there may be more. */
   readonly tidy: { readonly argument: number | null; readonly result: CallOutcome<{ readonly due: boolean }> };
   readonly close: { readonly argument: null; readonly result: null };
 };
+
+/** What the thread is given at its beginning. */
+export interface FeedMemory {
+  readonly ring: SharedArrayBuffer;
+  readonly texts: SharedArrayBuffer;
+}
+
+export interface DrainRequest {
+  /** `store`: entries are stored. `keep`: followers are told, and entries stay where they are as long as there is room. `discard`: nothing is stored at all. */
+  readonly mode: "store" | "keep" | "discard";
+  /** The position in the ring from which on followers are told. */
+  readonly toldFrom: number;
+  readonly followers: readonly FollowerRequest[];
+}
+
+/** What became of entries. Positions are those of the ring: the caller gives back the room before `taken`. */
+export interface Drained {
+  readonly taken: number;
+  /** How many entries were taken. */
+  readonly entries: number;
+  readonly told: number;
+  readonly events: LiveEvents;
+  readonly stored: number;
+  /** Entries that were taken and wait in the thread, because the store fails. */
+  readonly aside: number;
+  /** Whether there is more upkeep to do than before. */
+  readonly due: boolean;
+  readonly fault: Fault | null;
+  /** null = it is not known. */
+  readonly state: StoreState | null;
+}
 
 /**
  * What is done with the files that are there before a store is opened: nothing; the file is put out of the way, this word in its new name;
@@ -377,6 +459,4 @@ export type LogEvent =
   /** The log was closed before these could be stored. */
   | { readonly kind: "lost"; readonly file: string; readonly records: number }
   /** The file could not be used and was put out of the way; a new one was begun. */
-  | { readonly kind: "renewed"; readonly file: string; readonly aside: string }
-  /** Records are not as they should be and cannot be stored: a fault of ours. Told once. */
-  | { readonly kind: "refused"; readonly reason: string };
+  | { readonly kind: "renewed"; readonly file: string; readonly aside: string };

@@ -50,7 +50,8 @@ export class Decider {
   readonly #existence: SpecialExistence;
   /** The settings before any modifier. */
   readonly #initial: Settings;
-  readonly #changesLog: boolean;
+  /** Whether any rule excludes queries from the log, or includes them. */
+  readonly changesLog: boolean;
   readonly #firstGroup: string;
 
   /** @throws Error for a rule with an invalid pattern; `ruleProblems` reports those first. */
@@ -62,7 +63,7 @@ export class Decider {
     this.#zones = new SpecialZones(special);
     this.#existence = new SpecialExistence(this.#rules, this.#zones);
     this.#initial = Settings.initial(answers);
-    this.#changesLog = rules.some(({ modifiers }) => modifiers.log !== undefined);
+    this.changesLog = rules.some(({ modifiers }) => modifiers.log !== undefined);
     this.#firstGroup = firstGroup;
   }
 
@@ -189,7 +190,7 @@ export class Decider {
   // No modifier changes a local answer, but `log: false` holds for it too: whether a client is logged must not depend on the name.
   #localContext(question: RuleQuestion, requester: Requester): MatchContext {
     const context = { rule: null, match: null, settings: this.#initial };
-    if (!this.#changesLog) return context;
+    if (!this.changesLog) return context;
     for (const rule of this.#rules) {
       const log = rule.modifiers?.log;
       if ((log === undefined && rule.action === null) || !isHit(rule.test(question, requester))) continue;

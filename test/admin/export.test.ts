@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { ControlError } from "../../src/admin/control.ts";
-import type { QueryRecord } from "../../src/log/record.ts";
+import { exportText } from "../../src/log/export.ts";
 import { connectRaw } from "../listen/support/raw.ts";
 import { record, SOME_WALL_MS } from "../log/records.ts";
 import { openTestAdmin } from "./support/admin.ts";
@@ -13,12 +13,12 @@ const EXPORT = "/api/v1/queries/export";
 function controlWith(batches: number, answers: readonly string[] = []) {
   const control = new MemoryControl();
   const seen = { begun: 0, read: 0, ended: 0 };
-  control.queries.read = async function* (_, signal): AsyncIterable<readonly QueryRecord[]> {
+  control.queries.read = async function* (_, format, signal): AsyncIterable<string> {
     seen.begun++;
     try {
       for (let index = 0; index < batches && !signal.aborted; index++) {
         seen.read++;
-        yield [record({ id: FIRST + index, answers })];
+        yield exportText(format, [record({ id: FIRST + index, answers })]);
       }
     } finally {
       seen.ended++;
@@ -115,7 +115,7 @@ describe("an export", () => {
       seen.begun++;
       try {
         await first.promise;
-        for (;;) yield [record()];
+        for (;;) yield exportText("ndjson", [record()]);
       } finally {
         seen.ended++;
       }
@@ -129,7 +129,7 @@ describe("an export", () => {
     first.resolve();
     await until(() => seen.ended === 1);
     control.queries.read = async function* () {
-      yield [record()];
+      yield exportText("csv", [record()]);
     };
     expect((await admin.get(`${EXPORT}?format=ndjson`)).status).toBe(200);
     expect(admin.faults).toEqual([]);
@@ -138,7 +138,7 @@ describe("an export", () => {
   test("that fails later does not look complete", async () => {
     const control = new MemoryControl();
     control.queries.read = async function* () {
-      yield [record()];
+      yield exportText("csv", [record()]);
       throw new ControlError("unavailable", "the disk is full");
     };
     const admin = await openTestAdmin({ control, limits: { exports: 1 } });

@@ -3,7 +3,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ControlError } from "../../src/admin/control.ts";
 import { EventStream, findMissedRecords, NOTHING_MISSED } from "../../src/admin/stream.ts";
-import type { LogStatus } from "../../src/log/record.ts";
+import { encodeRecord } from "../../src/log/followers.ts";
+import type { LogStatus, QueryRecord } from "../../src/log/record.ts";
 import { connectRaw } from "../listen/support/raw.ts";
 import { EVERYTHING, opened } from "../log/opened.ts";
 import { record, SOME_WALL_MS } from "../log/records.ts";
@@ -19,6 +20,14 @@ const FIRST = SOME_WALL_MS * 1024;
 /** Records with ids that follow one another. */
 function records(count: number, start = FIRST) {
   return Array.from({ length: count }, (_, index) => record({ id: start + index }));
+}
+
+function texts(records: readonly QueryRecord[]) {
+  return records.map(encodeRecord);
+}
+
+function offer(stream: EventStream, record: QueryRecord): void {
+  stream.offer(texts([record]), 0);
 }
 
 function idsOf(events: readonly (ServerEvent | null)[]): readonly number[] {
@@ -133,10 +142,10 @@ describe("a reader that reconnects with Last-Event-ID", () => {
   test("gets no record twice, whether the live record comes before the search of the log or after", async () => {
     const stream = new EventStream({ clock: fakeClock(), heartbeatMs: 1000, maxWaiting: 3 });
     const [first = record(), second = record(), third = record()] = records(3);
-    stream.offer(second);
-    stream.begin({ records: [first, second, third], more: false });
-    stream.offer(third);
-    stream.offer(record({ id: FIRST + 3 }));
+    offer(stream, second);
+    stream.begin({ records: texts([first, second, third]), more: false });
+    offer(stream, third);
+    offer(stream, record({ id: FIRST + 3 }));
     expect(readingsIn(await untilId(stream, FIRST + 3)).ids).toEqual([0, 1, 2, 3]);
   });
 
@@ -181,12 +190,12 @@ describe("the search for missed records", () => {
   const request = { last: FIRST, filter: EVERYTHING, limit: 500, nowWallMs: SOME_WALL_MS + 1000 };
 
   test("finds records that wait to be stored", async () => {
-    const { log } = await opened();
+    const { log, append } = await opened();
     const queries = new MemoryLog();
     queries.search = (search) => log.search(search);
-    log.append(records(10));
+    append(records(10));
     expect(log.status().waiting).toBe(10);
-    expect(await findMissedRecords(queries, request)).toEqual({ records: records(9, FIRST + 1), more: false });
+    expect(await findMissedRecords(queries, request)).toEqual({ records: texts(records(9, FIRST + 1)), more: false });
   });
 
   test("says that there may be more if the store fails", async () => {
@@ -198,7 +207,7 @@ describe("the search for missed records", () => {
       fault: { reason: "the disk is full", sinceWallMs: SOME_WALL_MS },
     });
     queries.status = status;
-    expect(await findMissedRecords(queries, request)).toEqual({ records: records(2, FIRST + 1), more: true });
+    expect(await findMissedRecords(queries, request)).toEqual({ records: texts(records(2, FIRST + 1)), more: true });
   });
 
   test("says that there may be more if the clock was set back since, because newer records may have lower ids", async () => {
@@ -216,7 +225,7 @@ describe("the search for missed records", () => {
   });
 
   test("says that there may be more if it ran out of time", async () => {
-    const [oldest, ...others] = records(10);
+    const [oldest, ...others] = texts(records(10));
     for (const [found, more] of [
       [[], true],
       [others.slice(-3).toReversed(), true],
@@ -231,11 +240,18 @@ describe("the search for missed records", () => {
 });
 
 describe("a slow reader", () => {
+  test("is told of the records that were left out before they came to the stream", async () => {
+    const stream = new EventStream({ clock: fakeClock(), heartbeatMs: 1000, maxWaiting: 3 });
+    stream.begin(NOTHING_MISSED);
+    stream.offer(texts(records(2, FIRST + 5)), 5);
+    expect(readingsIn(await untilId(stream, FIRST + 6))).toEqual({ ids: [5, 6], dropped: 5 });
+  });
+
   test("loses the oldest waiting records beyond the limit, and learns how many", async () => {
     const stream = new EventStream({ clock: fakeClock(), heartbeatMs: 1000, maxWaiting: 3 });
     stream.begin(NOTHING_MISSED);
     // Unread records fill the buffer of the stream first, and then wait.
-    for (const each of records(2000)) stream.offer(each);
+    for (const each of records(2000)) offer(stream, each);
     const { ids, dropped } = readingsIn(await untilId(stream, FIRST + 1999));
     expect(ids.length + dropped).toBe(2000);
     expect(dropped).toBeGreaterThan(1900);
@@ -295,14 +311,14 @@ describe("a slow reader", () => {
         const stream = new EventStream({ clock: fakeClock(), heartbeatMs: 1000, maxWaiting: 4 });
         let next = 0;
         let text = "";
-        const begin = () => stream.begin({ records: records(missed, FIRST - missed), more });
+        const begin = () => stream.begin({ records: texts(records(missed, FIRST - missed)), more });
         if (steps.length % 2 === 0) begin();
         for (const each of steps) {
-          if ("offer" in each) for (let count = 0; count < each.offer; count++) stream.offer(record({ id: FIRST + next++ }));
+          if ("offer" in each) for (let count = 0; count < each.offer; count++) offer(stream, record({ id: FIRST + next++ }));
           else for (let count = 0; count < each.read; count++) text += stream.read() ?? "";
         }
         if (steps.length % 2 === 1) begin();
-        stream.offer(record({ id: FIRST + next }));
+        offer(stream, record({ id: FIRST + next }));
         text += await untilId(stream, FIRST + next);
         const { ids, dropped } = readingsIn(text);
         expect(ids.length + dropped).toBe(missed + next + 1);
@@ -317,12 +333,12 @@ describe("a finished stream", () => {
   test.each([true, false])("ends after the sent records, whatever is still offered to it (begun: %s)", async (begun) => {
     const clock = fakeClock();
     const stream = new EventStream({ clock, heartbeatMs: 1000, maxWaiting: 3 });
-    if (begun) stream.begin({ records: records(1), more: false });
+    if (begun) stream.begin({ records: texts(records(1)), more: false });
     await new Promise((resolve) => setImmediate(resolve));
     stream.finish();
     stream.finish();
-    stream.offer(record());
-    stream.begin({ records: records(5), more: true });
+    offer(stream, record());
+    stream.begin({ records: texts(records(5)), more: true });
     await clock.advance(5000);
     expect((await stream.toArray()).join("").match(/^id: /gm)?.length ?? 0).toBe(begun ? 1 : 0);
   });
@@ -332,8 +348,8 @@ describe("a finished stream", () => {
     const stream = new EventStream({ clock, heartbeatMs: 1000, maxWaiting: 3 });
     const before = stream.readableLength;
     stream.destroy();
-    stream.offer(record());
-    stream.begin({ records: records(5), more: true });
+    offer(stream, record());
+    stream.begin({ records: texts(records(5)), more: true });
     stream.finish();
     await clock.advance(5000);
     expect(stream.readableLength).toBe(before);

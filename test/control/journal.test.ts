@@ -1,15 +1,17 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { QueryRecorder } from "../../src/control/journal.ts";
+import { traceOfRecord } from "../../src/control/records.ts";
 import { isRejection, parseQuery } from "../../src/dns/query.ts";
+import { EntryReader } from "../../src/log/entries.ts";
+import { QueryFeed } from "../../src/log/feed.ts";
 import { operationsLog } from "../../src/log/operations.ts";
-import type { QueryRecord } from "../../src/log/record.ts";
+import { decodeRow, storedRowOf } from "../../src/log/rows.ts";
 import type { Resolver } from "../../src/resolve/types.ts";
 import { handlerFor } from "../../src/server/pipeline.ts";
 import type { QueryEvent } from "../../src/server/query-event.ts";
 import { fakeClock } from "../support/fake-clock.ts";
 import { queryWire } from "../support/message.ts";
-import { runs } from "../support/properties.ts";
 import { siteWith } from "../support/site.ts";
 import { honest } from "../support/zone-script.ts";
 import { recorder } from "./recorder.ts";
@@ -64,20 +66,9 @@ access: { rateLimit: { perSecond: 1, burst: 1, exempt: [] } }`;
     { clients: "none", client: "", clientId: null },
   ] as const)("of the client, with clients: $clients: '$client' and id $clientId", async ({ clients, ...shown }) => {
     const site = await siteWith({ upstreams: { main: page } });
-    const records = recorder(site);
-    site.app.recorder.use(null, clients);
+    const records = recorder(site, clients);
     await site.ask("page.example", "A", { client: "10.0.8.77", clientId: "tv" });
     expect(records()).toMatchObject([shown]);
-  });
-
-  test("the client no better than what was asked for before its record was made", async () => {
-    const site = await siteWith({ upstreams: { main: page } });
-    const appended: QueryRecord[] = [];
-    const sink = { append: (records: readonly QueryRecord[]) => void appended.push(...records) };
-    site.app.recorder.use(sink, "full");
-    await site.ask("page.example");
-    site.app.recorder.use(null, "none");
-    expect(appended).toMatchObject([{ client: "" }]);
   });
 
   test("the version that it was decided under", async () => {
@@ -86,113 +77,105 @@ access: { rateLimit: { perSecond: 1, burst: 1, exempt: [] } }`;
     await site.ask("page.example");
     const before = site.app.state.version;
     await site.reload("rules: [{ name: all, upstream: main }]");
+    // The configuration wants no log.
+    site.app.recorder.use({ enabled: true, clients: "full" });
     await site.ask("page.example");
     const versions = records().map(({ version }) => version);
     expect(versions).toEqual([before, site.app.state.version]);
     expect(versions[1]).not.toBe(before);
   });
 
-  test("the trace of the very site that decided, not of the one that serves when the record is made", async () => {
+  test("no trace where the policy is another one by now, by which it would come out otherwise", async () => {
     const site = await siteWith({ yaml: "rules: [{ name: before, upstream: main }]", upstreams: { main: page } });
     const records = recorder(site);
     await site.ask("page.example");
     await site.reload("rules: [{ name: after, upstream: main }]");
-    expect(records()).toMatchObject([{ rule: "before", trace: [{ rule: "before", outcome: "decides" }] }]);
+    const [record] = records();
+    expect(record).toMatchObject({ rule: "before", trace: null });
+    const { decider } = site.app.state.policy;
+    expect(record === undefined ? [] : traceOfRecord(decider, { record, compared: null })).toBeNull();
   });
 
   test("a fault of ours, as a failure", async () => {
     const site = await siteWith({ upstreams: { main: page } });
-    const { recorder: observer, state } = site.app;
+    const { recorder: journal, state: serving } = site.app;
     const records = recorder(site);
     const cache: Resolver["cache"] = Object.create(null);
-    const broken = { ...state, resolver: { ...state.resolver, cache } };
+    const broken = { ...serving, resolver: { ...serving.resolver, cache } };
     const log = operationsLog("silent", () => {}, false);
     const client = { address: "127.0.0.1", port: 5353, transport: "tcp", http: null, method: null, clientId: null } as const;
-    await handlerFor({ state: broken, recorder: observer }, log).answer(queryWire("page.example", "A"), client);
+    await handlerFor({ state: broken, recorder: journal }, log).answer(queryWire("page.example", "A"), client);
     expect(records()).toMatchObject([{ source: "failure", action: "fault", rcode: "SERVFAIL", name: "page.example", trace: [] }]);
   });
 });
 
-describe("records are made later", () => {
-  test("so many at a time, with a pause for answers in between", async () => {
-    const { journal, clock, sent, note } = await standalone();
-    for (let count = 0; count < 150; count++) note();
-    expect(sent).toEqual([]);
-    await clock.advance(20);
-    expect(sent).toEqual([64]);
-    await clock.advance(1);
-    expect(sent).toEqual([64, 64]);
-    await clock.advance(1);
-    expect(sent).toEqual([64, 64, 22]);
-    expect(journal.counters.recordsDropped).toBe(0);
-  });
-
-  test("or not at all where too many wait: they are counted, and who asked has long been answered", async () => {
-    const { journal, clock, sent, note } = await standalone();
-    for (let count = 0; count < 16_384 + 5; count++) note();
-    expect(journal.counters.recordsDropped).toBe(5);
-    expect(total(journal)).toBe(16_384 + 5);
-    await clock.advance(20 + 256);
-    expect(sent.reduce((sum, count) => sum + count, 0)).toBe(16_384);
+describe("entries", () => {
+  test("are dropped and counted where the ring is full, and who asked has long been answered", async () => {
+    const { journal, note, rows } = await standalone(16 * 1024);
+    for (let count = 0; count < 500; count++) note();
+    const written = rows();
+    expect(written).toBeGreaterThan(50);
+    expect(journal.counters.recordsDropped).toBe(500 - written);
+    expect(total(journal)).toBe(500);
     note();
-    journal.flush();
-    expect(sent.at(-1)).toBe(1);
-    expect(journal.counters.recordsDropped).toBe(5);
+    expect(rows()).toBe(1);
+    expect(journal.counters.recordsDropped).toBe(500 - written);
   });
 
-  test("or not at all where what waits takes too much memory", async () => {
-    const { journal, note } = await standalone();
+  test("of large replies take no more than the ring", async () => {
+    const { journal, note, rows } = await standalone(1024 * 1024);
     const wire = new Uint8Array(0xffff);
     wire.set([0, 0, 0x80, 0]);
-    for (let count = 0; count < 1000; count++) note({ wire, maxAgeSeconds: null });
-    expect(journal.counters.recordsDropped).toBe(1000 - 512);
+    for (let count = 0; count < 100; count++) note({ wire, maxAgeSeconds: null });
+    expect(rows()).toBe(15);
+    expect(journal.counters.recordsDropped).toBe(85);
   });
 
-  test("or at once, as many as one turn makes, for somebody who looks for them", async () => {
-    const { journal, clock, sent, note } = await standalone();
-    for (let count = 0; count < 65; count++) note();
-    journal.catchUp();
-    expect(sent).toEqual([64]);
-    journal.catchUp();
-    journal.catchUp();
-    expect(sent).toEqual([64, 1]);
-    await clock.advance(1000);
-    expect(sent).toEqual([64, 1]);
-  });
-
-  test("nothing is kept of queries while nobody wants their records", async () => {
-    const { journal, clock, sent, note, sink } = await standalone();
-    journal.use(null, "full");
+  test("are not written while nobody wants them", async () => {
+    const { journal, note, rows } = await standalone();
+    journal.use({ enabled: false, clients: "full" });
     note();
-    journal.use(sink, "full");
-    await clock.advance(1000);
-    expect(sent).toEqual([]);
+    expect(rows()).toBe(0);
     expect(total(journal)).toBe(1);
+    const stop = journal.feed.followers.add({ fromMs: null, toMs: null, conditions: [] }, () => {});
+    note();
+    expect(rows()).toBe(1);
+    stop();
+    note();
+    expect(rows()).toBe(0);
   });
 
-  test("a record that cannot be made costs itself alone, and is told", async () => {
-    const { journal, sent, note, faults } = await standalone();
+  test("one that cannot be written costs itself alone, and is told", async () => {
+    const { journal, note, rows, faults } = await standalone();
     note();
     note(undefined, { parsed: {} });
     note();
-    journal.flush();
-    expect(sent).toEqual([2]);
+    expect(rows()).toBe(2);
     expect(journal.counters.recordsDropped).toBe(1);
     expect(faults).toHaveLength(1);
   });
 
-  test("followers are told until they have had enough", async () => {
-    const { journal, note } = await standalone();
-    const told: string[] = [];
-    const first = journal.follow(() => told.push("first"));
-    journal.follow(() => told.push("second"));
+  test("tell who takes them of the first, and when the ring becomes half full", async () => {
+    const { journal, note } = await standalone(16 * 1024);
+    const told: boolean[] = [];
+    journal.feed.listen((isHalfFull) => told.push(isHalfFull));
+    for (let count = 0; count < 3; count++) note();
+    expect(told).toEqual([false]);
+    for (let count = 0; count < 500; count++) note();
+    expect(told).toEqual([false, true]);
+    journal.feed.await();
     note();
-    journal.flush();
-    first();
-    first();
+    expect(told).toEqual([false, true]);
+  });
+
+  test("say the time of the clock on the wall, also after it was set", async () => {
+    const { clock, note, take } = await standalone();
     note();
-    journal.flush();
-    expect(told).toEqual(["first", "second", "second"]);
+    await clock.advance(5000);
+    note(undefined, { startedMs: 5000, endedMs: 5001 });
+    const [first, second] = take().map((row) => decodeRow(storedRowOf(row)).record);
+    expect(Date.parse(second?.time ?? "") - Date.parse(first?.time ?? "")).toBe(5000);
+    expect(second?.durationUs).toBe(1000);
   });
 });
 
@@ -227,18 +210,17 @@ test("any octets leave one record where a header could be read that is not a res
         expect(JSON.parse(JSON.stringify(record))).toEqual(record);
       }
     }),
-    { numRuns: runs(300) },
+    { numRuns: 300 },
   );
 });
 
-async function standalone() {
+async function standalone(ringBytes = 64 * 1024) {
   const site = await siteWith({ upstreams: { main: page } });
   const clock = fakeClock();
   const faults: unknown[] = [];
-  const journal = new QueryRecorder(clock, (error) => faults.push(error));
-  const sent: number[] = [];
-  const sink = { append: (records: readonly QueryRecord[]) => void sent.push(records.length) };
-  journal.use(sink, "full");
+  const journal = new QueryRecorder(clock, (error) => faults.push(error), new QueryFeed(ringBytes));
+  const { ring, texts } = journal.feed;
+  journal.use({ enabled: true, clients: "full" });
   const parsed = parseQuery(queryWire("page.example", "A"));
   if (parsed === null) throw new Error("not a query");
   const client = { address: "127.0.0.1", port: 5353, transport: "udp", http: null, method: null, clientId: null } as const;
@@ -254,7 +236,13 @@ async function standalone() {
   } as const;
   const note = (reply: NonNullable<QueryEvent["rendered"]> = rendered, change: object = {}): void =>
     journal.observe({ ...noted, rendered: reply, ...change });
-  return { journal, clock, sent, sink, note, faults };
+  /** Takes the entries out of the ring. */
+  const take = () => {
+    const rows = ring.spans(ring.taken, ring.written).flatMap((span) => new EntryReader(texts).rows(span));
+    ring.release(ring.written);
+    return rows;
+  };
+  return { journal, clock, note, take, rows: () => take().length, faults };
 }
 
 function total(journal: QueryRecorder): number {

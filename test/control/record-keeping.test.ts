@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { QueryRecord } from "../../src/log/record.ts";
+import { recordsIn } from "../log/opened.ts";
 import { directory } from "../support/files.ts";
 import { siteWith, type TestSite } from "../support/site.ts";
 import { honest } from "../support/zone-script.ts";
@@ -10,8 +11,7 @@ const page = honest("page.example 300 A 192.0.2.7");
 const everything = { filter: { fromMs: null, toMs: null, conditions: [] }, limit: 100, cursor: null };
 
 async function recordsOf({ app }: TestSite): Promise<readonly QueryRecord[]> {
-  app.recorder.flush();
-  return (await app.queryLog.search(everything)).records;
+  return recordsIn(await app.queryLog.search(everything));
 }
 
 function queriesAt(store: string, more = ""): string {

@@ -1,10 +1,10 @@
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { Control } from "../../src/admin/control.ts";
 import type { QueryRecord } from "../../src/log/record.ts";
 import { directory } from "../support/files.ts";
-import { siteWith, type TestSite } from "../support/site.ts";
+import { siteWith } from "../support/site.ts";
 import { honest } from "../support/zone-script.ts";
 
 const upstreams = {
@@ -23,10 +23,9 @@ rules: [{ name: split, longest: { "list:cn": domestic } }, { name: others, domai
 }
 
 /** The newest record, once it is stored. */
-async function newest({ clock }: TestSite, { queries }: Control): Promise<QueryRecord> {
-  await clock.advance(1000);
+async function newest({ queries }: Control): Promise<QueryRecord> {
   const { records } = await queries.search({ filter: { fromMs: null, toMs: null, conditions: [] }, limit: 1, cursor: null });
-  return records[0] ?? expect.fail("there is no record");
+  return (await queries.get(records[0]?.id ?? 0)) ?? expect.fail("there is no record");
 }
 
 function asked({ name, type, client, clientId, version }: QueryRecord) {
@@ -38,12 +37,13 @@ test("a record is explained under its own version, after the list has changed an
   writeFileSync(join(folder, "cn.txt"), "# domestic\npage.example\n");
   const first = await scene(folder);
   await first.site.ask("www.page.example");
-  const before = await newest(first.site, first.control);
+  const before = await newest(first.control);
   expect(before).toMatchObject({ rule: "split", list: "cn", line: 2, version: first.site.app.state.version });
+  expect(before.trace).toMatchObject([{ rule: "split", outcome: "decides", match: { list: "cn", pattern: "page.example" } }]);
   writeFileSync(first.list, "other.example\n");
   await first.site.reload(first.yaml);
   await first.site.ask("www.page.example");
-  const after = await newest(first.site, first.control);
+  const after = await newest(first.control);
   expect(after).toMatchObject({ rule: "others", list: null });
   expect(after.version).not.toBe(before.version);
   const then = await first.control.explain(asked(before));
@@ -52,8 +52,28 @@ test("a record is explained under its own version, after the list has changed an
   await first.site.close();
 
   const { control } = await scene(folder);
+  for (const { id, trace } of [before, after]) expect((await control.queries.get(id))?.trace).toEqual(trace);
   expect((await control.versions()).map(({ version }) => version)).toEqual([after.version, before.version]);
   expect((await control.explain(asked(before))).trace).toEqual(before.trace);
+});
+
+test("a record whose version is gone has no trace, and everything else", async () => {
+  const folder = directory();
+  writeFileSync(join(folder, "cn.txt"), "page.example\n");
+  const first = await scene(folder);
+  await first.site.ask("www.page.example");
+  const { id } = await newest(first.control);
+  await first.site.close();
+  rmSync(join(folder, "versions"), { recursive: true });
+  writeFileSync(first.list, "other.example\n");
+  const { control } = await scene(folder);
+  expect(await control.queries.get(id)).toMatchObject({
+    trace: null,
+    rule: "split",
+    list: "cn",
+    line: 1,
+    answers: ["100 A 192.0.2.7"],
+  });
 });
 
 test("a draft is compared over the records of the log", async () => {
@@ -61,7 +81,7 @@ test("a draft is compared over the records of the log", async () => {
   writeFileSync(join(folder, "cn.txt"), "page.example\n");
   const { site, yaml, control } = await scene(folder);
   for (const name of ["www.page.example", "page.example", "other.example"]) await site.ask(name);
-  await newest(site, control);
+  await newest(control);
   const moved = join(folder, "moved.txt");
   writeFileSync(moved, "other.example\n");
   const config = site.config(yaml.replace(join(folder, "cn.txt"), moved)).text;

@@ -5,6 +5,7 @@ import type { WhatIf } from "../../src/admin/schemas/views.ts";
 import { parseConfig } from "../../src/config/load.ts";
 import { whatIf } from "../../src/control/what-if.ts";
 import { ROOT } from "../../src/dns/name.ts";
+import { exportText } from "../../src/log/export.ts";
 import type { QueryRecord } from "../../src/log/record.ts";
 import { record } from "../log/records.ts";
 import { file } from "../support/files.ts";
@@ -14,9 +15,10 @@ import { honest } from "../support/zone-script.ts";
 /** A log that holds these queries. */
 function logOf(records: readonly Partial<QueryRecord>[], batch = 7): Pick<QuerySource, "read"> {
   return {
-    async *read(_filter, signal) {
-      for (let start = 0; start < records.length && !signal.aborted; start += batch)
-        yield records.slice(start, start + batch).map((changes) => record(changes));
+    async *read(_filter, format, signal) {
+      const made = records.map((changes) => record(changes));
+      for (let start = 0; start < made.length && !signal.aborted; start += batch)
+        yield exportText(format, made.slice(start, start + batch));
     },
   };
 }
@@ -183,9 +185,9 @@ describe("bounds", () => {
     const site = await siteWith({ upstreams });
     const seen: { signal: AbortSignal | null } = { signal: null };
     const failing: Pick<QuerySource, "read"> = {
-      async *read(_filter, signal) {
+      async *read(_filter, format, signal) {
         seen.signal = signal;
-        yield [record({})];
+        yield exportText(format, [record({})]);
         throw new Error("the store is gone");
       },
     };

@@ -1,17 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { csvOf, ndjsonOf } from "../../src/log/export.ts";
+import { exportHead, exportText } from "../../src/log/export.ts";
 import type { QueryRecord } from "../../src/log/record.ts";
 import { record } from "./records.ts";
 
-async function* batchesOf(...batches: QueryRecord[][]): AsyncGenerator<QueryRecord[]> {
-  yield* batches;
-}
-
-async function textOf(parts: AsyncIterable<string>): Promise<string> {
-  let text = "";
-  for await (const part of parts) text += part;
-  return text;
+function csvOf(...batches: QueryRecord[][]): string {
+  return exportHead("csv") + batches.map((batch) => exportText("csv", batch)).join("");
 }
 
 /** Reads RFC 4180: lines of cells. */
@@ -30,7 +24,7 @@ function parsedCsv(text: string): string[][] {
 
 describe("CSV", () => {
   test("begins with the names of the fields, all of them, and has a line for each record of every batch", async () => {
-    const text = await textOf(csvOf(batchesOf([record()], [], [record(), record()])));
+    const text = csvOf([record()], [], [record(), record()]);
     const [header, ...lines] = parsedCsv(text);
     expect(header?.toSorted()).toEqual(Object.keys(record()).toSorted());
     expect(lines).toHaveLength(3);
@@ -38,7 +32,7 @@ describe("CSV", () => {
 
   test("cells hold what the record holds, nested fields as JSON", async () => {
     const made = record({ answers: ['60 TXT "a, b"'], rule: null });
-    const [header = [], cells = []] = parsedCsv(await textOf(csvOf(batchesOf([made]))));
+    const [header = [], cells = []] = parsedCsv(csvOf([made]));
     const row = new Map(header.map((column, index) => [column, cells[index] ?? ""]));
     expect(row.get("id")).toBe(String(made.id));
     expect(row.get("name")).toBe(made.name);
@@ -50,7 +44,7 @@ describe("CSV", () => {
   test("no cell begins a formula, whatever a client asks for", async () => {
     await fc.assert(
       fc.asyncProperty(fc.constantFrom("=", "+", "-", "@", "\t", "\r", "a"), fc.string(), async (first, rest) => {
-        const text = await textOf(csvOf(batchesOf([record({ name: first + rest, clientId: first })])));
+        const text = csvOf([record({ name: first + rest, clientId: first })]);
         const cells = parsedCsv(text)[1] ?? [];
         expect(cells).toHaveLength(Object.keys(record()).length);
         for (const cell of cells) expect(cell).not.toMatch(/^[=+\-@\t\r]/);
@@ -60,13 +54,18 @@ describe("CSV", () => {
   });
 });
 
-test("NDJSON gives back what went in, a record a line", async () => {
+test("NDJSON gives back what went in, a record a line", () => {
   const records = [record({ name: "a" }), record({ name: "b\u2028" }), record({ name: "c" })];
-  const text = await textOf(ndjsonOf(batchesOf(records.slice(0, 2), records.slice(2))));
-  expect(
-    text
-      .trimEnd()
-      .split("\n")
-      .map((line) => JSON.parse(line)),
-  ).toEqual(records);
+  const lines = exportText("ndjson", records).trimEnd().split("\n");
+  expect(lines.map((line) => JSON.parse(line))).toEqual(records);
+});
+
+test("questions give who asked for what, and where the answer came from, a query a line", () => {
+  const lines = exportText("questions", [record({ clientId: "tv" }), record({ name: "b" })])
+    .trimEnd()
+    .split("\n");
+  expect(lines.map((line) => JSON.parse(line))).toEqual([
+    ["www.taobao.com", "A", "192.168.88.20", "tv", "upstream"],
+    ["b", "A", "192.168.88.20", null, "upstream"],
+  ]);
 });

@@ -1,11 +1,13 @@
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import type { QueryFilter } from "../../src/log/filter.ts";
+import { QueryFeed } from "../../src/log/feed.ts";
+import type { Page, QueryFilter } from "../../src/log/filter.ts";
 import { QueryLog } from "../../src/log/query-log.ts";
-import type { QueryRecord } from "../../src/log/record.ts";
+import type { QueryRecord, RecordText } from "../../src/log/record.ts";
 import { firstIdAt } from "../../src/log/schema.ts";
 import { type FakeClock, fakeClock } from "../support/fake-clock.ts";
 import { directory } from "../support/files.ts";
+import { append } from "./entries.ts";
 import { LogEvents } from "./log-events.ts";
 import { record, SOME_WALL_MS } from "./records.ts";
 
@@ -13,6 +15,9 @@ export const EVERYTHING: QueryFilter = { fromMs: null, toMs: null, conditions: [
 
 export interface Opened {
   readonly log: QueryLog;
+  readonly feed: QueryFeed;
+  /** Writes into the feed. @returns for how many there was room. */
+  readonly append: (records: readonly QueryRecord[]) => number;
   readonly events: LogEvents;
   readonly clock: SettableClock;
   readonly path: string;
@@ -26,14 +31,15 @@ export interface SettableClock extends FakeClock {
 /** A query log under a clock that is moved by hand; closed when the test ends. */
 export async function opened(
   path = join(directory(), "queries.db"),
-  { maxRows = 1_000_000, wallMs = SOME_WALL_MS } = {},
+  { maxRows = 1_000_000, wallMs = SOME_WALL_MS, ringBytes = 8 * 2 ** 20 } = {},
 ): Promise<Opened> {
   const clock = settableClock(wallMs);
   const events = new LogEvents();
   const options = { enabled: true, store: path, keepMs: 7 * 86_400_000, maxRows, clients: "full" } as const;
-  const log = await QueryLog.open(options, { clock, report: events.report });
+  const feed = new QueryFeed(ringBytes);
+  const log = await QueryLog.open(options, { clock, feed, report: events.report });
   onTestFinished(() => log.close());
-  return { log, events, clock, path };
+  return { log, feed, append: (records) => append(feed, records), events, clock, path };
 }
 
 function settableClock(startWallMs: number): SettableClock {
@@ -56,6 +62,11 @@ export function records(count: number, from = 0): QueryRecord[] {
 /** How many records the log gives. */
 export async function found(log: QueryLog): Promise<number> {
   let count = 0;
-  for await (const batch of log.read(EVERYTHING, new AbortController().signal)) count += batch.length;
+  for await (const text of log.read(EVERYTHING, "ndjson", new AbortController().signal)) count += text.split("\n").length - 1;
   return count;
+}
+
+/** The records of a page. */
+export function recordsIn({ records }: Page<RecordText>): QueryRecord[] {
+  return records.map(({ json }) => JSON.parse(json));
 }

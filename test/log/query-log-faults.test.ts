@@ -36,9 +36,9 @@ describe("a store that cannot be written", () => {
     const path = join(directory(), "queries.db");
     mkdirSync(path);
     const site = await opened(path);
-    const { log, events, clock } = site;
+    const { log, append, events, clock } = site;
     expect(await events.next()).toMatchObject({ kind: "failing", file: path, reason: "the file cannot be opened" });
-    log.append(records(10));
+    append(records(10));
     await expect(log.get(1)).rejects.toMatchObject({
       kind: "unavailable",
       message: expect.stringMatching(/^the query log cannot be read: /),
@@ -64,13 +64,13 @@ describe("a store that cannot be written", () => {
     async () => {
       const folder = smallDisk("2m");
       const site = await opened(join(folder, "queries.db"));
-      const { log, events } = site;
-      log.append(records(1000));
+      const { log, append, events } = site;
+      append(records(1000));
       expect(await found(log)).toBe(1000);
       fill(join(folder, "ballast"));
       let added = 1000;
       for (; events.pending.length === 0; added += 1000) {
-        log.append(records(1000, added));
+        append(records(1000, added));
         await log.get(1);
       }
       expect(await events.next()).toMatchObject({ kind: "failing", reason: "the disk is full" });
@@ -89,8 +89,8 @@ describe("a store that cannot be written", () => {
   test.skipIf(!canMount())("a file that becomes read-only: what is stored is still found, and logging resumes", async () => {
     const folder = smallDisk("8m");
     const site = await opened(join(folder, "queries.db"));
-    const { log, events } = site;
-    log.append(records(100));
+    const { log, append, events } = site;
+    append(records(100));
     await log.close();
     execFileSync("/bin/mount", ["-o", "remount,ro", folder]);
     const again = await opened(join(folder, "queries.db"));
@@ -99,7 +99,7 @@ describe("a store that cannot be written", () => {
       kind: "failing",
       reason: expect.stringMatching(/cannot be (written|opened)/),
     });
-    again.log.append(records(100, 100));
+    again.append(records(100, 100));
     expect(await found(again.log)).toBe(100);
     execFileSync("/bin/mount", ["-o", "remount,rw", folder]);
     expect(await afterRetry(again)).toMatchObject({ kind: "well" });
@@ -108,11 +108,11 @@ describe("a store that cannot be written", () => {
 
   test("another process that holds a lock: nothing is lost", async () => {
     const site = await opened();
-    const { log, events, path } = site;
-    log.append(records(10));
+    const { log, append, events, path } = site;
+    append(records(10));
     expect(await found(log)).toBe(10);
     const holder = await locking(path);
-    log.append(records(10, 10));
+    append(records(10, 10));
     expect(await found(log)).toBe(10);
     expect(await events.next()).toMatchObject({ kind: "failing", reason: "another process holds a lock on the file" });
     holder.stdin?.end();
@@ -122,11 +122,11 @@ describe("a store that cannot be written", () => {
   });
 
   test("what cannot be stored by the end is told", async () => {
-    const { log, events, path } = await opened();
-    log.append(records(10));
+    const { log, append, events, path } = await opened();
+    append(records(10));
     expect(await found(log)).toBe(10);
     await locking(path);
-    log.append(records(10, 10));
+    append(records(10, 10));
     expect(await found(log)).toBe(10);
     expect(await events.next()).toMatchObject({ kind: "failing" });
     await log.close();
@@ -148,11 +148,11 @@ describe("a store that cannot be written", () => {
 
 describe("a file that goes away", () => {
   test("deleted while open: a new one is begun at once", async () => {
-    const { log, events, path } = await opened();
-    log.append(records(10));
+    const { log, append, events, path } = await opened();
+    append(records(10));
     expect(await found(log)).toBe(10);
     rmSync(path);
-    log.append(records(10, 10));
+    append(records(10, 10));
     expect(await found(log)).toBe(10);
     expect(await events.next()).toMatchObject({ kind: "failing", reason: "the file was deleted or replaced while it was open" });
     expect(await events.next()).toMatchObject({ kind: "well", dropped: 0 });
@@ -161,25 +161,25 @@ describe("a file that goes away", () => {
 
   test("its folder deleted while open: both are made anew", async () => {
     const site = await opened(join(directory(), "data", "queries.db"));
-    const { log, events, path } = site;
-    log.append(records(10));
+    const { log, append, events, path } = site;
+    append(records(10));
     expect(await found(log)).toBe(10);
     rmSync(dirname(path), { recursive: true });
-    log.append(records(10, 10));
+    append(records(10, 10));
     expect(await found(log)).toBe(10);
     expect([await events.next(), await events.next()]).toMatchObject([{ kind: "failing" }, { kind: "well" }]);
   });
 
   test("an older copy put in its place is used, and not mixed with the log of the file before", async () => {
-    const { log, path } = await opened();
-    log.append(records(10));
+    const { log, append, path } = await opened();
+    append(records(10));
     expect(await found(log)).toBe(10);
     const copy = `${path}.copy`;
     new DatabaseSync(path).exec(`VACUUM INTO '${copy}'`);
-    log.append(records(3000, 10));
+    append(records(3000, 10));
     expect(await found(log)).toBe(3010);
     renameSync(copy, path);
-    log.append(records(5, 5000));
+    append(records(5, 5000));
     expect(await found(log)).toBe(15);
     expect(integrity(path)).toBe("ok");
   });
@@ -189,7 +189,7 @@ describe("a damaged file", () => {
   test("one that is no database is put aside, and a new one begun", async () => {
     const path = join(directory(), "queries.db");
     writeFileSync(path, "a letter to my aunt\n".repeat(1000));
-    const { log, events } = await opened(path);
+    const { log, append, events } = await opened(path);
     expect(await events.next()).toMatchObject({ kind: "failing", reason: "the file is no database" });
     const renewed = await events.next();
     expect(renewed).toMatchObject({
@@ -199,33 +199,33 @@ describe("a damaged file", () => {
     });
     expect(await events.next()).toMatchObject({ kind: "well" });
     expect(readFileSync(renewed.kind === "renewed" ? renewed.aside : "", "utf8")).toContain("aunt");
-    log.append(records(10));
+    append(records(10));
     expect(await found(log)).toBe(10);
   });
 
   test("found at the start", async () => {
     const before = await opened();
-    before.log.append(records(20_000));
+    before.append(records(20_000));
     expect(await found(before.log)).toBe(20_000);
     await before.log.close();
     overwrite(before.path, 4096);
-    const { log, events, path } = await opened(before.path);
+    const { log, append, events, path } = await opened(before.path);
     expect([await events.next(), await events.next(), await events.next()]).toMatchObject([
       { kind: "failing", reason: "the file is damaged" },
       { kind: "renewed" },
       { kind: "well" },
     ]);
-    log.append(records(10));
+    append(records(10));
     expect(await found(log)).toBe(10);
     expect(integrity(path)).toBe("ok");
   });
 
   test("found by a search: the search fails, and logging goes on in a new file", async () => {
     const before = await opened();
-    before.log.append(records(20_000));
+    before.append(records(20_000));
     expect(await found(before.log)).toBe(20_000);
     await before.log.close();
-    const { log, events, path } = await opened(before.path);
+    const { log, append, events, path } = await opened(before.path);
     const { size } = statSync(path);
     overwrite(path, size / 2, 4096 * 20);
     await expect(found(log)).rejects.toMatchObject({ kind: "unavailable" });
@@ -234,7 +234,7 @@ describe("a damaged file", () => {
       { kind: "renewed" },
       { kind: "well" },
     ]);
-    log.append(records(10));
+    append(records(10));
     expect(await found(log)).toBe(10);
   });
 
@@ -259,9 +259,9 @@ describe("a damaged file", () => {
     onTestFinished(() => other.close());
     other.exec("CREATE TABLE recipes (name TEXT)");
     const before = readFileSync(path);
-    const { log, events } = await opened(path);
+    const { log, append, events } = await opened(path);
     expect(await events.next()).toMatchObject({ kind: "failing", reason: "the file is a database of another program" });
-    log.append(records(10));
+    append(records(10));
     await log.get(1).catch(() => null);
     await log.close();
     expect(other.prepare("SELECT count(*) AS tables FROM sqlite_schema").get()).toEqual({ tables: 1 });
@@ -288,7 +288,8 @@ describe("a process that is killed", () => {
       for (const part of allParts(database)) {
         const stored = database.prepare(selectRecords(part.key)).all();
         expect(stored).toHaveLength(part.rows);
-        for (const row of stored) expect(decodeRow(row as unknown as StoredRow)).toMatchObject({ rule: "split", line: 4711 });
+        for (const row of stored)
+          expect(decodeRow(row as unknown as StoredRow).record).toMatchObject({ rule: "split", line: 4711 });
         const counted = database.prepare(`SELECT sum(count) AS count FROM kind_minutes_${part.key}`).get();
         expect(counted).toEqual({ count: part.rows });
         rows += part.rows;

@@ -2,25 +2,29 @@ import { mkdirSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, test } from "vitest";
+import { QueryFeed } from "../../src/log/feed.ts";
 import { QueryLog } from "../../src/log/query-log.ts";
 import { ReadError } from "../../src/log/reader.ts";
-import type { QueryRecord } from "../../src/log/record.ts";
 import { firstIdAt } from "../../src/log/schema.ts";
 import { fakeClock } from "../support/fake-clock.ts";
 import { directory } from "../support/files.ts";
-import { EVERYTHING, found, opened, records } from "./opened.ts";
+import { append } from "./entries.ts";
+import { EVERYTHING, found, opened, records, recordsIn } from "./opened.ts";
 import { record, SOME_WALL_MS } from "./records.ts";
 import { startedWorkers } from "./started-workers.ts";
 
+const TYPE_AAAA = { field: "type", negated: false, anyOf: [{ kind: "equals", text: "AAAA" }] } as const;
+
 describe("the query log", () => {
   test("what was appended is found at once, whole, newest first", async () => {
-    const { log } = await opened();
+    const { log, append } = await opened();
     const made = records(150);
-    log.append(made.slice(0, 100));
-    log.append(made.slice(100));
+    append(made.slice(0, 100));
+    append(made.slice(100));
     const page = await log.search({ filter: EVERYTHING, limit: 1000, cursor: null });
-    expect(page).toEqual({ records: made.toReversed(), cursor: null });
-    expect(await log.get(made[7]?.id ?? 0)).toEqual(made[7]);
+    expect(recordsIn(page)).toEqual(made.toReversed());
+    expect(page.cursor).toBeNull();
+    expect(await log.get(made[7]?.id ?? 0)).toEqual({ record: made[7], compared: null });
     expect(await log.get(1)).toBeNull();
     expect(await log.versions()).toEqual(["7f3a91c2"]);
     expect(log.status()).toMatchObject({
@@ -33,55 +37,55 @@ describe("the query log", () => {
     });
   });
 
-  test("records are stored without being asked for after some seconds, and when there are many", async () => {
-    const { log, clock, path } = await opened();
-    log.append(records(10));
+  test("records are stored without being asked for after some seconds, and when the ring is half full", async () => {
+    const { log, append, clock, path } = await opened(undefined, { ringBytes: 1024 * 1024 });
+    append(records(10));
     expect(log.status()).toMatchObject({ stored: 0, waiting: 10 });
     await clock.advance(5000);
     await rowsIn(path, 10);
-    log.append(records(3000, 10));
-    await expect.poll(() => rowsOf(path)).toBeGreaterThan(10 + 3000 - 512);
+    append(records(3000, 10));
+    await expect.poll(() => rowsOf(path)).toBeGreaterThan(10 + 1000);
     await log.close();
     await rowsIn(path, 3010);
   });
 
   test("what waits is stored when the log is closed, and closing twice is closing once", async () => {
-    const { log, path } = await opened();
-    log.append(records(70));
+    const { log, append, path } = await opened();
+    append(records(70));
     await Promise.all([log.close(), log.close()]);
-    log.append(records(5, 70));
+    append(records(5, 70));
     await rowsIn(path, 70);
     await expect(log.search({ filter: EVERYTHING, limit: 10, cursor: null })).rejects.toThrow(ReadError);
   });
 
   test("a log that is opened again has what it had", async () => {
-    const { log, path } = await opened();
-    log.append(records(20));
+    const { log, append, path } = await opened();
+    append(records(20));
     await log.close();
     const again = await opened(path);
-    again.log.append(records(20, 20));
+    again.append(records(20, 20));
     expect(await found(again.log)).toBe(40);
   });
 
   test("everything is read in batches, and no further than wanted", async () => {
-    const { log } = await opened();
-    log.append(records(2500));
+    const { log, append } = await opened();
+    append(records(2500));
     expect(await found(log)).toBe(2500);
     const stop = new AbortController();
     const sizes: number[] = [];
-    for await (const batch of log.read(EVERYTHING, stop.signal)) {
-      sizes.push(batch.length);
+    for await (const text of log.read(EVERYTHING, "ndjson", stop.signal)) {
+      sizes.push(text.split("\n").length - 1);
       if (sizes.length === 2) stop.abort();
     }
     expect(sizes).toEqual([1000, 1000]);
   });
 
   test("what was recorded while the clock was ahead does not stand before what came since, and is found by its time", async () => {
-    const { log, clock } = await opened();
+    const { log, append, clock } = await opened();
     const [now, ahead] = [records(3), [record({ id: firstIdAt(SOME_WALL_MS + 8 * 3_600_000) })]];
-    log.append([...ahead, ...now]);
+    append([...ahead, ...now]);
     const search = async (toMs: number | null) =>
-      (await log.search({ filter: { ...EVERYTHING, toMs }, limit: 10, cursor: null })).records;
+      recordsIn(await log.search({ filter: { ...EVERYTHING, toMs }, limit: 10, cursor: null }));
     expect(await search(null)).toEqual(now.toReversed());
     expect(await search(SOME_WALL_MS + 86_400_000)).toEqual([...ahead, ...now.toReversed()]);
     expect(await found(log)).toBe(4);
@@ -96,9 +100,9 @@ describe("the query log", () => {
   });
 
   test("beyond its rows the oldest go", async () => {
-    const { log } = await opened(undefined, { maxRows: 1000 });
+    const { log, append } = await opened(undefined, { maxRows: 1000 });
     for (let batch = 0; batch < 15; batch++) {
-      log.append(records(100, batch * 100));
+      append(records(100, batch * 100));
       await log.get(1);
     }
     await expect.poll(() => log.status().rows).toBeLessThanOrEqual(1000);
@@ -107,31 +111,121 @@ describe("the query log", () => {
     );
   });
 
-  test("more than there is room for is turned away and counted, and what came first is kept", async () => {
+  test("more than there is room for is turned away, and what came first is kept", async () => {
     const path = join(directory(), "queries.db");
     mkdirSync(path);
-    const { log, clock, events } = await opened(path);
-    for (let batch = 0; batch < 60; batch++) log.append(records(1000, batch * 1000));
-    expect(log.status()).toMatchObject({ state: "failing", waiting: 49_152, dropped: 60_000 - 49_152 });
+    const { log, append, clock, events } = await opened(path, { ringBytes: 64 * 1024 });
+    const written = append(records(1000));
+    expect(written).toBeGreaterThan(100);
+    expect(written).toBeLessThan(500);
+    expect(log.status()).toMatchObject({ state: "failing", waiting: written });
     rmdirSync(path);
     await clock.advance(1000);
     expect(await events.next()).toMatchObject({ kind: "failing" });
-    expect(await events.next()).toMatchObject({ kind: "well", dropped: 60_000 - 49_152 });
+    expect(await events.next()).toMatchObject({ kind: "well", dropped: 0 });
+    expect(await found(log)).toBe(written);
     expect(await log.get(firstIdAt(SOME_WALL_MS))).not.toBeNull();
+  });
+
+  test("while the store fails the ring keeps its room, and what finds no room beside it is dropped and counted", async () => {
+    const path = join(directory(), "queries.db");
+    mkdirSync(path);
+    const { log, append, clock, events, feed } = await opened(path, { ringBytes: 64 * 1024 });
+    let added = 0;
+    for (let round = 0; round < 20; round++) {
+      added += append(records(200, added));
+      await expect.poll(() => feed.ring.isHalfFull).toBe(false);
+    }
+    const { waiting, dropped } = log.status();
+    expect(waiting + dropped).toBe(added);
+    expect(waiting).toBeGreaterThan(4 * 200);
+    expect(dropped).toBeGreaterThan(4 * 200);
+    rmdirSync(path);
+    await clock.advance(1000);
+    expect(await events.next()).toMatchObject({ kind: "failing" });
+    expect(await events.next()).toMatchObject({ kind: "well", dropped });
+    expect(await found(log)).toBe(waiting);
+    expect(log.status()).toMatchObject({ stored: waiting, waiting: 0 });
+  });
+
+  test("those who follow are told of what comes, also while the store fails, and of no more once they have enough", async () => {
+    const path = join(directory(), "queries.db");
+    mkdirSync(path);
+    const { append, clock, feed } = await opened(path);
+    const told: number[][] = [[], []];
+    const [all, some] = [EVERYTHING, { ...EVERYTHING, conditions: [TYPE_AAAA] }].map((filter, place) =>
+      feed.followers.add(filter, (texts) => told[place]?.push(...texts.map(({ id }) => id))),
+    );
+    const made = records(10).map((record, index) => (index % 2 === 0 ? record : { ...record, type: "AAAA", answers: [] }));
+    append(made.slice(0, 6));
+    await clock.advance(100);
+    await expect.poll(() => told[0]).toEqual(made.slice(0, 6).map(({ id }) => id));
+    expect(told[1]).toEqual([made[1]?.id, made[3]?.id, made[5]?.id]);
+    all?.();
+    append(made.slice(6));
+    await clock.advance(100);
+    await expect.poll(() => told[1]).toHaveLength(5);
+    expect(told[0]).toHaveLength(6);
+    some?.();
+  });
+
+  test("those who follow get what the store will give of the same query", async () => {
+    const { log, append, clock, feed } = await opened();
+    const told: unknown[] = [];
+    feed.followers.add(EVERYTHING, (texts) => told.push(...texts.map(({ json }) => JSON.parse(json))));
+    const made = records(3);
+    append(made);
+    await clock.advance(100);
+    await expect.poll(() => told).toEqual(made);
+    expect(recordsIn(await log.search({ filter: EVERYTHING, limit: 10, cursor: null })).toReversed()).toEqual(told);
+  });
+
+  test("of very many at once those who follow get the newest, and are told how many were left out", async () => {
+    const { append, clock, feed } = await opened();
+    const told: number[] = [];
+    let left = 0;
+    feed.followers.add(EVERYTHING, (texts, leftOut) => {
+      told.push(...texts.map(({ id }) => id));
+      left += leftOut;
+    });
+    const made = records(3000);
+    append(made);
+    await clock.advance(100);
+    await expect.poll(() => left).toBe(2000);
+    expect(told).toEqual(made.slice(-1000).map(({ id }) => id));
   });
 
   test("a log that is off has no store, no thread, and says so", async () => {
     const workers = startedWorkers();
     const path = join(directory(), "queries.db");
+    const feed = new QueryFeed();
     const log = await QueryLog.open(
       { enabled: false, store: path, keepMs: 1, maxRows: 1000, clients: "full" },
-      { clock: fakeClock(), report: () => expect.unreachable() },
+      { clock: fakeClock(), feed, report: () => expect.unreachable() },
     );
-    log.append(records(10));
+    append(feed, records(10));
     expect(log.status().state).toBe("off");
     await expect(log.get(1)).rejects.toMatchObject({ kind: "unavailable" });
     await log.close();
     expect(workers).toEqual([]);
+  });
+
+  test("a log that is off tells those who follow all the same", async () => {
+    const clock = fakeClock(SOME_WALL_MS);
+    const feed = new QueryFeed();
+    const log = await QueryLog.open(
+      { enabled: false, store: "", keepMs: 1, maxRows: 1000, clients: "full" },
+      { clock, feed, report: () => expect.unreachable() },
+    );
+    const told: number[] = [];
+    feed.followers.add(EVERYTHING, (texts) => told.push(...texts.map(({ id }) => id)));
+    append(feed, records(3));
+    await clock.advance(100);
+    await expect.poll(() => told).toHaveLength(3);
+    expect(feed.ring.isEmpty).toBe(true);
+    expect(feed.waiting).toBe(0);
+    expect(log.status()).toMatchObject({ state: "off", dropped: 0 });
+    await log.close();
   });
 });
 
@@ -153,30 +247,21 @@ test.runIf(process.platform === "linux")(
   },
 );
 
-test("a record that is not as its type says is left out and told once, and those beside it are stored", async () => {
-  const { log, events } = await opened();
-  const broken = { ...record(), answers: null } as unknown as QueryRecord;
-  log.append([...records(3), broken, ...records(3, 3), broken]);
-  expect(await events.next()).toMatchObject({ kind: "refused" });
-  expect(await found(log)).toBe(6);
-  expect(log.status()).toMatchObject({ state: "well", stored: 6, dropped: 2 });
-  expect(events.pending).toEqual([]);
-});
-
 describe("a clock that is years ahead at the start", () => {
   const YEAR_MS = 365 * 86_400_000;
 
   /** A log that has twenty records, opened years later as far as the clock knows. */
   async function openedLater() {
     const before = await opened();
-    before.log.append(records(20));
+    before.append(records(20));
     await before.log.close();
-    const { log, clock } = await opened(before.path, { wallMs: SOME_WALL_MS + 10 * YEAR_MS });
+    const { log, append, clock } = await opened(before.path, { wallMs: SOME_WALL_MS + 10 * YEAR_MS });
     // Upkeep is begun every minute, and done before what is added then.
     const pass = async (minutes: number): Promise<void> => {
       for (let minute = 0; minute < minutes; minute++) {
-        log.append([record({ id: firstIdAt(clock.wallMs()) })]);
+        append([record({ id: firstIdAt(clock.wallMs()) })]);
         await log.get(1);
+        await expect.poll(() => closedParts(before.path)).toBe(0);
         await clock.advance(60_000);
       }
     };
@@ -203,11 +288,11 @@ describe("a clock that is years ahead at the start", () => {
 describe("threads that end", () => {
   test("the one that adds is begun anew, and nothing is lost", async () => {
     const workers = startedWorkers();
-    const { log, events, clock } = await opened();
-    log.append(records(10));
+    const { log, append, events, clock } = await opened();
+    append(records(10));
     expect(await found(log)).toBe(10);
     await workers[0]?.terminate();
-    log.append(records(10, 10));
+    append(records(10, 10));
     expect(await found(log)).toBe(10);
     expect(await events.next()).toMatchObject({ kind: "failing", reason: expect.stringContaining("thread") });
     expect(log.status()).toMatchObject({ state: "failing", waiting: 10 });
@@ -218,8 +303,8 @@ describe("threads that end", () => {
 
   test("the one that reads is begun anew by the next search", async () => {
     const workers = startedWorkers();
-    const { log } = await opened();
-    log.append(records(10));
+    const { log, append } = await opened();
+    append(records(10));
     expect(await found(log)).toBe(10);
     await workers[1]?.terminate();
     expect(await found(log)).toBe(10);
@@ -227,15 +312,24 @@ describe("threads that end", () => {
   });
 });
 
+/** Parts that wait for their indexes. */
+function closedParts(path: string): unknown {
+  return valueIn(path, "SELECT count(*) AS value FROM parts WHERE state = 'closed'");
+}
+
 /** Looks into the file until it has so many rows. */
 async function rowsIn(path: string, rows: number): Promise<void> {
   await expect.poll(() => rowsOf(path)).toBe(rows);
 }
 
 function rowsOf(path: string): unknown {
-  const database = new DatabaseSync(path, { readOnly: true });
+  return valueIn(path, "SELECT sum(row_count) AS value FROM parts");
+}
+
+function valueIn(path: string, statement: string): unknown {
+  const database = new DatabaseSync(path, { readOnly: true, timeout: 1000 });
   try {
-    return database.prepare('SELECT sum(row_count) AS "rows" FROM parts').get()?.["rows"];
+    return database.prepare(statement).get()?.["value"];
   } finally {
     database.close();
   }

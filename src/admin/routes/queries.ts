@@ -1,6 +1,8 @@
 import { Readable } from "node:stream";
 import { Type } from "typebox";
-import { csvOf, ndjsonOf } from "../../log/export.ts";
+import { exportHead } from "../../log/export.ts";
+import type { Page } from "../../log/filter.ts";
+import type { RecordText } from "../../log/record.ts";
 import { jsonContent, operation, textContent } from "../openapi.ts";
 import { HttpProblem } from "../problem.ts";
 import { closedObject, oneOf } from "../schemas/named.ts";
@@ -18,13 +20,15 @@ const searchQueries = operation({
     "All filters must hold. Pages stay right while records are added: ask with the same filters and the `cursor` of the page before.",
   tags: TAGS,
   querystring: closedObject({ ...CONDITIONS, ...PERIOD, ...PAGING }),
-  response: { 200: jsonContent("A page of records.", queryPageSchema.ref) },
+  // The bytes of the page are put together from JSON texts.
+  response: { 200: jsonContent("A page of records.", Type.Unsafe<Buffer>(queryPageSchema.ref)) },
 });
 
 const getQuery = operation({
   operationId: "getQuery",
   summary: "One query whole",
-  description: "Its trace, each attempt at an upstream, what was edited, and the answers.",
+  description:
+    "Its trace, each attempt at an upstream, what was edited, and the answers. The trace is worked out anew under the version of the time; null: that version is not kept any more.",
   tags: TAGS,
   params: closedObject({
     id: Type.Integer({ minimum: 0, description: "`id` of the record.", examples: [1_838_382_071_277_568] }),
@@ -58,9 +62,10 @@ const exportQueries = operation({
 const STREAM_MS = 24 * 60 * 60 * 1000;
 
 export function queryRoutes(api: Api, { control, clock, exports }: ApiParts): void {
-  api.get("/queries", { schema: searchQueries }, ({ query: { limit = 100, cursor = null, ...conditions } }) =>
-    control().queries.search({ filter: filterOf(conditions, clock.wallMs()), limit, cursor }),
-  );
+  api.get("/queries", { schema: searchQueries }, async ({ query: { limit = 100, cursor = null, ...conditions } }, reply) => {
+    const page = await control().queries.search({ filter: filterOf(conditions, clock.wallMs()), limit, cursor });
+    return reply.type("application/json; charset=utf-8").send(pageBody(page));
+  });
 
   api.get("/queries/:id", { schema: getQuery }, async ({ params: { id } }) => {
     const record = await control().queries.get(id);
@@ -71,19 +76,18 @@ export function queryRoutes(api: Api, { control, clock, exports }: ApiParts): vo
   api.get("/queries/export", { schema: exportQueries, handlerTimeout: STREAM_MS }, async (request, reply) => {
     const { format, ...conditions } = request.query;
     const filter = filterOf(conditions, clock.wallMs());
-    const { mediaType, textOf } = FORMATS[format];
-    reply.type(mediaType).header("content-disposition", `attachment; filename="queries.${format}"`);
+    reply.type(MEDIA_TYPES[format]).header("content-disposition", `attachment; filename="queries.${format}"`);
     if (request.method === "HEAD") return reply.send(Readable.from([]));
     const place = exports.take();
     const stop = new AbortController();
     try {
-      const batches = control().queries.read(filter, stop.signal)[Symbol.asyncIterator]();
-      // The first batch comes before the status, so that the status can still tell why there is none.
-      const first = await batches.next();
-      const records = Readable.from(textOf(resume(first, batches)), { objectMode: false });
+      const texts = control().queries.read(filter, format, stop.signal)[Symbol.asyncIterator]();
+      // The first text comes before the status, so that the status can still tell why there is none.
+      const first = await texts.next();
+      const records = Readable.from(exportTexts(exportHead(format), first, texts), { objectMode: false });
       records.once("close", () => {
         stop.abort();
-        void batches.return?.();
+        void texts.return?.();
       });
       // An export that ends early must not look complete.
       place.hold(records, request.socket, () => records.destroy());
@@ -95,15 +99,18 @@ export function queryRoutes(api: Api, { control, clock, exports }: ApiParts): vo
   });
 }
 
-/** All batches, after the first one was taken out. */
-async function* resume<T>(first: IteratorResult<T>, others: AsyncIterator<T>): AsyncGenerator<T> {
-  for (let each = first; each.done !== true; each = await others.next()) yield each.value;
+/** Bytes: fastify would turn a string into JSON once more. */
+function pageBody({ records, cursor }: Page<RecordText>): Buffer {
+  return Buffer.from(`{"records":[${records.map(({ json }) => json).join(",")}],"cursor":${JSON.stringify(cursor)}}`);
 }
 
-const FORMATS = {
-  csv: { mediaType: "text/csv; charset=utf-8", textOf: csvOf },
-  ndjson: { mediaType: "application/x-ndjson; charset=utf-8", textOf: ndjsonOf },
-} as const;
+/** The head, then all texts, of which the first was taken already. */
+async function* exportTexts(head: string, first: IteratorResult<string>, others: AsyncIterator<string>): AsyncGenerator<string> {
+  if (head !== "") yield head;
+  for (let each = first; each.done !== true; each = await others.next()) if (each.value !== "") yield each.value;
+}
+
+const MEDIA_TYPES = { csv: "text/csv; charset=utf-8", ndjson: "application/x-ndjson; charset=utf-8" } as const;
 
 const HEADERS = Type.Object({
   "last-event-id": Type.Optional(
@@ -148,7 +155,7 @@ export function streamRoutes(api: Api, { control, clock, limits, readers, report
     try {
       stream.once(
         "close",
-        queries.follow(filter, (record) => stream.offer(record)),
+        queries.follow(filter, (records, leftOut) => stream.offer(records, leftOut)),
       );
     } catch (error) {
       stream.destroy();

@@ -149,7 +149,12 @@ export const queryRecordSchema = namedObject("QueryRecord", "One query, however 
     examples: [["15 blocked: rule ads"]],
   }),
   edits: Type.Array(Type.String(), { description: "What was changed in the answer on its way." }),
-  trace: Type.Array(traceStepSchema.ref, { description: "Everything that was looked at on the way to the decision." }),
+  trace: nullable(
+    Type.Array(traceStepSchema.ref, {
+      description:
+        "Everything that was looked at on the way to the decision. `getQuery` works it out anew, under the version of the time; null: in lists of records, and where that version is not kept any more.",
+    }),
+  ),
   version: Type.String({
     description: "The version of configuration, hosts and lists it was decided under; see `listVersions`.",
   }),

@@ -16,38 +16,35 @@ import type {
   VersionView,
   WhatIf,
 } from "../../../src/admin/schemas/views.ts";
+import { type ExportFormat, exportText } from "../../../src/log/export.ts";
 import type { Page, PageRequest, QueryFilter } from "../../../src/log/filter.ts";
 import { compileFilter } from "../../../src/log/filter-tests.ts";
-import type { LogStatus, QueryRecord } from "../../../src/log/record.ts";
+import { encodeRecord, Followers, LiveFilters, type LiveListener } from "../../../src/log/followers.ts";
+import type { LogStatus, QueryRecord, RecordText } from "../../../src/log/record.ts";
 import type { Summary, SummaryRequest } from "../../../src/log/summary.ts";
 
 /** A log in memory: what is added is found, and told to those who follow. */
 export class MemoryLog implements QuerySource {
   readonly records: QueryRecord[] = [];
-  readonly #followers = new Set<{
-    readonly fits: (record: QueryRecord) => boolean;
-    readonly listener: (record: QueryRecord) => void;
-  }>();
+  readonly followers = new Followers();
   /** What searching fails with; null = it does not. */
   fault: Error | null = null;
 
   add(...records: readonly QueryRecord[]): void {
-    for (const record of records) {
-      this.records.push(record);
-      for (const { fits, listener } of this.#followers) if (fits(record)) listener(record);
-    }
+    this.records.push(...records);
+    this.followers.deliver(new LiveFilters().eventsFor(this.followers.list(), records));
   }
 
   /** Number of readers of the live stream. */
   get readers(): number {
-    return this.#followers.size;
+    return this.followers.size;
   }
 
-  async search({ filter, limit, cursor }: PageRequest): Promise<Page> {
+  async search({ filter, limit, cursor }: PageRequest): Promise<Page<RecordText>> {
     if (cursor !== null && !/^[0-9]+$/.test(cursor)) throw new ControlError("invalid", "the cursor is none of ours");
     const found = this.#found(filter).filter(({ id }) => cursor === null || id < Number(cursor));
     const records = found.slice(0, limit);
-    return { records, cursor: found.length > limit ? String(records.at(-1)?.id) : null };
+    return { records: records.map(encodeRecord), cursor: found.length > limit ? String(records.at(-1)?.id) : null };
   }
 
   async get(id: number): Promise<QueryRecord | null> {
@@ -55,15 +52,14 @@ export class MemoryLog implements QuerySource {
     return this.records.find((record) => record.id === id) ?? null;
   }
 
-  async *read(filter: QueryFilter, signal: AbortSignal): AsyncIterable<readonly QueryRecord[]> {
+  async *read(filter: QueryFilter, format: ExportFormat, signal: AbortSignal): AsyncIterable<string> {
     const found = this.#found(filter);
-    for (let start = 0; start < found.length && !signal.aborted; start += 100) yield found.slice(start, start + 100);
+    for (let start = 0; start < found.length && !signal.aborted; start += 100)
+      yield exportText(format, found.slice(start, start + 100));
   }
 
-  follow(filter: QueryFilter, listener: (record: QueryRecord) => void): () => void {
-    const follower = { fits: compileFilter(filter), listener };
-    this.#followers.add(follower);
-    return () => this.#followers.delete(follower);
+  follow(filter: QueryFilter, listener: LiveListener): () => void {
+    return this.followers.add(filter, listener);
   }
 
   async summary({ fromMs, toMs, stepMs }: SummaryRequest): Promise<Summary> {

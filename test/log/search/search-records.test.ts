@@ -10,6 +10,7 @@ import { Store } from "../../../src/log/store.ts";
 import { directory } from "../../support/files.ts";
 import { runs } from "../../support/properties.ts";
 import { record, SOME_WALL_MS } from "../records.ts";
+import { rowsOf } from "../rows.ts";
 import { openedStore, recordsFrom, tidyAll } from "../store/opened-store.ts";
 import { alikeRecords, anyFilter, filterOf, storeOf } from "./stores.ts";
 
@@ -126,10 +127,10 @@ describe("what a search finds", () => {
     const path = `${directory()}/queries.db`;
     const store = new Store({ path, keepMs: 1e12, maxRows: 100 });
     const made = Array.from({ length: 30 }, (_, index) => record({ id: firstIdAt(SOME_WALL_MS + index) }));
-    store.insert(made.slice(0, 20));
+    store.insert(rowsOf(made.slice(0, 20)));
     const database = openForWriting(path, { busyTimeoutMs: 1000 });
     const first = searchRecords(database, { filter: filterOf([]), limit: 7, cursor: null }, AMPLE);
-    store.insert(made.slice(20));
+    store.insert(rowsOf(made.slice(20)));
     const second = searchRecords(database, { filter: filterOf([]), limit: 100, cursor: first.cursor }, AMPLE);
     expect(idsOf([...first.records, ...second.records])).toEqual(idsOf(made.slice(0, 20)).reverse());
     store.close();
@@ -138,11 +139,11 @@ describe("what a search finds", () => {
 
   test("has nothing of a part in whose place another came while a reading rested", () => {
     const { store, database } = openedStore({ keepMs: 3_600_000 });
-    store.insert(recordsFrom(SOME_WALL_MS, 1500, "a"));
+    store.insert(rowsOf(recordsFrom(SOME_WALL_MS, 1500, "a")));
     const reading = readBatches(database, filterOf([["name", "a*"]]), AMPLE);
     expect(reading.next().value).toHaveLength(1000);
     tidyAll(store, SOME_WALL_MS + 7_200_000);
-    store.insert(recordsFrom(SOME_WALL_MS - 3_600_000, 10, "b"));
+    store.insert(rowsOf(recordsFrom(SOME_WALL_MS - 3_600_000, 10, "b")));
     expect([...reading].flat()).toEqual([]);
   });
 
@@ -174,7 +175,7 @@ test.each(["", "x", "-1", "0", "1e3", "99999999999999999", "9007199254740993", "
 test("a record is found by its id, and another id finds nothing", () => {
   const made = Array.from({ length: 20 }, (_, index) => record({ id: firstIdAt(SOME_WALL_MS + index) + 3 }));
   const database = storeOf(made, { partRows: 5, upkeep: 4, batch: 5 });
-  for (const one of made) expect(getRecord(database, one.id)).toEqual(one);
+  for (const one of made) expect(getRecord(database, one.id)?.record).toEqual(one);
   expect(getRecord(database, firstIdAt(SOME_WALL_MS))).toBeNull();
   expect(getRecord(database, 0)).toBeNull();
 });

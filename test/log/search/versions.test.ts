@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { recordedVersions } from "../../../src/log/maintenance.ts";
 import { SOME_WALL_MS } from "../records.ts";
+import { rowsOf } from "../rows.ts";
 import { openedStore, recordsFrom, tidyAll } from "../store/opened-store.ts";
 
 const DAY_MS = 86_400_000;
@@ -8,7 +9,7 @@ const DAY_MS = 86_400_000;
 test("the versions that records bear are told once each, also while a part of them is dropped", () => {
   const { store, database } = openedStore();
   for (const [day, version] of ["a", "b", "b", "c"].entries())
-    store.insert(recordsFrom(SOME_WALL_MS + day * DAY_MS, 10, "n").map((made) => ({ ...made, version })));
+    store.insert(rowsOf(recordsFrom(SOME_WALL_MS + day * DAY_MS, 10, "n").map((made) => ({ ...made, version }))));
   const prepare = database.prepare.bind(database);
   database.prepare = (sql, ...others) => {
     // The moment between the list of parts and what is in them.

@@ -38,7 +38,7 @@ export function recordsFrom(wallMs: number, count: number, name: string): QueryR
 /** Everything in the store, in the order of ids. */
 export function allRecords(database: Database): QueryRecord[] {
   const rows = allParts(database).flatMap(({ key }) => database.prepare(selectRecords(key)).all());
-  return rows.map((row) => decodeRow(row as unknown as StoredRow)).sort((a, b) => a.id - b.id);
+  return rows.map((row) => decodeRow(row as unknown as StoredRow).record).sort((a, b) => a.id - b.id);
 }
 
 /** Does all upkeep that is due. */

@@ -1,0 +1,283 @@
+import { type Name, nameText } from "../dns/name.ts";
+import { RCODE, rcodeName, typeName } from "../dns/types.ts";
+import type { AttemptRecord } from "./record.ts";
+import { Remembered } from "./remembered.ts";
+import {
+  ATTEMPT_TRANSPORTS,
+  ATTEMPT_WORDS,
+  COMPARED_BY,
+  ENTRY,
+  type EntrySpan,
+  EXTRA,
+  FLAGS,
+  HTTP_VERSIONS,
+  KIND,
+  METHODS,
+  NO_RCODE,
+  nextEntry,
+  SIDES,
+  SOURCES,
+  type TextTable,
+  TRANSPORTS,
+  TTL_EDITS,
+} from "./ring.ts";
+import {
+  type ComparedStep,
+  type Details,
+  oneOrList,
+  type Row,
+  type RowClient,
+  type RowKind,
+  rowClient,
+  rowKind,
+  ttlsTogether,
+} from "./rows.ts";
+import { reversedName } from "./schema.ts";
+import { answerTexts, type ReplyScan, scanReply } from "./sent.ts";
+
+/** Texts that are remembered by the bytes they come from. */
+const REMEMBERED = { names: 16_384, clients: 2048, kinds: 4096, answers: 16_384 } as const;
+
+/** The first word of each extra holds its kind in the lowest byte, and small values above it. */
+const BYTE = 0xff;
+
+/**
+ * Turns entries of a ring into rows. Names, clients, kinds and answers become text once and are remembered by their bytes, so that an entry that says
+ * nothing new costs some look-ups. Never throws, whatever the words: what reads wrong is a wrong row, and a fault of ours.
+ */
+export class EntryReader {
+  readonly #texts: Pick<TextTable, "textOf">;
+  readonly #names = new Remembered<string>(REMEMBERED.names);
+  readonly #clients = new Remembered<RowClient>(REMEMBERED.clients);
+  readonly #kinds = new Remembered<RowKind>(REMEMBERED.kinds);
+  readonly #answers = new Remembered<string>(REMEMBERED.answers);
+  /** An answer whose id, TTLs and letter case are left out, so that equal ones have equal bytes. */
+  readonly #plain = Buffer.alloc(0x1_0000);
+  readonly #kindWords = new Int32Array(9);
+  readonly #kindBytes = Buffer.from(this.#kindWords.buffer);
+
+  constructor(texts: Pick<TextTable, "textOf">) {
+    this.#texts = texts;
+  }
+
+  /** The rows of all entries in a span, in their order. */
+  rows(span: EntrySpan): Row[] {
+    const rows: Row[] = [];
+    for (let at = span.from; at < span.to; at = nextEntry(span, at))
+      if (span.words[at + ENTRY.kind] === KIND.query) rows.push(this.#row(span, at));
+    return rows;
+  }
+
+  #row(span: EntrySpan, at: number): Row {
+    const { words, bytes } = span;
+    const word = (place: number): number => words[at + place] ?? 0;
+    const flags = word(ENTRY.flags);
+    const extraWords = word(ENTRY.clientIdBytesAndExtraWords) >>> 16;
+    const extras = at + ENTRY.words;
+    const nameStart = Math.min(bytes.length, (extras + extraWords) * 4);
+    const clientStart = nameStart + (word(ENTRY.nameAndClientBytes) & 0xffff);
+    const clientIdStart = clientStart + (word(ENTRY.nameAndClientBytes) >>> 16);
+    const replyStart = clientIdStart + (word(ENTRY.clientIdBytesAndExtraWords) & 0xffff);
+    const size = word(ENTRY.replyBytes) & 0x1_ffff;
+    const reply = bytes.subarray(replyStart, replyStart + size);
+    const sent = (flags & FLAGS.sent) !== 0 && reply.length >= 12 ? scanReply(reply) : null;
+    const source = fieldOf(SOURCES, FLAGS.source, flags) ?? "failure";
+    const attempts = extraWords === 0 ? NO_ATTEMPTS : this.#attempts(words, extras, extras + extraWords);
+    const upstream = word(ENTRY.route) === 0 || source === "cache" || source === "stale" ? 0 : upstreamOf(attempts);
+    const kind = this.#kind(word, { flags, rcode: sent === null ? -1 : sent.rcode, upstream });
+    const hasName = (flags & FLAGS.question) !== 0;
+    const name = hasName ? bytes.toString("latin1", nameStart, clientStart) : "";
+    const answers = sent === null || sent.ttls.length === 0 ? null : this.#answerText(reply, sent, name);
+    const lagMs = word(ENTRY.lagMs);
+    return {
+      id: word(ENTRY.idHigh) * 2 ** 32 + (word(ENTRY.idLow) >>> 0),
+      reversed: hasName ? this.#reversed(name) : "",
+      client: this.#client(bytes, { start: clientStart, idStart: clientIdStart, end: replyStart }),
+      kind,
+      details: this.#details({ words, extras, extraWords, attempts, sent, action: kind.values.action, flags, word }),
+      answers,
+      ttls: answers === null || sent === null ? null : answerTtls(sent, answers),
+      durationUs: word(ENTRY.durationUs) >>> 0,
+      size,
+      line: word(ENTRY.line),
+      attemptMs: oneOrList(attempts.map(({ ms }) => ms)),
+      negativeTtl: sent !== null && (flags & FLAGS.negative) !== 0 ? sent.soaSeconds : null,
+      lagMs: lagMs === 0 ? null : lagMs,
+    };
+  }
+
+  #reversed(name: string): string {
+    // The bytes of a name, one character each, are the name (`Name`).
+    return this.#names.get(name) ?? this.#names.put(name, reversedName(nameText(name as Name)));
+  }
+
+  #client(bytes: Buffer, { start, idStart, end }: { start: number; idStart: number; end: number }): RowClient {
+    const address = bytes.toString("latin1", start, idStart);
+    const clientId = end > idStart ? bytes.toString("latin1", idStart, end) : null;
+    const key = clientId === null ? address : `${address}\0${clientId}`;
+    return this.#clients.get(key) ?? this.#clients.put(key, rowClient(address, clientId));
+  }
+
+  #kind(
+    word: (place: number) => number,
+    { flags, rcode, upstream }: { flags: number; rcode: number; upstream: number },
+  ): RowKind {
+    const words = this.#kindWords;
+    words[0] = flags & KIND_FLAGS;
+    words[1] = word(ENTRY.type);
+    words[2] = rcode;
+    words[3] = word(ENTRY.action);
+    words[4] = word(ENTRY.rule);
+    words[5] = word(ENTRY.list);
+    words[6] = word(ENTRY.route);
+    words[7] = upstream;
+    words[8] = word(ENTRY.version);
+    const key = this.#kindBytes.toString("latin1");
+    return this.#kinds.get(key) ?? this.#kinds.put(key, this.#newKind(word, { flags, rcode, upstream }));
+  }
+
+  #newKind(
+    word: (place: number) => number,
+    { flags, rcode, upstream }: { flags: number; rcode: number; upstream: number },
+  ): RowKind {
+    const text = (place: number): string | null => this.#texts.textOf(word(place));
+    return rowKind({
+      transport: fieldOf(TRANSPORTS, FLAGS.transport, flags),
+      http: fieldOf(HTTP_VERSIONS, FLAGS.http, flags),
+      method: fieldOf(METHODS, FLAGS.method, flags),
+      type: (flags & FLAGS.question) === 0 ? "" : typeName(word(ENTRY.type) & 0xffff),
+      rcode: rcode < 0 ? null : rcodeName(rcode),
+      source: fieldOf(SOURCES, FLAGS.source, flags),
+      action: text(ENTRY.action) ?? "none",
+      rule: text(ENTRY.rule),
+      list: text(ENTRY.list),
+      route: text(ENTRY.route),
+      upstream: this.#texts.textOf(upstream),
+      version: text(ENTRY.version) ?? "",
+    });
+  }
+
+  #answerText(reply: Buffer, { answersEnd, ttlOffsets }: ReplyScan, name: string): string {
+    const plain = this.#plain;
+    reply.copy(plain, 0, 0, answersEnd);
+    plain.writeUInt16BE(0, 0);
+    plain.write(name, 12, "latin1");
+    for (const offset of ttlOffsets) plain.writeUInt32BE(0, offset);
+    // The counts of the other sections differ from client to client.
+    plain.writeUInt32BE(0, 8);
+    plain.writeUInt16BE(0, 2);
+    const key = plain.toString("latin1", 0, answersEnd);
+    return this.#answers.get(key) ?? this.#answers.put(key, answerTexts(plain.subarray(0, answersEnd)).join("\n"));
+  }
+
+  #details(entry: {
+    readonly words: Int32Array;
+    readonly extras: number;
+    readonly extraWords: number;
+    readonly attempts: readonly ReadAttempt[];
+    readonly sent: ReplyScan | null;
+    readonly action: string | null;
+    readonly flags: number;
+    readonly word: (place: number) => number;
+  }): string | null {
+    const { words, extras, extraWords, attempts, sent, action, flags, word } = entry;
+    const edits: string[] = [];
+    let compared: ComparedStep | null = null;
+    for (let at = extras; at < extras + extraWords; at += extraLength(words[at] ?? 0)) {
+      const first = words[at] ?? 0;
+      if ((first & BYTE) === EXTRA.edit) edits.push(this.#texts.textOf(words[at + 1] ?? 0) ?? "");
+      else if ((first & BYTE) === EXTRA.comparison) compared = this.#compared(first, words[at + 1] ?? 0);
+    }
+    if (action === "nxdomain:guarded") edits.push("made NXDOMAIN NODATA");
+    else if (action === "rebinding:nodata") edits.push("left out addresses at home");
+    const ttlEdit = fieldOf(TTL_EDITS, FLAGS.ttlEdit, flags) ?? "none";
+    if (ttlEdit !== "none") edits.push(...ttlEdits(ttlEdit, word(ENTRY.editFrom), word(ENTRY.editTo)));
+    if (sent?.truncated === true) edits.push("truncated");
+    const ede = sent?.ede ?? [];
+    if (compared === null && attempts.length === 0 && ede.length === 0 && edits.length === 0) return null;
+    const told = attempts.map(({ upstream: _upstream, isGood: _isGood, ms: _ms, ...attempt }) => attempt);
+    return JSON.stringify([compared, told, ede, edits] satisfies Details);
+  }
+
+  #compared(first: number, near: number): ComparedStep {
+    return {
+      kind: "compared",
+      side: SIDES[(first >>> 8) & BYTE] ?? "far",
+      near: this.#texts.textOf(near),
+      by: COMPARED_BY[(first >>> 16) & BYTE] ?? "default",
+    };
+  }
+
+  #attempts(words: Int32Array, from: number, to: number): readonly ReadAttempt[] {
+    const attempts: ReadAttempt[] = [];
+    for (let at = from; at < to; at += extraLength(words[at] ?? 0)) {
+      const first = words[at] ?? 0;
+      if ((first & BYTE) !== EXTRA.attempt) continue;
+      const rcode = first >>> 16;
+      const upstream = words[at + 2] ?? 0;
+      attempts.push({
+        group: this.#texts.textOf(words[at + 1] ?? 0),
+        server: this.#texts.textOf(upstream) ?? "",
+        transport: ATTEMPT_TRANSPORTS[(first >>> 8) & BYTE] ?? "udp",
+        ms: ((words[at + 4] ?? 0) >>> 0) / 1000,
+        rcode: rcode === NO_RCODE ? null : rcodeName(rcode),
+        failure: this.#texts.textOf(words[at + 3] ?? 0),
+        upstream,
+        isGood: rcode === RCODE.NOERROR || rcode === RCODE.NXDOMAIN,
+      });
+    }
+    return attempts;
+  }
+}
+
+interface ReadAttempt extends AttemptRecord {
+  /** Number of the server's text. */
+  readonly upstream: number;
+  readonly isGood: boolean;
+}
+
+const NO_ATTEMPTS: readonly ReadAttempt[] = [];
+
+/** Bits of the flags that belong to a kind. */
+const KIND_FLAGS = 0x1ff | FLAGS.question;
+
+function extraLength(first: number): number {
+  return (first & BYTE) === EXTRA.attempt ? ATTEMPT_WORDS : 2;
+}
+
+function fieldOf<T>(
+  values: readonly T[],
+  { shift, mask }: { readonly shift: number; readonly mask: number },
+  flags: number,
+): T | null {
+  return values[(flags >>> shift) & mask] ?? null;
+}
+
+/** Of what was asked the last server that gave a good answer; where none did, the last that said anything, which is then what failed. */
+function upstreamOf(attempts: readonly ReadAttempt[]): number {
+  const answering = attempts.findLast(({ isGood }) => isGood) ?? attempts.findLast(({ rcode }) => rcode !== null);
+  return answering?.upstream ?? 0;
+}
+
+/** A line for each record, and for those that are left out one without a TTL. */
+function answerTtls({ ttls, ttlOffsets }: ReplyScan, answers: string): Row["ttls"] {
+  const isCut = ttls.length < ttlOffsets.length && answers !== "";
+  return ttlsTogether(isCut ? [...ttls, ""] : ttls);
+}
+
+function ttlEdits(edit: (typeof TTL_EDITS)[number], from: number, to: number): readonly string[] {
+  switch (edit) {
+    case "raised":
+      return [`raised TTLs to ${to} s`];
+    case "lowered":
+      return [`lowered TTLs to ${to} s`];
+    case "both":
+      return [`raised TTLs to ${from} s`, `lowered TTLs to ${to} s`];
+    case "negative":
+      return [`${from < to ? "raised" : "lowered"} the negative TTL from ${from} s to ${to} s`];
+    case "stale":
+      return [`set the TTL to ${to} s`];
+    case "none":
+      return [];
+  }
+}
