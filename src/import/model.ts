@@ -159,6 +159,8 @@ export interface Host {
   readonly addresses: readonly string[];
   readonly cname: string | null;
   readonly others: "nodata" | "forward";
+  /** Whether A or AAAA, where it has no address of it, is empty although other types are forwarded. */
+  readonly closesFamily?: boolean;
   readonly place: Place;
 }
 

@@ -7,6 +7,8 @@ import { longestFirst } from "./longest.ts";
 import { type Action, type AskedGroup, asksOf, type Lowered, Lowering } from "./lower.ts";
 import {
   type Findings,
+  forNames,
+  type Host,
   ImportError,
   joinNames,
   type ListFile,
@@ -14,6 +16,7 @@ import {
   type Meaning,
   type ModelRule,
   meaningKey,
+  modify,
   type Names,
   type Networks,
   NO_NAMES,
@@ -81,7 +84,7 @@ class Writer {
   write(): Written {
     const rules = simplify(this.#meaning.rules);
     this.#checkLists(rules);
-    for (const rule of rules) {
+    for (const rule of [...familyRules(this.#meaning.hosts), ...rules]) {
       if (rule.kind === "modify") this.#push({ condition: rule.condition, label: rule.label }, { ...rule.modifiers });
       else if (rule.kind === "decide") this.#decide(rule);
       else this.#longest(rule);
@@ -246,7 +249,8 @@ class Writer {
     ];
   }
 
-  #patterns({ patterns, lists }: Names, label: string): readonly string[] {
+  #patterns({ patterns: written, lists }: Names, label: string): readonly string[] {
+    const patterns = joinBelow(written);
     const listed = lists.filter((list) => !this.#unusable.has(listKey(list))).map((list) => `list:${this.#list(list)}`);
     if (patterns.length > MAX_INLINE) return [`list:${this.#generated(patterns, label || "names")}`, ...listed];
     return [...patterns.flatMap(expandBelow), ...listed];
@@ -410,9 +414,7 @@ class Writer {
       const key = wildcard ? `*.${name}` : name;
       if (cname !== null) records.set(key, { cname });
       else records.set(key, others === "forward" ? { address: addresses, others } : one(addresses));
-      const families = new Set(addresses.map((address) => (address.includes(":") ? "AAAA" : "A")));
-      const missing = families.has("A") ? "AAAA" : "A";
-      const note = cname === null && families.size === 1 ? `; its ${missing} is empty` : "";
+      const note = cname === null && others === "nodata" ? "; types without a record are empty" : "";
       this.#findings.add("carried", place, `\`${key}\` is in \`hosts.records\`${note}`);
     }
     return records.size === 0 ? {} : { hosts: { records: Object.fromEntries(records) } };
@@ -542,6 +544,28 @@ function unionOf(one: RuleCondition, other: RuleCondition): RuleCondition | null
   return { ...one, names: joinNames(one.names, other.names) };
 }
 
+/** Hosts of one family whose other family is empty: it would be asked where other types are forwarded. */
+function familyRules(hosts: readonly Host[]): readonly ModelRule[] {
+  const only = (isSix: boolean) =>
+    hosts.filter(
+      ({ closesFamily, others, addresses }) =>
+        closesFamily === true &&
+        others === "forward" &&
+        addresses.length > 0 &&
+        addresses.every((address) => address.includes(":") === isSix),
+    );
+  return (
+    [
+      ["ipv6", false],
+      ["ipv4", true],
+    ] as const
+  ).flatMap(([key, isSix]): ModelRule[] => {
+    const [first] = only(isSix);
+    const names = namesOf(only(isSix).map(({ name, wildcard }) => `${wildcard ? "*." : "full:"}${name}`));
+    return first === undefined ? [] : [{ ...modify(forNames(names), { [key]: "nodata" }, first.place), label: `hosts-${key}` }];
+  });
+}
+
 function addressLists(outcome: Extract<ModelRule, { kind: "decide" }>["outcome"]): readonly ListFile[] {
   switch (outcome.kind) {
     case "judge":
@@ -571,6 +595,17 @@ function typedAnswer(answer: string, types: readonly number[] | null): string {
 
 function usesUnusable({ names, except }: RuleCondition, unusable: ReadonlySet<string>): boolean {
   return [...(names?.lists ?? []), ...except.lists].some((list) => unusable.has(listKey(list)));
+}
+
+/** A name alone and what is below it are one pattern. */
+function joinBelow(patterns: readonly string[]): readonly string[] {
+  const all = new Set(patterns);
+  const isBoth = (name: string) => all.has(`full:${name}`) && all.has(`*.${name}`);
+  const joined = patterns.map((pattern) => {
+    const name = pattern.replace(/^(full:|\*\.)/, "");
+    return name !== pattern && isBoth(name) ? name : pattern;
+  });
+  return [...new Set(joined)];
 }
 
 /** `*.x` of the model is what is below x. */

@@ -313,7 +313,13 @@ describe("answers made here", () => {
       "exec: $names\n{ matches: has_resp, exec: accept }\nexec: $near",
       '  - { tag: names, type: hosts, args: { entries: ["host.example 10.0.0.9", "domain:apps.test 10.0.0.8", "keyword:printer 10.0.0.7"] } }\n',
     );
-    const expected = { "host.example": "addresses", "host.example MX": "near", "deep.apps.test": "addresses" };
+    const expected = {
+      "host.example": "addresses",
+      "host.example MX": "near",
+      "host.example AAAA": "nodata",
+      "x.apps.test AAAA": "nodata",
+      "deep.apps.test": "addresses",
+    };
     expect(await decisions(outcome, expected)).toEqual(expected);
     expect(outcome.told("blank")).toContain("`keyword:printer`: the hosts table has names");
   });

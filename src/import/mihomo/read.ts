@@ -322,7 +322,7 @@ class Reader {
         );
         return [];
       }
-      const host = { name, addresses, cname, others: cname === null ? "forward" : "nodata", place } as const;
+      const host = { name, addresses, cname, others: cname === null ? "forward" : "nodata", closesFamily: true, place } as const;
       return [
         ...(mark === "" || mark === "+." ? [{ ...host, wildcard: false }] : []),
         ...(mark === "" ? [] : [{ ...host, wildcard: true }]),

@@ -399,7 +399,7 @@ export function readHosts(items: readonly Tree[], files: readonly NamedFile[], f
       findings.add("blank", place, `\`${pattern}\` has no address`);
       continue;
     }
-    const host = { addresses, cname: null, others: "forward", place } as const;
+    const host = { addresses, cname: null, others: "forward", closesFamily: true, place } as const;
     // Of one pattern the last line holds.
     hosts.set(name, { ...host, name, wildcard: false });
     if (kind === "domain") hosts.set(`*.${name}`, { ...host, name, wildcard: true });
