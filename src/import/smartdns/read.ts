@@ -415,10 +415,15 @@ class Reader {
       const [first] = blocked;
       if (first === undefined) continue;
       const { place } = first;
-      const condition = { ...forNames(union(blocked), union(of(...freed))), clients };
+      const names = union(blocked);
+      const except = union(of(...freed));
+      const inner = except.patterns.filter(
+        (name) => names.lists.length > 0 || names.patterns.some((outer) => name === outer || name.endsWith(`.${outer}`)),
+      );
+      const condition = { ...forNames(names, { patterns: inner, lists: except.lists }), clients };
       if (modifiers === null) rules.push(decide(condition, answered("nodata", place), place));
       else rules.push(modify(condition, modifiers, place));
-      if (of(...freed).length > 0)
+      if (inner.length + except.lists.length > 0)
         this.#findings.add(
           "changed",
           place,
