@@ -118,7 +118,7 @@ function authorization(endpoint: Endpoint, options: AdminOptions): Guards["isAut
 }
 
 /** Routes for supervisors, and for browsers, which send no token when they open a page. None of these responses holds a secret. */
-const OPEN_ROUTES: ReadonlySet<string> = new Set(["/healthz", "/readyz", "/openapi.json"]);
+const OPEN_ROUTES: ReadonlySet<string> = new Set(["/", "/healthz", "/readyz", "/openapi.json"]);
 
 /** Bodies are JSON. A route that wants no body accepts an empty one. */
 function readJsonBodies(api: Api): void {

@@ -6,8 +6,9 @@
  * refused), one of `routes/`, `schemas/` (every field, once), `openapi.ts` (the document), `stream.ts` (live records).
  */
 
+import { endpointText } from "../dns/address.ts";
+import { explainBindError } from "../lib/bind-error.ts";
 import type { Clock } from "../lib/clock.ts";
-import { errorText } from "../lib/text.ts";
 import type { Endpoint } from "../listen/options.ts";
 import type { Control } from "./control.ts";
 import { adminProblems, portOf } from "./guards.ts";
@@ -83,7 +84,8 @@ async function listen(api: Api, { address, port }: Endpoint): Promise<Endpoint> 
     await api.listen({ host: address, port });
   } catch (error) {
     await api.close();
-    throw new AdminError([`listen.admin: ${errorText(error)}`], { cause: error });
+    const reason = explainBindError(error, { protocol: "tcp", port });
+    throw new AdminError([`listen.admin ${endpointText(address, port)}: ${reason}`], { cause: error });
   }
   return { address, port: portOf(api) };
 }

@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { emptyAnswer, negativeAnswer } from "../answers/negative.ts";
 import { rejectionReply, render, replyLimit } from "../answers/render.ts";
 import { App } from "../app/app.ts";
@@ -9,10 +12,13 @@ import { isWithin, type Name, nameFromText } from "../dns/name.ts";
 import { isRejection, parseQuery, type Query } from "../dns/query.ts";
 import { RCODE, TYPE } from "../dns/types.ts";
 import { type Clock, systemClock } from "../lib/clock.ts";
+import { printable } from "../lib/text.ts";
 import { type Listeners, openListeners } from "../listen/listeners.ts";
 import type { Endpoint } from "../listen/options.ts";
 import type { Handler } from "../listen/types.ts";
 import { operationsLog } from "../log/operations.ts";
+import type { QueryRecord } from "../log/record.ts";
+import { milliseconds } from "../log/text.ts";
 import { type Command, EXIT, type Invocation, refuseWords, type Terminal } from "./invocation.ts";
 
 export const demoCommand: Command = {
@@ -26,26 +32,38 @@ export const demoCommand: Command = {
 async function demo(invocation: Invocation, terminal: Terminal): Promise<number> {
   refuseWords(invocation);
   const stopped = terminal.untilStopped();
+  const folder = await mkdtemp(join(tmpdir(), "fenliu-demo-"));
   const domestic = await openDemoUpstream("domestic");
   const overseas = await openDemoUpstream("overseas");
   try {
-    const result = parseConfig(demoConfig(portOf(domestic.bound.dns), portOf(overseas.bound.dns)), null);
+    const result = parseConfig(demoConfig(portOf(domestic.bound.dns), portOf(overseas.bound.dns), folder), null);
     if (result.kind === "invalid")
       throw new Error(`the demonstration's configuration: ${printProblems(result.problems, result.text)}`);
     const log = operationsLog("warn", (line) => terminal.err(line), terminal.interactive);
     const app = await App.start(result.config, { clock: systemClock, log, ca: null, resolvConf: "/etc/resolv.conf" });
-    terminal.out(guide({ dns: portOf(app.bound.dns), http: portOf(app.bound.http), domestic: portOf(domestic.bound.dns) }));
+    const admin = app.administration.bound;
+    terminal.out(
+      guide({
+        dns: portOf(app.bound.dns),
+        http: portOf(app.bound.http),
+        admin: portOf(admin === null ? [] : [admin]),
+        domestic: portOf(domestic.bound.dns),
+      }),
+    );
+    app.recorder.follow((record) => terminal.out(storyOf(record)));
     await stopped;
     await app.close();
     return EXIT.ok;
   } finally {
     await Promise.all([domestic.close(0), overseas.close(0)]);
+    await rm(folder, { recursive: true });
   }
 }
 
-function demoConfig(domesticPort: number, overseasPort: number): string {
+/** @param folder takes what is learned, until the end. */
+function demoConfig(domesticPort: number, overseasPort: number, folder: string): string {
   return `
-listen: { dns: ["127.0.0.1:0"], http: ["127.0.0.1:0"], admin: null }
+listen: { dns: ["127.0.0.1:0"], http: ["127.0.0.1:0"], admin: "127.0.0.1:0" }
 upstreams:
   domestic: { servers: ["127.0.0.1:${domesticPort}"] }
   overseas: { servers: ["127.0.0.1:${overseasPort}"] }
@@ -59,12 +77,20 @@ hosts:
     nas.lan: [10.0.0.5, "fd00::5"]
     "*.apps.lan": 10.0.0.6
     photos.lan: { cname: nas.lan }
-cache: { file: null }
-log: { queries: { enabled: false } }
+cache: { file: ${folder}/cache.db }
+log: { queries: { store: ${folder}/queries.db } }
 `;
 }
 
-function guide(ports: { readonly dns: number; readonly http: number; readonly domestic: number }): string {
+/** What became of a query, and why, in one line. */
+function storyOf({ name, type, rcode, answers, source, rule, route, upstream, durationUs }: QueryRecord): string {
+  const why = rule === null ? "no rule" : `rule ${rule}`;
+  const from = upstream === null ? source : `${route} (${upstream})`;
+  const got = answers.length === 0 ? "no records" : answers.join(", ");
+  return printable(`> ${name} ${type}: ${why}, from ${from}, ${milliseconds(durationUs / 1000)}: ${rcode}, ${got}`).concat("\n");
+}
+
+function guide(ports: Readonly<Record<"dns" | "http" | "admin" | "domestic", number>>): string {
   const ask = (rest: string) => `  dig @127.0.0.1 -p ${ports.dns} ${rest}`;
   return `Fenliu is answering on 127.0.0.1, port ${ports.dns} (UDP and TCP) and ${ports.http} (DoH in clear). No packet leaves this machine.
 Type in another terminal:
@@ -89,8 +115,12 @@ ${ask("nothing.example.org")}
  the same over DoH and as JSON
   curl -s 'http://127.0.0.1:${ports.http}/dns-query?name=shop.example.cn&type=AAAA' -H 'accept: application/dns-json'
   kdig @127.0.0.1 -p ${ports.dns} +tcp news.example.org
+ why a name goes where it goes; what was asked; the whole API
+  curl -s 'http://127.0.0.1:${ports.admin}/api/v1/explain?name=video.example.net&type=A'
+  curl -s 'http://127.0.0.1:${ports.admin}/api/v1/queries?limit=5'
+  http://127.0.0.1:${ports.admin}/docs in a browser
 
-Ctrl-C ends it.
+Every question that comes is told below, with the rule that decided. Ctrl-C ends it.
 `;
 }
 

@@ -5,6 +5,7 @@ import { type ConfigResult, loadConfig } from "../config/load.ts";
 import { printProblems } from "../config/reading.ts";
 import type { Config } from "../config/types.ts";
 import { endpointText } from "../dns/address.ts";
+import { systemClock } from "../lib/clock.ts";
 import { errorText } from "../lib/text.ts";
 import type { Endpoint } from "../listen/options.ts";
 
@@ -146,6 +147,14 @@ export function caText({ ca }: Invocation, terminal: Terminal): string | null {
 export function endpointToAsk({ address, port }: Endpoint): string {
   const loopback = address === "0.0.0.0" ? "127.0.0.1" : address === "::" ? "::1" : address;
   return endpointText(loopback, port);
+}
+
+/** How long ago a source of a list changed; empty where this is not known. */
+export function ageText({ changedWallMs }: { readonly changedWallMs: number | null }): string {
+  if (changedWallMs === null) return "";
+  const minutes = Math.max(0, systemClock.wallMs() - changedWallMs) / 60_000;
+  if (minutes < 120) return `${Math.floor(minutes)} min`;
+  return minutes < 2880 ? `${Math.floor(minutes / 60)} h` : `${Math.floor(minutes / 1440)} d`;
 }
 
 /** Aborts when the user ends the command. */

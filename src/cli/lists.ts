@@ -11,6 +11,7 @@ import { NO_DIAGNOSTICS, openPolicy, type Policy, withList } from "../server/pol
 import { closeShared, openShared } from "../server/state.ts";
 import { trustSystemCertificates } from "../upstreams/dial.ts";
 import {
+  ageText,
   CA_HELP,
   type Command,
   caText,
@@ -73,13 +74,6 @@ function problemText({ problem, downloadProblem, warnings, warningCount }: Sourc
   if (problem !== null || first === undefined) return problem ?? "";
   const where = `line ${first.line}: ${first.reason}`;
   return warningCount === 1 ? `passed over ${where}` : `passed over ${warningCount} lines, the first is ${where}`;
-}
-
-function ageText({ changedWallMs }: SourceReport): string {
-  if (changedWallMs === null) return "";
-  const minutes = Math.max(0, systemClock.wallMs() - changedWallMs) / 60_000;
-  if (minutes < 120) return `${Math.floor(minutes)} min`;
-  return minutes < 2880 ? `${Math.floor(minutes / 60)} h` : `${Math.floor(minutes / 1440)} d`;
 }
 
 function table(rows: readonly (readonly string[])[]): string {

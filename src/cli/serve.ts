@@ -6,6 +6,7 @@ import { ListenError } from "../listen/listeners.ts";
 import { type OperationsLog, operationsLog } from "../log/operations.ts";
 import { ServerStateError } from "../server/state.ts";
 import { trustSystemCertificates } from "../upstreams/dial.ts";
+import { greet } from "./greeting.ts";
 import { type Command, configPath, EXIT, type Invocation, readConfig, refuseWords, type Terminal } from "./invocation.ts";
 
 export const serveCommand: Command = {
@@ -29,7 +30,8 @@ async function serve(invocation: Invocation, terminal: Terminal): Promise<number
     // SIGHUP ends a process that does not listen for it. A reload that is asked for during the start follows the start.
     terminal.onReload(oneAtATime(() => starting.then((started) => reload(started, path, { terminal, log }), ignore)));
     const app = await starting;
-    log.info({ config: path ?? "defaults", ...boundTexts(app) }, "Fenliu is answering");
+    if (terminal.interactive) await Promise.race([greet(app, path, terminal), stopped]);
+    else log.info({ config: path ?? "defaults", ...boundTexts(app) }, "Fenliu is answering");
     log.info({ signal: await stopped }, "stopping");
     await app.close();
     return EXIT.ok;

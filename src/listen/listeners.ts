@@ -8,6 +8,7 @@
  */
 import type { Socket } from "node:net";
 import { AddressSet, endpointText } from "../dns/address.ts";
+import { explainBindError } from "../lib/bind-error.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { StartDecision } from "../lib/stream-start.ts";
 import { errorText } from "../lib/text.ts";
@@ -163,7 +164,9 @@ class OpenedListeners {
       } catch (error) {
         await tcp?.close(0);
         if (!isLast) continue;
-        this.problems.push(`dns ${endpointText(endpoint.address, port)} (udp): ${explainBindError(error)}`);
+        this.problems.push(
+          `dns ${endpointText(endpoint.address, port)} (udp): ${explainBindError(error, { protocol: "udp", port })}`,
+        );
         return;
       }
     }
@@ -183,7 +186,9 @@ class OpenedListeners {
     try {
       return await StreamListener.open(endpoint, serve, this.#services);
     } catch (error) {
-      this.problems.push(`${kind} ${endpointText(endpoint.address, endpoint.port)} (tcp): ${explainBindError(error)}`);
+      this.problems.push(
+        `${kind} ${endpointText(endpoint.address, endpoint.port)} (tcp): ${explainBindError(error, { protocol: "tcp", port: endpoint.port })}`,
+      );
       return null;
     }
   }
@@ -218,24 +223,6 @@ function over(acceptor: TlsAcceptor, serve: ServeConnection): ServeConnection {
 function serveDns(transport: "tcp" | "dot", services: ListenServices): ServeConnection {
   return async (socket, { address, port }) =>
     new StreamConnection(socket, { address, port, transport, http: null, method: null, clientId: null }, services);
-}
-
-/** Says why an address could not be bound, and what to do about it. */
-function explainBindError(error: unknown): string {
-  switch (error instanceof Error && "code" in error ? error.code : undefined) {
-    case "EADDRINUSE":
-      return "the port is taken by another program or by another line of this section (EADDRINUSE)";
-    case "EACCES":
-      return "not allowed; ports below 1024 need root, the capability CAP_NET_BIND_SERVICE or a lower net.ipv4.ip_unprivileged_port_start (EACCES)";
-    case "EADDRNOTAVAIL":
-      return "this host does not have the address (EADDRNOTAVAIL)";
-    case "EINVAL":
-      return "not an address to listen on; a link-local one needs its interface, as in fe80::1%eth0 (EINVAL)";
-    case "EAFNOSUPPORT":
-      return "this host has no IPv6 (EAFNOSUPPORT)";
-    default:
-      return errorText(error);
-  }
 }
 
 /** Serves DoH on accepted connections, in clear or after the TLS handshake, in the HTTP version that the client speaks. */

@@ -19,7 +19,7 @@ describe("a token", () => {
     expect(JSON.stringify(body)).not.toContain("correct-horse");
   });
 
-  test.each(["/healthz", "/readyz", "/openapi.json", "/docs"])("is not needed for %s", async (path) => {
+  test.each(["/", "/healthz", "/readyz", "/openapi.json", "/docs"])("is not needed for %s", async (path) => {
     const admin = await openTestAdmin({ token: "correct-horse" });
     const response = await fetch(admin.base + path);
     await response.arrayBuffer();

@@ -16,6 +16,7 @@ const CALLS: Readonly<Record<string, readonly [path: string, status: number, jso
   readyz: ["/readyz", 200],
   metrics: ["/metrics", 200],
   getDocument: ["/openapi.json", 200],
+  getPage: ["/", 200],
   searchQueries: ["/api/v1/queries?type=A&type=AAAA&limit=5", 200],
   getQuery: ["/api/v1/queries/5", 200],
   exportQueries: ["/api/v1/queries/export?format=csv", 200],

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { run } from "../../src/cli/run.ts";
-import { start, testTerminal } from "./terminal.ts";
+import { start, testTerminal, until } from "./terminal.ts";
 
 /** What `fenliu query` prints. */
 async function shown(server: string, name: string, type: string): Promise<string> {
@@ -61,5 +61,15 @@ test("the commands that `demo` prints get the answers that it tells of", async (
   const [, url = ""] = /curl -s '([^']+)'/.exec(text) ?? [];
   const json = await (await fetch(url, { headers: { accept: "application/dns-json" } })).json();
   expect(json).toMatchObject({ Status: 0, Answer: [{ name: "shop.example.cn.", data: "2001:db8:1::10" }] });
+  expect(await demo.stop()).toBe(0);
+});
+
+test("`demo` has an API, and tells of each question why it went where it went", async () => {
+  const demo = await start(["demo"], "Ctrl-C ends it.");
+  const [, url = ""] = /curl -s '(http:[^']+\/api\/v1\/explain[^']+)'/.exec(demo.terminal.written.out) ?? [];
+  expect(await (await fetch(url)).json()).toMatchObject({ decision: { rule: "elsewhere" } });
+  const server = questionsOf(demo.terminal.written.out)[0]?.server ?? "";
+  await shown(server, "shop.example.cn", "A");
+  await until(() => demo.terminal.written.out.includes("> shop.example.cn A: rule mainland, from domestic ("));
   expect(await demo.stop()).toBe(0);
 });

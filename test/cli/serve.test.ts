@@ -277,3 +277,30 @@ describe("a reload by signal", () => {
 function withoutLifetimes(text: string): string {
   return text.replace(/(SOA .*) \d+$/gm, "$1");
 }
+
+test("a start on a terminal says where to ask, what to try, which files are used and how groups and lists fare", async () => {
+  const upstream = await upstreamWith(honest(". 100 NS a.root.example"));
+  const where = directory();
+  writeFileSync(join(where, "ads.txt"), "ads.example\n");
+  const config = `lists: { ads: { domains: [ads.txt] } }
+expect: [{ name: www.page.example, upstream: main }]
+`;
+  const yaml = yamlWith(upstream.port, config)
+    .replace("main: {", `dead: { servers: ["tcp://127.0.0.1:1"] }, main: {`)
+    .replace("expect: [{ name: www.page.example, upstream: main }]", "expect: [{ name: www.page.example, upstream: dead }]")
+    .replace("admin: null", 'admin: "127.0.0.1:0"');
+  writeFileSync(join(where, "fenliu.yaml"), yaml);
+  const site = await start(["serve"], "Groups", { ...testTerminal(where), interactive: true });
+  const { out } = site.terminal.written;
+  const [, port = ""] = /dig @127\.0\.0\.1 -p (\d+) www\.page\.example/.exec(out) ?? [];
+  expect(await queried("localhost", `@127.0.0.1:${port}`)).toMatchObject({ code: 0 });
+  const [, url = ""] = /curl '(http:[^']+)'/.exec(out) ?? [];
+  expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/dns-query\?name=www\.page\.example&type=A$/);
+  expect(out).toMatch(/API +http:\/\/127\.0\.0\.1:\d+\/docs/);
+  expect(out).toContain(join(where, "fenliu.yaml"));
+  expect(out).toContain(join(where, "data"));
+  expect(out).toMatch(/ads +1 entries, 0 min old/);
+  expect(out).toMatch(/main +127\.0\.0\.1:\d+ answers after \d/);
+  expect(out).toMatch(/dead +does not answer \(tcp:\/\/127\.0\.0\.1:1: refused/);
+  expect(site.terminal.written.err).not.toContain("Fenliu is answering");
+});
