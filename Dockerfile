@@ -11,14 +11,15 @@ WORKDIR /build
 # The runtime wants libatomic, of the image's architecture and, to compile, of this one's.
 RUN dpkg --add-architecture "$TARGETARCH" && apt-get update -qq && apt-get install -y -qq --no-install-recommends libatomic1
 COPY . .
-RUN node tools/setup.mjs && PATH="/build/node_modules/.bin:$PATH" node tools/image.mjs /image "$TARGETARCH"
+RUN node tools/setup.mjs && PATH="/build/node_modules/.bin:$PATH" node tools/image.mjs /image "$TARGETARCH" && mkdir -p /data/fenliu
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="Fenliu" \
       org.opencontainers.image.description="A DNS server for a house: mainland-China names to domestic resolvers, others to trusted overseas ones" \
       org.opencontainers.image.licenses="MIT"
 COPY --from=build /image/ /
-COPY --from=build --chown=65532:65532 /image/var/lib/fenliu/ /var/lib/fenliu/
+# A folder within the one that is copied: the owner of a destination that is there already would not change.
+COPY --from=build --chown=65532:65532 /data/ /var/lib/
 ENV PATH=/opt/fenliu/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 USER 65532:65532
 WORKDIR /var/lib/fenliu

@@ -15,7 +15,7 @@ if (folder === "" || platform === undefined) {
 }
 mkdirSync(join(folder, "opt"), { recursive: true });
 bundle(join(folder, "opt", "fenliu"), platform);
-for (const path of ["etc/fenliu", "var/lib/fenliu"]) mkdirSync(join(folder, path), { recursive: true });
+mkdirSync(join(folder, "etc/fenliu"), { recursive: true });
 writeFileSync(join(folder, "etc/fenliu/fenliu.yaml"), configurationOf(readFileSync("fenliu.yaml", "utf8")));
 
 /** The shipped configuration, to serve a house from within a container: on the usual ports, with what is learned where the volume is. */

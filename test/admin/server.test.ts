@@ -51,7 +51,7 @@ describe("opening", () => {
     const address = other.address();
     const port = typeof address === "object" ? (address?.port ?? 0) : 0;
     await expect(openAdmin({ ...SETUP, endpoint: { address: "127.0.0.1", port } })).rejects.toThrow(
-      `address already in use 127.0.0.1:${port}`,
+      `listen.admin 127.0.0.1:${port}: the port is taken`,
     );
     other.close();
   });
