@@ -16,6 +16,7 @@ import { printable } from "../lib/text.ts";
 import { type Listeners, openListeners } from "../listen/listeners.ts";
 import type { Endpoint } from "../listen/options.ts";
 import type { Handler } from "../listen/types.ts";
+import type { QueryFilter } from "../log/filter.ts";
 import { operationsLog } from "../log/operations.ts";
 import type { QueryRecord } from "../log/record.ts";
 import { milliseconds } from "../log/text.ts";
@@ -50,7 +51,9 @@ async function demo(invocation: Invocation, terminal: Terminal): Promise<number>
         domestic: portOf(domestic.bound.dns),
       }),
     );
-    app.recorder.follow((record) => terminal.out(storyOf(record)));
+    app.recorder.feed.followers.add(EVERY_QUERY, (records) => {
+      for (const { json } of records) terminal.out(storyOf(JSON.parse(json)));
+    });
     await stopped;
     await app.close();
     return EXIT.ok;
@@ -81,6 +84,8 @@ cache: { file: ${folder}/cache.db }
 log: { queries: { store: ${folder}/queries.db } }
 `;
 }
+
+const EVERY_QUERY: QueryFilter = { fromMs: null, toMs: null, conditions: [] };
 
 /** What became of a query, and why, in one line. */
 function storyOf({ name, type, rcode, answers, source, rule, route, upstream, durationUs }: QueryRecord): string {

@@ -63,7 +63,6 @@ const QUERIES: Readonly<Record<string, string>> = {
 
 describe("paths", () => {
   test.each([
-    "/",
     "/api",
     "/api/v1",
     "/api/v1/",
