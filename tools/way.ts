@@ -16,6 +16,8 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const REPEATS = 5;
+/** A server that does not answer is given up. */
+const DEADLINE_MS = 60_000;
 /** How long what a reload leaves running may take to come to rest. */
 const SETTLE_MS = 300;
 
@@ -54,6 +56,11 @@ cache: { file: null }
       stdio: ["ignore", "ignore", "pipe"],
     },
   );
+  const deadline = setTimeout(() => {
+    console.error("way: the server did not answer in time");
+    server.kill("SIGKILL");
+    process.exit(1);
+  }, DEADLINE_MS);
   try {
     const said = linesOf(server.stderr);
     const inspector = await Inspector.open(await said.find(/ws:\/\/\S+/));
@@ -82,6 +89,7 @@ cache: { file: null }
     }
     client.close();
   } finally {
+    clearTimeout(deadline);
     server.kill();
     upstream.close();
     await once(server, "exit");
