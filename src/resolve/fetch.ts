@@ -185,6 +185,7 @@ export function disproveCachedNxdomain(resolver: Resolver, subject: NxdomainSubj
 /** How the name is known to exist without asking an upstream; null = it is not known to exist. */
 function findDisproof({ decider, cache }: Resolver, { question, group, limits }: NxdomainSubject, name: Name): string | null {
   if (decider.hasHost(name)) return "the hosts table has the name";
+  if (decider.isSpecialApex(name)) return "it is the name of a special zone";
   const scope = { class: question.class, route: group.label };
   return cache.provesExistence(name, scope, limits) ? "other types of the name exist" : null;
 }

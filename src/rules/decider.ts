@@ -18,7 +18,7 @@ import { findRuleAgainstNxdomain, SpecialExistence } from "./nxdomain-safety.ts"
 import type { RuleAnswer, RuleOptions, SpecialOptions } from "./options.ts";
 import { ClientAddresses, type DomainLists, describeMatch, isHit, type Miss, Rule, type RuleMatch } from "./rule.ts";
 import { Settings } from "./settings.ts";
-import { type SpecialZone, SpecialZones } from "./special-zones.ts";
+import { type SpecialZone, SpecialZones, specialRecord } from "./special-zones.ts";
 
 interface DeciderParts {
   readonly rules: readonly RuleOptions[];
@@ -88,6 +88,11 @@ export class Decider {
   /** Whether the name lies in a special zone. Such a name belongs to the local network, even where a rule sends it to a group. */
   isSpecial(name: Name): boolean {
     return this.#zones.find(name, TYPE.A) !== null;
+  }
+
+  /** Whether the name is that of a special zone. Fenliu answers all its types except DS, so an upstream's NXDOMAIN for DS must become NODATA. */
+  isSpecialApex(name: Name): boolean {
+    return this.#zones.isApex(name);
   }
 
   #decide(question: RuleQuestion, requester: Requester, steps: ExplanationStep[] | null): Decision {
@@ -176,15 +181,22 @@ export class Decider {
   }
 
   #answerFromZone(zone: SpecialZone, question: RuleQuestion, requester: Requester): ReplyDecision {
+    const reply = { kind: "reply", source: "special", action: zone.denies ? "block" : "none" } as const;
+    const context = this.#localContext(question, requester);
+    const record = specialRecord(question.name, question.type);
+    if (record !== null) return { ...reply, answer: { ...record, ttlSeconds: this.#hostsTtls.positiveSeconds }, context };
     const wanted = question.name === zone.name ? zone.apex : zone.below;
-    const exists = wanted === "nxdomain" && (this.hasHost(question.name) || this.#existence.leavesAtOrBelow(question.name, zone));
-    return {
-      kind: "reply",
-      source: "special",
-      action: zone.denies ? "block" : "none",
-      answer: { kind: exists ? "nodata" : wanted, soaOwner: zone.name, ttlSeconds: this.#hostsTtls.negativeSeconds },
-      context: this.#localContext(question, requester),
-    };
+    const exists = wanted === "nxdomain" && this.#existsInZone(zone, question.name);
+    const answer = {
+      kind: exists ? "nodata" : wanted,
+      soaOwner: zone.name,
+      ttlSeconds: this.#hostsTtls.negativeSeconds,
+    } as const;
+    return { ...reply, answer, context };
+  }
+
+  #existsInZone(zone: SpecialZone, name: Name): boolean {
+    return this.hasHost(name) || this.#zones.hasRecords(name) || this.#existence.leavesAtOrBelow(name, zone);
   }
 
   // No modifier changes a local answer, but `log: false` holds for it too: whether a client is logged must not depend on the name.

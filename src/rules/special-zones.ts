@@ -15,9 +15,11 @@ export interface SpecialZone {
   readonly denies: boolean;
 }
 
+/** RFC 6761 §6.3: it and all names below it are the host that asks. */
+const LOCALHOST = zoneName("localhost");
+
 /** Zones that do not exist on the public internet. */
 const LOCAL_ZONES: readonly string[] = [
-  "localhost", // RFC 6761 §6.3
   "invalid", // RFC 6761 §6.4
   "test", // RFC 6761 §6.2
   "onion", // RFC 7686 §2
@@ -70,10 +72,17 @@ export class SpecialZones {
   readonly #switched: SpecialZone[] = [];
   /** The names above all fixed zones. */
   readonly #above = new Set<Name>();
+  /** The names of PTR records of loopback addresses, and the names above them. */
+  readonly #held = new Set<Name>();
 
   constructor(options: SpecialOptions) {
     for (const name of [...LOCAL_ZONES, ...REVERSE_ZONES].map(zoneName)) {
       this.#add({ name, apex: "nodata", below: "nxdomain", opens: true, denies: false });
+    }
+    this.#add({ name: LOCALHOST, apex: "nodata", below: "nodata", opens: true, denies: false });
+    for (const pointer of LOOPBACK_POINTERS) {
+      this.#held.add(pointer);
+      addAncestors(this.#held, pointer);
     }
     // RFC 9462 §6.4: queries for resolver.arpa must not be forwarded.
     this.#add({ name: zoneName("resolver.arpa"), apex: "nodata", below: "nodata", opens: false, denies: false });
@@ -89,8 +98,19 @@ export class SpecialZones {
     const top = topLabelAt(name);
     if (top < 0) return null;
     const zone = this.#belowTop(name, top);
-    if (zone !== null) return zone.name === name && isForwardedAtApex(name, type) ? null : zone;
+    // RFC 4035 §3.1.4.1: DS belongs to the parent zone, which may have to prove that there is none. An unsigned answer would be bogus to a validator.
+    if (zone !== null) return zone.name === name && type === TYPE.DS ? null : zone;
     return top === 0 && isAnsweredForSingleLabels(type) ? singleLabel(name) : null;
+  }
+
+  /** Whether the name is that of a fixed zone. The zone answers all types except DS, which the parent zone answers. */
+  isApex(name: Name): boolean {
+    return this.#zones.has(name);
+  }
+
+  /** Whether a special zone has records at this name or below it. */
+  hasRecords(name: Name): boolean {
+    return isWithin(name, LOCALHOST) || this.#held.has(name);
   }
 
   /** Whether this name gets NODATA for some type, or is above a zone: the root, single labels, in-addr.arpa and others. */
@@ -125,12 +145,22 @@ export class SpecialZones {
   }
 }
 
-const HOME_ARPA = zoneName("home.arpa");
-
-// RFC 8375 §4: DS of home.arpa goes upstream, because the parent zone proves that its delegation is insecure.
-function isForwardedAtApex(name: Name, type: number): boolean {
-  return type === TYPE.DS && name === HOME_ARPA;
+/** The records that special zones have: addresses of `localhost` and of names below it, and PTR of those addresses (RFC 6761 §6.3). null = none. */
+export function specialRecord(name: Name, type: number): SpecialRecord | null {
+  if (type === TYPE.PTR) return LOOPBACK_POINTERS.includes(name) ? { kind: "pointer", target: LOCALHOST } : null;
+  if ((type !== TYPE.A && type !== TYPE.AAAA) || !isWithin(name, LOCALHOST)) return null;
+  return { kind: "addresses", addresses: type === TYPE.A ? LOOPBACK_IPV4 : LOOPBACK_IPV6 };
 }
+
+type SpecialRecord =
+  | { readonly kind: "addresses"; readonly addresses: readonly Uint8Array[] }
+  | { readonly kind: "pointer"; readonly target: Name };
+
+const LOOPBACK_IPV4: readonly Uint8Array[] = [Uint8Array.of(127, 0, 0, 1)];
+const LOOPBACK_IPV6: readonly Uint8Array[] = [Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1)];
+
+/** The reverse names of 127.0.0.1 and ::1. */
+const LOOPBACK_POINTERS: readonly Name[] = ["1.0.0.127.in-addr.arpa", `1.${"0.".repeat(31)}ip6.arpa`].map(zoneName);
 
 // Clients look up local hosts by a single label. Questions for other types concern top-level domains.
 function isAnsweredForSingleLabels(type: number): boolean {

@@ -36,6 +36,12 @@ describe("a name that exists in any type never gets NXDOMAIN in another", () => 
     expect(site.asked()).toHaveLength(2);
   });
 
+  test("NXDOMAIN for DS of a special zone is NODATA: the other types of the zone are answered here", async () => {
+    const site = await siteWith({ upstreams: { main: deny } });
+    expect(await site.ask("localhost", "DS")).toMatchObject(guarded);
+    expect(await site.ask("a.localhost", "A")).toMatchObject({ answers: ["127.0.0.1"] });
+  });
+
   test("a true NXDOMAIN stays NXDOMAIN for every type, for one A question at most", async () => {
     const site = await siteWith({ upstreams: { main: page } });
     for (const type of ["HTTPS", "AAAA", "A", "MX", "SVCB", "TXT"]) {

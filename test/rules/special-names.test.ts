@@ -20,15 +20,43 @@ describe("special names", () => {
       expect(outcome({ rules: [catchAll] }, `invalid ${type}`)).toBe("special nodata invalid");
       expect(outcome({ rules: [catchAll] }, `a.b.invalid ${type}`)).toBe("special nxdomain invalid");
     }
-    expect(outcome({}, "localhost")).toBe("special nodata localhost");
     expect(outcome({}, "1.0.0.10.in-addr.arpa PTR")).toBe("special nxdomain 10");
+  });
+
+  test("localhost and all names below it are the loopback addresses, and NODATA for other types (RFC 6761 §6.3)", () => {
+    for (const question of ["localhost", "foo.localhost", "a.b.localhost"]) {
+      expect(site({}).decide(question)).toMatchObject({ answer: { addresses: [Uint8Array.of(127, 0, 0, 1)] } });
+      const ipv6 = [Uint8Array.of(...Array.from({ length: 15 }, () => 0), 1)];
+      expect(site({}).decide(`${question} AAAA`)).toMatchObject({ answer: { addresses: ipv6 } });
+      for (const type of ["HTTPS", "TXT", "NS", "MX"])
+        expect(outcome({}, `${question} ${type}`)).toBe("special nodata localhost");
+    }
+    expect(outcome({}, "notlocalhost.example")).toBe("first");
+    expect(outcome({ hosts: [{ name: "foo.localhost", addresses: ["10.0.0.5"] }] }, "foo.localhost")).toBe("hosts addresses");
+  });
+
+  test("PTR of a loopback address is localhost, and the names above it exist", () => {
+    const reverse = ["1.0.0.127.in-addr.arpa", `1.${"0.".repeat(31)}ip6.arpa`];
+    for (const question of reverse) {
+      expect(site({}).decide(`${question} PTR`)).toMatchObject({ answer: { kind: "pointer", target: name("localhost") } });
+      expect(outcome({}, `${question} TXT`)).toMatch(/^special nodata /);
+    }
+    expect(outcome({}, "0.0.127.in-addr.arpa PTR")).toBe("special nodata 127");
+    expect(outcome({}, "2.0.0.127.in-addr.arpa PTR")).toBe("special nxdomain 127");
+  });
+
+  test("DS of a special zone belongs to the parent zone and is forwarded (RFC 4035 §3.1.4.1); a denied name stays denied", () => {
+    for (const zone of ["home.arpa", "10.in-addr.arpa", "d.f.ip6.arpa", "localhost", "test", "lan", "resolver.arpa"])
+      expect(outcome({}, `${zone} DS`)).toBe("first");
+    expect(outcome({}, "a.home.arpa DS")).toBe("special nxdomain home");
+    const special = { firefoxCanary: true, privateRelay: false };
+    expect(outcome({ special }, "use-application-dns.net DS")).toBe("special nxdomain use-application-dns");
   });
 
   test("a single label is NODATA for the types that clients look up hosts by, and forwarded for others", () => {
     expect(outcome({}, "printer AAAA")).toBe("special nodata printer");
     expect(outcome({}, "printer TXT")).toBe("first");
     expect(outcome({}, ". NS")).toBe("first");
-    expect(outcome({}, "home.arpa DS")).toBe("first");
     expect(outcome({ rules: [catchAll] }, "printer")).toBe("special nodata printer");
     expect(outcome({ rules: [rule("own", "router", { domains: ["full:printer"] })] }, "printer")).toBe("router");
   });
@@ -108,7 +136,7 @@ describe("special names", () => {
     const rules = [rule("ptr", "router", { domains: ["10.in-addr.arpa"], types: [TYPE.PTR] })];
     expect(outcome({ rules }, "1.0.0.10.in-addr.arpa PTR")).toBe("router");
     expect(outcome({ rules }, "1.0.0.10.in-addr.arpa TXT")).toBe("special nodata 10");
-    expect(outcome({ rules }, "1.0.0.127.in-addr.arpa PTR")).toBe("special nxdomain 127");
+    expect(outcome({ rules }, "2.0.0.127.in-addr.arpa PTR")).toBe("special nxdomain 127");
   });
 
   test("hosts names of a special zone come first", () => {

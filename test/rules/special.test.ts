@@ -94,10 +94,11 @@ describe("special zones", () => {
     for (const type of [TYPE.A, TYPE.NS, TYPE.DNSKEY]) expect(zoneOf(".", type)).toBeNull();
   });
 
-  test("DS of home.arpa is forwarded (RFC 8375 §4), DS below it and of other zones is not", () => {
-    expect(zoneOf("home.arpa", TYPE.DS)).toBeNull();
-    expect(zoneOf("a.home.arpa", TYPE.DS)).toBe("home.arpa");
-    expect(zoneOf("10.in-addr.arpa", TYPE.DS)).toBe("10.in-addr.arpa");
+  test("DS of a zone is forwarded, because it belongs to the parent zone (RFC 4035 §3.1.4.1); DS of a name below is not", () => {
+    for (const zone of ["home.arpa", "10.in-addr.arpa", "localhost", "resolver.arpa"]) {
+      expect(zoneOf(zone, TYPE.DS)).toBeNull();
+      expect(zoneOf(`a.${zone}`, TYPE.DS)).toBe(zone);
+    }
   });
 
   test("resolver.arpa and names below it are never forwarded, whatever the rules say (RFC 9462 §6.4)", () => {
