@@ -85,8 +85,8 @@ function routeOf(resolver: Resolver, name: Name, decision: ForwardDecision | Com
   return verdict === null ? null : decision.compare[verdict.side];
 }
 
-/** Addresses that proxies invent for names. Their meaning changes from minute to minute. */
-export const FAKE_IP_RANGES = ["198.18.0.0/15", "fc00::/18"];
+/** Addresses that proxies (mihomo, sing-box, Surge and others) invent for names. Their meaning changes from minute to minute. */
+export const FAKE_IP_RANGES = ["198.18.0.0/15", "28.0.0.0/8", "fc00::/16"];
 
 const fakeAddresses = AddressSet.of(...FAKE_IP_RANGES);
 

@@ -218,17 +218,19 @@ describe("stale answers (RFC 8767)", () => {
   });
 
   test("are not sent for fake-ip addresses, `cache.volatile` and `volatile` groups", async () => {
-    const zoneOfFakes = honest("fake.example 10 A 198.18.0.9", "mine.example 10 A 203.0.113.9", "page.example 10 A 192.0.2.7");
+    const fakes = ["fake.example 10 A 198.18.0.9", "other.example 10 A 28.3.4.5"];
+    const zoneOfFakes = honest(...fakes, "mine.example 10 A 203.0.113.9", "page.example 10 A 192.0.2.7");
     const site = await siteWith({
       upstreams: { main: zoneOfFakes, router: { servers: [zoneOfFakes], keys: "volatile: true" } },
       yaml: "cache: { file: null, volatile: [203.0.113.0/24] }\nrules: [{ name: r, clients: [10.0.0.9], upstream: router }]",
     });
-    const names = ["fake.example", "mine.example", "page.example"];
+    const names = ["fake.example", "other.example", "mine.example", "page.example"];
     for (const name of names) await site.ask(name);
     await site.ask("page.example", "A", { client: "10.0.0.9" });
     for (const group of ["main", "router"]) site.server(group).follow(refusing);
     await site.clock.advance(11_000);
     expect((await Promise.all(names.map((name) => site.ask(name)))).map(({ rcode }) => rcode)).toEqual([
+      "SERVFAIL",
       "SERVFAIL",
       "SERVFAIL",
       "NOERROR",

@@ -13,6 +13,7 @@ const zone = [
   "alias.example CNAME home.example",
   "fake.example A 198.18.0.7",
   "fake.example AAAA fc00::7",
+  "far.fake.example AAAA fc00:0:ffff::7",
   "host.lan A 192.168.1.9",
   "home.example HTTPS 1 . alpn=h2 ipv4hint=192.0.2.1,192.168.1.1 ipv6hint=2001:db8::1",
   "home.example TXT text",
@@ -41,7 +42,7 @@ describe("a public name does not get a private address", () => {
     "::",
     "fe80::1",
     "fd12::1",
-    "fc00:4000::1",
+    "fc01::1",
     "::ffff:10.0.0.1",
   ])("%s", async (address) => {
     const type = address.includes(":") ? "AAAA" : "A";
@@ -66,6 +67,7 @@ describe("a public name does not get a private address", () => {
     expect(await site.ask("public.example", "AAAA")).toMatchObject({ answers: ["2001:db8::1"] });
     expect(await site.ask("fake.example")).toMatchObject({ answers: ["198.18.0.7"] });
     expect(await site.ask("fake.example", "AAAA")).toMatchObject({ answers: ["fc00::7"] });
+    expect(await site.ask("far.fake.example", "AAAA")).toMatchObject({ answers: ["fc00:0:ffff::7"] });
     expect(await site.ask("home.example", "TXT")).toMatchObject({ answers: ['"text"'] });
   });
 
