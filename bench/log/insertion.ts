@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { systemClock } from "../../src/lib/clock.ts";
 import { openListeners } from "../../src/listen/listeners.ts";
 import { operationsLog } from "../../src/log/operations.ts";
-import { handlerFor } from "../../src/server/pipeline.ts";
+import { handlerFor, waitingQueries } from "../../src/server/pipeline.ts";
 import { closeState } from "../../src/server/state.ts";
 import { NOWHERE } from "../../test/support/nowhere.ts";
 import { filledSite } from "../micro/site.ts";
@@ -49,7 +49,7 @@ export interface Insertion {
 export async function insertionRounds({ folder, rounds, apart }: Insertion): Promise<readonly InsertionRound[]> {
   const { site, messages } = await filledSite(zoneOf(1000));
   const log = operationsLog("error", (line) => process.stderr.write(line), false);
-  const handler = handlerFor({ state: site, recorder: { observe: () => {} } }, log);
+  const handler = handlerFor({ state: site, recorder: { observe: () => {} }, waiting: waitingQueries() }, log);
   const listen = { ...NOWHERE, dns: [{ address: "127.0.0.1", port: 0 }] };
   const listeners = await openListeners({ listen, tls: null, trustedProxies: [] }, handler, { clock: systemClock });
   const asker = started(new URL("./asker.ts", import.meta.url));

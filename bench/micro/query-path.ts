@@ -4,7 +4,7 @@ import { QueryRecorder } from "../../src/control/journal.ts";
 import { isRejection, parseQuery } from "../../src/dns/query.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { resolve } from "../../src/resolve/resolve.ts";
-import { serve } from "../../src/server/pipeline.ts";
+import { serve, waitingQueries } from "../../src/server/pipeline.ts";
 import type { Operation } from "./measure.ts";
 import { CLIENT, type FilledSite } from "./site.ts";
 
@@ -25,25 +25,29 @@ export function queryPath({ site, messages, queries }: FilledSite): readonly Ope
     };
   const keys = queries.map((query) => cacheKey(query, "overseas"));
   const renderings = queries.slice(0, RENDERED).map((query) => {
-    const resolution = resolve(resolver, query, CLIENT);
+    const resolution = resolve(resolver, query, { client: CLIENT, mayWait: true });
     if (resolution instanceof Promise || resolution.answer === null || resolution.source !== "cache")
       throw new Error("the benchmark's own question is not answered from the cache");
     const { answer, ttl, authenticated, extendedErrors } = resolution;
     return { query, answer, ttl, authenticated, extendedErrors, limitBytes: replyLimit(query, true), encrypted: false };
   });
-  const unobserved = { state: site, recorder: { observe: () => {} } };
+  const waiting = waitingQueries();
+  const unobserved = { state: site, recorder: { observe: () => {} }, waiting };
   const counting = journalOf(site);
   const recording = journalOf(site);
   recording.use({ enabled: true, clients: "full" });
   const { ring } = recording.feed;
-  const recorded = each(messages, (message) => isNow(serve({ state: site, recorder: recording }, message, CLIENT)));
+  const recorded = each(messages, (message) => isNow(serve({ state: site, recorder: recording, waiting }, message, CLIENT)));
   return [
     { name: "parseQuery", run: each(messages, (message) => idOf(parseQuery(message))) },
     { name: "access.admit", run: each(queries, () => access.admit(CLIENT, performance.now()).length) },
     { name: "decide", run: each(queries, (query) => resolver.decider.decide(query, CLIENT).kind.length) },
     { name: "cacheKey", run: each(queries, (query) => cacheKey(query, "overseas").length) },
     { name: "cache get", run: each(keys, (key) => resolver.cache.get(key)?.hits ?? Number.NaN) },
-    { name: "resolve (decide, key, get, freshness)", run: each(queries, (query) => isNow(resolve(resolver, query, CLIENT))) },
+    {
+      name: "resolve (decide, key, get, freshness)",
+      run: each(queries, (query) => isNow(resolve(resolver, query, { client: CLIENT, mayWait: true }))),
+    },
     { name: "render", run: each(renderings, (rendering) => render(rendering).wire.length) },
     {
       name: "serve, from bytes to bytes",
@@ -51,7 +55,7 @@ export function queryPath({ site, messages, queries }: FilledSite): readonly Ope
     },
     {
       name: "the same, counted",
-      run: each(messages, (message) => isNow(serve({ state: site, recorder: counting }, message, CLIENT))),
+      run: each(messages, (message) => isNow(serve({ state: site, recorder: counting, waiting }, message, CLIENT))),
     },
     {
       name: "the same, and an entry of the query log written",

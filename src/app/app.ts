@@ -18,7 +18,7 @@ import type { UpdateResult } from "../lists/update.ts";
 import { throttle } from "../log/operations.ts";
 import type { QueryLog } from "../log/query-log.ts";
 import { ownHostsFile, ownHostsPath, readOwnHosts, writeOwnHosts } from "../server/host-overrides.ts";
-import { handlerFor, type Serving } from "../server/pipeline.ts";
+import { handlerFor, type Serving, waitingQueries } from "../server/pipeline.ts";
 import { withList, withOwnHosts } from "../server/policy.ts";
 import { checkReloadable } from "../server/preflight.ts";
 import {
@@ -43,6 +43,7 @@ export class App implements Serving {
   readonly reloads: Reloads;
   /** Counts every query, and records it for the query log and for followers. */
   readonly recorder: QueryRecorder;
+  readonly waiting = waitingQueries();
   readonly #dependencies: Dependencies;
   /** Reports each kind of event at most once a minute. */
   readonly #report: (kind: string, details: object) => void;

@@ -78,8 +78,9 @@ function forwardedState(
   const effect = preference === null ? "given" : preferenceEffect(resolver, hypothetical, preference);
   if (preference !== null && effect === "withheld")
     return { ...NOTHING_KNOWN, ...common, known: { route: null, answer: "nodata", action: preference.action } };
-  const group = knownGroup(resolver, { query, client, decision }, verdict);
-  const cached = group === null ? null : lookUpCache(resolver, { query, client, decision }, group);
+  const inProgress = { query, client, mayWait: false, decision };
+  const group = knownGroup(resolver, inProgress, verdict);
+  const cached = group === null ? null : lookUpCache(resolver, inProgress, group);
   const loops = !isFresh(cached) && group?.loops(client.address) === true;
   const predicted = effect === "given" && preference !== null ? "none" : prediction.action;
   return {
@@ -161,8 +162,9 @@ function preferenceEffect(
     return decision.answer.kind === "addresses" ? "withheld" : "given";
   }
   const verdict = decision.kind === "compare" ? knownVerdict(resolver, query.name, decision.compare) : null;
-  const group = knownGroup(resolver, { ...other, decision }, verdict);
-  const cached = group === null ? null : lookUpCache(resolver, { ...other, decision }, group);
+  const inProgress = { ...other, mayWait: false, decision };
+  const group = knownGroup(resolver, inProgress, verdict);
+  const cached = group === null ? null : lookUpCache(resolver, inProgress, group);
   if (!isFresh(cached)) return "unknown";
   return outcomeOf(cached.held.answer) === "positive" ? "withheld" : "given";
 }

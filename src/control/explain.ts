@@ -9,7 +9,7 @@ import type { TraceStep } from "../log/record.ts";
 import { queryForTarget } from "../resolve/alias.ts";
 import { type Decision, MAX_ALIASES } from "../rules/decision.ts";
 import type { RuleOptions } from "../rules/options.ts";
-import { serve } from "../server/pipeline.ts";
+import { serve, waitingQueries } from "../server/pipeline.ts";
 import type { Policy } from "../server/policy.ts";
 import type { QueryEvent } from "../server/query-event.ts";
 import type { ServerState } from "../server/state.ts";
@@ -90,7 +90,8 @@ const PAST_NOTE = "This is a version of the past: what the cache held then, and 
 async function resolveHypothetical(state: ServerState, { query, client }: HypotheticalQuery): Promise<ExplainedOutcome> {
   const events: QueryEvent[] = [];
   const message = askMessage(query, { id: 0, edns: true, padded: false });
-  await serve({ state, recorder: { observe: (event) => void events.push(event) } }, message, client);
+  const recorder = { observe: (event: QueryEvent) => void events.push(event) };
+  await serve({ state, recorder, waiting: waitingQueries() }, message, client);
   const [event] = events;
   if (event === undefined) throw new Error("the pipeline reported no event for a query");
   const record = recordOf(event);

@@ -71,6 +71,13 @@ export function unmapped(bytes: Uint8Array): Uint8Array {
   return isMapped(bytes) ? bytes.subarray(12) : bytes;
 }
 
+/** The network that one subscriber has: the /64 of an IPv6 address, as text; an IPv4 address stands for itself. */
+export function networkOfAddress(text: string): string {
+  if (!text.includes(":")) return text;
+  const address = addressFromText(withoutZone(text));
+  return address === null || address.length === 4 ? text : Buffer.from(address.subarray(0, 8)).toString("hex");
+}
+
 /** Reads an address, a CIDR (host bits are ignored), or a range `first-last`; null for any other text. */
 export function rangeFromText(text: string): AddressRange | null {
   const dash = text.indexOf("-");

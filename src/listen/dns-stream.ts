@@ -6,7 +6,8 @@ import type { Connection, HandlerReply, ListenServices } from "./types.ts";
 
 /**
  * DNS on one TCP or TLS connection: messages behind two bytes of length, answered in the order in which the answers come (RFC 7766 §6.2.1.1,
- * §7; RFC 7858). A client that has ended its side still gets the pending answers.
+ * §7; RFC 7858). A client that has ended its side still gets the pending answers. Questions are read however many are pending, so that those that need
+ * no waiting are answered: the handler bounds how many wait.
  */
 export class StreamConnection implements Connection {
   readonly #socket: Socket;
@@ -68,8 +69,7 @@ export class StreamConnection implements Connection {
   }
 
   #mayTakeMore(): boolean {
-    const { limits } = this.#services;
-    return this.#outstanding < limits.outstandingPerConnection && !this.#socket.writableNeedDrain && !this.#socket.destroyed;
+    return !this.#socket.writableNeedDrain && !this.#socket.destroyed;
   }
 
   #answer(message: Uint8Array): void {

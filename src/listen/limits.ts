@@ -2,15 +2,13 @@ export type ListenLimits = Readonly<Record<keyof typeof LISTEN_LIMITS, number>>;
 
 /** The limits of the listeners, with their reasons. No configuration key sets them. */
 export const LISTEN_LIMITS = {
-  /** UDP queries in flight, over all sockets; more are dropped and counted. With a dead upstream each lives for the whole deadline: this admits 2,500 a second. */
-  udpInFlight: 10_000,
   /** Receive buffer of each UDP socket; the kernel may grant less. Holds the some 10,000 queries that arrive during a garbage collection. */
   udpReceiveBufferBytes: 8 << 20,
   /** Replies that the kernel has not taken yet, per UDP socket; more are dropped and counted. */
   udpSendQueueBytes: 4 << 20,
   /** Open connections over all stream listeners. One costs some 20 KB, over TLS 60 KB. */
   connections: 4096,
-  /** Pending questions of one connection; beyond it the connection is not read. RFC 7766 §6.2.1.1 leaves the number to the server. */
+  /** Pending requests of one HTTP connection: streams of HTTP/2; on HTTP/1, whose answers keep the order of the requests, it is not read beyond them. */
   outstandingPerConnection: 256,
   /** Answers that a client has not read, 16 of the largest size; beyond it the connection is cut. */
   writeBacklogBytes: 1 << 20,

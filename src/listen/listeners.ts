@@ -66,7 +66,7 @@ export async function openListeners(
   handler: Handler,
   { clock, report = () => {}, limits }: ListenersContext,
 ): Promise<Listeners> {
-  const counters: ListenCounters = { udpInFlight: 0, udpShed: 0, udpUnsent: 0, connections: 0, connectionsRefused: 0 };
+  const counters: ListenCounters = { udpInFlight: 0, udpUnsent: 0, connections: 0, connectionsRefused: 0 };
   const opened = new OpenedListeners({
     handler,
     clock,

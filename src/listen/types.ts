@@ -93,8 +93,6 @@ export type ListenEvent =
 export interface ListenCounters {
   /** UDP queries that wait for their answer. */
   udpInFlight: number;
-  /** UDP queries dropped because too many were in flight. */
-  udpShed: number;
   /** UDP replies that could not be sent. */
   udpUnsent: number;
   connections: number;

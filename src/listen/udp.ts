@@ -124,13 +124,9 @@ export class UdpListener {
   }
 
   #receive(socket: Socket, message: Buffer, remote: RemoteInfo): void {
-    const { counters, handler, limits } = this.#services;
+    const { counters, handler } = this.#services;
     // No reply can be sent to port 0; such a source is forged.
     if (this.#closing !== null || remote.port === 0) return;
-    if (counters.udpInFlight >= limits.udpInFlight) {
-      counters.udpShed++;
-      return;
-    }
     const answer = handler.answer(new Uint8Array(message.buffer, message.byteOffset, message.length), {
       address: addressOfSocket(remote.address),
       port: remote.port,

@@ -35,7 +35,7 @@ export interface QueryRecord {
   readonly answers: readonly string[];
   /** Where the answer came from; `refused` for what no rule was asked about: malformed, forbidden, over the rate. */
   readonly source: RecordSource;
-  /** What was done: `none`, `block`, `type65:nodata`, `nxdomain:guarded`, `compare:unproven`, `loop`, `never`, `drop`, `malformed`, `unsupported`, `access`, `rate`, `fault`, … */
+  /** What was done: `none`, `block`, `type65:nodata`, `nxdomain:guarded`, `compare:unproven`, `loop`, `never`, `drop`, `malformed`, `unsupported`, `access`, `rate`, `shed`, `fault`, … */
   readonly action: string;
   /** The rule that decided; null where none did. */
   readonly rule: string | null;

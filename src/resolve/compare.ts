@@ -163,7 +163,7 @@ function conclude(comparing: Comparing, responses: Responses): Resolution {
 }
 
 /** Actions of questions that were not sent to their group. */
-const NOT_ASKED: ReadonlySet<string> = new Set(["loop", "never"]);
+const NOT_ASKED: ReadonlySet<string> = new Set(["loop", "never", "shed"]);
 
 /** Chooses after the far group has failed: a stale near answer that is kept, else an unproven near answer, else the failure. */
 function chooseWithoutFar(comparing: Comparing, { near, finding, far }: Responses): Resolution {

@@ -24,7 +24,7 @@ export function fetchAnswer(resolver: Resolver, request: FetchRequest): PendingF
   if (admission instanceof UpstreamError) return failAtOnce(request, admission);
   if (!admission.isShareable) return startFetch(resolver, request, admission);
   const fetch = resolver.singleFlight.join(key, () => startFetch(resolver, request, admission));
-  return fetch ?? failAtOnce(request, new UpstreamError("exhausted", group.label, "too many questions are under way"));
+  return fetch ?? failAtOnce(request, new UpstreamError("crowded", group.label, "too many questions are under way"));
 }
 
 function failAtOnce(request: FetchRequest, error: UpstreamError): PendingFetch {
@@ -202,22 +202,30 @@ export function guardNxdomain(nxdomain: Answer, reason: string, ttlSeconds: numb
   return { ...toNodata(nxdomain, ttlSeconds), extendedErrors };
 }
 
-/** Joins equal work: a caller with the key of running work gets that work. At the limit, further work is refused, not queued. */
+/**
+ * Joins equal work: a caller with the key of running work gets that work. At the limits, further work and further callers are refused, not queued: all
+ * callers of one work go on in the same moment, which holds the thread.
+ */
 export class SingleFlight<Key, Work extends { readonly result: Promise<unknown> }> {
-  readonly #limit: number;
-  readonly #running = new Map<Key, Work>();
+  readonly #limits: { readonly running: number; readonly callers: number };
+  readonly #running = new Map<Key, { readonly work: Work; callers: number }>();
 
-  constructor(limit: number) {
-    this.#limit = limit;
+  /** @param limits how much work may run, and how many callers may wait for the same work. */
+  constructor(limits: { readonly running: number; readonly callers: number }) {
+    this.#limits = limits;
   }
 
-  /** Returns the running work, or starts it; null = the limit is reached. */
+  /** Returns the running work, or starts it; null = a limit is reached. */
   join(key: Key, start: () => Work): Work | null {
     const running = this.#running.get(key);
-    if (running !== undefined) return running;
-    if (this.#running.size >= this.#limit) return null;
+    if (running !== undefined) {
+      if (running.callers >= this.#limits.callers) return null;
+      running.callers++;
+      return running.work;
+    }
+    if (this.#running.size >= this.#limits.running) return null;
     const work = start();
-    this.#running.set(key, work);
+    this.#running.set(key, { work, callers: 1 });
     const remove = () => void this.#running.delete(key);
     work.result.then(remove, remove);
     return work;

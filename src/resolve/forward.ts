@@ -12,7 +12,7 @@ import type { Attempt } from "../upstreams/upstream.ts";
 import { isForged } from "./classify.ts";
 import { subnetToSend } from "./client-subnet.ts";
 import { disproveCachedNxdomain, fetchAnswer, guardNxdomain } from "./fetch.ts";
-import { resolveLocally } from "./local-answer.ts";
+import { answerServfail, resolveLocally } from "./local-answer.ts";
 import type { FetchRequest, FetchResult, Resolution, Resolver, UpstreamQuery } from "./types.ts";
 
 /** Answers from the cache, else from the group, else with a stale answer when the group fails or is slow. */
@@ -21,7 +21,10 @@ export function forward(resolver: Resolver, inProgress: UpstreamQuery, group: Gr
   const question = upstreamQuestion(inProgress, group);
   const key = cacheKey(question, group.label);
   const held = findHeld(resolver, key);
-  if (held === null) return fetchAndAnswer(resolver, inProgress, fetchRequest(resolver, inProgress, { question, key, group }));
+  if (held === null) {
+    if (!inProgress.mayWait) return shed(inProgress, group);
+    return fetchAndAnswer(resolver, inProgress, fetchRequest(resolver, inProgress, { question, key, group }));
+  }
   const options = stale ? resolver.stale : null;
   const nowMs = resolver.clock.now();
   const state = freshness(held, { limits: shaping, stale: options, nowMs });
@@ -29,14 +32,17 @@ export function forward(resolver: Resolver, inProgress: UpstreamQuery, group: Gr
     const untilMs = nowMs + state.remainingSeconds * 1000;
     // Skip the write if the new expiry is less than a second later than the old one: no client was told a longer TTL.
     if (untilMs >= held.advertisedUntilMs + 1000) resolver.cache.extendAdvertised(key, outcomeOf(held.answer), untilMs);
-    if (resolver.prefetch && isPrefetchDue(resolver, inProgress, { held, nowMs, group })) {
+    if (resolver.prefetch && inProgress.mayWait && isPrefetchDue(resolver, inProgress, { held, nowMs, group })) {
       resolver.cache.noteRenewal(key);
       fetchAnswer(resolver, fetchRequest(resolver, inProgress, { question, key, group }));
     }
     return answerFresh(resolver, inProgress, { held, nowMs, remainingSeconds: state.remainingSeconds, question, group });
   }
+  const isExpired = state.kind === "expired" || options === null;
+  if (!inProgress.mayWait)
+    return isExpired ? shed(inProgress, group) : answerStale(inProgress, { held, options, group }, NO_ATTEMPTS);
   const request = fetchRequest(resolver, inProgress, { question, key, group });
-  if (state.kind === "expired" || options === null) return fetchAndAnswer(resolver, inProgress, request);
+  if (isExpired) return fetchAndAnswer(resolver, inProgress, request);
   return refresh(resolver, inProgress, { request, held, options });
 }
 
@@ -83,6 +89,12 @@ function isPrefetchDue(
   const limits = decision.context.settings.shaping;
   const nameLives = () => cache.holdsPositive(query.name, { class: query.class, route: group.label }, limits);
   return shouldPrefetch(held, { limits, nowMs, nameLives });
+}
+
+/** Too many queries wait already, of this client or in all. Nothing is cached: the refusal says nothing about the name. */
+function shed(inProgress: UpstreamQuery, group: Group): Resolution {
+  const error = { code: EDE.OTHER, text: "too many queries wait for an answer" };
+  return { ...answerServfail(inProgress, error), route: group.label, action: "shed" };
 }
 
 async function fetchAndAnswer(resolver: Resolver, inProgress: UpstreamQuery, request: FetchRequest): Promise<Resolution> {
@@ -154,6 +166,7 @@ function answerFetched(
   const { group, key } = request;
   const { answer, attempts } = fetched;
   if (fetched.kind === "failed" && fetched.failure === "barred") return answerLoop(resolver, inProgress, group);
+  if (fetched.kind === "failed" && fetched.failure === "crowded") return shed(inProgress, group);
   // The fetch may be shared, and the limits of the rule that began it may differ from ours.
   const remainingSeconds = lifetimeSeconds(answer, inProgress.decision.context.settings.shaping);
   resolver.cache.extendAdvertised(key, outcomeOf(answer), resolver.clock.now() + remainingSeconds * 1000);

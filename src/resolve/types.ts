@@ -48,6 +48,8 @@ export interface Resolver {
 export interface QueryInProgress<D extends Decision = Decision> {
   readonly query: Query;
   readonly client: Client;
+  /** Whether the query may wait for an upstream. If not, too many queries wait already, and only what is at hand is answered. */
+  readonly mayWait: boolean;
   readonly decision: D;
 }
 

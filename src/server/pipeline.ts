@@ -12,10 +12,12 @@
 
 import { emptyAnswer } from "../answers/negative.ts";
 import { type Rendered, rejectionReply, render, replyLimit, truncatedReply } from "../answers/render.ts";
+import { networkOfAddress } from "../dns/address.ts";
 import type { ExtendedError } from "../dns/edns.ts";
 import { isRejection, parseQuery, type Query } from "../dns/query.ts";
 import { EDE, RCODE } from "../dns/types.ts";
 import type { Client } from "../lib/client.ts";
+import { FairShare } from "../lib/fair-share.ts";
 import type { Handler, HandlerReply } from "../listen/types.ts";
 import type { OperationsLog } from "../log/operations.ts";
 import { resolve } from "../resolve/resolve.ts";
@@ -28,6 +30,18 @@ import type { ServerState } from "./state.ts";
 export interface Serving {
   readonly state: ServerState;
   readonly recorder: QueryObserver;
+  /** The queries that wait for an upstream. Lives as long as the process. */
+  readonly waiting: FairShare;
+}
+
+/**
+ * Queries that may wait for upstreams at the same time, over all transports. A waiting query costs some 5 KB. With a dead upstream each waits for the
+ * whole deadline: this admits 2,500 a second.
+ */
+const MAX_WAITING = 10_000;
+
+export function waitingQueries(): FairShare {
+  return new FairShare(MAX_WAITING, networkOfAddress);
 }
 
 /**
@@ -35,7 +49,7 @@ export interface Serving {
  * Returns a promise only where an answer had to be awaited. Throws or rejects only for a bug.
  */
 export function serve(
-  { state, recorder }: Serving,
+  { state, recorder, waiting }: Serving,
   message: Uint8Array,
   client: Client,
 ): Rendered | null | Promise<Rendered | null> {
@@ -49,9 +63,21 @@ export function serve(
     return finish(arrived, { wire: rejectionReply(rejection), maxAgeSeconds: null }, null);
   }
   if (admission !== "admitted") return finish(arrived, renderDenial(parsed, client, admission), null);
-  const resolution = resolve(state.resolver, parsed, client);
-  if (resolution instanceof Promise)
-    return resolution.then((late) => finish(arrived, renderResolution(parsed, client, late), late));
+  // What needs no waiting is answered whatever else hangs.
+  const resolution = resolve(state.resolver, parsed, { client, mayWait: waiting.hasRoom(client.address) });
+  if (resolution instanceof Promise) {
+    waiting.take(client.address);
+    return resolution.then(
+      (late) => {
+        waiting.release(client.address);
+        return finish(arrived, renderResolution(parsed, client, late), late);
+      },
+      (error: unknown) => {
+        waiting.release(client.address);
+        throw error;
+      },
+    );
+  }
   return finish(arrived, renderResolution(parsed, client, resolution), resolution);
 }
 

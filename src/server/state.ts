@@ -68,8 +68,8 @@ export class ServerStateError extends Error {
   }
 }
 
-/** Equal questions to upstreams are one fetch; so many different ones may be under way at once, over all groups. */
-const MAX_FETCHES = 10_000;
+/** Different questions that may be under way at once over all groups, and queries that may wait for the same one. */
+const FETCH_LIMITS = { running: 10_000, callers: 2_000 };
 
 /**
  * Builds a state beside the one that serves. `previous` goes on unchanged until `takeOver`; it is returned itself if nothing has changed.
@@ -104,7 +104,7 @@ export async function openState(config: Config, dependencies: Dependencies, prev
       decider: policy.decider,
       egress: policy.egress,
       classifier: policy.classifier,
-      singleFlight: new SingleFlight(MAX_FETCHES),
+      singleFlight: new SingleFlight(FETCH_LIMITS),
       clock,
       deadlineMs: config.answers.deadlineMs,
       stale: config.cache.stale,
@@ -121,7 +121,7 @@ function refuseIf(problems: readonly string[]): void {
 export function stateWith(state: ServerState, policy: Policy): ServerState {
   const { decider, egress, classifier } = policy;
   // A fetch is verified by the policy of the query that began it, so that queries under another policy must not join it.
-  const singleFlight: Resolver["singleFlight"] = new SingleFlight(MAX_FETCHES);
+  const singleFlight: Resolver["singleFlight"] = new SingleFlight(FETCH_LIMITS);
   return {
     ...state,
     policy,

@@ -14,6 +14,8 @@ export const ACTION_KINDS = [
   "unproven",
   "loop",
   "never",
+  /** Refused, because too many queries wait. */
+  "shed",
   "minimal",
   "malformed",
   "unsupported",

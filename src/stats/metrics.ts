@@ -70,7 +70,6 @@ interface ListSourceMetrics {
 
 interface ListenerMetrics {
   readonly udpInFlight: number;
-  readonly udpShed: number;
   readonly udpUnsent: number;
   readonly connections: number;
   readonly connectionsRefused: number;
@@ -111,7 +110,6 @@ const HELP = {
   fenliu_log_bytes: "Size of the store.",
   fenliu_log_oldest_timestamp_seconds: "When the oldest record in the store came.",
   fenliu_udp_in_flight: "UDP queries whose answer is awaited.",
-  fenliu_udp_shed_total: "UDP queries dropped because too many were in flight.",
   fenliu_udp_unsent_total: "UDP replies that could not be sent.",
   fenliu_connections: "Open connections of clients.",
   fenliu_connections_refused_total: "Connections closed at once because there were too many.",
@@ -229,7 +227,6 @@ function addLog(to: PrometheusWriter, log: LogStatus, { recordsDropped }: Counte
 
 function addListeners(to: PrometheusWriter, listeners: ListenerMetrics): void {
   to.write("fenliu_udp_in_flight", listeners.udpInFlight);
-  to.write("fenliu_udp_shed_total", listeners.udpShed);
   to.write("fenliu_udp_unsent_total", listeners.udpUnsent);
   to.write("fenliu_connections", listeners.connections);
   to.write("fenliu_connections_refused_total", listeners.connectionsRefused);

@@ -1,18 +1,25 @@
 import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
-import { AddressSet, canonicalAddress } from "../dns/address.ts";
+import { AddressSet, canonicalAddress, networkOfAddress } from "../dns/address.ts";
 import type { Answer } from "../dns/answer.ts";
 import type { Question } from "../dns/query.ts";
 import type { Requester } from "../lib/client.ts";
 import type { Clock } from "../lib/clock.ts";
+import { FairShare } from "../lib/fair-share.ts";
 import { Dispatch, type DispatchContext, type DispatchOptions, planFor } from "./dispatch.ts";
-import { isAddressType, Member, type MemberStatus } from "./member.ts";
+import { isAddressType, MAX_MEMBER_IN_FLIGHT, Member, type MemberStatus } from "./member.ts";
 import type { GroupOptions, ServerOptions, Strategy } from "./options.ts";
 import { BackgroundQueries, Probes } from "./probes.ts";
 import { type Egress, type ExchangeOptions, type Upstream, UpstreamError } from "./upstream.ts";
 
-/** Questions that may wait on one group: at a deadline of 4 s, 500 new names a second while it is dead. Each holds some kilobytes and one or two sockets. */
-export const MAX_GROUP_IN_FLIGHT = 2000;
+/**
+ * Questions that may wait on one group: at a deadline of 4 s, 250 new names a second while it is dead. Each holds some kilobytes and one or two sockets.
+ * One client alone gets half. No more than one member can carry, else the members would refuse before the clients' shares count.
+ */
+export const MAX_GROUP_IN_FLIGHT = MAX_MEMBER_IN_FLIGHT;
+
+/** Stands for the client in questions that no client asked. */
+const OURSELVES = "";
 
 interface GroupContext {
   readonly openMember: (server: ServerOptions, group: GroupOptions) => Upstream;
@@ -59,6 +66,7 @@ export class Group implements Upstream {
   readonly #probes: Probes;
   readonly #measured = new Set<Member>();
   readonly #dispatches = new Set<Dispatch>();
+  readonly #waiting = new FairShare(MAX_GROUP_IN_FLIGHT, networkOfAddress);
   /** The policy of the latest question. The group's own questions follow it. */
   #egress: Egress | null = null;
   #violations = 0;
@@ -114,15 +122,19 @@ export class Group implements Upstream {
     return new UpstreamError("forbidden", this.label, `never gets ${reason}`);
   }
 
-  /** Sends an admitted question. @throws UpstreamError `exhausted` when too many questions wait. */
+  /** Sends an admitted question. @throws UpstreamError `crowded` when too many questions wait, of this client or in all. */
   dispatch(question: Question, options: DispatchOptions, { members }: GroupAdmission): Dispatch {
-    if (this.#dispatches.size >= MAX_GROUP_IN_FLIGHT)
-      throw new UpstreamError("exhausted", this.label, `${MAX_GROUP_IN_FLIGHT} questions are waiting already`);
+    const client = options.requester?.address ?? OURSELVES;
+    if (!this.#waiting.hasRoom(client)) throw new UpstreamError("crowded", this.label, "too many questions are waiting already");
     const plan = planFor(this.options.strategy, members, this.#context.random);
     if (plan.measure !== null) void this.#measure(plan.measure, question, options.requester);
     const dispatch = new Dispatch(this.#dispatchContext, { question, plan }, options);
     this.#dispatches.add(dispatch);
-    const remove = (): void => void this.#dispatches.delete(dispatch);
+    this.#waiting.take(client);
+    const remove = (): void => {
+      this.#dispatches.delete(dispatch);
+      this.#waiting.release(client);
+    };
     dispatch.result.then(remove, remove);
     return dispatch;
   }

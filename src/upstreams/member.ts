@@ -176,6 +176,7 @@ export function symptomOf(outcome: AttemptOutcome): Symptom {
     case "aborted":
     case "barred":
     case "forbidden":
+    case "crowded":
     case "exhausted":
     case "closed":
       return "none";

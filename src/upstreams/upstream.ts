@@ -93,6 +93,8 @@ export type UpstreamFailure =
   | "barred"
   /** The group's `never` forbids the question. It was not sent. */
   | "forbidden"
+  /** Too many questions wait already, of this client or in all. The question was not sent. */
+  | "crowded"
   /** Every member of the group failed, or gave no good answer. */
   | "exhausted"
   /** The upstream is closed. */

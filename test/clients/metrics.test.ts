@@ -60,7 +60,7 @@ const fires: readonly (readonly [alert: string, series: Series, atMinutes: numbe
     70,
   ],
   ["FenliuReloadFailed", { 'fenliu_config_last_reload_successful{instance="a"}': "1x5 0x5" }, 8],
-  ["FenliuSheds", { 'fenliu_udp_shed_total{instance="a"}': "0x10 3x10" }, 13],
+  ["FenliuSheds", { 'fenliu_actions_total{instance="a",action="shed"}': "0x10 3x10" }, 13],
   ["FenliuEventLoopLate", { 'fenliu_event_loop_delay_seconds{instance="a",statistic="p99"}': "0.5x60" }, 10],
 ];
 

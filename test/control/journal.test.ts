@@ -104,7 +104,10 @@ access: { rateLimit: { perSecond: 1, burst: 1, exempt: [] } }`;
     const broken = { ...serving, resolver: { ...serving.resolver, cache } };
     const log = operationsLog("silent", () => {}, false);
     const client = { address: "127.0.0.1", port: 5353, transport: "tcp", http: null, method: null, clientId: null } as const;
-    await handlerFor({ state: broken, recorder: journal }, log).answer(queryWire("page.example", "A"), client);
+    await handlerFor({ state: broken, recorder: journal, waiting: site.app.waiting }, log).answer(
+      queryWire("page.example", "A"),
+      client,
+    );
     expect(records()).toMatchObject([{ source: "failure", action: "fault", rcode: "SERVFAIL", name: "page.example", trace: [] }]);
   });
 });

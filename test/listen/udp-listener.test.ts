@@ -16,11 +16,11 @@ interface Bench {
   readonly services: ListenServices;
 }
 
-function benchWith(handler: Handler = echo, udpInFlight = 100): Bench {
+function benchWith(handler: Handler = echo): Bench {
   const clock = fakeClock();
   const events: ListenEvent[] = [];
-  const limits = { ...LISTEN_LIMITS, udpInFlight };
-  const counters = { udpInFlight: 0, udpShed: 0, udpUnsent: 0, connections: 0, connectionsRefused: 0 };
+  const limits = LISTEN_LIMITS;
+  const counters = { udpInFlight: 0, udpUnsent: 0, connections: 0, connectionsRefused: 0 };
   const services = {
     handler,
     clock,
@@ -157,22 +157,6 @@ describe.skipIf(!hasIpv6)("IPv6", () => {
     onTestFinished(() => six.close(0));
     expect((await ask(await clientSocket(), "127.0.0.1", six.bound.port)).reply).toEqual(messageOf(1));
   });
-});
-
-test("questions above the limit in flight are dropped and counted, and taken again later", async () => {
-  const answers: (() => void)[] = [];
-  const bench = benchWith(
-    handlerOf((wire) => new Promise((resolve) => answers.push(() => resolve({ wire, maxAgeSeconds: null })))),
-    2,
-  );
-  const listener = await open("127.0.0.1", bench);
-  const socket = await clientSocket();
-  for (let id = 0; id < 5; id++) socket.send(messageOf(id), listener.bound.port, "127.0.0.1");
-  await expect.poll(() => bench.services.counters).toMatchObject({ udpInFlight: 2, udpShed: 3 });
-  for (const answer of answers.splice(0)) answer();
-  await expect.poll(() => bench.services.counters.udpInFlight).toBe(0);
-  socket.send(messageOf(9), listener.bound.port, "127.0.0.1");
-  await expect.poll(() => answers.length).toBe(1);
 });
 
 test("a reply too large for a datagram is counted as unsent", async () => {

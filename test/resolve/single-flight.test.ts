@@ -6,7 +6,7 @@ interface Work {
 }
 
 test("equal work runs once at a time, and runs again after it has ended or failed", async () => {
-  const flights = new SingleFlight<string, Work>(10);
+  const flights = new SingleFlight<string, Work>({ running: 10, callers: 10 });
   const landings: PromiseWithResolvers<number>[] = [];
   const start = (): Work => {
     const landing = Promise.withResolvers<number>();
@@ -23,13 +23,14 @@ test("equal work runs once at a time, and runs again after it has ended or faile
   expect(await second?.result).toBe(2);
 });
 
-test("at the limit new work is refused, and running work can still be joined", async () => {
-  const flights = new SingleFlight<number, Work>(2);
+test("at the limit new work is refused, and running work can still be joined by a few", async () => {
+  const flights = new SingleFlight<number, Work>({ running: 2, callers: 3 });
   const never = () => ({ result: new Promise<number>(() => {}) });
   const first = flights.join(1, never);
   flights.join(2, never);
   expect(flights.join(3, never)).toBeNull();
-  expect(flights.join(1, never)).toBe(first);
+  expect([flights.join(1, never), flights.join(1, never)]).toEqual([first, first]);
+  expect(flights.join(1, never)).toBeNull();
 });
 
 test("each key may be refreshed once per `recheckMs`, and at once after a recovery", () => {

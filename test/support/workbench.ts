@@ -117,7 +117,7 @@ export async function workbenchWith({
       const askedBefore = asked.length;
       const client: Client = { address, clientId, port: 5353, transport: "tcp", http: null, method: null };
       let ended = false;
-      const resolution = Promise.resolve(resolve(resolver, query, client)).finally(() => {
+      const resolution = Promise.resolve(resolve(resolver, query, { client, mayWait: true })).finally(() => {
         ended = true;
       });
       // Awaited below; until then a fault of the server's own must not end the process.
