@@ -1,4 +1,4 @@
-import { type Name, nameText } from "../dns/name.ts";
+import { type Name, nameText, plainNameEnd } from "../dns/name.ts";
 import { RCODE, rcodeName, typeName } from "../dns/types.ts";
 import type { AttemptRecord } from "./record.ts";
 import { Remembered } from "./remembered.ts";
@@ -43,7 +43,7 @@ const BYTE = 0xff;
 
 /**
  * Turns entries of a ring into rows. Names, clients, kinds and answers become text once and are remembered by their bytes, so that an entry that says
- * nothing new costs some look-ups. Never throws, whatever the words: what reads wrong is a wrong row, and a fault of ours.
+ * nothing new costs some look-ups.
  */
 export class EntryReader {
   readonly #texts: Pick<TextTable, "textOf">;
@@ -60,25 +60,30 @@ export class EntryReader {
     this.#texts = texts;
   }
 
-  /** The rows of all entries in a span, in their order. */
+  /** The rows of all entries in a span, in their order. An entry whose parts do not fit into it, which is a fault of ours, is left out. */
   rows(span: EntrySpan): Row[] {
     const rows: Row[] = [];
-    for (let at = span.from; at < span.to; at = nextEntry(span, at))
-      if (span.words[at + ENTRY.kind] === KIND.query) rows.push(this.#row(span, at));
+    for (let at = span.from, end = at; at < span.to; at = end) {
+      end = nextEntry(span, at);
+      const row = span.words[at + ENTRY.kind] === KIND.query ? this.#row(span, at, end) : null;
+      if (row !== null) rows.push(row);
+    }
     return rows;
   }
 
-  #row(span: EntrySpan, at: number): Row {
+  #row(span: EntrySpan, at: number, end: number): Row | null {
     const { words, bytes } = span;
     const word = (place: number): number => words[at + place] ?? 0;
     const flags = word(ENTRY.flags);
     const extraWords = word(ENTRY.clientIdBytesAndExtraWords) >>> 16;
     const extras = at + ENTRY.words;
-    const nameStart = Math.min(bytes.length, (extras + extraWords) * 4);
+    const nameStart = (extras + extraWords) * 4;
     const clientStart = nameStart + (word(ENTRY.nameAndClientBytes) & 0xffff);
     const clientIdStart = clientStart + (word(ENTRY.nameAndClientBytes) >>> 16);
     const replyStart = clientIdStart + (word(ENTRY.clientIdBytesAndExtraWords) & 0xffff);
-    const size = word(ENTRY.replyBytes) & 0x1_ffff;
+    const size = word(ENTRY.replyBytes) >>> 0;
+    const idHigh = word(ENTRY.idHigh);
+    if (replyStart + size > end * 4 || idHigh < 0 || idHigh > MAX_ID_HIGH) return null;
     const reply = bytes.subarray(replyStart, replyStart + size);
     const sent = (flags & FLAGS.sent) !== 0 && reply.length >= 12 ? scanReply(reply) : null;
     const source = fieldOf(SOURCES, FLAGS.source, flags) ?? "failure";
@@ -90,7 +95,7 @@ export class EntryReader {
     const answers = sent === null || sent.ttls.length === 0 ? null : this.#answerText(reply, sent, name);
     const lagMs = word(ENTRY.lagMs);
     return {
-      id: word(ENTRY.idHigh) * 2 ** 32 + (word(ENTRY.idLow) >>> 0),
+      id: idHigh * 2 ** 32 + (word(ENTRY.idLow) >>> 0),
       reversed: hasName ? this.#reversed(name) : "",
       client: this.#client(bytes, { start: clientStart, idStart: clientIdStart, end: replyStart }),
       kind,
@@ -107,8 +112,7 @@ export class EntryReader {
   }
 
   #reversed(name: string): string {
-    // The bytes of a name, one character each, are the name (`Name`).
-    return this.#names.get(name) ?? this.#names.put(name, reversedName(nameText(name as Name)));
+    return this.#names.get(name) ?? this.#names.put(name, reversedOf(name));
   }
 
   #client(bytes: Buffer, { start, idStart, end }: { start: number; idStart: number; end: number }): RowClient {
@@ -234,6 +238,14 @@ interface ReadAttempt extends AttemptRecord {
   /** Number of the server's text. */
   readonly upstream: number;
   readonly isGood: boolean;
+}
+
+/** The upper half of 2 ** 53 - 1. */
+const MAX_ID_HIGH = 0x1f_ffff;
+
+/** @param bytes of a name, one character each, which is the name itself (`Name`). */
+function reversedOf(bytes: string): string {
+  return plainNameEnd(Buffer.from(bytes, "latin1"), 0) === bytes.length ? reversedName(nameText(bytes as Name)) : "";
 }
 
 const NO_ATTEMPTS: readonly ReadAttempt[] = [];
