@@ -4,6 +4,8 @@ import { dropPartTables, firstIdAt, hourOf, type Partition, partIndexes, SELECT_
 export interface PartitionLimits {
   readonly keepMs: number;
   readonly maxRows: number;
+  /** Rows of a part; absent = as `maxRows` wants it. */
+  readonly partRows?: number;
 }
 
 /**
@@ -12,16 +14,22 @@ export interface PartitionLimits {
  */
 const PARTS_KEPT = { byRows: 25, byTime: 4 } as const;
 
-const MAX_PART_ROWS = 500_000;
+/**
+ * A part costs some milliseconds to make, to index and to drop, which small parts would spend on few rows. Where few rows are kept there are two parts,
+ * and between half and all of the rows are there.
+ */
+const PART_ROWS = { least: 50_000, most: 500_000 } as const;
 const DAY_MS = 86_400_000;
 
 /** How long after the end of an hour its names are counted: records wait that long at most unless something is wrong. */
 const LATE_MS = 60_000;
 
 /** When a part is closed. */
-export function partLimits({ keepMs, maxRows }: PartitionLimits): { readonly rows: number; readonly spanMs: number } {
+export function partLimits({ keepMs, maxRows, partRows }: PartitionLimits): { readonly rows: number; readonly spanMs: number } {
+  const least = Math.min(PART_ROWS.least, Math.floor(maxRows / 2));
+  const wanted = partRows ?? Math.max(least, Math.floor(maxRows / PARTS_KEPT.byRows));
   return {
-    rows: Math.max(1, Math.min(MAX_PART_ROWS, Math.floor(maxRows / PARTS_KEPT.byRows))),
+    rows: Math.max(1, Math.min(PART_ROWS.most, wanted)),
     spanMs: Math.min(DAY_MS, Math.floor(keepMs / PARTS_KEPT.byTime)),
   };
 }

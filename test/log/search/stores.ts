@@ -33,7 +33,7 @@ export function storeOf(records: readonly QueryRecord[], shape: StoreShape): Dat
 /** As `storeOf`, in this folder; to be closed by the caller. */
 export function storeIn(folder: string, records: readonly QueryRecord[], { partRows, upkeep, batch }: StoreShape): Database {
   const path = `${folder}/queries.db`;
-  const store = new Store({ path, keepMs: 10 * YEAR_MS, maxRows: Math.max(partRows * 10, records.length) });
+  const store = new Store({ path, keepMs: 10 * YEAR_MS, maxRows: Math.max(partRows * 25, records.length), partRows });
   for (let from = 0; from < records.length; from += batch) {
     const added = records.slice(from, from + batch);
     store.insert(rowsOf(added));

@@ -29,7 +29,9 @@ afterEach(() => {
 });
 
 function openStore(changes: Partial<StoreOptions> = {}): Store {
-  const store = new Store({ path: join(folder, "queries.db"), keepMs: WEEK_MS, maxRows: 5_000_000, ...changes });
+  const { maxRows = 5_000_000 } = changes;
+  const limits = { keepMs: WEEK_MS, maxRows, partRows: Math.floor(maxRows / 25) };
+  const store = new Store({ path: join(folder, "queries.db"), ...limits, ...changes });
   open.push(store);
   return store;
 }
@@ -193,7 +195,7 @@ describe("parts", () => {
         .map(({ detail }) => detail);
     expect(plan("name = 1")).toEqual(["SEARCH q_20261121 USING INDEX q_20261121_name (name=?)"]);
     expect(plan("client = 1")).toEqual(["SEARCH q_20261121 USING INDEX q_20261121_client (client=?)"]);
-    expect(runMaintenance(database, { keepMs: WEEK_MS, maxRows: 2500 }, SOME_WALL_MS)).toBe(false);
+    expect(runMaintenance(database, { keepMs: WEEK_MS, maxRows: 2500, partRows: 100 }, SOME_WALL_MS)).toBe(false);
   });
 
   test("a clock that was set back a day makes a further part, and nothing is lost", () => {
@@ -207,7 +209,8 @@ describe("parts", () => {
   });
 
   test("limits hold at the ends of what may be configured", () => {
-    expect(partLimits({ keepMs: 3_600_000, maxRows: 1000 })).toEqual({ rows: 40, spanMs: 900_000 });
+    expect(partLimits({ keepMs: 3_600_000, maxRows: 1000 })).toEqual({ rows: 500, spanMs: 900_000 });
+    expect(partLimits({ keepMs: WEEK_MS, maxRows: 500_000 })).toEqual({ rows: 50_000, spanMs: DAY_MS });
     expect(partLimits({ keepMs: WEEK_MS, maxRows: 5_000_000 })).toEqual({ rows: 200_000, spanMs: DAY_MS });
     expect(partLimits({ keepMs: 3650 * DAY_MS, maxRows: 1_000_000_000 })).toEqual({ rows: 500_000, spanMs: DAY_MS });
   });
