@@ -35,6 +35,14 @@ export interface Answer {
   /** Whether the response has any RRSIG. */
   readonly signed: boolean;
   readonly extendedErrors: readonly ExtendedError[];
+  /** The records that `keepChain` left out when the answer came; absent = none. The cache does not keep this. */
+  readonly dropped?: readonly DroppedRecord[];
+}
+
+/** A record that did not belong to the answer. */
+export interface DroppedRecord {
+  readonly section: Section;
+  readonly type: number;
 }
 
 interface StartOfAuthority {

@@ -188,11 +188,15 @@ export const SOA_MADE = "made an SOA";
 
 const WITH_SOA_MADE: readonly string[] = [SOA_MADE];
 
+function droppedEdit(count: number): string {
+  return `left out ${count} ${count === 1 ? "record that does" : "records that do"} not belong to the name`;
+}
+
 /** Adds an SOA to a negative answer that lacks one, and says what to do to the TTLs. */
 function answerFromGroup({ decision }: UpstreamQuery, group: Group, from: GroupAnswer): Resolution {
   const { answer, source, action, attempts, remainingSeconds } = from;
   const outcome = outcomeOf(answer);
-  const resolution: Resolution = {
+  const received: Resolution = {
     decision,
     source,
     route: group.label,
@@ -208,8 +212,10 @@ function answerFromGroup({ decision }: UpstreamQuery, group: Group, from: GroupA
     extendedErrors: answer.extendedErrors,
     attempts,
   };
+  const resolution = answer.dropped === undefined ? received : { ...received, edits: [droppedEdit(answer.dropped.length)] };
   if (outcome === "positive" || outcome === "failure" || answer.soa !== null) return resolution;
-  return { ...resolution, answer: addSoa(answer, remainingSeconds), edits: WITH_SOA_MADE };
+  const edits = resolution.edits === undefined ? WITH_SOA_MADE : [...resolution.edits, SOA_MADE];
+  return { ...resolution, answer: addSoa(answer, remainingSeconds), edits };
 }
 
 /** A stale answer (RFC 8767 §4). AD does not outlive the TTL of the answer. `attempts` is what was tried first and may still be pending. */

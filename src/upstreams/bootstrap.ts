@@ -1,5 +1,6 @@
 import { addressText } from "../dns/address.ts";
 import { type Answer, addressesOf, outcomeOf } from "../dns/answer.ts";
+import { keepChain } from "../dns/chain.ts";
 import { type Name, nameFromText, nameText } from "../dns/name.ts";
 import { CLASS, rcodeName, TYPE } from "../dns/types.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -143,12 +144,8 @@ export class Bootstrap implements AddressLookup {
     const question = { name, type, class: CLASS.IN, dnssecOk: false, checkingDisabled: false, clientSubnet: null };
     const options = { signal, clock: this.#clock, staggerMs: STAGGER_MS };
     return staggered(this.#servers, options, async (server, trySignal) => {
-      const answer = await server.exchange(question, {
-        signal: trySignal,
-        attempts: [],
-        requester: null,
-        egress: this.#egress?.(),
-      });
+      const options = { signal: trySignal, attempts: [], requester: null, egress: this.#egress?.() };
+      const answer = keepChain(await server.exchange(question, options));
       if (outcomeOf(answer) === "failure") throw new UpstreamError("bootstrap", server.label, rcodeName(answer.rcode));
       return answer;
     });

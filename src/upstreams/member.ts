@@ -1,4 +1,5 @@
 import type { Answer } from "../dns/answer.ts";
+import { keepChain } from "../dns/chain.ts";
 import { answersQuestion, type Question } from "../dns/query.ts";
 import { rcodeName, TYPE } from "../dns/types.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -144,7 +145,7 @@ export type MemberReply =
 /** Asks `upstream` and classifies the answer. @throws an error that is not an UpstreamError: it is a bug. */
 export async function ask(upstream: Upstream, question: Question, options: ExchangeOptions): Promise<AttemptOutcome> {
   try {
-    const answer = await upstream.exchange(question, options);
+    const answer = keepChain(await upstream.exchange(question, options));
     // A truncated answer lacks records. It must not reach a client or the cache.
     if (!answersQuestion(answer, question) || answer.truncated) return { kind: "failed", failure: "malformed" };
     if (!saysWhatIs(answer)) return { kind: "bad", answer, isForged: false };

@@ -10,7 +10,7 @@ const page = honest("page.example 100 A 192.0.2.7", "page.example 100 TXT here")
 /** As many addresses as asked for, 16 bytes of reply each. */
 function many(count: number, additional = 0): Script {
   const answers = zone(...Array.from({ length: count }, (_, index) => `page.example 100 A 192.0.2.${index}`));
-  const more = zone(...Array.from({ length: additional }, (_, index) => `ns.example 100 A 198.51.100.${index}`));
+  const more = zone(...Array.from({ length: additional }, (_, index) => `page.example 100 AAAA 2001:db8::${index}`));
   return (asked) => respond(asked, { answers, additional: more });
 }
 

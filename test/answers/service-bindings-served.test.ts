@@ -144,14 +144,17 @@ describe("address records beside the bindings", () => {
 
   test("beside an empty answer, too", async () => {
     const empty: Script = (asked) =>
-      respond(asked, { authority: zone("example 30 SOA a b 1 2 3 4 30"), additional: zone(...beside) });
+      respond(asked, {
+        authority: zone("example 30 SOA a b 1 2 3 4 30"),
+        additional: zone(...beside.map((line) => line.replace("cdn", "page"))),
+      });
     const bench = await workbenchWith({ yaml: "answers: { ipv6: nodata }", upstreams: { main: [empty] } });
     const { action, reply } = await bench.ask("page.example", "HTTPS");
     expect({ action, rcode: reply.rcode, soa: reply.soa?.ttl, additional: reply.additional }).toEqual({
       action: "type65:strip-addresses",
       rcode: "NOERROR",
       soa: 30,
-      additional: ["cdn.example. 30 IN A 192.0.2.9"],
+      additional: ["page.example. 30 IN A 192.0.2.9"],
     });
   });
 
@@ -202,7 +205,7 @@ describe("AD and signatures", () => {
   const signed: Script = (asked) =>
     respond(asked, {
       authenticData: true,
-      answers: zone(`page.example HTTPS ${whole}`, rrsig),
+      answers: zone(`page.example HTTPS ${whole}`, "page.example HTTPS 2 cdn.example.", rrsig),
       additional: zone("cdn.example HTTPS 1 . alpn=h2", rrsig.replace("page", "cdn"), `cdn.example HTTPS 2 . ${ech}`),
     });
   const setup = (yaml: string): WorkbenchSetup => ({ yaml, upstreams: { main: [signed] }, scheme: "tls" });
@@ -210,7 +213,7 @@ describe("AD and signatures", () => {
   test("stay where nothing is edited", async () => {
     const { reply } = await (await workbenchWith(setup(""))).ask("page.example", "HTTPS", { do: true });
     expect(reply.flags).toBe("qr rd ra ad");
-    expect(reply.records).toHaveLength(2);
+    expect(reply.records).toHaveLength(3);
     expect(reply.additional).toHaveLength(3);
   });
 
@@ -219,7 +222,8 @@ describe("AD and signatures", () => {
       do: true,
     });
     expect(reply.flags).toBe("qr rd ra");
-    expect(reply.records).toEqual([`page.example. 300 IN HTTPS ${whole.replace(`${ech} `, "")}`]);
+    const left = [whole.replace(`${ech} `, ""), "2 cdn.example."];
+    expect(reply.records).toEqual(left.map((data) => `page.example. 300 IN HTTPS ${data}`));
     expect(reply.additional).toEqual(["cdn.example. 300 IN HTTPS 1 . alpn=h2", "cdn.example. 300 IN HTTPS 2 ."]);
   });
 });

@@ -41,6 +41,24 @@ test.each([
   });
 });
 
+test("records that do not belong to the name in the question are left out, and the trace says so", async () => {
+  const liar: Script = (asked) =>
+    respond(asked, {
+      answers: zone("page.example 100 A 192.0.2.7", "bank.example 100 A 192.0.2.66"),
+      authority: zone("bank.example NS ns.evil.example"),
+    });
+  const bench = await workbenchWith({ yaml, upstreams: { main: [liar] } });
+  const { reply, edits } = await bench.ask("page.example");
+  expect(reply.records).toEqual(["page.example. 100 IN A 192.0.2.7"]);
+  expect(edits).toEqual(["left out 2 records that do not belong to the name"]);
+});
+
+test("an address of another name is no answer: another member is asked", async () => {
+  const liar: Script = (asked) => respond(asked, { answers: zone("bank.example 100 A 192.0.2.66") });
+  const bench = await workbenchWith({ yaml, upstreams: { main: [liar, behaviour("honest")] } });
+  expect(await bench.ask("page.example")).toMatchObject({ reply: { answers: ["192.0.2.7"] } });
+});
+
 test("a stale answer survives forged answers", async () => {
   const bench = await workbenchWith({ yaml, upstreams: { main: [behaviour("honest")] } });
   await bench.ask("page.example");

@@ -25,6 +25,8 @@ export interface Outcome {
   readonly source: Source;
   readonly action: string;
   readonly comparison: Comparison | null;
+  /** See `Resolution.edits`. */
+  readonly edits: readonly string[];
   readonly elapsedMs: number;
   /** Questions to upstreams that it gave rise to, such as "page.example A". */
   readonly asked: readonly string[];
@@ -131,6 +133,7 @@ export async function workbenchWith({
         source: found.source,
         action: found.action,
         comparison: found.comparison ?? null,
+        edits: found.edits ?? [],
         elapsedMs: clock.now() - startedMs,
         asked: asked.slice(askedBefore),
       };

@@ -1,0 +1,111 @@
+import { type Answer, type DroppedRecord, type RecordPlace, recordsOf, reindexAnswer } from "./answer.ts";
+import { isWithin, type Name, nameEnd, ROOT, readName } from "./name.ts";
+import { moveRecord, writeMessage } from "./rebuild.ts";
+import { CLASS, TYPE } from "./types.ts";
+import { uint16 } from "./wire.ts";
+
+/**
+ * Leaves out the records that do not belong to the answer (RFC 5452 §6): a server may only speak about the name in the question. What stays:
+ *
+ * - answer section: the alias chain from the name in the question (CNAME, DNAME), and the records of the question's type at the chain's end
+ * - authority section: SOA, NS and DS of a name at or above a name of the chain, and NSEC and NSEC3, which prove themselves
+ * - additional section: records of the names that the records above point to
+ *
+ * Signatures follow the records that they cover. Where nothing is left out the same answer is returned.
+ */
+export function keepChain(answer: Answer): Answer {
+  const { wire, name, type, class: klass } = answer;
+  const places = recordsOf(answer);
+  if (places.length === 0) return answer;
+  const keeping: Keeping = { answer, chain: chainOf(answer, places), mentioned: new Set() };
+  for (const owner of keeping.chain) keeping.mentioned.add(owner);
+  const kept: RecordPlace[] = [];
+  const dropped: DroppedRecord[] = [];
+  for (const place of places) {
+    const owner = readName(wire, place.owner) ?? ROOT;
+    if (belongs(keeping, place, owner)) {
+      kept.push(place);
+      const target = targetOf(wire, place);
+      // RFC 9460 §2.5: a target of "." is the owner itself.
+      if (target !== null) keeping.mentioned.add(target === ROOT ? owner : target);
+    } else dropped.push({ section: place.section, type: place.type });
+  }
+  if (dropped.length === 0) return answer;
+  const start = { header: wire, name, type, class: klass };
+  const records = kept.map((place) => moveRecord(wire, place));
+  // What would be too long without compression is given up as a whole. The message without records always fits.
+  const rebuilt = writeMessage(start, records) ?? writeMessage(start, []);
+  if (rebuilt === null) throw new Error("a message without records is too long");
+  return { ...reindexAnswer(rebuilt, answer), rcode: answer.rcode, dropped };
+}
+
+interface Keeping {
+  readonly answer: Answer;
+  /** The names of the alias chain, from the question's name to `Answer.chainEnd`. */
+  readonly chain: ReadonlySet<Name>;
+  /** Names that kept records point to, and the chain. Grows from record to record. */
+  readonly mentioned: Set<Name>;
+}
+
+function chainOf({ wire, name, chainEnd }: Answer, places: readonly RecordPlace[]): ReadonlySet<Name> {
+  const chain = new Set([name]);
+  if (chainEnd === name) return chain;
+  const aliases = new Map<Name, Name>();
+  for (const { section, type, owner, data } of places) {
+    if (section === "answer" && type === TYPE.CNAME) aliases.set(readName(wire, owner) ?? ROOT, readName(wire, data) ?? ROOT);
+  }
+  for (let next = aliases.get(name); next !== undefined && !chain.has(next); next = aliases.get(next)) {
+    chain.add(next);
+    if (next === chainEnd) break;
+  }
+  return chain;
+}
+
+function belongs(keeping: Keeping, place: RecordPlace, owner: Name): boolean {
+  const { answer, chain, mentioned } = keeping;
+  if (place.class !== answer.class && answer.class !== CLASS.ANY) return false;
+  const type = place.type === TYPE.RRSIG ? uint16(answer.wire, place.data) : place.type;
+  switch (place.section) {
+    case "answer":
+      return belongsToChain(keeping, owner, { own: place.type, covered: type });
+    case "authority":
+      if (type === TYPE.NSEC || type === TYPE.NSEC3) return true;
+      return (type === TYPE.SOA || type === TYPE.NS || type === TYPE.DS) && isAtOrAbove(owner, chain);
+    case "additional":
+      return mentioned.has(owner);
+  }
+}
+
+function belongsToChain(
+  { answer, chain }: Keeping,
+  owner: Name,
+  { own, covered }: { readonly own: number; readonly covered: number },
+): boolean {
+  if (covered === TYPE.DNAME && answer.type !== TYPE.DNAME) return isAtOrAbove(owner, chain);
+  if (!chain.has(owner)) return false;
+  if (owner !== answer.chainEnd || !answer.answered) return covered === TYPE.CNAME;
+  return answer.type === TYPE.ANY || covered === answer.type || own === answer.type;
+}
+
+function isAtOrAbove(owner: Name, chain: ReadonlySet<Name>): boolean {
+  for (const name of chain) if (isWithin(name, owner)) return true;
+  return false;
+}
+
+/** Bytes before the name that a record points to. */
+const TARGETS = new Map<number, number>([
+  [TYPE.NS, 0],
+  [TYPE.CNAME, 0],
+  [TYPE.PTR, 0],
+  [TYPE.MX, 2],
+  [TYPE.SVCB, 2],
+  [TYPE.HTTPS, 2],
+  [TYPE.SRV, 6],
+]);
+
+function targetOf(wire: Uint8Array, { type, data, end }: RecordPlace): Name | null {
+  const before = TARGETS.get(type);
+  if (before === undefined) return null;
+  const stop = nameEnd(wire, data + before);
+  return stop < 0 || stop > end ? null : readName(wire, data + before);
+}
