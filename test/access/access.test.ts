@@ -16,7 +16,7 @@ function accessWith(options: Partial<AccessOptions>, prefixes: () => readonly st
   };
 }
 
-describe("who may ask", () => {
+describe("access of clients", () => {
   test.each([
     ["127.0.0.1", "admitted"],
     ["::1", "admitted"],
@@ -32,7 +32,7 @@ describe("who may ask", () => {
     ["2001:db8::1", "forbidden"],
     ["198.51.100.1", "forbidden"],
     ["not an address", "forbidden"],
-  ])("of the private networks: %s is %s", (address, admission) => {
+  ])("with `private`, %s is %s", (address, admission) => {
     expect(accessWith({}).ask(address)).toBe(admission);
   });
 
@@ -87,10 +87,10 @@ describe("who may ask", () => {
   });
 });
 
-describe("how fast", () => {
+describe("rate limits", () => {
   const rateLimit = { perSecond: 10, burst: 3, exempt: [] };
 
-  test("a burst passes, what is over it is limited, and time pays it back", async () => {
+  test("a burst passes, queries beyond it are limited, and tokens come back with time", async () => {
     const { ask, clock } = accessWith({ rateLimit });
     expect([1, 2, 3, 4].map(() => ask("10.0.0.1"))).toEqual(["admitted", "admitted", "admitted", "limited"]);
     await clock.advance(100);
@@ -99,13 +99,13 @@ describe("how fast", () => {
     expect([1, 2, 3, 4].map(() => ask("10.0.0.1"))).toEqual(["admitted", "admitted", "admitted", "limited"]);
   });
 
-  test("IPv4 addresses count apart, IPv6 addresses of one /64 together", () => {
+  test("each IPv4 address has its own rate, and all addresses of an IPv6 /64 share one", () => {
     const { ask } = accessWith({ clients: ["0.0.0.0/0", "::/0"], rateLimit: { ...rateLimit, burst: 1 } });
     expect([ask("192.0.2.1"), ask("192.0.2.2"), ask("192.0.2.1")]).toEqual(["admitted", "admitted", "limited"]);
     expect([ask("2001:db8::1"), ask("2001:db8::ffff"), ask("2001:db8:0:1::1")]).toEqual(["admitted", "limited", "admitted"]);
   });
 
-  test("the forbidden stay forbidden at any rate", () => {
+  test("a forbidden client is forbidden at any rate", () => {
     const { ask } = accessWith({ rateLimit: { ...rateLimit, burst: 1 } });
     expect([ask("198.51.100.1"), ask("198.51.100.1")]).toEqual(["forbidden", "forbidden"]);
   });

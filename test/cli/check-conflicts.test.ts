@@ -31,7 +31,7 @@ const both = {
   world: "a.cn\nb.cn\nc.cn\nd.cn\ntie.example\nfull:both.example\n",
 };
 
-test("conflicts among the lists of a `longest` are told with list and line, and are no failure", async () => {
+test("check warns of conflicts between lists of a `longest`, with list and line", async () => {
   const { code, out, err } = await check(longest, both);
   expect(code).toBe(0);
   expect(out).toMatch(/: nothing wrong\n$/);
@@ -47,7 +47,7 @@ note: 4 entries of world lie inside suffixes of cn: to overseas, as rule split g
 `);
 });
 
-test("and among lists in rules one after the other, of which the first takes all", async () => {
+test("check warns of conflicts between lists of successive rules", async () => {
   const { code, err } = await check(inTurn, both);
   expect(code).toBe(0);
   expect(err.split("\n").filter((line) => line.startsWith("note"))).toEqual([
@@ -57,7 +57,7 @@ test("and among lists in rules one after the other, of which the first takes all
   ]);
 });
 
-test("scripts get every entry", async () => {
+test("check --json lists every conflicting entry", async () => {
   const { code, out, err, folder } = await check(longest, { cn: "cn\n", world: "a.cn\nb.cn\nc.cn\nd.cn\n" }, "--json");
   expect([code, err]).toEqual([0, ""]);
   const { ok, conflicts } = JSON.parse(out);
@@ -77,6 +77,6 @@ test("scripts get every entry", async () => {
   ]);
 });
 
-test("lists that agree are not spoken of", async () => {
+test("check is silent about lists that agree", async () => {
   expect(await check(longest, { cn: "cn\n", world: "example\n" })).toMatchObject({ code: 0, err: "" });
 });

@@ -31,7 +31,7 @@ function questionsOf(text: string) {
   return found;
 }
 
-test("the commands that `demo` prints get the answers that it tells of", async () => {
+test("the commands that `demo` prints get the answers that it announces", async () => {
   const demo = await start(["demo"], "Ctrl-C ends it.");
   const text = demo.terminal.written.out;
   const questions = questionsOf(text);
@@ -64,7 +64,7 @@ test("the commands that `demo` prints get the answers that it tells of", async (
   expect(await demo.stop()).toBe(0);
 });
 
-test("`demo` has an API, and tells of each question why it went where it went", async () => {
+test("`demo` has an API, and explains the route of each question", async () => {
   const demo = await start(["demo"], "Ctrl-C ends it.");
   const [, url = ""] = /curl -s '(http:[^']+\/api\/v1\/explain[^']+)'/.exec(demo.terminal.written.out) ?? [];
   expect(await (await fetch(url)).json()).toMatchObject({ decision: { rule: "elsewhere" } });

@@ -42,7 +42,7 @@ async function apiWith(reply: (url: URL, request: IncomingMessage) => { readonly
 }
 
 describe("explain without a running server", () => {
-  test("tells what the configuration says, and that it is that alone", async () => {
+  test("shows what the configuration says, and that the server was not asked", async () => {
     const { code, out } = await explained(["www.page.example"]);
     expect(code).toBe(0);
     expect(out).toMatch(
@@ -56,7 +56,7 @@ describe("explain without a running server", () => {
     expect(out).not.toContain("rule others");
   });
 
-  test("for a type and a client, by address or by id", async () => {
+  test("explains for a type and a client, by address or id", async () => {
     for (const client of ["tv", "10.0.7.9"]) {
       const { out } = await explained(["www.page.example", "AAAA", "--client", client]);
       expect(out).toContain("AAAA is answered here with NODATA (ipv6:nodata)");
@@ -65,14 +65,14 @@ describe("explain without a running server", () => {
     }
   });
 
-  test("what is marked is what decides: a special zone that no rule opens, not the last rule", async () => {
+  test("the deciding step is marked: a special zone that no rule opens, not the last rule", async () => {
     const { out } = await explained(["printer.local"]);
     expect(out).toContain("answered here with NXDOMAIN");
     expect(out).toContain("\n  > the name is in the special zone local");
     expect(out).toContain("\n  - rule others matches because of ., but has no pattern within the special zone");
   });
 
-  test("an alias is followed, further in", async () => {
+  test("an alias is followed, with a deeper indent", async () => {
     const { out } = await explained(["www.lan"]);
     expect(out).toContain("  > the hosts table has www.lan, line 1 of hosts.records\n");
     expect(out).toContain("\n  page.example A  asked by 127.0.0.1\n  Rule split sends it to domestic");
@@ -88,7 +88,7 @@ describe("explain without a running server", () => {
     });
   });
 
-  test("colours are for people", async () => {
+  test("colours are for terminals alone", async () => {
     expect((await explained(["www.page.example"])).out).not.toContain("\x1b");
     expect((await explained(["www.page.example"], { colors: true })).out).toContain("\x1b[32m  > rule split decides");
   });
@@ -99,7 +99,7 @@ describe("explain without a running server", () => {
     { words: ["a..example"], says: "`a..example` is no domain name" },
     { words: ["a.example", "NOTYPE"], says: "`NOTYPE` is no record type" },
     { words: ["a.example", "--client", "Me!"], says: "`Me!` is no client id" },
-  ])("$words: a usage error", async ({ words, says }) => {
+  ])("explain $words is a usage error", async ({ words, says }) => {
     const { code, err } = await explained(words);
     expect(code).toBe(2);
     expect(err).toContain(says);
@@ -113,7 +113,7 @@ describe("explain without a running server", () => {
 });
 
 describe("explain with a running server", () => {
-  test("asks it, and shows its cache and what came of the question", async () => {
+  test("asks the server, and shows its cache and the resolved question", async () => {
     const site = await siteWith({ upstreams: { main: honest("www.page.example 100 A 192.0.2.7") } });
     await site.ask("www.page.example");
     const asked: string[] = [];
@@ -148,7 +148,7 @@ describe("explain with a running server", () => {
     );
   });
 
-  test("what it refuses is told, and not answered otherwise", async () => {
+  test("a refusal of the server is reported, not replaced by an offline explanation", async () => {
     const admin = await apiWith(() => ({
       status: 404,
       body: { title: "Not Found", detail: "version 0123456789ab is not kept, or not any more" },
@@ -158,7 +158,7 @@ describe("explain with a running server", () => {
     expect(err).toContain("version 0123456789ab is not kept");
   });
 
-  test("where nothing listens the configuration is evaluated", async () => {
+  test("without a server the configuration alone is explained", async () => {
     const { code, out } = await explained(["a.example"], { admin: '"127.0.0.1:1"' });
     expect(code).toBe(0);
     expect(out).toContain("no Fenliu answers at http://127.0.0.1:1/api/v1/");
@@ -166,7 +166,7 @@ describe("explain with a running server", () => {
   });
 });
 
-test("what might be better in the configuration is told by other commands", async () => {
+test("warnings about the configuration are left to other commands", async () => {
   const where = directory();
   writeFileSync(join(where, "fenliu.yaml"), `${YAML.replace(", domains: [.]", ", domains: [example]")}listen: { admin: null }\n`);
   writeFileSync(join(where, "cn.txt"), "page.example\n");
@@ -180,7 +180,7 @@ test("what might be better in the configuration is told by other commands", asyn
   expect(await said("log")).toBe("fenliu: `listen.admin` is null: this server has no API\n");
 });
 
-test("what a name or a text holds does not steer the terminal", async () => {
+test("names and texts cannot control the terminal", async () => {
   const { out } = await explained(["evil\\027[2J.example"]);
   expect(out).not.toContain("\x1b");
 });

@@ -20,7 +20,7 @@ async function fenliu(folder: string, argv: readonly string[], interactive = fal
 }
 
 describe("lists", () => {
-  test("shows what each source holds, and what is wrong with it", async () => {
+  test("shows the entries and the problems of each source", async () => {
     const folder = house(`lists:
   own: { domains: own.txt }
   ads: { domains: "https://lists.example/ads.txt" }
@@ -42,7 +42,7 @@ describe("lists", () => {
     expect(ads?.slice(-3)).toEqual(["https://lists.example/ads.txt", "nothing", "not downloaded, and it has no seed"]);
   });
 
-  test("says which is the first of many lines that were passed over", async () => {
+  test("shows the first of many skipped lines", async () => {
     const folder = house("lists: { own: { domains: own.txt } }");
     writeFileSync(join(folder, "own.txt"), "a.example\nb.example\nno name\nno name\n");
     expect((await fenliu(folder, [])).out).toContain("passed over 2 lines, the first is line 3: not a domain name\n");
@@ -99,7 +99,7 @@ describe("lists update", () => {
     expect((await fenliu(folder, [])).out).toContain("status 404");
   });
 
-  test("takes a list that is held for its size when told to", async () => {
+  test("--accept takes a list that is quarantined for its size", async () => {
     const server = await web({ "/a": names(10) });
     const folder = house(`lists: { a: { domains: "${server.url}/a" } }`);
     await fenliu(folder, ["update"]);
@@ -112,7 +112,7 @@ describe("lists update", () => {
     });
   });
 
-  test("leaves a list out that would break an expectation, which two lists may meet one after the other", async () => {
+  test("does not activate a list that would break an expectation, also if two lists break it together", async () => {
     const server = await web({ "/a": "a.example\n", "/b": "b.example\n" });
     const folder = house(`lists: { a: { domains: "${server.url}/a" }, b: { domains: "${server.url}/b" } }
 rules: [{ name: a, domains: "list:a", answer: nodata }, { name: b, domains: "list:b", answer: nodata }]
@@ -125,7 +125,7 @@ expect: [{ name: a.example, rule: a }, { name: b.example, rule: b }]
     expect((await fenliu(folder, ["update", "--accept", "b"])).code).toBe(0);
   });
 
-  test("stopped on the way leaves nothing half done, and says which lists are as they were", async () => {
+  test("an interrupted update leaves every list whole, and names the unchanged lists", async () => {
     const server = await web({
       "/a": names(10),
       "/b": (_, response) => void response.writeHead(200, { "content-length": "2000" }).write("b.example\n"),
@@ -143,7 +143,7 @@ expect: [{ name: a.example, rule: a }, { name: b.example, rule: b }]
     expect(readdirSync(join(folder, "data", "lists")).filter((name) => !name.startsWith("a-"))).toEqual([]);
   });
 
-  test("shows a person how far it is, and leaves no trace of that", async () => {
+  test("shows progress on a terminal, and removes it at the end", async () => {
     const server = await web({
       "/a": (_, response) => response.writeHead(200, { "content-length": "20" }).end("a.example\nb.example\n"),
     });

@@ -71,32 +71,32 @@ const FIRST = REQUESTED + 5;
 test.each([
   ["ends", sends],
   ["breaks", breaksAfter],
-])("a stream that %s goes on behind the last record", async (_how, turn) => {
+])("a stream that %s continues after the last record", async (_how, turn) => {
   const { shown, askedAfter, error } = await followed([turn(FIRST, FIRST + 1), turn(), turn(FIRST + 2), turn()], { waits: 4 });
   expect(shown).toEqual([FIRST, FIRST + 1, "lost", "back", "lost", "back", FIRST + 2, "lost", "back", "lost"]);
   expect(askedAfter).toEqual([undefined, String(FIRST + 1), String(FIRST + 1), String(FIRST + 2)]);
   expect(error).toBeNull();
 });
 
-test("what comes first is behind what is known; where nothing is, a stream that broke off goes on from its beginning", async () => {
+test("a stream starts after the known records; without any, a broken stream restarts from its beginning", async () => {
   const known = await followed([sends(), sends()], { after: FIRST, waits: 2 });
   expect(known.askedAfter).toEqual([String(FIRST), String(FIRST)]);
   const unknown = await followed([sends(), sends()], { waits: 2 });
   expect(unknown.askedAfter).toEqual([undefined, String(REQUESTED)]);
 });
 
-test("a server that is away is asked again and again, more and more seldom, and its loss is told once", async () => {
+test("a lost server is retried less and less often, and its loss is reported once", async () => {
   const { shown, waited } = await followed([sends(FIRST)], { waits: 8 });
   expect(shown).toEqual([FIRST, "lost"]);
   expect(waited).toEqual([500, 1000, 2000, 4000, 8000, 10_000, 10_000, 10_000]);
 });
 
-test.each([429, 503])("a server that has no place at the moment and says so with %i is asked again", async (status) => {
+test.each([429, 503])("a server that answers %i for want of a free place is retried", async (status) => {
   const { shown } = await followed([sends(FIRST), refuses(status), sends(FIRST + 1)]);
   expect(shown).toEqual([FIRST, "lost", "back", FIRST + 1, "lost"]);
 });
 
-test.each([400, 401, 404])("one that says no with %i ends it", async (status) => {
+test.each([400, 401, 404])("an answer %i ends the stream", async (status) => {
   for (const turns of [[refuses(status)], [sends(FIRST), refuses(status)]]) {
     const { error } = await followed(turns);
     expect(error).toBeInstanceOf(ApiRefusal);
@@ -104,7 +104,7 @@ test.each([400, 401, 404])("one that says no with %i ends it", async (status) =>
   }
 });
 
-test("another service on that port ends it, also where it answers with 200", async () => {
+test("another service on the port ends the stream, also if it answers 200", async () => {
   const stranger: Turn = (response) => void response.writeHead(200, { "content-type": "text/html" }).end("<html>hello</html>");
   const { error } = await followed([sends(FIRST), stranger]);
   expect(error).toBeInstanceOf(ApiUnreachable);
@@ -120,7 +120,7 @@ test("the first connection must succeed", async () => {
   expect((await followed([refuses(503)])).error).toMatchObject({ status: 503 });
 });
 
-test("what the server left out is told", async () => {
+test("records that the server left out are reported", async () => {
   const dropped: Turn = (response) =>
     void response
       .writeHead(200, STREAM)

@@ -11,7 +11,7 @@ function wallTime(day: number, hours: number, minutes: number): string {
 }
 
 describe("the words of `fenliu log`", () => {
-  test("are the parameters of the API; a word alone is a name", () => {
+  test("are the parameters of the API; a bare word is a name", () => {
     expect(logFilter(["from=3h", "rcode=!NOERROR", "page.example"], nowMs)).toEqual([
       ["from", "3h"],
       ["rcode", "!NOERROR"],
@@ -19,7 +19,7 @@ describe("the words of `fenliu log`", () => {
     ]);
   });
 
-  test("name times as they are shown, of this machine", () => {
+  test("accept times as they are shown, in the zone of this machine", () => {
     expect(logFilter(["from=21:00", "to=21:10"], nowMs)).toEqual([
       ["from", wallTime(21, 21, 0)],
       ["to", wallTime(21, 21, 10)],
@@ -31,7 +31,7 @@ describe("the words of `fenliu log`", () => {
     expect(logFilter(["from=30h", "to=16:00"], nowMs).at(1)).toEqual(["to", wallTime(20, 16, 0)]);
   });
 
-  test("with a zone, a moment is what it says", () => {
+  test("a time with a zone keeps its zone", () => {
     expect(logFilter(["from=2026-11-21T10:00+08:00"], nowMs)).toEqual([["from", "2026-11-21T10:00+08:00"]]);
   });
 
@@ -41,12 +41,12 @@ describe("the words of `fenliu log`", () => {
     ["rcode=2", "rcode: `2` is no response code"],
     ["from=25:00", "from: `25:00` is no time"],
     ["/(a+)+$/", "name: "],
-  ])("%s is refused without asking anybody", (word, says) => {
+  ])("%s is refused before the server is asked", (word, says) => {
     expect(() => logFilter([word], nowMs)).toThrow(UsageError);
     expect(() => logFilter([word], nowMs)).toThrow(says);
   });
 
-  test("are told by the help, every field, and the response code of what got no answer", () => {
+  test("are all in the help, with the response code for silence", () => {
     const help = logCommand.help;
     for (const field of FILTER_PARAMETERS) expect(help).toMatch(new RegExp(`^  (?:from, )?${field}\\b`, "m"));
     expect(help).toMatch(/^ {2}rcode .*\bnone\b/m);

@@ -45,12 +45,12 @@ test.each([
   },
   { status: { dropped: 1 }, says: "fenliu: one query since the server's start could not be recorded, and is missing here\n" },
   { status: { dropped: 12 }, says: "fenliu: 12 queries since the server's start could not be recorded, and are missing here\n" },
-] as const)("who reads the log is told that it lacks queries, and why: $status", async ({ status, says }) => {
+] as const)("the log command reports that queries are missing, and why: $status", async ({ status, says }) => {
   expect(await told(status, ["log"])).toBe(says);
   expect(await told(status, ["log", "--json"])).toBe(says);
 });
 
-test("what was found stands, also where that cannot be had", async () => {
+test("found records are shown, also if the state of the log cannot be read", async () => {
   for (const stats of [
     (response: ServerResponse) => void response.destroy(),
     (response: ServerResponse) => void response.end("{}"),
@@ -66,7 +66,7 @@ test("what was found stands, also where that cannot be had", async () => {
   }
 });
 
-test("who looks for one query that is not there is told so too", async () => {
+test("the same report follows for a single query that is not found", async () => {
   expect(await told({ dropped: 2 }, ["log", "1838382071277999"])).toBe(
     "fenliu: 2 queries since the server's start could not be recorded, and are missing here\n" +
       "fenliu: there is no query 1838382071277999\n",

@@ -35,7 +35,7 @@ async function followed(site: TestSite, terminal: TestTerminal, sign: string): P
   return ended;
 }
 
-test("what comes is followed where nothing is kept, and that is told", async () => {
+test("--follow works without a store, and says that nothing is kept", async () => {
   const { site, terminal } = await house("log: { queries: { enabled: false } }");
   expect(await run(["log"], terminal)).toBe(1);
   const told = "fenliu: queries are not recorded: log.queries.enabled is false";
@@ -44,7 +44,7 @@ test("what comes is followed where nothing is kept, and that is told", async () 
   expect(terminal.written.err).toBe(`${told}\n${told}; only what comes is shown\n`);
 });
 
-test("who follows is shown what was before, and then each record once", async () => {
+test("--follow shows earlier records first, then each new record once", async () => {
   const { site, terminal } = await house(`log: { queries: { store: "${join(directory(), "queries.db")}" } }`);
   await site.ask("before.test");
   expect(await followed(site, terminal, "before.test")).toBe(0);
@@ -56,14 +56,14 @@ test("who follows is shown what was before, and then each record once", async ()
   expect(new Set(records.map(({ id }) => id)).size).toBe(records.length);
 });
 
-test("who ends it at once is not told of trouble", async () => {
+test("an immediate end of --follow reports no trouble", async () => {
   const { terminal } = await house("");
   terminal.stop();
   expect(await run(["log", "--follow"], terminal)).toBe(0);
   expect(terminal.written.err).not.toContain("no Fenliu answers");
 });
 
-test("who asks by the wrong configuration is told which one was read", async () => {
+test("a failed request names the configuration that was read", async () => {
   const token = "3f1c9a52b7e04d68";
   const site = await siteWith({ admin: true, yaml: `admin: { token: ${token} }\n` });
   const listen = `listen: { admin: "127.0.0.1:${site.app.administration.bound?.port}" }\n`;
@@ -84,7 +84,7 @@ test("who asks by the wrong configuration is told which one was read", async () 
   }
 });
 
-test("what is followed may begin in the past, but has no end", async () => {
+test("--follow accepts a start in the past and refuses an end", async () => {
   const { site, terminal } = await house(`log: { queries: { store: "${join(directory(), "queries.db")}" } }`);
   for (let count = 0; count < 11; count++) await site.ask("before.test");
   const ended = run(["log", "--follow", "--json", "from=1h"], terminal);
@@ -94,7 +94,7 @@ test("what is followed may begin in the past, but has no end", async () => {
   expect(await run(["log", "--follow", "to=21:03"], terminal)).toBe(2);
 });
 
-test("a line bears the id by which more is told; --full tells it at once", async () => {
+test("a line has the id of its record; --full shows the whole record", async () => {
   const { site, terminal } = await house(`log: { queries: { store: "${join(directory(), "queries.db")}" } }`);
   await site.ask("nas.lan");
   expect(await run(["log", "nas.lan"], terminal)).toBe(0);
@@ -107,7 +107,7 @@ test("a line bears the id by which more is told; --full tells it at once", async
   expect(full.written.out).toBe(`${byId.written.out}\n`);
 });
 
-test("who is shown the newest alone is told that there may be more", async () => {
+test("a listing that reached its limit says that there may be more", async () => {
   const { site, terminal } = await house(`log: { queries: { store: "${join(directory(), "queries.db")}" } }`);
   for (let count = 0; count < 101; count++) await site.ask("nas.lan");
   expect(await run(["log"], terminal)).toBe(0);
@@ -118,13 +118,13 @@ test("who is shown the newest alone is told that there may be more", async () =>
   expect(asked.written.err).toBe("");
 });
 
-test("a person is told that nothing fits", async () => {
+test("a terminal is told that no record matches", async () => {
   const { terminal } = await house(`log: { queries: { store: "${join(directory(), "queries.db")}" } }`);
   expect(await run(["log", "none.example"], { ...terminal, interactive: true })).toBe(0);
   expect(terminal.written.err).toBe("fenliu: no query of the log fits\n");
 });
 
-test("who follows is told once that the server has ended, and waits for it until they have enough", async () => {
+test("--follow reports the end of the server once, and waits for its return", async () => {
   const { site, terminal } = await house("log: { queries: { enabled: false } }");
   const { ended } = await following(site, terminal, "only what comes");
   await site.close();
@@ -147,7 +147,7 @@ test.each([
   ["{}", "application/json"],
   ["null", "application/json"],
   ['{"records":[{"id":1,"colour":"red"}],"cursor":null}', "application/json"],
-])("what is no Fenliu of this version is not believed: %s", async (body, type) => {
+])("an answer that is not from this version of Fenliu is refused: %s", async (body, type) => {
   for (const argv of [["log"], ["log", "1838382071277568"], ["flush", "page.example"]]) {
     const terminal = await stranger(body, type);
     expect(await run(argv, terminal)).toBe(1);
@@ -158,7 +158,7 @@ test.each([
   expect(terminal.written.out).toMatch(/is no Fenliu of version/);
 });
 
-test("nor is a refusal that is none of Fenliu's", async () => {
+test("a refusal that is not from Fenliu is not trusted", async () => {
   for (const body of ["<html>not found</html>", "{}", "null"]) {
     const terminal = await stranger(body, "text/html", 404);
     expect(await run(["log"], terminal)).toBe(1);
@@ -166,12 +166,12 @@ test("nor is a refusal that is none of Fenliu's", async () => {
   }
 });
 
-test("a stream of what are no records is not believed", async () => {
+test("a stream without records is refused", async () => {
   const terminal = await stranger('data: {"id":1}\n\n', "text/event-stream");
   expect(await run(["log", "--follow"], terminal)).toBe(1);
 });
 
-test("each fault of a refusal stands by itself, behind the parameter that it concerns, if any", async () => {
+test("each fault of a refusal is shown on its own, after its parameter", async () => {
   const problems = [
     { parameter: null, reason: "something is wrong" },
     { parameter: "name", reason: "and so is the name" },

@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 
 const start = fileURLToPath(new URL("../../start.mjs", import.meta.url));
 
-test("who does not read on ends a command without a complaint", async () => {
+test("a reader that closes the pipe ends a command without a complaint", async () => {
   // Node itself complains of some environments, such as one with both NO_COLOR and FORCE_COLOR.
   const child = spawn(process.execPath, [start, "--help"], { stdio: ["ignore", "pipe", "pipe"], env: {} });
   child.stdout.destroy();
@@ -19,7 +19,7 @@ test("who does not read on ends a command without a complaint", async () => {
 });
 
 // Only Linux has a device that takes nothing.
-test.skipIf(!existsSync("/dev/full"))("what finds no room where it is written to is told, and a failure", () => {
+test.skipIf(!existsSync("/dev/full"))("a full disk behind stdout is reported and a failure", () => {
   const full = openSync("/dev/full", "w");
   const { status, stderr } = spawnSync(process.execPath, [start, "--help"], {
     stdio: ["ignore", full, "pipe"],

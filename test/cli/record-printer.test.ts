@@ -14,7 +14,7 @@ function shownOn(cells: number, { json = false, full = false } = {}) {
   return { terminal, printer: new RecordPrinter({ json, full }, terminal), written: terminal.written };
 }
 
-test("where times have no room for the day, it stands by itself where it changes", () => {
+test("if times have no room for the day, the day gets a line of its own when it changes", () => {
   const { printer, written } = shownOn(80);
   printer.begin();
   for (const day of [20, 20, 21]) printer.show(record({ id: noonOf(day) }));
@@ -23,7 +23,7 @@ test("where times have no room for the day, it stands by itself where it changes
   expect(written.err).toBe("fenliu: no room for rule, upstream, ms, id: a wider terminal or --full shows all\n");
 });
 
-test("a terminal that becomes wider is shown more from then on, below a new heading", () => {
+test("a terminal that becomes wider shows more columns from then on, under a new heading", () => {
   const { terminal, printer, written } = shownOn(80);
   printer.begin();
   printer.show(record());
@@ -35,7 +35,7 @@ test("a terminal that becomes wider is shown more from then on, below a new head
   expect(lines.at(-2)).toContain("domestic udp://223.5.5.5");
 });
 
-test("what is for scripts, and what is told in full, is the same on any terminal", () => {
+test("--json and --full are the same on any terminal", () => {
   for (const kind of [{ json: true }, { full: true }]) {
     const [narrow, wide] = [40, 400].map((cells) => {
       const { printer, written } = shownOn(cells, kind);

@@ -29,7 +29,7 @@ function wordsOf(line: string): readonly string[] {
 }
 
 describe("a record as a line", () => {
-  test("says when, who, what, how it ended and why, and by which id there is more, in this order", () => {
+  test("shows time, client, question, result, reason and id, in this order", () => {
     expect(wordsOf(unlimited.line(record({ id })))).toEqual(WORDS);
     expect(unlimited.leftOut).toEqual([]);
   });
@@ -41,13 +41,13 @@ describe("a record as a line", () => {
     expect(line.indexOf("7.31 ms")).toBe(heading.lastIndexOf("ms"));
   });
 
-  test("columns stand below their titles also where a text before them is Chinese", () => {
+  test("columns stand below their titles also after Chinese text", () => {
     const line = unlimited.line(record({ rule: "广告屏蔽" }));
     const before = line.slice(0, line.indexOf("domestic"));
     expect(cellsOf(before)).toBe(unlimited.heading().indexOf("upstream"));
   });
 
-  test("what there is not is a dash", () => {
+  test("a missing value is a dash", () => {
     const dropped = record({
       name: "",
       type: "",
@@ -70,7 +70,7 @@ describe("a record as a line", () => {
     expect(stripVTControlCharacters(painted.heading())).toBe(unlimited.heading());
   });
 
-  test("nothing that a client or a server sent steers the terminal", () => {
+  test("no text from a client or a server controls the terminal", () => {
     const hostile = record({ name: "a\u001b[2Jb", rule: "\u009b31m" });
     for (const cells of [null, 80]) expect(new RecordTable({ cells, color: false }).line(hostile)).not.toMatch(/[\p{Cc}\p{Cf}]/u);
   });
@@ -79,7 +79,7 @@ describe("a record as a line", () => {
 describe("a line of a terminal", () => {
   const tableOf = (cells: number) => new RecordTable({ cells, color: false });
 
-  test("with room for all has all, and longer texts where there is more room", () => {
+  test("shows all columns if there is room, and longer texts if there is more", () => {
     expect(wordsOf(tableOf(193).line(record({ id })))).toEqual(WORDS);
     const name = `${"a".repeat(40)}.${"b".repeat(19)}`;
     expect(tableOf(193).line(record({ name }))).toContain(`${"a".repeat(18)}…${"b".repeat(17)}`);
@@ -96,13 +96,13 @@ describe("a line of a terminal", () => {
     [100, ["rule", "upstream", "ms"]],
     [80, ["rule", "upstream", "ms", "id"]],
     [60, ["client", "source/action", "rule", "upstream", "ms", "id"]],
-  ])("of %i cells lacks what says least, and tells which columns", (cells, leftOut) => {
+  ])("of %i cells drops the least important columns, and names them", (cells, leftOut) => {
     const table = tableOf(cells);
     expect([...table.leftOut].sort()).toEqual([...leftOut].sort());
     for (const title of leftOut) expect(` ${table.heading()} `).not.toContain(` ${title} `);
   });
 
-  test("gives up the day and the milliseconds before a column, and says so", () => {
+  test("drops the day and the milliseconds before a column, and says so", () => {
     expect({ lacksDay: tableOf(80).lacksDay, line: tableOf(80).line(record({ id })) }).toEqual({
       lacksDay: true,
       line: "21:03:11  192.168.88.20    A       www.taobao.com        NOERROR   upstream     ",
@@ -111,7 +111,7 @@ describe("a line of a terminal", () => {
     expect(unlimited.lacksDay).toBe(false);
   });
 
-  test("never is longer than that, and what is cut out of a text is marked", () => {
+  test("is never longer than the terminal, and marks cut text", () => {
     fc.assert(
       fc.property(anyRecord, fc.integer({ min: 48, max: 260 }), (made, cells) => {
         const table = tableOf(cells);
@@ -148,7 +148,7 @@ test.each([
   expect(cellsOf(text)).toBe(cells);
 });
 
-test("what is padded takes the cells that are wanted, or as many as it had", () => {
+test("padding fills up to the wanted cells, and never cuts", () => {
   const text = fc.string({ unit: fc.constantFrom("a", "广", "\u0301", "ｶ", "-"), maxLength: 20 });
   fc.assert(
     fc.property(text, fc.nat(40), (made, cells) => {

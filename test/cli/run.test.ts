@@ -42,7 +42,7 @@ describe("the command line", () => {
     expect(err).toContain("\n  fenliu ");
   });
 
-  test("an error shows how its command is written, and not all the others; all of them where it is none", async () => {
+  test("an error shows the usage of its command; without a command it shows all", async () => {
     expect((await ran(["log", "colour=red"])).err).toMatch(
       /^fenliu: `colour` is no field.*\n\n {2}fenliu log \[FIELD=VALUE…\].*\n.*\n {2}fenliu log ID .*\n\n {2}fenliu log --help .*\n$/,
     );
@@ -73,7 +73,7 @@ describe("options", () => {
   };
 
   test.each(["serve", "check", "query", "explain", "lists", "log", "flush", "demo", "import"])(
-    "%s takes those that its help tells of; any other is refused, not passed over",
+    "%s takes the options of its help, and refuses any other",
     async (command) => {
       const help = await ran([command, "--help"]);
       expect(help).toMatchObject({ code: 0, err: "", out: expect.stringContaining(`  fenliu ${command} `) });
@@ -93,7 +93,7 @@ describe("options", () => {
 });
 
 test.each(["query", "explain", "log", "flush", "lists", "serve"])(
-  "%s by a broken file tells what is wrong with the file",
+  "%s with a broken file reports the problems of the file",
   async (command) => {
     const words = command === "query" || command === "explain" || command === "flush" ? ["page.example"] : [];
     const { code, out, err } = await ran([command, ...words], broken);
@@ -132,14 +132,14 @@ describe("check", () => {
     expect(err).toContain("did you mean `rules`");
   });
 
-  test("warnings are told, and are no failure", async () => {
+  test("warnings are shown, and are no failure", async () => {
     const { code, out, err } = await ran(["check"], "upstreams: { a: { servers: [127.0.0.1] }, b: { servers: [127.0.0.2] } }\n");
     expect(code).toBe(0);
     expect(err).toMatch(/fenliu\.yaml:\d+:\d+: warning: queries that no rule matches go to the first group, `a`/);
     expect(out).toMatch(/fenliu\.yaml: usable, with one warning\n$/);
   });
 
-  test("lines of a file that cannot be used are warnings, and which they are is told", async () => {
+  test("unusable lines of a list are warnings with their numbers", async () => {
     const where = directory();
     const path = join(where, "ads.txt");
     writeFileSync(path, ["ads.example", ...Array(4).fill("no name"), "more.example"].join("\n"));
@@ -171,13 +171,13 @@ describe("check", () => {
     expect(err).toContain("nas.lan A: expected answer 10.0.0.6, got 10.0.0.5; answered from hosts");
   });
 
-  test("what this version cannot do is refused by name", async () => {
+  test("unsupported keys are refused by name", async () => {
     const { code, err } = await ran(["check"], "ddns: { tokens: [abcdefghijklmnop] }\n");
     expect(code).toBe(1);
     expect(err).toContain("ddns is not there yet");
   });
 
-  test("-c names the file, from the folder the command was started in; one that is not there is a problem", async () => {
+  test("-c is relative to the folder of the caller, and a missing file is a problem", async () => {
     const where = directory();
     writeFileSync(join(where, "other.yaml"), "hosts: { records: { nas.lan: 10.0.0.5 } }\n");
     const terminal = testTerminal(where);
@@ -186,7 +186,7 @@ describe("check", () => {
     expect(await ran(["check", "-c", "missing.yaml"])).toMatchObject({ code: 1, err: expect.stringContaining("no such file") });
   });
 
-  test("--json: the same for scripts", async () => {
+  test("--json gives the same for scripts", async () => {
     const good = await ran(["check", "--json"], "");
     expect({ code: good.code, ...JSON.parse(good.out) }).toMatchObject({ code: 0, ok: true, problems: [], refusals: [] });
     const bad = await ran(["check", "--json"], broken);

@@ -56,7 +56,7 @@ async function queried(...argv: readonly string[]) {
 }
 
 describe("serve and query", () => {
-  test("a site answers over every transport, and ends by its signal with exit code 0", async () => {
+  test("a server answers over every transport, and ends by SIGTERM with exit code 0", async () => {
     const upstream = await upstreamWith(page);
     const site = await served(yamlWith(upstream.port));
     const { dns, tls, https } = site.ports;
@@ -118,7 +118,7 @@ describe("serve and query", () => {
     expect(terminal.written.err).toContain("(tls)");
   });
 
-  test("without a server it asks the Fenliu of the configuration", async () => {
+  test("query without a server asks the Fenliu of the configuration", async () => {
     const upstream = await upstreamWith(page);
     const where = directory();
     writeFileSync(join(where, "fenliu.yaml"), `listen: { dns: ["127.0.0.1:${upstream.port}"] }\n`);
@@ -137,7 +137,7 @@ describe("serve and query", () => {
     expect(terminal.written.err).toContain("2 problems in the configuration");
   });
 
-  test("a port that is taken is named, and the exit code is 1", async () => {
+  test("a port in use is named, and the exit code is 1", async () => {
     const occupant = createServer().listen(0, "127.0.0.1");
     await once(occupant, "listening");
     const address = occupant.address();
@@ -153,7 +153,7 @@ describe("serve and query", () => {
     await new Promise((resolve) => occupant.close(resolve));
   });
 
-  test("expectations that fail, and what is not there yet, keep it from starting", async () => {
+  test("failed expectations and unsupported keys prevent the start", async () => {
     for (const [yaml, says] of [
       ["expect: [{ name: page.example, answer: nodata }]", "expected answer nodata"],
       ["special: { ddr: true }", "special.ddr is not there yet"],
@@ -220,7 +220,7 @@ describe("a reload by signal", () => {
     expect(await site.stop()).toBe(0);
   });
 
-  test("that comes many times is done once more, with the file as it is then", async () => {
+  test("that comes many times is done once more, with the file of that time", async () => {
     const upstream = await upstreamWith(page);
     const site = await served(yamlWith(upstream.port));
     const reload = vi.spyOn(App.prototype, "reload");
@@ -232,7 +232,7 @@ describe("a reload by signal", () => {
     expect(reload).toHaveBeenCalledTimes(2);
   });
 
-  test("that comes during the start is done after it, and so is a stop", async () => {
+  test("that comes during the start is done after the start, and so is a stop", async () => {
     const where = directory();
     writeFileSync(join(where, "fenliu.yaml"), yamlWith(9));
     const terminal = testTerminal(where);
@@ -248,7 +248,7 @@ describe("a reload by signal", () => {
     expect(again.written.err).toContain('"stopping"');
   });
 
-  test("that meets a fault of our own is told, and the server goes on", async () => {
+  test("that meets a bug is reported, and the server goes on", async () => {
     const upstream = await upstreamWith(page);
     const site = await served(yamlWith(upstream.port));
     // No file and no network can bring this about.
@@ -260,7 +260,7 @@ describe("a reload by signal", () => {
     expect((await queried("page.example", `@127.0.0.1:${site.ports.dns}`)).out).toContain("192.0.2.7");
   });
 
-  test("of a good file changes the answers, and one of a missing file does not", async () => {
+  test("of a good file changes the answers, and of a missing file does not", async () => {
     const upstream = await upstreamWith(page);
     const site = await served(yamlWith(upstream.port));
     const answer = async () => (await queried("page.example", `@127.0.0.1:${site.ports.dns}`)).out;

@@ -18,8 +18,8 @@ import { recorder } from "./recorder.ts";
 
 const page = honest("page.example 300 A 192.0.2.7");
 
-describe("what is recorded", () => {
-  test("nothing of clients that a rule leaves out, who are counted all the same", async () => {
+describe("recorded queries", () => {
+  test("clients that a rule excludes are counted, not recorded", async () => {
     const yaml = "rules: [{ name: private, clients: [10.0.9.0/24], log: false }, { name: all, upstream: main }]";
     const site = await siteWith({ yaml, upstreams: { main: page } });
     const records = recorder(site);
@@ -30,7 +30,7 @@ describe("what is recorded", () => {
     expect([...site.app.recorder.counters.rules.entries()]).toEqual([["all", 2]]);
   });
 
-  test("nothing of an alias of the hosts table that leads to a name which a rule leaves out", async () => {
+  test("an alias of the hosts table to a name that a rule excludes is not recorded", async () => {
     const yaml = `hosts: { records: { one.lan: { cname: two.lan }, two.lan: { cname: page.example }, three.lan: { cname: page.example } } }
 rules: [{ name: private, domains: [page.example], log: false, clients: [10.0.9.0/24] }]`;
     const site = await siteWith({ yaml, upstreams: { main: page } });
@@ -48,7 +48,7 @@ rules: [{ name: private, domains: [page.example], log: false, clients: [10.0.9.0
     ]);
   });
 
-  test("nothing of them either when they are over their rate", async () => {
+  test("excluded clients over their rate are not recorded either", async () => {
     const yaml = `rules: [{ name: private, clients: [10.0.9.0/24], log: false }]
 access: { rateLimit: { perSecond: 1, burst: 1, exempt: [] } }`;
     const site = await siteWith({ yaml, upstreams: { main: page } });
@@ -64,14 +64,14 @@ access: { rateLimit: { perSecond: 1, burst: 1, exempt: [] } }`;
     { clients: "full", client: "10.0.8.77", clientId: "tv" },
     { clients: "prefix", client: "10.0.8.0/24", clientId: "tv" },
     { clients: "none", client: "", clientId: null },
-  ] as const)("of the client, with clients: $clients: '$client' and id $clientId", async ({ clients, ...shown }) => {
+  ] as const)("with clients: $clients the client is '$client' and its id $clientId", async ({ clients, ...shown }) => {
     const site = await siteWith({ upstreams: { main: page } });
     const records = recorder(site, clients);
     await site.ask("page.example", "A", { client: "10.0.8.77", clientId: "tv" });
     expect(records()).toMatchObject([shown]);
   });
 
-  test("the version that it was decided under", async () => {
+  test("a record has the version of its decision", async () => {
     const site = await siteWith({ upstreams: { main: page } });
     const records = recorder(site);
     await site.ask("page.example");
@@ -85,7 +85,7 @@ access: { rateLimit: { perSecond: 1, burst: 1, exempt: [] } }`;
     expect(versions[1]).not.toBe(before);
   });
 
-  test("no trace where the policy is another one by now, by which it would come out otherwise", async () => {
+  test("a record has no trace if the policy has changed and would decide otherwise", async () => {
     const site = await siteWith({ yaml: "rules: [{ name: before, upstream: main }]", upstreams: { main: page } });
     const records = recorder(site);
     await site.ask("page.example");
@@ -96,7 +96,7 @@ access: { rateLimit: { perSecond: 1, burst: 1, exempt: [] } }`;
     expect(record === undefined ? [] : traceOfRecord(decider, { record, compared: null })).toBeNull();
   });
 
-  test("a fault of ours, as a failure", async () => {
+  test("a bug is recorded as a failure", async () => {
     const site = await siteWith({ upstreams: { main: page } });
     const { recorder: journal, state: serving } = site.app;
     const records = recorder(site);
@@ -112,8 +112,8 @@ access: { rateLimit: { perSecond: 1, burst: 1, exempt: [] } }`;
   });
 });
 
-describe("entries", () => {
-  test("are dropped and counted where the ring is full, and who asked has long been answered", async () => {
+describe("ring entries", () => {
+  test("are dropped and counted if the ring is full, without delaying any answer", async () => {
     const { journal, note, rows } = await standalone(16 * 1024);
     for (let count = 0; count < 500; count++) note();
     const written = rows();
@@ -125,7 +125,7 @@ describe("entries", () => {
     expect(journal.counters.recordsDropped).toBe(500 - written);
   });
 
-  test("of large replies take no more than the ring", async () => {
+  test("of large replies stay within the ring", async () => {
     const { journal, note, rows } = await standalone(1024 * 1024);
     const wire = new Uint8Array(0xffff);
     wire.set([0, 0, 0x80, 0]);
@@ -134,7 +134,7 @@ describe("entries", () => {
     expect(journal.counters.recordsDropped).toBe(85);
   });
 
-  test("are not written while nobody wants them", async () => {
+  test("are not written while nobody reads them", async () => {
     const { journal, note, rows } = await standalone();
     journal.use({ enabled: false, clients: "full" });
     note();
@@ -148,7 +148,7 @@ describe("entries", () => {
     expect(rows()).toBe(0);
   });
 
-  test("one that cannot be written costs itself alone, and is told", async () => {
+  test("an entry that cannot be written is lost alone, and is reported", async () => {
     const { journal, note, rows, faults } = await standalone();
     note();
     note(undefined, { parsed: {} });
@@ -158,7 +158,7 @@ describe("entries", () => {
     expect(faults).toHaveLength(1);
   });
 
-  test("tell who takes them of the first, and when the ring becomes half full", async () => {
+  test("wake the reader at the first entry, and when the ring becomes half full", async () => {
     const { journal, note } = await standalone(16 * 1024);
     const told: boolean[] = [];
     journal.feed.listen((isHalfFull) => told.push(isHalfFull));
@@ -171,7 +171,7 @@ describe("entries", () => {
     expect(told).toEqual([false, true]);
   });
 
-  test("say the time of the clock on the wall, also after it was set", async () => {
+  test("have the wall time, also after the clock was set", async () => {
     const { clock, note, take } = await standalone();
     note();
     await clock.advance(5000);
@@ -193,7 +193,7 @@ const octets = fc.oneof(
   }),
 );
 
-test("any octets leave one record where a header could be read that is not a response's, else none; and it says what was sent", async () => {
+test("any bytes with the header of a query leave one record that says what was sent, other bytes leave none", async () => {
   const site = await siteWith({ upstreams: { main: honest("page.example A 192.0.2.7") } });
   const records = recorder(site);
   const handler = handlerFor(

@@ -19,7 +19,7 @@ function queriesAt(store: string, more = ""): string {
 }
 
 describe("queries are recorded", () => {
-  test("from the first on, and found again", async () => {
+  test("from the first query on, and found by a search", async () => {
     const store = join(directory(), "queries.db");
     const site = await siteWith({ yaml: queriesAt(store), upstreams: { main: page } });
     await site.ask("page.example");
@@ -30,7 +30,7 @@ describe("queries are recorded", () => {
     ]);
   });
 
-  test("up to the last, and in the same store after a restart", async () => {
+  test("up to the last query, and in the same store after a restart", async () => {
     const store = join(directory(), "queries.db");
     const first = await siteWith({ yaml: queriesAt(store), upstreams: { main: page } });
     await first.ask("page.example");
@@ -39,7 +39,7 @@ describe("queries are recorded", () => {
     expect(await recordsOf(second)).toMatchObject([{ name: "page.example" }]);
   });
 
-  test("in the same store while reloads leave it as it is", async () => {
+  test("in the same store while reloads do not change it", async () => {
     const store = join(directory(), "queries.db");
     const site = await siteWith({ yaml: queriesAt(store), upstreams: { main: page } });
     const log = site.app.queryLog;
@@ -50,7 +50,7 @@ describe("queries are recorded", () => {
     expect(await recordsOf(site)).toMatchObject([{ client: "" }, { client: expect.any(String) }]);
   });
 
-  test("in another store after a reload that names one, and none are lost on the way", async () => {
+  test("in another store after a reload that names one, without loss", async () => {
     const folder = directory();
     const site = await siteWith({ yaml: queriesAt(join(folder, "one.db")), upstreams: { main: page } });
     await site.ask("page.example");
@@ -74,7 +74,7 @@ describe("queries are recorded", () => {
     expect((await recordsOf(site)).map(({ type }) => type)).toEqual(["AAAA", "A"]);
   });
 
-  test("not at all where that is not wanted, also by a reload", async () => {
+  test("not at all if the log is off, also by a reload", async () => {
     const store = join(directory(), "queries.db");
     const site = await siteWith({ yaml: queriesAt(store, ", enabled: false"), upstreams: { main: page } });
     await site.ask("page.example");
@@ -89,7 +89,7 @@ describe("queries are recorded", () => {
     expect((await recordsOf(site)).map(({ type }) => type)).toEqual(["AAAA"]);
   });
 
-  test("or, where the store is out of order, told to the operator, while answers go on", async () => {
+  test("or reported to the operator if the store fails, while answers go on", async () => {
     const site = await siteWith({ yaml: queriesAt("/dev/null/queries.db"), upstreams: { main: page } });
     expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
     expect(site.app.queryLog.status()).toMatchObject({ state: "failing" });

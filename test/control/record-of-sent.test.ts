@@ -11,8 +11,8 @@ import { encodeMessage } from "../support/encode.ts";
 
 const edns: MessageEdns = { udpPayloadBytes: 1232, version: 0, dnssecOk: false, otherFlags: 0, options: [] };
 
-describe("what was sent", () => {
-  test("is what the message decoded as a whole says, as far as it is shown", () => {
+describe("the sent reply in a record", () => {
+  test("agrees with a decoder of whole messages", () => {
     fc.assert(
       fc.property(message, (made) => {
         const wire = encodeMessage({ ...made, questions: made.questions.slice(0, 1) });
@@ -27,18 +27,18 @@ describe("what was sent", () => {
     );
   });
 
-  test("never throws, whatever the octets", () => {
+  test("never throws for any bytes", () => {
     fc.assert(fc.property(fc.uint8Array({ minLength: 12, maxLength: 120 }), (octets) => void sentOf(octets)));
   });
 
-  test("tells sixteen records, and how many more there are", () => {
+  test("shows sixteen records, and the number of further ones", () => {
     const answers = zone(...Array.from({ length: 40 }, (_, index) => `page.example 300 A 192.0.2.${index}`));
     const sent = sentOf(responseWire({ questions: [question("page.example")], answers }));
     expect(sent.answers).toHaveLength(17);
     expect(sent.answers.slice(-2)).toEqual(["300 A 192.0.2.15", "… and 24 more"]);
   });
 
-  test("tells of a long record its beginning", () => {
+  test("shows the beginning of a long record", () => {
     const answers = zone(`page.example 300 TXT ${"x".repeat(250)} ${"y".repeat(250)}`);
     const [text = ""] = sentOf(responseWire({ questions: [question("page.example", "TXT")], answers })).answers;
     expect(text).toHaveLength(4 + 257);
@@ -57,7 +57,7 @@ describe("what was sent", () => {
     expect(sentOf(responseWire({ questions: [question("page.example")], authority }))).toMatchObject({ soaSeconds: seconds });
   });
 
-  test("has no SOA in the answer section that counts", () => {
+  test("ignores an SOA in the answer section", () => {
     const answers = zone("example 900 SOA ns.example hostmaster.example 1 3600 600 86400 300");
     expect(sentOf(responseWire({ questions: [question("example", "SOA")], answers }))).toMatchObject({ soaSeconds: null });
   });

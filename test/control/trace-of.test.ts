@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { traceOf } from "../../src/control/records.ts";
 import { nameFromText, ROOT } from "../../src/dns/name.ts";
 
-test("names are shown as people write them, all else as it stands", () => {
+test("a trace shows names as people write them", () => {
   const match = { list: "ads", source: "ads.txt", line: 7, pattern: "ads.example" };
   const steps = [
     { kind: "special", zone: nameFromText("home.arpa") ?? ROOT },

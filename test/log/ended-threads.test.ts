@@ -9,7 +9,7 @@ import { startedWorkers } from "./started-workers.ts";
 
 const BATCH = 600;
 
-test("the thread that adds may end at whatever moment: every record is stored, once", async () => {
+test("the writer thread may end at any moment: every record is stored once", async () => {
   const path = join(directory(), "queries.db");
   const rounds = 12;
   const perRound = 2 * BATCH;
@@ -39,7 +39,7 @@ test("the thread that adds may end at whatever moment: every record is stored, o
   );
 });
 
-test("a thread that hangs with records under way is given up, and they are stored once by the next", async () => {
+test("a writer thread that hangs is given up, and its successor stores the pending records once", async () => {
   const { log, append, clock, events, path } = await opened();
   append(records(BATCH));
   await log.get(1);
@@ -65,7 +65,7 @@ test("a thread that hangs with records under way is given up, and they are store
   expect(log.status()).toMatchObject({ stored: 3 * BATCH, rows: 3 * BATCH, waiting: 0 });
 });
 
-test("a log that is closed while its thread has just ended tells what is lost, and no more", async () => {
+test("a log closed just after its thread ended reports exactly the records that are lost", async () => {
   const workers = startedWorkers();
   const { log, append, events, path } = await opened();
   append(records(BATCH));

@@ -23,14 +23,14 @@ function parsedCsv(text: string): string[][] {
 }
 
 describe("CSV", () => {
-  test("begins with the names of the fields, all of them, and has a line for each record of every batch", async () => {
+  test("a CSV export begins with all field names and has one line for each record", async () => {
     const text = csvOf([record()], [], [record(), record()]);
     const [header, ...lines] = parsedCsv(text);
     expect(header?.toSorted()).toEqual(Object.keys(record()).toSorted());
     expect(lines).toHaveLength(3);
   });
 
-  test("cells hold what the record holds, nested fields as JSON", async () => {
+  test("a cell holds the value of its field, and nested fields as JSON", async () => {
     const made = record({ answers: ['60 TXT "a, b"'], rule: null });
     const [header = [], cells = []] = parsedCsv(csvOf([made]));
     const row = new Map(header.map((column, index) => [column, cells[index] ?? ""]));
@@ -41,7 +41,7 @@ describe("CSV", () => {
     expect(JSON.parse(row.get("attempts") ?? "")).toEqual(made.attempts);
   });
 
-  test("no cell begins a formula, whatever a client asks for", async () => {
+  test("no cell begins a spreadsheet formula, whatever name a client asked for", async () => {
     await fc.assert(
       fc.asyncProperty(fc.constantFrom("=", "+", "-", "@", "\t", "\r", "a"), fc.string(), async (first, rest) => {
         const text = csvOf([record({ name: first + rest, clientId: first })]);
@@ -54,13 +54,13 @@ describe("CSV", () => {
   });
 });
 
-test("NDJSON gives back what went in, a record a line", () => {
+test("NDJSON holds one record a line and loses nothing", () => {
   const records = [record({ name: "a" }), record({ name: "b\u2028" }), record({ name: "c" })];
   const lines = exportText("ndjson", records).trimEnd().split("\n");
   expect(lines.map((line) => JSON.parse(line))).toEqual(records);
 });
 
-test("questions give who asked for what, and where the answer came from, a query a line", () => {
+test("the questions export has one query a line: client, name, type, source of the answer", () => {
   const lines = exportText("questions", [record({ clientId: "tv" }), record({ name: "b" })])
     .trimEnd()
     .split("\n");

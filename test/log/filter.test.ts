@@ -104,7 +104,7 @@ describe("values of a filter", () => {
     });
   });
 
-  test("any text is either taken or refused with a reason", () => {
+  test("any text is a filter, or is refused with a reason", () => {
     fc.assert(
       fc.property(fc.constantFrom(...FILTER_PARAMETERS), fc.string({ unit: "binary" }), (parameter, value) => {
         const parsed = parseFilter([[parameter, value]], NOW_MS);
@@ -113,7 +113,7 @@ describe("values of a filter", () => {
     );
   });
 
-  test("types go by the names that records show, whatever their number", () => {
+  test("record types are filtered by the names that records show", () => {
     for (let type = 0; type <= 0xffff; type++) expect(typeText(String(type))).toBe(typeName(type));
     for (let type = 0; type <= 0xffff; type++) expect(isTypeText(typeName(type))).toBe(true);
   });
@@ -124,7 +124,7 @@ describe("values of a filter", () => {
 });
 
 describe("values together", () => {
-  test("values of one parameter are alternatives, those with ! exclude, and parameters add up", () => {
+  test("values of one parameter are alternatives, values with ! exclude, and all parameters must hold", () => {
     const parsed = parseFilter(
       [
         ["type", "A"],
@@ -163,7 +163,7 @@ describe("values together", () => {
     });
   });
 
-  test("everything that is wrong is told at once", () => {
+  test("all faults of a filter are reported at once", () => {
     const parsed = parseFilter(
       [
         ["type", "?"],
@@ -176,7 +176,7 @@ describe("values together", () => {
     expect(parsed.kind === "bad" && parsed.problems.map(({ parameter }) => parameter)).toEqual(["type", "from", "minMs"]);
   });
 
-  test("there is a limit to how much may be asked at once", () => {
+  test("the number and length of filter values are limited", () => {
     const parsed = parseFilter(
       Array.from({ length: 5000 }, () => ["type", "A"] as const),
       NOW_MS,
@@ -184,7 +184,7 @@ describe("values together", () => {
     expect(parsed).toMatchObject({ kind: "bad", problems: [{ reason: "there are more than 100 values altogether" }] });
   });
 
-  test("more regular expressions than may be tried with every name are refused, once", () => {
+  test("too many regular expressions are refused with one message", () => {
     const wanted = (count: number) =>
       Array.from({ length: count }, (_, index) => ["name", `${index % 2 === 0 ? "" : "!"}/^ads${index}/`] as const);
     expect(parseFilter(wanted(8), NOW_MS).kind).toBe("ok");
@@ -194,7 +194,7 @@ describe("values together", () => {
     });
   });
 
-  test("nothing lies between a time and an earlier one", () => {
+  test("a period that ends before it begins matches nothing", () => {
     expect(
       parseFilter(
         [

@@ -9,7 +9,7 @@ function at(year: number, month: number, day: number, hours = 0, minutes = 0, se
   return new Date(year, month - 1, day, hours, minutes, seconds, ms).getTime();
 }
 
-describe("a moment by the clock on the wall", () => {
+describe("a time of day", () => {
   test.each([
     ["21:03", at(2026, 11, 21, 21, 3)],
     ["9:05", at(2026, 11, 21, 9, 5)],
@@ -22,7 +22,7 @@ describe("a moment by the clock on the wall", () => {
     ["2026-11-21T21:03", at(2026, 11, 21, 21, 3)],
     ["2026-11-21 21:03:11.482", at(2026, 11, 21, 21, 3, 11, 482)],
     ["2026-11-22T08:00", at(2026, 11, 22, 8)],
-  ])("%s is the last one there was, or the one that is named", (text, moment) => {
+  ])("%s is the latest such time of day, or the time on the named day", (text, moment) => {
     expect(localMoment(text, { nowMs, afterMs: null })).toBe(moment);
   });
 
@@ -31,7 +31,7 @@ describe("a moment by the clock on the wall", () => {
     ["01:00", at(2026, 11, 20, 23), at(2026, 11, 21, 1)],
     ["22:00", at(2026, 11, 21, 7), at(2026, 11, 21, 22)],
     ["01-02 00:10", at(2025, 12, 31), at(2026, 1, 2, 0, 10)],
-  ])("%s as an end comes after its beginning", (text, afterMs, moment) => {
+  ])("%s as the end of a period comes after its beginning", (text, afterMs, moment) => {
     expect(localMoment(text, { nowMs, afterMs })).toBe(moment);
   });
 
@@ -48,11 +48,11 @@ describe("a moment by the clock on the wall", () => {
     "2026-02-30",
     "11-21 ",
     "2026",
-  ])("`%s` is none", (text) => {
+  ])("`%s` is no time of day", (text) => {
     expect(localMoment(text, { nowMs, afterMs: null })).toBeNull();
   });
 
-  test("what is shown of a record is understood, on days whose clocks are not changed", () => {
+  test("a time that a record shows can be given as a filter, on days without a clock change", () => {
     const noon = fc.integer({ min: 0, max: 300 }).map((days) => at(2026, 11, 21 - days, 12, 34, 56, 789));
     fc.assert(
       fc.property(noon, (moment) => {

@@ -13,14 +13,14 @@ test("a person at a terminal reads time, level, sentence and details", () => {
   expect(lines.join("")).toMatch(/^\d\d:\d\d:\d\d warn {2}not downloaded yet {2}list=cn {2}entries=3\n$/);
 });
 
-test("what came from the network does not steer the terminal, nor begin a line of its own", () => {
+test("text from the network neither controls the terminal nor begins a line", () => {
   const lines: string[] = [];
   const log = operationsLog("info", (line) => lines.push(line), true);
   log.warn({ reason: "not for \u001b[2J\n12:00:00 info all is well" }, "no answer\r");
   expect(lines.join("")).toMatch(/^[^\p{Cc}]*\n$/u);
 });
 
-test("what is below the level is not written", () => {
+test("messages below the level are not written", () => {
   const lines: string[] = [];
   operationsLog("warn", (line) => lines.push(line), false).info("Fenliu is answering");
   expect(lines).toEqual([]);

@@ -12,11 +12,11 @@ test("a client is shown in full, by its network, or not at all", () => {
   expect(clientShown("192.168.88.20", "none")).toBe("");
 });
 
-test("what is no address is not shown where only its network may be", () => {
+test("text that is no address is hidden where only the client's network may be shown", () => {
   expect(clientShown("somebody", "prefix")).toBe("");
 });
 
-test("of two clients of one network the same is shown", () => {
+test("two clients of one network look the same where only networks are shown", () => {
   fc.assert(
     fc.property(fc.ipV4(), fc.nat(255), (address, host) => {
       const other = `${address.split(".").slice(0, 3).join(".")}.${host}`;

@@ -32,7 +32,7 @@ async function afterRetry({ clock, events }: Opened, waitMs = 1000): Promise<Log
 }
 
 describe("a store that cannot be written", () => {
-  test("a path where nothing can be is reported once; when it is free, logging begins by itself", async () => {
+  test("an impossible path is reported once, and logging begins by itself once the path is free", async () => {
     const path = join(directory(), "queries.db");
     mkdirSync(path);
     const site = await opened(path);
@@ -106,7 +106,7 @@ describe("a store that cannot be written", () => {
     expect(await found(again.log)).toBe(200);
   });
 
-  test("another process that holds a lock: nothing is lost", async () => {
+  test("while another process holds a lock, no record is lost", async () => {
     const site = await opened();
     const { log, append, events, path } = site;
     append(records(10));
@@ -121,7 +121,7 @@ describe("a store that cannot be written", () => {
     expect(await found(log)).toBe(20);
   });
 
-  test("what cannot be stored by the end is told", async () => {
+  test("records that cannot be stored at closing are reported", async () => {
     const { log, append, events, path } = await opened();
     append(records(10));
     expect(await found(log)).toBe(10);
@@ -134,7 +134,7 @@ describe("a store that cannot be written", () => {
     expect(log.status()).toMatchObject({ stored: 10, dropped: 10, waiting: 0 });
   });
 
-  test("a lock at the start delays nothing but the log", async () => {
+  test("a lock at the start delays the log alone", async () => {
     const first = await opened();
     await first.log.close();
     const holder = await locking(first.path);
@@ -147,7 +147,7 @@ describe("a store that cannot be written", () => {
 });
 
 describe("a file that goes away", () => {
-  test("deleted while open: a new one is begun at once", async () => {
+  test("a database deleted while open is replaced by a new one at once", async () => {
     const { log, append, events, path } = await opened();
     append(records(10));
     expect(await found(log)).toBe(10);
@@ -159,7 +159,7 @@ describe("a file that goes away", () => {
     expect(log.status()).toMatchObject({ state: "well", rows: 10, stored: 20 });
   });
 
-  test("its folder deleted while open: both are made anew", async () => {
+  test("a folder deleted while the database is open is made anew, with the database", async () => {
     const site = await opened(join(directory(), "data", "queries.db"));
     const { log, append, events, path } = site;
     append(records(10));
@@ -170,7 +170,7 @@ describe("a file that goes away", () => {
     expect([await events.next(), await events.next()]).toMatchObject([{ kind: "failing" }, { kind: "well" }]);
   });
 
-  test("an older copy put in its place is used, and not mixed with the log of the file before", async () => {
+  test("an older copy put in the place of the database is used, and not mixed with the replaced file", async () => {
     const { log, append, path } = await opened();
     append(records(10));
     expect(await found(log)).toBe(10);
@@ -186,7 +186,7 @@ describe("a file that goes away", () => {
 });
 
 describe("a damaged file", () => {
-  test("one that is no database is put aside, and a new one begun", async () => {
+  test("a file that is no database is quarantined, and a new database begins", async () => {
     const path = join(directory(), "queries.db");
     writeFileSync(path, "a letter to my aunt\n".repeat(1000));
     const { log, append, events } = await opened(path);
@@ -203,7 +203,7 @@ describe("a damaged file", () => {
     expect(await found(log)).toBe(10);
   });
 
-  test("found at the start", async () => {
+  test("damage found at the start quarantines the file", async () => {
     const before = await opened();
     before.append(records(20_000));
     expect(await found(before.log)).toBe(20_000);
@@ -220,7 +220,7 @@ describe("a damaged file", () => {
     expect(integrity(path)).toBe("ok");
   });
 
-  test("found by a search: the search fails, and logging goes on in a new file", async () => {
+  test("damage found by a search fails the search, and logging goes on in a new file", async () => {
     const before = await opened();
     before.append(records(20_000));
     expect(await found(before.log)).toBe(20_000);
@@ -238,7 +238,7 @@ describe("a damaged file", () => {
     expect(await found(log)).toBe(10);
   });
 
-  test("two files put aside are kept, not more", async () => {
+  test("at most two quarantined files are kept", async () => {
     const path = join(directory(), "queries.db");
     for (let round = 0; round < 4; round++) {
       writeFileSync(path, "no database".repeat(1000));
@@ -270,7 +270,7 @@ describe("a damaged file", () => {
 });
 
 describe("a process that is killed", () => {
-  test("however often, the file is whole and every record in it can be read", async () => {
+  test("after any number of kills the file is whole and every record in it can be read", async () => {
     const path = join(directory(), "queries.db");
     let rows = 0;
     for (let round = 0; round < 8; round++) {

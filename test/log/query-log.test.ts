@@ -16,7 +16,7 @@ import { startedWorkers } from "./started-workers.ts";
 const TYPE_AAAA = { field: "type", negated: false, anyOf: [{ kind: "equals", text: "AAAA" }] } as const;
 
 describe("the query log", () => {
-  test("what was appended is found at once, whole, newest first", async () => {
+  test("appended records are found at once, complete, newest first", async () => {
     const { log, append } = await opened();
     const made = records(150);
     append(made.slice(0, 100));
@@ -49,7 +49,7 @@ describe("the query log", () => {
     await rowsIn(path, 3010);
   });
 
-  test("what waits is stored when the log is closed, and closing twice is closing once", async () => {
+  test("pending records are stored when the log is closed, and a second close does nothing", async () => {
     const { log, append, path } = await opened();
     append(records(70));
     await Promise.all([log.close(), log.close()]);
@@ -58,7 +58,7 @@ describe("the query log", () => {
     await expect(log.search({ filter: EVERYTHING, limit: 10, cursor: null })).rejects.toThrow(ReadError);
   });
 
-  test("a log that is opened again has what it had", async () => {
+  test("a log that is opened again has its records", async () => {
     const { log, append, path } = await opened();
     append(records(20));
     await log.close();
@@ -67,7 +67,7 @@ describe("the query log", () => {
     expect(await found(again.log)).toBe(40);
   });
 
-  test("everything is read in batches, and no further than wanted", async () => {
+  test("an export reads in batches, and stops when the reader stops", async () => {
     const { log, append } = await opened();
     append(records(2500));
     expect(await found(log)).toBe(2500);
@@ -80,7 +80,7 @@ describe("the query log", () => {
     expect(sizes).toEqual([1000, 1000]);
   });
 
-  test("what was recorded while the clock was ahead does not stand before what came since, and is found by its time", async () => {
+  test("records from while the clock was ahead are not listed before later records, and are found by their time", async () => {
     const { log, append, clock } = await opened();
     const [now, ahead] = [records(3), [record({ id: firstIdAt(SOME_WALL_MS + 8 * 3_600_000) })]];
     append([...ahead, ...now]);
@@ -93,13 +93,13 @@ describe("the query log", () => {
     expect(await search(null)).toEqual([...ahead, ...now.toReversed()]);
   });
 
-  test("a cursor that is none is the caller's fault", async () => {
+  test("an invalid cursor is the caller's error", async () => {
     const { log } = await opened();
     const searching = log.search({ filter: EVERYTHING, limit: 10, cursor: "yesterday" });
     await expect(searching).rejects.toMatchObject({ kind: "invalid" });
   });
 
-  test("beyond its rows the oldest go", async () => {
+  test("beyond the maximum of rows the oldest records are dropped", async () => {
     const { log, append } = await opened(undefined, { maxRows: 1000 });
     for (let batch = 0; batch < 15; batch++) {
       append(records(100, batch * 100));
@@ -111,7 +111,7 @@ describe("the query log", () => {
     );
   });
 
-  test("more than there is room for is turned away, and what came first is kept", async () => {
+  test("records beyond the room of the buffer are refused, and earlier records are kept", async () => {
     const path = join(directory(), "queries.db");
     mkdirSync(path);
     const { log, append, clock, events } = await opened(path, { ringBytes: 64 * 1024 });
@@ -127,7 +127,7 @@ describe("the query log", () => {
     expect(await log.get(firstIdAt(SOME_WALL_MS))).not.toBeNull();
   });
 
-  test("while the store fails the ring keeps its room, and what finds no room beside it is dropped and counted", async () => {
+  test("while the store fails, the ring holds what it can, and further records are dropped and counted", async () => {
     const path = join(directory(), "queries.db");
     mkdirSync(path);
     const { log, append, clock, events, feed } = await opened(path, { ringBytes: 64 * 1024 });
@@ -148,7 +148,7 @@ describe("the query log", () => {
     expect(log.status()).toMatchObject({ stored: waiting, waiting: 0 });
   });
 
-  test("those who follow are told of what comes, also while the store fails, and of no more once they have enough", async () => {
+  test("followers get new records, also while the store fails, and none after they stop", async () => {
     const path = join(directory(), "queries.db");
     mkdirSync(path);
     const { append, clock, feed } = await opened(path);
@@ -169,7 +169,7 @@ describe("the query log", () => {
     some?.();
   });
 
-  test("those who follow get what the store will give of the same query", async () => {
+  test("a follower gets the same record as a later search", async () => {
     const { log, append, clock, feed } = await opened();
     const told: unknown[] = [];
     feed.followers.add(EVERYTHING, (texts) => told.push(...texts.map(({ json }) => JSON.parse(json))));
@@ -180,7 +180,7 @@ describe("the query log", () => {
     expect(recordsIn(await log.search({ filter: EVERYTHING, limit: 10, cursor: null })).toReversed()).toEqual(told);
   });
 
-  test("of very many at once those who follow get the newest, and are told how many were left out", async () => {
+  test("in a burst followers get the newest records and the number of records left out", async () => {
     const { append, clock, feed } = await opened();
     const told: number[] = [];
     let left = 0;
@@ -195,7 +195,7 @@ describe("the query log", () => {
     expect(told).toEqual(made.slice(-1000).map(({ id }) => id));
   });
 
-  test("a log that is off has no store, no thread, and says so", async () => {
+  test("a log that is off has no store and no thread, and says so", async () => {
     const workers = startedWorkers();
     const path = join(directory(), "queries.db");
     const feed = new QueryFeed();
@@ -210,7 +210,7 @@ describe("the query log", () => {
     expect(workers).toEqual([]);
   });
 
-  test("a log that is off tells those who follow all the same", async () => {
+  test("a log that is off still serves followers", async () => {
     const clock = fakeClock(SOME_WALL_MS);
     const feed = new QueryFeed();
     const log = await QueryLog.open(
@@ -268,7 +268,7 @@ describe("a clock that is years ahead at the start", () => {
     return { log, clock, pass };
   }
 
-  test("and is set right within the hour costs nothing that was there before", async () => {
+  test("a clock that is set right within the hour costs no earlier record", async () => {
     const { log, clock, pass } = await openedLater();
     await pass(50);
     clock.setWall(SOME_WALL_MS + 86_400_000);
@@ -276,7 +276,7 @@ describe("a clock that is years ahead at the start", () => {
     expect(log.status().rows).toBe(20 + 50 + 100);
   });
 
-  test("and stays so for an hour is believed, and what is too old goes", async () => {
+  test("a clock that stays ahead for an hour is believed, and old records are dropped", async () => {
     const { log, pass } = await openedLater();
     await pass(50);
     expect(log.status().rows).toBe(20 + 50);
@@ -286,7 +286,7 @@ describe("a clock that is years ahead at the start", () => {
 });
 
 describe("threads that end", () => {
-  test("the one that adds is begun anew, and nothing is lost", async () => {
+  test("the writer thread is started anew, and nothing is lost", async () => {
     const workers = startedWorkers();
     const { log, append, events, clock } = await opened();
     append(records(10));
@@ -301,7 +301,7 @@ describe("threads that end", () => {
     expect(await found(log)).toBe(20);
   });
 
-  test("the one that reads is begun anew by the next search", async () => {
+  test("the reader thread is started anew by the next search", async () => {
     const workers = startedWorkers();
     const { log, append } = await opened();
     append(records(10));

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { RecordIds } from "../../src/log/record-ids.ts";
 
-test("an id tells the millisecond and how many there were before in it", () => {
+test("an id holds the millisecond and the number of records before it in that millisecond", () => {
   const ids = new RecordIds();
   expect([ids.next(1_795_294_991_482), ids.next(1_795_294_991_482), ids.next(1_795_294_991_483)]).toEqual([
     1_795_294_991_482 * 1024,
@@ -11,17 +11,17 @@ test("an id tells the millisecond and how many there were before in it", () => {
   ]);
 });
 
-test("more than 1,024 in a millisecond run into the next", () => {
+test("ids beyond 1,024 in a millisecond use the next millisecond", () => {
   const ids = new RecordIds();
   const given = Array.from({ length: 3000 }, () => ids.next(1000));
   expect(new Set(given).size).toBe(3000);
   expect(ids.next(1001)).toBe(1000 * 1024 + 3000);
 });
 
-describe("whatever the clock does", () => {
+describe("ids under any clock", () => {
   const anyTimes = fc.array(fc.integer({ min: 0, max: 8_000_000_000_000 }), { minLength: 2 });
 
-  test("ids tell its time to within a minute, and never an earlier one", () => {
+  test("an id holds the time of its record to within a minute, and never an earlier time", () => {
     fc.assert(
       fc.property(anyTimes, (times) => {
         const ids = new RecordIds();
@@ -34,7 +34,7 @@ describe("whatever the clock does", () => {
     );
   });
 
-  test("ids rise while it is not set back by a minute: queries of one moment end at many", () => {
+  test("ids rise unless the clock is set back by more than a minute", () => {
     fc.assert(
       fc.property(fc.nat(1e12), fc.array(fc.integer({ min: -29_000, max: 30_000 }), { minLength: 2 }), (startMs, steps) => {
         const ids = new RecordIds();
@@ -44,7 +44,7 @@ describe("whatever the clock does", () => {
     );
   });
 
-  test("no id is given twice, also where the same hour comes again and again", () => {
+  test("no id is given twice, even if the same hour repeats", () => {
     const hours = fc.array(fc.array(fc.nat(200), { minLength: 1, maxLength: 100 }), { minLength: 2, maxLength: 8 });
     fc.assert(
       fc.property(hours, (turns) => {

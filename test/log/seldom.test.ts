@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { throttle } from "../../src/log/operations.ts";
 import { fakeClock } from "../support/fake-clock.ts";
 
-test("an event of each kind is told at once, then once a minute with how many were passed over", async () => {
+test("each kind of event is reported at once, then once a minute with the number of suppressed events", async () => {
   const clock = fakeClock();
   const told: unknown[] = [];
   const report = throttle(clock.now, (kind, details) => told.push([kind, details]));

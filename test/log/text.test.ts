@@ -6,7 +6,7 @@ import { record } from "./records.ts";
 const id = new Date(2026, 10, 21, 21, 3, 11, 482).getTime() * 1024;
 
 describe("a record in full", () => {
-  test("tells what was looked at, who was asked, and what was changed", () => {
+  test("shows what was examined, which servers were asked and what was changed", () => {
     const made = record({
       id,
       clientId: "tv",
@@ -41,7 +41,7 @@ describe("a record in full", () => {
     ]);
   });
 
-  test("a query that got no answer says so", () => {
+  test("a query without an answer says so", () => {
     const details = recordDetails(
       record({ client: "", rcode: null, size: 0, name: "", type: "", source: "refused", action: "access" }),
     );
@@ -50,7 +50,7 @@ describe("a record in full", () => {
     expect(details.join("\n")).toContain("an address that is not kept, over UDP");
   });
 
-  test("nothing that a client or a server sent steers the terminal", () => {
+  test("no text from a client or a server controls the terminal", () => {
     const hostile = record({ name: "a\u001b[2Jb", answers: ["60 TXT \u009b31m"], ede: ["0 \u202etxt\r\n"] });
     expect(recordDetails(hostile).join("")).not.toMatch(/[\p{Cc}\p{Cf}]/u);
   });

@@ -18,19 +18,19 @@ describe("names", () => {
     expect(fits({ name: "full:example.com" }, { name: "www.example.com" })).toBe(false);
   });
 
-  test("a dot within a label parts no labels", () => {
+  test("a dot within a label does not separate labels", () => {
     expect(fits({ name: "example.com" }, { name: "a\\.example.com" })).toBe(false);
     expect(fits({ name: "example.com" }, { name: "a\\\\.example.com" })).toBe(true);
   });
 
-  test("the root holds every name, but not a message without one", () => {
+  test("the root matches every name, but no message without a name", () => {
     expect(fits({ name: "." }, { name: "example.com" })).toBe(true);
     expect(fits({ name: "." }, { name: "." })).toBe(true);
     expect(fits({ name: "." }, { name: "", type: "" })).toBe(false);
     expect(fits({ name: "full:." }, { name: "example.com" })).toBe(false);
   });
 
-  test("patterns and regular expressions look at the whole name", () => {
+  test("patterns and regular expressions match the whole name", () => {
     expect(fits({ name: "*.example.com" }, { name: "example.com" })).toBe(false);
     expect(fits({ name: "*track*" }, { name: "ad.tracker.example" })).toBe(true);
     expect(fits({ name: "a*b*a" }, { name: "aba" })).toBe(true);
@@ -42,7 +42,7 @@ describe("names", () => {
 });
 
 describe("clients", () => {
-  test("go by address, prefix or client id", () => {
+  test("clients match by address, prefix or client id", () => {
     expect(fits({ client: "192.168.88.20" }, {})).toBe(true);
     expect(fits({ client: "192.168.88.0/24" }, {})).toBe(true);
     expect(fits({ client: "192.168.88.99/24" }, {})).toBe(true);
@@ -53,7 +53,7 @@ describe("clients", () => {
     expect(fits({ client: "!tv" }, { clientId: null })).toBe(true);
   });
 
-  test("a shortened client lies within a prefix that is no longer than its own", () => {
+  test("a shortened client address matches prefixes that are no longer than its own", () => {
     expect(fits({ client: "10.0.0.0/8" }, { client: "10.0.7.0/24" })).toBe(true);
     expect(fits({ client: "10.0.7.0/25" }, { client: "10.0.7.0/24" })).toBe(false);
     expect(fits({ client: "10.0.0.0/8" }, { client: "" })).toBe(false);
@@ -73,28 +73,28 @@ describe("answers", () => {
     "EDGE.example.net.",
     "cname *.net",
     "*more",
-  ])("%s is found", (answer) => {
+  ])("%s finds the record", (answer) => {
     expect(fits({ answer }, { answers })).toBe(true);
   });
 
-  test.each(["192.0.2", "92.0.2.7", "AAAA *", "example.net"])("%s is not", (answer) => {
+  test.each(["192.0.2", "92.0.2.7", "AAAA *", "example.net"])("%s does not find the record", (answer) => {
     expect(fits({ answer }, { answers })).toBe(false);
   });
 
-  test("none is found where there are none", () => {
+  test("a record without answers matches no answer", () => {
     expect(fits({ answer: "*" }, { answers: [] })).toBe(false);
     expect(fits({ answer: "!*" }, { answers: [] })).toBe(true);
   });
 });
 
-test("an upstream goes by server or group", () => {
+test("an upstream matches by server or group", () => {
   expect(fits({ upstream: "domestic" }, {})).toBe(true);
   expect(fits({ upstream: "udp://223.5.5.5" }, {})).toBe(true);
   expect(fits({ upstream: "!domestic" }, { route: null })).toBe(true);
   expect(fits({ upstream: "!domestic" }, {})).toBe(false);
 });
 
-test("what is not there fits no pattern, and every exclusion", () => {
+test("an absent field matches no pattern, and every exclusion", () => {
   expect(fits({ rule: "*" }, { rule: null })).toBe(false);
   expect(fits({ rule: "!*" }, { rule: null })).toBe(true);
   expect(fits({ rcode: "!NOERROR" }, { rcode: null })).toBe(true);
@@ -104,13 +104,13 @@ test("what is not there fits no pattern, and every exclusion", () => {
   expect(fits({ rcode: "*" }, { rcode: null })).toBe(false);
 });
 
-test("a duration counts from the least that was named, this one included", () => {
+test("minMs includes records of exactly that duration", () => {
   expect(fits({ minMs: "7.312" }, {})).toBe(true);
   expect(fits({ minMs: "7.313" }, {})).toBe(false);
   expect(fits({ minMs: "!7.313" }, {})).toBe(true);
 });
 
-test("a time is counted from its first millisecond to the last before the end", () => {
+test("a period includes its first millisecond and excludes its end", () => {
   const at = (time: string) => ({ id: Date.parse(time) * 1024 });
   expect(fits({ from: "2026-11-21T21:03" }, at("2026-11-21T21:03:00.000Z"))).toBe(true);
   expect(fits({ from: "2026-11-21T21:03" }, at("2026-11-21T21:02:59.999Z"))).toBe(false);

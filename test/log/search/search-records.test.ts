@@ -49,7 +49,7 @@ function fitting(records: readonly QueryRecord[], filter: QueryFilter): QueryRec
 }
 
 describe("what a search finds", () => {
-  test("is what the filter lets through, newest first, page by page, in parts of any state", () => {
+  test("a search finds the records that the filter matches, newest first, page by page, in partitions of any state", () => {
     const shape = fc.record({
       partRows: fc.integer({ min: 5, max: 60 }),
       upkeep: fc.nat(8),
@@ -80,7 +80,7 @@ describe("what a search finds", () => {
     );
   });
 
-  test("is the same for any text that is taken for a filter", () => {
+  test("a search agrees with a plain filter for any filter text", () => {
     const odd = ["a'b", 'a"b', "a%b", "a_b", "a\\\\b", "a\\.b", "*", "[a]", "a\\032b", "xn--fsqu00a.com"];
     const records = odd.map((name, index) =>
       record({ id: firstIdAt(SOME_WALL_MS + index), name, clientId: `c${index}`, rule: name, answers: [`60 TXT "${name}"`] }),
@@ -106,7 +106,7 @@ describe("what a search finds", () => {
     ["name", "*n*x*"],
     ["answer", "*t*x*y*"],
     ["answer", "!*t*"],
-  ])("ends soon after its time, whatever the patterns cost: %s=%s", (parameter, value) => {
+  ])("a search ends soon after its time limit, whatever the patterns cost: %s=%s", (parameter, value) => {
     const made = Array.from({ length: 3000 }, (_, index) =>
       record({ id: firstIdAt(SOME_WALL_MS + index), name: `n${index}.test`, answers: [`60 TXT "t${index}"`] }),
     );
@@ -123,7 +123,7 @@ describe("what a search finds", () => {
     expect(looks).toBeLessThan(120);
   });
 
-  test("does not shift while records are added", () => {
+  test("pages do not shift while records are added", () => {
     const path = `${directory()}/queries.db`;
     const store = new Store({ path, keepMs: 1e12, maxRows: 100 });
     const made = Array.from({ length: 30 }, (_, index) => record({ id: firstIdAt(SOME_WALL_MS + index) }));
@@ -137,7 +137,7 @@ describe("what a search finds", () => {
     database.close();
   });
 
-  test("has nothing of a part in whose place another came while a reading rested", () => {
+  test("a search finds nothing of a partition that was replaced while it paused", () => {
     const { store, database } = openedStore({ keepMs: 3_600_000 });
     store.insert(rowsOf(recordsFrom(SOME_WALL_MS, 1500, "a")));
     const reading = readBatches(database, filterOf([["name", "a*"]]), AMPLE);
@@ -147,7 +147,7 @@ describe("what a search finds", () => {
     expect([...reading].flat()).toEqual([]);
   });
 
-  test("ends with a page that says there are no more, also where it is just full", () => {
+  test("the last page says that there are no more records, also if the page is full", () => {
     const made = Array.from({ length: 10 }, (_, index) => record({ id: firstIdAt(SOME_WALL_MS + index) }));
     const database = storeOf(made, { partRows: 5, upkeep: 0, batch: 10 });
     const page = searchRecords(database, { filter: filterOf([]), limit: 10, cursor: null }, AMPLE);
@@ -155,7 +155,7 @@ describe("what a search finds", () => {
     expect(page.cursor).toBeNull();
   });
 
-  test("is nothing in an empty store", () => {
+  test("a search in an empty store finds nothing", () => {
     const database = storeOf([], { partRows: 5, upkeep: 3, batch: 10 });
     expect(searchRecords(database, { filter: filterOf([]), limit: 10, cursor: null }, AMPLE)).toEqual({
       records: [],

@@ -30,7 +30,7 @@ function percentile(records: readonly QueryRecord[], share: number): number {
 }
 
 describe("a summary", () => {
-  test("counts what the records of whole minutes say, in parts of any state", () => {
+  test("a summary counts the records of whole minutes, in partitions of any state", () => {
     const shape = fc.record({
       partRows: fc.integer({ min: 5, max: 60 }),
       upkeep: fc.nat(12),
@@ -90,7 +90,7 @@ describe("a summary", () => {
     );
   });
 
-  test("tells the latency of what upstreams were asked for apart", () => {
+  test("a summary separates the latency of queries that upstreams answered", () => {
     const asked = Array.from({ length: 10 }, (_, index) => record({ id: SOME_WALL_MS * 1024 + index, durationUs: 50_000 }));
     const cached = Array.from({ length: 90 }, (_, index) =>
       record({ id: SOME_WALL_MS * 1024 + 10 + index, durationUs: 100, attempts: [] }),
@@ -101,7 +101,7 @@ describe("a summary", () => {
     expect(summary.upstreamLatencyUs?.p50).toBeGreaterThan(40_000);
   });
 
-  test("of nothing has its samples all the same", () => {
+  test("a summary without records still has its samples", () => {
     const database = storeOf([], { partRows: 5, upkeep: 0, batch: 1 });
     const summary = summarize(database, { ...WHOLE, stepMs: SPAN_MS / 4 });
     expect(summary).toMatchObject({ total: 0, latencyUs: null, upstreamLatencyUs: null, topNames: [], bySource: {} });
@@ -109,14 +109,14 @@ describe("a summary", () => {
     expect(summary.series[0]).toMatchObject({ total: 0, p50Us: 0, p99Us: 0 });
   });
 
-  test("has 2,000 samples at most, however long the period and short the step", () => {
+  test("a summary has at most 2,000 samples", () => {
     const database = storeOf([], { partRows: 5, upkeep: 0, batch: 1 });
     const summary = summarize(database, { fromMs: 0, toMs: SOME_WALL_MS, stepMs: 1, top: 1 });
     expect(summary.series.length).toBeLessThanOrEqual(2000);
     expect(summary.series.length * summary.stepMs).toBeGreaterThanOrEqual(summary.toMs);
   });
 
-  test("lists as many as are wanted, the most frequent first", () => {
+  test("a summary lists the wanted number of entries, the most frequent first", () => {
     const names = ["b.test", "a.test", "c.test", "c.test", "c.test", "a.test", "b.test", "d.test"];
     const made = names.map((name, index) => record({ id: SOME_WALL_MS * 1024 + index, name }));
     const database = storeOf(made, { partRows: 20, upkeep: 0, batch: 20 });

@@ -6,7 +6,7 @@ import { openedStore, recordsFrom, tidyAll } from "../store/opened-store.ts";
 
 const DAY_MS = 86_400_000;
 
-test("the versions that records bear are told once each, also while a part of them is dropped", () => {
+test("each recorded version is listed once, also while a partition is dropped", () => {
   const { store, database } = openedStore();
   for (const [day, version] of ["a", "b", "b", "c"].entries())
     store.insert(rowsOf(recordsFrom(SOME_WALL_MS + day * DAY_MS, 10, "n").map((made) => ({ ...made, version }))));

@@ -138,7 +138,7 @@ const anyStep: fc.Arbitrary<(scene: Scene) => void> = fc.oneof(
   },
 );
 
-test("whatever is added and dropped meanwhile, and however the clock is moved, a search has all that stays, once", () => {
+test("a search finds every record that stays exactly once, whatever is added or dropped meanwhile and however the clock moves", () => {
   const anyLimits = fc.record({
     maxRows: fc.constantFrom(100, 400, 2000, 1_000_000),
     keepMs: fc.constantFrom(HOUR_MS, 24 * HOUR_MS, 1e12),

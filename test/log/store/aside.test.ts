@@ -5,7 +5,7 @@ import { quarantine } from "../../../src/log/database.ts";
 import { directory } from "../../support/files.ts";
 import { SOME_WALL_MS } from "../records.ts";
 
-test("of the files put aside two are kept, the last among them also where the clock was set back", () => {
+test("two quarantined files are kept, among them the latest, also after the clock was set back", () => {
   const path = join(directory(), "queries.db");
   const asides = [0, 3, 2, 1].map((hours) => {
     writeFileSync(path, "a database");

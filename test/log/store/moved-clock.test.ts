@@ -15,7 +15,7 @@ const DAY_MS = 86_400_000;
 const MIDNIGHT_MS = Date.UTC(2026, 10, 22);
 
 describe("a clock that is set back", () => {
-  test("over midnight: upkeep does not end a part with every minute in which ids run ahead", () => {
+  test("maintenance over midnight does not close a partition for each minute that ids run ahead", () => {
     const { store, database } = openedStore();
     for (let minute = 0; minute < 30; minute++) {
       store.insert(rowsOf(recordsFrom(MIDNIGHT_MS + minute, 1, "a")));
@@ -26,7 +26,7 @@ describe("a clock that is set back", () => {
     expect(allParts(database).map(({ state }) => state)).toEqual(["indexed"]);
   });
 
-  test("while the process was not running: every query is stored, also those that get ids that are taken", () => {
+  test("a clock set back while the process was stopped: every query is stored, also if its id is taken", () => {
     const first = openedStore({ maxRows: 2500 });
     first.store.insert(rowsOf(recordsFrom(SOME_WALL_MS, 250, "before")));
     const { store, database } = openedStore({ path: first.path, maxRows: 2500 });
@@ -38,7 +38,7 @@ describe("a clock that is set back", () => {
     expect(stored.find((one) => one.time === time && one.name === name?.replace("0.ex", "7.ex"))).toBeDefined();
   });
 
-  test("hours whose names were counted already are counted with what is added to them", () => {
+  test("records added to a counted hour are added to its counts", () => {
     const hour = SOME_WALL_MS - (SOME_WALL_MS % HOUR_MS);
     const { store, database } = openedStore();
     store.insert(rowsOf(recordsFrom(hour, 3, "a")));
@@ -53,7 +53,7 @@ describe("a clock that is set back", () => {
     }
   });
 
-  test("an hour that is counted again counts no name twice, also where others are the most asked then", () => {
+  test("a recounted hour counts no name twice, also if other names are the most frequent now", () => {
     const hour = SOME_WALL_MS - (SOME_WALL_MS % HOUR_MS);
     const { store, database } = openedStore();
     store.insert(rowsOf(recordsFrom(hour, 3000, "a")));
@@ -66,7 +66,7 @@ describe("a clock that is set back", () => {
     expect(database.prepare("SELECT sum(count) AS queries FROM name_hours_20261121").get()).toEqual({ queries: 6000 });
   });
 
-  test("pages follow one another through all records of parts that overlap, each record once", () => {
+  test("pages through overlapping partitions show each record once", () => {
     const { store, database } = openedStore({ maxRows: 2500 });
     store.insert(rowsOf(recordsFrom(SOME_WALL_MS, 250, "before")));
     store.insert(rowsOf(recordsFrom(SOME_WALL_MS, 250, "again")));
@@ -78,7 +78,7 @@ describe("a clock that is set back", () => {
   });
 });
 
-test("what comes after a clock that was ahead was set right is found by its time, and counted in its minute", () => {
+test("records after a clock correction are found by their time and counted in their minute", () => {
   const { store, database } = openedStore();
   const ids = new RecordIds();
   const made = (wallMs: number, name: string) => record({ id: ids.next(wallMs), time: new Date(wallMs).toISOString(), name });
@@ -92,7 +92,7 @@ test("what comes after a clock that was ahead was set right is found by its time
   expect(summarize(database, { fromMs, toMs, stepMs: MINUTE_MS, top: 5 }).total).toBe(2);
 });
 
-test("what comes after a clock that was ahead was set right is kept no longer for what came before", () => {
+test("records after a clock correction are kept no longer than others", () => {
   const { store } = openedStore({ keepMs: HOUR_MS });
   const morning = MIDNIGHT_MS + 8 * HOUR_MS;
   store.insert(rowsOf(recordsFrom(morning + 10 * HOUR_MS, 10, "ahead")));
@@ -104,7 +104,7 @@ test("what comes after a clock that was ahead was set right is kept no longer fo
 describe("a clock that was a year ahead", () => {
   const YEAR_MS = 365 * DAY_MS;
 
-  test("what came after it was set right is not dropped for what came before", () => {
+  test("records after the correction are not dropped because of earlier ones", () => {
     const { store, database } = openedStore({ maxRows: 1000 });
     store.insert(rowsOf(recordsFrom(SOME_WALL_MS + YEAR_MS, 960, "ahead")));
     for (let batch = 0; batch < 12; batch++) {
@@ -116,7 +116,7 @@ describe("a clock that was a year ahead", () => {
     expect(names.length).toBeLessThanOrEqual(1000);
   });
 
-  test("its records go when those that came after are too old", () => {
+  test("records of the wrong year are dropped when later records are too old", () => {
     const { store, database } = openedStore();
     store.insert(rowsOf(recordsFrom(SOME_WALL_MS + YEAR_MS, 10, "ahead")));
     store.insert(rowsOf(recordsFrom(SOME_WALL_MS, 10, "right")));
@@ -127,7 +127,7 @@ describe("a clock that was a year ahead", () => {
     expect(allRecords(database).map(({ name }) => name)).toEqual(recordsFrom(0, 10, "later").map(({ name }) => name));
   });
 
-  test("its records stay when those go that were there before", () => {
+  test("records of the wrong year stay when earlier records are dropped", () => {
     const { store, database } = openedStore();
     store.insert(rowsOf(recordsFrom(SOME_WALL_MS, 10, "before")));
     store.insert(rowsOf(recordsFrom(SOME_WALL_MS + 30 * DAY_MS, 10, "ahead")));
@@ -136,7 +136,7 @@ describe("a clock that was a year ahead", () => {
     expect(allRecords(database)).toHaveLength(20);
   });
 
-  test("a clock that began in 1970 and was set right costs nothing that was there before", () => {
+  test("a clock that started in 1970 and was corrected costs no earlier record", () => {
     const { store, database } = openedStore();
     store.insert(rowsOf(recordsFrom(SOME_WALL_MS, 10, "before")));
     store.insert(rowsOf(recordsFrom(1000, 10, "lost")));
@@ -148,7 +148,7 @@ describe("a clock that was a year ahead", () => {
   });
 });
 
-test("limits that are lowered hold from the next upkeep on, and the file becomes smaller", () => {
+test("lowered limits apply at the next maintenance, and the file shrinks", () => {
   const before = openedStore();
   for (let day = 0; day < 6; day++) before.store.insert(rowsOf(recordsFrom(SOME_WALL_MS + day * DAY_MS, 5000, `day${day}-`)));
   tidyAll(before.store, SOME_WALL_MS + 5 * DAY_MS);

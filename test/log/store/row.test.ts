@@ -7,7 +7,7 @@ import { anyLabels, anyName, anyRecord } from "../records.ts";
 import { rowOf } from "../rows.ts";
 
 describe("a record and its row", () => {
-  test("a record comes back from its row as it was", () => {
+  test("a record that is encoded to a row and decoded is the same", () => {
     fc.assert(
       fc.property(anyRecord, (made) => {
         expect(decodeRow(storedRowOf(rowOf(made))).record).toEqual(made);
@@ -17,7 +17,7 @@ describe("a record and its row", () => {
 });
 
 describe("names in reverse", () => {
-  test("labels are turned round, and back", () => {
+  test("labels are reversed, and back", () => {
     expect(reversedName("www.example.com")).toBe("com.example.www");
     expect(reversedName("a\\.b.example")).toBe("example.a\\.b");
     fc.assert(
@@ -44,7 +44,7 @@ describe("names in reverse", () => {
   });
 });
 
-test("a duration is told from its bucket to a fifth", () => {
+test("a bucket gives a duration to within a fifth", () => {
   fc.assert(
     fc.property(fc.integer({ min: 20, max: 3_000_000_000 }), (us) => {
       const told = bucketMiddleUs(latencyBucket(us));

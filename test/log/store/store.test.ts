@@ -64,7 +64,7 @@ function records(
 }
 
 describe("rows", () => {
-  test("whatever is added is there, and whole", () => {
+  test("every added record is stored completely", () => {
     fc.assert(
       fc.property(fc.uniqueArray(anyRecord, { selector: ({ id }) => id, maxLength: 20 }), (made) => {
         rmSync(folder, { recursive: true, force: true });
@@ -81,7 +81,7 @@ describe("rows", () => {
     );
   });
 
-  test("a store that is opened again goes on where it was, with the same texts under the same ids", () => {
+  test("a store that is opened again continues, with the same texts under the same ids", () => {
     openStore().insert(rowsOf(records(10)));
     for (const opened of open.splice(0)) opened.close();
     openStore().insert(rowsOf(records(10, SOME_WALL_MS + 1000)));
@@ -90,7 +90,7 @@ describe("rows", () => {
     expect(database.prepare("SELECT count(*) AS texts FROM names_20261121").get()?.["texts"]).toBe(2);
   });
 
-  test("a batch that is sent again changes nothing", () => {
+  test("a batch that is sent twice changes nothing", () => {
     const store = openStore();
     store.insert(rowsOf(records(10)));
     store.insert(rowsOf(records(10).slice(3)));
@@ -125,7 +125,7 @@ describe("rows", () => {
 });
 
 describe("parts", () => {
-  test("a part has one day, and a 25th of all rows", () => {
+  test("a partition holds at most one day and a 25th of all rows", () => {
     const store = openStore({ maxRows: 2500 });
     store.insert(rowsOf(records(250)));
     store.insert(rowsOf(records(10, SOME_WALL_MS + DAY_MS)));
@@ -138,7 +138,7 @@ describe("parts", () => {
     ]);
   });
 
-  test("with a short time to keep, a part has a quarter of it", () => {
+  test("with a short retention a partition holds a quarter of it", () => {
     const store = openStore({ keepMs: 3_600_000 });
     store.insert(rowsOf(records(1)));
     store.insert(rowsOf(records(1, SOME_WALL_MS + 899_999)));
@@ -146,7 +146,7 @@ describe("parts", () => {
     expect(allParts(openDatabase()).map(({ rows }) => rows)).toEqual([1, 2]);
   });
 
-  test("no more rows are kept than wanted, and the oldest go", () => {
+  test("the oldest rows beyond the maximum are dropped", () => {
     const store = openStore({ maxRows: 1000 });
     for (let batch = 0; batch < 30; batch++) {
       store.insert(rowsOf(records(50, SOME_WALL_MS + batch * 50)));
@@ -159,7 +159,7 @@ describe("parts", () => {
     expect(kept[0]?.id).toBe(firstIdAt(SOME_WALL_MS + 1500 - kept.length));
   });
 
-  test("what is too old goes with everything that belongs to it, also where nothing new comes", () => {
+  test("records that are too old are dropped with all they refer to, also if nothing new comes", () => {
     const store = openStore();
     store.insert(rowsOf(records(10)));
     expect(tidyAll(store, SOME_WALL_MS + WEEK_MS - 1)).toBeGreaterThan(0);
@@ -170,7 +170,7 @@ describe("parts", () => {
     expect(tables.map(({ name }) => name)).toEqual(["parts"]);
   });
 
-  test("a file that is mostly empty is made smaller", () => {
+  test("a mostly empty file shrinks", () => {
     const store = openStore();
     store.insert(rowsOf(records(40_000)));
     const { bytes } = store.state();
@@ -181,7 +181,7 @@ describe("parts", () => {
     expect(openDatabase().prepare("PRAGMA integrity_check").get()).toEqual({ integrity_check: "ok" });
   });
 
-  test("a closed part gets its indexes, one piece of work at a time", () => {
+  test("a closed partition gets its indexes, one step of work at a time", () => {
     const store = openStore({ maxRows: 2500 });
     store.insert(rowsOf(records(110)));
     const steps = tidyAll(store, SOME_WALL_MS);
@@ -198,7 +198,7 @@ describe("parts", () => {
     expect(runMaintenance(database, { keepMs: WEEK_MS, maxRows: 2500, partRows: 100 }, SOME_WALL_MS)).toBe(false);
   });
 
-  test("a clock that was set back a day makes a further part, and nothing is lost", () => {
+  test("a clock set back by a day starts another partition, and nothing is lost", () => {
     const store = openStore();
     store.insert(rowsOf(records(5, SOME_WALL_MS + DAY_MS)));
     store.insert(rowsOf(records(5)));
@@ -208,7 +208,7 @@ describe("parts", () => {
     expect(allRecords(database)).toHaveLength(15);
   });
 
-  test("limits hold at the ends of what may be configured", () => {
+  test("limits hold for the smallest and largest configured values", () => {
     expect(partLimits({ keepMs: 3_600_000, maxRows: 1000 })).toEqual({ rows: 500, spanMs: 900_000 });
     expect(partLimits({ keepMs: WEEK_MS, maxRows: 500_000 })).toEqual({ rows: 50_000, spanMs: DAY_MS });
     expect(partLimits({ keepMs: WEEK_MS, maxRows: 5_000_000 })).toEqual({ rows: 200_000, spanMs: DAY_MS });
@@ -217,7 +217,7 @@ describe("parts", () => {
 });
 
 describe("roll-ups", () => {
-  test("they count by minute what was asked, over batches and restarts", () => {
+  test("roll-ups count queries by minute, over batches and restarts", () => {
     const made = records(40, SOME_WALL_MS - 20, (index) => ({
       client: `10.0.0.${index % 3}`,
       type: index % 4 === 0 ? "AAAA" : "A",
@@ -257,7 +257,7 @@ describe("roll-ups", () => {
     });
   });
 
-  test("more clients in a minute than there is room for are counted together", () => {
+  test("clients beyond the room of a minute are counted together", () => {
     const store = openStore();
     store.insert(rowsOf(records(3000, SOME_WALL_MS, (index) => ({ client: `10.0.${index >> 8}.${index & 255}` }))));
     const counts = openDatabase()
@@ -267,7 +267,7 @@ describe("roll-ups", () => {
     expect(counts[0]).toMatchObject({ client: 0, count: 2000 });
   });
 
-  test("names are counted by the hour when it is over, and for the whole part when it is closed", () => {
+  test("names are counted for each past hour, and for a partition when it is closed", () => {
     const store = openStore();
     const start = SOME_WALL_MS - (SOME_WALL_MS % 3_600_000);
     const hours = [0, 0, 0, 2, 2].map((hour, index) => start + hour * 3_600_000 + index);
@@ -305,7 +305,7 @@ describe("roll-ups", () => {
     ]);
   });
 
-  test("of many names in an hour the most asked and the most blocked are kept, and the sum is right", () => {
+  test("an hour keeps its most asked and most blocked names, and the total is right", () => {
     const store = openStore();
     const blocked = 3999;
     store.insert(
@@ -330,7 +330,7 @@ describe("roll-ups", () => {
   });
 });
 
-test("what is stored can be read by its user alone, in every file", () => {
+test("every file of the store is readable by its user alone", () => {
   openStore().insert(rowsOf(records(10)));
   const modes = readdirSync(folder).map((name) => [name, statSync(join(folder, name)).mode & 0o777]);
   expect(Object.fromEntries(modes)).toEqual({ "queries.db": 0o600, "queries.db-wal": 0o600, "queries.db-shm": 0o600 });
@@ -344,12 +344,12 @@ describe("files that are not ours", () => {
     expect(other.prepare("SELECT count(*) AS tables FROM sqlite_schema").get()).toEqual({ tables: 1 });
   });
 
-  test("what is no database is not written to", () => {
+  test("a file that is no database is not written to", () => {
     writeFileSync(join(folder, "queries.db"), "a letter to my aunt\n".repeat(100));
     expect(() => openStore()).toThrow("not a database");
   });
 
-  test("tables of another version of ours are not written to", () => {
+  test("tables of another schema version are not written to", () => {
     openStore().insert(rowsOf(records(1)));
     openDatabase().exec("PRAGMA user_version = 99");
     expect(() => openStore()).toThrow("another version (99");

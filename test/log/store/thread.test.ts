@@ -30,26 +30,26 @@ function release(flag: SharedArrayBuffer): void {
 }
 
 describe("a thread", () => {
-  test("does one call after the other, in their order", async () => {
+  test("a thread runs calls one after the other, in order", async () => {
     const { thread } = sleeper();
     const calls = ["a", "b", "c"].map((text) => thread.call("echo", text));
     expect(await Promise.all(calls)).toEqual(["a", "b", "c"]);
   });
 
-  test("a call that throws is told, and the next one is done", async () => {
+  test("a call that throws rejects, and the next call runs", async () => {
     const { thread } = sleeper();
     await expect(thread.call("fail", "out of ink")).rejects.toMatchObject({ kind: "failed", message: "out of ink" });
     expect(await thread.call("echo", "a")).toBe("a");
   });
 
-  test("one that ends is begun anew; only the call under way is lost", async () => {
+  test("a thread that ends is started anew, and only the pending call is lost", async () => {
     const { thread } = sleeper();
     const [lost, kept] = [thread.call("exit", null), thread.call("echo", "a")];
     await expect(lost).rejects.toMatchObject({ kind: "ended" });
     expect(await kept).toBe("a");
   });
 
-  test("one that cannot be begun is told to the call, and to each one after it", async () => {
+  test("a thread that cannot start rejects every call", async () => {
     // Node refuses this address when the thread is to be begun, as the system may refuse a further thread.
     const clock = fakeClock();
     const nowhere = new Thread<SleeperCalls>(new URL("http://127.0.0.1/"), { clock, deadlineMs: 10_000, maxWaiting: 10 });
@@ -60,7 +60,7 @@ describe("a thread", () => {
     await nowhere.close();
   });
 
-  test("a call that takes too long is given up, and the next one has a thread of its own", async () => {
+  test("a call that takes too long is given up, and the next call gets a new thread", async () => {
     const { thread, clock, flag } = sleeper();
     const blocked = thread.call("block", flag());
     const expected = expect(blocked).rejects.toMatchObject({ kind: "slow" });
@@ -69,7 +69,7 @@ describe("a thread", () => {
     expect(await thread.call("echo", "a")).toBe("a");
   });
 
-  test("a call that waits too long is given up as well", async () => {
+  test("a call that waits too long is given up", async () => {
     const { thread, clock, flag } = sleeper();
     const calls = [thread.call("block", flag()), thread.call("echo", "a")];
     const expected = calls.map((call) => expect(call).rejects.toMatchObject({ kind: "slow" }));
@@ -88,7 +88,7 @@ describe("a thread", () => {
     expect(await Promise.all(waiting)).toEqual(["a", "b"]);
   });
 
-  test("closing rejects what is under way and what waits, and may be done twice", async () => {
+  test("closing rejects pending and waiting calls, and may be repeated", async () => {
     const { thread, flag } = sleeper();
     const held = flag();
     const calls = [thread.call("block", held), thread.call("echo", "a")];

@@ -6,8 +6,8 @@ import { allRecords, openedStore, recordsFrom, tidyAll } from "./opened-store.ts
 
 const MIDNIGHT_MS = Date.UTC(2026, 10, 22);
 
-describe("a batch that is sent again, as when its thread ended before it could answer", () => {
-  test("is stored once where it filled a part", () => {
+describe("a batch that is sent again because its thread ended", () => {
+  test("is stored once if it filled a partition", () => {
     const { store, database, path } = openedStore({ maxRows: 2500 });
     const batch = recordsFrom(SOME_WALL_MS, 250, "a");
     store.insert(rowsOf(batch));
@@ -17,7 +17,7 @@ describe("a batch that is sent again, as when its thread ended before it could a
     expect(allParts(database).map(({ rows }) => rows)).toEqual([50, 100, 100]);
   });
 
-  test("is stored once where midnight fell into it", () => {
+  test("is stored once if it spans midnight", () => {
     const { store, database } = openedStore();
     const batch = recordsFrom(MIDNIGHT_MS - 20, 40, "a");
     store.insert(rowsOf(batch));
@@ -26,7 +26,7 @@ describe("a batch that is sent again, as when its thread ended before it could a
     expect(allParts(database)).toHaveLength(2);
   });
 
-  test("is stored once where some of its records got other ids", () => {
+  test("is stored once if some records got other ids", () => {
     const { store, database } = openedStore();
     store.insert(rowsOf(recordsFrom(SOME_WALL_MS, 10, "a")));
     const batch = recordsFrom(SOME_WALL_MS, 20, "b");
@@ -36,14 +36,14 @@ describe("a batch that is sent again, as when its thread ended before it could a
   });
 });
 
-test("two records of one batch that bear one id are both stored", () => {
+test("two records of a batch with the same id are both stored", () => {
   const { store, database } = openedStore();
   const twins = [...recordsFrom(SOME_WALL_MS, 3, "a"), ...recordsFrom(SOME_WALL_MS, 3, "b")];
   store.insert(rowsOf(twins));
   expect(allRecords(database)).toHaveLength(6);
 });
 
-test("a batch that fails as a whole leaves nothing behind that later ones are written by", () => {
+test("a failed batch leaves no state that later batches use", () => {
   const { store, database } = openedStore();
   store.insert(rowsOf(recordsFrom(SOME_WALL_MS, 1, "before")));
   database.exec(
@@ -58,7 +58,7 @@ test("a batch that fails as a whole leaves nothing behind that later ones are wr
   expect(store.state().rows).toBe(82);
 });
 
-test("two processes that ask in the same milliseconds lose nothing, and their ids differ", () => {
+test("two processes that write in the same milliseconds lose nothing and use different ids", () => {
   const first = openedStore();
   const second = openedStore({ path: first.path });
   for (let round = 0; round < 5; round++) {
@@ -70,7 +70,7 @@ test("two processes that ask in the same milliseconds lose nothing, and their id
   expect(new Set(stored.map(({ name }) => name)).size).toBe(100);
 });
 
-test("two processes may both do the upkeep of one store", () => {
+test("two processes may both maintain one store", () => {
   const first = openedStore({ maxRows: 1000 });
   const second = openedStore({ path: first.path, maxRows: 1000 });
   for (let round = 0; round < 40; round++) {
