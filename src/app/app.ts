@@ -12,6 +12,8 @@ import { QueryRecorder, RecordKeeping } from "../control/journal.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { SerialQueue } from "../lib/serial-queue.ts";
 import { type BoundEndpoints, type Listeners, openListeners } from "../listen/listeners.ts";
+import type { CertificateStatus } from "../listen/tls.ts";
+import type { ListenEvent } from "../listen/types.ts";
 import { listCacheOf } from "../lists/cache.ts";
 import { ListRefresher } from "../lists/refresher.ts";
 import type { UpdateResult } from "../lists/update.ts";
@@ -95,7 +97,7 @@ export class App implements Serving {
     this.recorder.expect(config);
     // The query log opens after the listeners, so that no answer waits for the store. Until then queries wait to be recorded.
     this.recorder.use(queries);
-    const report = ({ kind, ...details }: { readonly kind: string }) => this.#report(kind, details);
+    const report = ({ kind, ...details }: ListenEvent) => this.#report(LISTEN_EVENTS[kind], details);
     this.#listeners = await openListeners(config, handlerFor(this, log), { clock, report });
     this.#records = await RecordKeeping.open(queries, { recorder: this.recorder, clock, log });
     this.#versions.use(this.#state);
@@ -119,6 +121,11 @@ export class App implements Serving {
 
   get listenCounters(): Listeners["counters"] {
     return opened(this.#listeners).counters;
+  }
+
+  /** null = no listener speaks TLS. */
+  certificate(): CertificateStatus | null {
+    return opened(this.#listeners).certificate();
   }
 
   get administration(): Administration {
@@ -270,6 +277,15 @@ export class App implements Serving {
     ]);
   }
 }
+
+/** What the operator is told of the listeners. */
+const LISTEN_EVENTS: Readonly<Record<ListenEvent["kind"], string>> = {
+  certificateReloaded: "the renewed certificate is in use",
+  certificateRefused: "the renewed certificate cannot be used: the one before serves on",
+  certificateDoubtful: "some clients will not accept the certificate",
+  localAddressSkipped: "an address of this host is not listened on",
+  socketError: "a socket failed",
+};
 
 /** A part of the server that is opened at the start, and not yet there while it starts. */
 function opened<Part>(part: Part | null): Part {

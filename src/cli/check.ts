@@ -1,7 +1,10 @@
 import { loadConfig } from "../config/load.ts";
 import { printProblems } from "../config/reading.ts";
 import type { Config } from "../config/types.ts";
+import { systemClock } from "../lib/clock.ts";
+import { errorText } from "../lib/text.ts";
 import { unreachable } from "../lib/unreachable.ts";
+import { inspectCertificate } from "../listen/tls.ts";
 import type { DomainEntry } from "../lists/domain-set.ts";
 import type { ListStatus } from "../lists/load.ts";
 import { type ListConflict, listConflicts } from "../rules/conflicts.ts";
@@ -55,8 +58,8 @@ const NOTHING_FOUND: Findings = { refusals: [], conflicts: [], diagnostics: [], 
 async function examine(config: Config): Promise<Findings> {
   const diagnostics: Diagnostic[] = [];
   const sink: Diagnostics = { warn: (place, text) => void diagnostics.push({ ...place, text }) };
-  const refusals = checkServable(config);
-  if (refusals.length > 0) return { ...NOTHING_FOUND, refusals };
+  const refusals = [...checkServable(config), ...(await certificateFaults(config, sink))];
+  if (refusals.length > 0) return { ...NOTHING_FOUND, refusals, diagnostics };
   const policy = await openPolicy(config, sink);
   return {
     refusals: checkExpected(policy, config, sink),
@@ -64,6 +67,18 @@ async function examine(config: Config): Promise<Findings> {
     diagnostics,
     lists: policy.lists.status(),
   };
+}
+
+/** Why the certificate cannot be used; what some clients will not accept is only reported. */
+async function certificateFaults({ tls }: Config, diagnostics: Diagnostics): Promise<readonly string[]> {
+  if (tls === null) return [];
+  try {
+    const { warnings } = await inspectCertificate(tls, systemClock.wallMs());
+    for (const warning of warnings) diagnostics.warn({}, warning);
+    return [];
+  } catch (error) {
+    return [`tls: ${errorText(error)}`];
+  }
 }
 
 function verdictWith(warnings: number): string {

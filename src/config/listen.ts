@@ -2,8 +2,20 @@ import { isIPv6 } from "node:net";
 import { canonicalAddress, endpointText, isLoopback } from "../dns/address.ts";
 import type { Endpoint, ListenOptions, TlsOptions } from "../listen/options.ts";
 import type { ConfigReader, Located, SourceLocation } from "./reading.ts";
-import { key, object, oneOrMany, orNull, type Parsed, type RawOf, required, type Shape, text, withPlace } from "./shape.ts";
-import { endpoint, network, readableFile } from "./values.ts";
+import {
+  key,
+  object,
+  oneOrMany,
+  optional,
+  orNull,
+  type Parsed,
+  type RawOf,
+  required,
+  type Shape,
+  text,
+  withPlace,
+} from "./shape.ts";
+import { domainName, endpoint, network, readableFile } from "./values.ts";
 
 const endpoints = oneOrMany(withPlace(endpoint));
 
@@ -42,6 +54,10 @@ export const listenShape = object("a map of listeners", {
 export const tlsShape = object("a map with `cert` and `key`", {
   cert: required(readableFile, "PEM file of the certificate and its chain. Read again when it changes."),
   key: required(readableFile, "PEM file of the private key."),
+  name: optional(
+    domainName,
+    "Name of this server; a label before it (tv.doh.example.com) is a client id. By default the names in the certificate.",
+  ),
 });
 
 type RawListen = RawOf<typeof listenShape>;

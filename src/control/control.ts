@@ -32,7 +32,9 @@ import { nameFromText } from "../dns/name.ts";
 import type { Clock } from "../lib/clock.ts";
 import { shownUrl } from "../lib/text.ts";
 import { version } from "../lib/version.ts";
+import { dayText } from "../listen/certificate.ts";
 import type { Listeners } from "../listen/listeners.ts";
+import type { CertificateStatus } from "../listen/tls.ts";
 import { listCacheOf } from "../lists/cache.ts";
 import { reportLists } from "../lists/load.ts";
 import type { UpdateResult } from "../lists/update.ts";
@@ -75,6 +77,8 @@ export interface Server {
   /** null = no versions are kept. */
   readonly versions: Versions | null;
   readonly listenCounters: Listeners["counters"];
+  /** null = no listener speaks TLS. */
+  certificate(): CertificateStatus | null;
   /** @throws ServerStateError */
   reload(config: Config): Promise<void>;
   /** @throws ServerStateError, or the error of the system. */
@@ -220,7 +224,9 @@ export class ServerControl implements Control {
   }
 
   readiness(): Readiness {
-    return readinessOf(this.#state, this.queries.status());
+    const certificate = certificateProblems(this.#server.certificate(), this.#clock.wallMs());
+    const { ready, problems } = readinessOf(this.#state, this.queries.status());
+    return { ready, problems: [...problems, ...certificate] };
   }
 
   async metrics(): Promise<string> {
@@ -233,6 +239,7 @@ export class ServerControl implements Control {
       refreshes: this.#state.config.lists,
       log: queryLog.status(),
       listeners: listenCounters,
+      certificate: this.#server.certificate(),
       process: this.#watch.read(),
       reloads: reloads.read(),
       build: { version: version(), node: process.version },
@@ -306,4 +313,15 @@ async function findPolicy({ state, versions }: Server, version: string): Promise
     if (error instanceof ControlError) return null;
     throw error;
   }
+}
+
+function certificateProblems(certificate: CertificateStatus | null, nowWallMs: number): readonly string[] {
+  if (certificate === null) return [];
+  const { expiresWallMs, isLate, refusal } = certificate;
+  const day = dayText(expiresWallMs);
+  const end =
+    expiresWallMs <= nowWallMs
+      ? `the certificate has expired on ${day}`
+      : `the certificate ends on ${day}, and is not renewed yet`;
+  return [...(isLate ? [end] : []), ...(refusal === null ? [] : [`the renewed certificate cannot be used: ${refusal}`])];
 }

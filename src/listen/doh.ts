@@ -16,6 +16,8 @@ export interface HttpPeer {
   readonly direct: Peer;
   /** Whether its X-Forwarded-For names the client. */
   readonly isTrusted: boolean;
+  /** The client id in the server name of TLS; null = none. An id in the path comes before it. */
+  readonly clientId: string | null;
 }
 
 /** DoH (RFC 8484) without HTTP itself: takes a request and its peer, returns a response. */
@@ -28,8 +30,8 @@ export class DohService {
     this.#services = services;
   }
 
-  peer(direct: Peer): HttpPeer {
-    return { direct, isTrusted: this.#services.trustedProxies.hasText(direct.address) };
+  peer(direct: Peer, clientId: string | null): HttpPeer {
+    return { direct, isTrusted: this.#services.trustedProxies.hasText(direct.address), clientId };
   }
 
   /** null = the request broke off before its end. */
@@ -40,7 +42,14 @@ export class DohService {
     if (body.kind !== "whole") return refusal(TOO_LARGE, body.kind === "endless");
     const { address, port } = peer.isTrusted ? forwardedPeer(peer.direct, head, this.#services.trustedProxies) : peer.direct;
     const method = request.kind === "body" ? "POST" : "GET";
-    const client: Client = { address, port, transport: "doh", http: version, method, clientId: request.clientId };
+    const client: Client = {
+      address,
+      port,
+      transport: "doh",
+      http: version,
+      method,
+      clientId: request.clientId ?? peer.clientId,
+    };
     switch (request.kind) {
       case "message":
         return this.#answerMessage(request.message, client);

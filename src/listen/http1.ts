@@ -4,7 +4,7 @@ import type { Duplex } from "node:stream";
 import { NO_BODY, readBody } from "./body.ts";
 import { ALLOWED_METHODS, type DohService, type HttpPeer } from "./doh.ts";
 import type { ListenLimits } from "./limits.ts";
-import type { Connection, HttpResponse, ListenServices, Peer, RequestHead } from "./types.ts";
+import type { Connection, HttpResponse, ListenServices, RequestHead } from "./types.ts";
 
 /** How long the rest of a too long body is discarded after the 413, so that the client can read the answer. */
 const LINGER_MS = 1000;
@@ -44,8 +44,8 @@ export class Http1Server {
     this.#server.emit("listening");
   }
 
-  serve(socket: Socket, peer: Peer): Connection {
-    const connection = new Http1Connection(socket, this.#service.peer(peer), this.#services.limits);
+  serve(socket: Socket, peer: HttpPeer): Connection {
+    const connection = new Http1Connection(socket, peer, this.#services.limits);
     this.#connections.set(socket, connection);
     this.#server.emit("connection", socket);
     // `readStart` has read from the socket, so Node does not start the flow by itself.

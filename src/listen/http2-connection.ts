@@ -5,7 +5,7 @@ import type { DohService, HttpPeer } from "./doh.ts";
 import { ERROR } from "./http2/frames.ts";
 import type { Http2Stream } from "./http2/request.ts";
 import { Http2Session } from "./http2/session.ts";
-import type { Connection, HttpResponse, ListenServices, Peer } from "./types.ts";
+import type { Connection, HttpResponse, ListenServices } from "./types.ts";
 
 /** How long a client has to close the connection after we ended it. */
 const LINGER_MS = 1000;
@@ -27,11 +27,11 @@ export class Http2Connection implements Connection {
   #outstanding = 0;
 
   /** @param socket its preface has been read. */
-  constructor(socket: Socket, peer: Peer, behind: { readonly service: DohService; readonly services: ListenServices }) {
+  constructor(socket: Socket, peer: HttpPeer, behind: { readonly service: DohService; readonly services: ListenServices }) {
     this.#socket = socket;
     this.#service = behind.service;
     this.#services = behind.services;
-    this.#peer = behind.service.peer(peer);
+    this.#peer = peer;
     this.#deadline = new ResettableTimer(behind.services.clock, () => this.#expire());
     this.#session = new Http2Session(socket, behind.services, {
       onRequest: (stream) => void this.#answer(stream),

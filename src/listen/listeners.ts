@@ -2,7 +2,8 @@
  * The listeners for DNS: bytes from sockets to the `Handler`, and its replies back. `app/` opens them, one set for each configuration of
  * section `listen`; the API has a server of its own (`admin/`).
  *
- * Reading order: `types.ts`; here; `udp.ts`; `tcp.ts` (accept, limits, PROXY header), then what serves an accepted connection: `tls.ts`,
+ * Reading order: `types.ts`; here; `udp.ts`; `tcp.ts` (accept, limits, PROXY header), then what serves an accepted connection: `tls.ts`
+ * (with `certificate.ts`),
  * `dns-stream.ts` (DNS over TCP and TLS), `doh.ts` and `body.ts` (DoH of any HTTP version) under `http1.ts` and `http2-connection.ts`;
  * `http2/` is HTTP/2 itself, `session.ts` first. `client-address.ts` finds out who asks.
  */
@@ -20,7 +21,7 @@ import { Http2Connection } from "./http2-connection.ts";
 import { LISTEN_LIMITS, type ListenLimits } from "./limits.ts";
 import type { Endpoint, ListenOptions, TlsOptions } from "./options.ts";
 import { beginsLike, readStartWithin, StreamListener } from "./tcp.ts";
-import { TlsAcceptor, TlsFiles } from "./tls.ts";
+import { type CertificateStatus, TlsAcceptor, TlsFiles } from "./tls.ts";
 import type { Connection, Handler, ListenCounters, ListenEvent, ListenServices, Peer, ServeConnection } from "./types.ts";
 import { UdpListener } from "./udp.ts";
 
@@ -29,6 +30,8 @@ export interface Listeners {
   /** In the order of the configuration, with the actual port where the configuration says 0. */
   readonly bound: BoundEndpoints;
   readonly counters: Readonly<ListenCounters>;
+  /** null = no listener speaks TLS. */
+  certificate(): CertificateStatus | null;
   /** Takes no more questions, sends the pending answers for at most `graceMs`, then closes everything. May be called again. */
   close(graceMs?: number): Promise<void>;
 }
@@ -85,6 +88,7 @@ export async function openListeners(
   return {
     bound: opened.bound,
     counters,
+    certificate: () => opened.certificate(),
     close(graceMs = GRACE_MS) {
       closing ??= closeAlive(opened, graceMs);
       return closing;
@@ -126,6 +130,7 @@ class OpenedListeners {
   readonly #listeners: Closable[] = [];
   /** Closed after the listeners, which use them to the end. */
   readonly #shared: Closable[] = [];
+  #files: TlsFiles | null = null;
 
   constructor(services: ListenServices) {
     this.#services = services;
@@ -136,7 +141,7 @@ class OpenedListeners {
     for (const endpoint of listen.dns) await this.#openDns(endpoint);
     const doh = new DohServer(listen.dohPath, services);
     this.#shared.push(doh);
-    const serveDoh: ServeConnection = (socket, peer) => doh.serve(socket, peer);
+    const serveDoh: ServeConnection = (socket, peer, clientId) => doh.serve(socket, peer, clientId);
     for (const endpoint of listen.http) await this.#openStream("http", endpoint, serveDoh);
     if (listen.tls.length + listen.https.length === 0) return;
     const acceptors = await this.#openTls(tls);
@@ -144,6 +149,10 @@ class OpenedListeners {
     const { dot, https } = acceptors;
     for (const endpoint of listen.tls) await this.#openStream("tls", endpoint, over(dot, serveDns("dot", services)));
     for (const endpoint of listen.https) await this.#openStream("https", endpoint, over(https, serveDoh));
+  }
+
+  certificate(): CertificateStatus | null {
+    return this.#files?.status() ?? null;
   }
 
   async close(graceMs: number): Promise<void> {
@@ -202,6 +211,7 @@ class OpenedListeners {
     try {
       const files = await TlsFiles.open(options, clock, report);
       this.#shared.push(files);
+      this.#files = files;
       const dot = new TlsAcceptor(files, ["dot"], limits.tlsHandshakeMs);
       // curl --http1.0 offers http/1.0 alone.
       return { dot, https: new TlsAcceptor(files, ["h2", "http/1.1", "http/1.0"], limits.tlsHandshakeMs) };
@@ -216,13 +226,13 @@ class OpenedListeners {
 function over(acceptor: TlsAcceptor, serve: ServeConnection): ServeConnection {
   return async (raw, peer) => {
     const socket = await acceptor.accept(raw);
-    return socket === null ? null : serve(socket, peer);
+    return socket === null ? null : serve(socket, peer, acceptor.clientIdOf(socket));
   };
 }
 
 function serveDns(transport: "tcp" | "dot", services: ListenServices): ServeConnection {
-  return async (socket, { address, port }) =>
-    new StreamConnection(socket, { address, port, transport, http: null, method: null, clientId: null }, services);
+  return async (socket, { address, port }, clientId) =>
+    new StreamConnection(socket, { address, port, transport, http: null, method: null, clientId }, services);
 }
 
 /** Serves DoH on accepted connections, in clear or after the TLS handshake, in the HTTP version that the client speaks. */
@@ -238,12 +248,13 @@ class DohServer {
   }
 
   /** Waits for the first bytes; null = none came. */
-  async serve(socket: Socket, peer: Peer): Promise<Connection | null> {
+  async serve(socket: Socket, peer: Peer, clientId: string | null): Promise<Connection | null> {
     const { clock, limits } = this.#services;
     const version = await readStartWithin(socket, sniffHttp, { clock, timeoutMs: limits.httpIdleMs });
     if (version === null) return null;
-    if (version === "http1") return this.#http1.serve(socket, peer);
-    return new Http2Connection(socket, peer, { service: this.#service, services: this.#services });
+    const httpPeer = this.#service.peer(peer, clientId);
+    if (version === "http1") return this.#http1.serve(socket, httpPeer);
+    return new Http2Connection(socket, httpPeer, { service: this.#service, services: this.#services });
   }
 
   close(): Promise<void> {

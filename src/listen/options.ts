@@ -17,8 +17,12 @@ export interface ListenOptions {
   readonly proxyProtocol: readonly string[];
 }
 
-/** Section `tls`: absolute paths of PEM files. */
+/** Section `tls`. */
 export interface TlsOptions {
+  /** Absolute path of a PEM file. */
   readonly cert: string;
+  /** Absolute path of a PEM file. */
   readonly key: string;
+  /** The name of this server that clients know; null = the names of the certificate. */
+  readonly name: string | null;
 }

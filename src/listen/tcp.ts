@@ -117,7 +117,7 @@ export class StreamListener {
       if (header === null) return null;
       peer = header.source ?? direct;
     }
-    return socket.destroyed ? null : this.#serve(socket, peer);
+    return socket.destroyed ? null : this.#serve(socket, peer, null);
   }
 }
 

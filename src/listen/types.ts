@@ -43,9 +43,10 @@ export interface Connection {
 
 /**
  * Serves an accepted connection. `socket` has an error handler. `peer` is the client, as the PROXY header names it where there is one.
+ * `clientId` is the client id in the server name of TLS, null without one.
  * null = the connection was given up; the caller destroys the socket.
  */
-export type ServeConnection = (socket: Socket, peer: Peer) => Promise<Connection | null>;
+export type ServeConnection = (socket: Socket, peer: Peer, clientId: string | null) => Promise<Connection | null>;
 
 /** The head of an HTTP request of any version, as far as DoH needs it. */
 export interface RequestHead {
@@ -86,6 +87,7 @@ export interface ListenServices {
 export type ListenEvent =
   | { readonly kind: "certificateReloaded" }
   | { readonly kind: "certificateRefused"; readonly reason: string }
+  | { readonly kind: "certificateDoubtful"; readonly reason: string }
   | { readonly kind: "localAddressSkipped"; readonly address: string; readonly reason: string }
   | { readonly kind: "socketError"; readonly where: string; readonly reason: string };
 

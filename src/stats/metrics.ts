@@ -22,6 +22,8 @@ export interface MetricsInput {
   readonly refreshes: readonly { readonly name: string; readonly refreshMs: number | null }[];
   readonly log: LogStatus;
   readonly listeners: ListenerMetrics;
+  /** null = no listener speaks TLS. */
+  readonly certificate: CertificateMetrics | null;
   readonly process: ProcessStats;
   readonly reloads: ReloadStats;
   readonly build: { readonly version: string; readonly node: string };
@@ -66,6 +68,11 @@ interface ListSourceMetrics {
   readonly checked: string | null;
   readonly problem: string | null;
   readonly downloadProblem: object | null;
+}
+
+interface CertificateMetrics {
+  readonly expiresWallMs: number;
+  readonly refusal: string | null;
 }
 
 interface ListenerMetrics {
@@ -113,6 +120,8 @@ const HELP = {
   fenliu_udp_unsent_total: "UDP replies that could not be sent.",
   fenliu_connections: "Open connections of clients.",
   fenliu_connections_refused_total: "Connections closed at once because there were too many.",
+  fenliu_certificate_expiry_seconds: "Until the certificate in use ends; below zero it has ended.",
+  fenliu_certificate_refused: "Whether the files of the certificate cannot be used, so that the one before serves on.",
   fenliu_build_info: "Always 1; what runs is in the labels.",
   fenliu_config_reloads_total: "Reloads of the configuration, by how they ended.",
   fenliu_config_last_reload_successful: "Whether the last reload was put in place.",
@@ -139,6 +148,7 @@ export function metricsText(input: MetricsInput): string {
   addLists(writer, input);
   addLog(writer, input.log, input.counters);
   addListeners(writer, input.listeners);
+  addCertificate(writer, input);
   addProcess(writer, input);
   input.counts.endPass();
   return writer.text();
@@ -230,6 +240,11 @@ function addListeners(to: PrometheusWriter, listeners: ListenerMetrics): void {
   to.write("fenliu_udp_unsent_total", listeners.udpUnsent);
   to.write("fenliu_connections", listeners.connections);
   to.write("fenliu_connections_refused_total", listeners.connectionsRefused);
+}
+
+function addCertificate(to: PrometheusWriter, { certificate, nowWallMs }: MetricsInput): void {
+  to.write("fenliu_certificate_expiry_seconds", certificate === null ? [] : (certificate.expiresWallMs - nowWallMs) / 1000);
+  to.write("fenliu_certificate_refused", certificate === null ? [] : Number(certificate.refusal !== null));
 }
 
 function addProcess(to: PrometheusWriter, { process, reloads, build }: MetricsInput): void {

@@ -304,3 +304,27 @@ expect: [{ name: www.page.example, upstream: main }]
   expect(out).toMatch(/dead +does not answer \(tcp:\/\/127\.0\.0\.1:1: refused/);
   expect(site.terminal.written.err).not.toContain("Fenliu is answering");
 });
+
+test("check refuses the certificates that a start refuses, and warns of a chain without its intermediate", async () => {
+  const check = async (cert: string, key: string) => {
+    const terminal = testTerminal();
+    writeFileSync(
+      join(terminal.directory, "fenliu.yaml"),
+      `listen: { tls: ["127.0.0.1:0"] }\ntls: { cert: ${tlsFixture(cert)}, key: ${tlsFixture(key)} }\n`,
+    );
+    return { code: await run(["check"], terminal), ...terminal.written };
+  };
+  expect(await check("cert.pem", "renewed-key.pem")).toMatchObject({
+    code: 1,
+    err: expect.stringContaining("key is that of another"),
+  });
+  expect(await check("expired-cert.pem", "issued-key.pem")).toMatchObject({
+    code: 1,
+    err: expect.stringContaining("has expired on"),
+  });
+  expect(await check("issued-cert.pem", "issued-key.pem")).toMatchObject({
+    code: 0,
+    err: expect.stringContaining("no intermediate certificate"),
+    out: expect.stringContaining("usable, with one warning"),
+  });
+});

@@ -5,17 +5,14 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { frame } from "../../src/dns/wire.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { ListenError, openListeners } from "../../src/listen/listeners.ts";
-import type { ListenOptions } from "../../src/listen/options.ts";
+import type { ListenOptions, TlsOptions } from "../../src/listen/options.ts";
 import type { HandlerReply } from "../../src/listen/types.ts";
 import { hasIpv6 } from "../support/ipv6.ts";
 import { NOWHERE } from "../support/nowhere.ts";
 import { connectRaw } from "./support/raw.ts";
 import { echo, handlerOf, messageOf, ON_LOOPBACK, openSite, portOf, tlsFixture } from "./support/site.ts";
 
-async function problemsOf(
-  listen: Partial<ListenOptions>,
-  tls: { cert: string; key: string } | null = null,
-): Promise<readonly string[]> {
+async function problemsOf(listen: Partial<ListenOptions>, tls: TlsOptions | null = null): Promise<readonly string[]> {
   const failure = await openListeners({ listen: { ...NOWHERE, ...listen }, tls, trustedProxies: [] }, echo, {
     clock: systemClock,
   }).then(
@@ -98,17 +95,17 @@ describe("opening", () => {
 
   test("fails without a certificate, with an unreadable one and with a key that is not its own", async () => {
     expect(await problemsOf({ tls: ON_LOOPBACK })).toEqual([expect.stringContaining("section tls")]);
-    expect(await problemsOf({ https: ON_LOOPBACK }, { cert: tlsFixture("none.pem"), key: tlsFixture("key.pem") })).toEqual([
-      expect.stringMatching(/^tls: .*ENOENT.*none\.pem/),
-    ]);
     expect(
-      await problemsOf({ https: ON_LOOPBACK }, { cert: tlsFixture("cert.pem"), key: tlsFixture("renewed-key.pem") }),
+      await problemsOf({ https: ON_LOOPBACK }, { cert: tlsFixture("none.pem"), key: tlsFixture("key.pem"), name: null }),
+    ).toEqual([expect.stringMatching(/^tls: .*ENOENT.*none\.pem/)]);
+    expect(
+      await problemsOf({ https: ON_LOOPBACK }, { cert: tlsFixture("cert.pem"), key: tlsFixture("renewed-key.pem"), name: null }),
     ).toEqual([expect.stringMatching(/^tls: .*cert\.pem and .*renewed-key\.pem cannot be used/)]);
   });
 
   test("needs no certificate without a TLS listener", async () => {
     const listeners = await openListeners(
-      { listen: NOWHERE, tls: { cert: "/nowhere", key: "/nowhere" }, trustedProxies: [] },
+      { listen: NOWHERE, tls: { cert: "/nowhere", key: "/nowhere", name: null }, trustedProxies: [] },
       echo,
       {
         clock: systemClock,

@@ -5,12 +5,13 @@ import { join } from "node:path";
 import { connect, type TLSSocket } from "node:tls";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { frame } from "../../src/dns/wire.ts";
+import { systemClock } from "../../src/lib/clock.ts";
 import { openListeners } from "../../src/listen/listeners.ts";
 import type { ListenEvent } from "../../src/listen/types.ts";
 import { fakeClock } from "../support/fake-clock.ts";
 import { NOWHERE } from "../support/nowhere.ts";
 import { connectRaw, connectRawTls } from "./support/raw.ts";
-import { echo, messageOf, ON_LOOPBACK, openSite, portOf, tlsFixture } from "./support/site.ts";
+import { echo, handlerOf, messageOf, ON_LOOPBACK, openSite, portOf, tlsFixture } from "./support/site.ts";
 
 describe("a handshake", () => {
   test("offers h2, then HTTP/1.1 on https, and dot on tls, and requires none of them", async () => {
@@ -72,11 +73,11 @@ describe("certificate files", () => {
   async function siteWithFiles() {
     const directory = await mkdtemp(join(tmpdir(), "fenliu-tls-"));
     onTestFinished(() => rm(directory, { recursive: true }));
-    const files = { cert: join(directory, "cert.pem"), key: join(directory, "key.pem") };
+    const files = { cert: join(directory, "cert.pem"), key: join(directory, "key.pem"), name: null };
     await copyFile(tlsFixture("cert.pem"), files.cert);
     await copyFile(tlsFixture("key.pem"), files.key);
     const events: ListenEvent[] = [];
-    const clock = fakeClock();
+    const clock = fakeClock(Date.UTC(2027, 0, 1));
     const listeners = await openListeners(
       {
         listen: { ...NOWHERE, tls: ON_LOOPBACK, https: ON_LOOPBACK },
@@ -123,4 +124,53 @@ describe("certificate files", () => {
     await expect.poll(later).toEqual([expect.anything(), { kind: "certificateReloaded" }]);
     expect(await nameSeen("tls")).toBe("renewed.localhost");
   });
+
+  test("that have expired are not taken, and the listeners say so until good ones come", async () => {
+    const { files, events, nameSeen, listeners, clock } = await siteWithFiles();
+    expect(listeners.certificate()).toEqual({ expiresWallMs: Date.UTC(2126, 9, 28, 12, 51, 15), isLate: false, refusal: null });
+    await copyFile(tlsFixture("expired-cert.pem"), files.cert);
+    await copyFile(tlsFixture("issued-key.pem"), files.key);
+    const refusal = () => clock.advance(1000).then(() => listeners.certificate()?.refusal);
+    await expect.poll(refusal).toMatch(/has expired on 2021-01-01/);
+    expect(await nameSeen("tls")).toBe("localhost");
+    await copyFile(tlsFixture("issued-cert.pem"), files.cert);
+    await expect.poll(refusal).toBeNull();
+    expect(await nameSeen("https")).toBe("doh.example.com");
+    expect(events.map(({ kind }) => kind)).toEqual(["certificateRefused", "certificateDoubtful", "certificateReloaded"]);
+  });
+
+  test("are late with their renewal in the last two weeks", async () => {
+    const { listeners, clock } = await siteWithFiles();
+    const end = listeners.certificate()?.expiresWallMs ?? 0;
+    await clock.advance(end - clock.wallMs() - 15 * 86_400_000);
+    expect(listeners.certificate()).toMatchObject({ isLate: false });
+    await clock.advance(86_400_001);
+    expect(listeners.certificate()).toMatchObject({ isLate: true });
+  });
+});
+
+test("a label before the certificate's name is the client id over DoT and DoH; an id in the path comes before it", async () => {
+  const ids: (string | null)[] = [];
+  const handler = handlerOf((message, { clientId }) => {
+    ids.push(clientId);
+    return { wire: message, maxAgeSeconds: null };
+  });
+  const files = { cert: tlsFixture("issued-cert.pem"), key: tlsFixture("issued-key.pem"), name: null };
+  const listeners = await openListeners(
+    { listen: { ...NOWHERE, tls: ON_LOOPBACK, https: ON_LOOPBACK }, tls: files, trustedProxies: [] },
+    handler,
+    { clock: systemClock },
+  );
+  onTestFinished(() => listeners.close(0));
+  const query = Buffer.from(messageOf(1));
+  for (const servername of ["doh.example.com", "tv.doh.example.com"]) {
+    const dot = await connectRawTls(portOf(listeners, "tls"), { servername });
+    await dot.write(frame(query)).take(query.length + 2);
+    for (const path of ["/dns-query", "/dns-query/phone"]) {
+      const doh = await connectRawTls(portOf(listeners, "https"), { servername });
+      const head = `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/dns-message\r\ncontent-length: ${query.length}\r\n\r\n`;
+      await doh.write(Buffer.concat([Buffer.from(head), query])).take(query.length);
+    }
+  }
+  await expect.poll(() => ids).toEqual([null, null, "phone", "tv", "tv", "phone"]);
 });

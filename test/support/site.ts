@@ -231,7 +231,12 @@ const KINDS: Readonly<Record<AskTransport, string>> = { udp: "udp", tcp: "tcp", 
 export function openAsker(bound: Partial<BoundEndpoints>, transport: AskTransport): Promise<Asker> {
   const kind = ASKERS.find(({ title }) => title === KINDS[transport]);
   if (kind === undefined) throw new Error(`nobody asks over ${transport}`);
-  const listeners = { bound: { ...NOTHING_BOUND, ...bound }, counters: NO_COUNTS, close: () => Promise.resolve() };
+  const listeners = {
+    bound: { ...NOTHING_BOUND, ...bound },
+    counters: NO_COUNTS,
+    certificate: () => null,
+    close: () => Promise.resolve(),
+  };
   return kind.open(listeners);
 }
 

@@ -37,7 +37,7 @@ export async function openSite({
   const listeners = await openListeners(
     {
       listen: { ...NOWHERE, dns: ON_LOOPBACK, tls: ON_LOOPBACK, https: ON_LOOPBACK, http: ON_LOOPBACK, ...listen },
-      tls: { cert: tlsFixture("cert.pem"), key: tlsFixture("key.pem") },
+      tls: { cert: tlsFixture("cert.pem"), key: tlsFixture("key.pem"), name: null },
       trustedProxies,
     },
     handler,
