@@ -32,7 +32,7 @@ import { nameFromText } from "../dns/name.ts";
 import type { Clock } from "../lib/clock.ts";
 import { shownUrl } from "../lib/text.ts";
 import { version } from "../lib/version.ts";
-import { dayText } from "../listen/certificate.ts";
+import { utcDay } from "../listen/certificate.ts";
 import type { Listeners } from "../listen/listeners.ts";
 import type { CertificateStatus } from "../listen/tls.ts";
 import { listCacheOf } from "../lists/cache.ts";
@@ -318,7 +318,7 @@ async function findPolicy({ state, versions }: Server, version: string): Promise
 function certificateProblems(certificate: CertificateStatus | null, nowWallMs: number): readonly string[] {
   if (certificate === null) return [];
   const { expiresWallMs, isLate, refusal } = certificate;
-  const day = dayText(expiresWallMs);
+  const day = utcDay(expiresWallMs);
   const end =
     expiresWallMs <= nowWallMs
       ? `the certificate has expired on ${day}`

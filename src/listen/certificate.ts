@@ -36,7 +36,7 @@ export function readCertificate(pair: KeyPair, { cert, key, name }: TlsOptions, 
     );
   const expiresWallMs = leaf.validToDate.getTime();
   if (expiresWallMs <= nowWallMs)
-    throw new Error(`${cert} has expired on ${dayText(expiresWallMs)}: renew it, and look why it was not renewed by itself`);
+    throw new Error(`${cert} has expired on ${utcDay(expiresWallMs)}: renew it, and look why it was not renewed by itself`);
   try {
     createSecureContext(pair);
   } catch (error) {
@@ -78,7 +78,7 @@ function warningsOf(leaf: X509Certificate, { pair, cert, name, nowWallMs }: Warn
   const warnings: string[] = [];
   const startsWallMs = leaf.validFromDate.getTime();
   if (startsWallMs > nowWallMs)
-    warnings.push(`${cert} is valid from ${dayText(startsWallMs)} only: if that is past, the clock of this host is wrong`);
+    warnings.push(`${cert} is valid from ${utcDay(startsWallMs)} only: if that is past, the clock of this host is wrong`);
   const chain = pair.cert.toString("latin1").match(/-----BEGIN CERTIFICATE-----/g) ?? [];
   if (chain.length === 1 && !isSelfIssued(leaf))
     warnings.push(
@@ -104,7 +104,7 @@ function plainNames({ subjectAltName = "" }: X509Certificate): readonly string[]
 }
 
 /** `2026-11-21` */
-export function dayText(wallMs: number): string {
+export function utcDay(wallMs: number): string {
   return new Date(wallMs).toISOString().slice(0, "2026-11-21".length);
 }
 
