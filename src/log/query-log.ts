@@ -1,3 +1,11 @@
+/**
+ * The query log: what was asked, kept in a database, searched and followed. `control/` opens it; the thread that answers writes into its feed.
+ *
+ * Read `ring.ts` (what the answering thread writes), `feed.ts`, this file, `writer.ts` with `writer-thread.ts` (store entries, tell followers),
+ * `entries.ts` (entries to rows), `rows.ts` (rows to records), `store.ts` with `schema.ts` and `maintenance.ts`, then `reader.ts` with `reader-thread.ts`,
+ * `search.ts` and `summary.ts`. `operations.ts` is the operator's log, which has nothing to do with it.
+ */
+
 import type { Clock } from "../lib/clock.ts";
 import type { ExportFormat } from "./export.ts";
 import type { QueryFeed } from "./feed.ts";
