@@ -218,6 +218,7 @@ export class App implements Serving {
     takeOver(next, previous);
     this.#use(next);
     this.recorder.expect(config);
+    if (config.log.level !== previous.config.log.level) this.#dependencies.log.level = config.log.level;
     // Not awaited here: the refresher may be waiting for its turn in `#changes` to activate a list.
     const closing = this.#listRefresher?.close();
     this.#listRefresher = listRefresher;

@@ -22,7 +22,7 @@ export function listFetcher(
   return async (list, request) => {
     // Never closed: closing it would close the group, which others use.
     const lookup = list.via === null ? bootstrap : new Bootstrap([groups.get(list.via)], clock, egress);
-    const context = { clock, ca, bootstrap: lookup, proxy: list.proxy, system };
+    const context = { clock, ca: list.ca ?? ca, bootstrap: lookup, proxy: list.proxy, system };
     const dial = (target: DownloadTarget, signal: AbortSignal) =>
       new Dialer(serverAt(target), context).open(target.protocol === "https" ? ["http/1.1"] : null, signal);
     return await download(request, { dial, clock });

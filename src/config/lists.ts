@@ -17,7 +17,7 @@ import {
   withPlace,
 } from "./shape.ts";
 import { duration } from "./units.ts";
-import { isReadable, parseOwnName, readableFile, reference } from "./values.ts";
+import { certificateFile, isReadable, parseOwnName, readableFile, reference } from "./values.ts";
 
 const sourceText = text({
   expected: "a path or a URL",
@@ -81,6 +81,10 @@ const listShape = object("a map with `domains` or `addresses`", {
     [],
   ),
   sha256: optional(withPlace(sha256), "Checksum of the one source; a file with another is not used."),
+  ca: optional(
+    certificateFile,
+    "PEM file of the authority that the certificates of the URLs' hosts come from, in place of the public ones.",
+  ),
   seed: optional(readableFile, "File that serves until the first download has worked."),
 });
 

@@ -23,7 +23,17 @@ import {
   withPlace,
 } from "./shape.ts";
 import { duration } from "./units.ts";
-import { address, client, domainName, domainPattern, network, parseOwnName, recordType, reference } from "./values.ts";
+import {
+  address,
+  certificateFile,
+  client,
+  domainName,
+  domainPattern,
+  network,
+  parseOwnName,
+  recordType,
+  reference,
+} from "./values.ts";
 
 const serverMap = object("a map with `url`", {
   url: required(withPlace(serverAddress), "The server, as where it is written without a map."),
@@ -93,6 +103,10 @@ const groupShape = object("a map with `servers`", {
     "EDNS Client Subnet towards the members: strip, forward (as the client sent it), client (the client's own network), or a fixed network.",
   ),
   proxy: optional(proxy, "SOCKS5 or HTTP proxy through which the members are asked; it is given their names."),
+  ca: optional(
+    certificateFile,
+    "PEM file of the authority that the members' certificates come from, in place of the public ones.",
+  ),
   rebinding: optional(rebindingMode, "As answers.rebinding, for this group."),
 });
 

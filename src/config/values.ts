@@ -1,4 +1,5 @@
-import { accessSync, constants, statSync } from "node:fs";
+import { X509Certificate } from "node:crypto";
+import { accessSync, constants, readFileSync, statSync } from "node:fs";
 import { isIP, isIPv4, isIPv6 } from "node:net";
 import { domainToASCII } from "node:url";
 import ipaddr from "ipaddr.js";
@@ -267,6 +268,20 @@ export const path: Shape<string> = refine(
 /** As `path`, of a file that can be read now. */
 export const readableFile: Shape<string> = {
   ...refine(path, (absolutePath, place, reader) => (isReadable(absolutePath, place, reader) ? absolutePath : undefined)),
+  expected: "the path of a file",
+};
+
+/** A file of certificates; the value is its text, so that a reload sees whether it has changed. */
+export const certificateFile: Shape<string> = {
+  ...refine(readableFile, (absolutePath, place, reader) => {
+    const pem = readFileSync(absolutePath, "utf8");
+    try {
+      new X509Certificate(pem);
+      return pem;
+    } catch {
+      return reader.fail(place, `${absolutePath} holds no certificate in PEM`, "name the file of the authority's certificate");
+    }
+  }),
   expected: "the path of a file",
 };
 

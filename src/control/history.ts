@@ -404,7 +404,7 @@ async function rebuildPolicy(inputs: PolicyInputs, contentOf: Contents): Promise
   return buildPolicy(config, { loaded, ownFile: ownHostsFile(hosts.own) }, read);
 }
 
-const NEVER_REFRESHED = { refreshMs: null, via: null, proxy: null, mirrors: [] } as const;
+const NEVER_REFRESHED = { refreshMs: null, via: null, proxy: null, ca: null, mirrors: [] } as const;
 
 const NOT_KEPT = "it could not be read then";
 

@@ -15,6 +15,8 @@ export interface ListOptions {
   readonly via: string | null;
   /** The proxy for downloads. The proxy gets the names of hosts and resolves them. */
   readonly proxy: ProxyOptions | null;
+  /** Certificates in PEM that those of the hosts are checked against; null = those that the process trusts. */
+  readonly ca: string | null;
   /** Tried in this order after the URL; a list with mirrors has one URL. */
   readonly mirrors: readonly string[];
   readonly sha256: string | null;

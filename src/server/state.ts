@@ -186,7 +186,7 @@ export async function openShared(
   const groups = openGroups(
     upstreams.groups,
     {
-      openMember: (server, group) => openServer(server, { ...context, bootstrap, proxy: group.proxy }),
+      openMember: (server, group) => openServer(server, { ...context, bootstrap, proxy: group.proxy, ca: group.ca ?? ca }),
       clock,
       random: () => randomInt(2 ** 32) / 2 ** 32,
       onRecovery: (group) => {

@@ -49,6 +49,8 @@ export interface GroupOptions {
   readonly ecs: EcsMode | null;
   readonly proxy: ProxyOptions | null;
   readonly rebinding: "allow" | "nodata" | null;
+  /** Certificates in PEM that those of the members are checked against; null = those that the process trusts. */
+  readonly ca: string | null;
 }
 
 /** What must not reach a group: patterns and `list:` references, type numbers, CIDRs and client ids. */

@@ -236,7 +236,9 @@ function withRcodeAlways(rcode: number): Script {
 /** Of the group `main` that `restarted` has. */
 function mainMark(): string {
   const group = { name: "main", strategy: "fastest", attemptMs: 600, fallback: null, asksFrom: [], never: null } as const;
-  const marks = groupMarks([{ ...group, servers: [server.options()], volatile: false, ecs: null, proxy: null, rebinding: null }]);
+  const marks = groupMarks([
+    { ...group, servers: [server.options()], volatile: false, ecs: null, proxy: null, rebinding: null, ca: null },
+  ]);
   return marks.get("main") ?? "";
 }
 

@@ -328,3 +328,35 @@ test("check refuses the certificates that a start refuses, and warns of a chain 
     out: expect.stringContaining("usable, with one warning"),
   });
 });
+
+test("a group with `ca` trusts the authority of that file; a file without a certificate is refused", async () => {
+  const upstream = await upstreamWith(page, "tls");
+  const yaml = (ca: string) =>
+    yamlWith(upstream.port).replace(/main: \{[^}]*\}/, `main: { servers: ["tls://127.0.0.1:${upstream.port}"]${ca} }`);
+  const plain = await served(yaml(""));
+  expect(await queried("page.example", `@127.0.0.1:${plain.ports.dns}`)).toMatchObject({
+    out: expect.stringContaining("SERVFAIL"),
+  });
+  const trusting = await served(yaml(`, ca: ${tlsFixture("cert.pem")}`));
+  expect(await queried("page.example", `@127.0.0.1:${trusting.ports.dns}`)).toMatchObject({
+    out: expect.stringContaining("192.0.2.7"),
+  });
+  const terminal = testTerminal();
+  writeFileSync(join(terminal.directory, "fenliu.yaml"), yaml(`, ca: ${tlsFixture("key.pem")}`));
+  expect(await run(["check"], terminal)).toBe(1);
+  expect(terminal.written.err).toContain("key.pem holds no certificate in PEM");
+});
+
+test("`log.level` follows a reload", async () => {
+  const upstream = await upstreamWith(page);
+  const site = await served(yamlWith(upstream.port));
+  const quiet = yamlWith(upstream.port, "hosts: { records: { nas.lan: 10.0.0.5 } }").replace("level: info", "level: error");
+  writeFileSync(site.path, quiet);
+  site.terminal.reload();
+  const isReloaded = async () => (await queried("nas.lan", `@127.0.0.1:${site.ports.dns}`)).out.includes("10.0.0.5");
+  await expect.poll(isReloaded).toBe(true);
+  writeFileSync(site.path, quiet.replace("upstreams:", "upstream:"));
+  site.terminal.reload();
+  await until(() => site.terminal.written.err.includes("not reloaded"));
+  expect(site.terminal.written.err).not.toContain('"reloaded"');
+});

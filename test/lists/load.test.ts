@@ -20,7 +20,19 @@ function fromFile(path: string, category: string | null = null): ListSource {
 }
 
 function list(name: string, kind: ListOptions["kind"], rest: Partial<ListOptions>): ListOptions {
-  return { name, kind, sources: [], refreshMs: null, via: null, proxy: null, mirrors: [], sha256: null, seed: null, ...rest };
+  return {
+    name,
+    kind,
+    sources: [],
+    refreshMs: null,
+    via: null,
+    proxy: null,
+    mirrors: [],
+    sha256: null,
+    ca: null,
+    seed: null,
+    ...rest,
+  };
 }
 
 function name(text: string): Name {

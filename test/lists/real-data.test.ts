@@ -24,6 +24,7 @@ function options(kind: ListOptions["kind"], file: string, category: string | nul
     proxy: null,
     mirrors: [],
     sha256: null,
+    ca: null,
     seed: null,
   };
 }

@@ -51,6 +51,7 @@ const downloadedList: ListOptions = {
   proxy: null,
   mirrors: [],
   sha256: null,
+  ca: null,
   seed: null,
 };
 

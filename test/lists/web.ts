@@ -74,6 +74,7 @@ export function downloaded(name: string, urls: readonly string[], changes: Parti
     proxy: null,
     mirrors: [],
     sha256: null,
+    ca: null,
     seed: null,
     ...changes,
   };

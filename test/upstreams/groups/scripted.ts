@@ -134,6 +134,7 @@ export function groupOptions(name: string, changes: Partial<GroupOptions> = {}):
     ecs: null,
     proxy: null,
     rebinding: null,
+    ca: null,
     ...changes,
   };
 }
