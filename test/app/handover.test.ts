@@ -52,7 +52,7 @@ async function opened(yaml = "") {
 }
 
 describe("a reload that gives one group other servers", () => {
-  test("keeps the answers, connections and health of the other groups, and forgets what the old servers said", async () => {
+  test("keeps the answers, connections and health of the other groups, and forgets the answers of the old servers", async () => {
     const { site, ...changing } = await opened();
     for (const name of NAMES) await changing.ask(name);
     const before = site.app.upstreams();
@@ -67,7 +67,7 @@ describe("a reload that gives one group other servers", () => {
     expect([server("one"), server("two"), server("three")].map(({ asked }) => asked.length)).toEqual([2, 1, 1]);
   });
 
-  test("the answer that an old server gives after the swap reaches its client, and is not cached", async () => {
+  test("an answer that an old server sends after the swap reaches the client, and is not cached", async () => {
     const { site, ...changing } = await opened();
     const late = Promise.withResolvers<void>();
     changing.server("two").follow(async (asked) => {
@@ -82,7 +82,7 @@ describe("a reload that gives one group other servers", () => {
     expect(await changing.ask("two")).toMatchObject({ answers: ["192.0.2.4"] });
   });
 
-  test("through any reloads, a group is asked and connected again exactly when its servers have changed", async () => {
+  test("after any series of reloads, the answers and connections of a group are gone exactly if its servers have changed", async () => {
     const { ask, reload, server } = await opened();
     for (const name of NAMES) await ask(name);
     let serving = { one: 0, two: 0, three: 0 };
@@ -102,7 +102,7 @@ describe("a reload that gives one group other servers", () => {
 });
 
 describe("a reload that changes how groups are asked, or the cache", () => {
-  test("keeps the answers where the same servers are asked in another way", async () => {
+  test("keeps the answers if the same servers are asked by another strategy", async () => {
     const changing = await opened();
     for (const name of NAMES) await changing.ask(name);
     await changing.reload({}, { keys: { strategy: "race", attemptMs: 100 } });
@@ -110,7 +110,7 @@ describe("a reload that changes how groups are asked, or the cache", () => {
     expect(NAMES.map((name) => changing.server(name).asked.length)).toEqual([1, 1, 1]);
   });
 
-  test("keeps answers and connections when the cache gets another size", async () => {
+  test("keeps answers and connections if the size of the cache changes", async () => {
     const changing = await opened();
     await changing.ask("one");
     await changing.reload({}, { yaml: "cache: { size: 2MiB }" });
@@ -121,7 +121,7 @@ describe("a reload that changes how groups are asked, or the cache", () => {
     expect([changing.server("one").asked.length, changing.server("one").accepted]).toEqual([2, 1]);
   });
 
-  test("forgets the answers that have become volatile, and no others", async () => {
+  test("forgets only the answers that have become volatile", async () => {
     const changing = await opened();
     for (const name of NAMES) await changing.ask(name);
     await changing.reload({}, { yaml: "cache: { volatile: [192.0.2.3] }" });
@@ -129,7 +129,7 @@ describe("a reload that changes how groups are asked, or the cache", () => {
     expect(NAMES.map((name) => changing.server(name).asked.length)).toEqual([1, 2, 1]);
   });
 
-  test("opens all connections again where the servers are found by other bootstrap servers, and keeps the answers", async () => {
+  test("opens all connections again if the bootstrap servers change, and keeps the answers", async () => {
     const changing = await opened();
     await changing.ask("one");
     await changing.reload({}, { yaml: "bootstrap: [192.0.2.53]" });
@@ -142,7 +142,7 @@ describe("a reload that changes how groups are asked, or the cache", () => {
 describe("the file of the cache across reloads", () => {
   const yamlFor = (file: string) => `cache: { file: ${file} }`;
 
-  test("is not read again: what was flushed since it was written stays away", async () => {
+  test("is not read again: flushed answers do not come back", async () => {
     const file = join(directory(), "cache.db");
     const { site, ...changing } = await opened(yamlFor(file));
     await changing.ask("one", "A", "gone.example");
@@ -154,7 +154,7 @@ describe("the file of the cache across reloads", () => {
     expect(changing.server("one").asked).toHaveLength(2);
   });
 
-  test("is no longer written by what was replaced, and is written at the end", async () => {
+  test("is no longer written by the replaced state, and is written at the stop", async () => {
     const file = join(directory(), "cache.db");
     const { site, ...changing } = await opened(yamlFor(file));
     await changing.ask("two");

@@ -23,7 +23,7 @@ function take(site: TestSite, name: string): Promise<void> {
 }
 
 describe("names set and removed through the API", () => {
-  test("a name that is set is answered from the next question on, with its PTR, and after a restart", async () => {
+  test("a name that is set is answered at once, with its PTR, also after a restart", async () => {
     const folder = directory();
     const site = await house(folder);
     await put(site, "Printer.lan", "10.0.0.9");
@@ -33,7 +33,7 @@ describe("names set and removed through the API", () => {
     expect(await (await house(folder)).ask("printer.lan")).toMatchObject({ answers: ["10.0.0.9"] });
   });
 
-  test("it wins over the configuration, whose other names stay", async () => {
+  test("a name that is set replaces the name of the configuration, and other names of the configuration stay", async () => {
     const site = await house(directory());
     await put(site, "nas.lan", "10.0.0.55");
     expect([(await site.ask("nas.lan")).answers, (await site.ask("tv.lan")).answers]).toEqual([["10.0.0.55"], ["10.0.0.6"]]);
@@ -77,7 +77,7 @@ describe("names set and removed through the API", () => {
     expect(readFileSync(path, "utf8")).toContain("10.0.0 }");
   });
 
-  test("a name that a reload adds while it is removed is hidden all the same", async () => {
+  test("a name stays hidden if a reload adds it to the configuration after its removal", async () => {
     const site = await house(directory());
     await put(site, "new.lan", "10.0.0.9");
     await Promise.all([

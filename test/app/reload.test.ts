@@ -59,7 +59,7 @@ describe("a good reload", () => {
     await site.until(() => site.server("main").open === 0);
   });
 
-  test("loses no query that arrives meanwhile", async () => {
+  test("loses no query that arrives during the reload", async () => {
     const site = await siteWith({ upstreams: { main: page, other: page } });
     const replies: Promise<Reply>[] = [];
     const transports: readonly AskTransport[] = ["udp", "tcp", "dot", "doh"];
@@ -80,7 +80,7 @@ describe("a good reload", () => {
 });
 
 describe("a reload with an unchanged file changes nothing", () => {
-  test("the very same state goes on, unless a file that the configuration names has changed", async () => {
+  test("the same state object keeps serving, unless a file that the configuration names has changed", async () => {
     const folder = directory();
     const list = join(folder, "list.txt");
     writeFileSync(list, "page.example\n");
@@ -108,7 +108,7 @@ describe("a reload with an unchanged file changes nothing", () => {
     expect(site.server().accepted).toBe(1);
   });
 
-  test("a reload with other rules, hosts or limits keeps them too", async () => {
+  test("a reload with other rules, hosts or limits keeps the cache and the connections too", async () => {
     const site = await siteWith({ upstreams: { main: { servers: [page], transport: "tls" } } });
     await site.ask("page.example");
     await site.reload(
@@ -159,7 +159,7 @@ describe("a reload that cannot be served leaves everything as it was", () => {
 });
 
 describe("a close", () => {
-  test("soon after a reload leaves nothing open, neither of the new state nor of the old", async () => {
+  test("soon after a reload closes everything of the new state and of the old state", async () => {
     const site = await siteWith({
       upstreams: { main: { servers: [page], transport: "tls" }, other: { servers: [page], transport: "h2" } },
     });
@@ -171,7 +171,7 @@ describe("a close", () => {
     await site.until(() => site.server("main").open + site.server("other").open === 0);
   });
 
-  test("during a reload waits for its end, may be called again, and refuses a later reload, which opens nothing", async () => {
+  test("during a reload waits for the end of the reload, may be called twice, and refuses later reloads", async () => {
     const site = await siteWith({ upstreams: { main: page, other: { servers: [page], transport: "tls" } } });
     const reloading = site.reloadWith({ upstreams: ["other"] });
     await turn();
@@ -193,7 +193,7 @@ describe("a close", () => {
 });
 
 describe("a failure in the middle of a reload", () => {
-  test("if the list refresher cannot be opened, everything stays as it was", async () => {
+  test("if the list refresher cannot be opened, the old state keeps serving", async () => {
     const site = await siteWith({ upstreams: { main: page, other: honest("page.example A 192.0.2.8") } });
     const before = site.app.state;
     const breaking = vi.spyOn(ListRefresher, "open").mockRejectedValueOnce(new Error("a fault"));
@@ -216,7 +216,7 @@ describe("a failure in the middle of a reload", () => {
 });
 
 describe("changes that come together", () => {
-  test("run one after the other, and the last one stays", async () => {
+  test("run one after the other, and the last change is in force", async () => {
     const site = await siteWith({ upstreams: { main: page }, folder: directory() });
     const put = (name: string) => site.app.changeHosts(withHost(hostRecord(name, { address: "10.0.0.9" })));
     await Promise.all([
@@ -229,7 +229,7 @@ describe("changes that come together", () => {
     expect(answers.map((reply) => reply.answers)).toEqual([["10.0.0.6"], ["10.0.0.9"], ["10.0.0.9"]]);
   });
 
-  test("beyond 32 that wait or run, further ones are refused", async () => {
+  test("at most 32 changes wait or run, and further changes are refused", async () => {
     const site = await siteWith({ upstreams: { main: page }, folder: directory() });
     const changes = Array.from({ length: 40 }, () => site.reload(blocking));
     const results = await Promise.allSettled(changes);

@@ -60,7 +60,7 @@ test("a port in use prevents the start, and every such port is named", async () 
   });
 });
 
-test("everything that cannot be served is named at once", async () => {
+test("every unsupported setting is named at once", async () => {
   const text = 'ddns: { tokens: [abcdefghijklmnop] }\ncluster: { redis: "redis://127.0.0.1:6379" }\ncache: { file: null }';
   const failure = await App.start(configOf(text), dependencies).catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(ServerStateError);
@@ -97,7 +97,7 @@ log: { queries: { enabled: false } }`;
   }
 });
 
-test("a part that cannot be closed keeps no other part open", async () => {
+test("a part that cannot be closed does not prevent the close of other parts", async () => {
   const port = await freePort();
   const text = `listen: { dns: ["127.0.0.1:${port}"], http: [], admin: null }\ncache: { file: null }\nlog: { queries: { enabled: false } }`;
   const app = await App.start(configOf(text), dependencies);

@@ -20,8 +20,8 @@ requests: 4 total, 4 started, 4 done, 3 succeeded, 1 failed, 1 errored, 0 timeou
 status codes: 3 2xx, 0 3xx, 0 4xx, 0 5xx
 `;
 
-describe("what the load generators say", () => {
-  test("dnsperf: what was lost is no answer, and counts for no latency", () => {
+describe("the output of the load generators", () => {
+  test("dnsperf: a lost query is no answer, and has no latency", () => {
     expect(readDnsperf(DNSPERF, true)).toEqual({
       answered: 3,
       lost: 1,

@@ -5,7 +5,7 @@ import { BLOCK_BYTES, BlockStore, blockBytes } from "../../src/cache/blocks.ts";
 const record = (octets: number, seed: number) => Uint8Array.from({ length: octets }, (_, index) => (index * 7 + seed) & 255);
 
 describe("the blocks", () => {
-  test("return every record as it was written, whatever was written and freed in between", () => {
+  test("return every record unchanged, whatever is written and freed in between", () => {
     const steps = fc.array(fc.record({ octets: fc.integer({ min: 1, max: 700 }), frees: fc.option(fc.nat()) }), {
       maxLength: 60,
     });
@@ -33,7 +33,7 @@ describe("the blocks", () => {
     );
   });
 
-  test("a record at every length around a block's edge comes back whole", () => {
+  test("a record whose length is near the edge of a block comes back whole", () => {
     const blocks = new BlockStore();
     const lengths = [1, 63, 64, 65, 127, 128, 129, 65_535];
     const written = lengths.map((octets) => ({ octets, first: blocks.write(record(octets, octets)) }));
@@ -49,7 +49,7 @@ describe("the blocks", () => {
     expect(Uint8Array.from(copy)).toEqual(record(200, 1));
   });
 
-  test("never use more blocks than the most that was held at one time, however sizes change", () => {
+  test("never use more blocks than were in use at one time, however sizes change", () => {
     const blocks = new BlockStore();
     const held: number[] = [];
     for (let index = 0; index < 2000; index++) held.push(blocks.write(record(60, index)));

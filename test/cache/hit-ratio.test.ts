@@ -14,11 +14,11 @@ describe("a flood of random subdomains", () => {
     expect(Math.abs(ratio - hitRatio(sieve, budgetBytes, flooded))).toBeLessThan(0.01);
   });
 
-  test("lowers the hit ratio of one LRU for everything by more, so the flood is a real one", () => {
+  test("lowers the hit ratio of a single LRU cache by more, so the flood is a real flood", () => {
     expect(hitRatio(lru, budgetBytes, calm) - hitRatio(lru, budgetBytes, flooded)).toBeGreaterThan(0.01);
   });
 });
 
-test("SIEVE keeps more of what is asked for again than LRU in the same budget", () => {
+test("SIEVE has more hits than LRU in the same memory", () => {
   expect(hitRatio(sieve, budgetBytes, calm)).toBeGreaterThan(hitRatio(lru, budgetBytes, calm));
 });

@@ -34,7 +34,7 @@ const questions = fc.record<Question>({
 const routes = fc.constantFrom("", "\0", "domestic", "\x01domestic", "overseas", "海外");
 
 describe("the cache key", () => {
-  test("questions that differ in anything have different keys, equal ones the same", () => {
+  test("questions have the same key exactly if they are equal", () => {
     fc.assert(
       fc.property(questions, routes, questions, routes, (one, routeOne, other, routeOther) => {
         const equal = JSON.stringify([one, routeOne]) === JSON.stringify([other, routeOther]);
@@ -57,7 +57,7 @@ describe("the cache key", () => {
     );
   });
 
-  test("the letter case of the wire name does not matter, and any other byte does", () => {
+  test("the letter case of the wire name does not change the key, and any other change does", () => {
     const wires = fc.array(fc.uint8Array({ minLength: 1, maxLength: 4 }), { maxLength: 3 });
     fc.assert(
       fc.property(wires, wires, fc.boolean(), (one, other, related) => {
@@ -68,7 +68,7 @@ describe("the cache key", () => {
     );
   });
 
-  test("is read back into the question and route that it was built from", () => {
+  test("can be parsed back into its question and route", () => {
     fc.assert(
       fc.property(questions, routes, (asked, route) => {
         expect(readKey(cacheKey(asked, route))).toEqual({ ...asked, route });
@@ -77,7 +77,7 @@ describe("the cache key", () => {
     );
   });
 
-  test("is recognised in a text, and a text that cannot be read is refused", () => {
+  test("can be parsed from a text, and a malformed text is refused", () => {
     fc.assert(
       fc.property(questions, routes, fc.string({ unit: "binary" }), (asked, route, text) => {
         const key = cacheKey(asked, route);

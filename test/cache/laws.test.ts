@@ -38,7 +38,7 @@ describe("an NXDOMAIN", () => {
     expect(outcomeAt(key("gone.example", TYPE.HTTPS))).toBe("nxdomain");
   });
 
-  test("answers for nothing below its name, on no other route, nor with another DO", () => {
+  test("answers for no name below it, on no other route, and not for another DO bit", () => {
     const { cache, outcomeAt } = newCache();
     cache.put(key("gone.example"), nxdomain("gone.example"), { limits });
     expect(outcomeAt(key("below.gone.example"))).toBeNull();
@@ -46,7 +46,7 @@ describe("an NXDOMAIN", () => {
     expect(outcomeAt(signedKey("gone.example"))).toBeNull();
   });
 
-  test("at the end of an alias is held for its question alone: the alias itself exists", () => {
+  test("at the end of an alias is cached for the queried name and type only, because the alias itself exists", () => {
     const { cache, outcomeAt } = newCache();
     cache.put(key("www.example"), nxdomain("www.example", { alias: "end.example" }), { limits });
     expect(outcomeAt(key("www.example"))).toBe("nxdomain");
@@ -54,7 +54,7 @@ describe("an NXDOMAIN", () => {
     expect(outcomeAt(key("end.example"))).toBeNull();
   });
 
-  test("is refused while a positive answer of another type is within its TTL, whatever its DO", async () => {
+  test("is refused while a positive answer of another type is within its TTL, with or without DO", async () => {
     const { cache, clock } = newCache();
     cache.put(key("page.example"), positive("page.example", { ttlSeconds: 30 }), { limits });
     const coming = nxdomain("page.example", { type: TYPE.AAAA });
@@ -80,7 +80,7 @@ describe("an NXDOMAIN", () => {
     expect(cache.put(key("page.example", TYPE.AAAA), nxdomain("page.example"), { limits })).toBe("taken");
   });
 
-  test("at the end of an alias is refused while another name's alias proves that end", () => {
+  test("at the end of an alias is refused while another alias proves that the target exists", () => {
     const { cache } = newCache();
     cache.put(key("one.example"), positive("one.example", { alias: "end.example" }), { limits });
     const coming = nxdomain("two.example", { type: TYPE.AAAA, alias: "end.example" });
@@ -127,7 +127,7 @@ describe("an NXDOMAIN", () => {
     expect(outcomeAt(key("two.example"))).toBeNull();
   });
 
-  test("ends the stale life of every type of its name, and of the aliases that ended there", async () => {
+  test("makes stale answers of every type of its name, and of aliases to the name, unusable", async () => {
     const { cache, clock, outcomeAt } = newCache();
     cache.put(key("page.example"), positive("page.example", { ttlSeconds: 30 }), { limits });
     cache.put(signedKey("page.example"), positive("page.example", { ttlSeconds: 30 }), { limits });
@@ -144,7 +144,7 @@ describe("an NXDOMAIN", () => {
 });
 
 describe("a positive answer", () => {
-  test("is not replaced by a negative within its TTL, and is afterwards", async () => {
+  test("is replaced by a negative answer only after its TTL", async () => {
     const { cache, clock, outcomeAt } = newCache();
     for (const negative of [nodata("page.example"), bare("page.example"), nxdomain("page.example")]) {
       expect(cache.put(key("page.example"), positive("page.example", { ttlSeconds: 30 }), { limits })).toBe("taken");
@@ -159,7 +159,7 @@ describe("a positive answer", () => {
     }
   });
 
-  test("is never replaced by a failure, which is noted on it", async () => {
+  test("is never replaced by a failure; the failure is noted on the positive answer", async () => {
     const { cache, clock } = newCache();
     cache.put(key("page.example"), positive("page.example", { ttlSeconds: 30 }), { limits });
     await clock.advance(40_000);
@@ -207,7 +207,7 @@ describe("a positive answer", () => {
 });
 
 describe("a failure", () => {
-  test("replaces no fresh negative, whether of the type or of the name", async () => {
+  test("replaces no fresh negative answer, neither of the type nor of the name", async () => {
     const { cache, clock, outcomeAt } = newCache();
     cache.put(key("page.example"), nodata("page.example", { ttlSeconds: 20 }), { limits });
     cache.put(key("gone.example"), nxdomain("gone.example", { ttlSeconds: 20 }), { limits });
@@ -268,7 +268,7 @@ describe("existence is proven", () => {
     expect(cache.provesExistence(name("page.example"), place, limits)).toBe(false);
   });
 
-  test("for the end of an alias as for the alias", () => {
+  test("for the target of an alias as for the alias", () => {
     const { cache } = newCache();
     cache.put(key("www.example"), positive("www.example", { alias: "end.example" }), { limits });
     expect(cache.provesExistence(name("www.example"), place, limits)).toBe(true);

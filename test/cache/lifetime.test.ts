@@ -39,7 +39,7 @@ describe("a positive answer lives", () => {
     expect(positiveLifetimeSeconds(answer, { ...ttl, minSeconds: 5 })).toBe(5);
   });
 
-  test("not at all where the TTL has its highest bit set (RFC 2181 §8)", () => {
+  test("not at all if the TTL has its highest bit set (RFC 2181 §8)", () => {
     expect(positiveLifetimeSeconds(positive("a.example", { ttlSeconds: 0x8000_0000 }), ttl)).toBe(0);
   });
 });
@@ -55,7 +55,7 @@ describe("a negative answer lives", () => {
     }
   });
 
-  test("no longer than the aliases that led there", () => {
+  test("no longer than the aliases before it", () => {
     const shape = { alias: "b.example", aliasTtlSeconds: 7 };
     expect(negativeLifetimeSeconds(nodata("a.example", shape), negative)).toBe(7);
     expect(negativeLifetimeSeconds(nxdomain("a.example", shape), negative)).toBe(7);
@@ -89,14 +89,14 @@ describe("freshness", () => {
     expect(freshness(held, terms(2000)).kind).toBe("stale");
   });
 
-  test("an expired positive may be given until it has been kept long enough (RFC 8767)", () => {
+  test("an expired positive answer may be sent until the stale limit (RFC 8767)", () => {
     const held = heldAtZero(positive("a.example", { ttlSeconds: 2 }));
     expect(freshness(held, terms(2000))).toEqual({ kind: "stale", usableUntilMs: 2000 + stale.keepMs });
     expect(freshness(held, terms(1999 + stale.keepMs)).kind).toBe("stale");
     expect(freshness(held, terms(2000 + stale.keepMs)).kind).toBe("expired");
   });
 
-  test("no negative, no volatile answer, and nothing under a rule without stale answers is ever stale", () => {
+  test("negative answers, volatile answers and answers under a rule without stale answers are never stale", () => {
     const later = terms(61_000);
     for (const answer of [nodata("a.example"), nxdomain("a.example"), bare("a.example"), failure("a.example")]) {
       expect(freshness(heldAtZero(answer), later)).toEqual({ kind: "expired" });
@@ -106,7 +106,7 @@ describe("freshness", () => {
     expect(freshness(heldAtZero(answer), terms(61_000, null))).toEqual({ kind: "expired" });
   });
 
-  test("one held answer is judged by each rule's own limits", () => {
+  test("the limits of each rule apply to one cached answer at lookup", () => {
     const held = heldAtZero(positive("a.example", { ttlSeconds: 300 }));
     const short: LifetimeLimits = { ...usualLimits, ttl: { minSeconds: 0, maxSeconds: 10 } };
     expect(freshness(held, terms(20_000)).kind).toBe("fresh");
@@ -166,7 +166,7 @@ describe("an answer is renewed early", () => {
     expect(shouldPrefetch(heldAnswer(answer), termsAt(100_000))).toBe(false);
   });
 
-  test("once it was asked for twice", () => {
+  test("after two hits", () => {
     expect(shouldPrefetch(heldAnswer(answer, { hits: 1 }), termsAt(95_000))).toBe(false);
     expect(shouldPrefetch(heldAnswer(answer, { hits: 7 }), termsAt(95_000))).toBe(true);
   });
@@ -175,7 +175,7 @@ describe("an answer is renewed early", () => {
     expect(shouldPrefetch(heldAnswer(answer, { volatile: true }), termsAt(95_000))).toBe(false);
   });
 
-  test("not again at once after a renewal that changed nothing", () => {
+  test("not again immediately after a renewal that changed nothing", () => {
     expect(shouldPrefetch(heldAnswer(answer, { renewalAtMs: 91_000 }), termsAt(95_999))).toBe(false);
     expect(shouldPrefetch(heldAnswer(answer, { renewalAtMs: 91_000 }), termsAt(96_000))).toBe(true);
   });

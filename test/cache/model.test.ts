@@ -128,7 +128,7 @@ const everyQuestion: readonly Asked[] = texts.flatMap((text) =>
   ),
 );
 
-test("whatever is put and in whatever order, the cache holds exactly the answers that the laws allow", async () => {
+test("after any sequence of puts, the cache has exactly the answers that the laws allow", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(puts, { maxLength: 30, size: "max" }), async (script) => {
       const clock = fakeClock();

@@ -52,7 +52,7 @@ describe("a process that is killed while it saves", () => {
     Array.from({ length: SAVED_ANSWERS }, (_, index) => savedAnswer(index)).map(({ name, wire }) => [name, Buffer.from(wire)]),
   );
 
-  test("leaves the new file or the old one, each whole, every time", async () => {
+  test("leaves either the new file or the old file, always whole", async () => {
     let unfinished = 0;
     for (let times = 0; times < 20; times++) {
       const hadOne = existsSync(file);
@@ -160,7 +160,7 @@ describe("after a restart", () => {
     await site.close();
   }
 
-  test("the TTLs of hits are lowered by the time in between", async () => {
+  test("the TTLs of hits are lower by the time that the server was off", async () => {
     await stopped(10_000);
     const site = await restarted(withRcodeAlways(5), startMs + 30_000);
     expect((await site.ask("page.example")).records).toEqual(["page.example. 70 IN A 192.0.2.7"]);
@@ -176,7 +176,7 @@ describe("after a restart", () => {
     expect(await site.ask("page.example", "HTTPS")).toMatchObject({ ede: [3], ttl: 30 });
   });
 
-  test("answers that expired meanwhile are stale: upstream is asked first", async () => {
+  test("answers that expired while the server was off are stale: upstream is asked first", async () => {
     await stopped(10_000);
     const dead = await restarted(withRcodeAlways(5), startMs + 200_000);
     expect(await dead.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"], ttl: 30, ede: [3] });

@@ -17,7 +17,7 @@ const weight = entryBytes(key(host(0)), positive(host(0)));
 /** A cache whose positive segment takes so many of them. */
 const sizeFor = (entries: number) => Math.ceil((entries * weight * 8) / 7);
 
-describe("what is held", () => {
+describe("a cached answer", () => {
   const answers: readonly [string, Answer][] = [
     ["a positive", positive("page.example")],
     ["one behind an alias", positive("page.example", { alias: "end.example" })],
@@ -29,7 +29,7 @@ describe("what is held", () => {
     ],
     ["a long one", positive("page.example", { type: TYPE.TXT, data: new Uint8Array(60_000).map((_, index) => index & 255) })],
   ];
-  test.each(answers)("comes back equal: %s", (_, answer) => {
+  test.each(answers)("comes back unchanged: %s", (_, answer) => {
     const { cache } = newCache(1 << 20);
     const at = key("page.example", answer.type);
     expect(cache.put(at, answer, { limits })).toBe("taken");
@@ -46,7 +46,7 @@ describe("what is held", () => {
     });
   });
 
-  test("stays valid for the caller after the entry was dropped and its memory reused", () => {
+  test("stays valid for the caller after the entry is dropped and its memory is reused", () => {
     const { cache } = newCache(1 << 20);
     cache.put(key("page.example"), positive("page.example"), { limits });
     const held = cache.get(key("page.example"));
@@ -63,7 +63,7 @@ describe("what is held", () => {
     expect(cache.get(key("page.example"))?.answer).toEqual(plain(positive("page.example")));
   });
 
-  test("is not stored if truncated, or larger than its share", () => {
+  test("is not stored if the answer is truncated, or larger than its share", () => {
     const { cache } = newCache(8192);
     expect(cache.put(key("page.example"), { ...positive("page.example"), truncated: true }, { limits })).toBe("truncated");
     const large = positive("page.example", { type: TYPE.TXT, data: new Uint8Array(9000) });
@@ -71,7 +71,7 @@ describe("what is held", () => {
     expect(newCache(0).cache.put(key("page.example"), positive("page.example"), { limits })).toBe("large");
   });
 
-  test("is dropped once it is useless: a positive after its stale life, a negative and a volatile one after their TTL", async () => {
+  test("is dropped once it is useless: a positive answer after its stale time, a negative or volatile answer after its TTL", async () => {
     const { cache, clock } = newCache(1 << 20);
     cache.put(key("a.example"), positive("a.example", { ttlSeconds: 10 }), { limits });
     cache.put(key("b.example"), positive("b.example", { ttlSeconds: 10 }), { limits, volatile: true });
@@ -135,7 +135,7 @@ describe("the budget", () => {
     );
   });
 
-  test("a name asked for type after type, or by subnet after subnet, keeps few entries", () => {
+  test("many types or many client subnets of one name use few entries", () => {
     const { cache } = newCache(1 << 24);
     cache.put(key("page.example"), positive("page.example"), { limits });
     for (let type = 300; type < 1300; type++) cache.put(key("page.example", type), nodata("page.example", { type }), { limits });
@@ -144,7 +144,7 @@ describe("the budget", () => {
     expect(cache.peek(key("page.example"))).not.toBeNull();
   });
 
-  test("may be changed: what no longer fits is evicted, what fits stays", () => {
+  test("may be changed: entries that no longer fit are evicted, and the others stay", () => {
     const { cache } = newCache(sizeFor(20));
     for (let index = 0; index < 20; index++) cache.put(key(host(index)), positive(host(index)), { limits });
     cache.configure({ sizeBytes: sizeFor(40), stale, prefetch: true, file: null, volatile: [] });
@@ -167,7 +167,7 @@ describe("the budget", () => {
 });
 
 describe("eviction", () => {
-  test("follows SIEVE: the hand spares once each entry that was asked for, and evicts the first that was not", () => {
+  test("follows SIEVE: the hand spares each entry with a hit once, and evicts the first entry without a hit", () => {
     const room = 8;
     const step = fc.record({ index: fc.nat(20), action: fc.constantFrom("put", "put", "get", "get", "delete") });
     fc.assert(
@@ -191,7 +191,7 @@ describe("eviction", () => {
     );
   });
 
-  test("finds useless entries wherever they are, while answers of every age are put", async () => {
+  test("finds useless entries anywhere in the queue", async () => {
     const step = fc.record({ index: fc.nat(40), ttlSeconds: fc.constantFrom(1, 5, 1000), waitMs: fc.constantFrom(0, 500, 3000) });
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 150, size: "max" }), async (script) => {
@@ -224,7 +224,7 @@ describe("eviction", () => {
     expect(cache.stats().positive.evictions).toBe(0);
   });
 
-  test("a renewed answer is spared if the old one was in use", () => {
+  test("a renewed answer is spared if the old answer had hits", () => {
     const { cache } = newCache(sizeFor(2));
     cache.put(key(host(0)), positive(host(0)), { limits });
     cache.get(key(host(0)));
@@ -234,7 +234,7 @@ describe("eviction", () => {
     expect(hostsIn(cache)).toEqual([host(0), host(2)]);
   });
 
-  test("a renewed NXDOMAIN is spared if the old one was in use, whatever type was asked", () => {
+  test("a renewed NXDOMAIN is spared if the old NXDOMAIN had hits, for whatever type", () => {
     const { cache } = newCache(2 * 8 * entryBytes(nxdomainKey(key(host(0))), nxdomain(host(0))));
     cache.put(key(host(0)), nxdomain(host(0)), { limits });
     cache.get(key(host(0)));
@@ -245,8 +245,8 @@ describe("eviction", () => {
   });
 });
 
-describe("looking and flushing", () => {
-  test("get counts, peek does not", () => {
+describe("lookups and flushes", () => {
+  test("`get` counts a hit, `peek` does not", () => {
     const { cache } = newCache(1 << 20);
     cache.put(key("page.example"), positive("page.example"), { limits });
     cache.peek(key("page.example"));
@@ -257,7 +257,7 @@ describe("looking and flushing", () => {
     expect(cache.stats()).toMatchObject({ hits: 2, misses: 1, positive: { hits: 2 }, negative: { hits: 0 } });
   });
 
-  test("inspect shows what a name has on every route, with its true age", async () => {
+  test("`inspect` shows the answers of a name on every route, with their true age", async () => {
     const { cache, clock } = newCache(1 << 20);
     const bornMs = clock.wallMs();
     cache.put(key("page.example"), positive("page.example"), { limits, volatile: true });
@@ -272,7 +272,7 @@ describe("looking and flushing", () => {
     expect(shown.map(({ held }) => held.volatile)).toEqual([true, false]);
   });
 
-  test("flush drops a name on every route and in every type, and below it only if asked", () => {
+  test("`flush` drops a name on every route and in every type, and names below it only on request", () => {
     const { cache } = newCache(1 << 20);
     const fill = () => {
       for (const text of ["page.example", "www.page.example", "otherpage.example"]) {
@@ -289,7 +289,7 @@ describe("looking and flushing", () => {
     expect(cache.flush(name("page.example"), true)).toBe(0);
   });
 
-  test("the answers of one route can be dropped, of every outcome; other routes keep theirs", () => {
+  test("all answers of one route can be dropped; answers of other routes stay", () => {
     const { cache } = newCache(1 << 20);
     for (const route of ["domestic", "overseas"]) {
       cache.put(key("page.example", TYPE.A, route), positive("page.example"), { limits });
@@ -301,7 +301,7 @@ describe("looking and flushing", () => {
     expect([...cache.entries()].map(({ parts }) => parts.route)).toEqual(Array(4).fill("domestic"));
   });
 
-  test("a flush of all names leaves nothing, and the cache goes on", () => {
+  test("a flush of all names empties the cache, and the cache keeps working", () => {
     const { cache } = newCache(sizeFor(20));
     for (let index = 0; index < 30; index++) cache.put(key(host(index)), positive(host(index)), { limits });
     expect(cache.flush(name("."), true)).toBe(20);
@@ -314,7 +314,7 @@ describe("looking and flushing", () => {
 });
 
 describe("the filter fingerprint of an answer", () => {
-  test("is the one of its `put`, or the one noted since, until another answer replaces it", () => {
+  test("is the one given to `put`, or a later noted one, until another answer replaces the answer", () => {
     const { cache } = newCache(1 << 20);
     cache.put(key("page.example"), positive("page.example"), { limits, filterFingerprint: "one" });
     expect(cache.get(key("page.example"))?.filterFingerprint).toBe("one");
@@ -326,7 +326,7 @@ describe("the filter fingerprint of an answer", () => {
     expect(cache.peek(key("other.example"))).toBeNull();
   });
 
-  test("is one for all types if the answer is an NXDOMAIN", () => {
+  test("is the same for all types if the answer is an NXDOMAIN", () => {
     const { cache } = newCache(1 << 20);
     cache.put(key("page.example"), nxdomain("page.example"), { limits });
     expect(cache.get(key("page.example", TYPE.MX))?.filterFingerprint).toBeNull();
@@ -334,7 +334,7 @@ describe("the filter fingerprint of an answer", () => {
     expect(cache.get(key("page.example", TYPE.TXT))?.filterFingerprint).toBe("one");
   });
 
-  test("is not noted on the NXDOMAIN of the name, if the answer expires while it is filtered", async () => {
+  test("is not noted on the NXDOMAIN of the name if the answer expires during the filtering", async () => {
     const { cache, clock } = newCache(1 << 20);
     cache.put(key("page.example"), nxdomain("page.example", { ttlSeconds: 60 }), { limits });
     cache.put(key("page.example", TYPE.MX), nodata("page.example", { type: TYPE.MX, ttlSeconds: 1 }), {
@@ -349,7 +349,7 @@ describe("the filter fingerprint of an answer", () => {
 });
 
 describe("an answer from a file", () => {
-  test("keeps the age that it had", async () => {
+  test("keeps its age", async () => {
     const { cache, clock } = newCache(1 << 20);
     await clock.advance(1_000);
     expect(cache.put(key("page.example"), positive("page.example", { ttlSeconds: 100 }), { limits, ageMs: 40_000 })).toBe(
@@ -359,7 +359,7 @@ describe("an answer from a file", () => {
     expect(cache.inspect(name("page.example"))[0]?.storedWallMs).toBe(clock.wallMs() - 40_000);
   });
 
-  test("is refused if it is too old, or if a later answer is held", () => {
+  test("is refused if it is too old, or if the cache has a later answer", () => {
     const { cache } = newCache(1 << 20);
     const ageMs = 300_000 + stale.keepMs;
     expect(cache.put(key("page.example"), positive("page.example", { ttlSeconds: 300 }), { limits, ageMs })).toBe("momentary");

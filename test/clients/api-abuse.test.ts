@@ -46,10 +46,10 @@ function head(target: string, ...more: readonly string[]): readonly string[] {
   return [`GET ${target} HTTP/1.1`, `Host: 127.0.0.1:${fenliu.ports.admin}`, `Authorization: Bearer ${TOKEN}`, ...more];
 }
 
-describe("who may not ask is told so", () => {
+describe("an unacceptable request gets its status", () => {
   const QUERIES = "/api/v1/queries";
 
-  test("no token, a wrong one, one in another form: 401; and who guesses on is slowed down", async () => {
+  test("a missing, wrong or malformed token: 401; repeated guesses are slowed down", async () => {
     const [line, host] = head(QUERIES);
     for (const authorization of [[], ["Authorization: Bearer guess"], [`Authorization: Basic ${btoa(`x:${TOKEN}`)}`]])
       expect((await refusalOf("127.0.0.2", [line ?? "", host ?? "", ...authorization])).status).toBe(401);
@@ -61,7 +61,7 @@ describe("who may not ask is told so", () => {
   });
 
   test.each(["attacker.example", "attacker.example:80", "127.0.0.1:1", "localhost.attacker.example", "[::1]"])(
-    "a page that reaches us by a name of its own (Host: %s): 421, with the right token too",
+    "a page that reaches us by another host name (Host: %s): 421, also with the right token",
     async (host) => {
       const [line, , token] = head(QUERIES);
       const { status, body } = await refusalOf("127.0.0.3", [line ?? "", `Host: ${host}`, token ?? ""]);
@@ -77,7 +77,7 @@ describe("who may not ask is told so", () => {
     expect(status).toBe(403);
   });
 
-  test("what is too large: 414, 431, 413", async () => {
+  test("a URL, headers or a body that are too large: 414, 431, 413", async () => {
     expect((await refusalOf("127.0.0.4", head(`${QUERIES}?name=${"a".repeat(9000)}`))).status).toBe(414);
     expect((await refusalOf("127.0.0.4", head(QUERIES, `X-Large: ${"a".repeat(20_000)}`))).status).toBe(431);
     const [, ...rest] = head("");
@@ -91,7 +91,7 @@ describe("who may not ask is told so", () => {
     ["a hundred and one values", Array.from({ length: 101 }, () => "name=a").join("&"), "name"],
     ["a filter that is none", "colour=red", "colour"],
     ["a cursor of somebody's making", "cursor=xyz", "cursor"],
-  ])("%s: 400, and what is wrong with which parameter", async (_what, search, parameter) => {
+  ])("%s: 400, and the problem of each parameter", async (_what, search, parameter) => {
     const { status, body } = await refusalOf("127.0.0.5", head(`${QUERIES}?${search}`));
     expect(status).toBe(400);
     expect(JSON.stringify(body)).toContain(parameter);
@@ -107,7 +107,7 @@ const CLIENTS = 10;
 const SLOTS = 64;
 const FLOOD = 20_000;
 
-test("10,000 slow readers of the stream: some are served, all others are refused in words, and nobody else feels it", async () => {
+test("with 10,000 slow readers of the stream some are served, the others get a refusal, and other requests are not delayed", async () => {
   const asker = await SteadyAsker.open(fenliu.ports.dns, "nas.lan", "10.0.0.5");
   const beforeKiB = residentKiB();
   const held: Socket[] = [];
@@ -179,7 +179,7 @@ function residentKiB(): number {
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]);
 }
 
-test.each(["0.0.0.0:0", "[::]:0"])("an API on %s without a token is refused at the start, with what to do", async (admin) => {
+test.each(["0.0.0.0:0", "[::]:0"])("an API on %s without a token is refused at the start, with advice", async (admin) => {
   const file = join(scene.folder, "open.yaml");
   writeFileSync(file, config(admin, ""));
   const [node, ...args] = fenliuCommand(file);

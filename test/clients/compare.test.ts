@@ -70,7 +70,7 @@ async function groupLines(side: string, protocol: string, scripts: readonly (rea
 const scriptsOf = (behaviours: Readonly<Record<string, { readonly script: Script }>>) =>
   Object.entries(behaviours).map(([name, { script }]) => [name, script] as const);
 
-describe("a near and a far group over sockets, each in every state", () => {
+describe("a near and a far group, each in every state", () => {
   let stream: StreamAsker;
   const outcomes = new Map<string, { readonly got: string; readonly tookMs: number }>();
 

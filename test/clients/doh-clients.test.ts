@@ -170,7 +170,7 @@ describe("curl with raw DoH", () => {
     expect(await age("dead")).toEqual([200, "2", "no-store"]);
   });
 
-  test("a refusal is short text, and the connection is kept", async () => {
+  test("a refusal is a short text, and the connection stays open", async () => {
     const post = [endpoint("http"), "--data-binary"];
     const large = join(scene.folder, "large");
     writeFileSync(large, Buffer.alloc(70_000));
@@ -208,7 +208,7 @@ describe("curl with raw DoH", () => {
     expect(Number(response.headers["content-length"])).toBeGreaterThan(40);
   });
 
-  test("JSON for those who ask by name", async () => {
+  test("an HTTP query by name and type gets JSON", async () => {
     const { headers, body } = await curl("-H", "accept: application/dns-json", `${endpoint("https")}?name=page.example&type=A`);
     expect(headers["content-type"]).toBe("application/dns-json");
     expect(JSON.parse(body.toString())).toMatchObject({
@@ -236,7 +236,7 @@ test("curl finds a server's address by --doh-url", async () => {
   expect(stdout + stderr).toBe(`this is web.lan:${port}`);
 });
 
-describe("clients that say no more than they must", () => {
+describe("clients that send only the required headers", () => {
   /** Writes a request and reads one response of `content-length` bytes. */
   async function ask(socket: Socket, request: Buffer): Promise<Pick<Response, "version" | "status" | "headers" | "body">> {
     socket.write(request);
@@ -259,7 +259,7 @@ describe("clients that say no more than they must", () => {
       body,
     ]);
 
-  test("HTTP/1.0 without a Host: the answer, its length, and the connection is closed", async () => {
+  test("HTTP/1.0 without Host gets the answer with its length, and the connection is closed", async () => {
     const socket = connectTcp(fenliu.ports.http, "127.0.0.1");
     const closed = once(socket, "close");
     const response = await ask(
@@ -311,7 +311,7 @@ describe("clients that say no more than they must", () => {
     socket.destroy();
   });
 
-  test("the same by GET, and without ALPN", async () => {
+  test("a router's DoH by GET, without ALPN", async () => {
     const ca = readFileSync(certificate.cert);
     const socket = connectTls({ port: fenliu.ports.https, host: "127.0.0.1", servername: "localhost", ca });
     await once(socket, "secureConnect");
@@ -331,7 +331,7 @@ describe("clients that say no more than they must", () => {
     socket.destroy();
   });
 
-  test("what is no HTTP gets 400 and the end", async () => {
+  test("bytes that are not HTTP get 400, and the connection is closed", async () => {
     const socket = connectTcp(fenliu.ports.http, "127.0.0.1");
     const closed = once(socket, "close");
     expect((await ask(socket, questionBytes("page.example"))).status).toBe(400);

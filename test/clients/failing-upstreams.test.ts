@@ -86,12 +86,12 @@ function untilEachAnswers(expected: string): Promise<unknown> {
 }
 
 describe("a group's first member", () => {
-  test("is asked alone while it is well", async () => {
+  test("is the only one asked while it is healthy", async () => {
     await askEach(FIRST);
     for (let turn = 0; turn < 5; turn++) await askEach(FIRST);
   });
 
-  test("that is silent is joined by the next one at once, and found well when it speaks again", async () => {
+  test("that is silent is joined by the next member at once, and is healthy when it answers again", async () => {
     for (const server of [first, unbound]) server.signal("SIGSTOP");
     try {
       for (let turn = 0; turn < 4; turn++) await askEach(SECOND);
@@ -101,7 +101,7 @@ describe("a group's first member", () => {
     await untilEachAnswers(FIRST);
   });
 
-  test("that is gone is replaced by the next one, and found well when it is back", async () => {
+  test("that is dead is replaced by the next member, and is healthy when it is back", async () => {
     await Promise.all([first.stop("SIGKILL"), unbound.stop("SIGKILL")]);
     for (let turn = 0; turn < 2; turn++) await askEach(SECOND);
     first = await scene.add(startNsd({ ...nsdOptions("first", FIRST), port: first.port }));
@@ -110,8 +110,8 @@ describe("a group's first member", () => {
   });
 });
 
-describe("a group of which nobody is left", () => {
-  test("silent servers: SERVFAIL with its reason by the deadline, and the first question after their return is answered", async () => {
+describe("a group without a working member", () => {
+  test("silent servers: SERVFAIL with its reason by the deadline, and the first query after their return is answered", async () => {
     const servers = [first, second, unbound];
     for (const server of servers) server.signal("SIGSTOP");
     try {
@@ -129,7 +129,7 @@ describe("a group of which nobody is left", () => {
     await untilEachAnswers(FIRST);
   });
 
-  test("dead servers: SERVFAIL by the deadline, while a cached name is answered, and names of dead servers once they are back", async () => {
+  test("dead servers: SERVFAIL by the deadline, a cached name is still answered, and all names are answered after the return", async () => {
     const [held, ...others] = groups.map((group) => `held.${group}.example`);
     for (const name of [held, ...others]) expect((await dig(fenliu.ports.dns, `${name}`)).status).toBe("NOERROR");
     await Promise.all([first.stop("SIGKILL"), second.stop("SIGKILL"), unbound.stop("SIGKILL")]);
@@ -143,7 +143,7 @@ describe("a group of which nobody is left", () => {
   });
 });
 
-test("an answer whose time is up is given while nobody is there, with TTL 30 and EDE 3, and replaced when somebody is", async () => {
+test("while every server is dead a stale answer is sent with TTL 30 and EDE 3, and a fresh one after the return of a server", async () => {
   const ask = () => dig(fenliu.ports.dns, `+time=${DEADLINE_SECONDS + 1} held.short.example`);
   expect(soleData(await ask())).toBe(FIRST);
   await Promise.all([first.stop("SIGKILL"), second.stop("SIGKILL")]);
@@ -159,7 +159,7 @@ test("an answer whose time is up is given while nobody is there, with TTL 30 and
   await eventually(async () => ((await ask()).edns.length === 1 ? true : null));
 });
 
-test("hosts names are answered at once while hundreds of questions hang", async () => {
+test("hosts names are answered at once while hundreds of queries wait", async () => {
   const file = join(scene.folder, "names");
   writeFileSync(file, Array.from({ length: 300 }, (_, index) => `hang${index}.plain.example A\n`).join(""));
   for (const server of [first, second]) server.signal("SIGSTOP");
@@ -174,15 +174,15 @@ test("hosts names are answered at once while hundreds of questions hang", async 
   }
 });
 
-describe("a server that closes each connection after a few questions, and after a second of rest", () => {
-  test.each(["limited-tcp", "limited-tls"])("%s: every question of a row is answered", async (group) => {
+describe("a server that closes connections after a few queries or a second of idle time", () => {
+  test.each(["limited-tcp", "limited-tls"])("%s: every one of many queries in sequence is answered", async (group) => {
     for (let turn = 0; turn < 30; turn++) {
       const heard = await askFresh(group);
       expect(soleData(heard), `question ${turn}: ${heard.text}`).toBe(SECOND);
     }
   });
 
-  test.each(["limited-tcp", "limited-tls"])("%s: every question of many at once is answered", async (group) => {
+  test.each(["limited-tcp", "limited-tls"])("%s: every one of many concurrent queries is answered", async (group) => {
     const file = join(scene.folder, `${group}.names`);
     writeFileSync(file, Array.from({ length: 500 }, (_, index) => `many${index}.${group}.example A\n`).join(""));
     const { stdout } = await run("dnsperf", [

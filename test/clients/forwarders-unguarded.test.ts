@@ -119,7 +119,7 @@ async function startFenliuOf(take: () => void, yaml: string): Promise<number> {
 }
 
 describe.each(builds)("behind a Fenliu $build", ({ build, lost }) => {
-  test.each(struck)("$name loses addresses where a law is missing that keeps them, and nowhere else", ({ name }) => {
+  test.each(struck)("$name loses exactly the addresses that the missing law protects", ({ name }) => {
     expect(losses(found.get(`${build} ${name}`) ?? new Map())).toEqual(lost);
   });
 });

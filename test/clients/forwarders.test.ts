@@ -16,7 +16,7 @@ beforeAll(async () => {
 
 afterAll(() => scene.close());
 
-describe("behind Fenliu, whatever its upstream does about TYPE65 and whatever Fenliu is told to do about it", () => {
+describe("behind Fenliu, for every upstream behaviour on TYPE65 and every setting", () => {
   const paths = ["direct", ...FORWARDERS.map(({ name }) => name)] as const;
   type Path = (typeof paths)[number];
   const asking = { modes, orders: ORDERS, rounds: PAST_TTLS };
@@ -42,13 +42,13 @@ describe("behind Fenliu, whatever its upstream does about TYPE65 and whatever Fe
   }
 
   describe.each(paths)("%s", (path) => {
-    test.each(faults)("TYPE65 comes to %s: no A or AAAA is ever lost, in no order, over and past TTLs", (fault) => {
+    test.each(faults)("TYPE65 goes to %s: no A or AAAA is lost, in any order of queries, before and after expiry", (fault) => {
       const findings = found.get(path)?.get(fault);
       expect(findings?.questions).toBe(questionsOf(asking));
       expect(findings?.wrong.slice(0, 10)).toEqual([]);
     });
 
-    test("a name that is not there is NXDOMAIN in every type, whichever comes first", async () => {
+    test("a name that does not exist is NXDOMAIN for every type, whichever is asked first", async () => {
       const stub = await Stub.open(portOf(path));
       for (const fault of ["none", "nxdomain"] as const) {
         for (const types of [
@@ -66,7 +66,7 @@ describe("behind Fenliu, whatever its upstream does about TYPE65 and whatever Fe
     });
   });
 
-  test("the caches did expire: A of every name was asked of its upstream again", () => {
+  test("the caches did expire: A of every name went upstream again", () => {
     const counts = upstreams.askedForA();
     // Every name, and below every other one `sub`.
     expect(counts.size).toBe(paths.length * faults.length * modes.length * ORDERS.length * 1.5);
@@ -74,7 +74,7 @@ describe("behind Fenliu, whatever its upstream does about TYPE65 and whatever Fe
   });
 });
 
-describe("on those upstreams themselves", () => {
+describe("without Fenliu, on the same upstreams", () => {
   // A name per mode would be the same name again: nobody is there to tell them apart.
   const asking = { modes: ["pass"], orders: ORDERS, rounds: WITHIN_TTLS, patience: { tries: 3, tryMs: 600 } } as const;
   const found = new Map<string, ReadonlyMap<Fault, Findings>>();
@@ -88,7 +88,7 @@ describe("on those upstreams themselves", () => {
   });
 
   test.each(FORWARDERS)(
-    "$name loses addresses to NXDOMAIN: $spreadsNxdomain, and to nothing else",
+    "$name loses addresses after NXDOMAIN ($spreadsNxdomain), and after no other answer",
     ({ name, spreadsNxdomain }) => {
       const findings = found.get(name) ?? new Map();
       expect(losses(findings)).toEqual(spreadsNxdomain ? ["pass nxdomain"] : []);

@@ -35,7 +35,7 @@ describe.runIf(hasData)("100,000 names of real lists over sockets", () => {
     foreign = new Set(names).difference(mainland);
   });
 
-  test("rules that split by the lists breach no `never`, and each side hears of its own names alone", async () => {
+  test("rules that split by the lists violate no `never`, and each upstream gets only its own names", async () => {
     const names = [...foreign, ...mainland];
     expect(names).toHaveLength(NAMES);
     const site = await splitting();
@@ -48,7 +48,7 @@ describe.runIf(hasData)("100,000 names of real lists over sockets", () => {
     expect(site.log.filter((line) => line.includes("must never go"))).toEqual([]);
   });
 
-  test("a wrong rule before them is caught at every name, and no packet leaves", async () => {
+  test("a wrong rule before them is caught for every name, and no packet is sent", async () => {
     const site = await splitting();
     await site.reload(yamlWith("  - { name: wrong, domains: [com], upstream: overseas }\n"));
     const isCom = (name: string) => name.endsWith(".com");

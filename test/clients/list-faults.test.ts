@@ -72,7 +72,7 @@ function send(bytes: number, response: Parameters<Page>[1]): void {
   more();
 }
 
-test("whatever a list's source turns into, the last good list goes on serving, the fault is reported, and memory stays flat", async () => {
+test("for any fault of a list's source the last good list stays in use, the fault is reported, and memory stays flat", async () => {
   const scene = new Scene();
   onTestFinished(() => scene.close());
   const server = await web(Object.fromEntries(names.map((name) => [`/${name}`, list(name)])));

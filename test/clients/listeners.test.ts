@@ -62,20 +62,20 @@ ${QUIET}`,
 afterAll(() => scene.close());
 
 describe("dig over UDP", () => {
-  test("a forwarded name has its records, the flags of a resolver, and OPT because dig sent one", async () => {
+  test("a forwarded name gets its records, the flags of a resolver, and OPT because dig sent OPT", async () => {
     const heard = await dig(fenliu.ports.dns, "page.example");
     expect(heard).toMatchObject({ status: "NOERROR", flags: "qr rd ra", question: "page.example. IN A" });
     expect(soleData(heard)).toBe("192.0.2.7");
     expect(heard.edns).toEqual(["EDNS: version: 0, flags:; udp: 1232"]);
   });
 
-  test("OPT goes only to those who sent it", async () => {
+  test("a reply has OPT only if the query had OPT", async () => {
     const heard = await dig(fenliu.ports.dns, "+noedns page.example");
     expect(soleData(heard)).toBe("192.0.2.7");
     expect(heard.edns).toEqual([]);
   });
 
-  test("a name of the hosts table, a wildcard, an alias and the way back", async () => {
+  test("the hosts table answers a name, a wildcard, an alias and a PTR", async () => {
     expect(soleData(await dig(fenliu.ports.dns, "nas.lan AAAA"))).toBe("fd00::5");
     expect(soleData(await dig(fenliu.ports.dns, "deep.grafana.apps.lan"))).toBe("10.0.0.6");
     expect((await dig(fenliu.ports.dns, "photos.lan")).answers).toEqual([
@@ -85,7 +85,7 @@ describe("dig over UDP", () => {
     expect(soleData(await dig(fenliu.ports.dns, "-x 10.0.0.5"))).toBe("nas.lan.");
   });
 
-  test("the letters of the question come back as they were sent, from upstream, cache and hosts alike", async () => {
+  test("the letter case of the question is kept in replies from upstream, cache and hosts table", async () => {
     for (const name of ["aLiaS.eXaMPlE", "ALIAS.example", "alias.EXAMPLE"]) {
       const heard = await dig(fenliu.ports.dns, name);
       expect(heard.question).toBe(`${name}. IN A`);
@@ -94,18 +94,18 @@ describe("dig over UDP", () => {
     expect((await dig(fenliu.ports.dns, "NaS.lAn")).question).toBe("NaS.lAn. IN A");
   });
 
-  test("RD and CD come back as asked, DO in OPT", async () => {
+  test("RD, CD and the DO bit are copied from the query", async () => {
     expect((await dig(fenliu.ports.dns, "+nord +cd page.example")).flags).toBe("qr ra cd");
     expect((await dig(fenliu.ports.dns, "+dnssec page.example")).edns[0]).toBe("EDNS: version: 0, flags: do; udp: 1232");
   });
 
-  test("a subnet is not used, as its scope of 0 says (RFC 7871 §7.2.1)", async () => {
+  test("the scope 0 of the reply says that the client subnet was not used (RFC 7871 §7.2.1)", async () => {
     const heard = await dig(fenliu.ports.dns, "+subnet=192.0.2.0/24 page.example");
     expect(soleData(heard)).toBe("192.0.2.7");
     expect(heard.edns).toEqual(["EDNS: version: 0, flags:; udp: 1232", "CLIENT-SUBNET: 192.0.2.0/24/0"]);
   });
 
-  test("other options do not disturb, and are not sent back", async () => {
+  test("other EDNS options are ignored, and not sent back", async () => {
     for (const option of ["+cookie=0123456789abcdef", "+nsid", "+expire", "+padding=128", "+ednsopt=65001:00ff"]) {
       const heard = await dig(fenliu.ports.dns, `${option} page.example`);
       expect(soleData(heard), option).toBe("192.0.2.7");
@@ -118,7 +118,7 @@ describe("dig over UDP", () => {
     expect((await dig(fenliu.ports.dns, "+opcode=status page.example")).status).toBe("NOTIMP");
   });
 
-  test("an answer that does not fit is TC, and dig gets it whole over TCP", async () => {
+  test("an answer that does not fit is truncated with TC, and dig gets all of it over TCP", async () => {
     const cut = await dig(fenliu.ports.dns, "+ignore +bufsize=512 long.example TXT");
     expect(cut).toMatchObject({ status: "NOERROR", flags: "qr tc rd ra", answers: [] });
     const whole = await dig(fenliu.ports.dns, "+bufsize=512 long.example TXT");
@@ -127,12 +127,12 @@ describe("dig over UDP", () => {
     expect(whole.text).toContain("(TCP)");
   });
 
-  test("no datagram is longer than 1232, whatever the client can take", async () => {
+  test("no datagram is longer than 1232 bytes, even if the client accepts more", async () => {
     const cut = await dig(fenliu.ports.dns, "+ignore +bufsize=4096 long.example TXT");
     expect(cut).toMatchObject({ flags: "qr tc rd ra", answers: [] });
   });
 
-  test("an absent name is NXDOMAIN with the zone's SOA, an absent type NODATA with it", async () => {
+  test("an absent name is NXDOMAIN and an absent type is NODATA, both with the SOA of the zone", async () => {
     const [nowhere, empty] = await digAll(fenliu.ports.dns, "nowhere.example A page.example MX");
     expect(nowhere).toMatchObject({ status: "NXDOMAIN", answers: [] });
     expect(empty).toMatchObject({ status: "NOERROR", answers: [] });
@@ -140,7 +140,7 @@ describe("dig over UDP", () => {
       expect(heard?.authority).toEqual([expect.stringMatching(/^example\. \d+ IN SOA ns\.invalid\. /)]);
   });
 
-  test("a blocked name and a filtered type are NODATA and say why", async () => {
+  test("a blocked name and a filtered type are NODATA with the reason", async () => {
     const blocked = await dig(fenliu.ports.dns, "ads.example HTTPS");
     expect(blocked).toMatchObject({ status: "NOERROR", answers: [] });
     expect(blocked.authority).toEqual([expect.stringMatching(/^ads\.example\. 60 IN SOA .* 60$/)]);
@@ -151,7 +151,7 @@ describe("dig over UDP", () => {
     expect(filtered.edns).toContainEqual(expect.stringMatching(/^EDE: 17 \(Filtered\)/));
   });
 
-  test("an HTTPS record passes as it is", async () => {
+  test("an HTTPS record is passed on unchanged", async () => {
     expect(soleData(await dig(fenliu.ports.dns, "page.example HTTPS"))).toBe('1 . alpn="h2" ipv4hint=192.0.2.7');
   });
 
@@ -165,13 +165,13 @@ describe("dig over UDP", () => {
 });
 
 describe("dig over TCP", () => {
-  test("an answer of five thousand octets comes whole", async () => {
+  test("an answer of five thousand bytes arrives whole", async () => {
     const heard = await dig(fenliu.ports.dns, "+tcp huge.example TXT");
     expect(heard.answers[0]?.length).toBeGreaterThan(4500);
     expect(heard.flags).toBe("qr rd ra");
   });
 
-  test("several questions on one connection", async () => {
+  test("one connection carries several queries", async () => {
     const relay = await scene.add(startRelay(fenliu.ports.dns));
     const heard = await digAll(relay.port, "+tcp +keepopen page.example A page.example AAAA nas.lan A");
     expect(heard.map(soleData)).toEqual(["192.0.2.7", "2001:db8::7", "10.0.0.5"]);
@@ -185,7 +185,7 @@ describe("dig over TCP", () => {
     expect(shown.stdout + shown.stderr).toContain("REFUSED");
   });
 
-  test("ANY is one HINFO record (RFC 8482)", async () => {
+  test("ANY gets one HINFO record (RFC 8482)", async () => {
     expect((await dig(fenliu.ports.dns, "+tcp page.example ANY")).answers).toEqual([
       expect.stringMatching(/^page\.example\. \d+ IN HINFO "RFC8482" ""$/),
     ]);
@@ -218,7 +218,7 @@ describe("kdig", () => {
   const questions = "page.example A page.example AAAA nas.lan A";
   const data = ["192.0.2.7", "2001:db8::7", "10.0.0.5"];
 
-  test("over TLS with the certificate verified, several questions on one connection", async () => {
+  test("over TLS with the certificate verified, several queries on one connection", async () => {
     const relay = await scene.add(startRelay(fenliu.ports.tls));
     const heard = await kdig(relay.port, `+tls ${verified()} +keepopen ${questions}`);
     expect(heard.map(soleData)).toEqual(data);
@@ -244,7 +244,7 @@ describe("kdig", () => {
   });
 });
 
-describe("many questions at once", () => {
+describe("many concurrent queries", () => {
   test.each(["udp", "tcp", "dot"] as const)("dnsperf loses none over %s", async (mode) => {
     const names = Array.from({ length: 500 }, (_, index) => `${mode}-${index}.fresh.example A\nnas.lan A\n`);
     const file = join(scene.folder, `${mode}.names`);
@@ -262,7 +262,7 @@ describe("many questions at once", () => {
     ["https", "--h1", "http/1.1"],
     ["http", "--no-tls-proto=h2c", "h2c"],
     ["http", "--no-tls-proto=http/1.1", "http/1.1"],
-  ] as const)("h2load has every answer over %s with %s", async (kind, option, shown) => {
+  ] as const)("h2load gets every answer over %s with %s", async (kind, option, shown) => {
     const uris = Array.from({ length: 100 }, (_, index) => {
       const name = `${kind}-${shown.replaceAll(/\W/g, "")}-${index}.fresh.example`;
       return `${kind}://localhost:${fenliu.ports[kind]}/dns-query?dns=${questionBytes(name).toString("base64url")}\n`;
@@ -275,7 +275,7 @@ describe("many questions at once", () => {
   });
 });
 
-test("a certificate that is renewed on disk is the one new connections get", async () => {
+test("new connections get the renewed certificate after it changes on disk", async () => {
   const before = await pinOf(certificate.cert);
   await makeCertificate(scene.folder);
   const after = await pinOf(certificate.cert);

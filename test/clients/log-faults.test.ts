@@ -34,7 +34,7 @@ log: { queries: { store: ${JSON.stringify(store)} } }
 `;
 }
 
-describe("while queries go on", () => {
+describe("while queries arrive", () => {
   let fenliu: FenliuProcess;
   let api: ApiClient;
 
@@ -43,7 +43,7 @@ describe("while queries go on", () => {
     api = apiOf(fenliu);
   });
 
-  test("a disk without room: told once and in every place, and when there is room nothing is lost", async ({ skip }) => {
+  test("a full disk: reported once, visible everywhere, and nothing is lost when there is room again", async ({ skip }) => {
     const disk = scene.subfolder("full");
     if (!(await mounted(disk, "8m"))) skip(CANNOT_MOUNT);
     const trial = await Trial.begin(fenliu, api, join(disk, "queries.db"));
@@ -55,7 +55,7 @@ describe("while queries go on", () => {
     await trial.lostNothing();
   });
 
-  test("a disk that cannot be written", async ({ skip }) => {
+  test("a disk that is read-only", async ({ skip }) => {
     const disk = scene.subfolder("readonly");
     if (!(await mounted(disk, "8m"))) skip(CANNOT_MOUNT);
     await run("mount", ["-o", "remount,ro", disk]);
@@ -66,7 +66,7 @@ describe("while queries go on", () => {
     await trial.lostNothing();
   });
 
-  test("a directory where the file should be", async () => {
+  test("a directory at the path of the file", async () => {
     const path = join(scene.subfolder("taken"), "queries.db");
     mkdirSync(path);
     const trial = await Trial.begin(fenliu, api, path);
@@ -88,7 +88,7 @@ describe("while queries go on", () => {
     await trial.lostNothing();
   });
 
-  test("the file deleted while it is open: another is begun", async () => {
+  test("the file is deleted while it is open: a new file begins", async () => {
     const path = join(scene.subfolder("deleted"), "queries.db");
     const trial = await Trial.begin(fenliu, api, path);
     await trial.recorded();
@@ -99,7 +99,7 @@ describe("while queries go on", () => {
     expect((await recordsOf(api, "name=nas.lan")).length).toBeGreaterThan(0);
   });
 
-  test("the file overwritten while it is open: it is put aside, and another begun", async () => {
+  test("the file is overwritten while it is open: it is quarantined, and a new file begins", async () => {
     const path = join(scene.subfolder("damaged"), "queries.db");
     const trial = await Trial.begin(fenliu, api, path);
     await trial.recorded();
@@ -215,7 +215,7 @@ class Trial {
 /** After a fault the store is tried after 1, 2, 4, 8 seconds. */
 const RETRY_LIMIT_MS = 20_000;
 
-test("killed in the midst of writing, again and again: what could be read before can be read after", async () => {
+test("after repeated kills during writes, every record that could be read before can be read", async () => {
   const folder = scene.subfolder("killed");
   const store = join(folder, "queries.db");
   const seen = new Set<number>();
@@ -250,7 +250,7 @@ function missingFrom(records: readonly { readonly id: number }[], ids: ReadonlyS
   return [...ids.difference(new Set(records.map(({ id }) => id)))];
 }
 
-test("whatever the umask, what is private can be read by its user alone", async () => {
+test("private files can be read only by their user, for any umask", async () => {
   const folder = scene.subfolder("modes");
   const file = join(folder, "fenliu.yaml");
   writeFileSync(join(folder, "ads.txt"), "ads.example\n");

@@ -53,21 +53,24 @@ function seen(name: string): readonly [asked: number, forwarded: number] {
 }
 
 describe("a router that asks Fenliu for the names that Fenliu asks it for", () => {
-  test("gives the names it has, and through it those of the world are there", async () => {
+  test("answers its own names, and gets other names through Fenliu", async () => {
     expect(soleData(await dig(fenliuPort, "nas.lan"))).toBe("10.0.0.5");
     expect(soleData(await dig(routerPort, `@${ROUTER} page.example`))).toBe("192.0.2.7");
   });
 
-  test.each(["A", "AAAA", "HTTPS", "TXT"])("%s of a name it lacks goes round once, and is answered", async (type) => {
-    const name = `missing-${type.toLowerCase()}.lan`;
-    const { status, authority } = await dig(fenliuPort, `+time=2 ${name} ${type}`);
-    expect([status, authority.length]).toEqual(["NXDOMAIN", 1]);
-    const [asked, forwarded] = seen(name);
-    // A is asked beside the others before NXDOMAIN is believed of them.
-    expect([asked, forwarded]).toEqual(["A", "TXT"].includes(type) ? [1, 1] : [2, 2]);
-  });
+  test.each(["A", "AAAA", "HTTPS", "TXT"])(
+    "a query of type %s for an unknown local name goes round once, and is answered",
+    async (type) => {
+      const name = `missing-${type.toLowerCase()}.lan`;
+      const { status, authority } = await dig(fenliuPort, `+time=2 ${name} ${type}`);
+      expect([status, authority.length]).toEqual(["NXDOMAIN", 1]);
+      const [asked, forwarded] = seen(name);
+      // A is asked beside the others before NXDOMAIN is believed of them.
+      expect([asked, forwarded]).toEqual(["A", "TXT"].includes(type) ? [1, 1] : [2, 2]);
+    },
+  );
 
-  test("asked directly for such a name it hears at once that there is none, with the reason", async () => {
+  test("gets NXDOMAIN at once, with the reason, for an unknown local name", async () => {
     const { status, authority } = await dig(routerPort, `@${ROUTER} +time=2 nobody.lan`);
     expect([status, authority.length]).toEqual(["NXDOMAIN", 1]);
     expect(seen("nobody.lan")).toEqual([1, 1]);
@@ -76,7 +79,7 @@ describe("a router that asks Fenliu for the names that Fenliu asks it for", () =
     expect(seen("nobody-else.lan")).toEqual([0, 0]);
   });
 
-  test("many such names at a time end each by itself", async () => {
+  test("many unknown local names at once are each answered", async () => {
     const names = Array.from({ length: 50 }, (_, index) => `many${index}.lan`);
     const heard = await Promise.all(names.map((name) => dig(fenliuPort, `+time=3 ${name}`)));
     expect(heard.filter(({ status }) => status !== "NXDOMAIN")).toEqual([]);

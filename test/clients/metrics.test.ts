@@ -9,7 +9,7 @@ import { projectRoot, run } from "./processes.ts";
 
 const alerts = join(projectRoot, "docs/alerts.yaml");
 
-test("promtool finds nothing to complain of in the metrics", async () => {
+test("promtool accepts the metrics", async () => {
   const page = honest("page.example 300 A 192.0.2.7");
   const site = await siteWith({ upstreams: { main: (asked) => (asked.type === 65 ? deny(asked) : page(asked)) }, admin: true });
   for (const type of ["A", "A", "AAAA", "HTTPS"]) await site.ask("page.example", type);
@@ -147,11 +147,11 @@ describe("a share on the dashboard", () => {
   const blocked = 'fenliu_actions_total{instance="a",action="block"}';
   const asked = 'fenliu_queries_total{instance="a",transport="udp",source="upstream",rcode="NOERROR"}';
 
-  test.each(shares)("is 0 where it never happened: %s", async (expr) => {
+  test.each(shares)("is 0 if the event never happened: %s", async (expr) => {
     expect(await evaluates({ [asked]: "0+100x60", [blocked]: "0x60" }, { expr, atMinutes: 20, value: 0 })).toBe(true);
   });
 
-  test.each(shares)("is nothing where nothing was asked: %s", async (expr) => {
+  test.each(shares)("has no value without queries: %s", async (expr) => {
     const series = { [asked]: "100x60", [blocked]: "0x60" };
     expect(await evaluates(series, { expr: `count(${expr}) or vector(0)`, atMinutes: 20, value: 0 })).toBe(true);
   });

@@ -89,7 +89,7 @@ describe("the incident: a router's cache behind a server whose upstream answers 
     }
   });
 
-  test("one call of the API says what was done, by which rule, and for how long it holds", async () => {
+  test("one call of the API shows the answer, the rule and the lifetime", async () => {
     expect(await recordsOf(api, "name=page.example&type=HTTPS")).toMatchObject([
       {
         rcode: "NOERROR",
@@ -104,7 +104,7 @@ describe("the incident: a router's cache behind a server whose upstream answers 
     ]);
   });
 
-  test("explain says why, to a program and to a person", async () => {
+  test("explain shows the reason, as JSON and as text", async () => {
     const why = /The cache holds the answer \(NOERROR without records: NXDOMAIN not believed: A says that the name exists\)/;
     expect((await api.get("/api/v1/explain?name=page.example&type=HTTPS")).body).toMatchObject({
       decision: { rule: "others", route: "easy", action: "nxdomain:guarded" },
@@ -116,7 +116,7 @@ describe("the incident: a router's cache behind a server whose upstream answers 
     expect(stdout).toMatch(/> rule others decides because of example/);
   });
 
-  test("the same where the house filters TYPE65 itself: no upstream is asked, and the rule that wants it is named", async () => {
+  test("the record of a locally filtered TYPE65 has no attempt and names the rule that filters", async () => {
     const [record] = await recordsOf(api, "name=filtered.example&type=HTTPS");
     expect(record).toMatchObject({ action: "type65:nodata", negativeTtl: 60, attempts: [], upstream: null });
     expect(record?.trace).toContainEqual(expect.objectContaining({ rule: "plain", outcome: "modifies" }));
@@ -137,7 +137,7 @@ describe("fenliu log", () => {
     await asked("foo.test", "A");
   });
 
-  test("shows what fits all filters, the oldest first", async () => {
+  test("shows the records that match all filters, oldest first", async () => {
     const { status, stdout } = await cli("log", "shown.example", "type=!AAAA", "action=nxdomain:*");
     expect(status).toBe(0);
     expect(stdout.split("\n")).toEqual([
@@ -150,13 +150,13 @@ describe("fenliu log", () => {
     expect(all.stdout.match(/ (A|AAAA|HTTPS) /g)?.map((type) => type.trim())).toEqual(["AAAA", "HTTPS"]);
   });
 
-  test("gives scripts one JSON object a line, the very records of the API", async () => {
+  test("--json prints one JSON object a line, equal to the records of the API", async () => {
     const { stdout } = await cli("log", "shown.example", "--json");
     const lines = stdout.split("\n").slice(0, -1);
     expect(lines.map((line) => JSON.parse(line)).toReversed()).toEqual(await recordsOf(api, "name=shown.example"));
   });
 
-  test("tells everything of one query", async () => {
+  test("shows all details of one query", async () => {
     const [record] = await recordsOf(api, "name=www.shown.example&type=HTTPS");
     const { status, stdout } = await cli("log", String(record?.id));
     expect(status).toBe(0);
@@ -167,7 +167,7 @@ describe("fenliu log", () => {
     expect(shown).toEqual(record);
   });
 
-  test("follows: a query that is made meanwhile is shown, until it is told to stop", async () => {
+  test("--follow shows each new query until it is stopped", async () => {
     const [command, args] = commandLine(["log", "followed.example", "--follow"]);
     const following = await start(command, args, async () => true, { cwd: scene.folder });
     onTestFinished(() => void following.stop("SIGKILL"));
@@ -180,7 +180,7 @@ describe("fenliu log", () => {
     expect(following.output()).not.toContain("others.example");
   });
 
-  test("follows a server that is restarted, and shows each query once", async () => {
+  test("--follow continues after a restart of the server, and shows each query once", async () => {
     const [command, args] = commandLine(["log", "restarted.example", "--follow", "--json", "-n", "1"]);
     const following = await start(command, args, async () => true, { cwd: scene.folder });
     onTestFinished(() => void following.stop("SIGKILL"));
@@ -211,7 +211,7 @@ describe("fenliu log", () => {
     ]);
   });
 
-  test("fits its lines to a terminal, and says what has no room", async () => {
+  test("fits its lines to the width of a terminal, and names the omitted columns", async () => {
     const [command, args] = commandLine(["log", "shown.example"]);
     const line = [command, ...args].map((word) => `'${word}'`).join(" ");
     const terminal = await run("script", ["-qec", `stty cols 80; ${line}`, "/dev/null"], { cwd: scene.folder });
@@ -223,7 +223,7 @@ describe("fenliu log", () => {
     for (const each of lines) expect(each.length).toBeLessThanOrEqual(80);
   });
 
-  test("has colours and a heading on a terminal alone", async () => {
+  test("has colours and a heading on a terminal only", async () => {
     const [command, args] = commandLine(["log", "shown.example"]);
     const line = [command, ...args].map((word) => `'${word}'`).join(" ");
     const terminal = await run("script", ["-qec", line, "/dev/null"], { cwd: scene.folder });
@@ -236,7 +236,7 @@ describe("fenliu log", () => {
 });
 
 describe("other commands", () => {
-  test("flush has names asked anew: one, or one with all below it, or everything", async () => {
+  test("flush removes one name, a name with all names below it, or all names from the cache", async () => {
     const names = ["kept.example", "a.kept.example", "gone.example"];
     const fill = () => Promise.all(names.map((name) => asked(name, "A")));
     const sources = async () => {
@@ -257,14 +257,14 @@ describe("other commands", () => {
     expect(await sources()).toEqual(["upstream", "upstream", "upstream"]);
   });
 
-  test("explain --resolve asks, and tells what came of it", async () => {
+  test("explain --resolve sends a query, and shows the result", async () => {
     const { status, stdout } = await cli("explain", "resolved.example", "HTTPS", "--resolve");
     expect(status).toBe(0);
     expect(stdout).toMatch(/asked +NOERROR \(upstream, nxdomain:guarded\) after/);
     expect(stdout).toMatch(/127\.0\.0\.1:\d+ of easy over UDP: NXDOMAIN after/);
   });
 
-  test("explain without a server goes by the configuration alone, and says so; what needs the server fails", async () => {
+  test("explain without a server uses the configuration alone and says so; an option that needs the server fails", async () => {
     const file = join(scene.folder, "elsewhere.yaml");
     writeFileSync(file, config(await freePort()));
     const { status, stdout } = await cli("explain", "www.moves.example", "-c", file);
@@ -278,7 +278,7 @@ describe("other commands", () => {
       });
   });
 
-  test("lists tells what they hold", async () => {
+  test("lists shows the number of entries of each list", async () => {
     const { status, stdout } = await cli("lists");
     expect(status).toBe(0);
     expect(stdout).toMatch(/first +domains +2 .*first\.txt/);
@@ -292,11 +292,11 @@ describe("other commands", () => {
     ["a type that is none", ["explain", "one.example", "NONE"], 2, "`NONE` is no record type"],
     ["two names", ["flush", "one.example", "two.example"], 2, "flush takes one NAME"],
     ["a version that is not kept", ["explain", "one.example", "--under", "0123"], 1, "version 0123 is not kept"],
-  ])("%s: the exit code tells whose fault it is, and the message what it is", async (_what, words, status, says) => {
+  ])("%s: the exit code shows whose fault it is, and the message names the fault", async (_what, words, status, says) => {
     expect(await cli(...words)).toMatchObject({ status, stdout: "", stderr: expect.stringContaining(says) });
   });
 
-  test("the token of the configuration is sent; another one is refused", async () => {
+  test("the token of the configuration is sent, and a wrong token is refused", async () => {
     const file = join(scene.folder, "other-token.yaml");
     writeFileSync(file, config().replace(TOKEN, "another-token"));
     expect(await cli("log", "-c", file)).toMatchObject({
@@ -307,7 +307,7 @@ describe("other commands", () => {
   });
 });
 
-test("a query of before a list was changed is explained by the list that was in force, also after a restart", async () => {
+test("a query from before a change of a list is explained by the list in force then, also after a restart", async () => {
   await asked("www.moves.example", "A");
   const [before] = await recordsOf(api, "name=www.moves.example");
   expect(before).toMatchObject({ rule: "split", list: "first", line: 2, route: "easy" });

@@ -54,7 +54,7 @@ describe("npm start on a fresh clone", () => {
     expect(stdout).toBe("");
   });
 
-  test("ends on SIGTERM to npm, and nothing goes on listening", async () => {
+  test("ends on SIGTERM to npm, and no process listens afterwards", async () => {
     await fenliu.stop();
     const { stdout } = await run("dig", ["@127.0.0.1", "-p", "5053", "+time=1", "+tries=1", "fenliu.lan"]);
     expect(stdout).toMatch(/refused|no servers could be reached/);

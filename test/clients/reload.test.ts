@@ -69,7 +69,7 @@ class Watch {
   }
 }
 
-test("reloads under 5,000 queries a second lose none, and all answers change at once, exactly at the swap", async () => {
+test("reloads under 5,000 queries a second lose no query, and all answers change exactly at the swap", async () => {
   writeFileSync(join(scene.folder, "ads.txt"), Array.from({ length: LISTED }, (_, index) => `n${index}.ads.example\n`).join(""));
   const fenliu = await scene.add(startFenliu(scene.folder, config(VERSIONS[0])));
   const names = join(scene.folder, "names");

@@ -111,12 +111,12 @@ describe("nginx before Fenliu", () => {
     ["streamHttp", "http", "--http2-prior-knowledge"],
     ["streamHttps", "https", "--http1.1"],
     ["streamHttps", "https", "--http2"],
-  ] as const)("%s, asked over %s %s: each client has the answer meant for its address", async (way, scheme, option) => {
+  ] as const)("%s over %s %s: each client gets the answer for its own address", async (way, scheme, option) => {
     const url = `${scheme}://localhost:${ports[way]}`;
     for (const [client, expected] of Object.entries(byClient)) expect(await ask(client, url, option), client).toBe(expected);
   });
 
-  test("what a client writes into X-Forwarded-For by itself does not count", async () => {
+  test("an X-Forwarded-For header of the client itself is ignored", async () => {
     const lie = `-H 'X-Forwarded-For: ${PHONE}'`;
     for (const way of ["http10", "http11"] as const)
       expect(await ask(STRANGER, `http://localhost:${ports[way]}`, lie)).toBe("REFUSED 0");
@@ -124,7 +124,7 @@ describe("nginx before Fenliu", () => {
     expect(await ask("127.0.0.1", `http://localhost:${fenliu.ports.http}`, lie)).toBe("NOERROR 1");
   });
 
-  test("with keepalive, nginx asks many questions on one connection", async () => {
+  test("with keepalive, nginx sends many queries on one connection", async () => {
     const before = relay.connections();
     for (let turn = 0; turn < 10; turn++) expect(await ask(PHONE, `https://localhost:${ports.tls11}`)).toBe("NOERROR 1");
     expect(relay.connections() - before).toBeLessThanOrEqual(1);
@@ -145,13 +145,13 @@ describe("nginx before Fenliu", () => {
 });
 
 describe("nginx with proxy_protocol on", () => {
-  test("before TCP: each client has the answer meant for its address", async () => {
+  test("before TCP: each client gets the answer for its own address", async () => {
     expect(soleData(await dig(ports.streamDns, `-b ${PHONE} +tcp who.example`))).toBe("0.0.0.0");
     expect(await dig(ports.streamDns, `-b ${TABLET} +tcp who.example`)).toMatchObject({ status: "NOERROR", answers: [] });
     expect((await dig(ports.streamDns, `-b ${STRANGER} +tcp who.example`)).status).toBe("REFUSED");
   });
 
-  test("before DoT", async () => {
+  test("before DoT: each client gets the answer for its own address", async () => {
     const heard = (client: string) =>
       kdig(ports.streamTls, `-b ${client} +tls-ca=${certificate.cert} +tls-hostname=localhost who.example`);
     expect((await heard(PHONE)).map(soleData)).toEqual(["0.0.0.0"]);
@@ -159,7 +159,7 @@ describe("nginx with proxy_protocol on", () => {
   });
 });
 
-test("whoever is not in access.clients is refused with the reason", async () => {
+test("a client outside access.clients is refused with the reason", async () => {
   const heard = await dig(fenliu.ports.dns, `-b ${STRANGER} who.example`);
   expect(heard).toMatchObject({ status: "REFUSED", flags: "qr rd ra", answers: [] });
   expect(heard.edns).toContainEqual(expect.stringMatching(/^EDE: 18 \(Prohibited\)/));
@@ -185,13 +185,13 @@ describe("a PROXY header written by hand", () => {
       Buffer.from([127, 0, 0, 1, 0xd4, 0x31, 0, 53]),
     ]);
 
-  test("version 1 and version 2 tell the client's address", async () => {
+  test("version 1 and version 2 carry the client's address", async () => {
     expect(await askAfter(`PROXY TCP4 ${PHONE} 127.0.0.1 54321 53\r\n`, PROXY)).toBe("NOERROR 1");
     expect(await askAfter(version2(PHONE), PROXY)).toBe("NOERROR 1");
     expect(await askAfter(version2(STRANGER), PROXY)).toBe("REFUSED 0");
   });
 
-  test("a proxy that sends none is cut off, and a client that is no proxy and sends one speaks no HTTP", async () => {
+  test("a connection of a proxy without a PROXY header is closed, and a PROXY header of another client is refused", async () => {
     expect(await askAfter("", PROXY)).toBeNull();
     const socket = connect({ port: fenliu.ports.http, host: "127.0.0.1", localAddress: PHONE });
     socket.write(`PROXY TCP4 ${TABLET} 127.0.0.1 54321 80\r\nGET /dns-query HTTP/1.1\r\n\r\n`);

@@ -37,7 +37,7 @@ describe("SIGTERM", () => {
     return own.add(startFenliu(own.folder, yaml));
   }
 
-  test("lets the answers under way go out on every transport, takes no further question, and ends with 0", async () => {
+  test("lets pending answers be sent on every transport, accepts no further query, and ends with 0", async () => {
     const own = ownScene();
     const { server, release } = await holdingUpstream(own);
     const fenliu = await fenliuBefore(own, server);
@@ -59,7 +59,7 @@ describe("SIGTERM", () => {
     expect(await fenliu.ended).toBe(0);
   });
 
-  test("ends within seconds also where an upstream never answers and clients keep connections open", async () => {
+  test("ends within seconds even if an upstream never answers and clients keep connections open", async () => {
     const own = ownScene();
     const { server } = await holdingUpstream(own);
     const fenliu = await fenliuBefore(own, server);
@@ -128,7 +128,7 @@ ${more}${QUIET}`;
     ["with a broken expectation", config("10.0.0.7", "expect: [{ name: ads.example, answer: nodata }]"), /ads\.example/],
     ["that asks for what is not there yet", config("10.0.0.7", 'cluster: { redis: "redis://127.0.0.1:6379" }'), /cluster/],
     ["with other listeners", config("10.0.0.7").replace("127.0.0.1:0", "127.0.0.2:0"), /restart/],
-  ])("a file %s is reported and changes nothing", async (_kind, text, says) => {
+  ])("a file %s is reported, and changes nothing", async (_kind, text, says) => {
     const { write, reload, hears } = await running(ownScene());
     write("fenliu.yaml", text);
     expect(await reload(/not reloaded/)).toMatch(says);
@@ -138,7 +138,7 @@ ${more}${QUIET}`;
     expect(await hears("nas.lan")).toBe("10.0.0.8");
   });
 
-  test("no question is lost while the file is read again and again", async () => {
+  test("no query is lost during repeated reloads", async () => {
     const own = ownScene();
     const { fenliu, write, reload } = await running(own);
     const names = join(own.folder, "names");
@@ -157,7 +157,7 @@ ${more}${QUIET}`;
 });
 
 describe("a second server on the same port", () => {
-  test("says what is taken and by what right, and ends with 1; the first goes on", async () => {
+  test("names the port and the file that sets it, and ends with 1; the first server keeps serving", async () => {
     const fenliu = await scene.add(
       startFenliu(scene.folder, `listen: { dns: ["127.0.0.1:0"], http: ["127.0.0.1:0"], admin: null }${QUIET}`),
     );

@@ -51,7 +51,7 @@ ${QUIET}`;
     wanted = expectedAddresses();
   });
 
-  test("go where the longest match of both lists says, and each upstream counts its own", async () => {
+  test("go to the upstream of the longest match in both lists, and each upstream counts only its own names", async () => {
     const before = { domestic: await questions(domestic), overseas: await questions(overseas) };
     expect(await askAll(fenliu, wanted.keys())).toEqual(Object.fromEntries(wanted));
     const ofDomestic = [...wanted.values()].filter((address) => address === DOMESTIC).length;
@@ -61,7 +61,7 @@ ${QUIET}`;
     expect(await questions(overseas)).toBe(before.overseas + NAMES - ofDomestic);
   });
 
-  test("asked a second time come from the cache: no upstream hears of them", async () => {
+  test("come from the cache the second time, and no upstream is asked", async () => {
     const before = [await questions(domestic), await questions(overseas)];
     expect(await askAll(fenliu, wanted.keys())).toEqual(Object.fromEntries(wanted));
     expect([await questions(domestic), await questions(overseas)]).toEqual(before);

@@ -13,7 +13,7 @@ async function onTerminal(env: Readonly<Record<string, string>>): Promise<string
   return stdout;
 }
 
-test("a terminal gets colours, unless its user wants none, or it has none", async () => {
+test("a terminal gets colours, unless its user disables colours or it cannot show colours", async () => {
   expect(await onTerminal({})).toContain("\x1b[1mlocalhost A\x1b");
   for (const env of [{ NO_COLOR: "1" }, { TERM: "dumb" }]) {
     const shown = await onTerminal(env);

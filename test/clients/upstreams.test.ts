@@ -121,12 +121,12 @@ async function askFresh(name: string): Promise<string | null> {
   return soleData(await dig(fenliu.ports.dns, `+time=5 q${serial}.${name}.example`));
 }
 
-test.each(ways)("$name", async ({ name, expected }) => {
+test.each(ways)("the upstream $name answers", async ({ name, expected }) => {
   for (let turn = 0; turn < 3; turn++) expect(await askFresh(name)).toBe(expected);
 });
 
 test.each(proxies.flatMap(({ kind, proxy }) => streamWays.map((way) => ({ ...way, kind, proxy }))))(
-  "$name by $kind: the proxy is given the name, and one tunnel serves several questions",
+  "$name by $kind: the proxy gets the host name, and one tunnel carries several queries",
   async ({ name, kind, proxy, url, expected }) => {
     const port = Number(new URL(url()).port);
     const before = proxy().tunnels("localhost", port);
@@ -149,13 +149,13 @@ test("an answer that is too long for UDP is fetched over TCP", async () => {
 });
 
 describe("certificates", () => {
-  test("one that has another name is not accepted", async () => {
+  test("a certificate for another name is refused", async () => {
     const heard = await dig(fenliu.ports.dns, "+time=5 a.distrusted.example");
     expect(heard.status).toBe("SERVFAIL");
     expect(heard.edns).toContainEqual(expect.stringMatching(/^EDE: 2[23] .* tls\)$/));
   });
 
-  test("one of an authority that nobody trusts is not accepted", async () => {
+  test("a certificate of an unknown authority is refused", async () => {
     const stranger = await scene.add(startFenliu(scene.subfolder("stranger"), configuration()));
     for (const name of ["tls-unbound", "post-dnsdist", "tls-unbound-socks"]) {
       const heard = await dig(stranger.ports.dns, `+time=5 a.${name}.example`);
@@ -172,12 +172,15 @@ describe("servers that restart while connections to them are open", () => {
     ...proxies.flatMap(({ kind }) => directNames.map(({ name, expected }) => ({ name: `${name}-${kind}`, expected }))),
   ];
 
-  test.each(["SIGTERM", "SIGKILL"] as const)("%s to each: the next question is answered on every way", async (signal) => {
-    for (const { name, expected } of all) expect(await askFresh(name), name).toBe(expected);
-    await Promise.all([nsd.stop(signal), unbound.stop(signal), dnsdist.stop(signal)]);
-    nsd = await scene.add(startNsd({ ...nsdOptions(), port: nsd.port }));
-    unbound = await scene.add(startUnbound({ ...unboundOptions(), ports: unbound }));
-    dnsdist = await scene.add(startDnsdist({ ...dnsdistOptions(), ports: dnsdist }));
-    for (const { name, expected } of all) expect(await askFresh(name), name).toBe(expected);
-  });
+  test.each(["SIGTERM", "SIGKILL"] as const)(
+    "after %s to each, the next query over every transport is answered",
+    async (signal) => {
+      for (const { name, expected } of all) expect(await askFresh(name), name).toBe(expected);
+      await Promise.all([nsd.stop(signal), unbound.stop(signal), dnsdist.stop(signal)]);
+      nsd = await scene.add(startNsd({ ...nsdOptions(), port: nsd.port }));
+      unbound = await scene.add(startUnbound({ ...unboundOptions(), ports: unbound }));
+      dnsdist = await scene.add(startDnsdist({ ...dnsdistOptions(), ports: dnsdist }));
+      for (const { name, expected } of all) expect(await askFresh(name), name).toBe(expected);
+    },
+  );
 });

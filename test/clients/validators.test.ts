@@ -82,14 +82,14 @@ ${QUIET}`;
     return (await nsd.statistics()).get("num.queries") ?? Number.NaN;
   }
 
-  test("delv verifies all of it, cold and from the cache", async () => {
+  test("delv verifies every answer, with a cold cache and with a warm one", async () => {
     for (const { question, delv: said } of CASES) expect(await delv(question), question).toMatch(said);
     const before = await questionsToNsd();
     for (const { question, delv: said } of CASES) expect(await delv(question), question).toMatch(said);
     expect(await questionsToNsd()).toBe(before);
   });
 
-  test.each(["cold", "from the cache"])("a validating unbound verifies all of it, %s", async (state) => {
+  test.each(["cold", "from the cache"])("a validating unbound verifies every answer, %s", async (state) => {
     if (state === "cold") {
       await fenliu.stop();
       fenliu = await scene.add(startFenliu(scene.subfolder("cold"), configuration()));
@@ -112,7 +112,7 @@ ${QUIET}`;
     else expect(await questionsToNsd()).toBeGreaterThan(before);
   });
 
-  test("the SOA's TTL is lowered and its MINIMUM is not; without DO, where nothing is signed, both are", async () => {
+  test("with DO only the TTL of the SOA is lowered; without DO its MINIMUM too", async () => {
     const signed = await dig(fenliu.ports.dns, `+dnssec fresh-1.${NAME} MX`);
     expect(signed.authority.find((line) => line.includes(" IN SOA "))).toBe(
       `${NAME}. 40 IN SOA ns.invalid. hostmaster.invalid. 1 3600 600 86400 60`,

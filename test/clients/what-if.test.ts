@@ -62,7 +62,7 @@ cache: { file: null }
 `;
 }
 
-test("what a draft would change is what two servers do, one with each configuration, for the same thousands of queries", async () => {
+test("the changes that what-if reports are the differences between two servers with both configurations, for thousands of queries", async () => {
   const before = config("domestic");
   const draft = config("overseas");
   const servers = await Promise.all(

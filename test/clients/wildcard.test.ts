@@ -55,7 +55,7 @@ beforeEach(({ skip }) => {
 });
 
 describe("listeners on 0.0.0.0 and [::]", () => {
-  test("nsd on a wildcard is heard at its first address only: this network shows the fault", async () => {
+  test("nsd on a wildcard can be reached at its first address only, so this network shows the fault", async () => {
     const config = join(scene.folder, "nsd.conf");
     const files = `pidfile: "${config}.pid"\n  xfrdfile: "${config}.xfrd"\n  zonelistfile: "${config}.zones"\n  database: ""`;
     writeFileSync(config, `server:\n  ip-address: 0.0.0.0\n  port: ${PORT}\n  username: ""\n  ${files}\n`);
@@ -68,7 +68,7 @@ describe("listeners on 0.0.0.0 and [::]", () => {
     expect(heard[1]?.stdout).toContain("timed out");
   });
 
-  test("Fenliu answers from each address asked, over UDP and TCP, also from one that was added later", async () => {
+  test("Fenliu answers from each queried address, over UDP and TCP, also from an address that was added later", async () => {
     const file = join(scene.folder, "fenliu.yaml");
     const yaml = `listen: { dns: ["0.0.0.0:${PORT}", "[::]:${PORT}"], http: [], admin: null }\nhosts: { records: { nas.lan: 10.0.0.5 } }${QUIET}`;
     writeFileSync(file, yaml);

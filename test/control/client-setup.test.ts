@@ -34,7 +34,7 @@ describe("the script for RouterOS", () => {
     expect(script).toContain('use-doh-server="https://doh.example.com/dns-query" verify-doh-cert=yes');
   });
 
-  test("has a hint if the table has no address of the name, and none for a literal", () => {
+  test("has a hint if the hosts table has no address of the name, and none for a literal address", () => {
     expect(routerosScript(placeOf(new URL("https://dns.example.net/dns-query"), hosts))).toContain("look dns.example.net up");
     expect(routerosScript(placeOf(new URL("https://10.0.0.2/dns-query"), hosts))).not.toContain("look 10.0.0.2 up");
   });

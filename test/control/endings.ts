@@ -50,17 +50,20 @@ export const answers = ["300 A 192.0.2.7"];
 
 /** Each of these leaves one record, with these values in it. */
 export function leaveOneRecord(endings: readonly Ending[]): void {
-  test.each(endings)("$what leaves one record", async ({ yaml = "", upstreams = { main: page }, before, ask, record }) => {
-    const site = await siteWith({ yaml, upstreams });
-    const records = recorder(site);
-    await before?.(site);
-    records();
-    await ask(site);
-    const made = records();
-    expect(made).toHaveLength(1);
-    const server = site.app.upstreams()[0]?.members[0]?.label ?? "";
-    const expected: unknown = JSON.parse(JSON.stringify(record).replaceAll("SERVER", server));
-    expect(made[0]).toMatchObject(Object(expected));
-    expect(made[0]).toMatchObject({ time: "2026-01-01T00:00:00.000Z", durationUs: 0, version: site.app.state.version });
-  });
+  test.each(endings)(
+    "$what leaves exactly one record",
+    async ({ yaml = "", upstreams = { main: page }, before, ask, record }) => {
+      const site = await siteWith({ yaml, upstreams });
+      const records = recorder(site);
+      await before?.(site);
+      records();
+      await ask(site);
+      const made = records();
+      expect(made).toHaveLength(1);
+      const server = site.app.upstreams()[0]?.members[0]?.label ?? "";
+      const expected: unknown = JSON.parse(JSON.stringify(record).replaceAll("SERVER", server));
+      expect(made[0]).toMatchObject(Object(expected));
+      expect(made[0]).toMatchObject({ time: "2026-01-01T00:00:00.000Z", durationUs: 0, version: site.app.state.version });
+    },
+  );
 }

@@ -111,7 +111,7 @@ leaveOneRecord([
   },
 ]);
 
-test("silence by a rule over UDP leaves a record without an rcode", async () => {
+test("a query over UDP that a rule drops leaves a record without an rcode", async () => {
   const site = await siteWith({ yaml: "rules: [{ name: gone, domains: [gone.example], answer: drop }]" });
   const records = recorder(site);
   expect(await site.isSilentTo(queryWire("gone.example", "A"), "udp")).toBe(true);
@@ -121,7 +121,7 @@ test("silence by a rule over UDP leaves a record without an rcode", async () => 
   ]);
 });
 
-test("a name in a list leaves a record with list and line, through the whole server", async () => {
+test("a query for a name in a list leaves a record with the list and the line", async () => {
   const list = file("ads.txt", ["# ads", "other.example", "ads.example"]);
   const yaml = `lists: { ads: { domains: [${JSON.stringify(list)}] } }
 rules: [{ name: block, domains: "list:ads", answer: nodata }]`;

@@ -38,7 +38,7 @@ test.each([
   ]);
 });
 
-test("equal questions in flight leave a record each, with the attempts they shared", async () => {
+test("equal concurrent queries leave one record each, with the shared attempts", async () => {
   const site = await siteWith({ upstreams: { main: page } });
   const records = recorder(site);
   await Promise.all(Array.from({ length: 5 }, () => site.ask("page.example")));
@@ -49,7 +49,7 @@ test("equal questions in flight leave a record each, with the attempts they shar
     expect([source, attempts.length]).toEqual(source === "cache" ? ["cache", 0] : ["upstream", 1]);
 });
 
-test("a comparison leaves a record with both sides' attempts, and why the far one answers; the next goes by the verdict", async () => {
+test("a comparison leaves a record with the attempts of both sides and the reason for the far side; the next query follows the verdict", async () => {
   const list = file("cn-ip.txt", ["192.0.2.0/24"]);
   const yaml = `lists: { cn-ip: { addresses: [${JSON.stringify(list)}] } }
 rules: [{ name: others, compare: { near: domestic, far: overseas, keepNearIf: "list:cn-ip" } }]`;

@@ -18,8 +18,8 @@ function queriesAt(store: string, more = ""): string {
   return `log: { queries: { store: ${JSON.stringify(store)}${more} } }\n`;
 }
 
-describe("queries are recorded", () => {
-  test("from the first query on, and found by a search", async () => {
+describe("recorded queries", () => {
+  test("begin with the first query, and are found by a search", async () => {
     const store = join(directory(), "queries.db");
     const site = await siteWith({ yaml: queriesAt(store), upstreams: { main: page } });
     await site.ask("page.example");
@@ -30,7 +30,7 @@ describe("queries are recorded", () => {
     ]);
   });
 
-  test("up to the last query, and in the same store after a restart", async () => {
+  test("end with the last query before a stop, and are in the same store after a restart", async () => {
     const store = join(directory(), "queries.db");
     const first = await siteWith({ yaml: queriesAt(store), upstreams: { main: page } });
     await first.ask("page.example");
@@ -39,7 +39,7 @@ describe("queries are recorded", () => {
     expect(await recordsOf(second)).toMatchObject([{ name: "page.example" }]);
   });
 
-  test("in the same store while reloads do not change it", async () => {
+  test("stay in the same store if a reload does not change it", async () => {
     const store = join(directory(), "queries.db");
     const site = await siteWith({ yaml: queriesAt(store), upstreams: { main: page } });
     const log = site.app.queryLog;
@@ -50,7 +50,7 @@ describe("queries are recorded", () => {
     expect(await recordsOf(site)).toMatchObject([{ client: "" }, { client: expect.any(String) }]);
   });
 
-  test("in another store after a reload that names one, without loss", async () => {
+  test("go to another store after a reload that names one, and none is lost", async () => {
     const folder = directory();
     const site = await siteWith({ yaml: queriesAt(join(folder, "one.db")), upstreams: { main: page } });
     await site.ask("page.example");
@@ -65,7 +65,7 @@ describe("queries are recorded", () => {
     expect(names.toSorted()).toEqual(["after.example", "meanwhile.example", "page.example"]);
   });
 
-  test("in the same file when other limits are set", async () => {
+  test("stay in the same file if the limits change", async () => {
     const store = join(directory(), "queries.db");
     const site = await siteWith({ yaml: queriesAt(store), upstreams: { main: page } });
     await site.ask("page.example");
@@ -74,7 +74,7 @@ describe("queries are recorded", () => {
     expect((await recordsOf(site)).map(({ type }) => type)).toEqual(["AAAA", "A"]);
   });
 
-  test("not at all if the log is off, also by a reload", async () => {
+  test("are not stored if the log is off, also after a reload", async () => {
     const store = join(directory(), "queries.db");
     const site = await siteWith({ yaml: queriesAt(store, ", enabled: false"), upstreams: { main: page } });
     await site.ask("page.example");
@@ -89,7 +89,7 @@ describe("queries are recorded", () => {
     expect((await recordsOf(site)).map(({ type }) => type)).toEqual(["AAAA"]);
   });
 
-  test("or reported to the operator if the store fails, while answers go on", async () => {
+  test("that cannot be stored are reported to the operator, and clients still get answers", async () => {
     const site = await siteWith({ yaml: queriesAt("/dev/null/queries.db"), upstreams: { main: page } });
     expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
     expect(site.app.queryLog.status()).toMatchObject({ state: "failing" });

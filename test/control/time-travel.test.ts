@@ -32,7 +32,7 @@ function asked({ name, type, client, clientId, version }: QueryRecord) {
   return { name, type, client, clientId, version, resolve: false };
 }
 
-test("a record is explained under its own version, after the list has changed and after a restart", async () => {
+test("a record is explained under the version that decided it, after the list has changed and after a restart", async () => {
   const folder = directory();
   writeFileSync(join(folder, "cn.txt"), "# domestic\npage.example\n");
   const first = await scene(folder);
@@ -57,7 +57,7 @@ test("a record is explained under its own version, after the list has changed an
   expect((await control.explain(asked(before))).trace).toEqual(before.trace);
 });
 
-test("a record whose version is gone has no trace, and everything else", async () => {
+test("a record whose version is gone has everything but the trace", async () => {
   const folder = directory();
   writeFileSync(join(folder, "cn.txt"), "page.example\n");
   const first = await scene(folder);

@@ -16,7 +16,7 @@ import { directory, file } from "../support/files.ts";
 import { about, DAY_MS, explainer, MISSING, move, movedScene, put, scene } from "./versions-scene.ts";
 
 describe("versions", () => {
-  test("a record is explained under its own version, after a list has changed", async () => {
+  test("a record is explained under the version that decided it, after a list has changed", async () => {
     const { stage, versions, before, after } = await movedScene();
     expect(after).not.toBe(before);
     const explaining = explainer(versions, stage.site);
@@ -148,7 +148,7 @@ describe("the version", () => {
     { what: "a rule", more: "answers: { ipv6: nodata }" },
     { what: "a special name", more: "special: { firefoxCanary: true }" },
     { what: "a hosts record", more: "", records: true },
-  ])("$what makes another", async ({ more, records }) => {
+  ])("changes with $what", async ({ more, records }) => {
     const stage = await scene();
     const before = stage.site.app.state.version;
     await stage.site.reload(
@@ -157,7 +157,7 @@ describe("the version", () => {
     expect(stage.site.app.state.version).not.toBe(before);
   });
 
-  test("stays the same if a change decides nothing, or if the same files are read again", async () => {
+  test("stays the same if a change affects no decision, or if the same files are read again", async () => {
     const stage = await scene();
     const before = stage.site.app.state.version;
     await stage.site.reload(
@@ -208,7 +208,7 @@ describe("retention", () => {
     expect(await versions.list()).toHaveLength(1);
   });
 
-  test("beyond the limit the versions that were replaced first go, never the version in force", async () => {
+  test("beyond the limit the versions that were replaced first are removed, never the version in force", async () => {
     const stage = await scene({ limits: { bytes: 2 ** 30, versions: 3 } });
     const versions = stage.open();
     const all: string[] = [];
@@ -347,7 +347,7 @@ test("other users cannot read the kept files, and the files hold no secret of th
   expect(texts.join("\n")).not.toContain("very-secret-token");
 });
 
-test("a store that does not answer does not delay the close", async () => {
+test("a query log that does not answer does not delay the close", async () => {
   const asked = Promise.withResolvers<void>();
   const inUse = () => {
     asked.resolve();

@@ -26,7 +26,7 @@ test("tokens, passwords and queries of URLs are hidden, and nothing else", () =>
   });
 });
 
-test("a client id that admits from anywhere is hidden wherever clients are named; other ids and rules of that name are shown", () => {
+test("a client id that gives access from any address is hidden wherever clients are named; other ids and rules of that name are shown", () => {
   const written = {
     access: { clients: ["private", "k3y", "10.0.0.5"], rateLimit: { exempt: "k3y" } },
     rules: [{ name: "k3y", clients: ["k3y", "tv"], domains: "k3y", answer: "nodata" }],

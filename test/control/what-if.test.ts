@@ -228,7 +228,7 @@ const anyList = fc.array(
   { maxLength: 5 },
 );
 
-test("after a list has moved the differences are those between two servers", async () => {
+test("after a list moves to another group, the differences are those between two servers", async () => {
   const judgesAsAsked = async (
     cn: readonly string[],
     moved: readonly string[],

@@ -33,12 +33,12 @@ function pointer(table: HostsTable, address: string): string | null {
 }
 
 describe("names of the hosts table", () => {
-  test("lines for one name add their addresses up, in order and once each", () => {
+  test("several lines for one name add their addresses, in order and once each", () => {
     const table = fileTable("10.0.0.6 nas.lan\n10.0.0.5 NAS.lan.\nfd00::5 nas.lan\n10.0.0.6 nas.lan\n");
     expect(addresses(table, "nas.lan")).toEqual(["10.0.0.6", "10.0.0.5", "fd00::5"]);
   });
 
-  test("a wildcard stands for any depth below its name, not for the name", () => {
+  test("a wildcard matches names of any depth below it, but not its own name", () => {
     const table = fileTable("10.0.0.6 *.apps.lan");
     expect([
       addresses(table, "a.apps.lan"),
@@ -48,7 +48,7 @@ describe("names of the hosts table", () => {
     ]).toEqual([["10.0.0.6"], ["10.0.0.6"], null, null]);
   });
 
-  test("an exact name goes before a wildcard, and of wildcards the longest", () => {
+  test("an exact name beats a wildcard, and a longer wildcard beats a shorter one", () => {
     const table = fileTable("10.0.0.1 *.lan\n10.0.0.2 *.apps.lan\n10.0.0.3 x.apps.lan\n");
     expect([
       addresses(table, "x.apps.lan"),
@@ -58,13 +58,13 @@ describe("names of the hosts table", () => {
     ]).toEqual([["10.0.0.3"], ["10.0.0.2"], ["10.0.0.1"], ["10.0.0.2"]]);
   });
 
-  test("a match tells the pattern and where it stands", () => {
+  test("a match has its pattern and its source location", () => {
     const table = fileTable("# a comment\n10.0.0.2 router.lan *.apps.lan # another\n");
     expect(table.lookup(name("z.apps.lan"))).toMatchObject({ pattern: "*.apps.lan", source: "hosts.txt", line: 2 });
     expect(table.lookup(name("router.lan"))).toMatchObject({ pattern: "router.lan", source: "hosts.txt", line: 2 });
   });
 
-  test("a stronger layer hides all that weaker ones say of a name, and nothing else", () => {
+  test("a stronger layer hides all entries of weaker layers for the same name, and nothing else", () => {
     const { entries } = readRecords([record("nas.lan", { addresses: ["10.0.0.9"] }), record("*.apps.lan", { cname: "nas.lan" })]);
     const table = new HostsTable([
       entries,
@@ -83,7 +83,7 @@ describe("names of the hosts table", () => {
     expect(table.size).toBe(4);
   });
 
-  test("a record keeps what it says of other types", () => {
+  test("a record keeps its setting for other types", () => {
     const https = { alpn: ["h2"], port: 8443 };
     const { entries } = readRecords([record("shop.example.com", { addresses: ["10.0.0.7"], others: "forward", https })]);
     expect(new HostsTable([entries]).lookup(name("shop.example.com"))).toMatchObject({ others: "forward", https });
@@ -91,7 +91,7 @@ describe("names of the hosts table", () => {
 });
 
 describe("reverse names of the hosts table", () => {
-  test("PTR comes from the first exact name in the order written", () => {
+  test("PTR is the first exact name in the written order", () => {
     const table = fileTable(
       "10.0.0.5 first.lan\n10.0.0.6 second.lan third.lan\n10.0.0.6 first.lan\n10.0.0.7 *.apps.lan\n10.0.0.7 fourth.lan\nfd00::6 *.x.lan six.lan",
     );
@@ -104,7 +104,7 @@ describe("reverse names of the hosts table", () => {
     ]);
   });
 
-  test("public addresses have no PTR here", () => {
+  test("public addresses have no PTR", () => {
     const table = fileTable("192.0.2.7 a.example\n2001:db8::1 a.example\n0.0.0.0 b.example\n100.64.1.1 c.example");
     expect(["192.0.2.7", "2001:db8::1", "0.0.0.0", "100.64.1.1"].map((address) => pointer(table, address))).toEqual([
       null,
@@ -116,7 +116,7 @@ describe("reverse names of the hosts table", () => {
 });
 
 describe("ancestors of hosts names", () => {
-  test("names above a host, above a wildcard's names, and above a held PTR exist", () => {
+  test("names above a host, above a wildcard and above a PTR name exist", () => {
     const table = fileTable("10.0.0.5 nas.home.lan\n192.0.2.1 *.apps.example");
     const isAncestor = (text: string) => table.isAncestor(name(text));
     expect(
@@ -134,8 +134,8 @@ describe("ancestors of hosts names", () => {
   });
 });
 
-describe("what cannot be read", () => {
-  test("a bad line is a problem with its number, and the other lines hold", () => {
+describe("malformed hosts files", () => {
+  test("a malformed line is a problem with its number, and the other lines are used", () => {
     const { entries, problems } = readHostsFile(
       "\ufeff10.0.0.1 a.lan b/c.lan\r\nnonsense\r\n10.0.0.2\r\n\r\n300.0.0.1 c.lan\n10.0.0.3 d.lan *. *",
       "hosts.txt",
@@ -151,7 +151,7 @@ describe("what cannot be read", () => {
     ]);
   });
 
-  test("of many problems the first are kept and the others counted", () => {
+  test("the first problems are listed and the others are counted", () => {
     const { problems } = readHostsFile("bad\n".repeat(1000), "hosts.txt");
     expect([problems.length, problems.at(-1)]).toEqual([101, { source: "hosts.txt", line: 0, reason: "900 further problems" }]);
   });
@@ -163,14 +163,14 @@ describe("what cannot be read", () => {
     [record("a.lan", { cname: "" }), '"" is no name'],
     [record("a.lan", { cname: "b.lan", addresses: ["10.0.0.1"] }), "a.lan has a CNAME, and other data beside it"],
     [record("a.lan", { cname: "A.lan" }), "a.lan is its own CNAME"],
-  ])("record %j is left out", (bad, reason) => {
+  ])("the record %j is refused", (bad, reason) => {
     expect(readRecords([bad, record("good.lan", { addresses: ["10.0.0.1"] })])).toMatchObject({
       entries: [{ line: 2 }],
       problems: [{ source: "hosts.records", line: 1, reason }],
     });
   });
 
-  test("no text makes the reader throw, and every entry has a line that is there", () => {
+  test("no text makes the parser throw, and every entry names an existing line", () => {
     const words = fc.constantFrom("10.0.0.1", "::1", "a.lan", "*.b", "#", "\t", "\n", "\r\n", " ", "\0", "ü", "%");
     fc.assert(
       fc.property(
@@ -191,7 +191,7 @@ describe("loading section hosts", () => {
   const folder = mkdtempSync(join(tmpdir(), "hosts-"));
   afterAll(() => rmSync(folder, { recursive: true }));
 
-  test("files count as one in their order, records are stronger, and a missing file or a folder is a problem", async () => {
+  test("files are read as one in their order, records beat files, and a missing file or a folder is a problem", async () => {
     const [one, two, missing] = [join(folder, "one"), join(folder, "two"), join(folder, "missing")];
     writeFileSync(one, "10.0.0.1 a.lan b.lan\n");
     writeFileSync(two, "10.0.0.2 a.lan\nbad\n");
@@ -210,19 +210,19 @@ describe("loading section hosts", () => {
   });
 });
 
-describe("names put in and taken away while running", () => {
+describe("names set and removed while the server runs", () => {
   const written = {
     files: [],
     ttlSeconds: 60,
     records: [record("a.lan", { addresses: ["10.0.0.1"] }), record("*.b.lan", { addresses: ["10.0.0.2"] })],
   };
 
-  test("what was put in hides all that the configuration says of the name", async () => {
+  test("a name that is set hides all entries of the configuration for this name", async () => {
     const own = { records: [record("A.lan", { addresses: ["10.0.0.9"] })], hidden: [] };
     expect(addresses(hostsTable(await loadHosts(written), own), "a.lan")).toEqual(["10.0.0.9"]);
   });
 
-  test("a hidden name is not there, nor is its PTR; a hidden wildcard leaves exact names", async () => {
+  test("a removed name has no addresses and no PTR; a removed wildcard leaves exact names", async () => {
     const loaded = await loadHosts({ ...written, records: [...written.records, record("x.b.lan", { addresses: ["10.0.0.3"] })] });
     const table = hostsTable(loaded, { records: [], hidden: ["A.LAN.", "*.b.lan"] });
     expect([addresses(table, "a.lan"), addresses(table, "y.b.lan"), addresses(table, "x.b.lan")]).toEqual([

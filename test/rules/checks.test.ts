@@ -102,7 +102,7 @@ describe("expectations", () => {
     ]);
   });
 
-  test("a failure carries its expectation", () => {
+  test("a failure has its expectation", () => {
     const expectation = { name: "nas.lan", type: TYPE.A, client: null, rule: null, upstream: "first", answer: null };
     expect(checkExpectations(decider, [expectation])).toMatchObject([{ expectation }]);
   });

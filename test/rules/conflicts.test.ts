@@ -73,7 +73,7 @@ describe("lists in different rules", () => {
     ]);
   });
 
-  test("but not the names that the rule excepts", () => {
+  test("the first rule does not take the names that it excepts", () => {
     const excepting = rule("one", "domestic", { domains: ["list:cn", "!google.cn"] });
     expect(told([excepting, second], lists).filter((line) => line.includes("google.cn"))).toEqual([]);
   });
@@ -88,7 +88,7 @@ describe("lists in different rules", () => {
     ["some types", rule("one", "domestic", { domains: ["list:cn"], types: [28] })],
     ["names that are blocked", rule("one", { answer: "nodata" }, { domains: ["list:cn"] })],
     ["all but a list", rule("one", "domestic", { domains: ["!list:cn"] })],
-  ])("a rule for %s is no party", (_, exception) => {
+  ])("a rule for %s causes no conflict", (_, exception) => {
     expect(conflicts([exception, second], lists)).toEqual([]);
   });
 });
@@ -104,8 +104,8 @@ const data = process.env["FENLIU_TEST_DATA"] ?? join(import.meta.dirname, "../..
 const chinaFile = join(data, "accelerated-domains.china.conf");
 const geositeFile = join(data, "dlc.dat");
 
-describe.runIf(existsSync(geositeFile))("mainland names and foreign ones, as the public has listed them", () => {
-  test("have as many conflicts as an independent reader of both files counts", async () => {
+describe.runIf(existsSync(geositeFile))("public lists of mainland names and foreign names", () => {
+  test("have as many conflicts as an independent count finds", async () => {
     const world = {
       ...downloaded("world", []),
       sources: [{ kind: "file", path: geositeFile, category: "geolocation-!cn" } as const],
