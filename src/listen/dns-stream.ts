@@ -4,6 +4,9 @@ import type { Client } from "../lib/client.ts";
 import { ResettableTimer } from "../lib/deadline.ts";
 import type { Connection, HandlerReply, ListenServices } from "./types.ts";
 
+/** How long a client has to close the connection after we ended it. */
+const LINGER_MS = 1000;
+
 /**
  * DNS on one TCP or TLS connection: messages behind two bytes of length, answered in the order in which the answers come (RFC 7766 §6.2.1.1,
  * §7; RFC 7858). A client that has ended its side still gets the pending answers. Questions are read however many are pending, so that those that need
@@ -19,6 +22,8 @@ export class StreamConnection implements Connection {
   #outstanding = 0;
   /** No more questions are taken: the client has ended its side, or we are stopping. */
   #isFinishing = false;
+  /** Our side has ended. */
+  #hasEnded = false;
   #messageBegunAtMs: number | null = null;
   /** Since when the client has not read any of the waiting bytes; null = none wait. */
   #backlogSinceMs: number | null = null;
@@ -61,11 +66,21 @@ export class StreamConnection implements Connection {
       }
       this.#answer(message);
     }
-    if (this.#socket.destroyed) return;
-    if (this.#isFinishing && this.#outstanding === 0 && !this.#framer.ready) this.#socket.destroySoon();
+    if (this.#socket.destroyed || this.#hasEnded) return;
+    if (this.#isFinishing && this.#outstanding === 0 && !this.#framer.ready) this.#end();
     else if (this.#mayTakeMore()) this.#socket.resume();
     else this.#socket.pause();
     this.#setDeadline();
+  }
+
+  /**
+   * Ends our side after the written answers. The socket is read on to the end of the client's side: if we closed it at once, the next bytes of the client
+   * would make the system drop the answers that the client has not taken yet.
+   */
+  #end(): void {
+    this.#hasEnded = true;
+    this.#socket.end();
+    this.#socket.resume();
   }
 
   #mayTakeMore(): boolean {
@@ -110,6 +125,7 @@ export class StreamConnection implements Connection {
     const dueMs = Math.min(messageDueMs, writeDueMs);
     if (dueMs !== Number.POSITIVE_INFINITY) this.#deadline.set(dueMs - nowMs);
     // While answers are pending the connection is in use. The handler's own deadline bounds that time.
+    else if (this.#hasEnded) this.#deadline.set(LINGER_MS);
     else this.#deadline.set(this.#outstanding > 0 ? null : this.#idleMs);
   }
 }

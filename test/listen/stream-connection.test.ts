@@ -160,6 +160,34 @@ describe("a TCP connection", () => {
   });
 });
 
+describe("at the stop of the server", () => {
+  test("a client that goes on sending gets its pending answers", async () => {
+    const slow = Promise.withResolvers<HandlerReply>();
+    const begun = Promise.withResolvers<void>();
+    const { site, connection } = await connected({
+      handler: handlerOf(() => {
+        begun.resolve();
+        return slow.promise;
+      }),
+    });
+    connection.write(frame(messageOf(1)));
+    await begun.promise;
+    connection.socket.pause();
+    const closed = site.close();
+    slow.resolve({ wire: messageOf(1), maxAgeSeconds: null });
+    await new Promise((resolve) => setImmediate(resolve));
+    for (let id = 2; id < 50; id++) {
+      connection.write(frame(messageOf(id)));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    connection.socket.resume();
+    expect(await takeMessage(connection)).toEqual(messageOf(1));
+    connection.socket.end();
+    await closed;
+    expect(connection.socket.errored).toBeNull();
+  });
+});
+
 describe("connections", () => {
   test("above the limit are closed at once and counted, and there is room again after one closes", async () => {
     const { site, connection } = await connected({ limits: { connections: 2 } });
