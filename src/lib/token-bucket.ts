@@ -34,6 +34,11 @@ export class TokenBucket {
     this.#tokens = Math.max(-this.#burst, this.#tokens - tokens);
   }
 
+  /** Gives tokens back, at most to a full bucket. */
+  refund(tokens: number): void {
+    this.#tokens = Math.min(this.#burst, this.#tokens + tokens);
+  }
+
   /** How long it takes until one event may pass; 0 = now. */
   waitMs(nowMs: number): number {
     this.#fill(nowMs);

@@ -23,8 +23,6 @@ export class Http2Connection implements Connection {
   readonly #peer: HttpPeer;
   readonly #session: Http2Session;
   readonly #deadline: ResettableTimer;
-  /** Requests whose answer is pending, those of reset streams included. */
-  #outstanding = 0;
 
   /** @param socket its preface has been read. */
   constructor(socket: Socket, peer: HttpPeer, behind: { readonly service: DohService; readonly services: ListenServices }) {
@@ -53,13 +51,7 @@ export class Http2Connection implements Connection {
     }
     const body = stream.body === null ? NO_BODY : await stream.body.done;
     if (stream.isClosed) return;
-    if (this.#outstanding >= 2 * this.#services.limits.outstandingPerConnection) {
-      this.#session.reset(stream, ERROR.REFUSED_STREAM);
-      return;
-    }
-    this.#outstanding++;
     const reply = await this.#service.respond({ version: "2", head, body }, this.#peer);
-    this.#outstanding--;
     if (reply === null || stream.isClosed) return;
     const isFull = this.#session.unreadBytes > this.#services.limits.writeBacklogBytes;
     if (isFull) this.#session.reset(stream, ERROR.REFUSED_STREAM);
@@ -70,7 +62,7 @@ export class Http2Connection implements Connection {
   #setDeadline(): void {
     const { clock, limits } = this.#services;
     if (this.#socket.destroyed) return;
-    const dueMs = Math.min(this.#streamDueMs, this.#writeDueMs);
+    const dueMs = Math.min(this.#streamDueMs, this.#writeDueMs, this.#blockDueMs);
     const restMs = this.#session.isOver ? LINGER_MS : limits.httpIdleMs;
     this.#deadline.set(dueMs === Number.POSITIVE_INFINITY ? restMs : dueMs - clock.now());
   }
@@ -78,6 +70,11 @@ export class Http2Connection implements Connection {
   get #streamDueMs(): number {
     const { oldestBegunMs } = this.#session;
     return oldestBegunMs === null ? Number.POSITIVE_INFINITY : oldestBegunMs + this.#services.limits.httpRequestMs;
+  }
+
+  get #blockDueMs(): number {
+    const { blockBegunMs } = this.#session;
+    return blockBegunMs === null ? Number.POSITIVE_INFINITY : blockBegunMs + this.#services.limits.httpHeaderMs;
   }
 
   get #writeDueMs(): number {
@@ -88,7 +85,7 @@ export class Http2Connection implements Connection {
   #expire(): void {
     const { clock, limits } = this.#services;
     const nowMs = clock.now();
-    if (this.#writeDueMs <= nowMs || this.#session.isOver) {
+    if (this.#writeDueMs <= nowMs || this.#blockDueMs <= nowMs || this.#session.isOver) {
       this.#socket.destroy();
       return;
     }

@@ -24,8 +24,18 @@ export const LISTEN_LIMITS = {
   httpIdleMs: 180_000,
   proxyHeaderMs: 5_000,
   tlsHandshakeMs: 10_000,
-  /** From the first byte of an HTTP/1 request to the end of its head. */
+  /** From the first byte of an HTTP/1 request to the end of its head; from the first frame of a header block of HTTP/2 to its last. */
   httpHeaderMs: 10_000,
+  /**
+   * HTTP/2 streams that a client may reset at once within 100 ms of their beginning, or make us reset, before its connection is closed (CVE-2023-44487,
+   * CVE-2025-8671); 500 a second come on top.
+   */
+  http2Resets: 1000,
+  /**
+   * HTTP/2 frames without a request that a client may send at once: PING, SETTINGS, WINDOW_UPDATE, PRIORITY, empty DATA and unknown ones (CVE-2019-9512,
+   * -9515, -9518); 100 a second and 10 for each request come on top.
+   */
+  http2IdleFrames: 2000,
   /**
    * On HTTP/1: from the first byte of a request to the end of its body, and then between any two moments with traffic. On HTTP/2: the whole
    * life of a stream. Longer than the longest `answers.deadline`, which is 30 s.

@@ -90,6 +90,11 @@ export function settingsFrame(settings: readonly (readonly [setting: number, val
 
 export const SETTINGS_ACK = frameOf(FRAME.SETTINGS, { flags: FRAME_FLAG.ACK }, new Uint8Array(0));
 
+/** @param payload eight bytes. */
+export function pingFrame(payload: Uint8Array): Uint8Array {
+  return frameOf(FRAME.PING, {}, payload);
+}
+
 export function pingAck(payload: Uint8Array): Uint8Array {
   return frameOf(FRAME.PING, { flags: FRAME_FLAG.ACK }, payload);
 }

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { uint16, uint32 } from "../../dns/wire.ts";
-import type { Clock } from "../../lib/clock.ts";
+import type { Clock, Timer } from "../../lib/clock.ts";
 import { TokenBucket } from "../../lib/token-bucket.ts";
 import { BodyReader } from "../body.ts";
 import type { HttpResponse, ListenServices } from "../types.ts";
@@ -18,6 +18,7 @@ import {
   INITIAL_WINDOW_BYTES,
   MAX_WINDOW_BYTES,
   pingAck,
+  pingFrame,
   resetFrame,
   SETTING,
   SETTINGS_ACK,
@@ -63,8 +64,11 @@ export class Http2Session {
   #lastStreamId = 0;
   /** The last stream before our GOAWAY. Later ones are not processed. */
   #lastTakenId = 0;
+  #blockBegunMs: number | null = null;
   #receiveWindow = INITIAL_WINDOW_BYTES;
   #sendWindow = INITIAL_WINDOW_BYTES;
+  /** Ends the time between the two GOAWAYs; null = no GOAWAY has been sent. */
+  #draining: Timer | null = null;
   /** No more streams are taken. */
   #isFinishing = false;
   /** Nothing more is read or sent. */
@@ -74,7 +78,7 @@ export class Http2Session {
     this.#clock = clock;
     this.#maxStreams = limits.outstandingPerConnection;
     this.#events = events;
-    this.#guard = new FloodGuard(clock, this.#maxStreams);
+    this.#guard = new FloodGuard({ clock, limits });
     this.#output = new FrameOutput(socket, { clock, limits }, () => events.onActivity());
     // A client that ends its side of an HTTP/2 connection is gone.
     socket.allowHalfOpen = false;
@@ -87,6 +91,11 @@ export class Http2Session {
       ]),
     );
     socket.resume();
+  }
+
+  /** Since when a header block is incomplete; null = none is. */
+  get blockBegunMs(): number | null {
+    return this.#blockBegunMs;
   }
 
   /** When the oldest open stream began; null = none is open. */
@@ -116,8 +125,19 @@ export class Http2Session {
     return this.#isOver;
   }
 
-  /** Sends GOAWAY, and closes the connection when the open streams have ended. May be called again. */
+  /**
+   * Sends GOAWAY, and closes the connection when the open streams have ended. Requests that are on the way when the client reads it are still answered:
+   * the first GOAWAY names no last stream, the second one follows when the client has seen the first (§6.8). May be called again.
+   */
   finish(): void {
+    if (this.#draining !== null || this.#isFinishing || this.#isOver) return;
+    this.#output.write(goawayFrame(MAX_STREAM_ID, ERROR.NO_ERROR));
+    this.#output.write(DRAIN_PING);
+    this.#draining = this.#clock.setTimer(() => this.#finishNow(), DRAIN_MS);
+  }
+
+  /** Takes no more streams from now on. */
+  #finishNow(): void {
     if (this.#isFinishing || this.#isOver) return;
     this.#isFinishing = true;
     this.#output.write(goawayFrame(this.#lastTakenId, ERROR.NO_ERROR));
@@ -184,21 +204,31 @@ export class Http2Session {
         this.#receiveWindowUpdate(frame);
         return;
       case FRAME.PING:
-        if ((frame.flags & FRAME_FLAG.ACK) === 0) this.#output.write(pingAck(frame.payload));
+        this.#receivePing(frame);
         return;
       case FRAME.GOAWAY:
-        this.finish();
+        this.#finishNow();
         return;
       case FRAME.PUSH_PROMISE:
         throw new ConnectionError(ERROR.PROTOCOL_ERROR, "a client that pushes");
       default:
         // Priorities and, by §5.5, frames of unknown types are ignored.
+        this.#guard.countIdleFrame();
         return;
     }
   }
 
+  #receivePing({ flags, payload }: Frame): void {
+    this.#guard.countIdleFrame();
+    if ((flags & FRAME_FLAG.ACK) === 0) this.#output.write(pingAck(payload));
+    else if (this.#draining !== null) this.#finishNow();
+  }
+
   #receiveHeaders(frame: Frame): void {
     const block = this.#blocks.take(frame);
+    const wasOpen = this.#blockBegunMs !== null;
+    this.#blockBegunMs = block === null ? (this.#blockBegunMs ?? this.#clock.now()) : null;
+    if (wasOpen !== (block === null)) this.#events.onActivity();
     if (block === null) return;
     const stream = this.#streams.get(block.streamId);
     if (stream !== undefined) this.#receiveTrailers(stream, block);
@@ -213,6 +243,7 @@ export class Http2Session {
       return;
     }
     this.#lastTakenId = streamId;
+    this.#guard.noteRequest();
     const head = fields === null ? null : readHead(fields);
     const isWhole = !hasEnded || (head?.contentLength ?? 0) === 0;
     const isMalformed = fields !== null && (head === null || !isWhole);
@@ -262,6 +293,7 @@ export class Http2Session {
       return;
     }
     stream.receiveWindow -= payload.length;
+    if (content.length === 0 && (flags & FRAME_FLAG.END_STREAM) === 0) this.#guard.countIdleFrame();
     if (stream.hasEnded) {
       this.#punish(stream, ERROR.STREAM_CLOSED);
       return;
@@ -287,12 +319,14 @@ export class Http2Session {
 
   #receiveReset({ streamId }: Frame): void {
     const stream = this.#streamOf(streamId);
-    this.#guard.countReset();
+    // The number of open streams bounds how fast a client can give up requests that it has waited for.
+    if (stream === null || this.#clock.now() - stream.begunMs < PATIENCE_MS) this.#guard.countReset();
     if (stream !== null) this.#remove(stream);
   }
 
   #receiveSettings({ flags, payload }: Frame): void {
     this.#hasSettings = true;
+    this.#guard.countIdleFrame();
     if ((flags & FRAME_FLAG.ACK) !== 0) {
       demand(payload.length === 0, ERROR.FRAME_SIZE_ERROR);
       return;
@@ -311,6 +345,7 @@ export class Http2Session {
   }
 
   #receiveWindowUpdate({ streamId, payload }: Frame): void {
+    this.#guard.countIdleFrame();
     const bytes = uint31(payload, 0);
     if (streamId === 0) {
       demand(bytes > 0, ERROR.PROTOCOL_ERROR);
@@ -383,6 +418,7 @@ export class Http2Session {
   #end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#draining?.cancel();
     for (const stream of this.#streams.values()) close(stream);
     this.#streams.clear();
     this.#output.end();
@@ -419,26 +455,51 @@ function demand(condition: boolean, code: ErrorCode, problem = "the peer broke t
   if (!condition) throw new ConnectionError(code, problem);
 }
 
-/** Streams that a client may reset, or make us reset, before its session is ended (CVE-2023-44487, CVE-2025-8671). */
-const RESETS = { burst: 500, perSecond: 50 };
+/** §6.8: names no stream as the last one. */
+const MAX_STREAM_ID = 2 ** 31 - 1;
+
+/** How long a client has to answer the PING behind the first GOAWAY. */
+const DRAIN_MS = 500;
+
+const DRAIN_PING = pingFrame(Buffer.from("draining", "latin1"));
+
+/** A client that gives up a request sooner did not want the answer. */
+const PATIENCE_MS = 100;
+
+/** In the long run, besides `ListenLimits.http2Resets`. A client that asks two servers and gives up the slower one resets many. */
+const RESETS_PER_SECOND = 500;
+
+/** In the long run, besides `ListenLimits.http2IdleFrames`. */
+const IDLE_FRAMES = { perSecond: 100, perRequest: 10 };
 
 /** Counts faults of a client that no single frame shows. */
 class FloodGuard {
   readonly #clock: Clock;
   readonly #resets: TokenBucket;
+  readonly #idleFrames: TokenBucket;
   readonly #maxRecent: number;
   /** Streams that we ended before the client had sent everything. Their frames may still be on the way. */
   readonly #recentlyReset = new Set<number>();
 
-  constructor(clock: Clock, maxStreams: number) {
+  constructor({ clock, limits }: Pick<ListenServices, "clock" | "limits">) {
     this.#clock = clock;
-    this.#resets = new TokenBucket(RESETS, clock.now());
-    this.#maxRecent = 2 * maxStreams;
+    this.#resets = new TokenBucket({ burst: limits.http2Resets, perSecond: RESETS_PER_SECOND }, clock.now());
+    this.#idleFrames = new TokenBucket({ burst: limits.http2IdleFrames, perSecond: IDLE_FRAMES.perSecond }, clock.now());
+    this.#maxRecent = 2 * limits.outstandingPerConnection;
   }
 
   /** The client reset a stream, or made us reset it. @throws ConnectionError when that is a flood. */
   countReset(): void {
     demand(this.#resets.take(this.#clock.now()), ERROR.ENHANCE_YOUR_CALM, "a flood of resets");
+  }
+
+  /** A frame came that is no part of a request. @throws ConnectionError when that is a flood. */
+  countIdleFrame(): void {
+    demand(this.#idleFrames.take(this.#clock.now()), ERROR.ENHANCE_YOUR_CALM, "a flood of frames without requests");
+  }
+
+  noteRequest(): void {
+    this.#idleFrames.refund(IDLE_FRAMES.perRequest);
   }
 
   /** From now on `requireRecentReset` allows frames on this stream. */
@@ -509,6 +570,8 @@ interface ReceivedBlock {
 /** A header block as received, frame heads included: a block of empty frames could go on for ever (CVE-2024-27316). */
 const MAX_BLOCK_BYTES = 65_536;
 
+const NO_BYTES = new Uint8Array(0);
+
 /** RFC 7541 §6.3: from now on the dynamic table has no entries. */
 const EMPTY_TABLE = Uint8Array.of(0x20);
 
@@ -516,7 +579,9 @@ const EMPTY_TABLE = Uint8Array.of(0x20);
 class HeaderBlocks {
   readonly #decoder = new HpackDecoder({ tableBytes: INITIAL_TABLE_BYTES, maxListBytes: MAX_HEADER_LIST_BYTES });
   /** A block whose last frame has not come. */
-  #open: { readonly streamId: number; readonly hasEnded: boolean; readonly parts: Uint8Array[]; bytes: number } | null = null;
+  #open: { readonly streamId: number; readonly hasEnded: boolean; receivedBytes: number; lengthBytes: number } | null = null;
+  /** The beginning of the open block. One buffer: an array for each frame would let frames of one byte cost a hundred times their size. */
+  #buffer = NO_BYTES;
   /** Whether the client made our table smaller, which we must confirm once. We do not use the table. */
   #shrinking: "no" | "to confirm" | "confirmed" = "no";
 
@@ -529,7 +594,7 @@ class HeaderBlocks {
   take({ type, flags, streamId, payload }: Frame): ReceivedBlock | null {
     if (type === FRAME.HEADERS) {
       demand(streamId % 2 === 1, ERROR.PROTOCOL_ERROR, "a stream that no client begins (§5.1.1)");
-      this.#open = { streamId, hasEnded: (flags & FRAME_FLAG.END_STREAM) !== 0, parts: [], bytes: 0 };
+      this.#open = { streamId, hasEnded: (flags & FRAME_FLAG.END_STREAM) !== 0, receivedBytes: 0, lengthBytes: 0 };
     }
     const block = this.#open;
     if (block === null || block.streamId !== streamId)
@@ -537,16 +602,31 @@ class HeaderBlocks {
     const isPadded = type === FRAME.HEADERS && (flags & FRAME_FLAG.PADDED) !== 0;
     const before = type === FRAME.HEADERS && (flags & FRAME_FLAG.PRIORITY) !== 0 ? 5 : 0;
     const part = unpadded(payload, { isPadded, before });
-    block.bytes += part.length + FRAME_HEAD_BYTES;
-    demand(block.bytes <= MAX_BLOCK_BYTES, ERROR.ENHANCE_YOUR_CALM, "a header block without end");
-    if ((flags & FRAME_FLAG.END_HEADERS) === 0) {
-      // A copy: the frame is only lent.
-      block.parts.push(Uint8Array.from(part));
-      return null;
+    block.receivedBytes += part.length + FRAME_HEAD_BYTES;
+    demand(block.receivedBytes <= MAX_BLOCK_BYTES, ERROR.ENHANCE_YOUR_CALM, "a header block without end");
+    const isWhole = (flags & FRAME_FLAG.END_HEADERS) !== 0;
+    // A block of one frame needs no copy.
+    if (isWhole && block.lengthBytes === 0) {
+      this.#open = null;
+      return { streamId, hasEnded: block.hasEnded, fields: this.#decoder.decode(part) };
     }
+    this.#append(block, part);
+    if (!isWhole) return null;
+    const whole = this.#buffer.subarray(0, block.lengthBytes);
     this.#open = null;
-    const whole = block.parts.length === 0 ? part : Buffer.concat([...block.parts, part]);
+    this.#buffer = NO_BYTES;
     return { streamId, hasEnded: block.hasEnded, fields: this.#decoder.decode(whole) };
+  }
+
+  #append(block: { lengthBytes: number }, part: Uint8Array): void {
+    const lengthBytes = block.lengthBytes + part.length;
+    if (lengthBytes > this.#buffer.length) {
+      const larger = new Uint8Array(Math.max(lengthBytes, 2 * this.#buffer.length));
+      larger.set(this.#buffer.subarray(0, block.lengthBytes));
+      this.#buffer = larger;
+    }
+    this.#buffer.set(part, block.lengthBytes);
+    block.lengthBytes = lengthBytes;
   }
 
   /** Makes the next block say that our table is empty, once. The client may insist on it (RFC 7541 §4.2). */

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { FRAME, FRAME_FLAG, type Frame, FrameReader, SETTING } from "../../../src/listen/http2/frames.ts";
+import { collectGarbage } from "../../support/collect-garbage.ts";
 import { fakeClock } from "../../support/fake-clock.ts";
 import {
   connectHttp2Raw,
@@ -188,7 +189,7 @@ describe("bounds", () => {
     ["that are malformed", (id) => [frameOf(HEADERS, ALL, id, literals([["a", "b"]]))]],
   ])("a flood of streams %s ends the session", async (_what, frames) => {
     const { client } = await openedHttp2([], { clock: fakeClock() });
-    for (let streamId = 1; streamId < 1200; streamId += 2) client.send(...frames(streamId));
+    for (let streamId = 1; streamId < 2200; streamId += 2) client.send(...frames(streamId));
     expect(await client.errorOf("connection")).toBe("ENHANCE_YOUR_CALM");
   });
 
@@ -206,9 +207,68 @@ describe("bounds", () => {
     await expectAnswer(client, 2401);
   });
 
+  test("a forwarder that gives up 2,000 questions a second on a dead upstream keeps its connection", async () => {
+    const clock = fakeClock();
+    const { client } = await openedHttp2([], { clock, handler: handlerOf(() => new Promise(() => {})) });
+    let streamId = 1;
+    for (let round = 0; round < 20; round++) {
+      const ids = Array.from({ length: 200 }, () => (streamId += 2));
+      client.send(...ids.map((id) => get(id)), frameOf(PING, 0, 0, new Uint8Array(8)));
+      await client.next(PING);
+      await clock.advance(100);
+      client.send(...ids.map((id) => frameOf(RST_STREAM, 0, id, uint32(8))));
+    }
+    client.send(frameOf(PING, 0, 0, Buffer.from("lives on")));
+    expect((await client.next(PING)).payload.toString()).toBe("lives on");
+  });
+
+  test.each<[what: string, frame: Uint8Array]>([
+    ["PING", frameOf(PING, 0, 0, new Uint8Array(8))],
+    ["SETTINGS", frameOf(SETTINGS, 0, 0)],
+    ["WINDOW_UPDATE", frameOf(WINDOW_UPDATE, 0, 0, uint32(1))],
+    ["PRIORITY", frameOf(PRIORITY, 0, 1, new Uint8Array(5))],
+    ["unknown frames", frameOf(99, 0, 0)],
+  ])("a flood of %s ends the session", async (_what, frame) => {
+    const { client } = await openedHttp2([], { clock: fakeClock() });
+    for (let sent = 0; sent < 20; sent++) client.send(Buffer.concat(Array.from({ length: 110 }, () => frame)));
+    expect(await client.errorOf("connection")).toBe("ENHANCE_YOUR_CALM");
+  });
+
+  test("a header block that is not completed within 10 s ends the session, however many frames it has", async () => {
+    const clock = fakeClock();
+    const { site, client } = await openedHttp2([], { clock });
+    await expectAnswer(client, 1);
+    client.send(frameOf(HEADERS, END_STREAM, 3, headOf({ ":path": pathOf(3) }).subarray(0, 20)));
+    while (site.counters.connections > 0) {
+      client.send(frameOf(CONTINUATION, 0, 3, Uint8Array.of(0)));
+      await clock.advance(1000);
+    }
+    expect(clock.now()).toBeGreaterThanOrEqual(10_000);
+    expect(clock.now()).toBeLessThan(13_000);
+  });
+
+  test("header blocks of frames of one byte take little more memory than their bytes", async () => {
+    const { site, client } = await openedHttp2();
+    await client.next(SETTINGS);
+    const block = Buffer.concat([
+      frameOf(HEADERS, 0, 1),
+      ...Array.from({ length: 6000 }, () => frameOf(CONTINUATION, 0, 1, Uint8Array.of(0))),
+    ]);
+    const clients = await Promise.all(Array.from({ length: 40 }, () => connectHttp2Raw(portOf(site, "http"))));
+    collectGarbage();
+    const before = process.memoryUsage();
+    for (const each of clients) each.send(block);
+    await expectAnswer(await connectHttp2Raw(portOf(site, "http")), 1);
+    await expect.poll(() => clients.every(({ raw }) => raw.socket.writableLength === 0)).toBe(true);
+    await expectAnswer(await connectHttp2Raw(portOf(site, "http")), 1);
+    collectGarbage();
+    const after = process.memoryUsage();
+    expect(after.heapUsed + after.external - before.heapUsed - before.external).toBeLessThan(8 << 20);
+  });
+
   test("a client that does not read its answers is not read either, and is cut in the end", async () => {
     const clock = fakeClock();
-    const { site, client } = await openedHttp2([], { clock, limits: { writeBacklogBytes: 131_072 } });
+    const { site, client } = await openedHttp2([], { clock, limits: { writeBacklogBytes: 131_072, http2IdleFrames: 1e9 } });
     client.raw.socket.pause();
     const pings = Buffer.concat(Array.from({ length: 4000 }, () => frameOf(PING, 0, 0, new Uint8Array(8))));
     const isStuck = () => client.raw.socket.writableLength > 4 * pings.length;
@@ -240,6 +300,33 @@ describe("bounds", () => {
   });
 });
 
+describe("at the stop of the server", () => {
+  test("a request on the way is answered: GOAWAY names no last stream until the client has seen it (RFC 9113 §6.8)", async () => {
+    const { site, client } = await openedHttp2();
+    await expectAnswer(client, 1);
+    const closed = site.close();
+    const first = await client.next(GOAWAY);
+    expect([first.payload.readUInt32BE(0), first.payload.readUInt32BE(4)]).toEqual([0x7fff_ffff, 0]);
+    await expectAnswer(client, 3);
+    client.send(frameOf(PING, ACK, 0, Buffer.from("draining")));
+    expect((await client.next(GOAWAY)).payload.readUInt32BE(0)).toBe(3);
+    await client.raw.ended;
+    await closed;
+  });
+
+  test("a client that does not answer the PING gets the second GOAWAY after 500 ms", async () => {
+    const clock = fakeClock();
+    const { site, client } = await openedHttp2([], { clock });
+    await expectAnswer(client, 1);
+    const closed = site.close();
+    await client.next(GOAWAY);
+    await clock.advance(500);
+    expect((await client.next(GOAWAY)).payload.readUInt32BE(0)).toBe(1);
+    await clock.advance(1000);
+    await closed;
+  });
+});
+
 describe("after the last answer", () => {
   const large = messageOf(1, 60_000);
 
@@ -261,7 +348,10 @@ describe("after the last answer", () => {
   });
 
   test("a client that was paused because it did not read is read to its end", async () => {
-    const { site, client } = await openedHttp2([], { clock: fakeClock(), limits: { writeBacklogBytes: 131_072 } });
+    const { site, client } = await openedHttp2([], {
+      clock: fakeClock(),
+      limits: { writeBacklogBytes: 131_072, http2IdleFrames: 1e9 },
+    });
     client.raw.socket.pause();
     const pings = Buffer.concat(Array.from({ length: 4000 }, () => frameOf(PING, 0, 0, new Uint8Array(8))));
     const isStuck = () => client.raw.socket.writableLength > 4 * pings.length;
