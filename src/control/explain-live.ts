@@ -8,7 +8,7 @@ import { addressFromText, addressText } from "../dns/address.ts";
 import { outcomeOf } from "../dns/answer.ts";
 import { type Name, nameFromText, nameText } from "../dns/name.ts";
 import { askMessage, isRejection, parseQuery, type Query, type Question } from "../dns/query.ts";
-import { CLASS, RCODE, rcodeName, TYPE, typeName, typeNumber } from "../dns/types.ts";
+import { CLASS, rcodeName, TYPE, typeName, typeNumber } from "../dns/types.ts";
 import type { Client, Requester } from "../lib/client.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import { sentOf } from "../log/sent.ts";
@@ -18,6 +18,7 @@ import { subnetToSend } from "../resolve/client-subnet.ts";
 import { verdictFromCache } from "../resolve/compare.ts";
 import { type Preference, preferenceFor, queryOfType } from "../resolve/families.ts";
 import { BINDING_TYPES } from "../resolve/filters.ts";
+import { actionOfCached } from "../resolve/forward.ts";
 import { localAnswer } from "../resolve/local-answer.ts";
 import type { Resolver, UpstreamQuery } from "../resolve/types.ts";
 import { knownVerdict, type Verdict } from "../resolve/verdicts.ts";
@@ -142,8 +143,8 @@ function isFresh(cached: CacheLookup | null): cached is Exclude<CacheLookup, "no
 
 function knownAction(predicted: string, cached: CacheLookup | null, loops: boolean): string {
   if (!isFresh(cached)) return loops && predicted !== "never" ? "loop" : predicted;
-  const { held } = cached;
-  if (held.synthesized && held.answer.rcode === RCODE.NOERROR) return "nxdomain:guarded";
+  const action = actionOfCached(cached.held);
+  if (action !== "none") return action;
   // `never` let the cached answer through before, or the rules were different then.
   return predicted === "never" ? "none" : predicted;
 }

@@ -51,6 +51,8 @@ export interface Edns {
 export interface ExtendedError {
   readonly code: number;
   readonly text: string;
+  /** Set by `resolve/classify.ts` and never read from a message: the error stands in place of a forged answer. */
+  readonly isVoid?: true;
 }
 
 /**

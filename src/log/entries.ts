@@ -193,6 +193,7 @@ export class EntryReader {
       else if ((first & BYTE) === EXTRA.comparison) compared = this.#compared(first, words[at + 1] ?? 0);
     }
     if (action === "nxdomain:guarded") edits.push("made NXDOMAIN NODATA");
+    if (action === "void:nodata") edits.push("made a forged answer NODATA");
     else if (action === "rebinding:nodata") edits.push("left out addresses at home");
     const ttlEdit = fieldOf(TTL_EDITS, FLAGS.ttlEdit, flags) ?? "none";
     if (ttlEdit !== "none") edits.push(...ttlEdits(ttlEdit, word(ENTRY.editFrom), word(ENTRY.editTo)));

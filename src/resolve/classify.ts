@@ -1,9 +1,11 @@
 import { createHash } from "node:crypto";
+import { emptyAnswer } from "../answers/negative.ts";
 import { AddressSet, rangeFromText } from "../dns/address.ts";
 import { type Answer, addressesOf, outcomeOf, recordsOf } from "../dns/answer.ts";
 import type { ExtendedError } from "../dns/edns.ts";
+import type { Question } from "../dns/query.ts";
 import { hintAddresses, svcParams } from "../dns/svcb.ts";
-import { EDE } from "../dns/types.ts";
+import { EDE, RCODE, TYPE } from "../dns/types.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import type { RuleOptions } from "../rules/options.ts";
 import { BINDING_TYPES } from "./filters.ts";
@@ -36,17 +38,19 @@ export function classify(
 
 /** Classifies an answer alone, whatever its age. */
 export function classifyAnswer(answer: Answer, sets: Pick<NearSets, "near" | "forged">): Classification {
+  if (isVoid(answer)) return "void";
   const outcome = outcomeOf(answer);
   switch (outcome) {
     case "failure":
-      return answer.extendedErrors.some(({ text }) => text.startsWith(VOID)) ? "void" : "failed";
+      return "failed";
     case "nodata":
     case "nodataWithoutSoa":
     case "nxdomain":
       return "empty";
     case "positive": {
       if (isForged(answer, sets.forged)) return "void";
-      const addresses = addressesOf(answer);
+      // Hints are addresses too. Those for IPv6 are not judged, as AAAA does not contradict a verdict by A.
+      const addresses = [...addressesOf(answer), ...hintsOf(answer).filter(({ length }) => length === 4)];
       if (addresses.length === 0) return "empty";
       return addresses.every((address) => sets.near.has(address)) ? "kept" : "foreign";
     }
@@ -55,11 +59,23 @@ export function classifyAnswer(answer: Answer, sets: Pick<NearSets, "near" | "fo
   }
 }
 
-/** Whether an answer has a forged address: in its records, in hints, or in the additional section. */
+/**
+ * Whether an answer is forged: it has a forged address in its records, in hints or in the additional section, or it answers a question for HTTPS with
+ * records of another type, as some forgers do.
+ */
 export function isForged(answer: Answer, forged: AddressSet): boolean {
+  if (hasForeignAnswer(answer)) return true;
   if (forged.size === 0) return false;
   const additional = answer.additionalOffset < answer.wire.length ? addressesOf(answer, "additional") : [];
   return [...addressesOf(answer), ...additional, ...hintsOf(answer)].some((address) => forged.has(address));
+}
+
+/** Whether `keepChain` left address records, or all records, out of the answer section of an answer to HTTPS or SVCB. */
+function hasForeignAnswer({ type, answered, dropped = [] }: Answer): boolean {
+  if (!BINDING_TYPES.has(type)) return false;
+  return dropped.some(
+    (record) => record.section === "answer" && (!answered || record.type === TYPE.A || record.type === TYPE.AAAA),
+  );
 }
 
 /** The addresses in hints of SVCB and HTTPS records; none for questions of other types. */
@@ -70,12 +86,21 @@ function hintsOf(answer: Answer): Uint8Array[] {
   return params.flatMap(({ key, start, end }) => hintAddresses({ key, value: answer.wire.subarray(start, end) }));
 }
 
-/** The extended error of the SERVFAIL in place of a forged answer. It tells a void answer from other failures, also in the cache. */
-export function voidError(route: string): ExtendedError {
-  return { code: EDE.OTHER, text: `${VOID} ${route} gave an address of poison or bogus` };
+/**
+ * What stands in place of a forged answer, also in the cache: SERVFAIL; for HTTPS and SVCB NODATA, which leaves the addresses of the name alive in every
+ * client.
+ */
+export function voidAnswer(question: Question, route: string, forged: Answer): Answer {
+  const isBinding = BINDING_TYPES.has(question.type);
+  const reason = hasForeignAnswer(forged) ? "answered with records of another type" : "gave an address of poison or bogus";
+  const extendedErrors: ExtendedError[] = [{ code: EDE.OTHER, text: `void answer: ${route} ${reason}`, isVoid: true }];
+  return { ...emptyAnswer(question, isBinding ? RCODE.NOERROR : RCODE.SERVFAIL), extendedErrors };
 }
 
-const VOID = "void answer:";
+/** Whether the answer stands in place of a forged one. */
+export function isVoid({ extendedErrors }: Pick<Answer, "extendedErrors">): boolean {
+  return extendedErrors.some((error) => error.isVoid === true);
+}
 
 /** The sets that answers are classified by. Immutable: a changed list makes another classifier. */
 export interface AddressClassifier {

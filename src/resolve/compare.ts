@@ -5,6 +5,7 @@ import type { CompareOptions } from "../rules/options.ts";
 import type { Group } from "../upstreams/group.ts";
 import { type Classification, classify, classifyAnswer, type NearSets } from "./classify.ts";
 import { answerOutOfTime, queryOfType } from "./families.ts";
+import { BINDING_TYPES } from "./filters.ts";
 import { forward, peekFresh } from "./forward.ts";
 import type { Comparison, Resolution, Resolver, UpstreamQuery } from "./types.ts";
 import { knownVerdict, type Side, type Verdict, verdictKey } from "./verdicts.ts";
@@ -80,6 +81,7 @@ function followVerdict(comparing: Comparing, verdict: Verdict | null): Resolutio
 /** Compares after all if the near answer contradicts the verdict. */
 function checkVerdict(comparing: Comparing, verdict: Verdict | null, resolution: Resolution): Resolution | Promise<Resolution> {
   if (verdict === null) return withComparison(comparing, resolution, { side: "far", near: null, by: "default" });
+  if (isPoisonedBinding(comparing, verdict, resolution)) return preferFar(comparing, resolution);
   if (!isContradicted(comparing, verdict, resolution))
     return withComparison(comparing, resolution, { side: verdict.side, near: verdict.finding, by: "verdict" });
   comparing.resolver.verdicts.delete(verdictKey(comparing.inProgress.query.name, comparing.options));
@@ -91,6 +93,30 @@ function isContradicted({ inProgress, sets }: Comparing, verdict: Verdict, resol
   if (verdict.side !== "near" || inProgress.query.type !== verdict.type) return false;
   const finding = classify(resolution, sets);
   return finding === "foreign" || finding === "void";
+}
+
+/**
+ * Whether a near answer to HTTPS or SVCB must not be believed although the name's addresses are near: it is forged, or its hints lead elsewhere. Forgers
+ * put their addresses into hints, where the comparison of A does not see them.
+ */
+function isPoisonedBinding({ inProgress, sets }: Comparing, verdict: Verdict, resolution: Resolution): boolean {
+  if (verdict.side !== "near" || !BINDING_TYPES.has(inProgress.query.type)) return false;
+  const finding = classify(resolution, sets);
+  return finding === "foreign" || finding === "void";
+}
+
+/** Sends the far answer in place of such a near one, else NODATA for a forged one. The verdict on the addresses stays. */
+function preferFar(comparing: Comparing, near: Resolution): Resolution | Promise<Resolution> {
+  const { resolver, inProgress, sets } = comparing;
+  const finding = classify(near, sets);
+  const choose = (far: Resolution): Resolution => {
+    if (!isUsable(far) && finding !== "void") return chooseWithoutFar(comparing, { near, finding, far });
+    const attempts = [...near.attempts, ...far.attempts];
+    const side = isUsable(far) ? "far" : "near";
+    return withComparison(comparing, { ...(side === "far" ? far : near), attempts }, { side, near: finding, by: "comparison" });
+  };
+  const far = forward(resolver, inProgress, comparing.far);
+  return far instanceof Promise ? inTime(comparing, far).then(choose) : choose(far);
 }
 
 /**

@@ -10,7 +10,7 @@ import { withinMs } from "../lib/deadline.ts";
 import type { Dispatch } from "../upstreams/dispatch.ts";
 import type { GroupAdmission } from "../upstreams/group.ts";
 import { type Attempt, UpstreamError, type UpstreamFailure } from "../upstreams/upstream.ts";
-import { isForged, voidError } from "./classify.ts";
+import { isForged, voidAnswer } from "./classify.ts";
 import type { FetchRequest, FetchResult, PendingFetch, Resolver } from "./types.ts";
 
 /**
@@ -63,8 +63,8 @@ async function awaitAnswer(resolver: Resolver, request: FetchRequest, dispatch: 
       const verified = await verifyNxdomain(resolver, request, reply.answer);
       return storeResult(resolver, request, { kind: "answered", ...verified, attempts: dispatch.attempts() });
     }
-    const failure = reply.isForged
-      ? failed(request, "void", [voidError(group.label)])
+    const failure: FetchResult = reply.isForged
+      ? { kind: "failed", answer: voidAnswer(request.question, group.label, reply.answer), failure: "void", attempts: [] }
       : failed(request, "rcode", refusalErrors(request, reply.answer));
     return storeResult(resolver, request, { ...failure, attempts: dispatch.attempts() });
   } catch (error) {
@@ -92,7 +92,7 @@ function storeResult(resolver: Resolver, { key, group, limits }: FetchRequest, f
     volatile: group.options.volatile || hasVolatileAddress(resolver, fetched.answer),
     // The fingerprint of the resolver that asked: a reload may have changed the sets meanwhile.
     filterFingerprint: resolver.classifier.forgedFingerprint,
-    tentative: fetched.kind === "answered" && fetched.tentative,
+    tentative: fetched.kind === "failed" || fetched.tentative,
   });
   return fetched;
 }
@@ -123,7 +123,7 @@ function codeOf(failure: UpstreamFailure, attempts: readonly Attempt[]): number 
 
 function failed(
   { question }: FetchRequest,
-  failure: UpstreamFailure | "rcode" | "void",
+  failure: UpstreamFailure | "rcode",
   extendedErrors: readonly ExtendedError[],
 ): FetchResult {
   return { kind: "failed", answer: { ...emptyAnswer(question, RCODE.SERVFAIL), extendedErrors }, failure, attempts: [] };

@@ -9,7 +9,7 @@ import { EDE, RCODE } from "../dns/types.ts";
 import { withinMs } from "../lib/deadline.ts";
 import type { Group } from "../upstreams/group.ts";
 import type { Attempt } from "../upstreams/upstream.ts";
-import { isForged } from "./classify.ts";
+import { isForged, isVoid } from "./classify.ts";
 import { subnetToSend } from "./client-subnet.ts";
 import { disproveCachedNxdomain, fetchAnswer, guardNxdomain } from "./fetch.ts";
 import { answerServfail, resolveLocally } from "./local-answer.ts";
@@ -135,8 +135,7 @@ interface FreshAnswer {
 function answerFresh(resolver: Resolver, inProgress: UpstreamQuery, fresh: FreshAnswer): Resolution {
   const { held, nowMs, remainingSeconds, question, group } = fresh;
   let { answer } = held;
-  // A synthesized entry with NOERROR is a guarded NXDOMAIN; a synthesized failure has its own rcode.
-  let action = held.synthesized && answer.rcode === RCODE.NOERROR ? "nxdomain:guarded" : "none";
+  let action = actionOfCached(held);
   if (answer.rcode === RCODE.NXDOMAIN) {
     const limits = inProgress.decision.context.settings.shaping;
     const disproof = disproveCachedNxdomain(resolver, { question, group, limits }, answer);
@@ -156,6 +155,16 @@ function answerFresh(resolver: Resolver, inProgress: UpstreamQuery, fresh: Fresh
   });
 }
 
+/** The action that led to a cached answer. */
+export function actionOfCached({ answer, synthesized }: Pick<Held, "answer" | "synthesized">): string {
+  // A synthesized entry with NOERROR stands in place of a forged answer or of an NXDOMAIN; a synthesized failure has its own rcode.
+  if (!synthesized || answer.rcode !== RCODE.NOERROR) return "none";
+  return isVoid(answer) ? VOID_NODATA : "nxdomain:guarded";
+}
+
+/** The action where NODATA stands in place of a forged answer to HTTPS or SVCB. */
+const VOID_NODATA = "void:nodata";
+
 const NO_ATTEMPTS: readonly Attempt[] = [];
 
 function answerFetched(
@@ -171,9 +180,14 @@ function answerFetched(
   const remainingSeconds = lifetimeSeconds(answer, inProgress.decision.context.settings.shaping);
   resolver.cache.extendAdvertised(key, outcomeOf(answer), resolver.clock.now() + remainingSeconds * 1000);
   const isAnswered = fetched.kind === "answered";
-  const action = isAnswered ? fetched.action : fetched.failure === "forbidden" ? "never" : "none";
+  const action = isAnswered ? fetched.action : actionOfFailure(fetched);
   const source = isAnswered ? "upstream" : "failure";
   return answerFromGroup(inProgress, group, { source, action, answer, ageSeconds: 0, remainingSeconds, attempts });
+}
+
+function actionOfFailure({ answer, failure }: FetchResult & { readonly kind: "failed" }): string {
+  if (failure === "forbidden") return "never";
+  return failure === "void" && answer.rcode === RCODE.NOERROR ? VOID_NODATA : "none";
 }
 
 interface GroupAnswer extends Pick<Resolution, "source" | "action" | "attempts"> {

@@ -127,7 +127,7 @@ export type FetchResult =
   /** The group sent no answer, an rcode that answers nothing, or a void answer: one with an address of `poison` or `bogus`. */
   | {
       readonly kind: "failed";
-      /** The SERVFAIL to send if no cached answer is better. */
+      /** What to send if no cached answer is better: SERVFAIL, or NODATA in place of a forged answer to HTTPS. */
       readonly answer: Answer;
       readonly failure: UpstreamFailure | "rcode" | "void";
       readonly attempts: readonly Attempt[];

@@ -29,6 +29,7 @@ type ActionKind = (typeof ACTION_KINDS)[number];
 
 const EXACT = new Map<string, ActionKind>([
   ["nxdomain:guarded", "guard"],
+  ["void:nodata", "guard"],
   ["rebinding:nodata", "rebinding"],
   ["compare:unproven", "unproven"],
   ["any:minimal", "minimal"],

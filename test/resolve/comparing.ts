@@ -1,5 +1,5 @@
 import { typeName } from "../../src/dns/types.ts";
-import { zone } from "../dns/zone.ts";
+import { extendedError, zone } from "../dns/zone.ts";
 import { file } from "../support/files.ts";
 import { type Outcome, type Workbench, workbenchWith } from "../support/workbench.ts";
 import { bare, deny, empty, respond, silent, withRcode } from "../support/zone-script.ts";
@@ -39,12 +39,18 @@ function plainBehaviour(name: string): Script {
       return (asked) => withRcode(asked, 5);
     case "broken":
       return () => ({ kind: "close" });
+    case "wrongType":
+      return (asked) => respond(asked, { answers: zone(`${asked.name} 100 A 198.51.100.66`) });
+    case "edeVoid":
+      return (asked) => respond(asked, { rcode: 2, edns: { ...edns, options: [extendedError(0, "void answer: no")] } });
     case "silent":
       return () => silent;
     default:
       throw new Error(`${name} is no behaviour`);
   }
 }
+
+const edns = { udpPayloadBytes: 1232, version: 0, dnssecOk: false, otherFlags: 0, options: [] };
 
 function recordsOf(name: string, type: number, [ipv4, ipv6]: readonly [string, string]) {
   const lines = [

@@ -32,13 +32,15 @@ test.each(["failover", "fastest", "race"])("under strategy %s the answer of anot
 test.each([
   ["as a hint", "page.example 100 HTTPS 1 . alpn=h2 ipv4hint=203.0.113.1", "page.example 100 A 192.0.2.7"],
   ["beside the record", "page.example 100 HTTPS 1 . alpn=h2", "page.example 100 A 203.0.113.1"],
-])("an HTTPS answer with a forged address %s is never sent", async (_, answer, additional) => {
+])("an HTTPS answer with a forged address %s is never sent: NODATA, now and from the cache", async (_, answer, additional) => {
   const liar: Script = (asked) => respond(asked, { answers: zone(answer), additional: zone(additional) });
   const bench = await workbenchWith({ yaml, upstreams: { main: [liar] } });
-  expect(await bench.ask("page.example", "HTTPS")).toMatchObject({
-    source: "failure",
-    reply: { rcode: "SERVFAIL", answers: [] },
-  });
+  const nodata = {
+    action: "void:nodata",
+    reply: { rcode: "NOERROR", records: [], additional: [], soa: { owner: "page.example" } },
+  };
+  expect(await bench.ask("page.example", "HTTPS")).toMatchObject({ source: "failure", ...nodata });
+  expect(await bench.ask("page.example", "HTTPS")).toMatchObject({ source: "cache", asked: [], ...nodata });
 });
 
 test("records that do not belong to the name in the question are left out, and the trace says so", async () => {

@@ -132,7 +132,8 @@ export const queryRecordSchema = namedObject("QueryRecord", "One query, however 
       "Where the answer came from. `special`: made here, for a special name, an ANY, or a question that would go back where it came from.",
   }),
   action: Type.String({
-    description: "What was done: `none`, `block`, `type65:nodata`, `nxdomain:guarded`, `compare:unproven`, `loop`, …",
+    description:
+      "What was done: `none`, `block`, `type65:nodata`, `nxdomain:guarded`, `void:nodata`, `compare:unproven`, `loop`, …",
     examples: ["type65:nodata"],
   }),
   rule: nullable(Type.String({ description: "The rule that decided; null: none did." })),
