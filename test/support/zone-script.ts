@@ -18,12 +18,12 @@ export function honest(...lines: readonly string[]): Script {
 
 /** NXDOMAIN with an SOA, as one that has the name would never say. */
 export function deny(asked: Asked): Action {
-  return reply({ questions: [questionOf(asked.query)], rcode: RCODE.NXDOMAIN, authority: soaOf([]) });
+  return reply({ questions: [questionOf(asked.query)], rcode: RCODE.NXDOMAIN, authority: soaOf([], asked.query.name) });
 }
 
 /** NODATA with an SOA. */
 export function empty(asked: Asked): Action {
-  return reply({ questions: [questionOf(asked.query)], authority: soaOf([]) });
+  return reply({ questions: [questionOf(asked.query)], authority: soaOf([], asked.query.name) });
 }
 
 /** NOERROR with nothing in it at all. */
@@ -60,13 +60,17 @@ function answerFrom(records: readonly ResourceRecord[], query: Query): Partial<M
     name = alias.data.name;
   }
   const exists = records.some(({ owner }) => isWithin(owner, name));
-  return { questions, answers, authority: soaOf(records), rcode: exists ? RCODE.NOERROR : RCODE.NXDOMAIN };
+  return { questions, answers, authority: soaOf(records, name), rcode: exists ? RCODE.NOERROR : RCODE.NXDOMAIN };
 }
 
-function soaOf(records: readonly ResourceRecord[]): readonly ResourceRecord[] {
+/** The SOA of the records, else one of `example`, or of the root for names elsewhere. */
+function soaOf(records: readonly ResourceRecord[], name: Name): readonly ResourceRecord[] {
   const own = records.filter(({ type }) => type === TYPE.SOA);
-  return own.length > 0 ? own : zone(DEFAULT_SOA);
+  if (own.length > 0) return own;
+  return zone(name.endsWith(EXAMPLE) ? DEFAULT_SOA : DEFAULT_SOA.replace("example", "."));
 }
+
+const EXAMPLE = "\x07example\0";
 
 function questionOf({ name, type, class: klass }: Query): MessageQuestion {
   return { name, type, class: klass };
