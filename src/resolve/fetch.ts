@@ -9,7 +9,7 @@ import { EDE, RCODE, rcodeName, TYPE } from "../dns/types.ts";
 import { withinMs } from "../lib/deadline.ts";
 import type { Dispatch } from "../upstreams/dispatch.ts";
 import type { GroupAdmission } from "../upstreams/group.ts";
-import { type Attempt, UpstreamError, type UpstreamFailure } from "../upstreams/upstream.ts";
+import { type Attempt, OWN_FAILURES, UpstreamError, type UpstreamFailure } from "../upstreams/upstream.ts";
 import { isForged, voidAnswer } from "./classify.ts";
 import type { FetchRequest, FetchResult, PendingFetch, Resolver } from "./types.ts";
 
@@ -20,7 +20,6 @@ import type { FetchRequest, FetchResult, PendingFetch, Resolver } from "./types.
 export function fetchAnswer(resolver: Resolver, request: FetchRequest): PendingFetch {
   const { group, question, client: requester, key } = request;
   const admission = group.admit(question, { requester, egress: resolver.egress });
-  // Do not cache a failure that we caused (loop, egress policy): it says nothing about the name, and another client may be allowed to ask.
   if (admission instanceof UpstreamError) return failAtOnce(request, admission);
   if (!admission.isShareable) return startFetch(resolver, request, admission);
   const fetch = resolver.singleFlight.join(key, () => startFetch(resolver, request, admission));
@@ -69,7 +68,8 @@ async function awaitAnswer(resolver: Resolver, request: FetchRequest, dispatch: 
     return storeResult(resolver, request, { ...failure, attempts: dispatch.attempts() });
   } catch (error) {
     if (!(error instanceof UpstreamError)) throw error;
-    return storeResult(resolver, request, failWith(request, error, dispatch.attempts()));
+    const failure = failWith(request, error, dispatch.attempts());
+    return OWN_FAILURES.has(error.failure) ? failure : storeResult(resolver, request, failure);
   } finally {
     timer.cancel();
   }
@@ -116,7 +116,7 @@ const NETWORK_FAILURES: ReadonlySet<UpstreamFailure | null> = new Set(["refused"
 
 /** RFC 8914 §4.23, §4.24: code 23 when no server could be reached at all, 22 for all other failures. */
 function codeOf(failure: UpstreamFailure, attempts: readonly Attempt[]): number {
-  if (failure === "forbidden") return EDE.OTHER;
+  if (OWN_FAILURES.has(failure)) return EDE.OTHER;
   const isUnreachable = attempts.length > 0 && attempts.every((attempt) => NETWORK_FAILURES.has(attempt.failure));
   return isUnreachable ? EDE.NETWORK_ERROR : EDE.NO_REACHABLE_AUTHORITY;
 }

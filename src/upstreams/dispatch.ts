@@ -58,7 +58,7 @@ interface PendingAttempt {
 export class Dispatch {
   /**
    * The first good answer, or else the most telling bad one.
-   * Rejects with UpstreamError `exhausted` when no answer came, and with the reason of `cancel`; with another error for a bug.
+   * Rejects with UpstreamError `exhausted` when no answer came, `limited` where a limit of ours had a part in that, and with the reason of `cancel`; with another error for a bug.
    */
   readonly result: Promise<MemberReply>;
   readonly #settleResult: Pick<PromiseWithResolvers<MemberReply>, "resolve" | "reject">;
@@ -69,6 +69,8 @@ export class Dispatch {
   readonly #started: PendingAttempt[] = [];
   readonly #waiting: Member[];
   #fallback: Fallback | null;
+  /** Whether a limit of ours kept the question from a member. */
+  #isLimited = false;
   #patience: Timer | null = null;
   #bad: (MemberReply & { readonly kind: "bad" }) | null = null;
   /** An empty answer without SOA that no second member has confirmed yet. */
@@ -117,7 +119,10 @@ export class Dispatch {
 
   #askNext(): void {
     for (let member = this.#waiting.shift(); member !== undefined; member = this.#waiting.shift()) {
-      if (!member.begin(this.#question)) continue;
+      if (!member.begin(this.#question)) {
+        this.#isLimited = true;
+        continue;
+      }
       const attempt = this.#start(member);
       attempt.timer = this.#context.clock.setTimer(() => {
         attempt.timer = null;
@@ -247,8 +252,12 @@ export class Dispatch {
 
   #exhaust(): void {
     this.#settle();
-    if (this.#bad !== null) this.#settleResult.resolve(this.#bad);
-    else this.#settleResult.reject(new UpstreamError("exhausted", this.#context.label, this.#failures()));
+    if (this.#bad !== null) {
+      this.#settleResult.resolve(this.#bad);
+      return;
+    }
+    const isLimited = this.#isLimited || this.#started.some(({ outcome }) => isOurLimit(outcome));
+    this.#settleResult.reject(new UpstreamError(isLimited ? "limited" : "exhausted", this.#context.label, this.#failures()));
   }
 
   #failures(): string {
@@ -297,6 +306,11 @@ export class Dispatch {
       else if (outcome?.kind === "abandoned" && outcome.silent) other?.latency.observe(elapsedMs);
     }
   }
+}
+
+function isOurLimit(outcome: AttemptOutcome | null): boolean {
+  if (outcome?.kind !== "failed") return false;
+  return outcome.failure === "barred" || outcome.failure === "crowded" || outcome.failure === "limited";
 }
 
 function transportOf({ protocol }: ServerOptions): Attempt["transport"] {

@@ -178,6 +178,7 @@ export function symptomOf(outcome: AttemptOutcome): Symptom {
     case "barred":
     case "forbidden":
     case "crowded":
+    case "limited":
     case "exhausted":
     case "closed":
       return "none";

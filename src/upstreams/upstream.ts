@@ -95,10 +95,17 @@ export type UpstreamFailure =
   | "forbidden"
   /** Too many questions wait already, of this client or in all. The question was not sent. */
   | "crowded"
+  /** From a group: a limit of ours, such as `maxQps`, kept the question from a member, and no other member answered. */
+  | "limited"
   /** Every member of the group failed, or gave no good answer. */
   | "exhausted"
   /** The upstream is closed. */
   | "closed";
+
+/**
+ * Failures that we cause ourselves. They say nothing about the name, and another client, or the next moment, may get an answer: they are not cached.
+ */
+export const OWN_FAILURES: ReadonlySet<UpstreamFailure> = new Set(["barred", "forbidden", "crowded", "limited", "closed"]);
 
 export class UpstreamError extends Error {
   readonly failure: UpstreamFailure;

@@ -74,6 +74,15 @@ describe("negative answers expire soon: their TTLs are clamped and count down", 
 });
 
 describe("failures", () => {
+  test("that our own `maxQps` causes are not cached: the name is asked for as soon as there is room", async () => {
+    const main = { servers: [honest("other.example A 192.0.2.8", "page.example A 192.0.2.7")], maxQps: 1 };
+    const site = await siteWith({ upstreams: { main } });
+    await site.ask("other.example");
+    expect(await site.ask("page.example")).toMatchObject({ rcode: "SERVFAIL", ede: [0] });
+    await site.clock.advance(1000);
+    expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
+  });
+
   test("are cached for `negative.failure`", async () => {
     const site = await siteWith({ upstreams: { main: refusing } });
     const failure = { rcode: "SERVFAIL", records: [], authority: [], ede: [22] };

@@ -25,6 +25,8 @@ export interface GroupSetup {
   readonly servers: readonly (Script | ScriptedServer)[];
   /** `dns` is plain UDP and TCP. */
   readonly transport?: ScriptedTransport;
+  /** `maxQps` of each server. */
+  readonly maxQps?: number | null;
   /** Other keys of the group, as they stand in a YAML mapping: `strategy: race, attempt: 100ms`. */
   readonly keys?: string;
 }
@@ -184,13 +186,19 @@ interface OpenGroup {
   /** Those to be closed. */
   readonly own: readonly ScriptedServer[];
   readonly keys: string;
+  readonly maxQps: number | null;
 }
 
 async function openGroups(upstreams: NonNullable<SiteSetup["upstreams"]>, clock: FakeClock): Promise<OpenGroup[]> {
   const named = Object.entries(upstreams).length === 0 ? { main: () => ({ kind: "silence" }) as const } : upstreams;
   return await Promise.all(
     Object.entries(named).map(async ([name, setup]) => {
-      const { servers, transport = "dns", keys = "" }: GroupSetup = typeof setup === "function" ? { servers: [setup] } : setup;
+      const {
+        servers,
+        transport = "dns",
+        keys = "",
+        maxQps = null,
+      }: GroupSetup = typeof setup === "function" ? { servers: [setup] } : setup;
       const own: ScriptedServer[] = [];
       const open = async (server: Script | ScriptedServer) => {
         if (typeof server !== "function") return server;
@@ -198,15 +206,17 @@ async function openGroups(upstreams: NonNullable<SiteSetup["upstreams"]>, clock:
         own.push(opened);
         return opened;
       };
-      return { name, keys, servers: await Promise.all(servers.map(open)), own };
+      return { name, keys, maxQps, servers: await Promise.all(servers.map(open)), own };
     }),
   );
 }
 
 /** The whole file. */
 function textOf({ groups, admin }: { readonly groups: readonly OpenGroup[]; readonly admin: boolean }, yaml: string): string {
-  const lines = groups.map(({ name, servers, keys }) => {
-    const urls = servers.map((server) => `"${server.options().label}${server.options().path}"`);
+  const lines = groups.map(({ name, servers, keys, maxQps }) => {
+    const urls = servers
+      .map((server) => `"${server.options().label}${server.options().path}"`)
+      .map((url) => (maxQps === null ? url : `{ url: ${url}, maxQps: ${maxQps} }`));
     return `  ${name}: { servers: [${urls.join(", ")}]${keys === "" ? "" : `, ${keys}`} }\n`;
   });
   const listen = LISTEN.replace("ADMIN", admin ? '"127.0.0.1:0"' : "null");

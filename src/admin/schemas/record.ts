@@ -95,7 +95,7 @@ const attemptSchema = namedObject("Attempt", "One server that was asked on behal
       description: `Why no answer came; null: one came, or was still awaited. \`timeout\`; \`aborted\`: another was quicker; \`refused\`: nobody listens \
 there; \`network\`: the connection broke, or could not be made; \`tls\`: certificate or handshake; \`proxy\`; \`bootstrap\`: the server's own name could not be \
 looked up; \`malformed\`: what came is not DNS, or answers another question; \`http\`: a status other than 200; \`barred\`: a limit, or the question came \
-from there; \`forbidden\`: \`never\` of the group; \`exhausted\`: every member failed; \`crowded\`: too many questions wait; \`closed\`: a reload took it away.`,
+from there; \`forbidden\`: \`never\` of the group; \`exhausted\`: every member failed; \`crowded\`: too many questions wait; \`limited\`: \`maxQps\` or another limit of ours; \`closed\`: a reload took it away.`,
       examples: ["timeout"],
     }),
   ),

@@ -194,16 +194,16 @@ describe("limits", () => {
 
   test("maxQps below one lets a question through now and then", async () => {
     const site = new Site(groupOptions("g", { servers: [serverOptions("a", { maxQps: 0.5 })] }));
-    expect((await site.askTimes(2)).map(({ outcome }) => outcome)).toEqual(["a", "exhausted"]);
+    expect((await site.askTimes(2)).map(({ outcome }) => outcome)).toEqual(["a", "limited"]);
     await site.clock.advance(2000);
     expect(await site.ask()).toMatchObject({ outcome: "a" });
   });
 
-  test("all members over their maxQps: the fallback is asked, or the failure is exhausted at once", async () => {
+  test("all members over their maxQps: the fallback is asked, or the failure is ours at once", async () => {
     const servers = [serverOptions("a", { maxQps: 1 })];
     const alone = new Site(groupOptions("g", { servers }));
     await alone.ask();
-    expect(await alone.ask()).toMatchObject({ outcome: "exhausted", elapsedMs: 0 });
+    expect(await alone.ask()).toMatchObject({ outcome: "limited", elapsedMs: 0 });
     const site = new Site(groupOptions("g", { servers, fallback: "h" }), groupOptions("h", { servers: [serverOptions("x")] }));
     await site.ask();
     expect(await site.ask()).toMatchObject({ outcome: "x", elapsedMs: 10 });
