@@ -71,6 +71,11 @@ export class Access {
     return this.#isAdmitted(this.#visitors.get(address) ?? this.#addVisitor(address), clientId);
   }
 
+  /** Whether a client at this address may ask anything, by its address or by a client id that it has yet to tell. */
+  mayConnect(address: string): boolean {
+    return this.#admitted.ids.size > 0 || this.allows({ address, clientId: null });
+  }
+
   /** Stops re-reading the local networks. May be called again. */
   async close(): Promise<void> {
     this.#timer?.cancel();

@@ -164,6 +164,7 @@ function openDemoUpstream(side: "domestic" | "overseas", clock: Clock = systemCl
       const sending = { ttl: { kind: "keep" }, authenticated: false, extendedErrors: [], encrypted: false } as const;
       return render({ ...sending, query, answer: answerFrom(zone, query), limitBytes: replyLimit(query, true) });
     },
+    mayConnect: () => true,
     answerJson: () => Promise.resolve({ kind: "bad", text: "the demonstration's upstreams speak DNS only" }),
   };
   const dns = [{ address: "127.0.0.1", port: 0 }];

@@ -75,7 +75,8 @@ export function unmapped(bytes: Uint8Array): Uint8Array {
 export function networkOfAddress(text: string): string {
   if (!text.includes(":")) return text;
   const address = addressFromText(withoutZone(text));
-  return address === null || address.length === 4 ? text : Buffer.from(address.subarray(0, 8)).toString("hex");
+  if (address === null) return text;
+  return address.length === 4 ? addressText(address) : Buffer.from(address.subarray(0, 8)).toString("hex");
 }
 
 /** Reads an address, a CIDR (host bits are ignored), or a range `first-last`; null for any other text. */

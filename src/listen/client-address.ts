@@ -1,17 +1,9 @@
-import ipaddr from "ipaddr.js";
-import { AddressSet, canonicalAddress, withoutZone } from "../dns/address.ts";
+import { AddressSet, canonicalAddress, networkOfAddress } from "../dns/address.ts";
 import type { Peer, RequestHead } from "./types.ts";
 
 /** Converts an address from the kernel, already in its shortest form, into the form of `Client.address`. */
 export function addressOfSocket(address: string): string {
   return address.startsWith("::ffff:") && address.includes(".") ? address.slice("::ffff:".length) : address;
-}
-
-/** The network that counts as one client: an IPv4 address, or the /64 of an IPv6 address. */
-export function clientNetwork(address: string): string {
-  if (!address.includes(":")) return address;
-  const parsed = ipaddr.process(withoutZone(address));
-  return parsed instanceof ipaddr.IPv6 ? parsed.parts.slice(0, 4).join(":") : parsed.toString();
 }
 
 /** The headers in which a reverse proxy names its client. */
@@ -63,6 +55,6 @@ export class ClientsBehind {
   /** The network that counts as one client: of the peer, or of the client that a trusted proxy names. */
   networkOf(peer: string, headers: ForwardedHeaders): string {
     const address = this.isProxy(peer) ? forwardedPeer({ address: peer, port: 0 }, headers, this.#trusted).address : peer;
-    return clientNetwork(address);
+    return networkOfAddress(address);
   }
 }

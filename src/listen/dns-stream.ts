@@ -22,6 +22,7 @@ export class StreamConnection implements Connection {
   #outstanding = 0;
   /** No more questions are taken: the client has ended its side, or we are stopping. */
   #isFinishing = false;
+  #lastReceivedMs: number;
   /** Our side has ended. */
   #hasEnded = false;
   #messageBegunAtMs: number | null = null;
@@ -32,6 +33,7 @@ export class StreamConnection implements Connection {
     this.#socket = socket;
     this.#client = client;
     this.#services = services;
+    this.#lastReceivedMs = services.clock.now();
     this.#idleMs = client.transport === "dot" ? services.limits.dotIdleMs : services.limits.tcpIdleMs;
     this.#deadline = new ResettableTimer(services.clock, () => socket.destroy());
     socket.on("data", (chunk: Buffer) => this.#receive(chunk));
@@ -43,6 +45,10 @@ export class StreamConnection implements Connection {
     this.#setDeadline();
   }
 
+  get idleSinceMs(): number | null {
+    return this.#outstanding > 0 || this.#socket.writableLength > 0 ? null : this.#lastReceivedMs;
+  }
+
   finish(): void {
     this.#isFinishing = true;
     this.#proceed();
@@ -50,6 +56,7 @@ export class StreamConnection implements Connection {
 
   #receive(chunk: Buffer): void {
     if (this.#isFinishing) return;
+    this.#lastReceivedMs = this.#services.clock.now();
     this.#framer.push(chunk);
     this.#proceed();
   }

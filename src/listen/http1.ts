@@ -3,7 +3,6 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { NO_BODY, readBody } from "./body.ts";
 import { ALLOWED_METHODS, type DohService, type HttpPeer } from "./doh.ts";
-import type { ListenLimits } from "./limits.ts";
 import type { Connection, HttpResponse, ListenServices, RequestHead } from "./types.ts";
 
 /** How long the rest of a too long body is discarded after the 413, so that the client can read the answer. */
@@ -45,7 +44,7 @@ export class Http1Server {
   }
 
   serve(socket: Socket, peer: HttpPeer): Connection {
-    const connection = new Http1Connection(socket, peer, this.#services.limits);
+    const connection = new Http1Connection(socket, peer, this.#services);
     this.#connections.set(socket, connection);
     this.#server.emit("connection", socket);
     // `readStart` has read from the socket, so Node does not start the flow by itself.
@@ -117,16 +116,23 @@ export class Http1Server {
 class Http1Connection implements Connection {
   readonly peer: HttpPeer;
   readonly #socket: Socket;
-  readonly #limits: ListenLimits;
+  readonly #services: ListenServices;
+  /** When the last answer was sent. */
+  #answeredMs: number;
   #outstanding = 0;
   /** Bytes of answers, those that wait for their turn included. */
   #unreadBytes = 0;
   #isFinishing = false;
 
-  constructor(socket: Socket, peer: HttpPeer, limits: ListenLimits) {
+  constructor(socket: Socket, peer: HttpPeer, services: ListenServices) {
     this.#socket = socket;
     this.peer = peer;
-    this.#limits = limits;
+    this.#services = services;
+    this.#answeredMs = services.clock.now();
+  }
+
+  get idleSinceMs(): number | null {
+    return this.isIdle ? this.#answeredMs : null;
   }
 
   get isIdle(): boolean {
@@ -140,10 +146,11 @@ class Http1Connection implements Connection {
   begin(response: ServerResponse): void {
     this.#outstanding++;
     // Node reads all pipelined requests of a chunk and resumes the socket after each one, so we pause after the whole chunk.
-    if (this.#outstanding === this.#limits.outstandingPerConnection) process.nextTick(() => this.#pauseIfFull());
+    if (this.#outstanding === this.#services.limits.outstandingPerConnection) process.nextTick(() => this.#pauseIfFull());
     response.on("close", () => {
       this.#outstanding--;
-      if (this.#outstanding === this.#limits.outstandingPerConnection - 1) this.#socket.resume();
+      this.#answeredMs = this.#services.clock.now();
+      if (this.#outstanding === this.#services.limits.outstandingPerConnection - 1) this.#socket.resume();
       if (this.#isFinishing && this.isIdle) this.#socket.destroySoon();
     });
   }
@@ -154,7 +161,7 @@ class Http1Connection implements Connection {
     response.on("close", () => {
       this.#unreadBytes -= bytes;
     });
-    if (this.#unreadBytes > this.#limits.writeBacklogBytes) this.#socket.destroy();
+    if (this.#unreadBytes > this.#services.limits.writeBacklogBytes) this.#socket.destroy();
   }
 
   finish(): void {
@@ -163,7 +170,7 @@ class Http1Connection implements Connection {
   }
 
   #pauseIfFull(): void {
-    if (this.#outstanding >= this.#limits.outstandingPerConnection) this.#socket.pause();
+    if (this.#outstanding >= this.#services.limits.outstandingPerConnection) this.#socket.pause();
   }
 }
 

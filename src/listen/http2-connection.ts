@@ -23,6 +23,8 @@ export class Http2Connection implements Connection {
   readonly #peer: HttpPeer;
   readonly #session: Http2Session;
   readonly #deadline: ResettableTimer;
+  /** When a stream began or ended last. */
+  #activeMs: number;
 
   /** @param socket its preface has been read. */
   constructor(socket: Socket, peer: HttpPeer, behind: { readonly service: DohService; readonly services: ListenServices }) {
@@ -30,13 +32,21 @@ export class Http2Connection implements Connection {
     this.#service = behind.service;
     this.#services = behind.services;
     this.#peer = peer;
+    this.#activeMs = behind.services.clock.now();
     this.#deadline = new ResettableTimer(behind.services.clock, () => this.#expire());
     this.#session = new Http2Session(socket, behind.services, {
       onRequest: (stream) => void this.#answer(stream),
-      onActivity: () => this.#setDeadline(),
+      onActivity: () => {
+        this.#activeMs = this.#services.clock.now();
+        this.#setDeadline();
+      },
     });
     socket.on("close", () => this.#deadline.cancel());
     this.#setDeadline();
+  }
+
+  get idleSinceMs(): number | null {
+    return this.#session.oldestBegunMs === null ? this.#activeMs : null;
   }
 
   finish(): void {

@@ -2,7 +2,7 @@
  * The listeners for DNS: bytes from sockets to the `Handler`, and its replies back. `app/` opens them, one set for each configuration of
  * section `listen`; the API has a server of its own (`admin/`).
  *
- * Reading order: `types.ts`; here; `udp.ts`; `tcp.ts` (accept, limits, PROXY header), then what serves an accepted connection: `tls.ts`
+ * Reading order: `types.ts`; here; `udp.ts`; `tcp.ts` (accept, PROXY header) with `connection-table.ts` (all open connections), then what serves an accepted connection: `tls.ts`
  * (with `certificate.ts`),
  * `dns-stream.ts` (DNS over TCP and TLS), `doh.ts` and `body.ts` (DoH of any HTTP version) under `http1.ts` and `http2-connection.ts`;
  * `http2/` is HTTP/2 itself, `session.ts` first. `client-address.ts` finds out who asks.
@@ -13,6 +13,7 @@ import { explainBindError } from "../lib/bind-error.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { StartDecision } from "../lib/stream-start.ts";
 import { errorText } from "../lib/text.ts";
+import { ConnectionTable } from "./connection-table.ts";
 import { StreamConnection } from "./dns-stream.ts";
 import { DohService } from "./doh.ts";
 import { Http1Server } from "./http1.ts";
@@ -69,12 +70,14 @@ export async function openListeners(
   handler: Handler,
   { clock, report = () => {}, limits }: ListenersContext,
 ): Promise<Listeners> {
-  const counters: ListenCounters = { udpInFlight: 0, udpUnsent: 0, connections: 0, connectionsRefused: 0 };
+  const counters: ListenCounters = { udpInFlight: 0, udpUnsent: 0, connections: 0, connectionsRefused: 0, connectionsEvicted: 0 };
+  const merged = { ...LISTEN_LIMITS, ...limits };
   const opened = new OpenedListeners({
     handler,
     clock,
-    limits: { ...LISTEN_LIMITS, ...limits },
+    limits: merged,
     counters,
+    connections: new ConnectionTable(merged.connections, counters, clock),
     report,
     proxyPeers: AddressSet.of(...options.listen.proxyProtocol),
     trustedProxies: AddressSet.of(...options.trustedProxies),

@@ -13,14 +13,14 @@ const BACKLOG = 1024;
 /**
  * Accepts connections on one endpoint, within the limit, and makes sure that each one ends:
  *
- *     accept -> one of all places -> PROXY header, from peers that send one -> `serve`
+ *     accept -> may it connect? -> a place in the table of all connections -> PROXY header, from peers that send one -> `serve`
  */
 export class StreamListener {
   readonly bound: Endpoint;
   readonly #services: ListenServices;
   readonly #server: Server;
   readonly #serve: ServeConnection;
-  /** null = not yet served. */
+  /** The connections of this listener. null = not yet served. */
   readonly #connections = new Map<Socket, Connection | null>();
   #closing: Promise<void> | null = null;
   #onEmpty: () => void = () => {};
@@ -78,35 +78,39 @@ export class StreamListener {
   async #accept(socket: Socket): Promise<void> {
     // An error is followed by `close`, which cleans up.
     socket.on("error", () => {});
-    if (this.#closing !== null || socket.remoteAddress === undefined || !this.#takePlace()) {
+    const { remoteAddress, remotePort = 0 } = socket;
+    if (this.#closing !== null || remoteAddress === undefined) {
+      socket.destroy();
+      return;
+    }
+    const peer = { address: addressOfSocket(remoteAddress), port: remotePort };
+    const { connections, counters } = this.#services;
+    if (!this.#isWelcome(peer.address) || !connections.add(socket, peer.address)) {
+      counters.connectionsRefused++;
       socket.destroy();
       return;
     }
     this.#connections.set(socket, null);
     socket.on("close", () => {
-      this.#services.counters.connections--;
+      connections.delete(socket);
       this.#connections.delete(socket);
       if (this.#connections.size === 0) this.#onEmpty();
     });
-    const connection = await this.#handOver(socket, {
-      address: addressOfSocket(socket.remoteAddress),
-      port: socket.remotePort ?? 0,
-    });
+    const connection = await this.#handOver(socket, peer);
     if (connection === null) {
       socket.destroy();
       return;
     }
     if (socket.destroyed) return;
     this.#connections.set(socket, connection);
+    connections.serve(socket, connection);
     if (this.#closing !== null) connection.finish();
   }
 
-  #takePlace(): boolean {
-    const { counters, limits } = this.#services;
-    const hasPlace = counters.connections < limits.connections;
-    if (hasPlace) counters.connections++;
-    else counters.connectionsRefused++;
-    return hasPlace;
+  /** The clients behind a proxy are judged by their queries, and get REFUSED. */
+  #isWelcome(address: string): boolean {
+    const { handler, proxyPeers, trustedProxies } = this.#services;
+    return proxyPeers.hasText(address) || trustedProxies.hasText(address) || handler.mayConnect(address);
   }
 
   async #handOver(socket: Socket, direct: Peer): Promise<Connection | null> {

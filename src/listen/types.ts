@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import type { AddressSet } from "../dns/address.ts";
 import type { Client } from "../lib/client.ts";
 import type { Clock } from "../lib/clock.ts";
+import type { ConnectionTable } from "./connection-table.ts";
 import type { ListenLimits } from "./limits.ts";
 
 /**
@@ -14,6 +15,8 @@ export interface Handler {
    * null = send nothing on UDP, TCP and TLS; status 400 on HTTP.
    */
   answer(message: Uint8Array, client: Client): HandlerReply | null | Promise<HandlerReply | null>;
+  /** Whether connections from this address are accepted. false = no client there may ask anything, whatever it says on the connection. */
+  mayConnect(address: string): boolean;
   /** Answers `?name=&type=` over HTTP with JSON, or with a short explanation for status 400. */
   answerJson(parameters: URLSearchParams, client: Client): Promise<JsonReply>;
 }
@@ -39,6 +42,8 @@ export interface Peer {
 export interface Connection {
   /** Takes no more questions and closes the connection after the pending answers. May be called again. */
   finish(): void;
+  /** Since when the client wants nothing, on the scale of `Clock.now`; null = answers are pending. */
+  readonly idleSinceMs: number | null;
 }
 
 /**
@@ -76,6 +81,7 @@ export interface ListenServices {
   readonly clock: Clock;
   readonly limits: ListenLimits;
   readonly counters: ListenCounters;
+  readonly connections: ConnectionTable;
   /** Peers whose PROXY header is read. */
   readonly proxyPeers: AddressSet;
   /** Peers whose X-Forwarded-For is trusted. */
@@ -98,6 +104,8 @@ export interface ListenCounters {
   /** UDP replies that could not be sent. */
   udpUnsent: number;
   connections: number;
-  /** Connections closed at once because there were too many. */
+  /** Connections closed at once: there were too many, or the client may not ask. */
   connectionsRefused: number;
+  /** Idle connections closed to make room for others. */
+  connectionsEvicted: number;
 }

@@ -135,7 +135,8 @@ export function handlerFor(serving: Serving, log: OperationsLog): Handler {
       return fail(error, message, client);
     }
   };
-  return { answer, answerJson: (parameters, client) => answerJson(answer, parameters, client) };
+  const mayConnect = (address: string): boolean => serving.state.access.mayConnect(address);
+  return { answer, mayConnect, answerJson: (parameters, client) => answerJson(answer, parameters, client) };
 }
 
 function failQuery({ state, recorder }: Serving, message: Uint8Array, client: Client): HandlerReply | null {

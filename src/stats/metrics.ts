@@ -80,6 +80,7 @@ interface ListenerMetrics {
   readonly udpUnsent: number;
   readonly connections: number;
   readonly connectionsRefused: number;
+  readonly connectionsEvicted: number;
 }
 
 /** Every metric with its help text. A counter's name ends in `_total`. */
@@ -119,7 +120,8 @@ const HELP = {
   fenliu_udp_in_flight: "UDP queries whose answer is awaited.",
   fenliu_udp_unsent_total: "UDP replies that could not be sent.",
   fenliu_connections: "Open connections of clients.",
-  fenliu_connections_refused_total: "Connections closed at once because there were too many.",
+  fenliu_connections_refused_total: "Connections closed at once: there were too many, or the client is not in `access.clients`.",
+  fenliu_connections_evicted_total: "Idle connections closed because all places were taken.",
   fenliu_certificate_expiry_seconds: "Until the certificate in use ends; below zero it has ended.",
   fenliu_certificate_refused: "Whether the files of the certificate cannot be used, so that the one before serves on.",
   fenliu_build_info: "Always 1; what runs is in the labels.",
@@ -240,6 +242,7 @@ function addListeners(to: PrometheusWriter, listeners: ListenerMetrics): void {
   to.write("fenliu_udp_unsent_total", listeners.udpUnsent);
   to.write("fenliu_connections", listeners.connections);
   to.write("fenliu_connections_refused_total", listeners.connectionsRefused);
+  to.write("fenliu_connections_evicted_total", listeners.connectionsEvicted);
 }
 
 function addCertificate(to: PrometheusWriter, { certificate, nowWallMs }: MetricsInput): void {

@@ -87,6 +87,16 @@ describe("access of clients", () => {
   });
 });
 
+test("a stranger may connect only where a client id could admit them", () => {
+  const mayConnect = (clients: readonly string[], address: string) => {
+    const access = new Access({ clients, rateLimit: null }, { clock: fakeClock(), localPrefixes: () => [] });
+    return access.mayConnect(address);
+  };
+  expect(mayConnect(["10.0.0.0/8"], "10.0.0.1")).toBe(true);
+  expect(mayConnect(["10.0.0.0/8"], "192.0.2.1")).toBe(false);
+  expect(mayConnect(["10.0.0.0/8", "tv"], "192.0.2.1")).toBe(true);
+});
+
 describe("rate limits", () => {
   const rateLimit = { perSecond: 10, burst: 3, exempt: [] };
 

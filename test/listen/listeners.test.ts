@@ -40,7 +40,7 @@ describe("opening", () => {
     const site = await openSite({ listen: { dns: [{ address, port: 0 }] } });
     expect(site.bound.dns).toEqual([{ address, port: expect.any(Number) }]);
     const host = address.includes(":") ? "::1" : "127.0.0.1";
-    const connection = await connectRaw(portOf(site, "dns"), host);
+    const connection = await connectRaw(portOf(site, "dns"), { host });
     connection.write(frame(messageOf(1)));
     expect(await connection.take(42)).toEqual(Buffer.from(frame(messageOf(1))));
   };

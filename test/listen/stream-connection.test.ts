@@ -189,17 +189,57 @@ describe("at the stop of the server", () => {
 });
 
 describe("connections", () => {
-  test("above the limit are closed at once and counted, and there is room again after one closes", async () => {
-    const { site, connection } = await connected({ limits: { connections: 2 } });
-    const second = await connectRaw(portOf(site, "http"));
-    const third = await connectRaw(portOf(site, "dns"));
+  test("above the limit are closed at once and counted while none is idle, and there is room again after one closes", async () => {
+    const answers: (() => void)[] = [];
+    const { site, connection } = await connected({
+      limits: { connections: 2 },
+      handler: handlerOf((wire) => new Promise((resolve) => answers.push(() => resolve({ wire, maxAgeSeconds: null })))),
+    });
+    const second = await connectRaw(portOf(site, "dns"));
+    for (const each of [connection, second]) each.write(frame(messageOf(1)));
+    await expect.poll(() => answers.length).toBe(2);
+    const third = await connectRaw(portOf(site, "http"));
     await third.ended;
-    expect(site.counters).toMatchObject({ connections: 2, connectionsRefused: 1 });
-    second.socket.destroy();
+    expect(site.counters).toMatchObject({ connections: 2, connectionsRefused: 1, connectionsEvicted: 0 });
+    second.socket.resetAndDestroy();
     await expect.poll(() => site.counters.connections).toBe(1);
-    const fourth = await connectRaw(portOf(site, "dns"));
-    await takeMessage(fourth.write(frame(messageOf(4))));
+    const fourth = (await connectRaw(portOf(site, "dns"))).write(frame(messageOf(4)));
+    await expect.poll(() => answers.length).toBe(3);
+    for (const answer of answers) answer();
+    await takeMessage(fourth);
+    await takeMessage(connection);
+  });
+
+  test("above the limit take the place of the one that is idle for longest", async () => {
+    const { clock, site, connection } = await connected({ limits: { connections: 2 } });
+    const second = await connectRaw(portOf(site, "dns"));
+    await takeMessage(second.write(frame(messageOf(2))));
+    await clock.advance(1000);
     await takeMessage(connection.write(frame(messageOf(1))));
+    const third = await connectRaw(portOf(site, "dns"));
+    await takeMessage(third.write(frame(messageOf(3))));
+    await second.ended;
+    await takeMessage(connection.write(frame(messageOf(4))));
+    expect(site.counters).toMatchObject({ connections: 2, connectionsRefused: 0, connectionsEvicted: 1 });
+  });
+
+  test("of a client with many idle ones give way before those of a client with few", async () => {
+    const { site, connection } = await connected({ limits: { connections: 8 } });
+    await takeMessage(connection.write(frame(messageOf(1))));
+    const crowd: RawConnection[] = [];
+    for (let index = 0; index < 12; index++) crowd.push(await connectRaw(portOf(site, "dns"), { localAddress: "127.0.0.2" }));
+    await expect.poll(() => site.counters.connectionsEvicted).toBe(5);
+    await takeMessage(connection.write(frame(messageOf(2))));
+  });
+
+  test("of an address that may not ask are closed at once, and those of a trusted proxy are not", async () => {
+    const handler = { ...handlerOf((wire) => ({ wire, maxAgeSeconds: null })), mayConnect: () => false };
+    const site = await openSite({ handler, trustedProxies: ["127.0.0.1"] });
+    for (const kind of ["dns", "tls", "http", "https"] as const)
+      await (await connectRaw(portOf(site, kind), { localAddress: "127.0.0.2" })).ended;
+    expect(site.counters).toMatchObject({ connections: 0, connectionsRefused: 4 });
+    const proxy = await connectRaw(portOf(site, "dns"));
+    await takeMessage(proxy.write(frame(messageOf(1))));
   });
 });
 

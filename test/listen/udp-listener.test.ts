@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { AddressSet } from "../../src/dns/address.ts";
 import type { Client } from "../../src/lib/client.ts";
+import { ConnectionTable } from "../../src/listen/connection-table.ts";
 import { LISTEN_LIMITS } from "../../src/listen/limits.ts";
 import type { Handler, HandlerReply, ListenEvent, ListenServices } from "../../src/listen/types.ts";
 import { UdpListener } from "../../src/listen/udp.ts";
@@ -20,12 +21,13 @@ function benchWith(handler: Handler = echo): Bench {
   const clock = fakeClock();
   const events: ListenEvent[] = [];
   const limits = LISTEN_LIMITS;
-  const counters = { udpInFlight: 0, udpUnsent: 0, connections: 0, connectionsRefused: 0 };
+  const counters = { udpInFlight: 0, udpUnsent: 0, connections: 0, connectionsRefused: 0, connectionsEvicted: 0 };
   const services = {
     handler,
     clock,
     limits,
     counters,
+    connections: new ConnectionTable(limits.connections, counters, clock),
     proxyPeers: AddressSet.of(),
     trustedProxies: AddressSet.of(),
     report: (event: ListenEvent) => events.push(event),

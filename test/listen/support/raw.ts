@@ -84,8 +84,11 @@ export interface RawResponse {
   readonly body: Buffer;
 }
 
-export async function connectRaw(port: number, host = "127.0.0.1"): Promise<RawConnection> {
-  const socket = connect({ port, host, allowHalfOpen: true });
+export async function connectRaw(
+  port: number,
+  { host = "127.0.0.1", localAddress }: { readonly host?: string; readonly localAddress?: string } = {},
+): Promise<RawConnection> {
+  const socket = connect({ port, host, localAddress, allowHalfOpen: true });
   const connection = new RawConnection(socket);
   await once(socket, "connect");
   return connection;

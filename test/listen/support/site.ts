@@ -14,6 +14,7 @@ export const ON_LOOPBACK = [{ address: "127.0.0.1", port: 0 }];
 export function handlerOf(answer: Handler["answer"]): Handler {
   return {
     answer,
+    mayConnect: () => true,
     answerJson: async (parameters) => ({ kind: "ok", body: JSON.stringify([...parameters]), maxAgeSeconds: 7 }),
   };
 }
