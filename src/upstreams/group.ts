@@ -13,7 +13,7 @@ import { BackgroundQueries, Probes } from "./probes.ts";
 import { type Egress, type ExchangeOptions, type Upstream, UpstreamError } from "./upstream.ts";
 
 /**
- * Questions that may wait on one group: at a deadline of 4 s, 250 new names a second while it is dead. Each holds some kilobytes and one or two sockets.
+ * Questions that may wait on one group: at a deadline of 4 s, 500 new names a second while it is dead. Each holds some kilobytes and one or two sockets.
  * One client alone gets half. No more than one member can carry, else the members would refuse before the clients' shares count.
  */
 export const MAX_GROUP_IN_FLIGHT = MAX_MEMBER_IN_FLIGHT;

@@ -10,7 +10,7 @@ import { saysWhatIs } from "./reply.ts";
 import { type ExchangeOptions, type Upstream, UpstreamError, type UpstreamFailure } from "./upstream.ts";
 
 /** Questions that may wait on one member. At a deadline of 4 s this is 250 new names a second on a dead server, far beyond a household. */
-export const MAX_MEMBER_IN_FLIGHT = 1000;
+export const MAX_MEMBER_IN_FLIGHT = 2000;
 
 /** One server of a group, with its health, its speed and its counters. */
 export class Member {
