@@ -8,6 +8,7 @@ import { ServerStateError } from "../server/state.ts";
 import { trustSystemCertificates } from "../upstreams/dial.ts";
 import { greet } from "./greeting.ts";
 import { type Command, configPath, EXIT, type Invocation, readConfig, refuseWords, type Terminal } from "./invocation.ts";
+import { Supervisor } from "./supervisor.ts";
 
 export const serveCommand: Command = {
   usage: `  fenliu serve [-c FILE]           answer questions (also without a command)
@@ -24,15 +25,18 @@ async function serve(invocation: Invocation, terminal: Terminal): Promise<number
   if (config === null) return EXIT.failed;
   const log = operationsLog(config.log.level, (line) => terminal.err(line), terminal.interactive);
   const stopped = terminal.untilStopped();
+  const supervisor = new Supervisor(process.env, (reason) => log.warn({ reason }, "systemd could not be told"));
   trustSystemCertificates();
   try {
     const starting = App.start(config, { clock: systemClock, log, ca: null, resolvConf: "/etc/resolv.conf" });
     // SIGHUP ends a process that does not listen for it. A reload that is asked for during the start follows the start.
     terminal.onReload(oneAtATime(() => starting.then((started) => reload(started, path, { terminal, log }), ignore)));
     const app = await starting;
+    supervisor.noteReady();
     if (terminal.interactive) await Promise.race([greet(app, path, terminal), stopped]);
     else log.info({ config: path ?? "defaults", ...boundTexts(app) }, "Fenliu is answering");
     log.info({ signal: await stopped }, "stopping");
+    supervisor.close();
     await app.close();
     return EXIT.ok;
   } catch (error) {
