@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { expect } from "vitest";
 import { run } from "../../src/cli/run.ts";
 import { parseConfig } from "../../src/config/load.ts";
 import { nameFromText } from "../../src/dns/name.ts";
@@ -80,7 +81,12 @@ export async function decide(
   });
 }
 
-/** Fails for every question of which the new file decides otherwise. */
+/** Expects that the new file decides every question as named. */
+export async function expectDecisions(outcome: Outcome, expected: Readonly<Record<string, string>>): Promise<void> {
+  expect(await decisions(outcome, expected)).toEqual(expected);
+}
+
+/** What the new file decides for every question that is a key of `expected`. */
 export async function decisions(
   outcome: Outcome,
   expected: Readonly<Record<string, string>>,
