@@ -1,34 +1,26 @@
-import { existsSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { queryWire, type Reply, readReply } from "../support/message.ts";
+import { REAL_DATA } from "../support/real-data.ts";
 import { siteWith, type TestSite } from "../support/site.ts";
 import type { Script } from "../upstreams/scripted-server.ts";
-import { type ListRules, prefersFirst, readGeosite } from "./longest-match.ts";
-import { projectRoot } from "./processes.ts";
+import { type ListRules, prefersFirst, REAL_LISTS, readGeosite } from "./longest-match.ts";
 import { openStream } from "./stream-asker.ts";
 
-/** Real lists; see the README there. They are no part of the project. */
-const data = resolve(process.env["FENLIU_TEST_DATA"] ?? join(projectRoot, "../shared/data"));
-const chinaFile = join(data, "accelerated-domains.china.conf");
-const geositeFile = join(data, "dlc.dat");
-const hasData = existsSync(chinaFile) && existsSync(geositeFile);
-
-const CATEGORY = "geolocation-!cn";
 const NAMES = 100_000;
 /** Questions under way at once, over each transport. */
 const WINDOW = 64;
 
-if (!hasData)
-  test("the names of real lists", ({ skip }) => skip(`${data} does not hold them; FENLIU_TEST_DATA may name the folder`));
+if (!REAL_LISTS.exist)
+  test("the names of real lists", ({ skip }) => skip(`${REAL_DATA} does not hold them; FENLIU_TEST_DATA may name the folder`));
 
-describe.runIf(hasData)("100,000 names of real lists over sockets", () => {
+describe.runIf(REAL_LISTS.exist)("100,000 names of real lists over sockets", () => {
   let mainland: ReadonlySet<string>;
   let foreign: ReadonlySet<string>;
 
   beforeAll(() => {
     const china: ListRules = { suffixes: new Set(chinaNames()), full: new Set(), others: [] };
-    const world = readGeosite(readFileSync(geositeFile), CATEGORY);
+    const world = readGeosite(readFileSync(REAL_LISTS.geositeFile), REAL_LISTS.category);
     const listed = new Set([...world.suffixes, ...world.full, ...china.suffixes]);
     const names = [...listed].slice(0, NAMES);
     mainland = new Set(names.filter((name) => prefersFirst(name, china, world)));
@@ -70,8 +62,8 @@ const OVERSEAS = "198.51.100.1";
 function yamlWith(rule: string): string {
   return `
 lists:
-  cn: { domains: ${JSON.stringify(chinaFile)} }
-  world: { domains: ${JSON.stringify(`${geositeFile}#${CATEGORY}`)} }
+  cn: { domains: ${JSON.stringify(REAL_LISTS.chinaFile)} }
+  world: { domains: ${JSON.stringify(`${REAL_LISTS.geositeFile}#${REAL_LISTS.category}`)} }
 rules:
 ${rule}  - { name: split, longest: { "list:cn": domestic, "list:world": overseas } }
   - { name: others, upstream: overseas }`;
@@ -123,5 +115,7 @@ function questions(names: Iterable<string>): readonly string[] {
 }
 
 function chinaNames(): readonly string[] {
-  return [...readFileSync(chinaFile, "utf8").matchAll(/^server=\/([^/]+)\//gm)].map(([, name = ""]) => name.toLowerCase());
+  return [...readFileSync(REAL_LISTS.chinaFile, "utf8").matchAll(/^server=\/([^/]+)\//gm)].map(([, name = ""]) =>
+    name.toLowerCase(),
+  );
 }

@@ -1,3 +1,7 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { REAL_DATA } from "../support/real-data.ts";
+
 /** What one list says of names: the rules of `longest` once more, written for clearness and not for speed, to check the real ones by. */
 export interface ListRules {
   readonly suffixes: ReadonlySet<string>;
@@ -61,3 +65,15 @@ function fields(message: Buffer): [tag: number, value: number | Buffer][] {
   }
   return found;
 }
+
+const chinaFile = join(REAL_DATA, "accelerated-domains.china.conf");
+const geositeFile = join(REAL_DATA, "dlc.dat");
+
+/** Real lists of mainland names and of foreign ones. */
+export const REAL_LISTS = {
+  exist: existsSync(chinaFile) && existsSync(geositeFile),
+  chinaFile,
+  geositeFile,
+  /** The category of `geositeFile` with the foreign names. */
+  category: "geolocation-!cn",
+};

@@ -1,19 +1,13 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { REAL_DATA } from "../support/real-data.ts";
 import { type FenliuProcess, QUIET, startFenliu } from "./fenliu.ts";
-import { matchWeight, prefersFirst, readGeosite } from "./longest-match.ts";
+import { matchWeight, prefersFirst, REAL_LISTS, readGeosite } from "./longest-match.ts";
 import { type Nsd, startNsd } from "./nsd.ts";
-import { projectRoot, run } from "./processes.ts";
+import { run } from "./processes.ts";
 import { Scene } from "./scene.ts";
 
-/** Real lists; see the README there. They are no part of the project. */
-const data = resolve(process.env["FENLIU_TEST_DATA"] ?? join(projectRoot, "../shared/data"));
-const chinaFile = join(data, "accelerated-domains.china.conf");
-const geositeFile = join(data, "dlc.dat");
-const hasData = existsSync(chinaFile) && existsSync(geositeFile);
-
-const CATEGORY = "geolocation-!cn";
 const NAMES = 1000;
 const DOMESTIC = "192.0.2.1";
 const OVERSEAS = "198.51.100.1";
@@ -24,10 +18,10 @@ let overseas: Nsd;
 
 afterAll(() => scene.close());
 
-if (!hasData)
-  test("the split of real lists", ({ skip }) => skip(`${data} does not hold them; FENLIU_TEST_DATA may name the folder`));
+if (!REAL_LISTS.exist)
+  test("the split of real lists", ({ skip }) => skip(`${REAL_DATA} does not hold them; FENLIU_TEST_DATA may name the folder`));
 
-describe.runIf(hasData)("a thousand names of real lists", () => {
+describe.runIf(REAL_LISTS.exist)("a thousand names of real lists", () => {
   let fenliu: FenliuProcess;
   let wanted: ReadonlyMap<string, string>;
 
@@ -41,8 +35,8 @@ upstreams:
   domestic: { servers: ["127.0.0.1:${domestic.port}"] }
   overseas: { servers: ["tcp://127.0.0.1:${overseas.port}"] }
 lists:
-  cn: { domains: ["${chinaFile}"] }
-  world: { domains: ["${geositeFile}#${CATEGORY}"] }
+  cn: { domains: ["${REAL_LISTS.chinaFile}"] }
+  world: { domains: ["${REAL_LISTS.geositeFile}#${REAL_LISTS.category}"] }
 rules:
   - { name: split, longest: { "list:cn": domestic, "list:world": overseas } }
   - { name: others, upstream: overseas }
@@ -86,7 +80,7 @@ async function askAll({ ports }: FenliuProcess, names: Iterable<string>): Promis
 /** Names drawn from both lists, as they are and with labels before them, those that both know, and some that none does, with their addresses. */
 function expectedAddresses(): ReadonlyMap<string, string> {
   const china = { suffixes: new Set(chinaNames()), full: new Set<string>(), others: [] };
-  const world = readGeosite(readFileSync(geositeFile), CATEGORY);
+  const world = readGeosite(readFileSync(REAL_LISTS.geositeFile), REAL_LISTS.category);
   const [ofChina, ofWorld] = [[...china.suffixes], [...world.suffixes]];
   const names = new Set([
     ...drawn(ofChina, 350).flatMap((name, index) => (index % 3 === 0 ? `a.b.${name}` : name)),
@@ -106,7 +100,9 @@ function expectedAddresses(): ReadonlyMap<string, string> {
 }
 
 function chinaNames(): readonly string[] {
-  return [...readFileSync(chinaFile, "utf8").matchAll(/^server=\/([^/]+)\//gm)].map(([, name = ""]) => name.toLowerCase());
+  return [...readFileSync(REAL_LISTS.chinaFile, "utf8").matchAll(/^server=\/([^/]+)\//gm)].map(([, name = ""]) =>
+    name.toLowerCase(),
+  );
 }
 
 /** So many of them, evenly; all where there are fewer. */

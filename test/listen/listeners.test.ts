@@ -6,11 +6,10 @@ import { frame } from "../../src/dns/wire.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { ListenError, openListeners } from "../../src/listen/listeners.ts";
 import type { ListenOptions, TlsOptions } from "../../src/listen/options.ts";
-import type { HandlerReply } from "../../src/listen/types.ts";
 import { hasIpv6 } from "../support/ipv6.ts";
 import { NOWHERE } from "../support/nowhere.ts";
 import { connectRaw } from "./support/raw.ts";
-import { echo, handlerOf, messageOf, ON_LOOPBACK, openSite, portOf, tlsFixture } from "./support/site.ts";
+import { echo, handlerOf, messageOf, ON_LOOPBACK, openSite, portOf, slowHandler, tlsFixture } from "./support/site.ts";
 
 async function problemsOf(listen: Partial<ListenOptions>, tls: TlsOptions | null = null): Promise<readonly string[]> {
   const failure = await openListeners({ listen: { ...NOWHERE, ...listen }, tls, trustedProxies: [] }, echo, {
@@ -117,19 +116,13 @@ describe("opening", () => {
 
 describe("closing", () => {
   test("sends a pending answer to a client that has ended its side", async () => {
-    const begun = Promise.withResolvers<void>();
-    const slow = Promise.withResolvers<HandlerReply>();
-    const site = await openSite({
-      handler: handlerOf(() => {
-        begun.resolve();
-        return slow.promise;
-      }),
-    });
+    const { handler, begun, reply } = slowHandler();
+    const site = await openSite({ handler });
     const connection = await connectRaw(portOf(site, "dns"));
     connection.socket.end(frame(messageOf(1)));
-    await begun.promise;
+    await begun;
     const closed = site.close();
-    slow.resolve({ wire: messageOf(1), maxAgeSeconds: null });
+    reply({ wire: messageOf(1), maxAgeSeconds: null });
     expect(await connection.takeRest()).toEqual(Buffer.from(frame(messageOf(1))));
     await closed;
   });

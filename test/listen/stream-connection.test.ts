@@ -2,8 +2,8 @@ import { describe, expect, test } from "vitest";
 import { frame } from "../../src/dns/wire.ts";
 import type { HandlerReply } from "../../src/listen/types.ts";
 import { fakeClock } from "../support/fake-clock.ts";
-import { connectRaw, connectRawTls, type RawConnection } from "./support/raw.ts";
-import { handlerOf, idOf, messageOf, openSite, portOf, type SiteOptions } from "./support/site.ts";
+import { connectRaw, connectRawTls, expectCloseAfter, type RawConnection } from "./support/raw.ts";
+import { handlerOf, idOf, messageOf, openSite, portOf, type SiteOptions, slowHandler } from "./support/site.ts";
 
 async function connected(options: SiteOptions = {}) {
   const clock = fakeClock();
@@ -54,25 +54,16 @@ describe("a TCP connection", () => {
     const { clock, connection } = await connected();
     await clock.advance(9000);
     await takeMessage(connection.write(frame(messageOf(1))));
-    await clock.advance(9999);
-    expect(connection.isOver).toBe(false);
-    await clock.advance(1);
-    await connection.ended;
+    await expectCloseAfter(10_000, connection, clock);
   });
 
   test("is kept while an answer is pending", async () => {
-    const slow = Promise.withResolvers<HandlerReply>();
-    const begun = Promise.withResolvers<void>();
-    const { clock, connection } = await connected({
-      handler: handlerOf(() => {
-        begun.resolve();
-        return slow.promise;
-      }),
-    });
+    const { handler, begun, reply } = slowHandler();
+    const { clock, connection } = await connected({ handler });
     connection.write(frame(messageOf(1)));
-    await begun.promise;
+    await begun;
     await clock.advance(60_000);
-    slow.resolve({ wire: messageOf(1), maxAgeSeconds: null });
+    reply({ wire: messageOf(1), maxAgeSeconds: null });
     expect(await takeMessage(connection)).toEqual(messageOf(1));
   });
 
@@ -82,23 +73,14 @@ describe("a TCP connection", () => {
   ])("is cut 10 s after %s that is never completed", async (_title, half) => {
     const { clock, connection } = await connected();
     await takeMessage(connection.write(Buffer.concat([frame(messageOf(1)), half])));
-    await clock.advance(9999);
-    expect(connection.isOver).toBe(false);
-    await clock.advance(1);
-    await connection.ended;
+    await expectCloseAfter(10_000, connection, clock);
   });
 
   test("is cut when a message arrives too slowly, although answers are sent meanwhile", async () => {
-    const slow = Promise.withResolvers<HandlerReply>();
-    const begun = Promise.withResolvers<void>();
-    const { clock, connection } = await connected({
-      handler: handlerOf(() => {
-        begun.resolve();
-        return slow.promise;
-      }),
-    });
+    const { handler, begun } = slowHandler();
+    const { clock, connection } = await connected({ handler });
     connection.write(Buffer.concat([frame(messageOf(1)), Uint8Array.of(1)]));
-    await begun.promise;
+    await begun;
     while (!connection.isOver) {
       connection.write(Uint8Array.of(0));
       await clock.advance(1000);
@@ -162,19 +144,13 @@ describe("a TCP connection", () => {
 
 describe("at the stop of the server", () => {
   test("a client that goes on sending gets its pending answers", async () => {
-    const slow = Promise.withResolvers<HandlerReply>();
-    const begun = Promise.withResolvers<void>();
-    const { site, connection } = await connected({
-      handler: handlerOf(() => {
-        begun.resolve();
-        return slow.promise;
-      }),
-    });
+    const { handler, begun, reply } = slowHandler();
+    const { site, connection } = await connected({ handler });
     connection.write(frame(messageOf(1)));
-    await begun.promise;
+    await begun;
     connection.socket.pause();
     const closed = site.close();
-    slow.resolve({ wire: messageOf(1), maxAgeSeconds: null });
+    reply({ wire: messageOf(1), maxAgeSeconds: null });
     await new Promise((resolve) => setImmediate(resolve));
     for (let id = 2; id < 50; id++) {
       connection.write(frame(messageOf(id)));
@@ -254,18 +230,12 @@ describe("a DoT connection", () => {
   });
 
   test("sends its answers to a client that has ended its side", async () => {
-    const slow = Promise.withResolvers<HandlerReply>();
-    const begun = Promise.withResolvers<void>();
-    const site = await openSite({
-      handler: handlerOf(() => {
-        begun.resolve();
-        return slow.promise;
-      }),
-    });
+    const { handler, begun, reply } = slowHandler();
+    const site = await openSite({ handler });
     const connection = await connectRawTls(portOf(site, "tls"));
     connection.socket.end(frame(messageOf(1)));
-    await begun.promise;
-    slow.resolve({ wire: messageOf(1), maxAgeSeconds: null });
+    await begun;
+    reply({ wire: messageOf(1), maxAgeSeconds: null });
     expect(await connection.takeRest()).toEqual(Buffer.from(frame(messageOf(1))));
   });
 });

@@ -5,11 +5,11 @@ import { AddressSet } from "../../src/dns/address.ts";
 import type { Client } from "../../src/lib/client.ts";
 import { ConnectionTable } from "../../src/listen/connection-table.ts";
 import { LISTEN_LIMITS } from "../../src/listen/limits.ts";
-import type { Handler, HandlerReply, ListenEvent, ListenServices } from "../../src/listen/types.ts";
+import type { Handler, ListenEvent, ListenServices } from "../../src/listen/types.ts";
 import { UdpListener } from "../../src/listen/udp.ts";
 import { type FakeClock, fakeClock } from "../support/fake-clock.ts";
 import { hasIpv6 } from "../support/ipv6.ts";
-import { echo, handlerOf, messageOf } from "./support/site.ts";
+import { echo, handlerOf, messageOf, slowHandler } from "./support/site.ts";
 
 interface Bench {
   readonly clock: FakeClock;
@@ -114,22 +114,16 @@ describe("behind the IPv4 wildcard", () => {
   });
 
   test("an answer from an address that disappeared meanwhile is counted as unsent", async () => {
-    const slow = Promise.withResolvers<HandlerReply>();
-    const begun = Promise.withResolvers<void>();
-    const bench = benchWith(
-      handlerOf(() => {
-        begun.resolve();
-        return slow.promise;
-      }),
-    );
+    const { handler, begun, reply } = slowHandler();
+    const bench = benchWith(handler);
     let addresses = ["127.0.0.2"];
     const listener = await open("0.0.0.0", bench, () => addresses);
     (await clientSocket()).send(messageOf(1), listener.bound.port, "127.0.0.2");
-    await begun.promise;
+    await begun;
     addresses = [];
     await bench.clock.advance(5000);
     await expect.poll(() => listener.localAddresses).toEqual([]);
-    slow.resolve({ wire: messageOf(1), maxAgeSeconds: null });
+    reply({ wire: messageOf(1), maxAgeSeconds: null });
     await expect.poll(() => bench.services.counters).toMatchObject({ udpInFlight: 0, udpUnsent: 1 });
   });
 });

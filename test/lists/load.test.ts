@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { type Name, nameFromText } from "../../src/dns/name.ts";
 import { loadLists } from "../../src/lists/load.ts";
-import type { ListOptions, ListSource } from "../../src/lists/options.ts";
+import type { ListSource } from "../../src/lists/options.ts";
+import { listOptions } from "./list-options.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lists-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -19,22 +20,6 @@ function fromFile(path: string, category: string | null = null): ListSource {
   return { kind: "file", path, category };
 }
 
-function list(name: string, kind: ListOptions["kind"], rest: Partial<ListOptions>): ListOptions {
-  return {
-    name,
-    kind,
-    sources: [],
-    refreshMs: null,
-    via: null,
-    proxy: null,
-    mirrors: [],
-    sha256: null,
-    ca: null,
-    seed: null,
-    ...rest,
-  };
-}
-
 function name(text: string): Name {
   const parsed = nameFromText(text);
   if (parsed === null) throw new Error(`${text} is no name`);
@@ -46,7 +31,7 @@ describe("loading lists", () => {
     const one = file("one.txt", "a.test\nb.test\n");
     const two = file("two.conf", "server=/c.test/1.1.1.1\nserver=/a.test/1.1.1.1\nbad line\n");
     utimesSync(two, new Date(1_700_000_000_000), new Date(1_700_000_000_000));
-    const lists = await loadLists([list("cn", "domains", { sources: [fromFile(one), fromFile(two)] })]);
+    const lists = await loadLists([listOptions("cn", "domains", { sources: [fromFile(one), fromFile(two)] })]);
     const set = lists.domains("cn");
     const match = set?.match(name("x.c.test"));
     expect(match && set?.describe(match)).toEqual({ list: "cn", source: two, line: 1, pattern: "c.test" });
@@ -68,7 +53,7 @@ describe("loading lists", () => {
       "ip.txt",
       "# c\n192.0.2.0/25\n192.0.2.128/25 # why\nIP-CIDR,198.51.100.0/24,no-resolve\n  - 'IP-CIDR6,2001:db8::/32'\n203.0.113.1 - 203.0.113.9\nbogus-nxdomain=203.0.113.77\n2001:db8:1::1\nexample.com\n",
     );
-    const lists = await loadLists([list("ip", "addresses", { sources: [fromFile(text)] })]);
+    const lists = await loadLists([listOptions("ip", "addresses", { sources: [fromFile(text)] })]);
     const set = lists.addresses("ip");
     expect(
       ["192.0.2.200", "198.51.100.1", "2001:db8::1", "203.0.113.9", "203.0.113.77"].map((address) => set?.hasText(address)),
@@ -83,7 +68,7 @@ describe("loading lists", () => {
     const empty = file("empty.txt", "# nothing\n");
     const good = file("good.txt", "good.test\n");
     const lists = await loadLists([
-      list("mixed", "domains", { sources: [missing, page, empty, folder, good].map((path) => fromFile(path)) }),
+      listOptions("mixed", "domains", { sources: [missing, page, empty, folder, good].map((path) => fromFile(path)) }),
     ]);
     expect(lists.domains("mixed")?.match(name("good.test"))).not.toBeNull();
     expect(lists.status()[0]?.sources.map(({ problem }) => problem)).toEqual([
@@ -99,9 +84,9 @@ describe("loading lists", () => {
     const seed = file("seed.txt", "seed.test\n");
     const url: ListSource = { kind: "url", url: "https://lists.example/dlc.dat", category: "cn" };
     const lists = await loadLists([
-      list("seeded", "domains", { sources: [url, url], seed }),
-      list("bare", "domains", { sources: [url] }),
-      list("bare-ip", "addresses", { sources: [url] }),
+      listOptions("seeded", "domains", { sources: [url, url], seed }),
+      listOptions("bare", "domains", { sources: [url] }),
+      listOptions("bare-ip", "addresses", { sources: [url] }),
     ]);
     const set = lists.domains("seeded");
     const match = set?.match(name("seed.test"));
@@ -124,26 +109,26 @@ describe("loading lists", () => {
 
   test("a missing seed is a problem", async () => {
     const url: ListSource = { kind: "url", url: "https://lists.example/a.txt", category: null };
-    const lists = await loadLists([list("a", "domains", { sources: [url], seed: join(folder, "no-seed") })]);
+    const lists = await loadLists([listOptions("a", "domains", { sources: [url], seed: join(folder, "no-seed") })]);
     expect(lists.status()[0]?.sources[0]?.problem).toContain("no-seed");
   });
 
   test("warnings beyond the first twenty are counted", async () => {
     const bad = file("bad.txt", "no name\n".repeat(500));
-    const lists = await loadLists([list("bad", "domains", { sources: [fromFile(bad)] })]);
+    const lists = await loadLists([listOptions("bad", "domains", { sources: [fromFile(bad)] })]);
     const source = lists.status()[0]?.sources[0];
     expect([source?.warningCount, source?.warnings.length, source?.warnings.at(-1)?.line]).toEqual([500, 20, 20]);
   });
 
   test("an unknown list, or one of the other kind, is null", async () => {
-    const lists = await loadLists([list("ip", "addresses", {})]);
+    const lists = await loadLists([listOptions("ip", "addresses", {})]);
     expect([lists.domains("ip"), lists.domains("x"), lists.addresses("x")]).toEqual([null, null, null]);
     expect(lists.addresses("ip")?.size).toBe(0);
   });
 
   test("keywords and regular expressions beyond the limit are warnings", async () => {
     const many = file("many.txt", Array.from({ length: 2010 }, (_, index) => `keyword:k${index}x`).join("\n"));
-    const lists = await loadLists([list("many", "domains", { sources: [fromFile(many)] })]);
+    const lists = await loadLists([listOptions("many", "domains", { sources: [fromFile(many)] })]);
     expect(lists.domains("many")?.size).toBe(2000);
     expect(lists.status()[0]?.sources[0]?.warningCount).toBe(10);
     expect(lists.status()[0]?.sources[0]?.warnings[0]?.line).toBe(2001);

@@ -5,54 +5,40 @@ import { describe, expect, test } from "vitest";
 import { type AddressSet, addressText } from "../../src/dns/address.ts";
 import { nameFromText } from "../../src/dns/name.ts";
 import type { DomainSet } from "../../src/lists/domain-set.ts";
-import { type ListStatus, loadLists } from "../../src/lists/load.ts";
+import { type Lists, loadLists } from "../../src/lists/load.ts";
 import type { ListOptions } from "../../src/lists/options.ts";
 import { runs } from "../support/properties.ts";
+import { REAL_DATA } from "../support/real-data.ts";
+import { listOptions } from "./list-options.ts";
 
 // Rule data of others, which is not part of the project: without it these claims go untested, and the rest of the tests do not need it.
-const data = process.env["FENLIU_TEST_DATA"] ?? join(import.meta.dirname, "../../../shared/data");
-const describeWithData = describe.runIf(existsSync(join(data, "dlc.dat")));
+const describeWithData = describe.runIf(existsSync(join(REAL_DATA, "dlc.dat")));
 
-function options(kind: ListOptions["kind"], file: string, category: string | null = null): ListOptions {
-  const source = { kind: "file", path: join(data, file), category } as const;
-  return {
-    name: "list",
-    kind,
-    sources: [source],
-    refreshMs: null,
-    via: null,
-    proxy: null,
-    mirrors: [],
-    sha256: null,
-    ca: null,
-    seed: null,
-  };
-}
-
-async function domains(
+/** The loaded list of this file, if `setOf` finds its set. */
+async function loaded<Set>(
+  setOf: (lists: Lists) => Set | null,
+  kind: ListOptions["kind"],
   file: string,
-  category: string | null = null,
-): Promise<{ readonly set: DomainSet; readonly status: ListStatus }> {
-  const lists = await loadLists([options("domains", file, category)]);
-  const set = lists.domains("list");
+  category: string | null,
+) {
+  const sources = [{ kind: "file", path: join(REAL_DATA, file), category }] as const;
+  const lists = await loadLists([listOptions("list", kind, { sources })]);
+  const set = setOf(lists);
   const [status] = lists.status();
   if (set === null || status === undefined) throw new Error("the list is not there");
   return { set, status };
 }
 
-async function addresses(
-  file: string,
-  category: string | null = null,
-): Promise<{ readonly set: AddressSet; readonly status: ListStatus }> {
-  const lists = await loadLists([options("addresses", file, category)]);
-  const set = lists.addresses("list");
-  const [status] = lists.status();
-  if (set === null || status === undefined) throw new Error("the list is not there");
-  return { set, status };
+function domains(file: string, category: string | null = null) {
+  return loaded((lists) => lists.domains("list"), "domains", file, category);
+}
+
+function addresses(file: string, category: string | null = null) {
+  return loaded((lists) => lists.addresses("list"), "addresses", file, category);
 }
 
 function text(file: string): string {
-  return readFileSync(join(data, file), "utf8");
+  return readFileSync(join(REAL_DATA, file), "utf8");
 }
 
 /** The names of accelerated-domains.china.conf, in its order. */
@@ -203,7 +189,7 @@ describeWithData("dlc.dat", () => {
     ["GOOGLE", "GOOGLE", null],
   ])("category %s is taken whole", async (category, code, attribute) => {
     const { set, status } = await domains("dlc.dat", category);
-    const rules = rulesOf(readFileSync(join(data, "dlc.dat")), code).filter(
+    const rules = rulesOf(readFileSync(join(REAL_DATA, "dlc.dat")), code).filter(
       ({ attributes }) => attribute === null || attributes.includes(attribute),
     );
     expect(rules.length).toBeGreaterThan(0);

@@ -9,11 +9,11 @@ import { loadLists, type SourceStatus } from "../../src/lists/load.ts";
 import type { ListOptions } from "../../src/lists/options.ts";
 import { readGeosite } from "../clients/longest-match.ts";
 import { directory } from "../support/files.ts";
+import { REAL_DATA } from "../support/real-data.ts";
 import { downloaded } from "./web.ts";
 
 // Rule data of others, which is not part of the project: without it these claims go untested.
-const data = process.env["FENLIU_TEST_DATA"] ?? join(import.meta.dirname, "../../../shared/data");
-const describeWithData = describe.runIf(existsSync(join(data, "dlc.dat")));
+const describeWithData = describe.runIf(existsSync(join(REAL_DATA, "dlc.dat")));
 
 interface Loaded<Set> {
   readonly set: Set;
@@ -74,7 +74,7 @@ describeWithData("the 110,000 mainland names, written in every format", () => {
   let names: readonly string[];
 
   beforeAll(() => {
-    const text = readFileSync(join(data, "accelerated-domains.china.conf"), "utf8");
+    const text = readFileSync(join(REAL_DATA, "accelerated-domains.china.conf"), "utf8");
     names = [...text.matchAll(/^server=\/([^/]+)\//gm)].map(([, name = ""]) => name);
   });
 
@@ -132,7 +132,7 @@ describeWithData("China's address ranges, written in every format", () => {
   let blocks: readonly string[];
 
   beforeAll(async () => {
-    const path = join(data, "geoip-cn.txt");
+    const path = join(REAL_DATA, "geoip-cn.txt");
     cidrs = readFileSync(path, "utf8")
       .split("\n")
       .filter((line) => /^[0-9a-f]/.test(line));
@@ -158,8 +158,8 @@ describeWithData("dlc.dat", () => {
   test.each(["cn", "geolocation-!cn", "apple", "category-ads-all"])(
     "10,000 names are judged by category %s as by trying every rule of it",
     async (category) => {
-      const { set } = await domains(join(data, "dlc.dat"), category);
-      const rules = readGeosite(readFileSync(join(data, "dlc.dat")), category);
+      const { set } = await domains(join(REAL_DATA, "dlc.dat"), category);
+      const rules = readGeosite(readFileSync(join(REAL_DATA, "dlc.dat")), category);
       const [suffixes, full] = [[...rules.suffixes], [...rules.full]];
       const naive = (name: string): string | null => {
         for (const each of full) if (each === name) return `full:${name}`;

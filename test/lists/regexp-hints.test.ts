@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { boundedRegexp } from "../../src/lib/bounded-regexp.ts";
 import { regexpHints } from "../../src/lists/domain-set.ts";
 import { runs } from "../support/properties.ts";
+import { REAL_DATA } from "../support/real-data.ts";
 
 describe("the hints of a regular expression", () => {
   test.each([
@@ -87,7 +88,7 @@ describe("the hints of a regular expression", () => {
 });
 
 // Rule data of others, which is not part of the project: without it this claim goes untested.
-const geosite = join(process.env["FENLIU_TEST_DATA"] ?? join(import.meta.dirname, "../../../shared/data"), "dlc.dat");
+const geosite = join(REAL_DATA, "dlc.dat");
 
 test.runIf(existsSync(geosite))(
   "nearly all expressions of public lists are tried only with names of a few top-level domains",

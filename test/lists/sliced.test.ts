@@ -4,12 +4,12 @@ import { nameFromText, nameText } from "../../src/dns/name.ts";
 import { runCooperatively, runSync, SLICE_BYTES, SLICE_ENTRIES, type Sliced } from "../../src/lib/cooperative.ts";
 import { DomainSetBuilder } from "../../src/lists/domain-set-builder.ts";
 import { loadLists } from "../../src/lists/load.ts";
-import type { ListOptions } from "../../src/lists/options.ts";
 import { readAddresses, readDomains } from "../../src/lists/readers.ts";
 import { WarningLog } from "../../src/lists/types.ts";
 import { file } from "../support/files.ts";
 import { siteWith } from "../support/site.ts";
 import { honest } from "../support/zone-script.ts";
+import { listOptions } from "./list-options.ts";
 
 const COUNT = 200_000;
 const lines = Array.from({ length: COUNT }, (_, index) => `n${index}.example`);
@@ -42,18 +42,9 @@ function readingOf(
   return { work: readDomains(bytes, category, { sink: builder.source("file"), warnings: new WarningLog() }), builder };
 }
 
-const downloadedList: ListOptions = {
-  name: "list",
-  kind: "domains",
+const downloadedList = listOptions("list", "domains", {
   sources: [{ kind: "url", url: "https://lists.example/large.txt", category: null }],
-  refreshMs: null,
-  via: null,
-  proxy: null,
-  mirrors: [],
-  sha256: null,
-  ca: null,
-  seed: null,
-};
+});
 
 describe("work in slices", () => {
   test("lets the event loop turn between slices, and returns the same as without pauses", async () => {

@@ -10,6 +10,7 @@ import type { Fetcher } from "../../src/lists/update.ts";
 import { Bootstrap } from "../../src/upstreams/bootstrap.ts";
 import { Groups } from "../../src/upstreams/group.ts";
 import { tlsFixture } from "../listen/support/site.ts";
+import { listOptions } from "./list-options.ts";
 
 export type Page = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -65,19 +66,7 @@ export function testFetcher(clock: Clock): Fetcher {
 
 /** A list of domains from these URLs. */
 export function downloaded(name: string, urls: readonly string[], changes: Partial<ListOptions> = {}): ListOptions {
-  return {
-    name,
-    kind: "domains",
-    sources: urls.map((url) => ({ kind: "url", url, category: null })),
-    refreshMs: null,
-    via: null,
-    proxy: null,
-    mirrors: [],
-    sha256: null,
-    ca: null,
-    seed: null,
-    ...changes,
-  };
+  return listOptions(name, "domains", { sources: urls.map((url) => ({ kind: "url", url, category: null })), ...changes });
 }
 
 export function names(count: number, suffix = "test"): string {

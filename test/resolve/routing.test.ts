@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { zone } from "../dns/zone.ts";
 import { file } from "../support/files.ts";
+import { REAL_DATA } from "../support/real-data.ts";
 import { siteWith, type TestSite } from "../support/site.ts";
 import { honest, respond } from "../support/zone-script.ts";
 import type { Script } from "../upstreams/scripted-server.ts";
@@ -146,8 +147,7 @@ rules:
 });
 
 // Rule data of others, which is not part of the project: without it this claim goes untested.
-const data = process.env["FENLIU_TEST_DATA"] ?? join(import.meta.dirname, "../../../shared/data");
-const chinaList = join(data, "accelerated-domains.china.conf");
+const chinaList = join(REAL_DATA, "accelerated-domains.china.conf");
 
 describe.runIf(existsSync(chinaList))("with the list of mainland names that dnsmasq users have", () => {
   test("1,000 of its names and names below reach only the domestic upstream, 1,000 others only the overseas one", async () => {

@@ -6,6 +6,7 @@ import { type ListConflict, listConflicts } from "../../src/rules/conflicts.ts";
 import type { RuleOptions } from "../../src/rules/options.ts";
 import { matchWeight, readGeosite } from "../clients/longest-match.ts";
 import { downloaded } from "../lists/web.ts";
+import { REAL_DATA } from "../support/real-data.ts";
 import { listOf, rule, site } from "./site.ts";
 
 type Texts = Readonly<Record<string, readonly string[]>>;
@@ -100,9 +101,8 @@ test("all entries are counted, and the first ones are reported", () => {
 });
 
 // Rule data of others, which is not part of the project: without it this claim goes untested.
-const data = process.env["FENLIU_TEST_DATA"] ?? join(import.meta.dirname, "../../../shared/data");
-const chinaFile = join(data, "accelerated-domains.china.conf");
-const geositeFile = join(data, "dlc.dat");
+const chinaFile = join(REAL_DATA, "accelerated-domains.china.conf");
+const geositeFile = join(REAL_DATA, "dlc.dat");
 
 describe.runIf(existsSync(geositeFile))("public lists of mainland names and foreign names", () => {
   test("have as many conflicts as an independent count finds", async () => {

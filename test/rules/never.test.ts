@@ -12,6 +12,7 @@ import { EgressPolicy } from "../../src/rules/egress.ts";
 import { NO_DIAGNOSTICS, openPolicy, type Policy } from "../../src/server/policy.ts";
 import type { NeverOptions } from "../../src/upstreams/options.ts";
 import { UpstreamError } from "../../src/upstreams/upstream.ts";
+import { REAL_DATA } from "../support/real-data.ts";
 import { groupOptions, question, Site as Upstreams } from "../upstreams/groups/scripted.ts";
 import { ask, laptop, listOf, rule } from "./site.ts";
 
@@ -91,12 +92,10 @@ test("an invalid pattern is reported with its group", () => {
 });
 
 // Rule data of others, which is not part of the project: without it these claims go untested.
-const data = process.env["FENLIU_TEST_DATA"] ?? join(import.meta.dirname, "../../../shared/data");
-
-describe.runIf(existsSync(join(data, "dlc.dat")))("over every name of two real lists", () => {
+describe.runIf(existsSync(join(REAL_DATA, "dlc.dat")))("over every name of two real lists", () => {
   const files = {
-    cn: `${join(data, "accelerated-domains.china.conf")}`,
-    world: `${join(data, "dlc.dat")}#geolocation-!cn`,
+    cn: `${join(REAL_DATA, "accelerated-domains.china.conf")}`,
+    world: `${join(REAL_DATA, "dlc.dat")}#geolocation-!cn`,
   };
   let names: readonly Name[];
 

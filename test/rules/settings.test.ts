@@ -5,15 +5,7 @@ import { TYPE } from "../../src/dns/types.ts";
 import { typeFilter } from "../../src/rules/decision.ts";
 import type { RuleModifiers } from "../../src/rules/options.ts";
 import { Settings } from "../../src/rules/settings.ts";
-
-const answers: Shaping = {
-  https: "pass",
-  ipv6: "pass",
-  ipv4: "pass",
-  ttl: { minSeconds: 0, maxSeconds: 86_400 },
-  negative: { minSeconds: 1, maxSeconds: 60, blockSeconds: 60, bareSeconds: 10, failureSeconds: 5 },
-  rebinding: "allow",
-};
+import { answers } from "./site.ts";
 
 describe("settings", () => {
   test("without a modifier are those of section `answers`", () => {

@@ -12,6 +12,7 @@ import { isRejection, parseQuery, type Query } from "../../src/dns/query.ts";
 import { frame, MessageFramer } from "../../src/dns/wire.ts";
 import type { Clock } from "../../src/lib/clock.ts";
 import type { ServerOptions } from "../../src/upstreams/options.ts";
+import { serverOptions } from "./server-options.ts";
 
 /** `dns` = UDP and TCP on one port; `h1` and `h2` = HTTPS with that version alone, `https` = the client's choice. */
 export type ScriptedTransport = "dns" | "tls" | "https" | "h1" | "h2";
@@ -118,16 +119,11 @@ export async function scriptedServer(
       for (const socket of stage.sockets) socket.destroy();
     },
     options: (changes = {}) => ({
-      label: `${changes.protocol ?? protocol}://${host}:${closers.port}`,
+      ...serverOptions(`${changes.protocol ?? protocol}://${host}:${closers.port}`),
       protocol,
       host: address,
       port: closers.port,
       path: protocol === "https" ? "/dns-query" : "",
-      addresses: [],
-      tlsName: null,
-      method: "POST",
-      maxQps: null,
-      weight: 1,
       ...changes,
     }),
     close: () => {

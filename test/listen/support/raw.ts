@@ -1,7 +1,8 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
-import { onTestFinished } from "vitest";
+import { expect, onTestFinished } from "vitest";
+import type { FakeClock } from "../../support/fake-clock.ts";
 
 /** A connection on which a test writes and reads whatever bytes it likes. */
 export class RawConnection {
@@ -102,4 +103,12 @@ export async function connectRawTls(
   const connection = new RawConnection(socket);
   await once(socket, "secureConnect");
   return Object.assign(connection, { socket });
+}
+
+/** Expects that the server closes the connection this long after the last thing that it received, and not before. */
+export async function expectCloseAfter(ms: number, connection: RawConnection, clock: FakeClock): Promise<void> {
+  await clock.advance(ms - 1);
+  expect(connection.isOver).toBe(false);
+  await clock.advance(1);
+  await connection.ended;
 }

@@ -3,7 +3,7 @@ import { onTestFinished } from "vitest";
 import { systemClock } from "../../../src/lib/clock.ts";
 import { type Listeners, type ListenersContext, openListeners } from "../../../src/listen/listeners.ts";
 import type { ListenOptions } from "../../../src/listen/options.ts";
-import type { Handler } from "../../../src/listen/types.ts";
+import type { Handler, HandlerReply } from "../../../src/listen/types.ts";
 import { NOWHERE } from "../../support/nowhere.ts";
 
 export const tlsFixture = (name: string): string => fileURLToPath(new URL(`../../fixtures/tls/${name}`, import.meta.url));
@@ -21,6 +21,17 @@ export function handlerOf(answer: Handler["answer"]): Handler {
 
 /** Gives back what it is asked. */
 export const echo: Handler = handlerOf((wire) => ({ wire, maxAgeSeconds: 60 }));
+
+/** A handler that answers when `reply` is called. `begun` is resolved by the first question. */
+export function slowHandler() {
+  const first = Promise.withResolvers<void>();
+  const answer = Promise.withResolvers<HandlerReply>();
+  const handler = handlerOf(() => {
+    first.resolve();
+    return answer.promise;
+  });
+  return { handler, begun: first.promise, reply: answer.resolve };
+}
 
 export interface SiteOptions extends Partial<ListenersContext> {
   readonly listen?: Partial<ListenOptions>;

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { RCODE } from "../../../src/dns/types.ts";
 import { DOUBT_MS } from "../../../src/upstreams/dispatch.ts";
-import { answers, type Behaviour, fails, groupOptions, Site, serverOptions, silent } from "./scripted.ts";
+import { serverOptions } from "../server-options.ts";
+import { answers, type Behaviour, fails, groupOptions, Site, silent } from "./scripted.ts";
 
 /** NOERROR without the record and without SOA. */
 const empty = (afterMs: number): Behaviour => answers(afterMs, RCODE.NOERROR, { answered: false, soa: null });

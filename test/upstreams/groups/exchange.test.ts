@@ -2,7 +2,8 @@ import { getEventListeners } from "node:events";
 import { describe, expect, test } from "vitest";
 import { RCODE, TYPE } from "../../../src/dns/types.ts";
 import { MAX_GROUP_IN_FLIGHT } from "../../../src/upstreams/group.ts";
-import { answers, fails, groupOptions, question, Site, serverOptions, silent } from "./scripted.ts";
+import { serverOptions } from "../server-options.ts";
+import { answers, fails, groupOptions, question, Site, silent } from "./scripted.ts";
 
 describe("one question", () => {
   test("a member that answers in time is the only one asked", async () => {

@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import { RCODE } from "../../../src/dns/types.ts";
 import { openGroups } from "../../../src/upstreams/group.ts";
 import { fakeClock } from "../../support/fake-clock.ts";
-import { answers, fails, groupOptions, ScriptedServer, Site, serverOptions, silent } from "./scripted.ts";
+import { serverOptions } from "../server-options.ts";
+import { answers, fails, groupOptions, ScriptedServer, Site, silent } from "./scripted.ts";
 
 describe("opening", () => {
   test("a group is found by its name, and an unknown name is a bug", () => {

@@ -3,7 +3,8 @@ import { describe, expect, test } from "vitest";
 import { RCODE, TYPE } from "../../../src/dns/types.ts";
 import { SILENCES_UNTIL_UNHEALTHY } from "../../../src/upstreams/member.ts";
 import type { UpstreamFailure } from "../../../src/upstreams/upstream.ts";
-import { answers, type Behaviour, fails, groupOptions, question, Site, serverOptions, silent } from "./scripted.ts";
+import { serverOptions } from "../server-options.ts";
+import { answers, type Behaviour, fails, groupOptions, question, Site, silent } from "./scripted.ts";
 
 const one = groupOptions("g", { servers: [serverOptions("a")] });
 const two = groupOptions("g", { servers: [serverOptions("a"), serverOptions("b")] });

@@ -5,17 +5,8 @@ import { PATIENCE } from "../../../src/upstreams/dispatch.ts";
 import { openGroups } from "../../../src/upstreams/group.ts";
 import { fakeClock } from "../../support/fake-clock.ts";
 import { runs } from "../../support/properties.ts";
-import {
-  answers,
-  type Behaviour,
-  fails,
-  groupOptions,
-  question,
-  ScriptedServer,
-  Site,
-  serverOptions,
-  silent,
-} from "./scripted.ts";
+import { serverOptions } from "../server-options.ts";
+import { answers, type Behaviour, fails, groupOptions, question, ScriptedServer, Site, silent } from "./scripted.ts";
 
 const delayMs = fc.integer({ min: 1, max: 1500 });
 const behaviour: fc.Arbitrary<Behaviour> = fc.oneof(

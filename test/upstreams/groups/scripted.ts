@@ -13,6 +13,7 @@ import {
   type UpstreamFailure,
 } from "../../../src/upstreams/upstream.ts";
 import { type FakeClock, fakeClock } from "../../support/fake-clock.ts";
+import { serverOptions } from "../server-options.ts";
 
 /** What a scripted server does with a question. */
 export type Behaviour =
@@ -103,22 +104,6 @@ export function question(text = "www.example", type: number = TYPE.A): Question 
   const name = nameFromText(text);
   if (name === null) throw new Error(text);
   return { name, type, class: CLASS.IN, dnssecOk: false, checkingDisabled: false, clientSubnet: null };
-}
-
-export function serverOptions(label: string, changes: Partial<ServerOptions> = {}): ServerOptions {
-  return {
-    label,
-    protocol: "udp",
-    host: "192.0.2.1",
-    port: 53,
-    path: "",
-    addresses: [],
-    tlsName: null,
-    method: "POST",
-    maxQps: null,
-    weight: 1,
-    ...changes,
-  };
 }
 
 export function groupOptions(name: string, changes: Partial<GroupOptions> = {}): GroupOptions {

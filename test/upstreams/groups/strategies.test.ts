@@ -3,17 +3,8 @@ import { describe, expect, test } from "vitest";
 import { RCODE, TYPE } from "../../../src/dns/types.ts";
 import { MEASURED_SHARE, planFor } from "../../../src/upstreams/dispatch.ts";
 import type { Strategy } from "../../../src/upstreams/options.ts";
-import {
-  answers,
-  type Behaviour,
-  type Exchanged,
-  fails,
-  groupOptions,
-  question,
-  Site,
-  serverOptions,
-  silent,
-} from "./scripted.ts";
+import { serverOptions } from "../server-options.ts";
+import { answers, type Behaviour, type Exchanged, fails, groupOptions, question, Site, silent } from "./scripted.ts";
 import { seeded } from "./seeded.ts";
 
 const strategies: readonly Strategy[] = ["fastest", "race", "failover", "spread"];
