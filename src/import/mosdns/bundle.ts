@@ -313,14 +313,25 @@ const TUNING = [
 /** Turns forward plugins into groups, and collects their bootstrap servers. */
 export class MosdnsGroups {
   readonly #findings: Findings;
+  readonly #known = new Map<string, ServerGroup | { readonly why: string }>();
   readonly bootstrap = new Set<string>();
 
   constructor(findings: Findings) {
     this.#findings = findings;
   }
 
-  /** @param only the tags of the members that are asked; none = all. */
-  groupOf({ args, tag, type, place }: Plugin, only: readonly string[] = []): ServerGroup | { readonly why: string } {
+  /**
+   * The group of a plugin that forwards, read once.
+   * @param only the tags of the members that are asked; none = all.
+   */
+  groupOf(plugin: Plugin, only: readonly string[] = []): ServerGroup | { readonly why: string } {
+    const key = JSON.stringify([plugin.tag, only]);
+    const group = this.#known.get(key) ?? this.#read(plugin, only);
+    this.#known.set(key, group);
+    return group;
+  }
+
+  #read({ args, tag, type, place }: Plugin, only: readonly string[]): ServerGroup | { readonly why: string } {
     for (const item of itemsOf(childOf(args, "bootstrap"))) this.#addBootstrap(item);
     for (const { key, place: at } of othersThan(args, ["upstream", "upstreams", "bootstrap", "socks5", "concurrent", ...TUNING]))
       this.#findings.add("left", at, `\`${key}\` of \`${tag}\``);

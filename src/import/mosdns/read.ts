@@ -1,9 +1,10 @@
-import { type Findings, ImportError, type Meaning } from "../model.ts";
+import { type Findings, ImportError, type Meaning, NO_NETWORKS } from "../model.ts";
 import { childOf } from "../source.ts";
-import { readBundle } from "./bundle.ts";
-import { SERVER_TYPES } from "./listeners.ts";
-import { readVersion4 } from "./v4.ts";
-import { readVersion5 } from "./v5.ts";
+import { cacheSettings, readBundle } from "./bundle.ts";
+import { readListeners, SERVER_TYPES } from "./listeners.ts";
+import { StepReader4 } from "./v4.ts";
+import { StepReader5 } from "./v5.ts";
+import { walk } from "./walk.ts";
 
 /** Reads a configuration of mosdns, whatever its version. Read `steps.ts`, then `walk.ts`: a version is one reader of steps. @throws ImportError */
 export function readMosdns(file: string, findings: Findings): Meaning {
@@ -18,5 +19,17 @@ export function readMosdns(file: string, findings: Findings): Meaning {
       { file, line: 1 },
       "sequences of mosdns 5 are lists, those of mosdns 4 have `exec`: this has neither, or both",
     );
-  return isFour ? readVersion4(bundle, findings) : readVersion5(bundle, findings);
+  const { entry, settings } = readListeners(bundle, findings);
+  const reader = isFour ? new StepReader4(bundle, findings) : new StepReader5(bundle, findings);
+  const { rules, hosts } = walk(reader.stepsOf(entry.tag, entry.place), entry.place, findings);
+  return {
+    origin: isFour ? "mosdns 4" : "mosdns 5",
+    file: bundle.file,
+    rules,
+    hosts: [...reader.aliases, ...hosts],
+    bootstrap: [...reader.groups.bootstrap],
+    poison: NO_NETWORKS,
+    bogus: NO_NETWORKS,
+    settings: { ...settings, ...cacheSettings(reader.caches, findings) },
+  };
 }

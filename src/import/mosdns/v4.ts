@@ -1,31 +1,11 @@
 import { parseNetwork } from "../../config/values.ts";
 import { typeNumber } from "../../dns/types.ts";
-import {
-  type Findings,
-  type Host,
-  type Meaning,
-  NO_NETWORKS,
-  type Place,
-  type ResponseTest,
-  type ServerGroup,
-} from "../model.ts";
+import type { Findings, Host, Place, ResponseTest } from "../model.ts";
 import { childOf, isOn, itemsOf, numberAt, othersThan, pathIn, type Tree, textAt, textOf } from "../source.ts";
-import {
-  type Bundle,
-  cacheSettings,
-  FORWARD_TYPES,
-  MosdnsGroups,
-  MosdnsSets,
-  type Plugin,
-  readHosts,
-  readRedirects,
-  ttlOf,
-} from "./bundle.ts";
+import { type Bundle, FORWARD_TYPES, MosdnsGroups, MosdnsSets, type Plugin, readHosts, readRedirects, ttlOf } from "./bundle.ts";
 import { parseExpression } from "./expression.ts";
-import { readListeners } from "./listeners.ts";
 import type { Step, Steps, Test } from "./steps.ts";
 import { ecsSteps } from "./v5.ts";
-import { walk } from "./walk.ts";
 
 /** Plugins that change neither where a question goes nor what is answered. */
 const SIDE_EFFECTS = [
@@ -53,24 +33,8 @@ const BUILT_IN_EFFECTS = [
   "_query_is_edns0",
 ];
 
-/** Reads a configuration of mosdns 4, mosdns-x or easymosdns. @throws ImportError */
-export function readVersion4(bundle: Bundle, findings: Findings): Meaning {
-  const { entry, settings } = readListeners(bundle, findings);
-  const reader = new StepReader(bundle, findings);
-  const { rules, hosts } = walk(reader.word(entry.tag, entry.place), entry.place, findings);
-  return {
-    origin: "mosdns 4",
-    file: bundle.file,
-    rules,
-    hosts: [...reader.aliases, ...hosts],
-    bootstrap: [...reader.groups.bootstrap],
-    poison: NO_NETWORKS,
-    bogus: NO_NETWORKS,
-    settings: { ...settings, ...cacheSettings(reader.caches, findings) },
-  };
-}
-
-class StepReader {
+/** Reads the steps of mosdns 4, mosdns-x and easymosdns. */
+export class StepReader4 {
   readonly #bundle: Bundle;
   readonly #findings: Findings;
   readonly #sets: MosdnsSets;
@@ -78,7 +42,6 @@ class StepReader {
   readonly caches: Plugin[] = [];
   readonly aliases: Host[] = [];
   readonly #read = new Map<string, Steps>();
-  readonly #groupOf = new Map<string, ServerGroup | { readonly why: string }>();
 
   constructor(bundle: Bundle, findings: Findings) {
     this.#bundle = bundle;
@@ -93,7 +56,7 @@ class StepReader {
 
   #step(item: Tree): Steps {
     const { place } = item;
-    if (item.kind === "scalar") return this.word(item.text.trim(), place);
+    if (item.kind === "scalar") return this.stepsOf(item.text.trim(), place);
     if (item.kind === "list") return this.#steps(item);
     if (childOf(item, "primary") !== null) return [this.#fallback(item)];
     if (childOf(item, "parallel") !== null || childOf(item, "load_balance") !== null)
@@ -104,7 +67,7 @@ class StepReader {
     // `goto` of version 2 and 3: the chain ends there.
     const target = textAt(item, "goto");
     const yes: Steps =
-      target === "" ? exec : [...exec, { kind: "call", mode: "goto", steps: () => this.word(target, place), place }];
+      target === "" ? exec : [...exec, { kind: "call", mode: "goto", steps: () => this.stepsOf(target, place), place }];
     const written = childOf(item, "if");
     if (written === null) return yes;
     // A list of conditions must hold in one: that is how older versions write it.
@@ -199,7 +162,7 @@ class StepReader {
   }
 
   /** A tag, or a built-in action. */
-  word(written: string, place: Place): Steps {
+  stepsOf(written: string, place: Place): Steps {
     if (written === "" || BUILT_IN_EFFECTS.includes(written)) return [];
     switch (written) {
       case "_return":
@@ -236,9 +199,7 @@ class StepReader {
   #plugin(plugin: Plugin, place: Place): Steps {
     const { tag, type, args } = plugin;
     if (FORWARD_TYPES.includes(type)) {
-      const group = this.#groupOf.get(tag) ?? this.groups.groupOf(plugin);
-      this.#groupOf.set(tag, group);
-      return [{ kind: "forward", group, tag, place }];
+      return [{ kind: "forward", group: this.groups.groupOf(plugin), tag, place }];
     }
     if (SIDE_EFFECTS.includes(type)) {
       this.#findings.add("left", plugin.place, `\`${tag}\` (${type}): nothing here corresponds to it, and no answer hangs on it`);

@@ -1,30 +1,10 @@
 import { parseNetwork } from "../../config/values.ts";
 import { TYPE, typeNumber } from "../../dns/types.ts";
-import {
-  type Findings,
-  ImportError,
-  type Meaning,
-  NO_NETWORKS,
-  type Place,
-  type ResponseTest,
-  type ServerGroup,
-} from "../model.ts";
+import { type Findings, type Host, ImportError, type Place, type ResponseTest } from "../model.ts";
 import { shownServer } from "../servers.ts";
 import { childOf, isOn, itemsOf, numberAt, othersThan, pathIn, type Tree, textAt, textOf } from "../source.ts";
-import {
-  type Bundle,
-  cacheSettings,
-  FORWARD_TYPES,
-  MosdnsGroups,
-  MosdnsSets,
-  type Plugin,
-  readHosts,
-  readRedirects,
-  ttlOf,
-} from "./bundle.ts";
-import { readListeners } from "./listeners.ts";
+import { type Bundle, FORWARD_TYPES, MosdnsGroups, MosdnsSets, type Plugin, readHosts, readRedirects, ttlOf } from "./bundle.ts";
 import type { Step, Steps, Test } from "./steps.ts";
-import { walk } from "./walk.ts";
 
 /** Plugins and actions that change neither where a question goes nor what is answered. */
 const SIDE_EFFECTS = new Set([
@@ -42,32 +22,15 @@ const SIDE_EFFECTS = new Set([
   ...["single_flight", "forward_edns0opt", "pad_query", "padding", "prefetch", "cron", "download", "http_api"],
 ]);
 
-/** Reads a configuration of mosdns 5 or OxiDNS. @throws ImportError */
-export function readVersion5(bundle: Bundle, findings: Findings): Meaning {
-  const { entry, settings } = readListeners(bundle, findings);
-  const reader = new StepReader(bundle, findings);
-  const { rules, hosts } = walk(reader.sequence(entry.tag, entry.place), entry.place, findings);
-  return {
-    origin: "mosdns 5",
-    file: bundle.file,
-    rules,
-    hosts: [...reader.aliases, ...hosts],
-    bootstrap: [...reader.groups.bootstrap],
-    poison: NO_NETWORKS,
-    bogus: NO_NETWORKS,
-    settings: { ...settings, ...cacheSettings(reader.caches, findings) },
-  };
-}
-
-class StepReader {
+/** Reads the steps of mosdns 5 and OxiDNS. */
+export class StepReader5 {
   readonly #bundle: Bundle;
   readonly #findings: Findings;
   readonly #sets: MosdnsSets;
   readonly groups: MosdnsGroups;
   readonly caches: Plugin[] = [];
-  readonly aliases: Meaning["hosts"][number][] = [];
+  readonly aliases: Host[] = [];
   readonly #read = new Map<string, Steps>();
-  readonly #groupOf = new Map<string, ServerGroup | { readonly why: string }>();
 
   constructor(bundle: Bundle, findings: Findings) {
     this.#bundle = bundle;
@@ -77,7 +40,7 @@ class StepReader {
   }
 
   /** The steps of a plugin that is run under its tag; each is read once. */
-  sequence(tag: string, place: Place): Steps {
+  stepsOf(tag: string, place: Place): Steps {
     const known = this.#read.get(tag);
     if (known !== undefined) return known;
     const plugin = this.#bundle.plugins.get(tag);
@@ -185,7 +148,7 @@ class StepReader {
         ];
       case "jump":
       case "goto":
-        return [{ kind: "call", mode: word, steps: () => this.sequence(argument, place), place }];
+        return [{ kind: "call", mode: word, steps: () => this.stepsOf(argument, place), place }];
       case "black_hole":
         return blackHole(args, place, this.#findings);
       case "prefer_ipv4":
@@ -223,7 +186,7 @@ class StepReader {
         const tag = word.replace(/^\$/, "");
         const plugin = word.startsWith("$") ? this.#bundle.plugins.get(tag) : undefined;
         if (plugin === undefined) return [{ kind: "unknown", why: `\`${written}\` is not known`, place }];
-        if (plugin.type === "sequence") return [{ kind: "call", mode: "run", steps: () => this.sequence(tag, place), place }];
+        if (plugin.type === "sequence") return [{ kind: "call", mode: "run", steps: () => this.stepsOf(tag, place), place }];
         return this.#plugin(plugin, args, place);
       }
     }
@@ -287,16 +250,13 @@ class StepReader {
   }
 
   #forward(plugin: Plugin, only: readonly string[], place: Place): Step {
-    const key = JSON.stringify([plugin.tag, only]);
-    const group = this.#groupOf.get(key) ?? this.groups.groupOf(plugin, only);
-    this.#groupOf.set(key, group);
-    return { kind: "forward", group, tag: plugin.tag, place };
+    return { kind: "forward", group: this.groups.groupOf(plugin, only), tag: plugin.tag, place };
   }
 
   #fallback({ args, place }: Plugin): Step {
     const branch = (key: string): Steps => {
       const written = textAt(args, key).replace(/^\$/, "");
-      return written === "" ? [] : [{ kind: "call", mode: "run", steps: () => this.sequence(written, place), place }];
+      return written === "" ? [] : [{ kind: "call", mode: "run", steps: () => this.stepsOf(written, place), place }];
     };
     return {
       kind: "fallback",
