@@ -1,6 +1,6 @@
 import { render, replyLimit } from "../../src/answers/render.ts";
 import { cacheKey } from "../../src/cache/key.ts";
-import { QueryRecorder } from "../../src/control/journal.ts";
+import { QueryRecorder } from "../../src/control/recorder.ts";
 import { isRejection, parseQuery } from "../../src/dns/query.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { resolve } from "../../src/resolve/resolve.ts";

@@ -115,7 +115,7 @@ function editTtls(wire: Uint8Array, answer: Answer, edit: TtlEdit): number | nul
       for (const offset of answer.ttlOffsets) if (offset < wire.length) setUint32(wire, offset, edit.ttlSeconds);
       return null;
     case "negative":
-      lowerNegative(wire, answer, edit.remainingSeconds);
+      setNegativeTtl(wire, answer, edit.remainingSeconds);
       return edit.remainingSeconds;
     case "failure":
       return null;
@@ -144,7 +144,7 @@ function ageTtls(wire: Uint8Array, answer: Answer, edit: { readonly ageSeconds: 
 
 // A signed answer keeps its MINIMUM, and its TTLs are only lowered: else the signatures would not verify. Caches take the smaller of the SOA's TTL and
 // MINIMUM (RFC 2308 §3).
-function lowerNegative(wire: Uint8Array, answer: Answer, remainingSeconds: number): void {
+function setNegativeTtl(wire: Uint8Array, answer: Answer, remainingSeconds: number): void {
   for (const offset of answer.ttlOffsets) {
     if (offset >= wire.length) break;
     setUint32(wire, offset, Math.min(ttlAt(answer.wire, offset), remainingSeconds));

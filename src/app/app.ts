@@ -8,7 +8,7 @@ import type { Config } from "../config/types.ts";
 import { type Administration, openAdministration } from "../control/administration.ts";
 import { VersionKeeping, type Versions } from "../control/history.ts";
 import type { HostsChange } from "../control/hosts.ts";
-import { QueryRecorder, RecordKeeping } from "../control/journal.ts";
+import { QueryRecorder, RecordKeeping } from "../control/recorder.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { SerialQueue } from "../lib/serial-queue.ts";
 import { type BoundEndpoints, type Listeners, openListeners } from "../listen/listeners.ts";

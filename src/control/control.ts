@@ -2,7 +2,8 @@
  * What people may see and change of the running server: the implementation of the API's `Control`. `app/` opens it through `administration.ts`.
  *
  * Read `administration.ts` (opens the API), this file, `views.ts` (what the API shows, without secrets), `explain.ts` with `explain-live.ts` and
- * `explain-summary.ts`, `drafts.ts`, `what-if.ts`, `history.ts` with `version-files.ts` (past versions), `hosts.ts`, `client-setup.ts`.
+ * `explain-summary.ts`, `drafts.ts` (in a thread: `draft-thread.ts`), `what-if.ts`, `history.ts` with `version-files.ts` (past versions), `hosts.ts`,
+ * `client-setup.ts`. Every query passes `recorder.ts` (counts and records it) and `records.ts` (writes the entry); `query-source.ts` reads the log.
  */
 
 import {
@@ -49,8 +50,8 @@ import type { Drafts } from "./drafts.ts";
 import { Explainer } from "./explain.ts";
 import type { Versions } from "./history.ts";
 import { type HostsChange, hostAt, hostPattern, hostRecord, withHost, withoutHost } from "./hosts.ts";
-import type { QueryRecorder } from "./journal.ts";
 import { querySourceOf } from "./query-source.ts";
+import type { QueryRecorder } from "./recorder.ts";
 import {
   cachedAnswer,
   cacheView,

@@ -4,7 +4,7 @@ import type { ConfigResult } from "../config/load.ts";
 import type { Problem } from "../config/reading.ts";
 import type { Config } from "../config/types.ts";
 import type { Clock } from "../lib/clock.ts";
-import { withinMs } from "../lib/deadline.ts";
+import { awaitWithin } from "../lib/deadline.ts";
 import { SerialQueue } from "../lib/serial-queue.ts";
 import { Thread, ThreadError } from "../lib/worker.ts";
 import { type DiagnosticPlace, openPolicy } from "../server/policy.ts";
@@ -155,7 +155,7 @@ export class BoundedQueue {
     const { clock, maxWaiting, limitMs } = this.#limits;
     if (this.#queue.pending > maxWaiting) throw new ControlError("unavailable", "others are being worked on: try again later");
     return await this.#queue.add(async () => {
-      const done = await withinMs(
+      const done = await awaitWithin(
         clock,
         limitMs,
         task().then((result) => ({ result })),

@@ -4,7 +4,7 @@ import { ControlError } from "../admin/control.ts";
 import type { VersionView } from "../admin/schemas/views.ts";
 import { loadHosts } from "../hosts/parse.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
-import { withinMs } from "../lib/deadline.ts";
+import { awaitWithin } from "../lib/deadline.ts";
 import { SerialQueue } from "../lib/serial-queue.ts";
 import { type ListCacheReader, listCacheOf } from "../lists/cache.ts";
 import { type FileContent, type ListFiles, loadLists } from "../lists/load.ts";
@@ -158,7 +158,7 @@ export class Versions {
   }
 
   async #settled(): Promise<void> {
-    await withinMs(this.#options.clock, SETTLE_MS, this.#queue.idle());
+    await awaitWithin(this.#options.clock, SETTLE_MS, this.#queue.idle());
   }
 
   async #guarded(work: () => Promise<void>): Promise<void> {
@@ -250,7 +250,7 @@ export class Versions {
   async #used(): Promise<ReadonlySet<string> | null> {
     const { clock, inUse } = this.#options;
     try {
-      const used = await withinMs(clock, IN_USE_MS, unlessAborted(inUse(), this.#ending.signal));
+      const used = await awaitWithin(clock, IN_USE_MS, unlessAborted(inUse(), this.#ending.signal));
       return used === null ? null : new Set(used);
     } catch {
       // The log itself reports trouble of its store.

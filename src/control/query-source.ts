@@ -4,7 +4,7 @@ import { ReadError } from "../log/reader.ts";
 import type { QueryRecord } from "../log/record.ts";
 import type { FoundRecord } from "../log/rows.ts";
 import type { Policy } from "../server/policy.ts";
-import type { QueryRecorder } from "./journal.ts";
+import type { QueryRecorder } from "./recorder.ts";
 import { traceOfRecord } from "./records.ts";
 
 interface QuerySourceParts {

@@ -1,7 +1,7 @@
 import { type Name, nameEnd, plainName, plainNameEnd, ROOT, readName } from "./name.ts";
 
 /**
- * Bytes of DNS messages: numbers, framing in streams, and a reader and a writer for record data. Read this file first in `dns/`, then `name.ts`,
+ * Bytes of DNS messages: numbers, framing in streams, and a reader and a writer for record data. This is the door of `dns/`: read it first, then `name.ts`,
  * `query.ts` (questions, on the path of every query), `answer.ts` (answers, on that path too), `edns.ts`. `message.ts`, `rdata.ts`, `svcb.ts` and `text.ts`
  * take whole messages apart, for display and for edits.
  */

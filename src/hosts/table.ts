@@ -38,7 +38,7 @@ interface HostsPointer {
 
 /**
  * The table, immutable. It is made of layers, the strongest first: an entry for a name or a wildcard hides the entries of later layers for the same
- * name or wildcard. Within a layer the addresses of one name add up, in the order written; the first CNAME, `others` and `https` hold.
+ * name or wildcard. An exact name goes before a wildcard, whatever their layers, and a longer wildcard before a shorter one. Within a layer the addresses of one name add up, in the order written; the first CNAME, `others` and `https` hold.
  * A private address (`privateAddresses`) has a PTR record to the first exact name with that address. For a public address DNS knows better.
  */
 export class HostsTable {

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from "./clock.ts";
 
 /** Waits for a promise for a limited time; null = the time is up. The promise goes on in any case. */
-export async function withinMs<Result>(clock: Clock, limitMs: number, promise: Promise<Result>): Promise<Result | null> {
+export async function awaitWithin<Result>(clock: Clock, limitMs: number, promise: Promise<Result>): Promise<Result | null> {
   const { promise: timeUp, resolve } = Promise.withResolvers<null>();
   const timer = clock.setTimer(() => resolve(null), Math.max(0, limitMs));
   try {

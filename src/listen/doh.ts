@@ -111,7 +111,7 @@ export const ALLOWED_METHODS = "GET, HEAD, POST";
 
 /**
  * Reads a DoH request (RFC 8484 §4.1) without its body: `message` = the message was in the URL and belongs to the caller, `body` = the message
- * is the body. `path` is `ListenOptions.dohPath`. The Accept header is ignored: there is one form of answer.
+ * is the body. `path` is `ListenOptions.dohPath`. The Accept header is ignored: the answer to a message is a message; only a name in the query string is answered with JSON.
  */
 export function readRequest(head: RequestHead, path: string): DohRequest {
   const target = head.target.replace(/^https?:\/\/[^/?]*/i, "");

@@ -1,6 +1,6 @@
 import { outcomeOf } from "../dns/answer.ts";
 import { CLASS, TYPE } from "../dns/types.ts";
-import { withinMs } from "../lib/deadline.ts";
+import { awaitWithin } from "../lib/deadline.ts";
 import type { CompareOptions } from "../rules/options.ts";
 import type { Group } from "../upstreams/group.ts";
 import { type Classification, classify, classifyAnswer, type NearSets } from "./classify.ts";
@@ -127,7 +127,7 @@ async function compareAddressesFirst(comparing: Comparing): Promise<Resolution> 
   const { resolver, inProgress, options } = comparing;
   const { query } = inProgress;
   const forA = { ...comparing, inProgress: { ...inProgress, query: queryOfType(query, TYPE.A) } };
-  const addresses = await withinMs(resolver.clock, resolver.deadlineMs / 2, Promise.resolve(compareResponses(forA)));
+  const addresses = await awaitWithin(resolver.clock, resolver.deadlineMs / 2, Promise.resolve(compareResponses(forA)));
   const verdict = knownVerdict(resolver, query.name, options);
   if (verdict !== null || query.type !== TYPE.AAAA) return await inTime(comparing, followVerdict(comparing, verdict));
   const isSilent = addresses?.comparison?.near === "silent";
@@ -157,7 +157,7 @@ async function waitAndCompare(comparing: Comparing, near: Promise<Resolution>): 
     arrived = resolution;
     return resolution;
   });
-  const inNearTime = await withinMs(resolver.clock, Math.min(nearMs, untilMs - resolver.clock.now()), noted);
+  const inNearTime = await awaitWithin(resolver.clock, Math.min(nearMs, untilMs - resolver.clock.now()), noted);
   const finding = classify(inNearTime, comparing.sets);
   if (inNearTime !== null && finding === "kept") return keepNear(comparing, inNearTime);
   const late = await inTime(comparing, far);
@@ -233,7 +233,7 @@ function storeVerdict(
 async function inTime(comparing: Comparing, resolution: Resolution | Promise<Resolution>): Promise<Resolution> {
   if (!(resolution instanceof Promise)) return resolution;
   const { resolver, inProgress, far, untilMs } = comparing;
-  const found = await withinMs(resolver.clock, untilMs - resolver.clock.now(), resolution);
+  const found = await awaitWithin(resolver.clock, untilMs - resolver.clock.now(), resolution);
   if (found !== null) return found;
   const comparison = { side: "far", group: far.label, near: null, by: "failure" } as const;
   return { ...answerOutOfTime(inProgress), route: far.label, comparison };

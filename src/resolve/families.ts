@@ -3,7 +3,7 @@ import type { Query } from "../dns/query.ts";
 import { CLASS, EDE, TYPE } from "../dns/types.ts";
 import { setUint16 } from "../dns/wire.ts";
 import type { Client } from "../lib/client.ts";
-import { withinMs } from "../lib/deadline.ts";
+import { awaitWithin } from "../lib/deadline.ts";
 import type { CompareDecision, Decision, FilterAction, ForwardDecision } from "../rules/decision.ts";
 import { answerServfail } from "./local-answer.ts";
 import type { Resolution, Resolver, UpstreamQuery } from "./types.ts";
@@ -73,9 +73,9 @@ export function preferFamily(
   if (!(preferred instanceof Promise)) return hasAddresses(preferred) ? withhold() : ask();
   const untilMs = resolver.clock.now() + resolver.deadlineMs;
   const waitAndChoose = async (): Promise<Resolution> => {
-    const found = await withinMs(resolver.clock, resolver.deadlineMs / 2, preferred);
+    const found = await awaitWithin(resolver.clock, resolver.deadlineMs / 2, preferred);
     if (found !== null && hasAddresses(found)) return { ...withhold(), attempts: found.attempts };
-    const asked = await withinMs(resolver.clock, untilMs - resolver.clock.now(), Promise.resolve(ask()));
+    const asked = await awaitWithin(resolver.clock, untilMs - resolver.clock.now(), Promise.resolve(ask()));
     return asked ?? answerOutOfTime(inProgress);
   };
   return waitAndChoose();

@@ -6,7 +6,7 @@ import { type Answer, type AnswerOutcome, addressesOf, outcomeOf, recordsOf } fr
 import type { ExtendedError } from "../dns/edns.ts";
 import type { Name } from "../dns/name.ts";
 import { EDE, RCODE, rcodeName, TYPE } from "../dns/types.ts";
-import { withinMs } from "../lib/deadline.ts";
+import { awaitWithin } from "../lib/deadline.ts";
 import type { Dispatch } from "../upstreams/dispatch.ts";
 import type { GroupAdmission } from "../upstreams/group.ts";
 import { type Attempt, OWN_FAILURES, UpstreamError, type UpstreamFailure } from "../upstreams/upstream.ts";
@@ -168,7 +168,7 @@ async function outcomeOfAddresses(resolver: Resolver, request: FetchRequest, { c
   const held = resolver.cache.peek(key);
   if (held !== null && isFresh(held, limits, nowMs)) return outcomeOf(held.answer);
   const fetch = fetchAnswer(resolver, { ...request, question, key });
-  const fetched = await withinMs(resolver.clock, deadlineMs - nowMs, fetch.result);
+  const fetched = await awaitWithin(resolver.clock, deadlineMs - nowMs, fetch.result);
   return fetched === null || fetched.kind === "failed" ? "failure" : outcomeOf(fetched.answer);
 }
 

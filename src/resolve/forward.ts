@@ -6,7 +6,7 @@ import type { StaleOptions } from "../cache/options.ts";
 import { type Answer, outcomeOf } from "../dns/answer.ts";
 import type { Question } from "../dns/query.ts";
 import { EDE, RCODE } from "../dns/types.ts";
-import { withinMs } from "../lib/deadline.ts";
+import { awaitWithin } from "../lib/deadline.ts";
 import type { Group } from "../upstreams/group.ts";
 import type { Attempt } from "../upstreams/upstream.ts";
 import { isForged, isVoid } from "./classify.ts";
@@ -118,7 +118,7 @@ async function refresh(resolver: Resolver, inProgress: UpstreamQuery, { request,
     return answerStale(inProgress, stale, []);
   }
   const fetch = fetchAnswer(resolver, request);
-  const fetched = await withinMs(resolver.clock, options.afterMs, fetch.result);
+  const fetched = await awaitWithin(resolver.clock, options.afterMs, fetch.result);
   if (fetched?.kind === "answered" && !fetched.tentative) return answerFetched(resolver, inProgress, { request, fetched });
   if (fetched === null) resolver.cache.noteRefreshFailure(request.key);
   return answerStale(inProgress, stale, fetched?.attempts ?? fetch.attempts());

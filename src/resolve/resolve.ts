@@ -92,12 +92,12 @@ function answerFromUpstream(resolver: Resolver, inProgress: UpstreamQuery): Reso
     decision.kind === "forward"
       ? forward(resolver, inProgress, resolver.groups.get(decision.group))
       : compare(resolver, inProgress, decision.compare);
-  if (resolution instanceof Promise) return resolution.then((late) => finish(resolver, inProgress, late));
-  return finish(resolver, inProgress, resolution);
+  if (resolution instanceof Promise) return resolution.then((late) => finishAnswer(resolver, inProgress, late));
+  return finishAnswer(resolver, inProgress, resolution);
 }
 
 /** Applies what depends on the client to an answer of a group. Cached answers stay as the upstream sent them. */
-function finish(resolver: Resolver, inProgress: UpstreamQuery, resolution: Resolution): Resolution {
+function finishAnswer(resolver: Resolver, inProgress: UpstreamQuery, resolution: Resolution): Resolution {
   const { query } = inProgress;
   const { route, answer } = resolution;
   // Without a route there is only a SERVFAIL.

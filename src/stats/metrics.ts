@@ -1,6 +1,6 @@
 // The door of stats/: everything that is counted or measured, as a text that Prometheus reads.
 //
-// control/administration renders the text for `GET /metrics`. counters.ts counts queries as they end; process.ts watches the process and the
+// control/control.ts renders the text for `GET /metrics`. counters.ts counts queries as they end; process.ts watches the process and the
 // reloads; the other numbers come from the objects that hold them.
 
 import type { LogStatus } from "../log/record.ts";

@@ -4,7 +4,7 @@ import { keepChain } from "../dns/chain.ts";
 import { type Name, nameFromText, nameText } from "../dns/name.ts";
 import { CLASS, rcodeName, TYPE } from "../dns/types.ts";
 import type { Clock } from "../lib/clock.ts";
-import { withinMs } from "../lib/deadline.ts";
+import { awaitWithin } from "../lib/deadline.ts";
 import { staggered, stopAfter } from "./dial.ts";
 import type { ServerOptions } from "./options.ts";
 import { openServer } from "./server.ts";
@@ -129,7 +129,7 @@ export class Bootstrap implements AddressLookup {
     const pending6 = this.#ask(name, TYPE.AAAA, signal).catch(noteFailure);
     try {
       const ipv4 = await this.#ask(name, TYPE.A, signal).catch(noteFailure);
-      const ipv6 = ipv4?.answered ? await withinMs(this.#clock, AAAA_WAIT_MS, pending6) : await pending6;
+      const ipv6 = ipv4?.answered ? await awaitWithin(this.#clock, AAAA_WAIT_MS, pending6) : await pending6;
       const answers = [ipv4, ipv6].filter((answer) => answer !== null);
       if (answers.length > 0) return answers;
       if (outer.aborted) throw outer.reason;

@@ -166,7 +166,7 @@ export class Group implements Upstream {
     return this.#reachableFrom(address).length === 0;
   }
 
-  /** Whether this group is what these options and this fallback would open. */
+  /** Whether this group is what these options and this fallback would open, so that its connections may stay. About answers: `groupMarks`. */
   isFor(options: GroupOptions, fallback: Group | null): boolean {
     return this.#fallback === fallback && isDeepStrictEqual(this.options, options);
   }
@@ -336,7 +336,7 @@ export function openGroups(options: readonly GroupOptions[], context: GroupConte
 
 /**
  * A fingerprint of the source of each group's answers: equal for equal servers in any order, with equal proxy, subnet and fallback. Passwords and
- * the strategy do not count.
+ * the strategy do not count, so a group that is opened anew may keep its answers (`isFor` decides about connections).
  * @param groups whose fallbacks form no circle.
  */
 export function groupMarks(groups: readonly GroupOptions[]): ReadonlyMap<string, string> {

@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { App } from "../../src/app/app.ts";
 import { parseConfig } from "../../src/config/load.ts";
-import { RecordKeeping } from "../../src/control/journal.ts";
+import { RecordKeeping } from "../../src/control/recorder.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { ListenError } from "../../src/listen/listeners.ts";
 import { ListRefresher } from "../../src/lists/refresher.ts";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { QueryRecorder } from "../../src/control/journal.ts";
+import { QueryRecorder } from "../../src/control/recorder.ts";
 import { traceOfRecord } from "../../src/control/records.ts";
 import { isRejection, parseQuery } from "../../src/dns/query.ts";
 import { EntryReader } from "../../src/log/entries.ts";
