@@ -2,9 +2,6 @@ import { dirname } from "node:path";
 import { styleText } from "node:util";
 import type { App } from "../app/app.ts";
 import { endpointText } from "../dns/address.ts";
-import { ROOT } from "../dns/name.ts";
-import type { Question } from "../dns/query.ts";
-import { CLASS, TYPE } from "../dns/types.ts";
 import { printable } from "../lib/text.ts";
 import { version } from "../lib/version.ts";
 import type { Endpoint } from "../listen/options.ts";
@@ -12,21 +9,12 @@ import { listCacheOf } from "../lists/cache.ts";
 import { reportLists, type SourceReport } from "../lists/load.ts";
 import { milliseconds } from "../log/text.ts";
 import { ownHostsPath } from "../server/host-overrides.ts";
+import { ROOT_SERVERS } from "../upstreams/probes.ts";
 import { type Attempt, UpstreamError } from "../upstreams/upstream.ts";
 import { ageText, endpointToAsk, type Terminal } from "./invocation.ts";
 
 /** How long a group may take to answer the question that measures it. */
 const MEASURE_MS = 3000;
-
-/** Every server knows the answer, and the question tells nothing about anybody. */
-const ROOT_SERVERS: Question = {
-  name: ROOT,
-  type: TYPE.NS,
-  class: CLASS.IN,
-  dnssecOk: false,
-  checkingDisabled: false,
-  clientSubnet: null,
-};
 
 type Row = readonly [title: string, text: string, hint?: string];
 

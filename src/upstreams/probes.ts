@@ -9,7 +9,8 @@ import { type Upstream, UpstreamError } from "./upstream.ts";
 /** Long enough for a handshake through a proxy on another continent. At one probe a second, at most three are pending to a member. */
 const PROBE_LIMIT_MS = 3000;
 
-const ROOT_SERVERS: Question = {
+/** Every server knows the answer, and the question tells nothing about any client. */
+export const ROOT_SERVERS: Question = {
   name: ROOT,
   type: TYPE.NS,
   class: CLASS.IN,

@@ -5,7 +5,7 @@ import { ControlError } from "../../src/admin/control.ts";
 import { EventStream, findMissedRecords, NOTHING_MISSED } from "../../src/admin/stream.ts";
 import { encodeRecord } from "../../src/log/followers.ts";
 import type { LogStatus, QueryRecord } from "../../src/log/record.ts";
-import { connectRaw } from "../listen/support/raw.ts";
+import { connectRaw, type RawConnection } from "../listen/support/raw.ts";
 import { EVERYTHING, opened } from "../log/opened.ts";
 import { record, SOME_WALL_MS } from "../log/records.ts";
 import { collectGarbage } from "../support/collect-garbage.ts";
@@ -32,6 +32,15 @@ function offer(stream: EventStream, record: QueryRecord): void {
 
 function idsOf(events: readonly (ServerEvent | null)[]): readonly number[] {
   return events.map((event) => Number(event?.id) - FIRST);
+}
+
+/** A reader of the live stream that takes nothing from its socket until the socket is resumed. */
+async function stalledReader(admin: TestAdmin): Promise<RawConnection> {
+  const reader = await connectRaw(admin.port);
+  reader.socket.pause();
+  reader.write(`GET /api/v1/queries/stream HTTP/1.1\r\nHost: 127.0.0.1:${admin.port}\r\n\r\n`);
+  while (admin.control.queries.readers < 1) await new Promise((resolve) => setImmediate(resolve));
+  return reader;
 }
 
 function streamOf(admin: TestAdmin, query = "", headers: Readonly<Record<string, string>> = {}): Promise<EventReader> {
@@ -260,10 +269,7 @@ describe("a slow reader", () => {
 
   test("on a socket holds up no other reader, and costs bounded memory", async () => {
     const admin = await openTestAdmin({ limits: { streamRecords: 50 } });
-    const slow = await connectRaw(admin.port);
-    slow.socket.pause();
-    slow.write(`GET /api/v1/queries/stream HTTP/1.1\r\nHost: 127.0.0.1:${admin.port}\r\n\r\n`);
-    while (admin.control.queries.readers < 1) await new Promise((resolve) => setImmediate(resolve));
+    const slow = await stalledReader(admin);
     const quick = await streamOf(admin);
     const answers = ["60 TXT ".padEnd(4000, "x")];
     collectGarbage();
@@ -284,10 +290,7 @@ describe("a slow reader", () => {
 
   test("that reads nothing is disconnected", async () => {
     const admin = await openTestAdmin({ limits: { idleMs: 200 } });
-    const slow = await connectRaw(admin.port);
-    slow.socket.pause();
-    slow.write(`GET /api/v1/queries/stream HTTP/1.1\r\nHost: 127.0.0.1:${admin.port}\r\n\r\n`);
-    while (admin.control.queries.readers < 1) await new Promise((resolve) => setImmediate(resolve));
+    await stalledReader(admin);
     const answers = ["60 TXT ".padEnd(60_000, "x")];
     let index = 0;
     while (admin.control.queries.readers > 0) {

@@ -43,6 +43,14 @@ describe("while queries arrive", () => {
     api = apiOf(fenliu);
   });
 
+  /** A trial whose store in this folder has some queries. */
+  async function recordingTrial(name: string): Promise<{ readonly trial: Trial; readonly path: string }> {
+    const path = join(scene.subfolder(name), "queries.db");
+    const trial = await Trial.begin(fenliu, api, path);
+    await trial.recorded();
+    return { trial, path };
+  }
+
   test("a full disk: reported once, visible everywhere, and nothing is lost when there is room again", async ({ skip }) => {
     const disk = scene.subfolder("full");
     if (!(await mounted(disk, "8m"))) skip(CANNOT_MOUNT);
@@ -77,9 +85,7 @@ describe("while queries arrive", () => {
   });
 
   test("another process that locks the file", async () => {
-    const path = join(scene.subfolder("locked"), "queries.db");
-    const trial = await Trial.begin(fenliu, api, path);
-    await trial.recorded();
+    const { trial, path } = await recordingTrial("locked");
     const holder = await start(process.execPath, [join(projectRoot, "test/log/lock-holder.ts"), path], /locked/);
     onTestFinished(() => void holder.stop("SIGKILL"));
     await trial.fails("another process holds a lock on the file");
@@ -89,9 +95,7 @@ describe("while queries arrive", () => {
   });
 
   test("the file is deleted while it is open: a new file begins", async () => {
-    const path = join(scene.subfolder("deleted"), "queries.db");
-    const trial = await Trial.begin(fenliu, api, path);
-    await trial.recorded();
+    const { trial, path } = await recordingTrial("deleted");
     rmSync(path);
     await trial.told(FAILING, "the file was deleted or replaced while it was open");
     await trial.recovers();
@@ -100,9 +104,7 @@ describe("while queries arrive", () => {
   });
 
   test("the file is overwritten while it is open: it is quarantined, and a new file begins", async () => {
-    const path = join(scene.subfolder("damaged"), "queries.db");
-    const trial = await Trial.begin(fenliu, api, path);
-    await trial.recorded();
+    const { trial, path } = await recordingTrial("damaged");
     overwrite(path);
     overwrite(`${path}-wal`);
     await trial.told(FAILING, /the file is (damaged|no database)/);

@@ -204,38 +204,19 @@ describe("a damaged file", () => {
   });
 
   test("damage found at the start quarantines the file", async () => {
-    const before = await opened();
-    before.append(records(20_000));
-    expect(await found(before.log)).toBe(20_000);
-    await before.log.close();
-    overwrite(before.path, 4096);
-    const { log, append, events, path } = await opened(before.path);
-    expect([await events.next(), await events.next(), await events.next()]).toMatchObject([
-      { kind: "failing", reason: "the file is damaged" },
-      { kind: "renewed" },
-      { kind: "well" },
-    ]);
-    append(records(10));
-    expect(await found(log)).toBe(10);
+    const path = await closedLog();
+    overwrite(path, 4096);
+    await expectRenewal(await opened(path));
     expect(integrity(path)).toBe("ok");
   });
 
   test("damage found by a search fails the search, and logging goes on in a new file", async () => {
-    const before = await opened();
-    before.append(records(20_000));
-    expect(await found(before.log)).toBe(20_000);
-    await before.log.close();
-    const { log, append, events, path } = await opened(before.path);
+    const path = await closedLog();
+    const again = await opened(path);
     const { size } = statSync(path);
     overwrite(path, size / 2, 4096 * 20);
-    await expect(found(log)).rejects.toMatchObject({ kind: "unavailable" });
-    expect([await events.next(), await events.next(), await events.next()]).toMatchObject([
-      { kind: "failing", reason: "the file is damaged" },
-      { kind: "renewed" },
-      { kind: "well" },
-    ]);
-    append(records(10));
-    expect(await found(log)).toBe(10);
+    await expect(found(again.log)).rejects.toMatchObject({ kind: "unavailable" });
+    await expectRenewal(again);
   });
 
   test("at most two quarantined files are kept", async () => {
@@ -268,6 +249,26 @@ describe("a damaged file", () => {
     expect(readFileSync(path).equals(before)).toBe(true);
   });
 });
+
+/** The path of a log with many records, which is closed. */
+async function closedLog(): Promise<string> {
+  const { log, append, path } = await opened();
+  append(records(20_000));
+  expect(await found(log)).toBe(20_000);
+  await log.close();
+  return path;
+}
+
+/** Expects that the damage is reported and that a new file takes records. */
+async function expectRenewal({ log, append, events }: Opened): Promise<void> {
+  expect([await events.next(), await events.next(), await events.next()]).toMatchObject([
+    { kind: "failing", reason: "the file is damaged" },
+    { kind: "renewed" },
+    { kind: "well" },
+  ]);
+  append(records(10));
+  expect(await found(log)).toBe(10);
+}
 
 describe("a process that is killed", () => {
   test("after any number of kills the file is whole and every record in it can be read", async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { extendedError, zone } from "../dns/zone.ts";
-import { siteWith } from "../support/site.ts";
+import { siteWith, type TestSite } from "../support/site.ts";
 import { type Outcome, workbenchWith } from "../support/workbench.ts";
 import { bare, deny, empty, honest, respond, silent, withRcode } from "../support/zone-script.ts";
 import type { Script } from "../upstreams/scripted-server.ts";
@@ -14,6 +14,15 @@ const stale = { rcode: "NOERROR", answers: ["192.0.2.7"], ede: [3], ttl: 30 };
 function negative(rcode: number, ttl: number, minimum: number, ...more: readonly string[]): Script {
   const authority = zone(`example ${ttl} SOA ns.example hostmaster.example 1 2 3 4 ${minimum}`, ...more);
   return (asked) => respond(asked, { rcode, authority });
+}
+
+/** A site whose cached answer has expired while its upstream refuses every query. */
+async function expiredSite(): Promise<TestSite> {
+  const site = await siteWith({ upstreams: { main: page } });
+  await site.ask("page.example");
+  site.server().follow(refusing);
+  await site.clock.advance(100_000);
+  return site;
 }
 
 describe("negative answers expire soon: their TTLs are clamped and count down", () => {
@@ -104,10 +113,7 @@ describe("failures", () => {
   });
 
   test("never replace a positive answer", async () => {
-    const site = await siteWith({ upstreams: { main: page } });
-    await site.ask("page.example");
-    site.server().follow(refusing);
-    await site.clock.advance(100_000);
+    const site = await expiredSite();
     expect(await site.ask("page.example")).toMatchObject(stale);
   });
 
@@ -145,10 +151,7 @@ describe("stale answers (RFC 8767)", () => {
   });
 
   test("are sent at once after a failed refresh, with one background refresh per `recheck`", async () => {
-    const site = await siteWith({ upstreams: { main: page } });
-    await site.ask("page.example");
-    site.server().follow(refusing);
-    await site.clock.advance(100_000);
+    const site = await expiredSite();
     const asked = () => site.asked().length;
     for (const [elapsedMs, questions] of [
       [0, 2],
@@ -167,10 +170,7 @@ describe("stale answers (RFC 8767)", () => {
   });
 
   test("are replaced by a successful background refresh", async () => {
-    const site = await siteWith({ upstreams: { main: page } });
-    await site.ask("page.example");
-    site.server().follow(refusing);
-    await site.clock.advance(100_000);
+    const site = await expiredSite();
     expect(await site.ask("page.example")).toMatchObject(stale);
     site.server().follow(page);
     await site.clock.advance(1000);

@@ -23,6 +23,12 @@ export interface StoreShape {
   readonly batch: number;
 }
 
+export const anyShape: fc.Arbitrary<StoreShape> = fc.record({
+  partRows: fc.integer({ min: 5, max: 60 }),
+  upkeep: fc.nat(12),
+  batch: fc.integer({ min: 1, max: 40 }),
+});
+
 /** A connection for reading a store that these records were added to, in their order; gone when the test ends. */
 export function storeOf(records: readonly QueryRecord[], shape: StoreShape): Database {
   const database = storeIn(directory(), records, shape);
