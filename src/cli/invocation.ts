@@ -74,6 +74,8 @@ const OPTIONS = {
   full: { type: "boolean" },
   /** How many records at most. */
   limit: { type: "string", short: "n" },
+  /** Remove what a person has written as well. */
+  purge: { type: "boolean" },
   /** The names below too. */
   subtree: { type: "boolean" },
   /** The client that asks: an address or a client id. */

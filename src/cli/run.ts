@@ -9,6 +9,7 @@ import { listsCommand } from "./lists.ts";
 import { logCommand } from "./log.ts";
 import { queryCommand } from "./query.ts";
 import { serveCommand } from "./serve.ts";
+import { serviceCommand } from "./service.ts";
 
 /** Commands of the contract that this version does not have. */
 const NOT_YET = ["routeros"];
@@ -24,6 +25,7 @@ const commands: Readonly<Record<string, Command>> = {
   flush: flushCommand,
   demo: demoCommand,
   import: importCommand,
+  service: serviceCommand,
 };
 
 /**
