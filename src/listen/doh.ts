@@ -3,13 +3,7 @@ import type { Client, HttpVersion } from "../lib/client.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import type { Body } from "./body.ts";
 import { forwardedPeer } from "./client-address.ts";
-import type { HttpResponse, ListenServices, Peer, RequestHead } from "./types.ts";
-
-interface HttpRequest {
-  readonly version: HttpVersion;
-  readonly head: RequestHead;
-  readonly body: Body;
-}
+import type { HandlerReply, HttpResponse, ListenServices, Peer, RequestHead } from "./types.ts";
 
 /** The other end of an HTTP connection. */
 export interface HttpPeer {
@@ -34,20 +28,19 @@ export class DohService {
     return { direct, isTrusted: this.#services.trustedProxies.hasText(direct.address), clientId };
   }
 
-  /** null = the request broke off before its end. */
-  async respond({ version, head, body }: HttpRequest, peer: HttpPeer): Promise<HttpResponse | null> {
+  /** Answers at once where the handler does. null = the request broke off before its end. */
+  respond(version: HttpVersion, head: RequestHead, body: Body, peer: HttpPeer): HttpResponse | null | Promise<HttpResponse> {
     const request = readRequest(head, this.#path);
     if (body.kind === "broken") return null;
     if (request.kind === "refused") return refusal(request, body.kind === "endless");
     if (body.kind !== "whole") return refusal(TOO_LARGE, body.kind === "endless");
     const { address, port } = peer.isTrusted ? forwardedPeer(peer.direct, head, this.#services.trustedProxies) : peer.direct;
-    const method = request.kind === "body" ? "POST" : "GET";
     const client: Client = {
       address,
       port,
       transport: "doh",
       http: version,
-      method,
+      method: request.kind === "body" ? "POST" : "GET",
       clientId: request.clientId ?? peer.clientId,
     };
     switch (request.kind) {
@@ -55,43 +48,40 @@ export class DohService {
         return this.#answerMessage(request.message, client);
       case "body":
         return this.#answerMessage(body.bytes, client);
-      case "json": {
-        const reply = await this.#services.handler.answerJson(request.parameters, client);
-        if (reply.kind === "bad") return refusal(refuse(400, reply.text), false);
-        return success("application/dns-json", Buffer.from(reply.body), reply.maxAgeSeconds);
-      }
+      case "json":
+        return this.#answerJson(request.parameters, client);
       default:
         return unreachable(request);
     }
   }
 
-  async #answerMessage(message: Uint8Array, client: Client): Promise<HttpResponse> {
+  #answerMessage(message: Uint8Array, client: Client): HttpResponse | Promise<HttpResponse> {
     const refused = checkMessage(message);
     if (refused !== null) return refusal(refused, false);
-    const answer = this.#services.handler.answer(message, client);
-    const reply = answer instanceof Promise ? await answer : answer;
-    if (reply === null) return refusal(refuse(400, "This is not a DNS query."), false);
-    return success("application/dns-message", reply.wire, reply.maxAgeSeconds);
+    const reply = this.#services.handler.answer(message, client);
+    return reply instanceof Promise ? reply.then(responseOf) : responseOf(reply);
+  }
+
+  async #answerJson(parameters: URLSearchParams, client: Client): Promise<HttpResponse> {
+    const reply = await this.#services.handler.answerJson(parameters, client);
+    if (reply.kind === "bad") return refusal(refuse(400, reply.text), false);
+    return success("application/dns-json", Buffer.from(reply.body), reply.maxAgeSeconds);
   }
 }
 
+function responseOf(reply: HandlerReply | null): HttpResponse {
+  if (reply === null) return refusal(refuse(400, "This is not a DNS query."), false);
+  return success("application/dns-message", reply.wire, reply.maxAgeSeconds);
+}
+
 function success(contentType: string, body: Uint8Array, maxAgeSeconds: number | null): HttpResponse {
-  return {
-    status: 200,
-    headers: {
-      "content-type": contentType,
-      "content-length": String(body.length),
-      "cache-control": maxAgeSeconds === null ? "no-store" : `max-age=${maxAgeSeconds}`,
-    },
-    body,
-    unread: false,
-  };
+  const cacheControl = maxAgeSeconds === null ? "no-store" : `max-age=${maxAgeSeconds}`;
+  return { status: 200, contentType, cacheControl, allow: null, body, unread: false };
 }
 
 function refusal({ status, text }: Refusal, unread: boolean): HttpResponse {
-  const body = Buffer.from(`${text}\n`);
-  const headers = { "content-type": "text/plain; charset=utf-8", "content-length": String(body.length) };
-  return { status, headers: status === 405 ? { ...headers, allow: ALLOWED_METHODS } : headers, body, unread };
+  const allow = status === 405 ? ALLOWED_METHODS : null;
+  return { status, contentType: "text/plain; charset=utf-8", cacheControl: null, allow, body: Buffer.from(`${text}\n`), unread };
 }
 
 /** What a request asks for. `clientId` is the path segment after the path of the service. */
@@ -114,7 +104,7 @@ export const ALLOWED_METHODS = "GET, HEAD, POST";
  * is the body. `path` is `ListenOptions.dohPath`. The Accept header is ignored: the answer to a message is a message; only a name in the query string is answered with JSON.
  */
 export function readRequest(head: RequestHead, path: string): DohRequest {
-  const target = head.target.replace(/^https?:\/\/[^/?]*/i, "");
+  const target = head.target.startsWith("/") ? head.target : head.target.replace(/^https?:\/\/[^/?]*/i, "");
   const mark = target.indexOf("?");
   const clientId = readPath(mark === -1 ? target : target.slice(0, mark), path);
   if (clientId === undefined) return refuse(404, "There is nothing here; DNS is asked at another path.");
@@ -160,21 +150,46 @@ function readPostHead(head: RequestHead, clientId: string | null): DohRequest {
 }
 
 function readQuery(query: string, clientId: string | null): DohRequest {
+  if (query.startsWith("dns=") && !query.includes("&")) return readMessage(query.slice("dns=".length), clientId);
   const values = query.split("&").filter((pair) => pair.startsWith("dns="));
   const [value] = values;
-  if (value !== undefined && values.length === 1) {
-    const message = decodeBase64Url(value.slice("dns=".length));
-    return message === null ? refuse(400, "The parameter dns is not base64url.") : { kind: "message", message, clientId };
-  }
+  if (value !== undefined && values.length === 1) return readMessage(value.slice("dns=".length), clientId);
   if (values.length > 1) return refuse(400, "The parameter dns is there more than once.");
   const parameters = new URLSearchParams(query);
   if (parameters.has("name")) return { kind: "json", parameters, clientId };
   return refuse(400, "There is neither a parameter dns nor a parameter name.");
 }
 
-/** RFC 4648 §5. Accepts padding, which RFC 8484 §6 forbids and clients send. Returns a fresh copy; null = not base64url. */
-function decodeBase64Url(text: string): Uint8Array | null {
-  const plain = text.replace(/(?:=|%3d){1,2}$/i, "");
-  if (!/^[A-Za-z0-9_-]*$/.test(plain) || plain.length % 4 === 1) return null;
-  return new Uint8Array(Buffer.from(plain, "base64url"));
+function readMessage(value: string, clientId: string | null): DohRequest {
+  const message = decodeBase64Url(value);
+  return message === null ? refuse(400, "The parameter dns is not base64url.") : { kind: "message", message, clientId };
 }
+
+/** RFC 4648 §5. Accepts padding, which RFC 8484 §6 forbids and clients send. Returns a fresh copy; null = not base64url. */
+function decodeBase64Url(value: string): Uint8Array | null {
+  const text = value.endsWith("=") || value.includes("%") ? value.replace(/(?:=|%3d){1,2}$/i, "") : value;
+  const tail = text.length % 4;
+  if (tail === 1) return null;
+  const message = new Uint8Array((text.length >> 2) * 3 + (tail === 0 ? 0 : tail - 1));
+  let bits = 0;
+  let heldBits = 0;
+  let length = 0;
+  for (let at = 0; at < text.length; at++) {
+    const digit = BASE64URL_DIGITS[text.charCodeAt(at)] ?? NO_DIGIT;
+    if (digit === NO_DIGIT) return null;
+    bits = ((bits << 6) | digit) & 0xffff;
+    heldBits += 6;
+    if (heldBits < 8) continue;
+    heldBits -= 8;
+    message[length++] = bits >> heldBits;
+  }
+  return message;
+}
+
+const NO_DIGIT = 255;
+
+/** The value of each digit, by its character code. */
+const BASE64URL_DIGITS = Uint8Array.from({ length: 128 }, (_, code) => {
+  const value = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".indexOf(String.fromCharCode(code));
+  return value === -1 ? NO_DIGIT : value;
+});

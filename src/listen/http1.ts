@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { NO_BODY, readBody } from "./body.ts";
 import { ALLOWED_METHODS, type DohService, type HttpPeer } from "./doh.ts";
+import { HeadTrailer, Http1Connection } from "./http1-connection.ts";
 import type { Connection, HttpResponse, ListenServices, RequestHead } from "./types.ts";
 
 /** How long the rest of a too long body is discarded after the 413, so that the client can read the answer. */
@@ -10,11 +11,15 @@ const LINGER_MS = 1000;
 
 const CHECK_MS = 1000;
 
+/** How much longer than `keepAliveTimeout` says Node keeps an idle connection, so that a request under way is not cut. */
+const KEEP_ALIVE_MARGIN_MS = 1000;
+
 /** DoH over HTTP/1.0 and HTTP/1.1 on accepted connections. Responses are sent in the order of the requests. */
 export class Http1Server {
   readonly #service: DohService;
   readonly #services: ListenServices;
   readonly #server: Server;
+  readonly #trailer: HeadTrailer;
   readonly #connections = new WeakMap<Duplex, Http1Connection>();
 
   constructor(service: DohService, services: ListenServices) {
@@ -32,11 +37,13 @@ export class Http1Server {
     });
     // Cuts a client that does not read its answer. The margin lets an incomplete request get its 408 first.
     this.#server.timeout = limits.httpRequestMs + 2 * CHECK_MS;
+    this.#trailer = new HeadTrailer(services.clock, Math.floor(limits.httpIdleMs / 1000));
     // A client that ends its side after the request still wants the answer. Node's types lack the property.
     Object.assign(this.#server, { httpAllowHalfOpen: true });
     const answer = (request: IncomingMessage, response: ServerResponse): void => void this.#answer(request, response);
     this.#server.on("request", answer);
     this.#server.on("checkExpectation", answer);
+    this.#server.on("checkContinue", (request, response) => void this.#continue(request, response));
     this.#server.on("connect", (_request, socket) => this.#end(socket, 405, `allow: ${ALLOWED_METHODS}\r\n`));
     this.#server.on("clientError", (error, socket) => this.#refuse(error, socket));
     // A server that never listens starts its request timers only at this event.
@@ -44,22 +51,41 @@ export class Http1Server {
   }
 
   serve(socket: Socket, peer: HttpPeer): Connection {
-    const connection = new Http1Connection(socket, peer, this.#services);
+    const sharing = {
+      service: this.#service,
+      services: this.#services,
+      trailer: this.#trailer,
+      idleMs: this.#services.limits.httpIdleMs + KEEP_ALIVE_MARGIN_MS,
+      stallMs: this.#server.timeout,
+    };
+    const connection = new Http1Connection(socket, peer, sharing, this.#handToNode);
     this.#connections.set(socket, connection);
-    this.#server.emit("connection", socket);
-    // `readStart` has read from the socket, so Node does not start the flow by itself.
     socket.resume();
     return connection;
   }
+
+  readonly #handToNode = (socket: Socket): void => {
+    this.#server.emit("connection", socket);
+    // The socket was read from before, so Node does not start the flow by itself.
+    socket.resume();
+  };
 
   async close(): Promise<void> {
     this.#server.close();
   }
 
+  /** Node would send the interim response at once, before answers of our own that are awaited. */
+  async #continue(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    await this.#connectionOf(request).ownAnswers;
+    response.writeContinue();
+    await this.#answer(request, response);
+  }
+
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const connection = this.#connections.get(request.socket);
-    if (connection === undefined) throw new Error("a request came on a connection that was never served");
-    connection.begin(response);
+    const connection = this.#connectionOf(request);
+    let unreadBytes = 0;
+    connection.begin();
+    response.on("close", () => connection.complete(unreadBytes));
     const { method = "", url: target = "", headers } = request;
     const head: RequestHead = {
       method,
@@ -71,20 +97,34 @@ export class Http1Server {
     };
     const version = request.httpVersion === "1.0" ? "1.0" : "1.1";
     const body = hasBody(request) ? await readBody(request) : NO_BODY;
-    const reply = await this.#service.respond({ version, head, body }, connection.peer);
+    const reply = await this.#service.respond(version, head, body, connection.peer);
     if (reply === null || response.destroyed || request.socket.destroyed) return;
+    unreadBytes = reply.body.length;
+    connection.countUnread(unreadBytes);
+    await connection.ownAnswers;
+    if (response.destroyed || request.socket.destroyed) return;
     this.#send(response, reply, connection.closesAfterThis);
-    connection.countUnread(response, reply.body.length);
+  }
+
+  #connectionOf(request: IncomingMessage): Http1Connection {
+    const connection = this.#connections.get(request.socket);
+    if (connection === undefined) throw new Error("a request came on a connection that was never served");
+    return connection;
   }
 
   #send(response: ServerResponse, reply: HttpResponse, closes: boolean): void {
-    response.writeHead(reply.status, closes || reply.unread ? { ...reply.headers, connection: "close" } : reply.headers);
-    if (!reply.unread) {
-      response.end(reply.body);
+    const { status, contentType, cacheControl, allow, body, unread } = reply;
+    response.setHeader("content-type", contentType).setHeader("content-length", body.length);
+    if (cacheControl !== null) response.setHeader("cache-control", cacheControl);
+    if (allow !== null) response.setHeader("allow", allow);
+    if (closes || unread) response.setHeader("connection", "close");
+    response.writeHead(status);
+    if (!unread) {
+      response.end(body);
       return;
     }
     // Closing now would reset the connection because bytes still arrive, and the client might lose the answer.
-    response.write(reply.body);
+    response.write(body);
     const end = (): void => void response.end();
     const timer = this.#services.clock.setTimer(end, LINGER_MS);
     response.req.on("end", end);
@@ -109,68 +149,6 @@ export class Http1Server {
         `content-length: ${text.length}\r\n${extraHeaders}connection: close\r\n\r\n${text}`,
       () => socket.destroy(),
     );
-  }
-}
-
-/** One HTTP/1 connection and its pending requests. */
-class Http1Connection implements Connection {
-  readonly peer: HttpPeer;
-  readonly #socket: Socket;
-  readonly #services: ListenServices;
-  /** When the last answer was sent. */
-  #answeredMs: number;
-  #outstanding = 0;
-  /** Bytes of answers, those that wait for their turn included. */
-  #unreadBytes = 0;
-  #isFinishing = false;
-
-  constructor(socket: Socket, peer: HttpPeer, services: ListenServices) {
-    this.#socket = socket;
-    this.peer = peer;
-    this.#services = services;
-    this.#answeredMs = services.clock.now();
-  }
-
-  get idleSinceMs(): number | null {
-    return this.isIdle ? this.#answeredMs : null;
-  }
-
-  get isIdle(): boolean {
-    return this.#outstanding === 0;
-  }
-
-  get closesAfterThis(): boolean {
-    return this.#isFinishing && this.#outstanding === 1;
-  }
-
-  begin(response: ServerResponse): void {
-    this.#outstanding++;
-    // Node reads all pipelined requests of a chunk and resumes the socket after each one, so we pause after the whole chunk.
-    if (this.#outstanding === this.#services.limits.outstandingPerConnection) process.nextTick(() => this.#pauseIfFull());
-    response.on("close", () => {
-      this.#outstanding--;
-      this.#answeredMs = this.#services.clock.now();
-      if (this.#outstanding === this.#services.limits.outstandingPerConnection - 1) this.#socket.resume();
-      if (this.#isFinishing && this.isIdle) this.#socket.destroySoon();
-    });
-  }
-
-  /** Counts an answer until the system has taken it. Cuts the connection when too many bytes wait. */
-  countUnread(response: ServerResponse, bytes: number): void {
-    this.#unreadBytes += bytes;
-    response.on("close", () => {
-      this.#unreadBytes -= bytes;
-    });
-    if (this.#unreadBytes > this.#services.limits.writeBacklogBytes) this.#socket.destroy();
-  }
-
-  finish(): void {
-    this.#isFinishing = true;
-    if (this.isIdle) this.#socket.destroySoon();
-  }
-
-  #pauseIfFull(): void {
-    if (this.#outstanding >= this.#services.limits.outstandingPerConnection) this.#socket.pause();
   }
 }
 

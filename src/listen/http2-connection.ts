@@ -1,19 +1,24 @@
 import type { Socket } from "node:net";
 import { ResettableTimer } from "../lib/deadline.ts";
-import { NO_BODY } from "./body.ts";
+import { type Body, NO_BODY } from "./body.ts";
 import type { DohService, HttpPeer } from "./doh.ts";
 import { ERROR } from "./http2/frames.ts";
 import type { Http2Stream } from "./http2/request.ts";
 import { Http2Session } from "./http2/session.ts";
-import type { Connection, HttpResponse, ListenServices } from "./types.ts";
+import type { Connection, HttpResponse, ListenServices, RequestHead } from "./types.ts";
 
 /** How long a client has to close the connection after we ended it. */
 const LINGER_MS = 1000;
 
-const NO_BYTES = new Uint8Array(0);
-
 /** RFC 6585 §5. */
-const TOO_LARGE_HEAD: HttpResponse = { status: 431, headers: { "content-length": "0" }, body: NO_BYTES, unread: false };
+const TOO_LARGE_HEAD: HttpResponse = {
+  status: 431,
+  contentType: "text/plain; charset=utf-8",
+  cacheControl: null,
+  allow: null,
+  body: Buffer.from("The head of the request is too large.\n"),
+  unread: false,
+};
 
 /** DoH on one HTTP/2 connection: the deadlines and limits. `http2/session.ts` is the protocol, `doh.ts` answers the requests. */
 export class Http2Connection implements Connection {
@@ -25,6 +30,8 @@ export class Http2Connection implements Connection {
   readonly #deadline: ResettableTimer;
   /** When a stream began or ended last. */
   #activeMs: number;
+  /** Whether activity is noted at the end of this turn: once for all the requests of a chunk. */
+  #willNoteActivity = false;
 
   /** @param socket its preface has been read. */
   constructor(socket: Socket, peer: HttpPeer, behind: { readonly service: DohService; readonly services: ListenServices }) {
@@ -35,10 +42,11 @@ export class Http2Connection implements Connection {
     this.#activeMs = behind.services.clock.now();
     this.#deadline = new ResettableTimer(behind.services.clock, () => this.#expire());
     this.#session = new Http2Session(socket, behind.services, {
-      onRequest: (stream) => void this.#answer(stream),
+      onRequest: (stream) => this.#answer(stream),
       onActivity: () => {
-        this.#activeMs = this.#services.clock.now();
-        this.#setDeadline();
+        if (this.#willNoteActivity) return;
+        this.#willNoteActivity = true;
+        process.nextTick(this.#noteActivity);
       },
     });
     socket.on("close", () => this.#deadline.cancel());
@@ -53,20 +61,32 @@ export class Http2Connection implements Connection {
     this.#session.finish();
   }
 
-  async #answer(stream: Http2Stream): Promise<void> {
-    const { head } = stream;
-    if (head === null) {
-      this.#session.respond(stream, TOO_LARGE_HEAD);
-      return;
-    }
-    const body = stream.body === null ? NO_BODY : await stream.body.done;
+  #answer(stream: Http2Stream): void {
+    const { head, body } = stream;
+    if (head === null) this.#session.respond(stream, TOO_LARGE_HEAD);
+    else if (body === null) this.#ask(stream, head, NO_BODY);
+    else void body.done.then((whole) => this.#ask(stream, head, whole));
+  }
+
+  #ask(stream: Http2Stream, head: RequestHead, body: Body): void {
     if (stream.isClosed) return;
-    const reply = await this.#service.respond({ version: "2", head, body }, this.#peer);
-    if (reply === null || stream.isClosed) return;
+    const reply = this.#service.respond("2", head, body, this.#peer);
+    if (reply instanceof Promise) void reply.then((response) => this.#respond(stream, head, response));
+    else if (reply !== null) this.#respond(stream, head, reply);
+  }
+
+  #respond(stream: Http2Stream, head: RequestHead, response: HttpResponse): void {
+    if (stream.isClosed) return;
     const isFull = this.#session.unreadBytes > this.#services.limits.writeBacklogBytes;
     if (isFull) this.#session.reset(stream, ERROR.REFUSED_STREAM);
-    else this.#session.respond(stream, head.method === "HEAD" ? { ...reply, body: NO_BYTES } : reply);
+    else this.#session.respond(stream, response, { withoutBody: head.method === "HEAD" });
   }
+
+  readonly #noteActivity = (): void => {
+    this.#willNoteActivity = false;
+    this.#activeMs = this.#services.clock.now();
+    this.#setDeadline();
+  };
 
   /** Sets the deadline to the first thing that the client is late with, else to the end of the idle time, or of its time to close. */
   #setDeadline(): void {

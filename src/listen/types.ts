@@ -66,10 +66,14 @@ export interface RequestHead {
   readonly realIp: string | undefined;
 }
 
+/** A response of any HTTP version. Content-Length is the length of the body. */
 export interface HttpResponse {
   readonly status: number;
-  /** Names in lower case, `content-length` included. */
-  readonly headers: Readonly<Record<string, string>>;
+  readonly contentType: string;
+  /** null = the header is left out. */
+  readonly cacheControl: string | null;
+  /** null = the header is left out. */
+  readonly allow: string | null;
   readonly body: Uint8Array;
   /** The rest of the request's body was not read. */
   readonly unread: boolean;

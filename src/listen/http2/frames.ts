@@ -68,11 +68,21 @@ export interface FramePlace {
 /** The nine bytes before a payload (RFC 9113 §4.1). */
 export function frameHead(type: number, { flags = 0, streamId = 0 }: FramePlace, length: number): Uint8Array {
   const head = Buffer.allocUnsafe(FRAME_HEAD_BYTES);
-  head.writeUIntBE(length, 0, 3);
-  head[3] = type;
-  head[4] = flags;
-  head.writeUInt32BE(streamId, 5);
+  putFrameHead(head, 0, { type, flags, streamId, length });
   return head;
+}
+
+interface FrameHead extends Required<FramePlace> {
+  readonly type: number;
+  /** Of the payload. */
+  readonly length: number;
+}
+
+export function putFrameHead(bytes: Buffer, offset: number, { type, flags, streamId, length }: FrameHead): void {
+  bytes.writeUIntBE(length, offset, 3);
+  bytes[offset + 3] = type;
+  bytes[offset + 4] = flags;
+  bytes.writeUInt32BE(streamId, offset + 5);
 }
 
 function frameOf(type: number, place: FramePlace, payload: Uint8Array): Uint8Array {

@@ -30,6 +30,7 @@ import {
 import { encodeFields, type HeaderField, HpackDecoder, INITIAL_TABLE_BYTES } from "./hpack.ts";
 import { FrameOutput } from "./output.ts";
 import { areTrailers, type Http2Stream, readHead } from "./request.ts";
+import { encodeResponse, wholeResponse } from "./response.ts";
 
 /** The largest header list of a request (§6.5.2). The head of a DoH request has a few hundred bytes; a GET adds as many again. */
 const MAX_HEADER_LIST_BYTES = 16_384;
@@ -67,6 +68,8 @@ export class Http2Session {
   #blockBegunMs: number | null = null;
   #receiveWindow = INITIAL_WINDOW_BYTES;
   #sendWindow = INITIAL_WINDOW_BYTES;
+  /** Bytes of bodies for which the windows have no room yet. */
+  #unsentBytes = 0;
   /** Ends the time between the two GOAWAYs; null = no GOAWAY has been sent. */
   #draining: Timer | null = null;
   /** No more streams are taken. */
@@ -100,6 +103,7 @@ export class Http2Session {
 
   /** When the oldest open stream began; null = none is open. */
   get oldestBegunMs(): number | null {
+    if (this.#streams.size === 0) return null;
     const [oldest] = this.#streams.values();
     return oldest?.begunMs ?? null;
   }
@@ -110,9 +114,7 @@ export class Http2Session {
 
   /** Bytes of answers that the client has not read, as far as we know. */
   get unreadBytes(): number {
-    let unsent = 0;
-    for (const stream of this.#streams.values()) unsent += stream.unsent?.length ?? 0;
-    return unsent + this.#output.unsentBytes;
+    return this.#unsentBytes + this.#output.unsentBytes;
   }
 
   /** Since when the client has not read any of the waiting bytes; null = none wait. */
@@ -144,18 +146,28 @@ export class Http2Session {
     this.#endIfDone();
   }
 
-  /** To be called at most once for a stream. Does nothing on a closed stream. */
-  respond(stream: Http2Stream, { status, headers, body }: HttpResponse): void {
+  /** To be called at most once for a stream. Does nothing on a closed stream. `withoutBody`: the response to HEAD. */
+  respond(stream: Http2Stream, response: HttpResponse, { withoutBody } = { withoutBody: false }): void {
     if (stream.isClosed) return;
-    const fields = Object.entries(headers).map(([name, value]) => ({ name, value }));
-    const block = this.#blocks.encode([{ name: ":status", value: String(status) }, ...fields]);
-    const end = body.length === 0 ? FRAME_FLAG.END_STREAM : 0;
+    const { body } = response;
+    const isEmpty = withoutBody || body.length === 0;
+    const block = this.#blocks.encodeResponse(response);
+    const end = isEmpty ? FRAME_FLAG.END_STREAM : 0;
+    const isWhole = !isEmpty && body.length <= Math.min(stream.sendWindow, this.#sendWindow, this.#peer.maxFrameBytes);
+    if (isWhole) {
+      stream.sendWindow -= body.length;
+      this.#sendWindow -= body.length;
+      this.#output.write(wholeResponse(stream.id, block, body));
+      this.#completeResponse(stream);
+      return;
+    }
     this.#output.writeFrame(FRAME.HEADERS, { flags: FRAME_FLAG.END_HEADERS | end, streamId: stream.id }, block);
-    if (body.length === 0) {
+    if (isEmpty) {
       this.#completeResponse(stream);
       return;
     }
     stream.unsent = body;
+    this.#unsentBytes += body.length;
     this.#send(stream);
   }
 
@@ -384,6 +396,7 @@ export class Http2Session {
       const rest = stream.unsent.subarray(part.length);
       stream.sendWindow -= part.length;
       this.#sendWindow -= part.length;
+      this.#unsentBytes -= part.length;
       const flags = rest.length === 0 ? FRAME_FLAG.END_STREAM : 0;
       this.#output.writeFrame(FRAME.DATA, { flags, streamId: stream.id }, part);
       stream.unsent = rest.length === 0 ? null : rest;
@@ -405,6 +418,7 @@ export class Http2Session {
 
   #remove(stream: Http2Stream): void {
     this.#streams.delete(stream.id);
+    this.#unsentBytes -= stream.unsent?.length ?? 0;
     close(stream);
     this.#endIfDone();
     this.#events.onActivity();
@@ -421,6 +435,7 @@ export class Http2Session {
     this.#draining?.cancel();
     for (const stream of this.#streams.values()) close(stream);
     this.#streams.clear();
+    this.#unsentBytes = 0;
     this.#output.end();
     this.#events.onActivity();
   }
@@ -635,7 +650,14 @@ class HeaderBlocks {
   }
 
   encode(fields: readonly HeaderField[]): Uint8Array {
-    const block = encodeFields(fields);
+    return this.#withTableSize(encodeFields(fields));
+  }
+
+  encodeResponse(response: HttpResponse): Uint8Array {
+    return this.#withTableSize(encodeResponse(response));
+  }
+
+  #withTableSize(block: Uint8Array): Uint8Array {
     if (this.#shrinking !== "to confirm") return block;
     this.#shrinking = "confirmed";
     return Buffer.concat([EMPTY_TABLE, block]);

@@ -1,0 +1,264 @@
+import { STATUS_CODES } from "node:http";
+import type { Socket } from "node:net";
+import type { Clock } from "../lib/clock.ts";
+import type { DohService, HttpPeer } from "./doh.ts";
+import { readWholeRequest } from "./http1-request.ts";
+import type { Connection, HttpResponse, ListenServices } from "./types.ts";
+
+/** What the connections of one server share. */
+interface Http1Sharing {
+  readonly service: DohService;
+  readonly services: ListenServices;
+  readonly trailer: HeadTrailer;
+  /** How long a connection may be silent while it owes nothing, and while an answer is awaited or unread. */
+  readonly idleMs: number;
+  readonly stallMs: number;
+}
+
+/** An answer whose turn has not come; `bytes` null = the handler still works on it. */
+interface PendingAnswer {
+  bytes: Buffer | null;
+}
+
+/**
+ * One HTTP/1 connection. Answers plain requests itself, in the order of the requests, all answers of a chunk in one write. At the first bytes
+ * that `readWholeRequest` declines it hands the connection to Node's parser for good, and from then on counts what Node's parser takes.
+ */
+export class Http1Connection implements Connection {
+  readonly peer: HttpPeer;
+  readonly #socket: Socket;
+  readonly #sharing: Http1Sharing;
+  readonly #handOver: (socket: Socket) => void;
+  /** When the last answer was sent. */
+  #answeredMs: number;
+  /** Requests without their complete answer. */
+  #outstanding = 0;
+  /** Bytes of answers that wait for their turn; of Node's, also those that the system has not taken. */
+  #unreadBytes = 0;
+  #isFinishing = false;
+  /** The client has ended its side. */
+  #hasEnded = false;
+  /** Answers of our own from the first awaited one on. */
+  readonly #queue: PendingAnswer[] = [];
+  readonly #onQueueEmpty: (() => void)[] = [];
+  /** Answers to be written at the end of the turn. */
+  #parts: Buffer[] = [];
+  /** How long the connection has been silent when the timeout of the socket fires next. */
+  #silentMs = 0;
+
+  /** @param handOver gives the socket to Node's parser, with the bytes that it shall read unshifted. */
+  constructor(socket: Socket, peer: HttpPeer, sharing: Http1Sharing, handOver: (socket: Socket) => void) {
+    this.#socket = socket;
+    this.peer = peer;
+    this.#sharing = sharing;
+    this.#handOver = handOver;
+    this.#answeredMs = sharing.services.clock.now();
+    socket.on("data", this.#read).on("end", this.#end).on("timeout", this.#expire);
+    this.#silentMs = Math.min(sharing.idleMs, sharing.stallMs);
+    socket.setTimeout(this.#silentMs);
+  }
+
+  get idleSinceMs(): number | null {
+    return this.isIdle ? this.#answeredMs : null;
+  }
+
+  get isIdle(): boolean {
+    return this.#outstanding === 0;
+  }
+
+  get closesAfterThis(): boolean {
+    return this.#isFinishing && this.#outstanding === 1;
+  }
+
+  /** Settles when every answer of our own is written. null = all are. Node's answers come after them. */
+  get ownAnswers(): Promise<void> | null {
+    return this.#queue.length === 0 ? null : new Promise((resolve) => this.#onQueueEmpty.push(resolve));
+  }
+
+  finish(): void {
+    this.#isFinishing = true;
+    if (this.isIdle) this.#socket.destroySoon();
+  }
+
+  /** Counts a request that Node's parser has read. The caller calls `complete` when its answer is out. */
+  begin(): void {
+    this.#outstanding++;
+    // Node reads all pipelined requests of a chunk and resumes the socket after each one, so we pause after the whole chunk.
+    if (this.#outstanding === this.#limit) process.nextTick(() => this.#pauseIfFull());
+  }
+
+  complete(unreadBytes: number): void {
+    this.#unreadBytes -= unreadBytes;
+    this.#outstanding--;
+    this.#answeredMs = this.#sharing.services.clock.now();
+    if (this.#outstanding === this.#limit - 1) this.#socket.resume();
+    if (this.isIdle && this.#isFinishing) this.#socket.destroySoon();
+  }
+
+  /** Counts bytes of an answer until `complete`. Cuts the connection when too many bytes wait. */
+  countUnread(bytes: number): void {
+    this.#unreadBytes += bytes;
+    if (this.#unreadBytes > this.#sharing.services.limits.writeBacklogBytes) this.#socket.destroy();
+  }
+
+  get #limit(): number {
+    return this.#sharing.services.limits.outstandingPerConnection;
+  }
+
+  #pauseIfFull(): void {
+    if (this.#outstanding >= this.#limit) this.#socket.pause();
+  }
+
+  readonly #read = (chunk: Buffer): void => {
+    this.#noteActivity();
+    let at = 0;
+    while (at < chunk.length) {
+      if (this.#outstanding >= this.#limit) {
+        this.#socket.pause();
+        this.#socket.unshift(chunk.subarray(at));
+        break;
+      }
+      const request = readWholeRequest(chunk, at);
+      if (request === null) {
+        this.#flush();
+        this.#giveUp(chunk.subarray(at));
+        return;
+      }
+      at = request.end;
+      this.#outstanding++;
+      const reply = this.#sharing.service.respond("1.1", request.head, request.body, this.peer);
+      if (reply instanceof Promise) this.#await(reply);
+      else this.#take(reply);
+    }
+    this.#flush();
+  };
+
+  #giveUp(rest: Buffer): void {
+    const socket = this.#socket;
+    if (socket.destroyed) return;
+    socket.off("data", this.#read).off("end", this.#end).off("timeout", this.#expire);
+    socket.pause();
+    socket.unshift(rest);
+    this.#handOver(socket);
+  }
+
+  /** Sends a response that is there at once, or lets it wait for its turn. */
+  #take(reply: HttpResponse | null): void {
+    const bytes = this.#render(reply);
+    if (this.#queue.length === 0) {
+      this.#write(bytes);
+      this.complete(0);
+      return;
+    }
+    this.#queue.push({ bytes });
+    this.countUnread(bytes.length);
+  }
+
+  #await(reply: Promise<HttpResponse | null>): void {
+    const pending: PendingAnswer = { bytes: null };
+    this.#queue.push(pending);
+    void reply.then((response) => {
+      pending.bytes = this.#render(response);
+      this.countUnread(pending.bytes.length);
+      this.#sendInOrder();
+    });
+  }
+
+  #sendInOrder(): void {
+    this.#noteActivity();
+    for (let first = this.#queue[0]; first !== undefined && first.bytes !== null; first = this.#queue[0]) {
+      this.#queue.shift();
+      this.#write(first.bytes);
+      this.complete(first.bytes.length);
+    }
+    if (this.#queue.length === 0) {
+      // Node may write the next answer within this turn.
+      this.#flush();
+      for (const resolve of this.#onQueueEmpty.splice(0)) resolve();
+    }
+    if (this.#hasEnded && this.isIdle) process.nextTick(() => this.#socket.end());
+  }
+
+  #render(reply: HttpResponse | null): Buffer {
+    if (reply === null) throw new Error("a whole request broke off");
+    return renderResponse(reply, this.#sharing.trailer.text(this.closesAfterThis));
+  }
+
+  #write(bytes: Buffer): void {
+    // Before `complete` may end the socket, and at the latest at the end of the turn.
+    if (this.#parts.length === 0) process.nextTick(this.#flush);
+    this.#parts.push(bytes);
+    if (this.closesAfterThis) this.#flush();
+  }
+
+  readonly #flush = (): void => {
+    const parts = this.#parts;
+    const [first] = parts;
+    if (first === undefined) return;
+    this.#parts = [];
+    if (!this.#socket.writable) return;
+    this.#socket.write(parts.length === 1 ? first : Buffer.concat(parts));
+    if (this.#socket.writableLength > this.#sharing.services.limits.writeBacklogBytes) this.#socket.destroy();
+  };
+
+  readonly #end = (): void => {
+    this.#hasEnded = true;
+    if (this.isIdle) this.#socket.end();
+  };
+
+  #noteActivity(): void {
+    const { idleMs, stallMs } = this.#sharing;
+    const firstMs = Math.min(idleMs, stallMs);
+    if (this.#silentMs === firstMs) return;
+    this.#silentMs = firstMs;
+    this.#socket.setTimeout(firstMs);
+  }
+
+  /** The socket was silent for `#silentMs`. */
+  readonly #expire = (): void => {
+    const isStalled = !this.isIdle || this.#socket.writableLength > 0;
+    const limitMs = isStalled ? this.#sharing.stallMs : this.#sharing.idleMs;
+    if (this.#silentMs >= limitMs) {
+      this.#socket.destroy();
+      return;
+    }
+    this.#socket.setTimeout(limitMs - this.#silentMs);
+    this.#silentMs = limitMs;
+  };
+}
+
+function renderResponse({ status, contentType, cacheControl, allow, body }: HttpResponse, trailer: string): Buffer {
+  let head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: ${contentType}\r\ncontent-length: ${body.length}\r\n`;
+  if (cacheControl !== null) head += `cache-control: ${cacheControl}\r\n`;
+  if (allow !== null) head += `allow: ${allow}\r\n`;
+  head += trailer;
+  const bytes = Buffer.allocUnsafe(head.length + body.length);
+  bytes.write(head, 0, "latin1");
+  bytes.set(body, head.length);
+  return bytes;
+}
+
+/** The end of each head, as Node writes it: `Date` and `Connection`. Kept for a second. */
+export class HeadTrailer {
+  readonly #clock: Clock;
+  readonly #keepAlive: string;
+  #second = Number.NaN;
+  #kept = "";
+  #closing = "";
+
+  constructor(clock: Clock, keepAliveSeconds: number) {
+    this.#clock = clock;
+    this.#keepAlive = `Connection: keep-alive\r\nKeep-Alive: timeout=${keepAliveSeconds}\r\n\r\n`;
+  }
+
+  text(closes: boolean): string {
+    const second = Math.floor(this.#clock.wallMs() / 1000);
+    if (second !== this.#second) {
+      this.#second = second;
+      const date = `Date: ${new Date(second * 1000).toUTCString()}\r\n`;
+      this.#kept = date + this.#keepAlive;
+      this.#closing = `connection: close\r\n${date}\r\n`;
+    }
+    return closes ? this.#closing : this.#kept;
+  }
+}
