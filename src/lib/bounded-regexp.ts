@@ -14,7 +14,7 @@ export const MAX_WAYS = {
 
 /** A compiled expression, or the reason why it is refused. */
 type BoundedRegexp =
-  | { readonly kind: "accepted"; readonly regexp: RegExp }
+  | { readonly kind: "accepted"; readonly regexp: RegExp; readonly ways: number }
   | { readonly kind: "refused"; readonly reason: string };
 
 /**
@@ -28,19 +28,20 @@ export function boundedRegexp(source: string, maxWays: number = MAX_WAYS.list): 
   // `(?i)` changes nothing: letter case never counts.
   const plain = source.startsWith("(?i)") ? source.slice(4) : source;
   let regexp: RegExp;
+  let ways: number;
   try {
     regexp = new RegExp(plain, "i");
   } catch {
     return { kind: "refused", reason: "not a regular expression" };
   }
   try {
-    const ways = new WayCounter(plain).count();
+    ways = new WayCounter(plain).count();
     if (ways > maxWays) return { kind: "refused", reason: "a regular expression with too many repetitions" };
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     return { kind: "refused", reason: error.message };
   }
-  return { kind: "accepted", regexp };
+  return { kind: "accepted", regexp, ways };
 }
 
 class Refusal extends Error {}

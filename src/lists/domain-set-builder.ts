@@ -1,4 +1,4 @@
-import { boundedRegexp } from "../lib/bounded-regexp.ts";
+import { boundedRegexp, MAX_WAYS } from "../lib/bounded-regexp.ts";
 import { runSync, type Sliced } from "../lib/cooperative.ts";
 import { DomainSet, type EntrySource, type TextPattern } from "./domain-set.ts";
 import { buildNameTable, NameCollector } from "./name-table-build.ts";
@@ -7,6 +7,9 @@ import type { DomainSink } from "./types.ts";
 
 /** Limit for the keywords and regular expressions of one set: a query that no name of the set matches is tried with them. */
 const MAX_TEXT_PATTERNS = 2000;
+
+/** All expressions of a set may take as long as four of the most expensive ones: some 20 ms for the worst name. */
+const MAX_SET_WAYS = 4 * MAX_WAYS.list;
 const MAX_KEYWORD_LENGTH = 253;
 
 /** Builds a DomainSet, one source after another. */
@@ -16,6 +19,9 @@ export class DomainSetBuilder {
   readonly #exceptions = new NameCollector();
   readonly #sources: EntrySource[] = [];
   readonly #texts: TextPattern[] = [];
+
+  /** In how many ways the engine may try the expressions against one name. */
+  #ways = 0;
 
   constructor(list: string | null) {
     this.#list = list;
@@ -71,7 +77,9 @@ export class DomainSetBuilder {
     }
     const bounded = boundedRegexp(entry.text);
     if (bounded.kind === "refused") return bounded.reason;
-    const { regexp } = bounded;
+    const { regexp, ways } = bounded;
+    if (this.#ways + ways > MAX_SET_WAYS) return "one regular expression too many: together they would take too long for a name";
+    this.#ways += ways;
     this.#texts.push({ ...entry, matches: (text) => regexp.test(text) });
     return null;
   }

@@ -5,7 +5,7 @@ import type { DomainSet } from "./domain-set.ts";
 import { DomainSetBuilder } from "./domain-set-builder.ts";
 import type { ListOptions } from "./options.ts";
 import { recognise } from "./recognise.ts";
-import { eachLine } from "./span.ts";
+import { eachLine, type Span } from "./span.ts";
 import { lineReader, readAddressLine, TEXT_FORMATS } from "./text-formats.ts";
 import { type DomainSink, WarningLog } from "./types.ts";
 
@@ -68,10 +68,19 @@ export function* readDomains(
     return `a text has no category ${code.toLowerCase()}; the formats are ${TEXT_FORMATS.join(", ")}`;
   const readLine = lineReader(named ?? recognised.format, attributes);
   yield* eachLine(recognised.text, (line, lineNumber) => {
-    const reason = readLine(line, lineNumber, sink);
+    const reason = isTooLong(line) ? TOO_LONG : readLine(line, lineNumber, sink);
     if (reason !== null) warnings.add(lineNumber, reason);
   });
   return null;
+}
+
+/** A name has at most 253 characters; a line of dnsmasq may hold some. A line is read in one go, however long the reading takes. */
+const MAX_LINE_BYTES = 4096;
+
+const TOO_LONG = `a line of more than ${MAX_LINE_BYTES} bytes`;
+
+function isTooLong({ start, end }: Span): boolean {
+  return end - start > MAX_LINE_BYTES;
 }
 
 interface AddressReading {
@@ -89,7 +98,7 @@ export function* readAddresses(bytes: Buffer, category: string | null, warnings:
   if (category !== null) return unusable(`a text has no category ${category}`);
   const ranges: AddressRange[] = [];
   yield* eachLine(recognised.text, (line, lineNumber) => {
-    const read = readAddressLine(line);
+    const read = isTooLong(line) ? TOO_LONG : readAddressLine(line);
     if (typeof read === "string") warnings.add(lineNumber, read);
     else if (read !== null) ranges.push(read);
   });

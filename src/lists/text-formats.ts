@@ -207,7 +207,10 @@ function clashValue(line: Span): string | null {
   if (/^(#|;|\/\/|payload:|---)/.test(text)) return null;
   const item = text.replace(/^-\s+/, "");
   const [, quoted] = /^(?:'([^']*)'|"([^"]*)")/.exec(item)?.filter((part) => part !== undefined) ?? [];
-  return quoted ?? item.replace(/\s+(#|\/\/).*$/, "").trim();
+  if (quoted !== undefined) return quoted;
+  // Not one expression: it would try every run of spaces from every space of it.
+  for (const { index } of item.matchAll(/#|\/\//g)) if (/\s/.test(item[index - 1] ?? "")) return item.slice(0, index).trim();
+  return item.trim();
 }
 
 /** Names of the machine itself in hosts files: a list of other hosts does not mean them. */
@@ -248,7 +251,7 @@ const LINE_READERS: Readonly<Record<Exclude<TextFormat, "plain">, DomainLineRead
 export function readAddressLine(line: Span): AddressRange | string | null {
   const text = clashValue(line);
   if (text === null) return null;
-  const written = dnsmasqAddress(text) ?? addressPart(text.replace(/\s*[#;].*$/, "").trim());
+  const written = dnsmasqAddress(text) ?? addressPart((text.split(/[#;]/, 1)[0] ?? "").trim());
   return rangeFromText(written) ?? "not an address, CIDR or range";
 }
 

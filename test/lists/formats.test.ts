@@ -3,7 +3,7 @@ import { type Name, nameFromText } from "../../src/dns/name.ts";
 import { runSync } from "../../src/lib/cooperative.ts";
 import type { DomainSet } from "../../src/lists/domain-set.ts";
 import { DomainSetBuilder } from "../../src/lists/domain-set-builder.ts";
-import { readDomains } from "../../src/lists/readers.ts";
+import { readAddresses, readDomains } from "../../src/lists/readers.ts";
 import { type Warning, WarningLog } from "../../src/lists/types.ts";
 
 interface Reading {
@@ -34,6 +34,37 @@ function matches({ set }: Reading, ...names: readonly string[]): (string | null)
     return `${pattern}:${line}`;
   });
 }
+
+describe("hostile lists", () => {
+  const spaces = " ".repeat(40_000);
+
+  test.each([
+    ["domains of clash", `payload:\n- a.test${spaces}x\n`, "clash"],
+    ["plain domains", `a.test${spaces}x\nb.test\n`, null],
+  ])("a line longer than 4,096 bytes is passed over: %s", (_what, text, category) => {
+    const startedMs = performance.now();
+    const reading = read(text.repeat(50), category);
+    expect(reading.warnings[0]?.reason).toBe("a line of more than 4096 bytes");
+    expect(performance.now() - startedMs).toBeLessThan(500);
+  });
+
+  test("10,000 lines that are nearly all spaces are read in time linear to their bytes", () => {
+    const startedMs = performance.now();
+    read(`payload:\n${`- a.test${" ".repeat(4000)}x\n`.repeat(500)}`, "clash");
+    const warnings = new WarningLog();
+    runSync(readAddresses(Buffer.from(`192.0.2.1${" ".repeat(4000)}x\n`.repeat(500)), null, warnings));
+    expect(performance.now() - startedMs).toBeLessThan(1000);
+  });
+
+  test("many expensive expressions are refused together, although each alone is accepted", () => {
+    const lines = Array.from({ length: 20 }, (_, index) => `regexp:a.*a.*a${index}`);
+    const reading = read(lines.join("\n"));
+    expect(reading.warnings.length).toBeGreaterThan(0);
+    const startedMs = performance.now();
+    reading.set.match(name(`${"a".repeat(63)}.${"a".repeat(63)}.${"a".repeat(63)}.${"a".repeat(50)}`));
+    expect(performance.now() - startedMs).toBeLessThan(100);
+  });
+});
 
 describe("a plain list", () => {
   test("is one name a line, with comments and blank lines between", () => {
