@@ -127,9 +127,12 @@ export function printProblems(problems: readonly Problem[], text: string): strin
   return problems.map((problem) => printProblem(problem, lines[problem.line - 1] ?? "")).join("");
 }
 
+/** The lines of these keys are not printed: what the server prints goes into logs. */
+const SECRET_KEY = /(?:^|\.)tokens?(?:$|\[)/;
+
 function printProblem(problem: Problem, sourceLine: string): string {
   const printed = [`${problem.file}:${problem.line}:${problem.column}: ${problem.message}`];
-  if (sourceLine.trim() !== "") {
+  if (sourceLine.trim() !== "" && !SECRET_KEY.test(problem.key)) {
     const start = Math.max(0, problem.column - Math.ceil(SHOWN_COLUMNS / 2));
     const from = sourceLine.length <= SHOWN_COLUMNS ? 0 : start;
     const shown = sourceLine.slice(from, from + SHOWN_COLUMNS);

@@ -119,6 +119,7 @@ export function toLogOptions({ queries, ...rest }: RawOf<typeof logShape>): LogO
 const token = wordLike(/^[\x21-\x7e]{8,}$/, "a secret text", {
   wrong: "a token has 8 or more characters, printable ASCII without spaces",
   fix: "make one with `openssl rand -hex 16`",
+  isSecret: true,
 });
 
 const hostName = text({

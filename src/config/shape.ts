@@ -32,6 +32,8 @@ interface TextOptions<T> {
   readonly examples?: readonly string[];
   /** What to do if YAML saw a map or array; by default, to write what is expected. */
   readonly fixOfCollection?: string;
+  /** No message quotes what was written. */
+  readonly isSecret?: boolean;
 }
 
 /** A string with a form of its own. */
@@ -55,14 +57,18 @@ function failAsNotText<T>(place: SourceLocation, reader: ConfigReader, options: 
   const { expected, parse, fixOfCollection = `write ${expected}` } = options;
   const written = isScalar(place.node) && place.node.value !== null ? (place.node.source ?? null) : null;
   if (written === null) return failAsOther(place, expected, reader, fixOfCollection);
+  // YAML takes a token of digits for a number.
+  if (options.isSecret === true)
+    return reader.fail(place, `expected ${expected}, found what YAML takes for no text`, "put it in quotes");
   const parsed = parse(written);
   return failAsOther(place, expected, reader, "value" in parsed ? `put it in quotes: "${written}"` : parsed.fix);
 }
 
 /** A word that matches a pattern. */
-export function wordLike(pattern: RegExp, expected: string, { wrong, fix }: WrongWord): Shape<string> {
+export function wordLike(pattern: RegExp, expected: string, { wrong, fix, isSecret = false }: WrongWord): Shape<string> {
   return text({
     expected,
+    isSecret,
     parse: (written) => (pattern.test(written) ? { value: written } : { wrong: wrong.replaceAll("%", () => written), fix }),
   });
 }
@@ -71,6 +77,7 @@ interface WrongWord {
   /** `%` stands for the word. */
   readonly wrong: string;
   readonly fix: string;
+  readonly isSecret?: boolean;
 }
 
 /** One of a few fixed words. */

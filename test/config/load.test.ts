@@ -120,3 +120,12 @@ test("escape sequences in the file do not reach the terminal", () => {
 test("without a source line there is no caret", () => {
   expect(printProblems([problem], "")).toBe("fenliu.yaml:1:1: it is wrong\n    fix: mend it\n");
 });
+
+test("no message and no printed line quotes a token, not even one that YAML takes for a number", () => {
+  const text = "admin: { token: 9876543210123 }\nddns:\n  tokens: [1234567890123]\nupstreams: { a: { servers: 10.0.0.1 } }\n";
+  const result = parseConfig(text, "fenliu.yaml");
+  if (result.kind === "ok") throw new Error("the file is accepted");
+  const printed = JSON.stringify(result.problems) + printProblems(result.problems, text);
+  expect(printed).toContain("put it in quotes");
+  expect(printed).not.toMatch(/9876543210123|1234567890123/);
+});
