@@ -5,6 +5,7 @@ import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import { Client, type Dispatcher, errors } from "undici";
+import { privateAddresses } from "../dns/address.ts";
 import type { Clock } from "../lib/clock.ts";
 import { ResettableTimer } from "../lib/deadline.ts";
 import { errorText } from "../lib/text.ts";
@@ -70,7 +71,8 @@ export async function download(
   const total = clock.setTimer(() => giveUp(`not complete within ${TIMEOUT_MS.total / 1000} s`), TIMEOUT_MS.total);
   const idle = new ResettableTimer(clock, () => giveUp(`nothing came for ${TIMEOUT_MS.idle / 1000} s`));
   const signal = AbortSignal.any([request.signal, timeout.signal]);
-  const transfer = { ...request, signal, dial, onActivity: () => idle.set(TIMEOUT_MS.idle) };
+  const dialHop = dialWithin(dial);
+  const transfer = { ...request, signal, dial: dialHop, onActivity: () => idle.set(TIMEOUT_MS.idle) };
   try {
     transfer.onActivity();
     let { url } = request;
@@ -87,6 +89,24 @@ export async function download(
     total.cancel();
     idle.cancel();
   }
+}
+
+/**
+ * Refuses a private address behind a redirect from the internet: a web server must not make us ask our own network, and show what it says. A list whose own
+ * URL leads to a private address, or whose proxy has one, may be redirected anywhere.
+ */
+function dialWithin(dial: Dial): Dial {
+  let startsPrivate: boolean | null = null;
+  return async (target, signal) => {
+    const refusal = new DownloadError("a redirect to a private address");
+    if (startsPrivate === false && privateAddresses.hasText(target.host)) throw refusal;
+    const socket = await dial(target, signal);
+    const isPrivate = privateAddresses.hasText(socket.remoteAddress ?? "");
+    startsPrivate ??= isPrivate;
+    if (startsPrivate || !isPrivate) return socket;
+    socket.destroy();
+    throw refusal;
+  };
 }
 
 interface Transfer extends DownloadRequest {

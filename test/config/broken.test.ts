@@ -48,7 +48,11 @@ describe("types", () => {
       "answers:\n  deadline:",
       "2:12 answers.deadline: expected a duration such as `30s`, found nothing",
     ],
-    ["a number is no text", "admin: { token: 12345678 }", "1:17 admin.token: expected a secret text, found what YAML takes for no text"],
+    [
+      "a number is no text",
+      "admin: { token: 12345678 }",
+      "1:17 admin.token: expected a secret text, found what YAML takes for no text",
+    ],
     ["`yes` is no truth value", "cache: { prefetch: yes }", "1:20 cache.prefetch: expected `true` or `false`, found `yes`"],
     [
       "a word outside a choice is told the choice",

@@ -1,9 +1,11 @@
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
+import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import type { DownloadRequest } from "../../src/lists/download.ts";
+import { type DownloadRequest, type DownloadTarget, download } from "../../src/lists/download.ts";
 import { collectGarbage } from "../support/collect-garbage.ts";
 import { type FakeClock, fakeClock } from "../support/fake-clock.ts";
 import { directory } from "../support/files.ts";
@@ -142,6 +144,23 @@ describe("a failed download leaves no file", () => {
     const { url } = await web({ "/a": page });
     await expect(fetchTo(path, `${url}/a`)).rejects.toThrow(reason);
     expect(existsSync(path)).toBe(false);
+  });
+
+  test.each(["by name", "by address"])("a redirect from the internet to a private address is refused: %s", async (way) => {
+    const there = await web({ "/b": "secret" });
+    const { port } = new URL(there.url);
+    const { url } = await web({ "/a": moved(`http://${way === "by name" ? "localhost" : "127.0.0.1"}:${port}/b`) });
+    const path = join(directory(), "new");
+    const dial = async (target: DownloadTarget): Promise<Socket> => {
+      const socket = connect({ host: "127.0.0.1", port: target.port });
+      await once(socket, "connect");
+      if (target.host === "list.example") Object.defineProperty(socket, "remoteAddress", { value: "192.0.2.1" });
+      return socket;
+    };
+    const request = { url: `${url.replace("localhost", "list.example")}/a`, held: null, path, progress: () => {} };
+    const downloading = download({ ...request, signal: new AbortController().signal }, { dial, clock: fakeClock() });
+    await expect(downloading).rejects.toThrow("a redirect to a private address");
+    expect(there.asked).toEqual([]);
   });
 
   test("a redirect from https to http is refused", async () => {
