@@ -65,7 +65,9 @@ export function readEdns(message: Uint8Array, offset: number): Edns | null {
   let clientSubnet: ClientSubnet | null = null;
   let padded = false;
   let extendedErrors: ExtendedError[] | null = null;
-  for (let position = offset + 10; position < end; ) {
+  const version = message[ttl + 1] ?? 0;
+  // The options of another version are not read: they may have another form (RFC 6891 §6.1.3).
+  for (let position = offset + 10; version === 0 && position < end; ) {
     const code = uint16(message, position);
     const start = position + 4;
     position = start + uint16(message, position + 2);
@@ -84,7 +86,7 @@ export function readEdns(message: Uint8Array, offset: number): Edns | null {
   return {
     udpPayloadBytes: Math.max(CLASSIC_UDP_BYTES, uint16(message, offset + 2)),
     extendedRcode: message[ttl] ?? 0,
-    version: message[ttl + 1] ?? 0,
+    version,
     dnssecOk: ((message[ttl + 2] ?? 0) & 0x80) !== 0,
     clientSubnet,
     padded,

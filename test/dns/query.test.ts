@@ -212,6 +212,13 @@ describe("other refusals", () => {
     expect(rejected(update)).toMatchObject({ rejected: RCODE.NOTIMP });
   });
 
+  test("another EDNS version is BADVERS, although its options make no sense to us (RFC 6891 §6.1.3)", () => {
+    const wire = wireOf({ edns: { ...edns, version: 1 } });
+    const rest = Uint8Array.of(0, 8, 0, 3, 1, 2, 3);
+    wire[wire.length - 1] = rest.length;
+    expect(rejected(Buffer.concat([wire, rest]))).toMatchObject({ rejected: RCODE.BADVERS, edns: { version: 1 } });
+  });
+
   test("another EDNS version is BADVERS, whatever the question", () => {
     const wire = wireOf({ edns: { ...edns, version: 1 }, questions: [question("a", "AXFR")] });
     expect(rejected(wire)).toMatchObject({ rejected: RCODE.BADVERS, edns: { version: 1 } });
