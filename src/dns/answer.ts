@@ -87,13 +87,16 @@ export function outcomeOf(answer: Pick<Answer, "rcode" | "answered" | "soa">): A
 
 /**
  * Checks a response from end to end and collects the offsets; null where the message is malformed, is no response, or has not exactly one question.
- * The Answer may keep `message`, so the caller must not change it. A response with TC may end anywhere after its question; its records are left out then.
+ * The Answer may keep `message`, so the caller must not change it. Bytes behind the last record are left out. A response with TC may end anywhere after its question; its records are left out then.
  */
 export function indexAnswer(message: Uint8Array): Answer | null {
   const questionEnd = responseQuestionEnd(message);
   if (questionEnd < 0) return null;
   const places = recordPlaces(message, questionEnd);
   if (places === null || !places.every(({ owner }) => isName(message, owner))) return cutShort(message, questionEnd);
+  // Some servers leave bytes behind a good answer. They belong to no record: the message counts, as it does for other resolvers.
+  const end = places.at(-1)?.end ?? questionEnd;
+  if (end < message.length) return indexAnswer(copyOf(message, 0, end));
   const opt = optOf(places);
   if (opt === "misplaced") return null;
   const edns = opt === null ? null : readEdns(message, opt.owner + 1);
@@ -162,7 +165,7 @@ function responseQuestionEnd(message: Uint8Array): number {
   return nameStop < 0 || nameStop + 4 > message.length ? -1 : nameStop + 4;
 }
 
-/** The records from `start` to the end of the message; null where a record runs over the end, or bytes are left over. */
+/** The records from `start`; null where a record runs over the end. Bytes may be left over behind them. */
 export function recordPlaces(message: Uint8Array, start: number): RecordPlace[] | null {
   const answers = uint16(message, 6);
   const beforeAdditional = answers + uint16(message, 8);
@@ -178,7 +181,7 @@ export function recordPlaces(message: Uint8Array, start: number): RecordPlace[] 
     places.push({ section, owner, type: uint16(message, fixed), class: uint16(message, fixed + 2), ttl: fixed + 4, data, end });
     owner = end;
   }
-  return owner === message.length ? places : null;
+  return places;
 }
 
 /** The OPT record: at most one, in the additional section, owned by the root (RFC 6891 §6.1.1). */

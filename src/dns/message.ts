@@ -63,6 +63,7 @@ export function decodeMessage(message: Uint8Array): Message | null {
   const places = questions === null ? null : recordPlaces(message, questions.end);
   const opt = places === null ? null : optOf(places);
   if (questions === null || places === null || opt === "misplaced") return null;
+  if ((places.at(-1)?.end ?? questions.end) !== message.length) return null;
   const sections: Record<Section, ResourceRecord[]> = { answer: [], authority: [], additional: [] };
   for (const place of places) {
     const owner = names.read(place.owner);

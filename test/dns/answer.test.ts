@@ -275,8 +275,13 @@ describe("what is no answer", () => {
     for (let end = 0; end < wire.length; end++) expect(indexAnswer(wire.subarray(0, end))).toBeNull();
   });
 
-  test("a response with bytes left over, or longer than any transport takes", () => {
-    expect(indexAnswer(Buffer.concat([wire, Uint8Array.of(0)]))).toBeNull();
+  test("bytes behind the last record are left out, and the answer counts", () => {
+    const withRest = indexAnswer(new Uint8Array(Buffer.concat([wire, Buffer.from("rest")])));
+    expect(withRest).toEqual(indexAnswer(new Uint8Array(wire)));
+    expect(withRest?.answered).toBe(true);
+  });
+
+  test("a response longer than any transport takes", () => {
     const filler = Array.from({ length: 7 }, () => `a TYPE65280 \\# 10000 ${"00".repeat(10_000)}`);
     const parts = responseWire({ questions: [question("a")], answers: zone(...filler.slice(0, 6)) });
     const long = Buffer.concat([parts, responseWire({ answers: zone(filler[0] ?? "") }).subarray(12)]);
