@@ -10,7 +10,7 @@ import { openTestAdmin } from "./support/admin.ts";
 import { ApiDocument } from "./support/api-document.ts";
 import { MemoryControl } from "./support/memory-control.ts";
 
-/** A call of every operation, and what it gives. */
+/** A call of every operation, and its status. */
 const CALLS: Readonly<Record<string, readonly [path: string, status: number, json?: unknown]>> = {
   healthz: ["/healthz", 200],
   readyz: ["/readyz", 200],

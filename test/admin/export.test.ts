@@ -9,7 +9,7 @@ import { MemoryControl } from "./support/memory-control.ts";
 const FIRST = SOME_WALL_MS * 1024;
 const EXPORT = "/api/v1/queries/export";
 
-/** A control whose log gives so many batches of one record, and counts them. */
+/** A control whose log returns `batches` batches of one record, and counts them. */
 function controlWith(batches: number, answers: readonly string[] = []) {
   const control = new MemoryControl();
   const seen = { begun: 0, read: 0, ended: 0 };
@@ -73,7 +73,7 @@ describe("an export", () => {
       before = seen.read;
       for (let turn = 0; turn < 20; turn++) await admin.get("/healthz");
     }
-    // What the kernel takes of it on both sides is a few megabytes.
+    // The kernel buffers a few megabytes on both sides.
     expect(seen.read).toBeLessThan(5000);
     connection.socket.destroy();
     await until(() => seen.ended === 1);

@@ -39,7 +39,7 @@ async function scene() {
   const store = await opened();
   const queries = new StoredLog(store);
   const admin = await openTestAdmin({ control: new MemoryControl(queries) });
-  /** Records queries; those who follow are told. */
+  /** Records queries and wakes the followers. */
   const add = async (...made: readonly QueryRecord[]): Promise<void> => {
     store.append(made);
     await store.clock.advance(100);
@@ -49,7 +49,7 @@ async function scene() {
   return { store, queries, add, read };
 }
 
-/** Nothing can be stored from now on, until the function given is called. */
+/** Prevents storing until the returned function is called. */
 function lock({ path }: Opened): () => void {
   const other = new DatabaseSync(path);
   other.exec("BEGIN IMMEDIATE");

@@ -37,7 +37,7 @@ async function house(): Promise<{ readonly site: TestSite; readonly api: ApiClie
   return { site, api: new ApiClient(`http://127.0.0.1:${bound?.port}`) };
 }
 
-/** Lets time pass until it is there. */
+/** Moves the clock on until the promise is settled. */
 async function inTime<T>(clock: FakeClock, awaited: Promise<T>): Promise<T> {
   let settled = false;
   const settle = () => {
@@ -48,7 +48,7 @@ async function inTime<T>(clock: FakeClock, awaited: Promise<T>): Promise<T> {
   return await awaited;
 }
 
-/** Asks until the log has what is wanted: records are stored a moment after the reply. Time stands still while the log is read. */
+/** Searches until the log has the wanted records: a record is stored a moment after the reply. Time stands still while the log is read. */
 async function recordsOf({ site, api }: { readonly site: TestSite; readonly api: ApiClient }, query: string, count: number) {
   for (;;) {
     await site.clock.advance(1000);
@@ -102,7 +102,7 @@ describe("the API over a running server", () => {
     await recordsOf({ site, api }, "name=ads.example", 1);
     const headers = { "last-event-id": String(first.id) };
     const reader = await EventReader.open(`${api.base}/api/v1/queries/stream`, headers);
-    // Time stands still, or the deadline of the search would come before a busy machine has read the log.
+    // Time stands still: otherwise the deadline of the search would pass before a busy machine has read the log.
     expect((await reader.next())?.data).toMatchObject({ name: "www.ads.example" });
   });
 

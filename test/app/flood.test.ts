@@ -19,7 +19,7 @@ async function floodingSite(): Promise<TestSite> {
   return site;
 }
 
-/** Counts the replies it gets by rcode. */
+/** Counts its replies by rcode. */
 async function clientAt(address: string, site: TestSite) {
   const socket: Socket = createSocket("udp4");
   onTestFinished(() => new Promise<void>((resolve) => socket.close(() => resolve())));
@@ -30,7 +30,7 @@ async function clientAt(address: string, site: TestSite) {
   const port = site.app.bound.dns[0]?.port ?? 0;
   return {
     rcodes,
-    /** In portions, so that the kernel drops none. */
+    /** Sends in portions, so that the kernel drops no datagram. */
     async send(count: number, nameOf: (index: number) => string): Promise<void> {
       for (let index = 0; index < count; index++) {
         socket.send(queryWire(nameOf(index), "A"), port, "127.0.0.1");
@@ -57,7 +57,7 @@ test("while 12,000 queries wait for one name, names that need no upstream are an
   const { waiting } = site.app;
   expect(waiting.taken).toBe(2000);
   await site.clock.advance(4000);
-  // The kernel drops some of 2,000 replies that come at once.
+  // The kernel drops some of 2,000 replies that arrive at once.
   expect(waiting.taken).toBe(0);
   expect(new Set(flooder.rcodes)).toEqual(new Set([2]));
 }, 30_000);

@@ -11,7 +11,7 @@ import { siteWith } from "../support/site.ts";
 import { honest, respond } from "../support/zone-script.ts";
 import { type Script, type ScriptedServer, scriptedServer } from "../upstreams/scripted-server.ts";
 
-/** Two servers for each group: every one says which it is, by the last byte of its answers. */
+/** Two servers for each group: the last byte of an answer identifies its server. */
 const LAST_BYTES = { one: [1, 2], two: [3, 4], three: [5, 6] } as const;
 type GroupName = keyof typeof LAST_BYTES;
 const NAMES: readonly GroupName[] = ["one", "two", "three"];

@@ -44,7 +44,7 @@ async function freePort(): Promise<number> {
   return await promise;
 }
 
-/** What the start opens after the listeners, each of which may fail. */
+/** The parts that the start opens after the listeners; each may fail. */
 const STEPS = [
   [RecordKeeping, "open"],
   [ListRefresher, "open"],

@@ -34,7 +34,7 @@ export function question(text: string, type: number = TYPE.A, changed: Partial<Q
 export interface AnswerShape {
   readonly type?: number;
   readonly ttlSeconds?: number;
-  /** The name that an alias of the name asked leads to. */
+  /** The target of an alias of the queried name. */
   readonly alias?: string;
   readonly aliasTtlSeconds?: number;
   /** Bytes of the record's data. */
@@ -57,7 +57,7 @@ export function nxdomain(text: string, shape: AnswerShape = {}): Answer {
   return negative(text, RCODE.NXDOMAIN, shape);
 }
 
-/** NOERROR without a record of the type and without an SOA. */
+/** NODATA without an SOA. */
 export function bare(text: string, shape: AnswerShape = {}): Answer {
   const { type = TYPE.A } = shape;
   return response(text, { type, rcode: RCODE.NOERROR, answers: aliasRecords(text, shape), soa: null });
@@ -67,7 +67,7 @@ export function failure(text: string, shape: AnswerShape = {}): Answer {
   return response(text, { type: shape.type ?? TYPE.A, rcode: RCODE.SERVFAIL, answers: [], soa: null });
 }
 
-/** The same with its bytes in a plain array: equality tells a Buffer from one. */
+/** The same answer with its bytes in a plain array, because `toEqual` distinguishes a Buffer. */
 export function plain(answer: Answer): Answer {
   return { ...answer, wire: Uint8Array.from(answer.wire) };
 }

@@ -25,7 +25,7 @@ describe("the blocks", () => {
           if (frees !== null) for (const { first } of written.splice(frees % written.length, 1)) blocks.free(first);
         }
         for (const { first, octets } of written) expect(Uint8Array.from(blocks.read(first, octets.length))).toEqual(octets);
-        // No block is lost, and none is given out twice: once all are free, exactly the blocks used so far serve again.
+        // No block is lost or handed out twice: once all are free, exactly the blocks used so far serve again.
         for (const { first } of written) blocks.free(first);
         const firsts = Array.from({ length: most }, () => blocks.write(record(1, 0)));
         expect(firsts.sort((one, other) => one - other)).toEqual(Array.from(firsts, (_, index) => index));

@@ -6,7 +6,7 @@ import { TYPE } from "../../src/dns/types.ts";
 import { fakeClock } from "../support/fake-clock.ts";
 import { positive, question, usualLimits } from "./answers.ts";
 
-/** Answers in the file: enough for several chunks. */
+/** The number of answers in the file: enough for several chunks. */
 export const SAVED_ANSWERS = 3000;
 
 export function savedName(index: number): string {

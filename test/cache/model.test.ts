@@ -13,7 +13,7 @@ import { bare, failure, name, nodata, nxdomain, plain, positive, question, usual
 const limits = usualLimits;
 const keepMs = 40_000;
 
-/** One question of few, so that scripts come back to the same ones. */
+/** One of a few questions, so that scripts return to the same ones. */
 interface Asked {
   readonly text: string;
   readonly type: number;
@@ -28,7 +28,7 @@ interface Put {
   readonly ttlSeconds: number;
   readonly made: boolean;
   readonly volatile: boolean;
-  /** Time that passes before. */
+  /** Time that passes before the step. */
   readonly waitMs: number;
 }
 
@@ -49,7 +49,7 @@ const puts = fc.record<Put>({
   waitMs: fc.constantFrom(0, 0, 1_000, 4_000, 20_000, 45_000),
 });
 
-/** What the laws say, over a plain list and with no thought for speed or size. */
+/** The laws of the cache over a plain list, without regard to speed or size. */
 class Model {
   #facts: Fact[] = [];
 

@@ -22,7 +22,7 @@ const startMs = Date.UTC(2026, 0, 1);
 
 let folder = "";
 let file = "";
-/** What all sites of a test have for their upstream. */
+/** The upstream of all sites of a test. */
 let server: ScriptedServer;
 beforeEach(async () => {
   server = await scriptedServer("dns", withRcodeAlways(5));
@@ -35,7 +35,7 @@ afterEach(async () => {
 });
 
 describe("a process that is killed while it saves", () => {
-  /** Lets a process save until it has done so `saves` times and then for some turns more, and kills it with no chance to tidy up. */
+  /** Lets a process save `saves` times and for some turns more, and kills it without a chance to clean up. */
   async function killDuring(saves: number, turns: number, mark = "mark"): Promise<void> {
     const program = fileURLToPath(new URL("endless-saver.ts", import.meta.url));
     const child = spawn(process.execPath, [program, file, mark], { stdio: ["ignore", "pipe", "inherit"] });
@@ -64,7 +64,7 @@ describe("a process that is killed while it saves", () => {
       const wrong = [...cache.entries()].filter(({ held }) => !expected.get(held.answer.name)?.equals(held.answer.wire));
       expect(wrong).toEqual([]);
     }
-    // Else nobody was ever killed in the middle, and nothing is shown.
+    // Otherwise no process was killed in the middle of a save, and the test shows nothing.
     expect(unfinished).toBeGreaterThan(0);
   });
 
@@ -108,7 +108,7 @@ describe("a file that is damaged", () => {
       const cache = emptyCache();
       const load = await loadCache(cache, file, loadingAt(startMs, mainMark()));
       expect(load.restored).toBeLessThanOrEqual(3);
-      // What is cut between two answers is shorter and not damaged.
+      // A file that is cut between two answers is shorter, not damaged.
       if (index < flipped.length) expect(load.problem).not.toBeNull();
       for (const { key, held: found } of cache.entries()) expect(found.answer).toEqual(held.get(key));
     }
@@ -172,7 +172,7 @@ describe("after a restart", () => {
     expect(site.asked()).toEqual([]);
     await site.clock.advance(20_000);
     expect(await site.ask("page.example")).toMatchObject({ ttl: 50 });
-    // Over the wall clock of both lives the HTTPS record has had its 50 s.
+    // By the wall clock, the 50 s of the HTTPS record have passed over both runs.
     expect(await site.ask("page.example", "HTTPS")).toMatchObject({ ede: [3], ttl: 30 });
   });
 
@@ -190,7 +190,7 @@ describe("after a restart", () => {
     await stopped(1000);
     const site = await restarted(withRcodeAlways(5), startMs + 1000);
     for (const [name, type] of questions.slice(3)) expect(await site.ask(name, type)).toMatchObject({ rcode: "SERVFAIL" });
-    // A of denied.example was asked for the guard's sake, and is a positive answer like any other.
+    // The NXDOMAIN guard asked for A of denied.example, so A is a positive answer like any other.
     expect(await site.ask("denied.example")).toMatchObject({ answers: ["192.0.2.8"] });
   });
 
@@ -233,7 +233,7 @@ function withRcodeAlways(rcode: number): Script {
   return (asked) => withRcode(asked, rcode);
 }
 
-/** Of the group `main` that `restarted` has. */
+/** Options of the group `main` of `restarted`. */
 function mainMark(): string {
   const group = { name: "main", strategy: "fastest", attemptMs: 600, fallback: null, asksFrom: [], never: null } as const;
   const marks = groupMarks([
@@ -251,11 +251,11 @@ interface Restart {
   /** Other keys of the group. */
   readonly keys?: string;
   readonly volatile?: string;
-  /** Another server than the one before. */
+  /** Whether the group has another server than before. */
   readonly moved?: boolean;
 }
 
-/** A server that begins at this time of the wall clock with whatever file is there. */
+/** A server that starts at this wall-clock time, with the file as it is. */
 function restarted(script: Script, wallMs: number, { keys = "", volatile = "203.0.113.0/24", moved = false }: Restart = {}) {
   server.follow(script);
   const askedBefore = server.asked.length;

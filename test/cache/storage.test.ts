@@ -14,7 +14,7 @@ const limits = usualLimits;
 /** Names of one length, so that their entries weigh the same. */
 const host = (index: number) => `h${String(index).padStart(6, "0")}.example`;
 const weight = entryBytes(key(host(0)), positive(host(0)));
-/** A cache whose positive segment takes so many of them. */
+/** A cache whose positive segment has room for this number of entries. */
 const sizeFor = (entries: number) => Math.ceil((entries * weight * 8) / 7);
 
 describe("a cached answer", () => {
@@ -199,7 +199,7 @@ describe("eviction", () => {
         const { cache, clock } = newCache(sizeFor(room), { stale: null });
         for (const { index, ttlSeconds, waitMs } of script) {
           await clock.advance(waitMs);
-          // With fewer entries than one look takes in, nobody of use goes while a useless one is left.
+          // With fewer entries than one step of eviction inspects, no useful entry is evicted before a useless one.
           const useful = hostsIn(cache);
           cache.put(key(host(index)), positive(host(index), { ttlSeconds }), { limits });
           const kept = hostsIn(cache);
@@ -375,7 +375,7 @@ function hostsIn(cache: AnswerCache): string[] {
     .sort();
 }
 
-/** SIEVE as its paper tells it, over an array: the oldest first, the hand an index. */
+/** SIEVE as in its paper, over an array: the oldest entry first, the hand an index. */
 class SieveModel {
   readonly #room: number;
   #queue: { readonly name: string; visited: boolean }[] = [];

@@ -2,14 +2,14 @@ import { expect, test } from "vitest";
 import { run } from "../../src/cli/run.ts";
 import { start, testTerminal, until } from "./terminal.ts";
 
-/** What `fenliu query` prints. */
+/** The output of `fenliu query`. */
 async function shown(server: string, name: string, type: string): Promise<string> {
   const terminal = testTerminal();
   expect(await run(["query", name, type, `@${server}`], terminal)).toBe(0);
   return terminal.written.out;
 }
 
-/** The questions of the text, each with the line that says what will come, as `fenliu query` puts them. */
+/** The queries of the text with the announced answers, in the form of `fenliu query`. */
 function questionsOf(text: string) {
   const found: { says: string; server: string; name: string; type: string }[] = [];
   let says = "";

@@ -19,7 +19,7 @@ rules:
   - { name: others, domains: [.], upstream: overseas }
 `;
 
-/** Carries the command out where there is a configuration, and a list beside it. */
+/** Runs the command in a folder with a configuration and a list. */
 async function explained(words: readonly string[], { admin = "null", colors = false } = {}) {
   const where = directory();
   writeFileSync(join(where, "fenliu.yaml"), `${YAML}listen: { admin: ${admin} }\n`);
@@ -29,7 +29,7 @@ async function explained(words: readonly string[], { admin = "null", colors = fa
   return { code, ...terminal.written };
 }
 
-/** Stands where a running server's API would. @returns what `listen.admin` has to be, and what was asked. */
+/** Listens in place of a running server's API. @returns the value for `listen.admin`, and the requests. */
 async function apiWith(reply: (url: URL, request: IncomingMessage) => { readonly status?: number; readonly body: unknown }) {
   const server = createServer((request, response) => {
     const { status = 200, body } = reply(new URL(request.url ?? "", "http://x"), request);

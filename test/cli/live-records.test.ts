@@ -21,7 +21,7 @@ function sends(...ids: readonly number[]): Turn {
   return (response) => void response.writeHead(200, STREAM).end(`retry: 2000\n\n${events(...ids)}`);
 }
 
-/** Sends these records, and then the connection breaks. */
+/** Sends these records and breaks the connection. */
 function breaksAfter(...ids: readonly number[]): Turn {
   return (response) => void response.writeHead(200, STREAM).write(events(...ids), () => response.destroy());
 }
@@ -30,7 +30,7 @@ function refuses(status: number): Turn {
   return (response) => void response.writeHead(status, { "content-type": "application/problem+json" }).end('{"detail":"no"}');
 }
 
-/** A server that gives each connection what its turn says; after the last nothing listens there any more. */
+/** A server that answers each connection with the next turn, and stops listening after the last one. */
 async function serverOf(turns: readonly Turn[]) {
   const askedAfter: (string | undefined)[] = [];
   const left = [...turns];
@@ -46,7 +46,7 @@ async function serverOf(turns: readonly Turn[]) {
   return { api: new ApiClient(config.config), askedAfter };
 }
 
-/** What comes of it until it ends, or has waited so often; what it waited, and after which records it asked. */
+/** The records and events until the stream ends or has waited `waits` times, with the waits and the Last-Event-ID of each request. */
 async function followed(turns: readonly Turn[], { after = null as number | null, waits = 3 } = {}) {
   const { api, askedAfter } = await serverOf(turns);
   const ending = new AbortController();

@@ -10,13 +10,13 @@ import { type TestTerminal, testTerminal, until } from "./terminal.ts";
 
 const HOSTS = "hosts: { records: { nas.lan: 10.0.0.5 } }\n";
 
-/** A server, and a terminal in the folder of a configuration that leads to it. */
+/** A server, and a terminal in a folder whose configuration leads to the server. */
 async function house(log: string) {
   const site = await siteWith({ admin: true, yaml: `${HOSTS}${log}` });
   return { site, terminal: terminalFor(site.app.administration.bound?.port) };
 }
 
-/** Once the command has written `sign`, asks until it shows that. `ended` is its exit code. */
+/** Waits for `sign` in the output, then queries until the command shows the query. `ended` is the exit code. */
 async function following(site: TestSite, terminal: TestTerminal, sign: string): Promise<{ readonly ended: Promise<number> }> {
   const ended = run(["log", "--follow", "--json"], terminal);
   await until(() => (terminal.written.out + terminal.written.err).includes(sign));
@@ -136,7 +136,7 @@ test("--follow reports the end of the server once, and waits for its return", as
   );
 });
 
-/** What another service, or another version, says where the API should be. */
+/** The response of another service or version at the address of the API. */
 async function stranger(body: string, type = "application/json", status = 200): Promise<TestTerminal> {
   const { port } = await standIn((_, response) => void response.writeHead(status, { "content-type": type }).end(body));
   return terminalFor(port);

@@ -18,7 +18,7 @@ test("a reader that closes the pipe ends a command without a complaint", async (
   expect({ code, told }).toEqual({ code: 0, told: "" });
 });
 
-// Only Linux has a device that takes nothing.
+// Only Linux has a device that is always full.
 test.skipIf(!existsSync("/dev/full"))("a full disk behind stdout is reported and a failure", () => {
   const full = openSync("/dev/full", "w");
   const { status, stderr } = spawnSync(process.execPath, [start, "--help"], {

@@ -8,7 +8,7 @@ function noonOf(day: number): number {
   return new Date(2026, 10, day, 12).getTime() * 1024;
 }
 
-/** What a person with such a terminal is shown. */
+/** The output on such a terminal. */
 function shownOn(cells: number, { json = false, full = false } = {}) {
   const terminal = { ...testTerminal(), interactive: true, cells };
   return { terminal, printer: new RecordPrinter({ json, full }, terminal), written: terminal.written };

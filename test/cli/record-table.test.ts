@@ -124,7 +124,7 @@ describe("a line of a terminal", () => {
     );
   });
 
-  /** Which texts of the columns that are there the line lacks. */
+  /** The texts of the present columns that are missing in the line. */
   function missing(made: QueryRecord, table: RecordTable, line: string): readonly string[] {
     const { name, type, id: number } = made;
     const whole = unlimited.line(made);

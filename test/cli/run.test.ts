@@ -5,7 +5,7 @@ import { run } from "../../src/cli/run.ts";
 import { directory } from "../support/files.ts";
 import { testTerminal } from "./terminal.ts";
 
-/** Carries a command out in a folder that has this `fenliu.yaml`. */
+/** Runs a command in a folder with this `fenliu.yaml`. */
 async function ran(argv: readonly string[], yaml: string | null = null) {
   const where = directory();
   if (yaml !== null) writeFileSync(join(where, "fenliu.yaml"), yaml);
@@ -78,7 +78,7 @@ describe("options", () => {
       const help = await ran([command, "--help"]);
       expect(help).toMatchObject({ code: 0, err: "", out: expect.stringContaining(`  fenliu ${command} `) });
       for (const [option, values] of Object.entries(options)) {
-        // With a configuration that is of no use, nothing is begun.
+        // With an invalid configuration the command does nothing further.
         const { code, err } = await ran([command, option, ...values], broken);
         const isTold = new RegExp(`${option}\\b`).test(help.out);
         expect({ option, refused: err.includes(`${command} does not take ${option}`) }).toEqual({ option, refused: !isTold });

@@ -11,7 +11,7 @@ import { honest } from "../support/zone-script.ts";
 import { type Script, type ScriptedServer, type ScriptedTransport, scriptedServer } from "../upstreams/scripted-server.ts";
 import { type Running, start, testTerminal, until } from "./terminal.ts";
 
-/** An upstream for the time of the test. */
+/** An upstream that is closed at the end of the test. */
 async function upstreamWith(script: Script, transport: ScriptedTransport = "dns"): Promise<ScriptedServer> {
   const upstream = await scriptedServer(transport, script);
   onTestFinished(() => upstream.close());
@@ -167,7 +167,7 @@ describe("serve and query", () => {
   });
 });
 
-/** Files that must not replace the one that serves, by what is wrong with them. */
+/** Files that must not replace the file in force, by their fault. */
 const brokenFiles: Readonly<Record<string, string | Buffer>> = {
   "no YAML": "listen: [",
   "tabs for spaces": "listen:\n\tdns: []\n",
@@ -251,7 +251,7 @@ describe("a reload by signal", () => {
   test("that meets a bug is reported, and the server goes on", async () => {
     const upstream = await upstreamWith(page);
     const site = await served(yamlWith(upstream.port));
-    // No file and no network can bring this about.
+    // No file and no network can cause this fault.
     const reload = vi.spyOn(App.prototype, "reload").mockRejectedValue(new Error("something is broken"));
     onTestFinished(() => reload.mockRestore());
     site.terminal.reload();

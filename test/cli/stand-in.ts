@@ -6,7 +6,7 @@ import { onTestFinished } from "vitest";
 import { directory } from "../support/files.ts";
 import { type TestTerminal, testTerminal } from "./terminal.ts";
 
-/** A server of the test's own where the API should be; gone when the test ends. */
+/** A server in place of the API; closed at the end of the test. */
 export async function standIn(listener: RequestListener): Promise<{ readonly server: Server; readonly port: number }> {
   const server = createServer(listener).listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -19,7 +19,7 @@ export async function standIn(listener: RequestListener): Promise<{ readonly ser
   return { server, port: address.port };
 }
 
-/** A terminal in the folder of a configuration by which the API is at this port. */
+/** A terminal in a folder whose configuration has the API at this port. */
 export function terminalFor(port: number | undefined): TestTerminal {
   const where = directory();
   writeFileSync(join(where, "fenliu.yaml"), `listen: { admin: "127.0.0.1:${port}" }\n`);

@@ -5,7 +5,7 @@ import { Supervisor } from "../../src/cli/supervisor.ts";
 import { fakeClock } from "../support/fake-clock.ts";
 import { directory } from "../support/files.ts";
 
-/** A `systemd-notify` that writes down what it is told. */
+/** A `systemd-notify` that records its arguments. */
 function recorder() {
   const folder = directory();
   const file = join(folder, "told");

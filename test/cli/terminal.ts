@@ -4,7 +4,7 @@ import type { Terminal } from "../../src/cli/invocation.ts";
 import { run } from "../../src/cli/run.ts";
 import { directory } from "../support/files.ts";
 
-/** A terminal in the hands of a test. */
+/** A terminal that a test controls. */
 export interface TestTerminal extends Terminal {
   readonly written: { out: string; err: string };
   stop(): void;
@@ -38,14 +38,14 @@ export function testTerminal(where = directory()): TestTerminal {
   };
 }
 
-/** A command that goes on until it is stopped. */
+/** A command that runs until it is stopped. */
 export interface Running {
   readonly terminal: TestTerminal;
-  /** Ends it, as the end of the test does. @returns its exit code. */
+  /** Stops the command; the end of the test does the same. @returns its exit code. */
   stop(): Promise<number>;
 }
 
-/** Starts a command and waits until it has written `sign` to either stream. @throws Error where it ends before that. */
+/** Starts a command and waits until it has written `sign` to either stream. @throws Error if it ends before. */
 export async function start(argv: readonly string[], sign: string, terminal = testTerminal()): Promise<Running> {
   let ended: number | null = null;
   const running = run(argv, terminal).finally(() => {

@@ -31,7 +31,7 @@ export async function startDnsdist({
   const config = join(folder, "dnsdist.conf");
   const files = `"${certificate.cert}", "${certificate.key}"`;
   const lines = [
-    // Without this it asks the internet for news about itself.
+    // Without this option dnsdist queries the internet for its own status.
     'setSecurityPollSuffix("")',
     `setLocal("127.0.0.1:${ports.port}")`,
     `addTLSLocal("127.0.0.1:${ports.tlsPort}", ${files})`,

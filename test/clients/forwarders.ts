@@ -42,7 +42,7 @@ async function startRecursor(folder: string, zones: ForwardZones): Promise<Forwa
       .join(","),
     "dont-query": "",
     dnssec: "off",
-    // Both ask the internet by themselves.
+    // Both programs query the internet without being asked.
     "security-poll-suffix": "",
     "hint-file": "no",
     daemon: "no",

@@ -85,7 +85,7 @@ function isRefusal({ rcode, answers, edns, edeTexts }: Reply): boolean {
   return rcode === "SERVFAIL" && answers.length === 0 && isTold;
 }
 
-/** Gives every name this address, by as little work as may be. */
+/** Answers every name with this address, with as little work as possible. */
 function always(address: string): Script {
   const record = Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 1, 44, 0, 4, ...address.split(".").map(Number)]);
   return ({ query, message }) => {
@@ -95,7 +95,7 @@ function always(address: string): Script {
   };
 }
 
-/** Every other one over TCP, the rest over UDP. */
+/** Sends every other query over TCP, the rest over UDP. */
 async function askAll(site: TestSite, names: readonly string[]): Promise<readonly Reply[]> {
   const stream = await openStream(site.app.bound.dns[0]?.port ?? 0);
   onTestFinished(() => stream.close());

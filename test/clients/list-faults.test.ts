@@ -13,7 +13,7 @@ const HUGE_BYTES = 200 * MEGABYTE;
 /** More than a heap grows by itself; with what a download may have at most in memory, twice 64 MiB, it would be far beyond. */
 const MOST_BYTES = 80 * MEGABYTE;
 
-/** What a list turns into, and what is told of it. */
+/** A faulty list, and the report of its fault. */
 const FAULTS: Readonly<Record<string, { readonly page: Page; readonly told: RegExp }>> = {
   missing: { page: (_, response) => void response.writeHead(404).end("not here"), told: /^status 404$/ },
   portal: {
@@ -57,7 +57,7 @@ function list(name: string): string {
   return Array.from({ length: LISTED }, (_, index) => `n${index}.${name}.example\n`).join("");
 }
 
-/** Sends lines of a list, as fast as they are taken. */
+/** Sends lines of a list as fast as the client reads. */
 function send(bytes: number, response: Parameters<Page>[1]): void {
   const chunk = Buffer.from("n0.huge.example\n".repeat(4000));
   let left = bytes;
@@ -122,7 +122,7 @@ function lists(file: string, ...words: readonly string[]) {
   return run(node, [main, "lists", ...words, "-c", file]);
 }
 
-/** Lets the downloads in this folder be an hour old. */
+/** Sets the age of the downloads in this folder to an hour. */
 function makeDue(folder: string): void {
   for (const name of readdirSync(folder).filter((each) => each.endsWith(".json"))) {
     const record = JSON.parse(readFileSync(join(folder, name), "utf8"));
@@ -130,7 +130,7 @@ function makeDue(folder: string): void {
   }
 }
 
-/** Why each list could not be renewed. */
+/** The reason why each list could not be refreshed. */
 function reports(fenliu: FenliuProcess): ReadonlyMap<string, string> {
   const lines = fenliu
     .output()
@@ -139,7 +139,7 @@ function reports(fenliu: FenliuProcess): ReadonlyMap<string, string> {
   return new Map(lines.map((line) => JSON.parse(line)).map(({ list, reason }) => [list, reason]));
 }
 
-/** What a process has in memory now, and had at the most. */
+/** The memory of a process now, and its peak. */
 function memory({ child }: FenliuProcess): { readonly residentBytes: number; readonly highestBytes: number } {
   const status = readFileSync(`/proc/${child.pid}/status`, "latin1");
   const kibibytes = (key: string) => Number(new RegExp(`^${key}:\\s+(\\d+) kB`, "m").exec(status)?.[1]) * 1024;

@@ -117,7 +117,7 @@ describe("while queries arrive", () => {
   });
 });
 
-/** One store in trouble, with an asker who must not feel it. */
+/** One faulty store, with a client that must not notice the fault. */
 class Trial {
   readonly #fenliu: FenliuProcess;
   readonly #api: ApiClient;
@@ -137,7 +137,7 @@ class Trial {
     this.#before = parts.before;
   }
 
-  /** Has the server log into this file from now on, and begins to ask. */
+  /** Makes the server log into this file, and begins to send queries. */
   static async begin(fenliu: FenliuProcess, api: ApiClient, store: string): Promise<Trial> {
     const before = fenliu.output().length;
     writeFileSync(join(scene.folder, "fenliu.yaml"), config(store));
@@ -162,7 +162,7 @@ class Trial {
       const response = await this.#api.get("/readyz");
       return JSON.stringify(response.body).includes("query log") ? response : null;
     });
-    // Questions are answered, and that is what its status tells.
+    // The server stays ready, because queries are answered.
     expect(readiness).toMatchObject({ status: 200, body: { problems: [`the query log stores nothing: ${reason}`] } });
     for (let look = 0; look < 10; look++) await this.#look();
     const { body } = await this.#api.get("/metrics");

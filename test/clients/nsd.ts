@@ -11,7 +11,7 @@ export interface Nsd extends Running {
 }
 
 export interface NsdOptions {
-  /** Where its files go: made here, and used again by a restart. */
+  /** The folder for its files: created here, and used again by a restart. */
   readonly folder: string;
   readonly port?: number;
   /** Zone files without SOA and NS, by the name of the zone. */
@@ -43,7 +43,7 @@ export async function startNsd({ folder, zones, port: given }: NsdOptions): Prom
 
 const APEX = "@ 300 IN SOA ns.invalid. hostmaster.invalid. 1 3600 600 86400 60\n@ IN NS ns.invalid.\n";
 
-// Its limit on equal answers to one client would drop what a whole site asks from one address.
+// Its limit on equal answers to one client would drop replies to a test, which has one address.
 function serverSection(folder: string, port: number): string {
   return `server:
   ip-address: 127.0.0.1

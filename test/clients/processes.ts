@@ -53,9 +53,9 @@ export interface Running {
   readonly child: ChildProcess;
   /** Its exit code, once it has ended. */
   readonly ended: Promise<number | null>;
-  /** Sends the signal to it and to all that it has started. */
+  /** Sends the signal to the program and to all its descendants. */
   signal(signal: NodeJS.Signals): void;
-  /** Ends it, and waits until it has ended. SIGTERM goes to the program alone, as from a service manager. */
+  /** Ends the program and waits for its end. SIGTERM goes to the program alone, as from a service manager. */
   stop(signal?: "SIGTERM" | "SIGKILL"): Promise<number | null>;
 }
 
@@ -133,7 +133,7 @@ export async function freePort(): Promise<number> {
   }
 }
 
-/** Tries until it gives something other than null, for what does not say when it has happened. */
+/** Tries until the function returns something other than null, for events that cannot be awaited. */
 export async function eventually<T>(attempt: () => Promise<T | null>, limitMs = 15_000): Promise<T> {
   const until = Date.now() + limitMs;
   for (;;) {

@@ -1,7 +1,7 @@
 import { Resolver } from "node:dns/promises";
 import { connect } from "node:net";
 
-/** Whether a DNS server answers at all on UDP, whatever it says; null = not yet. */
+/** Whether a DNS server sends any reply over UDP; null = not yet. */
 export async function answersDns(port: number): Promise<true | null> {
   const resolver = new Resolver({ timeout: 500, tries: 1 });
   resolver.setServers([`127.0.0.1:${port}`]);
@@ -14,7 +14,7 @@ export async function answersDns(port: number): Promise<true | null> {
   }
 }
 
-/** Whether somebody accepts TCP connections there; null = not yet. */
+/** Whether a process accepts TCP connections at the port; null = not yet. */
 export function acceptsTcp(port: number): Promise<true | null> {
   return new Promise((resolve) => {
     const socket = connect(port, "127.0.0.1");

@@ -6,16 +6,16 @@ import { type Action, type Asked, type Script, type ScriptedServer, scriptedServ
 
 /** What an upstream does about TYPE65 of a name that has addresses: what it sends behind the aliases, or nothing at all. */
 const FAULTS = {
-  /** Has the record and gives it. */
+  /** Returns the existing record. */
   none: (name) => ({ answers: zone(`${name} 1 HTTPS ${RECORD}`) }),
   /** As easymosdns does: the SOA is made for the occasion. */
   nxdomain: (name) => ({ rcode: 3, authority: soa(name, 60) }),
   drop: () => null,
   servfail: () => ({ rcode: 2 }),
   refused: () => ({ rcode: 5 }),
-  /** NOERROR with nothing in it. */
+  /** NOERROR without any record. */
   bare: () => ({}),
-  /** The honest way to say that there is none. */
+  /** An honest NODATA. */
   nodata: () => ({ authority: soa("example.net", NEGATIVE_SECONDS) }),
 } as const satisfies Record<string, (name: string) => Partial<Message> | null>;
 
@@ -122,7 +122,7 @@ function isGone(name: string): boolean {
   return name.split(".").includes("gone");
 }
 
-/** The name that another one is an alias of; null = it is none. */
+/** The target of an alias; null = the name is no alias. */
 function aliased(name: string): string | null {
   return name.startsWith("alias.") ? name.slice("alias.".length) : null;
 }

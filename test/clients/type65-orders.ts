@@ -26,7 +26,7 @@ function permutations<T>(items: readonly T[]): T[][] {
   return items.flatMap((item, index) => permutations(items.toSpliced(index, 1)).map((rest) => [item, ...rest]));
 }
 
-/** One time that all steps are gone through. */
+/** One pass through all steps. */
 export interface Round {
   readonly caches: "cold" | "warm" | "partly spent" | "spent";
   readonly afterMs: number;
@@ -47,7 +47,7 @@ export const PAST_TTLS: readonly Round[] = [
   { caches: "spent", afterMs: NEGATIVE_SECONDS * 1_000 + 1_100, turn: 1 },
 ];
 
-/** A question that came to something else than it should have. */
+/** A query with an unexpected result. */
 export interface Wrong {
   readonly mode: Mode;
   readonly question: string;
@@ -174,7 +174,7 @@ function rightFor(type: Wrong["type"], fault: Fault, mode: Mode): readonly strin
   }
 }
 
-/** What a reply says in one word; null = there was none. */
+/** The result of a reply in one word; null = there was no reply. */
 export function textOf(reply: Reply | null): string {
   if (reply === null) return "silence";
   if (reply.answers.length > 0) return reply.answers.join(", ");

@@ -20,7 +20,7 @@ let tinyproxy: ForwardProxy;
 let certificate: Awaited<ReturnType<typeof makeCertificate>>;
 let fenliu: FenliuProcess;
 
-/** A way to a server: the names below `NAME.example` go there. */
+/** A transport to a server: names below `NAME.example` are sent there. */
 interface Way {
   readonly name: string;
   readonly url: () => string;
@@ -115,7 +115,7 @@ ${QUIET}`;
 
 let serial = 0;
 
-/** Asks for a name that nobody has asked for before. */
+/** Asks for a name for the first time. */
 async function askFresh(name: string): Promise<string | null> {
   serial += 1;
   return soleData(await dig(fenliu.ports.dns, `+time=5 q${serial}.${name}.example`));

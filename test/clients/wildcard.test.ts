@@ -16,7 +16,7 @@ const scene = new Scene();
 const set = await makeNamespaces();
 afterAll(() => scene.close());
 
-/** null = done; else why they cannot be had here. */
+/** null = done; else the reason why the hosts cannot be set up here. */
 async function makeNamespaces(): Promise<string | null> {
   for (const name of [SERVER, CLIENT]) {
     const { status, stderr } = await run("ip", ["netns", "add", name]);

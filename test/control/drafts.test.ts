@@ -82,7 +82,7 @@ describe("a draft of the configuration", () => {
     const headers = { "content-type": "application/json" };
     const draft = { method: "POST", headers, body: JSON.stringify({ config: ENDLESS }) };
     const statuses = Array.from({ length: 5 }, async () => (await site.api("config/check", draft)).status);
-    // All that may wait are there as soon as one is refused.
+    // The queue is full as soon as one draft is refused.
     expect(await Promise.race(statuses)).toBe(503);
     await site.close();
     expect(await Promise.all(statuses)).toEqual(Array(5).fill(503));

@@ -4,7 +4,7 @@ import { type SiteSetup, siteWith, type TestSite } from "../support/site.ts";
 import { honest } from "../support/zone-script.ts";
 import { recorder } from "./recorder.ts";
 
-/** What a query that nothing happened to has in common with all others. */
+/** The fields of a plain query, which all records have. */
 export const plain = {
   client: "127.0.0.1",
   clientId: null,
@@ -32,12 +32,12 @@ export const refused = { ...plain, source: "refused", rcode: "REFUSED" } as cons
 
 export const page = honest("page.example 300 A 192.0.2.7", "page.example 300 HTTPS 1 . alpn=h2 ipv4hint=192.0.2.7");
 
-/** How one query ended, and the record it leaves. */
+/** One query and the record that it leaves. */
 export interface Ending {
   readonly what: string;
   readonly yaml?: string;
   readonly upstreams?: SiteSetup["upstreams"];
-  /** Everything but the last query, which is the one that is looked at. */
+  /** All queries before the one under test. */
   readonly before?: (site: TestSite) => Promise<unknown>;
   readonly ask: (site: TestSite) => Promise<unknown>;
   /** `SERVER` stands for the server of the first group. */
@@ -48,7 +48,7 @@ export const attempt = { group: "main", server: "SERVER", transport: "udp", ms: 
 export const asked = { ...plain, route: "main", upstream: "SERVER", attempts: [attempt] } as const;
 export const answers = ["300 A 192.0.2.7"];
 
-/** Each of these leaves one record, with these values in it. */
+/** Each of these queries leaves one record with these values. */
 export function leaveOneRecord(endings: readonly Ending[]): void {
   test.each(endings)(
     "$what leaves exactly one record",

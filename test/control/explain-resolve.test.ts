@@ -33,7 +33,7 @@ describe("an explanation with resolve", () => {
         { group: "main", server: expect.stringContaining("127.0.0.1"), transport: "udp", rcode: "NOERROR", failure: null },
       ],
     });
-    // What is explained is how things stood before.
+    // The explanation shows the state before the query.
     expect(summary).toContain("The cache does not hold the answer");
     expect((await resolved(site, "www.page.example")).outcome).toMatchObject({ source: "cache", attempts: [] });
     expect(site.asked()).toEqual(["www.page.example A"]);

@@ -28,7 +28,7 @@ const LOCAL = [
   ".",
 ];
 
-/** Every name has an address of each family but six.example, which has no IPv4. */
+/** Every name has addresses of both families, except six.example, which has no IPv4. */
 const records = NAMES.flatMap((name) => [
   ...(name === "six.example" ? [] : [`${name} 100 A 192.0.2.7`]),
   `${name} 100 AAAA 2001:db8::7`,
@@ -62,17 +62,17 @@ const question = fc.record({
   advanceMs: fc.constantFrom(0, 0, 1000, 90_000),
 });
 
-/** The last of the aliases of the hosts table: the one that is really asked about. */
+/** The end of the aliases of the hosts table: the name that is resolved. */
 function lastOf(explained: Explained): Explained {
   return explained.target === null ? explained : lastOf(explained.target);
 }
 
-/** The groups that were asked in the meantime. */
+/** The groups that were asked since. */
 function groupsAsked(site: TestSite, before: ReadonlyMap<string, number>): string[] {
   return [...before].filter(([group, count]) => site.asked(group).length > count).map(([group]) => group);
 }
 
-/** A far group's first answers are held back for a moment, in case a better one comes. */
+/** The first answers of a far group are held for a moment, in case a better one comes. */
 async function whileTimePasses<Result>(site: TestSite, promise: Promise<Result>): Promise<Result> {
   let settled = false;
   const settling = promise.finally(() => {
@@ -83,7 +83,7 @@ async function whileTimePasses<Result>(site: TestSite, promise: Promise<Result>)
   return await settling;
 }
 
-/** A comparison that is decided leaves the other side's question under way: an equal one would join it, and nobody be asked. */
+/** After a comparison the query to the other side is still pending: an equal query would join it and reach no server. */
 async function untilNobodyIsAsked(site: TestSite): Promise<void> {
   while (site.app.upstreams().some(({ inFlight }) => inFlight > 0)) await site.clock.advance(10);
   await site.clock.advance(0);

@@ -12,7 +12,7 @@ const upstreams = {
   overseas: honest("www.page.example 100 A 198.51.100.7"),
 };
 
-/** A server with a query log, whose list file says where page.example goes. */
+/** A server with a query log and a list file that decides the route of page.example. */
 async function scene(folder: string) {
   const list = join(folder, "cn.txt");
   const yaml = `log: { queries: { store: "${join(folder, "queries.db")}" } }
@@ -22,7 +22,7 @@ rules: [{ name: split, longest: { "list:cn": domestic } }, { name: others, domai
   return { site, yaml, list, control: site.app.administration.control };
 }
 
-/** The newest record, once it is stored. */
+/** Waits until the newest record is stored. */
 async function newest({ queries }: Control): Promise<QueryRecord> {
   const { records } = await queries.search({ filter: { fromMs: null, toMs: null, conditions: [] }, limit: 1, cursor: null });
   return (await queries.get(records[0]?.id ?? 0)) ?? expect.fail("there is no record");

@@ -57,7 +57,7 @@ export function put(versions: Versions, { app }: TestSite): string {
   return version;
 }
 
-/** Explains by what is in force and by what is kept, and nothing else. */
+/** Explains by the policy in force and the kept versions alone. */
 export function explainer(versions: Versions, { app }: TestSite): Pick<Explainer, "explain"> {
   return new Explainer({
     server: app,
@@ -80,7 +80,7 @@ export async function move({ site, yaml, paths }: Awaited<ReturnType<typeof scen
   await site.reload(yaml);
 }
 
-/** A scene with a version that was kept, and the one after it, for which the list has moved. */
+/** A scene with a kept version and the next one, in which the name is in the other list. */
 export async function movedScene() {
   const stage = await scene();
   const versions = stage.open();

@@ -12,7 +12,7 @@ import { file } from "../support/files.ts";
 import { siteWith, type TestSite } from "../support/site.ts";
 import { honest } from "../support/zone-script.ts";
 
-/** A log that holds these queries. */
+/** A log with these queries. */
 function logOf(records: readonly Partial<QueryRecord>[], batch = 7): Pick<QuerySource, "read"> {
   return {
     async *read(_filter, format, signal) {
@@ -202,7 +202,7 @@ interface Query {
   readonly clientId: string | null;
 }
 
-/** Which group each query reaches, by asking it with nothing held from those before; null = nobody was asked. */
+/** The group that each query reaches with an empty cache; null = none. */
 async function replay(site: TestSite, queries: readonly Query[]): Promise<(string | null)[]> {
   const reached: (string | null)[] = [];
   for (const { name, type, clientId } of queries) {

@@ -24,7 +24,7 @@ export function folder(files: Files): string {
   return where;
 }
 
-/** Runs `fenliu import` over `files`, and says what came of it; `config` is null where nothing was written. */
+/** Runs `fenliu import` over `files`, and returns the result; `config` is null if nothing was written. */
 export async function runImport(path: string, files: Files, ...options: readonly string[]) {
   const where = folder(files);
   const terminal = testTerminal(where);
@@ -56,7 +56,7 @@ export async function runImport(path: string, files: Files, ...options: readonly
 
 export type Outcome = Awaited<ReturnType<typeof runImport>>;
 
-/** What the new file decides for `NAME [TYPE] [@CLIENT]`, in one word: a group, `near|far`, or the kind of an answer. */
+/** The decision of the new file for `NAME [TYPE] [@CLIENT]` in one word: a group, `near|far`, or the kind of an answer. */
 export async function decide(
   { config, error, findings }: Pick<Outcome, "config" | "error" | "findings">,
   questions: readonly string[],
@@ -86,7 +86,7 @@ export async function expectDecisions(outcome: Outcome, expected: Readonly<Recor
   expect(await decisions(outcome, expected)).toEqual(expected);
 }
 
-/** What the new file decides for every question that is a key of `expected`. */
+/** The decision of the new file for every key of `expected`. */
 export async function decisions(
   outcome: Outcome,
   expected: Readonly<Record<string, string>>,

@@ -52,7 +52,7 @@ const atom: fc.Arbitrary<Atom> = fc.oneof(
   ),
 );
 
-/** What the reader of a source does not know. */
+/** A condition that the reader of a source does not know. */
 const UNKNOWN: Atom = { kind: "unknown", why: "not known" };
 
 const conditionOf = (atoms: fc.Arbitrary<Atom>): fc.Arbitrary<Test> =>
@@ -96,10 +96,10 @@ const stepsOf = (condition: fc.Arbitrary<Test>, more: readonly Step[]): fc.Arbit
     ),
   })).steps;
 
-/** Something that is not known has been come to. */
+/** The walk has reached an unknown part. */
 class Unknown extends Error {}
 
-/** What mosdns does, step by step: the group or the answer that is there in the end; null = none. */
+/** The behaviour of mosdns, step by step: the group or the answer at the end; null = none. */
 function interpret(program: Steps, question: Asked): string | null {
   const marks = new Set<string>();
   type State = { answer: string | null };
@@ -134,7 +134,7 @@ function interpret(program: Steps, question: Asked): string | null {
         return test.kind === "constant" && test.value;
     }
   };
-  /** How it went on: `next` = to its end, `return` and `accept` = out of this sequence, or out of those that jumped here. */
+  /** How the sequence ended: `next` = at its end; `return` = the sequence was left; `accept` = so were the sequences that jumped to it. */
   const run = (list: Steps, state: State): "next" | "return" | "accept" => {
     for (const step of list) {
       if (step.kind === "accept" || step.kind === "return") return step.kind;
@@ -144,7 +144,7 @@ function interpret(program: Steps, question: Asked): string | null {
       else if (step.kind === "answer") state.answer = `!${step.answer}`;
       else if (step.kind === "mark") marks.add(step.mark);
       else if (step.kind === "if") {
-        // Whatever the condition is, nothing hangs on it.
+        // Both branches are empty, so the condition does not matter.
         if (step.yes.length + step.no.length === 0) continue;
         const end = run(holds(step.test, state) ? step.yes : step.no, state);
         if (end !== "next") return end;

@@ -382,7 +382,7 @@ describe("two sets overlap", () => {
   });
 });
 
-/** What an entry meets among these, by trying all of them. */
+/** The entries that an entry conflicts with, found by trying all of them. */
 function meeting(own: string, others: readonly string[]): string | null {
   const isFull = own.startsWith("full:");
   const name = own.replace("full:", "");

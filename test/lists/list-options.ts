@@ -1,6 +1,6 @@
 import type { ListOptions } from "../../src/lists/options.ts";
 
-/** A list as a configuration gives it that names no more than these keys. */
+/** The options of a list whose other keys are absent in the configuration. */
 export function listOptions(name: string, kind: ListOptions["kind"], rest: Partial<ListOptions>): ListOptions {
   return {
     name,

@@ -34,7 +34,7 @@ function isBelow(asked: Name, name: Name): boolean {
   return labels.length > suffix.length && labels.slice(labels.length - suffix.length).every((label, at) => label === suffix[at]);
 }
 
-/** What the table is to say, by looking at every entry. */
+/** The expected result, found by looking at every entry. */
 function scan(entries: readonly Entry[], asked: Name): (Entry & { readonly line: number }) | null {
   let best: (Entry & { readonly line: number }) | null = null;
   for (const [line, entry] of entries.entries()) {

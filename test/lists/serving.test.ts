@@ -36,7 +36,7 @@ interface Waiting {
   readonly server?: Web;
 }
 
-/** Turns the clock second by second until something is reported. @returns the line. */
+/** Advances the clock second by second until something is reported. @returns the line. */
 async function reported(site: TestSite, { message, withinMs = 10_000, server }: Waiting): Promise<string> {
   const known = site.log.length;
   const asked = server?.asked.length;
@@ -54,7 +54,7 @@ async function reported(site: TestSite, { message, withinMs = 10_000, server }: 
 }
 
 const list10 = Array.from({ length: 10 }, (_, index) => `n${index}.example\n`).join("");
-/** Without n0, with n99. */
+/** The list without n0 and with n99. */
 const other10 = list10.replace("n0.example", "n99.example");
 
 const RENEWED = "a list was renewed";

@@ -15,7 +15,7 @@ const COUNT = 200_000;
 const lines = Array.from({ length: COUNT }, (_, index) => `n${index}.example`);
 const text = Buffer.from(`${lines.join("\n")}\n`);
 
-/** How often the event loop turned until the work was done. */
+/** The number of turns of the event loop until the work was done. */
 async function turnsDuring(work: Promise<unknown>): Promise<number> {
   let isDone = false;
   const end = () => {

@@ -17,7 +17,7 @@ export type Page = (request: IncomingMessage, response: ServerResponse) => void;
 export interface Web {
   /** Without a slash at its end. */
   readonly url: string;
-  /** What was asked for, such as "/a.txt". */
+  /** The requested paths, such as "/a.txt". */
   readonly asked: readonly string[];
   /** Replaces a page, or adds one. */
   serve(path: string, page: Page | string): void;
@@ -49,7 +49,7 @@ export async function web(pages: Readonly<Record<string, Page | string>>, scheme
   return { url: `${scheme}://localhost:${port}`, asked, serve: (path, page) => void served.set(path, page), close };
 }
 
-/** A page with an ETag, which is its text's length: a second visitor who has it gets 304. */
+/** A page whose ETag is the length of its text: a client with this ETag gets 304. */
 export function tagged(text: string): Page {
   return (request, response) => {
     const etag = `"${text.length}"`;
@@ -73,7 +73,7 @@ export function names(count: number, suffix = "test"): string {
   return Array.from({ length: count }, (_, index) => `n${index}.${suffix}\n`).join("");
 }
 
-/** Waits, by real time, until sockets and files have brought this about. */
+/** Waits in real time for events on sockets and files. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await condition())) await new Promise((resolve) => setImmediate(resolve));
 }

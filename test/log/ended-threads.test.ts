@@ -15,13 +15,13 @@ test("the writer thread may end at any moment: every record is stored once", asy
   const perRound = 2 * BATCH;
   const workers = startedWorkers();
   for (let round = 0; round < rounds; round++) {
-    // No more rows than are kept, and parts of a 25th of them: batches end parts, and upkeep comes between batches.
+    // All rows fit, and a partition has a 25th of them: batches close partitions, and maintenance runs between batches.
     const { log, append, clock, events } = await opened(path, { maxRows: rounds * perRound });
     append(records(BATCH, round * perRound));
     storeNow(log);
     for (let turn = 0; turn < round * 6; turn++) await setImmediate();
     await workers.at(-1)?.terminate();
-    // What comes next finds out, if nothing did yet.
+    // The next batch detects the end of the thread if nothing did before.
     append(records(BATCH, round * perRound + BATCH));
     storeNow(log);
     expect(await events.next()).toMatchObject({ kind: "failing", reason: expect.stringContaining("thread") });
@@ -79,7 +79,7 @@ test("a log closed just after its thread ended reports exactly the records that 
   expect(lost).toEqual(dropped === 0 ? [] : [{ kind: "lost", file: path, records: dropped }]);
 });
 
-/** Has what waits stored, and does not wait for it. */
+/** Starts storing the waiting records without waiting for the result. */
 function storeNow(log: QueryLog): void {
   void log.get(1).catch(() => null);
 }

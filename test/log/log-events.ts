@@ -1,6 +1,6 @@
 import type { LogEvent } from "../../src/log/writer.ts";
 
-/** What a query log reports, to be awaited. */
+/** The reports of a query log, which can be awaited. */
 export class LogEvents {
   readonly #events: LogEvent[] = [];
   #waiting: ((event: LogEvent) => void) | null = null;
@@ -17,7 +17,7 @@ export class LogEvents {
     return this.#events;
   }
 
-  /** The next that was not asked for yet. */
+  /** The next report that was not taken yet. */
   next(): Promise<LogEvent> {
     const event = this.#events.shift();
     if (event !== undefined) return Promise.resolve(event);

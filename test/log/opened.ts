@@ -16,7 +16,7 @@ export const EVERYTHING: QueryFilter = { fromMs: null, toMs: null, conditions: [
 export interface Opened {
   readonly log: QueryLog;
   readonly feed: QueryFeed;
-  /** Writes into the feed. @returns for how many there was room. */
+  /** Writes records into the feed. @returns the number of records that fitted. */
   readonly append: (records: readonly QueryRecord[]) => number;
   readonly events: LogEvents;
   readonly clock: SettableClock;
@@ -54,12 +54,12 @@ function settableClock(startWallMs: number): SettableClock {
   };
 }
 
-/** So many records of one millisecond, their ids rising from the given place. */
+/** Records of one millisecond, with rising ids from the given place. */
 export function records(count: number, from = 0): QueryRecord[] {
   return Array.from({ length: count }, (_, index) => record({ id: firstIdAt(SOME_WALL_MS) + from + index }));
 }
 
-/** How many records the log gives. */
+/** The number of records that the log returns. */
 export async function found(log: QueryLog): Promise<number> {
   let count = 0;
   for await (const text of log.read(EVERYTHING, "ndjson", new AbortController().signal)) count += text.split("\n").length - 1;

@@ -240,7 +240,7 @@ test.runIf(process.platform === "linux")(
       return { thread: Number(thread), nice: Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[16]) };
     });
     const own = niceness.find(({ thread }) => thread === process.pid)?.nice ?? Number.NaN;
-    // Nothing is nicer than 19, which matters where all of this is started with a niceness of its own.
+    // The maximum niceness is 19, which matters if the test itself runs with a niceness.
     const wanted = [own + 15, own + 5].map((nice) => Math.min(nice, 19));
     const isNicer = (nice: number) => nice > own;
     expect(niceness.map(({ nice }) => nice).filter(isNicer)).toEqual(wanted.filter(isNicer));
@@ -256,7 +256,7 @@ describe("a clock that is years ahead at the start", () => {
     before.append(records(20));
     await before.log.close();
     const { log, append, clock } = await opened(before.path, { wallMs: SOME_WALL_MS + 10 * YEAR_MS });
-    // Upkeep is begun every minute, and done before what is added then.
+    // Maintenance starts every minute, before the records of the next minute.
     const pass = async (minutes: number): Promise<void> => {
       for (let minute = 0; minute < minutes; minute++) {
         append([record({ id: firstIdAt(clock.wallMs()) })]);
@@ -317,7 +317,7 @@ function closedParts(path: string): unknown {
   return valueIn(path, "SELECT count(*) AS value FROM parts WHERE state = 'closed'");
 }
 
-/** Looks into the file until it has so many rows. */
+/** Reads the file until it has this number of rows. */
 async function rowsIn(path: string, rows: number): Promise<void> {
   await expect.poll(() => rowsOf(path)).toBe(rows);
 }

@@ -1,7 +1,7 @@
 import type { Worker } from "node:worker_threads";
 import { onTestFinished } from "vitest";
 
-/** Worker threads that this test starts, in order. */
+/** The worker threads that this test starts, in order. */
 export function startedWorkers(): readonly Worker[] {
   const workers: Worker[] = [];
   const note = (worker: Worker) => workers.push(worker);

@@ -1,7 +1,7 @@
 import type { Clock } from "../../src/lib/clock.ts";
 import { type Reply, readReply } from "./message.ts";
 
-/** Whoever answers questions; a `TestSite` does. */
+/** A server that answers queries, such as a `TestSite`. */
 export interface Answering {
   ask(name: string, type: string): Promise<Reply>;
 }

@@ -3,5 +3,5 @@ import { runInNewContext } from "node:vm";
 
 setFlagsFromString("--expose-gc");
 
-/** Leaves in memory what is still used. Without it a measure tells how long the collector has been waiting. */
+/** Collects all garbage, so that a measurement does not depend on when the collector last ran. */
 export const collectGarbage: () => void = runInNewContext("gc");

@@ -1,11 +1,11 @@
 import type { Clock } from "../../src/lib/clock.ts";
 
 export interface FakeClock extends Clock {
-  /** Moves time on and runs the timers that come due, in order, letting promises settle in between. */
+  /** Advances time and runs due timers in order. Promises settle in between. */
   advance(ms: number): Promise<void>;
 }
 
-/** A clock that stands still until it is told. */
+/** A clock that stands still until it is advanced. */
 export function fakeClock(startWallMs = Date.UTC(2026, 0, 1)): FakeClock {
   let elapsedMs = 0;
   let serial = 0;

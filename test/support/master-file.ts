@@ -6,7 +6,7 @@ import { SVC_KEY, type SvcParam } from "../../src/dns/svcb.ts";
 import { CLASS, typeName, typeNumber } from "../../src/dns/types.ts";
 import { WireReader } from "../../src/dns/wire.ts";
 
-/** Where names without a final dot end, and the TTL of a record that has none. */
+/** The origin of relative names, and the default TTL. */
 interface Defaults {
   readonly origin?: Name;
   readonly ttlSeconds?: number;
@@ -51,7 +51,7 @@ function parseRdata(type: number, words: Words): Rdata {
 }
 
 interface Word {
-  /** As written, quotation marks left out, escapes kept. */
+  /** As written without quotation marks; escapes stay. */
   readonly raw: string;
   /** The bytes meant, one character (0 to 255) each. */
   readonly bytes: string;

@@ -18,7 +18,7 @@ export interface AskOptions {
   readonly do?: boolean;
   /** The subnet to ask for, such as "203.0.113.0/24" (RFC 7871). */
   readonly subnet?: string;
-  /** The UDP size to tell of in an OPT record; absent = 1232, null = no OPT. */
+  /** The UDP size in the OPT record; absent = 1232, null = no OPT. */
   readonly edns?: number | null;
 }
 
@@ -47,7 +47,7 @@ function ednsOf(udpPayloadBytes: number, { do: dnssecOk = false, subnet }: AskOp
   return { udpPayloadBytes, version: 0, dnssecOk, otherFlags: 0, options };
 }
 
-/** Of a network, or of an address with 0 for its prefix. */
+/** From a network, or from an address with prefix 0. */
 export function subnetOf(text: string): ClientSubnet {
   const [address = "", prefix = ""] = text.split("/");
   const octets = addressFromText(address);
@@ -56,7 +56,7 @@ export function subnetOf(text: string): ClientSubnet {
   return { family: octets.length === 4 ? 1 : 2, sourcePrefix: Number(prefix), scopePrefix: 0, prefixHex };
 }
 
-// Names are held in lower case; the bytes of a plain one stand at the same places in its text, one further on.
+// Names are stored in lower case; the wire bytes of a plain name are those of its text, shifted by one.
 function withLetters(wire: Buffer, name: string): Buffer {
   for (const { 0: letter, index } of name.matchAll(/[A-Z]/g)) wire[13 + index] = letter.charCodeAt(0);
   return wire;
@@ -68,9 +68,9 @@ export interface Reply {
   readonly rcode: string;
   /** The flags that are set, such as "qr rd ra". */
   readonly flags: string;
-  /** As it stands in the reply, letters included: "PaGe.example". */
+  /** As in the reply, with its letter case: "PaGe.example". */
   readonly question: string;
-  /** The data of the answers, aliases left out: "192.0.2.7". */
+  /** The data of the answers without aliases: "192.0.2.7". */
   readonly answers: readonly string[];
   /** The whole answer section: "page.example. 300 IN A 192.0.2.7". */
   readonly records: readonly string[];

@@ -19,9 +19,9 @@ import {
 import { type FakeClock, fakeClock } from "./fake-clock.ts";
 import { type AskOptions, queryWire, type Reply, readReply } from "./message.ts";
 
-/** One member of a group, or several with the group's other keys. */
+/** A member of a group, or several members with further keys of the group. */
 export interface GroupSetup {
-  /** One that is open already is closed by whoever opened it. */
+  /** An upstream that is already open is closed by its opener. */
   readonly servers: readonly (Script | ScriptedServer)[];
   /** `dns` is plain UDP and TCP. */
   readonly transport?: ScriptedTransport;
@@ -32,14 +32,14 @@ export interface GroupSetup {
 }
 
 export interface SiteSetup {
-  /** The file, but for `listen`, `tls` and `upstreams`. */
+  /** The file without `listen`, `tls` and `upstreams`. */
   readonly yaml?: string;
   /** By group, in the order of the file. */
   readonly upstreams?: Readonly<Record<string, Script | GroupSetup>>;
   readonly clock?: FakeClock;
   /** Whether the API listens, for `api`. */
   readonly admin?: boolean;
-  /** Where the file lies, and `data` beside it; without it, what would be kept there is not. */
+  /** The folder of the file and of `data`; without it nothing is kept on disk. */
   readonly folder?: string;
 }
 
@@ -47,7 +47,7 @@ export type AskTransport = "udp" | "tcp" | "dot" | "doh";
 
 export interface SiteAskOptions extends AskOptions {
   readonly transport?: AskTransport;
-  /** The address to ask as, by X-Forwarded-For; makes it a DoH question. */
+  /** The client's address, sent as X-Forwarded-For; makes the query a DoH query. */
   readonly client?: string;
   /** The id in the DoH path; makes it a DoH question. */
   readonly clientId?: string;
@@ -84,7 +84,7 @@ interface Parts {
 export class TestSite {
   readonly app: App;
   readonly clock: FakeClock;
-  /** What the operator reads, one JSON line each. */
+  /** The lines of the log, one JSON object each. */
   readonly log: readonly string[];
   readonly #groups: readonly OpenGroup[];
   readonly #path: string | null;
@@ -114,7 +114,7 @@ export class TestSite {
     return (await asker).ask(message);
   }
 
-  /** Whether a message is met with silence: a question sent behind it on the same socket is answered, and it is not. */
+  /** Whether a message gets no reply: a query sent after it on the same socket is answered. */
   async isSilentTo(message: Uint8Array, transport: "udp" | "tcp" | "dot"): Promise<boolean> {
     const asker = await openAsker(this.app.bound, transport);
     let isSilent = true;
@@ -126,7 +126,7 @@ export class TestSite {
     return isSilent;
   }
 
-  /** Calls the API: `cache?name=page.example` is below /api/v1/, what begins with `/` is not. */
+  /** Calls the API: `cache?name=page.example` is below /api/v1/, and a path that begins with `/` is not. */
   api(path: string, init: RequestInit = {}): Promise<Response> {
     const { bound } = this.app.administration;
     return fetch(new URL(path, `http://127.0.0.1:${bound?.port}/api/v1/`), init);
@@ -144,7 +144,7 @@ export class TestSite {
     return found;
   }
 
-  /** Waits, by real time, until sockets have brought this about. */
+  /** Waits in real time for events on sockets. */
   async until(condition: () => boolean): Promise<void> {
     while (!condition()) await new Promise((resolve) => setImmediate(resolve));
   }
@@ -226,7 +226,7 @@ function textOf({ groups, admin }: { readonly groups: readonly OpenGroup[]; read
 function configOf(text: string, path: string | null): Config {
   const result = parseConfig(text, path);
   if (result.kind === "invalid") throw new Error(printProblems(result.problems, result.text));
-  // The default files would carry answers from one test to the next, and lie in the working directory.
+  // The default files would carry answers from one test to the next, and are in the working directory.
   const { cache, log } = result.config;
   return {
     ...result.config,
@@ -237,7 +237,7 @@ function configOf(text: string, path: string | null): Config {
 
 const KINDS: Readonly<Record<AskTransport, string>> = { udp: "udp", tcp: "tcp", dot: "dot", doh: "h2c POST" };
 
-/** A client of whatever listens there: for `udp` and `tcp` it need have nothing but `dns`. */
+/** A client of these listeners: `udp` and `tcp` need only `dns`. */
 export function openAsker(bound: Partial<BoundEndpoints>, transport: AskTransport): Promise<Asker> {
   const kind = ASKERS.find(({ title }) => title === KINDS[transport]);
   if (kind === undefined) throw new Error(`nobody asks over ${transport}`);

@@ -19,7 +19,7 @@ import type { Action, Asked, Script } from "../upstreams/scripted-server.ts";
 import { type FakeClock, fakeClock } from "./fake-clock.ts";
 import { type AskOptions, queryWire, type Reply, readReply } from "./message.ts";
 
-/** What became of a query: the reply, and what only the log of queries would show. */
+/** The result of a query: the reply, and the values that only the query log shows. */
 export interface Outcome {
   readonly reply: Reply;
   readonly source: Source;
@@ -28,12 +28,12 @@ export interface Outcome {
   /** See `Resolution.edits`. */
   readonly edits: readonly string[];
   readonly elapsedMs: number;
-  /** Questions to upstreams that it gave rise to, such as "page.example A". */
+  /** The queries to upstreams that it caused, such as "page.example A". */
   readonly asked: readonly string[];
 }
 
 export interface WorkbenchSetup {
-  /** The file, but for `upstreams`. */
+  /** The file without `upstreams`. */
   readonly yaml?: string;
   /** The members of each group. */
   readonly upstreams: Readonly<Record<string, readonly Script[]>>;
@@ -41,18 +41,18 @@ export interface WorkbenchSetup {
   readonly keys?: string;
   /** Of the members' addresses: `udp`, or `tls` for those whose AD counts. */
   readonly scheme?: "udp" | "tls";
-  /** What holds its answers. */
+  /** The cache of the site. */
   readonly Cache?: typeof AnswerCache;
 }
 
 export interface Workbench {
   readonly clock: FakeClock;
   readonly cache: AnswerCache;
-  /** Asks, and lets time pass a millisecond at a time until the outcome is there. */
+  /** Sends a query and advances time by milliseconds until the outcome is there. */
   ask(name: string, type?: string, options?: AskOptions & Partial<Pick<Client, "address" | "clientId">>): Promise<Outcome>;
-  /** Replaces the scripts of a group's members; where there are fewer, the last one is followed by the rest. */
+  /** Replaces the scripts of a group's members; the last script serves all further members. */
   follow(group: string, scripts: readonly Script[]): void;
-  /** Puts another file in place; sections `upstreams` and `cache` stay as they are. */
+  /** Replaces the file; sections `upstreams` and `cache` stay. */
   reload(yaml: string): Promise<void>;
 }
 
@@ -122,7 +122,7 @@ export async function workbenchWith({
       const resolution = Promise.resolve(resolve(resolver, query, { client, mayWait: true })).finally(() => {
         ended = true;
       });
-      // Awaited below; until then a fault of the server's own must not end the process.
+      // The promise is awaited below; until then a fault of the server must not end the process.
       resolution.catch(() => {});
       await clock.advance(0);
       while (!ended && clock.now() - startedMs < LONGEST_MS) await clock.advance(1);

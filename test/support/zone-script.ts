@@ -5,18 +5,18 @@ import { RCODE, TYPE } from "../../src/dns/types.ts";
 import { responseWire, zone } from "../dns/zone.ts";
 import type { Action, Asked, Script } from "../upstreams/scripted-server.ts";
 
-/** How long the negatives of a scripted zone hold, where it has no SOA of its own. */
+/** The negative TTL of a scripted zone without an SOA. */
 export const ZONE_NEGATIVE_SECONDS = 30;
 
 const DEFAULT_SOA = `example ${ZONE_NEGATIVE_SECONDS} SOA ns.example hostmaster.example 1 3600 600 86400 ${ZONE_NEGATIVE_SECONDS}`;
 
-/** An upstream that knows these records and no others: an honest one, with aliases followed and RFC 2308's negatives. */
+/** An honest upstream with these records: it follows aliases, and its negative answers follow RFC 2308. */
 export function honest(...lines: readonly string[]): Script {
   const records = zone(...lines);
   return (asked) => reply(answerFrom(records, asked.query));
 }
 
-/** NXDOMAIN with an SOA, as one that has the name would never say. */
+/** NXDOMAIN with an SOA, also for names that exist. */
 export function deny(asked: Asked): Action {
   return reply({ questions: [questionOf(asked.query)], rcode: RCODE.NXDOMAIN, authority: soaOf([], asked.query.name) });
 }
@@ -26,7 +26,7 @@ export function empty(asked: Asked): Action {
   return reply({ questions: [questionOf(asked.query)], authority: soaOf([], asked.query.name) });
 }
 
-/** NOERROR with nothing in it at all. */
+/** NOERROR without any record. */
 export function bare(asked: Asked): Action {
   return reply({ questions: [questionOf(asked.query)] });
 }
@@ -35,7 +35,7 @@ export function withRcode(asked: Asked, rcode: number): Action {
   return reply({ questions: [questionOf(asked.query)], rcode });
 }
 
-/** A reply with these parts, to the question asked. */
+/** A reply to the query with these parts. */
 export function respond(asked: Asked, parts: Partial<Message>): Action {
   return reply({ questions: [questionOf(asked.query)], ...parts });
 }

@@ -31,7 +31,7 @@ export async function openTestAdmin({
   limits,
   control = new MemoryControl(),
 }: TestAdminSetup = {}) {
-  // Records of the tests are of the second before.
+  // The records of the tests are from the second before.
   const clock = fakeClock(SOME_WALL_MS + 1000);
   const faults: Fault[] = [];
   const options = { now: { token: token ?? null, hosts } };

@@ -7,7 +7,7 @@ export interface AnyRequest {
   readonly body: string | undefined;
 }
 
-/** Requests of one operation: parameters and bodies as its schemas have them, almost so, and not at all. */
+/** Requests of one operation: valid, almost valid, and random. */
 export function anyRequest({ path, operation }: Placed, document: ApiDocument): fc.Arbitrary<AnyRequest> {
   const { parameters = [], requestBody } = operation;
   const placed = (place: ApiParameter["in"]) => parameters.filter((parameter) => parameter.in === place);
@@ -53,7 +53,7 @@ const anyText = fc.oneof(
 
 function anyPath(path: string, parameters: readonly ApiParameter[], document: ApiDocument): fc.Arbitrary<string> {
   const values = parameters.map((parameter) =>
-    // An empty part, and dots, make another path of it.
+    // An empty segment or dots would make another path.
     parameterValue(parameter, document).map(
       (value) => [parameter.name, encoded(value === "" || /^\.+$/.test(value) ? "x" : value)] as const,
     ),
@@ -68,24 +68,24 @@ function anyQuery(parameters: readonly ApiParameter[], document: ApiDocument): f
     const some = fc.oneof({ weight: 8, arbitrary: fc.tuple(one) }, { weight: 1, arbitrary: fc.array(one, { maxLength: 3 }) });
     return required ? some : seldom(some, 5).map((values) => values ?? []);
   });
-  // Nothing else can be wrong with a request that takes no parameters.
+  // A request without parameters can be wrong in no other way.
   const stranger = seldom(fc.tuple(anyText, anyText), pairs.length === 0 ? 8 : 20);
   return fc.tuple(fc.tuple(...pairs), stranger, seldom(fc.string({ maxLength: 40 }), 30)).map(([known, unknown, raw]) => {
-    // Now and then what follows the question mark is anything at all.
+    // Sometimes the query string is random text.
     if (raw !== undefined) return `?${raw.replace(/[^\x21-\x7e]|#/g, "")}`;
     const all = [...known.flat(), ...(unknown === undefined ? [] : [unknown])];
     return all.length === 0 ? "" : `?${all.map(([name, value]) => `${encoded(name)}=${encoded(value)}`).join("&")}`;
   });
 }
 
-/** The example, what the schema has, or something else. */
+/** The example, a valid value of the schema, or something else. */
 function parameterValue({ schema, example }: ApiParameter, document: ApiDocument): fc.Arbitrary<string> {
   const fitting = schemaValue(schema, document).map((value) => (Array.isArray(value) ? String(value[0] ?? "") : String(value)));
   const examples = example === undefined ? [] : [{ weight: 2, arbitrary: fc.constant(String(example)) }];
   return fc.oneof({ weight: 3, arbitrary: fitting }, { weight: 1, arbitrary: anyText }, ...examples);
 }
 
-/** One time in so many; else undefined. */
+/** A value once in `times`, else undefined. */
 function seldom<T>(arbitrary: fc.Arbitrary<T>, times: number): fc.Arbitrary<T | undefined> {
   return fc.oneof({ weight: times - 1, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary });
 }
@@ -131,7 +131,7 @@ function anyBody({ schema, example }: ApiContent, document: ApiDocument): fc.Arb
   );
 }
 
-/** Values that a schema admits. Only the keywords that requests use. */
+/** Valid values of a schema. Only the keywords that requests use are supported. */
 function schemaValue(schema: JsonSchema, document: ApiDocument): fc.Arbitrary<unknown> {
   const { type, pattern, anyOf, items, minLength = 0, maxLength = 30, minimum = -1000, maximum = 2 ** 53 - 1 } = schema;
   if (Array.isArray(schema["enum"])) return fc.constantFrom(...schema["enum"]);

@@ -1,18 +1,18 @@
 import { ApiDocument } from "./api-document.ts";
 
 export interface Call extends RequestInit {
-  /** What is sent as JSON. */
+  /** The body, sent as JSON. */
   readonly json?: unknown;
 }
 
 export interface Called {
   readonly status: number;
   readonly headers: Headers;
-  /** Read, where it is JSON; else the text. */
+  /** The parsed body if it is JSON, else its text. */
   readonly body: unknown;
 }
 
-/** A client of the API that holds every response against the document. */
+/** A client of the API that checks every response against the document. */
 export class ApiClient {
   readonly base: string;
   readonly #token: () => string | null;
@@ -29,7 +29,7 @@ export class ApiClient {
     return this.#document;
   }
 
-  /** Calls with the token, if one is set. @throws Error where the response is not as the document has it. */
+  /** Calls the API, with the token if one is set. @throws Error if the response does not agree with the document. */
   async call(method: string, path: string, { json, headers, ...init }: Call = {}): Promise<Called> {
     const document = await this.document();
     const token = this.#token();

@@ -46,7 +46,7 @@ export interface Placed {
   readonly operation: ApiOperation;
 }
 
-/** The OpenAPI document as a judge of what the server does. */
+/** Checks responses of the server against the OpenAPI document. */
 export class ApiDocument {
   readonly document: Document;
   readonly #validators = new Map<JsonSchema, Validator>();
@@ -97,7 +97,7 @@ export class ApiDocument {
   }
 
   #operationFor(method: string, path: string): ApiOperation | null {
-    // A path that is written out goes before one with a parameter.
+    // A literal path goes before a path with a parameter.
     const placed = this.operations()
       .filter((each) => each.method === method && expressionOf(each.path).test(path))
       .sort((one, other) => one.path.split("{").length - other.path.split("{").length)[0];

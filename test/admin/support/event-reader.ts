@@ -6,13 +6,13 @@ export interface ServerEvent {
   readonly data: unknown;
 }
 
-/** Reads Server-Sent Events as fast as it is asked for them, and no faster. */
+/** Reads Server-Sent Events one by one, and reads no further than the requested event. */
 export class EventReader {
   readonly response: Response;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #decoder = new TextDecoder();
   #text = "";
-  /** Comments that were passed over. */
+  /** The number of skipped comments. */
   comments = 0;
 
   constructor(response: Response) {
@@ -56,7 +56,7 @@ export class EventReader {
   }
 }
 
-/** null for what is no event: comments, and the time to wait before connecting again. */
+/** null for a block that is no event: a comment, or a `retry` time. */
 function eventOf(text: string): ServerEvent | null {
   const fields = new Map(text.split("\n").map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]));
   const data = fields.get("data");

@@ -23,11 +23,11 @@ import { encodeRecord, Followers, LiveFilters, type LiveListener } from "../../.
 import type { LogStatus, QueryRecord, RecordText } from "../../../src/log/record.ts";
 import type { Summary, SummaryRequest } from "../../../src/log/summary.ts";
 
-/** A log in memory: what is added is found, and told to those who follow. */
+/** A log in memory: added records can be searched, and are sent to followers. */
 export class MemoryLog implements QuerySource {
   readonly records: QueryRecord[] = [];
   readonly followers = new Followers();
-  /** What searching fails with; null = it does not. */
+  /** The error of every search; null = searches succeed. */
   fault: Error | null = null;
 
   add(...records: readonly QueryRecord[]): void {
@@ -113,13 +113,13 @@ export class MemoryLog implements QuerySource {
 
 const SINCE = "2026-11-21T20:00:00.000Z";
 
-/** A server in memory, with one of everything. */
+/** A server in memory with one list, one group, one host and so on. */
 export class MemoryControl implements Control {
   readonly queries: MemoryLog;
   readonly #hosts = new Map<string, HostView>();
   readonly #cached = new Map([["www.example.com", [CACHED]]]);
   readinessNow: Readiness = { ready: true, problems: [] };
-  /** What every call fails with; null = it does not. */
+  /** The error of every call; null = calls succeed. */
   fault: Error | null = null;
 
   constructor(queries = new MemoryLog()) {

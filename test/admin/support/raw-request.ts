@@ -3,13 +3,13 @@ import { connect } from "node:net";
 import { RawConnection } from "../../listen/support/raw.ts";
 
 export interface RawOptions {
-  /** What the connection comes from. */
+  /** The local address of the connection. */
   readonly localAddress?: string;
-  /** What follows the head. */
+  /** The body, sent after the head. */
   readonly body?: string;
 }
 
-/** Sends the lines of a head on a connection of its own. @returns the response, its body read as JSON where it is. */
+/** Sends the lines of a head on a new connection. @returns the response, its body parsed if it is JSON. */
 export async function rawRequest(port: number, lines: readonly string[], { localAddress, body = "" }: RawOptions = {}) {
   const socket = connect({ port, host: "127.0.0.1", ...(localAddress === undefined ? {} : { localAddress }) });
   const connection = new RawConnection(socket);

@@ -14,7 +14,7 @@ import { rowsOf } from "../rows.ts";
 import { openedStore, recordsFrom, tidyAll } from "../store/opened-store.ts";
 import { alikeRecords, anyFilter, anyShape, filterOf, storeOf } from "./stores.ts";
 
-/** All the time there is. */
+/** An unlimited time budget. */
 const AMPLE: SearchBudget = { nowMs: () => 0, budgetMs: 1000 };
 /** No time at all: every search ends after its first step, which is a small one. */
 const NONE: SearchBudget = { nowMs: () => 0, budgetMs: 0, stepRows: 3 };
@@ -27,7 +27,7 @@ function running(budgetMs: number): SearchBudget {
   return { nowMs: () => looks++, budgetMs, stepRows: 3 };
 }
 
-/** Page after page to the end. */
+/** All pages to the end. */
 function pagesOf(database: Database, filter: QueryFilter, limit: number, budget = AMPLE): QueryRecord[][] {
   const pages: QueryRecord[][] = [];
   let cursor: string | null = null;
@@ -43,7 +43,7 @@ function idsOf(records: readonly QueryRecord[]): number[] {
   return records.map(({ id }) => id);
 }
 
-/** What fits, by trying every record. */
+/** The matching records, found by trying every record. */
 function fitting(records: readonly QueryRecord[], filter: QueryFilter): QueryRecord[] {
   return records.filter(compileFilter(filter)).sort((a, b) => b.id - a.id);
 }

@@ -11,15 +11,15 @@ import { rowsOf } from "../rows.ts";
 
 const YEAR_MS = 365 * 86_400_000;
 
-/** Records of `alikeRecords` lie within so many milliseconds before `SOME_WALL_MS`. */
+/** Records of `alikeRecords` are at most this many milliseconds before `SOME_WALL_MS`. */
 export const SPAN_MS = 7_200_000;
 
 export interface StoreShape {
-  /** How many rows a part has before the next is begun. */
+  /** The number of rows after which a partition is closed. */
   readonly partRows: number;
-  /** How many pieces of upkeep are done after each batch: with many, all but the last part have their indexes. */
+  /** The number of maintenance steps after each batch: with many, all but the last partition have their indexes. */
   readonly upkeep: number;
-  /** How many records are added at a time. */
+  /** The number of records in a batch. */
   readonly batch: number;
 }
 
@@ -29,14 +29,14 @@ export const anyShape: fc.Arbitrary<StoreShape> = fc.record({
   batch: fc.integer({ min: 1, max: 40 }),
 });
 
-/** A connection for reading a store that these records were added to, in their order; gone when the test ends. */
+/** A reading connection to a store to which these records were added in order; closed at the end of the test. */
 export function storeOf(records: readonly QueryRecord[], shape: StoreShape): Database {
   const database = storeIn(directory(), records, shape);
   onTestFinished(() => database.close());
   return database;
 }
 
-/** As `storeOf`, in this folder; to be closed by the caller. */
+/** Like `storeOf`, in this folder; the caller closes the connection. */
 export function storeIn(folder: string, records: readonly QueryRecord[], { partRows, upkeep, batch }: StoreShape): Database {
   const path = `${folder}/queries.db`;
   const store = new Store({ path, keepMs: 10 * YEAR_MS, maxRows: Math.max(partRows * 25, records.length), partRows });

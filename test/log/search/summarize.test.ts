@@ -8,7 +8,7 @@ import { alikeRecords, anyShape, SPAN_MS, storeOf } from "./stores.ts";
 const MINUTE_MS = 60_000;
 const WHOLE = { fromMs: SOME_WALL_MS - SPAN_MS, toMs: SOME_WALL_MS, stepMs: MINUTE_MS, top: 100 };
 
-/** How often each text is there; null is left out. */
+/** The number of occurrences of each text, without null. */
 function tally(texts: readonly (string | null)[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const text of texts) if (text !== null) counts[text] = (counts[text] ?? 0) + 1;
@@ -23,7 +23,7 @@ function withoutEmpty(counts: Record<string, number>): Record<string, number> {
   return Object.fromEntries(Object.entries(counts).filter(([text]) => text !== ""));
 }
 
-/** The duration that so much of the records does not exceed. */
+/** The duration that this share of the records does not exceed. */
 function percentile(records: readonly QueryRecord[], share: number): number {
   const sorted = records.map(({ durationUs }) => durationUs).sort((a, b) => a - b);
   return sorted[Math.ceil(sorted.length * share) - 1] ?? 0;

@@ -19,7 +19,7 @@ const HOUR_MS = 3_600_000;
 /** A search that is not at its end. */
 interface Reading {
   readonly filter: QueryFilter;
-  /** What was in the store when it began. */
+  /** The records in the store at the beginning of the search. */
   readonly there: readonly QueryRecord[];
   readonly pages: Iterator<readonly QueryRecord[], void>;
   readonly found: QueryRecord[];
