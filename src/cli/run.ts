@@ -10,6 +10,7 @@ import { logCommand } from "./log.ts";
 import { queryCommand } from "./query.ts";
 import { serveCommand } from "./serve.ts";
 import { serviceCommand } from "./service.ts";
+import { upgradeCommand } from "./upgrade.ts";
 
 /** Commands of the contract that this version does not have. */
 const NOT_YET = ["routeros"];
@@ -26,6 +27,7 @@ const commands: Readonly<Record<string, Command>> = {
   demo: demoCommand,
   import: importCommand,
   service: serviceCommand,
+  upgrade: upgradeCommand,
 };
 
 /**

@@ -1,9 +1,10 @@
 import { spawnSync } from "node:child_process";
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { errorText } from "../lib/text.ts";
-import { type Command, EXIT, type Invocation, readConfig, type Terminal, UsageError } from "./invocation.ts";
+import { type Command, EXIT, endpointToAsk, type Invocation, readConfig, type Terminal, UsageError } from "./invocation.ts";
 import { queryCommand } from "./query.ts";
 import { serviceConfiguration } from "./service-configuration.ts";
 
@@ -30,7 +31,7 @@ export interface ServiceHost {
   answers(configPath: string, terminal: Terminal): Promise<boolean>;
 }
 
-const SYSTEM: ServiceHost = {
+export const SYSTEM: ServiceHost = {
   root: "",
   program: fileURLToPath(new URL("../../", import.meta.url)).replace(/\/$/, ""),
   isAdministrator: process.getuid?.() === 0,
@@ -38,17 +39,36 @@ const SYSTEM: ServiceHost = {
     const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: "utf8" });
     return { code: status ?? 1, text: error === undefined ? `${stdout}${stderr}`.trim() : error.message };
   },
-  answers: async (config, terminal) =>
-    (await queryCommand.run({ words: ["localhost"], config }, { ...terminal, out: () => {} })) === EXIT.ok,
+  async answers(path, terminal) {
+    const isAnswered =
+      (await queryCommand.run({ words: ["localhost"], config: path }, { ...terminal, out: () => {} })) === EXIT.ok;
+    const admin = isAnswered ? readConfig(path, terminal, { warns: false })?.listen.admin : undefined;
+    return isAnswered && (!admin || (await isReady(`http://${endpointToAsk(admin)}/readyz`)));
+  },
 };
 
 const USER = "fenliu";
 const UNIT = "/etc/systemd/system/fenliu.service";
 const CONFIG_FOLDER = "/etc/fenliu";
+/** The configuration of the service. */
+export const SERVICE_CONFIG = `${CONFIG_FOLDER}/fenliu.yaml`;
 const DATA_FOLDER = "/var/lib/fenliu";
 
+/** How long a server that has just started may take until it is ready. */
+const READY_TRIES = 20;
+const READY_PAUSE_MS = 500;
+
+async function isReady(url: string): Promise<boolean> {
+  for (let tries = 1; tries <= READY_TRIES; tries++) {
+    const response = await fetch(url).catch(() => null);
+    if (response?.ok === true) return true;
+    await setTimeout(READY_PAUSE_MS);
+  }
+  return false;
+}
+
 /** A step that failed: the message says what to do. */
-class ServiceError extends Error {}
+export class ServiceError extends Error {}
 
 /** Installs, removes or shows the service. Each step that is done already is left as it is, so that a second call mends what the first left. */
 export async function service({ words, purge }: Invocation, terminal: Terminal, host: ServiceHost): Promise<number> {
@@ -81,7 +101,7 @@ async function install(terminal: Terminal, host: ServiceHost): Promise<void> {
   if (host.run("id", "-u", USER).code !== 0)
     demand(host, "useradd", "--system", "--user-group", "--home-dir", DATA_FOLDER, "--shell", "/usr/sbin/nologin", USER);
   const group = Number(demand(host, "id", "-g", USER));
-  const configPath = `${root}${CONFIG_FOLDER}/fenliu.yaml`;
+  const configPath = `${root}${SERVICE_CONFIG}`;
   if (!existsSync(configPath)) {
     mkdirSync(dirname(configPath), { recursive: true, mode: 0o750 });
     writeFileSync(configPath, serviceConfiguration(readFileSync(join(program, "fenliu.yaml"), "utf8"), program));
@@ -136,13 +156,13 @@ async function showStatus(terminal: Terminal, host: ServiceHost): Promise<number
   if (!existsSync(`${host.root}${UNIT}`)) throw new ServiceError("there is no service: `sudo fenliu service install` makes one");
   terminal.out(`${host.run("systemctl", "status", "fenliu", "--no-pager").text}\n`);
   if (host.run("systemctl", "is-active", "--quiet", "fenliu").code !== 0) return EXIT.failed;
-  const answers = await host.answers(`${host.root}${CONFIG_FOLDER}/fenliu.yaml`, terminal);
+  const answers = await host.answers(`${host.root}${SERVICE_CONFIG}`, terminal);
   terminal.out(answers ? "it answers\n" : "it does not answer\n");
   return answers ? EXIT.ok : EXIT.failed;
 }
 
 /** @returns what the program said. @throws ServiceError where it failed. */
-function demand(host: ServiceHost, command: string, ...args: readonly string[]): string {
+export function demand(host: ServiceHost, command: string, ...args: readonly string[]): string {
   const { code, text } = host.run(command, ...args);
   if (code !== 0) throw new ServiceError(`\`${[command, ...args].join(" ")}\` failed: ${text}`);
   return text;
