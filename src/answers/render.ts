@@ -108,7 +108,7 @@ function writeHeader(wire: Uint8Array, { query, answer, authenticated }: Renderi
 function editTtls(wire: Uint8Array, answer: Answer, edit: TtlEdit): number | null {
   switch (edit.kind) {
     case "keep":
-      return lifetimeSeconds(answer);
+      return wholeLifetimeSeconds(answer);
     case "age":
       return ageTtls(wire, answer, edit);
     case "stale":
@@ -124,7 +124,7 @@ function editTtls(wire: Uint8Array, answer: Answer, edit: TtlEdit): number | nul
   }
 }
 
-function lifetimeSeconds({ answered, lowestTtlSeconds, soa }: Answer): number | null {
+function wholeLifetimeSeconds({ answered, lowestTtlSeconds, soa }: Answer): number | null {
   if (answered || soa === null) return lowestTtlSeconds;
   return Math.min(lowestTtlSeconds ?? soa.ttlSeconds, soa.ttlSeconds, soa.minimumSeconds);
 }

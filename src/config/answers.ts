@@ -55,8 +55,8 @@ const TTL = {
 };
 // RFC 2308 §5 advises at most one to three hours for negatives; RFC 9520 §3.2 wants failures held from 1 s to 5 min.
 const NEGATIVE = {
-  min: lifetime(["0s", "3h"], "1s", "An upstream's negative answer is held at least this long."),
-  max: lifetime(["1s", "3h"], "60s", "An upstream's negative answer is held at most this long."),
+  min: lifetime(["0s", "3h"], "1s", "An upstream's negative answer is held and sent with at least this TTL."),
+  max: lifetime(["1s", "3h"], "60s", "An upstream's negative answer is held and sent with at most this TTL."),
   block: lifetime(["0s", "1d"], "60s", "TTL of negative answers that rules make."),
   bare: lifetime(["0s", "3h"], "10s", "An empty answer without SOA that is believed is held this long."),
   failure: lifetime(["1s", "5m"], "5s", "A failure (SERVFAIL, no answer) is held this long."),

@@ -50,7 +50,11 @@ const ruleName = wordLike(/^(?=\S)[^\p{Cc}]{1,63}(?<=\S)$/u, "a name", {
 });
 
 const compareShape = object("a map with `near`, `far` and `keepNearIf`", {
-  near: required(withPlace(reference), "Group asked first, whose answer is kept if its addresses are near.", nameless),
+  near: required(
+    withPlace(reference),
+    "Group whose answer is kept if its addresses are near. Both groups are asked together.",
+    nameless,
+  ),
   far: required(withPlace(reference), "Group whose answer counts otherwise.", nameless),
   keepNearIf: required(withPlace(listReference), "List of addresses that are near, such as list:cn-ip.", nameless),
   within: key(withPlace(duration("10ms", "10s")), "How long the near group may take.", "800ms"),
