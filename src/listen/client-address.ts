@@ -16,7 +16,7 @@ type ForwardedHeaders = Pick<RequestHead, "forwardedFor" | "realIp">;
  */
 export function forwardedPeer(proxy: Peer, headers: ForwardedHeaders, trusted: AddressSet): Peer {
   if (headers.forwardedFor === undefined || headers.forwardedFor.trim() === "") {
-    return parseElement(headers.realIp ?? "") ?? proxy;
+    return headers.realIp === undefined ? proxy : (parseElement(headers.realIp) ?? proxy);
   }
   let hop = proxy;
   for (const element of headers.forwardedFor.split(",").reverse()) {

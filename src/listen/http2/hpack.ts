@@ -50,6 +50,8 @@ export class HpackDecoder {
   readonly #table: HeaderField[] = [];
   #tableBytes = 0;
   #maxTableBytes: number;
+  /** The last block that left the table as it was. Clients that ask by POST repeat it. null = the table has changed since. */
+  #repeated: { readonly block: Uint8Array; readonly fields: readonly HeaderField[] } | null = null;
 
   constructor(limits: DecoderLimits) {
     this.#limits = limits;
@@ -58,21 +60,28 @@ export class HpackDecoder {
 
   /**
    * Decodes one complete header block, which is only read and not kept. Does not check the characters of names and values.
+   * The same block may give the same list object.
    * null = the list is larger than `maxListBytes`; the table is still right, so the connection can go on.
    * @throws ConnectionError when the block is wrong. The decoder cannot be used after that.
    */
   decode(block: Uint8Array): readonly HeaderField[] | null {
+    if (this.#repeated !== null && areEqual(this.#repeated.block, block)) return this.#repeated.fields;
+    this.#repeated = null;
+    let changesTable = (block[0] ?? 0) >> 5 === 0b001;
     const reader = new BlockReader(block);
     const fields: HeaderField[] = [];
     let listBytes = 0;
     this.#updateTableSize(reader);
     while (!reader.atEnd) {
+      changesTable ||= reader.first >> 6 === 0b01;
       const field = this.#readField(reader);
       listBytes += sizeBytes(field);
       // Above the limit the block is only read to update the table: a block of references to one large entry must not use much memory (RFC 7541 §7.3).
       if (listBytes <= this.#limits.maxListBytes) fields.push(field);
     }
-    return listBytes <= this.#limits.maxListBytes ? fields : null;
+    if (listBytes > this.#limits.maxListBytes) return null;
+    if (!changesTable && block.length <= MAX_REPEATED_BYTES) this.#repeated = { block: Uint8Array.from(block), fields };
+    return fields;
   }
 
   /** Size updates are allowed only at the start of a block. RFC 7541 §4.2, §6.3. */
@@ -124,6 +133,15 @@ export class HpackDecoder {
       this.#tableBytes -= sizeBytes(oldest);
     }
   }
+}
+
+/** The block of a POST by a client that indexes all fields has some 10 bytes, and some 100 without indexing. */
+const MAX_REPEATED_BYTES = 128;
+
+function areEqual(some: Uint8Array, others: Uint8Array): boolean {
+  if (some.length !== others.length) return false;
+  for (let at = 0; at < some.length; at++) if (some[at] !== others[at]) return false;
+  return true;
 }
 
 /** A fault in a header block. The tables of both sides differ now, so the connection must end (RFC 9113 §4.3). */

@@ -68,6 +68,9 @@ export class Http2Session {
   #blockBegunMs: number | null = null;
   #receiveWindow = INITIAL_WINDOW_BYTES;
   #sendWindow = INITIAL_WINDOW_BYTES;
+  /** The head of the last request, and the fields it was read from. */
+  #head: Http2Stream["head"] = null;
+  #headFields: readonly HeaderField[] | null = null;
   /** Bytes of bodies for which the windows have no room yet. */
   #unsentBytes = 0;
   /** Ends the time between the two GOAWAYs; null = no GOAWAY has been sent. */
@@ -256,7 +259,12 @@ export class Http2Session {
     }
     this.#lastTakenId = streamId;
     this.#guard.noteRequest();
-    const head = fields === null ? null : readHead(fields);
+    // The decoder gives the same list for a repeated block.
+    if (fields !== this.#headFields) {
+      this.#headFields = fields;
+      this.#head = fields === null ? null : readHead(fields);
+    }
+    const head = this.#head;
     const isWhole = !hasEnded || (head?.contentLength ?? 0) === 0;
     const isMalformed = fields !== null && (head === null || !isWhole);
     if (isMalformed || this.#streams.size >= this.#maxStreams) {

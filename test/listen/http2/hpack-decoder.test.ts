@@ -297,3 +297,39 @@ test("any bytes give a list within the limit, null or an error, and the table ne
   );
   expect(seen).toEqual(new Set(["list", "null", "refused"]));
 });
+
+test("a repeated block means what the table says now", () => {
+  const a = { name: "a", value: "1" };
+  const b = { name: "b", value: "2" };
+  const block = fc.constantFrom(
+    indexed(62),
+    indexed(63),
+    Buffer.concat([indexed(2), indexed(62)]),
+    Buffer.concat([indexed(2), indexed(4)]),
+    added(a),
+    added(b),
+    Buffer.concat([indexed(62), added(a)]),
+    Buffer.concat([tableSize(0), tableSize(4096)]),
+  );
+  fc.assert(
+    fc.property(fc.array(block, { maxLength: 12 }), (blocks) => {
+      const decoder = decoderOf();
+      // A size that changes nothing makes each block another one.
+      const reference = decoderOf();
+      for (const each of [added(a), added(b), ...blocks]) {
+        const expected = resultOf(() => reference.decode(Buffer.concat([tableSize(4096), each])));
+        expect(resultOf(() => decoder.decode(each))).toEqual(expected);
+        if (expected === "refused") return;
+      }
+    }),
+    { numRuns: runs(2000) },
+  );
+});
+
+function resultOf(decode: () => readonly HeaderField[] | null): readonly HeaderField[] | "refused" | null {
+  try {
+    return decode();
+  } catch {
+    return "refused";
+  }
+}
