@@ -27,7 +27,7 @@ export interface Guards {
 export function admit(request: FastifyRequest, guards: Guards): void {
   const { clients, rates, limits, isOpen } = guards;
   const client = clientOf(request, clients);
-  const waitSeconds = rates.take(client);
+  const waitSeconds = Math.max(rates.take(client.network), client.proxy === null ? 0 : rates.takeOfProxy(client.proxy));
   if (waitSeconds > 0) throw new HttpProblem(429, "too many requests", { headers: { "retry-after": String(waitSeconds) } });
   checkTarget(request.raw.url ?? "", limits);
   const host = hostOf(request);
@@ -42,12 +42,20 @@ export function admit(request: FastifyRequest, guards: Guards): void {
   if (!isSafe && !request.is404) checkContent(request);
 }
 
-/** The client that sent the request, as a network. */
-function clientOf({ socket: { remoteAddress }, headers }: FastifyRequest, clients: Clients): string {
+/** The client that sent the request. */
+interface RequestClient {
+  readonly network: string;
+  /** The network of the trusted proxy that names the client; null = the client stands for itself. */
+  readonly proxy: string | null;
+}
+
+function clientOf({ socket: { remoteAddress }, headers }: FastifyRequest, clients: Clients): RequestClient {
   // A connection that is closed already has no address.
-  if (remoteAddress === undefined) return "";
+  if (remoteAddress === undefined) return { network: "", proxy: null };
   const [forwardedFor, realIp] = [headers["x-forwarded-for"], headers["x-real-ip"]].map((value) => value?.toString());
-  return clients.networkOf(remoteAddress, { forwardedFor, realIp });
+  const network = clients.networkOf(remoteAddress, { forwardedFor, realIp });
+  const peer = clients.networkOf(remoteAddress, { forwardedFor: undefined, realIp: undefined });
+  return { network, proxy: network === peer ? null : peer };
 }
 
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
@@ -86,13 +94,14 @@ function isSameOrigin(origin: string, host: string | null): boolean {
   );
 }
 
-function checkToken({ headers, raw }: FastifyRequest, client: string, { isAuthorized, rates, limits }: Guards): void {
+function checkToken({ headers, raw }: FastifyRequest, client: RequestClient, { isAuthorized, rates, limits }: Guards): void {
   const { authorization } = headers;
   if ((raw.headersDistinct["authorization"] ?? []).length > 1)
     throw new HttpProblem(400, "a request has at most one Authorization header");
   if (isAuthorized === null || isAuthorized(authorization)) return;
   const isSent = authorization !== undefined;
-  if (isSent) rates.charge(client, limits.wrongTokenCost);
+  if (isSent) rates.charge(client.network, limits.wrongTokenCost);
+  if (isSent && client.proxy !== null) rates.chargeProxy(client.proxy, limits.wrongTokenCost);
   // RFC 6750 §3
   const challenge = isSent ? 'Bearer realm="fenliu", error="invalid_token"' : 'Bearer realm="fenliu"';
   const detail = isSent ? "this is not the token" : "a token is wanted: Authorization: Bearer TOKEN";
@@ -114,27 +123,51 @@ function quote(value: string): string {
 /** Clients that the limiter remembers; it forgets the client that has been silent longest. */
 const MAX_CLIENTS = 10_000;
 
-/** Limits how fast each client may send requests: a burst, and then so many a second. */
+/** How many times the rate of one client all clients behind one trusted proxy have together. */
+const CLIENTS_OF_PROXY = 10;
+
+/**
+ * Limits how fast each client may send requests: a burst, and then so many a second. All clients behind a proxy together have ten times as much: loopback is
+ * a trusted proxy by default, and a local process could name another client in each request.
+ */
 export class ClientRates {
   readonly #nowMs: () => number;
   readonly #buckets: TokenBuckets;
+  readonly #proxies: TokenBuckets;
 
   constructor({ requestsPerSecond, requestBurst }: AdminLimits, nowMs: () => number) {
     this.#buckets = new TokenBuckets({ perSecond: requestsPerSecond, burst: requestBurst }, MAX_CLIENTS);
+    const ofProxy = { perSecond: CLIENTS_OF_PROXY * requestsPerSecond, burst: CLIENTS_OF_PROXY * requestBurst };
+    this.#proxies = new TokenBuckets(ofProxy, MAX_CLIENTS);
     this.#nowMs = nowMs;
   }
 
   /** Takes one request. @returns the seconds after which the client may send a request again; 0 = it may send this one. */
   take(client: string): number {
-    const nowMs = this.#nowMs();
-    const bucket = this.#buckets.of(client, nowMs);
-    return bucket.take(nowMs) ? 0 : Math.ceil(bucket.waitMs(nowMs) / 1000);
+    return this.#take(this.#buckets, client);
+  }
+
+  /** As `take`, for all clients behind a proxy. */
+  takeOfProxy(proxy: string): number {
+    return this.#take(this.#proxies, proxy);
   }
 
   /** Takes the cost of several requests; the client may end up with a debt of one burst. */
   charge(client: string, requests: number): void {
     const nowMs = this.#nowMs();
     this.#buckets.of(client, nowMs).charge(requests, nowMs);
+  }
+
+  /** As `charge`, for all clients behind a proxy. */
+  chargeProxy(proxy: string, requests: number): void {
+    const nowMs = this.#nowMs();
+    this.#proxies.of(proxy, nowMs).charge(requests, nowMs);
+  }
+
+  #take(buckets: TokenBuckets, key: string): number {
+    const nowMs = this.#nowMs();
+    const bucket = buckets.of(key, nowMs);
+    return bucket.take(nowMs) ? 0 : Math.ceil(bucket.waitMs(nowMs) / 1000);
   }
 }
 

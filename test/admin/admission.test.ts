@@ -70,6 +70,20 @@ describe("a token", () => {
     }
     expect(statuses).toEqual([401, 401, 401, 429]);
   });
+
+  test("cannot be guessed fast by a local process that names another client in each request", async () => {
+    const limits = { requestBurst: 30, requestsPerSecond: 1, wrongTokenCost: 10 };
+    const admin = await openTestAdmin({ token: "correct-horse", limits, trustedProxies: ["127.0.0.0/8"] });
+    const statuses: number[] = [];
+    for (let guess = 0; guess < 31; guess++) {
+      const headers = { authorization: "Bearer wrong", "x-forwarded-for": `10.0.0.${guess}` };
+      const response = await fetch(`${admin.base}/api/v1/config`, { headers });
+      await response.arrayBuffer();
+      statuses.push(response.status);
+    }
+    expect(statuses.filter((status) => status === 401).length).toBeLessThanOrEqual(30);
+    expect(statuses.at(-1)).toBe(429);
+  });
 });
 
 describe("a reload", () => {
