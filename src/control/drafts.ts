@@ -13,6 +13,9 @@ import { checkExpected, checkReloadable, checkServable } from "../server/preflig
 /** The main thread builds the policy of a draft, a tenth of a second for this size. Real files have a twentieth of it. */
 const MAX_DRAFT_BYTES = 256 * 1024;
 
+/** Each source is read and built anew, and a short draft could name one large file ten thousand times. */
+const MAX_DRAFT_SOURCES = 200;
+
 const LIMITS = {
   /** Time to parse a draft; some YAML takes minutes. */
   readMs: 10_000,
@@ -56,7 +59,11 @@ export class Drafts {
         parameter: "config",
         reason: `a draft may have at most ${MAX_DRAFT_BYTES / 1024} KiB: move what is large into lists and hosts files, or ask \`fenliu check\``,
       });
-    return await this.#queue.run(async () => task(await this.#read(draft)));
+    return await this.#queue.run(async () => {
+      const read = await this.#read(draft);
+      if (read.kind === "ok") checkSources(read.config);
+      return await task(read);
+    });
   }
 
   /** Stops the reading of the present draft. May be called again. */
@@ -79,6 +86,16 @@ export class Drafts {
       await thread.close();
     }
   }
+}
+
+/** @throws ParameterError */
+function checkSources({ lists }: Config): void {
+  const count = lists.reduce((sum, { sources }) => sum + sources.length, 0);
+  if (count <= MAX_DRAFT_SOURCES) return;
+  throw new ParameterError({
+    parameter: "config",
+    reason: `a draft may name at most ${MAX_DRAFT_SOURCES} sources of lists, not ${count}: ask \`fenliu check\``,
+  });
 }
 
 /** A build has no `.ts` files. */

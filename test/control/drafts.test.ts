@@ -63,6 +63,14 @@ describe("a draft of the configuration", () => {
     });
   });
 
+  test("is refused if it names one list hundreds of times, each of which would be built anew", async () => {
+    const sources = Array.from({ length: 201 }, () => "https://lists.example/ads.txt").join(", ");
+    await expect(check(`lists: { ads: { domains: [${sources}] } }\n`)).rejects.toMatchObject({
+      kind: "invalid",
+      problems: [expect.stringContaining("200 sources")],
+    });
+  });
+
   test("is given up if it takes too long to read, and queries are answered meanwhile", async () => {
     const site = await siteWith({ upstreams: { main: honest("page.example 100 A 192.0.2.7") } });
     const { control } = site.app.administration;
