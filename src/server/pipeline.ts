@@ -38,7 +38,7 @@ export interface Serving {
  * Queries that may wait for upstreams at the same time, over all transports. A waiting query costs some 5 KB. With a dead upstream each waits for the
  * whole deadline: this admits 2,500 a second.
  */
-const MAX_WAITING = 10_000;
+export const MAX_WAITING = 10_000;
 
 export function waitingQueries(): FairShare {
   return new FairShare(MAX_WAITING, networkOfAddress);

@@ -69,7 +69,7 @@ export class ServerStateError extends Error {
 }
 
 /** Different questions that may be under way at once over all groups, and queries that may wait for the same one. */
-const FETCH_LIMITS = { running: 10_000, callers: 2_000 };
+export const FETCH_LIMITS = { running: 10_000, callers: 2_000 };
 
 /**
  * Builds a state beside the one that serves. `previous` goes on unchanged until `takeOver`; it is returned itself if nothing has changed.
