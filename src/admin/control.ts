@@ -39,7 +39,7 @@ export interface Control {
   /** Takes effect on the next query; data/hosts.yaml keeps the record. @throws ControlError `invalid`. */
   putHost(name: string, record: HostRecordInput): Promise<HostView>;
   /** Removes the name, or hides it if the configuration has it. @returns false if there is no such name. */
-  deleteHost(name: string): Promise<boolean>;
+  deleteHost(name: string, hide: boolean): Promise<boolean>;
   /** The configuration in force. */
   config(): ConfigView;
   /** Checks the YAML text as if it were the configuration file. */

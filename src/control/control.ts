@@ -49,7 +49,7 @@ import { appleProfile, placeOf, routerosScript, type ServerPlace, serviceUrl } f
 import type { Drafts } from "./drafts.ts";
 import { Explainer } from "./explain.ts";
 import type { Versions } from "./history.ts";
-import { type HostsChange, hostAt, hostPattern, hostRecord, withHost, withoutHost } from "./hosts.ts";
+import { type HostsChange, hiddenHosts, hostPattern, hostRecord, withHost, withoutHost } from "./hosts.ts";
 import { querySourceOf } from "./query-source.ts";
 import type { QueryRecorder } from "./recorder.ts";
 import {
@@ -172,12 +172,14 @@ export class ServerControl implements Control {
 
   hosts(): readonly HostView[] {
     const byName = (one: HostView, other: HostView) => (one.name < other.name ? -1 : 1);
-    return [...this.#state.policy.hosts.entries()].map(hostView).sort(byName);
+    const { hosts, hostsSource } = this.#state.policy;
+    const hidden = hiddenHosts(hostsSource).map((match) => ({ ...hostView(match), hidden: true }));
+    return [...[...hosts.entries()].map(hostView), ...hidden].sort(byName);
   }
 
   host(name: string): HostView | null {
-    const match = hostAt(this.#state.policy.hosts, hostPattern(name));
-    return match === null ? null : hostView(match);
+    const pattern = hostPattern(name);
+    return this.hosts().find((view) => view.name === pattern) ?? null;
   }
 
   async putHost(name: string, input: HostRecordInput): Promise<HostView> {
@@ -189,10 +191,10 @@ export class ServerControl implements Control {
     return view;
   }
 
-  async deleteHost(name: string): Promise<boolean> {
+  async deleteHost(name: string, hide: boolean): Promise<boolean> {
     const pattern = hostPattern(name);
     if (this.host(pattern) === null) return false;
-    await this.#changeHosts(withoutHost(pattern));
+    await this.#changeHosts(withoutHost(pattern, { hide }));
     return true;
   }
 

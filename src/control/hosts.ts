@@ -3,7 +3,8 @@ import { ControlError, type HostRecordInput, ParameterError } from "../admin/con
 import { parseOwnHosts } from "../config/load.ts";
 import type { HostRecord, OwnHosts } from "../hosts/options.ts";
 import { type LoadedHosts, readRecords } from "../hosts/parse.ts";
-import { type HostsMatch, type HostsTable, parseHostPattern, patternOf } from "../hosts/table.ts";
+import { type HostsMatch, HostsTable, parseHostPattern, patternOf } from "../hosts/table.ts";
+import type { HostsSource } from "../server/policy.ts";
 
 /** Names that users may add: each is an object in memory, and every change writes all of them. */
 const MAX_OWN_HOSTS = 10_000;
@@ -50,16 +51,28 @@ export function withHost(record: HostRecord): HostsChange {
   };
 }
 
-/** Removes the name, and hides it if the configuration has it. */
-export function withoutHost(pattern: string): HostsChange {
+/**
+ * Takes back what was set for the name: the name of the configuration is there again. With `hide` the name of the configuration is hidden instead. The
+ * change throws ControlError if there is nothing to take back.
+ */
+export function withoutHost(pattern: string, { hide }: { readonly hide: boolean }): HostsChange {
   return ({ records, hidden }, { layers }) => {
     const isConfigured = layers.some((layer) => layer.some((entry) => patternOf(entry) === pattern));
-    const others = hidden.filter((name) => !isSame(name, pattern));
-    return {
-      records: records.filter(({ name }) => !isSame(name, pattern)),
-      hidden: isConfigured ? [...others, pattern] : others,
-    };
+    const otherRecords = records.filter(({ name }) => !isSame(name, pattern));
+    const otherHidden = hidden.filter((name) => !isSame(name, pattern));
+    const isSet = otherRecords.length < records.length || otherHidden.length < hidden.length;
+    if (!hide && !isSet)
+      throw new ControlError("refused", `\`${pattern}\` stands in the configuration: \`hide=true\` hides the name there`);
+    return { records: otherRecords, hidden: hide && isConfigured ? [...otherHidden, pattern] : otherHidden };
   };
+}
+
+/** The names of the configuration that are hidden, as the configuration has them. A hidden name that the configuration has no more is left out. */
+export function hiddenHosts({ loaded, ownFile }: HostsSource): HostsMatch[] {
+  const { hidden } = ownFile.own;
+  if (hidden.length === 0) return [];
+  const configured = new HostsTable(loaded.layers);
+  return hidden.flatMap((name) => hostAt(configured, name.toLowerCase()) ?? []);
 }
 
 function isSame(text: string, pattern: string): boolean {

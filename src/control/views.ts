@@ -70,6 +70,7 @@ export function hostView({ pattern, addresses, cname, others, https, source, lin
     source,
     line,
     own: source === OWN_SOURCE,
+    hidden: false,
   };
 }
 

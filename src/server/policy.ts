@@ -32,7 +32,7 @@ export interface Policy {
 }
 
 /** The hosts of the configuration, and the names set through the API. */
-interface HostsSource {
+export interface HostsSource {
   readonly loaded: LoadedHosts;
   readonly ownFile: OwnHostsFile;
 }

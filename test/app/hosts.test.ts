@@ -18,8 +18,8 @@ function put(site: TestSite, name: string, address: string): Promise<void> {
   return site.app.changeHosts(withHost(record));
 }
 
-function take(site: TestSite, name: string): Promise<void> {
-  return site.app.changeHosts(withoutHost(name));
+function take(site: TestSite, name: string, hide = false): Promise<void> {
+  return site.app.changeHosts(withoutHost(name, { hide }));
 }
 
 describe("names set and removed through the API", () => {
@@ -39,9 +39,31 @@ describe("names set and removed through the API", () => {
     expect([(await site.ask("nas.lan")).answers, (await site.ask("tv.lan")).answers]).toEqual([["10.0.0.55"], ["10.0.0.6"]]);
   });
 
-  test("a removed name of the configuration is hidden, also after a reload, until it is set again", async () => {
+  test("DELETE of a name that was set gives back the name of the configuration; a name of the configuration alone is refused", async () => {
     const site = await house(directory());
+    await put(site, "nas.lan", "10.0.0.55");
     await take(site, "nas.lan");
+    expect(await site.ask("nas.lan")).toMatchObject({ answers: ["10.0.0.5"] });
+    await expect(take(site, "nas.lan")).rejects.toThrow("`hide=true` hides the name there");
+  });
+
+  test("a hidden name is listed as hidden, and DELETE shows it again", async () => {
+    const site = await house(directory());
+    const { control } = site.app.administration;
+    await put(site, "nas.lan", "10.0.0.55");
+    expect(await control.deleteHost("nas.lan", true)).toBe(true);
+    expect(await site.ask("nas.lan")).toMatchObject({ rcode: "NXDOMAIN" });
+    const hidden = { name: "nas.lan", addresses: ["10.0.0.5"], source: "hosts.records", own: false, hidden: true };
+    expect(control.hosts()).toMatchObject([hidden, { name: "tv.lan", hidden: false }]);
+    expect(control.host("nas.lan")).toMatchObject(hidden);
+    expect(await control.deleteHost("nas.lan", false)).toBe(true);
+    expect(await site.ask("nas.lan")).toMatchObject({ answers: ["10.0.0.5"] });
+    expect(await control.deleteHost("no.lan", true)).toBe(false);
+  });
+
+  test("a hidden name of the configuration stays hidden after a reload, until it is set again", async () => {
+    const site = await house(directory());
+    await take(site, "nas.lan", true);
     await site.reload(YAML);
     expect(await site.ask("nas.lan")).toMatchObject({ rcode: "NXDOMAIN", answers: [] });
     await put(site, "nas.lan", "10.0.0.5");
@@ -82,7 +104,7 @@ describe("names set and removed through the API", () => {
     await put(site, "new.lan", "10.0.0.9");
     await Promise.all([
       site.reload("hosts: { records: { new.lan: 10.0.0.7 } }"),
-      site.app.administration.control.deleteHost("new.lan"),
+      site.app.administration.control.deleteHost("new.lan", true),
     ]);
     expect(await site.ask("new.lan")).toMatchObject({ rcode: "NXDOMAIN" });
   });
@@ -105,7 +127,7 @@ describe("names set and removed through the API", () => {
     expect(before).toHaveLength(5);
     await site.reload("");
     expect(control.hosts()).toEqual(before);
-    for (const { name } of before) await control.deleteHost(name);
+    for (const { name } of before) await control.deleteHost(name, false);
     await site.reload("");
     expect(control.hosts()).toEqual([]);
   });

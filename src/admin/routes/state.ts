@@ -74,7 +74,7 @@ const listHosts = operation({
   operationId: "listHosts",
   summary: "The static table",
   tags: ["hosts"],
-  response: { 200: jsonContent("Its names.", listOf(hostViewSchema)) },
+  response: { 200: jsonContent("Its names, hidden ones too.", listOf(hostViewSchema)) },
 });
 
 const getHost = operation({
@@ -124,10 +124,15 @@ const putHost = operation({
 
 const deleteHost = operation({
   operationId: "deleteHost",
-  summary: "Take a name out of the static table",
-  description: "Where the configuration has the name it is hidden, for good.",
+  summary: "Take back what was set for a name of the static table",
+  description: "The name of the configuration is there again, also where it was hidden. 409 where nothing was set.",
   tags: ["hosts"],
   params: HOST_NAME,
+  querystring: closedObject({
+    hide: Type.Optional(
+      Type.Boolean({ description: "Whether the name of the configuration is hidden instead, until a `DELETE` without `hide`." }),
+    ),
+  }),
   response: { 204: Type.Unsafe<undefined>({ description: "It is gone.", type: "null" }) },
   problems: [404, 409, 415],
 });
@@ -153,8 +158,8 @@ export function stateRoutes(api: Api, { control }: ApiParts): void {
     return host;
   });
   api.put("/hosts/:name", { schema: putHost }, ({ params: { name }, body }) => control().putHost(name, body));
-  api.delete("/hosts/:name", { schema: deleteHost }, async ({ params: { name } }, reply) => {
-    if (!(await control().deleteHost(name))) throw noHost(name);
+  api.delete("/hosts/:name", { schema: deleteHost }, async ({ params: { name }, query: { hide = false } }, reply) => {
+    if (!(await control().deleteHost(name, hide))) throw noHost(name);
     return reply.code(204).send(undefined);
   });
 }

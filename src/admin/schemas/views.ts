@@ -94,6 +94,7 @@ export const hostViewSchema = namedObject("Host", null, {
   source: Type.String({ description: "Where it stands: a file, `hosts.records`, or `data/hosts.yaml`." }),
   line: COUNT,
   own: Type.Boolean({ description: "Whether it was put there by this API." }),
+  hidden: Type.Boolean({ description: "Whether this API hides it: it stands in the configuration and is not answered." }),
 });
 
 export type HostView = ValueOf<typeof hostViewSchema>;

@@ -234,6 +234,7 @@ export class MemoryControl implements Control {
       source: "data/hosts.yaml",
       line: 1,
       own: true,
+      hidden: false,
     };
     this.#hosts.set(name, view);
     return view;
