@@ -66,6 +66,12 @@ export class ApiClient {
     return this.parse(shape, text);
   }
 
+  /** Sends a request whose response has no content. @throws ApiUnreachable, ApiRefusal. */
+  async send(path: string, request: ApiRequest): Promise<void> {
+    const response = await this.#call(path, { ...request, signal: AbortSignal.timeout(TIMEOUT_MS) });
+    await response.body?.cancel();
+  }
+
   /** @throws ApiUnreachable where a server of this version does not send such a text. */
   parse<T>(shape: NamedSchema<T>, text: string): T {
     const json = jsonOf(text);

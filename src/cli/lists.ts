@@ -23,7 +23,7 @@ import {
   type Terminal,
   UsageError,
 } from "./invocation.ts";
-import { cellsOf, padCells } from "./record-table.ts";
+import { alignColumns } from "./record-table.ts";
 
 export const listsCommand: Command = {
   usage: `  fenliu lists [-c FILE]           what the lists hold, how old it is, and what is wrong with it
@@ -77,16 +77,7 @@ function problemText({ problem, downloadProblem, warnings, warningCount }: Sourc
 }
 
 function table(rows: readonly (readonly string[])[]): string {
-  if (rows.length === 0) return "the configuration has no lists\n";
-  const all = [HEADINGS, ...rows];
-  const widths = HEADINGS.map((_, column) => Math.max(...all.map((row) => cellsOf(row[column] ?? ""))));
-  const lines = all.map((row) =>
-    row
-      .map((cell, column) => padCells(cell, widths[column] ?? 0))
-      .join("  ")
-      .trimEnd(),
-  );
-  return `${lines.join("\n")}\n`;
+  return rows.length === 0 ? "the configuration has no lists\n" : alignColumns([HEADINGS, ...rows]);
 }
 
 interface CommandContext {

@@ -162,6 +162,18 @@ function rcodeStyle({ rcode, answers }: QueryRecord): Style {
   return rcode === "NOERROR" || rcode === "NXDOMAIN" ? "yellow" : "red";
 }
 
+/** Rows as lines of text, with two spaces between the columns. */
+export function alignColumns(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => cellsOf(row[column] ?? ""))));
+  const lines = rows.map((row) =>
+    row
+      .map((cell, column) => padCells(cell, widths[column] ?? 0))
+      .join("  ")
+      .trimEnd(),
+  );
+  return lines.map((line) => `${line}\n`).join("");
+}
+
 /** Pads a text with blanks to so many cells; a longer text stays whole. */
 export function padCells(text: string, cells: number): string {
   return text + " ".repeat(Math.max(0, cells - cellsOf(text)));

@@ -1,8 +1,10 @@
+import { closest } from "../config/shape.ts";
 import { version } from "../lib/version.ts";
 import { checkCommand } from "./check.ts";
 import { demoCommand } from "./demo.ts";
 import { explainCommand } from "./explain.ts";
 import { flushCommand } from "./flush.ts";
+import { hostsCommand } from "./hosts.ts";
 import { importCommand } from "./import.ts";
 import { type Command, EXIT, parseOptions, type Terminal, UsageError } from "./invocation.ts";
 import { listsCommand } from "./lists.ts";
@@ -24,6 +26,7 @@ const commands: Readonly<Record<string, Command>> = {
   explain: explainCommand,
   log: logCommand,
   flush: flushCommand,
+  hosts: hostsCommand,
   demo: demoCommand,
   import: importCommand,
   service: serviceCommand,
@@ -41,7 +44,7 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
     const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
     if (values.version === true) return print(terminal, `${version()}\n`);
     if (NOT_YET.includes(name)) throw new UsageError(`\`fenliu ${name}\` is not there yet in version ${version()}`);
-    if (command === undefined) throw new UsageError(`there is no command \`${name}\``);
+    if (command === undefined) throw new UsageError(`there is no command \`${name}\`${suggestion(name)}`);
     if (values.help === true) return print(terminal, positionals.length === 0 ? USAGE : helpOf(command));
     const stranger = Object.keys(values).find((option) => !command.options.some((known) => known === option));
     if (stranger !== undefined) throw new UsageError(`${name} does not take --${stranger}`);
@@ -51,6 +54,11 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
     terminal.err(`fenliu: ${error.message}\n\n${usageFor(argv)}`);
     return EXIT.usage;
   }
+}
+
+function suggestion(name: string): string {
+  const near = closest(name, Object.keys(commands));
+  return near === null ? "" : `; did you mean \`${near}\`?`;
 }
 
 /** The usage of the command that was meant. The usage of all commands would push the message out of sight. */

@@ -16,6 +16,9 @@ async function ran(argv: readonly string[], yaml: string | null = null) {
 describe("the command line", () => {
   test.each([
     { argv: ["frobnicate"], says: "there is no command `frobnicate`" },
+    { argv: ["chekc"], says: "there is no command `chekc`; did you mean `check`?" },
+    { argv: ["hosts", "drop"], says: "hosts knows set, unset and hide, not `drop`" },
+    { argv: ["hosts", "set", "nas.lan"], says: "hosts set takes a NAME and an ADDRESS" },
     { argv: ["toString"], says: "there is no command `toString`" },
     { argv: ["frobnicate", "--help"], says: "there is no command `frobnicate`" },
     { argv: ["routeros"], says: "`fenliu routeros` is not there yet" },
@@ -72,7 +75,7 @@ describe("options", () => {
     "--under": ["0123"],
   };
 
-  test.each(["serve", "check", "query", "explain", "lists", "log", "flush", "demo", "import"])(
+  test.each(["serve", "check", "query", "explain", "lists", "log", "flush", "hosts", "demo", "import"])(
     "%s takes the options of its help, and refuses any other",
     async (command) => {
       const help = await ran([command, "--help"]);
