@@ -9,7 +9,7 @@ import type { DomainEntry } from "../lists/domain-set.ts";
 import type { ListStatus } from "../lists/load.ts";
 import { type ListConflict, listConflicts } from "../rules/conflicts.ts";
 import { type DiagnosticPlace, type Diagnostics, openPolicy } from "../server/policy.ts";
-import { checkExpected, checkServable } from "../server/preflight.ts";
+import { checkPolicy, checkServable } from "../server/preflight.ts";
 import { type Command, configPath, EXIT, type Invocation, refuseWords, type Terminal, warningsText } from "./invocation.ts";
 
 export const checkCommand: Command = {
@@ -62,7 +62,7 @@ async function examine(config: Config): Promise<Findings> {
   if (refusals.length > 0) return { ...NOTHING_FOUND, refusals, diagnostics };
   const policy = await openPolicy(config, sink);
   return {
-    refusals: checkExpected(policy, config, sink),
+    refusals: checkPolicy(policy, config, sink),
     conflicts: listConflicts(config.rules, policy.lists),
     diagnostics,
     lists: policy.lists.status(),

@@ -8,7 +8,7 @@ import { type Imported, importConfig, importKinds } from "../import/import.ts";
 import { ImportError, type Place } from "../import/model.ts";
 import { printableText, reportText } from "../import/report.ts";
 import { NO_DIAGNOSTICS, openPolicy } from "../server/policy.ts";
-import { checkExpected } from "../server/preflight.ts";
+import { checkPolicy } from "../server/preflight.ts";
 import { type Command, EXIT, type Invocation, type Terminal, UsageError } from "./invocation.ts";
 
 export const importCommand: Command = {
@@ -99,7 +99,7 @@ async function put({ yaml, files }: Imported, target: string, isWritten: boolean
     if (checked.kind === "invalid")
       throw new ImportError(place, `what was made of this is no valid configuration:\n${printProblems(checked.problems, yaml)}`);
     const policy = await openPolicy(checked.config, NO_DIAGNOSTICS);
-    const faults = checkExpected(policy, checked.config, NO_DIAGNOSTICS);
+    const faults = checkPolicy(policy, checked.config, NO_DIAGNOSTICS);
     if (faults.length > 0)
       throw new ImportError(place, `what was made of this does not decide as it should: ${faults.join("; ")}`);
     if (isWritten) writeFileSync(target, yaml);

@@ -1,4 +1,4 @@
-import { closest } from "../config/shape.ts";
+import { closest } from "../lib/text.ts";
 import { version } from "../lib/version.ts";
 import { checkCommand } from "./check.ts";
 import { demoCommand } from "./demo.ts";

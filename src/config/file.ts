@@ -156,7 +156,10 @@ function checkNames(
 }
 
 /** @param raw without any problem. */
-export function completeConfig(raw: RawFile, { path, text }: Pick<Config, "path" | "text">): Config {
+export function completeConfig(
+  raw: RawFile,
+  { path, text, reader }: Pick<Config, "path" | "text"> & { readonly reader: ConfigReader },
+): Config {
   const plain = <T>(items: readonly { readonly value: T }[]) => items.map(({ value }) => value);
   const { routeros } = raw;
   return {
@@ -183,7 +186,7 @@ export function completeConfig(raw: RawFile, { path, text }: Pick<Config, "path"
       addressLists: routeros.addressLists.map(({ rule, list }) => ({ rule: rule.value, list })),
     },
     cluster: raw.cluster,
-    expect: plain(raw.expect).map(toExpectation),
+    expect: raw.expect.map(({ value, place }) => toExpectation(value, reader.lineOf(place))),
   };
 }
 

@@ -50,7 +50,7 @@ export function loadConfig(path: string | null): ConfigResult {
 export function parseConfig(text: string, path: string | null): ConfigResult {
   const { raw, reader } = readYaml(text, path, { shape: fileShape, check: checkFile });
   if (raw === undefined) return { kind: "invalid", problems: reader.problems, text };
-  const config = completeConfig(raw, { path: path === null ? null : resolve(path), text });
+  const config = completeConfig(raw, { path: path === null ? null : resolve(path), text, reader });
   return { kind: "ok", config, warnings: reader.warnings, text };
 }
 

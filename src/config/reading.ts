@@ -77,6 +77,11 @@ export class ConfigReader {
     return this.place(this.#document.createNode(value), key, owner.offset);
   }
 
+  /** From 1. */
+  lineOf({ offset }: Pick<SourceLocation, "offset">): number {
+    return this.#lines.linePos(offset).line;
+  }
+
   absolutePath(path: string): string {
     return resolve(this.#baseDirectory, path);
   }

@@ -294,8 +294,8 @@ type RawExpectation = RawOf<typeof expectationShape>;
 
 export const expectShape: Shape<readonly Located<RawExpectation>[]> = arrayOf(withPlace(expectationShape));
 
-export function toExpectation({ rule, upstream, ...rest }: RawExpectation): Expectation {
-  return { ...rest, rule: rule?.value ?? null, upstream: upstream?.value ?? null };
+export function toExpectation({ rule, upstream, ...rest }: RawExpectation, line: number): Expectation {
+  return { ...rest, rule: rule?.value ?? null, upstream: upstream?.value ?? null, line };
 }
 
 export function checkEmptyExpectations(expectations: readonly Located<RawExpectation>[], reader: ConfigReader): void {

@@ -1,6 +1,7 @@
 import type { TSchema } from "typebox";
 import Type from "typebox";
 import { isMap, isScalar, isSeq } from "yaml";
+import { closest } from "../lib/text.ts";
 import { type ConfigReader, keyBelow, type Located, type Node, type SourceLocation } from "./reading.ts";
 
 /** What may stand at one place of the file: a schema for editors, and a reader for the program. */
@@ -440,37 +441,4 @@ function describe(node: Node): string {
 export function shorten(value: string): string {
   const line = value.replace(/\p{Cc}/gu, " ");
   return line.length <= 80 ? line : `${line.slice(0, 77)}...`;
-}
-
-/** The candidate of which `word` is most likely a misspelling; null if none is similar enough. */
-export function closest(word: string, candidates: Iterable<string>): string | null {
-  let best: string | null = null;
-  let limit = Math.max(1, Math.floor(word.length / 3)) + 1;
-  for (const candidate of candidates) {
-    if (Math.abs(candidate.length - word.length) >= limit) continue;
-    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
-    if (distance >= limit) continue;
-    best = candidate;
-    limit = distance;
-  }
-  return best;
-}
-
-/** Levenshtein's distance; a swap of two neighbours counts once. */
-function editDistance(a: string, b: string): number {
-  let beforeLast: number[] = [];
-  let last = Array.from({ length: b.length + 1 }, (_, column) => column);
-  for (let row = 1; row <= a.length; row++) {
-    const current = [row];
-    for (let column = 1; column <= b.length; column++) {
-      const replaced = (last[column - 1] ?? 0) + (a[row - 1] === b[column - 1] ? 0 : 1);
-      let cost = Math.min(replaced, (last[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1);
-      if (row > 1 && column > 1 && a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1])
-        cost = Math.min(cost, (beforeLast[column - 2] ?? 0) + 1);
-      current.push(cost);
-    }
-    beforeLast = last;
-    last = current;
-  }
-  return last[b.length] ?? 0;
 }

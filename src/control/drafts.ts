@@ -8,7 +8,7 @@ import { awaitWithin } from "../lib/deadline.ts";
 import { SerialQueue } from "../lib/serial-queue.ts";
 import { Thread, ThreadError } from "../lib/worker.ts";
 import { type DiagnosticPlace, openPolicy } from "../server/policy.ts";
-import { checkExpected, checkReloadable, checkServable } from "../server/preflight.ts";
+import { checkPolicy, checkReloadable, checkServable } from "../server/preflight.ts";
 
 /** The main thread builds the policy of a draft, a tenth of a second for this size. Real files have a twentieth of it. */
 const MAX_DRAFT_BYTES = 256 * 1024;
@@ -124,7 +124,7 @@ export async function checkDraft(read: ConfigResult, inForce: Config | null): Pr
   const diagnostics = {
     warn: (place: DiagnosticPlace, text: string) => void warnings.push(withoutPlace(placeText(place, text))),
   };
-  const faults = checkExpected(await openPolicy(config, diagnostics), config, diagnostics);
+  const faults = checkPolicy(await openPolicy(config, diagnostics), config, diagnostics);
   return { ok: faults.length === 0, problems: faults.map(withoutPlace), warnings };
 }
 

@@ -1,5 +1,6 @@
 import { type AddressRange, rangeOfPrefix, unmapped } from "../dns/address.ts";
 import { SLICE_ENTRIES, type Sliced } from "../lib/cooperative.ts";
+import { closest } from "../lib/text.ts";
 import type { DomainSink, WarningLog } from "./types.ts";
 
 // V2Ray's geosite and geoip files are protobuf messages: a list of categories, each with a code and its entries.
@@ -114,6 +115,22 @@ function* eachField(bytes: Buffer, category: string, visit: (field: ProtobufCurs
     throw error;
   }
   return count > 0 ? null : `it has no category ${category}`;
+}
+
+/** Why a .dat file can have no such category, with the most similar one that it has; null = it has the category, or cannot be read. */
+export function categoryFault(bytes: Buffer, category: string): string | null {
+  const { code } = parseCategory(category);
+  const codes = new Set<string>();
+  try {
+    for (const file = new ProtobufCursor(bytes); file.next(); )
+      if (file.number === 1) codes.add(textOf(file.message(), CATEGORY.code).toUpperCase());
+  } catch (error) {
+    if (error instanceof MalformedProtobuf) return null;
+    throw error;
+  }
+  if (codes.has(code)) return null;
+  const near = closest(code, codes);
+  return `it has no category ${code.toLowerCase()}${near === null ? "" : `; did you mean \`${near.toLowerCase()}\`?`}`;
 }
 
 /** The first field of a message with this number, as text; empty if there is none. */

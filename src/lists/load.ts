@@ -13,6 +13,7 @@ import type { AddressSet } from "../dns/address.ts";
 import { runCooperatively, type Sliced } from "../lib/cooperative.ts";
 import { errorText } from "../lib/text.ts";
 import { type CachedDownload, checksumOf, type ListCache, type ListCacheReader, NO_LIST_CACHE } from "./cache.ts";
+import { categoryFault } from "./dat.ts";
 import type { DomainSet } from "./domain-set.ts";
 import type { ListOptions, ListSource } from "./options.ts";
 import { ListBuilder, type SourceReading } from "./readers.ts";
@@ -60,6 +61,8 @@ export interface SourceStatus {
   readonly warnings: readonly Warning[];
   /** What is wrong with the source as a whole; null = nothing. */
   readonly problem: string | null;
+  /** The problem if it is a mistake in the configuration: a category that the .dat file lacks. No later download mends it. */
+  readonly mistake: string | null;
 }
 
 /** Reads every list. A source that cannot be read has a `problem` in the status, and its list has the entries of its other sources. Never rejects for the content or lack of a file. */
@@ -118,8 +121,11 @@ function* buildList({ name, kind }: ListOptions, sources: readonly OpenedSource[
 }
 
 /** @param reading null = the source could not be read. */
-function statusOf({ label, servedFrom, file }: OpenedSource, reading: SourceReading | null): SourceStatus {
-  const { entries, warnings, problem } = reading ?? { entries: 0, warnings: new WarningLog(), problem: file.problem };
+function statusOf({ label, category, servedFrom, file }: OpenedSource, reading: SourceReading | null): SourceStatus {
+  const { entries, warnings, problem: found } = reading ?? { entries: 0, warnings: new WarningLog(), problem: file.problem };
+  const isDat = found !== null && category !== null && recognise(file.bytes).kind === "dat";
+  const mistake = isDat ? categoryFault(file.bytes, category) : null;
+  const problem = mistake ?? found;
   return {
     source: label,
     servedFrom,
@@ -130,6 +136,7 @@ function statusOf({ label, servedFrom, file }: OpenedSource, reading: SourceRead
     warningCount: warnings.count,
     warnings: warnings.first,
     problem: problem ?? (reading !== null && entries === 0 ? "no usable entry" : null),
+    mistake,
   };
 }
 

@@ -17,21 +17,24 @@ interface ExpectationFailure {
   readonly expectation: Expectation;
   /** The difference in one sentence, with the rule and the line of the list that caused it. */
   readonly message: string;
+  /** The rules that were tried, up to the one that decided: a change of the others changes nothing. */
+  readonly rules: readonly string[];
 }
 
 /** Makes the decision for every expectation, without asking an upstream, and returns the failures. */
-export function checkExpectations(decider: Pick<Decider, "decide">, expectations: readonly Expectation[]): ExpectationFailure[] {
-  return expectations.flatMap((expectation) => {
-    const message = failureOf(decider, expectation);
-    return message === null ? [] : [{ expectation, message }];
-  });
+export function checkExpectations(decider: DecidingOnly, expectations: readonly Expectation[]): ExpectationFailure[] {
+  return expectations.flatMap((expectation) => failureOf(decider, expectation) ?? []);
 }
 
-function failureOf(decider: Pick<Decider, "decide">, expectation: Expectation): string | null {
+type DecidingOnly = Pick<Decider, "decide" | "explain">;
+
+function failureOf(decider: DecidingOnly, expectation: Expectation): ExpectationFailure | null {
+  const place = expectation.line === null ? "" : `expect, line ${expectation.line}: `;
   const name = nameFromText(expectation.name);
-  if (name === null) return `${expectation.name} is no domain name`;
+  if (name === null) return { expectation, message: `${place}${expectation.name} is no domain name`, rules: [] };
   const { type } = expectation;
-  const decision = decideFollowingAliases(decider, { name, type, class: CLASS.IN }, requesterOf(expectation.client));
+  const requester = requesterOf(expectation.client);
+  const { decision, question } = decideFollowingAliases(decider, { name, type, class: CLASS.IN }, requester);
   const { rule } = decision.context;
   const differences = [
     ...difference("rule", expectation.rule, rule === null ? [] : [rule]),
@@ -40,7 +43,12 @@ function failureOf(decider: Pick<Decider, "decide">, expectation: Expectation): 
   ];
   if (differences.length === 0) return null;
   const client = expectation.client === null ? "" : ` for ${expectation.client}`;
-  return `${expectation.name} ${typeName(type)}${client}: expected ${differences.join(" and ")}; ${reasonOf(decision)}`;
+  const { steps } = decider.explain(question, requester);
+  return {
+    expectation,
+    message: `${place}${expectation.name} ${typeName(type)}${client}: expected ${differences.join(" and ")}; ${reasonOf(decision)}`,
+    rules: steps.flatMap((step) => (step.kind === "rule" ? [step.rule] : [])),
+  };
 }
 
 /** The client of an expectation that names no client. */
@@ -52,12 +60,18 @@ function requesterOf(client: string | null): Requester {
 }
 
 /** Makes the decision for the name, or for the last of its aliases in the hosts table: that decision says where the answer comes from. */
-function decideFollowingAliases(decider: Pick<Decider, "decide">, question: RuleQuestion, requester: Requester): Decision {
+function decideFollowingAliases(
+  decider: DecidingOnly,
+  asked: RuleQuestion,
+  requester: Requester,
+): { readonly decision: Decision; readonly question: RuleQuestion } {
+  let question = asked;
   let decision = decider.decide(question, requester);
   for (let steps = 0; steps < MAX_ALIASES && decision.kind === "reply" && decision.answer.kind === "alias"; steps++) {
-    decision = decider.decide({ ...question, name: decision.answer.target }, requester);
+    question = { ...question, name: decision.answer.target };
+    decision = decider.decide(question, requester);
   }
-  return decision;
+  return { decision, question };
 }
 
 function difference(key: string, expected: string | null, got: readonly string[]): string[] {

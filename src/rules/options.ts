@@ -61,4 +61,6 @@ export interface Expectation {
   readonly rule: string | null;
   readonly upstream: string | null;
   readonly answer: string | null;
+  /** From 1, where it stands in the file; null = unknown. */
+  readonly line: number | null;
 }

@@ -74,8 +74,10 @@ export async function openPolicy(
   for (const { source, line, reason } of [...loaded.problems, ...problems])
     diagnostics.warn({ source, line }, `hosts: ${reason}`);
   for (const { name, sources } of lists.status()) {
-    for (const { source: written, problem, warningCount } of sources) {
+    for (const { source: written, problem, mistake, warningCount } of sources) {
       const source = shownUrl(written);
+      // `checkPolicy` refuses the configuration for a mistake.
+      if (mistake !== null) continue;
       if (problem !== null) diagnostics.warn({ list: name, source }, problem);
       else if (warningCount > 0) diagnostics.warn({ list: name, source, lines: warningCount }, "lines were passed over");
     }

@@ -1,7 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
 import { unsupportedKeys } from "../config/file.ts";
 import type { Config } from "../config/types.ts";
+import { shownUrl } from "../lib/text.ts";
 import { checkExpectations, neverProblems, ruleProblems } from "../rules/checks.ts";
+import type { RuleOptions } from "../rules/options.ts";
 import type { Diagnostics, Policy } from "./policy.ts";
 
 /**
@@ -25,14 +27,29 @@ export function checkReloadable(next: Config, current: Config): string | null {
 }
 
 /**
- * Runs the expectations of section `expect`. While a list waits for its first download, a failed expectation is only reported: the server must
- * start so that the list can be fetched.
- * @returns a sentence for each expectation that fails.
+ * Checks the loaded lists for mistakes of the configuration, and runs the expectations of section `expect`. An expectation that fails is only reported
+ * if a list that could mend it waits for its first download: the server must start so that the list can be fetched.
+ * @returns a sentence for each mistake and each expectation that fails.
  */
-export function checkExpected({ decider, lists }: Policy, { expect }: Config, diagnostics: Diagnostics): string[] {
-  const failures = checkExpectations(decider, expect).map(({ message }) => message);
-  const isWaiting = lists.status().some(({ sources }) => sources.some(({ servedFrom }) => servedFrom === "nothing"));
-  if (!isWaiting) return failures;
-  for (const failure of failures) diagnostics.warn({}, `${failure}; a list has not been downloaded yet`);
-  return [];
+export function checkPolicy({ decider, lists }: Policy, { expect, rules }: Config, diagnostics: Diagnostics): string[] {
+  const waiting = new Set<string>();
+  const faults: string[] = [];
+  for (const { name, sources } of lists.status()) {
+    for (const { source, servedFrom, mistake } of sources) {
+      if (servedFrom === "nothing") waiting.add(name);
+      if (mistake !== null) faults.push(`list ${name}: ${shownUrl(source)}: ${mistake}`);
+    }
+  }
+  const open = new Set(rules.filter((rule) => listsOf(rule).some((list) => waiting.has(list))).map(({ name }) => name));
+  for (const { message, rules: tried } of checkExpectations(decider, expect)) {
+    if (tried.some((rule) => open.has(rule))) diagnostics.warn({}, `${message}; a list has not been downloaded yet`);
+    else faults.push(message);
+  }
+  return faults;
+}
+
+/** The lists of domains that a rule names. */
+function listsOf({ domains, action }: RuleOptions): string[] {
+  const named = domains.flatMap((pattern) => /^!?list:(.+)$/.exec(pattern)?.[1] ?? []);
+  return action?.kind === "longest" ? [...named, ...action.choices.map(({ list }) => list)] : named;
 }

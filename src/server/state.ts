@@ -22,7 +22,7 @@ import { type Groups, groupMarks, openGroups, type Violation } from "../upstream
 import { openServer } from "../upstreams/server.ts";
 import { Autosave, type SavedCollection } from "./autosave.ts";
 import { openPolicy, type Policy } from "./policy.ts";
-import { checkExpected, checkServable } from "./preflight.ts";
+import { checkPolicy, checkServable } from "./preflight.ts";
 
 /**
  * Everything that answers queries, built from one configuration. Immutable: a reload builds another state beside this one, and the server then
@@ -81,7 +81,7 @@ export async function openState(config: Config, dependencies: Dependencies, prev
   if (!isSameConfig) refuseIf(checkServable(config));
   const policy = await openPolicy(config, log, { previous: previous?.policy ?? null });
   if (isSameConfig && policy === previous?.policy) return previous;
-  refuseIf(checkExpected(policy, config, log));
+  refuseIf(checkPolicy(policy, config, log));
   const shared =
     previous !== null && isDeepStrictEqual(sharedOptions(config), sharedOptions(previous.config))
       ? previous.shared

@@ -10,7 +10,7 @@ import { urlsOf } from "../../src/lists/update.ts";
 import { operationsLog } from "../../src/log/operations.ts";
 import { listConflicts } from "../../src/rules/conflicts.ts";
 import { openPolicy } from "../../src/server/policy.ts";
-import { checkExpected } from "../../src/server/preflight.ts";
+import { checkPolicy } from "../../src/server/preflight.ts";
 import { downloaded } from "../lists/web.ts";
 
 const path = join(import.meta.dirname, "../../fenliu.yaml");
@@ -31,7 +31,7 @@ async function decisionsOf(config: Config) {
   const warnings: string[] = [];
   const log = operationsLog("warn", (line) => warnings.push(line), false);
   const decisions = await openPolicy(config, log, { cache: NO_LIST_CACHE });
-  return { decisions, warnings, faults: checkExpected(decisions, config, log) };
+  return { decisions, warnings, faults: checkPolicy(decisions, config, log) };
 }
 
 describe("the shipped configuration", () => {

@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parseProxy, parseServer } from "../../src/config/server.ts";
-import { closest } from "../../src/config/shape.ts";
 import { parseDuration, parseSize } from "../../src/config/units.ts";
 import { parseClient, parseDomainPattern, parseEndpoint, parseNetwork } from "../../src/config/values.ts";
 import { canonicalAddress } from "../../src/dns/address.ts";
 import { formatDuration } from "../../src/lib/duration.ts";
+import { closest } from "../../src/lib/text.ts";
 
 describe("servers", () => {
   test.each([

@@ -87,6 +87,7 @@ test("the sources of a list are shown without their secrets", () => {
     warnings: [],
     problem: null,
     changedWallMs: null,
+    mistake: null,
     checkedWallMs: null,
     downloadProblem: {
       reason: "page.example A for k3y: expected rule none, got rule ads; rule ads decides by a, line 1 of list ads",

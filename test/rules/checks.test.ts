@@ -41,6 +41,7 @@ function failures(...expectations: (Partial<Expectation> & { readonly name: stri
     rule: null,
     upstream: null,
     answer: null,
+    line: null,
     ...expectation,
   }));
   return checkExpectations(decider, complete).map(({ message }) => message);
@@ -103,7 +104,7 @@ describe("expectations", () => {
   });
 
   test("a failure has its expectation", () => {
-    const expectation = { name: "nas.lan", type: TYPE.A, client: null, rule: null, upstream: "first", answer: null };
+    const expectation = { name: "nas.lan", type: TYPE.A, client: null, rule: null, upstream: "first", answer: null, line: null };
     expect(checkExpectations(decider, [expectation])).toMatchObject([{ expectation }]);
   });
 });
