@@ -156,25 +156,25 @@ describe("a bundle of easymosdns", () => {
     expect(told("blank")).toContain("6: `empty.lan` has no address");
   });
 
-  test("the primary alone is asked where the secondary never runs (8)", async () => {
+  test("only the primary is asked if the secondary never runs (8)", async () => {
     const outcome = await four("{ primary: [forward_public], secondary: [forward_local] }");
     expect(outcome.config?.upstreams.groups).toMatchObject([{ name: "public", fallback: null }]);
   });
 
-  test("a return ends the called sequence alone (10)", async () => {
+  test("a return ends only the called sequence (10)", async () => {
     const inner =
       "  - { tag: inner, type: sequence, args: { exec: [{ if: in_gfw, exec: [forward_public, _return] }, forward_local] } }\n";
     const outcome = await four("inner\n{ if: in_gfw, exec: [forward_remote] }", inner);
     await expectDecisions(outcome, { "search.example": "remote", "x.example": "local" });
   });
 
-  test("what follows an `if` without a return runs for its names too", async () => {
+  test("the steps after an `if` without a return run for its names too", async () => {
     const outcome = await four("{ if: in_gfw, exec: [forward_public] }\nforward_local");
     await expectDecisions(outcome, { "search.example": "local" });
     expect(outcome.told("changed")).toContain("`forward_public` was asked as well");
   });
 
-  test("the answer of the near group counts where it is near, with ECS set before it (I1)", async () => {
+  test("the answer of the near group is sent if its address is near, with ECS set before it (I1)", async () => {
     const auto = "  - { tag: auto, type: ecs, args: { auto: true } }\n";
     const outcome = await four(
       '{ primary: [auto, forward_local, { if: "(! local_ip) && [_response_valid_answer] || (gfw_ip)", exec: [_drop_response] }], secondary: [_prefer_ipv4, forward_public], fast_fallback: 150 }',
@@ -187,7 +187,7 @@ describe("a bundle of easymosdns", () => {
     expect(outcome.config?.upstreams.groups.map(({ name, ecs }) => [name, ecs])).toContainEqual(["local", "client"]);
   });
 
-  test("abroad first, and at home where the address says so (3)", async () => {
+  test("the far group is asked first, and the near group if the address says so (3)", async () => {
     const outcome = await four(
       "{ primary: [forward_public, { if: local_ip, exec: [forward_local] }], secondary: [forward_remote], fast_fallback: 150 }",
     );
@@ -227,7 +227,7 @@ describe("a bundle of easymosdns", () => {
   });
 });
 
-test("no bundle, however odd, makes it throw, and what it makes is valid", async () => {
+test("no bundle makes the import throw, and every written configuration is valid", async () => {
   const words = COMMON.match(/[\w./:-]+/g) ?? [];
   const where = folder(LISTS);
   const value = fc.letrec((tie) => ({

@@ -57,7 +57,7 @@ describe("the control flow of mosdns 5", () => {
     });
   });
 
-  test("what a called sequence accepts ends that sequence alone; of a jump it ends all (9)", async () => {
+  test("an accept in a called sequence ends that sequence only; after a jump it ends all sequences (9)", async () => {
     const inner = called("inner", "exec: $near\nexec: accept");
     await expectDecisions(await five("exec: $inner\nexec: $far", inner), { "x.example": "far" });
     await expectDecisions(await five("exec: jump inner\nexec: $far", inner), { "x.example": "near" });
@@ -65,7 +65,7 @@ describe("the control flow of mosdns 5", () => {
     expect(outcome.told("changed")).toContain("`near` was asked as well, and its answer overwritten");
   });
 
-  test("goto never comes back", async () => {
+  test("a goto never returns", async () => {
     const outcome = await five("{ matches: qname $gfw, exec: goto away }\nexec: $near", called("away", "exec: $far"));
     await expectDecisions(outcome, { "search.example": "far", "x.example": "near" });
   });
@@ -95,7 +95,7 @@ describe("the control flow of mosdns 5", () => {
     });
   });
 
-  test("a group of the members that are named by tags", async () => {
+  test("a forward with tags becomes a group of the tagged members", async () => {
     const outcome = await five("exec: $near pod");
     expect(outcome.config?.upstreams.groups.map(({ servers }) => servers.map(({ label }) => label))).toEqual([["119.29.29.29"]]);
   });
@@ -121,7 +121,7 @@ describe("answers that are judged", () => {
     expect(outcome.config?.rules.at(-1)?.action).toMatchObject({ compare: { near: "near", far: "far", keepNearIf: "home" } });
   });
 
-  test("the ECS of one branch is sent to its group alone, and what only one prefers is left out (I2)", async () => {
+  test("the ECS of one branch is sent only to its group, and a preference of one branch is left out (I2)", async () => {
     const plugins = `${called("first", 'exec: $near\n{ matches: "!resp_ip $home", exec: drop_resp }')}${called("second", "exec: prefer_ipv4\nexec: ecs 1.2.3.0\nexec: $far")}  - { tag: both, type: fallback, args: { primary: first, secondary: second } }\n`;
     const outcome = await five("exec: $both", plugins);
     const groups = new Map(outcome.config?.upstreams.groups.map((group) => [group.name, group.ecs]));
@@ -131,19 +131,19 @@ describe("answers that are judged", () => {
     expect(outcome.told("changed")).toContain("`ipv6` for answers of `far` alone is left out");
   });
 
-  test("abroad first is no compare: unknown names are not shown to the domestic side (3, I3)", async () => {
+  test("asking the far group first is no comparison: unknown names are not shown to the domestic side (3, I3)", async () => {
     const outcome = await five("exec: $far\n{ matches: resp_ip $home, exec: $near }");
     await expectDecisions(outcome, { "unknown.example": "far" });
     expect(outcome.told("changed")).toContain("`far` was asked first");
   });
 
-  test("forged addresses are poison, and the other group stands in (I3)", async () => {
+  test("forged addresses become `poison`, and the other group is the fallback (I3)", async () => {
     const outcome = await five("exec: $near\n{ matches: resp_ip $banned, exec: $far }");
     expect(outcome.config?.poison).toEqual(["list:banned"]);
     expect(outcome.config?.upstreams.groups.find(({ name }) => name === "near-then-far")?.fallback).toBe("far");
   });
 
-  test("a fallback without judgement says so (6, 7)", async () => {
+  test("the report names a fallback without a condition on the answer (6, 7)", async () => {
     const both = (primary: string, secondary: string) =>
       `  - { tag: both, type: fallback, args: { primary: ${primary}, secondary: ${secondary} } }\n`;
     expect((await five("exec: $both", both("far", "near"))).told("risk")).toContain(
@@ -166,8 +166,8 @@ describe("answers that are judged", () => {
   });
 });
 
-describe("what is not understood stays closed", () => {
-  test("servers that cannot be asked: the names do not fall to the next rule (4)", async () => {
+describe("unknown parts of a configuration", () => {
+  test("names of servers that cannot be asked do not fall to the next rule (4)", async () => {
     const outcome = await five(
       "{ matches: qname $gfw, exec: $only }\n{ matches: has_resp, exec: accept }\nexec: $near",
       '  - { tag: only, type: forward, args: { upstreams: [{ addr: "quic://dns.example" }] } }\n',
@@ -178,12 +178,12 @@ describe("what is not understood stays closed", () => {
     expect(outcome.text).toContain("# Closed: none of the servers of `only` can be asked");
   });
 
-  test.each(["$plugin_of_a_fork", "$odd"])("a step %s closes what it is for", async (step) => {
+  test.each(["$plugin_of_a_fork", "$odd"])("a step %s refuses the names that reach it", async (step) => {
     const outcome = await five(`{ matches: qname $gfw, exec: ${step} }\nexec: $near`, "  - { tag: odd, type: something_else }\n");
     await expectDecisions(outcome, { "search.example": "refused", "x.example": "near" });
   });
 
-  test("a condition that is not known closes the names it may hold for (5)", async () => {
+  test("an unknown condition refuses the names that it may match (5)", async () => {
     const outcome = await five(
       '{ matches: [qname $gfw, "random 0.5"], exec: $near }\n{ matches: has_resp, exec: accept }\nexec: $far',
     );
@@ -198,13 +198,13 @@ describe("what is not understood stays closed", () => {
       "`odd` is a plugin of type",
     ],
     ["a circle", "exec: $main", "circle"],
-  ])("%s: no file", async (_, steps, why) => {
+  ])("no file is written for %s", async (_, steps, why) => {
     const outcome = await five(steps, "  - { tag: odd, type: something_else }\n");
     expect(outcome).toMatchObject({ code: 1, text: "" });
     expect(outcome.error?.message).toContain(why);
   });
 
-  test("variables are filled in by hand first", async () => {
+  test("a file with variables is refused", async () => {
     const outcome = await five(`exec: forward $\{DNS}`);
     expect(outcome).toMatchObject({
       code: 1,
@@ -247,7 +247,7 @@ describe("what is not understood stays closed", () => {
     expect(outcome.told("leak")).toMatch(/^2: a line of the list `more` that cannot be used/m);
   });
 
-  test("listeners that run different sequences: no file", async () => {
+  test("no file is written for listeners that run different sequences", async () => {
     const outcome = await five(
       "exec: $near",
       `${called("other", "exec: $far")}  - { tag: second, type: tcp_server, args: { entry: other, listen: "127.0.0.1:53" } }\n`,
@@ -255,7 +255,7 @@ describe("what is not understood stays closed", () => {
     expect(outcome.error?.message).toContain("all ports share one set of rules");
   });
 
-  test("servers of one group behind different proxies: closed (13)", async () => {
+  test("names of one group with servers behind different proxies are refused (13)", async () => {
     const outcome = await five(
       "exec: $mix",
       '  - { tag: mix, type: forward, args: { upstreams: [{ addr: "tcp://8.8.8.8", socks5: "127.0.0.1:1080" }, { addr: "tcp://1.1.1.1" }] } }\n',
@@ -285,12 +285,12 @@ describe("answers made here", () => {
     expect(outcome.told("changed")).toContain("closes every type of the name");
   });
 
-  test("nobody answered: refused, as mosdns does (3)", async () => {
+  test("a name without an answer is refused, as by mosdns (3)", async () => {
     const outcome = await five("{ matches: qname $china, exec: $near }");
     await expectDecisions(outcome, { "shop.example": "near", "x.example": "refused" });
   });
 
-  test("a bare name of hosts is that name alone, and its other types are asked (15, 17)", async () => {
+  test("a bare name of hosts matches only itself, and its other types are forwarded (15, 17)", async () => {
     const outcome = await five(
       "exec: $names\n{ matches: has_resp, exec: accept }\nexec: $near",
       '  - { tag: names, type: hosts, args: { entries: ["host.example 10.0.0.9", "domain:apps.test 10.0.0.8", "keyword:printer 10.0.0.7"] } }\n',
@@ -313,7 +313,7 @@ describe("answers made here", () => {
     await expectDecisions(outcome, { "old.example": "alias", "www.old.example": "near" });
   });
 
-  test("a set without ECS adds none and takes none away (34)", async () => {
+  test("an `ecs_handler` without a setting changes no ECS (34)", async () => {
     const outcome = await five(
       "exec: $none\nexec: $near",
       "  - { tag: none, type: ecs_handler, args: { forward: false, send: false } }\n",

@@ -35,14 +35,14 @@ describe("AdGuard Home", () => {
     expect(groupsOf(outcome)["google.com"]).toEqual(["tls://8.8.8.8", "tls://1.1.1.1"]);
   });
 
-  test("`[/*.x/]` is what is below x, and not x (16)", async () => {
+  test("`[/*.x/]` matches the names below x, but not x (16)", async () => {
     await expectDecisions(await adguard(upstreams("9.9.9.9", "[/*.home.example/]192.168.88.1")), {
       "home.example": "upstream",
       "a.b.home.example": "home.example",
     });
   });
 
-  test("a client's servers take the place of all others (13)", async () => {
+  test("the servers of a client replace all others (13)", async () => {
     const clients =
       'clients:\n  persistent:\n    - { name: kid, ids: [10.0.0.8], upstreams: [94.140.14.15, "[/school.example/]1.1.1.3"], use_global_settings: true }\n';
     const outcome = await adguard(upstreams("9.9.9.9", "[/work.example/]8.8.8.8"), clients);
@@ -54,7 +54,7 @@ describe("AdGuard Home", () => {
     });
   });
 
-  test("a client that is known by its hardware address alone would go the way of all", async () => {
+  test("a client that is known only by its hardware address is refused, because the new file could not tell it from others", async () => {
     const outcome = await adguard(
       plain,
       'clients:\n  persistent:\n    - { name: tv, ids: ["aa:bb:cc:dd:ee:ff"], upstreams: [1.1.1.1] }\n',
@@ -63,7 +63,7 @@ describe("AdGuard Home", () => {
     expect(outcome.told("leak")).toContain("the client `tv`: it cannot be told by `its hardware address`");
   });
 
-  test("who is not filtered is routed before anything is blocked", async () => {
+  test("rules for unfiltered clients come before rules that block", async () => {
     const rest =
       'user_rules: ["||ads.example^"]\nclients:\n  persistent:\n    - { name: free, ids: [10.0.0.9, free], use_global_settings: false, filtering_enabled: false }\n';
     await expectDecisions(await adguard(plain, rest), {
@@ -73,7 +73,7 @@ describe("AdGuard Home", () => {
     });
   });
 
-  test("user rules: what a bare name, an exception and a modifier mean (14, 21)", async () => {
+  test("user rules: bare names, exceptions and modifiers keep their meaning (14, 21)", async () => {
     const rules = [
       "||ads.example^",
       "@@||good.ads.example^",
@@ -134,7 +134,7 @@ describe("AdGuard Home", () => {
     expect(outcome.told("blank")).toContain("`free.apps.example` is taken out of a wildcard");
   });
 
-  test("lists that block and lists that allow; a missing copy of one only unblocks", async () => {
+  test("blocking and allowing lists are read, and a missing copy of a list only unblocks", async () => {
     const rest =
       "filters:\n  - { enabled: true, url: 'http://lists.example/a.txt', name: Ads, id: 1 }\n  - { enabled: true, url: 'http://lists.example/b.txt', name: More, id: 2 }\nwhitelist_filters:\n  - { enabled: true, url: 'http://lists.example/c.txt', name: Good, id: 3 }\n";
     const outcome = await adguard(plain, rest, {
@@ -154,7 +154,7 @@ describe("AdGuard Home", () => {
     await expectDecisions(outcome, { "a.example": "addresses", "x.example AAAA": "nodata", "x.example @10.0.0.8": "kid" });
   });
 
-  test("private reverse names go to the local resolvers and nobody else (33)", async () => {
+  test("private reverse names go only to the local resolvers (33)", async () => {
     const dns = `${upstreams("9.9.9.9", "[/10.in-addr.arpa/]8.8.8.8")}  local_ptr_upstreams: [192.168.88.1]\n  use_private_ptr_resolvers: true\n`;
     await expectDecisions(await adguard(dns), { "5.0.0.10.in-addr.arpa PTR": "router", "8.8.8.8.in-addr.arpa PTR": "upstream" });
   });
@@ -173,7 +173,7 @@ describe("dnsmasq", () => {
   const dnsmasq = (text: string, files: Readonly<Record<string, string>> = {}, ...options: readonly string[]) =>
     runImport(".", { "dnsmasq.conf": `no-resolv\nserver=223.5.5.5\n${text}`, ...files }, ...options);
 
-  test("the longest domain wins, whatever the order (24), and `#` goes back to the default", async () => {
+  test("the longest domain wins in any order (24), and `#` goes back to the default", async () => {
     const outcome = await dnsmasq(
       "server=/google.com/8.8.8.8\nserver=/fonts.google.com/119.29.29.29\nserver=/maps.google.com/#\n",
     );
@@ -200,7 +200,7 @@ describe("dnsmasq", () => {
     });
   });
 
-  test("a long file of one server is read where it lies, and longer names of others win", async () => {
+  test("a long file of one server becomes a list, and longer names of others win", async () => {
     const lines = Array.from({ length: 250 }, (_, index) => `server=/n${index}.example/119.29.29.29\n`).join("");
     const outcome = await dnsmasq("conf-dir=conf.d,*.conf\n", {
       "conf.d/china.conf": lines,
@@ -223,7 +223,7 @@ describe("dnsmasq", () => {
     expect(outcome.told("left")).toContain("`ipset`: nothing here corresponds to it");
   });
 
-  test("a server that cannot be asked closes its names; dnsmasq itself is left out (36); every name at one address: no file", async () => {
+  test("names of a server that cannot be asked are refused; dnsmasq itself is left out (36); no file is written if every name has one address", async () => {
     const outcome = await dnsmasq("server=/loop.example/127.0.0.1\n");
     await expectDecisions(outcome, { "x.loop.example": "refused", "x.example": "domestic" });
     expect((await dnsmasq("address=/#/10.0.0.1\n")).error?.message).toContain("answers every name");
@@ -235,7 +235,7 @@ describe("smartdns", () => {
   const smartdns = (text: string, files: Readonly<Record<string, string>> = {}, ...options: readonly string[]) =>
     runImport("smartdns.conf", { "smartdns.conf": `${SERVERS}${text}`, ...files }, ...options);
 
-  test("a server is of its group and of the default one, unless it is excluded (11)", async () => {
+  test("a server belongs to its group and to the default group, unless it is excluded (11)", async () => {
     const outcome = await smartdns("nameserver /a.example/away\nnameserver /b.a.example/home\nnameserver /c.a.example/-\n");
     expect(groupsOf(outcome)).toEqual({ default: ["223.5.5.5", "119.29.29.29"], away: ["tls://8.8.8.8"], home: ["223.5.5.5"] });
     await expectDecisions(outcome, {
@@ -246,13 +246,13 @@ describe("smartdns", () => {
     });
   });
 
-  test("a group that is not there is not guessed (12)", async () => {
+  test("an unknown group is not guessed (12)", async () => {
     const outcome = await smartdns("nameserver /a.example/nobody\n");
     expect(outcome).toMatchObject({ code: 1, text: "" });
     expect(outcome.told("leak")).toContain("4: there is no group `nobody`");
   });
 
-  test("address rules are inherited one by one, beside the servers (25)", async () => {
+  test("each address rule is inherited separately, beside the servers (25)", async () => {
     const outcome = await smartdns(
       "address /google.example/#6\nnameserver /mail.google.example/away\naddress /ads.example/#\naddress /ok.ads.example/-\naddress /nas.example/10.0.0.5\naddress /open.google.example/-6\n",
     );
@@ -306,7 +306,7 @@ describe("chinadns-ng", () => {
       ...files,
     });
 
-  test("groups, then the foreign list, then the domestic one, then both sides (23)", async () => {
+  test("the order is groups, the foreign list, the domestic list, then both sides (23)", async () => {
     const outcome = await chinadns("group null\ngroup-dnl ads.txt\nno-ipv6 tag:gfw\nfilter-qtype 65\n");
     await expectDecisions(outcome, {
       "ads.example": "nodata",
@@ -320,7 +320,7 @@ describe("chinadns-ng", () => {
     await expectDecisions(first, { "both.baidu.example": "china" });
   });
 
-  test("a default tag decides names of no list; without the addresses of the kernel's set there is no file", async () => {
+  test("a default tag decides names that are in no list; no file is written without the addresses of the kernel's set", async () => {
     await expectDecisions(await chinadns("default-tag gfw\n"), { "x.example": "trust" });
     const { "chnroute.txt": _, ...rest } = FILES;
     const outcome = await chinadns("ipset-name4 chnroute\n", rest);
@@ -334,7 +334,7 @@ describe("mihomo", () => {
     runImport("config.yaml", { "config.yaml": `dns:\n  enable: true\n${dns}${rest}`, ...files }, ...options);
   const NAMESERVER = "  nameserver: [223.5.5.5]\n";
 
-  test("keys of policies: alone, one label below, below, and below with the name itself", async () => {
+  test("keys of policies match a name, one label below, all below, or all below and the name", async () => {
     const outcome = await mihomo(
       `${NAMESERVER}  nameserver-policy:\n    'full.example': 8.8.8.8\n    '*.one.example': 8.8.4.4\n    '.below.example': 1.1.1.1\n    '+.all.example': 9.9.9.9\n    'www.all.example': 1.0.0.1\n`,
     );

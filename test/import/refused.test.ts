@@ -20,12 +20,12 @@ async function ran(argv: readonly string[], files: Readonly<Record<string, strin
   return { code: await run(["import", ...argv], terminal), where, ...terminal.written };
 }
 
-describe("what keeps an import from being made", () => {
+describe("an import that is refused", () => {
   test.each([[[]], [["pihole", "."]], [["easymosdns", ".", "more"]]])("%j is a usage error", async (argv) => {
     expect(await ran(argv)).toMatchObject({ code: 2, out: "", err: expect.stringContaining("import takes a path") });
   });
 
-  test("a proxy that is none is a usage error", async () => {
+  test("a malformed proxy is a usage error", async () => {
     expect(await ran([".", "--proxy", "127.0.0.1:1080"], SOURCE)).toMatchObject({
       code: 2,
       err: expect.stringContaining("is no proxy"),
@@ -54,7 +54,7 @@ describe("what keeps an import from being made", () => {
     expect(err).toContain(join(where, "config.yaml"));
   });
 
-  test("a file that is there is overwritten with --force alone", async () => {
+  test("an existing file is overwritten only with --force", async () => {
     const where = folder({ ...SOURCE, "fenliu.yaml": "mine" });
     const argv = ["import", "config.yaml", "-o", "fenliu.yaml"];
     const terminal = testTerminal(where);
@@ -73,7 +73,7 @@ describe("what keeps an import from being made", () => {
     expect(err).toContain("Carried over (2):\n");
   });
 
-  test("a configuration that asks nobody", async () => {
+  test("a configuration without servers", async () => {
     const text = "plugins: [{ tag: main, type: sequence, args: { exec: [_return] } }]\n";
     expect(await ran(["."], { "config.yaml": text })).toMatchObject({
       code: 1,

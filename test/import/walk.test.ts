@@ -266,7 +266,7 @@ test("for every sequence and question the rules come to what mosdns does, simpli
   expect(walked).toBeGreaterThan(runs(4000) / 2);
 });
 
-test("a question that comes to something that is not known is closed, and no other is sent elsewhere", () => {
+test("a query that reaches an unknown part is refused, and no other query is sent elsewhere", () => {
   const unknown = fc.oneof({ weight: 5, arbitrary: atom }, { weight: 1, arbitrary: fc.constant(UNKNOWN) });
   const programs = stepsOf(conditionOf(unknown), [{ kind: "unknown", why: "not known", place }]);
   const walked = checkWalks(programs, (rules, program, question) => {
