@@ -40,6 +40,8 @@ export class Supervisor {
   #notify(state: string): void {
     const { PATH, NOTIFY_SOCKET } = this.#environment;
     const child = spawn("systemd-notify", [`--pid=${process.pid}`, state], { stdio: "ignore", env: { PATH, NOTIFY_SOCKET } });
+    // It waits until systemd has read the message; the end of the server does not wait for it.
+    child.unref();
     child.on("error", (error) => this.#onFailure(error.message));
     child.on("exit", (code) => {
       if (code !== 0) this.#onFailure(`systemd-notify ended with ${code}`);
