@@ -32,35 +32,6 @@ export function placeOf(url: URL, hosts: HostsTable): ServerPlace {
   return { url, addresses: match?.addresses.map(addressText) ?? [] };
 }
 
-/** A script for RouterOS 7. A user may import it again: the script first removes what an earlier import added. */
-export function routerosScript({ url, addresses }: ServerPlace): string {
-  const host = url.hostname;
-  const pinned = addresses.map((address) => {
-    const type = address.includes(":") ? "AAAA" : "A";
-    return `/ip dns static add name=${quoted(host)} type=${type} address=${address} comment="fenliu"`;
-  });
-  const isLiteral = addressFromText(host.replace(/^\[|\]$/g, "")) !== null;
-  const hint =
-    isLiteral || pinned.length > 0
-      ? []
-      : [`# The router has to look ${host} up by its own servers first: give the name an address in section hosts of Fenliu.`];
-  const lines = [
-    "# Makes Fenliu the DNS server of this router, for RouterOS 7. Import: /import file-name=fenliu.rsc",
-    "# The certificate is checked: its authority has to be in /certificate, or among the builtin trust anchors.",
-    ...hint,
-    '/ip dns static remove [find comment="fenliu"]',
-    ...pinned,
-    `/ip dns set use-doh-server=${quoted(url.href)} verify-doh-cert=yes doh-timeout=5s doh-max-concurrent-queries=100 allow-remote-requests=yes`,
-    "/ip dns cache flush",
-  ];
-  return `${lines.join("\n")}\n`;
-}
-
-/** RouterOS expands `$` and `\` within quotes. */
-function quoted(text: string): string {
-  return `"${text.replace(/[\\"$?]/g, "\\$&")}"`;
-}
-
 /** A configuration profile with one DNS payload, for iOS 14, macOS 11 and later. A profile for the same URL has the same ids, so it replaces the earlier one. */
 export function appleProfile({ url, addresses }: ServerPlace): string {
   const settings = [

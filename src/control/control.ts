@@ -41,11 +41,12 @@ import { reportLists } from "../lists/load.ts";
 import type { UpdateResult } from "../lists/update.ts";
 import type { QueryLog } from "../log/query-log.ts";
 import type { LogStatus } from "../log/record.ts";
+import { renderSetupScript } from "../routeros/script.ts";
 import type { Policy } from "../server/policy.ts";
 import { type ServerState, ServerStateError } from "../server/state.ts";
 import { metricsText, RisingCounts } from "../stats/metrics.ts";
 import type { ProcessWatch, Reloads } from "../stats/process.ts";
-import { appleProfile, placeOf, routerosScript, type ServerPlace, serviceUrl } from "./client-setup.ts";
+import { appleProfile, placeOf, type ServerPlace, serviceUrl } from "./client-setup.ts";
 import type { Drafts } from "./drafts.ts";
 import { Explainer } from "./explain.ts";
 import type { Versions } from "./history.ts";
@@ -252,7 +253,7 @@ export class ServerControl implements Control {
   }
 
   routerosScript(baseUrl: string): string {
-    return routerosScript(this.#place(baseUrl));
+    return renderSetupScript(this.#place(baseUrl));
   }
 
   appleProfile(baseUrl: string): string {

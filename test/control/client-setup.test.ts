@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { appleProfile, placeOf, routerosScript, serviceUrl } from "../../src/control/client-setup.ts";
+import { appleProfile, placeOf, serviceUrl } from "../../src/control/client-setup.ts";
 import { readRecords } from "../../src/hosts/parse.ts";
 import { HostsTable } from "../../src/hosts/table.ts";
 
@@ -23,25 +23,6 @@ describe("the URL of the service", () => {
 
   test("may have a port and a path", () => {
     expect(serviceUrl("https://10.0.0.2:8443/dns-query/tv")).toEqual(new URL("https://10.0.0.2:8443/dns-query/tv"));
-  });
-});
-
-describe("the script for RouterOS", () => {
-  test("pins the addresses of the server, which the router could not look up otherwise", () => {
-    const script = routerosScript(placeOf(new URL("https://doh.example.com/dns-query"), hosts));
-    expect(script).toContain('/ip dns static add name="doh.example.com" type=A address=10.0.0.2 comment="fenliu"\n');
-    expect(script).toContain('/ip dns static add name="doh.example.com" type=AAAA address=fd00::2 comment="fenliu"\n');
-    expect(script).toContain('use-doh-server="https://doh.example.com/dns-query" verify-doh-cert=yes');
-  });
-
-  test("has a hint if the hosts table has no address of the name, and none for a literal address", () => {
-    expect(routerosScript(placeOf(new URL("https://dns.example.net/dns-query"), hosts))).toContain("look dns.example.net up");
-    expect(routerosScript(placeOf(new URL("https://10.0.0.2/dns-query"), hosts))).not.toContain("look 10.0.0.2 up");
-  });
-
-  test("quotes a URL so that no part is a variable or ends the text", () => {
-    const script = routerosScript(placeOf(new URL('https://doh.example.com/$x"y'), hosts));
-    expect(script).toContain('use-doh-server="https://doh.example.com/\\$x%22y"');
   });
 });
 
