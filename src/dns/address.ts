@@ -154,7 +154,7 @@ export class AddressSet {
 
   constructor(ranges: Iterable<AddressRange>) {
     const all = [...ranges];
-    this.#ipv4 = mergeBlocks(all, 1);
+    this.#ipv4 = mergeIpv4(all);
     this.#ipv6 = mergeBlocks(all, 4);
   }
 
@@ -259,6 +259,36 @@ function bytesAt(blocks: Uint32Array, offset: number, words: number): Uint8Array
   const bytes = Buffer.alloc(words * 4);
   for (let word = 0; word < words; word++) bytes.writeUInt32BE(blocks[offset + word] ?? 0, word * 4);
   return bytes;
+}
+
+/**
+ * As `mergeBlocks` for IPv4, on numbers: a list of a country has a hundred thousand ranges, and the thread that answers builds it in one go. One 64-bit
+ * number is the first address above the last one, on processors whose lower word comes first, as all have that Node runs on.
+ */
+function mergeIpv4(ranges: readonly AddressRange[]): Uint32Array {
+  const family = ranges.filter(({ first }) => first.length === 4);
+  const sorted = new BigUint64Array(family.length);
+  const words = new Uint32Array(sorted.buffer);
+  for (let index = 0; index < family.length; index++) {
+    const range = family[index];
+    if (range === undefined) break;
+    words[2 * index] = uint32(range.last, 0);
+    words[2 * index + 1] = uint32(range.first, 0);
+  }
+  sorted.sort();
+  const blocks = new Uint32Array(2 * family.length);
+  let length = 0;
+  for (let index = 0; index < words.length; index += 2) {
+    const [last = 0, first = 0] = [words[index], words[index + 1]];
+    const previous = blocks[length - 1] ?? 0;
+    if (length > 0 && first <= previous + 1) {
+      if (last > previous) blocks[length - 1] = last;
+    } else {
+      blocks[length++] = first;
+      blocks[length++] = last;
+    }
+  }
+  return blocks.slice(0, length);
 }
 
 /** The blocks of one family as words, sorted; blocks that touch or overlap are merged. */
