@@ -93,7 +93,10 @@ async function showPast(api: ApiClient, search: Search): Promise<number> {
   const { query, limit, printer, terminal } = search;
   const { records, mayBeMore } = await fetchPast(api, { query, limit: limit ?? 100 });
   showAll(await fetchTraces(api, records, search), printer);
-  if (records.length === 0 && terminal.interactive) terminal.err("fenliu: no query of the log fits\n");
+  if (records.length === 0)
+    terminal.err(
+      "fenliu: no query of the log fits; a word is a whole name with those below it, and `name=*word*` finds a part of one\n",
+    );
   // A user who looks for an old query must not take the newest records for all records.
   if (mayBeMore && limit === null)
     terminal.err(

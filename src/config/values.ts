@@ -155,6 +155,11 @@ export function parseClient(written: string): Parsed<string> {
   if (/^[a-z0-9-]{1,63}$/.test(written)) return { value: written };
   const parsed = parseNetwork(written);
   if ("value" in parsed || written.includes("/")) return parsed;
+  if (/^[\da-f]{2}(:[\da-f]{2}){5}$/i.test(written))
+    return {
+      wrong: `\`${written}\` is a MAC address, which clients cannot be named by yet`,
+      fix: "write an IP address, or a client id",
+    };
   const id = written.toLowerCase();
   const fix = /^[a-z0-9-]{1,63}$/.test(id) ? `write \`${id}\`` : "client ids have 1 to 63 characters of a-z, 0-9 and `-`";
   return { wrong: `\`${written}\` is neither a network, an address nor a client id`, fix };

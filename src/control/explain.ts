@@ -142,7 +142,12 @@ export function explainQuery(
     outcome: null,
   };
   const group = groupsOf(decision)[0] ?? null;
-  return { ...explained, summary: summarizeExplanation({ ...explained, group, origin }, state.cached) };
+  const summary = summarizeExplanation({ ...explained, group, origin }, state.cached);
+  if (live === null || live.access.allows(client)) return { ...explained, summary };
+  return {
+    ...explained,
+    summary: `${client.address} may not ask: it is refused (\`access.clients\`). If it were allowed: ${summary}`,
+  };
 }
 
 function targetOf({ query, client }: HypotheticalQuery, decision: Decision): HypotheticalQuery | null {

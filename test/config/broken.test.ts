@@ -142,6 +142,11 @@ describe("addresses", () => {
       "1:21 access.clients[0]: `10.0.0.0/33` has a prefix above 32",
     ],
     [
+      "a MAC address is not supported yet",
+      "access: { clients: 'AA:bb:cc:00:11:22' }",
+      "1:20 access.clients: `AA:bb:cc:00:11:22` is a MAC address, which clients cannot be named by yet",
+    ],
+    [
       "a client id is in lower case",
       "access: { clients: TV }",
       "1:20 access.clients: `TV` is neither a network, an address nor a client id",

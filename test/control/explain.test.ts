@@ -257,6 +257,9 @@ describe("an explanation says that a query does not reach its group", () => {
     expect(explained(site, "a.example", { client: "203.0.113.9" }).notes).toEqual([
       "203.0.113.9 is not among `access.clients`: it is refused before all this.",
     ]);
+    expect(explained(site, "a.example", { client: "203.0.113.9" }).summary).toMatch(
+      /^203\.0\.113\.9 may not ask: it is refused /,
+    );
     expect(explained(site, "a.example", { client: "10.0.0.9" }).notes).toEqual([]);
   });
 });
