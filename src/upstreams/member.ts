@@ -9,7 +9,10 @@ import type { ServerOptions } from "./options.ts";
 import { saysWhatIs } from "./reply.ts";
 import { type ExchangeOptions, type Upstream, UpstreamError, type UpstreamFailure } from "./upstream.ts";
 
-/** Questions that may wait on one member. At a deadline of 4 s this is 250 new names a second on a dead server, far beyond a household. */
+/**
+ * Questions that may wait on one member, each with a socket over UDP. At a deadline of 4 s this is 500 new names a second on a dead server, far beyond a
+ * household.
+ */
 export const MAX_MEMBER_IN_FLIGHT = 2000;
 
 /** One server of a group, with its health, its speed and its counters. */

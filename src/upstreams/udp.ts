@@ -6,6 +6,7 @@ import { askMessage, type Question } from "../dns/query.ts";
 import { TYPE } from "../dns/types.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { connectError, type Dialer, ignore, type ServerAddresses } from "./dial.ts";
+import { MAX_MEMBER_IN_FLIGHT } from "./member.ts";
 import type { ServerOptions } from "./options.ts";
 import { PendingRequests, type Settle } from "./pending.ts";
 import { type AttemptSubject, EdnsSupport, ID_LIMIT, noteAttempt, readReply } from "./reply.ts";
@@ -14,9 +15,6 @@ import { type ExchangeOptions, type ServerContext, type Upstream, UpstreamError 
 
 /** When the datagram is sent a second and last time: packets get lost, and few servers need longer to answer. */
 const RESEND_MS = 1_000;
-
-/** Pending questions, and so sockets. */
-const MAX_SOCKETS = 1_000;
 
 /** What a datagram brought. `answer` null = truncated: the answer does not fit into a datagram. */
 interface DatagramReply {
@@ -57,7 +55,7 @@ export class UdpServer implements Upstream {
     this.#overTcp = new StreamServer(server, context, dialer);
     this.#edns = new EdnsSupport(clock);
     this.#spoofs = new SpoofDetector(clock);
-    this.#pending = new PendingRequests(server.label, MAX_SOCKETS);
+    this.#pending = new PendingRequests(server.label, MAX_MEMBER_IN_FLIGHT);
   }
 
   exchange(question: Question, options: ExchangeOptions): Promise<Answer> {

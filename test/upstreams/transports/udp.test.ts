@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { RCODE, TYPE } from "../../../src/dns/types.ts";
+import { MAX_MEMBER_IN_FLIGHT } from "../../../src/upstreams/member.ts";
 import { HOLD_MS } from "../../../src/upstreams/udp.ts";
 import { zone } from "../../dns/zone.ts";
 import { type FakeClock, fakeClock } from "../../support/fake-clock.ts";
@@ -79,10 +80,12 @@ describe("a question over UDP", () => {
     expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
   });
 
-  test("fails with `barred` when 1000 questions wait already", async () => {
+  test("fails with `barred` when 2000 questions wait already", async () => {
     const { upstream } = await site(udp, () => silence);
     const stop = new AbortController();
-    const waiting = Array.from({ length: 1_000 }, () => upstream.exchange(question, errand(stop.signal)).catch(() => undefined));
+    const waiting = Array.from({ length: MAX_MEMBER_IN_FLIGHT }, () =>
+      upstream.exchange(question, errand(stop.signal)).catch(() => undefined),
+    );
     await expect(upstream.exchange(question, errand())).rejects.toMatchObject({ failure: "barred" });
     stop.abort();
     await Promise.all(waiting);
