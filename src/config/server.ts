@@ -55,7 +55,7 @@ function parseBareAddress(written: string): Parsed<ServerAddress> {
     return { value: { label: written, protocol: "udp", host: parts.host, port: parts.port ?? DEFAULT_PORTS.udp, path: "" } };
   const isName = parts !== null && isHost(parts.host) && /[a-z]/i.test(parts.host);
   const fix = isName
-    ? `write \`udp://${written}\`, \`tls://${written}\` or \`https://${written}/dns-query\``
+    ? `write \`udp://${written}\`, \`tls://${written}\` or \`https://${written}/dns-query\`; in \`bootstrap\` write its address`
     : "write it as in `223.5.5.5` or `[2400:3200::1]:53`";
   return { wrong: `\`${written}\` is no address of a server`, fix };
 }

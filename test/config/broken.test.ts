@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { parseConfig } from "../../src/config/load.ts";
 import { GROUP, problemsIn, reports } from "./reports.ts";
 
 describe("keys", () => {
@@ -434,4 +435,9 @@ describe("listeners and hosts", () => {
       '1:38 hosts.records["A.lan"]: `A.lan` is here already: letter case does not tell names apart',
     ],
   ]);
+});
+
+test("a bare name in `bootstrap` is not sent from one refused form to the next", () => {
+  const result = parseConfig("bootstrap: [dns.alidns.com]", "fenliu.yaml");
+  expect(result).toMatchObject({ problems: [{ fix: expect.stringContaining("in `bootstrap` write its address") }] });
 });
