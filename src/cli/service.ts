@@ -25,6 +25,8 @@ export interface ServiceHost {
   /** Folder of the program. */
   readonly program: string;
   readonly isAdministrator: boolean;
+  /** Whether the hardened unit hides this folder from the service. */
+  readonly isHidden: (folder: string) => boolean;
   /** Runs a program of the system. @returns its exit code, and what it said. */
   run(command: string, ...args: readonly string[]): { readonly code: number; readonly text: string };
   /** Whether the server of this configuration answers. */
@@ -35,6 +37,7 @@ export const SYSTEM: ServiceHost = {
   root: "",
   program: fileURLToPath(new URL("../../", import.meta.url)).replace(/\/$/, ""),
   isAdministrator: process.getuid?.() === 0,
+  isHidden: (folder) => /^\/(?:home|root|tmp|run\/user)\//.test(`${folder}/`),
   run(command, ...args) {
     const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: "utf8" });
     return { code: status ?? 1, text: error === undefined ? `${stdout}${stderr}`.trim() : error.message };
@@ -93,8 +96,7 @@ export async function service({ words, purge }: Invocation, terminal: Terminal, 
 
 async function install(terminal: Terminal, host: ServiceHost): Promise<void> {
   const { root, program } = host;
-  // The unit lets the service see neither these folders nor what is in them.
-  if (/^\/(?:home|root|tmp|run\/user)\//.test(`${program}/`))
+  if (host.isHidden(program))
     throw new ServiceError(
       `a service cannot run from ${program}: move this folder, for example to /opt/fenliu, and call it there`,
     );

@@ -42,7 +42,7 @@ export function listView({ name, kind, size, sources }: ListReport, access: Pick
     name,
     kind,
     size,
-    sources: sources.map(({ changedWallMs, checkedWallMs, downloadProblem, ...source }) => ({
+    sources: sources.map(({ changedWallMs, checkedWallMs, downloadProblem, mistake: _mistake, ...source }) => ({
       ...source,
       source: shownUrl(source.source),
       changed: changedWallMs === null ? null : timeText(changedWallMs),

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { type ServiceHost, service } from "../../src/cli/service.ts";
+import { type ServiceHost, SYSTEM, service } from "../../src/cli/service.ts";
 import { directory } from "../support/files.ts";
 import { testTerminal } from "./terminal.ts";
 
@@ -19,6 +19,7 @@ function machine(changes: Partial<ServiceHost> = {}, failing: readonly string[] 
     root,
     program: PROGRAM,
     isAdministrator: true,
+    isHidden: () => false,
     run(...words) {
       const line = words.join(" ");
       commands.push(line);
@@ -78,7 +79,7 @@ describe("service install", () => {
 
   test.each([
     ["without root", { isAdministrator: false }, "sudo fenliu service install"],
-    ["from a home, which the service may not see", { program: "/home/me/fenliu" }, "move this folder"],
+    ["from a home, which the service may not see", { program: "/home/me/fenliu", isHidden: SYSTEM.isHidden }, "move this folder"],
     ["without systemd", { root: "/nowhere" }, "not run by systemd"],
   ])("is refused %s, and says what to do", async (_, changes, reason) => {
     const { call, commands } = machine(changes);

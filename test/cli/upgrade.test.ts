@@ -34,6 +34,7 @@ function machine(fails = "never") {
     root: where,
     program,
     isAdministrator: true,
+    isHidden: () => false,
     run(command, ...args) {
       const { status, stdout, stderr } = spawnSync(command, args, { encoding: "utf8" });
       return { code: status ?? 1, text: `${stdout}${stderr}`.trim() };
