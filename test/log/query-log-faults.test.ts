@@ -22,6 +22,7 @@ import { decodeRow, type StoredRow } from "../../src/log/rows.ts";
 import { selectRecords } from "../../src/log/schema.ts";
 import type { LogEvent } from "../../src/log/writer.ts";
 import { directory } from "../support/files.ts";
+import { isThorough } from "../support/properties.ts";
 import { EVERYTHING, found, type Opened, opened, records } from "./opened.ts";
 import { canMount, fill, smallDisk } from "./small-disk.ts";
 
@@ -274,7 +275,8 @@ describe("a process that is killed", () => {
   test("after any number of kills the file is whole and every record in it can be read", async () => {
     const path = join(directory(), "queries.db");
     let rows = 0;
-    for (let round = 0; round < 8; round++) {
+    const rounds = isThorough ? 8 : 3;
+    for (let round = 0; round < rounds; round++) {
       const child = spawn(process.execPath, [fileURLToPath(new URL("./appender.ts", import.meta.url)), path], {
         stdio: ["ignore", "pipe", "inherit"],
       });
@@ -297,7 +299,7 @@ describe("a process that is killed", () => {
       }
       database.close();
     }
-    expect(rows).toBeGreaterThan(8 * 300 - 1);
+    expect(rows).toBeGreaterThanOrEqual(rounds * 300);
     const { log } = await opened(path, { wallMs: Date.now() });
     expect((await log.search({ filter: EVERYTHING, limit: 1000, cursor: null })).records).toHaveLength(1000);
   });

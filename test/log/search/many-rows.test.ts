@@ -6,6 +6,7 @@ import type { Database } from "../../../src/log/database.ts";
 import { compileFilter } from "../../../src/log/filter-tests.ts";
 import { firstIdAt } from "../../../src/log/schema.ts";
 import { readBatches, searchRecords } from "../../../src/log/search.ts";
+import { isThorough } from "../../support/properties.ts";
 import { record } from "../records.ts";
 import { filterOf, storeIn } from "./stores.ts";
 
@@ -84,7 +85,7 @@ describe("a search in many rows", () => {
       .sort((a, b) => b - a);
     for (const database of databases) {
       // With and without time to go beyond the first step.
-      for (const budgetMs of [0, 1]) {
+      for (const budgetMs of isThorough ? [0, 1] : [1]) {
         const batches = [...readBatches(database, filter, { nowMs: () => 0, budgetMs })];
         expect(batches.flat().map(({ id }) => id)).toEqual(wanted);
       }
