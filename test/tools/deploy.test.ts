@@ -11,6 +11,7 @@ const read = (file: string) => readFileSync(new URL(`../../deploy/${file}`, impo
 describe("the unit of systemd", () => {
   const has = spawnSync("systemd-analyze", ["--version"]).status === 0;
 
+  // Only systemd judges its units, and few machines of developers have it; CI installs it.
   test.skipIf(!has)("is without a fault, and exposes no more than 2.0 (needs systemd-analyze)", () => {
     const file = join(directory(), "fenliu.service");
     writeFileSync(file, read("fenliu.service").replace("/opt/fenliu/bin/fenliu", "/bin/true"));
@@ -55,6 +56,7 @@ test.each(["compose.yaml", "proxies/envoy.yaml", "proxies/traefik.yaml", "kubern
 
 const hasNginx = spawnSync("nginx", ["-v"]).status === 0;
 
+// Only nginx reads its own language; CI installs it.
 test.skipIf(!hasNginx)("nginx takes its snippet (needs nginx)", () => {
   const folder = directory();
   const site = join(folder, "site.conf");

@@ -42,6 +42,7 @@ const breaches: readonly (readonly [string, string])[] = [
   ["server/planted.ts", "../control/control.ts"],
   ["app/planted.ts", "../cli/run.ts"],
   ["cli/planted.ts", "../cache/key.ts"],
+  ["routeros/planted.ts", "../control/control.ts"],
   ["main.ts", "./dns/name.ts"],
 ];
 
