@@ -18,7 +18,8 @@ const terminal: Terminal = {
   configDirectories: [directory, process.cwd()],
   untilStopped: () =>
     new Promise((resolve) => {
-      for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve(signal));
+      // A signal to the process group comes twice, the second time from npm. Without a listener that one would end the process at once.
+      for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => resolve(signal));
     }),
   onReload: (reload) => void process.on("SIGHUP", reload),
 };
