@@ -20,7 +20,7 @@ export class StreamConnection implements Connection {
   readonly #framer = new MessageFramer();
   readonly #deadline: ResettableTimer;
   #outstanding = 0;
-  /** No more questions are taken: the client has ended its side, or we are stopping. */
+  /** The connection ends with the last pending answer: the client has ended its side, or we are stopping. */
   #isFinishing = false;
   #lastReceivedMs: number;
   /** Our side has ended. */
@@ -55,7 +55,7 @@ export class StreamConnection implements Connection {
   }
 
   #receive(chunk: Buffer): void {
-    if (this.#isFinishing) return;
+    if (this.#hasEnded) return;
     this.#lastReceivedMs = this.#services.clock.now();
     this.#framer.push(chunk);
     this.#proceed();

@@ -1,9 +1,18 @@
 import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
-import type { Clock } from "../lib/clock.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
 import type { DohService, HttpPeer } from "./doh.ts";
 import { readWholeRequest } from "./http1-request.ts";
 import type { Connection, HttpResponse, ListenServices } from "./types.ts";
+
+/**
+ * A client that got an answer this short a time before the stop of the server may have sent its next request already. It gets that answer, and is told with
+ * it that the connection ends (RFC 9112 §9.6).
+ */
+const DRAIN_MS = 500;
+
+/** How long a client has to close the connection after we ended it. */
+const LINGER_MS = 1000;
 
 /** What the connections of one server share. */
 interface Http1Sharing {
@@ -36,6 +45,12 @@ export class Http1Connection implements Connection {
   /** Bytes of answers that wait for their turn; of Node's, also those that the system has not taken. */
   #unreadBytes = 0;
   #isFinishing = false;
+  /** More of the chunk follows the request that is being answered. */
+  #readsOn = false;
+  /** Our side has ended. */
+  #isOver = false;
+  /** Ends the connection at the stop of the server. */
+  #closing: Timer | null = null;
   /** The client has ended its side. */
   #hasEnded = false;
   /** Answers of our own from the first awaited one on. */
@@ -54,6 +69,7 @@ export class Http1Connection implements Connection {
     this.#handOver = handOver;
     this.#answeredMs = sharing.services.clock.now();
     socket.on("data", this.#read).on("end", this.#end).on("timeout", this.#expire);
+    socket.on("close", () => this.#closing?.cancel());
     this.#silentMs = Math.min(sharing.idleMs, sharing.stallMs);
     socket.setTimeout(this.#silentMs);
   }
@@ -67,7 +83,7 @@ export class Http1Connection implements Connection {
   }
 
   get closesAfterThis(): boolean {
-    return this.#isFinishing && this.#outstanding === 1;
+    return this.#isFinishing && this.#outstanding === 1 && !this.#readsOn;
   }
 
   /** Settles when every answer of our own is written. null = all are. Node's answers come after them. */
@@ -76,8 +92,23 @@ export class Http1Connection implements Connection {
   }
 
   finish(): void {
+    if (this.#isFinishing) return;
     this.#isFinishing = true;
-    if (this.isIdle) this.#socket.destroySoon();
+    if (!this.isIdle) return;
+    const { clock } = this.#sharing.services;
+    const drainMs = this.#answeredMs + DRAIN_MS - clock.now();
+    if (drainMs <= 0) this.#close();
+    else this.#closing = clock.setTimer(() => this.isIdle && this.#close(), drainMs);
+  }
+
+  /** Ends our side. The client's bytes are read on for a moment: else the system would drop the answers that the client has not taken yet. */
+  #close(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#closing?.cancel();
+    this.#socket.end();
+    this.#socket.resume();
+    this.#closing = this.#sharing.services.clock.setTimer(() => this.#socket.destroy(), LINGER_MS);
   }
 
   /** Counts a request that Node's parser has read. The caller calls `complete` when its answer is out. */
@@ -92,7 +123,7 @@ export class Http1Connection implements Connection {
     this.#outstanding--;
     this.#answeredMs = this.#sharing.services.clock.now();
     if (this.#outstanding === this.#limit - 1) this.#socket.resume();
-    if (this.isIdle && this.#isFinishing) this.#socket.destroySoon();
+    if (this.isIdle && this.#isFinishing && !this.#readsOn) this.#close();
   }
 
   /** Counts bytes of an answer until `complete`. Cuts the connection when too many bytes wait. */
@@ -110,10 +141,12 @@ export class Http1Connection implements Connection {
   }
 
   readonly #read = (chunk: Buffer): void => {
+    if (this.#isOver) return;
     this.#noteActivity();
     let at = 0;
     while (at < chunk.length) {
       if (this.#outstanding >= this.#limit) {
+        this.#readsOn = false;
         this.#socket.pause();
         this.#socket.unshift(chunk.subarray(at));
         break;
@@ -125,6 +158,7 @@ export class Http1Connection implements Connection {
         return;
       }
       at = request.end;
+      this.#readsOn = at < chunk.length;
       this.#outstanding++;
       const reply = this.#sharing.service.respond("1.1", request.head, request.body, this.peer);
       if (reply instanceof Promise) this.#await(reply);
@@ -134,6 +168,7 @@ export class Http1Connection implements Connection {
   };
 
   #giveUp(rest: Buffer): void {
+    this.#readsOn = false;
     const socket = this.#socket;
     if (socket.destroyed) return;
     socket.off("data", this.#read).off("end", this.#end).off("timeout", this.#expire);

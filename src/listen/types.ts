@@ -40,7 +40,7 @@ export interface Peer {
 
 /** One accepted connection, served by a protocol. */
 export interface Connection {
-  /** Takes no more questions and closes the connection after the pending answers. May be called again. */
+  /** Closes the connection after the pending answers, and tells the client, where the protocol can, to ask no more. May be called again. */
   finish(): void;
   /** Since when the client wants nothing, on the scale of `Clock.now`; null = answers are pending. */
   readonly idleSinceMs: number | null;

@@ -162,6 +162,26 @@ describe("at the stop of the server", () => {
     await closed;
     expect(connection.socket.errored).toBeNull();
   });
+
+  test("a question that comes while another is pending is answered", async () => {
+    const slow = Promise.withResolvers<HandlerReply>();
+    const begun = Promise.withResolvers<void>();
+    const { site, connection } = await connected({
+      handler: handlerOf((wire) => {
+        if (idOf(wire) !== 1) return { wire, maxAgeSeconds: null };
+        begun.resolve();
+        return slow.promise;
+      }),
+    });
+    connection.write(frame(messageOf(1)));
+    await begun.promise;
+    const closed = site.close();
+    expect(await takeMessage(connection.write(frame(messageOf(2))))).toEqual(messageOf(2));
+    slow.resolve({ wire: messageOf(1), maxAgeSeconds: null });
+    expect(await takeMessage(connection)).toEqual(messageOf(1));
+    connection.socket.end();
+    await closed;
+  });
 });
 
 describe("connections", () => {

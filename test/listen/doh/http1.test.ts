@@ -3,7 +3,7 @@ import type { Client } from "../../../src/lib/client.ts";
 import type { HandlerReply } from "../../../src/listen/types.ts";
 import { fakeClock } from "../../support/fake-clock.ts";
 import { connectRaw, connectRawTls, expectCloseAfter, type RawConnection } from "../support/raw.ts";
-import { handlerOf, idOf, messageOf, openSite, portOf, type SiteOptions } from "../support/site.ts";
+import { handlerOf, idOf, messageOf, openSite, portOf, type SiteOptions, slowHandler } from "../support/site.ts";
 
 const query = (id: number) => `/dns-query?dns=${Buffer.from(messageOf(id)).toString("base64url")}`;
 const get = (id: number, headers = "") => `GET ${query(id)} HTTP/1.1\r\nHost: x\r\n${headers}\r\n`;
@@ -206,6 +206,67 @@ describe("pipelined requests", () => {
     expect(asked).toBeLessThan(2000);
     released.resolve();
     for (const id of ids) expect(idOf((await connection.takeResponse()).body)).toBe(id);
+  });
+});
+
+describe("at the stop of the server", () => {
+  test("a request that follows an answer at once is answered too, with the end of the connection announced", async () => {
+    const site = await openSite({ clock: fakeClock() });
+    const connection = await connectRaw(portOf(site, "http"));
+    expect((await connection.write(get(1)).takeResponse()).headers["connection"]).toBe("keep-alive");
+    const closed = site.close();
+    const { headers, body } = await connection.write(get(2)).takeResponse();
+    expect([headers["connection"], idOf(body)]).toEqual(["close", 2]);
+    await connection.ended;
+    connection.socket.end();
+    await closed;
+  });
+
+  test("all requests of one segment are answered, and the end is announced with the last", async () => {
+    const site = await openSite({ clock: fakeClock() });
+    const connection = await connectRaw(portOf(site, "http"));
+    await connection.write(get(1)).takeResponse();
+    const closed = site.close();
+    connection.write(get(2) + get(3));
+    const answers = [await connection.takeResponse(), await connection.takeResponse()];
+    expect(answers.map(({ headers, body }) => [headers["connection"], idOf(body)])).toEqual([
+      ["keep-alive", 2],
+      ["close", 3],
+    ]);
+    connection.socket.end();
+    await closed;
+  });
+
+  test("a connection that has been idle is closed at once", async () => {
+    const clock = fakeClock();
+    const site = await openSite({ clock });
+    const connection = await connectRaw(portOf(site, "http"));
+    await connection.write(get(1)).takeResponse();
+    await clock.advance(500);
+    const closed = site.close();
+    await connection.ended;
+    connection.socket.end();
+    await closed;
+  });
+
+  test("a client that goes on sending gets its pending answer", async () => {
+    const { handler, begun, reply } = slowHandler();
+    const site = await openSite({ handler });
+    const connection = await connectRaw(portOf(site, "http"));
+    connection.write(get(1));
+    await begun;
+    connection.socket.pause();
+    const closed = site.close();
+    reply({ wire: messageOf(1), maxAgeSeconds: null });
+    for (let id = 2; id < 50; id++) {
+      connection.write(get(id));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    connection.socket.resume();
+    expect(idOf((await connection.takeResponse()).body)).toBe(1);
+    connection.socket.end();
+    await closed;
+    expect(connection.socket.errored).toBeNull();
   });
 });
 
