@@ -35,12 +35,14 @@ import { duration } from "./units.ts";
 import { ecsMode } from "./upstreams.ts";
 import {
   client,
+  clientOrNot,
   domainName,
   domainPattern,
   listReference,
   parseAddress,
   parseListReference,
   recordType,
+  recordTypeOrNot,
   reference,
 } from "./values.ts";
 
@@ -74,8 +76,14 @@ const ruleShape = object(
       oneOrMore(withPlace(domainPattern), EMPTY_CONDITION),
       "Condition: x is x and below, `.` every name, full:, keyword:, regexp:, list:NAME; ! excepts.",
     ),
-    clients: optional(oneOrMore(client, EMPTY_CONDITION), "Condition: networks, addresses and client ids."),
-    types: optional(withPlace(oneOrMore(recordType, EMPTY_CONDITION)), "Condition: record types, by name or number."),
+    clients: optional(
+      withPlace(oneOrMore(clientOrNot, EMPTY_CONDITION)),
+      "Condition: networks, addresses and client ids; ! excepts.",
+    ),
+    types: optional(
+      withPlace(oneOrMore(recordTypeOrNot, EMPTY_CONDITION)),
+      "Condition: record types, by name or number; all with ! before them: every other type.",
+    ),
     upstream: optional(withPlace(reference), "Action: ask this group."),
     longest: optional(
       withPlace(mapOf("a map from lists to groups", parseListReference, withPlace(reference))),
@@ -108,11 +116,18 @@ export function toRuleOptions(raw: RawRule): RuleOptions {
   return {
     name: raw.name.value,
     domains: raw.domains?.map(({ value }) => value) ?? [],
-    clients: raw.clients ?? [],
-    types: raw.types?.value ?? [],
+    clients: raw.clients?.value ?? [],
+    ...typesOf(raw),
     action: actionOf(raw),
     modifiers: modifiersOf(raw),
   };
+}
+
+function typesOf({ types }: RawRule): Pick<RuleOptions, "types" | "exceptTypes"> {
+  const [wanted, excepted] = [false, true].map((side) =>
+    (types?.value ?? []).flatMap((entry) => (entry.excepted === side ? [entry.type] : [])),
+  );
+  return { types: wanted ?? [], exceptTypes: excepted ?? [] };
 }
 
 function actionOf({ upstream, longest, compare, answer }: RawRule): RuleAction | null {
@@ -145,6 +160,7 @@ function withoutNulls<T extends object>(values: T): { readonly [N in keyof T]?: 
 export function checkRules(rules: readonly Located<RawRule>[], answers: RawAnswers, reader: ConfigReader): void {
   for (const { value: rule, place } of rules) {
     checkActions(rule, reader);
+    checkConditions(rule, reader);
     checkTypedAnswer(rule, reader);
     checkLimits(rule, answers, reader);
     if (actionsOf(rule).length === 0 && Object.keys(toRuleOptions(rule).modifiers).length === 0 && reader.isClean(place.key))
@@ -194,13 +210,28 @@ function checkActions(rule: RawRule, reader: ConfigReader): void {
     );
 }
 
+/** A rule that matches nothing, or whose exceptions change nothing, was meant otherwise. */
+function checkConditions({ clients, types }: RawRule, reader: ConfigReader): void {
+  const excepted = types?.value.filter((entry) => entry.excepted) ?? [];
+  if (types !== null && excepted.length > 0 && excepted.length < types.value.length)
+    reader.fail(
+      types.place,
+      "types with `!` and types without it stand together: the types without it are the only ones that match",
+      "write either those that match, or `!` before all that do not",
+    );
+  const entries = clients?.value ?? [];
+  const wanted = entries.filter((entry) => !entry.startsWith("!"));
+  if (clients !== null && wanted.length > 0 && wanted.every((entry) => entries.includes(`!${entry}`)))
+    reader.fail(clients.place, "every client that is named is excepted too: the rule would never match", "remove one of both");
+}
+
 /**
  * NXDOMAIN denies a name in every type (RFC 2308 §5, RFC 8020), and a downstream cache takes a refusal or silence for a broken server. So a
  * rule for some types may only empty their answers.
  */
 function checkTypedAnswer({ answer, types }: RawRule, reader: ConfigReader): void {
   if (answer === null || types === null || types.value.length === 0 || answer.value === "nodata") return;
-  const isOfAddresses = types.value.every((type) => type === TYPE.A || type === TYPE.AAAA);
+  const isOfAddresses = types.value.every(({ type, excepted }) => !excepted && (type === TYPE.A || type === TYPE.AAAA));
   if (answer.value === "zero" && isOfAddresses) return;
   const reasons = {
     zero: "`zero` is an address, and these types hold none",

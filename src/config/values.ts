@@ -4,6 +4,7 @@ import { isIP, isIPv4, isIPv6 } from "node:net";
 import { domainToASCII } from "node:url";
 import ipaddr from "ipaddr.js";
 import Type from "typebox";
+import { Scalar } from "yaml";
 import { typeNumber } from "../dns/types.ts";
 import { errorText } from "../lib/text.ts";
 import type { Endpoint } from "../listen/options.ts";
@@ -29,6 +30,19 @@ export const domainPattern = text({
 /** A network, an address or a client id. */
 export const client = dropHostBits(
   text({ expected: "a network, an address or a client id", parse: parseClient, examples: ["10.0.7.0/24", "tv"] }),
+);
+
+/** As `client`, perhaps after `!`. */
+export const clientOrNot = dropHostBits(
+  text({
+    expected: client.expected,
+    parse: (written) => {
+      if (!written.startsWith("!")) return parseClient(written);
+      const parsed = parseClient(written.slice(1));
+      return "value" in parsed ? { value: `!${parsed.value}` } : parsed;
+    },
+    examples: ["10.0.7.0/24", "tv", "!10.0.9.0/24"],
+  }),
 );
 
 /** As `client`, or `private`. */
@@ -66,6 +80,21 @@ export const recordType: Shape<number> = {
     const word = scalarOf(place.node);
     const type = typeof word === "string" || typeof word === "number" ? typeNumber(String(word)) : null;
     return type ?? failAsOther(place, RECORD_TYPE, reader, "write its name, or TYPE and its number");
+  },
+};
+
+/** As `recordType`, perhaps after `!`. */
+export const recordTypeOrNot: Shape<{ readonly type: number; readonly excepted: boolean }> = {
+  ...recordType,
+  schema: Type.Union([
+    Type.String({ examples: ["A", "AAAA", "HTTPS", "TYPE65", "!AAAA"] }),
+    Type.Integer({ minimum: 0, maximum: 65_535 }),
+  ]),
+  read(place, reader) {
+    const word = scalarOf(place.node);
+    const excepted = typeof word === "string" && word.startsWith("!");
+    const type = recordType.read(excepted ? { ...place, node: new Scalar(word.slice(1)) } : place, reader);
+    return type === undefined ? undefined : { type, excepted };
   },
 };
 
@@ -213,13 +242,14 @@ function dropHostBits<T extends string>(shape: Shape<T>): Shape<T | string> {
   });
 }
 
-/** The CIDR without the bits beyond its prefix; null if it has none. */
-function networkOf(cidr: string): string | null {
+/** The CIDR, perhaps after `!`, without the bits beyond its prefix; null if it has none. */
+function networkOf(written: string): string | null {
+  const [not, cidr] = written.startsWith("!") ? ["!", written.slice(1)] : ["", written];
   const [parsed, prefix] = ipaddr.parseCIDR(cidr);
   const bytes = parsed.toByteArray();
   const kept = bytes.map((byte, index) => byte & (0xff00 >> Math.min(8, Math.max(0, prefix - index * 8))) & 0xff);
   if (kept.every((byte, index) => byte === bytes[index])) return null;
-  return `${ipaddr.fromByteArray(kept).toString()}/${prefix}`;
+  return `${not}${ipaddr.fromByteArray(kept).toString()}/${prefix}`;
 }
 
 interface HostPort {

@@ -128,7 +128,8 @@ interface Showing {
 
 function withoutSecrets(value: unknown, key: string, showing: Showing): unknown {
   if (SECRET_KEYS.has(key) && value !== null) return Array.isArray(value) ? value.map(() => HIDDEN) : HIDDEN;
-  if (typeof value === "string") return CLIENT_KEYS.has(key) && showing.admitted.has(value) ? HIDDEN : showing.url(value);
+  if (typeof value === "string")
+    return CLIENT_KEYS.has(key) && showing.admitted.has(value.replace(/^!/, "")) ? HIDDEN : showing.url(value);
   if (Array.isArray(value)) return value.map((each) => withoutSecrets(each, key, showing));
   if (value === null || typeof value !== "object") return value;
   return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, withoutSecrets(each, name, showing)]));

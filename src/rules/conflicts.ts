@@ -55,8 +55,11 @@ function claimsOf(rules: readonly RuleOptions[], lists: DomainLists): readonly P
   return claims.filter(({ list }, index) => claims.findIndex((claim) => claim.list === list) === index);
 }
 
-function claimsOfRule({ name: rule, domains, clients, types, action }: RuleOptions, lists: DomainLists): PlacedClaim[] {
-  if (clients.length > 0 || types.length > 0) return [];
+function claimsOfRule(
+  { name: rule, domains, clients, types, exceptTypes, action }: RuleOptions,
+  lists: DomainLists,
+): PlacedClaim[] {
+  if (clients.length > 0 || types.length > 0 || exceptTypes.length > 0) return [];
   if (action?.kind === "longest" && domains.length === 0) {
     return action.choices.map(({ list, group }) => ({ list, rule, group, set: listNamed(lists, list), filter: null }));
   }

@@ -38,10 +38,12 @@ export interface RuleOptions {
   readonly name: string;
   /** Patterns and `list:NAME` as written; `!` before one excepts it. */
   readonly domains: readonly string[];
-  /** CIDRs, addresses and client ids. */
+  /** CIDRs, addresses and client ids; `!` before one excepts it. */
   readonly clients: readonly string[];
   /** Type numbers. */
   readonly types: readonly number[];
+  /** Types that do not match; empty unless `types` is. */
+  readonly exceptTypes: readonly number[];
   readonly action: RuleAction | null;
   readonly modifiers: RuleModifiers;
 }

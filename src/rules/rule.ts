@@ -22,18 +22,18 @@ export class Rule {
   /** null = the rule changes nothing. */
   readonly modifiers: RuleModifiers | null;
   readonly domains: DomainFilter | null;
-  readonly types: ReadonlySet<number> | null;
+  readonly types: TypeCondition | null;
   readonly #clients: ClientCondition | null;
   /** The lists of action `longest`; null for other actions. */
   readonly #choices: readonly Choice[] | null;
 
   constructor(options: RuleOptions, { lists, addresses }: { readonly lists: DomainLists; readonly addresses: ClientAddresses }) {
-    const { name, action, modifiers, domains, types, clients } = options;
+    const { name, action, modifiers, domains, clients } = options;
     this.name = name;
     this.action = action;
     this.modifiers = Object.values(modifiers).some((value) => value !== undefined) ? modifiers : null;
     this.domains = domains.length === 0 ? null : new DomainFilter(domains, lists);
-    this.types = types.length === 0 ? null : new Set(types);
+    this.types = typeCondition(options);
     this.#clients = clients.length === 0 ? null : new ClientCondition(clients, addresses);
     this.#choices =
       action?.kind === "longest" ? action.choices.map(({ list, group }) => ({ set: listNamed(lists, list), group })) : null;
@@ -41,7 +41,7 @@ export class Rule {
 
   /** Tests the cheap conditions first. All must hold. */
   test({ name, type }: Pick<RuleQuestion, "name" | "type">, requester: Requester): Hit | Miss {
-    if (this.types?.has(type) === false) return "types";
+    if (this.types !== null && !isAmong(type, this.types)) return "types";
     if (!this.admits(requester)) return "clients";
     return this.testName(name);
   }
@@ -126,6 +126,21 @@ export function listNameIn(text: string): string | null {
   return condition.target.list;
 }
 
+/** The condition `types` of a rule: these types, or all others. */
+interface TypeCondition {
+  readonly types: ReadonlySet<number>;
+  readonly negated: boolean;
+}
+
+function typeCondition({ types, exceptTypes }: RuleOptions): TypeCondition | null {
+  if (types.length > 0) return { types: new Set(types), negated: false };
+  return exceptTypes.length > 0 ? { types: new Set(exceptTypes), negated: true } : null;
+}
+
+function isAmong(type: number, { types, negated }: TypeCondition): boolean {
+  return types.has(type) !== negated;
+}
+
 /** The condition `domains` of a rule. */
 export class DomainFilter {
   /** Empty = only exceptions are written, and every other name matches. */
@@ -203,21 +218,42 @@ export class ClientAddresses {
   }
 }
 
-/** The condition `clients` of a rule: addresses and CIDRs; every other text is a client id. */
+/**
+ * The condition `clients` of a rule: addresses and CIDRs; every other text is a client id. `!` before an entry excepts it; exceptions alone mean all
+ * other clients.
+ */
 export class ClientCondition {
-  readonly #networks: AddressSet;
-  readonly #ids: ReadonlySet<string>;
+  readonly #wanted: Clients | null;
+  readonly #excepted: Clients | null;
   readonly #addresses: ClientAddresses;
 
   constructor(entries: readonly string[], addresses: ClientAddresses) {
-    const ranges = entries.map(rangeFromText);
-    this.#networks = new AddressSet(ranges.filter((range) => range !== null));
-    this.#ids = new Set(entries.filter((_, index) => ranges[index] === null));
+    const excepted = entries.filter((entry) => entry.startsWith("!"));
+    this.#wanted = excepted.length === entries.length ? null : clientsOf(entries.filter((entry) => !entry.startsWith("!")));
+    this.#excepted = excepted.length === 0 ? null : clientsOf(excepted.map((entry) => entry.slice(1)));
     this.#addresses = addresses;
   }
 
-  matches({ address, clientId }: Requester): boolean {
-    if (clientId !== null && this.#ids.has(clientId)) return true;
-    return this.#networks.size > 0 && this.#networks.has(this.#addresses.bytesOf(address));
+  matches(requester: Requester): boolean {
+    if (this.#wanted !== null && !this.#isAmong(requester, this.#wanted)) return false;
+    return this.#excepted === null || !this.#isAmong(requester, this.#excepted);
   }
+
+  #isAmong({ address, clientId }: Requester, { networks, ids }: Clients): boolean {
+    if (clientId !== null && ids.has(clientId)) return true;
+    return networks.size > 0 && networks.has(this.#addresses.bytesOf(address));
+  }
+}
+
+interface Clients {
+  readonly networks: AddressSet;
+  readonly ids: ReadonlySet<string>;
+}
+
+function clientsOf(entries: readonly string[]): Clients {
+  const ranges = entries.map(rangeFromText);
+  return {
+    networks: new AddressSet(ranges.filter((range) => range !== null)),
+    ids: new Set(entries.filter((_, index) => ranges[index] === null)),
+  };
 }

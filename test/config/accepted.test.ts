@@ -77,6 +77,7 @@ describe("a file that uses every section", () => {
       result.kind === "ok" && result.config.rules.map(({ name, action, modifiers }) => ({ name, action, modifiers })),
     ).toEqual([
       { name: "quiet", action: null, modifiers: { ipv6: "nodata" } },
+      { name: "guests", action: null, modifiers: { log: false } },
       { name: "lan", action: { kind: "upstream", group: "router" }, modifiers: {} },
       { name: "ads", action: { kind: "answer", answer: "nodata" }, modifiers: {} },
       { name: "tv", action: { kind: "upstream", group: "domestic" }, modifiers: {} },

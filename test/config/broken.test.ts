@@ -315,6 +315,26 @@ describe("rules", () => {
       "2:45 rules[0].answer: a rule with `types` cannot answer `zero`: `zero` is an address, and these types hold none",
     ],
     [
+      "types that a rule excepts do not stand beside those it wants",
+      `${GROUP}rules: [{ name: x, types: [A, '!AAAA'], upstream: a }]`,
+      "2:27 rules[0].types: types with `!` and types without it stand together: the types without it are the only ones that match",
+    ],
+    [
+      "an excepted type is known by name or number too",
+      `${GROUP}rules: [{ name: x, types: '!AAAAA', upstream: a }]`,
+      "2:27 rules[0].types: expected a record type such as `AAAA` or `TYPE65`, found `AAAAA`",
+    ],
+    [
+      "nor may a rule for all other types refuse",
+      `${GROUP}rules: [{ name: x, types: '!TXT', answer: zero }]`,
+      "2:43 rules[0].answer: a rule with `types` cannot answer `zero`: `zero` is an address, and these types hold none",
+    ],
+    [
+      "clients that are all excepted leave a rule without any",
+      `${GROUP}rules: [{ name: x, clients: [tv, '!tv'], upstream: a }]`,
+      "2:29 rules[0].clients: every client that is named is excepted too: the rule would never match",
+    ],
+    [
       "mirrors stand for one URL",
       "lists: { l: { domains: ['https://a.example/x', 'https://b.example/y'], mirrors: ['https://c.example/x'] } }",
       "1:81 lists.l.mirrors: mirrors stand for the one URL of a list",

@@ -29,13 +29,13 @@ test("tokens, passwords and queries of URLs are hidden, and nothing else", () =>
 test("a client id that gives access from any address is hidden wherever clients are named; other ids and rules of that name are shown", () => {
   const written = {
     access: { clients: ["private", "k3y", "10.0.0.5"], rateLimit: { exempt: "k3y" } },
-    rules: [{ name: "k3y", clients: ["k3y", "tv"], domains: "k3y", answer: "nodata" }],
+    rules: [{ name: "k3y", clients: ["k3y", "!k3y", "tv"], domains: "k3y", answer: "nodata" }],
     upstreams: { far: { servers: "192.0.2.1", never: { clients: ["k3y"] } } },
     expect: [{ name: "page.example", client: "k3y", rule: "k3y" }],
   };
   expect(shown(written, ["private", "k3y", "10.0.0.5"])).toEqual({
     access: { clients: ["private", "***", "10.0.0.5"], rateLimit: { exempt: "***" } },
-    rules: [{ name: "k3y", clients: ["***", "tv"], domains: "k3y", answer: "nodata" }],
+    rules: [{ name: "k3y", clients: ["***", "***", "tv"], domains: "k3y", answer: "nodata" }],
     upstreams: { far: { servers: "192.0.2.1", never: { clients: ["***"] } } },
     expect: [{ name: "page.example", client: "***", rule: "k3y" }],
   });

@@ -48,7 +48,7 @@ function answerWith(addresses: readonly string[]): Answer {
 
 const compare = { near: "near", far: "far", keepNearIf: "cn-ip", withinMs: 800, verdictMs: 1000 };
 const rules: RuleOptions[] = [
-  { name: "others", domains: [], clients: [], types: [], action: { kind: "compare", compare }, modifiers: {} },
+  { name: "others", domains: [], clients: [], types: [], exceptTypes: [], action: { kind: "compare", compare }, modifiers: {} },
 ];
 
 function classifierOf(list: string, poison: readonly string[] = ["list:poison", "203.0.113.0/31"]) {

@@ -53,6 +53,21 @@ describe("which rule decides", () => {
     expect(by("192.0.2.1", "radio")).toBe("nobody>first");
   });
 
+  test("`!` before a client or a type excepts it; exceptions alone mean all others", () => {
+    const { decide } = site({
+      rules: [
+        rule("home", "a", { clients: ["10.0.0.0/8", "!10.0.9.0/24", "!tv"] }),
+        rule("guests", "b", { clients: ["!10.0.0.0/8"], exceptTypes: [TYPE.AAAA] }),
+      ],
+    });
+    const by = (address: string, clientId: string | null = null) => gist(decide("example.com", { address, clientId }));
+    expect(by("10.0.0.1")).toBe("home>a");
+    expect(by("10.0.9.1")).toBe("nobody>first");
+    expect(by("10.0.0.1", "tv")).toBe("nobody>first");
+    expect(by("192.0.2.1", "tv")).toBe("guests>b");
+    expect(gist(decide("example.com AAAA", { address: "192.0.2.1", clientId: null }))).toBe("nobody>first");
+  });
+
   test("`full:`, `keyword:`, `regexp:`, `.` and `!` mean what they say", () => {
     const { decide } = site({
       lists: { safe: ["good.keyword.org"] },

@@ -40,16 +40,19 @@ const someRules = fc
     fc.record({
       does: action,
       domains: fc.array(domain, { maxLength: 3 }),
-      clients: fc.constantFrom<string[][]>([], [], ["10.0.7.0/24"], ["tv", "10.0.7.1"]),
+      clients: fc.constantFrom<string[][]>([], [], ["10.0.7.0/24"], ["tv", "10.0.7.1"], ["!tv"], ["!10.0.7.0/24"]),
       types: fc.constantFrom<number[][]>([], [], [TYPE.A], [TYPE.AAAA, TYPE.TXT]),
+      exceptTypes: fc.constantFrom<number[][]>([], [], [TYPE.A], [TYPE.AAAA, TYPE.TXT]),
     }),
     { maxLength: 4 },
   )
   .map((drawn) =>
     drawn.map(({ does, ...conditions }, index) => {
       // The configuration refuses other answers in a rule with types.
-      const refused = conditions.types.length > 0 && typeof does === "object" && does !== null && "answer" in does;
-      return rule(`rule${index}`, refused ? { answer: "nodata" } : does, conditions);
+      const isTyped = conditions.types.length > 0 || conditions.exceptTypes.length > 0;
+      const refused = isTyped && typeof does === "object" && does !== null && "answer" in does;
+      const exceptTypes = conditions.types.length > 0 ? [] : conditions.exceptTypes;
+      return rule(`rule${index}`, refused ? { answer: "nodata" } : does, { ...conditions, exceptTypes });
     }),
   );
 const hosts = fc
@@ -151,7 +154,8 @@ function shown(decision: Decision): string {
 function plainly(text: SiteText, question: { text: string; type: number }, requester: Requester): string {
   const zone = specialZone(question);
   for (const options of text.rules ?? []) {
-    const typed = options.types.length === 0 || options.types.includes(question.type);
+    const { types: wanted, exceptTypes } = options;
+    const typed = (wanted.length === 0 || wanted.includes(question.type)) && !exceptTypes.includes(question.type);
     const by = longestOf(options, text, question.text);
     const holds = domainsHold(options.domains, text, question.text) && (by !== null || options.action?.kind !== "longest");
     if (!typed || !clientsHold(options.clients, requester) || !holds || options.action === null) continue;
@@ -181,10 +185,11 @@ function isWithinZone(written: string, zone: string): boolean {
 }
 
 function clientsHold(clients: readonly string[], { address, clientId }: Requester): boolean {
-  return (
-    clients.length === 0 ||
-    clients.some((entry) => entry === address || entry === clientId || (entry.includes("/") && address.startsWith("10.0.7.")))
-  );
+  const holds = (entry: string) =>
+    entry === address || entry === clientId || (entry.includes("/") && address.startsWith("10.0.7."));
+  const wanted = clients.filter((entry) => !entry.startsWith("!"));
+  const excepted = clients.filter((entry) => entry.startsWith("!")).map((entry) => entry.slice(1));
+  return (wanted.length === 0 || wanted.some(holds)) && !excepted.some(holds);
 }
 
 function expanded(domains: readonly string[], text: SiteText): string[] {

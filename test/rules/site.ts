@@ -75,7 +75,16 @@ export function rule(
   action: string | { readonly answer: RuleAnswer } | { readonly longest: Readonly<Record<string, string>> } | null,
   rest: Partial<RuleOptions> = {},
 ): RuleOptions {
-  return { name: ruleName, domains: [], clients: [], types: [], modifiers: {}, action: actionOf(action), ...rest };
+  return {
+    name: ruleName,
+    domains: [],
+    clients: [],
+    types: [],
+    exceptTypes: [],
+    modifiers: {},
+    action: actionOf(action),
+    ...rest,
+  };
 }
 
 function actionOf(action: Parameters<typeof rule>[1]): RuleAction | null {
