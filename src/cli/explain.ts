@@ -6,6 +6,7 @@ import type { Config } from "../config/types.ts";
 import { explainQuery } from "../control/explain.ts";
 import { type HypotheticalQuery, hypotheticalQuery } from "../control/explain-live.ts";
 import { addressFromText, withoutZone } from "../dns/address.ts";
+import { saidText, say } from "../lib/said.ts";
 import { printable } from "../lib/text.ts";
 import { operationsLog } from "../log/operations.ts";
 import type { TraceStep } from "../log/record.ts";
@@ -111,7 +112,7 @@ async function explainOffline(
   const known = explainQuery(await openPolicy(config, diagnostics), subject, null);
   return {
     ...known,
-    notes: [...known.notes, `This is what the configuration says; cache and verdicts are not known: ${reason}.`],
+    notes: [...known.notes, say("note.configurationOnly", { reason })],
   };
 }
 
@@ -132,7 +133,7 @@ function block(explained: Explained, paint: Paint): string[] {
   const who = question.clientId === null ? question.client : `${question.client}, client id ${question.clientId}`;
   return [
     `${paint("bold", `${printable(question.name)} ${question.type}`)}  ${paint("dim", `asked by ${printable(who)}`)}`,
-    printable(summary),
+    printable(saidText(summary)),
     "",
     ...ladder(trace, paint),
     "",
@@ -170,7 +171,7 @@ function rowsOf(explained: Explained): readonly (readonly [string, readonly stri
     ["action", action === "none" ? [] : [action]],
     ["settings", [settingsText(settings)]],
     ["cache", cache.map(cachedText)],
-    ["note", notes],
+    ["note", notes.map(({ text }) => text)],
     ["asked", outcome === null ? [] : outcomeLines(outcome)],
     ["version", [version]],
   ];

@@ -128,13 +128,13 @@ export async function checkDraft(read: ConfigResult, inForce: Config | null): Pr
   return { ok: faults.length === 0, problems: faults.map(withoutPlace), warnings };
 }
 
-function configProblem({ message, fix, line, column }: Problem): ConfigProblem {
-  return { message: `${message}; ${fix}`, line, column };
+function configProblem({ message, key, fix, line, column }: Problem): ConfigProblem {
+  return { message, key, fix, line, column };
 }
 
 /** A problem without a place in the text. */
 function withoutPlace(message: string): ConfigProblem {
-  return { message, line: null, column: null };
+  return { message, key: "", fix: null, line: null, column: null };
 }
 
 /**

@@ -10,6 +10,7 @@ import { type Name, nameFromText, nameText } from "../dns/name.ts";
 import { askMessage, isRejection, parseQuery, type Query, type Question } from "../dns/query.ts";
 import { CLASS, rcodeName, TYPE, typeName, typeNumber } from "../dns/types.ts";
 import type { Client, Requester } from "../lib/client.ts";
+import { type Said, say } from "../lib/said.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import { sentOf } from "../log/sent.ts";
 
@@ -37,7 +38,7 @@ interface LiveState {
   readonly known: Partial<Pick<ExplainedDecision, "route" | "answer" | "action">>;
   readonly cache: readonly CachedAnswer[];
   readonly verdict: ExplainedVerdict | null;
-  readonly notes: readonly string[];
+  readonly notes: readonly Said[];
   /** null = the cache is not consulted, or the group is not known yet. */
   readonly cached: CacheLookup | null;
 }
@@ -56,9 +57,7 @@ interface PredictedQuery<D extends Decision = Decision> {
 /** Looks up what the server knows, without counting a use of the cache. */
 export function findLiveState({ resolver, access }: LiveServer, { decision, ...predicted }: PredictedQuery): LiveState {
   const { client } = predicted.hypothetical;
-  const notes = access.allows(client)
-    ? []
-    : [`${client.address} is not among \`access.clients\`: it is refused before all this.`];
+  const notes = access.allows(client) ? [] : [say("note.mayNotAsk", { client: client.address })];
   if (decision.kind === "reply" || decision.kind === "drop") return { ...NOTHING_KNOWN, notes };
   const state = forwardedState(resolver, { ...predicted, decision });
   return { ...state, notes: [...notes, ...state.notes] };
@@ -90,7 +89,7 @@ function forwardedState(
     notes: [
       ...(preference !== null && effect === "unknown" ? [preferenceNote(preference)] : []),
       ...(group !== null && !loops && group.excludes(client.address)
-        ? [`${client.address} is a member of group ${group.label}, or may be: the question does not go back there.`]
+        ? [say("note.memberAsks", { client: client.address, group: group.label })]
         : []),
     ],
     cached,
@@ -170,8 +169,8 @@ function preferenceEffect(
   return outcomeOf(cached.held.answer) === "positive" ? "withheld" : "given";
 }
 
-function preferenceNote({ preferred, action }: Preference): string {
-  return `${typeName(preferred)} of the name is looked up first: where it has records, the answer is NODATA (${action}).`;
+function preferenceNote({ preferred, action }: Preference): Said {
+  return say("note.otherFamilyFirst", { type: typeName(preferred), action });
 }
 
 /** What the policy alone says about a query. The fields that depend on cache, verdicts and upstreams stay open. */

@@ -5,6 +5,7 @@ import { nameText } from "../dns/name.ts";
 import { askMessage } from "../dns/query.ts";
 import { typeName } from "../dns/types.ts";
 import { formatDuration } from "../lib/duration.ts";
+import { type Said, say } from "../lib/said.ts";
 import type { TraceStep } from "../log/record.ts";
 import { queryForTarget } from "../resolve/alias.ts";
 import { type Decision, MAX_ALIASES } from "../rules/decision.ts";
@@ -51,7 +52,7 @@ export class Explainer {
       if (request.resolve)
         throw new ControlError("invalid", "under a version of the past nothing can be asked: leave out `resolve` or `version`");
       const explained = explainQuery(await this.#pastPolicy(request.version), hypothetical, null);
-      return { ...explained, notes: [...explained.notes, PAST_NOTE] };
+      return { ...explained, notes: [...explained.notes, say("note.pastVersion", {})] };
     }
     const explained = explainQuery(state.policy, hypothetical, state);
     return request.resolve ? { ...explained, outcome: await resolveHypothetical(state, hypothetical) } : explained;
@@ -80,8 +81,6 @@ export class Explainer {
     return await versions.policyOf(version);
   }
 }
-
-const PAST_NOTE = "This is a version of the past: what the cache held then, and how upstreams did, is not known.";
 
 /**
  * Resolves the query as for that client: access and rate limits apply, upstreams are queried, and the cache keeps the answers. The counters and
@@ -131,12 +130,8 @@ export function explainQuery(
     target: target === null || isTooLong ? null : explainQuery(policy, target, live, aliases + 1),
     notes: [
       ...forbiddenNotes(policy, hypothetical, decision),
-      ...(origin === null || known.answer !== null ? [] : [`${known.action} is as ${origin} wants it.`]),
-      ...(isTooLong
-        ? [
-            `It is the target of ${MAX_ALIASES} aliases of the hosts table already: no more are followed, and the answer is SERVFAIL.`,
-          ]
-        : []),
+      ...(origin === null || known.answer !== null ? [] : [originSaid(known.action, origin)]),
+      ...(isTooLong ? [say("note.tooManyAliases", { aliases: MAX_ALIASES })] : []),
       ...state.notes,
     ],
     outcome: null,
@@ -144,10 +139,7 @@ export function explainQuery(
   const group = groupsOf(decision)[0] ?? null;
   const summary = summarizeExplanation({ ...explained, group, origin }, state.cached);
   if (live === null || live.access.allows(client)) return { ...explained, summary };
-  return {
-    ...explained,
-    summary: `${client.address} may not ask: it is refused (\`access.clients\`). If it were allowed: ${summary}`,
-  };
+  return { ...explained, summary: [say("explain.mayNotAsk", { client: client.address }), ...summary] };
 }
 
 function targetOf({ query, client }: HypotheticalQuery, decision: Decision): HypotheticalQuery | null {
@@ -156,20 +148,28 @@ function targetOf({ query, client }: HypotheticalQuery, decision: Decision): Hyp
 }
 
 /** Notes about chosen groups to which `never` forbids the query. */
-function forbiddenNotes({ egress }: ExplainedPolicy, { query, client }: HypotheticalQuery, decision: Decision): string[] {
+function forbiddenNotes({ egress }: ExplainedPolicy, { query, client }: HypotheticalQuery, decision: Decision): Said[] {
   return groupsOf(decision).flatMap((group) => {
-    const reason = egress.forbids(group, query, client);
-    return reason === null ? [] : [`\`never\` of group ${group} forbids it (${reason}): nothing is sent there.`];
+    const pattern = egress.forbids(group, query, client);
+    return pattern === null ? [] : [say("note.never", { group, pattern })];
   });
 }
 
-/** What set the modifier behind an action: `rule quiet`, or section `answers` if no rule did. The first matching rule that has the modifier wins. */
-function modifierOrigin(action: string, rules: readonly RuleOptions[], trace: readonly TraceStep[]): string | null {
+/** What set the modifier behind an action; `rule` null = section `answers`. The first matching rule that has the modifier wins. */
+interface ModifierOrigin {
+  readonly rule: string | null;
+}
+
+function originSaid(action: string, { rule }: ModifierOrigin): Said {
+  return rule === null ? say("note.actionBySection", { action }) : say("note.actionByRule", { action, rule });
+}
+
+/** null = no modifier is behind the action. */
+function modifierOrigin(action: string, rules: readonly RuleOptions[], trace: readonly TraceStep[]): ModifierOrigin | null {
   const modifier = modifierOf(action);
   if (modifier === null) return null;
   const matching = trace.flatMap((step) => (step.kind === "rule" && MATCHES.has(step.outcome) ? [step.rule] : []));
-  const origin = matching.find((name) => rules.find((rule) => rule.name === name)?.modifiers[modifier] !== undefined);
-  return origin === undefined ? "section `answers`" : `rule ${origin}`;
+  return { rule: matching.find((name) => rules.find((rule) => rule.name === name)?.modifiers[modifier] !== undefined) ?? null };
 }
 
 /** The modifier behind an action; null = no modifier. */

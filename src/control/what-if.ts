@@ -7,6 +7,7 @@ import { nameFromText } from "../dns/name.ts";
 import type { Question } from "../dns/query.ts";
 import { CLASS, typeNumber } from "../dns/types.ts";
 import type { Requester } from "../lib/client.ts";
+import { type Said, say } from "../lib/said.ts";
 import { shownUrl } from "../lib/text.ts";
 import type { LoggedQuestion } from "../log/export.ts";
 import { MAX_ALIASES } from "../rules/decision.ts";
@@ -86,12 +87,12 @@ async function compareAll(
 }
 
 /** Notes about lists of the draft that would hold more if the draft were in force. */
-function listNotes({ lists }: Policy): string[] {
+function listNotes({ lists }: Policy): Said[] {
   return lists
     .status()
     .flatMap(({ name, sources }) =>
       sources.flatMap(({ source, problem }) =>
-        problem === null ? [] : [`List ${name} of the draft: ${shownUrl(source)}: ${problem}.`],
+        problem === null ? [] : [say("whatIf.list", { list: name, source: shownUrl(source), reason: problem })],
       ),
     );
 }
@@ -149,16 +150,10 @@ class Comparison {
     return { queries: this.#queries, changed: this.#changed, changes: changes.sort((one, other) => other.queries - one.queries) };
   }
 
-  notes(): string[] {
+  notes(): Said[] {
     return [
-      ...(this.#approximate
-        ? [
-            "The log keeps no whole client addresses: rules for clients are judged by their networks, or as for nobody in particular.",
-          ]
-        : []),
-      ...(this.#leftOut > 0
-        ? [`There are more than ${MAX_CHANGES} different changes: queries of the others are counted, not shown.`]
-        : []),
+      ...(this.#approximate ? [say("whatIf.shortAddresses", {})] : []),
+      ...(this.#leftOut > 0 ? [say("whatIf.manyChanges", { changes: MAX_CHANGES })] : []),
     ];
   }
 

@@ -170,7 +170,7 @@ rules: [{ name: quiet, domains: ads.example, answer: drop }, { name: ads, domain
     expect(await check("expect: [{ name: page.example, upstream: domestic }]")).toEqual({
       ok: true,
       problems: [],
-      warnings: [{ message: expect.stringContaining("restart Fenliu"), line: null, column: null }],
+      warnings: [{ message: expect.stringContaining("restart Fenliu"), key: "", fix: null, line: null, column: null }],
     });
   });
 

@@ -46,7 +46,7 @@ describe("explain without a running server", () => {
     const { code, out } = await explained(["www.page.example"]);
     expect(code).toBe(0);
     expect(out).toMatch(
-      /^www\.page\.example A {2}asked by 127\.0\.0\.1\nRule split sends it to domestic because of page\.example, line 2 of list cn/,
+      /^www\.page\.example A {2}asked by 127\.0\.0\.1\nRule split sends it to domestic\. It matches page\.example, line 2 of list cn/,
     );
     expect(out).toContain(
       "  - rule quiet is not for this client\n  > rule split decides because of page.example, line 2 of list cn",

@@ -275,7 +275,7 @@ describe("other commands", () => {
     writeFileSync(file, config(await freePort()));
     const { status, stdout } = await cli("explain", "www.moves.example", "-c", file);
     expect(status).toBe(0);
-    expect(stdout).toMatch(/Rule split sends it to easy because of moves\.example, line 2 of list first/);
+    expect(stdout).toMatch(/Rule split sends it to easy\. It matches moves\.example, line 2 of list first/);
     expect(stdout).toContain("cache and verdicts are not known: no Fenliu answers at");
     for (const words of [["explain", "one.example", "--resolve"], ["log"], ["flush", "one.example"]])
       expect(await cli(...words, "-c", file)).toMatchObject({
@@ -338,7 +338,7 @@ test("a query from before a change of a list is explained by the list in force t
       trace: (await whole(after)).trace,
     });
     const { stdout } = await cli("explain", "www.moves.example", "--under", before?.version ?? "");
-    expect(stdout).toMatch(/because of moves\.example, line 2 of list first/);
+    expect(stdout).toMatch(/It matches moves\.example, line 2 of list first/);
     expect(stdout).toContain("This is a version of the past");
   };
   await expectBoth();

@@ -22,7 +22,7 @@ function check(text: string, path = join(directory(), "fenliu.yaml")): Promise<C
 
 describe("a draft of the configuration", () => {
   test("has the problems that the file would have, with their places", async () => {
-    expect(await check("rules: 5\n")).toMatchObject({ ok: false, problems: [{ line: 1, column: 8 }] });
+    expect(await check("rules: 5\n")).toMatchObject({ ok: false, problems: [{ key: "rules", line: 1, column: 8 }] });
     expect(await check("answers: { https: nodata }\n")).toEqual({ ok: true, problems: [], warnings: [] });
     expect(await check("ddns: { tokens: [abcdefghijklmnop] }\n")).toMatchObject({
       ok: false,
@@ -36,14 +36,14 @@ describe("a draft of the configuration", () => {
     expect(await check(`lists: { some: { domains: ["${list}"] } }`)).toEqual({
       ok: true,
       problems: [],
-      warnings: [{ message: `list some: ${list}: 2 lines were passed over`, line: null, column: null }],
+      warnings: [{ message: `list some: ${list}: 2 lines were passed over`, key: "", fix: null, line: null, column: null }],
     });
   });
 
   test("gets a warning if only a reload would refuse it", async () => {
     const site = await siteWith({});
     const { control } = site.app.administration;
-    const warning = { message: expect.stringContaining("restart Fenliu"), line: null, column: null };
+    const warning = { message: expect.stringContaining("restart Fenliu"), key: "", fix: null, line: null, column: null };
     const text = "listen: { dns: ['127.0.0.1:5399'] }\n";
     expect(await control.checkConfig(text)).toEqual({ ok: true, problems: [], warnings: [warning] });
     expect((await control.checkConfig(site.app.state.config.text)).warnings).not.toContainEqual(warning);

@@ -4,6 +4,7 @@ import { Explainer } from "../../src/control/explain.ts";
 import { hypotheticalQuery } from "../../src/control/explain-live.ts";
 import { nameText } from "../../src/dns/name.ts";
 import { RCODE } from "../../src/dns/types.ts";
+import { saidText } from "../../src/lib/said.ts";
 import { siteWith, type TestSite } from "../support/site.ts";
 import { deny, honest, silent, withRcode } from "../support/zone-script.ts";
 
@@ -34,7 +35,7 @@ describe("an explanation with resolve", () => {
       ],
     });
     // The explanation shows the state before the query.
-    expect(summary).toContain("The cache does not hold the answer");
+    expect(saidText(summary)).toContain("The cache does not hold the answer");
     expect((await resolved(site, "www.page.example")).outcome).toMatchObject({ source: "cache", attempts: [] });
     expect(site.asked()).toEqual(["www.page.example A"]);
   });
@@ -108,7 +109,9 @@ rules: [{ name: quiet, clients: [203.0.113.0/24], log: false }]`;
     const site = await siteWith({ upstreams, yaml: "rules: [{ name: hush, domains: [hush.example], answer: drop }]" });
     const { outcome, summary } = await resolved(site, "hush.example");
     expect(outcome).toMatchObject({ rcode: "REFUSED", source: "rule", action: "drop" });
-    expect(summary).toBe("Rule hush meets it with silence over UDP, and with REFUSED elsewhere because of hush.example.");
+    expect(saidText(summary)).toBe(
+      "Rule hush meets it with silence over UDP, and with REFUSED elsewhere. It matches hush.example.",
+    );
   });
 
   test("says that a stale answer comes at once if a refresh has just failed", async () => {
@@ -119,11 +122,13 @@ rules: [{ name: quiet, clients: [203.0.113.0/24], log: false }]`;
     isWell = false;
     await site.clock.advance(101_000);
     const first = await resolved(site, "www.page.example");
-    expect(first.summary).toContain("it is given where upstream fails or takes long");
+    expect(saidText(first.summary)).toContain("it is given where upstream fails or takes long");
     expect(first.outcome).toMatchObject({ source: "stale" });
-    expect((await resolved(site, "www.page.example")).summary).toContain("it is given at once");
+    expect(saidText((await resolved(site, "www.page.example")).summary)).toContain("it is given at once");
     await site.clock.advance(31_000);
-    expect((await resolved(site, "www.page.example")).summary).toContain("it is given where upstream fails or takes long");
+    expect(saidText((await resolved(site, "www.page.example")).summary)).toContain(
+      "it is given where upstream fails or takes long",
+    );
   });
 });
 

@@ -30,7 +30,7 @@ describe("versions", () => {
       decision: { route: "domestic" },
       trace: [{ match: { list: "cn", line: 2, source: stage.paths.cn } }],
       cache: [],
-      notes: [expect.stringContaining("a version of the past")],
+      notes: [{ code: "note.pastVersion" }],
     });
   });
 

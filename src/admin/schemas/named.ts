@@ -7,6 +7,7 @@ import {
   type TUnsafe,
   Type,
 } from "typebox";
+import type { Said } from "../../lib/said.ts";
 
 /** A schema that the OpenAPI document has once, under its name; other schemas refer to it by `ref`. */
 export interface NamedSchema<T = unknown> {
@@ -44,6 +45,19 @@ export function listOf<T>({ ref }: NamedSchema<T>): TUnsafe<readonly T[]> {
 export function nullable<S extends TSchema>(schema: S) {
   return Type.Union([schema, Type.Null()]);
 }
+
+/** `lib/said.ts` */
+export const saidSchema: NamedSchema<Said> = namedObject("Said", "A sentence for people.", {
+  code: Type.String({
+    description: "Which sentence it is, for pages in other languages. There may be new ones at any time: show `text` then.",
+    examples: ["explain.sends"],
+  }),
+  values: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()]), {
+    description: "What the sentence names.",
+    examples: [{ rule: "split", group: "domestic" }],
+  }),
+  text: Type.String({ description: "In English.", examples: ["Rule split sends it to domestic."] }),
+});
 
 /** One of these texts. */
 export function oneOf<const V extends string>(values: readonly V[], options: TSchemaOptions = {}): TUnsafe<V> {

@@ -7,6 +7,7 @@ import {
   namedObject,
   nullable,
   oneOf,
+  saidSchema,
   schemaReference,
   type ValueOf,
 } from "./named.ts";
@@ -235,11 +236,8 @@ const EXPLAINED_FIELDS = {
   trace: Type.Array(traceStepSchema.ref, { description: "Every rule tried, in order, and why it did or did not match." }),
   cache: Type.Array(cachedAnswerSchema.ref, { description: "What the cache holds of the name on this route." }),
   verdict: nullable(explainedVerdictSchema.ref),
-  summary: Type.String({
-    description: "One sentence for people.",
-    examples: ["rule split sends it to domestic because of taobao.com, line 12 of list cn"],
-  }),
-  notes: Type.Array(Type.String(), { description: "What else could change what the client gets, one sentence each." }),
+  summary: Type.Array(saidSchema.ref, { description: "What happens, in some sentences that are read one after the other." }),
+  notes: Type.Array(saidSchema.ref, { description: "What else could change what the client gets." }),
   outcome: nullable(explainedOutcomeSchema.ref),
 };
 
@@ -259,6 +257,7 @@ export const explainedSchema: NamedSchema<Explained> = named(
 );
 
 export const RECORD_SCHEMAS: readonly NamedSchema[] = [
+  saidSchema,
   queryRecordSchema,
   attemptSchema,
   traceStepSchema,

@@ -1,5 +1,5 @@
 import { Type } from "typebox";
-import { closedObject, type NamedSchema, namedObject, nullable, oneOf, type ValueOf } from "./named.ts";
+import { closedObject, type NamedSchema, namedObject, nullable, oneOf, saidSchema, type ValueOf } from "./named.ts";
 
 const COUNT = Type.Integer({ minimum: 0 });
 const INSTANT = Type.String({ examples: ["2026-11-21T21:03:11.482Z"] });
@@ -109,7 +109,9 @@ export const configViewSchema = namedObject("Config", null, {
 export type ConfigView = ValueOf<typeof configViewSchema>;
 
 const configProblemSchema = namedObject("ConfigProblem", null, {
-  message: Type.String(),
+  message: Type.String({ examples: ["`udpp` is no key of `listen`"] }),
+  key: Type.String({ description: "Path in the tree, such as `rules[2].types`; empty: it concerns no key." }),
+  fix: nullable(Type.String({ description: "What to do about it, as an order.", examples: ["write `udp`"] })),
   line: nullable(Type.Integer({ minimum: 1, description: "null: it concerns no place in the text." })),
   column: nullable(Type.Integer({ minimum: 1 })),
 });
@@ -165,7 +167,7 @@ export const whatIfSchema = namedObject("WhatIf", null, {
   changed: Type.Integer({ minimum: 0, description: "Those that would go otherwise." }),
   truncated: Type.Boolean({ description: "Whether there were more queries than are looked at." }),
   changes: Type.Array(whatIfChangeSchema.ref, { description: "Most queries first." }),
-  notes: Type.Array(Type.String(), { description: "What makes it less than exact, one sentence each." }),
+  notes: Type.Array(saidSchema.ref, { description: "What makes it less than exact." }),
 });
 
 export type WhatIf = ValueOf<typeof whatIfSchema>;

@@ -16,6 +16,7 @@ import type {
   VersionView,
   WhatIf,
 } from "../../../src/admin/schemas/views.ts";
+import { say } from "../../../src/lib/said.ts";
 import { type ExportFormat, exportText } from "../../../src/log/export.ts";
 import type { Page, PageRequest, QueryFilter } from "../../../src/log/filter.ts";
 import { compileFilter } from "../../../src/log/filter-tests.ts";
@@ -258,7 +259,7 @@ export class MemoryControl implements Control {
 
   async checkConfig(text: string) {
     this.#check();
-    const problem = { message: "rules: this is no list", line: 1, column: null };
+    const problem = { message: "this is no list", key: "rules", fix: "write a list", line: 1, column: null };
     return text.includes("rules: 5")
       ? { ok: false, problems: [problem], warnings: [] }
       : { ok: true, problems: [], warnings: [{ ...problem, line: null }] };
@@ -359,8 +360,8 @@ const EXPLAINED: Explained = {
   cache: [CACHED],
   verdict: { side: "near", near: "kept", type: "A", ageSeconds: 60 },
   target: null,
-  summary: "Rule others compares domestic with overseas.",
-  notes: ["The name is in no list."],
+  summary: [say("explain.compares", { rule: "others", near: "domestic", far: "overseas" })],
+  notes: [say("note.pastVersion", {})],
   outcome: null,
 };
 

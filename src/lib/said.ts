@@ -1,0 +1,73 @@
+/**
+ * What the server says to people: a code with its values, so that a page can put it into another language, and the English sentence.
+ * The table has every code. A page translates the codes that it knows and shows the text of the others.
+ */
+export interface Said {
+  readonly code: string;
+  /** Names, numbers and times as they are; never prose, but for `reason`, which another program or the system gave. */
+  readonly values: Readonly<Record<string, string | number>>;
+  readonly text: string;
+}
+
+export type SaidCode = keyof typeof SAID;
+
+/** What stands in braces is a value. */
+export const SAID = {
+  "explain.answers": "Rule {rule} answers with {answer}.",
+  "explain.drops": "Rule {rule} meets it with silence over UDP, and with REFUSED elsewhere.",
+  "explain.sends": "Rule {rule} sends it to {group}.",
+  "explain.firstGroup": "No rule decides, so it goes to the first group, {group}.",
+  "explain.compares": "Rule {rule} compares {near} with {far}.",
+  "explain.matchesPattern": "It matches {pattern}.",
+  "explain.matchesList": "It matches {pattern}, line {line} of list {list} ({source}).",
+  "explain.hosts": "The hosts table has {pattern}: it is answered here with {answer}.",
+  "explain.alias": "The hosts table has {pattern}: it is an alias of {target}, which goes its own way.",
+  "explain.hostsLine": "It stands in line {line} of {source}.",
+  "explain.special": "It is a special name that nothing lets out: it is answered here with {answer}.",
+  "explain.any": "{type} is answered here with one HINFO record in place of all there is (RFC 8482).",
+  "explain.filteredByRule": "{type} is answered here with NODATA ({action}), as rule {rule} wants it. Without that:",
+  "explain.filteredBySection": "{type} is answered here with NODATA ({action}), as section `answers` wants it. Without that:",
+  "explain.never": "{group} must never get it: it is answered with SERVFAIL.",
+  "explain.loop": "It came from {group}, so it is answered at once as a loop.",
+  "explain.verdict": "Since {seconds} s the name is known for the {side} side ({type} {finding}).",
+  "explain.nearAddresses": "No verdict is held, but addresses of the near side are, and {type} is not compared.",
+  "explain.notCompared": "Nothing is known of the name, and {type} is not compared.",
+  "explain.groupAnswers": "So {group} answers.",
+  "explain.bothAsked": "Nothing is known of the name yet, so both are asked.",
+  "explain.bothAskedForA": "Nothing is known of the name yet, so both are asked for A first.",
+  "explain.mayNotAsk": "{client} may not ask: it is refused (`access.clients`). If it were allowed:",
+  "cache.nothing": "The cache does not hold the answer.",
+  "cache.fresh": "The cache holds the answer ({answer}), fresh for {seconds} s more.",
+  "cache.staleAtOnce":
+    "The answer in the cache ({answer}) is past its time: it is given at once, as upstream failed or took long just now.",
+  "cache.stale": "The answer in the cache ({answer}) is past its time: it is given where upstream fails or takes long.",
+  "cache.expired": "The answer in the cache is past its time.",
+  "note.pastVersion": "This is a version of the past: what the cache held then, and how upstreams did, is not known.",
+  "note.configurationOnly": "This is what the configuration says; cache and verdicts are not known: {reason}.",
+  "note.never": "`never` of group {group} forbids it ({pattern}): nothing is sent there.",
+  "note.actionByRule": "{action} is as rule {rule} wants it.",
+  "note.actionBySection": "{action} is as section `answers` wants it.",
+  "note.tooManyAliases":
+    "It is the target of {aliases} aliases of the hosts table already: no more are followed, and the answer is SERVFAIL.",
+  "note.mayNotAsk": "{client} is not among `access.clients`: it is refused before all this.",
+  "note.otherFamilyFirst": "{type} of the name is looked up first: where it has records, the answer is NODATA ({action}).",
+  "note.memberAsks": "{client} is a member of group {group}, or may be: the question does not go back there.",
+  "whatIf.list": "List {list} of the draft: {source}: {reason}.",
+  "whatIf.shortAddresses":
+    "The log keeps no whole client addresses: rules for clients are judged by their networks, or as for nobody in particular.",
+  "whatIf.manyChanges": "There are more than {changes} different changes: queries of the others are counted, not shown.",
+} as const;
+
+type Places<Template extends string> = Template extends `${string}{${infer Place}}${infer Rest}` ? Place | Places<Rest> : never;
+
+type Values<Code extends SaidCode> = { readonly [Place in Places<(typeof SAID)[Code]>]: string | number };
+
+export function say<Code extends SaidCode>(code: Code, values: Values<Code>): Said {
+  const given: Said["values"] = values;
+  return { code, values: given, text: SAID[code].replace(/\{(\w+)\}/g, (_, place: string) => String(given[place])) };
+}
+
+/** Sentences as one text. */
+export function saidText(sentences: readonly Said[]): string {
+  return sentences.map(({ text }) => text).join(" ");
+}
