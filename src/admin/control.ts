@@ -136,5 +136,8 @@ export interface HostRecordInput {
   readonly address?: string | readonly string[] | undefined;
   readonly cname?: string | undefined;
   readonly others?: "nodata" | "forward" | undefined;
+  readonly a?: "nodata" | "forward" | undefined;
+  readonly aaaa?: "nodata" | "forward" | undefined;
+  readonly forward?: boolean | undefined;
   readonly https?: { readonly alpn?: readonly string[] | undefined; readonly port?: number | undefined } | undefined;
 }

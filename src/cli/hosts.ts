@@ -56,7 +56,7 @@ const hostList = named("Hosts", listOf(hostViewSchema));
 function table(views: readonly HostView[]): string {
   const rows = views.map(({ name, addresses, cname, source, line, own, hidden }) => [
     name,
-    cname === null ? addresses.join(" ") : `alias of ${cname}`,
+    cname === null ? addresses.join(" ") || "as the rules say" : `alias of ${cname}`,
     own ? source : `${source}:${line}`,
     hidden ? "hidden" : "",
   ]);

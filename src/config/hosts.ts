@@ -1,6 +1,7 @@
 import type { HostRecord, HostsOptions, OwnHosts } from "../hosts/options.ts";
-import type { ConfigReader } from "./reading.ts";
+import type { ConfigReader, SourceLocation } from "./reading.ts";
 import {
+  boolean,
   integer,
   key,
   keyword,
@@ -29,11 +30,16 @@ const alpn = wordLike(/^[\x21-\x7e]{1,255}$/, "a protocol id such as `h2`", {
 const NO_ADDRESS = "a name needs an address";
 const oneOrMoreAddresses = oneOrMore(address, NO_ADDRESS);
 
+const missing = keyword("nodata", "forward");
+
 const recordMap = object("a map with `address`, `addresses` or `cname`", {
   address: optional(withPlace(oneOrMoreAddresses), "The name's address, or several."),
   addresses: optional(withPlace(oneOrMoreAddresses), "The same as `address`."),
   cname: optional(withPlace(domainName), "The name is an alias of this one."),
-  others: key(keyword("nodata", "forward"), "Questions for other types: nodata, or forward as the rules say.", "nodata"),
+  others: key(missing, "Questions for other types: nodata, or forward as the rules say.", "nodata"),
+  a: optional(withPlace(missing), "Questions for A where the name has no IPv4 address; by default as `others`."),
+  aaaa: optional(withPlace(missing), "Questions for AAAA where the name has no IPv6 address; by default as `others`."),
+  forward: optional(withPlace(boolean()), "true: the rules answer for the name, although a wildcard or a file has it."),
   https: optional(
     object("a map with `alpn` and `port`", {
       alpn: key(oneOrMany(alpn), "Protocols of the service, such as h2.", []),
@@ -90,8 +96,10 @@ function recordsOf(named: readonly Named<string, RawRecord>[]): HostRecord[] {
 
 function recordOf(name: string, raw: RawRecord): HostRecord {
   if (!isMapForm(raw)) return { name, addresses: raw, cname: null, others: "nodata", https: null };
-  const addresses = [...(raw.address?.value ?? []), ...(raw.addresses?.value ?? [])];
-  return { name, addresses, cname: raw.cname?.value ?? null, others: raw.others, https: raw.https };
+  if (raw.forward?.value === true) return { name, addresses: [], cname: null, others: "forward", https: null };
+  const { others, https, a, aaaa } = raw;
+  const families = { ...(a === null ? {} : { a: a.value }), ...(aaaa === null ? {} : { aaaa: aaaa.value }) };
+  return { name, addresses: addressesOf(raw), cname: raw.cname?.value ?? null, others, https, ...families };
 }
 
 export function checkHosts({ records }: Pick<RawHosts, "records">, reader: ConfigReader): void {
@@ -102,12 +110,36 @@ export function checkHosts({ records }: Pick<RawHosts, "records">, reader: Confi
       reader.fail(keyPlace, `\`${name}\` is here already: letter case does not tell names apart`, "make it one entry");
     seen.add(identity);
     if (value === undefined || !isMapForm(value)) continue;
-    const { address, addresses, cname } = value;
-    if (cname !== null && (address !== null || addresses !== null))
-      reader.fail(cname.place, "a name has a `cname` or addresses, not both (RFC 1034 §3.6.2)", "remove one of them");
-    if (cname === null && address === null && addresses === null && reader.isClean(keyPlace.key))
-      reader.fail(keyPlace, `\`${name}\` has neither an address nor a \`cname\``, "add `address:` or `cname:`");
+    checkRecord(name, value, keyPlace, reader);
   }
+}
+
+function checkRecord(name: string, record: RecordMap, keyPlace: SourceLocation, reader: ConfigReader): void {
+  const { address, addresses, cname, a, aaaa, forward, https } = record;
+  const written = addressesOf(record);
+  const hasNone = address === null && addresses === null && cname === null;
+  if (cname !== null && (address !== null || addresses !== null))
+    reader.fail(cname.place, "a name has a `cname` or addresses, not both (RFC 1034 §3.6.2)", "remove one of them");
+  if (forward?.value === true && (!hasNone || https !== null || a !== null || aaaa !== null || record.others !== "nodata"))
+    reader.fail(forward.place, "`forward: true` leaves the whole name to the rules: nothing stands beside it", "write it alone");
+  const families = [
+    ["IPv4", a, written.some((text) => !text.includes(":"))],
+    ["IPv6", aaaa, written.some((text) => text.includes(":"))],
+  ] as const;
+  for (const [family, key, hasFamily] of families)
+    if (key !== null && (hasFamily || cname !== null))
+      reader.fail(
+        key.place,
+        hasFamily ? `the name has an ${family} address, which answers this type` : "an alias answers every type",
+        "remove one of them",
+      );
+  const opens = forward?.value === true || a?.value === "forward" || aaaa?.value === "forward";
+  if (hasNone && !opens && reader.isClean(keyPlace.key))
+    reader.fail(keyPlace, `\`${name}\` has neither an address nor a \`cname\``, "add `address:` or `cname:`");
+}
+
+function addressesOf({ address, addresses }: RecordMap): readonly string[] {
+  return [...(address?.value ?? []), ...(addresses?.value ?? [])];
 }
 
 function isMapForm(raw: RawRecord): raw is RecordMap {

@@ -60,12 +60,14 @@ export function cacheView({ hits, misses, positive, negative }: CacheStats): Cac
   return { hits, misses, positive, negative };
 }
 
-export function hostView({ pattern, addresses, cname, others, https, source, line }: HostsMatch): HostView {
+export function hostView({ pattern, addresses, cname, others, a, aaaa, https, source, line }: HostsMatch): HostView {
   return {
     name: pattern,
     addresses: addresses.map(addressText),
     cname: cname === null ? null : nameText(cname),
     others,
+    a: a ?? others,
+    aaaa: aaaa ?? others,
     https,
     source,
     line,

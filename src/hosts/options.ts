@@ -5,11 +5,18 @@ export interface HostRecord {
   /** IP literals; empty where `cname` is set. */
   readonly addresses: readonly string[];
   readonly cname: string | null;
-  /** The answer to questions for other types. */
-  readonly others: "nodata" | "forward";
+  /** The answer to questions for other types. A record with nothing but `forward` takes its names out of the table. */
+  readonly others: Missing;
+  /** The answer to questions for A where the name has no IPv4 address; absent = as `others`. */
+  readonly a?: Missing;
+  /** The same of AAAA and IPv6. */
+  readonly aaaa?: Missing;
   /** A TYPE65 record of the name's own. */
   readonly https: { readonly alpn: readonly string[]; readonly port: number | null } | null;
 }
+
+/** What is answered where a name has no record of a type: an empty answer, or what the rules say. */
+export type Missing = "nodata" | "forward";
 
 /** Section `hosts`. */
 export interface HostsOptions {

@@ -150,7 +150,16 @@ function entryOf(record: HostRecord): Omit<HostEntry, "source" | "line"> | strin
   if (cname !== null && (addresses.length > 0 || record.https !== null))
     return `${record.name} has a CNAME, and other data beside it`;
   if (cname === owner.name && !owner.wildcard) return `${record.name} is its own CNAME`;
-  return { ...owner, addresses, cname, others: record.others, https: record.https };
+  const { others, https, a, aaaa } = record;
+  return {
+    ...owner,
+    addresses,
+    cname,
+    others,
+    https,
+    ...(a === undefined ? {} : { a }),
+    ...(aaaa === undefined ? {} : { aaaa }),
+  };
 }
 
 /** A host name, which has letters, digits, `-` and `_` only; null for any other text. */

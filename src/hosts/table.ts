@@ -17,6 +17,8 @@ export interface HostEntry {
   readonly addresses: readonly Uint8Array[];
   readonly cname: Name | null;
   readonly others: HostRecord["others"];
+  readonly a?: HostRecord["others"];
+  readonly aaaa?: HostRecord["others"];
   readonly https: HostRecord["https"];
   /** Path of a file, or `hosts.records`. */
   readonly source: string;
@@ -38,7 +40,8 @@ interface HostsPointer {
 
 /**
  * The table, immutable. It is made of layers, the strongest first: an entry for a name or a wildcard hides the entries of later layers for the same
- * name or wildcard. An exact name goes before a wildcard, whatever their layers, and a longer wildcard before a shorter one. Within a layer the addresses of one name add up, in the order written; the first CNAME, `others` and `https` hold.
+ * name or wildcard. An exact name goes before a wildcard, whatever their layers, and a longer wildcard before a shorter one; an entry that leaves all
+ * types to the rules takes its names out. Within a layer the addresses of one name add up, in the order written; the first CNAME, `others` and `https` hold.
  * A private address (`privateAddresses`) has a PTR record to the first exact name with that address. For a public address DNS knows better.
  */
 export class HostsTable {
@@ -55,9 +58,14 @@ export class HostsTable {
         if (!entry.wildcard) this.#addPointers(entry);
       }
     }
-    for (const name of [...this.#exact.keys(), ...this.#pointers.keys()]) this.#addAncestors(parentOf(name));
+    for (const name of this.#pointers.keys()) this.#addAncestors(parentOf(name));
+    for (const match of this.#exact.values()) {
+      if (!isException(match)) this.#addAncestors(parentOf(match.name));
+      // Names below an exception are in the table as long as a wildcard above it holds them.
+      else if (this.lookup(nameBelow(match.name)) !== null) this.#addAncestors(match.name);
+    }
     // RFC 4592 §2.2.2: the name a wildcard hangs on exists, if only as an empty non-terminal.
-    for (const name of this.#wildcards.keys()) this.#addAncestors(name);
+    for (const match of this.#wildcards.values()) if (!isException(match)) this.#addAncestors(match.name);
   }
 
   /** How many names and wildcards there are. */
@@ -71,8 +79,17 @@ export class HostsTable {
     yield* this.#wildcards.values();
   }
 
-  /** The match for this very name, else for the longest wildcard above; null = none. The match answers for all types of the name. */
+  /**
+   * The match for this very name, else for the longest wildcard above; null = none, or an exception takes the name out of the table. The match
+   * answers for all types of the name.
+   */
   lookup(name: Name): HostsMatch | null {
+    const match = this.find(name);
+    return match === null || isException(match) ? null : match;
+  }
+
+  /** As `lookup`, and gives exceptions too. */
+  find(name: Name): HostsMatch | null {
     const exact = this.#exact.get(name);
     if (exact !== undefined || this.#wildcards.size === 0) return exact ?? null;
     for (let zone = name; zone.length > 1; ) {
@@ -104,6 +121,21 @@ export class HostsTable {
   #addAncestors(lowest: Name): void {
     for (let name = lowest; !this.#ancestors.has(name); name = parentOf(name)) this.#ancestors.add(name);
   }
+}
+
+/** Whether the entry leaves all types to the rules: its names are not in the table, whatever wildcard lies above them. */
+export function isException({ addresses, cname, https, others, a, aaaa }: HostRecord | HostEntry): boolean {
+  return (
+    addresses.length === 0 &&
+    cname === null &&
+    https === null &&
+    [others, a ?? others, aaaa ?? others].every((missing) => missing === "forward")
+  );
+}
+
+/** A name below with a label that nobody writes. */
+function nameBelow(name: Name): Name {
+  return `\x01\0${name}` as Name;
 }
 
 /** Reads `nas.lan` or `*.apps.lan`; null where the text is no name. */

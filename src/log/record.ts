@@ -89,7 +89,7 @@ export interface AttemptRecord {
 
 /** One thing that was looked at on the way to a decision, JSON as it stands: the same in the log, in explanations and on the command line. */
 export type TraceStep =
-  /** The static table decided. */
+  /** The static table has the name. It decided, unless further steps follow: then it leaves this type to the rules. */
   | { readonly kind: "hosts"; readonly pattern: string; readonly source: string; readonly line: number }
   /** The name lies in a special zone: only a pattern within the zone lets it out. */
   | { readonly kind: "special"; readonly zone: string }

@@ -99,8 +99,8 @@ export class Decider {
     // Hosts and special zones are of class IN; rules apply to every class.
     if (question.class !== CLASS.IN) return this.#decideByRules({ question, requester, zone: null, steps });
     const answer = answerFromHosts(this.#hosts, question, this.#hostsTtls);
+    if (steps !== null) pushHostsStep(this.#hosts, question.name, steps);
     if (answer !== null) {
-      steps?.push(hostsStep(this.#hosts, question.name));
       const context = this.#localContext(question, requester);
       return { kind: "reply", source: "hosts", action: "none", answer, context };
     }
@@ -222,7 +222,7 @@ interface Explanation {
 
 /** One step on the way to a decision. */
 export type ExplanationStep =
-  /** The hosts table decided. */
+  /** The hosts table has the name. It decided, unless other steps follow: then it leaves this type, or the name, to the rules. */
   | { readonly kind: "hosts"; readonly pattern: string; readonly source: string; readonly line: number }
   /** The name is special. A rule with a pattern in the zone can still let the name out. */
   | { readonly kind: "special"; readonly zone: Name }
@@ -239,10 +239,11 @@ export type ExplanationStep =
   /** No rule decided. */
   | { readonly kind: "first-group"; readonly group: string };
 
-function hostsStep(hosts: HostsTable, name: Name): ExplanationStep {
-  const match = hosts.lookup(name);
+function pushHostsStep(hosts: HostsTable, name: Name, steps: ExplanationStep[]): void {
+  const match = hosts.find(name);
   const from = match ?? hosts.pointer(name);
-  return { kind: "hosts", pattern: match?.pattern ?? nameText(name), source: from?.source ?? "", line: from?.line ?? 0 };
+  if (from !== null)
+    steps.push({ kind: "hosts", pattern: match?.pattern ?? nameText(name), source: from.source, line: from.line });
 }
 
 function hitStep(rule: string, outcome: "decides" | "modifies" | "closed", match: RuleMatch | null): ExplanationStep {
@@ -284,6 +285,8 @@ function answerFromMatch(match: HostsMatch, question: RuleQuestion, ttls: HostsT
     const sizeBytes = type === TYPE.A ? 4 : 16;
     const addresses = match.addresses.filter(({ length }) => length === sizeBytes);
     if (addresses.length > 0) return { kind: "addresses", addresses, ttlSeconds };
+    const missing = (type === TYPE.A ? match.a : match.aaaa) ?? match.others;
+    return missing === "forward" ? null : answerWithoutRecord(question, ttls);
   }
   if (type === TYPE.HTTPS && match.https !== null) return { kind: "https", data: httpsData(match.https), ttlSeconds };
   return match.others === "forward" ? null : answerWithoutRecord(question, ttls);

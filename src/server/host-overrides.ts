@@ -3,6 +3,7 @@ import { parseOwnHosts } from "../config/load.ts";
 import type { Config } from "../config/types.ts";
 import type { HostRecord, OwnHosts } from "../hosts/options.ts";
 import type { HostsProblem } from "../hosts/parse.ts";
+import { isException } from "../hosts/table.ts";
 import { dataFolder, readIfThere, replaceFile } from "../lib/files.ts";
 import { errorText } from "../lib/text.ts";
 
@@ -60,10 +61,14 @@ function textOf({ records, hidden }: OwnHosts): string {
 }
 
 /** A record in the form of section `hosts.records`. */
-function yamlValue({ addresses, cname, others, https }: HostRecord): unknown {
+function yamlValue(record: HostRecord): unknown {
+  if (isException(record)) return { forward: true };
+  const { addresses, cname, others, a, aaaa, https } = record;
   return {
-    ...(cname === null ? { address: addresses } : { cname }),
+    ...(cname !== null ? { cname } : addresses.length > 0 ? { address: addresses } : {}),
     ...(others === "nodata" ? {} : { others }),
+    ...(a === undefined ? {} : { a }),
+    ...(aaaa === undefined ? {} : { aaaa }),
     ...(https === null ? {} : { https: { alpn: https.alpn, ...(https.port === null ? {} : { port: https.port }) } }),
   };
 }

@@ -119,12 +119,15 @@ describe("names set and removed through the API", () => {
       ["__proto__", { address: "10.0.0.1", https: { alpn: ["h2", "http/1.1"], port: 8443 } }],
       ["*.München.lan", { address: "10.0.0.1", https: { alpn: ["h3"] } }],
       ["a.lan", { cname: "b.lan" }],
+      ["six.lan", { address: "10.0.0.1", aaaa: "forward" }],
+      ["none.lan", { a: "forward" }],
+      ["*.out.lan", { forward: true }],
     ];
     for (const [name, record] of records) await control.putHost(name, record);
     await take(site, "a.lan");
     await control.putHost("a.lan", { cname: "c.lan" });
     const before = control.hosts();
-    expect(before).toHaveLength(5);
+    expect(before).toHaveLength(8);
     await site.reload("");
     expect(control.hosts()).toEqual(before);
     for (const { name } of before) await control.deleteHost(name, false);
@@ -141,11 +144,15 @@ describe("names set and removed through the API", () => {
 });
 
 describe("an invalid host record is refused with a reason", () => {
-  test.each([
+  test.each<[string, HostRecordInput, string]>([
     ["nas.lan", {}, "neither an address nor a `cname`"],
     ["nas.lan", { address: "10.0.0" }, "10.0.0"],
     ["nas.lan", { address: "10.0.0.1", cname: "x.lan" }, "not both"],
     ["nas.lan", { address: [] }, "needs an address"],
+    ["nas.lan", { aaaa: "nodata" }, "neither an address nor a `cname`"],
+    ["nas.lan", { address: "fd00::1", aaaa: "forward" }, "has an IPv6 address"],
+    ["nas.lan", { cname: "x.lan", a: "forward" }, "an alias answers every type"],
+    ["nas.lan", { address: "10.0.0.1", forward: true }, "nothing stands beside it"],
     ["nas.lan", { cname: "x.lan", https: { port: 70_000 } }, "70000"],
   ])("%s %j", (name, input, words) => {
     expect(() => hostRecord(hostPattern(name), input)).toThrow(words);

@@ -66,6 +66,8 @@ describe("a file that uses every section", () => {
       { name: "doh.example.com", addresses: ["10.0.0.2"], cname: null, others: "nodata", https: null },
       { name: "photos.lan", addresses: [], cname: "nas.lan", others: "nodata", https: null },
       { name: "shop.example.com", addresses: ["10.0.0.7"], cname: null, others: "forward", https: null },
+      { name: "six.example.com", addresses: ["10.0.0.7"], cname: null, others: "forward", https: null, aaaa: "nodata" },
+      { name: "out.apps.lan", addresses: [], cname: null, others: "forward", https: null },
       { name: "shop.lan", addresses: ["10.0.0.8"], cname: null, others: "nodata", https: { alpn: ["h2"], port: 8443 } },
     ]);
   });

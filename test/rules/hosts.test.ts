@@ -3,7 +3,7 @@ import { addressText } from "../../src/dns/address.ts";
 import { nameText } from "../../src/dns/name.ts";
 import { httpsData } from "../../src/rules/decider.ts";
 import type { LocalAnswer } from "../../src/rules/decision.ts";
-import { name, rule, site } from "./site.ts";
+import { ask, laptop, name, rule, site } from "./site.ts";
 
 const table = site({
   hosts: [
@@ -82,6 +82,53 @@ describe("the static table", () => {
 
   test("a name above a hosts name is forwarded like any other name outside the special zones", () => {
     expect(table.decide("example.org")).toMatchObject({ kind: "forward" });
+  });
+});
+
+describe("a family of its own, and exceptions", () => {
+  const { decider, decide } = site({
+    hosts: [
+      { name: "four.example", addresses: ["10.0.0.5"], aaaa: "forward" },
+      { name: "closed.example", addresses: ["10.0.0.5"], others: "forward", aaaa: "nodata" },
+      { name: "*.apps.example", addresses: ["10.0.0.6"] },
+      { name: "out.apps.example", others: "forward" },
+      { name: "*.far.apps.example", others: "forward" },
+      { name: "in.far.apps.example", addresses: ["10.0.0.7"] },
+    ],
+  });
+  const answers = (text: string) => {
+    const decision = decide(text);
+    return decision.kind === "reply" ? gist(decision.answer) : decision.kind;
+  };
+
+  test.each([
+    ["four.example A", "10.0.0.5"],
+    ["four.example AAAA", "forward"],
+    ["four.example HTTPS", "nodata"],
+    ["closed.example AAAA", "nodata"],
+    ["closed.example MX", "forward"],
+    ["x.apps.example A", "10.0.0.6"],
+    ["out.apps.example A", "forward"],
+    ["out.apps.example MX", "forward"],
+    ["x.out.apps.example A", "10.0.0.6"],
+    ["far.apps.example A", "10.0.0.6"],
+    ["x.far.apps.example A", "forward"],
+    ["in.far.apps.example A", "10.0.0.7"],
+  ])("%s is %s", (question, expected) => {
+    expect(answers(question)).toBe(expected);
+  });
+
+  test("an excepted name exists only where the table still holds names below it", () => {
+    const exists = (text: string) => decider.hasHost(name(text));
+    expect(["out.apps.example", "four.example", "far.apps.example"].map(exists)).toEqual([true, true, true]);
+    expect(["x.far.apps.example", "y.x.far.apps.example"].map(exists)).toEqual([false, false]);
+    const alone = site({ hosts: [{ name: "gone.example", others: "forward" }] });
+    expect(["gone.example", "example"].map((text) => alone.decider.hasHost(name(text)))).toEqual([false, false]);
+  });
+
+  test("an explanation shows the entry that leaves a type to the rules", () => {
+    const { steps } = decider.explain(ask("x.far.apps.example"), laptop);
+    expect(steps).toMatchObject([{ kind: "hosts", pattern: "*.far.apps.example" }, { kind: "first-group" }]);
   });
 });
 

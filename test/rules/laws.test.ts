@@ -55,9 +55,19 @@ const someRules = fc
       return rule(`rule${index}`, refused ? { answer: "nodata" } : does, { ...conditions, exceptTypes });
     }),
   );
-const hosts = fc
-  .uniqueArray(someName, { maxLength: 2 })
-  .map((names) => names.map((text) => ({ name: text, addresses: ["10.0.0.5"], others: "forward" as const })));
+const hosts = fc.uniqueArray(someName, { maxLength: 3 }).chain((names) =>
+  fc.tuple(
+    ...names.map((text) =>
+      fc
+        .record({ isWildcard: fc.boolean(), addresses: fc.constantFrom(["10.0.0.5"], ["10.0.0.5"], []) })
+        .map(({ isWildcard, addresses }) => ({
+          name: isWildcard ? `*.${text}` : text,
+          addresses,
+          others: "forward" as const,
+        })),
+    ),
+  ),
+);
 
 /** Whether NOERROR can come of it; what is denied and gets NODATA for another name's sake does not exist either. */
 function exists(decision: Decision, rules: readonly RuleOptions[]): boolean {

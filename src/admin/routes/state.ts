@@ -106,6 +106,15 @@ const putHost = operation({
           description: "What becomes of types that are not said; nodata where nothing is said.",
         }),
       ),
+      a: Type.Optional(
+        oneOf(["nodata", "forward"], {
+          description: "What becomes of A without an IPv4 address; as `others` where nothing is said.",
+        }),
+      ),
+      aaaa: Type.Optional(oneOf(["nodata", "forward"], { description: "The same of AAAA and IPv6." })),
+      forward: Type.Optional(
+        Type.Boolean({ description: "true, alone: the rules answer for the name, although a wildcard or a file has it." }),
+      ),
       https: Type.Optional(
         closedObject(
           {

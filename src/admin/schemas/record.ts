@@ -33,7 +33,10 @@ const traceStepSchema = named(
           source: Type.String(),
           line: Type.Integer({ minimum: 0 }),
         },
-        { description: "The static table decided." },
+        {
+          description:
+            "The static table has the name. It decides, unless further steps follow: then it leaves this type to the rules.",
+        },
       ),
       closedObject(
         { kind: Type.Literal("special"), zone: Type.String({ examples: ["home.arpa"] }) },

@@ -89,7 +89,12 @@ export const hostViewSchema = namedObject("Host", null, {
   name: Type.String({ description: "As it would be written.", examples: ["*.apps.lan"] }),
   addresses: Type.Array(Type.String(), { examples: [["10.0.0.6", "fd00::6"]] }),
   cname: nullable(Type.String()),
-  others: oneOf(["nodata", "forward"], { description: "What becomes of types that the record says nothing of." }),
+  others: oneOf(["nodata", "forward"], {
+    description:
+      "What becomes of types that the record says nothing of. A record of nothing but `forward` takes the name out of the table.",
+  }),
+  a: oneOf(["nodata", "forward"], { description: "What becomes of A where there is no IPv4 address." }),
+  aaaa: oneOf(["nodata", "forward"], { description: "What becomes of AAAA where there is no IPv6 address." }),
   https: nullable(closedObject({ alpn: Type.Array(Type.String()), port: nullable(Type.Integer()) })),
   source: Type.String({ description: "Where it stands: a file, `hosts.records`, or `data/hosts.yaml`." }),
   line: COUNT,

@@ -231,6 +231,8 @@ export class MemoryControl implements Control {
       addresses,
       cname: cname ?? null,
       others,
+      a: others,
+      aaaa: others,
       https: https === undefined ? null : { alpn: https.alpn ?? [], port: https.port ?? null },
       source: "data/hosts.yaml",
       line: 1,
