@@ -19,11 +19,14 @@ interface Entry {
 export class CachingForwarder implements Answering {
   readonly #upstream: Answering;
   readonly #clock: Clock;
+  readonly #caches: (type: string) => boolean;
   readonly #byType = new Map<string, Entry>();
   readonly #denied = new Map<string, Entry>();
 
-  constructor(upstream: Answering, clock: Clock) {
+  /** @param caches whether answers of a type are held at all; NXDOMAIN is held whatever the type. */
+  constructor(upstream: Answering, clock: Clock, caches: (type: string) => boolean = () => true) {
     this.#upstream = upstream;
+    this.#caches = caches;
     this.#clock = clock;
   }
 
@@ -41,7 +44,7 @@ export class CachingForwarder implements Answering {
     if (reply.rcode === "NXDOMAIN") {
       this.#denied.set(name, entry);
       for (const key of this.#byType.keys()) if (key.startsWith(`${name} `)) this.#byType.delete(key);
-    } else if (reply.rcode === "NOERROR") {
+    } else if (reply.rcode === "NOERROR" && this.#caches(type)) {
       this.#byType.set(`${name} ${type}`, entry);
     }
   }

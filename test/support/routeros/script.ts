@@ -1,152 +1,311 @@
 /**
- * Runs RouterOS scripts as far as Fenliu writes them, against the DNS menus of a router in memory.
- * What the parser does not know is an error, so a script with a slip fails its test.
+ * Runs RouterOS scripts as far as Fenliu writes them, against a router in memory. What the parser does not know is a `SyntaxError`, so a script
+ * with a slip fails its test, and so does one that names a menu or a parameter that the version of the router does not have.
  */
 
-export interface StaticEntry {
-  name: string;
-  type: string;
-  address: string;
-  comment: string;
-  disabled: string;
+import { hasSince, MENUS } from "./menus.ts";
+import { type Router, RouterError, type Row } from "./router.ts";
+
+/**
+ * Imports a script: RouterOS parses it whole, then runs one line after the other, and undoes nothing.
+ * @param lines how many lines are run, for an import that breaks off.
+ * @throws SyntaxError before any line has run; RouterError at the first line that fails.
+ */
+export async function importScript(router: Router, script: string, lines = Number.POSITIVE_INFINITY): Promise<void> {
+  const parsed = script.split("\n").map((line) => new Parser(router, line).whole());
+  for (const run of parsed.slice(0, lines)) await run(new Map());
 }
 
-/** The DNS menus of a router. `answers` says whether the DoH server at an address answers. */
-export class ScriptedRouter {
-  readonly settings: Record<string, string> = {
-    "use-doh-server": "",
-    "verify-doh-cert": "no",
-    "doh-timeout": "5s",
-    "doh-max-concurrent-queries": "50",
-    "allow-remote-requests": "no",
-    servers: "192.0.2.53",
-  };
-  statics: StaticEntry[] = [];
-  readonly #answers: (host: string) => boolean;
-
-  constructor(answers: (host: string) => boolean) {
-    this.#answers = answers;
-  }
-
-  /** Asks the DoH server alone where one is set, as RouterOS does: there is no fallback to `servers`. */
-  resolves(): boolean {
-    const url = this.settings["use-doh-server"];
-    if (url === undefined || url === "") return this.settings["servers"] !== "";
-    const host = new URL(url).hostname.replace(/^\[|\]$/g, "");
-    const pins = this.statics.filter(({ name, disabled }) => name === host && disabled === "no");
-    const addresses = /^[\d.]+$|:/.test(host) ? [host] : pins.map(({ address }) => address);
-    return addresses.some(this.#answers);
-  }
-
-  snapshot(): string {
-    return JSON.stringify([this.settings, this.statics]);
-  }
-
-  /** Runs each line by itself, as an import does. @throws Error at the first line that fails; the lines before have been run. */
-  import(script: string): void {
-    for (const line of script.split("\n")) new Run(this, line).all();
-  }
+/** Runs a text of the script language, as `:execute` and the scheduler do. */
+export async function runScript(router: Router, text: string): Promise<void> {
+  await new Parser(router, text).whole()(new Map());
 }
 
-type Value = string | boolean | readonly string[] | readonly StaticEntry[];
+/** Three minutes later: what the scheduler holds and what `:execute` has started is run. */
+export async function runLater(router: Router): Promise<void> {
+  const scheduled = router.rows("system/scheduler").map((row) => row["on-event"] ?? "");
+  for (const text of [...router.jobs.splice(0), ...scheduled]) await runScript(router, text);
+}
+
+/** A list is an array of ids or of values; code is what `:parse` gives. */
+type Value = string | boolean | readonly string[] | Code;
+type Code = (variables: Variables) => Promise<Value>;
 type Variables = Map<string, Value>;
 
-class Run {
-  readonly #router: ScriptedRouter;
+const VERBS = ["add", "set", "remove", "find", "get", "flush", "import", "run"];
+
+/** Fields whose value is a list in scripts. */
+const LISTS = ["servers", "dynamic-servers", "dns-server", "dns", "builtin-trust-store", "dhcp-option"];
+
+class Parser {
+  readonly #router: Router;
   readonly #text: string;
   #at = 0;
-  readonly #variables: Variables;
+  /** The menu of the command around a bracket, for `[find …]` without a path. */
+  #menu = "";
 
-  constructor(router: ScriptedRouter, text: string, variables: Variables = new Map()) {
+  constructor(router: Router, text: string) {
     this.#router = router;
     this.#text = text;
-    this.#variables = variables;
   }
 
-  all(): void {
-    while (this.#skipBlanks()) {
-      if (this.#text.startsWith("#", this.#at)) return;
-      this.#statement();
+  whole(): Code {
+    const code = this.#statements();
+    if (this.#at < this.#text.length) this.#fail("the end");
+    return code;
+  }
+
+  /** Statements up to a closing bracket or the end; the value is that of the last. */
+  #statements(): Code {
+    const codes: Code[] = [];
+    for (;;) {
+      while (this.#skipBlanks() && this.#take(";"));
+      const char = this.#text[this.#at] ?? "}";
+      if (char === "#") this.#at = this.#text.length;
+      if (char === "}" || char === "]" || char === "#") break;
+      codes.push(this.#statement());
       this.#skipBlanks();
-      if (this.#at < this.#text.length && !this.#take(";")) this.#fail("`;` or the end");
+      if (!/^[;}\]]|^$/.test(this.#text.slice(this.#at, this.#at + 1))) this.#fail("`;` or the end");
     }
+    return async (variables) => {
+      let last: Value = "";
+      for (const code of codes) last = await code(variables);
+      return last;
+    };
   }
 
-  #statement(): void {
-    if (this.#text.startsWith("{", this.#at)) this.#run(this.#braced());
-    else if (this.#take(":local ") || this.#take(":set ")) {
+  #statement(): Code {
+    if (this.#text[this.#at] === "{") return this.#block();
+    if (this.#take(":if ")) return this.#if();
+    if (this.#take(":do ")) return this.#do();
+    if (this.#take(":foreach ")) return this.#forEach();
+    if (this.#take(":local ") || this.#take(":set ")) {
       const name = this.#word();
-      this.#variables.set(name, this.#value());
-    } else if (this.#take(":if ")) this.#if();
-    else if (this.#take(":do ")) this.#do();
-    else if (this.#take(":foreach ")) this.#forEach();
-    else if (this.#take(":error ")) throw new Error(this.#scalar());
-    else if (this.#take(":resolve ")) {
-      this.#value();
-      if (!this.#router.resolves()) throw new Error("failure: dns server failure");
-    } else this.#command();
-  }
-
-  #if(): void {
-    const holds = this.#condition();
-    this.#need("do=");
-    const body = this.#braced();
-    if (holds) this.#run(body);
-  }
-
-  #do(): void {
-    const body = this.#braced();
-    this.#need("on-error=");
-    const handler = this.#braced();
-    try {
-      this.#run(body);
-    } catch {
-      this.#run(handler);
+      const value = this.#value();
+      return async (variables) => {
+        variables.set(name, await value(variables));
+        return "";
+      };
     }
+    if (this.#take(":")) return this.#global(this.#word());
+    if (this.#text[this.#at] === "$") {
+      const code = this.#value();
+      return async (variables) => {
+        const run = await code(variables);
+        return typeof run === "function" ? run(new Map(variables)) : run;
+      };
+    }
+    return this.#command();
   }
 
-  #forEach(): void {
+  #global(name: string): Code {
+    if (name === "log") this.#word();
+    const argument = this.#value();
+    const run = GLOBALS[name] ?? this.#fail(`a command, not :${name}`);
+    return async (variables) => run(this.#router, await argument(variables));
+  }
+
+  #if(): Code {
+    const condition = this.#value();
+    this.#need("do=");
+    const then = this.#block();
+    this.#skipBlanks();
+    const otherwise = this.#take("else=") ? this.#block() : null;
+    return async (variables) => {
+      const holds = await condition(variables);
+      if (typeof holds !== "boolean") throw new RouterError("conditional not boolean");
+      return holds ? then(variables) : (otherwise?.(variables) ?? "");
+    };
+  }
+
+  #do(): Code {
+    const body = this.#block();
+    this.#need("on-error=");
+    const handler = this.#block();
+    return async (variables) => {
+      try {
+        return await body(variables);
+      } catch {
+        return await handler(variables);
+      }
+    };
+  }
+
+  #forEach(): Code {
     const name = this.#word();
     this.#need("in=");
-    const items = this.#braced().split(";");
+    const list = this.#value();
     this.#need("do=");
-    const body = this.#braced();
-    for (const item of items) {
-      this.#variables.set(name, new Run(this.#router, item.trim()).#value());
-      this.#run(body);
-    }
+    const body = this.#block();
+    return async (variables) => {
+      const items = await list(variables);
+      for (const item of Array.isArray(items) ? items : [textOf(items)]) await body(new Scope(variables, name, item));
+      return "";
+    };
   }
 
-  #condition(): boolean {
-    this.#need("(");
-    const negated = this.#take("!");
-    const left = this.#scalar();
-    this.#skipBlanks();
-    const holds = this.#take("=") ? left === this.#scalar() : left === "true";
-    this.#need(")");
-    return holds !== negated;
+  #block(): Code {
+    this.#need("{");
+    const code = this.#statements();
+    this.#need("}");
+    return async (variables) => code(new Scope(variables));
   }
 
-  /** A value in brackets is what the command within gives. */
-  #value(): Value {
+  /** A text, a variable, an expression in parentheses, a command in brackets, a list in braces. */
+  #value(): Code {
     this.#skipBlanks();
     if (this.#take("[")) {
-      const value = this.#take(":len ") ? String((this.#value() as readonly unknown[]).length) : this.#command();
+      const code = this.#statements();
       this.#need("]");
-      return value;
+      return code;
     }
-    if (this.#take('"')) return this.#quoted();
+    if (this.#take("(")) {
+      const code = this.#expression(0);
+      this.#need(")");
+      return code;
+    }
+    if (this.#take("{")) {
+      const items: Code[] = [];
+      do items.push(this.#value());
+      while (this.#skipBlanks() && this.#take(";"));
+      this.#need("}");
+      return async (variables) => Promise.all(items.map(async (item) => textOf(await item(variables))));
+    }
+    if (this.#take('"')) {
+      const text = this.#quoted();
+      return async () => text;
+    }
     if (this.#take("$")) {
       const name = this.#word();
-      return this.#variables.get(name) ?? this.#fail(`a variable, not ${name}`);
+      return async (variables) => variables.get(name) ?? this.#fail(`a variable, not ${name}`);
     }
-    const word = this.#word();
-    return word === "true" ? true : word === "false" ? false : word;
+    const [word] = /^[^\s;[\](){}"$=~]+/.exec(this.#text.slice(this.#at)) ?? this.#fail("a value");
+    this.#at += word.length;
+    return async () => (word === "true" || word === "yes" ? true : word === "false" || word === "no" ? false : word);
   }
 
-  #scalar(): string {
-    const value = this.#value();
-    return typeof value === "object" ? this.#fail("one value") : String(value);
+  #expression(level: number): Code {
+    const operators = LEVELS[level];
+    if (operators === undefined) {
+      this.#skipBlanks();
+      if (!this.#take("!")) return this.#value();
+      const operand = this.#value();
+      return async (variables) => (await operand(variables)) !== true;
+    }
+    let left = this.#expression(level + 1);
+    for (;;) {
+      this.#skipBlanks();
+      const operator = Object.keys(operators).find((sign) => this.#take(sign));
+      if (operator === undefined) return left;
+      const apply = operators[operator] as Operator;
+      const [one, other] = [left, this.#expression(level + 1)];
+      left = async (variables) => apply(await one(variables), await other(variables));
+    }
+  }
+
+  #command(): Code {
+    const outer = this.#menu;
+    const path: string[] = [];
+    let verb = "";
+    if (this.#take("/"))
+      while (verb === "") {
+        this.#skipBlanks();
+        const word = this.#word();
+        if (VERBS.includes(word)) verb = word;
+        else path.push(word);
+        this.#take("/");
+      }
+    else verb = this.#word();
+    const menu = path.length === 0 ? outer : path.join("/");
+    if (!VERBS.includes(verb)) this.#fail("a command");
+    if (menu === "ip/dns/cache" && verb === "flush") return async () => flush(this.#router);
+    this.#checkMenu(menu);
+    this.#menu = menu;
+    const code = this.#verb(menu, verb);
+    this.#menu = outer;
+    return code;
+  }
+
+  #verb(menu: string, verb: string): Code {
+    const router = this.#router;
+    if (verb === "find") {
+      const condition = this.#where(menu);
+      return async (variables) => {
+        const found: string[] = [];
+        for (const row of router.rows(menu)) if (await condition(row, variables)) found.push(row[".id"] ?? "");
+        return found;
+      };
+    }
+    const isSingle = MENUS[menu]?.single === true;
+    if (verb === "get") {
+      const item = isSingle ? null : this.#value();
+      const field = this.#word();
+      this.#checkField(menu, field);
+      return async (variables) => {
+        const row = item === null ? router.record(menu) : rowOf(router, menu, await item(variables));
+        return scriptValue(field, row[field] ?? "");
+      };
+    }
+    const takesItems = !isSingle && verb !== "add" && verb !== "import";
+    const items = takesItems ? this.#value() : null;
+    const parameters = this.#parameters(menu, verb);
+    return async (variables) => {
+      const ids = items === null ? [] : idsOf(router, menu, await items(variables));
+      const values: Record<string, string> = {};
+      for (const [field, value] of parameters) values[field] = textOf(await value(variables));
+      if (verb === "add") return router.add(menu, values);
+      if (verb === "set") router.set(menu, ids, values);
+      else if (verb === "remove") router.remove(menu, ids);
+      else if (verb === "import") importCertificate(router, values);
+      else for (const id of ids) await runScript(router, rowOf(router, menu, id)["source"] ?? "");
+      return "";
+    };
+  }
+
+  #parameters(menu: string, verb: string): readonly (readonly [string, Code])[] {
+    const parameters: [string, Code][] = [];
+    while (this.#skipBlanks() && !/[;\]}]/.test(this.#text[this.#at] ?? "")) {
+      const field = this.#word();
+      if (verb === "import") {
+        if (!["file-name", "passphrase", "name"].includes(field)) this.#fail(`a parameter of import, not ${field}`);
+      } else this.#checkField(menu, field);
+      this.#need("=");
+      parameters.push([field, this.#value()]);
+    }
+    return parameters;
+  }
+
+  /** Conditions joined by `and`. */
+  #where(menu: string): (row: Row, variables: Variables) => Promise<boolean> {
+    this.#skipBlanks();
+    this.#take("where ");
+    const conditions: ((row: Row, variables: Variables) => Promise<boolean>)[] = [];
+    while (this.#skipBlanks() && this.#text[this.#at] !== "]") {
+      if (conditions.length > 0) this.#need("and ");
+      const field = this.#word();
+      this.#checkField(menu, field);
+      const sign = ["!=", "=", "~"].find((each) => this.#take(each)) ?? this.#fail("an operator");
+      const value = this.#value();
+      conditions.push(async (row, variables) => {
+        const [has, wanted] = [scriptValue(field, row[field] ?? ""), await value(variables)];
+        return sign === "~" ? matches(has, wanted) : equal(has, wanted) === (sign === "=");
+      });
+    }
+    return async (row, variables) => {
+      for (const condition of conditions) if (!(await condition(row, variables))) return false;
+      return true;
+    };
+  }
+
+  #checkMenu(menu: string): void {
+    const known = MENUS[menu];
+    if (known === undefined || !hasSince(known, this.#router.version)) this.#fail(`a menu, not /${menu}`);
+  }
+
+  #checkField(menu: string, field: string): void {
+    const known = MENUS[menu];
+    const isField = known !== undefined && (field in known.fields || field in (known.readOnly ?? {}));
+    if (!isField || !hasSince(known, this.#router.version, field)) this.#fail(`a parameter of /${menu}, not ${field}`);
   }
 
   #quoted(): string {
@@ -166,91 +325,9 @@ class Run {
     }
   }
 
-  #command(): Value {
-    const router = this.#router;
-    if (this.#take("/ip dns cache flush")) return "";
-    if (this.#take("/ip dns get ")) {
-      const key = this.#word();
-      return router.settings[key] ?? this.#fail(`a setting of /ip dns, not ${key}`);
-    }
-    if (this.#take("/ip dns set ")) {
-      for (const [key, value] of this.#pairs()) {
-        if (!(key in router.settings)) this.#fail(`a setting of /ip dns, not ${key}`);
-        router.settings[key] = value;
-      }
-      return "";
-    }
-    if (this.#take("/ip dns static find where ") || this.#take("find where ")) return this.#find();
-    if (this.#take("/ip dns static remove ")) {
-      const gone = this.#value();
-      router.statics = router.statics.filter((entry) => !(gone as readonly StaticEntry[]).includes(entry));
-      return "";
-    }
-    if (this.#take("/ip dns static set ")) {
-      const found = this.#value() as StaticEntry[];
-      const changes = Object.fromEntries(this.#pairs());
-      for (const entry of found) Object.assign(entry, changes);
-      return "";
-    }
-    if (this.#take("/ip dns static add ")) {
-      const entry = { name: "", type: "A", address: "", comment: "", disabled: "no", ...Object.fromEntries(this.#pairs()) };
-      const isSame = (other: StaticEntry): boolean =>
-        other.name === entry.name && other.type === entry.type && other.address === entry.address;
-      if (router.statics.some(isSame)) throw new Error("failure: entry already exists");
-      router.statics.push(entry);
-      return "";
-    }
-    return this.#fail("a command");
-  }
-
-  #pairs(): readonly (readonly [string, string])[] {
-    const pairs: [string, string][] = [];
-    while (this.#skipBlanks() && !/[;\]}]/.test(this.#text[this.#at] ?? "")) {
-      const key = this.#word();
-      this.#need("=");
-      pairs.push([key, this.#scalar()]);
-    }
-    return pairs;
-  }
-
-  #find(): readonly StaticEntry[] {
-    let found: readonly StaticEntry[] = this.#router.statics;
-    do {
-      const key = this.#word() as keyof StaticEntry;
-      const operator = ["!=", "=", "~"].find((sign) => this.#take(sign)) ?? this.#fail("an operator");
-      const value = this.#scalar();
-      found = found.filter((entry) => {
-        if (operator === "~") return new RegExp(value).test(entry[key]);
-        return (entry[key] === value) === (operator === "=");
-      });
-      this.#skipBlanks();
-    } while (this.#take("and "));
-    return found;
-  }
-
-  #run(body: string): void {
-    new Run(this.#router, body, this.#variables).all();
-  }
-
-  /** The text between braces; a brace within quotes does not count. */
-  #braced(): string {
-    this.#need("{");
-    const start = this.#at;
-    for (let depth = 1; depth > 0; this.#at++) {
-      const char = this.#text[this.#at] ?? this.#fail("a closing brace");
-      if (char === '"') {
-        this.#at++;
-        this.#quoted();
-        this.#at--;
-      } else if (char === "{") depth++;
-      else if (char === "}") depth--;
-    }
-    return this.#text.slice(start, this.#at - 1);
-  }
-
   #word(): string {
     this.#skipBlanks();
-    const [word] = /^[\w.:-]+/.exec(this.#text.slice(this.#at)) ?? this.#fail("a word");
+    const [word] = /^[\w.-]+/.exec(this.#text.slice(this.#at)) ?? this.#fail("a word");
     this.#at += word.length;
     return word;
   }
@@ -274,4 +351,116 @@ class Run {
   #fail(wanted: string): never {
     throw new SyntaxError(`wanted ${wanted} at: ${this.#text.slice(this.#at, this.#at + 60)}`);
   }
+}
+
+/** The variables of a block: new ones end with it, those around it may be changed. */
+class Scope extends Map<string, Value> {
+  readonly #outer: Variables;
+
+  constructor(outer: Variables, name?: string, value?: Value) {
+    super();
+    this.#outer = outer;
+    if (name !== undefined && value !== undefined) super.set(name, value);
+  }
+
+  override get(name: string): Value | undefined {
+    return super.get(name) ?? this.#outer.get(name);
+  }
+
+  override set(name: string, value: Value): this {
+    if (!super.has(name) && this.#outer.get(name) !== undefined) this.#outer.set(name, value);
+    else super.set(name, value);
+    return this;
+  }
+}
+
+type Operator = (one: Value, other: Value) => Value;
+
+/** From what binds least. */
+const LEVELS: readonly Readonly<Record<string, Operator>>[] = [
+  { "and ": (one, other) => one === true && other === true, "or ": (one, other) => one === true || other === true },
+  {
+    "!=": (one, other) => !equal(one, other),
+    "=": equal,
+    "~": matches,
+    ">": (one, other) => Number(textOf(one)) > Number(textOf(other)),
+  },
+  {
+    ".": (one, other) => printed(one) + printed(other),
+    "+": (one, other) => String(Number(textOf(one)) + Number(textOf(other))),
+  },
+];
+
+const GLOBALS: Readonly<Record<string, (router: Router, value: Value) => Value | Promise<Value>>> = {
+  len: (_, value) => String(typeof value === "object" ? value.length : textOf(value).length),
+  tostr: (_, value) => printed(value),
+  parse: (router, value) => new Parser(router, textOf(value)).whole(),
+  resolve: (router, value) => router.resolve(textOf(value)),
+  error(_, value) {
+    throw new RouterError(textOf(value));
+  },
+  put: () => "",
+  delay: () => "",
+  log(router, value) {
+    router.note("script,info", textOf(value));
+    return "";
+  },
+  execute(router, value) {
+    router.jobs.push(textOf(value));
+    return "";
+  },
+};
+
+function equal(one: Value, other: Value): boolean {
+  return textOf(one) === textOf(other);
+}
+
+function matches(one: Value, pattern: Value): boolean {
+  return new RegExp(textOf(pattern)).test(printed(one));
+}
+
+/** As a parameter is given. */
+function textOf(value: Value): string {
+  if (typeof value === "function") throw new RouterError("code is no value");
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  return typeof value === "string" ? value : value.join(",");
+}
+
+/** As it is printed, where the items of a list are parted by `;`. */
+function printed(value: Value): string {
+  return typeof value === "object" ? value.join(";") : typeof value === "boolean" ? String(value) : textOf(value);
+}
+
+function scriptValue(field: string, text: string): Value {
+  if (LISTS.includes(field)) return text === "" ? [] : text.split(",");
+  return text === "true" ? true : text === "false" ? false : text;
+}
+
+function rowOf(router: Router, menu: string, item: Value): Row {
+  const [id] = idsOf(router, menu, item);
+  const row = router.rows(menu).find((each) => each[".id"] === id);
+  if (row === undefined) throw new RouterError("no such item");
+  return row;
+}
+
+/** Items are given by ids, or by a name. */
+function idsOf(router: Router, menu: string, items: Value): readonly string[] {
+  const texts = typeof items === "object" ? items : textOf(items).split(",");
+  const rows = router.rows(menu);
+  return texts.map((text) => {
+    const row = rows.find((each) => each[".id"] === text || each["name"] === text);
+    if (row === undefined) throw new RouterError("no such item");
+    return row[".id"] ?? "";
+  });
+}
+
+function flush(router: Router): string {
+  router.flushCache();
+  return "";
+}
+
+function importCertificate(router: Router, values: Readonly<Record<string, string>>): void {
+  const file = router.rows("file").find(({ name }) => name === values["file-name"]);
+  if (file === undefined) throw new RouterError("failure: file not found");
+  router.trust(file["contents"] ?? "", values["name"] ?? "");
 }
