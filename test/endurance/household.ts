@@ -1,0 +1,318 @@
+import { createHash } from "node:crypto";
+import { createSocket, type Socket as DatagramSocket } from "node:dgram";
+import { once } from "node:events";
+import { Agent, request as httpRequest } from "node:http";
+import { type ClientHttp2Session, connect as connectHttp2, constants } from "node:http2";
+import { connect as connectTcp, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+import { frame, MessageFramer } from "../../src/dns/wire.ts";
+import { queryWire, readReply } from "../support/message.ts";
+
+/** The ports of a Fenliu on 127.0.0.1. */
+export type Ports = Readonly<Record<"dns" | "tls" | "https" | "http", number>>;
+
+export const TRANSPORTS = ["udp", "tcp", "dot", "http/1.1", "h2c", "h2"] as const;
+export type HouseTransport = (typeof TRANSPORTS)[number];
+
+/** The one address of a name, of upstreams that are in order. */
+export function addressOf(name: string): string {
+  const [first = 0, second = 0] = createHash("sha256").update(name).digest();
+  return `198.51.${first}.${second}`;
+}
+
+/** What became of one question: `again` = answered after its connection had ended, on another one, as RFC 7766 §6.2.4 has it. */
+export interface Heard {
+  readonly kind: "right" | "servfail" | "wrong" | "lost";
+  readonly ms: number;
+  readonly again: boolean;
+  /** What was heard in place of the right answer. */
+  readonly detail: string;
+}
+
+/** Longer than every deadline of a server that holds its own. */
+const LOST_MS = 8000;
+
+/** A connection that ends before the answer. */
+class Ended extends Error {}
+
+/** One client with one transport, which opens connections as it needs them. */
+export class HouseClient {
+  readonly transport: HouseTransport;
+  readonly #ports: () => Ports;
+  readonly #localAddress: string;
+  #way: Way | null = null;
+  #opening: Promise<Way> | null = null;
+
+  /** @param ports asked for at each connection: a server that is started again has others. */
+  constructor(transport: HouseTransport, ports: () => Ports, localAddress = "127.0.0.1") {
+    this.transport = transport;
+    this.#ports = ports;
+    this.#localAddress = localAddress;
+  }
+
+  /** Never rejects. */
+  async ask(name: string, expected: string | null = addressOf(name)): Promise<Heard> {
+    const startMs = performance.now();
+    const query = queryWire(name, "A", { id: Math.floor(Math.random() * 0x1_0000) });
+    const within = AbortSignal.timeout(LOST_MS);
+    for (let tries = 0; ; tries++) {
+      const reply = await this.#try(query, within);
+      const ms = performance.now() - startMs;
+      const again = tries > 0;
+      if (reply !== null) return { ...verdictOn(reply, query, expected), ms, again };
+      if (within.aborted || this.transport === "udp" || tries === 3) return { kind: "lost", ms, again, detail: name };
+    }
+  }
+
+  close(): void {
+    this.#way?.close();
+    this.#way = null;
+  }
+
+  async #try(query: Buffer, within: AbortSignal): Promise<Uint8Array | null> {
+    const late = Promise.withResolvers<null>();
+    const giveUp = () => late.resolve(null);
+    within.addEventListener("abort", giveUp);
+    try {
+      if (this.#way === null || this.#way.isOver()) {
+        this.#opening ??= openWay(this.transport, this.#ports(), this.#localAddress).finally(() => {
+          this.#opening = null;
+        });
+        this.#way = await this.#opening;
+      }
+      return await Promise.race([this.#way.ask(query), late.promise]);
+    } catch {
+      return null;
+    } finally {
+      within.removeEventListener("abort", giveUp);
+    }
+  }
+}
+
+function verdictOn(wire: Uint8Array, query: Buffer, expected: string | null): Pick<Heard, "kind" | "detail"> {
+  const { question, rcode, answers } = readReply(wire);
+  const isOurs = wire[0] === query[0] && wire[1] === query[1];
+  const detail = `${question} ${rcode} ${answers.join(" ")}, not ${expected}`;
+  if (isOurs && rcode === "SERVFAIL") return { kind: "servfail", detail };
+  return { kind: isOurs && (expected === null || answers.join() === expected) ? "right" : "wrong", detail };
+}
+
+interface Way {
+  ask(query: Buffer): Promise<Uint8Array>;
+  isOver(): boolean;
+  close(): void;
+}
+
+async function openWay(transport: HouseTransport, ports: Ports, localAddress: string): Promise<Way> {
+  switch (transport) {
+    case "udp":
+      return openDatagrams(ports.dns, localAddress);
+    case "tcp":
+      return overStream(await connected(connectTcp({ port: ports.dns, host: "127.0.0.1", localAddress }), "connect"));
+    case "dot": {
+      const options = { port: ports.tls, host: "127.0.0.1", localAddress, rejectUnauthorized: false, ALPNProtocols: ["dot"] };
+      return overStream(await connected(connectTls(options), "secureConnect"));
+    }
+    case "http/1.1":
+      return overHttp1(ports.http, localAddress);
+    case "h2c":
+      return overHttp2(await connected(connectTcp({ port: ports.http, host: "127.0.0.1", localAddress }), "connect"));
+    case "h2": {
+      const options = { port: ports.https, host: "127.0.0.1", localAddress, rejectUnauthorized: false, ALPNProtocols: ["h2"] };
+      return overHttp2(await connected(connectTls(options), "secureConnect"));
+    }
+  }
+}
+
+async function connected<S extends Socket>(socket: S, event: string): Promise<S> {
+  await once(socket, event);
+  return socket;
+}
+
+async function openDatagrams(port: number, localAddress: string): Promise<Way> {
+  const socket: DatagramSocket = createSocket("udp4");
+  const waiting = new Waiting();
+  socket.on("message", (reply) => waiting.give(new Uint8Array(reply)));
+  socket.on("error", () => {});
+  socket.bind(0, localAddress);
+  await once(socket, "listening");
+  return {
+    ask(query) {
+      socket.send(query, port, "127.0.0.1");
+      return waiting.for(query);
+    },
+    isOver: () => false,
+    close: () => void socket.close(),
+  };
+}
+
+function overStream(socket: Socket): Way {
+  const waiting = new Waiting();
+  const reader = new MessageFramer();
+  let isOver = false;
+  const end = () => {
+    isOver = true;
+    waiting.fail();
+    socket.end();
+  };
+  socket.on("error", end).on("end", end).on("close", end);
+  socket.on("data", (chunk: Buffer) => {
+    reader.push(chunk);
+    for (let reply = reader.next(); typeof reply !== "string"; reply = reader.next()) waiting.give(reply);
+  });
+  return {
+    ask(query) {
+      if (isOver) throw new Ended();
+      socket.write(frame(query));
+      return waiting.for(query);
+    },
+    isOver: () => isOver,
+    close: () => void socket.destroy(),
+  };
+}
+
+function overHttp1(port: number, localAddress: string): Way {
+  const agent = new Agent({ keepAlive: true, maxSockets: 256 });
+  return {
+    ask: (query) =>
+      new Promise((resolve, reject) => {
+        const path = `/dns-query?dns=${query.toString("base64url")}`;
+        httpRequest({ host: "127.0.0.1", port, path, agent, localAddress }, (response) => {
+          const chunks: Buffer[] = [];
+          response.on("data", (chunk: Buffer) => chunks.push(chunk));
+          response.on("end", () => resolve(withId(Buffer.concat(chunks), query)));
+          response.on("error", reject);
+        })
+          .on("error", reject)
+          .end();
+      }),
+    isOver: () => false,
+    close: () => agent.destroy(),
+  };
+}
+
+function overHttp2(socket: Socket): Way {
+  const session: ClientHttp2Session = connectHttp2("http://127.0.0.1", { createConnection: () => socket });
+  let isOver = false;
+  const end = () => {
+    isOver = true;
+  };
+  session.on("error", end).on("goaway", end).on("close", end);
+  return {
+    ask: (query) =>
+      new Promise((resolve, reject) => {
+        const path = `/dns-query?dns=${query.toString("base64url")}`;
+        const stream = session.request({ ":method": "GET", ":path": path, accept: "application/dns-message" });
+        const chunks: Buffer[] = [];
+        stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+        stream.on("end", () => (chunks.length > 0 ? resolve(Buffer.concat(chunks)) : undefined));
+        stream.on("error", reject);
+        stream.on("close", () => reject(new Ended(String(stream.rstCode ?? constants.NGHTTP2_NO_ERROR))));
+      }),
+    isOver: () => isOver || session.closed || session.destroyed,
+    close: () => session.destroy(),
+  };
+}
+
+function withId(reply: Buffer, query: Buffer): Buffer {
+  if (reply.length < 12) throw new Ended();
+  query.copy(reply, 0, 0, 2);
+  return reply;
+}
+
+/** Hands replies to whoever asked with their id. */
+class Waiting {
+  readonly #callers = new Map<number, PromiseWithResolvers<Uint8Array>>();
+
+  for(query: Buffer): Promise<Uint8Array> {
+    const caller = Promise.withResolvers<Uint8Array>();
+    this.#callers.set(query.readUInt16BE(0), caller);
+    return caller.promise;
+  }
+
+  give(reply: Uint8Array): void {
+    const id = ((reply[0] ?? 0) << 8) | (reply[1] ?? 0);
+    this.#callers.get(id)?.resolve(reply);
+    this.#callers.delete(id);
+  }
+
+  fail(): void {
+    for (const { reject } of this.#callers.values()) reject(new Ended());
+    this.#callers.clear();
+  }
+}
+
+/** How the questions of one client or of one scene were answered. */
+export class Tally {
+  /** The first wrong and the first lost ones. */
+  readonly details: string[] = [];
+  readonly counts = { right: 0, servfail: 0, wrong: 0, lost: 0, again: 0 };
+  readonly #ms: number[] = [];
+
+  note({ kind, ms, again, detail }: Heard): void {
+    if ((kind === "wrong" || kind === "lost") && this.details.length < 5) this.details.push(`${kind}: ${detail}`);
+    this.counts[kind]++;
+    if (again) this.counts.again++;
+    this.#ms.push(ms);
+  }
+
+  get asked(): number {
+    return this.#ms.length;
+  }
+
+  get slowestMs(): number {
+    return Math.round(this.#ms.reduce((most, ms) => Math.max(most, ms), 0));
+  }
+
+  /** @param share in [0, 1] */
+  quantileMs(share: number): number {
+    const sorted = this.#ms.toSorted((a, b) => a - b);
+    return Math.round((sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0) * 10) / 10;
+  }
+
+  row(): string {
+    const { right, servfail, wrong, lost, again } = this.counts;
+    return `${right} right, ${servfail} SERVFAIL, ${wrong} wrong, ${lost} lost, ${again} asked again; p50 ${this.quantileMs(0.5)} ms, p99 ${this.quantileMs(0.99)} ms, slowest ${this.slowestMs} ms`;
+  }
+}
+
+/** Asks at a steady rate, over all clients in turn, until `stop`. */
+export class SteadyHouse {
+  readonly tallies: ReadonlyMap<HouseTransport, Tally> = new Map(TRANSPORTS.map((transport) => [transport, new Tally()]));
+  readonly #clients: readonly HouseClient[];
+  readonly #nameOf: (serial: number) => string;
+  readonly #timer: NodeJS.Timeout;
+  readonly #pending = new Set<Promise<void>>();
+  #serial = 0;
+  #owed = 0;
+
+  constructor(clients: readonly HouseClient[], perSecond: number, nameOf: (serial: number) => string) {
+    this.#clients = clients;
+    this.#nameOf = nameOf;
+    let lastMs = performance.now();
+    this.#timer = setInterval(() => {
+      const nowMs = performance.now();
+      // What a busy machine holds up is asked later, and not all at once.
+      this.#owed = Math.min(this.#owed + ((nowMs - lastMs) / 1000) * perSecond, perSecond / 5 + 1);
+      lastMs = nowMs;
+      for (; this.#owed >= 1; this.#owed--) this.#ask();
+    }, 5);
+  }
+
+  /** Asks no more, and waits for what is under way. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await Promise.all(this.#pending);
+    for (const client of this.#clients) client.close();
+  }
+
+  #ask(): void {
+    const client = this.#clients[this.#serial % this.#clients.length];
+    if (client === undefined) return;
+    const asking = client.ask(this.#nameOf(this.#serial++)).then((heard) => {
+      this.tallies.get(client.transport)?.note(heard);
+      this.#pending.delete(asking);
+    });
+    this.#pending.add(asking);
+  }
+}

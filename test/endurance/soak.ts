@@ -1,0 +1,124 @@
+/**
+ * Days of a house in some minutes: `npm run soak [-- --minutes 1 --rate 100]`. Clients of every transport ask at a steady rate, while the configuration is
+ * reloaded, a list and the hosts change, the upstreams misbehave, the clock jumps and the process is suspended. Ends with 1 where an answer was wrong,
+ * one came after the deadline, the process complained, or memory or handles have grown.
+ */
+import { setTimeout } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { seeded, zipf } from "../../bench/random.ts";
+import { BEHAVIOURS } from "./behaviours.ts";
+import { SteadyHouse, TRANSPORTS } from "./household.ts";
+import { inOrder, World } from "./world.ts";
+
+/** The deadline of the configuration, and what a busy machine may take on top. */
+const LATEST_MS = 4000 + 1500;
+
+/** How long what was done last has to show: a reload's former state is closed after the deadline. */
+const SETTLE_MS = 6000;
+
+const PHASE_MS = 5000;
+
+/** In MiB an hour; on top comes what a slope of so few samples may be by chance. */
+const MAX_SLOPE = 20;
+
+interface Sample {
+  readonly minutes: number;
+  readonly residentMiB: number;
+  readonly handles: number;
+}
+
+/** Slope of the last part of the samples in MiB an hour, with its standard error. */
+function slopeOf(samples: readonly Sample[]): { readonly perHour: number; readonly error: number } {
+  const count = samples.length;
+  const mean = (of: (sample: Sample) => number) => samples.reduce((sum, sample) => sum + of(sample), 0) / count;
+  const [meanX, meanY] = [mean(({ minutes }) => minutes), mean(({ residentMiB }) => residentMiB)];
+  const spread = samples.reduce((sum, { minutes }) => sum + (minutes - meanX) ** 2, 0);
+  const slope = samples.reduce((sum, { minutes, residentMiB }) => sum + (minutes - meanX) * (residentMiB - meanY), 0) / spread;
+  const rest = samples.reduce((sum, { minutes, residentMiB }) => sum + (residentMiB - meanY - slope * (minutes - meanX)) ** 2, 0);
+  return { perHour: slope * 60, error: Math.sqrt(rest / Math.max(1, count - 2) / spread) * 60 };
+}
+
+const { values } = parseArgs({
+  options: { minutes: { type: "string", default: "1" }, rate: { type: "string", default: "100" } },
+});
+const minutes = Number(values.minutes);
+const random = seeded(7);
+const rank = zipf(2000, 1);
+const groups = ["near.example", "far.example", "dot.example", "both.example"];
+const world = await World.open();
+const problems: string[] = [];
+try {
+  await world.startFenliu();
+  const clients = TRANSPORTS.flatMap((transport) => [world.client(transport), world.client(transport)]);
+  const startedMs = performance.now();
+  const samples: Sample[] = [];
+  const elapsedMinutes = () => (performance.now() - startedMs) / 60_000;
+  const house = new SteadyHouse(clients, Number(values.rate), (serial) => {
+    const kind = random();
+    if (kind < 0.1) return "nas.lan";
+    const group = groups[Math.floor(random() * groups.length)];
+    return kind < 0.8 ? `host${rank(random())}.${group}` : `fresh${serial}.${group}`;
+  });
+  const chores: readonly (() => Promise<unknown>)[] = [
+    () => world.reload(`round${Math.floor(random() * 2)}`),
+    async () => {
+      world.writeList(100 + Math.floor(random() * 100));
+      await world.call("POST", "/api/v1/lists/ads/refresh", {});
+    },
+    () => world.call("PUT", "/api/v1/hosts/printer.lan", { address: ["10.0.0.9"] }),
+    () => world.call("DELETE", "/api/v1/hosts/printer.lan"),
+    () => world.call("DELETE", "/api/v1/cache?name=example&subtree=true"),
+    () => world.call("GET", "/api/v1/queries?name=*host*&limit=100"),
+    () => world.call("GET", "/api/v1/stats?from=1h"),
+    () => world.call("POST", "/api/v1/config/check", { config: world.yaml("draft") }),
+    async () => world.shiftClock([0, 3_600_000, -3_600_000, 86_400_000][Math.floor(random() * 4)] ?? 0),
+    async () => {
+      world.fenliu.child.kill("SIGSTOP");
+      await setTimeout(1500);
+      world.fenliu.child.kill("SIGCONT");
+    },
+    async () => {
+      for (const upstream of Object.values(world.upstreams)) upstream.dropConnections();
+    },
+  ];
+  const scripts = Object.entries(BEHAVIOURS);
+  for (let phase = 0; elapsedMinutes() < minutes; phase++) {
+    // Every other phase all is well.
+    const [name, script] = (phase % 2 === 1 ? scripts[(phase >> 1) % scripts.length] : undefined) ?? ["in order", inOrder];
+    world.follow(script);
+    const chore = chores[phase % chores.length];
+    await chore?.().catch((error: unknown) =>
+      problems.push(`chore ${phase % chores.length} while upstreams are ${name}: ${String(error)}`),
+    );
+    await setTimeout(PHASE_MS);
+    samples.push({ minutes: elapsedMinutes(), ...world.usage() });
+    await world.call("GET", "/metrics");
+  }
+  world.follow(inOrder);
+  await house.stop();
+  await setTimeout(SETTLE_MS);
+  const end = world.usage();
+  for (const [transport, tally] of house.tallies) {
+    console.log(`${transport.padEnd(9)} ${tally.row()}`);
+    if (tally.counts.wrong > 0) problems.push(`${transport}: ${tally.counts.wrong} wrong answers: ${tally.details.join("; ")}`);
+    if (tally.slowestMs > LATEST_MS) problems.push(`${transport}: an answer after ${tally.slowestMs} ms`);
+    if (transport !== "udp" && tally.counts.lost > 0)
+      problems.push(`${transport}: ${tally.counts.lost} lost: ${tally.details.join("; ")}`);
+  }
+  const settled = samples.slice(samples.length >> 1);
+  const { perHour, error } = slopeOf(settled);
+  const memory = settled.map(({ residentMiB }) => residentMiB);
+  console.log(
+    `memory in the second half ${Math.min(...memory).toFixed(0)} to ${Math.max(...memory).toFixed(0)} MiB, slope ${perHour.toFixed(1)} ± ${error.toFixed(1)} MiB an hour; ` +
+      `handles at most ${Math.max(...samples.map(({ handles }) => handles))}, ${end.handles} at the end`,
+  );
+  if (perHour > MAX_SLOPE + 3 * error) problems.push("memory grows");
+  // Listeners, threads, files and a few connections.
+  if (end.handles > 80) problems.push(`${end.handles} handles are left`);
+  problems.push(...world.complaints().slice(0, 5));
+  if ((await world.fenliu.stop()) !== 0) problems.push("the server did not end with 0");
+} finally {
+  await world.close();
+}
+for (const problem of problems) console.log(`PROBLEM ${problem}`);
+process.exit(problems.length > 0 ? 1 : 0);

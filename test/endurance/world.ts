@@ -1,0 +1,159 @@
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { TYPE } from "../../src/dns/types.ts";
+import { systemClock } from "../../src/lib/clock.ts";
+import { type FenliuProcess, fenliuCommand, makeCertificate } from "../clients/fenliu.ts";
+import { eventually, start } from "../clients/processes.ts";
+import { empty } from "../support/zone-script.ts";
+import { addresses } from "../upstreams/messages.ts";
+import { type Action, type Asked, type Script, type ScriptedServer, scriptedServer } from "../upstreams/scripted-server.ts";
+import { addressOf, HouseClient, type HouseTransport, type Ports } from "./household.ts";
+
+/** Every name has the address that `addressOf` says, and nothing else. */
+export function inOrder(asked: Asked): Action {
+  return asked.type === TYPE.A ? addresses(asked, addressOf(asked.name)) : empty(asked);
+}
+
+/** The upstreams of the configuration below, by their groups. */
+export type Upstreams = Readonly<Record<"near" | "far" | "dot", ScriptedServer>>;
+
+const CA = fileURLToPath(new URL("../fixtures/tls/cert.pem", import.meta.url));
+
+/** Shifts what `Date.now` says, by what a file says: the clock of the machine is not ours to set. */
+const CLOCK = `
+import { readFileSync } from "node:fs";
+const now = Date.now.bind(Date);
+let shiftMs = 0;
+setInterval(() => { try { shiftMs = Number(readFileSync(process.env.CLOCK_SHIFT, "utf8")); } catch {} }, 50).unref();
+Date.now = () => now() + shiftMs;
+`;
+
+/** A Fenliu with all its listeners, in a process of its own, before upstreams that do as they are told. */
+export class World {
+  readonly folder: string;
+  readonly upstreams: Upstreams;
+  readonly #preload: string;
+  #fenliu: FenliuProcess | null = null;
+
+  static async open(): Promise<World> {
+    const folder = mkdtempSync(join(tmpdir(), "fenliu-endurance-"));
+    await makeCertificate(folder);
+    const [near, far, dot] = await Promise.all(
+      (["dns", "https", "tls"] as const).map((transport) => scriptedServer(transport, inOrder, { clock: systemClock })),
+    );
+    if (near === undefined || far === undefined || dot === undefined) throw new Error("three were asked for");
+    return new World(folder, { near, far, dot });
+  }
+
+  private constructor(folder: string, upstreams: Upstreams) {
+    this.folder = folder;
+    this.upstreams = upstreams;
+    this.#preload = join(folder, "clock.mjs");
+    writeFileSync(this.#preload, CLOCK);
+    mkdirSync(join(folder, "data"));
+    this.writeList(100);
+    writeFileSync(join(folder, "near.txt"), "198.51.0.0/17\n");
+    writeFileSync(join(folder, "fenliu.yaml"), this.yaml("first"));
+  }
+
+  /** Names below `far.example` and `dot.example` go to these groups, those below `both.example` are compared, all others go to `near`. */
+  yaml(mark: string): string {
+    const { near, far, dot } = this.upstreams;
+    return `
+listen: { dns: ["127.0.0.1:0"], tls: ["127.0.0.1:0"], https: ["127.0.0.1:0"], http: ["127.0.0.1:0"], admin: "127.0.0.1:0" }
+tls: { cert: fullchain.pem, key: privkey.pem }
+upstreams:
+  near: { servers: ["127.0.0.1:${near.port}"] }
+  far: { servers: ["https://127.0.0.1:${far.port}/dns-query"], ca: ${CA} }
+  dot: { servers: ["tls://127.0.0.1:${dot.port}"], ca: ${CA} }
+lists:
+  ads: { domains: [ads.txt] }
+  near-ip: { addresses: [near.txt] }
+rules:
+  - { name: ${mark}, clients: [192.0.2.77], ipv6: nodata }
+  - { name: ads, domains: "list:ads", answer: nodata }
+  - { name: far, domains: [far.example], upstream: far }
+  - { name: dot, domains: [dot.example], upstream: dot }
+  - { name: both, domains: [both.example], compare: { near: near, far: dot, keepNearIf: "list:near-ip", within: 800ms } }
+hosts: { records: { nas.lan: ${addressOf("nas.lan")} } }
+cache: { size: 8MiB, file: data/cache.db }
+log: { queries: { enabled: true, store: data/queries.db, max: 200000 } }
+access: { rateLimit: { exempt: [private] } }
+`;
+  }
+
+  writeList(entries: number): void {
+    writeFileSync(join(this.folder, "ads.txt"), Array.from({ length: entries }, (_, index) => `ads${index}.example\n`).join(""));
+  }
+
+  /** Shifts the wall clock of the server. */
+  shiftClock(ms: number): void {
+    writeFileSync(join(this.folder, "shift"), String(ms));
+  }
+
+  /** Starts the server, and waits until it answers. */
+  async startFenliu(): Promise<FenliuProcess> {
+    const [node, ...args] = fenliuCommand(join(this.folder, "fenliu.yaml"));
+    const env = { CLOCK_SHIFT: join(this.folder, "shift"), FENLIU_NO_UPDATE: "1" };
+    const running = await start(node, ["--import", this.#preload, ...args], /Fenliu is answering/, { env });
+    const port = (kind: string) => Number(new RegExp(`"${kind}":"[^"]*?:(\\d+)[ "]`).exec(running.output())?.[1] ?? 0);
+    const ports = { dns: port("dns"), dns6: 0, tls: port("tls"), https: port("https"), http: port("http"), admin: port("admin") };
+    this.#fenliu = { ...running, ports };
+    return this.#fenliu;
+  }
+
+  get fenliu(): FenliuProcess {
+    if (this.#fenliu === null) throw new Error("the server was not started");
+    return this.#fenliu;
+  }
+
+  client(transport: HouseTransport, localAddress?: string): HouseClient {
+    return new HouseClient(transport, (): Ports => this.fenliu.ports, localAddress);
+  }
+
+  /** Calls the API. @returns the body. */
+  async call(method: "GET" | "POST" | "PUT" | "DELETE", path: string, body?: unknown): Promise<string> {
+    const response = await fetch(`http://127.0.0.1:${this.fenliu.ports.admin}${path}`, {
+      method,
+      headers: { "content-type": "application/json" },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      signal: AbortSignal.timeout(20_000),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+    return text;
+  }
+
+  /** Has the server read its file again, changed. */
+  async reload(mark: string): Promise<void> {
+    writeFileSync(join(this.folder, "fenliu.yaml"), this.yaml(mark));
+    const before = this.fenliu.output().length;
+    this.fenliu.signal("SIGHUP");
+    await eventually(async () => (/"(not )?reloaded/.test(this.fenliu.output().slice(before)) ? true : null), 30_000);
+  }
+
+  /** Memory in MiB and open handles of the process, as Linux tells them. */
+  usage(): { readonly residentMiB: number; readonly handles: number } {
+    const { pid } = this.fenliu.child;
+    const pages = Number(readFileSync(`/proc/${pid}/statm`, "utf8").split(" ")[1]);
+    return { residentMiB: (pages * 4096) / 2 ** 20, handles: readdirSync(`/proc/${pid}/fd`).length };
+  }
+
+  /** What the server has said that it should never say. */
+  complaints(): readonly string[] {
+    const lines = this.fenliu.output().split("\n");
+    return lines.filter((line) => /a fault in Fenliu itself|nhandled|Warning:|could not be recorded|FATAL/.test(line));
+  }
+
+  follow(script: Script): void {
+    for (const upstream of Object.values(this.upstreams)) upstream.follow(script);
+  }
+
+  async close(): Promise<void> {
+    await this.#fenliu?.stop();
+    await Promise.all(Object.values(this.upstreams).map((upstream) => upstream.close()));
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
