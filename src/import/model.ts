@@ -161,6 +161,8 @@ export interface Host {
   readonly others: "nodata" | "forward";
   /** Whether A or AAAA, where it has no address of it, is empty although other types are forwarded. */
   readonly closesFamily?: boolean;
+  /** What the rules answer all the same: some families, or everything, which takes the name out of a wildcard. */
+  readonly opens?: readonly ("a" | "aaaa")[] | "all";
   readonly place: Place;
 }
 
@@ -224,6 +226,11 @@ export class Findings {
 export const NO_NAMES: Names = { patterns: [], lists: [] };
 export const NO_NETWORKS: Networks = { networks: [], lists: [] };
 export const ANYTHING: RuleCondition = { names: null, except: NO_NAMES, types: null, clients: null };
+
+/** A name, or what is below it, that a wildcard of the hosts does not hold. */
+export function excepted(name: string, wildcard: boolean, place: Place): Host {
+  return { name, wildcard, addresses: [], cname: null, others: "forward", opens: "all", place };
+}
 
 /** Names alone as a condition. */
 export function forNames(names: Names, except: Names = NO_NAMES): RuleCondition {

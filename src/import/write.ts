@@ -7,7 +7,6 @@ import { longestFirst } from "./longest.ts";
 import { type Action, type AskedGroup, asksOf, type Lowered, Lowering } from "./lower.ts";
 import {
   type Findings,
-  forNames,
   type Host,
   ImportError,
   joinNames,
@@ -16,7 +15,6 @@ import {
   type Meaning,
   type ModelRule,
   meaningKey,
-  modify,
   type Names,
   type Networks,
   NO_NAMES,
@@ -84,7 +82,7 @@ class Writer {
   write(): Written {
     const rules = simplify(this.#meaning.rules);
     this.#checkLists(rules);
-    for (const rule of [...familyRules(this.#meaning.hosts), ...rules]) {
+    for (const rule of rules) {
       if (rule.kind === "modify") this.#push({ condition: rule.condition, label: rule.label }, { ...rule.modifiers });
       else if (rule.kind === "decide") this.#decide(rule);
       else this.#longest(rule);
@@ -410,11 +408,11 @@ class Writer {
 
   #hosts(): Readonly<Record<string, unknown>> {
     const records = new Map<string, unknown>();
-    for (const { name, wildcard, addresses, cname, others, place } of this.#meaning.hosts) {
+    for (const host of this.#meaning.hosts) {
+      const { name, wildcard, cname, others, opens, place } = host;
       const key = wildcard ? `*.${name}` : name;
-      if (cname !== null) records.set(key, { cname });
-      else records.set(key, others === "forward" ? { address: addresses, others } : one(addresses));
-      const note = cname === null && others === "nodata" ? "; types without a record are empty" : "";
+      records.set(key, recordOf(host));
+      const note = cname === null && others === "nodata" && opens !== "all" ? "; types without a record are empty" : "";
       this.#findings.add("carried", place, `\`${key}\` is in \`hosts.records\`${note}`);
     }
     return records.size === 0 ? {} : { hosts: { records: Object.fromEntries(records) } };
@@ -544,26 +542,21 @@ function unionOf(one: RuleCondition, other: RuleCondition): RuleCondition | null
   return { ...one, names: joinNames(one.names, other.names) };
 }
 
-/** Hosts of one family whose other family is empty: it would be asked where other types are forwarded. */
-function familyRules(hosts: readonly Host[]): readonly ModelRule[] {
-  const only = (isSix: boolean) =>
-    hosts.filter(
-      ({ closesFamily, others, addresses }) =>
-        closesFamily === true &&
-        others === "forward" &&
-        addresses.length > 0 &&
-        addresses.every((address) => address.includes(":") === isSix),
-    );
-  return (
-    [
-      ["ipv6", false],
-      ["ipv4", true],
-    ] as const
-  ).flatMap(([key, isSix]): ModelRule[] => {
-    const [first] = only(isSix);
-    const names = namesOf(only(isSix).map(({ name, wildcard }) => `${wildcard ? "*." : "full:"}${name}`));
-    return first === undefined ? [] : [{ ...modify(forNames(names), { [key]: "nodata" }, first.place), label: `hosts-${key}` }];
+/** A record as `hosts.records` writes it. */
+function recordOf({ addresses, cname, others, closesFamily = false, opens = [] }: Host): unknown {
+  if (opens === "all") return { forward: true };
+  if (cname !== null) return { cname };
+  const missing = (["a", "aaaa"] as const).flatMap((key) => {
+    if (addresses.some((address) => address.includes(":") === (key === "aaaa"))) return [];
+    if (opens.includes(key)) return [[key, "forward"]];
+    return closesFamily && others === "forward" ? [[key, "nodata"]] : [];
   });
+  if (missing.length === 0 && others === "nodata") return one(addresses);
+  return {
+    ...(addresses.length === 0 ? {} : { address: one(addresses) }),
+    ...(others === "forward" ? { others } : {}),
+    ...Object.fromEntries(missing),
+  };
 }
 
 function addressLists(outcome: Extract<ModelRule, { kind: "decide" }>["outcome"]): readonly ListFile[] {

@@ -12,7 +12,6 @@ import {
   type ListFile,
   type Meaning,
   type ModelRule,
-  modify,
   type Names,
   NO_NETWORKS,
   namesOf,
@@ -105,14 +104,13 @@ class Reader {
     const written = [...textsOf(childOf(this.#dns, "upstream_dns")), ...this.#upstreamFile()];
     const global = this.#upstreams(written, "upstream", place);
     const clients = this.#clients();
-    const { hosts, modifies } = this.#rewrites();
+    const hosts = this.#rewrites();
     const blocking = this.#blocking();
     this.#reportRest();
     return {
       origin: "AdGuard Home",
       file: this.#file,
       rules: [
-        ...modifies,
         ...clients
           .filter(({ isFiltered }) => !isFiltered)
           .flatMap((client) => routes(client.upstreams ?? global, client.name, client.ids)),
@@ -255,13 +253,11 @@ class Reader {
     return [decide(condition, askGroup(serverGroup("router", servers, place, { volatile: true })), place, "private-ptr")];
   }
 
-  /** Exact names beat wildcards; types that a name has no address for are empty. */
-  #rewrites(): { readonly hosts: readonly Host[]; readonly modifies: readonly ModelRule[] } {
+  /** Exact names beat wildcards; types that a name has no address for are empty, but for a family that is asked of servers. */
+  #rewrites(): readonly Host[] {
     const items = itemsOf(childOf(this.#filtering, "rewrites") ?? childOf(this.#dns, "rewrites"));
     const isOff = textAt(this.#filtering, "rewrites_enabled") === "false";
     const hosts = new Map<string, Host>();
-    const modifies: ModelRule[] = [];
-    const passes: { readonly name: string; readonly place: Place }[] = [];
     for (const item of isOff ? [] : items) {
       const { place } = item;
       if (textAt(item, "enabled") === "false") continue;
@@ -269,38 +265,30 @@ class Reader {
       const wildcard = domain.startsWith("*.");
       const name = hostName(domain.replace(/^\*\./, ""));
       if (name === null) this.#findings.add("blank", place, `the rewrite of \`${domain}\`: it is no name`);
-      else if (answer.toLowerCase() === domain) passes.push({ name: domain, place });
-      else if (answer === "A" || answer === "AAAA") {
-        const pattern = wildcard ? `*.${name}` : `full:${name}`;
-        const modifiers = answer === "A" ? ({ ipv6: "nodata" } as const) : ({ ipv4: "nodata" } as const);
-        modifies.push(modify(forNames(namesOf([pattern])), modifiers, place));
-      } else {
+      else {
         const isAddress = "value" in parseNetwork(answer) && !answer.includes("/");
         const known = hosts.get(domain);
+        const host = { name, wildcard, addresses: known?.addresses ?? [], cname: null, others: "nodata", place } as const;
+        if (answer.toLowerCase() === domain) {
+          hosts.set(domain, { ...host, addresses: [], opens: "all" });
+          continue;
+        }
+        if (known?.opens === "all") continue;
+        const opens = known?.opens ?? [];
+        if (answer === "A" || answer === "AAAA") {
+          const family = answer === "A" ? "a" : "aaaa";
+          const addresses = host.addresses.filter((address) => address.includes(":") !== (answer === "AAAA"));
+          hosts.set(domain, { ...host, addresses, opens: [...opens, family] });
+          continue;
+        }
+        if (isAddress && opens.includes(answer.includes(":") ? "aaaa" : "a")) continue;
         const cname = isAddress ? null : hostName(answer);
         if (!isAddress && cname === null)
           this.#findings.add("blank", place, `the rewrite of \`${domain}\`: \`${answer}\` is no address and no name`);
-        else
-          hosts.set(domain, {
-            name,
-            wildcard,
-            addresses: isAddress ? [...(known?.addresses ?? []), answer] : [],
-            cname,
-            others: "nodata",
-            place,
-          });
+        else hosts.set(domain, { ...host, addresses: isAddress ? [...host.addresses, answer] : [], cname, opens });
       }
     }
-    for (const { name, place } of passes) {
-      const isWithin = [...hosts.keys()].some((key) => key.startsWith("*.") && name.endsWith(key.slice(1)));
-      if (isWithin)
-        this.#findings.add(
-          "blank",
-          place,
-          `\`${name}\` is taken out of a wildcard, which hosts cannot say: it gets the wildcard's addresses`,
-        );
-    }
-    return { hosts: [...hosts.values()], modifies };
+    return [...hosts.values()];
   }
 
   #blocking(): { readonly rules: readonly ModelRule[]; readonly hosts: readonly Host[] } {

@@ -7,6 +7,7 @@ import {
   ANYTHING,
   answered,
   decide,
+  excepted,
   type Findings,
   forNames,
   type Host,
@@ -313,13 +314,10 @@ class Reader {
       if (answerOf(addresses) !== "address" || hostName(pattern) === null) continue;
       add(pattern, false, addresses, place);
       add(pattern, true, addresses, place);
-      for (const inner of this.#servers.keys())
-        if (inner.endsWith(`.${pattern}`))
-          this.#findings.add(
-            "blank",
-            place,
-            `\`${inner}\` below \`${pattern}\` was asked of a server; it has the address of \`${pattern}\` here`,
-          );
+      // The longer name wins, also where it names a server.
+      for (const [inner, { place: at }] of this.#servers)
+        if (inner.endsWith(`.${pattern}`) && !this.#addresses.has(inner) && hostName(inner) !== null)
+          for (const wildcard of [false, true]) hosts.push(excepted(inner, wildcard, at));
     }
     for (const { value, place } of this.#texts("host-record")) {
       const parts = value.split(",").map((part) => part.trim());

@@ -8,6 +8,7 @@ import {
   ANYTHING,
   answered,
   decide,
+  excepted,
   type Findings,
   forNames,
   type Host,
@@ -453,7 +454,17 @@ class Reader {
           if (!pattern.startsWith("full:")) hosts.push({ ...host, wildcard: true });
         }
       }
-    return hosts;
+    // The longer name wins: `-` frees it.
+    const free = [...this.#root.addresses.values()].filter(({ rule }) => rule === "-");
+    const freed = free.flatMap(({ names, place }) =>
+      names.patterns.flatMap((pattern) => {
+        const name = pattern.replace(/^(full:|\*\.)/, "");
+        if (!hosts.some((host) => host.wildcard && name.endsWith(`.${host.name}`))) return [];
+        const kinds = pattern.startsWith("full:") ? [false] : pattern.startsWith("*.") ? [true] : [false, true];
+        return kinds.map((wildcard) => excepted(name, wildcard, place));
+      }),
+    );
+    return [...hosts, ...freed];
   }
 
   #bind(key: string, written: string, flags: Flags, place: Place): void {
