@@ -1,7 +1,18 @@
 import swagger from "@fastify/swagger";
 import fastify from "fastify";
+import type { Clock } from "../lib/clock.ts";
 import type { Endpoint } from "../listen/options.ts";
-import { adminProblems, admit, ClientRates, type Guards, hostAllowlist, portOf, tokenChecker } from "./guards.ts";
+import {
+  adminProblems,
+  admit,
+  ClientRates,
+  chargeSignIn,
+  type Guards,
+  hostAllowlist,
+  isToken,
+  portOf,
+  tokenChecker,
+} from "./guards.ts";
 import { documentOptions, NAMED_SCHEMAS } from "./openapi.ts";
 import type { AdminOptions } from "./options.ts";
 import { compileValidator, HttpProblem, problemOf, refuse, refuseBytes, SECURITY_HEADERS } from "./problem.ts";
@@ -9,6 +20,7 @@ import { clientSetupRoutes, configurationRoutes, DOCS, docsRoutes, healthRoutes 
 import { decisionRoutes } from "./routes/decisions.ts";
 import { queryRoutes, streamRoutes } from "./routes/queries.ts";
 import { stateRoutes } from "./routes/state.ts";
+import { newSession, SESSION_PATH, sessionRoutes } from "./session.ts";
 import type { AdminLimits, Api, ApiParts } from "./types.ts";
 
 export interface ApiSetup {
@@ -44,7 +56,7 @@ export async function createApi(parts: ApiParts, setup: ApiSetup, methods = new 
   api.setNotFoundHandler(({ method, url }, reply) => refuse(reply, methods.missing(method, url)));
   for (const { name, schema } of NAMED_SCHEMAS) api.addSchema({ ...schema, $id: name });
   await api.register(swagger, documentOptions(setup.version));
-  await addRoutes(api, parts);
+  await addRoutes(api, parts, guards);
   await api.ready();
   api.server.maxConnections = limits.connections;
   // RFC 9110 §10.1.1: a server may ignore an expectation that it does not know.
@@ -52,15 +64,16 @@ export async function createApi(parts: ApiParts, setup: ApiSetup, methods = new 
   return api;
 }
 
-async function addRoutes(api: Api, parts: ApiParts): Promise<void> {
+async function addRoutes(api: Api, parts: ApiParts, guards: Guards): Promise<void> {
   healthRoutes(api, parts);
   await docsRoutes(api);
   await api.register(
     async (versioned: Api) => {
       for (const add of [queryRoutes, streamRoutes, decisionRoutes, stateRoutes, configurationRoutes, clientSetupRoutes])
         add(versioned, parts);
+      sessionRoutes(versioned, guards);
     },
-    { prefix: "/api/v1" },
+    { prefix: API_PREFIX },
   );
 }
 
@@ -96,26 +109,36 @@ function createGuards(api: Api, { clients, clock, limits }: ApiParts, { options,
   const checks = () => {
     const of = options();
     if (cached?.of !== of)
-      cached = { of, checks: { isOwnHost: hostAllowlist(bound, of.hosts), isAuthorized: authorization(endpoint, of) } };
+      cached = { of, checks: { isOwnHost: hostAllowlist(bound, of.hosts), isAuthorized: authorization(endpoint, of, clock) } };
     return cached.checks;
   };
+  const rates = new ClientRates(limits, clock.now);
   return {
     clients,
-    rates: new ClientRates(limits, clock.now),
+    rates,
+    signIn(request, sent) {
+      const { token } = options();
+      if (token !== null && isToken(sent, token)) return newSession(token, clock.wallMs());
+      chargeSignIn(request, { clients, rates, limits });
+      return null;
+    },
     isOwnHost: (host) => checks().isOwnHost(host),
     get isAuthorized() {
       return checks().isAuthorized;
     },
     isOpen: (route) => route !== undefined && (OPEN_ROUTES.has(route) || route === DOCS || route.startsWith(`${DOCS}/`)),
+    isForSigningIn: (route) => route === `${API_PREFIX}${SESSION_PATH}`,
     limits,
   };
 }
 
-function authorization(endpoint: Endpoint, options: AdminOptions): Guards["isAuthorized"] {
-  if (options.token !== null) return tokenChecker(options.token);
+function authorization(endpoint: Endpoint, options: AdminOptions, { wallMs }: Clock): Guards["isAuthorized"] {
+  if (options.token !== null) return tokenChecker(options.token, wallMs);
   // If a reload removes the token while other machines can reach the API, nobody is authorized.
   return adminProblems(endpoint, options).length > 0 ? () => false : null;
 }
+
+const API_PREFIX = "/api/v1";
 
 /** Routes for supervisors, and for browsers, which send no token when they open a page. None of these responses holds a secret. */
 const OPEN_ROUTES: ReadonlySet<string> = new Set(["/", "/healthz", "/readyz", "/openapi.json"]);

@@ -1,4 +1,5 @@
 import { hash, timingSafeEqual } from "node:crypto";
+import type { IncomingHttpHeaders } from "node:http";
 import { networkInterfaces } from "node:os";
 import type { FastifyRequest } from "fastify";
 import { canonicalAddress, endpointText, isLoopback, withoutZone } from "../dns/address.ts";
@@ -6,6 +7,7 @@ import { TokenBuckets } from "../lib/token-bucket.ts";
 import type { Endpoint } from "../listen/options.ts";
 import type { AdminOptions } from "./options.ts";
 import { HttpProblem } from "./problem.ts";
+import { hasSession } from "./session.ts";
 import type { AdminLimits, Api, Clients } from "./types.ts";
 
 export interface Guards {
@@ -13,10 +15,14 @@ export interface Guards {
   readonly rates: ClientRates;
   /** Whether a Host header names this server. */
   readonly isOwnHost: (host: string) => boolean;
-  /** Whether an Authorization header carries the token; null = the API needs no token. */
-  readonly isAuthorized: ((authorization: string | undefined) => boolean) | null;
-  /** Whether a route, given by its pattern, needs no token. */
+  /** Whether the headers carry the token, or a session of the token; null = the API needs no token. */
+  readonly isAuthorized: ((headers: IncomingHttpHeaders) => boolean) | null;
+  /** Whether a route, given by its pattern, needs no token for a method that changes nothing. */
   readonly isOpen: (route: string | undefined) => boolean;
+  /** @returns the value of the cookie; null = this is not the token, which costs the client some of its rate. */
+  readonly signIn: (request: FastifyRequest, token: string) => string | null;
+  /** Whether a route needs no token for any method. */
+  readonly isForSigningIn: (route: string | undefined) => boolean;
   readonly limits: AdminLimits;
 }
 
@@ -34,9 +40,10 @@ export function admit(request: FastifyRequest, guards: Guards): void {
   if (host !== null && !guards.isOwnHost(host))
     throw new HttpProblem(421, `${quote(host)} is not a name of this server; names it may be called by stand in admin.hosts`);
   const isSafe = SAFE_METHODS.has(request.method);
-  if (!isSafe || !isOpen(request.routeOptions.url)) {
+  const { url: route } = request.routeOptions;
+  if (!isSafe || !isOpen(route)) {
     checkOrigin(request, host);
-    checkToken(request, client, guards);
+    if (!guards.isForSigningIn(route)) checkToken(request, client, guards);
   }
   // A path that does not exist gets its 404 first.
   if (!isSafe && !request.is404) checkContent(request);
@@ -94,18 +101,42 @@ function isSameOrigin(origin: string, host: string | null): boolean {
   );
 }
 
-function checkToken({ headers, raw }: FastifyRequest, client: RequestClient, { isAuthorized, rates, limits }: Guards): void {
+function checkToken(
+  { method, headers, raw }: FastifyRequest,
+  client: RequestClient,
+  { isAuthorized, rates, limits }: Guards,
+): void {
   const { authorization } = headers;
   if ((raw.headersDistinct["authorization"] ?? []).length > 1)
     throw new HttpProblem(400, "a request has at most one Authorization header");
-  if (isAuthorized === null || isAuthorized(authorization)) return;
+  if (isAuthorized === null) return;
+  if (isAuthorized(headers)) {
+    // A browser adds the cookie by itself, also for a page on another port of this host, whose requests are same-site. `checkOrigin` has compared what is there.
+    if (authorization === undefined && headers.origin === undefined && !SAFE_METHODS.has(method))
+      throw new HttpProblem(403, "with a cookie, an Origin is wanted that names this server");
+    return;
+  }
   const isSent = authorization !== undefined;
-  if (isSent) rates.charge(client.network, limits.wrongTokenCost);
-  if (isSent && client.proxy !== null) rates.chargeProxy(client.proxy, limits.wrongTokenCost);
+  if (isSent) chargeWrongToken(client, { rates, limits });
   // RFC 6750 §3
+  const isEnded = !isSent && headers.cookie !== undefined;
   const challenge = isSent ? 'Bearer realm="fenliu", error="invalid_token"' : 'Bearer realm="fenliu"';
-  const detail = isSent ? "this is not the token" : "a token is wanted: Authorization: Bearer TOKEN";
+  const detail = isSent
+    ? "this is not the token"
+    : isEnded
+      ? "there is no session, or it has ended: sign in, or send Authorization: Bearer TOKEN"
+      : "a token is wanted: Authorization: Bearer TOKEN";
   throw new HttpProblem(401, detail, { headers: { "www-authenticate": challenge } });
+}
+
+function chargeWrongToken({ network, proxy }: RequestClient, { rates, limits }: Pick<Guards, "rates" | "limits">): void {
+  rates.charge(network, limits.wrongTokenCost);
+  if (proxy !== null) rates.chargeProxy(proxy, limits.wrongTokenCost);
+}
+
+/** Takes the cost of a wrong token in the body of a request. */
+export function chargeSignIn(request: FastifyRequest, guards: Pick<Guards, "clients" | "rates" | "limits">): void {
+  chargeWrongToken(clientOf(request, guards.clients), guards);
 }
 
 /** A browser sends the form of another page without a preflight, but never with this type (Fetch, CORS-safelisted request headers). */
@@ -216,16 +247,18 @@ function addressesOfInterfaces(): readonly string[] {
   return Object.values(networkInterfaces()).flatMap((infos) => (infos ?? []).map(({ address }) => address));
 }
 
-/**
- * Returns a check of Authorization headers for the token (RFC 6750 §2.1). The check compares digests in constant time, so that measuring it
- * reveals neither the token nor its length.
- */
-export function tokenChecker(token: string): (authorization: string | undefined) => boolean {
-  const wanted = digest(token);
-  return (authorization) => {
-    const [, sent] = /^bearer +(\S+) *$/i.exec(authorization ?? "") ?? [];
-    return sent !== undefined && timingSafeEqual(digest(sent), wanted);
+/** Returns a check of headers for the token (RFC 6750 §2.1), or where there is no Authorization for a session of the token. */
+export function tokenChecker(token: string, wallMs: () => number): (headers: IncomingHttpHeaders) => boolean {
+  return ({ authorization, cookie }) => {
+    if (authorization === undefined) return hasSession(cookie, token, wallMs());
+    const [, sent] = /^bearer +(\S+) *$/i.exec(authorization) ?? [];
+    return sent !== undefined && isToken(sent, token);
   };
+}
+
+/** Compares digests in constant time, so that measuring it reveals neither the token nor its length. */
+export function isToken(sent: string, token: string): boolean {
+  return timingSafeEqual(digest(sent), digest(token));
 }
 
 function digest(text: string): Buffer {

@@ -86,9 +86,12 @@ export function documentOptions(version: string): SwaggerOptions {
       servers: [{ url: "/", description: "This server." }],
       tags: TAGS,
       // A reload may set or remove the token, so both are valid.
-      security: [{}, { bearer: [] }],
+      security: [{}, { bearer: [] }, { session: [] }],
       components: {
-        securitySchemes: { bearer: { type: "http", scheme: "bearer", description: "`admin.token` of the configuration." } },
+        securitySchemes: {
+          bearer: { type: "http", scheme: "bearer", description: "`admin.token` of the configuration." },
+          session: { type: "apiKey", in: "cookie", name: "fenliu", description: "What `POST /session` gives." },
+        },
       },
     },
     // OpenAPI 3.1 knows `const`.
@@ -108,12 +111,13 @@ const TAGS = [
   { name: "configuration", description: "The file, drafts of it, and its past." },
   { name: "clients", description: "Set-up of clients." },
   { name: "health", description: "For supervisors and Prometheus." },
+  { name: "session", description: "A cookie in place of the token, for the page." },
 ];
 
 const DESCRIPTION = `See and change a running Fenliu.
 
 **Token.** Where \`admin.token\` is set, every call but \`/healthz\`, \`/readyz\` and this document carries it: \`Authorization: Bearer TOKEN\`. \
-It is taken from this header alone, never from the URL.
+It is taken from this header alone, never from the URL. A page takes it for a cookie: \`POST /session\`.
 
 **Host.** The Host header must be the address that the server listens on, with its port, or one of \`admin.hosts\`; everything else is refused with 421.
 

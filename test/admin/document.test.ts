@@ -38,6 +38,9 @@ const CALLS: Readonly<Record<string, readonly [path: string, status: number, jso
   listVersions: ["/api/v1/versions", 200],
   routerosScript: ["/api/v1/routeros.rsc?url=https://doh.example.com/dns-query", 200],
   appleProfile: ["/api/v1/apple.mobileconfig", 200],
+  getSession: ["/api/v1/session", 200],
+  signIn: ["/api/v1/session", 200, { token: "any" }],
+  signOut: ["/api/v1/session", 200],
 };
 
 describe("the OpenAPI document", () => {
@@ -117,7 +120,7 @@ describe("the OpenAPI document", () => {
     const { document } = await (await openTestAdmin({ token: "correct-horse" })).document();
     const open = { get: { security: [] } };
     expect(document).toMatchObject({
-      security: [{}, { bearer: [] }],
+      security: [{}, { bearer: [] }, { session: [] }],
       paths: { "/healthz": open, "/readyz": open, "/openapi.json": open },
     });
     expect(JSON.stringify(document)).not.toContain("correct-horse");
