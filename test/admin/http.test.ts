@@ -165,7 +165,7 @@ describe("parameters", () => {
       problems: [{ parameter: "https.port", reason: "must be integer" }],
     });
     expect(await put({ adress: "10.0.0.7" })).toMatchObject({
-      problems: [{ parameter: "adress", reason: "is not known here; there are address, cname, others, https" }],
+      problems: [{ parameter: "adress", reason: "is not known here; there are address, cname, others, a, aaaa, forward, https" }],
     });
     for (const address of [5, ["10.0.0.7", 5], Array.from({ length: 20 }, (_, index) => index), ""])
       expect(await put({ address })).toMatchObject({
