@@ -37,8 +37,9 @@ export function isBuilt(digest = digestOfSources()) {
 export function build() {
   const digest = digestOfSources();
   if (isBuilt(digest)) return true;
-  const fresh = mkdtempSync(join(root, ".dist-"));
+  let fresh = null;
   try {
+    fresh = mkdtempSync(join(root, ".dist-"));
     const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin", "tsc");
     const { status, stdout } = spawnSync(process.execPath, [tsc, "-p", "tsconfig.build.json", "--outDir", fresh], {
       cwd: root,
@@ -57,7 +58,7 @@ export function build() {
     process.stderr.write(`Fenliu: dist/ cannot be made: ${error instanceof Error ? error.message : String(error)}\n`);
     return false;
   } finally {
-    rmSync(fresh, { recursive: true, force: true });
+    if (fresh !== null) rmSync(fresh, { recursive: true, force: true });
   }
 }
 

@@ -44,6 +44,6 @@ export function logRefresh({ list, source, outcome }: RefreshEvent, log: Operati
 }
 
 const REPORTS = {
-  failed: "a list could not be renewed: it stays as it was",
+  failed: "a list could not be renewed: it stays as it was, and is tried again",
   held: "a list was not taken: it stays as it was",
 } as const;

@@ -16,7 +16,7 @@ import { ageText, endpointToAsk, type Terminal } from "./invocation.ts";
 /** How long a group may take to answer the question that measures it. */
 const MEASURE_MS = 3000;
 
-type Row = readonly [title: string, text: string, hint?: string];
+type Row = readonly [title: string, text: string, hint?: string | undefined, format?: Style];
 
 /** What a person at a terminal wants to know of a server that has just started: where it answers, what to try, what it uses and how that fares. */
 export async function greet(app: App, path: string | null, terminal: Terminal): Promise<void> {
@@ -24,8 +24,9 @@ export async function greet(app: App, path: string | null, terminal: Terminal): 
   const show = (heading: string, rows: readonly Row[]): void => {
     if (rows.length === 0) return;
     const width = Math.max(...rows.map(([title]) => title.length));
-    const texts = rows.map(([title, text, hint]) => {
-      const line = `  ${title.padEnd(width)}  ${printable(text)}`;
+    const texts = rows.map(([title, text, hint, format]) => {
+      const shown = format === undefined ? printable(text) : style(format, printable(text));
+      const line = `  ${title.padEnd(width)}  ${shown}`;
       return hint === undefined ? `${line}\n` : `${line}\n  ${" ".repeat(width)}  ${style("cyan", hint)}\n`;
     });
     terminal.out(`\n${style("bold", heading)}\n${texts.join("")}`);
@@ -41,7 +42,7 @@ export async function greet(app: App, path: string | null, terminal: Terminal): 
   const groups = await Promise.all(config.upstreams.groups.map(({ name }) => measure(app, name)));
   show(
     "Groups",
-    groups.map(({ name, text, well }) => [name, style(well ? "green" : "red", text)]),
+    groups.map(({ name, text, well }) => [name, text, undefined, well ? "green" : "red"]),
   );
   terminal.out("\n");
 }

@@ -1,5 +1,8 @@
 import { AdminError } from "../admin/server.ts";
 import { App } from "../app/app.ts";
+import { loadConfig } from "../config/load.ts";
+import type { Problem } from "../config/reading.ts";
+import type { Config } from "../config/types.ts";
 import { endpointText } from "../dns/address.ts";
 import { systemClock } from "../lib/clock.ts";
 import { ListenError } from "../listen/listeners.ts";
@@ -21,7 +24,7 @@ export const serveCommand: Command = {
 async function serve(invocation: Invocation, terminal: Terminal): Promise<number> {
   refuseWords(invocation);
   const path = configPath(invocation, terminal);
-  const config = readConfig(path, terminal);
+  const config = readServed(path, terminal, "fatal");
   if (config === null) return EXIT.failed;
   const log = operationsLog(config.log.level, (line) => terminal.err(line), terminal.interactive);
   const stopped = terminal.untilStopped();
@@ -41,9 +44,28 @@ async function serve(invocation: Invocation, terminal: Terminal): Promise<number
     return EXIT.ok;
   } catch (error) {
     if (!(error instanceof ServerStateError) && !(error instanceof ListenError) && !(error instanceof AdminError)) throw error;
-    for (const problem of error.problems) terminal.err(`fenliu: ${problem}\n`);
+    for (const problem of error.problems) {
+      if (terminal.interactive) terminal.err(`fenliu: ${problem}\n`);
+      else log.fatal(problem);
+    }
     return EXIT.failed;
   }
+}
+
+/**
+ * Reads the configuration of a server. A person sees problems and warnings as `fenliu check` prints them; a collector of logs gets one line of
+ * JSON for each, as for all that a server tells. null = the configuration cannot be used.
+ */
+function readServed(path: string | null, terminal: Terminal, level: "fatal" | "error"): Config | null {
+  if (terminal.interactive) return readConfig(path, terminal);
+  const result = loadConfig(path);
+  const log = operationsLog("info", (line) => terminal.err(line), false);
+  const tell = (as: "fatal" | "error" | "warn", { file, line, column, fix, message }: Problem) =>
+    log[as]({ file, line, column, fix }, message);
+  for (const warning of result.kind === "ok" ? result.warnings : []) tell("warn", warning);
+  if (result.kind === "ok") return result.config;
+  for (const problem of result.problems) tell(level, problem);
+  return null;
 }
 
 // `serve` awaits the start as well, and reports its failure.
@@ -72,7 +94,7 @@ async function reload(
   path: string | null,
   { terminal, log }: { terminal: Terminal; log: OperationsLog },
 ): Promise<void> {
-  const config = readConfig(path, terminal);
+  const config = readServed(path, terminal, "error");
   if (config === null) {
     app.reloads.noteFailure();
     return log.error("not reloaded: the configuration has problems; the one before goes on serving");

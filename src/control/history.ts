@@ -5,6 +5,7 @@ import type { VersionView } from "../admin/schemas/views.ts";
 import { loadHosts } from "../hosts/parse.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { awaitWithin } from "../lib/deadline.ts";
+import { writeFault } from "../lib/files.ts";
 import { SerialQueue } from "../lib/serial-queue.ts";
 import { type ListCacheReader, listCacheOf } from "../lists/cache.ts";
 import { type FileContent, type ListFiles, loadLists } from "../lists/load.ts";
@@ -166,7 +167,7 @@ export class Versions {
       if (!this.#ending.signal.aborted) await work();
     } catch (error) {
       const { log, folder } = this.#options;
-      log.warn({ folder, err: error }, "versions: what was decided now cannot be explained later");
+      log.warn({ folder, ...writeFault(error) }, "versions: what was decided now cannot be explained later");
     }
   }
 

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Config } from "../config/types.ts";
 import { isRejection } from "../dns/query.ts";
 import type { Clock } from "../lib/clock.ts";
+import { explainWriteError } from "../lib/files.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import { QueryFeed } from "../log/feed.ts";
 import type { OperationsLog } from "../log/operations.ts";
@@ -126,7 +127,7 @@ function openLog(options: QueryLogOptions, { recorder: { feed }, clock, log }: R
 function tell(log: OperationsLog, event: LogEvent): void {
   switch (event.kind) {
     case "failing":
-      log.error({ file: event.file, reason: event.reason }, "queries are answered, but cannot be recorded");
+      log.error({ file: event.file, reason: explainWriteError(event.reason) }, "queries are answered, but cannot be recorded");
       return;
     case "well":
       log.info({ file: event.file, dropped: event.dropped }, "queries are recorded again");

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { networkInterfaces } from "node:os";
 import { errorText } from "./text.ts";
 
 /** A socket that could not be opened. */
@@ -15,7 +16,7 @@ export function explainBindError(error: unknown, wanted: WantedSocket): string {
     case "EACCES":
       return `this user may not open ports below 1024; three ways: \`sudo fenliu service install\` (systemd gives the right), or \`sudo sysctl net.ipv4.ip_unprivileged_port_start=${wanted.port}\`, or a port such as ${wanted.port + 5000} (EACCES)`;
     case "EADDRNOTAVAIL":
-      return "this host does not have the address (EADDRNOTAVAIL)";
+      return `this host does not have the address; it has ${hostAddresses()}, and 0.0.0.0 or [::] stands for all (EADDRNOTAVAIL)`;
     case "EINVAL":
       return "not an address to listen on; a link-local one needs its interface, as in fe80::1%eth0 (EINVAL)";
     case "EAFNOSUPPORT":
@@ -23,6 +24,11 @@ export function explainBindError(error: unknown, wanted: WantedSocket): string {
     default:
       return errorText(error);
   }
+}
+
+function hostAddresses(): string {
+  const addresses = Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address));
+  return addresses.filter((address) => !address.startsWith("fe80:")).join(", ");
 }
 
 /** Programs that usually hold the port of DNS, and what to do about each. */

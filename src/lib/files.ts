@@ -55,6 +55,28 @@ export function isMissingFile(error: unknown): boolean {
   return error instanceof Error && "code" in error && error.code === "ENOENT";
 }
 
+/**
+ * Why a file could not be written, for a line of the operator's log: the system's reason with what to do about it. An error that is not the system's
+ * is a fault of ours, and is told with its stack.
+ */
+export function writeFault(error: unknown): { readonly reason: string } | { readonly err: unknown } {
+  return error instanceof Error && "syscall" in error ? { reason: explainWriteError(error.message) } : { err: error };
+}
+
+/** Adds what to do to the message of the system's error, where it is known. */
+export function explainWriteError(message: string): string {
+  const fix = WRITE_FIXES.find(([code]) => message.startsWith(code))?.[1];
+  return fix === undefined ? message : `${message}; fix: ${fix}`;
+}
+
+const MAY_WRITE = `give user ${process.getuid?.() ?? "of this process"} the right to write there (\`chown -R\`), or name another place in \`cache.file\` and \`log.queries.store\``;
+const WRITE_FIXES: readonly (readonly [code: string, fix: string])[] = [
+  ["EACCES", MAY_WRITE],
+  ["EPERM", MAY_WRITE],
+  ["EROFS", "mount a folder there that can be written to, or name another place in `cache.file` and `log.queries.store`"],
+  ["ENOSPC", "make room on the disk, or keep fewer queries (`log.queries.max`)"],
+];
+
 /** Where a configuration stands, and the place it names for what is learned; null = not said. */
 export interface Placed {
   readonly path: string | null;

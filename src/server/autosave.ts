@@ -1,4 +1,5 @@
 import type { Clock, Timer } from "../lib/clock.ts";
+import { writeFault } from "../lib/files.ts";
 import { SerialQueue } from "../lib/serial-queue.ts";
 import type { OperationsLog } from "../log/operations.ts";
 
@@ -65,7 +66,7 @@ export class Autosave {
   #save(): Promise<void> {
     const { name, path: file, save } = this.#collection;
     return this.#saves.add(async () => {
-      await save().catch((error: unknown) => this.#log.warn({ file, err: error }, `${name}: it could not be written`));
+      await save().catch((error: unknown) => this.#log.warn({ file, ...writeFault(error) }, `${name}: it could not be written`));
     });
   }
 }

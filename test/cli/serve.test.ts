@@ -1,10 +1,12 @@
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { App } from "../../src/app/app.ts";
 import { run } from "../../src/cli/run.ts";
+import { explainWriteError, writeFault } from "../../src/lib/files.ts";
 import { tlsFixture } from "../listen/support/site.ts";
 import { directory } from "../support/files.ts";
 import { honest } from "../support/zone-script.ts";
@@ -130,7 +132,7 @@ describe("serve and query", () => {
   test("a broken configuration prints every problem and ends with 1", async () => {
     const where = directory();
     writeFileSync(join(where, "fenliu.yaml"), "upstreamz: {}\nlisten: { dns: nowhere }\n");
-    const terminal = testTerminal(where);
+    const terminal = { ...testTerminal(where), interactive: true };
     expect(await run(["serve"], terminal)).toBe(1);
     expect(terminal.written.err).toContain("fenliu.yaml:1:1");
     expect(terminal.written.err).toContain("fenliu.yaml:2:16");
@@ -290,8 +292,8 @@ expect: [{ name: www.page.example, upstream: main }]
     .replace("expect: [{ name: www.page.example, upstream: main }]", "expect: [{ name: www.page.example, upstream: dead }]")
     .replace("admin: null", 'admin: "127.0.0.1:0"');
   writeFileSync(join(where, "fenliu.yaml"), yaml);
-  const site = await start(["serve"], "Groups", { ...testTerminal(where), interactive: true });
-  const { out } = site.terminal.written;
+  const site = await start(["serve"], "Groups", { ...testTerminal(where), interactive: true, colors: true });
+  const out = stripVTControlCharacters(site.terminal.written.out);
   const [, port = ""] = /dig @127\.0\.0\.1 -p (\d+) www\.page\.example/.exec(out) ?? [];
   expect(await queried("localhost", `@127.0.0.1:${port}`)).toMatchObject({ code: 0 });
   const [, url = ""] = /curl '(http:[^']+)'/.exec(out) ?? [];
@@ -359,4 +361,71 @@ test("`log.level` follows a reload", async () => {
   site.terminal.reload();
   await until(() => site.terminal.written.err.includes("not reloaded"));
   expect(site.terminal.written.err).not.toContain('"reloaded"');
+});
+
+describe("a start that fails says what is wrong and what to do, on a terminal and as JSON", () => {
+  const TLS = (cert: string, key: string) =>
+    `listen: { dns: ["127.0.0.1:0"], http: [], admin: null, tls: ["127.0.0.1:0"] }\ntls: { cert: ${cert}, key: ${key} }`;
+  const LIST = (source: string) =>
+    `listen: { dns: ["127.0.0.1:0"], http: [], admin: null }
+lists: { cn: { domains: ["${source}"] } }
+rules: [{ name: split, domains: "list:cn", upstream: domestic }]`;
+  test.each([
+    ["a port that is taken", "listen: { dns: [TAKEN], http: [], admin: null }", /dns TAKEN \(tcp\): the port is taken by/],
+    [
+      "the port of the API taken",
+      "listen: { dns: ['127.0.0.1:0'], http: [], admin: TAKEN }",
+      /listen\.admin TAKEN: the port is taken/,
+    ],
+    [
+      "an address of another host",
+      'listen: { dns: ["203.0.113.1:0"], admin: null }',
+      /does not have the address; it has .*127\.0\.0\.1.*stands for all/,
+    ],
+    ["no certificate", TLS("nope.pem", "nope.pem"), /cannot read \S+nope\.pem: no such file.*create the file, or mend the path/s],
+    [
+      "the key of another",
+      TLS(tlsFixture("cert.pem"), tlsFixture("renewed-key.pem")),
+      /another certificate; name the two files of one renewal/,
+    ],
+    ["an expired one", TLS(tlsFixture("expired-cert.pem"), tlsFixture("issued-key.pem")), /has expired on .*renew/],
+    ["a list that is not there", LIST("cn.txt"), /cannot read \S+cn\.txt: no such file.*create the file, or mend the path/s],
+    ["a wrong category", LIST("CATEGORIES#chinna"), /has no category chinna; did you mean `china`/],
+    [
+      "a misspelt key",
+      "upstream: { a: { servers: [192.0.2.1] } }",
+      /unknown key `upstream`; did you mean `upstreams`.*write `upstreams`/s,
+    ],
+    ["a bracket that is open", "rules: [\n", /not closed.*close it/s],
+  ])("%s", async (_, yaml, says) => {
+    const holder = createServer().listen(0, "127.0.0.1");
+    await once(holder, "listening");
+    onTestFinished(() => void holder.close());
+    const { port } = holder.address() as AddressInfo;
+    const where = directory();
+    // A geosite file of one category: message Entry { code = "china", domain = { type: suffix, value: "cn.test" } }.
+    writeFileSync(join(where, "categories.dat"), "\n\x14\n\x05china\x12\x0b\x08\x02\x12\x07cn.test");
+    const text = yaml.replaceAll("TAKEN", `"127.0.0.1:${port}"`).replaceAll("CATEGORIES", "categories.dat");
+    writeFileSync(join(where, "fenliu.yaml"), `${text}\ncache: { file: null }\n`);
+    const wanted = new RegExp(says.source.replaceAll("TAKEN", `127\\.0\\.0\\.1:${port}`), says.flags);
+    const person = { ...testTerminal(where), interactive: true };
+    expect(await run(["serve"], person)).toBe(1);
+    expect(person.written.err).toMatch(wanted);
+    const collector = testTerminal(where);
+    expect(await run(["serve"], collector)).toBe(1);
+    const lines = collector.written.err
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(lines.every(({ level }) => level >= 40)).toBe(true);
+    expect(lines.map(({ msg, fix = "" }) => `${msg} ${fix}`).join("\n")).toMatch(wanted);
+  });
+
+  test("a data folder that cannot be written to is told with the fix, and queries are answered all the same", () => {
+    const denied = Object.assign(new Error("EACCES: permission denied, mkdir '/srv/data'"), { syscall: "mkdir" });
+    expect(writeFault(denied)).toEqual({
+      reason: expect.stringMatching(/mkdir '\/srv\/data'; fix: give user \d+ the right to write there/),
+    });
+    expect(explainWriteError("ENOSPC: no space left on device")).toMatch(/fix: make room/);
+  });
 });
