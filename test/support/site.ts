@@ -169,9 +169,19 @@ export class TestSite {
     return this.#closed;
   }
 
+  /** Advances the clock meanwhile: the drain of a connection takes its time. */
+  async #closeApp(): Promise<void> {
+    let isOpen = true;
+    const closing = this.app.close().finally(() => {
+      isOpen = false;
+    });
+    while (isOpen) await this.clock.advance(100);
+    await closing;
+  }
+
   async #close(): Promise<void> {
     for (const asker of this.#askers.values()) await (await asker).close();
-    await this.app.close();
+    await this.#closeApp();
     await Promise.all(this.#groups.flatMap(({ own }) => own.map((server) => server.close())));
   }
 }
