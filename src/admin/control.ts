@@ -3,6 +3,7 @@ import type { Page, PageRequest, QueryFilter } from "../log/filter.ts";
 import type { LiveListener } from "../log/followers.ts";
 import type { LogStatus, QueryRecord, RecordText } from "../log/record.ts";
 import type { Summary, SummaryRequest } from "../log/summary.ts";
+import type { Health } from "./schemas/health.ts";
 import type { CachedAnswer, Explained } from "./schemas/record.ts";
 import type {
   CacheView,
@@ -49,6 +50,7 @@ export interface Control {
   /** The kept versions of configuration and lists, newest first. */
   versions(): Promise<readonly VersionView[]>;
   readiness(): Readiness;
+  health(): Health;
   /** Prometheus text, exposition format 0.0.4. */
   metrics(): Promise<string>;
   /**

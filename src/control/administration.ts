@@ -27,7 +27,7 @@ export interface Administration {
 export async function openAdministration(server: Server, { clock, report }: AdministrationParts): Promise<Administration> {
   const watch = new ProcessWatch(clock.wallMs);
   const drafts = new Drafts(clock);
-  const control = new ServerControl(server, { clock, watch, drafts });
+  const control = new ServerControl(server, { clock, watch, drafts, report });
   const setup = {
     endpoint: server.state.config.listen.admin,
     options: () => server.state.config.admin,
@@ -42,6 +42,7 @@ export async function openAdministration(server: Server, { clock, report }: Admi
     api = await openAdmin(setup);
   } catch (error) {
     watch.close();
+    control.close();
     throw error;
   }
   return {
@@ -49,6 +50,7 @@ export async function openAdministration(server: Server, { clock, report }: Admi
     bound: api.bound,
     async close() {
       watch.close();
+      control.close();
       // The API waits for requests under way; a request about a draft ends when `drafts` closes.
       await Promise.all([api.close(), drafts.close()]);
     },

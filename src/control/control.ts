@@ -2,7 +2,7 @@
  * What people may see and change of the running server: the implementation of the API's `Control`. `app/` opens it through `administration.ts`.
  *
  * Read `administration.ts` (opens the API), this file, `views.ts` (what the API shows, without secrets), `explain.ts` with `explain-live.ts` and
- * `explain-summary.ts`, `drafts.ts` (in a thread: `draft-thread.ts`), `what-if.ts`, `history.ts` with `version-files.ts` (past versions), `hosts.ts`,
+ * `explain-summary.ts`, `health.ts` (how everything is doing, and since when), `drafts.ts` (in a thread: `draft-thread.ts`), `what-if.ts`, `history.ts` with `version-files.ts` (past versions), `hosts.ts`,
  * `client-setup.ts`. Every query passes `recorder.ts` (counts and records it) and `records.ts` (writes the entry); `query-source.ts` reads the log.
  */
 
@@ -15,6 +15,7 @@ import {
   type QuerySource,
   type WhatIfRequest,
 } from "../admin/control.ts";
+import type { Health } from "../admin/schemas/health.ts";
 import type { CachedAnswer, Explained } from "../admin/schemas/record.ts";
 import type {
   CacheView,
@@ -37,7 +38,7 @@ import { utcDay } from "../listen/certificate.ts";
 import type { Listeners } from "../listen/listeners.ts";
 import type { CertificateStatus } from "../listen/tls.ts";
 import { listCacheOf } from "../lists/cache.ts";
-import { reportLists } from "../lists/load.ts";
+import { type ListReport, reportLists } from "../lists/load.ts";
 import type { UpdateResult } from "../lists/update.ts";
 import type { QueryLog } from "../log/query-log.ts";
 import type { LogStatus } from "../log/record.ts";
@@ -49,6 +50,7 @@ import type { ProcessWatch, Reloads } from "../stats/process.ts";
 import { appleProfile, placeOf, type ServerPlace, serviceUrl } from "./client-setup.ts";
 import type { Drafts } from "./drafts.ts";
 import { Explainer } from "./explain.ts";
+import { HealthWatch } from "./health.ts";
 import type { Versions } from "./history.ts";
 import { type HostsChange, hiddenHosts, hostPattern, hostRecord, withHost, withoutHost } from "./hosts.ts";
 import { querySourceOf } from "./query-source.ts";
@@ -93,6 +95,8 @@ interface ControlParts {
   readonly clock: Clock;
   readonly watch: ProcessWatch;
   readonly drafts: Drafts;
+  /** Tells the operator about a kind of event. */
+  readonly report: (kind: string, details: object) => void;
 }
 
 export class ServerControl implements Control {
@@ -102,16 +106,34 @@ export class ServerControl implements Control {
   readonly #clock: Clock;
   readonly #watch: ProcessWatch;
   readonly #counts = new RisingCounts();
+  readonly #health: HealthWatch;
   /** The shown form of a configuration: parsing a large text takes long, and clients may ask often. */
   #shown: { readonly of: Config; readonly as: ConfigView["config"] } | null = null;
 
-  constructor(server: Server, { clock, watch, drafts }: ControlParts) {
+  constructor(server: Server, { clock, watch, drafts, report }: ControlParts) {
     const policyOf = (version: string) => findPolicy(server, version);
     this.queries = querySourceOf({ queryLog: () => server.queryLog, recorder: server.recorder, policyOf });
     this.#server = server;
     this.#explainer = new Explainer({ server, queries: this.queries, drafts, versions: () => server.versions });
     this.#clock = clock;
     this.#watch = watch;
+    this.#health = new HealthWatch({
+      clock,
+      vitals: () => ({
+        config: this.#state.config,
+        policy: this.#state.policy,
+        groups: this.#state.shared.groups.status(),
+        certificate: server.certificate(),
+        log: this.queries.status(),
+      }),
+      lists: () => this.#listReports(),
+      report,
+    });
+  }
+
+  /** May be called again. */
+  close(): void {
+    this.#health.close();
   }
 
   explain(request: ExplainRequest): Promise<Explained> {
@@ -135,9 +157,13 @@ export class ServerControl implements Control {
   }
 
   async lists(): Promise<readonly ListView[]> {
+    const { access } = this.#state.config;
+    return (await this.#listReports()).map((report) => listView(report, access));
+  }
+
+  #listReports(): Promise<readonly ListReport[]> {
     const { config, policy } = this.#state;
-    const reports = await reportLists(config.lists, policy.lists.status(), listCacheOf(config));
-    return reports.map((report) => listView(report, config.access));
+    return reportLists(config.lists, policy.lists.status(), listCacheOf(config));
   }
 
   async refreshList(name: string): Promise<ListView> {
@@ -231,6 +257,10 @@ export class ServerControl implements Control {
     const certificate = certificateProblems(this.#server.certificate(), this.#clock.wallMs());
     const { ready, problems } = readinessOf(this.#state, this.queries.status());
     return { ready, problems: [...problems, ...certificate] };
+  }
+
+  health(): Health {
+    return this.#health.read();
   }
 
   async metrics(): Promise<string> {

@@ -56,6 +56,25 @@ export const SAID = {
   "whatIf.shortAddresses":
     "The log keeps no whole client addresses: rules for clients are judged by their networks, or as for nobody in particular.",
   "whatIf.manyChanges": "There are more than {changes} different changes: queries of the others are counted, not shown.",
+  "health.groupAnswers": "{group} answers in about {ms} ms.",
+  "health.groupNotAsked": "{group} was not asked yet.",
+  "health.groupDown": "No server of {group} answers.",
+  "health.serversSilent": "{silent} of {all} servers of {group} are silent: {servers}.",
+  "health.wellAgainSoon": "{name} has been well for less than half a minute.",
+  "health.listWell": "List {list} has {size} entries.",
+  "health.listEmpty": "List {list} has no entries: {reason}.",
+  "health.listProblem": "A source of list {list} cannot be used: {reason}.",
+  "health.listHeld": "A new version of list {list} is held back: {reason}.",
+  "health.listOld": "List {list} is to be refreshed every {refresh}, and was last known to be new at {checked}.",
+  "health.certificateWell": "The certificate holds until {day}.",
+  "health.certificateLate": "The certificate ends on {day}, and is not renewed yet.",
+  "health.certificateExpired": "The certificate has expired on {day}.",
+  "health.certificateRefused": "The renewed certificate cannot be used: {reason}.",
+  "health.expectationsHold": "All {total} expectations hold.",
+  "health.expectationsBroken": "{broken} of {total} expectations are broken: {reason}.",
+  "health.logWell": "Queries are recorded.",
+  "health.logOff": "Queries are not recorded: `log.queries.enabled` is false.",
+  "health.logFailing": "Queries are not recorded: {reason}.",
 } as const;
 
 type Places<Template extends string> = Template extends `${string}{${infer Place}}${infer Rest}` ? Place | Places<Rest> : never;

@@ -23,6 +23,7 @@ const CALLS: Readonly<Record<string, readonly [path: string, status: number, jso
   explain: ["/api/v1/explain?name=www.example.com&type=HTTPS&client=10.0.7.12&resolve=true", 200],
   whatIf: ["/api/v1/whatif", 200, { config: "rules: []\n", from: "1h", examples: 3 }],
   getStatistics: ["/api/v1/stats?from=2d&to=1d&step=5m&top=3", 200],
+  getHealth: ["/api/v1/health", 200],
   listUpstreams: ["/api/v1/upstreams", 200],
   listLists: ["/api/v1/lists", 200],
   refreshList: ["/api/v1/lists/cn/refresh", 200],

@@ -1,11 +1,22 @@
 import { Type } from "typebox";
 import { jsonContent, operation } from "../openapi.ts";
 import { HttpProblem } from "../problem.ts";
+import { healthSchema } from "../schemas/health.ts";
 import { closedObject, listOf, oneOf } from "../schemas/named.ts";
 import { cachedAnswerSchema } from "../schemas/record.ts";
 import { cacheViewSchema, hostViewSchema, listViewSchema, upstreamGroupSchema } from "../schemas/views.ts";
 import type { Api, ApiParts } from "../types.ts";
 import { NAME } from "./parameters.ts";
+
+const getHealth = operation({
+  operationId: "getHealth",
+  summary: "How everything is doing, and since when",
+  description: `\`bad\`: no server of a group answers, the certificate has expired or its files cannot be used, a list has no entries, queries cannot be recorded. \
+\`care\`: a server has been silent for a minute, a list is older than three refreshes or held back, the certificate ends soon, an expectation is broken. What was not \
+well is called so again when it has been well for half a minute.`,
+  tags: ["state"],
+  response: { 200: jsonContent("The state, and that of each part.", healthSchema.ref) },
+});
 
 const TEXT = Type.String({ minLength: 1, maxLength: 1100 });
 
@@ -147,6 +158,7 @@ const deleteHost = operation({
 });
 
 export function stateRoutes(api: Api, { control }: ApiParts): void {
+  api.get("/health", { schema: getHealth }, async () => control().health());
   api.get("/upstreams", { schema: listUpstreams }, async () => control().upstreams());
 
   api.get("/lists", { schema: listLists }, () => control().lists());

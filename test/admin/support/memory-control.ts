@@ -6,6 +6,7 @@ import {
   type QuerySource,
   type WhatIfRequest,
 } from "../../../src/admin/control.ts";
+import type { Health } from "../../../src/admin/schemas/health.ts";
 import type { CachedAnswer, Explained } from "../../../src/admin/schemas/record.ts";
 import type {
   ConfigView,
@@ -159,6 +160,16 @@ export class MemoryControl implements Control {
       truncated: false,
       notes: [],
       changes: [{ before: outcome, after: { ...outcome, route: "overseas" }, queries: 3, names }],
+    };
+  }
+
+  health(): Health {
+    this.#check();
+    const said = say("health.groupAnswers", { group: "overseas", ms: 12 });
+    return {
+      state: "well",
+      since: SINCE,
+      items: [{ kind: "group", name: "overseas", state: "well", said, since: SINCE, problem: null }],
     };
   }
 
