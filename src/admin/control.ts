@@ -54,12 +54,15 @@ export interface Control {
   /** Prometheus text, exposition format 0.0.4. */
   metrics(): Promise<string>;
   /**
-   * A script for RouterOS 7 that makes this server the DoH server of the router.
+   * A script for RouterOS 7 that makes this server the DoH server of the router, or takes that away again.
+   * @throws ControlError `invalid` if the URL is no https URL, or `failover` holds something that is no address.
+   */
+  routerosScript(request: RouterScriptRequest): Promise<string>;
+  /**
+   * A configuration profile for Apple devices.
    * @param baseUrl where clients reach the DoH service, with or without its path.
    * @throws ControlError `invalid` if that is no https URL.
    */
-  routerosScript(baseUrl: string): string;
-  /** A configuration profile for Apple devices; parameter and errors are those of `routerosScript`. */
   appleProfile(baseUrl: string): string;
 }
 
@@ -122,6 +125,21 @@ export interface ExplainRequest {
   /** null = the present version; a past version cannot be resolved. */
   readonly version: string | null;
 }
+
+export interface RouterScriptRequest {
+  /** Where clients reach the DoH service, with or without its path. */
+  readonly baseUrl: string;
+  /** Addresses of the plain servers that answer while this server does not; empty = nobody. */
+  readonly failover: readonly string[];
+  /** Parts of the script to leave out. */
+  readonly without: readonly RouterScriptPart[];
+  /** Whether the script takes everything away again. */
+  readonly remove: boolean;
+}
+
+export const ROUTER_SCRIPT_PARTS = ["trust", "ntp", "dhcp", "ra", "redirect"] as const;
+
+export type RouterScriptPart = (typeof ROUTER_SCRIPT_PARTS)[number];
 
 export interface WhatIfRequest {
   /** The draft: the YAML text of a whole configuration. */

@@ -54,16 +54,19 @@ export class ApiClient {
 
   /** Reads a response. @throws ApiUnreachable, ApiRefusal. */
   async read<T>(shape: NamedSchema<T>, path: string, request: ApiRequest = {}): Promise<T> {
+    return this.parse(shape, await this.text(path, request));
+  }
+
+  /** Reads a response that is no JSON. @throws ApiUnreachable, ApiRefusal. */
+  async text(path: string, request: ApiRequest = {}): Promise<string> {
     const deadline = AbortSignal.timeout(TIMEOUT_MS);
     const signal = request.signal === undefined ? deadline : AbortSignal.any([deadline, request.signal]);
     const response = await this.#call(path, { ...request, signal });
-    let text: string;
     try {
-      text = await response.text();
+      return await response.text();
     } catch (error) {
       throw this.#gone(error);
     }
-    return this.parse(shape, text);
   }
 
   /** Sends a request whose response has no content. @throws ApiUnreachable, ApiRefusal. */

@@ -84,6 +84,12 @@ const OPTIONS = {
   resolve: { type: "boolean" },
   /** A version of the past. */
   under: { type: "string" },
+  /** Plain servers for a router whose Fenliu does not answer. */
+  failover: { type: "string", multiple: true },
+  /** Parts of a script that are left out. */
+  without: { type: "string", multiple: true },
+  /** Take away what was set up. */
+  remove: { type: "boolean" },
   help: { type: "boolean", short: "h" },
   version: { type: "boolean" },
 } as const;

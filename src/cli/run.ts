@@ -10,12 +10,10 @@ import { type Command, EXIT, parseOptions, type Terminal, UsageError } from "./i
 import { listsCommand } from "./lists.ts";
 import { logCommand } from "./log.ts";
 import { queryCommand } from "./query.ts";
+import { routerosCommand } from "./routeros.ts";
 import { serveCommand } from "./serve.ts";
 import { serviceCommand } from "./service.ts";
 import { upgradeCommand } from "./upgrade.ts";
-
-/** Commands of the contract that this version does not have. */
-const NOT_YET = ["routeros"];
 
 /** In the order of `fenliu --help`. */
 const commands: Readonly<Record<string, Command>> = {
@@ -27,6 +25,7 @@ const commands: Readonly<Record<string, Command>> = {
   log: logCommand,
   flush: flushCommand,
   hosts: hostsCommand,
+  routeros: routerosCommand,
   demo: demoCommand,
   import: importCommand,
   service: serviceCommand,
@@ -43,7 +42,6 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
     const [name = "serve", ...words] = positionals;
     const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
     if (values.version === true) return print(terminal, `${version()}\n`);
-    if (NOT_YET.includes(name)) throw new UsageError(`\`fenliu ${name}\` is not there yet in version ${version()}`);
     if (command === undefined) throw new UsageError(`there is no command \`${name}\`${suggestion(name)}`);
     if (values.help === true) return print(terminal, positionals.length === 0 ? USAGE : helpOf(command));
     const stranger = Object.keys(values).find((option) => !command.options.some((known) => known === option));
@@ -63,10 +61,9 @@ function suggestion(name: string): string {
 
 /** The usage of the command that was meant. The usage of all commands would push the message out of sight. */
 function usageFor(argv: readonly string[]): string {
-  const meant = argv.find((word) => Object.hasOwn(commands, word) || NOT_YET.includes(word));
+  const meant = argv.find((word) => Object.hasOwn(commands, word));
   const command = meant === undefined ? undefined : commands[meant];
-  if (command !== undefined) return `${command.usage}\n  fenliu ${meant} --help    more of it\n`;
-  return meant === undefined ? USAGE : "  fenliu --help    what is there\n";
+  return command === undefined ? USAGE : `${command.usage}\n  fenliu ${meant} --help    more of it\n`;
 }
 
 function helpOf({ usage, help }: Command): string {

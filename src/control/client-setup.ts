@@ -1,7 +1,11 @@
 import { createHash } from "node:crypto";
+import type { RouterScriptRequest } from "../admin/control.ts";
+import type { Config } from "../config/types.ts";
 import { addressFromText, addressText } from "../dns/address.ts";
 import { nameFromText } from "../dns/name.ts";
 import type { HostsTable } from "../hosts/table.ts";
+import { authorityOf, fetchChain, fingerprintOf } from "../routeros/chain.ts";
+import { renderRemovalScript, renderSetupScript } from "../routeros/script.ts";
 
 /** The place of the server, for the set-up of its clients. */
 export interface ServerPlace {
@@ -31,6 +35,28 @@ export function placeOf(url: URL, hosts: HostsTable): ServerPlace {
   const match = name === null ? null : hosts.lookup(name);
   return { url, addresses: match?.addresses.map(addressText) ?? [] };
 }
+
+interface RouterScriptOptions extends Omit<RouterScriptRequest, "baseUrl"> {
+  readonly config: Pick<Config, "upstreams">;
+}
+
+/** The set-up script of a router, or the script that takes the set-up away. */
+export async function routerScript(
+  { url, addresses }: ServerPlace,
+  { failover, without, remove, config }: RouterScriptOptions,
+): Promise<string> {
+  const plain = config.upstreams.bootstrap.filter(({ protocol, port }) => protocol === "udp" && port === 53);
+  const fallback = plain.length === 0 ? PUBLIC_SERVERS : plain.map(({ host }) => host);
+  if (remove) return renderRemovalScript({ url, fallback });
+  // Where the service does not answer, the script can do without its authority: the router may know it.
+  const chain = await fetchChain(url, addresses[0] ?? null).catch(() => []);
+  const certificate = authorityOf(chain);
+  const authority = certificate && { pem: certificate.toString(), fingerprint: fingerprintOf(certificate) };
+  return renderSetupScript({ url, addresses, authority, failover, fallback, without });
+}
+
+/** The plain servers of a router that had none before Fenliu, where section bootstrap names no such server. */
+const PUBLIC_SERVERS = ["223.5.5.5", "119.29.29.29"];
 
 /** A configuration profile with one DNS payload, for iOS 14, macOS 11 and later. A profile for the same URL has the same ids, so it replaces the earlier one. */
 export function appleProfile({ url, addresses }: ServerPlace): string {

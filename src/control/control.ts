@@ -13,6 +13,7 @@ import {
   type HostRecordInput,
   ParameterError,
   type QuerySource,
+  type RouterScriptRequest,
   type WhatIfRequest,
 } from "../admin/control.ts";
 import type { Health } from "../admin/schemas/health.ts";
@@ -30,6 +31,7 @@ import type {
 } from "../admin/schemas/views.ts";
 import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config/types.ts";
+import { addressFromText } from "../dns/address.ts";
 import { nameFromText } from "../dns/name.ts";
 import type { Clock } from "../lib/clock.ts";
 import { shownUrl } from "../lib/text.ts";
@@ -42,12 +44,11 @@ import { type ListReport, reportLists } from "../lists/load.ts";
 import type { UpdateResult } from "../lists/update.ts";
 import type { QueryLog } from "../log/query-log.ts";
 import type { LogStatus } from "../log/record.ts";
-import { renderSetupScript } from "../routeros/script.ts";
 import type { Policy } from "../server/policy.ts";
 import { type ServerState, ServerStateError } from "../server/state.ts";
 import { metricsText, RisingCounts } from "../stats/metrics.ts";
 import type { ProcessWatch, Reloads } from "../stats/process.ts";
-import { appleProfile, placeOf, type ServerPlace, serviceUrl } from "./client-setup.ts";
+import { appleProfile, placeOf, routerScript, type ServerPlace, serviceUrl } from "./client-setup.ts";
 import type { Drafts } from "./drafts.ts";
 import { Explainer } from "./explain.ts";
 import { HealthWatch } from "./health.ts";
@@ -282,8 +283,10 @@ export class ServerControl implements Control {
     });
   }
 
-  routerosScript(baseUrl: string): string {
-    return renderSetupScript(this.#place(baseUrl));
+  async routerosScript({ baseUrl, failover, without, remove }: RouterScriptRequest): Promise<string> {
+    const strange = failover.find((address) => addressFromText(address) === null);
+    if (strange !== undefined) throw new ParameterError({ parameter: "failover", reason: `\`${strange}\` is no IP address` });
+    return routerScript(this.#place(baseUrl), { failover, without, remove, config: this.#state.config });
   }
 
   appleProfile(baseUrl: string): string {

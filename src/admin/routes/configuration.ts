@@ -1,9 +1,10 @@
 import swaggerUi from "@fastify/swagger-ui";
 import type { FastifyRequest } from "fastify";
-import { Type } from "typebox";
+import { type TSchema, Type } from "typebox";
+import { ROUTER_SCRIPT_PARTS } from "../control.ts";
 import { jsonContent, operation, textContent } from "../openapi.ts";
 import { problemSchema } from "../problem.ts";
-import { closedObject, listOf } from "../schemas/named.ts";
+import { closedObject, listOf, oneOf } from "../schemas/named.ts";
 import { configCheckSchema, configViewSchema, readinessSchema, versionViewSchema } from "../schemas/views.ts";
 import type { Api, ApiParts } from "../types.ts";
 
@@ -58,35 +59,56 @@ export function configurationRoutes(api: Api, { control }: ApiParts): void {
   api.get("/versions", { schema: listVersions }, () => control().versions());
 }
 
-const PARAMETERS = closedObject({
-  url: Type.Optional(
-    Type.String({
-      maxLength: 1000,
-      description:
-        "Where clients reach the DoH service, such as `https://doh.example.com`, with or without its path. Where nothing is said: https and the host that this request was sent to.",
-    }),
-  ),
-});
+const URL_PARAMETER = Type.Optional(
+  Type.String({
+    maxLength: 1000,
+    description:
+      "Where clients reach the DoH service, such as `https://doh.example.com`, with or without its path. Where nothing is said: https and the host that this request was sent to.",
+  }),
+);
+
+/** Several values of a parameter: `?a=1&a=2`. */
+function several<S extends TSchema>(item: S, description: string) {
+  return Type.Optional(Type.Array(item, { maxItems: 8, description }));
+}
 
 const routerosScript = operation({
   operationId: "routerosScript",
   summary: "A script that makes this server the DoH server of a MikroTik router",
+  description:
+    "A second import changes nothing. An import that breaks off leaves a router that resolves names: what it has switched goes back by itself.",
   tags: ["clients"],
-  querystring: PARAMETERS,
-  response: { 200: textContent("The script, for RouterOS 7.", "text/plain") },
+  querystring: closedObject({
+    url: URL_PARAMETER,
+    failover: several(
+      Type.String({ maxLength: 45 }),
+      "Addresses of plain DNS servers, such as `223.5.5.5`, that the router asks while this server does not answer. Without them it asks nobody else: they would see every name.",
+    ),
+    without: several(
+      oneOf(ROUTER_SCRIPT_PARTS),
+      "Parts that are left out, and removed where an earlier script has added them: `trust` (the authority of the certificate), `ntp` (time servers by address), `dhcp` and `ra` (which DNS server clients are told), `redirect` (port 53 of the LAN leads to the router).",
+    ),
+    remove: Type.Optional(
+      Type.Boolean({
+        description: "Whether the script takes everything away again, and gives the router back its servers from before.",
+      }),
+    ),
+  }),
+  response: { 200: textContent("The script, for RouterOS 7.12 and later.", "text/plain") },
 });
 
 const appleProfile = operation({
   operationId: "appleProfile",
   summary: "A configuration profile for Apple devices",
   tags: ["clients"],
-  querystring: PARAMETERS,
+  querystring: closedObject({ url: URL_PARAMETER }),
   response: { 200: textContent("The profile: DNS over HTTPS.", "application/x-apple-aspen-config") },
 });
 
 export function clientSetupRoutes(api: Api, { control }: ApiParts): void {
   api.get("/routeros.rsc", { schema: routerosScript }, async (request, reply) => {
-    const script = control().routerosScript(urlOf(request, request.query.url));
+    const { url, failover = [], without = [], remove = false } = request.query;
+    const script = await control().routerosScript({ baseUrl: urlOf(request, url), failover, without, remove });
     return reply
       .type("text/plain; charset=utf-8")
       .header("content-disposition", 'attachment; filename="fenliu.rsc"')

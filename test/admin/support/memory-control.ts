@@ -4,6 +4,7 @@ import {
   type ExplainRequest,
   type HostRecordInput,
   type QuerySource,
+  type RouterScriptRequest,
   type WhatIfRequest,
 } from "../../../src/admin/control.ts";
 import type { Health } from "../../../src/admin/schemas/health.ts";
@@ -298,7 +299,7 @@ export class MemoryControl implements Control {
     return "# TYPE fenliu_queries_total counter\nfenliu_queries_total 5\n";
   }
 
-  routerosScript(baseUrl: string): string {
+  async routerosScript({ baseUrl }: RouterScriptRequest): Promise<string> {
     this.#check();
     return `/ip dns set use-doh-server="${httpsUrl(baseUrl).href}"\n`;
   }

@@ -386,6 +386,7 @@ const LEVELS: readonly Readonly<Record<string, Operator>>[] = [
     ">": (one, other) => Number(textOf(one)) > Number(textOf(other)),
   },
   {
+    ",": (one, other) => [one, other].flatMap((value) => (typeof value === "object" ? value : [textOf(value)])),
     ".": (one, other) => printed(one) + printed(other),
     "+": (one, other) => String(Number(textOf(one)) + Number(textOf(other))),
   },
