@@ -1,6 +1,6 @@
 import type { TSchema } from "typebox";
 import Type from "typebox";
-import { answersShape, checkAnswers, toAnswersOptions, warnBeyondDeadline } from "./answers.ts";
+import { answersShape, checkAnswers, toAnswersOptions } from "./answers.ts";
 import { checkHosts, hostsShape, toHostsOptions } from "./hosts.ts";
 import { checkListen, listenShape, tlsShape, toListenOptions } from "./listen.ts";
 import { checkLists, kindOf, listsShape, toListOptions } from "./lists.ts";
@@ -67,10 +67,7 @@ type RawFile = RawOf<typeof fileShape>;
 /** Checks what a single value cannot tell: relations within a section and between sections. */
 export function checkFile(raw: RawFile, reader: ConfigReader): void {
   checkListen(raw.listen, raw.tls, raw.admin.token, reader);
-  checkGroups(raw.upstreams.value, reader);
-  for (const { value } of raw.upstreams.value)
-    if (value !== undefined)
-      warnBeyondDeadline(value.attempt, raw.answers.deadline, "a second server would be asked too late", reader);
+  checkGroups(raw.upstreams.value, raw.answers.deadline, reader);
   checkBootstrap(raw.bootstrap, reader);
   checkLists(raw.lists, reader);
   checkAnswers(raw.answers, reader);
@@ -90,7 +87,7 @@ function checkReferences({ upstreams, lists, poison, bogus, rules, routeros, exp
   const choices = actions.flatMap(({ longest }) => longest?.value ?? []);
   const compares = actions.flatMap(({ compare }) => compare?.value ?? []);
   const groupReferences = [
-    ...groups.map(({ fallback }) => fallback),
+    ...groups.map(({ fallback }) => fallback?.group),
     ...lists.map(({ value }) => value?.via),
     ...actions.map(({ upstream }) => upstream),
     ...choices.map(({ value }) => value),

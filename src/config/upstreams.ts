@@ -1,6 +1,6 @@
 import Type from "typebox";
 import type { EcsMode, GroupOptions, ServerOptions } from "../upstreams/options.ts";
-import { rebindingMode } from "./answers.ts";
+import { rebindingMode, warnBeyondDeadline } from "./answers.ts";
 import type { ConfigReader, Located, SourceLocation } from "./reading.ts";
 import { proxy, type ServerAddress, serverAddress } from "./server.ts";
 import {
@@ -11,6 +11,7 @@ import {
   mapOf,
   mapOr,
   type Named,
+  nameless,
   object,
   oneOrMany,
   oneOrMore,
@@ -82,6 +83,21 @@ const neverShape = object("a map with `domains`, `types` or `clients`", {
   clients: key(oneOrMany(client), "Clients whose questions never go to this group.", []),
 });
 
+const fallbackMap = object("a map with `group`", {
+  group: required(withPlace(reference), "The group.", nameless),
+  after: optional(
+    withPlace(duration("10ms", "10s")),
+    "After so long without an answer it is asked too; by default only after every member has failed.",
+  ),
+});
+
+interface RawFallback {
+  readonly group: Located<string>;
+  readonly after: Located<number> | null;
+}
+
+const fallbackName: Shape<RawFallback> = refine(withPlace(reference), (group) => ({ group, after: null }));
+
 const groupShape = object("a map with `servers`", {
   servers: required(
     oneOrMore(withPlace(server), "a group needs a server"),
@@ -94,7 +110,10 @@ const groupShape = object("a map with `servers`", {
     "fastest",
   ),
   attempt: key(withPlace(duration("10ms", "10s")), "A member silent for so long is joined by the next.", "600ms"),
-  fallback: optional(withPlace(reference), "Group that is asked after every member of this one has failed."),
+  fallback: optional(
+    mapOr<RawFallback, RawFallback>(fallbackMap, fallbackName),
+    "Group that is asked after every member of this one has failed, or, as a map with `after`, after that time.",
+  ),
   asksFrom: key(oneOrMany(network), "Networks from which the members ask Fenliu: their questions never go back to them.", []),
   never: optional(neverShape, "What must never reach this group; such a question is refused with SERVFAIL."),
   volatile: key(boolean(), "Answers are never given stale, prefetched or kept across restarts.", false),
@@ -130,7 +149,8 @@ export function toGroupOptions(groups: RawGroups): readonly GroupOptions[] {
     const changed = {
       servers: servers.map(({ value }) => value),
       attemptMs: attempt.value,
-      fallback: fallback?.value ?? null,
+      fallback: fallback?.group.value ?? null,
+      fallbackAfterMs: fallback?.after?.value ?? null,
       never: never && { ...never, domains: never.domains.map(({ value }) => value) },
     };
     return [{ name, ...rest, ...changed }];
@@ -145,8 +165,14 @@ export function checkBootstrap(servers: readonly Located<ServerOptions>[], reade
   }
 }
 
-export function checkGroups(groups: RawGroups, reader: ConfigReader): void {
-  for (const { value } of groups) checkRepeatedServers(value?.servers ?? [], reader);
+export function checkGroups(groups: RawGroups, deadline: Located<number>, reader: ConfigReader): void {
+  for (const { value } of groups) {
+    checkRepeatedServers(value?.servers ?? [], reader);
+    if (value === undefined) continue;
+    warnBeyondDeadline(value.attempt, deadline, "a second server would be asked too late", reader);
+    const after = value.fallback?.after ?? null;
+    if (after !== null) warnBeyondDeadline(after, deadline, "the fallback would be asked too late", reader);
+  }
   for (const cycle of fallbackCycles(groups)) {
     const names = [...cycle.names, cycle.names[0]].map((name) => `\`${name}\``).join(" to ");
     reader.fail(cycle.place, `the fallbacks go round in a circle: from ${names}`, "remove one of these `fallback` keys");
@@ -175,7 +201,7 @@ interface Cycle {
 }
 
 function fallbackCycles(groups: RawGroups): readonly Cycle[] {
-  const fallbacks = new Map(groups.map(({ name, value }) => [name, value?.fallback ?? null]));
+  const fallbacks = new Map(groups.map(({ name, value }) => [name, value?.fallback?.group ?? null]));
   const cycles: Cycle[] = [];
   const done = new Set<string>();
   for (const { name: start } of groups) {

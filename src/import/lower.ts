@@ -30,6 +30,8 @@ export type Action =
 /** A group as one rule asks it. */
 export interface AskedGroup extends Pick<Ask, "group" | "ecs"> {
   readonly fallback: AskedGroup | null;
+  /** When the fallback is asked too; null = after every server has failed. */
+  readonly afterMs: number | null;
 }
 
 export interface Lowered {
@@ -147,7 +149,7 @@ export class Lowering {
       );
       const group = instead === null ? null : this.#group(instead);
       if (group !== null) this.#reportFallback(of.group, group.group, { afterMs, place });
-      return { kind: "upstream", group: group === null ? of : { ...of, fallback: { ...group, fallback: null } } };
+      return { kind: "upstream", group: group === null ? of : { ...of, fallback: { ...group, fallback: null }, afterMs } };
     }
     return this.#close(place, "an answer is asked for and never used");
   }
@@ -218,7 +220,7 @@ export class Lowering {
           return first;
         }
         this.#reportFallback(first.group, second.group, outcome);
-        return { ...first, fallback: second };
+        return { ...first, fallback: second, afterMs: outcome.afterMs };
       }
       case "answer":
       case "nothing":
@@ -235,7 +237,7 @@ export class Lowering {
     { afterMs, place }: { readonly afterMs: number | null; readonly place: Place },
   ): void {
     const [a, b] = [sideOfAll(first.servers), sideOfAll(second.servers)];
-    const when = `\`${second.name}\` is asked when every server of \`${first.name}\` has failed${afterMs === null ? "" : `, not after ${afterMs} ms`}`;
+    const when = `\`${second.name}\` is asked when every server of \`${first.name}\` has failed${afterMs === null ? "" : `, or after ${afterMs} ms`}`;
     if (b === "near" && a !== "near")
       this.#findings.add(
         "risk",
@@ -248,7 +250,7 @@ export class Lowering {
         place,
         `${when}: a quick answer of \`${first.name}\` wins whatever it holds, as before; \`compare\` would judge it`,
       );
-    else this.#findings.add("changed", place, when);
+    else this.#findings.add(afterMs === null ? "changed" : "carried", place, when);
   }
 
   #addPoison(outcome: Judge, place: Place): void {
@@ -298,8 +300,8 @@ function askedKey(outcome: Outcome): string {
 }
 
 function asked({ group, ecs }: Ask): AskedGroup {
-  const fallback = group.fallback === null ? null : { group: group.fallback, ecs, fallback: null };
-  return { group, ecs, fallback };
+  const fallback = group.fallback === null ? null : { group: group.fallback, ecs, fallback: null, afterMs: null };
+  return { group, ecs, fallback, afterMs: null };
 }
 
 /** The address tests of a tree, the outer first. */

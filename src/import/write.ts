@@ -209,7 +209,7 @@ class Writer {
         return { answer };
       case "compare": {
         const [list = ""] = this.#networks([action.keepNearIf], "near", true);
-        const within = action.withinMs === null ? {} : { within: `${Math.min(Math.max(action.withinMs, 10), 3500)}ms` };
+        const within = action.withinMs === null ? {} : { within: boundedMs(action.withinMs) };
         return { compare: { near: this.#group(action.near), far: this.#group(action.far), keepNearIf: list, ...within } };
       }
     }
@@ -322,7 +322,16 @@ class Writer {
 
   #group(asked: AskedGroup): string {
     const { group, ecs } = asked;
-    const key = meaningKey([group.servers, group.proxy, group.strategy, group.volatile, group.asksFrom, ecs, asked.fallback]);
+    const key = meaningKey([
+      group.servers,
+      group.proxy,
+      group.strategy,
+      group.volatile,
+      group.asksFrom,
+      ecs,
+      asked.fallback,
+      asked.afterMs,
+    ]);
     const known = this.#groups.get(key);
     if (known !== undefined) return known.name;
     const fallback = asked.fallback === null ? null : this.#group(asked.fallback);
@@ -335,7 +344,9 @@ class Writer {
       servers,
       ...(servers.length > 1 ? { strategy: group.strategy } : {}),
       ...(group.proxy === null ? {} : { proxy: group.proxy }),
-      ...(fallback === null ? {} : { fallback }),
+      ...(fallback === null
+        ? {}
+        : { fallback: asked.afterMs === null ? fallback : { group: fallback, after: boundedMs(asked.afterMs) } }),
       ...(group.volatile ? { volatile: true } : {}),
       ...some("asksFrom", group.asksFrom),
       ...(ecs === null ? {} : { ecs }),
@@ -487,6 +498,11 @@ class Writer {
     }
     return document.toString({ lineWidth: LINE_WIDTH, flowCollectionPadding: true });
   }
+}
+
+/** A time that leaves a second group its turn within the deadline. */
+function boundedMs(ms: number): string {
+  return `${Math.min(Math.max(ms, 10), 3500)}ms`;
 }
 
 /** Types with a switch: `https` empties SVCB too. */

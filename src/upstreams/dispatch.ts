@@ -9,7 +9,7 @@ import { type Attempt, type ExchangeOptions, UpstreamError, type UpstreamFailure
 
 /**
  * How many times `attemptMs` a healthy member may be silent before it counts as failed, once all members have been asked. A slow member has not
- * failed, but the fallback must get its turn before the client's deadline, and a client must not wait for a dead member to confirm a failure.
+ * failed, but a fallback without `after` must get its turn before the client's deadline, and a client must not wait for a dead member to confirm a failure.
  * An unhealthy member gets `attemptMs` once.
  */
 export const PATIENCE = 2;
@@ -23,6 +23,8 @@ export interface DispatchContext {
   readonly label: string;
   readonly attemptMs: number;
   readonly fallback: Fallback | null;
+  /** When the fallback is asked too, counted from the question; null = only after every member has failed. */
+  readonly fallbackAfterMs: number | null;
   /** Whether the fallback may have the client's subnet too: both groups have equal `ecs`. */
   readonly fallbackTakesSubnet: boolean;
   readonly clock: Clock;
@@ -72,6 +74,8 @@ export class Dispatch {
   /** Whether a limit of ours kept the question from a member. */
   #isLimited = false;
   #patience: Timer | null = null;
+  /** Runs until the fallback is asked before the members have failed. */
+  #head: Timer | null = null;
   #bad: (MemberReply & { readonly kind: "bad" }) | null = null;
   /** An empty answer without SOA that no second member has confirmed yet. */
   #doubtful: PendingAttempt | null = null;
@@ -95,6 +99,8 @@ export class Dispatch {
     this.#waiting = [...plan.order];
     options.signal?.addEventListener("abort", this.#giveUp);
     for (let asked = 0; asked < plan.together; asked++) this.#askNext();
+    if (context.fallback !== null && context.fallbackAfterMs !== null)
+      this.#head = context.clock.setTimer(() => this.#askFallbackToo(), context.fallbackAfterMs);
     this.#review();
   }
 
@@ -135,8 +141,14 @@ export class Dispatch {
     }
   }
 
+  /** The members have had their head start. An answer that awaits confirmation is one, so the fallback stays out then. */
+  #askFallbackToo(): void {
+    if (this.#fallback !== null && this.#doubtful === null) this.#askFallback(this.#fallback);
+  }
+
   #askFallback(fallback: Fallback): void {
     this.#fallback = null;
+    this.#head?.cancel();
     const attempt = this.#start(null);
     const question = this.#context.fallbackTakesSubnet ? this.#question : { ...this.#question, clientSubnet: null };
     try {
@@ -271,6 +283,7 @@ export class Dispatch {
   #settle(): void {
     this.#options.signal?.removeEventListener("abort", this.#giveUp);
     this.#patience?.cancel();
+    this.#head?.cancel();
     this.#doubt?.cancel();
     const pending = this.#started.filter(({ outcome }) => outcome === null);
     for (const attempt of pending) this.#close(attempt, { kind: "abandoned", silent: attempt.timer === null });

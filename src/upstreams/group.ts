@@ -75,14 +75,14 @@ export class Group implements Upstream {
 
   /** Opens the members, and closes them in `close`. The opener of the fallback closes the fallback. */
   constructor(options: GroupOptions, context: GroupContext, fallback: Group | null) {
-    const { name: label, attemptMs } = options;
+    const { name: label, attemptMs, fallbackAfterMs } = options;
     const { clock } = context;
     this.options = options;
     this.label = label;
     this.#context = context;
     this.#fallback = fallback;
     const fallbackTakesSubnet = isDeepStrictEqual(options.ecs, fallback?.options.ecs ?? null);
-    this.#dispatchContext = { label, attemptMs, fallback, fallbackTakesSubnet, clock };
+    this.#dispatchContext = { label, attemptMs, fallback, fallbackAfterMs, fallbackTakesSubnet, clock };
     this.#asksFrom = AddressSet.of(...options.asksFrom);
     this.#members = openMembers(options, context, (member, healthy) => this.#noteHealth(member, healthy));
     this.encrypted = this.#members.every(({ upstream }) => upstream.encrypted) && fallback?.encrypted !== false;

@@ -42,6 +42,8 @@ export interface GroupOptions {
   readonly attemptMs: number;
   /** The group to ask after every member of this one has failed. */
   readonly fallback: string | null;
+  /** After so long without an answer the fallback is asked too, while members are still awaited; null = only after all have failed. */
+  readonly fallbackAfterMs: number | null;
   /** CIDRs from which this group's members ask us. Their questions never go back to the group. */
   readonly asksFrom: readonly string[];
   readonly never: NeverOptions | null;

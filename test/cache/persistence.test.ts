@@ -236,7 +236,15 @@ function withRcodeAlways(rcode: number): Script {
 
 /** Options of the group `main` of `restarted`. */
 function mainMark(): string {
-  const group = { name: "main", strategy: "fastest", attemptMs: 600, fallback: null, asksFrom: [], never: null } as const;
+  const group = {
+    name: "main",
+    strategy: "fastest",
+    attemptMs: 600,
+    fallback: null,
+    fallbackAfterMs: null,
+    asksFrom: [],
+    never: null,
+  } as const;
   const marks = groupMarks([
     { ...group, servers: [server.options()], volatile: false, ecs: null, proxy: null, rebinding: null, ca: null },
   ]);

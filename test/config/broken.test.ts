@@ -207,6 +207,11 @@ describe("servers", () => {
       "1:54 upstreams.a.servers.tlsName: `tlsName` means nothing to a server without TLS",
     ],
     [
+      "a fallback with a time names its group",
+      "upstreams: { a: { servers: 10.0.0.1, fallback: { after: 500ms } } }",
+      "1:48 upstreams.a.fallback: the key `group` is missing",
+    ],
+    [
       "fallbacks make no circle",
       "upstreams:\n  a: { servers: 10.0.0.1, fallback: b }\n  b: { servers: 10.0.0.2, fallback: a }",
       "3:37 upstreams.b.fallback: the fallbacks go round in a circle: from `a` to `b` to `a`",

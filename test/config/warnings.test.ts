@@ -51,6 +51,13 @@ describe("queries that no rule decides", () => {
 });
 
 describe("times that do not fit each other", () => {
+  test("a fallback that would be asked after the deadline", () => {
+    const text = "upstreams: { a: { servers: 10.0.0.1, fallback: { group: b, after: 6s } }, b: { servers: 10.0.0.2 } }";
+    expect(warningsIn(`${text}\nrules: [{ name: x, upstream: a }]`)).toEqual([
+      expect.stringContaining("upstreams.a.fallback.after: "),
+    ]);
+  });
+
   test("a deadline after which RouterOS gives up", () => {
     expect(warningsIn("answers: { deadline: 5s }")).toEqual([
       "1:22 answers.deadline: RouterOS gives up after 5 s: with this deadline some replies come too late",

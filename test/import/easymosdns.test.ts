@@ -146,7 +146,7 @@ describe("a bundle of easymosdns", () => {
   test("the report says what is different and why, and what is missing, with its line", async () => {
     const { told } = await runImport(".", bundle);
     expect(told("changed")).toContain("NODATA, not nxdomain, which would speak for the whole name");
-    expect(told("changed")).toContain("`forward_remote` is asked when every server of `forward_public` has failed");
+    expect(told("carried")).toContain("`forward_remote` is asked when every server of `forward_public` has failed");
     expect(told("changed")).toContain("without `fast_fallback` the secondary never runs in mosdns 4");
     expect(told("left")).toMatch(/\d+: the server `quic:\/\/dot\.example`: `quic:\/\/` is no protocol for a server/);
     expect(told("left")).toMatch(/\d+: `sets` \(ipset\): nothing here corresponds to it/);

@@ -79,6 +79,37 @@ describe("fallback", () => {
     expect(await site.ask()).toMatchObject({ outcome: "x", elapsedMs: 610 });
   });
 
+  describe("with `after`", () => {
+    const withAfter = (attemptMs = 600) => {
+      const g = groupOptions("g", { servers: [serverOptions("a")], attemptMs, fallback: "h", fallbackAfterMs: 500 });
+      return new Site(g, groupOptions("h", { servers: [serverOptions("x")] }));
+    };
+
+    test("it is asked too when no answer has come by then, and the first answer wins", async () => {
+      const site = withAfter(2000);
+      site.behave({ a: silent, x: answers(100) });
+      expect(await site.ask()).toMatchObject({ outcome: "x", elapsedMs: 600 });
+      site.behave({ a: answers(550), x: answers(100) });
+      expect(await site.ask()).toMatchObject({ outcome: "a", elapsedMs: 550 });
+    });
+
+    test("it is not asked after an answer, and at once when all members have failed", async () => {
+      const site = withAfter();
+      site.behave({ a: answers(499) });
+      expect(await site.ask()).toMatchObject({ outcome: "a" });
+      expect(site.server("x").asked).toEqual([]);
+      site.behave({ a: fails("network"), x: answers(10) });
+      expect(await site.ask()).toMatchObject({ outcome: "x", elapsedMs: 11 });
+      expect(site.server("x").asked).toHaveLength(1);
+    });
+
+    test("its failure does not end the wait for the members", async () => {
+      const site = withAfter(2000);
+      site.behave({ a: answers(1500), x: fails("network") });
+      expect(await site.ask()).toMatchObject({ outcome: "a" });
+    });
+  });
+
   test("when it fails too, the best bad answer of the group is returned, else exhausted", async () => {
     const site = withFallback();
     site.behave({ a: answers(1, RCODE.SERVFAIL), b: fails("network"), c: fails("network"), x: answers(1, RCODE.REFUSED) });

@@ -113,6 +113,7 @@ export function groupOptions(name: string, changes: Partial<GroupOptions> = {}):
     strategy: "failover",
     attemptMs: 600,
     fallback: null,
+    fallbackAfterMs: null,
     asksFrom: [],
     never: null,
     volatile: false,
