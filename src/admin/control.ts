@@ -1,3 +1,4 @@
+import type { AddressUpdate, AddressUpdateReply } from "../ddns/options.ts";
 import type { ExportFormat } from "../log/export.ts";
 import type { Page, PageRequest, QueryFilter } from "../log/filter.ts";
 import type { LiveListener } from "../log/followers.ts";
@@ -41,6 +42,8 @@ export interface Control {
   putHost(name: string, record: HostRecordInput): Promise<HostView>;
   /** Removes the name, or hides it if the configuration has it. @returns false if there is no such name. */
   deleteHost(name: string, hide: boolean): Promise<boolean>;
+  /** Takes addresses that a host reports; null = the configuration has no tokens for that. */
+  updateAddress(update: AddressUpdate): Promise<AddressUpdateReply | null>;
   /** The configuration in force. */
   config(): ConfigView;
   /** Checks the YAML text as if it were the configuration file. */

@@ -16,7 +16,7 @@ import {
 import { documentOptions, NAMED_SCHEMAS } from "./openapi.ts";
 import type { AdminOptions } from "./options.ts";
 import { compileValidator, HttpProblem, problemOf, refuse, refuseBytes, SECURITY_HEADERS } from "./problem.ts";
-import { clientSetupRoutes, configurationRoutes, DOCS, docsRoutes, healthRoutes } from "./routes/configuration.ts";
+import { clientSetupRoutes, configurationRoutes, DOCS, docsRoutes, healthRoutes, updateRoutes } from "./routes/configuration.ts";
 import { decisionRoutes } from "./routes/decisions.ts";
 import { queryRoutes, streamRoutes } from "./routes/queries.ts";
 import { stateRoutes } from "./routes/state.ts";
@@ -66,6 +66,7 @@ export async function createApi(parts: ApiParts, setup: ApiSetup, methods = new 
 
 async function addRoutes(api: Api, parts: ApiParts, guards: Guards): Promise<void> {
   healthRoutes(api, parts);
+  updateRoutes(api, parts);
   await docsRoutes(api);
   await api.register(
     async (versioned: Api) => {
@@ -140,8 +141,8 @@ function authorization(endpoint: Endpoint, options: AdminOptions, { wallMs }: Cl
 
 const API_PREFIX = "/api/v1";
 
-/** Routes for supervisors, and for browsers, which send no token when they open a page. None of these responses holds a secret. */
-const OPEN_ROUTES: ReadonlySet<string> = new Set(["/", "/healthz", "/readyz", "/openapi.json"]);
+/** Routes for supervisors, for browsers, which send no token when they open a page, and for hosts with tokens of their own. None of these responses holds a secret. */
+const OPEN_ROUTES: ReadonlySet<string> = new Set(["/", "/healthz", "/readyz", "/openapi.json", "/nic/update"]);
 
 /** Bodies are JSON. A route that wants no body accepts an empty one. */
 function readJsonBodies(api: Api): void {

@@ -5,11 +5,6 @@ export interface AdminOptions {
   readonly hosts: readonly string[];
 }
 
-/** Section `ddns`. */
-export interface DdnsOptions {
-  readonly tokens: readonly string[];
-}
-
 /** Section `routeros`. */
 export interface RouterosOptions {
   readonly url: string;

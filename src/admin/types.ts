@@ -36,6 +36,8 @@ export interface ApiParts {
 
 /** Tells clients apart, also the clients of a trusted reverse proxy. Addresses have the form that sockets give them. */
 export interface Clients {
+  /** The address of the peer, or of the client that a trusted proxy names. */
+  addressOf(peer: string, forwarded: Forwarded): string;
   /** The network that counts as one client: an IPv4 address, or the /64 of an IPv6 address. */
   networkOf(peer: string, forwarded: Forwarded): string;
 }

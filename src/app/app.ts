@@ -7,8 +7,10 @@ import { randomInt } from "node:crypto";
 import type { Config } from "../config/types.ts";
 import { type Administration, openAdministration } from "../control/administration.ts";
 import { VersionKeeping, type Versions } from "../control/history.ts";
-import type { HostsChange } from "../control/hosts.ts";
+import { type HostsChange, withReports } from "../control/hosts.ts";
 import { QueryRecorder, RecordKeeping } from "../control/recorder.ts";
+import type { AddressUpdate } from "../ddns/options.ts";
+import { DdnsService } from "../ddns/update.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { SerialQueue } from "../lib/serial-queue.ts";
 import { type BoundEndpoints, type Listeners, openListeners } from "../listen/listeners.ts";
@@ -49,6 +51,8 @@ export class App implements Serving {
   readonly #dependencies: Dependencies;
   /** Reports each kind of event at most once a minute. */
   readonly #report: (kind: string, details: object) => void;
+  /** Takes addresses that hosts report. */
+  readonly ddns: DdnsService;
   readonly #versions: VersionKeeping;
   readonly #draining: DrainingStates;
   /** Changes of the state run one after the other: reloads, lists, hosts. */
@@ -69,6 +73,16 @@ export class App implements Serving {
       this.#report("a query could not be recorded: please report it", { err: error }),
     );
     this.reloads = new Reloads(clock.wallMs);
+    this.ddns = new DdnsService({
+      clock,
+      options: () => this.#state.config.ddns,
+      reported: () => this.#state.policy.hostsSource.ownFile.own.reported ?? [],
+      report: async (reports) => {
+        await this.changeHosts(withReports(reports));
+        for (const [name, addresses] of reports) log.info({ name, addresses }, "ddns: a host reported its addresses");
+      },
+      warn: this.#report,
+    });
     this.#versions = new VersionKeeping({ queryLog: () => this.queryLog, clock, log });
     this.#draining = new DrainingStates(clock, (error) => log.error({ err: error }, "what was replaced could not be closed"));
     this.#state = state;
@@ -98,7 +112,11 @@ export class App implements Serving {
     // The query log opens after the listeners, so that no answer waits for the store. Until then queries wait to be recorded.
     this.recorder.use(queries);
     const report = ({ kind, ...details }: ListenEvent) => this.#report(LISTEN_EVENTS[kind], details);
-    this.#listeners = await openListeners(config, handlerFor(this, log), { clock, report });
+    const handler = {
+      ...handlerFor(this, log),
+      update: async (update: AddressUpdate) => (this.#state.config.ddns.onDoh ? await this.ddns.update(update) : null),
+    };
+    this.#listeners = await openListeners(config, handler, { clock, report });
     this.#records = await RecordKeeping.open(queries, { recorder: this.recorder, clock, log });
     this.#versions.use(this.#state);
     this.#listRefresher = await this.#openListRefresher(this.#state);
@@ -148,22 +166,21 @@ export class App implements Serving {
   }
 
   /**
-   * Changes the names set through the API, from the next query on and across restarts. Edits that a person has made in their file are kept.
+   * Changes the names set through the API or reported, from the next query on and across restarts. Edits that a person has made in their file are kept.
    * @throws ServerStateError if an expectation breaks, the file has problems, or the server is stopping; the system's error if the file cannot
    * be written.
    */
   changeHosts(change: HostsChange): Promise<void> {
     return this.#change(async () => {
       const { config, policy } = this.#state;
-      const path = ownHostsPath(config);
       const { loaded, ownFile } = policy.hostsSource;
-      const { file, problems } = await readOwnHosts(path, ownFile);
+      const { file, problems } = await readOwnHosts(config, ownFile);
       if (problems.length > 0)
         throw new ServerStateError(problems.map(({ source, line, reason }) => `${source}:${line}: ${reason}`));
       const changedFile = ownHostsFile(change(file.own, loaded));
       const changed = withOwnHosts(policy, config, changedFile);
       if (changed.faults.length > 0) throw new ServerStateError(changed.faults);
-      await writeOwnHosts(path, changedFile);
+      await writeOwnHosts(ownHostsPath(config), changedFile);
       this.#use(stateWith(this.#state, changed.policy));
     });
   }

@@ -57,7 +57,7 @@ function table(views: readonly HostView[]): string {
   const rows = views.map(({ name, addresses, cname, source, line, own, hidden }) => [
     name,
     cname === null ? addresses.join(" ") || "as the rules say" : `alias of ${cname}`,
-    own ? source : `${source}:${line}`,
+    own || source === "ddns" ? source : `${source}:${line}`,
     hidden ? "hidden" : "",
   ]);
   return rows.length === 0 ? "the hosts table is empty\n" : alignColumns([["NAME", "ADDRESSES", "SOURCE", ""], ...rows]);

@@ -19,12 +19,14 @@ import {
   adminShape,
   cacheShape,
   checkCache,
+  checkDdns,
   clusterShape,
   ddnsShape,
   logShape,
   routerosShape,
   specialShape,
   toCacheOptions,
+  toDdnsOptions,
   toLogOptions,
   trustedProxiesShape,
 } from "./sections.ts";
@@ -74,6 +76,7 @@ export function checkFile(raw: RawFile, reader: ConfigReader): void {
   checkRules(raw.rules.value, raw.answers, reader);
   checkHosts(raw.hosts, reader);
   checkCache(raw.cache, raw.answers, reader);
+  checkDdns(raw.ddns, reader);
   checkEmptyExpectations(raw.expect, reader);
   checkReferences(raw, reader);
   const [first, second] = raw.upstreams.value;
@@ -177,7 +180,7 @@ export function completeConfig(
     log: toLogOptions(raw.log),
     admin: raw.admin,
     access: raw.access,
-    ddns: raw.ddns,
+    ddns: toDdnsOptions(raw.ddns),
     routeros: routeros && {
       ...routeros,
       addressLists: routeros.addressLists.map(({ rule, list }) => ({ rule: rule.value, list })),
@@ -202,7 +205,6 @@ export function jsonSchema(): TSchema {
 /** What the configuration asks for and this version cannot do, one sentence each: a server refuses to start rather than leave it out silently. */
 export function unsupportedKeys(config: Config): string[] {
   const uses = {
-    ddns: config.ddns.tokens.length > 0,
     routeros: config.routeros !== null,
     cluster: config.cluster !== null,
     "log.sinks": config.log.sinks.length > 0,

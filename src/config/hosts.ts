@@ -74,16 +74,17 @@ export const hostsShape = object("a map with `files`, `ttl` and `records`", {
 
 type RawHosts = RawOf<typeof hostsShape>;
 
-/** The file `data/hosts.yaml`: names that were set through the API. */
-export const ownHostsShape = object("a map with `records` and `hidden`", {
+/** The file `data/hosts.yaml`: names that were set through the API, or reported. */
+export const ownHostsShape = object("a map with `records`, `reported` and `hidden`", {
   records: key(records, "Names and their addresses.", {}),
+  reported: key(records, "Names and the addresses that their hosts reported.", {}),
   hidden: key(oneOrMany(hostName), "Names that are not there, whatever else says so.", []),
 });
 
 type RawOwnHosts = RawOf<typeof ownHostsShape>;
 
 export function toOwnHosts(raw: RawOwnHosts): OwnHosts {
-  return { records: recordsOf(raw.records), hidden: raw.hidden };
+  return { records: recordsOf(raw.records), reported: recordsOf(raw.reported), hidden: raw.hidden };
 }
 
 export function toHostsOptions(raw: RawHosts): HostsOptions {

@@ -1,6 +1,8 @@
 // The small sections: access, trustedProxies, special, cache, log, admin, ddns, routeros, cluster. Most are read straight into their options.
 
+import { isMap } from "yaml";
 import type { CacheOptions } from "../cache/options.ts";
+import type { DdnsOptions } from "../ddns/options.ts";
 import type { LogOptions } from "../log/options.ts";
 import { type RawAnswers, warnBeyondDeadline } from "./answers.ts";
 import type { ConfigReader } from "./reading.ts";
@@ -25,7 +27,7 @@ import {
   wordLike,
 } from "./shape.ts";
 import { duration, seconds, size } from "./units.ts";
-import { clientOrPrivate, network, parseAddress, parseDomainName, path, readableFile, reference } from "./values.ts";
+import { clientOrPrivate, domainName, network, parseAddress, parseDomainName, path, readableFile, reference } from "./values.ts";
 
 const rateLimitShape = object("a map with `perSecond`, `burst` and `exempt`", {
   perSecond: key(integer(1, 1_000_000), "Questions per second from one IPv4 address or IPv6 /64.", 200),
@@ -132,9 +134,37 @@ export const adminShape = object("a map with `token` and `hosts`", {
   hosts: key(oneOrMany(hostName), "Host names under which the API may be asked, besides its own address.", []),
 });
 
-export const ddnsShape = object("a map with `tokens`", {
-  tokens: key(oneOrMany(token), "Secrets of those who may report their address.", []),
+const tokenAndNames = object("a map with `token` and `names`", {
+  token: required(withPlace(token), "The secret, which updates carry as the password."),
+  names: required(oneOrMore(domainName, "the token could report nothing"), "Names whose addresses its bearer may report."),
 });
+
+/** No message quotes a token that stands alone. */
+const ddnsToken: typeof tokenAndNames = {
+  ...tokenAndNames,
+  read: (place, reader) =>
+    isMap(place.node)
+      ? tokenAndNames.read(place, reader)
+      : reader.fail(place, "a token stands with its names in a map", "write `{ token: …, names: home.example.com }`"),
+};
+
+export const ddnsShape = object("a map with `tokens` and `onDoh`", {
+  tokens: key(oneOrMany(ddnsToken), "Who may report the addresses of which names.", []),
+  onDoh: key(boolean(), "Take updates on the DoH listeners too, besides the address of the API.", false),
+});
+
+type RawDdns = RawOf<typeof ddnsShape>;
+
+export function checkDdns({ tokens }: RawDdns, reader: ConfigReader): void {
+  for (const [index, { token: later }] of tokens.entries()) {
+    if (tokens.slice(0, index).some(({ token: earlier }) => earlier.value === later.value))
+      reader.fail(later.place, "this token is listed already", "write all its names into one entry");
+  }
+}
+
+export function toDdnsOptions({ tokens, onDoh }: RawDdns): DdnsOptions {
+  return { tokens: tokens.map(({ token: { value }, names }) => ({ token: value, names })), onDoh };
+}
 
 const word = wordLike(/./s, "a text", { wrong: "an empty text", fix: "write a name" });
 

@@ -1,7 +1,8 @@
 import type { AccessOptions } from "../access/options.ts";
-import type { AdminOptions, ClusterOptions, DdnsOptions, RouterosOptions } from "../admin/options.ts";
+import type { AdminOptions, ClusterOptions, RouterosOptions } from "../admin/options.ts";
 import type { AnswersOptions } from "../answers/options.ts";
 import type { CacheOptions } from "../cache/options.ts";
+import type { DdnsOptions } from "../ddns/options.ts";
 import type { HostsOptions } from "../hosts/options.ts";
 import type { ListenOptions, TlsOptions } from "../listen/options.ts";
 import type { ListOptions } from "../lists/options.ts";

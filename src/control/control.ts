@@ -31,6 +31,8 @@ import type {
 } from "../admin/schemas/views.ts";
 import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config/types.ts";
+import type { AddressUpdate, AddressUpdateReply } from "../ddns/options.ts";
+import type { DdnsService } from "../ddns/update.ts";
 import { addressFromText } from "../dns/address.ts";
 import { nameFromText } from "../dns/name.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -88,6 +90,7 @@ export interface Server {
   reload(config: Config): Promise<void>;
   /** @throws ServerStateError, or the error of the system. */
   changeHosts(change: HostsChange): Promise<void>;
+  readonly ddns: Pick<DdnsService, "update">;
   /** @throws ServerStateError if the configuration was changed meanwhile. */
   refreshList(name: string): Promise<readonly UpdateResult["outcome"][]>;
 }
@@ -224,6 +227,10 @@ export class ServerControl implements Control {
     if (this.host(pattern) === null) return false;
     await this.#changeHosts(withoutHost(pattern, { hide }));
     return true;
+  }
+
+  updateAddress(update: AddressUpdate): Promise<AddressUpdateReply | null> {
+    return this.#server.ddns.update(update);
   }
 
   async #changeHosts(change: HostsChange): Promise<void> {

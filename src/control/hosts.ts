@@ -1,6 +1,7 @@
 import { stringify } from "yaml";
 import { ControlError, type HostRecordInput, ParameterError } from "../admin/control.ts";
 import { parseOwnHosts } from "../config/load.ts";
+import { mergeFamilies } from "../ddns/update.ts";
 import type { HostRecord, OwnHosts } from "../hosts/options.ts";
 import { type LoadedHosts, readRecords } from "../hosts/parse.ts";
 import { type HostsMatch, HostsTable, parseHostPattern, patternOf } from "../hosts/table.ts";
@@ -43,27 +44,45 @@ export function hostRecord(pattern: string, input: HostRecordInput): HostRecord 
 
 /** Adds the record, also where the name was hidden. The change throws ControlError if there are too many names. */
 export function withHost(record: HostRecord): HostsChange {
-  return ({ records, hidden }) => {
+  return ({ records, hidden, ...own }) => {
     const others = records.filter(({ name }) => !isSame(name, record.name));
     if (others.length >= MAX_OWN_HOSTS)
       throw new ControlError("refused", `there are ${MAX_OWN_HOSTS} names already: write further ones into a hosts file`);
-    return { records: [...others, record], hidden: hidden.filter((name) => !isSame(name, record.name)) };
+    return { ...own, records: [...others, record], hidden: hidden.filter((name) => !isSame(name, record.name)) };
+  };
+}
+
+/** Adds the addresses that hosts reported, by name; addresses of a family that was not reported stay. */
+export function withReports(reports: ReadonlyMap<string, readonly string[]>): HostsChange {
+  return ({ reported = [], ...own }) => {
+    const others = reported.filter(({ name }) => ![...reports.keys()].some((pattern) => isSame(name, pattern)));
+    const renewed = [...reports].map(([name, addresses]): HostRecord => {
+      const before = reported.find((record) => isSame(record.name, name))?.addresses ?? [];
+      return { name, addresses: mergeFamilies(before, addresses), cname: null, others: "nodata", https: null };
+    });
+    return { ...own, reported: [...others, ...renewed] };
   };
 }
 
 /**
- * Takes back what was set for the name: the name of the configuration is there again. With `hide` the name of the configuration is hidden instead. The
+ * Takes back what was set or reported for the name: the name of the configuration is there again. With `hide` the name of the configuration is hidden instead. The
  * change throws ControlError if there is nothing to take back.
  */
 export function withoutHost(pattern: string, { hide }: { readonly hide: boolean }): HostsChange {
-  return ({ records, hidden }, { layers }) => {
+  return ({ records, reported = [], hidden }, { layers }) => {
     const isConfigured = layers.some((layer) => layer.some((entry) => patternOf(entry) === pattern));
     const otherRecords = records.filter(({ name }) => !isSame(name, pattern));
+    const otherReported = reported.filter(({ name }) => !isSame(name, pattern));
     const otherHidden = hidden.filter((name) => !isSame(name, pattern));
-    const isSet = otherRecords.length < records.length || otherHidden.length < hidden.length;
+    const isSet =
+      otherRecords.length < records.length || otherReported.length < reported.length || otherHidden.length < hidden.length;
     if (!hide && !isSet)
       throw new ControlError("refused", `\`${pattern}\` stands in the configuration: \`hide=true\` hides the name there`);
-    return { records: otherRecords, hidden: hide && isConfigured ? [...otherHidden, pattern] : otherHidden };
+    return {
+      records: otherRecords,
+      reported: otherReported,
+      hidden: hide && isConfigured ? [...otherHidden, pattern] : otherHidden,
+    };
   };
 }
 

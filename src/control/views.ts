@@ -83,9 +83,6 @@ export function timeText(wallMs: number): string {
 
 const HIDDEN = "***";
 
-/** Keys whose values are always secrets. */
-const SECRET_KEYS: ReadonlySet<string> = new Set(["token", "tokens"]);
-
 /** Keys that name clients. An id in `access.clients` is a secret, because it admits its bearer from anywhere. */
 const CLIENT_KEYS: ReadonlySet<string> = new Set(["client", "clients", "exempt"]);
 
@@ -129,7 +126,8 @@ interface Showing {
 }
 
 function withoutSecrets(value: unknown, key: string, showing: Showing): unknown {
-  if (SECRET_KEYS.has(key) && value !== null) return Array.isArray(value) ? value.map(() => HIDDEN) : HIDDEN;
+  if (key === "tokens" && Array.isArray(value)) return value.map((each) => withoutSecrets(each, "", showing));
+  if (key === "token" && value !== null) return HIDDEN;
   if (typeof value === "string")
     return CLIENT_KEYS.has(key) && showing.admitted.has(value.replace(/^!/, "")) ? HIDDEN : showing.url(value);
   if (Array.isArray(value)) return value.map((each) => withoutSecrets(each, key, showing));

@@ -27,9 +27,11 @@ export interface HostsOptions {
   readonly records: readonly HostRecord[];
 }
 
-/** Records that were added through the API, and names that were removed there. Both take precedence over the configuration. */
+/** Names that were set or hidden through the API, or reported by their hosts. They take precedence over the configuration. */
 export interface OwnHosts {
   readonly records: readonly HostRecord[];
+  /** Names with the addresses that their hosts reported; `records` go before them. Absent = none. */
+  readonly reported?: readonly HostRecord[];
   /** Names or wildcards that are hidden in every other source. */
   readonly hidden: readonly string[];
 }

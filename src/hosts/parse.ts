@@ -40,11 +40,12 @@ export async function loadHosts(options: HostsOptions, read: ReadHostsFile = rea
   };
 }
 
-/** Builds the table. Records that were added while running come first, and names that were hidden while running are left out. */
-export function hostsTable({ layers }: LoadedHosts, { records, hidden }: OwnHosts): HostsTable {
+/** Builds the table. Records that were added while running come first, then reported ones; names of the configuration that were hidden are left out. */
+export function hostsTable({ layers }: LoadedHosts, { records, reported = [], hidden }: OwnHosts): HostsTable {
   const gone = new Set(hidden.map(parseHostPattern).flatMap((pattern) => (pattern === null ? [] : [patternOf(pattern)])));
   const shown = gone.size === 0 ? layers : layers.map((layer) => layer.filter((entry) => !gone.has(patternOf(entry))));
-  return new HostsTable([readRecords(records, OWN_SOURCE).entries, ...shown]);
+  const own = [readRecords(records, OWN_SOURCE), readRecords(reported, REPORTED_SOURCE)];
+  return new HostsTable([...own.map(({ entries }) => entries), ...shown]);
 }
 
 function readContent(path: string, content: Buffer | string): HostsReading & HostsFile {
@@ -87,6 +88,9 @@ const RECORDS_SOURCE = "hosts.records";
 
 /** `source` of entries that were added while running. */
 export const OWN_SOURCE = "data/hosts.yaml";
+
+/** `source` of entries that hosts reported. */
+export const REPORTED_SOURCE = "ddns";
 
 /**
  * Reads the hosts-file format: an address, then names (`*.` may stand before a name); `#` begins a comment. A bad word is a problem, and the other words of

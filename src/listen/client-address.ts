@@ -52,9 +52,13 @@ export class ClientsBehind {
     return this.#trusted.hasText(peer);
   }
 
-  /** The network that counts as one client: of the peer, or of the client that a trusted proxy names. */
+  /** The address of the peer, or of the client that a trusted proxy names. */
+  addressOf(peer: string, headers: ForwardedHeaders): string {
+    return this.isProxy(peer) ? forwardedPeer({ address: peer, port: 0 }, headers, this.#trusted).address : addressOfSocket(peer);
+  }
+
+  /** The network that counts as one client. */
   networkOf(peer: string, headers: ForwardedHeaders): string {
-    const address = this.isProxy(peer) ? forwardedPeer({ address: peer, port: 0 }, headers, this.#trusted).address : peer;
-    return networkOfAddress(address);
+    return networkOfAddress(this.addressOf(peer, headers));
   }
 }

@@ -30,11 +30,12 @@ export class DohService {
 
   /** Answers at once where the handler does. null = the request broke off before its end. */
   respond(version: HttpVersion, head: RequestHead, body: Body, peer: HttpPeer): HttpResponse | null | Promise<HttpResponse> {
+    if (head.target.startsWith(UPDATE_PATH) && body.kind !== "broken") return this.#update(head, peer, body.kind === "endless");
     const request = readRequest(head, this.#path);
     if (body.kind === "broken") return null;
     if (request.kind === "refused") return refusal(request, body.kind === "endless");
     if (body.kind !== "whole") return refusal(TOO_LARGE, body.kind === "endless");
-    const { address, port } = peer.isTrusted ? forwardedPeer(peer.direct, head, this.#services.trustedProxies) : peer.direct;
+    const { address, port } = this.#clientOf(head, peer);
     const client: Client = {
       address,
       port,
@@ -53,6 +54,21 @@ export class DohService {
       default:
         return unreachable(request);
     }
+  }
+
+  #clientOf(head: RequestHead, { isTrusted, direct }: HttpPeer): Peer {
+    return isTrusted ? forwardedPeer(direct, head, this.#services.trustedProxies) : direct;
+  }
+
+  async #update(head: RequestHead, peer: HttpPeer, unread: boolean): Promise<HttpResponse> {
+    const [path, query = ""] = head.target.split("?", 2);
+    const { address: client } = this.#clientOf(head, peer);
+    const isUpdate = path === UPDATE_PATH && head.method === "GET";
+    const reply = isUpdate ? await this.#services.handler.update?.({ query, authorization: head.authorization, client }) : null;
+    if (reply == null) return refusal(NOT_FOUND, unread);
+    const contentType = "text/plain; charset=utf-8";
+    const plain = { contentType, cacheControl: "no-store", allow: null, body: Buffer.from(reply.text), unread };
+    return reply.status === 401 ? { ...plain, status: 401, challenge: UPDATE_CHALLENGE } : { ...plain, status: 200 };
   }
 
   #answerMessage(message: Uint8Array, client: Client): HttpResponse | Promise<HttpResponse> {
@@ -97,6 +113,12 @@ interface Refusal {
   readonly text: string;
 }
 
+/** Where hosts report their addresses. */
+export const UPDATE_PATH = "/nic/update";
+
+/** RFC 7617 §2. */
+export const UPDATE_CHALLENGE = 'Basic realm="fenliu", charset="UTF-8"';
+
 export const ALLOWED_METHODS = "GET, HEAD, POST";
 
 /**
@@ -107,7 +129,7 @@ export function readRequest(head: RequestHead, path: string): DohRequest {
   const target = head.target.startsWith("/") ? head.target : head.target.replace(/^https?:\/\/[^/?]*/i, "");
   const mark = target.indexOf("?");
   const clientId = readPath(mark === -1 ? target : target.slice(0, mark), path);
-  if (clientId === undefined) return refuse(404, "There is nothing here; DNS is asked at another path.");
+  if (clientId === undefined) return NOT_FOUND;
   switch (head.method) {
     case "GET":
     case "HEAD":
@@ -129,6 +151,8 @@ export function checkMessage(message: Uint8Array): Refusal | null {
 function refuse(status: Refusal["status"], text: string): Refusal {
   return { kind: "refused", status, text };
 }
+
+const NOT_FOUND = refuse(404, "There is nothing here; DNS is asked at another path.");
 
 const TOO_LARGE = refuse(413, "A DNS message has at most 65535 octets.");
 

@@ -1,5 +1,6 @@
 import { MAX_MESSAGE_BYTES } from "../dns/wire.ts";
 import { type Body, NO_BODY } from "./body.ts";
+import { UPDATE_PATH } from "./doh.ts";
 import type { RequestHead } from "./types.ts";
 
 /** A request of HTTP/1.1 that lies whole in the bytes. */
@@ -17,7 +18,7 @@ const MAX_HEADER_LINES = 64;
 
 /**
  * Reads the plain requests that DoH clients send: GET without a body, or POST with a Content-Length, all of it in `bytes` from `start` on.
- * null = anything else, which Node's parser must judge. The rules are stricter than RFC 9112, so that both parsers agree about every request
+ * null = anything else, which Node's parser must judge, and updates of addresses, which need another header. The rules are stricter than RFC 9112, so that both parsers agree about every request
  * that is read here: no line break but CR LF, no repeated header that matters, no header that changes how the connection goes on.
  * The body is a copy.
  */
@@ -26,7 +27,7 @@ export function readWholeRequest(bytes: Buffer, start: number): WholeRequest | n
   if (!isPost && !startsWith(bytes, start, "GET /")) return null;
   const targetStart = start + (isPost ? "POST ".length : "GET ".length);
   const targetEnd = skip(bytes, targetStart, TARGET_BYTE);
-  if (!startsWith(bytes, targetEnd, " HTTP/1.1\r\n")) return null;
+  if (!startsWith(bytes, targetEnd, " HTTP/1.1\r\n") || startsWith(bytes, targetStart, UPDATE_PATH)) return null;
   const limit = Math.min(bytes.length, start + MAX_HEAD_BYTES);
   const known: KnownHeaders = {
     contentType: undefined,

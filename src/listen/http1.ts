@@ -94,6 +94,7 @@ export class Http1Server {
       contentEncoding: headers["content-encoding"],
       forwardedFor: joinLines(headers["x-forwarded-for"]),
       realIp: joinLines(headers["x-real-ip"]),
+      authorization: headers.authorization,
     };
     const version = request.httpVersion === "1.0" ? "1.0" : "1.1";
     const body = hasBody(request) ? await readBody(request) : NO_BODY;
@@ -113,10 +114,11 @@ export class Http1Server {
   }
 
   #send(response: ServerResponse, reply: HttpResponse, closes: boolean): void {
-    const { status, contentType, cacheControl, allow, body, unread } = reply;
+    const { status, contentType, cacheControl, allow, challenge, body, unread } = reply;
     response.setHeader("content-type", contentType).setHeader("content-length", body.length);
     if (cacheControl !== null) response.setHeader("cache-control", cacheControl);
     if (allow !== null) response.setHeader("allow", allow);
+    if (challenge !== undefined) response.setHeader("www-authenticate", challenge);
     if (closes || unread) response.setHeader("connection", "close");
     response.writeHead(status);
     if (!unread) {

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import type { AddressUpdate, AddressUpdateReply } from "../ddns/options.ts";
 import type { AddressSet } from "../dns/address.ts";
 import type { Client } from "../lib/client.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -15,10 +16,12 @@ export interface Handler {
    * null = send nothing on UDP, TCP and TLS; status 400 on HTTP.
    */
   answer(message: Uint8Array, client: Client): HandlerReply | null | Promise<HandlerReply | null>;
-  /** Whether connections from this address are accepted. false = no client there may ask anything, whatever it says on the connection. */
+  /** Whether connections from this address are accepted. false = no client there may ask or report anything, whatever it says on the connection. */
   mayConnect(address: string): boolean;
   /** Answers `?name=&type=` over HTTP with JSON, or with a short explanation for status 400. */
   answerJson(parameters: URLSearchParams, client: Client): Promise<JsonReply>;
+  /** Takes an address that a host reports; null = nobody may report here. Absent = nobody ever may. */
+  readonly update?: (update: AddressUpdate) => Promise<AddressUpdateReply | null>;
 }
 
 /** A finished reply. Nobody changes `wire` after it was handed over. */
@@ -64,6 +67,8 @@ export interface RequestHead {
   readonly forwardedFor: string | undefined;
   /** X-Real-IP. */
   readonly realIp: string | undefined;
+  /** Absent where it is not read: DNS needs none. */
+  readonly authorization?: string | undefined;
 }
 
 /** A response of any HTTP version. Content-Length is the length of the body. */
@@ -74,6 +79,8 @@ export interface HttpResponse {
   readonly cacheControl: string | null;
   /** null = the header is left out. */
   readonly allow: string | null;
+  /** WWW-Authenticate; absent = the header is left out. */
+  readonly challenge?: string;
   readonly body: Uint8Array;
   /** The rest of the request's body was not read. */
   readonly unread: boolean;

@@ -135,7 +135,10 @@ export function handlerFor(serving: Serving, log: OperationsLog): Handler {
       return fail(error, message, client);
     }
   };
-  const mayConnect = (address: string): boolean => serving.state.access.mayConnect(address);
+  const mayConnect = (address: string): boolean => {
+    const { access, config } = serving.state;
+    return access.mayConnect(address) || (config.ddns.onDoh && config.ddns.tokens.length > 0);
+  };
   return { answer, mayConnect, answerJson: (parameters, client) => answerJson(answer, parameters, client) };
 }
 

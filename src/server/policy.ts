@@ -15,7 +15,7 @@ import { Decider } from "../rules/decider.ts";
 import { EgressPolicy } from "../rules/egress.ts";
 import type { RuleOptions, SpecialOptions } from "../rules/options.ts";
 import type { GroupOptions } from "../upstreams/options.ts";
-import { type OwnHostsFile, ownHostsPath, readOwnHosts } from "./host-overrides.ts";
+import { type OwnHostsFile, readOwnHosts } from "./host-overrides.ts";
 
 /** How queries are decided, and the data that says so. Immutable: a changed list or hosts table makes another policy. */
 export interface Policy {
@@ -31,7 +31,7 @@ export interface Policy {
   readonly version: string;
 }
 
-/** The hosts of the configuration, and the names set through the API. */
+/** The hosts of the configuration, and the names set through the API or reported. */
 export interface HostsSource {
   readonly loaded: LoadedHosts;
   readonly ownFile: OwnHostsFile;
@@ -68,7 +68,7 @@ export async function openPolicy(
 ): Promise<Policy> {
   const [loaded, { file, problems }, lists] = await Promise.all([
     loadHosts(config.hosts),
-    readOwnHosts(ownHostsPath(config)),
+    readOwnHosts(config),
     loadLists(config.lists, cache),
   ]);
   for (const { source, line, reason } of [...loaded.problems, ...problems])

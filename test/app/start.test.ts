@@ -61,10 +61,10 @@ test("a port in use prevents the start, and every such port is named", async () 
 });
 
 test("every unsupported setting is named at once", async () => {
-  const text = 'ddns: { tokens: [abcdefghijklmnop] }\ncluster: { redis: "redis://127.0.0.1:6379" }\ncache: { file: null }';
+  const text = 'log: { sinks: ["https://logs.example/in"] }\ncluster: { redis: "redis://127.0.0.1:6379" }\ncache: { file: null }';
   const failure = await App.start(configOf(text), dependencies).catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(ServerStateError);
-  expect(failure).toMatchObject({ problems: ["ddns is not there yet", "cluster is not there yet"] });
+  expect(failure).toMatchObject({ problems: ["cluster is not there yet", "log.sinks is not there yet"] });
 });
 
 test("a bug in Fenliu is SERVFAIL for the client, and reported to the operator", async () => {

@@ -127,5 +127,6 @@ test("no message and no printed line quotes a token, not even one that YAML take
   if (result.kind === "ok") throw new Error("the file is accepted");
   const printed = JSON.stringify(result.problems) + printProblems(result.problems, text);
   expect(printed).toContain("put it in quotes");
+  expect(printed).toContain("names: home.example.com");
   expect(printed).not.toMatch(/9876543210123|1234567890123/);
 });

@@ -9,7 +9,7 @@ function shown(written: object, clients: readonly string[] = ["private"]): unkno
 test("tokens, passwords and queries of URLs are hidden, and nothing else", () => {
   const written = {
     admin: { token: "0123456789abcdef", hosts: ["fenliu.lan"] },
-    ddns: { tokens: ["one-secret", "two-secret"] },
+    ddns: { tokens: [{ token: "one-secret", names: ["home.example.com"] }] },
     cluster: { redis: "redis://user:pass@10.0.0.1:6379/0" },
     upstreams: { far: { servers: ["https://1.1.1.1/dns-query"], proxy: "socks5://me:p%40ss@127.0.0.1:7890" } },
     lists: { ads: { domains: ["https://lists.example/ads.txt?key=secret"] } },
@@ -19,7 +19,7 @@ test("tokens, passwords and queries of URLs are hidden, and nothing else", () =>
   expect(shown(written)).toEqual({
     ...written,
     admin: { token: "***", hosts: ["fenliu.lan"] },
-    ddns: { tokens: ["***", "***"] },
+    ddns: { tokens: [{ token: "***", names: ["home.example.com"] }] },
     cluster: { redis: "redis://user:***@10.0.0.1:6379/0" },
     upstreams: { far: { servers: ["https://1.1.1.1/dns-query"], proxy: "socks5://me:***@127.0.0.1:7890" } },
     lists: { ads: { domains: ["https://lists.example/ads.txt?***"] } },

@@ -3,7 +3,7 @@ import type { FastifyRequest } from "fastify";
 import { type TSchema, Type } from "typebox";
 import { ROUTER_SCRIPT_PARTS } from "../control.ts";
 import { jsonContent, operation, textContent } from "../openapi.ts";
-import { problemSchema } from "../problem.ts";
+import { HttpProblem, problemSchema } from "../problem.ts";
 import { closedObject, listOf, oneOf } from "../schemas/named.ts";
 import { configCheckSchema, configViewSchema, readinessSchema, versionViewSchema } from "../schemas/views.ts";
 import type { Api, ApiParts } from "../types.ts";
@@ -127,6 +127,50 @@ export function clientSetupRoutes(api: Api, { control }: ApiParts): void {
 /** The default URL has only the host of the request, because the port of the API speaks no DoH. */
 function urlOf({ headers: { host = "localhost" } }: Pick<FastifyRequest, "headers">, url: string | undefined): string {
   return url ?? `https://${URL.parse(`http://${host}`)?.hostname ?? "localhost"}`;
+}
+
+const ADDRESSES = Type.String({ maxLength: 1000 });
+
+const updateAddress = operation({
+  operationId: "updateAddress",
+  summary: "Report the addresses of names",
+  description:
+    "The protocol DynDNS2, for clients such as ddclient and inadyn: Basic authentication, whose password is a token of section `ddns`; the user may be anything. A family of addresses that is not named stays as it was. Further parameters are ignored.",
+  tags: ["hosts"],
+  querystring: Type.Object({
+    hostname: Type.Optional(
+      Type.String({ maxLength: 4000, description: "Names with commas between.", examples: ["home.example.com"] }),
+    ),
+    myip: Type.Optional(
+      Type.With(ADDRESSES, {
+        description:
+          "IPv4 and IPv6 addresses with commas between, such as `192.0.2.7,2001:db8::7`; without any, that of the client.",
+      }),
+    ),
+    myipv6: Type.Optional(Type.With(ADDRESSES, { description: "Further addresses, such as `2001:db8::7`." })),
+  }),
+  response: {
+    200: textContent(
+      "A line for each name, or one for all: `good`, `nochg`, `nohost`, `notfqdn`, `numhost`, `dnserr`, `abuse` or `911`.",
+      "text/plain",
+    ),
+    401: textContent("`badauth`: the password is no token.", "text/plain"),
+  },
+  problems: [404],
+  open: true,
+});
+
+export function updateRoutes(api: Api, { control, clients }: ApiParts): void {
+  api.get("/nic/update", { schema: updateAddress }, async ({ raw, socket, headers }, reply) => {
+    const [forwardedFor, realIp] = [headers["x-forwarded-for"], headers["x-real-ip"]].map((value) => value?.toString());
+    const client = clients.addressOf(socket.remoteAddress ?? "", { forwardedFor, realIp });
+    const query = /\?(.*)$/s.exec(raw.url ?? "")?.[1] ?? "";
+    const update = await control().updateAddress({ query, authorization: headers.authorization, client });
+    if (update === null)
+      throw new HttpProblem(404, "nobody may report addresses: section ddns of the configuration has no tokens");
+    if (update.status === 401) reply.header("www-authenticate", 'Basic realm="fenliu", charset="UTF-8"');
+    return reply.code(update.status).type("text/plain; charset=utf-8").send(update.text);
+  });
 }
 
 const HEALTH_TAGS = ["health"] as const;

@@ -51,6 +51,7 @@ export function readHead(fields: readonly HeaderField[]): Http2Head | null {
     contentLength: contentLength === undefined ? null : Number(contentLength),
     forwardedFor: known.get("x-forwarded-for"),
     realIp: known.get("x-real-ip"),
+    authorization: known.get("authorization"),
     expectsContinue: known.get("expect")?.toLowerCase() === "100-continue",
   };
 }

@@ -15,7 +15,7 @@ export function wholeResponse(streamId: number, block: Uint8Array, body: Uint8Ar
 }
 
 /** The header block of a response. The most common head is copied, and only two of its values are written anew. */
-export function encodeResponse({ status, contentType, cacheControl, allow, body }: HttpResponse): Uint8Array {
+export function encodeResponse({ status, contentType, cacheControl, allow, challenge, body }: HttpResponse): Uint8Array {
   if (status === 200 && contentType === COMMON_TYPE && cacheControl !== null) return encodeCommon(body.length, cacheControl);
   const fields = [
     { name: ":status", value: String(status) },
@@ -24,6 +24,7 @@ export function encodeResponse({ status, contentType, cacheControl, allow, body 
   ];
   if (cacheControl !== null) fields.push({ name: "cache-control", value: cacheControl });
   if (allow !== null) fields.push({ name: "allow", value: allow });
+  if (challenge !== undefined) fields.push({ name: "www-authenticate", value: challenge });
   return encodeFields(fields);
 }
 

@@ -18,6 +18,7 @@ import type {
   VersionView,
   WhatIf,
 } from "../../../src/admin/schemas/views.ts";
+import type { AddressUpdate, AddressUpdateReply } from "../../../src/ddns/options.ts";
 import { say } from "../../../src/lib/said.ts";
 import { type ExportFormat, exportText } from "../../../src/log/export.ts";
 import type { Page, PageRequest, QueryFilter } from "../../../src/log/filter.ts";
@@ -259,6 +260,14 @@ export class MemoryControl implements Control {
     this.#check();
     checkName(name);
     return this.#hosts.delete(name);
+  }
+
+  async updateAddress({ query, authorization }: AddressUpdate): Promise<AddressUpdateReply | null> {
+    this.#check();
+    if (query.includes("nobody")) return null;
+    return authorization === undefined && query.length % 2 === 1
+      ? { status: 401, text: "badauth\n" }
+      : { status: 200, text: "good 192.0.2.7\n" };
   }
 
   config(): ConfigView {
