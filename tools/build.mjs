@@ -1,4 +1,4 @@
-// Keeps dist/ what src/ says: `start.mjs` asks before it runs, wherever sources lie beside it. Plain JavaScript, for it runs before anything is built.
+// Keeps dist/ what src/ and web/ say: `start.mjs` asks before it runs, wherever sources lie beside it. Plain JavaScript, for it runs before anything is built.
 //
 // dist/ bears the digest of what it was made of. Where the digest differs, it is made anew beside its place and moved there, so that a start that
 // breaks off, or a second one at the same time, never leaves half of it. Compiled files cost 40 MiB and 100 ms less than stripping types at each start.
@@ -9,6 +9,7 @@ import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSy
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { buildWeb } from "./build-web.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, "dist");
@@ -17,8 +18,16 @@ const STAMP = ".sources";
 /** The digest of all that dist/ is made of. */
 export function digestOfSources() {
   const digest = createHash("sha256");
-  const sources = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" }).filter((path) => path.endsWith(".ts"));
-  const paths = ["tsconfig.json", "tsconfig.build.json", "package-lock.json", ...sources.sort().map((path) => join("src", path))];
+  const sources = ["src", "web"].flatMap((room) =>
+    readdirSync(join(root, room), { recursive: true, encoding: "utf8" }).map((path) => join(room, path)),
+  );
+  const paths = [
+    "tsconfig.json",
+    "tsconfig.build.json",
+    "package-lock.json",
+    "tools/build-web.mjs",
+    ...sources.filter((path) => /\.(tsx?|css|html|svg)$/.test(path)).sort((a, b) => (a < b ? -1 : 1)),
+  ];
   for (const path of paths)
     digest
       .update(`${path}\0`)
@@ -49,6 +58,7 @@ export function build() {
       process.stderr.write(`Fenliu: the sources do not compile:\n${stdout}`);
       return false;
     }
+    buildWeb(root, join(fresh, "web"));
     writeFileSync(join(fresh, STAMP), digest);
     // A folder for the moment is its owner's alone; a service may run as another user.
     chmodSync(fresh, 0o755);

@@ -1,9 +1,10 @@
 /**
- * Checks that `src/` keeps to the plan of its rooms (docs/architecture.md): `node tools/house.ts [FOLDER]`, part of `npm run lint`.
+ * Checks that `src/` and `web/` keep to the plan of the rooms (docs/architecture.md): `node tools/house.ts [FOLDER]`, part of `npm run lint`.
  *
  * - Every file lies in a room that has a row in the table below; `main.ts` alone lies at the root.
  * - A room imports only the rooms of its row, `lib/`, and the types of any `options.ts`.
  * - Two rooms never export the same name, option types aside: one name, one thing.
+ * - The dashboard, `web/`, takes of `src/` only types into the browser, those of the API and of its sentences.
  * - No file is longer than 700 lines.
  */
 
@@ -75,7 +76,7 @@ const IMPORT = /^(import|export) (type )?(?:[^"';]*? from )?"(\.{1,2}\/[^"]+)"/g
 const EXPORT = /^export (?:declare )?(?:abstract )?(?:async )?(?:const|let|function\*?|class|interface|type) (\w+)/gm;
 
 interface SourceFile {
-  /** Path below `src`, with `/`. */
+  /** Path below `src` or `web`, with `/`. */
   readonly path: string;
   readonly text: string;
 }
@@ -83,12 +84,20 @@ interface SourceFile {
 /** Every breach in the tree at `root`, a sentence each. */
 export function findBreaches(root: string): readonly string[] {
   const files = readSources(join(root, "src"));
-  return [...files.flatMap(placeFaults), ...files.flatMap(importFaults), ...files.flatMap(lengthFaults), ...nameFaults(files)];
+  const page = readSources(join(root, "web"));
+  return [
+    ...files.flatMap(placeFaults),
+    ...files.flatMap(importFaults),
+    ...files.flatMap((file) => lengthFaults(file, "src")),
+    ...nameFaults(files),
+    ...page.flatMap(webFaults),
+    ...page.flatMap((file) => lengthFaults(file, "web")),
+  ];
 }
 
 function readSources(folder: string): readonly SourceFile[] {
   if (!existsSync(folder)) return [];
-  const paths = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((path) => path.endsWith(".ts"));
+  const paths = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((path) => /\.tsx?$/.test(path));
   return paths.sort().map((path) => ({ path: path.replaceAll("\\", "/"), text: readFileSync(join(folder, path), "utf8") }));
 }
 
@@ -119,9 +128,19 @@ function importFaults({ path, text }: SourceFile): readonly string[] {
   });
 }
 
-function lengthFaults({ path, text }: SourceFile): readonly string[] {
+/** What a browser runs is the dashboard's own: of the server it knows the types of the API. */
+function webFaults({ path, text }: SourceFile): readonly string[] {
+  return [...text.matchAll(IMPORT)].flatMap(([, , type, specifier = ""]) => {
+    const target = posix.join("web", posix.dirname(path), specifier);
+    const isOwn = target.startsWith("web/");
+    if (isOwn || (type !== undefined && /^src\/(?:admin\/schemas\/|lib\/said\.ts$)/.test(target))) return [];
+    return [`web/${path} imports ${target}: the dashboard may import types of src/admin/schemas and src/lib/said.ts`];
+  });
+}
+
+function lengthFaults({ path, text }: SourceFile, folder: string): readonly string[] {
   const lines = text.split("\n").length - 1;
-  return lines > MAX_LINES ? [`src/${path}: ${lines} lines, at most ${MAX_LINES}`] : [];
+  return lines > MAX_LINES ? [`${folder}/${path}: ${lines} lines, at most ${MAX_LINES}`] : [];
 }
 
 function nameFaults(sources: readonly SourceFile[]): readonly string[] {

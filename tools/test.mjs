@@ -8,9 +8,10 @@ import { join } from "node:path";
 
 const CHECKS = [
   "tsc --noEmit",
+  "tsc --noEmit -p web/tsconfig.json",
   "node tools/house.ts",
   "biome check --error-on-warnings .",
-  "oxlint --type-aware --deny-warnings src test bench tools",
+  "oxlint --type-aware --deny-warnings src test bench tools web",
   "knip --no-progress",
   // What tests alone use belongs to the tests.
   "knip --no-progress --production",

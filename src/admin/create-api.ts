@@ -15,6 +15,7 @@ import {
 } from "./guards.ts";
 import { documentOptions, NAMED_SCHEMAS } from "./openapi.ts";
 import type { AdminOptions } from "./options.ts";
+import { PAGE_FOLDER, PAGE_ROUTES, pageRoutes } from "./page.ts";
 import { compileValidator, HttpProblem, problemOf, refuse, refuseBytes, SECURITY_HEADERS } from "./problem.ts";
 import { clientSetupRoutes, configurationRoutes, DOCS, docsRoutes, healthRoutes, updateRoutes } from "./routes/configuration.ts";
 import { decisionRoutes } from "./routes/decisions.ts";
@@ -28,6 +29,8 @@ export interface ApiSetup {
   readonly options: () => AdminOptions;
   readonly version: string;
   readonly endpoint: Endpoint;
+  /** The folder of the dashboard; where nothing is said, the one that the build makes. */
+  readonly pageFolder?: string | undefined;
 }
 
 /** Builds the whole API, ready to listen. @param methods receives the routes. */
@@ -56,6 +59,7 @@ export async function createApi(parts: ApiParts, setup: ApiSetup, methods = new 
   api.setNotFoundHandler(({ method, url }, reply) => refuse(reply, methods.missing(method, url)));
   for (const { name, schema } of NAMED_SCHEMAS) api.addSchema({ ...schema, $id: name });
   await api.register(swagger, documentOptions(setup.version));
+  pageRoutes(api, setup.pageFolder ?? PAGE_FOLDER);
   await addRoutes(api, parts, guards);
   await api.ready();
   api.server.maxConnections = limits.connections;
@@ -141,8 +145,8 @@ function authorization(endpoint: Endpoint, options: AdminOptions, { wallMs }: Cl
 
 const API_PREFIX = "/api/v1";
 
-/** Routes for supervisors, for browsers, which send no token when they open a page, and for hosts with tokens of their own. None of these responses holds a secret. */
-const OPEN_ROUTES: ReadonlySet<string> = new Set(["/", "/healthz", "/readyz", "/openapi.json", "/nic/update"]);
+/** Routes for supervisors, for browsers that open a page, and for hosts with tokens of their own. None of these responses holds a secret. */
+const OPEN_ROUTES: ReadonlySet<string> = new Set([...PAGE_ROUTES, "/healthz", "/readyz", "/openapi.json", "/nic/update"]);
 
 /** Bodies are JSON. A route that wants no body accepts an empty one. */
 function readJsonBodies(api: Api): void {

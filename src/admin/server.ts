@@ -3,7 +3,7 @@
  * its calls.
  *
  * Read `control.ts` (what the API may see and do), `create-api.ts` (how a request passes), `guards.ts` (who may call), `problem.ts` (how a call is
- * refused), one of `routes/`, `schemas/` (every field, once), `openapi.ts` (the document), `stream.ts` (live records).
+ * refused), one of `routes/`, `schemas/` (every field, once), `openapi.ts` (the document), `stream.ts` (live records), `page.ts` (the dashboard's files).
  */
 
 import { endpointText } from "../dns/address.ts";
@@ -30,6 +30,8 @@ export interface AdminSetup {
   /** The version of Fenliu, for the document. */
   readonly version: string;
   readonly limits?: AdminLimits;
+  /** The folder of the dashboard; where nothing is said, the one that the build makes. */
+  readonly pageFolder?: string;
 }
 
 export interface AdminServer {
@@ -41,7 +43,7 @@ export interface AdminServer {
 
 /** @throws AdminError if the API must not or cannot be opened at the endpoint. */
 export async function openAdmin(setup: AdminSetup): Promise<AdminServer> {
-  const { endpoint, options, control, clients, clock, report, version, limits = ADMIN_LIMITS } = setup;
+  const { endpoint, options, control, clients, clock, report, version, limits = ADMIN_LIMITS, pageFolder } = setup;
   if (endpoint === null) return { bound: null, close: () => Promise.resolve() };
   const problems = adminProblems(endpoint, options());
   if (problems.length > 0) throw new AdminError(problems);
@@ -56,7 +58,7 @@ export async function openAdmin(setup: AdminSetup): Promise<AdminServer> {
   };
   // fastify takes a quarter of a second to load; commands that open no API must not wait for that.
   const { createApi } = await import("./create-api.ts");
-  const api = await createApi(parts, { options, version, endpoint });
+  const api = await createApi(parts, { options, version, endpoint, pageFolder });
   const bound = await listen(api, endpoint);
   let closed: Promise<void> | null = null;
   return {

@@ -19,12 +19,15 @@ describe("a token", () => {
     expect(JSON.stringify(body)).not.toContain("correct-horse");
   });
 
-  test.each(["/", "/healthz", "/readyz", "/openapi.json", "/docs"])("is not needed for %s", async (path) => {
-    const admin = await openTestAdmin({ token: "correct-horse" });
-    const response = await fetch(admin.base + path);
-    await response.arrayBuffer();
-    expect(response.status).toBe(200);
-  });
+  test.each(["/", "/queries", "/house/lists", "/assets/well-1234.svg", "/healthz", "/readyz", "/openapi.json", "/docs"])(
+    "is not needed for %s",
+    async (path) => {
+      const admin = await openTestAdmin({ token: "correct-horse" });
+      const response = await fetch(admin.base + path);
+      await response.arrayBuffer();
+      expect(response.status).toBe(200);
+    },
+  );
 
   test.each([
     ["Bearer correct-horse", 200],

@@ -15,6 +15,7 @@ beforeEach(() => {
   for (const file of [
     "start.mjs",
     "tools/build.mjs",
+    "tools/build-web.mjs",
     "tsconfig.json",
     "tsconfig.build.json",
     "package.json",
@@ -22,6 +23,10 @@ beforeEach(() => {
   ])
     cpSync(join(ROOT, file), join(tree, file));
   symlinkSync(join(ROOT, "node_modules"), join(tree, "node_modules"));
+  cpSync(join(ROOT, "web/index.html"), join(tree, "web/index.html"));
+  mkdirSync(join(tree, "web/style"));
+  writeFileSync(join(tree, "web/main.tsx"), "document.title = 'first';\n");
+  writeFileSync(join(tree, "web/style/base.css"), "p { margin: 0 }\n");
   mkdirSync(join(tree, "src"));
   writeSource('const said: string = "first";\nprocess.stdout.write(said);\n');
 });

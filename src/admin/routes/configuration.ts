@@ -231,40 +231,12 @@ const getDocument = operation({
   open: true,
 });
 
-const getPage = operation({
-  operationId: "getPage",
-  summary: "A page that leads to the others",
-  tags: HEALTH_TAGS,
-  response: { 200: textContent("The page.", "text/html") },
-  open: true,
-});
-
-const PAGE = `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<meta name="color-scheme" content="light dark">
-<title>Fenliu</title>
-<h1>Fenliu</h1>
-<p>This address serves the API. DNS is asked elsewhere: section <code>listen</code> of the configuration says where.</p>
-<ul>
-<li><a href="docs">docs</a>: every call of the API, to read and to try
-<li><a href="openapi.json">openapi.json</a>: the same for programs
-<li><a href="readyz">readyz</a>: whether questions are answered, and what is in trouble
-<li><a href="metrics">metrics</a>: numbers for Prometheus
-<li><a href="api/v1/queries?limit=20">api/v1/queries</a>: the last questions and what became of them
-</ul>
-<p>Where <code>admin.token</code> is set, the last two want it.</p>
-</html>
-`;
-
 /** The OpenAPI document, and a page that shows it and loads nothing from other servers. */
 export async function docsRoutes(api: Api): Promise<void> {
-  api.get("/", { schema: getPage }, async (_, reply) => reply.type("text/html; charset=utf-8").send(PAGE));
   api.get("/openapi.json", { schema: getDocument }, async () => api.swagger());
   await api.register(swaggerUi, {
     routePrefix: DOCS,
-    staticCSP: PAGE_POLICY,
+    staticCSP: DOCS_POLICY,
     uiConfig: {
       deepLinking: true,
       docExpansion: "list",
@@ -291,7 +263,7 @@ function addContentType<T>(request: T): T {
 export const DOCS = "/docs";
 
 // Swagger UI writes styles into its markup, and its images are part of its style sheet.
-const PAGE_POLICY = [
+const DOCS_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
   "style-src 'self' 'unsafe-inline'",

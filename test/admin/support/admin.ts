@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
 import type { AdminOptions } from "../../../src/admin/options.ts";
 import { type AdminServer, type AdminSetup, openAdmin } from "../../../src/admin/server.ts";
@@ -15,7 +16,11 @@ export interface TestAdminSetup {
   readonly trustedProxies?: readonly string[];
   readonly limits?: Partial<AdminLimits>;
   readonly control?: MemoryControl;
+  readonly pageFolder?: string;
 }
+
+/** A dashboard of two files. */
+const FIXTURE_PAGE = fileURLToPath(new URL("../../fixtures/page", import.meta.url));
 
 export interface Fault {
   readonly kind: string;
@@ -30,6 +35,7 @@ export async function openTestAdmin({
   trustedProxies = [],
   limits,
   control = new MemoryControl(),
+  pageFolder = FIXTURE_PAGE,
 }: TestAdminSetup = {}) {
   // The records of the tests are from the second before.
   const clock = fakeClock(SOME_WALL_MS + 1000);
@@ -44,6 +50,7 @@ export async function openTestAdmin({
     report: (kind, details) => faults.push({ kind, details }),
     version: "0.0.0",
     limits: { ...ADMIN_LIMITS, ...limits },
+    pageFolder,
   };
   const server = await openAdmin(setup);
   onTestFinished(async () => {

@@ -1,0 +1,158 @@
+import type { Attempt, Explained, QueryRecord, TraceStep } from "../api/calls.ts";
+
+/** The way of one query, whether it was recorded, is really asked now, or would go so: what the picture shows. */
+export interface Journey {
+  readonly provenance: Provenance;
+  readonly name: string;
+  readonly type: string;
+  readonly client: string;
+  readonly clientId: string | null;
+  /** How it came: `DoH · HTTP/1.1 · GET`; null = it was not sent by a client. */
+  readonly listener: string | null;
+  /** null = the version of the time is not kept any more. */
+  readonly steps: readonly TraceStep[] | null;
+  readonly decision: JourneyDecision;
+  readonly source: string | null;
+  readonly action: string;
+  readonly attempts: readonly Attempt[];
+  /** The server whose answer was given. */
+  readonly usedServer: string | null;
+  /** What the cache holds for it: its age, and for how long it is still fresh. */
+  readonly cached: { readonly ageSeconds: number; readonly remainingSeconds: number } | null;
+  readonly edits: readonly string[];
+  /** null = nobody asked. */
+  readonly answer: JourneyAnswer | null;
+}
+
+export interface JourneyDecision {
+  readonly rule: string | null;
+  /** The group that is asked or answered; null = it is answered here. */
+  readonly route: string | null;
+  readonly near: string | null;
+  readonly far: string | null;
+}
+
+export interface JourneyAnswer {
+  readonly rcode: string | null;
+  readonly records: readonly string[];
+  readonly ms: number;
+  /** null = not known. */
+  readonly bytes: number | null;
+  readonly ede: readonly string[];
+}
+
+export type Provenance =
+  | { readonly kind: "recorded"; readonly id: number; readonly time: string; readonly version: string }
+  | { readonly kind: "live" | "expected"; readonly version: string };
+
+const TRANSPORTS: Readonly<Record<QueryRecord["transport"], string>> = { udp: "UDP", tcp: "TCP", dot: "DoT", doh: "DoH" };
+
+export function journeyOfRecord(record: QueryRecord): Journey {
+  const { transport, http, method, answers, rcode, durationUs, size, ede } = record;
+  const parts = [TRANSPORTS[transport], http === null ? null : `HTTP/${http}`, method];
+  return {
+    provenance: { kind: "recorded", id: record.id, time: record.time, version: record.version },
+    name: record.name,
+    type: record.type,
+    client: record.client,
+    clientId: record.clientId,
+    listener: parts.filter((part) => part !== null).join(" · "),
+    steps: record.trace,
+    decision: { rule: record.rule, route: record.route, near: null, far: null },
+    source: record.source,
+    action: record.action,
+    attempts: record.attempts,
+    usedServer: record.upstream,
+    cached: null,
+    edits: record.edits,
+    answer: { rcode, records: answers, ms: durationUs / 1000, bytes: size, ede },
+  };
+}
+
+export function journeyOfExplained(explained: Explained): Journey {
+  const { question, decision, outcome, version, trace, cache } = explained;
+  const held = cache.find(({ type, route }) => type === question.type && (decision.route === null || route === decision.route));
+  const used = outcome?.attempts.findLast(({ rcode }) => rcode !== null);
+  return {
+    provenance: { kind: outcome === null ? "expected" : "live", version },
+    name: question.name,
+    type: question.type,
+    client: question.client,
+    clientId: question.clientId,
+    listener: null,
+    steps: trace,
+    decision,
+    source: outcome?.source ?? null,
+    action: outcome?.action ?? decision.action,
+    attempts: outcome?.attempts ?? [],
+    usedServer: used?.server ?? null,
+    cached: held === undefined ? null : { ageSeconds: held.ageSeconds, remainingSeconds: held.remainingSeconds },
+    edits: outcome?.edits ?? [],
+    answer:
+      outcome === null
+        ? null
+        : { rcode: outcome.rcode, records: outcome.answers, ms: outcome.durationUs / 1000, bytes: null, ede: outcome.ede },
+  };
+}
+
+/** A span of the time axis: where an attempt began and ended, as shares of the whole. */
+export interface AttemptSpan {
+  readonly left: number;
+  readonly width: number;
+}
+
+/** The time axis of some attempts: its length in ms, rounded up to what people read, and the place of each. */
+export function timeAxis(attempts: readonly Attempt[]): { readonly lengthMs: number; readonly spans: readonly AttemptSpan[] } {
+  const end = Math.max(1, ...attempts.map(({ startMs = 0, ms }) => startMs + ms));
+  const unit = 10 ** Math.floor(Math.log10(end));
+  const lengthMs = [1, 2, 2.5, 5, 10].map((factor) => factor * unit).find((length) => length >= end) ?? end;
+  return { lengthMs, spans: attempts.map(({ startMs = 0, ms }) => ({ left: startMs / lengthMs, width: ms / lengthMs })) };
+}
+
+/** The name by which steps of two journeys are the same step. */
+export function stepKey(step: TraceStep): string {
+  return step.kind === "rule" ? `rule ${step.rule}` : step.kind;
+}
+
+/** Where two ways of the same question differ. */
+export interface Differences {
+  /** Keys of steps that came out otherwise, or that one side alone has. */
+  readonly steps: ReadonlySet<string>;
+  readonly decision: boolean;
+  readonly routes: boolean;
+  readonly edits: boolean;
+  readonly answer: boolean;
+}
+
+export function compareJourneys(a: Journey, b: Journey): Differences {
+  const [left, right] = [a, b].map(
+    ({ steps }) => new Map((steps ?? []).map((step) => [stepKey(step), JSON.stringify(comparable(step))])),
+  );
+  const keys = new Set([...(left?.keys() ?? []), ...(right?.keys() ?? [])]);
+  const differs = (one: unknown, other: unknown) => JSON.stringify(one) !== JSON.stringify(other);
+  const places = ({ decision: { rule, route, near, far } }: Journey) => [rule, route, near, far];
+  return {
+    steps: new Set([...keys].filter((key) => left?.get(key) !== right?.get(key))),
+    decision: differs(places(a), places(b)),
+    // Times differ from one asking to the next.
+    routes: a.attempts.length > 0 && b.attempts.length > 0 && differs(asked(a), asked(b)),
+    edits: differs(a.edits, b.edits),
+    answer: a.answer !== null && b.answer !== null && differs(said(a.answer), said(b.answer)),
+  };
+}
+
+/** A match moves within its file without meaning anything else. */
+function comparable(step: TraceStep): unknown {
+  if (step.kind !== "rule" || step.match === null) return step;
+  const { list, pattern } = step.match;
+  return { ...step, match: { list, pattern } };
+}
+
+function asked({ attempts }: Journey): unknown {
+  return attempts.map(({ group, server, rcode, failure }) => [group, server, rcode, failure]);
+}
+
+/** The records without their TTLs, in no order: a cache counts TTLs down, servers turn records. */
+function said({ rcode, records }: JourneyAnswer): unknown {
+  return [rcode, records.map((record) => record.replace(/^\d+ /, "")).sort()];
+}

@@ -1,0 +1,54 @@
+import { signal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { isGone } from "../api/call.ts";
+import type { Health } from "../api/calls.ts";
+import { useCall } from "../api/use-call.ts";
+import bad from "../icons/bad.svg";
+import care from "../icons/care.svg";
+import well from "../icons/well.svg";
+import { words } from "../words/words.ts";
+
+export type HealthState = Health["state"];
+
+/** What the server last said of itself; null = nothing yet. */
+export const health = signal<Health | null>(null);
+
+export const SIGNS: Readonly<Record<HealthState, string>> = { well: "✓", care: "▲", bad: "✕", unknown: "?" };
+export const TONES: Readonly<Record<HealthState, string>> = { well: "good", care: "care", bad: "bad", unknown: "soft" };
+const ICONS: Readonly<Record<HealthState, string>> = { well, care, bad, unknown: care };
+
+const EVERY_MS = 5000;
+
+/** Never "all well" on what was not heard. */
+function stateNow(): HealthState {
+  return isGone.value ? "unknown" : (health.value?.state ?? "unknown");
+}
+
+/** Keeps `health` up to date, and shows it in title and icon of the tab. */
+export function useHealth(): void {
+  const { data } = useCall("getHealth", {}, { everyMs: EVERY_MS });
+  useEffect(() => {
+    if (data !== null) health.value = data;
+  }, [data]);
+  const state = stateNow();
+  useEffect(() => {
+    document.title = state === "well" ? "Fenliu" : `${SIGNS[state]} ${words().health.states[state]} · Fenliu`;
+    let icon = document.querySelector<HTMLLinkElement>("link[rel=icon]");
+    if (icon === null) {
+      icon = document.createElement("link");
+      icon.rel = "icon";
+      document.head.append(icon);
+    }
+    icon.href = ICONS[state];
+  }, [state]);
+}
+
+/** The one word of the header. Screen readers hear it when it changes. */
+export function HealthWord() {
+  const state = stateNow();
+  return (
+    <a class={`health-word ${TONES[state]}`} href="/">
+      <span aria-hidden="true">{SIGNS[state]}</span> <span role="status">{words().health.states[state]}</span>
+    </a>
+  );
+}

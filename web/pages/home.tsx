@@ -1,0 +1,207 @@
+import type { Count, Health, Statistics } from "../api/calls.ts";
+import { useCall } from "../api/use-call.ts";
+import { type Bar, Bars } from "../parts/bars.tsx";
+import { useIsPhone } from "../parts/is-phone.ts";
+import { Line } from "../parts/text.tsx";
+import { type FilterKey, QUERIES, type QueriesRoute, queriesWith, urlOf } from "../routes.ts";
+import { sayText } from "../words/said.ts";
+import { format, words } from "../words/words.ts";
+import { health, SIGNS, TONES } from "./health.tsx";
+import { ProblemRow } from "./problem-row.tsx";
+import { OUTCOMES, type Outcome } from "./query-words.ts";
+
+const ANSWERED: readonly Outcome[] = ["cache", "local", "rule", "near", "far"];
+const TROUBLE: readonly Outcome[] = ["stale", "failed", "refused"];
+const STATISTICS_MS = 30_000;
+const PROBLEMS_MS = 10_000;
+
+/** Is all well? Health in words, the last day, the problems, who asks what. */
+export function Home() {
+  const isPhone = useIsPhone();
+  const step = isPhone ? "30m" : "15m";
+  const { data } = useCall("getStatistics", { from: "24h", step, top: 10 }, { everyMs: STATISTICS_MS, keep: true });
+  return (
+    <section class="home">
+      <HealthStrip />
+      <div class="home-grid">
+        <section class="panel">
+          <h2>{words().home.lastDay}</h2>
+          {data === null ? <p class="soft">{words().parts.loading}</p> : <Day statistics={data} />}
+        </section>
+        <ProblemsPanel answered={data?.total ?? null} />
+      </div>
+      {data === null ? null : <Tops statistics={data} />}
+    </section>
+  );
+}
+
+function HealthStrip() {
+  const now = health.value;
+  const state = now?.state ?? "unknown";
+  return (
+    <section class={`health ${TONES[state]}`} aria-labelledby="health-title">
+      <h1 id="health-title">
+        <span aria-hidden="true">{SIGNS[state]}</span> {words().health.titles[state]}
+        {now === null || state === "well" ? null : (
+          <span class="since soft">{words().health.since(format.value.ago(now.since, Date.now()))}</span>
+        )}
+      </h1>
+      {now === null ? null : (
+        <ul class="health-items">
+          {now.items.map((item) => (
+            <li key={`${item.kind} ${item.name}`}>
+              <HealthItem item={item} />
+            </li>
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+const PLACES: Readonly<Record<string, string>> = {
+  group: "/house/upstreams",
+  list: "/house/lists",
+  router: "/house/router",
+  expectations: "/config",
+  certificate: "/config",
+  pause: "/config",
+  log: "/queries",
+};
+
+function HealthItem({ item: { kind, state, said, problem } }: { readonly item: Health["items"][number] }) {
+  const href = problem === null ? (PLACES[kind] ?? "/") : urlOf({ page: "problems", id: problem });
+  return (
+    <a class={`health-item ${TONES[state]}`} href={href}>
+      <span aria-hidden="true">{SIGNS[state]}</span>
+      <span class="hidden">{words().health.states[state]}: </span> {sayText(said)}
+    </a>
+  );
+}
+
+function Day({ statistics }: { readonly statistics: Statistics }) {
+  const { series, stepSeconds, total } = statistics;
+  if (total === 0)
+    return (
+      <p class="empty">
+        {words().home.noQuery} <a href="/house/devices">{words().home.setUpDevice} ›</a>
+      </p>
+    );
+  const bars: readonly Bar[] = series.map(({ at, outcomes }) => {
+    const atMs = Date.parse(at);
+    const toMs = atMs + stepSeconds * 1000;
+    return { atMs, toMs, values: outcomes, href: urlOf({ ...QUERIES, from: String(atMs), to: String(toMs) }) };
+  });
+  return (
+    <>
+      <Bars
+        label={words().home.lastDay}
+        bars={bars}
+        lanes={[
+          { label: words().home.answered, keys: ANSWERED, share: 0.68 },
+          { label: words().home.trouble, keys: TROUBLE, share: 0.32 },
+        ]}
+        wordOf={(key) => words().outcomes[key as Outcome]}
+      />
+      <ul class="legend">
+        {OUTCOMES.map((outcome) => (
+          <li key={outcome}>
+            <a href={urlOf(queriesWith("outcome", outcome))}>
+              <span class={`swatch ${outcome}`} aria-hidden="true" />
+              {words().outcomes[outcome]}{" "}
+              <span class="mono soft" title={format.value.exact(sum(series, outcome))}>
+                {format.value.count(sum(series, outcome))}
+              </span>
+            </a>
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}
+
+function sum(series: Statistics["series"], outcome: Outcome): number {
+  return series.reduce((total, { outcomes }) => total + outcomes[outcome], 0);
+}
+
+function ProblemsPanel({ answered }: { readonly answered: number | null }) {
+  const { data, error } = useCall("listProblems", { limit: 3 }, { everyMs: PROBLEMS_MS, keep: true });
+  const problems = data?.problems ?? [];
+  return (
+    <section class="panel">
+      <h2>
+        <a href="/problems">{words().pages.problems} ›</a>
+      </h2>
+      {error === null ? null : <p class="bad">{error.message}</p>}
+      {data === null ? null : problems.length === 0 ? (
+        <p class="soft">✓ {answered === null ? words().problems.none : words().problems.noneOf(format.value.exact(answered))}</p>
+      ) : (
+        <ul class="problem-list">
+          {problems.map((problem) => (
+            <li key={problem.id}>
+              <ProblemRow problem={problem} />
+            </li>
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+function Tops({ statistics }: { readonly statistics: Statistics }) {
+  const { topNames, topFailing, topClients, topRules, topUpstreams, total } = statistics;
+  return (
+    <div class="tops">
+      <Top
+        title={words().home.topFailing}
+        counts={topFailing ?? []}
+        total={null}
+        to={(key) => ({ ...withName(key), filters: [...withName(key).filters, { key: "outcome", value: "failed" }] })}
+      />
+      <Top title={words().home.topNames} counts={topNames} total={total} to={withName} />
+      <Top title={words().home.topClients} counts={topClients} total={total} to={with_("client")} />
+      <Top title={words().home.topRules} counts={topRules} total={total} to={with_("rule")} />
+      <Top title={words().home.topUpstreams} counts={topUpstreams} total={total} to={with_("upstream")} />
+    </div>
+  );
+}
+
+const with_ = (key: FilterKey) => (value: string) => queriesWith(key, value);
+const withName = (name: string) => queriesWith("name", `full:${name}`);
+
+interface TopProps {
+  readonly title: string;
+  readonly counts: readonly Count[];
+  /** What a count is a share of; null = of the first. */
+  readonly total: number | null;
+  readonly to: (key: string) => QueriesRoute;
+}
+
+function Top({ title, counts, total, to }: TopProps) {
+  const most = counts[0]?.count ?? 1;
+  return (
+    <section class="panel">
+      <h2>{title}</h2>
+      {counts.length === 0 ? (
+        <p class="soft">{words().parts.nothing}</p>
+      ) : (
+        <ol class="top-list">
+          {counts.map(({ key, count }) => (
+            <li key={key}>
+              <a href={urlOf(to(key))}>
+                <Line value={key} />
+              </a>
+              <span class="mono soft" title={format.value.exact(count)}>
+                {format.value.count(count)}
+                {total === null ? "" : ` · ${format.value.percent(count / total)}`}
+              </span>
+              <svg class="share" width="100%" height="2" aria-hidden="true">
+                <rect width={`${(count / most) * 100}%`} height="2" />
+              </svg>
+            </li>
+          ))}
+        </ol>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,3 @@
+export function House() {
+  return null;
+}

@@ -1,0 +1,294 @@
+import { useEffect, useRef, useState } from "preact/hooks";
+import { CallError, call } from "../api/call.ts";
+import { conditionsOf, type QueryRecord } from "../api/calls.ts";
+import { useKeys } from "../keys.ts";
+import { go, route } from "../navigation.ts";
+import { useIsPhone } from "../parts/is-phone.ts";
+import { VirtualList, walkRows } from "../parts/list.tsx";
+import { Line } from "../parts/text.tsx";
+import { FILTER_KEYS, parseFilters, QUERIES, type QueriesRoute, urlOf } from "../routes.ts";
+import { format, words } from "../words/words.ts";
+import { QueryView } from "./query-view.tsx";
+import { OUTCOME_TONES, whyOf } from "./query-words.ts";
+import { useTail } from "./tail.ts";
+
+const PAGE_SIZE = 200;
+const MOST_ROWS = 5000;
+const PERIODS = ["15m", "1h", "6h", "24h", "7d"] as const;
+const DAY = "24h";
+
+/** Finds and watches queries: filters, volume over time, rows, and the picture of one. */
+export function Queries() {
+  const at = route.value?.page === "queries" ? route.value : QUERIES;
+  const search = useSearch(at);
+  const tail = useTail(at, MOST_ROWS);
+  const rows = at.tail ? tail.records : search.records;
+  const isPhone = useIsPhone();
+  useKeys({
+    j: () => walkRows(1),
+    k: () => walkRows(-1),
+    o: () => (document.activeElement instanceof HTMLElement ? document.activeElement.click() : undefined),
+    p: () => go({ ...at, tail: !at.tail }),
+    ...(at.open === null ? {} : { Escape: () => go({ ...at, open: null }) }),
+  });
+  return (
+    <section class={at.open === null ? "queries" : "queries with-picture"}>
+      <div class="queries-list">
+        <h1 class="hidden">{words().pages.queries}</h1>
+        <FilterBar at={at} />
+
+        <VirtualList
+          label={words().pages.queries}
+          items={rows}
+          keyOf={({ id }) => id}
+          rowHeight={isPhone ? 64 : 32}
+          row={(record) => <Row record={record} at={at} />}
+          onEnd={at.tail ? () => {} : search.more}
+          foot={at.tail ? <TailFoot leftOut={tail.leftOut} count={rows.length} /> : <SearchFoot search={search} at={at} />}
+        />
+      </div>
+      {at.open === null ? null : <QueryView id={at.open} at={at} />}
+    </section>
+  );
+}
+
+function Row({ record, at }: { readonly record: QueryRecord; readonly at: QueriesRoute }) {
+  const { id, time, client, clientId, type, name, route: group, source, durationUs, rcode, answers, outcome } = record;
+
+  return (
+    <a class={`row ${at.open === id ? "open" : ""}`} href={urlOf({ ...at, open: id })}>
+      <time dateTime={time}>{format.value.clock(time)}</time>
+      <span class="row-client">
+        <Line value={clientId ?? client} />
+      </span>
+      <span class="row-type mono">{type}</span>
+      <span class="row-name mono">
+        <Line value={name === "" ? words().queries.noName : name} />
+      </span>
+      <span class="row-route">
+        <Line value={group ?? words().sources[source]} />
+      </span>
+      <span class="row-why soft">
+        <Line value={whyOf(record)} />
+      </span>
+      <span class="row-ms mono">{format.value.ms(durationUs / 1000)}</span>
+      <span class={`row-rcode mono ${OUTCOME_TONES[outcome]}`}>{rcode ?? words().queries.silence}</span>
+      <span class="row-count mono soft">{answers.length}</span>
+    </a>
+  );
+}
+
+function FilterBar({ at }: { readonly at: QueriesRoute }) {
+  const [text, setText] = useState("");
+  const add = () => {
+    const filters = parseFilters(text);
+    if (filters.length === 0) return;
+    setText("");
+    go({ ...at, filters: [...at.filters, ...filters] });
+  };
+  const period = at.from ?? DAY;
+  const isCustom = !PERIODS.some((each) => each === period);
+  return (
+    <form
+      class="filters"
+      onSubmit={(event) => {
+        event.preventDefault();
+        add();
+      }}
+    >
+      <input
+        type="search"
+        class="mono"
+        value={text}
+        list="filter-keys"
+        autocapitalize="off"
+        autocomplete="off"
+        spellcheck={false}
+        aria-label={words().queries.filter}
+        placeholder={words().queries.filterHint}
+        onInput={({ currentTarget }) => setText(currentTarget.value)}
+      />
+      <datalist id="filter-keys">
+        {FILTER_KEYS.map((key) => (
+          <option key={key} value={`${key}:`}>
+            {words().filters[key]}
+          </option>
+        ))}
+      </datalist>
+      <select
+        aria-label={words().queries.period}
+        value={isCustom ? "" : period}
+        onChange={({ currentTarget }) => go({ ...at, from: currentTarget.value, to: null })}
+      >
+        {isCustom ? <option value="">{periodText(at)}</option> : null}
+        {PERIODS.map((each) => (
+          <option key={each} value={each}>
+            {words().periods[each]}
+          </option>
+        ))}
+      </select>
+      <button type="button" aria-pressed={at.tail} onClick={() => go({ ...at, tail: !at.tail })}>
+        {words().queries.tail}
+      </button>
+      {at.filters.length === 0 ? null : (
+        <ul class="chips">
+          {at.filters.map((filter) => (
+            <li key={`${filter.key}:${filter.value}`}>
+              <button
+                type="button"
+                aria-label={words().queries.removeFilter(`${filter.key}:${filter.value}`)}
+                onClick={() => go({ ...at, filters: at.filters.filter((each) => each !== filter) })}
+              >
+                <span class="soft">{filter.key}:</span>
+                <Line value={filter.value} /> ✕
+              </button>
+            </li>
+          ))}
+        </ul>
+      )}
+    </form>
+  );
+}
+
+function periodText({ from, to }: QueriesRoute): string {
+  const text = (moment: string | null) => (moment === null ? words().queries.now : format.value.moment(momentMs(moment) ?? 0));
+  return `${text(from)} – ${text(to)}`;
+}
+
+function momentMs(text: string): number | null {
+  return /^\d+$/.test(text) ? Number(text) : null;
+}
+
+interface Search {
+  readonly records: readonly QueryRecord[];
+  readonly error: CallError | null;
+  readonly isLoading: boolean;
+  /** Whether there may be more. */
+  readonly hasMore: boolean;
+  /** Whether the last page ended because it took long. */
+  readonly isPartial: boolean;
+  readonly more: () => void;
+}
+
+/** Pages of the log, one after the other, as long as somebody reads on. */
+function useSearch(at: QueriesRoute): Search {
+  const { filters, from, to, tail } = at;
+  const key = JSON.stringify([filters, from, to, tail]);
+  const [state, setState] = useState<Omit<Search, "more">>(NOTHING_FOUND);
+  const next = useRef<{ cursor: string | undefined; isBusy: boolean; abort: AbortController }>(null);
+
+  const load = () => {
+    const mine = next.current;
+    if (mine === null || mine.isBusy) return;
+    mine.isBusy = true;
+    const { cursor, abort } = mine;
+    const period = { from: from ?? DAY, ...(to === null ? {} : { to }) };
+    const input = { ...conditionsOf(filters), ...period, limit: PAGE_SIZE, ...(cursor === undefined ? {} : { cursor }) };
+    setState((before) => ({ ...before, isLoading: true }));
+    call("searchQueries", input, abort.signal).then(
+      (page) => {
+        mine.cursor = page.cursor ?? undefined;
+        mine.isBusy = false;
+        setState((before) => {
+          const records = [...before.records, ...page.records].slice(0, MOST_ROWS);
+          const hasMore = page.cursor !== null && records.length < MOST_ROWS;
+          return { records, error: null, isLoading: false, hasMore, isPartial: hasMore && page.records.length < PAGE_SIZE };
+        });
+      },
+      (error: unknown) => {
+        if (abort.signal.aborted || !(error instanceof CallError)) return;
+        mine.isBusy = false;
+        setState((before) => ({ ...before, error, isLoading: false }));
+      },
+    );
+  };
+
+  useEffect(() => {
+    next.current = { cursor: undefined, isBusy: false, abort: new AbortController() };
+    const mine = next.current;
+    setState(NOTHING_FOUND);
+    if (!tail) load();
+    return () => mine.abort.abort();
+  }, [key]);
+  return { ...state, more: () => (state.hasMore && !state.isPartial ? load() : undefined) };
+}
+
+const NOTHING_FOUND = { records: [], error: null, isLoading: true, hasMore: false, isPartial: false };
+
+function SearchFoot({ search, at }: { readonly search: Search; readonly at: QueriesRoute }) {
+  const { records, error, isLoading, isPartial, hasMore } = search;
+  if (error !== null)
+    return (
+      <p class="empty bad" role="alert">
+        {error.status === 0 ? words().shell.gone : error.message}
+      </p>
+    );
+  if (isLoading) return <p class="empty soft">{words().parts.loading}</p>;
+  const last = records.at(-1);
+  if (isPartial && hasMore)
+    return (
+      <p class="empty">
+        {last === undefined ? words().queries.slowEmpty : words().queries.slow(format.value.moment(last.time))}{" "}
+        <button type="button" class="link" onClick={search.more}>
+          {words().queries.goOn}
+        </button>
+      </p>
+    );
+  if (records.length > 0)
+    return (
+      <p class="empty soft small">
+        {records.length >= MOST_ROWS ? words().queries.full(format.value.exact(MOST_ROWS)) : words().queries.end}
+      </p>
+    );
+  return <NothingFits at={at} />;
+}
+
+/** Says which filter to blame: how many queries there are without it. */
+function NothingFits({ at }: { readonly at: QueriesRoute }) {
+  const [wider, setWider] = useState<{ readonly filter: string; readonly route: QueriesRoute; readonly count: string } | null>(
+    null,
+  );
+  const key = JSON.stringify(at);
+  useEffect(() => {
+    const abort = new AbortController();
+    setWider(null);
+    void findWider(at, abort.signal).then(
+      (found) => setWider(found),
+      () => {},
+    );
+    return () => abort.abort();
+  }, [key]);
+  if (at.filters.length === 0)
+    return (
+      <p class="empty">
+        {words().queries.nothing} <a href={urlOf({ page: "house", part: "devices" })}>{words().home.setUpDevice}</a>
+      </p>
+    );
+  return (
+    <p class="empty">
+      {words().queries.nothingFits}{" "}
+      {wider === null ? null : <a href={urlOf(wider.route)}>{words().queries.without(wider.filter, wider.count)}</a>}
+    </p>
+  );
+}
+
+async function findWider(at: QueriesRoute, abort: AbortSignal) {
+  const period = { from: at.from ?? DAY, ...(at.to === null ? {} : { to: at.to }) };
+  for (const filter of at.filters.toReversed()) {
+    const filters = at.filters.filter((each) => each !== filter);
+    const { records, cursor } = await call("searchQueries", { ...conditionsOf(filters), ...period, limit: 1000 }, abort);
+    if (records.length === 0) continue;
+    const count = `${format.value.exact(records.length)}${cursor === null ? "" : "+"}`;
+    return { filter: `${filter.key}:${filter.value}`, route: { ...at, filters }, count };
+  }
+  return null;
+}
+
+function TailFoot({ leftOut, count }: { readonly leftOut: number; readonly count: number }) {
+  return (
+    <p class="empty soft small" role="status">
+      {count === 0 ? words().queries.waiting : words().queries.tailing}
+      {leftOut === 0 ? "" : ` · ${words().queries.leftOut(format.value.exact(leftOut))}`}
+    </p>
+  );
+}

@@ -1,0 +1,185 @@
+import { useState } from "preact/hooks";
+import { format, words } from "../words/words.ts";
+
+/** What happened in one span of time. */
+export interface Bar {
+  readonly atMs: number;
+  readonly toMs: number;
+  /** Counts by key. */
+  readonly values: Readonly<Record<string, number>>;
+  /** Where a press leads. */
+  readonly href: string;
+}
+
+/** Counts on a scale of their own: in one stack, twelve failures would vanish under forty thousand answers. */
+export interface Lane {
+  readonly label: string;
+  /** From the bottom up; each is also the class that colours it. */
+  readonly keys: readonly string[];
+  /** Share of the height, of all lanes' 1. */
+  readonly share: number;
+}
+
+interface BarsProps {
+  readonly label: string;
+  readonly bars: readonly Bar[];
+  readonly lanes: readonly Lane[];
+  /** The word of a key. */
+  readonly wordOf: (key: string) => string;
+  readonly marks?: readonly Mark[];
+  /** Called with a span that was drawn with a pointer. */
+  readonly onSpan?: (fromMs: number, toMs: number) => void;
+}
+
+/** A moment worth a tick, such as a new configuration. */
+export interface Mark {
+  readonly atMs: number;
+  readonly label: string;
+  readonly href: string;
+}
+
+const GAP = 8;
+
+/** Stacked bars over time, in lanes. Arrow keys walk along them; Enter follows. */
+export function Bars({ label, bars, lanes, wordOf, marks = [], onSpan }: BarsProps) {
+  const [chosen, choose] = useState<number | null>(null);
+  const [dragFrom, setDragFrom] = useState<number | null>(null);
+  const width = 100 / Math.max(1, bars.length);
+  const placed = placeLanes(lanes, bars);
+  const shown = chosen === null ? null : (bars[chosen] ?? null);
+  const start = bars[0]?.atMs ?? 0;
+  const span = (bars.at(-1)?.toMs ?? 1) - start;
+
+  const walk = (event: KeyboardEvent, index: number) => {
+    const step = { ArrowLeft: -1, ArrowRight: 1, Home: -index, End: bars.length - 1 - index }[event.key];
+    if (step === undefined) return;
+    event.preventDefault();
+    const next = Math.min(bars.length - 1, Math.max(0, index + step));
+    const links = event.currentTarget instanceof Element ? event.currentTarget.parentNode?.querySelectorAll("a.bar") : null;
+    const link = links?.[next];
+    if (link instanceof SVGElement) link.focus();
+  };
+  const finishDrag = (index: number) => {
+    const from = dragFrom === null ? null : bars[Math.min(dragFrom, index)];
+    const to = dragFrom === null ? null : bars[Math.max(dragFrom, index)];
+    setDragFrom(null);
+    if (from && to && from !== to) onSpan?.(from.atMs, to.toMs);
+  };
+
+  return (
+    <figure class="bars" aria-label={label}>
+      <div class="bars-frame">
+        <svg width="100%" height="100%" onPointerLeave={() => choose(null)}>
+          <title>{label}</title>
+          <defs>
+            <pattern id="hatch" width="4" height="4" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
+              <rect width="2" height="4" class="hatch" />
+            </pattern>
+          </defs>
+          {bars.map((bar, index) => (
+            <a
+              key={bar.atMs}
+              href={bar.href}
+              class="bar"
+              tabIndex={index === (chosen ?? bars.length - 1) ? 0 : -1}
+              aria-label={barText(bar, wordOf)}
+              draggable={false}
+              onKeyDown={(event) => walk(event, index)}
+              onFocus={() => choose(index)}
+              onBlur={() => choose(null)}
+              onPointerEnter={() => choose(index)}
+              {...(onSpan === undefined ? {} : { onPointerDown: () => setDragFrom(index), onPointerUp: () => finishDrag(index) })}
+            >
+              <rect
+                x={`${index * width}%`}
+                width={`${width}%`}
+                height="100%"
+                class={index === chosen || isWithin(index, dragFrom, chosen) ? "span chosen" : "span"}
+              />
+              {placed.flatMap((lane) =>
+                stack(bar, lane).map(({ key, top, height }) => (
+                  <rect
+                    key={key}
+                    class={`seg ${key}`}
+                    x={`${index * width}%`}
+                    width={`${width}%`}
+                    y={`${top}%`}
+                    height={`max(1px, ${height}%)`}
+                  />
+                )),
+              )}
+            </a>
+          ))}
+        </svg>
+        {placed.map((lane) => (
+          <span key={lane.label} class="bars-scale small soft" style={{ top: `${lane.top}%` }}>
+            {lane.label} · {words().parts.upTo(format.value.count(lane.most))}
+          </span>
+        ))}
+        {marks.map((mark) => (
+          <a
+            key={mark.atMs}
+            class="bars-mark"
+            href={mark.href}
+            title={mark.label}
+            style={{ left: `${((mark.atMs - start) / span) * 100}%` }}
+          >
+            <span class="hidden">{mark.label}</span>
+          </a>
+        ))}
+      </div>
+      <div class="bars-axis small soft" aria-hidden="true">
+        {axisTimes(start, span).map((time) => (
+          <span key={time}>{axisText(time, span)}</span>
+        ))}
+      </div>
+      <figcaption class="small soft">{shown === null ? words().parts.barsHint : barText(shown, wordOf)}</figcaption>
+    </figure>
+  );
+}
+
+type PlacedLane = Lane & { readonly top: number; readonly height: number; readonly most: number };
+
+function placeLanes(lanes: readonly Lane[], bars: readonly Bar[]): readonly PlacedLane[] {
+  const room = 100 - GAP * (lanes.length - 1);
+  let top = 0;
+  return lanes.map((lane) => {
+    const height = lane.share * room;
+    const most = Math.max(0, ...bars.map(({ values }) => lane.keys.reduce((sum, key) => sum + (values[key] ?? 0), 0)));
+    const placed = { ...lane, top, height, most };
+    top += height + GAP;
+    return placed;
+  });
+}
+
+function stack({ values }: Bar, { keys, top, height, most }: PlacedLane) {
+  let bottom = top + height;
+  return keys.flatMap((key) => {
+    const value = values[key] ?? 0;
+    if (value === 0) return [];
+    const size = (value / most) * height;
+    bottom -= size;
+    return [{ key, top: bottom, height: size }];
+  });
+}
+
+function barText({ atMs, toMs, values }: Bar, wordOf: (key: string) => string): string {
+  const counted = Object.entries(values).filter(([, value]) => value > 0);
+  const { clock, moment, exact } = format.value;
+  const time = `${moment(atMs)} – ${clock(toMs)}`;
+  if (counted.length === 0) return `${time} · ${words().parts.nothing}`;
+  return `${time} · ${counted.map(([key, value]) => `${wordOf(key)} ${exact(value)}`).join(" · ")}`;
+}
+
+function isWithin(index: number, from: number | null, to: number | null): boolean {
+  return from !== null && to !== null && index >= Math.min(from, to) && index <= Math.max(from, to);
+}
+
+function axisTimes(start: number, span: number): readonly number[] {
+  return [0, 0.25, 0.5, 0.75, 1].map((share) => start + share * span);
+}
+
+function axisText(time: number, span: number): string {
+  const { moment, clock } = format.value;
+  return span > 2 * 86_400_000 ? moment(time).slice(0, -9) : clock(time).slice(0, 5);
+}

@@ -1,0 +1,41 @@
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { words } from "../words/words.ts";
+
+interface DialogProps {
+  readonly title: string;
+  readonly children: ComponentChildren;
+  /** null = it cannot be left. */
+  readonly onClose: (() => void) | null;
+}
+
+/** A modal dialog: the browser keeps the focus within, and gives it back. */
+export function Dialog({ title, children, onClose }: DialogProps) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    const box = dialog.current;
+    if (box === null || box.open) return;
+    box.showModal();
+    return () => box.close();
+  }, []);
+  return (
+    <dialog
+      ref={dialog}
+      aria-label={title}
+      onCancel={(event) => {
+        event.preventDefault();
+        onClose?.();
+      }}
+    >
+      <header>
+        <h2>{title}</h2>
+        {onClose === null ? null : (
+          <button type="button" class="plain" aria-label={words().parts.close} onClick={onClose}>
+            ✕
+          </button>
+        )}
+      </header>
+      {children}
+    </dialog>
+  );
+}

@@ -1,0 +1,46 @@
+import { useState } from "preact/hooks";
+import { words } from "../words/words.ts";
+import { shortened, visiblePieces, visibleText } from "./visible.ts";
+
+interface TextProps {
+  readonly value: string;
+  /** Characters from which on the middle is left out until it is pressed. */
+  readonly max?: number;
+  readonly mono?: boolean;
+}
+
+/** Text that strangers wrote: names, records, lines of lists. It never reorders what is around it, and shows what cannot be seen. */
+export function Text({ value, max = 80, mono = false }: TextProps) {
+  const [whole, setWhole] = useState(false);
+  const short = whole ? null : shortened(value, max);
+  return (
+    <bdi class={mono ? "mono wrap" : "wrap"}>
+      {short === null ? (
+        <Pieces text={value} />
+      ) : (
+        <>
+          <Pieces text={short[0]} />
+          <button type="button" class="link" aria-label={words().parts.showWhole} onClick={() => setWhole(true)}>
+            …
+          </button>
+          <Pieces text={short[1]} />
+        </>
+      )}
+    </bdi>
+  );
+}
+
+/** The same where a press means something else: cut by the style, whole in the title. */
+export function Line({ value }: Pick<TextProps, "value">) {
+  return (
+    <bdi class="cut" title={visibleText(value)}>
+      <Pieces text={value} />
+    </bdi>
+  );
+}
+
+function Pieces({ text }: { readonly text: string }) {
+  return (
+    <>{visiblePieces(text).map((piece) => (piece.kind === "text" ? piece.text : <span class="unseen">{piece.text}</span>))}</>
+  );
+}

@@ -1,0 +1,27 @@
+import type { SaidCode } from "../../src/lib/said.ts";
+
+/** A sentence of the server: a code with its values, and the English text. */
+interface SaidSentence {
+  readonly code: string;
+  readonly values: Readonly<Record<string, string | number>>;
+  readonly text: string;
+}
+
+export type SaidTexts = Readonly<Record<SaidCode, string>>;
+
+let texts: Readonly<Record<string, string>> = {};
+
+/** @param sentences of the user's language; empty = the server's English. */
+export function setSaidTexts(sentences: SaidTexts | Readonly<Record<string, never>>): void {
+  texts = sentences;
+}
+
+/** The sentence in the user's language; the server's own English where this page does not know the code. */
+export function sayText({ code, values, text }: SaidSentence): string {
+  const template = texts[code];
+  return template === undefined ? text : fillIn(template, values);
+}
+
+export function fillIn(template: string, values: SaidSentence["values"]): string {
+  return template.replace(/\{(\w+)\}/g, (_, place: string) => String(values[place] ?? ""));
+}

@@ -1,0 +1,51 @@
+import { computed, signal } from "@preact/signals";
+import type { en } from "./en.ts";
+import { formatFor } from "./format.ts";
+import { setSaidTexts } from "./said.ts";
+
+/** The shape of `en.ts`: every language has every word. */
+export type Words = Shape<typeof en>;
+
+type Shape<T> = T extends string
+  ? string
+  : T extends (...values: infer V) => string
+    ? (...values: V) => string
+    : { readonly [K in keyof T]: Shape<T[K]> };
+
+export const LANGUAGES = ["en", "zh-CN"] as const;
+export type Language = (typeof LANGUAGES)[number];
+
+const LOADERS: Readonly<Record<Language, () => Promise<Words>>> = {
+  en: async () => {
+    setSaidTexts({});
+    return (await import("./en.ts")).en;
+  },
+  "zh-CN": async () => {
+    const { zh, zhSaid } = await import("./zh-CN.ts");
+    setSaidTexts(zhSaid);
+    return zh;
+  },
+};
+
+const STORED = "fenliu.language";
+
+export const language = signal<Language>("en");
+const loaded = signal<Words | null>(null);
+export const format = computed(() => formatFor(language.value === "en" ? "en-GB" : language.value));
+
+/** The words of the user's language. Pages are drawn when they are loaded. */
+export function words(): Words {
+  if (loaded.value === null) throw new Error("no words are loaded");
+  return loaded.value;
+}
+
+/** @param wanted null = what the user chose before, or else the browser's language. */
+export async function loadWords(wanted: Language | null): Promise<void> {
+  if (wanted !== null) localStorage.setItem(STORED, wanted);
+  const stored = LANGUAGES.find((each) => each === localStorage.getItem(STORED));
+  const chosen = wanted ?? stored ?? (/^zh/i.test(navigator.language) ? "zh-CN" : "en");
+  const found = await LOADERS[chosen]();
+  language.value = chosen;
+  loaded.value = found;
+  document.documentElement.lang = chosen;
+}
