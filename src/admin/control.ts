@@ -10,9 +10,11 @@ import type {
   CacheView,
   ConfigCheck,
   ConfigView,
+  DeviceView,
   HostView,
   ListView,
   Readiness,
+  RouterView,
   UpstreamGroup,
   VersionView,
   WhatIf,
@@ -42,6 +44,10 @@ export interface Control {
   putHost(name: string, record: HostRecordInput): Promise<HostView>;
   /** Removes the name, or hides it if the configuration has it. @returns false if there is no such name. */
   deleteHost(name: string, hide: boolean): Promise<boolean>;
+  /** The address lists that are fed; null = the configuration feeds none. */
+  router(): RouterView | null;
+  /** The devices that are known by name or MAC address. */
+  devices(): readonly DeviceView[];
   /** Takes addresses that a host reports; null = the configuration has no tokens for that. */
   updateAddress(update: AddressUpdate): Promise<AddressUpdateReply | null>;
   /** The configuration in force. */

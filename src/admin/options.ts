@@ -5,14 +5,6 @@ export interface AdminOptions {
   readonly hosts: readonly string[];
 }
 
-/** Section `routeros`. */
-export interface RouterosOptions {
-  readonly url: string;
-  readonly user: string;
-  readonly passwordFile: string;
-  readonly addressLists: readonly { readonly rule: string; readonly list: string }[];
-}
-
 /** Section `cluster`. */
 export interface ClusterOptions {
   readonly redis: string;

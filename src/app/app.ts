@@ -4,6 +4,7 @@
  */
 
 import { randomInt } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import type { Config } from "../config/types.ts";
 import { type Administration, openAdministration } from "../control/administration.ts";
 import { VersionKeeping, type Versions } from "../control/history.ts";
@@ -11,6 +12,7 @@ import { type HostsChange, withReports } from "../control/hosts.ts";
 import { QueryRecorder, RecordKeeping } from "../control/recorder.ts";
 import type { AddressUpdate } from "../ddns/options.ts";
 import { DdnsService } from "../ddns/update.ts";
+import { DeviceNames } from "../devices/device-names.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { SerialQueue } from "../lib/serial-queue.ts";
 import { type BoundEndpoints, type Listeners, openListeners } from "../listen/listeners.ts";
@@ -21,6 +23,8 @@ import { ListRefresher } from "../lists/refresher.ts";
 import type { UpdateResult } from "../lists/update.ts";
 import { throttle } from "../log/operations.ts";
 import type { QueryLog } from "../log/query-log.ts";
+import type { AddressListFeeder } from "../routeros/address-lists.ts";
+import { RouterLink } from "../routeros/router-link.ts";
 import { ownHostsFile, ownHostsPath, readOwnHosts, writeOwnHosts } from "../server/host-overrides.ts";
 import { handlerFor, type Serving, waitingQueries } from "../server/pipeline.ts";
 import { withList, withOwnHosts } from "../server/policy.ts";
@@ -62,6 +66,9 @@ export class App implements Serving {
   #listeners: Listeners | null = null;
   #records: RecordKeeping | null = null;
   #listRefresher: ListRefresher | null = null;
+  /** null = the configuration names no router. */
+  #router: RouterLink | null = null;
+  #names: DeviceNames | null = null;
   #administration: Administration | null = null;
   #closed: Promise<void> | null = null;
 
@@ -120,6 +127,8 @@ export class App implements Serving {
     this.#records = await RecordKeeping.open(queries, { recorder: this.recorder, clock, log });
     this.#versions.use(this.#state);
     this.#listRefresher = await this.#openListRefresher(this.#state);
+    this.#router = await this.#openRouter(config);
+    this.#names = await this.#openNames(config);
     this.#administration = await openAdministration(this, { clock, report: this.#report });
   }
 
@@ -148,6 +157,15 @@ export class App implements Serving {
 
   get administration(): Administration {
     return opened(this.#administration);
+  }
+
+  /** Who the clients are; null while the server starts. */
+  get names(): DeviceNames | null {
+    return this.#names;
+  }
+
+  get feed(): AddressListFeeder | null {
+    return this.#router?.feeder ?? null;
   }
 
   /** Where records are kept. A reload that changes the store makes another one. */
@@ -226,13 +244,18 @@ export class App implements Serving {
     const next = await openState(config, this.#dependencies, previous);
     if (next === previous) return this.reloads.noteSuccess();
     let listRefresher: ListRefresher;
+    const keepsRouter = isDeepStrictEqual(config.routeros, previous.config.routeros);
+    let router = this.#router;
     try {
+      if (!keepsRouter) router = await this.#openRouter(config);
       listRefresher = await this.#openListRefresher(next);
     } catch (error) {
       await closeState(next, previous);
       throw error;
     }
     takeOver(next, previous);
+    const previousRouter = keepsRouter ? null : this.#router;
+    this.#router = router;
     this.#use(next);
     this.recorder.expect(config);
     if (config.log.level !== previous.config.log.level) this.#dependencies.log.level = config.log.level;
@@ -241,17 +264,38 @@ export class App implements Serving {
     this.#listRefresher = listRefresher;
     this.#draining.add(async () => {
       await closing;
+      await previousRouter?.close();
       await closeState(previous, next);
     }, previous.config.answers.deadlineMs);
+    if (!keepsRouter || !isDeepStrictEqual(config.devices, previous.config.devices)) {
+      this.#names?.close();
+      this.#names = await this.#openNames(config);
+    }
     await opened(this.#records).change(config.log.queries);
     this.reloads.noteSuccess();
   }
 
   /** Answers from this state from the next query on. */
   #use(state: ServerState): void {
+    if (state.version !== this.#state.version) this.#router?.noteChange();
     this.#state = state;
     this.#sinceWallMs = this.#dependencies.clock.wallMs();
     this.#versions.use(state);
+  }
+
+  async #openRouter({ routeros }: Config): Promise<RouterLink | null> {
+    const { clock, log, ca } = this.#dependencies;
+    return routeros === null ? null : await RouterLink.open(routeros, { clock, log, ca });
+  }
+
+  #openNames({ devices: { leases, router }, routeros }: Config): Promise<DeviceNames> {
+    return DeviceNames.open({
+      clock: this.#dependencies.clock,
+      leases,
+      askRouter: router ? async () => (await this.#router?.devices()) ?? [] : null,
+      routerAddresses: routeros === null ? [] : [new URL(routeros.url).hostname.replace(/^\[|\]$/g, "")],
+      warn: this.#report,
+    });
   }
 
   #openListRefresher({ config, shared }: ServerState): Promise<ListRefresher> {
@@ -287,6 +331,8 @@ export class App implements Serving {
     await inTurn([
       async () => await this.#listRefresher?.close(),
       async () => await this.#listeners?.close(graceMs),
+      async () => this.#names?.close(),
+      async () => await this.#router?.close(),
       async () => await this.#administration?.close(),
       () => this.#versions.close(),
       async () => await this.#records?.close(),

@@ -20,8 +20,10 @@ import {
   cacheShape,
   checkCache,
   checkDdns,
+  checkDevices,
   clusterShape,
   ddnsShape,
+  devicesShape,
   logShape,
   routerosShape,
   specialShape,
@@ -59,6 +61,7 @@ export const fileShape = object("a map of sections", {
   admin: key(adminShape, "The API and dashboard.", {}),
   access: key(accessShape, "Who may ask, and how fast.", {}),
   ddns: key(ddnsShape, "Hosts that report their own address.", {}),
+  devices: key(devicesShape, "Which device an address belongs to.", {}),
   routeros: optional(routerosShape, "A MikroTik router that is kept informed."),
   cluster: optional(clusterShape, "Several servers that work as one."),
   expect: key(expectShape, "What this file must decide; checked by `fenliu check` and before every reload.", []),
@@ -76,6 +79,7 @@ export function checkFile(raw: RawFile, reader: ConfigReader): void {
   checkRules(raw.rules.value, raw.answers, reader);
   checkHosts(raw.hosts, reader);
   checkCache(raw.cache, raw.answers, reader);
+  checkDevices(raw.devices, raw.routeros !== null, reader);
   checkDdns(raw.ddns, reader);
   checkEmptyExpectations(raw.expect, reader);
   checkReferences(raw, reader);
@@ -180,9 +184,16 @@ export function completeConfig(
     log: toLogOptions(raw.log),
     admin: raw.admin,
     access: raw.access,
+    devices: { leases: raw.devices.leases, router: raw.devices.router.value },
     ddns: toDdnsOptions(raw.ddns),
     routeros: routeros && {
-      ...routeros,
+      url: routeros.url,
+      user: routeros.user,
+      passwordFile: routeros.passwordFile,
+      ca: routeros.ca,
+      holdMs: routeros.hold,
+      dryRun: routeros.dryRun,
+      flush: routeros.flush,
       addressLists: routeros.addressLists.map(({ rule, list }) => ({ rule: rule.value, list })),
     },
     cluster: raw.cluster,
@@ -205,7 +216,6 @@ export function jsonSchema(): TSchema {
 /** What the configuration asks for and this version cannot do, one sentence each: a server refuses to start rather than leave it out silently. */
 export function unsupportedKeys(config: Config): string[] {
   const uses = {
-    routeros: config.routeros !== null,
     cluster: config.cluster !== null,
     "log.sinks": config.log.sinks.length > 0,
     "special.ddr": config.special.ddr,

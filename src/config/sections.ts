@@ -1,4 +1,4 @@
-// The small sections: access, trustedProxies, special, cache, log, admin, ddns, routeros, cluster. Most are read straight into their options.
+// The small sections: access, trustedProxies, special, cache, log, admin, devices, ddns, routeros, cluster. Most are read straight into their options.
 
 import { isMap } from "yaml";
 import type { CacheOptions } from "../cache/options.ts";
@@ -17,6 +17,7 @@ import {
   object,
   oneOrMany,
   oneOrMore,
+  optional,
   orFalse,
   orNull,
   type Parsed,
@@ -134,6 +135,18 @@ export const adminShape = object("a map with `token` and `hosts`", {
   hosts: key(oneOrMany(hostName), "Host names under which the API may be asked, besides its own address.", []),
 });
 
+export const devicesShape = object("a map with `leases` and `router`", {
+  leases: key(oneOrMany(readableFile), "Lease files, as dnsmasq writes them, that name the clients.", []),
+  router: key(withPlace(boolean()), "Read leases, ARP and neighbours of the router of section `routeros`.", false),
+});
+
+type RawDevices = RawOf<typeof devicesShape>;
+
+export function checkDevices({ router }: RawDevices, hasRouter: boolean, reader: ConfigReader): void {
+  if (router.value && !hasRouter && reader.isClean("routeros"))
+    reader.fail(router.place, "there is no section `routeros` that names the router", "add `routeros:`, or write `false`");
+}
+
 const tokenAndNames = object("a map with `token` and `names`", {
   token: required(withPlace(token), "The secret, which updates carry as the password."),
   names: required(oneOrMore(domainName, "the token could report nothing"), "Names whose addresses its bearer may report."),
@@ -172,6 +185,7 @@ export const routerosShape = object("a map with `url`, `user` and `passwordFile`
   url: required(url("https", "http"), "Where the router's REST API is."),
   user: required(word, "The router's user."),
   passwordFile: required(readableFile, "File whose first line is the password."),
+  ca: optional(readableFile, "PEM file of the authority that the router's certificate comes from, or of the certificate itself."),
   addressLists: key(
     arrayOf(
       object("a map with `rule` and `list`", {
@@ -182,6 +196,9 @@ export const routerosShape = object("a map with `url`, `user` and `passwordFile`
     "Addresses of answers that are entered into address lists of the router.",
     [],
   ),
+  hold: key(duration("0ms", "1s"), "How long a reply may wait until its new addresses are in the list; 0ms: never.", "150ms"),
+  dryRun: key(boolean(), "Work everything out and tell the router nothing.", false),
+  flush: key(boolean(), "Drop the router's DNS cache after a change of hosts, lists or rules.", false),
 });
 
 export const clusterShape = object("a map with `redis`", {

@@ -1,12 +1,14 @@
 import type { AccessOptions } from "../access/options.ts";
-import type { AdminOptions, ClusterOptions, RouterosOptions } from "../admin/options.ts";
+import type { AdminOptions, ClusterOptions } from "../admin/options.ts";
 import type { AnswersOptions } from "../answers/options.ts";
 import type { CacheOptions } from "../cache/options.ts";
 import type { DdnsOptions } from "../ddns/options.ts";
+import type { DevicesOptions } from "../devices/options.ts";
 import type { HostsOptions } from "../hosts/options.ts";
 import type { ListenOptions, TlsOptions } from "../listen/options.ts";
 import type { ListOptions } from "../lists/options.ts";
 import type { LogOptions } from "../log/options.ts";
+import type { RouterosOptions } from "../routeros/options.ts";
 import type { Expectation, RuleOptions, SpecialOptions } from "../rules/options.ts";
 import type { UpstreamsOptions } from "../upstreams/options.ts";
 
@@ -32,6 +34,7 @@ export interface Config {
   readonly log: LogOptions;
   readonly admin: AdminOptions;
   readonly access: AccessOptions;
+  readonly devices: DevicesOptions;
   readonly ddns: DdnsOptions;
   readonly routeros: RouterosOptions | null;
   readonly cluster: ClusterOptions | null;

@@ -32,16 +32,16 @@ export const client = dropHostBits(
   text({ expected: "a network, an address or a client id", parse: parseClient, examples: ["10.0.7.0/24", "tv"] }),
 );
 
-/** As `client`, perhaps after `!`. */
+/** As `client`, or a MAC address, perhaps after `!`. */
 export const clientOrNot = dropHostBits(
   text({
     expected: client.expected,
     parse: (written) => {
-      if (!written.startsWith("!")) return parseClient(written);
-      const parsed = parseClient(written.slice(1));
-      return "value" in parsed ? { value: `!${parsed.value}` } : parsed;
+      const plain = written.replace(/^!/, "");
+      const parsed = MAC.test(plain) ? { value: plain.toLowerCase() } : parseClient(plain);
+      return "value" in parsed && plain !== written ? { value: `!${parsed.value}` } : parsed;
     },
-    examples: ["10.0.7.0/24", "tv", "!10.0.9.0/24"],
+    examples: ["10.0.7.0/24", "tv", "aa:bb:cc:dd:ee:ff", "!10.0.9.0/24"],
   }),
 );
 
@@ -178,15 +178,17 @@ function parseRegExp(source: string): Parsed<RegExp> {
   }
 }
 
+const MAC = /^[\da-f]{2}(:[\da-f]{2}){5}$/i;
+
 export function parseClient(written: string): Parsed<string> {
   if (written === "private")
     return { wrong: "`private` is known in section `access` alone", fix: "name the networks, such as `192.168.0.0/16`" };
   if (/^[a-z0-9-]{1,63}$/.test(written)) return { value: written };
   const parsed = parseNetwork(written);
   if ("value" in parsed || written.includes("/")) return parsed;
-  if (/^[\da-f]{2}(:[\da-f]{2}){5}$/i.test(written))
+  if (MAC.test(written))
     return {
-      wrong: `\`${written}\` is a MAC address, which clients cannot be named by yet`,
+      wrong: `\`${written}\` is a MAC address, by which \`clients\` of rules alone can name a client`,
       fix: "write an IP address, or a client id",
     };
   const id = written.toLowerCase();

@@ -22,9 +22,11 @@ import type {
   CacheView,
   ConfigCheck,
   ConfigView,
+  DeviceView,
   HostView,
   ListView,
   Readiness,
+  RouterView,
   UpstreamGroup,
   VersionView,
   WhatIf,
@@ -33,6 +35,7 @@ import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config/types.ts";
 import type { AddressUpdate, AddressUpdateReply } from "../ddns/options.ts";
 import type { DdnsService } from "../ddns/update.ts";
+import type { DeviceNames } from "../devices/device-names.ts";
 import { addressFromText } from "../dns/address.ts";
 import { nameFromText } from "../dns/name.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -46,6 +49,7 @@ import { type ListReport, reportLists } from "../lists/load.ts";
 import type { UpdateResult } from "../lists/update.ts";
 import type { QueryLog } from "../log/query-log.ts";
 import type { LogStatus } from "../log/record.ts";
+import type { AddressListFeeder } from "../routeros/address-lists.ts";
 import type { Policy } from "../server/policy.ts";
 import { type ServerState, ServerStateError } from "../server/state.ts";
 import { metricsText, RisingCounts } from "../stats/metrics.ts";
@@ -91,6 +95,10 @@ export interface Server {
   /** @throws ServerStateError, or the error of the system. */
   changeHosts(change: HostsChange): Promise<void>;
   readonly ddns: Pick<DdnsService, "update">;
+  /** null = no address lists are fed. */
+  readonly feed: Pick<AddressListFeeder, "status"> | null;
+  /** null while the server starts. */
+  readonly names: DeviceNames | null;
   /** @throws ServerStateError if the configuration was changed meanwhile. */
   refreshList(name: string): Promise<readonly UpdateResult["outcome"][]>;
 }
@@ -229,6 +237,14 @@ export class ServerControl implements Control {
     return true;
   }
 
+  router(): RouterView | null {
+    return this.#server.feed?.status() ?? null;
+  }
+
+  devices(): readonly DeviceView[] {
+    return this.#server.names?.list() ?? [];
+  }
+
   updateAddress(update: AddressUpdate): Promise<AddressUpdateReply | null> {
     return this.#server.ddns.update(update);
   }
@@ -282,6 +298,7 @@ export class ServerControl implements Control {
       log: queryLog.status(),
       listeners: listenCounters,
       certificate: this.#server.certificate(),
+      router: this.router(),
       process: this.#watch.read(),
       reloads: reloads.read(),
       build: { version: version(), node: process.version },

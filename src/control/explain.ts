@@ -1,6 +1,7 @@
 import { ControlError, type ExplainRequest, type QuerySource, type WhatIfRequest } from "../admin/control.ts";
 import type { Explained, ExplainedOutcome } from "../admin/schemas/record.ts";
 import type { ConfigCheck, VersionView, WhatIf } from "../admin/schemas/views.ts";
+import type { DeviceNames } from "../devices/device-names.ts";
 import { nameText } from "../dns/name.ts";
 import { askMessage } from "../dns/query.ts";
 import { typeName } from "../dns/types.ts";
@@ -31,7 +32,7 @@ import { whatIf } from "./what-if.ts";
 
 interface ExplainerParts {
   readonly drafts: Pick<Drafts, "use">;
-  readonly server: { readonly state: ServerState };
+  readonly server: { readonly state: ServerState; readonly names: DeviceNames | null };
   readonly queries: Pick<QuerySource, "read">;
   /** null = no versions are kept, because no records are kept. */
   readonly versions: () => Pick<Versions, "list" | "policyOf"> | null;
@@ -46,15 +47,17 @@ export class Explainer {
   }
 
   async explain(request: ExplainRequest): Promise<Explained> {
-    const { state } = this.#parts.server;
-    const hypothetical = hypotheticalQuery(request);
+    const { state, names } = this.#parts.server;
+    const asked = hypotheticalQuery(request);
+    const hypothetical = { ...asked, client: names?.identify(asked.client) ?? asked.client };
     if (request.version !== null && request.version !== state.version) {
       if (request.resolve)
         throw new ControlError("invalid", "under a version of the past nothing can be asked: leave out `resolve` or `version`");
       const explained = explainQuery(await this.#pastPolicy(request.version), hypothetical, null);
       return { ...explained, notes: [...explained.notes, say("note.pastVersion", {})] };
     }
-    const explained = explainQuery(state.policy, hypothetical, state);
+    const plain = explainQuery(state.policy, hypothetical, state);
+    const explained = { ...plain, notes: [...plain.notes, ...deviceNotes(names, asked.client.address)] };
     return request.resolve ? { ...explained, outcome: await resolveHypothetical(state, hypothetical) } : explained;
   }
 
@@ -145,6 +148,16 @@ export function explainQuery(
 function targetOf({ query, client }: HypotheticalQuery, decision: Decision): HypotheticalQuery | null {
   if (decision.kind !== "reply" || decision.answer.kind !== "alias") return null;
   return { query: queryForTarget(query, decision.answer.target), client };
+}
+
+/** Who a client is, and whether it stands for many. */
+function deviceNotes(names: DeviceNames | null, client: string): Said[] {
+  const known = names?.of(client) ?? null;
+  if (known !== null)
+    return [
+      say("note.clientName", { client, name: known.name ?? "without a name", mac: known.mac ?? "unknown", source: known.source }),
+    ];
+  return names?.isRouter(client) === true ? [say("note.routerAsks", { client })] : [];
 }
 
 /** Notes about chosen groups to which `never` forbids the query. */

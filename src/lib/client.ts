@@ -12,9 +12,11 @@ export interface Client {
   readonly http: HttpVersion | null;
   /** null except for `doh`. */
   readonly method: HttpMethod | null;
-  /** The last segment of a DoH path such as /dns-query/tv: `[a-z0-9-]{1,63}`. */
+  /** The last segment of a DoH path such as /dns-query/tv: `[a-z0-9-]{1,63}`. For rules and the log, where the client has none, the name of its lease. */
   readonly clientId: string | null;
+  /** `aa:bb:cc:dd:ee:ff`; absent = not known. */
+  readonly mac?: string;
 }
 
 /** The parts of a client that rules and upstreams depend on. */
-export type Requester = Pick<Client, "address" | "clientId">;
+export type Requester = Pick<Client, "address" | "clientId" | "mac">;

@@ -51,6 +51,9 @@ export const SAID = {
     "It is the target of {aliases} aliases of the hosts table already: no more are followed, and the answer is SERVFAIL.",
   "note.mayNotAsk": "{client} is not among `access.clients`: it is refused before all this.",
   "note.otherFamilyFirst": "{type} of the name is looked up first: where it has records, the answer is NODATA ({action}).",
+  "note.clientName": "{client} is {name} (MAC address {mac}; {source}).",
+  "note.routerAsks":
+    "{client} is the router, which asks for those behind it: they cannot be told apart. Have DHCP give them the address of Fenliu (/ip/dhcp-server/network set [find] dns-server=ADDRESS).",
   "note.memberAsks": "{client} is a member of group {group}, or may be: the question does not go back there.",
   "whatIf.list": "List {list} of the draft: {source}: {reason}.",
   "whatIf.shortAddresses":

@@ -219,7 +219,7 @@ export class ClientAddresses {
 }
 
 /**
- * The condition `clients` of a rule: addresses and CIDRs; every other text is a client id. `!` before an entry excepts it; exceptions alone mean all
+ * The condition `clients` of a rule: addresses and CIDRs; every other text is a client id or a MAC address. `!` before an entry excepts it; exceptions alone mean all
  * other clients.
  */
 export class ClientCondition {
@@ -239,8 +239,8 @@ export class ClientCondition {
     return this.#excepted === null || !this.#isAmong(requester, this.#excepted);
   }
 
-  #isAmong({ address, clientId }: Requester, { networks, ids }: Clients): boolean {
-    if (clientId !== null && ids.has(clientId)) return true;
+  #isAmong({ address, clientId, mac }: Requester, { networks, ids }: Clients): boolean {
+    if ((clientId !== null && ids.has(clientId)) || (mac !== undefined && ids.has(mac))) return true;
     return networks.size > 0 && networks.has(this.#addresses.bytesOf(address));
   }
 }

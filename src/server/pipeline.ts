@@ -13,6 +13,7 @@
 import { emptyAnswer } from "../answers/negative.ts";
 import { type Rendered, rejectionReply, render, replyLimit, truncatedReply } from "../answers/render.ts";
 import { networkOfAddress } from "../dns/address.ts";
+import type { Answer } from "../dns/answer.ts";
 import type { ExtendedError } from "../dns/edns.ts";
 import { isRejection, parseQuery, type Query } from "../dns/query.ts";
 import { EDE, RCODE } from "../dns/types.ts";
@@ -26,12 +27,31 @@ import { answerJson } from "./json-api.ts";
 import type { QueryEvent, QueryObserver } from "./query-event.ts";
 import type { ServerState } from "./state.ts";
 
+/** Takes the addresses of answers to where they are wanted before the clients use them: address lists of a router. */
+interface AnswerFeed {
+  /**
+   * Notes an answer that is about to be sent, by the rule that decided. `untilMs`: until when the reply may wait, on the scale of `Clock.now`; null = it goes
+   * at once.
+   * @returns null = there is nothing to wait for; else whether all its addresses have arrived, in time. Never rejects.
+   */
+  see(seen: {
+    readonly rule: string;
+    readonly answer: Answer;
+    readonly ttlSeconds: number;
+    readonly untilMs: number | null;
+  }): Promise<boolean> | null;
+}
+
 /** The running server, as far as one query needs it. A reload replaces `state`. */
 export interface Serving {
   readonly state: ServerState;
   readonly recorder: QueryObserver;
   /** The queries that wait for an upstream. Lives as long as the process. */
   readonly waiting: FairShare;
+  /** Tells who a client is; null or absent = nobody knows more than the client says. */
+  readonly names?: { identify(client: Client): Client } | null;
+  /** null or absent = nobody wants the addresses. */
+  readonly feed?: AnswerFeed | null;
 }
 
 /**
@@ -49,14 +69,16 @@ export function waitingQueries(): FairShare {
  * Returns a promise only where an answer had to be awaited. Throws or rejects only for a bug.
  */
 export function serve(
-  { state, recorder, waiting }: Serving,
+  { state, recorder, waiting, names, feed = null }: Serving,
   message: Uint8Array,
-  client: Client,
+  from: Client,
 ): Rendered | null | Promise<Rendered | null> {
   const startedMs = state.resolver.clock.now();
   const parsed = parseQuery(message);
   if (parsed === null) return null;
-  const admission = state.access.admit(client, startedMs);
+  // A name that a device chose admits nobody.
+  const admission = state.access.admit(from, startedMs);
+  const client = names?.identify(from) ?? from;
   const arrived = { state, recorder, client, parsed, admission, startedMs };
   if (isRejection(parsed)) {
     const rejection = admission === "admitted" ? parsed : { ...parsed, rejected: RCODE.REFUSED };
@@ -70,7 +92,9 @@ export function serve(
     return resolution.then(
       (late) => {
         waiting.release(client.address);
-        return finish(arrived, renderResolution(parsed, client, late), late);
+        const rendered = renderResolution(parsed, client, late);
+        const feeding = feedAnswer(feed, late, rendered, startedMs + state.resolver.deadlineMs);
+        return feeding === null ? finish(arrived, rendered, late) : feeding.then((fed) => finish(arrived, rendered, fed));
       },
       (error: unknown) => {
         waiting.release(client.address);
@@ -78,8 +102,26 @@ export function serve(
       },
     );
   }
-  return finish(arrived, renderResolution(parsed, client, resolution), resolution);
+  const rendered = renderResolution(parsed, client, resolution);
+  void feedAnswer(feed, resolution, rendered, null);
+  return finish(arrived, rendered, resolution);
 }
+
+/** @returns null = the reply goes at once; else the resolution, which tells if addresses came late. */
+function feedAnswer(
+  feed: AnswerFeed | null,
+  resolution: Resolution,
+  rendered: Rendered | null,
+  untilMs: number | null,
+): Promise<Resolution> | null {
+  const { answer, decision, edits = [] } = resolution;
+  const { rule } = decision.context;
+  if (feed === null || rule === null || answer === null || rendered === null) return null;
+  const arrival = feed.see({ rule, answer, ttlSeconds: rendered.maxAgeSeconds ?? 0, untilMs });
+  return arrival?.then((isThere) => (isThere ? resolution : { ...resolution, edits: [...edits, LATE_FOR_ROUTER] })) ?? null;
+}
+
+const LATE_FOR_ROUTER = "sent before its addresses were in the router's list";
 
 type ArrivedQuery = Pick<QueryEvent, "state" | "client" | "parsed" | "admission" | "startedMs"> & Pick<Serving, "recorder">;
 

@@ -24,6 +24,8 @@ export interface MetricsInput {
   readonly listeners: ListenerMetrics;
   /** null = no listener speaks TLS. */
   readonly certificate: CertificateMetrics | null;
+  /** null = no address lists are fed. */
+  readonly router: RouterMetrics | null;
   readonly process: ProcessStats;
   readonly reloads: ReloadStats;
   readonly build: { readonly version: string; readonly node: string };
@@ -75,6 +77,13 @@ interface CertificateMetrics {
   readonly refusal: string | null;
 }
 
+interface RouterMetrics {
+  readonly problem: string | null;
+  readonly queued: number;
+  readonly counts: Readonly<Record<string, number>>;
+  readonly lists: readonly { readonly list: string; readonly entries: number }[];
+}
+
 interface ListenerMetrics {
   readonly udpInFlight: number;
   readonly udpUnsent: number;
@@ -124,6 +133,11 @@ const HELP = {
   fenliu_connections_evicted_total: "Idle connections closed because all places were taken.",
   fenliu_certificate_expiry_seconds: "Until the certificate in use ends; below zero it has ended.",
   fenliu_certificate_refused: "Whether the files of the certificate cannot be used, so that the one before serves on.",
+  fenliu_router_up: "Whether the router takes entries for its address lists; 1 too where none are wanted.",
+  fenliu_router_queue: "Entries that wait to be made or renewed.",
+  fenliu_router_entries: "Living entries by list.",
+  fenliu_router_results_total:
+    "Entries added, renewed (refreshed), found there (present), refused (failed) and given up (dropped); replies that waited (held), and those sent before their entries were there (late).",
   fenliu_build_info: "Always 1; what runs is in the labels.",
   fenliu_config_reloads_total: "Reloads of the configuration, by how they ended.",
   fenliu_config_last_reload_successful: "Whether the last reload was put in place.",
@@ -151,6 +165,7 @@ export function metricsText(input: MetricsInput): string {
   addLog(writer, input.log, input.counters);
   addListeners(writer, input.listeners);
   addCertificate(writer, input);
+  addRouter(writer, input.router);
   addProcess(writer, input);
   input.counts.endPass();
   return writer.text();
@@ -248,6 +263,20 @@ function addListeners(to: PrometheusWriter, listeners: ListenerMetrics): void {
 function addCertificate(to: PrometheusWriter, { certificate, nowWallMs }: MetricsInput): void {
   to.write("fenliu_certificate_expiry_seconds", certificate === null ? [] : (certificate.expiresWallMs - nowWallMs) / 1000);
   to.write("fenliu_certificate_refused", certificate === null ? [] : Number(certificate.refusal !== null));
+}
+
+function addRouter(to: PrometheusWriter, router: RouterMetrics | null): void {
+  const { problem, queued, counts, lists } = router ?? { problem: null, queued: 0, counts: { late: 0 }, lists: [] };
+  to.write("fenliu_router_up", Number(problem === null));
+  to.write("fenliu_router_queue", queued);
+  to.write(
+    "fenliu_router_entries",
+    lists.map(({ list, entries }) => [{ list }, entries] as const),
+  );
+  to.write(
+    "fenliu_router_results_total",
+    Object.entries(counts).map(([result, count]) => [{ result }, count] as const),
+  );
 }
 
 function addProcess(to: PrometheusWriter, { process, reloads, build }: MetricsInput): void {

@@ -34,6 +34,8 @@ const CALLS: Readonly<Record<string, readonly [path: string, status: number, jso
   getHost: ["/api/v1/hosts/nas.lan", 200],
   putHost: ["/api/v1/hosts/*.apps.lan", 200, { address: ["10.0.0.6"], others: "forward", https: { alpn: ["h2"], port: 8443 } }],
   deleteHost: ["/api/v1/hosts/nas.lan", 204],
+  getRouter: ["/api/v1/router", 200],
+  listDevices: ["/api/v1/devices", 200],
   updateAddress: ["/nic/update?hostname=home.example.com&myip=192.0.2.7", 200],
   getConfig: ["/api/v1/config", 200],
   checkConfig: ["/api/v1/config/check", 200, { config: "rules: 5\n" }],

@@ -145,7 +145,7 @@ describe("addresses", () => {
     [
       "a MAC address is not supported yet",
       "access: { clients: 'AA:bb:cc:00:11:22' }",
-      "1:20 access.clients: `AA:bb:cc:00:11:22` is a MAC address, which clients cannot be named by yet",
+      "1:20 access.clients: `AA:bb:cc:00:11:22` is a MAC address, by which `clients` of rules alone can name a client",
     ],
     [
       "a client id is in lower case",

@@ -12,6 +12,7 @@ const FILES = [
   "rules/poison.txt",
   "rules/hosts.txt",
   "secrets/routeros",
+  "dnsmasq.leases",
 ];
 
 export interface Site extends Disposable {

@@ -30,6 +30,7 @@ export function exposedBy(app: App, changes: Partial<MetricsInput> = {}): string
       listView({ ...status, sources: status.sources.map((source) => ({ ...source, ...downloaded })) }, state.config.access),
     );
   return metricsText({
+    router: null,
     counters: recorder.counters,
     upstreams: app.upstreams().map(groupView),
     cache: cacheView(state.shared.cache.stats()),

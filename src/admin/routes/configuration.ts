@@ -129,8 +129,6 @@ function urlOf({ headers: { host = "localhost" } }: Pick<FastifyRequest, "header
   return url ?? `https://${URL.parse(`http://${host}`)?.hostname ?? "localhost"}`;
 }
 
-const ADDRESSES = Type.String({ maxLength: 1000 });
-
 const updateAddress = operation({
   operationId: "updateAddress",
   summary: "Report the addresses of names",
@@ -142,12 +140,12 @@ const updateAddress = operation({
       Type.String({ maxLength: 4000, description: "Names with commas between.", examples: ["home.example.com"] }),
     ),
     myip: Type.Optional(
-      Type.With(ADDRESSES, {
+      Type.String({
+        maxLength: 1000,
         description:
           "IPv4 and IPv6 addresses with commas between, such as `192.0.2.7,2001:db8::7`; without any, that of the client.",
       }),
     ),
-    myipv6: Type.Optional(Type.With(ADDRESSES, { description: "Further addresses, such as `2001:db8::7`." })),
   }),
   response: {
     200: textContent(

@@ -4,7 +4,14 @@ import { HttpProblem } from "../problem.ts";
 import { healthSchema } from "../schemas/health.ts";
 import { closedObject, listOf, oneOf } from "../schemas/named.ts";
 import { cachedAnswerSchema } from "../schemas/record.ts";
-import { cacheViewSchema, hostViewSchema, listViewSchema, upstreamGroupSchema } from "../schemas/views.ts";
+import {
+  cacheViewSchema,
+  deviceViewSchema,
+  hostViewSchema,
+  listViewSchema,
+  routerViewSchema,
+  upstreamGroupSchema,
+} from "../schemas/views.ts";
 import type { Api, ApiParts } from "../types.ts";
 import { NAME } from "./parameters.ts";
 
@@ -157,6 +164,21 @@ const deleteHost = operation({
   problems: [404, 409, 415],
 });
 
+const getRouter = operation({
+  operationId: "getRouter",
+  summary: "The address lists of the router that answers feed",
+  tags: ["state"],
+  response: { 200: jsonContent("How they do.", routerViewSchema.ref) },
+  problems: [404],
+});
+
+const listDevices = operation({
+  operationId: "listDevices",
+  summary: "The devices that are known by name or MAC address",
+  tags: ["state"],
+  response: { 200: jsonContent("From lease files and the router.", listOf(deviceViewSchema)) },
+});
+
 export function stateRoutes(api: Api, { control }: ApiParts): void {
   api.get("/health", { schema: getHealth }, async () => control().health());
   api.get("/upstreams", { schema: listUpstreams }, async () => control().upstreams());
@@ -171,6 +193,14 @@ export function stateRoutes(api: Api, { control }: ApiParts): void {
   api.delete("/cache", { schema: flushCache }, async ({ query: { name, subtree = false } }) => ({
     flushed: control().flush(name, subtree),
   }));
+
+  api.get("/router", { schema: getRouter }, async () => {
+    const router = control().router();
+    if (router === null)
+      throw new HttpProblem(404, "no address lists are fed: routeros.addressLists of the configuration names none");
+    return router;
+  });
+  api.get("/devices", { schema: listDevices }, async () => control().devices());
 
   api.get("/hosts", { schema: listHosts }, async () => control().hosts());
   api.get("/hosts/:name", { schema: getHost }, async ({ params: { name } }) => {

@@ -104,6 +104,34 @@ export const hostViewSchema = namedObject("Host", null, {
 
 export type HostView = ValueOf<typeof hostViewSchema>;
 
+const routerListSchema = namedObject("RouterList", null, {
+  list: Type.String({ description: "The address list of the router." }),
+  rules: Type.Array(Type.String(), { description: "The rules whose answers go there." }),
+  entries: COUNT,
+});
+
+export const routerViewSchema = namedObject("Router", "What is done at the router of section `routeros`.", {
+  dryRun: Type.Boolean({ description: "Whether the router is told nothing." }),
+  problem: nullable(Type.String({ description: "Why the router takes no entries; null: it takes them." })),
+  queued: Type.Integer({ minimum: 0, description: "Entries that wait to be made or renewed." }),
+  counts: Type.Record(Type.String(), COUNT, {
+    description:
+      "Since the start: entries `added`, `refreshed`, `present` by somebody else, `failed` and `dropped`; replies `held`, and those sent `late`, before their entries were there.",
+  }),
+  lists: Type.Array(routerListSchema.ref),
+});
+
+export type RouterView = ValueOf<typeof routerViewSchema>;
+
+export const deviceViewSchema = namedObject("Device", null, {
+  address: Type.String({ examples: ["10.0.0.7"] }),
+  name: nullable(Type.String({ description: "In the form of a client id.", examples: ["living-room-tv"] })),
+  mac: nullable(Type.String({ examples: ["aa:bb:cc:dd:ee:ff"] })),
+  source: Type.String({ description: "The lease file, or `router`." }),
+});
+
+export type DeviceView = ValueOf<typeof deviceViewSchema>;
+
 export const configViewSchema = namedObject("Config", null, {
   path: nullable(Type.String({ description: "The file; null: the defaults alone are in force." })),
   version: Type.String(),
@@ -253,6 +281,9 @@ export const VIEW_SCHEMAS: readonly NamedSchema[] = [
   cacheViewSchema,
   cacheSegmentSchema,
   hostViewSchema,
+  routerViewSchema,
+  routerListSchema,
+  deviceViewSchema,
   configViewSchema,
   configCheckSchema,
   configProblemSchema,

@@ -11,9 +11,11 @@ import type { Health } from "../../../src/admin/schemas/health.ts";
 import type { CachedAnswer, Explained } from "../../../src/admin/schemas/record.ts";
 import type {
   ConfigView,
+  DeviceView,
   HostView,
   ListView,
   Readiness,
+  RouterView,
   UpstreamGroup,
   VersionView,
   WhatIf,
@@ -260,6 +262,17 @@ export class MemoryControl implements Control {
     this.#check();
     checkName(name);
     return this.#hosts.delete(name);
+  }
+
+  router(): RouterView | null {
+    this.#check();
+    const counts = { added: 3, refreshed: 1, present: 0, failed: 0, dropped: 0, held: 2, late: 1 };
+    return { dryRun: false, problem: null, queued: 0, counts, lists: [{ list: "WORLD", rules: ["split"], entries: 3 }] };
+  }
+
+  devices(): readonly DeviceView[] {
+    this.#check();
+    return [{ address: "10.0.0.7", name: "tv", mac: "aa:bb:cc:dd:ee:ff", source: "router" }];
   }
 
   async updateAddress({ query, authorization }: AddressUpdate): Promise<AddressUpdateReply | null> {

@@ -165,7 +165,8 @@ function placeOf(path: string): { readonly menu: string | null; readonly rest: s
   return { menu: null, rest: words.join("/") };
 }
 
-async function serve(router: Router, call: Call): Promise<Reply> {
+/** One call, without HTTP, logins and queues. */
+export async function serve(router: Router, call: Call): Promise<Reply> {
   try {
     return await serveCall(router, call);
   } catch (error) {
