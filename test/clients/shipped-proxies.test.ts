@@ -1,0 +1,89 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type FenliuProcess, makeCertificate, QUIET, startFenliu } from "./fenliu.ts";
+import { startNginx } from "./nginx.ts";
+import { freePort, projectRoot, run, start } from "./processes.ts";
+import { questionBytes } from "./question.ts";
+import { acceptsTcp } from "./readiness.ts";
+import { Scene } from "./scene.ts";
+
+/** What is tried in one run of h2load. */
+const REQUESTS = 20_000;
+
+const scene = new Scene();
+let fenliu: FenliuProcess;
+const ports = { nginx: 0, caddy: 0 };
+
+beforeAll(async () => {
+  const { cert, key } = await makeCertificate(scene.folder);
+  const yaml = `listen: { dns: ["127.0.0.1:0"], http: ["127.0.0.1:0"], admin: null }
+access: { clients: [127.0.0.1, 127.0.0.5] }
+hosts: { records: { nas.lan: 10.0.0.5 } }
+${QUIET}`;
+  fenliu = await scene.add(startFenliu(scene.folder, yaml));
+  for (const name of ["nginx", "caddy"] as const) ports[name] = await freePort();
+  await scene.add(startNginx(join(scene.folder, "nginx"), { http: nginxSite(cert, key), stream: "" }, ports.nginx));
+  const caddyfile = join(scene.folder, "Caddyfile");
+  writeFileSync(caddyfile, caddySite(cert, key));
+  const env = { FENLIU: `127.0.0.1:${fenliu.ports.http}`, HOME: scene.folder };
+  await scene.add(
+    start("caddy", ["run", "--adapter", "caddyfile", "--config", caddyfile], () => acceptsTcp(ports.caddy), { env }),
+  );
+});
+
+afterAll(() => scene.close());
+
+/** A shipped file, with each text replaced. Every text must be there: else the test would try something else than what is shipped. */
+function shipped(path: string, replacements: readonly (readonly [text: string, replacement: string])[]): string {
+  let file = readFileSync(join(projectRoot, "deploy/proxies", path), "utf8");
+  for (const [text, replacement] of replacements) {
+    if (!file.includes(text)) throw new Error(`${path} has no ${text}`);
+    file = file.replaceAll(text, replacement);
+  }
+  return file;
+}
+
+function nginxSite(cert: string, key: string): string {
+  return shipped("nginx.conf", [
+    ["127.0.0.1:9053", `127.0.0.1:${fenliu.ports.http}`],
+    ["listen 443 ssl http2", `listen 127.0.0.1:${ports.nginx} ssl http2`],
+    ["    listen [::]:443 ssl http2;\n", ""],
+    ["/etc/letsencrypt/live/doh.example.com/fullchain.pem", cert],
+    ["/etc/letsencrypt/live/doh.example.com/privkey.pem", key],
+  ]);
+}
+
+function caddySite(cert: string, key: string): string {
+  const site = shipped("Caddyfile", [
+    ["doh.example.com {", `https://localhost:${ports.caddy} {\n\ttls ${cert} ${key}\n\tbind 127.0.0.1`],
+  ]);
+  return `{\n\tadmin off\n\tauto_https off\n}\n${site}`;
+}
+
+describe.each(["nginx", "caddy"] as const)("the shipped configuration of %s", (proxy) => {
+  const url = (path = "") =>
+    `https://localhost:${ports[proxy]}/dns-query${path}?dns=${questionBytes("nas.lan").toString("base64url")}`;
+  const status = async (from: string, path = ""): Promise<string> =>
+    (await run("curl", ["-sk", "-o", "/dev/null", "-w", "%{http_code} %{size_download}", "--interface", from, url(path)])).stdout;
+
+  test("hands on the client's address: one client is served, another refused", async () => {
+    const [served, refused] = [await status("127.0.0.5"), await status("127.0.0.6")];
+    expect(served).toMatch(/^200 /);
+    expect(refused).toMatch(/^200 /);
+    expect(Number(refused.slice(4))).toBeLessThan(Number(served.slice(4)));
+  });
+
+  test("serves a path with a client id too", async () => {
+    expect(await status("127.0.0.5", "/tv")).toMatch(/^200 /);
+  });
+
+  test.each([
+    ["HTTP/2", "-m10"],
+    ["HTTP/1.1", "--h1"],
+  ])("answers %s with keep-alive under load, and nothing fails", async (_, option) => {
+    const { stdout } = await run("h2load", [`-n${REQUESTS}`, "-c8", option, url()]);
+    expect(stdout).toContain(`${REQUESTS} succeeded, 0 failed, 0 errored, 0 timeout`);
+    expect(stdout).toContain(`status codes: ${REQUESTS} 2xx, 0 3xx, 0 4xx, 0 5xx`);
+  });
+});
