@@ -1,5 +1,7 @@
 import type { TSchema } from "typebox";
 import Type from "typebox";
+import type { Endpoint } from "../listen/options.ts";
+import type { DdrOptions } from "../rules/options.ts";
 import { answersShape, checkAnswers, toAnswersOptions } from "./answers.ts";
 import { checkHosts, hostsShape, toHostsOptions } from "./hosts.ts";
 import { checkListen, listenShape, tlsShape, toListenOptions } from "./listen.ts";
@@ -71,6 +73,7 @@ type RawFile = RawOf<typeof fileShape>;
 
 /** Checks what a single value cannot tell: relations within a section and between sections. */
 export function checkFile(raw: RawFile, reader: ConfigReader): void {
+  checkDdr(raw, reader);
   checkListen(raw.listen, raw.tls, raw.admin.token, reader);
   checkGroups(raw.upstreams.value, raw.answers.deadline, reader);
   checkBootstrap(raw.bootstrap, reader);
@@ -159,6 +162,20 @@ function checkNames(
   }
 }
 
+/** Clients are told the name of the server, which they check against its certificate. */
+function checkDdr({ special: { ddr }, tls, listen }: RawFile, reader: ConfigReader): void {
+  if (!ddr.value || !reader.isClean("tls") || !reader.isClean("listen")) return;
+  if (listen.https.length + listen.tls.length === 0)
+    reader.fail(ddr.place, "there is no encrypted listener to tell of", "add `listen.https` or `listen.tls`");
+  else if (tls !== null && tls.name === null)
+    reader.fail(ddr.place, "clients are told the name of this server, and `tls.name` does not say it", "add `tls.name`");
+}
+
+function ddrOptions({ tls, listen: { https, tls: dot, dohPath } }: RawFile): DdrOptions {
+  const ports = (listed: readonly Located<Endpoint>[]) => [...new Set(listed.map(({ value }) => value.port))];
+  return { name: tls?.name ?? "", httpsPorts: ports(https), tlsPorts: ports(dot), dohPath };
+}
+
 /** @param raw without any problem. */
 export function completeConfig(
   raw: RawFile,
@@ -178,7 +195,7 @@ export function completeConfig(
     bogus: plain(raw.bogus),
     rules: plain(raw.rules.value).map(toRuleOptions),
     answers: toAnswersOptions(raw.answers),
-    special: raw.special,
+    special: { ...raw.special, ddr: raw.special.ddr.value ? ddrOptions(raw) : null },
     hosts: toHostsOptions(raw.hosts),
     cache: toCacheOptions(raw.cache),
     log: toLogOptions(raw.log),
@@ -218,7 +235,6 @@ export function unsupportedKeys(config: Config): string[] {
   const uses = {
     cluster: config.cluster !== null,
     "log.sinks": config.log.sinks.length > 0,
-    "special.ddr": config.special.ddr,
   };
   return Object.entries(uses).flatMap(([name, isUsed]) => (isUsed ? [`${name} is not there yet`] : []));
 }

@@ -48,7 +48,7 @@ export const trustedProxiesShape = oneOrMany(network);
 export const specialShape = object("a map of switches", {
   firefoxCanary: key(boolean(), "Answer Firefox's canary name so that it does not switch to a DoH service of its own.", false),
   privateRelay: key(boolean(), "Answer the names of iCloud Private Relay so that it stays off.", false),
-  ddr: key(boolean(), "Tell clients of the encrypted listeners (DDR, RFC 9462).", false),
+  ddr: key(withPlace(boolean()), "Tell clients of the encrypted listeners (DDR, RFC 9462).", false),
 });
 
 const staleShape = object("a map with `keep`, `after`, `ttl` and `recheck`", {

@@ -38,8 +38,11 @@ export function localAnswer(question: Question, local: LocalAnswer): Answer {
       return answerWith(question, [{ type: TYPE.CNAME, ttlSeconds: local.ttlSeconds, data: nameWire(local.target) }]);
     case "pointer":
       return answerWith(question, [{ type: TYPE.PTR, ttlSeconds: local.ttlSeconds, data: nameWire(local.target) }]);
-    case "https":
-      return answerWith(question, [{ type: question.type, ttlSeconds: local.ttlSeconds, data: local.data }]);
+    case "bindings":
+      return answerWith(
+        question,
+        local.data.map((data) => ({ type: question.type, ttlSeconds: local.ttlSeconds, data })),
+      );
     case "minimal-any":
       return answerWith(question, [{ type: TYPE.HINFO, ttlSeconds: local.ttlSeconds, data: MINIMAL_ANY }]);
     case "nodata":

@@ -18,7 +18,7 @@ import { findRuleAgainstNxdomain, SpecialExistence } from "./nxdomain-safety.ts"
 import type { RuleAnswer, RuleOptions, SpecialOptions } from "./options.ts";
 import { ClientAddresses, type DomainLists, describeMatch, isHit, type Miss, Rule, type RuleMatch } from "./rule.ts";
 import { Settings } from "./settings.ts";
-import { type SpecialZone, SpecialZones, specialRecord } from "./special-zones.ts";
+import { type SpecialZone, SpecialZones } from "./special-zones.ts";
 
 interface DeciderParts {
   readonly rules: readonly RuleOptions[];
@@ -183,7 +183,7 @@ export class Decider {
   #answerFromZone(zone: SpecialZone, question: RuleQuestion, requester: Requester): ReplyDecision {
     const reply = { kind: "reply", source: "special", action: zone.denies ? "block" : "none" } as const;
     const context = this.#localContext(question, requester);
-    const record = specialRecord(question.name, question.type);
+    const record = this.#zones.recordOf(question.name, question.type);
     if (record !== null) return { ...reply, answer: { ...record, ttlSeconds: this.#hostsTtls.positiveSeconds }, context };
     const wanted = question.name === zone.name ? zone.apex : zone.below;
     const exists = wanted === "nxdomain" && this.#existsInZone(zone, question.name);
@@ -288,7 +288,7 @@ function answerFromMatch(match: HostsMatch, question: RuleQuestion, ttls: HostsT
     const missing = (type === TYPE.A ? match.a : match.aaaa) ?? match.others;
     return missing === "forward" ? null : answerWithoutRecord(question, ttls);
   }
-  if (type === TYPE.HTTPS && match.https !== null) return { kind: "https", data: httpsData(match.https), ttlSeconds };
+  if (type === TYPE.HTTPS && match.https !== null) return { kind: "bindings", data: [httpsData(match.https)], ttlSeconds };
   return match.others === "forward" ? null : answerWithoutRecord(question, ttls);
 }
 

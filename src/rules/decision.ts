@@ -60,8 +60,8 @@ export type LocalAnswer =
   | { readonly kind: "alias"; readonly target: Name; readonly ttlSeconds: number }
   /** A PTR record. */
   | { readonly kind: "pointer"; readonly target: Name; readonly ttlSeconds: number }
-  /** A TYPE65 record of a hosts name, as RDATA. */
-  | { readonly kind: "https"; readonly data: Uint8Array; readonly ttlSeconds: number }
+  /** Records of the type in the question, SVCB or HTTPS, as RDATA. */
+  | { readonly kind: "bindings"; readonly data: readonly Uint8Array[]; readonly ttlSeconds: number }
   /** NOERROR without records, with one SOA of this owner whose TTL equals its MINIMUM: the name exists, the type does not. */
   | { readonly kind: "nodata"; readonly soaOwner: Name; readonly ttlSeconds: number }
   /** NXDOMAIN with one such SOA: neither the name nor any name below it exists (RFC 8020). */

@@ -52,7 +52,17 @@ export interface RuleOptions {
 export interface SpecialOptions {
   readonly firefoxCanary: boolean;
   readonly privateRelay: boolean;
-  readonly ddr: boolean;
+  /** null = clients are not told. */
+  readonly ddr: DdrOptions | null;
+}
+
+/** The encrypted listeners that clients are told of (RFC 9462). */
+export interface DdrOptions {
+  /** The name that the certificate is for. */
+  readonly name: string;
+  readonly httpsPorts: readonly number[];
+  readonly tlsPorts: readonly number[];
+  readonly dohPath: string;
 }
 
 /** One entry of section `expect`: a decision that the configuration must make. The check asks no upstream. */

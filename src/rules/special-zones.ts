@@ -1,6 +1,7 @@
-import { isWithin, type Name, nameFromText, parentOf, ROOT } from "../dns/name.ts";
+import { isWithin, type Name, nameFromText, nameWire, parentOf, ROOT } from "../dns/name.ts";
+import { SVC_KEY, writeSvcParam } from "../dns/svcb.ts";
 import { TYPE } from "../dns/types.ts";
-import type { SpecialOptions } from "./options.ts";
+import type { DdrOptions, SpecialOptions } from "./options.ts";
 
 /** A zone that Fenliu answers by itself (RFC 6761). */
 export interface SpecialZone {
@@ -72,7 +73,9 @@ export class SpecialZones {
   readonly #switched: SpecialZone[] = [];
   /** The names above all fixed zones. */
   readonly #above = new Set<Name>();
-  /** The names of PTR records of loopback addresses, and the names above them. */
+  /** RDATA of the records that tell of encrypted listeners; empty = clients are not told. */
+  readonly #designated: readonly Uint8Array[];
+  /** The names of PTR records of loopback addresses, and the names above them; with `ddr` the name of its records. */
   readonly #held = new Set<Name>();
 
   constructor(options: SpecialOptions) {
@@ -84,6 +87,8 @@ export class SpecialZones {
       this.#held.add(pointer);
       addAncestors(this.#held, pointer);
     }
+    this.#designated = options.ddr ? designatedResolvers(options.ddr) : [];
+    if (options.ddr) this.#held.add(DESIGNATED);
     // RFC 9462 §6.4: queries for resolver.arpa must not be forwarded.
     this.#add({ name: zoneName("resolver.arpa"), apex: "nodata", below: "nodata", opens: false, denies: false });
     const denied = [...(options.firefoxCanary ? FIREFOX_CANARY : []), ...(options.privateRelay ? PRIVATE_RELAY : [])];
@@ -101,6 +106,12 @@ export class SpecialZones {
     // RFC 4035 §3.1.4.1: DS belongs to the parent zone, which may have to prove that there is none. An unsigned answer would be bogus to a validator.
     if (zone !== null) return zone.name === name && type === TYPE.DS ? null : zone;
     return top === 0 && isAnsweredForSingleLabels(type) ? singleLabel(name) : null;
+  }
+
+  /** The records of a name in a special zone; null = none. */
+  recordOf(name: Name, type: number): SpecialRecord | null {
+    if (name !== DESIGNATED || this.#designated.length === 0) return specialRecord(name, type);
+    return type === TYPE.SVCB ? { kind: "bindings", data: this.#designated } : null;
   }
 
   /** Whether the name is that of a fixed zone. The zone answers all types except DS, which the parent zone answers. */
@@ -145,8 +156,30 @@ export class SpecialZones {
   }
 }
 
+/** RFC 9462 §4: clients of the plain resolver ask here for the encrypted ones. */
+const DESIGNATED = zoneName("_dns.resolver.arpa");
+
+/** One SVCB record for each listener, DoH first (RFC 9461). */
+function designatedResolvers({ name, httpsPorts, tlsPorts, dohPath }: DdrOptions): readonly Uint8Array[] {
+  const target = nameWire(zoneName(name));
+  const portParam = (port: number) => ({ key: SVC_KEY.PORT, value: Uint8Array.of(port >> 8, port & 255) });
+  const doh = httpsPorts.map((port) => [
+    { key: SVC_KEY.ALPN, value: alpnOf("h2", "http/1.1") },
+    portParam(port),
+    { key: SVC_KEY.DOHPATH, value: Buffer.from(`${dohPath}{?dns}`) },
+  ]);
+  const dot = tlsPorts.map((port) => [{ key: SVC_KEY.ALPN, value: alpnOf("dot") }, portParam(port)]);
+  return [...doh, ...dot].map((params, index) =>
+    Buffer.concat([Uint8Array.of(0, index + 1), target, ...params.map(writeSvcParam)]),
+  );
+}
+
+function alpnOf(...protocols: readonly string[]): Uint8Array {
+  return Buffer.concat(protocols.flatMap((protocol) => [Uint8Array.of(protocol.length), Buffer.from(protocol)]));
+}
+
 /** The records that special zones have: addresses of `localhost` and of names below it, and PTR of those addresses (RFC 6761 §6.3). null = none. */
-export function specialRecord(name: Name, type: number): SpecialRecord | null {
+function specialRecord(name: Name, type: number): SpecialRecord | null {
   if (type === TYPE.PTR) return LOOPBACK_POINTERS.includes(name) ? { kind: "pointer", target: LOCALHOST } : null;
   if ((type !== TYPE.A && type !== TYPE.AAAA) || !isWithin(name, LOCALHOST)) return null;
   return { kind: "addresses", addresses: type === TYPE.A ? LOOPBACK_IPV4 : LOOPBACK_IPV6 };
@@ -154,6 +187,7 @@ export function specialRecord(name: Name, type: number): SpecialRecord | null {
 
 type SpecialRecord =
   | { readonly kind: "addresses"; readonly addresses: readonly Uint8Array[] }
+  | { readonly kind: "bindings"; readonly data: readonly Uint8Array[] }
   | { readonly kind: "pointer"; readonly target: Name };
 
 const LOOPBACK_IPV4: readonly Uint8Array[] = [Uint8Array.of(127, 0, 0, 1)];

@@ -136,7 +136,7 @@ describe("a reload that cannot be served leaves everything as it was", () => {
       yaml: "expect: [{ name: page.example, answer: nodata }]",
       message: /page\.example A: expected answer nodata/,
     },
-    "an unsupported key": { yaml: "special: { ddr: true }", message: /special.ddr is not there yet/ },
+    "an unsupported key": { yaml: 'cluster: { redis: "redis://127.0.0.1:6379" }', message: /cluster is not there yet/ },
     "other trusted proxies": { yaml: "trustedProxies: []", message: /read at the start only: restart Fenliu/ },
   };
   test.each(Object.entries(refusals))("%s", async (_case, { yaml, message }) => {

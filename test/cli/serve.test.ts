@@ -158,7 +158,7 @@ describe("serve and query", () => {
   test("failed expectations and unsupported keys prevent the start", async () => {
     for (const [yaml, says] of [
       ["expect: [{ name: page.example, answer: nodata }]", "expected answer nodata"],
-      ["special: { ddr: true }", "special.ddr is not there yet"],
+      ['cluster: { redis: "redis://127.0.0.1:6379" }', "cluster is not there yet"],
     ] as const) {
       const where = directory();
       writeFileSync(join(where, "fenliu.yaml"), `${yamlWith(9, yaml)}`);

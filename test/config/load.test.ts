@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { loadConfig, parseConfig } from "../../src/config/load.ts";
 import { type Problem, printProblems } from "../../src/config/reading.ts";
+import { tlsFixture } from "../listen/support/site.ts";
 import { site } from "./site.ts";
 
 test("a missing file is one problem", () => {
@@ -129,4 +130,16 @@ test("no message and no printed line quotes a token, not even one that YAML take
   expect(printed).toContain("put it in quotes");
   expect(printed).toContain("names: home.example.com");
   expect(printed).not.toMatch(/9876543210123|1234567890123/);
+});
+
+test("clients are told of encrypted listeners that are there, under the name of the certificate", () => {
+  const tls = `tls: { cert: ${tlsFixture("cert.pem")}, key: ${tlsFixture("key.pem")}, name: localhost }`;
+  const listen = 'listen: { https: ["127.0.0.1:443"], tls: ["127.0.0.1:853", "[::1]:853"] }';
+  const ddrOf = (text: string) => {
+    const result = parseConfig(`${text}\nspecial: { ddr: true }`, "fenliu.yaml");
+    return result.kind === "ok" ? result.config.special.ddr : result.problems.map(({ message }) => message).join();
+  };
+  expect(ddrOf(`${listen}\n${tls}`)).toEqual({ name: "localhost", httpsPorts: [443], tlsPorts: [853], dohPath: "/dns-query" });
+  expect(ddrOf("")).toContain("no encrypted listener");
+  expect(ddrOf(`${listen}\n${tls.replace(", name: localhost", "")}`)).toContain("`tls.name` does not say it");
 });

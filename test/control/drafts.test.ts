@@ -24,9 +24,9 @@ describe("a draft of the configuration", () => {
   test("has the problems that the file would have, with their places", async () => {
     expect(await check("rules: 5\n")).toMatchObject({ ok: false, problems: [{ key: "rules", line: 1, column: 8 }] });
     expect(await check("answers: { https: nodata }\n")).toEqual({ ok: true, problems: [], warnings: [] });
-    expect(await check("special: { ddr: true }\n")).toMatchObject({
+    expect(await check('cluster: { redis: "redis://127.0.0.1:6379" }\n')).toMatchObject({
       ok: false,
-      problems: [{ message: "special.ddr is not there yet", line: null }],
+      problems: [{ message: "cluster is not there yet", line: null }],
     });
     expect(await check("expect: [{ name: page.example, answer: nodata }]\n")).toMatchObject({ ok: false, warnings: [] });
   });

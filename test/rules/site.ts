@@ -22,7 +22,7 @@ export const answers: Shaping = {
   rebinding: "allow",
 };
 
-export const specialOff: SpecialOptions = { firefoxCanary: false, privateRelay: false, ddr: false };
+export const specialOff: SpecialOptions = { firefoxCanary: false, privateRelay: false, ddr: null };
 
 export const laptop: Requester = { address: "10.0.0.50", clientId: null };
 

@@ -1,10 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Name, nameFromText, nameText } from "../../src/dns/name.ts";
+import { type Name, nameFromText, nameText, readName } from "../../src/dns/name.ts";
+import { readSvcParams, SVC_KEY } from "../../src/dns/svcb.ts";
 import { TYPE } from "../../src/dns/types.ts";
 import { SpecialZones } from "../../src/rules/special-zones.ts";
 
-const off = { firefoxCanary: false, privateRelay: false, ddr: false };
+const off = { firefoxCanary: false, privateRelay: false, ddr: null };
+
+const ddr = { name: "doh.example.com", httpsPorts: [443], tlsPorts: [853], dohPath: "/dns-query" };
 
 function name(text: string): Name {
   return nameFromText(text) ?? expect.fail(`${text} is no name`);
@@ -126,4 +129,37 @@ describe("special zones", () => {
       }),
     );
   });
+});
+
+test("clients are told of the encrypted listeners at _dns.resolver.arpa alone, and only by option (RFC 9462)", () => {
+  const zones = new SpecialZones({ ...off, ddr });
+  const asked = name("_dns.resolver.arpa");
+  const record = zones.recordOf(asked, TYPE.SVCB);
+  if (record?.kind !== "bindings") throw new Error("there are records");
+  const told = record.data.map((data) => [data[1], nameText(readName(data, 2) ?? asked), readSvcParams(data.subarray(2 + 17))]);
+  expect(told).toEqual([
+    [
+      1,
+      "doh.example.com",
+      [
+        { key: SVC_KEY.ALPN, value: Buffer.from("\x02h2\x08http/1.1") },
+        { key: SVC_KEY.PORT, value: Buffer.from([1, 187]) },
+        { key: SVC_KEY.DOHPATH, value: Buffer.from("/dns-query{?dns}") },
+      ],
+    ],
+    [
+      2,
+      "doh.example.com",
+      [
+        { key: SVC_KEY.ALPN, value: Buffer.from("\x03dot") },
+        { key: SVC_KEY.PORT, value: Buffer.from([3, 85]) },
+      ],
+    ],
+  ]);
+  expect([zones.recordOf(asked, TYPE.A), zones.recordOf(name("resolver.arpa"), TYPE.SVCB), zones.hasRecords(asked)]).toEqual([
+    null,
+    null,
+    true,
+  ]);
+  expect(new SpecialZones(off).recordOf(asked, TYPE.SVCB)).toBeNull();
 });
