@@ -164,9 +164,10 @@ function hasEffect(step: TraceStep): boolean {
 
 function rowsOf(explained: Explained): readonly (readonly [string, readonly string[]])[] {
   const { decision, cache, notes, outcome, version } = explained;
-  const { route, near, far, answer, action, settings } = decision;
+  const { route, near, far, first, answer, action, settings } = decision;
+  const both = first === "far" ? `${far}, then ${near}` : `${near} or ${far}`;
   return [
-    ["route", route === null ? (near === null ? [] : [`${near} or ${far}`]) : [route]],
+    ["route", route === null ? (near === null ? [] : [both]) : [route]],
     ["answer", answer === null ? [] : [answer]],
     ["action", action === "none" ? [] : [action]],
     ["settings", [settingsText(settings)]],

@@ -52,13 +52,14 @@ const ruleName = wordLike(/^(?=\S)[^\p{Cc}]{1,63}(?<=\S)$/u, "a name", {
 });
 
 const compareShape = object("a map with `near`, `far` and `keepNearIf`", {
-  near: required(
-    withPlace(reference),
-    "Group whose answer is kept if its addresses are near. Both groups are asked together.",
-    nameless,
-  ),
+  near: required(withPlace(reference), "Group whose answer is kept if its addresses are near.", nameless),
   far: required(withPlace(reference), "Group whose answer counts otherwise.", nameless),
   keepNearIf: required(withPlace(listReference), "List of addresses that are near, such as list:cn-ip.", nameless),
+  first: key(
+    keyword("near", "far"),
+    "near: both groups are asked together. far: near is asked only about names whose far addresses are in the list.",
+    "near",
+  ),
   within: key(withPlace(duration("10ms", "10s")), "How long the near group may take.", "800ms"),
   verdict: key(duration("1s", "30d"), "How long the outcome is remembered for a name.", "1d"),
 });
@@ -139,10 +140,17 @@ function actionOf({ upstream, longest, compare, answer }: RawRule): RuleAction |
     };
   if (answer !== null) return { kind: "answer", answer: answer.value };
   if (compare === null) return null;
-  const { near, far, keepNearIf, within, verdict } = compare.value;
+  const { near, far, keepNearIf, first, within, verdict } = compare.value;
   return {
     kind: "compare",
-    compare: { near: near.value, far: far.value, keepNearIf: keepNearIf.value, withinMs: within.value, verdictMs: verdict },
+    compare: {
+      near: near.value,
+      far: far.value,
+      keepNearIf: keepNearIf.value,
+      first,
+      withinMs: within.value,
+      verdictMs: verdict,
+    },
   };
 }
 

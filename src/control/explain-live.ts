@@ -202,15 +202,15 @@ export function predict(policy: Pick<Policy, "decider" | "egress">, { decision, 
   }
 }
 
-const NO_GROUPS = { route: null, near: null, far: null } as const;
+const NO_GROUPS = { route: null, near: null, far: null, first: null } as const;
 
 function predictForwarded(
   policy: Pick<Policy, "decider" | "egress">,
   { question, requester, decision }: DecidedQuery<ForwardDecision | CompareDecision>,
 ): Prediction {
   const { rule, settings } = decision.context;
-  const { near, far } = decision.kind === "compare" ? decision.compare : NO_GROUPS;
-  const common = { kind: decision.kind, rule, near, far };
+  const { near, far, first } = decision.kind === "compare" ? decision.compare : NO_GROUPS;
+  const common = { kind: decision.kind, rule, near, far, first };
   const filter = typeFilter(settings.shaping, question.type);
   if (filter !== null) return { ...common, route: null, answer: "nodata", action: filter };
   const route = decision.kind === "forward" ? decision.group : null;

@@ -83,7 +83,7 @@ function forwardSaid(explained: Summarized, step: TraceStep | null): Said[] {
 }
 
 function routeSaid({ decision, verdict, question, group }: Summarized, step: TraceStep | null): Said[] {
-  const { kind, near, far, route } = decision;
+  const { kind, near, far, first, route } = decision;
   const rule = decision.rule ?? "";
   if (kind === "forward") {
     if (step?.kind === "first-group") return [say("explain.firstGroup", { group: step.group })];
@@ -98,6 +98,7 @@ function routeSaid({ decision, verdict, question, group }: Summarized, step: Tra
   const { type } = question;
   if (route !== null)
     return [...compares, say(route === near ? "explain.nearAddresses" : "explain.notCompared", { type }), ...answers];
+  if (first === "far") return [...compares, say("explain.farAskedFirst", { near: near ?? "", far: far ?? "" })];
   return [...compares, say(type === "A" ? "explain.bothAsked" : "explain.bothAskedForA", {})];
 }
 

@@ -225,8 +225,9 @@ function outcomeOf(policy: ComparedPolicy, asked: Question, requester: Requester
     const prediction = predict(policy, { question, requester, decision });
     const isAlias = decision.kind === "reply" && decision.answer.kind === "alias";
     if (!isAlias || aliases.length >= MAX_ALIASES) {
-      const { rule, near, far, answer, action } = prediction;
-      const route = near === null || answer !== null ? prediction.route : `${near} or ${far}`;
+      const { rule, near, far, first, answer, action } = prediction;
+      const both = first === "far" ? `${far}, then ${near}` : `${near} or ${far}`;
+      const route = near === null || answer !== null ? prediction.route : both;
       const parts = [...aliases, ...(answer === null ? [] : [answer])];
       return { rule, route, answer: parts.length === 0 ? null : parts.join(", "), action };
     }

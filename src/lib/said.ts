@@ -34,6 +34,8 @@ export const SAID = {
   "explain.notCompared": "Nothing is known of the name, and {type} is not compared.",
   "explain.groupAnswers": "So {group} answers.",
   "explain.bothAsked": "Nothing is known of the name yet, so both are asked.",
+  "explain.farAskedFirst":
+    "Nothing is known of the name yet, so {far} is asked for A first, and {near} only if all addresses of that answer are near.",
   "explain.bothAskedForA": "Nothing is known of the name yet, so both are asked for A first.",
   "explain.mayNotAsk": "{client} may not ask: it is refused (`access.clients`). If it were allowed:",
   "cache.nothing": "The cache does not hold the answer.",

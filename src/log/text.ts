@@ -124,7 +124,9 @@ function comparisonText({ side, near, by }: Extract<TraceStep, { kind: "compared
   const finding = near === null ? "" : ` (near: ${near})`;
   switch (by) {
     case "comparison":
-      return `both sides were asked, and the ${side} one answers${finding}`;
+      return near === null
+        ? `the ${side} side was asked first, and its answer counts: not all its addresses are near`
+        : `both sides were asked, and the ${side} one answers${finding}`;
     case "verdict":
       return `the name is known for the ${side} side${finding}`;
     case "default":

@@ -135,10 +135,47 @@ async function compareAddressesFirst(comparing: Comparing): Promise<Resolution> 
 }
 
 /**
+ * Asks far alone, and near only if every far address is in the list: a name that is abroad, or that nobody knows, is never shown to the near group.
+ * The near answer has `nearMs` from then on. Stores a verdict if there is one.
+ */
+function compareFarFirst(comparing: Comparing): Resolution | Promise<Resolution> {
+  const { resolver, inProgress } = comparing;
+  const far = forward(resolver, inProgress, comparing.far);
+  return far instanceof Promise ? inTime(comparing, far).then((late) => weighFar(comparing, late)) : weighFar(comparing, far);
+}
+
+function weighFar(comparing: Comparing, far: Resolution): Resolution | Promise<Resolution> {
+  const { resolver, inProgress, options, sets, nearMs, untilMs } = comparing;
+  const finding = classify(far, sets);
+  if (!isUsable(far) || far.source === "stale") {
+    // The near group knows the name already, and what it said is at hand.
+    const isHeld = verdictFromCache(resolver, inProgress, options) !== null;
+    const held = isHeld ? peekFresh(resolver, inProgress, comparing.near) : null;
+    const near = held === null ? null : forward(resolver, inProgress, comparing.near);
+    if (near !== null && !(near instanceof Promise) && classify(near, sets) === "kept")
+      return withComparison(comparing, { ...near, attempts: far.attempts }, { side: "near", near: "kept", by: "failure" });
+    return withComparison(comparing, far, { side: "far", near: null, by: "failure" });
+  }
+  if (finding !== "kept") {
+    storeVerdict(comparing, { side: "far", finding, firm: far.answer?.answered === true });
+    return withComparison(comparing, far, { side: "far", near: null, by: "comparison" });
+  }
+  const near = forward(resolver, inProgress, comparing.near);
+  const choose = (late: Resolution | null): Resolution => {
+    const nearFinding = classify(late, sets);
+    if (late === null || nearFinding !== "kept") return conclude(comparing, { near: late, finding: nearFinding, far });
+    return keepNear(comparing, { ...late, attempts: [...far.attempts, ...late.attempts] });
+  };
+  if (!(near instanceof Promise)) return choose(near);
+  return awaitWithin(resolver.clock, Math.min(nearMs, untilMs - resolver.clock.now()), near).then(choose);
+}
+
+/**
  * Asks near and far together and sends the near answer if it is kept, else the far one. The near group has `nearMs`. A cached answer counts as the
  * answer of its side, and a cached near answer that is kept asks nobody. Stores a verdict if there is one.
  */
 function compareResponses(comparing: Comparing): Resolution | Promise<Resolution> {
+  if (comparing.options.first === "far") return compareFarFirst(comparing);
   const { resolver, inProgress } = comparing;
   const near = forward(resolver, inProgress, comparing.near);
   if (near instanceof Promise) return waitAndCompare(comparing, near);

@@ -82,8 +82,9 @@ interface VerdictTerms {
 }
 
 /** Domain names end in a zero byte, and names of groups and lists contain none, so keys are unambiguous. */
-export function verdictKey(name: Name, { near, far, keepNearIf }: CompareOptions): string {
-  return `${name}${near}\0${far}\0${keepNearIf}`;
+export function verdictKey(name: Name, { near, far, keepNearIf, first }: CompareOptions): string {
+  // What both groups said together shows nothing of what far alone would have said; no list has a name with `#`.
+  return `${name}${near}\0${far}\0${keepNearIf}${first === "far" ? "#far" : ""}`;
 }
 
 /** The verdict on a name by these options of a comparison; null = there is none. */

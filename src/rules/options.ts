@@ -9,6 +9,8 @@ export interface CompareOptions {
   readonly far: string;
   /** A list of addresses, without the prefix `list:`. */
   readonly keepNearIf: string;
+  /** `near`: both groups are asked together. `far`: near is asked only about names whose far addresses are in the list. */
+  readonly first: "near" | "far";
   readonly withinMs: number;
   readonly verdictMs: number;
 }

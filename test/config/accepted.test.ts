@@ -98,7 +98,7 @@ describe("a file that uses every section", () => {
         name: "others",
         action: {
           kind: "compare",
-          compare: { near: "domestic", far: "overseas", keepNearIf: "cn-ip", withinMs: 800, verdictMs: 86_400_000 },
+          compare: { near: "domestic", far: "overseas", keepNearIf: "cn-ip", first: "far", withinMs: 800, verdictMs: 86_400_000 },
         },
         modifiers: {},
       },

@@ -46,7 +46,7 @@ function answerWith(addresses: readonly string[]): Answer {
   return answer;
 }
 
-const compare = { near: "near", far: "far", keepNearIf: "cn-ip", withinMs: 800, verdictMs: 1000 };
+const compare = { near: "near", far: "far", keepNearIf: "cn-ip", first: "near", withinMs: 800, verdictMs: 1000 } as const;
 const rules: RuleOptions[] = [
   { name: "others", domains: [], clients: [], types: [], exceptTypes: [], action: { kind: "compare", compare }, modifiers: {} },
 ];

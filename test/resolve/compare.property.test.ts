@@ -27,6 +27,28 @@ const steps = fc.array(
   { minLength: 1, maxLength: 6 },
 );
 
+test("with `first: far`, near is never asked about a name before far has given it near addresses", async () => {
+  await fc.assert(
+    fc.asyncProperty(steps, async (sequence) => {
+      const site = await comparing({ near: "silent", far: "silent", compare: ", first: far, verdict: 1h" });
+      let isShown = false;
+      for (const { near, far, type, passMs } of sequence) {
+        site.follow("near", near);
+        // Either side may behave in any way.
+        const says = far === "far@2500" ? "honest" : far;
+        site.follow("far", says);
+        const { reply, elapsedMs, toWhom } = await site.ask(type);
+        isShown ||= says === "honest";
+        if (!isShown) expect(toWhom.filter((asked) => asked.startsWith("near"))).toEqual([]);
+        if (type !== "TXT") expect(reply.answers.join(" ")).not.toMatch(/203\.0\.113|db8:bad/);
+        expect(elapsedMs).toBeLessThanOrEqual(4000);
+        await site.bench.clock.advance(passMs);
+      }
+    }),
+    { numRuns: 12 },
+  );
+});
+
 test("for any behaviour of both sides: no forged address, no late reply, and a foreign near address only as unproven", async () => {
   await fc.assert(
     fc.asyncProperty(steps, async (sequence) => {

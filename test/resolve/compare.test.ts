@@ -118,6 +118,56 @@ describe("the other types of a name that nothing is known of", () => {
   });
 });
 
+/** With `first: far`. A row: type, far, near, outcome, near's finding, how it was decided, who was asked what. */
+const FAR_FIRST = `
+  A     | far        | honest   | far 0         | -       | comparison | far A
+  A     | mixed      | honest   | far 0         | -       | comparison | far A
+  A     | empty      | honest   | empty 0       | -       | comparison | far A
+  A     | nxdomain   | honest   | denied 0      | -       | comparison | far A
+  A     | servfail   | honest   | fails 0       | -       | failure    | far A
+  A     | silent     | honest   | fails 4000    | -       | failure    | far A
+  A     | poison     | honest   | fails 0       | -       | failure    | far A
+  A     | honest     | honest   | near 0        | kept    | comparison | far A, near A
+  A     | honest@200 | honest@300 | near 500    | kept    | comparison | far A, near A
+  A     | honest     | foreign  | far 0         | foreign | comparison | far A, near A
+  A     | honest     | poison   | far 0         | void    | comparison | far A, near A
+  A     | honest     | empty    | far 0         | empty   | comparison | far A, near A
+  A     | honest     | servfail | far 0         | failed  | comparison | far A, near A
+  A     | honest     | silent   | far 800       | silent  | comparison | far A, near A
+  AAAA  | honest     | honest   | near 0        | kept    | verdict    | far A, near A, near AAAA
+  AAAA  | far        | honest   | far 0         | foreign | verdict    | far A, far AAAA
+  HTTPS | honest     | honest   | near 0        | kept    | verdict    | far A, near A, near HTTPS
+  HTTPS | far        | honest   | far 0         | foreign | verdict    | far A, far HTTPS
+  TXT   | honest     | honest   | far 0         | -       | default    | far TXT
+`;
+
+describe("with `first: far` near is asked only where all far addresses are near", () => {
+  test.each(rowsOf(FAR_FIRST))("%s: far %s, near %s: %s", async (type, far = "", near = "", wanted, finding, by, toWhom) => {
+    const site = await comparing({ near, far, compare: ", first: far" });
+    const found = await site.ask(type);
+    expect(outcomeOf(found)).toBe(wanted);
+    expect(found.comparison?.near ?? "-").toBe(finding);
+    expect(found.comparison?.by).toBe(by);
+    expect(found.toWhom.join(", ")).toBe(toWhom);
+    expect((await site.ask(type)).toWhom).toEqual([]);
+  });
+
+  test("a held near answer is given while far fails, and nobody else is shown the name", async () => {
+    const site = await comparing({
+      near: "honest",
+      far: "honest",
+      compare: ", first: far, verdict: 10s",
+      yaml: "cache: { stale: false, prefetch: false }\nanswers: { ttl: { max: 50s } }",
+    });
+    await site.ask();
+    site.follow("far", "servfail");
+    await site.bench.clock.advance(20_000);
+    expect(outcomeOf(await site.ask())).toBe("near 0");
+    await site.bench.clock.advance(60_000);
+    expect(await site.ask()).toMatchObject({ reply: { rcode: "SERVFAIL" }, toWhom: ["far A"] });
+  });
+});
+
 describe("a verdict", () => {
   test("asks its side only, for every type, until it expires", async () => {
     const site = await comparing({ near: "honest", far: "far", compare: ", verdict: 1h" });

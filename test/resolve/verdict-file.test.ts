@@ -19,7 +19,7 @@ import { runs } from "../support/properties.ts";
 import { siteWith } from "../support/site.ts";
 import { honest, respond } from "../support/zone-script.ts";
 
-const compare = { near: "near", far: "far", keepNearIf: "cn-ip", withinMs: 800, verdictMs: 86_400_000 };
+const compare = { near: "near", far: "far", keepNearIf: "cn-ip", first: "near", withinMs: 800, verdictMs: 86_400_000 } as const;
 const keyOf = (name: string) => verdictKey(nameOf(name), compare);
 const kept: Verdict = { side: "near", finding: "kept", type: TYPE.A, firm: true, foundAtMs: 0, fingerprint: "print" };
 const terms = { nowMs: 0, verdictMs: 1000, fingerprint: "print" };

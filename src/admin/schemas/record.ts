@@ -200,6 +200,9 @@ const explainedDecisionSchema = namedObject("ExplainedDecision", null, {
   route: nullable(Type.String({ description: "The group that is asked; null: it is answered here." })),
   near: nullable(Type.String({ description: "Of a comparison: the group at home." })),
   far: nullable(Type.String({ description: "Of a comparison: the other group." })),
+  first: nullable(
+    oneOf(["near", "far"], { description: "Of a comparison: `near` asks both together; `far` asks near only where needed." }),
+  ),
   answer: nullable(Type.String({ description: "What is answered here: `10.0.0.5`, `CNAME nas.lan`, `nodata`, `nxdomain`, …" })),
   action: Type.String({ description: "As in a query record." }),
   settings: Type.Record(Type.String(), Type.Unknown(), {

@@ -375,6 +375,7 @@ const EXPLAINED: Explained = {
     route: null,
     near: "domestic",
     far: "overseas",
+    first: "near",
     answer: null,
     action: "none",
     settings: { ipv6: "nodata", ttl: { min: "0s" } },
