@@ -23,6 +23,7 @@ export type Action =
       readonly near: AskedGroup;
       readonly far: AskedGroup;
       readonly keepNearIf: Networks;
+      readonly first: "near" | "far";
       readonly withinMs: number | null;
     }
   | { readonly kind: "answer"; readonly answer: OwnAnswer };
@@ -128,7 +129,7 @@ export class Lowering {
         place,
         `all addresses of an answer must be in the list, also behind an alias; one was enough for an answer of \`${of.group.name}\``,
       );
-      return { kind: "compare", near: of, far, keepNearIf, withinMs: afterMs };
+      return { kind: "compare", near: of, far, keepNearIf, first: "near", withinMs: afterMs };
     }
     if (isSelf(foreign) && isSelf(home)) {
       if (isSelf(poisoned) && isSelf(empty) && isSelf(failed)) return { kind: "upstream", group: of };
@@ -141,13 +142,32 @@ export class Lowering {
       return { kind: "upstream", group: !isSelf(poisoned) || !isSelf(failed) ? { ...of, fallback: group } : of };
     }
     if (isSelf(foreign)) {
-      // `compare.first: far`, which the language does not have yet.
+      const near = this.#group(home);
+      const keepNearIf = testsOf(outcome).find((networks) => this.#lists.isHome(networks));
+      const group = instead === null ? null : this.#group(instead);
+      if (near !== null && keepNearIf !== undefined) {
+        this.#findings.add(
+          "changed",
+          place,
+          `all addresses of an answer of \`${of.group.name}\`, and then of \`${near.group.name}\`, must be in the list; one of the first was enough`,
+        );
+        if (!isSelf(poisoned)) this.#addPoison(outcome, place);
+        const away = [empty, failed].filter((leaf) => !isSelf(leaf) && (group === null || leaf !== instead));
+        if (away.length > 0)
+          this.#findings.add(
+            "changed",
+            place,
+            `what comes after an empty or failed answer of \`${of.group.name}\`: nobody else is asked`,
+          );
+        if (group !== null) this.#reportFallback(of.group, group.group, { afterMs, place });
+        const far = group === null ? of : { ...of, fallback: { ...group, fallback: null }, afterMs };
+        return { kind: "compare", near, far, keepNearIf, first: "far", withinMs: null };
+      }
       this.#findings.add(
         "changed",
         place,
-        `\`${of.group.name}\` was asked first, and another group for names whose addresses are in the list; here \`${of.group.name}\` answers alone, so those names get addresses as seen from there`,
+        `\`${of.group.name}\` was asked first, and something else for names whose addresses are in the list; here \`${of.group.name}\` answers alone, so those names get addresses as seen from there`,
       );
-      const group = instead === null ? null : this.#group(instead);
       if (group !== null) this.#reportFallback(of.group, group.group, { afterMs, place });
       return { kind: "upstream", group: group === null ? of : { ...of, fallback: { ...group, fallback: null }, afterMs } };
     }

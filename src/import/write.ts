@@ -210,7 +210,10 @@ class Writer {
       case "compare": {
         const [list = ""] = this.#networks([action.keepNearIf], "near", true);
         const within = action.withinMs === null ? {} : { within: boundedMs(action.withinMs) };
-        return { compare: { near: this.#group(action.near), far: this.#group(action.far), keepNearIf: list, ...within } };
+        const first = action.first === "far" ? { first: "far" } : {};
+        return {
+          compare: { near: this.#group(action.near), far: this.#group(action.far), keepNearIf: list, ...first, ...within },
+        };
       }
     }
   }

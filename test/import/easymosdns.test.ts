@@ -191,11 +191,11 @@ describe("a bundle of easymosdns", () => {
     const outcome = await four(
       "{ primary: [forward_public, { if: local_ip, exec: [forward_local] }], secondary: [forward_remote], fast_fallback: 150 }",
     );
-    await expectDecisions(outcome, { "x.example": "public-then-remote" });
-    expect(outcome.config?.upstreams.groups).toMatchObject([
-      { name: "remote" },
-      { name: "public-then-remote", fallback: "remote" },
-    ]);
+    await expectDecisions(outcome, { "x.example": "local|public-then-remote" });
+    expect(outcome.config?.rules.at(-1)?.action).toMatchObject({ compare: { near: "local", first: "far" } });
+    expect(outcome.config?.upstreams.groups).toContainEqual(
+      expect.objectContaining({ name: "public-then-remote", fallback: "remote", fallbackAfterMs: 150 }),
+    );
   });
 
   test("an NXDOMAIN for AAAA, a blackhole of zeros and one with an address", async () => {
