@@ -110,7 +110,10 @@ function checkReferences({ upstreams, lists, poison, bogus, rules, routeros, exp
   const ruleReferences = [...(routeros?.addressLists ?? []), ...expect.map(({ value }) => value)].map(({ rule }) => rule);
   checkNames(ruleReferences, { what: "rule", section: "rules", names: actions.map(({ name }) => name.value) }, reader);
 
-  const patterns = [...groups.flatMap(({ never }) => never?.domains ?? []), ...actions.flatMap(({ domains }) => domains ?? [])];
+  const patterns = [
+    ...groups.flatMap(({ never }) => never?.domains ?? []),
+    ...actions.flatMap(({ domains }) => domains?.flat() ?? []),
+  ];
   const choiceLists = choices.map(({ name, keyPlace }) => ({ value: name, place: keyPlace }));
   checkListNames([...listsAmong(patterns), ...choiceLists], "domains", lists, reader);
   const nearLists = compares.map(({ keepNearIf }) => keepNearIf);

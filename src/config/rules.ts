@@ -19,12 +19,14 @@ import {
   key,
   keyword,
   mapOf,
+  mapOr,
   nameless,
   object,
   oneOrMore,
   optional,
   type Parsed,
   type RawOf,
+  refine,
   required,
   type Shape,
   text,
@@ -69,13 +71,31 @@ const RESERVED = new Map(
 );
 const EMPTY_CONDITION = "without this condition the rule would match every query";
 
+const domainsShape: Shape<readonly Located<string>[]> = oneOrMore(withPlace(domainPattern), EMPTY_CONDITION);
+
+/** Conditions on the name that must all hold. */
+type RawDomains = readonly (readonly Located<string>[])[];
+
+const allDomainsShape: Shape<RawDomains> = refine(
+  object("a map with `all`", {
+    all: required(
+      oneOrMore(domainsShape, EMPTY_CONDITION),
+      "Conditions that must all hold: each a pattern, or an array of patterns of which one must hold.",
+      () => [],
+    ),
+  }),
+  ({ all }) => all,
+);
+
+const oneDomainsShape: Shape<RawDomains> = refine(domainsShape, (domains) => [domains]);
+
 const ruleShape = object(
   "a map with `name`",
   {
     name: required(withPlace(ruleName), "Names the rule in logs, explanations and expectations.", nameless),
     domains: optional(
-      oneOrMore(withPlace(domainPattern), EMPTY_CONDITION),
-      "Condition: x is x and below, `.` every name, full:, keyword:, regexp:, list:NAME; ! excepts.",
+      mapOr(allDomainsShape, oneDomainsShape),
+      "Condition: x is x and below, `.` every name, full:, keyword:, regexp:, single:, list:NAME; ! excepts; { all: [...] } wants all.",
     ),
     clients: optional(
       withPlace(oneOrMore(clientOrNot, EMPTY_CONDITION)),
@@ -114,9 +134,11 @@ export const rulesShape: Shape<readonly Located<RawRule>[]> = arrayOf(withPlace(
 
 /** @param raw checked: the rule has at most one action. */
 export function toRuleOptions(raw: RawRule): RuleOptions {
+  const [domains = [], ...alsoDomains] = raw.domains?.map((patterns) => patterns.map(({ value }) => value)) ?? [];
   return {
     name: raw.name.value,
-    domains: raw.domains?.map(({ value }) => value) ?? [],
+    domains,
+    alsoDomains,
     clients: raw.clients?.value ?? [],
     ...typesOf(raw),
     action: actionOf(raw),
@@ -274,10 +296,11 @@ function checkOrderOfRule(own: Limits<Located<number> | null>, general: Limits<L
 /** Whether the rule decides every query that reaches it. */
 function matchesAll(rule: RawRule): boolean {
   const hasAction = rule.upstream !== null || rule.compare !== null || rule.answer !== null;
-  const patterns = rule.domains ?? [];
-  const everyName =
-    patterns.length === 0 ||
-    (patterns.some(({ value }) => value === ".") && !patterns.some(({ value }) => value.startsWith("!")));
+  const everyName = (rule.domains ?? []).every(
+    (patterns) =>
+      patterns.length === 0 ||
+      (patterns.some(({ value }) => value === ".") && !patterns.some(({ value }) => value.startsWith("!"))),
+  );
   return hasAction && rule.clients === null && rule.types === null && everyName;
 }
 

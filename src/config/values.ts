@@ -24,7 +24,7 @@ export const listReference = text({ expected: "a list such as `list:cn`", parse:
 export const domainPattern = text({
   expected: "a domain or a list such as `list:cn`",
   parse: parseDomainPattern,
-  examples: ["example.com", "list:cn", "full:www.example.com", "keyword:tracker", "regexp:^ad[0-9]", "!list:cn", "."],
+  examples: ["example.com", "list:cn", "full:www.example.com", "keyword:tracker", "regexp:^ad[0-9]", "single:", "!list:cn", "."],
 });
 
 /** A network, an address or a client id. */
@@ -144,7 +144,7 @@ function domainFix(written: string): string {
   return meant === undefined ? "write a name such as `example.com`" : `write \`${meant}\``;
 }
 
-/** `x`, `.`, `full:x`, `keyword:x`, `regexp:x`, `list:NAME`, each perhaps after `!`. */
+/** `x`, `.`, `full:x`, `keyword:x`, `regexp:x`, `single:`, `list:NAME`, each perhaps after `!`. */
 export function parseDomainPattern(written: string): Parsed<string> {
   const pattern = written.startsWith("!") ? written.slice(1) : written;
   const [, kind, rest = ""] = /^([a-z]+):(?!\/\/)(.*)$/s.exec(pattern) ?? [];
@@ -155,11 +155,18 @@ export function parseDomainPattern(written: string): Parsed<string> {
   if (kind === "keyword")
     return rest === "" ? { wrong: "`keyword:` is empty", fix: "write what names have to contain" } : { value: written };
   if (kind === "regexp") return asWritten(parseRegExp(rest));
+  if (kind === "single")
+    return rest === ""
+      ? { value: written }
+      : { wrong: "`single:` stands alone: it means every name of one label", fix: `write \`single:\`, or \`${rest}\`` };
   if (kind === "domain" || kind === "suffix")
     return { wrong: `\`${kind}:\` is no kind of pattern`, fix: `write \`${rest}\`: it means ${rest} and everything below` };
   if (kind === "geosite")
     return { wrong: "`geosite:` is no kind of pattern", fix: "declare the list in section `lists` and write `list:NAME`" };
-  return { wrong: `\`${kind}:\` is no kind of pattern`, fix: "use `full:`, `keyword:`, `regexp:` or `list:`, or a domain alone" };
+  return {
+    wrong: `\`${kind}:\` is no kind of pattern`,
+    fix: "use `full:`, `keyword:`, `regexp:`, `single:` or `list:`, or a domain alone",
+  };
 }
 
 function withSubdomainHint(pattern: string): Parsed<string> {

@@ -69,6 +69,10 @@ export class DomainSetBuilder {
 
   #addText(entry: Omit<TextPattern, "matches">): string | null {
     if (this.#texts.length >= MAX_TEXT_PATTERNS) return `more than ${MAX_TEXT_PATTERNS} keywords and regular expressions`;
+    if (entry.kind === "single") {
+      this.#texts.push({ ...entry, matches: (text) => !text.includes(".") });
+      return null;
+    }
     if (entry.kind === "keyword") {
       const keyword = entry.text.toLowerCase();
       if (keyword === "" || keyword.length > MAX_KEYWORD_LENGTH) return "a keyword that can be in no name";

@@ -91,10 +91,11 @@ export class DomainSet {
             patternText({ kind: match.kind, name: names.nameOf(match.entry) }),
         };
       case "keyword":
-      case "regexp": {
+      case "regexp":
+      case "single": {
         const text = texts[match.entry];
         if (text === undefined) throw new Error("a match of another set");
-        return { list, source: text.source, line: text.line, pattern: patternText(text) };
+        return { list, source: text.source, line: text.line, pattern: `${text.kind}:${text.text}` };
       }
       default:
         return unreachable(match.kind);
@@ -142,9 +143,9 @@ export function outranks(left: Match, right: Match): boolean {
     : left.kind === "full" && right.kind === "suffix";
 }
 
-/** A keyword or regular expression. */
+/** A keyword, a regular expression, or the pattern of single labels. */
 export interface TextPattern {
-  readonly kind: "keyword" | "regexp";
+  readonly kind: "keyword" | "regexp" | "single";
   readonly text: string;
   readonly matches: (nameText: string) => boolean;
   readonly source: string;

@@ -5,7 +5,9 @@ import type { DomainSet, Match } from "./domain-set.ts";
 /** An element of a domain set. A suffix stands for the name itself and everything below it; the suffix of the root is everything. */
 export type Pattern =
   | { readonly kind: "suffix" | "full"; readonly name: Name }
-  | { readonly kind: "keyword" | "regexp"; readonly text: string };
+  | { readonly kind: "keyword" | "regexp"; readonly text: string }
+  /** Every name of one label. */
+  | { readonly kind: "single"; readonly text: "" };
 
 export interface BadPattern {
   readonly kind: "bad";
@@ -18,8 +20,9 @@ interface DomainCondition {
   readonly target: Pattern | { readonly kind: "list"; readonly list: string };
 }
 
-/** Reads `x`, `domain:x`, `.`, `full:x`, `keyword:x`, `regexp:x`. */
+/** Reads `x`, `domain:x`, `.`, `full:x`, `keyword:x`, `regexp:x`, `single:`. */
 export function parsePattern(text: string): Pattern | BadPattern {
+  if (text === "single:") return { kind: "single", text: "" };
   const [, prefix = "", rest = text] = /^(full|domain|keyword|regexp):(.*)$/s.exec(text) ?? [];
   if (prefix === "keyword" || prefix === "regexp") {
     if (rest === "") return bad(`${text} has nothing after ${prefix}:`);
@@ -55,6 +58,7 @@ export function patternText(pattern: Pattern): string {
       return `full:${nameText(pattern.name)}`;
     case "keyword":
     case "regexp":
+    case "single":
       return `${pattern.kind}:${pattern.text}`;
   }
 }

@@ -147,7 +147,9 @@ function reasonOf(decision: Decision): string {
 
 /** The faults in the patterns of the rules, one sentence each. A `Decider` accepts rules without faults. */
 export function ruleProblems(rules: readonly RuleOptions[]): string[] {
-  return rules.flatMap(({ name, domains }) => domainProblems(domains).map((problem) => `rule ${name}: ${problem}`));
+  return rules.flatMap(({ name, domains, alsoDomains }) =>
+    [domains, ...alsoDomains].flatMap(domainProblems).map((problem) => `rule ${name}: ${problem}`),
+  );
 }
 
 /** The faults in the patterns of the groups' `never`, one sentence each. An `EgressPolicy` accepts groups without faults. */

@@ -33,7 +33,7 @@ const MAX_ENTRIES = 10_000;
 
 /**
  * Finds the lists that disagree. Between the lists of one `longest` the better match decides, and the list named first wins a tie; between lists
- * of different rules the first rule decides. Rules with conditions on clients or types, and a `longest` with `domains`, are deliberate
+ * of different rules the first rule decides. Rules with further conditions, and a `longest` with `domains`, are deliberate
  * exceptions and are left out.
  */
 export function listConflicts(rules: readonly RuleOptions[], lists: DomainLists): ListConflict[] {
@@ -56,10 +56,10 @@ function claimsOf(rules: readonly RuleOptions[], lists: DomainLists): readonly P
 }
 
 function claimsOfRule(
-  { name: rule, domains, clients, types, exceptTypes, action }: RuleOptions,
+  { name: rule, domains, alsoDomains, clients, types, exceptTypes, action }: RuleOptions,
   lists: DomainLists,
 ): PlacedClaim[] {
-  if (clients.length > 0 || types.length > 0 || exceptTypes.length > 0) return [];
+  if (clients.length + types.length + exceptTypes.length + alsoDomains.length > 0) return [];
   if (action?.kind === "longest" && domains.length === 0) {
     return action.choices.map(({ list, group }) => ({ list, rule, group, set: listNamed(lists, list), filter: null }));
   }

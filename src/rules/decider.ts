@@ -127,7 +127,7 @@ export class Decider {
         steps?.push(hitStep(rule.name, "modifies", match));
         continue;
       }
-      const leavesZone = zone === null || rule.opens(question.name, zone.name);
+      const leavesZone = zone === null || rule.opens(question.name, zone);
       steps?.push(hitStep(rule.name, leavesZone ? "decides" : "closed", match));
       if (!leavesZone) break;
       return this.#runAction(rule, { rule: rule.name, match, settings }, query);

@@ -19,7 +19,7 @@ import {
 
 interface EgressParts {
   readonly groups: readonly Pick<GroupOptions, "name" | "never">[];
-  readonly rules: readonly Pick<RuleOptions, "domains" | "action">[];
+  readonly rules: readonly Pick<RuleOptions, "domains" | "alsoDomains" | "action">[];
   readonly lists: DomainLists;
 }
 
@@ -100,8 +100,8 @@ class GroupPolicy {
 
 /** The lists in the order in which the rules name them, then those that only a `never` names; each once. */
 function listsInUse(groups: EgressParts["groups"], rules: EgressParts["rules"]): string[] {
-  const byRules = rules.flatMap(({ domains, action }) => [
-    ...domains.flatMap((text) => listNameIn(text) ?? []),
+  const byRules = rules.flatMap(({ domains, alsoDomains, action }) => [
+    ...[domains, ...alsoDomains].flat().flatMap((text) => listNameIn(text) ?? []),
     ...(action?.kind === "longest" ? action.choices.map(({ list }) => list) : []),
   ]);
   const byNever = groups.flatMap(({ never }) => never?.domains.flatMap((text) => listNameIn(text) ?? []) ?? []);

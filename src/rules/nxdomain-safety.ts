@@ -30,11 +30,12 @@ function canAnswer({ action }: Rule): boolean {
 }
 
 // A name below that the rule does not deny goes on to later rules, and in the end to the first group.
-function deniesAllBelow({ domains }: Rule, name: Name): boolean {
-  if (domains === null) return true;
+function deniesAllBelow({ filters }: Rule, name: Name): boolean {
   const below = anyNameBelow(name);
-  if (domains.excepted.some((except) => except.match(below) !== null || canReachBelow(except, name))) return false;
-  return domains.wanted.length === 0 || domains.wanted.some((wanted) => holdsAllBelow(wanted, name));
+  return filters.every(({ wanted, excepted }) => {
+    if (excepted.some((except) => except.match(below) !== null || canReachBelow(except, name))) return false;
+    return wanted.length === 0 || wanted.some((set) => holdsAllBelow(set, name));
+  });
 }
 
 // A keyword in a name is in every name below it too. A regular expression may be anchored at the start.
@@ -72,7 +73,7 @@ export class SpecialExistence {
 
   /** Whether any rule lets this name of the zone out for some type or client, or a name below it. Then NXDOMAIN is wrong (RFC 8020 §2). */
   leavesAtOrBelow(name: Name, zone: SpecialZone): boolean {
-    return zone.opens && (this.#holdsBelow(name) || this.#rules.some((rule) => rule.opens(name, zone.name)));
+    return zone.opens && (this.#holdsBelow(name) || this.#rules.some((rule) => rule.opens(name, zone)));
   }
 
   #holdsBelow(name: Name): boolean {

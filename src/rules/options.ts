@@ -40,6 +40,8 @@ export interface RuleOptions {
   readonly name: string;
   /** Patterns and `list:NAME` as written; `!` before one excepts it. */
   readonly domains: readonly string[];
+  /** Further conditions of the kind of `domains`, all of which must hold too. */
+  readonly alsoDomains: readonly (readonly string[])[];
   /** CIDRs, addresses and client ids; `!` before one excepts it. */
   readonly clients: readonly string[];
   /** Type numbers. */

@@ -8,6 +8,7 @@ import type { Lists } from "../lists/load.ts";
 import { type Pattern, parseDomainCondition } from "../lists/patterns.ts";
 import type { RuleQuestion } from "./decision.ts";
 import type { RuleAction, RuleModifiers, RuleOptions } from "./options.ts";
+import type { SpecialZone } from "./special-zones.ts";
 
 /** Why a rule does not match: its first condition that fails. */
 export type Miss = "types" | "clients" | "domains" | "excepted" | "longest";
@@ -21,18 +22,19 @@ export class Rule {
   readonly action: RuleAction | null;
   /** null = the rule changes nothing. */
   readonly modifiers: RuleModifiers | null;
-  readonly domains: DomainFilter | null;
+  /** The conditions on the name. All must hold; the match of the first is that of the rule. */
+  readonly filters: readonly DomainFilter[];
   readonly types: TypeCondition | null;
   readonly #clients: ClientCondition | null;
   /** The lists of action `longest`; null for other actions. */
   readonly #choices: readonly Choice[] | null;
 
   constructor(options: RuleOptions, { lists, addresses }: { readonly lists: DomainLists; readonly addresses: ClientAddresses }) {
-    const { name, action, modifiers, domains, clients } = options;
+    const { name, action, modifiers, domains, alsoDomains, clients } = options;
     this.name = name;
     this.action = action;
     this.modifiers = Object.values(modifiers).some((value) => value !== undefined) ? modifiers : null;
-    this.domains = domains.length === 0 ? null : new DomainFilter(domains, lists);
+    this.filters = [domains, ...alsoDomains].flatMap((texts) => (texts.length === 0 ? [] : [new DomainFilter(texts, lists)]));
     this.types = typeCondition(options);
     this.#clients = clients.length === 0 ? null : new ClientCondition(clients, addresses);
     this.#choices =
@@ -52,8 +54,13 @@ export class Rule {
 
   /** Tests only the conditions on the name. */
   testName(name: Name): Hit | "domains" | "excepted" | "longest" {
-    const hit = this.domains === null ? "unconditional" : this.domains.test(name);
-    if (hit === "domains" || hit === "excepted" || this.#choices === null) return hit;
+    let hit: Hit = "unconditional";
+    for (const filter of this.filters) {
+      const result = filter.test(name);
+      if (result === "domains" || result === "excepted") return result;
+      if (hit === "unconditional") hit = result;
+    }
+    if (this.#choices === null) return hit;
     return findBestMatch(this.#choices, name) ?? "longest";
   }
 
@@ -66,12 +73,12 @@ export class Rule {
 
   /** The sets that names match by, in `domains` and `longest`. */
   sets(): DomainSet[] {
-    return [...(this.domains?.wanted ?? []), ...(this.#choices?.map(({ set }) => set) ?? [])];
+    return [...this.filters.flatMap(({ wanted }) => wanted), ...(this.#choices?.map(({ set }) => set) ?? [])];
   }
 
   /** Whether the rule, which matches the name, lets the name out of a special zone: by a pattern of `domains` or `longest` in that zone. */
-  opens(name: Name, zone: Name): boolean {
-    if (this.domains?.opens(name, zone) === true) return true;
+  opens(name: Name, zone: SpecialZone): boolean {
+    if (this.filters.some((filter) => filter.opens(name, zone))) return true;
     return this.#choices !== null && liesWithin(findBestMatch(this.#choices, name)?.found ?? null, zone);
   }
 }
@@ -162,17 +169,17 @@ export class DomainFilter {
   }
 
   /** Whether a pattern that holds the name lies at or below the zone, which also holds the name. */
-  opens(name: Name, zone: Name): boolean {
+  opens(name: Name, zone: SpecialZone): boolean {
     return this.wanted.some((set) => liesWithin(set.match(name), zone));
   }
 }
 
 /**
  * Whether the pattern of a match lies at or below a zone. Both are suffixes of one name, so their lengths tell. Keywords and regular expressions lie
- * nowhere.
+ * nowhere, and the pattern of single labels in those zones that have no other name.
  */
-function liesWithin(match: Match | null, zone: Name): boolean {
-  return match !== null && match.wireLength >= zone.length;
+function liesWithin(match: Match | null, { name, single }: SpecialZone): boolean {
+  return match !== null && (match.kind === "single" ? single : match.wireLength >= name.length);
 }
 
 function findFirstMatch(sets: readonly DomainSet[], name: Name): RuleMatch | null {

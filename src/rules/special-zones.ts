@@ -12,6 +12,8 @@ export interface SpecialZone {
   readonly below: "nodata" | "nxdomain";
   /** Whether a rule with a pattern at or below the zone can let names out. */
   readonly opens: boolean;
+  /** Whether the zone is any single label, and none of those that RFCs or custom name. */
+  readonly single: boolean;
   /** Whether the answer denies a name that exists on the internet. */
   readonly denies: boolean;
 }
@@ -80,9 +82,9 @@ export class SpecialZones {
 
   constructor(options: SpecialOptions) {
     for (const name of [...LOCAL_ZONES, ...REVERSE_ZONES].map(zoneName)) {
-      this.#add({ name, apex: "nodata", below: "nxdomain", opens: true, denies: false });
+      this.#add({ name, apex: "nodata", below: "nxdomain", opens: true, single: false, denies: false });
     }
-    this.#add({ name: LOCALHOST, apex: "nodata", below: "nodata", opens: true, denies: false });
+    this.#add({ name: LOCALHOST, apex: "nodata", below: "nodata", opens: true, single: false, denies: false });
     for (const pointer of LOOPBACK_POINTERS) {
       this.#held.add(pointer);
       addAncestors(this.#held, pointer);
@@ -90,10 +92,10 @@ export class SpecialZones {
     this.#designated = options.ddr ? designatedResolvers(options.ddr) : [];
     if (options.ddr) this.#held.add(DESIGNATED);
     // RFC 9462 §6.4: queries for resolver.arpa must not be forwarded.
-    this.#add({ name: zoneName("resolver.arpa"), apex: "nodata", below: "nodata", opens: false, denies: false });
+    this.#add({ name: zoneName("resolver.arpa"), apex: "nodata", below: "nodata", opens: false, single: false, denies: false });
     const denied = [...(options.firefoxCanary ? FIREFOX_CANARY : []), ...(options.privateRelay ? PRIVATE_RELAY : [])];
     for (const name of denied.map(zoneName)) {
-      this.#switched.push({ name, apex: "nxdomain", below: "nxdomain", opens: false, denies: true });
+      this.#switched.push({ name, apex: "nxdomain", below: "nxdomain", opens: false, single: false, denies: true });
     }
   }
 
@@ -202,7 +204,7 @@ function isAnsweredForSingleLabels(type: number): boolean {
 }
 
 function singleLabel(name: Name): SpecialZone {
-  return { name, apex: "nodata", below: "nodata", opens: true, denies: false };
+  return { name, apex: "nodata", below: "nodata", opens: true, single: true, denies: false };
 }
 
 /** Where the last label begins; -1 for the root. */

@@ -82,6 +82,7 @@ describe("a file that uses every section", () => {
       { name: "guests", action: null, modifiers: { log: false } },
       { name: "lan", action: { kind: "upstream", group: "router" }, modifiers: {} },
       { name: "ads", action: { kind: "answer", answer: "nodata" }, modifiers: {} },
+      { name: "games", action: null, modifiers: { stale: false } },
       { name: "tv", action: { kind: "upstream", group: "domestic" }, modifiers: {} },
       {
         name: "split",

@@ -320,6 +320,21 @@ describe("rules", () => {
       "2:45 rules[0].answer: a rule with `types` cannot answer `zero`: `zero` is an address, and these types hold none",
     ],
     [
+      "conditions that must all hold are listed",
+      `${GROUP}rules: [{ name: x, domains: { all: [] }, upstream: a }]`,
+      "2:36 rules[0].domains.all: nothing is listed here: without this condition the rule would match every query",
+    ],
+    [
+      "a list among them exists",
+      `${GROUP}rules: [{ name: x, domains: { all: [a.example, ['list:b', c]] }, upstream: a }]`,
+      "2:49 rules[0].domains.all[1][0]: there is no list `b`",
+    ],
+    [
+      "the pattern of single labels stands alone",
+      `${GROUP}rules: [{ name: x, domains: 'single:nas', upstream: a }]`,
+      "2:29 rules[0].domains: `single:` stands alone: it means every name of one label",
+    ],
+    [
       "types that a rule excepts do not stand beside those it wants",
       `${GROUP}rules: [{ name: x, types: [A, '!AAAA'], upstream: a }]`,
       "2:27 rules[0].types: types with `!` and types without it stand together: the types without it are the only ones that match",

@@ -48,7 +48,16 @@ function answerWith(addresses: readonly string[]): Answer {
 
 const compare = { near: "near", far: "far", keepNearIf: "cn-ip", first: "near", withinMs: 800, verdictMs: 1000 } as const;
 const rules: RuleOptions[] = [
-  { name: "others", domains: [], clients: [], types: [], exceptTypes: [], action: { kind: "compare", compare }, modifiers: {} },
+  {
+    name: "others",
+    domains: [],
+    alsoDomains: [],
+    clients: [],
+    types: [],
+    exceptTypes: [],
+    action: { kind: "compare", compare },
+    modifiers: {},
+  },
 ];
 
 function classifierOf(list: string, poison: readonly string[] = ["list:poison", "203.0.113.0/31"]) {

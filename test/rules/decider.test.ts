@@ -53,6 +53,25 @@ describe("which rule decides", () => {
     expect(by("192.0.2.1", "radio")).toBe("nobody>first");
   });
 
+  test("all of several conditions on the name must hold, and the first one names the match", () => {
+    const { decide } = site({
+      lists: { cn: ["cn.example", "game.example"], games: ["game.example", "game.org"] },
+      rules: [rule("both", "a", { domains: ["list:cn"], alsoDomains: [["list:games", "shop"], ["!full:x.game.example"]] })],
+    });
+    const decision = decide("www.game.example");
+    expect(gist(decision)).toBe("both>a");
+    expect(decision.context.match?.set.list).toBe("cn");
+    for (const other of ["cn.example", "game.org", "x.game.example"]) expect(gist(decide(other))).toBe("nobody>first");
+  });
+
+  test("`single:` means names of one label, and lets them out, but no zone with a name of its own", () => {
+    const { decide } = site({ rules: [rule("router", "router", { domains: ["single:"] })] });
+    expect(gist(decide("nas"))).toBe("router>router");
+    expect(gist(decide("nas MX"))).toBe("router>router");
+    expect(gist(decide("nas.example"))).toBe("nobody>first");
+    for (const zone of ["lan", "localhost", "test"]) expect(gist(decide(`${zone} TXT`))).toBe("special>nodata");
+  });
+
   test("`!` before a client or a type excepts it; exceptions alone mean all others", () => {
     const { decide } = site({
       rules: [

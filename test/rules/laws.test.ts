@@ -23,7 +23,10 @@ const someName = fc.constantFrom(...universe);
 const pattern = fc.oneof(
   { weight: 4, arbitrary: someName },
   { weight: 2, arbitrary: someName.map((text) => `full:${text}`) },
-  { weight: 1, arbitrary: fc.constantFrom("keyword:ads", "keyword:a.b", "regexp:^ads\\.", "regexp:b\\.example$", ".") },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom("keyword:ads", "keyword:a.b", "regexp:^ads\\.", "regexp:b\\.example$", "single:", "."),
+  },
 );
 const lists = fc.record({ near: fc.array(pattern, { maxLength: 3 }), far: fc.array(pattern, { maxLength: 3 }) });
 const domain = fc
@@ -40,6 +43,10 @@ const someRules = fc
     fc.record({
       does: action,
       domains: fc.array(domain, { maxLength: 3 }),
+      alsoDomains: fc.oneof(
+        { weight: 3, arbitrary: fc.constant([]) },
+        { weight: 1, arbitrary: fc.array(fc.array(domain, { minLength: 1, maxLength: 2 }), { maxLength: 2 }) },
+      ),
       clients: fc.constantFrom<string[][]>([], [], ["10.0.7.0/24"], ["tv", "10.0.7.1"], ["!tv"], ["!10.0.7.0/24"]),
       types: fc.constantFrom<number[][]>([], [], [TYPE.A], [TYPE.AAAA, TYPE.TXT]),
       exceptTypes: fc.constantFrom<number[][]>([], [], [TYPE.A], [TYPE.AAAA, TYPE.TXT]),
@@ -167,10 +174,13 @@ function plainly(text: SiteText, question: { text: string; type: number }, reque
     const { types: wanted, exceptTypes } = options;
     const typed = (wanted.length === 0 || wanted.includes(question.type)) && !exceptTypes.includes(question.type);
     const by = longestOf(options, text, question.text);
-    const holds = domainsHold(options.domains, text, question.text) && (by !== null || options.action?.kind !== "longest");
+    const conditions = [options.domains, ...options.alsoDomains];
+    const holds =
+      conditions.every((domains) => domainsHold(domains, text, question.text)) &&
+      (by !== null || options.action?.kind !== "longest");
     if (!typed || !clientsHold(options.clients, requester) || !holds || options.action === null) continue;
     const patterns = expanded(
-      options.domains.filter((written) => !written.startsWith("!")),
+      conditions.flat().filter((written) => !written.startsWith("!")),
       text,
     );
     const within = [...patterns, ...(by === null ? [] : [by.pattern])].filter((written) => fits(written, question.text));
@@ -187,6 +197,7 @@ function specialZone({ text, type }: { text: string; type: number }): string | n
 }
 
 function isWithinZone(written: string, zone: string): boolean {
+  if (written === "single:") return zone !== "lan";
   return (
     /^(full:)?[a-z]/.test(written) &&
     `.${written.replace("full:", "")}`.endsWith(`.${zone}`) &&
@@ -215,6 +226,7 @@ function domainsHold(domains: readonly string[], text: SiteText, asked: string):
 
 function fits(written: string, asked: string): boolean {
   if (written === ".") return true;
+  if (written === "single:") return !asked.includes(".");
   if (written.startsWith("full:")) return asked === written.slice(5);
   if (written.startsWith("keyword:")) return asked.includes(written.slice(8));
   if (written.startsWith("regexp:")) return new RegExp(written.slice(7)).test(asked);
@@ -234,6 +246,6 @@ function longestOf({ action: does }: RuleOptions, text: SiteText, asked: string)
 
 function worth(written: string): number {
   if (written.startsWith("full:")) return 1_000;
-  if (written.startsWith("keyword:") || written.startsWith("regexp:")) return 1;
+  if (/^(keyword|regexp|single):/.test(written)) return 1;
   return written === "." ? 2 : 2 + written.length;
 }

@@ -78,6 +78,7 @@ export function rule(
   return {
     name: ruleName,
     domains: [],
+    alsoDomains: [],
     clients: [],
     types: [],
     exceptTypes: [],
