@@ -56,7 +56,7 @@ export class RouterRest {
    * @throws RouterRefusal
    */
   async call(method: "GET" | "POST", path: string, body?: Readonly<Record<string, unknown>>): Promise<unknown> {
-    const sending = this.#send(method, path, body);
+    const sending = this.#send(method, path, body === undefined ? null : JSON.stringify(body));
     sending.reply.catch(() => {});
     const reply = await awaitWithin(this.#clock, TIMEOUT_MS, sending.reply);
     if (reply !== null) return reply.value;
@@ -68,22 +68,25 @@ export class RouterRest {
     this.#agent.destroy();
   }
 
-  #send(method: string, path: string, body: Readonly<Record<string, unknown>> | undefined) {
+  #send(method: string, path: string, body: string | null) {
     const { url, user, password } = this.#access;
-    const text = body === undefined ? "" : JSON.stringify(body);
     const send = url.startsWith("https:") ? request : requestPlain;
     const { promise, resolve, reject } = Promise.withResolvers<{ readonly value: unknown }>();
     const headers = {
       authorization: `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`,
-      ...(body === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(text) }),
+      ...(body === null ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(body) }),
     };
     const sent = send(new URL(`/rest/${path}`, url), { method, headers, agent: this.#agent }, (response) => {
       buffer(response)
         .then((bytes) => resolve({ value: readReply(response.statusCode ?? 0, bytes) }))
         .catch(reject);
     });
-    sent.on("error", (error) => reject(new RouterRefusal(null, connectionText(error))));
-    sent.end(text);
+    sent.on("error", (error: Error & { readonly code?: string }) => {
+      // The router closed the idle connection at the moment of the call. What may have been done twice is told by the router.
+      if (sent.reusedSocket && error.code === "ECONNRESET") this.#send(method, path, body).reply.then(resolve, reject);
+      else reject(new RouterRefusal(null, connectionText(error)));
+    });
+    sent.end(body ?? "");
     return { reply: promise, abort: () => void sent.destroy() };
   }
 }

@@ -260,7 +260,7 @@ describe("over time", () => {
     expect(new Set(list())).toEqual(new Set(addresses));
   });
 
-  test("an entry that was removed by hand is back within ten minutes", async () => {
+  test("an entry that was removed by hand is back when its list is looked at again", async () => {
     const { clock, ask, list, router } = await settledScene();
     void ask(["203.0.113.7"], { ttlSeconds: 3600 });
     await clock.advance(CALL_MS);

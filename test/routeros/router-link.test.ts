@@ -1,10 +1,16 @@
+import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { RouterRest } from "../../src/routeros/rest.ts";
+import { serve, waitingQueries } from "../../src/server/pipeline.ts";
+import type { QueryEvent } from "../../src/server/query-event.ts";
 import { tlsFixture } from "../listen/support/site.ts";
 import { fakeClock } from "../support/fake-clock.ts";
 import { directory } from "../support/files.ts";
+import { queryWire } from "../support/message.ts";
 import { openRest, type RestSetup } from "../support/routeros/rest.ts";
 import { Router } from "../support/routeros/router.ts";
 import { siteWith } from "../support/site.ts";
@@ -59,6 +65,22 @@ describe("the REST client", () => {
     await clock.advance(10_000);
     await expect(call).rejects.toMatchObject({ status: null, message: "no reply within 10 s" });
   });
+
+  test("asks once more where the router has just closed the idle connection", async () => {
+    const asked = new Map<Socket, number>();
+    const server = createServer(({ socket }, response) => {
+      asked.set(socket, (asked.get(socket) ?? 0) + 1);
+      if (asked.get(socket) === 2) socket.resetAndDestroy();
+      else response.end("[]");
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    onTestFinished(() => void server.close());
+    const { rest } = restOf(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    expect(await rest.call("GET", "ip/dns")).toEqual([]);
+    expect(await rest.call("GET", "ip/dns")).toEqual([]);
+    expect(asked.size).toBe(2);
+  });
 });
 
 describe("a server with a router", () => {
@@ -80,6 +102,24 @@ devices: { router: true }`;
     expect(router.rows(IPV4)).toMatchObject([{ list: "WORLD", address: "203.0.113.7", timeout: "20m" }]);
     expect(await (await site.api("router")).json()).toMatchObject({ problem: null, lists: [{ list: "WORLD", entries: 1 }] });
     expect(await (await site.api("/metrics")).text()).toMatch(/^fenliu_router_results_total\{result="held"\} 1$/m);
+  });
+
+  test("shows in the record that a reply was sent first; a hit of the cache is answered without a promise", async () => {
+    const site = await siteWith({
+      upstreams: { main: honest("page.example 300 A 203.0.113.7") },
+      yaml: "rules: [{ name: all, upstream: main }]",
+    });
+    const edits: (readonly string[] | undefined)[] = [];
+    const serving = {
+      state: site.app.state,
+      recorder: { observe: ({ resolution }: QueryEvent) => void edits.push(resolution?.edits) },
+      waiting: waitingQueries(),
+      feed: { see: ({ untilMs }: { readonly untilMs: number | null }) => (untilMs === null ? null : Promise.resolve(false)) },
+    };
+    const client = { address: "127.0.0.1", port: 5000, transport: "udp", http: null, method: null, clientId: null } as const;
+    await serve(serving, queryWire("page.example", "A"), client);
+    expect(serve(serving, queryWire("page.example", "A"), client)).not.toBeInstanceOf(Promise);
+    expect(edits).toEqual([["sent before its addresses were in the router's list"], undefined]);
   });
 
   test("answers when the router is gone, and keeps the feeder over a reload that does not concern it", async () => {
