@@ -6,6 +6,7 @@ import type { LogStatus, QueryRecord, RecordText } from "../log/record.ts";
 import type { Summary, SummaryRequest } from "../log/summary.ts";
 import type { Health } from "./schemas/health.ts";
 import type { CachedAnswer, Explained } from "./schemas/record.ts";
+import type { RouterCheck } from "./schemas/router.ts";
 import type {
   CacheView,
   ConfigCheck,
@@ -67,6 +68,8 @@ export interface Control {
    * @throws ControlError `invalid` if the URL is no https URL, or `failover` holds something that is no address.
    */
   routerosScript(request: RouterScriptRequest): Promise<string>;
+  /** Compares the router of section `routeros` with what this server needs. @throws ControlError `missing`, `failed`. */
+  checkRouter(): Promise<RouterCheck>;
   /**
    * A configuration profile for Apple devices.
    * @param baseUrl where clients reach the DoH service, with or without its path.

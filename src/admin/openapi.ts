@@ -5,10 +5,17 @@ import { problemSchema } from "./problem.ts";
 import { HEALTH_SCHEMAS } from "./schemas/health.ts";
 import { closedObject, type NamedSchema } from "./schemas/named.ts";
 import { RECORD_SCHEMAS } from "./schemas/record.ts";
+import { ROUTER_SCHEMAS } from "./schemas/router.ts";
 import { VIEW_SCHEMAS } from "./schemas/views.ts";
 
 /** Every schema that other schemas or operations refer to. */
-export const NAMED_SCHEMAS: readonly NamedSchema[] = [...RECORD_SCHEMAS, ...VIEW_SCHEMAS, ...HEALTH_SCHEMAS, problemSchema];
+export const NAMED_SCHEMAS: readonly NamedSchema[] = [
+  ...RECORD_SCHEMAS,
+  ...VIEW_SCHEMAS,
+  ...ROUTER_SCHEMAS,
+  ...HEALTH_SCHEMAS,
+  problemSchema,
+];
 
 /** One route: the document shows this description, and the server checks requests by it. */
 interface Operation {

@@ -90,6 +90,8 @@ const OPTIONS = {
   without: { type: "string", multiple: true },
   /** Take away what was set up. */
   remove: { type: "boolean" },
+  /** Print what puts findings right. */
+  fix: { type: "boolean" },
   help: { type: "boolean", short: "h" },
   version: { type: "boolean" },
 } as const;

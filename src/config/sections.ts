@@ -181,11 +181,34 @@ export function toDdnsOptions({ tokens, onDoh }: RawDdns): DdnsOptions {
 
 const word = wordLike(/./s, "a text", { wrong: "an empty text", fix: "write a name" });
 
+const fingerprint = text({
+  expected: "a SHA-256 fingerprint",
+  parse: (written): Parsed<string> => {
+    const hex = written.replaceAll(":", "").toLowerCase();
+    if (/^[0-9a-f]{64}$/.test(hex)) return { value: hex };
+    return {
+      wrong: `\`${written}\` is no SHA-256 fingerprint`,
+      fix: "write its 64 digits, as `/certificate print detail` shows them",
+    };
+  },
+});
+
 export const routerosShape = object("a map with `url`, `user` and `passwordFile`", {
   url: required(url("https", "http"), "Where the router's REST API is."),
   user: required(word, "The router's user."),
   passwordFile: required(readableFile, "File whose first line is the password."),
   ca: optional(readableFile, "PEM file of the authority that the router's certificate comes from, or of the certificate itself."),
+  fingerprint: key(orNull(fingerprint), "SHA-256 of the router's own certificate, in place of an authority.", null),
+  doh: key(
+    orNull(url("https")),
+    "Where the router reaches Fenliu: what it is checked for, and the set-up script leads to.",
+    null,
+  ),
+  check: key(
+    orFalse(duration("1m", "7d")),
+    "How often the router is checked for the metrics; false: only when somebody asks.",
+    "1h",
+  ),
   addressLists: key(
     arrayOf(
       object("a map with `rule` and `list`", {

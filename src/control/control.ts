@@ -18,6 +18,7 @@ import {
 } from "../admin/control.ts";
 import type { Health } from "../admin/schemas/health.ts";
 import type { CachedAnswer, Explained } from "../admin/schemas/record.ts";
+import type { RouterCheck } from "../admin/schemas/router.ts";
 import type {
   CacheView,
   ConfigCheck,
@@ -62,6 +63,7 @@ import type { Versions } from "./history.ts";
 import { type HostsChange, hiddenHosts, hostPattern, hostRecord, withHost, withoutHost } from "./hosts.ts";
 import { querySourceOf } from "./query-source.ts";
 import type { QueryRecorder } from "./recorder.ts";
+import { RouterWatch } from "./router.ts";
 import {
   cachedAnswer,
   cacheView,
@@ -117,6 +119,7 @@ export class ServerControl implements Control {
   readonly #explainer: Explainer;
   readonly #clock: Clock;
   readonly #watch: ProcessWatch;
+  readonly #routerWatch: RouterWatch;
   readonly #counts = new RisingCounts();
   readonly #health: HealthWatch;
   /** The shown form of a configuration: parsing a large text takes long, and clients may ask often. */
@@ -129,6 +132,12 @@ export class ServerControl implements Control {
     this.#explainer = new Explainer({ server, queries: this.queries, drafts, versions: () => server.versions });
     this.#clock = clock;
     this.#watch = watch;
+    this.#routerWatch = new RouterWatch({
+      config: () => this.#state.config,
+      hosts: () => this.#state.policy.hosts,
+      hasAnswer: (name, type) => this.#hasAnswer(name, type),
+      clock,
+    });
     this.#health = new HealthWatch({
       clock,
       vitals: () => ({
@@ -145,6 +154,7 @@ export class ServerControl implements Control {
 
   /** May be called again. */
   close(): void {
+    this.#routerWatch.close();
     this.#health.close();
   }
 
@@ -303,6 +313,7 @@ export class ServerControl implements Control {
       reloads: reloads.read(),
       build: { version: version(), node: process.version },
       nowWallMs: this.#clock.wallMs(),
+      routerCheck: this.#routerWatch.metrics(),
       counts: this.#counts,
     });
   }
@@ -315,6 +326,15 @@ export class ServerControl implements Control {
 
   appleProfile(baseUrl: string): string {
     return appleProfile(this.#place(baseUrl));
+  }
+
+  checkRouter(): Promise<RouterCheck> {
+    return this.#routerWatch.check();
+  }
+
+  async #hasAnswer(name: string, type: string): Promise<boolean> {
+    const request = { name, type, client: null, clientId: null, resolve: true, version: null };
+    return ((await this.explain(request)).outcome?.answers.length ?? 0) > 0;
   }
 
   #place(baseUrl: string): ServerPlace {

@@ -80,6 +80,37 @@ export const SAID = {
   "health.logWell": "Queries are recorded.",
   "health.logOff": "Queries are not recorded: `log.queries.enabled` is false.",
   "health.logFailing": "Queries are not recorded: {reason}.",
+  "router.clock": "With a clock at {seen} the router believes no certificate: from the next connection on no name resolves.",
+  "router.timeServers":
+    "Time servers by address: {seen}. Names cannot be resolved before the time is right: after a power cut the clock stays wrong, and no name resolves.",
+  "router.server": "The router asks {seen} in place of {host}: rules, hosts and log of this Fenliu do not know its clients.",
+  "router.verification": "The router believes any certificate: who is between it and {host} can read and forge every answer.",
+  "router.trustStore":
+    "DNS may not use the builtin authorities ({seen}), so the router does not believe the certificate of {host}.",
+  "router.authority": "The router does not know the authority of the certificate of {host}: while it verifies, no name resolves.",
+  "router.revocation":
+    "The router wants revocation lists before it believes a certificate, from names that it cannot resolve yet: after a restart no name may resolve.",
+  "router.pin": "Nothing tells the router where {host} is: it cannot ask, and no name resolves.",
+  "router.otherPin": "The router looks for {host} at {seen}, where this Fenliu is not.",
+  "router.peerDns":
+    "The servers of the provider tell the router where {host} is. They answer nothing else while DoH is set; where they are dead or lie, no name resolves.",
+  "router.servers": "While DoH is set, {seen} are no fallback, but DHCP may hand them to clients, which then pass by {host}.",
+  "router.remoteRequests": "The router answers no client.",
+  "router.dhcp": "Clients are told of other servers ({seen}): rules and log do not know their questions.",
+  "router.ipv6": "Clients are told of other servers over IPv6 ({seen}): rules and log do not know their questions.",
+  "router.cacheSize": "The router's cache is full ({seen}): it drops answers that are still good, and names resolve more slowly.",
+  "router.concurrency": "Beyond {seen}, the router drops questions: pages load in part.",
+  "router.negatives": "For the router these names do not exist, though Fenliu has their addresses: {seen}.",
+  "router.adlist": "The list answers 0.0.0.0 before Fenliu is asked, even over static entries: {seen}.",
+  "router.forwards": "These names never reach Fenliu: {seen}.",
+  "router.redirect": "The rule {seen} catches questions of Fenliu itself: they come back to it, and names do not resolve.",
+  "router.fasttrack":
+    "Packets of fasttracked connections skip the marks for the address lists of Fenliu: they take the wrong way.",
+  "router.vrf": "The router asks from the routing table {seen}, from where it may not reach {host}.",
+  "router.containers": "No name resolves in the container {seen}.",
+  "router.noChain":
+    "Whether the router trusts the certificate of {host} is not checked, because the certificate could not be read: {reason}.",
+  "router.idle": "The log of the router has `{line}`: connections to Fenliu end early, or answers come late.",
 } as const;
 
 type Places<Template extends string> = Template extends `${string}{${infer Place}}${infer Rest}` ? Place | Places<Rest> : never;

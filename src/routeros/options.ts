@@ -7,6 +7,12 @@ export interface RouterosOptions {
   readonly passwordFile: string;
   /** Absolute path of a PEM file; null = the certificates that the process trusts. */
   readonly ca: string | null;
+  /** SHA-256 of the router's own certificate in hex, lower case, in place of an authority; null = none is pinned. */
+  readonly fingerprint: string | null;
+  /** Where the router reaches the DoH service; null = the check has nothing to compare with. */
+  readonly doh: string | null;
+  /** How often the router is checked for the metrics; null = only when somebody asks. */
+  readonly checkMs: number | null;
   readonly addressLists: readonly AddressListOptions[];
   /** How long a reply may wait for its addresses to arrive; 0 = never. */
   readonly holdMs: number;

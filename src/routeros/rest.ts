@@ -1,6 +1,8 @@
 import { Agent as PlainAgent, request as requestPlain } from "node:http";
-import { Agent, request } from "node:https";
+import { Agent, type AgentOptions, request } from "node:https";
+import type { Duplex } from "node:stream";
 import { buffer } from "node:stream/consumers";
+import { type ConnectionOptions, connect } from "node:tls";
 import type { Clock } from "../lib/clock.ts";
 import { awaitWithin } from "../lib/deadline.ts";
 import { errorText } from "../lib/text.ts";
@@ -13,6 +15,8 @@ export interface RouterAccess {
   readonly password: string;
   /** Certificates in PEM that the router's is checked against; null = those that the process trusts. */
   readonly ca: string | null;
+  /** SHA-256 of the router's certificate in hex, lower case, which then needs no authority; null = none is pinned. */
+  readonly fingerprint: string | null;
 }
 
 /** A call that the router refused, or that did not reach it. */
@@ -40,14 +44,20 @@ export class RouterRest {
   readonly #access: RouterAccess;
   readonly #clock: Clock;
   readonly #agent: PlainAgent;
+  #localAddress: string | null = null;
 
   constructor(access: RouterAccess, clock: Clock) {
     const options = { keepAlive: true, maxSockets: 1 };
     this.#access = access;
     this.#clock = clock;
     this.#agent = access.url.startsWith("https:")
-      ? new Agent({ ...options, ...(access.ca === null ? {} : { ca: access.ca }) })
+      ? new PinnedAgent({ ...options, ...(access.ca === null ? {} : { ca: access.ca }) }, access.fingerprint)
       : new PlainAgent(options);
+  }
+
+  /** The address from which the router sees us; null = there was no reply yet. */
+  get localAddress(): string | null {
+    return this.#localAddress;
   }
 
   /**
@@ -77,6 +87,7 @@ export class RouterRest {
       ...(body === null ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(body) }),
     };
     const sent = send(new URL(`/rest/${path}`, url), { method, headers, agent: this.#agent }, (response) => {
+      this.#localAddress = response.socket.localAddress ?? null;
       buffer(response)
         .then((bytes) => resolve({ value: readReply(response.statusCode ?? 0, bytes) }))
         .catch(reject);
@@ -88,6 +99,28 @@ export class RouterRest {
     });
     sent.end(body ?? "");
     return { reply: promise, abort: () => void sent.destroy() };
+  }
+}
+
+/** Compares the certificate with the pinned one, where one is, before anything is sent. */
+class PinnedAgent extends Agent {
+  readonly #fingerprint: string | null;
+
+  constructor(options: AgentOptions, fingerprint: string | null) {
+    super(options);
+    this.#fingerprint = fingerprint;
+  }
+
+  override createConnection(...[options, callback]: Parameters<Agent["createConnection"]>): Duplex | null | undefined {
+    if (this.#fingerprint === null) return super.createConnection(options, callback);
+    const socket = connect({ ...(options as ConnectionOptions), rejectUnauthorized: false });
+    socket.once("error", (error) => callback?.(error, socket));
+    socket.once("secureConnect", () => {
+      const shown = socket.getPeerX509Certificate()?.fingerprint256.replaceAll(":", "").toLowerCase();
+      if (shown === this.#fingerprint) return callback?.(null, socket);
+      socket.destroy(new Error(`its certificate has the fingerprint ${shown}, not the pinned one`));
+    });
+    return undefined;
   }
 }
 

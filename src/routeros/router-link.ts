@@ -41,7 +41,7 @@ export class RouterLink {
     return new RouterLink(
       options,
       parts,
-      () => new RouterRest({ url: options.url, user: options.user, password, ca }, parts.clock),
+      () => new RouterRest({ url: options.url, user: options.user, password, ca, fingerprint: options.fingerprint }, parts.clock),
     );
   }
 

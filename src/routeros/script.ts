@@ -1,5 +1,7 @@
 /**
- * The set-up script of a MikroTik router (RouterOS 7.12 and later), and the script that takes the set-up away again.
+ * The door of the room: a MikroTik router (RouterOS 7.12 and later) in front of this server. This file writes its set-up script, and the script that takes
+ * the set-up away again; `control/client-setup.ts` renders both. Read this file, `chain.ts` (the certificates that the router will see), `rest.ts` (how the router
+ * is read) and `doctor.ts` (what keeps its clients from this server), which `control/router.ts` runs.
  *
  * RouterOS parses an import whole, runs it line by line, and undoes nothing when a line fails. So the order of the lines keeps DNS alive: first what
  * the new settings need, then the switch with its own rollback, at last what leads clients to the router. Each line is whole by itself: no variable
@@ -39,7 +41,7 @@ const SWITCHED: Readonly<Record<string, string>> = {
 };
 
 /** One of these names has to resolve after the switch. They are popular within China and answered outside China too. */
-const PROBES = ["www.baidu.com", "www.qq.com", "www.apple.com"];
+export const PROBES = ["www.baidu.com", "www.qq.com", "www.apple.com"];
 
 /** By address, because a router with a wrong clock believes no certificate and so resolves no name. */
 const TIME_SERVERS = ["203.107.6.88", "162.159.200.1"];
@@ -132,7 +134,7 @@ export function renderRemovalScript({ url, fallback }: Pick<SetupOptions, "url" 
 const NO_ANSWER = "Fenliu does not answer this router: its DNS settings are as they were";
 const NO_RETURN = "The servers from before Fenliu resolve no name: the router still asks Fenliu";
 
-function pinOwner(host: string, address: string): string {
+export function pinOwner(host: string, address: string): string {
   return `fenliu:pin:${host}:${address}`;
 }
 
@@ -154,10 +156,14 @@ function trustLines({ authority }: SetupOptions): readonly string[] {
   const anchors = "/certificate settings set builtin-trust-anchors=trusted";
   const builtin = [store, anchors].map((text) => `:do { :local run [:parse ${quote(text)}]; $run } on-error={ }`);
   if (authority === null) return builtin;
-  const { pem, fingerprint } = authority;
+  return [...builtin, importAuthority(authority)];
+}
+
+/** Adds an authority, if the router does not have it. */
+export function importAuthority({ pem, fingerprint }: NonNullable<SetupOptions["authority"]>): string {
   const file = "fenliu-ca.crt";
   const load = `/file remove [find where name=${file}]; /file add name=${file} contents=${quote(pem)}; /certificate import file-name=${file} passphrase="" name=fenliu-ca; /file remove [find where name=${file}]`;
-  return [...builtin, `:if ([:len [/certificate find where fingerprint=${fingerprint}]] = 0) do={ ${load} }`];
+  return `:if ([:len [/certificate find where fingerprint=${fingerprint}]] = 0) do={ ${load} }`;
 }
 
 function timeLines(): readonly string[] {
@@ -205,7 +211,7 @@ function unguardLines(): readonly string[] {
  * @param settings null = the value comes from `act`.
  * @param act runs after the settings that have a value.
  */
-function switchLine(settings: Readonly<Record<string, string | null>>, failure: string, act = ""): string {
+export function switchLine(settings: Readonly<Record<string, string | null>>, failure: string, act = ""): string {
   const entries = Object.entries(settings);
   const save = entries.map(([key], index) => `:local old${index} [/ip dns get ${key}]; `).join("");
   const given = entries.filter((entry): entry is [string, string] => entry[1] !== null);

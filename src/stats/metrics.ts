@@ -26,6 +26,8 @@ export interface MetricsInput {
   readonly certificate: CertificateMetrics | null;
   /** null = no address lists are fed. */
   readonly router: RouterMetrics | null;
+  /** null = no router is checked. */
+  readonly routerCheck: RouterCheckMetrics | null;
   readonly process: ProcessStats;
   readonly reloads: ReloadStats;
   readonly build: { readonly version: string; readonly node: string };
@@ -33,6 +35,14 @@ export interface MetricsInput {
   readonly nowWallMs: number;
   /** The same object at every call. */
   readonly counts: RisingCounts;
+}
+
+/** The last check of the router. */
+export interface RouterCheckMetrics {
+  readonly succeeded: boolean;
+  /** Milliseconds since 1970. */
+  readonly atWallMs: number;
+  readonly findings: readonly { readonly id: string; readonly isFound: boolean }[];
 }
 
 interface GroupMetrics {
@@ -148,6 +158,9 @@ const HELP = {
   process_start_time_seconds: "When the process began.",
   fenliu_heap_bytes: "Memory in use on the JavaScript heap.",
   fenliu_external_bytes: "Memory of buffers outside the heap.",
+  fenliu_router_check_up: "1 = the last check of the router could read it.",
+  fenliu_router_check_timestamp_seconds: "When the router was last checked.",
+  fenliu_router_finding: "1 = the last check of the router found this (docs/routeros.md).",
 };
 
 type MetricName = keyof typeof HELP;
@@ -166,6 +179,7 @@ export function metricsText(input: MetricsInput): string {
   addListeners(writer, input.listeners);
   addCertificate(writer, input);
   addRouter(writer, input.router);
+  addRouterCheck(writer, input.routerCheck);
   addProcess(writer, input);
   input.counts.endPass();
   return writer.text();
@@ -277,6 +291,14 @@ function addRouter(to: PrometheusWriter, router: RouterMetrics | null): void {
     "fenliu_router_results_total",
     Object.entries(counts).map(([result, count]) => [{ result }, count] as const),
   );
+}
+
+function addRouterCheck(to: PrometheusWriter, router: RouterCheckMetrics | null): void {
+  if (router === null) return;
+  to.write("fenliu_router_check_up", Number(router.succeeded));
+  to.write("fenliu_router_check_timestamp_seconds", router.atWallMs / 1000);
+  const findings = router.findings.map(({ id, isFound }) => [{ finding: id }, Number(isFound)] as const);
+  if (router.succeeded) to.write("fenliu_router_finding", findings);
 }
 
 function addProcess(to: PrometheusWriter, { process, reloads, build }: MetricsInput): void {

@@ -41,6 +41,7 @@ const CALLS: Readonly<Record<string, readonly [path: string, status: number, jso
   checkConfig: ["/api/v1/config/check", 200, { config: "rules: 5\n" }],
   reload: ["/api/v1/reload", 200],
   listVersions: ["/api/v1/versions", 200],
+  checkRouter: ["/api/v1/routeros/check", 200],
   routerosScript: ["/api/v1/routeros.rsc?url=https://doh.example.com/dns-query", 200],
   appleProfile: ["/api/v1/apple.mobileconfig", 200],
   getSession: ["/api/v1/session", 200],

@@ -413,6 +413,11 @@ describe("files and lists", () => {
       "1:61 routeros.passwordFile: cannot read /nowhere: no such file",
     ],
     [
+      "a fingerprint has 64 digits",
+      "routeros: { url: 'https://10.0.0.1', user: a, passwordFile: /dev/null, fingerprint: 'AB:CD' }",
+      "1:85 routeros.fingerprint: `AB:CD` is no SHA-256 fingerprint",
+    ],
+    [
       "a directory is no certificate",
       "tls: { cert: /, key: / }",
       "1:14 tls.cert: cannot read /: it is a directory",

@@ -31,7 +31,7 @@ async function openRouter(setup: Partial<RestSetup> = {}) {
 describe("the REST client", () => {
   function restOf(url: string, password = "secret", ca: string | null = testCertificate) {
     const clock = fakeClock();
-    const rest = new RouterRest({ url, user: "fenliu", password, ca }, clock);
+    const rest = new RouterRest({ url, user: "fenliu", password, ca, fingerprint: null }, clock);
     onTestFinished(() => rest.close());
     return { rest, clock };
   }

@@ -40,6 +40,7 @@ export function exposedBy(app: App, changes: Partial<MetricsInput> = {}): string
     listeners: listenCounters,
     certificate: app.certificate(),
     process: { ...process, loopDelaySeconds: { p50: 0.0001, p99: 0.002, max: 0.01 } },
+    routerCheck: null,
     reloads: reloads.read(),
     build: { version: "1.2.3", node: "26.10.0" },
     nowWallMs,

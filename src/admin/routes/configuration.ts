@@ -5,6 +5,7 @@ import { ROUTER_SCRIPT_PARTS } from "../control.ts";
 import { jsonContent, operation, textContent } from "../openapi.ts";
 import { HttpProblem, problemSchema } from "../problem.ts";
 import { closedObject, listOf, oneOf } from "../schemas/named.ts";
+import { routerCheckSchema } from "../schemas/router.ts";
 import { configCheckSchema, configViewSchema, readinessSchema, versionViewSchema } from "../schemas/views.ts";
 import type { Api, ApiParts } from "../types.ts";
 
@@ -97,6 +98,15 @@ const routerosScript = operation({
   response: { 200: textContent("The script, for RouterOS 7.12 and later.", "text/plain") },
 });
 
+const checkRouter = operation({
+  operationId: "checkRouter",
+  summary: "What on the router keeps its clients from this server",
+  description: "Reads the router of section `routeros` and changes nothing there. It takes some seconds.",
+  tags: ["clients"],
+  response: { 200: jsonContent("What was found.", routerCheckSchema.ref) },
+  problems: [404, 502],
+});
+
 const appleProfile = operation({
   operationId: "appleProfile",
   summary: "A configuration profile for Apple devices",
@@ -114,6 +124,8 @@ export function clientSetupRoutes(api: Api, { control }: ApiParts): void {
       .header("content-disposition", 'attachment; filename="fenliu.rsc"')
       .send(script);
   });
+
+  api.get("/routeros/check", { schema: checkRouter }, () => control().checkRouter());
 
   api.get("/apple.mobileconfig", { schema: appleProfile }, async (request, reply) => {
     const profile = control().appleProfile(urlOf(request, request.query.url));

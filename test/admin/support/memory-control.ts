@@ -9,6 +9,7 @@ import {
 } from "../../../src/admin/control.ts";
 import type { Health } from "../../../src/admin/schemas/health.ts";
 import type { CachedAnswer, Explained } from "../../../src/admin/schemas/record.ts";
+import type { RouterCheck } from "../../../src/admin/schemas/router.ts";
 import type {
   ConfigView,
   DeviceView,
@@ -324,6 +325,15 @@ export class MemoryControl implements Control {
   async routerosScript({ baseUrl }: RouterScriptRequest): Promise<string> {
     this.#check();
     return `/ip dns set use-doh-server="${httpsUrl(baseUrl).href}"\n`;
+  }
+
+  async checkRouter(): Promise<RouterCheck> {
+    this.#check();
+    const [menu, field, seen, wanted] = ["ip/dns", "vrf", "wan", "main"];
+    const otherwise = say("router.vrf", { host: "doh.example.com", seen });
+    const command = "/ip dns set vrf=main";
+    const finding = { number: 22, id: "vrf", menu, field, seen, wanted, otherwise, command };
+    return { version: "7.22.1 (stable)", checked: SINCE, findings: [finding], notes: [], fix: `${command}\n` };
   }
 
   appleProfile(baseUrl: string): string {

@@ -8,6 +8,7 @@ import { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import ipaddr from "ipaddr.js";
 import { type Clock, systemClock } from "../../../src/lib/clock.ts";
+import { keyIdsOf } from "../../../src/routeros/chain.ts";
 import { hasSince, MENUS, type Menu, type RouterVersion } from "./menus.ts";
 
 /** One record as the router prints it: all values are texts, and `.id` is there unless the menu has one record. */
@@ -78,13 +79,15 @@ export class Router {
   }
 
   /** @returns the id of the new record. @throws RouterError */
-  add(name: string, values: Readonly<Record<string, string>>): string {
+  add(name: string, { "place-before": before, ...values }: Readonly<Record<string, string>>): string {
     const menu = this.menu(name);
     if (menu.single === true || Object.keys(menu.fields).length === 0) throw new RouterError("no such command (add)");
     if (menu.deviceMode === true && this.deviceMode === "home") throw new RouterError("failure: not allowed by device-mode");
     const complete = this.#checked(name, menu, values);
     this.#refuseDuplicate(name, menu, complete, null);
-    return this.#insert(name, Object.fromEntries(complete), endOf(complete, this.clock.now()));
+    const id = this.#insert(name, Object.fromEntries(complete), endOf(complete, this.clock.now()));
+    if (before !== undefined) this.#moveBefore(name, id, this.#find(name, before).id);
+    return id;
   }
 
   /** Changes records, by their ids; the record of a menu that has one needs none. @throws RouterError; then no record has changed. */
@@ -132,7 +135,8 @@ export class Router {
     const certificate = new X509Certificate(pem);
     const fingerprint = certificate.fingerprint256.replaceAll(":", "").toLowerCase();
     this.#pems.set(fingerprint, pem);
-    this.plant("certificate", { name, "common-name": certificate.subject, fingerprint });
+    const skid = keyIdsOf(certificate).subject ?? "";
+    this.plant("certificate", { name, "common-name": certificate.subject, fingerprint, skid });
   }
 
   /** The trusted certificates, as PEM. */
@@ -172,6 +176,15 @@ export class Router {
       { id, values: new Map([...defaults, ...Object.entries(values)]), endsMs },
     ]);
     return id;
+  }
+
+  #moveBefore(name: string, id: string, before: string): void {
+    const entries = this.#menus.get(name) ?? [];
+    const moved = entries.filter((entry) => entry.id === id);
+    this.#menus.set(
+      name,
+      entries.flatMap((entry) => (entry.id === id ? [] : entry.id === before ? [...moved, entry] : [entry])),
+    );
   }
 
   #living(name: string): readonly Entry[] {

@@ -268,7 +268,7 @@ class Parser {
       const field = this.#word();
       if (verb === "import") {
         if (!["file-name", "passphrase", "name"].includes(field)) this.#fail(`a parameter of import, not ${field}`);
-      } else this.#checkField(menu, field);
+      } else if (verb !== "add" || field !== "place-before") this.#checkField(menu, field);
       this.#need("=");
       parameters.push([field, this.#value()]);
     }
