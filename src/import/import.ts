@@ -64,7 +64,10 @@ const READERS: readonly Reader[] = [
   {
     names: ["smartdns"],
     files: ["smartdns.conf"],
-    recognises: (_, text) => /^(server(-\w+)?\s+\S|bind\s+\S|nameserver\s+\/|group-begin\s)/m.test(text),
+    recognises: (_, text) =>
+      /^(server(-\w+)?\s+\S|bind\s+\S|nameserver\s+\/|group-begin\s|conf-file\s+\S|domain-rules\s|speed-check-mode\s)/m.test(
+        text,
+      ),
     read: readSmartdns,
   },
   {
@@ -76,7 +79,10 @@ const READERS: readonly Reader[] = [
   {
     names: ["dnsmasq"],
     files: ["dnsmasq.conf"],
-    recognises: (_, text) => /^(server|address|local|conf-dir|listen-address|bogus-nxdomain)=/m.test(text),
+    recognises: (_, text) =>
+      /^((server|address|local|conf-dir|conf-file|resolv-file|listen-address|bogus-nxdomain|dhcp-range)=|(no-resolv|domain-needed|bogus-priv)$)/m.test(
+        text,
+      ),
     read: readDnsmasq,
   },
 ];

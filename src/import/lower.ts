@@ -127,7 +127,7 @@ export class Lowering {
       this.#findings.add(
         "changed",
         place,
-        `all addresses of an answer must be in the list, also behind an alias; one was enough for an answer of \`${of.group.name}\``,
+        `all addresses of an answer must be in the list, also behind an alias; one was enough for an answer of \`${of.group.name}\`. HTTPS records go the way of the addresses; they were always those of \`${far.group.name}\``,
       );
       return { kind: "compare", near: of, far, keepNearIf, first: "near", withinMs: afterMs };
     }

@@ -237,10 +237,10 @@ export function forNames(names: Names, except: Names = NO_NAMES): RuleCondition 
   return { ...ANYTHING, names, except };
 }
 
-/** The union of both, each entry once. */
-export function joinNames(one: Names, other: Names): Names {
-  const lists = new Map([...one.lists, ...other.lists].map((list) => [listKey(list), list]));
-  return { patterns: [...new Set([...one.patterns, ...other.patterns])], lists: [...lists.values()] };
+/** The union, each entry once. */
+export function joinNames(all: readonly Names[]): Names {
+  const lists = new Map(all.flatMap((names) => names.lists).map((list) => [listKey(list), list]));
+  return { patterns: [...new Set(all.flatMap(({ patterns }) => patterns))], lists: [...lists.values()] };
 }
 
 /** Equal for the same entries of the same file. */

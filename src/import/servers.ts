@@ -109,6 +109,19 @@ export function nameOfSide(servers: readonly SourceServer[]): string {
   return side === "home" ? "router" : (servers[0]?.url ?? "upstream").replace(/^[a-z]+:\/\//, "").replace(/[:/].*$/, "");
 }
 
+/** A server that several lines name is one, at all the addresses that they give. */
+export function addServer(servers: Map<string, SourceServer>, server: SourceServer): void {
+  const known = servers.get(server.url);
+  const addresses =
+    known === undefined ? server.addresses : isAnywhere(known, server) ? [] : [...known.addresses, ...server.addresses];
+  servers.set(server.url, { ...server, addresses: [...new Set(addresses)] });
+}
+
+/** One line without an address lets its name be looked up. */
+function isAnywhere(one: SourceServer, other: SourceServer): boolean {
+  return one.addresses.length === 0 || other.addresses.length === 0;
+}
+
 /** The servers of these lines, each once; those that cannot be asked are reported. @param read one line, where its source writes servers in its own way. */
 export function readServers(
   lines: readonly SourceLine[],
@@ -118,7 +131,7 @@ export function readServers(
   const servers = new Map<string, SourceServer>();
   for (const line of lines) {
     const found = read(line.text);
-    if ("server" in found) servers.set(found.server.url, found.server);
+    if ("server" in found) addServer(servers, found.server);
     else findings.add("left", line, `the server \`${shownServer(line.text)}\`: ${found.why}`);
   }
   return [...servers.values()];

@@ -22,6 +22,7 @@ import {
   type Outcome,
   type RuleCondition,
 } from "./model.ts";
+import { adguardLine, expandBelow, isBelow, joinBelow } from "./patterns.ts";
 import { sideOfAll } from "./servers.ts";
 
 /** Writes a `Meaning` as a fenliu.yaml with its `expect` lines, and reports what became of each rule. */
@@ -143,7 +144,23 @@ class Writer {
     const { condition, place } = rule;
     if (lowered.closed !== null && condition.names === null && condition.clients === null)
       throw new ImportError(place, `${lowered.closed}. It stands for every name that no list holds, so nothing is written`);
+    if (condition.names === null && lowered.action.kind !== "answer") this.#openZones(rule, lowered);
     this.#emit(rule, lowered);
+  }
+
+  /** Zones that are answered here unless a rule names them: a router knows them, and others were asked for them in vain. */
+  #openZones({ condition, place }: Extract<ModelRule, { kind: "decide" }>, lowered: Lowered): void {
+    const { action } = lowered;
+    const isPtr = condition.types?.every((type) => type === TYPE.PTR) === true;
+    if (action.kind === "upstream" && sideOfAll(action.group.group.servers) === "home") {
+      const names = namesOf(isPtr ? PRIVATE_REVERSE : [...PRIVATE_ZONES, ...PRIVATE_REVERSE]);
+      this.#emit({ condition: { ...condition, names }, label: isPtr ? "private-addresses" : "private-names", place }, lowered);
+    } else if (condition.types === null && condition.clients === null)
+      this.#findings.add(
+        "changed",
+        place,
+        "names of lan, local, home.arpa and internal (nas.lan) and of private addresses are answered here, and no longer asked of resolvers that do not know them; a rule with these zones opens them",
+      );
   }
 
   #emit(
@@ -242,7 +259,7 @@ class Writer {
   #domains({ names, except }: RuleCondition, label: string): readonly string[] | null {
     const wanted = names === null ? [] : this.#patterns(names, label);
     if (names !== null && wanted.length === 0) return null;
-    const without = this.#patterns(except, `${label}-except`).map((pattern) => `!${pattern}`);
+    const without = this.#patterns(except, `${label}-except`, true).map((pattern) => `!${pattern}`);
     return [
       ...wanted.filter((pattern) => !pattern.startsWith("!")),
       ...wanted.filter((pattern) => pattern.startsWith("!")),
@@ -250,11 +267,13 @@ class Writer {
     ];
   }
 
-  #patterns({ patterns: written, lists }: Names, label: string): readonly string[] {
+  /** @param areExcepted whether they are to be left out: an exception has no exceptions. */
+  #patterns({ patterns: written, lists }: Names, label: string, areExcepted = false): readonly string[] {
     const patterns = joinBelow(written);
     const listed = lists.filter((list) => !this.#unusable.has(listKey(list))).map((list) => `list:${this.#list(list)}`);
     if (patterns.length > MAX_INLINE) return [`list:${this.#generated(patterns, label || "names")}`, ...listed];
-    return [...patterns.flatMap(expandBelow), ...listed];
+    const isPlain = areExcepted || lists.length > 0;
+    return [...expandBelow(patterns, isPlain), ...listed];
   }
 
   #longest(rule: Extract<ModelRule, { kind: "longest" }>): void {
@@ -515,6 +534,15 @@ const SWITCHES: ReadonlyMap<number, string> = new Map([
   [TYPE.HTTPS, "https"],
 ]);
 
+/** Zones of a house, and the reverse zones of its addresses. */
+const PRIVATE_ZONES = ["lan", "local", "home.arpa", "internal"];
+const PRIVATE_REVERSE = [
+  "10.in-addr.arpa",
+  "168.192.in-addr.arpa",
+  ...Array.from({ length: 16 }, (_, index) => `${16 + index}.172.in-addr.arpa`),
+  "d.f.ip6.arpa",
+];
+
 /** No list holds it. */
 const UNKNOWN_NAME = "no-list-knows-this-name.com";
 const MAX_EXPECTED = 60;
@@ -558,7 +586,7 @@ function unionOf(one: RuleCondition, other: RuleCondition): RuleCondition | null
   const rest = (condition: RuleCondition) => meaningKey({ ...condition, names: null });
   if (one.names === null || other.names === null || rest(one) !== rest(other) || meaningKey(one.except) !== meaningKey(NO_NAMES))
     return null;
-  return { ...one, names: joinNames(one.names, other.names) };
+  return { ...one, names: joinNames([one.names, other.names]) };
 }
 
 /** A record as `hosts.records` writes it. */
@@ -607,34 +635,6 @@ function typedAnswer(answer: string, types: readonly number[] | null): string {
 
 function usesUnusable({ names, except }: RuleCondition, unusable: ReadonlySet<string>): boolean {
   return [...(names?.lists ?? []), ...except.lists].some((list) => unusable.has(listKey(list)));
-}
-
-/** A name alone and what is below it are one pattern. */
-function joinBelow(patterns: readonly string[]): readonly string[] {
-  const all = new Set(patterns);
-  const isBoth = (name: string) => all.has(`full:${name}`) && all.has(`*.${name}`);
-  const joined = patterns.map((pattern) => {
-    const name = pattern.replace(/^(full:|\*\.)/, "");
-    return name !== pattern && isBoth(name) ? name : pattern;
-  });
-  return [...new Set(joined)];
-}
-
-/** `*.x` of the model is what is below x. */
-function expandBelow(pattern: string): readonly string[] {
-  return pattern.startsWith("*.") ? [pattern.slice(2), `!full:${pattern.slice(2)}`] : [pattern];
-}
-
-function adguardLine(pattern: string): string {
-  if (pattern.startsWith("full:")) return `|${pattern.slice(5)}^`;
-  if (pattern.startsWith("regexp:")) return `/${pattern.slice(7)}/`;
-  if (pattern.startsWith("keyword:")) return `/${pattern.slice(8).replaceAll(".", "\\.")}/`;
-  return `||${pattern}^`;
-}
-
-function isBelow(inner: string, outer: string): boolean {
-  const bare = (pattern: string) => pattern.replace(/^(full:|\*\.)/, "");
-  return !outer.startsWith("full:") && bare(inner).endsWith(`.${bare(outer)}`);
 }
 
 /** After its lists, else its patterns, types or clients. */

@@ -65,6 +65,27 @@ describe("the control flow of mosdns 5", () => {
     expect(outcome.told("changed")).toContain("`near` was asked as well, and its answer overwritten");
   });
 
+  test("lines of one server at several addresses are one server at all of them", async () => {
+    const outcome = await five(
+      "exec: $twice",
+      '  - { tag: twice, type: forward, args: { concurrent: 2, upstreams: [{ addr: "https://dns.alidns.com/dns-query", dial_addr: 223.6.6.6 }, { addr: "https://dns.alidns.com/dns-query", dial_addr: "2400:3200::1" }] } }\n',
+    );
+    expect(outcome.config?.upstreams.groups[0]?.servers.map(({ addresses }) => addresses)).toEqual([
+      ["223.6.6.6", "2400:3200::1"],
+    ]);
+  });
+
+  test("questions about private addresses stay with the router that they were sent to (33)", async () => {
+    const outcome = await five(
+      "{ matches: qtype 12, exec: forward 192.168.1.1 }\n{ matches: has_resp, exec: accept }\nexec: $far",
+    );
+    await expectDecisions(outcome, {
+      "9.1.168.192.in-addr.arpa PTR": "192.168.1.1",
+      "8.8.8.8.in-addr.arpa PTR": "192.168.1.1",
+      "x.example": "far",
+    });
+  });
+
   test("a goto never returns", async () => {
     const outcome = await five("{ matches: qname $gfw, exec: goto away }\nexec: $near", called("away", "exec: $far"));
     await expectDecisions(outcome, { "search.example": "far", "x.example": "near" });

@@ -42,6 +42,27 @@ describe("AdGuard Home", () => {
     });
   });
 
+  test("an exception may be what is below a name, and stars at the ends of a pattern cost nothing", async () => {
+    const outcome = await adguard(
+      `${plain}  blocking_mode: nxdomain\n`,
+      'user_rules: ["||example^", "@@||*.shop.example^", "||*sony*.*^$client=10.0.0.8", "||a*b*c*d*e^"]\n',
+    );
+    await expectDecisions(outcome, {
+      "x.example": "nodata",
+      "shop.example": "nodata",
+      "www.shop.example": "upstream",
+      "cdn.sony.com @10.0.0.8": "nodata",
+      "cdn.sony.com": "upstream",
+    });
+    expect(outcome.told("changed")).toContain("`||a*b*c*d*e^`: it is no rule about a name, or no pattern that can be used here");
+  });
+
+  test("names that are dropped may have stars", async () => {
+    const outcome = await adguard(`${plain}  blocked_hosts: ["*robl*.*", "||gone.example^", "a*b*c*d*e*f"]\n`);
+    await expectDecisions(outcome, { "www.roblox.com": "drop", "x.gone.example": "drop", "x.example": "upstream" });
+    expect(outcome.told("changed")).toContain("`a*b*c*d*e*f` of `blocked_hosts`: it is no pattern, and not blocked");
+  });
+
   test("the servers of a client replace all others (13)", async () => {
     const clients =
       'clients:\n  persistent:\n    - { name: kid, ids: [10.0.0.8], upstreams: [94.140.14.15, "[/school.example/]1.1.1.3"], use_global_settings: true }\n';
@@ -175,6 +196,14 @@ describe("dnsmasq", () => {
   const dnsmasq = (text: string, files: Readonly<Record<string, string>> = {}, ...options: readonly string[]) =>
     runImport(".", { "dnsmasq.conf": `no-resolv\nserver=223.5.5.5\n${text}`, ...files }, ...options);
 
+  test("a router as the only server keeps the names of the house, and other servers are not asked for them (33)", async () => {
+    const home = await runImport(".", { "dnsmasq.conf": "no-resolv\nserver=192.168.1.1\n" });
+    await expectDecisions(home, { "nas.lan": "router", "9.1.168.192.in-addr.arpa PTR": "router", "x.example": "router" });
+    const away = await dnsmasq("");
+    await expectDecisions(away, { "nas.lan": "nxdomain", "x.example": "domestic" });
+    expect(away.told("changed")).toContain("names of lan, local, home.arpa and internal (nas.lan)");
+  });
+
   test("the longest domain wins in any order (24), and `#` goes back to the default", async () => {
     const outcome = await dnsmasq(
       "server=/google.com/8.8.8.8\nserver=/fonts.google.com/119.29.29.29\nserver=/maps.google.com/#\n",
@@ -238,6 +267,20 @@ describe("smartdns", () => {
   const SERVERS = "server 223.5.5.5 -group home\nserver 119.29.29.29\nserver-tls 8.8.8.8 -group away -exclude-default-group\n";
   const smartdns = (text: string, files: Readonly<Record<string, string>> = {}, ...options: readonly string[]) =>
     runImport("smartdns.conf", { "smartdns.conf": `${SERVERS}${text}`, ...files }, ...options);
+
+  test("a hundred thousand names are read in seconds", { timeout: 10_000 }, async () => {
+    const lines = Array.from(
+      { length: 50_000 },
+      (_, index) => `nameserver /n${index}.example/home\naddress /n${index}.example/#6\n`,
+    );
+    const outcome = await smartdns(lines.join(""));
+    await expectDecisions(outcome, { "www.n49999.example": "home", "www.n7.example AAAA": "nodata" });
+  });
+
+  test("a file that only includes others is recognised", async () => {
+    const outcome = await runImport("smartdns.conf", { "smartdns.conf": "conf-file servers.conf\n", "servers.conf": SERVERS });
+    await expectDecisions(outcome, { "x.example": "default" });
+  });
 
   test("a server belongs to its group and to the default group, unless it is excluded (11)", async () => {
     const outcome = await smartdns("nameserver /a.example/away\nnameserver /b.a.example/home\nnameserver /c.a.example/-\n");

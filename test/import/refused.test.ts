@@ -69,7 +69,7 @@ describe("an import that is refused", () => {
     const { code, out, err } = await ran(["."], SOURCE);
     expect(code).toBe(0);
     expect(out).toContain("name: others");
-    expect(err).toMatch(/^Leaks and blanks: none\n\nChanged or left out \(1\):\n {2}config.yaml:5: /);
+    expect(err).toMatch(/^Leaks and blanks: none\n\nChanged or left out \(2\):\n {2}config.yaml:4: names of lan/);
     expect(err).toContain("Carried over (2):\n");
   });
 

@@ -37,7 +37,7 @@ import {
   textOf,
   textsOf,
 } from "../source.ts";
-import { readUserRules } from "./user-rules.ts";
+import { patternsOf, readUserRules } from "./user-rules.ts";
 
 /**
  * Reads AdGuardHome.yaml, of schemas 6 to 33. Its order: rewrites, then blocking with its exceptions, then the upstreams of the client, else the upstreams
@@ -324,10 +324,10 @@ class Reader {
     // The program's own defaults are names of class CH, which is refused anyway.
     const names = textsOf(item).filter(({ text }) => !["version.bind", "id.server", "hostname.bind"].includes(text));
     const patterns = names.flatMap(({ text, ...place }) => {
-      const [, start = "", name = ""] = /^(\|\|)?(.*?)\^?$/.exec(text.toLowerCase()) ?? [];
-      if (hostName(name) !== null) return [start === "" ? `full:${name}` : name];
-      this.#findings.add("changed", place, `\`${text}\` of \`blocked_hosts\`: it is no name, and not blocked`);
-      return [];
+      const read = patternsOf(text);
+      if (read === null)
+        this.#findings.add("changed", place, `\`${text}\` of \`blocked_hosts\`: it is no pattern, and not blocked`);
+      return read ?? [];
     });
     const place = item?.place ?? this.#place;
     return patterns.length === 0 ? [] : [decide(forNames({ patterns, lists: [] }), answered("drop", place), place, "dropped")];

@@ -1,6 +1,6 @@
 import { parseClient, parseNetwork } from "../../config/values.ts";
 import { typeNumber } from "../../dns/types.ts";
-import { hostName } from "../lists.ts";
+import { hostName, readPattern } from "../lists.ts";
 import {
   answered,
   decide,
@@ -62,7 +62,7 @@ export function readUserRules(lines: readonly SourceLine[], answer: OwnAnswer, f
             .split(",")
             .filter((modifier) => modifier !== "");
     if (patterns === null) {
-      leave("it is no rule about a name");
+      leave("it is no rule about a name, or no pattern that can be used here");
       continue;
     }
     const read = readModifiers(modifiers, patterns);
@@ -80,20 +80,29 @@ export function readUserRules(lines: readonly SourceLine[], answer: OwnAnswer, f
   }
   // Exceptions hold wherever they stand.
   for (const { condition, place } of conditional) {
-    const except = joinNames(condition.except, namesOf(lists.allowed));
+    const except = joinNames([condition.except, namesOf(lists.allowed)]);
     rules.push(decide({ ...condition, except }, answered(answer, place), place));
   }
   return { ...lists, rules, hosts, place: lines[0] ?? null };
 }
 
-/** `||x^` is x and below, `||*.x^` below, `|x^` and a bare name x alone, `/…/` an expression. */
-function patternsOf(text: string): readonly string[] | null {
+/** `||x^` is x and below, `||*.x^` below, `|x^` and a bare name x alone, `/…/` an expression. null = it is no pattern, or none that can be used. */
+export function patternsOf(text: string): readonly string[] | null {
+  const patterns = readPatterns(text);
+  return patterns?.every((pattern) => !pattern.startsWith("regexp:") || "pattern" in readPattern(pattern)) === true
+    ? patterns
+    : null;
+}
+
+function readPatterns(text: string): readonly string[] | null {
   if (/^\/.+\/$/.test(text)) return [`regexp:${text.slice(1, -1)}`];
   const [, start = "", name = ""] = /^(\|{0,2})([\w*.-]+)\^?\|?$/.exec(text.toLowerCase()) ?? [];
   const bare = name.replace(/^\*\./, "");
   if (hostName(bare) !== null) return [bare !== name ? `*.${bare}` : start === "||" ? bare : `full:${bare}`];
   if (name === "" || name.replaceAll("*", "") === "") return null;
-  return [`regexp:${start === "||" ? "(?:^|\\.)" : "^"}${name.replaceAll(".", "\\.").replace(/\*+/g, ".*")}$`];
+  const expression = `${start === "||" ? "(?:^|\\.)" : "^"}${name.replaceAll(".", "\\.").replace(/\*+/g, ".*")}$`;
+  // What may stand at either end need not be looked for.
+  return [`regexp:${expression.replace(/^(\^|\(\?:\^\|\\\.\))\.\*/, "").replace(/\.\*\$$/, "")}`];
 }
 
 interface ReadModifiers {

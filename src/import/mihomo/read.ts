@@ -171,7 +171,7 @@ class Reader {
     const mode = textAt(this.#dns, "fake-ip-filter-mode") || "blacklist";
     if (mode === "rule") throw new ImportError(filter?.place ?? place, "`fake-ip-filter-mode: rule` is not followed");
     let names = NO_NAMES;
-    for (const item of itemsOf(filter)) names = joinNames(names, this.#names(textOf(item), item.place) ?? NO_NAMES);
+    for (const item of itemsOf(filter)) names = joinNames([names, this.#names(textOf(item), item.place) ?? NO_NAMES]);
     const own = { url: `udp://127.0.0.1:${port}`, addresses: [], tlsName: null };
     const outcome = askGroup(serverGroup("mihomo", [own], place, { volatile: true, asksFrom: ["127.0.0.1/32"] }));
     this.#findings.add(
@@ -283,9 +283,9 @@ class Reader {
     const { place } = tree;
     let names = NO_NAMES;
     for (const item of itemsOf(childOf(filter, "domain")))
-      names = joinNames(names, this.#names(textOf(item), item.place) ?? NO_NAMES);
+      names = joinNames([names, this.#names(textOf(item), item.place) ?? NO_NAMES]);
     for (const item of itemsOf(childOf(filter, "geosite")))
-      names = joinNames(names, this.#names(`geosite:${textOf(item)}`, item.place) ?? NO_NAMES);
+      names = joinNames([names, this.#names(`geosite:${textOf(item)}`, item.place) ?? NO_NAMES]);
     const always: readonly ModelRule[] =
       names.patterns.length + names.lists.length === 0 ? [] : [decide(forNames(names), far, place, "fallback-filter")];
     if (near.kind !== "ask") return [...always, rest(near, place)];

@@ -20,7 +20,7 @@ import {
   type ServerGroup,
   type SourceServer,
 } from "../model.ts";
-import { readServer, serverGroup, shownServer } from "../servers.ts";
+import { addServer, readServer, serverGroup, shownServer } from "../servers.ts";
 import {
   childOf,
   isOn,
@@ -175,7 +175,7 @@ export class MosdnsSets {
     for (const item of items) {
       const read = this.#namesOf(item, depth);
       if (read === null) return null;
-      names = joinNames(names, read);
+      names = joinNames([names, read]);
     }
     return names;
   }
@@ -190,7 +190,7 @@ export class MosdnsSets {
         depth + 1,
       );
       if (inline === null || nested === null) return null;
-      return joinNames(joinNames({ patterns: [], lists: this.#filesOf(set, "domains") }, inline), nested);
+      return joinNames([{ patterns: [], lists: this.#filesOf(set, "domains") }, inline, nested]);
     }
     const file = this.#fileOf(item);
     if (file !== null) return { patterns: [], lists: listsOf(file, "domains") };
@@ -342,7 +342,7 @@ export class MosdnsGroups {
     for (const item of wanted) {
       const read = this.#readServer(item);
       if (read === null) continue;
-      servers.set(read.url, read);
+      addServer(servers, read);
       proxies.add(textAt(item, "socks5") || textAt(args, "socks5"));
     }
     if (servers.size === 0) return { why: `none of the servers of \`${tag}\` can be asked` };

@@ -428,7 +428,7 @@ function withLiteral(path: Path, { atom, negated }: Literal): Path {
       return {
         ...known,
         condition: negated
-          ? { ...condition, except: joinNames(condition.except, atom.names) }
+          ? { ...condition, except: joinNames([condition.except, atom.names]) }
           : { ...condition, names: atom.names },
       };
     case "types": {
@@ -552,7 +552,7 @@ function unionOf(one: Literal | undefined, other: Literal | undefined): Literal 
   if (one === undefined || other === undefined || one.negated || other.negated) return null;
   const [a, b] = [one.atom, other.atom];
   if (a.kind === "names" && b.kind === "names")
-    return { negated: false, atom: { kind: "names", names: joinNames(a.names, b.names) } };
+    return { negated: false, atom: { kind: "names", names: joinNames([a.names, b.names]) } };
   if (a.kind === "types" && b.kind === "types")
     return { negated: false, atom: { kind: "types", types: [...new Set([...a.types, ...b.types])] } };
   if (a.kind === "clients" && b.kind === "clients")
@@ -574,7 +574,7 @@ function joinPaths(base: Path, one: Path, other: Path, place: Place): Path | nul
   if (types?.length === 0 || clients?.length === 0) return null;
   return {
     ...base,
-    condition: { names, except: joinNames(a.except, b.except), types, clients },
+    condition: { names, except: joinNames([a.except, b.except]), types, clients },
     notTypes: new Set([...one.notTypes, ...other.notTypes]),
     facts: new Map([...one.facts, ...other.facts].filter(([key]) => !key.startsWith("response"))),
   };

@@ -84,6 +84,8 @@ class Reader {
   readonly #typeRules: ModelRule[] = [];
   readonly #answers: Record<string, string> = {};
   readonly #lines: { readonly key: string; readonly rest: string; readonly tree: Tree; readonly place: Place }[] = [];
+  /** Groups that have a server. */
+  #groupNames: ReadonlySet<string> | null = null;
   #ecs: string | null = null;
 
   constructor(file: string, findings: Findings) {
@@ -314,13 +316,16 @@ class Reader {
       const lists = set === undefined ? undefined : this.#sets.get(set);
       const [, kind = "", bare = ""] = /^([*-]?\.)?(.*)$/.exec(domain.toLowerCase()) ?? [];
       const name = hostName(bare);
-      if (domain === ".") names = joinNames(names, namesOf(["."]));
-      else if (lists !== undefined) names = joinNames(names, { patterns: [], lists });
+      if (domain === ".") names = joinNames([names, namesOf(["."])]);
+      else if (lists !== undefined) names = joinNames([names, { patterns: [], lists }]);
       else if (set !== undefined || name === null) {
         this.#findings.add("leak", place, `\`${domain}\` is no domain and no set, so its names would go the way of all others`);
         return null;
       } else
-        names = joinNames(names, { patterns: [kind === "-." ? `full:${name}` : kind === "*." ? `*.${name}` : name], lists: [] });
+        names = joinNames([
+          names,
+          { patterns: [kind === "-." ? `full:${name}` : kind === "*." ? `*.${name}` : name], lists: [] },
+        ]);
     }
     return { names, value };
   }
@@ -332,14 +337,16 @@ class Reader {
 
   #setGroup(names: Names, written: string, tree: Tree, place: Place): void {
     const group = written === "-" || written === "default" ? "" : written;
-    const isKnown =
-      group === "" ||
-      this.#lines.some(
-        ({ key, rest, tree: own }) =>
-          key.startsWith("server") &&
-          (own.name === group ||
-            [...(flagsOf(rest).flags.get("group") ?? []), ...(flagsOf(rest).flags.get("g") ?? [])].includes(group)),
-      );
+    this.#groupNames ??= new Set(
+      this.#lines
+        .filter(({ key }) => key.startsWith("server"))
+        .flatMap(({ rest, tree: own }) => [
+          own.name,
+          ...(flagsOf(rest).flags.get("group") ?? []),
+          ...(flagsOf(rest).flags.get("g") ?? []),
+        ]),
+    );
+    const isKnown = group === "" || this.#groupNames.has(group);
     if (!isKnown)
       this.#findings.add(
         "leak",
@@ -377,17 +384,15 @@ class Reader {
     const condition = { ...ANYTHING, clients, names };
     const label = tree.name;
     const rules: ModelRule[] = this.#addressRules(tree, clients);
-    const choices = new Map<string, { names: Names; readonly group: string; readonly place: Place }>();
-    for (const { names: own, group, place } of tree.nameservers.values()) {
-      const known = choices.get(group);
-      if (known === undefined) choices.set(group, { names: own, group, place });
-      else known.names = joinNames(known.names, own);
-    }
-    const split = [...choices.values()].map(({ names: own, group, place }) => ({
-      names: own,
-      outcome: group === "" ? rest : this.#outcome(group, place),
-      place,
-    }));
+    const choices = Map.groupBy(tree.nameservers.values(), ({ group }) => group);
+    const split = [...choices].map(([group, all]) => {
+      const place = all[0]?.place ?? rest.place;
+      return {
+        names: joinNames(all.map(({ names: own }) => own)),
+        outcome: group === "" ? rest : this.#outcome(group, place),
+        place,
+      };
+    });
     const [first] = split;
     if (first !== undefined && names === null)
       rules.push({
@@ -404,8 +409,7 @@ class Reader {
   #addressRules(tree: Tree, clients: readonly string[] | null): ModelRule[] {
     const all = [...tree.addresses.values()];
     const of = (...wanted: readonly string[]) => all.filter(({ rule }) => wanted.includes(rule));
-    const union = (some: readonly { readonly names: Names }[]) =>
-      some.reduce((joined, { names }) => joinNames(joined, names), NO_NAMES);
+    const union = (some: readonly { readonly names: Names }[]) => joinNames(some.map(({ names }) => names));
     const rules: ModelRule[] = [];
     for (const [rule, freed, modifiers] of [
       ["#", ["-"], null],
@@ -418,9 +422,9 @@ class Reader {
       const { place } = first;
       const names = union(blocked);
       const except = union(of(...freed));
-      const inner = except.patterns.filter(
-        (name) => names.lists.length > 0 || names.patterns.some((outer) => name === outer || name.endsWith(`.${outer}`)),
-      );
+      const outer = new Set(names.patterns);
+      const isWithin = (name: string) => name.split(".").some((_, index, labels) => outer.has(labels.slice(index).join(".")));
+      const inner = except.patterns.filter((name) => names.lists.length > 0 || isWithin(name));
       const condition = { ...forNames(names, { patterns: inner, lists: except.lists }), clients };
       if (modifiers === null) rules.push(decide(condition, answered("nodata", place), place));
       else rules.push(modify(condition, modifiers, place));
