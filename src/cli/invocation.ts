@@ -82,6 +82,12 @@ const OPTIONS = {
   client: { type: "string" },
   /** Ask the question as well. */
   resolve: { type: "boolean" },
+  /** A file with the questions to ask. */
+  names: { type: "string" },
+  /** The questions of the query log. */
+  log: { type: "boolean" },
+  /** The questions that come to the listeners. */
+  live: { type: "boolean" },
   /** A version of the past. */
   under: { type: "string" },
   /** Plain servers for a router whose Fenliu does not answer. */

@@ -189,7 +189,7 @@ interface Past {
   readonly mayBeMore: boolean;
 }
 
-async function fetchPast(api: ApiClient, { query, limit, ...signal }: Wanted): Promise<Past> {
+export async function fetchPast(api: ApiClient, { query, limit, ...signal }: Wanted): Promise<Past> {
   const records: QueryRecord[] = [];
   let cursor: string | null = null;
   do {

@@ -11,7 +11,7 @@ import { Bootstrap } from "../upstreams/bootstrap.ts";
 import { trustSystemCertificates } from "../upstreams/dial.ts";
 import type { ServerOptions } from "../upstreams/options.ts";
 import { openServer } from "../upstreams/server.ts";
-import { type Attempt, type ServerContext, UpstreamError } from "../upstreams/upstream.ts";
+import { type Attempt, type ServerContext, type Upstream, UpstreamError } from "../upstreams/upstream.ts";
 import {
   CA_HELP,
   type Command,
@@ -42,9 +42,7 @@ async function query(invocation: Invocation, terminal: Terminal): Promise<number
   const parsed = parseWords(invocation, terminal);
   if (parsed === null) return EXIT.failed;
   const { server, question } = parsed;
-  trustSystemCertificates();
-  const context = contextOf(invocation, terminal);
-  const upstream = openServer(server, context);
+  const upstream = openWritten(server, invocation, terminal);
   const attempts: Attempt[] = [];
   try {
     const signal = AbortSignal.timeout(TIMEOUT_MS);
@@ -67,7 +65,7 @@ async function query(invocation: Invocation, terminal: Terminal): Promise<number
 }
 
 /** null where the configuration that names the server cannot be used; the terminal shows why. */
-function parseWords(invocation: Invocation, terminal: Terminal): { server: ServerOptions; question: Question } | null {
+function parseWords(invocation: Invocation, terminal: Terminal): { server: string; question: Question } | null {
   const { words } = invocation;
   const servers = words.filter((word) => word.startsWith("@"));
   const [nameText, typeText = "A", ...others] = words.filter((word) => !word.startsWith("@"));
@@ -82,10 +80,8 @@ function parseWords(invocation: Invocation, terminal: Terminal): { server: Serve
   }
   const written = servers[0]?.slice(1) ?? ownAddress(invocation, terminal);
   if (written === null) return null;
-  const parsed = parseServer(written);
-  if (!("value" in parsed)) throw new UsageError(`${parsed.wrong}; ${parsed.fix}`);
   return {
-    server: { ...parsed.value, ...UNPINNED },
+    server: written,
     question: { name, type, class: CLASS.IN, dnssecOk: type === TYPE.RRSIG, checkingDisabled: false, clientSubnet: null },
   };
 }
@@ -97,6 +93,14 @@ function ownAddress(invocation: Invocation, terminal: Terminal): string | null {
   const [endpoint] = config.listen.dns;
   if (endpoint === undefined) throw new UsageError("the configuration has no `listen.dns`: name a server with @");
   return endpointToAsk(endpoint);
+}
+
+/** The server at an address that a person wrote, such as `192.0.2.1:53` or `tls://…`. @throws UsageError where it is none. */
+export function openWritten(written: string, invocation: Invocation, terminal: Terminal): Upstream {
+  const parsed = parseServer(written);
+  if (!("value" in parsed)) throw new UsageError(`${parsed.wrong}; ${parsed.fix}`);
+  trustSystemCertificates();
+  return openServer({ ...parsed.value, ...UNPINNED }, contextOf(invocation, terminal));
 }
 
 function contextOf(invocation: Invocation, terminal: Terminal): ServerContext {

@@ -13,6 +13,7 @@ import { queryCommand } from "./query.ts";
 import { routerosCommand } from "./routeros.ts";
 import { serveCommand } from "./serve.ts";
 import { serviceCommand } from "./service.ts";
+import { shadowCommand } from "./shadow.ts";
 import { upgradeCommand } from "./upgrade.ts";
 
 /** In the order of `fenliu --help`. */
@@ -28,6 +29,7 @@ const commands: Readonly<Record<string, Command>> = {
   routeros: routerosCommand,
   demo: demoCommand,
   import: importCommand,
+  shadow: shadowCommand,
   service: serviceCommand,
   upgrade: upgradeCommand,
 };
