@@ -126,11 +126,16 @@ class Shadow {
     const distinct = new Map(
       questions.slice(0, MAX_QUESTIONS).map((question) => [`${question.type} ${question.name}`, question]),
     );
-    const rest = distinct.values();
-    const ask = async () => {
-      for (const question of rest) await this.compare(question, SELF, await this.askOld(question));
-    };
-    await Promise.all(Array.from({ length: AT_ONCE }, ask));
+    const differing: Question[] = [];
+    await eachOf(distinct.values(), AT_ONCE, async (question) => {
+      const compared = await this.#compared(question, SELF, await this.askOld(question));
+      if (this.differences.differenceOf(compared) === null) this.differences.add(compared);
+      else differing.push(question);
+    });
+    // A server that was slow while many questions were under way, or one of several by chance, is no difference.
+    await eachOf(differing.values(), 1, async (question) => {
+      await this.compare(question, SELF, await this.askOld(question));
+    });
   }
 
   /** null = no answer came. */
@@ -147,7 +152,6 @@ class Shadow {
   async compare(question: Question, client: Client, old: Answer | null): Promise<boolean> {
     const first = await this.#compared(question, client, old);
     if (this.differences.differenceOf(first) === null) return this.differences.add(first);
-    // A server that was slow, or one of several by chance, is no difference.
     return this.differences.add(await this.#compared(question, client, await this.askOld(question)));
   }
 
@@ -156,6 +160,14 @@ class Shadow {
     if (query === null || isRejection(query)) throw new Error("a question that we wrote ourselves cannot be read");
     return { question, old, new: await resolve(this.#resolver, query, { client, mayWait: true }) };
   }
+}
+
+/** So many at a time. */
+async function eachOf<T>(items: Iterator<T>, atOnce: number, run: (item: T) => Promise<void>): Promise<void> {
+  const work = async () => {
+    for (let next = items.next(); next.done !== true; next = items.next()) await run(next.value);
+  };
+  await Promise.all(Array.from({ length: atOnce }, work));
 }
 
 /** Answers the listeners of the configuration with what the old server says. @returns false where they cannot be opened. */

@@ -94,7 +94,7 @@ class Writer {
     const poison = this.#networks(this.#poison, "poison");
     const { listen, tls, ...others } = settings;
     const document = {
-      ...(listen === undefined ? {} : { listen }),
+      ...(listen === undefined ? {} : { listen: bothFamilies(listen) }),
       ...(tls === undefined ? {} : { tls: this.#paths(tls) }),
       upstreams: named(this.#groups),
       ...(bootstrap.length === 0 ? {} : { bootstrap }),
@@ -604,6 +604,19 @@ function recordOf({ addresses, cname, others, closesFamily = false, opens = [] }
     ...(others === "forward" ? { others } : {}),
     ...Object.fromEntries(missing),
   };
+}
+
+/** `[::]` of other servers takes questions over IPv4 as well; here it is IPv6 alone. */
+function bothFamilies(listen: unknown): unknown {
+  const widened = (value: unknown) => {
+    if (!Array.isArray(value)) return value;
+    return [
+      ...new Set(
+        value.flatMap((each) => [each, ...(String(each).startsWith("[::]:") ? [`0.0.0.0:${String(each).slice(5)}`] : [])]),
+      ),
+    ];
+  };
+  return Object.fromEntries(Object.entries(listen ?? {}).map(([key, value]) => [key, widened(value)]));
 }
 
 function addressLists(outcome: Extract<ModelRule, { kind: "decide" }>["outcome"]): readonly ListFile[] {

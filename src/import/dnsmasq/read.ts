@@ -370,7 +370,8 @@ class Reader {
       ...(rr.includes("HTTPS") ? { https: "nodata" } : {}),
     };
     return {
-      ...(listen.length === 0 ? {} : { listen: { dns: listen, http: [] } }),
+      // Without an address it listens on all of them.
+      listen: { dns: listen.length === 0 ? [`0.0.0.0:${port}`, `[::]:${port}`] : listen, http: [] },
       ...(Object.keys(answers).length === 0 ? {} : { answers }),
     };
   }
