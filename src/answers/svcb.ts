@@ -17,6 +17,8 @@ export interface BindingTerms {
   readonly hintsFor: (target: Name) => { readonly ipv4: boolean; readonly ipv6: boolean };
   /** Whether the client may get this address (4 or 16 bytes) in a hint or an address record; absent or null = any address. */
   readonly allows?: ((address: Uint8Array) => boolean) | null;
+  /** Whether address records go one by one, and not the whole set with a forbidden one. */
+  readonly oneByOne?: boolean;
 }
 
 /**
@@ -54,6 +56,15 @@ export function editBindings(
   const { name, type, class: klass } = answer;
   const rebuilt = writeMessage({ header, name, type, class: klass }, records);
   return { answer: rebuilt === null ? null : reindexAnswer(rebuilt, answer), edits: [...edits].sort() };
+}
+
+/**
+ * The answer without the address records that are not allowed, and without hints that hold such an address. Signatures over what has changed go, and so
+ * does AD. null where the edited message would be too long.
+ */
+export function withoutAddresses(answer: Answer, allows: (address: Uint8Array) => boolean): Answer | null {
+  const both = { ipv4: true, ipv6: true };
+  return editBindings(answer, { strips: [], hintsFor: () => both, allows, oneByOne: true }).answer;
 }
 
 /** What happens to a record; bytes are its new data. */
@@ -103,11 +114,12 @@ function fateOfBinding(wire: Uint8Array, place: RecordPlace, { terms, edits }: E
   return Buffer.concat([wire.subarray(place.data, plainNameEnd(wire, place.data + 2)), ...kept.map(writeSvcParam)]);
 }
 
-function fateOfAddress(wire: Uint8Array, { owner, type }: RecordPlace, { terms, edits, barred }: Editing): Fate {
+function fateOfAddress(wire: Uint8Array, { owner, type, data, end }: RecordPlace, { terms, edits, barred }: Editing): Fate {
   const name = readName(wire, owner);
   if (name === null) return "stays";
   const comes = terms.hintsFor(name);
-  if ((type === TYPE.A ? comes.ipv4 : comes.ipv6) && !barred.has(rrset(name, type))) return "stays";
+  const isAllowed = terms.oneByOne === true && terms.allows?.(wire.subarray(data, end)) === true;
+  if ((type === TYPE.A ? comes.ipv4 : comes.ipv6) && (isAllowed || !barred.has(rrset(name, type)))) return "stays";
   edits.add("strip-addresses");
   return "goes";
 }

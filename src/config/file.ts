@@ -117,7 +117,8 @@ function checkReferences({ upstreams, lists, poison, bogus, rules, routeros, exp
   const choiceLists = choices.map(({ name, keyPlace }) => ({ value: name, place: keyPlace }));
   checkListNames([...listsAmong(patterns), ...choiceLists], "domains", lists, reader);
   const nearLists = compares.map(({ keepNearIf }) => keepNearIf);
-  checkListNames([...listsAmong([...poison, ...bogus]), ...nearLists], "addresses", lists, reader);
+  const filters = groups.flatMap(({ accept, drop }) => [...accept, ...drop]);
+  checkListNames([...listsAmong([...poison, ...bogus, ...filters]), ...nearLists], "addresses", lists, reader);
 }
 
 /** The references among patterns or networks: `list:NAME`, perhaps after `!`. */

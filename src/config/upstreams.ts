@@ -31,6 +31,7 @@ import {
   domainName,
   domainPattern,
   network,
+  networkOrList,
   parseOwnName,
   recordType,
   reference,
@@ -127,6 +128,16 @@ const groupShape = object("a map with `servers`", {
     "PEM file of the authority that the members' certificates come from, in place of the public ones.",
   ),
   rebinding: optional(rebindingMode, "As answers.rebinding, for this group."),
+  accept: key(
+    oneOrMany(withPlace(networkOrList)),
+    "Addresses that answers of this group may have; others are taken out, and an answer without any left counts as none.",
+    [],
+  ),
+  drop: key(
+    oneOrMany(withPlace(networkOrList)),
+    "Addresses that are taken out of answers of this group; an answer without any left counts as none.",
+    [],
+  ),
 });
 
 type RawGroup = RawOf<typeof groupShape>;
@@ -145,12 +156,14 @@ export const bootstrapShape = oneOrMore(withPlace(server), "names of servers cou
 export function toGroupOptions(groups: RawGroups): readonly GroupOptions[] {
   return groups.flatMap(({ name, value: raw }) => {
     if (raw === undefined) return [];
-    const { attempt, servers, fallback, never, ...rest } = raw;
+    const { attempt, servers, fallback, never, accept, drop, ...rest } = raw;
     const changed = {
       servers: servers.map(({ value }) => value),
       attemptMs: attempt.value,
       fallback: fallback?.group.value ?? null,
       fallbackAfterMs: fallback?.after?.value ?? null,
+      accept: accept.map(({ value }) => value),
+      drop: drop.map(({ value }) => value),
       never: never && { ...never, domains: never.domains.map(({ value }) => value) },
     };
     return [{ name, ...rest, ...changed }];

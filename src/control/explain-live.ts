@@ -14,7 +14,6 @@ import { type Said, say } from "../lib/said.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import { sentOf } from "../log/sent.ts";
 
-import { isForged } from "../resolve/classify.ts";
 import { subnetToSend } from "../resolve/client-subnet.ts";
 import { verdictFromCache } from "../resolve/compare.ts";
 import { type Preference, preferenceFor, queryOfType } from "../resolve/families.ts";
@@ -129,7 +128,7 @@ function lookUpCache(resolver: Resolver, inProgress: UpstreamQuery, group: Group
   const clientSubnet = subnetToSend(inProgress, group);
   const { shaping, stale: allowsStale } = inProgress.decision.context.settings;
   const held = resolver.cache.peek(cacheKey({ ...inProgress.query, clientSubnet }, group.label));
-  if (held === null || isForged(held.answer, resolver.classifier.forged)) return "nothing";
+  if (held === null || resolver.classifier.screen(held.answer, group.label) !== held.answer) return "nothing";
   const stale = allowsStale ? resolver.stale : null;
   const nowMs = resolver.clock.now();
   const atOnce = stale !== null && isStaleAtOnce(held, stale, nowMs);

@@ -326,7 +326,7 @@ async function unlessAborted<Result>(promise: Promise<Result>, signal: AbortSign
 function parseInputs(text: Buffer, version: string): PolicyInputs | null {
   // The digest matches, so Fenliu wrote this text; the version shows whether the text means the same to this Fenliu.
   const inputs = JSON.parse(text.toString("utf8")) as PolicyInputs;
-  return inputs.format === 1 && versionOf(inputs) === version ? inputs : null;
+  return inputs.format === 2 && versionOf(inputs) === version ? inputs : null;
 }
 
 interface VersionKeepingParts {

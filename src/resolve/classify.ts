@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { emptyAnswer } from "../answers/negative.ts";
-import { AddressSet, rangeFromText } from "../dns/address.ts";
+import { withoutAddresses } from "../answers/svcb.ts";
+import { type AddressRange, AddressSet, rangeFromText } from "../dns/address.ts";
 import { type Answer, addressesOf, outcomeOf, recordsOf } from "../dns/answer.ts";
 import type { ExtendedError } from "../dns/edns.ts";
 import type { Question } from "../dns/query.ts";
@@ -8,6 +9,7 @@ import { hintAddresses, svcParams } from "../dns/svcb.ts";
 import { EDE, RCODE, TYPE } from "../dns/types.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import type { RuleOptions } from "../rules/options.ts";
+import type { GroupOptions } from "../upstreams/options.ts";
 import { BINDING_TYPES } from "./filters.ts";
 import type { Resolution } from "./types.ts";
 
@@ -90,9 +92,13 @@ function hintsOf(answer: Answer): Uint8Array[] {
  * What stands in place of a forged answer, also in the cache: SERVFAIL; for HTTPS and SVCB NODATA, which leaves the addresses of the name alive in every
  * client.
  */
-export function voidAnswer(question: Question, route: string, forged: Answer): Answer {
+export function voidAnswer(question: Question, route: string, answer: Answer, forged: AddressSet): Answer {
   const isBinding = BINDING_TYPES.has(question.type);
-  const reason = hasForeignAnswer(forged) ? "answered with records of another type" : "gave an address of poison or bogus";
+  const reason = hasForeignAnswer(answer)
+    ? "answered with records of another type"
+    : isForged(answer, forged)
+      ? "gave an address of poison or bogus"
+      : "gave no address that its group takes";
   const extendedErrors: ExtendedError[] = [{ code: EDE.OTHER, text: `void answer: ${route} ${reason}`, isVoid: true }];
   return { ...emptyAnswer(question, isBinding ? RCODE.NOERROR : RCODE.SERVFAIL), extendedErrors };
 }
@@ -106,8 +112,10 @@ export function isVoid({ extendedErrors }: Pick<Answer, "extendedErrors">): bool
 export interface AddressClassifier {
   /** Addresses of `poison` and `bogus`. An answer with one of them is void, whichever group sent it. */
   readonly forged: AddressSet;
-  /** Equal for equal sets `forged`. The cache stores it with each answer that was checked by that set. */
-  readonly forgedFingerprint: string;
+  /** Equal for equal sets `forged`, `accept` and `drop`. The cache stores it with each answer of the group that was checked by them. */
+  readonly fingerprintFor: (group: string) => string;
+  /** An answer of the group without the addresses that its `accept` and `drop` take out; null = it is forged, or no address is left. */
+  readonly screen: (answer: Answer, group: string) => Answer | null;
   /** The far groups of all comparisons. Over UDP a forged answer may come before theirs. */
   readonly farGroups: ReadonlySet<string>;
   /** The sets for the list in `keepNearIf`. @throws Error for a list that no rule names. */
@@ -123,6 +131,7 @@ export interface NearSets {
 
 interface ClassifierParts {
   readonly rules: readonly RuleOptions[];
+  readonly groups: readonly Pick<GroupOptions, "name" | "accept" | "drop">[];
   /** Addresses, CIDRs and `list:NAME`. */
   readonly poison: readonly string[];
   readonly bogus: readonly string[];
@@ -131,7 +140,7 @@ interface ClassifierParts {
 }
 
 /** @throws Error for an unknown list or an invalid address; the checks of the configuration report those first. */
-export function addressClassifier({ rules, poison, bogus, addresses }: ClassifierParts): AddressClassifier {
+export function addressClassifier({ rules, groups, poison, bogus, addresses }: ClassifierParts): AddressClassifier {
   const list = (name: string): AddressSet => {
     const set = addresses(name);
     if (set === null) throw new Error(`there is no list of addresses ${name}`);
@@ -144,9 +153,19 @@ export function addressClassifier({ rules, poison, bogus, addresses }: Classifie
     const near = list(keepNearIf);
     if (!byList.has(keepNearIf)) byList.set(keepNearIf, { near, forged, fingerprint: fingerprintOf(near, forged) });
   }
+  const forgedFingerprint = fingerprintOf(forged);
+  const filters = new Map(
+    groups.flatMap(({ name, accept, drop }): [string, GroupFilter][] => {
+      if (accept.length + drop.length === 0) return [];
+      const [taken, dropped] = [accept, drop].map((entries) => entries.flatMap((entry) => rangesOf(entry, list)));
+      const filter = groupFilter(taken ?? [], dropped ?? []);
+      return [[name, { ...filter, fingerprint: fingerprintOf(forged, filter.accept, filter.drop) }]];
+    }),
+  );
   return {
     forged,
-    forgedFingerprint: fingerprintOf(forged),
+    fingerprintFor: (group) => filters.get(group)?.fingerprint ?? forgedFingerprint,
+    screen: (answer, group) => (isForged(answer, forged) ? null : withoutFiltered(answer, filters.get(group) ?? null)),
     farGroups: new Set(compares.map(({ far }) => far)),
     near: (name) => {
       const sets = byList.get(name);
@@ -154,6 +173,30 @@ export function addressClassifier({ rules, poison, bogus, addresses }: Classifie
       return sets;
     },
   };
+}
+
+/** What `accept` and `drop` of a group say. */
+interface GroupFilter {
+  readonly accept: AddressSet;
+  readonly drop: AddressSet;
+  readonly allows: (address: Uint8Array) => boolean;
+  readonly fingerprint: string;
+}
+
+function groupFilter(taken: readonly AddressRange[], dropped: readonly AddressRange[]): Omit<GroupFilter, "fingerprint"> {
+  const [accept, drop] = [new AddressSet(taken), new AddressSet(dropped)];
+  // A list of one family says nothing about the other: AAAA of every name would fail.
+  const families = new Set(taken.map(({ first }) => first.length));
+  return { accept, drop, allows: (address) => !drop.has(address) && (!families.has(address.length) || accept.has(address)) };
+}
+
+/** The answer as it came where nothing is filtered. DNSSEC no longer covers an answer that lost records: AD and their signatures go. */
+function withoutFiltered(answer: Answer, filter: GroupFilter | null): Answer | null {
+  if (filter === null) return answer;
+  const addresses = [...addressesOf(answer), ...addressesOf(answer, "additional"), ...hintsOf(answer)];
+  if (addresses.every(filter.allows)) return answer;
+  const edited = withoutAddresses(answer, filter.allows);
+  return edited?.answered === answer.answered ? edited : null;
 }
 
 function rangesOf(entry: string, list: (name: string) => AddressSet) {

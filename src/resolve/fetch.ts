@@ -10,7 +10,7 @@ import { awaitWithin } from "../lib/deadline.ts";
 import type { Dispatch } from "../upstreams/dispatch.ts";
 import type { GroupAdmission } from "../upstreams/group.ts";
 import { type Attempt, OWN_FAILURES, UpstreamError, type UpstreamFailure } from "../upstreams/upstream.ts";
-import { isForged, voidAnswer } from "./classify.ts";
+import { voidAnswer } from "./classify.ts";
 import type { FetchRequest, FetchResult, PendingFetch, Resolver } from "./types.ts";
 
 /**
@@ -40,7 +40,7 @@ function startFetch(resolver: Resolver, request: FetchRequest, admission: GroupA
         requester,
         egress,
         doubtsEmpty: doubtsEmpty(resolver, request),
-        isForged: (answer) => isForged(answer, classifier.forged),
+        screen: classifier.screen,
         holdSuspects: classifier.farGroups.has(group.label),
       },
       admission,
@@ -63,7 +63,12 @@ async function awaitAnswer(resolver: Resolver, request: FetchRequest, dispatch: 
       return storeResult(resolver, request, { kind: "answered", ...verified, attempts: dispatch.attempts() });
     }
     const failure: FetchResult = reply.isForged
-      ? { kind: "failed", answer: voidAnswer(request.question, group.label, reply.answer), failure: "void", attempts: [] }
+      ? {
+          kind: "failed",
+          answer: voidAnswer(request.question, group.label, reply.answer, resolver.classifier.forged),
+          failure: "void",
+          attempts: [],
+        }
       : failed(request, "rcode", refusalErrors(request, reply.answer));
     return storeResult(resolver, request, { ...failure, attempts: dispatch.attempts() });
   } catch (error) {
@@ -91,7 +96,7 @@ function storeResult(resolver: Resolver, { key, group, limits }: FetchRequest, f
     synthesized: fetched.kind === "failed" || fetched.action !== "none",
     volatile: group.options.volatile || hasVolatileAddress(resolver, fetched.answer),
     // The fingerprint of the resolver that asked: a reload may have changed the sets meanwhile.
-    filterFingerprint: resolver.classifier.forgedFingerprint,
+    filterFingerprint: resolver.classifier.fingerprintFor(group.label),
     tentative: fetched.kind === "failed" || fetched.tentative,
   });
   return fetched;

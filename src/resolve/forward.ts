@@ -9,7 +9,7 @@ import { EDE, RCODE } from "../dns/types.ts";
 import { awaitWithin } from "../lib/deadline.ts";
 import type { Group } from "../upstreams/group.ts";
 import type { Attempt } from "../upstreams/upstream.ts";
-import { isForged, isVoid } from "./classify.ts";
+import { isVoid } from "./classify.ts";
 import { subnetToSend } from "./client-subnet.ts";
 import { disproveCachedNxdomain, fetchAnswer, guardNxdomain } from "./fetch.ts";
 import { answerServfail, resolveLocally } from "./local-answer.ts";
@@ -20,7 +20,7 @@ export function forward(resolver: Resolver, inProgress: UpstreamQuery, group: Gr
   const { shaping, stale } = inProgress.decision.context.settings;
   const question = upstreamQuestion(inProgress, group);
   const key = cacheKey(question, group.label);
-  const held = findHeld(resolver, key);
+  const held = findHeld(resolver, key, group);
   if (held === null) {
     if (!inProgress.mayWait) return shed(inProgress, group);
     return fetchAndAnswer(resolver, inProgress, fetchRequest(resolver, inProgress, { question, key, group }));
@@ -60,15 +60,17 @@ function upstreamQuestion(inProgress: UpstreamQuery, group: Group): Question {
   return clientSubnet === null && query.clientSubnet === null ? query : { ...query, clientSubnet };
 }
 
-/** Looks the key up. An answer with an address that has become known as forged is dropped; each answer is checked once for each set of such addresses. */
-function findHeld({ cache, classifier }: Resolver, key: CacheKey): Held | null {
+/** Looks the key up. An answer with an address that has become known as forged, or that its group no longer takes, is dropped; each answer is checked once for each set of such addresses. */
+function findHeld({ cache, classifier }: Resolver, key: CacheKey, { label }: Group): Held | null {
   const held = cache.get(key);
-  if (held === null || held.filterFingerprint === classifier.forgedFingerprint) return held;
-  if (isForged(held.answer, classifier.forged)) {
+  if (held === null) return null;
+  const fingerprint = classifier.fingerprintFor(label);
+  if (held.filterFingerprint === fingerprint) return held;
+  if (classifier.screen(held.answer, label) !== held.answer) {
     cache.delete(key);
     return null;
   }
-  cache.noteFiltered(key, classifier.forgedFingerprint);
+  cache.noteFiltered(key, fingerprint);
   return held;
 }
 

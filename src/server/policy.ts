@@ -151,7 +151,7 @@ export function buildPolicy(config: PolicyConfig, hostsSource: HostsSource, list
       firstGroup: first.name,
     }),
     egress: new EgressPolicy({ groups, rules: config.rules, lists }),
-    classifier: addressClassifier({ ...config, addresses: lists.addresses }),
+    classifier: addressClassifier({ ...config, groups: config.upstreams.groups, addresses: lists.addresses }),
     inputs,
     version: versionOf(inputs),
   };
@@ -171,7 +171,7 @@ interface PolicyConfig extends Pick<Config, "rules" | "special" | "poison" | "bo
  */
 export interface PolicyInputs {
   /** Raised by every change that gives older inputs another meaning. */
-  readonly format: 1;
+  readonly format: 2;
   readonly rules: readonly RuleOptions[];
   readonly answers: Shaping;
   readonly special: SpecialOptions;
@@ -193,13 +193,13 @@ export interface ListInput extends Pick<ListOptions, "name" | "kind" | "seed" | 
 /** A source of a list, and where its bytes came from; `sha256` null = there were none. */
 export type SourceInput = ListSource & Pick<SourceStatus, "servedFrom" | "sha256">;
 
-type GroupInput = Pick<GroupOptions, "name" | "never" | "ecs" | "rebinding">;
+type GroupInput = Pick<GroupOptions, "name" | "never" | "ecs" | "rebinding" | "accept" | "drop">;
 
 function policyInputs(config: PolicyConfig, { loaded, ownFile }: HostsSource, lists: Lists): PolicyInputs {
   const { rules, special, poison, bogus, hosts } = config;
   const { https, ipv6, ipv4, ttl, negative, rebinding } = config.answers;
   return {
-    format: 1,
+    format: 2,
     rules,
     answers: { https, ipv6, ipv4, ttl, negative, rebinding },
     special,
@@ -207,7 +207,14 @@ function policyInputs(config: PolicyConfig, { loaded, ownFile }: HostsSource, li
     bogus,
     hosts: { ttlSeconds: hosts.ttlSeconds, records: hosts.records, files: loaded.files, own: ownFile.own },
     lists: config.lists.map((list) => listInput(list, sourcesOf(lists, list.name))),
-    groups: config.upstreams.groups.map(({ name, never, ecs, rebinding }) => ({ name, never, ecs, rebinding })),
+    groups: config.upstreams.groups.map(({ name, never, ecs, rebinding, accept, drop }) => ({
+      name,
+      never,
+      ecs,
+      rebinding,
+      accept,
+      drop,
+    })),
   };
 }
 

@@ -135,7 +135,8 @@ export class Dispatch {
         this.#askNext();
         this.#review();
       }, this.#context.attemptMs);
-      const options = { ...this.#options, signal: this.#stop.signal, attempts: attempt.attempts };
+      const group = this.#context.label;
+      const options = { ...this.#options, signal: this.#stop.signal, attempts: attempt.attempts, group };
       this.#await(attempt, ask(member.upstream, this.#question, options));
       return;
     }

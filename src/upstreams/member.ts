@@ -145,14 +145,19 @@ export type MemberReply =
   /** Another rcode, or a forged answer: the member replied, but not usefully. */
   | { readonly kind: "bad"; readonly answer: Answer; readonly isForged: boolean };
 
-/** Asks `upstream` and classifies the answer. @throws an error that is not an UpstreamError: it is a bug. */
-export async function ask(upstream: Upstream, question: Question, options: ExchangeOptions): Promise<AttemptOutcome> {
+/** Asks `upstream`, a member of the group, and classifies the answer. @throws an error that is not an UpstreamError: it is a bug. */
+export async function ask(
+  upstream: Upstream,
+  question: Question,
+  { group, ...options }: ExchangeOptions & { readonly group: string },
+): Promise<AttemptOutcome> {
   try {
     const answer = keepChain(await upstream.exchange(question, options));
     // A truncated answer lacks records. It must not reach a client or the cache.
     if (!answersQuestion(answer, question) || answer.truncated) return { kind: "failed", failure: "malformed" };
     if (!saysWhatIs(answer)) return { kind: "bad", answer, isForged: false };
-    return options.isForged?.(answer) === true ? { kind: "bad", answer, isForged: true } : { kind: "good", answer };
+    const screened = options.screen === undefined ? answer : options.screen(answer, group);
+    return screened === null ? { kind: "bad", answer, isForged: true } : { kind: "good", answer: screened };
   } catch (error) {
     if (error instanceof UpstreamError) return { kind: "failed", failure: error.failure };
     throw error;

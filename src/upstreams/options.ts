@@ -51,6 +51,10 @@ export interface GroupOptions {
   readonly ecs: EcsMode | null;
   readonly proxy: ProxyOptions | null;
   readonly rebinding: "allow" | "nodata" | null;
+  /** CIDRs and `list:NAME`: other addresses are taken out of answers of this group; empty = all are taken. A family that is not named counts as taken. */
+  readonly accept: readonly string[];
+  /** CIDRs and `list:NAME`: these addresses are taken out of answers of this group. */
+  readonly drop: readonly string[];
   /** Certificates in PEM that those of the members are checked against; null = those that the process trusts. */
   readonly ca: string | null;
 }

@@ -46,8 +46,11 @@ export interface ExchangeOptions {
   readonly egress?: Egress | undefined;
   /** Whether a group confirms an empty answer without SOA with a second member: such answers often show that the server is in trouble. */
   readonly doubtsEmpty?: boolean;
-  /** Whether an answer is forged. A group then asks another member, and returns this answer only if no other comes. */
-  readonly isForged?: (answer: Answer) => boolean;
+  /**
+   * The answer of a member of the group as it counts, perhaps without some addresses; null = it is forged, or no address is left. The group then asks
+   * another member, and returns the answer as it came only if no other comes.
+   */
+  readonly screen?: (answer: Answer, group: string) => Answer | null;
   /** Whether to hold back an answer over plain UDP that lacks the OPT record of a real one: forgers answer fast and do not speak EDNS. */
   readonly holdSuspects?: boolean;
 }

@@ -246,7 +246,17 @@ function mainMark(): string {
     never: null,
   } as const;
   const marks = groupMarks([
-    { ...group, servers: [server.options()], volatile: false, ecs: null, proxy: null, rebinding: null, ca: null },
+    {
+      ...group,
+      servers: [server.options()],
+      volatile: false,
+      ecs: null,
+      proxy: null,
+      rebinding: null,
+      accept: [],
+      drop: [],
+      ca: null,
+    },
   ]);
   return marks.get("main") ?? "";
 }

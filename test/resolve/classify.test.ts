@@ -65,7 +65,7 @@ function classifierOf(list: string, poison: readonly string[] = ["list:poison", 
     ["cn-ip", AddressSet.of(list)],
     ["poison", AddressSet.of("198.51.100.1")],
   ]);
-  return addressClassifier({ rules, poison, bogus: ["2001:db8::1"], addresses: (name) => lists.get(name) ?? null });
+  return addressClassifier({ groups: [], rules, poison, bogus: ["2001:db8::1"], addresses: (name) => lists.get(name) ?? null });
 }
 
 test("an address of `poison` or `bogus` makes an answer void", () => {
@@ -83,11 +83,11 @@ test("the fingerprint follows the addresses, not their spelling", () => {
 });
 
 test("the fingerprint of the forged set depends on the addresses only, not on where they are written", () => {
-  const { forgedFingerprint } = classifierOf("192.0.2.0/24");
+  const fingerprint = classifierOf("192.0.2.0/24").fingerprintFor("main");
   const written = ["203.0.113.1", "203.0.113.0", "198.51.100.1", "::ffff:198.51.100.1"];
-  expect(classifierOf("192.0.2.0/25", written).forgedFingerprint).toBe(forgedFingerprint);
+  expect(classifierOf("192.0.2.0/25", written).fingerprintFor("main")).toBe(fingerprint);
   for (const other of [[], ["list:poison"], ["list:poison", "203.0.113.0/30"], ["list:poison", "203.0.113.2/31"]])
-    expect(classifierOf("192.0.2.0/24", other).forgedFingerprint).not.toBe(forgedFingerprint);
+    expect(classifierOf("192.0.2.0/24", other).fingerprintFor("main")).not.toBe(fingerprint);
 });
 
 test("an unknown list is an error", () => {

@@ -132,6 +132,6 @@ test("an answer with the fingerprint of the current set is sent without a check"
 });
 
 function forgedMark(): string {
-  const parts = { rules: [], poison: ["203.0.113.1"], bogus: ["203.0.113.2"], addresses: () => null };
-  return addressClassifier(parts).forgedFingerprint;
+  const parts = { rules: [], groups: [], poison: ["203.0.113.1"], bogus: ["203.0.113.2"], addresses: () => null };
+  return addressClassifier(parts).fingerprintFor("main");
 }

@@ -120,6 +120,8 @@ export function groupOptions(name: string, changes: Partial<GroupOptions> = {}):
     ecs: null,
     proxy: null,
     rebinding: null,
+    accept: [],
+    drop: [],
     ca: null,
     ...changes,
   };
