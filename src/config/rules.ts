@@ -66,9 +66,7 @@ const compareShape = object("a map with `near`, `far` and `keepNearIf`", {
   verdict: key(duration("1s", "30d"), "How long the outcome is remembered for a name.", "1d"),
 });
 
-const RESERVED = new Map(
-  ["export", "order", "cname", "replace"].map((name) => [name, `\`${name}\` is reserved for a later version`]),
-);
+const RESERVED = new Map(["export", "order", "replace"].map((name) => [name, `\`${name}\` is reserved for a later version`]));
 const EMPTY_CONDITION = "without this condition the rule would match every query";
 
 const domainsShape: Shape<readonly Located<string>[]> = oneOrMore(withPlace(domainPattern), EMPTY_CONDITION);
@@ -115,6 +113,7 @@ const ruleShape = object(
       "Action: ask a near and a far group, and keep the near answer only if its addresses are near.",
     ),
     answer: optional(withPlace(keyword("nodata", "nxdomain", "zero", "refused", "drop")), "Action: answer at once."),
+    cname: optional(withPlace(domainName), "Action: the name is an alias of this one, which goes its own way."),
     https: optional(httpsMode, "As answers.https, where this rule matches."),
     ipv6: optional(ipv6Mode, "As answers.ipv6, where this rule matches."),
     ipv4: optional(ipv4Mode, "As answers.ipv4, where this rule matches."),
@@ -153,7 +152,7 @@ function typesOf({ types }: RawRule): Pick<RuleOptions, "types" | "exceptTypes">
   return { types: wanted ?? [], exceptTypes: excepted ?? [] };
 }
 
-function actionOf({ upstream, longest, compare, answer }: RawRule): RuleAction | null {
+function actionOf({ upstream, longest, compare, answer, cname }: RawRule): RuleAction | null {
   if (upstream !== null) return { kind: "upstream", group: upstream.value };
   if (longest !== null)
     return {
@@ -161,6 +160,7 @@ function actionOf({ upstream, longest, compare, answer }: RawRule): RuleAction |
       choices: longest.value.flatMap(({ name, value }) => (value === undefined ? [] : [{ list: name, group: value.value }])),
     };
   if (answer !== null) return { kind: "answer", answer: answer.value };
+  if (cname !== null) return { kind: "cname", target: cname.value };
   if (compare === null) return null;
   const { near, far, keepNearIf, first, within, verdict } = compare.value;
   return {
@@ -220,7 +220,8 @@ interface Action {
 }
 
 function actionsOf(rule: RawRule): readonly Action[] {
-  const actions = { upstream: rule.upstream, longest: rule.longest, compare: rule.compare, answer: rule.answer };
+  const { upstream, longest, compare, answer, cname } = rule;
+  const actions = { upstream, longest, compare, answer, cname };
   return Object.entries(actions).flatMap(([word, action]) => (action === null ? [] : [{ word, place: action.place }]));
 }
 
@@ -259,7 +260,13 @@ function checkConditions({ clients, types }: RawRule, reader: ConfigReader): voi
  * NXDOMAIN denies a name in every type (RFC 2308 §5, RFC 8020), and a downstream cache takes a refusal or silence for a broken server. So a
  * rule for some types may only empty their answers.
  */
-function checkTypedAnswer({ answer, types }: RawRule, reader: ConfigReader): void {
+function checkTypedAnswer({ answer, cname, types }: RawRule, reader: ConfigReader): void {
+  if (cname !== null && types !== null)
+    reader.fail(
+      cname.place,
+      "a rule with `types` cannot make an alias: caches follow an alias for every type (RFC 1034 §3.6.2)",
+      "remove `types`",
+    );
   if (answer === null || types === null || types.value.length === 0 || answer.value === "nodata") return;
   const isOfAddresses = types.value.every(({ type, excepted }) => !excepted && (type === TYPE.A || type === TYPE.AAAA));
   if (answer.value === "zero" && isOfAddresses) return;

@@ -53,6 +53,8 @@ function replySaid({ decision, question, target }: Summarized, step: TraceStep |
     return [said, ...(line > 0 ? [say("explain.hostsLine", { line, source })] : [])];
   }
   if (decision.action === "any:minimal") return [say("explain.any", { type: question.type })];
+  if (step?.kind === "rule" && target !== null)
+    return [say("explain.ruleAlias", { rule: step.rule, target: target.question.name }), ...matchSaid(step)];
   if (step?.kind === "rule" && step.outcome === "decides")
     return [say("explain.answers", { rule: step.rule, answer }), ...matchSaid(step)];
   return [say("explain.special", { answer })];

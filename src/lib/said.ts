@@ -22,6 +22,7 @@ export const SAID = {
   "explain.matchesList": "It matches {pattern}, line {line} of list {list} ({source}).",
   "explain.hosts": "The hosts table has {pattern}: it is answered here with {answer}.",
   "explain.alias": "The hosts table has {pattern}: it is an alias of {target}, which goes its own way.",
+  "explain.ruleAlias": "Rule {rule} makes it an alias of {target}, which goes its own way.",
   "explain.hostsLine": "It stands in line {line} of {source}.",
   "explain.special": "It is a special name that nothing lets out: it is answered here with {answer}.",
   "explain.any": "{type} is answered here with one HINFO record in place of all there is (RFC 8482).",

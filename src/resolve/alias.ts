@@ -33,12 +33,12 @@ export function prependAlias(
     return answerServfail(inProgress, { code: EDE.OTHER, text: "with the alias before it the answer is no message any more" });
   // A stale target makes the whole answer stale: its TTLs must not be used.
   const ttl = target.ttl.kind === "stale" ? target.ttl : ({ kind: "keep" } as const);
-  return { ...common, source: "hosts", answer, ttl, edits: [...(target.edits ?? []), "put the alias before it"] };
+  return { ...common, source: decision.source, answer, ttl, edits: [...(target.edits ?? []), "put the alias before it"] };
 }
 
-/** SERVFAIL: the aliases of the hosts table form a circle, or a chain that is too long. */
+/** SERVFAIL: the aliases of the hosts table and of rules form a circle, or a chain that is too long. */
 export function answerTooManyAliases(inProgress: QueryInProgress<ReplyDecision>): Resolution {
-  return answerServfail(inProgress, { code: EDE.OTHER, text: `more than ${MAX_ALIASES} aliases in the hosts table` });
+  return answerServfail(inProgress, { code: EDE.OTHER, text: `more than ${MAX_ALIASES} aliases one after the other` });
 }
 
 /** Returns null if the message would be too long, or is too costly to read. */

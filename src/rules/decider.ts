@@ -150,6 +150,11 @@ export class Decider {
         return { kind: "forward", group: rule.groupOf(context.match), context };
       case "compare":
         return { kind: "compare", compare: action.compare, context };
+      case "cname": {
+        if (rule.target === null) throw new Error(`rule ${rule.name} has no target`);
+        const answer = { kind: "alias", target: rule.target, ttlSeconds: this.#hostsTtls.positiveSeconds } as const;
+        return { kind: "reply", source: "rule", action: "none", answer, context };
+      }
       default:
         return unreachable(action);
     }

@@ -77,7 +77,7 @@ export interface RuleQuestion {
   readonly class: number;
 }
 
-/** How many aliases of the hosts table are followed one after the other. More of them count as a circle. */
+/** How many aliases of the hosts table and of rules are followed one after the other. More of them count as a circle. */
 export const MAX_ALIASES = 8;
 
 export type FilterAction =

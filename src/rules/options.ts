@@ -20,7 +20,9 @@ export type RuleAction =
   | { readonly kind: "upstream"; readonly group: string }
   | { readonly kind: "longest"; readonly choices: readonly { readonly list: string; readonly group: string }[] }
   | { readonly kind: "compare"; readonly compare: CompareOptions }
-  | { readonly kind: "answer"; readonly answer: RuleAnswer };
+  | { readonly kind: "answer"; readonly answer: RuleAnswer }
+  /** The name is an alias of the target, which goes its own way. The target itself does not match the rule. */
+  | { readonly kind: "cname"; readonly target: string };
 
 /** What a rule changes without deciding. Absent = later rules and section `answers` decide. */
 export interface RuleModifiers {

@@ -1,6 +1,6 @@
 import { LRUCache } from "lru-cache";
 import { AddressSet, addressFromText, rangeFromText, withoutZone } from "../dns/address.ts";
-import type { Name } from "../dns/name.ts";
+import { type Name, nameFromText } from "../dns/name.ts";
 import type { Requester } from "../lib/client.ts";
 import { type DomainEntry, type DomainSet, type Match, outranks } from "../lists/domain-set.ts";
 import { domainSetFromPatterns } from "../lists/domain-set-builder.ts";
@@ -25,6 +25,8 @@ export class Rule {
   /** The conditions on the name. All must hold; the match of the first is that of the rule. */
   readonly filters: readonly DomainFilter[];
   readonly types: TypeCondition | null;
+  /** The target of action `cname`; null for other actions. */
+  readonly target: Name | null;
   readonly #clients: ClientCondition | null;
   /** The lists of action `longest`; null for other actions. */
   readonly #choices: readonly Choice[] | null;
@@ -37,6 +39,7 @@ export class Rule {
     this.filters = [domains, ...alsoDomains].flatMap((texts) => (texts.length === 0 ? [] : [new DomainFilter(texts, lists)]));
     this.types = typeCondition(options);
     this.#clients = clients.length === 0 ? null : new ClientCondition(clients, addresses);
+    this.target = action?.kind === "cname" ? nameFromText(action.target) : null;
     this.#choices =
       action?.kind === "longest" ? action.choices.map(({ list, group }) => ({ set: listNamed(lists, list), group })) : null;
   }
@@ -54,6 +57,8 @@ export class Rule {
 
   /** Tests only the conditions on the name. */
   testName(name: Name): Hit | "domains" | "excepted" | "longest" {
+    // Without this an alias whose target matches its own rule would never end.
+    if (name === this.target) return "excepted";
     let hit: Hit = "unconditional";
     for (const filter of this.filters) {
       const result = filter.test(name);

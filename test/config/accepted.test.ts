@@ -83,6 +83,7 @@ describe("a file that uses every section", () => {
       { name: "lan", action: { kind: "upstream", group: "router" }, modifiers: {} },
       { name: "ads", action: { kind: "answer", answer: "nodata" }, modifiers: {} },
       { name: "games", action: null, modifiers: { stale: false } },
+      { name: "safe", action: { kind: "cname", target: "forcesafesearch.google.com" }, modifiers: {} },
       { name: "tv", action: { kind: "upstream", group: "domestic" }, modifiers: {} },
       {
         name: "split",

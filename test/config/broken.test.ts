@@ -320,6 +320,11 @@ describe("rules", () => {
       "2:45 rules[0].answer: a rule with `types` cannot answer `zero`: `zero` is an address, and these types hold none",
     ],
     [
+      "an alias holds for every type",
+      `${GROUP}rules: [{ name: x, domains: a.example, types: A, cname: b.example }]`,
+      "2:57 rules[0].cname: a rule with `types` cannot make an alias: caches follow an alias for every type (RFC 1034 §3.6.2)",
+    ],
+    [
       "conditions that must all hold are listed",
       `${GROUP}rules: [{ name: x, domains: { all: [] }, upstream: a }]`,
       "2:36 rules[0].domains.all: nothing is listed here: without this condition the rule would match every query",

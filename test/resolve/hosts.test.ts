@@ -35,6 +35,19 @@ describe("hosts", () => {
     expect(await site.ask("1.2.0.192.in-addr.arpa", "PTR")).toMatchObject({ answers: [] });
   });
 
+  test("an alias by a rule goes before the answer for its target, whatever the type", async () => {
+    const main = honest("best.example A 192.0.2.7", "best.example HTTPS 1 . alpn=h2");
+    const yaml = "rules: [{ name: moved, domains: cdn.example, cname: best.example }]";
+    const site = await siteWith({ upstreams: { main }, yaml });
+    expect(await site.ask("www.cdn.example")).toMatchObject({
+      records: [expect.stringContaining("CNAME best.example."), expect.stringContaining("A 192.0.2.7")],
+    });
+    expect(await site.ask("www.cdn.example", "HTTPS")).toMatchObject({
+      records: [expect.anything(), expect.stringContaining("alpn=h2")],
+    });
+    expect(await site.ask("www.cdn.example", "MX")).toMatchObject({ rcode: "NOERROR", answers: [] });
+  });
+
   test("others: forward sends the other types on, nodata answers them", async () => {
     const site = await siteWith({
       upstreams: { main: upstream },

@@ -53,6 +53,24 @@ describe("which rule decides", () => {
     expect(by("192.0.2.1", "radio")).toBe("nobody>first");
   });
 
+  test("a rule makes names aliases, of any pattern and type, but not its own target", () => {
+    const { decide, decider } = site({
+      rules: [
+        rule("moved", null, {
+          domains: ["cdn.example", "regexp:^img\\d+\\.example$"],
+          action: { kind: "cname", target: "best.cdn.example" },
+        }),
+        rule("others", "a"),
+      ],
+    });
+    for (const text of ["www.cdn.example", "img7.example HTTPS", "cdn.example TXT"])
+      expect(decide(text)).toMatchObject({ source: "rule", answer: { kind: "alias", target: name("best.cdn.example") } });
+    expect(gist(decide("best.cdn.example"))).toBe("others>a");
+    expect(gist(decide("x.example"))).toBe("others>a");
+    const { steps } = decider.explain(ask("best.cdn.example"), laptop);
+    expect(steps[0]).toMatchObject({ rule: "moved", outcome: "excepted" });
+  });
+
   test("all of several conditions on the name must hold, and the first one names the match", () => {
     const { decide } = site({
       lists: { cn: ["cn.example", "game.example"], games: ["game.example", "game.org"] },
