@@ -1,7 +1,7 @@
 import { type Answer, type RecordPlace, recordsOf, reindexAnswer } from "../dns/answer.ts";
 import { type Name, plainNameEnd, ROOT, readName } from "../dns/name.ts";
 import { HEADER_FLAG } from "../dns/query.ts";
-import { moveRecord, writeMessage } from "../dns/rebuild.ts";
+import { type MovedRecord, moveRecord, writeMessage } from "../dns/rebuild.ts";
 import { alpnProtocols, hintAddresses, numbersIn, SVC_KEY, type SvcParam, svcParams, writeSvcParam } from "../dns/svcb.ts";
 import { TYPE } from "../dns/types.ts";
 import { HEADER_BYTES, setUint16, uint16 } from "../dns/wire.ts";
@@ -51,11 +51,16 @@ export function editBindings(
     if (fate === "goes" || signsOneOf(changed, wire, place)) return [];
     return fate === "stays" ? [record] : [{ ...record, data: [fate] }];
   });
-  const header = Buffer.from(wire.subarray(0, HEADER_BYTES));
+  return { answer: withRecords(answer, records), edits: [...edits].sort() };
+}
+
+/** The answer with these records in place of its own, and without AD; null = the message would be too long. */
+export function withRecords(answer: Answer, records: readonly MovedRecord[]): Answer | null {
+  const header = Buffer.from(answer.wire.subarray(0, HEADER_BYTES));
   setUint16(header, 2, uint16(header, 2) & ~HEADER_FLAG.AD);
   const { name, type, class: klass } = answer;
   const rebuilt = writeMessage({ header, name, type, class: klass }, records);
-  return { answer: rebuilt === null ? null : reindexAnswer(rebuilt, answer), edits: [...edits].sort() };
+  return rebuilt === null ? null : reindexAnswer(rebuilt, answer);
 }
 
 /**
@@ -143,11 +148,11 @@ function passesAll({ strips, hints, allows }: ParamTerms): boolean {
 }
 
 /** Whether the record is a signature over one of the changed sets. */
-function signsOneOf(changed: ReadonlySet<string>, wire: Uint8Array, { owner, type, data }: RecordPlace): boolean {
+export function signsOneOf(changed: ReadonlySet<string>, wire: Uint8Array, { owner, type, data }: RecordPlace): boolean {
   return type === TYPE.RRSIG && changed.has(rrset(readName(wire, owner) ?? ROOT, uint16(wire, data)));
 }
 
-function rrset(owner: Name, type: number): string {
+export function rrset(owner: Name, type: number): string {
   return `${type} ${owner}`;
 }
 

@@ -116,7 +116,10 @@ function checkReferences({ upstreams, lists, poison, bogus, rules, routeros, exp
   ];
   const choiceLists = choices.map(({ name, keyPlace }) => ({ value: name, place: keyPlace }));
   checkListNames([...listsAmong(patterns), ...choiceLists], "domains", lists, reader);
-  const nearLists = compares.map(({ keepNearIf }) => keepNearIf);
+  const replaced = actions
+    .flatMap(({ replace }) => replace ?? [])
+    .map(({ name, keyPlace }) => ({ value: name, place: keyPlace }));
+  const nearLists = [...compares.map(({ keepNearIf }) => keepNearIf), ...replaced];
   const filters = groups.flatMap(({ accept, drop }) => [...accept, ...drop]);
   checkListNames([...listsAmong([...poison, ...bogus, ...filters]), ...nearLists], "addresses", lists, reader);
 }

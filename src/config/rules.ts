@@ -36,6 +36,7 @@ import {
 import { duration } from "./units.ts";
 import { ecsMode } from "./upstreams.ts";
 import {
+  address,
   client,
   clientOrNot,
   domainName,
@@ -66,7 +67,7 @@ const compareShape = object("a map with `near`, `far` and `keepNearIf`", {
   verdict: key(duration("1s", "30d"), "How long the outcome is remembered for a name.", "1d"),
 });
 
-const RESERVED = new Map(["export", "order", "replace"].map((name) => [name, `\`${name}\` is reserved for a later version`]));
+const RESERVED = new Map(["export", "order"].map((name) => [name, `\`${name}\` is reserved for a later version`]));
 const EMPTY_CONDITION = "without this condition the rule would match every query";
 
 const domainsShape: Shape<readonly Located<string>[]> = oneOrMore(withPlace(domainPattern), EMPTY_CONDITION);
@@ -122,6 +123,10 @@ const ruleShape = object(
     stale: optional(boolean(), "false: never a stale answer where this rule matches."),
     ecs: optional(ecsMode, "As ecs of a group, where this rule matches."),
     rebinding: optional(rebindingMode, "As answers.rebinding, where this rule matches."),
+    replace: optional(
+      mapOf("a map from lists of addresses to addresses", parseListReference, oneOrMore(address, "there is no address to give")),
+      "Addresses of these lists, hints of HTTPS records included, give way to those that are written here.",
+    ),
     log: optional(boolean(), "false: such queries are not recorded."),
   },
   RESERVED,
@@ -176,9 +181,10 @@ function actionOf({ upstream, longest, compare, answer, cname }: RawRule): RuleA
   };
 }
 
-function modifiersOf({ https, ipv6, ipv4, ttl, negative, stale, ecs, rebinding, log }: RawRule): RuleModifiers {
+function modifiersOf({ https, ipv6, ipv4, ttl, negative, stale, ecs, rebinding, log, replace: raw }: RawRule): RuleModifiers {
+  const replace = raw?.flatMap(({ name: list, value }) => (value === undefined ? [] : [{ list, addresses: value }])) ?? null;
   const lifetimes = { ttl: ttl && toSeconds(ttl), negative: negative && toSeconds(negative) };
-  return withoutNulls({ https, ipv6, ipv4, ...lifetimes, stale, ecs, rebinding, log });
+  return withoutNulls({ https, ipv6, ipv4, ...lifetimes, stale, ecs, rebinding, log, replace });
 }
 
 function withoutNulls<T extends object>(values: T): { readonly [N in keyof T]?: NonNullable<T[N]> } {

@@ -196,7 +196,7 @@ const MATCHES: ReadonlySet<string> = new Set(["decides", "modifies", "closed"]);
 
 /** The modifiers in force, in the notation of a rule. `ecs` is absent if the group decides about it. */
 function settingsOf({ context }: Decision): Readonly<Record<string, unknown>> {
-  const { shaping, stale, ecs, rebinding, log } = context.settings;
+  const { shaping, stale, ecs, rebinding, log, replace } = context.settings;
   const { https, ipv6, ipv4, ttl, negative } = shaping;
   return {
     https,
@@ -214,6 +214,9 @@ function settingsOf({ context }: Decision): Readonly<Record<string, unknown>> {
     ...(ecs === null ? {} : { ecs }),
     rebinding: rebinding ?? shaping.rebinding,
     log,
+    ...(replace === null
+      ? {}
+      : { replace: Object.fromEntries(replace.map(({ list, addresses }) => [`list:${list}`, addresses])) }),
   };
 }
 

@@ -1,14 +1,15 @@
 import { createHash } from "node:crypto";
 import { emptyAnswer } from "../answers/negative.ts";
+import type { Replacement } from "../answers/replace.ts";
 import { withoutAddresses } from "../answers/svcb.ts";
-import { type AddressRange, AddressSet, rangeFromText } from "../dns/address.ts";
+import { type AddressRange, AddressSet, addressFromText, rangeFromText } from "../dns/address.ts";
 import { type Answer, addressesOf, outcomeOf, recordsOf } from "../dns/answer.ts";
 import type { ExtendedError } from "../dns/edns.ts";
 import type { Question } from "../dns/query.ts";
 import { hintAddresses, svcParams } from "../dns/svcb.ts";
 import { EDE, RCODE, TYPE } from "../dns/types.ts";
 import { unreachable } from "../lib/unreachable.ts";
-import type { RuleOptions } from "../rules/options.ts";
+import type { ReplaceOptions, RuleOptions } from "../rules/options.ts";
 import type { GroupOptions } from "../upstreams/options.ts";
 import { BINDING_TYPES } from "./filters.ts";
 import type { Resolution } from "./types.ts";
@@ -116,6 +117,8 @@ export interface AddressClassifier {
   readonly fingerprintFor: (group: string) => string;
   /** An answer of the group without the addresses that its `accept` and `drop` take out; null = it is forged, or no address is left. */
   readonly screen: (answer: Answer, group: string) => Answer | null;
+  /** What modifier `replace` of a rule says, with its lists. */
+  readonly replacements: (options: readonly ReplaceOptions[]) => readonly Replacement[];
   /** The far groups of all comparisons. Over UDP a forged answer may come before theirs. */
   readonly farGroups: ReadonlySet<string>;
   /** The sets for the list in `keepNearIf`. @throws Error for a list that no rule names. */
@@ -153,6 +156,21 @@ export function addressClassifier({ rules, groups, poison, bogus, addresses }: C
     const near = list(keepNearIf);
     if (!byList.has(keepNearIf)) byList.set(keepNearIf, { near, forged, fingerprint: fingerprintOf(near, forged) });
   }
+  const replacements = new Map(
+    rules.flatMap(({ modifiers: { replace } }): [readonly ReplaceOptions[], readonly Replacement[]][] =>
+      replace === undefined
+        ? []
+        : [
+            [
+              replace,
+              replace.map((each) => ({
+                from: list(each.list),
+                to: each.addresses.flatMap((text) => addressFromText(text) ?? []),
+              })),
+            ],
+          ],
+    ),
+  );
   const forgedFingerprint = fingerprintOf(forged);
   const filters = new Map(
     groups.flatMap(({ name, accept, drop }): [string, GroupFilter][] => {
@@ -164,6 +182,7 @@ export function addressClassifier({ rules, groups, poison, bogus, addresses }: C
   );
   return {
     forged,
+    replacements: (options) => replacements.get(options) ?? [],
     fingerprintFor: (group) => filters.get(group)?.fingerprint ?? forgedFingerprint,
     screen: (answer, group) => (isForged(answer, forged) ? null : withoutFiltered(answer, filters.get(group) ?? null)),
     farGroups: new Set(compares.map(({ far }) => far)),

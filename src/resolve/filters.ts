@@ -1,4 +1,5 @@
 import { nodataAnswer } from "../answers/negative.ts";
+import { replaceAddresses } from "../answers/replace.ts";
 import { editBindings } from "../answers/svcb.ts";
 import { AddressSet, privateAddresses } from "../dns/address.ts";
 import { type Answer, addressesOf } from "../dns/answer.ts";
@@ -48,6 +49,16 @@ export function editServiceBindings(resolver: Resolver, answered: Answered, reso
     ttl: { kind: "keep" },
     extendedErrors: [{ code: EDE.FILTERED, text: action }],
   };
+}
+
+/** Puts the addresses that a rule has chosen in place of those of its lists. The cached answer stays. */
+export function replaceChosen({ classifier }: Resolver, inProgress: UpstreamQuery, resolution: Resolution): Resolution {
+  const { replace } = inProgress.decision.context.settings;
+  if (replace === null || resolution.answer === null) return resolution;
+  const answer = replaceAddresses(resolution.answer, classifier.replacements(replace));
+  if (answer === resolution.answer) return resolution;
+  if (answer === null) return { ...resolution, ...refuseUneditable(inProgress) };
+  return { ...resolution, answer, authenticated: false, edits: [...(resolution.edits ?? []), "replaced addresses"] };
 }
 
 /** SERVFAIL in place of an answer that has forbidden parts and cannot be edited. */

@@ -16,7 +16,7 @@ import { type Alias, answerTooManyAliases, prependAlias, queryForTarget } from "
 import { scopeOfReply } from "./client-subnet.ts";
 import { compare } from "./compare.ts";
 import { preferenceFor, preferFamily, queryOfType } from "./families.ts";
-import { BINDING_TYPES, editServiceBindings, guardRebinding } from "./filters.ts";
+import { BINDING_TYPES, editServiceBindings, guardRebinding, replaceChosen } from "./filters.ts";
 import { forward } from "./forward.ts";
 import { localAnswer, resolveLocally } from "./local-answer.ts";
 import type { QueryInProgress, Resolution, Resolver, UpstreamQuery } from "./types.ts";
@@ -106,7 +106,8 @@ function finishAnswer(resolver: Resolver, inProgress: UpstreamQuery, resolution:
   let finished = resolution;
   if (query.clientSubnet !== null) finished = { ...finished, subnetScope: scopeOfReply(inProgress, group) };
   if (BINDING_TYPES.has(query.type)) finished = editServiceBindings(resolver, { inProgress, group }, finished);
-  return answer.answered ? guardRebinding(resolver, { inProgress, group }, finished) : finished;
+  if (answer.answered) finished = guardRebinding(resolver, { inProgress, group }, finished);
+  return replaceChosen(resolver, inProgress, finished);
 }
 
 function answerLocally(query: Query, decision: ReplyDecision): Resolution {

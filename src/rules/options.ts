@@ -24,6 +24,14 @@ export type RuleAction =
   /** The name is an alias of the target, which goes its own way. The target itself does not match the rule. */
   | { readonly kind: "cname"; readonly target: string };
 
+/** Addresses of a list that give way to chosen ones of the same family. */
+export interface ReplaceOptions {
+  /** A list of addresses, without the prefix `list:`. */
+  readonly list: string;
+  /** IP literals. */
+  readonly addresses: readonly string[];
+}
+
 /** What a rule changes without deciding. Absent = later rules and section `answers` decide. */
 export interface RuleModifiers {
   readonly https?: HttpsMode;
@@ -35,6 +43,7 @@ export interface RuleModifiers {
   readonly ecs?: EcsMode;
   readonly rebinding?: Rebinding;
   readonly log?: boolean;
+  readonly replace?: readonly ReplaceOptions[];
 }
 
 /** One entry of section `rules`. Empty `domains`, `clients` or `types` = no such condition. */

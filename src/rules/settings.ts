@@ -1,6 +1,6 @@
 import type { Rebinding, Shaping, TtlLimits } from "../answers/options.ts";
 import type { EcsMode } from "../upstreams/options.ts";
-import type { RuleModifiers } from "./options.ts";
+import type { ReplaceOptions, RuleModifiers } from "./options.ts";
 
 /** Combinations of modifiers that are remembered. A configuration has a handful; further ones are computed for each query. */
 const MAX_REMEMBERED = 256;
@@ -20,6 +20,8 @@ export class Settings {
   readonly rebinding: Rebinding | null;
   /** Whether the query log may record the query. */
   readonly log: boolean;
+  /** null = addresses are given as they come. */
+  readonly replace: readonly ReplaceOptions[] | null;
   readonly #answers: Shaping;
   readonly #merged: RuleModifiers;
   readonly #following = new Map<RuleModifiers, Settings>();
@@ -34,6 +36,7 @@ export class Settings {
     this.ecs = merged.ecs ?? null;
     this.rebinding = merged.rebinding ?? null;
     this.log = merged.log ?? true;
+    this.replace = merged.replace ?? null;
   }
 
   /** The settings before any rule. */

@@ -83,7 +83,11 @@ describe("a file that uses every section", () => {
       { name: "lan", action: { kind: "upstream", group: "router" }, modifiers: {} },
       { name: "ads", action: { kind: "answer", answer: "nodata" }, modifiers: {} },
       { name: "games", action: null, modifiers: { stale: false } },
-      { name: "safe", action: { kind: "cname", target: "forcesafesearch.google.com" }, modifiers: {} },
+      {
+        name: "safe",
+        action: { kind: "cname", target: "forcesafesearch.google.com" },
+        modifiers: { replace: [{ list: "cn-ip", addresses: ["192.0.2.7"] }] },
+      },
       { name: "tv", action: { kind: "upstream", group: "domestic" }, modifiers: {} },
       {
         name: "split",
