@@ -146,6 +146,7 @@ export class ServerControl implements Control {
         groups: this.#state.shared.groups.status(),
         certificate: server.certificate(),
         log: this.queries.status(),
+        router: server.feed?.status() ?? null,
       }),
       lists: () => this.#listReports(),
       report,

@@ -8,6 +8,7 @@ import { utcDay } from "../listen/certificate.ts";
 import type { CertificateStatus } from "../listen/tls.ts";
 import type { ListReport } from "../lists/load.ts";
 import type { LogStatus } from "../log/record.ts";
+import type { FeederStatus } from "../routeros/address-lists.ts";
 import { checkExpectations } from "../rules/checks.ts";
 import type { Policy } from "../server/policy.ts";
 import type { GroupStatus } from "../upstreams/group.ts";
@@ -20,6 +21,8 @@ export interface Vitals {
   readonly groups: readonly GroupStatus[];
   readonly certificate: CertificateStatus | null;
   readonly log: LogStatus;
+  /** The address lists of the router; null = none are fed. */
+  readonly router: Pick<FeederStatus, "problem" | "queued"> | null;
 }
 
 interface HealthWatchParts {
@@ -114,6 +117,7 @@ export class HealthWatch {
       ...this.#lists,
       ...certificateFindings(vitals.certificate, this.#parts.clock.wallMs()),
       ...this.#expectationFindings(vitals),
+      ...routerFindings(vitals.router),
       logFinding(vitals.log),
     ];
     const before = this.#health;
@@ -247,6 +251,14 @@ function expectationFindings({ expect }: Config, { decider }: Policy): readonly 
   if (first === undefined) return [{ ...finding, state: "well", said: say("health.expectationsHold", { total: expect.length }) }];
   const values = { broken: failures.length, total: expect.length, reason: first.message };
   return [{ ...finding, state: "care", said: say("health.expectationsBroken", values) }];
+}
+
+/** Names are answered without the router, but what goes by its lists goes another way. */
+function routerFindings(router: Vitals["router"]): readonly Finding[] {
+  if (router === null) return [];
+  const finding = { kind: "router", name: "" } as const;
+  if (router.problem === null) return [{ ...finding, state: "well", said: say("health.routerTakes", {}) }];
+  return [{ ...finding, state: "care", said: say("health.routerAway", { reason: router.problem }) }];
 }
 
 function logFinding({ state, fault }: LogStatus): Finding {

@@ -78,6 +78,8 @@ export const SAID = {
   "health.certificateRefused": "The renewed certificate cannot be used: {reason}.",
   "health.expectationsHold": "All {total} expectations hold.",
   "health.expectationsBroken": "{broken} of {total} expectations are broken: {reason}.",
+  "health.routerTakes": "The router takes entries for its address lists.",
+  "health.routerAway": "The router takes no entries for its address lists: {reason}.",
   "health.logWell": "Queries are recorded.",
   "health.logOff": "Queries are not recorded: `log.queries.enabled` is false.",
   "health.logFailing": "Queries are not recorded: {reason}.",

@@ -29,6 +29,7 @@ async function watched({ yaml = "", lists = [] }: Setup = {}) {
     policy,
     groups: [group([true, true])],
     certificate: null,
+    router: null,
     log: { state: "off", fault: null, stored: 0, dropped: 0, waiting: 0, rows: 0, bytes: 0, oldestWallMs: null },
   };
   const watch = new HealthWatch({ clock, vitals: () => vitals, lists: async () => lists, report: () => expect.fail("a report") });
@@ -195,5 +196,15 @@ describe("the health of the rest", () => {
       state: "bad",
       items: [{ kind: "log", said: { text: "Queries are not recorded: the disk is full." } }, {}],
     });
+  });
+});
+
+test("a router that takes no entries is to be looked at; without address lists nothing is said of it", async () => {
+  const { vitals, watch } = await watched();
+  expect(itemOf(watch.read(), "router")).toBeUndefined();
+  vitals.router = { problem: "connect ECONNREFUSED", queued: 3 };
+  expect(itemOf(watch.read(), "router")).toMatchObject({
+    state: "care",
+    said: { text: "The router takes no entries for its address lists: connect ECONNREFUSED." },
   });
 });
