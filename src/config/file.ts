@@ -220,6 +220,7 @@ export function completeConfig(
       flush: routeros.flush,
       fingerprint: routeros.fingerprint,
       doh: routeros.doh,
+      reader: routeros.reader,
       checkMs: routeros.check,
       addressLists: routeros.addressLists.map(({ rule, list }) => ({ rule: rule.value, list })),
     },

@@ -199,10 +199,13 @@ export const routerosShape = object("a map with `url`, `user` and `passwordFile`
   passwordFile: required(readableFile, "File whose first line is the password."),
   ca: optional(readableFile, "PEM file of the authority that the router's certificate comes from, or of the certificate itself."),
   fingerprint: key(orNull(fingerprint), "SHA-256 of the router's own certificate, in place of an authority.", null),
-  doh: key(
-    orNull(url("https")),
-    "Where the router reaches Fenliu: what it is checked for, and the set-up script leads to.",
-    null,
+  doh: key(orNull(url("https")), "Where the router reaches Fenliu: what it is checked for.", null),
+  reader: optional(
+    object("a map with `user` and `passwordFile`", {
+      user: required(word, "The router's user."),
+      passwordFile: required(readableFile, "File whose first line is the password."),
+    }),
+    "Account that checks the router and may only read; without it the account above does.",
   ),
   check: key(
     orFalse(duration("1m", "7d")),

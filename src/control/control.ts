@@ -3,7 +3,7 @@
  *
  * Read `administration.ts` (opens the API), this file, `views.ts` (what the API shows, without secrets), `explain.ts` with `explain-live.ts` and
  * `explain-summary.ts`, `health.ts` (how everything is doing, and since when), `drafts.ts` (in a thread: `draft-thread.ts`), `what-if.ts`, `history.ts` with `version-files.ts` (past versions), `hosts.ts`,
- * `client-setup.ts`. Every query passes `recorder.ts` (counts and records it) and `records.ts` (writes the entry); `query-source.ts` reads the log.
+ * `client-setup.ts`, `router.ts` (checks the router). Every query passes `recorder.ts` (counts and records it) and `records.ts` (writes the entry); `query-source.ts` reads the log.
  */
 
 import {

@@ -107,10 +107,9 @@ export class RouterWatch {
 }
 
 /** @throws ControlError where a file of the section cannot be read. */
-async function openRest(
-  { url, user, passwordFile, ca: caFile, fingerprint }: RouterosOptions,
-  clock: Clock,
-): Promise<RouterRest> {
+async function openRest(options: RouterosOptions, clock: Clock): Promise<RouterRest> {
+  const { url, ca: caFile, fingerprint, reader } = options;
+  const { user, passwordFile } = reader ?? options;
   try {
     const [password = ""] = (await readFile(passwordFile, "utf8")).split(/\r?\n/);
     const ca = caFile === null ? null : await readFile(caFile, "utf8");

@@ -11,6 +11,8 @@ export interface RouterosOptions {
   readonly fingerprint: string | null;
   /** Where the router reaches the DoH service; null = the check has nothing to compare with. */
   readonly doh: string | null;
+  /** The account that checks; null = the one above. The router serves the calls of one user one after the other, so a check holds up address lists. */
+  readonly reader: { readonly user: string; readonly passwordFile: string } | null;
   /** How often the router is checked for the metrics; null = only when somebody asks. */
   readonly checkMs: number | null;
   readonly addressLists: readonly AddressListOptions[];

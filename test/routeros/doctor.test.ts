@@ -149,11 +149,18 @@ describe("the doctor", () => {
     expect(Object.keys(FAULTS)).toEqual([...FINDING_IDS]);
   });
 
-  test("is described with all its findings in each language", () => {
+  test("is described in each language, with all its findings, and commands that there are", async () => {
     for (const file of ["routeros.md", "zh/routeros.md"]) {
       const text = readFileSync(new URL(`../../docs/${file}`, import.meta.url), "utf8");
       const rows = [...text.matchAll(/^\| (\d+) \| `(\w+)` \|/gm)].map(([, number, id]) => [Number(number), id]);
       expect(rows, file).toEqual(FINDING_IDS.map((id, index) => [index + 1, id]));
+      const where = directory();
+      writeFileSync(join(where, "fenliu.yaml"), 'listen: { admin: "127.0.0.1:1" }\n');
+      for (const [, words = ""] of text.matchAll(/^ *fenliu (.+?)(?: *[#>].*)?$/gm)) {
+        const terminal = testTerminal(where);
+        expect(await run(words.split(" "), terminal), `${file}: ${words}`).toBe(1);
+        expect(terminal.written.err).toContain("is it running");
+      }
     }
   });
 
@@ -225,7 +232,8 @@ describe("a server with section routeros", () => {
     const where = directory();
     const passwordFile = join(where, "password");
     writeFileSync(passwordFile, `${password}\n`);
-    const account = `url: "${rest.url}", user: fenliu, passwordFile: "${passwordFile}", fingerprint: "${fingerprint}"`;
+    const reader = `reader: { user: fenliu, passwordFile: "${passwordFile}" }`;
+    const account = `url: "${rest.url}", user: pusher, passwordFile: /dev/null, fingerprint: "${fingerprint}", ${reader}`;
     const yaml = `routeros: { ${account}, doh: "https://doh.example.com", check: 1h }\nhosts: { records: { doh.example.com: [127.0.0.1, "${OURS}"] } }`;
     const site = await siteWith({ yaml, clock, admin: true, upstreams: { main: (asked) => addresses(asked, "192.0.2.7") } });
     writeFileSync(join(where, "fenliu.yaml"), `listen: { admin: "127.0.0.1:${site.app.administration.bound?.port}" }\n`);
