@@ -159,7 +159,7 @@ class Writer {
       this.#findings.add(
         "changed",
         place,
-        "names of lan, local, home.arpa and internal (nas.lan) and of private addresses are answered here, and no longer asked of resolvers that do not know them; a rule with these zones opens them",
+        "names of lan, local, home.arpa and internal (nas.lan), of one label, and of private addresses are answered here, and no longer asked of resolvers that do not know them; a rule with these zones opens them",
       );
   }
 

@@ -202,7 +202,7 @@ describe("dnsmasq", () => {
     expect(home.config?.listen.dns.map(({ address, port }) => `${address} ${port}`)).toEqual(["0.0.0.0 53", ":: 53"]);
     const away = await dnsmasq("");
     await expectDecisions(away, { "nas.lan": "nxdomain", "x.example": "domestic" });
-    expect(away.told("changed")).toContain("names of lan, local, home.arpa and internal (nas.lan)");
+    expect(away.told("changed")).toContain("names of lan, local, home.arpa and internal (nas.lan), of one label");
   });
 
   test("the longest domain wins in any order (24), and `#` goes back to the default", async () => {
