@@ -239,15 +239,9 @@ const CHECKS = {
   trustStore({ router, chain }) {
     const { "builtin-trust-store": store, "builtin-trust-anchors": anchors } = router.one("certificate/settings");
     const menu = "certificate/settings";
-    if (
-      holdsAuthority(
-        router.all("certificate").filter(({ trusted }) => trusted === "true"),
-        chain,
-      )
-    )
-      return null;
-    // An authority that is not among the builtin ones is the next check's.
-    if (chain.length > 0 && !holdsAuthority(router.all("certificate/builtin"), chain)) return null;
+    const trusted = router.all("certificate").filter((row) => row["trusted"] === "true");
+    // Without the chain nobody knows whether the builtin ones are needed; an authority that is not among them is the next check's.
+    if (holdsAuthority(trusted, chain) || !holdsAuthority(router.all("certificate/builtin"), chain)) return null;
     if (store !== undefined && !/all|default|dns/.test(store)) {
       const wanted = store === "untrusted" || store === "" ? "dns" : `${store},dns`;
       const field = "builtin-trust-store";

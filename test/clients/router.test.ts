@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { TYPE } from "../../src/dns/types.ts";
@@ -18,7 +18,9 @@ import { startNginx } from "./nginx.ts";
 import { freePort } from "./processes.ts";
 import { Scene } from "./scene.ts";
 
-/** Real names, each asked for all types. */
+const REAL_NAMES = join(REAL_DATA, "accelerated-domains.china.conf");
+
+/** How many real names are asked for, each for all types. */
 const NAMES = isThorough ? 50_000 : 3_000;
 
 /** The router asks 50 questions at a time; a name has three. */
@@ -112,36 +114,42 @@ function faultOf(name: string, type: (typeof TYPES)[number], reply: Reply): stri
   return isRight ? null : `${reply.rcode} ${reply.answers.join()}`;
 }
 
-test("behind nginx the router gets every answer that upstream gave, within its time, whatever is asked first and while an upstream lies and one dies", {
-  timeout: 900_000,
-}, async () => {
-  const lines = readFileSync(join(REAL_DATA, "accelerated-domains.china.conf"), "utf8").matchAll(/^server=\/([a-z0-9.-]+)\//gm);
-  const names = [...lines].slice(0, NAMES).map(([, name = ""]) => name);
-  const wrong: string[] = [];
-  let slowestMs = 0;
-  let asked = 0;
-  const ask = async (name: string, type: (typeof TYPES)[number]) => {
-    const startMs = performance.now();
-    const fault = await client.ask(name, type).then((reply) => faultOf(name, type, reply), String);
-    const tookMs = performance.now() - startMs;
-    slowestMs = Math.max(slowestMs, tookMs);
-    asked++;
-    if (fault !== null || tookMs > LIMIT_MS) wrong.push(`${name} ${type}: ${fault ?? `${Math.round(tookMs)} ms`}`);
-  };
-  let next = 0;
-  const work = async () => {
-    while (next < names.length) {
-      const index = next++;
-      const name = names[index] ?? "";
-      if (index === Math.floor(names.length / 2)) await dying.close();
-      const order = ORDERS[index % (ORDERS.length + 1)];
-      if (order === undefined) await Promise.all(TYPES.map((type) => ask(name, type)));
-      else for (const type of order) await ask(name, type);
-    }
-  };
-  await Promise.all(Array.from({ length: AT_A_TIME }, work));
-  console.info(`${asked} questions about ${names.length} names, the slowest ${Math.round(slowestMs)} ms`);
-  expect(names.length).toBe(NAMES);
-  expect(wrong.slice(0, 20)).toEqual([]);
-  expect(router.rows("log").filter(({ topics }) => topics?.includes("error"))).toEqual([]);
-});
+test.runIf(existsSync(REAL_NAMES))(
+  "behind nginx the router gets every answer that upstream gave, within its time, whatever is asked first and while an upstream lies and one dies",
+  {
+    timeout: 900_000,
+  },
+  async () => {
+    const text = readFileSync(REAL_NAMES, "utf8");
+    // Addresses of a name of one label are answered by Fenliu itself.
+    const lines = text.matchAll(/^server=\/([a-z0-9-]+\.[a-z0-9.-]+)\//gm);
+    const names = [...lines].slice(0, NAMES).map(([, name = ""]) => name);
+    const wrong: string[] = [];
+    let slowestMs = 0;
+    let asked = 0;
+    const ask = async (name: string, type: (typeof TYPES)[number]) => {
+      const startMs = performance.now();
+      const fault = await client.ask(name, type).then((reply) => faultOf(name, type, reply), String);
+      const tookMs = performance.now() - startMs;
+      slowestMs = Math.max(slowestMs, tookMs);
+      asked++;
+      if (fault !== null || tookMs > LIMIT_MS) wrong.push(`${name} ${type}: ${fault ?? `${Math.round(tookMs)} ms`}`);
+    };
+    let next = 0;
+    const work = async () => {
+      while (next < names.length) {
+        const index = next++;
+        const name = names[index] ?? "";
+        if (index === Math.floor(names.length / 2)) await dying.close();
+        const order = ORDERS[index % (ORDERS.length + 1)];
+        if (order === undefined) await Promise.all(TYPES.map((type) => ask(name, type)));
+        else for (const type of order) await ask(name, type);
+      }
+    };
+    await Promise.all(Array.from({ length: AT_A_TIME }, work));
+    console.info(`${asked} questions about ${names.length} names, the slowest ${Math.round(slowestMs)} ms`);
+    expect(names.length).toBe(NAMES);
+    expect(wrong.slice(0, 20)).toEqual([]);
+    expect(router.rows("log").filter(({ topics }) => topics?.includes("error"))).toEqual([]);
+  },
+);
