@@ -183,7 +183,7 @@ function patternSet(patterns: readonly string[]): DomainSet {
 function exampleOf(text: string): string | null {
   if (text.startsWith("*.")) return `www.${text.slice(2)}`;
   const pattern = parsePattern(text);
-  if (pattern.kind === "bad" || pattern.kind === "regexp") return null;
+  if (pattern.kind === "bad" || pattern.kind === "regexp" || pattern.kind === "single") return null;
   if ("text" in pattern) return `${pattern.text.replace(/[^a-z0-9-]/gi, "")}.example`;
   const name = nameText(pattern.name);
   return name === "." ? null : name;

@@ -271,12 +271,35 @@ class Writer {
   #patterns({ patterns: written, lists }: Names, label: string, areExcepted = false): readonly string[] {
     const patterns = joinBelow(written);
     const listed = lists.filter((list) => !this.#unusable.has(listKey(list))).map((list) => `list:${this.#list(list)}`);
-    if (patterns.length > MAX_INLINE) return [`list:${this.#generated(patterns, label || "names")}`, ...listed];
+    if (patterns.length > MAX_INLINE) {
+      // No list has a word for names of one label.
+      const [single, others] = [true, false].map((isSingle) => patterns.filter((each) => (each === SINGLE) === isSingle));
+      return [...(single ?? []), `list:${this.#generated(others ?? [], label || "names")}`, ...listed];
+    }
     const isPlain = areExcepted || lists.length > 0;
     return [...expandBelow(patterns, isPlain), ...listed];
   }
 
-  #longest(rule: Extract<ModelRule, { kind: "longest" }>): void {
+  #longest({ choices: all, ...rule }: Extract<ModelRule, { kind: "longest" }>): void {
+    for (const { names, outcome, place } of all)
+      if (names.patterns.includes(SINGLE))
+        this.#decide({
+          ...rule,
+          kind: "decide",
+          label: "single-labels",
+          condition: { ...rule.condition, names: namesOf([SINGLE]) },
+          outcome,
+          place,
+        });
+    const named = all.map(({ names, ...choice }) => ({
+      ...choice,
+      names: { ...names, patterns: names.patterns.filter((pattern) => pattern !== SINGLE) },
+    }));
+    const kept = named.filter(({ names }) => names.patterns.length + names.lists.length > 0);
+    if (kept.length > 0) this.#longestOf({ ...rule, choices: kept });
+  }
+
+  #longestOf(rule: Extract<ModelRule, { kind: "longest" }>): void {
     const choices = rule.choices.map(({ names, outcome, place }) => ({ names, place, lowered: this.#lowering.lower(outcome) }));
     const isSmall =
       choices.every(({ names }) => names.lists.length === 0) &&
@@ -542,6 +565,9 @@ const PRIVATE_REVERSE = [
   ...Array.from({ length: 16 }, (_, index) => `${16 + index}.172.in-addr.arpa`),
   "d.f.ip6.arpa",
 ];
+
+/** The pattern of names of one label. */
+const SINGLE = "single:";
 
 /** No list holds it. */
 const UNKNOWN_NAME = "no-list-knows-this-name.com";

@@ -330,9 +330,14 @@ describe("answers made here", () => {
   test("a redirected name is an alias", async () => {
     const outcome = await five(
       "exec: $to\nexec: $near",
-      '  - { tag: to, type: redirect, args: { rules: ["old.example new.example"] } }\n',
+      '  - { tag: to, type: redirect, args: { rules: ["old.example new.example", "domain:cdn.example best.cdn.example"] } }\n',
     );
-    await expectDecisions(outcome, { "old.example": "alias", "www.old.example": "near" });
+    await expectDecisions(outcome, {
+      "old.example": "alias",
+      "www.old.example": "near",
+      "x.cdn.example": "alias",
+      "best.cdn.example": "near",
+    });
   });
 
   test("an `ecs_handler` without a setting changes no ECS (34)", async () => {

@@ -206,6 +206,10 @@ describe("dnsmasq", () => {
   });
 
   test("the longest domain wins in any order (24), and `#` goes back to the default", async () => {
+    const single = await dnsmasq("server=/google.com/8.8.8.8\nserver=//192.168.1.1\n");
+    const router = (await decisions(single, { nas: "" }))["nas"] ?? "";
+    expect(groupsOf(single)[router]).toEqual(["192.168.1.1"]);
+    await expectDecisions(single, { "nas.example": "domestic" });
     const outcome = await dnsmasq(
       "server=/google.com/8.8.8.8\nserver=/fonts.google.com/119.29.29.29\nserver=/maps.google.com/#\n",
     );

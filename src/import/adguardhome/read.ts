@@ -188,9 +188,8 @@ class Reader {
 
   #pattern(domain: string, place: Place): string | null {
     const [, below = "", name = ""] = /^(\*\.)?(.*)$/.exec(domain) ?? [];
-    if (domain === "")
-      this.#findings.add("blank", place, "`[//]`: names of one label are answered here, and empty for addresses");
-    else if (hostName(name) !== null) return `${below}${name}`;
+    if (domain === "") return "single:";
+    if (hostName(name) !== null) return `${below}${name}`;
     else this.#findings.add("leak", place, `\`[/${domain}/]\`: this is no domain, so its names would go the way of all others`);
     return null;
   }

@@ -138,9 +138,8 @@ class Reader {
     if (domains === undefined) return null;
     const patterns = domains.split("/").flatMap((written) => {
       const domain = written.toLowerCase().replace(/^\.+|\.+$/g, "");
-      if (written === "")
-        this.#findings.add("blank", place, "`//`: names of one label are answered here, and empty for addresses");
-      else if (domain === "#") return ["."];
+      if (written === "") return ["single:"];
+      if (domain === "#") return ["."];
       else if (domain.startsWith("*") && hostName(domain.slice(1)) !== null) {
         this.#findings.add(
           "changed",

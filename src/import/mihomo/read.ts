@@ -238,7 +238,8 @@ class Reader {
         const labels = bare.replaceAll(".", "\\.").replaceAll("*", "[^.]+");
         return [`regexp:${mark === "+." ? "(?:^|\\.)" : mark === "." ? "\\." : "^"}${labels}$`];
       }
-      this.#findings.add("changed", place, each === "*" ? "names of one label are answered here" : `\`${each}\` matches no name`);
+      if (bare === "*") return ["single:"];
+      this.#findings.add("changed", place, `\`${each}\` matches no name`);
       return [];
     });
     return { patterns, lists: [] };

@@ -5,6 +5,7 @@ import { addressFromText } from "../../dns/address.ts";
 import { formatDuration } from "../../lib/duration.ts";
 import { hostName, readPattern } from "../lists.ts";
 import {
+  excepted,
   type Findings,
   type Host,
   ImportError,
@@ -424,11 +425,15 @@ export function readRedirects(items: readonly Tree[], files: readonly NamedFile[
     const [pattern = "", target = ""] = text.split(/\s+/);
     const [, kind = "full", written = pattern] = /^(full|domain|keyword|regexp):(.*)$/.exec(pattern) ?? [];
     const [name, cname] = [hostName(written), hostName(target)];
-    if (kind !== "full" || name === null || cname === null) {
+    if ((kind !== "full" && kind !== "domain") || name === null || cname === null) {
       findings.add("blank", place, `\`${pattern}\`: an alias has a name here, no pattern; those names are asked as they are`);
       return [];
     }
-    return [{ name, wildcard: false, addresses: [], cname, others: "nodata", place }];
+    const alias = { name, addresses: [], cname, others: "nodata", place } as const;
+    if (kind === "full") return [{ ...alias, wildcard: false }];
+    // The target is asked as it is, also below the name.
+    const apart = cname === name || cname.endsWith(`.${name}`) ? [excepted(cname, false, place)] : [];
+    return [...(cname === name ? [] : [{ ...alias, wildcard: false }]), { ...alias, wildcard: true }, ...apart];
   });
 }
 
