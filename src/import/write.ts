@@ -9,7 +9,6 @@ import {
   type Findings,
   type Host,
   ImportError,
-  joinNames,
   type ListFile,
   listKey,
   type Meaning,
@@ -24,6 +23,7 @@ import {
 } from "./model.ts";
 import { adguardLine, expandBelow, isBelow, joinBelow } from "./patterns.ts";
 import { sideOfAll } from "./servers.ts";
+import { simplify } from "./simplify.ts";
 
 /** Writes a `Meaning` as a fenliu.yaml with its `expect` lines, and reports what became of each rule. */
 
@@ -574,46 +574,6 @@ const UNKNOWN_NAME = "no-list-knows-this-name.com";
 const MAX_EXPECTED = 60;
 /** Zones that are answered here unless a rule names them. */
 const SPECIAL = /(^|\.)(lan|local|localhost|home\.arpa|internal|test|invalid|onion|alt|(in-addr|ip6)\.arpa)$/;
-
-/** Rules without those that change nothing: followed by one that holds for more and does the same, or preceded by one for the same questions. */
-export function simplify(rules: readonly ModelRule[]): readonly ModelRule[] {
-  const kept: ModelRule[] = [];
-  for (const rule of rules.toReversed()) {
-    const next = kept.at(-1);
-    if (rule.kind === "decide" && next?.kind === "decide" && meaningKey(rule.outcome) === meaningKey(next.outcome)) {
-      if (isWithin(rule.condition, next.condition)) continue;
-      const union = unionOf(rule.condition, next.condition);
-      if (union !== null) {
-        kept.splice(-1, 1, { ...next, condition: union, place: rule.place });
-        continue;
-      }
-    }
-    kept.push(rule);
-  }
-  const ordered = kept.toReversed();
-  return ordered.filter((rule, index) => {
-    if (rule.kind !== "decide") return true;
-    return !ordered.slice(0, index).some((before) => before.kind === "decide" && isWithin(rule.condition, before.condition));
-  });
-}
-
-/** Whether each part of the wider condition is one of the narrower too. */
-function isWithin(narrow: RuleCondition, wide: RuleCondition): boolean {
-  const isSame = (key: keyof RuleCondition) => meaningKey(narrow[key]) === meaningKey(wide[key]);
-  const parts = (names: Names) => [...names.patterns, ...names.lists.map(listKey)];
-  const holdsAll = (outer: Names, inner: Names) => parts(inner).every((each) => parts(outer).includes(each));
-  const types = wide.types === null || narrow.types?.every((type) => wide.types?.includes(type) === true) === true;
-  const names = wide.names === null || (narrow.names !== null && holdsAll(wide.names, narrow.names));
-  return types && names && (wide.clients === null || isSame("clients")) && holdsAll(narrow.except, wide.except);
-}
-
-/** One condition for both, where they differ in their names alone. */
-function unionOf(one: RuleCondition, other: RuleCondition): RuleCondition | null {
-  const rest = (condition: RuleCondition) => meaningKey({ ...condition, names: null });
-  if (one.names === null || other.names === null || rest(one) !== rest(other) || meaningKey(one.except) !== meaningKey(NO_NAMES))
-    return null;
-  return { ...one, names: joinNames([one.names, other.names]) };
-}
 
 /** A record as `hosts.records` writes it. */
 function recordOf({ addresses, cname, others, closesFamily = false, opens = [] }: Host): unknown {

@@ -7,7 +7,7 @@ import { Findings, type ModelRule, type Outcome, type ResponseTest, type ServerG
 import type { Atom, Step, Steps, Test } from "../../src/import/mosdns/steps.ts";
 import { walk } from "../../src/import/mosdns/walk.ts";
 import { serverGroup } from "../../src/import/servers.ts";
-import { simplify } from "../../src/import/write.ts";
+import { simplify } from "../../src/import/simplify.ts";
 import { runs } from "../support/properties.ts";
 
 const place = { file: "config.yaml", line: 1 };
