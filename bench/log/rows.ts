@@ -154,8 +154,8 @@ function attemptOf({ domestic, missing }: NameMade, _cached: boolean, uniform: n
   const rcode = missing ? "NXDOMAIN" : "NOERROR";
   const ms = Math.round((domestic ? 6 : 45) * (1 + 3 * uniform ** 4));
   return domestic
-    ? { group: "domestic", server: "udp://223.5.5.5", transport: "udp", ms, rcode, failure: null }
-    : { group: "overseas", server: "https://1.1.1.1/dns-query", transport: "https", ms, rcode, failure: null };
+    ? { group: "domestic", server: "udp://223.5.5.5", transport: "udp", startMs: 0, ms, rcode, failure: null }
+    : { group: "overseas", server: "https://1.1.1.1/dns-query", transport: "https", startMs: 0, ms, rcode, failure: null };
 }
 
 function traceOf({ blocked, domestic, line, site }: NameMade): TraceStep[] {

@@ -56,7 +56,7 @@ function cases(reader: Reader, { fromMs, toMs }: FilledStore, source: QuerySourc
   const name = (matcher: FilterMatcher): Condition => ({ field: "name", negated: false, anyOf: [matcher] });
   const site = (rank: number) => source.nameOf(rank).split(".").slice(-2).join(".");
   const summary = async (periodMs: number) => {
-    const { total } = await reader.summary({ fromMs: toMs - periodMs, toMs, stepMs: 3_600_000, top: 20 });
+    const { total } = await reader.summary({ fromMs: toMs - periodMs, toMs, stepMs: 3_600_000, top: 20, sideOf: {} });
     return total;
   };
   return [

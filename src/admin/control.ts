@@ -3,6 +3,7 @@ import type { ExportFormat } from "../log/export.ts";
 import type { Page, PageRequest, QueryFilter } from "../log/filter.ts";
 import type { LiveListener } from "../log/followers.ts";
 import type { LogStatus, QueryRecord, RecordText } from "../log/record.ts";
+import type { Volume, VolumeRequest } from "../log/search.ts";
 import type { Summary, SummaryRequest } from "../log/summary.ts";
 import type { Health } from "./schemas/health.ts";
 import type { CachedAnswer, Explained } from "./schemas/record.ts";
@@ -91,7 +92,9 @@ export interface QuerySource {
    * @returns a function that stops the calls.
    */
   follow(filter: QueryFilter, listener: LiveListener): () => void;
-  summary(request: SummaryRequest): Promise<Summary>;
+  summary(request: Omit<SummaryRequest, "sideOf">): Promise<Summary>;
+  /** How many records fit, step by step. */
+  volume(request: VolumeRequest): Promise<Volume>;
   status(): LogStatus;
 }
 

@@ -67,6 +67,7 @@ import { RouterWatch } from "./router.ts";
 import {
   cachedAnswer,
   cacheView,
+  groupSides,
   groupView,
   hostView,
   listView,
@@ -127,7 +128,12 @@ export class ServerControl implements Control {
 
   constructor(server: Server, { clock, watch, drafts, report }: ControlParts) {
     const policyOf = (version: string) => findPolicy(server, version);
-    this.queries = querySourceOf({ queryLog: () => server.queryLog, recorder: server.recorder, policyOf });
+    this.queries = querySourceOf({
+      queryLog: () => server.queryLog,
+      recorder: server.recorder,
+      policyOf,
+      sideOf: () => groupSides(server.state.config),
+    });
     this.#server = server;
     this.#explainer = new Explainer({ server, queries: this.queries, drafts, versions: () => server.versions });
     this.#clock = clock;
@@ -176,7 +182,8 @@ export class ServerControl implements Control {
   }
 
   upstreams(): readonly UpstreamGroup[] {
-    return this.#state.shared.groups.status().map(groupView);
+    const sides = groupSides(this.#state.config);
+    return this.#state.shared.groups.status().map((group) => groupView(group, sides));
   }
 
   async lists(): Promise<readonly ListView[]> {

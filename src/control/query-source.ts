@@ -3,6 +3,7 @@ import type { QueryLog } from "../log/query-log.ts";
 import { ReadError } from "../log/reader.ts";
 import type { QueryRecord } from "../log/record.ts";
 import type { FoundRecord } from "../log/rows.ts";
+import type { SummaryRequest } from "../log/summary.ts";
 import type { Policy } from "../server/policy.ts";
 import type { QueryRecorder } from "./recorder.ts";
 import { traceOfRecord } from "./records.ts";
@@ -11,12 +12,14 @@ interface QuerySourceParts {
   /** The one that records go to at the moment. */
   readonly queryLog: () => QueryLog;
   readonly recorder: Pick<QueryRecorder, "feed" | "counters">;
+  /** Where the groups of the configuration in force are. */
+  readonly sideOf: () => SummaryRequest["sideOf"];
   /** The policy of a version; null where the version is not kept. */
   readonly policyOf: (version: string) => Promise<Pick<Policy, "decider"> | null>;
 }
 
 /** The queries of the past from the store, and those to come from the feed. */
-export function querySourceOf({ queryLog, recorder, policyOf }: QuerySourceParts): QuerySource {
+export function querySourceOf({ queryLog, recorder, policyOf, sideOf }: QuerySourceParts): QuerySource {
   return {
     search: (request) => explained(queryLog().search(request)),
     get: async (id) => {
@@ -25,7 +28,8 @@ export function querySourceOf({ queryLog, recorder, policyOf }: QuerySourceParts
     },
     read: (filter, format, signal) => readExplained(queryLog().read(filter, format, signal)),
     follow: (filter, listener) => recorder.feed.followers.add(filter, listener),
-    summary: (request) => explained(queryLog().summary(request)),
+    summary: (request) => explained(queryLog().summary({ ...request, sideOf: sideOf() })),
+    volume: (request) => explained(queryLog().volume(request)),
     // Queries are also lost where the feed has no room.
     status() {
       const status = queryLog().status();

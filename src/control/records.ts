@@ -122,7 +122,7 @@ export class EntryWriter {
     words[at + ENTRY.nameAndClientBytes] = (name?.length ?? 0) | (address.length << 16);
     words[at + ENTRY.clientIdBytesAndExtraWords] = clientId.length | (extraWords << 16);
     words[at + ENTRY.replyBytes] = reply.length;
-    if (extraWords > 0 && resolution !== null) this.#writeExtras(at + ENTRY.words, resolution);
+    if (extraWords > 0 && resolution !== null) this.#writeExtras(at + ENTRY.words, resolution, startedMs);
     let position = (at + ENTRY.words + extraWords) * 4;
     if (name !== null) position = this.#writeText(position, name);
     position = this.#writeText(position, address);
@@ -156,11 +156,11 @@ export class EntryWriter {
     if (comparison !== undefined) this.#texts.numberOf(comparison.near);
   }
 
-  #writeExtras(start: number, { attempts, edits = NO_TEXTS, comparison }: Resolution): void {
+  #writeExtras(start: number, { attempts, edits = NO_TEXTS, comparison }: Resolution, queryStartedMs: number): void {
     const { words } = this.#ring;
     let at = start;
     for (const attempt of attempts.slice(0, MAX_ATTEMPTS)) {
-      this.#writeAttempt(at, attempt);
+      this.#writeAttempt(at, attempt, queryStartedMs);
       at += ATTEMPT_WORDS;
     }
     for (const edit of edits) {
@@ -172,13 +172,18 @@ export class EntryWriter {
     words[at++] = this.#texts.numberOf(comparison.near);
   }
 
-  #writeAttempt(at: number, { group, server, transport, elapsedMs, rcode, failure }: Attempt): void {
+  #writeAttempt(
+    at: number,
+    { group, server, transport, startedMs, elapsedMs, rcode, failure }: Attempt,
+    queryStartedMs: number,
+  ): void {
     const { words } = this.#ring;
     words[at] = EXTRA.attempt | (ATTEMPT_TRANSPORTS.indexOf(transport) << 8) | ((rcode ?? NO_RCODE) << 16);
     words[at + 1] = this.#texts.numberOf(group);
     words[at + 2] = this.#texts.numberOf(server);
     words[at + 3] = this.#texts.numberOf(failure);
     words[at + 4] = Math.min(0xffff_ffff, Math.round(elapsedMs * 1000));
+    words[at + 5] = Math.round(startedMs - queryStartedMs);
   }
 
   /** Finds what becomes of the TTLs. @returns a place in `TTL_EDITS`. */

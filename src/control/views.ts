@@ -8,7 +8,7 @@ import { ageSeconds, type LifetimeLimits, lifetimeSeconds } from "../cache/lifet
 import type { Problem } from "../config/reading.ts";
 import { parseServer } from "../config/server.ts";
 import type { Config } from "../config/types.ts";
-import { addressText } from "../dns/address.ts";
+import { AddressSet, addressText } from "../dns/address.ts";
 import { clientSubnetText } from "../dns/edns.ts";
 import { nameText } from "../dns/name.ts";
 import { rcodeName, typeName } from "../dns/types.ts";
@@ -17,12 +17,17 @@ import type { HostsMatch } from "../hosts/table.ts";
 import { shownUrl } from "../lib/text.ts";
 import type { ListReport } from "../lists/load.ts";
 
+import type { GroupSide } from "../log/outcome.ts";
 import { sentOf } from "../log/sent.ts";
 import type { GroupStatus } from "../upstreams/group.ts";
 
-export function groupView({ members, healthy, violations, ...group }: GroupStatus): UpstreamGroup {
+export function groupView(
+  { members, healthy, violations, ...group }: GroupStatus,
+  sides: Readonly<Record<string, GroupSide>>,
+): UpstreamGroup {
   return {
     ...group,
+    side: sides[group.name] ?? "far",
     well: healthy,
     breaches: violations,
     members: members.map(({ label, healthy, lastFailure, latencyMs, ...member }) => ({
@@ -35,6 +40,28 @@ export function groupView({ members, healthy, violations, ...group }: GroupStatu
     })),
   };
 }
+
+/**
+ * Where each group is: the first group and the near sides of comparisons are near. Of the others, a group whose servers all have addresses of a home
+ * network is local; loopback addresses tell nothing, because a program beside us may ask anybody.
+ */
+export function groupSides({ upstreams, rules }: Pick<Config, "upstreams" | "rules">): Readonly<Record<string, GroupSide>> {
+  const compared = rules.flatMap(({ action }) => (action?.kind === "compare" ? [action.compare] : []));
+  const near = new Set([upstreams.groups[0]?.name, ...compared.map((compare) => compare.near)]);
+  const far = new Set(compared.map((compare) => compare.far));
+  const sideOf = ({ name, servers }: Config["upstreams"]["groups"][number]): GroupSide => {
+    if (near.has(name)) return "near";
+    if (far.has(name)) return "far";
+    return servers.every(({ host, addresses }) => [host, ...addresses].some(isHomeAddress)) ? "local" : "far";
+  };
+  return Object.fromEntries(upstreams.groups.map((group) => [group.name, sideOf(group)]));
+}
+
+function isHomeAddress(text: string): boolean {
+  return HOME_ADDRESSES.hasText(text);
+}
+
+const HOME_ADDRESSES = AddressSet.of("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10");
 
 /** @param access the ids of these clients are hidden. */
 export function listView({ name, kind, size, sources }: ListReport, access: Pick<AccessOptions, "clients">): ListView {

@@ -22,9 +22,9 @@ import {
   TTL_EDITS,
 } from "./ring.ts";
 import {
+  attemptTimes,
   type ComparedStep,
   type Details,
-  oneOrList,
   type Row,
   type RowClient,
   type RowKind,
@@ -105,7 +105,7 @@ export class EntryReader {
       durationUs: word(ENTRY.durationUs) >>> 0,
       size,
       line: word(ENTRY.line),
-      attemptMs: oneOrList(attempts.map(({ ms }) => ms)),
+      attemptMs: attemptTimes(attempts),
       negativeTtl: sent !== null && (flags & FLAGS.negative) !== 0 ? sent.soaSeconds : null,
       lagMs: lagMs === 0 ? null : lagMs,
     };
@@ -200,7 +200,7 @@ export class EntryReader {
     if (sent?.truncated === true) edits.push("truncated");
     const ede = sent?.ede ?? [];
     if (compared === null && attempts.length === 0 && ede.length === 0 && edits.length === 0) return null;
-    const told = attempts.map(({ upstream: _upstream, isGood: _isGood, ms: _ms, ...attempt }) => attempt);
+    const told = attempts.map(({ upstream: _upstream, isGood: _isGood, startMs: _startMs, ms: _ms, ...attempt }) => attempt);
     return JSON.stringify([compared, told, ede, edits] satisfies Details);
   }
 
@@ -224,6 +224,7 @@ export class EntryReader {
         group: this.#texts.textOf(words[at + 1] ?? 0),
         server: this.#texts.textOf(upstream) ?? "",
         transport: ATTEMPT_TRANSPORTS[(first >>> 8) & BYTE] ?? "udp",
+        startMs: words[at + 5] ?? 0,
         ms: ((words[at + 4] ?? 0) >>> 0) / 1000,
         rcode: rcode === NO_RCODE ? null : rcodeName(rcode),
         failure: this.#texts.textOf(words[at + 3] ?? 0),

@@ -15,6 +15,7 @@ import { ReadError, Reader } from "./reader.ts";
 import type { LogStatus, RecordText } from "./record.ts";
 import { MAX_AHEAD_MS } from "./record-ids.ts";
 import type { FoundRecord } from "./rows.ts";
+import type { Volume, VolumeRequest } from "./search.ts";
 import type { Summary, SummaryRequest } from "./summary.ts";
 import { type LogEvent, Writer } from "./writer.ts";
 
@@ -80,6 +81,10 @@ export class QueryLog {
 
   async summary(request: SummaryRequest): Promise<Summary> {
     return (await this.#upToDate()).summary(request);
+  }
+
+  async volume(request: VolumeRequest): Promise<Volume> {
+    return (await this.#upToDate()).volume(request);
   }
 
   /** Every version of configuration and lists that a record in the store bears. */

@@ -5,7 +5,7 @@ import { exportText } from "./export.ts";
 import { encodeRecord } from "./followers.ts";
 import { recordedVersions } from "./maintenance.ts";
 import type { Read, ReaderCalls, Reading } from "./reader.ts";
-import { CursorError, getRecord, readBatches, searchRecords } from "./search.ts";
+import { CursorError, countVolume, getRecord, readBatches, searchRecords } from "./search.ts";
 import { summarize } from "./summary.ts";
 
 /** How long a lock is waited for: in WAL mode only while a database is recovered or closed. */
@@ -57,6 +57,7 @@ serveThread<ReaderCalls>({
     return null;
   },
   summary: (request) => read((database) => summarize(database, request)),
+  volume: (request) => read((database) => countVolume(database, request, budgetOf(BUDGET_MS.page))),
   versions: () => read(recordedVersions),
 });
 

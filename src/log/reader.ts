@@ -6,6 +6,7 @@ import type { ExportFormat } from "./export.ts";
 import type { Page, PageRequest, QueryFilter } from "./filter.ts";
 import type { RecordText } from "./record.ts";
 import type { FoundRecord } from "./rows.ts";
+import type { Volume, VolumeRequest } from "./search.ts";
 import type { Summary, SummaryRequest } from "./summary.ts";
 
 /** Why nothing could be read. */
@@ -70,6 +71,10 @@ export class Reader {
     return this.#read("summary", request);
   }
 
+  volume(request: VolumeRequest): Promise<Volume> {
+    return this.#read("volume", request);
+  }
+
   /** Every version of configuration and lists that a record bears. */
   versions(): Promise<readonly string[]> {
     return this.#read("versions", null);
@@ -121,6 +126,7 @@ export type ReaderCalls = {
   /** Forgets a reading. */
   readonly end: { readonly argument: number; readonly result: null };
   readonly summary: { readonly argument: SummaryRequest; readonly result: Read<Summary> };
+  readonly volume: { readonly argument: VolumeRequest; readonly result: Read<Volume> };
   readonly versions: { readonly argument: null; readonly result: Read<readonly string[]> };
 };
 

@@ -80,6 +80,9 @@ export interface AttemptRecord {
   readonly group: string | null;
   readonly server: string;
   readonly transport: "udp" | "tcp" | "tls" | "https";
+  /** When it was begun, in whole milliseconds after the query came; negative where an earlier query began it. */
+  readonly startMs: number;
+  /** How long it took. */
   readonly ms: number;
   /** null where no answer came. */
   readonly rcode: string | null;

@@ -72,9 +72,9 @@ export const SOURCES = ["hosts", "special", "rule", "cache", "stale", "upstream"
 /** What was done to TTLs. `raised`, `lowered` and `stale` use `editTo`; `both` says that some were raised to `editFrom` and others lowered to `editTo`. */
 export const TTL_EDITS = ["none", "raised", "lowered", "both", "negative", "stale"] as const;
 
-/** The first word of each extra: its kind in the lowest byte. An attempt has five words, the others have two. */
+/** The first word of each extra: its kind in the lowest byte. An attempt has six words, the others have two. */
 export const EXTRA = { attempt: 1, edit: 2, comparison: 3 } as const;
-export const ATTEMPT_WORDS = 5;
+export const ATTEMPT_WORDS = 6;
 export const ATTEMPT_TRANSPORTS = ["udp", "tcp", "tls", "https"] as const;
 export const NO_RCODE = 0xffff;
 export const SIDES = ["near", "far"] as const;

@@ -19,7 +19,7 @@ export interface Row {
   readonly size: number;
   /** Of the list; -1 where there is none. */
   readonly line: number;
-  /** Of the only attempt; as text where there are several, parted by commas. */
+  /** As `attemptTimes` gives it. */
   readonly attemptMs: number | string | null;
   readonly negativeTtl: number | null;
   /** How much earlier the query came than its id says, in milliseconds; null = not at all. */
@@ -46,7 +46,7 @@ export interface RowKind {
 export type Details = readonly [
   /** How a comparison chose; null = there was none. Up to version 1 of the tables the whole trace stood here, without lines and patterns. */
   compared: ComparedStep | null,
-  attempts: readonly Omit<AttemptRecord, "ms">[],
+  attempts: readonly Omit<AttemptRecord, "ms" | "startMs">[],
   ede: readonly string[],
   edits: readonly string[],
 ];
@@ -126,7 +126,12 @@ function detailsOf(row: StoredRow, name: string): ReadDetails {
   const none = row.source === "refused" || row.action === "fault" ? [] : null;
   if (row.details === null) return { trace: none, compared: null, attempts: [], ede: [], edits: [] };
   const [first, attempts, ede, edits]: StoredDetails = JSON.parse(row.details);
-  const ms = row.attemptMs === null ? [] : String(row.attemptMs).split(",").map(Number);
+  const times =
+    row.attemptMs === null
+      ? []
+      : String(row.attemptMs)
+          .split(",")
+          .map((text) => text.split("@").map(Number));
   return {
     trace: isTrace(first) ? storedTrace(first, row.matches, name) : none,
     compared: isTrace(first) ? null : first,
@@ -134,7 +139,8 @@ function detailsOf(row: StoredRow, name: string): ReadDetails {
       group,
       server,
       transport,
-      ms: ms[index] ?? 0,
+      startMs: times[index]?.[1] ?? 0,
+      ms: times[index]?.[0] ?? 0,
       ...rest,
     })),
     ede,
@@ -185,6 +191,10 @@ function answersOf(answers: string | null, ttls: Row["ttls"]): readonly string[]
   return answers.split("\n").map((text, index) => withTtl(each === null ? ttls : each[index], text));
 }
 
-export function oneOrList(values: readonly number[]): number | string | null {
-  return values.length > 1 ? values.join(",") : (values[0] ?? null);
+/** How long attempts took, parted by commas, each with `@` and its start where that is not the beginning of the query; as a number where it is one. */
+export function attemptTimes(attempts: readonly Pick<AttemptRecord, "ms" | "startMs">[]): Row["attemptMs"] {
+  const [first] = attempts;
+  if (first === undefined) return null;
+  if (attempts.length === 1 && first.startMs === 0) return first.ms;
+  return attempts.map(({ ms, startMs }) => (startMs === 0 ? ms : `${ms}@${startMs}`)).join(",");
 }

@@ -11,6 +11,7 @@ import {
   eachRow,
   firstRow,
   type Lookup,
+  numberRows,
   type Sql,
 } from "./dictionary-search.ts";
 import type { Page, PageRequest, QueryFilter } from "./filter.ts";
@@ -18,7 +19,7 @@ import { type FilterTests, filterTests, leastDurationUs } from "./filter-tests.t
 import { allParts } from "./maintenance.ts";
 import type { QueryRecord } from "./record.ts";
 import { decodeRow, type FoundRecord, type StoredRow } from "./rows.ts";
-import { firstIdAt, latencyBucket, type Partition, reversedName, selectRecords } from "./schema.ts";
+import { firstIdAt, latencyBucket, minuteOf, type Partition, reversedName, selectRecords, wallMsOf } from "./schema.ts";
 
 export interface SearchBudget {
   /** Milliseconds on a scale that never runs backwards. */
@@ -65,6 +66,42 @@ export function getRecord(database: Database, id: number): FoundRecord | null {
     }
     return null;
   });
+}
+
+/** How many records fit, and how many of them failed, step by step. */
+export interface Volume {
+  readonly fromMs: number;
+  readonly stepMs: number;
+  readonly samples: readonly { readonly total: number; readonly failed: number }[];
+  /** From when on everything is counted: where the time was used up, the steps before hold nothing. */
+  readonly countedFromMs: number;
+}
+
+export interface VolumeRequest {
+  /** Its period is bounded on both sides. */
+  readonly filter: QueryFilter & { readonly fromMs: number; readonly toMs: number };
+  /** In whole minutes, at least one; longer where there would be more than 2,000 samples. */
+  readonly stepMs: number;
+}
+
+const MINUTE_MS = 60_000;
+const MAX_SAMPLES = 2000;
+
+/** Counts the records that fit, in whole minutes, newest first as far as the time reaches. @throws an error of SQLite. */
+export function countVolume(database: Database, { filter, stepMs: wishedMs }: VolumeRequest, budget: SearchBudget): Volume {
+  const fromMs = Math.max(0, Math.floor(filter.fromMs / MINUTE_MS) * MINUTE_MS);
+  const toMs = Math.max(fromMs, Math.ceil(filter.toMs / MINUTE_MS) * MINUTE_MS);
+  const stepMs = Math.ceil(Math.max(1, wishedMs / MINUTE_MS, (toMs - fromMs) / MINUTE_MS / MAX_SAMPLES)) * MINUTE_MS;
+  const samples = Array.from({ length: Math.ceil((toMs - fromMs) / stepMs) }, () => ({ total: 0, failed: 0 }));
+  const add = (id: number, count: number, failed: boolean): void => {
+    const sample = samples[Math.floor((wallMsOf(id) - fromMs) / stepMs)];
+    if (sample === undefined) return;
+    sample.total += count;
+    if (failed) sample.failed += count;
+  };
+  const range = { from: firstIdAt(fromMs), to: firstIdAt(toMs) };
+  const counted = new Search(database, { ...filter, fromMs, toMs }).count(range, add, budget);
+  return { fromMs, stepMs, samples, countedFromMs: wallMsOf(counted) };
 }
 
 /** Records of one batch of an export. */
@@ -134,6 +171,21 @@ class Search {
     });
   }
 
+  /** @returns the id from which on everything is counted. */
+  count(range: IdRange, add: CountAdder, { nowMs, budgetMs, stepRows = STEP_ROWS }: SearchBudget): number {
+    const endMs = nowMs() + budgetMs;
+    const expired = () => nowMs() >= endMs;
+    return inSnapshot(this.#database, () => {
+      let countedFrom = range.from;
+      for (const part of partsWithin(this.#database, range)) {
+        if (expired()) return Math.max(countedFrom, part.lastId + 1);
+        const from = this.#partSearch(part, expired).count({ ...range, limit: stepRows, stepRows, expired }, add);
+        countedFrom = Math.max(countedFrom, from);
+      }
+      return countedFrom;
+    });
+  }
+
   /** Goes through the parts, newest first. Where the clock was set back they overlap, so what they give is merged. */
   #find(wanted: PageWanted): { readonly found: readonly Found[]; readonly searchedFrom: number } {
     const { from, to, limit, expired } = wanted;
@@ -175,6 +227,8 @@ class Search {
     return rows.sort((a, b) => b.id - a.id).map((row) => decodeRow(row).record);
   }
 }
+
+type CountAdder = (id: number, count: number, failed: boolean) => void;
 
 /** What was found in a part. */
 interface Finding {
@@ -241,6 +295,44 @@ class PartSearch {
       if (ids.length === limit || expired()) break;
     }
     return { ids, searchedFrom: below };
+  }
+
+  /** Counts what fits, step by step. @returns the id from which on everything is counted. */
+  count(wanted: Wanted, add: CountAdder): number {
+    const failed = this.#failingKinds();
+    if (!this.#countByMinutes(wanted, add, failed)) {
+      let below = wanted.to;
+      while (below > wanted.from) {
+        if (wanted.expired()) return below;
+        const { ids, searchedFrom } = this.find({ ...wanted, to: below });
+        for (const [id = 0, kind = 0] of this.#kindsOf(ids)) add(id, 1, failed.has(kind));
+        below = ids.length === wanted.limit ? (ids.at(-1) ?? wanted.from) : searchedFrom;
+      }
+    }
+    return wanted.from;
+  }
+
+  #failingKinds(): ReadonlySet<number> {
+    const text = `SELECT id FROM kinds_${this.#part.key} WHERE source = 'failure' OR rcode = 'SERVFAIL'`;
+    return new Set(numberRows(this.#database, { text, values: [] }).map(([id = 0]) => id));
+  }
+
+  /** The minutes of kinds tell, where nothing but the kind matters. */
+  #countByMinutes({ from, to }: IdRange, add: CountAdder, failed: ReadonlySet<number>): boolean {
+    const others = [this.#clients, this.#names, this.#answers];
+    const { leastUs, belowUs } = this.#duration;
+    if (isNone(this.#kinds) || others.some(({ kind }) => kind !== "all") || leastUs !== null || belowUs !== null) return false;
+    const among = this.#kinds.kind === "ids" ? amongIds("kind", this.#kinds.ids) : { text: "TRUE", values: [] };
+    const text = `SELECT minute, kind, count FROM kind_minutes_${this.#part.key} WHERE minute >= ? AND minute < ? AND ${among.text}`;
+    const values = [minuteOf(from), minuteOf(to), ...among.values];
+    for (const [minute = 0, kind = 0, count = 0] of numberRows(this.#database, { text, values }))
+      add(firstIdAt(minute * MINUTE_MS), count, failed.has(kind));
+    return true;
+  }
+
+  #kindsOf(ids: readonly number[]): readonly (readonly number[])[] {
+    const { text, values } = amongIds("id", ids);
+    return numberRows(this.#database, { text: `SELECT id, kind FROM q_${this.#part.key} WHERE ${text}`, values });
   }
 
   /** The index that leads to few rows, those of the other conditions included; null where walking over the rows is better. */
@@ -399,8 +491,8 @@ function minutesOf(database: Database, table: string, { text, values }: Sql): Re
   return new Set(allRows<{ readonly minute: number }>(database, { text: sql, values }).map(({ minute }) => minute));
 }
 
-/** @param minutes newest first */
-function stretchesOf(minutes: readonly number[]): readonly IdRange[] {
+/** The stretches that minutes make, newest first. @param minutes newest first */
+export function stretchesOf(minutes: readonly number[]): readonly IdRange[] {
   const stretches: { from: number; to: number }[] = [];
   for (const minute of minutes) {
     const [from, to] = [firstIdAt(minute * 60_000), firstIdAt((minute + 1) * 60_000)];

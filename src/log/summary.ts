@@ -1,7 +1,8 @@
 import { type Database, inSnapshot } from "./database.ts";
-import { allRows, numberRows, type Sql } from "./dictionary-search.ts";
+import { allRows, amongIds, numberRows, type Sql } from "./dictionary-search.ts";
+import { type GroupSide, type QueryOutcome, queryOutcome } from "./outcome.ts";
 import { bucketMiddleUs, firstIdAt, hourOf, type KindColumn, reversedName } from "./schema.ts";
-import { type FilledPart, type IdRange, partsWithin } from "./search.ts";
+import { type FilledPart, type IdRange, partsWithin, stretchesOf } from "./search.ts";
 
 const MAX_SAMPLES = 2000;
 
@@ -13,7 +14,8 @@ export function summarize(database: Database, request: SummaryRequest): Summary 
   const series = new Series(period);
   inSnapshot(database, () => {
     for (const part of partsWithin(database, ids)) {
-      addKinds(database, part, { period, series, tallies });
+      const failing = addKinds(database, part, { period, series, tallies, sideOf: request.sideOf });
+      countFailing(database, part, { ids, failing, tally: tallies.failing });
       addClients(database, part, period, tallies.clients);
       countNames(database, part, ids, tallies);
       series.addLatencies(database, part);
@@ -30,6 +32,7 @@ export function summarize(database: Database, request: SummaryRequest): Summary 
     byTransport: tallies.transports.record(),
     topNames: topNames(tallies.names, request.top),
     topBlocked: topNames(tallies.blocked, request.top),
+    topFailing: topNames(tallies.failing, request.top),
     topClients: tallies.clients.top(request.top),
     topRules: tallies.rules.top(request.top),
     topUpstreams: tallies.upstreams.top(request.top),
@@ -62,6 +65,7 @@ function newTallies() {
     clients: new Tally(),
     names: new Tally(),
     blocked: new Tally(),
+    failing: new Tally(),
   };
 }
 
@@ -71,34 +75,59 @@ interface Summing {
   readonly period: Period;
   readonly series: Series;
   readonly tallies: Tallies;
+  readonly sideOf: SummaryRequest["sideOf"];
 }
 
 type Kind = Readonly<Record<KindColumn, string | null>> & { readonly id: number; readonly blocked: number };
 
+/** Kinds that count as failed, and the minutes in which there were any. */
+interface Failing {
+  readonly kinds: readonly number[];
+  readonly minutes: ReadonlySet<number>;
+}
+
 /** What is counted of each kind, in one walk through the minutes of a part. */
-function addKinds(database: Database, { key }: FilledPart, { period, series, tallies }: Summing): void {
+function addKinds(database: Database, { key }: FilledPart, { period, series, tallies, sideOf }: Summing): Failing {
   const kinds = allRows<Kind>(database, { text: `SELECT * FROM kinds_${key}`, values: [] }).map((kind) => ({
     kind,
-    outcome: outcomeOf(kind),
+    outcome: outcomeOf(kind, sideOf),
     count: 0,
   }));
+  const failingMinutes = new Set<number>();
   const byId = new Map(kinds.map((each) => [each.kind.id, each]));
   const text = `SELECT minute, kind, count FROM kind_minutes_${key} WHERE minute >= ? AND minute < ?`;
   for (const [minute = 0, id = 0, count = 0] of numberRows(database, { text, values: [period.from, period.to] })) {
     const counted = byId.get(id);
     if (counted === undefined) continue;
     counted.count += count;
+    if (counted.outcome.failed) failingMinutes.add(minute);
     series.add(minute, count, counted.outcome);
   }
   for (const { kind, count } of kinds) if (count > 0) addKind(kind, count, tallies);
+  return { kinds: kinds.flatMap(({ kind, outcome }) => (outcome.failed ? [kind.id] : [])), minutes: failingMinutes };
 }
 
-function outcomeOf({ blocked, source, rcode }: Kind): KindOutcome {
-  return {
-    blocked: blocked === 1,
-    cached: source === "cache" || source === "stale",
-    failed: source === "failure" || rcode === "SERVFAIL",
-  };
+/** Names whose queries failed, from the rows of the minutes in which any did. */
+function countFailing(
+  database: Database,
+  { key }: FilledPart,
+  { ids, failing, tally }: { readonly ids: IdRange; readonly failing: Failing; readonly tally: Tally },
+): void {
+  for (const { from, to } of stretchesOf([...failing.minutes].sort((a, b) => b - a))) {
+    const kinds = amongIds("q.kind", failing.kinds);
+    const text = `
+      SELECT names.text AS reversed, count(*) AS count FROM q_${key} AS q CROSS JOIN names_${key} AS names ON names.id = q.name
+      WHERE q.id >= ? AND q.id < ? AND ${kinds.text} AND names.text <> '' GROUP BY q.name`;
+    const values = [Math.max(from, ids.from), Math.min(to, ids.to), ...kinds.values];
+    for (const { reversed, count } of allRows<{ readonly reversed: string; readonly count: number }>(database, { text, values }))
+      tally.add(reversed, count);
+  }
+}
+
+function outcomeOf(kind: Kind, sideOf: SummaryRequest["sideOf"]): KindOutcome {
+  const { blocked, source } = kind;
+  const outcome = queryOutcome(kind, sideOf);
+  return { outcome, blocked: blocked === 1, cached: source === "cache" || source === "stale", failed: outcome === "failed" };
 }
 
 function addKind({ id, ...kind }: Kind, count: number, tallies: Tallies): void {
@@ -139,6 +168,7 @@ interface Period {
 
 /** What a step counts of a kind of query. */
 interface KindOutcome {
+  readonly outcome: QueryOutcome;
   readonly blocked: boolean;
   readonly cached: boolean;
   readonly failed: boolean;
@@ -149,7 +179,14 @@ class Series {
   readonly latencies = new Histogram();
   readonly upstreamLatencies = new Histogram();
   readonly #period: Period;
-  readonly #steps: { total: number; blocked: number; cached: number; failed: number; readonly latencies: Histogram }[];
+  readonly #steps: {
+    total: number;
+    blocked: number;
+    cached: number;
+    failed: number;
+    readonly outcomes: Record<QueryOutcome, number>;
+    readonly latencies: Histogram;
+  }[];
 
   constructor(period: Period) {
     this.#period = period;
@@ -158,6 +195,7 @@ class Series {
       blocked: 0,
       cached: 0,
       failed: 0,
+      outcomes: noOutcomes(),
       latencies: new Histogram(),
     }));
   }
@@ -167,21 +205,22 @@ class Series {
   }
 
   /** Queries of one kind in one minute of the period. */
-  add(minute: number, count: number, { blocked, cached, failed }: KindOutcome): void {
+  add(minute: number, count: number, { outcome, blocked, cached, failed }: KindOutcome): void {
     const sample = this.#stepOf(minute);
     if (sample === undefined) return;
     sample.total += count;
     if (blocked) sample.blocked += count;
     if (cached) sample.cached += count;
     if (failed) sample.failed += count;
+    sample.outcomes[outcome] += count;
   }
 
   samples(): Sample[] {
     const { from, step } = this.#period;
-    return this.#steps.map(({ total, blocked, cached, failed, latencies }, index) => {
+    return this.#steps.map(({ latencies, ...counts }, index) => {
       const percentiles = latencies.percentiles();
       const atMs = (from + index * step) * MINUTE_MS;
-      return { atMs, total, blocked, cached, failed, p50Us: percentiles?.p50 ?? 0, p99Us: percentiles?.p99 ?? 0 };
+      return { atMs, ...counts, p50Us: percentiles?.p50 ?? 0, p99Us: percentiles?.p99 ?? 0 };
     });
   }
 
@@ -199,6 +238,10 @@ class Series {
     const { from, step } = this.#period;
     return this.#steps[Math.floor((minute - from) / step)];
   }
+}
+
+function noOutcomes(): Record<QueryOutcome, number> {
+  return { cache: 0, local: 0, rule: 0, near: 0, far: 0, stale: 0, failed: 0, refused: 0 };
 }
 
 /** Durations by the buckets of the store. */
@@ -344,6 +387,8 @@ export interface Summary {
   /** The most frequent, most first. Names are counted hour by hour: left out are the hours where a name was among the rarest. */
   readonly topNames: readonly Count[];
   readonly topBlocked: readonly Count[];
+  /** Of queries that count as failed. */
+  readonly topFailing: readonly Count[];
   /** By client id, else by address. */
   readonly topClients: readonly Count[];
   readonly topRules: readonly Count[];
@@ -376,6 +421,7 @@ export interface Sample {
   readonly cached: number;
   /** Ended in a failure, or SERVFAIL was passed on. */
   readonly failed: number;
+  readonly outcomes: Readonly<Record<QueryOutcome, number>>;
   /** 0 where nothing was asked. */
   readonly p50Us: number;
   readonly p99Us: number;
@@ -388,4 +434,6 @@ export interface SummaryRequest {
   readonly stepMs: number;
   /** How many of each top list: 1 to 100. */
   readonly top: number;
+  /** Where the groups of the present configuration are. */
+  readonly sideOf: Readonly<Record<string, GroupSide>>;
 }

@@ -300,7 +300,7 @@ export class Dispatch {
     const trace = attempts.map((attempt) => ({ ...attempt, group: attempt.group ?? label }));
     const unanswered = (failure: UpstreamFailure | null, ms: number): Attempt => {
       const transport = transportOf(member.server);
-      return { group: label, server: member.label, transport, elapsedMs: ms, rcode: null, failure };
+      return { group: label, server: member.label, transport, startedMs, elapsedMs: ms, rcode: null, failure };
     };
     if (outcome === null) return [...trace, unanswered(timer === null ? "timeout" : null, clock.now() - startedMs)];
     if (outcome.kind !== "abandoned") return trace;

@@ -91,7 +91,7 @@ export async function noteAttempt<T extends { readonly rcode: number }>(
 ): Promise<T> {
   const startedMs = clock.now();
   const note = (rcode: number | null, failure: Attempt["failure"]): void => {
-    options.attempts.push({ group: null, server, transport, elapsedMs: clock.now() - startedMs, rcode, failure });
+    options.attempts.push({ group: null, server, transport, startedMs, elapsedMs: clock.now() - startedMs, rcode, failure });
   };
   try {
     const reply = await ask();

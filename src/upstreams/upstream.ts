@@ -66,6 +66,8 @@ export interface Attempt {
   readonly group: string | null;
   readonly server: string;
   readonly transport: "udp" | "tcp" | "tls" | "https";
+  /** On the scale of `Clock.now`. */
+  readonly startedMs: number;
   /** Time from the query to the answer or the failure. */
   readonly elapsedMs: number;
   /** null when no answer came. */

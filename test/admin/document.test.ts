@@ -20,6 +20,7 @@ const CALLS: Readonly<Record<string, readonly [path: string, status: number, jso
   getPage: ["/", 200],
   searchQueries: ["/api/v1/queries?type=A&type=AAAA&limit=5", 200],
   getQuery: ["/api/v1/queries/5", 200],
+  getVolume: ["/api/v1/queries/volume?type=A&from=2h&step=10m", 200],
   exportQueries: ["/api/v1/queries/export?format=csv", 200],
   explain: ["/api/v1/explain?name=www.example.com&type=HTTPS&client=10.0.7.12&resolve=true", 200],
   whatIf: ["/api/v1/whatif", 200, { config: "rules: []\n", from: "1h", examples: 3 }],

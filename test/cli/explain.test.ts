@@ -128,7 +128,15 @@ describe("explain with a running server", () => {
         ede: [],
         edits: ["TTL 200 to 100"],
         attempts: [
-          { group: "main", server: "udp://192.0.2.1", transport: "udp" as const, ms: 7.25, rcode: "NOERROR", failure: null },
+          {
+            group: "main",
+            server: "udp://192.0.2.1",
+            transport: "udp" as const,
+            startMs: 0,
+            ms: 7.25,
+            rcode: "NOERROR",
+            failure: null,
+          },
         ],
         durationUs: 7300,
       };

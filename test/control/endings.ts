@@ -44,7 +44,15 @@ export interface Ending {
   readonly record: Partial<QueryRecord>;
 }
 
-export const attempt = { group: "main", server: "SERVER", transport: "udp", ms: 0, rcode: "NOERROR", failure: null } as const;
+export const attempt = {
+  group: "main",
+  server: "SERVER",
+  transport: "udp",
+  startMs: 0,
+  ms: 0,
+  rcode: "NOERROR",
+  failure: null,
+} as const;
 export const asked = { ...plain, route: "main", upstream: "SERVER", attempts: [attempt] } as const;
 export const answers = ["300 A 192.0.2.7"];
 

@@ -54,7 +54,7 @@ export function buildRecord(noted: QueryEvent, { ids, clients, wallOffsetMs }: R
     line: place?.line ?? null,
     route: resolution?.route ?? null,
     upstream: resolution === null ? null : upstreamOf(resolution),
-    attempts: resolution?.attempts.map(attemptOf) ?? [],
+    attempts: resolution?.attempts.map((attempt) => attemptOf(attempt, startedMs)) ?? [],
     negativeTtl: resolution === null ? null : negativeTtlOf(resolution, sent),
     durationUs: Math.round((endedMs - startedMs) * 1000),
     size: rendered?.wire.length ?? 0,
@@ -119,11 +119,15 @@ function upstreamOf({ source, route, attempts }: Resolution): string | null {
 }
 
 /** As the log shows it; times to a microsecond. */
-function attemptOf({ group, server, transport, elapsedMs, rcode, failure }: Attempt): AttemptRecord {
+function attemptOf(
+  { group, server, transport, startedMs, elapsedMs, rcode, failure }: Attempt,
+  queryStartedMs: number,
+): AttemptRecord {
   return {
     group,
     server,
     transport,
+    startMs: Math.round(startedMs - queryStartedMs),
     ms: Math.round(elapsedMs * 1000) / 1000,
     rcode: rcode === null ? null : rcodeName(rcode),
     failure,

@@ -26,7 +26,9 @@ export function record(changes: Partial<QueryRecord> = {}): QueryRecord {
     line: 4711,
     route: "domestic",
     upstream: "udp://223.5.5.5",
-    attempts: [{ group: "domestic", server: "udp://223.5.5.5", transport: "udp", ms: 7, rcode: "NOERROR", failure: null }],
+    attempts: [
+      { group: "domestic", server: "udp://223.5.5.5", transport: "udp", startMs: 0, ms: 7, rcode: "NOERROR", failure: null },
+    ],
     negativeTtl: null,
     durationUs: 7312,
     size: 109,
@@ -56,6 +58,7 @@ const anyAttempt: fc.Arbitrary<AttemptRecord> = fc.record({
   group: maybe(text),
   server: text,
   transport: fc.constantFrom("udp", "tcp", "tls", "https"),
+  startMs: fc.oneof(fc.constant(0), fc.integer({ min: -5000, max: 5000 })),
   ms: fc.oneof(fc.nat(5000), fc.double({ min: 0, max: 5000, noNaN: true, noDefaultInfinity: true }).map(Math.abs)),
   rcode: maybe(text),
   failure: maybe(text),

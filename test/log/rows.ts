@@ -1,5 +1,5 @@
 import type { QueryRecord } from "../../src/log/record.ts";
-import { type ComparedStep, type Details, oneOrList, type Row, rowClient, rowKind, ttlsTogether } from "../../src/log/rows.ts";
+import { attemptTimes, type ComparedStep, type Details, type Row, rowClient, rowKind, ttlsTogether } from "../../src/log/rows.ts";
 import { reversedName, wallMsOf } from "../../src/log/schema.ts";
 
 /** The row of a record, as plainly as it can be written: what entries of a ring must come to. */
@@ -19,7 +19,7 @@ export function rowOf(record: QueryRecord, compared: ComparedStep | null = null)
     durationUs: record.durationUs,
     size: record.size,
     line: record.line ?? -1,
-    attemptMs: oneOrList(attempts.map(({ ms }) => ms)),
+    attemptMs: attemptTimes(attempts),
     negativeTtl: record.negativeTtl,
     lagMs: lagMs === 0 ? null : lagMs,
   };

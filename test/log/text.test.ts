@@ -20,8 +20,8 @@ describe("a record in full", () => {
       edits: ["ttl 3600 to 60"],
       trace: [{ kind: "first-group", group: "domestic" }],
       attempts: [
-        { group: "domestic", server: "119.29.29.29", transport: "udp", ms: 600, rcode: null, failure: "timed out" },
-        { group: "domestic", server: "223.5.5.5", transport: "udp", ms: 8.5, rcode: "NOERROR", failure: null },
+        { group: "domestic", server: "119.29.29.29", transport: "udp", startMs: 0, ms: 600, rcode: null, failure: "timed out" },
+        { group: "domestic", server: "223.5.5.5", transport: "udp", startMs: 0, ms: 8.5, rcode: "NOERROR", failure: null },
       ],
     });
     expect(recordDetails(made)).toEqual([

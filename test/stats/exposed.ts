@@ -32,7 +32,7 @@ export function exposedBy(app: App, changes: Partial<MetricsInput> = {}): string
   return metricsText({
     router: null,
     counters: recorder.counters,
-    upstreams: app.upstreams().map(groupView),
+    upstreams: app.upstreams().map((group) => groupView(group, {})),
     cache: cacheView(state.shared.cache.stats()),
     lists,
     refreshes: state.config.lists,

@@ -173,6 +173,7 @@ function memberOf(about: Pick<Upstream, "label" | "encrypted">, clock: FakeClock
           group: null,
           server: about.label,
           transport: "udp",
+          startedMs,
           elapsedMs: clock.now() - startedMs,
           rcode,
           failure: rcode === null ? "aborted" : null,

@@ -1,5 +1,4 @@
 import { Type } from "typebox";
-import { parseDurationMs } from "../../lib/duration.ts";
 import type { LogStatus } from "../../log/record.ts";
 import type { Summary } from "../../log/summary.ts";
 import { jsonContent, operation } from "../openapi.ts";
@@ -7,7 +6,7 @@ import { closedObject } from "../schemas/named.ts";
 import { explainedSchema } from "../schemas/record.ts";
 import { type LogState, type Statistics, statisticsSchema, whatIfSchema } from "../schemas/views.ts";
 import type { Api, ApiParts } from "../types.ts";
-import { momentParameter, NAME, PERIOD, periodOf } from "./parameters.ts";
+import { momentParameter, NAME, PERIOD, periodOf, STEP, stepOf } from "./parameters.ts";
 
 const explain = operation({
   operationId: "explain",
@@ -79,13 +78,7 @@ const getStatistics = operation({
   tags: ["decisions"],
   querystring: closedObject({
     ...PERIOD,
-    step: Type.Optional(
-      Type.String({
-        pattern: "^[1-9][0-9]{0,8}(ms|s|m|h|d)?$",
-        description:
-          "The length of one sample: `5m`, or a number of seconds; a hundredth of the period where nothing is said. At least a minute, and longer where there would be more than 2,000.",
-      }),
-    ),
+    step: STEP,
     top: Type.Optional(
       Type.Integer({
         minimum: 1,
@@ -109,18 +102,10 @@ export function decisionRoutes(api: Api, { control, clock }: ApiParts): void {
 
   api.get("/stats", { schema: getStatistics }, async ({ query: { step, top = 10, ...period } }) => {
     const { fromMs, toMs } = periodOf(period, clock.wallMs());
-    // A number without a unit counts seconds.
-    const stepText = step === undefined || /[a-z]$/.test(step) ? step : `${step}s`;
-    const stepMs = Math.max(
-      60_000,
-      stepText === undefined ? (toMs - fromMs) / DEFAULT_SAMPLES : (parseDurationMs(stepText) ?? 0),
-    );
     const { queries } = control();
-    return statisticsOf(await queries.summary({ fromMs, toMs, stepMs, top }), queries.status());
+    return statisticsOf(await queries.summary({ fromMs, toMs, stepMs: stepOf(step, toMs - fromMs), top }), queries.status());
   });
 }
-
-const DEFAULT_SAMPLES = 100;
 
 function statisticsOf({ fromMs, toMs, stepMs, series, ...counts }: Summary, status: LogStatus): Statistics {
   return {

@@ -1,4 +1,5 @@
 import { type Static, Type } from "typebox";
+import { parseDurationMs } from "../../lib/duration.ts";
 import { parseFilter, type QueryFilter } from "../../log/filter.ts";
 import { invalid } from "../problem.ts";
 
@@ -66,6 +67,23 @@ export function periodOf(written: { readonly from?: string; readonly to?: string
   const startMs = fromMs ?? Math.max(0, endMs - DAY_MS);
   if (startMs >= endMs) throw invalid([{ parameter: "from", reason: "lies at or after the end, so nothing is between them" }]);
   return { fromMs: startMs, toMs: endMs };
+}
+
+/** The length of a sample of a time series. */
+export const STEP = Type.Optional(
+  Type.String({
+    pattern: "^[1-9][0-9]{0,8}(ms|s|m|h|d)?$",
+    description:
+      "The length of one sample: `5m`, or a number of seconds; a hundredth of the period where nothing is said. At least a minute, and longer where there would be more than 2,000.",
+  }),
+);
+
+const DEFAULT_SAMPLES = 100;
+
+/** In milliseconds. A number without a unit counts seconds. */
+export function stepOf(step: string | undefined, periodMs: number): number {
+  const text = step === undefined || /[a-z]$/.test(step) ? step : `${step}s`;
+  return Math.max(60_000, text === undefined ? periodMs / DEFAULT_SAMPLES : (parseDurationMs(text) ?? 0));
 }
 
 /** A domain name: up to 255 bytes, each of which may be written as an escape of four characters. */

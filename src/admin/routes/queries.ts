@@ -3,13 +3,15 @@ import { Type } from "typebox";
 import { exportHead } from "../../log/export.ts";
 import type { Page } from "../../log/filter.ts";
 import type { RecordText } from "../../log/record.ts";
+import type { Volume } from "../../log/search.ts";
 import { jsonContent, operation, textContent } from "../openapi.ts";
 import { HttpProblem } from "../problem.ts";
-import { closedObject, oneOf } from "../schemas/named.ts";
+import { closedObject, oneOf, type ValueOf } from "../schemas/named.ts";
 import { queryPageSchema, queryRecordSchema } from "../schemas/record.ts";
+import { volumeSchema } from "../schemas/views.ts";
 import { EventStream, findMissedRecords, NOTHING_MISSED } from "../stream.ts";
 import type { Api, ApiParts } from "../types.ts";
-import { CONDITIONS, filterOf, PAGING, PERIOD } from "./parameters.ts";
+import { CONDITIONS, filterOf, PAGING, PERIOD, periodOf, STEP, stepOf } from "./parameters.ts";
 
 const TAGS = ["queries"] as const;
 
@@ -35,6 +37,16 @@ const getQuery = operation({
   }),
   response: { 200: jsonContent("The record.", queryRecordSchema.ref) },
   problems: [404],
+});
+
+const getVolume = operation({
+  operationId: "getVolume",
+  summary: "How many records fit, step by step",
+  description:
+    "The same filters as for a search, over the last day where no period is said. Counts newest first for three seconds; what took longer is missing.",
+  tags: TAGS,
+  querystring: closedObject({ ...CONDITIONS, ...PERIOD, step: STEP }),
+  response: { 200: jsonContent("The counts.", volumeSchema.ref) },
 });
 
 const exportQueries = operation({
@@ -73,6 +85,13 @@ export function queryRoutes(api: Api, { control, clock, exports }: ApiParts): vo
     return record;
   });
 
+  api.get("/queries/volume", { schema: getVolume }, async ({ query: { step, from, to, ...conditions } }) => {
+    const nowMs = clock.wallMs();
+    const period = periodOf({ ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) }, nowMs);
+    const filter = { ...filterOf(conditions, nowMs), ...period };
+    return volumeView(await control().queries.volume({ filter, stepMs: stepOf(step, period.toMs - period.fromMs) }));
+  });
+
   api.get("/queries/export", { schema: exportQueries, handlerTimeout: STREAM_MS }, async (request, reply) => {
     const { format, ...conditions } = request.query;
     const filter = filterOf(conditions, clock.wallMs());
@@ -97,6 +116,15 @@ export function queryRoutes(api: Api, { control, clock, exports }: ApiParts): vo
       throw error;
     }
   });
+}
+
+function volumeView({ fromMs, stepMs, samples, countedFromMs }: Volume): ValueOf<typeof volumeSchema> {
+  return {
+    stepSeconds: stepMs / 1000,
+    samples: samples.map((sample, index) => ({ at: new Date(fromMs + index * stepMs).toISOString(), ...sample })),
+    complete: countedFromMs <= fromMs,
+    countedFrom: new Date(Math.max(fromMs, countedFromMs)).toISOString(),
+  };
 }
 
 /** Bytes: fastify would turn a string into JSON once more. */

@@ -92,6 +92,10 @@ const attemptSchema = namedObject("Attempt", "One server that was asked on behal
   group: nullable(Type.String({ examples: ["overseas"] })),
   server: Type.String({ examples: ["https://1.1.1.1/dns-query"] }),
   transport: oneOf(["udp", "tcp", "tls", "https"]),
+  startMs: Type.Integer({
+    description:
+      "When it was begun, in milliseconds after the query came; negative: an earlier query began it. 0 in records of older versions.",
+  }),
   ms: Type.Number({ description: "How long it took, in milliseconds." }),
   rcode: nullable(Type.String({ description: "Of its answer; null: none came." })),
   failure: nullable(

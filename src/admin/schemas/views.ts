@@ -28,6 +28,10 @@ const upstreamMemberSchema = namedObject("UpstreamMember", null, {
 export const upstreamGroupSchema = namedObject("UpstreamGroup", null, {
   name: Type.String({ examples: ["domestic"] }),
   strategy: Type.String({ examples: ["fastest"] }),
+  side: oneOf(["local", "near", "far"], {
+    description:
+      "`near`: the first group, and the near sides of comparisons; `local`: another one whose servers all have addresses of a home network.",
+  }),
   fallback: nullable(Type.String({ description: "The group that is asked when every member has failed." })),
   well: Type.Boolean({ description: "Whether any member is well." }),
   inFlight: COUNT,
@@ -223,6 +227,13 @@ const sampleSchema = namedObject("Sample", null, {
   blocked: Type.Integer({ minimum: 0, description: "Those with action `block` or `drop`." }),
   cached: Type.Integer({ minimum: 0, description: "Stale answers too." }),
   failed: Type.Integer({ minimum: 0, description: "Ended in a failure, or SERVFAIL was passed on." }),
+  outcomes: closedObject(
+    { cache: COUNT, local: COUNT, rule: COUNT, near: COUNT, far: COUNT, stale: COUNT, failed: COUNT, refused: COUNT },
+    {
+      description:
+        "Each query once. `local`: the hosts table, a special name, a group of side `local`; `rule`: answered by a rule, or by a type that is switched off; `near`, `far`: by the side of the group.",
+    },
+  ),
   p50Us: Type.Number(),
   p99Us: Type.Number(),
 });
@@ -253,6 +264,7 @@ export const statisticsSchema = namedObject("Statistics", "What was asked in a p
   byTransport: COUNTS,
   topNames: Type.Array(countSchema.ref),
   topBlocked: Type.Array(countSchema.ref),
+  topFailing: Type.Array(countSchema.ref),
   topClients: Type.Array(countSchema.ref),
   topRules: Type.Array(countSchema.ref),
   topUpstreams: Type.Array(countSchema.ref),
@@ -265,7 +277,19 @@ export const statisticsSchema = namedObject("Statistics", "What was asked in a p
 /** What was asked in a period: `Summary` with its times written out. */
 export type Statistics = ValueOf<typeof statisticsSchema>;
 
+export const volumeSchema = namedObject("Volume", "How many records fit, in whole minutes.", {
+  stepSeconds: Type.Number({ description: "The length of one sample." }),
+  samples: Type.Array(closedObject({ at: DATE_TIME, total: COUNT, failed: COUNT }), {
+    description: "Every step of the period. `failed`: ended in a failure, or SERVFAIL was passed on.",
+  }),
+  complete: Type.Boolean({
+    description: "Whether everything is counted; else the time was used up, and steps before `countedFrom` are missing.",
+  }),
+  countedFrom: DATE_TIME,
+});
+
 export const VIEW_SCHEMAS: readonly NamedSchema[] = [
+  volumeSchema,
   whatIfSchema,
   whatIfChangeSchema,
   whatIfOutcomeSchema,

@@ -28,6 +28,7 @@ import type { Page, PageRequest, QueryFilter } from "../../../src/log/filter.ts"
 import { compileFilter } from "../../../src/log/filter-tests.ts";
 import { encodeRecord, Followers, LiveFilters, type LiveListener } from "../../../src/log/followers.ts";
 import type { LogStatus, QueryRecord, RecordText } from "../../../src/log/record.ts";
+import type { Volume, VolumeRequest } from "../../../src/log/search.ts";
 import type { Summary, SummaryRequest } from "../../../src/log/summary.ts";
 
 /** A log in memory: added records can be searched, and are sent to followers. */
@@ -69,7 +70,7 @@ export class MemoryLog implements QuerySource {
     return this.followers.add(filter, listener);
   }
 
-  async summary({ fromMs, toMs, stepMs }: SummaryRequest): Promise<Summary> {
+  async summary({ fromMs, toMs, stepMs }: Omit<SummaryRequest, "sideOf">): Promise<Summary> {
     if (this.fault !== null) throw this.fault;
     const total = this.records.length;
     return {
@@ -84,13 +85,19 @@ export class MemoryLog implements QuerySource {
       byTransport: {},
       topNames: [{ key: "www.example.com", count: total }],
       topBlocked: [],
+      topFailing: [],
       topClients: [],
       topRules: [],
       topUpstreams: [],
       latencyUs: { p50: 900, p90: 2000.5, p99: 40_000 },
       upstreamLatencyUs: null,
-      series: [{ atMs: fromMs, total, blocked: 0, cached: 0, failed: 0, p50Us: 900, p99Us: 40_000 }],
+      series: [{ atMs: fromMs, total, blocked: 0, cached: 0, failed: 0, outcomes: OUTCOMES, p50Us: 900, p99Us: 40_000 }],
     };
+  }
+
+  async volume({ filter, stepMs }: VolumeRequest): Promise<Volume> {
+    const total = this.#found(filter).length;
+    return { fromMs: filter.fromMs, stepMs, samples: [{ total, failed: 0 }], countedFromMs: filter.fromMs };
   }
 
   status(): LogStatus {
@@ -117,6 +124,8 @@ export class MemoryLog implements QuerySource {
     return this.records.filter((record) => inTime(record) && fits(record)).sort((one, other) => other.id - one.id);
   }
 }
+
+const OUTCOMES = { cache: 0, local: 0, rule: 0, near: 1, far: 0, stale: 0, failed: 0, refused: 0 };
 
 const SINCE = "2026-11-21T20:00:00.000Z";
 
@@ -186,6 +195,7 @@ export class MemoryControl implements Control {
       {
         name: "overseas",
         strategy: "failover",
+        side: "far",
         fallback: null,
         well: true,
         inFlight: 0,
@@ -356,7 +366,15 @@ function httpsUrl(text: string): URL {
   return url;
 }
 
-const ATTEMPT = { group: "domestic", server: "223.5.5.5", transport: "udp", ms: 4.5, rcode: "NOERROR", failure: null } as const;
+const ATTEMPT = {
+  group: "domestic",
+  server: "223.5.5.5",
+  transport: "udp",
+  startMs: 0,
+  ms: 4.5,
+  rcode: "NOERROR",
+  failure: null,
+} as const;
 
 const CACHED: CachedAnswer = {
   name: "www.example.com",

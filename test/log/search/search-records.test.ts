@@ -5,14 +5,14 @@ import { FILTER_PARAMETERS, parseFilter, type QueryFilter } from "../../../src/l
 import { compileFilter } from "../../../src/log/filter-tests.ts";
 import type { QueryRecord } from "../../../src/log/record.ts";
 import { firstIdAt } from "../../../src/log/schema.ts";
-import { CursorError, getRecord, readBatches, type SearchBudget, searchRecords } from "../../../src/log/search.ts";
+import { CursorError, countVolume, getRecord, readBatches, type SearchBudget, searchRecords } from "../../../src/log/search.ts";
 import { Store } from "../../../src/log/store.ts";
 import { directory } from "../../support/files.ts";
 import { runs } from "../../support/properties.ts";
 import { record, SOME_WALL_MS } from "../records.ts";
 import { rowsOf } from "../rows.ts";
 import { openedStore, recordsFrom, tidyAll } from "../store/opened-store.ts";
-import { alikeRecords, anyFilter, anyShape, filterOf, storeOf } from "./stores.ts";
+import { alikeRecords, anyFilter, anyShape, filterOf, SPAN_MS, storeOf } from "./stores.ts";
 
 /** An unlimited time budget. */
 const AMPLE: SearchBudget = { nowMs: () => 0, budgetMs: 1000 };
@@ -47,6 +47,38 @@ function idsOf(records: readonly QueryRecord[]): number[] {
 function fitting(records: readonly QueryRecord[], filter: QueryFilter): QueryRecord[] {
   return records.filter(compileFilter(filter)).sort((a, b) => b.id - a.id);
 }
+
+describe("a volume", () => {
+  const MINUTE_MS = 60_000;
+
+  test("counts what the filter matches step by step, from where it says on, and all of it where there is time", () => {
+    fc.assert(
+      fc.property(
+        alikeRecords,
+        anyShape,
+        fc.array(anyFilter, { minLength: 1, maxLength: 6 }),
+        fc.record({ stepMs: fc.integer({ min: 1, max: SPAN_MS }), budgetMs: fc.nat(40), ample: fc.boolean() }),
+        (records, stored, filters, { stepMs, budgetMs, ample }) => {
+          const database = storeOf(records, stored);
+          for (const { conditions } of filters) {
+            const filter = { conditions, fromMs: SOME_WALL_MS - SPAN_MS, toMs: SOME_WALL_MS + 1 };
+            const volume = countVolume(database, { filter, stepMs }, ample ? AMPLE : running(budgetMs));
+            if (ample) expect(volume.countedFromMs).toBe(volume.fromMs);
+            const matching = fitting(records, { ...filter, fromMs: volume.fromMs, toMs: volume.fromMs + SPAN_MS + MINUTE_MS });
+            for (const [index, { total, failed }] of volume.samples.entries()) {
+              const atMs = volume.fromMs + index * volume.stepMs;
+              if (atMs < volume.countedFromMs) continue;
+              const now = matching.filter(({ id }) => id >= atMs * 1024 && id < (atMs + volume.stepMs) * 1024);
+              const failing = now.filter(({ source, rcode }) => source === "failure" || rcode === "SERVFAIL");
+              expect({ atMs, total, failed }).toEqual({ atMs, total: now.length, failed: failing.length });
+            }
+          }
+        },
+      ),
+      { numRuns: runs(30) },
+    );
+  });
+});
 
 describe("what a search finds", () => {
   test("a search finds the records that the filter matches, newest first, page by page, in partitions of any state", () => {

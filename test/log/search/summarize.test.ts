@@ -1,12 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { queryOutcome } from "../../../src/log/outcome.ts";
 import type { QueryRecord } from "../../../src/log/record.ts";
 import { type Summary, summarize } from "../../../src/log/summary.ts";
 import { record, SOME_WALL_MS } from "../records.ts";
 import { alikeRecords, anyShape, SPAN_MS, storeOf } from "./stores.ts";
 
 const MINUTE_MS = 60_000;
-const WHOLE = { fromMs: SOME_WALL_MS - SPAN_MS, toMs: SOME_WALL_MS, stepMs: MINUTE_MS, top: 100 };
+const WHOLE = { fromMs: SOME_WALL_MS - SPAN_MS, toMs: SOME_WALL_MS, stepMs: MINUTE_MS, top: 100, sideOf: {} };
 
 /** The number of occurrences of each text, without null. */
 function tally(texts: readonly (string | null)[]): Record<string, number> {
@@ -21,6 +22,10 @@ function countsOf(top: Summary["topNames"]): Record<string, number> {
 
 function withoutEmpty(counts: Record<string, number>): Record<string, number> {
   return Object.fromEntries(Object.entries(counts).filter(([text]) => text !== ""));
+}
+
+function present(counts: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));
 }
 
 /** The duration that this share of the records does not exceed. */
@@ -43,7 +48,7 @@ describe("a summary", () => {
           const database = storeOf(records, stored);
           for (const { from, length, stepMs } of requests) {
             const fromMs = SOME_WALL_MS - SPAN_MS + from;
-            const summary = summarize(database, { fromMs, toMs: fromMs + length, stepMs, top: 100 });
+            const summary = summarize(database, { fromMs, toMs: fromMs + length, stepMs, top: 100, sideOf: {} });
             expect((summary.fromMs % MINUTE_MS) + (summary.toMs % MINUTE_MS) + (summary.stepMs % MINUTE_MS)).toBe(0);
             const within = records.filter(({ id }) => id >= summary.fromMs * 1024 && id < summary.toMs * 1024);
             expect(summary.total).toBe(within.length);
@@ -60,7 +65,9 @@ describe("a summary", () => {
             expect(countsOf(summary.topNames)).toEqual(withoutEmpty(tally(within.map(({ name }) => name))));
             const blocked = within.filter(({ action }) => action === "block" || action === "drop");
             expect(countsOf(summary.topBlocked)).toEqual(withoutEmpty(tally(blocked.map(({ name }) => name))));
-            for (const { atMs, total, cached, failed, blocked } of summary.series) {
+            const failing = within.filter(({ source, rcode }) => queryOutcome({ source, rcode, route: null }, {}) === "failed");
+            expect(countsOf(summary.topFailing)).toEqual(withoutEmpty(tally(failing.map(({ name }) => name))));
+            for (const { atMs, total, cached, failed, blocked, outcomes } of summary.series) {
               const now = within.filter(({ id }) => id >= atMs * 1024 && id < (atMs + summary.stepMs) * 1024);
               expect({ atMs, total, cached, failed, blocked }).toEqual({
                 atMs,
@@ -69,6 +76,7 @@ describe("a summary", () => {
                 failed: now.filter(({ source, rcode }) => source === "failure" || rcode === "SERVFAIL").length,
                 blocked: now.filter(({ action }) => action === "block" || action === "drop").length,
               });
+              expect(present(outcomes)).toEqual(tally(now.map((each) => queryOutcome(each, {}))));
             }
             for (const [key, share] of [
               ["p50", 0.5],
@@ -106,7 +114,7 @@ describe("a summary", () => {
 
   test("a summary has at most 2,000 samples", () => {
     const database = storeOf([], { partRows: 5, upkeep: 0, batch: 1 });
-    const summary = summarize(database, { fromMs: 0, toMs: SOME_WALL_MS, stepMs: 1, top: 1 });
+    const summary = summarize(database, { fromMs: 0, toMs: SOME_WALL_MS, stepMs: 1, top: 1, sideOf: {} });
     expect(summary.series.length).toBeLessThanOrEqual(2000);
     expect(summary.series.length * summary.stepMs).toBeGreaterThanOrEqual(summary.toMs);
   });
@@ -115,7 +123,7 @@ describe("a summary", () => {
     const names = ["b.test", "a.test", "c.test", "c.test", "c.test", "a.test", "b.test", "d.test"];
     const made = names.map((name, index) => record({ id: SOME_WALL_MS * 1024 + index, name }));
     const database = storeOf(made, { partRows: 20, upkeep: 0, batch: 20 });
-    const { topNames } = summarize(database, { ...WHOLE, toMs: SOME_WALL_MS + 1, top: 3 });
+    const { topNames } = summarize(database, { ...WHOLE, toMs: SOME_WALL_MS + 1, top: 3, sideOf: {} });
     expect(topNames).toEqual([
       { key: "c.test", count: 3 },
       { key: "a.test", count: 2 },

@@ -90,7 +90,7 @@ class Scene {
   }
 
   checkSums(): void {
-    const request = { fromMs: this.wallMs - 2 * HOUR_MS, toMs: this.wallMs + HOUR_MS, stepMs: HOUR_MS, top: 100 };
+    const request = { fromMs: this.wallMs - 2 * HOUR_MS, toMs: this.wallMs + HOUR_MS, stepMs: HOUR_MS, top: 100, sideOf: {} };
     const { fromMs, toMs, total, topNames } = summarize(this.#database, request);
     const within = allRecords(this.#database).filter(({ id }) => id >= fromMs * 1024 && id < toMs * 1024);
     expect(total).toBe(within.length);

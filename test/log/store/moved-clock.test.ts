@@ -46,7 +46,7 @@ describe("a clock that is set back", () => {
     store.insert(rowsOf(recordsFrom(hour - HOUR_MS + 5, 3, "a")));
     store.insert(rowsOf(recordsFrom(hour + 5, 3, "a")));
     for (const nowMs of [hour, hour + HOUR_MS + 2 * MINUTE_MS, hour + DAY_MS]) {
-      const request = { fromMs: hour - HOUR_MS, toMs: hour + HOUR_MS, stepMs: HOUR_MS, top: 5 };
+      const request = { fromMs: hour - HOUR_MS, toMs: hour + HOUR_MS, stepMs: HOUR_MS, top: 5, sideOf: {} };
       const { total, topNames } = summarize(database, request);
       expect([total, topNames.map(({ count }) => count)]).toEqual([9, [3, 3, 3]]);
       tidyAll(store, nowMs);
@@ -89,7 +89,7 @@ test("records after a clock correction are found by their time and counted in th
   const filter = { ...EVERYTHING, fromMs, toMs };
   const page = searchRecords(database, { filter, limit: 10, cursor: null }, { nowMs: () => 0, budgetMs: 1 });
   expect(page.records.map(({ name }) => name)).toEqual(["right", "before"]);
-  expect(summarize(database, { fromMs, toMs, stepMs: MINUTE_MS, top: 5 }).total).toBe(2);
+  expect(summarize(database, { fromMs, toMs, stepMs: MINUTE_MS, top: 5, sideOf: {} }).total).toBe(2);
 });
 
 test("records after a clock correction are kept no longer than others", () => {

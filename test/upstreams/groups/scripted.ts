@@ -54,7 +54,14 @@ export class ScriptedServer implements Upstream {
     this.asked.push({ question, atMs: startedMs });
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     const note = (end: Pick<Attempt, "rcode" | "failure">): void => {
-      attempts.push({ group: null, server: this.label, transport: "udp", elapsedMs: this.#clock.now() - startedMs, ...end });
+      attempts.push({
+        group: null,
+        server: this.label,
+        transport: "udp",
+        startedMs,
+        elapsedMs: this.#clock.now() - startedMs,
+        ...end,
+      });
     };
     const fail = (failure: UpstreamFailure): void => {
       note({ rcode: null, failure });
