@@ -5,7 +5,8 @@ import type { LiveListener } from "../log/followers.ts";
 import type { LogStatus, QueryRecord, RecordText } from "../log/record.ts";
 import type { Volume, VolumeRequest } from "../log/search.ts";
 import type { Summary, SummaryRequest } from "../log/summary.ts";
-import type { Health } from "./schemas/health.ts";
+import type { ConfigDiff, HistoryEntry } from "./schemas/edits.ts";
+import type { Health, Trouble, TroublePage } from "./schemas/health.ts";
 import type { CachedAnswer, Explained } from "./schemas/record.ts";
 import type { RouterCheck } from "./schemas/router.ts";
 import type {
@@ -60,8 +61,16 @@ export interface Control {
   reload(): Promise<ConfigView>;
   /** The kept versions of configuration and lists, newest first. */
   versions(): Promise<readonly VersionView[]>;
+  /** The texts of the configuration file that served, the present one first. */
+  history(): Promise<readonly HistoryEntry[]>;
+  /** @throws ControlError `missing`. */
+  historyDiff(before: string, after: string): Promise<ConfigDiff>;
   readiness(): Readiness;
   health(): Health;
+  /** What goes wrong again and again: the open first. @throws ControlError `unavailable` if the log cannot be read. */
+  problems(request: ProblemsRequest): Promise<TroublePage>;
+  /** @throws ControlError `missing`. */
+  changeProblem(id: string, change: ProblemWord): Promise<Trouble>;
   /** Prometheus text, exposition format 0.0.4. */
   metrics(): Promise<string>;
   /**
@@ -155,6 +164,21 @@ export interface RouterScriptRequest {
 export const ROUTER_SCRIPT_PARTS = ["trust", "ntp", "dhcp", "ra", "redirect"] as const;
 
 export type RouterScriptPart = (typeof ROUTER_SCRIPT_PARTS)[number];
+
+export interface ProblemsRequest {
+  /** null = all states, or all clients. */
+  readonly state: Trouble["state"] | null;
+  readonly client: string | null;
+  readonly limit: number;
+  readonly cursor: string | null;
+}
+
+/** What a person says of a problem. */
+export interface ProblemWord {
+  readonly state: "muted" | "open" | "fixed";
+  /** Of `muted`, in milliseconds since 1970. */
+  readonly untilMs: number | null;
+}
 
 export interface WhatIfRequest {
   /** The draft: the YAML text of a whole configuration. */

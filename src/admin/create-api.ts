@@ -19,6 +19,8 @@ import { PAGE_FOLDER, PAGE_ROUTES, pageRoutes } from "./page.ts";
 import { compileValidator, HttpProblem, problemOf, refuse, refuseBytes, SECURITY_HEADERS } from "./problem.ts";
 import { clientSetupRoutes, configurationRoutes, DOCS, docsRoutes, healthRoutes, updateRoutes } from "./routes/configuration.ts";
 import { decisionRoutes } from "./routes/decisions.ts";
+import { historyRoutes } from "./routes/edits.ts";
+import { problemRoutes } from "./routes/problems.ts";
 import { queryRoutes, streamRoutes } from "./routes/queries.ts";
 import { stateRoutes } from "./routes/state.ts";
 import { newSession, SESSION_PATH, sessionRoutes } from "./session.ts";
@@ -74,8 +76,7 @@ async function addRoutes(api: Api, parts: ApiParts, guards: Guards): Promise<voi
   await docsRoutes(api);
   await api.register(
     async (versioned: Api) => {
-      for (const add of [queryRoutes, streamRoutes, decisionRoutes, stateRoutes, configurationRoutes, clientSetupRoutes])
-        add(versioned, parts);
+      for (const add of ROUTES) add(versioned, parts);
       sessionRoutes(versioned, guards);
     },
     { prefix: API_PREFIX },
@@ -144,6 +145,17 @@ function authorization(endpoint: Endpoint, options: AdminOptions, { wallMs }: Cl
 }
 
 const API_PREFIX = "/api/v1";
+
+const ROUTES = [
+  queryRoutes,
+  streamRoutes,
+  decisionRoutes,
+  stateRoutes,
+  problemRoutes,
+  configurationRoutes,
+  historyRoutes,
+  clientSetupRoutes,
+];
 
 /** Routes for supervisors, for browsers that open a page, and for hosts with tokens of their own. None of these responses holds a secret. */
 const OPEN_ROUTES: ReadonlySet<string> = new Set([...PAGE_ROUTES, "/healthz", "/readyz", "/openapi.json", "/nic/update"]);

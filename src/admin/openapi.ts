@@ -2,6 +2,7 @@ import type { Readable } from "node:stream";
 import type { SwaggerOptions } from "@fastify/swagger";
 import { type TSchema, Type } from "typebox";
 import { problemSchema } from "./problem.ts";
+import { EDIT_SCHEMAS } from "./schemas/edits.ts";
 import { HEALTH_SCHEMAS } from "./schemas/health.ts";
 import { closedObject, type NamedSchema } from "./schemas/named.ts";
 import { RECORD_SCHEMAS } from "./schemas/record.ts";
@@ -14,6 +15,7 @@ export const NAMED_SCHEMAS: readonly NamedSchema[] = [
   ...VIEW_SCHEMAS,
   ...ROUTER_SCHEMAS,
   ...HEALTH_SCHEMAS,
+  ...EDIT_SCHEMAS,
   problemSchema,
 ];
 
@@ -119,6 +121,7 @@ const TAGS = [
   { name: "configuration", description: "The file, drafts of it, and its past." },
   { name: "clients", description: "Set-up of clients." },
   { name: "health", description: "For supervisors and Prometheus." },
+  { name: "problems", description: "What goes wrong again and again, and what may mend it." },
   { name: "session", description: "A cookie in place of the token, for the page." },
 ];
 

@@ -129,7 +129,7 @@ export class App implements Serving {
     this.#listRefresher = await this.#openListRefresher(this.#state);
     this.#router = await this.#openRouter(config);
     this.#names = await this.#openNames(config);
-    this.#administration = await openAdministration(this, { clock, report: this.#report });
+    this.#administration = await openAdministration(this, { clock, log, report: this.#report });
   }
 
   /** The state that answers at the moment. */
@@ -281,6 +281,7 @@ export class App implements Serving {
     this.#state = state;
     this.#sinceWallMs = this.#dependencies.clock.wallMs();
     this.#versions.use(state);
+    this.#administration?.use(state);
   }
 
   async #openRouter({ routeros }: Config): Promise<RouterLink | null> {

@@ -4,12 +4,15 @@ import type { Clock } from "../lib/clock.ts";
 import { version } from "../lib/version.ts";
 import { ClientsBehind } from "../listen/client-address.ts";
 import type { Endpoint } from "../listen/options.ts";
+import type { OperationsLog } from "../log/operations.ts";
+import type { ServerState } from "../server/state.ts";
 import { ProcessWatch } from "../stats/process.ts";
 import { type Server, ServerControl } from "./control.ts";
 import { Drafts } from "./drafts.ts";
 
 interface AdministrationParts {
   readonly clock: Clock;
+  readonly log: OperationsLog;
   /** Tells the operator about a kind of event, at most now and then. */
   readonly report: (kind: string, details: object) => void;
 }
@@ -19,15 +22,17 @@ export interface Administration {
   readonly control: Control;
   /** The address of the API; null = there is no API. */
   readonly bound: Endpoint | null;
+  /** Notes that this state serves from now on. */
+  use(state: ServerState): void;
   /** May be called again. */
   close(): Promise<void>;
 }
 
 /** Opens the API if the configuration wants one. @throws AdminError */
-export async function openAdministration(server: Server, { clock, report }: AdministrationParts): Promise<Administration> {
+export async function openAdministration(server: Server, { clock, log, report }: AdministrationParts): Promise<Administration> {
   const watch = new ProcessWatch(clock.wallMs);
   const drafts = new Drafts(clock);
-  const control = new ServerControl(server, { clock, watch, drafts, report });
+  const control = new ServerControl(server, { clock, watch, drafts, log, report });
   const setup = {
     endpoint: server.state.config.listen.admin,
     options: () => server.state.config.admin,
@@ -42,17 +47,18 @@ export async function openAdministration(server: Server, { clock, report }: Admi
     api = await openAdmin(setup);
   } catch (error) {
     watch.close();
-    control.close();
+    await control.close();
     throw error;
   }
   return {
     control,
     bound: api.bound,
+    use: (state) => control.use(state),
     async close() {
       watch.close();
-      control.close();
       // The API waits for requests under way; a request about a draft ends when `drafts` closes.
       await Promise.all([api.close(), drafts.close()]);
+      await control.close();
     },
   };
 }

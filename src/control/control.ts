@@ -2,7 +2,8 @@
  * What people may see and change of the running server: the implementation of the API's `Control`. `app/` opens it through `administration.ts`.
  *
  * Read `administration.ts` (opens the API), this file, `views.ts` (what the API shows, without secrets), `explain.ts` with `explain-live.ts` and
- * `explain-summary.ts`, `health.ts` (how everything is doing, and since when), `drafts.ts` (in a thread: `draft-thread.ts`), `what-if.ts`, `history.ts` with `version-files.ts` (past versions), `hosts.ts`,
+ * `explain-summary.ts`, `health.ts` (how everything is doing, and since when), `problems.ts` (what goes wrong, and what may mend it),
+ * `config-history.ts` with `config-secrets.ts` (texts that served), `drafts.ts` (in a thread: `draft-thread.ts`), `what-if.ts`, `history.ts` with `version-files.ts` (past versions), `hosts.ts`,
  * `client-setup.ts`, `router.ts` (checks the router). Every query passes `recorder.ts` (counts and records it) and `records.ts` (writes the entry); `query-source.ts` reads the log.
  */
 
@@ -12,11 +13,14 @@ import {
   type ExplainRequest,
   type HostRecordInput,
   ParameterError,
+  type ProblemsRequest,
+  type ProblemWord,
   type QuerySource,
   type RouterScriptRequest,
   type WhatIfRequest,
 } from "../admin/control.ts";
-import type { Health } from "../admin/schemas/health.ts";
+import type { ConfigDiff, HistoryEntry } from "../admin/schemas/edits.ts";
+import type { Health, Trouble, TroublePage } from "../admin/schemas/health.ts";
 import type { CachedAnswer, Explained } from "../admin/schemas/record.ts";
 import type { RouterCheck } from "../admin/schemas/router.ts";
 import type {
@@ -48,6 +52,7 @@ import type { CertificateStatus } from "../listen/tls.ts";
 import { listCacheOf } from "../lists/cache.ts";
 import { type ListReport, reportLists } from "../lists/load.ts";
 import type { UpdateResult } from "../lists/update.ts";
+import type { OperationsLog } from "../log/operations.ts";
 import type { QueryLog } from "../log/query-log.ts";
 import type { LogStatus } from "../log/record.ts";
 import type { AddressListFeeder } from "../routeros/address-lists.ts";
@@ -56,12 +61,14 @@ import { type ServerState, ServerStateError } from "../server/state.ts";
 import { metricsText, RisingCounts } from "../stats/metrics.ts";
 import type { ProcessWatch, Reloads } from "../stats/process.ts";
 import { appleProfile, placeOf, routerScript, type ServerPlace, serviceUrl } from "./client-setup.ts";
+import { ConfigHistory } from "./config-history.ts";
 import type { Drafts } from "./drafts.ts";
 import { Explainer } from "./explain.ts";
 import { HealthWatch } from "./health.ts";
 import type { Versions } from "./history.ts";
 import { type HostsChange, hiddenHosts, hostPattern, hostRecord, withHost, withoutHost } from "./hosts.ts";
-import { querySourceOf } from "./query-source.ts";
+import { ProblemBook } from "./problems.ts";
+import { querySourceOf, withLog } from "./query-source.ts";
 import type { QueryRecorder } from "./recorder.ts";
 import { RouterWatch } from "./router.ts";
 import {
@@ -110,6 +117,7 @@ interface ControlParts {
   readonly clock: Clock;
   readonly watch: ProcessWatch;
   readonly drafts: Drafts;
+  readonly log: OperationsLog;
   /** Tells the operator about a kind of event. */
   readonly report: (kind: string, details: object) => void;
 }
@@ -123,10 +131,12 @@ export class ServerControl implements Control {
   readonly #routerWatch: RouterWatch;
   readonly #counts = new RisingCounts();
   readonly #health: HealthWatch;
+  readonly #problems: ProblemBook;
+  readonly #history: ConfigHistory;
   /** The shown form of a configuration: parsing a large text takes long, and clients may ask often. */
   #shown: { readonly of: Config; readonly as: ConfigView["config"] } | null = null;
 
-  constructor(server: Server, { clock, watch, drafts, report }: ControlParts) {
+  constructor(server: Server, { clock, watch, drafts, log, report }: ControlParts) {
     const policyOf = (version: string) => findPolicy(server, version);
     this.queries = querySourceOf({
       queryLog: () => server.queryLog,
@@ -157,12 +167,27 @@ export class ServerControl implements Control {
       lists: () => this.#listReports(),
       report,
     });
+    this.#history = new ConfigHistory({ log, wallMs: clock.wallMs });
+    this.#problems = new ProblemBook({
+      clock,
+      config: () => this.#state.config,
+      health: () => this.#health.read(),
+      log: () => server.queryLog,
+      changeBefore: (wallMs) => this.#history.changeBefore(wallMs),
+    });
+    this.use(server.state);
+  }
+
+  /** Notes that this state serves from now on. */
+  use(state: ServerState): void {
+    this.#history.use(state);
   }
 
   /** May be called again. */
-  close(): void {
+  async close(): Promise<void> {
     this.#routerWatch.close();
     this.#health.close();
+    await this.#history.close();
   }
 
   explain(request: ExplainRequest): Promise<Explained> {
@@ -303,6 +328,22 @@ export class ServerControl implements Control {
 
   health(): Health {
     return this.#health.read();
+  }
+
+  problems(request: ProblemsRequest): Promise<TroublePage> {
+    return withLog(this.#problems.list(request));
+  }
+
+  changeProblem(id: string, change: ProblemWord): Promise<Trouble> {
+    return withLog(this.#problems.change(id, change));
+  }
+
+  history(): Promise<readonly HistoryEntry[]> {
+    return this.#history.list();
+  }
+
+  historyDiff(before: string, after: string): Promise<ConfigDiff> {
+    return this.#history.diff(before, after);
   }
 
   async metrics(): Promise<string> {

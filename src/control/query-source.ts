@@ -21,15 +21,15 @@ interface QuerySourceParts {
 /** The queries of the past from the store, and those to come from the feed. */
 export function querySourceOf({ queryLog, recorder, policyOf, sideOf }: QuerySourceParts): QuerySource {
   return {
-    search: (request) => explained(queryLog().search(request)),
+    search: (request) => withLog(queryLog().search(request)),
     get: async (id) => {
-      const found = await explained(queryLog().get(id));
+      const found = await withLog(queryLog().get(id));
       return found === null ? null : withTrace(found, policyOf);
     },
     read: (filter, format, signal) => readExplained(queryLog().read(filter, format, signal)),
     follow: (filter, listener) => recorder.feed.followers.add(filter, listener),
-    summary: (request) => explained(queryLog().summary({ ...request, sideOf: sideOf() })),
-    volume: (request) => explained(queryLog().volume(request)),
+    summary: (request) => withLog(queryLog().summary({ ...request, sideOf: sideOf() })),
+    volume: (request) => withLog(queryLog().volume(request)),
     // Queries are also lost where the feed has no room.
     status() {
       const status = queryLog().status();
@@ -54,7 +54,8 @@ async function* readExplained(texts: AsyncIterable<string>): AsyncGenerator<stri
   }
 }
 
-async function explained<T>(reading: Promise<T>): Promise<T> {
+/** Rejects with `ControlError` where the log cannot be read. */
+export async function withLog<T>(reading: Promise<T>): Promise<T> {
   try {
     return await reading;
   } catch (error) {

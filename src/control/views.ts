@@ -162,6 +162,19 @@ function withoutSecrets(value: unknown, key: string, showing: Showing): unknown 
   return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, withoutSecrets(each, name, showing)]));
 }
 
+/**
+ * Returns a check whether a scalar of a configuration is hidden, by its value and the keys that lead to it.
+ * @param written the whole configuration, as it is written
+ */
+export function secretFinder(written: unknown): (value: unknown, keys: readonly string[]) => boolean {
+  const clients = Object(Object(written)["access"])["clients"];
+  const admitted = clientIdsOf([clients].flat().filter((client) => typeof client === "string"));
+  return (value, keys) => {
+    const url = SERVER_SECTIONS.has(keys[0] ?? "") ? shownServer : shownUrl;
+    return withoutSecrets(value, keys.at(-1) ?? "", { admitted, url }) !== value;
+  };
+}
+
 function shownServer(text: string): string {
   const parsed = text.includes("://") ? parseServer(text) : null;
   return parsed !== null && "value" in parsed ? parsed.value.label : shownUrl(text);

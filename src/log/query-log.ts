@@ -2,7 +2,7 @@
  * The query log: what was asked, kept in a database, searched and followed. `control/` opens it; the thread that answers writes into its feed.
  *
  * Read `ring.ts` (what the answering thread writes), `feed.ts`, this file, `writer.ts` with `writer-thread.ts` (store entries, tell followers),
- * `entries.ts` (entries to rows), `rows.ts` (rows to records), `store.ts` with `schema.ts` and `maintenance.ts`, then `reader.ts` with `reader-thread.ts`,
+ * `entries.ts` (entries to rows), `problems.ts` with `problem-causes.ts` (what goes wrong again and again), `rows.ts` (rows to records), `store.ts` with `schema.ts` and `maintenance.ts`, then `reader.ts` with `reader-thread.ts`,
  * `search.ts` and `summary.ts`. `operations.ts` is the operator's log, which has nothing to do with it.
  */
 
@@ -11,7 +11,8 @@ import type { ExportFormat } from "./export.ts";
 import type { QueryFeed } from "./feed.ts";
 import type { Page, PageRequest, QueryFilter } from "./filter.ts";
 import type { QueryLogOptions } from "./options.ts";
-import { ReadError, Reader } from "./reader.ts";
+import type { FoundProblem, ProblemChange } from "./problems.ts";
+import { ReadError, Reader, readErrorOf } from "./reader.ts";
 import type { LogStatus, RecordText } from "./record.ts";
 import { MAX_AHEAD_MS } from "./record-ids.ts";
 import type { FoundRecord } from "./rows.ts";
@@ -25,6 +26,10 @@ interface QueryLogSurroundings {
   readonly feed: QueryFeed;
   /** Is told what the operator should know. Must not throw. */
   readonly report: (event: LogEvent) => void;
+}
+
+function readError(error: unknown): never {
+  throw readErrorOf(error);
 }
 
 /** How long a search waits for what was appended before it; during upkeep it may do without. */
@@ -85,6 +90,23 @@ export class QueryLog {
 
   async volume(request: VolumeRequest): Promise<Volume> {
     return (await this.#upToDate()).volume(request);
+  }
+
+  /** What goes wrong again and again, as far as it is stored; none where nothing is. */
+  async problems(): Promise<readonly FoundProblem[]> {
+    await this.#upToDate();
+    return await this.#writer.problems().catch(readError);
+  }
+
+  /** @returns whether there is such a problem. */
+  async changeProblem(id: string, change: ProblemChange): Promise<boolean> {
+    await this.#upToDate();
+    return await this.#writer.changeProblem(id, change).catch(readError);
+  }
+
+  /** Changes when problems do. */
+  get problemRevision(): number {
+    return this.#writer.problemRevision;
   }
 
   /** Every version of configuration and lists that a record in the store bears. */

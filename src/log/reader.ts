@@ -105,7 +105,8 @@ export class Reader {
 
 type ValueOf<K extends keyof ReaderCalls> = Extract<ReaderCalls[K]["result"], { readonly kind: "value" }>["value"];
 
-function readErrorOf(error: unknown): unknown {
+/** What the failure of a thread comes to for who reads. */
+export function readErrorOf(error: unknown): unknown {
   if (!(error instanceof ThreadError)) return error;
   return new ReadError(error.kind === "slow" || error.kind === "busy" ? "slow" : "unavailable", cannotRead(error.message));
 }

@@ -1,8 +1,11 @@
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { workerData } from "node:worker_threads";
 import { serveThread } from "../lib/worker.ts";
 import { type Fault, faultOf, quarantine, removeJournal, StoreError } from "./database.ts";
 import { EntryReader } from "./entries.ts";
 import { LiveFilters, NO_EVENTS } from "./followers.ts";
+import { ProblemTracker } from "./problems.ts";
 import { copySpan, countEntries, type EntrySpan, QueryRing, splitSpan, TextTable } from "./ring.ts";
 import { decodeRow, storedRowOf } from "./rows.ts";
 import { Store } from "./store.ts";
@@ -26,6 +29,7 @@ const reader = new EntryReader(new TextTable(memory.texts));
 const filters = new LiveFilters();
 
 let store: Store | null = null;
+let problems: { readonly tracker: ProblemTracker; readonly path: string; savedRevision: number } | null = null;
 /** Oldest first. */
 const aside: EntrySpan[] = [];
 
@@ -36,10 +40,21 @@ serveThread<WriterCalls>(
         closeStore();
         const place = clear(options.path, clearing, wallMs);
         store = new Store(options);
+        openProblems(join(dirname(options.path), "problems.json"));
         return { aside: place };
       }),
+    problems: (nowWallMs) => problems?.tracker.list(nowWallMs) ?? [],
+    changeProblem({ id, change }) {
+      const isThere = problems?.tracker.change(id, change) ?? false;
+      saveProblems();
+      return isThere;
+    },
     drain,
-    tidy: (nowWallMs) => attempt(() => ({ due: opened().tidy(nowWallMs) })),
+    tidy: (nowWallMs) =>
+      attempt(() => {
+        saveProblems();
+        return { due: opened().tidy(nowWallMs) };
+      }),
     close: () => {
       closeStore();
       return null;
@@ -59,6 +74,7 @@ function drain({ mode, toldFrom, followers }: DrainRequest): Drained {
     told: written,
     events: followers.length === 0 ? NO_EVENTS : filters.eventsFor(followers, recordsIn(ring.spans(toldFrom, written))),
     aside: aside.reduce((sum, span) => sum + countEntries(span), 0),
+    problemRevision: problems?.tracker.revision ?? 0,
     fault,
     state: store === null || fault !== null ? null : store.state(),
   };
@@ -96,6 +112,7 @@ function storeSpan(span: EntrySpan, progress: Progress): number {
   const rows = reader.rows(span);
   progress.due = opened().insert(rows) || progress.due;
   progress.stored += rows.length;
+  if (problems !== null) for (const row of rows) problems.tracker.add(row);
   return rows.length;
 }
 
@@ -139,7 +156,31 @@ function opened(): Store {
   return store;
 }
 
+/** What was found stays in memory where the file cannot be read or written: it is of use for a day. */
+function openProblems(path: string): void {
+  if (problems?.path === path) return;
+  let saved: string | null = null;
+  try {
+    saved = readFileSync(path, "utf8");
+  } catch {
+    // There is none.
+  }
+  problems = { tracker: new ProblemTracker(saved), path, savedRevision: 0 };
+}
+
+function saveProblems(): void {
+  if (problems === null || problems.savedRevision === problems.tracker.revision) return;
+  problems.savedRevision = problems.tracker.revision;
+  try {
+    writeFileSync(`${problems.path}.new`, problems.tracker.save(), { mode: 0o600 });
+    renameSync(`${problems.path}.new`, problems.path);
+  } catch {
+    // The store beside it has the same trouble, and tells of it.
+  }
+}
+
 function closeStore(): void {
+  saveProblems();
   const closing = store;
   store = null;
   closing?.close();

@@ -4,6 +4,7 @@ import { Thread, ThreadError } from "../lib/worker.ts";
 import type { Fault } from "./database.ts";
 import type { QueryFeed } from "./feed.ts";
 import type { FollowerRequest, LiveEvents } from "./followers.ts";
+import type { FoundProblem, ProblemChange } from "./problems.ts";
 import type { LogStatus } from "./record.ts";
 import { countEntries } from "./ring.ts";
 import { type StoreOptions, type StoreState, TrustedClock } from "./store.ts";
@@ -50,6 +51,7 @@ export class Writer {
   readonly #surroundings: WriterSurroundings;
   readonly #thread: Thread<WriterCalls>;
   readonly #time: TrustedClock;
+  #problemRevision = 0;
   #stored = 0;
   #dropped = 0;
   /** Entries that the thread holds because they could not be stored. */
@@ -123,6 +125,21 @@ export class Writer {
     if (this.#closed !== null || this.#retry !== null) return;
     this.#fail(fault);
     this.#startWork();
+  }
+
+  /** @throws ThreadError */
+  async problems(): Promise<readonly FoundProblem[]> {
+    return this.#opened ? await this.#thread.call("problems", this.#surroundings.clock.wallMs()) : [];
+  }
+
+  /** @returns whether there is such a problem. @throws ThreadError */
+  async changeProblem(id: string, change: ProblemChange): Promise<boolean> {
+    return this.#opened && (await this.#thread.call("changeProblem", { id, change }));
+  }
+
+  /** Changes when problems do. */
+  get problemRevision(): number {
+    return this.#problemRevision;
   }
 
   status(): LogStatus {
@@ -289,6 +306,7 @@ export class Writer {
     // A search that waits for all this wants no further call.
     if (feed.ring.isEmpty && drained.aside === 0) this.#commitDue = false;
     if (drained.state !== null) this.#state = drained.state;
+    this.#problemRevision = drained.problemRevision;
     feed.followers.deliver(drained.events);
     if (drained.fault !== null) {
       this.#fail(drained.fault);
@@ -407,6 +425,13 @@ export type WriterCalls = {
   readonly drain: { readonly argument: DrainRequest; readonly result: Drained };
   /** One piece of upkeep at this time, as for `Store.tidy`; `due`: there may be more. */
   readonly tidy: { readonly argument: number | null; readonly result: CallOutcome<{ readonly due: boolean }> };
+  /** The problems as of this time. */
+  readonly problems: { readonly argument: number; readonly result: readonly FoundProblem[] };
+  /** The result says whether there is such a problem. */
+  readonly changeProblem: {
+    readonly argument: { readonly id: string; readonly change: ProblemChange };
+    readonly result: boolean;
+  };
   readonly close: { readonly argument: null; readonly result: null };
 };
 
@@ -436,6 +461,8 @@ export interface Drained {
   readonly aside: number;
   /** Whether there is more upkeep to do than before. */
   readonly due: boolean;
+  /** Changes when problems do. */
+  readonly problemRevision: number;
   readonly fault: Fault | null;
   /** null = it is not known. */
   readonly state: StoreState | null;

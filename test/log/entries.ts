@@ -38,6 +38,7 @@ function writeEntry({ ring, texts }: QueryFeed, record: QueryRecord): boolean {
       texts.numberOf(attempt.server),
       texts.numberOf(attempt.failure),
       attempt.ms * 1000,
+      attempt.startMs,
     ]),
     ...record.edits.flatMap((edit) => [EXTRA.edit, texts.numberOf(edit)]),
   ];

@@ -69,6 +69,13 @@ export function periodOf(written: { readonly from?: string; readonly to?: string
   return { fromMs: startMs, toMs: endMs };
 }
 
+/** A moment that a body names, in milliseconds since 1970. @throws HttpProblem */
+export function momentOf(parameter: string, written: string, nowMs: number): number {
+  const parsed = parseFilter([["to", written]], nowMs);
+  if (parsed.kind === "bad") throw invalid(parsed.problems.map(({ reason }) => ({ parameter, reason })));
+  return parsed.filter.toMs ?? nowMs;
+}
+
 /** The length of a sample of a time series. */
 export const STEP = Type.Optional(
   Type.String({

@@ -3,11 +3,14 @@ import {
   ControlError,
   type ExplainRequest,
   type HostRecordInput,
+  type ProblemsRequest,
+  type ProblemWord,
   type QuerySource,
   type RouterScriptRequest,
   type WhatIfRequest,
 } from "../../../src/admin/control.ts";
-import type { Health } from "../../../src/admin/schemas/health.ts";
+import type { ConfigDiff, HistoryEntry } from "../../../src/admin/schemas/edits.ts";
+import type { Health, Trouble, TroublePage } from "../../../src/admin/schemas/health.ts";
 import type { CachedAnswer, Explained } from "../../../src/admin/schemas/record.ts";
 import type { RouterCheck } from "../../../src/admin/schemas/router.ts";
 import type {
@@ -184,6 +187,32 @@ export class MemoryControl implements Control {
       state: "well",
       since: SINCE,
       items: [{ kind: "group", name: "overseas", state: "well", said, since: SINCE, problem: null }],
+    };
+  }
+
+  async problems({ limit }: ProblemsRequest): Promise<TroublePage> {
+    this.#check();
+    return { problems: [TROUBLE].slice(0, limit), cursor: null, searched: { queries: 4, complete: true } };
+  }
+
+  async changeProblem(id: string, { state, untilMs }: ProblemWord): Promise<Trouble> {
+    this.#check();
+    if (id !== TROUBLE.id) throw new ControlError("missing", `there is no problem ${id}`);
+    return { ...TROUBLE, state, mutedUntil: untilMs === null ? null : SINCE };
+  }
+
+  async history(): Promise<readonly HistoryEntry[]> {
+    this.#check();
+    const entry = { version: "7f3a91c2d0e4", since: SINCE, until: null, current: true, changedLines: 2 };
+    return [{ ...entry, policies: ["v1"], lists: [{ name: "cn", size: 5 }] }];
+  }
+
+  async historyDiff(before: string): Promise<ConfigDiff> {
+    this.#check();
+    if (!/^[0-9a-f]{12}$/.test(before)) throw new ControlError("missing", `configuration ${before} is not kept`);
+    return {
+      lines: [{ kind: "added", before: null, after: 1, text: "rules: []" }],
+      lists: [{ name: "cn", before: null, after: 5 }],
     };
   }
 
@@ -428,6 +457,35 @@ const EXPLAINED: Explained = {
   summary: [say("explain.compares", { rule: "others", near: "domestic", far: "overseas" })],
   notes: [say("note.pastVersion", {})],
   outcome: null,
+};
+
+const TROUBLE: Trouble = {
+  id: "v1|group|overseas|",
+  cause: "standing",
+  suffix: "",
+  culprit: { kind: "group", name: "overseas", list: null, line: null },
+  state: "open",
+  mutedUntil: null,
+  why: say("health.groupDown", { group: "overseas" }),
+  firstSeen: SINCE,
+  lastSeen: SINCE,
+  queries: 3,
+  names: [{ key: "www.example.com", count: 3 }],
+  nameCount: 1,
+  clients: [{ key: "tv", count: 3 }],
+  clientCount: 1,
+  series: Array.from({ length: 24 }, () => 0),
+  shared: [{ field: "client", value: "tv", share: 1, usual: 0.06 }],
+  began: { version: "7f3a91c2d0e4", secondsBefore: 120, changedLines: 2 },
+  newest: 5,
+  fixes: [
+    {
+      id: "except",
+      kind: "edit",
+      title: say("fix.except", { name: "www.example.com", rule: "ads" }),
+      edit: { kind: "pattern", rule: "ads", pattern: "!www.example.com" },
+    },
+  ],
 };
 
 const LIST: ListView = {
