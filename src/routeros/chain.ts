@@ -68,7 +68,7 @@ export function fingerprintOf(certificate: X509Certificate): string {
   return certificate.fingerprint256.replaceAll(":", "").toLowerCase();
 }
 
-/** The key identifiers of a certificate in hex (RFC 5280 §4.2.1.1 and §4.2.1.2); null where it has none. */
+/** The key identifiers of a certificate in hex (RFC 5280 §4.2.1.1 and §4.2.1.2); null where it has none. @public */
 export function keyIdsOf({ raw }: X509Certificate): { readonly subject: string | null; readonly authority: string | null } {
   return { subject: keyIdAfter(raw, SUBJECT_KEY_ID, 4), authority: keyIdAfter(raw, AUTHORITY_KEY_ID, 6) };
 }
