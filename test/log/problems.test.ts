@@ -190,8 +190,8 @@ describe("a person's word", () => {
     for (let index = 0; index < 3; index++) add(index * HOUR_MS, DEAD, { name: "example.com" });
     tracker.change(id, { state: "fixed", atMs: SOME_WALL_MS + 3 * HOUR_MS });
     const after = tracking(tracker.save());
-    expect(after.list(3 * HOUR_MS).map(({ shared: _, ...rest }) => rest)).toEqual(
-      list(3 * HOUR_MS).map(({ shared: _, ...rest }) => rest),
+    expect(after.list(3 * HOUR_MS).map(({ shared: _shared, ...rest }) => rest)).toEqual(
+      list(3 * HOUR_MS).map(({ shared: _shared, ...rest }) => rest),
     );
     expect(tracking("{ damaged").list(0)).toEqual([]);
   });
