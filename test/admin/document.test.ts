@@ -103,7 +103,7 @@ describe("the OpenAPI document", () => {
     for (const { path, operation } of operations) {
       expect(operation.summary, path).toMatch(/^[A-Z].*[^.]$/);
       for (const response of Object.values(operation.responses)) expect(response.description, path).toMatch(/\.$/);
-      for (const parameter of operation.parameters ?? []) expect(parameter.name, path).toMatch(/^[a-zA-Z-]+$/);
+      for (const parameter of operation.parameters ?? []) expect(parameter.name, path).toMatch(/^[a-zA-Z0-9-]+$/);
     }
   });
 
