@@ -5,8 +5,8 @@ import type { LiveListener } from "../log/followers.ts";
 import type { LogStatus, QueryRecord, RecordText } from "../log/record.ts";
 import type { Volume, VolumeRequest } from "../log/search.ts";
 import type { Summary, SummaryRequest } from "../log/summary.ts";
-import type { ConfigDiff, HistoryEntry } from "./schemas/edits.ts";
-import type { Health, Trouble, TroublePage } from "./schemas/health.ts";
+import type { AppliedEdit, ConfigDiff, ConfigFile, EditPreview, HistoryEntry, Pause } from "./schemas/edits.ts";
+import type { ConfigEdit, Health, Trouble, TroublePage } from "./schemas/health.ts";
 import type { CachedAnswer, Explained } from "./schemas/record.ts";
 import type { RouterCheck } from "./schemas/router.ts";
 import type {
@@ -31,6 +31,8 @@ export interface Control {
   readonly queries: QuerySource;
   /** @throws ControlError `invalid` for a bad name or type, `missing` for a version that is not kept. */
   explain(request: ExplainRequest): Promise<Explained>;
+  /** As `explain`, under a version of the past, a draft, or the file with an edit. */
+  explainUnder(request: ExplainedQuestion, under: ExplainUnder): Promise<Explained>;
   whatIf(request: WhatIfRequest): Promise<WhatIf>;
   upstreams(): readonly UpstreamGroup[];
   lists(): Promise<readonly ListView[]>;
@@ -61,6 +63,23 @@ export interface Control {
   reload(): Promise<ConfigView>;
   /** The kept versions of configuration and lists, newest first. */
   versions(): Promise<readonly VersionView[]>;
+  pauses(): readonly Pause[];
+  /** Passes rules that answer here over for a while. @throws ControlError `invalid`, `refused`. */
+  pause(request: PauseRequest): Promise<Pause>;
+  /** @returns false if there is no such pause. */
+  endPause(id: string): Promise<boolean>;
+  /** The file as it stands. @throws ControlError `refused` if there is none. */
+  configFile(): Promise<ConfigFile>;
+  /** What an edit would do. @param caller who may apply it. @throws ControlError `invalid`, `refused` if the file is not `base` any more. */
+  previewEdit(request: EditRequest, caller: string): Promise<EditPreview>;
+  /** @throws ControlError `missing` */
+  editTicket(ticket: string, caller: string): EditPreview;
+  /** Applies an edit. @throws ControlError `missing`, `refused`; then the file is as before. */
+  applyEdit(ticket: string, caller: string): Promise<AppliedEdit>;
+  /** Puts another text in place. @throws ControlError `refused`, `invalid`. */
+  putConfigFile(text: string, base: string): Promise<AppliedEdit>;
+  /** Puts a text of the history in place. @throws ControlError `missing`, `refused`. */
+  restoreConfig(version: string, base: string): Promise<AppliedEdit>;
   /** The texts of the configuration file that served, the present one first. */
   history(): Promise<readonly HistoryEntry[]>;
   /** @throws ControlError `missing`. */
@@ -137,6 +156,14 @@ export interface ParameterFault {
   readonly reason: string;
 }
 
+export type ExplainedQuestion = Pick<ExplainRequest, "name" | "type" | "client" | "clientId">;
+
+export type ExplainUnder =
+  | { readonly version: string }
+  /** The text of a whole configuration. */
+  | { readonly config: string }
+  | { readonly edit: ConfigEdit };
+
 export interface ExplainRequest {
   readonly name: string;
   /** A mnemonic or a number. */
@@ -164,6 +191,20 @@ export interface RouterScriptRequest {
 export const ROUTER_SCRIPT_PARTS = ["trust", "ntp", "dhcp", "ra", "redirect"] as const;
 
 export type RouterScriptPart = (typeof ROUTER_SCRIPT_PARTS)[number];
+
+export interface EditRequest {
+  readonly edit: ConfigEdit;
+  /** `digest` of the file that the edit is meant for. */
+  readonly base: string;
+}
+
+export interface PauseRequest {
+  /** Empty = all rules that answer here. */
+  readonly rules: readonly string[];
+  /** null = for everybody. */
+  readonly client: string | null;
+  readonly forMs: number;
+}
 
 export interface ProblemsRequest {
   /** null = all states, or all clients. */

@@ -30,6 +30,11 @@ export function hasSession(cookies: string | undefined, token: string, nowWallMs
   });
 }
 
+/** Who sent an admitted request, as far as that can be told: the same text for all requests of a session, or by a token. */
+export function callerOf({ headers }: Pick<FastifyRequest, "headers">): string {
+  return headers.authorization ?? sessionsIn(headers.cookie).join(" ");
+}
+
 function sessionsIn(cookies = ""): readonly string[] {
   return cookies.split(/; */).flatMap((pair) => (pair.startsWith(`${COOKIE}=`) ? [pair.slice(COOKIE.length + 1)] : []));
 }

@@ -26,6 +26,7 @@ import type { QueryLog } from "../log/query-log.ts";
 import type { AddressListFeeder } from "../routeros/address-lists.ts";
 import { RouterLink } from "../routeros/router-link.ts";
 import { ownHostsFile, ownHostsPath, readOwnHosts, writeOwnHosts } from "../server/host-overrides.ts";
+import { checkPausable, MAX_PAUSES, type RulePause, withoutPauses, withPauses } from "../server/pauses.ts";
 import { handlerFor, type Serving, waitingQueries } from "../server/pipeline.ts";
 import { withList, withOwnHosts } from "../server/policy.ts";
 import { checkReloadable } from "../server/preflight.ts";
@@ -70,6 +71,7 @@ export class App implements Serving {
   #router: RouterLink | null = null;
   #names: DeviceNames | null = null;
   #administration: Administration | null = null;
+  #pauses: readonly TimedPause[] = [];
   #closed: Promise<void> | null = null;
 
   private constructor(state: ServerState, dependencies: Dependencies) {
@@ -275,8 +277,48 @@ export class App implements Serving {
     this.reloads.noteSuccess();
   }
 
-  /** Answers from this state from the next query on. */
-  #use(state: ServerState): void {
+  /** The rules that are paused now. */
+  get pauses(): readonly RulePause[] {
+    return this.#pauses.map(({ pause }) => pause);
+  }
+
+  /** Passes rules over for a while, from the next query on. @throws ServerStateError */
+  pause(rules: readonly string[], client: string | null, forMs: number): Promise<RulePause> {
+    return this.#change(async () => {
+      checkPausable(this.#state.config.rules, rules);
+      if (this.#pauses.length >= MAX_PAUSES) throw new ServerStateError(["there are too many pauses already"]);
+      const { clock } = this.#dependencies;
+      const pause = { id: randomInt(2 ** 40).toString(36), rules, client, untilWallMs: clock.wallMs() + forMs };
+      const timer = clock.setTimer(() => this.#endPauseInTime(pause.id), forMs);
+      this.#setPauses([...this.#pauses, { pause, timer }]);
+      return pause;
+    });
+  }
+
+  /** @returns whether there was such a pause. @throws ServerStateError */
+  endPause(id: string): Promise<boolean> {
+    return this.#change(async () => {
+      const ending = this.#pauses.find(({ pause }) => pause.id === id);
+      if (ending === undefined) return false;
+      ending.timer.cancel();
+      this.#setPauses(this.#pauses.filter((each) => each !== ending));
+      return true;
+    });
+  }
+
+  #endPauseInTime(id: string): void {
+    const { log } = this.#dependencies;
+    this.endPause(id).catch((error: unknown) => log.error({ err: error }, "a pause of rules could not be ended"));
+  }
+
+  #setPauses(pauses: readonly TimedPause[]): void {
+    this.#pauses = pauses;
+    this.#use(withoutPauses(this.#state));
+  }
+
+  /** Answers from this state from the next query on, but for rules that are paused. */
+  #use(unpaused: ServerState): void {
+    const state = withPauses(unpaused, this.pauses);
     if (state.version !== this.#state.version) this.#router?.noteChange();
     this.#state = state;
     this.#sinceWallMs = this.#dependencies.clock.wallMs();
@@ -329,6 +371,7 @@ export class App implements Serving {
   }
 
   async #closeParts(graceMs?: number): Promise<void> {
+    for (const { timer } of this.#pauses) timer.cancel();
     await inTurn([
       async () => await this.#listRefresher?.close(),
       async () => await this.#listeners?.close(graceMs),
@@ -351,6 +394,12 @@ const LISTEN_EVENTS: Readonly<Record<ListenEvent["kind"], string>> = {
   localAddressSkipped: "an address of this host is not listened on",
   socketError: "a socket failed",
 };
+
+/** A pause, and what ends it. */
+interface TimedPause {
+  readonly pause: RulePause;
+  readonly timer: Timer;
+}
 
 /** A part of the server that is opened at the start, and not yet there while it starts. */
 function opened<Part>(part: Part | null): Part {

@@ -56,6 +56,19 @@ export class ConfigHistory {
       .catch((error: unknown) => this.#log.warn(writeFault(error), "the history of the configuration could not be written"));
   }
 
+  /** Keeps a text that is about to be replaced, also one that never served. @throws the error of the system */
+  async keep(text: string): Promise<void> {
+    const version = configVersion(text);
+    await this.#queue.add(async () => {
+      if (this.#folder === null || this.#entryOf(version) !== undefined) return;
+      await replaceFile(join(this.#folder, `${version}.yaml`), text);
+      const atWallMs = this.#wallMs();
+      const entry = { version, sinceWallMs: atWallMs, untilWallMs: atWallMs, policies: [], lists: [], changedLines: null };
+      // The present one stays the last.
+      this.#entries.splice(-1, 0, entry);
+    });
+  }
+
   /** The texts that served, the present one first. */
   async list(): Promise<readonly HistoryEntry[]> {
     await this.#queue.idle();

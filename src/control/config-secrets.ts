@@ -1,4 +1,5 @@
 import { type Document, isScalar, parseDocument, visit } from "yaml";
+import { ControlError } from "../admin/control.ts";
 import { secretFinder } from "./views.ts";
 
 /** A text of the configuration whose secrets are replaced by marks, `•••1`, and what the marks stand for. */
@@ -31,6 +32,16 @@ export function withHiddenSecrets(text: string): HiddenText {
     },
   });
   return { text: shown + text.slice(end), secrets };
+}
+
+/** @throws ControlError `invalid` for a mark that stands for nothing. */
+export function withSecrets(text: string, { secrets }: Pick<HiddenText, "secrets">): string {
+  return text.replace(new RegExp(`${MARK}(\\d*)`, "g"), (mark, number: string) => {
+    const secret = secrets[Number(number) - 1];
+    if (secret === undefined)
+      throw new ControlError("invalid", `\`${mark}\` stands for no hidden part of the file: write what belongs there`);
+    return secret;
+  });
 }
 
 /** undefined = the text is no YAML, or its aliases make too much of it. */

@@ -3,23 +3,27 @@
  *
  * Read `administration.ts` (opens the API), this file, `views.ts` (what the API shows, without secrets), `explain.ts` with `explain-live.ts` and
  * `explain-summary.ts`, `health.ts` (how everything is doing, and since when), `problems.ts` (what goes wrong, and what may mend it),
- * `config-history.ts` with `config-secrets.ts` (texts that served), `drafts.ts` (in a thread: `draft-thread.ts`), `what-if.ts`, `history.ts` with `version-files.ts` (past versions), `hosts.ts`,
+ * `edits.ts` with `edit-yaml.ts` and `config-secrets.ts` (edits of the file), `config-history.ts` (texts that served), `drafts.ts` (in a thread: `draft-thread.ts`), `what-if.ts`, `history.ts` with `version-files.ts` (past versions), `hosts.ts`,
  * `client-setup.ts`, `router.ts` (checks the router). Every query passes `recorder.ts` (counts and records it) and `records.ts` (writes the entry); `query-source.ts` reads the log.
  */
 
 import {
   type Control,
   ControlError,
+  type EditRequest,
+  type ExplainedQuestion,
   type ExplainRequest,
+  type ExplainUnder,
   type HostRecordInput,
   ParameterError,
+  type PauseRequest,
   type ProblemsRequest,
   type ProblemWord,
   type QuerySource,
   type RouterScriptRequest,
   type WhatIfRequest,
 } from "../admin/control.ts";
-import type { ConfigDiff, HistoryEntry } from "../admin/schemas/edits.ts";
+import type { AppliedEdit, ConfigDiff, ConfigFile, EditPreview, HistoryEntry, Pause } from "../admin/schemas/edits.ts";
 import type { Health, Trouble, TroublePage } from "../admin/schemas/health.ts";
 import type { CachedAnswer, Explained } from "../admin/schemas/record.ts";
 import type { RouterCheck } from "../admin/schemas/router.ts";
@@ -38,6 +42,7 @@ import type {
 } from "../admin/schemas/views.ts";
 import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config/types.ts";
+import { parseClient } from "../config/values.ts";
 import type { AddressUpdate, AddressUpdateReply } from "../ddns/options.ts";
 import type { DdnsService } from "../ddns/update.ts";
 import type { DeviceNames } from "../devices/device-names.ts";
@@ -56,6 +61,7 @@ import type { OperationsLog } from "../log/operations.ts";
 import type { QueryLog } from "../log/query-log.ts";
 import type { LogStatus } from "../log/record.ts";
 import type { AddressListFeeder } from "../routeros/address-lists.ts";
+import type { RulePause } from "../server/pauses.ts";
 import type { Policy } from "../server/policy.ts";
 import { type ServerState, ServerStateError } from "../server/state.ts";
 import { metricsText, RisingCounts } from "../stats/metrics.ts";
@@ -63,6 +69,7 @@ import type { ProcessWatch, Reloads } from "../stats/process.ts";
 import { appleProfile, placeOf, routerScript, type ServerPlace, serviceUrl } from "./client-setup.ts";
 import { ConfigHistory } from "./config-history.ts";
 import type { Drafts } from "./drafts.ts";
+import { ConfigEdits } from "./edits.ts";
 import { Explainer } from "./explain.ts";
 import { HealthWatch } from "./health.ts";
 import type { Versions } from "./history.ts";
@@ -98,6 +105,11 @@ export interface Server {
   /** null = no versions are kept. */
   readonly versions: Versions | null;
   readonly listenCounters: Listeners["counters"];
+  readonly pauses: readonly RulePause[];
+  /** @throws ServerStateError */
+  pause(rules: readonly string[], client: string | null, forMs: number): Promise<RulePause>;
+  /** @returns whether there was such a pause. @throws ServerStateError */
+  endPause(id: string): Promise<boolean>;
   /** null = no listener speaks TLS. */
   certificate(): CertificateStatus | null;
   /** @throws ServerStateError */
@@ -133,6 +145,7 @@ export class ServerControl implements Control {
   readonly #health: HealthWatch;
   readonly #problems: ProblemBook;
   readonly #history: ConfigHistory;
+  readonly #edits: ConfigEdits;
   /** The shown form of a configuration: parsing a large text takes long, and clients may ask often. */
   #shown: { readonly of: Config; readonly as: ConfigView["config"] } | null = null;
 
@@ -163,6 +176,7 @@ export class ServerControl implements Control {
         certificate: server.certificate(),
         log: this.queries.status(),
         router: server.feed?.status() ?? null,
+        pauses: server.pauses,
       }),
       lists: () => this.#listReports(),
       report,
@@ -174,6 +188,17 @@ export class ServerControl implements Control {
       health: () => this.#health.read(),
       log: () => server.queryLog,
       changeBefore: (wallMs) => this.#history.changeBefore(wallMs),
+    });
+    this.#edits = new ConfigEdits({
+      clock,
+      config: () => this.#state.config,
+      drafts,
+      history: this.#history,
+      whatIf: (text) => this.#whatIfOfDay(text),
+      reload: (config) =>
+        server.reload(config).catch((error: unknown) => {
+          throw refusalOf(error, config);
+        }),
     });
     this.use(server.state);
   }
@@ -194,6 +219,12 @@ export class ServerControl implements Control {
     return this.#explainer.explain(request);
   }
 
+  async explainUnder(question: ExplainedQuestion, under: ExplainUnder): Promise<Explained> {
+    if ("version" in under) return this.#explainer.explain({ ...question, version: under.version, resolve: false });
+    const text = "config" in under ? under.config : await this.#edits.textAfter(under.edit);
+    return await this.#explainer.explainDraft(text, question);
+  }
+
   whatIf(request: WhatIfRequest): Promise<WhatIf> {
     return this.#explainer.whatIf(request);
   }
@@ -204,6 +235,13 @@ export class ServerControl implements Control {
 
   checkConfig(text: string): Promise<ConfigCheck> {
     return this.#explainer.checkConfig(text);
+  }
+
+  /** Over the last day of the log; null where there is none. */
+  async #whatIfOfDay(config: string): Promise<WhatIf | null> {
+    if (this.queries.status().state === "off") return null;
+    const toMs = this.#clock.wallMs();
+    return await this.whatIf({ config, fromMs: toMs - DAY_MS, toMs, examples: 10 });
   }
 
   upstreams(): readonly UpstreamGroup[] {
@@ -338,6 +376,47 @@ export class ServerControl implements Control {
     return withLog(this.#problems.change(id, change));
   }
 
+  pauses(): readonly Pause[] {
+    return this.#server.pauses.map(pauseView);
+  }
+
+  async pause({ rules, client, forMs }: PauseRequest): Promise<Pause> {
+    const parsed = client === null ? { value: null } : parseClient(client);
+    if (!("value" in parsed)) throw new ParameterError({ parameter: "client", reason: `${parsed.wrong}: ${parsed.fix}` });
+    const paused = await this.#server.pause(rules, client, forMs).catch((error: unknown) => {
+      throw refusalOf(error, this.#state.config);
+    });
+    return pauseView(paused);
+  }
+
+  endPause(id: string): Promise<boolean> {
+    return this.#server.endPause(id);
+  }
+
+  configFile(): Promise<ConfigFile> {
+    return this.#edits.file();
+  }
+
+  previewEdit({ edit, base }: EditRequest, caller: string): Promise<EditPreview> {
+    return this.#edits.preview(edit, base, caller);
+  }
+
+  editTicket(ticket: string, caller: string): EditPreview {
+    return this.#edits.ticket(ticket, caller);
+  }
+
+  applyEdit(ticket: string, caller: string): Promise<AppliedEdit> {
+    return this.#edits.apply(ticket, caller);
+  }
+
+  putConfigFile(text: string, base: string): Promise<AppliedEdit> {
+    return this.#edits.replace({ kind: "text", text }, base);
+  }
+
+  restoreConfig(version: string, base: string): Promise<AppliedEdit> {
+    return this.#edits.restore(version, base);
+  }
+
   history(): Promise<readonly HistoryEntry[]> {
     return this.#history.list();
   }
@@ -399,6 +478,8 @@ export class ServerControl implements Control {
   }
 }
 
+const DAY_MS = 86_400_000;
+
 function nameFrom(text: string) {
   const name = nameFromText(text);
   if (name === null) throw new ParameterError({ parameter: "name", reason: `\`${text}\` is no domain name` });
@@ -409,6 +490,10 @@ function nameFrom(text: string) {
 function refusalOf(error: unknown, { access }: Config): unknown {
   if (!(error instanceof ServerStateError)) return error;
   return new ControlError("refused", ...error.problems.map((problem) => shownText(problem, access)));
+}
+
+function pauseView({ untilWallMs, ...pause }: RulePause): Pause {
+  return { ...pause, until: timeText(untilWallMs) };
 }
 
 function missingList(name: string): ControlError {

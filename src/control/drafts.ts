@@ -7,6 +7,7 @@ import type { Clock } from "../lib/clock.ts";
 import { awaitWithin } from "../lib/deadline.ts";
 import { SerialQueue } from "../lib/serial-queue.ts";
 import { Thread, ThreadError } from "../lib/worker.ts";
+import { checkExpectations } from "../rules/checks.ts";
 import { type DiagnosticPlace, openPolicy } from "../server/policy.ts";
 import { checkPolicy, checkReloadable, checkServable } from "../server/preflight.ts";
 
@@ -114,18 +115,36 @@ function refusalOf({ kind, message }: ThreadError): ControlError {
  * the draft names, and downloads nothing.
  */
 export async function checkDraft(read: ConfigResult, inForce: Config | null): Promise<ConfigCheck> {
-  if (read.kind === "invalid") return { ok: false, problems: read.problems.map(configProblem), warnings: [] };
+  return (await assessDraft(read, inForce)).check;
+}
+
+/** A check, and which of its problems are expectations that fail. */
+interface DraftAssessment {
+  readonly check: ConfigCheck;
+  readonly expectations: { readonly total: number; readonly failures: readonly string[] };
+}
+
+/** As `checkDraft`, with the expectations apart. */
+export async function assessDraft(read: ConfigResult, inForce: Config | null): Promise<DraftAssessment> {
+  const none = { total: 0, failures: [] };
+  if (read.kind === "invalid")
+    return { check: { ok: false, problems: read.problems.map(configProblem), warnings: [] }, expectations: none };
   const { config } = read;
   const warnings = read.warnings.map(configProblem);
   const refusals = checkServable(config);
-  if (refusals.length > 0) return { ok: false, problems: refusals.map(withoutPlace), warnings };
+  if (refusals.length > 0) return { check: { ok: false, problems: refusals.map(withoutPlace), warnings }, expectations: none };
   const reloadRefusal = inForce === null ? null : checkReloadable(config, inForce);
   if (reloadRefusal !== null) warnings.push(withoutPlace(reloadRefusal));
   const diagnostics = {
     warn: (place: DiagnosticPlace, text: string) => void warnings.push(withoutPlace(placeText(place, text))),
   };
-  const faults = checkPolicy(await openPolicy(config, diagnostics), config, diagnostics);
-  return { ok: faults.length === 0, problems: faults.map(withoutPlace), warnings };
+  const policy = await openPolicy(config, diagnostics);
+  const faults = checkPolicy(policy, config, diagnostics);
+  const messages = new Set(checkExpectations(policy.decider, config.expect).map(({ message }) => message));
+  return {
+    check: { ok: faults.length === 0, problems: faults.map(withoutPlace), warnings },
+    expectations: { total: config.expect.length, failures: faults.filter((fault) => messages.has(fault)) },
+  };
 }
 
 function configProblem({ message, key, fix, line, column }: Problem): ConfigProblem {

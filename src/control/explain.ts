@@ -1,4 +1,10 @@
-import { ControlError, type ExplainRequest, type QuerySource, type WhatIfRequest } from "../admin/control.ts";
+import {
+  ControlError,
+  type ExplainedQuestion,
+  type ExplainRequest,
+  type QuerySource,
+  type WhatIfRequest,
+} from "../admin/control.ts";
 import type { Explained, ExplainedOutcome } from "../admin/schemas/record.ts";
 import type { ConfigCheck, VersionView, WhatIf } from "../admin/schemas/views.ts";
 import type { DeviceNames } from "../devices/device-names.ts";
@@ -12,7 +18,7 @@ import { queryForTarget } from "../resolve/alias.ts";
 import { type Decision, MAX_ALIASES } from "../rules/decision.ts";
 import type { RuleOptions } from "../rules/options.ts";
 import { serve, waitingQueries } from "../server/pipeline.ts";
-import type { Policy } from "../server/policy.ts";
+import { NO_DIAGNOSTICS, openPolicy, type Policy } from "../server/policy.ts";
 import type { QueryEvent } from "../server/query-event.ts";
 import type { ServerState } from "../server/state.ts";
 import { checkDraft, type Drafts } from "./drafts.ts";
@@ -28,7 +34,7 @@ import {
 import { summarizeExplanation } from "./explain-summary.ts";
 import type { Versions } from "./history.ts";
 import { recordOf, traceOf } from "./records.ts";
-import { whatIf } from "./what-if.ts";
+import { configOf, whatIf } from "./what-if.ts";
 
 interface ExplainerParts {
   readonly drafts: Pick<Drafts, "use">;
@@ -59,6 +65,17 @@ export class Explainer {
     const plain = explainQuery(state.policy, hypothetical, state);
     const explained = { ...plain, notes: [...plain.notes, ...deviceNotes(names, asked.client.address)] };
     return request.resolve ? { ...explained, outcome: await resolveHypothetical(state, hypothetical) } : explained;
+  }
+
+  /** Under a draft: nothing is known of what the cache holds, and nobody is asked. @throws ControlError `invalid` with every problem of the draft. */
+  explainDraft(text: string, question: ExplainedQuestion): Promise<Explained> {
+    const { server, drafts } = this.#parts;
+    const hypothetical = hypotheticalQuery(question);
+    return drafts.use({ text, path: server.state.config.path }, async (draft) => {
+      const policy = await openPolicy(configOf(draft), NO_DIAGNOSTICS);
+      const explained = explainQuery(policy, hypothetical, null);
+      return { ...explained, notes: [...explained.notes, say("note.draft", {})] };
+    });
   }
 
   whatIf({ config: text, ...request }: WhatIfRequest): Promise<WhatIf> {

@@ -10,6 +10,7 @@ import type { ListReport } from "../lists/load.ts";
 import type { LogStatus } from "../log/record.ts";
 import type { FeederStatus } from "../routeros/address-lists.ts";
 import { checkExpectations } from "../rules/checks.ts";
+import type { RulePause } from "../server/pauses.ts";
 import type { Policy } from "../server/policy.ts";
 import type { GroupStatus } from "../upstreams/group.ts";
 import { listView, timeText } from "./views.ts";
@@ -23,6 +24,7 @@ export interface Vitals {
   readonly log: LogStatus;
   /** The address lists of the router; null = none are fed. */
   readonly router: Pick<FeederStatus, "problem" | "queued"> | null;
+  readonly pauses: readonly RulePause[];
 }
 
 interface HealthWatchParts {
@@ -119,6 +121,7 @@ export class HealthWatch {
       ...this.#expectationFindings(vitals),
       ...routerFindings(vitals.router),
       logFinding(vitals.log),
+      ...vitals.pauses.map(pauseFinding),
     ];
     const before = this.#health;
     this.#health = this.#healthOf(findings, nowMs);
@@ -201,8 +204,9 @@ function nextItem(before: WatchedItem | null, finding: Finding, now: Now): Watch
 }
 
 function itemOf(before: WatchedItem | null, { kind, name, state, said }: Finding, now: Now): HealthItem {
+  const isTrouble = state === "care" || state === "bad";
   const since = before?.shown.state === state ? before.shown.since : now.text;
-  return { kind, name, state, said, since, problem: state === "care" || state === "bad" ? standingId(kind, name) : null };
+  return { kind, name, state, said, since, problem: isTrouble && kind !== "pause" ? standingId(kind, name) : null };
 }
 
 /** The id of the problem that stands for an item which is not well. */
@@ -259,6 +263,12 @@ function routerFindings(router: Vitals["router"]): readonly Finding[] {
   const finding = { kind: "router", name: "" } as const;
   if (router.problem === null) return [{ ...finding, state: "well", said: say("health.routerTakes", {}) }];
   return [{ ...finding, state: "care", said: say("health.routerAway", { reason: router.problem }) }];
+}
+
+function pauseFinding({ id, rules, client, untilWallMs }: RulePause): Finding {
+  const values = { rules: rules.length === 0 ? "*" : rules.join(", "), until: timeText(untilWallMs) };
+  const said = client === null ? say("health.pause", values) : say("health.pauseForClient", { ...values, client });
+  return { kind: "pause", name: id, state: "care", said };
 }
 
 function logFinding({ state, fault }: LogStatus): Finding {

@@ -45,8 +45,8 @@ export async function whatIf(state: ServerState, { draft, request, queries }: Wh
   return { ...comparison.result(request.examples), truncated, notes: [...comparison.notes(), ...listNotes(after)] };
 }
 
-/** @throws ParameterError */
-function configOf(draft: ConfigResult): Config {
+/** The configuration of a draft that decides queries. @throws ParameterError with every problem */
+export function configOf(draft: ConfigResult): Config {
   if (draft.kind === "invalid") throw parameterError(draft.problems.map(problemText));
   const refusals = checkDecisions(draft.config);
   if (refusals.length > 0) throw parameterError(refusals);

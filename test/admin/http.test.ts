@@ -16,7 +16,8 @@ describe("methods", () => {
           .replace("{id}", "5")
           .replace("{name}", "nas.lan")
           .replace("{before}", "0c41b2aa97d3")
-          .replace("{after}", "7f3a91c2d0e4") + (QUERIES[path] ?? "");
+          .replace("{after}", "7f3a91c2d0e4")
+          .replace("{ticket}", "gkY0b2ZQwzX1c3Vr") + (QUERIES[path] ?? "");
       const head = await admin.call("HEAD", called);
       expect({ called, status: head.status, body: head.body }).toEqual({ called, status: 200, body: "" });
       expect(head.headers.get("content-type")).not.toBeNull();

@@ -31,6 +31,7 @@ async function watched({ yaml = "", lists = [] }: Setup = {}) {
     certificate: null,
     router: null,
     log: { state: "off", fault: null, stored: 0, dropped: 0, waiting: 0, rows: 0, bytes: 0, oldestWallMs: null },
+    pauses: [],
   };
   const watch = new HealthWatch({ clock, vitals: () => vitals, lists: async () => lists, report: () => expect.fail("a report") });
   onTestFinished(() => watch.close());

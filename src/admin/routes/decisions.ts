@@ -2,6 +2,7 @@ import { Type } from "typebox";
 import type { LogStatus } from "../../log/record.ts";
 import type { Summary } from "../../log/summary.ts";
 import { jsonContent, operation } from "../openapi.ts";
+import { type ConfigEdit, configEditSchema } from "../schemas/health.ts";
 import { closedObject } from "../schemas/named.ts";
 import { explainedSchema } from "../schemas/record.ts";
 import { type LogState, type Statistics, statisticsSchema, whatIfSchema } from "../schemas/views.ts";
@@ -41,6 +42,31 @@ const explain = operation({
   }),
   response: { 200: jsonContent("What becomes of it.", explainedSchema.ref) },
   problems: [404],
+});
+
+const explainUnder = operation({
+  operationId: "explainUnder",
+  summary: "What would become of a question under another configuration",
+  description:
+    "Under a version of the past, a draft, or the configuration file with an edit. Nobody is asked, and nothing is changed.",
+  tags: ["decisions"],
+  body: closedObject(
+    {
+      name: NAME,
+      type: Type.Optional(Type.String({ minLength: 1, maxLength: 32 })),
+      client: Type.Optional(Type.String({ maxLength: 64 })),
+      clientId: Type.Optional(Type.String({ pattern: "^[a-z0-9-]{1,63}$" })),
+      under: Type.Union([
+        closedObject({ version: Type.String({ minLength: 1, maxLength: 100 }) }),
+        closedObject({ config: Type.String({ maxLength: 1_000_000 }) }),
+        // The validator of requests knows no references.
+        closedObject({ edit: Type.Unsafe<ConfigEdit>(configEditSchema.schema) }),
+      ]),
+    },
+    { examples: [{ name: "www.example.com", under: { config: "rules: []\n" } }] },
+  ),
+  response: { 200: jsonContent("What would become of it.", explainedSchema.ref) },
+  problems: [404, 409],
 });
 
 const whatIfDraft = operation({
@@ -94,6 +120,11 @@ export function decisionRoutes(api: Api, { control, clock }: ApiParts): void {
   api.get("/explain", { schema: explain }, ({ query }) => {
     const { name, type = "A", client = null, clientId = null, resolve = false, version = null } = query;
     return control().explain({ name, type, client, clientId, resolve, version });
+  });
+
+  api.post("/explain", { schema: explainUnder }, ({ body }) => {
+    const { name, type = "A", client = null, clientId = null, under } = body;
+    return control().explainUnder({ name, type, client, clientId }, under);
   });
 
   api.post("/whatif", { schema: whatIfDraft }, ({ body: { config, examples = 10, ...period } }) =>

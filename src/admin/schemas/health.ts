@@ -46,7 +46,7 @@ const COUNTS = Type.Array(closedObject({ key: Type.String(), count: INTEGER }), 
 });
 
 /** One edit of the configuration, as data. */
-const configEditSchema = named(
+export const configEditSchema = named(
   "ConfigEdit",
   Type.Union(
     [
@@ -93,6 +93,8 @@ const configEditSchema = named(
     { description: "One change of the configuration file." },
   ),
 );
+
+export type ConfigEdit = ValueOf<typeof configEditSchema>;
 
 const problemFixSchema = namedObject("ProblemFix", "Something that may mend a problem.", {
   id: Type.String({ examples: ["except"] }),

@@ -134,6 +134,7 @@ function anyBody({ schema, example }: ApiContent, document: ApiDocument): fc.Arb
 /** Valid values of a schema. Only the keywords that requests use are supported. */
 function schemaValue(schema: JsonSchema, document: ApiDocument): fc.Arbitrary<unknown> {
   const { type, pattern, anyOf, items, minLength = 0, maxLength = 30, minimum = -1000, maximum = 2 ** 53 - 1 } = schema;
+  if ("const" in schema) return fc.constant(schema["const"]);
   if (Array.isArray(schema["enum"])) return fc.constantFrom(...schema["enum"]);
   if (Array.isArray(anyOf)) return fc.oneof(...anyOf.map((each) => schemaValue(each, document)));
   switch (type) {
@@ -152,7 +153,13 @@ function schemaValue(schema: JsonSchema, document: ApiDocument): fc.Arbitrary<un
     case "array":
       return fc.array(schemaValue(Object(items), document), { maxLength: 4 });
     case "object":
-      return objectValue(schema, document);
+      return schema["patternProperties"] === undefined
+        ? objectValue(schema, document)
+        : fc.dictionary(fc.string(), fc.jsonValue());
+    case "null":
+      return fc.constant(null);
+    case undefined:
+      return fc.jsonValue();
     default:
       throw new Error(`no values for ${JSON.stringify(schema)}`);
   }

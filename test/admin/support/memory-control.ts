@@ -1,15 +1,19 @@
 import {
   type Control,
   ControlError,
+  type EditRequest,
+  type ExplainedQuestion,
   type ExplainRequest,
+  type ExplainUnder,
   type HostRecordInput,
+  type PauseRequest,
   type ProblemsRequest,
   type ProblemWord,
   type QuerySource,
   type RouterScriptRequest,
   type WhatIfRequest,
 } from "../../../src/admin/control.ts";
-import type { ConfigDiff, HistoryEntry } from "../../../src/admin/schemas/edits.ts";
+import type { AppliedEdit, ConfigDiff, ConfigFile, EditPreview, HistoryEntry, Pause } from "../../../src/admin/schemas/edits.ts";
 import type { Health, Trouble, TroublePage } from "../../../src/admin/schemas/health.ts";
 import type { CachedAnswer, Explained } from "../../../src/admin/schemas/record.ts";
 import type { RouterCheck } from "../../../src/admin/schemas/router.ts";
@@ -165,6 +169,10 @@ export class MemoryControl implements Control {
     return { ...EXPLAINED, question, target: { ...EXPLAINED, question, target: null }, outcome: resolve ? outcome : null };
   }
 
+  explainUnder(question: ExplainedQuestion, under: ExplainUnder): Promise<Explained> {
+    return this.explain({ ...question, resolve: false, version: "version" in under ? under.version : null });
+  }
+
   async whatIf({ config, fromMs, toMs, examples }: WhatIfRequest): Promise<WhatIf> {
     this.#check();
     if (config === "") throw new ControlError("invalid", "the draft is empty", "and there is nothing in it");
@@ -199,6 +207,53 @@ export class MemoryControl implements Control {
     this.#check();
     if (id !== TROUBLE.id) throw new ControlError("missing", `there is no problem ${id}`);
     return { ...TROUBLE, state, mutedUntil: untilMs === null ? null : SINCE };
+  }
+
+  pauses(): readonly Pause[] {
+    this.#check();
+    return [PAUSE];
+  }
+
+  async pause({ rules, client }: PauseRequest): Promise<Pause> {
+    this.#check();
+    return { ...PAUSE, rules, client };
+  }
+
+  async endPause(id: string): Promise<boolean> {
+    this.#check();
+    return id === PAUSE.id;
+  }
+
+  async configFile(): Promise<ConfigFile> {
+    this.#check();
+    return { path: "/etc/fenliu.yaml", digest: "7f3a91c2d0e4", text: "rules: []\n", inForce: true };
+  }
+
+  async previewEdit({ base }: EditRequest): Promise<EditPreview> {
+    this.#check();
+    if (base !== "7f3a91c2d0e4") throw new ControlError("refused", "the file was changed meanwhile");
+    return PREVIEW;
+  }
+
+  editTicket(ticket: string): EditPreview {
+    this.#check();
+    if (ticket !== PREVIEW.ticket) throw new ControlError("missing", "there is no such ticket");
+    return PREVIEW;
+  }
+
+  async applyEdit(ticket: string): Promise<AppliedEdit> {
+    this.editTicket(ticket);
+    return { version: "7f3a91c2d0e4", previous: "0c41b2aa97d3" };
+  }
+
+  async putConfigFile(_: string, base: string): Promise<AppliedEdit> {
+    return this.restoreConfig(base, base);
+  }
+
+  async restoreConfig(_: string, base: string): Promise<AppliedEdit> {
+    this.#check();
+    if (base !== "7f3a91c2d0e4") throw new ControlError("refused", "the file was changed meanwhile");
+    return { version: "7f3a91c2d0e4", previous: "0c41b2aa97d3" };
   }
 
   async history(): Promise<readonly HistoryEntry[]> {
@@ -457,6 +512,17 @@ const EXPLAINED: Explained = {
   summary: [say("explain.compares", { rule: "others", near: "domestic", far: "overseas" })],
   notes: [say("note.pastVersion", {})],
   outcome: null,
+};
+
+const PAUSE: Pause = { id: "2f9k3x1", rules: ["ads"], client: "10.0.7.12", until: SINCE };
+
+const PREVIEW: EditPreview = {
+  diff: [{ kind: "added", before: null, after: 1, text: "rules: []" }],
+  check: { ok: true, problems: [], warnings: [] },
+  expect: { held: 1, total: 2, broken: [say("edit.broken", { reason: "page.example A: expected rule split" })] },
+  whatIf: null,
+  whatIfDone: true,
+  ticket: "gkY0b2ZQwzX1c3Vr",
 };
 
 const TROUBLE: Trouble = {
