@@ -80,7 +80,9 @@ async function compareWith(upstream: Upstream, { config, questions, invocation, 
     return null;
   });
   if (state === null) return EXIT.failed;
-  const shadowing = new Shadow(upstream, state.resolver, new Differences(nearSets(config, state.resolver)));
+  const differences = new Differences(nearSets(config, state.resolver));
+  const shadowing = new Shadow(upstream, state.resolver, differences);
+  let differing: readonly Question[] = [];
   try {
     if (invocation.live === true) {
       if (!(await relay(shadowing, config, terminal))) return EXIT.failed;
@@ -92,12 +94,21 @@ async function compareWith(upstream: Upstream, { config, questions, invocation, 
         return EXIT.ok;
       });
       if (read !== EXIT.ok) return read;
-      await shadowing.askAll(logged);
-    } else await shadowing.askAll(questions);
+      differing = await shadowing.askAll(logged);
+    } else differing = await shadowing.askAll(questions);
   } finally {
     await closeState(state, null);
   }
-  const report = shadowing.differences.report();
+  if (differing.length > 0) {
+    // A server that was slow while many questions were under way, or one of several by chance, is no difference: nothing is remembered of it.
+    const fresh = await openState(unsaved, dependencies, null);
+    try {
+      await new Shadow(upstream, fresh.resolver, differences).askAgain(differing);
+    } finally {
+      await closeState(fresh, null);
+    }
+  }
+  const report = differences.report();
   terminal.out(invocation.json === true ? `${JSON.stringify(report, null, 2)}\n` : shadowText(report));
   return report.differences.some(({ kind }) => kind !== "shape") ? EXIT.failed : EXIT.ok;
 }
@@ -122,7 +133,8 @@ class Shadow {
     this.differences = differences;
   }
 
-  async askAll(questions: readonly Question[]): Promise<void> {
+  /** @returns what seems to differ, which is not counted yet. */
+  async askAll(questions: readonly Question[]): Promise<readonly Question[]> {
     const distinct = new Map(
       questions.slice(0, MAX_QUESTIONS).map((question) => [`${question.type} ${question.name}`, question]),
     );
@@ -132,8 +144,11 @@ class Shadow {
       if (this.differences.differenceOf(compared) === null) this.differences.add(compared);
       else differing.push(question);
     });
-    // A server that was slow while many questions were under way, or one of several by chance, is no difference.
-    await eachOf(differing.values(), 1, async (question) => {
+    return differing;
+  }
+
+  async askAgain(questions: readonly Question[]): Promise<void> {
+    await eachOf(questions.values(), 1, async (question) => {
       await this.compare(question, SELF, await this.askOld(question));
     });
   }

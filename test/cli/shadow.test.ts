@@ -51,7 +51,7 @@ log: { queries: { enabled: false } }
     const report: ShadowReport = JSON.parse(terminal.written.out);
     return { code, report };
   };
-  return { terminal, old, shadow };
+  return { terminal, old, near, shadow };
 }
 
 const names = (prefix: string, count: number) => Array.from({ length: count }, (_, index) => `${prefix}${index}.example`);
@@ -97,6 +97,12 @@ describe("fenliu shadow", () => {
     });
     const { code, report } = await shadow("near1.example A\nnear2.example A\n");
     expect({ code, report }).toEqual({ code: 0, report: { asked: 2, unanswered: 1, knowsSides: true, differences: [] } });
+  });
+
+  test("what failed once in the new configuration is no difference, and its cache does not keep it", async () => {
+    const { shadow, near, old } = await house();
+    near.follow((asked) => (old.asked.length <= 1 ? respond(asked, { rcode: 2 }) : answering(NEAR)(asked)));
+    expect((await shadow("near1.example A\n")).report).toMatchObject({ asked: 1, differences: [] });
   });
 
   test("reads plain lines and the logs of AdGuard Home and dnsmasq", async () => {
