@@ -1,25 +1,21 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { emptyAnswer, negativeAnswer } from "../answers/negative.ts";
-import { rejectionReply, render, replyLimit } from "../answers/render.ts";
 import { App } from "../app/app.ts";
-import { parseConfig } from "../config/load.ts";
+import { loadConfig } from "../config/load.ts";
 import { printProblems } from "../config/reading.ts";
-import { addressFromText } from "../dns/address.ts";
-import { type Answer, buildAnswer } from "../dns/answer.ts";
-import { isWithin, type Name, nameFromText } from "../dns/name.ts";
-import { isRejection, parseQuery, type Query } from "../dns/query.ts";
-import { RCODE, TYPE } from "../dns/types.ts";
-import { type Clock, systemClock } from "../lib/clock.ts";
+import type { Config } from "../config/types.ts";
 import { printable } from "../lib/text.ts";
-import { type Listeners, openListeners } from "../listen/listeners.ts";
 import type { Endpoint } from "../listen/options.ts";
-import type { Handler } from "../listen/types.ts";
 import type { QueryFilter } from "../log/filter.ts";
 import { operationsLog } from "../log/operations.ts";
 import type { QueryRecord } from "../log/record.ts";
 import { milliseconds } from "../log/text.ts";
+import { makeCertificate } from "./demo-certificate.ts";
+import { DemoClock, isDemoClient, liveAWeek, liveOn, WEEK_MS } from "./demo-house.ts";
+import { type DemoFaults, openDemoUpstream } from "./demo-internet.ts";
 import { type Command, EXIT, type Invocation, refuseWords, type Terminal } from "./invocation.ts";
 
 export const demoCommand: Command = {
@@ -29,32 +25,45 @@ export const demoCommand: Command = {
   run: demo,
 };
 
-/** Serves with two upstreams on loopback that see a made-up internet differently, until the user ends it. */
+/** Serves a made-up house with two upstreams on loopback that see a made-up internet differently, until the user ends it. */
 async function demo(invocation: Invocation, terminal: Terminal): Promise<number> {
   refuseWords(invocation);
   const stopped = terminal.untilStopped();
   const folder = await mkdtemp(join(tmpdir(), "fenliu-demo-"));
-  const domestic = await openDemoUpstream("domestic");
-  const overseas = await openDemoUpstream("overseas");
+  const near: DemoFaults = { isDown: false, delayMs: 0 };
+  const far: DemoFaults = { isDown: false, delayMs: 0 };
+  const clock = new DemoClock(WEEK_MS);
+  const domestic = await openDemoUpstream("domestic", near, clock);
+  const overseas = await openDemoUpstream("overseas", far, clock);
   try {
-    const result = parseConfig(demoConfig(portOf(domestic.bound.dns), portOf(overseas.bound.dns), folder), null);
-    if (result.kind === "invalid")
-      throw new Error(`the demonstration's configuration: ${printProblems(result.problems, result.text)}`);
-    const log = operationsLog("warn", (line) => terminal.err(line), terminal.interactive);
-    const app = await App.start(result.config, { clock: systemClock, log, ca: null, resolvConf: "/etc/resolv.conf" });
-    const admin = app.administration.bound;
-    terminal.out(
-      guide({
-        dns: portOf(app.bound.dns),
-        http: portOf(app.bound.http),
-        admin: portOf(admin === null ? [] : [admin]),
-        domestic: portOf(domestic.bound.dns),
-      }),
-    );
+    const [dns = 0, http = 0, tls = 0, https = 0, admin = 0] = await freePorts(5);
+    const ports = { domestic: portOf(domestic.bound.dns), overseas: portOf(overseas.bound.dns), dns, http, tls, https, admin };
+    const { cert, key } = makeCertificate(10, Date.now());
+    await writeFile(join(folder, "fullchain.pem"), cert);
+    await writeFile(join(folder, "privkey.pem"), key);
+    await writeDemoFiles(folder, ports, false);
+    // What the demonstration is made to show is no news to the operator.
+    const log = operationsLog("error", (line) => terminal.err(line), terminal.interactive);
+    const app = await App.start(readDemo(folder), { clock, log, ca: null, resolvConf: "/etc/resolv.conf" });
+    const url = `http://127.0.0.1:${http}/dns-query`;
+    const changeRules = async () => {
+      await writeDemoFiles(folder, ports, true);
+      await app.reload(readDemo(folder));
+    };
+    terminal.out("A house is made up, with a week of queries …\n");
+    await liveAWeek({ url, clock, overseas: far, changeRules });
+    near.delayMs = 9;
+    far.delayMs = 48;
+    terminal.out(guide(ports));
     app.recorder.feed.followers.add(EVERY_QUERY, (records) => {
-      for (const { json } of records) terminal.out(storyOf(JSON.parse(json)));
+      for (const { json } of records) {
+        const record: QueryRecord = JSON.parse(json);
+        if (!isDemoClient(record.client)) terminal.out(storyOf(record));
+      }
     });
+    const stop = liveOn(url);
     await stopped;
+    stop();
     await app.close();
     return EXIT.ok;
   } finally {
@@ -63,15 +72,53 @@ async function demo(invocation: Invocation, terminal: Terminal): Promise<number>
   }
 }
 
-/** @param folder takes what is learned, until the end. */
-function demoConfig(domesticPort: number, overseasPort: number, folder: string): string {
-  return `
-listen: { dns: ["127.0.0.1:0"], http: ["127.0.0.1:0"], admin: "127.0.0.1:0" }
+function readDemo(folder: string): Config {
+  const result = loadConfig(join(folder, "fenliu.yaml"));
+  if (result.kind === "ok") return result.config;
+  throw new Error(`the demonstration's configuration: ${printProblems(result.problems, result.text)}`);
+}
+
+/** @param isStricter whether the list of advertisements has the entry that it should not have. */
+async function writeDemoFiles(folder: string, ports: DemoPorts, isStricter: boolean): Promise<void> {
+  const ads = Array.from({ length: 420 }, (_, index) => `ad${index}.example.net`);
+  ads.splice(210, 0, "metrics.game.example", "track.example.net", ...(isStricter ? ["page.example.cn"] : []));
+  await writeFile(join(folder, "ads.txt"), `# Advertisements, made up\n${ads.join("\n")}\n`);
+  await writeFile(join(folder, "world.txt"), "example\nexample.net\nexample.org\n");
+  await writeFile(join(folder, "fenliu.yaml"), demoConfig(ports));
+}
+
+type DemoPorts = Readonly<Record<"domestic" | "overseas" | "dns" | "http" | "tls" | "https" | "admin", number>>;
+
+/** Ports that nobody uses at the moment: they stand in the configuration, and the page shows them. */
+async function freePorts(count: number): Promise<readonly number[]> {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
+  await Promise.all(servers.map((server) => once(server, "listening")));
+  const ports = servers.map((server) => {
+    const address = server.address();
+    return typeof address === "object" && address !== null ? address.port : 0;
+  });
+  await Promise.all(servers.map((server) => once(server.close(), "close")));
+  return ports;
+}
+
+function demoConfig({ domestic, overseas, dns, http, tls, https, admin }: DemoPorts): string {
+  return `# The configuration of \`fenliu demo\`: change it on the page, it is gone when the demonstration ends.
+listen:
+  dns:   ["127.0.0.1:${dns}"]
+  http:  ["127.0.0.1:${http}"]
+  tls:   ["127.0.0.1:${tls}"]
+  https: ["127.0.0.1:${https}"]
+  admin: "127.0.0.1:${admin}"
+tls: { cert: fullchain.pem, key: privkey.pem, name: localhost }   # expires in ten days
 upstreams:
-  domestic: { servers: ["127.0.0.1:${domesticPort}"] }
-  overseas: { servers: ["127.0.0.1:${overseasPort}"] }
+  domestic: { servers: ["127.0.0.1:${domestic}"] }
+  overseas: { servers: ["127.0.0.1:${overseas}", "127.0.0.1:9"] }   # nobody listens on port 9
+lists:
+  ads:   { domains: [ads.txt] }
+  world: { domains: ["https://127.0.0.1:9/world.txt"], seed: world.txt, refresh: 1h }   # cannot be downloaded
 rules:
-  - { name: ads,       domains: [ads.example.net], answer: nodata }
+  - { name: ads,       domains: [ads.example.net, "list:ads"], answer: nodata }
+  - { name: bedtime,   clients: [tablet], domains: [game.example], answer: nxdomain }
   - { name: no-ech,    domains: [video.example.net], https: nodata }
   - { name: mainland,  domains: [cn], upstream: domestic }
   - { name: elsewhere, upstream: overseas }
@@ -80,8 +127,12 @@ hosts:
     nas.lan: [10.0.0.5, "fd00::5"]
     "*.apps.lan": 10.0.0.6
     photos.lan: { cname: nas.lan }
-cache: { file: ${folder}/cache.db }
-log: { queries: { store: ${folder}/queries.db } }
+log: { level: error }
+expect:
+  - { name: shop.example.cn, upstream: domestic }
+  - { name: www.cloud.example, upstream: overseas }
+  - { name: track.example.net, rule: ads }
+  - { name: nas.lan, type: HTTPS, answer: nodata }
 `;
 }
 
@@ -95,7 +146,7 @@ function storyOf({ name, type, rcode, answers, source, rule, route, upstream, du
   return printable(`> ${name} ${type}: ${why}, from ${from}, ${milliseconds(durationUs / 1000)}: ${rcode}, ${got}`).concat("\n");
 }
 
-function guide(ports: Readonly<Record<"dns" | "http" | "admin" | "domestic", number>>): string {
+function guide(ports: DemoPorts): string {
   const ask = (rest: string) => `  dig @127.0.0.1 -p ${ports.dns} ${rest}`;
   return `Fenliu is answering on 127.0.0.1, port ${ports.dns} (UDP and TCP) and ${ports.http} (DoH in clear). No packet leaves this machine.
 Type in another terminal:
@@ -124,71 +175,14 @@ ${ask("nothing.example.org")}
   curl -s 'http://127.0.0.1:${ports.admin}/api/v1/explain?name=video.example.net&type=A'
   curl -s 'http://127.0.0.1:${ports.admin}/api/v1/queries?limit=5'
   http://127.0.0.1:${ports.admin}/docs in a browser
+ is all well, why did page.example.cn fail for the tv last night, and the fix: the page
+  http://127.0.0.1:${ports.admin}/ in a browser
 
-Every question that comes is told below, with the rule that decided. Ctrl-C ends it.
+Every question that you ask is told below, with the rule that decided; those of the made-up house are on the page. Ctrl-C ends it.
 `;
 }
 
 function portOf([endpoint]: readonly Endpoint[]): number {
   if (endpoint === undefined) throw new Error("nothing was bound");
   return endpoint.port;
-}
-
-/** A name, and the addresses that each side gives: the two sides differ, as real ones do. */
-interface DemoName {
-  readonly name: string;
-  readonly domestic: readonly string[];
-  readonly overseas: readonly string[];
-}
-
-/** A small made-up internet, with the addresses set aside for documentation (RFC 5737, RFC 3849). */
-const DEMO_NAMES: readonly DemoName[] = [
-  { name: "shop.example.cn", domestic: ["192.0.2.10", "2001:db8:1::10"], overseas: ["198.51.100.10"] },
-  { name: "www.bank.example.cn", domestic: ["192.0.2.20"], overseas: ["198.51.100.20"] },
-  { name: "video.example.net", domestic: ["203.0.113.66"], overseas: ["198.51.100.30", "2001:db8:2::30"] },
-  { name: "news.example.org", domestic: ["203.0.113.66"], overseas: ["198.51.100.40", "2001:db8:2::40"] },
-];
-
-const ZONE_NAMES = ["example.cn", "example.net", "example.org"];
-const TTL_SECONDS = 300;
-const NEGATIVE_TTL_SECONDS = 60;
-
-/** Serves the made-up internet as one side sees it, on a free port of 127.0.0.1. */
-function openDemoUpstream(side: "domestic" | "overseas", clock: Clock = systemClock): Promise<Listeners> {
-  const zone = new Map(DEMO_NAMES.map((entry) => [nameOf(entry.name), entry[side]]));
-  const handler: Handler = {
-    answer(message) {
-      const query = parseQuery(message);
-      if (query === null) return null;
-      if (isRejection(query)) return { wire: rejectionReply(query), maxAgeSeconds: null };
-      const sending = { ttl: { kind: "keep" }, authenticated: false, extendedErrors: [], encrypted: false } as const;
-      return render({ ...sending, query, answer: answerFrom(zone, query), limitBytes: replyLimit(query, true) });
-    },
-    mayConnect: () => true,
-    answerJson: () => Promise.resolve({ kind: "bad", text: "the demonstration's upstreams speak DNS only" }),
-  };
-  const dns = [{ address: "127.0.0.1", port: 0 }];
-  const listen = { dns, tls: [], https: [], http: [], admin: null, dohPath: "/dns-query", proxyProtocol: [] };
-  return openListeners({ listen, tls: null, trustedProxies: [] }, handler, { clock });
-}
-
-function answerFrom(zone: ReadonlyMap<Name, readonly string[]>, query: Query): Answer {
-  const { name, type, class: klass } = query;
-  const apex = ZONE_NAMES.map(nameOf).find((zoneName) => isWithin(name, zoneName));
-  if (apex === undefined) return emptyAnswer(query, RCODE.REFUSED);
-  const addresses = (zone.get(name) ?? []).map(addressFromText).filter((address) => address !== null);
-  const ofFamily = addresses.filter(({ length }) => (type === TYPE.A && length === 4) || (type === TYPE.AAAA && length === 16));
-  if (ofFamily.length > 0) {
-    const answers = ofFamily.map((data) => ({ owner: name, type, ttlSeconds: TTL_SECONDS, data }));
-    return buildAnswer({ name, type, class: klass, rcode: RCODE.NOERROR, answers, authority: [] });
-  }
-  const exists = [...zone.keys()].some((known) => isWithin(known, name));
-  const rcode = exists ? RCODE.NOERROR : RCODE.NXDOMAIN;
-  return negativeAnswer(query, { rcode, soaOwner: apex, ttlSeconds: NEGATIVE_TTL_SECONDS });
-}
-
-function nameOf(text: string): Name {
-  const name = nameFromText(text);
-  if (name === null) throw new Error(`${text} is no name`);
-  return name;
 }

@@ -31,8 +31,19 @@ function questionsOf(text: string) {
   return found;
 }
 
-test("the commands that `demo` prints get the answers that it announces", async () => {
+type Demo = Awaited<ReturnType<typeof start>>;
+
+/** One demonstration for all: it takes seconds to make up a week. */
+test("`demo` answers what it prints, explains it, and has a week of a house to show", async () => {
   const demo = await start(["demo"], "Ctrl-C ends it.");
+  await expectAnnouncedAnswers(demo);
+  await expectExplanations(demo);
+  await expectWeek(demo);
+  expect(await demo.stop()).toBe(0);
+});
+
+/** The printed commands get the answers that the text announces. */
+async function expectAnnouncedAnswers(demo: Demo): Promise<void> {
   const text = demo.terminal.written.out;
   const questions = questionsOf(text);
   expect(questions.length).toBeGreaterThanOrEqual(11);
@@ -61,15 +72,31 @@ test("the commands that `demo` prints get the answers that it announces", async 
   const [, url = ""] = /curl -s '([^']+)'/.exec(text) ?? [];
   const json = await (await fetch(url, { headers: { accept: "application/dns-json" } })).json();
   expect(json).toMatchObject({ Status: 0, Answer: [{ name: "shop.example.cn.", data: "2001:db8:1::10" }] });
-  expect(await demo.stop()).toBe(0);
-});
+}
 
-test("`demo` has an API, and explains the route of each question", async () => {
-  const demo = await start(["demo"], "Ctrl-C ends it.");
+/** The API explains the route of each question. */
+async function expectExplanations(demo: Demo): Promise<void> {
   const [, url = ""] = /curl -s '(http:[^']+\/api\/v1\/explain[^']+)'/.exec(demo.terminal.written.out) ?? [];
   expect(await (await fetch(url)).json()).toMatchObject({ decision: { rule: "elsewhere" } });
   const server = questionsOf(demo.terminal.written.out)[0]?.server ?? "";
   await shown(server, "shop.example.cn", "A");
   await until(() => demo.terminal.written.out.includes("> shop.example.cn A: rule mainland, from domestic ("));
-  expect(await demo.stop()).toBe(0);
-});
+}
+
+/** Failures, blocked names, a new configuration and a certificate that expires. */
+async function expectWeek(demo: Demo): Promise<void> {
+  const [, base = ""] = /(http:\/\/127\.0\.0\.1:\d+)\/ in a browser/.exec(demo.terminal.written.out) ?? [];
+  const json = async (path: string): Promise<unknown> => (await fetch(`${base}/api/v1/${path}`)).json();
+  expect(await json("stats?from=7d")).toMatchObject({
+    total: expect.toSatisfy((total: number) => total > 1000),
+    byAction: { block: expect.any(Number), access: expect.any(Number) },
+    byRcode: { SERVFAIL: expect.any(Number), NXDOMAIN: expect.any(Number) },
+  });
+  expect(await json("queries?name=page.example.cn&client=tv&action=block&limit=100")).toMatchObject({
+    records: expect.toSatisfy((records: readonly unknown[]) => records.length >= 14),
+  });
+  expect(await json("versions")).toHaveLength(2);
+  expect(await json("health")).toMatchObject({
+    items: expect.arrayContaining([expect.objectContaining({ kind: "certificate", state: "care" })]),
+  });
+}
