@@ -37,9 +37,11 @@ export function buildWeb(root, folder) {
   });
   const outputs = Object.entries(metafile.outputs);
   const made = (entry) => `/assets/${basename(outputs.find(([, { entryPoint }]) => entryPoint === entry)[0])}`;
+  const icon = outputs.map(([path]) => basename(path)).find((name) => name.startsWith("well-"));
   const shell = readFileSync(join(root, "web/index.html"), "utf8")
     .replace("style/base.css", made("style/base.css"))
-    .replace("main.tsx", made("main.tsx"));
+    .replace("main.tsx", made("main.tsx"))
+    .replace("icons/well.svg", `/assets/${icon}`);
   writeFileSync(join(folder, "index.html"), shell);
   for (const name of readdirSync(assets))
     writeFileSync(join(assets, `${name}.gz`), gzipSync(readFileSync(join(assets, name)), { level: 9 }));

@@ -48,7 +48,6 @@ export const FILTER_KEYS = [
   "client",
   "type",
   "rcode",
-  "outcome",
   "rule",
   "upstream",
   "source",

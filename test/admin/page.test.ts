@@ -18,7 +18,7 @@ const assets = readdirSync(join(folder, "assets"));
 describe("the dashboard as it is built", () => {
   test("has nothing inline, and names only files of its own", () => {
     const addresses = [...shell.matchAll(/(?:src|href)="([^"]*)"/g)].map(([, address = ""]) => address);
-    expect(addresses).toHaveLength(2);
+    expect(addresses).toHaveLength(3);
     for (const address of addresses) expect(existsSync(join(folder, address)), address).toBe(true);
     expect(shell).not.toMatch(/<style|\son\w+=|style=|<script(?![^>]*src=)/);
   });

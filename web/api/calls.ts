@@ -5,24 +5,50 @@
  * In an input, names in braces in the path and `body` are what they say; all others are parameters of the query.
  */
 
-import type { CachedAnswer, Explained } from "../../src/admin/schemas/record.ts";
+import type { ConfigDiff, HistoryEntry } from "../../src/admin/schemas/edits.ts";
+import type { Health, ProblemFix, Trouble, TroublePage } from "../../src/admin/schemas/health.ts";
+import type { ValueOf } from "../../src/admin/schemas/named.ts";
+import type { CachedAnswer, Explained, queryPageSchema, queryRecordSchema } from "../../src/admin/schemas/record.ts";
 import type {
   CacheView,
   ConfigCheck,
   ConfigView,
   HostView,
   ListView,
+  Statistics,
   UpstreamGroup,
   VersionView,
+  volumeSchema,
+  WhatIf,
 } from "../../src/admin/schemas/views.ts";
 import type { Filter, FilterKey } from "../routes.ts";
-import type { Health, ProblemPage, QueryRecord, Stats as Statistics } from "./soon.ts";
+import type { AppliedEdit, ConfigFile, EditPreview, Pause } from "./soon.ts";
 
+export type QueryRecord = ValueOf<typeof queryRecordSchema>;
 export type Attempt = QueryRecord["attempts"][number];
-export type { Health, QueryRecord };
 export type TraceStep = NonNullable<QueryRecord["trace"]>[number];
-export type { CachedAnswer, CacheView, ConfigView, Explained, HostView, ListView, Statistics, UpstreamGroup, VersionView };
 export type Count = Statistics["topNames"][number];
+export type ConfigProblem = ConfigCheck["problems"][number];
+export type ConfigEdit = NonNullable<ProblemFix["edit"]>;
+export type DiffLine = ConfigDiff["lines"][number];
+export type {
+  AppliedEdit,
+  CachedAnswer,
+  CacheView,
+  ConfigCheck,
+  ConfigFile,
+  ConfigView,
+  EditPreview,
+  Explained,
+  Health,
+  HostView,
+  ListView,
+  ProblemFix,
+  Statistics,
+  Trouble,
+  UpstreamGroup,
+  WhatIf,
+};
 
 type None = Readonly<Record<never, never>>;
 interface Period {
@@ -35,8 +61,9 @@ export interface Calls {
   getStatistics: { input: Period & { readonly step?: string; readonly top?: number }; output: Statistics };
   searchQueries: {
     input: Period & Conditions & { readonly limit?: number; readonly cursor?: string };
-    output: { readonly records: readonly QueryRecord[]; readonly cursor: string | null };
+    output: ValueOf<typeof queryPageSchema>;
   };
+  getVolume: { input: Period & Conditions & { readonly step?: string }; output: ValueOf<typeof volumeSchema> };
   getQuery: { input: { readonly id: number }; output: QueryRecord };
   explain: {
     input: {
@@ -63,7 +90,26 @@ export interface Calls {
   getHealth: { input: None; output: Health };
   listProblems: {
     input: { readonly state?: string; readonly client?: string; readonly limit?: number; readonly cursor?: string };
-    output: ProblemPage;
+    output: TroublePage;
+  };
+  changeProblem: {
+    input: { readonly id: string; readonly body: { readonly state: "open" | "muted" | "fixed"; readonly until?: string } };
+    output: Trouble;
+  };
+  getConfigFile: { input: None; output: ConfigFile };
+  editConfig: {
+    input: {
+      readonly body: { readonly edit: ConfigEdit; readonly base: string } | { readonly ticket: string; readonly apply: true };
+    };
+    output: EditPreview | AppliedEdit;
+  };
+  getConfigEdit: { input: { readonly ticket: string }; output: EditPreview };
+  listHistory: { input: None; output: readonly HistoryEntry[] };
+  diffHistory: { input: { readonly before: string; readonly after: string }; output: ConfigDiff };
+  restoreConfig: { input: { readonly version: string; readonly body: { readonly base: string } }; output: AppliedEdit };
+  pause: {
+    input: { readonly body: { readonly rules?: readonly string[]; readonly client?: string; readonly minutes: number } };
+    output: Pause;
   };
   signIn: { input: { readonly body: { readonly token: string } }; output: undefined };
 }
@@ -82,6 +128,7 @@ export type Conditions = { readonly [K in FilterKey]?: readonly string[] };
 export const CALLS: Readonly<Record<Operation, `${"GET" | "POST" | "PUT" | "DELETE"} /${string}`>> = {
   getStatistics: "GET /api/v1/stats",
   searchQueries: "GET /api/v1/queries",
+  getVolume: "GET /api/v1/queries/volume",
   getQuery: "GET /api/v1/queries/{id}",
   explain: "GET /api/v1/explain",
   listUpstreams: "GET /api/v1/upstreams",
@@ -97,6 +144,14 @@ export const CALLS: Readonly<Record<Operation, `${"GET" | "POST" | "PUT" | "DELE
   listVersions: "GET /api/v1/versions",
   getHealth: "GET /api/v1/health",
   listProblems: "GET /api/v1/problems",
+  changeProblem: "PUT /api/v1/problems/{id}",
+  getConfigFile: "GET /api/v1/config/file",
+  editConfig: "POST /api/v1/config/edits",
+  getConfigEdit: "GET /api/v1/config/edits/{ticket}",
+  listHistory: "GET /api/v1/history",
+  diffHistory: "GET /api/v1/history/{before}/diff/{after}",
+  restoreConfig: "POST /api/v1/history/{version}/restore",
+  pause: "POST /api/v1/pause",
   signIn: "POST /api/v1/session",
 };
 

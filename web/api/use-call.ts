@@ -8,7 +8,7 @@ export interface Answered<T> {
   /** Why the last call failed; null = it did not. */
   readonly error: CallError | null;
   readonly isLoading: boolean;
-  refresh(): void;
+  readonly refresh: () => void;
 }
 
 interface Options {

@@ -30,6 +30,8 @@ export interface JourneyDecision {
   readonly route: string | null;
   readonly near: string | null;
   readonly far: string | null;
+  /** What is answered here, as it would be written in a rule. */
+  readonly answer: string | null;
 }
 
 export interface JourneyAnswer {
@@ -58,7 +60,7 @@ export function journeyOfRecord(record: QueryRecord): Journey {
     clientId: record.clientId,
     listener: parts.filter((part) => part !== null).join(" · "),
     steps: record.trace,
-    decision: { rule: record.rule, route: record.route, near: null, far: null },
+    decision: { rule: record.rule, route: record.route, near: null, far: null, answer: null },
     source: record.source,
     action: record.action,
     attempts: record.attempts,
@@ -101,12 +103,19 @@ export interface AttemptSpan {
   readonly width: number;
 }
 
-/** The time axis of some attempts: its length in ms, rounded up to what people read, and the place of each. */
-export function timeAxis(attempts: readonly Attempt[]): { readonly lengthMs: number; readonly spans: readonly AttemptSpan[] } {
-  const end = Math.max(1, ...attempts.map(({ startMs = 0, ms }) => startMs + ms));
-  const unit = 10 ** Math.floor(Math.log10(end));
-  const lengthMs = [1, 2, 2.5, 5, 10].map((factor) => factor * unit).find((length) => length >= end) ?? end;
-  return { lengthMs, spans: attempts.map(({ startMs = 0, ms }) => ({ left: startMs / lengthMs, width: ms / lengthMs })) };
+/** The time axis of some attempts, from the first of them or the query on: its beginning and its length in ms, which people can read, and the place of each. */
+export function timeAxis(attempts: readonly Attempt[]): {
+  readonly beginMs: number;
+  readonly lengthMs: number;
+  readonly spans: readonly AttemptSpan[];
+} {
+  // An attempt that an earlier query began started before this one.
+  const beginMs = Math.min(0, ...attempts.map(({ startMs }) => startMs));
+  const needed = Math.max(1, ...attempts.map(({ startMs, ms }) => startMs + ms - beginMs));
+  const unit = 10 ** Math.floor(Math.log10(needed));
+  const lengthMs = [1, 2, 2.5, 5, 10].map((factor) => factor * unit).find((length) => length >= needed) ?? needed;
+  const spans = attempts.map(({ startMs, ms }) => ({ left: (startMs - beginMs) / lengthMs, width: ms / lengthMs }));
+  return { beginMs, lengthMs, spans };
 }
 
 /** The name by which steps of two journeys are the same step. */
@@ -125,20 +134,30 @@ export interface Differences {
 }
 
 export function compareJourneys(a: Journey, b: Journey): Differences {
-  const [left, right] = [a, b].map(
-    ({ steps }) => new Map((steps ?? []).map((step) => [stepKey(step), JSON.stringify(comparable(step))])),
-  );
-  const keys = new Set([...(left?.keys() ?? []), ...(right?.keys() ?? [])]);
+  const [left, right] = [stepsOf(a), stepsOf(b)];
   const differs = (one: unknown, other: unknown) => JSON.stringify(one) !== JSON.stringify(other);
   const places = ({ decision: { rule, route, near, far } }: Journey) => [rule, route, near, far];
   return {
-    steps: new Set([...keys].filter((key) => left?.get(key) !== right?.get(key))),
+    steps: new Set([...differingSteps(left, right), ...differingSteps(right, left)]),
     decision: differs(places(a), places(b)),
     // Times differ from one asking to the next.
     routes: a.attempts.length > 0 && b.attempts.length > 0 && differs(asked(a), asked(b)),
     edits: differs(a.edits, b.edits),
     answer: a.answer !== null && b.answer !== null && differs(said(a.answer), said(b.answer)),
   };
+}
+
+/** Each step by its key, in order, with what came of it. */
+function stepsOf({ steps }: Journey): ReadonlyMap<string, string> {
+  return new Map((steps ?? []).map((step) => [stepKey(step), JSON.stringify(comparable(step))]));
+}
+
+/** Keys of `own` that came out otherwise in `other`, or that it lacks. A step after the one that ended `other` was not reached there: it is no difference. */
+function differingSteps(own: ReadonlyMap<string, string>, other: ReadonlyMap<string, string>): readonly string[] {
+  const keys = [...own.keys()];
+  const end = keys.indexOf([...other.keys()].at(-1) ?? "");
+  const isReached = (key: string) => end === -1 || keys.indexOf(key) <= end;
+  return keys.filter((key) => (other.has(key) ? own.get(key) !== other.get(key) : isReached(key)));
 }
 
 /** A match moves within its file without meaning anything else. */

@@ -14,7 +14,7 @@ interface PictureProps {
 
 /** The way of one query as six stations, the same on phone and desktop. */
 export function Picture({ journey, differences }: PictureProps) {
-  const { provenance, client, clientId, listener, edits, answer } = journey;
+  const { provenance, client, clientId, listener, decision, edits, answer } = journey;
   const mark = (differs: boolean | undefined) => (differences === undefined ? "" : differs ? "differs" : "same");
   return (
     <ol class="journey">
@@ -46,7 +46,7 @@ export function Picture({ journey, differences }: PictureProps) {
       )}
       <Station title={words().journey.answer} state={mark(differences?.answer)} last>
         {answer === null ? (
-          <p class="soft">{words().journey.notAsked}</p>
+          <p class={decision.answer === null ? "soft" : "mono"}>{decision.answer ?? words().journey.notAsked}</p>
         ) : (
           <>
             <p>
@@ -218,7 +218,9 @@ function Match({ match: { list, source, line, pattern } }: { readonly match: Mat
       <Text value={pattern} mono />{" "}
       <span class="soft">
         {list === null ? (
-          <a href={urlOf({ ...CONFIG, line })}>{words().journey.lineOf(line, source)}</a>
+          <a href={urlOf({ ...CONFIG, line: source === "" ? null : line })}>
+            {source === "" ? words().journey.ownPattern : words().journey.lineOf(line, source)}
+          </a>
         ) : (
           <>
             {list} · {words().journey.lineOf(line, source)}
@@ -255,14 +257,14 @@ function Routes({ journey }: { readonly journey: Journey }) {
 }
 
 function Attempts({ attempts, usedServer }: { readonly attempts: readonly Attempt[]; readonly usedServer: string | null }) {
-  const { lengthMs, spans } = timeAxis(attempts);
+  const { beginMs, lengthMs, spans } = timeAxis(attempts);
   const used = attempts.findLastIndex(({ server, rcode }) => server === usedServer && rcode !== null);
   return (
     <div class="attempts">
       <div class="attempts-axis small soft" aria-hidden="true">
-        <span>0</span>
-        <span>{format.value.ms(lengthMs / 2)}</span>
-        <span>{format.value.ms(lengthMs)}</span>
+        <span>{beginMs === 0 ? "0" : format.value.ms(beginMs)}</span>
+        <span>{format.value.ms(beginMs + lengthMs / 2)}</span>
+        <span>{format.value.ms(beginMs + lengthMs)}</span>
       </div>
       <ul>
         {attempts.map((attempt, index) => {

@@ -195,7 +195,7 @@ function SideView({ title, side: { explained, error }, journey, differences }: S
           {error.status === 404 ? words().ask.versionGone : error.message}
         </p>
       )}
-      {explained === null && error === null ? <p class="soft">{words().parts.loading}</p> : null}
+      {explained === null && error === null ? <p class="soft loading">{words().parts.loading}</p> : null}
       {explained === null ? null : <p>{explained.summary.map(sayText).join(" ")}</p>}
       {journey === null ? null : <Picture journey={journey} {...(differences === undefined ? {} : { differences })} />}
       {explained === null || explained.notes.length === 0 ? null : (
@@ -221,7 +221,10 @@ function SideView({ title, side: { explained, error }, journey, differences }: S
 function InWords({ a, b, differences }: { readonly a: Journey; readonly b: Journey; readonly differences: Differences }) {
   const say = words().ask;
   const ruleOf = ({ decision }: Journey) => decision.rule ?? say.noRule;
-  const routeOf = ({ decision }: Journey) => decision.route ?? say.here;
+  const routeOf = ({ decision: { route, near, far } }: Journey) => {
+    if (near !== null && far !== null) return words().journey.compares(near, far);
+    return route === null ? say.here : say.goesTo(route);
+  };
   const sentences = [
     ruleOf(a) === ruleOf(b) ? null : say.decidesInstead(ruleOf(a), ruleOf(b)),
     routeOf(a) === routeOf(b) ? null : say.goesInstead(routeOf(a), routeOf(b)),

@@ -1,3 +1,229 @@
+import { useEffect, useRef, useState } from "preact/hooks";
+import { CallError, call } from "../api/call.ts";
+import type { ConfigCheck, ConfigFile } from "../api/calls.ts";
+import { useCall } from "../api/use-call.ts";
+import { route } from "../navigation.ts";
+import { Diff } from "../parts/diff.tsx";
+import { EditPreview, Problems } from "../parts/edit-preview.tsx";
+import { Waiting } from "../parts/waiting.tsx";
+import { CONFIG, type ConfigRoute, urlOf } from "../routes.ts";
+import { format, words } from "../words/words.ts";
+
+/** The file as it stands, what served before, and what changed between two. */
 export function Configuration() {
-  return null;
+  const at = route.value?.page === "config" ? route.value : CONFIG;
+  return (
+    <section class="house">
+      <nav class="tabs" aria-label={words().pages.config}>
+        {(["file", "history"] as const).map((view) => (
+          <a key={view} href={urlOf({ ...CONFIG, view })} {...(view === at.view ? { "aria-current": "page" as const } : {})}>
+            {words().config.views[view]}
+          </a>
+        ))}
+      </nav>
+      <h1 class="hidden">{words().pages.config}</h1>
+      {at.view === "file" ? <File line={at.line} /> : <History at={at} />}
+    </section>
+  );
+}
+
+function File({ line }: { readonly line: number | null }) {
+  const { data, error, refresh } = useCall("getConfigFile", {}, { keep: true });
+  if (data === null) return <Waiting error={error} />;
+  return <Editor key={data.path} file={data} line={line} onApplied={refresh} />;
+}
+
+interface EditorProps {
+  readonly file: ConfigFile;
+  readonly line: number | null;
+  readonly onApplied: () => void;
+}
+
+/** The YAML with its line numbers. The check marks lines; what is applied goes through the same proof as any other edit. */
+function Editor({ file, line, onApplied }: EditorProps) {
+  const [text, setText] = useState(file.text);
+  const [check, setCheck] = useState<ConfigCheck | null>(null);
+  const [previewed, setPreviewed] = useState<string | null>(null);
+  const [problem, setProblem] = useState<string | null>(null);
+  const area = useRef<HTMLTextAreaElement>(null);
+  const lines = text.split("\n");
+  const faults = new Set([...(check?.problems ?? []), ...(check?.warnings ?? [])].map((each) => each.line));
+  const isChanged = text !== file.text;
+  const say = words().config;
+
+  useEffect(() => {
+    const box = area.current;
+    if (line === null || box === null) return;
+    const start = lines.slice(0, line - 1).join("\n").length + (line > 1 ? 1 : 0);
+    box.focus();
+    box.setSelectionRange(start, start + (lines[line - 1]?.length ?? 0));
+  }, [line]);
+  useEffect(() => {
+    const warn = (event: BeforeUnloadEvent) => (isChanged ? event.preventDefault() : undefined);
+    addEventListener("beforeunload", warn);
+    return () => removeEventListener("beforeunload", warn);
+  }, [isChanged]);
+
+  const runCheck = async () => {
+    try {
+      setProblem(null);
+      setCheck(await call("checkConfig", { body: { config: text } }));
+    } catch (error) {
+      if (!(error instanceof CallError)) throw error;
+      setProblem(error.message);
+    }
+  };
+  return (
+    <div class="stack">
+      <p class="small">
+        <code class="wrap soft">{file.path}</code>
+        {file.inForce ? null : <span class="care"> ▲ {say.notInForce}</span>}
+      </p>
+      <div class="editor">
+        <ol class="mono soft" aria-hidden="true">
+          {lines.map((_, index) => (
+            <li key={index} class={faults.has(index + 1) ? "fault" : ""}>
+              {index + 1}
+            </li>
+          ))}
+        </ol>
+        <textarea
+          ref={area}
+          class="mono"
+          rows={lines.length}
+          value={text}
+          wrap="off"
+          spellcheck={false}
+          autocapitalize="off"
+          autocomplete="off"
+          aria-label={say.views.file}
+          onInput={({ currentTarget }) => setText(currentTarget.value)}
+          onKeyDown={(event) => {
+            if (event.key !== "s" || !(event.ctrlKey || event.metaKey)) return;
+            event.preventDefault();
+            void runCheck();
+          }}
+        />
+      </div>
+      <div class="row-flex">
+        <button type="button" onClick={() => void runCheck()}>
+          {say.check}
+        </button>
+        <button type="button" disabled={!isChanged} onClick={() => setPreviewed(text)}>
+          {say.preview}
+        </button>
+        {isChanged ? (
+          <button type="button" onClick={() => setText(file.text)}>
+            {say.discard}
+          </button>
+        ) : null}
+      </div>
+      {problem === null ? null : (
+        <p class="bad" role="alert">
+          {problem}
+        </p>
+      )}
+      {check === null ? null : (
+        <div role="status">
+          <p>
+            {check.ok ? <span class="good">✓</span> : <span class="bad">✕</span>} {check.ok ? say.ok : say.notOk}
+          </p>
+          <Problems problems={check.problems} tone="bad" />
+          <Problems problems={check.warnings} tone="care" />
+        </div>
+      )}
+      {previewed === null ? null : <EditPreview edit={{ kind: "text", text: previewed }} suffix={null} onApplied={onApplied} />}
+    </div>
+  );
+}
+
+function History({ at }: { readonly at: ConfigRoute }) {
+  const { data, error, refresh } = useCall("listHistory", {}, { keep: true });
+  const [said, setSaid] = useState<string | null>(null);
+  const say = words().config;
+  if (data === null) return <Waiting error={error} />;
+  const restore = async (version: string) => {
+    try {
+      const { digest } = await call("getConfigFile", {});
+      await call("restoreConfig", { version, body: { base: digest } });
+      setSaid(say.restored);
+      refresh();
+    } catch (failed) {
+      if (!(failed instanceof CallError)) throw failed;
+      setSaid(failed.message);
+    }
+  };
+  return (
+    <div class="stack">
+      {said === null ? null : (
+        <p class="notice" role="status">
+          {said}
+        </p>
+      )}
+      {at.versions === null ? null : <Difference versions={at.versions} />}
+      <ol class="versions">
+        {data.map(({ version, since, current, changedLines, lists }, index) => {
+          const before = data[index + 1];
+          return (
+            <li key={version} class="panel">
+              <p>
+                <strong>{format.value.moment(since)}</strong> <code>{version.slice(0, 12)}</code>{" "}
+                {current ? <span class="good">{words().ask.present}</span> : null}
+              </p>
+              <p class="small soft">
+                {changedLines === null ? "" : `${say.changedLines(format.value.exact(changedLines))} · `}
+                {lists.map(({ name, size }) => `${name} ${format.value.count(size)}`).join(" · ")}
+              </p>
+              <p class="row-flex">
+                {before === undefined ? null : (
+                  <a class="button" href={urlOf({ ...CONFIG, view: "history", versions: [before.version, version] })}>
+                    {say.difference}
+                  </a>
+                )}
+                {current ? null : (
+                  <button type="button" onClick={() => void restore(version)}>
+                    {say.restore}
+                  </button>
+                )}
+              </p>
+            </li>
+          );
+        })}
+      </ol>
+    </div>
+  );
+}
+
+function Difference({ versions: [a, b] }: { readonly versions: readonly [string, string] }) {
+  const { data, error } = useCall("diffHistory", { before: a, after: b });
+  const say = words().config;
+  return (
+    <section class="panel" aria-label={say.difference}>
+      <h2>
+        <code>{a.slice(0, 8)}</code> → <code>{b.slice(0, 8)}</code>
+      </h2>
+      {data === null ? (
+        <Waiting error={error} />
+      ) : (
+        <>
+          <Diff lines={data.lines} />
+          {data.lists.length === 0 ? null : (
+            <details>
+              <summary>{say.listsChanged(format.value.exact(data.lists.length))}</summary>
+              <ul>
+                {data.lists.map(({ name, before, after }) => (
+                  <li key={name}>
+                    {name}{" "}
+                    <span class="mono soft">
+                      {before === null ? "–" : format.value.exact(before)} → {after === null ? "–" : format.value.exact(after)}
+                    </span>
+                  </li>
+                ))}
+              </ul>
+            </details>
+          )}
+        </>
+      )}
+    </section>
+  );
 }

@@ -33,13 +33,7 @@ export function useHealth(): void {
   const state = stateNow();
   useEffect(() => {
     document.title = state === "well" ? "Fenliu" : `${SIGNS[state]} ${words().health.states[state]} · Fenliu`;
-    let icon = document.querySelector<HTMLLinkElement>("link[rel=icon]");
-    if (icon === null) {
-      icon = document.createElement("link");
-      icon.rel = "icon";
-      document.head.append(icon);
-    }
-    icon.href = ICONS[state];
+    document.querySelector("link[rel=icon]")?.setAttribute("href", ICONS[state]);
   }, [state]);
 }
 

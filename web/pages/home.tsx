@@ -1,17 +1,18 @@
+import type { QueryOutcome } from "../../src/log/outcome.ts";
 import type { Count, Health, Statistics } from "../api/calls.ts";
 import { useCall } from "../api/use-call.ts";
 import { type Bar, Bars } from "../parts/bars.tsx";
 import { useIsPhone } from "../parts/is-phone.ts";
+import { Sentence } from "../parts/sentence.tsx";
 import { Line } from "../parts/text.tsx";
-import { type FilterKey, QUERIES, type QueriesRoute, queriesWith, urlOf } from "../routes.ts";
-import { sayText } from "../words/said.ts";
+import { type Filter, type FilterKey, QUERIES, type QueriesRoute, queriesWith, urlOf } from "../routes.ts";
 import { format, words } from "../words/words.ts";
 import { health, SIGNS, TONES } from "./health.tsx";
 import { ProblemRow } from "./problem-row.tsx";
-import { OUTCOMES, type Outcome } from "./query-words.ts";
+import { filtersOfOutcome } from "./query-words.ts";
 
-const ANSWERED: readonly Outcome[] = ["cache", "local", "rule", "near", "far"];
-const TROUBLE: readonly Outcome[] = ["stale", "failed", "refused"];
+const ANSWERED: readonly QueryOutcome[] = ["cache", "local", "rule", "near", "far"];
+const TROUBLE: readonly QueryOutcome[] = ["stale", "failed", "refused"];
 const STATISTICS_MS = 30_000;
 const PROBLEMS_MS = 10_000;
 
@@ -22,11 +23,11 @@ export function Home() {
   const { data } = useCall("getStatistics", { from: "24h", step, top: 10 }, { everyMs: STATISTICS_MS, keep: true });
   return (
     <section class="home">
-      <HealthStrip />
+      <HealthStrip isFolded={isPhone} />
       <div class="home-grid">
         <section class="panel">
           <h2>{words().home.lastDay}</h2>
-          {data === null ? <p class="soft">{words().parts.loading}</p> : <Day statistics={data} />}
+          {data === null ? <p class="soft loading">{words().parts.loading}</p> : <Day statistics={data} />}
         </section>
         <ProblemsPanel answered={data?.total ?? null} />
       </div>
@@ -35,8 +36,10 @@ export function Home() {
   );
 }
 
-function HealthStrip() {
+/** @param isFolded whether what is well stands behind one line. */
+function HealthStrip({ isFolded }: { readonly isFolded: boolean }) {
   const now = health.value;
+  const [shown, folded] = isFolded ? partition(now?.items ?? []) : [now?.items ?? [], []];
   const state = now?.state ?? "unknown";
   return (
     <section class={`health ${TONES[state]}`} aria-labelledby="health-title">
@@ -46,16 +49,32 @@ function HealthStrip() {
           <span class="since soft">{words().health.since(format.value.ago(now.since, Date.now()))}</span>
         )}
       </h1>
-      {now === null ? null : (
-        <ul class="health-items">
-          {now.items.map((item) => (
-            <li key={`${item.kind} ${item.name}`}>
-              <HealthItem item={item} />
-            </li>
-          ))}
-        </ul>
+      <HealthItems items={shown} />
+      {folded.length === 0 ? null : (
+        <details>
+          <summary class="soft">✓ {words().health.othersWell(folded.length)}</summary>
+          <HealthItems items={folded} />
+        </details>
       )}
     </section>
+  );
+}
+
+type Items = Health["items"];
+
+function partition(items: Items): readonly [notWell: Items, well: Items] {
+  return [items.filter(({ state }) => state !== "well"), items.filter(({ state }) => state === "well")];
+}
+
+function HealthItems({ items }: { readonly items: Items }) {
+  return (
+    <ul class="health-items">
+      {items.map((item) => (
+        <li key={`${item.kind} ${item.name}`}>
+          <HealthItem item={item} />
+        </li>
+      ))}
+    </ul>
   );
 }
 
@@ -74,13 +93,22 @@ function HealthItem({ item: { kind, state, said, problem } }: { readonly item: H
   return (
     <a class={`health-item ${TONES[state]}`} href={href}>
       <span aria-hidden="true">{SIGNS[state]}</span>
-      <span class="hidden">{words().health.states[state]}: </span> {sayText(said)}
+      <span class="hidden">{words().health.states[state]}: </span> <Sentence said={said} />
     </a>
   );
 }
 
 function Day({ statistics }: { readonly statistics: Statistics }) {
   const { series, stepSeconds, total } = statistics;
+  const { data: groups } = useCall("listUpstreams", {});
+  const { data: versions } = useCall("listVersions", {});
+  const firstMs = Date.parse(statistics.from);
+  const marks = (versions ?? [])
+    .map(({ version, since }) => ({
+      atMs: Date.parse(since),
+      label: words().home.newVersion(version.slice(0, 8), format.value.moment(since)),
+    }))
+    .filter(({ atMs }) => atMs > firstMs);
   if (total === 0)
     return (
       <p class="empty">
@@ -97,22 +125,17 @@ function Day({ statistics }: { readonly statistics: Statistics }) {
       <Bars
         label={words().home.lastDay}
         bars={bars}
+        marks={marks.map((mark) => ({ ...mark, href: "/config/history" }))}
         lanes={[
           { label: words().home.answered, keys: ANSWERED, share: 0.68 },
           { label: words().home.trouble, keys: TROUBLE, share: 0.32 },
         ]}
-        wordOf={(key) => words().outcomes[key as Outcome]}
+        wordOf={(key) => words().outcomes[key as QueryOutcome]}
       />
       <ul class="legend">
-        {OUTCOMES.map((outcome) => (
+        {[...ANSWERED, ...TROUBLE].map((outcome) => (
           <li key={outcome}>
-            <a href={urlOf(queriesWith("outcome", outcome))}>
-              <span class={`swatch ${outcome}`} aria-hidden="true" />
-              {words().outcomes[outcome]}{" "}
-              <span class="mono soft" title={format.value.exact(sum(series, outcome))}>
-                {format.value.count(sum(series, outcome))}
-              </span>
-            </a>
+            <Legend outcome={outcome} count={sum(series, outcome)} filters={filtersOfOutcome(outcome, groups ?? [])} />
           </li>
         ))}
       </ul>
@@ -120,7 +143,26 @@ function Day({ statistics }: { readonly statistics: Statistics }) {
   );
 }
 
-function sum(series: Statistics["series"], outcome: Outcome): number {
+interface LegendProps {
+  readonly outcome: QueryOutcome;
+  readonly count: number;
+  readonly filters: readonly Filter[] | null;
+}
+
+function Legend({ outcome, count, filters }: LegendProps) {
+  const content = (
+    <>
+      <span class={`swatch ${outcome}`} aria-hidden="true" />
+      {words().outcomes[outcome]}{" "}
+      <span class="mono soft" title={format.value.exact(count)}>
+        {format.value.count(count)}
+      </span>
+    </>
+  );
+  return filters === null ? <span>{content}</span> : <a href={urlOf({ ...QUERIES, filters })}>{content}</a>;
+}
+
+function sum(series: Statistics["series"], outcome: QueryOutcome): number {
   return series.reduce((total, { outcomes }) => total + outcomes[outcome], 0);
 }
 
@@ -154,9 +196,9 @@ function Tops({ statistics }: { readonly statistics: Statistics }) {
     <div class="tops">
       <Top
         title={words().home.topFailing}
-        counts={topFailing ?? []}
+        counts={topFailing}
         total={null}
-        to={(key) => ({ ...withName(key), filters: [...withName(key).filters, { key: "outcome", value: "failed" }] })}
+        to={(key) => ({ ...QUERIES, filters: [...withName(key).filters, { key: "rcode", value: "SERVFAIL" }] })}
       />
       <Top title={words().home.topNames} counts={topNames} total={total} to={withName} />
       <Top title={words().home.topClients} counts={topClients} total={total} to={with_("client")} />

@@ -1,3 +1,214 @@
+import type { ComponentType } from "preact";
+import { useState } from "preact/hooks";
+import { CallError, call } from "../api/call.ts";
+import type { ListView, UpstreamGroup } from "../api/calls.ts";
+import { useCall } from "../api/use-call.ts";
+import { useKeys } from "../keys.ts";
+import { route } from "../navigation.ts";
+import { Text } from "../parts/text.tsx";
+import { Waiting } from "../parts/waiting.tsx";
+import { HOUSE_PARTS, type HousePart, queriesWith, urlOf } from "../routes.ts";
+import { format, words } from "../words/words.ts";
+import { Cache } from "./cache.tsx";
+import { Devices, Router } from "./devices.tsx";
+import { Hosts } from "./hosts.tsx";
+
+const PARTS: Readonly<Record<HousePart, ComponentType>> = {
+  upstreams: Upstreams,
+  lists: Lists,
+  hosts: Hosts,
+  cache: Cache,
+  devices: Devices,
+  router: Router,
+};
+
+/** What the server is made of, part by part. */
 export function House() {
-  return null;
+  const part = route.value?.page === "house" ? route.value.part : "upstreams";
+  const Part = PARTS[part];
+  return (
+    <section class="house">
+      <nav class="tabs" aria-label={words().pages.house}>
+        {HOUSE_PARTS.map((each) => (
+          <a
+            key={each}
+            href={urlOf({ page: "house", part: each })}
+            {...(each === part ? { "aria-current": "page" as const } : {})}
+          >
+            {words().house.parts[each]}
+          </a>
+        ))}
+      </nav>
+      <h1 class="hidden">{words().house.parts[part]}</h1>
+      <Part />
+    </section>
+  );
+}
+
+const EVERY_MS = 5000;
+
+function Upstreams() {
+  const { data, error, refresh } = useCall("listUpstreams", {}, { everyMs: EVERY_MS, keep: true });
+  useKeys({ r: refresh });
+  if (data === null) return <Waiting error={error} />;
+  return (
+    <div class="cards">
+      {data.map((group) => (
+        <Group key={group.name} group={group} />
+      ))}
+    </div>
+  );
+}
+
+function Group({ group: { name, strategy, fallback, well, inFlight, breaches, members } }: { readonly group: UpstreamGroup }) {
+  const say = words().house;
+  return (
+    <section class="panel">
+      <h2>
+        <span class={well ? "good" : "bad"} aria-hidden="true">
+          {well ? "✓" : "✕"}
+        </span>{" "}
+        <a href={urlOf(queriesWith("upstream", name))}>
+          <Text value={name} />
+        </a>{" "}
+        <span class="soft small">
+          {say.strategies[strategy] ?? strategy}
+          {fallback === null ? "" : ` · ${say.fallback(fallback)}`}
+        </span>
+      </h2>
+      <ul class="members">
+        {members.map(({ server, well: isWell, latencyMs, questions, failures, lastFailure, inFlight: waiting }) => (
+          <li key={server}>
+            <p>
+              <span class={isWell ? "good" : "bad"}>{isWell ? "✓" : "✕"}</span>
+              <span class="hidden">{isWell ? say.well : say.silent}</span> <Text value={server} mono />
+            </p>
+            <p class="small soft">
+              {latencyMs === null ? say.notMeasured : format.value.ms(latencyMs)} · {say.questions(format.value.count(questions))}{" "}
+              · <span class={failures > 0 ? "care" : ""}>{say.failures(format.value.count(failures))}</span>
+              {waiting === 0 ? "" : ` · ${say.inFlight(format.value.exact(waiting))}`}
+            </p>
+            {lastFailure === null ? null : (
+              <p class="small soft">
+                {say.lastFailure} {words().failures[lastFailure.reason] ?? lastFailure.reason},{" "}
+                <time dateTime={lastFailure.time}>{format.value.ago(lastFailure.time, Date.now())}</time>
+              </p>
+            )}
+          </li>
+        ))}
+      </ul>
+      {inFlight === 0 && breaches === 0 ? null : (
+        <p class="small soft">
+          {inFlight === 0 ? "" : say.inFlight(format.value.exact(inFlight))}
+          {breaches === 0 ? "" : ` ${say.breaches(format.value.exact(breaches))}`}
+        </p>
+      )}
+    </section>
+  );
+}
+
+function Lists() {
+  const { data, error, refresh } = useCall("listLists", {}, { everyMs: EVERY_MS, keep: true });
+  useKeys({ r: refresh });
+  if (data === null) return <Waiting error={error} />;
+  if (data.length === 0) return <p class="empty soft">{words().house.noLists}</p>;
+  return (
+    <div class="cards">
+      {data.map((list) => (
+        <List key={list.name} list={list} onChange={refresh} />
+      ))}
+    </div>
+  );
+}
+
+function List({ list: { name, kind, size, sources }, onChange }: { readonly list: ListView; readonly onChange: () => void }) {
+  const say = words().house;
+  const [state, setState] = useState<{ busy: boolean; problem: string | null }>({ busy: false, problem: null });
+  const refresh = async () => {
+    setState({ busy: true, problem: null });
+    try {
+      await call("refreshList", { name });
+      setState({ busy: false, problem: null });
+      onChange();
+    } catch (error) {
+      if (!(error instanceof CallError)) throw error;
+      setState({ busy: false, problem: error.message });
+    }
+  };
+  return (
+    <section class="panel">
+      <div class="row-flex spread">
+        <h2>
+          <Text value={name} /> <span class="soft small">{say.kinds[kind]}</span>
+        </h2>
+        <span class="mono soft" title={format.value.exact(size)}>
+          {say.entries(format.value.count(size))}
+        </span>
+      </div>
+      <ul class="members">
+        {sources.map((source) => (
+          <Source key={source.source} source={source} />
+        ))}
+      </ul>
+      {state.problem === null ? null : (
+        <p class="bad wrap" role="alert">
+          {state.problem}
+        </p>
+      )}
+      {sources.some(({ source }) => /^https?:/.test(source)) ? (
+        <div>
+          <button type="button" disabled={state.busy} onClick={() => void refresh()}>
+            {state.busy ? say.downloading : say.download}
+          </button>
+        </div>
+      ) : null}
+    </section>
+  );
+}
+
+function Source({
+  source: { source, servedFrom, entries, changed, checked, problem, downloadProblem, warningCount, warnings },
+}: {
+  readonly source: ListView["sources"][number];
+}) {
+  const say = words().house;
+  const isIll = problem !== null || servedFrom === "nothing";
+  return (
+    <li>
+      <p>
+        <span class={isIll ? "bad" : downloadProblem === null ? "good" : "care"} aria-hidden="true">
+          {isIll ? "✕" : downloadProblem === null ? "✓" : "▲"}
+        </span>{" "}
+        <Text value={source} mono max={64} />
+      </p>
+      <p class="small soft">
+        {say.servedFrom[servedFrom]} · {say.entries(format.value.exact(entries))}
+        {changed === null ? "" : ` · ${say.changed(format.value.moment(changed))}`}
+        {checked === null ? "" : ` · ${say.checked(format.value.ago(checked, Date.now()))}`}
+      </p>
+      {problem === null ? null : (
+        <p class="small bad">
+          <Text value={problem} max={300} />
+        </p>
+      )}
+      {downloadProblem === null ? null : (
+        <p class="small care">
+          {downloadProblem.held ? say.held : say.notDownloaded} <Text value={downloadProblem.reason} max={300} />{" "}
+          <span class="soft">{words().health.since(format.value.ago(downloadProblem.since, Date.now()))}</span>
+        </p>
+      )}
+      {warningCount === 0 ? null : (
+        <details class="small">
+          <summary>{say.warnings(format.value.exact(warningCount))}</summary>
+          <ul>
+            {warnings.map(({ line, reason }) => (
+              <li key={`${line} ${reason}`}>
+                <code>{line}</code> <Text value={reason} max={200} />
+              </li>
+            ))}
+          </ul>
+        </details>
+      )}
+    </li>
+  );
 }

@@ -1,15 +1,17 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { CallError, call } from "../api/call.ts";
 import { conditionsOf, type QueryRecord } from "../api/calls.ts";
+import { useCall } from "../api/use-call.ts";
 import { useKeys } from "../keys.ts";
 import { go, route } from "../navigation.ts";
+import { Bars } from "../parts/bars.tsx";
 import { useIsPhone } from "../parts/is-phone.ts";
 import { VirtualList, walkRows } from "../parts/list.tsx";
 import { Line } from "../parts/text.tsx";
 import { FILTER_KEYS, parseFilters, QUERIES, type QueriesRoute, urlOf } from "../routes.ts";
 import { format, words } from "../words/words.ts";
 import { QueryView } from "./query-view.tsx";
-import { OUTCOME_TONES, whyOf } from "./query-words.ts";
+import { sidesOf, toneOf, whyOf } from "./query-words.ts";
 import { useTail } from "./tail.ts";
 
 const PAGE_SIZE = 200;
@@ -24,6 +26,8 @@ export function Queries() {
   const tail = useTail(at, MOST_ROWS);
   const rows = at.tail ? tail.records : search.records;
   const isPhone = useIsPhone();
+  const { data: groups } = useCall("listUpstreams", {});
+  const sides = sidesOf(groups ?? []);
   useKeys({
     j: () => walkRows(1),
     k: () => walkRows(-1),
@@ -36,13 +40,14 @@ export function Queries() {
       <div class="queries-list">
         <h1 class="hidden">{words().pages.queries}</h1>
         <FilterBar at={at} />
+        {at.tail ? null : <VolumeBars at={at} bars={isPhone ? 48 : 96} />}
 
         <VirtualList
           label={words().pages.queries}
           items={rows}
           keyOf={({ id }) => id}
           rowHeight={isPhone ? 64 : 32}
-          row={(record) => <Row record={record} at={at} />}
+          row={(record) => <Row record={record} at={at} sides={sides} />}
           onEnd={at.tail ? () => {} : search.more}
           foot={at.tail ? <TailFoot leftOut={tail.leftOut} count={rows.length} /> : <SearchFoot search={search} at={at} />}
         />
@@ -52,8 +57,14 @@ export function Queries() {
   );
 }
 
-function Row({ record, at }: { readonly record: QueryRecord; readonly at: QueriesRoute }) {
-  const { id, time, client, clientId, type, name, route: group, source, durationUs, rcode, answers, outcome } = record;
+interface RowProps {
+  readonly record: QueryRecord;
+  readonly at: QueriesRoute;
+  readonly sides: ReturnType<typeof sidesOf>;
+}
+
+function Row({ record, at, sides }: RowProps) {
+  const { id, time, client, clientId, type, name, route: group, source, durationUs, rcode, answers } = record;
 
   return (
     <a class={`row ${at.open === id ? "open" : ""}`} href={urlOf({ ...at, open: id })}>
@@ -72,7 +83,7 @@ function Row({ record, at }: { readonly record: QueryRecord; readonly at: Querie
         <Line value={whyOf(record)} />
       </span>
       <span class="row-ms mono">{format.value.ms(durationUs / 1000)}</span>
-      <span class={`row-rcode mono ${OUTCOME_TONES[outcome]}`}>{rcode ?? words().queries.silence}</span>
+      <span class={`row-rcode mono ${toneOf(record, sides)}`}>{rcode ?? words().queries.silence}</span>
       <span class="row-count mono soft">{answers.length}</span>
     </a>
   );
@@ -150,6 +161,41 @@ function FilterBar({ at }: { readonly at: QueriesRoute }) {
   );
 }
 
+const DURATION_UNITS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** The length of the searched period in ms. */
+function periodMs({ from, to }: QueriesRoute): number {
+  const end = to === null ? Date.now() : Number(to);
+  const [, count = "", unit = ""] = /^(\d+)([mhd])$/.exec(from ?? DAY) ?? [];
+  const length = Number(count) * (DURATION_UNITS[unit] ?? 0);
+  return length > 0 ? length : end - Number(from);
+}
+
+/** How many queries fit over the period; a span that is drawn becomes the period. */
+function VolumeBars({ at, bars }: { readonly at: QueriesRoute; readonly bars: number }) {
+  const { filters, from, to } = at;
+  const step = `${Math.max(60, Math.ceil(periodMs(at) / bars / 60_000) * 60)}`;
+  const period = { from: from ?? DAY, ...(to === null ? {} : { to }) };
+  const { data } = useCall("getVolume", { ...conditionsOf(filters), ...period, step }, { keep: true });
+  if (data === null) return <div class="bars low" />;
+  const stepMs = data.stepSeconds * 1000;
+  return (
+    <Bars
+      label={words().queries.volume}
+      low
+      bars={data.samples.map(({ at: time, total, failed }) => {
+        const atMs = Date.parse(time);
+        const toMs = atMs + stepMs;
+        const href = urlOf({ ...at, from: String(atMs), to: String(toMs), open: null });
+        return { atMs, toMs, values: { other: total - failed, failed }, href };
+      })}
+      lanes={[{ label: words().queries.volume, keys: ["failed", "other"], share: 1 }]}
+      wordOf={(key) => (key === "failed" ? words().queries.failed : words().queries.other)}
+      onSpan={(fromMs, toMs) => go({ ...at, from: String(fromMs), to: String(toMs), open: null })}
+    />
+  );
+}
+
 function periodText({ from, to }: QueriesRoute): string {
   const text = (moment: string | null) => (moment === null ? words().queries.now : format.value.moment(momentMs(moment) ?? 0));
   return `${text(from)} – ${text(to)}`;
@@ -223,7 +269,7 @@ function SearchFoot({ search, at }: { readonly search: Search; readonly at: Quer
         {error.status === 0 ? words().shell.gone : error.message}
       </p>
     );
-  if (isLoading) return <p class="empty soft">{words().parts.loading}</p>;
+  if (isLoading) return <p class="empty soft loading">{words().parts.loading}</p>;
   const last = records.at(-1);
   if (isPartial && hasMore)
     return (

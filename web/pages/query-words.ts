@@ -1,10 +1,15 @@
-import type { QueryRecord } from "../api/calls.ts";
+import { type QueryOutcome, queryOutcome } from "../../src/log/outcome.ts";
+import type { QueryRecord, UpstreamGroup } from "../api/calls.ts";
+import type { Filter } from "../routes.ts";
 
-/** The eight ways a query ends, in the order in which bars are stacked. */
-export const OUTCOMES = ["cache", "local", "rule", "near", "far", "stale", "failed", "refused"] as const;
-export type Outcome = (typeof OUTCOMES)[number];
+/** Where each group is, for `queryOutcome`. */
+type Sides = Readonly<Record<string, UpstreamGroup["side"]>>;
 
-export const OUTCOME_TONES: Readonly<Record<Outcome, string>> = {
+export function sidesOf(groups: readonly UpstreamGroup[]): Sides {
+  return Object.fromEntries(groups.map(({ name, side }) => [name, side]));
+}
+
+const TONES: Readonly<Record<QueryOutcome, string>> = {
   cache: "",
   local: "",
   rule: "soft",
@@ -14,6 +19,28 @@ export const OUTCOME_TONES: Readonly<Record<Outcome, string>> = {
   failed: "bad",
   refused: "bad",
 };
+
+/** The class of the colour of a record's end. */
+export function toneOf(record: QueryRecord, sides: Sides): string {
+  return TONES[queryOutcome(record, sides)];
+}
+
+/** The filters that find the queries of an outcome; null = there is no group of that side. */
+export function filtersOfOutcome(outcome: QueryOutcome, groups: readonly UpstreamGroup[]): readonly Filter[] | null {
+  switch (outcome) {
+    case "local":
+      return ["hosts", "special"].map((value) => ({ key: "source", value }));
+    case "failed":
+      return [{ key: "rcode", value: "SERVFAIL" }];
+    case "near":
+    case "far": {
+      const own = groups.filter(({ side }) => side === outcome).map(({ name }) => ({ key: "upstream" as const, value: name }));
+      return own.length === 0 ? null : [{ key: "source", value: "upstream" }, ...own];
+    }
+    default:
+      return [{ key: "source", value: outcome }];
+  }
+}
 
 /** Why it went so, in one line: the rule with the list and line, else the action. */
 export function whyOf({ rule, list, line, action }: Pick<QueryRecord, "rule" | "list" | "line" | "action">): string {

@@ -26,6 +26,8 @@ interface BarsProps {
   readonly lanes: readonly Lane[];
   /** The word of a key. */
   readonly wordOf: (key: string) => string;
+  /** For a strip above something else. */
+  readonly low?: boolean;
   readonly marks?: readonly Mark[];
   /** Called with a span that was drawn with a pointer. */
   readonly onSpan?: (fromMs: number, toMs: number) => void;
@@ -41,7 +43,7 @@ export interface Mark {
 const GAP = 8;
 
 /** Stacked bars over time, in lanes. Arrow keys walk along them; Enter follows. */
-export function Bars({ label, bars, lanes, wordOf, marks = [], onSpan }: BarsProps) {
+export function Bars({ label, bars, lanes, wordOf, low = false, marks = [], onSpan }: BarsProps) {
   const [chosen, choose] = useState<number | null>(null);
   const [dragFrom, setDragFrom] = useState<number | null>(null);
   const width = 100 / Math.max(1, bars.length);
@@ -67,7 +69,7 @@ export function Bars({ label, bars, lanes, wordOf, marks = [], onSpan }: BarsPro
   };
 
   return (
-    <figure class="bars" aria-label={label}>
+    <figure class={low ? "bars low" : "bars"} aria-label={label}>
       <div class="bars-frame">
         <svg width="100%" height="100%" onPointerLeave={() => choose(null)}>
           <title>{label}</title>

@@ -1,7 +1,7 @@
 import type { SaidCode } from "../../src/lib/said.ts";
 
 /** A sentence of the server: a code with its values, and the English text. */
-interface SaidSentence {
+export interface SaidSentence {
   readonly code: string;
   readonly values: Readonly<Record<string, string | number>>;
   readonly text: string;

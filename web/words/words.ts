@@ -1,16 +1,7 @@
 import { computed, signal } from "@preact/signals";
-import type { en } from "./en.ts";
+import type { Words } from "./en.ts";
 import { formatFor } from "./format.ts";
 import { setSaidTexts } from "./said.ts";
-
-/** The shape of `en.ts`: every language has every word. */
-export type Words = Shape<typeof en>;
-
-type Shape<T> = T extends string
-  ? string
-  : T extends (...values: infer V) => string
-    ? (...values: V) => string
-    : { readonly [K in keyof T]: Shape<T[K]> };
 
 export const LANGUAGES = ["en", "zh-CN"] as const;
 export type Language = (typeof LANGUAGES)[number];
