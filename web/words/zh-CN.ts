@@ -469,4 +469,7 @@ export const zhSaid: SaidTexts = {
   "fix.route": "把 {name} 交给 {group}",
   "fix.exempt": "让 {client} 不受速率限制",
   "fix.refresh": "立即下载列表 {list}",
+  "note.clientName": "{client} 是 {name}（MAC 地址 {mac}；{source}）。",
+  "note.routerAsks":
+    "{client} 是路由器，代它后面的设备查询：无法区分它们。请让 DHCP 把 Fenliu 的地址发给它们（/ip/dhcp-server/network set [find] dns-server=ADDRESS）。",
 };
