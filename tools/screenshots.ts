@@ -27,6 +27,12 @@ async function openFirst(page: Page): Promise<void> {
   await page.locator(".query-view .journey, .query-view .facts").first().waitFor();
 }
 
+async function openInsisted(page: Page): Promise<void> {
+  await page.locator(".list a.row", { hasText: "page.example.cn" }).click();
+  await page.locator(".query-view .facts").waitFor();
+  await page.locator("input[type=radio]").first().check();
+}
+
 const SHOTS: readonly Shot[] = [
   { name: "home", language: "en", theme: "light", width: 1280, path: "/" },
   { name: "home.zh-CN", language: "zh-CN", theme: "light", width: 1280, path: "/" },
@@ -46,8 +52,8 @@ const SHOTS: readonly Shot[] = [
     path: "/queries?name=office.example&rcode=SERVFAIL&from=7d",
     act: openFirst,
   },
-  { name: "problem", language: "en", theme: "light", width: 1280, path: "/problems", act: openFirst },
-  { name: "problem.zh-CN", language: "zh-CN", theme: "light", width: 1280, path: "/problems", act: openFirst },
+  { name: "problem", language: "en", theme: "light", width: 1280, path: "/problems", act: openInsisted },
+  { name: "problem.zh-CN", language: "zh-CN", theme: "light", width: 1280, path: "/problems", act: openInsisted },
   { name: "phone", language: "en", theme: "dark", width: 390, path: "/" },
   {
     name: "phone.zh-CN",

@@ -41,6 +41,8 @@ export interface Mark {
 }
 
 const GAP = 8;
+/** What of a lane its bars may fill: its label stands above them. */
+const FILLED = 0.84;
 
 /** Stacked bars over time, in lanes. Arrow keys walk along them; Enter follows. */
 export function Bars({ label, bars, lanes, wordOf, low = false, marks = [], onSpan }: BarsProps) {
@@ -159,7 +161,7 @@ function stack({ values }: Bar, { keys, top, height, most }: PlacedLane) {
   return keys.flatMap((key) => {
     const value = values[key] ?? 0;
     if (value === 0) return [];
-    const size = (value / most) * height;
+    const size = (value / most) * height * FILLED;
     bottom -= size;
     return [{ key, top: bottom, height: size }];
   });
