@@ -17,6 +17,7 @@ const explained: Explained = {
     route: "domestic",
     near: null,
     far: null,
+    first: null,
     answer: null,
     action: "none",
     settings: {},

@@ -64,7 +64,7 @@ describe("the words of both languages", () => {
   });
 
   test("a sentence is filled in with its values", () => {
-    expect(fillIn(zhSaid["explain.sends"], { rule: "split", group: "domestic" })).toBe("规则 split 把它交给 domestic。");
+    expect(fillIn(zhSaid["explain.sends"] ?? "", { rule: "split", group: "domestic" })).toBe("规则 split 把它交给 domestic。");
   });
 });
 

@@ -472,4 +472,5 @@ export const zhSaid: SaidTexts = {
   "note.clientName": "{client} 是 {name}（MAC 地址 {mac}；{source}）。",
   "note.routerAsks":
     "{client} 是路由器，代它后面的设备查询：无法区分它们。请让 DHCP 把 Fenliu 的地址发给它们（/ip/dhcp-server/network set [find] dns-server=ADDRESS）。",
+  "explain.farAskedFirst": "对该域名尚无所知，因此先向 {far} 问 A，只有其地址都属近端时才问 {near}。",
 };
