@@ -6,6 +6,7 @@ import { go, goBack, route } from "./navigation.ts";
 import { HealthWord, useHealth } from "./pages/health.tsx";
 import { Home } from "./pages/home.tsx";
 import { Dialog } from "./parts/dialog.tsx";
+import { Pauses } from "./pauses.tsx";
 import { ASK, CONFIG, QUERIES, type Route, urlOf } from "./routes.ts";
 import { SignIn } from "./sign-in.tsx";
 import { applyTheme, THEMES, type Theme, theme } from "./theme.ts";
@@ -56,6 +57,7 @@ export function Shell() {
           Fenliu <span lang="zh-CN">分流</span>
         </a>
         <NameBox box={box} />
+        <Pauses />
         <HealthWord />
       </header>
       <nav class="rail" aria-label={words().shell.navigation}>

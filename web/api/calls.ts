@@ -5,7 +5,7 @@
  * In an input, names in braces in the path and `body` are what they say; all others are parameters of the query.
  */
 
-import type { ConfigDiff, HistoryEntry } from "../../src/admin/schemas/edits.ts";
+import type { AppliedEdit, ConfigDiff, ConfigFile, EditPreview, HistoryEntry, Pause } from "../../src/admin/schemas/edits.ts";
 import type { Health, ProblemFix, Trouble, TroublePage } from "../../src/admin/schemas/health.ts";
 import type { ValueOf } from "../../src/admin/schemas/named.ts";
 import type { CachedAnswer, Explained, queryPageSchema, queryRecordSchema } from "../../src/admin/schemas/record.ts";
@@ -22,7 +22,6 @@ import type {
   WhatIf,
 } from "../../src/admin/schemas/views.ts";
 import type { Filter, FilterKey } from "../routes.ts";
-import type { AppliedEdit, ConfigFile, EditPreview, Pause } from "./soon.ts";
 
 export type QueryRecord = ValueOf<typeof queryRecordSchema>;
 export type Attempt = QueryRecord["attempts"][number];
@@ -107,10 +106,12 @@ export interface Calls {
   listHistory: { input: None; output: readonly HistoryEntry[] };
   diffHistory: { input: { readonly before: string; readonly after: string }; output: ConfigDiff };
   restoreConfig: { input: { readonly version: string; readonly body: { readonly base: string } }; output: AppliedEdit };
-  pause: {
+  listPauses: { input: None; output: readonly Pause[] };
+  pauseRules: {
     input: { readonly body: { readonly rules?: readonly string[]; readonly client?: string; readonly minutes: number } };
     output: Pause;
   };
+  endPause: { input: { readonly id: string }; output: undefined };
   signIn: { input: { readonly body: { readonly token: string } }; output: undefined };
 }
 
@@ -151,7 +152,9 @@ export const CALLS: Readonly<Record<Operation, `${"GET" | "POST" | "PUT" | "DELE
   listHistory: "GET /api/v1/history",
   diffHistory: "GET /api/v1/history/{before}/diff/{after}",
   restoreConfig: "POST /api/v1/history/{version}/restore",
-  pause: "POST /api/v1/pause",
+  listPauses: "GET /api/v1/pause",
+  pauseRules: "POST /api/v1/pause",
+  endPause: "DELETE /api/v1/pause/{id}",
   signIn: "POST /api/v1/session",
 };
 

@@ -315,7 +315,7 @@ function actOf(fix: ProblemFix, { suffix, culprit, clients }: Trouble): (() => P
     case "pause":
       return async () => {
         const client = clients[0]?.key;
-        await call("pause", { body: { rules: [culprit.name], minutes: 10, ...(client === undefined ? {} : { client }) } });
+        await call("pauseRules", { body: { rules: [culprit.name], minutes: 10, ...(client === undefined ? {} : { client }) } });
         return words().problems.paused;
       };
     default:

@@ -14,6 +14,7 @@ export const en = {
     more: "More",
     keys: "Keys",
     back: "Back",
+    endPause: "End the pause",
     nameBox: "Why does this name …?",
     nowhere: "There is no such page.",
     renewed: "The server has a new version of this page.",
