@@ -115,6 +115,50 @@ describe("by keyboard alone", () => {
   });
 });
 
+test("a name that is blocked and asked for again and again is told of with its rule, list, line and client; the fix is applied, and undone", async () => {
+  const watched = await WatchedPage.open(browser, base);
+  const page = await watched.show("/problems");
+  await page.locator("a.row", { hasText: "page.example.cn" }).click();
+  await page
+    .getByText(/Rule ads blocks them by line \d+ of list ads/)
+    .first()
+    .waitFor();
+  await page.locator(".facts", { hasText: "tv" }).waitFor();
+  await page.getByLabel("Except page.example.cn from rule ads").check();
+  await page.locator(".diff .added", { hasText: "!page.example.cn" }).waitFor();
+  await page.getByText("Expectations 4/4").waitFor();
+  const apply = page.getByRole("button", { name: "Apply" });
+  await expect.poll(() => apply.isEnabled(), { timeout: 40_000 }).toBe(true);
+  await apply.click();
+  await page.getByText("Applied.").waitFor();
+  const answer = async () =>
+    (await fetch(`${base}/api/v1/explain?name=page.example.cn&clientId=tv`)).json() as Promise<{ decision: { rule: string } }>;
+  expect((await answer()).decision.rule).toBe("mainland");
+  await page.getByRole("button", { name: "Undo" }).click();
+  await page.getByText("Undone.").waitFor();
+  expect((await answer()).decision.rule).toBe("ads");
+  watched.expectNoFault();
+  await watched.close();
+});
+
+test("an edit of the file that breaks an expectation cannot be applied", async () => {
+  const watched = await WatchedPage.open(browser, base);
+  const page = await watched.show("/config");
+  const area = page.locator(".editor textarea");
+  const text = await area.inputValue();
+  await area.fill(
+    text.replace(
+      "{ name: mainland,  domains: [cn], upstream: domestic }",
+      "{ name: mainland,  domains: [cn], upstream: overseas }",
+    ),
+  );
+  await page.getByRole("button", { name: "Preview" }).click();
+  await page.getByText("It breaks an expectation.").waitFor();
+  expect(await page.getByRole("button", { name: "Apply" }).isDisabled()).toBe(true);
+  watched.expectNoFault();
+  await watched.close();
+});
+
 test("an own name is added, answered, and taken back", async () => {
   const watched = await WatchedPage.open(browser, base);
   const page = await watched.show("/house/hosts");
