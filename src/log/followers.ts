@@ -10,6 +10,8 @@ export class Followers {
   readonly #all = new Map<number, { readonly filter: QueryFilter; readonly listener: LiveListener }>();
   /** Called when the first one comes. */
   onFirst: () => void = () => {};
+  /** Called when one has come or gone. */
+  onChange: () => void = () => {};
   #last = 0;
 
   get size(): number {
@@ -21,7 +23,11 @@ export class Followers {
     const id = ++this.#last;
     if (this.#all.size === 0) this.onFirst();
     this.#all.set(id, { filter, listener });
-    return () => void this.#all.delete(id);
+    this.onChange();
+    return () => {
+      this.#all.delete(id);
+      this.onChange();
+    };
   }
 
   list(): readonly FollowerRequest[] {

@@ -188,16 +188,60 @@ export function countEntries(span: EntrySpan): number {
   return count;
 }
 
-/** Parts of a span of at most so many entries each. */
-export function* splitSpan(span: EntrySpan, entries: number): Generator<EntrySpan> {
-  let from = span.from;
-  let count = 0;
-  for (let at = from; at < span.to; ) {
-    at = nextEntry(span, at);
-    if (++count < entries && at < span.to) continue;
-    yield { ...span, from, to: at };
-    from = at;
-    count = 0;
+/** Walks over the queries of a ring, from one position to another. */
+export class RingWalk {
+  /** What was walked over. */
+  position: number;
+  readonly #spans: readonly EntrySpan[];
+  #index = 0;
+  #at = 0;
+
+  constructor(ring: QueryRing, from: number, to: number) {
+    this.position = from;
+    this.#spans = ring.spans(from, to);
+    this.#at = this.#spans[0]?.from ?? 0;
+    this.#pass();
+  }
+
+  /** The id of the next query; infinite after the last. */
+  get nextId(): number {
+    const words = this.#spans[this.#index]?.words;
+    if (words === undefined) return Number.POSITIVE_INFINITY;
+    return (words[this.#at + ENTRY.idHigh] ?? 0) * 2 ** 32 + ((words[this.#at + ENTRY.idLow] ?? 0) >>> 0);
+  }
+
+  /** Walks over the next query, and over at most `count - 1` more that lie beside it and whose ids are not above `limitId`. @returns how many. */
+  take(count: number, limitId: number): { readonly span: EntrySpan; readonly entries: number } | null {
+    const span = this.#spans[this.#index];
+    if (span === undefined) return null;
+    const from = this.#at;
+    let entries = 0;
+    do {
+      this.#move(span, nextEntry(span, this.#at));
+      entries++;
+    } while (entries < count && this.#at < span.to && this.nextId <= limitId && this.#isQuery(span));
+    const to = this.#at;
+    this.#pass();
+    return { span: { ...span, from, to }, entries };
+  }
+
+  #move(span: EntrySpan, to: number): void {
+    this.position = (this.position + to - this.#at) >>> 0;
+    this.#at = Math.min(to, span.to);
+  }
+
+  #isQuery(span: EntrySpan): boolean {
+    return span.words[this.#at + ENTRY.kind] === KIND.query;
+  }
+
+  /** Goes on to the next query. */
+  #pass(): void {
+    for (let span = this.#spans[this.#index]; span !== undefined; span = this.#spans[this.#index]) {
+      while (this.#at < span.to && !this.#isQuery(span)) this.#move(span, nextEntry(span, this.#at));
+      if (this.#at < span.to) return;
+      this.#index++;
+      this.#at = this.#spans[this.#index]?.from ?? 0;
+    }
   }
 }
 

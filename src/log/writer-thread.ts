@@ -6,8 +6,8 @@ import { type Fault, faultOf, quarantine, removeJournal, StoreError } from "./da
 import { EntryReader } from "./entries.ts";
 import { LiveFilters, NO_EVENTS } from "./followers.ts";
 import { ProblemTracker } from "./problems.ts";
-import { copySpan, countEntries, type EntrySpan, QueryRing, splitSpan, TextTable } from "./ring.ts";
-import { decodeRow, storedRowOf } from "./rows.ts";
+import { copySpan, countEntries, type EntrySpan, QueryRing, RingWalk, TextTable } from "./ring.ts";
+import { decodeRow, type Row, storedRowOf } from "./rows.ts";
 import { Store } from "./store.ts";
 import type { CallOutcome, Clearing, Drained, DrainRequest, FeedMemory, WriterCalls } from "./writer.ts";
 
@@ -20,11 +20,11 @@ const NICER = 15;
 /** Entries of one transaction: some milliseconds. */
 const BATCH_ENTRIES = 2048;
 
-/** Memory for entries that cannot be stored, in sizes of the ring: the ring keeps its room, and followers are told of what comes. */
+/** Memory for entries that cannot be stored, in sizes of the first ring: the rings keep its room, and followers are told of what comes. */
 const MAX_ASIDE_RINGS = 4;
 
 const memory: FeedMemory = workerData;
-const ring = new QueryRing(memory.ring);
+const rings = memory.rings.map((each) => new QueryRing(each));
 const reader = new EntryReader(new TextTable(memory.texts));
 const filters = new LiveFilters();
 
@@ -64,15 +64,15 @@ serveThread<WriterCalls>(
 );
 
 function drain({ mode, toldFrom, followers }: DrainRequest): Drained {
-  const { written } = ring;
-  const progress = { taken: ring.taken, entries: 0, stored: 0, due: false };
+  const written = rings.map((ring) => ring.written);
+  const progress = { taken: rings.map(({ taken }) => taken), entries: 0, stored: 0, due: false };
   const fault = mode === "store" ? storeEntries(written, progress) : null;
   if (mode === "discard") discard(written, progress);
   else if (mode === "keep" || fault !== null) setAside(written, progress);
   return {
     ...progress,
     told: written,
-    events: followers.length === 0 ? NO_EVENTS : filters.eventsFor(followers, recordsIn(ring.spans(toldFrom, written))),
+    events: followers.length === 0 ? NO_EVENTS : filters.eventsFor(followers, recordsIn(spansOf(toldFrom, written))),
     aside: aside.reduce((sum, span) => sum + countEntries(span), 0),
     problemRevision: problems?.tracker.revision ?? 0,
     fault,
@@ -81,25 +81,26 @@ function drain({ mode, toldFrom, followers }: DrainRequest): Drained {
 }
 
 interface Progress {
-  taken: number;
+  /** In each ring. */
+  readonly taken: number[];
   /** How many entries were taken from the ring. */
   entries: number;
   stored: number;
   due: boolean;
 }
 
-/** Stores what was put aside, then what is in the ring up to this position. @returns what kept it from going on. */
-function storeEntries(written: number, progress: Progress): Fault | null {
+/** Stores what was put aside, then what is in the rings up to these positions. @returns what kept it from going on. */
+function storeEntries(written: readonly number[], progress: Progress): Fault | null {
   try {
     for (let span = aside[0]; span !== undefined; span = aside[0]) {
-      storeSpan(span, progress);
+      storeRows(reader.rows(span), progress);
       aside.shift();
     }
-    for (const span of ring.spans(progress.taken, written)) {
-      for (const batch of splitSpan(span, BATCH_ENTRIES)) {
-        progress.entries += storeSpan(batch, progress);
-        progress.taken = (progress.taken + batch.to - batch.from) >>> 0;
-      }
+    const walks = rings.map((ring, index) => new RingWalk(ring, progress.taken[index] ?? 0, written[index] ?? 0));
+    for (let batch = takeBatch(walks); batch.entries > 0; batch = takeBatch(walks)) {
+      storeRows(batch.rows, progress);
+      progress.entries += batch.entries;
+      for (const [index, { position }] of walks.entries()) progress.taken[index] = position;
     }
     return null;
   } catch (error) {
@@ -107,29 +108,50 @@ function storeEntries(written: number, progress: Progress): Fault | null {
   }
 }
 
-/** @returns how many entries it has. */
-function storeSpan(span: EntrySpan, progress: Progress): number {
-  const rows = reader.rows(span);
+/** The next rows of all rings in the order of their ids: rows that come in order are added quickest. */
+function takeBatch(walks: readonly RingWalk[]): { readonly rows: readonly Row[]; readonly entries: number } {
+  const rows: Row[] = [];
+  let entries = 0;
+  while (entries < BATCH_ENTRIES) {
+    const [first, second] = walks.toSorted((left, right) => left.nextId - right.nextId);
+    const taken = first?.take(BATCH_ENTRIES - entries, second?.nextId ?? Number.POSITIVE_INFINITY) ?? null;
+    if (taken === null) break;
+    entries += taken.entries;
+    for (const row of reader.rows(taken.span)) rows.push(row);
+  }
+  return { rows, entries };
+}
+
+function storeRows(rows: readonly Row[], progress: Progress): void {
   progress.due = opened().insert(rows) || progress.due;
   progress.stored += rows.length;
   if (problems !== null) for (const row of rows) problems.tracker.add(row);
-  return rows.length;
 }
 
-/** Makes room in a ring that is half full and cannot be stored. What finds no room aside is dropped: the log then shows how the trouble began. */
-function setAside(written: number, progress: Progress): void {
-  if (!ring.isHalfFull) return;
-  for (const span of ring.spans(progress.taken, written)) {
+/** Makes room where a ring is half full and cannot be stored. What finds no room aside is dropped: the log then shows how the trouble began. */
+function setAside(written: readonly number[], progress: Progress): void {
+  if (!rings.some((ring) => ring.isHalfFull)) return;
+  const roomBytes = MAX_ASIDE_RINGS * (rings[0]?.words.byteLength ?? 0);
+  for (const span of spansOf(progress.taken, written)) {
     const used = aside.reduce((sum, { words }) => sum + words.byteLength, 0);
     progress.entries += countEntries(span);
-    if (used + (span.to - span.from) * 4 <= MAX_ASIDE_RINGS * ring.words.byteLength) aside.push(copySpan(span));
+    if (used + (span.to - span.from) * 4 <= roomBytes) aside.push(copySpan(span));
   }
-  progress.taken = written;
+  takeAll(written, progress);
 }
 
-function discard(written: number, progress: Progress): void {
-  for (const span of ring.spans(progress.taken, written)) progress.entries += countEntries(span);
-  progress.taken = written;
+function discard(written: readonly number[], progress: Progress): void {
+  for (const span of spansOf(progress.taken, written)) progress.entries += countEntries(span);
+  takeAll(written, progress);
+}
+
+function takeAll(written: readonly number[], progress: Progress): void {
+  for (const [index, position] of written.entries()) progress.taken[index] = position;
+}
+
+/** The entries of all rings between these positions. */
+function spansOf(from: readonly number[], to: readonly number[]): readonly EntrySpan[] {
+  return rings.flatMap((ring, index) => ring.spans(from[index] ?? 0, to[index] ?? 0));
 }
 
 function recordsIn(spans: readonly EntrySpan[]) {

@@ -6,7 +6,7 @@ import type { QueryFeed } from "./feed.ts";
 import type { FollowerRequest, LiveEvents } from "./followers.ts";
 import type { FoundProblem, ProblemChange } from "./problems.ts";
 import type { LogStatus } from "./record.ts";
-import { countEntries } from "./ring.ts";
+import { countEntries, type QueryRing } from "./ring.ts";
 import { type StoreOptions, type StoreState, TrustedClock } from "./store.ts";
 
 interface WriterSurroundings {
@@ -56,8 +56,8 @@ export class Writer {
   #dropped = 0;
   /** Entries that the thread holds because they could not be stored. */
   #aside = 0;
-  /** What followers have been told of, as a position in the ring. */
-  #told: number;
+  /** What followers have been told of, as a position in each ring. */
+  #told: readonly number[];
   #state: StoreState = { rows: 0, bytes: 0, oldestWallMs: null };
   #opened = false;
   #fault: { readonly fault: Fault; readonly sinceWallMs: number; readonly droppedBefore: number } | null = null;
@@ -89,13 +89,13 @@ export class Writer {
     this.#options = options;
     this.#surroundings = surroundings;
     this.#time = new TrustedClock(clock);
-    const workerData: FeedMemory = { ring: feed.ring.memory, texts: feed.texts.memory };
+    const workerData: FeedMemory = { rings: feed.rings.map(({ memory }) => memory), texts: feed.texts.memory };
     this.#thread = new Thread(THREAD, { clock, deadlineMs: CALL_MS, maxWaiting: 4, workerData });
-    this.#told = feed.ring.written;
+    this.#told = feed.positions();
     feed.listen((isHalfFull) => this.#noticed(isHalfFull));
     // Followers may have come while another log was open.
     feed.followers.onFirst = () => {
-      this.#told = feed.ring.written;
+      this.#told = feed.positions();
       feed.await();
     };
   }
@@ -166,7 +166,7 @@ export class Writer {
   async #close(): Promise<void> {
     const { feed, report } = this.#surroundings;
     feed.listen(null);
-    const { written } = feed.ring;
+    const written = feed.positions();
     if (this.#options !== null) await this.flush(CLOSE_MS.flush);
     this.#ended = true;
     for (const timer of [this.#commit, this.#tell, this.#tidy, this.#retry]) timer?.cancel();
@@ -181,12 +181,8 @@ export class Writer {
   }
 
   /** @returns how many entries there were. */
-  #dropUpTo(position: number): number {
-    const { ring } = this.#surroundings.feed;
-    const isTaken = (position - ring.taken) >>> 0 > (ring.written - ring.taken) >>> 0;
-    if (isTaken) return 0;
-    const dropped = ring.spans(ring.taken, position).reduce((sum, span) => sum + countEntries(span), 0);
-    ring.release(position);
+  #dropUpTo(positions: readonly number[]): number {
+    const dropped = this.#surroundings.feed.rings.reduce((sum, ring, index) => sum + dropUpTo(ring, positions[index] ?? 0), 0);
     this.#settle(0, dropped);
     return dropped;
   }
@@ -208,7 +204,7 @@ export class Writer {
   #noticed(isHalfFull: boolean): void {
     const { clock, feed } = this.#surroundings;
     this.#commit ??= clock.setTimer(() => this.#commitNow(), COMMIT_MS);
-    if (feed.followers.size > 0 && this.#told !== feed.ring.written)
+    if (feed.followers.size > 0 && feed.positions().some((position, index) => position !== this.#told[index]))
       this.#tell ??= clock.setTimer(() => this.#tellNow(), TELL_MS);
     if (isHalfFull) this.#commitNow();
   }
@@ -243,8 +239,7 @@ export class Writer {
   #nextStep(): Step | null {
     if (this.#ended) return null;
     if (this.#options === null) return this.#tellDue || this.#commitDue ? "drain" : null;
-    if (this.#retry !== null)
-      return this.#tellDue || (this.#commitDue && this.#surroundings.feed.ring.isHalfFull) ? "drain" : null;
+    if (this.#retry !== null) return this.#tellDue || (this.#commitDue && this.#surroundings.feed.isHalfFull) ? "drain" : null;
     if (!this.#opened) return "open";
     const drainDue = this.#tellDue || this.#commitDue;
     if (this.#tidyDue && !(drainDue && this.#tidied)) return "tidy";
@@ -284,7 +279,7 @@ export class Writer {
     const mode = this.#options === null ? "discard" : this.#opened && this.#commitDue ? "store" : "keep";
     this.#tellDue = false;
     if (mode !== "keep") this.#commitDue = false;
-    const { written } = feed.ring;
+    const written = feed.positions();
     const drained = await this.#callDrain({ mode, toldFrom: this.#told, followers: feed.followers.list() });
     if ("ended" in drained) {
       this.#dropAside();
@@ -296,7 +291,7 @@ export class Writer {
       return;
     }
     this.#suspect = false;
-    feed.ring.release(drained.taken);
+    for (const [index, ring] of feed.rings.entries()) ring.release(drained.taken[index] ?? 0);
     feed.await();
     this.#told = drained.told;
     // What nobody wants stored is not lost.
@@ -304,7 +299,7 @@ export class Writer {
     else this.#settle(drained.stored, this.#aside + drained.entries - drained.stored - drained.aside);
     this.#aside = drained.aside;
     // A search that waits for all this wants no further call.
-    if (feed.ring.isEmpty && drained.aside === 0) this.#commitDue = false;
+    if (feed.isEmpty && drained.aside === 0) this.#commitDue = false;
     if (drained.state !== null) this.#state = drained.state;
     this.#problemRevision = drained.problemRevision;
     feed.followers.deliver(drained.events);
@@ -315,7 +310,7 @@ export class Writer {
     this.#tidyDue ||= drained.due;
     if (mode === "store") this.#well();
     // What was written meanwhile told nobody.
-    if (!feed.ring.isEmpty) this.#noticed(feed.ring.isHalfFull);
+    if (!feed.isEmpty) this.#noticed(feed.isHalfFull);
   }
 
   async #callDrain(request: DrainRequest): Promise<Drained | { readonly ended: Fault }> {
@@ -404,6 +399,15 @@ export class Writer {
   }
 }
 
+/** @returns how many entries there were. */
+function dropUpTo(ring: QueryRing, position: number): number {
+  const isTaken = (position - ring.taken) >>> 0 > (ring.written - ring.taken) >>> 0;
+  if (isTaken) return 0;
+  const dropped = ring.spans(ring.taken, position).reduce((sum, span) => sum + countEntries(span), 0);
+  ring.release(position);
+  return dropped;
+}
+
 type Step = "open" | "drain" | "tidy";
 
 function threadFault({ message }: ThreadError): Fault {
@@ -437,24 +441,24 @@ export type WriterCalls = {
 
 /** What the thread is given at its beginning. */
 export interface FeedMemory {
-  readonly ring: SharedArrayBuffer;
+  readonly rings: readonly SharedArrayBuffer[];
   readonly texts: SharedArrayBuffer;
 }
 
 export interface DrainRequest {
   /** `store`: entries are stored. `keep`: followers are told, and entries stay where they are as long as there is room. `discard`: nothing is stored at all. */
   readonly mode: "store" | "keep" | "discard";
-  /** The position in the ring from which on followers are told. */
-  readonly toldFrom: number;
+  /** The position in each ring from which on followers are told. */
+  readonly toldFrom: readonly number[];
   readonly followers: readonly FollowerRequest[];
 }
 
-/** What became of entries. Positions are those of the ring: the caller gives back the room before `taken`. */
+/** What became of entries. Positions are those of the rings: the caller gives back the room before `taken`. */
 export interface Drained {
-  readonly taken: number;
+  readonly taken: readonly number[];
   /** How many entries were taken. */
   readonly entries: number;
-  readonly told: number;
+  readonly told: readonly number[];
   readonly events: LiveEvents;
   readonly stored: number;
   /** Entries that were taken and wait in the thread, because the store fails. */

@@ -1,4 +1,5 @@
 import type { Transport } from "../lib/client.ts";
+import { countDuration, HISTOGRAM_SLOTS, type Histogram, readHistogram } from "../lib/histogram.ts";
 import type { RecordSource } from "../log/record.ts";
 
 /** Kinds of actions on queries. An action in the log names types and parameters, so actions themselves are too many to count. */
@@ -49,51 +50,6 @@ const OTHER_ACTION = ACTION_KINDS.indexOf("other");
 /** The index in `ACTION_KINDS` for an action of a record. */
 export function actionIndex(action: string): number {
   return indices.get(action) ?? (/^type6[45]:strip-/.test(action) ? STRIP : OTHER_ACTION);
-}
-
-/** End of the first bucket in microseconds: below the quickest answer of this process. */
-const FIRST_US = 16;
-
-/** Number of buckets with an end. Each ends at twice the end of the one before, the last at 8.4 s; one more bucket takes the rest. */
-const FINITE_BUCKETS = 20;
-
-/** The ends of the buckets in seconds; the last bucket has none. */
-export const BUCKET_ENDS_SECONDS: readonly number[] = Array.from(
-  { length: FINITE_BUCKETS },
-  (_, index) => (FIRST_US * 2 ** index) / 1e6,
-);
-
-/** Slots of one histogram: its buckets, then the sum of all values in milliseconds. */
-const HISTOGRAM_SLOTS = FINITE_BUCKETS + 2;
-
-/** Adds a duration to the histogram that begins at `start`. */
-function observe(slots: Float64Array, start: number, durationMs: number): void {
-  const bucket = bucketOf(durationMs);
-  slots[start + bucket] = (slots[start + bucket] ?? 0) + 1;
-  slots[start + FINITE_BUCKETS + 1] = (slots[start + FINITE_BUCKETS + 1] ?? 0) + durationMs;
-}
-
-/** The bucket of a duration; the end of a bucket belongs to it. */
-export function bucketOf(durationMs: number): number {
-  const quotient = Math.ceil((durationMs * 1000) / FIRST_US) - 1;
-  if (quotient <= 0) return 0;
-  // `clz32` would wrap beyond 32 bits.
-  return quotient >= 2 ** FINITE_BUCKETS ? FINITE_BUCKETS : Math.min(FINITE_BUCKETS, 32 - Math.clz32(quotient));
-}
-
-interface Histogram {
-  /** Number of values up to the end of each bucket; the last element counts all values. */
-  readonly cumulative: readonly number[];
-  readonly sumSeconds: number;
-}
-
-function readHistogram(slots: Float64Array, start: number): Histogram {
-  let total = 0;
-  const cumulative = Array.from({ length: FINITE_BUCKETS + 1 }, (_, index) => {
-    total += slots[start + index] ?? 0;
-    return total;
-  });
-  return { cumulative, sumSeconds: (slots[start + FINITE_BUCKETS + 1] ?? 0) / 1000 };
 }
 
 /** The counted part of a query. */
@@ -157,7 +113,7 @@ export class Counters {
     const source: RecordSource = resolution === null ? (undecided === "fault" ? "failure" : "refused") : resolution.source;
     const query = (transportIndex[client.transport] * SOURCES.length + sourceIndex[source]) * RCODES + (rcode ?? NOTHING_SENT);
     slots[query] = (slots[query] ?? 0) + 1;
-    observe(slots, DURATIONS_AT + answererIndex[source] * HISTOGRAM_SLOTS, endedMs - startedMs);
+    countDuration(slots, DURATIONS_AT + answererIndex[source] * HISTOGRAM_SLOTS, endedMs - startedMs);
     const action = resolution === null ? undecided : resolution.action;
     if (action !== null && action !== "none") {
       const slot = ACTIONS_AT + actionIndex(action);
@@ -167,6 +123,20 @@ export class Counters {
     const { rule } = resolution.decision.context;
     if (rule !== null) this.rules.add(rule);
     if (resolution.route !== null) this.groups.add(resolution.route);
+  }
+
+  /** Counts queries that were answered by repeating the reply to one that was counted by `count`. */
+  countRepeats({ rcode, rule, route }: { rcode: number; rule: string | null; route: string }, times: number): void {
+    const query = (transportIndex.udp * SOURCES.length + sourceIndex.cache) * RCODES + rcode;
+    this.#slots[query] = (this.#slots[query] ?? 0) + times;
+    if (rule !== null) this.rules.add(rule, times);
+    this.groups.add(route, times);
+  }
+
+  /** Adds what another thread has counted of its answers from the cache: the slots of a histogram (`lib/histogram.ts`), or how much they grew. */
+  addCacheDurations(grown: Float64Array): void {
+    const start = DURATIONS_AT + answererIndex.cache * HISTOGRAM_SLOTS;
+    for (const [index, count] of grown.entries()) this.#slots[start + index] = (this.#slots[start + index] ?? 0) + count;
   }
 
   /** Every combination that was counted. */
@@ -215,9 +185,9 @@ export class LabelledCounts {
     this.#counts = Float64Array.from([OTHER_LABEL, ...used], (label) => before.get(label) ?? 0);
   }
 
-  add(label: string): void {
+  add(label: string, times = 1): void {
     const index = this.#indices.get(label) ?? 0;
-    this.#counts[index] = (this.#counts[index] ?? 0) + 1;
+    this.#counts[index] = (this.#counts[index] ?? 0) + times;
   }
 
   /** All labels in use, and `other` if its count is above zero. */

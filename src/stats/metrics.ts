@@ -3,8 +3,9 @@
 // control/control.ts renders the text for `GET /metrics`. counters.ts counts queries as they end; process.ts watches the process and the
 // reloads; the other numbers come from the objects that hold them.
 
+import { BUCKET_ENDS_SECONDS } from "../lib/histogram.ts";
 import type { LogStatus } from "../log/record.ts";
-import { ANSWERERS, BUCKET_ENDS_SECONDS, type Counters } from "./counters.ts";
+import { ANSWERERS, type Counters } from "./counters.ts";
 import type { ProcessStats, ReloadStats } from "./process.ts";
 
 /** All numbers at this moment. */
@@ -137,7 +138,7 @@ const HELP = {
   fenliu_log_bytes: "Size of the store.",
   fenliu_log_oldest_timestamp_seconds: "When the oldest record in the store came.",
   fenliu_udp_in_flight: "UDP queries whose answer is awaited.",
-  fenliu_udp_unsent_total: "UDP replies that could not be sent.",
+  fenliu_udp_unsent_total: "UDP replies that could not be sent, and UDP queries that found no room.",
   fenliu_connections: "Open connections of clients.",
   fenliu_connections_refused_total: "Connections closed at once: there were too many, or the client is not in `access.clients`.",
   fenliu_connections_evicted_total: "Idle connections closed because all places were taken.",

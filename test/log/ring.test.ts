@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { EntryReader } from "../../src/log/entries.ts";
 import { QueryFeed } from "../../src/log/feed.ts";
 import type { QueryRecord } from "../../src/log/record.ts";
-import { copySpan, countEntries, ENTRY, KIND, QueryRing, splitSpan, TextTable } from "../../src/log/ring.ts";
+import { copySpan, countEntries, ENTRY, KIND, nextEntry, QueryRing, RingWalk, TextTable } from "../../src/log/ring.ts";
 import { decodeRow, type Row, storedRowOf } from "../../src/log/rows.ts";
 import { append } from "./entries.ts";
 import { record, SOME_WALL_MS } from "./records.ts";
@@ -129,7 +129,7 @@ describe("a ring", () => {
     }
   });
 
-  test("splits a span into parts, and copies it, without losing an entry", () => {
+  test("is copied and walked over in parts, without losing an entry", () => {
     const feed = new QueryFeed(64 * 1024);
     append(
       feed,
@@ -137,9 +137,50 @@ describe("a ring", () => {
     );
     const [span] = feed.ring.spans(0, feed.ring.written);
     if (span === undefined) throw new Error("nothing was written");
-    expect([...splitSpan(span, 10)].map(countEntries)).toEqual([10, 10, 5]);
+    const walk = new RingWalk(feed.ring, 0, feed.ring.written);
+    const parts = Array.from({ length: 4 }, () => walk.take(10, FIRST + 100));
+    expect(parts.map((part) => part?.entries)).toEqual([10, 10, 5, undefined]);
+    expect(parts.map((part) => (part === null ? 0 : countEntries(part.span)))).toEqual([10, 10, 5, 0]);
     expect(new EntryReader(feed.texts).rows(copySpan(span))).toEqual(new EntryReader(feed.texts).rows(span));
   });
+});
+
+test("a walk over rings takes their queries in the order of their ids, and ends where the rings do", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.boolean(), fc.nat(5)), { maxLength: 60 }),
+      fc.integer({ min: 1, max: 9 }),
+      (steps, count) => {
+        const rings = [new QueryRing(2048), new QueryRing(2048)] as const;
+        const ids: number[] = [];
+        // Entries of uneven sizes, some of which were taken before: the rings go round.
+        for (const [index, [isSecond, extra]] of steps.entries()) {
+          const ring = rings[isSecond ? 1 : 0];
+          const length = ENTRY.words + 2 * extra;
+          let at = ring.reserve(length);
+          if (at < 0) {
+            ids.splice(0, ids.length, ...ids.filter((id) => steps[id]?.[0] !== isSecond));
+            ring.release(ring.written);
+            at = ring.reserve(length);
+          }
+          ring.words.set([length, KIND.query, 0, index], at);
+          ring.publish(length);
+          ids.push(index);
+        }
+        const walks = rings.map((ring) => new RingWalk(ring, ring.taken, ring.written));
+        const walked: number[] = [];
+        while (walked.length < ids.length) {
+          const [first, second] = walks.toSorted((left, right) => left.nextId - right.nextId);
+          const taken = first?.take(count, second?.nextId ?? 0) ?? expect.unreachable();
+          expect(taken.entries).toBe(countEntries(taken.span));
+          for (let at = taken.span.from; at < taken.span.to; at = nextEntry(taken.span, at))
+            walked.push(taken.span.words[at + ENTRY.idLow] ?? -1);
+        }
+        expect(walked).toEqual(ids);
+        expect(walks.map(({ position }) => position)).toEqual(rings.map(({ written }) => written));
+      },
+    ),
+  );
 });
 
 describe("words that nobody wrote", () => {

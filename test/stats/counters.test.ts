@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { ACTION_KINDS, actionIndex, BUCKET_ENDS_SECONDS, bucketOf, Counters, LabelledCounts } from "../../src/stats/counters.ts";
+import { BUCKET_ENDS_SECONDS, bucketOf } from "../../src/lib/histogram.ts";
+import { ACTION_KINDS, actionIndex, Counters, LabelledCounts } from "../../src/stats/counters.ts";
 
 const sources = ["hosts", "special", "rule", "cache", "stale", "upstream", "failure"] as const;
 const query = fc.record({
