@@ -44,6 +44,8 @@ export class Access {
   #admitted: Clients;
   #exempt: Clients;
   #timer: Timer | null = null;
+  /** Called when other clients may ask than before. */
+  onChange: () => void = () => {};
 
   constructor(options: AccessOptions, parts: AccessParts) {
     this.#options = options;
@@ -69,6 +71,12 @@ export class Access {
   /** Whether the client may ask at all. Counts nothing. */
   allows({ address, clientId }: Pick<Client, "address" | "clientId">): boolean {
     return this.#isAdmitted(this.#visitors.get(address) ?? this.#addVisitor(address), clientId);
+  }
+
+  /** Whether a client at this address may ask as fast as it likes: nothing needs to be counted. */
+  isUnlimited(address: string): boolean {
+    const visitor = this.#visitors.get(address) ?? this.#addVisitor(address);
+    return visitor.admitted && (this.#buckets === null || visitor.exempt);
   }
 
   /** Whether a client at this address may ask anything, by its address or by a client id that it has yet to tell. */
@@ -113,6 +121,7 @@ export class Access {
     this.#admitted = clientsOf(this.#options.clients, prefixes);
     this.#exempt = clientsOf(this.#options.rateLimit?.exempt ?? [], prefixes);
     this.#visitors.clear();
+    this.onChange();
   }
 }
 

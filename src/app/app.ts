@@ -10,6 +10,7 @@ import { type Administration, openAdministration } from "../control/administrati
 import { VersionKeeping, type Versions } from "../control/history.ts";
 import { type HostsChange, withReports } from "../control/hosts.ts";
 import { QueryRecorder, RecordKeeping } from "../control/recorder.ts";
+import type { RepeatedReplies } from "../control/replies.ts";
 import type { AddressUpdate } from "../ddns/options.ts";
 import { DdnsService } from "../ddns/update.ts";
 import { DeviceNames } from "../devices/device-names.ts";
@@ -17,7 +18,7 @@ import type { Clock, Timer } from "../lib/clock.ts";
 import { SerialQueue } from "../lib/serial-queue.ts";
 import { type BoundEndpoints, type Listeners, openListeners } from "../listen/listeners.ts";
 import type { CertificateStatus } from "../listen/tls.ts";
-import type { ListenEvent } from "../listen/types.ts";
+import type { ListenEvent, UdpMemory } from "../listen/types.ts";
 import { listCacheOf } from "../lists/cache.ts";
 import { ListRefresher } from "../lists/refresher.ts";
 import type { UpdateResult } from "../lists/update.ts";
@@ -65,6 +66,7 @@ export class App implements Serving {
   #state: ServerState;
   #sinceWallMs: number;
   #listeners: Listeners | null = null;
+  #replies: RepeatedReplies | null = null;
   #records: RecordKeeping | null = null;
   #listRefresher: ListRefresher | null = null;
   /** null = the configuration names no router. */
@@ -120,18 +122,39 @@ export class App implements Serving {
     this.recorder.expect(config);
     // The query log opens after the listeners, so that no answer waits for the store. Until then queries wait to be recorded.
     this.recorder.use(queries);
-    const report = ({ kind, ...details }: ListenEvent) => this.#report(LISTEN_EVENTS[kind], details);
+    const report = ({ kind, ...details }: ListenEvent) => {
+      if (kind === "udpUnbatched") this.#replies = null;
+      this.#report(LISTEN_EVENTS[kind], details);
+    };
     const handler = {
       ...handlerFor(this, log),
       update: async (update: AddressUpdate) => (this.#state.config.ddns.onDoh ? await this.ddns.update(update) : null),
     };
-    this.#listeners = await openListeners(config, handler, { clock, report });
+    const udp = config.listen.batch === "auto" ? { udp: this.#openReplies() } : {};
+    this.#listeners = await openListeners(config, handler, { clock, report, ...udp });
     this.#records = await RecordKeeping.open(queries, { recorder: this.recorder, clock, log });
     this.#versions.use(this.#state);
     this.#listRefresher = await this.#openListRefresher(this.#state);
     this.#router = await this.#openRouter(config);
     this.#names = await this.#openNames(config);
     this.#administration = await openAdministration(this, { clock, log, report: this.#report });
+  }
+
+  #openReplies(): UdpMemory {
+    const { feed } = this.recorder;
+    this.#replies = this.recorder.openReplies();
+    this.#replies.use(this.#state);
+    return { replies: this.#replies.table.memory, log: feed.rings[1].memory, called: () => feed.called() };
+  }
+
+  /** The replies that a thread repeats; null = there is no such thread. */
+  get replies(): RepeatedReplies | null {
+    return this.#replies;
+  }
+
+  /** Why UDP is answered a query at a time although it need not be; null = it is not. */
+  udpUnbatched(): string | null {
+    return opened(this.#listeners).udpUnbatched();
   }
 
   /** The state that answers at the moment. */
@@ -321,6 +344,7 @@ export class App implements Serving {
     const state = withPauses(unpaused, this.pauses);
     if (state.version !== this.#state.version) this.#router?.noteChange();
     this.#state = state;
+    this.#replies?.use(state);
     this.#sinceWallMs = this.#dependencies.clock.wallMs();
     this.#versions.use(state);
     this.#administration?.use(state);
@@ -390,6 +414,7 @@ export class App implements Serving {
 const LISTEN_EVENTS: Readonly<Record<ListenEvent["kind"], string>> = {
   certificateReloaded: "the renewed certificate is in use",
   certificateRefused: "the renewed certificate cannot be used: the one before serves on",
+  udpUnbatched: "UDP is answered a query at a time",
   certificateDoubtful: "some clients will not accept the certificate",
   localAddressSkipped: "an address of this host is not listened on",
   socketError: "a socket failed",

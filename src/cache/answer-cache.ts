@@ -14,6 +14,7 @@ import { BlockStore } from "./blocks.ts";
 import {
   type CacheEntry,
   type CacheStats,
+  type EntryCopies,
   entryBytes,
   type Held,
   type Inspected,
@@ -39,6 +40,8 @@ import type { CacheOptions, StaleOptions } from "./options.ts";
  * How fresh an answer is depends on the rule of the query: callers ask `freshness` at each hit.
  */
 export class AnswerCache {
+  /** Told of what becomes of entries; null = nobody repeats answers. */
+  copies: EntryCopies | null = null;
   #stale: StaleOptions | null;
   readonly #clock: Clock;
   readonly #blocks = new BlockStore();
@@ -79,6 +82,18 @@ export class AnswerCache {
   peek(key: CacheKey): Held | null {
     const entry = this.#find(key);
     return entry === null ? null : this.#held(entry);
+  }
+
+  /** Whether this is still what the cache holds: `Held.entry`. */
+  isHeld(entry: CacheEntry): boolean {
+    return this.#byKey.get(entry.key) === entry;
+  }
+
+  /** Counts uses of an entry that the cache was not asked for. */
+  noteUses(entry: CacheEntry, uses: number): void {
+    entry.visited = true;
+    entry.hits += uses;
+    this.#segmentOf(entry.outcome).hits += uses;
   }
 
   /**
@@ -203,6 +218,7 @@ export class AnswerCache {
   }
 
   stats(): CacheStats {
+    this.copies?.settleAll();
     return {
       hits: this.#positive.hits + this.#negative.hits,
       misses: this.#misses,
@@ -309,7 +325,7 @@ export class AnswerCache {
 
   #makeRoom(segment: Segment, bytes: number, nowMs: number): void {
     while (segment.bytes + bytes > segment.budgetBytes) {
-      const victim = segment.victim(nowMs);
+      const victim = segment.victim(nowMs, this.copies);
       if (victim === null) return;
       if (nowMs < victim.uselessAtMs) segment.evictions++;
       this.#drop(victim);
@@ -342,6 +358,7 @@ export class AnswerCache {
   }
 
   #drop(entry: CacheEntry): void {
+    this.copies?.withdraw(entry);
     this.#byKey.delete(entry.key);
     this.#names.remove(entry);
     this.#segmentOf(entry.outcome).remove(entry);
@@ -353,10 +370,12 @@ export class AnswerCache {
   }
 
   #held(entry: CacheEntry): Held {
+    this.copies?.settle(entry);
     const { storedAtMs, advertisedUntilMs, hits, volatile, synthesized, lastRefreshFailureAtMs, renewalAtMs, filterFingerprint } =
       entry;
     const answer = readAnswer(this.#blocks, entry);
     return {
+      entry,
       answer,
       storedAtMs,
       advertisedUntilMs,

@@ -25,6 +25,8 @@ interface EntryNotes {
 
 /** An answer as the cache gives it out. */
 export interface Held extends Readonly<EntryNotes> {
+  /** Where it is held, for `AnswerCache.isHeld` and `noteUses`. */
+  readonly entry: CacheEntry;
   /** As it came from upstream. An NXDOMAIN may carry a question for another type than was looked up (RFC 2308 §5). */
   readonly answer: Answer;
 }
@@ -45,6 +47,15 @@ export interface CacheEntry extends EntryNotes {
   visited: boolean;
   older: CacheEntry | null;
   newer: CacheEntry | null;
+}
+
+/** Those who give out answers of entries without asking the cache (`replies/`). They call `AnswerCache.noteUses`. */
+export interface EntryCopies {
+  /** The entry is gone, and what was made from it must not be given any more. */
+  withdraw(entry: CacheEntry): void;
+  /** Uses of this entry are to be noted now. */
+  settle(entry: CacheEntry): void;
+  settleAll(): void;
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { CacheEntry } from "./entry.ts";
+import type { CacheEntry, EntryCopies } from "./entry.ts";
 
 /**
  * A share of the budget and its entries, in the order in which they came. SIEVE chooses the entry to evict: a hand walks from the oldest entry to the
@@ -39,11 +39,11 @@ export class Segment {
   }
 
   /** The entry to evict next; null = the segment is empty. Useless entries go first, if a short look finds one. */
-  victim(nowMs: number): CacheEntry | null {
+  victim(nowMs: number, copies: EntryCopies | null): CacheEntry | null {
     const useless = this.#sweep(nowMs);
     if (useless !== null) return useless;
     let entry = this.#hand ?? this.#oldest;
-    while (entry?.visited && nowMs < entry.uselessAtMs) {
+    while (entry !== null && isInUse(entry, nowMs, copies)) {
       entry.visited = false;
       entry = entry.newer ?? this.#oldest;
     }
@@ -61,6 +61,11 @@ export class Segment {
     }
     return null;
   }
+}
+
+function isInUse(entry: CacheEntry, nowMs: number, copies: EntryCopies | null): boolean {
+  copies?.settle(entry);
+  return entry.visited && nowMs < entry.uselessAtMs;
 }
 
 /** With so many looks for each eviction a full segment is searched many times before all its entries have been replaced once. */

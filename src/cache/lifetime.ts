@@ -124,7 +124,7 @@ interface PrefetchTerms {
 }
 
 /** Whether a hit should start a renewal: for positives, and for NODATA of a name with another type, because browsers ask for both. */
-export function shouldPrefetch(held: Held, { limits, nowMs, nameLives }: PrefetchTerms): boolean {
+export function shouldPrefetch(held: Omit<Held, "entry">, { limits, nowMs, nameLives }: PrefetchTerms): boolean {
   if (held.volatile || held.hits < PREFETCH.minHits) return false;
   // A renewal that failed, or whose answer was refused, is not tried again at once (RFC 9520 §3.2).
   if (held.renewalAtMs !== null && nowMs - held.renewalAtMs < limits.negative.failureSeconds * 1000) return false;
@@ -133,4 +133,10 @@ export function shouldPrefetch(held: Held, { limits, nowMs, nameLives }: Prefetc
   if (elapsedMs < lifeMs * (1 - PREFETCH.lastPart) || elapsedMs >= lifeMs) return false;
   const outcome = outcomeOf(held.answer);
   return outcome === "positive" || (outcome === "nodata" && nameLives());
+}
+
+/** For how many milliseconds after its coming the answer can be given without any further step: until it may be renewed, else until it expires. */
+export function undisturbedMs(held: Aging, limits: LifetimeLimits, prefetch: boolean): number {
+  const lifeMs = lifetimeSeconds(held.answer, limits) * 1000;
+  return prefetch && !held.volatile ? lifeMs * (1 - PREFETCH.lastPart) : lifeMs;
 }

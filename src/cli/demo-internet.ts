@@ -100,7 +100,16 @@ export function openDemoUpstream(
     answerJson: () => Promise.resolve({ kind: "bad", text: "the demonstration's upstreams speak DNS only" }),
   };
   const dns = [{ address: "127.0.0.1", port: 0 }];
-  const listen = { dns, tls: [], https: [], http: [], admin: null, dohPath: "/dns-query", proxyProtocol: [] };
+  const listen = {
+    dns,
+    tls: [],
+    https: [],
+    http: [],
+    admin: null,
+    dohPath: "/dns-query",
+    proxyProtocol: [],
+    batch: "off",
+  } as const;
   return openListeners({ listen, tls: null, trustedProxies: [] }, handler, { clock });
 }
 

@@ -4,6 +4,7 @@ import type { Endpoint, ListenOptions, TlsOptions } from "../listen/options.ts";
 import type { ConfigReader, Located, SourceLocation } from "./reading.ts";
 import {
   key,
+  keyword,
   object,
   oneOrMany,
   optional,
@@ -44,6 +45,11 @@ export const listenShape = object("a map of listeners", {
   ]),
   admin: key(withPlace(orNull(endpoint)), "API, metrics and dashboard; null switches them off.", "127.0.0.1:9080"),
   dohPath: key(dohPath, "Path of DoH. A client may add its id: /dns-query/tv.", "/dns-query"),
+  batch: key(
+    keyword("auto", "off"),
+    "auto: on Linux a thread reads UDP in batches and repeats replies from the cache; off: the main thread answers each query.",
+    "auto",
+  ),
   proxyProtocol: key(
     oneOrMany(network),
     "Proxies whose PROXY header (v1 or v2) tells the client's address, on the stream listeners.",

@@ -110,6 +110,8 @@ export interface Server {
   pause(rules: readonly string[], client: string | null, forMs: number): Promise<RulePause>;
   /** @returns whether there was such a pause. @throws ServerStateError */
   endPause(id: string): Promise<boolean>;
+  /** Why UDP is answered a query at a time although it need not be; null = it is not. */
+  udpUnbatched(): string | null;
   /** null = no listener speaks TLS. */
   certificate(): CertificateStatus | null;
   /** @throws ServerStateError */
@@ -361,7 +363,9 @@ export class ServerControl implements Control {
   readiness(): Readiness {
     const certificate = certificateProblems(this.#server.certificate(), this.#clock.wallMs());
     const { ready, problems } = readinessOf(this.#state, this.queries.status());
-    return { ready, problems: [...problems, ...certificate] };
+    const reason = this.#server.udpUnbatched();
+    const udp = reason === null ? [] : [`UDP is answered a query at a time: ${reason}`];
+    return { ready, problems: [...problems, ...certificate, ...udp] };
   }
 
   health(): Health {

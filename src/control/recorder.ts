@@ -4,16 +4,18 @@ import { isRejection } from "../dns/query.ts";
 import type { Clock } from "../lib/clock.ts";
 import { explainWriteError } from "../lib/files.ts";
 import { unreachable } from "../lib/unreachable.ts";
-import { QueryFeed } from "../log/feed.ts";
+import { QueryFeed, type ThreadCall } from "../log/feed.ts";
 import type { OperationsLog } from "../log/operations.ts";
 import type { QueryLogOptions } from "../log/options.ts";
 import { QueryLog } from "../log/query-log.ts";
 import { RecordIds } from "../log/record-ids.ts";
 import type { LogEvent } from "../log/writer.ts";
+import { HEADER, LOG_CALL } from "../replies/layout.ts";
 import { MAX_ALIASES } from "../rules/decision.ts";
 import { type QueryEvent, type QueryObserver, rcodeSent, undecidedEnding } from "../server/query-event.ts";
 import { Counters } from "../stats/counters.ts";
 import { EntryWriter } from "./records.ts";
+import { RepeatedReplies } from "./replies.ts";
 
 /** How long the difference between the two clocks is taken as it was: clocks are set seldom. */
 const CLOCK_MS = 1000;
@@ -23,13 +25,15 @@ const CLOCK_MS = 1000;
  * `log.queries.clients` are applied before. What finds no room is dropped and counted.
  */
 export class QueryRecorder implements QueryObserver {
-  readonly counters = new Counters();
   readonly feed: QueryFeed;
   readonly #clock: Clock;
   readonly #report: (error: unknown) => void;
   readonly #writer: EntryWriter;
   readonly #terms: { readonly ids: RecordIds; clients: QueryLogOptions["clients"]; wallOffsetMs: number };
+  readonly #counters = new Counters();
   #isStored = false;
+  /** null = no other thread answers. */
+  #replies: RepeatedReplies | null = null;
   /** When `wallOffsetMs` was found. */
   #offsetAtMs = Number.NEGATIVE_INFINITY;
 
@@ -42,31 +46,64 @@ export class QueryRecorder implements QueryObserver {
     this.#terms = { ids: new RecordIds(), clients: "full", wallOffsetMs: 0 };
   }
 
+  /** What was counted up to now. */
+  get counters(): Counters {
+    this.#replies?.settle();
+    return this.#counters;
+  }
+
+  /** Lets another thread repeat replies: it counts and records what it answers. To be called once. */
+  openReplies(): RepeatedReplies {
+    const terms = this.#terms;
+    const replies = new RepeatedReplies({ counters: this.#counters, writer: this.#writer, clients: () => terms.clients });
+    const { header } = replies.table;
+    this.feed.use({
+      written: () => Atomics.load(header, HEADER.logWritten),
+      await: (call) => void Atomics.store(header, HEADER.logAwaited, LOG_CALLS[call]),
+    });
+    this.feed.followers.onChange = () => this.#tellThread();
+    this.#replies = replies;
+    this.#tellThread();
+    return replies;
+  }
+
   /** Goes by these options from the next query on. Entries wait in the feed where the log is not open yet. */
   use({ enabled, clients }: Pick<QueryLogOptions, "enabled" | "clients">): void {
     this.#isStored = enabled;
+    const showsOthers = clients !== this.#terms.clients;
     this.#terms.clients = clients;
+    if (showsOthers) this.#replies?.forgetClients();
+    this.#tellThread();
   }
 
   /** Rules and groups are counted apart from now on as this configuration names them. */
   expect({ rules, upstreams }: Pick<Config, "rules" | "upstreams">): void {
-    this.counters.rules.use(rules.filter(({ action }) => action !== null).map(({ name }) => name));
-    this.counters.groups.use(upstreams.groups.map(({ name }) => name));
+    this.#replies?.settle();
+    this.#counters.rules.use(rules.filter(({ action }) => action !== null).map(({ name }) => name));
+    this.#counters.groups.use(upstreams.groups.map(({ name }) => name));
   }
 
   observe(noted: QueryEvent): void {
-    this.counters.count(noted, rcodeSent(noted), noted.resolution === null ? undecidedEnding(noted) : null);
-    if (!this.#isStored && this.feed.followers.size === 0) return;
+    this.#counters.count(noted, rcodeSent(noted), noted.resolution === null ? undecidedEnding(noted) : null);
+    if (!this.#isWanted()) return;
     try {
       if (isExcludedFromLog(noted)) return;
       if (noted.endedMs - this.#offsetAtMs > CLOCK_MS) this.#readClocks(noted.endedMs);
       if (this.#writer.write(noted, this.#terms)) this.feed.published();
-      else this.counters.recordsDropped++;
+      else this.#counters.recordsDropped++;
     } catch (error) {
       // A bug, in what nobody waits for: one record is worth less than the answer.
-      this.counters.recordsDropped++;
+      this.#counters.recordsDropped++;
       this.#report(error);
     }
+  }
+
+  #isWanted(): boolean {
+    return this.#isStored || this.feed.followers.size > 0;
+  }
+
+  #tellThread(): void {
+    if (this.#replies !== null) Atomics.store(this.#replies.table.header, HEADER.logWanted, this.#isWanted() ? 1 : 0);
   }
 
   #readClocks(nowMs: number): void {
@@ -74,6 +111,12 @@ export class QueryRecorder implements QueryObserver {
     this.#terms.wallOffsetMs = this.#clock.wallMs() - this.#clock.now();
   }
 }
+
+const LOG_CALLS: Readonly<Record<ThreadCall, number>> = {
+  never: LOG_CALL.none,
+  "when there is something": LOG_CALL.any,
+  "when it is half full": LOG_CALL.halfFull,
+};
 
 interface RecordKeepingParts {
   readonly recorder: QueryRecorder;

@@ -58,6 +58,8 @@ export class EntryWriter {
   readonly #texts: TextTable;
   readonly #shown = new Map<string, string>();
   #shownAs: QueryLogOptions["clients"] = "full";
+  /** What `describe` found: the words `ENTRY.flags` to `ENTRY.editTo`. */
+  readonly #described = new Int32Array(ENTRY.editTo - ENTRY.flags + 1);
   /** What `#findTtlEdit` found. */
   #editFrom = 0;
   #editTo = 0;
@@ -69,19 +71,12 @@ export class EntryWriter {
 
   /** @returns whether there was room. */
   write(event: QueryEvent, { ids, clients, wallOffsetMs }: EntryTerms): boolean {
-    const { state, client, parsed, resolution, rendered, startedMs, endedMs } = event;
-    const texts = this.#texts;
+    const { client, parsed, resolution, rendered, startedMs, endedMs } = event;
     const name = nameOf(parsed);
     const address = clients === "full" ? client.address : this.#clientShown(client.address, clients);
     const clientId = clients === "none" || client.clientId === null ? "" : client.clientId;
     const reply = rendered?.wire ?? NO_BYTES;
-    const undecided = resolution === null ? undecidedEnding(event) : null;
-    const match = resolution?.decision.context.match ?? null;
-    const action = texts.numberOf(resolution?.action ?? undecided);
-    const rule = texts.numberOf(resolution?.decision.context.rule ?? null);
-    const list = texts.numberOf(match === null ? null : match.set.list);
-    const route = texts.numberOf(resolution?.route ?? null);
-    const version = texts.numberOf(state.version);
+    const described = this.describe(event);
     const extraWords = resolution === null ? 0 : extraWordsOf(resolution);
     const bytes = (name?.length ?? 0) + address.length + clientId.length + reply.length;
     // Entries have an even length.
@@ -90,10 +85,8 @@ export class EntryWriter {
     if (extraWords > 0 && resolution !== null) this.#addTexts(resolution);
     const at = this.#ring.reserve(length);
     if (at < 0) return false;
-    const ttlEdit = resolution === null ? 0 : this.#findTtlEdit(resolution);
     const arrivedWallMs = Math.round(startedMs + wallOffsetMs);
     const id = ids.next(arrivedWallMs);
-    const source = resolution?.source ?? (undecided === "fault" ? "failure" : "refused");
     const { words } = this.#ring;
     words[at + ENTRY.length] = length;
     words[at + ENTRY.kind] = KIND.query;
@@ -101,24 +94,7 @@ export class EntryWriter {
     words[at + ENTRY.idLow] = id;
     words[at + ENTRY.lagMs] = wallMsOf(id) - arrivedWallMs;
     words[at + ENTRY.durationUs] = Math.min(0xffff_ffff, Math.round((endedMs - startedMs) * 1000));
-    words[at + ENTRY.flags] =
-      (TRANSPORTS.indexOf(client.transport) << FLAGS.transport.shift) |
-      (HTTP_VERSIONS.indexOf(client.http) << FLAGS.http.shift) |
-      (METHODS.indexOf(client.method) << FLAGS.method.shift) |
-      (SOURCES.indexOf(source) << FLAGS.source.shift) |
-      (ttlEdit << FLAGS.ttlEdit.shift) |
-      (rendered === null ? 0 : FLAGS.sent) |
-      (isNegative(resolution?.answer ?? null) ? FLAGS.negative : 0) |
-      (name === null ? 0 : FLAGS.question);
-    words[at + ENTRY.type] = typeOf(parsed);
-    words[at + ENTRY.action] = action;
-    words[at + ENTRY.rule] = rule;
-    words[at + ENTRY.list] = list;
-    words[at + ENTRY.line] = match === null || list === 0 ? -1 : match.set.lineOf(match.found);
-    words[at + ENTRY.route] = route;
-    words[at + ENTRY.version] = version;
-    words[at + ENTRY.editFrom] = this.#editFrom;
-    words[at + ENTRY.editTo] = this.#editTo;
+    for (let word = 0; word < described.length; word++) words[at + ENTRY.flags + word] = described[word] ?? 0;
     words[at + ENTRY.nameAndClientBytes] = (name?.length ?? 0) | (address.length << 16);
     words[at + ENTRY.clientIdBytesAndExtraWords] = clientId.length | (extraWords << 16);
     words[at + ENTRY.replyBytes] = reply.length;
@@ -130,6 +106,39 @@ export class EntryWriter {
     this.#ring.bytes.set(reply, position);
     this.#ring.publish(length);
     return true;
+  }
+
+  /**
+   * The words `ENTRY.flags` to `ENTRY.editTo` of an entry: what a repetition of the same reply has in common with it. Valid until the next call.
+   */
+  describe(event: QueryEvent): Int32Array {
+    const { state, client, parsed, resolution, rendered } = event;
+    const texts = this.#texts;
+    const undecided = resolution === null ? undecidedEnding(event) : null;
+    const match = resolution?.decision.context.match ?? null;
+    const list = texts.numberOf(match === null ? null : match.set.list);
+    const source = resolution?.source ?? (undecided === "fault" ? "failure" : "refused");
+    const ttlEdit = resolution === null ? 0 : this.#findTtlEdit(resolution);
+    const words = this.#described;
+    words[0] =
+      (TRANSPORTS.indexOf(client.transport) << FLAGS.transport.shift) |
+      (HTTP_VERSIONS.indexOf(client.http) << FLAGS.http.shift) |
+      (METHODS.indexOf(client.method) << FLAGS.method.shift) |
+      (SOURCES.indexOf(source) << FLAGS.source.shift) |
+      (ttlEdit << FLAGS.ttlEdit.shift) |
+      (rendered === null ? 0 : FLAGS.sent) |
+      (isNegative(resolution?.answer ?? null) ? FLAGS.negative : 0) |
+      (nameOf(parsed) === null ? 0 : FLAGS.question);
+    words[ENTRY.type - ENTRY.flags] = typeOf(parsed);
+    words[ENTRY.action - ENTRY.flags] = texts.numberOf(resolution?.action ?? undecided);
+    words[ENTRY.rule - ENTRY.flags] = texts.numberOf(resolution?.decision.context.rule ?? null);
+    words[ENTRY.list - ENTRY.flags] = list;
+    words[ENTRY.line - ENTRY.flags] = match === null || list === 0 ? -1 : match.set.lineOf(match.found);
+    words[ENTRY.route - ENTRY.flags] = texts.numberOf(resolution?.route ?? null);
+    words[ENTRY.version - ENTRY.flags] = texts.numberOf(state.version);
+    words[ENTRY.editFrom - ENTRY.flags] = this.#editFrom;
+    words[ENTRY.editTo - ENTRY.flags] = this.#editTo;
+    return words;
   }
 
   /** Texts of one byte a character: short ones are written quicker so than by a call into the runtime. */

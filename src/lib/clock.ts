@@ -8,6 +8,8 @@ export interface Clock {
   readonly wallMs: () => number;
   /** Calls `run` once after `delayMs`. A pending timer does not keep the process alive. */
   readonly setTimer: (run: () => void, delayMs: number) => Timer;
+  /** Where other threads read a clock that is not the system's: `now` and `wallMs` as two Float64. */
+  readonly shared?: SharedArrayBuffer;
 }
 
 export interface Timer {

@@ -2,7 +2,7 @@
  * The listeners for DNS: bytes from sockets to the `Handler`, and its replies back. `app/` opens them, one set for each configuration of
  * section `listen`; the API has a server of its own (`admin/`).
  *
- * Reading order: `types.ts`; here; `udp.ts`; `tcp.ts` (accept, PROXY header) with `connection-table.ts` (all open connections), then what serves an
+ * Reading order: `types.ts`; here; `udp.ts` (a query at a time, anywhere); `udp-batch.ts` with `udp-thread.ts` and `socket-calls.ts` (a thread that repeats replies, on Linux); `tcp.ts` (accept, PROXY header) with `connection-table.ts` (all open connections), then what serves an
  * accepted connection: `tls.ts` (with `certificate.ts`), `dns-stream.ts` (DNS over TCP and TLS), `doh.ts` and `body.ts` (DoH of any HTTP version) under `http1.ts` and `http2-connection.ts`;
  * `http2/` is HTTP/2 itself, `session.ts` first. `client-address.ts` finds out who asks.
  */
@@ -22,14 +22,26 @@ import { LISTEN_LIMITS, type ListenLimits } from "./limits.ts";
 import type { Endpoint, ListenOptions, TlsOptions } from "./options.ts";
 import { beginsLike, readStartWithin, StreamListener } from "./tcp.ts";
 import { type CertificateStatus, TlsAcceptor, TlsFiles } from "./tls.ts";
-import type { Connection, Handler, ListenCounters, ListenEvent, ListenServices, Peer, ServeConnection } from "./types.ts";
+import type {
+  Connection,
+  Handler,
+  ListenCounters,
+  ListenEvent,
+  ListenServices,
+  Peer,
+  ServeConnection,
+  UdpMemory,
+} from "./types.ts";
 import { UdpListener } from "./udp.ts";
+import { BatchedUdp } from "./udp-batch.ts";
 
 /** All open listeners but the one of the API. */
 export interface Listeners {
   /** In the order of the configuration, with the actual port where the configuration says 0. */
   readonly bound: BoundEndpoints;
   readonly counters: Readonly<ListenCounters>;
+  /** Why UDP is answered by the main thread alone; null = it is not, or that is what was asked for. */
+  udpUnbatched(): string | null;
   /** null = no listener speaks TLS. */
   certificate(): CertificateStatus | null;
   /** Takes no more questions, sends the pending answers for at most `graceMs`, then closes everything. May be called again. */
@@ -51,6 +63,8 @@ interface ListenersOptions {
 export interface ListenersContext {
   readonly clock: Clock;
   readonly report?: (event: ListenEvent) => void;
+  /** For a thread that answers UDP; absent = the main thread answers. */
+  readonly udp?: UdpMemory;
   readonly limits?: Partial<ListenLimits>;
 }
 
@@ -67,9 +81,10 @@ const FREE_PORT_TRIES = 16;
 export async function openListeners(
   options: ListenersOptions,
   handler: Handler,
-  { clock, report = () => {}, limits }: ListenersContext,
+  { clock, report = () => {}, limits, udp }: ListenersContext,
 ): Promise<Listeners> {
   const counters: ListenCounters = { udpInFlight: 0, udpUnsent: 0, connections: 0, connectionsRefused: 0, connectionsEvicted: 0 };
+  let unbatched: string | null = null;
   const merged = { ...LISTEN_LIMITS, ...limits };
   const opened = new OpenedListeners({
     handler,
@@ -77,11 +92,14 @@ export async function openListeners(
     limits: merged,
     counters,
     connections: new ConnectionTable(merged.connections, counters, clock),
-    report,
+    report: (event) => {
+      if (event.kind === "udpUnbatched") unbatched = event.reason;
+      report(event);
+    },
     proxyPeers: AddressSet.of(...options.listen.proxyProtocol),
     trustedProxies: AddressSet.of(...options.trustedProxies),
   });
-  await opened.open(options);
+  await opened.open(options, udp ?? null);
   if (opened.problems.length > 0) {
     await opened.close(0);
     throw new ListenError(opened.problems);
@@ -90,6 +108,7 @@ export async function openListeners(
   return {
     bound: opened.bound,
     counters,
+    udpUnbatched: () => unbatched,
     certificate: () => opened.certificate(),
     close(graceMs = GRACE_MS) {
       closing ??= closeAlive(opened, graceMs);
@@ -133,14 +152,18 @@ class OpenedListeners {
   /** Closed after the listeners, which use them to the end. */
   readonly #shared: Closable[] = [];
   #files: TlsFiles | null = null;
+  /** null = each endpoint has a `UdpListener`. */
+  #batched: BatchedUdp | null = null;
 
   constructor(services: ListenServices) {
     this.#services = services;
   }
 
-  async open({ listen, tls }: ListenersOptions): Promise<void> {
+  async open({ listen, tls }: ListenersOptions, udp: UdpMemory | null): Promise<void> {
     const services = this.#services;
+    if (udp !== null && listen.dns.length > 0) this.#batched = this.#openBatched(udp);
     for (const endpoint of listen.dns) await this.#openDns(endpoint);
+    this.#batched?.start();
     const doh = new DohServer(listen.dohPath, services);
     this.#shared.push(doh);
     const serveDoh: ServeConnection = (socket, peer, clientId) => doh.serve(socket, peer, clientId);
@@ -169,7 +192,7 @@ class OpenedListeners {
       const port = tcp?.bound.port ?? endpoint.port;
       const isLast = endpoint.port !== 0 || tries === FREE_PORT_TRIES || tcp === null;
       try {
-        this.#listeners.push(await UdpListener.open({ address: endpoint.address, port }, this.#services));
+        await this.#openUdp({ address: endpoint.address, port });
         if (tcp !== null) this.#add("dns", tcp);
         return;
       } catch (error) {
@@ -181,6 +204,22 @@ class OpenedListeners {
         return;
       }
     }
+  }
+
+  #openBatched(memory: UdpMemory): BatchedUdp | null {
+    try {
+      const batched = new BatchedUdp(this.#services, memory);
+      this.#listeners.push(batched);
+      return batched;
+    } catch (error) {
+      this.#services.report({ kind: "udpUnbatched", reason: errorText(error) });
+      return null;
+    }
+  }
+
+  async #openUdp(endpoint: Endpoint): Promise<void> {
+    if (this.#batched?.bind(endpoint) === true) return;
+    this.#listeners.push(await UdpListener.open(endpoint, this.#services));
   }
 
   async #openStream(kind: StreamKind, endpoint: Endpoint, serve: ServeConnection): Promise<void> {

@@ -13,6 +13,8 @@ export interface ListenOptions {
   readonly admin: Endpoint | null;
   /** Begins with `/`, has no trailing one. */
   readonly dohPath: string;
+  /** Whether UDP is read in batches by a thread of its own, where the system can: `auto`; `off` = by `node:dgram`. */
+  readonly batch: "auto" | "off";
   /** CIDRs whose PROXY header (v1 or v2) is read on the stream listeners. */
   readonly proxyProtocol: readonly string[];
 }

@@ -100,11 +100,23 @@ export interface ListenServices {
   readonly report: (event: ListenEvent) => void;
 }
 
+/** Memory that the thread of UDP shares with others (`replies/`, `log/`). */
+export interface UdpMemory {
+  /** Replies that may be repeated. */
+  readonly replies: SharedArrayBuffer;
+  /** The ring of the query log that the thread writes to. */
+  readonly log: SharedArrayBuffer;
+  /** Called in the main thread when there may be something in that ring. */
+  readonly called: () => void;
+}
+
 /** A problem that the listeners handled themselves, for the operator's log. */
 export type ListenEvent =
   | { readonly kind: "certificateReloaded" }
   | { readonly kind: "certificateRefused"; readonly reason: string }
   | { readonly kind: "certificateDoubtful"; readonly reason: string }
+  /** UDP is answered by the main thread, a query at a time. */
+  | { readonly kind: "udpUnbatched"; readonly reason: string }
   | { readonly kind: "localAddressSkipped"; readonly address: string; readonly reason: string }
   | { readonly kind: "socketError"; readonly where: string; readonly reason: string };
 
@@ -112,7 +124,7 @@ export type ListenEvent =
 export interface ListenCounters {
   /** UDP queries that wait for their answer. */
   udpInFlight: number;
-  /** UDP replies that could not be sent. */
+  /** UDP replies that could not be sent, and queries that found no room on their way to the main thread. */
   udpUnsent: number;
   connections: number;
   /** Connections closed at once: there were too many, or the client may not ask. */

@@ -73,7 +73,7 @@ function refuseUneditable(
 }
 
 /** Whether there are records of the type, or address records beside an empty answer. */
-function canBeEdited({ answered, additionalOffset, wire }: Answer): boolean {
+export function canBeEdited({ answered, additionalOffset, wire }: Answer): boolean {
   return answered || additionalOffset < wire.length;
 }
 

@@ -154,6 +154,7 @@ function answerFresh(resolver: Resolver, inProgress: UpstreamQuery, fresh: Fresh
     ageSeconds: ageSeconds(held, nowMs),
     remainingSeconds,
     attempts: NO_ATTEMPTS,
+    held: question.clientSubnet === null ? held : null,
   });
 }
 
@@ -192,7 +193,7 @@ function actionOfFailure({ answer, failure }: FetchResult & { readonly kind: "fa
   return failure === "void" && answer.rcode === RCODE.NOERROR ? VOID_NODATA : "none";
 }
 
-interface GroupAnswer extends Pick<Resolution, "source" | "action" | "attempts"> {
+interface GroupAnswer extends Pick<Resolution, "source" | "action" | "attempts" | "held"> {
   readonly answer: Answer;
   readonly ageSeconds: number;
   /** How long a negative answer is still valid. */
@@ -227,6 +228,7 @@ function answerFromGroup({ decision }: UpstreamQuery, group: Group, from: GroupA
     authenticated: group.encrypted,
     extendedErrors: answer.extendedErrors,
     attempts,
+    held: from.held ?? null,
   };
   const resolution = answer.dropped === undefined ? received : { ...received, edits: [droppedEdit(answer.dropped.length)] };
   if (outcome === "positive" || outcome === "failure" || answer.soa !== null) return resolution;

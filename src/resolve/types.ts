@@ -1,5 +1,6 @@
 import type { TtlEdit } from "../answers/render.ts";
 import type { AnswerCache } from "../cache/answer-cache.ts";
+import type { Held } from "../cache/entry.ts";
 import type { CacheKey } from "../cache/key.ts";
 import type { LifetimeLimits } from "../cache/lifetime.ts";
 import type { StaleOptions } from "../cache/options.ts";
@@ -77,6 +78,11 @@ export interface Resolution {
   readonly subnetScope?: number;
   /** Changes to the answer besides TTLs and `action`; absent = none. */
   readonly edits?: readonly string[];
+  /**
+   * The entry of the cache that `answer` came from, within its TTL and good for every client: until the entry goes, or the state that serves. Whoever
+   * changes the answer makes another one.
+   */
+  readonly held?: Held | null;
   /** Absent = no rule compares. */
   readonly comparison?: Comparison;
 }

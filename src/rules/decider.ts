@@ -77,6 +77,11 @@ export class Decider {
     return { decision: this.#decide(question, requester, steps), steps };
   }
 
+  /** Which conditions on clients hold for this one, a character each: decisions are equal for clients with equal texts. */
+  clientClass(requester: Requester): string {
+    return this.#rules.map((rule) => (rule.admits(requester) ? "1" : "0")).join("");
+  }
+
   /**
    * Whether the hosts table has this name or a name below it. Such a name exists, so NXDOMAIN for it must become NODATA (RFC 8020 §2). An upstream
    * can send that NXDOMAIN for a name above a hosts name, and for a type that `others: forward` lets through.

@@ -24,7 +24,7 @@ import type { OperationsLog } from "../log/operations.ts";
 import { resolve } from "../resolve/resolve.ts";
 import type { Resolution } from "../resolve/types.ts";
 import { answerJson } from "./json-api.ts";
-import type { QueryEvent, QueryObserver } from "./query-event.ts";
+import type { QueryEvent, QueryObserver, ReplyPublisher } from "./query-event.ts";
 import type { ServerState } from "./state.ts";
 
 /** Takes the addresses of answers to where they are wanted before the clients use them: address lists of a router. */
@@ -52,6 +52,8 @@ export interface Serving {
   readonly names?: { identify(client: Client): Client } | null;
   /** null or absent = nobody wants the addresses. */
   readonly feed?: AnswerFeed | null;
+  /** Absent or null = each query is answered here. */
+  readonly replies?: ReplyPublisher | null;
 }
 
 /**
@@ -69,7 +71,7 @@ export function waitingQueries(): FairShare {
  * Returns a promise only where an answer had to be awaited. Throws or rejects only for a bug.
  */
 export function serve(
-  { state, recorder, waiting, names, feed = null }: Serving,
+  { state, recorder, waiting, names, feed = null, replies = null }: Serving,
   message: Uint8Array,
   from: Client,
 ): Rendered | null | Promise<Rendered | null> {
@@ -79,7 +81,7 @@ export function serve(
   // A name that a device chose admits nobody.
   const admission = state.access.admit(from, startedMs);
   const client = names?.identify(from) ?? from;
-  const arrived = { state, recorder, client, parsed, admission, startedMs };
+  const arrived = { state, recorder, replies, client, parsed, admission, startedMs };
   if (isRejection(parsed)) {
     const rejection = admission === "admitted" ? parsed : { ...parsed, rejected: RCODE.REFUSED };
     return finish(arrived, { wire: rejectionReply(rejection), maxAgeSeconds: null }, null);
@@ -94,7 +96,8 @@ export function serve(
         waiting.release(client.address);
         const rendered = renderResolution(parsed, client, late);
         const feeding = feedAnswer(feed, late, rendered, startedMs + state.resolver.deadlineMs);
-        return feeding === null ? finish(arrived, rendered, late) : feeding.then((fed) => finish(arrived, rendered, fed));
+        const ended = { ...arrived, replies: null };
+        return feeding === null ? finish(ended, rendered, late) : feeding.then((fed) => finish(ended, rendered, fed));
       },
       (error: unknown) => {
         waiting.release(client.address);
@@ -123,12 +126,17 @@ function feedAnswer(
 
 const LATE_FOR_ROUTER = "sent before its addresses were in the router's list";
 
-type ArrivedQuery = Pick<QueryEvent, "state" | "client" | "parsed" | "admission" | "startedMs"> & Pick<Serving, "recorder">;
+interface ArrivedQuery extends Pick<QueryEvent, "state" | "client" | "parsed" | "admission" | "startedMs"> {
+  readonly recorder: QueryObserver;
+  readonly replies: ReplyPublisher | null;
+}
 
 /** Tells the observer about the query. @returns the reply. */
 function finish(arrived: ArrivedQuery, rendered: Rendered | null, resolution: Resolution | null): Rendered | null {
-  const { state, recorder, client, parsed, admission, startedMs } = arrived;
-  recorder.observe({ state, client, parsed, admission, resolution, rendered, startedMs, endedMs: state.resolver.clock.now() });
+  const { state, recorder, replies, client, parsed, admission, startedMs } = arrived;
+  const event = { state, client, parsed, admission, resolution, rendered, startedMs, endedMs: state.resolver.clock.now() };
+  recorder.observe(event);
+  if (replies !== null && client.transport === "udp") replies.offer(event);
   return rendered;
 }
 

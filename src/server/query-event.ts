@@ -27,6 +27,12 @@ export interface QueryObserver {
   observe(event: QueryEvent): void;
 }
 
+/** Has replies repeated by another thread. */
+export interface ReplyPublisher {
+  /** Takes notice of a query over UDP whose reply was made at once, from the state that serves. Never throws. */
+  offer(event: QueryEvent): void;
+}
+
 /** How a query ended for which no rule was asked. */
 export function undecidedEnding({ parsed, admission }: QueryEvent): "access" | "rate" | "malformed" | "unsupported" | "fault" {
   if (admission !== "admitted") return admission === "limited" ? "rate" : "access";

@@ -142,7 +142,7 @@ describe("freshness", () => {
   });
 });
 
-const heldAnswer = (answer: Answer, changed: Partial<Held> = {}): Held => ({
+const heldAnswer = (answer: Answer, changed: Partial<Held> = {}): Omit<Held, "entry"> => ({
   answer,
   storedAtMs: 0,
   advertisedUntilMs: 0,

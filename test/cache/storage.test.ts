@@ -33,7 +33,9 @@ describe("a cached answer", () => {
     const { cache } = newCache(1 << 20);
     const at = key("page.example", answer.type);
     expect(cache.put(at, answer, { limits })).toBe("taken");
-    expect(cache.get(at)).toEqual({
+    const { entry, ...held } = cache.get(at) ?? expect.unreachable();
+    expect(cache.isHeld(entry)).toBe(true);
+    expect(held).toEqual({
       answer: plain(answer),
       storedAtMs: 0,
       advertisedUntilMs: lifetimeSeconds(answer, limits) * 1000,

@@ -7,12 +7,20 @@ export interface FakeClock extends Clock {
 
 /** A clock that stands still until it is advanced. */
 export function fakeClock(startWallMs = Date.UTC(2026, 0, 1)): FakeClock {
+  const shared = new SharedArrayBuffer(16);
+  const times = new Float64Array(shared);
   let elapsedMs = 0;
+  const move = (toMs: number) => {
+    elapsedMs = toMs;
+    times.set([toMs, startWallMs + toMs]);
+  };
+  move(0);
   let serial = 0;
   const timers = new Map<number, { readonly dueMs: number; readonly run: () => void }>();
   const nextDue = (limitMs: number) =>
     [...timers].filter(([, { dueMs }]) => dueMs <= limitMs).sort(([idA, a], [idB, b]) => a.dueMs - b.dueMs || idA - idB)[0];
   return {
+    shared,
     now: () => elapsedMs,
     wallMs: () => startWallMs + elapsedMs,
     setTimer(run, delayMs) {
@@ -26,11 +34,11 @@ export function fakeClock(startWallMs = Date.UTC(2026, 0, 1)): FakeClock {
       for (let next = nextDue(endMs); next !== undefined; next = nextDue(endMs)) {
         const [id, { dueMs, run }] = next;
         timers.delete(id);
-        elapsedMs = Math.max(elapsedMs, dueMs);
+        move(Math.max(elapsedMs, dueMs));
         run();
         await settle();
       }
-      elapsedMs = endMs;
+      move(endMs);
       await settle();
     },
   };

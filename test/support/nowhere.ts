@@ -9,4 +9,5 @@ export const NOWHERE: ListenOptions = {
   admin: null,
   dohPath: "/dns-query",
   proxyProtocol: [],
+  batch: "off",
 };

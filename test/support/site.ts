@@ -183,7 +183,7 @@ export class TestSite {
   }
 }
 
-const LISTEN = `listen: { dns: ["127.0.0.1:0"], http: ["127.0.0.1:0"], tls: ["127.0.0.1:0"], https: ["127.0.0.1:0"], admin: ADMIN }
+const LISTEN = `listen: { batch: ${process.env["FENLIU_TEST_BATCH"] ?? "off"}, dns: ["127.0.0.1:0"], http: ["127.0.0.1:0"], tls: ["127.0.0.1:0"], https: ["127.0.0.1:0"], admin: ADMIN }
 tls: { cert: "${tlsFixture("cert.pem")}", key: "${tlsFixture("key.pem")}" }
 `;
 
@@ -252,6 +252,7 @@ export function openAsker(bound: Partial<BoundEndpoints>, transport: AskTranspor
     bound: { ...NOTHING_BOUND, ...bound },
     counters: NO_COUNTS,
     certificate: () => null,
+    udpUnbatched: () => null,
     close: () => Promise.resolve(),
   };
   return kind.open(listeners);

@@ -161,7 +161,8 @@ function sent(query: Query, { answer, ...rest }: Resolution): Uint8Array {
   return render({ query, answer, ...rest, limitBytes: 0xffff, encrypted: false }).wire;
 }
 
-function memberOf(about: Pick<Upstream, "label" | "encrypted">, clock: FakeClock, script: Script): Upstream {
+/** A member of a group that follows a script, without sockets. */
+export function memberOf(about: Pick<Upstream, "label" | "encrypted">, clock: FakeClock, script: Script): Upstream {
   let serial = 0;
   return {
     ...about,

@@ -1,0 +1,206 @@
+import { lifetimeSeconds, undisturbedMs } from "../cache/lifetime.ts";
+import { addressFromText, withoutZone } from "../dns/address.ts";
+import { type Answer, outcomeOf, ttlAt } from "../dns/answer.ts";
+import { isRejection, type Query } from "../dns/query.ts";
+import { CLASS, RCODE } from "../dns/types.ts";
+import type { Client } from "../lib/client.ts";
+import type { QueryLogOptions } from "../log/options.ts";
+import { clientShown } from "../log/record.ts";
+import { HEADER, SHAPE } from "../replies/layout.ts";
+import { type RepeatableReply, ReplyTable } from "../replies/table.ts";
+import { preferenceFor } from "../resolve/families.ts";
+import { BINDING_TYPES, canBeEdited } from "../resolve/filters.ts";
+import type { Resolution } from "../resolve/types.ts";
+import type { ForwardDecision } from "../rules/decision.ts";
+import type { QueryEvent, ReplyPublisher } from "../server/query-event.ts";
+import type { ServerState } from "../server/state.ts";
+import type { Counters } from "../stats/counters.ts";
+import type { EntryWriter } from "./records.ts";
+
+/** Client addresses whose class is remembered; then all are forgotten. */
+const MAX_CLIENTS = 4096;
+
+/** Bytes of an OPT record without options. */
+const OPT_BYTES = 11;
+
+/** The value of an SOA that always says what is left of a negative answer's life. */
+const NO_LIMIT = 0xffff_ffff;
+
+interface PublishingParts {
+  readonly counters: Counters;
+  readonly writer: Pick<EntryWriter, "describe">;
+  /** How the log shows clients. */
+  readonly clients: () => QueryLogOptions["clients"];
+}
+
+/**
+ * Decides which replies the thread of UDP may repeat, and keeps its table true. A reply is published where it follows from one entry of the cache, the
+ * configuration and the class of the client alone; everything else is answered by the main thread each time.
+ */
+export class RepeatedReplies implements ReplyPublisher {
+  readonly table = new ReplyTable();
+  readonly #parts: PublishingParts;
+  /** The class of each client's address; 0 = the main thread answers. */
+  readonly #clients = new Map<string, number>();
+  /** Numbers are never given again: the thread may still be at work on a query of before. */
+  readonly #classes = new Map<string, number>();
+  #lastClass = 0;
+  #droppedBefore = 0;
+  #state: ServerState | null = null;
+
+  constructor(parts: PublishingParts) {
+    this.#parts = parts;
+  }
+
+  /** Answers come from this state from now on: nothing is repeated of what was said before. */
+  use(state: ServerState): void {
+    if (this.#state !== null) this.#state.access.onChange = () => {};
+    this.#state = state;
+    state.access.onChange = () => this.forgetClients();
+    state.shared.cache.copies = this.table;
+    this.#classes.clear();
+    this.table.clear();
+    this.forgetClients();
+  }
+
+  /** Clients are looked at anew: who may ask has changed, or how the log shows clients. */
+  forgetClients(): void {
+    this.#clients.clear();
+    this.table.forgetClients();
+  }
+
+  /** Counts all repetitions up to now. */
+  settle(): void {
+    const { counters } = this.#parts;
+    this.table.settleAll();
+    counters.addCacheDurations(this.table.takeDurations());
+    const dropped = Atomics.load(this.table.header, HEADER.logDropped);
+    counters.recordsDropped += (dropped - this.#droppedBefore) >>> 0;
+    this.#droppedBefore = dropped;
+  }
+
+  offer(event: QueryEvent): void {
+    const { state, client, parsed, admission, resolution } = event;
+    // What is known of a device changes from minute to minute, and a router is told of every answer.
+    if (knowsDevices(state) || client.clientId !== null || client.mac !== undefined) return;
+    if (state !== this.#state || admission !== "admitted" || isRejection(parsed) || resolution === null) return;
+    const clientClass = this.#clients.get(client.address) ?? this.#classify(state, client);
+    if (clientClass === 0) return;
+    const reply = this.#repeatable(event, { query: parsed, resolution, clientClass });
+    if (reply !== null && resolution.held != null) this.table.publish(resolution.held.entry, reply);
+  }
+
+  #classify({ access, resolver }: ServerState, client: Client): number {
+    if (this.#clients.size >= MAX_CLIENTS) this.forgetClients();
+    const address = client.address.includes("%") ? null : addressFromText(withoutZone(client.address));
+    const isEligible = address !== null && access.isUnlimited(client.address);
+    const clientClass = isEligible ? this.#numberOf(resolver.decider.clientClass(client)) : 0;
+    this.#clients.set(client.address, clientClass);
+    if (address !== null && clientClass > 0)
+      this.table.addClient(mapped(address), clientClass, clientShown(client.address, this.#parts.clients()));
+    return clientClass;
+  }
+
+  #numberOf(conditions: string): number {
+    const known = this.#classes.get(conditions);
+    if (known !== undefined) return known;
+    this.#lastClass++;
+    this.#classes.set(conditions, this.#lastClass);
+    return this.#lastClass;
+  }
+
+  #repeatable(event: QueryEvent, asked: AskedQuery): RepeatableReply | null {
+    const { state, client, rendered } = event;
+    const { query, resolution, clientClass } = asked;
+    const { held, answer, decision, route } = resolution;
+    const { resolver } = state;
+    if (held == null || answer !== held.answer || rendered === null || route === null || decision.kind !== "forward") return null;
+    if (!isPlain(resolution, answer) || query.class !== CLASS.IN || query.clientSubnet !== null) return null;
+    if (BINDING_TYPES.has(query.type) && canBeEdited(answer)) return null;
+    // Then the reply also follows from that for the other family.
+    if (preferenceFor(resolver, { query, client, decision }) !== null) return null;
+    if (rendered.wire.length !== answer.wire.length + (query.edns === null ? 0 : OPT_BYTES)) return null;
+    if (!resolver.cache.isHeld(held.entry)) return null;
+    const { shaping, log } = decision.context.settings;
+    const usableMs = undisturbedMs(held, shaping, resolver.prefetch);
+    if (resolver.clock.now() - held.storedAtMs >= usableMs) return null;
+    const { counters, writer } = this.#parts;
+    const counted = { rcode: RCODE.NOERROR, rule: decision.context.rule, route };
+    return {
+      name: query.name,
+      type: query.type,
+      shape: shapeOf(query),
+      clientClass,
+      wire: rendered.wire,
+      ...agingOf(answer, decision, held.storedAtMs),
+      usableMs,
+      log: resolver.decider.changesLog && !log ? null : writer.describe(event),
+      tally: (uses) => {
+        counters.countRepeats(counted, uses);
+        resolver.cache.noteUses(held.entry, uses);
+      },
+    };
+  }
+}
+
+function knowsDevices({ config: { devices, routeros } }: ServerState): boolean {
+  return routeros !== null || devices.router || devices.leases.length > 0;
+}
+
+interface AskedQuery {
+  readonly query: Query;
+  readonly resolution: Resolution;
+  readonly clientClass: number;
+}
+
+/** Whether the answer is sent as it is held but for its TTLs: an answer with records, or NODATA with the upstream's own SOA. */
+function isPlain({ source, action, extendedErrors, edits, subnetScope, comparison }: Resolution, answer: Answer): boolean {
+  const outcome = outcomeOf(answer);
+  return (
+    source === "cache" &&
+    action === "none" &&
+    (outcome === "positive" || outcome === "nodata") &&
+    extendedErrors.length === 0 &&
+    edits === undefined &&
+    subnetScope === undefined &&
+    comparison === undefined
+  );
+}
+
+/** What `editTtls` of `answers/render.ts` does, as values that are lowered from second to second. */
+function agingOf(
+  answer: Answer,
+  { context }: ForwardDecision,
+  storedAtMs: number,
+): Pick<RepeatableReply, "ttls" | "isNegative" | "lifeSeconds" | "storedAtMs"> {
+  const { shaping } = context.settings;
+  const isNegative = outcomeOf(answer) !== "positive";
+  const lifeSeconds = lifetimeSeconds(answer, shaping);
+  const said = Array.from(answer.ttlOffsets, (offset) => ({ offset, seconds: ttlAt(answer.wire, offset) }));
+  if (!isNegative) {
+    const { minSeconds, maxSeconds } = shaping.ttl;
+    const ttls = said.map(({ offset, seconds }) => ({ offset, seconds: Math.min(maxSeconds, Math.max(minSeconds, seconds)) }));
+    return { ttls, isNegative, lifeSeconds, storedAtMs };
+  }
+  const { soa, signed } = answer;
+  const own = soa === null || signed ? [] : [soa.ttlOffset, soa.minimumOffset].map((offset) => ({ offset, seconds: NO_LIMIT }));
+  return { ttls: [...said, ...own], isNegative, lifeSeconds, storedAtMs };
+}
+
+function shapeOf({ edns, dnssecOk, checkingDisabled, authenticData }: Query): number {
+  return (
+    (edns === null ? 0 : SHAPE.edns) |
+    (dnssecOk ? SHAPE.dnssecOk : 0) |
+    (checkingDisabled ? SHAPE.checkingDisabled : 0) |
+    (authenticData ? SHAPE.authenticData : 0)
+  );
+}
+
+/** An IPv4 address as an IPv4-mapped one. */
+function mapped(address: Uint8Array): Uint8Array {
+  if (address.length === 16) return address;
+  const bytes = new Uint8Array(16);
+  bytes.set([0xff, 0xff], 10);
+  bytes.set(address, 12);
+  return bytes;
+}

@@ -1,0 +1,148 @@
+import { HISTOGRAM_SLOTS } from "../lib/histogram.ts";
+
+/**
+ * The memory that the thread of UDP and the main thread share. Each word has one writer, but for `bell` and `index`; what a word of the index
+ * points to does not change while the word is there.
+ */
+
+/** Words at the beginning. */
+export const HEADER = {
+  /** Odd while the reader is at work on a batch: it may hold on to what it has found. */
+  batch: 0,
+  /** Whether queries are to be written into the ring of the log. */
+  logWanted: 1,
+  /** When the main thread wants to be called because of the ring of the log: see `LOG_CALL`. */
+  logAwaited: 2,
+  /** Entries written into the ring of the log, and entries that found no room. */
+  logWritten: 3,
+  logDropped: 4,
+  /** Replies that the system did not take, and queries that found no room on their way to the main thread. */
+  unsent: 5,
+  /** Rises while the thread lives. */
+  beat: 6,
+  /** 1 = the thread is to end. */
+  stop: 7,
+  /** Whether the main thread has been called and has not looked yet. */
+  bell: 8,
+  /** Where hashes begin: a random number, so that nobody outside can choose names that collide. */
+  seed: 9,
+  words: 64,
+} as const;
+
+export const LOG_CALL = { none: 0, any: 1, halfFull: 2 } as const;
+
+/** A power of two, below 2^15. */
+export const ROWS = 16_384;
+
+/**
+ * The words of a row: a reply, and all that its repetition needs. After these come the TTLs (a word each), their offsets in the reply (two
+ * bytes each), and the reply.
+ */
+export const ROW = {
+  hash: 0,
+  /** Bytes of the name without the root, then `SHAPE`, then the type: 8, 8 and 16 bits. */
+  key: 1,
+  client: 2,
+  /** Bytes of the reply, and how many TTLs it has: 16 bits each. */
+  sizes: 3,
+  /** See `MODE`. */
+  mode: 4,
+  lifeSeconds: 5,
+  /** Of two words each, as a Float64: when the answer came, and for how long after that the row may be used, in milliseconds. */
+  storedAtMs: 6,
+  usableMs: 8,
+  /** How often the reply was repeated. */
+  uses: 10,
+  /** What the entries of the log have in common: the words `ENTRY.flags` to `ENTRY.editTo`. */
+  log: 11,
+  logWords: 10,
+  words: 21,
+} as const;
+
+/** With what a row holds beside its reply, no reply is longer than the 512 bytes that every client takes. */
+export const ROW_BYTES = 512;
+export const ROW_WORDS = ROW_BYTES / 4;
+
+/** What a reply depends on besides name, type and client. */
+export const SHAPE = { edns: 1, dnssecOk: 2, checkingDisabled: 4, authenticData: 8 } as const;
+
+export const MODE = {
+  /** TTLs are lowered to what is left of the answer's life; else by its age. */
+  negative: 1,
+  /** No entry is written into the log. */
+  unlogged: 2,
+} as const;
+
+/** Buckets of the index, a power of two, and the words of each: a row's number plus one in the lower bits, the upper bits of its hash above. */
+export const BUCKETS = 16_384;
+export const WAYS = 4;
+export const ROW_MASK = 0x7fff;
+
+/** Clients that may be answered without the main thread: a power of two. */
+export const CLIENTS = 4096;
+/** How far from its place a client is looked for. */
+export const CLIENT_PROBES = 8;
+
+/** The words of a client. The address is an IPv6 address, or an IPv4-mapped one. */
+export const CLIENT = {
+  /** The class of the client, see `ROW.client`; 0 = the place is empty. */
+  class: 0,
+  textBytes: 1,
+  address: 2,
+  /** What the log is told of the address. */
+  text: 6,
+  maxTextBytes: 48,
+  words: 18,
+} as const;
+
+const INDEX_AT = HEADER.words * 4;
+const CLIENTS_AT = INDEX_AT + BUCKETS * WAYS * 4;
+const DURATIONS_AT = CLIENTS_AT + CLIENTS * CLIENT.words * 4;
+const ROWS_AT = DURATIONS_AT + Math.ceil((HISTOGRAM_SLOTS * 8) / ROW_BYTES) * ROW_BYTES;
+
+/** The memory as each thread sees it. */
+export class ReplyMemory {
+  readonly memory: SharedArrayBuffer;
+  readonly header: Int32Array;
+  readonly index: Int32Array;
+  readonly clients: Int32Array;
+  readonly clientBytes: Uint8Array;
+  /** A histogram of the durations of repeated replies. */
+  readonly durations: Float64Array;
+  readonly rows: Int32Array;
+  readonly rowBytes: Uint8Array;
+  readonly rowTimes: Float64Array;
+
+  constructor(memory = new SharedArrayBuffer(ROWS_AT + ROWS * ROW_BYTES)) {
+    this.memory = memory;
+    this.header = new Int32Array(memory, 0, HEADER.words);
+    this.index = new Int32Array(memory, INDEX_AT, BUCKETS * WAYS);
+    this.clients = new Int32Array(memory, CLIENTS_AT, CLIENTS * CLIENT.words);
+    this.clientBytes = new Uint8Array(memory, CLIENTS_AT, CLIENTS * CLIENT.words * 4);
+    this.durations = new Float64Array(memory, DURATIONS_AT, HISTOGRAM_SLOTS);
+    this.rows = new Int32Array(memory, ROWS_AT, ROWS * ROW_WORDS);
+    this.rowBytes = new Uint8Array(memory, ROWS_AT, ROWS * ROW_BYTES);
+    this.rowTimes = new Float64Array(memory, ROWS_AT, (ROWS * ROW_BYTES) / 8);
+  }
+}
+
+/** One more byte of a name. */
+export function hashByte(hash: number, byte: number): number {
+  return Math.imul(hash ^ byte, 0x0100_0193);
+}
+
+/** The hash of a name with the rest of the key. */
+export function hashKey(nameHash: number, key: number, clientClass: number): number {
+  let hash = Math.imul(nameHash ^ key, 0x85eb_ca6b);
+  hash ^= hash >>> 15;
+  hash = Math.imul(hash ^ clientClass, 0xc2b2_ae35);
+  return hash ^ (hash >>> 16);
+}
+
+/** The first place to look for a client at, by the words of its address. */
+export function clientPlace(first: number, second: number, third: number, fourth: number): number {
+  let hash = Math.imul(first ^ Math.imul(second, 0x85eb_ca6b), 0xc2b2_ae35);
+  hash = Math.imul(hash ^ third ^ (hash >>> 15), 0x85eb_ca6b);
+  hash = Math.imul(hash ^ fourth ^ (hash >>> 13), 0xc2b2_ae35);
+  return (hash ^ (hash >>> 16)) & (CLIENTS - 1);
+}

@@ -1,0 +1,75 @@
+import { expect, onTestFinished, test } from "vitest";
+import { queryWire } from "../support/message.ts";
+import { deny, empty, honest } from "../support/zone-script.ts";
+import type { Script } from "../upstreams/scripted-server.ts";
+import { World } from "./world.ts";
+
+const page = honest(
+  "page.example 60 A 192.0.2.1",
+  "six.example 60 AAAA 2001:db8::1",
+  "home.example 60 A 10.0.0.1",
+  "alias.example 60 CNAME page.example",
+  'text.example 60 TXT "text"',
+  "page.example 60 HTTPS 1 . alpn=h2",
+);
+
+interface Case {
+  readonly name: string;
+  readonly type?: string;
+  readonly yaml?: string;
+  readonly script?: Script;
+  readonly client?: string;
+  readonly options?: Parameters<typeof queryWire>[2];
+}
+
+/** How often of five times the question is answered without the main thread. */
+async function timesRepeated({
+  name,
+  type = "A",
+  yaml = "rules: []",
+  script = page,
+  client = "192.168.1.2",
+  options,
+}: Case): Promise<number> {
+  const world = await World.open({ repeats: true, yaml, script, cacheBytes: 1 << 20 });
+  onTestFinished(() => world.close());
+  for (let time = 0; time < 5; time++) await world.ask(queryWire(name, type, options), client);
+  return world.repeated;
+}
+
+test.each<Case>([
+  { name: "page.example" },
+  { name: "PAGE.example", options: { edns: null } },
+  { name: "alias.example" },
+  { name: "six.example", type: "AAAA" },
+  { name: "text.example", type: "TXT" },
+  { name: "page.example", client: "fd00::7", options: { do: true, ad: true } },
+  { name: "page.example", type: "MX", script: empty },
+  { name: "page.example", type: "HTTPS", script: empty },
+  { name: "page.example", yaml: "access: { rateLimit: { perSecond: 9, burst: 9, exempt: 192.168.1.0/24 } }" },
+])("what follows from one entry of the cache is repeated: $name $type $yaml", async (question) => {
+  // The first comes from upstream, the second from the cache, and is published.
+  expect(await timesRepeated(question)).toBe(3);
+});
+
+test.each<Case>([
+  { name: "page.example", script: deny },
+  { name: "page.example", type: "HTTPS" },
+  { name: "six.example", type: "AAAA", yaml: "answers: { ipv6: prefer-ipv4 }" },
+  { name: "page.example", yaml: "hosts: { records: { page.example: 192.0.2.9 } }" },
+  { name: "page.example", yaml: "hosts: { records: { page.example: { cname: text.example } } }" },
+  { name: "page.example", yaml: "rules: [{ name: no, domains: page.example, answer: nodata }]" },
+  { name: "home.example", yaml: "answers: { rebinding: nodata }" },
+  { name: "page.example", options: { subnet: "203.0.113.0/24" } },
+  { name: "page.example", options: { class: 3 } },
+  { name: "page.example", client: "fe80::1%eth0" },
+  { name: "page.example", client: "192.168.1.9", yaml: "access: { rateLimit: { perSecond: 9, burst: 9, exempt: 192.168.1.2 } }" },
+  { name: "page.example", client: "203.0.113.9" },
+  {
+    name: "page.example",
+    client: "203.0.113.9",
+    yaml: "access: { clients: 203.0.113.0/24 }\nrules: [{ name: all, upstream: main, ecs: client }]",
+  },
+])("everything else is answered each time: $name $type $yaml $client", async (question) => {
+  expect(await timesRepeated(question)).toBe(0);
+});

@@ -1,0 +1,183 @@
+import { parseConfig } from "../../src/config/load.ts";
+import type { Config } from "../../src/config/types.ts";
+import { QueryRecorder } from "../../src/control/recorder.ts";
+import type { RepeatedReplies } from "../../src/control/replies.ts";
+import { addressFromText } from "../../src/dns/address.ts";
+import { nameFromText } from "../../src/dns/name.ts";
+import { typeName } from "../../src/dns/types.ts";
+import { EntryReader } from "../../src/log/entries.ts";
+import { operationsLog } from "../../src/log/operations.ts";
+import { decodeRow, storedRowOf } from "../../src/log/rows.ts";
+import { ReplyReader } from "../../src/replies/reader.ts";
+import { handlerFor, type Serving, waitingQueries } from "../../src/server/pipeline.ts";
+import { closeState, openState, type ServerState } from "../../src/server/state.ts";
+import { openGroups } from "../../src/upstreams/group.ts";
+import { fakeClock } from "../support/fake-clock.ts";
+import { memberOf } from "../support/workbench.ts";
+import type { Script } from "../upstreams/scripted-server.ts";
+
+const log = operationsLog("silent", () => {}, false);
+
+function configOf(yaml: string): Config {
+  const parsed = parseConfig(
+    `${yaml}\nupstreams: { main: { servers: [udp://192.0.2.1] }, other: { servers: [tls://192.0.2.2] } }`,
+    null,
+  );
+  if (parsed.kind === "invalid") throw new Error(JSON.stringify(parsed.problems));
+  return { ...parsed.config, cache: { ...parsed.config.cache, file: null } };
+}
+
+interface WorldSetup {
+  /** Whether replies are repeated as by the thread of UDP. */
+  readonly repeats: boolean;
+  readonly yaml: string;
+  readonly script: Script;
+  /** So small that answers make room for each other. */
+  readonly cacheBytes: number;
+}
+
+/**
+ * A server without sockets and threads: what a thread would read is read here, by the same code, between one query and the next. Two worlds that are told
+ * the same must say the same, whether one of them repeats replies or not.
+ */
+export class World {
+  readonly clock = fakeClock();
+  /** The questions that reached upstreams. */
+  readonly asked: string[] = [];
+  readonly recorder = new QueryRecorder(this.clock, (error) => {
+    throw error;
+  });
+  /** How many queries the main thread did not see. */
+  repeated = 0;
+  readonly #dependencies = { clock: this.clock, log, ca: null, resolvConf: "/nowhere" };
+  readonly #waiting = waitingQueries();
+  readonly #replies: RepeatedReplies | null;
+  readonly #reader: ReplyReader | null;
+  readonly #entries = new EntryReader(this.recorder.feed.texts);
+  readonly #setup: WorldSetup;
+  #state: ServerState;
+
+  static async open(setup: WorldSetup): Promise<World> {
+    const world = new World(setup);
+    await world.#begin();
+    return world;
+  }
+
+  private constructor(setup: WorldSetup) {
+    this.#setup = setup;
+    this.#replies = setup.repeats ? this.recorder.openReplies() : null;
+    const { clock } = this;
+    const [, ring] = this.recorder.feed.rings;
+    const readerClock = { now: clock.now, wallOffsetMs: () => clock.wallMs() - clock.now() };
+    this.#reader = this.#replies === null ? null : new ReplyReader(this.#replies.table.memory, ring.memory, readerClock);
+    this.#state = Object.create(null);
+  }
+
+  async #begin(): Promise<void> {
+    const config = configOf(this.#setup.yaml);
+    const opened = await openState(config, this.#dependencies, null);
+    const groups = openGroups(config.upstreams.groups, {
+      openMember: (server, { name }) =>
+        memberOf({ label: server.label, encrypted: name === "other" }, this.clock, (asking) => {
+          this.asked.push(`${name} ${asking.name} ${typeName(asking.type)}`);
+          return this.#setup.script(asking);
+        }),
+      clock: this.clock,
+      random: () => 0.5,
+      onRecovery: (group) => opened.shared.cache.forgetFailures(group),
+      onViolation: () => {},
+    });
+    await opened.shared.groups.close();
+    const shared = { ...opened.shared, groups };
+    shared.cache.configure({ ...config.cache, sizeBytes: this.#setup.cacheBytes });
+    this.#use({ ...opened, shared, resolver: { ...opened.resolver, groups } });
+  }
+
+  #use(state: ServerState): void {
+    this.#state = state;
+    this.#replies?.use(state);
+    this.recorder.expect(state.config);
+    this.recorder.use({ ...state.config.log.queries, enabled: true });
+  }
+
+  async reload(yaml: string): Promise<void> {
+    const previous = this.#state;
+    const next = await openState(configOf(yaml), this.#dependencies, previous);
+    this.#use(next);
+    if (next !== previous) await closeState(previous, next);
+  }
+
+  flush(name: string, subtree: boolean): number {
+    const wire = nameFromText(name);
+    return wire === null ? 0 : this.#state.shared.cache.flush(wire, subtree);
+  }
+
+  /** Sends a message and advances time until it is answered. @returns the reply; null = there is none. */
+  async ask(message: Uint8Array, address: string): Promise<Uint8Array | null> {
+    const repeated = this.#repeat(message, address);
+    if (repeated !== null) {
+      // As long as for the others, whose promises settle meanwhile.
+      await this.clock.advance(0);
+      return repeated;
+    }
+    const serving: Serving = { state: this.#state, recorder: this.recorder, waiting: this.#waiting, replies: this.#replies };
+    const client = { address, port: 5353, transport: "udp", http: null, method: null, clientId: null } as const;
+    let ended = false;
+    const reply = Promise.resolve(handlerFor(serving, log).answer(Uint8Array.from(message), client)).finally(() => {
+      ended = true;
+    });
+    await this.clock.advance(0);
+    for (let waitedMs = 0; !ended && waitedMs < 10_000; waitedMs += 50) await this.clock.advance(50);
+    return (await reply)?.wire ?? null;
+  }
+
+  #repeat(message: Uint8Array, address: string): Uint8Array | null {
+    const bytes = address.includes("%") ? null : addressFromText(address);
+    if (this.#reader === null || bytes === null) return null;
+    const whole = new Uint8Array(16);
+    if (bytes.length === 4) whole.set([0xff, 0xff], 10);
+    whole.set(bytes, 16 - bytes.length);
+    const [first = 0, second = 0, third = 0, fourth = 0] = new Int32Array(whole.buffer);
+    const room = new Uint8Array(2048);
+    room.set(message, 64);
+    this.#reader.begin();
+    const client = this.#reader.findClient(first, second, third, fourth);
+    const length = client < 0 ? 0 : this.#reader.answer(room, 64, message.length, client);
+    this.#reader.end();
+    if (length === 0) return null;
+    this.repeated++;
+    return room.slice(64, 64 + length);
+  }
+
+  /** What was written into the log since the last call, but for the ids. */
+  records() {
+    const rows = this.recorder.feed.rings.flatMap((ring) => {
+      const found = ring.spans(ring.taken, ring.written).flatMap((span) => this.#entries.rows(span));
+      ring.release(ring.written);
+      return found;
+    });
+    return rows.map((row) => ({ ...decodeRow(storedRowOf(row)).record, id: 0 }));
+  }
+
+  /** Everything that is counted. */
+  counts() {
+    const { counters } = this.recorder;
+    const { shared } = this.#state;
+    return {
+      queries: [...counters.queries()],
+      durations: counters.durations("cache"),
+      rules: [...counters.rules.entries()],
+      groups: [...counters.groups.entries()],
+      actions: counters.actions(),
+      dropped: counters.recordsDropped,
+      cache: shared.cache.stats(),
+      written: this.recorder.feed.written,
+      hits: [...shared.cache.entries()].map(({ key, held }) => [key, held.hits]),
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.#state.shared.groups.close();
+    await closeState(this.#state, null);
+  }
+}
