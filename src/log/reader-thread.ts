@@ -1,3 +1,5 @@
+import { accessSync, constants } from "node:fs";
+import { dirname } from "node:path";
 import { workerData } from "node:worker_threads";
 import { serveThread } from "../lib/worker.ts";
 import { type Database, faultOf, fileIdentity, openForReading, openUnchanging, primaryCode, StoreError } from "./database.ts";
@@ -78,7 +80,9 @@ function read<T>(work: (database: Database) => T): Read<T> {
   try {
     return { kind: "value", value: work(connected()) };
   } catch (error) {
-    return { kind: "fault", fault: faultOf(error) };
+    const fault = faultOf(error);
+    // Without its write-ahead log a file that is written to meanwhile looks damaged, and is not.
+    return { kind: "fault", fault: connection?.unchanging === true ? { ...fault, kind: "other" } : fault };
   }
 }
 
@@ -92,20 +96,32 @@ function connected(): Database {
   return connect(identity);
 }
 
-/** Where the file can be read only as it stands, each call tries anew whether it can be opened as it should be. */
+/**
+ * Where the folder cannot be written, the file is read as it stands, and each call tries anew whether it can be opened as it should be. Other reasons, such
+ * as a lack of file descriptors, pass: the call fails.
+ */
 function connect(identity: string): Database {
   try {
     const database = openForReading(path, { busyTimeoutMs: BUSY_TIMEOUT_MS });
     disconnect();
     connection = { database, identity, unchanging: false };
   } catch (error) {
-    if (primaryCode(error) !== CANNOT_OPEN) throw error;
+    if (primaryCode(error) !== CANNOT_OPEN || isWritable(dirname(path))) throw error;
     if (connection === null || connection.identity !== identity) {
       disconnect();
       connection = { database: openUnchanging(path), identity, unchanging: true };
     }
   }
   return connection.database;
+}
+
+function isWritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function disconnect(): void {

@@ -18,9 +18,11 @@ import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { allParts } from "../../src/log/maintenance.ts";
+import { Reader } from "../../src/log/reader.ts";
 import { decodeRow, type StoredRow } from "../../src/log/rows.ts";
 import { selectRecords } from "../../src/log/schema.ts";
 import type { LogEvent } from "../../src/log/writer.ts";
+import { fakeClock } from "../support/fake-clock.ts";
 import { directory } from "../support/files.ts";
 import { isThorough } from "../support/properties.ts";
 import { EVERYTHING, found, type Opened, opened, records } from "./opened.ts";
@@ -105,6 +107,21 @@ describe("a store that cannot be written", () => {
     execFileSync("/bin/mount", ["-o", "remount,rw", folder]);
     expect(await afterRetry(again)).toMatchObject({ kind: "well" });
     expect(await found(again.log)).toBe(200);
+  });
+
+  test("a file that cannot be opened for another reason is not read without its write-ahead log, and not taken for damaged", async () => {
+    const { log, append, path } = await opened();
+    append(records(10));
+    expect(await found(log)).toBe(10);
+    await log.close();
+    mkdirSync(`${path}-wal`);
+    const damages: unknown[] = [];
+    const reader = new Reader(path, { clock: fakeClock(), damaged: (fault) => damages.push(fault) });
+    onTestFinished(() => reader.close());
+    await expect(reader.get(1)).rejects.toMatchObject({ kind: "unavailable" });
+    rmdirSync(`${path}-wal`);
+    expect(await reader.search({ filter: EVERYTHING, limit: 100, cursor: null })).toMatchObject({ records: { length: 10 } });
+    expect(damages).toEqual([]);
   });
 
   test("while another process holds a lock, no record is lost", async () => {
