@@ -1,4 +1,6 @@
+import { createHash } from "node:crypto";
 import ipaddr from "ipaddr.js";
+import { SLICE_ENTRIES, type Sliced } from "../lib/cooperative.ts";
 import { type Name, nameOfLabels } from "./name.ts";
 import { uint32 } from "./wire.ts";
 
@@ -148,14 +150,35 @@ function isMapped(bytes: Uint8Array): boolean {
  */
 export class AddressSet {
   /** The first and the last address of each block, one 32-bit word each. */
-  readonly #ipv4: Uint32Array;
+  #ipv4: Uint32Array;
   /** The same with four words an address. */
-  readonly #ipv6: Uint32Array;
+  #ipv6: Uint32Array;
 
-  constructor(ranges: Iterable<AddressRange>) {
-    const all = [...ranges];
-    this.#ipv4 = mergeIpv4(all);
-    this.#ipv6 = mergeBlocks(all, 4);
+  constructor(ranges: readonly AddressRange[]) {
+    this.#ipv4 = mergeIpv4(ranges);
+    this.#ipv6 = mergeBlocks(ranges, 4);
+  }
+
+  /** All addresses of all sets. */
+  static *union(sets: readonly AddressSet[]): Sliced<AddressSet> {
+    let left = sets;
+    // In pairs: every block is copied as often as the number of sets can be halved.
+    while (left.length > 1) {
+      const merged: AddressSet[] = [];
+      for (let at = 0; at < left.length; at += 2) {
+        merged.push(yield* AddressSet.#merge(left[at] ?? EMPTY, left[at + 1] ?? EMPTY));
+        yield;
+      }
+      left = merged;
+    }
+    return left[0] ?? EMPTY;
+  }
+
+  static *#merge(one: AddressSet, other: AddressSet): Sliced<AddressSet> {
+    const merged = new AddressSet([]);
+    merged.#ipv4 = yield* mergeSorted(one.#ipv4, other.#ipv4, 1);
+    merged.#ipv6 = yield* mergeSorted(one.#ipv6, other.#ipv6, 4);
+    return merged;
   }
 
   /** For texts that are checked already, or stand in the code. @throws Error where a text is no address, CIDR or range. */
@@ -172,6 +195,16 @@ export class AddressSet {
   /** Number of blocks after merging. */
   get size(): number {
     return this.#ipv4.length / 2 + this.#ipv6.length / 8;
+  }
+
+  /** Whether any address of so many bytes, 4 or 16, is in the set. */
+  hasFamily(addressBytes: number): boolean {
+    return (addressBytes === 4 ? this.#ipv4 : this.#ipv6).length > 0;
+  }
+
+  /** Equal for equal sets, also after a restart. */
+  get fingerprint(): string {
+    return createHash("sha256").update(`${this.#ipv4.length} `).update(this.#ipv4).update(this.#ipv6).digest("base64url");
   }
 
   /** @param address of 4 or 16 bytes; only read. An address of another length is in no set. */
@@ -221,6 +254,31 @@ export class AddressSet {
       else high = middle;
     }
     return low * 8 < blocks.length && compareWords(blocks, low * 8, address) <= 0;
+  }
+}
+
+const EMPTY = new AddressSet([]);
+
+/** Builds the set of a large list. The ranges become words by and by: a million of them, each with two arrays, would hold the garbage collector for long. */
+export class AddressSetBuilder {
+  readonly #sets: AddressSet[] = [];
+  #ranges: AddressRange[] = [];
+  /** Ranges added so far. */
+  count = 0;
+
+  add(range: AddressRange): void {
+    this.count++;
+    if (this.#ranges.push(range) === SLICE_ENTRIES) this.#close();
+  }
+
+  *build(): Sliced<AddressSet> {
+    this.#close();
+    return yield* AddressSet.union(this.#sets);
+  }
+
+  #close(): void {
+    this.#sets.push(new AddressSet(this.#ranges));
+    this.#ranges = [];
   }
 }
 
@@ -313,6 +371,54 @@ function mergeBlocks(ranges: readonly AddressRange[], words: number): Uint32Arra
     }
   });
   return blocks;
+}
+
+/** Blocks between two turns of the event loop: some milliseconds. */
+const SLICE_BLOCKS = 8 * SLICE_ENTRIES;
+
+/** The blocks of both, which are sorted; blocks that touch or overlap are merged. */
+function* mergeSorted(one: Uint32Array, other: Uint32Array, words: number): Sliced<Uint32Array> {
+  if (one.length === 0 || other.length === 0) return one.length === 0 ? other : one;
+  const block = 2 * words;
+  const result = new Uint32Array(one.length + other.length);
+  let length = 0;
+  let [oneAt, otherAt] = [0, 0];
+  for (let count = 1; oneAt < one.length || otherAt < other.length; count++) {
+    const isFirst = otherAt >= other.length || (oneAt < one.length && compareAt(one, oneAt, other, otherAt, words) <= 0);
+    const source = isFirst ? one : other;
+    const at = isFirst ? oneAt : otherAt;
+    if (isFirst) oneAt += block;
+    else otherAt += block;
+    // The last address of the block before.
+    const last = length - words;
+    const overlaps = length > 0 && (compareAt(source, at, result, last, words) <= 0 || follows(source, at, result, last, words));
+    if (!overlaps) {
+      for (let word = 0; word < block; word++) result[length + word] = source[at + word] ?? 0;
+      length += block;
+    } else if (compareAt(source, at + words, result, last, words) > 0)
+      for (let word = 0; word < words; word++) result[last + word] = source[at + words + word] ?? 0;
+    if (count % SLICE_BLOCKS === 0) yield;
+  }
+  return result.slice(0, length);
+}
+
+function compareAt(one: Uint32Array, oneAt: number, other: Uint32Array, otherAt: number, words: number): number {
+  for (let word = 0; word < words; word++) {
+    const difference = (one[oneAt + word] ?? 0) - (other[otherAt + word] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+
+/** Whether the address in `one` is the one after that in `other`. */
+function follows(one: Uint32Array, oneAt: number, other: Uint32Array, otherAt: number, words: number): boolean {
+  let carry = 1;
+  for (let word = words - 1; word >= 0; word--) {
+    const sum = (other[otherAt + word] ?? 0) + carry;
+    if (sum >>> 0 !== one[oneAt + word]) return false;
+    carry = sum > 0xffff_ffff ? 1 : 0;
+  }
+  return carry === 0;
 }
 
 /** The next address; the highest address is its own successor. */

@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import { systemReason } from "../config/values.ts";
-import { AddressSet, rangeFromText } from "../dns/address.ts";
+import { AddressSet, AddressSetBuilder, rangeFromText } from "../dns/address.ts";
 import { type Name, nameFromText, nameText } from "../dns/name.ts";
 import { runSync } from "../lib/cooperative.ts";
 import type { DomainSet } from "../lists/domain-set.ts";
@@ -128,8 +128,9 @@ function readList({ path, category, kind }: ListFile): ReadList {
   }
   if (path.includes("#")) return { ...nothing, problem: "a path cannot hold `#`" };
   if (kind === "addresses") {
-    const { ranges, problem } = runSync(readAddresses(bytes, category, warnings));
-    return { ...nothing, addresses: new AddressSet(ranges), problem, isEmpty: ranges.length === 0, bytes };
+    const builder = new AddressSetBuilder();
+    const problem = runSync(readAddresses(bytes, category, { take: (range) => builder.add(range), warnings }));
+    return { ...nothing, addresses: runSync(builder.build()), problem, isEmpty: builder.count === 0, bytes };
   }
   const builder = new DomainSetBuilder(null);
   const problem = runSync(readDomains(bytes, category, { sink: builder.source(path), warnings }));

@@ -64,13 +64,15 @@ function readDomain(
   }
 }
 
-/** Reads one category of a geoip file. The number of a block within its category serves as its line. */
+/**
+ * Reads one category of a geoip file. The number of a block within its category serves as its line. Returns what is wrong with the file or the category,
+ * or null; then nothing that was taken may be used.
+ */
 export function* readGeoip(
   bytes: Buffer,
   category: string,
-  warnings: WarningLog,
-): Sliced<{ readonly ranges: readonly AddressRange[]; readonly problem: string | null }> {
-  const ranges: AddressRange[] = [];
+  { take, warnings }: { readonly take: (range: AddressRange) => void; readonly warnings: WarningLog },
+): Sliced<string | null> {
   let isReversed = false;
   let number = 0;
   const problem = yield* eachField(bytes, category, (field) => {
@@ -79,11 +81,11 @@ export function* readGeoip(
     number++;
     const range = readCidr(field.message());
     if (range === null) warnings.add(number, "not a block of addresses");
-    else ranges.push(range);
+    else take(range);
   });
-  if (problem !== null) return { ranges: [], problem };
+  if (problem !== null) return problem;
   // A reversed category names the addresses that it does not hold. Reading it as it stands would send traffic the wrong way.
-  return isReversed ? { ranges: [], problem: `category ${category} is reversed, which cannot be read yet` } : { ranges, problem };
+  return isReversed ? `category ${category} is reversed, which cannot be read yet` : null;
 }
 
 function readCidr(cidr: ProtobufCursor): AddressRange | null {

@@ -1,4 +1,4 @@
-import { type AddressRange, AddressSet } from "../dns/address.ts";
+import { type AddressRange, AddressSet, AddressSetBuilder } from "../dns/address.ts";
 import type { Sliced } from "../lib/cooperative.ts";
 import { parseCategory, readGeoip, readGeosite } from "./dat.ts";
 import type { DomainSet } from "./domain-set.ts";
@@ -21,7 +21,7 @@ export interface SourceReading {
 /** Builds a list of either kind, one source after another. */
 export class ListBuilder {
   readonly #domains: DomainSetBuilder | null;
-  readonly #ranges: AddressRange[] = [];
+  readonly #addresses: AddressSet[] = [];
 
   constructor({ name, kind }: Pick<ListOptions, "name" | "kind">) {
     this.#domains = kind === "domains" ? new DomainSetBuilder(name) : null;
@@ -35,14 +35,16 @@ export class ListBuilder {
       const problem = yield* readDomains(bytes, category, { sink: this.#domains.source(origin), warnings });
       return { entries: this.#domains.count - before, warnings, problem };
     }
-    const { ranges, problem } = yield* readAddresses(bytes, category, warnings);
-    for (const range of ranges) this.#ranges.push(range);
-    return { entries: ranges.length, warnings, problem };
+    const addresses = new AddressSetBuilder();
+    const problem = yield* readAddresses(bytes, category, { take: (range) => addresses.add(range), warnings });
+    if (problem !== null) return { entries: 0, warnings, problem };
+    this.#addresses.push(yield* addresses.build());
+    return { entries: addresses.count, warnings, problem };
   }
 
   /** Ends the building; the set of the other kind is null. */
   *build(): Sliced<{ readonly domains: DomainSet | null; readonly addresses: AddressSet | null }> {
-    if (this.#domains === null) return { domains: null, addresses: new AddressSet(this.#ranges) };
+    if (this.#domains === null) return { domains: null, addresses: yield* AddressSet.union(this.#addresses) };
     return { domains: yield* this.#domains.buildSliced(), addresses: null };
   }
 }
@@ -83,24 +85,23 @@ function isTooLong({ start, end }: Span): boolean {
   return end - start > MAX_LINE_BYTES;
 }
 
-interface AddressReading {
-  readonly ranges: readonly AddressRange[];
-  /** What is wrong with the source as a whole; null = nothing. */
-  readonly problem: string | null;
-}
-
-/** Reads the bytes of one source of addresses. `category` is a code within a .dat file, and null for a text. Never throws, whatever the bytes. */
-export function* readAddresses(bytes: Buffer, category: string | null, warnings: WarningLog): Sliced<AddressReading> {
-  const unusable = (problem: string): AddressReading => ({ ranges: [], problem });
+/**
+ * Reads the bytes of one source of addresses. `category` is a code within a .dat file, and null for a text. Returns what is wrong with the source as a
+ * whole, or null; then nothing that was taken may be used. Never throws, whatever the bytes.
+ */
+export function* readAddresses(
+  bytes: Buffer,
+  category: string | null,
+  { take, warnings }: { readonly take: (range: AddressRange) => void; readonly warnings: WarningLog },
+): Sliced<string | null> {
   const recognised = recognise(bytes);
-  if (recognised.kind === "unusable") return unusable(recognised.reason);
-  if (recognised.kind === "dat") return category === null ? unusable(NO_CATEGORY) : yield* readGeoip(bytes, category, warnings);
-  if (category !== null) return unusable(`a text has no category ${category}`);
-  const ranges: AddressRange[] = [];
+  if (recognised.kind === "unusable") return recognised.reason;
+  if (recognised.kind === "dat") return category === null ? NO_CATEGORY : yield* readGeoip(bytes, category, { take, warnings });
+  if (category !== null) return `a text has no category ${category}`;
   yield* eachLine(recognised.text, (line, lineNumber) => {
     const read = isTooLong(line) ? TOO_LONG : readAddressLine(line);
     if (typeof read === "string") warnings.add(lineNumber, read);
-    else if (read !== null) ranges.push(read);
+    else if (read !== null) take(read);
   });
-  return { ranges, problem: null };
+  return null;
 }

@@ -2,12 +2,13 @@ import { createHash } from "node:crypto";
 import { emptyAnswer } from "../answers/negative.ts";
 import type { Replacement } from "../answers/replace.ts";
 import { withoutAddresses } from "../answers/svcb.ts";
-import { type AddressRange, AddressSet, addressFromText, rangeFromText } from "../dns/address.ts";
+import { AddressSet, addressFromText } from "../dns/address.ts";
 import { type Answer, addressesOf, outcomeOf, recordsOf } from "../dns/answer.ts";
 import type { ExtendedError } from "../dns/edns.ts";
 import type { Question } from "../dns/query.ts";
 import { hintAddresses, svcParams } from "../dns/svcb.ts";
 import { EDE, RCODE, TYPE } from "../dns/types.ts";
+import { runSync } from "../lib/cooperative.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import type { ReplaceOptions, RuleOptions } from "../rules/options.ts";
 import type { GroupOptions } from "../upstreams/options.ts";
@@ -149,7 +150,7 @@ export function addressClassifier({ rules, groups, poison, bogus, addresses }: C
     if (set === null) throw new Error(`there is no list of addresses ${name}`);
     return set;
   };
-  const forged = new AddressSet([...poison, ...bogus].flatMap((entry) => rangesOf(entry, list)));
+  const forged = unionOf([...poison, ...bogus], list);
   const compares = rules.flatMap(({ action }) => (action?.kind === "compare" ? [action.compare] : []));
   const byList = new Map<string, NearSets>();
   for (const { keepNearIf } of compares) {
@@ -175,8 +176,7 @@ export function addressClassifier({ rules, groups, poison, bogus, addresses }: C
   const filters = new Map(
     groups.flatMap(({ name, accept, drop }): [string, GroupFilter][] => {
       if (accept.length + drop.length === 0) return [];
-      const [taken, dropped] = [accept, drop].map((entries) => entries.flatMap((entry) => rangesOf(entry, list)));
-      const filter = groupFilter(taken ?? [], dropped ?? []);
+      const filter = groupFilter(unionOf(accept, list), unionOf(drop, list));
       return [[name, { ...filter, fingerprint: fingerprintOf(forged, filter.accept, filter.drop) }]];
     }),
   );
@@ -202,11 +202,10 @@ interface GroupFilter {
   readonly fingerprint: string;
 }
 
-function groupFilter(taken: readonly AddressRange[], dropped: readonly AddressRange[]): Omit<GroupFilter, "fingerprint"> {
-  const [accept, drop] = [new AddressSet(taken), new AddressSet(dropped)];
+function groupFilter(accept: AddressSet, drop: AddressSet): Omit<GroupFilter, "fingerprint"> {
   // A list of one family says nothing about the other: AAAA of every name would fail.
-  const families = new Set(taken.map(({ first }) => first.length));
-  return { accept, drop, allows: (address) => !drop.has(address) && (!families.has(address.length) || accept.has(address)) };
+  const isAccepted = (address: Uint8Array) => !accept.hasFamily(address.length) || accept.has(address);
+  return { accept, drop, allows: (address) => !drop.has(address) && isAccepted(address) };
 }
 
 /** The answer as it came where nothing is filtered. DNSSEC no longer covers an answer that lost records: AD and their signatures go. */
@@ -218,20 +217,18 @@ function withoutFiltered(answer: Answer, filter: GroupFilter | null): Answer | n
   return edited?.answered === answer.answered ? edited : null;
 }
 
-function rangesOf(entry: string, list: (name: string) => AddressSet) {
-  if (entry.startsWith(LIST)) return [...list(entry.slice(LIST.length)).ranges()];
-  const range = rangeFromText(entry);
-  if (range === null) throw new Error(`${entry} is no address or network`);
-  return [range];
+function unionOf(entries: readonly string[], list: (name: string) => AddressSet): AddressSet {
+  return runSync(AddressSet.union(entries.map((entry) => setOf(entry, list))));
+}
+
+function setOf(entry: string, list: (name: string) => AddressSet): AddressSet {
+  return entry.startsWith(LIST) ? list(entry.slice(LIST.length)) : AddressSet.of(entry);
 }
 
 const LIST = "list:";
 
 function fingerprintOf(...sets: readonly AddressSet[]): string {
   const hash = createHash("sha256");
-  for (const set of sets) {
-    hash.update(`${set.size} `);
-    for (const { first, last } of set.ranges()) hash.update(first).update(last);
-  }
+  for (const set of sets) hash.update(set.fingerprint);
   return hash.digest("base64url").slice(0, 16);
 }

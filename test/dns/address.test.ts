@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import {
   type AddressRange,
   AddressSet,
+  AddressSetBuilder,
   addressFromText,
   addressText,
   canonicalAddress,
@@ -15,6 +16,7 @@ import {
   reverseName,
 } from "../../src/dns/address.ts";
 import { nameText } from "../../src/dns/name.ts";
+import { runSync } from "../../src/lib/cooperative.ts";
 import { runs } from "../support/properties.ts";
 
 const bytes4 = fc.uint8Array({ minLength: 4, maxLength: 4 });
@@ -228,6 +230,40 @@ describe("a set of addresses", () => {
         expect([...new AddressSet(kept).ranges()]).toEqual(kept);
       }),
     );
+  });
+
+  test("is the same set, made in one go and of the sets of its parts", () => {
+    // Addresses near each other, so that the parts touch and overlap.
+    const near = fc.record({ sixth: fc.boolean(), from: fc.nat(300), length: fc.nat(3) }).map(({ sixth, from, length }) => {
+      const at = (number: number) =>
+        sixth ? [...Array(13).fill(255), 255, number >> 8, number & 255] : [10, 255, number >> 8, number & 255];
+      return { first: Uint8Array.from(at(from)), last: Uint8Array.from(at(from + length)) };
+    });
+    fc.assert(
+      fc.property(fc.array(fc.oneof(near, prefixed), { maxLength: 40 }), (ranges) => {
+        const whole = new AddressSet(ranges);
+        const parts = ranges.map((range) => new AddressSet([range]));
+        const union = runSync(AddressSet.union(parts));
+        expect([...union.ranges()]).toEqual([...whole.ranges()]);
+        expect(union.fingerprint).toBe(whole.fingerprint);
+      }),
+      { numRuns: runs(300) },
+    );
+  });
+
+  test("of a quarter of a million blocks is built in slices", () => {
+    const block = (index: number): AddressRange => {
+      const first = Uint8Array.of(index >> 15, (index >> 7) & 255, (index << 1) & 255, 0);
+      return { first, last: first };
+    };
+    const builder = new AddressSetBuilder();
+    for (let index = 0; index < 250_000; index++) builder.add(block((index * 7919) % 250_000));
+    const work = builder.build();
+    let slices = 1;
+    let step = work.next();
+    for (; step.done !== true; step = work.next()) slices++;
+    expect(step.value.size).toBe(250_000);
+    expect(slices).toBeGreaterThan(60);
   });
 
   test("an IPv4-mapped address is looked up as IPv4, and ::/0 holds no IPv4", () => {

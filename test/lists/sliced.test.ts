@@ -75,7 +75,7 @@ describe("work in slices", () => {
     const addresses = Buffer.from(
       Array.from({ length: 20_000 }, (_, index) => `10.${index >> 8}.${index & 255}.0/24\n`).join(""),
     );
-    expect(slicesOf(readAddresses(addresses, null, new WarningLog()))).toBeGreaterThanOrEqual(4);
+    expect(slicesOf(readAddresses(addresses, null, { take: () => {}, warnings: new WarningLog() }))).toBeGreaterThanOrEqual(4);
   });
 
   test("is how long categories of a .dat file are read", () => {
