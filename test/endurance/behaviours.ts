@@ -39,8 +39,10 @@ export const BEHAVIOURS: Readonly<Record<string, Script>> = {
   SERVFAIL: (asked) => rcode(asked, RCODE.SERVFAIL),
   REFUSED: (asked) => rcode(asked, RCODE.REFUSED),
   "FORMERR to EDNS": (asked) => (asked.query.edns === null ? inOrder(asked) : rcode(asked, RCODE.FORMERR)),
-  "another id": (asked) => wrongId(asked, FOREIGN),
-  "another id before the answer": (asked) => ({ kind: "all", actions: [wrongId(asked, FOREIGN), inOrder(asked)] }),
+  // Over HTTPS the stream ties the answer to its question, and the id says nothing.
+  "another id": (asked) => (asked.transport === "https" ? silence : wrongId(asked, FOREIGN)),
+  "another id before the answer": (asked) =>
+    asked.transport === "https" ? inOrder(asked) : { kind: "all", actions: [wrongId(asked, FOREIGN), inOrder(asked)] },
   "another question": (asked) => wrongQuestion(asked, FOREIGN),
   "another owner in the answer": (asked) => ({
     kind: "reply",

@@ -244,13 +244,21 @@ class Waiting {
 
 /** How the questions of one client or of one scene were answered. */
 export class Tally {
-  /** The first wrong and the first lost ones. */
+  /** The first that were wrong, lost or late. */
   readonly details: string[] = [];
   readonly counts = { right: 0, servfail: 0, wrong: 0, lost: 0, again: 0 };
   readonly #ms: number[] = [];
+  readonly #lateMs: number;
+
+  /** @param lateMs above which an answer is noted as late. */
+  constructor(lateMs: number) {
+    this.#lateMs = lateMs;
+  }
 
   note({ kind, ms, again, detail }: Heard): void {
-    if ((kind === "wrong" || kind === "lost") && this.details.length < 5) this.details.push(`${kind}: ${detail}`);
+    const isOdd = kind === "wrong" || kind === "lost" || ms > this.#lateMs;
+    if (isOdd && this.details.length < 8)
+      this.details.push(`${new Date().toISOString().slice(11, 19)} ${kind} after ${Math.round(ms)} ms: ${detail}`);
     this.counts[kind]++;
     if (again) this.counts.again++;
     this.#ms.push(ms);
@@ -278,7 +286,7 @@ export class Tally {
 
 /** Asks at a steady rate, over all clients in turn, until `stop`. */
 export class SteadyHouse {
-  readonly tallies: ReadonlyMap<HouseTransport, Tally> = new Map(TRANSPORTS.map((transport) => [transport, new Tally()]));
+  readonly tallies: ReadonlyMap<HouseTransport, Tally>;
   readonly #clients: readonly HouseClient[];
   readonly #nameOf: (serial: number) => string;
   readonly #timer: NodeJS.Timeout;
@@ -286,7 +294,12 @@ export class SteadyHouse {
   #serial = 0;
   #owed = 0;
 
-  constructor(clients: readonly HouseClient[], perSecond: number, nameOf: (serial: number) => string) {
+  constructor(
+    clients: readonly HouseClient[],
+    { perSecond, lateMs }: { readonly perSecond: number; readonly lateMs: number },
+    nameOf: (serial: number) => string,
+  ) {
+    this.tallies = new Map(TRANSPORTS.map((transport) => [transport, new Tally(lateMs)]));
     this.#clients = clients;
     this.#nameOf = nameOf;
     let lastMs = performance.now();
