@@ -194,7 +194,6 @@ class StreamConnection {
   }
 
   #receive(chunk: Uint8Array): void {
-    this.#watch.noteReceived();
     this.#framer.push(chunk);
     while (!this.#hasEnded && this.#framer.ready) {
       const message = this.#framer.next();
@@ -210,6 +209,8 @@ class StreamConnection {
     const request = this.#requests.get(id);
     // An answer with an unknown id is odd, but no reason to distrust the other answers.
     if (request === undefined) return;
+    // Bytes alone prove nothing: where the framing is lost they go on to come, and no answer is ever whole.
+    this.#watch.noteReceived();
     this.#hasAnswered = true;
     this.#requests.delete(id);
     if (request === null) return;

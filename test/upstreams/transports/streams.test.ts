@@ -83,6 +83,25 @@ describe.each([tcp, tls])("connections by $title", (way) => {
     await until(() => server.open === 1);
   });
 
+  test("on which bytes come that are no messages get no more questions", async () => {
+    const clock = fakeClock();
+    const noise = { kind: "unframed", message: Buffer.from("HTTP/1.1 200 OK\r\n\r\n") } as const;
+    const { upstream, server } = await site(way, (asked) => (asked.connection === 1 ? noise : addresses(asked, "192.0.2.1")), {
+      clock,
+    });
+    for (let count = 1; count <= 3; count++) {
+      const giveUp = new AbortController();
+      const exchange = upstream.exchange(question, errand(giveUp.signal));
+      const failed = expect(exchange).rejects.toMatchObject({ failure: "aborted" });
+      await until(() => server.asked.length === count);
+      await new Promise((resolve) => setImmediate(resolve));
+      await clock.advance(500);
+      giveUp.abort();
+      await failed;
+    }
+    expect(addressTexts(await upstream.exchange(question, errand()))).toEqual(["192.0.2.1"]);
+  });
+
   test("that are silent under aborted questions get no more", async () => {
     const clock = fakeClock();
     const { upstream, server } = await site(way, (asked) => (asked.connection === 1 ? silence : addresses(asked, "192.0.2.1")), {
