@@ -59,8 +59,8 @@ async function awaitAnswer(resolver: Resolver, request: FetchRequest, dispatch: 
   try {
     const reply = await dispatch.result;
     if (reply.kind === "good") {
-      const verified = await verifyNxdomain(resolver, request, reply.answer);
-      return storeResult(resolver, request, { kind: "answered", ...verified, attempts: dispatch.attempts() });
+      const { attempts, ...verified } = await verifyNxdomain(resolver, request, reply.answer);
+      return storeResult(resolver, request, { kind: "answered", ...verified, attempts: [...dispatch.attempts(), ...attempts] });
     }
     const failure: FetchResult = reply.isForged
       ? {
@@ -134,7 +134,8 @@ function failed(
   return { kind: "failed", answer: { ...emptyAnswer(question, RCODE.SERVFAIL), extendedErrors }, failure, attempts: [] };
 }
 
-type VerifiedAnswer = Pick<FetchResult & { readonly kind: "answered" }, "answer" | "action" | "tentative">;
+/** `attempts` only those that were made to verify it. */
+type VerifiedAnswer = Omit<FetchResult & { readonly kind: "answered" }, "kind">;
 
 /** Types for which some servers and filters invent NXDOMAIN for names that have addresses. */
 const DOUBTED_TYPES: ReadonlySet<number> = new Set([TYPE.AAAA, TYPE.SVCB, TYPE.HTTPS]);
@@ -144,25 +145,29 @@ const DOUBTED_TYPES: ReadonlySet<number> = new Set([TYPE.AAAA, TYPE.SVCB, TYPE.H
  * NXDOMAIN is often a lie, A of the name is asked first. In a chain of aliases the last name counts (RFC 2308 §2.1, RFC 6604 §3).
  */
 function verifyNxdomain(resolver: Resolver, request: FetchRequest, answer: Answer): VerifiedAnswer | Promise<VerifiedAnswer> {
-  const asItIs: VerifiedAnswer = { answer, action: "none", tentative: false };
+  const asItIs: VerifiedAnswer = { answer, action: "none", tentative: false, attempts: [] };
   if (answer.rcode !== RCODE.NXDOMAIN || isLeftToClient(resolver, request, answer)) return asItIs;
   const disproof = findDisproof(resolver, request, answer.chainEnd);
-  if (disproof !== null) return { answer: guardNxdomain(answer, disproof), action: "nxdomain:guarded", tentative: false };
+  if (disproof !== null) return { ...asItIs, answer: guardNxdomain(answer, disproof), action: "nxdomain:guarded" };
   return DOUBTED_TYPES.has(request.question.type) ? verifyByAddresses(resolver, request, answer) : asItIs;
 }
 
 async function verifyByAddresses(resolver: Resolver, request: FetchRequest, answer: Answer): Promise<VerifiedAnswer> {
-  const addresses = await outcomeOfAddresses(resolver, request, answer);
-  if (addresses === "nxdomain") return { answer, action: "none", tentative: false };
-  const tentative = addresses === "failure";
+  const { outcome, attempts } = await outcomeOfAddresses(resolver, request, answer);
+  if (outcome === "nxdomain") return { answer, action: "none", tentative: false, attempts };
+  const tentative = outcome === "failure";
   const guarded = tentative
     ? guardNxdomain(answer, "A of the name could not be had", request.limits.negative.minSeconds)
     : guardNxdomain(answer, "A says that the name exists");
-  return { answer: guarded, action: "nxdomain:guarded", tentative };
+  return { answer: guarded, action: "nxdomain:guarded", tentative, attempts };
 }
 
 /** Fetches or looks up A of the last name of the chain, on the same route. */
-async function outcomeOfAddresses(resolver: Resolver, request: FetchRequest, { chainEnd }: Answer): Promise<AnswerOutcome> {
+async function outcomeOfAddresses(
+  resolver: Resolver,
+  request: FetchRequest,
+  { chainEnd }: Answer,
+): Promise<{ readonly outcome: AnswerOutcome; readonly attempts: readonly Attempt[] }> {
   const { group, client, limits, deadlineMs } = request;
   const atEnd = { ...request.question, name: chainEnd, type: TYPE.A };
   // If the last name must not go to this group, the first name is asked again: A of the first name leads to the same end.
@@ -171,10 +176,11 @@ async function outcomeOfAddresses(resolver: Resolver, request: FetchRequest, { c
   const key = cacheKey(question, group.label);
   const nowMs = resolver.clock.now();
   const held = resolver.cache.peek(key);
-  if (held !== null && isFresh(held, limits, nowMs)) return outcomeOf(held.answer);
+  if (held !== null && isFresh(held, limits, nowMs)) return { outcome: outcomeOf(held.answer), attempts: [] };
   const fetch = fetchAnswer(resolver, { ...request, question, key });
   const fetched = await awaitWithin(resolver.clock, deadlineMs - nowMs, fetch.result);
-  return fetched === null || fetched.kind === "failed" ? "failure" : outcomeOf(fetched.answer);
+  const outcome = fetched === null || fetched.kind === "failed" ? "failure" : outcomeOf(fetched.answer);
+  return { outcome, attempts: fetch.attempts() };
 }
 
 type NxdomainSubject = Pick<FetchRequest, "question" | "group" | "limits">;

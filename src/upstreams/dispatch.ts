@@ -1,5 +1,6 @@
 import { type Answer, outcomeOf } from "../dns/answer.ts";
 import type { Question } from "../dns/query.ts";
+import { RCODE } from "../dns/types.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import { type AttemptOutcome, ask, type Latency, type Member, type MemberReply } from "./member.ts";
@@ -71,6 +72,8 @@ export class Dispatch {
   readonly #started: PendingAttempt[] = [];
   readonly #waiting: Member[];
   #fallback: Fallback | null;
+  /** The member of a group of one without a fallback, while it may be asked once more. */
+  #second: Member | null;
   /** Whether a limit of ours kept the question from a member. */
   #isLimited = false;
   #patience: Timer | null = null;
@@ -97,6 +100,7 @@ export class Dispatch {
     this.#options = options;
     this.#fallback = context.fallback;
     this.#waiting = [...plan.order];
+    this.#second = plan.order.length === 1 && context.fallback === null ? (plan.order[0] ?? null) : null;
     options.signal?.addEventListener("abort", this.#giveUp);
     for (let asked = 0; asked < plan.together; asked++) this.#askNext();
     if (context.fallback !== null && context.fallbackAfterMs !== null)
@@ -185,7 +189,13 @@ export class Dispatch {
     if (outcome.kind === "bad") {
       if (moreTelling(this.#bad?.answer ?? null, outcome.answer) === outcome.answer) this.#bad = outcome;
     }
-    if (attempt.timer !== null) this.#askNext();
+    // Nobody else can be asked, and many a SERVFAIL or broken connection passes at once.
+    const again = isWorthAnother(outcome) ? this.#second : null;
+    if (again !== null) {
+      this.#second = null;
+      this.#waiting.push(again);
+    }
+    if (attempt.timer !== null || again !== null) this.#askNext();
     this.#review();
   }
 
@@ -320,6 +330,14 @@ export class Dispatch {
       else if (outcome?.kind === "abandoned" && outcome.silent) other?.latency.observe(elapsedMs);
     }
   }
+}
+
+/** Whether the same member may do better a moment later. Silence had its time, and a refusal is meant. */
+function isWorthAnother(outcome: AttemptOutcome): boolean {
+  if (outcome.kind === "bad") return outcome.answer.rcode === RCODE.SERVFAIL && !outcome.isForged;
+  return (
+    outcome.kind === "failed" && (outcome.failure === "http" || outcome.failure === "network" || outcome.failure === "malformed")
+  );
 }
 
 function isOurLimit(outcome: AttemptOutcome | null): boolean {

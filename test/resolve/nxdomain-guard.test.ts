@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { TYPE } from "../../src/dns/types.ts";
+import { RCODE, TYPE } from "../../src/dns/types.ts";
 import { zone } from "../dns/zone.ts";
 import { siteWith } from "../support/site.ts";
 import { workbenchWith } from "../support/workbench.ts";
@@ -28,6 +28,12 @@ describe("a name that exists in any type never gets NXDOMAIN in another", () => 
       expect(site.asked()).toEqual([`page.example ${type}`, "page.example A"]);
     },
   );
+
+  test("the question for A that verifies it is in the trace", async () => {
+    const bench = await workbenchWith({ upstreams: { main: [denying([TYPE.AAAA])] } });
+    expect(await bench.ask("page.example", "AAAA")).toMatchObject({ attempts: [RCODE.NXDOMAIN, RCODE.NOERROR] });
+    expect(await bench.ask("page.example", "HTTPS")).toMatchObject({ attempts: [RCODE.NOERROR] });
+  });
 
   test("the guarded answer is cached, and a hit shows the action again without asking", async () => {
     const site = await siteWith({ upstreams: { main: denying([TYPE.AAAA]) } });

@@ -93,3 +93,10 @@ test("a recovered group forgets its failures at once", async () => {
   for (let times = 0; times < 5; times++) await site.ask("localhost");
   expect(await site.ask("host1.example")).toMatchObject({ answers: ["192.0.2.1"] });
 });
+
+test("the only member of a group that answers SERVFAIL once is asked again, and clients get the answer", async () => {
+  const site = await siteWith({
+    upstreams: { main: (asked) => (asked.serial === 1 ? withRcode(asked, 2) : right(asked)) },
+  });
+  expect(await site.ask("host1.example")).toMatchObject({ answers: ["192.0.2.1"] });
+});

@@ -28,6 +28,8 @@ export interface Outcome {
   /** See `Resolution.edits`. */
   readonly edits: readonly string[];
   readonly elapsedMs: number;
+  /** The rcodes of the attempts in its trace. */
+  readonly attempts: readonly (number | null)[];
   /** The queries to upstreams that it caused, such as "page.example A". */
   readonly asked: readonly string[];
 }
@@ -135,6 +137,7 @@ export async function workbenchWith({
         comparison: found.comparison ?? null,
         edits: found.edits ?? [],
         elapsedMs: clock.now() - startedMs,
+        attempts: found.attempts.map(({ rcode }) => rcode),
         asked: asked.slice(askedBefore),
       };
     },

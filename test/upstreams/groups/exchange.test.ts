@@ -43,6 +43,27 @@ describe("one question", () => {
     },
   );
 
+  test.each([
+    ["rcode SERVFAIL", answers(5, RCODE.SERVFAIL)],
+    ["a broken connection", fails("network", 5)],
+    ["an HTTP status", fails("http", 5)],
+  ])("after %s the only member of a group is asked once more", async (_, behaviour) => {
+    const site = new Site(groupOptions("g", { servers: [serverOptions("a")] }));
+    site.behave({ a: behaviour });
+    await site.ask();
+    expect(site.takeAsked()).toEqual(["a", "a"]);
+  });
+
+  test.each([
+    ["rcode REFUSED", answers(5, RCODE.REFUSED)],
+    ["a refused connection", fails("refused", 5)],
+  ])("after %s the only member of a group is not asked again", async (_, behaviour) => {
+    const site = new Site(groupOptions("g", { servers: [serverOptions("a")] }));
+    site.behave({ a: behaviour });
+    await site.ask();
+    expect(site.takeAsked()).toEqual(["a"]);
+  });
+
   test("NXDOMAIN is a good answer", async () => {
     const site = new Site(groupOptions("g"));
     site.behave({ a: answers(5, RCODE.NXDOMAIN) });
