@@ -215,13 +215,13 @@ const checkers = new Map<NamedSchema, (json: unknown) => boolean>();
 export async function withApi(
   invocation: Invocation,
   terminal: Terminal,
-  run: (api: ApiClient) => Promise<number>,
+  run: (api: ApiClient, config: Config) => Promise<number>,
 ): Promise<number> {
   const path = configPath(invocation, terminal);
   const config = readConfig(path, terminal, { warns: false });
   if (config === null) return EXIT.failed;
   try {
-    return await run(new ApiClient(config));
+    return await run(new ApiClient(config), config);
   } catch (error) {
     if (!(error instanceof ApiRefusal) && !(error instanceof ApiUnreachable)) throw error;
     terminal.err(`fenliu: ${apiFault(error, config, path)}\n`);

@@ -3,6 +3,7 @@ import { Type } from "typebox";
 import { named, nullable } from "../admin/schemas/named.ts";
 import { queryPageSchema, queryRecordSchema } from "../admin/schemas/record.ts";
 import { type LogState, statisticsSchema } from "../admin/schemas/views.ts";
+import type { Config } from "../config/types.ts";
 import { systemClock } from "../lib/clock.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import { FILTER_PARAMETERS, type Page, parseFilter } from "../log/filter.ts";
@@ -13,6 +14,7 @@ import { localMoment, parseMoment } from "../log/time.ts";
 import { type ApiClient, ApiGone, ApiRefusal, ApiSilent, ApiUnreachable, type ServerEvent, withApi } from "./api-client.ts";
 import { type Command, EXIT, type Invocation, stopSignal, type Terminal, UsageError } from "./invocation.ts";
 import { dayText, RecordTable } from "./record-table.ts";
+import { isStoredLog, storedRecords, withStoredLog } from "./stored-log.ts";
 
 /** Records asked for at a time. */
 const PAGE = 1000;
@@ -55,14 +57,14 @@ async function log(invocation: Invocation, terminal: Terminal): Promise<number> 
   const limit = parseLimit(invocation.limit);
   const [only] = words;
   if (words.length === 1 && only !== undefined && /^\d{10,}$/.test(only))
-    return withApi(invocation, terminal, (api) => showOne(api, only, { json, terminal }));
+    return withApi(invocation, terminal, (api, config) => showOne(api, only, { config, json, terminal }));
   const nowMs = systemClock.wallMs();
   const query = logFilter(words, nowMs);
   const follows = invocation.follow === true;
   if (follows && query.some(([field]) => field === "to")) throw new UsageError("`to` is an end, and --follow has none");
   const withTraces = invocation.full === true && !json;
   const search = { query, limit, nowMs, withTraces, printer: new RecordPrinter(invocation, terminal), terminal };
-  return withApi(invocation, terminal, (api) => (follows ? follow(api, search) : showPast(api, search)));
+  return withApi(invocation, terminal, (api, config) => (follows ? follow(api, search) : showPast(api, config, search)));
 }
 
 /** Records shown at once. All of them are in memory, because the newest come first and are shown last. */
@@ -89,10 +91,18 @@ interface Search {
   readonly terminal: Terminal;
 }
 
-async function showPast(api: ApiClient, search: Search): Promise<number> {
-  const { query, limit, printer, terminal } = search;
-  const { records, mayBeMore } = await fetchPast(api, { query, limit: limit ?? 100 });
-  showAll(await fetchTraces(api, records, search), printer);
+async function showPast(api: ApiClient, config: Config, search: Search): Promise<number> {
+  const { query, limit, nowMs, printer, terminal } = search;
+  let isStopped = false;
+  const wanted = { query, limit: limit ?? 100 };
+  const { records, mayBeMore } = await fetchPast(api, wanted).catch((error: unknown) => {
+    const parsed = parseFilter(query, nowMs);
+    if (!isStoredLog(error, config) || parsed.kind === "bad") throw error;
+    isStopped = true;
+    return withStoredLog(config, (store) => storedRecords(store, { api, filter: parsed.filter, limit: wanted.limit }));
+  });
+  showAll(isStopped ? records : await fetchTraces(api, records, search), printer);
+  if (isStopped) terminal.err(STOPPED);
   if (records.length === 0)
     terminal.err(
       "fenliu: no query of the log fits; a word is a whole name with those below it, and `name=*word*` finds a part of one\n",
@@ -102,9 +112,11 @@ async function showPast(api: ApiClient, search: Search): Promise<number> {
     terminal.err(
       `fenliu: these are the newest ${records.length}, and there may be more: --limit N shows more, \`to\` older ones\n`,
     );
-  await reportLosses(api, terminal);
+  if (!isStopped) await reportLosses(api, terminal);
   return EXIT.ok;
 }
+
+const STOPPED = "fenliu: no server answers: this is what it had stored before\n";
 
 /** Shows past records, then the records that come, until the user ends the command. */
 async function follow(api: ApiClient, search: Search): Promise<number> {
@@ -163,12 +175,19 @@ function isFrom([field]: Parameter): boolean {
 }
 
 interface Output {
+  readonly config: Config;
   readonly json: boolean;
   readonly terminal: Terminal;
 }
 
-async function showOne(api: ApiClient, id: string, { json, terminal }: Output): Promise<number> {
+async function showOne(api: ApiClient, id: string, { config, json, terminal }: Output): Promise<number> {
   const record = await api.read(queryRecordSchema, `queries/${id}`).catch(async (error: unknown) => {
+    if (isStoredLog(error, config)) {
+      const found = await withStoredLog(config, (store) => store.get(Number(id)));
+      if (found === null) throw new ApiSilent(`no server answers, and its log has no query ${id}`);
+      terminal.err(STOPPED);
+      return found.record;
+    }
     // The record may be one that was lost.
     if (error instanceof ApiRefusal && error.status === 404) await reportLosses(api, terminal);
     throw error;

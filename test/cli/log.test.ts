@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { run } from "../../src/cli/run.ts";
@@ -180,4 +180,24 @@ test("each fault of a refusal is shown on its own, after its parameter", async (
   const terminal = await stranger(JSON.stringify({ detail: "2 problems", problems }), "application/problem+json", 400);
   expect(await run(["log"], terminal)).toBe(1);
   expect(terminal.written.err).toBe("fenliu: something is wrong\nname: and so is the name\n");
+});
+
+test("of a server that does not run, what it had stored is shown", async () => {
+  const store = join(directory(), "queries.db");
+  const { site, terminal } = await house(`log: { queries: { store: ${JSON.stringify(store)} } }`);
+  await site.ask("nas.lan");
+  await site.ask("other.lan", "AAAA");
+  await site.app.close();
+  const [folder = ""] = terminal.configDirectories;
+  const file = join(folder, "fenliu.yaml");
+  writeFileSync(file, `${readFileSync(file, "utf8")}\nlog: { queries: { store: ${JSON.stringify(store)} } }\n`);
+  expect(await run(["log", "nas.lan", "--json"], terminal)).toBe(0);
+  const record: QueryRecord = JSON.parse(terminal.written.out);
+  expect(record).toMatchObject({ name: "nas.lan", source: "hosts", answers: ["60 A 10.0.0.5"] });
+  expect(terminal.written.err).toBe("fenliu: no server answers: this is what it had stored before\n");
+  terminal.written.out = "";
+  expect(await run(["log", String(record.id)], terminal)).toBe(0);
+  expect(terminal.written.out).toContain("nas.lan");
+  expect(await run(["log", "1000000000000"], terminal)).toBe(1);
+  expect(terminal.written.err).toContain("its log has no query 1000000000000");
 });
