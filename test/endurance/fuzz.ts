@@ -13,8 +13,8 @@ import { Worker } from "node:worker_threads";
 import { FUZZ_TARGETS } from "./fuzz-targets.ts";
 import { type FuzzReport, type FuzzTask, MAX_INPUT_BYTES } from "./fuzz-thread.ts";
 
-/** An input that is read for so long does not come to an end. */
-const HANGS_MS = 20_000;
+/** An input that is read for so long does not come to an end, also where other programs have the processors. */
+const HANGS_MS = 120_000;
 
 const SEEDS = fileURLToPath(new URL("seeds/", import.meta.url));
 

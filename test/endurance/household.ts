@@ -22,7 +22,8 @@ export function addressOf(name: string): string {
 
 /** What became of one question: `again` = answered after its connection had ended, on another one, as RFC 7766 §6.2.4 has it. */
 export interface Heard {
-  readonly kind: "right" | "servfail" | "wrong" | "lost";
+  /** `failed` = SERVFAIL, or no address and no other one either. */
+  readonly kind: "right" | "failed" | "wrong" | "lost";
   readonly ms: number;
   readonly again: boolean;
   /** What was heard in place of the right answer. */
@@ -93,7 +94,7 @@ function verdictOn(wire: Uint8Array, query: Buffer, expected: string | null): Pi
   const { question, rcode, answers } = readReply(wire);
   const isOurs = wire[0] === query[0] && wire[1] === query[1];
   const detail = `${question} ${rcode} ${answers.join(" ")}, not ${expected}`;
-  if (isOurs && rcode === "SERVFAIL") return { kind: "servfail", detail };
+  if (isOurs && answers.length === 0 && (rcode === "SERVFAIL" || rcode === "NOERROR")) return { kind: "failed", detail };
   return { kind: isOurs && (expected === null || answers.join() === expected) ? "right" : "wrong", detail };
 }
 
@@ -246,7 +247,7 @@ class Waiting {
 export class Tally {
   /** The first that were wrong, lost or late. */
   readonly details: string[] = [];
-  readonly counts = { right: 0, servfail: 0, wrong: 0, lost: 0, again: 0 };
+  readonly counts = { right: 0, failed: 0, wrong: 0, lost: 0, again: 0 };
   readonly #ms: number[] = [];
   readonly #lateMs: number;
 
@@ -279,8 +280,8 @@ export class Tally {
   }
 
   row(): string {
-    const { right, servfail, wrong, lost, again } = this.counts;
-    return `${right} right, ${servfail} SERVFAIL, ${wrong} wrong, ${lost} lost, ${again} asked again; p50 ${this.quantileMs(0.5)} ms, p99 ${this.quantileMs(0.99)} ms, slowest ${this.slowestMs} ms`;
+    const { right, failed, wrong, lost, again } = this.counts;
+    return `${right} right, ${failed} failed, ${wrong} wrong, ${lost} lost, ${again} asked again; p50 ${this.quantileMs(0.5)} ms, p99 ${this.quantileMs(0.99)} ms, slowest ${this.slowestMs} ms`;
   }
 }
 
