@@ -20,6 +20,7 @@ import { type BoundEndpoints, type Listeners, openListeners } from "../listen/li
 import type { CertificateStatus } from "../listen/tls.ts";
 import type { ListenEvent, UdpMemory } from "../listen/types.ts";
 import { listCacheOf } from "../lists/cache.ts";
+import type { HeldFiles } from "../lists/load.ts";
 import { ListRefresher } from "../lists/refresher.ts";
 import type { UpdateResult } from "../lists/update.ts";
 import { throttle } from "../log/operations.ts";
@@ -240,6 +241,11 @@ export class App implements Serving {
       if (refresher === this.#listRefresher && this.#closed === null) throw error;
       throw new ServerStateError(["the configuration was changed meanwhile: try again"]);
     }
+  }
+
+  /** Why the changed files of a list are not in use; null = they are. */
+  heldFiles(list: string): HeldFiles | null {
+    return opened(this.#listRefresher).heldFiles(list);
   }
 
   /**

@@ -55,7 +55,7 @@ import { utcDay } from "../listen/certificate.ts";
 import type { Listeners } from "../listen/listeners.ts";
 import type { CertificateStatus } from "../listen/tls.ts";
 import { listCacheOf } from "../lists/cache.ts";
-import { type ListReport, reportLists } from "../lists/load.ts";
+import { type HeldFiles, type ListReport, reportLists } from "../lists/load.ts";
 import type { UpdateResult } from "../lists/update.ts";
 import type { OperationsLog } from "../log/operations.ts";
 import type { QueryLog } from "../log/query-log.ts";
@@ -125,6 +125,7 @@ export interface Server {
   readonly names: DeviceNames | null;
   /** @throws ServerStateError if the configuration was changed meanwhile. */
   refreshList(name: string): Promise<readonly UpdateResult["outcome"][]>;
+  heldFiles(list: string): HeldFiles | null;
 }
 
 interface ControlParts {
@@ -258,7 +259,7 @@ export class ServerControl implements Control {
 
   #listReports(): Promise<readonly ListReport[]> {
     const { config, policy } = this.#state;
-    return reportLists(config.lists, policy.lists.status(), listCacheOf(config));
+    return reportLists(config.lists, policy.lists.status(), listCacheOf(config), (list) => this.#server.heldFiles(list));
   }
 
   async refreshList(name: string): Promise<ListView> {

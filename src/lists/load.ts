@@ -244,24 +244,36 @@ export interface ListReport extends Omit<ListStatus, "sources"> {
 export interface SourceReport extends SourceStatus {
   /** When a download was last known to be the newest version, in milliseconds since 1970; null = never, or not a download. */
   readonly checkedWallMs: number | null;
-  /** Why no download has changed anything since `sinceWallMs`; `held` = a version came, and waits for a person. */
+  /** Why no download, or no change of the list's files, has changed anything since `sinceWallMs`; `held` = a version came, and waits for a person. */
   readonly downloadProblem: { readonly reason: string; readonly held: boolean; readonly sinceWallMs: number } | null;
 }
 
-/** The lists in use, in the order of the configuration. */
+/** Changed files of a list that would empty it or break an expectation: what was read before serves on. */
+export interface HeldFiles {
+  readonly reason: string;
+  readonly sinceWallMs: number;
+}
+
+/**
+ * The lists in use, in the order of the configuration.
+ * @param heldFiles by the name of a list; null = its files are in use as they are.
+ */
 export async function reportLists(
   options: readonly ListOptions[],
   serving: readonly ListStatus[],
   cache: ListCache,
+  heldFiles: (list: string) => HeldFiles | null = () => null,
 ): Promise<ListReport[]> {
   const reports: ListReport[] = [];
   for (const status of serving) {
     const list = options.find(({ name }) => name === status.name);
+    const held = heldFiles(status.name);
     const sources: SourceReport[] = [];
     for (const [index, source] of status.sources.entries()) {
       const place = list?.sources[index];
       const record = place?.kind === "url" ? await cache.readRecord(status.name, place.url) : null;
-      sources.push({ ...source, checkedWallMs: record?.checkedWallMs ?? null, downloadProblem: record?.problem ?? null });
+      const problem = record?.problem ?? (place?.kind === "file" && held !== null ? { ...held, held: true } : null);
+      sources.push({ ...source, checkedWallMs: record?.checkedWallMs ?? null, downloadProblem: problem });
     }
     reports.push({ ...status, sources });
   }

@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import type { Timer } from "../lib/clock.ts";
 import { errorText } from "../lib/text.ts";
-import type { ListStatus } from "./load.ts";
+import type { HeldFiles, ListStatus } from "./load.ts";
 import type { ListOptions } from "./options.ts";
 import { type UpdateDependencies, type UpdateResult, updateList, urlsOf } from "./update.ts";
 
@@ -47,6 +47,8 @@ export class ListRefresher {
   readonly #dependencies: RefresherDependencies;
   readonly #closing = new AbortController();
   readonly #schedules: Schedule[] = [];
+  /** Lists whose changed files wait for a person. */
+  readonly #held = new Map<string, HeldFiles>();
   #timer: Timer | null = null;
   /** Ends when the work that was begun ends; never rejects. */
   #work: Promise<void> = Promise.resolve();
@@ -86,6 +88,11 @@ export class ListRefresher {
       () => {},
     );
     return work;
+  }
+
+  /** Why the changed files of a list are not in use; null = they are. A reload takes them. */
+  heldFiles(list: string): HeldFiles | null {
+    return this.#held.get(list) ?? null;
   }
 
   async #firstDueMs(list: ListOptions): Promise<number | null> {
@@ -165,6 +172,11 @@ export class ListRefresher {
     const entries = this.#activeSources(list).reduce((sum, source) => sum + source.entries, 0);
     const outcome: UpdateResult["outcome"] =
       faults.length > 0 ? { kind: "held", reason: faults.join("; ") } : { kind: "new", entries };
+    if (outcome.kind === "new") this.#held.delete(list.name);
+    else {
+      const sinceWallMs = this.#held.get(list.name)?.sinceWallMs ?? this.#dependencies.clock.wallMs();
+      this.#held.set(list.name, { reason: outcome.reason, sinceWallMs });
+    }
     this.#report(list, null, outcome);
     return outcome;
   }

@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { describe, expect, test, vi } from "vitest";
+import type { ListView } from "../../src/admin/schemas/views.ts";
 import { hostRecord, withHost } from "../../src/control/hosts.ts";
 import { ListRefresher } from "../../src/lists/refresher.ts";
 import { ServerStateError } from "../../src/server/state.ts";
@@ -263,5 +264,24 @@ describe("changes that come together", () => {
     const [refreshed] = await Promise.allSettled([refreshing, reloading]);
     if (refreshed.status === "rejected") expect(refreshed.reason).toBeInstanceOf(ServerStateError);
     await expect(site.app.refreshList("some")).resolves.toBeDefined();
+  });
+
+  test("a list whose file was emptied serves on and is shown as held, until a reload takes the empty file", async () => {
+    const folder = directory();
+    writeFileSync(join(folder, "list.txt"), "page.example\n");
+    const yaml = `lists: { some: { domains: [list.txt] } }\nrules: [{ name: ads, domains: "list:some", answer: nodata }]`;
+    const site = await siteWith({ upstreams: { main: page }, folder, yaml, admin: true });
+    const heldOf = async () => {
+      const lists = (await (await site.api("lists")).json()) as readonly ListView[];
+      return lists[0]?.sources[0]?.downloadProblem;
+    };
+    expect(await heldOf()).toBeNull();
+    writeFileSync(join(folder, "list.txt"), "# nothing is blocked any more\n");
+    await site.app.refreshList("some");
+    expect(await site.ask("page.example")).toMatchObject({ answers: [], ede: [15] });
+    expect(await heldOf()).toMatchObject({ held: true, reason: expect.stringContaining("no usable entry") });
+    await site.reload(`${yaml}\nanswers: { https: nodata }`);
+    expect(await site.ask("page.example")).toMatchObject({ answers: ["192.0.2.7"] });
+    expect(await heldOf()).toBeNull();
   });
 });
