@@ -6,7 +6,21 @@ import type { DraftCalls } from "./drafts.ts";
 /** Problems that one check reports: a text that is no configuration may have a problem in every line. */
 const MAX_PROBLEMS = 100;
 
-serveThread<DraftCalls>({ read: ({ text, path }) => limitProblems(parseConfig(text, path)) });
+/** What the latest call of `read` read. */
+let draft: ConfigResult | null = null;
+
+serveThread<DraftCalls>({
+  read: ({ text, path }) => {
+    draft = limitProblems(parseConfig(text, path));
+    return draft;
+  },
+  check: async (inForce) => {
+    if (draft === null) throw new Error("no draft was read");
+    // Only a draft that can be read needs the larger half of the program.
+    const { checkDraft } = await import("./drafts.ts");
+    return checkDraft(draft, inForce);
+  },
+});
 
 function limitProblems(result: ConfigResult): ConfigResult {
   return result.kind === "ok"

@@ -11,7 +11,7 @@ import { checkExpectations } from "../rules/checks.ts";
 import { type DiagnosticPlace, openPolicy } from "../server/policy.ts";
 import { checkPolicy, checkReloadable, checkServable } from "../server/preflight.ts";
 
-/** The main thread builds the policy of a draft, a tenth of a second for this size. Real files have a twentieth of it. */
+/** What-if builds the policy of a draft in the main thread, a tenth of a second for this size. Real files have a twentieth of it. */
 const MAX_DRAFT_BYTES = 256 * 1024;
 
 /** Each source is read and built anew, and a short draft could name one large file ten thousand times. */
@@ -36,11 +36,13 @@ export interface Draft {
 /** The calls of the thread that reads drafts. */
 export type DraftCalls = {
   readonly read: { readonly argument: Draft; readonly result: ConfigResult };
+  /** Checks the draft that was read, beside the configuration in force. */
+  readonly check: { readonly argument: Config | null; readonly result: ConfigCheck };
 };
 
 /**
- * Reads drafts in their own thread, so that no answer waits for the parser. Drafts are used one after the other, because each one takes memory
- * while it is in use.
+ * Reads and checks drafts in a thread that can be ended, so that no answer waits for a parser or for the building of lists. Drafts are used one after the
+ * other, because each one takes memory while it is in use.
  */
 export class Drafts {
   readonly #clock: Clock;
@@ -54,38 +56,46 @@ export class Drafts {
   }
 
   /** @throws ControlError `invalid` if the draft is too large or takes too long to read; the errors of `BoundedQueue.run`. */
-  async use<Result>(draft: Draft, task: (read: ConfigResult) => Promise<Result>): Promise<Result> {
+  use<Result>(draft: Draft, task: (read: ConfigResult) => Promise<Result>): Promise<Result> {
+    return this.#withThread(draft, (_, read) => task(read));
+  }
+
+  /** Checks a draft as if it were the configuration file at a start (`checkDraft`). @throws as `use`. */
+  check(draft: Draft, inForce: Config | null): Promise<ConfigCheck> {
+    return this.#withThread(draft, (thread) => thread.call("check", inForce, LIMITS.useMs));
+  }
+
+  /** Stops what is done with the present draft. May be called again. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#thread?.close();
+  }
+
+  async #withThread<Result>(
+    draft: Draft,
+    work: (thread: Thread<DraftCalls>, read: ConfigResult) => Promise<Result>,
+  ): Promise<Result> {
     if (Buffer.byteLength(draft.text) > MAX_DRAFT_BYTES)
       throw new ParameterError({
         parameter: "config",
         reason: `a draft may have at most ${MAX_DRAFT_BYTES / 1024} KiB: move what is large into lists and hosts files, or ask \`fenliu check\``,
       });
     return await this.#queue.run(async () => {
-      const read = await this.#read(draft);
-      if (read.kind === "ok") checkSources(read.config);
-      return await task(read);
+      if (this.#closed) throw new ControlError("unavailable", "Fenliu is stopping");
+      // A thread for each draft, because the next one may come in a year.
+      const thread = new Thread<DraftCalls>(THREAD, { clock: this.#clock, deadlineMs: LIMITS.readMs, maxWaiting: 1 });
+      this.#thread = thread;
+      try {
+        const read = await thread.call("read", draft);
+        if (read.kind === "ok") checkSources(read.config);
+        return await work(thread, read);
+      } catch (error) {
+        throw error instanceof ThreadError ? refusalOf(error) : error;
+      } finally {
+        this.#thread = null;
+        await thread.close();
+      }
     });
-  }
-
-  /** Stops the reading of the present draft. May be called again. */
-  async close(): Promise<void> {
-    this.#closed = true;
-    await this.#thread?.close();
-  }
-
-  /** Starts a thread for each draft, because the next one may come in a year. */
-  async #read(draft: Draft): Promise<ConfigResult> {
-    if (this.#closed) throw new ControlError("unavailable", "Fenliu is stopping");
-    const thread = new Thread<DraftCalls>(THREAD, { clock: this.#clock, deadlineMs: LIMITS.readMs, maxWaiting: 1 });
-    this.#thread = thread;
-    try {
-      return await thread.call("read", draft);
-    } catch (error) {
-      throw error instanceof ThreadError ? refusalOf(error) : error;
-    } finally {
-      this.#thread = null;
-      await thread.close();
-    }
   }
 }
 
@@ -111,7 +121,7 @@ function refusalOf({ kind, message }: ThreadError): ControlError {
 }
 
 /**
- * Checks a draft as if it were the configuration file at a start. What only a reload would refuse is a warning. The check reads the files that
+ * Checks a draft as if it were the configuration file at a start; the thread of drafts calls it. What only a reload would refuse is a warning. The check reads the files that
  * the draft names, and downloads nothing.
  */
 export async function checkDraft(read: ConfigResult, inForce: Config | null): Promise<ConfigCheck> {

@@ -21,7 +21,7 @@ import { serve, waitingQueries } from "../server/pipeline.ts";
 import { NO_DIAGNOSTICS, openPolicy, type Policy } from "../server/policy.ts";
 import type { QueryEvent } from "../server/query-event.ts";
 import type { ServerState } from "../server/state.ts";
-import { checkDraft, type Drafts } from "./drafts.ts";
+import type { Drafts } from "./drafts.ts";
 import {
   findLiveState,
   groupsOf,
@@ -37,7 +37,7 @@ import { recordOf, traceOf } from "./records.ts";
 import { configOf, whatIf } from "./what-if.ts";
 
 interface ExplainerParts {
-  readonly drafts: Pick<Drafts, "use">;
+  readonly drafts: Pick<Drafts, "use" | "check">;
   readonly server: { readonly state: ServerState; readonly names: DeviceNames | null };
   readonly queries: Pick<QuerySource, "read">;
   /** null = no versions are kept, because no records are kept. */
@@ -87,7 +87,7 @@ export class Explainer {
   checkConfig(text: string): Promise<ConfigCheck> {
     const { server, drafts } = this.#parts;
     const { config } = server.state;
-    return drafts.use({ text, path: config.path }, (draft) => checkDraft(draft, config));
+    return drafts.check({ text, path: config.path }, config);
   }
 
   async versions(): Promise<readonly VersionView[]> {

@@ -57,12 +57,16 @@ export class Thread<C extends Calls> {
   }
 
   /** @throws ThreadError */
-  async call<K extends keyof C & string>(name: K, argument: C[K]["argument"]): Promise<C[K]["result"]> {
+  async call<K extends keyof C & string>(
+    name: K,
+    argument: C[K]["argument"],
+    deadlineMs = this.#options.deadlineMs,
+  ): Promise<C[K]["result"]> {
     if (this.#closed) throw new ThreadError("closed", "the thread was closed");
     if (this.#waiting.length >= this.#options.maxWaiting) throw new ThreadError("busy", "too many calls wait");
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const job: Job = { request: { name, argument }, resolve, reject, timer: null };
-    job.timer = this.#options.clock.setTimer(() => this.#expire(job), this.#options.deadlineMs);
+    job.timer = this.#options.clock.setTimer(() => this.#expire(job), deadlineMs);
     this.#waiting.push(job);
     this.#next();
     return promise;
@@ -186,7 +190,9 @@ interface Request {
 
 type Reply = { readonly result: unknown } | { readonly error: string };
 
-type Handlers<C extends Calls> = { readonly [K in keyof C]: (argument: C[K]["argument"]) => C[K]["result"] };
+type Handlers<C extends Calls> = {
+  readonly [K in keyof C]: (argument: C[K]["argument"]) => C[K]["result"] | Promise<C[K]["result"]>;
+};
 
 /** With this niceness a thread gets about a third of the processor time of the main thread, where time is short. */
 const NICER = 5;
@@ -199,9 +205,7 @@ export function serveThread<C extends Calls>(handlers: Handlers<C>, nicer: numbe
   const port = parentPort;
   if (port === null) throw new Error("this is no worker thread");
   lowerPriority(nicer);
-  port.on("message", (request: Request) => {
-    port.postMessage(reply(handlers, request));
-  });
+  port.on("message", (request: Request) => void reply(handlers, request).then((answer) => port.postMessage(answer)));
 }
 
 /** Only on Linux has each thread a priority of its own. */
@@ -214,11 +218,11 @@ function lowerPriority(nicer: number): void {
   }
 }
 
-function reply<C extends Calls>(handlers: Handlers<C>, { name, argument }: Request): Reply {
+async function reply<C extends Calls>(handlers: Handlers<C>, { name, argument }: Request): Promise<Reply> {
   const handler: ((argument: unknown) => unknown) | undefined = handlers[name];
   if (handler === undefined) return { error: `nothing is called ${name}` };
   try {
-    return { result: handler(argument) };
+    return { result: await handler(argument) };
   } catch (error) {
     return { error: errorText(error) };
   }

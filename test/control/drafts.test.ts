@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { ConfigCheck } from "../../src/admin/schemas/views.ts";
-import { BoundedQueue, checkDraft, Drafts } from "../../src/control/drafts.ts";
+import { BoundedQueue, Drafts } from "../../src/control/drafts.ts";
 import { fakeClock } from "../support/fake-clock.ts";
 import { directory, file } from "../support/files.ts";
 import { siteWith } from "../support/site.ts";
@@ -17,7 +17,7 @@ function drafts(clock = fakeClock()): Drafts {
 }
 
 function check(text: string, path = join(directory(), "fenliu.yaml")): Promise<ConfigCheck> {
-  return drafts().use({ text, path }, (draft) => checkDraft(draft, null));
+  return drafts().check({ text, path }, null);
 }
 
 describe("a draft of the configuration", () => {
@@ -85,6 +85,19 @@ describe("a draft of the configuration", () => {
     expect(await control.checkConfig("answers: {}\n")).toMatchObject({ ok: true });
   });
 
+  test("is checked in a thread of its own: lists of a million names do not hold the thread that answers", async () => {
+    const list = file(
+      "million.txt",
+      Array.from({ length: 200_000 }, (_, index) => `n${index}.example`),
+    );
+    const sources = Array.from({ length: 5 }, () => JSON.stringify(list)).join(", ");
+    const spent = process.threadCpuUsage();
+    expect(await check(`lists: { large: { domains: [${sources}] } }\n`)).toMatchObject({ ok: true });
+    const { user } = process.threadCpuUsage(spent);
+    // Building them takes seconds of some thread's time.
+    expect(user / 1000).toBeLessThan(300);
+  });
+
   test("is refused when the server stops, and the stop does not wait for it", async () => {
     const site = await siteWith({ admin: true });
     const headers = { "content-type": "application/json" };
@@ -98,7 +111,7 @@ describe("a draft of the configuration", () => {
 
   test("waits for the drafts before it; a fifth is refused, and the end refuses all", async () => {
     const all = drafts();
-    const judged = [1, 2, 3, 4, 5].map(() => all.use({ text: ENDLESS, path: null }, (draft) => checkDraft(draft, null)));
+    const judged = [1, 2, 3, 4, 5].map(() => all.check({ text: ENDLESS, path: null }, null));
     const refused = expect(judged.pop()).rejects.toMatchObject({
       kind: "unavailable",
       message: expect.stringContaining("later"),

@@ -318,7 +318,7 @@ describe("a process that is killed", () => {
     }
     expect(rows).toBeGreaterThanOrEqual(rounds * 300);
     const { log } = await opened(path, { wallMs: Date.now() });
-    expect((await log.search({ filter: EVERYTHING, limit: 1000, cursor: null })).records).toHaveLength(1000);
+    expect((await log.search({ filter: EVERYTHING, limit: 1000, cursor: null })).records).toHaveLength(Math.min(1000, rows));
   });
 });
 
