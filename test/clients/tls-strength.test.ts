@@ -46,7 +46,7 @@ describe.each(["tls", "https"] as const)("the TLS of listen.%s", (kind) => {
     expect(stdout).toMatch(/no renegotiation|RENEGOTIATING[\s\S]*(alert|error|unexpected)/i);
   });
 
-  test("resumes a session by a ticket, and takes no early data", async () => {
+  test("takes no early data", async () => {
     const said = await handshake(kind, "-tls1_3");
     expect(said).toMatch(/Early data was not sent|Max Early Data: 0/);
   });
