@@ -44,17 +44,24 @@ const serverMap = object("a map with `url`", {
   method: optional(withPlace(keyword("GET", "POST")), "HTTP method of DoH; by default POST."),
   maxQps: optional(integer(1, 1_000_000), "Questions per second; beyond, the next member of the group is asked."),
   weight: key(integer(1, 1000), "Share of the questions under strategy spread.", 1),
+  mixedCase: optional(
+    withPlace(boolean()),
+    "Sends names over UDP with letters in random case, and takes only answers that repeat them. Some servers do not; by default false.",
+  ),
 });
 
 const serverOptions = refine<RawOf<typeof serverMap>, ServerOptions>(
   serverMap,
-  ({ url, tlsName, method, ...rest }, _, reader) => {
+  ({ url, tlsName, method, mixedCase, ...rest }, _, reader) => {
     const { protocol } = url.value;
     if (tlsName !== null && protocol !== "tls" && protocol !== "https")
       reader.fail(tlsName.place, "`tlsName` means nothing to a server without TLS", "remove it, or use tls:// or https://");
     if (method !== null && protocol !== "https")
       reader.fail(method.place, "`method` means something to https:// alone", "remove it");
-    return { ...url.value, ...rest, tlsName: tlsName?.value ?? null, method: method?.value ?? "POST" };
+    if (mixedCase !== null && protocol !== "udp" && protocol !== "system")
+      reader.fail(mixedCase.place, "`mixedCase` means something over UDP alone", "remove it");
+    const mixing = mixedCase?.value === true ? { mixedCase: true } : {};
+    return { ...url.value, ...rest, ...mixing, tlsName: tlsName?.value ?? null, method: method?.value ?? "POST" };
   },
 );
 

@@ -19,6 +19,8 @@ export interface ServerOptions {
   readonly maxQps: number | null;
   /** Share of the questions with strategy `spread`; 1 or more. */
   readonly weight: number;
+  /** Whether names go out over UDP with letters in random case, which an answer must repeat; absent = no. */
+  readonly mixedCase?: boolean;
 }
 
 /** A SOCKS5 or HTTP CONNECT proxy. It gets the name of the server, or its address if the addresses are pinned. */

@@ -1,9 +1,10 @@
-import { randomInt } from "node:crypto";
+import { randomBytes, randomInt } from "node:crypto";
 import { createSocket } from "node:dgram";
 import { isIPv6 } from "node:net";
 import { type Answer, outcomeOf } from "../dns/answer.ts";
 import { askMessage, type Question } from "../dns/query.ts";
 import { TYPE } from "../dns/types.ts";
+import { HEADER_BYTES } from "../dns/wire.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { connectError, type Dialer, ignore, type ServerAddresses } from "./dial.ts";
 import { MAX_MEMBER_IN_FLIGHT } from "./member.ts";
@@ -39,6 +40,7 @@ export class UdpServer implements Upstream {
   readonly label: string;
   readonly encrypted = false;
   readonly #port: number;
+  readonly #mixesCase: boolean;
   readonly #addresses: ServerAddresses;
   readonly #subject: AttemptSubject;
   readonly #overTcp: Upstream;
@@ -50,6 +52,7 @@ export class UdpServer implements Upstream {
     const { clock } = context;
     this.label = server.label;
     this.#port = server.port;
+    this.#mixesCase = server.mixedCase === true;
     this.#addresses = dialer.addresses;
     this.#subject = { server: server.label, transport: "udp", clock };
     this.#overTcp = new StreamServer(server, context, dialer);
@@ -62,7 +65,7 @@ export class UdpServer implements Upstream {
     return this.#edns.ask(async (edns) => {
       const ask = () =>
         this.#ask({
-          message: askMessage(question, { id: randomInt(ID_LIMIT), edns, padded: false }),
+          message: this.#messageOf(question, edns),
           question,
           signal: options.signal,
           holdSuspects: edns && options.holdSuspects === true,
@@ -70,6 +73,12 @@ export class UdpServer implements Upstream {
       const { answer } = await noteAttempt(options, this.#subject, ask);
       return answer ?? (await this.#overTcp.exchange(question, options));
     });
+  }
+
+  #messageOf(question: Question, edns: boolean): Buffer {
+    const message = askMessage(question, { id: randomInt(ID_LIMIT), edns, padded: false });
+    if (this.#mixesCase) mixCase(message, question);
+    return message;
   }
 
   addresses(): readonly string[] {
@@ -111,6 +120,7 @@ export class UdpServer implements Upstream {
     socket.on("error", fail);
     socket.on("message", (datagram) => {
       isSilent = false;
+      if (this.#mixesCase && !repeatsLetters(datagram, message, question)) return;
       const reply = readReply(new Uint8Array(datagram), id, question);
       if (reply.kind === "answer") {
         const { answer } = reply;
@@ -141,6 +151,24 @@ export class UdpServer implements Upstream {
       socket.close();
     };
   }
+}
+
+/** Gives every letter of the name a random case: one more bit that a forger has to guess (draft-vixie-dnsext-dns0x20). */
+function mixCase(message: Buffer, { name }: Question): void {
+  const coins = randomBytes(name.length);
+  for (let at = 0; at < name.length; at++) {
+    const byte = message[HEADER_BYTES + at] ?? 0;
+    const isLetter = byte >= 0x61 && byte <= 0x7a;
+    // The length of a label is below all letters.
+    if (isLetter && ((coins[at] ?? 0) & 1) === 1) message[HEADER_BYTES + at] = byte - 0x20;
+  }
+}
+
+/** Whether the question in an answer has the letters that were sent. An error without a question has none to repeat. */
+function repeatsLetters(datagram: Buffer, sent: Buffer, { name }: Question): boolean {
+  if (datagram.length >= HEADER_BYTES && datagram.readUInt16BE(4) === 0) return true;
+  const end = HEADER_BYTES + name.length;
+  return datagram.subarray(HEADER_BYTES, end).equals(sent.subarray(HEADER_BYTES, end));
 }
 
 /** How long a suspect answer is held back: about one round trip to a server abroad. */

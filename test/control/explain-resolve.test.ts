@@ -13,7 +13,7 @@ function resolved({ app }: TestSite, name: string, rest: Partial<ExplainRequest>
     server: app,
     versions: () => null,
     queries: { read: () => expect.fail("nothing is read of the log") },
-    drafts: { use: () => expect.fail("no draft is used") },
+    drafts: { use: () => expect.fail("no draft is used"), check: () => expect.fail("no draft is used") },
   });
   return explainer.explain({ name, type: "A", client: null, clientId: null, resolve: true, version: null, ...rest });
 }

@@ -96,7 +96,7 @@ test("the prediction comes true, whatever queries came before", async () => {
       const explainer = new Explainer({
         server: site.app,
         versions: () => null,
-        drafts: { use: () => expect.fail("no draft is used") },
+        drafts: { use: () => expect.fail("no draft is used"), check: () => expect.fail("no draft is used") },
         queries: { read: () => expect.fail("nothing is read of the log") },
       });
       for (const { advanceMs, ...asked } of questions) {
@@ -148,7 +148,7 @@ test("every name and type has an explanation or is refused as invalid", async ()
   const explainer = new Explainer({
     server: site.app,
     versions: () => null,
-    drafts: { use: () => expect.fail("no draft is used") },
+    drafts: { use: () => expect.fail("no draft is used"), check: () => expect.fail("no draft is used") },
     queries: { read: () => expect.fail("nothing is read of the log") },
   });
   await fc.assert(

@@ -63,7 +63,7 @@ export function explainer(versions: Versions, { app }: TestSite): Pick<Explainer
     server: app,
     versions: () => versions,
     queries: { read: () => expect.fail("nothing is read of the log") },
-    drafts: { use: () => expect.fail("no draft is used") },
+    drafts: { use: () => expect.fail("no draft is used"), check: () => expect.fail("no draft is used") },
   });
 }
 

@@ -235,7 +235,7 @@ test("without a query log no versions are kept", async () => {
     server: site.app,
     versions: () => null,
     queries: { read: () => expect.fail("nothing is read of the log") },
-    drafts: { use: () => expect.fail("no draft is used") },
+    drafts: { use: () => expect.fail("no draft is used"), check: () => expect.fail("no draft is used") },
   });
   expect(await none.versions()).toEqual([]);
   await expect(none.explain(about("page.example", "0123456789ab"))).rejects.toMatchObject(MISSING);

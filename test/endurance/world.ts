@@ -97,7 +97,7 @@ access: { rateLimit: { exempt: [private] } }
   async startFenliu(): Promise<FenliuProcess> {
     const [node, ...args] = fenliuCommand(join(this.folder, "fenliu.yaml"));
     const env = { CLOCK_SHIFT: join(this.folder, "shift"), FENLIU_NO_UPDATE: "1" };
-    const running = await start(node, ["--import", this.#preload, ...args], /Fenliu is answering/, { env });
+    const running = await start(node, ["--import", this.#preload, ...args], /Fenliu is answering/, { env, limitMs: 120_000 });
     const port = (kind: string) => Number(new RegExp(`"${kind}":"[^"]*?:(\\d+)[ "]`).exec(running.output())?.[1] ?? 0);
     const ports = { dns: port("dns"), dns6: 0, tls: port("tls"), https: port("https"), http: port("http"), admin: port("admin") };
     this.#fenliu = { ...running, ports };

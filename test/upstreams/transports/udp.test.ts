@@ -21,6 +21,24 @@ describe("a question over UDP", () => {
     expect(new Set(steps(server.asked.map(({ query }) => query.id))).size).toBeGreaterThan(15);
   });
 
+  test("has letters in random case if the server keeps them, and only an answer that repeats them counts", async () => {
+    const long = questionFor("a-name-of-many-letters.example");
+    const repeating = (asked: Asked, address: string): Action => {
+      const message = Buffer.from(addressMessage(asked.query, [address]));
+      asked.message.copy(message, 12, 12, 12 + asked.query.name.length);
+      return { kind: "reply", message };
+    };
+    const forgedThenRight = (asked: Asked): Action => ({
+      kind: "all",
+      actions: [addresses(asked, "203.0.113.66"), repeating(asked, "192.0.2.1")],
+    });
+    const { upstream, server } = await site(udp, forgedThenRight, { changes: { mixedCase: true } });
+    for (let count = 0; count < 5; count++) expect(addressTexts(await upstream.exchange(long, errand()))).toEqual(["192.0.2.1"]);
+    const names = server.asked.map(({ message, query }) => message.toString("latin1", 12, 12 + query.name.length));
+    expect(new Set(names).size).toBe(5);
+    expect(new Set(names.map((name) => name.toLowerCase())).size).toBe(1);
+  });
+
   test("is sent again after 1 s of silence, byte for byte, and not a third time", async () => {
     const clock = fakeClock();
     const { upstream, server } = await site(udp, (asked) => (asked.serial === 1 ? silence : addresses(asked, "192.0.2.1")), {
