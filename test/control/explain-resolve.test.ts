@@ -125,6 +125,8 @@ rules: [{ name: quiet, clients: [203.0.113.0/24], log: false }]`;
     expect(saidText(first.summary)).toContain("it is given where upstream fails or takes long");
     expect(first.outcome).toMatchObject({ source: "stale" });
     expect(saidText((await resolved(site, "www.page.example")).summary)).toContain("it is given at once");
+    // The try in the background is over: two questions, as the one before.
+    await site.until(() => site.asked().length === 5 && site.app.upstreams()[0]?.inFlight === 0);
     await site.clock.advance(31_000);
     expect(saidText((await resolved(site, "www.page.example")).summary)).toContain(
       "it is given where upstream fails or takes long",
