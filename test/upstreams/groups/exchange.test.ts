@@ -149,9 +149,9 @@ describe("the trace", () => {
     site.behave({ a: silent, b: answers(5, RCODE.REFUSED), c: answers(20) });
     const { attempts } = await site.ask();
     expect(attempts).toEqual([
-      { group: "g", server: "a", transport: "udp", elapsedMs: 625, rcode: null, failure: "timeout" },
-      { group: "g", server: "b", transport: "udp", elapsedMs: 5, rcode: RCODE.REFUSED, failure: null },
-      { group: "g", server: "c", transport: "udp", elapsedMs: 20, rcode: RCODE.NOERROR, failure: null },
+      { group: "g", server: "a", transport: "udp", startedMs: 0, elapsedMs: 625, rcode: null, failure: "timeout" },
+      { group: "g", server: "b", transport: "udp", startedMs: 600, elapsedMs: 5, rcode: RCODE.REFUSED, failure: null },
+      { group: "g", server: "c", transport: "udp", startedMs: 605, elapsedMs: 20, rcode: RCODE.NOERROR, failure: null },
     ]);
   });
 
