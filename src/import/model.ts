@@ -248,9 +248,17 @@ export function listKey({ path, category, kind }: ListFile): string {
   return JSON.stringify([kind, path, category]);
 }
 
-/** Equal for what means the same; places do not count. */
+/** Outcomes are trees that share their branches, and are compared again and again. */
+const keys = new WeakMap<object, string>();
+
+/** Equal for what means the same; places do not count. The value must not change afterwards. */
 export function meaningKey(value: unknown): string {
-  return JSON.stringify(value, (key, part: unknown) => (key === "place" || key === "tag" ? undefined : part));
+  const shared = typeof value === "object" && value !== null ? value : null;
+  const known = shared === null ? undefined : keys.get(shared);
+  if (known !== undefined) return known;
+  const text = JSON.stringify(value, (key, part: unknown) => (key === "place" || key === "tag" ? undefined : part));
+  if (shared !== null) keys.set(shared, text);
+  return text;
 }
 
 export function namesOf(patterns: readonly string[]): Names {

@@ -220,6 +220,11 @@ describe("unknown parts of a configuration", () => {
       "`odd` is a plugin of type",
     ],
     ["a circle", "exec: $main", "circle"],
+    [
+      "conditions on one answer after another that multiply the ways",
+      `exec: $near\n${Array.from({ length: 8 }, (_, turn) => `{ matches: resp_ip 192.0.2.${turn}, exec: black_hole 192.0.2.9 }\n{ matches: qtype ${turn + 20}, exec: $far }`).join("\n")}`,
+      "part into more ways than can be followed",
+    ],
   ])("no file is written for %s", async (_, steps, why) => {
     const outcome = await five(steps, "  - { tag: odd, type: something_else }\n");
     expect(outcome).toMatchObject({ code: 1, text: "" });

@@ -142,11 +142,15 @@ class Walker {
       finish(path, steps.at(-1)?.place ?? NOWHERE);
       return;
     }
-    if (++this.#count > MAX_STEPS || this.#depth > MAX_DEPTH)
-      throw new ImportError(step.place, "the sequences call each other in a circle, or part into more ways than can be followed");
+    this.#countStep(step.place);
     this.#depth++;
     this.#step(step, path, frame, (next) => this.#run(steps, index + 1, next, frame, finish));
     this.#depth--;
+  }
+
+  #countStep(place: Place): void {
+    if (++this.#count > MAX_STEPS || this.#depth > MAX_DEPTH)
+      throw new ImportError(place, "the sequences call each other in a circle, or part into more ways than can be followed");
   }
 
   #step(step: Step, path: Path, frame: Frame, next: (path: Path) => void): void {
@@ -392,6 +396,8 @@ class Walker {
     const [yes, no] = [follow(true), follow(false)];
     for (const one of yes)
       for (const other of no) {
+        // Conditions on one answer after another multiply the ways.
+        this.#countStep(ways.place);
         const joined = joinPaths(path, one.path, other.path, ways.place);
         if (joined === null) continue;
         const same = meaningKey(one.outcome) === meaningKey(other.outcome);
