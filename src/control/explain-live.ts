@@ -299,7 +299,7 @@ function localAnswerText(question: Question, answer: LocalAnswer): string {
       return `CNAME ${nameText(answer.target)}`;
     case "pointer":
       return `PTR ${nameText(answer.target)}`;
-    case "bindings": {
+    case "svcb": {
       const { answers } = sentOf(localAnswer(question, answer).wire);
       return answers.map((text) => text.replace(/^\d+ /, "")).join(", ");
     }

@@ -38,7 +38,7 @@ export function localAnswer(question: Question, local: LocalAnswer): Answer {
       return answerWith(question, [{ type: TYPE.CNAME, ttlSeconds: local.ttlSeconds, data: nameWire(local.target) }]);
     case "pointer":
       return answerWith(question, [{ type: TYPE.PTR, ttlSeconds: local.ttlSeconds, data: nameWire(local.target) }]);
-    case "bindings":
+    case "svcb":
       return answerWith(
         question,
         local.data.map((data) => ({ type: question.type, ttlSeconds: local.ttlSeconds, data })),

@@ -122,7 +122,7 @@ function answerTexts(answer: LocalAnswer): readonly string[] {
     case "alias":
     case "pointer":
       return [nameText(answer.target)];
-    case "bindings":
+    case "svcb":
     case "nodata":
     case "nxdomain":
     case "refused":

@@ -298,7 +298,7 @@ function answerFromMatch(match: HostsMatch, question: RuleQuestion, ttls: HostsT
     const missing = (type === TYPE.A ? match.a : match.aaaa) ?? match.others;
     return missing === "forward" ? null : answerWithoutRecord(question, ttls);
   }
-  if (type === TYPE.HTTPS && match.https !== null) return { kind: "bindings", data: [httpsData(match.https)], ttlSeconds };
+  if (type === TYPE.HTTPS && match.https !== null) return { kind: "svcb", data: [httpsData(match.https)], ttlSeconds };
   return match.others === "forward" ? null : answerWithoutRecord(question, ttls);
 }
 

@@ -61,7 +61,7 @@ export type LocalAnswer =
   /** A PTR record. */
   | { readonly kind: "pointer"; readonly target: Name; readonly ttlSeconds: number }
   /** Records of the type in the question, SVCB or HTTPS, as RDATA. */
-  | { readonly kind: "bindings"; readonly data: readonly Uint8Array[]; readonly ttlSeconds: number }
+  | { readonly kind: "svcb"; readonly data: readonly Uint8Array[]; readonly ttlSeconds: number }
   /** NOERROR without records, with one SOA of this owner whose TTL equals its MINIMUM: the name exists, the type does not. */
   | { readonly kind: "nodata"; readonly soaOwner: Name; readonly ttlSeconds: number }
   /** NXDOMAIN with one such SOA: neither the name nor any name below it exists (RFC 8020). */

@@ -113,7 +113,7 @@ export class SpecialZones {
   /** The records of a name in a special zone; null = none. */
   recordOf(name: Name, type: number): SpecialRecord | null {
     if (name !== DESIGNATED || this.#designated.length === 0) return specialRecord(name, type);
-    return type === TYPE.SVCB ? { kind: "bindings", data: this.#designated } : null;
+    return type === TYPE.SVCB ? { kind: "svcb", data: this.#designated } : null;
   }
 
   /** Whether the name is that of a fixed zone. The zone answers all types except DS, which the parent zone answers. */
@@ -189,7 +189,7 @@ function specialRecord(name: Name, type: number): SpecialRecord | null {
 
 type SpecialRecord =
   | { readonly kind: "addresses"; readonly addresses: readonly Uint8Array[] }
-  | { readonly kind: "bindings"; readonly data: readonly Uint8Array[] }
+  | { readonly kind: "svcb"; readonly data: readonly Uint8Array[] }
   | { readonly kind: "pointer"; readonly target: Name };
 
 const LOOPBACK_IPV4: readonly Uint8Array[] = [Uint8Array.of(127, 0, 0, 1)];

@@ -21,7 +21,7 @@ describe("the command line", () => {
     { argv: ["hosts", "set", "nas.lan"], says: "hosts set takes a NAME and an ADDRESS" },
     { argv: ["toString"], says: "there is no command `toString`" },
     { argv: ["frobnicate", "--help"], says: "there is no command `frobnicate`" },
-    { argv: ["routeros"], says: "routeros takes one URL" },
+    { argv: ["routeros"], says: "routeros takes `check`, or one URL" },
     { argv: ["check", "--jsn"], says: "Unknown option '--jsn'\n" },
     { argv: ["log", "from=nonsense"], says: "21:03, 11-21 21:03, 2026-11-21T21:03 where this machine is" },
     { argv: ["flush", "a..example"], says: "`a..example` is no domain name" },

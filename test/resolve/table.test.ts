@@ -158,9 +158,9 @@ check(
                       | denies A:hasAlias | AAAA HTTPS SVCB   | NOERROR -  | example 30/30      | upstream nxdomain:guarded | 2         | 30
                       | denies A:empty    | AAAA HTTPS SVCB   | NOERROR -  | example 30/30      | upstream nxdomain:guarded | 2         | 30
                       | denies A:bare     | AAAA HTTPS SVCB   | NOERROR -  | example 30/30      | upstream nxdomain:guarded | 2         | 30
-                      | denies A:servfail | AAAA HTTPS SVCB   | NOERROR -  | example 1/1        | upstream nxdomain:guarded | 2         | 1
+                      | denies A:servfail | AAAA HTTPS SVCB   | NOERROR -  | example 1/1        | upstream nxdomain:guarded | 3         | 1
                       | denies A:refused  | AAAA              | NOERROR -  | example 1/1        | upstream nxdomain:guarded | 2         | 1
-                      | denies A:broken   | AAAA              | NOERROR -  | example 1/1        | upstream nxdomain:guarded | 2         | 1
+                      | denies A:broken   | AAAA              | NOERROR -  | example 1/1        | upstream nxdomain:guarded | 3         | 1
                       | deniesBare A:has  | AAAA HTTPS SVCB   | NOERROR -  | page.example 10/10 | upstream nxdomain:guarded | 2         | 10
                       | deniesBare        | A MX              | NXDOMAIN - | page.example 10/10 | upstream none             | 1         | 10
                       | deniesBare        | AAAA HTTPS        | NXDOMAIN - | page.example 10/10 | upstream none             | 2         | 10
@@ -261,23 +261,23 @@ check(
   "failures",
   `
   mode       | before   | upstream             | asks            | reply             | from         | questions | lives
-             |          | servfail             | A AAAA HTTPS MX | SERVFAIL -        | failure none | 1 | 5
+             |          | servfail             | A AAAA HTTPS MX | SERVFAIL -        | failure none | 2 | 5
              |          | refused              | A AAAA HTTPS MX | SERVFAIL -        | failure none | 1 | 5
              |          | formerr              | A HTTPS         | SERVFAIL -        | failure none | 1 | 5
              |          | notimp               | A HTTPS         | SERVFAIL -        | failure none | 1 | 5
              |          | notauth              | A HTTPS         | SERVFAIL -        | failure none | 1 | 5
-             |          | broken               | A AAAA HTTPS    | SERVFAIL -        | failure none | 1 | 5
-             |          | garbage              | A HTTPS         | SERVFAIL -        | failure none | 1 | 5
+             |          | broken               | A AAAA HTTPS    | SERVFAIL -        | failure none | 2 | 5
+             |          | garbage              | A HTTPS         | SERVFAIL -        | failure none | 2 | 5
              |          | silent               | A AAAA HTTPS MX | SERVFAIL -        | failure none | 1 | -
              |          | servfail & refused   | A               | SERVFAIL -        | failure none | 2 | 5
              |          | servfail & silent    | A               | SERVFAIL -        | failure none | 2 | 5
-  failure 2s |          | servfail             | A HTTPS         | SERVFAIL -        | failure none | 1 | 2
+  failure 2s |          | servfail             | A HTTPS         | SERVFAIL -        | failure none | 2 | 2
              | servfail A    | has             | A               | SERVFAIL -        | cache none   | 0 | 5
              | servfail A    | has             | AAAA            | NOERROR 2001:db8::7 | upstream none | 1 | 100
              | servfail A +5 | has             | A               | NOERROR 192.0.2.7 | upstream none | 1 | 100
              | has A         | servfail        | A               | NOERROR 192.0.2.7 | cache none   | 0 | -
-             | empty A +30   | servfail        | A               | SERVFAIL -        | failure none | 1 | 5
-             | denies MX +30 | servfail        | MX              | SERVFAIL -        | failure none | 1 | 5
+             | empty A +30   | servfail        | A               | SERVFAIL -        | failure none | 2 | 5
+             | denies MX +30 | servfail        | MX              | SERVFAIL -        | failure none | 2 | 5
              |          | servfail & has       | A               | NOERROR 192.0.2.7 | upstream none | 2 | 100
              |          | garbage & has        | HTTPS           | NOERROR 1 . alpn=h2 | upstream none | 2 | 100
              |          | silent & has         | A               | NOERROR 192.0.2.7 | upstream none | 2 | 100

@@ -47,7 +47,7 @@ describe("the static table", () => {
     ["photos.lan HTTPS", "alias nas.lan"],
     ["photos.lan ANY", "minimal-any"],
     ["shop.example.com A", "10.0.0.8"],
-    ["web.example.com HTTPS", "https"],
+    ["web.example.com HTTPS", "svcb"],
     ["web.example.com SVCB", "nodata"],
     ["5.0.0.10.in-addr.arpa PTR", "pointer nas.lan"],
     ["5.0.0.10.in-addr.arpa A", "nodata"],

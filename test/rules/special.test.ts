@@ -135,7 +135,7 @@ test("clients are told of the encrypted listeners at _dns.resolver.arpa alone, a
   const zones = new SpecialZones({ ...off, ddr });
   const asked = name("_dns.resolver.arpa");
   const record = zones.recordOf(asked, TYPE.SVCB);
-  if (record?.kind !== "bindings") throw new Error("there are records");
+  if (record?.kind !== "svcb") throw new Error("there are records");
   const told = record.data.map((data) => [data[1], nameText(readName(data, 2) ?? asked), readSvcParams(data.subarray(2 + 17))]);
   expect(told).toEqual([
     [
