@@ -122,8 +122,7 @@ export class AnswerCache {
       if (incoming.isWeak) this.noteRefreshFailure(key);
       return refusal;
     }
-    const visited = this.#supersede(incoming);
-    return this.#store(incoming, visited);
+    return this.#store(incoming, this.#supersede(incoming));
   }
 
   /**
@@ -256,10 +255,11 @@ export class AnswerCache {
     return outcome === "nxdomain" && this.#isProven(answer.chainEnd, scope, limits) ? "exists" : null;
   }
 
-  /** Drops the entries that the new answer replaces or contradicts. @returns whether a replaced entry was in use. */
-  #supersede({ key, answer, outcome, scope, synthesized }: IncomingAnswer): boolean {
+  /** Drops the entries that the new answer replaces or contradicts. */
+  #supersede({ key, answer, outcome, scope, synthesized }: IncomingAnswer): Inheritance {
     const replaced = this.#byKey.get(key);
     let visited = replaced?.visited ?? false;
+    const advertisedUntilMs = replaced?.outcome === outcome ? replaced.advertisedUntilMs : Number.NEGATIVE_INFINITY;
     if (replaced !== undefined) this.#drop(replaced);
     if (outcome === "nxdomain") {
       // RFC 8767 §4: an NXDOMAIN ends the stale life of all other answers of the name.
@@ -274,7 +274,7 @@ export class AnswerCache {
       this.#endNxdomain(answer.name, scope);
       if (answer.chainEnd !== answer.name) this.#endNxdomain(answer.chainEnd, scope);
     }
-    return visited;
+    return { visited, advertisedUntilMs };
   }
 
   #endNxdomain(name: Name, scope: string): void {
@@ -283,11 +283,12 @@ export class AnswerCache {
     }
   }
 
-  #store(incoming: IncomingAnswer, visited: boolean): "taken" | Refusal {
+  #store(incoming: IncomingAnswer, { visited, advertisedUntilMs: inheritedUntilMs }: Inheritance): "taken" | Refusal {
     const { answer, outcome, limits, nowMs, storedAtMs } = incoming;
     const lifeSeconds = lifetimeSeconds(answer, limits);
     const keepMs = staleKeepMs(incoming, this.#stale);
-    const advertisedUntilMs = storedAtMs + lifeSeconds * 1000;
+    // Clients with longer limits were told more than the client that this answer was fetched for.
+    const advertisedUntilMs = Math.max(storedAtMs + lifeSeconds * 1000, inheritedUntilMs);
     const uselessAtMs = advertisedUntilMs + keepMs;
     if (lifeSeconds <= 0 || uselessAtMs <= nowMs) return "momentary";
     const key = outcome === "nxdomain" && answer.chainEnd === answer.name ? nxdomainKey(incoming.key) : incoming.key;
@@ -411,6 +412,14 @@ interface IncomingAnswer extends Pick<CacheEntry, "key" | "outcome" | "synthesiz
   readonly nowMs: number;
   /** Earlier than now for an answer from the file. */
   readonly storedAtMs: number;
+}
+
+/** What an entry takes over from those that it replaces. */
+interface Inheritance {
+  /** Whether one of them was in use. */
+  readonly visited: boolean;
+  /** See `CacheEntry`: of the one with the same outcome. */
+  readonly advertisedUntilMs: number;
 }
 
 /** The share of the budget for negatives: a flood of random names evicts no positive answer. */

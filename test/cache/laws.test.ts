@@ -206,6 +206,16 @@ describe("a positive answer", () => {
   });
 });
 
+test("an answer in place of another is within its TTL as long as any client was told of the one before", async () => {
+  const { cache, clock } = newCache();
+  const short = { ...limits, ttl: { minSeconds: 0, maxSeconds: 3 } };
+  cache.put(key("page.example"), positive("page.example", { ttlSeconds: 60 }), { limits });
+  await clock.advance(4000);
+  expect(cache.put(key("page.example"), positive("page.example", { ttlSeconds: 60 }), { limits: short })).toBe("taken");
+  await clock.advance(4000);
+  expect(cache.put(key("page.example"), nodata("page.example"), { limits: short })).toBe("positive");
+});
+
 describe("a failure", () => {
   test("replaces no fresh negative answer, neither of the type nor of the name", async () => {
     const { cache, clock, outcomeAt } = newCache();

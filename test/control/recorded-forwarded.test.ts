@@ -49,7 +49,7 @@ leaveOneRecord([
       ...asked,
       type: "HTTPS",
       action: "nxdomain:guarded",
-      attempts: [{ ...attempt, rcode: "NXDOMAIN" }],
+      attempts: [{ ...attempt, rcode: "NXDOMAIN" }, attempt],
       negativeTtl: 30,
       ede: ["0 (Other Error): NXDOMAIN not believed: A says that the name exists"],
       edits: ["made NXDOMAIN NODATA"],

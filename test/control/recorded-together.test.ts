@@ -9,7 +9,7 @@ import { recorder } from "./recorder.ts";
 
 test.each([
   { what: "slow", down: silent, attempts: [{ ...attempt, ms: 1800, rcode: null, failure: "timeout" }], durationUs: 1_800_000 },
-  { what: "failing", down: null, attempts: [{ ...attempt, rcode: "SERVFAIL" }], durationUs: 0 },
+  { what: "failing", down: null, attempts: Array(2).fill({ ...attempt, rcode: "SERVFAIL" }), durationUs: 0 },
 ])("a stale answer, because upstream is $what, leaves a record", async ({ down, attempts, durationUs }) => {
   let isDown = false;
   const main: Script = (question) => (isDown ? (down ?? withRcode(question, RCODE.SERVFAIL)) : page(question));
