@@ -259,7 +259,8 @@ export class AnswerCache {
   #supersede({ key, answer, outcome, scope, synthesized }: IncomingAnswer): Inheritance {
     const replaced = this.#byKey.get(key);
     let visited = replaced?.visited ?? false;
-    const advertisedUntilMs = replaced?.outcome === outcome ? replaced.advertisedUntilMs : Number.NEGATIVE_INFINITY;
+    const isRenewal = outcome === "positive" && replaced?.outcome === "positive";
+    const advertisedUntilMs = isRenewal ? replaced.advertisedUntilMs : Number.NEGATIVE_INFINITY;
     if (replaced !== undefined) this.#drop(replaced);
     if (outcome === "nxdomain") {
       // RFC 8767 §4: an NXDOMAIN ends the stale life of all other answers of the name.
@@ -288,8 +289,9 @@ export class AnswerCache {
     const lifeSeconds = lifetimeSeconds(answer, limits);
     const keepMs = staleKeepMs(incoming, this.#stale);
     // Clients with longer limits were told more than the client that this answer was fetched for.
-    const advertisedUntilMs = Math.max(storedAtMs + lifeSeconds * 1000, inheritedUntilMs);
-    const uselessAtMs = advertisedUntilMs + keepMs;
+    const expiresAtMs = storedAtMs + lifeSeconds * 1000;
+    const advertisedUntilMs = Math.max(expiresAtMs, inheritedUntilMs);
+    const uselessAtMs = Math.max(expiresAtMs + keepMs, advertisedUntilMs);
     if (lifeSeconds <= 0 || uselessAtMs <= nowMs) return "momentary";
     const key = outcome === "nxdomain" && answer.chainEnd === answer.name ? nxdomainKey(incoming.key) : incoming.key;
     const bytes = entryBytes(key, answer);
@@ -418,7 +420,7 @@ interface IncomingAnswer extends Pick<CacheEntry, "key" | "outcome" | "synthesiz
 interface Inheritance {
   /** Whether one of them was in use. */
   readonly visited: boolean;
-  /** See `CacheEntry`: of the one with the same outcome. */
+  /** See `CacheEntry`: of a positive answer in whose place another comes. */
   readonly advertisedUntilMs: number;
 }
 

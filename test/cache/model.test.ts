@@ -55,8 +55,11 @@ class Model {
 
   /** @returns whether the answer is to be held. */
   put({ asked, made, volatile }: Put, answer: Answer, nowMs: number): boolean {
-    const fact: Fact = { asked, answer, made, volatile, storedAtMs: nowMs, outcome: outcomeOf(answer) };
+    const outcome = outcomeOf(answer);
     const lookedUp = this.get(asked, nowMs);
+    // A client may still hold the positive answer that this one renews.
+    const heldUntilMs = outcome === "positive" && lookedUp?.outcome === "positive" ? promisedUntilMs(lookedUp) : 0;
+    const fact: Fact = { asked, answer, made, volatile, storedAtMs: nowMs, outcome, heldUntilMs };
     const route = this.#facts.filter((each) => each.asked.route === asked.route);
     const speaksOfWholeName = (each: Fact) => each.outcome === "nxdomain" && each.answer.chainEnd === each.answer.name;
     if (fact.outcome === "failure" && lookedUp !== null && lookedUp.outcome !== "failure") {
@@ -99,7 +102,7 @@ class Model {
         asked.route === route &&
         [nameText(answer.name), nameText(answer.chainEnd)].includes(text) &&
         (outcome === "positive" || (outcome === "nodata" && !made)) &&
-        isFresh({ answer, ...fact }, nowMs),
+        nowMs < promisedUntilMs({ answer, ...fact }),
     );
   }
 }
@@ -111,15 +114,20 @@ interface Fact {
   readonly made: boolean;
   readonly volatile: boolean;
   readonly storedAtMs: number;
+  readonly heldUntilMs: number;
 }
 
-function isFresh({ answer, storedAtMs }: Pick<Fact, "answer" | "storedAtMs">, nowMs: number): boolean {
-  return nowMs < storedAtMs + lifetimeSeconds(answer, limits) * 1000;
+function promisedUntilMs({ answer, storedAtMs, heldUntilMs }: Pick<Fact, "answer" | "storedAtMs" | "heldUntilMs">): number {
+  return Math.max(storedAtMs + lifetimeSeconds(answer, limits) * 1000, heldUntilMs);
+}
+
+function isFresh(fact: Fact, nowMs: number): boolean {
+  return nowMs < promisedUntilMs(fact);
 }
 
 function isOfUse(fact: Fact, nowMs: number): boolean {
   const staleMs = fact.outcome === "positive" && !fact.volatile ? keepMs : 0;
-  return nowMs < fact.storedAtMs + lifetimeSeconds(fact.answer, limits) * 1000 + staleMs;
+  return nowMs < Math.max(fact.storedAtMs + lifetimeSeconds(fact.answer, limits) * 1000 + staleMs, fact.heldUntilMs);
 }
 
 const everyQuestion: readonly Asked[] = texts.flatMap((text) =>
