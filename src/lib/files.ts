@@ -19,7 +19,8 @@ export async function replaceFile(
   content: string | ((file: FileHandle) => Promise<void>),
   { mode = 0o600, besidePath = `${path}.new` }: ReplaceOptions = {},
 ): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  // A folder that is made for a private file is private too.
+  await mkdir(dirname(path), { recursive: true, mode: (mode & 0o077) === 0 ? 0o700 : 0o777 });
   try {
     const file = await open(besidePath, "w", mode);
     try {

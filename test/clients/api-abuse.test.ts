@@ -186,6 +186,6 @@ test.each(["0.0.0.0:0", "[::]:0"])("an API on %s without a token is refused at t
   const { status, stderr } = await run(node, args);
   expect(status).toBe(1);
   expect(stderr).toContain("the API listens beyond this host, and no token guards it");
-  expect(stderr).toContain("fix: set `admin.token`, or listen on `127.0.0.1:0`");
+  expect(stderr).toContain('"fix":"set `admin.token`, or listen on `127.0.0.1:0`"');
   expect(stderr).not.toMatch(/^ +at /m);
 });

@@ -269,8 +269,9 @@ test("private files can be read only by their user, for any umask", async () => 
     const mode = statSync(join(entry.parentPath, entry.name)).mode & 0o777;
     return `${entry.isDirectory() ? "folder" : "file"} ${mode.toString(8)}`;
   });
-  // The store with its two companions; the versions, their contents, and three files in them.
-  expect(modes.toSorted()).toEqual([...Array(6).fill("file 600"), ...Array(2).fill("folder 700")]);
+  // The store with its two companions, the versions with their contents, and the texts of the configuration.
+  expect(modes.length).toBeGreaterThanOrEqual(11);
+  expect(new Set(modes)).toEqual(new Set(["file 600", "folder 700"]));
 });
 
 const CANNOT_MOUNT = "no file system can be mounted here: that takes root, outside most containers";
