@@ -36,7 +36,8 @@ export function bundle(folder, platform) {
   const { optionalDependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
   const runtime = `node-${platform}`;
   if (optionalDependencies[runtime] === undefined) {
-    const known = Object.keys(optionalDependencies).map((name) => name.slice("node-".length));
+    const runtimes = Object.keys(optionalDependencies).filter((name) => name.startsWith("node-"));
+    const known = runtimes.map((name) => name.slice("node-".length));
     throw new Error(`there is no runtime for ${platform}: choose one of ${known.join(", ")}`);
   }
   if (existsSync(folder)) throw new Error(`${folder} is there already`);

@@ -11,6 +11,8 @@ import { parseArgs } from "node:util";
 import { bundle } from "./bundle.mjs";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
+/** Packages that are in no node_modules of the archive, but in its dashboard (`dist/web`). */
+const DASHBOARD = ["preact", "@preact/signals", "@preact/signals-core", "uqr"];
 
 const { values } = parseArgs({ options: { platform: { type: "string" }, out: { type: "string" } } });
 const platform = values.platform ?? `${process.platform}-${process.arch}`;
@@ -28,7 +30,7 @@ try {
   run("tar", [...same, "--use-compress-program=gzip -n -9", "-cf", archive, name], scratch);
   const digest = createHash("sha256").update(readFileSync(archive)).digest("hex");
   writeFileSync(`${archive}.sha256`, `${digest}  ${basename(archive)}\n`);
-  writeFileSync(join(out, `fenliu-${version}.cdx.json`), billOfMaterials(seconds));
+  writeFileSync(join(out, `${name}.cdx.json`), billOfMaterials(seconds));
   console.log(`${archive}\nsha256 ${digest}`);
 } catch (error) {
   console.error(`release: ${error instanceof Error ? error.message : String(error)}`);
@@ -37,11 +39,17 @@ try {
   rmSync(scratch, { recursive: true });
 }
 
-/** What npm says of the packages in production, without what differs from run to run. */
+/** What npm says of the packages that the archive holds, without what differs from run to run. */
 function billOfMaterials(seconds) {
   const bill = JSON.parse(run("npm", ["sbom", "--omit=dev", "--sbom-format=cyclonedx", "--package-lock-only"], ROOT));
   delete bill.serialNumber;
   bill.metadata.timestamp = new Date(Number(seconds) * 1000).toISOString();
+  const held = [`node-${platform}`, ...DASHBOARD];
+  bill.components = bill.components.filter(({ name, scope }) => scope !== "optional" || held.includes(name));
+  const refs = new Set([bill.metadata.component, ...bill.components].map((component) => component["bom-ref"]));
+  bill.dependencies = bill.dependencies
+    .filter(({ ref }) => refs.has(ref))
+    .map(({ ref, dependsOn }) => ({ ref, dependsOn: dependsOn.filter((each) => refs.has(each)) }));
   return `${JSON.stringify(bill, null, 2)}\n`;
 }
 
