@@ -1,9 +1,10 @@
 /**
- * `node tools/way.ts [hit|miss|reload]`: prints which files and functions of `src/` a cache hit, a miss and an unchanged reload run through, as V8's
- * precise coverage of a real server tells it. Newcomers read along; whoever changes the way compares before and after.
+ * `node tools/way.ts [hit|dohHit|miss|reload]`: prints which files and functions of `src/` a cache hit over UDP, one over DoH, a miss and an unchanged
+ * reload run through, as V8's precise coverage of a real server tells it. Newcomers read along; whoever changes the way compares before and after.
  *
- * Each step is done five times; a function counts if every one of the five ran it, so that timers in between do not. The query log's threads and
- * the system below Node are not seen. `async` marks the functions of a way that a promise stands for: its layers.
+ * Each step is done five times; a function counts if every one of the five ran it, in the main thread or in the thread of UDP, so that timers in
+ * between do not. The query log's threads and the system below Node are not seen. `async` marks the functions of a way that a promise stands for:
+ * its layers.
  */
 
 import { spawn } from "node:child_process";
@@ -42,7 +43,7 @@ async function main(wanted: readonly string[]): Promise<void> {
   const config = join(folder, "fenliu.yaml");
   writeFileSync(
     config,
-    `listen: { dns: ["127.0.0.1:0"], http: [], admin: null }
+    `listen: { dns: ["127.0.0.1:0"], http: ["127.0.0.1:0"], admin: null }
 upstreams: { domestic: { servers: ["127.0.0.1:${upstream.address().port}"] } }
 log: { level: info, queries: { store: ${join(folder, "queries.db")} } }
 cache: { file: null }
@@ -64,7 +65,9 @@ cache: { file: null }
   try {
     const said = linesOf(server.stderr);
     const inspector = await Inspector.open(await said.find(/ws:\/\/\S+/));
-    const port = Number(/"dns":"127\.0\.0\.1:(\d+)"/.exec(await said.find(/.*Fenliu is answering.*/))?.[1]);
+    const bound = await said.find(/.*Fenliu is answering.*/);
+    const port = portOf(bound, "dns");
+    const doh = `http://127.0.0.1:${portOf(bound, "http")}/dns-query?dns=`;
     const client = createSocket("udp4");
     let id = 0;
     const ask = async (name: string) => {
@@ -74,8 +77,14 @@ cache: { file: null }
     await ask("warm.example");
     await ask("warm.example");
     await rest(SETTLE_MS);
+    await inspector.start();
+    const askDoh = async (name: string) => {
+      await (await fetch(doh + question(0, name).toString("base64url"))).arrayBuffer();
+    };
+    await askDoh("warm.example");
     const ways = {
       hit: () => ask("warm.example"),
+      dohHit: () => askDoh("warm.example"),
       miss: () => ask(`${++id}.example`),
       reload: async () => {
         server.kill("SIGHUP");
@@ -88,6 +97,8 @@ cache: { file: null }
       print(name, await trace(inspector, walk));
     }
     client.close();
+    // Node waits at its end for whoever looks on.
+    inspector.close();
   } finally {
     clearTimeout(deadline);
     server.kill();
@@ -150,6 +161,11 @@ async function openUpstream(): Promise<Socket> {
   return socket;
 }
 
+/** The port of one kind of listener, from the line that says where the server answers. */
+function portOf(bound: string, kind: string): number {
+  return Number(new RegExp(`"${kind}":"127\\.0\\.0\\.1:(\\d+)`).exec(bound)?.[1]);
+}
+
 function question(id: number, name: string): Buffer {
   const labels = name.split(".").map((label) => Buffer.concat([Buffer.from([label.length]), Buffer.from(label)]));
   return Buffer.concat([Buffer.from([id >> 8, id & 255, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]), ...labels, Buffer.from([0, 0, 1, 0, 1])]);
@@ -181,39 +197,75 @@ function rest(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** The profiler of the server, over Node's inspector protocol. */
+interface Message {
+  readonly id?: number;
+  readonly method?: string;
+  readonly params?: { readonly sessionId: string; readonly message: string; readonly workerInfo: { readonly url: string } };
+  readonly result?: { readonly result: readonly ScriptCoverage[] };
+}
+
+/** The profilers of the main thread and of the thread of UDP, over Node's inspector protocol. */
 class Inspector {
   readonly #socket: WebSocket;
-  readonly #waiting = new Map<number, (result: { readonly result: readonly ScriptCoverage[] }) => void>();
+  readonly #waiting = new Map<number, (result: Message["result"]) => void>();
   #id = 0;
+  /** Where the inspector reaches the thread of UDP. */
+  #udpSession: string | null = null;
 
   private constructor(socket: WebSocket) {
     this.#socket = socket;
-    socket.addEventListener("message", ({ data }) => {
-      const { id, result } = JSON.parse(String(data));
-      this.#waiting.get(id)?.(result);
-      this.#waiting.delete(id);
-    });
+    socket.addEventListener("message", ({ data }) => this.#take(JSON.parse(String(data))));
   }
 
   static async open(url: string): Promise<Inspector> {
     const socket = new WebSocket(url);
     await once(socket, "open");
     const inspector = new Inspector(socket);
-    await inspector.#call("Profiler.enable");
-    await inspector.#call("Profiler.startPreciseCoverage", { callCount: true, detailed: false });
+    await inspector.#call(null, "NodeWorker.enable", { waitForDebuggerOnStart: false });
     return inspector;
+  }
+
+  /** Begins to count, in every thread that there is by now. */
+  async start(): Promise<void> {
+    for (const session of this.#sessions()) {
+      await this.#call(session, "Profiler.enable");
+      await this.#call(session, "Profiler.startPreciseCoverage", { callCount: true, detailed: false });
+    }
   }
 
   /** What has run since the last call. */
   async take(): Promise<readonly ScriptCoverage[]> {
-    return (await this.#call("Profiler.takePreciseCoverage")).result;
+    const taken: ScriptCoverage[] = [];
+    for (const session of this.#sessions())
+      taken.push(...((await this.#call(session, "Profiler.takePreciseCoverage"))?.result ?? []));
+    return taken;
   }
 
-  #call(method: string, params: object = {}): Promise<{ readonly result: readonly ScriptCoverage[] }> {
+  close(): void {
+    this.#socket.close();
+  }
+
+  #sessions(): readonly (string | null)[] {
+    return this.#udpSession === null ? [null] : [null, this.#udpSession];
+  }
+
+  #take({ id, method, params, result }: Message): void {
+    if (method === "NodeWorker.attachedToWorker" && params?.workerInfo.url.includes("udp-thread"))
+      this.#udpSession = params.sessionId;
+    if (method === "NodeWorker.receivedMessageFromWorker" && params !== undefined) this.#take(JSON.parse(params.message));
+    if (id === undefined) return;
+    this.#waiting.get(id)?.(result);
+    this.#waiting.delete(id);
+  }
+
+  /** @param session the thread that is asked; null for the main one. */
+  #call(session: string | null, method: string, params: object = {}): Promise<Message["result"]> {
     return new Promise((resolve) => {
-      this.#waiting.set(++this.#id, resolve);
-      this.#socket.send(JSON.stringify({ id: this.#id, method, params }));
+      const id = ++this.#id;
+      this.#waiting.set(id, resolve);
+      const message = JSON.stringify({ id, method, params });
+      if (session === null) this.#socket.send(message);
+      else void this.#call(null, "NodeWorker.sendMessageToWorker", { sessionId: session, message });
     });
   }
 }
