@@ -123,20 +123,13 @@ describe("a TCP connection", () => {
   });
 
   test("that is reset does not disturb others", async () => {
-    const slow = Promise.withResolvers<HandlerReply>();
-    const begun = Promise.withResolvers<void>();
-    const { site, connection } = await connected({
-      handler: handlerOf((wire) => {
-        if (idOf(wire) !== 1) return { wire, maxAgeSeconds: null };
-        begun.resolve();
-        return slow.promise;
-      }),
-    });
+    const { handler, begun, reply } = slowHandler((wire) => idOf(wire) === 1);
+    const { site, connection } = await connected({ handler });
     connection.write(frame(messageOf(1)));
-    await begun.promise;
+    await begun;
     connection.socket.resetAndDestroy();
     await expect.poll(() => site.counters.connections).toBe(0);
-    slow.resolve({ wire: messageOf(1), maxAgeSeconds: null });
+    reply({ wire: messageOf(1), maxAgeSeconds: null });
     const other = await connectRaw(portOf(site, "dns"));
     expect(await takeMessage(other.write(frame(messageOf(2))))).toEqual(messageOf(2));
   });
@@ -164,20 +157,13 @@ describe("at the stop of the server", () => {
   });
 
   test("a question that comes while another is pending is answered", async () => {
-    const slow = Promise.withResolvers<HandlerReply>();
-    const begun = Promise.withResolvers<void>();
-    const { site, connection } = await connected({
-      handler: handlerOf((wire) => {
-        if (idOf(wire) !== 1) return { wire, maxAgeSeconds: null };
-        begun.resolve();
-        return slow.promise;
-      }),
-    });
+    const { handler, begun, reply } = slowHandler((wire) => idOf(wire) === 1);
+    const { site, connection } = await connected({ handler });
     connection.write(frame(messageOf(1)));
-    await begun.promise;
+    await begun;
     const closed = site.close();
     expect(await takeMessage(connection.write(frame(messageOf(2))))).toEqual(messageOf(2));
-    slow.resolve({ wire: messageOf(1), maxAgeSeconds: null });
+    reply({ wire: messageOf(1), maxAgeSeconds: null });
     expect(await takeMessage(connection)).toEqual(messageOf(1));
     connection.socket.end();
     await closed;

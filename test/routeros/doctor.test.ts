@@ -61,23 +61,22 @@ async function soundRouter(setup: RouterSetup = {}): Promise<Router> {
   return router;
 }
 
-async function examine(router: Router) {
+const accessTo = (url: RouterAccess["url"]): RouterAccess => ({
+  url,
+  user: "fenliu",
+  password: "secret",
+  ca: testCertificate,
+  fingerprint: null,
+});
+
+async function examine(router: Router, expectation: Partial<RouterExpectation> = {}) {
   const server = await openRest(router, { tls: TLS, users: { fenliu: READER } });
-  const client = new RouterRest(
-    {
-      url: server.url,
-      user: "fenliu",
-      password: "secret",
-      ca: testCertificate,
-      fingerprint: null,
-    },
-    systemClock,
-  );
+  const client = new RouterRest(accessTo(server.url), systemClock);
   onTestFinished(async () => {
     client.close();
     await server.close();
   });
-  const report = await examineRouter(client, { ...EXPECTATION, addresses: [OURS, "127.0.0.1"] });
+  const report = await examineRouter(client, { ...EXPECTATION, addresses: [OURS, "127.0.0.1"], ...expectation });
   return { ...report, requests: server.requests };
 }
 
@@ -204,20 +203,7 @@ describe("the doctor", () => {
   test("says what it could not judge, and what the log of the router shows", async () => {
     const router = await soundRouter();
     router.note("dns,error", "DoH server connection error: remote disconnected while in HTTP exchange");
-    const server = await openRest(router, { tls: TLS, users: { fenliu: READER } });
-    const client = new RouterRest(
-      {
-        url: server.url,
-        user: "fenliu",
-        password: "secret",
-        ca: testCertificate,
-        fingerprint: null,
-      },
-      systemClock,
-    );
-    const report = await examineRouter(client, { ...EXPECTATION, chain: [], chainFault: "nothing answers" });
-    client.close();
-    await server.close();
+    const report = await examine(router, { addresses: EXPECTATION.addresses, chain: [], chainFault: "nothing answers" });
     expect(report.notes.map(({ code }) => code)).toEqual(["router.noChain", "router.idle"]);
   });
 });
@@ -288,17 +274,7 @@ describe("the client of the router", () => {
     tls: typeof TLS | null = TLS,
   ) {
     const server = await openRest(new Router(), { tls, users });
-    const client = new RouterRest(
-      {
-        url: server.url,
-        user: "fenliu",
-        password: "secret",
-        ca: testCertificate,
-        fingerprint: null,
-        ...account,
-      },
-      systemClock,
-    );
+    const client = new RouterRest({ ...accessTo(server.url), ...account }, systemClock);
     const text = await client.call("GET", "ip/dns").then(
       () => "read",
       (error: Error) => error.message,

@@ -22,11 +22,15 @@ export function handlerOf(answer: Handler["answer"]): Handler {
 /** Gives back what it is asked. */
 export const echo: Handler = handlerOf((wire) => ({ wire, maxAgeSeconds: 60 }));
 
-/** A handler that answers when `reply` is called. `begun` is resolved by the first question. */
-export function slowHandler() {
+/**
+ * A handler that answers when `reply` is called, or gives back what it is asked where `isSlow` says no. `begun` is resolved by the first slow
+ * question.
+ */
+export function slowHandler(isSlow: (wire: Uint8Array) => boolean = () => true) {
   const first = Promise.withResolvers<void>();
   const answer = Promise.withResolvers<HandlerReply>();
-  const handler = handlerOf(() => {
+  const handler = handlerOf((wire) => {
+    if (!isSlow(wire)) return { wire, maxAgeSeconds: null };
     first.resolve();
     return answer.promise;
   });
