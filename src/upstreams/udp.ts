@@ -14,8 +14,15 @@ import { type AttemptSubject, EdnsSupport, ID_LIMIT, noteAttempt, readReply } fr
 import { StreamServer } from "./stream.ts";
 import { type ExchangeOptions, type ServerContext, type Upstream, UpstreamError } from "./upstream.ts";
 
-/** When the datagram is sent a second and last time: packets get lost, and few servers need longer to answer. */
-const RESEND_MS = 1_000;
+/**
+ * When an unanswered datagram is sent again: after what answers of the server usually take at most, within these limits, and then after twice as long each
+ * time. RFC 8085 §3.1.1 has 1 s where nothing was measured. A forwarder in front of us that is used to fast answers gives up long before that: unbound
+ * after some 0.7 s, and then it refuses the name for 5 s.
+ */
+const RESEND = { leastMs: 200, mostMs: 1_000 } as const;
+
+/** After so long without a word from an address, the next question tries another one. */
+const SILENT_MS = 1_000;
 
 /** What a datagram brought. `answer` null = truncated: the answer does not fit into a datagram. */
 interface DatagramReply {
@@ -46,6 +53,7 @@ export class UdpServer implements Upstream {
   readonly #overTcp: Upstream;
   readonly #edns: EdnsSupport;
   readonly #spoofs: SpoofDetector;
+  readonly #roundTrips = new RoundTrips();
   readonly #pending: PendingRequests;
 
   constructor(server: ServerOptions, context: ServerContext, dialer: Dialer) {
@@ -110,46 +118,80 @@ export class UdpServer implements Upstream {
     const socket = createSocket(isIPv6(address) ? "udp6" : "udp4");
     let resendTimer: Timer | null = null;
     let holdTimer: Timer | null = null;
-    let isSilent = false;
+    let sentMs = clock.now();
+    let isSentOnce = true;
+    let isSilent = true;
     let hasEnded = false;
     const fail = (error: Error): void => {
+      isSilent = false;
       this.#addresses.noteFailure(address);
       settle.reject(connectError(error, this.label));
     };
     const send = (): void => socket.send(message, (error) => error !== null && fail(error));
+    const resendAfter = (delayMs: number): void => {
+      resendTimer = clock.setTimer(() => {
+        isSentOnce = false;
+        send();
+        resendAfter(2 * delayMs);
+      }, delayMs);
+    };
     socket.on("error", fail);
     socket.on("message", (datagram) => {
       isSilent = false;
       if (this.#mixesCase && !repeatsLetters(datagram, message, question)) return;
       const reply = readReply(new Uint8Array(datagram), id, question);
-      if (reply.kind === "answer") {
-        const { answer } = reply;
-        const accept = (): void => settle.resolve({ rcode: answer.rcode, answer });
-        // The index drops the OPT record and nothing else, so a shorter answer means that the datagram had one.
-        if (!holdSuspects || !this.#spoofs.isSuspect(answer, answer.wire.length < datagram.length)) accept();
-        else
-          holdTimer ??= clock.setTimer(() => {
-            this.#spoofs.clear();
-            accept();
-          }, HOLD_MS);
-      } else if (reply.kind === "truncated") settle.resolve({ rcode: reply.rcode, answer: null });
+      if (reply.kind !== "answer" && reply.kind !== "truncated") return;
+      // Of a datagram that was sent again, nobody knows which one was answered (Karn's algorithm).
+      if (isSentOnce) this.#roundTrips.note(clock.now() - sentMs);
+      resendTimer?.cancel();
+      if (reply.kind === "truncated") return settle.resolve({ rcode: reply.rcode, answer: null });
+      const { answer } = reply;
+      const accept = (): void => settle.resolve({ rcode: answer.rcode, answer });
+      // The index drops the OPT record and nothing else, so a shorter answer means that the datagram had one.
+      if (!holdSuspects || !this.#spoofs.isSuspect(answer, answer.wire.length < datagram.length)) accept();
+      else
+        holdTimer ??= clock.setTimer(() => {
+          this.#spoofs.clear();
+          accept();
+        }, HOLD_MS);
     });
     socket.once("connect", () => {
       if (hasEnded) return;
+      sentMs = clock.now();
       send();
-      resendTimer = clock.setTimer(() => {
-        isSilent = true;
-        send();
-      }, RESEND_MS);
+      resendAfter(this.#roundTrips.patienceMs);
     });
     socket.connect(this.#port, address);
     return () => {
       hasEnded = true;
       resendTimer?.cancel();
       holdTimer?.cancel();
-      if (isSilent) this.#addresses.noteFailure(address);
+      if (isSilent && clock.now() - sentMs >= SILENT_MS) this.#addresses.noteFailure(address);
       socket.close();
     };
+  }
+}
+
+/** How long answers of one server take: smoothed, with their usual deviation, as TCP has it (RFC 6298 §2). */
+class RoundTrips {
+  #smoothedMs = 0;
+  /** null = nothing was measured. */
+  #deviationMs: number | null = null;
+
+  note(elapsedMs: number): void {
+    if (this.#deviationMs === null) {
+      this.#smoothedMs = elapsedMs;
+      this.#deviationMs = elapsedMs / 2;
+      return;
+    }
+    this.#deviationMs += (Math.abs(this.#smoothedMs - elapsedMs) - this.#deviationMs) / 4;
+    this.#smoothedMs += (elapsedMs - this.#smoothedMs) / 8;
+  }
+
+  /** After so long an answer is most likely lost. */
+  get patienceMs(): number {
+    if (this.#deviationMs === null) return RESEND.mostMs;
+    return Math.min(Math.max(this.#smoothedMs + 4 * this.#deviationMs, RESEND.leastMs), RESEND.mostMs);
   }
 }
 

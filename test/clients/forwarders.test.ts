@@ -1,9 +1,13 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { zone } from "../dns/zone.ts";
+import { respond, silent } from "../support/zone-script.ts";
+import { scriptedServer } from "../upstreams/scripted-server.ts";
 import { QUIET, startFenliu } from "./fenliu.ts";
 import { FORWARDERS } from "./forwarders.ts";
 import { Scene } from "./scene.ts";
 import { Stub } from "./stub.ts";
-import { type Fault, FaultyUpstreams, faults, modes, zoneOf } from "./type65-faults.ts";
+import { ADDRESSES, type Fault, FaultyUpstreams, faults, modes, zoneOf } from "./type65-faults.ts";
 import { askAll, type Findings, losses, ORDERS, PAST_TTLS, questionsOf, textOf, WITHIN_TTLS } from "./type65-orders.ts";
 
 const scene = new Scene();
@@ -71,6 +75,37 @@ describe("behind Fenliu, for every upstream behaviour on TYPE65 and every settin
     // Every name, and below every other one `sub`.
     expect(counts.size).toBe(paths.length * faults.length * modes.length * ORDERS.length * 1.5);
     expect([...counts].filter(([, count]) => count < 2)).toEqual([]);
+  });
+});
+
+describe("on a line that loses every first datagram to an upstream", () => {
+  const names = Array.from({ length: 10 }, (_, index) => `lost${index}.example.net`);
+
+  test.each(FORWARDERS)("$name loses no A", async ({ name, start }) => {
+    const seen = new Set<string>();
+    const server = await scriptedServer("dns", (asked) => {
+      const isLost = asked.name.startsWith("lost") && !seen.has(asked.name);
+      seen.add(asked.name);
+      return isLost ? silent : respond(asked, { answers: zone(`${asked.name} 60 A ${ADDRESSES.A}`) });
+    });
+    scene.defer(() => server.close());
+    const yaml = `listen: { dns: ["127.0.0.1:0"], http: [], admin: null }\nupstreams: { one: { servers: ["127.0.0.1:${server.port}"] } }\n`;
+    const fenliu = await scene.add(startFenliu(scene.subfolder(`fenliu-lossy-${name}`), `${yaml}${QUIET}`));
+    const { port } = await scene.add(start(scene.subfolder(`${name}-lossy`), { ".": fenliu.ports.dns }));
+    const stub = await Stub.open(port);
+    // By these answers, before and beside the lost ones, the forwarder and Fenliu know how fast answers come.
+    const ended = new AbortController();
+    const quick = (async () => {
+      for (let index = 0; !ended.signal.aborted; index++) {
+        await stub.ask(`quick${index}.example.net`, "A");
+        await pause(2);
+      }
+    })();
+    await pause(300);
+    for (const lost of names) expect(`${lost} ${textOf(await stub.ask(lost, "A"))}`).toBe(`${lost} ${ADDRESSES.A}`);
+    ended.abort();
+    await quick;
+    await stub.close();
   });
 });
 

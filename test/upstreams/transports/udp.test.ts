@@ -39,7 +39,7 @@ describe("a question over UDP", () => {
     expect(new Set(names.map((name) => name.toLowerCase())).size).toBe(1);
   });
 
-  test("is sent again after 1 s of silence, byte for byte, and not a third time", async () => {
+  test("is sent again after 1 s of silence, byte for byte, and no more once it is answered", async () => {
     const clock = fakeClock();
     const { upstream, server } = await site(udp, (asked) => (asked.serial === 1 ? silence : addresses(asked, "192.0.2.1")), {
       clock,
@@ -57,6 +57,48 @@ describe("a question over UDP", () => {
     expect(trip.attempts).toMatchObject([{ transport: "udp", elapsedMs: 1000 }]);
     await clock.advance(60_000);
     expect(server.asked).toHaveLength(2);
+  });
+
+  test("is sent again after 200 ms to a server that answers fast, and then after twice as long each time", async () => {
+    const clock = fakeClock();
+    const { upstream, server } = await site(
+      udp,
+      (asked) => (asked.name === "lost.example" ? silence : addresses(asked, "192.0.2.1")),
+      {
+        clock,
+      },
+    );
+    for (let count = 0; count < 5; count++) await upstream.exchange(question, errand());
+    const giveUp = new AbortController();
+    const failed = expect(upstream.exchange(questionFor("lost.example"), errand(giveUp.signal))).rejects.toThrow();
+    await until(() => server.asked.length === 6);
+    for (const [waitMs, sent] of [
+      [200, 7],
+      [400, 8],
+      [800, 9],
+      [1600, 10],
+    ] as const) {
+      await clock.advance(waitMs - 1);
+      expect(server.asked).toHaveLength(sent - 1);
+      await clock.advance(1);
+      await until(() => server.asked.length === sent);
+    }
+    giveUp.abort();
+    await failed;
+    await clock.advance(60_000);
+    expect(server.asked).toHaveLength(10);
+  });
+
+  test("is not sent again to a slow server before its answers usually come", async () => {
+    const clock = fakeClock();
+    const slow = (asked: Asked): Action => ({ kind: "after", delayMs: 700, action: addresses(asked, "192.0.2.1") });
+    const { upstream, server } = await site(udp, slow, { clock });
+    for (let count = 1; count <= 20; count++) {
+      const exchange = upstream.exchange(question, errand());
+      await until(() => server.asked.length === count);
+      await clock.advance(700);
+      await exchange;
+    }
   });
 
   test("ignores garbage, also datagrams shorter than a header", async () => {
