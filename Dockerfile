@@ -6,12 +6,13 @@ ARG BUILDER=docker.io/library/node:24-bookworm-slim
 ARG BASE=docker.io/library/debian:bookworm-slim
 
 FROM --platform=$BUILDPLATFORM ${BUILDER} AS build
-ARG TARGETARCH=amd64
 WORKDIR /build
-# The runtime wants libatomic, of the image's architecture and, to compile, of this one's.
-RUN dpkg --add-architecture "$TARGETARCH" && apt-get update -qq && apt-get install -y -qq --no-install-recommends libatomic1
+# The runtime, which compiles the sources too, wants libatomic.
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends libatomic1
 COPY . .
-RUN node tools/setup.mjs && PATH="/build/node_modules/.bin:$PATH" node tools/image.mjs /image "$TARGETARCH" && mkdir -p /data/fenliu
+RUN node tools/setup.mjs
+ARG TARGETARCH=amd64
+RUN PATH="/build/node_modules/.bin:$PATH" node tools/image.mjs /image "$TARGETARCH" && mkdir -p /data/fenliu
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="Fenliu" \

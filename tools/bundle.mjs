@@ -45,7 +45,7 @@ export function bundle(folder, platform) {
   mkdirSync(folder, { recursive: true });
   for (const name of SHIPPED) if (existsSync(join(ROOT, name))) cpSync(join(ROOT, name), join(folder, name), { recursive: true });
   cpSync(join(ROOT, ".npmrc"), join(folder, ".npmrc"));
-  npm(["install", "--no-save", "--ignore-scripts", "--omit=dev", "--omit=optional", "--loglevel=error"], folder);
+  run("npm", ["install", "--no-save", "--ignore-scripts", "--omit=dev", "--omit=optional", "--loglevel=error"], folder);
   for (const left of [".npmrc", "node_modules/.package-lock.json"]) rmSync(join(folder, left), { force: true });
   mkdirSync(join(folder, "bin"));
   fetchRuntime(`${runtime}@${optionalDependencies[runtime]}`, join(folder, "bin"));
@@ -59,11 +59,8 @@ export function bundle(folder, platform) {
 function fetchRuntime(name, target) {
   const scratch = mkdtempSync(join(tmpdir(), "fenliu-runtime-"));
   try {
-    const archive = npm(["pack", name, "--silent", "--pack-destination", scratch], scratch).trim().split("\n").at(-1);
-    const { status, stderr } = spawnSync("tar", ["-xzf", join(scratch, archive), "-C", scratch, "package/bin/node"], {
-      encoding: "utf8",
-    });
-    if (status !== 0) throw new Error(`the runtime cannot be unpacked: ${stderr}`);
+    const archive = run("npm", ["pack", name, "--silent", "--pack-destination", scratch], scratch).trim().split("\n").at(-1);
+    run("tar", ["-xzf", join(scratch, archive), "-C", scratch, "package/bin/node"], scratch);
     cpSync(join(scratch, "package/bin/node"), join(target, "node"));
   } finally {
     rmSync(scratch, { recursive: true });
@@ -73,7 +70,7 @@ function fetchRuntime(name, target) {
 /** Debian's names for the architectures of the runtime. */
 const ARCHITECTURES = { "linux-x64": ["amd64", "x86_64-linux-gnu"], "linux-arm64": ["arm64", "aarch64-linux-gnu"] };
 
-/** The runtime wants libatomic, which a slim system lacks: of this system, else of Debian's package for the other architecture. */
+/** The runtime wants libatomic, which a slim system lacks: of this system, else of Debian's package for the architecture. */
 function fetchLibatomic(platform, target) {
   const [architecture, triplet] = ARCHITECTURES[platform];
   const file = "libatomic.so.1";
@@ -84,23 +81,33 @@ function fetchLibatomic(platform, target) {
     return cpSync(realpathSync(here), join(target, file));
   const scratch = mkdtempSync(join(tmpdir(), "fenliu-library-"));
   try {
-    // The one that apt would drop its rights for cannot write here.
-    const download = ["-o", "APT::Sandbox::User=root", "download", `libatomic1:${architecture}`];
-    const { status, stderr } = spawnSync("apt-get", download, { cwd: scratch, encoding: "utf8" });
-    const [archive] = readdirSync(scratch);
-    if (status !== 0 || archive === undefined || spawnSync("dpkg-deb", ["-x", archive, "."], { cwd: scratch }).status !== 0) {
-      const fix = `install libatomic1, or for another architecture: dpkg --add-architecture ${architecture} && apt-get update`;
-      throw new Error(`${file} for ${platform} cannot be had (${fix})${stderr ? `: ${stderr.trim()}` : ""}`);
-    }
+    // Lists of its own: those of this system know its own architecture alone, and only its administrator may change them.
+    const own = {
+      "APT::Architecture": architecture,
+      "APT::Architectures": architecture,
+      "Dir::State": join(scratch, "state"),
+      "Dir::State::status": "/dev/null",
+      "Dir::Cache": join(scratch, "cache"),
+      // The user that apt would become cannot write here.
+      "APT::Sandbox::User": "root",
+    };
+    for (const folder of ["state/lists/partial", "cache/archives/partial"]) mkdirSync(join(scratch, folder), { recursive: true });
+    const options = Object.entries(own).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
+    run("apt-get", [...options, "-qq", "update"], scratch);
+    run("apt-get", [...options, "-qq", "download", "libatomic1"], scratch);
+    const archive = readdirSync(scratch).find((name) => name.endsWith(".deb"));
+    run("dpkg-deb", ["-x", archive, "."], scratch);
     cpSync(realpathSync(join(scratch, "usr/lib", triplet, file)), join(target, file));
+  } catch (error) {
+    throw new Error(`${file} for ${platform} cannot be had: ${error.message}`);
   } finally {
     rmSync(scratch, { recursive: true });
   }
 }
 
-function npm(args, cwd) {
-  const { status, stdout, stderr, error } = spawnSync("npm", args, { cwd, encoding: "utf8" });
-  if (status !== 0) throw new Error(`npm ${args.join(" ")} failed: ${error?.message ?? stderr}`);
+function run(command, args, cwd) {
+  const { status, stdout, stderr, error } = spawnSync(command, args, { cwd, encoding: "utf8" });
+  if (status !== 0) throw new Error(`${command} ${args.join(" ")} failed: ${error?.message ?? stderr}`);
   return stdout;
 }
 
