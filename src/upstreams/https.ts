@@ -7,13 +7,11 @@ import type { Dialer } from "./dial.ts";
 import { Http1Transport } from "./http1.ts";
 import { Http2Transport } from "./http2.ts";
 import type { HttpsExchange, HttpsTarget, HttpsTransport, TransportContext } from "./https-transport.ts";
+import { MAX_MEMBER_IN_FLIGHT } from "./member.ts";
 import type { ServerOptions } from "./options.ts";
 import { PendingRequests } from "./pending.ts";
 import { type AttemptSubject, noteAttempt, readReply } from "./reply.ts";
 import { type ExchangeOptions, type ServerContext, type Upstream, UpstreamError } from "./upstream.ts";
-
-/** Pending questions. */
-const MAX_REQUESTS = 1_024;
 
 const DEFAULT_PORT = 443;
 
@@ -41,7 +39,7 @@ export class HttpsServer implements Upstream {
     this.#target = { label, authority, path, method };
     this.#subject = { server: label, transport: "https", clock };
     this.#dialer = dialer;
-    this.#pending = new PendingRequests(label, MAX_REQUESTS);
+    this.#pending = new PendingRequests(label, MAX_MEMBER_IN_FLIGHT);
   }
 
   exchange(question: Question, options: ExchangeOptions): Promise<Answer> {

@@ -5,13 +5,17 @@ import { askMessage, type Question } from "../dns/query.ts";
 import { frame, MessageFramer, uint16 } from "../dns/wire.ts";
 import type { Clock } from "../lib/clock.ts";
 import { connectError, type Dialer, destroyAndWait } from "./dial.ts";
+import { MAX_MEMBER_IN_FLIGHT } from "./member.ts";
 import type { ServerOptions } from "./options.ts";
 import { ConnectionWatch, PendingRequests, type Settle } from "./pending.ts";
 import { type AttemptSubject, EdnsSupport, ID_LIMIT, noteAttempt, readReply } from "./reply.ts";
 import { type ExchangeOptions, type ServerContext, type Upstream, UpstreamError } from "./upstream.ts";
 
-/** RFC 7766 §6.2.2 asks for one connection. More are opened only when that one is full or silent. */
-const MAX_CONNECTIONS = 8;
+/**
+ * RFC 7766 §6.2.2 asks for one connection. More are opened only when that one is full or silent. All together carry what a member may have, else the
+ * share that one client has of a group would be all that the server takes.
+ */
+const MAX_CONNECTIONS = 16;
 
 /** Pending questions on one connection; an abandoned question counts until its answer comes. RFC 7766 §6.2.1.1 names no number. */
 const MAX_PIPELINED = 128;
@@ -57,7 +61,7 @@ export class StreamServer implements Upstream {
     this.encrypted = server.protocol === "tls";
     this.#subject = { server: server.label, transport: this.encrypted ? "tls" : "tcp", clock };
     this.#dialer = dialer;
-    this.#pending = new PendingRequests(server.label, MAX_CONNECTIONS * MAX_PIPELINED);
+    this.#pending = new PendingRequests(server.label, MAX_MEMBER_IN_FLIGHT);
     this.#edns = new EdnsSupport(clock);
   }
 

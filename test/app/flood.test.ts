@@ -56,9 +56,19 @@ test("while 12,000 queries wait for one name, names that need no upstream are an
   await site.until(() => flooder.rcodes.length >= FLOOD - 2000);
   const { waiting } = site.app;
   expect(waiting.taken).toBe(2000);
-  await site.clock.advance(4000);
+  // They have their replies by turns, so that other clients need not wait for all of them.
+  let turns = 0;
+  const left: number[] = [];
+  const isEnded = site.clock.advance(4000);
+  while (waiting.taken > 0) {
+    await new Promise((resolve) => setImmediate(resolve));
+    if (waiting.taken < 2000) left.push(waiting.taken);
+    turns++;
+  }
+  await isEnded;
+  expect(turns).toBeGreaterThan(8);
+  expect(Math.max(...left.map((count, index) => (left[index - 1] ?? 2000) - count))).toBeLessThanOrEqual(400);
   // The kernel drops some of 2,000 replies that arrive at once.
-  expect(waiting.taken).toBe(0);
   expect(new Set(flooder.rcodes)).toEqual(new Set([2]));
 }, 30_000);
 

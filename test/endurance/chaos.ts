@@ -10,6 +10,7 @@ import { DatabaseSync } from "node:sqlite";
 import { setTimeout } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { BEHAVIOURS } from "./behaviours.ts";
+import { hang } from "./hang.ts";
 import { addressOf, type HouseTransport, SteadyHouse, Tally, TRANSPORTS } from "./household.ts";
 import { inOrder, World } from "./world.ts";
 
@@ -20,9 +21,11 @@ const { values, positionals } = parseArgs({
     kills: { type: "string", default: "5" },
     /** Questions of each flood. */
     flood: { type: "string", default: "4000" },
+    /** Of scene `hang`: questions a second of one flood. */
+    rate: { type: "string", default: "2000" },
     /** Takes every n-th behaviour of upstreams. */
     every: { type: "string", default: "3" },
-    /** Takes the behaviours with this in their name. */
+    /** Takes the behaviours, or the floods of `hang`, with this in their name. */
     only: { type: "string", default: "" },
   },
 });
@@ -276,7 +279,16 @@ function resets(count: number): string {
   return frames;
 }
 
-const SCENES: Readonly<Record<string, (world: World) => Promise<void>>> = { upstreams, clock, floods, connections, disk, kills };
+const SCENES: Readonly<Record<string, (world: World) => Promise<void>>> = {
+  upstreams,
+  clock,
+  floods,
+  hang: (world) =>
+    hang(world, { count: Number(values.flood), perSecond: Number(values.rate), only: values.only, expect: expectThat }),
+  connections,
+  disk,
+  kills,
+};
 
 const wanted = positionals.length > 0 ? positionals : Object.keys(SCENES);
 const world = await World.open();

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -23,11 +23,20 @@ const CA = fileURLToPath(new URL("../fixtures/tls/cert.pem", import.meta.url));
 
 /** Shifts what `Date.now` says, by what a file says: the clock of the machine is not ours to set. */
 const CLOCK = `
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import { monitorEventLoopDelay } from "node:perf_hooks";
 const now = Date.now.bind(Date);
 let shiftMs = 0;
 setInterval(() => { try { shiftMs = Number(readFileSync(process.env.CLOCK_SHIFT, "utf8")); } catch {} }, 50).unref();
 Date.now = () => now() + shiftMs;
+if (process.env.LAG !== undefined) {
+  const lag = monitorEventLoopDelay({ resolution: 1 });
+  lag.enable();
+  process.on("SIGUSR2", () => {
+    writeFileSync(process.env.LAG, JSON.stringify({ mostMs: Math.round(lag.max / 1e5) / 10, p99Ms: Math.round(lag.percentile(99) / 1e5) / 10 }));
+    lag.reset();
+  });
+}
 `;
 
 /** A Fenliu with all its listeners, in a process of its own, before upstreams that do as they are told. */
@@ -96,7 +105,7 @@ access: { rateLimit: { exempt: [private] } }
   /** Starts the server, and waits until it answers. */
   async startFenliu(): Promise<FenliuProcess> {
     const [node, ...args] = fenliuCommand(join(this.folder, "fenliu.yaml"));
-    const env = { CLOCK_SHIFT: join(this.folder, "shift"), FENLIU_NO_UPDATE: "1" };
+    const env = { CLOCK_SHIFT: join(this.folder, "shift"), LAG: this.#lagFile, FENLIU_NO_UPDATE: "1" };
     const running = await start(node, ["--import", this.#preload, ...args], /Fenliu is answering/, { env, limitMs: 120_000 });
     const port = (kind: string) => Number(new RegExp(`"${kind}":"[^"]*?:(\\d+)[ "]`).exec(running.output())?.[1] ?? 0);
     const ports = { dns: port("dns"), dns6: 0, tls: port("tls"), https: port("https"), http: port("http"), admin: port("admin") };
@@ -139,6 +148,20 @@ access: { rateLimit: { exempt: [private] } }
     const { pid } = this.fenliu.child;
     const pages = Number(readFileSync(`/proc/${pid}/statm`, "utf8").split(" ")[1]);
     return { residentMiB: (pages * 4096) / 2 ** 20, handles: readdirSync(`/proc/${pid}/fd`).length };
+  }
+
+  get #lagFile(): string {
+    return join(this.folder, "lag.json");
+  }
+
+  /** How long the answering thread was held, since this was asked last. */
+  async lag(): Promise<{ readonly mostMs: number; readonly p99Ms: number }> {
+    rmSync(this.#lagFile, { force: true });
+    this.fenliu.child.kill("SIGUSR2");
+    return await eventually(async () => {
+      const text = existsSync(this.#lagFile) ? readFileSync(this.#lagFile, "utf8") : "";
+      return text.endsWith("}") ? JSON.parse(text) : null;
+    });
   }
 
   /** What the server has said that it should never say. */

@@ -13,12 +13,13 @@ test("equal work runs once at a time, and runs again after it has ended or faile
     landings.push(landing);
     return { result: landing.promise };
   };
-  const first = flights.join("a", start);
-  expect(flights.join("a", start)).toBe(first);
+  const first = flights.join("a", start)?.work;
+  expect(flights.join("a", start)).toEqual({ work: first, place: 1 });
+  expect(landings).toHaveLength(1);
   landings[0]?.reject(new Error("lost"));
   await expect(first?.result).rejects.toThrow("lost");
   expect(flights.size).toBe(0);
-  const second = flights.join("a", start);
+  const second = flights.join("a", start)?.work;
   landings[1]?.resolve(2);
   expect(await second?.result).toBe(2);
 });
@@ -26,10 +27,13 @@ test("equal work runs once at a time, and runs again after it has ended or faile
 test("at the limit new work is refused, and running work can still be joined by a few", async () => {
   const flights = new SingleFlight<number, Work>({ running: 2, callers: 3 });
   const never = () => ({ result: new Promise<number>(() => {}) });
-  const first = flights.join(1, never);
+  const first = flights.join(1, never)?.work;
   flights.join(2, never);
   expect(flights.join(3, never)).toBeNull();
-  expect([flights.join(1, never), flights.join(1, never)]).toEqual([first, first]);
+  expect([flights.join(1, never), flights.join(1, never)]).toEqual([
+    { work: first, place: 1 },
+    { work: first, place: 2 },
+  ]);
   expect(flights.join(1, never)).toBeNull();
 });
 

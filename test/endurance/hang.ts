@@ -1,0 +1,156 @@
+import { readFileSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import { Worker } from "node:worker_threads";
+import type { FloodReport, FloodTask } from "./flood-thread.ts";
+import type { HouseReport, HouseTask } from "./house-thread.ts";
+import { inOrder, type World } from "./world.ts";
+
+/** The deadline of the configuration, and what a busy machine may take on top. */
+const LATEST_MS = 4000 + 500;
+
+/** What needs no waiting is answered this soon. */
+const AT_ONCE_MS = 20;
+
+/** After the upstream's return. */
+const RECOVERED_MS = 2000;
+
+/** Different names of a second client, which is no flood. */
+const PENDING = 500;
+
+const ZONES = ["near.example", "far.example", "dot.example"] as const;
+const TRANSPORTS = ["udp", "tcp", "http/1.1", "h2c"] as const;
+
+interface HangOptions {
+  readonly count: number;
+  readonly perSecond: number;
+  /** Takes the floods with this in their description. */
+  readonly only: string;
+  readonly expect: (scene: string, holds: boolean, promise: string) => void;
+}
+
+/**
+ * Floods of questions for names that hang, the same name and different ones, over each transport; beside them a second client whose questions hang,
+ * and a house that asks for what needs no waiting. Then the upstreams come back while questions are pending.
+ */
+export async function hang(world: World, { count, perSecond, only, expect }: HangOptions): Promise<void> {
+  const warm = world.client("tcp");
+  for (const zone of ZONES) await warm.ask(`cached.${zone}`);
+  for (const kind of ["equal", "different"] as const)
+    for (const transport of TRANSPORTS) {
+      const scene = `${count} ${kind} over ${transport}`;
+      if (!scene.includes(only)) continue;
+      world.follow((asked) => (asked.name.startsWith("hang") ? { kind: "silence" } : inOrder(asked)));
+      const house = new Worker(new URL("./house-thread.ts", import.meta.url), { workerData: houseTask(world) });
+      await world.lag();
+      const before = world.usage();
+      const mark = `${kind}-${transport}`.replace(/[^a-z0-9-]/g, "");
+      const from = (localAddress: string, task: Pick<FloodTask, "count" | "perSecond" | "name" | "mark" | "transport">) => ({
+        ...task,
+        zones: ZONES,
+        port: task.transport === "udp" || task.transport === "tcp" ? world.fenliu.ports.dns : world.fenliu.ports.http,
+        localAddress,
+      });
+      const name = kind === "equal" ? `hang.${mark}.near.example` : null;
+      const flood = ended<FloodReport>(
+        new Worker(new URL("./flood-thread.ts", import.meta.url), {
+          workerData: from("127.0.0.2", { transport, count, perSecond, name, mark }),
+        }),
+      );
+      await pause(500);
+      const second = ended<FloodReport>(
+        new Worker(new URL("./flood-thread.ts", import.meta.url), {
+          workerData: from("127.0.0.3", { transport, count: PENDING, perSecond: 1000, name: null, mark: `${mark}2` }),
+        }),
+      );
+      const dropped = droppedDatagrams(world.fenliu.ports.dns);
+      const [heard, pending] = await Promise.all([flood, second]);
+      const lost = droppedDatagrams(world.fenliu.ports.dns) - dropped;
+      const beside = ended<HouseReport>(house);
+      house.postMessage("over");
+      const { ms, faults } = await beside;
+      const usage = world.usage();
+      const lag = await world.lag();
+      const quantiles = TRANSPORTS.map((way) => `${way} ${quantile(ms[way] ?? [], 0.5)}/${quantile(ms[way] ?? [], 0.99)}`);
+      console.log(`  ${scene}: beside it, p50/p99 in ms: ${quantiles.join(", ")}; the thread was held ${lag.mostMs} ms at most`);
+      console.log(
+        `    ${heard.answered} of ${heard.sent} answered, ${heard.waited} after waiting, slowest ${heard.slowestMs} ms; ${lost} dropped by the kernel; ` +
+          `second client ${pending.answered} of ${pending.sent}, ${pending.waited} after waiting, slowest ${pending.slowestMs} ms; ` +
+          `${before.residentMiB.toFixed(0)} to ${usage.residentMiB.toFixed(0)} MiB`,
+      );
+      for (const way of TRANSPORTS) {
+        const p99 = quantile(ms[way] ?? [], 0.99);
+        expect(scene, p99 <= AT_ONCE_MS, `p99 of ${p99} ms beside it over ${way}`);
+      }
+      expect(scene, faults.length === 0, `beside it: ${faults.slice(0, 3).join("; ")}`);
+      expect(scene, heard.answered + lost >= heard.sent, `${heard.sent - heard.answered - lost} questions without an answer`);
+      expect(scene, pending.answered === pending.sent, "a question of the second client without an answer");
+      expect(scene, pending.waited === pending.sent, `${pending.sent - pending.waited} of the second client's were refused`);
+      expect(scene, Math.max(heard.slowestMs, pending.slowestMs) <= LATEST_MS, "an answer after the deadline");
+    }
+  if (only === "") await recover(world, { count, perSecond, expect });
+}
+
+/** The upstreams come back while a flood of different names hangs. */
+async function recover(world: World, { count, perSecond, expect }: Omit<HangOptions, "only">): Promise<void> {
+  const mark = "back";
+  const { http } = world.fenliu.ports;
+  const task: FloodTask = {
+    transport: "h2c",
+    count,
+    perSecond,
+    name: null,
+    mark,
+    zones: ZONES,
+    port: http,
+    localAddress: "127.0.0.2",
+  };
+  world.follow(() => ({ kind: "silence" }));
+  const flood = ended<FloodReport>(new Worker(new URL("./flood-thread.ts", import.meta.url), { workerData: task }));
+  await pause(6000);
+  world.follow(inOrder);
+  const startMs = performance.now();
+  const client = world.client("tcp");
+  const backMs = new Map<string, number>();
+  for (let serial = 0; backMs.size < ZONES.length && performance.now() - startMs < 10_000; serial++) {
+    const waiting = ZONES.filter((zone) => !backMs.has(zone));
+    const asked = waiting.map(async (zone) => {
+      const { kind } = await client.ask(`back${serial}.${zone}`);
+      if (kind === "right") backMs.set(zone, Math.round(performance.now() - startMs));
+    });
+    await Promise.race([Promise.all(asked), pause(100)]);
+  }
+  await flood;
+  client.close();
+  console.log(`  after the upstreams' return: ${ZONES.map((zone) => `${zone} ${backMs.get(zone)} ms`).join(", ")}`);
+  for (const zone of ZONES)
+    expect(
+      "the upstreams' return",
+      (backMs.get(zone) ?? Number.POSITIVE_INFINITY) <= RECOVERED_MS,
+      `${zone} after ${backMs.get(zone)} ms`,
+    );
+}
+
+function houseTask(world: World): HouseTask {
+  const { ports } = world.fenliu;
+  return { ports, transports: TRANSPORTS, names: ["nas.lan", ...ZONES.map((zone) => `cached.${zone}`)], everyMs: 5 };
+}
+
+/** What the thread says at its end. */
+function ended<T>(worker: Worker): Promise<T> {
+  return new Promise((resolve, reject) => {
+    worker.once("error", reject);
+    worker.once("message", resolve);
+  });
+}
+
+function quantile(ms: readonly number[], share: number): number {
+  const sorted = ms.toSorted((a, b) => a - b);
+  return Math.round((sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0) * 10) / 10;
+}
+
+/** Datagrams to the port that found no room in a receive buffer, as Linux counts them. */
+function droppedDatagrams(port: number): number {
+  const at = `:${port.toString(16).toUpperCase().padStart(4, "0")} `;
+  const lines = readFileSync("/proc/net/udp", "latin1").split("\n");
+  return lines.filter((line) => line.includes(at)).reduce((sum, line) => sum + Number(line.trim().split(/\s+/).at(-1)), 0);
+}
