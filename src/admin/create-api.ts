@@ -2,19 +2,9 @@ import swagger from "@fastify/swagger";
 import fastify from "fastify";
 import type { Clock } from "../lib/clock.ts";
 import type { Endpoint } from "../listen/options.ts";
-import {
-  adminProblems,
-  admit,
-  ClientRates,
-  chargeSignIn,
-  type Guards,
-  hostAllowlist,
-  isToken,
-  portOf,
-  tokenChecker,
-} from "./guards.ts";
+import { admit, ClientRates, chargeSignIn, type Guards, hostAllowlist, isToken, tokenChecker } from "./guards.ts";
 import { documentOptions, NAMED_SCHEMAS } from "./openapi.ts";
-import type { AdminOptions } from "./options.ts";
+import { type AdminOptions, adminProblems } from "./options.ts";
 import { PAGE_FOLDER, PAGE_ROUTES, pageRoutes } from "./page.ts";
 import { compileValidator, HttpProblem, problemOf, refuse, refuseBytes, SECURITY_HEADERS } from "./problem.ts";
 import { clientSetupRoutes, configurationRoutes, DOCS, docsRoutes, healthRoutes, updateRoutes } from "./routes/configuration.ts";
@@ -30,12 +20,13 @@ export interface ApiSetup {
   /** Called for every request, because a reload may change the token. */
   readonly options: () => AdminOptions;
   readonly version: string;
+  /** Where the listener is, with the port that the system chose. */
   readonly endpoint: Endpoint;
   /** The folder of the dashboard; where nothing is said, the one that the build makes. */
   readonly pageFolder?: string | undefined;
 }
 
-/** Builds the whole API, ready to listen. @param methods receives the routes. */
+/** Builds the whole API, ready for connections: the HTTP server does not listen itself. @param methods receives the routes. */
 export async function createApi(parts: ApiParts, setup: ApiSetup, methods = new PathMethods()): Promise<Api> {
   const { limits, report } = parts;
   const api: Api = fastify({
@@ -48,7 +39,7 @@ export async function createApi(parts: ApiParts, setup: ApiSetup, methods = new 
   // A serializer that drops fields that the schema does not name would hide a wrong handler.
   api.setSerializerCompiler(() => JSON.stringify);
   readJsonBodies(api);
-  const guards = createGuards(api, parts, setup);
+  const guards = createGuards(parts, setup);
   api.addHook("onRequest", async (request, reply) => {
     reply.headers(SECURITY_HEADERS);
     admit(request, guards);
@@ -64,7 +55,8 @@ export async function createApi(parts: ApiParts, setup: ApiSetup, methods = new 
   pageRoutes(api, setup.pageFolder ?? PAGE_FOLDER);
   await addRoutes(api, parts, guards);
   await api.ready();
-  api.server.maxConnections = limits.connections;
+  // Connections come from the listener. Without this event the server would heed none of its time limits (Node sets them up when it listens).
+  api.server.emit("listening");
   // RFC 9110 §10.1.1: a server may ignore an expectation that it does not know.
   api.server.on("checkExpectation", (request, response) => api.server.emit("request", request, response));
   return api;
@@ -105,17 +97,12 @@ function serverOptions(limits: AdminLimits) {
   };
 }
 
-function createGuards(api: Api, { clients, clock, limits }: ApiParts, { options, endpoint }: ApiSetup): Guards {
-  let bound = endpoint;
-  // The port is known once the server listens. It is no longer known when the server closes, while the last requests still arrive.
-  api.server.once("listening", () => {
-    bound = { address: endpoint.address, port: portOf(api) };
-  });
+function createGuards({ clients, clock, limits }: ApiParts, { options, endpoint }: ApiSetup): Guards {
   let cached: { readonly of: AdminOptions; readonly checks: Pick<Guards, "isOwnHost" | "isAuthorized"> } | null = null;
   const checks = () => {
     const of = options();
     if (cached?.of !== of)
-      cached = { of, checks: { isOwnHost: hostAllowlist(bound, of.hosts), isAuthorized: authorization(endpoint, of, clock) } };
+      cached = { of, checks: { isOwnHost: hostAllowlist(endpoint, of.hosts), isAuthorized: authorization(endpoint, of, clock) } };
     return cached.checks;
   };
   const rates = new ClientRates(limits, clock.now);

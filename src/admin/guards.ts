@@ -2,13 +2,12 @@ import { hash, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { networkInterfaces } from "node:os";
 import type { FastifyRequest } from "fastify";
-import { canonicalAddress, endpointText, isLoopback, withoutZone } from "../dns/address.ts";
+import { canonicalAddress, isLoopback, withoutZone } from "../dns/address.ts";
 import { TokenBuckets } from "../lib/token-bucket.ts";
 import type { Endpoint } from "../listen/options.ts";
-import type { AdminOptions } from "./options.ts";
 import { HttpProblem } from "./problem.ts";
 import { hasSession } from "./session.ts";
-import type { AdminLimits, Api, Clients } from "./types.ts";
+import type { AdminLimits, Clients } from "./types.ts";
 
 export interface Guards {
   readonly clients: Clients;
@@ -263,19 +262,4 @@ export function isToken(sent: string, token: string): boolean {
 
 function digest(text: string): Buffer {
   return hash("sha256", text, "buffer");
-}
-
-/** Why the API must not be opened at this endpoint, one sentence for each reason. */
-export function adminProblems(endpoint: Endpoint | null, { token }: AdminOptions): readonly string[] {
-  if (endpoint === null || token !== null || isLoopback(endpoint.address)) return [];
-  const { address, port } = endpoint;
-  return [
-    `listen.admin ${endpointText(address, port)} can be reached from elsewhere, and there is no admin.token: set one (openssl rand -hex 16), or listen on 127.0.0.1:${port}`,
-  ];
-}
-
-export function portOf({ server }: Pick<Api, "server">): number {
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("the API listens on no port");
-  return address.port;
 }

@@ -6,14 +6,14 @@
  * refused), one of `routes/`, `schemas/` (every field, once), `openapi.ts` (the document), `stream.ts` (live records), `page.ts` (the dashboard's files).
  */
 
+import { once } from "node:events";
+import { createServer, type Server, type Socket } from "node:net";
 import { endpointText } from "../dns/address.ts";
 import { explainBindError } from "../lib/bind-error.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Endpoint } from "../listen/options.ts";
 import type { Control } from "./control.ts";
-import { adminProblems, portOf } from "./guards.ts";
-import type { AdminOptions } from "./options.ts";
-import { StreamLimiter } from "./stream.ts";
+import { type AdminOptions, adminProblems } from "./options.ts";
 import { ADMIN_LIMITS, type AdminLimits, type Api, type ApiParts, type Clients } from "./types.ts";
 
 export interface AdminSetup {
@@ -47,27 +47,56 @@ export async function openAdmin(setup: AdminSetup): Promise<AdminServer> {
   if (endpoint === null) return { bound: null, close: () => Promise.resolve() };
   const problems = adminProblems(endpoint, options());
   if (problems.length > 0) throw new AdminError(problems);
-  const parts: ApiParts = {
-    control,
-    clients,
-    clock,
-    limits,
-    readers: new StreamLimiter(limits.streams),
-    exports: new StreamLimiter(limits.exports),
-    report: (error) => report("a fault in Fenliu itself: please report it", { err: error }),
+  const reportFault = (error: unknown) => report("a fault in Fenliu itself: please report it", { err: error });
+  const listener = createServer(LISTENER);
+  const bound = await listen(listener, endpoint);
+  listener.maxConnections = limits.connections;
+  let loading: Promise<LoadedApi> | null = null;
+  const load = async (): Promise<LoadedApi> => {
+    // A fifth of a second and 40 MiB, without which a house does that never opens the dashboard.
+    const [{ createApi }, { StreamLimiter }] = await Promise.all([import("./create-api.ts"), import("./stream.ts")]);
+    const readers = new StreamLimiter(limits.streams);
+    const exports = new StreamLimiter(limits.exports);
+    const parts = { control, clients, clock, limits, readers, exports, report: reportFault };
+    return { api: await createApi(parts, { options, version, endpoint: bound, pageFolder }), parts };
   };
-  // fastify takes a quarter of a second to load; commands that open no API must not wait for that.
-  const { createApi } = await import("./create-api.ts");
-  const api = await createApi(parts, { options, version, endpoint, pageFolder });
-  const bound = await listen(api, endpoint);
+  listener.on("connection", (socket) => {
+    socket.on("error", ignore);
+    loading ??= load();
+    loading.then(
+      ({ api }) => handOver(socket, api),
+      (error: unknown) => {
+        // The next connection tries again.
+        loading = null;
+        reportFault(error);
+        socket.destroy();
+      },
+    );
+  });
   let closed: Promise<void> | null = null;
   return {
     bound,
     close() {
-      closed ??= closeApi(api, parts);
+      closed ??= closeApi(listener, loading, setup);
       return closed;
     },
   };
+}
+
+interface LoadedApi {
+  readonly api: Api;
+  readonly parts: ApiParts;
+}
+
+/** As the HTTP server of Node would listen. Nothing is read before the API is there. */
+const LISTENER = { allowHalfOpen: true, noDelay: true, pauseOnConnect: true } as const;
+
+function ignore(): void {}
+
+function handOver(socket: Socket, { server }: Api): void {
+  if (socket.destroyed) return;
+  server.emit("connection", socket);
+  socket.resume();
 }
 
 /** The API was not opened: one sentence for each reason. */
@@ -81,21 +110,32 @@ export class AdminError extends Error {
   }
 }
 
-async function listen(api: Api, { address, port }: Endpoint): Promise<Endpoint> {
+/** @returns the endpoint with the port that the system chose. */
+async function listen(listener: Server, { address, port }: Endpoint): Promise<Endpoint> {
   try {
-    await api.listen({ host: address, port });
+    listener.listen({ host: address, port });
+    await once(listener, "listening");
   } catch (error) {
-    await api.close();
     const reason = explainBindError(error, { protocol: "tcp", port });
     throw new AdminError([`listen.admin ${endpointText(address, port)}: ${reason}`], { cause: error });
   }
-  return { address, port: portOf(api) };
+  const bound = listener.address();
+  if (bound === null || typeof bound === "string") throw new Error("the API listens on no port");
+  return { address, port: bound.port };
 }
 
-async function closeApi(api: Api, { readers, exports, clock, limits }: ApiParts): Promise<void> {
-  readers.end();
-  exports.end();
-  const timer = clock.setTimer(() => api.server.closeAllConnections(), limits.closeMs);
-  await api.close();
+async function closeApi(
+  listener: Server,
+  loading: Promise<LoadedApi> | null,
+  { clock, limits = ADMIN_LIMITS }: AdminSetup,
+): Promise<void> {
+  const closed = new Promise((resolve) => listener.close(resolve));
+  // A load that failed was reported, and its connections are closed.
+  const loaded = await loading?.catch(() => null);
+  loaded?.parts.readers.end();
+  loaded?.parts.exports.end();
+  const timer = clock.setTimer(() => loaded?.api.server.closeAllConnections(), limits.closeMs);
+  await loaded?.api.close();
+  await closed;
   timer.cancel();
 }

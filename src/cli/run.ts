@@ -1,37 +1,23 @@
 import { closest } from "../lib/text.ts";
 import { version } from "../lib/version.ts";
-import { checkCommand } from "./check.ts";
-import { demoCommand } from "./demo.ts";
-import { explainCommand } from "./explain.ts";
-import { flushCommand } from "./flush.ts";
-import { hostsCommand } from "./hosts.ts";
-import { importCommand } from "./import.ts";
 import { type Command, EXIT, parseOptions, type Terminal, UsageError } from "./invocation.ts";
-import { listsCommand } from "./lists.ts";
-import { logCommand } from "./log.ts";
-import { queryCommand } from "./query.ts";
-import { routerosCommand } from "./routeros.ts";
-import { serveCommand } from "./serve.ts";
-import { serviceCommand } from "./service.ts";
-import { shadowCommand } from "./shadow.ts";
-import { upgradeCommand } from "./upgrade.ts";
 
-/** In the order of `fenliu --help`. */
-const commands: Readonly<Record<string, Command>> = {
-  serve: serveCommand,
-  check: checkCommand,
-  query: queryCommand,
-  lists: listsCommand,
-  explain: explainCommand,
-  log: logCommand,
-  flush: flushCommand,
-  hosts: hostsCommand,
-  routeros: routerosCommand,
-  demo: demoCommand,
-  import: importCommand,
-  shadow: shadowCommand,
-  service: serviceCommand,
-  upgrade: upgradeCommand,
+/** In the order of `fenliu --help`. Each is loaded when it is named: a server would keep the code of the others in memory. */
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  serve: async () => (await import("./serve.ts")).serveCommand,
+  check: async () => (await import("./check.ts")).checkCommand,
+  query: async () => (await import("./query.ts")).queryCommand,
+  lists: async () => (await import("./lists.ts")).listsCommand,
+  explain: async () => (await import("./explain.ts")).explainCommand,
+  log: async () => (await import("./log.ts")).logCommand,
+  flush: async () => (await import("./flush.ts")).flushCommand,
+  hosts: async () => (await import("./hosts.ts")).hostsCommand,
+  routeros: async () => (await import("./routeros.ts")).routerosCommand,
+  demo: async () => (await import("./demo.ts")).demoCommand,
+  import: async () => (await import("./import.ts")).importCommand,
+  shadow: async () => (await import("./shadow.ts")).shadowCommand,
+  service: async () => (await import("./service.ts")).serviceCommand,
+  upgrade: async () => (await import("./upgrade.ts")).upgradeCommand,
 };
 
 /**
@@ -42,16 +28,16 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
   try {
     const { values, positionals } = parseOptions(argv);
     const [name = "serve", ...words] = positionals;
-    const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+    const command = await findCommand(name);
     if (values.version === true) return print(terminal, `${version()}\n`);
-    if (command === undefined) throw new UsageError(`there is no command \`${name}\`${suggestion(name)}`);
-    if (values.help === true) return print(terminal, positionals.length === 0 ? USAGE : helpOf(command));
+    if (command === null) throw new UsageError(`there is no command \`${name}\`${suggestion(name)}`);
+    if (values.help === true) return print(terminal, positionals.length === 0 ? await fullUsage() : helpOf(command));
     const stranger = Object.keys(values).find((option) => !command.options.some((known) => known === option));
     if (stranger !== undefined) throw new UsageError(`${name} does not take --${stranger}`);
     return await command.run({ ...values, words }, terminal);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    terminal.err(`fenliu: ${error.message}\n\n${usageFor(argv)}`);
+    terminal.err(`fenliu: ${error.message}\n\n${await usageFor(argv)}`);
     return EXIT.usage;
   }
 }
@@ -61,11 +47,15 @@ function suggestion(name: string): string {
   return near === null ? "" : `; did you mean \`${near}\`?`;
 }
 
+async function findCommand(name: string): Promise<Command | null> {
+  return Object.hasOwn(commands, name) ? ((await commands[name]?.()) ?? null) : null;
+}
+
 /** The usage of the command that was meant. The usage of all commands would push the message out of sight. */
-function usageFor(argv: readonly string[]): string {
+async function usageFor(argv: readonly string[]): Promise<string> {
   const meant = argv.find((word) => Object.hasOwn(commands, word));
-  const command = meant === undefined ? undefined : commands[meant];
-  return command === undefined ? USAGE : `${command.usage}\n  fenliu ${meant} --help    more of it\n`;
+  const command = meant === undefined ? null : await findCommand(meant);
+  return command === null ? await fullUsage() : `${command.usage}\n  fenliu ${meant} --help    more of it\n`;
 }
 
 function helpOf({ usage, help }: Command): string {
@@ -78,13 +68,14 @@ function print(terminal: Terminal, text: string): number {
 }
 
 /** What `fenliu --help` prints. */
-const USAGE = `fenliu: a DNS server that sends each question to the right upstream
+async function fullUsage(): Promise<string> {
+  const usages = await Promise.all(Object.values(commands).map(async (load) => (await load()).usage));
+  return `fenliu: a DNS server that sends each question to the right upstream
 
-${Object.values(commands)
-  .map(({ usage }) => usage)
-  .join("")}
+${usages.join("")}
   fenliu COMMAND --help            more of one command
   -c, --config FILE   the configuration; without it fenliu.yaml in this folder, else the defaults
       --json          output for scripts
       --version       -h, --help
 `;
+}

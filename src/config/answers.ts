@@ -1,9 +1,8 @@
-import Type from "typebox";
 import { isSeq } from "yaml";
 import type { AnswersOptions, HttpsMode, HttpsStrip } from "../answers/options.ts";
 import { formatDuration } from "../lib/duration.ts";
 import type { ConfigReader, Located, SourceLocation } from "./reading.ts";
-import { type Key, key, keyword, object, optional, type RawOf, type Shape, scalarOf, withPlace } from "./shape.ts";
+import { anyOf, type Key, key, keyword, object, optional, type RawOf, type Shape, scalarOf, withPlace } from "./shape.ts";
 import { type Bounds, duration, seconds } from "./units.ts";
 
 export const ipv6Mode = keyword("pass", "nodata", "prefer-ipv4");
@@ -15,7 +14,7 @@ const httpsStrip: Shape<HttpsStrip> = keyword("strip-ech", "strip-hints", "strip
 
 /** `pass`, `nodata`, one of the strips, or an array of strips. */
 export const httpsMode: Shape<HttpsMode> = {
-  schema: Type.Union([httpsWord.schema, Type.Array(httpsStrip.schema, { minItems: 1 })]),
+  schema: anyOf(httpsWord.schema, { type: "array", items: httpsStrip.schema, minItems: 1 }),
   expected: "`pass`, `nodata`, or some of `strip-ech`, `strip-hints`, `strip-ipv6hint`, `strip-h3`",
   read(place, reader) {
     if (isSeq(place.node)) return stripsOf(place, reader);

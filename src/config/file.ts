@@ -1,5 +1,3 @@
-import type { TSchema } from "typebox";
-import Type from "typebox";
 import type { Endpoint } from "../listen/options.ts";
 import type { DdrOptions } from "../rules/options.ts";
 import { answersShape, checkAnswers, toAnswersOptions } from "./answers.ts";
@@ -34,7 +32,7 @@ import {
   toLogOptions,
   trustedProxiesShape,
 } from "./sections.ts";
-import { failAsUnknown, key, object, oneOrMany, optional, type RawOf, withPlace } from "./shape.ts";
+import { failAsUnknown, type JsonSchema, key, object, oneOrMany, optional, type RawOf, withPlace } from "./shape.ts";
 import type { Config } from "./types.ts";
 import { bootstrapShape, checkBootstrap, checkGroups, DEFAULT_SERVERS, toGroupOptions, upstreamsShape } from "./upstreams.ts";
 import { networkOrList } from "./values.ts";
@@ -233,12 +231,13 @@ export function completeConfig(
  * The schema for editors, which mark unknown keys and wrong types while a person types. `fenliu check` reports the rest.
  * @public `tools/write-schema.ts` writes it to docs/.
  */
-export function jsonSchema(): TSchema {
-  return Type.With(fileShape.schema, {
+export function jsonSchema(): JsonSchema {
+  return {
+    ...fileShape.schema,
     $schema: "http://json-schema.org/draft-07/schema#",
     title: "fenliu.yaml",
     description: "Configuration of Fenliu; every key is optional. The chapters of docs/config.md say more.",
-  });
+  };
 }
 
 /** What the configuration asks for and this version cannot do, one sentence each: a server refuses to start rather than leave it out silently. */

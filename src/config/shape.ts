@@ -1,13 +1,14 @@
-import type { TSchema } from "typebox";
-import Type from "typebox";
 import { isMap, isScalar, isSeq } from "yaml";
 import { closest } from "../lib/text.ts";
 import { type ConfigReader, keyBelow, type Located, type Node, type SourceLocation } from "./reading.ts";
 
+/** A JSON Schema (draft 7). Plain objects: a library for them would stay in the memory of a server that never shows one. */
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
 /** What may stand at one place of the file: a schema for editors, and a reader for the program. */
 export interface Shape<T> {
   /** Accepts everything that `read` accepts. `read` may want more, such as a file that exists. */
-  readonly schema: TSchema;
+  readonly schema: JsonSchema;
   /** Completes the sentence "expected …". */
   readonly expected: string;
   /** A key of this shape with no value counts as absent, as when every entry below it is commented out. */
@@ -41,7 +42,7 @@ interface TextOptions<T> {
 export function text<T>(options: TextOptions<T>): Shape<T> {
   const { expected, parse, pattern, examples } = options;
   return {
-    schema: Type.String({ ...(pattern === undefined ? {} : { pattern }), ...(examples === undefined ? {} : { examples }) }),
+    schema: { type: "string", ...(pattern === undefined ? {} : { pattern }), ...(examples === undefined ? {} : { examples }) },
     expected,
     read(place, reader) {
       const word = scalarOf(place.node);
@@ -86,7 +87,7 @@ export function keyword<const W extends string>(...choices: readonly [W, ...W[]]
   const listed = choices.map((choice) => `\`${choice}\``);
   const expected = listed.length === 1 ? listed.join("") : `${listed.slice(0, -1).join(", ")} or ${listed.at(-1)}`;
   return {
-    schema: Type.Enum([...choices]),
+    schema: { enum: choices },
     expected,
     read(place, reader) {
       const found = scalarOf(place.node);
@@ -108,7 +109,7 @@ const BOOLEAN_SYNONYMS = new Map([
 export function boolean(): Shape<boolean> {
   const expected = "`true` or `false`";
   return {
-    schema: Type.Boolean(),
+    schema: { type: "boolean" },
     expected,
     read(place, reader) {
       const found = scalarOf(place.node);
@@ -122,7 +123,7 @@ export function boolean(): Shape<boolean> {
 export function integer(minimum: number, maximum: number): Shape<number> {
   const expected = `a whole number from ${minimum} to ${maximum}`;
   return {
-    schema: Type.Integer({ minimum, maximum }),
+    schema: { type: "integer", minimum, maximum },
     expected,
     read(place, reader) {
       const found = scalarOf(place.node);
@@ -155,7 +156,7 @@ export function withPlace<T>(shape: Shape<T>): Shape<Located<T>> {
 /** null in the file is null in the program. */
 export function orNull<T>(shape: Shape<T>): Shape<T | null> {
   return {
-    schema: anyOf(shape.schema, Type.Null()),
+    schema: anyOf(shape.schema, NULL),
     expected: `${shape.expected} or \`null\``,
     read: (place, reader) => (scalarOf(place.node) === null ? null : shape.read(place, reader)),
   };
@@ -165,7 +166,7 @@ export function orNull<T>(shape: Shape<T>): Shape<T | null> {
 export function orFalse<T>(shape: Shape<T>): Shape<T | null> {
   return {
     ...shape,
-    schema: anyOf(shape.schema, Type.Literal(false)),
+    schema: anyOf(shape.schema, { type: "boolean", const: false }),
     expected: `${shape.expected} or \`false\``,
     read: (place, reader) => (scalarOf(place.node) === false ? null : shape.read(place, reader)),
   };
@@ -182,7 +183,8 @@ export function mapOr<M, O>(map: Shape<M>, other: Shape<O>): Shape<M | O> {
 
 /** One key of an object. */
 export interface Key<T> {
-  readonly schema: TSchema;
+  readonly schema: JsonSchema;
+  readonly isRequired: boolean;
   /** @param place null = the key is absent. Returns undefined for a wrong value, which is reported: then the whole object is wrong. */
   readonly read: (place: SourceLocation | null, absent: Absent, reader: ConfigReader) => T | undefined;
 }
@@ -196,7 +198,8 @@ interface Absent {
 /** A key whose default is written as in the file. A wrong value is reported, and reading goes on with the default. */
 export function key<T>(shape: Shape<T>, description: string, byDefault: unknown): Key<T> {
   return {
-    schema: Type.Optional(Type.With(blankable(shape), { description, default: byDefault })),
+    schema: { ...blankable(shape), description, default: byDefault },
+    isRequired: false,
     read(place, { name, owner }, reader) {
       const value = isAbsent(place, shape) ? undefined : shape.read(place, reader);
       // null is a value too: something is switched off.
@@ -209,7 +212,8 @@ export function key<T>(shape: Shape<T>, description: string, byDefault: unknown)
 /** A key that may be absent: null in the program. */
 export function optional<T>(shape: Shape<T>, description: string): Key<T | null> {
   return {
-    schema: Type.Optional(Type.With(blankable(shape), { description })),
+    schema: { ...blankable(shape), description },
+    isRequired: false,
     read: (place, _absent, reader) => (isAbsent(place, shape) ? null : (shape.read(place, reader) ?? null)),
   };
 }
@@ -217,7 +221,8 @@ export function optional<T>(shape: Shape<T>, description: string): Key<T | null>
 /** @param standIn replaces an absent or wrong value, so that the rest of the object is checked too. */
 export function required<T>(shape: Shape<T>, description: string, standIn?: (owner: SourceLocation) => T): Key<T> {
   return {
-    schema: Type.With(shape.schema, { description }),
+    schema: { ...shape.schema, description },
+    isRequired: true,
     read(place, { name, owner }, reader) {
       if (place === null) reader.fail(owner, `the key \`${name}\` is missing`, `add \`${name}:\` with ${shape.expected}`);
       return (place === null ? undefined : shape.read(place, reader)) ?? standIn?.(owner);
@@ -234,8 +239,10 @@ function isAbsent(place: SourceLocation | null, shape: Shape<unknown>): place is
   return place === null || (shape.mayBeBlank === true && scalarOf(place.node) === null);
 }
 
-function blankable(shape: Shape<unknown>): TSchema {
-  return shape.mayBeBlank === true ? anyOf(shape.schema, Type.Null()) : shape.schema;
+const NULL = { type: "null" };
+
+function blankable(shape: Shape<unknown>): JsonSchema {
+  return shape.mayBeBlank === true ? anyOf(shape.schema, NULL) : shape.schema;
 }
 
 type Keys = Readonly<Record<string, Key<unknown>>>;
@@ -251,9 +258,10 @@ export function object<K extends Keys>(
   reserved: ReadonlyMap<string, string> = new Map(),
 ): Shape<ObjectOf<K>> {
   const known = Object.keys(keys);
+  const wanted = known.filter((name) => keys[name]?.isRequired);
   const properties = Object.fromEntries(Object.entries(keys).map(([name, { schema }]) => [name, schema]));
   return {
-    schema: Type.Object(properties, { additionalProperties: false }),
+    schema: { type: "object", ...(wanted.length === 0 ? {} : { required: wanted }), properties, additionalProperties: false },
     expected,
     mayBeBlank: true,
     read(place, reader) {
@@ -346,7 +354,7 @@ export function mapOf<N, T>(
   shape: Shape<T>,
 ): Shape<readonly Named<N, T>[]> {
   return {
-    schema: Type.Record(Type.String(), shape.schema),
+    schema: { type: "object", patternProperties: { "^.*$": shape.schema } },
     expected,
     mayBeBlank: true,
     read(place, reader) {
@@ -366,7 +374,7 @@ export function mapOf<N, T>(
 export function arrayOf<T>(item: Shape<T>): Shape<readonly T[]> {
   const expected = `an array, each item ${item.expected}`;
   return {
-    schema: Type.Array(item.schema),
+    schema: { type: "array", items: item.schema },
     expected,
     mayBeBlank: true,
     read: (place, reader) => readItems(place, item, reader) ?? failAsOther(place, expected, reader, "begin each item with `- `"),
@@ -376,7 +384,7 @@ export function arrayOf<T>(item: Shape<T>): Shape<readonly T[]> {
 /** An array, or one item without brackets. Wrong items are reported and left out. */
 export function oneOrMany<T>(item: Shape<T>): Shape<readonly T[]> {
   return {
-    schema: anyOf(item.schema, Type.Array(item.schema)),
+    schema: anyOf(item.schema, { type: "array", items: item.schema }),
     expected: `${item.expected}, or an array of such`,
     mayBeBlank: true,
     read(place, reader) {
@@ -392,7 +400,7 @@ export function oneOrMany<T>(item: Shape<T>): Shape<readonly T[]> {
 export function oneOrMore<T>(item: Shape<T>, reason: string): Shape<readonly T[]> {
   const { expected, read } = oneOrMany(item);
   return {
-    schema: anyOf(item.schema, Type.Array(item.schema, { minItems: 1 })),
+    schema: anyOf(item.schema, { type: "array", items: item.schema, minItems: 1 }),
     expected,
     read(place, reader) {
       const isEmpty = scalarOf(place.node) === null || (isSeq(place.node) && place.node.items.length === 0);
@@ -412,8 +420,8 @@ function readItems<T>(place: SourceLocation, item: Shape<T>, reader: ConfigReade
 }
 
 /** A union in one level, however its parts were made. */
-export function anyOf(...schemas: readonly TSchema[]): TSchema {
-  return Type.Union(schemas.flatMap((schema) => (Type.IsUnion(schema) ? schema.anyOf : [schema])));
+export function anyOf(...schemas: readonly JsonSchema[]): JsonSchema {
+  return { anyOf: schemas.flatMap((schema) => (Array.isArray(schema["anyOf"]) ? schema["anyOf"] : [schema])) };
 }
 
 /** The value of a scalar; null if nothing is written, undefined for a map or array. */

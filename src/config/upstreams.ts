@@ -1,9 +1,9 @@
-import Type from "typebox";
 import type { EcsMode, GroupOptions, ServerOptions } from "../upstreams/options.ts";
 import { rebindingMode, warnBeyondDeadline } from "./answers.ts";
 import type { ConfigReader, Located, SourceLocation } from "./reading.ts";
 import { proxy, type ServerAddress, serverAddress } from "./server.ts";
 import {
+  anyOf,
   boolean,
   integer,
   key,
@@ -75,7 +75,7 @@ const server: Shape<ServerOptions> = { ...mapOr(serverOptions, plainServer), exp
 const ECS_WORDS = keyword("strip", "forward", "client");
 
 export const ecsMode: Shape<EcsMode> = {
-  schema: Type.Union([ECS_WORDS.schema, Type.String({ pattern: "[.:]" })]),
+  schema: anyOf(ECS_WORDS.schema, { type: "string", pattern: "[.:]" }),
   expected: "`strip`, `forward`, `client` or a network",
   read(place, reader) {
     const word = scalarOf(place.node);

@@ -3,13 +3,12 @@ import { accessSync, constants, readFileSync, statSync } from "node:fs";
 import { isIP, isIPv4, isIPv6 } from "node:net";
 import { domainToASCII } from "node:url";
 import ipaddr from "ipaddr.js";
-import Type from "typebox";
 import { Scalar } from "yaml";
 import { typeNumber } from "../dns/types.ts";
 import { errorText } from "../lib/text.ts";
 import type { Endpoint } from "../listen/options.ts";
 import type { ConfigReader, SourceLocation } from "./reading.ts";
-import { failAsOther, type Parsed, refine, type Shape, scalarOf, text, wordLike } from "./shape.ts";
+import { anyOf, failAsOther, type Parsed, refine, type Shape, scalarOf, text, wordLike } from "./shape.ts";
 
 /** A domain name. */
 export const domainName = text({ expected: "a domain name", parse: parseDomainName, examples: ["nas.lan"] });
@@ -67,14 +66,13 @@ export const networkOrList = dropHostBits(
   }),
 );
 
+const TYPE_NUMBER = { type: "integer", minimum: 0, maximum: 65_535 };
+
 const RECORD_TYPE = "a record type such as `AAAA` or `TYPE65`";
 
 /** A record type by name or number. */
 export const recordType: Shape<number> = {
-  schema: Type.Union([
-    Type.String({ examples: ["A", "AAAA", "HTTPS", "TYPE65"] }),
-    Type.Integer({ minimum: 0, maximum: 65_535 }),
-  ]),
+  schema: anyOf({ type: "string", examples: ["A", "AAAA", "HTTPS", "TYPE65"] }, TYPE_NUMBER),
   expected: RECORD_TYPE,
   read(place, reader) {
     const word = scalarOf(place.node);
@@ -86,10 +84,7 @@ export const recordType: Shape<number> = {
 /** As `recordType`, perhaps after `!`. */
 export const recordTypeOrNot: Shape<{ readonly type: number; readonly excepted: boolean }> = {
   ...recordType,
-  schema: Type.Union([
-    Type.String({ examples: ["A", "AAAA", "HTTPS", "TYPE65", "!AAAA"] }),
-    Type.Integer({ minimum: 0, maximum: 65_535 }),
-  ]),
+  schema: anyOf({ type: "string", examples: ["A", "AAAA", "HTTPS", "TYPE65", "!AAAA"] }, TYPE_NUMBER),
   read(place, reader) {
     const word = scalarOf(place.node);
     const excepted = typeof word === "string" && word.startsWith("!");

@@ -232,11 +232,14 @@ export class Versions {
   async #sweep(): Promise<void> {
     const contents = await this.#opened();
     const { keepMs, clock, limits = LIMITS } = this.#options;
-    const used = await this.#used();
-    const cutoffWallMs = clock.wallMs() - GRACE_MS - (used === null ? keepMs() : 0);
-    for (const header of this.#sorted()) {
-      const isOver = header.untilWallMs !== null && header.untilWallMs < cutoffWallMs;
-      if (isOver && used?.has(header.version) !== true) await this.#drop(header);
+    const over = (cutoffWallMs: number) =>
+      this.#sorted().filter(({ untilWallMs }) => untilWallMs !== null && untilWallMs < cutoffWallMs);
+    const graceWallMs = clock.wallMs() - GRACE_MS;
+    // The answer of the store begins a thread that reads it. Most servers have no version to ask about.
+    if (over(graceWallMs).length > 0) {
+      const used = await this.#used();
+      for (const header of over(graceWallMs - (used === null ? keepMs() : 0)))
+        if (used?.has(header.version) !== true) await this.#drop(header);
     }
     await contents.retain(this.#digests());
     for (const header of this.#sorted().toReversed()) {

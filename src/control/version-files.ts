@@ -6,10 +6,8 @@ import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { promisify } from "node:util";
 import { createZstdCompress, zstdDecompress } from "node:zlib";
-import type { Static } from "typebox";
-import Type from "typebox";
-import { Value } from "typebox/value";
 import { replaceFile } from "../lib/files.ts";
+import { type Checked, isArrayOf, isNullOr, isNumber, isObjectOf, isText, isTextLike } from "../lib/stored-json.ts";
 import { shownUrl } from "../lib/text.ts";
 import type { ListCacheReader } from "../lists/cache.ts";
 import type { ListInput, PolicyInputs, SourceInput } from "../server/policy.ts";
@@ -124,21 +122,21 @@ class Measure extends Transform {
 export class ContentTooLarge extends Error {}
 
 /** What a version is, without its files. */
-export type VersionHeader = Static<typeof HEADER>;
+export type VersionHeader = Checked<typeof isHeader>;
 
-const DIGEST = Type.String({ pattern: "^[0-9a-f]{64}$" });
+const isDigest = isTextLike(/^[0-9a-f]{64}$/);
 
-const HEADER = Type.Object({
-  version: Type.String({ pattern: "^[0-9a-f]+$" }),
+const isHeader = isObjectOf({
+  version: isTextLike(/^[0-9a-f]+$/),
   /** When the version first came into force, in milliseconds since 1970. */
-  sinceWallMs: Type.Number(),
+  sinceWallMs: isNumber,
   /** When another version replaced it; null = it is in force. */
-  untilWallMs: Type.Union([Type.Number(), Type.Null()]),
+  untilWallMs: isNullOr(isNumber),
   /** Digest of the `PolicyInputs`. */
-  basis: DIGEST,
-  lists: Type.Array(Type.Object({ name: Type.String(), size: Type.Number() })),
+  basis: isDigest,
+  lists: isArrayOf(isObjectOf({ name: isText, size: isNumber })),
   /** The files from which the policy was built. */
-  contents: Type.Array(Type.Object({ label: Type.String(), sha256: DIGEST })),
+  contents: isArrayOf(isObjectOf({ label: isText, sha256: isDigest })),
 });
 
 /** Reads all headers of a folder, and creates the folder if needed. Reports and removes damaged ones. @throws the error of the system. */
@@ -162,7 +160,7 @@ export async function readHeaders(folder: string, damaged: (path: string) => voi
 async function headerAt(path: string): Promise<VersionHeader | null> {
   try {
     const read: unknown = JSON.parse(await readFile(path, "utf8"));
-    return Value.Check(HEADER, read) ? read : null;
+    return isHeader(read) ? read : null;
   } catch {
     return null;
   }

@@ -1,17 +1,15 @@
 import { createHash, randomUUID } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import type { Static } from "typebox";
-import Type from "typebox";
-import { Value } from "typebox/value";
 import { runCooperatively, type Sliced } from "../lib/cooperative.ts";
 import { dataFolder, type Placed, replaceFile } from "../lib/files.ts";
+import { type Checked, isBoolean, isNullOr, isNumber, isObjectOf, isText, isTextLike } from "../lib/stored-json.ts";
 
 /** The last good download. `etag` and `lastModified` are as the server wrote them. */
-export type DownloadRecord = Static<typeof COPY>;
+export type DownloadRecord = Checked<typeof isCopy>;
 
 /** What the cache knows of one URL of one list. */
-export type CacheRecord = Static<typeof RECORD>;
+export type CacheRecord = Checked<typeof isRecord>;
 
 export interface ListCacheReader {
   /** The last good download of a URL of a list; null = none, or it is damaged. */
@@ -60,7 +58,7 @@ export class ListCache implements ListCacheReader {
   async readRecord(list: string, url: string): Promise<CacheRecord> {
     try {
       const record: unknown = JSON.parse(await readFile(this.#recordPath(list, url), "utf8"));
-      return Value.Check(RECORD, record) ? record : NOTHING_KNOWN;
+      return isRecord(record) ? record : NOTHING_KNOWN;
     } catch {
       return NOTHING_KNOWN;
     }
@@ -125,26 +123,26 @@ function keyOf(list: string, url: string): string {
   return `${list}-${createHash("sha256").update(url).digest("hex").slice(0, 12)}`;
 }
 
-const TEXT_OR_NULL = Type.Union([Type.String(), Type.Null()]);
+const isTextOrNull = isNullOr(isText);
 
-const COPY = Type.Object({
+const isCopy = isObjectOf({
   /** The URL or the mirror it came from. */
-  from: Type.String(),
-  etag: TEXT_OR_NULL,
-  lastModified: TEXT_OR_NULL,
-  fetchedWallMs: Type.Number(),
-  bytes: Type.Number(),
+  from: isText,
+  etag: isTextOrNull,
+  lastModified: isTextOrNull,
+  fetchedWallMs: isNumber,
+  bytes: isNumber,
   /** With doubles. */
-  entries: Type.Number(),
-  sha256: Type.String({ pattern: "^[0-9a-f]{64}$" }),
+  entries: isNumber,
+  sha256: isTextLike(/^[0-9a-f]{64}$/),
 });
 
-const RECORD = Type.Object({
-  copy: Type.Union([COPY, Type.Null()]),
+const isRecord = isObjectOf({
+  copy: isNullOr(isCopy),
   /** When the copy was last known to be the newest version; null = never. */
-  checkedWallMs: Type.Union([Type.Number(), Type.Null()]),
+  checkedWallMs: isNullOr(isNumber),
   /** Why no try has changed anything since `sinceWallMs`. `held` = a version came, and waits for a person. */
-  problem: Type.Union([Type.Object({ reason: Type.String(), held: Type.Boolean(), sinceWallMs: Type.Number() }), Type.Null()]),
+  problem: isNullOr(isObjectOf({ reason: isText, held: isBoolean, sinceWallMs: isNumber })),
 });
 
 const NOTHING_KNOWN: CacheRecord = { copy: null, checkedWallMs: null, problem: null };

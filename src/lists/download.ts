@@ -4,7 +4,7 @@ import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
-import { Client, type Dispatcher, errors } from "undici";
+import type { Dispatcher } from "undici";
 import { privateAddresses } from "../dns/address.ts";
 import type { Clock } from "../lib/clock.ts";
 import { ResettableTimer } from "../lib/deadline.ts";
@@ -121,6 +121,8 @@ async function get(url: string, transfer: Transfer): Promise<Outcome> {
   const scheme = protocol === "https:" ? "https" : "http";
   const host = hostname.replace(/^\[(.*)\]$/, "$1");
   const target: DownloadTarget = { protocol: scheme, host, port: port === "" ? DEFAULT_PORTS[scheme] : Number(port) };
+  // Many servers never download anything, and need not have the code in memory.
+  const { Client } = await import("undici");
   const client = new Client(origin, {
     allowH2: false,
     // `download` limits the time by its own clock.
@@ -224,8 +226,11 @@ function tooLarge(): DownloadError {
   return new DownloadError(`larger than ${MAX_DOWNLOAD_BYTES / 1024 / 1024} MiB`);
 }
 
+/** The code of `ResponseExceededMaxSizeError` of undici. */
+const TOO_LARGE = "UND_ERR_RES_EXCEEDED_MAX_SIZE";
+
 function toDownloadError(error: unknown): Error {
   if (error instanceof DownloadError) return error;
-  if (error instanceof errors.ResponseExceededMaxSizeError) return tooLarge();
+  if (error instanceof Error && "code" in error && error.code === TOO_LARGE) return tooLarge();
   return new DownloadError(errorText(error), { cause: error });
 }

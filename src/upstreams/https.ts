@@ -4,7 +4,6 @@ import type { Answer } from "../dns/answer.ts";
 import { askMessage, type Question } from "../dns/query.ts";
 import { uint16 } from "../dns/wire.ts";
 import type { Dialer } from "./dial.ts";
-import { Http1Transport } from "./http1.ts";
 import { Http2Transport } from "./http2.ts";
 import type { HttpsExchange, HttpsTarget, HttpsTransport, TransportContext } from "./https-transport.ts";
 import { MAX_MEMBER_IN_FLIGHT } from "./member.ts";
@@ -80,7 +79,7 @@ export class HttpsServer implements Upstream {
 
   async #open(): Promise<void> {
     try {
-      const transport = this.#transportOver(await this.#dialer.open(ALPN.both, this.#closing.signal));
+      const transport = await this.#transportOver(await this.#dialer.open(ALPN.both, this.#closing.signal));
       this.#transports.add(transport);
       for (const exchange of this.#takeUnsent()) transport.send(exchange);
     } catch (error) {
@@ -97,7 +96,7 @@ export class HttpsServer implements Upstream {
     return exchanges;
   }
 
-  #transportOver(socket: Socket): HttpsTransport {
+  async #transportOver(socket: Socket): Promise<HttpsTransport> {
     const context: TransportContext = {
       target: this.#target,
       clock: this.#subject.clock,
@@ -106,7 +105,13 @@ export class HttpsServer implements Upstream {
       onEnd: () => this.#transports.delete(transport),
     };
     const isHttp2 = socket instanceof TLSSocket && socket.alpnProtocol === "h2";
-    const transport: HttpsTransport = isHttp2 ? new Http2Transport(socket, context) : new Http1Transport(socket, context);
+    const transport: HttpsTransport = isHttp2 ? new Http2Transport(socket, context) : await openHttp1(socket, context);
     return transport;
   }
+}
+
+/** Few servers lack HTTP/2, and a server without such an upstream need not have the code in memory. */
+async function openHttp1(socket: Socket, context: TransportContext): Promise<HttpsTransport> {
+  const { Http1Transport } = await import("./http1.ts");
+  return new Http1Transport(socket, context);
 }

@@ -1,7 +1,7 @@
 import { createServer } from "node:net";
 import { describe, expect, test } from "vitest";
 import { ControlError } from "../../src/admin/control.ts";
-import { adminProblems } from "../../src/admin/guards.ts";
+import { adminProblems } from "../../src/admin/options.ts";
 import { AdminError, openAdmin } from "../../src/admin/server.ts";
 import { ClientsBehind } from "../../src/listen/client-address.ts";
 import { connectRaw } from "../listen/support/raw.ts";

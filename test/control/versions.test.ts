@@ -355,12 +355,38 @@ test("a query log that does not answer does not delay the close", async () => {
   };
   const stage = await scene({ inUse });
   const versions = stage.open();
+  const { policy, config } = stage.site.app.state;
+  versions.put({ policy: { ...policy, version: "aa" }, copies: listCacheOf(config) });
   put(versions, stage.site);
+  await versions.list();
+  await stage.clock.advance(2 * DAY_MS);
   await asked.promise;
   const closing = versions.close();
   await stage.clock.advance(6000);
   await closing;
   expect(readdirSync(stage.paths.versions)).toContain(`${stage.site.app.state.version}.json`);
+});
+
+test("the query log is not read while no version was replaced long ago", async () => {
+  let asked = 0;
+  const inUse = async () => {
+    asked++;
+    return [];
+  };
+  const stage = await scene({ inUse });
+  const versions = stage.open();
+  const { policy, config } = stage.site.app.state;
+  put(versions, stage.site);
+  await versions.list();
+  await stage.clock.advance(3 * DAY_MS);
+  await versions.list();
+  expect(asked).toBe(0);
+  versions.put({ policy: { ...policy, version: "aa" }, copies: listCacheOf(config) });
+  await versions.list();
+  expect(asked).toBe(0);
+  await stage.clock.advance(2 * DAY_MS);
+  await versions.list();
+  expect(asked).toBeGreaterThan(0);
 });
 
 test("if more changes wait than can be kept, the version in force is kept", async () => {
