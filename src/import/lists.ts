@@ -82,6 +82,12 @@ export class ImportLists {
     );
   }
 
+  /** Whether the source calls these the addresses of forged answers. */
+  isForged({ lists, networks }: Networks): boolean {
+    const names = lists.map(({ path, tag }) => `${path.replace(/^.*\//, "")} ${tag}`);
+    return networks.length === 0 && names.every((name) => /gfw|poison|bann|bogus|forged|hijack|pollut/i.test(name));
+  }
+
   holds({ patterns, lists }: Names, name: Name): boolean {
     return (
       lists.some((list) => this.read(list).domains?.match(name)) ||

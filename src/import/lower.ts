@@ -30,6 +30,8 @@ export type Action =
 
 /** A group as one rule asks it. */
 export interface AskedGroup extends Pick<Ask, "group" | "ecs"> {
+  /** Addresses that are taken out of its answers. */
+  readonly drop: readonly Networks[];
   readonly fallback: AskedGroup | null;
   /** When the fallback is asked too; null = after every server has failed. */
   readonly afterMs: number | null;
@@ -38,15 +40,33 @@ export interface AskedGroup extends Pick<Ask, "group" | "ecs"> {
 export interface Lowered {
   readonly action: Action;
   readonly modifiers: Modifiers;
+  /** Addresses that give way to chosen ones. */
+  readonly replace: readonly Replacement[];
   /** Addresses of forged answers that the outcome knows of. */
   readonly poison: readonly Networks[];
   /** Why the rule only keeps its names from going elsewhere; null = it does what it should. */
   readonly closed: string | null;
 }
 
-/** What an answer may be, as tests tell them apart. */
-type Case = "home" | "foreign" | "poisoned" | "empty" | "failed";
-const CASES: readonly Case[] = ["home", "foreign", "poisoned", "empty", "failed"];
+export interface Replacement {
+  readonly networks: Networks;
+  readonly addresses: readonly string[];
+}
+
+/** What an answer may be, as tests tell them apart: addresses in some of the lists that are tested, or in none of them. */
+type Answer = { readonly kind: "addresses"; readonly within: ReadonlySet<string> } | { readonly kind: "empty" | "failed" };
+
+/** What becomes of each kind of answer. */
+interface Leaves {
+  /** Addresses of the country. */
+  readonly home: Outcome;
+  /** Addresses in no list. */
+  readonly foreign: Outcome;
+  readonly empty: Outcome;
+  readonly failed: Outcome;
+  /** Addresses in one other list, and in it and the country's. */
+  readonly listed: readonly { readonly networks: Networks; readonly alone: Outcome; readonly atHome: Outcome }[];
+}
 
 type Judge = Extract<Outcome, { kind: "judge" }>;
 
@@ -54,6 +74,7 @@ export class Lowering {
   readonly #lists: ImportLists;
   readonly #findings: Findings;
   #poison: Networks[] = [];
+  #replace: Replacement[] = [];
   #closed = "";
 
   constructor(lists: ImportLists, findings: Findings) {
@@ -61,12 +82,55 @@ export class Lowering {
     this.#findings = findings;
   }
 
-  lower(outcome: Outcome): Lowered {
+  lower(given: Outcome): Lowered {
     this.#poison = [];
+    this.#replace = [];
+    const outcome = this.#withoutReplaced(given);
     const action = this.#action(outcome);
     if (action === null)
-      return { action: { kind: "answer", answer: "refused" }, modifiers: {}, poison: [], closed: this.#closed };
-    return { action, modifiers: this.#modifiers(outcome, action), poison: this.#poison, closed: null };
+      return { action: { kind: "answer", answer: "refused" }, modifiers: {}, replace: [], poison: [], closed: this.#closed };
+    const isAlone = action.kind === "upstream" && action.group.fallback === null;
+    if (!isAlone && this.#replace.length > 0) this.#reportReplaced(outcome.place);
+    const replace = isAlone ? this.#replace : [];
+    return { action, modifiers: this.#modifiers(outcome, action), replace, poison: this.#poison, closed: null };
+  }
+
+  /**
+   * Takes out the steps that replace the addresses of an answer: those of one list become a setting of the rule, others pass as they come. A condition
+   * that is not known and that only such steps or an empty answer hang on sends no name to another group.
+   */
+  #withoutReplaced(outcome: Outcome): Outcome {
+    if (outcome.kind === "replace") {
+      this.#reportReplaced(outcome.place);
+      return this.#withoutReplaced(outcome.of);
+    }
+    if (outcome.kind === "fallback")
+      return { ...outcome, first: this.#withoutReplaced(outcome.first), second: this.#withoutReplaced(outcome.second) };
+    if (outcome.kind !== "judge") return outcome;
+    const { of, test, place } = outcome;
+    const isOwn = outcome.yes.kind === "replace" && askedKey(outcome.yes.of) === askedKey(of);
+    let { yes } = outcome;
+    if (isOwn && yes.kind === "replace" && test.kind === "addresses" && !this.#lists.isHome(test.networks)) {
+      this.#replace.push({ networks: test.networks, addresses: yes.addresses });
+      this.#findings.add(
+        "changed",
+        place,
+        `addresses of this list give way to ${yes.addresses.join(" ")}; one of them was enough to replace the whole answer`,
+      );
+      yes = yes.of;
+    } else yes = this.#withoutReplaced(yes);
+    const no = this.#withoutReplaced(outcome.no);
+    if (askedKey(yes) === askedKey(no)) return no;
+    if (test.kind === "unknown")
+      for (const [one, other] of [
+        [yes, no],
+        [no, yes],
+      ] as const)
+        if (one.kind === "answer" && askedKey(other) === askedKey(of)) {
+          this.#findings.add("risk", place, `${test.why}: what was answered \`${one.answer}\` under it is passed as it comes`);
+          return other;
+        }
+    return { ...outcome, yes, no };
   }
 
   /** null = it cannot be said, which has been reported. */
@@ -79,7 +143,6 @@ export class Lowering {
       case "nothing":
         return { kind: "answer", answer: "refused" };
       case "replace":
-        this.#reportReplaced(outcome.place);
         return this.#action(outcome.of);
       case "judge":
         return this.#judge(outcome, null, null);
@@ -107,15 +170,21 @@ export class Lowering {
     if (of === null) return this.#close(place, "an answer is judged that no group gave");
     const leaves = this.#leaves(outcome, instead);
     if (typeof leaves === "string") return this.#close(place, leaves);
-    const { home, foreign, poisoned, empty, failed } = leaves;
+    const { home, foreign, empty, failed, listed } = leaves;
     const self = askedKey(outcome.of);
     const isSelf = (leaf: Outcome) => askedKey(leaf) === self;
+    const isForeign = (leaf: Outcome) => askedKey(leaf) === askedKey(foreign);
     if (isSelf(home) && !isSelf(foreign)) {
       const far = this.#group(foreign);
-      const keepNearIf = testsOf(outcome).find((networks) => this.#lists.isHome(networks));
-      if (far === null || keepNearIf === undefined) return this.#close(place, "answers are dropped, and nobody else is asked");
-      if (!isSelf(poisoned)) this.#addPoison(outcome, place);
-      const away = [empty, failed].filter((leaf) => !isSelf(leaf) && askedKey(leaf) !== askedKey(foreign));
+      const kept = listed.filter(({ alone }) => isSelf(alone));
+      const keepNearIf = this.#homeOf(outcome, kept);
+      if (far === null || keepNearIf === null) return this.#close(place, "answers are dropped, and nobody else is asked");
+      const near = this.#dropping(
+        of,
+        listed.filter(({ alone, atHome }) => !isSelf(atHome) || !(isSelf(alone) || isForeign(alone))),
+        place,
+      );
+      const away = [empty, failed].filter((leaf) => !isSelf(leaf) && !isForeign(leaf));
       if (away.length > 0)
         this.#findings.add("changed", place, "what comes after an empty or failed answer: `far` is asked then");
       if (isSelf(empty))
@@ -129,29 +198,34 @@ export class Lowering {
         place,
         `all addresses of an answer must be in the list, also behind an alias; one was enough for an answer of \`${of.group.name}\`. HTTPS records go the way of the addresses; they were always those of \`${far.group.name}\``,
       );
-      return { kind: "compare", near: of, far, keepNearIf, first: "near", withinMs: afterMs };
+      return { kind: "compare", near, far, keepNearIf, first: "near", withinMs: afterMs };
     }
     if (isSelf(foreign) && isSelf(home)) {
-      if (isSelf(poisoned) && isSelf(empty) && isSelf(failed)) return { kind: "upstream", group: of };
-      const other = [poisoned, failed, empty].find((leaf) => !isSelf(leaf));
+      const dropped = listed.filter(({ alone, atHome }) => !isSelf(alone) || !isSelf(atHome));
+      if (dropped.length === 0 && isSelf(empty) && isSelf(failed)) return { kind: "upstream", group: of };
+      const other = [...dropped.flatMap(({ alone, atHome }) => [alone, atHome]), failed, empty].find((leaf) => !isSelf(leaf));
       const group = other === undefined ? null : this.#group(other);
-      if (!isSelf(poisoned)) this.#addPoison(outcome, place);
+      const first = this.#dropping(of, dropped, place);
       if (!isSelf(empty))
         this.#findings.add("changed", place, `an empty answer of \`${of.group.name}\` is believed; another group was asked then`);
       if (group !== null) this.#reportFallback(of.group, group.group, { afterMs: null, place });
-      return { kind: "upstream", group: !isSelf(poisoned) || !isSelf(failed) ? { ...of, fallback: group } : of };
+      return { kind: "upstream", group: dropped.length > 0 || !isSelf(failed) ? { ...first, fallback: group } : of };
     }
     if (isSelf(foreign)) {
       const near = this.#group(home);
-      const keepNearIf = testsOf(outcome).find((networks) => this.#lists.isHome(networks));
+      const isNear = (leaf: Outcome) => askedKey(leaf) === askedKey(home);
+      const keepNearIf = this.#homeOf(
+        outcome,
+        listed.filter(({ alone }) => isNear(alone)),
+      );
+      const dropped = listed.filter(({ alone }) => !isNear(alone) && !isSelf(alone));
       const group = instead === null ? null : this.#group(instead);
-      if (near !== null && keepNearIf !== undefined) {
+      if (near !== null && keepNearIf !== null) {
         this.#findings.add(
           "changed",
           place,
           `all addresses of an answer of \`${of.group.name}\`, and then of \`${near.group.name}\`, must be in the list; one of the first was enough`,
         );
-        if (!isSelf(poisoned)) this.#addPoison(outcome, place);
         const away = [empty, failed].filter((leaf) => !isSelf(leaf) && (group === null || leaf !== instead));
         if (away.length > 0)
           this.#findings.add(
@@ -160,7 +234,8 @@ export class Lowering {
             `what comes after an empty or failed answer of \`${of.group.name}\`: nobody else is asked`,
           );
         if (group !== null) this.#reportFallback(of.group, group.group, { afterMs, place });
-        const far = group === null ? of : { ...of, fallback: { ...group, fallback: null }, afterMs };
+        const first = this.#dropping(of, dropped, place);
+        const far = group === null ? first : { ...first, fallback: { ...group, fallback: null }, afterMs };
         return { kind: "compare", near, far, keepNearIf, first: "far", withinMs: null };
       }
       this.#findings.add(
@@ -174,41 +249,60 @@ export class Lowering {
     return this.#close(place, "an answer is asked for and never used");
   }
 
-  /** What becomes of each kind of answer; a text says why that is not known. */
-  #leaves(outcome: Judge, instead: Outcome | null): Record<Case, Outcome> | string {
-    const found = CASES.map((each): readonly [Case, Outcome] | string => {
+  /** The lists of the country that an answer is tested by, and others that mean the same; null = there is none of the country. */
+  #homeOf(outcome: Judge, same: Leaves["listed"]): Networks | null {
+    const own = testsOf(outcome).find((networks) => this.#lists.isHome(networks));
+    if (own === undefined) return null;
+    const all = [own, ...same.map(({ networks }) => networks)];
+    return { networks: [...new Set(all.flatMap(({ networks }) => networks))], lists: all.flatMap(({ lists }) => lists) };
+  }
+
+  /** Addresses that another group is asked about are taken out of the answers of this one; those that its list calls forged are void everywhere. */
+  #dropping(group: AskedGroup, dropped: Leaves["listed"], place: Place): AskedGroup {
+    if (dropped.length === 0) return group;
+    const all = dropped.map(({ networks }) => networks);
+    const forged = all.filter((networks) => this.#lists.isForged(networks));
+    this.#poison.push(...forged);
+    if (forged.length > 0)
+      this.#findings.add("changed", place, "addresses of forged answers are void for every group: see `poison`");
+    const drop = all.filter((networks) => !forged.includes(networks));
+    if (drop.length > 0)
+      this.#findings.add(
+        "changed",
+        place,
+        `addresses of this list are taken out of answers of \`${group.group.name}\`: see \`drop\`; one of them was enough to drop the whole answer`,
+      );
+    return { ...group, drop };
+  }
+
+  /** A text says why they are not known. */
+  #leaves(outcome: Judge, instead: Outcome | null): Leaves | string {
+    const follow = (answer: Answer): Outcome | string => {
       let leaf: Outcome = outcome;
       while (leaf.kind === "judge" && askedKey(leaf.of) === askedKey(outcome.of)) {
-        const truth = this.#truth(leaf.test, each);
+        const truth = truthOf(leaf.test, answer);
         if (typeof truth === "string") return truth;
         leaf = truth ? leaf.yes : leaf.no;
       }
-      if (leaf.kind === "replace" && askedKey(leaf.of) === askedKey(outcome.of)) {
-        this.#reportReplaced(leaf.place);
-        leaf = leaf.of;
-      }
       if (leaf.kind === "unknown") return leaf.why;
-      return [each, leaf.kind === "nothing" && instead !== null ? instead : leaf];
-    });
-    const wrong = found.find((each) => typeof each === "string");
-    if (wrong !== undefined) return wrong;
-    return Object.fromEntries(found.filter((each) => typeof each !== "string")) as Record<Case, Outcome>;
-  }
-
-  #truth(test: ResponseTest, answer: Case): boolean | string {
-    switch (test.kind) {
-      case "addresses":
-        return answer === (this.#lists.isHome(test.networks) ? "home" : "poisoned");
-      case "valid":
-        return answer !== "empty" && answer !== "failed";
-      case "rcode":
-        if (test.codes.every((code) => code === 2 || code === 5)) return answer === "failed";
-        return `a condition on rcode ${test.codes.join(", ")}`;
-      case "unknown":
-        return test.why;
-      default:
-        return unreachable(test);
-    }
+      return leaf.kind === "nothing" && instead !== null ? instead : leaf;
+    };
+    const within = (...all: readonly (Networks | undefined)[]) =>
+      follow({ kind: "addresses", within: new Set(all.flatMap((each) => (each === undefined ? [] : [meaningKey(each)]))) });
+    const tests = [...new Map(testsOf(outcome).map((networks) => [meaningKey(networks), networks])).values()];
+    const own = tests.find((networks) => this.#lists.isHome(networks));
+    const found = {
+      home: within(own),
+      foreign: within(),
+      empty: follow({ kind: "empty" }),
+      failed: follow({ kind: "failed" }),
+    };
+    const listed = tests
+      .filter((networks) => networks !== own)
+      .map((networks) => ({ networks, alone: within(networks), atHome: within(networks, own) }));
+    const leaves = [...Object.values(found), ...listed.flatMap(({ alone, atHome }) => [alone, atHome])];
+    const wrong = leaves.find((leaf) => typeof leaf === "string");
+    return wrong ?? ({ ...found, listed } as Leaves);
   }
 
   /** Groups of the same side or fewer: what cannot be a group is left out, never put in. */
@@ -217,7 +311,6 @@ export class Lowering {
       case "ask":
         return asked(outcome);
       case "replace":
-        this.#reportReplaced(outcome.place);
         return this.#group(outcome.of);
       case "judge": {
         const leaves = this.#leaves(outcome, null);
@@ -273,13 +366,6 @@ export class Lowering {
     else this.#findings.add(afterMs === null ? "changed" : "carried", place, when);
   }
 
-  #addPoison(outcome: Judge, place: Place): void {
-    const poison = testsOf(outcome).filter((networks) => !this.#lists.isHome(networks));
-    this.#poison.push(...poison);
-    if (poison.length > 0)
-      this.#findings.add("changed", place, "addresses of forged answers are void for every group: see `poison`");
-  }
-
   #reportReplaced(place: Place): void {
     this.#findings.add("changed", place, "addresses of a CDN were replaced by chosen ones: they are passed as they come");
   }
@@ -320,8 +406,25 @@ function askedKey(outcome: Outcome): string {
 }
 
 function asked({ group, ecs }: Ask): AskedGroup {
-  const fallback = group.fallback === null ? null : { group: group.fallback, ecs, fallback: null, afterMs: null };
-  return { group, ecs, fallback, afterMs: null };
+  const fallback = group.fallback === null ? null : { group: group.fallback, ecs, drop: [], fallback: null, afterMs: null };
+  return { group, ecs, drop: [], fallback, afterMs: null };
+}
+
+/** A text says why it is not known. */
+function truthOf(test: ResponseTest, answer: Answer): boolean | string {
+  switch (test.kind) {
+    case "addresses":
+      return answer.kind === "addresses" && answer.within.has(meaningKey(test.networks));
+    case "valid":
+      return answer.kind === "addresses";
+    case "rcode":
+      if (test.codes.every((code) => code === 2 || code === 5)) return answer.kind === "failed";
+      return `a condition on rcode ${test.codes.join(", ")}`;
+    case "unknown":
+      return test.why;
+    default:
+      return unreachable(test);
+  }
 }
 
 /** The address tests of a tree, the outer first. */

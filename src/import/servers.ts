@@ -28,6 +28,7 @@ export function readServer(
   written: string,
   { at = "", tlsName = null }: { readonly at?: string; readonly tlsName?: string | null } = {},
 ): ReadServer {
+  if (written === "system") return { server: { url: "system", addresses: [], tlsName: null } };
   const [, scheme, rest = ""] = /^([a-z0-9+.-]+):\/\/(.*)$/is.exec(written) ?? [];
   const known = scheme === undefined ? null : (SCHEMES[scheme.toLowerCase()] ?? scheme.toLowerCase());
   const isBareAddress = scheme === undefined && isIP(splitHostPort(written)?.host ?? "") !== 0;

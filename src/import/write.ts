@@ -165,7 +165,7 @@ class Writer {
 
   #emit(
     { condition, label, place }: Pick<ModelRule, "condition" | "label" | "place">,
-    { action, modifiers, poison, closed }: Lowered,
+    { action, modifiers, replace, poison, closed }: Lowered,
   ): void {
     this.#poison.push(...poison);
     const types = condition.types;
@@ -181,7 +181,11 @@ class Writer {
       return;
     }
     const yaml = this.#actionYaml(action, answer);
-    const name = this.#push({ condition, label }, { ...modifiers, ...yaml }, closed === null ? null : `Closed: ${closed}`);
+    const replaced = replace.flatMap(({ networks, addresses }) =>
+      this.#networks([networks], "replaced", true).map((list): [string, unknown] => [list, one(addresses)]),
+    );
+    const chosen = replaced.length === 0 ? {} : { replace: Object.fromEntries(replaced) };
+    const name = this.#push({ condition, label }, { ...modifiers, ...chosen, ...yaml }, closed === null ? null : `Closed: ${closed}`);
     if (name === null) return;
     const example = this.#source.examples(condition.names ?? NO_NAMES, 1)[0];
     const what =
@@ -374,6 +378,7 @@ class Writer {
       group.volatile,
       group.asksFrom,
       ecs,
+      asked.drop,
       asked.fallback,
       asked.afterMs,
     ]);
@@ -395,6 +400,7 @@ class Writer {
       ...(group.volatile ? { volatile: true } : {}),
       ...some("asksFrom", group.asksFrom),
       ...(ecs === null ? {} : { ecs }),
+      ...some("drop", this.#networks(asked.drop, "dropped")),
     };
     const wanted = group.name.replace(/^(fast_)?forward[_-]/, "");
     const taken = new Set([...this.#groups.values()].map(({ name }) => name));
@@ -436,29 +442,34 @@ class Writer {
     const known = this.#lists.get(key);
     if (known !== undefined) return known.name;
     const name = freeName(wanted, new Set([...this.#lists.values()].map((each) => each.name)));
+    this.#lists.set(key, { name, yaml: { [kind]: [this.#writeList(name, patterns, kind)] } });
+    return name;
+  }
+
+  /** @returns the source of a list, as section `lists` names it. */
+  #writeList(name: string, patterns: readonly string[], kind: ListFile["kind"]): string {
     const isPlain = !patterns.some((pattern) => pattern.startsWith("*."));
     const lines = isPlain ? patterns : patterns.map(adguardLine);
     const path = `lists/${name}.txt`;
-    this.#files.set(
-      path,
-      `# Made by \`fenliu import\` from ${this.#meaning.file}\n${lines.join("\n")}\n`.replace(/^#/, isPlain ? "#" : "!"),
-    );
-    this.#lists.set(key, { name, yaml: { [kind]: [kind === "addresses" ? path : `${path}#${isPlain ? "plain" : "adguard"}`] } });
-    return name;
+    const heading = `${isPlain ? "#" : "!"} Made by \`fenliu import\` from ${this.#meaning.file}\n`;
+    this.#files.set(path, `${heading}${lines.join("\n")}\n`);
+    return kind === "addresses" ? path : `${path}#${isPlain ? "plain" : "adguard"}`;
   }
 
   /** `list:` references and networks. @param asList whether one list is needed. */
   #networks(all: readonly Networks[], wanted: string, asList = false): readonly string[] {
     const lists = all.flatMap(({ lists: own }) => own).filter((list) => !this.#unusable.has(listKey(list)));
-    const inline = all.flatMap(({ networks }) => networks);
-    const references = lists.map((list) => `list:${this.#list(list)}`);
-    if (!asList || references.length === 1) return [...new Set([...references, ...(asList ? [] : inline)])];
-    if (lists.length === 0) return [`list:${this.#generated(inline, wanted, "addresses")}`];
+    const inline = [...new Set(all.flatMap(({ networks }) => networks))];
+    if (!asList) return [...new Set([...lists.map((list) => `list:${this.#list(list)}`), ...inline])];
+    const [only] = lists;
+    if (only === undefined) return [`list:${this.#generated(inline, wanted, "addresses")}`];
+    if (lists.length === 1 && inline.length === 0) return [`list:${this.#list(only)}`];
     // Several files are one list.
-    const sources = lists.map((list) => `${this.#pathOf(list.path)}${list.category === null ? "" : `#${list.category}`}`);
-    const key = meaningKey(sources);
+    const files = lists.map((list) => `${this.#pathOf(list.path)}${list.category === null ? "" : `#${list.category}`}`);
+    const key = meaningKey([files, inline]);
     const name = this.#lists.get(key)?.name ?? freeName(wanted, new Set([...this.#lists.values()].map((each) => each.name)));
-    this.#lists.set(key, { name, yaml: { addresses: sources } });
+    const own = inline.length === 0 ? [] : [this.#writeList(name, inline, "addresses")];
+    this.#lists.set(key, { name, yaml: { addresses: [...new Set([...files, ...own])] } });
     return [`list:${name}`];
   }
 
@@ -513,8 +524,8 @@ class Writer {
         (condition.names === null || this.#source.holds(condition.names, name)) &&
         !this.#source.holds(condition.except, name),
     );
-    // What matches everything opens no special zone.
-    if (decided?.condition.names === null && SPECIAL.test(text)) return null;
+    // Rules before it may hold the name too, and a special zone is opened by patterns in it alone.
+    if (SPECIAL.test(text) && decided?.condition.names?.patterns.includes(text) !== true) return null;
     return decided?.expect ?? null;
   }
 

@@ -174,10 +174,52 @@ describe("answers that are judged", () => {
     expect((await five("exec: $both", both("near", "far"))).told("risk")).toContain("a quick answer of `near` wins");
   });
 
-  test("addresses of a CDN that are replaced are passed as they come", async () => {
-    const outcome = await five("exec: $near\n{ matches: [qtype 1, resp_ip $banned], exec: black_hole 192.0.2.9 }");
+  const CDN = '  - { tag: cdn, type: ip_set, args: { ips: ["198.51.100.0/24"] } }\n';
+
+  test("addresses of a CDN give way to chosen ones if a list tells them and one group answers, else they pass as they come", async () => {
+    const outcome = await five("exec: $near\n{ matches: [qtype 1, resp_ip $cdn], exec: black_hole 192.0.2.9 }\nexec: accept", CDN);
     await expectDecisions(outcome, { "x.example": "near" });
-    expect(outcome.told("changed")).toContain("replaced by chosen ones");
+    expect(outcome.text).toContain("replace: { list:replaced: 192.0.2.9 }");
+    expect(outcome.told("changed")).toContain("14: addresses of this list give way to 192.0.2.9");
+    const byAlias = await five("exec: $near\n{ matches: cname cdn.example, exec: black_hole 192.0.2.9 }\nexec: accept");
+    await expectDecisions(byAlias, { "x.example": "near" });
+    expect(byAlias.told("changed")).toContain("replaced by chosen ones");
+  });
+
+  test("a block by the alias of an answer sends no name elsewhere, and is told", async () => {
+    const outcome = await five("exec: $near\n{ matches: cname ads.example, exec: reject 3 }\nexec: accept");
+    await expectDecisions(outcome, { "x.example": "near" });
+    expect(outcome.told("risk")).toContain("the condition `cname ads.example`: what was answered `nxdomain`");
+    const elsewhere = await five("exec: $near\n{ matches: cname far.example, exec: $far }\nexec: accept");
+    expect(elsewhere).toMatchObject({ code: 1, text: "" });
+  });
+
+  test("each list that answers are tested by counts on its own", async () => {
+    const kept = await five(
+      "exec: $near\n{ matches: resp_ip $cdn, exec: accept }\n{ matches: resp_ip $banned, exec: $far }\nexec: accept",
+      CDN,
+    );
+    await expectDecisions(kept, { "x.example": "near-then-far" });
+    expect(kept.config?.poison).toEqual(["list:banned"]);
+    const compared = await five(
+      "exec: $near\n{ matches: resp_ip $cdn, exec: accept }\n{ matches: resp_ip $home, exec: accept }\nexec: $far",
+      CDN,
+    );
+    await expectDecisions(compared, { "x.example": "near|far" });
+    expect(compared.text).toMatch(/near: \{ addresses: \[ china-ip.txt, lists\/near.txt \] \}/);
+  });
+
+  test("addresses that another group is asked about are taken out of the answers of one group alone", async () => {
+    const outcome = await five("exec: $near\n{ matches: resp_ip $cdn, exec: $far }\nexec: accept", CDN);
+    await expectDecisions(outcome, { "x.example": "near-then-far" });
+    expect(outcome.text).toContain("drop: [ 198.51.100.0/24 ]");
+    expect(outcome.config?.poison).toEqual([]);
+    const within = await five(
+      "exec: $near\n{ matches: '!resp_ip $home', exec: $far }\n{ matches: resp_ip $cdn, exec: $far }\nexec: accept",
+      CDN,
+    );
+    await expectDecisions(within, { "x.example": "near|far" });
+    expect(within.text).toContain("drop: [ 198.51.100.0/24 ]");
   });
 
   test("a TTL before a question changes nothing (35)", async () => {

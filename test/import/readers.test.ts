@@ -292,6 +292,14 @@ describe("smartdns", () => {
     expect(outcome.config?.listen.dns.map(({ address }) => address)).toEqual(["::", "0.0.0.0"]);
   });
 
+  test("a path may be quoted", async () => {
+    const outcome = await runImport("smartdns.conf", {
+      "smartdns.conf": "server 223.5.5.5\nserver 8.8.8.8 -group far -e\ndomain-set -name s -file '/etc/smartdns/far.list'\nnameserver /domain-set:s/far\n",
+      "far.list": "search.example\n",
+    });
+    await expectDecisions(outcome, { "www.search.example": "far", "x.example": "default" });
+  });
+
   test("a server belongs to its group and to the default group, unless it is excluded (11)", async () => {
     const outcome = await smartdns("nameserver /a.example/away\nnameserver /b.a.example/home\nnameserver /c.a.example/-\n");
     expect(groupsOf(outcome)).toEqual({ default: ["223.5.5.5", "119.29.29.29"], away: ["tls://8.8.8.8"], home: ["223.5.5.5"] });
@@ -431,6 +439,26 @@ describe("mihomo", () => {
     );
     await expectDecisions(outcome, { "x.example": "mihomo", "a.corp.example": "nameserver" });
     expect(outcome.config?.upstreams.groups[0]).toMatchObject({ volatile: true, asksFrom: ["127.0.0.1/32"] });
+  });
+
+  test("rules for fake addresses hold in their order", async () => {
+    const outcome = await mihomo(
+      `${NAMESERVER}  listen: :1053\n  enhanced-mode: fake-ip\n  fake-ip-filter-mode: rule\n  fake-ip-filter: ['DOMAIN,a.corp.example,real-ip', 'DOMAIN-SUFFIX,corp.example,fake-ip', 'DOMAIN-KEYWORD,home,fake-ip', 'MATCH,real-ip']\n`,
+    );
+    await expectDecisions(outcome, {
+      "a.corp.example": "nameserver",
+      "b.corp.example": "mihomo",
+      "a-home.example": "mihomo",
+      "x.example": "nameserver",
+    });
+  });
+
+  test("the resolvers of the host are those, and AAAA is empty unless it is switched on", async () => {
+    const outcome = await mihomo("  nameserver: [system]\n");
+    expect(outcome.text).toContain("nameserver: { servers: [ system ] }");
+    expect(outcome.text).toContain("ipv6: nodata");
+    expect((await mihomo(`${NAMESERVER}  ipv6: true\n`)).text).not.toContain("ipv6");
+    expect((await mihomo(`${NAMESERVER}  ipv6: true\n`, "ipv6: false\n")).text).toContain("ipv6: nodata");
   });
 
   test("a server behind a proxy is not asked without one (13, 27)", async () => {

@@ -90,9 +90,16 @@ class Reader {
       bootstrap,
       poison: { ...NO_NETWORKS, networks: hasFallback ? ipcidr : [] },
       bogus: NO_NETWORKS,
-      // Absent is on.
-      settings: textAt(this.#dns, "ipv6") === "false" ? { answers: { ipv6: "nodata" } } : {},
+      settings: this.#hasIpv6() ? {} : { answers: { ipv6: "nodata" } },
     };
+  }
+
+  /** Of section `dns` absent is off; of the whole configuration absent is on. */
+  #hasIpv6(): boolean {
+    const isOnHere = isOn(this.#dns, "ipv6");
+    if (childOf(this.#dns, "ipv6") === null)
+      this.#findings.add("changed", this.#place, "AAAA is empty, as mihomo has it without `ipv6: true`: see `answers.ipv6`");
+    return isOnHere && textAt(this.#tree, "ipv6") !== "false";
   }
 
   #outcome(tree: Tree | null, name: string): Outcome {
@@ -169,9 +176,6 @@ class Reader {
       return [];
     }
     const mode = textAt(this.#dns, "fake-ip-filter-mode") || "blacklist";
-    if (mode === "rule") throw new ImportError(filter?.place ?? place, "`fake-ip-filter-mode: rule` is not followed");
-    let names = NO_NAMES;
-    for (const item of itemsOf(filter)) names = joinNames([names, this.#names(textOf(item), item.place) ?? NO_NAMES]);
     const own = { url: `udp://127.0.0.1:${port}`, addresses: [], tlsName: null };
     const outcome = askGroup(serverGroup("mihomo", [own], place, { volatile: true, asksFrom: ["127.0.0.1/32"] }));
     this.#findings.add(
@@ -179,8 +183,39 @@ class Reader {
       place,
       "names with fake addresses are asked of mihomo, which must go on running and listening; if it runs elsewhere, write its address in the group `mihomo`",
     );
+    if (mode === "rule") return this.#fakeByRules(itemsOf(filter), outcome, place);
+    let names = NO_NAMES;
+    for (const item of itemsOf(filter)) names = joinNames([names, this.#names(textOf(item), item.place) ?? NO_NAMES]);
     const condition = mode === "whitelist" ? forNames(names) : { ...ANYTHING, except: names };
     return [decide(condition, outcome, place, "fake-ip")];
+  }
+
+  /** `TYPE,NAMES,fake-ip|real-ip` in their order; without a match the address is fake. */
+  #fakeByRules(items: readonly Tree[], outcome: Outcome, place: Place): readonly ModelRule[] {
+    const rules: ModelRule[] = [];
+    let real = NO_NAMES;
+    for (const item of items) {
+      const [type = "", ...rest] = textOf(item).split(",");
+      const isFake = rest.at(-1)?.trim() !== "real-ip";
+      if (type === "MATCH") {
+        if (isFake) rules.push(decide({ ...ANYTHING, except: real }, outcome, item.place, "fake-ip"));
+        return rules;
+      }
+      const names = this.#ruleNames(type.trim(), rest[0]?.trim() ?? "", item.place);
+      if (names === null) throw new ImportError(item.place, `\`${textOf(item)}\` of \`fake-ip-filter\` is not followed`);
+      if (isFake) rules.push(decide(forNames(names, real), outcome, item.place, "fake-ip"));
+      else real = joinNames([real, names]);
+    }
+    return [...rules, decide({ ...ANYTHING, except: real }, outcome, place, "fake-ip")];
+  }
+
+  #ruleNames(type: string, payload: string, place: Place): Names | null {
+    const name = hostName(payload);
+    if (type === "GEOSITE") return this.#names(`geosite:${payload}`, place);
+    if (type === "RULE-SET") return this.#names(`rule-set:${payload}`, place);
+    if (type === "DOMAIN-KEYWORD" && /^[\w.-]+$/.test(payload)) return namesOf([`keyword:${payload.toLowerCase()}`]);
+    if (name === null) return null;
+    return type === "DOMAIN" ? namesOf([`full:${name}`]) : type === "DOMAIN-SUFFIX" ? namesOf([name]) : null;
   }
 
   #policies(): readonly ModelRule[] {

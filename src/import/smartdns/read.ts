@@ -499,7 +499,7 @@ type Flags = ReadonlyMap<string, readonly string[]>;
 function flagsOf(written: string): { readonly words: readonly string[]; readonly flags: Flags } {
   const words: string[] = [];
   const flags = new Map<string, string[]>();
-  const parts = written.split(/\s+/).filter((part) => part !== "");
+  const parts = (written.match(/"[^"]*"|'[^']*'|\S+/g) ?? []).map((part) => part.replace(/^(["'])(.*)\1$/, "$2"));
   for (let index = 0; index < parts.length; index++) {
     const part = parts[index] ?? "";
     const name = /^--?([a-z][\w-]*)$/i.exec(part)?.[1];
