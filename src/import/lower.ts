@@ -41,14 +41,14 @@ export interface Lowered {
   readonly action: Action;
   readonly modifiers: Modifiers;
   /** Addresses that give way to chosen ones. */
-  readonly replace: readonly Replacement[];
+  readonly replace: readonly ChosenAddresses[];
   /** Addresses of forged answers that the outcome knows of. */
   readonly poison: readonly Networks[];
   /** Why the rule only keeps its names from going elsewhere; null = it does what it should. */
   readonly closed: string | null;
 }
 
-export interface Replacement {
+export interface ChosenAddresses {
   readonly networks: Networks;
   readonly addresses: readonly string[];
 }
@@ -74,7 +74,7 @@ export class Lowering {
   readonly #lists: ImportLists;
   readonly #findings: Findings;
   #poison: Networks[] = [];
-  #replace: Replacement[] = [];
+  #replace: ChosenAddresses[] = [];
   #closed = "";
 
   constructor(lists: ImportLists, findings: Findings) {
@@ -196,7 +196,7 @@ export class Lowering {
       this.#findings.add(
         "changed",
         place,
-        `all addresses of an answer must be in the list, also behind an alias; one was enough for an answer of \`${of.group.name}\`. HTTPS records go the way of the addresses; they were always those of \`${far.group.name}\``,
+        `all addresses of an answer must be in the list, also behind an alias; one was enough for an answer of \`${of.group.name}\`. AAAA and HTTPS go the way of A; HTTPS records were always those of \`${far.group.name}\``,
       );
       return { kind: "compare", near, far, keepNearIf, first: "near", withinMs: afterMs };
     }
@@ -231,7 +231,7 @@ export class Lowering {
           this.#findings.add(
             "changed",
             place,
-            `what comes after an empty or failed answer of \`${of.group.name}\`: nobody else is asked`,
+            `what comes after an empty or failed answer of \`${of.group.name}\`: ${group === null ? "nobody else is" : `\`${group.group.name}\` alone is`} asked`,
           );
         if (group !== null) this.#reportFallback(of.group, group.group, { afterMs, place });
         const first = this.#dropping(of, dropped, place);

@@ -1,11 +1,19 @@
 import { joinNames, listKey, type ModelRule, meaningKey, type Names, NO_NAMES, type RuleCondition } from "./model.ts";
 
-/** Rules without those that change nothing: followed by one that holds for more and does the same, or preceded by one for the same questions. */
-export function simplify(rules: readonly ModelRule[]): readonly ModelRule[] {
+type Decide = Extract<ModelRule, { kind: "decide" }>;
+
+/**
+ * Rules without those that change nothing: followed by one that holds for more and does the same, or preceded by one for the same questions.
+ * @param keyOf equal for rules that do the same.
+ */
+export function simplify(
+  rules: readonly ModelRule[],
+  keyOf: (rule: Decide) => string = ({ outcome }) => meaningKey(outcome),
+): readonly ModelRule[] {
   const kept: ModelRule[] = [];
   for (const rule of rules.toReversed()) {
     const next = kept.at(-1);
-    if (rule.kind === "decide" && next?.kind === "decide" && meaningKey(rule.outcome) === meaningKey(next.outcome)) {
+    if (rule.kind === "decide" && next?.kind === "decide" && keyOf(rule) === keyOf(next)) {
       if (isWithin(rule.condition, next.condition)) continue;
       const union = unionOf(rule.condition, next.condition);
       if (union !== null) {

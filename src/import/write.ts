@@ -1,4 +1,6 @@
+import { isIP } from "node:net";
 import { Document, isMap, isScalar, isSeq } from "yaml";
+import { parseServer } from "../config/server.ts";
 import { nameFromText } from "../dns/name.ts";
 import { TYPE, typeName } from "../dns/types.ts";
 import { shownUrl } from "../lib/text.ts";
@@ -7,7 +9,6 @@ import { longestFirst } from "./longest.ts";
 import { type Action, type AskedGroup, asksOf, type Lowered, Lowering } from "./lower.ts";
 import {
   type Findings,
-  type Host,
   ImportError,
   type ListFile,
   listKey,
@@ -20,7 +21,9 @@ import {
   namesOf,
   type Outcome,
   type RuleCondition,
+  type ServerGroup,
 } from "./model.ts";
+import { bothFamilies, freeName, labelOf, one, ownName, writtenRecord, some } from "./parts.ts";
 import { adguardLine, expandBelow, isBelow, joinBelow } from "./patterns.ts";
 import { sideOfAll } from "./servers.ts";
 import { simplify } from "./simplify.ts";
@@ -65,6 +68,7 @@ class Writer {
   readonly #source = new ImportLists();
   readonly #lowering: Lowering;
   readonly #groups = new Map<string, { readonly name: string; readonly yaml: Readonly<Record<string, unknown>> }>();
+  readonly #asked = new Map<string, ServerGroup>();
   readonly #lists = new Map<string, { readonly name: string; readonly yaml: Readonly<Record<string, unknown>> }>();
   readonly #files = new Map<string, string>();
   readonly #rules: WrittenRule[] = [];
@@ -81,13 +85,19 @@ class Writer {
   }
 
   write(): Written {
-    const rules = simplify(this.#meaning.rules);
-    this.#checkLists(rules);
+    const all = simplify(this.#meaning.rules);
+    this.#checkLists(all);
+    // Outcomes that differ may come to the same action.
+    const lowered = new Map(
+      all.flatMap((rule) => (rule.kind === "decide" ? [[rule.outcome, this.#lowering.lower(rule.outcome)]] : [])),
+    );
+    const rules = simplify(all, ({ outcome }) => meaningKey(lowered.get(outcome)));
     for (const rule of rules) {
       if (rule.kind === "modify") this.#push({ condition: rule.condition, label: rule.label }, { ...rule.modifiers });
-      else if (rule.kind === "decide") this.#decide(rule);
+      else if (rule.kind === "decide") this.#decide(rule, lowered.get(rule.outcome));
       else this.#longest(rule);
     }
+    this.#reportBootstrap();
     if (this.#groups.size === 0)
       throw new ImportError({ file: this.#meaning.file, line: 1 }, "it asks no server that can be asked here");
     const { settings, bootstrap, bogus } = this.#meaning;
@@ -119,6 +129,19 @@ class Writer {
     return { yaml, files: this.#files };
   }
 
+  #reportBootstrap(): void {
+    const { bootstrap, file } = this.#meaning;
+    const named = [...this.#asked.values()].find(({ servers }) =>
+      servers.some(({ url, addresses }) => addresses.length === 0 && hasName(url)),
+    );
+    if (named !== undefined && bootstrap.length === 0)
+      this.#findings.add(
+        "changed",
+        named.place ?? { file, line: 1 },
+        "names of servers are looked up by 223.5.5.5 and 119.29.29.29, not by the resolver of the host: see `bootstrap`",
+      );
+  }
+
   /** Names that no usable list holds any more must not make a rule match everything. */
   #checkLists(rules: readonly ModelRule[]): void {
     const uses = new Map<string, { readonly list: ListFile; readonly use: ListUse }>();
@@ -139,8 +162,7 @@ class Writer {
       if (!this.#source.check(list, use, this.#findings)) this.#unusable.add(listKey(list));
   }
 
-  #decide(rule: Extract<ModelRule, { kind: "decide" }>): void {
-    const lowered = this.#lowering.lower(rule.outcome);
+  #decide(rule: Extract<ModelRule, { kind: "decide" }>, lowered: Lowered = this.#lowering.lower(rule.outcome)): void {
     const { condition, place } = rule;
     if (lowered.closed !== null && condition.names === null && condition.clients === null)
       throw new ImportError(place, `${lowered.closed}. It stands for every name that no list holds, so nothing is written`);
@@ -185,7 +207,11 @@ class Writer {
       this.#networks([networks], "replaced", true).map((list): [string, unknown] => [list, one(addresses)]),
     );
     const chosen = replaced.length === 0 ? {} : { replace: Object.fromEntries(replaced) };
-    const name = this.#push({ condition, label }, { ...modifiers, ...chosen, ...yaml }, closed === null ? null : `Closed: ${closed}`);
+    const name = this.#push(
+      { condition, label },
+      { ...modifiers, ...chosen, ...yaml },
+      closed === null ? null : `Closed: ${closed}`,
+    );
     if (name === null) return;
     const example = this.#source.examples(condition.names ?? NO_NAMES, 1)[0];
     const what =
@@ -408,6 +434,7 @@ class Writer {
     const plain = `${wanted}${then}`;
     const name = freeName(taken.has(ownName(plain)) && ecs !== null ? `${plain}-ecs` : plain, taken);
     this.#groups.set(key, { name, yaml });
+    this.#asked.set(key, group);
     this.#findings.add("carried", group.place, `\`${group.name}\` is the group \`${name}\``);
     if (sideOfAll(group.servers) === "mixed")
       this.#findings.add(
@@ -478,7 +505,7 @@ class Writer {
     for (const host of this.#meaning.hosts) {
       const { name, wildcard, cname, others, opens, place } = host;
       const key = wildcard ? `*.${name}` : name;
-      records.set(key, recordOf(host));
+      records.set(key, writtenRecord(host));
       const note = cname === null && others === "nodata" && opens !== "all" ? "; types without a record are empty" : "";
       this.#findings.add("carried", place, `\`${key}\` is in \`hosts.records\`${note}`);
     }
@@ -556,6 +583,12 @@ class Writer {
   }
 }
 
+/** Whether the address of a server must be looked up. */
+function hasName(url: string): boolean {
+  const parsed = parseServer(url);
+  return url !== "system" && "value" in parsed && isIP(parsed.value.host) === 0;
+}
+
 /** A time that leaves a second group its turn within the deadline. */
 function boundedMs(ms: number): string {
   return `${Math.min(Math.max(ms, 10), 3500)}ms`;
@@ -585,36 +618,6 @@ const UNKNOWN_NAME = "no-list-knows-this-name.com";
 const MAX_EXPECTED = 60;
 /** Zones that are answered here unless a rule names them. */
 const SPECIAL = /(^|\.)(lan|local|localhost|home\.arpa|internal|test|invalid|onion|alt|(in-addr|ip6)\.arpa)$/;
-
-/** A record as `hosts.records` writes it. */
-function recordOf({ addresses, cname, others, closesFamily = false, opens = [] }: Host): unknown {
-  if (opens === "all") return { forward: true };
-  if (cname !== null) return { cname };
-  const missing = (["a", "aaaa"] as const).flatMap((key) => {
-    if (addresses.some((address) => address.includes(":") === (key === "aaaa"))) return [];
-    if (opens.includes(key)) return [[key, "forward"]];
-    return closesFamily && others === "forward" ? [[key, "nodata"]] : [];
-  });
-  if (missing.length === 0 && others === "nodata") return one(addresses);
-  return {
-    ...(addresses.length === 0 ? {} : { address: one(addresses) }),
-    ...(others === "forward" ? { others } : {}),
-    ...Object.fromEntries(missing),
-  };
-}
-
-/** `[::]` of other servers takes questions over IPv4 as well; here it is IPv6 alone. */
-function bothFamilies(listen: unknown): unknown {
-  const widened = (value: unknown) => {
-    if (!Array.isArray(value)) return value;
-    return [
-      ...new Set(
-        value.flatMap((each) => [each, ...(String(each).startsWith("[::]:") ? [`0.0.0.0:${String(each).slice(5)}`] : [])]),
-      ),
-    ];
-  };
-  return Object.fromEntries(Object.entries(listen ?? {}).map(([key, value]) => [key, widened(value)]));
-}
 
 function addressLists(outcome: Extract<ModelRule, { kind: "decide" }>["outcome"]): readonly ListFile[] {
   switch (outcome.kind) {
@@ -647,41 +650,6 @@ function usesUnusable({ names, except }: RuleCondition, unusable: ReadonlySet<st
   return [...(names?.lists ?? []), ...except.lists].some((list) => unusable.has(listKey(list)));
 }
 
-/** After its lists, else its patterns, types or clients. */
-function labelOf({ types, clients }: RuleCondition, domains: readonly string[]): string {
-  const lists = domains.filter((domain) => domain.startsWith("list:")).map((domain) => domain.slice("list:".length));
-  const parts = [
-    lists,
-    domains.map((domain) => domain.replace(/^!list:|^!/, "not-")),
-    clients ?? [],
-    types?.map((type) => typeName(type).toLowerCase()) ?? [],
-  ];
-  const first = parts.find((part) => part.length > 0);
-  return first === undefined ? "others" : first.slice(0, 3).join("-");
-}
-
-/** A name that groups, lists and rules may have. */
-function ownName(written: string): string {
-  const plain = written.replace(/[^\p{L}\p{N}._-]+/gu, "-").replace(/^[^\p{L}\p{N}]+|-+$/gu, "");
-  return plain.slice(0, 58).toWellFormed().replaceAll("\ufffd", "") || "unnamed";
-}
-
-function freeName(wanted: string, taken: ReadonlySet<unknown>): string {
-  const plain = ownName(wanted);
-  let name = plain;
-  for (let count = 2; taken.has(name); count++) name = `${plain}-${count}`;
-  return name;
-}
-
 function named(all: ReadonlyMap<string, { readonly name: string; readonly yaml: unknown }>): Readonly<Record<string, unknown>> {
   return Object.fromEntries([...all.values()].map(({ name, yaml }) => [name, yaml]));
-}
-
-function some(key: string, values: readonly unknown[]): Readonly<Record<string, unknown>> {
-  return values.length === 0 ? {} : { [key]: values };
-}
-
-function one(addresses: readonly string[]): readonly string[] | string {
-  const [only] = addresses;
-  return addresses.length === 1 && only !== undefined ? only : addresses;
 }

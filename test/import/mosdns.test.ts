@@ -177,7 +177,10 @@ describe("answers that are judged", () => {
   const CDN = '  - { tag: cdn, type: ip_set, args: { ips: ["198.51.100.0/24"] } }\n';
 
   test("addresses of a CDN give way to chosen ones if a list tells them and one group answers, else they pass as they come", async () => {
-    const outcome = await five("exec: $near\n{ matches: [qtype 1, resp_ip $cdn], exec: black_hole 192.0.2.9 }\nexec: accept", CDN);
+    const outcome = await five(
+      "exec: $near\n{ matches: [qtype 1, resp_ip $cdn], exec: black_hole 192.0.2.9 }\nexec: accept",
+      CDN,
+    );
     await expectDecisions(outcome, { "x.example": "near" });
     expect(outcome.text).toContain("replace: { list:replaced: 192.0.2.9 }");
     expect(outcome.told("changed")).toContain("14: addresses of this list give way to 192.0.2.9");

@@ -294,7 +294,8 @@ describe("smartdns", () => {
 
   test("a path may be quoted", async () => {
     const outcome = await runImport("smartdns.conf", {
-      "smartdns.conf": "server 223.5.5.5\nserver 8.8.8.8 -group far -e\ndomain-set -name s -file '/etc/smartdns/far.list'\nnameserver /domain-set:s/far\n",
+      "smartdns.conf":
+        "server 223.5.5.5\nserver 8.8.8.8 -group far -e\ndomain-set -name s -file '/etc/smartdns/far.list'\nnameserver /domain-set:s/far\n",
       "far.list": "search.example\n",
     });
     await expectDecisions(outcome, { "www.search.example": "far", "x.example": "default" });
@@ -443,7 +444,7 @@ describe("mihomo", () => {
 
   test("rules for fake addresses hold in their order", async () => {
     const outcome = await mihomo(
-      `${NAMESERVER}  listen: :1053\n  enhanced-mode: fake-ip\n  fake-ip-filter-mode: rule\n  fake-ip-filter: ['DOMAIN,a.corp.example,real-ip', 'DOMAIN-SUFFIX,corp.example,fake-ip', 'DOMAIN-KEYWORD,home,fake-ip', 'MATCH,real-ip']\n`,
+      `${NAMESERVER}  listen: :1053\n  enhanced-mode: fake-ip\n  fake-ip-filter-mode: rule\n  fake-ip-filter: ['DOMAIN,a.corp.example,real-ip', 'DOMAIN-SUFFIX,corp.example,fake-ip', 'domain-keyword,home,fake-ip', 'MATCH,real-ip']\n`,
     );
     await expectDecisions(outcome, {
       "a.corp.example": "nameserver",

@@ -195,13 +195,16 @@ class Reader {
     const rules: ModelRule[] = [];
     let real = NO_NAMES;
     for (const item of items) {
-      const [type = "", ...rest] = textOf(item).split(",");
-      const isFake = rest.at(-1)?.trim() !== "real-ip";
+      const [written = "", ...rest] = textOf(item)
+        .split(",")
+        .map((part) => part.trim());
+      const type = written.toUpperCase();
+      const isFake = rest.at(-1) !== "real-ip";
       if (type === "MATCH") {
         if (isFake) rules.push(decide({ ...ANYTHING, except: real }, outcome, item.place, "fake-ip"));
         return rules;
       }
-      const names = this.#ruleNames(type.trim(), rest[0]?.trim() ?? "", item.place);
+      const names = this.#ruleNames(type, rest[0] ?? "", item.place);
       if (names === null) throw new ImportError(item.place, `\`${textOf(item)}\` of \`fake-ip-filter\` is not followed`);
       if (isFake) rules.push(decide(forNames(names, real), outcome, item.place, "fake-ip"));
       else real = joinNames([real, names]);

@@ -49,6 +49,10 @@ export function sceneOf(texts: readonly string[], ownPort: number): Scene {
   const four = text.match(/\b\d{1,3}(\.\d{1,3}){3}\b(?!\/)/g) ?? [];
   const six = text.match(/\b[0-9a-f]{1,4}(:[0-9a-f]{0,4}){2,7}\b(?!\/)/gi) ?? [];
   const addresses = [...new Set([...four, ...six])].filter((each) => isIP(each) !== 0).slice(0, MAX_ADDRESSES);
+  // A program without a bootstrap server asks the resolver of the host.
+  const resolver = /^nameserver\s+(\S+)/m.exec(readFileSync("/etc/resolv.conf", "utf8"))?.[1];
+  // And Fenliu those of `bootstrap`.
+  addresses.push(...(resolver === undefined ? [] : [resolver]), "223.5.5.5", "119.29.29.29");
   const isHome = (each: string) => /^127\.|^::1$/.test(each);
   const named = [...hosts].map((host, index): [string, string] => [
     host,
@@ -57,7 +61,7 @@ export function sceneOf(texts: readonly string[], ownPort: number): Scene {
   return {
     hosts: Object.fromEntries(named),
     world: [
-      ...addresses.filter((each) => !isHome(each) && !/^(0|22[4-9]|2[3-5]\d)\./.test(each)),
+      ...new Set(addresses).values().filter((each) => !isHome(each) && !/^(0|22[4-9]|2[3-5]\d)\./.test(each)),
       ...named.map(([, address]) => address),
     ],
     home: [...new Set([...addresses.filter(isHome), "127.0.0.1"])],
