@@ -33,6 +33,7 @@ interface ReadList {
 
 export class ImportLists {
   readonly #read = new Map<string, ReadList>();
+  readonly #jointSets = new Map<string, DomainSet>();
 
   read(list: ListFile): ReadList {
     const key = listKey(list);
@@ -89,10 +90,25 @@ export class ImportLists {
   }
 
   holds({ patterns, lists }: Names, name: Name): boolean {
+    if (lists.some(({ joint }) => joint !== undefined)) return this.#jointSet({ patterns, lists }).match(name) !== null;
     return (
       lists.some((list) => this.read(list).domains?.match(name)) ||
       (patterns.length > 0 && patternSet(patterns).match(name) !== null)
     );
+  }
+
+  /** All sources of a list together with the patterns, so that exceptions of one hold for all. */
+  #jointSet({ patterns, lists }: Names): DomainSet {
+    const key = JSON.stringify([patterns, lists.map(listKey)]);
+    const known = this.#jointSets.get(key);
+    if (known !== undefined) return known;
+    const builder = new DomainSetBuilder(null);
+    addPatterns(builder, patterns);
+    for (const list of lists)
+      runSync(readDomains(this.read(list).bytes, list.category, { sink: builder.source(list.path), warnings: new WarningLog() }));
+    const set = builder.build();
+    this.#jointSets.set(key, set);
+    return set;
   }
 
   /** Whether the list has a name below that of the pattern. */
@@ -176,14 +192,18 @@ function patternSet(patterns: readonly string[]): DomainSet {
   const known = patternSets.get(patterns);
   if (known !== undefined) return known;
   const builder = new DomainSetBuilder(null);
+  addPatterns(builder, patterns);
+  const set = builder.build();
+  patternSets.set(patterns, set);
+  return set;
+}
+
+function addPatterns(builder: DomainSetBuilder, patterns: readonly string[]): void {
   for (const [index, text] of patterns.entries()) {
     const pattern = parsePattern(text);
     if (text.startsWith("*.")) builder.source("").name("below", spanOf(text.slice(2)), index + 1);
     else if (pattern.kind !== "bad") builder.pattern(pattern, index + 1);
   }
-  const set = builder.build();
-  patternSets.set(patterns, set);
-  return set;
 }
 
 /** A name that the pattern holds; null where none can be told. */

@@ -25,6 +25,8 @@ export interface ListFile {
   readonly place: Place;
   /** Whether the source reads it again when it changes. */
   readonly reloads: boolean;
+  /** The name of the list whose sources these files are together, so that exceptions of one hold for all. */
+  readonly joint?: string;
 }
 
 /** The union of patterns, as section `rules` writes them, and lists of domains. */

@@ -36,14 +36,26 @@ function isWithin(narrow: RuleCondition, wide: RuleCondition): boolean {
   const parts = (names: Names) => [...names.patterns, ...names.lists.map(listKey)];
   const holdsAll = (outer: Names, inner: Names) => parts(inner).every((each) => parts(outer).includes(each));
   const types = wide.types === null || narrow.types?.every((type) => wide.types?.includes(type) === true) === true;
-  const names = wide.names === null || (narrow.names !== null && holdsAll(wide.names, narrow.names));
+  const names = wide.names === null || (narrow.names !== null && !isJoint(wide.names) && holdsAll(wide.names, narrow.names));
   return types && names && (wide.clients === null || isSame("clients")) && holdsAll(narrow.except, wide.except);
+}
+
+/** Whether exceptions within its lists take out names of others. */
+function isJoint({ lists }: Names): boolean {
+  return lists.some(({ joint }) => joint !== undefined);
 }
 
 /** One condition for both, where they differ in their names alone. */
 function unionOf(one: RuleCondition, other: RuleCondition): RuleCondition | null {
   const rest = (condition: RuleCondition) => meaningKey({ ...condition, names: null });
-  if (one.names === null || other.names === null || rest(one) !== rest(other) || meaningKey(one.except) !== meaningKey(NO_NAMES))
+  if (
+    one.names === null ||
+    other.names === null ||
+    isJoint(one.names) ||
+    isJoint(other.names) ||
+    rest(one) !== rest(other) ||
+    meaningKey(one.except) !== meaningKey(NO_NAMES)
+  )
     return null;
   return { ...one, names: joinNames([one.names, other.names]) };
 }

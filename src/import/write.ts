@@ -23,7 +23,7 @@ import {
   type RuleCondition,
   type ServerGroup,
 } from "./model.ts";
-import { bothFamilies, freeName, labelOf, one, ownName, writtenRecord, some } from "./parts.ts";
+import { bothFamilies, freeName, labelOf, one, ownName, some, writtenRecord } from "./parts.ts";
 import { adguardLine, expandBelow, isBelow, joinBelow } from "./patterns.ts";
 import { sideOfAll } from "./servers.ts";
 import { simplify } from "./simplify.ts";
@@ -298,9 +298,15 @@ class Writer {
   }
 
   /** @param areExcepted whether they are to be left out: an exception has no exceptions. */
-  #patterns({ patterns: written, lists }: Names, label: string, areExcepted = false): readonly string[] {
+  #patterns({ patterns: written, lists: all }: Names, label: string, areExcepted = false): readonly string[] {
     const patterns = joinBelow(written);
-    const listed = lists.filter((list) => !this.#unusable.has(listKey(list))).map((list) => `list:${this.#list(list)}`);
+    const lists = all.filter((list) => !this.#unusable.has(listKey(list)));
+    const joint = lists.filter((list) => list.joint !== undefined);
+    if (joint.length > 0) {
+      const others = lists.filter((list) => list.joint === undefined);
+      return [`list:${this.#joint(joint, patterns)}`, ...others.map((list) => `list:${this.#list(list)}`)];
+    }
+    const listed = lists.map((list) => `list:${this.#list(list)}`);
     if (patterns.length > MAX_INLINE) {
       // No list has a word for names of one label.
       const [single, others] = [true, false].map((isSingle) => patterns.filter((each) => (each === SINGLE) === isSingle));
@@ -308,6 +314,23 @@ class Writer {
     }
     const isPlain = areExcepted || lists.length > 0;
     return [...expandBelow(patterns, isPlain), ...listed];
+  }
+
+  /** One list of several sources, and of patterns that their exceptions hold for. */
+  #joint(lists: readonly ListFile[], patterns: readonly string[]): string {
+    const key = meaningKey([lists.map(listKey), patterns]);
+    const known = this.#lists.get(key);
+    if (known !== undefined) return known.name;
+    const name = freeName(lists[0]?.joint ?? "", new Set([...this.#lists.values()].map((each) => each.name)));
+    const files = lists.map((list) => {
+      const source = this.#sourceOf(list);
+      this.#findings.add("carried", list.place, `${shownUrl(source)} is a source of the list \`${name}\`, read where it lies`);
+      return source;
+    });
+    const own = patterns.length === 0 ? [] : [this.#writeList(name, patterns, "domains")];
+    const refresh = lists.some(({ path }) => isUrl(path)) ? "24h" : "1h";
+    this.#lists.set(key, { name, yaml: { domains: [...own, ...files], refresh } });
+    return name;
   }
 
   #longest({ choices: all, ...rule }: Extract<ModelRule, { kind: "longest" }>): void {
@@ -449,7 +472,7 @@ class Writer {
     const key = listKey(list);
     const known = this.#lists.get(key);
     if (known !== undefined) return known.name;
-    const source = `${this.#pathOf(list.path)}${list.category === null ? "" : `#${list.category}`}`;
+    const source = this.#sourceOf(list);
     const name = freeName(list.tag.replace(/[._-](list|txt)$/g, ""), new Set([...this.#lists.values()].map((each) => each.name)));
     this.#lists.set(key, {
       name,
@@ -459,8 +482,9 @@ class Writer {
     return name;
   }
 
-  #pathOf(path: string): string {
-    return isUrl(path) ? path : this.#relative(path);
+  /** As section `lists` names it. */
+  #sourceOf({ path, category }: ListFile): string {
+    return `${isUrl(path) ? path : this.#relative(path)}${category === null ? "" : `#${category}`}`;
   }
 
   /** A list of its own, written beside the file. */
@@ -492,7 +516,7 @@ class Writer {
     if (only === undefined) return [`list:${this.#generated(inline, wanted, "addresses")}`];
     if (lists.length === 1 && inline.length === 0) return [`list:${this.#list(only)}`];
     // Several files are one list.
-    const files = lists.map((list) => `${this.#pathOf(list.path)}${list.category === null ? "" : `#${list.category}`}`);
+    const files = lists.map((list) => this.#sourceOf(list));
     const key = meaningKey([files, inline]);
     const name = this.#lists.get(key)?.name ?? freeName(wanted, new Set([...this.#lists.values()].map((each) => each.name)));
     const own = inline.length === 0 ? [] : [this.#writeList(name, inline, "addresses")];
@@ -546,7 +570,8 @@ class Writer {
     if (name === null || this.#isHost(text)) return null;
     const decided = this.#decided.find(
       ({ condition }) =>
-        condition.clients === null &&
+        // One that holds for all clients but some holds for that of an expectation.
+        condition.clients?.every((client) => client.startsWith("!")) !== false &&
         (condition.types === null || condition.types.includes(TYPE.A)) &&
         (condition.names === null || this.#source.holds(condition.names, name)) &&
         !this.#source.holds(condition.except, name),

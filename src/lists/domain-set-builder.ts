@@ -1,6 +1,7 @@
 import { boundedRegexp, MAX_WAYS } from "../lib/bounded-regexp.ts";
 import { runSync, type Sliced } from "../lib/cooperative.ts";
 import { DomainSet, type EntrySource, type TextPattern } from "./domain-set.ts";
+import type { NameTable } from "./name-table.ts";
 import { buildNameTable, NameCollector } from "./name-table-build.ts";
 import type { BadPattern, Pattern } from "./patterns.ts";
 import type { DomainSink } from "./types.ts";
@@ -17,6 +18,8 @@ export class DomainSetBuilder {
   readonly #list: string | null;
   readonly #names = new NameCollector();
   readonly #exceptions = new NameCollector();
+  readonly #important = new NameCollector();
+  readonly #importantExceptions = new NameCollector();
   readonly #sources: EntrySource[] = [];
   readonly #texts: TextPattern[] = [];
 
@@ -36,8 +39,14 @@ export class DomainSetBuilder {
   source(label: string): DomainSink {
     this.#sources.push({ label, firstEntry: this.#names.count });
     return {
-      name: (kind, name, line) => this.#names.addText(name, kind, line),
-      exception: (kind, name, line) => this.#exceptions.addText(name, kind, line),
+      name: (kind, name, line, important = false) => {
+        if (important) this.#important.addText(name, kind, line);
+        return this.#names.addText(name, kind, line);
+      },
+      exception: (kind, name, line, important = false) => {
+        if (important) this.#importantExceptions.addText(name, kind, line);
+        return this.#exceptions.addText(name, kind, line);
+      },
       text: (kind, text, line) => this.#addText({ kind, text, source: label, line }),
     };
   }
@@ -57,7 +66,9 @@ export class DomainSetBuilder {
       list: this.#list,
       sources: this.#sources,
       texts: this.#texts,
-      exceptions: this.#exceptions.count === 0 ? null : yield* buildNameTable(this.#exceptions.rows()),
+      exceptions: yield* tableOf(this.#exceptions),
+      important: yield* tableOf(this.#important),
+      importantExceptions: yield* tableOf(this.#importantExceptions),
       names: yield* buildNameTable(this.#names.rows()),
     });
   }
@@ -87,6 +98,11 @@ export class DomainSetBuilder {
     this.#texts.push({ ...entry, matches: (text) => regexp.test(text) });
     return null;
   }
+}
+
+/** null = without names. */
+function* tableOf(names: NameCollector): Sliced<NameTable | null> {
+  return names.count === 0 ? null : yield* buildNameTable(names.rows());
 }
 
 /** The set of a rule's patterns, or why one of them cannot be used. */

@@ -34,8 +34,11 @@ interface DomainSetParts {
   readonly names: NameTable;
   readonly sources: readonly EntrySource[];
   readonly texts: readonly TextPattern[];
-  /** Names that the set never holds, whatever its other entries say; null = none. */
+  /** Names that the set does not hold, whatever its other entries say; null = none. */
   readonly exceptions: NameTable | null;
+  /** Names that exceptions do not take out, unless these are important too; null = none. */
+  readonly important: NameTable | null;
+  readonly importantExceptions: NameTable | null;
 }
 
 /** An immutable set of domain names, made of patterns: names in a NameTable, and a few keywords and regular expressions. */
@@ -61,7 +64,7 @@ export class DomainSet {
     const { names, exceptions } = this.#parts;
     const entry = names.find(name);
     if (entry < 0 && !(texts && this.hasTexts)) return null;
-    if (exceptions !== null && exceptions.find(name) >= 0) return null;
+    if (exceptions !== null && exceptions.find(name) >= 0 && !this.#isKept(name)) return null;
     if (entry < 0) return this.#matchText(nameText(name));
     return { kind: names.kindOf(entry) === "full" ? "full" : "suffix", wireLength: names.wireLength(entry), entry };
   }
@@ -124,6 +127,14 @@ export class DomainSet {
       const name = table.nameOf(entry);
       yield table.kindOf(entry) === "below" ? (`\x01*${name}` as Name) : name;
     }
+  }
+
+  /** Whether an important entry holds the name that an exception takes out. */
+  #isKept(name: Name): boolean {
+    const { important, importantExceptions } = this.#parts;
+    return (
+      important !== null && important.find(name) >= 0 && !(importantExceptions !== null && importantExceptions.find(name) >= 0)
+    );
   }
 
   #matchText(text: string): Match | null {

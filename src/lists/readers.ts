@@ -5,8 +5,8 @@ import type { DomainSet } from "./domain-set.ts";
 import { DomainSetBuilder } from "./domain-set-builder.ts";
 import type { ListOptions } from "./options.ts";
 import { recognise } from "./recognise.ts";
-import { eachLine, type Span } from "./span.ts";
-import { lineReader, readAddressLine, TEXT_FORMATS } from "./text-formats.ts";
+import { eachLine, type Span, spanText } from "./span.ts";
+import { cancelledRule, lineReader, readAddressLine, TEXT_FORMATS } from "./text-formats.ts";
 import { type DomainSink, WarningLog } from "./types.ts";
 
 /** What one source gave. */
@@ -68,12 +68,30 @@ export function* readDomains(
   const named = TEXT_FORMATS.find((name) => name === code.toLowerCase());
   if (code !== "" && named === undefined)
     return `a text has no category ${code.toLowerCase()}; the formats are ${TEXT_FORMATS.join(", ")}`;
-  const readLine = lineReader(named ?? recognised.format, attributes);
+  const format = named ?? recognised.format;
+  const readLine = lineReader(format, attributes);
+  const cancelled = format === "adguard" ? yield* cancelledRules(recognised.text) : null;
   yield* eachLine(recognised.text, (line, lineNumber) => {
+    if (cancelled !== null && isCancelled(spanText(line), cancelled)) return;
     const reason = isTooLong(line) ? TOO_LONG : readLine(line, lineNumber, sink);
     if (reason !== null) warnings.add(lineNumber, reason);
   });
   return null;
+}
+
+/** The rules of a source that its lines with `$badfilter` switch off; null = there are none. */
+function* cancelledRules(text: Buffer): Sliced<ReadonlySet<string> | null> {
+  if (!text.includes("badfilter")) return null;
+  const rules = new Set<string>();
+  yield* eachLine(text, (line) => {
+    const rule = isTooLong(line) ? null : cancelledRule(spanText(line));
+    if (rule !== null) rules.add(rule);
+  });
+  return rules;
+}
+
+function isCancelled(text: string, rules: ReadonlySet<string>): boolean {
+  return rules.has(text) || cancelledRule(text) !== null;
 }
 
 /** A name has at most 253 characters; a line of dnsmasq may hold some. A line is read in one go, however long the reading takes. */

@@ -105,8 +105,8 @@ function dnsmasqAddress(line: string): string | null {
 
 const COSMETIC = /#@?#|#@?[?$%]+#|\$\$|\$@\$/;
 
-/** Modifiers that change nothing for DNS. `important` would beat exceptions in AdGuard; here an exception always holds. */
-const HARMLESS_MODIFIERS = new Set(["important", "all"]);
+/** Modifiers under which a rule is about names alone. */
+const NAME_MODIFIERS = new Set(["important", "all"]);
 
 /**
  * AdGuard's rules for DNS: `||name^` with everything below it, `||*.name^` only what is below, `|name^` and a bare name alone, `@@` an
@@ -121,7 +121,7 @@ const readAdguardLine: DomainLineReader = (line, lineNumber, sink) => {
   if (addressFromText(text.split(/\s/, 1)[0] ?? "") !== null) return readHostsLine(line, lineNumber, sink);
   const isException = text.startsWith("@@");
   const { pattern, modifiers } = splitModifiers(isException ? text.slice(2) : text);
-  const unknown = modifiers.find((modifier) => !HARMLESS_MODIFIERS.has(modifier));
+  const unknown = modifiers.find((modifier) => !NAME_MODIFIERS.has(modifier));
   if (unknown !== undefined) return "a rule with a modifier that is not known here";
   if (/^\/.+\/$/.test(pattern))
     return isException ? "an exception by regular expression" : sink.text("regexp", pattern.slice(1, -1), lineNumber);
@@ -130,11 +130,22 @@ const readAdguardLine: DomainLineReader = (line, lineNumber, sink) => {
   if (!/^\^?\|?$/.test(rest)) return "not a rule about a name";
   const bare = name.replace(/^\*\./, "");
   const kind = bare !== name ? "below" : start === "||" ? "suffix" : "full";
+  const isImportant = modifiers.includes("important");
   if (!bare.includes("*"))
-    return isException ? sink.exception(kind, spanOf(bare), lineNumber) : sink.name(kind, spanOf(bare), lineNumber);
+    return isException
+      ? sink.exception(kind, spanOf(bare), lineNumber, isImportant)
+      : sink.name(kind, spanOf(bare), lineNumber, isImportant);
   if (isException) return "an exception with a wildcard";
   return /^[\w.*-]+$/.test(name) ? sink.text("regexp", wildcardSource(start === "||", name), lineNumber) : "not a domain name";
 };
+
+/** The rule that this line switches off, as it is written without `$badfilter`; null = it is no such line. */
+export function cancelledRule(text: string): string | null {
+  const { pattern, modifiers } = splitModifiers(text);
+  if (!modifiers.includes("badfilter")) return null;
+  const rest = modifiers.filter((modifier) => modifier !== "badfilter");
+  return rest.length === 0 ? pattern : `${pattern}$${rest.join(",")}`;
+}
 
 function wildcardSource(anyDepth: boolean, name: string): string {
   const body = name.replaceAll(".", "\\.").replace(/\*+/g, ".*");

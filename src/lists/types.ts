@@ -3,9 +3,10 @@ import type { Span } from "./span.ts";
 
 /** Takes the entries of one source while its file is read. Every method returns why the entry cannot be used, or null. */
 export interface DomainSink {
-  name(kind: NameKind, name: Span, line: number): string | null;
-  /** A name that the set never holds, whatever its other entries say. */
-  exception(kind: NameKind, name: Span, line: number): string | null;
+  /** @param important whether exceptions do not take it out, unless they are important too. */
+  name(kind: NameKind, name: Span, line: number, important?: boolean): string | null;
+  /** A name that the set does not hold, whatever its other entries say, but for important ones. */
+  exception(kind: NameKind, name: Span, line: number, important?: boolean): string | null;
   text(kind: "keyword" | "regexp", text: string, line: number): string | null;
 }
 

@@ -139,6 +139,45 @@ describe("AdGuard Home", () => {
     );
   });
 
+  test("a client of a rule is told by its name, its address or what it is not, and never guessed", async () => {
+    const rules = [
+      "||tv.example^$client='living room'",
+      "||not.example^$client=~10.0.0.8",
+      "||gone.example^$client=nobody",
+      "||mac.example^$client=printer",
+    ];
+    const clients =
+      "clients: { persistent: [{ name: living room, ids: [10.0.0.7] }, { name: printer, ids: ['aa:bb:cc:dd:ee:ff'] }] }\n";
+    const outcome = await adguard(plain, `user_rules: ${JSON.stringify(rules)}\n${clients}`);
+    await expectDecisions(outcome, {
+      "tv.example": "upstream",
+      "tv.example @10.0.0.7": "addresses",
+      "not.example": "addresses",
+      "not.example @10.0.0.8": "upstream",
+      "gone.example": "upstream",
+      "mac.example": "upstream",
+    });
+    expect(outcome.told("changed")).toContain("`||gone.example^$client=nobody`: the modifier");
+    expect(outcome.text).toContain("aa:bb:cc:dd:ee:ff");
+  });
+
+  test("an exception of one filter holds for all filters and for the rules of the user", async () => {
+    const filters =
+      "filters:\n  - { enabled: true, name: one, url: one.txt, id: 1 }\n  - { enabled: true, name: two, url: two.txt, id: 2 }\nuser_rules: ['||mine.example^', '||hard.example^$important']\n";
+    const outcome = await adguard(plain, filters, {
+      "one.txt": "||ads.example^\n||always.example^$important\n||off.example^\n||off.example^$badfilter\n",
+      "two.txt": "@@||good.ads.example^\n@@||mine.example^\n@@||always.example^\n@@||hard.example^\n",
+    });
+    await expectDecisions(outcome, {
+      "www.ads.example": "addresses",
+      "good.ads.example": "upstream",
+      "mine.example": "upstream",
+      "always.example": "addresses",
+      "hard.example": "addresses",
+      "off.example": "upstream",
+    });
+  });
+
   test("rewrites come before blocking (22), an exact name beats a wildcard, `A` leaves A to the servers", async () => {
     const filtering =
       "filtering:\n  rewrites:\n    - { domain: nas.example, answer: 10.0.0.5 }\n    - { domain: '*.apps.example', answer: 10.0.0.6 }\n    - { domain: alias.example, answer: nas.example }\n    - { domain: four.example, answer: A }\n    - { domain: free.apps.example, answer: free.apps.example }\nuser_rules: ['||nas.example^']\n";

@@ -258,6 +258,21 @@ describe("an AdGuard list", () => {
     ]);
   });
 
+  test("an important rule beats exceptions that are not, and `$badfilter` switches its rule off", () => {
+    const other = read(
+      "||hard.test^$important\n@@||hard.test^\n||soft.test^$important\n@@||soft.test^$important\n||off.test^\n||off.test^$badfilter\n||kept.off.test^\n||tv.test^$client=tv\n||tv.test^$badfilter,client=tv\n",
+      "adguard",
+    );
+    expect(matches(other, "x.hard.test", "soft.test", "off.test", "kept.off.test", "tv.test")).toEqual([
+      "hard.test:1",
+      null,
+      null,
+      "kept.off.test:7",
+      null,
+    ]);
+    expect(other.warnings).toEqual([]);
+  });
+
   test("rules about pages or requests are skipped, each with a warning", () => {
     expect(reading.warnings.map(({ line, reason }) => `${line} ${reason}`)).toEqual([
       "8 a rule with a modifier that is not known here",

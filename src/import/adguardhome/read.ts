@@ -241,6 +241,13 @@ class Reader {
     });
   }
 
+  /** How a persistent client of this name is told; empty = there is none, or by its hardware address. */
+  #idsOf(name: string): readonly string[] {
+    const section = childOf(this.#tree, "clients");
+    const item = itemsOf(childOf(section, "persistent") ?? section).find((each) => textAt(each, "name") === name);
+    return textsOf(childOf(item ?? null, "ids")).map(({ text }) => text);
+  }
+
   #privatePtr(): readonly ModelRule[] {
     const item = childOf(this.#dns, "local_ptr_upstreams", "private_upstreams");
     const isUsed = textAt(this.#dns, "use_private_ptr_resolvers") !== "false";
@@ -301,9 +308,14 @@ class Reader {
       return { rules: [], hosts: [] };
     }
     const answer = this.#blockingAnswer(settings, place);
-    const lists = this.#lists("filters");
+    // An exception of one filter holds for all.
+    const lists = this.#lists("filters").map((list) => ({ ...list, joint: "blocklists" }));
     const allowed = this.#lists("whitelist_filters");
-    const user = readUserRules(textsOf(childOf(this.#tree, "user_rules")), answer, this.#findings);
+    const user = readUserRules(textsOf(childOf(this.#tree, "user_rules")), {
+      answer,
+      idsOf: (name) => this.#idsOf(name),
+      findings: this.#findings,
+    });
     const names = { patterns: user.blocked, lists };
     const except = { patterns: user.allowed, lists: allowed };
     const outcome: Outcome = answered(answer, place);

@@ -29,7 +29,15 @@ interface UserRules {
   readonly place: Place | null;
 }
 
-export function readUserRules(lines: readonly SourceLine[], answer: OwnAnswer, findings: Findings): UserRules {
+interface UserRulesOptions {
+  /** What is blocked gets. */
+  readonly answer: OwnAnswer;
+  /** The addresses and ids of a client that the source has by this name. */
+  readonly idsOf: (name: string) => readonly string[];
+  readonly findings: Findings;
+}
+
+export function readUserRules(lines: readonly SourceLine[], { answer, idsOf, findings }: UserRulesOptions): UserRules {
   const lists = { blocked: [] as string[], allowed: [] as string[], important: [] as string[] };
   const rules: ModelRule[] = [];
   const conditional: { readonly condition: RuleCondition; readonly place: Place }[] = [];
@@ -65,7 +73,7 @@ export function readUserRules(lines: readonly SourceLine[], answer: OwnAnswer, f
       leave("it is no rule about a name, or no pattern that can be used here");
       continue;
     }
-    const read = readModifiers(modifiers, patterns);
+    const read = readModifiers(modifiers, patterns, idsOf);
     if (read === null) leave(`the modifier \`$${modifiers.join(",")}\` has no equal`);
     else if (isAllowed && modifiers.some((modifier) => modifier !== "important")) leave("an exception under a condition");
     else if (isAllowed) lists.allowed.push(...patterns);
@@ -112,15 +120,22 @@ interface ReadModifiers {
 }
 
 /** null = one of them is not known. */
-function readModifiers(modifiers: readonly string[], patterns: readonly string[]): ReadModifiers | null {
+function readModifiers(
+  modifiers: readonly string[],
+  patterns: readonly string[],
+  idsOf: UserRulesOptions["idsOf"],
+): ReadModifiers | null {
   let condition = forNames({ patterns, lists: [] });
   let rewrite: string | null = null;
   for (const modifier of modifiers) {
     const [key = "", value = ""] = modifier.split(/=(.*)/s);
     const values = value.split("|");
     if (key === "important" || key === "all") continue;
-    if (key === "client" && values.every((each) => "value" in parseClient(each))) condition = { ...condition, clients: values };
-    else if (key === "dnstype") {
+    if (key === "client") {
+      const clients = values.map((each) => clientsOf(each, idsOf));
+      if (clients.includes(null)) return null;
+      condition = { ...condition, clients: clients.flatMap((each) => each ?? []) };
+    } else if (key === "dnstype") {
       const types = values.map((each) => typeNumber(each.toUpperCase())).filter((type) => type !== null);
       if (types.length < values.length) return null;
       condition = { ...condition, types };
@@ -132,6 +147,17 @@ function readModifiers(modifiers: readonly string[], patterns: readonly string[]
   const isConditional = condition.clients !== null || condition.types !== null || condition.except.patterns.length > 0;
   if (rewrite !== null && isConditional) return null;
   return { condition, isConditional, rewrite };
+}
+
+/** An address, a network, the name of a client, perhaps in quotes; `~` before it excepts it. null = it cannot be told. */
+function clientsOf(written: string, idsOf: UserRulesOptions["idsOf"]): readonly string[] | null {
+  const [, except = "", text = ""] = /^(~?)(.*)$/.exec(written) ?? [];
+  const name = text.replace(/^(["'])(.*)\1$/, "$2").replaceAll("\\", "");
+  const ids = idsOf(name);
+  const all = ids.length === 0 ? [name] : ids;
+  // A word that is no client of the source could be anybody's id here.
+  const isKnown = ids.length > 0 || "value" in parseNetwork(name);
+  return isKnown && all.every((id) => "value" in parseClient(id)) ? all.map((id) => (except === "" ? id : `!${id}`)) : null;
 }
 
 function rewritten(
