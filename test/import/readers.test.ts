@@ -158,7 +158,7 @@ describe("AdGuard Home", () => {
       "mac.example": "upstream",
     });
     expect(outcome.told("changed")).toContain("`||gone.example^$client=nobody`: the modifier");
-    expect(outcome.text).toContain("aa:bb:cc:dd:ee:ff");
+    expect(outcome.told("changed")).toContain("`||mac.example^$client=printer`: the modifier");
   });
 
   test("an exception of one filter holds for all filters and for the rules of the user", async () => {
