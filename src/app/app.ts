@@ -137,7 +137,7 @@ export class App implements Serving {
     this.#versions.use(this.#state);
     this.#listRefresher = await this.#openListRefresher(this.#state);
     this.#router = await this.#openRouter(config);
-    this.#names = await this.#openNames(config);
+    await this.#openNames(config);
     this.#administration = await openAdministration(this, { clock, log, report: this.#report });
   }
 
@@ -299,8 +299,7 @@ export class App implements Serving {
       await closeState(previous, next);
     }, previous.config.answers.deadlineMs);
     if (!keepsRouter || !isDeepStrictEqual(config.devices, previous.config.devices)) {
-      this.#names?.close();
-      this.#names = await this.#openNames(config);
+      await this.#openNames(config);
     }
     await opened(this.#records).change(config.log.queries);
     this.reloads.noteSuccess();
@@ -361,14 +360,18 @@ export class App implements Serving {
     return routeros === null ? null : await RouterLink.open(routeros, { clock, log, ca });
   }
 
-  #openNames({ devices: { leases, router }, routeros }: Config): Promise<DeviceNames> {
-    return DeviceNames.open({
+  async #openNames({ devices: { leases, router }, routeros }: Config): Promise<void> {
+    const names = await DeviceNames.open({
       clock: this.#dependencies.clock,
       leases,
       askRouter: router ? async () => (await this.#router?.devices()) ?? [] : null,
       routerAddresses: routeros === null ? [] : [new URL(routeros.url).hostname.replace(/^\[|\]$/g, "")],
       warn: this.#report,
     });
+    this.#names?.close();
+    this.#names = names;
+    names.onChange = () => this.#replies?.forgetClients();
+    names.onChange();
   }
 
   #openListRefresher({ config, shared }: ServerState): Promise<ListRefresher> {

@@ -47,6 +47,8 @@ export class RepeatedReplies implements ReplyPublisher {
   #lastClass = 0;
   #droppedBefore = 0;
   #state: ServerState | null = null;
+  /** Rules whose answers a router is told of, each time. */
+  #fedRules: ReadonlySet<string> = new Set();
 
   constructor(parts: PublishingParts) {
     this.#parts = parts;
@@ -56,6 +58,7 @@ export class RepeatedReplies implements ReplyPublisher {
   use(state: ServerState): void {
     if (this.#state !== null) this.#state.access.onChange = () => {};
     this.#state = state;
+    this.#fedRules = new Set(state.config.routeros?.addressLists.map(({ rule }) => rule));
     state.access.onChange = () => this.forgetClients();
     state.shared.cache.copies = this.table;
     this.#classes.clear();
@@ -63,7 +66,7 @@ export class RepeatedReplies implements ReplyPublisher {
     this.forgetClients();
   }
 
-  /** Clients are looked at anew: who may ask has changed, or how the log shows clients. */
+  /** Clients are looked at anew: who may ask has changed, or what is known of devices, or how the log shows clients. */
   forgetClients(): void {
     this.#clients.clear();
     this.table.forgetClients();
@@ -81,8 +84,6 @@ export class RepeatedReplies implements ReplyPublisher {
 
   offer(event: QueryEvent): void {
     const { state, client, parsed, admission, resolution } = event;
-    // What is known of a device changes from minute to minute, and a router is told of every answer.
-    if (knowsDevices(state) || client.clientId !== null || client.mac !== undefined) return;
     if (state !== this.#state || admission !== "admitted" || isRejection(parsed) || resolution === null) return;
     const clientClass = this.#clients.get(client.address) ?? this.#classify(state, client);
     if (clientClass === 0) return;
@@ -96,8 +97,12 @@ export class RepeatedReplies implements ReplyPublisher {
     const isEligible = address !== null && access.isUnlimited(client.address);
     const clientClass = isEligible ? this.#numberOf(resolver.decider.clientClass(client)) : 0;
     this.#clients.set(client.address, clientClass);
-    if (address !== null && clientClass > 0)
-      this.table.addClient(mapped(address), clientClass, clientShown(client.address, this.#parts.clients()));
+    if (address !== null && clientClass > 0) {
+      const shownAs = this.#parts.clients();
+      // A client of UDP has no id but the name of its device.
+      const clientId = shownAs === "none" ? "" : (client.clientId ?? "");
+      this.table.addClient(mapped(address), clientClass, { address: clientShown(client.address, shownAs), clientId });
+    }
     return clientClass;
   }
 
@@ -116,6 +121,8 @@ export class RepeatedReplies implements ReplyPublisher {
     const { resolver } = state;
     if (held == null || answer !== held.answer || rendered === null || route === null || decision.kind !== "forward") return null;
     if (!isPlain(resolution, answer) || query.class !== CLASS.IN || query.clientSubnet !== null) return null;
+    const { rule } = decision.context;
+    if (rule !== null && this.#fedRules.has(rule)) return null;
     if (BINDING_TYPES.has(query.type) && canBeEdited(answer)) return null;
     // Then the reply also follows from that for the other family.
     if (preferenceFor(resolver, { query, client, decision }) !== null) return null;
@@ -125,7 +132,7 @@ export class RepeatedReplies implements ReplyPublisher {
     const usableMs = undisturbedMs(held, shaping, resolver.prefetch);
     if (resolver.clock.now() - held.storedAtMs >= usableMs) return null;
     const { counters, writer } = this.#parts;
-    const counted = { rcode: RCODE.NOERROR, rule: decision.context.rule, route };
+    const counted = { rcode: RCODE.NOERROR, rule, route };
     return {
       name: query.name,
       type: query.type,
@@ -141,10 +148,6 @@ export class RepeatedReplies implements ReplyPublisher {
       },
     };
   }
-}
-
-function knowsDevices({ config: { devices, routeros } }: ServerState): boolean {
-  return routeros !== null || devices.router || devices.leases.length > 0;
 }
 
 interface AskedQuery {

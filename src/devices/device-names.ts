@@ -1,4 +1,5 @@
 import { readFile, stat } from "node:fs/promises";
+import { isDeepStrictEqual } from "node:util";
 import { canonicalAddress } from "../dns/address.ts";
 import type { Client } from "../lib/client.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
@@ -48,6 +49,8 @@ const MAX_FILE_BYTES = 4 * 1024 * 1024;
 const MAX_DEVICES = 20_000;
 
 export class DeviceNames {
+  /** Called when what is known has changed. */
+  onChange: () => void = () => {};
   readonly #parts: DeviceNamesParts;
   readonly #files = new Map<string, { readonly stamp: string; readonly devices: readonly KnownDevice[] }>();
   #byRouter: readonly KnownDevice[] = [];
@@ -157,7 +160,9 @@ export class DeviceNames {
       const name = before?.name ?? client.name ?? (mac === null ? null : (names.get(mac) ?? null));
       known.set(client.address, { address: client.address, name, mac, source: before?.source ?? client.source });
     }
+    if (isDeepStrictEqual(known, this.#known)) return;
     this.#known = known;
+    this.onChange();
   }
 
   #tellOfRouter(address: string): void {

@@ -87,12 +87,13 @@ export const CLIENT_PROBES = 8;
 export const CLIENT = {
   /** The class of the client, see `ROW.client`; 0 = the place is empty. */
   class: 0,
+  /** Bytes of what the log is told: the address in the low half, the client id in the high half. */
   textBytes: 1,
   address: 2,
-  /** What the log is told of the address. */
+  /** What the log is told of the address, then the client id. */
   text: 6,
-  maxTextBytes: 48,
-  words: 18,
+  maxTextBytes: 112,
+  words: 34,
 } as const;
 
 const INDEX_AT = HEADER.words * 4;

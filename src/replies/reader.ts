@@ -206,7 +206,10 @@ export class ReplyReader {
     const { header, rows, clients, clientBytes } = this.#memory;
     const ring = this.#ring;
     const { words } = ring;
-    const textBytes = clients[client + CLIENT.textBytes] ?? 0;
+    const textSizes = clients[client + CLIENT.textBytes] ?? 0;
+    const addressBytes = textSizes & 0xffff;
+    const clientIdBytes = textSizes >>> 16;
+    const textBytes = addressBytes + clientIdBytes;
     const length = (ENTRY.words + ((nameBytes + textBytes + wireBytes + 3) >> 2) + 1) & ~1;
     const to = ring.reserve(length);
     if (to < 0) {
@@ -222,8 +225,8 @@ export class ReplyReader {
     words[to + ENTRY.lagMs] = wallMsOf(id) - arrivedWallMs;
     words[to + ENTRY.durationUs] = Math.min(0xffff_ffff, Math.round(durationMs * 1000));
     for (let word = 0; word < ROW.logWords; word++) words[to + ENTRY.flags + word] = rows[at + ROW.log + word] ?? 0;
-    words[to + ENTRY.nameAndClientBytes] = nameBytes | (textBytes << 16);
-    words[to + ENTRY.clientIdBytesAndExtraWords] = 0;
+    words[to + ENTRY.nameAndClientBytes] = nameBytes | (addressBytes << 16);
+    words[to + ENTRY.clientIdBytesAndExtraWords] = clientIdBytes;
     words[to + ENTRY.replyBytes] = wireBytes;
     let position = (to + ENTRY.words) * 4;
     for (let index = 0; index < nameBytes - 1; index++) ring.bytes[position++] = this.#name[index] ?? 0;

@@ -146,9 +146,10 @@ export class ReplyTable {
   /**
    * Lets the reader answer this client.
    * @param address 16 bytes, IPv4 as IPv4-mapped.
-   * @param text for the log, of one byte a character.
+   * @param shown what the log is told, of one byte a character.
    */
-  addClient(address: Uint8Array, clientClass: number, text: string): void {
+  addClient(address: Uint8Array, clientClass: number, shown: { readonly address: string; readonly clientId: string }): void {
+    const text = shown.address + shown.clientId;
     if (text.length > CLIENT.maxTextBytes || this.#isHeldSince(this.#clientsRestIn)) return;
     const { clients, clientBytes } = this.#memory;
     const words = new Int32Array(Uint8Array.from(address).buffer);
@@ -157,7 +158,7 @@ export class ReplyTable {
       const at = place * CLIENT.words;
       if (clients[at + CLIENT.class] !== 0) continue;
       clients.set(words, at + CLIENT.address);
-      clients[at + CLIENT.textBytes] = text.length;
+      clients[at + CLIENT.textBytes] = shown.address.length | (shown.clientId.length << 16);
       clientBytes.set(Buffer.from(text, "latin1"), (at + CLIENT.text) * 4);
       Atomics.store(clients, at + CLIENT.class, clientClass);
       return;

@@ -141,7 +141,7 @@ describe.runIf(process.platform === "linux")("a thread that reads UDP in batches
     const wire = Buffer.concat([query, Uint8Array.of(1, 2, 3)]);
     wire[2] = 0x80;
     const mapped = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1);
-    table.addClient(mapped, 1, "127.0.0.1");
+    table.addClient(mapped, 1, { address: "127.0.0.1", clientId: "" });
     const times = { lifeSeconds: 60, storedAtMs: performance.now(), usableMs: 60_000 };
     const key = { name: "\x04page\x07example\0", type: 1, shape: 0, clientClass: 1 };
     table.publish({}, { ...key, ...times, wire, ttls: [], isNegative: false, log: null, tally: () => {} });

@@ -22,6 +22,19 @@ const FILES = [
   "bogus: [192.0.2.0/25]",
   "access: { clients: [192.168.1.0/24], rateLimit: { perSecond: 1, burst: 2, exempt: [192.168.1.3] } }\nlog: { queries: { clients: prefix } }",
   "cache: { prefetch: false, stale: false }",
+  "rules: [{ name: tv, clients: tv, answer: nodata }, { name: box, clients: 'aa:bb:cc:dd:ee:02', upstream: other }]",
+  "rules: [{ name: tv, clients: tv, log: false }]\nlog: { queries: { clients: none } }",
+];
+
+/** What a router tells of its devices. */
+const DEVICES = [
+  [],
+  [{ address: "192.168.1.2", mac: "AA:BB:CC:DD:EE:01", name: "tv" }],
+  [
+    { address: "192.168.1.3", mac: "AA:BB:CC:DD:EE:01", name: "TV" },
+    { address: "fd00::2", mac: "AA:BB:CC:DD:EE:01", name: "" },
+    { address: "192.168.1.2", mac: "AA:BB:CC:DD:EE:02", name: "" },
+  ],
 ];
 
 const CLIENTS = ["192.168.1.2", "192.168.1.3", "fd00::2", "fd00::3", "fe80::1%eth0", "203.0.113.5"];
@@ -89,7 +102,7 @@ const ask = fc.record({
 });
 
 const step = fc.oneof(
-  { weight: 12, arbitrary: ask },
+  { weight: 20, arbitrary: ask },
   {
     weight: 4,
     arbitrary: fc.record({
@@ -100,6 +113,7 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("flush" as const), question: fc.nat(3), subtree: fc.boolean() }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("reload" as const), file: fc.nat(FILES.length - 1) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("era" as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("devices" as const), set: fc.nat(DEVICES.length - 1) }) },
 );
 
 test("whatever is asked and whatever changes, a server that repeats replies says, logs, counts and asks what one that does not would", async () => {
@@ -126,6 +140,7 @@ test("whatever is asked and whatever changes, a server that repeats replies says
             if (each.kind === "era") era++;
             else if (each.kind === "wait") for (const world of worlds) await world.clock.advance(each.ms);
             else if (each.kind === "reload") for (const world of worlds) await world.reload(FILES[each.file] ?? "");
+            else if (each.kind === "devices") for (const world of worlds) await world.know(DEVICES[each.set] ?? []);
             else if (each.kind === "flush") {
               const name = questions[each.question]?.name ?? "";
               expect(repeating.flush(name, each.subtree)).toBe(plain.flush(name, each.subtree));

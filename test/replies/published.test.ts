@@ -13,6 +13,10 @@ const page = honest(
   "page.example 60 HTTPS 1 . alpn=h2",
 );
 
+/** Any file that is there. */
+const FILE = import.meta.filename;
+const ROUTER = `{ url: 'https://192.168.1.1', user: fenliu, passwordFile: '${FILE}', addressLists: [{ rule: fed, list: FED }] }`;
+
 interface Case {
   readonly name: string;
   readonly type?: string;
@@ -47,6 +51,10 @@ test.each<Case>([
   { name: "page.example", type: "MX", script: empty },
   { name: "page.example", type: "HTTPS", script: empty },
   { name: "page.example", yaml: "access: { rateLimit: { perSecond: 9, burst: 9, exempt: 192.168.1.0/24 } }" },
+  {
+    name: "page.example",
+    yaml: `devices: { leases: ['${FILE}'] }\nrules: [{ name: fed, domains: text.example, upstream: main }]\nrouteros: ${ROUTER}`,
+  },
 ])("what follows from one entry of the cache is repeated: $name $type $yaml", async (question) => {
   // The first comes from upstream, the second from the cache, and is published.
   expect(await timesRepeated(question)).toBe(3);
@@ -70,6 +78,25 @@ test.each<Case>([
     client: "203.0.113.9",
     yaml: "access: { clients: 203.0.113.0/24 }\nrules: [{ name: all, upstream: main, ecs: client }]",
   },
+  // A router is told of every answer.
+  { name: "page.example", yaml: `rules: [{ name: fed, domains: page.example, upstream: main }]\nrouteros: ${ROUTER}` },
 ])("everything else is answered each time: $name $type $yaml $client", async (question) => {
   expect(await timesRepeated(question)).toBe(0);
+});
+
+test("the name of a device counts from when it is known, for rules and for the log", async () => {
+  const yaml = "rules: [{ name: tv, clients: tv, domains: text.example, answer: nodata }]";
+  const world = await World.open({ repeats: true, yaml, script: page, cacheBytes: 1 << 20 });
+  onTestFinished(() => world.close());
+  const ask = async (name: string, type: string) => {
+    for (let time = 0; time < 3; time++) await world.ask(queryWire(name, type), "192.168.1.2");
+    return world.records().map(({ clientId, action }) => `${clientId} ${action}`);
+  };
+  expect(await ask("text.example", "TXT")).toEqual(Array(3).fill("null none"));
+  expect(world.repeated).toBe(1);
+  await world.know([{ address: "192.168.1.2", mac: "AA:BB:CC:DD:EE:01", name: "TV" }]);
+  expect(await ask("text.example", "TXT")).toEqual(Array(3).fill("tv block"));
+  expect(world.repeated).toBe(1);
+  expect(await ask("page.example", "A")).toEqual(Array(3).fill("tv none"));
+  expect(world.repeated).toBe(2);
 });

@@ -29,7 +29,7 @@ function bench() {
     reader.end();
     return found;
   };
-  table.addClient(CLIENT, 1, "7");
+  table.addClient(CLIENT, 1, { address: "7", clientId: "" });
   return {
     table,
     reader,
@@ -89,7 +89,7 @@ describe("a published reply", () => {
     table.withdraw(owner);
     expect(["a.example", "b.example", "c.example"].map(ask)).toEqual([null, null, 3]);
     table.clear();
-    table.addClient(CLIENT, 1, "7");
+    table.addClient(CLIENT, 1, { address: "7", clientId: "" });
     expect(ask("c.example")).toBeNull();
   });
 
@@ -134,10 +134,10 @@ describe("while the reader is at work on a batch", () => {
     table.publish({}, replyTo("a.example", 1));
     reader.begin();
     table.forgetClients();
-    table.addClient(CLIENT, 1, "7");
+    table.addClient(CLIENT, 1, { address: "7", clientId: "" });
     expect(look("a.example")).toBeNull();
     reader.end();
-    table.addClient(CLIENT, 1, "7");
+    table.addClient(CLIENT, 1, { address: "7", clientId: "" });
     expect(ask("a.example")).toBe(1);
   });
 });

@@ -2,6 +2,7 @@ import { parseConfig } from "../../src/config/load.ts";
 import type { Config } from "../../src/config/types.ts";
 import { QueryRecorder } from "../../src/control/recorder.ts";
 import type { RepeatedReplies } from "../../src/control/replies.ts";
+import { DeviceNames, type RouterDevice } from "../../src/devices/device-names.ts";
 import { addressFromText } from "../../src/dns/address.ts";
 import { nameFromText } from "../../src/dns/name.ts";
 import { typeName } from "../../src/dns/types.ts";
@@ -55,6 +56,8 @@ export class World {
   readonly #reader: ReplyReader | null;
   readonly #entries = new EntryReader(this.recorder.feed.texts);
   readonly #setup: WorldSetup;
+  #devices: readonly RouterDevice[] = [];
+  #names: DeviceNames | null = null;
   #state: ServerState;
 
   static async open(setup: WorldSetup): Promise<World> {
@@ -74,6 +77,9 @@ export class World {
   }
 
   async #begin(): Promise<void> {
+    const askRouter = async () => this.#devices;
+    this.#names = await DeviceNames.open({ clock: this.clock, leases: [], askRouter, routerAddresses: [], warn: () => {} });
+    this.#names.onChange = () => this.#replies?.forgetClients();
     const config = configOf(this.#setup.yaml);
     const opened = await openState(config, this.#dependencies, null);
     const groups = openGroups(config.upstreams.groups, {
@@ -107,6 +113,12 @@ export class World {
     if (next !== previous) await closeState(previous, next);
   }
 
+  /** The router tells of these devices from now on, and is asked. */
+  async know(devices: readonly RouterDevice[]): Promise<void> {
+    this.#devices = devices;
+    await this.clock.advance(60_000);
+  }
+
   flush(name: string, subtree: boolean): number {
     const wire = nameFromText(name);
     return wire === null ? 0 : this.#state.shared.cache.flush(wire, subtree);
@@ -120,7 +132,13 @@ export class World {
       await this.clock.advance(0);
       return repeated;
     }
-    const serving: Serving = { state: this.#state, recorder: this.recorder, waiting: this.#waiting, replies: this.#replies };
+    const serving: Serving = {
+      state: this.#state,
+      recorder: this.recorder,
+      waiting: this.#waiting,
+      names: this.#names,
+      replies: this.#replies,
+    };
     const client = { address, port: 5353, transport: "udp", http: null, method: null, clientId: null } as const;
     let ended = false;
     const reply = Promise.resolve(handlerFor(serving, log).answer(Uint8Array.from(message), client)).finally(() => {
@@ -177,6 +195,7 @@ export class World {
   }
 
   async close(): Promise<void> {
+    this.#names?.close();
     await this.#state.shared.groups.close();
     await closeState(this.#state, null);
   }
