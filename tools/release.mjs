@@ -41,15 +41,21 @@ try {
 
 /** What npm says of the packages that the archive holds, without what differs from run to run. */
 function billOfMaterials(seconds) {
-  const bill = JSON.parse(run("npm", ["sbom", "--omit=dev", "--sbom-format=cyclonedx", "--package-lock-only"], ROOT));
+  const bill = JSON.parse(run("npm", ["sbom", "--sbom-format=cyclonedx", "--package-lock-only"], ROOT));
   delete bill.serialNumber;
   bill.metadata.timestamp = new Date(Number(seconds) * 1000).toISOString();
-  const held = [`node-${platform}`, ...DASHBOARD];
-  bill.components = bill.components.filter(({ name, scope }) => scope !== "optional" || held.includes(name));
-  const refs = new Set([bill.metadata.component, ...bill.components].map((component) => component["bom-ref"]));
+  // By the lock, and not by `--omit`: that drops also what production and development both need.
+  const { packages } = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8"));
+  const held = new Set([bill.metadata.component["bom-ref"]]);
+  for (const [path, { version, dev, optional, devOptional }] of Object.entries(packages)) {
+    const name = path.slice(path.lastIndexOf("node_modules/") + "node_modules/".length);
+    const isInProduction = !(dev || optional || devOptional);
+    if (isInProduction || name === `node-${platform}` || DASHBOARD.includes(name)) held.add(`${name}@${version}`);
+  }
+  bill.components = bill.components.filter((component) => held.has(component["bom-ref"]));
   bill.dependencies = bill.dependencies
-    .filter(({ ref }) => refs.has(ref))
-    .map(({ ref, dependsOn }) => ({ ref, dependsOn: dependsOn.filter((each) => refs.has(each)) }));
+    .filter(({ ref }) => held.has(ref))
+    .map(({ ref, dependsOn }) => ({ ref, dependsOn: dependsOn.filter((each) => held.has(each)) }));
   return `${JSON.stringify(bill, null, 2)}\n`;
 }
 

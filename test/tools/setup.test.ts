@@ -9,7 +9,7 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const START = "--omit=dev --include=optional";
 const ALL = "--include=dev --include=optional";
 
-/** A checkout with an npm that writes down what it is told, and installs nothing. */
+/** A checkout with an npm that writes down what it is told, and installs an empty package of development where it is told to. */
 let tree: string;
 let log: string;
 
@@ -18,6 +18,7 @@ beforeEach(() => {
   log = join(tree, "log");
   mkdirSync(join(tree, "tools"));
   cpSync(join(ROOT, "tools/setup.mjs"), join(tree, "tools/setup.mjs"));
+  writeFileSync(join(tree, "package.json"), '{ "devDependencies": { "checker": "1.0.0" } }');
   writeFileSync(join(tree, "package-lock.json"), "{}");
   npm("");
 });
@@ -27,8 +28,10 @@ function npm(ending: string): void {
     join(tree, "npm.cjs"),
     `const { appendFileSync, mkdirSync } = require("node:fs");
 appendFileSync("log", process.argv.slice(2).join(" ") + "\\n");
+${ending}
 mkdirSync("node_modules", { recursive: true });
-${ending}`,
+if (process.argv.includes("--include=dev")) mkdirSync("node_modules/checker", { recursive: true });
+`,
   );
 }
 
@@ -58,6 +61,11 @@ describe("the set-up before a start", () => {
     writeFileSync(join(tree, "package-lock.json"), '{ "lockfileVersion": 3 }');
     expect(setUp()).toBe(ALL);
     expect(setUp("all")).toBe(null);
+  });
+
+  test("keeps those that somebody installed by hand", () => {
+    mkdirSync(join(tree, "node_modules/checker"), { recursive: true });
+    expect(setUp()).toBe(ALL);
   });
 
   test("installs again after an installation that failed", () => {
