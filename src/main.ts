@@ -15,7 +15,8 @@ const terminal: Terminal = {
     return process.stdout.columns || null;
   },
   directory,
-  configDirectories: [directory, process.cwd()],
+  // The last is where a service has its own.
+  configDirectories: [directory, process.cwd(), "/etc/fenliu"],
   untilStopped: () =>
     new Promise((resolve) => {
       // A signal to the process group comes twice, the second time from npm. Without a listener that one would end the process at once.

@@ -74,7 +74,7 @@ async function fullUsage(): Promise<string> {
 
 ${usages.join("")}
   fenliu COMMAND --help            more of one command
-  -c, --config FILE   the configuration; without it fenliu.yaml in this folder, else the defaults
+  -c, --config FILE   the configuration; without it fenliu.yaml in this folder or in /etc/fenliu, else the defaults
       --json          output for scripts
       --version       -h, --help
 `;
