@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -11,9 +12,19 @@ import { Scene } from "./scene.ts";
 /** What is tried in one run of h2load. */
 const REQUESTS = 20_000;
 
+/** Debian has the first two; the others are tried where somebody has put them on the path (.ci/run does so with Envoy). */
+const PROXIES = ["nginx", "caddy", "envoy", "traefik"] as const;
+type Proxy = (typeof PROXIES)[number];
+const isThere: Readonly<Record<Proxy, boolean>> = {
+  nginx: true,
+  caddy: true,
+  envoy: spawnSync("envoy", ["--version"]).status === 0,
+  traefik: spawnSync("traefik", ["version"]).status === 0,
+};
+
 const scene = new Scene();
 let fenliu: FenliuProcess;
-const ports = { nginx: 0, caddy: 0 };
+const ports: Record<Proxy, number> = { nginx: 0, caddy: 0, envoy: 0, traefik: 0 };
 
 beforeAll(async () => {
   const { cert, key } = await makeCertificate(scene.folder);
@@ -22,7 +33,7 @@ access: { clients: [127.0.0.1, 127.0.0.5] }
 hosts: { records: { nas.lan: 10.0.0.5 } }
 ${QUIET}`;
   fenliu = await scene.add(startFenliu(scene.folder, yaml));
-  for (const name of ["nginx", "caddy"] as const) ports[name] = await freePort();
+  for (const name of PROXIES) ports[name] = await freePort();
   await scene.add(startNginx(join(scene.folder, "nginx"), { http: nginxSite(cert, key), stream: "" }, ports.nginx));
   const caddyfile = join(scene.folder, "Caddyfile");
   writeFileSync(caddyfile, caddySite(cert, key));
@@ -30,6 +41,18 @@ ${QUIET}`;
   await scene.add(
     start("caddy", ["run", "--adapter", "caddyfile", "--config", caddyfile], () => acceptsTcp(ports.caddy), { env }),
   );
+  if (isThere.envoy) {
+    const file = join(scene.folder, "envoy.yaml");
+    writeFileSync(file, envoySite(cert, key));
+    const alone = ["--base-id", String(ports.envoy), "--concurrency", "1"];
+    await scene.add(start("envoy", ["-c", file, ...alone], () => acceptsTcp(ports.envoy)));
+  }
+  if (isThere.traefik) {
+    const file = join(scene.folder, "traefik.yaml");
+    writeFileSync(file, traefikSite(cert, key));
+    const entry = `--entryPoints.websecure.address=127.0.0.1:${ports.traefik}`;
+    await scene.add(start("traefik", [entry, `--providers.file.filename=${file}`], () => acceptsTcp(ports.traefik)));
+  }
 });
 
 afterAll(() => scene.close());
@@ -61,7 +84,26 @@ function caddySite(cert: string, key: string): string {
   return `{\n\tadmin off\n\tauto_https off\n}\n${site}`;
 }
 
-describe.each(["nginx", "caddy"] as const)("the shipped configuration of %s", (proxy) => {
+function envoySite(cert: string, key: string): string {
+  return shipped("envoy.yaml", [
+    ["address: 127.0.0.1, port_value: 9053", `address: 127.0.0.1, port_value: ${fenliu.ports.http}`],
+    ['address: "::", port_value: 443, ipv4_compat: true', `address: 127.0.0.1, port_value: ${ports.envoy}`],
+    ["/etc/envoy/fullchain.pem", cert],
+    ["/etc/envoy/privkey.pem", key],
+  ]);
+}
+
+/** The certificate that a resolver of the static configuration would get is given. */
+function traefikSite(cert: string, key: string): string {
+  const site = shipped("traefik.yaml", [
+    ["doh.example.com", "localhost"],
+    ["tls: { certResolver: letsencrypt }", "tls: {}"],
+    ["h2c://127.0.0.1:9053", `h2c://127.0.0.1:${fenliu.ports.http}`],
+  ]);
+  return `${site}\ntls:\n  certificates: [{ certFile: ${cert}, keyFile: ${key} }]\n`;
+}
+
+describe.each(PROXIES.filter((name) => isThere[name]))("the shipped configuration of %s", (proxy) => {
   const url = (path = "") =>
     `https://localhost:${ports[proxy]}/dns-query${path}?dns=${questionBytes("nas.lan").toString("base64url")}`;
   const status = async (from: string, path = ""): Promise<string> =>
