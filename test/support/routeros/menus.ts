@@ -57,6 +57,7 @@ const MANGLE: Menu = {
     action: "accept",
     "dst-address-list": null,
     "src-address-list": null,
+    "connection-mark": null,
     "new-connection-mark": null,
     "new-routing-mark": null,
     passthrough: "true",
@@ -143,7 +144,7 @@ export const MENUS: Readonly<Record<string, Menu>> = {
   "ipv6/dhcp-server/option": { fields: { name: "", code: "", value: "", comment: null } },
   "interface/list": { fields: { name: "", comment: null } },
   certificate: {
-    fields: { name: "", "common-name": "", trusted: "true" },
+    fields: { name: "", "common-name": "", "subject-alt-name": null, "days-valid": "365", trusted: "true" },
     readOnly: { fingerprint: "", skid: "", akid: "", "invalid-before": "", "invalid-after": "2036-01-01 00:00:00" },
   },
   "certificate/settings": {
@@ -162,6 +163,9 @@ export const MENUS: Readonly<Record<string, Menu>> = {
     readOnly: { name: "", "common-name": "", skid: "", fingerprint: "" },
     since: { [MENU]: 19 },
   },
+  user: { fields: { name: "", group: "", password: "", address: "", ...NOTE } },
+  "user/group": { fields: { name: "", policy: "", comment: null } },
+  "system/device-mode": { single: true, fields: {}, readOnly: { mode: "advanced" } },
   "system/clock": {
     single: true,
     fields: { "time-zone-name": "Asia/Shanghai" },

@@ -37,6 +37,8 @@ export class Router {
   readonly clock: Clock;
   /** What `:execute` has started: each script is run when `runJobs` is called. */
   readonly jobs: string[] = [];
+  /** What a certificate is once the router has signed it, as PEM. */
+  ownCertificate = "";
   /** How far the clock of the router is off. */
   clockErrorMs = 0;
   /** What `:resolve` does: an address, or a RouterError. */
@@ -137,6 +139,12 @@ export class Router {
     this.#pems.set(fingerprint, pem);
     const skid = keyIdsOf(certificate).subject ?? "";
     this.plant("certificate", { name, "common-name": certificate.subject, fingerprint, skid });
+  }
+
+  /** Signs certificates of the router's own: a certificate of the fixtures stands for each. */
+  sign(ids: readonly string[]): void {
+    const fingerprint = new X509Certificate(this.ownCertificate).fingerprint256.replaceAll(":", "").toLowerCase();
+    for (const id of ids) this.#find("certificate", id).values.set("fingerprint", fingerprint);
   }
 
   /** The trusted certificates, as PEM. */

@@ -16,9 +16,9 @@ export async function importScript(router: Router, script: string, lines = Numbe
   for (const run of parsed.slice(0, lines)) await run(new Map());
 }
 
-/** Runs a text of the script language, as `:execute` and the scheduler do. */
-export async function runScript(router: Router, text: string): Promise<void> {
-  await new Parser(router, text).whole()(new Map());
+/** Runs a text of the script language, as `:execute` and the scheduler do. @returns what the last command printed. */
+export async function runScript(router: Router, text: string): Promise<string> {
+  return printed(await new Parser(router, text).whole()(new Map()));
 }
 
 /** Three minutes later: what the scheduler holds and what `:execute` has started is run. */
@@ -32,7 +32,7 @@ type Value = string | boolean | readonly string[] | Code;
 type Code = (variables: Variables) => Promise<Value>;
 type Variables = Map<string, Value>;
 
-const VERBS = ["add", "set", "remove", "find", "get", "flush", "import", "run"];
+const VERBS = ["add", "set", "remove", "find", "get", "flush", "import", "run", "print", "sign"];
 
 /** Fields whose value is a list in scripts. */
 const LISTS = ["servers", "dynamic-servers", "dns-server", "dns", "builtin-trust-store", "dhcp-option"];
@@ -218,6 +218,7 @@ class Parser {
     else verb = this.#word();
     const menu = path.length === 0 ? outer : path.join("/");
     if (!VERBS.includes(verb)) this.#fail("a command");
+    if (menu === "" && verb === "import") return this.#importFile();
     if (menu === "ip/dns/cache" && verb === "flush") return async () => flush(this.#router);
     this.#checkMenu(menu);
     this.#menu = menu;
@@ -226,8 +227,31 @@ class Parser {
     return code;
   }
 
+  /** `/import` of a script. */
+  #importFile(): Code {
+    this.#need("file-name=");
+    const name = this.#value();
+    return async (variables) => {
+      const wanted = textOf(await name(variables));
+      const file = this.#router.rows("file").find((row) => row["name"] === wanted);
+      if (file === undefined) throw new RouterError("failure: file not found");
+      await importScript(this.#router, file["contents"] ?? "");
+      return "";
+    };
+  }
+
   #verb(menu: string, verb: string): Code {
     const router = this.#router;
+    if (verb === "print") {
+      this.#skipBlanks();
+      while (["detail", "stats"].some((word) => this.#take(word))) this.#skipBlanks();
+      const condition = this.#where(menu);
+      return async (variables) => {
+        const shown: string[] = [];
+        for (const row of router.rows(menu)) if (await condition(row, variables)) shown.push(detailOf(row));
+        return shown.join("\n");
+      };
+    }
     if (verb === "find") {
       const condition = this.#where(menu);
       return async (variables) => {
@@ -257,6 +281,7 @@ class Parser {
       if (verb === "set") router.set(menu, ids, values);
       else if (verb === "remove") router.remove(menu, ids);
       else if (verb === "import") importCertificate(router, values);
+      else if (verb === "sign") router.sign(ids);
       else for (const id of ids) await runScript(router, rowOf(router, menu, id)["source"] ?? "");
       return "";
     };
@@ -280,7 +305,7 @@ class Parser {
     this.#skipBlanks();
     this.#take("where ");
     const conditions: ((row: Row, variables: Variables) => Promise<boolean>)[] = [];
-    while (this.#skipBlanks() && this.#text[this.#at] !== "]") {
+    while (this.#skipBlanks() && !/[;\]}]/.test(this.#text[this.#at] ?? "")) {
       if (conditions.length > 0) this.#need("and ");
       const field = this.#word();
       this.#checkField(menu, field);
@@ -458,6 +483,13 @@ function idsOf(router: Router, menu: string, items: Value): readonly string[] {
 function flush(router: Router): string {
   router.flushCache();
   return "";
+}
+
+/** A record as `print detail` shows it. */
+function detailOf(row: Row): string {
+  return Object.entries(row)
+    .map(([field, value]) => `${field}="${value}"`)
+    .join(" ");
 }
 
 function importCertificate(router: Router, values: Readonly<Record<string, string>>): void {
