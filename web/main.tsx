@@ -6,6 +6,7 @@
  */
 
 import { render } from "preact";
+import { events } from "./api/events.ts";
 import { startNavigation } from "./navigation.ts";
 import { Shell } from "./shell.tsx";
 import { applyTheme } from "./theme.ts";
@@ -13,6 +14,7 @@ import { loadWords } from "./words/words.ts";
 
 applyTheme();
 startNavigation();
+events.start();
 await loadWords(null);
 const place = document.getElementById("page");
 if (place !== null) render(<Shell />, place);

@@ -6,7 +6,7 @@ const EVERY_MS = 5000;
 
 /** Rules that are passed over at the moment: seen everywhere, ended by a press. */
 export function Pauses() {
-  const { data, refresh } = useCall("listPauses", {}, { everyMs: EVERY_MS, keep: true });
+  const { data, refresh } = useCall("listPauses", {}, { everyMs: EVERY_MS, topics: ["config"], keep: true });
   const end = async (id: string) => {
     try {
       await call("endPause", { id });

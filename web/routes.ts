@@ -38,6 +38,8 @@ export interface ConfigRoute {
   readonly versions: readonly [string, string] | null;
   /** The line of the file to show, from 1. */
   readonly line: number | null;
+  /** The rule whose line is to be shown. */
+  readonly rule: string | null;
 }
 
 export const HOUSE_PARTS = ["upstreams", "lists", "hosts", "cache", "devices", "router"] as const;
@@ -65,7 +67,7 @@ export interface Filter {
 
 export const QUERIES: QueriesRoute = { page: "queries", filters: [], from: null, to: null, tail: false, open: null };
 export const ASK: AskRoute = { page: "ask", name: "", type: "A", client: "", a: "now", b: null };
-export const CONFIG: ConfigRoute = { page: "config", view: "file", versions: null, line: null };
+export const CONFIG: ConfigRoute = { page: "config", view: "file", versions: null, line: null, rule: null };
 
 /** @returns null if the address is none of the page's. */
 export function readRoute(url: URL): Route | null {
@@ -101,7 +103,8 @@ export function readRoute(url: URL): Route | null {
     case "config": {
       const [a = "", b = ""] = (third ?? "").split("..");
       const versions = a !== "" && b !== "" ? ([a, b] as const) : null;
-      return { page, view: second === "history" ? "history" : "file", versions, line: positive(query.get("line")) };
+      const view = second === "history" ? "history" : "file";
+      return { page, view, versions, line: positive(query.get("line")), rule: query.get("rule") };
     }
     default:
       return null;
@@ -132,8 +135,12 @@ export function urlOf(route: Route): string {
     case "house":
       return `/house/${route.part}`;
     case "config": {
-      const { view, versions, line } = route;
-      if (view === "file") return withQuery("/config", [["line", line]]);
+      const { view, versions, line, rule } = route;
+      if (view === "file")
+        return withQuery("/config", [
+          ["line", line],
+          ["rule", rule],
+        ]);
       return `/config/history${versions === null ? "" : `/${versions.map(encodeURIComponent).join("..")}`}`;
     }
     default:

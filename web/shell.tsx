@@ -1,6 +1,7 @@
 import type { ComponentType } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { heardAt, isGone, signInNeeded } from "./api/call.ts";
+import { CallError, call, heardAt, isGone, session, signInNeeded } from "./api/call.ts";
+import { useCall } from "./api/use-call.ts";
 import { useKeys } from "./keys.ts";
 import { go, goBack, route } from "./navigation.ts";
 import { HealthWord, useHealth } from "./pages/health.tsx";
@@ -187,6 +188,17 @@ function Gone() {
 }
 
 function Preferences() {
+  const { data: state, refresh } = useCall("getSession", {}, { keep: true });
+  const signOut = async () => {
+    try {
+      await call("signOut", {});
+    } catch (error) {
+      if (!(error instanceof CallError)) throw error;
+    }
+    refresh();
+    // What is shown now is asked for again, and refused.
+    session.value++;
+  };
   return (
     <div class="preferences">
       <select
@@ -211,6 +223,11 @@ function Preferences() {
           </option>
         ))}
       </select>
+      {state?.tokenNeeded === true && state.signedIn ? (
+        <button type="button" class="link" onClick={() => void signOut()}>
+          {words().signIn.out}
+        </button>
+      ) : null}
     </div>
   );
 }

@@ -15,6 +15,7 @@ import type {
   ConfigView,
   DeviceView,
   HostView,
+  ListLines,
   ListView,
   Readiness,
   RouterView,
@@ -36,8 +37,10 @@ export interface Control {
   whatIf(request: WhatIfRequest): Promise<WhatIf>;
   upstreams(): readonly UpstreamGroup[];
   lists(): Promise<readonly ListView[]>;
-  /** Downloads the list now. @throws ControlError `missing`, `failed`. */
-  refreshList(name: string): Promise<ListView>;
+  /** Lines of a source of a list around one of them. @throws ControlError `missing`, `failed`. */
+  listLines(name: string, source: string, around: number): Promise<ListLines>;
+  /** Downloads the list now. @param acceptsAnySize takes also a version that is held for its size. @throws ControlError `missing`, `failed`. */
+  refreshList(name: string, acceptsAnySize: boolean): Promise<ListView>;
   /** The cached answers for exactly this name. */
   cached(name: string): readonly CachedAnswer[];
   cacheStats(): CacheView;
@@ -85,6 +88,8 @@ export interface Control {
   /** @throws ControlError `missing`. */
   historyDiff(before: string, after: string): Promise<ConfigDiff>;
   readiness(): Readiness;
+  /** Calls the listener with the present state of each topic, then with each change. The listener must return at once. @returns what ends it. */
+  follow(listener: (change: StateChange) => void): () => void;
   health(): Health;
   /** What goes wrong again and again: the open first. @throws ControlError `unavailable` if the log cannot be read. */
   problems(request: ProblemsRequest): Promise<TroublePage>;
@@ -117,9 +122,10 @@ export interface QuerySource {
   /**
    * Calls the listener with the matching records from now on, some tenths of a second after their replies were sent. The listener must not throw and must
    * return at once.
+   * @param perSecond records that the listener gets at most; the others are counted as left out.
    * @returns a function that stops the calls.
    */
-  follow(filter: QueryFilter, listener: LiveListener): () => void;
+  follow(filter: QueryFilter, listener: LiveListener, perSecond?: number): () => void;
   summary(request: Omit<SummaryRequest, "sideOf">): Promise<Summary>;
   /** How many records fit, step by step. */
   volume(request: VolumeRequest): Promise<Volume>;
@@ -149,6 +155,14 @@ export class ParameterError extends ControlError {
     this.faults = faults;
   }
 }
+
+/** What pages show at once; besides `health` it only says that something is to be asked for again. */
+export type StateChange =
+  | { readonly topic: "health"; readonly data: Health }
+  /** The number is another one when a problem has changed. */
+  | { readonly topic: "problems"; readonly data: { readonly revision: number } }
+  /** Of configuration, lists, hosts and pauses. */
+  | { readonly topic: "config"; readonly data: { readonly version: string; readonly pauses: readonly Pause[] } };
 
 export interface ParameterFault {
   readonly parameter: string;

@@ -10,8 +10,9 @@ import { compileValidator, HttpProblem, problemOf, refuse, refuseBytes, SECURITY
 import { clientSetupRoutes, configurationRoutes, DOCS, docsRoutes, healthRoutes, updateRoutes } from "./routes/configuration.ts";
 import { decisionRoutes } from "./routes/decisions.ts";
 import { historyRoutes } from "./routes/edits.ts";
+import { streamRoutes } from "./routes/events.ts";
 import { problemRoutes } from "./routes/problems.ts";
-import { queryRoutes, streamRoutes } from "./routes/queries.ts";
+import { queryRoutes } from "./routes/queries.ts";
 import { stateRoutes } from "./routes/state.ts";
 import { newSession, SESSION_PATH, sessionRoutes } from "./session.ts";
 import type { AdminLimits, Api, ApiParts } from "./types.ts";

@@ -10,6 +10,8 @@ import { HttpProblem } from "./problem.ts";
 interface EventStreamParts {
   readonly clock: Clock;
   readonly heartbeatMs: number;
+  /** Whether scripts see the heartbeat; else it is a comment. */
+  readonly isSeen?: boolean;
   /** Live records that may wait for the reader. */
   readonly maxWaiting: number;
 }
@@ -28,6 +30,8 @@ export class EventStream extends Readable {
   /** Ids of the records from the store: the store may have a live record before the stream is told about it. */
   #missedIds: ReadonlySet<number> = new Set();
   #waiting: RecordText[] = [];
+  /** The newest text of each event that says how something stands: a slow reader skips those before. */
+  readonly #states = new Map<string, string>();
   #dropped = 0;
   #missedMore = false;
   #begun = false;
@@ -58,6 +62,13 @@ export class EventStream extends Readable {
     this.#send();
   }
 
+  /** Tells the reader how something stands now. */
+  state(event: string, data: unknown): void {
+    if (this.#isOver()) return;
+    this.#states.set(event, `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+    this.#send();
+  }
+
   /** Sends the missed records before all live records. */
   begin({ records, more }: MissedRecords): void {
     this.#missedIds = new Set(records.map(({ id }) => id));
@@ -85,6 +96,7 @@ export class EventStream extends Readable {
     this.#heartbeat.cancel();
     this.#missed = [];
     this.#waiting = [];
+    this.#states.clear();
     done(error);
   }
 
@@ -97,6 +109,10 @@ export class EventStream extends Readable {
   }
 
   #takeEvent(): string | null {
+    for (const [event, text] of this.#states) {
+      this.#states.delete(event);
+      return text;
+    }
     if (this.#missedMore) {
       this.#missedMore = false;
       return droppedEvent(null);
@@ -117,10 +133,10 @@ export class EventStream extends Readable {
   }
 
   #setHeartbeat(): Timer {
-    const { clock, heartbeatMs } = this.#parts;
+    const { clock, heartbeatMs, isSeen = false } = this.#parts;
     return clock.setTimer(() => {
-      // Readers ignore a comment. It keeps proxies from closing the connection, and shows us which readers are gone.
-      if (this.#wanted) this.#wanted = this.push(":\n\n");
+      // It keeps proxies from closing the connection, and shows us which readers are gone. Only an event shows a script that the server is there.
+      if (this.#wanted) this.#wanted = this.push(isSeen ? "event: alive\ndata: {}\n\n" : ":\n\n");
       this.#heartbeat = this.#setHeartbeat();
     }, heartbeatMs);
   }

@@ -231,12 +231,13 @@ export class App implements Serving {
 
   /**
    * Downloads a list now, or reads its files again.
+   * @param acceptsAnySize takes a list however much its size has changed.
    * @throws ServerStateError if a reload or the stop comes first; Error if there is no such list.
    */
-  async refreshList(name: string): Promise<readonly UpdateResult["outcome"][]> {
+  async refreshList(name: string, acceptsAnySize: boolean): Promise<readonly UpdateResult["outcome"][]> {
     const refresher = opened(this.#listRefresher);
     try {
-      return await refresher.refreshNow(name);
+      return await refresher.refreshNow(name, acceptsAnySize);
     } catch (error) {
       if (refresher === this.#listRefresher && this.#closed === null) throw error;
       throw new ServerStateError(["the configuration was changed meanwhile: try again"]);

@@ -4,7 +4,7 @@
  * Read `administration.ts` (opens the API), this file, `views.ts` (what the API shows, without secrets), `explain.ts` with `explain-live.ts` and
  * `explain-summary.ts`, `health.ts` (how everything is doing, and since when), `problems.ts` (what goes wrong, and what may mend it),
  * `edits.ts` with `edit-yaml.ts` and `config-secrets.ts` (edits of the file), `config-history.ts` (texts that served), `drafts.ts` (in a thread: `draft-thread.ts`), `what-if.ts`, `history.ts` with `version-files.ts` (past versions), `hosts.ts`,
- * `client-setup.ts`, `router.ts` (checks the router). Every query passes `recorder.ts` (counts and records it) and `records.ts` (writes the entry); `query-source.ts` reads the log.
+ * `client-setup.ts`, `router.ts` (checks the router), `state-watch.ts` (tells pages what has changed). Every query passes `recorder.ts` (counts and records it) and `records.ts` (writes the entry); `query-source.ts` reads the log.
  */
 
 import {
@@ -21,6 +21,7 @@ import {
   type ProblemWord,
   type QuerySource,
   type RouterScriptRequest,
+  type StateChange,
   type WhatIfRequest,
 } from "../admin/control.ts";
 import type { AppliedEdit, ConfigDiff, ConfigFile, EditPreview, HistoryEntry, Pause } from "../admin/schemas/edits.ts";
@@ -33,6 +34,7 @@ import type {
   ConfigView,
   DeviceView,
   HostView,
+  ListLines,
   ListView,
   Readiness,
   RouterView,
@@ -74,10 +76,12 @@ import { Explainer } from "./explain.ts";
 import { HealthWatch } from "./health.ts";
 import type { Versions } from "./history.ts";
 import { type HostsChange, hiddenHosts, hostPattern, hostRecord, withHost, withoutHost } from "./hosts.ts";
+import { linesOfList } from "./list-lines.ts";
 import { ProblemBook } from "./problems.ts";
 import { querySourceOf, withLog } from "./query-source.ts";
 import type { QueryRecorder } from "./recorder.ts";
 import { RouterWatch } from "./router.ts";
+import { StateWatch } from "./state-watch.ts";
 import {
   cachedAnswer,
   cacheView,
@@ -124,7 +128,7 @@ export interface Server {
   /** null while the server starts. */
   readonly names: DeviceNames | null;
   /** @throws ServerStateError if the configuration was changed meanwhile. */
-  refreshList(name: string): Promise<readonly UpdateResult["outcome"][]>;
+  refreshList(name: string, acceptsAnySize: boolean): Promise<readonly UpdateResult["outcome"][]>;
   heldFiles(list: string): HeldFiles | null;
 }
 
@@ -149,6 +153,7 @@ export class ServerControl implements Control {
   readonly #problems: ProblemBook;
   readonly #history: ConfigHistory;
   readonly #edits: ConfigEdits;
+  readonly #watched: StateWatch;
   /** The shown form of a configuration: parsing a large text takes long, and clients may ask often. */
   #shown: { readonly of: Config; readonly as: ConfigView["config"] } | null = null;
 
@@ -179,6 +184,7 @@ export class ServerControl implements Control {
         certificate: server.certificate(),
         log: this.queries.status(),
         router: server.feed?.status() ?? null,
+        drift: this.#routerWatch.read(),
         pauses: server.pauses,
       }),
       lists: () => this.#listReports(),
@@ -203,16 +209,24 @@ export class ServerControl implements Control {
           throw refusalOf(error, config);
         }),
     });
+    this.#watched = new StateWatch({
+      clock,
+      health: this.#health,
+      problemRevision: () => this.#problems.revision,
+      config: () => ({ version: this.#state.version, pauses: this.pauses() }),
+    });
     this.use(server.state);
   }
 
   /** Notes that this state serves from now on. */
   use(state: ServerState): void {
     this.#history.use(state);
+    this.#watched.look();
   }
 
   /** May be called again. */
   async close(): Promise<void> {
+    this.#watched.close();
     this.#routerWatch.close();
     this.#health.close();
     await this.#history.close();
@@ -262,11 +276,20 @@ export class ServerControl implements Control {
     return reportLists(config.lists, policy.lists.status(), listCacheOf(config), (list) => this.#server.heldFiles(list));
   }
 
-  async refreshList(name: string): Promise<ListView> {
+  async listLines(name: string, source: string, around: number): Promise<ListLines> {
+    const { config, policy } = this.#state;
+    const list = config.lists.find((each) => each.name === name);
+    const status = policy.lists.status().find((each) => each.name === name);
+    if (list === undefined || status === undefined) throw missingList(name);
+    return await linesOfList(list, status, { source, around, cache: listCacheOf(config) });
+  }
+
+  async refreshList(name: string, acceptsAnySize: boolean): Promise<ListView> {
     if (!this.#state.config.lists.some((list) => list.name === name)) throw missingList(name);
-    const outcomes = await this.#server.refreshList(name).catch((error: unknown) => {
+    const outcomes = await this.#server.refreshList(name, acceptsAnySize).catch((error: unknown) => {
       throw refusalOf(error, this.#state.config);
     });
+    await this.#health.lookAtLists();
     const faults = outcomes.flatMap((outcome) =>
       outcome.kind === "failed" || outcome.kind === "held"
         ? [`${outcome.kind}: ${shownText(outcome.reason, this.#state.config.access)}`]
@@ -367,6 +390,10 @@ export class ServerControl implements Control {
     const reason = this.#server.udpUnbatched();
     const udp = reason === null ? [] : [`UDP is answered a query at a time: ${reason}`];
     return { ready, problems: [...problems, ...certificate, ...udp] };
+  }
+
+  follow(listener: (change: StateChange) => void): () => void {
+    return this.#watched.follow(listener);
   }
 
   health(): Health {

@@ -13,6 +13,7 @@ import { checkExpectations } from "../rules/checks.ts";
 import type { RulePause } from "../server/pauses.ts";
 import type { Policy } from "../server/policy.ts";
 import type { GroupStatus } from "../upstreams/group.ts";
+import type { RouterDrift } from "./router.ts";
 import { listView, timeText } from "./views.ts";
 
 /** What health is judged by, at one moment. */
@@ -24,6 +25,8 @@ export interface Vitals {
   readonly log: LogStatus;
   /** The address lists of the router; null = none are fed. */
   readonly router: Pick<FeederStatus, "problem" | "queued"> | null;
+  /** The last check of the router; null = none was made. */
+  readonly drift: RouterDrift | null;
   readonly pauses: readonly RulePause[];
 }
 
@@ -50,13 +53,18 @@ interface Finding {
 const LOOK_MS = 2_000;
 
 /** How often lists are looked at, of which the disk is asked. */
-const LISTS_MS = 60_000;
+const LISTS_MS = 15_000;
 
 /** A server may be silent so long before anybody is told: a lost connection mends itself. */
 const SILENT_MS = 60_000;
 
 /** What was not well must be well so long before it is called so. */
 const WELL_MS = 30_000;
+
+/** The item of the router's own settings, beside that of its address lists. */
+const DRIFT = "settings";
+
+const DAY_MS = 86_400_000;
 
 /** A list is old when so many refreshes should have come since it was last known to be the newest. */
 const MISSED_REFRESHES = 3;
@@ -92,6 +100,12 @@ export class HealthWatch {
     return this.#health;
   }
 
+  /** Asks the disk of the lists now: somebody has just refreshed one. */
+  async lookAtLists(): Promise<void> {
+    await this.#readLists();
+    this.#look();
+  }
+
   /** Calls the listener with every change. @returns what ends it. */
   follow(listener: (health: Health) => void): () => void {
     this.#listeners.add(listener);
@@ -120,6 +134,7 @@ export class HealthWatch {
       ...certificateFindings(vitals.certificate, this.#parts.clock.wallMs()),
       ...this.#expectationFindings(vitals),
       ...routerFindings(vitals.router),
+      ...driftFindings(vitals.drift),
       logFinding(vitals.log),
       ...vitals.pauses.map(pauseFinding),
     ];
@@ -165,16 +180,21 @@ export class HealthWatch {
   }
 
   /** The disk is asked in the background; the next look shows what it says. */
-  #refreshLists({ config, policy }: Vitals, nowMs: number): void {
+  #refreshLists({ policy }: Vitals, nowMs: number): void {
     if (policy === this.#listsOf && nowMs < this.#listsDueMs) return;
     this.#listsOf = policy;
     this.#listsDueMs = nowMs + LISTS_MS;
-    void this.#parts.lists().then(
-      (reports) => {
-        this.#lists = reports.map((report) => listFinding(report, config, this.#parts.clock.wallMs()));
-      },
-      (error: unknown) => this.#parts.report("the lists could not be looked at", { reason: errorText(error) }),
-    );
+    void this.#readLists();
+  }
+
+  async #readLists(): Promise<void> {
+    const { lists, vitals, clock, report } = this.#parts;
+    try {
+      const reports = await lists();
+      this.#lists = reports.map((each) => listFinding(each, vitals().config, clock.wallMs()));
+    } catch (error) {
+      report("the lists could not be looked at", { reason: errorText(error) });
+    }
   }
 
   #expectationFindings({ config, policy }: Vitals): readonly Finding[] {
@@ -226,6 +246,7 @@ function listFinding(report: ListReport, { lists, access }: Config, nowWallMs: n
   const held = sources.find(({ downloadProblem }) => downloadProblem?.held === true)?.downloadProblem;
   if (held != null) return { ...finding, state: "care", said: say("health.listHeld", { list: name, reason: held.reason }) };
   if (reason !== null) return { ...finding, state: "care", said: say("health.listProblem", { list: name, reason }) };
+  const failing = failingDownload(report);
   const refreshMs = lists.find((list) => list.name === name)?.refreshMs ?? null;
   const checked = report.sources.flatMap(({ checkedWallMs }) => checkedWallMs ?? []);
   const oldest = Math.min(...checked);
@@ -233,7 +254,21 @@ function listFinding(report: ListReport, { lists, access }: Config, nowWallMs: n
     const values = { list: name, checked: timeText(oldest), refresh: formatDuration(refreshMs) };
     return { ...finding, state: "care", said: say("health.listOld", values) };
   }
+  if (failing !== null) {
+    const values = { list: name, size, reason: failing.reason };
+    // What was never downloaded is no list that somebody chose; a good copy may miss some tries.
+    if (failing.servedFrom !== "copy") return { ...finding, state: "care", said: say("health.listNeverDownloaded", values) };
+    const isLong = nowWallMs - failing.sinceWallMs > (refreshMs ?? DAY_MS);
+    return { ...finding, state: isLong ? "care" : "well", said: say("health.listNotRenewed", values) };
+  }
   return { ...finding, state: "well", said: say("health.listWell", { list: name, size }) };
+}
+
+/** The first source of a list that cannot be downloaded; held versions are another matter. */
+function failingDownload({ sources }: ListReport) {
+  for (const { downloadProblem, servedFrom } of sources)
+    if (downloadProblem !== null && !downloadProblem.held) return { ...downloadProblem, servedFrom };
+  return null;
 }
 
 function certificateFindings(certificate: CertificateStatus | null, nowWallMs: number): readonly Finding[] {
@@ -263,6 +298,16 @@ function routerFindings(router: Vitals["router"]): readonly Finding[] {
   const finding = { kind: "router", name: "" } as const;
   if (router.problem === null) return [{ ...finding, state: "well", said: say("health.routerTakes", {}) }];
   return [{ ...finding, state: "care", said: say("health.routerAway", { reason: router.problem }) }];
+}
+
+/** A router that cannot be looked at may be well: whoever cares for it should know. */
+function driftFindings(drift: RouterDrift | null): readonly Finding[] {
+  if (drift === null) return [];
+  const finding = { kind: "router", name: DRIFT } as const;
+  const { reason, findings, first, atWallMs } = drift;
+  if (reason !== null) return [{ ...finding, state: "unknown", said: say("health.routerUnchecked", { reason }) }];
+  if (first === null) return [{ ...finding, state: "well", said: say("health.routerWell", { checked: timeText(atWallMs) }) }];
+  return [{ ...finding, state: "care", said: say("health.routerDrifted", { found: findings, first }) }];
 }
 
 function pauseFinding({ id, rules, client, untilWallMs }: RulePause): Finding {

@@ -21,6 +21,7 @@ interface ProblemBookParts {
   readonly log: () => {
     problems(): Promise<readonly FoundProblem[]>;
     changeProblem(id: string, change: ProblemChange): Promise<boolean>;
+    readonly problemRevision: number;
     status(): { readonly state: string; readonly stored: number; readonly dropped: number };
   };
   /** The last configuration that replaced another one before this time; null = none did. */
@@ -35,9 +36,16 @@ export class ProblemBook {
   readonly #parts: ProblemBookParts;
   /** Until when standing problems are muted, in milliseconds since 1970. */
   readonly #muted = new Map<string, number>();
+  #changes = 0;
+  #finder: { readonly of: Config; readonly finder: FixFinder } | null = null;
 
   constructor(parts: ProblemBookParts) {
     this.#parts = parts;
+  }
+
+  /** Another number when a problem has changed; those that stand for health change with that. */
+  get revision(): number {
+    return this.#parts.log().problemRevision + this.#changes;
   }
 
   async list({ state, client, limit, cursor }: ProblemsRequest): Promise<TroublePage> {
@@ -62,6 +70,7 @@ export class ProblemBook {
   async change(id: string, { state, untilMs }: ProblemWord): Promise<Trouble> {
     const nowMs = this.#parts.clock.wallMs();
     const mutedUntilMs = untilMs ?? nowMs;
+    this.#changes++;
     if (this.#standing().some((each) => each.id === id)) {
       if (state === "muted") this.#muted.set(id, mutedUntilMs);
       else this.#muted.delete(id);
@@ -78,8 +87,15 @@ export class ProblemBook {
   async #all(): Promise<readonly Trouble[]> {
     const isRecording = this.#parts.log().status().state !== "off";
     const found = isRecording ? await this.#parts.log().problems() : [];
-    const fixes = new FixFinder(this.#parts.config());
+    const fixes = this.#fixes();
     return [...this.#standing(), ...found.map((problem) => this.#view(problem, fixes))];
+  }
+
+  /** One for each configuration: parsing a large text takes long, and pages ask often. */
+  #fixes(): FixFinder {
+    const config = this.#parts.config();
+    if (this.#finder?.of !== config) this.#finder = { of: config, finder: new FixFinder(config) };
+    return this.#finder.finder;
   }
 
   #view(problem: FoundProblem, fixes: FixFinder): Trouble {
@@ -102,7 +118,7 @@ export class ProblemBook {
 
   #standing(): readonly Trouble[] {
     const nowMs = this.#parts.clock.wallMs();
-    const fixes = new FixFinder(this.#parts.config());
+    const fixes = this.#fixes();
     return this.#parts.health().items.flatMap((item) => {
       if (item.problem === null || item.kind === "pause") return [];
       const untilMs = this.#muted.get(item.problem) ?? 0;
@@ -211,6 +227,7 @@ class FixFinder {
 
   ofStanding(kind: HealthItem["kind"], name: string): ProblemFix[] {
     if (kind === "list") return [fix("refresh", "refresh", say("fix.refresh", { list: name }))];
+    if (kind === "router") return [fix("router", "router", say("fix.router", {}))];
     return kind === "group" ? this.#fallback(name) : [];
   }
 

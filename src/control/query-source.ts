@@ -27,7 +27,7 @@ export function querySourceOf({ queryLog, recorder, policyOf, sideOf }: QuerySou
       return found === null ? null : withTrace(found, policyOf);
     },
     read: (filter, format, signal) => readExplained(queryLog().read(filter, format, signal)),
-    follow: (filter, listener) => recorder.feed.followers.add(filter, listener),
+    follow: (filter, listener, perSecond) => recorder.feed.followers.add(filter, listener, perSecond),
     summary: (request) => withLog(queryLog().summary({ ...request, sideOf: sideOf() })),
     volume: (request) => withLog(queryLog().volume(request)),
     // Queries are also lost where the feed has no room.

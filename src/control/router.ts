@@ -22,6 +22,16 @@ export interface RouterCheckParts {
   readonly clock: Clock;
 }
 
+/** How the router differs from what Fenliu needs. */
+export interface RouterDrift {
+  /** Why it could not be checked; null = it was. */
+  readonly reason: string | null;
+  readonly atWallMs: number;
+  readonly findings: number;
+  /** Where the first of them lies on the router. */
+  readonly first: string | null;
+}
+
 /** Soon after the start, when the upstreams have answered. */
 const FIRST_CHECK_MS = 60_000;
 
@@ -30,7 +40,7 @@ export class RouterWatch {
   readonly #parts: RouterCheckParts;
   #timer: Timer;
   #running: Promise<RouterCheck> | null = null;
-  #last: { readonly check: RouterCheck | null; readonly atWallMs: number } | null = null;
+  #last: { readonly check: RouterCheck | null; readonly reason: string | null; readonly atWallMs: number } | null = null;
 
   constructor(parts: RouterCheckParts) {
     this.#parts = parts;
@@ -43,6 +53,15 @@ export class RouterWatch {
       this.#running = null;
     });
     return this.#running;
+  }
+
+  /** What the last check came to; null = there is no router, or it was not checked yet. */
+  read(): RouterDrift | null {
+    if (this.#last === null || this.#parts.config().routeros === null) return null;
+    const { check, reason, atWallMs } = this.#last;
+    const [first] = check?.findings ?? [];
+    const shown = first === undefined ? null : `${first.menu} ${first.field}`.trim();
+    return { reason, atWallMs, findings: check?.findings.length ?? 0, first: shown };
   }
 
   /** null = there is no router, or it was not checked yet. */
@@ -67,12 +86,13 @@ export class RouterWatch {
 
   async #check(): Promise<RouterCheck> {
     const { clock } = this.#parts;
-    let check: RouterCheck | null = null;
     try {
-      check = await this.#examine();
+      const check = await this.#examine();
+      this.#last = { check, reason: null, atWallMs: clock.wallMs() };
       return check;
-    } finally {
-      this.#last = { check, atWallMs: clock.wallMs() };
+    } catch (error) {
+      this.#last = { check: null, reason: errorText(error), atWallMs: clock.wallMs() };
+      throw error;
     }
   }
 

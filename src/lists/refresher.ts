@@ -76,13 +76,14 @@ export class ListRefresher {
 
   /**
    * Downloads one list now, or reads its files again, after the current work. Also activates downloads of another process.
+   * @param acceptsAnySize takes a list however much its size has changed: a person has looked at it.
    * @throws Error if the configuration has no such list, and once closed.
    */
-  refreshNow(name: string): Promise<readonly UpdateResult["outcome"][]> {
+  refreshNow(name: string, acceptsAnySize = false): Promise<readonly UpdateResult["outcome"][]> {
     const list = this.#dependencies.lists.find((each) => each.name === name);
     if (list === undefined) return Promise.reject(new Error(`there is no list ${name}`));
     const schedule = this.#schedules.find((each) => each.list === list) ?? newSchedule(list);
-    const work = this.#work.then(() => this.#refresh(schedule));
+    const work = this.#work.then(() => this.#refresh(schedule, acceptsAnySize));
     this.#work = work.then(
       () => {},
       () => {},
@@ -137,9 +138,9 @@ export class ListRefresher {
     this.#setTimer();
   }
 
-  async #refresh(schedule: Schedule): Promise<readonly UpdateResult["outcome"][]> {
+  async #refresh(schedule: Schedule, acceptsAnySize = false): Promise<readonly UpdateResult["outcome"][]> {
     const { list } = schedule;
-    const options = { acceptsAnySize: false, signal: this.#closing.signal, progress: () => {} };
+    const options = { acceptsAnySize, signal: this.#closing.signal, progress: () => {} };
     const results = await updateList(list, this.#dependencies, options);
     for (const { url, outcome } of results) this.#report(list, url, outcome);
     // A quarantined list without `refresh` would otherwise never be tried again.

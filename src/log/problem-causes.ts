@@ -60,10 +60,11 @@ export function culprit(kind: Culprit["kind"], name: string): Culprit {
   return { kind, name, list: null, line: null };
 }
 
-/** Of the last attempt that we did not give up ourselves; null = it had an answer, or there was none. */
+/** Of the last attempt that we did not give up ourselves; null = there was none, or a server did answer: that says more than the silence of another one. */
 function failureOf(details: string | null): string | null {
   if (details === null) return null;
   const [, attempts] = JSON.parse(details) as Details;
+  if (attempts.some(({ rcode }) => rcode !== null)) return null;
   return attempts.findLast(({ failure }) => failure !== "aborted")?.failure ?? null;
 }
 

@@ -4,7 +4,7 @@ import { workerData } from "node:worker_threads";
 import { serveThread } from "../lib/worker.ts";
 import { type Fault, faultOf, quarantine, removeJournal, StoreError } from "./database.ts";
 import { EntryReader } from "./entries.ts";
-import { LiveFilters, NO_EVENTS } from "./followers.ts";
+import { type FollowerRequest, type LiveEvents, LiveFilters, NO_EVENTS } from "./followers.ts";
 import { ProblemTracker } from "./problems.ts";
 import { copySpan, countEntries, type EntrySpan, QueryRing, RingWalk, TextTable } from "./ring.ts";
 import { decodeRow, type Row, storedRowOf } from "./rows.ts";
@@ -72,7 +72,7 @@ function drain({ mode, toldFrom, followers }: DrainRequest): Drained {
   return {
     ...progress,
     told: written,
-    events: followers.length === 0 ? NO_EVENTS : filters.eventsFor(followers, recordsIn(spansOf(toldFrom, written))),
+    events: followers.length === 0 ? NO_EVENTS : liveEvents(followers, spansOf(toldFrom, written)),
     aside: aside.reduce((sum, span) => sum + countEntries(span), 0),
     problemRevision: problems?.tracker.revision ?? 0,
     fault,
@@ -152,6 +152,10 @@ function takeAll(written: readonly number[], progress: Progress): void {
 /** The entries of all rings between these positions. */
 function spansOf(from: readonly number[], to: readonly number[]): readonly EntrySpan[] {
   return rings.flatMap((ring, index) => ring.spans(from[index] ?? 0, to[index] ?? 0));
+}
+
+function liveEvents(followers: readonly FollowerRequest[], spans: readonly EntrySpan[]): LiveEvents {
+  return filters.eventsFor(followers, recordsIn(spans), performance.now());
 }
 
 function recordsIn(spans: readonly EntrySpan[]) {

@@ -295,11 +295,14 @@ function addRouter(to: PrometheusWriter, router: RouterMetrics | null): void {
 }
 
 function addRouterCheck(to: PrometheusWriter, router: RouterCheckMetrics | null): void {
-  if (router === null) return;
-  to.write("fenliu_router_check_up", Number(router.succeeded));
-  to.write("fenliu_router_check_timestamp_seconds", router.atWallMs / 1000);
-  const findings = router.findings.map(({ id, isFound }) => [{ finding: id }, Number(isFound)] as const);
-  if (router.succeeded) to.write("fenliu_router_finding", findings);
+  // Without a router, or before the first check, the metrics have no samples: 0 would say that something was looked at.
+  to.write("fenliu_router_check_up", router === null ? [] : Number(router.succeeded));
+  to.write("fenliu_router_check_timestamp_seconds", router === null ? [] : router.atWallMs / 1000);
+  const findings = router?.succeeded ? router.findings : [];
+  to.write(
+    "fenliu_router_finding",
+    findings.map(({ id, isFound }) => [{ finding: id }, Number(isFound)] as const),
+  );
 }
 
 function addProcess(to: PrometheusWriter, { process, reloads, build }: MetricsInput): void {

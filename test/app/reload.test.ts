@@ -258,12 +258,12 @@ describe("changes that come together", () => {
     writeFileSync(join(folder, "list.txt"), "page.example\n");
     const yaml = "lists: { some: { domains: [list.txt] } }";
     const site = await siteWith({ upstreams: { main: page }, folder, yaml });
-    const refreshing = site.app.refreshList("some");
+    const refreshing = site.app.refreshList("some", false);
     const reloading = site.reload(`${yaml}\nanswers: { https: nodata }`);
     writeFileSync(join(folder, "list.txt"), "page.example\nother.example\n");
     const [refreshed] = await Promise.allSettled([refreshing, reloading]);
     if (refreshed.status === "rejected") expect(refreshed.reason).toBeInstanceOf(ServerStateError);
-    await expect(site.app.refreshList("some")).resolves.toBeDefined();
+    await expect(site.app.refreshList("some", false)).resolves.toBeDefined();
   });
 
   test("a list whose file was emptied serves on and is shown as held, until a reload takes the empty file", async () => {
@@ -277,7 +277,7 @@ describe("changes that come together", () => {
     };
     expect(await heldOf()).toBeNull();
     writeFileSync(join(folder, "list.txt"), "# nothing is blocked any more\n");
-    await site.app.refreshList("some");
+    await site.app.refreshList("some", false);
     expect(await site.ask("page.example")).toMatchObject({ answers: [], ede: [15] });
     expect(await heldOf()).toMatchObject({ held: true, reason: expect.stringContaining("no usable entry") });
     await site.reload(`${yaml}\nanswers: { https: nodata }`);

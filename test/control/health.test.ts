@@ -30,6 +30,7 @@ async function watched({ yaml = "", lists = [] }: Setup = {}) {
     groups: [group([true, true])],
     certificate: null,
     router: null,
+    drift: null,
     log: { state: "off", fault: null, stored: 0, dropped: 0, waiting: 0, rows: 0, bytes: 0, oldestWallMs: null },
     pauses: [],
   };
@@ -94,7 +95,7 @@ describe("the health of a group", () => {
     expect(await statesAt(clock, watch, [0, 58_000, 62_000])).toEqual(["well", "well", "care"]);
     expect(watch.read()).toMatchObject({
       state: "care",
-      items: [{ said: { text: "1 of 2 servers of overseas are silent: tls://192.0.2.2." }, problem: "v1|group|overseas|" }, {}],
+      items: [{ said: { text: "Silent servers of overseas: 1 of 2 (tls://192.0.2.2)." }, problem: "v1|group|overseas|" }, {}],
     });
   });
 
@@ -155,7 +156,17 @@ describe("the health of a list", () => {
     ["care", "health.listOld", list({ checkedWallMs: NOW_MS - 3 * HOUR_MS - 1 })],
     ["well", "health.listWell", list({ checkedWallMs: NOW_MS - 3 * HOUR_MS + 60_000 })],
     ["care", "health.listHeld", list({ downloadProblem: { reason: "half as long", held: true, sinceWallMs: 0 } })],
-    ["well", "health.listWell", list({ downloadProblem: { reason: "503", held: false, sinceWallMs: 0 } })],
+    ["well", "health.listNotRenewed", list({ downloadProblem: { reason: "503", held: false, sinceWallMs: NOW_MS - 60_000 } })],
+    [
+      "care",
+      "health.listNotRenewed",
+      list({ downloadProblem: { reason: "503", held: false, sinceWallMs: NOW_MS - HOUR_MS - 1 } }),
+    ],
+    [
+      "care",
+      "health.listNeverDownloaded",
+      list({ servedFrom: "seed", downloadProblem: { reason: "503", held: false, sinceWallMs: NOW_MS } }),
+    ],
     ["care", "health.listProblem", list({ problem: "no such file" })],
     ["bad", "health.listEmpty", list({ problem: "not downloaded, and it has no seed" }, 0)],
   ] as const)("is %s: %s", async (state, code, report) => {
@@ -166,6 +177,17 @@ describe("the health of a list", () => {
 });
 
 describe("the health of the rest", () => {
+  test.each([
+    ["well", "health.routerWell", { reason: null, findings: 0, first: null }],
+    ["care", "health.routerDrifted", { reason: null, findings: 2, first: "ip/dns use-doh-server" }],
+    ["unknown", "health.routerUnchecked", { reason: "401", findings: 0, first: null }],
+  ] as const)("of the router's settings is %s: %s", async (state, code, drift) => {
+    const { vitals, watch } = await watched();
+    vitals.drift = { ...drift, atWallMs: 0 };
+    const problem = state === "care" ? "v1|router|settings|" : null;
+    expect(itemOf(watch.read(), "router")).toMatchObject({ name: "settings", state, said: { code }, problem });
+  });
+
   test.each([
     ["well", "health.certificateWell", 90, false, null],
     ["care", "health.certificateLate", 9, true, null],

@@ -68,6 +68,17 @@ describe("a problem", () => {
     ["fault", { action: "fault", source: "failure" }, "fenliu:"],
     ["upstream:timeout", DEAD, "group:overseas"],
     ["upstream:servfail", { source: "upstream", rcode: "SERVFAIL", route: "overseas", attempts: [] }, "group:overseas"],
+    [
+      "upstream:servfail",
+      {
+        ...DEAD,
+        attempts: [
+          { ...attempt, rcode: "SERVFAIL", failure: null },
+          { ...attempt, failure: "refused" },
+        ],
+      },
+      "group:overseas",
+    ],
     ["unproven", { action: "compare:unproven", rule: "others" }, "rule:others"],
     ["emptied", { action: "nxdomain:guarded", route: "overseas", answers: [] }, "group:overseas"],
     ["emptied", { answers: [], route: "overseas" }, "group:overseas"],

@@ -36,12 +36,14 @@ const routes: fc.Arbitrary<Route> = fc.oneof(
     view: fc.constant("file" as const),
     versions: fc.constant(null),
     line: fc.option(fc.integer({ min: 1, max: 9999 }), { nil: null }),
+    rule: fc.option(text, { nil: null }),
   }),
   fc.record({
     page: fc.constant("config" as const),
     view: fc.constant("history" as const),
     versions: fc.option(fc.tuple(version, version), { nil: null }),
     line: fc.constant(null),
+    rule: fc.constant(null),
   }),
 );
 

@@ -9,12 +9,15 @@ import type { AppliedEdit, ConfigDiff, ConfigFile, EditPreview, HistoryEntry, Pa
 import type { Health, ProblemFix, Trouble, TroublePage } from "../../src/admin/schemas/health.ts";
 import type { ValueOf } from "../../src/admin/schemas/named.ts";
 import type { CachedAnswer, Explained, queryPageSchema, queryRecordSchema } from "../../src/admin/schemas/record.ts";
+import type { RouterCheck } from "../../src/admin/schemas/router.ts";
 import type {
   CacheView,
   ConfigCheck,
   ConfigView,
   HostView,
   ListView,
+  listLinesSchema,
+  RouterView,
   Statistics,
   UpstreamGroup,
   VersionView,
@@ -49,6 +52,11 @@ export type {
   WhatIf,
 };
 
+interface SessionState {
+  readonly tokenNeeded: boolean;
+  readonly signedIn: boolean;
+}
+
 type None = Readonly<Record<never, never>>;
 interface Period {
   readonly from?: string;
@@ -75,9 +83,25 @@ export interface Calls {
     };
     output: Explained;
   };
+  explainUnder: {
+    input: {
+      readonly body: {
+        readonly name: string;
+        readonly type: string;
+        readonly client?: string;
+        readonly clientId?: string;
+        readonly under: { readonly version: string } | { readonly edit: ConfigEdit };
+      };
+    };
+    output: Explained;
+  };
   listUpstreams: { input: None; output: readonly UpstreamGroup[] };
   listLists: { input: None; output: readonly ListView[] };
-  refreshList: { input: { readonly name: string }; output: ListView };
+  getListLines: {
+    input: { readonly name: string; readonly source: string; readonly around: number };
+    output: ValueOf<typeof listLinesSchema>;
+  };
+  refreshList: { input: { readonly name: string; readonly accept?: boolean }; output: ListView };
   inspectCache: { input: { readonly name?: string }; output: { answers: readonly CachedAnswer[]; stats: CacheView } };
   flushCache: { input: { readonly name: string; readonly subtree?: boolean }; output: { flushed: number } };
   listHosts: { input: None; output: readonly HostView[] };
@@ -106,6 +130,10 @@ export interface Calls {
   listHistory: { input: None; output: readonly HistoryEntry[] };
   diffHistory: { input: { readonly before: string; readonly after: string }; output: ConfigDiff };
   restoreConfig: { input: { readonly version: string; readonly body: { readonly base: string } }; output: AppliedEdit };
+  checkRouter: { input: None; output: RouterCheck };
+  getRouter: { input: None; output: RouterView };
+  getSession: { input: None; output: SessionState };
+  signOut: { input: None; output: SessionState };
   listPauses: { input: None; output: readonly Pause[] };
   pauseRules: {
     input: { readonly body: { readonly rules?: readonly string[]; readonly client?: string; readonly minutes: number } };
@@ -132,8 +160,10 @@ export const CALLS: Readonly<Record<Operation, `${"GET" | "POST" | "PUT" | "DELE
   getVolume: "GET /api/v1/queries/volume",
   getQuery: "GET /api/v1/queries/{id}",
   explain: "GET /api/v1/explain",
+  explainUnder: "POST /api/v1/explain",
   listUpstreams: "GET /api/v1/upstreams",
   listLists: "GET /api/v1/lists",
+  getListLines: "GET /api/v1/lists/{name}/lines",
   refreshList: "POST /api/v1/lists/{name}/refresh",
   inspectCache: "GET /api/v1/cache",
   flushCache: "DELETE /api/v1/cache",
@@ -152,6 +182,10 @@ export const CALLS: Readonly<Record<Operation, `${"GET" | "POST" | "PUT" | "DELE
   listHistory: "GET /api/v1/history",
   diffHistory: "GET /api/v1/history/{before}/diff/{after}",
   restoreConfig: "POST /api/v1/history/{version}/restore",
+  checkRouter: "GET /api/v1/routeros/check",
+  getRouter: "GET /api/v1/router",
+  getSession: "GET /api/v1/session",
+  signOut: "DELETE /api/v1/session",
   listPauses: "GET /api/v1/pause",
   pauseRules: "POST /api/v1/pause",
   endPause: "DELETE /api/v1/pause/{id}",

@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { CallError, call, session } from "./call.ts";
 import type { Calls, Operation } from "./calls.ts";
+import { changed, isLive, type Topic } from "./events.ts";
 
 export interface Answered<T> {
   /** The last answer, also when a later call failed; null = none yet. */
@@ -14,18 +15,22 @@ export interface Answered<T> {
 interface Options {
   /** How often to ask again while the page is visible; null = once. */
   readonly everyMs?: number | null;
+  /** What it depends on: it is asked for again when the server tells of a change, and at intervals only while the server does not. */
+  readonly topics?: readonly Topic[];
   /** Whether what is shown for another input stays until the answer comes. */
   readonly keep?: boolean;
 }
 
 const FIRST_RETRY_MS = 1000;
 const LAST_RETRY_MS = 30_000;
+/** Of what the server tells: some of it changes by time alone. */
+const TOLD_MS = 60_000;
 
 /** Calls when the input changes, again at each interval, and after a failure at growing intervals. @param input null = do not call. */
 export function useCall<K extends Operation>(
   operation: K,
   input: Calls[K]["input"] | null,
-  { everyMs = null, keep = false }: Options = {},
+  { everyMs = null, topics = [], keep = false }: Options = {},
 ): Answered<Calls[K]["output"]> {
   const key = JSON.stringify(input);
   const [state, setState] = useState<{ key: string; data: Calls[K]["output"] | null; error: CallError | null }>({
@@ -36,6 +41,8 @@ export function useCall<K extends Operation>(
   const [round, setRound] = useState(0);
   const retryMs = useRef(FIRST_RETRY_MS);
   const signedIn = session.value;
+  const changes = topics.map((topic) => changed[topic].value).join();
+  const isTold = topics.length > 0 && isLive.value;
 
   useEffect(() => {
     if (input === null) return;
@@ -48,7 +55,7 @@ export function useCall<K extends Operation>(
       (data) => {
         retryMs.current = FIRST_RETRY_MS;
         setState({ key, data, error: null });
-        if (everyMs !== null) again(everyMs);
+        if (everyMs !== null) again(isTold ? Math.max(everyMs, TOLD_MS) : everyMs);
       },
       (error: unknown) => {
         if (abort.signal.aborted) return;
@@ -64,7 +71,7 @@ export function useCall<K extends Operation>(
       abort.abort();
       clearTimeout(timer);
     };
-  }, [operation, key, round, signedIn, everyMs]);
+  }, [operation, key, round, signedIn, everyMs, changes, isTold]);
 
   const isCurrent = state.key === key;
   return {

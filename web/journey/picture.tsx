@@ -1,7 +1,9 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import type { Attempt, TraceStep } from "../api/calls.ts";
+import { useCall } from "../api/use-call.ts";
 import { Text } from "../parts/text.tsx";
+import { Waiting } from "../parts/waiting.tsx";
 import { CONFIG, urlOf } from "../routes.ts";
 import { format, words } from "../words/words.ts";
 import { type Differences, type Journey, stepKey, timeAxis } from "./journey.ts";
@@ -9,90 +11,154 @@ import { type Differences, type Journey, stepKey, timeAxis } from "./journey.ts"
 interface PictureProps {
   readonly journey: Journey;
   /** Where it differs from the picture beside it. */
-  readonly differences?: Differences;
+  readonly differences?: Differences | undefined;
 }
 
-/** The way of one query as six stations, the same on phone and desktop. */
+/** The way of one query as stations in order, the same on phone and desktop. */
 export function Picture({ journey, differences }: PictureProps) {
-  const { provenance, client, clientId, listener, decision, edits, answer } = journey;
-  const mark = (differs: boolean | undefined) => (differences === undefined ? "" : differs ? "differs" : "same");
+  const stations = stationsOf(journey, differences);
   return (
     <ol class="journey">
-      <Station title={words().journey.who} state={mark(false)}>
-        <p>
-          <Text value={clientId === null ? client : `${clientId} · ${client}`} mono />
-          {listener === null ? null : <span class="soft"> · {listener}</span>}
-        </p>
-        <p class="soft small">
-          {provenance.kind === "recorded" ? format.value.moment(provenance.time) : words().journey.provenance[provenance.kind]}
-          {" · "}
-          {words().journey.version} <code>{provenance.version.slice(0, 8)}</code>
-        </p>
-      </Station>
-      <Rules journey={journey} differences={differences} />
-      <Station title={words().journey.routes} state={mark(differences?.routes)}>
-        <Routes journey={journey} />
-      </Station>
-      {edits.length === 0 && differences?.edits !== true ? null : (
-        <Station title={words().journey.edits} state={mark(differences?.edits)}>
-          <ul>
-            {edits.map((edit) => (
-              <li key={edit}>
-                <Text value={edit} mono />
-              </li>
-            ))}
-          </ul>
-        </Station>
-      )}
-      <Station title={words().journey.answer} state={mark(differences?.answer)} last>
-        {answer === null ? (
-          <p class={decision.answer === null ? "soft" : "mono"}>{decision.answer ?? words().journey.notAsked}</p>
-        ) : (
-          <>
-            <p>
-              <strong class={isTrouble(answer.rcode) ? "mono bad" : "mono"}>{answer.rcode ?? words().queries.silence}</strong>
-              <span class="soft">
-                {" · "}
-                {format.value.ms(answer.ms)}
-                {answer.bytes === null ? "" : ` · ${format.value.bytes(answer.bytes)}`}
-              </span>
-            </p>
-            {answer.rcode === "NOERROR" && answer.records.length === 0 ? <p>{words().journey.noRecords}</p> : null}
-            <ul>
-              {answer.records.map((record) => (
-                <li key={record}>
-                  <Text value={record} mono />
-                </li>
-              ))}
-              {answer.ede.map((text) => (
-                <li key={text} class="soft">
-                  EDE <Text value={text} />
-                </li>
-              ))}
-            </ul>
-          </>
-        )}
-      </Station>
+      {stations.map(({ key, title, differs, content }, index) => (
+        <li key={key} class={stationClass(differences === undefined ? "" : differs ? "differs" : "same", index, stations)}>
+          <StationTitle title={title} differs={differs} />
+          {content}
+        </li>
+      ))}
     </ol>
   );
 }
 
-interface StationProps {
-  readonly title: string;
-  readonly state: string;
-  readonly last?: boolean;
-  readonly children: ComponentChildren;
+interface ComparedProps {
+  readonly a: Journey;
+  readonly b: Journey;
+  readonly differences: Differences;
+  /** What the sides are called. */
+  readonly titles: readonly [a: string, b: string];
 }
 
-function Station({ title, state, last = false, children }: StationProps) {
+/** Two ways in one column, where there is no room for two: each station once, and those that differ as before and after. */
+export function ComparedPicture({ a, b, differences, titles }: ComparedProps) {
+  const before = stationsOf(a, differences);
+  const after = new Map(stationsOf(b, differences).map((station) => [station.key, station]));
   return (
-    <li class={`station ${state} ${last ? "last" : ""}`}>
-      <h3>
-        {state === "differs" ? <span class="care">≠ </span> : null}
-        {title}
-      </h3>
-      {children}
-    </li>
+    <ol class="journey">
+      {before.map(({ key, title, differs, content }, index) => (
+        <li key={key} class={stationClass(differs ? "differs" : "same", index, before)}>
+          <StationTitle title={title} differs={differs} />
+          {differs ? (
+            <>
+              <p class="side-title small">{titles[0]}</p>
+              {content}
+              <p class="side-title small">→ {titles[1]}</p>
+              {after.get(key)?.content}
+            </>
+          ) : (
+            content
+          )}
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+interface StationView {
+  readonly key: string;
+  readonly title: string;
+  readonly differs: boolean;
+  readonly content: ComponentChildren;
+}
+
+function stationClass(state: string, index: number, stations: readonly StationView[]): string {
+  return `station ${state} ${index === stations.length - 1 ? "last" : ""}`;
+}
+
+function StationTitle({ title, differs }: { readonly title: string; readonly differs: boolean }) {
+  return (
+    <h3>
+      {differs ? <span class="care">≠ </span> : null}
+      {title}
+    </h3>
+  );
+}
+
+/** Both sides of a comparison have the same stations. */
+function stationsOf(journey: Journey, differences: Differences | undefined): readonly StationView[] {
+  const { edits } = journey;
+  const say = words().journey;
+  const hasEdits = edits.length > 0 || differences?.edits === true;
+  return [
+    { key: "who", title: say.who, differs: false, content: <Who journey={journey} /> },
+    {
+      key: "rules",
+      title: say.rules,
+      differs: differences !== undefined && (differences.decision || differences.steps.size > 0),
+      content: <Rules journey={journey} differences={differences} />,
+    },
+    { key: "routes", title: say.routes, differs: differences?.routes === true, content: <Routes journey={journey} /> },
+    ...(hasEdits
+      ? [{ key: "edits", title: say.edits, differs: differences?.edits === true, content: <Edits edits={edits} /> }]
+      : []),
+    { key: "answer", title: say.answer, differs: differences?.answer === true, content: <Answer journey={journey} /> },
+  ];
+}
+
+function Who({ journey: { provenance, client, clientId, listener } }: { readonly journey: Journey }) {
+  return (
+    <>
+      <p>
+        <Text value={clientId === null ? client : `${clientId} · ${client}`} mono />
+        {listener === null ? null : <span class="soft"> · {listener}</span>}
+      </p>
+      <p class="soft small">
+        {provenance.kind === "recorded" ? format.value.moment(provenance.time) : words().journey.provenance[provenance.kind]}
+        {" · "}
+        {words().journey.version} <code>{provenance.version.slice(0, 8)}</code>
+      </p>
+    </>
+  );
+}
+
+function Edits({ edits }: Pick<Journey, "edits">) {
+  if (edits.length === 0) return <p class="soft">{words().parts.nothing}</p>;
+  return (
+    <ul>
+      {edits.map((edit) => (
+        <li key={edit}>
+          <Text value={edit} mono />
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function Answer({ journey: { answer, decision } }: { readonly journey: Journey }) {
+  if (answer === null)
+    return <p class={decision.answer === null ? "soft" : "mono"}>{decision.answer ?? words().journey.notAsked}</p>;
+  return (
+    <>
+      <p>
+        <strong class={isTrouble(answer.rcode) ? "mono bad" : "mono"}>{answer.rcode ?? words().queries.silence}</strong>
+        <span class="soft">
+          {" · "}
+          {format.value.ms(answer.ms)}
+          {answer.bytes === null ? "" : ` · ${format.value.bytes(answer.bytes)}`}
+        </span>
+      </p>
+      {answer.rcode === "NOERROR" && answer.records.length === 0 ? <p>{words().journey.noRecords}</p> : null}
+      <ul>
+        {answer.records.map((record) => (
+          <li key={record}>
+            <Text value={record} mono />
+          </li>
+        ))}
+        {answer.ede.map((text) => (
+          <li key={text} class="soft">
+            EDE <Text value={text} />
+          </li>
+        ))}
+      </ul>
+    </>
   );
 }
 
@@ -104,12 +170,10 @@ function isMiss(step: TraceStep): boolean {
 function Rules({ journey, differences }: { readonly journey: Journey; readonly differences: Differences | undefined }) {
   const [all, setAll] = useState(false);
   const { steps, decision, action } = journey;
-  const differsAny = differences !== undefined && (differences.decision || differences.steps.size > 0);
-  const state = differences === undefined ? "" : differsAny ? "differs" : "same";
   const shown = (steps ?? []).filter((step) => all || !isMiss(step) || differences?.steps.has(stepKey(step)));
   const folded = (steps ?? []).length - shown.length;
   return (
-    <Station title={words().journey.rules} state={state}>
+    <>
       {steps === null ? <p class="soft">{words().journey.rulesGone}</p> : null}
       <ul class="steps">
         {shown.map((step) => (
@@ -136,7 +200,7 @@ function Rules({ journey, differences }: { readonly journey: Journey; readonly d
           <code>{action}</code>
         </p>
       )}
-    </Station>
+    </>
   );
 }
 
@@ -148,7 +212,7 @@ function Step({ step, journey }: { readonly step: TraceStep; readonly journey: J
       return (
         <>
           {decides ? <span aria-hidden="true">▶ </span> : null}
-          <a href={urlOf(CONFIG)} class={decides ? "strong" : ""}>
+          <a href={urlOf({ ...CONFIG, rule: step.rule })} class={decides ? "strong" : ""}>
             <Text value={step.rule} />
           </a>{" "}
           <span class={decides ? "" : "soft"}>{say.outcomes[step.outcome]}</span>
@@ -222,18 +286,44 @@ function Match({ match: { list, source, line, pattern } }: { readonly match: Mat
             {source === "" ? words().journey.ownPattern : words().journey.lineOf(line, source)}
           </a>
         ) : (
-          <>
-            {list} · {words().journey.lineOf(line, source)}
-          </>
+          <Neighbours list={list} source={source} line={line} />
         )}
       </span>
     </div>
   );
 }
 
+/** Where a list has the match; a press shows the lines around it. */
+function Neighbours({ list, source, line }: { readonly list: string; readonly source: string; readonly line: number }) {
+  const [isOpen, setOpen] = useState(false);
+  return (
+    <>
+      <button type="button" class="link" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
+        {list} · {words().journey.lineOf(line, source)}
+      </button>
+      {isOpen ? <ListLines list={list} source={source} around={line} /> : null}
+    </>
+  );
+}
+
+function ListLines({ list, source, around }: { readonly list: string; readonly source: string; readonly around: number }) {
+  const { data, error } = useCall("getListLines", { name: list, source, around });
+  if (data === null) return <Waiting error={error} />;
+  return (
+    <ol class="list-lines mono">
+      {data.lines.map(({ number, text }) => (
+        <li key={number} class={number === around ? "strong" : ""} {...(number === around ? { "aria-current": "true" } : {})}>
+          <span aria-hidden="true">{number}</span> <Text value={text} max={120} />
+        </li>
+      ))}
+    </ol>
+  );
+}
+
 function Routes({ journey }: { readonly journey: Journey }) {
   const { attempts, usedServer, cached, source, decision, answer } = journey;
   const say = words();
+  const usualMs = useUsualMs(attempts.length === 0 && answer === null ? (decision.far ?? decision.route) : null);
   if (attempts.length > 0) return <Attempts attempts={attempts} usedServer={usedServer} />;
   if (source === "cache" || source === "stale" || (answer === null && cached !== null))
     return (
@@ -250,10 +340,20 @@ function Routes({ journey }: { readonly journey: Journey }) {
         )}
       </p>
     );
-  if (answer === null && decision.route !== null) return <p class="soft">{say.journey.wouldAsk(decision.route)}</p>;
+  const usual = usualMs === null ? "" : ` ${say.journey.usually(format.value.ms(usualMs))}`;
   if (answer === null && decision.near !== null && decision.far !== null)
-    return <p class="soft">{say.journey.wouldAsk(`${decision.near}, ${decision.far}`)}</p>;
+    return <p class="soft">{say.journey.wouldAsk(`${decision.near}, ${decision.far}`) + usual}</p>;
+  if (answer === null && decision.route !== null) return <p class="soft">{say.journey.wouldAsk(decision.route) + usual}</p>;
   return <p class="soft">{say.journey.answeredHere}</p>;
+}
+
+/** How long the quickest server of a group usually takes; null = it is not known, or nobody wants to know. */
+function useUsualMs(group: string | null): number | null {
+  const { data } = useCall("listUpstreams", group === null ? null : {});
+  const latencies = (data ?? []).flatMap(({ name, members }) =>
+    name === group ? members.flatMap(({ well, latencyMs }) => (well && latencyMs !== null ? [latencyMs] : [])) : [],
+  );
+  return latencies.length === 0 ? null : Math.min(...latencies);
 }
 
 function Attempts({ attempts, usedServer }: { readonly attempts: readonly Attempt[]; readonly usedServer: string | null }) {

@@ -1,19 +1,22 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { CallError, call } from "../api/call.ts";
-import type { Calls, Explained } from "../api/calls.ts";
+import type { ConfigEdit, Explained } from "../api/calls.ts";
 import { useCall } from "../api/use-call.ts";
+import { draft } from "../draft.ts";
 import { compareJourneys, type Differences, type Journey, journeyOfExplained } from "../journey/journey.ts";
-import { Picture } from "../journey/picture.tsx";
+import { ComparedPicture, Picture } from "../journey/picture.tsx";
 import { useKeys } from "../keys.ts";
 import { go, route } from "../navigation.ts";
+import { useIsPhone } from "../parts/is-phone.ts";
 import { Text } from "../parts/text.tsx";
+import { Waiting } from "../parts/waiting.tsx";
 import { ASK, type AskRoute, QUERIES, urlOf } from "../routes.ts";
 import { sayText } from "../words/said.ts";
 import { format, words } from "../words/words.ts";
 
 const TYPES = ["A", "AAAA", "HTTPS", "CNAME", "MX", "TXT", "SRV", "NS", "SOA", "PTR", "CAA", "SVCB"];
 
-/** What happens to a question, what happened, and what would happen under another version: one way, or two beside each other. */
+/** What happens to a question, what happened, and what would happen under another version or a draft: one way, or two beside each other. */
 export function Ask() {
   const at = route.value?.page === "ask" ? route.value : ASK;
   const swap = () => at.b !== null && go({ ...at, a: at.b, b: at.a });
@@ -28,98 +31,161 @@ export function Ask() {
 }
 
 function AskForm({ at, onSwap }: { readonly at: AskRoute; readonly onSwap: () => void }) {
-  const [draft, setDraft] = useState(at);
-  const form = useRef<HTMLFormElement>(null);
-  const { data: versions } = useCall("listVersions", {});
-  useEffect(() => setDraft(at), [urlOf(at)]);
-  const set = (change: Partial<AskRoute>) => setDraft((before) => ({ ...before, ...change }));
+  const [form, setForm] = useState(at);
+  const element = useRef<HTMLFormElement>(null);
+  const { data: versions } = useCall("listVersions", {}, { topics: ["config"], keep: true });
+  useEffect(() => setForm(at), [urlOf(at)]);
+  const set = (change: Partial<AskRoute>) => setForm((before) => ({ ...before, ...change }));
+  const say = words().ask;
   const sides = (
     <>
-      <option value="now">{words().ask.now}</option>
-      <option value="live">{words().ask.live}</option>
+      <option value="now">{say.now}</option>
+      <option value="live">{say.live}</option>
+      <option value="draft">{say.draft}</option>
       {(versions ?? []).map(({ version, since }, index) => (
         <option key={version} value={version}>
           {version.slice(0, 8)} · {format.value.moment(since)}
-          {index === 0 ? ` · ${words().ask.present}` : ""}
+          {index === 0 ? ` · ${say.present}` : ""}
         </option>
       ))}
     </>
   );
   return (
     <form
-      ref={form}
+      ref={element}
       class="ask-form"
       onSubmit={(event) => {
         event.preventDefault();
-        go({ ...draft, name: draft.name.trim(), client: draft.client.trim() });
+        go({ ...form, name: form.name.trim(), client: form.client.trim() });
       }}
       onKeyDown={(event) => {
-        if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.current?.requestSubmit();
+        if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) element.current?.requestSubmit();
       }}
     >
-      <label class="field grow">
-        <span>{words().ask.name}</span>
-        <input
-          class="mono"
-          value={draft.name}
-          required
-          autocapitalize="off"
-          autocomplete="off"
-          spellcheck={false}
-          onInput={({ currentTarget }) => set({ name: currentTarget.value })}
-        />
-      </label>
-      <label class="field">
-        <span>{words().ask.type}</span>
-        <input
-          class="mono short"
-          value={draft.type}
-          list="types"
-          autocapitalize="characters"
-          onInput={({ currentTarget }) => set({ type: currentTarget.value.toUpperCase() })}
-        />
-        <datalist id="types">
-          {TYPES.map((type) => (
-            <option key={type} value={type} />
-          ))}
-        </datalist>
-      </label>
-      <label class="field">
-        <span>{words().ask.client}</span>
-        <input
-          class="mono"
-          value={draft.client}
-          placeholder="127.0.0.1"
-          autocapitalize="off"
-          autocomplete="off"
-          onInput={({ currentTarget }) => set({ client: currentTarget.value })}
-        />
-      </label>
-      <label class="field">
-        <span>{words().ask.under}</span>
-        <select value={draft.a} onChange={({ currentTarget }) => set({ a: currentTarget.value })}>
-          {sides}
-        </select>
-      </label>
-      <label class="field">
-        <span>{words().ask.comparedWith}</span>
-        <select value={draft.b ?? ""} onChange={({ currentTarget }) => set({ b: currentTarget.value || null })}>
-          <option value="">{words().ask.nothing}</option>
-          {sides}
-        </select>
-      </label>
-      <div class="row-flex">
+      <div class="ask-question">
+        <label class="field grow">
+          <span>{say.name}</span>
+          <input
+            class="mono"
+            value={form.name}
+            required
+            autocapitalize="off"
+            autocomplete="off"
+            spellcheck={false}
+            onInput={({ currentTarget }) => set({ name: currentTarget.value })}
+          />
+        </label>
+        <label class="field">
+          <span>{say.type}</span>
+          <input
+            class="mono short"
+            value={form.type}
+            list="types"
+            autocapitalize="characters"
+            onInput={({ currentTarget }) => set({ type: currentTarget.value.toUpperCase() })}
+          />
+          <datalist id="types">
+            {TYPES.map((type) => (
+              <option key={type} value={type} />
+            ))}
+          </datalist>
+        </label>
+        <label class="field">
+          <span>{say.client}</span>
+          <input
+            class="mono"
+            value={form.client}
+            placeholder="127.0.0.1"
+            autocapitalize="off"
+            autocomplete="off"
+            onInput={({ currentTarget }) => set({ client: currentTarget.value })}
+          />
+        </label>
+      </div>
+      <div class="ask-question">
+        <label class="field">
+          <span>{say.under}</span>
+          <select value={form.a} onChange={({ currentTarget }) => set({ a: currentTarget.value })}>
+            {sides}
+          </select>
+        </label>
+        <label class="field">
+          <span>{say.comparedWith}</span>
+          <select value={form.b ?? ""} onChange={({ currentTarget }) => set({ b: currentTarget.value || null })}>
+            <option value="">{say.nothing}</option>
+            {sides}
+          </select>
+        </label>
         <button type="submit" class="primary">
-          {words().ask.button}
+          {say.button}
         </button>
         {at.b === null ? null : (
           <button type="button" onClick={onSwap}>
-            {words().ask.swap}
+            ⇄ {say.swap}
           </button>
         )}
       </div>
+      {form.a === "draft" || form.b === "draft" ? <DraftBox /> : null}
     </form>
   );
+}
+
+/** What the draft is: one edit in words, or the whole file to change. */
+function DraftBox() {
+  const edit = draft.value;
+  const { data: file, error } = useCall("getConfigFile", {}, { keep: true });
+  const say = words().ask;
+  const text = edit === null ? (file?.text ?? null) : edit.kind === "text" ? edit.text : null;
+  return (
+    <div class="stack-small draft">
+      <p class="small soft">{say.draftHint}</p>
+      {edit !== null && edit.kind !== "text" ? (
+        <p class="row-flex">
+          <code class="wrap">{editText(edit)}</code>
+          <button
+            type="button"
+            class="link"
+            onClick={() => {
+              draft.value = null;
+            }}
+          >
+            {say.wholeFile}
+          </button>
+        </p>
+      ) : text === null ? (
+        <Waiting error={error} />
+      ) : (
+        <textarea
+          class="mono"
+          rows={12}
+          wrap="off"
+          spellcheck={false}
+          autocapitalize="off"
+          aria-label={say.draft}
+          value={text}
+          onChange={({ currentTarget }) => {
+            draft.value = { kind: "text", text: currentTarget.value };
+          }}
+        />
+      )}
+    </div>
+  );
+}
+
+/** As it stands in the file, as far as one line can say. */
+function editText(edit: ConfigEdit): string {
+  switch (edit.kind) {
+    case "pattern":
+      return `${edit.rule}: domains + ${JSON.stringify(edit.pattern)}`;
+    case "rule":
+      return `rules + ${JSON.stringify(edit.rule)}${edit.before === null ? "" : ` < ${edit.before}`}`;
+    case "host":
+      return `hosts.records.${edit.name}: ${JSON.stringify(edit.record)}`;
+    case "set":
+      return `${edit.path.join(".")}: ${JSON.stringify(edit.value)}`;
+    default:
+      return edit.text;
+  }
 }
 
 interface Side {
@@ -132,51 +198,72 @@ function Answers({ at }: { readonly at: AskRoute }) {
   const b = useSide(at, at.b);
   const [left, right] = [a, b].map(({ explained }) => (explained === null ? null : journeyOfExplained(explained)));
   const differences = left && right ? compareJourneys(left, right) : undefined;
+  const isPhone = useIsPhone();
+  if (at.b === null)
+    return (
+      <div class="sides one">
+        <SideView title={sideText(at.a)} side={a} journey={left ?? null} differences={differences} />
+        <Happened at={at} />
+      </div>
+    );
+  const titles = [sideText(at.a), sideText(at.b)] as const;
   return (
     <>
       {left && right && differences !== undefined ? <InWords a={left} b={right} differences={differences} /> : null}
-      <div class={at.b === null ? "sides" : "sides two"}>
-        <SideView title={sideText(at.a)} side={a} journey={left ?? null} differences={differences} />
-        {at.b === null ? null : <SideView title={sideText(at.b)} side={b} journey={right ?? null} differences={differences} />}
-      </div>
+      {isPhone && left && right && differences !== undefined ? (
+        <section class="panel" aria-label={words().ask.compared}>
+          <ComparedPicture a={left} b={right} differences={differences} titles={titles} />
+        </section>
+      ) : (
+        <div class="sides two">
+          <SideView title={titles[0]} side={a} journey={left ?? null} differences={differences} />
+          <SideView title={titles[1]} side={b} journey={right ?? null} differences={differences} />
+        </div>
+      )}
       <Happened at={at} />
     </>
   );
 }
 
 function sideText(side: string): string {
-  if (side === "now") return words().ask.now;
-  return side === "live" ? words().ask.live : side.slice(0, 8);
+  const say = words().ask;
+  const known: Readonly<Record<string, string>> = { now: say.now, live: say.live, draft: say.draft };
+  return known[side] ?? `${words().journey.version} ${side.slice(0, 8)}`;
 }
 
 /** Asks for one side. Live questions are asked once, not again when the page is drawn anew. */
 function useSide({ name, type, client }: AskRoute, side: string | null): Side {
   const [state, setState] = useState<Side>({ explained: null, error: null });
+  const edit = side === "draft" ? draft.value : null;
   useEffect(() => {
     const abort = new AbortController();
     setState({ explained: null, error: null });
     if (side !== null)
-      call("explain", questionOf({ name, type, client }, side), abort.signal).then(
+      explain({ name, type, client }, side, edit, abort.signal).then(
         (explained) => setState({ explained, error: null }),
         (error: unknown) => {
           if (!abort.signal.aborted && error instanceof CallError) setState({ explained: null, error });
         },
       );
     return () => abort.abort();
-  }, [name, type, client, side]);
+  }, [name, type, client, side, edit]);
   return state;
 }
 
 type Question = Pick<AskRoute, "name" | "type" | "client">;
 
-function questionOf({ name, type, client }: Question, side: string): Calls["explain"]["input"] {
+/** @param edit of the side `draft`; null = the file as it stands. */
+function explain(
+  { name, type, client }: Question,
+  side: string,
+  edit: ConfigEdit | null,
+  abort: AbortSignal,
+): Promise<Explained> {
   const isAddress = /^[0-9.]+$|:/.test(client);
-  return {
-    name,
-    type,
-    ...(client === "" ? {} : isAddress ? { client } : { clientId: client }),
-    ...(side === "live" ? { resolve: true } : side === "now" ? {} : { version: side }),
-  };
+  const question = { name, type, ...(client === "" ? {} : isAddress ? { client } : { clientId: client }) };
+  if (edit !== null) return call("explainUnder", { body: { ...question, under: { edit } } }, abort);
+  const under = side === "live" ? { resolve: true } : side === "now" || side === "draft" ? {} : { version: side };
+  return call("explain", { ...question, ...under }, abort);
 }
 
 interface SideViewProps {
@@ -197,7 +284,7 @@ function SideView({ title, side: { explained, error }, journey, differences }: S
       )}
       {explained === null && error === null ? <p class="soft loading">{words().parts.loading}</p> : null}
       {explained === null ? null : <p>{explained.summary.map(sayText).join(" ")}</p>}
-      {journey === null ? null : <Picture journey={journey} {...(differences === undefined ? {} : { differences })} />}
+      {journey === null ? null : <Picture journey={journey} differences={differences} />}
       {explained === null || explained.notes.length === 0 ? null : (
         <ul class="notes soft">
           {explained.notes.map((note) => (
@@ -267,13 +354,21 @@ function Happened({ at: { name } }: { readonly at: AskRoute }) {
           {data.records.map(({ id, time, type, client, clientId, rcode, answers, version }) => (
             <li key={id}>
               <a href={urlOf({ ...QUERIES, from: "7d", filters: [{ key: "name", value: full[0] ?? "" }], open: id })}>
-                <time>{format.value.moment(time)}</time> <span class="mono">{type}</span> <Text value={clientId ?? client} />{" "}
-                <span class="mono">
-                  {rcode ?? words().queries.silence} {answers.length}
-                </span>
-              </a>{" "}
-              <a class="small" href={urlOf({ ...ASK, name, type, client: clientId ?? client, a: version, b: "now" })}>
-                {words().queries.compareNow}
+                <time dateTime={time}>{format.value.moment(time)}</time>
+              </a>
+              <span>
+                <span class="mono">{type}</span> <Text value={clientId ?? client} />
+              </span>
+              <span class="mono soft">
+                {rcode ?? words().queries.silence} {answers.length}
+              </span>
+              <a
+                class="button plain"
+                title={words().queries.compareNow}
+                aria-label={words().queries.compareNow}
+                href={urlOf({ ...ASK, name, type, client: clientId ?? client, a: version, b: "now" })}
+              >
+                ⇄
               </a>
             </li>
           ))}

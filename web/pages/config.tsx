@@ -2,11 +2,12 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { CallError, call } from "../api/call.ts";
 import type { ConfigCheck, ConfigFile } from "../api/calls.ts";
 import { useCall } from "../api/use-call.ts";
+import { draft } from "../draft.ts";
 import { route } from "../navigation.ts";
 import { Diff } from "../parts/diff.tsx";
 import { EditPreview, Problems } from "../parts/edit-preview.tsx";
 import { Waiting } from "../parts/waiting.tsx";
-import { CONFIG, type ConfigRoute, urlOf } from "../routes.ts";
+import { ASK, CONFIG, type ConfigRoute, urlOf } from "../routes.ts";
 import { format, words } from "../words/words.ts";
 
 /** The file as it stands, what served before, and what changed between two. */
@@ -22,15 +23,26 @@ export function Configuration() {
         ))}
       </nav>
       <h1 class="hidden">{words().pages.config}</h1>
-      {at.view === "file" ? <File line={at.line} /> : <History at={at} />}
+      {at.view === "file" ? <File at={at} /> : <History at={at} />}
     </section>
   );
 }
 
-function File({ line }: { readonly line: number | null }) {
-  const { data, error, refresh } = useCall("getConfigFile", {}, { keep: true });
+function File({ at: { line, rule } }: { readonly at: ConfigRoute }) {
+  const { data, error, refresh } = useCall("getConfigFile", {}, { topics: ["config"], keep: true });
   if (data === null) return <Waiting error={error} />;
-  return <Editor key={data.path} file={data} line={line} onApplied={refresh} />;
+  return <Editor key={data.path} file={data} line={line ?? lineOfRule(data.text, rule)} onApplied={refresh} />;
+}
+
+/** Where the file names a rule, as far as one can tell without reading YAML; null = nowhere. */
+function lineOfRule(text: string, rule: string | null): number | null {
+  if (rule === null) return null;
+  const index = text.split("\n").findIndex((each) => {
+    const [, name = ""] =
+      /(?:^|[\s{,-])name:\s*(?:"([^"]*)"|'([^']*)'|([^\s,}#]+))/.exec(each)?.filter((part) => part !== undefined) ?? [];
+    return name === rule;
+  });
+  return index === -1 ? null : index + 1;
 }
 
 interface EditorProps {
@@ -41,7 +53,8 @@ interface EditorProps {
 
 /** The YAML with its line numbers. The check marks lines; what is applied goes through the same proof as any other edit. */
 function Editor({ file, line, onApplied }: EditorProps) {
-  const [text, setText] = useState(file.text);
+  // A text that was tried on the page of questions is not lost on the way back.
+  const [text, setText] = useState(draft.value?.kind === "text" ? draft.value.text : file.text);
   const [check, setCheck] = useState<ConfigCheck | null>(null);
   const [previewed, setPreviewed] = useState<string | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
@@ -113,9 +126,20 @@ function Editor({ file, line, onApplied }: EditorProps) {
           {say.preview}
         </button>
         {isChanged ? (
-          <button type="button" onClick={() => setText(file.text)}>
-            {say.discard}
-          </button>
+          <>
+            <a
+              class="button"
+              href={urlOf({ ...ASK, a: "now", b: "draft" })}
+              onClick={() => {
+                draft.value = { kind: "text", text };
+              }}
+            >
+              {say.ask}
+            </a>
+            <button type="button" onClick={() => setText(file.text)}>
+              {say.discard}
+            </button>
+          </>
         ) : null}
       </div>
       {problem === null ? null : (
@@ -138,7 +162,7 @@ function Editor({ file, line, onApplied }: EditorProps) {
 }
 
 function History({ at }: { readonly at: ConfigRoute }) {
-  const { data, error, refresh } = useCall("listHistory", {}, { keep: true });
+  const { data, error, refresh } = useCall("listHistory", {}, { topics: ["config"], keep: true });
   const [said, setSaid] = useState<string | null>(null);
   const say = words().config;
   if (data === null) return <Waiting error={error} />;

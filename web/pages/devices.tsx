@@ -22,7 +22,8 @@ interface Place {
   readonly dot: string | null;
 }
 
-function placeOf({ config }: ConfigView, host: string, id: string): Place {
+/** Reads the configuration, and the host that the user names. */
+export function placeOf({ config }: ConfigView, host: string, id: string): Place {
   const listen = section(config["listen"]);
   const tls = section(config["tls"]);
   const name = typeof tls["name"] === "string" ? tls["name"] : host;
@@ -167,12 +168,12 @@ function Device({ title, children }: { readonly title: string; readonly children
   );
 }
 
-function NoDoh() {
+export function NoDoh() {
   return <p class="care">{words().devices.noDoh}</p>;
 }
 
 /** Text to copy: without TLS a page may not write to the clipboard, so a press selects the whole. */
-function Value({ text }: { readonly text: string }) {
+export function Value({ text }: { readonly text: string }) {
   return (
     <textarea
       class="mono value"
@@ -217,37 +218,5 @@ function Arrival({ id }: { readonly id: string }) {
         </>
       )}
     </p>
-  );
-}
-
-/** The script that makes this server the DoH server of a MikroTik router. */
-export function Router() {
-  const { data, error } = useCall("getConfig", {});
-  const [host, setHost] = useState(location.hostname);
-  if (data === null) return <Waiting error={error} />;
-  const { doh } = placeOf(data, host.trim(), "");
-  const say = words().devices;
-  if (doh === null) return <NoDoh />;
-  const script = `/api/v1/routeros.rsc?url=${encodeURIComponent(doh)}`;
-  return (
-    <div class="stack">
-      <label class="field">
-        <span>{say.server}</span>
-        <input class="mono" value={host} onInput={({ currentTarget }) => setHost(currentTarget.value)} />
-      </label>
-      <ol class="numbered">
-        <li>
-          <a class="button" href={script} download="fenliu.rsc">
-            {say.script}
-          </a>
-        </li>
-        <li>
-          {say.upload} <Value text="/import file-name=fenliu.rsc" />
-        </li>
-        <li>
-          {say.checkRouter} <Value text="fenliu routeros check" />
-        </li>
-      </ol>
-    </div>
   );
 }

@@ -1,7 +1,7 @@
-import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { isGone } from "../api/call.ts";
 import type { Health } from "../api/calls.ts";
+import { health, isLive } from "../api/events.ts";
 import { useCall } from "../api/use-call.ts";
 import bad from "../icons/bad.svg";
 import care from "../icons/care.svg";
@@ -9,9 +9,6 @@ import well from "../icons/well.svg";
 import { words } from "../words/words.ts";
 
 export type HealthState = Health["state"];
-
-/** What the server last said of itself; null = nothing yet. */
-export const health = signal<Health | null>(null);
 
 export const SIGNS: Readonly<Record<HealthState, string>> = { well: "✓", care: "▲", bad: "✕", unknown: "?" };
 export const TONES: Readonly<Record<HealthState, string>> = { well: "good", care: "care", bad: "bad", unknown: "soft" };
@@ -26,7 +23,8 @@ function stateNow(): HealthState {
 
 /** Keeps `health` up to date, and shows it in title and icon of the tab. */
 export function useHealth(): void {
-  const { data } = useCall("getHealth", {}, { everyMs: EVERY_MS });
+  // While the server tells of it, nobody asks.
+  const { data } = useCall("getHealth", isLive.value ? null : {}, { everyMs: EVERY_MS });
   useEffect(() => {
     if (data !== null) health.value = data;
   }, [data]);

@@ -1,5 +1,6 @@
 import type { QueryOutcome } from "../../src/log/outcome.ts";
 import type { Count, Health, Statistics } from "../api/calls.ts";
+import { health } from "../api/events.ts";
 import { useCall } from "../api/use-call.ts";
 import { type Bar, Bars } from "../parts/bars.tsx";
 import { useIsPhone } from "../parts/is-phone.ts";
@@ -7,7 +8,7 @@ import { Sentence } from "../parts/sentence.tsx";
 import { Line } from "../parts/text.tsx";
 import { type Filter, type FilterKey, QUERIES, type QueriesRoute, queriesWith, urlOf } from "../routes.ts";
 import { format, words } from "../words/words.ts";
-import { health, SIGNS, TONES } from "./health.tsx";
+import { SIGNS, TONES } from "./health.tsx";
 import { ProblemRow } from "./problem-row.tsx";
 import { filtersOfOutcome } from "./query-words.ts";
 
@@ -100,8 +101,8 @@ function HealthItem({ item: { kind, state, said, problem } }: { readonly item: H
 
 function Day({ statistics }: { readonly statistics: Statistics }) {
   const { series, stepSeconds, total } = statistics;
-  const { data: groups } = useCall("listUpstreams", {});
-  const { data: versions } = useCall("listVersions", {});
+  const { data: groups } = useCall("listUpstreams", {}, { topics: ["config"], keep: true });
+  const { data: versions } = useCall("listVersions", {}, { topics: ["config"], keep: true });
   const firstMs = Date.parse(statistics.from);
   const marks = (versions ?? [])
     .map(({ version, since }) => ({
@@ -167,7 +168,11 @@ function sum(series: Statistics["series"], outcome: QueryOutcome): number {
 }
 
 function ProblemsPanel({ answered }: { readonly answered: number | null }) {
-  const { data, error } = useCall("listProblems", { limit: 3 }, { everyMs: PROBLEMS_MS, keep: true });
+  const { data, error } = useCall(
+    "listProblems",
+    { limit: 3 },
+    { everyMs: PROBLEMS_MS, topics: ["problems", "health"], keep: true },
+  );
   const problems = data?.problems ?? [];
   return (
     <section class="panel">

@@ -10,8 +10,9 @@ import { Waiting } from "../parts/waiting.tsx";
 import { HOUSE_PARTS, type HousePart, queriesWith, urlOf } from "../routes.ts";
 import { format, words } from "../words/words.ts";
 import { Cache } from "./cache.tsx";
-import { Devices, Router } from "./devices.tsx";
+import { Devices } from "./devices.tsx";
 import { Hosts } from "./hosts.tsx";
+import { Router } from "./router.tsx";
 
 const PARTS: Readonly<Record<HousePart, ComponentType>> = {
   upstreams: Upstreams,
@@ -46,6 +47,8 @@ export function House() {
 }
 
 const EVERY_MS = 5000;
+const KEEP_DAYS = 7;
+const DAY_MS = 86_400_000;
 
 function Upstreams() {
   const { data, error, refresh } = useCall("listUpstreams", {}, { everyMs: EVERY_MS, keep: true });
@@ -108,7 +111,7 @@ function Group({ group: { name, strategy, fallback, well, inFlight, breaches, me
 }
 
 function Lists() {
-  const { data, error, refresh } = useCall("listLists", {}, { everyMs: EVERY_MS, keep: true });
+  const { data, error, refresh } = useCall("listLists", {}, { everyMs: EVERY_MS, topics: ["config", "health"], keep: true });
   useKeys({ r: refresh });
   if (data === null) return <Waiting error={error} />;
   if (data.length === 0) return <p class="empty soft">{words().house.noLists}</p>;
@@ -124,17 +127,22 @@ function Lists() {
 function List({ list: { name, kind, size, sources }, onChange }: { readonly list: ListView; readonly onChange: () => void }) {
   const say = words().house;
   const [state, setState] = useState<{ busy: boolean; problem: string | null }>({ busy: false, problem: null });
-  const refresh = async () => {
+  const run = async (change: () => Promise<unknown>) => {
     setState({ busy: true, problem: null });
     try {
-      await call("refreshList", { name });
+      await change();
       setState({ busy: false, problem: null });
-      onChange();
     } catch (error) {
       if (!(error instanceof CallError)) throw error;
       setState({ busy: false, problem: error.message });
     }
+    onChange();
   };
+  const keep = () => {
+    const until = new Date(Date.now() + KEEP_DAYS * DAY_MS).toISOString();
+    return call("changeProblem", { id: `v1|list|${name}|`, body: { state: "muted", until } });
+  };
+  const isHeld = sources.some(({ downloadProblem }) => downloadProblem?.held === true);
   return (
     <section class="panel">
       <div class="row-flex spread">
@@ -156,10 +164,24 @@ function List({ list: { name, kind, size, sources }, onChange }: { readonly list
         </p>
       )}
       {sources.some(({ source }) => /^https?:/.test(source)) ? (
-        <div>
-          <button type="button" disabled={state.busy} onClick={() => void refresh()}>
+        <div class="row-flex">
+          <button type="button" disabled={state.busy} onClick={() => void run(() => call("refreshList", { name }))}>
             {state.busy ? say.downloading : say.download}
           </button>
+          {isHeld ? (
+            <>
+              <button
+                type="button"
+                disabled={state.busy}
+                onClick={() => void run(() => call("refreshList", { name, accept: true }))}
+              >
+                {say.accept}
+              </button>
+              <button type="button" disabled={state.busy} onClick={() => void run(keep)}>
+                {say.keep(KEEP_DAYS)}
+              </button>
+            </>
+          ) : null}
         </div>
       ) : null}
     </section>

@@ -4,36 +4,66 @@ import { Text } from "../parts/text.tsx";
 import { urlOf } from "../routes.ts";
 import { format, words } from "../words/words.ts";
 
-/** One problem in a list: why, which names, whom it hurts. */
+/** One problem in a list: which names, why, whom it hurts. */
 export function ProblemRow({ problem, isOpen = false }: { readonly problem: Trouble; readonly isOpen?: boolean }) {
-  const { id, suffix, nameCount, state, why, queries, lastSeen, clients, clientCount, series } = problem;
+  const { id, state, why, queries, firstSeen, lastSeen, clients, clientCount, series } = problem;
   const [first] = clients;
+  const say = words().problems;
   return (
     <a class={isOpen ? "problem row open" : "problem row"} href={urlOf({ page: "problems", id })}>
-      <span class="problem-why">
-        <Sentence said={why} />
+      <span class="problem-what">
+        <span class={SIGN_TONES[state]} aria-hidden="true">
+          {SIGNS[state]}{" "}
+        </span>
+        <ProblemTitle problem={problem} />
       </span>
-      <Spark series={series} />
+      {queries === 0 ? <span /> : <Spark series={series} />}
+      {queries === 0 ? null : (
+        <span class="problem-why">
+          <Sentence said={why} />
+        </span>
+      )}
       <span class="small soft problem-more">
-        {state === "open" ? null : <span>{words().problems.states[state]}</span>}
-        {suffix === "" ? null : (
-          <span>
-            <Text value={suffix} mono max={40} />
-            {nameCount > 1 ? ` (${words().problems.names(format.value.exact(nameCount))})` : ""}
-          </span>
-        )}
+        <span>{say.states[state]}</span>
         {first === undefined ? null : (
           <span>
-            {first.key}
+            <Text value={first.key} />
             {clientCount > 1 ? ` +${clientCount - 1}` : ""}
           </span>
         )}
-        {queries === 0 ? null : <span>{words().problems.queries(format.value.count(queries))}</span>}
-        <span>{format.value.ago(lastSeen, Date.now())}</span>
+        {queries === 0 ? null : <span>{say.queries(format.value.count(queries))}</span>}
+        <span>
+          {queries === 0
+            ? words().health.since(format.value.ago(firstSeen, Date.now()))
+            : `${say.lastSeen} ${format.value.ago(lastSeen, Date.now())}`}
+        </span>
       </span>
     </a>
   );
 }
+
+/** The names that it is about; of a part of the server that is not well, what is the matter. */
+export function ProblemTitle({ problem: { suffix, names, nameCount, why, queries } }: { readonly problem: Trouble }) {
+  if (queries === 0) return <Sentence said={why} />;
+  const [only] = names;
+  if (nameCount === 1 && only !== undefined) return <Text value={only.key} mono max={40} />;
+  const count = words().problems.names(format.value.exact(nameCount));
+  if (suffix === "") return <strong>{count}</strong>;
+  return (
+    <>
+      <Text value={suffix} mono max={40} /> <span class="soft small">({count})</span>
+    </>
+  );
+}
+
+const SIGNS: Readonly<Record<Trouble["state"], string>> = { open: "▲", cameBack: "▲", quiet: "◦", muted: "–", fixed: "✓" };
+const SIGN_TONES: Readonly<Record<Trouble["state"], string>> = {
+  open: "care",
+  cameBack: "care",
+  quiet: "soft",
+  muted: "soft",
+  fixed: "good",
+};
 
 /** Queries of each of the last 24 hours. */
 export function Spark({ series }: { readonly series: readonly number[] }) {

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { CallError, call } from "../api/call.ts";
 import type { ProblemFix, Trouble } from "../api/calls.ts";
 import { useCall } from "../api/use-call.ts";
@@ -11,7 +11,8 @@ import { Text } from "../parts/text.tsx";
 import { Waiting } from "../parts/waiting.tsx";
 import { ASK, CONFIG, QUERIES, queriesWith, urlOf } from "../routes.ts";
 import { format, words } from "../words/words.ts";
-import { ProblemRow, Spark } from "./problem-row.tsx";
+import { HostDialog } from "./host-dialog.tsx";
+import { ProblemRow, ProblemTitle, Spark } from "./problem-row.tsx";
 
 const EVERY_MS = 5000;
 const MUTE_DAYS = 7;
@@ -21,7 +22,11 @@ const DAY_MS = 86_400_000;
 export function Problems() {
   const id = route.value?.page === "problems" ? route.value.id : null;
   const [shown, setShown] = useState<"open" | "all">("open");
-  const { data, error, refresh } = useCall("listProblems", { limit: 100 }, { everyMs: EVERY_MS, keep: true });
+  const { data, error, refresh } = useCall(
+    "listProblems",
+    { limit: 100 },
+    { everyMs: EVERY_MS, topics: ["problems", "health"], keep: true },
+  );
   useKeys({
     j: () => walkRows(1),
     k: () => walkRows(-1),
@@ -97,11 +102,16 @@ function ProblemView({ problem, onChange }: { readonly problem: Trouble; readonl
     <div class="stack problem-view">
       <div>
         <h2>
-          <Sentence said={why} />
+          <ProblemTitle problem={problem} />
         </h2>
+        {queries === 0 ? null : (
+          <p class="lead">
+            <Sentence said={why} />
+          </p>
+        )}
         <p class="soft small">
-          {state === "open" ? "" : `${say.states[state]} · `}
-          {words().health.since(format.value.moment(firstSeen))} · {say.lastSeen} {format.value.ago(lastSeen, Date.now())}
+          {say.states[state]} · {words().health.since(format.value.moment(firstSeen))} · {say.lastSeen}{" "}
+          {format.value.ago(lastSeen, Date.now())}
         </p>
         {queries === 0 ? null : (
           <p class="row-flex">
@@ -196,7 +206,7 @@ function ProblemView({ problem, onChange }: { readonly problem: Trouble; readonl
           {said}
         </p>
       )}
-      <Fixes problem={problem} box={fixes} onChange={onChange} />
+      <Fixes key={id} problem={problem} box={fixes} onChange={onChange} />
     </div>
   );
 }
@@ -241,9 +251,18 @@ interface FixesProps {
 }
 
 function Fixes({ problem, box, onChange }: FixesProps) {
-  const { fixes, suffix } = problem;
+  const { id, fixes, suffix, newest } = problem;
   const [chosen, choose] = useState<string | null>(null);
-  useEffect(() => choose(null), [problem.id]);
+  const { data: record } = useCall("getQuery", newest === null ? null : { id: newest }, { keep: true });
+  // Which problem is fixed is the user's word: the server tells when it comes back.
+  const note = async (state: "open" | "fixed") => {
+    try {
+      await call("changeProblem", { id, body: { state } });
+    } catch (error) {
+      if (!(error instanceof CallError)) throw error;
+    }
+    onChange();
+  };
   const fix = fixes.find(({ id }) => id === chosen) ?? null;
   if (fixes.length === 0) return <p class="soft">{words().problems.noFix}</p>;
   return (
@@ -264,7 +283,14 @@ function Fixes({ problem, box, onChange }: FixesProps) {
       {fix === null ? null : fix.edit === null ? (
         <Act fix={fix} problem={problem} onDone={onChange} />
       ) : (
-        <EditPreview key={fix.id} edit={fix.edit} suffix={suffix === "" ? null : suffix} onApplied={onChange} />
+        <EditPreview
+          key={fix.id}
+          edit={fix.edit}
+          suffix={suffix === "" ? null : suffix}
+          question={record}
+          onApplied={() => void note("fixed")}
+          onUndone={() => void note("open")}
+        />
       )}
     </>
   );
@@ -273,6 +299,28 @@ function Fixes({ problem, box, onChange }: FixesProps) {
 /** A fix that is no edit of the configuration. */
 function Act({ fix, problem, onDone }: { readonly fix: ProblemFix; readonly problem: Trouble; readonly onDone: () => void }) {
   const [said, setSaid] = useState<{ readonly text: string; readonly isBad: boolean } | null>(null);
+  const [isAdding, setAdding] = useState(false);
+  if (fix.kind === "host")
+    return (
+      <div class="row-flex">
+        <button type="button" class="primary" onClick={() => setAdding(true)}>
+          {words().house.addHost}
+        </button>
+        {said === null ? null : <span role="status">✓ {said.text}</span>}
+        {isAdding ? (
+          <HostDialog
+            host={null}
+            newName={problem.suffix}
+            onDone={() => {
+              setAdding(false);
+              setSaid({ text: words().problems.done, isBad: false });
+              onDone();
+            }}
+            onClose={() => setAdding(false)}
+          />
+        ) : null}
+      </div>
+    );
   const act = actOf(fix, problem);
   if (act === null) return <a href={urlOf({ page: "house", part: "router" })}>{words().house.parts.router} ›</a>;
   const run = async () => {

@@ -7,6 +7,8 @@ import { Picture } from "../journey/picture.tsx";
 import { Text } from "../parts/text.tsx";
 import { ASK, QUERIES, type QueriesRoute, queriesWith, urlOf } from "../routes.ts";
 import { format, words } from "../words/words.ts";
+import { HostDialog } from "./host-dialog.tsx";
+import { RuleDialog } from "./rule-dialog.tsx";
 
 const MINUTE_MS = 60_000;
 
@@ -36,8 +38,10 @@ export function QueryView({ id, at }: { readonly id: number; readonly at: Querie
   );
 }
 
-function NextSteps({ record: { name, type, client, clientId, time, version } }: { readonly record: QueryRecord }) {
+function NextSteps({ record }: { readonly record: QueryRecord }) {
+  const { name, type, client, clientId, time, version } = record;
   const [said, setSaid] = useState<string | null>(null);
+  const [dialog, setDialog] = useState<"host" | "rule" | null>(null);
   const who = clientId ?? client;
   const ms = new Date(time).getTime();
   const flush = async () => {
@@ -67,7 +71,29 @@ function NextSteps({ record: { name, type, client, clientId, time, version } }: 
       <button type="button" onClick={() => void flush()}>
         {words().queries.flush}
       </button>
+      {name === "" ? null : (
+        <>
+          <button type="button" onClick={() => setDialog("rule")}>
+            {words().queries.makeRule}
+          </button>
+          <button type="button" onClick={() => setDialog("host")}>
+            {words().queries.addHost}
+          </button>
+        </>
+      )}
       {said === null ? null : <p role="status">{said}</p>}
+      {dialog === "rule" ? <RuleDialog record={record} onClose={() => setDialog(null)} /> : null}
+      {dialog === "host" ? (
+        <HostDialog
+          host={null}
+          newName={name}
+          onDone={() => {
+            setDialog(null);
+            setSaid(words().problems.done);
+          }}
+          onClose={() => setDialog(null)}
+        />
+      ) : null}
     </div>
   );
 }

@@ -1,5 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import { conditionsOf, type QueryRecord } from "../api/calls.ts";
+import { events, type RecordReader } from "../api/events.ts";
 import type { QueriesRoute } from "../routes.ts";
 
 interface Tail {
@@ -22,7 +23,6 @@ export function useTail({ tail, filters }: QueriesRoute, most: number): Tail {
     if (!tail) return;
     const query = new URLSearchParams();
     for (const [name, values] of Object.entries(conditionsOf(filters))) for (const value of values) query.append(name, value);
-    let events: EventSource | null = null;
     let fresh: QueryRecord[] = [];
     let missed = 0;
     let timer: ReturnType<typeof setTimeout> | null = null;
@@ -35,26 +35,21 @@ export function useTail({ tail, filters }: QueriesRoute, most: number): Tail {
     const drawSoon = () => {
       timer ??= setTimeout(draw, DRAW_MS);
     };
-    const open = () => {
-      events?.close();
-      events = null;
-      if (document.hidden) return;
-      events = new EventSource(`/api/v1/queries/stream?${query}`);
-      events.onmessage = ({ data }) => {
-        fresh.push(JSON.parse(data));
+    const reader: RecordReader = {
+      query,
+      onRecord(record) {
+        fresh.push(record);
         drawSoon();
-      };
-      events.addEventListener("dropped", ({ data }) => {
-        missed += JSON.parse(data).records ?? 0;
+      },
+      onLeftOut(count) {
+        missed += count;
         drawSoon();
-      });
+      },
     };
-    open();
-    document.addEventListener("visibilitychange", open);
+    events.read(reader);
     return () => {
-      document.removeEventListener("visibilitychange", open);
       if (timer !== null) clearTimeout(timer);
-      events?.close();
+      events.stopReading(reader);
     };
   }, [tail, key, most]);
   return state;

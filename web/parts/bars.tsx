@@ -134,7 +134,9 @@ export function Bars({ label, bars, lanes, wordOf, low = false, marks = [], onSp
       </div>
       <div class="bars-axis small soft" aria-hidden="true">
         {axisTimes(start, span).map((time) => (
-          <span key={time}>{axisText(time, span)}</span>
+          <span key={time} style={{ left: `${((time - start) / span) * 100}%` }}>
+            {axisText(time, span)}
+          </span>
         ))}
       </div>
       <figcaption class="small soft">{shown === null ? words().parts.barsHint : barText(shown, wordOf)}</figcaption>
@@ -179,8 +181,19 @@ function isWithin(index: number, from: number | null, to: number | null): boolea
   return from !== null && to !== null && index >= Math.min(from, to) && index <= Math.max(from, to);
 }
 
+/** Lengths between two times of an axis, which people can read, in minutes. */
+const AXIS_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880].map((minutes) => minutes * 60_000);
+const MOST_TIMES = 6;
+/** What of the width a time needs. */
+const TIME_SHARE = 0.05;
+
+/** Round times of the browser's zone within the span, none so near an end that it is cut off. */
 function axisTimes(start: number, span: number): readonly number[] {
-  return [0, 0.25, 0.5, 0.75, 1].map((share) => start + share * span);
+  const step = AXIS_STEPS.find((each) => span / each <= MOST_TIMES) ?? span / 4;
+  const zoneMs = new Date(start).getTimezoneOffset() * 60_000;
+  const first = Math.ceil((start - zoneMs) / step) * step + zoneMs;
+  const times = Array.from({ length: MOST_TIMES + 1 }, (_, index) => first + index * step);
+  return times.filter((time) => time - start > TIME_SHARE * span && time - start < (1 - TIME_SHARE) * span);
 }
 
 function axisText(time: number, span: number): string {

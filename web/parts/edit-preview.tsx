@@ -1,7 +1,8 @@
 import { useEffect, useState } from "preact/hooks";
 import { CallError, call } from "../api/call.ts";
-import type { AppliedEdit, ConfigEdit, ConfigProblem, EditPreview as Preview, WhatIf } from "../api/calls.ts";
-import { CONFIG, urlOf } from "../routes.ts";
+import type { AppliedEdit, ConfigEdit, ConfigProblem, Explained, EditPreview as Preview, WhatIf } from "../api/calls.ts";
+import { draft } from "../draft.ts";
+import { ASK, CONFIG, urlOf } from "../routes.ts";
 import { sayText } from "../words/said.ts";
 import { format, words } from "../words/words.ts";
 import { Diff } from "./diff.tsx";
@@ -10,17 +11,30 @@ import { Text } from "./text.tsx";
 const POLL_MS = 1000;
 const UNDO_MS = 60_000;
 
+/** A question that an edit is made for. */
+export interface Question {
+  readonly name: string;
+  readonly type: string;
+  readonly client: string;
+  readonly clientId: string | null;
+}
+
 interface EditPreviewProps {
   readonly edit: ConfigEdit;
   /** What the edit is meant to change: other names want a second thought. null = whatever it changes. */
   readonly suffix: string | null;
+  /** Asked anew when the edit is in force, and when it is undone: the proof that counts. null = no question is known. */
+  readonly question?: Question | null;
   readonly onApplied?: (applied: AppliedEdit) => void;
+  readonly onUndone?: () => void;
 }
 
 /** An edit of the configuration with its proof: the lines it changes, what the check and the expectations say, which logged queries would go otherwise. */
-export function EditPreview({ edit, suffix, onApplied }: EditPreviewProps) {
+export function EditPreview({ edit, suffix, question = null, onApplied, onUndone }: EditPreviewProps) {
   const [preview, setPreview] = useState<Preview | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
+  /** Whether somebody changed the file while the preview was looked at. */
+  const [hasMoved, setMoved] = useState(false);
   const [applied, setApplied] = useState<AppliedEdit | null>(null);
   const [isSure, setSure] = useState(false);
   const [round, setRound] = useState(0);
@@ -37,7 +51,7 @@ export function EditPreview({ edit, suffix, onApplied }: EditPreviewProps) {
     return () => abort.abort();
   }, [key, round]);
 
-  if (applied !== null) return <AppliedNote applied={applied} />;
+  if (applied !== null) return <AppliedNote applied={applied} question={question} onUndone={onUndone} />;
   const others = preview?.whatIf ? otherNames(preview.whatIf, suffix) : [];
   const missing = preview === null ? words().edit.waiting : missingStep(preview);
   const apply = async () => {
@@ -50,11 +64,20 @@ export function EditPreview({ edit, suffix, onApplied }: EditPreviewProps) {
       onApplied?.(done);
     } catch (error) {
       if (!(error instanceof CallError)) throw error;
-      setProblem(error.message);
+      // The file moved, or the preview grew old: another one tells what the edit would do now.
+      if (error.status === 409 || error.status === 404) {
+        setMoved(true);
+        setRound(round + 1);
+      } else setProblem(error.message);
     }
   };
   return (
     <div class="edit-preview">
+      {hasMoved ? (
+        <p class="notice care" role="alert">
+          ▲ {words().edit.moved}
+        </p>
+      ) : null}
       {preview === null && problem === null ? <p class="soft">{words().edit.waiting}</p> : null}
       {preview === null ? null : (
         <>
@@ -80,6 +103,17 @@ export function EditPreview({ edit, suffix, onApplied }: EditPreviewProps) {
         >
           {isSure ? words().edit.applyNevertheless : words().parts.apply}
         </button>
+        {question === null || preview === null || !preview.check.ok ? null : (
+          <a
+            class="button"
+            href={urlOf({ ...ASK, name: question.name, type: question.type, client: clientOf(question), b: "draft" })}
+            onClick={() => {
+              draft.value = edit;
+            }}
+          >
+            {words().edit.compare}
+          </a>
+        )}
         <span id="missing-step" class="soft small" role="status">
           {missing ?? (isSure ? words().edit.alsoChanges(others.slice(0, 3).join(", ")) : "")}
         </span>
@@ -201,37 +235,91 @@ function Changes({ whatIf: { changes, notes } }: { readonly whatIf: WhatIf }) {
   );
 }
 
-/** What was applied can be taken back for a minute here, and later in the history. */
-function AppliedNote({ applied: { version, previous } }: { readonly applied: AppliedEdit }) {
+interface AppliedNoteProps {
+  readonly applied: AppliedEdit;
+  readonly question: Question | null;
+  readonly onUndone: (() => void) | undefined;
+}
+
+/** What was applied, what the question comes to now, and the way back: for a minute here, and later in the history. */
+function AppliedNote({ applied: { version, previous }, question, onUndone }: AppliedNoteProps) {
   const [state, setState] = useState<"fresh" | "old" | "undone">("fresh");
   const [problem, setProblem] = useState<string | null>(null);
+  const say = words().edit;
   useEffect(() => {
     const timer = setTimeout(() => setState((before) => (before === "fresh" ? "old" : before)), UNDO_MS);
     return () => clearTimeout(timer);
   }, []);
   const undo = async () => {
     try {
-      const { digest } = await call("getConfigFile", {});
-      await call("restoreConfig", { version: previous, body: { base: digest } });
+      // On the very file that was written: what somebody wrote since is never lost.
+      await call("restoreConfig", { version: previous, body: { base: version } });
       setState("undone");
+      onUndone?.();
     } catch (error) {
       if (!(error instanceof CallError)) throw error;
-      setProblem(error.message);
+      setProblem(error.status === 409 ? say.movedSince : error.message);
     }
   };
   const href = urlOf({ ...CONFIG, view: "history", versions: [previous, version] });
   return (
-    <div class="notice" role="status">
+    <div class="notice stack-small" role="status">
       <p>
-        <span class="good">✓</span> {state === "undone" ? words().edit.undone : words().edit.applied}{" "}
-        <a href={href}>{words().edit.inHistory} ›</a>
+        <span class="good">✓</span> {state === "undone" ? say.undone : say.applied} <a href={href}>{say.inHistory} ›</a>
       </p>
+      {question === null ? null : <AskedAnew key={String(state === "undone")} question={question} />}
       {state === "fresh" ? (
-        <button type="button" onClick={() => void undo()}>
-          {words().edit.undo}
-        </button>
+        <div>
+          <button type="button" onClick={() => void undo()}>
+            {say.undo}
+          </button>
+        </div>
       ) : null}
-      {problem === null ? null : <p class="bad">{problem}</p>}
+      {problem === null ? null : (
+        <p class="bad" role="alert">
+          {problem}
+        </p>
+      )}
     </div>
   );
+}
+
+const ADDRESS_TYPES: ReadonlySet<string> = new Set(["A", "AAAA", "HTTPS", "SVCB"]);
+
+/** Drops what the cache holds of the name, really asks, and shows what comes. */
+function AskedAnew({ question }: { readonly question: Question }) {
+  const [outcome, setOutcome] = useState<Explained["outcome"] | CallError>(null);
+  const { name, client, clientId } = question;
+  // Whether there are addresses is what people want to know: most names have no records of the other types that browsers ask for.
+  const type = ADDRESS_TYPES.has(question.type) ? "A" : question.type;
+  const say = words().edit;
+  useEffect(() => {
+    const abort = new AbortController();
+    const ask = async () => {
+      await call("flushCache", { name, subtree: true }, abort.signal);
+      const who = { client, ...(clientId === null ? {} : { clientId }) };
+      return (await call("explain", { name, type, ...who, resolve: true }, abort.signal)).outcome;
+    };
+    ask().then(setOutcome, (error: unknown) => {
+      if (!abort.signal.aborted && error instanceof CallError) setOutcome(error);
+    });
+    return () => abort.abort();
+  }, []);
+  return (
+    <p>
+      <Text value={name} mono /> <span class="mono">{type}</span>:{" "}
+      {outcome === null ? (
+        <span class="soft loading">{say.asking}</span>
+      ) : outcome instanceof CallError ? (
+        <span class="bad">{outcome.message}</span>
+      ) : (
+        <strong class="now">{say.now(outcome.rcode ?? words().queries.silence, outcome.answers.length)}</strong>
+      )}
+    </p>
+  );
+}
+
+/** As the page of questions takes a client. */
+function clientOf({ client, clientId }: Question): string {
+  return clientId ?? client;
 }

@@ -17,10 +17,21 @@ export function setSaidTexts(sentences: SaidTexts): void {
   texts = sentences;
 }
 
+/** How values of some places are shown: times, and codes that have a word. The others stand as they are. */
+export type ValueTexts = Readonly<Record<string, (value: string) => string>>;
+
+let valueTexts: ValueTexts = {};
+
+export function setValueTexts(shown: ValueTexts): void {
+  valueTexts = shown;
+}
+
 /** The sentence in the user's language; the server's own English where this page does not know the code. */
 export function sayText({ code, values, text }: SaidSentence): string {
+  const shown = Object.entries(values).map(([place, value]) => [place, valueTexts[place]?.(String(value)) ?? value] as const);
   const template = texts[code];
-  return template === undefined ? text : fillIn(template, values);
+  if (template !== undefined) return fillIn(template, Object.fromEntries(shown));
+  return shown.reduce((sentence, [place, value]) => sentence.replace(String(values[place]), () => String(value)), text);
 }
 
 export function fillIn(template: string, values: SaidSentence["values"]): string {

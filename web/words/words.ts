@@ -1,7 +1,7 @@
 import { computed, signal } from "@preact/signals";
 import type { Words } from "./en.ts";
 import { formatFor } from "./format.ts";
-import { setSaidTexts } from "./said.ts";
+import { setSaidTexts, setValueTexts, type ValueTexts } from "./said.ts";
 
 export const LANGUAGES = ["en", "zh-CN"] as const;
 export type Language = (typeof LANGUAGES)[number];
@@ -36,7 +36,20 @@ export async function loadWords(wanted: Language | null): Promise<void> {
   const stored = LANGUAGES.find((each) => each === localStorage.getItem(STORED));
   const chosen = wanted ?? stored ?? (/^zh/i.test(navigator.language) ? "zh-CN" : "en");
   const found = await LOADERS[chosen]();
+  setValueTexts(valueTextsOf(found));
   language.value = chosen;
   loaded.value = found;
   document.documentElement.lang = chosen;
+}
+
+/** Sentences of the server hold times in UTC, and codes. */
+function valueTextsOf(found: Words): ValueTexts {
+  const moment = (value: string) => (Number.isNaN(Date.parse(value)) ? value : format.value.moment(value));
+  return {
+    checked: moment,
+    until: moment,
+    failure: (code) => found.failures[code] ?? code,
+    finding: (code) => found.journey.findings[code] ?? code,
+    side: (side) => (side === "near" || side === "far" ? found.journey.sides[side] : side),
+  };
 }

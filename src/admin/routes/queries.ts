@@ -9,8 +9,8 @@ import { HttpProblem } from "../problem.ts";
 import { closedObject, oneOf, type ValueOf } from "../schemas/named.ts";
 import { queryPageSchema, queryRecordSchema } from "../schemas/record.ts";
 import { volumeSchema } from "../schemas/views.ts";
-import { EventStream, findMissedRecords, NOTHING_MISSED } from "../stream.ts";
 import type { Api, ApiParts } from "../types.ts";
+import { STREAM_MS } from "./events.ts";
 import { CONDITIONS, filterOf, PAGING, PERIOD, periodOf, STEP, stepOf } from "./parameters.ts";
 
 const TAGS = ["queries"] as const;
@@ -69,9 +69,6 @@ const exportQueries = operation({
     },
   },
 });
-
-/** After this time fastify ends a streamed response. A reader of the live stream reconnects; no export takes so long. */
-const STREAM_MS = 24 * 60 * 60 * 1000;
 
 export function queryRoutes(api: Api, { control, clock, exports }: ApiParts): void {
   api.get("/queries", { schema: searchQueries }, async ({ query: { limit = 100, cursor = null, ...conditions } }, reply) => {
@@ -139,68 +136,3 @@ async function* exportTexts(head: string, first: IteratorResult<string>, others:
 }
 
 const MEDIA_TYPES = { csv: "text/csv; charset=utf-8", ndjson: "application/x-ndjson; charset=utf-8" } as const;
-
-const HEADERS = Type.Object({
-  "last-event-id": Type.Optional(
-    Type.String({
-      pattern: "^[0-9]{1,16}$",
-      description:
-        "`id` of the last record that was read, such as `1838382071277568`: what came after it is sent first, as far as the log has it and up to 500 records.",
-    }),
-  ),
-});
-
-const streamQueries = operation({
-  operationId: "streamQueries",
-  summary: "Records as they are made",
-  description: `Server-Sent Events. Each record is an event of the default type whose data is a QueryRecord in JSON and whose id is that of the record. \
-\`event: dropped\` with \`{"records": 12}\` says that so many were left out, because they were read too slowly; \`{"records": null}\`: nobody knows how many, \
-because they came while nobody was connected. A comment comes at least every 15 seconds.
-
-A browser's \`EventSource\` cannot send a token. Where one is set, read the stream with \`fetch\`, and send \`Last-Event-ID\` when connecting again.`,
-  tags: ["queries"],
-  querystring: closedObject(CONDITIONS),
-  headers: HEADERS,
-  response: {
-    200: textContent(
-      "Events, until somebody closes.",
-      "text/event-stream",
-      'id: 1838382071277568\ndata: {"name":"www.example.com"}\n\n',
-    ),
-  },
-});
-
-export function streamRoutes(api: Api, { control, clock, limits, readers, report }: ApiParts): void {
-  api.get("/queries/stream", { schema: streamQueries, handlerTimeout: STREAM_MS }, async (request, reply) => {
-    const filter = filterOf(request.query, clock.wallMs());
-    // Tells proxies such as nginx not to buffer the response.
-    reply.type("text/event-stream").header("x-accel-buffering", "no");
-    if (request.method === "HEAD") return reply.send(Readable.from([]));
-    const { queries } = control();
-    const place = readers.take();
-    const stream = new EventStream({ clock, heartbeatMs: limits.heartbeatMs, maxWaiting: limits.streamRecords });
-    place.hold(stream, request.socket, () => stream.finish());
-    try {
-      stream.once(
-        "close",
-        queries.follow(filter, (records, leftOut) => stream.offer(records, leftOut)),
-      );
-    } catch (error) {
-      stream.destroy();
-      throw error;
-    }
-    const last = request.headers["last-event-id"];
-    if (last === undefined) stream.begin(NOTHING_MISSED);
-    else {
-      const missed = { last: Number(last), filter, limit: limits.resumedRecords, nowWallMs: clock.wallMs() };
-      void findMissedRecords(queries, missed).then(
-        (found) => stream.begin(found),
-        (error: unknown) => {
-          stream.begin({ records: [], more: true });
-          report(error);
-        },
-      );
-    }
-    return stream.destroyed ? reply.hijack() : reply.send(stream);
-  });
-}

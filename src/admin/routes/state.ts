@@ -8,6 +8,7 @@ import {
   cacheViewSchema,
   deviceViewSchema,
   hostViewSchema,
+  listLinesSchema,
   listViewSchema,
   routerViewSchema,
   upstreamGroupSchema,
@@ -41,13 +42,38 @@ const listLists = operation({
   response: { 200: jsonContent("The lists, in the order of the file.", listOf(listViewSchema)) },
 });
 
+const LIST_NAME = closedObject({
+  name: Type.String({ minLength: 1, maxLength: 200, description: "Of a list of the configuration.", examples: ["cn"] }),
+});
+
+const getListLines = operation({
+  operationId: "getListLines",
+  summary: "Some lines of a source of a list",
+  description: "Where the trace of a query names a line, what stands around it: five lines each way.",
+  tags: ["state"],
+  params: LIST_NAME,
+  querystring: closedObject({
+    source: Type.String({
+      minLength: 1,
+      maxLength: 4000,
+      description: "`source` of the list, as a trace or `listLists` names it.",
+      examples: ["rules/cn-domains.txt"],
+    }),
+    around: Type.Integer({ minimum: 1, maximum: 100_000_000, description: "The line, from 1.", examples: [4211] }),
+  }),
+  response: { 200: jsonContent("The lines.", listLinesSchema.ref) },
+  problems: [404, 502],
+});
+
 const refreshList = operation({
   operationId: "refreshList",
   summary: "Download a list now",
-  description: "A download that fails or looks wrong changes nothing: the last good list serves on.",
+  description:
+    "A download that fails or looks wrong changes nothing: the last good list serves on. With `accept` a list that has far more or fewer entries than before is taken as well; one that breaks an expectation never is.",
   tags: ["state"],
-  params: closedObject({
-    name: Type.String({ minLength: 1, maxLength: 200, description: "Of a list of the configuration.", examples: ["cn"] }),
+  params: LIST_NAME,
+  querystring: closedObject({
+    accept: Type.Optional(Type.Boolean({ description: "Whether a version is taken that is held for its size." })),
   }),
   response: { 200: jsonContent("The list as it is now.", listViewSchema.ref) },
   problems: [404, 409, 415, 502],
@@ -184,7 +210,12 @@ export function stateRoutes(api: Api, { control }: ApiParts): void {
   api.get("/upstreams", { schema: listUpstreams }, async () => control().upstreams());
 
   api.get("/lists", { schema: listLists }, () => control().lists());
-  api.post("/lists/:name/refresh", { schema: refreshList }, ({ params: { name } }) => control().refreshList(name));
+  api.post("/lists/:name/refresh", { schema: refreshList }, ({ params: { name }, query: { accept = false } }) =>
+    control().refreshList(name, accept),
+  );
+  api.get("/lists/:name/lines", { schema: getListLines }, ({ params: { name }, query: { source, around } }) =>
+    control().listLines(name, source, around),
+  );
 
   api.get("/cache", { schema: inspectCache }, async ({ query: { name } }) => ({
     answers: name === undefined ? [] : control().cached(name),

@@ -19,7 +19,10 @@ const STATE = oneOf(["well", "care", "bad", "unknown"], {
 
 const healthItemSchema = namedObject("HealthItem", "One part of the server, and how it is doing.", {
   kind: oneOf(["group", "list", "certificate", "router", "expectations", "log", "pause"]),
-  name: Type.String({ description: "Of the group or list; empty where there is one of the kind.", examples: ["overseas"] }),
+  name: Type.String({
+    description: "Of the group or list; empty where there is one of the kind, `settings` for those of the router.",
+    examples: ["overseas"],
+  }),
   state: STATE,
   said: saidSchema.ref,
   since: Type.String({

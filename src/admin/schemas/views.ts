@@ -72,6 +72,16 @@ export const listViewSchema = namedObject("List", null, {
 
 export type ListView = ValueOf<typeof listViewSchema>;
 
+export const listLinesSchema = namedObject("ListLines", "Some lines of a source of a list.", {
+  list: Type.String({ examples: ["ads"] }),
+  source: Type.String({ description: "A file, or an address." }),
+  lines: Type.Array(closedObject({ number: Type.Integer({ minimum: 1 }), text: Type.String() }), {
+    description: "In the order of the file; long ones are cut.",
+  }),
+});
+
+export type ListLines = ValueOf<typeof listLinesSchema>;
+
 const cacheSegmentSchema = namedObject("CacheSegment", null, {
   entries: COUNT,
   bytes: COUNT,
@@ -301,6 +311,7 @@ export const VIEW_SCHEMAS: readonly NamedSchema[] = [
   upstreamGroupSchema,
   upstreamMemberSchema,
   listViewSchema,
+  listLinesSchema,
   listSourceSchema,
   cacheViewSchema,
   cacheSegmentSchema,

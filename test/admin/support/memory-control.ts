@@ -11,6 +11,7 @@ import {
   type ProblemWord,
   type QuerySource,
   type RouterScriptRequest,
+  type StateChange,
   type WhatIfRequest,
 } from "../../../src/admin/control.ts";
 import type { AppliedEdit, ConfigDiff, ConfigFile, EditPreview, HistoryEntry, Pause } from "../../../src/admin/schemas/edits.ts";
@@ -21,6 +22,7 @@ import type {
   ConfigView,
   DeviceView,
   HostView,
+  ListLines,
   ListView,
   Readiness,
   RouterView,
@@ -42,12 +44,13 @@ import type { Summary, SummaryRequest } from "../../../src/log/summary.ts";
 export class MemoryLog implements QuerySource {
   readonly records: QueryRecord[] = [];
   readonly followers = new Followers();
+  readonly #filters = new LiveFilters();
   /** The error of every search; null = searches succeed. */
   fault: Error | null = null;
 
   add(...records: readonly QueryRecord[]): void {
     this.records.push(...records);
-    this.followers.deliver(new LiveFilters().eventsFor(this.followers.list(), records));
+    this.followers.deliver(this.#filters.eventsFor(this.followers.list(), records, 0));
   }
 
   /** Number of readers of the live stream. */
@@ -73,8 +76,8 @@ export class MemoryLog implements QuerySource {
       yield exportText(format, found.slice(start, start + 100));
   }
 
-  follow(filter: QueryFilter, listener: LiveListener): () => void {
-    return this.followers.add(filter, listener);
+  follow(filter: QueryFilter, listener: LiveListener, perSecond?: number): () => void {
+    return this.followers.add(filter, listener, perSecond);
   }
 
   async summary({ fromMs, toMs, stepMs }: Omit<SummaryRequest, "sideOf">): Promise<Summary> {
@@ -139,6 +142,7 @@ const SINCE = "2026-11-21T20:00:00.000Z";
 /** A server in memory with one list, one group, one host and so on. */
 export class MemoryControl implements Control {
   readonly queries: MemoryLog;
+  readonly #listeners = new Set<(change: StateChange) => void>();
   readonly #hosts = new Map<string, HostView>();
   readonly #cached = new Map([["www.example.com", [CACHED]]]);
   readinessNow: Readiness = { ready: true, problems: [] };
@@ -171,6 +175,24 @@ export class MemoryControl implements Control {
 
   explainUnder(question: ExplainedQuestion, under: ExplainUnder): Promise<Explained> {
     return this.explain({ ...question, resolve: false, version: "version" in under ? under.version : null });
+  }
+
+  follow(listener: (change: StateChange) => void): () => void {
+    this.#check();
+    this.#listeners.add(listener);
+    listener({ topic: "health", data: this.health() });
+    listener({ topic: "problems", data: { revision: 1 } });
+    listener({ topic: "config", data: { version: "v2", pauses: [PAUSE] } });
+    return () => void this.#listeners.delete(listener);
+  }
+
+  get followers(): number {
+    return this.#listeners.size;
+  }
+
+  /** Tells everybody who follows. */
+  tell(change: StateChange): void {
+    for (const listener of this.#listeners) listener(change);
   }
 
   async whatIf({ config, fromMs, toMs, examples }: WhatIfRequest): Promise<WhatIf> {
@@ -292,6 +314,12 @@ export class MemoryControl implements Control {
   async lists(): Promise<readonly ListView[]> {
     this.#check();
     return [LIST];
+  }
+
+  async listLines(name: string, source: string, around: number): Promise<ListLines> {
+    this.#check();
+    if (name !== LIST.name) throw new ControlError("missing", `there is no list ${name}`);
+    return { list: name, source, lines: [{ number: around, text: "taobao.com" }] };
   }
 
   async refreshList(name: string): Promise<ListView> {

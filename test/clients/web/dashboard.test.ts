@@ -4,8 +4,9 @@ import { join } from "node:path";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type FenliuProcess, startFenliu } from "../fenliu.ts";
-import { projectRoot, type Running, run, start } from "../processes.ts";
+import { run } from "../processes.ts";
 import { DESKTOP, openBrowser, VIEWS, type View, WatchedPage } from "./browser.ts";
+import { type Demo, startDemo } from "./demo.ts";
 
 /** The views that a user can reach, beside those of one record or problem. */
 const PATHS = [
@@ -16,6 +17,7 @@ const PATHS = [
   "/ask",
   "/ask?name=page.example.cn&client=tv",
   "/ask?name=www.cloud.example&a=live",
+  "/ask?name=page.example.cn&client=tv&b=draft",
   "/house/upstreams",
   "/house/lists",
   "/house/hosts",
@@ -27,16 +29,13 @@ const PATHS = [
 ];
 
 let browser: Browser;
-let demo: Running;
+let demo: Demo;
 let base: string;
 
 beforeAll(async () => {
   browser = await openBrowser();
-  demo = await start(join(projectRoot, "node_modules/.bin/node"), [join(projectRoot, "start.mjs"), "demo"], /Ctrl-C ends it/, {
-    // It compiles what changed, and makes up a week of queries.
-    limitMs: 150_000,
-  });
-  base = /http:\/\/127\.0\.0\.1:\d+(?=\/ in a browser)/.exec(demo.output())?.[0] ?? "";
+  demo = await startDemo();
+  base = demo.base;
 });
 
 afterAll(async () => {
@@ -113,50 +112,6 @@ describe("by keyboard alone", () => {
     for (const name of ["Queries", "Lists", "Add a name", "Keys"]) expect([...reached]).toContain(name);
     await watched.close();
   });
-});
-
-test("a name that is blocked and asked for again and again is told of with its rule, list, line and client; the fix is applied, and undone", async () => {
-  const watched = await WatchedPage.open(browser, base);
-  const page = await watched.show("/problems");
-  await page.locator("a.row", { hasText: "page.example.cn" }).click();
-  await page
-    .getByText(/Rule ads blocks them by line \d+ of list ads/)
-    .first()
-    .waitFor();
-  await page.locator(".facts", { hasText: "tv" }).waitFor();
-  await page.getByLabel("Except page.example.cn from rule ads").check();
-  await page.locator(".diff .added", { hasText: "!page.example.cn" }).waitFor();
-  await page.getByText("Expectations 4/4").waitFor();
-  const apply = page.getByRole("button", { name: "Apply" });
-  await expect.poll(() => apply.isEnabled(), { timeout: 40_000 }).toBe(true);
-  await apply.click();
-  await page.getByText("Applied.").waitFor();
-  const answer = async () =>
-    (await fetch(`${base}/api/v1/explain?name=page.example.cn&clientId=tv`)).json() as Promise<{ decision: { rule: string } }>;
-  expect((await answer()).decision.rule).toBe("mainland");
-  await page.getByRole("button", { name: "Undo" }).click();
-  await page.getByText("Undone.").waitFor();
-  expect((await answer()).decision.rule).toBe("ads");
-  watched.expectNoFault();
-  await watched.close();
-});
-
-test("an edit of the file that breaks an expectation cannot be applied", async () => {
-  const watched = await WatchedPage.open(browser, base);
-  const page = await watched.show("/config");
-  const area = page.locator(".editor textarea");
-  const text = await area.inputValue();
-  await area.fill(
-    text.replace(
-      "{ name: mainland,  domains: [cn], upstream: domestic }",
-      "{ name: mainland,  domains: [cn], upstream: overseas }",
-    ),
-  );
-  await page.getByRole("button", { name: "Preview" }).click();
-  await page.getByText("It breaks an expectation.").waitFor();
-  expect(await page.getByRole("button", { name: "Apply" }).isDisabled()).toBe(true);
-  watched.expectNoFault();
-  await watched.close();
 });
 
 test("an own name is added, answered, and taken back", async () => {
