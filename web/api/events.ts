@@ -84,7 +84,7 @@ class Events {
       isLive.value = false;
       if (source.readyState === EventSource.CLOSED) this.#openLater();
     };
-    this.#on(source, "health", (data) => {
+    this.#on<Health>(source, "health", (data) => {
       health.value = data;
       this.#change("health");
     });
@@ -92,12 +92,11 @@ class Events {
     this.#on(source, "config", () => this.#change("config"));
     this.#on(source, "alive", () => {});
     if (reader === null) return;
-    this.#on(source, "message", reader.onRecord);
-    this.#on(source, "dropped", ({ records }) => reader.onLeftOut(records ?? 0));
+    this.#on<QueryRecord>(source, "message", reader.onRecord);
+    this.#on<{ readonly records: number | null }>(source, "dropped", ({ records }) => reader.onLeftOut(records ?? 0));
   }
 
-  // biome-ignore lint/suspicious/noExplicitAny: what the server sends of each kind is in its document.
-  #on(source: EventSource, event: string, listener: (data: any) => void): void {
+  #on<T>(source: EventSource, event: string, listener: (data: T) => void): void {
     source.addEventListener(event, ({ data }) => {
       this.#heard();
       listener(JSON.parse(data));

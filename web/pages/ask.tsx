@@ -11,7 +11,7 @@ import { useIsPhone } from "../parts/is-phone.ts";
 import { Text } from "../parts/text.tsx";
 import { Waiting } from "../parts/waiting.tsx";
 import { ASK, type AskRoute, QUERIES, urlOf } from "../routes.ts";
-import { sayText } from "../words/said.ts";
+import { sayAll, sayText } from "../words/said.ts";
 import { format, words } from "../words/words.ts";
 
 const TYPES = ["A", "AAAA", "HTTPS", "CNAME", "MX", "TXT", "SRV", "NS", "SOA", "PTR", "CAA", "SVCB"];
@@ -283,7 +283,7 @@ function SideView({ title, side: { explained, error }, journey, differences }: S
         </p>
       )}
       {explained === null && error === null ? <p class="soft loading">{words().parts.loading}</p> : null}
-      {explained === null ? null : <p>{explained.summary.map(sayText).join(" ")}</p>}
+      {explained === null ? null : <p>{sayAll(explained.summary)}</p>}
       {journey === null ? null : <Picture journey={journey} differences={differences} />}
       {explained === null || explained.notes.length === 0 ? null : (
         <ul class="notes soft">

@@ -34,6 +34,14 @@ export function sayText({ code, values, text }: SaidSentence): string {
   return shown.reduce((sentence, [place, value]) => sentence.replace(String(values[place]), () => String(value)), text);
 }
 
+/** Sentences one after the other; Chinese has no spaces between them. */
+export function sayAll(sentences: readonly SaidSentence[]): string {
+  return sentences
+    .map(sayText)
+    .reduce((text, next) => (/[\u3000-\u303f\uff00-\uffef]$/.test(text) ? text + next : `${text} ${next}`), "")
+    .trim();
+}
+
 export function fillIn(template: string, values: SaidSentence["values"]): string {
   return template.replace(/\{(\w+)\}/g, (_, place: string) => String(values[place] ?? ""));
 }

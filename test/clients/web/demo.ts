@@ -15,7 +15,7 @@ export interface Demo {
     body?: unknown,
   ) => Promise<{ readonly status: number; readonly body: T }>;
   readonly text: () => string;
-  readonly stop: Running["stop"];
+  readonly stop: () => ReturnType<Running["stop"]>;
 }
 
 export async function startDemo(): Promise<Demo> {
@@ -32,5 +32,5 @@ export async function startDemo(): Promise<Demo> {
     return { status: response.status, body: (await response.json().catch(() => null)) as T };
   };
   const { path: file } = (await call<ConfigFile>("GET", "/config/file")).body;
-  return { base, file, call, text: () => readFileSync(file, "utf8"), stop: demo.stop };
+  return { base, file, call, text: () => readFileSync(file, "utf8"), stop: () => demo.stop() };
 }

@@ -1,0 +1,186 @@
+import { createSocket, type Socket } from "node:dgram";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type FenliuProcess, startFenliu } from "../fenliu.ts";
+import { run } from "../processes.ts";
+import { openBrowser, WatchedPage } from "./browser.ts";
+
+const HOSTILE = [
+  `"><img src=x onerror=alert(1)>`,
+  "\u202egpj.exe",
+  "a\u0000b\u0007\u200b",
+  "{{constructor}}",
+  "&lt;b&gt;",
+  "</textarea><script>",
+];
+const TOKEN = "correct-horse-battery";
+
+let browser: Browser;
+let folder: string;
+let fenliu: FenliuProcess;
+let upstream: Socket;
+let stranger: Server;
+let base: string;
+
+/** Answers TXT with hostile text, and refuses the rest with it. */
+async function openHostileUpstream(): Promise<Socket> {
+  const socket = createSocket("udp4");
+  const text = Buffer.from(HOSTILE.join(" ")).subarray(0, 255);
+  socket.on("message", (query, { port, address }) => {
+    const end = query.indexOf(0, 12) + 5;
+    const record = Buffer.concat([Buffer.from([0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 60, 0, text.length + 1, text.length]), text]);
+    const reply = Buffer.concat([query.subarray(0, end), record]);
+    reply.writeUInt16BE(0x8180, 2);
+    for (const [offset, count] of [
+      [4, 1],
+      [6, 1],
+      [8, 0],
+      [10, 0],
+    ] as const)
+      reply.writeUInt16BE(count, offset);
+    socket.send(reply, port, address);
+  });
+  socket.bind(0, "127.0.0.1");
+  await once(socket, "listening");
+  return socket;
+}
+
+const configuration = (port: number, token: string) => `
+listen: { dns: ["127.0.0.1:0"], http: [], admin: "127.0.0.1:0" }
+admin: { token: ${token} }
+upstreams: { main: { servers: ["127.0.0.1:${port}"] } }
+lists: { ads: { domains: [ads.txt] } }
+rules:
+  - { name: ${JSON.stringify(HOSTILE[0])}, domains: ["list:ads"], answer: nodata }
+cache: { file: null }
+log: { queries: { store: queries.db } }
+`;
+
+beforeAll(async () => {
+  browser = await openBrowser();
+  upstream = await openHostileUpstream();
+  folder = mkdtempSync(join(tmpdir(), "fenliu-hostile-"));
+  writeFileSync(join(folder, "ads.txt"), "# <img src=x onerror=alert(1)> \u202egpj\nblocked.example\n# </script>\n");
+  fenliu = await startFenliu(folder, configuration(upstream.address().port, TOKEN));
+  base = `http://127.0.0.1:${fenliu.ports.admin}`;
+  const names = [
+    "<img src=x onerror=alert(1)>.example",
+    "\\226\\128\\174gpj.example",
+    "a\\000b\\010.example",
+    `${`${"x".repeat(62)}.`.repeat(3)}${"y".repeat(60)}`,
+  ];
+  for (const [name, type] of [...names.map((each) => [each, "TXT"] as const), ["blocked.example", "A"] as const])
+    await run("dig", ["+tries=1", "+time=2", "@127.0.0.1", "-p", String(fenliu.ports.dns), name, type]);
+  stranger = createServer((_, response) => response.setHeader("content-type", "text/html").end("<!doctype html><p>a stranger"));
+  stranger.listen(0, "127.0.0.1");
+  await once(stranger, "listening");
+});
+
+afterAll(async () => {
+  await browser.close();
+  await fenliu.stop();
+  upstream.close();
+  stranger.close();
+  rmSync(folder, { recursive: true });
+});
+
+async function signedIn(path = "/queries"): Promise<WatchedPage> {
+  const watched = await WatchedPage.open(browser, base);
+  const page = await watched.show(path);
+  await page.getByLabel("Token").fill(TOKEN);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.locator("dialog").waitFor({ state: "detached" });
+  watched.faults.length = 0;
+  return watched;
+}
+
+function strangerUrl(): string {
+  const address = stranger.address();
+  return `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`;
+}
+
+describe("what strangers write", () => {
+  test("in names, TXT records, rules and lists is text on every page: no markup, nothing hidden, nothing that runs, no report of the policy", async () => {
+    const watched = await signedIn();
+    const { page } = watched;
+    await page.locator(".list a.row").nth(4).waitFor();
+    const rows = await page.locator(".list a.row").count();
+    const clean = async (where: string) => {
+      expect(await page.locator("main img, main script, main b").count(), where).toBe(0);
+      expect(await page.locator("main").innerText(), where).not.toMatch(/(?![\t\n])[\p{Cc}\p{Cf}]/u);
+      expect(await watched.overflow(), where).toBeLessThanOrEqual(0);
+    };
+    await clean("rows");
+    for (let row = 0; row < rows; row++) {
+      await page.locator(".list a.row").nth(row).click();
+      await page.locator(".journey").waitFor();
+      await clean(`record ${row}`);
+    }
+    await page.goto("/ask?name=blocked.example");
+    await page.locator(".journey").waitFor();
+    await page.getByRole("button", { name: /line 2 of/ }).click();
+    await page.locator(".list-lines li").first().waitFor();
+    expect(await page.locator(".list-lines").innerText()).toContain("⟨U+202E⟩");
+    await clean("lines of a list");
+    for (const path of ["/", "/problems", "/house/lists", "/config"]) {
+      await watched.show(path);
+      await clean(path);
+    }
+    watched.expectNoFault();
+    await watched.close();
+  });
+});
+
+describe("a page of another port of the same host", () => {
+  test("cannot show this one in a frame", async () => {
+    const page = await browser.newPage();
+    await page.goto(strangerUrl());
+    await page.evaluate(`document.body.innerHTML = '<iframe src="${base}/"></iframe>'`);
+    await expect.poll(() => page.frames().some((frame) => frame.url().startsWith("chrome-error:"))).toBe(true);
+    await page.close();
+  });
+
+  test("cannot change anything, though the browser sends it the cookie", async () => {
+    const watched = await signedIn();
+    const { page } = watched;
+    await page.goto(strangerUrl());
+    const cookies = await page.context().cookies(base);
+    expect(cookies).toHaveLength(1);
+    await page.evaluate(
+      `fetch("${base}/api/v1/pause", { method: "POST", mode: "no-cors", credentials: "include", body: JSON.stringify({ minutes: 5 }) }).catch(() => null)`,
+    );
+    const headers = { cookie: `fenliu=${cookies[0]?.value}`, "content-type": "application/json" };
+    const forged = await fetch(`${base}/api/v1/pause`, {
+      method: "POST",
+      headers: { ...headers, origin: strangerUrl() },
+      body: '{"minutes":5}',
+    });
+    expect(forged.status).toBe(403);
+    expect(await (await fetch(`${base}/api/v1/pause`, { headers })).json()).toEqual([]);
+    await watched.close();
+  });
+});
+
+test("who signs out is out, and a cookie that was copied ends with the token", async () => {
+  const watched = await signedIn("/house/lists");
+  const { page } = watched;
+  const [cookie] = await page.context().cookies(base);
+  const headers = { cookie: `fenliu=${cookie?.value}` };
+  expect((await fetch(`${base}/api/v1/lists`, { headers })).status).toBe(200);
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByLabel("Token").waitFor();
+  expect(await page.context().cookies(base)).toEqual([]);
+  const file = join(folder, "fenliu.yaml");
+  writeFileSync(file, readFileSync(file, "utf8").replace(TOKEN, "another-token-altogether"));
+  await fetch(`${base}/api/v1/reload`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${TOKEN}`, "content-type": "application/json" },
+  });
+  expect((await fetch(`${base}/api/v1/lists`, { headers })).status).toBe(401);
+  await watched.close();
+});

@@ -1,0 +1,155 @@
+import { createSocket, type Socket } from "node:dgram";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Browser, Locator, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { type FenliuProcess, startFenliu } from "../fenliu.ts";
+import { run } from "../processes.ts";
+import { DESKTOP, openBrowser, type View, WatchedPage } from "./browser.ts";
+
+/** How long the upstream takes for each answer. */
+const DELAY_MS = 180;
+
+let browser: Browser;
+let folder: string;
+let fenliu: FenliuProcess;
+let upstream: Socket;
+let watched: WatchedPage | null = null;
+
+/** Answers every question with 192.0.2.7, after a while. */
+async function openSlowUpstream(): Promise<Socket> {
+  const socket = createSocket("udp4");
+  socket.on("message", (query, { port, address }) => {
+    const end = query.indexOf(0, 12) + 5;
+    const record = Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 7]);
+    const reply = Buffer.concat([query.subarray(0, end), record]);
+    reply.writeUInt16BE(0x8180, 2);
+    for (const [offset, count] of [
+      [4, 1],
+      [6, 1],
+      [8, 0],
+      [10, 0],
+    ] as const)
+      reply.writeUInt16BE(count, offset);
+    setTimeout(() => socket.send(reply, port, address), DELAY_MS);
+  });
+  socket.bind(0, "127.0.0.1");
+  await once(socket, "listening");
+  return socket;
+}
+
+const configuration = (port: number, adsAnswer: string) => `
+listen: { dns: ["127.0.0.1:0"], http: [], admin: "127.0.0.1:0" }
+upstreams: { main: { servers: ["127.0.0.1:${port}"] }, other: { servers: ["127.0.0.1:${port}"] } }
+rules:
+  - { name: types, types: [TXT], answer: nodata }
+  - { name: ads, domains: [ads.example], ${adsAnswer} }
+  - { name: all, upstream: main }
+cache: { file: null }
+log: { queries: { store: queries.db } }
+`;
+
+beforeAll(async () => {
+  browser = await openBrowser();
+  upstream = await openSlowUpstream();
+  folder = mkdtempSync(join(tmpdir(), "fenliu-pictures-"));
+  fenliu = await startFenliu(folder, configuration(upstream.address().port, "answer: nodata"));
+});
+
+afterEach(async () => {
+  await watched?.close();
+  watched = null;
+});
+
+afterAll(async () => {
+  await browser.close();
+  await fenliu.stop();
+  upstream.close();
+  rmSync(folder, { recursive: true });
+});
+
+async function opened(path: string, view: View = DESKTOP): Promise<Page> {
+  watched = await WatchedPage.open(browser, `http://127.0.0.1:${fenliu.ports.admin}`, view);
+  return await watched.show(path);
+}
+
+async function ask(name: string): Promise<void> {
+  await run("dig", ["+tries=1", "+time=3", "@127.0.0.1", "-p", String(fenliu.ports.dns), name, "A"]);
+}
+
+/** What a picture says of the rules, its folded ones too. */
+async function rulesOf(picture: Locator): Promise<string> {
+  const more = picture.getByRole("button", { name: /did not match/ });
+  if ((await more.count()) > 0) await more.click();
+  return (await picture.locator(".steps").innerText()).replace(/\s+/g, " ");
+}
+
+describe("the pictures of one query under one version", () => {
+  test("are the same, whether it is past, asked now, or would be asked", async () => {
+    await ask("www.shop.example");
+    const page = await opened("/queries?name=www.shop.example");
+    await page.locator(".list a.row").first().click();
+    const past = page.locator(".journey");
+    const pastRules = await rulesOf(past);
+    const pastAnswer = await past.locator(".station.last li").allInnerTexts();
+    await page.getByRole("link", { name: "Ask now" }).click();
+    const live = page.locator(".sides .journey");
+    await live.waitFor();
+    expect(await rulesOf(live)).toBe(pastRules);
+    const records = (texts: readonly string[]) => texts.map((text) => text.replace(/^\d+ /, ""));
+    expect(records(await live.locator(".station.last li").allInnerTexts())).toEqual(records(pastAnswer));
+    await page.goto("/ask?name=www.shop.example");
+    await page.locator(".sides .journey").waitFor();
+    expect(await rulesOf(page.locator(".sides .journey"))).toBe(pastRules);
+    await page.goto("/ask?name=www.shop.example&b=live");
+    await page.getByText("Both go the same way.").waitFor();
+    watched?.expectNoFault();
+  });
+
+  test("have a time axis that agrees with the upstream within 10 ms", async () => {
+    await ask("www.clock.example");
+    const page = await opened("/queries?name=www.clock.example");
+    await page.locator(".list a.row").first().click();
+    const bar = page.locator(".attempts rect.attempt").first();
+    await bar.waitFor();
+    const [box, frame] = [await bar.boundingBox(), await page.locator(".attempts-axis").boundingBox()];
+    const [begin = "", , end = ""] = await page.locator(".attempts-axis span").allInnerTexts();
+    const [beginMs, endMs] = [begin, end].map((text) => Number.parseFloat(text) * (/\d s$/.test(text) ? 1000 : 1));
+    const msOf = (pixels: number) => ((pixels - (frame?.x ?? 0)) / (frame?.width ?? 1)) * ((endMs ?? 0) - (beginMs ?? 0));
+    const [startMs, stopMs] = [msOf(box?.x ?? 0), msOf((box?.x ?? 0) + (box?.width ?? 0))];
+    expect(startMs).toBeGreaterThanOrEqual(-1);
+    expect(startMs).toBeLessThan(10);
+    expect(stopMs - startMs).toBeGreaterThan(DELAY_MS - 10);
+    const said = /([\d.]+) ms/.exec(await page.locator(".attempts li p.small").first().innerText());
+    expect(Math.abs(stopMs - startMs - Number(said?.[1]))).toBeLessThan(2);
+  });
+});
+
+describe("two versions that differ in one rule", () => {
+  test.each([1280, 390] as const)("differ there and nowhere else, at %d px without scrolling sideways", async (width) => {
+    const base = `http://127.0.0.1:${fenliu.ports.admin}/api/v1`;
+    const versions = async () => (await (await fetch(`${base}/versions`)).json()) as readonly { readonly version: string }[];
+    await ask("www.ads.example");
+    const [before] = await versions();
+    const file = join(folder, "fenliu.yaml");
+    const text = readFileSync(file, "utf8");
+    const isBlocked = text.includes("answer: nodata }\n  - { name: all");
+    writeFileSync(file, configuration(upstream.address().port, isBlocked ? "upstream: other" : "answer: nodata"));
+    await fetch(`${base}/reload`, { method: "POST", headers: { "content-type": "application/json" } });
+    const page = await opened(`/ask?name=www.ads.example&a=${before?.version}&b=now`, { ...DESKTOP, width });
+    await page.locator(".in-words .care").first().waitFor();
+    const marked = await page.locator(".station.differs h3").allInnerTexts();
+    expect(new Set(marked.map((title) => title.replace("≠ ", "")))).toEqual(new Set(["Rules"]));
+    expect(await page.locator(".in-words").innerText()).toMatch(
+      isBlocked ? /after, it goes to other/ : /after, it is answered here/,
+    );
+    expect(await page.locator(".steps li.differs").count()).toBeGreaterThanOrEqual(0);
+    expect(await watched?.overflow()).toBeLessThanOrEqual(0);
+    // The same name under equal rules.
+    await page.goto(`/ask?name=www.else.example&a=${before?.version}&b=now`);
+    await page.getByText("Both go the same way.").waitFor();
+    watched?.expectNoFault();
+  });
+});
