@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { CallError, call } from "../api/call.ts";
+import { CallError, call, session } from "../api/call.ts";
 import type { ConfigEdit, Explained } from "../api/calls.ts";
 import { useCall } from "../api/use-call.ts";
 import { draft } from "../draft.ts";
@@ -246,7 +246,7 @@ function useSide({ name, type, client }: AskRoute, side: string | null): Side {
         },
       );
     return () => abort.abort();
-  }, [name, type, client, side, edit]);
+  }, [name, type, client, side, edit, session.value]);
   return state;
 }
 

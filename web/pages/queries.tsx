@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { CallError, call } from "../api/call.ts";
+import { CallError, call, session } from "../api/call.ts";
 import { conditionsOf, type QueryRecord } from "../api/calls.ts";
 import { useCall } from "../api/use-call.ts";
 import { useKeys } from "../keys.ts";
@@ -219,7 +219,7 @@ interface Search {
 /** Pages of the log, one after the other, as long as somebody reads on. */
 function useSearch(at: QueriesRoute): Search {
   const { filters, from, to, tail } = at;
-  const key = JSON.stringify([filters, from, to, tail]);
+  const key = JSON.stringify([filters, from, to, tail, session.value]);
   const [state, setState] = useState<Omit<Search, "more">>(NOTHING_FOUND);
   const next = useRef<{ cursor: string | undefined; isBusy: boolean; abort: AbortController }>(null);
 

@@ -37,8 +37,9 @@ async function firstVisit(slowdown: number): Promise<{ readonly bytes: number; r
       requestAnimationFrame(() => setTimeout(() => { window.usableMs ??= performance.now(); }));
   }).observe(document, { childList: true, subtree: true })`);
   await page.goto("/");
-  await page.waitForFunction("window.usableMs !== undefined");
-  const usableMs: number = await page.evaluate("window.usableMs");
+  const usable = () => page.evaluate("window.usableMs ?? null");
+  await expect.poll(usable, { timeout: 30_000 }).not.toBeNull();
+  const usableMs = Number(await usable());
   await context.close();
   return { bytes, usableMs };
 }

@@ -83,7 +83,7 @@ async function ask(name: string): Promise<void> {
 async function rulesOf(picture: Locator): Promise<string> {
   const more = picture.getByRole("button", { name: /did not match/ });
   if ((await more.count()) > 0) await more.click();
-  return (await picture.locator(".steps").innerText()).replace(/\s+/g, " ");
+  return ((await picture.locator(".steps").textContent()) ?? "").replace(/\s+/g, " ");
 }
 
 describe("the pictures of one query under one version", () => {
@@ -122,7 +122,7 @@ describe("the pictures of one query under one version", () => {
     expect(startMs).toBeGreaterThanOrEqual(-1);
     expect(startMs).toBeLessThan(10);
     expect(stopMs - startMs).toBeGreaterThan(DELAY_MS - 10);
-    const said = /([\d.]+) ms/.exec(await page.locator(".attempts li p.small").first().innerText());
+    const said = /([\d.]+) ms/.exec((await page.locator(".attempts li p.small").first().textContent()) ?? "");
     expect(Math.abs(stopMs - startMs - Number(said?.[1]))).toBeLessThan(2);
   });
 });
@@ -142,7 +142,7 @@ describe("two versions that differ in one rule", () => {
     await page.locator(".in-words .care").first().waitFor();
     const marked = await page.locator(".station.differs h3").allInnerTexts();
     expect(new Set(marked.map((title) => title.replace("≠ ", "")))).toEqual(new Set(["Rules"]));
-    expect(await page.locator(".in-words").innerText()).toMatch(
+    expect(await page.locator(".in-words").textContent()).toMatch(
       isBlocked ? /after, it goes to other/ : /after, it is answered here/,
     );
     expect(await page.locator(".steps li.differs").count()).toBeGreaterThanOrEqual(0);
